@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+# xen-vtpm: a TPM 2.0 for every Xen guest.  `make help` lists what an operator
+# and a developer run.  Every part brings its own fragment, NAME/NAME.mk, which
+# adds to the lists below and touches nothing outside its folder.
+
+BUILD   := build
+CC      := gcc
+CLANG   := clang
+PREFIX  ?= /usr
+DESTDIR ?=
+
+WARN     := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+            -Wpointer-arith -Wvla -Wformat=2 -Wno-unused-parameter -Werror
+CPPFLAGS := -D_GNU_SOURCE -Iinclude -I.
+CFLAGS   := -std=gnu11 -O2 -g $(WARN) -fstack-protector-strong
+SAN      := -fsanitize=address,undefined -fno-sanitize-recover=all \
+            -fno-omit-frame-pointer
+
+# Lists that the fragments add to:
+#   PROGRAMS    what `make` builds           UNIT_TESTS  names of cmocka units
+#   FUZZ_TESTS  names of libFuzzer targets   INSTALL     extra install targets
+# For a unit N:   N_UNIT_SRCS (besides tests/unit/N_test.c), N_UNIT_LIBS
+# For a fuzzer N: N_FUZZ_SRCS (besides tests/fuzz/N_fuzz.c), N_FUZZ_LIBS;
+#                 corpus in tests/fuzz/corpus/N/
+PROGRAMS   :=
+UNIT_TESTS :=
+FUZZ_TESTS :=
+INSTALL    :=
+
+all:
+
+include lib/lib.mk
+include $(wildcard stubdom/*/*.mk backend/*.mk frontend/*.mk tools/*/*.mk)
+include $(wildcard tests/*/*.mk)
+
+all: $(PROGRAMS)
+
+# Objects: build/obj/PATH.o; sanitized ones: build/san/PATH.o
+$(BUILD)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+
+$(BUILD)/san/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(SAN) -O1 -MMD -MP -c $< -o $@
+
+$(BUILD)/fuzz/%.o: %.c
+	@mkdir -p $(@D)
+	$(CLANG) $(CPPFLAGS) $(CFLAGS) $(SAN) -O1 -fsanitize=fuzzer-no-link -MMD -MP -c $< -o $@
+
+# What each target needs is installed first, once, from Debian.
+deps: $(BUILD)/.deps
+$(BUILD)/.deps: tools/install-deps.sh
+	@mkdir -p $(BUILD)
+	sh tools/install-deps.sh
+	@touch $@
+
+check: deps
+	+@tests/run
+
+demo: deps
+	+@$(MAKE) --no-print-directory all
+	@tests/system/demo
+
+bench: deps
+	+@$(MAKE) --no-print-directory all
+	@tests/bench/run
+
+fuzz: deps
+	+@tests/fuzz/run --forever
+
+style:
+	@clang-format --dry-run --Werror $$(git ls-files '*.c' '*.h')
+
+install: all $(INSTALL)
+
+clean:
+	rm -rf $(BUILD)/obj $(BUILD)/san $(BUILD)/fuzz $(BUILD)/bin
+
+help:
+	@echo 'make demo     build everything, boot a virtual Xen host, do the main job in it'
+	@echo 'make check    all tests; needs root and network for Debian packages'
+	@echo 'make bench    the figures, beside their peers; writes build/bench.json'
+	@echo 'make fuzz     the fuzzers, without limit'
+	@echo 'make install  the programs, the stub domain image and the units (DESTDIR, PREFIX)'
+	@echo 'make style    check the layout of the sources'
+
+.PHONY: all deps check demo bench fuzz style install clean help
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,0 +1,22 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Installs from Debian what building and testing need; does nothing when it is
+# all there.
+set -eu
+packages='
+	gcc make clang clang-format libclang-rt-14-dev pkg-config libxen-dev
+	libtpms-dev libssl-dev libcmocka-dev libevent-dev libjansson-dev
+	libtss2-dev libsystemd-dev uuid-dev linux-headers-amd64 qemu-system-x86
+	swtpm swtpm-tools tpm2-tools libtss2-tcti-swtpm0 mmdebstrap e2fsprogs
+	python3-pykmip python3-cryptography openssl socat cpio zstd xz-utils
+'
+missing=
+for p in $packages; do
+	dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q 'ok installed' ||
+		missing="$missing $p"
+done
+[ -n "$missing" ] || exit 0
+echo "installing:$missing"
+apt-get update -qq
+# shellcheck disable=SC2086
+DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing
