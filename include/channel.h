@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The host channel: what a vTPM manager and vtpmd say to each other, over
+ * libxenvchan (a stub domain) or a Unix stream socket (a manager that runs as a
+ * process).  All integers are big-endian.
+ *
+ * Transport.  A stub domain is the vchan SERVER at the xenstore path
+ * CHANNEL_XS_PATH relative to its own domain, for domain 0; vtpmd connects as the
+ * client to the domid that it started itself, and so knows which vTPM speaks.
+ * A process gets the connected socket as file descriptor 3.
+ *
+ * Frame:  u16 type | u16 zero | u32 id | u32 length | length bytes
+ * length is at most CHANNEL_PAYLOAD_MAX; a longer one ends the connection.
+ *
+ * Requests go from the manager to vtpmd with id != 0.  Each gets exactly one
+ * reply, in any order: type | CHANNEL_REPLY, the same id, and a payload of
+ * u32 status (0, or a positive Linux errno), then the data listed below (status
+ * 0) or one sentence of text (status != 0).
+ * Events go from vtpmd to the manager with id 0 and get no reply.
+ *
+ * Versions: HELLO carries the range that the manager speaks; vtpmd answers with
+ * the version that it chose, or EPROTO.  Unknown TLV tags are skipped, unknown
+ * request types are answered ENOSYS, unknown events are ignored: both ends can
+ * grow (migration, attestation) without breaking the other.
+ *
+ * When the connection breaks, a running manager holds back the answer of the
+ * command in flight, re-opens the channel, says HELLO with mode RESUMED, repeats
+ * the PUT that had no reply (same seq, same bytes: idempotent), and goes on.
+ */
+#ifndef XVTPM_CHANNEL_H
+#define XVTPM_CHANNEL_H
+
+#define CHANNEL_VERSION	    1
+#define CHANNEL_XS_PATH	    "data/xen-vtpm"
+#define CHANNEL_HEADER_SIZE 12
+#define CHANNEL_PAYLOAD_MAX (512 * 1024)
+#define CHANNEL_REPLY	    0x8000
+#define CHANNEL_PROCESS_FD  3
+
+enum channel_type {
+	/* u16 version min | u16 version max | u8 mode | uuid[16] | u64 seq
+	 *   -> u16 version | CONFIG TLVs.  uuid and seq: zero when STARTING, else
+	 * of the vTPM that runs and the last permanent state that was stored. */
+	CHANNEL_HELLO = 1,
+	/* u16 object -> bytes; ENOENT when there is none */
+	CHANNEL_GET = 2,
+	/* u16 object | u64 seq | bytes -> nothing; the reply means durable.
+	 * seq must be greater than the stored one (ESTALE), unless the bytes are
+	 * the same as those stored. */
+	CHANNEL_PUT = 3,
+	/* a TPM 2.0 command -> the response of the host's TPM; EPERM when the
+	 * command is not on the allow-list, ENODEV when there is no TPM */
+	CHANNEL_TPM = 4,
+	/* nothing -> nothing: connects the tunnel to the configured KMS.
+	 * ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH, ...; ENOTCONN in SEND/RECV when
+	 * there is no tunnel.  One tunnel a manager; OPEN again closes the old. */
+	CHANNEL_KMS_OPEN = 5,
+	CHANNEL_KMS_SEND = 6,  /* bytes (1..16384+) -> nothing */
+	CHANNEL_KMS_RECV = 7,  /* u32 max -> 1..max bytes, or none: end of stream */
+	CHANNEL_KMS_CLOSE = 8, /* nothing -> nothing */
+	/* u64 seq -> nothing: the state is open, guests may come */
+	CHANNEL_READY = 9,
+	/* u32 enum cause | text -> nothing: the manager gives up and exits */
+	CHANNEL_FAIL = 10,
+	/* CHANNEL_STATUS TLVs -> nothing: the answer to EVENT_STATUS */
+	CHANNEL_STATUS = 11,
+	/* u8 syslog level | text -> nothing */
+	CHANNEL_LOG = 12,
+
+	/* events of vtpmd, id 0 */
+	CHANNEL_EVENT_STOP = 0x4001,   /* finish, store, exit 0 */
+	CHANNEL_EVENT_STATUS = 0x4002, /* send CHANNEL_STATUS */
+};
+
+enum channel_mode { CHANNEL_STARTING = 0, CHANNEL_RESUMED = 1 };
+
+/* What GET and PUT name: one file each in the vTPM's folder of the store. */
+enum channel_object {
+	CHANNEL_OBJECT_HEADER = 1,   /* the envelope's header with the key slots */
+	CHANNEL_OBJECT_PERMALL = 2,  /* libtpms's permanent state, sealed */
+	CHANNEL_OBJECT_VOLATILE = 3, /* kept for save and migration */
+	CHANNEL_OBJECT_SAVESTATE = 4,
+};
+
+/* TLV: u16 tag | u32 length | value.  Texts have no terminating zero. */
+enum channel_config {
+	CONFIG_UUID = 1,       /* 16 bytes */
+	CONFIG_NAME = 2,       /* text */
+	CONFIG_CREATE = 3,     /* u8: 1 make a new vTPM, 0 open the stored one */
+	CONFIG_POLICY = 4,     /* u16 enum envelope_slot_kind for a new vTPM */
+	CONFIG_LOCALITIES = 5, /* u8, bit n: locality n is allowed to the guest */
+
+	CONFIG_SRK_HANDLE = 16, /* u32, a persistent handle */
+	CONFIG_SRK_NAME = 17,	/* 34 bytes: the pinned TPM Name */
+	CONFIG_POLICY_KEY = 18, /* the host policy key, a TPMT_PUBLIC */
+	CONFIG_APPROVAL = 19,	/* repeated: an approved boot state, below */
+
+	CONFIG_KMS_ADDRESS = 32,    /* text host:port; host is verified in TLS */
+	CONFIG_KMS_CA = 33,	    /* PEM */
+	CONFIG_KMS_CERT = 34,	    /* PEM, with its chain */
+	CONFIG_KMS_KEY_SEALED = 35, /* the client's private key, below */
+	CONFIG_KMS_KEY_ID = 36,	    /* text: KMIP Unique Identifier of the AES key */
+};
+
+/*
+ * An approval, as in CONFIG_APPROVAL and host.json (there in hex):
+ *   u8 count | count * (u8 PCR index, ascending | 32 bytes SHA-256 bank value)
+ *   | 32 bytes policyDigest | TPMT_SIGNATURE
+ * policyDigest is that of TPM2_PolicyPCR over the SHA-256 bank's named PCRs with
+ * these values, in a fresh session.  The signature (ECDSA P-256, SHA-256, by the
+ * host policy key) is over SHA-256(policyDigest || policyRef), policyRef empty,
+ * as TPM2_PolicyAuthorize wants it.
+ *
+ * The sealed KMS client key, as in CONFIG_KMS_KEY_SEALED and host.json:
+ *   TPM2B_PUBLIC | TPM2B_PRIVATE | iv[12] | u16 n | n bytes | tag[16]
+ * The TPM object, a child of the storage key with policy PolicyAuthorize(host
+ * policy key, empty ref), holds a 32-byte AES-256-GCM key; the n bytes are the
+ * PEM (PKCS#8) encrypted with it, AAD "xen-vtpm kms client key".
+ */
+
+/* All u64 unless said otherwise. */
+enum channel_status {
+	STATUS_GUEST_DOMID = 1, /* absent: no guest */
+	STATUS_COMMANDS = 2,
+	STATUS_REFUSED = 3,	  /* requests that the ring refused */
+	STATUS_STATE_WRITES = 4,  /* durable writes of the permanent state */
+	STATUS_SEQ = 5,		  /* generation of the permanent state */
+	STATUS_HYPERCALLS = 6,	  /* since boot; stub domain only */
+	STATUS_NOTIFICATIONS = 7, /* since boot; stub domain only */
+	STATUS_READY_NS = 8,	  /* first instruction to ready, stub domain only */
+	STATUS_UNLOCK_NS = 9,	  /* of which waiting for TPM, KMS and store */
+	STATUS_FREE_KIB = 10,	  /* free memory, stub domain only */
+};
+
+#endif

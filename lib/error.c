@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lib/error.h"
+#include "compiler.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+static const char *const words[] = {
+	[CAUSE_NONE] = "none",
+	[CAUSE_INTERNAL] = "internal",
+	[CAUSE_CHANNEL] = "channel",
+	[CAUSE_STORE] = "store",
+	[CAUSE_NO_STATE] = "no-state",
+	[CAUSE_STATE_EXISTS] = "state-exists",
+	[CAUSE_HEADER_CORRUPT] = "header-corrupt",
+	[CAUSE_BLOB_CORRUPT] = "blob-corrupt",
+	[CAUSE_WRONG_VTPM] = "wrong-vtpm",
+	[CAUSE_ROLLED_BACK] = "rolled-back",
+	[CAUSE_VERSION] = "version",
+	[CAUSE_NOT_CONFIGURED] = "not-configured",
+	[CAUSE_TPM_UNREACHABLE] = "tpm-unreachable",
+	[CAUSE_TPM_REPLACED] = "tpm-replaced",
+	[CAUSE_PCRS_CHANGED] = "pcrs-changed",
+	[CAUSE_TPM_REFUSED] = "tpm-refused",
+	[CAUSE_KMS_UNREACHABLE] = "kms-unreachable",
+	[CAUSE_KMS_UNTRUSTED] = "kms-untrusted",
+	[CAUSE_KMS_DENIED] = "kms-denied",
+	[CAUSE_KMS_KEY] = "kms-key",
+	[CAUSE_KMS_REFUSED] = "kms-refused",
+	[CAUSE_RANDOM] = "random",
+	[CAUSE_ENGINE] = "engine",
+};
+
+int error_set(struct error *e, int rc, enum cause cause, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!e || e->cause != CAUSE_NONE)
+		return rc;
+	e->cause = cause;
+	va_start(ap, fmt);
+	vsnprintf(e->text, sizeof(e->text), fmt, ap);
+	va_end(ap);
+	return rc;
+}
+
+const char *error_word(uint32_t cause)
+{
+	if (cause >= ARRAY_SIZE(words) || !words[cause])
+		return "unknown";
+	return words[cause];
+}
