@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The manager's end of the host channel (include/channel.h): synchronous calls
+ * over a vchan server or a socket, and reconnection.
+ *
+ * Before READY a broken connection makes every call fail with -EPIPE: start-up
+ * is given up with CAUSE_CHANNEL.  After hostchan_running() it is re-opened: the
+ * call in flight waits for vtpmd to come back (without limit: commands wait,
+ * none fails), HELLO is said with mode RESUMED, and a PUT is sent again.
+ */
+#ifndef XVTPM_HOSTCHAN_H
+#define XVTPM_HOSTCHAN_H
+
+#include "state.h"
+
+struct hostchan;
+
+/* vchan server at CHANNEL_XS_PATH of this domain; waits for vtpmd. */
+int __must_check hostchan_open_vchan(struct hostchan **h, struct error *e);
+/* An already connected stream socket. When path is not NULL, reconnection
+ * connects to that Unix socket; else a lost connection ends the manager. */
+int __must_check hostchan_open_fd(struct hostchan **h, int fd, struct error *e);
+void hostchan_close(struct hostchan *h);
+
+/* HELLO; *config gets the malloc()ed CONFIG TLVs (without the version). */
+int __must_check hostchan_hello(struct hostchan *h, uint8_t **config, size_t *len,
+				struct error *e);
+/* From now on a lost connection is re-opened, as vTPM uuid. */
+void hostchan_running(struct hostchan *h, const uint8_t uuid[16], const uint64_t *seq);
+
+/* get and put of sealed objects, with put_later. */
+struct state_place hostchan_place(struct hostchan *h);
+/* One command to the host's TPM. rsp_len: in, room; out, bytes. 0 or -errno. */
+int __must_check hostchan_tpm(void *hostchan, const uint8_t *cmd, size_t len,
+			      uint8_t *rsp, size_t *rsp_len);
+/* The tunnel to the KMS: struct stream of lib/kms.h, ctx is the hostchan. */
+int __must_check hostchan_kms_open(void *hostchan);
+int __must_check hostchan_kms_send(void *hostchan, const uint8_t *buf, size_t len);
+/* Bytes received (0: end of stream) or -errno. */
+int __must_check hostchan_kms_recv(void *hostchan, uint8_t *buf, size_t room);
+void hostchan_kms_close(void *hostchan);
+
+int __must_check hostchan_ready(struct hostchan *h, uint64_t seq);
+/* Tells vtpmd why the manager gives up; best effort. */
+void hostchan_fail(struct hostchan *h, const struct error *e);
+void hostchan_log(struct hostchan *h, int level, const char *text);
+
+/* For the poll loop: the descriptor, and what to do when it is readable.
+ * hostchan_event returns 0, or the CHANNEL_EVENT_* that arrived (STOP, STATUS). */
+int hostchan_fd(const struct hostchan *h);
+int __must_check hostchan_event(struct hostchan *h);
+/* Answers EVENT_STATUS: TLVs as in enum channel_status. */
+int __must_check hostchan_status(struct hostchan *h, const uint8_t *tlvs, size_t len);
+
+#endif

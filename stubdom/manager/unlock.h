@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From configuration to data key: opens a stored header's slot, or makes a new
+ * vTPM's data key and header.  Talks to the host's TPM (hosttpm) and to the KMS
+ * (lib/kms) through the two transports that it is given, never to the store.
+ */
+#ifndef XVTPM_UNLOCK_H
+#define XVTPM_UNLOCK_H
+
+#include <stdbool.h>
+#include "lib/envelope.h"
+#include "lib/kms.h"
+#include "hosttpm.h"
+
+#define UNLOCK_APPROVALS_MAX 16
+
+/* The CONFIG TLVs of include/channel.h, parsed.  Pointers point into the TLVs;
+ * the kms texts are terminated copies owned by the struct. */
+struct unlock_config {
+	uint8_t uuid[16];
+	char name[64];
+	bool create;
+	uint16_t policy; /* enum envelope_slot_kind */
+	uint8_t localities;
+	struct hosttpm_config tpm; /* srk handle and name, policy key, approvals */
+	char *kms_address, *kms_ca, *kms_cert, *kms_key_id; /* NULL: no KMS */
+	const uint8_t *kms_key_sealed;
+	size_t kms_key_sealed_len;
+};
+
+/* -EBADMSG with CAUSE_CHANNEL when the TLVs do not parse. */
+int __must_check unlock_config_parse(const uint8_t *tlvs, size_t len,
+				     struct unlock_config *c, struct error *e);
+void unlock_config_free(struct unlock_config *c);
+
+/* Makes a data key (entropy: OpenSSL's, with the host TPM's GetRandom mixed in
+ * when there is one) and its header with one slot of c->policy. */
+int __must_check unlock_create(const struct unlock_config *c,
+			       const struct hosttpm_transport *tpm,
+			       const struct kms_stream *kms, uint8_t data_key[32],
+			       uint8_t *header, size_t *header_len, struct error *e);
+/* Opens the first slot that this host can open; verifies the header's MAC.
+ * When none opens, *e tells why the slot of the host's own kind did not. */
+int __must_check unlock_open(const struct unlock_config *c,
+			     const struct hosttpm_transport *tpm,
+			     const struct kms_stream *kms, const uint8_t *header,
+			     size_t header_len, uint8_t data_key[32], struct error *e);
+
+#endif
