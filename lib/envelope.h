@@ -42,7 +42,7 @@
 #define ENVELOPE_UUID_SIZE     16
 #define ENVELOPE_SLOTS_MAX     8
 #define ENVELOPE_SLOT_MAX      4096
-#define ENVELOPE_HEADER_MAX    (64 + ENVELOPE_SLOTS_MAX * (8 + ENVELOPE_SLOT_MAX))
+#define ENVELOPE_HEADER_MAX    (68 + ENVELOPE_SLOTS_MAX * (8 + ENVELOPE_SLOT_MAX))
 #define ENVELOPE_BLOB_OVERHEAD 88 /* bytes that a blob is longer than its content */
 
 enum envelope_slot_kind {

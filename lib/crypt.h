@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The few primitives that the envelope, the key slots and the host TPM's
+ * sessions share, over OpenSSL 3's EVP: SHA-256, HMAC-SHA256, HKDF-SHA256
+ * (RFC 5869), AES-256-GCM and random bytes.  Everything returns 0 or -EIO
+ * (OpenSSL failed), unless said otherwise.
+ */
+#ifndef XVTPM_CRYPT_H
+#define XVTPM_CRYPT_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "compiler.h"
+
+#define CRYPT_HASH_SIZE 32
+#define CRYPT_KEY_SIZE	32
+#define CRYPT_IV_SIZE	12
+#define CRYPT_TAG_SIZE	16
+
+/* One piece of a hashed message; a NULL p or n = 0 adds nothing. */
+struct crypt_part {
+	const void *p;
+	size_t n;
+};
+
+int __must_check crypt_sha256(const struct crypt_part *parts, size_t count,
+			      uint8_t out[CRYPT_HASH_SIZE]);
+int __must_check crypt_hmac(const uint8_t *key, size_t key_len,
+			    const struct crypt_part *parts, size_t count,
+			    uint8_t out[CRYPT_HASH_SIZE]);
+/* salt may be NULL (RFC 5869, 2.2: zeroes); out is one hash long. */
+int __must_check crypt_hkdf(const uint8_t *ikm, size_t ikm_len, const uint8_t *salt,
+			    size_t salt_len, const uint8_t *info, size_t info_len,
+			    uint8_t out[CRYPT_HASH_SIZE]);
+/* in and out may be the same buffer. */
+int __must_check crypt_gcm_seal(const uint8_t key[CRYPT_KEY_SIZE],
+				const uint8_t iv[CRYPT_IV_SIZE], const uint8_t *aad,
+				size_t aad_len, const uint8_t *in, size_t len,
+				uint8_t *out, uint8_t tag[CRYPT_TAG_SIZE]);
+/* -EBADMSG, and out wiped, when the tag does not match. */
+int __must_check crypt_gcm_open(const uint8_t key[CRYPT_KEY_SIZE],
+				const uint8_t iv[CRYPT_IV_SIZE], const uint8_t *aad,
+				size_t aad_len, const uint8_t *in, size_t len,
+				uint8_t *out, const uint8_t tag[CRYPT_TAG_SIZE]);
+/* -EIO when the generator is not seeded. */
+int __must_check crypt_random(uint8_t *out, size_t len);
+
+#endif

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lib/envelope.h"
+#include "lib/crypt.h"
+#include "lib/cursor.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+#include <openssl/crypto.h>
+
+static const uint8_t header_magic[8] = {'X', 'V', 'T', 'P', 'M', 'H', 'D', 'R'};
+static const uint8_t blob_magic[8] = {'X', 'V', 'T', 'P', 'M', 'B', 'L', 'B'};
+
+#define MAC_SIZE  CRYPT_HASH_SIZE
+#define SALT_SIZE 32
+#define BLOB_HEAD (ENVELOPE_BLOB_OVERHEAD - CRYPT_TAG_SIZE)
+
+static int header_mac(const uint8_t *buf, size_t len, const uint8_t *data_key,
+		      uint8_t mac[MAC_SIZE])
+{
+	static const char info[] = "xen-vtpm header mac 1";
+	const struct crypt_part part = {buf, len};
+	uint8_t key[CRYPT_HASH_SIZE];
+	int rc;
+
+	rc = crypt_hkdf(data_key, ENVELOPE_KEY_SIZE, NULL, 0, (const uint8_t *)info,
+			sizeof(info) - 1, key);
+	if (!rc)
+		rc = crypt_hmac(key, sizeof(key), &part, 1, mac);
+	OPENSSL_cleanse(key, sizeof(key));
+	return rc;
+}
+
+int envelope_header_seal(const struct envelope_header *h,
+			 const uint8_t data_key[ENVELOPE_KEY_SIZE], uint8_t *out,
+			 size_t *len)
+{
+	struct cursor c = cursor_writer(out, *len);
+	uint8_t mac[MAC_SIZE];
+	size_t i;
+	int rc;
+
+	if (!h->slot_count || h->slot_count > ENVELOPE_SLOTS_MAX)
+		return -EINVAL;
+	cursor_put(&c, header_magic, sizeof(header_magic));
+	cursor_put_u16(&c, ENVELOPE_VERSION);
+	cursor_put_u16(&c, h->slot_count);
+	cursor_put(&c, h->uuid, sizeof(h->uuid));
+	cursor_put_u64(&c, h->seq);
+	for (i = 0; i < h->slot_count; i++) {
+		if (h->slots[i].len > ENVELOPE_SLOT_MAX)
+			return -EINVAL;
+		cursor_put_u16(&c, h->slots[i].kind);
+		cursor_put_u16(&c, h->slots[i].id);
+		cursor_put_u32(&c, h->slots[i].len);
+		cursor_put(&c, h->slots[i].data, h->slots[i].len);
+	}
+	if (!cursor_ok(&c))
+		return -ENOSPC;
+	rc = header_mac(out, c.pos, data_key, mac);
+	if (rc)
+		return rc;
+	cursor_put(&c, mac, sizeof(mac));
+	if (!cursor_ok(&c))
+		return -ENOSPC;
+	*len = c.pos;
+	return 0;
+}
+
+static int header_corrupt(struct error *e, const char *why)
+{
+	return error_set(
+		e, -EBADMSG, CAUSE_HEADER_CORRUPT,
+		"the vTPM's header is corrupt (%s): restore it from its previous "
+		"generation or a backup",
+		why);
+}
+
+/* The magic and the version, which every later version keeps in their places. */
+static int parse_start(struct cursor *c, const uint8_t magic[8], const char *what,
+		       struct error *e)
+{
+	uint8_t seen[8];
+	uint16_t version;
+
+	cursor_copy(c, seen, sizeof(seen));
+	version = cursor_u16(c);
+	if (!cursor_ok(c) || memcmp(seen, magic, sizeof(seen)) || !version)
+		return -EBADMSG;
+	if (version > ENVELOPE_VERSION)
+		return error_set(e, -EPROTONOSUPPORT, CAUSE_VERSION,
+				 "the vTPM's %s has format version %u, but this program "
+				 "knows only up to %u: update xen-vtpm",
+				 what, version, ENVELOPE_VERSION);
+	return 0;
+}
+
+static int parse_slot(struct cursor *c, struct envelope_slot *slot)
+{
+	uint32_t len;
+
+	slot->kind = cursor_u16(c);
+	slot->id = cursor_u16(c);
+	len = cursor_u32(c);
+	if (!cursor_ok(c) || !slot->kind || len > ENVELOPE_SLOT_MAX)
+		return -EBADMSG;
+	slot->len = (uint16_t)len;
+	cursor_copy(c, slot->data, len);
+	return cursor_ok(c) ? 0 : -EBADMSG;
+}
+
+/* The KEK is bound to the slot's id, so two slots must not share one. */
+static bool id_taken(const struct envelope_header *h, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (h->slots[i].id == h->slots[n].id)
+			return true;
+	return false;
+}
+
+int envelope_header_parse(const uint8_t *buf, size_t len, struct envelope_header *h,
+			  struct error *e)
+{
+	struct cursor c = cursor_reader(buf, len);
+	size_t i;
+	int rc;
+
+	memset(h, 0, sizeof(*h));
+	rc = parse_start(&c, header_magic, "header", e);
+	if (rc == -EBADMSG)
+		return header_corrupt(e, "it does not start as one");
+	if (rc)
+		return rc;
+	h->slot_count = cursor_u16(&c);
+	cursor_copy(&c, h->uuid, sizeof(h->uuid));
+	h->seq = cursor_u64(&c);
+	if (!cursor_ok(&c) || !h->slot_count || h->slot_count > ENVELOPE_SLOTS_MAX) {
+		h->slot_count = 0;
+		return header_corrupt(e, "its slot count is out of range");
+	}
+	for (i = 0; i < h->slot_count; i++)
+		if (parse_slot(&c, &h->slots[i]) || id_taken(h, i))
+			return header_corrupt(e, "a key slot is out of range");
+	(void)cursor_bytes(&c, MAC_SIZE);
+	if (!cursor_done(&c))
+		return header_corrupt(e, "its length is wrong");
+	return 0;
+}
+
+int envelope_header_verify(const uint8_t *buf, size_t len,
+			   const uint8_t data_key[ENVELOPE_KEY_SIZE], struct error *e)
+{
+	struct cursor c = cursor_reader(buf, len);
+	uint8_t mac[MAC_SIZE];
+	const uint8_t *seen;
+	int rc;
+
+	if (len < MAC_SIZE)
+		return header_corrupt(e, "it is too short");
+	(void)cursor_bytes(&c, len - MAC_SIZE);
+	seen = cursor_bytes(&c, MAC_SIZE);
+	rc = header_mac(buf, len - MAC_SIZE, data_key, mac);
+	if (rc)
+		return error_set(e, rc, CAUSE_INTERNAL, "HMAC-SHA256 failed");
+	if (CRYPTO_memcmp(mac, seen, MAC_SIZE))
+		rc = header_corrupt(e, "its authentication code does not match its key");
+	OPENSSL_cleanse(mac, sizeof(mac));
+	return rc;
+}
+
+static int blob_key(const uint8_t *data_key, const uint8_t salt[SALT_SIZE], uint16_t kind,
+		    uint8_t key[CRYPT_KEY_SIZE])
+{
+	static const char label[] = "xen-vtpm blob";
+	uint8_t info[sizeof(label) - 1 + 4];
+	struct cursor c = cursor_writer(info, sizeof(info));
+
+	cursor_put(&c, label, sizeof(label) - 1);
+	cursor_put_u16(&c, ENVELOPE_VERSION);
+	cursor_put_u16(&c, kind);
+	return crypt_hkdf(data_key, ENVELOPE_KEY_SIZE, salt, SALT_SIZE, info,
+			  sizeof(info), key);
+}
+
+/* Every blob has a key of its own (fresh salt), so a constant IV never repeats. */
+static const uint8_t blob_iv[CRYPT_IV_SIZE];
+
+int envelope_blob_seal(const uint8_t data_key[ENVELOPE_KEY_SIZE],
+		       const uint8_t uuid[ENVELOPE_UUID_SIZE], uint16_t kind,
+		       uint64_t seq, const uint8_t *plain, size_t len, uint8_t *out,
+		       size_t *out_len)
+{
+	struct cursor c = cursor_writer(out, BLOB_HEAD);
+	uint8_t salt[SALT_SIZE], key[CRYPT_KEY_SIZE];
+	int rc;
+
+	if (len > INT32_MAX - ENVELOPE_BLOB_OVERHEAD)
+		return -EINVAL;
+	rc = crypt_random(salt, sizeof(salt));
+	if (rc)
+		return rc;
+	cursor_put(&c, blob_magic, sizeof(blob_magic));
+	cursor_put_u16(&c, ENVELOPE_VERSION);
+	cursor_put_u16(&c, kind);
+	cursor_put(&c, uuid, ENVELOPE_UUID_SIZE);
+	cursor_put_u64(&c, seq);
+	cursor_put(&c, salt, sizeof(salt));
+	cursor_put_u32(&c, (uint32_t)len);
+	rc = blob_key(data_key, salt, kind, key);
+	if (!rc)
+		rc = crypt_gcm_seal(key, blob_iv, out, BLOB_HEAD, plain, len,
+				    out + BLOB_HEAD, out + BLOB_HEAD + len);
+	OPENSSL_cleanse(key, sizeof(key));
+	if (!rc)
+		*out_len = len + ENVELOPE_BLOB_OVERHEAD;
+	return rc;
+}
+
+static int blob_corrupt(struct error *e, const char *why)
+{
+	return error_set(e, -EBADMSG, CAUSE_BLOB_CORRUPT,
+			 "the vTPM's state is corrupt (%s): restore it from its previous "
+			 "generation or a backup",
+			 why);
+}
+
+int envelope_blob_open(const uint8_t data_key[ENVELOPE_KEY_SIZE],
+		       const uint8_t uuid[ENVELOPE_UUID_SIZE], uint16_t kind,
+		       const uint8_t *buf, size_t len, uint64_t *seq, uint8_t *plain,
+		       size_t *plain_len, struct error *e)
+{
+	struct cursor c = cursor_reader(buf, len);
+	uint8_t seen[ENVELOPE_UUID_SIZE], salt[SALT_SIZE], key[CRYPT_KEY_SIZE];
+	const uint8_t *ct, *tag;
+	uint16_t seen_kind;
+	uint64_t number;
+	uint32_t n;
+	int rc;
+
+	rc = parse_start(&c, blob_magic, "state", e);
+	if (rc == -EBADMSG)
+		return blob_corrupt(e, "it does not start as one");
+	if (rc)
+		return rc;
+	seen_kind = cursor_u16(&c);
+	cursor_copy(&c, seen, sizeof(seen));
+	number = cursor_u64(&c);
+	cursor_copy(&c, salt, sizeof(salt));
+	n = cursor_u32(&c);
+	ct = cursor_bytes(&c, n);
+	tag = cursor_bytes(&c, CRYPT_TAG_SIZE);
+	if (!cursor_done(&c))
+		return blob_corrupt(e, "its length is wrong");
+	if (memcmp(seen, uuid, sizeof(seen)))
+		return error_set(e, -EXDEV, CAUSE_WRONG_VTPM,
+				 "the stored state belongs to another vTPM than its "
+				 "header: put the files of one vTPM together again");
+	if (seen_kind != kind)
+		return blob_corrupt(e, "it is an object of another kind");
+	rc = blob_key(data_key, salt, kind, key);
+	if (!rc)
+		rc = crypt_gcm_open(key, blob_iv, buf, BLOB_HEAD, ct, n, plain, tag);
+	OPENSSL_cleanse(key, sizeof(key));
+	if (rc == -EBADMSG)
+		return blob_corrupt(e, "its authentication tag does not match its key");
+	if (rc)
+		return error_set(e, rc, CAUSE_INTERNAL, "AES-256-GCM failed");
+	*seq = number;
+	*plain_len = n;
+	return 0;
+}
