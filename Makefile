@@ -86,4 +86,4 @@ help:
 	@echo 'make style    check the layout of the sources'
 
 .PHONY: all deps check demo bench fuzz style install clean help
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(addprefix $(BUILD)/,obj san fuzz) -name '*.d' 2>/dev/null)
