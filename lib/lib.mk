@@ -9,3 +9,5 @@ envelope_UNIT_LIBS := -lcrypto
 FUZZ_TESTS += envelope
 envelope_FUZZ_SRCS := $(ENVELOPE_SRCS)
 envelope_FUZZ_LIBS := -lcrypto
+
+KMS_SRCS := lib/kms.c lib/tls.c lib/kmip.c lib/ttlv.c lib/crypt.c lib/cursor.c lib/error.c

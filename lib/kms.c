@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lib/kms.h"
+#include "lib/crypt.h"
+#include "lib/cursor.h"
+#include "lib/kmip.h"
+#include "lib/tls.h"
+#include "lib/ttlv.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <openssl/crypto.h>
+
+static int nonsense(const struct kms_config *c, const char *what, struct error *e)
+{
+	return error_set(e, -EPROTO, CAUSE_KMS_REFUSED,
+			 "the KMS at %s answered %s: see that it speaks KMIP 1.4 and "
+			 "AES-GCM with 16-byte tags; nothing was changed",
+			 c->address, what);
+}
+
+/* Reads one message whole; *rsp is malloc()ed. */
+static int receive(struct tls *t, const struct kms_config *c, uint8_t **rsp, size_t *len,
+		   struct error *e)
+{
+	uint8_t head[TTLV_HEADER_SIZE], *buf;
+	struct cursor cur = cursor_reader(head, sizeof(head));
+	uint32_t n;
+	int rc;
+
+	rc = tls_recv(t, head, sizeof(head), e);
+	if (rc)
+		return rc;
+	(void)cursor_u32(&cur);
+	n = cursor_u32(&cur);
+	if (n > KMIP_MESSAGE_MAX - sizeof(head))
+		return nonsense(c, "with a message that is too long", e);
+	buf = malloc(sizeof(head) + n);
+	if (!buf)
+		return error_set(e, -ENOMEM, CAUSE_INTERNAL,
+				 "out of memory for the KMS's answer");
+	memcpy(buf, head, sizeof(head));
+	rc = tls_recv(t, buf + sizeof(head), n, e);
+	*len = sizeof(head) + n;
+	*rsp = buf;
+	return rc;
+}
+
+/* What the server says, as the one sentence that an operator reads. */
+static int refused(const struct kms_config *c, const char *key_id,
+		   const struct kmip_response *r, struct error *e)
+{
+	const char *text = r->message[0] ? r->message : "no reason given";
+	enum cause cause = kmip_cause(r);
+
+	if (cause == CAUSE_KMS_KEY)
+		return error_set(e, -ENOKEY, cause,
+				 "the KMS key %.64s at %.100s is not active or not there "
+				 "(\"%.90s\"): ask the KMS's operator to restore it; "
+				 "nothing was changed",
+				 key_id, c->address, text);
+	if (cause == CAUSE_KMS_DENIED)
+		return error_set(e, -EACCES, cause,
+				 "the KMS at %.100s does not let this host use key %.64s "
+				 "(\"%.90s\"): ask its operator for permission; nothing "
+				 "was changed",
+				 c->address, key_id, text);
+	return error_set(e, -EREMOTEIO, cause,
+			 "the KMS at %.100s refused to use key %.64s (\"%.90s\", reason "
+			 "0x%x): see its log; nothing was changed",
+			 c->address, key_id, text, r->reason);
+}
+
+static int check(const struct kms_config *c, const struct kmip_request *rq,
+		 const struct kmip_response *r, struct error *e)
+{
+	if (r->status)
+		return refused(c, rq->key_id, r, e);
+	if (r->operation != (uint32_t)rq->operation)
+		return nonsense(c, "another operation", e);
+	if (!r->key_id || r->key_id_len != strlen(rq->key_id) ||
+	    memcmp(r->key_id, rq->key_id, r->key_id_len))
+		return nonsense(c, "for another key", e);
+	if (!r->data || r->data_len != KMS_SECRET_SIZE)
+		return nonsense(c, "with data of another length", e);
+	/* a shortened tag would make forgeries cheap */
+	if (rq->operation == KMIP_ENCRYPT && (!r->tag || r->tag_len != KMS_TAG_SIZE))
+		return nonsense(c, "without a 16-byte tag", e);
+	return 0;
+}
+
+/* One request and its answer on a connection of its own. */
+static int exchange(const struct kms_config *c, const struct kms_stream *s,
+		    const struct kmip_request *rq, uint8_t data[KMS_SECRET_SIZE],
+		    uint8_t tag[KMS_TAG_SIZE], struct error *e)
+{
+	uint8_t out[KMIP_REQUEST_MAX], *in = NULL;
+	size_t out_len = sizeof(out), in_len = 0;
+	struct kmip_response r;
+	struct tls *t = NULL;
+	int rc;
+
+	if (!rq->key_id[0] || strlen(rq->key_id) > KMIP_KEY_ID_MAX)
+		return error_set(
+			e, -EINVAL, CAUSE_NOT_CONFIGURED,
+			"the KMS key's id is empty or longer than %d characters: "
+			"run `vtpmctl host init` again",
+			KMIP_KEY_ID_MAX);
+	rc = kmip_encode(rq, out, &out_len);
+	if (rc) {
+		error_set(e, rc, CAUSE_INTERNAL, "the KMS request is too long");
+		goto out;
+	}
+	rc = tls_open(&t, c, s, e);
+	if (!rc)
+		rc = tls_send(t, out, out_len, e);
+	if (!rc)
+		rc = receive(t, c, &in, &in_len, e);
+	if (rc)
+		goto out;
+	rc = kmip_parse(in, in_len, &r) ? nonsense(c, "no KMIP message", e)
+					: check(c, rq, &r, e);
+	if (rc)
+		goto out;
+	memcpy(data, r.data, KMS_SECRET_SIZE);
+	if (tag)
+		memcpy(tag, r.tag, KMS_TAG_SIZE);
+out:
+	tls_close(t);
+	OPENSSL_cleanse(out, sizeof(out));
+	if (in)
+		OPENSSL_cleanse(in, in_len);
+	free(in);
+	return rc;
+}
+
+int kms_wrap(const struct kms_config *c, const struct kms_stream *s, const uint8_t *aad,
+	     size_t aad_len, const uint8_t secret[KMS_SECRET_SIZE],
+	     struct kms_wrapped *out, struct error *e)
+{
+	const struct kmip_request rq = {
+		.operation = KMIP_ENCRYPT,
+		.key_id = c->key_id,
+		.data = secret,
+		.data_len = KMS_SECRET_SIZE,
+		.iv = out->iv,
+		.iv_len = KMS_IV_SIZE,
+		.aad = aad,
+		.aad_len = aad_len,
+	};
+	int rc;
+
+	memset(out, 0, sizeof(*out));
+	if (crypt_random(out->iv, sizeof(out->iv)))
+		return error_set(e, -EIO, CAUSE_RANDOM,
+				 "there is no good source of random numbers: the "
+				 "processor needs RDRAND");
+	rc = exchange(c, s, &rq, out->ct, out->tag, e);
+	if (!rc)
+		memcpy(out->key_id, c->key_id, strlen(c->key_id));
+	return rc;
+}
+
+int kms_unwrap(const struct kms_config *c, const struct kms_stream *s, const uint8_t *aad,
+	       size_t aad_len, const struct kms_wrapped *in,
+	       uint8_t secret[KMS_SECRET_SIZE], struct error *e)
+{
+	const struct kmip_request rq = {
+		.operation = KMIP_DECRYPT,
+		.key_id = in->key_id,
+		.data = in->ct,
+		.data_len = KMS_SECRET_SIZE,
+		.iv = in->iv,
+		.iv_len = KMS_IV_SIZE,
+		.aad = aad,
+		.aad_len = aad_len,
+		.tag = in->tag,
+	};
+
+	return exchange(c, s, &rq, secret, NULL, e);
+}
