@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One command to the host's TPM and its response: framing, authorization area,
+ * parameter encryption, verification.  Source: TPM 2.0 Library, Part 1, 18.
+ *
+ * hosttpm_call_begin -> write the parameters to call->in -> hosttpm_call_run ->
+ * read them from call->out -> hosttpm_call_wipe (always).
+ */
+#ifndef XVTPM_HOSTTPM_CALL_H
+#define XVTPM_HOSTTPM_CALL_H
+
+#include "hosttpm.h"
+#include "hosttpm_session.h"
+#include "lib/cursor.h"
+
+#define HOSTTPM_NAME_SIZE 34 /* nameAlg and a SHA-256 digest */
+
+/* Part 2, 6.5.2: all that this client ever sends. */
+enum hosttpm_command {
+	TPM2_CC_CREATE = 0x153,
+	TPM2_CC_LOAD = 0x157,
+	TPM2_CC_UNSEAL = 0x15e,
+	TPM2_CC_FLUSH_CONTEXT = 0x165,
+	TPM2_CC_LOAD_EXTERNAL = 0x167,
+	TPM2_CC_POLICY_AUTHORIZE = 0x16a,
+	TPM2_CC_POLICY_AUTH_VALUE = 0x16b,
+	TPM2_CC_READ_PUBLIC = 0x173,
+	TPM2_CC_START_AUTH_SESSION = 0x176,
+	TPM2_CC_VERIFY_SIGNATURE = 0x177,
+	TPM2_CC_GET_RANDOM = 0x17b,
+	TPM2_CC_PCR_READ = 0x17e,
+	TPM2_CC_POLICY_PCR = 0x17f,
+	TPM2_CC_POLICY_GET_DIGEST = 0x189,
+};
+
+struct hosttpm_call {
+	enum hosttpm_command code;
+	bool gives_handle;
+	/* With a session: it authorizes the one handle, whose Name enters cpHash.
+	 * Without: handles are written to in, ahead of the parameters. */
+	struct hosttpm_session *session;
+	uint8_t attributes;
+	uint32_t handle;
+	const uint8_t *name;
+	struct cursor in, out;
+	uint32_t code_returned; /* TPM_RC, 0 success; valid after run */
+	uint32_t handle_returned;
+	uint8_t params[1536], wire[2048];
+};
+
+void hosttpm_call_begin(struct hosttpm_call *call, enum hosttpm_command code);
+/* 0; -EREMOTEIO with CAUSE_TPM_REFUSED (code_returned tells); -EBADMSG for a
+ * response that does not parse or verify; what the transport returned. */
+int __must_check hosttpm_call_run(struct hosttpm_call *call,
+				  const struct hosttpm_transport *t, struct error *e);
+/* Says that a response's parameters make no sense. -EBADMSG */
+int hosttpm_call_nonsense(const struct hosttpm_call *call, struct error *e);
+void hosttpm_call_wipe(struct hosttpm_call *call);
+
+#endif

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The commands that seal and unseal, one function each.  Source: TPM 2.0
+ * Library, Part 3, the clause of each command.  Errors as in hosttpm_call_run.
+ */
+#ifndef XVTPM_HOSTTPM_CMD_H
+#define XVTPM_HOSTTPM_CMD_H
+
+#include "hosttpm_call.h"
+
+/* Part 2, 6.11 and 6.3 */
+enum {
+	TPM2_SE_HMAC = 0,
+	TPM2_SE_POLICY = 1,
+	TPM2_ALG_AES = 0x0006,
+	TPM2_ALG_KEYEDHASH = 0x0008,
+	TPM2_ALG_SHA256 = 0x000b,
+	TPM2_ALG_NULL = 0x0010,
+	TPM2_ALG_ECC = 0x0023,
+	TPM2_ALG_CFB = 0x0043,
+	TPM2_ECC_NIST_P256 = 0x0003,
+};
+
+#define HOSTTPM_RH_OWNER 0x40000001u
+#define HOSTTPM_RH_NULL	 0x40000007u
+
+/* A TPM2B's content inside a message or a stored object. */
+struct hosttpm_bytes {
+	const uint8_t *p;
+	uint16_t n;
+};
+
+struct hosttpm_bytes hosttpm_cmd_get(struct cursor *c);
+void hosttpm_cmd_put(struct cursor *c, struct hosttpm_bytes b);
+/* The Name of a TPMT_PUBLIC with nameAlg SHA-256 (Part 1, 16). */
+int __must_check hosttpm_cmd_name(struct hosttpm_bytes public,
+				  uint8_t name[HOSTTPM_NAME_SIZE]);
+
+/* ReadPublic of the storage key: refuses any but the pinned one (-EXDEV). */
+int __must_check hosttpm_cmd_srk(const struct hosttpm_config *c,
+				 const struct hosttpm_transport *t,
+				 struct hosttpm_point *srk, struct error *e);
+/* StartAuthSession, salted to srk. */
+int __must_check hosttpm_cmd_start(const struct hosttpm_config *c,
+				   const struct hosttpm_transport *t, uint8_t type,
+				   const struct hosttpm_point *srk,
+				   struct hosttpm_session *s, struct error *e);
+/* FlushContext; a failure only costs the TPM a slot until the relay closes. */
+void hosttpm_cmd_flush(const struct hosttpm_transport *t, uint32_t handle);
+/* Create under the storage key: object is TPM2B_PUBLIC | TPM2B_PRIVATE. */
+int __must_check hosttpm_cmd_create(const struct hosttpm_config *c,
+				    const struct hosttpm_transport *t,
+				    struct hosttpm_session *s,
+				    const uint8_t policy[CRYPT_HASH_SIZE],
+				    struct hosttpm_bytes auth,
+				    struct hosttpm_bytes secret, uint8_t *object,
+				    size_t *len, struct error *e);
+int __must_check hosttpm_cmd_load(const struct hosttpm_config *c,
+				  const struct hosttpm_transport *t,
+				  struct hosttpm_session *s, struct hosttpm_bytes public,
+				  struct hosttpm_bytes private, uint32_t *handle,
+				  struct error *e);
+/* len: room in, bytes out. */
+int __must_check hosttpm_cmd_unseal(const struct hosttpm_transport *t,
+				    struct hosttpm_session *s, uint32_t handle,
+				    const uint8_t name[HOSTTPM_NAME_SIZE], uint8_t *out,
+				    size_t *len, struct error *e);
+
+#endif
