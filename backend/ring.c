@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <string.h>
+#include <xen/xen.h>
+#include <xen/io/tpmif.h>
+#include "backend/ring.h"
+#include "backend/shared.h"
+#include "lib/cursor.h"
+
+/* Offsets in the page; state, locality and nr_extra_pages are one aligned word. */
+#define OFFSET_LENGTH	   0
+#define OFFSET_STATE	   4
+#define OFFSET_REFS	   8
+#define TPM_ST_NO_SESSIONS 0x8001
+
+_Static_assert(offsetof(struct tpmif_shared_page, length) == OFFSET_LENGTH, "length");
+_Static_assert(offsetof(struct tpmif_shared_page, state) == OFFSET_STATE, "state");
+_Static_assert(offsetof(struct tpmif_shared_page, locality) == 5, "locality");
+_Static_assert(offsetof(struct tpmif_shared_page, nr_extra_pages) == 7, "extra pages");
+_Static_assert(offsetof(struct tpmif_shared_page, extra_pages) == OFFSET_REFS, "refs");
+_Static_assert(OFFSET_REFS + 4 * UINT8_MAX + RING_TPM_HEADER_SIZE <= BACKEND_PAGE_SIZE,
+	       "a refusal fits into the page whatever nr_extra_pages says");
+
+static size_t packet_offset(uint8_t nr_extra)
+{
+	return OFFSET_REFS + 4 * (size_t)nr_extra;
+}
+
+int ring_open(struct ring *r, const struct backend_ops *ops, void *ctx, uint32_t domid,
+	      uint32_t ref, uint32_t remote_port)
+{
+	void *page;
+	int rc;
+
+	memset(r, 0, sizeof(*r));
+	rc = ops->map(ctx, domid, &ref, 1, &page);
+	if (rc)
+		return rc;
+	rc = ops->bind(ctx, domid, remote_port, &r->port);
+	if (rc) {
+		ops->unmap(ctx, page, 1);
+		return rc;
+	}
+	r->ops = ops;
+	r->ctx = ctx;
+	r->domid = domid;
+	r->page = page;
+	return 0;
+}
+
+static void drop_extra(struct ring *r)
+{
+	if (r->extra)
+		r->ops->unmap(r->ctx, (void *)r->extra, r->nr_extra);
+	r->extra = NULL;
+	r->nr_extra = 0;
+}
+
+void ring_close(struct ring *r)
+{
+	if (!r->page)
+		return;
+	drop_extra(r);
+	r->ops->unbind(r->ctx, r->port);
+	r->ops->unmap(r->ctx, (void *)r->page, 1);
+	r->page = NULL;
+}
+
+/* Mappings are kept while a guest names the same pages: mapping costs hypercalls. */
+static int want_extra(struct ring *r, const uint32_t *refs, uint8_t nr)
+{
+	void *pages;
+	int rc;
+
+	if (nr == r->nr_extra && !memcmp(refs, r->extra_refs, nr * sizeof(*refs)))
+		return 0;
+	drop_extra(r);
+	if (nr == 0)
+		return 0;
+	rc = r->ops->map(r->ctx, r->domid, refs, nr, &pages);
+	if (rc)
+		return rc;
+	r->extra = pages;
+	r->nr_extra = nr;
+	memcpy(r->extra_refs, refs, nr * sizeof(*refs));
+	return 0;
+}
+
+static void set_state(struct ring *r, enum tpmif_state state)
+{
+	shared_write_u8(r->page + OFFSET_STATE, state);
+	/* A failure means that the guest is gone: xenstore will tell. */
+	(void)r->ops->notify(r->ctx, r->port);
+}
+
+/* The one place where an answer becomes visible. */
+static void publish(struct ring *r, uint8_t nr_extra, const uint8_t *rsp, size_t len)
+{
+	size_t offset = packet_offset(nr_extra);
+	size_t first = BACKEND_PAGE_SIZE - offset;
+
+	if (first > len)
+		first = len;
+	shared_copy_out(r->page + offset, rsp, first);
+	if (len > first)
+		shared_copy_out(r->extra, rsp + first, len - first);
+	shared_write_u32(r->page + OFFSET_LENGTH, (uint32_t)len);
+	/* Packet and length before FINISH; pairs with the guest's reads of both
+	 * after it has seen FINISH (vtpm_recv() in Linux). */
+	atomic_thread_fence(memory_order_release);
+	set_state(r, TPMIF_STATE_FINISH);
+}
+
+void ring_error(uint8_t rsp[static RING_TPM_HEADER_SIZE], uint32_t code)
+{
+	struct cursor c = cursor_writer(rsp, RING_TPM_HEADER_SIZE);
+
+	cursor_put_u16(&c, TPM_ST_NO_SESSIONS);
+	cursor_put_u32(&c, RING_TPM_HEADER_SIZE);
+	cursor_put_u32(&c, code);
+}
+
+static int refuse(struct ring *r, uint8_t nr_extra, uint32_t code)
+{
+	uint8_t rsp[RING_TPM_HEADER_SIZE];
+
+	ring_error(rsp, code);
+	publish(r, nr_extra, rsp, sizeof(rsp));
+	return -EBADMSG;
+}
+
+size_t ring_room(const struct ring_request *q)
+{
+	size_t room = BACKEND_PAGE_SIZE * (1 + (size_t)q->nr_extra) -
+		      packet_offset(q->nr_extra);
+
+	return room < RING_PACKET_MAX ? room : RING_PACKET_MAX;
+}
+
+static void copy_packet(struct ring *r, struct ring_request *q)
+{
+	size_t offset = packet_offset(q->nr_extra);
+	size_t first = BACKEND_PAGE_SIZE - offset;
+
+	if (first > q->len)
+		first = q->len;
+	shared_copy_in(q->packet, r->page + offset, first);
+	if (q->len > first)
+		shared_copy_in(q->packet + first, r->extra, q->len - first);
+}
+
+int ring_take(struct ring *r, struct ring_request *q)
+{
+	uint32_t word = shared_read_u32(r->page + OFFSET_STATE);
+	uint32_t refs[RING_EXTRA_MAX] = {0};
+	uint8_t state = word & 0xff;
+
+	if (state == TPMIF_STATE_CANCEL) {
+		set_state(r, TPMIF_STATE_IDLE);
+		return -EAGAIN;
+	}
+	if (state != TPMIF_STATE_SUBMIT)
+		return -EAGAIN;
+	/* SUBMIT before length, references and packet; pairs with the guest's
+	 * barrier between writing those and SUBMIT (vtpm_send() in Linux). */
+	atomic_thread_fence(memory_order_acquire);
+	q->locality = word >> 8 & 0xff;
+	q->nr_extra = word >> 24;
+	q->len = shared_read_u32(r->page + OFFSET_LENGTH);
+
+	if (q->nr_extra > RING_EXTRA_MAX)
+		return refuse(r, q->nr_extra, TPM_RC_COMMAND_SIZE);
+	if (q->len < RING_TPM_HEADER_SIZE || q->len > ring_room(q))
+		return refuse(r, q->nr_extra, TPM_RC_COMMAND_SIZE);
+	for (uint8_t i = 0; i < q->nr_extra; i++)
+		refs[i] = shared_read_u32(r->page + OFFSET_REFS + 4 * i);
+	if (want_extra(r, refs, q->nr_extra))
+		return refuse(r, q->nr_extra, TPM_RC_FAILURE);
+	copy_packet(r, q);
+	return 0;
+}
+
+void ring_put(struct ring *r, const struct ring_request *q, const uint8_t *rsp,
+	      size_t len)
+{
+	if (len > ring_room(q))
+		(void)refuse(r, q->nr_extra, TPM_RC_FAILURE);
+	else
+		publish(r, q->nr_extra, rsp, len);
+}
+
+bool ring_cancelled(const struct ring *r)
+{
+	return r->page && shared_read_u8(r->page + OFFSET_STATE) == TPMIF_STATE_CANCEL;
+}

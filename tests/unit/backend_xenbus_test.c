@@ -1,0 +1,586 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/unit.h"
+#include <xen/io/tpmif.h>
+#include "tests/unit/backend_fake.h"
+
+#define OTHER_UUID "7a3f0b52-0d7c-4c5e-9a51-0f9d3d1f2b02"
+
+static struct fake_world *w;
+
+static int setup(void **state)
+{
+	w = fake_new();
+	return fake_open(w, 1, false);
+}
+
+static int teardown(void **state)
+{
+	fake_free(w);
+	return 0;
+}
+
+static void look(void)
+{
+	assert_int_equal(backend_xenstore_ready(w->b), 0);
+	/* Quiet: a second look changes nothing and finds no event of its own. */
+	assert_false(w->changed);
+}
+
+static struct backend_stats stats(void)
+{
+	struct backend_stats s;
+
+	backend_stats(w->b, &s);
+	return s;
+}
+
+static const char *leaf(const char *name)
+{
+	static char path[BACKEND_PATH_MAX];
+
+	snprintf(path, sizeof(path), "backend/vtpm/%s", name);
+	return fake_get(w, path);
+}
+
+#define assert_leaf(name, value) assert_string_equal(leaf(name), value)
+
+static void guest_starts(uint32_t domid)
+{
+	fake_toolstack(w, domid, 0, FAKE_UUID);
+	look();
+}
+
+static void driver_connects(uint32_t domid)
+{
+	fake_driver(w, domid);
+	look();
+	assert_true(stats().connected);
+	fake_front(w, domid, "state", "4");
+	look();
+}
+
+static void submit(uint32_t executed)
+{
+	static const uint8_t command[] = {0x80, 1, 0, 0, 0, 12, 0, 0, 1, 0x7b, 0, 8};
+
+	memcpy(fake_page(w, 100) + 8, command, sizeof(command));
+	fake_header(w, sizeof(command), TPMIF_STATE_SUBMIT, 0, 0);
+	w->events++;
+	assert_int_equal(backend_ring_ready(w->b), 0);
+	assert_int_equal(w->executed, executed);
+}
+
+/* libxl at xl vtpm-detach: the guest's driver has not heard of it yet. */
+static void toolstack_detaches(void)
+{
+	fake_set(w, "backend/vtpm/5/0/online", "0");
+	fake_set(w, "backend/vtpm/5/0/state", "5");
+	look();
+}
+
+/* libxl at xl destroy, and at every end of a guest. */
+static void toolstack_destroys(uint32_t domid)
+{
+	char path[BACKEND_PATH_MAX];
+
+	snprintf(path, sizeof(path), "/local/domain/%u", domid);
+	fake_remove(w, path);
+	snprintf(path, sizeof(path), "backend/vtpm/%u/0/online", domid);
+	fake_set(w, path, "0");
+	snprintf(path, sizeof(path), "backend/vtpm/%u/0/state", domid);
+	fake_set(w, path, "5");
+	look();
+}
+
+static void a_guest_connects(void **state)
+{
+	guest_starts(5);
+	assert_leaf("5/0/state", "2");
+	assert_leaf("5/0/feature-protocol-v2", "1");
+	assert_int_equal(w->power_cycles, 1);
+	assert_true(stats().present);
+	assert_false(stats().connected);
+	driver_connects(5);
+	assert_leaf("5/0/state", "4");
+	assert_int_equal(stats().domid, 5);
+	assert_int_equal(w->mapped_domid, 5);
+	submit(2);
+}
+
+static void a_guest_that_was_there_before_us(void **state)
+{
+	teardown(state);
+	w = fake_new();
+	fake_toolstack(w, 5, 0, FAKE_UUID);
+	assert_int_equal(fake_open(w, 1, false), 0);
+	assert_leaf("5/0/state", "2");
+	driver_connects(5);
+}
+
+static void a_command_submitted_before_we_connect(void **state)
+{
+	static const uint8_t command[] = {0x80, 1, 0, 0, 0, 12, 0, 0, 1, 0x7b, 0, 8};
+
+	guest_starts(5);
+	memcpy(fake_page(w, 100) + 8, command, sizeof(command));
+	fake_header(w, sizeof(command), TPMIF_STATE_SUBMIT, 0, 0);
+	fake_driver(w, 5);
+	look();
+	assert_int_equal(w->executed, 2);
+	assert_int_equal(fake_state(w), TPMIF_STATE_FINISH);
+	assert_leaf("5/0/state", "4");
+}
+
+static void the_power_cycle_comes_before_initwait(void **state)
+{
+	w->power_error = -EIO;
+	guest_starts(5);
+	assert_leaf("5/0/state", "6");
+	assert_true(*leaf("5/0/error"));
+	assert_false(stats().present);
+	assert_int_equal(w->maps, 0);
+}
+
+static void a_reloaded_driver_keeps_the_pcrs(void **state)
+{
+	guest_starts(5);
+	driver_connects(5);
+	for (int i = 0; i < 3; i++) {
+		fake_front(w, 5, "state", "6");
+		look();
+		assert_leaf("5/0/state", "6");
+		assert_false(stats().connected);
+		assert_int_equal(w->maps, w->unmaps);
+		if (i != 1) { /* the stock driver goes on to 3 at once */
+			fake_front(w, 5, "state", "1");
+			look();
+			assert_leaf("5/0/state", "2");
+		}
+		driver_connects(5);
+		assert_leaf("5/0/state", "4");
+	}
+	assert_int_equal(w->power_cycles, 1);
+}
+
+static void closing_stops_the_ring(void **state)
+{
+	guest_starts(5);
+	driver_connects(5);
+	fake_front(w, 5, "state", "5");
+	look();
+	assert_leaf("5/0/state", "5");
+	assert_false(w->bound);
+	assert_int_equal(w->maps, w->unmaps);
+	fake_front(w, 5, "state", "6");
+	look();
+	assert_leaf("5/0/state", "6");
+}
+
+static void a_resumed_driver_brings_a_new_page(void **state)
+{
+	guest_starts(5);
+	driver_connects(5);
+	fake_front(w, 5, "ring-ref", "101");
+	fake_front(w, 5, "event-channel", "9");
+	fake_front(w, 5, "state", "3");
+	look();
+	assert_int_equal(w->maps, 2);
+	assert_int_equal(w->unmaps, 1);
+	assert_leaf("5/0/state", "4");
+	assert_int_equal(w->power_cycles, 1);
+}
+
+static void a_driver_back_at_3_is_connected_anew(void **state)
+{
+	guest_starts(5);
+	driver_connects(5);
+	fake_front(w, 5, "state", "3"); /* same numbers, maybe another page */
+	look();
+	assert_int_equal(w->maps, 2);
+	assert_int_equal(w->unmaps, 1);
+	look();
+	assert_int_equal(w->maps, 2);
+}
+
+static void a_driver_that_starts_over_from_connected(void **state)
+{
+	guest_starts(5);
+	driver_connects(5);
+	fake_front(w, 5, "state", "1");
+	look();
+	assert_leaf("5/0/state", "2");
+	assert_int_equal(w->unmaps, 1);
+	driver_connects(5);
+}
+
+static void a_detached_driver_is_served_until_it_closes(void **state)
+{
+	guest_starts(5);
+	driver_connects(5);
+	toolstack_detaches();
+	submit(2);
+	submit(3);
+	fake_front(w, 5, "state", "5");
+	look();
+	assert_int_equal(w->maps, w->unmaps);
+	fake_front(w, 5, "state", "6");
+	look();
+	assert_null(fake_find(w, "backend/vtpm/5/0"));
+	assert_leaf("5/0/state", "");
+	assert_false(stats().present);
+}
+
+static void detach_of_a_guest_without_a_driver(void **state)
+{
+	guest_starts(5);
+	toolstack_detaches();
+	assert_leaf("5/0/state", "");
+	assert_false(stats().present);
+}
+
+static void attach_after_detach_keeps_the_pcrs(void **state)
+{
+	guest_starts(5);
+	driver_connects(5);
+	toolstack_detaches();
+	fake_front(w, 5, "state", "6");
+	look();
+	guest_starts(5);
+	driver_connects(5);
+	assert_int_equal(w->power_cycles, 1);
+}
+
+static void a_destroyed_guest_leaves_nothing(void **state)
+{
+	guest_starts(5);
+	driver_connects(5);
+	toolstack_destroys(5);
+	assert_leaf("5/0/state", "");
+	assert_int_equal(fake_xs_list(w, "backend/vtpm/5", NULL, 0), -ENOENT);
+	assert_false(stats().present);
+	assert_int_equal(w->maps, w->unmaps);
+	assert_false(w->bound);
+	for (size_t i = 1; i < ARRAY_SIZE(w->watches); i++)
+		assert_string_equal(w->watches[i], "");
+}
+
+static void a_leaf_that_the_toolstack_removes(void **state)
+{
+	guest_starts(5);
+	driver_connects(5);
+	fake_remove(w, "backend/vtpm/5");
+	look();
+	assert_false(stats().present);
+	assert_int_equal(w->maps, w->unmaps);
+}
+
+static void a_reboot_power_cycles(void **state)
+{
+	guest_starts(5);
+	driver_connects(5);
+	submit(2);
+	toolstack_destroys(5);
+	guest_starts(6);
+	assert_int_equal(w->power_cycles, 2);
+	driver_connects(6);
+	assert_int_equal(stats().domid, 6);
+	submit(4); /* TPM2_Startup once more */
+	assert_int_equal(w->startups, 2);
+}
+
+static void old_guest_gone_and_new_one_there_in_one_look(void **state)
+{
+	guest_starts(5);
+	driver_connects(5);
+	fake_toolstack(w, 6, 0, FAKE_UUID);
+	toolstack_destroys(5);
+	assert_leaf("6/0/state", "2");
+	assert_int_equal(w->power_cycles, 2);
+}
+
+static void a_restored_guest_keeps_the_pcrs(void **state)
+{
+	guest_starts(5);
+	driver_connects(5);
+	submit(2);
+	toolstack_destroys(5);
+	backend_expect_restored(w->b);
+	guest_starts(6);
+	driver_connects(6);
+	assert_int_equal(w->power_cycles, 1);
+	submit(3); /* no TPM2_Startup */
+	toolstack_destroys(6);
+	guest_starts(7); /* once only */
+	assert_int_equal(w->power_cycles, 2);
+}
+
+static void another_uuid_is_refused(void **state)
+{
+	fake_toolstack(w, 5, 0, OTHER_UUID);
+	look();
+	assert_leaf("5/0/state", "6");
+	assert_true(strstr(leaf("5/0/error"), "another uuid") != NULL);
+	assert_int_equal(w->power_cycles, 0);
+	fake_driver(w, 5);
+	look();
+	assert_int_equal(w->maps, 0);
+	toolstack_destroys(5);
+	assert_leaf("5/0/state", "");
+}
+
+static void another_uuid_is_ignored_in_a_shared_domain(void **state)
+{
+	teardown(state);
+	w = fake_new();
+	assert_int_equal(fake_open(w, 1, true), 0);
+	fake_toolstack(w, 5, 0, OTHER_UUID);
+	fake_set(w, "backend/vtpm/4/0/online", "0");
+	look();
+	assert_leaf("5/0/state", "1");
+	assert_leaf("5/0/error", "");
+	guest_starts(6);
+	assert_leaf("6/0/state", "2");
+	fake_set(w, "backend/vtpm/5/0/online", "0");
+	look();
+	assert_leaf("5/0/state", "1");
+}
+
+static void the_uuid_may_be_in_capitals(void **state)
+{
+	fake_toolstack(w, 5, 0, "7A3F0B52-0D7C-4C5E-9A51-0F9D3D1F2B01");
+	look();
+	assert_leaf("5/0/state", "2");
+}
+
+static void a_second_guest_is_refused(void **state)
+{
+	guest_starts(5);
+	driver_connects(5);
+	guest_starts(6);
+	assert_leaf("6/0/state", "6");
+	assert_true(strstr(leaf("6/0/error"), "in use") != NULL);
+	assert_leaf("5/0/state", "4");
+	assert_int_equal(w->power_cycles, 1);
+	submit(2);
+	toolstack_destroys(6);
+	assert_leaf("6/0/state", "");
+	submit(3);
+}
+
+static void a_second_device_of_the_same_guest_is_refused(void **state)
+{
+	guest_starts(5);
+	fake_toolstack(w, 5, 1, FAKE_UUID);
+	look();
+	assert_leaf("5/1/state", "6");
+	assert_leaf("5/0/state", "2");
+	fake_set(w, "backend/vtpm/5/1/online", "0");
+	look();
+	assert_leaf("5/1/state", "");
+	assert_leaf("5/0/state", "2");
+	driver_connects(5);
+}
+
+static void a_guest_of_an_earlier_process_is_refused(void **state)
+{
+	fake_toolstack(w, 5, 0, FAKE_UUID);
+	fake_set(w, "backend/vtpm/5/0/state", "4");
+	fake_driver(w, 5);
+	look();
+	assert_leaf("5/0/state", "6");
+	assert_true(strstr(leaf("5/0/error"), "restart the guest") != NULL);
+	assert_int_equal(w->maps, 0);
+}
+
+static void a_driver_of_protocol_1(void **state)
+{
+	guest_starts(5);
+	fake_front(w, 5, "ring-ref", "100");
+	fake_front(w, 5, "event-channel", "5");
+	fake_front(w, 5, "state", "3");
+	look();
+	assert_leaf("5/0/state", "6");
+	assert_int_equal(w->maps, 0);
+	/* A better driver is loaded. */
+	fake_front(w, 5, "state", "1");
+	look();
+	assert_leaf("5/0/state", "2");
+	driver_connects(5);
+}
+
+static void bad_page_and_port_numbers(void **state)
+{
+	static const char *const bad[] = {
+		"",  "-1", "x", "4294967296", "1 ", "0x1", "99999999999999999999",
+		"99" /* not granted */};
+
+	guest_starts(5);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		fake_driver(w, 5);
+		fake_front(w, 5, "ring-ref", bad[i]);
+		look();
+		assert_leaf("5/0/state", "6");
+		assert_true(*leaf("5/0/error"));
+		fake_front(w, 5, "state", "1");
+		look();
+	}
+	fake_driver(w, 5);
+	w->bind_error = -EINVAL;
+	look();
+	assert_leaf("5/0/state", "6");
+	assert_int_equal(w->maps, w->unmaps);
+	w->bind_error = 0;
+	fake_front(w, 5, "state", "1");
+	look();
+	driver_connects(5);
+}
+
+static void a_failed_connect_is_not_tried_again_and_again(void **state)
+{
+	guest_starts(5);
+	w->bind_error = -EINVAL;
+	fake_driver(w, 5);
+	look();
+	for (int i = 0; i < 5; i++) {
+		w->changed = true;
+		look();
+	}
+	assert_int_equal(w->maps, 1);
+	w->bind_error = 0;
+	fake_front(w, 5, "event-channel", "6");
+	fake_front(w, 5, "state", "3");
+	look();
+	assert_leaf("5/0/state", "4");
+}
+
+static void garbage_in_the_guests_state(void **state)
+{
+	static const char *const bad[] = {"",	"0", "7",  "99999999999",
+					  "-4", "x", "4 ", "8"};
+
+	guest_starts(5);
+	driver_connects(5);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		fake_front(w, 5, "state", bad[i]);
+		look();
+		assert_leaf("5/0/state", "4");
+		assert_true(stats().connected);
+	}
+	assert_int_equal(w->maps, 1);
+}
+
+static void a_guest_that_removes_its_own_state(void **state)
+{
+	guest_starts(5);
+	driver_connects(5);
+	fake_remove(w, "/local/domain/5");
+	look();
+	assert_leaf("5/0/state", "6");
+	assert_true(stats().present); /* the leaf is the toolstack's to end */
+	assert_int_equal(w->maps, w->unmaps);
+	fake_driver(w, 5);
+	look();
+	assert_leaf("5/0/state", "4");
+	assert_int_equal(w->power_cycles, 1);
+}
+
+static void garbage_in_the_folder(void **state)
+{
+	fake_set(w, "backend/vtpm/5/0/uuid", FAKE_UUID);
+	fake_set(w, "backend/vtpm/6/0/state", "1");
+	fake_set(w, "backend/vtpm/7/0/frontend", "relative");
+	fake_set(w, "backend/vtpm/7/0/state", "1");
+	fake_set(w, "backend/vtpm/7/0/online", "1");
+	fake_set(w, "backend/vtpm/7/0/uuid", FAKE_UUID);
+	look();
+	assert_false(stats().present);
+	assert_int_equal(w->power_cycles, 0);
+}
+
+static void a_lost_xenstore_is_said(void **state)
+{
+	guest_starts(5);
+	driver_connects(5);
+	w->xs_error = -EIO;
+	w->changed = true;
+	assert_int_equal(backend_xenstore_ready(w->b), -EIO);
+	assert_true(stats().connected);
+	submit(2); /* the ring goes on */
+	w->xs_error = 0;
+}
+
+static int endless_read(void *ctx, const char *path, char *value, size_t size)
+{
+	((struct fake_world *)ctx)->changed = true;
+	return fake_xs_read(ctx, path, value, size);
+}
+
+static void a_guest_that_writes_without_end(void **state)
+{
+	static struct backend_ops ops;
+	struct backend_config config = {.uuid = FAKE_UUID, .localities = 1};
+	struct backend_engine engine = {w, fake_power_cycle, fake_execute, fake_cancel};
+	struct backend *b;
+
+	ops = fake_ops;
+	ops.xs_read = endless_read;
+	fake_toolstack(w, 5, 0, FAKE_UUID);
+	backend_close(w->b);
+	assert_int_equal(backend_open(&b, &config, &engine, &ops, w), 0);
+	w->b = b;
+	assert_int_equal(backend_xenstore_ready(b), 0);
+	assert_true(w->changed); /* and poll() will lead back */
+}
+
+static void closing_tells_the_guest(void **state)
+{
+	guest_starts(5);
+	driver_connects(5);
+	backend_close(w->b);
+	w->b = NULL;
+	assert_leaf("5/0/state", "6");
+	assert_int_equal(w->maps, w->unmaps);
+	assert_false(w->bound);
+}
+
+#define XENBUS_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		XENBUS_TEST(a_guest_connects),
+		XENBUS_TEST(a_guest_that_was_there_before_us),
+		XENBUS_TEST(a_command_submitted_before_we_connect),
+		XENBUS_TEST(the_power_cycle_comes_before_initwait),
+		XENBUS_TEST(a_reloaded_driver_keeps_the_pcrs),
+		XENBUS_TEST(closing_stops_the_ring),
+		XENBUS_TEST(a_resumed_driver_brings_a_new_page),
+		XENBUS_TEST(a_driver_back_at_3_is_connected_anew),
+		XENBUS_TEST(a_driver_that_starts_over_from_connected),
+		XENBUS_TEST(a_detached_driver_is_served_until_it_closes),
+		XENBUS_TEST(detach_of_a_guest_without_a_driver),
+		XENBUS_TEST(attach_after_detach_keeps_the_pcrs),
+		XENBUS_TEST(a_destroyed_guest_leaves_nothing),
+		XENBUS_TEST(a_leaf_that_the_toolstack_removes),
+		XENBUS_TEST(a_reboot_power_cycles),
+		XENBUS_TEST(old_guest_gone_and_new_one_there_in_one_look),
+		XENBUS_TEST(a_restored_guest_keeps_the_pcrs),
+		XENBUS_TEST(another_uuid_is_refused),
+		XENBUS_TEST(another_uuid_is_ignored_in_a_shared_domain),
+		XENBUS_TEST(the_uuid_may_be_in_capitals),
+		XENBUS_TEST(a_second_guest_is_refused),
+		XENBUS_TEST(a_second_device_of_the_same_guest_is_refused),
+		XENBUS_TEST(a_guest_of_an_earlier_process_is_refused),
+		XENBUS_TEST(a_driver_of_protocol_1),
+		XENBUS_TEST(bad_page_and_port_numbers),
+		XENBUS_TEST(a_failed_connect_is_not_tried_again_and_again),
+		XENBUS_TEST(garbage_in_the_guests_state),
+		XENBUS_TEST(a_guest_that_removes_its_own_state),
+		XENBUS_TEST(garbage_in_the_folder),
+		XENBUS_TEST(a_lost_xenstore_is_said),
+		XENBUS_TEST(a_guest_that_writes_without_end),
+		XENBUS_TEST(closing_tells_the_guest),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
