@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The driver's end of the port to dom0's agent (frames: see dom0/agent.py)."""
+import fcntl
+import os
+import queue
+import socket
+import struct
+import sys
+import threading
+import time
+
+MAGIC = b"\x00vhost-agent-hello\x00"
+CHUNK = 32768
+
+
+class HostError(Exception):
+    """What went wrong on or with a virtual host, in a sentence."""
+
+
+class Command:
+    def __init__(self, link, ident, stream):
+        self.link, self.ident, self.stream = link, ident, stream
+        self.events = queue.Queue()
+        self.output = b""
+
+    def wait(self, timeout):
+        """(status, output); raises when it takes longer, and kills it."""
+        end = time.monotonic() + timeout
+        while True:
+            try:
+                kind, data = self.events.get(timeout=max(0, end - time.monotonic()))
+            except queue.Empty:
+                self.kill()
+                tail = self.output[-1000:].decode(errors="replace")
+                raise HostError(f"a command took longer than {timeout} s: {tail}") from None
+            if kind == b"O":
+                self.output += data
+                if self.stream:
+                    self.stream(data)
+            elif kind == b"X":
+                return int(data), self.output
+            else:
+                raise HostError("the connection to dom0 is gone")
+
+    def write(self, data):
+        for at in range(0, len(data), CHUNK):
+            self.link.send(b"I", self.ident, data[at:at + CHUNK])
+
+    def close_input(self):
+        self.link.send(b"I", self.ident)
+
+    def kill(self):
+        self.link.send(b"K", self.ident)
+
+
+class AgentLink:
+    def __init__(self, path, lock, timeout, alive):
+        self.lock = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+        fcntl.flock(self.lock, fcntl.LOCK_EX)
+        self.commands, self.next = {}, int.from_bytes(os.urandom(3), "big") << 7
+        self.write_lock = threading.Lock()
+        self.sock = self.connect(path, timeout, alive)
+        threading.Thread(target=self.receive, daemon=True).start()
+
+    def connect(self, path, timeout, alive):
+        """Says hello until dom0's agent answers; frames begin behind that."""
+        end = time.monotonic() + timeout
+        nonce = os.urandom(8)
+        self.rest = b""
+        sock = None
+        while time.monotonic() < end:
+            if not alive():
+                raise HostError("QEMU has ended: see qemu.log and console.log")
+            try:
+                if sock is None:
+                    sock = socket.socket(socket.AF_UNIX)
+                    sock.connect(path)
+                    sock.settimeout(0.5)
+                    self.sock = sock
+                    self.send(b"H", 0, nonce)
+                self.rest += sock.recv(65536)
+            except socket.timeout:
+                continue
+            except OSError:
+                sock = None
+                time.sleep(0.05)
+                continue
+            at = self.rest.find(MAGIC + nonce)
+            if at >= 0:
+                self.rest = self.rest[at + len(MAGIC + nonce):]
+                sock.settimeout(None)
+                return sock
+        raise HostError(f"dom0 did not answer within {timeout} s: see console.log")
+
+    def send(self, kind, ident, payload=b""):
+        frame = struct.pack(">IcI", 5 + len(payload), kind, ident) + payload
+        with self.write_lock:
+            try:
+                self.sock.sendall(frame)
+            except OSError as e:
+                raise HostError(f"the connection to dom0 is gone: {e}") from None
+
+    def receive(self):
+        buf = self.rest
+        while True:
+            while len(buf) >= 4 and len(buf) >= 4 + struct.unpack(">I", buf[:4])[0]:
+                size = struct.unpack(">I", buf[:4])[0]
+                kind, ident = struct.unpack(">cI", buf[4:9])
+                command = self.commands.get(ident)
+                if command:
+                    command.events.put((kind, buf[9:4 + size]))
+                buf = buf[4 + size:]
+            try:
+                data = self.sock.recv(262144)
+            except OSError:
+                data = b""
+            if not data:
+                break
+            buf += data
+        for command in list(self.commands.values()):
+            command.events.put((None, b""))
+
+    def start(self, command, stream=None):
+        self.next += 1
+        job = Command(self, self.next & 0xffffffff, stream)
+        self.commands[job.ident] = job
+        self.send(b"R", job.ident, command.encode())
+        return job
+
+    def run_bytes(self, command, timeout, data=None, stream=None):
+        job = self.start(command, stream)
+        if data:
+            job.write(data)
+        job.close_input()
+        rc, out = job.wait(timeout)
+        del self.commands[job.ident]
+        return rc, out
+
+    def run(self, command, timeout, data=None, stream=None):
+        rc, out = self.run_bytes(command, timeout, data, stream)
+        return rc, out.decode(errors="replace")
+
+    def close(self):
+        try:
+            self.sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        self.sock.close()
+        os.close(self.lock)

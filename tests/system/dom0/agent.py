@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the driver's commands in dom0, over a virtio-serial port.
+
+Frames, both ways: u32 length (big-endian, of what follows), u8 type, u32 id,
+payload.  From the driver: R run (payload: shell command), I input of it (empty:
+end of file), K kill it, H hello.  To the driver: O output, X exit status as text.
+A hello is answered by MAGIC and its payload, outside of any frame, so that a
+driver that connects anew finds where frames begin.
+"""
+import os
+import queue
+import signal
+import struct
+import subprocess
+import sys
+import threading
+import time
+
+PORT = "/dev/virtio-ports/vhost"
+MAGIC = b"\x00vhost-agent-hello\x00"
+write_lock = threading.Lock()
+
+
+def open_port():
+    """udev does not run here: find the port by its name in sysfs."""
+    base = "/sys/class/virtio-ports"
+    while True:
+        for name in os.listdir(base) if os.path.isdir(base) else []:
+            with open(f"{base}/{name}/name") as f:
+                if f.read().strip() == "vhost":
+                    return os.open(f"/dev/{name}", os.O_RDWR)
+        time.sleep(0.05)
+
+
+def send_bytes(port, data):
+    with write_lock:
+        while data:
+            data = data[os.write(port, data):]
+
+
+def send(port, kind, ident, payload=b""):
+    send_bytes(port, struct.pack(">IcI", 5 + len(payload), kind, ident) + payload)
+
+
+class Job:
+    def __init__(self, port, ident, command):
+        self.port, self.ident = port, ident
+        self.input = queue.Queue()
+        env = dict(os.environ, PATH="/usr/sbin:/usr/bin:/sbin:/bin", HOME="/root")
+        self.proc = subprocess.Popen(
+            ["/bin/sh", "-c", command], stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env,
+            cwd="/root", start_new_session=True)
+        threading.Thread(target=self.feed, daemon=True).start()
+        threading.Thread(target=self.drain, daemon=True).start()
+
+    def feed(self):
+        try:
+            while True:
+                data = self.input.get()
+                if not data:
+                    break
+                self.proc.stdin.write(data)
+            self.proc.stdin.close()
+        except OSError:
+            pass
+
+    def drain(self):
+        """The command ends when its shell does, whoever else holds the pipe."""
+        out = self.proc.stdout.fileno()
+        reader = threading.Thread(target=self.copy, args=(out,), daemon=True)
+        reader.start()
+        rc = self.proc.wait()
+        reader.join(0.5)
+        send(self.port, b"X", self.ident, str(rc).encode())
+
+    def copy(self, out):
+        while True:
+            data = os.read(out, 16384)
+            if not data:
+                return
+            send(self.port, b"O", self.ident, data)
+
+    def kill(self):
+        try:
+            os.killpg(self.proc.pid, signal.SIGKILL)
+        except OSError:
+            pass
+
+
+def handle(port, jobs, kind, ident, payload):
+    if kind == b"H":
+        send_bytes(port, MAGIC + payload)
+    elif kind == b"R":
+        jobs[ident] = Job(port, ident, payload.decode())
+    elif kind == b"I" and ident in jobs:
+        jobs[ident].input.put(payload)
+    elif kind == b"K" and ident in jobs:
+        jobs[ident].kill()
+
+
+def main():
+    port = open_port()
+    jobs, buf = {}, b""
+    while True:
+        data = os.read(port, 65536)
+        if not data:
+            # The driver's end is closed: what was half sent will never come.
+            buf = b""
+            time.sleep(0.02)
+            continue
+        buf += data
+        while len(buf) >= 4:
+            size = struct.unpack(">I", buf[:4])[0]
+            if len(buf) < 4 + size:
+                break
+            kind, ident = struct.unpack(">cI", buf[4:9])
+            payload, buf = buf[9:4 + size], buf[4 + size:]
+            handle(port, jobs, kind, ident, payload)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

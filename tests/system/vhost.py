@@ -1,0 +1,263 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A virtual Xen host: QEMU under TCG, a real Xen, a PV dom0, swtpm as its TPM.
+
+VHost(workdir) owns a folder with dom0's disk (an overlay over the cached image,
+so it lives as long as the folder), the physical TPM's state, the payload disk
+and the console's log.  boot(), run(), reboot(), power_cut(), stop().
+"""
+import fcntl
+import os
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import time
+
+from agentlink import AgentLink, HostError
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TOP = os.path.dirname(os.path.dirname(HERE))
+# Two virtual hosts at most on a machine, whoever starts them.
+SLOTS = ["/tmp/vhost.0.lock", "/tmp/vhost.1.lock"]
+
+
+def images():
+    """The folder with the cached images; builds them when they are missing."""
+    out = subprocess.run([f"{HERE}/image"], stdout=subprocess.PIPE, check=True)
+    return out.stdout.decode().strip().splitlines()[-1]
+
+
+def make_tpm(folder):
+    """A new physical TPM, with its EK and platform certificates left out."""
+    shutil.rmtree(folder, ignore_errors=True)
+    os.makedirs(folder)
+    subprocess.run(["swtpm_setup", "--tpm2", "--tpmstate", folder, "--pcr-banks",
+                    "sha1,sha256,sha384,sha512", "--createek", "--overwrite",
+                    "--logfile", f"{folder}/setup.log"],
+                   stdout=subprocess.DEVNULL, check=True)
+
+
+def wait_for(what, test, timeout=30):
+    end = time.monotonic() + timeout
+    while not test():
+        if time.monotonic() > end:
+            raise HostError(f"{what}: not after {timeout} s")
+        time.sleep(0.02)
+
+
+class VHost:
+    def __init__(self, workdir, payload=None, tpm="tpm", memory=5120, log=None):
+        """payload: a tree to lay over dom0's root at each boot (programs)."""
+        self.dir = os.path.abspath(workdir)
+        self.payload, self.memory = payload, memory
+        self.tpm = f"{self.dir}/{tpm}"
+        self.console = f"{self.dir}/console.log"
+        self.log = log or (lambda text: None)
+        self.slot = self.link = None
+        self.guest_overlay = []
+        os.makedirs(self.dir, exist_ok=True)
+
+    # -- the pieces ---------------------------------------------------------
+    def path(self, name):
+        return f"{self.dir}/{name}"
+
+    def pid(self, name):
+        try:
+            with open(self.path(f"{name}.pid")) as f:
+                return int(f.read())
+        except (OSError, ValueError):
+            return None
+
+    def alive(self, name="qemu"):
+        pid = self.pid(name)
+        return pid is not None and os.path.exists(f"/proc/{pid}/exe") and \
+            self.dir.encode() in open(f"/proc/{pid}/cmdline", "rb").read()
+
+    def take_slot(self, timeout=3600):
+        """Held by QEMU itself, which inherits the descriptor."""
+        end = time.monotonic() + timeout
+        said = False
+        while True:
+            for name in SLOTS:
+                fd = os.open(name, os.O_RDWR | os.O_CREAT, 0o666)
+                try:
+                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    return fd
+                except OSError:
+                    os.close(fd)
+            if time.monotonic() > end:
+                raise HostError("both slots for virtual hosts are taken")
+            if not said:
+                self.log("waiting for one of the two slots for virtual hosts")
+                said = True
+            time.sleep(0.5)
+
+    def start_tpm(self):
+        if not os.path.isdir(self.tpm):
+            make_tpm(self.tpm)
+        sock = self.path("swtpm.sock")
+        if os.path.exists(sock):
+            os.unlink(sock)
+        proc = subprocess.Popen(
+            ["swtpm", "socket", "--tpm2", "--tpmstate", f"dir={self.tpm}",
+             "--ctrl", f"type=unixio,path={sock}", "--terminate",
+             "--log", f"file={self.path('swtpm.log')},level=1"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, start_new_session=True)
+        with open(self.path("swtpm.pid"), "w") as f:
+            f.write(str(proc.pid))
+        wait_for("the physical TPM's socket", lambda: os.path.exists(sock))
+
+    def make_payload(self):
+        """The second disk: the programs, dom0's init and the agent."""
+        tree = self.path("payload")
+        shutil.rmtree(tree, ignore_errors=True)
+        lib = f"{tree}/usr/lib/vhost"
+        os.makedirs(lib)
+        if self.payload:
+            shutil.copytree(self.payload, tree, symlinks=True, dirs_exist_ok=True)
+        for name in os.listdir(f"{HERE}/dom0"):
+            if name != "initrd-init":
+                shutil.copy(f"{HERE}/dom0/{name}", lib)
+        self.make_guest_initrd(tree)
+        disk = self.path("payload.img")
+        if os.path.exists(disk):
+            os.unlink(disk)
+        kib = sum(os.lstat(os.path.join(d, f)).st_size // 1024 + 8
+                  for d, _, fs in os.walk(tree) for f in fs)
+        subprocess.run(["mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-d", tree,
+                        disk, f"{kib * 5 // 4 + 16384}k"],
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+
+    def make_guest_initrd(self, tree):
+        """Guests find our driver, when it is built, behind their initrd."""
+        module = f"{TOP}/build/frontend/xen-tpmfront.ko"
+        extra = self.path("guest-extra")
+        shutil.rmtree(extra, ignore_errors=True)
+        os.makedirs(extra)
+        for src in [module] + self.guest_overlay:
+            if os.path.exists(src):
+                shutil.copy(src, extra)
+        os.makedirs(f"{tree}/usr/lib/vhost/guest", exist_ok=True)
+        with open(f"{tree}/usr/lib/vhost/guest/extra.cpio", "wb") as f:
+            names = "\n".join(["."] + sorted(os.listdir(extra)))
+            subprocess.run(["cpio", "--quiet", "-o", "-H", "newc"], cwd=extra,
+                           input=names.encode(), stdout=f, check=True)
+
+    def make_disk(self, cache):
+        if not os.path.exists(self.path("root.qcow2")):
+            subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw",
+                            "-b", f"{cache}/root.img", self.path("root.qcow2")], check=True)
+
+    # -- life ---------------------------------------------------------------
+    def qemu_args(self, cache):
+        # cache=writeback: the guest's flush reaches the host's page cache, which
+        # survives SIGKILL.  So a power cut here loses what dom0's own page cache
+        # held and had not written: what a missing fsync loses on a real machine.
+        return ["qemu-system-x86_64", "-name", self.dir, "-accel", "tcg,thread=multi",
+                "-machine", "q35", "-cpu", "max,smap=off,la57=off,pku=off,rdtscp=off",
+                "-smp", "2", "-m", str(self.memory), "-nodefaults", "-display", "none",
+                "-no-reboot", "-serial", f"file:{self.console}",
+                "-kernel", f"{cache}/xen",
+                "-initrd", f"{cache}/vmlinux console=hvc0 quiet,{cache}/dom0.cpio",
+                "-append", "com1=115200 console=com1 noreboot=1 loglvl=warning "
+                "guest_loglvl=warning dom0_mem=2048M,max:2048M dom0_max_vcpus=2 sched=credit",
+                "-drive", f"file={self.path('root.qcow2')},if=virtio,format=qcow2,cache=writeback",
+                "-drive", f"file={self.path('payload.img')},if=virtio,format=raw,readonly=on",
+                "-device", "virtio-serial-pci",
+                "-chardev", f"socket,id=agent,path={self.path('agent.sock')},server=on,wait=off",
+                "-device", "virtserialport,chardev=agent,name=vhost",
+                "-chardev", f"socket,id=tpm,path={self.path('swtpm.sock')}",
+                "-tpmdev", "emulator,id=tpm0,chardev=tpm", "-device", "tpm-tis,tpmdev=tpm0"]
+
+    def boot(self, timeout=180):
+        """Starts the host and returns when dom0 runs commands and xl works."""
+        if self.alive():
+            raise HostError(f"{self.dir}: is running")
+        began = time.monotonic()
+        cache = images()
+        self.slot = self.slot or self.take_slot()
+        self.make_disk(cache)
+        self.make_payload()
+        self.start_tpm()
+        with open(self.path("qemu.log"), "w") as err:
+            proc = subprocess.Popen(self.qemu_args(cache), stdin=subprocess.DEVNULL,
+                                    stdout=err, stderr=err, start_new_session=True,
+                                    pass_fds=[self.slot])
+        with open(self.path("qemu.pid"), "w") as f:
+            f.write(str(proc.pid))
+        self.proc = proc
+        wait_for("QEMU", self.alive, 5)
+        self.connect(timeout)
+        rc, out = self.run("while [ ! -e /run/xen-ready ]; do sleep 0.1; done; xl list", timeout)
+        if rc:
+            raise HostError(f"xl does not work in dom0: {out}")
+        self.log(f"virtual Xen host up after {time.monotonic() - began:.0f} s")
+
+    def connect(self, timeout=180):
+        self.link = AgentLink(self.path("agent.sock"), self.path("agent.lock"),
+                              timeout, self.alive)
+
+    def run(self, command, timeout=60, data=None, stream=None):
+        """(status, output) of a shell command in dom0; data is its input."""
+        return self.link.run(command, timeout, data, stream)
+
+    def start(self, command, stream=None):
+        """Starts a command that goes on; wait() or kill() what it returns."""
+        return self.link.start(command, stream)
+
+    def must(self, command, timeout=60, data=None):
+        rc, out = self.run(command, timeout, data)
+        if rc:
+            raise HostError(f"{command}: status {rc}: {out.strip()[-2000:]}")
+        return out
+
+    def put(self, source, dest):
+        data = source if isinstance(source, bytes) else open(source, "rb").read()
+        self.must(f"mkdir -p \"$(dirname '{dest}')\" && cat >'{dest}'", 120, data)
+        if not isinstance(source, bytes) and os.access(source, os.X_OK):
+            self.must(f"chmod +x '{dest}'")
+
+    def get(self, path):
+        rc, out = self.link.run_bytes(f"cat '{path}'", 120)
+        if rc:
+            raise HostError(f"{path}: cannot read it: {out[-200:]!r}")
+        return out
+
+    def power_cut(self):
+        """What a cut of the mains does: nothing is written any more."""
+        if self.link:
+            self.link.close()
+            self.link = None
+        for name in ("qemu", "swtpm"):
+            pid = self.pid(name)
+            if pid and self.alive(name):
+                if name == "qemu":
+                    os.kill(pid, signal.SIGKILL)
+                # swtpm ends by itself when QEMU's connection is gone.
+                self.wait_gone(name, pid)
+
+    def wait_gone(self, name, pid):
+        try:
+            os.waitpid(pid, 0)
+        except ChildProcessError:
+            wait_for(f"the end of {name}", lambda: not self.alive(name))
+
+    def stop(self):
+        """An orderly end: everything dom0 holds is written first."""
+        if self.alive() and self.link:
+            self.run("sync; mount -o remount,ro / 2>/dev/null; sync", 60)
+        self.power_cut()
+        if self.slot is not None:
+            os.close(self.slot)
+            self.slot = None
+
+    def reboot(self):
+        self.run("sync", 60)
+        self.power_cut()
+        self.boot()
+
+    def console_tail(self, lines=30):
+        with open(self.console, errors="replace") as f:
+            return f.read().splitlines()[-lines:]
