@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "packet.h"
+
+#define TPM2_TAG      0x8001 /* TPM_ST_NO_SESSIONS */
+#define TPM1_TAG      0x00c1 /* TPM_TAG_RQU_COMMAND */
+#define TPM2_STARTUP  0x144
+#define TPM1_STARTUP  0x99
+#define TPM2_CLEAR    0
+#define TPM2_STATE    1
+#define TPM1_CLEAR    1
+#define TPM1_STATE    2
+#define OFFSET_LENGTH 2
+#define OFFSET_CODE   6
+
+static u32 get_be32(const u8 *p)
+{
+	return (u32)p[0] << 24 | (u32)p[1] << 16 | (u32)p[2] << 8 | p[3];
+}
+
+static void put_be16(u8 *p, u16 v)
+{
+	p[0] = v >> 8;
+	p[1] = v & 0xff;
+}
+
+static void put_be32(u8 *p, u32 v)
+{
+	put_be16(p, v >> 16);
+	put_be16(p + 2, v & 0xffff);
+}
+
+int packet_check_length(u32 length, size_t room)
+{
+	if (length < PACKET_HEADER_SIZE || length > PACKET_MAX || length > room)
+		return -EBADMSG;
+	return 0;
+}
+
+int packet_check(const u8 *packet, size_t len)
+{
+	if (len < PACKET_HEADER_SIZE || get_be32(packet + OFFSET_LENGTH) != len)
+		return -EBADMSG;
+	return 0;
+}
+
+u32 packet_code(const u8 *packet)
+{
+	return get_be32(packet + OFFSET_CODE);
+}
+
+void packet_startup(u8 packet[PACKET_STARTUP_SIZE], bool tpm2, bool saved)
+{
+	put_be16(packet, tpm2 ? TPM2_TAG : TPM1_TAG);
+	put_be32(packet + OFFSET_LENGTH, PACKET_STARTUP_SIZE);
+	put_be32(packet + OFFSET_CODE, tpm2 ? TPM2_STARTUP : TPM1_STARTUP);
+	if (tpm2)
+		put_be16(packet + PACKET_HEADER_SIZE, saved ? TPM2_STATE : TPM2_CLEAR);
+	else
+		put_be16(packet + PACKET_HEADER_SIZE, saved ? TPM1_STATE : TPM1_CLEAR);
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What a TPM packet looks like, and whether to believe one.  Pure: no kernel calls,
+ * so that the checks are also compiled and attacked in user space.
+ *
+ *   offset 0  u16 tag | u32 length of the whole packet | u32 code, big-endian
+ *   (TPM 1.2 Main Part 2, 6; TPM 2.0 Part 1, 18.2)
+ *
+ * The code is the command's ordinal or the response's result.
+ */
+#ifndef XEN_TPMFRONT_PACKET_H
+#define XEN_TPMFRONT_PACKET_H
+
+#ifdef __KERNEL__
+#include <linux/types.h>
+#include <linux/errno.h>
+#else
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+typedef uint8_t u8;
+typedef uint16_t u16;
+typedef uint32_t u32;
+#endif
+
+#define PACKET_HEADER_SIZE  10
+#define PACKET_STARTUP_SIZE 12
+/* The longest packet, either way: the TPM core's buffer, and what a TPM 2.0 reports
+ * as TPM_PT_MAX_COMMAND_SIZE and TPM_PT_MAX_RESPONSE_SIZE. */
+#define PACKET_MAX 4096
+
+/* "It has been started": TPM_RC_INITIALIZE, TPM_INVALID_POSTINIT. */
+#define PACKET_TPM2_STARTED 0x100
+#define PACKET_TPM1_STARTED 38
+
+/* The length that a peer claims, before a byte of the packet is copied; room: how
+ * many bytes there is space for.  -EBADMSG: no packet can be that long. */
+int packet_check_length(u32 length, size_t room);
+
+/* A private copy of len bytes.  -EBADMSG: shorter than a header, or its own length
+ * is another one. */
+int packet_check(const u8 *packet, size_t len);
+
+/* The code of a packet that packet_check() accepted. */
+u32 packet_code(const u8 *packet);
+
+/* TPM2_Startup (TPM 2.0 Part 3, 9.3) or TPM_Startup (TPM 1.2 Main Part 3, 3.2) with
+ * the saved state, or without it. */
+void packet_startup(u8 packet[PACKET_STARTUP_SIZE], bool tpm2, bool saved);
+
+#endif

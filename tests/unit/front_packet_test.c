@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What the guest's module believes of a hostile backend. */
+#include "tests/unit/unit.h"
+#include <stdlib.h>
+#include <string.h>
+#include "frontend/packet.h"
+
+#define ROOM 8180
+
+/* Exactly len bytes on the heap, so that one byte too many is seen. */
+static u8 *packet_of(size_t len, u32 claimed)
+{
+	u8 *p = calloc(1, len ? len : 1);
+
+	assert_non_null(p);
+	if (len >= 2)
+		p[0] = 0x80, p[1] = 0x01;
+	for (size_t i = 0; i < 4 && 2 + i < len; i++)
+		p[2 + i] = (u8)(claimed >> (24 - 8 * i));
+	return p;
+}
+
+static void check(size_t len, u32 claimed, int expected)
+{
+	u8 *p = packet_of(len, claimed);
+
+	assert_int_equal(packet_check(p, len), expected);
+	free(p);
+}
+
+static void lengths_that_fit_are_taken(void **state)
+{
+	assert_int_equal(packet_check_length(10, ROOM), 0);
+	assert_int_equal(packet_check_length(4096, ROOM), 0);
+	assert_int_equal(packet_check_length(4084, 4084), 0);
+}
+
+static void hostile_lengths_are_refused(void **state)
+{
+	static const u32 hostile[] = {0,    1,		9,	    4097,
+				      8180, 0x7fffffff, 0x80000000, 0xffffffff};
+
+	for (size_t i = 0; i < sizeof(hostile) / sizeof(*hostile); i++)
+		assert_int_equal(packet_check_length(hostile[i], ROOM), -EBADMSG);
+	assert_int_equal(packet_check_length(4085, 4084), -EBADMSG);
+	assert_int_equal(packet_check_length(10, 0), -EBADMSG);
+}
+
+static void a_packet_that_agrees_with_itself_is_taken(void **state)
+{
+	check(10, 10, 0);
+	check(4096, 4096, 0);
+}
+
+static void a_packet_with_another_length_is_refused(void **state)
+{
+	check(10, 9, -EBADMSG);
+	check(10, 11, -EBADMSG);
+	check(10, 0, -EBADMSG);
+	check(10, 0xffffffff, -EBADMSG);
+	check(4096, 10, -EBADMSG);
+}
+
+static void a_packet_without_a_header_is_refused(void **state)
+{
+	for (size_t len = 0; len < PACKET_HEADER_SIZE; len++)
+		check(len, (u32)len, -EBADMSG);
+}
+
+static void the_code_is_big_endian(void **state)
+{
+	static const u8 rsp[] = {0x80, 0x01, 0, 0, 0, 10, 0x81, 0x02, 0x03, 0xfe};
+
+	assert_int_equal(packet_check(rsp, sizeof(rsp)), 0);
+	assert_true(packet_code(rsp) == 0x810203fe);
+}
+
+static void startup_is_as_specified(void **state)
+{
+	static const u8 tpm2_state[] = {0x80, 0x01, 0, 0, 0, 12, 0, 0, 1, 0x44, 0, 1};
+	static const u8 tpm2_clear[] = {0x80, 0x01, 0, 0, 0, 12, 0, 0, 1, 0x44, 0, 0};
+	static const u8 tpm1_state[] = {0x00, 0xc1, 0, 0, 0, 12, 0, 0, 0, 0x99, 0, 2};
+	static const u8 tpm1_clear[] = {0x00, 0xc1, 0, 0, 0, 12, 0, 0, 0, 0x99, 0, 1};
+	u8 p[PACKET_STARTUP_SIZE];
+
+	packet_startup(p, true, true);
+	assert_memory_equal(p, tpm2_state, sizeof(p));
+	packet_startup(p, true, false);
+	assert_memory_equal(p, tpm2_clear, sizeof(p));
+	packet_startup(p, false, true);
+	assert_memory_equal(p, tpm1_state, sizeof(p));
+	packet_startup(p, false, false);
+	assert_memory_equal(p, tpm1_clear, sizeof(p));
+	assert_int_equal(packet_check(p, sizeof(p)), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(lengths_that_fit_are_taken),
+		cmocka_unit_test(hostile_lengths_are_refused),
+		cmocka_unit_test(a_packet_that_agrees_with_itself_is_taken),
+		cmocka_unit_test(a_packet_with_another_length_is_refused),
+		cmocka_unit_test(a_packet_without_a_header_is_refused),
+		cmocka_unit_test(the_code_is_big_endian),
+		cmocka_unit_test(startup_is_as_specified),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
