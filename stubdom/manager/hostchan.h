@@ -3,10 +3,12 @@
  * The manager's end of the host channel (include/channel.h): synchronous calls
  * over a vchan server or a socket, and reconnection.
  *
- * Before READY a broken connection makes every call fail with -EPIPE: start-up
- * is given up with CAUSE_CHANNEL.  After hostchan_running() it is re-opened: the
- * call in flight waits for vtpmd to come back (without limit: commands wait,
- * none fails), HELLO is said with mode RESUMED, and a PUT is sent again.
+ * Before hostchan_running() a broken connection makes every call fail with
+ * -EPIPE: start-up is given up with CAUSE_CHANNEL.  After it a vchan is offered
+ * anew: a get or put in flight waits for vtpmd to come back (without limit:
+ * commands wait, none fails), HELLO is said with mode RESUMED, and it is sent
+ * again.  Every other call in flight fails with -EPIPE.  A socket is not
+ * re-opened: it ends with vtpmd, and the manager must end with it.
  */
 #ifndef XVTPM_HOSTCHAN_H
 #define XVTPM_HOSTCHAN_H
@@ -17,8 +19,7 @@ struct hostchan;
 
 /* vchan server at CHANNEL_XS_PATH of this domain; waits for vtpmd. */
 int __must_check hostchan_open_vchan(struct hostchan **h, struct error *e);
-/* An already connected stream socket. When path is not NULL, reconnection
- * connects to that Unix socket; else a lost connection ends the manager. */
+/* An already connected stream socket, which is closed at the end. */
 int __must_check hostchan_open_fd(struct hostchan **h, int fd, struct error *e);
 void hostchan_close(struct hostchan *h);
 
@@ -45,9 +46,14 @@ int __must_check hostchan_ready(struct hostchan *h, uint64_t seq);
 void hostchan_fail(struct hostchan *h, const struct error *e);
 void hostchan_log(struct hostchan *h, int level, const char *text);
 
-/* For the poll loop: the descriptor, and what to do when it is readable.
- * hostchan_event returns 0, or the CHANNEL_EVENT_* that arrived (STOP, STATUS). */
+/* For the poll loop: the descriptor to wait on for POLLIN.  It may be another one
+ * after each hostchan_event(), so ask again for each poll. */
 int hostchan_fd(const struct hostchan *h);
+/* Takes in what arrived, without waiting (but for the HELLO of a vtpmd that came
+ * back): 0, or one CHANNEL_EVENT_* (STOP, STATUS); a negative errno: the channel
+ * is lost for good, end.  An event may have come in beside a reply, so call this
+ * before EVERY poll until it returns 0, not only when the descriptor is
+ * readable. */
 int __must_check hostchan_event(struct hostchan *h);
 /* Answers EVENT_STATUS: TLVs as in enum channel_status. */
 int __must_check hostchan_status(struct hostchan *h, const uint8_t *tlvs, size_t len);

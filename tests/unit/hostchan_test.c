@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The manager's end of the host channel against a scripted vtpmd, which answers
+ * at once, goes away in the middle of a call, or talks nonsense. */
+#include "tests/unit/unit.h"
+#include "stubdom/manager/hostchan.h"
+#include "stubdom/manager/hostchan_call.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct fake {
+	struct channel_reader from; /* what the manager sent */
+	uint8_t to[65536];	    /* what it will read */
+	size_t to_len, to_pos;
+	unsigned int types[32], count; /* requests seen */
+	unsigned int die_at;	       /* goes away at this request, once */
+	unsigned int reopened;
+	uint16_t event_with; /* sends this event before each reply */
+	uint32_t status;
+	uint8_t hello_mode;
+	uint64_t put_seq;
+	bool gone, garbage;
+} fake;
+
+static void say(uint16_t type, uint32_t id, const void *p, size_t len)
+{
+	channel_header(fake.to + fake.to_len, type, id, len);
+	if (len)
+		memcpy(fake.to + fake.to_len + CHANNEL_HEADER_SIZE, p, len);
+	fake.to_len += CHANNEL_HEADER_SIZE + len;
+}
+
+static void answer(struct channel_frame *f)
+{
+	uint8_t out[16] = {0};
+	struct cursor c = cursor_reader(f->payload, f->len), w;
+	size_t len = 4;
+
+	fake.types[fake.count++] = f->type;
+	if (fake.count == fake.die_at) {
+		fake.gone = true;
+		return;
+	}
+	if (fake.garbage) {
+		memset(fake.to + fake.to_len, 0xff, 64);
+		fake.to_len += 64;
+		return;
+	}
+	w = cursor_writer(out, sizeof(out));
+	cursor_put_u32(&w, fake.status);
+	if (f->type == CHANNEL_HELLO) {
+		cursor_u32(&c);
+		fake.hello_mode = cursor_u8(&c);
+		cursor_put_u16(&w, CHANNEL_VERSION);
+		cursor_put(&w, "cfg", 3);
+		len = w.pos;
+	} else if (f->type == CHANNEL_PUT) {
+		cursor_u16(&c);
+		fake.put_seq = cursor_u64(&c);
+	} else if (f->type == CHANNEL_GET || f->type == CHANNEL_TPM) {
+		cursor_put(&w, "bytes", 5);
+		len = w.pos;
+	}
+	if (fake.event_with)
+		say(fake.event_with, 0, NULL, 0);
+	/* a reply that nobody asked for must not confuse it */
+	say(f->type | CHANNEL_REPLY, f->id + 1000, "\0\0\0\0", 4);
+	say(f->type | CHANNEL_REPLY, f->id, out, len);
+}
+
+static ssize_t fake_write(struct hostchan_io *io, const void *buf, size_t len)
+{
+	struct channel_frame f;
+	size_t room;
+	uint8_t *p;
+	int rc;
+
+	if (fake.gone)
+		return -EPIPE;
+	p = channel_reader_room(&fake.from, &room);
+	room = room < len ? room : len;
+	memcpy(p, buf, room);
+	rc = channel_reader_add(&fake.from, room);
+	assert_true(rc >= 0);
+	if (rc) {
+		channel_reader_take(&fake.from, &f);
+		answer(&f);
+		free(f.payload);
+	}
+	return (ssize_t)room;
+}
+
+static ssize_t fake_read(struct hostchan_io *io, void *buf, size_t len)
+{
+	size_t n = fake.to_len - fake.to_pos;
+
+	if (!n)
+		return fake.gone ? -EPIPE : 0;
+	/* awkward pieces */
+	n = n < 5 ? n : 5;
+	n = n < len ? n : len;
+	memcpy(buf, fake.to + fake.to_pos, n);
+	fake.to_pos += n;
+	return (ssize_t)n;
+}
+
+static int fake_reopen(struct hostchan_io *io)
+{
+	fake.gone = fake.garbage = false;
+	fake.to_len = fake.to_pos = 0;
+	channel_reader_reset(&fake.from);
+	fake.reopened++;
+	return 0;
+}
+
+static bool fake_connected(struct hostchan_io *io)
+{
+	return true;
+}
+
+static int fake_wait(struct hostchan_io *io, bool to_write, int ms)
+{
+	/* a call without limit would hang for ever */
+	assert_true(ms >= 0);
+	return -ETIMEDOUT;
+}
+
+static int fake_fd(const struct hostchan_io *io)
+{
+	return -1;
+}
+
+static void fake_close(struct hostchan_io *io)
+{
+}
+
+static const struct hostchan_io_ops fake_ops = {
+	.reopen = fake_reopen,
+	.connected = fake_connected,
+	.read = fake_read,
+	.write = fake_write,
+	.wait = fake_wait,
+	.fd = fake_fd,
+	.close = fake_close,
+};
+
+static const uint64_t seq = 41;
+
+static struct hostchan *start(bool running)
+{
+	struct hostchan *h = calloc(1, sizeof(*h));
+	struct error e = {0};
+	uint8_t *config;
+	size_t len;
+
+	memset(&fake, 0, sizeof(fake));
+	h->io.ops = &fake_ops;
+	assert_int_equal(hostchan_hello(h, &config, &len, &e), 0);
+	assert_int_equal(len, 3);
+	assert_memory_equal(config, "cfg", 3);
+	free(config);
+	if (running)
+		hostchan_running(h, (const uint8_t *)"0123456789abcdef", &seq);
+	return h;
+}
+
+static void end(struct hostchan *h)
+{
+	channel_reader_reset(&fake.from);
+	hostchan_close(h);
+}
+
+static void gets_and_puts(void **state)
+{
+	struct hostchan *h = start(true);
+	struct state_place p = hostchan_place(h);
+	uint8_t *buf;
+	size_t len;
+
+	assert_int_equal(p.get(p.ctx, CHANNEL_OBJECT_HEADER, &buf, &len), 0);
+	assert_int_equal(len, 5);
+	assert_memory_equal(buf, "bytes", 5);
+	free(buf);
+	assert_int_equal(p.put(p.ctx, CHANNEL_OBJECT_PERMALL, 42, NULL, 0), 0);
+	assert_int_equal(fake.put_seq, 42);
+	fake.status = ENOENT;
+	assert_int_equal(p.get(p.ctx, CHANNEL_OBJECT_HEADER, &buf, &len), -ENOENT);
+	fake.status = 0xffffffff;
+	assert_int_equal(hostchan_ready(h, 1), -EPIPE);
+	end(h);
+}
+
+static void put_is_sent_again_after_a_loss(void **state)
+{
+	struct hostchan *h = start(true);
+	struct state_place p = hostchan_place(h);
+
+	fake.die_at = 2;
+	assert_int_equal(p.put(p.ctx, CHANNEL_OBJECT_PERMALL, 42, NULL, 0), 0);
+	assert_int_equal(fake.reopened, 1);
+	assert_int_equal(fake.count, 4);
+	assert_int_equal(fake.types[1], CHANNEL_PUT);
+	assert_int_equal(fake.types[2], CHANNEL_HELLO);
+	assert_int_equal(fake.hello_mode, CHANNEL_RESUMED);
+	assert_int_equal(fake.types[3], CHANNEL_PUT);
+	assert_int_equal(fake.put_seq, 42);
+	end(h);
+}
+
+static void loss_during_the_second_hello(void **state)
+{
+	struct hostchan *h = start(true);
+	struct state_place p = hostchan_place(h);
+
+	fake.gone = true;
+	fake.die_at = 2; /* the HELLO after the first loss */
+	assert_int_equal(p.put(p.ctx, CHANNEL_OBJECT_PERMALL, 42, NULL, 0), 0);
+	assert_int_equal(fake.reopened, 2);
+	end(h);
+}
+
+static void other_calls_fail_but_the_channel_comes_back(void **state)
+{
+	struct hostchan *h = start(true);
+	uint8_t rsp[8];
+	size_t len = sizeof(rsp);
+
+	fake.gone = true;
+	assert_int_equal(hostchan_tpm(h, rsp, 1, rsp, &len), -EPIPE);
+	len = sizeof(rsp);
+	assert_int_equal(hostchan_tpm(h, rsp, 1, rsp, &len), 0);
+	assert_int_equal(len, 5);
+	len = 4;
+	assert_int_equal(hostchan_tpm(h, rsp, 1, rsp, &len), -EMSGSIZE);
+	end(h);
+}
+
+static void loss_before_running_is_final(void **state)
+{
+	struct hostchan *h = start(false);
+	struct state_place p = hostchan_place(h);
+	uint8_t *buf;
+	size_t len;
+
+	fake.gone = true;
+	assert_int_equal(p.get(p.ctx, CHANNEL_OBJECT_HEADER, &buf, &len), -EPIPE);
+	assert_int_equal(p.get(p.ctx, CHANNEL_OBJECT_HEADER, &buf, &len), -EPIPE);
+	assert_int_equal(hostchan_event(h), -EPIPE);
+	assert_int_equal(fake.reopened, 0);
+	end(h);
+}
+
+static void garbage_is_a_loss(void **state)
+{
+	struct hostchan *h = start(true);
+	struct state_place p = hostchan_place(h);
+
+	fake.garbage = true;
+	assert_int_equal(p.put(p.ctx, CHANNEL_OBJECT_PERMALL, 42, NULL, 0), 0);
+	assert_int_equal(fake.reopened, 1);
+	end(h);
+}
+
+static void events_beside_replies_are_kept(void **state)
+{
+	struct hostchan *h = start(true);
+
+	fake.event_with = CHANNEL_EVENT_STATUS;
+	assert_int_equal(hostchan_ready(h, 1), 0);
+	fake.event_with = CHANNEL_EVENT_STOP;
+	assert_int_equal(hostchan_ready(h, 1), 0);
+	fake.event_with = 0x4fff;
+	assert_int_equal(hostchan_ready(h, 1), 0);
+	assert_int_equal(hostchan_event(h), CHANNEL_EVENT_STOP);
+	assert_int_equal(hostchan_event(h), CHANNEL_EVENT_STATUS);
+	assert_int_equal(hostchan_event(h), 0);
+	end(h);
+}
+
+static void idle_channel_resumes_by_itself(void **state)
+{
+	struct hostchan *h = start(true);
+
+	fake.gone = true;
+	assert_int_equal(hostchan_event(h), 0);
+	assert_int_equal(fake.reopened, 1);
+	assert_int_equal(hostchan_event(h), 0);
+	assert_int_equal(fake.hello_mode, CHANNEL_RESUMED);
+	end(h);
+}
+
+static void later_puts_do_not_wait(void **state)
+{
+	struct hostchan *h = start(true);
+	struct state_place p = hostchan_place(h);
+
+	assert_int_equal(p.put_later(p.ctx, CHANNEL_OBJECT_PERMALL, 50, NULL, 0), 0);
+	assert_int_equal(fake.put_seq, 50);
+	fake.gone = true;
+	assert_int_equal(p.put_later(p.ctx, CHANNEL_OBJECT_PERMALL, 51, NULL, 0), 0);
+	assert_int_equal(p.put(p.ctx, CHANNEL_OBJECT_PERMALL, 52, NULL, 0), 0);
+	assert_int_equal(fake.put_seq, 52);
+	end(h);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(gets_and_puts),
+		cmocka_unit_test(put_is_sent_again_after_a_loss),
+		cmocka_unit_test(loss_during_the_second_hello),
+		cmocka_unit_test(other_calls_fail_but_the_channel_comes_back),
+		cmocka_unit_test(loss_before_running_is_final),
+		cmocka_unit_test(garbage_is_a_loss),
+		cmocka_unit_test(events_beside_replies_are_kept),
+		cmocka_unit_test(idle_channel_resumes_by_itself),
+		cmocka_unit_test(later_puts_do_not_wait),
+	};
+
+	return cmocka_run_group_tests_name("hostchan", tests, NULL, NULL);
+}
