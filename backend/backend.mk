@@ -6,3 +6,10 @@ backend_xenbus_UNIT_SRCS := backend/backend.c backend/xenbus.c backend/ring.c li
 ring_request_FUZZ_SRCS   := backend/backend.c backend/xenbus.c lib/cursor.c
 UNIT_TESTS += backend_ring backend_xenbus
 FUZZ_TESTS += ring_request
+
+# A hostile guest for the system tests; static, so that it runs in any dom0.
+PROGRAMS += $(BUILD)/bin/hostile-front
+$(BUILD)/bin/hostile-front: $(BUILD)/obj/tests/system/hostile/main.o \
+			    $(BUILD)/obj/tests/system/hostile/front.o
+	@mkdir -p $(@D)
+	$(CC) -static $^ -o $@ -lxenstore -lxengnttab -lxenevtchn -lxentoollog -lxentoolcore
