@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "unlock.h"
+#include "unlock_kms.h"
+#include "unlock_slot.h"
+#include "lib/cursor.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <openssl/crypto.h>
+
+/* What this host lacks for a slot of this kind. */
+static int configured(const struct unlock_config *c, uint16_t kind, struct error *e)
+{
+	if (!unlock_slot_needs_tpm(kind) && !unlock_slot_needs_kms(kind))
+		return error_set(
+			e, -EOPNOTSUPP, CAUSE_NOT_CONFIGURED,
+			"key slots of kind %u cannot be used here: the policies are "
+			"host, kms and tpm",
+			kind);
+	if (unlock_slot_needs_tpm(kind) &&
+	    (!c->tpm.srk_handle || !c->tpm.policy_key || !c->tpm.approvals))
+		return error_set(
+			e, -ENOENT, CAUSE_NOT_CONFIGURED,
+			"this vTPM's policy asks for the host's TPM, but this host "
+			"is not set up for it: run `vtpmctl host init`");
+	return unlock_slot_needs_kms(kind) ? unlock_kms_configured(c, e) : 0;
+}
+
+/* The authValue of the sealed object: without the KMS half, the TPM's is shut. */
+static int tpm_auth(const uint8_t uuid[16], const struct unlock_secrets *secrets,
+		    uint8_t auth[CRYPT_HASH_SIZE])
+{
+	static const char label[] = "xen-vtpm tpm auth";
+	uint8_t info[sizeof(label) - 1 + 16];
+	struct cursor c = cursor_writer(info, sizeof(info));
+
+	cursor_put(&c, label, sizeof(label) - 1);
+	cursor_put(&c, uuid, 16);
+	return crypt_hkdf(secrets->kms, sizeof(secrets->kms), NULL, 0, info, sizeof(info),
+			  auth);
+}
+
+/* Two generators, ours and the host TPM's: either alone is enough. */
+static int random_mixed(const struct unlock_config *c,
+			const struct hosttpm_transport *tpm, uint8_t out[CRYPT_HASH_SIZE],
+			struct error *e)
+{
+	static const char info[] = "xen-vtpm random";
+	uint8_t pool[2 * CRYPT_HASH_SIZE] = {0};
+	int rc;
+
+	rc = crypt_random(pool, CRYPT_HASH_SIZE);
+	if (rc) {
+		error_set(e, rc, CAUSE_RANDOM,
+			  "there is no good source of random numbers: the processor "
+			  "needs RDRAND");
+		goto out;
+	}
+	if (c->tpm.srk_handle)
+		rc = hosttpm_random(tpm, pool + CRYPT_HASH_SIZE, CRYPT_HASH_SIZE, e);
+	if (rc)
+		goto out;
+	rc = crypt_hkdf(pool, sizeof(pool), NULL, 0, (const uint8_t *)info,
+			sizeof(info) - 1, out);
+	if (rc)
+		error_set(e, rc, CAUSE_INTERNAL, "HMAC-SHA256 failed");
+out:
+	OPENSSL_cleanse(pool, sizeof(pool));
+	return rc;
+}
+
+static int seal_tpm(const struct unlock_config *c, const struct hosttpm_transport *tpm,
+		    uint16_t kind, const struct unlock_secrets *secrets,
+		    struct unlock_slot *s, struct error *e)
+{
+	uint8_t auth[CRYPT_HASH_SIZE];
+	const uint8_t *a = unlock_slot_needs_kms(kind) ? auth : NULL;
+	int rc;
+
+	rc = tpm_auth(c->uuid, secrets, auth);
+	if (rc)
+		return error_set(e, rc, CAUSE_INTERNAL, "HMAC-SHA256 failed");
+	memcpy(s->srk_name, c->tpm.srk_name, sizeof(s->srk_name));
+	s->object_len = sizeof(s->object);
+	rc = hosttpm_seal(&c->tpm, tpm, a, secrets->tpm, sizeof(secrets->tpm), s->object,
+			  &s->object_len, e);
+	OPENSSL_cleanse(auth, sizeof(auth));
+	return rc;
+}
+
+static int unseal_tpm(const struct unlock_config *c, const struct hosttpm_transport *tpm,
+		      uint16_t kind, const struct unlock_slot *s,
+		      struct unlock_secrets *secrets, struct error *e)
+{
+	uint8_t auth[CRYPT_HASH_SIZE];
+	const uint8_t *a = unlock_slot_needs_kms(kind) ? auth : NULL;
+	size_t len = sizeof(secrets->tpm);
+	int rc;
+
+	rc = tpm_auth(c->uuid, secrets, auth);
+	if (rc)
+		return error_set(e, rc, CAUSE_INTERNAL, "HMAC-SHA256 failed");
+	rc = hosttpm_unseal(&c->tpm, tpm, a, s->object, s->object_len, secrets->tpm, &len,
+			    e);
+	if (!rc && len != sizeof(secrets->tpm))
+		rc = error_set(e, -EBADMSG, CAUSE_HEADER_CORRUPT,
+			       "what the host's TPM unsealed for this vTPM has the wrong "
+			       "length: restore the header from a backup");
+	OPENSSL_cleanse(auth, sizeof(auth));
+	return rc;
+}
+
+/* Fresh secrets, each put where only its keeper gives it back. */
+static int lock_slot(const struct unlock_config *c, const struct hosttpm_transport *tpm,
+		     const struct kms_stream *kms, const uint8_t *data_key,
+		     struct envelope_slot *out, struct error *e)
+{
+	struct unlock_secrets secrets = {0};
+	struct unlock_slot s = {0};
+	int rc = 0;
+
+	if (unlock_slot_needs_kms(out->kind)) {
+		rc = random_mixed(c, tpm, secrets.kms, e);
+		if (!rc)
+			rc = unlock_kms_wrap(c, tpm, kms, secrets.kms, &s.kms, e);
+	}
+	if (!rc && unlock_slot_needs_tpm(out->kind)) {
+		rc = random_mixed(c, tpm, secrets.tpm, e);
+		if (!rc)
+			rc = seal_tpm(c, tpm, out->kind, &secrets, &s, e);
+	}
+	if (rc)
+		goto out;
+	rc = unlock_slot_wrap(out, c->uuid, &secrets, data_key, &s);
+	if (!rc)
+		rc = unlock_slot_encode(&s, out);
+	if (rc)
+		error_set(e, rc, CAUSE_INTERNAL, "the key slot could not be made");
+out:
+	OPENSSL_cleanse(&secrets, sizeof(secrets));
+	return rc;
+}
+
+int unlock_create(const struct unlock_config *c, const struct hosttpm_transport *tpm,
+		  const struct kms_stream *kms, uint8_t data_key[32], uint8_t *header,
+		  size_t *header_len, struct error *e)
+{
+	struct envelope_header *h;
+	int rc;
+
+	rc = configured(c, c->policy, e);
+	if (rc)
+		return rc;
+	h = calloc(1, sizeof(*h));
+	if (!h)
+		return error_set(e, -ENOMEM, CAUSE_INTERNAL, "out of memory");
+	memcpy(h->uuid, c->uuid, sizeof(h->uuid));
+	h->seq = 1;
+	h->slot_count = 1;
+	h->slots[0].kind = c->policy;
+	rc = random_mixed(c, tpm, data_key, e);
+	if (!rc)
+		rc = lock_slot(c, tpm, kms, data_key, &h->slots[0], e);
+	if (!rc) {
+		rc = envelope_header_seal(h, data_key, header, header_len);
+		if (rc)
+			error_set(e, rc, CAUSE_INTERNAL, "the header could not be made");
+	}
+	if (rc)
+		OPENSSL_cleanse(data_key, ENVELOPE_KEY_SIZE);
+	free(h);
+	return rc;
+}
+
+static int open_slot(const struct unlock_config *c, const struct hosttpm_transport *tpm,
+		     const struct kms_stream *kms, const struct envelope_slot *slot,
+		     uint8_t data_key[ENVELOPE_KEY_SIZE], struct error *e)
+{
+	struct unlock_secrets secrets = {0};
+	struct unlock_slot s;
+	int rc;
+
+	rc = configured(c, slot->kind, e);
+	if (!rc)
+		rc = unlock_slot_parse(slot, &s, e);
+	if (rc)
+		return rc;
+	if (unlock_slot_needs_tpm(slot->kind) &&
+	    memcmp(s.srk_name, c->tpm.srk_name, sizeof(s.srk_name)))
+		return error_set(
+			e, -EXDEV, CAUSE_TPM_REPLACED,
+			"this vTPM is sealed to another TPM than this host's: start "
+			"it on its own host, or bring that host's TPM back; nothing "
+			"was changed");
+	if (unlock_slot_needs_kms(slot->kind))
+		rc = unlock_kms_unwrap(c, tpm, kms, &s.kms, secrets.kms, e);
+	if (!rc && unlock_slot_needs_tpm(slot->kind))
+		rc = unseal_tpm(c, tpm, slot->kind, &s, &secrets, e);
+	if (!rc)
+		rc = unlock_slot_unwrap(slot, c->uuid, &secrets, &s, data_key, e);
+	OPENSSL_cleanse(&secrets, sizeof(secrets));
+	return rc;
+}
+
+/* Of several slots' failures, the one of this host's own slot is the answer. */
+static bool tells_more(const struct error *than, const struct error *e)
+{
+	if (than->cause == CAUSE_NONE)
+		return true;
+	return e->cause != CAUSE_NOT_CONFIGURED && e->cause != CAUSE_TPM_REPLACED &&
+	       (than->cause == CAUSE_NOT_CONFIGURED || than->cause == CAUSE_TPM_REPLACED);
+}
+
+static int open_slots(const struct unlock_config *c, const struct hosttpm_transport *tpm,
+		      const struct kms_stream *kms, const struct envelope_header *h,
+		      uint8_t data_key[ENVELOPE_KEY_SIZE], struct error *e)
+{
+	struct error best = {0};
+	int rc, best_rc = -ENOENT;
+	size_t i;
+
+	for (i = 0; i < h->slot_count; i++) {
+		struct error one = {0};
+
+		rc = open_slot(c, tpm, kms, &h->slots[i], data_key, &one);
+		if (!rc)
+			return 0;
+		if (tells_more(&best, &one)) {
+			best = one;
+			best_rc = rc;
+		}
+	}
+	return error_set(e, best_rc, best.cause, "%s", best.text);
+}
+
+int unlock_open(const struct unlock_config *c, const struct hosttpm_transport *tpm,
+		const struct kms_stream *kms, const uint8_t *header, size_t header_len,
+		uint8_t data_key[32], struct error *e)
+{
+	struct envelope_header *h = malloc(sizeof(*h));
+	int rc;
+
+	if (!h)
+		return error_set(e, -ENOMEM, CAUSE_INTERNAL, "out of memory");
+	rc = envelope_header_parse(header, header_len, h, e);
+	if (!rc && memcmp(h->uuid, c->uuid, sizeof(h->uuid)))
+		rc = error_set(
+			e, -EXDEV, CAUSE_WRONG_VTPM,
+			"the header in this vTPM's folder belongs to another vTPM: "
+			"put the files of one vTPM together again");
+	if (!rc)
+		rc = open_slots(c, tpm, kms, h, data_key, e);
+	if (!rc)
+		rc = envelope_header_verify(header, header_len, data_key, e);
+	if (rc)
+		OPENSSL_cleanse(data_key, ENVELOPE_KEY_SIZE);
+	free(h);
+	return rc;
+}

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "unlock.h"
+#include "include/channel.h"
+#include "lib/cursor.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TEXT_MAX 65536 /* certificates with their chain */
+
+/* A text of at most TEXT_MAX bytes, terminated; refuses a second one. */
+static void take_text(struct cursor *v, size_t len, char **out)
+{
+	const uint8_t *p = cursor_bytes(v, len);
+
+	if (*out || !p || !len || len > TEXT_MAX || memchr(p, 0, len) ||
+	    !(*out = strndup((const char *)p, len)))
+		cursor_fail(v);
+}
+
+static void take_name(struct cursor *v, size_t len, struct unlock_config *c)
+{
+	if (len >= sizeof(c->name)) {
+		cursor_fail(v);
+		return;
+	}
+	cursor_copy(v, c->name, len);
+	c->name[len] = '\0';
+}
+
+static void take_approval(struct cursor *v, size_t len, struct hosttpm_config *c)
+{
+	if (c->approvals == UNLOCK_APPROVALS_MAX) {
+		cursor_fail(v);
+		return;
+	}
+	c->approval[c->approvals] = cursor_bytes(v, len);
+	c->approval_len[c->approvals++] = len;
+}
+
+static void take(struct cursor *v, uint16_t tag, struct unlock_config *c)
+{
+	size_t len = cursor_left(v);
+
+	switch (tag) {
+	case CONFIG_UUID:
+		cursor_copy(v, c->uuid, sizeof(c->uuid));
+		break;
+	case CONFIG_NAME:
+		take_name(v, len, c);
+		break;
+	case CONFIG_CREATE:
+		c->create = cursor_u8(v) != 0;
+		break;
+	case CONFIG_POLICY:
+		c->policy = cursor_u16(v);
+		break;
+	case CONFIG_LOCALITIES:
+		c->localities = cursor_u8(v);
+		break;
+	case CONFIG_SRK_HANDLE:
+		c->tpm.srk_handle = cursor_u32(v);
+		break;
+	case CONFIG_SRK_NAME:
+		cursor_copy(v, c->tpm.srk_name, sizeof(c->tpm.srk_name));
+		break;
+	case CONFIG_POLICY_KEY:
+		c->tpm.policy_key = cursor_bytes(v, len);
+		c->tpm.policy_key_len = len;
+		break;
+	case CONFIG_APPROVAL:
+		take_approval(v, len, &c->tpm);
+		break;
+	case CONFIG_KMS_ADDRESS:
+		take_text(v, len, &c->kms_address);
+		break;
+	case CONFIG_KMS_CA:
+		take_text(v, len, &c->kms_ca);
+		break;
+	case CONFIG_KMS_CERT:
+		take_text(v, len, &c->kms_cert);
+		break;
+	case CONFIG_KMS_KEY_SEALED:
+		c->kms_key_sealed = cursor_bytes(v, len);
+		c->kms_key_sealed_len = len;
+		break;
+	case CONFIG_KMS_KEY_ID:
+		take_text(v, len, &c->kms_key_id);
+		break;
+	default: /* of a newer vtpmd */
+		(void)cursor_bytes(v, len);
+	}
+}
+
+int unlock_config_parse(const uint8_t *tlvs, size_t len, struct unlock_config *c,
+			struct error *e)
+{
+	struct cursor cur = cursor_reader(tlvs, len), value;
+	static const uint8_t none[sizeof(c->uuid)];
+	uint16_t tag;
+
+	memset(c, 0, sizeof(*c));
+	while (cursor_left(&cur)) {
+		tag = cursor_u16(&cur);
+		value = cursor_sub(&cur, cursor_u32(&cur));
+		take(&value, tag, c);
+		if (!cursor_done(&value))
+			cursor_fail(&cur);
+	}
+	if (cursor_ok(&cur) && memcmp(c->uuid, none, sizeof(none)))
+		return 0;
+	unlock_config_free(c);
+	return error_set(
+		e, -EBADMSG, CAUSE_CHANNEL,
+		"vtpmd sent a configuration that makes no sense: install vtpmd and "
+		"the vTPM manager of one version");
+}
+
+void unlock_config_free(struct unlock_config *c)
+{
+	free(c->kms_address);
+	free(c->kms_ca);
+	free(c->kms_cert);
+	free(c->kms_key_id);
+	memset(c, 0, sizeof(*c));
+}
