@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/vtpmctl/approval.h"
+#include "lib/crypt.h"
+#include "lib/cursor.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <tss2/tss2_tpm2_types.h>
+
+#define SELECT_SIZE 3 /* bytes of a PC Client's PCR bitmap */
+
+int approval_pcrs_parse(const char *text, uint32_t *pcrs)
+{
+	uint32_t bits = 0;
+
+	for (;;) {
+		unsigned long n;
+		char *end;
+
+		if (!isdigit((unsigned char)*text))
+			return -EINVAL;
+		n = strtoul(text, &end, 10);
+		if (n >= APPROVAL_PCRS || end - text > 2 || bits & 1u << n)
+			return -EINVAL;
+		bits |= 1u << n;
+		if (!*end)
+			break;
+		if (*end != ',')
+			return -EINVAL;
+		text = end + 1;
+	}
+	*pcrs = bits;
+	return 0;
+}
+
+void approval_pcrs_print(uint32_t pcrs, char *out)
+{
+	const char *comma = "";
+	unsigned int n;
+
+	*out = 0;
+	for (n = 0; n < APPROVAL_PCRS; n++) {
+		if (!(pcrs & 1u << n))
+			continue;
+		out += sprintf(out, "%s%u", comma, n);
+		comma = ",";
+	}
+}
+
+static unsigned int count_pcrs(uint32_t pcrs)
+{
+	return (unsigned int)__builtin_popcount(pcrs);
+}
+
+/* Part 3, TPM2_PolicyPCR: H(H of the values, in order); then
+ * policyDigest = H(0...0 || TPM_CC_PolicyPCR || TPML_PCR_SELECTION || that). */
+int approval_digest(const struct approval *a, uint8_t digest[APPROVAL_HASH_SIZE])
+{
+	struct crypt_part values[APPROVAL_PCRS];
+	uint8_t message[APPROVAL_HASH_SIZE + 4 + 4 + 2 + 1 + SELECT_SIZE +
+			APPROVAL_HASH_SIZE] = {0};
+	const struct crypt_part whole = {message, sizeof(message)};
+	struct cursor c = cursor_writer(message, sizeof(message));
+	uint8_t pcr_digest[APPROVAL_HASH_SIZE];
+	size_t count = 0;
+	unsigned int n;
+
+	for (n = 0; n < APPROVAL_PCRS; n++)
+		if (a->pcrs & 1u << n)
+			values[count++] =
+				(struct crypt_part){a->value[n], APPROVAL_HASH_SIZE};
+	if (crypt_sha256(values, count, pcr_digest))
+		return -EIO;
+	cursor_put(&c, (const uint8_t[APPROVAL_HASH_SIZE]){0}, APPROVAL_HASH_SIZE);
+	cursor_put_u32(&c, TPM2_CC_PolicyPCR);
+	cursor_put_u32(&c, 1);
+	cursor_put_u16(&c, TPM2_ALG_SHA256);
+	cursor_put_u8(&c, SELECT_SIZE);
+	for (n = 0; n < SELECT_SIZE; n++)
+		cursor_put_u8(&c, (uint8_t)(a->pcrs >> 8 * n));
+	cursor_put(&c, pcr_digest, sizeof(pcr_digest));
+	return cursor_ok(&c) ? crypt_sha256(&whole, 1, digest) : -EIO;
+}
+
+int approval_encode(const struct approval *a, uint8_t *out, size_t *len)
+{
+	struct cursor c = cursor_writer(out, *len);
+	unsigned int n;
+
+	cursor_put_u8(&c, (uint8_t)count_pcrs(a->pcrs));
+	for (n = 0; n < APPROVAL_PCRS; n++) {
+		if (!(a->pcrs & 1u << n))
+			continue;
+		cursor_put_u8(&c, (uint8_t)n);
+		cursor_put(&c, a->value[n], APPROVAL_HASH_SIZE);
+	}
+	cursor_put(&c, a->digest, sizeof(a->digest));
+	cursor_put_u16(&c, TPM2_ALG_ECDSA);
+	cursor_put_u16(&c, TPM2_ALG_SHA256);
+	cursor_put_u16(&c, APPROVAL_INT_SIZE);
+	cursor_put(&c, a->r, sizeof(a->r));
+	cursor_put_u16(&c, APPROVAL_INT_SIZE);
+	cursor_put(&c, a->s, sizeof(a->s));
+	if (!cursor_ok(&c))
+		return -ENOSPC;
+	*len = c.pos;
+	return 0;
+}
+
+static void take_values(struct cursor *c, struct approval *a)
+{
+	unsigned int count = cursor_u8(c);
+	int last = -1;
+
+	if (count == 0 || count > APPROVAL_PCRS)
+		cursor_fail(c);
+	while (count-- && cursor_ok(c)) {
+		int n = cursor_u8(c);
+
+		if (n <= last || n >= APPROVAL_PCRS) {
+			cursor_fail(c);
+			return;
+		}
+		cursor_copy(c, a->value[n], APPROVAL_HASH_SIZE);
+		a->pcrs |= 1u << n;
+		last = n;
+	}
+}
+
+static void take_int(struct cursor *c, uint8_t out[APPROVAL_INT_SIZE])
+{
+	if (cursor_u16(c) != APPROVAL_INT_SIZE)
+		cursor_fail(c);
+	cursor_copy(c, out, APPROVAL_INT_SIZE);
+}
+
+int approval_decode(const uint8_t *in, size_t len, struct approval *a)
+{
+	struct cursor c = cursor_reader(in, len);
+	uint8_t digest[APPROVAL_HASH_SIZE];
+
+	memset(a, 0, sizeof(*a));
+	take_values(&c, a);
+	cursor_copy(&c, a->digest, sizeof(a->digest));
+	if (cursor_u16(&c) != TPM2_ALG_ECDSA)
+		cursor_fail(&c);
+	if (cursor_u16(&c) != TPM2_ALG_SHA256)
+		cursor_fail(&c);
+	take_int(&c, a->r);
+	take_int(&c, a->s);
+	if (!cursor_done(&c))
+		return -EBADMSG;
+	if (approval_digest(a, digest))
+		return -EIO;
+	return memcmp(digest, a->digest, sizeof(digest)) ? -EBADMSG : 0;
+}
+
+bool approval_matches(const struct approval *a,
+		      const uint8_t value[APPROVAL_PCRS][APPROVAL_HASH_SIZE])
+{
+	unsigned int n;
+
+	for (n = 0; n < APPROVAL_PCRS; n++)
+		if (a->pcrs & 1u << n &&
+		    memcmp(a->value[n], value[n], APPROVAL_HASH_SIZE))
+			return false;
+	return true;
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * An approved boot state: values of some PCRs of the SHA-256 bank and the host
+ * policy key's signature of the policy that demands them.  Its bytes are those
+ * that include/channel.h describes.
+ * Source: TPM 2.0 Library Part 3, TPM2_PolicyPCR and TPM2_PolicyAuthorize.
+ */
+#ifndef XVTPM_APPROVAL_H
+#define XVTPM_APPROVAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "compiler.h"
+
+#define APPROVAL_PCRS	   24 /* PC Client platforms have PCR 0..23 */
+#define APPROVAL_HASH_SIZE 32
+#define APPROVAL_INT_SIZE  32 /* r and s of ECDSA P-256, left padded */
+#define APPROVAL_SIZE_MAX                                                        \
+	(1 + APPROVAL_PCRS * (1 + APPROVAL_HASH_SIZE) + APPROVAL_HASH_SIZE + 4 + \
+	 2 * (2 + APPROVAL_INT_SIZE))
+
+struct approval {
+	uint32_t pcrs; /* bit n: PCR n is in */
+	uint8_t value[APPROVAL_PCRS][APPROVAL_HASH_SIZE];
+	uint8_t digest[APPROVAL_HASH_SIZE]; /* of TPM2_PolicyPCR in a fresh session */
+	uint8_t r[APPROVAL_INT_SIZE], s[APPROVAL_INT_SIZE];
+};
+
+/* "0,2,4,7" to bits; -EINVAL for anything but different numbers of 0..23. */
+int __must_check approval_pcrs_parse(const char *text, uint32_t *pcrs);
+/* The reverse; out has room for APPROVAL_PCRS * 3. */
+void approval_pcrs_print(uint32_t pcrs, char *out);
+/* The policy digest that the values make; -EIO when OpenSSL fails. */
+int __must_check approval_digest(const struct approval *a,
+				 uint8_t digest[APPROVAL_HASH_SIZE]);
+/* *len: in, room; out, bytes. -ENOSPC. */
+int __must_check approval_encode(const struct approval *a, uint8_t *out, size_t *len);
+/* -EBADMSG unless the bytes are those that approval_encode() gives, and the digest
+ * is that of the values.  The signature is not verified here. */
+int __must_check approval_decode(const uint8_t *in, size_t len, struct approval *a);
+/* The approved PCRs have these values. */
+bool approval_matches(const struct approval *a,
+		      const uint8_t value[APPROVAL_PCRS][APPROVAL_HASH_SIZE]);
+
+#endif

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/vtpmctl/args.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define OPTIONS_MAX 16
+#define HELP_CODE   'h'
+#define FIRST_CODE  256 /* getopt's val of options[0]; no short option has it */
+
+static enum args_result bad(const struct args_command *cmd, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+static enum args_result bad(const struct args_command *cmd, const char *fmt, ...)
+{
+	va_list ap;
+
+	fputs("vtpmctl: ", stderr);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fprintf(stderr, "; usage: vtpmctl %s (--help says more)\n", cmd->usage);
+	return ARGS_BAD;
+}
+
+static void print_help(const struct args_command *cmd)
+{
+	char left[40];
+	size_t i;
+
+	printf("Usage: vtpmctl %s\n\n%s\n", cmd->usage, cmd->about);
+	for (i = 0; i < cmd->option_count; i++) {
+		const struct args_option *o = &cmd->options[i];
+
+		snprintf(left, sizeof(left), "--%s %s", o->name,
+			 o->value ? o->value : "");
+		printf("  %-26s %s\n", left, o->help);
+	}
+	printf("  %-26s %s\n", "--help", "this text");
+}
+
+static bool number(const char *text, unsigned int min, unsigned int max,
+		   unsigned int *out)
+{
+	unsigned long v;
+	char *end;
+
+	/* strtoul takes signs and blanks, an operator should not */
+	if (!isdigit((unsigned char)text[0]))
+		return false;
+	errno = 0;
+	v = strtoul(text, &end, 10);
+	if (errno || *end || v < min || v > max)
+		return false;
+	*out = (unsigned int)v;
+	return true;
+}
+
+static bool chosen(const char *text, const char *const *choices)
+{
+	for (; *choices; choices++)
+		if (!strcmp(text, *choices))
+			return true;
+	return false;
+}
+
+static enum args_result store(const struct args_command *cmd, const struct args_option *o,
+			      const char *text, void *out)
+{
+	void *field = (char *)out + o->offset;
+
+	switch (o->kind) {
+	case ARGS_FLAG:
+		*(bool *)field = true;
+		return ARGS_RUN;
+	case ARGS_NUMBER:
+		if (!number(text, o->min, o->max, field))
+			return bad(cmd, "--%s takes a number from %u to %u, not \"%s\"",
+				   o->name, o->min, o->max, text);
+		return ARGS_RUN;
+	case ARGS_CHOICE:
+		if (!chosen(text, o->choices))
+			return bad(cmd, "--%s takes %s, not \"%s\"", o->name, o->value,
+				   text);
+		break;
+	case ARGS_TEXT:
+		if (!text[0])
+			return bad(cmd, "--%s needs a value, not an empty text", o->name);
+		break;
+	}
+	*(const char **)field = text;
+	return ARGS_RUN;
+}
+
+static enum args_result take_word(const struct args_command *cmd, int argc, char **argv,
+				  void *out)
+{
+	if (!cmd->word) {
+		if (optind < argc)
+			return bad(cmd, "\"%s\" is one word too many", argv[optind]);
+		return ARGS_RUN;
+	}
+	if (optind >= argc || !argv[optind][0])
+		return bad(cmd, "%s is missing", cmd->word);
+	if (optind + 1 < argc)
+		return bad(cmd, "\"%s\" is one word too many", argv[optind + 1]);
+	*(const char **)((char *)out + cmd->word_offset) = argv[optind];
+	return ARGS_RUN;
+}
+
+enum args_result args_parse(const struct args_command *cmd, int argc, char **argv,
+			    void *out)
+{
+	struct option options[OPTIONS_MAX + 2] = {0};
+	enum args_result result;
+	size_t i;
+	int code;
+
+	for (i = 0; i < cmd->option_count && i < OPTIONS_MAX; i++) {
+		options[i].name = cmd->options[i].name;
+		options[i].has_arg = cmd->options[i].kind == ARGS_FLAG
+					     ? no_argument
+					     : required_argument;
+		options[i].val = FIRST_CODE + (int)i;
+	}
+	options[i].name = "help";
+	options[i].val = HELP_CODE;
+
+	optind = 0; /* glibc: start over, as a second argv is parsed */
+	while ((code = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
+		if (code == HELP_CODE) {
+			print_help(cmd);
+			return ARGS_HELP;
+		}
+		if (code == ':')
+			return bad(cmd, "%s needs a value", argv[optind - 1]);
+		if (code < FIRST_CODE)
+			return bad(cmd, "%s is not an option of this command",
+				   argv[optind - 1]);
+		result = store(cmd, &cmd->options[code - FIRST_CODE], optarg, out);
+		if (result != ARGS_RUN)
+			return result;
+	}
+	return take_word(cmd, argc, argv, out);
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A subcommand's command line as a table: args_parse() fills the subcommand's
+ * struct from it with getopt_long, and --help is printed from it.
+ */
+#ifndef XVTPM_ARGS_H
+#define XVTPM_ARGS_H
+
+#include <stddef.h>
+#include "compiler.h"
+
+enum args_kind {
+	ARGS_FLAG,   /* bool */
+	ARGS_TEXT,   /* const char *, not empty */
+	ARGS_NUMBER, /* unsigned int, within min..max */
+	ARGS_CHOICE, /* const char *, one of choices */
+};
+
+struct args_option {
+	const char *name; /* without the dashes */
+	enum args_kind kind;
+	size_t offset;	   /* into the subcommand's struct */
+	const char *value; /* what --help calls the value; NULL for a flag */
+	const char *help;
+	unsigned int min, max;
+	const char *const *choices; /* ends with NULL */
+};
+
+struct args_command {
+	const char *usage; /* what stands after "vtpmctl " */
+	const char *about; /* one or more lines for --help */
+	const struct args_option *options;
+	size_t option_count;
+	/* offset of a const char * for the one positional word, if takes_word */
+	const char *word; /* its name in messages; NULL: none is taken */
+	size_t word_offset;
+};
+
+enum args_result {
+	ARGS_RUN,  /* go on */
+	ARGS_HELP, /* --help was printed: exit 0 */
+	ARGS_BAD,  /* a sentence was printed on stderr: exit 2 */
+};
+
+/* Fills *out, which holds the defaults.  argv[0] is the subcommand's name. */
+enum args_result __must_check args_parse(const struct args_command *cmd, int argc,
+					 char **argv, void *out);
+
+#endif

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/vtpmctl/client.h"
+#include "tools/vtpmctl/vtpmctl.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+json_t *client_request(const char *op, const char *name)
+{
+	json_t *request = json_pack("{s:s}", "op", op);
+
+	if (request && name && json_object_set_new(request, "name", json_string(name))) {
+		json_decref(request);
+		return NULL;
+	}
+	return request;
+}
+
+static int unreachable(const char *path, int error)
+{
+	if (error == EACCES || error == EPERM)
+		fprintf(stderr,
+			"vtpmctl: %s may be opened by root only; run this as root\n",
+			path);
+	else
+		fprintf(stderr,
+			"vtpmctl: vtpmd does not answer at %s (%s); start it with "
+			"`systemctl start vtpmd`, `journalctl -u vtpmd` says why it ended\n",
+			path, strerror(error));
+	return VTPMCTL_NO_VTPMD;
+}
+
+static int dial(const char *path, int *fd)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+
+	if (strlen(path) >= sizeof(addr.sun_path))
+		return unreachable(path, ENAMETOOLONG);
+	strcpy(addr.sun_path, path);
+	*fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (*fd < 0)
+		return unreachable(path, errno);
+	if (connect(*fd, (struct sockaddr *)&addr, sizeof(addr))) {
+		int error = errno;
+
+		close(*fd);
+		return unreachable(path, error);
+	}
+	return VTPMCTL_OK;
+}
+
+static int send_request(FILE *stream, json_t *request)
+{
+	if (json_dumpf(request, stream, JSON_COMPACT) || fputc('\n', stream) == EOF ||
+	    fflush(stream))
+		return -EIO;
+	return 0;
+}
+
+static int refused(const json_t *line)
+{
+	const char *text = json_string_value(json_object_get(line, "error"));
+	const char *cause = json_string_value(json_object_get(line, "cause"));
+
+	fprintf(stderr, "vtpmctl: %s\n",
+		text ? text
+		     : "vtpmd gave no reason; `journalctl -u vtpmd` may tell more");
+	return vtpmctl_status(cause);
+}
+
+/* Reads up to the line that has "ok"; NULL when the stream ends before it. */
+static json_t *last_line(FILE *stream)
+{
+	json_t *line = NULL;
+	char *text = NULL;
+	size_t room = 0;
+
+	while (getline(&text, &room, stream) > 0) {
+		const char *progress;
+
+		line = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+		if (!line || json_object_get(line, "ok"))
+			break;
+		progress = json_string_value(json_object_get(line, "progress"));
+		if (progress)
+			fprintf(stderr, "%s\n", progress);
+		json_decref(line);
+		line = NULL;
+	}
+	free(text);
+	return line;
+}
+
+int client_call(const char *socket_path, json_t *request, json_t **reply)
+{
+	json_t *line = NULL;
+	FILE *stream;
+	int fd, status;
+
+	*reply = NULL;
+	if (!request) {
+		/* jansson takes UTF-8 only */
+		fputs("vtpmctl: the name is not plain text; see `vtpmctl list`\n",
+		      stderr);
+		return VTPMCTL_USAGE;
+	}
+	status = dial(socket_path, &fd);
+	if (status)
+		goto out;
+	stream = fdopen(fd, "r+");
+	if (!stream) {
+		close(fd);
+		status = unreachable(socket_path, errno);
+		goto out;
+	}
+	if (!send_request(stream, request))
+		line = last_line(stream);
+	fclose(stream);
+	if (!line) {
+		fprintf(stderr,
+			"vtpmctl: vtpmd ended the conversation without an answer; "
+			"`journalctl -u vtpmd` says why, `vtpmctl list` what is now\n");
+		status = VTPMCTL_NO_VTPMD;
+	} else if (!json_is_true(json_object_get(line, "ok"))) {
+		status = refused(line);
+	} else {
+		*reply = json_incref(line);
+	}
+	json_decref(line);
+out:
+	json_decref(request);
+	return status;
+}

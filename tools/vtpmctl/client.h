@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The control socket of vtpmd, from the client's side: one request, one JSON
+ * object a line each way.  vtpmd streams {"progress": "..."} lines, then one
+ * {"ok": true, ...} or {"ok": false, "error": "sentence", "cause": "word"}.
+ *
+ * Nothing here times out: vtpmd bounds each operation itself and answers with
+ * the reason; when it dies, the connection ends.
+ */
+#ifndef XVTPM_CLIENT_H
+#define XVTPM_CLIENT_H
+
+#include <jansson.h>
+#include "compiler.h"
+
+#define CLIENT_SOCKET "/run/xen-vtpm/vtpmd.sock"
+
+/* The option that every command which talks to vtpmd has (tools/vtpmctl/args.h). */
+#define CLIENT_SOCKET_OPTION(type)                                                     \
+	{                                                                              \
+		.name = "socket", .kind = ARGS_TEXT, .offset = offsetof(type, socket), \
+		.value = "PATH", .help = "of vtpmd, " CLIENT_SOCKET                    \
+	}
+
+/* Takes over request.  Progress goes to stderr, as does the sentence when it
+ * fails.  Returns an exit status; on VTPMCTL_OK *reply is the last line's object,
+ * which the caller releases. */
+int __must_check client_call(const char *socket_path, json_t *request, json_t **reply);
+/* {"op": op, "name": name}; name may be NULL. */
+json_t *client_request(const char *op, const char *name);
+
+#endif

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/vtpmctl/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <openssl/crypto.h>
+
+static int failed(struct error *e, int error, const char *what, const char *path)
+{
+	return error_set(
+		e, -error, CAUSE_INTERNAL,
+		"%s %s: %s; check the path, its permissions and the disk's space", what,
+		path, strerror(error));
+}
+
+int file_read(const char *path, char **text, size_t *len, struct error *e)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char *buf = malloc(FILE_READ_MAX + 1);
+	size_t n = 0;
+	ssize_t got = -1;
+	int error;
+
+	while (fd >= 0 && buf) {
+		got = read(fd, buf + n, FILE_READ_MAX + 1 - n);
+		if (got <= 0)
+			break;
+		n += (size_t)got;
+		if (n > FILE_READ_MAX) {
+			errno = EFBIG;
+			got = -1;
+			break;
+		}
+	}
+	error = errno;
+	if (fd >= 0)
+		close(fd);
+	if (fd < 0 || !buf || got < 0) {
+		if (buf)
+			OPENSSL_cleanse(buf, n);
+		free(buf);
+		return failed(e, error, "cannot read", path);
+	}
+	buf[n] = 0;
+	*text = buf;
+	*len = n;
+	return 0;
+}
+
+int file_beside(const char *path, const char *name, char *out, size_t size)
+{
+	const char *slash = strrchr(path, '/');
+	int folder = slash ? (int)(slash - path) + 1 : 0;
+	int n = snprintf(out, size, "%.*s%s", folder, path, name);
+
+	return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : 0;
+}
+
+int file_make_folder(const char *path, struct error *e)
+{
+	char folder[PATH_MAX];
+
+	if (file_beside(path, "", folder, sizeof(folder)))
+		return failed(e, ENAMETOOLONG, "cannot make the folder of", path);
+	if (folder[0] && mkdir(folder, 0755) && errno != EEXIST)
+		return failed(e, errno, "cannot make", folder);
+	return 0;
+}
+
+static int sync_folder(const char *path)
+{
+	char folder[PATH_MAX];
+	int fd, error = 0;
+
+	if (file_beside(path, ".", folder, sizeof(folder)))
+		return ENAMETOOLONG;
+	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return errno;
+	if (fsync(fd))
+		error = errno;
+	close(fd);
+	return error;
+}
+
+static int fill(int fd, mode_t mode, const char *text, size_t len)
+{
+	size_t n = 0;
+
+	/* the umask must not decide who reads it */
+	if (fchmod(fd, mode))
+		return errno;
+	while (n < len) {
+		ssize_t put = write(fd, text + n, len - n);
+
+		if (put < 0)
+			return errno;
+		n += (size_t)put;
+	}
+	return fsync(fd) ? errno : 0;
+}
+
+int file_write(const char *path, mode_t mode, bool replace, const char *text, size_t len,
+	       struct error *e)
+{
+	char temporary[PATH_MAX];
+	int fd, error;
+
+	if (snprintf(temporary, sizeof(temporary), "%s.XXXXXX", path) >=
+	    (int)sizeof(temporary))
+		return failed(e, ENAMETOOLONG, "cannot write", path);
+	fd = mkostemp(temporary, O_CLOEXEC);
+	if (fd < 0)
+		return failed(e, errno, "cannot write", path);
+	error = fill(fd, mode, text, len);
+	if (close(fd) && !error)
+		error = errno;
+	if (!error && replace && rename(temporary, path))
+		error = errno;
+	/* link() does not replace, rename() would */
+	if (!error && !replace && link(temporary, path))
+		error = errno;
+	if (error || !replace)
+		unlink(temporary);
+	if (!error)
+		error = sync_folder(path);
+	return error ? failed(e, error, "cannot write", path) : 0;
+}

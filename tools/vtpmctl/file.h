@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Whole files: read with a bound, written so that a power cut leaves the old or
+ * the new one.  Each failure's sentence names the path. */
+#ifndef XVTPM_FILE_H
+#define XVTPM_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+#include "compiler.h"
+#include "lib/error.h"
+
+#define FILE_READ_MAX 65536
+
+/* *text is malloc()ed and ends with a zero. The caller wipes what is secret. */
+int __must_check file_read(const char *path, char **text, size_t *len, struct error *e);
+/* A file of this mode, whole and fsynced, under its name; then its folder is
+ * fsynced.  replace: what was there goes; else -EEXIST. */
+int __must_check file_write(const char *path, mode_t mode, bool replace, const char *text,
+			    size_t len, struct error *e);
+/* Makes path's folder (0755) when it is not there; not the folder's folder. */
+int __must_check file_make_folder(const char *path, struct error *e);
+/* path's folder, with its slash; out has room for size. */
+int __must_check file_beside(const char *path, const char *name, char *out, size_t size);
+
+#endif

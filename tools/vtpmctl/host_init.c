@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * vtpmctl host init.  Everything is tried out first (the KMS with a wrapped and
+ * unwrapped secret, the sealed key with an unseal), and host.json is written last:
+ * a failure leaves the host as it was, but for a storage key at its handle.
+ */
+#include "tools/vtpmctl/vtpmctl.h"
+#include "tools/vtpmctl/args.h"
+#include "tools/vtpmctl/file.h"
+#include "tools/vtpmctl/hostconf.h"
+#include "tools/vtpmctl/kmskey.h"
+#include "tools/vtpmctl/tcp.h"
+#include "tools/vtpmctl/tpm.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <openssl/crypto.h>
+
+#define PCRS_DEFAULT	"0,2,4,7"
+#define POLICY_KEY_FILE "policy-key.pem"
+
+struct init {
+	const char *kms, *kms_ca, *kms_cert, *kms_key, *kms_key_id;
+	const char *pcrs, *policy_key, *tcti, *config;
+	bool no_kms, force;
+
+	uint32_t pcr_bits;
+	struct kmsurl url;
+	struct kmskey identity;
+	struct tpm tpm;
+	bool srk_made;
+	EVP_PKEY *key;
+	bool key_made;
+	char key_path[PATH_MAX]; /* where the policy key is, or will be */
+	struct hostconf conf;
+};
+
+#define TEXT(field, NAME, VALUE, HELP)                                                   \
+	{                                                                                \
+		.name = NAME, .kind = ARGS_TEXT, .offset = offsetof(struct init, field), \
+		.value = VALUE, .help = HELP                                             \
+	}
+#define FLAG(field, NAME, HELP)                                                          \
+	{                                                                                \
+		.name = NAME, .kind = ARGS_FLAG, .offset = offsetof(struct init, field), \
+		.help = HELP                                                             \
+	}
+
+static const struct args_option options[] = {
+	TEXT(kms, "kms", "kmip://HOST:PORT", "the KMS"),
+	TEXT(kms_ca, "kms-ca", "FILE", "PEM: who signs the KMS's certificate"),
+	TEXT(kms_cert, "kms-cert", "FILE", "PEM: this host's certificate for it"),
+	TEXT(kms_key, "kms-key", "FILE", "PEM: the certificate's private key"),
+	TEXT(kms_key_id, "kms-key-id", "ID", "of the AES-256 key in the KMS"),
+	FLAG(no_kms, "no-kms", "go without: only --policy tpm works then"),
+	TEXT(pcrs, "pcrs", "N,N,...", "the boot state to approve, " PCRS_DEFAULT),
+	TEXT(policy_key, "policy-key", "FILE",
+	     "a P-256 key that signs approvals; else made"),
+	TEXT(tcti, "tcti", "TCTI", "the TPM, " TPM_TCTI),
+	TEXT(config, "config", "FILE", HOSTCONF_PATH),
+	FLAG(force, "force", "replace an existing configuration"),
+};
+
+static const struct args_command command = {
+	.usage = "host init --kms kmip://HOST:PORT --kms-ca FILE ... | --no-kms",
+	.about =
+		"Sets this host up, once: makes a storage key in the TPM and pins it, approves\n"
+		"the present boot state, tries the KMS, and seals this host's KMS key to the\n"
+		"TPM, so that it can be used here and in this state only.\n",
+	.options = options,
+	.option_count = ARRAY_SIZE(options),
+};
+
+static int usage(const char *what)
+{
+	fprintf(stderr, "vtpmctl: %s; `vtpmctl host init --help` lists the options\n",
+		what);
+	return -EINVAL;
+}
+
+/* What the option table cannot say. */
+static int check_usage(struct init *in)
+{
+	bool some =
+		in->kms || in->kms_ca || in->kms_cert || in->kms_key || in->kms_key_id;
+	bool all = in->kms && in->kms_ca && in->kms_cert && in->kms_key && in->kms_key_id;
+
+	if (in->no_kms && some)
+		return usage("--no-kms and the other --kms options exclude each other");
+	if (!in->no_kms && !all)
+		return usage(
+			"--kms, --kms-ca, --kms-cert, --kms-key and --kms-key-id are "
+			"all needed, or --no-kms");
+	if (in->kms && kmsurl_parse(in->kms, &in->url))
+		return usage("--kms takes kmip://HOST:PORT");
+	if (in->kms_key_id && strlen(in->kms_key_id) > 127)
+		return usage("--kms-key-id takes at most 127 bytes");
+	if (approval_pcrs_parse(in->pcrs, &in->pcr_bits))
+		return usage(
+			"--pcrs takes different numbers from 0 to 23, as in " PCRS_DEFAULT);
+	return 0;
+}
+
+static int check_existing(const struct init *in, struct error *e)
+{
+	if (in->force || access(in->config, F_OK))
+		return 0;
+	return error_set(
+		e, -EEXIST, CAUSE_INTERNAL,
+		"this host is set up already: %s exists; --force replaces its "
+		"approvals and KMS settings, and unless --policy-key gives the same "
+		"policy key, the vTPMs sealed so far will not open again",
+		in->config);
+}
+
+static int try_kms(const struct init *in, struct error *e)
+{
+	static const uint8_t aad[] = "xen-vtpm host init";
+	const struct kms_config config = {
+		.address = in->url.address,
+		.ca_pem = in->identity.ca_pem,
+		.cert_pem = in->identity.cert_pem,
+		.key_pem = in->identity.key_pem,
+		.key_id = in->kms_key_id,
+	};
+	struct tcp tcp = {.url = in->url};
+	const struct kms_stream stream = tcp_stream(&tcp);
+	uint8_t secret[KMS_SECRET_SIZE], again[KMS_SECRET_SIZE];
+	struct kms_wrapped wrapped;
+	int rc;
+
+	fprintf(stderr, "Trying the KMS at %s with key %s\n", in->url.address,
+		in->kms_key_id);
+	rc = crypt_random(secret, sizeof(secret));
+	if (rc)
+		return error_set(e, rc, CAUSE_RANDOM,
+				 "there is no good randomness yet; try "
+				 "again in a minute");
+	rc = kms_wrap(&config, &stream, aad, sizeof(aad), secret, &wrapped, e);
+	if (!rc)
+		rc = kms_unwrap(&config, &stream, aad, sizeof(aad), &wrapped, again, e);
+	if (!rc && CRYPTO_memcmp(secret, again, sizeof(secret)))
+		rc = error_set(
+			e, -EIO, CAUSE_KMS_REFUSED,
+			"the KMS at %s decrypted to something else than it encrypted; "
+			"do not use it",
+			in->url.address);
+	return rc;
+}
+
+static int find_policy_key(struct init *in, struct error *e)
+{
+	int rc;
+
+	if (in->policy_key) {
+		snprintf(in->key_path, sizeof(in->key_path), "%s", in->policy_key);
+		rc = policykey_load(in->policy_key, &in->key, e);
+	} else if (file_beside(in->config, POLICY_KEY_FILE, in->key_path,
+			       sizeof(in->key_path))) {
+		rc = error_set(e, -ENAMETOOLONG, CAUSE_INTERNAL,
+			       "%s is too long a path; use a shorter one", in->config);
+	} else if (!access(in->key_path, F_OK)) {
+		rc = policykey_load(in->key_path, &in->key, e);
+	} else {
+		in->key_made = true;
+		rc = policykey_make(&in->key, e);
+	}
+	if (!rc && policykey_public(in->key, in->conf.policy_key))
+		rc = error_set(e, -EIO, CAUSE_INTERNAL,
+			       "OpenSSL could not encode the policy key");
+	return rc;
+}
+
+/* A PCR that nothing was measured into tells no boot state from another. */
+static void warn_unmeasured(const struct approval *a)
+{
+	static const uint8_t zeroes[APPROVAL_HASH_SIZE];
+	char list[APPROVAL_PCRS * 3];
+	uint32_t unmeasured = 0;
+	int n;
+
+	for (n = 0; n < APPROVAL_PCRS; n++)
+		if (a->pcrs & 1u << n && !memcmp(a->value[n], zeroes, sizeof(zeroes)))
+			unmeasured |= 1u << n;
+	if (!unmeasured)
+		return;
+	approval_pcrs_print(unmeasured, list);
+	fprintf(stderr,
+		"Warning: nothing was measured into PCRs %s: they are the same whatever\n"
+		"boots; see that the firmware and the boot loader measure, or choose others\n",
+		list);
+}
+
+/* The PCRs' values, their policy digest computed here and by the TPM, signed. */
+static int approve(struct init *in, struct error *e)
+{
+	struct approval *a = &in->conf.approvals[0];
+	uint8_t theirs[APPROVAL_HASH_SIZE];
+	int rc;
+
+	fprintf(stderr, "Approving the present boot state: PCRs %s\n", in->pcrs);
+	a->pcrs = in->conf.pcrs = in->pcr_bits;
+	rc = tpm_pcrs(&in->tpm, a->pcrs, a->value, e);
+	if (rc)
+		return rc;
+	warn_unmeasured(a);
+	if (approval_digest(a, a->digest) || policykey_sign(in->key, a) ||
+	    policykey_verify(in->conf.policy_key, a))
+		return error_set(e, -EIO, CAUSE_INTERNAL,
+				 "OpenSSL could not sign the boot state");
+	rc = tpm_policy_digest(&in->tpm, a->pcrs, theirs, e);
+	if (rc)
+		return rc;
+	if (memcmp(theirs, a->digest, sizeof(theirs)))
+		return error_set(
+			e, -EAGAIN, CAUSE_TPM_REFUSED,
+			"the PCRs changed while they were read; try again when no "
+			"other program extends them");
+	in->conf.approval_count = 1;
+	return 0;
+}
+
+static int seal_identity(struct init *in, struct error *e)
+{
+	struct hostconf *h = &in->conf;
+	uint8_t policy[APPROVAL_HASH_SIZE], wrap[CRYPT_KEY_SIZE],
+		again[CRYPT_KEY_SIZE] = {0};
+	size_t object = TPM_OBJECT_MAX;
+	int rc;
+
+	fprintf(stderr,
+		"Sealing this host's KMS key to the TPM, and unsealing it again\n");
+	h->kms_key_sealed =
+		malloc(TPM_OBJECT_MAX + in->identity.key_len + KMSKEY_OVERHEAD);
+	if (!h->kms_key_sealed || crypt_random(wrap, sizeof(wrap)) ||
+	    policykey_policy(h->policy_key, policy))
+		return error_set(
+			e, -EIO, CAUSE_RANDOM,
+			"there is no good randomness yet, or no memory; try again in "
+			"a minute");
+	rc = tpm_seal(&in->tpm, policy, wrap, h->kms_key_sealed, &object, e);
+	if (!rc)
+		rc = tpm_unseal(&in->tpm, h->policy_key, &h->approvals[0],
+				h->kms_key_sealed, object, again, e);
+	if (!rc && CRYPTO_memcmp(wrap, again, sizeof(wrap)))
+		rc = error_set(
+			e, -EIO, CAUSE_TPM_REFUSED,
+			"the host's TPM unsealed something else than it sealed; do not "
+			"use it");
+	if (!rc && kmskey_encrypt(&in->identity, wrap, h->kms_key_sealed + object))
+		rc = error_set(e, -EIO, CAUSE_INTERNAL,
+			       "OpenSSL could not encrypt the KMS key");
+	h->kms_key_sealed_len = object + in->identity.key_len + KMSKEY_OVERHEAD;
+	OPENSSL_cleanse(wrap, sizeof(wrap));
+	OPENSSL_cleanse(again, sizeof(again));
+	return rc;
+}
+
+static int fill_kms(struct init *in, struct error *e)
+{
+	struct hostconf *h = &in->conf;
+	int rc = seal_identity(in, e);
+
+	if (rc)
+		return rc;
+	h->has_kms = true;
+	h->kms_address = strdup(in->url.address);
+	h->kms_ca = strdup(in->identity.ca_pem);
+	h->kms_cert = strdup(in->identity.cert_pem);
+	h->kms_key_id = strdup(in->kms_key_id);
+	if (!h->kms_address || !h->kms_ca || !h->kms_cert || !h->kms_key_id)
+		return error_set(e, -ENOMEM, CAUSE_INTERNAL, "out of memory");
+	return 0;
+}
+
+/* Keeps the file that --force replaces as FILE.prev: nothing in it is secret, and
+ * it is the way back. */
+static void keep_previous(const char *config)
+{
+	char previous[PATH_MAX];
+
+	if (access(config, F_OK) || snprintf(previous, sizeof(previous), "%s.prev",
+					     config) >= (int)sizeof(previous))
+		return;
+	unlink(previous);
+	if (!link(config, previous))
+		fprintf(stderr, "Kept what was configured before as %s\n", previous);
+}
+
+static int prepare(struct init *in, struct error *e)
+{
+	int rc = check_existing(in, e);
+
+	if (!rc && !in->no_kms)
+		rc = kmskey_load(&in->identity, in->kms_ca, in->kms_cert, in->kms_key, e);
+	if (!rc)
+		rc = find_policy_key(in, e);
+	if (!rc)
+		rc = tpm_open(&in->tpm, in->tcti, e);
+	if (!rc && !in->no_kms)
+		rc = try_kms(in, e);
+	return rc;
+}
+
+static int set_up(struct init *in, struct error *e)
+{
+	int rc;
+
+	in->conf.srk_handle = HOSTCONF_SRK_HANDLE;
+	rc = tpm_srk_make(&in->tpm, in->conf.srk_handle, in->conf.srk_name, &in->srk_made,
+			  e);
+	if (!rc)
+		fprintf(stderr, "The TPM's storage key at 0x%08x %s\n",
+			in->conf.srk_handle, in->srk_made ? "was made" : "is in place");
+	if (!rc)
+		rc = approve(in, e);
+	if (!rc && !in->no_kms)
+		rc = fill_kms(in, e);
+	return rc;
+}
+
+/* host.json is last: a policy key without it is of no use, but does no harm. */
+static int store(struct init *in, struct error *e)
+{
+	int rc = file_make_folder(in->config, e);
+
+	if (!rc && in->key_made)
+		rc = policykey_save(in->key, in->key_path, e);
+	if (rc)
+		return rc;
+	keep_previous(in->config);
+	return hostconf_write(in->config, &in->conf, e);
+}
+
+static void say_done(const struct init *in)
+{
+	fprintf(stderr, "Wrote %s; `vtpmctl host show` tells what is in it.\n\n",
+		in->config);
+	if (in->key_made)
+		fprintf(stderr, "The policy key is new, in %s.\n", in->key_path);
+	fprintf(stderr, "Now:\n");
+	if (!in->no_kms)
+		fprintf(stderr,
+			"- keep a copy of %s offline and remove it here (`shred -u %s`):\n"
+			"  this host uses its sealed form\n",
+			in->kms_key, in->kms_key);
+	fprintf(stderr,
+		"- move %s off this host: whoever has it can approve any\n"
+		"  boot state, and updates of this host cannot be approved without it\n",
+		in->key_path);
+}
+
+int host_init_main(int argc, char **argv)
+{
+	struct init in = {
+		.pcrs = PCRS_DEFAULT,
+		.tcti = TPM_TCTI,
+		.config = HOSTCONF_PATH,
+	};
+	enum args_result parsed = args_parse(&command, argc, argv, &in);
+	struct error e = {0};
+	int rc;
+
+	if (parsed != ARGS_RUN)
+		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
+	if (check_usage(&in))
+		return VTPMCTL_USAGE;
+	rc = prepare(&in, &e);
+	if (!rc)
+		rc = set_up(&in, &e);
+	tpm_close(&in.tpm);
+	if (!rc)
+		rc = store(&in, &e);
+	if (!rc)
+		say_done(&in);
+	kmskey_free(&in.identity);
+	hostconf_free(&in.conf);
+	EVP_PKEY_free(in.key);
+	return rc ? vtpmctl_fail(&e) : VTPMCTL_OK;
+}

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* vtpmctl host show: host.json, beside what the TPM says now. */
+#include "tools/vtpmctl/vtpmctl.h"
+#include "tools/vtpmctl/args.h"
+#include "tools/vtpmctl/hex.h"
+#include "tools/vtpmctl/hostconf.h"
+#include "tools/vtpmctl/kmskey.h"
+#include "tools/vtpmctl/tpm.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct show {
+	const char *tcti, *config;
+	bool json;
+
+	struct hostconf conf;
+	struct error tpm_error; /* why nothing of below is known */
+	uint8_t srk_name[TPM_NAME_SIZE];
+	uint8_t value[APPROVAL_PCRS][APPROVAL_HASH_SIZE];
+	bool srk_same;
+	const struct approval *match; /* the approval that fits now; NULL: none */
+	const struct approval *near;  /* that, or the one with most equal PCRs */
+};
+
+static const struct args_option options[] = {
+	{.name = "json",
+	 .kind = ARGS_FLAG,
+	 .offset = offsetof(struct show, json),
+	 .help = "as a JSON object"},
+	{.name = "tcti",
+	 .kind = ARGS_TEXT,
+	 .offset = offsetof(struct show, tcti),
+	 .value = "TCTI",
+	 .help = "the TPM, " TPM_TCTI},
+	{.name = "config",
+	 .kind = ARGS_TEXT,
+	 .offset = offsetof(struct show, config),
+	 .value = "FILE",
+	 .help = HOSTCONF_PATH},
+};
+
+static const struct args_command command = {
+	.usage = "host show [OPTIONS]",
+	.about =
+		"Tells how this host is set up, and whether its boot state is an approved one.\n",
+	.options = options,
+	.option_count = ARRAY_SIZE(options),
+};
+
+static int equal_pcrs(const struct show *s, const struct approval *a)
+{
+	int n, equal = 0;
+
+	for (n = 0; n < APPROVAL_PCRS; n++)
+		if (a->pcrs & 1u << n &&
+		    !memcmp(a->value[n], s->value[n], APPROVAL_HASH_SIZE))
+			equal++;
+	return equal;
+}
+
+static void judge(struct show *s)
+{
+	int best = -1;
+	size_t i;
+
+	for (i = 0; i < s->conf.approval_count; i++) {
+		const struct approval *a = &s->conf.approvals[i];
+
+		/* a line that the policy key did not sign approves nothing */
+		if (policykey_verify(s->conf.policy_key, a))
+			continue;
+		if (approval_matches(a, s->value) && !s->match)
+			s->match = a;
+		if (equal_pcrs(s, a) > best) {
+			best = equal_pcrs(s, a);
+			s->near = a;
+		}
+	}
+	if (s->match)
+		s->near = s->match;
+}
+
+static void ask_tpm(struct show *s)
+{
+	struct tpm tpm;
+	int rc = tpm_open(&tpm, s->tcti, &s->tpm_error);
+
+	if (!rc)
+		rc = tpm_srk_find(&tpm, s->conf.srk_handle, s->srk_name, &s->tpm_error);
+	if (!rc)
+		rc = tpm_pcrs(&tpm, s->conf.pcrs, s->value, &s->tpm_error);
+	tpm_close(&tpm);
+	if (rc)
+		return;
+	s->srk_same = !memcmp(s->srk_name, s->conf.srk_name, TPM_NAME_SIZE);
+	judge(s);
+}
+
+static json_t *hex_json(const uint8_t *bytes, size_t len)
+{
+	char text[2 * POLICYKEY_PUBLIC_SIZE + 1];
+
+	hex_encode(bytes, len, text);
+	return json_string(text);
+}
+
+static json_t *pcrs_json(const struct show *s)
+{
+	json_t *array = json_array();
+	int n;
+
+	for (n = 0; n < APPROVAL_PCRS; n++) {
+		const uint8_t *approved =
+			s->near && s->near->pcrs & 1u << n ? s->near->value[n] : NULL;
+
+		if (!(s->conf.pcrs & 1u << n))
+			continue;
+		json_array_append_new(
+			array,
+			json_pack("{s:i, s:o, s:o}", "pcr", n, "now",
+				  s->tpm_error.cause
+					  ? json_null()
+					  : hex_json(s->value[n], APPROVAL_HASH_SIZE),
+				  "approved",
+				  approved ? hex_json(approved, APPROVAL_HASH_SIZE)
+					   : json_null()));
+	}
+	return array;
+}
+
+static void expiry(time_t when, char *out, size_t size)
+{
+	struct tm tm;
+
+	gmtime_r(&when, &tm);
+	strftime(out, size, "%Y-%m-%dT%H:%M:%SZ", &tm);
+}
+
+static json_t *kms_json(const struct hostconf *h)
+{
+	char *subject = NULL, until[32] = "";
+	time_t expires;
+	json_t *json;
+
+	if (!h->has_kms)
+		return json_null();
+	if (!kmskey_describe(h->kms_cert, &subject, &expires))
+		expiry(expires, until, sizeof(until));
+	json = json_pack("{s:s, s:s, s:s, s:s, s:b}", "address", h->kms_address, "key_id",
+			 h->kms_key_id, "cert_subject", subject ? subject : "",
+			 "cert_expires", until, "cert_expired",
+			 !subject || expires <= time(NULL));
+	free(subject);
+	return json;
+}
+
+static json_t *to_json(const struct show *s)
+{
+	uint8_t fingerprint[POLICYKEY_NAME_SIZE] = {0};
+	char handle[16];
+
+	snprintf(handle, sizeof(handle), "0x%08x", s->conf.srk_handle);
+	if (policykey_name(s->conf.policy_key, fingerprint))
+		return NULL;
+	return json_pack(
+		"{s:s, s:s, s:o, s:o, s:o, s:i, s:o, s:b, s:o, s:o}", "config", s->config,
+		"srk_handle", handle, "srk_name",
+		hex_json(s->conf.srk_name, TPM_NAME_SIZE), "srk_present",
+		s->tpm_error.cause ? json_null() : json_boolean(s->srk_same),
+		"policy_key", hex_json(fingerprint + 2, APPROVAL_HASH_SIZE), "approvals",
+		(int)s->conf.approval_count, "pcrs", pcrs_json(s), "approved",
+		s->match && s->srk_same, "kms", kms_json(&s->conf), "tpm_error",
+		s->tpm_error.cause ? json_string(s->tpm_error.text) : json_null());
+}
+
+static const char *text(const json_t *object, const char *key)
+{
+	const char *value = json_string_value(json_object_get(object, key));
+
+	return value ? value : "-";
+}
+
+static void print_pcrs(const json_t *pcrs)
+{
+	const json_t *pcr;
+	size_t i;
+
+	json_array_foreach(pcrs, i, pcr)
+	{
+		const char *now = text(pcr, "now"), *approved = text(pcr, "approved");
+		bool same = !strcmp(now, approved);
+
+		printf("PCR %-2d      %s%s\n",
+		       (int)json_integer_value(json_object_get(pcr, "pcr")), now,
+		       same ? "" : "  differs from what is approved:");
+		if (!same)
+			printf("            %s\n", approved);
+	}
+}
+
+static void print_verdict(const struct show *s)
+{
+	if (s->tpm_error.cause)
+		printf("boot state  unknown: %s\n", s->tpm_error.text);
+	else if (!s->srk_same)
+		printf("boot state  another TPM: its storage key is not the pinned one; put "
+		       "the old TPM back\n");
+	else if (s->match)
+		printf("boot state  approved\n");
+	else
+		printf("boot state  NOT approved: vTPMs that need this TPM will not start; "
+		       "boot the approved system again\n");
+}
+
+static void print_text(const struct show *s, const json_t *all)
+{
+	const json_t *kms = json_object_get(all, "kms");
+
+	printf("config      %s\n", s->config);
+	printf("storage key %s, Name %s\n", text(all, "srk_handle"),
+	       text(all, "srk_name"));
+	printf("policy key  SHA-256 %s\n", text(all, "policy_key"));
+	print_pcrs(json_object_get(all, "pcrs"));
+	print_verdict(s);
+	if (json_is_null(kms)) {
+		printf("KMS         none: only vTPMs of --policy tpm can be made\n");
+		return;
+	}
+	printf("KMS         %s, key %s\n", text(kms, "address"), text(kms, "key_id"));
+	printf("certificate %s, %s %s\n", text(kms, "cert_subject"),
+	       json_is_true(json_object_get(kms, "cert_expired")) ? "EXPIRED" : "until",
+	       text(kms, "cert_expires"));
+}
+
+int host_show_main(int argc, char **argv)
+{
+	struct show s = {.tcti = TPM_TCTI, .config = HOSTCONF_PATH};
+	enum args_result parsed = args_parse(&command, argc, argv, &s);
+	struct error e = {0};
+	json_t *all;
+
+	if (parsed != ARGS_RUN)
+		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
+	if (hostconf_load(s.config, &s.conf, &e))
+		return vtpmctl_fail(&e);
+	ask_tpm(&s);
+	all = to_json(&s);
+	if (s.json)
+		json_dumpf(all, stdout, JSON_INDENT(2));
+	else
+		print_text(&s, all);
+	if (s.json)
+		putchar('\n');
+	json_decref(all);
+	hostconf_free(&s.conf);
+	return fflush(stdout) ? VTPMCTL_FAILED : VTPMCTL_OK;
+}

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/vtpmctl/hostconf.h"
+#include "tools/vtpmctl/file.h"
+#include "tools/vtpmctl/hex.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+static json_t *hex_string(const uint8_t *bytes, size_t len)
+{
+	char *text = malloc(2 * len + 1);
+	json_t *json = NULL;
+
+	if (text) {
+		hex_encode(bytes, len, text);
+		json = json_string(text);
+	}
+	free(text);
+	return json;
+}
+
+static json_t *print_pcrs(uint32_t pcrs)
+{
+	json_t *array = json_array();
+	int n;
+
+	for (n = 0; array && n < APPROVAL_PCRS; n++)
+		if (pcrs & 1u << n)
+			json_array_append_new(array, json_integer(n));
+	return array;
+}
+
+static json_t *print_approvals(const struct hostconf *h)
+{
+	json_t *array = json_array();
+	size_t i;
+
+	for (i = 0; array && i < h->approval_count; i++) {
+		uint8_t bytes[APPROVAL_SIZE_MAX];
+		size_t len = sizeof(bytes);
+
+		if (approval_encode(&h->approvals[i], bytes, &len) ||
+		    json_array_append_new(array, hex_string(bytes, len))) {
+			json_decref(array);
+			return NULL;
+		}
+	}
+	return array;
+}
+
+char *hostconf_print(const struct hostconf *h)
+{
+	char handle[16], *text = NULL;
+	json_t *all, *kms = NULL;
+
+	snprintf(handle, sizeof(handle), "0x%08x", h->srk_handle);
+	/* o steals its reference, also when a value is NULL and json_pack fails */
+	all = json_pack("{s:i, s:{s:s, s:o, s:o, s:o, s:o}}", "version", 1, "tpm",
+			"srk_handle", handle, "srk_name",
+			hex_string(h->srk_name, sizeof(h->srk_name)), "policy_key",
+			hex_string(h->policy_key, sizeof(h->policy_key)), "pcrs",
+			print_pcrs(h->pcrs), "approvals", print_approvals(h));
+	if (h->has_kms) {
+		kms = json_pack("{s:s, s:s, s:s, s:o, s:s}", "address", h->kms_address,
+				"ca", h->kms_ca, "cert", h->kms_cert, "key_sealed",
+				hex_string(h->kms_key_sealed, h->kms_key_sealed_len),
+				"key_id", h->kms_key_id);
+		if (json_object_set_new(all, "kms", kms)) {
+			json_decref(all);
+			return NULL;
+		}
+	}
+	if (all)
+		text = json_dumps(all, JSON_INDENT(2));
+	json_decref(all);
+	return text;
+}
+
+static int take_hex(const json_t *object, const char *key, uint8_t *out, size_t size)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+	size_t len = size;
+
+	return !text || hex_decode(text, out, &len) || len != size ? -EBADMSG : 0;
+}
+
+static int take_handle(const json_t *tpm, uint32_t *handle)
+{
+	const char *text = json_string_value(json_object_get(tpm, "srk_handle"));
+	unsigned long value;
+	char *end;
+
+	if (!text || strncmp(text, "0x81", 4))
+		return -EBADMSG;
+	value = strtoul(text, &end, 16);
+	if (*end || value > UINT32_MAX)
+		return -EBADMSG;
+	*handle = (uint32_t)value;
+	return 0;
+}
+
+static int take_pcrs(const json_t *tpm, uint32_t *pcrs)
+{
+	const json_t *array = json_object_get(tpm, "pcrs"), *item;
+	size_t i;
+
+	*pcrs = 0;
+	json_array_foreach(array, i, item)
+	{
+		json_int_t n = json_is_integer(item) ? json_integer_value(item) : -1;
+
+		if (n < 0 || n >= APPROVAL_PCRS)
+			return -EBADMSG;
+		*pcrs |= 1u << n;
+	}
+	return *pcrs ? 0 : -EBADMSG;
+}
+
+static int take_approvals(const json_t *tpm, struct hostconf *h)
+{
+	const json_t *array = json_object_get(tpm, "approvals"), *item;
+	size_t i;
+
+	if (json_array_size(array) > HOSTCONF_APPROVALS_MAX)
+		return -EBADMSG;
+	json_array_foreach(array, i, item)
+	{
+		uint8_t bytes[APPROVAL_SIZE_MAX];
+		size_t len = sizeof(bytes);
+
+		if (!json_is_string(item) ||
+		    hex_decode(json_string_value(item), bytes, &len) ||
+		    approval_decode(bytes, len, &h->approvals[i]))
+			return -EBADMSG;
+	}
+	h->approval_count = json_array_size(array);
+	return 0;
+}
+
+static int take_text(const json_t *object, const char *key, char **out)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	*out = text && text[0] ? strdup(text) : NULL;
+	return *out ? 0 : -EBADMSG;
+}
+
+static int take_kms(const json_t *kms, struct hostconf *h)
+{
+	const char *sealed = json_string_value(json_object_get(kms, "key_sealed"));
+
+	if (take_text(kms, "address", &h->kms_address) ||
+	    take_text(kms, "ca", &h->kms_ca) || take_text(kms, "cert", &h->kms_cert) ||
+	    take_text(kms, "key_id", &h->kms_key_id) || !sealed)
+		return -EBADMSG;
+	h->kms_key_sealed_len = HOSTCONF_SEALED_MAX;
+	h->kms_key_sealed = malloc(HOSTCONF_SEALED_MAX);
+	if (!h->kms_key_sealed)
+		return -ENOMEM;
+	return hex_decode(sealed, h->kms_key_sealed, &h->kms_key_sealed_len) ? -EBADMSG
+									     : 0;
+}
+
+static int take_all(const json_t *all, struct hostconf *h)
+{
+	const json_t *tpm = json_object_get(all, "tpm");
+	const json_t *kms = json_object_get(all, "kms");
+
+	if (json_integer_value(json_object_get(all, "version")) != 1)
+		return -EBADMSG;
+	if (take_handle(tpm, &h->srk_handle) ||
+	    take_hex(tpm, "srk_name", h->srk_name, sizeof(h->srk_name)) ||
+	    take_hex(tpm, "policy_key", h->policy_key, sizeof(h->policy_key)) ||
+	    take_pcrs(tpm, &h->pcrs) || take_approvals(tpm, h))
+		return -EBADMSG;
+	h->has_kms = kms;
+	return kms ? take_kms(kms, h) : 0;
+}
+
+int hostconf_parse(const char *text, struct hostconf *h)
+{
+	json_t *all = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+	int rc;
+
+	memset(h, 0, sizeof(*h));
+	rc = take_all(all, h);
+	json_decref(all);
+	if (rc)
+		hostconf_free(h);
+	return rc;
+}
+
+int hostconf_load(const char *path, struct hostconf *h, struct error *e)
+{
+	char *text;
+	size_t len;
+	int rc = file_read(path, &text, &len, NULL);
+
+	memset(h, 0, sizeof(*h));
+	if (rc == -ENOENT)
+		return error_set(e, rc, CAUSE_NOT_CONFIGURED,
+				 "this host is not set up: there is no %s; run "
+				 "`vtpmctl host init` (see its --help)",
+				 path);
+	if (rc)
+		return error_set(e, rc, CAUSE_INTERNAL,
+				 "cannot read %s: %s; run this as root", path,
+				 strerror(-rc));
+	rc = hostconf_parse(text, h);
+	free(text);
+	if (rc)
+		error_set(e, rc, CAUSE_NOT_CONFIGURED,
+			  "%s is not what `vtpmctl host init` wrote; restore it from a "
+			  "backup, or run `vtpmctl host init --force` with the same "
+			  "policy key",
+			  path);
+	return rc;
+}
+
+int hostconf_write(const char *path, const struct hostconf *h, struct error *e)
+{
+	char *text = hostconf_print(h);
+	int rc;
+
+	if (!text)
+		return error_set(e, -EINVAL, CAUSE_INTERNAL,
+				 "the configuration is not plain text: check the KMS's "
+				 "address, key id and certificates");
+	rc = file_write(path, 0644, true, text, strlen(text), e);
+	free(text);
+	return rc;
+}
+
+void hostconf_free(struct hostconf *h)
+{
+	free(h->kms_address);
+	free(h->kms_ca);
+	free(h->kms_cert);
+	free(h->kms_key_id);
+	free(h->kms_key_sealed);
+	memset(h, 0, sizeof(*h));
+}

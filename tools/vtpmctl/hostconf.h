@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * host.json: what `vtpmctl host init` found out and decided about this host, for
+ * vtpmd, which hands it to the managers as the CONFIG TLVs of include/channel.h.
+ * Nothing in it is secret in clear.  Byte strings stand as hex, PEMs as text:
+ *
+ * { "version": 1,
+ *   "tpm": { "srk_handle": "0x81005654", "srk_name": HEX, "policy_key": HEX,
+ *            "pcrs": [0, 2, 4, 7], "approvals": [HEX, ...] },
+ *   "kms": { "address": "HOST:PORT", "ca": PEM, "cert": PEM, "key_sealed": HEX,
+ *            "key_id": TEXT } }          "kms" is absent after --no-kms
+ */
+#ifndef XVTPM_HOSTCONF_H
+#define XVTPM_HOSTCONF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "tools/vtpmctl/approval.h"
+#include "tools/vtpmctl/policykey.h"
+
+#define HOSTCONF_PATH	       "/etc/xen-vtpm/host.json"
+#define HOSTCONF_SRK_HANDLE    0x81005654u
+#define HOSTCONF_APPROVALS_MAX 16
+#define HOSTCONF_SEALED_MAX    32768
+
+struct hostconf {
+	uint32_t srk_handle;
+	uint8_t srk_name[POLICYKEY_NAME_SIZE];
+	uint8_t policy_key[POLICYKEY_PUBLIC_SIZE];
+	uint32_t pcrs;
+	size_t approval_count;
+	struct approval approvals[HOSTCONF_APPROVALS_MAX];
+
+	bool has_kms;
+	char *kms_address, *kms_ca, *kms_cert, *kms_key_id; /* malloc()ed */
+	uint8_t *kms_key_sealed;			    /* malloc()ed */
+	size_t kms_key_sealed_len;
+};
+
+/* -ENOENT with CAUSE_NOT_CONFIGURED when there is none; -EBADMSG with the same
+ * cause when it is not what hostconf_write() writes. */
+int __must_check hostconf_load(const char *path, struct hostconf *h, struct error *e);
+/* Atomically, mode 0644. */
+int __must_check hostconf_write(const char *path, const struct hostconf *h,
+				struct error *e);
+/* The text that is written, malloc()ed; NULL: out of memory or not UTF-8. */
+char *hostconf_print(const struct hostconf *h);
+/* -EBADMSG. */
+int __must_check hostconf_parse(const char *text, struct hostconf *h);
+void hostconf_free(struct hostconf *h);
+
+#endif

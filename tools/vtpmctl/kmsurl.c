@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/vtpmctl/kmsurl.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <arpa/inet.h>
+
+static const char *skip_scheme(const char *text)
+{
+	static const char *const schemes[] = {"kmip://", "kms://"};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(schemes); i++)
+		if (!strncmp(text, schemes[i], strlen(schemes[i])))
+			return text + strlen(schemes[i]);
+	return text;
+}
+
+static bool port_ok(const char *port)
+{
+	size_t i, n = strlen(port);
+
+	if (n < 1 || n > 5)
+		return false;
+	for (i = 0; i < n; i++)
+		if (!isdigit((unsigned char)port[i]))
+			return false;
+	return atoi(port) >= 1 && atoi(port) <= 65535;
+}
+
+/* Letters, digits, '-' and '.': what a certificate can name. */
+static bool name_ok(const char *host)
+{
+	const char *p;
+
+	if (!host[0] || host[0] == '.' || host[0] == '-')
+		return false;
+	for (p = host; *p; p++)
+		if (!isalnum((unsigned char)*p) && *p != '.' && *p != '-')
+			return false;
+	return true;
+}
+
+static int take_host(struct kmsurl *url, const char *from, size_t n)
+{
+	if (n == 0 || n >= sizeof(url->host))
+		return -EINVAL;
+	memcpy(url->host, from, n);
+	url->host[n] = 0;
+	return 0;
+}
+
+int kmsurl_parse(const char *text, struct kmsurl *url)
+{
+	const char *host = skip_scheme(text), *end, *port = KMSURL_PORT;
+	bool brackets = host[0] == '[';
+	struct in6_addr six;
+
+	memset(url, 0, sizeof(*url));
+	if (brackets)
+		host++;
+	end = host + strcspn(host, brackets ? "]" : ":");
+	if (take_host(url, host, (size_t)(end - host)))
+		return -EINVAL;
+	if (brackets && *end++ != ']')
+		return -EINVAL;
+	if (*end == ':')
+		port = end + 1;
+	else if (*end)
+		return -EINVAL;
+	if (!port_ok(port))
+		return -EINVAL;
+	if (brackets ? inet_pton(AF_INET6, url->host, &six) != 1 : !name_ok(url->host))
+		return -EINVAL;
+	strcpy(url->port, port);
+	snprintf(url->address, sizeof(url->address), brackets ? "[%s]:%s" : "%s:%s",
+		 url->host, url->port);
+	return 0;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Where the KMS is: kmip://HOST[:PORT], HOST a name, an IPv4 address, or an IPv6
+ * address in brackets.  kms:// and no scheme at all mean the same.  5696 is
+ * KMIP's registered port.
+ */
+#ifndef XVTPM_KMSURL_H
+#define XVTPM_KMSURL_H
+
+#include <stddef.h>
+#include "compiler.h"
+
+#define KMSURL_PORT	"5696"
+#define KMSURL_HOST_MAX 256 /* with its zero; a DNS name has at most 253 */
+
+struct kmsurl {
+	char host[KMSURL_HOST_MAX]; /* without brackets */
+	char port[6];
+	char address[KMSURL_HOST_MAX + 10]; /* HOST:PORT, brackets kept */
+};
+
+/* -EINVAL when it is none of the above. */
+int __must_check kmsurl_parse(const char *text, struct kmsurl *url);
+
+#endif

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/vtpmctl/vtpmctl.h"
+#include "tools/vtpmctl/args.h"
+#include "tools/vtpmctl/client.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+
+struct show {
+	const char *name;
+	const char *socket;
+	bool json;
+};
+
+static const struct args_option options[] = {
+	{.name = "json",
+	 .kind = ARGS_FLAG,
+	 .offset = offsetof(struct show, json),
+	 .help = "as a JSON object"},
+	CLIENT_SOCKET_OPTION(struct show),
+};
+
+static const struct args_command command = {
+	.usage = "show NAME [OPTIONS]",
+	.about = "Tells all about one vTPM; when it failed, why.\n",
+	.options = options,
+	.option_count = ARRAY_SIZE(options),
+	.word = "NAME",
+	.word_offset = offsetof(struct show, name),
+};
+
+/* In the order of printing; a field that is null or absent is left out. */
+static const struct {
+	const char *key, *label;
+} fields[] = {
+	{"name", "name"},
+	{"uuid", "uuid"},
+	{"state", "state"},
+	{"error", "why"},
+	{"cause", "cause"},
+	{"policy", "policy"},
+	{"slots", "key slots"},
+	{"placement", "placement"},
+	{"domain", "stub domain"},
+	{"domid", "its domid"},
+	{"guest_domid", "guest's domid"},
+	{"memory_mib", "memory (MiB)"},
+	{"free_kib", "of it free (KiB)"},
+	{"seq", "state generation"},
+	{"state_writes", "state writes"},
+	{"commands", "TPM commands"},
+	{"refused", "refused requests"},
+	{"hypercalls", "hypercalls"},
+	{"notifications", "notifications"},
+	{"uptime_s", "uptime (s)"},
+	{"ready_ns", "ready after (ns)"},
+	{"unlock_ns", "of it TPM, KMS (ns)"},
+	{"store", "store"},
+};
+
+static void print_value(const json_t *value)
+{
+	const json_t *item;
+	size_t i;
+
+	switch (json_typeof(value)) {
+	case JSON_STRING:
+		printf("%s", json_string_value(value));
+		break;
+	case JSON_INTEGER:
+		printf("%lld", (long long)json_integer_value(value));
+		break;
+	case JSON_ARRAY:
+		json_array_foreach(value, i, item)
+		{
+			fputs(i ? ", " : "", stdout);
+			print_value(item);
+		}
+		break;
+	default:
+		json_dumpf(value, stdout, JSON_COMPACT | JSON_ENCODE_ANY);
+	}
+}
+
+static void print_fields(const json_t *vtpm)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(fields); i++) {
+		const json_t *value = json_object_get(vtpm, fields[i].key);
+
+		if (!value || json_is_null(value))
+			continue;
+		printf("%-20s ", fields[i].label);
+		print_value(value);
+		putchar('\n');
+	}
+}
+
+int show_main(int argc, char **argv)
+{
+	struct show s = {.socket = CLIENT_SOCKET};
+	enum args_result parsed = args_parse(&command, argc, argv, &s);
+	json_t *reply, *vtpm;
+	int status;
+
+	if (parsed != ARGS_RUN)
+		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
+	status = client_call(s.socket, client_request("show", s.name), &reply);
+	if (status)
+		return status;
+	vtpm = json_object_get(reply, "vtpm");
+	if (s.json) {
+		json_dumpf(vtpm, stdout, JSON_INDENT(2));
+		putchar('\n');
+	} else {
+		print_fields(vtpm);
+	}
+	json_decref(reply);
+	return fflush(stdout) ? VTPMCTL_FAILED : VTPMCTL_OK;
+}

@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Connection, storage key and PCRs; sealing is in tpmseal.c. */
+#include "tools/vtpmctl/tpm.h"
+#include "tools/vtpmctl/tpmrc.h"
+#include "tools/vtpmctl/hex.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <tss2/tss2_rc.h>
+#include <tss2/tss2_tctildr.h>
+
+#define DEVICE "device:"
+
+int tpmrc_set(struct error *e, TSS2_RC rc, const char *doing)
+{
+	return error_set(
+		e, -EIO, CAUSE_TPM_REFUSED,
+		"the host's TPM refused to %s: %s (0x%x); `dmesg | grep -i tpm` and "
+		"`tpm2_getcap properties-variable` may tell why",
+		doing, Tss2_RC_Decode(rc), rc);
+}
+
+static int no_device(const char *path, int error, struct error *e)
+{
+	if (error == EBUSY)
+		return error_set(
+			e, -ENODEV, CAUSE_TPM_UNREACHABLE,
+			"another program uses the TPM at %s; use /dev/tpmrm0, which "
+			"is shared, or stop that program",
+			path);
+	if (error == EACCES)
+		return error_set(
+			e, -ENODEV, CAUSE_TPM_UNREACHABLE,
+			"the TPM at %s may be opened by root only; run this as root",
+			path);
+	return error_set(
+		e, -ENODEV, CAUSE_TPM_UNREACHABLE,
+		"there is no TPM at %s (%s); switch the TPM 2.0 on in the firmware's "
+		"set-up, and see `dmesg | grep -i tpm` for its driver",
+		path, strerror(error));
+}
+
+int tpm_open(struct tpm *t, const char *tcti, struct error *e)
+{
+	TSS2_RC rc;
+
+	memset(t, 0, sizeof(*t));
+	t->srk = ESYS_TR_NONE;
+	/* the library logs each refusal by itself; one sentence is enough */
+	setenv("TSS2_LOG", "all+NONE", 0);
+	if (!strncmp(tcti, DEVICE, strlen(DEVICE)) &&
+	    access(tcti + strlen(DEVICE), R_OK | W_OK))
+		return no_device(tcti + strlen(DEVICE), errno, e);
+	rc = Tss2_TctiLdr_Initialize(tcti, &t->tcti);
+	if (rc)
+		return error_set(
+			e, -ENODEV, CAUSE_TPM_UNREACHABLE,
+			"the host's TPM does not answer at \"%s\" (%s); check --tcti "
+			"and `dmesg | grep -i tpm`",
+			tcti, Tss2_RC_Decode(rc));
+	rc = Esys_Initialize(&t->esys, t->tcti, NULL);
+	if (rc) {
+		tpm_close(t);
+		return tpmrc_set(e, rc, "start a conversation");
+	}
+	return 0;
+}
+
+void tpm_close(struct tpm *t)
+{
+	if (t->esys && t->srk != ESYS_TR_NONE)
+		Esys_TR_Close(t->esys, &t->srk);
+	Esys_Finalize(&t->esys);
+	Tss2_TctiLdr_Finalize(&t->tcti);
+}
+
+/* The TCG's template for a P-256 storage key ("TPM v2.0 Provisioning Guidance",
+ * 7.5.1; EK Credential Profile, template L-2, without its policy). */
+static const TPM2B_PUBLIC srk_template = {
+	.publicArea =
+		{
+			.type = TPM2_ALG_ECC,
+			.nameAlg = TPM2_ALG_SHA256,
+			.objectAttributes = TPMA_OBJECT_FIXEDTPM |
+					    TPMA_OBJECT_FIXEDPARENT |
+					    TPMA_OBJECT_SENSITIVEDATAORIGIN |
+					    TPMA_OBJECT_USERWITHAUTH | TPMA_OBJECT_NODA |
+					    TPMA_OBJECT_RESTRICTED | TPMA_OBJECT_DECRYPT,
+			.parameters.eccDetail =
+				{
+					.symmetric = {.algorithm = TPM2_ALG_AES,
+						      .keyBits.aes = 128,
+						      .mode.aes = TPM2_ALG_CFB},
+					.scheme.scheme = TPM2_ALG_NULL,
+					.curveID = TPM2_ECC_NIST_P256,
+					.kdf.scheme = TPM2_ALG_NULL,
+				},
+			.unique.ecc = {.x.size = 32, .y.size = 32},
+		},
+};
+
+static int read_name(struct tpm *t, ESYS_TR object, uint8_t name[TPM_NAME_SIZE])
+{
+	TPM2B_NAME *n = NULL;
+	int rc = -EIO;
+
+	if (!Esys_TR_GetName(t->esys, object, &n) && n->size == TPM_NAME_SIZE) {
+		memcpy(name, n->name, TPM_NAME_SIZE);
+		rc = 0;
+	}
+	Esys_Free(n);
+	return rc;
+}
+
+/* Is a persistent object at the handle?  Asked for, as a failed ReadPublic would
+ * not tell absence from other refusals. */
+static int handle_used(struct tpm *t, uint32_t handle, bool *used, struct error *e)
+{
+	TPMS_CAPABILITY_DATA *data = NULL;
+	TPMI_YES_NO more;
+	TSS2_RC rc = Esys_GetCapability(t->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
+					TPM2_CAP_HANDLES, handle, 1, &more, &data);
+
+	if (rc)
+		return tpmrc_set(e, rc, "list its persistent objects");
+	*used = data->data.handles.count && data->data.handles.handle[0] == handle;
+	Esys_Free(data);
+	return 0;
+}
+
+int tpm_srk_find(struct tpm *t, uint32_t handle, uint8_t name[TPM_NAME_SIZE],
+		 struct error *e)
+{
+	bool used;
+	TSS2_RC rc;
+	int ret = handle_used(t, handle, &used, e);
+
+	if (ret)
+		return ret;
+	if (!used)
+		return error_set(e, -ENOENT, CAUSE_TPM_REPLACED,
+				 "the host's TPM has no storage key at 0x%08x: it was "
+				 "replaced or cleared; put the old one back, or see "
+				 "docs/errors.md for what can be saved",
+				 handle);
+	rc = Esys_TR_FromTPMPublic(t->esys, handle, ESYS_TR_NONE, ESYS_TR_NONE,
+				   ESYS_TR_NONE, &t->srk);
+	if (rc)
+		return tpmrc_set(e, rc, "read its storage key");
+	if (read_name(t, t->srk, name))
+		return error_set(
+			e, -EXDEV, CAUSE_TPM_REPLACED,
+			"the object at 0x%08x in the host's TPM is no P-256 storage "
+			"key; see `tpm2_readpublic -c 0x%08x`",
+			handle, handle);
+	return 0;
+}
+
+static int make_primary(struct tpm *t, ESYS_TR *primary, struct error *e)
+{
+	const TPM2B_SENSITIVE_CREATE no_secret = {0};
+	const TPM2B_DATA no_data = {0};
+	const TPML_PCR_SELECTION no_pcrs = {0};
+	TSS2_RC rc =
+		Esys_CreatePrimary(t->esys, ESYS_TR_RH_OWNER, ESYS_TR_PASSWORD,
+				   ESYS_TR_NONE, ESYS_TR_NONE, &no_secret, &srk_template,
+				   &no_data, &no_pcrs, primary, NULL, NULL, NULL, NULL);
+
+	if ((rc & ~TPM2_RC_S & ~TPM2_RC_N_MASK) == TPM2_RC_BAD_AUTH ||
+	    (rc & ~TPM2_RC_S & ~TPM2_RC_N_MASK) == TPM2_RC_AUTH_FAIL)
+		return error_set(
+			e, -EIO, CAUSE_TPM_REFUSED,
+			"the owner hierarchy of the host's TPM has a password; take "
+			"it away for this command with `tpm2_changeauth -c o -p "
+			"PASSWORD`, and set it again afterwards");
+	return rc ? tpmrc_set(e, rc, "make the storage key") : 0;
+}
+
+static int wrong_object(uint32_t handle, const uint8_t *there, const uint8_t *ours,
+			struct error *e)
+{
+	char there_hex[2 * TPM_NAME_SIZE + 1], ours_hex[2 * TPM_NAME_SIZE + 1];
+
+	hex_encode(there, TPM_NAME_SIZE, there_hex);
+	hex_encode(ours, TPM_NAME_SIZE, ours_hex);
+	return error_set(
+		e, -EXDEV, CAUSE_TPM_REFUSED,
+		"0x%08x in the host's TPM holds another object (Name %.16s..., ours "
+		"is %.16s...); if nobody needs it, remove it with `tpm2_evictcontrol "
+		"-C o -c 0x%08x` and try again",
+		handle, there_hex, ours_hex, handle);
+}
+
+int tpm_srk_make(struct tpm *t, uint32_t handle, uint8_t name[TPM_NAME_SIZE], bool *made,
+		 struct error *e)
+{
+	ESYS_TR primary = ESYS_TR_NONE;
+	uint8_t there[TPM_NAME_SIZE] = {0};
+	TSS2_RC rc;
+	bool used;
+	int ret = make_primary(t, &primary, e);
+
+	*made = false;
+	if (ret)
+		return ret;
+	ret = handle_used(t, handle, &used, e);
+	if (!ret && read_name(t, primary, name))
+		ret = error_set(e, -EIO, CAUSE_INTERNAL, "the storage key has no Name");
+	if (!ret && used) {
+		rc = Esys_TR_FromTPMPublic(t->esys, handle, ESYS_TR_NONE, ESYS_TR_NONE,
+					   ESYS_TR_NONE, &t->srk);
+		if (rc)
+			ret = tpmrc_set(e, rc, "read its storage key");
+		/* another kind of object has another Name: zeroes differ too */
+		else if (read_name(t, t->srk, there) ||
+			 memcmp(there, name, sizeof(there)))
+			ret = wrong_object(handle, there, name, e);
+	} else if (!ret) {
+		rc = Esys_EvictControl(t->esys, ESYS_TR_RH_OWNER, primary,
+				       ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE,
+				       handle, &t->srk);
+		ret = rc ? tpmrc_set(e, rc, "keep the storage key") : 0;
+		*made = !ret;
+	}
+	Esys_FlushContext(t->esys, primary);
+	return ret;
+}
+
+static TPML_PCR_SELECTION selection(uint32_t pcrs)
+{
+	return (TPML_PCR_SELECTION){
+		.count = 1,
+		.pcrSelections = {{.hash = TPM2_ALG_SHA256,
+				   .sizeofSelect = 3,
+				   .pcrSelect = {(uint8_t)pcrs, (uint8_t)(pcrs >> 8),
+						 (uint8_t)(pcrs >> 16)}}},
+	};
+}
+
+/* Takes the values of one TPM2_PCR_Read; gives which PCRs they were. */
+static uint32_t take_values(const TPML_PCR_SELECTION *got, const TPML_DIGEST *values,
+			    uint8_t value[APPROVAL_PCRS][APPROVAL_HASH_SIZE])
+{
+	uint32_t pcrs = 0, taken = 0;
+	unsigned int n, i = 0;
+
+	if (got->count == 1)
+		for (n = 0; n < 3; n++)
+			pcrs |= (uint32_t)got->pcrSelections[0].pcrSelect[n] << 8 * n;
+	for (n = 0; n < APPROVAL_PCRS && i < values->count; n++) {
+		if (!(pcrs & 1u << n) || values->digests[i].size != APPROVAL_HASH_SIZE)
+			continue;
+		memcpy(value[n], values->digests[i++].buffer, APPROVAL_HASH_SIZE);
+		taken |= 1u << n;
+	}
+	return taken;
+}
+
+int tpm_pcrs(struct tpm *t, uint32_t pcrs,
+	     uint8_t value[APPROVAL_PCRS][APPROVAL_HASH_SIZE], struct error *e)
+{
+	memset(value, 0, APPROVAL_PCRS * APPROVAL_HASH_SIZE);
+	/* a TPM returns at most eight a command */
+	while (pcrs) {
+		TPML_PCR_SELECTION wanted = selection(pcrs), *got = NULL;
+		TPML_DIGEST *values = NULL;
+		uint32_t taken = 0;
+		TSS2_RC rc = Esys_PCR_Read(t->esys, ESYS_TR_NONE, ESYS_TR_NONE,
+					   ESYS_TR_NONE, &wanted, NULL, &got, &values);
+
+		if (!rc)
+			taken = take_values(got, values, value) & pcrs;
+		Esys_Free(got);
+		Esys_Free(values);
+		if (rc)
+			return tpmrc_set(e, rc, "read its PCRs");
+		if (!taken)
+			return error_set(
+				e, -EIO, CAUSE_TPM_REFUSED,
+				"the host's TPM has no SHA-256 bank of PCRs; switch "
+				"it on in the firmware's set-up or with "
+				"`tpm2_pcrallocate`, and reboot");
+		pcrs &= ~taken;
+	}
+	return 0;
+}
+
+int tpm_policy_digest(struct tpm *t, uint32_t pcrs, uint8_t digest[APPROVAL_HASH_SIZE],
+		      struct error *e)
+{
+	const TPMT_SYM_DEF no_cipher = {.algorithm = TPM2_ALG_NULL};
+	const TPM2B_DIGEST no_digest = {0};
+	const TPML_PCR_SELECTION wanted = selection(pcrs);
+	TPM2B_DIGEST *got = NULL;
+	ESYS_TR session = ESYS_TR_NONE;
+	TSS2_RC rc = Esys_StartAuthSession(
+		t->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
+		ESYS_TR_NONE, NULL, TPM2_SE_TRIAL, &no_cipher, TPM2_ALG_SHA256, &session);
+
+	if (!rc)
+		rc = Esys_PolicyPCR(t->esys, session, ESYS_TR_NONE, ESYS_TR_NONE,
+				    ESYS_TR_NONE, &no_digest, &wanted);
+	if (!rc)
+		rc = Esys_PolicyGetDigest(t->esys, session, ESYS_TR_NONE, ESYS_TR_NONE,
+					  ESYS_TR_NONE, &got);
+	if (!rc && got->size == APPROVAL_HASH_SIZE)
+		memcpy(digest, got->buffer, APPROVAL_HASH_SIZE);
+	else if (!rc)
+		rc = TSS2_ESYS_RC_GENERAL_FAILURE;
+	Esys_Free(got);
+	if (session != ESYS_TR_NONE)
+		Esys_FlushContext(t->esys, session);
+	return rc ? tpmrc_set(e, rc, "compute a PCR policy") : 0;
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The host's TPM for `vtpmctl host`, over libtss2-esys.  What it seals, a manager
+ * unseals with its own client (stubdom/manager/hosttpm): object attributes and
+ * policies are the same in both.
+ *
+ * Failures: -ENODEV (CAUSE_TPM_UNREACHABLE), -EXDEV (CAUSE_TPM_REPLACED), else
+ * -EIO (CAUSE_TPM_REFUSED) with what the TPM said.
+ */
+#ifndef XVTPM_TPM_H
+#define XVTPM_TPM_H
+
+#include <tss2/tss2_esys.h>
+#include "tools/vtpmctl/approval.h"
+#include "tools/vtpmctl/policykey.h"
+
+#define TPM_TCTI	"device:/dev/tpmrm0"
+#define TPM_OBJECT_MAX	1024 /* TPM2B_PUBLIC | TPM2B_PRIVATE */
+#define TPM_NAME_SIZE	34
+#define TPM_SECRET_SIZE 32
+
+struct tpm {
+	TSS2_TCTI_CONTEXT *tcti;
+	ESYS_CONTEXT *esys;
+	ESYS_TR srk; /* after tpm_srk_*() */
+};
+
+int __must_check tpm_open(struct tpm *t, const char *tcti, struct error *e);
+void tpm_close(struct tpm *t);
+
+/* Makes the storage primary at the handle, or finds that it is there; refuses an
+ * object there that is not it.  *made: it was not there before. */
+int __must_check tpm_srk_make(struct tpm *t, uint32_t handle, uint8_t name[TPM_NAME_SIZE],
+			      bool *made, struct error *e);
+/* Reads what is at the handle; -ENOENT (CAUSE_TPM_REPLACED) when nothing is. */
+int __must_check tpm_srk_find(struct tpm *t, uint32_t handle, uint8_t name[TPM_NAME_SIZE],
+			      struct error *e);
+
+/* Fills the values of the SHA-256 bank's PCRs; all others are zeroed. */
+int __must_check tpm_pcrs(struct tpm *t, uint32_t pcrs,
+			  uint8_t value[APPROVAL_PCRS][APPROVAL_HASH_SIZE],
+			  struct error *e);
+/* PolicyPCR in a trial session: the TPM's own idea of the digest, now. */
+int __must_check tpm_policy_digest(struct tpm *t, uint32_t pcrs,
+				   uint8_t digest[APPROVAL_HASH_SIZE], struct error *e);
+
+/* Seals under the storage key with this authPolicy, in a salted session with
+ * parameter encryption.  *len: in, room; out, bytes of TPM2B_PUBLIC|TPM2B_PRIVATE */
+int __must_check tpm_seal(struct tpm *t, const uint8_t policy[APPROVAL_HASH_SIZE],
+			  const uint8_t secret[TPM_SECRET_SIZE], uint8_t *object,
+			  size_t *len, struct error *e);
+/* Unseals through a salted policy session: PolicyPCR, PolicyAuthorize with the
+ * approval's signature by public (a TPMT_PUBLIC). */
+int __must_check tpm_unseal(struct tpm *t, const uint8_t public[POLICYKEY_PUBLIC_SIZE],
+			    const struct approval *a, const uint8_t *object, size_t len,
+			    uint8_t secret[TPM_SECRET_SIZE], struct error *e);
+
+#endif

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sealing to the approved boot states, and the proof that it can be undone. */
+#include "tools/vtpmctl/tpm.h"
+#include "tools/vtpmctl/tpmrc.h"
+
+#include <errno.h>
+#include <string.h>
+#include <openssl/crypto.h>
+#include <tss2/tss2_mu.h>
+
+static const TPMT_SYM_DEF aes128_cfb = {
+	.algorithm = TPM2_ALG_AES, .keyBits.aes = 128, .mode.aes = TPM2_ALG_CFB};
+
+/* A session salted to the storage key; secrets cross the bus encrypted by it. */
+static TSS2_RC salted_session(struct tpm *t, TPM2_SE type, TPMA_SESSION attributes,
+			      ESYS_TR *session)
+{
+	TSS2_RC rc = Esys_StartAuthSession(t->esys, t->srk, ESYS_TR_NONE, ESYS_TR_NONE,
+					   ESYS_TR_NONE, ESYS_TR_NONE, NULL, type,
+					   &aes128_cfb, TPM2_ALG_SHA256, session);
+
+	if (!rc)
+		rc = Esys_TRSess_SetAttributes(t->esys, *session, attributes, 0xff);
+	return rc;
+}
+
+static void flush(struct tpm *t, ESYS_TR object)
+{
+	if (object != ESYS_TR_NONE)
+		Esys_FlushContext(t->esys, object);
+}
+
+static TSS2_RC marshal_object(const TPM2B_PUBLIC *public, const TPM2B_PRIVATE *private,
+			      uint8_t *object, size_t *len)
+{
+	size_t used = 0;
+	TSS2_RC rc = Tss2_MU_TPM2B_PUBLIC_Marshal(public, object, *len, &used);
+
+	if (!rc)
+		rc = Tss2_MU_TPM2B_PRIVATE_Marshal(private, object, *len, &used);
+	*len = used;
+	return rc;
+}
+
+int tpm_seal(struct tpm *t, const uint8_t policy[APPROVAL_HASH_SIZE],
+	     const uint8_t secret[TPM_SECRET_SIZE], uint8_t *object, size_t *len,
+	     struct error *e)
+{
+	const TPM2B_DATA no_data = {0};
+	const TPML_PCR_SELECTION no_pcrs = {0};
+	TPM2B_SENSITIVE_CREATE sensitive = {.sensitive.data.size = TPM_SECRET_SIZE};
+	TPM2B_PUBLIC template = {
+		.publicArea = {
+			.type = TPM2_ALG_KEYEDHASH,
+			.nameAlg = TPM2_ALG_SHA256,
+			.objectAttributes = TPMA_OBJECT_FIXEDTPM |
+					    TPMA_OBJECT_FIXEDPARENT | TPMA_OBJECT_NODA,
+			.authPolicy.size = APPROVAL_HASH_SIZE,
+			.parameters.keyedHashDetail.scheme.scheme = TPM2_ALG_NULL,
+		}};
+	TPM2B_PUBLIC *public = NULL;
+	TPM2B_PRIVATE *private = NULL;
+	ESYS_TR session = ESYS_TR_NONE;
+	TSS2_RC rc = salted_session(t, TPM2_SE_HMAC,
+				    TPMA_SESSION_DECRYPT | TPMA_SESSION_ENCRYPT |
+					    TPMA_SESSION_CONTINUESESSION,
+				    &session);
+
+	memcpy(template.publicArea.authPolicy.buffer, policy, APPROVAL_HASH_SIZE);
+	memcpy(sensitive.sensitive.data.buffer, secret, TPM_SECRET_SIZE);
+	if (!rc)
+		rc = Esys_Create(t->esys, t->srk, session, ESYS_TR_NONE, ESYS_TR_NONE,
+				 &sensitive, &template, &no_data, &no_pcrs, &private,
+				 &public, NULL, NULL, NULL);
+	OPENSSL_cleanse(&sensitive, sizeof(sensitive));
+	if (!rc)
+		rc = marshal_object(public, private, object, len);
+	Esys_Free(public);
+	Esys_Free(private);
+	flush(t, session);
+	return rc ? tpmrc_set(e, rc, "seal the KMS client's key") : 0;
+}
+
+static TSS2_RC load_object(struct tpm *t, const uint8_t *object, size_t len, ESYS_TR *out)
+{
+	TPM2B_PUBLIC public = {0};
+	TPM2B_PRIVATE private = {0};
+	size_t used = 0;
+	TSS2_RC rc = Tss2_MU_TPM2B_PUBLIC_Unmarshal(object, len, &used, &public);
+
+	if (!rc)
+		rc = Tss2_MU_TPM2B_PRIVATE_Unmarshal(object, len, &used, &private);
+	if (!rc)
+		rc = Esys_Load(t->esys, t->srk, ESYS_TR_PASSWORD, ESYS_TR_NONE,
+			       ESYS_TR_NONE, &private, &public, out);
+	return rc;
+}
+
+/* The TPM checks the approval's signature and gives a ticket for it. */
+static TSS2_RC verify_approval(struct tpm *t, const uint8_t public[POLICYKEY_PUBLIC_SIZE],
+			       const struct approval *a, TPM2B_NAME **name,
+			       TPMT_TK_VERIFIED **ticket)
+{
+	TPM2B_PUBLIC key = {0};
+	const TPM2B_MAX_BUFFER message = {.size = 0};
+	TPM2B_MAX_BUFFER policy = message;
+	TPM2B_DIGEST *hash = NULL;
+	TPMT_SIGNATURE signature = {.sigAlg = TPM2_ALG_ECDSA,
+				    .signature.ecdsa = {
+					    .hash = TPM2_ALG_SHA256,
+					    .signatureR.size = APPROVAL_INT_SIZE,
+					    .signatureS.size = APPROVAL_INT_SIZE,
+				    }};
+	ESYS_TR loaded = ESYS_TR_NONE;
+	size_t used = 0;
+	TSS2_RC rc = Tss2_MU_TPMT_PUBLIC_Unmarshal(public, POLICYKEY_PUBLIC_SIZE, &used,
+						   &key.publicArea);
+
+	memcpy(signature.signature.ecdsa.signatureR.buffer, a->r, APPROVAL_INT_SIZE);
+	memcpy(signature.signature.ecdsa.signatureS.buffer, a->s, APPROVAL_INT_SIZE);
+	policy.size = APPROVAL_HASH_SIZE;
+	memcpy(policy.buffer, a->digest, APPROVAL_HASH_SIZE);
+	if (!rc)
+		rc = Esys_LoadExternal(t->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
+				       NULL, &key, ESYS_TR_RH_OWNER, &loaded);
+	if (!rc)
+		rc = Esys_TR_GetName(t->esys, loaded, name);
+	if (!rc)
+		rc = Esys_Hash(t->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &policy,
+			       TPM2_ALG_SHA256, ESYS_TR_RH_NULL, &hash, NULL);
+	if (!rc)
+		rc = Esys_VerifySignature(t->esys, loaded, ESYS_TR_NONE, ESYS_TR_NONE,
+					  ESYS_TR_NONE, hash, &signature, ticket);
+	Esys_Free(hash);
+	flush(t, loaded);
+	return rc;
+}
+
+static TSS2_RC satisfy_policy(struct tpm *t, const uint8_t public[POLICYKEY_PUBLIC_SIZE],
+			      const struct approval *a, ESYS_TR session)
+{
+	const TPML_PCR_SELECTION pcrs = {
+		.count = 1,
+		.pcrSelections = {
+			{.hash = TPM2_ALG_SHA256,
+			 .sizeofSelect = 3,
+			 .pcrSelect = {(uint8_t)a->pcrs, (uint8_t)(a->pcrs >> 8),
+				       (uint8_t)(a->pcrs >> 16)}}}};
+	const TPM2B_DIGEST no_digest = {0};
+	const TPM2B_NONCE no_ref = {0};
+	TPM2B_DIGEST approved = {.size = APPROVAL_HASH_SIZE};
+	TPM2B_NAME *name = NULL;
+	TPMT_TK_VERIFIED *ticket = NULL;
+	TSS2_RC rc = verify_approval(t, public, a, &name, &ticket);
+
+	memcpy(approved.buffer, a->digest, APPROVAL_HASH_SIZE);
+	if (!rc)
+		rc = Esys_PolicyPCR(t->esys, session, ESYS_TR_NONE, ESYS_TR_NONE,
+				    ESYS_TR_NONE, &no_digest, &pcrs);
+	if (!rc)
+		rc = Esys_PolicyAuthorize(t->esys, session, ESYS_TR_NONE, ESYS_TR_NONE,
+					  ESYS_TR_NONE, &approved, &no_ref, name, ticket);
+	Esys_Free(name);
+	Esys_Free(ticket);
+	return rc;
+}
+
+int tpm_unseal(struct tpm *t, const uint8_t public[POLICYKEY_PUBLIC_SIZE],
+	       const struct approval *a, const uint8_t *object, size_t len,
+	       uint8_t secret[TPM_SECRET_SIZE], struct error *e)
+{
+	TPM2B_SENSITIVE_DATA *data = NULL;
+	ESYS_TR sealed = ESYS_TR_NONE, session = ESYS_TR_NONE;
+	TSS2_RC rc = load_object(t, object, len, &sealed);
+
+	if (!rc)
+		rc = salted_session(t, TPM2_SE_POLICY,
+				    TPMA_SESSION_ENCRYPT | TPMA_SESSION_CONTINUESESSION,
+				    &session);
+	if (!rc)
+		rc = satisfy_policy(t, public, a, session);
+	if (!rc)
+		rc = Esys_Unseal(t->esys, sealed, session, ESYS_TR_NONE, ESYS_TR_NONE,
+				 &data);
+	if (!rc && data->size == TPM_SECRET_SIZE)
+		memcpy(secret, data->buffer, TPM_SECRET_SIZE);
+	else if (!rc)
+		rc = TSS2_ESYS_RC_GENERAL_FAILURE;
+	if (data)
+		OPENSSL_cleanse(data, sizeof(*data));
+	Esys_Free(data);
+	flush(t, session);
+	flush(t, sealed);
+	return rc ? tpmrc_set(e, rc, "unseal the KMS client's key again") : 0;
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/vtpmctl/vtpmctl.h"
+#include "compiler.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct vtpmctl_command commands[] = {
+	{"host", "set up this host's TPM and KMS (init), or say how they are (show)",
+	 host_main},
+	{"create", "make a vTPM, seal it, start it, print its uuid", create_main},
+	{"start", "start a vTPM that was stopped", start_main},
+	{"stop", "stop a vTPM; its state stays in the store", stop_main},
+	{"list", "all vTPMs of this host", list_main},
+	{"show", "all about one vTPM", show_main},
+	{"delete", "remove a vTPM and its state for ever", delete_main},
+};
+
+static void help(FILE *to)
+{
+	size_t i;
+
+	fputs("Usage: vtpmctl COMMAND [OPTIONS]\n\n"
+	      "A TPM 2.0 for every Xen guest, in a stub domain of its own, sealed to\n"
+	      "this host's TPM and to a key in a KMS.\n\nCommands:\n",
+	      to);
+	for (i = 0; i < ARRAY_SIZE(commands); i++)
+		fprintf(to, "  %-8s %s\n", commands[i].name, commands[i].help);
+	fputs("\n`vtpmctl COMMAND --help` lists a command's options.\n"
+	      "Exit status: 0 done, 1 failed, 2 wrong usage, 3 vtpmd does not answer,\n"
+	      "4 host not configured, 5 no such vTPM, 6 host's TPM, 7 KMS.\n",
+	      to);
+}
+
+int main(int argc, char **argv)
+{
+	size_t i;
+
+	/* a broken pipe is an error that write() returns, not a death */
+	signal(SIGPIPE, SIG_IGN);
+	if (argc < 2) {
+		help(stderr);
+		return VTPMCTL_USAGE;
+	}
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") ||
+	    !strcmp(argv[1], "help")) {
+		help(stdout);
+		return VTPMCTL_OK;
+	}
+	for (i = 0; i < ARRAY_SIZE(commands); i++)
+		if (!strcmp(argv[1], commands[i].name))
+			return commands[i].run(argc - 1, argv + 1);
+	fprintf(stderr, "vtpmctl: \"%s\" is not a command; `vtpmctl --help` lists them\n",
+		argv[1]);
+	return VTPMCTL_USAGE;
+}
