@@ -153,23 +153,40 @@ static int try_kms(const struct init *in, struct error *e)
 	return rc;
 }
 
+/* --force must not, by itself, make a new policy key beside vTPMs that were sealed
+ * under the one of the existing configuration. */
+static int make_policy_key(struct init *in, struct error *e)
+{
+	if (!access(in->config, F_OK))
+		return error_set(
+			e, -ENOKEY, CAUSE_INTERNAL,
+			"the policy key of %s is not at %s: give it with --policy-key, "
+			"or, when it is lost, a new P-256 key; the vTPMs sealed so far "
+			"will not open with a new one",
+			in->config, in->key_path);
+	in->key_made = true;
+	return policykey_make(&in->key, e);
+}
+
 static int find_policy_key(struct init *in, struct error *e)
 {
 	int rc;
 
-	if (in->policy_key) {
-		snprintf(in->key_path, sizeof(in->key_path), "%s", in->policy_key);
-		rc = policykey_load(in->policy_key, &in->key, e);
-	} else if (file_beside(in->config, POLICY_KEY_FILE, in->key_path,
-			       sizeof(in->key_path))) {
-		rc = error_set(e, -ENAMETOOLONG, CAUSE_INTERNAL,
-			       "%s is too long a path; use a shorter one", in->config);
-	} else if (!access(in->key_path, F_OK)) {
+	if (in->policy_key)
+		rc = snprintf(in->key_path, sizeof(in->key_path), "%s", in->policy_key) >=
+				     (int)sizeof(in->key_path)
+			     ? -ENAMETOOLONG
+			     : 0;
+	else
+		rc = file_beside(in->config, POLICY_KEY_FILE, in->key_path,
+				 sizeof(in->key_path));
+	if (rc)
+		return error_set(e, rc, CAUSE_INTERNAL,
+				 "the policy key's path is too long; use a shorter one");
+	if (in->policy_key || !access(in->key_path, F_OK))
 		rc = policykey_load(in->key_path, &in->key, e);
-	} else {
-		in->key_made = true;
-		rc = policykey_make(&in->key, e);
-	}
+	else
+		rc = make_policy_key(in, e);
 	if (!rc && policykey_public(in->key, in->conf.policy_key))
 		rc = error_set(e, -EIO, CAUSE_INTERNAL,
 			       "OpenSSL could not encode the policy key");

@@ -12,3 +12,13 @@ INSTALL += install-vtpmctl
 install-vtpmctl: $(BUILD)/bin/vtpmctl
 	install -D -m 0755 $< $(DESTDIR)$(PREFIX)/sbin/vtpmctl
 .PHONY: install-vtpmctl
+
+UNIT_TESTS += vtpmctl_args vtpmctl_kmsurl vtpmctl_approval vtpmctl_hostconf
+vtpmctl_args_UNIT_SRCS := tools/vtpmctl/args.c tools/vtpmctl/status.c lib/error.c
+vtpmctl_kmsurl_UNIT_SRCS := tools/vtpmctl/kmsurl.c
+vtpmctl_approval_UNIT_SRCS := tools/vtpmctl/approval.c tools/vtpmctl/policykey.c \
+	tools/vtpmctl/file.c tools/vtpmctl/hex.c lib/crypt.c lib/cursor.c lib/error.c
+vtpmctl_approval_UNIT_LIBS := -lcrypto
+vtpmctl_hostconf_UNIT_SRCS := tools/vtpmctl/hostconf.c tools/vtpmctl/kmskey.c \
+	$(vtpmctl_approval_UNIT_SRCS)
+vtpmctl_hostconf_UNIT_LIBS := -ljansson -lcrypto

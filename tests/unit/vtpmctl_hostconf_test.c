@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/unit.h"
+#include "tools/vtpmctl/file.h"
+#include "tools/vtpmctl/hex.h"
+#include "tools/vtpmctl/hostconf.h"
+#include "tools/vtpmctl/kmskey.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static void sample(struct hostconf *h)
+{
+	memset(h, 0, sizeof(*h));
+	h->srk_handle = HOSTCONF_SRK_HANDLE;
+	memset(h->srk_name, 0xa1, sizeof(h->srk_name));
+	memset(h->policy_key, 0xb2, sizeof(h->policy_key));
+	h->pcrs = 1u << 0 | 1u << 7;
+	h->approval_count = 1;
+	h->approvals[0].pcrs = h->pcrs;
+	memset(h->approvals[0].value[7], 7, APPROVAL_HASH_SIZE);
+	assert_int_equal(approval_digest(&h->approvals[0], h->approvals[0].digest), 0);
+	h->has_kms = true;
+	h->kms_address = strdup("kms.example:5696");
+	h->kms_ca = strdup("CA\n\"quoted\"\n");
+	h->kms_cert = strdup("CERT\n");
+	h->kms_key_id = strdup("1");
+	h->kms_key_sealed_len = 100;
+	h->kms_key_sealed = malloc(100);
+	memset(h->kms_key_sealed, 0xc3, 100);
+}
+
+static void prints_and_parses(void **state)
+{
+	struct hostconf h, again;
+	char *text;
+
+	sample(&h);
+	text = hostconf_print(&h);
+	assert_non_null(text);
+	assert_non_null(strstr(text, "\"srk_handle\": \"0x81005654\""));
+	assert_int_equal(hostconf_parse(text, &again), 0);
+	assert_int_equal(again.srk_handle, h.srk_handle);
+	assert_memory_equal(again.srk_name, h.srk_name, sizeof(h.srk_name));
+	assert_memory_equal(again.policy_key, h.policy_key, sizeof(h.policy_key));
+	assert_int_equal(again.pcrs, h.pcrs);
+	assert_int_equal(again.approval_count, 1);
+	assert_memory_equal(again.approvals, h.approvals, sizeof(h.approvals));
+	assert_true(again.has_kms);
+	assert_string_equal(again.kms_ca, h.kms_ca);
+	assert_string_equal(again.kms_key_id, "1");
+	assert_int_equal(again.kms_key_sealed_len, 100);
+	assert_memory_equal(again.kms_key_sealed, h.kms_key_sealed, 100);
+	free(text);
+	hostconf_free(&again);
+	hostconf_free(&h);
+}
+
+static void goes_without_kms(void **state)
+{
+	struct hostconf h, again;
+	char *text;
+
+	sample(&h);
+	h.has_kms = false;
+	text = hostconf_print(&h);
+	assert_null(strstr(text, "kms"));
+	assert_int_equal(hostconf_parse(text, &again), 0);
+	assert_false(again.has_kms);
+	free(text);
+	hostconf_free(&again);
+	hostconf_free(&h);
+}
+
+/* One member of the sample replaced must make it refused. */
+static void damaged(const char *from, const char *to)
+{
+	char *text, *at, *changed;
+	struct hostconf h;
+
+	sample(&h);
+	text = hostconf_print(&h);
+	hostconf_free(&h);
+	at = strstr(text, from);
+	assert_non_null(at);
+	changed = calloc(1, strlen(text) + strlen(to) + 1);
+	sprintf(changed, "%.*s%s%s", (int)(at - text), text, to, at + strlen(from));
+	if (!hostconf_parse(changed, &h))
+		fail_msg("%s for %s was taken", to, from);
+	free(changed);
+	free(text);
+}
+
+static void damaged_members_are_refused(void **state)
+{
+	damaged("\"version\": 1", "\"version\": 2");
+	damaged("\"version\": 1", "\"version\": \"1\"");
+	damaged("0x81005654", "0x40000001");
+	damaged("0x81005654", "0x81005654 ");
+	damaged("0x81005654", "0x8100565400");
+	damaged("a1a1", "a1");
+	damaged("a1a1", "a1a1a1");
+	damaged("a1a1", "a1g1");
+	damaged("b2b2", "b2b");
+	damaged("\"approvals\": [", "\"approvals\": [7, ");
+	damaged("\"approvals\": [", "\"approvals\": [\"00\", ");
+	damaged("\"pcrs\": [", "\"pcrs\": [24, ");
+	damaged("\"pcrs\": [", "\"pcrs\": [-1, ");
+	damaged("\"pcrs\": [", "\"pcrs\": [0.5, ");
+	damaged("kms.example:5696", "");
+	damaged("\"key_id\": \"1\"", "\"key_id\": 1");
+	damaged("c3c3", "c3c");
+	damaged("\"kms\": {", "\"kms\": null, \"x\": {");
+	damaged("\"tpm\": {", "\"tpm\": 5, \"x\": {");
+	damaged("\"version\": 1", "\"version\": 1, \"version\": 1");
+}
+
+static void other_texts_are_refused(void **state)
+{
+	static const char *const bad[] = {"", "{", "{}", "[]", "null", "{\"version\":1}"};
+	struct hostconf h;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_int_not_equal(hostconf_parse(bad[i], &h), 0);
+}
+
+static void names_the_next_step(void **state)
+{
+	struct error e = {0};
+	struct hostconf h;
+
+	assert_int_equal(hostconf_load("/nonexistent/host.json", &h, &e), -ENOENT);
+	assert_int_equal(e.cause, CAUSE_NOT_CONFIGURED);
+	assert_non_null(strstr(e.text, "vtpmctl host init"));
+}
+
+static void files_are_whole_and_private(void **state)
+{
+	char folder[] = "/tmp/vtpmctl.XXXXXX", path[64], *text;
+	struct error e = {0};
+	struct stat st;
+	size_t len;
+
+	assert_non_null(mkdtemp(folder));
+	snprintf(path, sizeof(path), "%s/file", folder);
+	umask(0);
+	assert_int_equal(file_write(path, 0600, false, "one", 3, &e), 0);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+	/* never over an existing one, unless told so */
+	assert_int_equal(file_write(path, 0600, false, "two", 3, &e), -EEXIST);
+	assert_int_equal(file_read(path, &text, &len, NULL), 0);
+	assert_string_equal(text, "one");
+	free(text);
+	umask(077);
+	assert_int_equal(file_write(path, 0644, true, "two", 3, NULL), 0);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0644);
+	unlink(path);
+	assert_int_equal(file_read(path, &text, &len, NULL), -ENOENT);
+	/* nothing temporary is left, or this fails */
+	assert_int_equal(rmdir(folder), 0);
+}
+
+static void reading_is_bounded(void **state)
+{
+	struct error e = {0};
+	char *text;
+	size_t len;
+
+	assert_int_equal(file_read("/dev/zero", &text, &len, &e), -EFBIG);
+	assert_int_equal(file_read("/tmp", &text, &len, NULL), -EISDIR);
+}
+
+static void the_key_opens_only_whole(void **state)
+{
+	static const uint8_t wrap[CRYPT_KEY_SIZE] = {1}, other[CRYPT_KEY_SIZE] = {2};
+	struct kmskey k = {.key_pem = (char[]){"a private key"}, .key_len = 13};
+	uint8_t sealed[13 + KMSKEY_OVERHEAD], plain[13 + KMSKEY_OVERHEAD];
+	size_t i, len;
+
+	assert_int_equal(kmskey_encrypt(&k, wrap, sealed), 0);
+	assert_int_equal(kmskey_decrypt(wrap, sealed, sizeof(sealed), plain, &len), 0);
+	assert_int_equal(len, 13);
+	assert_memory_equal(plain, "a private key", 13);
+	assert_int_not_equal(kmskey_decrypt(other, sealed, sizeof(sealed), plain, &len),
+			     0);
+	for (i = 0; i < sizeof(sealed); i++) {
+		assert_int_not_equal(kmskey_decrypt(wrap, sealed, i, plain, &len), 0);
+		sealed[i] ^= 0x80;
+		assert_int_not_equal(
+			kmskey_decrypt(wrap, sealed, sizeof(sealed), plain, &len), 0);
+		sealed[i] ^= 0x80;
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(prints_and_parses),
+		cmocka_unit_test(goes_without_kms),
+		cmocka_unit_test(damaged_members_are_refused),
+		cmocka_unit_test(other_texts_are_refused),
+		cmocka_unit_test(names_the_next_step),
+		cmocka_unit_test(files_are_whole_and_private),
+		cmocka_unit_test(reading_is_bounded),
+		cmocka_unit_test(the_key_opens_only_whole),
+	};
+
+	return cmocka_run_group_tests_name("vtpmctl_hostconf", tests, NULL, NULL);
+}
