@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <linux/atomic.h>
 #include <linux/module.h>
 #include <linux/pm.h>
 #include <linux/slab.h>
@@ -242,10 +243,10 @@ static int front_probe(struct xenbus_device *dev, const struct xenbus_device_id 
 	init_waitqueue_head(&front->wait);
 	INIT_DELAYED_WORK(&front->work, front_work);
 	front->next_offer = jiffies;
-	front->backend = xenbus_read_driver_state(dev->otherend);
+	/* The bus tells the backend's state as soon as this returns. */
+	front->backend = XenbusStateUnknown;
 	dev_set_drvdata(&dev->dev, front);
 	announce(front);
-	poke(front);
 	return 0;
 }
 
@@ -284,8 +285,10 @@ static int front_resume(struct xenbus_device *dev)
 {
 	struct front *front = dev_get_drvdata(&dev->dev);
 
-	WRITE_ONCE(front->backend, xenbus_read_driver_state(dev->otherend));
+	/* First, so that a lost backend is not taken for the end. */
 	set_bit(NOTE_RESUMED, &front->notes);
+	smp_mb__after_atomic();
+	WRITE_ONCE(front->backend, XenbusStateUnknown);
 	poke(front);
 	return 0;
 }
