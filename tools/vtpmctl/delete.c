@@ -45,6 +45,8 @@ static bool typed_again(const char *name)
 	fprintf(stderr,
 		"This destroys all that guests keep in vTPM %s. Its name again: ", name);
 	n = getline(&line, &room, stdin);
+	if (n <= 0)
+		fputc('\n', stderr);
 	if (n > 0 && line[n - 1] == '\n')
 		line[n - 1] = 0;
 	same = n > 0 && !strcmp(line, name);

@@ -136,6 +136,9 @@ static int try_kms(const struct init *in, struct error *e)
 
 	fprintf(stderr, "Trying the KMS at %s with key %s\n", in->url.address,
 		in->kms_key_id);
+	rc = tcp_check_name(&in->url, e);
+	if (rc)
+		return rc;
 	rc = crypt_random(secret, sizeof(secret));
 	if (rc)
 		return error_set(e, rc, CAUSE_RANDOM,

@@ -12,6 +12,21 @@
 #define CONNECT_MS   5000
 #define TRANSFER_SEC 15
 
+int tcp_check_name(const struct kmsurl *url, struct error *e)
+{
+	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+	struct addrinfo *list;
+	int code = getaddrinfo(url->host, url->port, &hints, &list);
+
+	if (code)
+		return error_set(
+			e, -EHOSTUNREACH, CAUSE_KMS_UNREACHABLE,
+			"the name %s has no address (%s); check --kms and the DNS",
+			url->host, gai_strerror(code));
+	freeaddrinfo(list);
+	return 0;
+}
+
 static int wait_connected(int fd)
 {
 	struct pollfd p = {.fd = fd, .events = POLLOUT};

@@ -12,6 +12,8 @@ struct tcp {
 	int fd;
 };
 
+/* -EHOSTUNREACH, with a sentence of its own, when the host's name has no address. */
+int __must_check tcp_check_name(const struct kmsurl *url, struct error *e);
 /* The stream over *t; its open() connects to t->url. */
 struct kms_stream tcp_stream(struct tcp *t);
 

@@ -53,8 +53,9 @@ int tpm_seal(struct tpm *t, const uint8_t policy[APPROVAL_HASH_SIZE],
 		.publicArea = {
 			.type = TPM2_ALG_KEYEDHASH,
 			.nameAlg = TPM2_ALG_SHA256,
-			.objectAttributes = TPMA_OBJECT_FIXEDTPM |
-					    TPMA_OBJECT_FIXEDPARENT | TPMA_OBJECT_NODA,
+			.objectAttributes =
+				TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT |
+				TPMA_OBJECT_ADMINWITHPOLICY | TPMA_OBJECT_NODA,
 			.authPolicy.size = APPROVAL_HASH_SIZE,
 			.parameters.keyedHashDetail.scheme.scheme = TPM2_ALG_NULL,
 		}};
