@@ -139,8 +139,7 @@ class VHost:
         for src in [module] + self.guest_overlay:
             if os.path.exists(src):
                 shutil.copy(src, extra)
-        os.makedirs(f"{tree}/usr/lib/vhost/guest", exist_ok=True)
-        with open(f"{tree}/usr/lib/vhost/guest/extra.cpio", "wb") as f:
+        with open(f"{tree}/usr/lib/vhost/guest-extra.cpio", "wb") as f:
             names = "\n".join(["."] + sorted(os.listdir(extra)))
             subprocess.run(["cpio", "--quiet", "-o", "-H", "newc"], cwd=extra,
                            input=names.encode(), stdout=f, check=True)

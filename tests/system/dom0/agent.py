@@ -46,7 +46,7 @@ class Job:
     def __init__(self, port, ident, command):
         self.port, self.ident = port, ident
         self.input = queue.Queue()
-        env = dict(os.environ, PATH="/usr/sbin:/usr/bin:/sbin:/bin", HOME="/root")
+        env = dict(os.environ, PATH="/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", HOME="/root")
         self.proc = subprocess.Popen(
             ["/bin/sh", "-c", command], stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env,
