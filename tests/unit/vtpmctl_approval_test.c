@@ -203,6 +203,41 @@ static void pcr_lists_are_strict(void **state)
 	assert_int_equal(strlen(text), 10 * 2 + 14 * 3 - 1);
 }
 
+#define ONES  "1111111111111111111111111111111111111111111111111111111111111111"
+#define NINES "9999999999999999999999999999999999999999999999999999999999999999"
+
+static void values_are_strict(void **state)
+{
+	static const char *const bad[] = {
+		"",
+		"16",
+		"16=",
+		"=" ONES,
+		"16=" ONES ",",
+		"16=" ONES "1",
+		"16=" ONES ",16=" ONES,
+		"5=" ONES, /* not selected */
+		"24=" ONES,
+		"99999999999999999999=" ONES,
+		"16=0x" ONES,
+		"16=g" ONES,
+		" 16=" ONES,
+		"16=11",
+	};
+	struct approval a;
+	size_t i;
+
+	sample(&a);
+	for (i = 0; i < ARRAY_SIZE(bad); i++)
+		if (!approval_values_parse(bad[i], &a))
+			fail_msg("\"%s\" was taken", bad[i]);
+	sample(&a);
+	assert_int_equal(approval_values_parse("16=" ONES ",0=" NINES, &a), 0);
+	assert_int_equal(a.value[16][31], 0x11);
+	assert_int_equal(a.value[0][0], 0x99);
+	assert_int_equal(a.value[17][0], 0xff);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -215,6 +250,7 @@ int main(void)
 		cmocka_unit_test(damaged_bytes_are_refused),
 		cmocka_unit_test(matches_only_equal_values),
 		cmocka_unit_test(pcr_lists_are_strict),
+		cmocka_unit_test(values_are_strict),
 	};
 
 	return cmocka_run_group_tests_name("vtpmctl_approval", tests, NULL, NULL);

@@ -39,7 +39,9 @@ static const struct args_command without_word = {
 static enum args_result parse(const struct args_command *cmd, struct sample *out,
 			      const char *const *words)
 {
-	char storage[12][64], *argv[13] = {storage[0]};
+	/* what was parsed points into it */
+	static char storage[12][64];
+	char *argv[13] = {storage[0]};
 	int argc = 1, null, saved[2];
 	enum args_result result;
 

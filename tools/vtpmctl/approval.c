@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmctl/approval.h"
+#include "tools/vtpmctl/hex.h"
 #include "lib/crypt.h"
 #include "lib/cursor.h"
 
@@ -48,6 +49,40 @@ void approval_pcrs_print(uint32_t pcrs, char *out)
 		out += sprintf(out, "%s%u", comma, n);
 		comma = ",";
 	}
+}
+
+/* One "N=HEX"; *rest is what follows its comma, or NULL. */
+static int take_value(const char *text, struct approval *a, uint32_t *seen,
+		      const char **rest)
+{
+	char hex[2 * APPROVAL_HASH_SIZE + 1] = {0};
+	size_t len = APPROVAL_HASH_SIZE;
+	unsigned long n;
+	char *end;
+
+	if (!isdigit((unsigned char)*text))
+		return -EINVAL;
+	n = strtoul(text, &end, 10);
+	if (n >= APPROVAL_PCRS || *end != '=' || *seen & 1u << n || !(a->pcrs & 1u << n))
+		return -EINVAL;
+	*seen |= 1u << n;
+	text = end + 1;
+	if (strcspn(text, ",") != 2 * APPROVAL_HASH_SIZE)
+		return -EINVAL;
+	memcpy(hex, text, 2 * APPROVAL_HASH_SIZE);
+	text += 2 * APPROVAL_HASH_SIZE;
+	*rest = *text ? text + 1 : NULL;
+	return hex_decode(hex, a->value[n], &len);
+}
+
+int approval_values_parse(const char *text, struct approval *a)
+{
+	uint32_t seen = 0;
+
+	while (text)
+		if (take_value(text, a, &seen, &text))
+			return -EINVAL;
+	return 0;
 }
 
 static unsigned int count_pcrs(uint32_t pcrs)

@@ -31,6 +31,9 @@ struct approval {
 int __must_check approval_pcrs_parse(const char *text, uint32_t *pcrs);
 /* The reverse; out has room for APPROVAL_PCRS * 3. */
 void approval_pcrs_print(uint32_t pcrs, char *out);
+/* "4=HEX,7=HEX": sets these values in *a; -EINVAL for anything else, for a PCR twice
+ * and for one that is not in a->pcrs. */
+int __must_check approval_values_parse(const char *text, struct approval *a);
 /* The policy digest that the values make; -EIO when OpenSSL fails. */
 int __must_check approval_digest(const struct approval *a,
 				 uint8_t digest[APPROVAL_HASH_SIZE]);

@@ -6,6 +6,7 @@
  */
 #include "tools/vtpmctl/vtpmctl.h"
 #include "tools/vtpmctl/args.h"
+#include "tools/vtpmctl/bootstate.h"
 #include "tools/vtpmctl/file.h"
 #include "tools/vtpmctl/hostconf.h"
 #include "tools/vtpmctl/kmskey.h"
@@ -196,53 +197,20 @@ static int find_policy_key(struct init *in, struct error *e)
 	return rc;
 }
 
-/* A PCR that nothing was measured into tells no boot state from another. */
-static void warn_unmeasured(const struct approval *a)
-{
-	static const uint8_t zeroes[APPROVAL_HASH_SIZE];
-	char list[APPROVAL_PCRS * 3];
-	uint32_t unmeasured = 0;
-	int n;
-
-	for (n = 0; n < APPROVAL_PCRS; n++)
-		if (a->pcrs & 1u << n && !memcmp(a->value[n], zeroes, sizeof(zeroes)))
-			unmeasured |= 1u << n;
-	if (!unmeasured)
-		return;
-	approval_pcrs_print(unmeasured, list);
-	fprintf(stderr,
-		"Warning: nothing was measured into PCRs %s: they are the same whatever\n"
-		"boots; see that the firmware and the boot loader measure, or choose others\n",
-		list);
-}
-
-/* The PCRs' values, their policy digest computed here and by the TPM, signed. */
 static int approve(struct init *in, struct error *e)
 {
 	struct approval *a = &in->conf.approvals[0];
-	uint8_t theirs[APPROVAL_HASH_SIZE];
 	int rc;
 
 	fprintf(stderr, "Approving the present boot state: PCRs %s\n", in->pcrs);
 	a->pcrs = in->conf.pcrs = in->pcr_bits;
 	rc = tpm_pcrs(&in->tpm, a->pcrs, a->value, e);
-	if (rc)
-		return rc;
-	warn_unmeasured(a);
-	if (approval_digest(a, a->digest) || policykey_sign(in->key, a) ||
-	    policykey_verify(in->conf.policy_key, a))
-		return error_set(e, -EIO, CAUSE_INTERNAL,
-				 "OpenSSL could not sign the boot state");
-	rc = tpm_policy_digest(&in->tpm, a->pcrs, theirs, e);
-	if (rc)
-		return rc;
-	if (memcmp(theirs, a->digest, sizeof(theirs)))
-		return error_set(
-			e, -EAGAIN, CAUSE_TPM_REFUSED,
-			"the PCRs changed while they were read; try again when no "
-			"other program extends them");
+	if (!rc)
+		rc = bootstate_sign(in->key, a, e);
+	if (!rc)
+		rc = bootstate_check(&in->tpm, a, e);
 	in->conf.approval_count = 1;
-	return 0;
+	return rc;
 }
 
 static int seal_identity(struct init *in, struct error *e)

@@ -38,6 +38,7 @@ int list_main(int argc, char **argv);
 int show_main(int argc, char **argv);
 int delete_main(int argc, char **argv);
 int host_main(int argc, char **argv);
+int host_approve_main(int argc, char **argv);
 int host_init_main(int argc, char **argv);
 int host_show_main(int argc, char **argv);
 

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/vtpmctl/bootstate.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+/* A PCR that nothing was measured into tells no boot state from another. */
+static void warn_unmeasured(const struct approval *a)
+{
+	static const uint8_t zeroes[APPROVAL_HASH_SIZE];
+	char list[APPROVAL_PCRS * 3];
+	uint32_t unmeasured = 0;
+	int n;
+
+	for (n = 0; n < APPROVAL_PCRS; n++)
+		if (a->pcrs & 1u << n && !memcmp(a->value[n], zeroes, sizeof(zeroes)))
+			unmeasured |= 1u << n;
+	if (!unmeasured)
+		return;
+	approval_pcrs_print(unmeasured, list);
+	fprintf(stderr,
+		"Warning: nothing was measured into PCRs %s: they are the same whatever\n"
+		"boots; see that the firmware and the boot loader measure, or choose others\n",
+		list);
+}
+
+int bootstate_sign(EVP_PKEY *key, struct approval *a, struct error *e)
+{
+	uint8_t public[POLICYKEY_PUBLIC_SIZE];
+
+	warn_unmeasured(a);
+	if (approval_digest(a, a->digest) || policykey_sign(key, a) ||
+	    policykey_public(key, public) || policykey_verify(public, a))
+		return error_set(
+			e, -EIO, CAUSE_INTERNAL,
+			"OpenSSL could not sign the boot state: out of memory, or "
+			"the policy key is damaged");
+	return 0;
+}
+
+int bootstate_check(struct tpm *t, const struct approval *a, struct error *e)
+{
+	uint8_t theirs[APPROVAL_HASH_SIZE];
+	int rc = tpm_policy_digest(t, a->pcrs, theirs, e);
+
+	if (!rc && memcmp(theirs, a->digest, sizeof(theirs)))
+		rc = error_set(e, -EAGAIN, CAUSE_TPM_REFUSED,
+			       "the PCRs changed while they were read; try again when no "
+			       "other program extends them");
+	return rc;
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The step that `host init` and `host approve` share: a boot state gets its policy
+ * digest and the policy key's signature. */
+#ifndef XVTPM_BOOTSTATE_H
+#define XVTPM_BOOTSTATE_H
+
+#include "tools/vtpmctl/approval.h"
+#include "tools/vtpmctl/policykey.h"
+#include "tools/vtpmctl/tpm.h"
+
+/* Fills digest and signature of the values in *a, and warns on stderr of PCRs that
+ * nothing was measured into. */
+int __must_check bootstate_sign(EVP_PKEY *key, struct approval *a, struct error *e);
+/* That the TPM, whose PCRs have these values now, computes the same digest;
+ * -EAGAIN when not. */
+int __must_check bootstate_check(struct tpm *t, const struct approval *a,
+				 struct error *e);
+
+#endif

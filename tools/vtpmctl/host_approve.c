@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * vtpmctl host approve: adds a signed boot state to host.json.  Run after a reboot
+ * into the new state, or before it with the values that a tool predicts.  vtpmd
+ * reads host.json for every start, and needs no signal.
+ */
+#include "tools/vtpmctl/vtpmctl.h"
+#include "tools/vtpmctl/args.h"
+#include "tools/vtpmctl/bootstate.h"
+#include "tools/vtpmctl/hostconf.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+struct approve {
+	const char *policy_key, *values, *tcti, *config;
+	bool only;
+
+	struct hostconf conf;
+	struct approval state;
+};
+
+static const struct args_option options[] = {
+	{.name = "policy-key",
+	 .kind = ARGS_TEXT,
+	 .offset = offsetof(struct approve, policy_key),
+	 .value = "FILE",
+	 .help = "the private key that `host init` made or was given"},
+	{.name = "values",
+	 .kind = ARGS_TEXT,
+	 .offset = offsetof(struct approve, values),
+	 .value = "N=HEX,N=HEX",
+	 .help = "these SHA-256 PCR values, not the present ones"},
+	{.name = "only",
+	 .kind = ARGS_FLAG,
+	 .offset = offsetof(struct approve, only),
+	 .help = "take back all approvals so far"},
+	{.name = "tcti",
+	 .kind = ARGS_TEXT,
+	 .offset = offsetof(struct approve, tcti),
+	 .value = "TCTI",
+	 .help = "the TPM, " TPM_TCTI},
+	{.name = "config",
+	 .kind = ARGS_TEXT,
+	 .offset = offsetof(struct approve, config),
+	 .value = "FILE",
+	 .help = HOSTCONF_PATH},
+};
+
+static const struct args_command command = {
+	.usage = "host approve --policy-key FILE [OPTIONS]",
+	.about =
+		"Approves a boot state, so that vTPMs open in it: the present one, or, before an\n"
+		"update, the one that --values names (PCRs that it leaves out keep theirs).\n",
+	.options = options,
+	.option_count = ARRAY_SIZE(options),
+};
+
+static int load_key(const struct approve *a, EVP_PKEY **key, struct error *e)
+{
+	uint8_t public[POLICYKEY_PUBLIC_SIZE];
+	int rc = policykey_load(a->policy_key, key, e);
+
+	if (!rc && (policykey_public(*key, public) ||
+		    memcmp(public, a->conf.policy_key, sizeof(public))))
+		rc = error_set(
+			e, -EKEYREJECTED, CAUSE_INTERNAL,
+			"%s is not the policy key of this host; `vtpmctl host show` "
+			"tells that one's fingerprint",
+			a->policy_key);
+	return rc;
+}
+
+static int read_state(struct approve *a, struct tpm *tpm, struct error *e)
+{
+	uint8_t name[TPM_NAME_SIZE];
+	int rc = tpm_srk_find(tpm, a->conf.srk_handle, name, e);
+
+	if (!rc && memcmp(name, a->conf.srk_name, sizeof(name)))
+		rc = error_set(
+			e, -EXDEV, CAUSE_TPM_REPLACED,
+			"this is not the TPM that `vtpmctl host init` pinned; put the "
+			"old one back");
+	a->state.pcrs = a->conf.pcrs;
+	if (!rc)
+		rc = tpm_pcrs(tpm, a->state.pcrs, a->state.value, e);
+	if (!rc && a->values && approval_values_parse(a->values, &a->state))
+		rc = error_set(
+			e, -EINVAL, CAUSE_INTERNAL,
+			"--values takes N=HEX,N=HEX with 64 hex digits each, for PCRs "
+			"that `vtpmctl host show` lists");
+	return rc;
+}
+
+static bool is_known(const struct approve *a)
+{
+	size_t i;
+
+	for (i = 0; i < a->conf.approval_count; i++)
+		if (!memcmp(a->conf.approvals[i].digest, a->state.digest,
+			    sizeof(a->state.digest)))
+			return true;
+	return false;
+}
+
+static int add(struct approve *a, struct error *e)
+{
+	struct hostconf *h = &a->conf;
+
+	if (a->only)
+		h->approval_count = 0;
+	if (is_known(a)) {
+		fprintf(stderr, "This boot state is approved already.\n");
+		return 0;
+	}
+	if (h->approval_count == HOSTCONF_APPROVALS_MAX)
+		return error_set(
+			e, -ENOSPC, CAUSE_INTERNAL,
+			"%d boot states are approved already; take them back with "
+			"--only",
+			HOSTCONF_APPROVALS_MAX);
+	h->approvals[h->approval_count++] = a->state;
+	return hostconf_write(a->config, h, e);
+}
+
+static int approve(struct approve *a, EVP_PKEY **key, struct error *e)
+{
+	struct tpm tpm = {0};
+	int rc = hostconf_load(a->config, &a->conf, e);
+
+	if (!rc)
+		rc = load_key(a, key, e);
+	if (rc)
+		return rc;
+	rc = tpm_open(&tpm, a->tcti, e);
+	if (!rc)
+		rc = read_state(a, &tpm, e);
+	if (!rc)
+		rc = bootstate_sign(*key, &a->state, e);
+	if (!rc && !a->values)
+		rc = bootstate_check(&tpm, &a->state, e);
+	tpm_close(&tpm);
+	return rc ? rc : add(a, e);
+}
+
+int host_approve_main(int argc, char **argv)
+{
+	struct approve a = {.tcti = TPM_TCTI, .config = HOSTCONF_PATH};
+	enum args_result parsed = args_parse(&command, argc, argv, &a);
+	struct error e = {0};
+	EVP_PKEY *key = NULL;
+	int rc;
+
+	if (parsed != ARGS_RUN)
+		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
+	if (!a.policy_key) {
+		fprintf(stderr, "vtpmctl: --policy-key is missing; `vtpmctl host approve "
+				"--help` lists the options\n");
+		return VTPMCTL_USAGE;
+	}
+	rc = approve(&a, &key, &e);
+	if (!rc)
+		fprintf(stderr,
+			"%zu boot states are approved in %s; vTPMs that are started from now "
+			"on know them.\n",
+			a.conf.approval_count, a.config);
+	EVP_PKEY_free(key);
+	hostconf_free(&a.conf);
+	return rc ? vtpmctl_fail(&e) : VTPMCTL_OK;
+}
