@@ -157,7 +157,7 @@ static void bad_references(void)
 	step(one_ref_refused(0xffffffff) && one_ref_refused(0x7fffffff) &&
 		     one_ref_refused(100000),
 	     "grant references that do not exist are refused");
-	if (front_share(&front, 0, true, &foreign) ||
+	if (front_share(&front, front.backend + 1, true, &foreign) ||
 	    front_share(&front, front.backend, false, &read_only)) {
 		result(false, "grants for the next step");
 		return;
