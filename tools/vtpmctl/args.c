@@ -40,9 +40,9 @@ static void print_help(const struct args_command *cmd)
 
 		snprintf(left, sizeof(left), "--%s %s", o->name,
 			 o->value ? o->value : "");
-		printf("  %-28s%s\n", left, o->help);
+		printf("  %-29s%s\n", left, o->help);
 	}
-	printf("  %-28s%s\n", "--help", "this text");
+	printf("  %-29s%s\n", "--help", "this text");
 }
 
 static bool number(const char *text, unsigned int min, unsigned int max,
