@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""PV and PVH guests use their TPMs, and what is in them stays there."""
+from lab import check
+
+BANKS = ("sha1", "sha256", "sha384", "sha512")
+SEAL = """set -e; cd /tmp
+tpm2_createprimary -Q -C o -g sha256 -G ecc -c primary
+tpm2_startauthsession -Q -S session
+tpm2_policypcr -Q -S session -l sha256:16 -L policy
+tpm2_flushcontext -Q session
+printf '%s' '{secret}' | tpm2_create -Q -C primary -i- -L policy -u pub -r priv
+tpm2_load -Q -C primary -u pub -r priv -c sealed
+tpm2_evictcontrol -Q -C o -c sealed 0x81000100
+tpm2_nvdefine -Q -C o -s 32 -a 'ownerread|ownerwrite' 0x1500016
+printf '%s' '{secret}' | tpm2_nvwrite -Q -C o -i- 0x1500016
+"""
+UNSEAL = "tpm2_unseal -Q -c 0x81000100 -p pcr:sha256:16"
+EXTEND = "tpm2_pcrextend 16:sha256=" + "11" * 32
+PCR16 = "tpm2_pcrread sha256:16 | tr -d ' \\n'"
+
+
+def devices(lab, name):
+    lab.guests(name)
+    out = lab.ask(name, "ls /dev/tpm0 /dev/tpmrm0 && cat /sys/class/tpm/tpm0/tpm_version_major")
+    check(out.split() == ["/dev/tpm0", "/dev/tpmrm0", "2"], f"it has {out.split()}")
+    out = lab.ask(name, "tpm2_pcrread sha1:16+sha256:16+sha384:16+sha512:16")
+    check(all(f"{bank}:" in out for bank in BANKS), f"PCR banks: {out}")
+    out = lab.ask(name, "ls -d /sys/class/tpm/tpm0/pcr-*")
+    check(len(out.split()) == 4, f"the kernel sees the banks {out}")
+
+
+def pv_guest(lab):
+    """a PV guest has /dev/tpm0, /dev/tpmrm0, version 2 and four PCR banks"""
+    devices(lab, "web1")
+
+
+def pvh_guest(lab):
+    """a PVH guest has /dev/tpm0, /dev/tpmrm0, version 2 and four PCR banks"""
+    devices(lab, "web2")
+
+
+def both_at_once(lab):
+    """tpm2-tools work in both guests at once"""
+    lab.guests()
+    loop = ("for i in 1 2 3 4 5 6 7 8; do tpm2_getrandom --hex 32 || exit 1; "
+            "tpm2_createprimary -Q -C o -G ecc -c /tmp/c$i || exit 1; done")
+    jobs = [lab.host.start(f"guest run --timeout 120 {name} '{loop}'")
+            for name in ("web1", "web2")]
+    for job in jobs:
+        rc, out = job.wait(150)
+        check(rc == 0, f"status {rc}: {out.decode(errors='replace')}")
+        lines = out.decode().split()
+        check(len(lines) == 8 and all(len(line) == 64 for line in lines), f"it printed {lines}")
+
+
+def seal_in_both(lab):
+    """secrets are sealed to PCR 16, objects persisted and NV written in both"""
+    lab.guests()
+    for name in ("web1", "web2"):
+        lab.ask(name, SEAL.format(secret=f"secret of {name}"), 120)
+        out = lab.ask(name, UNSEAL)
+        check(out == f"secret of {name}", f"unsealed: {out!r}")
+
+
+def nothing_shared(lab):
+    """neither guest sees the other's objects or has its primary seed"""
+    lab.guests()
+    lab.ask("web1", "cd /tmp; tpm2_createprimary -Q -C o -G ecc -c own && "
+            "tpm2_evictcontrol -Q -C o -c own 0x81000200")
+    out = lab.ask("web2", "tpm2_getcap handles-persistent")
+    check("0x81000200" not in out.lower(), f"web2 sees {out}")
+    names = [lab.ask(n, "cd /tmp; tpm2_createprimary -Q -C o -G ecc -c p && "
+                     "tpm2_readpublic -Q -c p -n name && base64 name").strip()
+             for n in ("web1", "web2")]
+    check(names[0] != names[1], "both have the same storage primary")
+    out = lab.ask("web2", "tpm2_nvread -C o 0x1500016 | head -c 14")
+    check(out == "secret of web2", f"web2 reads {out!r}")
+
+
+def pcrs_bind(lab):
+    """a changed PCR closes the secret"""
+    lab.guests()
+    lab.ask("web1", EXTEND)
+    rc, out = lab.guest("web1", UNSEAL)
+    check(rc != 0, f"it unsealed: {out!r}")
+
+
+def survives_reboot(lab):
+    """a guest reboot resets the PCRs; secret, handles and NV are there"""
+    lab.guests()
+    for name in ("web1", "web2"):
+        lab.ask(name, EXTEND)
+        lab.guest_reboot(name)
+        still_there(lab, name)
+
+
+def still_there(lab, name):
+    pcr = lab.ask(name, PCR16)
+    check(pcr.endswith("0x" + "00" * 32), f"PCR 16 of {name} after a start: {pcr}")
+    out = lab.ask(name, UNSEAL)
+    check(out == f"secret of {name}", f"{name} unsealed {out!r}")
+    out = lab.ask(name, "tpm2_nvread -C o 0x1500016 | head -c 14")
+    check(out == f"secret of {name}", f"{name} read {out!r} from NV")
+
+
+def full_size_command(lab):
+    """commands of 4000 and of 4096 bytes are answered, not dropped"""
+    lab.guests("web1")
+    # TPM2_GetRandom with trailing bytes: the TPM itself refuses the size
+    for size in (4000, 4096):
+        head = "\\200\\001\\000\\000" + "\\%03o\\%03o" % divmod(size, 256)
+        out = lab.ask("web1", f"{{ printf '{head}\\000\\000\\001\\173\\000\\010'; "
+                      f"head -c {size - 12} /dev/zero; }} >/tmp/cmd; "
+                      "dd if=/tmp/cmd bs=8192 count=1 2>/dev/null | "
+                      "{ exec 3<>/dev/tpmrm0; dd bs=8192 count=1 >&3 2>/dev/null; "
+                      "dd bs=4096 count=1 <&3 2>/dev/null | od -An -tx1; }")
+        check(out.split()[:2] == ["80", "01"], f"{size} bytes are answered by {out!r}")
+
+
+def detach_attach(lab):
+    """vtpm-detach and vtpm-attach give the TPM back to a running guest"""
+    lab.guests("web1")
+    lab.host.must("xl vtpm-detach web1 0", 60)
+    lab.wait("the TPM to go", lambda: lab.guest("web1", "[ ! -e /dev/tpm0 ]")[0] == 0, 30)
+    lab.host.must(f"xl vtpm-attach web1 uuid={lab.uuid['web1']} backend=vtpm-web1", 60)
+    lab.wait("the TPM to come", lambda: lab.guest("web1", "ls /dev/tpm*rm*")[0] == 0, 30)
+    out = lab.ask("web1", "export TPM2TOOLS_TCTI=device:$(ls /dev/tpmrm*); " + UNSEAL)
+    check(out == "secret of web1", f"unsealed {out!r}")
+    lab.guest_reboot("web1")
+
+
+def save_restore(lab):
+    """xl save and restore keep /dev/tpm0 and the TPM's state"""
+    lab.guests("web1")
+    lab.ask("web1", "tpm2_getrandom --hex 4")
+    lab.host.must("rm -f /root/web1.save; xl save web1 /root/web1.save", 120)
+    lab.host.must("xl restore /root/web1.save; rm -f /root/web1.save", 120)
+    lab.host.must("guest wait --timeout 60 web1", 80)
+    out = lab.ask("web1", "ls /dev/tpm0 /dev/tpmrm0")
+    check("tpmrm0" in out, f"after the restore: {out}")
+    out = lab.ask("web1", "tpm2_nvread -C o 0x1500016 | head -c 14")
+    check(out == "secret of web1", f"read {out!r} from NV after the restore")
+
+
+def stock_driver(lab):
+    """a guest with the stock driver gets a raw /dev/tpm0 that works"""
+    lab.vtpms("web1")
+    lab.guest_down("web1")
+    lab.guest_up("web1", driver="stock")
+    try:
+        out = lab.ask("web1", "ls /dev/tpm0; TPM2TOOLS_TCTI=device:/dev/tpm0 "
+                      "tpm2_getrandom --hex 16")
+        check(len(out.split()[-1]) == 32, f"it printed {out!r}")
+    finally:
+        lab.guest_down("web1")
+
+
+CASES = [pv_guest, pvh_guest, both_at_once, seal_in_both, nothing_shared, pcrs_bind,
+         survives_reboot, full_size_command, detach_attach, save_restore, stock_driver]

@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the acceptance tests share: one virtual host with a KMS, vtpmd, vTPMs
+and guests, and the words in which the tests are written."""
+import json
+import os
+import re
+import shutil
+import subprocess
+import time
+
+from agentlink import HostError
+from vhost import TOP, VHost
+
+HOST_INIT = ("vtpmctl host init --kms kmip://127.0.0.1:5696 --kms-ca /root/kms/ca.pem "
+             "--kms-cert /root/kms/host.pem --kms-key /root/kms/host.key --kms-key-id {key}")
+STORE = "/var/lib/xen-vtpm"
+VTPMD_LOG = "/var/log/vtpmd.log"
+KINDS = {"web1": "pv", "web2": "pvh"}
+
+
+class Failure(Exception):
+    """A test's finding: what should hold and does not."""
+
+
+def check(holds, message):
+    if not holds:
+        raise Failure(message)
+
+
+def make_payload(folder):
+    """What `make install` installs, and the tests' own programs for dom0."""
+    shutil.rmtree(folder, ignore_errors=True)
+    os.makedirs(folder)
+    made = subprocess.run(["make", "-s", "--no-print-directory", "install",
+                           f"DESTDIR={folder}"], cwd=TOP,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if made.returncode:
+        raise HostError("make install failed: " + made.stdout.decode()[-1500:])
+    for program in ("hostile-front", "wiretap.so"):
+        built = f"{TOP}/build/bin/{program}"
+        if os.path.exists(built):
+            os.makedirs(f"{folder}/usr/lib/vhost", exist_ok=True)
+            shutil.copy(built, f"{folder}/usr/lib/vhost/")
+    return folder
+
+
+class Lab:
+    def __init__(self, workdir, log):
+        self.log = log
+        shutil.rmtree(workdir, ignore_errors=True)
+        os.makedirs(workdir)
+        self.host = VHost(f"{workdir}/host", payload=make_payload(f"{workdir}/programs"),
+                          log=log)
+        self.uuid, self.key = {}, None
+
+    # -- the host -----------------------------------------------------------
+    def up(self, tpm=None):
+        """A running host with its services; does nothing when there is one."""
+        if self.host.alive() and self.host.link:
+            return
+        self.host.power_cut()
+        if tpm:
+            self.host.tpm = self.host.path(tpm)
+        self.host.boot()
+        self.services()
+
+    def services(self):
+        self.host.must("[ -e /root/kms/ca.pem ] || kms init; kms start")
+        self.start_vtpmd()
+
+    def start_vtpmd(self, options="", preload=""):
+        self.host.must(f"{preload} setsid vtpmd --verbose {options} >>{VTPMD_LOG} 2>&1 "
+                       "</dev/null & echo $! >/run/vtpmd.pid")
+        rc, out = self.host.run("for i in $(seq 100); do vtpmctl list >/dev/null 2>&1 && exit 0; "
+                                "sleep 0.1; done; vtpmctl list; exit 1", 60)
+        check(rc == 0, f"vtpmd does not answer: {out}{self.tail(VTPMD_LOG)}")
+
+    def stop_vtpmd(self, sig="TERM"):
+        self.host.run(f"kill -{sig} $(cat /run/vtpmd.pid); for i in $(seq 100); do "
+                      "[ -e /proc/$(cat /run/vtpmd.pid) ] || break; sleep 0.1; done")
+
+    def reboot(self, tpm=None):
+        """An orderly reboot of the whole virtual host."""
+        self.host.run("sync")
+        self.host.power_cut()
+        self.up(tpm)
+
+    def tail(self, path, lines=15):
+        return self.host.run(f"tail -n {lines} {path}")[1]
+
+    def new_key(self):
+        """An active key in the KMS, made once."""
+        if not self.key:
+            self.key = self.host.must("kms key 2>/dev/null").split()[-1]
+        return self.key
+
+    def host_init(self):
+        if self.host.run("[ -e /etc/xen-vtpm/host.json ]")[0]:
+            self.host.must(HOST_INIT.format(key=self.new_key()), 120)
+            self.stop_vtpmd()
+            self.start_vtpmd()
+
+    # -- vTPMs --------------------------------------------------------------
+    def vtpmctl(self, command, timeout=180):
+        """(status, output of both streams)."""
+        return self.host.run(f"vtpmctl {command} </dev/null", timeout)
+
+    def create(self, name, options=""):
+        out = self.host.must(f"vtpmctl create {options} {name} </dev/null 2>/tmp/create.err "
+                             "|| { cat /tmp/create.err; exit 1; }", 180)
+        self.uuid[name] = out.strip()
+        return out
+
+    def start(self, name):
+        rc, out = self.vtpmctl(f"start {name}")
+        check(rc == 0, f"vtpmctl start {name}: status {rc}: {out}")
+
+    def stop(self, name):
+        rc, out = self.vtpmctl(f"stop {name}")
+        check(rc == 0, f"vtpmctl stop {name}: status {rc}: {out}")
+
+    def show(self, name):
+        rc, out = self.host.run(f"vtpmctl show --json {name}")
+        check(rc == 0, f"vtpmctl show {name}: status {rc}: {out}")
+        return json.loads(out)
+
+    def state(self, name):
+        return self.show(name).get("state")
+
+    def console(self, name, lines=40):
+        """The end of a domain's console, a guest's or a stub domain's."""
+        text = self.host.run(f"tail -n {lines} /var/log/xen/console/guest-{name}.log")[1]
+        return re.sub(r"\r", "", text)
+
+    def console_mark(self, name):
+        """Where a domain's console stands now: what comes later is new."""
+        out = self.host.run(f"cat /var/log/xen/console/guest-{name}.log 2>/dev/null | wc -c")[1]
+        return int(out.split()[-1])
+
+    def console_since(self, name, mark):
+        return self.host.run(f"tail -c +{mark + 1} /var/log/xen/console/guest-{name}.log")[1]
+
+    def store_sums(self, name):
+        folder = f"{STORE}/{self.uuid[name]}"
+        return self.host.must(f"cd {folder} && sha256sum header* permall*")
+
+    # -- guests -------------------------------------------------------------
+    def guest_args(self, name, driver):
+        vtpm = self.uuid[name]
+        return (f"{name} {KINDS.get(name, 'pv')} --driver {driver} "
+                f"--vtpm 'backend=vtpm-{name},uuid={vtpm}'")
+
+    def running(self, domain):
+        return self.host.run(f"xl domid {domain}")[0] == 0
+
+    def guest_up(self, name, driver="own"):
+        if not self.running(name):
+            self.host.must(f"guest start --timeout 90 {self.guest_args(name, driver)}", 150)
+
+    def guest_down(self, name):
+        self.host.must(f"guest stop --timeout 60 {name}", 90)
+
+    def guest_reboot(self, name):
+        self.host.must(f"guest reboot --timeout 120 {name}", 150)
+
+    def guest(self, name, command, timeout=90):
+        """(status, output) of a shell command in a guest."""
+        return self.host.run(f"guest run --timeout {timeout} {name} \"$(cat)\"",
+                             timeout + 20, command.encode())
+
+    def ask(self, name, command, timeout=90):
+        rc, out = self.guest(name, command, timeout)
+        check(rc == 0, f"in guest {name}: {command}: status {rc}: {out.strip()[-1500:]}")
+        return out
+
+    # -- what most tests begin with ------------------------------------------
+    def vtpms(self, *names):
+        """vTPMs that run, on a host that is set up."""
+        self.up()
+        self.host_init()
+        for name in names or KINDS:
+            if name not in self.uuid:
+                self.create(name)
+            elif self.state(name) != "running":
+                self.start(name)
+
+    def guests(self, *names):
+        self.vtpms(*names)
+        for name in names or KINDS:
+            self.guest_up(name)
+
+    def diagnose(self):
+        """Lines that help after a failure."""
+        if not self.host.alive():
+            return ["the host is not running"] + self.host.console_tail(20)
+        try:
+            text = self.host.run(
+                "xl list; vtpmctl list; echo '-- vtpmd'; tail -n 12 " + VTPMD_LOG +
+                "; for f in /var/log/xen/console/guest-*.log; do echo \"-- $f\"; "
+                "tail -n 12 $f; done; echo '-- dmesg'; dmesg | tail -n 5", 60)[1]
+        except HostError as e:
+            return [str(e)] + self.host.console_tail(20)
+        return [re.sub(r"[^\x20-\x7e]", "", line)[:160] for line in text.splitlines()]
+
+    def wait(self, what, test, timeout=30):
+        end = time.monotonic() + timeout
+        while not test():
+            check(time.monotonic() < end, f"{what}: not after {timeout} s")
+            time.sleep(0.3)
