@@ -7,11 +7,11 @@
 #include "backend/xenbus.h"
 #include "lib/cursor.h"
 
-#define TPM_CC_STARTUP 0x144
+#define TPM_RC_INITIALIZE 0x100
 
 /* TPM 2.0 Part 3, 9.3: TPM2_Startup(TPM_SU_CLEAR) */
-static const uint8_t startup_clear[] = {0x80, 0x01, 0,	  0,	0, 0x0c,
-					0,    0,    0x01, 0x44, 0, 0};
+static const uint8_t startup_packet[] = {0x80, 0x01, 0,	   0,	 0, 0x0c,
+					 0,    0,    0x01, 0x44, 0, 0};
 
 struct backend {
 	struct backend_config config;
@@ -29,6 +29,36 @@ struct backend {
 	uint8_t response[RING_PACKET_MAX];
 };
 
+/*
+ * The first command after a power cycle is ours, as it is the firmware's on a board.
+ * A guest that could choose would send Startup(STATE) after a Shutdown(STATE) and an
+ * intended crash, and carry the PCRs of a good boot over to a bad kernel (TPM 2.0
+ * Part 1, 12.2.3).  And Linux' own driver, which takes a Xen vTPM for a TPM 1.2,
+ * would choose nothing.  A guest's own Startup gets TPM_RC_INITIALIZE: runs already.
+ */
+static int startup_clear(struct backend *b)
+{
+	size_t len = sizeof(b->response);
+	int rc = b->engine.execute(b->engine.ctx, 0, startup_packet,
+				   sizeof(startup_packet), b->response, &len);
+	struct cursor c = cursor_reader(b->response, rc ? 0 : len);
+	uint32_t code;
+
+	(void)cursor_u16(&c);
+	(void)cursor_u32(&c);
+	code = cursor_u32(&c);
+	if (rc)
+		return rc;
+	return cursor_ok(&c) && (code == 0 || code == TPM_RC_INITIALIZE) ? 0 : -EIO;
+}
+
+static int power_on(struct backend *b)
+{
+	int rc = b->engine.power_cycle(b->engine.ctx);
+
+	return rc ? rc : startup_clear(b);
+}
+
 static int adopt(void *ctx, uint32_t domid)
 {
 	struct backend *b = ctx;
@@ -36,13 +66,11 @@ static int adopt(void *ctx, uint32_t domid)
 
 	if (b->had_guest && domid == b->last_domid)
 		return 0;
-	if (b->restored) {
-		b->startup_seen = true;
-	} else {
-		rc = b->engine.power_cycle(b->engine.ctx);
+	b->had_guest = false;
+	if (!b->restored) {
+		rc = power_on(b);
 		if (rc)
 			return rc;
-		b->startup_seen = false;
 	}
 	b->restored = false;
 	b->had_guest = true;
@@ -64,27 +92,6 @@ static void disconnect_ring(void *ctx)
 	ring_close(&b->ring);
 }
 
-/*
- * Linux' own driver up to 6.1 and later takes a Xen vTPM for a TPM 1.2 and never
- * sends TPM2_Startup.  So that such a guest gets a working TPM, we start it
- * when its first command is another one; a driver that starts the TPM itself
- * sends TPM2_Startup first and is not touched.
- */
-static int startup_for_silent_driver(struct backend *b, uint32_t code)
-{
-	size_t room = sizeof(b->response);
-
-	if (b->startup_seen)
-		return 0;
-	b->startup_seen = true;
-	if (code == TPM_CC_STARTUP)
-		return 0;
-	/* TPM_RC_INITIALIZE: started already, as wanted.  Any other code will be
-	 * the answer to the guest's own command, too. */
-	return b->engine.execute(b->engine.ctx, 0, startup_clear, sizeof(startup_clear),
-				 b->response, &room);
-}
-
 static bool locality_allowed(const struct backend *b, uint8_t locality)
 {
 	return locality < 5 && (b->config.localities >> locality & 1);
@@ -97,14 +104,12 @@ static size_t error_response(struct backend *b, uint32_t code)
 }
 
 /* Has the engine answer the request; returns the response's length. */
-static size_t execute(struct backend *b, uint32_t code)
+static size_t execute(struct backend *b)
 {
 	const struct ring_request *q = &b->request;
 	size_t len = sizeof(b->response);
 
 	b->commands++;
-	if (startup_for_silent_driver(b, code))
-		return error_response(b, TPM_RC_FAILURE);
 	if (b->engine.execute(b->engine.ctx, q->locality, q->packet, q->len, b->response,
 			      &len) ||
 	    len < RING_TPM_HEADER_SIZE || len > ring_room(q))
@@ -116,11 +121,10 @@ static size_t answer(struct backend *b)
 {
 	const struct ring_request *q = &b->request;
 	struct cursor c = cursor_reader(q->packet, q->len);
-	uint32_t size, code;
+	uint32_t size;
 
 	(void)cursor_u16(&c);
 	size = cursor_u32(&c);
-	code = cursor_u32(&c);
 	if (!locality_allowed(b, q->locality)) {
 		b->refused++;
 		return error_response(b, TPM_RC_LOCALITY);
@@ -129,7 +133,7 @@ static size_t answer(struct backend *b)
 		b->refused++;
 		return error_response(b, TPM_RC_COMMAND_SIZE);
 	}
-	return execute(b, code);
+	return execute(b);
 }
 
 static void serve(struct backend *b)

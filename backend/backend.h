@@ -10,8 +10,8 @@
  *
  *   no guest -> (leaf) adopted, TPM power-cycled -> connected -> closed -> ...
  *
- * The TPM is power-cycled once for each guest domain, before the guest sees a
- * backend; never when a guest reloads its driver, detaches or attaches, for that
+ * The TPM is power-cycled and started with TPM2_Startup(CLEAR) once for each guest
+ * domain, before the guest sees a backend; never when a guest reloads its driver, detaches or attaches, for that
  * would let it reset its PCRs.  (A domain number comes back after 32,000 others;
  * a guest that gets its predecessor's finds the old PCRs and opens nothing.)
  */

@@ -141,6 +141,22 @@ static void the_power_cycle_comes_before_initwait(void **state)
 	assert_int_equal(w->maps, 0);
 }
 
+static void a_tpm_that_does_not_start_is_not_offered(void **state)
+{
+	w->rsp[8] = 1;
+	w->rsp[9] = 1; /* TPM_RC_FAILURE */
+	guest_starts(5);
+	assert_leaf("5/0/state", "6");
+	toolstack_destroys(5);
+	w->rsp[9] = 0; /* TPM_RC_INITIALIZE */
+	guest_starts(6);
+	assert_leaf("6/0/state", "2");
+	toolstack_destroys(6);
+	w->execute_error = -EIO;
+	guest_starts(7);
+	assert_leaf("7/0/state", "6");
+}
+
 static void a_reloaded_driver_keeps_the_pcrs(void **state)
 {
 	guest_starts(5);
@@ -308,7 +324,7 @@ static void a_restored_guest_keeps_the_pcrs(void **state)
 	guest_starts(6);
 	driver_connects(6);
 	assert_int_equal(w->power_cycles, 1);
-	submit(3); /* no TPM2_Startup */
+	submit(3);
 	toolstack_destroys(6);
 	guest_starts(7); /* once only */
 	assert_int_equal(w->power_cycles, 2);
@@ -552,6 +568,7 @@ int main(void)
 		XENBUS_TEST(a_guest_that_was_there_before_us),
 		XENBUS_TEST(a_command_submitted_before_we_connect),
 		XENBUS_TEST(the_power_cycle_comes_before_initwait),
+		XENBUS_TEST(a_tpm_that_does_not_start_is_not_offered),
 		XENBUS_TEST(a_reloaded_driver_keeps_the_pcrs),
 		XENBUS_TEST(closing_stops_the_ring),
 		XENBUS_TEST(a_resumed_driver_brings_a_new_page),
