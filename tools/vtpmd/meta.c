@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/vtpmd/meta.h"
+#include "tools/vtpmd/atomic.h"
+#include "lib/envelope.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uuid/uuid.h>
+
+#define FILE_NAME "vtpm.json"
+#define FILE_MAX  65536
+
+bool meta_name_ok(const char *name)
+{
+	static const char signs[] = "_.-";
+	size_t i, len = strlen(name);
+
+	if (!len || len > META_NAME_MAX)
+		return false;
+	for (i = 0; i < len; i++) {
+		char c = name[i];
+
+		if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+		    (c >= '0' && c <= '9'))
+			continue;
+		if (!i || !strchr(signs, c))
+			return false;
+	}
+	return true;
+}
+
+uint16_t meta_policy(const char *policy)
+{
+	if (!strcmp(policy, "host"))
+		return ENVELOPE_SLOT_HOST;
+	if (!strcmp(policy, "tpm"))
+		return ENVELOPE_SLOT_TPM;
+	if (!strcmp(policy, "kms"))
+		return ENVELOPE_SLOT_KMS;
+	return 0;
+}
+
+static bool take_text(const json_t *root, const char *key, char *out, size_t room)
+{
+	const char *text = json_string_value(json_object_get(root, key));
+
+	if (!text || strlen(text) >= room)
+		return false;
+	strcpy(out, text);
+	return true;
+}
+
+static int take(const json_t *root, struct meta *m)
+{
+	char uuid[40], placement[16], state[16];
+	json_int_t memory = json_integer_value(json_object_get(root, "memory"));
+	json_int_t localities = json_integer_value(json_object_get(root, "localities"));
+
+	if (!take_text(root, "name", m->name, sizeof(m->name)) ||
+	    !take_text(root, "uuid", uuid, sizeof(uuid)) ||
+	    !take_text(root, "policy", m->policy, sizeof(m->policy)) ||
+	    !take_text(root, "placement", placement, sizeof(placement)) ||
+	    !take_text(root, "state", state, sizeof(state)) ||
+	    !take_text(root, "created", m->created, sizeof(m->created)))
+		return -EBADMSG;
+	if (!meta_name_ok(m->name) || !meta_policy(m->policy) ||
+	    uuid_parse(uuid, m->uuid) || memory < 8 || memory > 4096 || localities < 0 ||
+	    localities > 31)
+		return -EBADMSG;
+	m->memory = (unsigned int)memory;
+	m->localities = (uint8_t)localities;
+	m->process = !strcmp(placement, "process");
+	m->creating = !strcmp(state, "creating");
+	m->wanted = json_is_true(json_object_get(root, "wanted"));
+	if (take_text(root, "error", m->error.text, sizeof(m->error.text)))
+		m->error.cause =
+			(enum cause)json_integer_value(json_object_get(root, "cause"));
+	return 0;
+}
+
+int meta_read(struct store *s, struct meta *m)
+{
+	uint8_t *text;
+	size_t len;
+	json_t *root;
+	int rc;
+
+	memset(m, 0, sizeof(*m));
+	rc = atomic_read(s->dir, FILE_NAME, FILE_MAX, &text, &len);
+	if (rc)
+		return rc;
+	root = json_loadb((char *)text, len, JSON_REJECT_DUPLICATES, NULL);
+	free(text);
+	rc = root ? take(root, m) : -EBADMSG;
+	json_decref(root);
+	/* a folder that was copied or renamed is not this vTPM's */
+	if (!rc && memcmp(m->uuid, s->uuid, sizeof(m->uuid)))
+		rc = -EBADMSG;
+	return rc;
+}
+
+int meta_write(struct store *s, const struct meta *m)
+{
+	char uuid[37];
+	json_t *root;
+	char *text;
+	int rc;
+
+	uuid_unparse_lower(m->uuid, uuid);
+	root = json_pack("{s:s, s:s, s:s, s:i, s:i, s:s, s:s, s:s, s:b}", "name", m->name,
+			 "uuid", uuid, "policy", m->policy, "memory", (int)m->memory,
+			 "localities", (int)m->localities, "placement",
+			 m->process ? "process" : "stubdom", "state",
+			 m->creating ? "creating" : "ready", "created", m->created,
+			 "wanted", (int)m->wanted);
+	if (root && m->error.cause != CAUSE_NONE) {
+		/* what is not UTF-8 is left out, and the cause still stands */
+		(void)json_object_set_new(root, "error", json_string(m->error.text));
+		(void)json_object_set_new(root, "cause", json_integer(m->error.cause));
+	}
+	text = root ? json_dumps(root, JSON_INDENT(2)) : NULL;
+	json_decref(root);
+	if (!text)
+		return -ENOMEM;
+	rc = atomic_write(s->dir, FILE_NAME, text, strlen(text), false);
+	free(text);
+	return rc;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* vtpm.json: what vtpmd itself knows about a vTPM. */
+#ifndef VTPMD_META_H
+#define VTPMD_META_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "compiler.h"
+#include "lib/error.h"
+#include "tools/vtpmd/store.h"
+
+#define META_NAME_MAX 40
+/* The guest gets locality 0; the others need a trusted launch of the guest. */
+#define META_LOCALITIES 0x01
+
+struct meta {
+	char name[META_NAME_MAX + 1];
+	uint8_t uuid[16];
+	char policy[8]; /* "host", "tpm", "kms" */
+	unsigned int memory;
+	uint8_t localities;
+	bool process;  /* placement */
+	bool creating; /* it has never been ready */
+	bool wanted;   /* it is to run; also after a reboot of the host */
+	char created[32];
+	struct error error; /* of the last start; cause none: it went well */
+};
+
+/* Letters, digits, "_", ".", "-", not first a sign: it becomes part of a domain's
+ * name, of file names and of xenstore values. */
+bool meta_name_ok(const char *name);
+/* CONFIG_POLICY's value; 0: no such policy. */
+uint16_t meta_policy(const char *policy);
+/* -EBADMSG: not what meta_write() wrote. */
+int __must_check meta_read(struct store *s, struct meta *m);
+/* 0: durable. */
+int __must_check meta_write(struct store *s, const struct meta *m);
+
+#endif

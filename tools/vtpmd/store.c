@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/vtpmd/store.h"
+#include "tools/vtpmd/atomic.h"
+#include "lib/cursor.h"
+#include "lib/envelope.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <uuid/uuid.h>
+
+#define MACHINE_ID "/etc/machine-id"
+
+static const char *object_name(uint16_t object)
+{
+	switch (object) {
+	case CHANNEL_OBJECT_HEADER:
+		return "header";
+	case CHANNEL_OBJECT_PERMALL:
+		return "permall";
+	case CHANNEL_OBJECT_VOLATILE:
+		return "volatile";
+	case CHANNEL_OBJECT_SAVESTATE:
+		return "savestate";
+	}
+	return NULL;
+}
+
+/* The clear head that headers and blobs share (lib/envelope.h). */
+struct head {
+	uint16_t second; /* a header's slot count, a blob's kind */
+	uint8_t uuid[16];
+	uint64_t seq;
+};
+
+static int parse_head(uint16_t object, const uint8_t *buf, size_t len, struct head *h)
+{
+	bool header = object == CHANNEL_OBJECT_HEADER;
+	struct cursor c = cursor_reader(buf, len);
+	const uint8_t *magic = cursor_bytes(&c, 8);
+
+	(void)cursor_u16(&c);
+	h->second = cursor_u16(&c);
+	cursor_copy(&c, h->uuid, sizeof(h->uuid));
+	h->seq = cursor_u64(&c);
+	if (!cursor_ok(&c) || memcmp(magic, header ? "XVTPMHDR" : "XVTPMBLB", 8))
+		return -EBADMSG;
+	return 0;
+}
+
+static void uuid_path(char *out, size_t room, const char *root, const uint8_t uuid[16])
+{
+	char text[37];
+
+	uuid_unparse_lower(uuid, text);
+	snprintf(out, room, "%s/%s", root, text);
+}
+
+/* Makes the entry of path in its parent durable. */
+static int sync_parent(const char *root)
+{
+	int fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (fsync(fd))
+		rc = -errno;
+	close(fd);
+	return rc;
+}
+
+int store_open(struct store *s, const char *root, const uint8_t uuid[16], bool create)
+{
+	char path[4096];
+	int rc;
+
+	s->lease = -1;
+	memcpy(s->uuid, uuid, sizeof(s->uuid));
+	uuid_path(path, sizeof(path), root, uuid);
+	if (create && mkdir(path, 0700))
+		return -errno;
+	s->dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (s->dir < 0)
+		return -errno;
+	rc = create ? sync_parent(root) : 0;
+	if (rc)
+		store_close(s);
+	return rc;
+}
+
+void store_close(struct store *s)
+{
+	if (s->lease >= 0)
+		close(s->lease);
+	if (s->dir >= 0)
+		close(s->dir);
+	s->lease = s->dir = -1;
+}
+
+/* This machine, for leases on storage that several machines share. */
+static void machine_id(char out[33])
+{
+	int fd = open(MACHINE_ID, O_RDONLY | O_CLOEXEC);
+
+	memset(out, 0, 33);
+	if (fd < 0 || read(fd, out, 32) != 32)
+		strcpy(out, "unknown");
+	if (fd >= 0)
+		close(fd);
+}
+
+int store_lease(struct store *s, struct error *e)
+{
+	char own[33], other[33] = "";
+	int fd;
+
+	if (s->lease >= 0)
+		return 0;
+	fd = openat(s->dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return error_set(
+			e, -errno, CAUSE_STORE,
+			"The lease on the vTPM's store could not be opened: %m.");
+	if (flock(fd, LOCK_EX | LOCK_NB)) {
+		close(fd);
+		return error_set(e, -EBUSY, CAUSE_STORE,
+				 "The vTPM's store is in use by another vtpmd: stop the "
+				 "vTPM there first.");
+	}
+	machine_id(own);
+	if (pread(fd, other, 32, 0) > 0 && strcmp(own, other)) {
+		close(fd);
+		return error_set(
+			e, -EBUSY, CAUSE_STORE,
+			"The vTPM was last started on the machine %s and not "
+			"stopped there: stop it there, or remove the file \"lock\" "
+			"in its store when that machine is dead for certain.",
+			other);
+	}
+	if (ftruncate(fd, 0) || pwrite(fd, own, strlen(own), 0) < 0 || fsync(fd)) {
+		int rc = -errno;
+
+		close(fd);
+		return error_set(
+			e, rc, CAUSE_STORE,
+			"The lease on the vTPM's store could not be written: %s.",
+			strerror(-rc));
+	}
+	s->lease = fd;
+	return 0;
+}
+
+void store_release(struct store *s)
+{
+	if (s->lease < 0)
+		return;
+	/* failing leaves a lease of this very machine: harmless here */
+	if (ftruncate(s->lease, 0) == 0)
+		(void)fsync(s->lease);
+	close(s->lease);
+	s->lease = -1;
+}
+
+int store_get(struct store *s, uint16_t object, uint8_t **buf, size_t *len)
+{
+	const char *name = object_name(object);
+
+	if (!name)
+		return -EINVAL;
+	return atomic_read(s->dir, name, CHANNEL_PAYLOAD_MAX, buf, len);
+}
+
+/* Whether an object may replace what is stored; 1: it is stored already. */
+static int compare(struct store *s, uint16_t object, uint64_t seq, const uint8_t *buf,
+		   size_t len)
+{
+	uint8_t *old;
+	size_t old_len;
+	struct head h;
+	int rc = store_get(s, object, &old, &old_len);
+
+	if (rc == -ENOENT)
+		return 0;
+	if (rc)
+		return rc;
+	rc = parse_head(object, old, old_len, &h);
+	if (!rc && seq == h.seq && len == old_len && !memcmp(old, buf, len))
+		rc = 1;
+	else if (!rc && seq <= h.seq)
+		rc = -ESTALE;
+	free(old);
+	return rc;
+}
+
+int store_put(struct store *s, uint16_t object, uint64_t seq, const uint8_t *buf,
+	      size_t len)
+{
+	const char *name = object_name(object);
+	struct head h;
+	int rc;
+
+	if (!name || len > CHANNEL_PAYLOAD_MAX || parse_head(object, buf, len, &h))
+		return -EINVAL;
+	if (memcmp(h.uuid, s->uuid, sizeof(h.uuid)))
+		return -EPERM;
+	if (h.seq != seq)
+		return -EINVAL;
+	rc = compare(s, object, seq, buf, len);
+	if (rc)
+		return rc < 0 ? rc : 0;
+	return atomic_write(s->dir, name, buf, len, true);
+}
+
+bool store_has(struct store *s, uint16_t object)
+{
+	const char *name = object_name(object);
+
+	return name && !faccessat(s->dir, name, F_OK, 0);
+}
+
+uint64_t store_seq(struct store *s, uint16_t object)
+{
+	uint8_t *buf;
+	size_t len;
+	struct head h = {0};
+
+	if (store_get(s, object, &buf, &len))
+		return 0;
+	if (parse_head(object, buf, len, &h))
+		h.seq = 0;
+	free(buf);
+	return h.seq;
+}
+
+size_t store_slots(struct store *s, uint16_t *kinds, size_t room)
+{
+	struct cursor c;
+	uint8_t *buf;
+	size_t len, n = 0;
+	struct head h;
+
+	if (store_get(s, CHANNEL_OBJECT_HEADER, &buf, &len))
+		return 0;
+	c = cursor_reader(buf, len);
+	(void)cursor_bytes(&c, 36);
+	if (!parse_head(CHANNEL_OBJECT_HEADER, buf, len, &h))
+		for (; n < room && n < h.second && cursor_ok(&c); n++) {
+			kinds[n] = cursor_u16(&c);
+			(void)cursor_u16(&c);
+			(void)cursor_bytes(&c, cursor_u32(&c));
+		}
+	free(buf);
+	return cursor_ok(&c) ? n : 0;
+}
+
+int store_drop_header(struct store *s)
+{
+	if (store_has(s, CHANNEL_OBJECT_PERMALL))
+		return -EEXIST;
+	if (unlinkat(s->dir, "header", 0) && errno != ENOENT)
+		return -errno;
+	return fsync(s->dir) ? -errno : 0;
+}
+
+int store_remove(struct store *s, const char *root)
+{
+	char path[4096];
+	struct dirent *d;
+	DIR *dir;
+	int fd = dup(s->dir);
+
+	dir = fd < 0 ? NULL : fdopendir(fd);
+	if (!dir)
+		return -errno;
+	/* The description goes first: what is left of an interrupted removal is
+	 * no vTPM any more. */
+	if (unlinkat(s->dir, "vtpm.json", 0) && errno != ENOENT) {
+		closedir(dir);
+		return -errno;
+	}
+	rewinddir(dir);
+	while ((d = readdir(dir)))
+		if (strcmp(d->d_name, ".") && strcmp(d->d_name, ".."))
+			(void)unlinkat(s->dir, d->d_name, 0);
+	closedir(dir);
+	uuid_path(path, sizeof(path), root, s->uuid);
+	if (rmdir(path))
+		return -errno;
+	return sync_parent(root);
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One vTPM's folder of the store, ROOT/UUID/ (0700): the sealed objects that its
+ * manager keeps here, and the lease on them.  vtpmd never understands what it
+ * keeps; it reads only the clear head of lib/envelope.h's formats, so that one
+ * vTPM's object, or an older one, cannot get into another's place.
+ */
+#ifndef VTPMD_STORE_H
+#define VTPMD_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "compiler.h"
+#include "include/channel.h"
+#include "lib/error.h"
+
+struct store {
+	int dir;
+	int lease; /* file descriptor; -1: not ours */
+	uint8_t uuid[16];
+};
+
+/* Opens ROOT/UUID/; create: makes it (-EEXIST). */
+int __must_check store_open(struct store *s, const char *root, const uint8_t uuid[16],
+			    bool create);
+/* Gives the lease back too. */
+void store_close(struct store *s);
+
+/* One owner at a time.  A lease that another machine wrote and never gave back
+ * is refused (-EBUSY) with a sentence: its vTPM may still run there. */
+int __must_check store_lease(struct store *s, struct error *e);
+/* The vTPM is stopped; it may be started anywhere. */
+void store_release(struct store *s);
+
+/* malloc()ed; -ENOENT, -EINVAL for an unknown object. */
+int __must_check store_get(struct store *s, uint16_t object, uint8_t **buf, size_t *len);
+/* 0: durable.  -EINVAL: no such object, or bytes that are not what seq and
+ * object say; -EPERM: another vTPM's; -ESTALE: seq is not above the stored
+ * one's, unless the bytes are the same; -EBADMSG: what is stored there is
+ * damaged and is left as it is. */
+int __must_check store_put(struct store *s, uint16_t object, uint64_t seq,
+			   const uint8_t *buf, size_t len);
+bool store_has(struct store *s, uint16_t object);
+/* Generation of a stored object; 0: none, or damaged. */
+uint64_t store_seq(struct store *s, uint16_t object);
+/* Kinds of the stored header's key slots, at most room; their number. */
+size_t store_slots(struct store *s, uint16_t *kinds, size_t room);
+/* Removes a header that was written before a creation was interrupted. */
+int __must_check store_drop_header(struct store *s);
+/* Removes the folder with all that is in it. */
+int __must_check store_remove(struct store *s, const char *root);
+
+#endif
