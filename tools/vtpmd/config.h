@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* host.json, which `vtpmctl host init` wrote, as the CONFIG TLVs that managers
+ * get.  It is read anew for every start, so that a new approval needs no restart
+ * of vtpmd. */
+#ifndef VTPMD_CONFIG_H
+#define VTPMD_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "compiler.h"
+#include "lib/cursor.h"
+#include "lib/error.h"
+
+#define CONFIG_TLVS_MAX (CHANNEL_PAYLOAD_MAX / 2)
+
+struct config {
+	uint32_t srk_handle; /* 0: no TPM configured */
+	char *kms_address;   /* NULL: no KMS configured */
+	uint8_t *tlvs;	     /* CONFIG_SRK_HANDLE and what follows it */
+	size_t len;
+};
+
+/* -ENOENT: there is none; -EBADMSG; both with a sentence that says what to do. */
+int __must_check config_load(const char *path, struct config *c, struct error *e);
+/* Whether the host has what a policy ("host", "tpm", "kms") asks for; else
+ * -ENOENT and a sentence. */
+int __must_check config_covers(const struct config *c, const char *policy,
+			       struct error *e);
+void config_free(struct config *c);
+
+#endif
