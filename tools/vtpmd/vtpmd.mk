@@ -1,5 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
+# The daemon of domain 0, build/bin/vtpmd, and the channel that it shares with
+# the manager.
 CHANNEL_SRCS := lib/channel.c lib/cursor.c
+VTPMD_SRCS := $(wildcard tools/vtpmd/*.c) $(CHANNEL_SRCS) lib/error.c
+VTPMD_LIBS := -levent -levent_extra -ljansson -lsystemd -luuid \
+              -lxenvchan -lxenstore -lxenctrl
+
+PROGRAMS += $(BUILD)/bin/vtpmd
+$(BUILD)/bin/vtpmd: $(sort $(VTPMD_SRCS:%.c=$(BUILD)/obj/%.o))
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) $^ -o $@ $(VTPMD_LIBS)
+
+# The same with sanitizers, for tests/host/vtpmd.
+$(BUILD)/bin/vtpmd-san: $(sort $(VTPMD_SRCS:%.c=$(BUILD)/san/%.o))
+	@mkdir -p $(@D)
+	$(CC) $(SAN) $^ -o $@ $(VTPMD_LIBS)
+
+INSTALL += install-vtpmd
+install-vtpmd: $(BUILD)/bin/vtpmd
+	install -D -m 0755 $< $(DESTDIR)$(PREFIX)/sbin/vtpmd
+	install -D -m 0644 tools/vtpmd/vtpmd.service \
+		$(DESTDIR)/lib/systemd/system/vtpmd.service
+.PHONY: install-vtpmd
+
 UNIT_TESTS += channel
 channel_UNIT_SRCS := $(CHANNEL_SRCS)
 FUZZ_TESTS += channel

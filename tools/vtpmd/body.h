@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Where a vTPM's manager runs: a stub domain (domain.c) or a process of this
+ * domain (process.c).
+ *
+ * States: none -> start() -> alive -> gone() -> none.  While alive, wire() may be
+ * called several times, each time with a new connection; the user gives one back
+ * with lost() so that the next can come.  end() makes it go away, whatever it
+ * does; gone() follows.
+ */
+#ifndef VTPMD_BODY_H
+#define VTPMD_BODY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "compiler.h"
+#include "lib/error.h"
+#include "tools/vtpmd/vtpmd.h"
+#include "tools/vtpmd/wire.h"
+
+struct body_owner {
+	/* A new connection to the manager; it is the callee's. */
+	void (*wire)(void *ctx, struct wire *wire);
+	/* The manager ended and left nothing behind; why is a sentence. */
+	void (*gone)(void *ctx, const char *why);
+	/* A line for whoever waits. */
+	void (*progress)(void *ctx, const char *text);
+};
+
+struct body;
+
+struct body_ops {
+	int (*start)(struct body *b, struct error *e);
+	/* Finds a body that an earlier vtpmd started; -ENOENT. */
+	int (*adopt)(struct body *b);
+	void (*lost)(struct body *b);
+	void (*end)(struct body *b);
+	void (*free)(struct body *b);
+};
+
+struct body {
+	const struct body_ops *ops;
+	struct vtpmd *d;
+	const char *name; /* of the vTPM */
+	const uint8_t *uuid;
+	unsigned int memory; /* MiB */
+	const struct body_owner *owner;
+	void *ctx;
+	int domid; /* of the stub domain; -1 */
+};
+
+/* NULL: out of memory. */
+struct body *process_new(void);
+struct body *domain_new(void);
+
+#endif

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/vtpmd/child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct child {
+	struct child *next;
+	pid_t pid;
+	child_done *done;
+	void *ctx;
+};
+
+static struct child *children;
+static struct event *reaper;
+
+static void on_sigchld(evutil_socket_t fd, short what, void *ctx)
+{
+	struct child **at = &children, *c;
+	int status;
+
+	while ((c = *at)) {
+		if (waitpid(c->pid, &status, WNOHANG) != c->pid) {
+			at = &c->next;
+			continue;
+		}
+		*at = c->next;
+		if (c->done)
+			c->done(c->ctx, status);
+		free(c);
+		/* done() may have started or forgotten children */
+		at = &children;
+	}
+}
+
+int child_init(struct event_base *base)
+{
+	reaper = evsignal_new(base, SIGCHLD, on_sigchld, NULL);
+	return reaper && !event_add(reaper, NULL) ? 0 : -ENOMEM;
+}
+
+static int redirect(const struct child_start *s)
+{
+	int null = open("/dev/null", O_RDONLY), out;
+
+	if (null < 0 || dup2(null, STDIN_FILENO) < 0)
+		return -1;
+	if (s->output) {
+		out = open(s->output, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600);
+		if (out < 0 || dup2(out, STDOUT_FILENO) < 0 ||
+		    dup2(out, STDERR_FILENO) < 0)
+			return -1;
+	}
+	if (s->fd3 == 3)
+		return fcntl(3, F_SETFD, 0);
+	return s->fd3 >= 0 && dup2(s->fd3, 3) < 0 ? -1 : 0;
+}
+
+static void __attribute__((noreturn)) run(const struct child_start *s)
+{
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	signal(SIGPIPE, SIG_DFL);
+	if (redirect(s))
+		_exit(126);
+	/* what libraries opened without O_CLOEXEC is none of the child's */
+	closefrom(s->fd3 >= 0 ? 4 : 3);
+	execvp(s->argv[0], s->argv);
+	_exit(127);
+}
+
+int child_spawn(const struct child_start *s, pid_t *out)
+{
+	struct child *c = calloc(1, sizeof(*c));
+	pid_t pid;
+
+	if (!c)
+		return -ENOMEM;
+	pid = fork();
+	if (pid == 0)
+		run(s);
+	if (pid < 0) {
+		free(c);
+		return -errno;
+	}
+	c->pid = pid;
+	c->done = s->done;
+	c->ctx = s->ctx;
+	c->next = children;
+	children = c;
+	*out = pid;
+	return 0;
+}
+
+void child_forget(pid_t pid)
+{
+	struct child *c;
+
+	for (c = children; c; c = c->next)
+		if (c->pid == pid)
+			c->done = NULL;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Programs that vtpmd runs: the managers of process placement, and xl. */
+#ifndef VTPMD_CHILD_H
+#define VTPMD_CHILD_H
+
+#include <sys/types.h>
+#include <event2/event.h>
+#include "compiler.h"
+
+/* status as of waitpid(2) */
+typedef void child_done(void *ctx, int status);
+
+struct child_start {
+	char *const *argv;
+	int fd3; /* becomes file descriptor 3; -1: none */
+	/* standard output and error go there; NULL: vtpmd's own */
+	const char *output;
+	child_done *done;
+	void *ctx;
+};
+
+int __must_check child_init(struct event_base *base);
+/* done is called from the loop once the child has ended. */
+int __must_check child_spawn(const struct child_start *s, pid_t *pid);
+/* Nobody is told any more; the child is still reaped. */
+void child_forget(pid_t pid);
+
+#endif

@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/vtpmd/control_op.h"
+#include "tools/vtpmd/log.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <uuid/uuid.h>
+
+/* How long managers may take to tell their status; one that runs a long command
+ * is shown without. */
+#define ASK_MS 1500
+
+static void refuse_word(struct control *c, const char *word, const char *text)
+{
+	control_send(c,
+		     json_pack("{s:b, s:s, s:s}", "ok", 0, "error", text, "cause", word));
+	control_idle(c);
+}
+
+static void refuse(struct control *c, int rc, const struct error *e)
+{
+	const char *word = error_word(e->cause);
+
+	if (rc == -EEXIST)
+		word = "exists";
+	else if (rc == -EBUSY)
+		word = "busy";
+	refuse_word(c, word, e->text);
+}
+
+static void no_such(struct control *c)
+{
+	char text[128];
+
+	snprintf(text, sizeof(text), "There is no vTPM %s: see `vtpmctl list`.", c->name);
+	refuse_word(c, "no-such-vtpm", text);
+}
+
+static void succeed(struct control *c, const uint8_t uuid[16])
+{
+	char text[37];
+
+	uuid_unparse_lower(uuid, text);
+	control_send(c, json_pack("{s:b, s:s}", "ok", 1, "uuid", text));
+	control_idle(c);
+}
+
+static void remove_now(struct control *c, struct vtpm *v)
+{
+	struct error e = {.cause = CAUSE_NONE};
+	uint8_t uuid[16];
+	int rc;
+
+	memcpy(uuid, v->meta.uuid, sizeof(uuid));
+	rc = registry_remove(v, &e);
+	if (rc)
+		refuse(c, rc, &e);
+	else
+		succeed(c, uuid);
+}
+
+/* A creation that failed leaves nothing, unless a state was stored already. */
+static void create_failed(struct control *c, struct vtpm *v)
+{
+	struct error why = v->meta.error, e = {.cause = CAUSE_NONE};
+	bool stored = store_has(&v->store, CHANNEL_OBJECT_PERMALL);
+	size_t n = strlen(why.text);
+
+	if (stored)
+		snprintf(why.text + n, sizeof(why.text) - n,
+			 " The vTPM exists: `vtpmctl start %s` when that is mended.",
+			 v->meta.name);
+	else if (!registry_remove(v, &e))
+		snprintf(why.text + n, sizeof(why.text) - n, " Nothing was created.");
+	refuse(c, -EIO, &why);
+}
+
+static void on_progress(void *ctx, const char *text)
+{
+	control_send(ctx, json_pack("{s:s}", "progress", text));
+}
+
+static void on_settled(void *ctx, struct vtpm *v)
+{
+	struct control *c = ctx;
+	bool up = c->what == CREATE || c->what == START;
+
+	c->waiting = false;
+	if (c->what == DELETE && v->state != VTPM_RUNNING)
+		remove_now(c, v);
+	else if (up == (v->state == VTPM_RUNNING))
+		succeed(c, v->meta.uuid);
+	else if (c->what == CREATE && v->state == VTPM_FAILED)
+		create_failed(c, v);
+	else if (up && v->state == VTPM_FAILED)
+		refuse(c, -EIO, &v->meta.error);
+	else
+		refuse_word(c, "busy",
+			    "Someone else changed the vTPM's state meanwhile: see "
+			    "`vtpmctl list`.");
+}
+
+/* Answers when the vTPM has settled, which may be now. */
+static void wait_for(struct control *c, struct vtpm *v)
+{
+	if (vtpm_settled(v)) {
+		on_settled(c, v);
+		return;
+	}
+	c->waiter = (struct vtpm_waiter){
+		.progress = on_progress,
+		.settled = on_settled,
+		.ctx = c,
+	};
+	c->waiting = true;
+	vtpm_wait(v, &c->waiter);
+}
+
+static const char *text_of(const json_t *request, const char *key, const char *fallback)
+{
+	const json_t *value = json_object_get(request, key);
+
+	return value ? json_string_value(value) : fallback;
+}
+
+static void op_create(struct control *c, const json_t *request)
+{
+	const json_t *memory = json_object_get(request, "memory");
+	const char *policy = text_of(request, "policy", "host");
+	const char *placement =
+		text_of(request, "placement", c->d->processes ? "process" : "stubdom");
+	struct error e = {.cause = CAUSE_NONE};
+	struct registry_new n = {.name = c->name, .policy = policy, .memory = 8};
+	struct vtpm *v;
+	int rc;
+
+	if (!policy || !placement ||
+	    (strcmp(placement, "process") && strcmp(placement, "stubdom"))) {
+		refuse_word(c, "internal", "The request is malformed.");
+		return;
+	}
+	if (memory)
+		n.memory = json_integer_value(memory) < 8 ||
+					   json_integer_value(memory) > 4096
+				   ? 0
+				   : (unsigned int)json_integer_value(memory);
+	n.process = !strcmp(placement, "process");
+	rc = registry_create(c->d, &n, &v, &e);
+	if (rc) {
+		refuse(c, rc, &e);
+		return;
+	}
+	v->on_status = control_on_status;
+	wait_for(c, v);
+}
+
+static void op_start(struct control *c, struct vtpm *v)
+{
+	struct error e = {.cause = CAUSE_NONE};
+	int rc = vtpm_start(v, &e);
+
+	if (rc)
+		refuse(c, rc, &e);
+	else
+		wait_for(c, v);
+}
+
+static bool guest_is_there(const struct vtpm *v)
+{
+	return v->state == VTPM_RUNNING && v->status.at.tv_sec &&
+	       v->status.value[STATUS_GUEST_DOMID] > 0;
+}
+
+/* STOP and DELETE, once the manager has told whether a guest is connected. */
+static void op_stop(struct control *c, struct vtpm *v)
+{
+	struct error e = {.cause = CAUSE_NONE};
+	char text[200];
+	int rc;
+
+	if (!c->force && guest_is_there(v)) {
+		snprintf(text, sizeof(text),
+			 "Domain %lld uses the vTPM %s: shut it down first, or give "
+			 "--force.",
+			 (long long)v->status.value[STATUS_GUEST_DOMID], v->meta.name);
+		refuse_word(c, "busy", text);
+		return;
+	}
+	rc = vtpm_stop(v, &e);
+	if (rc)
+		refuse(c, rc, &e);
+	else
+		wait_for(c, v);
+}
+
+static void op_list(struct control *c)
+{
+	json_t *all = json_array();
+	struct vtpm *v;
+
+	for (v = c->d->vtpms; v; v = v->next)
+		json_array_append_new(all, registry_show(v));
+	control_send(c, json_pack("{s:b, s:o}", "ok", 1, "vtpms", all));
+	control_idle(c);
+}
+
+static bool concerns(const struct control *c, const struct vtpm *v)
+{
+	return c->what == LIST || !strcmp(v->meta.name, c->name);
+}
+
+/* Whether a running manager's answer to c's question is still to come. */
+static bool still_owes(const struct control *c, const struct vtpm *v)
+{
+	return concerns(c, v) && v->state == VTPM_RUNNING && v->peer && !v->greeting &&
+	       (v->status.at.tv_sec < c->asked.tv_sec ||
+		(v->status.at.tv_sec == c->asked.tv_sec &&
+		 v->status.at.tv_nsec < c->asked.tv_nsec));
+}
+
+static void answer_asked(struct control *c)
+{
+	struct vtpm *v = c->what == LIST ? NULL : registry_find(c->d, c->name);
+
+	c->asking = false;
+	event_del(c->timer);
+	if (c->what == LIST)
+		op_list(c);
+	else if (!v)
+		no_such(c);
+	else if (c->what == SHOW) {
+		control_send(c,
+			     json_pack("{s:b, s:o}", "ok", 1, "vtpm", registry_show(v)));
+		control_idle(c);
+	} else
+		op_stop(c, v);
+}
+
+void control_op_status(struct control *c)
+{
+	struct vtpm *v;
+
+	if (!c->asking)
+		return;
+	if (evtimer_pending(c->timer, NULL))
+		for (v = c->d->vtpms; v; v = v->next)
+			if (still_owes(c, v))
+				return;
+	/* from the loop: a manager's message is being served */
+	c->asking = false;
+	event_del(c->timer);
+	event_active(c->answer, EV_TIMEOUT, 0);
+}
+
+void control_op_answer(struct control *c)
+{
+	answer_asked(c);
+}
+
+/* Asks all managers concerned for their status, then answers. */
+static void ask(struct control *c)
+{
+	struct timeval limit = {.tv_sec = ASK_MS / 1000, .tv_usec = ASK_MS % 1000 * 1000};
+	struct vtpm *v;
+
+	clock_gettime(CLOCK_MONOTONIC, &c->asked);
+	for (v = c->d->vtpms; v; v = v->next)
+		if (concerns(c, v)) {
+			v->on_status = control_on_status;
+			vtpm_ask_status(v);
+		}
+	c->asking = true;
+	event_add(c->timer, &limit);
+	control_op_status(c);
+}
+
+static enum control_what parse_op(const char *op)
+{
+	static const char *const words[] = {
+		[CREATE] = "create", [START] = "start", [STOP] = "stop",
+		[DELETE] = "delete", [SHOW] = "show",	[LIST] = "list",
+	};
+	size_t i;
+
+	for (i = 0; op && i < ARRAY_SIZE(words); i++)
+		if (!strcmp(op, words[i]))
+			return (enum control_what)i;
+	return NO_OP;
+}
+
+static void run(struct control *c, const json_t *request)
+{
+	struct vtpm *v;
+
+	if (c->what == CREATE) {
+		op_create(c, request);
+		return;
+	}
+	v = registry_find(c->d, c->name);
+	if (c->what != LIST && !v)
+		no_such(c);
+	else if (c->what == START)
+		op_start(c, v);
+	else
+		ask(c);
+}
+
+void control_op(struct control *c, const char *line, size_t len)
+{
+	json_t *request = json_loadb(line, len, JSON_REJECT_DUPLICATES, NULL);
+	const char *name = json_string_value(json_object_get(request, "name"));
+
+	c->what = parse_op(json_string_value(json_object_get(request, "op")));
+	c->force = json_is_true(json_object_get(request, "force"));
+	/* one that is too long is no vTPM's name, and stays too long when cut */
+	snprintf(c->name, sizeof(c->name), "%s", name ? name : "");
+	if (c->what == NO_OP || (c->what != LIST && !name))
+		refuse_word(c, "internal", "The request is malformed.");
+	else
+		run(c, request);
+	json_decref(request);
+}
+
+void control_op_cancel(struct control *c)
+{
+	struct vtpm *v;
+
+	if (c->waiting)
+		for (v = c->d->vtpms; v; v = v->next)
+			vtpm_cancel(v, &c->waiter);
+	c->waiting = c->asking = false;
+}

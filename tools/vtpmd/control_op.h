@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A client of the control socket and what it asked for.  Private to control*.c. */
+#ifndef VTPMD_CONTROL_OP_H
+#define VTPMD_CONTROL_OP_H
+
+#include <jansson.h>
+#include <event2/bufferevent.h>
+#include "tools/vtpmd/registry.h"
+
+enum control_what { CREATE, START, STOP, DELETE, SHOW, LIST, NO_OP };
+
+struct control {
+	struct control *next;
+	struct vtpmd *d;
+	struct bufferevent *stream;
+	bool busy; /* a request is being answered */
+	enum control_what what;
+	bool force;
+	char name[META_NAME_MAX + 2]; /* of the vTPM; one too long stays so */
+	bool waiting;		      /* waiter is on that vTPM's list */
+	struct vtpm_waiter waiter;
+	bool asking; /* managers were asked for their status */
+	struct timespec asked;
+	struct event *timer;  /* limit of the asking */
+	struct event *answer; /* all have told: control_op_answer() */
+};
+
+void control_op(struct control *c, const char *line, size_t len);
+/* A manager told its status, or left: perhaps all of c's have by now. */
+void control_op_status(struct control *c);
+void control_op_answer(struct control *c);
+/* The client went away. */
+void control_op_cancel(struct control *c);
+
+/* Sends a line; takes the object over. */
+void control_send(struct control *c, json_t *line);
+/* The final line was sent: the next request may come. */
+void control_idle(struct control *c);
+/* For a vTPM's on_status. */
+void control_on_status(struct vtpmd *d);
+
+#endif

@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A manager in its own stub domain, vtpm-NAME.  xl builds and destroys it; its
+ * end is noticed through xenstore's @releaseDomain.  Each start has a fresh
+ * domain uuid, kept in RUN/NAME.domain, so that a later vtpmd finds the very
+ * domain that an earlier one started, and no other.
+ */
+#include "include/channel.h"
+#include "tools/vtpmd/atomic.h"
+#include "tools/vtpmd/body.h"
+#include "tools/vtpmd/child.h"
+#include "tools/vtpmd/log.h"
+#include "tools/vtpmd/xen.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <uuid/uuid.h>
+
+#define RECONNECT_MS 200
+#define CONFIG_MAX   65536
+
+struct domain {
+	struct body body;
+	uint8_t uuid[16]; /* of the domain, not of the vTPM */
+	char node[96];	  /* what the vchan server writes last */
+	char path[64];
+	bool watching, connected, destroying, ending, creating;
+	pid_t xl;
+	struct event *retry;
+	char why[160];
+};
+
+static void look(void *ctx);
+
+static void run_path(struct domain *d, char *out, size_t room, const char *suffix)
+{
+	snprintf(out, room, "%s/%s.%s", d->body.d->run, d->body.name, suffix);
+}
+
+/* The last line that xl wrote, which is where it says why. */
+static void last_line(struct domain *d, char *out, size_t room)
+{
+	char path[512], line[256];
+	FILE *f;
+
+	snprintf(out, room, "it said nothing");
+	run_path(d, path, sizeof(path), "xl.log");
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f)) {
+		line[strcspn(line, "\n")] = 0;
+		if (line[0])
+			snprintf(out, room, "%s", line);
+	}
+	if (f)
+		fclose(f);
+}
+
+static void finish(struct domain *d)
+{
+	char path[512];
+
+	run_path(d, path, sizeof(path), "domain");
+	(void)unlink(path);
+	if (d->watching)
+		xen_unwatch(d->body.d->xen, d);
+	event_del(d->retry);
+	d->watching = d->connected = d->destroying = d->ending = false;
+	d->body.domid = -1;
+	d->body.owner->gone(d->body.ctx, d->why);
+}
+
+static int run_xl(struct domain *d, char *const argv[], child_done *done)
+{
+	char path[512];
+	struct child_start s = {
+		.argv = argv,
+		.fd3 = -1,
+		.output = path,
+		.done = done,
+		.ctx = d,
+	};
+
+	run_path(d, path, sizeof(path), "xl.log");
+	return child_spawn(&s, &d->xl);
+}
+
+static void on_destroyed(void *ctx, int status)
+{
+	struct domain *d = ctx;
+	const char *why;
+	int domid;
+
+	d->xl = 0;
+	d->destroying = false;
+	if (xen_find(d->body.d->xen, d->uuid, &domid, &why) != XEN_DOMAIN_GONE) {
+		char said[160];
+
+		last_line(d, said, sizeof(said));
+		log_line(LOG_ERR, "vTPM %s: `xl destroy %d` failed: %s", d->body.name,
+			 domid, said);
+		/* look() tries again with the next event, or in a while */
+		event_add(d->retry, &(struct timeval){.tv_sec = 5});
+		return;
+	}
+	finish(d);
+}
+
+static void destroy(struct domain *d)
+{
+	char id[16];
+	char *argv[] = {"xl", "destroy", id, NULL};
+
+	if (d->destroying || d->creating)
+		return;
+	snprintf(id, sizeof(id), "%d", d->body.domid);
+	d->destroying = true;
+	if (run_xl(d, argv, on_destroyed)) {
+		d->destroying = false;
+		event_add(d->retry, &(struct timeval){.tv_sec = 5});
+	}
+}
+
+static void try_connect(struct domain *d)
+{
+	struct wire *wire;
+
+	if (d->connected || d->ending || !xen_exists(d->body.d->xen, d->node))
+		return;
+	if (wire_vchan_new(d->body.d->base, (uint32_t)d->body.domid, d->path, &wire)) {
+		event_add(d->retry, &(struct timeval){.tv_usec = RECONNECT_MS * 1000});
+		return;
+	}
+	d->connected = true;
+	d->body.owner->wire(d->body.ctx, wire);
+}
+
+/* Something changed in Xen: does it live, does it listen? */
+static void look(void *ctx)
+{
+	struct domain *d = ctx;
+	const char *why;
+	int domid;
+
+	if (d->creating || d->destroying)
+		return;
+	switch (xen_find(d->body.d->xen, d->uuid, &domid, &why)) {
+	case XEN_DOMAIN_GONE:
+		snprintf(d->why, sizeof(d->why), "The stub domain vtpm-%s ended: %s.",
+			 d->body.name, why);
+		finish(d);
+		break;
+	case XEN_DOMAIN_ENDED:
+		snprintf(d->why, sizeof(d->why), "The stub domain vtpm-%s ended: %s.",
+			 d->body.name, why);
+		destroy(d);
+		break;
+	case XEN_DOMAIN_ALIVE:
+		if (d->ending)
+			destroy(d);
+		else
+			try_connect(d);
+		break;
+	}
+}
+
+static void on_retry(evutil_socket_t fd, short what, void *ctx)
+{
+	look(ctx);
+}
+
+/* The domain exists: watch it. */
+static int attach(struct domain *d)
+{
+	snprintf(d->path, sizeof(d->path), "/local/domain/%d/" CHANNEL_XS_PATH,
+		 d->body.domid);
+	snprintf(d->node, sizeof(d->node), "%s/event-channel", d->path);
+	if (xen_watch(d->body.d->xen, d->node, look, d))
+		return -EIO;
+	d->watching = true;
+	look(d);
+	return 0;
+}
+
+static void on_created(void *ctx, int status)
+{
+	struct domain *d = ctx;
+	const char *why;
+	char said[256], text[64];
+
+	d->xl = 0;
+	d->creating = false;
+	if (xen_find(d->body.d->xen, d->uuid, &d->body.domid, &why) == XEN_DOMAIN_GONE) {
+		last_line(d, said, sizeof(said));
+		snprintf(d->why, sizeof(d->why), "`xl create` of vtpm-%s failed: %.100s.",
+			 d->body.name, said);
+		finish(d);
+		return;
+	}
+	if (!WIFEXITED(status) || WEXITSTATUS(status)) {
+		last_line(d, said, sizeof(said));
+		snprintf(d->why, sizeof(d->why), "`xl create` of vtpm-%s failed: %.100s.",
+			 d->body.name, said);
+		destroy(d);
+		return;
+	}
+	snprintf(text, sizeof(text), "domain %d runs, opening the state", d->body.domid);
+	d->body.owner->progress(d->body.ctx, text);
+	if (attach(d)) {
+		snprintf(d->why, sizeof(d->why), "xenstore refused a watch.");
+		destroy(d);
+	}
+}
+
+/* What a site wants in each stub domain's file (a cpuid mask, an XSM label). */
+static void add_site_lines(struct domain *d, char *text, size_t room)
+{
+	uint8_t *lines;
+	size_t len, at = strlen(text);
+
+	if (!d->body.d->domain_config ||
+	    atomic_read(AT_FDCWD, d->body.d->domain_config, CONFIG_MAX, &lines, &len))
+		return;
+	snprintf(text + at, room - at, "%s\n", (char *)lines);
+	free(lines);
+}
+
+static int write_config(struct domain *d)
+{
+	char text[CONFIG_MAX + 4096], uuid[37], name[64];
+
+	uuid_unparse_lower(d->uuid, uuid);
+	snprintf(text, 4096,
+		 "# Written by vtpmd at each start.\n"
+		 "name = \"vtpm-%s\"\n"
+		 "uuid = \"%s\"\n"
+		 "type = \"pvh\"\n"
+		 "kernel = \"%s\"\n"
+		 "ramdisk = \"%s\"\n"
+		 "extra = \"--stubdom\"\n"
+		 "memory = %u\n"
+		 "maxmem = %u\n"
+		 "vcpus = 1\n"
+		 "on_poweroff = \"preserve\"\n"
+		 "on_reboot = \"preserve\"\n"
+		 "on_crash = \"preserve\"\n",
+		 d->body.name, uuid, d->body.d->stubdom, d->body.d->manager,
+		 d->body.memory, d->body.memory);
+	add_site_lines(d, text, sizeof(text));
+	snprintf(name, sizeof(name), "%s.cfg", d->body.name);
+	return atomic_write(d->body.d->run_dir, name, text, strlen(text), false);
+}
+
+static int domain_start(struct body *b, struct error *e)
+{
+	struct domain *d = (struct domain *)b;
+	char path[512];
+	/* -e: no xl stays behind to wait for its end */
+	char *argv[] = {"xl", "create", "-e", path, NULL};
+	int rc;
+
+	if (!b->d->xen)
+		return error_set(e, -ENODEV, CAUSE_NOT_CONFIGURED,
+				 "This is no Xen host: boot Xen, or create the vTPM with "
+				 "`--placement process`.");
+	if (!d->retry)
+		d->retry = evtimer_new(b->d->base, on_retry, d);
+	if (!d->retry)
+		return error_set(e, -ENOMEM, CAUSE_INTERNAL, "There is no memory.");
+	uuid_generate(d->uuid);
+	snprintf(path, sizeof(path), "%s.domain", b->name);
+	rc = atomic_write(b->d->run_dir, path, d->uuid, sizeof(d->uuid), false);
+	if (!rc)
+		rc = write_config(d);
+	run_path(d, path, sizeof(path), "cfg");
+	if (!rc)
+		rc = run_xl(d, argv, on_created);
+	if (rc)
+		return error_set(e, rc, CAUSE_INTERNAL,
+				 "The stub domain could not be started: %s.",
+				 strerror(-rc));
+	d->creating = true;
+	b->owner->progress(b->ctx, "creating the stub domain");
+	return 0;
+}
+
+static int domain_adopt(struct body *b)
+{
+	struct domain *d = (struct domain *)b;
+	char path[512];
+	const char *why;
+	uint8_t *uuid;
+	size_t len;
+
+	if (!b->d->xen)
+		return -ENOENT;
+	run_path(d, path, sizeof(path), "domain");
+	if (atomic_read(AT_FDCWD, path, 16, &uuid, &len))
+		return -ENOENT;
+	if (len == 16)
+		memcpy(d->uuid, uuid, 16);
+	free(uuid);
+	if (len != 16 ||
+	    xen_find(b->d->xen, d->uuid, &b->domid, &why) == XEN_DOMAIN_GONE) {
+		(void)unlink(path);
+		return -ENOENT;
+	}
+	if (!d->retry)
+		d->retry = evtimer_new(b->d->base, on_retry, d);
+	return d->retry ? attach(d) : -ENOMEM;
+}
+
+static void domain_lost(struct body *b)
+{
+	struct domain *d = (struct domain *)b;
+
+	d->connected = false;
+	/* the server is made anew in a moment, or the domain has ended */
+	event_add(d->retry, &(struct timeval){.tv_usec = RECONNECT_MS * 1000});
+}
+
+static void domain_end(struct body *b)
+{
+	struct domain *d = (struct domain *)b;
+
+	d->ending = true;
+	look(d);
+}
+
+static void domain_free(struct body *b)
+{
+	struct domain *d = (struct domain *)b;
+
+	if (d->xl)
+		child_forget(d->xl);
+	if (d->watching)
+		xen_unwatch(b->d->xen, d);
+	if (d->retry)
+		event_free(d->retry);
+	free(d);
+}
+
+static const struct body_ops domain_ops = {
+	.start = domain_start,
+	.adopt = domain_adopt,
+	.lost = domain_lost,
+	.end = domain_end,
+	.free = domain_free,
+};
+
+struct body *domain_new(void)
+{
+	struct domain *d = calloc(1, sizeof(*d));
+
+	if (!d)
+		return NULL;
+	d->body.ops = &domain_ops;
+	d->body.domid = -1;
+	return &d->body;
+}

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/vtpmd/child.h"
+#include "tools/vtpmd/control.h"
+#include "tools/vtpmd/log.h"
+#include "tools/vtpmd/registry.h"
+#include "tools/vtpmd/xen.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <systemd/sd-daemon.h>
+
+#define LEAVE_S 5
+
+static const char usage[] =
+	"usage: vtpmd [OPTIONS]\n"
+	"Keeps the sealed states of this host's vTPMs, starts and supervises their stub\n"
+	"domains, and gives them the way to the host's TPM and to the KMS.\n\n"
+	"  --socket PATH         where vtpmctl finds it (/run/xen-vtpm/vtpmd.sock)\n"
+	"  --store DIR           the sealed states (/var/lib/xen-vtpm)\n"
+	"  --config FILE         of vtpmctl host init (/etc/xen-vtpm/host.json)\n"
+	"  --tpm TARGET          the host's TPM (/dev/tpmrm0), or unix:PATH, a stream of\n"
+	"                        raw TPM commands, for tests\n"
+	"  --manager PATH        the vTPM manager (/usr/lib/xen-vtpm/vtpm-manager)\n"
+	"  --stubdom PATH        the kernel that runs it (/usr/lib/xen-vtpm/vtpm-stubdom)\n"
+	"  --domain-config FILE  lines for every stub domain's xl file, when it is there\n"
+	"                        (/etc/xen-vtpm/stubdom.cfg)\n"
+	"  --placement stubdom|process   of new vTPMs that ask for none (stubdom)\n"
+	"  --process-unix DIR    for tests: processes serve TPM commands at DIR/NAME and\n"
+	"                        no Xen guests\n"
+	"  --foreground          stay in the foreground: it always does\n"
+	"  --verbose             more lines on standard error\n";
+
+enum option_id { SOCKET = 1, STORE, CONFIG, TPM, MANAGER, STUBDOM, DOMAIN_CONFIG, UNIX };
+
+static bool take_path(struct vtpmd *d, int id, const char *value)
+{
+	const char **where[] = {
+		[SOCKET] = &d->socket,	 [STORE] = &d->store,
+		[CONFIG] = &d->config,	 [TPM] = &d->tpm,
+		[MANAGER] = &d->manager, [STUBDOM] = &d->stubdom,
+		[UNIX] = &d->unix_dir,	 [DOMAIN_CONFIG] = &d->domain_config,
+	};
+
+	if (id < 1 || id >= (int)ARRAY_SIZE(where))
+		return false;
+	*where[id] = value;
+	return true;
+}
+
+static int parse_options(struct vtpmd *d, int argc, char **argv)
+{
+	static const struct option options[] = {
+		{"socket", required_argument, NULL, SOCKET},
+		{"store", required_argument, NULL, STORE},
+		{"config", required_argument, NULL, CONFIG},
+		{"tpm", required_argument, NULL, TPM},
+		{"manager", required_argument, NULL, MANAGER},
+		{"stubdom", required_argument, NULL, STUBDOM},
+		{"domain-config", required_argument, NULL, DOMAIN_CONFIG},
+		{"process-unix", required_argument, NULL, UNIX},
+		{"placement", required_argument, NULL, 'p'},
+		{"foreground", no_argument, NULL, 'f'},
+		{"verbose", no_argument, NULL, 'v'},
+		{"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0},
+	};
+	int id;
+
+	while ((id = getopt_long(argc, argv, "fvh", options, NULL)) != -1) {
+		if (id == 'f' || take_path(d, id, optarg))
+			continue;
+		if (id == 'v')
+			log_verbose(true);
+		else if (id == 'p' &&
+			 (!strcmp(optarg, "stubdom") || !strcmp(optarg, "process")))
+			d->processes = optarg[0] == 'p';
+		else
+			return id == 'h' ? 1 : -EINVAL;
+	}
+	return optind == argc ? 0 : -EINVAL;
+}
+
+static int open_run(struct vtpmd *d)
+{
+	const char *slash = strrchr(d->socket, '/');
+
+	if (!slash || slash == d->socket)
+		return -EINVAL;
+	snprintf(d->run, sizeof(d->run), "%.*s", (int)(slash - d->socket), d->socket);
+	if (mkdir(d->run, 0700) && errno != EEXIST)
+		return -errno;
+	d->run_dir = open(d->run, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return d->run_dir < 0 ? -errno : 0;
+}
+
+/* Ends when no process is left to wait for: stub domains run on. */
+static void on_leave(evutil_socket_t fd, short what, void *ctx)
+{
+	struct vtpmd *d = ctx;
+	bool waits = false;
+	struct vtpm *v;
+
+	for (v = d->vtpms; v; v = v->next)
+		if (vtpm_leave(v))
+			waits = true;
+	if (!waits)
+		event_base_loopbreak(d->base);
+}
+
+static void on_signal(evutil_socket_t fd, short what, void *ctx)
+{
+	static struct event *poll;
+	struct vtpmd *d = ctx;
+	struct timeval limit = {.tv_sec = LEAVE_S}, often = {.tv_usec = 50000};
+
+	(void)sd_notify(0, "STOPPING=1");
+	if (poll)
+		return;
+	log_line(LOG_INFO, "ending; stub domains run on");
+	poll = event_new(d->base, -1, EV_PERSIST, on_leave, d);
+	if (poll)
+		event_add(poll, &often);
+	event_base_loopexit(d->base, &limit);
+}
+
+static void on_watchdog(evutil_socket_t fd, short what, void *ctx)
+{
+	(void)sd_notify(0, "WATCHDOG=1");
+}
+
+static int add_events(struct vtpmd *d)
+{
+	struct event *term = evsignal_new(d->base, SIGTERM, on_signal, d);
+	struct event *intr = evsignal_new(d->base, SIGINT, on_signal, d);
+	struct event *dog = event_new(d->base, -1, EV_PERSIST, on_watchdog, d);
+	struct timeval tv;
+	uint64_t usec;
+
+	if (!term || !intr || !dog || event_add(term, NULL) || event_add(intr, NULL))
+		return -ENOMEM;
+	if (sd_watchdog_enabled(0, &usec) > 0) {
+		tv.tv_sec = (time_t)(usec / 3000000);
+		tv.tv_usec = (suseconds_t)(usec / 3 % 1000000);
+		if (event_add(dog, &tv))
+			return -ENOMEM;
+	}
+	return child_init(d->base);
+}
+
+static int run(struct vtpmd *d)
+{
+	int rc = control_open(d);
+
+	if (rc == -EADDRINUSE)
+		log_line(LOG_ERR, "another vtpmd answers at %s: stop it first",
+			 d->socket);
+	else if (rc)
+		log_line(LOG_ERR, "%s cannot be listened at: %s", d->socket,
+			 strerror(-rc));
+	if (rc)
+		return rc;
+	d->xen = xen_open(d->base);
+	if (!d->xen)
+		log_line(LOG_NOTICE, "no Xen here: vTPMs can run as processes only");
+	rc = registry_load(d);
+	if (rc) {
+		log_line(LOG_ERR, "the store %s cannot be read: %s", d->store,
+			 strerror(-rc));
+		return rc;
+	}
+	(void)sd_notify(0, "READY=1");
+	event_base_dispatch(d->base);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct vtpmd d = {
+		.socket = "/run/xen-vtpm/vtpmd.sock",
+		.store = "/var/lib/xen-vtpm",
+		.config = "/etc/xen-vtpm/host.json",
+		.tpm = "/dev/tpmrm0",
+		.manager = "/usr/lib/xen-vtpm/vtpm-manager",
+		.stubdom = "/usr/lib/xen-vtpm/vtpm-stubdom",
+		.domain_config = "/etc/xen-vtpm/stubdom.cfg",
+	};
+	int rc = parse_options(&d, argc, argv);
+
+	if (rc) {
+		fputs(usage, rc > 0 ? stdout : stderr);
+		return rc > 0 ? 0 : 2;
+	}
+	umask(077);
+	signal(SIGPIPE, SIG_IGN);
+	rc = open_run(&d);
+	if (rc) {
+		log_line(LOG_ERR, "the folder of %s cannot be used: %s", d.socket,
+			 strerror(-rc));
+		return 1;
+	}
+	d.base = event_base_new();
+	if (!d.base || add_events(&d))
+		return 1;
+	rc = run(&d);
+	control_close(&d);
+	while (d.vtpms) {
+		struct vtpm *v = d.vtpms;
+
+		d.vtpms = v->next;
+		vtpm_free(v);
+	}
+	xen_close(d.xen);
+	return rc ? 1 : 0;
+}

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/vtpmd/peer.h"
+#include "tools/vtpmd/peer_serve.h"
+#include "tools/vtpmd/log.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <event2/buffer.h>
+
+/* A manager waits for each answer; one that leaves this much unread is broken. */
+#define UNREAD_MAX (4 * CHANNEL_PAYLOAD_MAX)
+/* Reads in one turn of the loop, so that a flood does not starve the others. */
+#define TURN 64
+
+static void fill(struct peer *p, uint16_t type, uint32_t id, const void *head,
+		 size_t head_len, const void *body, size_t body_len)
+{
+	uint8_t header[CHANNEL_HEADER_SIZE];
+
+	channel_header(header, type, id, head_len + body_len);
+	if (evbuffer_add(p->out, header, sizeof(header)) ||
+	    (head_len && evbuffer_add(p->out, head, head_len)) ||
+	    (body_len && evbuffer_add(p->out, body, body_len)))
+		p->broken = "there is no memory for its answers";
+	if (evbuffer_get_length(p->out) > UNREAD_MAX)
+		p->broken = "it does not read its answers";
+}
+
+static void flush(struct peer *p)
+{
+	ssize_t n = 1;
+
+	while (evbuffer_get_length(p->out) && n > 0) {
+		size_t len = evbuffer_get_contiguous_space(p->out);
+
+		n = p->wire->write(p->wire, evbuffer_pullup(p->out, (ssize_t)len), len);
+		if (n < 0)
+			p->ended = true;
+		else
+			evbuffer_drain(p->out, (size_t)n);
+	}
+	p->wire->want_write(p->wire, evbuffer_get_length(p->out) > 0);
+}
+
+/* Lets the loop come back to this peer: to flush, to read on, or to end. */
+static void again(struct peer *p)
+{
+	event_active(p->turn, EV_TIMEOUT, 0);
+}
+
+void peer_reply(struct peer *p, uint16_t type, uint32_t id, const void *data, size_t len)
+{
+	static const uint8_t success[4];
+
+	if (len > CHANNEL_PAYLOAD_MAX - sizeof(success)) {
+		peer_refuse(p, type, id, EFBIG, "The answer is too long.");
+		return;
+	}
+	fill(p, type | CHANNEL_REPLY, id, success, sizeof(success), data, len);
+	again(p);
+}
+
+void peer_refuse(struct peer *p, uint16_t type, uint32_t id, int error, const char *why)
+{
+	uint8_t status[4];
+	struct cursor w = cursor_writer(status, sizeof(status));
+
+	cursor_put_u32(&w, (uint32_t)error);
+	fill(p, type | CHANNEL_REPLY, id, status, sizeof(status), why, strlen(why));
+	again(p);
+}
+
+void peer_event(struct peer *p, uint16_t type)
+{
+	fill(p, type, 0, NULL, 0, NULL, 0);
+	again(p);
+}
+
+/* Takes in at most a turn's worth; whether there may be more. */
+static bool take_in(struct peer *p)
+{
+	struct channel_frame f;
+	size_t room;
+	uint8_t *at;
+	ssize_t n;
+	int i, rc;
+
+	for (i = 0; i < TURN && !p->broken; i++) {
+		at = channel_reader_room(&p->in, &room);
+		n = p->wire->read(p->wire, at, room);
+		if (n < 0)
+			p->ended = true;
+		if (n <= 0)
+			return false;
+		rc = channel_reader_add(&p->in, (size_t)n);
+		if (rc < 0)
+			p->broken = "it does not speak the host channel's protocol";
+		if (rc <= 0)
+			continue;
+		channel_reader_take(&p->in, &f);
+		peer_serve(p, &f);
+		free(f.payload);
+	}
+	return true;
+}
+
+static void on_ready(void *ctx)
+{
+	struct peer *p = ctx;
+	bool more = take_in(p);
+
+	if (!p->broken)
+		flush(p);
+	if (p->broken)
+		log_line(LOG_WARNING, "vTPM %s: its manager is dropped: %s", p->env.name,
+			 p->broken);
+	if (p->broken || p->ended)
+		p->owner->gone(p->ctx);
+	else if (more)
+		again(p);
+}
+
+static void on_turn(evutil_socket_t fd, short what, void *ctx)
+{
+	on_ready(ctx);
+}
+
+int peer_new(const struct peer_env *env, struct wire *wire,
+	     const struct peer_owner *owner, void *ctx, struct peer **out)
+{
+	struct peer *p = calloc(1, sizeof(*p));
+
+	if (!p) {
+		wire->free(wire);
+		return -ENOMEM;
+	}
+	p->env = *env;
+	p->wire = wire;
+	p->owner = owner;
+	p->ctx = ctx;
+	p->out = evbuffer_new();
+	p->turn = event_new(env->base, -1, 0, on_turn, p);
+	p->relay = relay_new(env->base, env->tpm);
+	p->tunnel = tunnel_new(env->base, peer_serve_tunnel, p);
+	if (!p->out || !p->turn || !p->relay || !p->tunnel) {
+		peer_free(p);
+		return -ENOMEM;
+	}
+	wire->ctx = p;
+	wire->ready = on_ready;
+	again(p);
+	*out = p;
+	return 0;
+}
+
+void peer_free(struct peer *p)
+{
+	if (!p)
+		return;
+	relay_free(p->relay);
+	tunnel_free(p->tunnel);
+	if (p->turn)
+		event_free(p->turn);
+	if (p->out)
+		evbuffer_free(p->out);
+	channel_reader_reset(&p->in);
+	p->wire->free(p->wire);
+	free(p);
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One connected manager: takes its requests off the wire and answers them.  Who
+ * it is follows from the wire, which vtpmd opened itself, never from what it
+ * says; it reaches its own vTPM's store, an allow-list of the host's TPM and the
+ * configured KMS.  A manager that breaks the protocol, or does not read its
+ * answers, is dropped.
+ */
+#ifndef VTPMD_PEER_H
+#define VTPMD_PEER_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <event2/event.h>
+#include "include/channel.h"
+#include "tools/vtpmd/config.h"
+#include "tools/vtpmd/store.h"
+#include "tools/vtpmd/wire.h"
+
+/* What a peer tells the vTPM that it belongs to.  peer_free() may be called in
+ * none of them but gone(). */
+struct peer_owner {
+	/* The TLVs for the reply are written to out.  0, or a negative errno
+	 * and one sentence in *why. */
+	int (*hello)(void *ctx, uint8_t mode, const uint8_t uuid[16], uint64_t seq,
+		     struct cursor *out, const char **why);
+	void (*ready)(void *ctx, uint64_t seq);
+	void (*fail)(void *ctx, uint32_t cause, const char *text);
+	/* TLVs as in enum channel_status */
+	void (*status)(void *ctx, const uint8_t *tlvs, size_t len);
+	/* The connection is over: free the peer. */
+	void (*gone)(void *ctx);
+};
+
+struct peer_env {
+	struct event_base *base;
+	const char *name; /* of the vTPM, for the log */
+	const char *tpm;  /* target of the relay */
+	struct store *store;
+	const struct config *config;
+};
+
+struct peer;
+
+/* Takes the wire over, also on failure. */
+int __must_check peer_new(const struct peer_env *env, struct wire *wire,
+			  const struct peer_owner *owner, void *ctx, struct peer **out);
+void peer_free(struct peer *p);
+/* Sends a CHANNEL_EVENT_*. */
+void peer_event(struct peer *p, uint16_t type);
+
+#endif

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The requests of a connected manager, one function each.  Private to peer*.c. */
+#ifndef VTPMD_PEER_SERVE_H
+#define VTPMD_PEER_SERVE_H
+
+#include <stdbool.h>
+#include <time.h>
+#include "lib/channel.h"
+#include "tools/vtpmd/peer.h"
+#include "tools/vtpmd/relay.h"
+#include "tools/vtpmd/tunnel.h"
+
+struct peer {
+	struct peer_env env;
+	struct wire *wire;
+	const struct peer_owner *owner;
+	void *ctx;
+	struct channel_reader in;
+	struct evbuffer *out;
+	struct event *turn;
+	struct relay *relay;
+	struct tunnel *tunnel;
+	bool greeted;
+	bool ended;	    /* the wire */
+	const char *broken; /* why it must be dropped */
+	uint32_t tpm_id;    /* of the request that waits for the TPM */
+	uint16_t kms_type;  /* and for the tunnel; 0: none */
+	uint32_t kms_id;
+	/* lines that this manager may still write into the log in this minute */
+	time_t log_minute;
+	int log_left;
+};
+
+void peer_serve(struct peer *p, const struct channel_frame *f);
+/* Completion of the tunnel's calls. */
+void peer_serve_tunnel(void *ctx, int rc, const uint8_t *data, size_t len);
+
+/* Queue a reply to request (type, id). */
+void peer_reply(struct peer *p, uint16_t type, uint32_t id, const void *data, size_t len);
+/* error: a positive errno */
+void peer_refuse(struct peer *p, uint16_t type, uint32_t id, int error, const char *why);
+
+#endif

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A manager as a process of this domain.  Its channel is a socket pair, so it
+ * ends with vtpmd and is started anew by the next one. */
+#include "tools/vtpmd/body.h"
+#include "tools/vtpmd/child.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* How long a manager that lost its socket, or was asked to end, may take. */
+#define GRACE_S 5
+
+struct process {
+	struct body body;
+	pid_t pid; /* 0: none */
+	struct event *grace;
+};
+
+static void on_exit_status(void *ctx, int status)
+{
+	struct process *p = ctx;
+	char why[128];
+
+	p->pid = 0;
+	event_del(p->grace);
+	if (WIFSIGNALED(status))
+		snprintf(why, sizeof(why), "The manager process was killed by signal %d.",
+			 WTERMSIG(status));
+	else
+		snprintf(why, sizeof(why), "The manager process ended with status %d.",
+			 WEXITSTATUS(status));
+	p->body.owner->gone(p->body.ctx, why);
+}
+
+static void on_grace(evutil_socket_t fd, short what, void *ctx)
+{
+	struct process *p = ctx;
+
+	if (p->pid)
+		kill(p->pid, SIGKILL);
+}
+
+static int run(struct process *p, int fd3)
+{
+	char path[512];
+	char *argv[] = {(char *)p->body.d->manager, "--process", NULL, NULL, NULL, NULL};
+	struct child_start s = {
+		.argv = argv,
+		.fd3 = fd3,
+		.done = on_exit_status,
+		.ctx = p,
+	};
+
+	if (p->body.d->unix_dir) {
+		snprintf(path, sizeof(path), "%s/%s", p->body.d->unix_dir, p->body.name);
+		argv[2] = "--no-xen";
+		argv[3] = "--unix";
+		argv[4] = path;
+	}
+	return child_spawn(&s, &p->pid);
+}
+
+static int process_start(struct body *b, struct error *e)
+{
+	struct process *p = (struct process *)b;
+	struct wire *wire;
+	int fds[2], rc;
+
+	if (!p->grace)
+		p->grace = evtimer_new(b->d->base, on_grace, p);
+	if (!p->grace)
+		return error_set(e, -ENOMEM, CAUSE_INTERNAL, "There is no memory.");
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds))
+		return error_set(e, -errno, CAUSE_INTERNAL,
+				 "No channel to a manager could be made: %m.");
+	rc = run(p, fds[1]);
+	close(fds[1]);
+	if (rc) {
+		close(fds[0]);
+		return error_set(e, rc, CAUSE_INTERNAL,
+				 "The manager %s could not be started.", b->d->manager);
+	}
+	rc = wire_fd_new(b->d->base, fds[0], &wire);
+	if (rc)
+		kill(p->pid, SIGKILL); /* gone() follows */
+	else
+		b->owner->wire(b->ctx, wire);
+	return 0;
+}
+
+/* The kernel closed the socket of an earlier vtpmd; its managers are gone. */
+static int process_adopt(struct body *b)
+{
+	return -ENOENT;
+}
+
+static void process_lost(struct body *b)
+{
+	struct process *p = (struct process *)b;
+	struct timeval grace = {.tv_sec = GRACE_S};
+
+	if (p->pid)
+		event_add(p->grace, &grace);
+}
+
+static void process_end(struct body *b)
+{
+	struct process *p = (struct process *)b;
+
+	if (p->pid)
+		kill(p->pid, SIGKILL);
+}
+
+static void process_free(struct body *b)
+{
+	struct process *p = (struct process *)b;
+
+	if (p->pid) {
+		child_forget(p->pid);
+		kill(p->pid, SIGKILL);
+	}
+	if (p->grace)
+		event_free(p->grace);
+	free(p);
+}
+
+static const struct body_ops process_ops = {
+	.start = process_start,
+	.adopt = process_adopt,
+	.lost = process_lost,
+	.end = process_end,
+	.free = process_free,
+};
+
+struct body *process_new(void)
+{
+	struct process *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return NULL;
+	p->body.ops = &process_ops;
+	p->body.domid = -1;
+	return &p->body;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The vTPMs of this host: all folders of the store that hold one. */
+#ifndef VTPMD_REGISTRY_H
+#define VTPMD_REGISTRY_H
+
+#include <jansson.h>
+#include "tools/vtpmd/vtpm.h"
+
+struct registry_new {
+	const char *name;
+	const char *policy;
+	unsigned int memory;
+	bool process;
+};
+
+/* Reads the store (made when it is not there), takes over what runs, and starts
+ * what ran before the host went down. */
+int __must_check registry_load(struct vtpmd *d);
+/* NULL: there is none. */
+struct vtpm *registry_find(struct vtpmd *d, const char *name);
+/* Makes an entry in state creating and starts it.  On failure there is none. */
+int __must_check registry_create(struct vtpmd *d, const struct registry_new *n,
+				 struct vtpm **out, struct error *e);
+/* Removes a vTPM that is stopped or failed, with its whole store. */
+int __must_check registry_remove(struct vtpm *v, struct error *e);
+/* The object of `vtpmctl show --json`. */
+json_t *registry_show(struct vtpm *v);
+
+#endif

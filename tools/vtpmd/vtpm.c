@@ -1,0 +1,449 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/vtpmd/vtpm.h"
+#include "tools/vtpmd/vtpm_peer.h"
+#include "tools/vtpmd/log.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define START_S	 180 /* a KMS or a TPM that hangs is given up by the manager before */
+#define STOP_S	 10  /* to finish and store, before it is ended */
+#define FAILED_S 5   /* to exit after FAIL */
+#define MINUTE	 60
+
+static const char *const words[] = {
+	[VTPM_STOPPED] = "stopped", [VTPM_STARTING] = "starting",
+	[VTPM_RUNNING] = "running", [VTPM_STOPPING] = "stopping",
+	[VTPM_FAILED] = "failed",
+};
+
+const char *vtpm_state_word(const struct vtpm *v)
+{
+	if (v->state == VTPM_STARTING && v->meta.creating)
+		return "creating";
+	return words[v->state];
+}
+
+bool vtpm_settled(const struct vtpm *v)
+{
+	return v->state != VTPM_STARTING && v->state != VTPM_STOPPING;
+}
+
+void vtpm_wait(struct vtpm *v, struct vtpm_waiter *w)
+{
+	w->next = v->waiters;
+	v->waiters = w;
+}
+
+void vtpm_cancel(struct vtpm *v, struct vtpm_waiter *w)
+{
+	struct vtpm_waiter **at;
+
+	for (at = &v->waiters; *at; at = &(*at)->next)
+		if (*at == w) {
+			*at = w->next;
+			return;
+		}
+}
+
+void vtpm_progress(struct vtpm *v, const char *text)
+{
+	struct vtpm_waiter *w;
+
+	log_line(LOG_INFO, "vTPM %s: %s", v->meta.name, text);
+	for (w = v->waiters; w; w = w->next)
+		w->progress(w->ctx, text);
+}
+
+static void keep_meta(struct vtpm *v)
+{
+	int rc = meta_write(&v->store, &v->meta);
+
+	if (rc)
+		log_line(LOG_ERR, "vTPM %s: its vtpm.json could not be written: %s",
+			 v->meta.name, strerror(-rc));
+}
+
+void vtpm_enter(struct vtpm *v, enum vtpm_state state)
+{
+	v->state = state;
+	if (!vtpm_settled(v))
+		return;
+	event_del(v->timer);
+	keep_meta(v);
+	event_active(v->settle, EV_TIMEOUT, 0);
+}
+
+/* From the loop, since a waiter may free the vTPM. */
+static void on_settle(evutil_socket_t fd, short what, void *ctx)
+{
+	struct vtpm *v = ctx;
+	struct vtpm_waiter *w;
+	bool more = true;
+
+	while (more && vtpm_settled(v) && (w = v->waiters)) {
+		v->waiters = w->next;
+		more = v->waiters != NULL;
+		w->settled(w->ctx, v);
+	}
+}
+
+void vtpm_set_timer(struct vtpm *v, int seconds)
+{
+	struct timeval tv = {.tv_sec = seconds};
+
+	event_add(v->timer, &tv);
+}
+
+static void drop_peer(struct vtpm *v)
+{
+	peer_free(v->peer);
+	v->peer = NULL;
+	v->greeting = false;
+	if (v->on_status)
+		v->on_status(v->d);
+}
+
+/* Ends whatever the manager does; on_gone() follows. */
+static void end_body(struct vtpm *v)
+{
+	v->told = true;
+	v->body->ops->end(v->body);
+}
+
+static void fail(struct vtpm *v, enum cause cause, const char *text)
+{
+	v->meta.error = (struct error){.cause = CAUSE_NONE};
+	error_set(&v->meta.error, 0, cause, "%s", text);
+	log_line(LOG_ERR, "vTPM %s: %s", v->meta.name, text);
+}
+
+void vtpm_on_fail(void *ctx, uint32_t cause, const char *text)
+{
+	struct vtpm *v = ctx;
+
+	fail(v, cause == CAUSE_NONE ? CAUSE_INTERNAL : (enum cause)cause, text);
+	v->told = true;
+	/* it exits by itself; if not, it is ended */
+	vtpm_set_timer(v, FAILED_S);
+}
+
+/* Whether the manager has died too often lately. */
+static bool note_death(struct vtpm *v)
+{
+	time_t now = time(NULL), oldest = v->deaths[0];
+
+	memmove(v->deaths, v->deaths + 1, sizeof(v->deaths) - sizeof(v->deaths[0]));
+	v->deaths[VTPM_DEATHS - 1] = now;
+	return oldest && now - oldest < MINUTE;
+}
+
+static void restart_later(struct vtpm *v, const char *why)
+{
+	struct timeval pause = {.tv_sec = 1};
+
+	log_line(LOG_WARNING, "vTPM %s: %s It is started again.", v->meta.name, why);
+	v->state = VTPM_STARTING;
+	if (v->deaths[VTPM_DEATHS - 2] + MINUTE > time(NULL))
+		pause.tv_sec = 4;
+	event_add(v->pause, &pause);
+}
+
+static void die_unasked(struct vtpm *v, const char *why)
+{
+	bool often = note_death(v);
+	char text[300];
+
+	if (v->meta.creating || often) {
+		snprintf(text, sizeof(text), "%.150s%s See `journalctl -u vtpmd` and %s.",
+			 why, often ? " It died too often within a minute." : "",
+			 v->meta.process ? "the kernel's log"
+					 : "the stub domain's console");
+		fail(v, CAUSE_INTERNAL, text);
+		store_release(&v->store);
+		vtpm_enter(v, VTPM_FAILED);
+		return;
+	}
+	restart_later(v, why);
+}
+
+static void on_gone(void *ctx, const char *why)
+{
+	struct vtpm *v = ctx;
+
+	v->body_alive = false;
+	event_del(v->timer);
+	if (v->peer)
+		drop_peer(v);
+	config_free(&v->config);
+	if (v->state == VTPM_STOPPING) {
+		store_release(&v->store);
+		log_line(LOG_INFO, "vTPM %s: stopped", v->meta.name);
+		vtpm_enter(v, VTPM_STOPPED);
+	} else if (v->told) {
+		store_release(&v->store);
+		vtpm_enter(v, VTPM_FAILED);
+	} else {
+		die_unasked(v, why);
+	}
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *ctx)
+{
+	struct vtpm *v = ctx;
+
+	if (v->greeting && v->state == VTPM_RUNNING) {
+		/* an old ring without its manager's attention: connect anew */
+		drop_peer(v);
+		v->body->ops->lost(v->body);
+		return;
+	}
+	if (v->state == VTPM_STARTING && !v->told)
+		fail(v, CAUSE_INTERNAL,
+		     "The vTPM did not become ready in time: see the stub domain's "
+		     "console and `journalctl -u vtpmd`, then start it again.");
+	if (v->body_alive)
+		end_body(v);
+}
+
+static void on_body_progress(void *ctx, const char *text)
+{
+	vtpm_progress(ctx, text);
+}
+
+static void on_wire(void *ctx, struct wire *wire)
+{
+	struct vtpm *v = ctx;
+	struct peer_env env = {
+		.base = v->d->base,
+		.name = v->meta.name,
+		.tpm = v->d->tpm,
+		.store = &v->store,
+		.config = &v->config,
+	};
+
+	/* the new connection replaces whatever an old one was left as */
+	if (v->peer)
+		drop_peer(v);
+	if (peer_new(&env, wire, &vtpm_peer_owner, v, &v->peer)) {
+		v->peer = NULL;
+		v->body->ops->lost(v->body);
+		return;
+	}
+	v->greeting = true;
+	if (v->state == VTPM_RUNNING)
+		vtpm_set_timer(v, 3);
+	if (v->state == VTPM_STOPPING)
+		peer_event(v->peer, CHANNEL_EVENT_STOP);
+}
+
+static const struct body_owner body_owner = {
+	.wire = on_wire,
+	.gone = on_gone,
+	.progress = on_body_progress,
+};
+
+void vtpm_on_peer_gone(void *ctx)
+{
+	struct vtpm *v = ctx;
+
+	drop_peer(v);
+	if (v->body_alive)
+		v->body->ops->lost(v->body);
+}
+
+static int make_body(struct vtpm *v)
+{
+	if (v->body)
+		return 0;
+	v->body = v->meta.process ? process_new() : domain_new();
+	if (!v->body)
+		return -ENOMEM;
+	v->body->d = v->d;
+	v->body->name = v->meta.name;
+	v->body->uuid = v->meta.uuid;
+	v->body->memory = v->meta.memory;
+	v->body->owner = &body_owner;
+	v->body->ctx = v;
+	return 0;
+}
+
+/* All that a start needs before the manager is there. */
+static int prepare(struct vtpm *v, struct error *e)
+{
+	int rc = store_lease(&v->store, e);
+
+	if (rc)
+		return rc;
+	config_free(&v->config);
+	rc = config_load(v->d->config, &v->config, e);
+	if (!rc)
+		rc = config_covers(&v->config, v->meta.policy, e);
+	if (rc)
+		return rc;
+	/* the header of an interrupted creation protects nothing yet */
+	if (v->meta.creating && !store_has(&v->store, CHANNEL_OBJECT_PERMALL))
+		rc = store_drop_header(&v->store);
+	if (!rc)
+		rc = make_body(v);
+	return rc ? error_set(e, rc, CAUSE_STORE, "The vTPM's store is not usable: %s.",
+			      strerror(-rc))
+		  : 0;
+}
+
+static int start_body(struct vtpm *v, struct error *e)
+{
+	int rc = prepare(v, e);
+
+	v->told = false;
+	clock_gettime(CLOCK_MONOTONIC, &v->started);
+	memset(&v->status, 0, sizeof(v->status));
+	v->state = VTPM_STARTING;
+	if (!rc) {
+		v->body_alive = true;
+		rc = v->body->ops->start(v->body, e);
+	}
+	if (!rc) {
+		vtpm_set_timer(v, START_S);
+		return 0;
+	}
+	v->body_alive = false;
+	store_release(&v->store);
+	v->meta.error = *e;
+	return rc;
+}
+
+int vtpm_start(struct vtpm *v, struct error *e)
+{
+	int rc;
+
+	if (v->state == VTPM_STARTING || v->state == VTPM_RUNNING)
+		return 0;
+	if (v->state == VTPM_STOPPING)
+		return error_set(e, -EBUSY, CAUSE_INTERNAL,
+				 "The vTPM %s is being stopped: try again in a moment.",
+				 v->meta.name);
+	v->meta.wanted = true;
+	v->meta.error = (struct error){.cause = CAUSE_NONE};
+	memset(v->deaths, 0, sizeof(v->deaths));
+	rc = start_body(v, e);
+	if (rc)
+		vtpm_enter(v, VTPM_FAILED);
+	else
+		keep_meta(v);
+	return rc;
+}
+
+static void on_pause(evutil_socket_t fd, short what, void *ctx)
+{
+	struct vtpm *v = ctx;
+	struct error e = {.cause = CAUSE_NONE};
+
+	if (start_body(v, &e))
+		vtpm_enter(v, VTPM_FAILED);
+}
+
+bool vtpm_adopt(struct vtpm *v)
+{
+	struct error e = {.cause = CAUSE_NONE};
+
+	if (make_body(v) || store_lease(&v->store, &e))
+		return false;
+	if (config_load(v->d->config, &v->config, &e))
+		log_line(LOG_WARNING, "vTPM %s: %s", v->meta.name, e.text);
+	v->body_alive = true;
+	v->told = false;
+	v->state = VTPM_STARTING; /* until it says HELLO */
+	clock_gettime(CLOCK_MONOTONIC, &v->started);
+	vtpm_set_timer(v, START_S);
+	if (!v->body->ops->adopt(v->body)) {
+		log_line(LOG_INFO, "vTPM %s: found running", v->meta.name);
+		return true;
+	}
+	v->body_alive = false;
+	event_del(v->timer);
+	v->state = v->meta.error.cause ? VTPM_FAILED : VTPM_STOPPED;
+	config_free(&v->config);
+	/* the last vtpmd did not come to giving it back; nothing runs */
+	store_release(&v->store);
+	return false;
+}
+
+int vtpm_stop(struct vtpm *v, struct error *e)
+{
+	v->meta.wanted = false;
+	if (v->state == VTPM_STOPPED || v->state == VTPM_FAILED) {
+		v->meta.error = (struct error){.cause = CAUSE_NONE};
+		vtpm_enter(v, VTPM_STOPPED);
+		return 0;
+	}
+	if (v->state == VTPM_STOPPING)
+		return 0;
+	keep_meta(v);
+	v->state = VTPM_STOPPING;
+	event_del(v->pause);
+	vtpm_progress(v, "stopping");
+	if (!v->body_alive) {
+		store_release(&v->store);
+		vtpm_enter(v, VTPM_STOPPED);
+		return 0;
+	}
+	if (v->peer && !v->greeting) {
+		peer_event(v->peer, CHANNEL_EVENT_STOP);
+		vtpm_set_timer(v, STOP_S);
+	} else {
+		end_body(v);
+	}
+	return 0;
+}
+
+bool vtpm_leave(struct vtpm *v)
+{
+	if (!v->body_alive || !v->meta.process)
+		return false;
+	if (v->state != VTPM_STOPPING) {
+		v->state = VTPM_STOPPING;
+		if (v->peer)
+			peer_event(v->peer, CHANNEL_EVENT_STOP);
+	}
+	return true;
+}
+
+struct vtpm *vtpm_new(struct vtpmd *d, const struct meta *m, struct store *s)
+{
+	struct vtpm *v = calloc(1, sizeof(*v));
+
+	if (!v)
+		return NULL;
+	v->d = d;
+	v->meta = *m;
+	v->store = *s;
+	v->timer = evtimer_new(d->base, on_timer, v);
+	v->pause = evtimer_new(d->base, on_pause, v);
+	v->settle = event_new(d->base, -1, 0, on_settle, v);
+	if (!v->timer || !v->pause || !v->settle) {
+		s->dir = s->lease = -1;
+		vtpm_free(v);
+		return NULL;
+	}
+	v->state = m->error.cause ? VTPM_FAILED : VTPM_STOPPED;
+	return v;
+}
+
+void vtpm_free(struct vtpm *v)
+{
+	peer_free(v->peer);
+	if (v->body)
+		v->body->ops->free(v->body);
+	if (v->timer)
+		event_free(v->timer);
+	if (v->pause)
+		event_free(v->pause);
+	if (v->settle)
+		event_free(v->settle);
+	config_free(&v->config);
+	store_close(&v->store);
+	free(v);
+}

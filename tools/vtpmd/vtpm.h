@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The life of one vTPM.
+ *
+ *   stopped  --start-->  starting (creating, the first time)
+ *   starting --READY-->  running
+ *   starting --FAIL, or no READY in time-->  failed, with its sentence
+ *   starting, running --the manager dies unasked-->  starting again after a
+ *            pause, three times a minute at most; then failed
+ *   running  --stop-->  stopping --gone-->  stopped
+ *
+ * failed is as stopped, with an error to show.  The lease on the store is held
+ * from start until the manager is gone.  A vTPM that never became ready is made
+ * anew by the next start if it has no permanent state yet; once it has one, it
+ * is only ever opened.
+ */
+#ifndef VTPMD_VTPM_H
+#define VTPMD_VTPM_H
+
+#include <time.h>
+#include "tools/vtpmd/body.h"
+#include "tools/vtpmd/config.h"
+#include "tools/vtpmd/meta.h"
+#include "tools/vtpmd/peer.h"
+#include "tools/vtpmd/store.h"
+
+enum vtpm_state {
+	VTPM_STOPPED,
+	VTPM_STARTING,
+	VTPM_RUNNING,
+	VTPM_STOPPING,
+	VTPM_FAILED,
+};
+
+/* Someone who waits for a vTPM; lives in its owner until it is cancelled. */
+struct vtpm_waiter {
+	struct vtpm_waiter *next;
+	void (*progress)(void *ctx, const char *text);
+	/* The state is none of starting and stopping any more; the waiter was
+	 * taken off the list.  May free the vTPM when it was the last one. */
+	void (*settled)(void *ctx, struct vtpm *v);
+	void *ctx;
+};
+
+/* What a manager last said about itself; -1: it did not. */
+struct vtpm_status {
+	struct timespec at;
+	int64_t value[16]; /* by enum channel_status */
+};
+
+#define VTPM_DEATHS 3
+
+struct vtpm {
+	struct vtpm *next;
+	struct vtpmd *d;
+	struct meta meta;
+	struct store store;
+	enum vtpm_state state;
+	struct config config;
+	struct body *body; /* NULL: none */
+	struct peer *peer; /* NULL: not connected */
+	bool body_alive;
+	bool told;     /* the manager said FAIL, or vtpmd made it end */
+	bool greeting; /* connected, HELLO has not come yet */
+	struct event *timer, *pause, *settle;
+	struct timespec started;
+	time_t deaths[VTPM_DEATHS];
+	struct vtpm_status status;
+	void (*on_status)(struct vtpmd *d); /* a status arrived, or never will */
+	struct vtpm_waiter *waiters;
+};
+
+/* Takes the store over.  NULL: out of memory. */
+struct vtpm *vtpm_new(struct vtpmd *d, const struct meta *m, struct store *s);
+/* Leaves a stub domain running. */
+void vtpm_free(struct vtpm *v);
+
+/* 0: it is starting, or runs already; else *e. */
+int __must_check vtpm_start(struct vtpm *v, struct error *e);
+/* Takes over what an earlier vtpmd left running; whether there was something. */
+bool vtpm_adopt(struct vtpm *v);
+/* 0: it is stopping, or stopped already. */
+int __must_check vtpm_stop(struct vtpm *v, struct error *e);
+/* Asks a process to finish, since vtpmd ends; whether there is one to wait for. */
+bool vtpm_leave(struct vtpm *v);
+
+bool vtpm_settled(const struct vtpm *v);
+void vtpm_wait(struct vtpm *v, struct vtpm_waiter *w);
+void vtpm_cancel(struct vtpm *v, struct vtpm_waiter *w);
+/* Asks the manager for its status; false: there is nobody to ask. */
+bool vtpm_ask_status(struct vtpm *v);
+/* "running", ... */
+const char *vtpm_state_word(const struct vtpm *v);
+
+#endif

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/vtpmd/vtpm_peer.h"
+#include "lib/channel.h"
+#include "tools/vtpmd/log.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+/* A manager that starts: it gets its configuration. */
+static int hello_starting(struct vtpm *v, struct cursor *out, const char **why)
+{
+	/* never again once there is a permanent state, whatever happened since */
+	bool create = v->meta.creating && !store_has(&v->store, CHANNEL_OBJECT_PERMALL);
+
+	if (v->state != VTPM_STARTING) {
+		*why = "It is running already.";
+		return -EBUSY;
+	}
+	channel_tlv_put(out, CONFIG_UUID, v->meta.uuid, sizeof(v->meta.uuid));
+	channel_tlv_put(out, CONFIG_NAME, v->meta.name, strlen(v->meta.name));
+	channel_tlv_put_u8(out, CONFIG_CREATE, create);
+	channel_tlv_put_u16(out, CONFIG_POLICY, meta_policy(v->meta.policy));
+	channel_tlv_put_u8(out, CONFIG_LOCALITIES, v->meta.localities);
+	cursor_put(out, v->config.tlvs, v->config.len);
+	return 0;
+}
+
+/* A manager that ran on while vtpmd was away. */
+static int hello_resumed(struct vtpm *v, const uint8_t uuid[16], uint64_t seq,
+			 const char **why)
+{
+	uint64_t stored = store_seq(&v->store, CHANNEL_OBJECT_PERMALL);
+
+	if (memcmp(uuid, v->meta.uuid, sizeof(v->meta.uuid))) {
+		log_line(LOG_WARNING, "vTPM %s: its manager claims to be another vTPM's",
+			 v->meta.name);
+		*why = "That is another vTPM.";
+		return -EPERM;
+	}
+	/* one write may be durable here without its reply having arrived there */
+	if (stored > seq + 1) {
+		log_line(LOG_ERR, "vTPM %s: its manager is older than the store",
+			 v->meta.name);
+		*why = "The store holds a newer state.";
+		return -ESTALE;
+	}
+	if (v->state == VTPM_STARTING) {
+		vtpm_progress(v, "connected again");
+		v->meta.creating = false;
+		vtpm_enter(v, VTPM_RUNNING);
+	}
+	return 0;
+}
+
+static int on_hello(void *ctx, uint8_t mode, const uint8_t uuid[16], uint64_t seq,
+		    struct cursor *out, const char **why)
+{
+	struct vtpm *v = ctx;
+	int rc;
+
+	if (mode == CHANNEL_RESUMED)
+		rc = hello_resumed(v, uuid, seq, why);
+	else
+		rc = hello_starting(v, out, why);
+	if (rc)
+		return rc;
+	if (v->greeting && v->state == VTPM_RUNNING)
+		event_del(v->timer);
+	v->greeting = false;
+	return 0;
+}
+
+static void on_ready(void *ctx, uint64_t seq)
+{
+	struct vtpm *v = ctx;
+	struct timespec now;
+	char text[64];
+
+	if (v->state != VTPM_STARTING)
+		return;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	snprintf(text, sizeof(text), "ready after %.1f s",
+		 (double)(now.tv_sec - v->started.tv_sec) +
+			 (double)(now.tv_nsec - v->started.tv_nsec) / 1e9);
+	v->meta.creating = false;
+	v->meta.error = (struct error){.cause = CAUSE_NONE};
+	vtpm_progress(v, text);
+	vtpm_enter(v, VTPM_RUNNING);
+}
+
+static void on_status(void *ctx, const uint8_t *tlvs, size_t len)
+{
+	struct vtpm *v = ctx;
+	struct cursor c = cursor_reader(tlvs, len);
+	struct channel_tlv t;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(v->status.value); i++)
+		v->status.value[i] = -1;
+	while (channel_tlv_next(&c, &t)) {
+		uint64_t value = cursor_u64(&t.value);
+
+		if (cursor_done(&t.value) && t.tag < ARRAY_SIZE(v->status.value) &&
+		    value <= INT64_MAX)
+			v->status.value[t.tag] = (int64_t)value;
+	}
+	clock_gettime(CLOCK_MONOTONIC, &v->status.at);
+	if (v->on_status)
+		v->on_status(v->d);
+}
+
+bool vtpm_ask_status(struct vtpm *v)
+{
+	if (!v->peer || v->greeting || v->state != VTPM_RUNNING)
+		return false;
+	peer_event(v->peer, CHANNEL_EVENT_STATUS);
+	return true;
+}
+
+const struct peer_owner vtpm_peer_owner = {
+	.hello = on_hello,
+	.ready = on_ready,
+	.fail = vtpm_on_fail,
+	.status = on_status,
+	.gone = vtpm_on_peer_gone,
+};

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How a vTPM's life meets what its manager says.  Private to vtpm*.c. */
+#ifndef VTPMD_VTPM_PEER_H
+#define VTPMD_VTPM_PEER_H
+
+#include "tools/vtpmd/vtpm.h"
+
+extern const struct peer_owner vtpm_peer_owner;
+
+void vtpm_enter(struct vtpm *v, enum vtpm_state state);
+void vtpm_progress(struct vtpm *v, const char *text);
+void vtpm_set_timer(struct vtpm *v, int seconds);
+void vtpm_on_fail(void *ctx, uint32_t cause, const char *text);
+void vtpm_on_peer_gone(void *ctx);
+
+#endif

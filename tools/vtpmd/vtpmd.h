@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What all parts of the daemon share: the options, the event loop, the handle to
+ * Xen, and the vTPMs of this host.
+ *
+ * Layers, calls go downward only (callbacks come back up):
+ *   main -> control -> registry -> vtpm -> process | domain -> xen, child
+ *                                       -> peer -> store, relay, tunnel -> wire
+ */
+#ifndef VTPMD_VTPMD_H
+#define VTPMD_VTPMD_H
+
+#include <stdbool.h>
+#include <event2/event.h>
+
+struct xen;
+struct vtpm;
+
+struct vtpmd {
+	struct event_base *base;
+	const char *socket;
+	const char *store;	   /* root of the store */
+	const char *config;	   /* host.json */
+	const char *tpm;	   /* target of the relay */
+	const char *manager;	   /* the manager's ELF */
+	const char *stubdom;	   /* the stub domain's kernel */
+	const char *domain_config; /* lines added to each stub domain's xl file */
+	const char *unix_dir;	   /* tests: processes serve DIR/NAME, without Xen */
+	bool processes;		   /* default placement */
+	char run[256];		   /* folder of the socket, for run state */
+	int run_dir;		   /* the same, open */
+	struct xen *xen;	   /* NULL: not on Xen */
+	struct vtpm *vtpms;
+};
+
+#endif

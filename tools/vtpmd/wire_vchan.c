@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The vchan to a stub domain, as the client.  The ring is shared with a domain
+ * that may be hostile: libxenvchan copies the ring's indexes before use and keeps
+ * its own copy of the sizes, so that bytes and counts from it stay inside; what
+ * the bytes mean is judged by lib/channel.c.
+ */
+#include "tools/vtpmd/wire.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <libxenvchan.h>
+
+struct wire_vchan {
+	struct wire wire;
+	struct libxenvchan *vchan;
+	struct event *event;
+};
+
+static ssize_t vchan_read(struct wire *w, void *buf, size_t len)
+{
+	int n = libxenvchan_read(((struct wire_vchan *)w)->vchan, buf, len);
+
+	return n < 0 || (size_t)n > len ? -EPIPE : n;
+}
+
+static ssize_t vchan_write(struct wire *w, const void *buf, size_t len)
+{
+	int n = libxenvchan_write(((struct wire_vchan *)w)->vchan, buf, len);
+
+	return n < 0 || (size_t)n > len ? -EPIPE : n;
+}
+
+/* A write that found no room has asked the peer for an event already. */
+static void vchan_want_write(struct wire *w, int yes)
+{
+}
+
+static void vchan_free(struct wire *w)
+{
+	struct wire_vchan *v = (struct wire_vchan *)w;
+
+	if (v->event)
+		event_free(v->event);
+	if (v->vchan)
+		libxenvchan_close(v->vchan);
+	free(v);
+}
+
+static void on_event(evutil_socket_t fd, short what, void *ctx)
+{
+	struct wire_vchan *v = ctx;
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+
+	/* takes the event and unmasks it; must not wait for another one */
+	if (poll(&p, 1, 0) == 1)
+		(void)libxenvchan_wait(v->vchan);
+	if (v->wire.ready)
+		v->wire.ready(v->wire.ctx);
+}
+
+int wire_vchan_new(struct event_base *base, uint32_t domid, const char *path,
+		   struct wire **out)
+{
+	struct wire_vchan *v = calloc(1, sizeof(*v));
+
+	if (!v)
+		return -ENOMEM;
+	v->wire = (struct wire){
+		.read = vchan_read,
+		.write = vchan_write,
+		.want_write = vchan_want_write,
+		.free = vchan_free,
+	};
+	v->vchan = libxenvchan_client_init(NULL, (int)domid, path);
+	if (!v->vchan) {
+		free(v);
+		return -EAGAIN;
+	}
+	v->vchan->blocking = 0;
+	v->event = event_new(base, libxenvchan_fd_for_select(v->vchan),
+			     EV_READ | EV_PERSIST, on_event, v);
+	if (!v->event || event_add(v->event, NULL)) {
+		vchan_free(&v->wire);
+		return -ENOMEM;
+	}
+	*out = &v->wire;
+	return 0;
+}

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/vtpmd/xen.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <xenctrl.h>
+#include <xenstore.h>
+#include <xen/sched.h>
+
+#define RELEASED "@releaseDomain"
+
+struct watch {
+	struct watch *next;
+	char *path; /* NULL: domain ends only */
+	xen_changed *changed;
+	void *ctx;
+	bool due;
+};
+
+struct xen {
+	struct xs_handle *xs;
+	xc_interface *xc;
+	struct event *event;
+	struct watch *watches;
+};
+
+/* Notes what a watch event is about. */
+static void mark(struct xen *x, const char *path)
+{
+	bool all = !strcmp(path, RELEASED);
+	struct watch *w;
+
+	for (w = x->watches; w; w = w->next)
+		if (all || (w->path && !strncmp(path, w->path, strlen(w->path))))
+			w->due = true;
+}
+
+/* A callback may add and remove watches: look from the start after each. */
+static void call_due(struct xen *x)
+{
+	struct watch *w = x->watches;
+
+	while (w) {
+		if (!w->due) {
+			w = w->next;
+			continue;
+		}
+		w->due = false;
+		w->changed(w->ctx);
+		w = x->watches;
+	}
+}
+
+static void on_watch(evutil_socket_t fd, short what, void *ctx)
+{
+	struct xen *x = ctx;
+	char **event;
+
+	while ((event = xs_check_watch(x->xs))) {
+		mark(x, event[XS_WATCH_PATH]);
+		free(event);
+	}
+	call_due(x);
+}
+
+struct xen *xen_open(struct event_base *base)
+{
+	struct xen *x;
+
+	/* libxenctrl complains aloud where there is no Xen */
+	if (access("/dev/xen/privcmd", F_OK) && access("/proc/xen/privcmd", F_OK))
+		return NULL;
+	x = calloc(1, sizeof(*x));
+	if (!x)
+		return NULL;
+	x->xc = xc_interface_open(NULL, NULL, 0);
+	x->xs = xs_open(0);
+	if (x->xs && x->xc && xs_watch(x->xs, RELEASED, RELEASED))
+		x->event = event_new(base, xs_fileno(x->xs), EV_READ | EV_PERSIST,
+				     on_watch, x);
+	if (!x->event || event_add(x->event, NULL)) {
+		xen_close(x);
+		return NULL;
+	}
+	return x;
+}
+
+void xen_close(struct xen *x)
+{
+	if (!x)
+		return;
+	while (x->watches)
+		xen_unwatch(x, x->watches->ctx);
+	if (x->event)
+		event_free(x->event);
+	if (x->xs)
+		xs_close(x->xs);
+	if (x->xc)
+		xc_interface_close(x->xc);
+	free(x);
+}
+
+static const char *end_reason(const xc_dominfo_t *info)
+{
+	if (info->crashed || info->shutdown_reason == SHUTDOWN_crash)
+		return "it crashed";
+	if (info->shutdown_reason == SHUTDOWN_poweroff)
+		return "it shut itself down";
+	return "it stopped";
+}
+
+enum xen_domain xen_find(struct xen *x, const uint8_t uuid[16], int *domid,
+			 const char **why)
+{
+	xc_dominfo_t info;
+	uint32_t next = 1;
+
+	while (xc_domain_getinfo(x->xc, next, 1, &info) == 1) {
+		next = info.domid + 1;
+		if (memcmp(info.handle, uuid, 16))
+			continue;
+		*domid = (int)info.domid;
+		*why = end_reason(&info);
+		/* dying: destroyed already, the rest follows by itself */
+		if (info.dying)
+			return XEN_DOMAIN_GONE;
+		return info.shutdown || info.crashed ? XEN_DOMAIN_ENDED
+						     : XEN_DOMAIN_ALIVE;
+	}
+	*why = "it was destroyed";
+	return XEN_DOMAIN_GONE;
+}
+
+int xen_watch(struct xen *x, const char *path, xen_changed *changed, void *ctx)
+{
+	struct watch *w = calloc(1, sizeof(*w));
+
+	if (!w)
+		return -ENOMEM;
+	w->changed = changed;
+	w->ctx = ctx;
+	w->path = path ? strdup(path) : NULL;
+	if (path && (!w->path || !xs_watch(x->xs, path, path))) {
+		free(w->path);
+		free(w);
+		return -EIO;
+	}
+	w->next = x->watches;
+	x->watches = w;
+	return 0;
+}
+
+void xen_unwatch(struct xen *x, void *ctx)
+{
+	struct watch **at = &x->watches, *w;
+
+	while ((w = *at)) {
+		if (w->ctx != ctx) {
+			at = &w->next;
+			continue;
+		}
+		*at = w->next;
+		if (w->path)
+			xs_unwatch(x->xs, w->path, w->path);
+		free(w->path);
+		free(w);
+	}
+}
+
+bool xen_exists(struct xen *x, const char *path)
+{
+	unsigned int len;
+	char *value = xs_read(x->xs, XBT_NULL, path, &len);
+
+	free(value);
+	return value != NULL;
+}

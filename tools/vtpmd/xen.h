@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What vtpmd asks of Xen: which domains live, and when something changes. */
+#ifndef VTPMD_XEN_H
+#define VTPMD_XEN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <event2/event.h>
+#include "compiler.h"
+
+struct xen;
+
+enum xen_domain {
+	XEN_DOMAIN_GONE,  /* there is none with this uuid */
+	XEN_DOMAIN_ENDED, /* it shut down or crashed, and is to be destroyed */
+	XEN_DOMAIN_ALIVE,
+};
+
+typedef void xen_changed(void *ctx);
+
+/* NULL when this is no domain 0 of a Xen host. */
+struct xen *xen_open(struct event_base *base);
+void xen_close(struct xen *x);
+
+/* Finds the domain that was created with this uuid; *domid when not gone, and
+ * for an ended one why: "it crashed". */
+enum xen_domain xen_find(struct xen *x, const uint8_t uuid[16], int *domid,
+			 const char **why);
+/* Calls changed when a domain was released, or path or what lies below it was
+ * written (path NULL: the first only).  One watch per ctx. */
+int __must_check xen_watch(struct xen *x, const char *path, xen_changed *changed,
+			   void *ctx);
+void xen_unwatch(struct xen *x, void *ctx);
+bool xen_exists(struct xen *x, const char *path);
+
+#endif
