@@ -13,9 +13,14 @@ struct delete
 	const char *name;
 	const char *socket;
 	bool yes;
+	bool force;
 };
 
 static const struct args_option options[] = {
+	{.name = "force",
+	 .kind = ARGS_FLAG,
+	 .offset = offsetof(struct delete, force),
+	 .help = "even while a guest uses it"},
 	{.name = "yes",
 	 .kind = ARGS_FLAG,
 	 .offset = offsetof(struct delete, yes),
@@ -58,7 +63,7 @@ int delete_main(int argc, char **argv)
 {
 	struct delete d = {.socket = CLIENT_SOCKET};
 	enum args_result parsed = args_parse(&command, argc, argv, &d);
-	json_t *reply;
+	json_t *request, *reply;
 	int status;
 
 	if (parsed != ARGS_RUN)
@@ -70,7 +75,10 @@ int delete_main(int argc, char **argv)
 			d.name);
 		return VTPMCTL_FAILED;
 	}
-	status = client_call(d.socket, client_request("delete", d.name), &reply);
+	request = client_request("delete", d.name);
+	if (request && d.force)
+		json_object_set_new(request, "force", json_true());
+	status = client_call(d.socket, request, &reply);
 	json_decref(reply);
 	return status;
 }

@@ -3,12 +3,19 @@
 #include "tools/vtpmctl/args.h"
 #include "tools/vtpmctl/client.h"
 
+#include <stdbool.h>
+
 struct stop {
 	const char *name;
 	const char *socket;
+	bool force;
 };
 
 static const struct args_option options[] = {
+	{.name = "force",
+	 .kind = ARGS_FLAG,
+	 .offset = offsetof(struct stop, force),
+	 .help = "even while a guest uses it"},
 	CLIENT_SOCKET_OPTION(struct stop),
 };
 
@@ -16,7 +23,7 @@ static const struct args_command command = {
 	.usage = "stop NAME [OPTIONS]",
 	.about =
 		"Stops a vTPM and waits until its stub domain is gone.  Everything that it\n"
-		"acknowledged is in the store already; a guest that uses it loses its TPM.\n",
+		"acknowledged is in the store already.  Refuses while a guest uses it.\n",
 	.options = options,
 	.option_count = ARRAY_SIZE(options),
 	.word = "NAME",
@@ -27,12 +34,15 @@ int stop_main(int argc, char **argv)
 {
 	struct stop s = {.socket = CLIENT_SOCKET};
 	enum args_result parsed = args_parse(&command, argc, argv, &s);
-	json_t *reply;
+	json_t *request, *reply;
 	int status;
 
 	if (parsed != ARGS_RUN)
 		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
-	status = client_call(s.socket, client_request("stop", s.name), &reply);
+	request = client_request("stop", s.name);
+	if (request && s.force)
+		json_object_set_new(request, "force", json_true());
+	status = client_call(s.socket, request, &reply);
 	json_decref(reply);
 	return status;
 }

@@ -11,7 +11,14 @@ $(BUILD)/bin/vtpmctl: $(sort $(VTPMCTL_SRCS:%.c=$(BUILD)/obj/%.o))
 INSTALL += install-vtpmctl
 install-vtpmctl: $(BUILD)/bin/vtpmctl
 	install -D -m 0755 $< $(DESTDIR)$(PREFIX)/sbin/vtpmctl
-.PHONY: install-vtpmctl
+
+VTPMCTL_DOC := $(DESTDIR)$(PREFIX)/share/doc/xen-vtpm
+INSTALL += install-docs
+install-docs:
+	install -d $(VTPMCTL_DOC)/docs
+	install -m 0644 README.md $(VTPMCTL_DOC)
+	install -m 0644 docs/*.md $(VTPMCTL_DOC)/docs
+.PHONY: install-vtpmctl install-docs
 
 UNIT_TESTS += vtpmctl_args vtpmctl_kmsurl vtpmctl_approval vtpmctl_hostconf
 vtpmctl_args_UNIT_SRCS := tools/vtpmctl/args.c tools/vtpmctl/status.c lib/error.c
