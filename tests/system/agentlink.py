@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The driver's end of the port to dom0's agent (frames: see dom0/agent.py)."""
 import fcntl
+import hashlib
 import os
 import queue
 import socket
@@ -9,7 +10,7 @@ import sys
 import threading
 import time
 
-MAGIC = b"\x00vhost-agent-hello\x00"
+SYNC = hashlib.sha256(b"vhost agent").digest()
 CHUNK = 32768
 
 
@@ -63,7 +64,7 @@ class AgentLink:
         threading.Thread(target=self.receive, daemon=True).start()
 
     def connect(self, path, timeout, alive):
-        """Says hello until dom0's agent answers; frames begin behind that."""
+        """Sends SYNC until dom0's agent answers; frames begin behind that."""
         end = time.monotonic() + timeout
         nonce = os.urandom(8)
         self.rest = b""
@@ -75,19 +76,21 @@ class AgentLink:
                 if sock is None:
                     sock = socket.socket(socket.AF_UNIX)
                     sock.connect(path)
-                    sock.settimeout(0.5)
+                    sock.settimeout(2)
                     self.sock = sock
-                    self.send(b"H", 0, nonce)
+                    sock.sendall(SYNC + nonce)
                 self.rest += sock.recv(65536)
             except socket.timeout:
+                # half a frame of an earlier driver may have swallowed it
+                sock.sendall(SYNC + nonce)
                 continue
             except OSError:
                 sock = None
                 time.sleep(0.05)
                 continue
-            at = self.rest.find(MAGIC + nonce)
+            at = self.rest.find(SYNC + nonce)
             if at >= 0:
-                self.rest = self.rest[at + len(MAGIC + nonce):]
+                self.rest = self.rest[at + len(SYNC + nonce):]
                 sock.settimeout(None)
                 return sock
         raise HostError(f"dom0 did not answer within {timeout} s: see console.log")
@@ -100,23 +103,33 @@ class AgentLink:
             except OSError as e:
                 raise HostError(f"the connection to dom0 is gone: {e}") from None
 
-    def receive(self):
-        buf = self.rest
-        while True:
-            while len(buf) >= 4 and len(buf) >= 4 + struct.unpack(">I", buf[:4])[0]:
+    def frames(self, buf):
+        """Hands whole frames over; returns what is left."""
+        while len(buf) >= 4:
+            if buf.startswith(SYNC[:4]):
+                size = len(SYNC) + 8 - 4    # the answer to a repeated one
+            else:
                 size = struct.unpack(">I", buf[:4])[0]
+            if len(buf) < 4 + size:
+                break
+            if not buf.startswith(SYNC[:4]):
                 kind, ident = struct.unpack(">cI", buf[4:9])
                 command = self.commands.get(ident)
                 if command:
                     command.events.put((kind, buf[9:4 + size]))
-                buf = buf[4 + size:]
+            buf = buf[4 + size:]
+        return buf
+
+    def receive(self):
+        buf = self.frames(self.rest)
+        while True:
             try:
                 data = self.sock.recv(262144)
             except OSError:
                 data = b""
             if not data:
                 break
-            buf += data
+            buf = self.frames(buf + data)
         for command in list(self.commands.values()):
             command.events.put((None, b""))
 

@@ -14,7 +14,7 @@ def hostile_front(lab):
     domid = lab.show("web1")["domid"]
     before = lab.show("web2")["refused"]
     other = lab.host.start("guest run --timeout 400 web2 "
-                           "'for i in $(seq 60); do tpm2_getrandom --hex 16 || exit 1; done'")
+                           "'for i in $(seq 60); do tpm2_getrandom --hex 16 && echo || exit 1; done'")
     rc, out = lab.host.run(f"/usr/lib/vhost/hostile-front {domid} {lab.uuid['web1']}", 300)
     for line in out.splitlines():
         lab.log(line)

@@ -15,7 +15,7 @@ DEFINE = (f"tpm2_nvread -Q -C o {INDEX} >/dev/null 2>&1 || "
 LOOP = (f"i=1; while [ $i -le {WRITES} ]; do n=$(printf %08d $i); "
         f"printf $n | tpm2_nvwrite -Q -C o -i- {INDEX} || break; "
         "echo \"@ACK $n\" >/dev/hvc0; i=$((i + 1)); done")
-READ = f"tpm2_nvread -C o -s 8 {INDEX}"
+READ = f"tpm2_nvread -C o -s 8 {INDEX} 2>/dev/null"
 
 
 class Writer:

@@ -200,7 +200,8 @@ class Lab:
                 "tail -n 12 $f; done; echo '-- dmesg'; dmesg | tail -n 5", 60)[1]
         except HostError as e:
             return [str(e)] + self.host.console_tail(20)
-        return [re.sub(r"[^\x20-\x7e]", "", line)[:160] for line in text.splitlines()]
+        lines = [re.sub(r"[^\x20-\x7e]", "", line)[:160] for line in text.splitlines()]
+        return [line for line in lines if line and not line.startswith("@PONG")]
 
     def wait(self, what, test, timeout=30):
         end = time.monotonic() + timeout

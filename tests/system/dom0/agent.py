@@ -3,10 +3,12 @@
 
 Frames, both ways: u32 length (big-endian, of what follows), u8 type, u32 id,
 payload.  From the driver: R run (payload: shell command), I input of it (empty:
-end of file), K kill it, H hello.  To the driver: O output, X exit status as text.
-A hello is answered by MAGIC and its payload, outside of any frame, so that a
-driver that connects anew finds where frames begin.
+end of file), K kill it.  To the driver: O output, X exit status as text.
+A driver that connects anew sends SYNC and a nonce of 8 bytes, outside of any
+frame, and gets the same back: so both ends find where frames begin, whatever an
+earlier driver left half sent.
 """
+import hashlib
 import os
 import queue
 import signal
@@ -17,7 +19,7 @@ import threading
 import time
 
 PORT = "/dev/virtio-ports/vhost"
-MAGIC = b"\x00vhost-agent-hello\x00"
+SYNC = hashlib.sha256(b"vhost agent").digest()
 write_lock = threading.Lock()
 
 
@@ -89,14 +91,22 @@ class Job:
 
 
 def handle(port, jobs, kind, ident, payload):
-    if kind == b"H":
-        send_bytes(port, MAGIC + payload)
-    elif kind == b"R":
+    if kind == b"R":
         jobs[ident] = Job(port, ident, payload.decode())
     elif kind == b"I" and ident in jobs:
         jobs[ident].input.put(payload)
     elif kind == b"K" and ident in jobs:
         jobs[ident].kill()
+
+
+def synchronize(port, buf):
+    """Drops what comes before a SYNC, and answers it."""
+    at = buf.rfind(SYNC)
+    if at < 0 or len(buf) < at + len(SYNC) + 8:
+        return buf
+    end = at + len(SYNC) + 8
+    send_bytes(port, buf[at:end])
+    return buf[end:]
 
 
 def main():
@@ -105,11 +115,10 @@ def main():
     while True:
         data = os.read(port, 65536)
         if not data:
-            # The driver's end is closed: what was half sent will never come.
-            buf = b""
+            # no driver is connected, or the kernel has not heard of it yet
             time.sleep(0.02)
             continue
-        buf += data
+        buf = synchronize(port, buf + data)
         while len(buf) >= 4:
             size = struct.unpack(">I", buf[:4])[0]
             if len(buf) < 4 + size:
