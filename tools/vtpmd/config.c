@@ -34,7 +34,8 @@ static void put_hex(struct cursor *w, uint16_t tag, const json_t *value)
 
 		if (hi < 0 || lo < 0)
 			cursor_fail(w);
-		cursor_put_u8(w, (uint8_t)(hi << 4 | lo));
+		else
+			cursor_put_u8(w, (uint8_t)(hi << 4 | lo));
 	}
 }
 

@@ -33,3 +33,18 @@ hostchan_UNIT_SRCS := stubdom/manager/hostchan.c stubdom/manager/hostchan_call.c
                       stubdom/manager/hostchan_fd.c stubdom/manager/hostchan_vchan.c \
                       $(CHANNEL_SRCS) lib/error.c
 hostchan_UNIT_LIBS := -lxenvchan
+
+UNIT_TESTS += vtpmd_store
+vtpmd_store_UNIT_SRCS := tools/vtpmd/store.c tools/vtpmd/atomic.c tools/vtpmd/meta.c \
+                         lib/cursor.c lib/error.c
+vtpmd_store_UNIT_LIBS := -ljansson -luuid
+
+UNIT_TESTS += vtpmd_config
+vtpmd_config_UNIT_SRCS := tools/vtpmd/config.c tools/vtpmd/tunnel.c lib/error.c \
+                          $(CHANNEL_SRCS)
+vtpmd_config_UNIT_LIBS := -ljansson -levent -levent_extra
+
+UNIT_TESTS += tpm_filter
+tpm_filter_UNIT_SRCS := tools/vtpmd/tpm_filter.c lib/cursor.c
+FUZZ_TESTS += tpm_filter
+tpm_filter_FUZZ_SRCS := tools/vtpmd/tpm_filter.c lib/cursor.c

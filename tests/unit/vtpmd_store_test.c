@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The store on a real file system: order of generations, whole files whatever
+ * fails, one owner, and nothing that belongs to another vTPM. */
+#include "tests/unit/unit.h"
+#include "lib/cursor.h"
+#include "tools/vtpmd/atomic.h"
+#include "tools/vtpmd/meta.h"
+#include "tools/vtpmd/store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char root[64];
+static struct store store;
+static const uint8_t uuid[16] = "vtpm number one";
+static const uint8_t other[16] = "vtpm number two";
+
+static int setup(void **state)
+{
+	strcpy(root, "/tmp/vtpmd-store-XXXXXX");
+	return !mkdtemp(root) || store_open(&store, root, uuid, true);
+}
+
+static int teardown(void **state)
+{
+	char command[128];
+
+	store_close(&store);
+	snprintf(command, sizeof(command), "rm -rf %s", root);
+	return system(command);
+}
+
+/* An object as lib/envelope.h lays it out, of len bytes. */
+static const uint8_t *object(bool header, const uint8_t id[16], uint64_t seq,
+			     uint8_t fill, size_t len)
+{
+	static uint8_t buf[65536];
+	struct cursor w = cursor_writer(buf, sizeof(buf));
+
+	memset(buf, fill, sizeof(buf));
+	cursor_put(&w, header ? "XVTPMHDR" : "XVTPMBLB", 8);
+	cursor_put_u16(&w, 1);
+	cursor_put_u16(&w, 2);
+	cursor_put(&w, id, 16);
+	cursor_put_u64(&w, seq);
+	assert_true(len >= w.pos && len <= sizeof(buf));
+	return buf;
+}
+
+static int put(uint64_t seq, uint8_t fill, size_t len)
+{
+	return store_put(&store, CHANNEL_OBJECT_PERMALL, seq,
+			 object(false, uuid, seq, fill, len), len);
+}
+
+static int last_byte(const char *name)
+{
+	uint8_t *buf;
+	size_t len;
+	int byte;
+
+	if (atomic_read(store.dir, name, 65536, &buf, &len))
+		return -1;
+	byte = buf[len - 1];
+	free(buf);
+	return byte;
+}
+
+static void puts_and_gets(void **state)
+{
+	uint8_t *buf;
+	size_t len;
+
+	assert_int_equal(store_get(&store, CHANNEL_OBJECT_PERMALL, &buf, &len), -ENOENT);
+	assert_int_equal(put(1, 'a', 100), 0);
+	assert_int_equal(store_get(&store, CHANNEL_OBJECT_PERMALL, &buf, &len), 0);
+	assert_int_equal(len, 100);
+	assert_memory_equal(buf, object(false, uuid, 1, 'a', 100), 100);
+	free(buf);
+	assert_int_equal(store_get(&store, 0, &buf, &len), -EINVAL);
+	assert_int_equal(store_get(&store, 5, &buf, &len), -EINVAL);
+	assert_true(store_has(&store, CHANNEL_OBJECT_PERMALL));
+	assert_false(store_has(&store, CHANNEL_OBJECT_HEADER));
+}
+
+static void keeps_the_previous_generation(void **state)
+{
+	assert_int_equal(put(1, 'a', 100), 0);
+	assert_int_equal(last_byte("permall.prev"), -1);
+	assert_int_equal(put(2, 'b', 100), 0);
+	assert_int_equal(last_byte("permall"), 'b');
+	assert_int_equal(last_byte("permall.prev"), 'a');
+	assert_int_equal(put(7, 'c', 100), 0);
+	assert_int_equal(last_byte("permall"), 'c');
+	assert_int_equal(last_byte("permall.prev"), 'b');
+	assert_int_equal(store_seq(&store, CHANNEL_OBJECT_PERMALL), 7);
+}
+
+static void refuses_what_is_older(void **state)
+{
+	assert_int_equal(put(5, 'a', 100), 0);
+	assert_int_equal(put(4, 'b', 100), -ESTALE);
+	assert_int_equal(put(5, 'b', 100), -ESTALE);
+	assert_int_equal(put(5, 'a', 101), -ESTALE);
+	assert_int_equal(put(5, 'a', 100), 0);
+	assert_int_equal(last_byte("permall"), 'a');
+	assert_int_equal(last_byte("permall.prev"), -1);
+}
+
+static void refuses_what_is_anothers(void **state)
+{
+	assert_int_equal(store_put(&store, CHANNEL_OBJECT_PERMALL, 1,
+				   object(false, other, 1, 'a', 100), 100),
+			 -EPERM);
+	assert_int_equal(store_put(&store, CHANNEL_OBJECT_HEADER, 1,
+				   object(true, other, 1, 'a', 100), 100),
+			 -EPERM);
+}
+
+static void refuses_what_is_no_object(void **state)
+{
+	assert_int_equal(store_put(&store, CHANNEL_OBJECT_PERMALL, 1,
+				   object(true, uuid, 1, 'a', 100), 100),
+			 -EINVAL);
+	assert_int_equal(store_put(&store, CHANNEL_OBJECT_HEADER, 1,
+				   object(false, uuid, 1, 'a', 100), 100),
+			 -EINVAL);
+	assert_int_equal(store_put(&store, CHANNEL_OBJECT_PERMALL, 2,
+				   object(false, uuid, 1, 'a', 100), 100),
+			 -EINVAL);
+	assert_int_equal(store_put(&store, CHANNEL_OBJECT_PERMALL, 1,
+				   object(false, uuid, 1, 'a', 100), 35),
+			 -EINVAL);
+	assert_int_equal(store_put(&store, 9, 1, object(false, uuid, 1, 'a', 100), 100),
+			 -EINVAL);
+	assert_int_equal(last_byte("permall"), -1);
+}
+
+static void leaves_what_is_damaged(void **state)
+{
+	assert_int_equal(put(1, 'a', 100), 0);
+	assert_int_equal(atomic_write(store.dir, "permall", "garbage", 7, false), 0);
+	assert_int_equal(put(2, 'b', 100), -EBADMSG);
+	assert_int_equal(last_byte("permall"), 'e');
+	assert_int_equal(store_seq(&store, CHANNEL_OBJECT_PERMALL), 0);
+}
+
+/* As a full disk: the write itself fails. */
+static void a_failed_write_changes_nothing(void **state)
+{
+	struct rlimit old, small = {.rlim_cur = 4096};
+
+	assert_int_equal(put(1, 'a', 100), 0);
+	signal(SIGXFSZ, SIG_IGN);
+	getrlimit(RLIMIT_FSIZE, &old);
+	small.rlim_max = old.rlim_max;
+	setrlimit(RLIMIT_FSIZE, &small);
+	assert_int_equal(put(2, 'b', 60000), -EFBIG);
+	setrlimit(RLIMIT_FSIZE, &old);
+	assert_int_equal(last_byte("permall"), 'a');
+	assert_int_equal(last_byte("permall.new"), -1);
+	assert_int_equal(put(2, 'b', 60000), 0);
+	assert_int_equal(last_byte("permall"), 'b');
+}
+
+/* What a power cut may have left is in nobody's way. */
+static void leftovers_do_no_harm(void **state)
+{
+	assert_int_equal(put(1, 'a', 100), 0);
+	assert_int_equal(linkat(store.dir, "permall", store.dir, "permall.link", 0), 0);
+	assert_int_equal(atomic_write(store.dir, "permall.new", "half", 4, false), 0);
+	assert_int_equal(put(2, 'b', 100), 0);
+	assert_int_equal(last_byte("permall"), 'b');
+	assert_int_equal(last_byte("permall.prev"), 'a');
+	assert_int_equal(last_byte("permall.link"), -1);
+	assert_int_equal(last_byte("permall.new"), -1);
+}
+
+static void does_not_follow_links(void **state)
+{
+	assert_int_equal(symlinkat("/etc/passwd", store.dir, "permall"), 0);
+	assert_int_equal(last_byte("permall"), -1);
+}
+
+static void has_one_owner(void **state)
+{
+	struct error e = {.cause = CAUSE_NONE};
+	struct store second;
+
+	assert_int_equal(store_lease(&store, &e), 0);
+	assert_int_equal(store_lease(&store, &e), 0);
+	assert_int_equal(store_open(&second, root, uuid, false), 0);
+	assert_int_equal(store_lease(&second, &e), -EBUSY);
+	assert_int_equal(e.cause, CAUSE_STORE);
+	store_release(&store);
+	assert_int_equal(store_lease(&second, &e), 0);
+	store_close(&second);
+	/* the same machine comes back after a crash */
+	assert_int_equal(store_lease(&store, &e), 0);
+}
+
+static void another_machines_lease_holds(void **state)
+{
+	struct error e = {.cause = CAUSE_NONE};
+
+	assert_int_equal(atomic_write(store.dir, "lock",
+				      "0123456789abcdef0123456789abcdef", 32, false),
+			 0);
+	assert_int_equal(store_lease(&store, &e), -EBUSY);
+	assert_non_null(strstr(e.text, "0123456789abcdef0123456789abcdef"));
+}
+
+static void drops_only_a_useless_header(void **state)
+{
+	assert_int_equal(store_put(&store, CHANNEL_OBJECT_HEADER, 1,
+				   object(true, uuid, 1, 'h', 100), 100),
+			 0);
+	assert_int_equal(store_drop_header(&store), 0);
+	assert_false(store_has(&store, CHANNEL_OBJECT_HEADER));
+	assert_int_equal(store_drop_header(&store), 0);
+	assert_int_equal(put(1, 'a', 100), 0);
+	assert_int_equal(store_drop_header(&store), -EEXIST);
+}
+
+static void removes_all_of_it(void **state)
+{
+	assert_int_equal(put(1, 'a', 100), 0);
+	assert_int_equal(put(2, 'a', 100), 0);
+	assert_int_equal(store_remove(&store, root), 0);
+	assert_int_equal(rmdir(root), 0);
+	assert_int_equal(mkdir(root, 0700), 0);
+}
+
+static void meta_round_trip(void **state)
+{
+	struct meta m = {
+		.name = "web1",
+		.policy = "host",
+		.memory = 8,
+		.localities = 1,
+		.creating = true,
+		.wanted = true,
+		.created = "2026-01-01T00:00:00Z",
+		.error = {.cause = CAUSE_KMS_KEY, .text = "The key is revoked."},
+	};
+	struct meta back;
+
+	memcpy(m.uuid, uuid, sizeof(uuid));
+	assert_int_equal(meta_write(&store, &m), 0);
+	assert_int_equal(meta_read(&store, &back), 0);
+	assert_memory_equal(&m, &back, sizeof(m));
+	memcpy(m.uuid, other, sizeof(other));
+	assert_int_equal(meta_write(&store, &m), 0);
+	assert_int_equal(meta_read(&store, &back), -EBADMSG);
+	assert_int_equal(atomic_write(store.dir, "vtpm.json", "{", 1, false), 0);
+	assert_int_equal(meta_read(&store, &back), -EBADMSG);
+}
+
+static void names(void **state)
+{
+	assert_true(meta_name_ok("web1"));
+	assert_true(meta_name_ok("a_b.c-D"));
+	assert_false(meta_name_ok(""));
+	assert_false(meta_name_ok("../x"));
+	assert_false(meta_name_ok(".hidden"));
+	assert_false(meta_name_ok("-e"));
+	assert_false(meta_name_ok("a b"));
+	assert_false(meta_name_ok("a\"\nkernel=\"x"));
+	assert_false(meta_name_ok("12345678901234567890123456789012345678901"));
+	assert_int_equal(meta_policy("none"), 0);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(puts_and_gets),
+		TEST(keeps_the_previous_generation),
+		TEST(refuses_what_is_older),
+		TEST(refuses_what_is_anothers),
+		TEST(refuses_what_is_no_object),
+		TEST(leaves_what_is_damaged),
+		TEST(a_failed_write_changes_nothing),
+		TEST(leftovers_do_no_harm),
+		TEST(does_not_follow_links),
+		TEST(has_one_owner),
+		TEST(another_machines_lease_holds),
+		TEST(drops_only_a_useless_header),
+		TEST(removes_all_of_it),
+		TEST(meta_round_trip),
+		cmocka_unit_test(names),
+	};
+
+	return cmocka_run_group_tests_name("vtpmd_store", tests, NULL, NULL);
+}
