@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <linux/elf.h>
+#include "stubdom/kernel/elf.h"
+#include "stubdom/kernel/layout.h"
+#include "stubdom/kernel/map.h"
+#include "stubdom/kernel/text.h"
+
+#define HEADERS_MAX 32
+#define PAGE_MASK   (~(uint64_t)(LAYOUT_PAGE - 1))
+
+struct image {
+	const char *bytes;
+	size_t size;
+};
+
+/* Copies n bytes at `offset` out, or fails when they are not all in the file. */
+static int take(const struct image *i, uint64_t offset, void *to, size_t n)
+{
+	if (offset > i->size || n > i->size - offset)
+		return -ENOEXEC;
+	memcpy(to, i->bytes + offset, n);
+	return 0;
+}
+
+static const char *check_header(const Elf64_Ehdr *h)
+{
+	if (memcmp(h->e_ident, ELFMAG, SELFMAG) || h->e_ident[EI_CLASS] != ELFCLASS64 ||
+	    h->e_ident[EI_DATA] != ELFDATA2LSB || h->e_machine != EM_X86_64)
+		return "the program is not an ELF file for x86-64";
+	if (h->e_type != ET_EXEC && h->e_type != ET_DYN)
+		return "the program's ELF file is not an executable";
+	if (h->e_phentsize != sizeof(Elf64_Phdr) || !h->e_phnum ||
+	    h->e_phnum > HEADERS_MAX)
+		return "the program has no program headers, or too many";
+	return NULL;
+}
+
+static unsigned int rights_of(const Elf64_Phdr *p)
+{
+	return (p->p_flags & PF_R ? MAP_READ : 0) | (p->p_flags & PF_W ? MAP_WRITE : 0) |
+	       (p->p_flags & PF_X ? MAP_EXEC : 0);
+}
+
+static const char *check_load(const Elf64_Phdr *p, size_t size, bool movable)
+{
+	uint64_t bottom = movable ? 0 : LAYOUT_USER_BOTTOM;
+
+	if (p->p_filesz > p->p_memsz || p->p_offset > size ||
+	    p->p_filesz > size - p->p_offset)
+		return "a segment of the program lies outside its file";
+	if (p->p_vaddr < bottom || p->p_vaddr >= LAYOUT_USER_TOP / 2 ||
+	    p->p_memsz > LAYOUT_USER_TOP / 2 - p->p_vaddr)
+		return "a segment of the program lies outside its half of the addresses";
+	if ((p->p_vaddr ^ p->p_offset) & (LAYOUT_PAGE - 1))
+		return "a segment of the program is not aligned with its file";
+	if (p->p_flags & PF_W && p->p_flags & PF_X)
+		return "a segment of the program is both writable and executable";
+	return NULL;
+}
+
+static bool share_bytes(const struct elf_segment *a, const struct elf_segment *b)
+{
+	return a->file && b->file && a->offset < b->offset + b->file &&
+	       b->offset < a->offset + a->file;
+}
+
+static const char *add_load(struct elf_plan *plan, const Elf64_Phdr *p)
+{
+	struct elf_segment *s = &plan->segment[plan->count];
+	uint64_t end = (p->p_vaddr + p->p_memsz + LAYOUT_PAGE - 1) & PAGE_MASK;
+
+	if (plan->count == ELF_SEGMENTS)
+		return "the program has too many segments";
+	*s = (struct elf_segment){.va = p->p_vaddr,
+				  .memory = p->p_memsz,
+				  .offset = p->p_offset,
+				  .file = p->p_filesz,
+				  .rights = rights_of(p)};
+	if (!plan->count)
+		plan->low = p->p_vaddr & PAGE_MASK;
+	else if ((p->p_vaddr & PAGE_MASK) < plan->high)
+		return "two segments of the program share a page or are not in order";
+	for (unsigned int i = 0; i < plan->count; i++)
+		if (share_bytes(&plan->segment[i], s))
+			return "two segments of the program share bytes of its file";
+	plan->high = end;
+	plan->count++;
+	return NULL;
+}
+
+static const char *add(struct elf_plan *plan, const Elf64_Phdr *p, size_t size)
+{
+	const char *why;
+
+	switch (p->p_type) {
+	case PT_LOAD:
+		if (!p->p_memsz)
+			return NULL;
+		why = check_load(p, size, plan->movable);
+		return why ? why : add_load(plan, p);
+	case PT_INTERP:
+		return "the program is not linked statically";
+	case PT_GNU_STACK:
+		return p->p_flags & PF_X ? "the program asks for an executable stack"
+					 : NULL;
+	default:
+		return NULL;
+	}
+}
+
+/* Both must be in memory: the entry in code, the headers for the C library. */
+static const char *check_places(struct elf_plan *plan, const Elf64_Ehdr *h)
+{
+	uint64_t length = h->e_phnum * sizeof(Elf64_Phdr);
+	bool entry = false;
+
+	for (unsigned int i = 0; i < plan->count; i++) {
+		const struct elf_segment *s = &plan->segment[i];
+
+		if (s->rights & MAP_EXEC && h->e_entry >= s->va &&
+		    h->e_entry - s->va < s->file)
+			entry = true;
+		if (h->e_phoff >= s->offset && length <= s->file &&
+		    h->e_phoff - s->offset <= s->file - length)
+			plan->headers = s->va + (h->e_phoff - s->offset);
+	}
+	if (!entry)
+		return "the program's entry is not in its code";
+	return plan->headers ? NULL : "the program's headers are in none of its segments";
+}
+
+int elf_check(const void *file, size_t size, struct elf_plan *plan, const char **why)
+{
+	struct image image = {file, size};
+	Elf64_Ehdr h;
+	Elf64_Phdr p;
+
+	*plan = (struct elf_plan){0};
+	*why = "the program's file is cut short";
+	if (take(&image, 0, &h, sizeof(h)))
+		return -ENOEXEC;
+	*why = check_header(&h);
+	if (*why)
+		return -ENOEXEC;
+	plan->entry = h.e_entry;
+	plan->movable = h.e_type == ET_DYN;
+	plan->header_count = h.e_phnum;
+	for (unsigned int i = 0; i < h.e_phnum; i++) {
+		/* A sum that wraps is far past any file's end, or was refused: */
+		if (h.e_phoff > size ||
+		    take(&image, h.e_phoff + i * sizeof(p), &p, sizeof(p))) {
+			*why = "the program's headers lie outside its file";
+			return -ENOEXEC;
+		}
+		*why = add(plan, &p, size);
+		if (*why)
+			return -ENOEXEC;
+	}
+	*why = check_places(plan, &h);
+	return *why ? -ENOEXEC : 0;
+}
