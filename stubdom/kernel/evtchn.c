@@ -169,7 +169,7 @@ void evtchn_wait(uint64_t until)
 	for (unsigned int i = 0; i < EVTCHN_MAX; i++)
 		if (table[i].port && table[i].armed)
 			ports[n++] = table[i].port;
-	poll.ports = ports;
+	set_xen_guest_handle(poll.ports, ports);
 	poll.nr_ports = n;
 	(void)hypercall_sched(SCHEDOP_poll, &poll);
 	(void)evtchn_scan();

@@ -9,7 +9,8 @@ STUB_OBJS := $(STUB_SRCS:%.c=$(BUILD)/obj/%.o) $(STUB_ASMS:%.S=$(BUILD)/obj/%.o)
 STUB_LDS  := $(BUILD)/obj/$(STUB_DIR)/kernel.lds
 
 # No vector registers: those are the program's, and are never saved.
-STUB_CFLAGS := -std=gnu11 -O2 -g $(WARN) -include stdint.h -ffreestanding -fno-builtin -fno-pic -fno-pie \
+STUB_CFLAGS := -std=gnu11 -O2 -g $(WARN) -include stdint.h \
+	-D__XEN_INTERFACE_VERSION__=__XEN_LATEST_INTERFACE_VERSION__ -ffreestanding -fno-builtin -fno-pic -fno-pie \
 	-mcmodel=kernel -mno-red-zone -mgeneral-regs-only -fno-strict-aliasing \
 	-fno-asynchronous-unwind-tables -fcf-protection=none -fno-common \
 	-fno-omit-frame-pointer -fstack-protector-strong -mstack-protector-guard=global \

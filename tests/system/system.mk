@@ -4,3 +4,12 @@ PROGRAMS += $(BUILD)/bin/wiretap.so
 $(BUILD)/bin/wiretap.so: tests/system/wiretap/wiretap.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -shared -fPIC $< -o $@ -ldl
+
+# What runs in a stub domain to try its kernel out, and in dom0 as its vchan's client.
+STUBPROBE_OBJS := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/system/stubprobe/*.c)) \
+		  $(BUILD)/obj/backend/xenstore.o
+PROGRAMS += $(BUILD)/bin/stubprobe
+$(BUILD)/bin/stubprobe: $(STUBPROBE_OBJS)
+	@mkdir -p $(@D)
+	$(CC) -static $^ -o $@ -lxenvchan -lxenstore -lxengnttab -lxenevtchn \
+		-lxentoollog -lxentoolcore
