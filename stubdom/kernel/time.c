@@ -29,15 +29,17 @@ static struct vcpu_time_info read_info(void)
 	return copy;
 }
 
+/* The domain's counter began at 0, perhaps after Xen took its timestamp, which then
+ * is "negative": the difference is what has a sign. */
 uint64_t time_at(uint64_t tsc)
 {
 	struct vcpu_time_info t = read_info();
+	int64_t ticks = (int64_t)(tsc - t.tsc_timestamp);
 
-	if (tsc >= t.tsc_timestamp)
+	if (ticks >= 0)
 		return t.system_time +
-		       scale(tsc - t.tsc_timestamp, t.tsc_shift, t.tsc_to_system_mul);
-	return t.system_time -
-	       scale(t.tsc_timestamp - tsc, t.tsc_shift, t.tsc_to_system_mul);
+		       scale((uint64_t)ticks, t.tsc_shift, t.tsc_to_system_mul);
+	return t.system_time - scale((uint64_t)-ticks, t.tsc_shift, t.tsc_to_system_mul);
 }
 
 uint64_t time_now(void)

@@ -2,6 +2,7 @@
 /* Bad pointers: to each call that takes one, then to everything at random. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -25,10 +26,11 @@
 #define GNTALLOC (-1003L)
 #define XENBUS	 (-1004L)
 #define FIGURES	 (-1005L)
+#define ASKED	 (-1006L) /* xenbus with an answer to be read */
 
 static const char path[] = "/dev/null", self[] = "/proc/self/exe";
 static const struct timespec moment = {.tv_nsec = 1};
-static int files[5];
+static int files[6];
 static char *read_only;
 
 static const struct {
@@ -36,7 +38,7 @@ static const struct {
 	long number, a[5];
 } calls[] = {
 	{"read", SYS_read, {FIGURES, BAD, 8}},
-	{"read of xenbus", SYS_read, {XENBUS, BAD, 16}},
+	{"read of xenbus", SYS_read, {ASKED, BAD, 16}},
 	{"write", SYS_write, {1, BAD, 8}},
 	{"write to xenbus", SYS_write, {XENBUS, BAD, 16}},
 	{"write to evtchn", SYS_write, {EVTCHN, BAD, 4}},
@@ -113,7 +115,7 @@ static const uint64_t bad[] = {
 
 static long argument(long a, uint64_t pointer)
 {
-	if (a <= EVTCHN && a >= FIGURES)
+	if (a <= EVTCHN && a >= ASKED)
 		return files[EVTCHN - a];
 	return a == BAD ? (long)pointer : a;
 }
@@ -192,21 +194,23 @@ void probe_pointers(void)
 					    "/dev/xen/gntalloc", "/dev/xen/xenbus",
 					    "/proc/xen-stub"};
 	bool open_all = true;
+	int asked;
 
 	for (size_t i = 0; i < 5; i++) {
 		files[i] = open(names[i], O_RDWR | O_NONBLOCK);
 		open_all &= files[i] >= 0;
 	}
+	asked = files[5] = open("/dev/xen/xenbus", O_RDWR | O_NONBLOCK);
 	/* So that reading from xenbus has something to hand out: */
-	(void)!write(files[3], "\x02\0\0\0\x01\0\0\0\0\0\0\0\x07\0\0\0domid", 22);
-	(void)!write(files[3], "", 1);
+	(void)!write(asked, "\x02\0\0\0\x01\0\0\0\0\0\0\0\x06\0\0\0domid", 22);
 	probe_ok(open_all, "the devices of /dev/xen open");
+	probe_ok(poll(&(struct pollfd){.fd = asked, .events = POLLIN}, 1, 2000) == 1,
+		 "xenstored answers");
 	read_only = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	usleep(50000);
 	test_each();
 	test_edge();
 	test_all();
 	munmap(read_only, 4096);
-	for (size_t i = 0; i < 5; i++)
+	for (size_t i = 0; i < 6; i++)
 		close(files[i]);
 }
