@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include "include/compiler.h"
 
-#define REGION_MAX 192
+#define REGION_MAX 256
 
 enum region_kind {
 	REGION_MEMORY, /* pages of our own, freed with the mapping */

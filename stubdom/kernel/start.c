@@ -97,8 +97,8 @@ static struct page_span span_of(unsigned int param)
 	return (struct page_span){frame * PAGE_SIZE, (frame + !!frame) * PAGE_SIZE};
 }
 
-/* Fills the page allocator; returns the end of RAM. */
-static uint64_t add_memory(void)
+/* Fills the page allocator; returns the end of RAM, and how much there is of it. */
+static uint64_t add_memory(uint64_t *size)
 {
 	struct page_span taken[] = {
 		{LAYOUT_LOAD, (uint64_t)kernel_end - LAYOUT_KERNEL},
@@ -110,6 +110,7 @@ static uint64_t add_memory(void)
 
 	for (unsigned int i = 0; i < given.count; i++) {
 		page_add(given.ram[i], taken, ARRAY_SIZE(taken));
+		*size += given.ram[i].end - given.ram[i].start;
 		if (given.ram[i].end > top)
 			top = given.ram[i].end;
 	}
@@ -125,7 +126,7 @@ static uint64_t above(uint64_t top)
 static void __attribute__((noreturn, noinline)) run(uint64_t pa)
 {
 	const struct hvm_start_info *info = at(pa, sizeof(*info));
-	uint64_t top;
+	uint64_t top, size = 0;
 
 	if (info->magic != MAGIC)
 		panic("Xen's start_info is not at %lx", pa);
@@ -133,7 +134,7 @@ static void __attribute__((noreturn, noinline)) run(uint64_t pa)
 		read_command(info->cmdline_paddr);
 	read_module(info);
 	read_memory(info);
-	top = add_memory();
+	top = add_memory(&size);
 	map_init(top);
 	platform_init(above(top));
 	console_init();
@@ -141,8 +142,7 @@ static void __attribute__((noreturn, noinline)) run(uint64_t pa)
 	xenstore_init();
 	grant_init();
 	file_init();
-	print_line("%lu KiB of memory, %lu free, program of %lu KiB",
-		   page_count_total() * (PAGE_SIZE / 1024),
+	print_line("%lu KiB of memory, %lu free, program of %lu KiB", size / 1024,
 		   page_count_free() * (PAGE_SIZE / 1024),
 		   (given.module.end - given.module.start) / 1024);
 	process_run(given.module.start, given.module.end - given.module.start,

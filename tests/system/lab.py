@@ -36,7 +36,7 @@ def make_payload(folder):
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if made.returncode:
         raise HostError("make install failed: " + made.stdout.decode()[-1500:])
-    for program in ("hostile-front", "wiretap.so"):
+    for program in ("hostile-front", "wiretap.so", "stubprobe"):
         built = f"{TOP}/build/bin/{program}"
         if os.path.exists(built):
             os.makedirs(f"{folder}/usr/lib/vhost", exist_ok=True)

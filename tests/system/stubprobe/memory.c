@@ -9,7 +9,6 @@
 #include "probe.h"
 
 #define PAGE 4096UL
-#define MIB  (1024 * 1024UL)
 
 static void *map(void *at, size_t size, int prot, int flags)
 {
@@ -113,7 +112,7 @@ static char deep(unsigned int n)
 /* Takes all there is, writes to it, and gives it back. */
 static void test_exhaustion(void)
 {
-	uint64_t before = free_kib(), step = before > 64 * 1024 ? 8 * MIB : 64 * 1024;
+	uint64_t before = free_kib(), step = (before / 128 + 63) / 64 * 64 * 1024;
 	char *first = NULL, *p;
 	uint64_t n = 0;
 
