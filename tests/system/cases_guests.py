@@ -121,13 +121,15 @@ def full_size_command(lab):
 def detach_attach(lab):
     """vtpm-detach and vtpm-attach give the TPM back to a running guest"""
     lab.guests("web1")
-    lab.host.must("xl vtpm-detach web1 0", 60)
-    lab.wait("the TPM to go", lambda: lab.guest("web1", "[ ! -e /dev/tpm0 ]")[0] == 0, 30)
-    lab.host.must(f"xl vtpm-attach web1 uuid={lab.uuid['web1']} backend=vtpm-web1", 60)
-    lab.wait("the TPM to come", lambda: lab.guest("web1", "ls /dev/tpm*rm*")[0] == 0, 30)
-    out = lab.ask("web1", "export TPM2TOOLS_TCTI=device:$(ls /dev/tpmrm*); " + UNSEAL)
-    check(out == "secret of web1", f"unsealed {out!r}")
-    lab.guest_reboot("web1")
+    try:
+        lab.host.must("xl vtpm-detach web1 0", 60)
+        lab.wait("the TPM to go", lambda: lab.guest("web1", "[ ! -e /dev/tpm0 ]")[0] == 0)
+        lab.host.must(f"xl vtpm-attach web1 uuid={lab.uuid['web1']} backend=vtpm-web1", 60)
+        lab.wait("the TPM to come", lambda: lab.guest("web1", "ls /dev/tpmrm*")[0] == 0)
+        out = lab.ask("web1", "export TPM2TOOLS_TCTI=device:$(ls /dev/tpmrm*); " + UNSEAL)
+        check(out == "secret of web1", f"unsealed {out!r}")
+    finally:
+        lab.guest_reboot("web1")
 
 
 def save_restore(lab):
