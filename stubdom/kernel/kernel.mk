@@ -39,3 +39,12 @@ INSTALL += install-stubdom
 install-stubdom: $(BUILD)/stubdom/vtpm-stubdom
 	install -D -m 0644 $< $(DESTDIR)$(PREFIX)/lib/xen-vtpm/vtpm-stubdom
 .PHONY: install-stubdom
+
+# The parts that are pure run on the host, too.
+UNIT_TESTS += stub_watch stub_region stub_elf stub_page stub_ring stub_print
+stub_watch_UNIT_SRCS  := $(STUB_DIR)/watch.c
+stub_region_UNIT_SRCS := $(STUB_DIR)/region.c
+stub_elf_UNIT_SRCS    := $(STUB_DIR)/elf.c
+stub_page_UNIT_SRCS   := $(STUB_DIR)/page.c
+stub_ring_UNIT_SRCS   := $(STUB_DIR)/ring.c
+stub_print_UNIT_SRCS  := $(STUB_DIR)/print.c
