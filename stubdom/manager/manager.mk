@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+# The manager, build/bin/vtpm-manager: one static program, so that the stub domain's
+# kernel can run it, linked from Debian's archives and small enough for 8 MiB.
+MANAGER_SRCS := $(wildcard stubdom/manager/*.c) lib/channel.c lib/envelope.c $(KMS_SRCS) \
+                $(addprefix backend/,ring.c xenbus.c backend.c xen_ops.c xenstore.c)
+MANAGER_OBJS := $(sort $(MANAGER_SRCS:%.c=$(BUILD)/manager/%.o))
+MANAGER_LIBS := -ltpms -lssl -lcrypto -lxenvchan -lxenstore -lxengnttab -lxenevtchn \
+                -lxentoolcore -lxentoollog -lxencall -ldl -lpthread
+
+$(BUILD)/manager/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -Os -ffunction-sections -fdata-sections -MMD -MP -c $< -o $@
+
+PROGRAMS += $(BUILD)/bin/vtpm-manager
+$(BUILD)/bin/vtpm-manager: $(MANAGER_OBJS)
+	@mkdir -p $(@D)
+	$(CC) -static -Wl,--gc-sections -Wl,-z,noexecstack $^ -o $@.debug $(MANAGER_LIBS)
+	strip $@.debug -o $@
+
+INSTALL += install-manager
+install-manager: $(BUILD)/bin/vtpm-manager
+	install -D -m 0755 $< $(DESTDIR)$(PREFIX)/lib/xen-vtpm/vtpm-manager
+.PHONY: install-manager
+-include $(MANAGER_OBJS:.o=.d)

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "plain.h"
+#include "engine.h"
+#include "lib/cursor.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define HEADER_SIZE	10
+#define RC_COMMAND_SIZE 0x142
+
+struct plain {
+	struct plain_ops ops;
+	struct sockaddr_un at;
+	int listener, client; /* client -1: none */
+	uint64_t commands;
+	size_t have;
+	uint8_t in[ENGINE_BUFFER_SIZE], out[ENGINE_BUFFER_SIZE];
+};
+
+static int bind_free(const struct plain *p)
+{
+	const struct sockaddr *at = (const struct sockaddr *)&p->at;
+	mode_t old = umask(0077);
+	int rc = bind(p->listener, at, sizeof(p->at)) ? -errno : 0;
+	int probe;
+
+	if (rc == -EADDRINUSE) {
+		probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		if (probe >= 0 && connect(probe, at, sizeof(p->at)) &&
+		    errno == ECONNREFUSED && !unlink(p->at.sun_path))
+			rc = bind(p->listener, at, sizeof(p->at)) ? -errno : 0;
+		if (probe >= 0)
+			close(probe);
+	}
+	umask(old);
+	if (!rc && listen(p->listener, 8))
+		rc = -errno;
+	return rc;
+}
+
+int plain_open(struct plain **out, const char *path, const struct plain_ops *ops,
+	       struct error *e)
+{
+	struct plain *p = calloc(1, sizeof(*p));
+	int rc = -ENOMEM;
+
+	if (!p)
+		goto fail;
+	p->ops = *ops;
+	p->client = -1;
+	p->at.sun_family = AF_UNIX;
+	p->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	rc = p->listener < 0 ? -errno : 0;
+	if (!rc && strlen(path) >= sizeof(p->at.sun_path))
+		rc = -ENAMETOOLONG;
+	if (!rc) {
+		strcpy(p->at.sun_path, path);
+		rc = bind_free(p);
+	}
+	if (!rc) {
+		*out = p;
+		return 0;
+	}
+	if (p->listener >= 0)
+		close(p->listener);
+fail:
+	free(p);
+	return error_set(e, rc, CAUSE_INTERNAL, "cannot listen at %s: %s", path,
+			 strerror(-rc));
+}
+
+void plain_close(struct plain *p)
+{
+	if (!p)
+		return;
+	if (p->client >= 0)
+		close(p->client);
+	close(p->listener);
+	unlink(p->at.sun_path);
+	free(p);
+}
+
+nfds_t plain_pollfds(const struct plain *p, struct pollfd *fds)
+{
+	fds[0].fd = p->client >= 0 ? p->client : p->listener;
+	fds[0].events = POLLIN;
+	return 1;
+}
+
+uint64_t plain_commands(const struct plain *p)
+{
+	return p->commands;
+}
+
+static void drop(struct plain *p)
+{
+	close(p->client);
+	p->client = -1;
+	p->have = 0;
+}
+
+/* The length that the command says; 0 while it is not known. */
+static size_t wanted(const struct plain *p)
+{
+	struct cursor c = cursor_reader(p->in, p->have);
+
+	(void)cursor_u16(&c);
+	return p->have < HEADER_SIZE ? 0 : cursor_u32(&c);
+}
+
+static void answer(struct plain *p, size_t len)
+{
+	size_t done = 0;
+	ssize_t n;
+
+	while (done < len) {
+		n = send(p->client, p->out + done, len - done, MSG_NOSIGNAL);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			drop(p);
+			return;
+		}
+		done += (size_t)n;
+	}
+}
+
+static void refuse(struct plain *p)
+{
+	struct cursor w = cursor_writer(p->out, sizeof(p->out));
+
+	cursor_put_u16(&w, 0x8001);
+	cursor_put_u32(&w, HEADER_SIZE);
+	cursor_put_u32(&w, RC_COMMAND_SIZE);
+	answer(p, HEADER_SIZE);
+	if (p->client >= 0)
+		drop(p);
+}
+
+static void run(struct plain *p, size_t len)
+{
+	size_t rsp_len = sizeof(p->out);
+
+	p->commands++;
+	if (p->ops.execute(p->ops.ctx, 0, p->in, len, p->out, &rsp_len)) {
+		drop(p); /* nothing may be shown */
+		return;
+	}
+	answer(p, rsp_len);
+	if (p->client < 0)
+		return;
+	p->have -= len;
+	memmove(p->in, p->in + len, p->have);
+}
+
+int plain_ready(struct plain *p, const struct pollfd *fds, nfds_t n)
+{
+	ssize_t got;
+	size_t len;
+
+	if (!n || !fds[0].revents)
+		return 0;
+	if (p->client < 0) {
+		p->client = accept4(p->listener, NULL, NULL, SOCK_CLOEXEC);
+		return 0;
+	}
+	got = recv(p->client, p->in + p->have, sizeof(p->in) - p->have, 0);
+	if (got <= 0) {
+		if (got == 0 || errno != EINTR)
+			drop(p);
+		return 0;
+	}
+	p->have += (size_t)got;
+	while (p->client >= 0 && (len = wanted(p)) != 0) {
+		if (len < HEADER_SIZE || len > sizeof(p->in))
+			refuse(p);
+		else if (len > p->have)
+			break;
+		else
+			run(p, len);
+	}
+	return 0;
+}

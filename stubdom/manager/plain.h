@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Raw TPM commands on a Unix stream socket: a command, which carries its own
+ * length, then its response.  `socat - UNIX-CONNECT:PATH` is a client.  One client
+ * at a time; the next waits in the listen queue.
+ */
+#ifndef XVTPM_PLAIN_H
+#define XVTPM_PLAIN_H
+
+#include <poll.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "compiler.h"
+#include "lib/error.h"
+
+#define PLAIN_POLLFDS 1
+
+struct plain_ops {
+	void *ctx;
+	/* As in struct backend_engine. */
+	int (*execute)(void *ctx, uint8_t locality, const uint8_t *cmd, size_t len,
+		       uint8_t *rsp, size_t *rsp_len);
+};
+
+struct plain;
+
+/* Listens at path (0600), which must be free or a socket that nobody serves. */
+int __must_check plain_open(struct plain **p, const char *path,
+			    const struct plain_ops *ops, struct error *e);
+void plain_close(struct plain *p); /* NULL is allowed */
+/* Fills fds; returns how many. */
+nfds_t plain_pollfds(const struct plain *p, struct pollfd *fds);
+int __must_check plain_ready(struct plain *p, const struct pollfd *fds, nfds_t n);
+uint64_t plain_commands(const struct plain *p);
+
+#endif

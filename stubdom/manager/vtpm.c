@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vtpm.h"
+#include "vtpm_status.h"
+#include "hostchan.h"
+#include "plain.h"
+#include "state.h"
+#include "unlock.h"
+#include "backend/backend.h"
+#include "backend/xen_ops.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+#include <time.h>
+
+struct vtpm {
+	const struct vtpm_place *place;
+	struct hostchan *chan;
+	struct state_place durable; /* the channel's own */
+	uint8_t *tlvs;
+	struct unlock_config config;
+	struct state state;
+	struct error error;
+	struct xen_ops xen;
+	struct backend *backend;
+	struct plain *plain;
+	uint64_t waited_ns; /* for TPM, KMS and store */
+	uint64_t ready_ns, unlock_ns;
+};
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* The channel's calls, with the time that they take. */
+static int timed_get(void *ctx, enum channel_object object, uint8_t **buf, size_t *len)
+{
+	struct vtpm *v = ctx;
+	uint64_t start = now_ns();
+	int rc = v->durable.get(v->durable.ctx, object, buf, len);
+
+	v->waited_ns += now_ns() - start;
+	return rc;
+}
+
+static int timed_put(void *ctx, enum channel_object object, uint64_t seq,
+		     const uint8_t *buf, size_t len)
+{
+	struct vtpm *v = ctx;
+	uint64_t start = now_ns();
+	int rc = v->durable.put(v->durable.ctx, object, seq, buf, len);
+
+	v->waited_ns += now_ns() - start;
+	return rc;
+}
+
+static int put_later(void *ctx, enum channel_object object, uint64_t seq,
+		     const uint8_t *buf, size_t len)
+{
+	struct vtpm *v = ctx;
+
+	return v->durable.put_later(v->durable.ctx, object, seq, buf, len);
+}
+
+static int get_header(struct vtpm *v, uint8_t **header, size_t *len)
+{
+	int rc = timed_get(v, CHANNEL_OBJECT_HEADER, header, len);
+
+	if (rc == -ENOENT)
+		return error_set(&v->error, rc, CAUSE_NO_STATE,
+				 "the vTPM has no header in the store: restore it from a "
+				 "backup; no new one is made");
+	if (rc)
+		return error_set(&v->error, rc, CAUSE_STORE,
+				 "the header could not be read from the store: %s",
+				 strerror(-rc));
+	return 0;
+}
+
+static int open_key(struct vtpm *v, const struct hosttpm_transport *tpm,
+		    const struct kms_stream *kms)
+{
+	uint8_t *header = NULL;
+	size_t len = 0;
+	uint64_t start;
+	int rc = get_header(v, &header, &len);
+
+	if (rc)
+		return rc;
+	start = now_ns();
+	rc = unlock_open(&v->config, tpm, kms, header, len, v->state.data_key, &v->error);
+	v->waited_ns += now_ns() - start;
+	free(header);
+	return rc;
+}
+
+/* No header may be there: it would be the key to a state. */
+static int make_key(struct vtpm *v, const struct hosttpm_transport *tpm,
+		    const struct kms_stream *kms)
+{
+	size_t len = 0;
+	uint8_t *header = NULL;
+	uint64_t start;
+	int rc = timed_get(v, CHANNEL_OBJECT_HEADER, &header, &len);
+
+	free(header);
+	if (!rc)
+		return error_set(
+			&v->error, -EEXIST, CAUSE_STATE_EXISTS,
+			"there is a header already: a new vTPM would destroy it");
+	header = rc == -ENOENT ? malloc(ENVELOPE_HEADER_MAX) : NULL;
+	if (!header)
+		return error_set(&v->error, rc, CAUSE_STORE,
+				 "the store could not be read: %s", strerror(-rc));
+	len = ENVELOPE_HEADER_MAX;
+	start = now_ns();
+	rc = unlock_create(&v->config, tpm, kms, v->state.data_key, header, &len,
+			   &v->error);
+	v->waited_ns += now_ns() - start;
+	if (!rc) {
+		rc = timed_put(v, CHANNEL_OBJECT_HEADER, 1, header, len);
+		if (rc)
+			error_set(&v->error, rc, CAUSE_STORE,
+				  "the header could not be stored: %s", strerror(-rc));
+	}
+	free(header);
+	return rc;
+}
+
+static int unlock(struct vtpm *v)
+{
+	struct hosttpm_transport tpm = {.ctx = v->chan, .tpm = hostchan_tpm};
+	struct kms_stream kms = {
+		.ctx = v->chan,
+		.open = hostchan_kms_open,
+		.send = hostchan_kms_send,
+		.recv = hostchan_kms_recv,
+		.close = hostchan_kms_close,
+	};
+
+	return v->config.create ? make_key(v, &tpm, &kms) : open_key(v, &tpm, &kms);
+}
+
+static int start_engine(struct vtpm *v)
+{
+	struct engine_store store;
+
+	v->durable = hostchan_place(v->chan);
+	v->state.place = (struct state_place){
+		.ctx = v,
+		.get = timed_get,
+		.put = timed_put,
+		.put_later = put_later,
+	};
+	memcpy(v->state.uuid, v->config.uuid, sizeof(v->state.uuid));
+	v->state.error = &v->error;
+	if (unlock(v))
+		return -EACCES;
+	store = state_store(&v->state);
+	return engine_open(&store, v->config.create, &v->error);
+}
+
+static int power_cycle(void *ctx)
+{
+	int rc = engine_power_cycle();
+
+	if (rc)
+		hostchan_log(((struct vtpm *)ctx)->chan, LOG_ERR,
+			     "the TPM could not be restarted for its guest");
+	return rc;
+}
+
+static int execute(void *ctx, uint8_t locality, const uint8_t *cmd, size_t len,
+		   uint8_t *rsp, size_t *rsp_len)
+{
+	int rc = engine_execute(locality, cmd, len, rsp, rsp_len);
+
+	if (rc)
+		hostchan_log(((struct vtpm *)ctx)->chan, LOG_ERR,
+			     "a command failed as its state could not be stored; the "
+			     "TPM answers TPM_RC_FAILURE until its guest restarts");
+	return rc;
+}
+
+static void cancel(void *ctx)
+{
+	engine_cancel();
+}
+
+static const struct backend_engine engine_ops = {
+	.power_cycle = power_cycle,
+	.execute = execute,
+	.cancel = cancel,
+};
+
+static int open_backend(struct vtpm *v)
+{
+	struct backend_config c = {
+		.localities = v->config.localities ? v->config.localities : 1,
+		.shared_domain = !v->place->stubdom,
+	};
+	struct backend_engine engine = engine_ops;
+	const uint8_t *u = v->config.uuid;
+	int rc;
+
+	snprintf(c.uuid, sizeof(c.uuid),
+		 "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
+		 u[0], u[1], u[2], u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11],
+		 u[12], u[13], u[14], u[15]);
+	rc = xen_ops_open(&v->xen);
+	if (rc)
+		return error_set(&v->error, rc, CAUSE_INTERNAL,
+				 "/dev/xen/{xenbus,evtchn,gntdev} cannot be used: %s",
+				 strerror(-rc));
+	engine.ctx = v;
+	rc = backend_open(&v->backend, &c, &engine, &xen_ops_table, &v->xen);
+	if (rc) {
+		xen_ops_close(&v->xen);
+		return error_set(&v->error, rc, CAUSE_INTERNAL,
+				 "the backend could not be offered to guests: %s",
+				 strerror(-rc));
+	}
+	return 0;
+}
+
+static int open_side(struct vtpm *v)
+{
+	struct plain_ops ops = {.ctx = v, .execute = execute};
+
+	if (!v->place->no_xen)
+		return open_backend(v);
+	if (!v->place->unix_path)
+		return 0;
+	return plain_open(&v->plain, v->place->unix_path, &ops, &v->error);
+}
+
+static void send_status(struct vtpm *v)
+{
+	struct vtpm_status s = {
+		.writes = v->state.writes,
+		.seq = v->state.seq,
+		.ready_ns = v->ready_ns,
+		.unlock_ns = v->unlock_ns,
+	};
+	struct backend_stats b = {0};
+	uint8_t tlvs[VTPM_STATUS_MAX];
+
+	if (v->backend) {
+		backend_stats(v->backend, &b);
+		s.guest = b.present;
+		s.guest_domid = b.domid;
+		s.refused = b.refused;
+	}
+	s.commands = v->plain ? plain_commands(v->plain) : b.commands;
+	vtpm_stub_read(&s.stub);
+	/* vtpmd asks again */
+	(void)!hostchan_status(v->chan, tlvs, vtpm_status_encode(&s, tlvs));
+}
+
+/* Takes in all that vtpmd sent: 1 to stop, 0, or -errno. */
+static int hear(struct vtpm *v)
+{
+	int rc;
+
+	while ((rc = hostchan_event(v->chan)) > 0) {
+		if (rc == CHANNEL_EVENT_STOP)
+			return 1;
+		if (rc == CHANNEL_EVENT_STATUS)
+			send_status(v);
+	}
+	if (rc)
+		return error_set(&v->error, rc, CAUSE_CHANNEL, "vtpmd is gone for good");
+	return 0;
+}
+
+static int serve_once(struct vtpm *v)
+{
+	struct pollfd fds[1 + BACKEND_POLLFDS + PLAIN_POLLFDS];
+	nfds_t n = 1;
+	int rc = 0;
+
+	fds[0] = (struct pollfd){.fd = hostchan_fd(v->chan), .events = POLLIN};
+	if (v->backend) {
+		backend_pollfds(v->backend, fds + n);
+		n += BACKEND_POLLFDS;
+	} else if (v->plain) {
+		n += plain_pollfds(v->plain, fds + n);
+	}
+	if (poll(fds, n, -1) < 0)
+		return errno == EINTR ? 0 : -errno;
+	if (v->backend && fds[2].revents)
+		rc = backend_ring_ready(v->backend);
+	if (!rc && v->backend && fds[1].revents)
+		rc = backend_xenstore_ready(v->backend);
+	if (!rc && v->plain)
+		rc = plain_ready(v->plain, fds + 1, n - 1);
+	return rc;
+}
+
+static int serve(struct vtpm *v)
+{
+	int rc;
+
+	while (!(rc = hear(v))) {
+		rc = serve_once(v);
+		if (rc)
+			return error_set(&v->error, rc, CAUSE_INTERNAL,
+					 "xenstore or the event channels were lost: %s",
+					 strerror(-rc));
+	}
+	return rc < 0 ? rc : 0;
+}
+
+static int announce(struct vtpm *v)
+{
+	struct vtpm_stub stub;
+	int rc;
+
+	vtpm_stub_read(&stub);
+	v->ready_ns = stub.uptime_ns;
+	v->unlock_ns = v->waited_ns;
+	rc = hostchan_ready(v->chan, v->state.seq);
+	if (rc)
+		return error_set(&v->error, rc, CAUSE_CHANNEL,
+				 "vtpmd did not take the news that the vTPM is ready");
+	hostchan_running(v->chan, v->state.uuid, &v->state.seq);
+	printf("vtpm-manager: %s is ready\n", v->config.name);
+	fflush(stdout);
+	return 0;
+}
+
+static int run(struct vtpm *v)
+{
+	size_t len = 0;
+	int rc = hostchan_hello(v->chan, &v->tlvs, &len, &v->error);
+
+	if (!rc)
+		rc = unlock_config_parse(v->tlvs, len, &v->config, &v->error);
+	if (!rc)
+		rc = start_engine(v);
+	if (rc)
+		return rc;
+	rc = open_side(v);
+	if (!rc)
+		rc = announce(v);
+	if (!rc)
+		rc = serve(v);
+	backend_close(v->backend);
+	if (v->backend)
+		xen_ops_close(&v->xen);
+	plain_close(v->plain);
+	if (engine_close() && !rc)
+		rc = error_set(&v->error, -EIO, CAUSE_STORE,
+			       "the last clock state could not be stored");
+	return rc;
+}
+
+int vtpm_run(const struct vtpm_place *place, struct error *e)
+{
+	struct vtpm *v = calloc(1, sizeof(*v));
+	int rc;
+
+	if (!v)
+		return error_set(e, -ENOMEM, CAUSE_INTERNAL, "out of memory");
+	v->place = place;
+	if (place->stubdom)
+		rc = hostchan_open_vchan(&v->chan, &v->error);
+	else
+		rc = hostchan_open_fd(&v->chan, CHANNEL_PROCESS_FD, &v->error);
+	if (!rc) {
+		rc = run(v);
+		if (rc)
+			hostchan_fail(v->chan, &v->error);
+		hostchan_close(v->chan);
+	}
+	*e = v->error;
+	state_wipe(&v->state);
+	unlock_config_free(&v->config);
+	free(v->tlvs);
+	free(v);
+	return rc;
+}

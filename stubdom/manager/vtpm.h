@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A vTPM that vtpmd started, in a stub domain or as a process: configured over
+ * the host channel, unlocked, served to the guest until vtpmd says stop.
+ */
+#ifndef XVTPM_VTPM_H
+#define XVTPM_VTPM_H
+
+#include <stdbool.h>
+#include "compiler.h"
+#include "lib/error.h"
+
+struct vtpm_place {
+	bool stubdom;	       /* vchan, /proc/xen-stub; else the socket on fd 3 */
+	bool no_xen;	       /* no guest: commands on unix_path, for tests */
+	const char *unix_path; /* NULL: none */
+};
+
+/* Returns when it ends: 0 after STOP; else *e says why, and vtpmd was told. */
+int __must_check vtpm_run(const struct vtpm_place *place, struct error *e);
+
+#endif

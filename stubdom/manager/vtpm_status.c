@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vtpm_status.h"
+#include "include/channel.h"
+#include "lib/cursor.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+void vtpm_stub_read(struct vtpm_stub *s)
+{
+	char text[512];
+	ssize_t n = -1;
+	int fd = open("/proc/xen-stub", O_RDONLY | O_CLOEXEC);
+
+	memset(s, 0, sizeof(*s));
+	if (fd < 0)
+		return;
+	n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	if (n <= 0)
+		return;
+	text[n] = '\0';
+	s->known = sscanf(text,
+			  "hypercalls %" SCNu64 "\nnotifications %" SCNu64
+			  "\nuptime_ns %" SCNu64 "\nfree_kib %" SCNu64,
+			  &s->hypercalls, &s->notifications, &s->uptime_ns,
+			  &s->free_kib) == 4;
+}
+
+static void put(struct cursor *w, uint16_t tag, uint64_t value)
+{
+	cursor_put_u16(w, tag);
+	cursor_put_u32(w, 8);
+	cursor_put_u64(w, value);
+}
+
+size_t vtpm_status_encode(const struct vtpm_status *s, uint8_t out[VTPM_STATUS_MAX])
+{
+	struct cursor w = cursor_writer(out, VTPM_STATUS_MAX);
+
+	if (s->guest)
+		put(&w, STATUS_GUEST_DOMID, s->guest_domid);
+	put(&w, STATUS_COMMANDS, s->commands);
+	put(&w, STATUS_REFUSED, s->refused);
+	put(&w, STATUS_STATE_WRITES, s->writes);
+	put(&w, STATUS_SEQ, s->seq);
+	if (s->stub.known) {
+		put(&w, STATUS_HYPERCALLS, s->stub.hypercalls);
+		put(&w, STATUS_NOTIFICATIONS, s->stub.notifications);
+		put(&w, STATUS_READY_NS, s->ready_ns);
+		put(&w, STATUS_FREE_KIB, s->stub.free_kib);
+	}
+	put(&w, STATUS_UNLOCK_NS, s->unlock_ns);
+	return VTPM_STATUS_MAX - cursor_left(&w);
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The figures that a manager reports of itself and of its stub domain's kernel. */
+#ifndef XVTPM_VTPM_STATUS_H
+#define XVTPM_VTPM_STATUS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define VTPM_STATUS_MAX 256
+
+/* What /proc/xen-stub says; known is false where there is none. */
+struct vtpm_stub {
+	bool known;
+	uint64_t hypercalls, notifications, uptime_ns, free_kib;
+};
+
+struct vtpm_status {
+	bool guest;
+	uint32_t guest_domid;
+	uint64_t commands, refused, writes, seq, ready_ns, unlock_ns;
+	struct vtpm_stub stub;
+};
+
+void vtpm_stub_read(struct vtpm_stub *s);
+/* As enum channel_status in include/channel.h; returns the length. */
+size_t vtpm_status_encode(const struct vtpm_status *s, uint8_t out[VTPM_STATUS_MAX]);
+
+#endif
