@@ -116,12 +116,52 @@ void chip_retire(struct front *front)
 	put_device(&chip->dev);
 }
 
+/* A command of our own, past the core: the caller knows that no other runs. */
+static int ask(struct front *front, const u8 *cmd, size_t cmd_len,
+	       int (*read)(const u8 *rsp, size_t len, u32 *value), u32 *value)
+{
+	size_t len;
+	u8 *rsp;
+	int rc;
+
+	rsp = kmalloc(PACKET_MAX, GFP_KERNEL);
+	if (!rsp)
+		return -ENOMEM;
+	rc = ring_exchange(&front->ring, cmd, cmd_len, WAIT_MIN, rsp, &len);
+	if (!rc)
+		rc = read(rsp, len, value);
+	kfree(rsp);
+	return rc;
+}
+
+static int read_code(const u8 *rsp, size_t len, u32 *code)
+{
+	*code = packet_code(rsp);
+	return 0;
+}
+
+static bool is_tpm2(const struct front *front)
+{
+	return front->chip->flags & TPM_CHIP_FLAG_TPM2;
+}
+
+/* A TPM 1.2 does not count. */
+static bool count_resets(struct front *front, u32 *resets)
+{
+	u8 cmd[PACKET_CLOCK_SIZE];
+
+	packet_clock(cmd);
+	return is_tpm2(front) && !ask(front, cmd, sizeof(cmd), packet_resets, resets);
+}
+
 void chip_suspend(struct front *front)
 {
+	int rc;
+
+	front->resets_known = count_resets(front, &front->resets);
 	/* The core finds the chip in the drvdata of the device that it is given:
 	 * the bus's device has the front there, so give it the chip's own. */
-	int rc = tpm_pm_suspend(&front->chip->dev);
-
+	rc = tpm_pm_suspend(&front->chip->dev);
 	if (rc)
 		dev_warn(&front->dev->dev, "the TPM could not save its state: %d\n", rc);
 }
@@ -131,44 +171,52 @@ void chip_resume(struct front *front)
 	tpm_pm_resume(&front->chip->dev);
 }
 
-static int startup(struct front *front, bool tpm2, bool saved, u32 *code)
+static int startup(struct front *front, bool saved, u32 *code)
 {
 	u8 cmd[PACKET_STARTUP_SIZE];
-	size_t len;
-	u8 *rsp;
-	int rc;
 
-	rsp = kmalloc(PACKET_MAX, GFP_KERNEL);
-	if (!rsp)
-		return -ENOMEM;
-	packet_startup(cmd, tpm2, saved);
-	rc = ring_exchange(&front->ring, cmd, sizeof(cmd), WAIT_MIN, rsp, &len);
-	if (!rc)
-		*code = packet_code(rsp);
-	kfree(rsp);
-	return rc;
+	packet_startup(cmd, is_tpm2(front), saved);
+	return ask(front, cmd, sizeof(cmd), read_code, code);
 }
 
-int chip_revive(struct front *front)
+/* cleared: it started, but with nothing of what it had saved. */
+static int start_again(struct front *front, bool *cleared)
 {
-	bool tpm2 = front->chip->flags & TPM_CHIP_FLAG_TPM2;
-	u32 started = tpm2 ? PACKET_TPM2_STARTED : PACKET_TPM1_STARTED;
+	u32 started = is_tpm2(front) ? PACKET_TPM2_STARTED : PACKET_TPM1_STARTED;
 	u32 code;
 	int rc;
 
-	rc = startup(front, tpm2, true, &code);
+	*cleared = false;
+	rc = startup(front, true, &code);
 	if (rc)
 		return rc;
 	if (code == 0 || code == started)
 		return 0;
-	rc = startup(front, tpm2, false, &code);
+	rc = startup(front, false, &code);
 	if (rc)
 		return rc;
-	if (code && code != started) {
-		dev_err(&front->dev->dev, "the TPM does not start: code 0x%x\n", code);
-		return -EIO;
-	}
-	dev_warn(&front->dev->dev, "the TPM was reset and its PCRs are lost; restart the "
-				   "guest if it relies on them\n");
+	*cleared = true;
+	if (code == 0 || code == started)
+		return 0;
+	dev_err(&front->dev->dev, "the TPM does not start: code 0x%x\n", code);
+	return -EIO;
+}
+
+int chip_revive(struct front *front)
+{
+	bool cleared;
+	u32 resets;
+	int rc;
+
+	rc = start_again(front, &cleared);
+	if (rc)
+		return rc;
+	if (front->resets_known && count_resets(front, &resets) &&
+	    resets != front->resets)
+		cleared = true;
+	front->resets_known = false;
+	if (cleared)
+		dev_warn(&front->dev->dev, "the TPM was reset and its PCRs are lost; "
+					   "restart the guest if it relies on them\n");
 	return 0;
 }

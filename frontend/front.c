@@ -128,7 +128,7 @@ static void connect(struct front *front)
 		return;
 	set_phase(front, FRONT_IDLE);
 	ring_stop(&front->ring);
-	xenbus_dev_fatal(dev, rc, "starting the TPM");
+	xenbus_dev_fatal(dev, rc, "the TPM does not start; see the log of its backend");
 }
 
 static void close(struct front *front)

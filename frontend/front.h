@@ -65,6 +65,8 @@ struct front {
 	struct xenbus_device *dev;
 	struct ring ring;
 	struct tpm_chip *chip; /* NULL: not registered */
+	u32 resets;	       /* of the TPM, when the guest was suspended */
+	bool resets_known;
 
 	struct mutex lock; /* held during a transition */
 	enum front_phase phase;

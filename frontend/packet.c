@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "packet.h"
 
-#define TPM2_TAG      0x8001 /* TPM_ST_NO_SESSIONS */
-#define TPM1_TAG      0x00c1 /* TPM_TAG_RQU_COMMAND */
-#define TPM2_STARTUP  0x144
-#define TPM1_STARTUP  0x99
-#define TPM2_CLEAR    0
-#define TPM2_STATE    1
-#define TPM1_CLEAR    1
-#define TPM1_STATE    2
-#define OFFSET_LENGTH 2
-#define OFFSET_CODE   6
+#define TPM2_TAG	0x8001 /* TPM_ST_NO_SESSIONS */
+#define TPM1_TAG	0x00c1 /* TPM_TAG_RQU_COMMAND */
+#define TPM2_STARTUP	0x144
+#define TPM1_STARTUP	0x99
+#define TPM2_READ_CLOCK 0x181
+#define TPM2_CLEAR	0
+#define TPM2_STATE	1
+#define TPM1_CLEAR	1
+#define TPM1_STATE	2
+#define OFFSET_LENGTH	2
+#define OFFSET_CODE	6
+/* TPMS_TIME_INFO: u64 time | u64 clock | u32 resets | u32 restarts | u8 safe */
+#define CLOCK_LENGTH  (PACKET_HEADER_SIZE + 25)
+#define OFFSET_RESETS (PACKET_HEADER_SIZE + 16)
 
 static u32 get_be32(const u8 *p)
 {
@@ -57,4 +61,19 @@ void packet_startup(u8 packet[PACKET_STARTUP_SIZE], bool tpm2, bool saved)
 		put_be16(packet + PACKET_HEADER_SIZE, saved ? TPM2_STATE : TPM2_CLEAR);
 	else
 		put_be16(packet + PACKET_HEADER_SIZE, saved ? TPM1_STATE : TPM1_CLEAR);
+}
+
+void packet_clock(u8 packet[PACKET_CLOCK_SIZE])
+{
+	put_be16(packet, TPM2_TAG);
+	put_be32(packet + OFFSET_LENGTH, PACKET_CLOCK_SIZE);
+	put_be32(packet + OFFSET_CODE, TPM2_READ_CLOCK);
+}
+
+int packet_resets(const u8 *rsp, size_t len, u32 *resets)
+{
+	if (len != CLOCK_LENGTH || packet_check(rsp, len) || packet_code(rsp))
+		return -EBADMSG;
+	*resets = get_be32(rsp + OFFSET_RESETS);
+	return 0;
 }

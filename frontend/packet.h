@@ -26,6 +26,7 @@ typedef uint32_t u32;
 
 #define PACKET_HEADER_SIZE  10
 #define PACKET_STARTUP_SIZE 12
+#define PACKET_CLOCK_SIZE   10
 /* The longest packet, either way: the TPM core's buffer, and what a TPM 2.0 reports
  * as TPM_PT_MAX_COMMAND_SIZE and TPM_PT_MAX_RESPONSE_SIZE. */
 #define PACKET_MAX 4096
@@ -48,5 +49,10 @@ u32 packet_code(const u8 *packet);
 /* TPM2_Startup (TPM 2.0 Part 3, 9.3) or TPM_Startup (TPM 1.2 Main Part 3, 3.2) with
  * the saved state, or without it. */
 void packet_startup(u8 packet[PACKET_STARTUP_SIZE], bool tpm2, bool saved);
+
+/* TPM2_ReadClock (TPM 2.0 Part 3, 29.1), and how often the TPM has been reset, which
+ * its response tells.  -EBADMSG: it does not. */
+void packet_clock(u8 packet[PACKET_CLOCK_SIZE]);
+int packet_resets(const u8 *rsp, size_t len, u32 *resets);
 
 #endif

@@ -225,6 +225,8 @@ static int drain(struct ring *r)
 {
 	if (!r->busy)
 		return 0;
+	/* Again: a backend that was not there for the first event, or lost it. */
+	ring_cancel(r);
 	sleep(r, DRAIN_WAIT);
 	return outcome(r) == -ETIME ? -EBUSY : 0;
 }

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the guest's module believes of a hostile backend. */
 #include "tests/unit/unit.h"
 #include <stdlib.h>
@@ -94,6 +94,25 @@ static void startup_is_as_specified(void **state)
 	assert_int_equal(packet_check(p, sizeof(p)), 0);
 }
 
+static void resets_are_read_from_a_clock_only(void **state)
+{
+	u8 rsp[36] = {0x80, 0x01, 0, 0, 0, 35};
+	u8 cmd[PACKET_CLOCK_SIZE];
+	u32 resets = 7;
+
+	rsp[26] = 0x01, rsp[29] = 0x02;
+	assert_int_equal(packet_resets(rsp, 35, &resets), 0);
+	assert_true(resets == 0x01000002);
+	for (size_t len = 0; len <= sizeof(rsp); len++)
+		if (len != 35)
+			assert_int_equal(packet_resets(rsp, len, &resets), -EBADMSG);
+	rsp[9] = 1; /* not successful */
+	assert_int_equal(packet_resets(rsp, 35, &resets), -EBADMSG);
+	packet_clock(cmd);
+	assert_int_equal(packet_check(cmd, sizeof(cmd)), 0);
+	assert_true(packet_code(cmd) == 0x181);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -104,6 +123,7 @@ int main(void)
 		cmocka_unit_test(a_packet_without_a_header_is_refused),
 		cmocka_unit_test(the_code_is_big_endian),
 		cmocka_unit_test(startup_is_as_specified),
+		cmocka_unit_test(resets_are_read_from_a_clock_only),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
