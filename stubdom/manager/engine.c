@@ -189,25 +189,6 @@ int engine_open(const struct engine_store *store, bool create, struct error *e)
 	return 0;
 }
 
-int engine_power_cycle(void)
-{
-	int rc = 0;
-
-	TPMLIB_Terminate();
-	/* What a broken store did not take was promised to nobody. */
-	if (engine.broken)
-		drop_pending();
-	else
-		rc = commit(false);
-	engine.broken = true;
-	if (rc)
-		return rc;
-	rc = power_on(false, NULL);
-	if (!rc)
-		engine.broken = false;
-	return rc;
-}
-
 /* Commands that change no state but the clock's: they use no authorization, so
  * they cannot count a failed one either. TPM 2.0 Library, Part 3. */
 static bool changes_nothing(const uint8_t *cmd, size_t len)
@@ -279,6 +260,39 @@ int engine_execute(uint8_t locality, const uint8_t *cmd, size_t len, uint8_t *rs
 	return rc;
 }
 
+/* What a machine's system does before its power goes: without it every stop would
+ * count as a failed authorization (TPM 2.0 Library, Part 1, 19.8.6).  A TPM that was
+ * not started, or is broken, answers with an error, which is as good. */
+static void shut_down(void)
+{
+	static const uint8_t shutdown[] = {0x80, 0x01, 0, 0, 0, 12, 0, 0, 1, 0x45, 0, 0};
+	uint8_t rsp[ENGINE_BUFFER_SIZE];
+	size_t len = sizeof(rsp);
+
+	(void)!engine_execute(0, shutdown, sizeof(shutdown), rsp, &len);
+}
+
+int engine_power_cycle(void)
+{
+	int rc = 0;
+
+	if (!engine.broken)
+		shut_down();
+	TPMLIB_Terminate();
+	/* What a broken store did not take was promised to nobody. */
+	if (engine.broken)
+		drop_pending();
+	else
+		rc = commit(false);
+	engine.broken = true;
+	if (rc)
+		return rc;
+	rc = power_on(false, NULL);
+	if (!rc)
+		engine.broken = false;
+	return rc;
+}
+
 void engine_cancel(void)
 {
 	(void)TPMLIB_CancelCommand();
@@ -290,6 +304,8 @@ int engine_close(void)
 
 	if (!engine.running)
 		return 0;
+	if (!engine.broken)
+		shut_down();
 	TPMLIB_Terminate();
 	if (engine.broken)
 		drop_pending();

@@ -106,3 +106,14 @@ void child_forget(pid_t pid)
 		if (c->pid == pid)
 			c->done = NULL;
 }
+
+void child_end(void)
+{
+	struct child *c;
+
+	while ((c = children)) {
+		children = c->next;
+		free(c);
+	}
+	event_free(reaper);
+}

@@ -22,6 +22,8 @@ struct child_start {
 int __must_check child_init(struct event_base *base);
 /* done is called from the loop once the child has ended. */
 int __must_check child_spawn(const struct child_start *s, pid_t *pid);
+/* Forgets all. */
+void child_end(void);
 /* Nobody is told any more; the child is still reaped. */
 void child_forget(pid_t pid);
 

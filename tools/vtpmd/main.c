@@ -3,6 +3,7 @@
 #include "tools/vtpmd/control.h"
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/registry.h"
+#include "tools/vtpmd/tunnel.h"
 #include "tools/vtpmd/xen.h"
 
 #include <errno.h>
@@ -100,6 +101,8 @@ static int open_run(struct vtpmd *d)
 	return d->run_dir < 0 ? -errno : 0;
 }
 
+static struct event *events[4]; /* of the daemon as a whole */
+
 /* Ends when no process is left to wait for: stub domains run on. */
 static void on_leave(evutil_socket_t fd, short what, void *ctx)
 {
@@ -116,17 +119,12 @@ static void on_leave(evutil_socket_t fd, short what, void *ctx)
 
 static void on_signal(evutil_socket_t fd, short what, void *ctx)
 {
-	static struct event *poll;
 	struct vtpmd *d = ctx;
 	struct timeval limit = {.tv_sec = LEAVE_S}, often = {.tv_usec = 50000};
 
 	(void)sd_notify(0, "STOPPING=1");
-	if (poll)
-		return;
 	log_line(LOG_INFO, "ending; stub domains run on");
-	poll = event_new(d->base, -1, EV_PERSIST, on_leave, d);
-	if (poll)
-		event_add(poll, &often);
+	event_add(events[2], &often);
 	event_base_loopexit(d->base, &limit);
 }
 
@@ -137,21 +135,46 @@ static void on_watchdog(evutil_socket_t fd, short what, void *ctx)
 
 static int add_events(struct vtpmd *d)
 {
-	struct event *term = evsignal_new(d->base, SIGTERM, on_signal, d);
-	struct event *intr = evsignal_new(d->base, SIGINT, on_signal, d);
-	struct event *dog = event_new(d->base, -1, EV_PERSIST, on_watchdog, d);
 	struct timeval tv;
 	uint64_t usec;
+	size_t i;
 
-	if (!term || !intr || !dog || event_add(term, NULL) || event_add(intr, NULL))
+	events[0] = evsignal_new(d->base, SIGTERM, on_signal, d);
+	events[1] = evsignal_new(d->base, SIGINT, on_signal, d);
+	events[2] = event_new(d->base, -1, EV_PERSIST, on_leave, d);
+	events[3] = event_new(d->base, -1, EV_PERSIST, on_watchdog, d);
+	for (i = 0; i < ARRAY_SIZE(events); i++)
+		if (!events[i])
+			return -ENOMEM;
+	if (event_add(events[0], NULL) || event_add(events[1], NULL))
 		return -ENOMEM;
 	if (sd_watchdog_enabled(0, &usec) > 0) {
 		tv.tv_sec = (time_t)(usec / 3000000);
 		tv.tv_usec = (suseconds_t)(usec / 3 % 1000000);
-		if (event_add(dog, &tv))
+		if (event_add(events[3], &tv))
 			return -ENOMEM;
 	}
 	return child_init(d->base);
+}
+
+static void end(struct vtpmd *d)
+{
+	size_t i;
+
+	control_close(d);
+	while (d->vtpms) {
+		struct vtpm *v = d->vtpms;
+
+		d->vtpms = v->next;
+		vtpm_free(v);
+	}
+	xen_close(d->xen);
+	child_end();
+	tunnel_end();
+	for (i = 0; i < ARRAY_SIZE(events); i++)
+		event_free(events[i]);
+	event_base_free(d->base);
+	close(d->run_dir);
 }
 
 static int run(struct vtpmd *d)
@@ -209,13 +232,6 @@ int main(int argc, char **argv)
 	if (!d.base || add_events(&d))
 		return 1;
 	rc = run(&d);
-	control_close(&d);
-	while (d.vtpms) {
-		struct vtpm *v = d.vtpms;
-
-		d.vtpms = v->next;
-		vtpm_free(v);
-	}
-	xen_close(d.xen);
+	end(&d);
 	return rc ? 1 : 0;
 }

@@ -72,7 +72,8 @@ static void serve_hello(struct peer *p, const struct channel_frame *f, struct cu
 	rc = p->owner->hello(p->ctx, mode, uuid, seq, &w, &why);
 	if (!rc && !cursor_ok(&w))
 		rc = -EMSGSIZE;
-	p->greeted = !rc;
+	if (!rc)
+		p->greeted = true;
 	if (rc)
 		peer_refuse(p, f->type, f->id, -rc, why);
 	else

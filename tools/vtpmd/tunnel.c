@@ -352,3 +352,10 @@ void tunnel_free(struct tunnel *t)
 	event_free(t->limit);
 	free(t);
 }
+
+void tunnel_end(void)
+{
+	if (resolver.dns)
+		evdns_base_free(resolver.dns, 0);
+	resolver.dns = NULL;
+}

@@ -29,6 +29,9 @@ int __must_check tunnel_recv(struct tunnel *t, size_t max);
 void tunnel_close(struct tunnel *t);
 void tunnel_free(struct tunnel *t);
 
+/* Frees what all tunnels share; there must be none left. */
+void tunnel_end(void);
+
 /* Splits an address; -EINVAL.  Both rooms are 256 bytes. */
 int __must_check tunnel_split(const char *address, char *host, char *port);
 
