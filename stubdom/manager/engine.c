@@ -18,7 +18,7 @@ static struct {
 	struct engine_store store;
 	bool running;
 	bool broken;  /* the store failed: memory may be newer than the disk */
-	bool no_load; /* being made: libtpms finds nothing and manufactures */
+	bool making;  /* libtpms finds nothing, manufactures, and reads it again */
 	uint8_t locality;
 	/* What libtpms wants stored, until engine code stores it. */
 	uint8_t *pending;
@@ -42,15 +42,30 @@ static TPM_RESULT nvram_init(void)
 	return TPM_SUCCESS;
 }
 
+/* What libtpms stored is what it reads, whether it has left the engine or not:
+ * manufacturing stores a state, powers off, and starts from what it loads then. */
+static int load_pending(uint8_t **state, size_t *len)
+{
+	*state = malloc(engine.pending_len);
+	if (!*state)
+		return -ENOMEM;
+	memcpy(*state, engine.pending, engine.pending_len);
+	*len = engine.pending_len;
+	return 0;
+}
+
 static TPM_RESULT nvram_load(unsigned char **data, uint32_t *length, uint32_t number,
 			     const char *name)
 {
 	uint8_t *state;
 	size_t len;
+	int rc;
 
-	if (strcmp(name, TPM_PERMANENT_ALL_NAME) || engine.no_load)
+	if (strcmp(name, TPM_PERMANENT_ALL_NAME) || (engine.making && !engine.pending))
 		return TPM_RETRY; /* none */
-	if (engine.store.load(engine.store.ctx, &state, &len))
+	rc = engine.pending ? load_pending(&state, &len)
+			    : engine.store.load(engine.store.ctx, &state, &len);
+	if (rc)
 		return TPM_FAIL;
 	*data = state;
 	*length = (uint32_t)len;
@@ -151,9 +166,9 @@ static int power_on(bool create, struct error *e)
 	TPM_RESULT res;
 	int rc;
 
-	engine.no_load = create;
+	engine.making = create;
 	res = TPMLIB_MainInit();
-	engine.no_load = false;
+	engine.making = false;
 	if (res)
 		return error_set(e, -EBADMSG, CAUSE_ENGINE,
 				 "libtpms does not accept the state (0x%x): it may be of "
