@@ -17,8 +17,8 @@
 static struct {
 	struct engine_store store;
 	bool running;
-	bool broken;  /* the store failed: memory may be newer than the disk */
-	bool making;  /* libtpms finds nothing, manufactures, and reads it again */
+	bool broken; /* the store failed: memory may be newer than the disk */
+	bool making; /* libtpms finds nothing, manufactures, and reads it again */
 	uint8_t locality;
 	/* What libtpms wants stored, until engine code stores it. */
 	uint8_t *pending;

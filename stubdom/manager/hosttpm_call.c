@@ -3,7 +3,11 @@
 
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 #include <openssl/crypto.h>
+
+#define RETRIES	 100
+#define RETRY_NS 50000000
 
 /* Part 2, 6.9 */
 enum { ST_NO_SESSIONS = 0x8001, ST_SESSIONS = 0x8002 };
@@ -244,6 +248,42 @@ static int transport_failed(const struct hosttpm_call *call, int rc, struct erro
 			 strerror(-rc));
 }
 
+/* A TPM that is shared, or busy: the same command may succeed a moment later. It
+ * changed nothing, so that not even the session's nonces are others (Part 1, 19.6). */
+static bool is_worth_another(const uint8_t *rsp, size_t len)
+{
+	struct cursor c = cursor_reader(rsp, len);
+
+	(void)cursor_u16(&c);
+	(void)cursor_u32(&c);
+	switch (cursor_u32(&c)) {
+	case 0x902: /* OBJECT_MEMORY */
+	case 0x903: /* SESSION_MEMORY */
+	case 0x908: /* YIELDED */
+	case 0x90a: /* TESTING */
+	case 0x922: /* RETRY */
+		return cursor_ok(&c);
+	}
+	return false;
+}
+
+static int exchange(const struct hosttpm_transport *t, const uint8_t *cmd, size_t len,
+		    uint8_t *rsp, size_t *rsp_len)
+{
+	const struct timespec moment = {.tv_nsec = RETRY_NS};
+	const size_t size = *rsp_len;
+	int rc, tries;
+
+	for (tries = 0;; tries++) {
+		*rsp_len = size;
+		rc = t->tpm(t->ctx, cmd, len, rsp, rsp_len);
+		if (rc || *rsp_len > size || tries == RETRIES ||
+		    !is_worth_another(rsp, *rsp_len))
+			return rc;
+		nanosleep(&moment, NULL);
+	}
+}
+
 int hosttpm_call_run(struct hosttpm_call *call, const struct hosttpm_transport *t,
 		     struct error *e)
 {
@@ -257,7 +297,7 @@ int hosttpm_call_run(struct hosttpm_call *call, const struct hosttpm_transport *
 		return error_set(e, rc, CAUSE_INTERNAL, "TPM2_%s could not be made (%s)",
 				 command_name(call->code), strerror(-rc));
 	memcpy(cmd, call->wire, len);
-	rc = t->tpm(t->ctx, cmd, len, call->wire, &rsp_len);
+	rc = exchange(t, cmd, len, call->wire, &rsp_len);
 	OPENSSL_cleanse(cmd, len);
 	if (rc)
 		return transport_failed(call, rc, e);
