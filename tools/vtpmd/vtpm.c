@@ -133,11 +133,11 @@ void vtpm_on_fail(void *ctx, uint32_t cause, const char *text)
 /* Whether the manager has died too often lately. */
 static bool note_death(struct vtpm *v)
 {
-	time_t now = time(NULL), oldest = v->deaths[0];
+	time_t now = time(NULL);
 
 	memmove(v->deaths, v->deaths + 1, sizeof(v->deaths) - sizeof(v->deaths[0]));
 	v->deaths[VTPM_DEATHS - 1] = now;
-	return oldest && now - oldest < MINUTE;
+	return v->deaths[0] && now - v->deaths[0] < MINUTE;
 }
 
 static void restart_later(struct vtpm *v, const char *why)
