@@ -11,3 +11,14 @@ envelope_FUZZ_SRCS := $(ENVELOPE_SRCS)
 envelope_FUZZ_LIBS := -lcrypto
 
 KMS_SRCS := lib/kms.c lib/tls.c lib/kmip.c lib/ttlv.c lib/crypt.c lib/cursor.c lib/error.c
+
+UNIT_TESTS += crypt ttlv kmip
+crypt_UNIT_SRCS := lib/crypt.c
+crypt_UNIT_LIBS := -lcrypto
+ttlv_UNIT_SRCS := lib/ttlv.c lib/cursor.c
+kmip_UNIT_SRCS := lib/kmip.c lib/ttlv.c lib/cursor.c
+FUZZ_TESTS += kmip
+kmip_FUZZ_SRCS := lib/kmip.c lib/ttlv.c lib/cursor.c
+UNIT_TESTS += kms
+kms_UNIT_SRCS := $(KMS_SRCS)
+kms_UNIT_LIBS := -lssl -lcrypto -lpthread

@@ -17,6 +17,14 @@ $(BUILD)/bin/vtpm-manager: $(MANAGER_OBJS)
 	$(CC) -static -Wl,--gc-sections -Wl,-z,noexecstack $^ -o $@.debug $(MANAGER_LIBS)
 	strip $@.debug -o $@
 
+UNIT_TESTS += engine
+engine_UNIT_SRCS := $(addprefix stubdom/manager/,engine.c state.c) $(ENVELOPE_SRCS)
+engine_UNIT_LIBS := -ltpms -lcrypto
+FUZZ_TESTS += slot
+slot_FUZZ_SRCS := $(addprefix stubdom/manager/unlock,_config.c _slot.c) lib/crypt.c \
+                  lib/cursor.c lib/error.c
+slot_FUZZ_LIBS := -lcrypto
+
 INSTALL += install-manager
 install-manager: $(BUILD)/bin/vtpm-manager
 	install -D -m 0755 $< $(DESTDIR)$(PREFIX)/lib/xen-vtpm/vtpm-manager

@@ -9,3 +9,8 @@ $(BUILD)/bin/keys-probe: $(KEYS_PROBE_SRCS:%.c=$(BUILD)/san/%.o)
 	@mkdir -p $(@D)
 	$(CC) $(SAN) $^ -o $@ -lssl -lcrypto
 PROGRAMS += $(BUILD)/bin/keys-probe
+
+UNIT_TESTS += unlock
+unlock_UNIT_SRCS := $(HOSTTPM_SRCS) $(UNLOCK_SRCS) stubdom/manager/engine.c \
+	$(ENVELOPE_SRCS) $(addprefix tools/vtpmctl/,approval.c policykey.c file.c hex.c)
+unlock_UNIT_LIBS := -ltpms -lcrypto

@@ -1,0 +1,458 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The KMS client over real TLS, against a server in a thread that answers as it is
+ * told.  The certificates are made here and live as long as the test.
+ */
+#include "tests/unit/unit.h"
+#include "lib/crypt.h"
+#include "lib/kmip.h"
+#include "lib/kms.h"
+#include "lib/ttlv.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+
+static const uint8_t secret[KMS_SECRET_SIZE] = "what the KMS keeps for the vTPM";
+static const uint8_t key[32] = "the AES key that never leaves it";
+static const uint8_t aad[] = "xen-vtpm of web1";
+
+enum way {
+	HONEST,
+	OTHER_KEY,	 /* says that it used another one */
+	OTHER_OPERATION, /* answers another request */
+	SHORT_TAG,
+	SHORT_DATA,
+	REVOKED,
+	GARBAGE,
+	TOO_LONG, /* a length of 4 GiB */
+	CUT,	  /* ends in the middle */
+	SILENT,	  /* ends without a word */
+	OLD_TLS,  /* offers TLS 1.1 alone */
+};
+
+struct identity {
+	EVP_PKEY *key;
+	X509 *cert;
+	char *cert_pem, *key_pem;
+};
+
+static struct identity ca, other_ca, server, other_host, client, stranger;
+static enum way way;
+static struct identity *shown; /* the server's */
+static int ends[2];
+static pthread_t thread;
+
+static char *pem_of(int (*write)(BIO *, const void *), const void *what)
+{
+	BIO *bio = BIO_new(BIO_s_mem());
+	char *text, *p;
+	long n;
+
+	assert_int_equal(write(bio, what), 1);
+	n = BIO_get_mem_data(bio, &p);
+	text = strndup(p, (size_t)n);
+	BIO_free(bio);
+	return text;
+}
+
+static int write_cert(BIO *bio, const void *cert)
+{
+	return PEM_write_bio_X509(bio, (X509 *)cert);
+}
+
+static int write_key(BIO *bio, const void *k)
+{
+	return PEM_write_bio_PKCS8PrivateKey(bio, (EVP_PKEY *)k, NULL, NULL, 0, NULL,
+					     NULL);
+}
+
+static void extend(X509 *cert, X509 *issuer, int nid, const char *value)
+{
+	X509V3_CTX ctx;
+	X509_EXTENSION *x;
+
+	X509V3_set_ctx(&ctx, issuer, cert, NULL, NULL, 0);
+	x = X509V3_EXT_conf_nid(NULL, &ctx, nid, value);
+	assert_non_null(x);
+	assert_int_equal(X509_add_ext(cert, x, -1), 1);
+	X509_EXTENSION_free(x);
+}
+
+static struct identity issue(const char *cn, const char *alt, const struct identity *by)
+{
+	struct identity id = {.key = EVP_EC_gen("P-256"), .cert = X509_new()};
+	static long serial;
+	X509 *issuer = by ? by->cert : id.cert;
+	X509_NAME *name = X509_get_subject_name(id.cert);
+
+	X509_set_version(id.cert, 2);
+	ASN1_INTEGER_set(X509_get_serialNumber(id.cert), ++serial);
+	X509_gmtime_adj(X509_getm_notBefore(id.cert), -60);
+	X509_gmtime_adj(X509_getm_notAfter(id.cert), 3600);
+	X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const uint8_t *)cn, -1, -1,
+				   0);
+	X509_set_issuer_name(id.cert, X509_get_subject_name(issuer));
+	X509_set_pubkey(id.cert, id.key);
+	extend(id.cert, issuer, NID_basic_constraints, by ? "CA:FALSE" : "CA:TRUE");
+	if (alt)
+		extend(id.cert, issuer, NID_subject_alt_name, alt);
+	assert_true(X509_sign(id.cert, by ? by->key : id.key, EVP_sha256()) > 0);
+	id.cert_pem = pem_of(write_cert, id.cert);
+	id.key_pem = pem_of(write_key, id.key);
+	return id;
+}
+
+static void forget(struct identity *id)
+{
+	EVP_PKEY_free(id->key);
+	X509_free(id->cert);
+	free(id->cert_pem);
+	free(id->key_pem);
+}
+
+/* What the client asked for. */
+struct asked {
+	uint32_t operation;
+	const uint8_t *data, *iv, *aad, *tag;
+	size_t data_len, iv_len, aad_len, tag_len;
+};
+
+static void collect(struct cursor *c, struct asked *a)
+{
+	struct ttlv item;
+
+	while (ttlv_next(c, &item)) {
+		if (item.type == TTLV_STRUCT)
+			collect(&item.value, a);
+		else if (item.tag == 0x42005c)
+			a->operation = ttlv_u32(c, &item, TTLV_ENUM);
+		else if (item.tag == 0x4200c2)
+			a->data = ttlv_data(c, &item, TTLV_BYTES, &a->data_len);
+		else if (item.tag == 0x42003d)
+			a->iv = ttlv_data(c, &item, TTLV_BYTES, &a->iv_len);
+		else if (item.tag == 0x4200fe)
+			a->aad = ttlv_data(c, &item, TTLV_BYTES, &a->aad_len);
+		else if (item.tag == 0x4200ff)
+			a->tag = ttlv_data(c, &item, TTLV_BYTES, &a->tag_len);
+	}
+}
+
+static void put_payload(struct cursor *w, const struct asked *a)
+{
+	size_t payload = ttlv_begin(w, 0x42007c);
+	uint8_t out[64], tag[16];
+
+	ttlv_put(w, 0x420094, TTLV_TEXT, way == OTHER_KEY ? "2" : "1", 1);
+	if (a->operation == KMIP_ENCRYPT) {
+		if (crypt_gcm_seal(key, a->iv, a->aad, a->aad_len, a->data, a->data_len,
+				   out, tag))
+			abort();
+	} else if (crypt_gcm_open(key, a->iv, a->aad, a->aad_len, a->data, a->data_len,
+				  out, a->tag)) {
+		memset(out, 0, sizeof(out));
+	}
+	ttlv_put(w, 0x4200c2, TTLV_BYTES, out,
+		 way == SHORT_DATA ? a->data_len - 1 : a->data_len);
+	if (a->operation == KMIP_ENCRYPT)
+		ttlv_put(w, 0x4200ff, TTLV_BYTES, tag, way == SHORT_TAG ? 4 : 16);
+	ttlv_end(w, payload);
+}
+
+static size_t make_answer(const struct asked *a, uint8_t *out, size_t room)
+{
+	struct cursor w = cursor_writer(out, room);
+	size_t message = ttlv_begin(&w, 0x42007b), header = ttlv_begin(&w, 0x42007a);
+	size_t version = ttlv_begin(&w, 0x420069), item;
+
+	ttlv_put_u32(&w, 0x42006a, TTLV_INT, 1);
+	ttlv_put_u32(&w, 0x42006b, TTLV_INT, 4);
+	ttlv_end(&w, version);
+	ttlv_put_u32(&w, 0x42000d, TTLV_INT, 1);
+	ttlv_end(&w, header);
+	item = ttlv_begin(&w, 0x42000f);
+	ttlv_put_u32(&w, 0x42005c, TTLV_ENUM,
+		     way == OTHER_OPERATION ? KMIP_DECRYPT + KMIP_ENCRYPT - a->operation
+					    : a->operation);
+	ttlv_put_u32(&w, 0x42007f, TTLV_ENUM, way == REVOKED);
+	if (way == REVOKED) {
+		ttlv_put_u32(&w, 0x42007e, TTLV_ENUM, 0x0c);
+		ttlv_put(&w, 0x42007d, TTLV_TEXT, "The key is not Active.", 22);
+	} else {
+		put_payload(&w, a);
+	}
+	ttlv_end(&w, item);
+	ttlv_end(&w, message);
+	if (!cursor_ok(&w))
+		abort();
+	return w.pos;
+}
+
+static void answer(SSL *ssl)
+{
+	static const uint8_t too_long[8] = {0x42, 0, 0x7b, 1, 255, 255, 255, 248};
+	uint8_t in[2048], out[2048];
+	int n = SSL_read(ssl, in, sizeof(in));
+	struct asked a = {0};
+	struct cursor c;
+	size_t len;
+
+	if (n <= 0 || way == SILENT)
+		return;
+	c = cursor_reader(in, (size_t)n);
+	collect(&c, &a);
+	if (!cursor_ok(&c) || a.iv_len != 12)
+		abort();
+	len = make_answer(&a, out, sizeof(out));
+	if (way == GARBAGE)
+		memset(out + 8, 0xff, len - 8);
+	if (way == TOO_LONG)
+		SSL_write(ssl, too_long, sizeof(too_long));
+	else
+		SSL_write(ssl, out, (int)(way == CUT ? len / 2 : len));
+}
+
+static void *serve(void *fd)
+{
+	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+	SSL *ssl;
+
+	if (way == OLD_TLS) {
+		SSL_CTX_set_security_level(ctx, 0);
+		SSL_CTX_set_max_proto_version(ctx, TLS1_1_VERSION);
+	}
+	SSL_CTX_use_certificate(ctx, shown->cert);
+	SSL_CTX_use_PrivateKey(ctx, shown->key);
+	X509_STORE_add_cert(SSL_CTX_get_cert_store(ctx), ca.cert);
+	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+	ssl = SSL_new(ctx);
+	SSL_set_fd(ssl, *(int *)fd);
+	if (SSL_accept(ssl) == 1)
+		answer(ssl);
+	SSL_shutdown(ssl);
+	SSL_free(ssl);
+	SSL_CTX_free(ctx);
+	close(*(int *)fd);
+	return NULL;
+}
+
+static int stream_open(void *ctx)
+{
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends))
+		return -errno;
+	return -pthread_create(&thread, NULL, serve, &ends[1]);
+}
+
+static int stream_send(void *ctx, const uint8_t *buf, size_t len)
+{
+	while (len) {
+		ssize_t n = send(ends[0], buf, len, MSG_NOSIGNAL);
+
+		if (n < 0)
+			return -errno;
+		buf += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+/* In small pieces: nothing may depend on where a stream is cut. */
+static int stream_recv(void *ctx, uint8_t *buf, size_t room)
+{
+	ssize_t n = recv(ends[0], buf, room < 37 ? room : 37, 0);
+
+	return n < 0 ? -errno : (int)n;
+}
+
+static void stream_close(void *ctx)
+{
+	close(ends[0]);
+	pthread_join(thread, NULL);
+}
+
+static int refuses_to_open(void *ctx)
+{
+	return -ECONNREFUSED;
+}
+
+static struct kms_stream stream;
+static struct kms_config config;
+static struct kms_wrapped wrapped;
+static struct error error;
+
+static int setup(void **state)
+{
+	way = HONEST;
+	shown = &server;
+	stream = (struct kms_stream){NULL, stream_open, stream_send, stream_recv,
+				     stream_close};
+	config = (struct kms_config){"kms.example:5696", ca.cert_pem, client.cert_pem,
+				     client.key_pem, "1"};
+	memset(&wrapped, 0, sizeof(wrapped));
+	memset(&error, 0, sizeof(error));
+	return 0;
+}
+
+static int wrap(void)
+{
+	return kms_wrap(&config, &stream, aad, sizeof(aad), secret, &wrapped, &error);
+}
+
+static int unwrap(uint8_t out[KMS_SECRET_SIZE])
+{
+	return kms_unwrap(&config, &stream, aad, sizeof(aad), &wrapped, out, &error);
+}
+
+static void wraps_and_unwraps(void **state)
+{
+	uint8_t out[KMS_SECRET_SIZE];
+	struct kms_wrapped first;
+
+	assert_int_equal(wrap(), 0);
+	assert_string_equal(wrapped.key_id, "1");
+	assert_memory_not_equal(wrapped.ct, secret, sizeof(secret));
+	assert_int_equal(unwrap(out), 0);
+	assert_memory_equal(out, secret, sizeof(secret));
+	first = wrapped;
+	assert_int_equal(wrap(), 0);
+	assert_memory_not_equal(first.iv, wrapped.iv, sizeof(first.iv));
+}
+
+static void refused(enum cause cause)
+{
+	assert_true(wrap() < 0);
+	if (error.cause != cause)
+		print_error("%s: %s\n", error_word(error.cause), error.text);
+	assert_int_equal(error.cause, cause);
+	assert_non_null(strstr(error.text, ": ")); /* cause, then the next step */
+}
+
+static void answers_that_lie(void **state)
+{
+	static const enum way ways[] = {OTHER_KEY,  OTHER_OPERATION, SHORT_TAG,
+					SHORT_DATA, GARBAGE,	     TOO_LONG};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(ways); i++) {
+		setup(NULL);
+		way = ways[i];
+		refused(CAUSE_KMS_REFUSED);
+	}
+	setup(NULL);
+	way = REVOKED;
+	refused(CAUSE_KMS_KEY);
+	assert_non_null(strstr(error.text, "not Active"));
+}
+
+static void connections_that_end(void **state)
+{
+	static const enum way ways[] = {CUT, SILENT};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(ways); i++) {
+		setup(NULL);
+		way = ways[i];
+		assert_true(wrap() < 0);
+		assert_true(error.cause == CAUSE_KMS_UNREACHABLE ||
+			    error.cause == CAUSE_KMS_DENIED ||
+			    error.cause == CAUSE_KMS_REFUSED);
+	}
+	setup(NULL);
+	stream.open = refuses_to_open;
+	refused(CAUSE_KMS_UNREACHABLE);
+}
+
+static void servers_that_are_not_the_kms(void **state)
+{
+	config.ca_pem = other_ca.cert_pem; /* nobody that we trust signed it */
+	refused(CAUSE_KMS_UNTRUSTED);
+	setup(NULL);
+	shown = &other_host; /* our CA's, but another machine's */
+	refused(CAUSE_KMS_UNTRUSTED);
+	setup(NULL);
+	config.address = "10.0.0.1:5696";
+	refused(CAUSE_KMS_UNTRUSTED);
+	setup(NULL);
+	way = OLD_TLS;
+	refused(CAUSE_KMS_REFUSED);
+	assert_non_null(strstr(error.text, "TLS 1.2"));
+}
+
+static void clients_that_the_kms_does_not_know(void **state)
+{
+	config.cert_pem = stranger.cert_pem;
+	config.key_pem = stranger.key_pem;
+	refused(CAUSE_KMS_DENIED);
+}
+
+static void configurations_that_cannot_be(void **state)
+{
+	char long_id[200];
+
+	config.key_pem = stranger.key_pem; /* not this certificate's */
+	refused(CAUSE_NOT_CONFIGURED);
+	setup(NULL);
+	config.ca_pem = "no PEM";
+	refused(CAUSE_NOT_CONFIGURED);
+	setup(NULL);
+	config.address = "no port";
+	refused(CAUSE_NOT_CONFIGURED);
+	setup(NULL);
+	config.key_id = "";
+	refused(CAUSE_NOT_CONFIGURED);
+	setup(NULL);
+	memset(long_id, 'x', sizeof(long_id) - 1);
+	long_id[sizeof(long_id) - 1] = '\0';
+	config.key_id = long_id;
+	refused(CAUSE_NOT_CONFIGURED);
+}
+
+/* The KMS's own tag check: what was altered or moved does not come back. */
+static void altered_halves(void **state)
+{
+	uint8_t out[KMS_SECRET_SIZE];
+
+	assert_int_equal(wrap(), 0);
+	wrapped.ct[0] ^= 1;
+	if (!unwrap(out))
+		assert_memory_not_equal(out, secret, sizeof(secret));
+}
+
+#define KMS_TEST(t) cmocka_unit_test_setup(t, setup)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		KMS_TEST(wraps_and_unwraps),
+		KMS_TEST(answers_that_lie),
+		KMS_TEST(connections_that_end),
+		KMS_TEST(servers_that_are_not_the_kms),
+		KMS_TEST(clients_that_the_kms_does_not_know),
+		KMS_TEST(configurations_that_cannot_be),
+		KMS_TEST(altered_halves),
+	};
+	int failed;
+
+	signal(SIGPIPE, SIG_IGN); /* the server's SSL_write() */
+	ca = issue("CA", NULL, NULL);
+	other_ca = issue("other CA", NULL, NULL);
+	server = issue("kms.example", "DNS:kms.example", &ca);
+	other_host = issue("other.example", "DNS:other.example", &ca);
+	client = issue("host1", NULL, &ca);
+	stranger = issue("host1", NULL, &other_ca);
+	failed = cmocka_run_group_tests_name("kms", tests, NULL, NULL);
+	forget(&ca);
+	forget(&other_ca);
+	forget(&server);
+	forget(&other_host);
+	forget(&client);
+	forget(&stranger);
+	return failed;
+}

@@ -1,0 +1,542 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From a header to a data key, with a real TPM 2.0 (libtpms) as the host's, reached
+ * through a wire that the tests tap and cut, and a KMS that is a table.
+ */
+#include "tests/unit/unit.h"
+#include "lib/cursor.h"
+#include "stubdom/manager/engine.h"
+#include "stubdom/manager/unlock.h"
+#include "stubdom/manager/unlock_kms.h"
+#include "tools/vtpmctl/approval.h"
+#include "tools/vtpmctl/policykey.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SRK  0x81005654
+#define WIRE (256 * 1024)
+#define ROOM (64 * 1024)
+
+/* The host's TPM: its state lives here. */
+static uint8_t *nv;
+static size_t nv_len;
+
+static int nv_load(void *ctx, uint8_t **state, size_t *len)
+{
+	if (!nv)
+		return -ENOENT;
+	*state = malloc(nv_len);
+	memcpy(*state, nv, nv_len);
+	*len = nv_len;
+	return 0;
+}
+
+static int nv_save(void *ctx, const uint8_t *state, size_t len, bool clock_only)
+{
+	free(nv);
+	nv = malloc(len);
+	memcpy(nv, state, len);
+	nv_len = len;
+	return 0;
+}
+
+static const struct engine_store store = {NULL, nv_load, nv_save};
+
+/* The wire to it: everything on it, and what is done to it. */
+static struct {
+	uint8_t log[WIRE];
+	size_t len;
+	int fail;	    /* what the transport returns instead */
+	size_t flip;	    /* 1-based response whose last byte is changed */
+	uint32_t busy;	    /* answers with this code ... */
+	unsigned int times; /* ... so often */
+	unsigned int count;
+} wire;
+
+static void tap(const uint8_t *p, size_t n)
+{
+	assert_true(wire.len + n <= sizeof(wire.log));
+	memcpy(wire.log + wire.len, p, n);
+	wire.len += n;
+}
+
+static bool on_wire(const uint8_t *p, size_t n)
+{
+	return memmem(wire.log, wire.len, p, n) != NULL;
+}
+
+static int tpm(void *ctx, const uint8_t *cmd, size_t len, uint8_t *rsp, size_t *rsp_len)
+{
+	struct cursor w = cursor_writer(rsp, *rsp_len);
+	uint8_t big[ENGINE_BUFFER_SIZE];
+	size_t n = sizeof(big);
+
+	wire.count++;
+	if (wire.fail)
+		return wire.fail;
+	if (wire.times) {
+		wire.times--;
+		cursor_put_u16(&w, 0x8001);
+		cursor_put_u32(&w, 10);
+		cursor_put_u32(&w, wire.busy);
+		*rsp_len = w.pos;
+		return 0;
+	}
+	tap(cmd, len);
+	assert_int_equal(engine_execute(0, cmd, len, big, &n), 0);
+	assert_true(n <= *rsp_len);
+	memcpy(rsp, big, n);
+	*rsp_len = n;
+	tap(rsp, n);
+	if (wire.flip && wire.count == wire.flip)
+		rsp[n - 1] ^= 1;
+	return 0;
+}
+
+static const struct hosttpm_transport transport = {NULL, tpm};
+
+/* The KMS: what lib/kms.h promises, in memory. */
+static struct {
+	uint8_t key_pem[2048];
+	enum cause refuse;
+	unsigned int wraps, unwraps;
+} kms;
+
+static int kms_answer(const struct kms_config *c, struct error *e)
+{
+	snprintf((char *)kms.key_pem, sizeof(kms.key_pem), "%s", c->key_pem);
+	if (kms.refuse)
+		return error_set(e, -EACCES, kms.refuse, "the KMS says no: ask it");
+	return 0;
+}
+
+static void mask(const uint8_t *aad, size_t aad_len, const uint8_t *in, uint8_t *out)
+{
+	static const uint8_t key[32] = "the KMS's";
+	const struct crypt_part parts[] = {{aad, aad_len}};
+	uint8_t pad[32];
+	size_t i;
+
+	assert_int_equal(crypt_hmac(key, sizeof(key), parts, 1, pad), 0);
+	for (i = 0; i < 32; i++)
+		out[i] = in[i] ^ pad[i];
+}
+
+int kms_wrap(const struct kms_config *c, const struct kms_stream *s, const uint8_t *aad,
+	     size_t aad_len, const uint8_t secret[KMS_SECRET_SIZE],
+	     struct kms_wrapped *out, struct error *e)
+{
+	kms.wraps++;
+	memset(out, 0, sizeof(*out));
+	snprintf(out->key_id, sizeof(out->key_id), "%s", c->key_id);
+	mask(aad, aad_len, secret, out->ct);
+	return kms_answer(c, e);
+}
+
+int kms_unwrap(const struct kms_config *c, const struct kms_stream *s, const uint8_t *aad,
+	       size_t aad_len, const struct kms_wrapped *in,
+	       uint8_t secret[KMS_SECRET_SIZE], struct error *e)
+{
+	kms.unwraps++;
+	mask(aad, aad_len, in->ct, secret);
+	return kms_answer(c, e);
+}
+
+/* The host's configuration, as `vtpmctl host init` would have made it. */
+static struct unlock_config config;
+static EVP_PKEY *policy;
+static uint8_t policy_public[POLICYKEY_PUBLIC_SIZE];
+static uint8_t approvals[2][APPROVAL_SIZE_MAX], sealed[2048];
+static struct error error;
+static uint8_t key[32], again[32], header[ROOM];
+static size_t header_len;
+
+static const char client_key[] = "-----BEGIN PRIVATE KEY-----\nthe host's\n";
+
+static uint32_t raw(const uint8_t *cmd, size_t len, uint8_t *rsp, size_t *rsp_len)
+{
+	struct cursor c;
+
+	assert_int_equal(engine_execute(0, cmd, len, rsp, rsp_len), 0);
+	c = cursor_reader(rsp, *rsp_len);
+	(void)cursor_u16(&c);
+	(void)cursor_u32(&c);
+	return cursor_u32(&c);
+}
+
+static void put_password(struct cursor *w)
+{
+	cursor_put_u32(w, 9);
+	cursor_put_u32(w, 0x40000009);
+	cursor_put(w, "\0\0\0\0\0", 5);
+}
+
+/* Part 3, 24.1: the storage key, kept at SRK; returns its Name. */
+static void make_srk(uint8_t name[34])
+{
+	static const uint8_t template[] = {0, 0x23, 0, 0x0b, 0,	  3, 4,	   0x72, 0,
+					   0, 0,    6, 0,    128, 0, 0x43, 0,	 0x10,
+					   0, 3,    0, 0x10, 0,	  0, 0,	   0};
+	uint8_t cmd[256], rsp[ENGINE_BUFFER_SIZE];
+	struct cursor w = cursor_writer(cmd, sizeof(cmd)), r;
+	size_t len = sizeof(rsp);
+	struct crypt_part public;
+	uint32_t handle;
+
+	cursor_put(&w, "\x80\x02\0\0\0\0\0\0\x01\x31", 10);
+	cursor_put_u32(&w, 0x40000001);
+	put_password(&w);
+	cursor_put(&w, "\0\4\0\0\0\0", 6);
+	cursor_put_u16(&w, sizeof(template));
+	cursor_put(&w, template, sizeof(template));
+	cursor_put(&w, "\0\0\0\0\0\0", 6);
+	cmd[5] = (uint8_t)w.pos;
+	assert_int_equal(raw(cmd, w.pos, rsp, &len), 0);
+	r = cursor_reader(rsp + 10, len - 10);
+	handle = cursor_u32(&r);
+	(void)cursor_u32(&r);
+	public.n = cursor_u16(&r);
+	public.p = cursor_bytes(&r, public.n);
+	name[0] = 0;
+	name[1] = 0x0b;
+	assert_int_equal(crypt_sha256(&public, 1, name + 2), 0);
+
+	w = cursor_writer(cmd, sizeof(cmd));
+	cursor_put(&w, "\x80\x02\0\0\0\0\0\0\x01\x20", 10);
+	cursor_put_u32(&w, 0x40000001);
+	cursor_put_u32(&w, handle);
+	put_password(&w);
+	cursor_put_u32(&w, SRK);
+	cmd[5] = (uint8_t)w.pos;
+	len = sizeof(rsp);
+	assert_int_equal(raw(cmd, w.pos, rsp, &len), 0);
+
+	w = cursor_writer(cmd, sizeof(cmd));
+	cursor_put(&w, "\x80\x01\0\0\0\x0e\0\0\x01\x65", 10);
+	cursor_put_u32(&w, handle);
+	len = sizeof(rsp);
+	assert_int_equal(raw(cmd, w.pos, rsp, &len), 0);
+}
+
+static void power_on_host(void)
+{
+	static const uint8_t startup[] = {0x80, 1, 0, 0, 0, 12, 0, 0, 1, 0x44, 0, 0};
+	uint8_t rsp[ENGINE_BUFFER_SIZE];
+	size_t len = sizeof(rsp);
+
+	assert_int_equal(raw(startup, sizeof(startup), rsp, &len), 0);
+}
+
+static void new_host(void)
+{
+	(void)!engine_close();
+	free(nv);
+	nv = NULL;
+	assert_int_equal(engine_open(&store, true, &error), 0);
+	power_on_host();
+}
+
+static void extend(uint8_t pcr)
+{
+	uint8_t cmd[65] = {0x80, 2, 0, 0, 0, 65, 0, 0, 1, 0x82, 0, 0, 0, pcr};
+	struct cursor w = cursor_writer(cmd + 14, sizeof(cmd) - 14);
+	uint8_t rsp[ENGINE_BUFFER_SIZE];
+	size_t len = sizeof(rsp);
+
+	put_password(&w);
+	cursor_put(&w, "\0\0\0\1\0\x0b", 6);
+	assert_int_equal(raw(cmd, sizeof(cmd), rsp, &len), 0);
+}
+
+/* Approves PCRs 0, 2, 4, 7 as they are after a start, PCR 7 as given. */
+static void approve(size_t n, const uint8_t pcr7[32])
+{
+	struct approval a = {.pcrs = 1u << 0 | 1u << 2 | 1u << 4 | 1u << 7};
+	size_t len = sizeof(approvals[n]);
+
+	if (pcr7)
+		memcpy(a.value[7], pcr7, 32);
+	assert_int_equal(approval_digest(&a, a.digest), 0);
+	assert_int_equal(policykey_sign(policy, &a), 0);
+	assert_int_equal(approval_encode(&a, approvals[n], &len), 0);
+	config.tpm.approval[n] = approvals[n];
+	config.tpm.approval_len[n] = len;
+	config.tpm.approvals = n + 1;
+}
+
+/* The KMS client's key, as include/channel.h has it. */
+static void seal_client_key(void)
+{
+	struct cursor w = cursor_writer(sealed, sizeof(sealed));
+	uint8_t gcm[32] = "seals the client's key", iv[12] = {0}, ct[256], tag[16];
+	static const char aad[] = "xen-vtpm kms client key";
+	uint8_t object[HOSTTPM_OBJECT_MAX];
+	size_t len = sizeof(object), n = strlen(client_key);
+
+	assert_int_equal(hosttpm_seal(&config.tpm, &transport, NULL, gcm, sizeof(gcm),
+				      object, &len, &error),
+			 0);
+	assert_int_equal(crypt_gcm_seal(gcm, iv, (const uint8_t *)aad, strlen(aad),
+					(const uint8_t *)client_key, n, ct, tag),
+			 0);
+	cursor_put(&w, object, len);
+	cursor_put(&w, iv, sizeof(iv));
+	cursor_put_u16(&w, (uint16_t)n);
+	cursor_put(&w, ct, n);
+	cursor_put(&w, tag, sizeof(tag));
+	assert_true(cursor_ok(&w));
+	config.kms_key_sealed = sealed;
+	config.kms_key_sealed_len = w.pos;
+}
+
+static int setup(void **state)
+{
+	memset(&config, 0, sizeof(config));
+	memset(&error, 0, sizeof(error));
+	memset(&wire, 0, sizeof(wire));
+	memset(&kms, 0, sizeof(kms));
+	new_host();
+	memset(config.uuid, 5, sizeof(config.uuid));
+	config.policy = ENVELOPE_SLOT_HOST;
+	config.tpm.srk_handle = SRK;
+	make_srk(config.tpm.srk_name);
+	config.tpm.policy_key = policy_public;
+	config.tpm.policy_key_len = sizeof(policy_public);
+	approve(0, NULL);
+	config.kms_address = (char *)"kms.example:5696";
+	config.kms_ca = (char *)"CA";
+	config.kms_cert = (char *)"CERT";
+	config.kms_key_id = (char *)"1";
+	seal_client_key();
+	wire.len = wire.count = 0;
+	return 0;
+}
+
+static int create(void)
+{
+	header_len = sizeof(header);
+	return unlock_create(&config, &transport, NULL, key, header, &header_len, &error);
+}
+
+static int reopen(void)
+{
+	memset(&error, 0, sizeof(error));
+	memset(again, 0, sizeof(again));
+	wire.count = 0;
+	return unlock_open(&config, &transport, NULL, header, header_len, again, &error);
+}
+
+static void opens(void)
+{
+	int rc = reopen();
+
+	if (rc)
+		print_error("%s: %s\n", error_word(error.cause), error.text);
+	assert_int_equal(rc, 0);
+	assert_memory_equal(again, key, sizeof(key));
+}
+
+static void refused(enum cause cause)
+{
+	static const uint8_t nothing[32];
+
+	assert_true(reopen() < 0);
+	if (error.cause != cause)
+		print_error("%s: %s\n", error_word(error.cause), error.text);
+	assert_int_equal(error.cause, cause);
+	assert_memory_equal(again, nothing, sizeof(again));
+}
+
+static void every_policy_opens_again(void **state)
+{
+	static const uint16_t kinds[] = {ENVELOPE_SLOT_HOST, ENVELOPE_SLOT_KMS,
+					 ENVELOPE_SLOT_TPM};
+	uint8_t first[32];
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(kinds); i++) {
+		config.policy = kinds[i];
+		assert_int_equal(create(), 0);
+		opens();
+		memcpy(first, key, sizeof(first));
+		assert_int_equal(create(), 0);
+		assert_memory_not_equal(first, key, sizeof(first));
+	}
+	config.policy = ENVELOPE_SLOT_RECOVERY;
+	assert_int_equal(create(), -EOPNOTSUPP);
+	assert_int_equal(error.cause, CAUSE_NOT_CONFIGURED);
+}
+
+/* What the relay and the bus see holds no secret, in create and in open. */
+static void nothing_secret_crosses_the_wire(void **state)
+{
+	struct envelope_header *h = malloc(sizeof(*h));
+	struct unlock_slot *s = malloc(sizeof(*s));
+	uint8_t half[32];
+
+	assert_int_equal(create(), 0);
+	opens();
+	assert_true(wire.len > 1000);
+	assert_true(on_wire(config.tpm.policy_key + 24, 32)); /* the tap works */
+	assert_false(on_wire(key, sizeof(key)));
+	assert_false(on_wire((const uint8_t *)"seals the client's key", 22));
+	assert_int_equal(envelope_header_parse(header, header_len, h, &error), 0);
+	assert_int_equal(unlock_slot_parse(&h->slots[0], s, &error), 0);
+	assert_int_equal(
+		unlock_kms_unwrap(&config, &transport, NULL, &s->kms, half, &error), 0);
+	assert_false(on_wire(half, sizeof(half)));
+	assert_string_equal((char *)kms.key_pem, client_key);
+	free(s);
+	free(h);
+}
+
+/* The TPM's half is shut with the KMS's: the one does not open without the other. */
+static void both_are_needed(void **state)
+{
+	assert_int_equal(create(), 0);
+	kms.refuse = CAUSE_KMS_KEY;
+	refused(CAUSE_KMS_KEY);
+	kms.refuse = CAUSE_NONE;
+	opens();
+	config.kms_address = NULL;
+	refused(CAUSE_NOT_CONFIGURED);
+	config.kms_address = (char *)"kms.example:5696";
+	config.tpm.approvals = 0;
+	refused(CAUSE_NOT_CONFIGURED);
+}
+
+static void another_boot_state(void **state)
+{
+	uint8_t pcr7[64] = {0}, extended[32];
+	const struct crypt_part part = {pcr7, sizeof(pcr7)};
+
+	assert_int_equal(create(), 0);
+	/* PCR 7 as TPM2_PCR_Extend leaves it: H(zeroes | zeroes) */
+	extend(7);
+	refused(CAUSE_PCRS_CHANGED);
+	assert_non_null(strstr(error.text, "7"));
+	assert_null(strstr(error.text, "PCR 4"));
+	assert_int_equal(crypt_sha256(&part, 1, extended), 0);
+	approve(1, extended);
+	opens();
+	config.tpm.approvals = 1;
+	refused(CAUSE_PCRS_CHANGED);
+	/* a restart brings the first state back */
+	assert_int_equal(engine_power_cycle(), 0);
+	power_on_host();
+	opens();
+}
+
+/* An approval that somebody else signed, and one whose values were changed. */
+static void forged_approvals(void **state)
+{
+	assert_int_equal(create(), 0);
+	extend(7);
+	approvals[0][config.tpm.approval_len[0] - 1] ^= 1;
+	assert_true(reopen() < 0);
+	approvals[0][config.tpm.approval_len[0] - 1] ^= 1;
+	config.tpm.approval_len[0]--;
+	assert_true(reopen() < 0);
+}
+
+static void another_tpm(void **state)
+{
+	uint8_t name[34];
+
+	assert_int_equal(create(), 0);
+	new_host();
+	refused(CAUSE_TPM_REPLACED); /* no key at the handle */
+	make_srk(name);
+	refused(CAUSE_TPM_REPLACED); /* another key at the handle */
+	memcpy(config.tpm.srk_name, name, sizeof(name));
+	refused(CAUSE_TPM_REPLACED); /* a host that was set up anew */
+}
+
+static void other_vtpms_and_damaged_headers(void **state)
+{
+	size_t at;
+
+	assert_int_equal(create(), 0);
+	config.uuid[0]++;
+	refused(CAUSE_WRONG_VTPM);
+	config.uuid[0]--;
+	for (at = 0; at < header_len; at += header_len / 40 + 1) {
+		header[at] ^= 1;
+		assert_true(reopen() < 0);
+		assert_int_not_equal(error.cause, CAUSE_NONE);
+		header[at] ^= 1;
+	}
+	opens();
+}
+
+/* Somebody between the vTPM and the TPM changes what they say. */
+static void altered_responses(void **state)
+{
+	unsigned int n, all;
+
+	assert_int_equal(create(), 0);
+	opens();
+	all = wire.count;
+	assert_true(all > 5);
+	for (n = 1; n <= all; n++) {
+		wire.flip = n;
+		/* of a response without a session the last byte may say nothing */
+		if (reopen())
+			assert_true(error.cause == CAUSE_TPM_REFUSED ||
+				    error.cause == CAUSE_TPM_REPLACED ||
+				    error.cause == CAUSE_PCRS_CHANGED);
+		else
+			assert_memory_equal(again, key, sizeof(key));
+	}
+	wire.flip = 0;
+	opens();
+}
+
+static void a_tpm_that_is_busy_or_gone(void **state)
+{
+	static const uint32_t codes[] = {0x902, 0x903, 0x922};
+	size_t i;
+
+	assert_int_equal(create(), 0);
+	for (i = 0; i < ARRAY_SIZE(codes); i++) {
+		wire.busy = codes[i];
+		wire.times = 3;
+		opens();
+	}
+	wire.busy = 0x101;
+	wire.times = 1;
+	refused(CAUSE_TPM_REFUSED);
+	wire.times = 0;
+	wire.fail = -ENODEV;
+	refused(CAUSE_TPM_UNREACHABLE);
+	wire.fail = 0;
+	opens();
+}
+
+#define UNLOCK_TEST(t) cmocka_unit_test_setup(t, setup)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		UNLOCK_TEST(every_policy_opens_again),
+		UNLOCK_TEST(nothing_secret_crosses_the_wire),
+		UNLOCK_TEST(both_are_needed),
+		UNLOCK_TEST(another_boot_state),
+		UNLOCK_TEST(forged_approvals),
+		UNLOCK_TEST(another_tpm),
+		UNLOCK_TEST(other_vtpms_and_damaged_headers),
+		UNLOCK_TEST(altered_responses),
+		UNLOCK_TEST(a_tpm_that_is_busy_or_gone),
+	};
+	int failed;
+
+	if (policykey_make(&policy, &error) || policykey_public(policy, policy_public))
+		return 1;
+	failed = cmocka_run_group_tests_name("unlock", tests, NULL, NULL);
+	(void)!engine_close();
+	EVP_PKEY_free(policy);
+	free(nv);
+	return failed;
+}
