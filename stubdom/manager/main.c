@@ -1,63 +1,135 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The vTPM manager: one static program for a stub domain and for a process. */
+#include "alone.h"
 #include "vtpm.h"
 
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char usage[] =
 	"usage: vtpm-manager --stubdom\n"
 	"       vtpm-manager --process [--no-xen [--unix PATH]]\n"
-	"vtpmd starts it; see vtpmctl for what an operator runs.\n"
+	"       vtpm-manager --state DIR {--tcp PORT | --unix PATH} [--daemon] [--pid FILE]\n"
+	"vtpmd starts the first two; see vtpmctl for what an operator runs.\n"
 	"  --stubdom    in a stub domain: the host channel is a vchan\n"
 	"  --process    as a process: the host channel is file descriptor 3\n"
 	"  --no-xen     serve no guest (for tests)\n"
-	"  --unix PATH  with --no-xen: take raw TPM commands on this socket\n";
+	"  --state DIR  a TPM 2.0 for tests, alone: its state and the key to it lie in DIR\n"
+	"  --unix PATH  take TPM commands on this socket; with --state swtpm's control\n"
+	"               channel is at PATH.ctrl\n"
+	"  --tcp PORT   the same on 127.0.0.1:PORT, and PORT + 1\n"
+	"  --daemon     go to the background once the sockets listen\n"
+	"  --pid FILE   write the process id there\n";
 
-static int parse(int argc, char **argv, struct vtpm_place *place)
+enum place { NONE, STUBDOM, PROCESS, ALONE };
+
+struct options {
+	enum place place;
+	bool several; /* places were named */
+	struct vtpm_place vtpm;
+	struct alone_place alone;
+};
+
+static void name_place(struct options *o, enum place place)
+{
+	if (o->place != NONE)
+		o->several = true;
+	o->place = place;
+}
+
+/* Only ports with a successor. */
+static bool take_port(const char *text, uint16_t *port)
+{
+	char *end;
+	unsigned long v = strtoul(text, &end, 10);
+
+	*port = (uint16_t)v;
+	return *text >= '0' && *text <= '9' && !*end && v > 0 && v < 65535;
+}
+
+static bool fits(const struct options *o)
+{
+	const struct alone_place *a = &o->alone;
+
+	if (o->place == NONE || o->several)
+		return false;
+	if (o->place == ALONE)
+		return !o->vtpm.no_xen && !a->unix_path != !a->port;
+	if (a->daemon || a->pid || a->port)
+		return false;
+	return o->place == PROCESS ? o->vtpm.no_xen || !a->unix_path
+				   : !o->vtpm.no_xen && !a->unix_path;
+}
+
+static int parse(int argc, char **argv, struct options *o)
 {
 	static const struct option options[] = {
 		{"stubdom", no_argument, NULL, 's'},
 		{"process", no_argument, NULL, 'p'},
 		{"no-xen", no_argument, NULL, 'n'},
+		{"state", required_argument, NULL, 'S'},
 		{"unix", required_argument, NULL, 'u'},
+		{"tcp", required_argument, NULL, 't'},
+		{"daemon", no_argument, NULL, 'd'},
+		{"pid", required_argument, NULL, 'P'},
 		{"help", no_argument, NULL, 'h'},
 		{0},
 	};
-	bool process = false;
+	bool ok = true;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-		if (c == 's')
-			place->stubdom = true;
-		else if (c == 'p')
-			process = true;
-		else if (c == 'n')
-			place->no_xen = true;
-		else if (c == 'u')
-			place->unix_path = optarg;
-		else
-			return c == 'h' ? 1 : -EINVAL;
+	while (ok && (c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+		switch (c) {
+		case 's':
+			name_place(o, STUBDOM);
+			break;
+		case 'p':
+			name_place(o, PROCESS);
+			break;
+		case 'S':
+			name_place(o, ALONE);
+			o->alone.state = optarg;
+			break;
+		case 'n':
+			o->vtpm.no_xen = true;
+			break;
+		case 'u':
+			o->alone.unix_path = optarg;
+			break;
+		case 't':
+			ok = take_port(optarg, &o->alone.port);
+			break;
+		case 'd':
+			o->alone.daemon = true;
+			break;
+		case 'P':
+			o->alone.pid = optarg;
+			break;
+		case 'h':
+			return 1;
+		default:
+			ok = false;
+		}
 	}
-	if (optind != argc || place->stubdom == process ||
-	    (place->stubdom && place->no_xen) || (place->unix_path && !place->no_xen))
-		return -EINVAL;
-	return 0;
+	o->vtpm.stubdom = o->place == STUBDOM;
+	o->vtpm.unix_path = o->alone.unix_path;
+	return ok && optind == argc && fits(o) ? 0 : -EINVAL;
 }
 
 int main(int argc, char **argv)
 {
-	struct vtpm_place place = {0};
+	struct options o = {0};
 	struct error e = {0};
-	int rc = parse(argc, argv, &place);
+	int rc = parse(argc, argv, &o);
 
 	if (rc) {
 		fputs(usage, rc > 0 ? stdout : stderr);
 		return rc > 0 ? 0 : 2;
 	}
-	rc = vtpm_run(&place, &e);
+	rc = o.place == ALONE ? alone_run(&o.alone, &e) : vtpm_run(&o.vtpm, &e);
 	if (!rc)
 		return 0;
 	fprintf(stderr, "vtpm-manager: %s (%s)\n",

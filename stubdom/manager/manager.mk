@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The manager, build/bin/vtpm-manager: one static program, so that the stub domain's
 # kernel can run it, linked from Debian's archives and small enough for 8 MiB.
-MANAGER_SRCS := $(wildcard stubdom/manager/*.c) lib/channel.c lib/envelope.c $(KMS_SRCS) \
+MANAGER_SRCS := $(wildcard stubdom/manager/*.c) lib/atomic.c lib/channel.c lib/envelope.c $(KMS_SRCS) \
                 $(addprefix backend/,ring.c xenbus.c backend.c xen_ops.c xenstore.c)
 MANAGER_OBJS := $(sort $(MANAGER_SRCS:%.c=$(BUILD)/manager/%.o))
 MANAGER_LIBS := -ltpms -lssl -lcrypto -lxenvchan -lxenstore -lxengnttab -lxenevtchn \
@@ -17,7 +17,8 @@ $(BUILD)/bin/vtpm-manager: $(MANAGER_OBJS)
 	$(CC) -static -Wl,--gc-sections -Wl,-z,noexecstack $^ -o $@.debug $(MANAGER_LIBS)
 	strip $@.debug -o $@
 
-UNIT_TESTS += engine
+UNIT_TESTS += control engine
+control_UNIT_SRCS := stubdom/manager/control.c lib/cursor.c
 engine_UNIT_SRCS := $(addprefix stubdom/manager/,engine.c state.c) $(ENVELOPE_SRCS)
 engine_UNIT_LIBS := -ltpms -lcrypto
 FUZZ_TESTS += slot

@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #define HEADER_SIZE	10
@@ -16,63 +14,25 @@
 
 struct plain {
 	struct plain_ops ops;
-	struct sockaddr_un at;
-	int listener, client; /* client -1: none */
+	const struct listener *listener;
+	int client; /* -1: none */
 	uint64_t commands;
 	size_t have;
 	uint8_t in[ENGINE_BUFFER_SIZE], out[ENGINE_BUFFER_SIZE];
 };
 
-static int bind_free(const struct plain *p)
-{
-	const struct sockaddr *at = (const struct sockaddr *)&p->at;
-	mode_t old = umask(0077);
-	int rc = bind(p->listener, at, sizeof(p->at)) ? -errno : 0;
-	int probe;
-
-	if (rc == -EADDRINUSE) {
-		probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-		if (probe >= 0 && connect(probe, at, sizeof(p->at)) &&
-		    errno == ECONNREFUSED && !unlink(p->at.sun_path))
-			rc = bind(p->listener, at, sizeof(p->at)) ? -errno : 0;
-		if (probe >= 0)
-			close(probe);
-	}
-	umask(old);
-	if (!rc && listen(p->listener, 8))
-		rc = -errno;
-	return rc;
-}
-
-int plain_open(struct plain **out, const char *path, const struct plain_ops *ops,
-	       struct error *e)
+int plain_open(struct plain **out, const struct listener *listener,
+	       const struct plain_ops *ops)
 {
 	struct plain *p = calloc(1, sizeof(*p));
-	int rc = -ENOMEM;
 
 	if (!p)
-		goto fail;
+		return -ENOMEM;
 	p->ops = *ops;
 	p->client = -1;
-	p->at.sun_family = AF_UNIX;
-	p->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	rc = p->listener < 0 ? -errno : 0;
-	if (!rc && strlen(path) >= sizeof(p->at.sun_path))
-		rc = -ENAMETOOLONG;
-	if (!rc) {
-		strcpy(p->at.sun_path, path);
-		rc = bind_free(p);
-	}
-	if (!rc) {
-		*out = p;
-		return 0;
-	}
-	if (p->listener >= 0)
-		close(p->listener);
-fail:
-	free(p);
-	return error_set(e, rc, CAUSE_INTERNAL, "cannot listen at %s: %s", path,
-			 strerror(-rc));
+	p->listener = listener;
+	*out = p;
+	return 0;
 }
 
 void plain_close(struct plain *p)
@@ -81,14 +41,13 @@ void plain_close(struct plain *p)
 		return;
 	if (p->client >= 0)
 		close(p->client);
-	close(p->listener);
-	unlink(p->at.sun_path);
+	explicit_bzero(p, sizeof(*p));
 	free(p);
 }
 
 nfds_t plain_pollfds(const struct plain *p, struct pollfd *fds)
 {
-	fds[0].fd = p->client >= 0 ? p->client : p->listener;
+	fds[0].fd = p->client >= 0 ? p->client : p->listener->fd;
 	fds[0].events = POLLIN;
 	return 1;
 }
@@ -167,7 +126,7 @@ int plain_ready(struct plain *p, const struct pollfd *fds, nfds_t n)
 	if (!n || !fds[0].revents)
 		return 0;
 	if (p->client < 0) {
-		p->client = accept4(p->listener, NULL, NULL, SOCK_CLOEXEC);
+		p->client = listener_accept(p->listener);
 		return 0;
 	}
 	got = recv(p->client, p->in + p->have, sizeof(p->in) - p->have, 0);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Raw TPM commands on a Unix stream socket: a command, which carries its own
+ * Raw TPM commands on a stream socket: a command, which carries its own
  * length, then its response.  `socat - UNIX-CONNECT:PATH` is a client.  One client
  * at a time; the next waits in the listen queue.
  */
@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "compiler.h"
-#include "lib/error.h"
+#include "listener.h"
 
 #define PLAIN_POLLFDS 1
 
@@ -24,9 +24,9 @@ struct plain_ops {
 
 struct plain;
 
-/* Listens at path (0600), which must be free or a socket that nobody serves. */
-int __must_check plain_open(struct plain **p, const char *path,
-			    const struct plain_ops *ops, struct error *e);
+/* The listener stays the caller's, and outlives *p. -ENOMEM */
+int __must_check plain_open(struct plain **p, const struct listener *listener,
+			    const struct plain_ops *ops);
 void plain_close(struct plain *p); /* NULL is allowed */
 /* Fills fds; returns how many. */
 nfds_t plain_pollfds(const struct plain *p, struct pollfd *fds);

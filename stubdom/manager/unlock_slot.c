@@ -124,6 +124,8 @@ static int derive_kek(const struct envelope_slot *slot, const uint8_t uuid[16],
 		cursor_put(&k, secrets->tpm, sizeof(secrets->tpm));
 	if (unlock_slot_needs_kms(slot->kind))
 		cursor_put(&k, secrets->kms, sizeof(secrets->kms));
+	if (slot->kind == ENVELOPE_SLOT_LOCAL)
+		cursor_put(&k, secrets->local, sizeof(secrets->local));
 	rc = k.pos ? crypt_hkdf(ikm, k.pos, NULL, 0, info, sizeof(info), kek) : -EINVAL;
 	OPENSSL_cleanse(ikm, sizeof(ikm));
 	return rc;

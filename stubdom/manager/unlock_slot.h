@@ -19,9 +19,10 @@ struct unlock_slot {
 	uint8_t iv[CRYPT_IV_SIZE], wrapped[ENVELOPE_KEY_SIZE], tag[CRYPT_TAG_SIZE];
 };
 
-/* The secrets whose two halves make the KEK. */
+/* The secrets that make the KEK: of those that the kind asks for, all. */
 struct unlock_secrets {
 	uint8_t tpm[UNLOCK_SECRET_SIZE], kms[UNLOCK_SECRET_SIZE];
+	uint8_t local[UNLOCK_SECRET_SIZE]; /* a key file; ENVELOPE_SLOT_LOCAL */
 };
 
 bool unlock_slot_needs_tpm(uint16_t kind);

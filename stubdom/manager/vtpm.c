@@ -25,6 +25,7 @@ struct vtpm {
 	struct error error;
 	struct xen_ops xen;
 	struct backend *backend;
+	struct listener listener;
 	struct plain *plain;
 	uint64_t waited_ns; /* for TPM, KMS and store */
 	uint64_t ready_ns, unlock_ns;
@@ -232,12 +233,17 @@ static int open_backend(struct vtpm *v)
 static int open_side(struct vtpm *v)
 {
 	struct plain_ops ops = {.ctx = v, .execute = execute};
+	int rc;
 
 	if (!v->place->no_xen)
 		return open_backend(v);
 	if (!v->place->unix_path)
 		return 0;
-	return plain_open(&v->plain, v->place->unix_path, &ops, &v->error);
+	rc = listener_unix(&v->listener, v->place->unix_path, &v->error);
+	if (rc)
+		return rc;
+	rc = plain_open(&v->plain, &v->listener, &ops);
+	return rc ? error_set(&v->error, rc, CAUSE_INTERNAL, "out of memory") : 0;
 }
 
 static void send_status(struct vtpm *v)
@@ -355,6 +361,7 @@ static int run(struct vtpm *v)
 	if (v->backend)
 		xen_ops_close(&v->xen);
 	plain_close(v->plain);
+	listener_close(&v->listener);
 	if (engine_close() && !rc)
 		rc = error_set(&v->error, -EIO, CAUSE_STORE,
 			       "the last clock state could not be stored");
@@ -369,6 +376,7 @@ int vtpm_run(const struct vtpm_place *place, struct error *e)
 	if (!v)
 		return error_set(e, -ENOMEM, CAUSE_INTERNAL, "out of memory");
 	v->place = place;
+	v->listener.fd = -1;
 	if (place->stubdom)
 		rc = hostchan_open_vchan(&v->chan, &v->error);
 	else

@@ -3,7 +3,7 @@
  * fails, one owner, and nothing that belongs to another vTPM. */
 #include "tests/unit/unit.h"
 #include "lib/cursor.h"
-#include "tools/vtpmd/atomic.h"
+#include "lib/atomic.h"
 #include "tools/vtpmd/meta.h"
 #include "tools/vtpmd/store.h"
 

@@ -6,7 +6,7 @@
  * domain that an earlier one started, and no other.
  */
 #include "include/channel.h"
-#include "tools/vtpmd/atomic.h"
+#include "lib/atomic.h"
 #include "tools/vtpmd/body.h"
 #include "tools/vtpmd/child.h"
 #include "tools/vtpmd/log.h"

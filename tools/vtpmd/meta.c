@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/meta.h"
-#include "tools/vtpmd/atomic.h"
+#include "lib/atomic.h"
 #include "lib/envelope.h"
 
 #include <errno.h>

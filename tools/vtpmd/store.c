@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/store.h"
-#include "tools/vtpmd/atomic.h"
+#include "lib/atomic.h"
 #include "lib/cursor.h"
 #include "lib/envelope.h"
 

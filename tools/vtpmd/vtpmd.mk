@@ -2,7 +2,7 @@
 # The daemon of domain 0, build/bin/vtpmd, and the channel that it shares with
 # the manager.
 CHANNEL_SRCS := lib/channel.c lib/cursor.c
-VTPMD_SRCS := $(wildcard tools/vtpmd/*.c) $(CHANNEL_SRCS) lib/error.c
+VTPMD_SRCS := $(wildcard tools/vtpmd/*.c) $(CHANNEL_SRCS) lib/atomic.c lib/error.c
 VTPMD_LIBS := -levent -levent_extra -ljansson -lsystemd -luuid \
               -lxenvchan -lxenstore -lxenctrl
 
@@ -35,7 +35,7 @@ hostchan_UNIT_SRCS := stubdom/manager/hostchan.c stubdom/manager/hostchan_call.c
 hostchan_UNIT_LIBS := -lxenvchan
 
 UNIT_TESTS += vtpmd_store
-vtpmd_store_UNIT_SRCS := tools/vtpmd/store.c tools/vtpmd/atomic.c tools/vtpmd/meta.c \
+vtpmd_store_UNIT_SRCS := tools/vtpmd/store.c lib/atomic.c tools/vtpmd/meta.c \
                          lib/cursor.c lib/error.c
 vtpmd_store_UNIT_LIBS := -ljansson -luuid
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tools/vtpmd/atomic.h"
+#include "lib/atomic.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -4,8 +4,8 @@
  * fsync of the folder.  Whatever fails, and wherever the power goes, NAME is
  * either the old or the new file; a 0 means that the new one is durable.
  */
-#ifndef VTPMD_ATOMIC_H
-#define VTPMD_ATOMIC_H
+#ifndef XVTPM_ATOMIC_H
+#define XVTPM_ATOMIC_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "folder.h"
+#include "unlock_slot.h"
+#include "lib/atomic.h"
+#include "lib/crypt.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <openssl/crypto.h>
+
+#define STATE_MAX (1024 * 1024)
+#define KEY	  "key"
+
+static const char *object_name(enum channel_object object)
+{
+	return object == CHANNEL_OBJECT_HEADER ? "header" : "permall";
+}
+
+static int get(void *ctx, enum channel_object object, uint8_t **buf, size_t *len)
+{
+	struct folder *f = ctx;
+
+	return atomic_read(f->dir, object_name(object), STATE_MAX, buf, len);
+}
+
+static int put(void *ctx, enum channel_object object, uint64_t seq, const uint8_t *buf,
+	       size_t len)
+{
+	struct folder *f = ctx;
+
+	return atomic_write(f->dir, object_name(object), buf, len, true);
+}
+
+int folder_open(struct folder *f, const char *path, struct error *e)
+{
+	int rc = 0;
+
+	f->dir = f->lock = -1;
+	if (mkdir(path, 0700) && errno != EEXIST)
+		rc = -errno;
+	if (!rc) {
+		f->dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		rc = f->dir < 0 ? -errno : 0;
+	}
+	if (!rc) {
+		f->lock = openat(f->dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+		rc = f->lock < 0 ? -errno : 0;
+	}
+	if (!rc && flock(f->lock, LOCK_EX | LOCK_NB))
+		rc = errno == EWOULDBLOCK ? -EBUSY : -errno;
+	if (!rc)
+		return 0;
+	folder_close(f);
+	if (rc == -EBUSY)
+		return error_set(e, rc, CAUSE_STORE,
+				 "%s is in use by another vtpm-manager: end that one, or "
+				 "give this one a folder of its own",
+				 path);
+	return error_set(e, rc, CAUSE_STORE, "the folder %s cannot be used: %s", path,
+			 strerror(-rc));
+}
+
+static bool is_there(const struct folder *f, const char *name)
+{
+	return !faccessat(f->dir, name, F_OK, AT_SYMLINK_NOFOLLOW);
+}
+
+/* A data key and its header, before anything that they protect. */
+static int make(struct folder *f, struct state *s, struct envelope_header *h,
+		struct error *e)
+{
+	struct unlock_secrets secrets = {0};
+	struct unlock_slot slot = {0};
+	uint8_t *out = malloc(ENVELOPE_HEADER_MAX);
+	size_t len = ENVELOPE_HEADER_MAX;
+	int rc = out ? 0 : -ENOMEM;
+
+	if (!rc)
+		rc = crypt_random(secrets.local, sizeof(secrets.local));
+	if (!rc)
+		rc = crypt_random(s->data_key, sizeof(s->data_key));
+	if (!rc)
+		rc = crypt_random(h->uuid, sizeof(h->uuid));
+	memcpy(s->uuid, h->uuid, sizeof(s->uuid));
+	h->seq = h->slot_count = 1;
+	h->slots[0].kind = ENVELOPE_SLOT_LOCAL;
+	if (!rc)
+		rc = unlock_slot_wrap(&h->slots[0], h->uuid, &secrets, s->data_key,
+				      &slot);
+	if (!rc)
+		rc = unlock_slot_encode(&slot, &h->slots[0]);
+	if (!rc)
+		rc = envelope_header_seal(h, s->data_key, out, &len);
+	/* the key first: a header without it would be a vTPM that nobody can open */
+	if (!rc)
+		rc = atomic_write(f->dir, KEY, secrets.local, sizeof(secrets.local),
+				  false);
+	if (!rc)
+		rc = put(f, CHANNEL_OBJECT_HEADER, 1, out, len);
+	OPENSSL_cleanse(&secrets, sizeof(secrets));
+	free(out);
+	return rc ? error_set(e, rc, CAUSE_STORE,
+			      "a new vTPM could not be made in the folder: %s",
+			      strerror(-rc))
+		  : 0;
+}
+
+static int open_slot(struct envelope_header *h, const uint8_t *key, struct state *s,
+		     struct error *e)
+{
+	struct unlock_secrets secrets = {0};
+	struct unlock_slot slot;
+	int rc;
+
+	if (h->slot_count != 1 || h->slots[0].kind != ENVELOPE_SLOT_LOCAL)
+		return error_set(e, -EOPNOTSUPP, CAUSE_NOT_CONFIGURED,
+				 "this vTPM has no key file: start it with `vtpmctl "
+				 "start` on its host");
+	rc = unlock_slot_parse(&h->slots[0], &slot, e);
+	if (rc)
+		return rc;
+	memcpy(secrets.local, key, sizeof(secrets.local));
+	rc = unlock_slot_unwrap(&h->slots[0], h->uuid, &secrets, &slot, s->data_key, e);
+	OPENSSL_cleanse(&secrets, sizeof(secrets));
+	return rc;
+}
+
+static int reopen(struct folder *f, struct state *s, struct envelope_header *h,
+		  struct error *e)
+{
+	uint8_t *key = NULL, *header = NULL;
+	size_t key_len = 0, len = 0;
+	int rc;
+
+	rc = atomic_read(f->dir, KEY, UNLOCK_SECRET_SIZE, &key, &key_len);
+	if (!rc && key_len != UNLOCK_SECRET_SIZE)
+		rc = -EINVAL;
+	if (!rc)
+		rc = atomic_read(f->dir, "header", ENVELOPE_HEADER_MAX, &header, &len);
+	if (rc)
+		rc = error_set(e, rc, CAUSE_STORE,
+			       "the folder's key or header cannot be read (%s): put the "
+			       "files of one vTPM there, or name an empty folder",
+			       strerror(-rc));
+	else
+		rc = envelope_header_parse(header, len, h, e);
+	if (!rc)
+		rc = open_slot(h, key, s, e);
+	if (!rc)
+		rc = envelope_header_verify(header, len, s->data_key, e);
+	memcpy(s->uuid, h->uuid, sizeof(s->uuid));
+	if (key)
+		OPENSSL_cleanse(key, key_len);
+	free(key);
+	free(header);
+	return rc;
+}
+
+int folder_unlock(struct folder *f, struct state *s, bool *create, struct error *e)
+{
+	struct envelope_header *h = calloc(1, sizeof(*h));
+	int rc;
+
+	if (!h)
+		return error_set(e, -ENOMEM, CAUSE_INTERNAL, "out of memory");
+	s->place = (struct state_place){.ctx = f, .get = get, .put = put};
+	/* A power cut in the first start leaves a key, or a key and a header: both
+	 * protect nothing yet. */
+	*create = !is_there(f, "permall") && !is_there(f, "permall.prev");
+	if (*create && !is_there(f, "header"))
+		rc = make(f, s, h, e);
+	else
+		rc = reopen(f, s, h, e);
+	free(h);
+	return rc;
+}
+
+void folder_close(struct folder *f)
+{
+	if (f->lock >= 0)
+		close(f->lock);
+	if (f->dir >= 0)
+		close(f->dir);
+	f->dir = f->lock = -1;
+}
