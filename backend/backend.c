@@ -196,6 +196,11 @@ void backend_pollfds(struct backend *b, struct pollfd fds[static BACKEND_POLLFDS
 	fds[1] = (struct pollfd){.fd = b->ops->event_fd(b->ctx), .events = POLLIN};
 }
 
+int backend_timeout(const struct backend *b)
+{
+	return xenbus_timeout(&b->xenbus);
+}
+
 int backend_xenstore_ready(struct backend *b)
 {
 	int rc = xenbus_update(&b->xenbus);

@@ -67,6 +67,9 @@ void backend_close(struct backend *b);
 
 /* Fills fds (POLLIN): fds[0] xenstore, fds[1] events of the ring. */
 void backend_pollfds(struct backend *b, struct pollfd fds[static BACKEND_POLLFDS]);
+/* For how long at most to poll, in ms (-1: without limit); then, as when fds[0] is
+ * readable, call backend_xenstore_ready(). */
+int backend_timeout(const struct backend *b);
 /* Follows the guest.  -errno: xenstore is lost, the backend is of no use. */
 int __must_check backend_xenstore_ready(struct backend *b);
 /* Serves at most one command.  -errno: event channels are lost. */

@@ -45,6 +45,8 @@ struct backend_ops {
 	int (*pending)(void *ctx, uint32_t *port);
 	int (*unmask)(void *ctx, uint32_t port);
 
+	/* Milliseconds of a clock that only goes forward. */
+	uint64_t (*now_ms)(void *ctx);
 	/* File descriptors to poll for xs_changed() and pending(). */
 	int (*xs_fd)(void *ctx);
 	int (*event_fd)(void *ctx);

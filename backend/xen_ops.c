@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <xenevtchn.h>
 #include <xengnttab.h>
 #include <xentoollog.h>
@@ -141,6 +142,14 @@ static int unmask_port(void *ctx, uint32_t port)
 	return 0;
 }
 
+static uint64_t now_ms(void *ctx)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
 static int event_fd(void *ctx)
 {
 	struct xen_ops *x = ctx;
@@ -163,6 +172,7 @@ const struct backend_ops xen_ops_table = {
 	.notify = notify_port,
 	.pending = pending_port,
 	.unmask = unmask_port,
+	.now_ms = now_ms,
 	.xs_fd = store_fd,
 	.event_fd = event_fd,
 };

@@ -14,6 +14,10 @@
 /* A guest that writes without end must not keep us from the host's requests. */
 #define ROUNDS_MAX 16
 
+/* How long a toolstack that asked for Closed has to see it: libxl takes a leaf that
+ * is gone for a failure when it has not read Closed in it. */
+#define CLOSED_MS 2000
+
 #define FRONT_GONE    0
 #define FRONT_UNKNOWN (-1)
 
@@ -119,6 +123,7 @@ static void drop(struct xenbus *x)
 	watched_path(x, path);
 	(void)x->ops->xs_unwatch(x->ctx, path);
 	x->active = false;
+	x->remove_at = 0;
 }
 
 static void fail(struct xenbus *x, const char *why)
@@ -195,14 +200,24 @@ static void front_is_ready(struct xenbus *x, int front, bool online)
 	x->seen_connected = x->connected && front == XenbusStateConnected;
 }
 
+static void end_leaf(struct xenbus *x)
+{
+	disconnect(x);
+	set_state(x, XenbusStateClosed);
+	remove_leaf(x, x->domid, x->leaf);
+	drop(x);
+}
+
 static void front_is_closed(struct xenbus *x, bool online)
 {
 	disconnect(x);
 	set_state(x, XenbusStateClosed);
 	if (online)
-		return;
-	remove_leaf(x, x->domid, x->leaf);
-	drop(x);
+		x->remove_at = 0;
+	else if (!x->remove_at)
+		x->remove_at = x->ops->now_ms(x->ctx) + CLOSED_MS;
+	else if (x->ops->now_ms(x->ctx) >= x->remove_at)
+		end_leaf(x);
 }
 
 static void front_is_starting(struct xenbus *x, bool online)
@@ -243,8 +258,13 @@ static void update_active(struct xenbus *x)
 		set_state(x, XenbusStateClosing);
 		break;
 	case XenbusStateClosed:
-	case FRONT_GONE:
 		front_is_closed(x, online);
+		break;
+	case FRONT_GONE: /* destroyed: nobody looks for Closed any more */
+		if (online)
+			front_is_closed(x, online);
+		else
+			end_leaf(x);
 		break;
 	default:
 		break;
@@ -325,10 +345,22 @@ static void look(struct xenbus *x)
 	}
 }
 
+int xenbus_timeout(const struct xenbus *x)
+{
+	uint64_t now;
+
+	if (!x->remove_at)
+		return -1;
+	now = x->ops->now_ms(x->ctx);
+	return now >= x->remove_at ? 0 : (int)(x->remove_at - now);
+}
+
 int xenbus_update(struct xenbus *x)
 {
 	int rc;
 
+	if (xenbus_timeout(x) == 0)
+		update_active(x);
 	for (int round = 0; round < ROUNDS_MAX; round++) {
 		rc = x->ops->xs_changed(x->ctx);
 		if (rc <= 0)

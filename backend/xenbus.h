@@ -18,9 +18,11 @@
  *                                 driver still sends TPM2_Shutdown
  *   5 closing             0, 1    disconnect, Closing (5)
  *   6 closed, or gone      1      disconnect, Closed (6); wait for 1 or 3
- *   6 closed, or gone      0      disconnect, Closed (6), remove the leaf: the
- *                                 toolstack waits for that
- *   1, 2; 3, 4 unconnected 0      Closed (6), remove the leaf
+ *   6 closed               0      disconnect, Closed (6); some seconds later, when
+ *                                 the toolstack has seen that, remove the leaf,
+ *                                 for which it waits then
+ *   1, 2; 3, 4 unconnected 0      the same
+ *   gone                   0      the same at once
  *   anything else                 nothing
  *
  * Refused with Closed (6) and a sentence in "error": a leaf with the uuid of
@@ -62,6 +64,7 @@ struct xenbus {
 	bool seen_connected; /* the guest has been at 4 since we connected */
 	uint32_t ref;
 	uint32_t port;
+	uint64_t remove_at; /* when the closed leaf goes, in ms; 0: it stays */
 };
 
 /* Starts to watch and looks for a guest.  uuid must live as long as x. */
@@ -70,6 +73,8 @@ int __must_check xenbus_open(struct xenbus *x, const struct backend_ops *ops, vo
 			     bool shared);
 /* Disconnects, leaves Closed (6) behind, stops to watch. */
 void xenbus_close(struct xenbus *x);
+/* When to call xenbus_update() although no watch fired: ms from now, -1: never. */
+int xenbus_timeout(const struct xenbus *x);
 /* Looks at the tree, and again while events come in. -errno: xenstore is lost. */
 int __must_check xenbus_update(struct xenbus *x);
 

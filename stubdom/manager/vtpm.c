@@ -289,7 +289,7 @@ static int serve_once(struct vtpm *v)
 {
 	struct pollfd fds[1 + BACKEND_POLLFDS + PLAIN_POLLFDS];
 	nfds_t n = 1;
-	int rc = 0;
+	int rc, events;
 
 	fds[0] = (struct pollfd){.fd = hostchan_fd(v->chan), .events = POLLIN};
 	if (v->backend) {
@@ -298,11 +298,11 @@ static int serve_once(struct vtpm *v)
 	} else if (v->plain) {
 		n += plain_pollfds(v->plain, fds + n);
 	}
-	if (poll(fds, n, -1) < 0)
+	events = poll(fds, n, v->backend ? backend_timeout(v->backend) : -1);
+	if (events < 0)
 		return errno == EINTR ? 0 : -errno;
-	if (v->backend && fds[2].revents)
-		rc = backend_ring_ready(v->backend);
-	if (!rc && v->backend && fds[1].revents)
+	rc = v->backend && fds[2].revents ? backend_ring_ready(v->backend) : 0;
+	if (!rc && v->backend && (fds[1].revents || !events))
 		rc = backend_xenstore_ready(v->backend);
 	if (!rc && v->plain)
 		rc = plain_ready(v->plain, fds + 1, n - 1);

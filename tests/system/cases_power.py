@@ -4,6 +4,7 @@ acknowledged to the guest is there."""
 import re
 import threading
 
+from agentlink import HostError
 from cases_guests import UNSEAL
 from lab import check
 
@@ -28,9 +29,17 @@ class Writer:
         lab.guests(NAME)
         lab.ask(NAME, DEFINE)
         mark = lab.console_mark(NAME)
-        lab.host.start(f"tail -c +{mark + 1} -F -s 0.2 "
-                       f"/var/log/xen/console/guest-{NAME}.log", self.seen)
+        self.tail = lab.host.start(f"tail -c +{mark + 1} -F -s 0.2 "
+                                   f"/var/log/xen/console/guest-{NAME}.log", self.seen)
+        threading.Thread(target=self.listen, daemon=True).start()
         self.job = lab.host.start(f"guest run --timeout 400 {NAME} '{LOOP}'")
+
+    def listen(self):
+        """Hears what comes until the host is gone, or until it was long enough."""
+        try:
+            self.tail.wait(600)
+        except HostError:
+            pass
 
     def seen(self, data):
         self.text += data.decode(errors="replace")

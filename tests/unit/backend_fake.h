@@ -30,6 +30,7 @@ struct fake_world {
 	struct fake_node nodes[FAKE_NODES];
 	char watches[8][BACKEND_PATH_MAX];
 	bool changed;
+	uint64_t now_ms;
 	int xs_error; /* what every xenstore call fails with, or 0 */
 
 	/* Reference 100 + i of every domain is pages[i]; they stand far apart in
@@ -321,6 +322,13 @@ static int fake_unmask(void *ctx, uint32_t port)
 	return 0;
 }
 
+static uint64_t fake_now_ms(void *ctx)
+{
+	struct fake_world *w = ctx;
+
+	return w->now_ms;
+}
+
 static int fake_fd(void *ctx)
 {
 	return -1;
@@ -341,6 +349,7 @@ static const struct backend_ops fake_ops = {
 	.notify = fake_notify,
 	.pending = fake_pending,
 	.unmask = fake_unmask,
+	.now_ms = fake_now_ms,
 	.xs_fd = fake_fd,
 	.event_fd = fake_fd,
 };

@@ -78,6 +78,23 @@ static void toolstack_detaches(void)
 	look();
 }
 
+/* The toolstack has had its time to see Closed. */
+static void time_passes(void)
+{
+	int ms = backend_timeout(w->b);
+
+	assert_leaf("5/0/state", "6");
+	assert_true(ms > 500 && ms < 5000);
+	w->now_ms += (uint64_t)ms - 1;
+	look();
+	assert_leaf("5/0/state", "6");
+	assert_true(stats().present);
+	w->now_ms++;
+	assert_int_equal(backend_timeout(w->b), 0);
+	look();
+	assert_int_equal(backend_timeout(w->b), -1);
+}
+
 /* libxl at xl destroy, and at every end of a guest. */
 static void toolstack_destroys(uint32_t domid)
 {
@@ -239,8 +256,10 @@ static void a_detached_driver_is_served_until_it_closes(void **state)
 	fake_front(w, 5, "state", "5");
 	look();
 	assert_int_equal(w->maps, w->unmaps);
+	assert_int_equal(backend_timeout(w->b), -1);
 	fake_front(w, 5, "state", "6");
 	look();
+	time_passes();
 	assert_null(fake_find(w, "backend/vtpm/5/0"));
 	assert_leaf("5/0/state", "");
 	assert_false(stats().present);
@@ -250,8 +269,23 @@ static void detach_of_a_guest_without_a_driver(void **state)
 {
 	guest_starts(5);
 	toolstack_detaches();
+	time_passes();
 	assert_leaf("5/0/state", "");
 	assert_false(stats().present);
+}
+
+/* It is not destroyed twice, nor must anybody wait who does not look any more. */
+static void a_detached_guest_that_is_destroyed(void **state)
+{
+	guest_starts(5);
+	driver_connects(5);
+	toolstack_detaches();
+	fake_front(w, 5, "state", "6");
+	look();
+	assert_leaf("5/0/state", "6");
+	toolstack_destroys(5);
+	assert_leaf("5/0/state", "");
+	assert_int_equal(backend_timeout(w->b), -1);
 }
 
 static void attach_after_detach_keeps_the_pcrs(void **state)
@@ -261,6 +295,7 @@ static void attach_after_detach_keeps_the_pcrs(void **state)
 	toolstack_detaches();
 	fake_front(w, 5, "state", "6");
 	look();
+	time_passes();
 	guest_starts(5);
 	driver_connects(5);
 	assert_int_equal(w->power_cycles, 1);
@@ -578,6 +613,7 @@ int main(void)
 		XENBUS_TEST(detach_of_a_guest_without_a_driver),
 		XENBUS_TEST(attach_after_detach_keeps_the_pcrs),
 		XENBUS_TEST(a_destroyed_guest_leaves_nothing),
+		XENBUS_TEST(a_detached_guest_that_is_destroyed),
 		XENBUS_TEST(a_leaf_that_the_toolstack_removes),
 		XENBUS_TEST(a_reboot_power_cycles),
 		XENBUS_TEST(old_guest_gone_and_new_one_there_in_one_look),

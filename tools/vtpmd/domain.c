@@ -173,6 +173,17 @@ static void on_retry(evutil_socket_t fd, short what, void *ctx)
 	look(ctx);
 }
 
+/* The toolstack makes a folder for each guest below backend/vtpm; the backend shall
+ * be able to remove it again, or guests that reboot would leave thousands. */
+static void share_backend_folder(struct domain *d)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/local/domain/%d/backend/vtpm", d->body.domid);
+	if (xen_share_folder(d->body.d->xen, d->body.domid, path))
+		log_line(LOG_WARNING, "vTPM %s: xenstore refused %s", d->body.name, path);
+}
+
 /* The domain exists: watch it. */
 static int attach(struct domain *d)
 {
@@ -210,6 +221,7 @@ static void on_created(void *ctx, int status)
 	}
 	snprintf(text, sizeof(text), "domain %d runs, opening the state", d->body.domid);
 	d->body.owner->progress(d->body.ctx, text);
+	share_backend_folder(d);
 	if (attach(d)) {
 		snprintf(d->why, sizeof(d->why), "xenstore refused a watch.");
 		destroy(d);

@@ -170,6 +170,19 @@ void xen_unwatch(struct xen *x, void *ctx)
 	}
 }
 
+int xen_share_folder(struct xen *x, int domid, const char *path)
+{
+	struct xs_permissions perms[] = {
+		{.id = 0, .perms = XS_PERM_NONE}, /* ours */
+		{.id = (unsigned int)domid, .perms = XS_PERM_READ | XS_PERM_WRITE},
+	};
+
+	if (!xs_mkdir(x->xs, XBT_NULL, path) ||
+	    !xs_set_permissions(x->xs, XBT_NULL, path, perms, 2))
+		return -EIO;
+	return 0;
+}
+
 bool xen_exists(struct xen *x, const char *path)
 {
 	unsigned int len;

@@ -31,6 +31,8 @@ enum xen_domain xen_find(struct xen *x, const uint8_t uuid[16], int *domid,
 int __must_check xen_watch(struct xen *x, const char *path, xen_changed *changed,
 			   void *ctx);
 void xen_unwatch(struct xen *x, void *ctx);
+/* Makes a folder that domain domid may write to, as may what is made in it. -EIO. */
+int __must_check xen_share_folder(struct xen *x, int domid, const char *path);
 bool xen_exists(struct xen *x, const char *path);
 
 #endif
