@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Times TPM commands.
+ *
+ *   tpm-bench compare OURS THEIRS   two TPMs on Unix sockets, started; in turns, so
+ *                                   that what disturbs one disturbs the other
+ *   tpm-bench device PATH N         N TPM2_GetRandom(32) on a character device
+ *
+ * Prints a JSON object; times are medians in microseconds.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+#include "lib/cursor.h"
+
+#define RANDOM_RUNS    10000
+#define RANDOM_BLOCK   100
+#define INCREMENT_RUNS 500
+#define PRIMARY_RUNS   150
+#define RUNS_MAX       10000
+#define NV_INDEX       0x01500099
+#define OWNER	       0x40000001
+
+static void fail(const char *what)
+{
+	fprintf(stderr, "tpm-bench: %s\n", what);
+	exit(1);
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+struct command {
+	uint8_t bytes[512];
+	size_t len;
+};
+
+static struct cursor begin(struct command *c, uint16_t tag, uint32_t code)
+{
+	struct cursor w = cursor_writer(c->bytes, sizeof(c->bytes));
+
+	cursor_put_u16(&w, tag);
+	cursor_put_u32(&w, 0);
+	cursor_put_u32(&w, code);
+	return w;
+}
+
+static void end(struct command *c, const struct cursor *w)
+{
+	struct cursor size = cursor_writer(c->bytes + 2, 4);
+
+	c->len = w->pos;
+	cursor_put_u32(&size, (uint32_t)w->pos);
+	if (!cursor_ok(w))
+		fail("a command is too long");
+}
+
+static void put_password(struct cursor *w)
+{
+	cursor_put_u32(w, 9);
+	cursor_put_u32(w, 0x40000009);
+	cursor_put(w, "\0\0\0\0\0", 5);
+}
+
+static struct command get_random(void)
+{
+	struct command c;
+	struct cursor w = begin(&c, 0x8001, 0x17b);
+
+	cursor_put_u16(&w, 32);
+	end(&c, &w);
+	return c;
+}
+
+/* A counter: TPM_NT_COUNTER, ownerwrite, ownerread, authread, noDA */
+static struct command define_counter(void)
+{
+	struct command c;
+	struct cursor w = begin(&c, 0x8002, 0x12a);
+
+	cursor_put_u32(&w, OWNER);
+	put_password(&w);
+	cursor_put_u16(&w, 0);
+	cursor_put_u16(&w, 14);
+	cursor_put_u32(&w, NV_INDEX);
+	cursor_put_u16(&w, 0x000b);
+	cursor_put_u32(&w, 0x02060012);
+	cursor_put_u16(&w, 0);
+	cursor_put_u16(&w, 8);
+	end(&c, &w);
+	return c;
+}
+
+static struct command increment(void)
+{
+	struct command c;
+	struct cursor w = begin(&c, 0x8002, 0x134);
+
+	cursor_put_u32(&w, OWNER);
+	cursor_put_u32(&w, NV_INDEX);
+	put_password(&w);
+	end(&c, &w);
+	return c;
+}
+
+/* An RSA-2048 storage key; another one for each n, as the same would be made from
+ * the same primes. */
+static struct command create_primary(uint32_t n)
+{
+	struct command c;
+	struct cursor w = begin(&c, 0x8002, 0x131);
+	size_t mark;
+
+	cursor_put_u32(&w, OWNER);
+	put_password(&w);
+	cursor_put(&w, "\0\4\0\0\0\0", 6);
+	mark = cursor_mark_u16(&w);
+	cursor_put_u16(&w, 0x0001);
+	cursor_put_u16(&w, 0x000b);
+	cursor_put_u32(&w, 0x00030472);
+	cursor_put_u16(&w, 0);
+	cursor_put(&w, "\0\6\0\x80\0\x43\0\x10\x08\0\0\0\0\0", 14);
+	cursor_put_u16(&w, 4);
+	cursor_put_u32(&w, n);
+	cursor_patch_u16(&w, mark);
+	cursor_put(&w, "\0\0\0\0\0\0", 6);
+	end(&c, &w);
+	return c;
+}
+
+static struct command flush(uint32_t handle)
+{
+	struct command c;
+	struct cursor w = begin(&c, 0x8001, 0x165);
+
+	cursor_put_u32(&w, handle);
+	end(&c, &w);
+	return c;
+}
+
+static uint8_t rsp[4096];
+
+/* Sends a command and awaits its response; ns. */
+static uint64_t run(int fd, const struct command *c)
+{
+	uint64_t start = now_ns(), took;
+	struct cursor r;
+	ssize_t n;
+
+	if (write(fd, c->bytes, c->len) != (ssize_t)c->len)
+		fail("a command could not be sent");
+	n = read(fd, rsp, sizeof(rsp));
+	took = now_ns() - start;
+	r = cursor_reader(rsp, n < 0 ? 0 : (size_t)n);
+	(void)cursor_u16(&r);
+	if (cursor_u32(&r) != (uint32_t)n)
+		fail("a response is not whole");
+	if (cursor_u32(&r) || !cursor_ok(&r)) {
+		fprintf(stderr, "tpm-bench: command 0x%02x%02x failed with 0x%02x%02x\n",
+			c->bytes[8], c->bytes[9], rsp[8], rsp[9]);
+		exit(1);
+	}
+	return took;
+}
+
+static uint64_t run_primary(int fd, uint32_t n)
+{
+	struct command c = create_primary(n);
+	uint64_t took = run(fd, &c);
+	struct cursor r = cursor_reader(rsp + 10, 4);
+
+	c = flush(cursor_u32(&r));
+	run(fd, &c);
+	return took;
+}
+
+static int by_size(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static double median_us(uint64_t *times, size_t n)
+{
+	qsort(times, n, sizeof(*times), by_size);
+	return (double)(times[(n - 1) / 2] + times[n / 2]) / 2 / 1000;
+}
+
+static uint64_t times[2][RUNS_MAX];
+
+static void report(const char *name, size_t n, bool last)
+{
+	double ours = median_us(times[0], n), theirs = median_us(times[1], n);
+
+	printf(" \"%s\": {\"ours_us\": %.2f, \"theirs_us\": %.2f, \"ratio\": %.3f, "
+	       "\"runs\": %zu}%s\n",
+	       name, ours, theirs, ours / theirs, n, last ? "" : ",");
+}
+
+static int connect_to(const char *path)
+{
+	struct sockaddr_un at = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	if (strlen(path) >= sizeof(at.sun_path))
+		fail("a socket's path is too long");
+	strcpy(at.sun_path, path);
+	if (fd < 0 || connect(fd, (struct sockaddr *)&at, sizeof(at)))
+		fail(strerror(errno));
+	return fd;
+}
+
+static int compare(char **paths)
+{
+	const struct command random = get_random(), define = define_counter(),
+			     inc = increment();
+	int fd[2] = {connect_to(paths[0]), connect_to(paths[1])};
+	size_t i, j, which;
+
+	for (i = 0; i < RANDOM_RUNS; i += RANDOM_BLOCK)
+		for (which = 0; which < 2; which++)
+			for (j = i; j < i + RANDOM_BLOCK; j++)
+				times[which][j] = run(fd[which], &random);
+	printf("{\n");
+	report("getrandom_vs_swtpm", RANDOM_RUNS, false);
+	for (which = 0; which < 2; which++)
+		run(fd[which], &define);
+	for (i = 0; i < INCREMENT_RUNS; i++)
+		for (which = 0; which < 2; which++)
+			times[which][i] = run(fd[which], &inc);
+	report("nv_increment_vs_swtpm", INCREMENT_RUNS, false);
+	for (i = 0; i < PRIMARY_RUNS; i++)
+		for (which = 0; which < 2; which++)
+			times[which][i] = run_primary(fd[which], (uint32_t)i);
+	report("create_primary_rsa2048_vs_swtpm", PRIMARY_RUNS, true);
+	printf("}\n");
+	return 0;
+}
+
+static int device(const char *path, size_t n)
+{
+	const struct command random = get_random();
+	int fd = open(path, O_RDWR);
+	size_t i;
+
+	if (fd < 0 || n < 1 || n > RUNS_MAX)
+		fail(fd < 0 ? strerror(errno) : "N is 1 to 10000");
+	for (i = 0; i < n; i++)
+		times[0][i] = run(fd, &random);
+	printf("{\"roundtrip_us\": %.1f, \"runs\": %zu}\n", median_us(times[0], n), n);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 4 && !strcmp(argv[1], "compare"))
+		return compare(argv + 2);
+	if (argc == 4 && !strcmp(argv[1], "device"))
+		return device(argv[2], strtoul(argv[3], NULL, 10));
+	fprintf(stderr, "usage: tpm-bench compare OURS THEIRS\n"
+			"       tpm-bench device PATH N\n");
+	return 2;
+}
