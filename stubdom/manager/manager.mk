@@ -14,7 +14,7 @@ $(BUILD)/manager/%.o: %.c
 PROGRAMS += $(BUILD)/bin/vtpm-manager
 $(BUILD)/bin/vtpm-manager: $(MANAGER_OBJS)
 	@mkdir -p $(@D)
-	$(CC) -static -Wl,--gc-sections -Wl,-z,noexecstack $^ -o $@.debug $(MANAGER_LIBS)
+	$(CC) -static -Wl,--wrap=_plat__IsCanceled -Wl,--gc-sections -Wl,-z,noexecstack $^ -o $@.debug $(MANAGER_LIBS)
 	strip $@.debug -o $@
 
 UNIT_TESTS += control engine

@@ -194,6 +194,14 @@ static void cancel(void *ctx)
 	engine_cancel();
 }
 
+static void hear_cancel(void *ctx)
+{
+	struct vtpm *v = ctx;
+
+	if (v->backend)
+		backend_check_cancel(v->backend);
+}
+
 static const struct backend_engine engine_ops = {
 	.power_cycle = power_cycle,
 	.execute = execute,
@@ -220,6 +228,7 @@ static int open_backend(struct vtpm *v)
 				 "/dev/xen/{xenbus,evtchn,gntdev} cannot be used: %s",
 				 strerror(-rc));
 	engine.ctx = v;
+	engine_while_busy(hear_cancel, v);
 	rc = backend_open(&v->backend, &c, &engine, &xen_ops_table, &v->xen);
 	if (rc) {
 		xen_ops_close(&v->xen);
@@ -357,6 +366,7 @@ static int run(struct vtpm *v)
 		rc = announce(v);
 	if (!rc)
 		rc = serve(v);
+	engine_while_busy(NULL, NULL);
 	backend_close(v->backend);
 	if (v->backend)
 		xen_ops_close(&v->xen);

@@ -17,6 +17,7 @@
 #define TPM_RC_FAILURE	    0x101
 #define TPM_RC_COMMAND_SIZE 0x142
 #define TPM_RC_LOCALITY	    0x907
+#define TPM_RC_CANCELED	    0x909
 #define TIMEOUT_MS	    20000
 #define OTHER_UUID	    "00000000-1111-2222-3333-444444444444"
 
@@ -141,6 +142,54 @@ static void cancels(void)
 		ok &= front_wait_done(&front, TIMEOUT_MS);
 	}
 	step(ok, "50 cancels end in IDLE or FINISH");
+}
+
+static void put(const uint8_t *packet, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		front.page[8 + i] = packet[i];
+}
+
+static void flush_new_object(void)
+{
+	uint8_t packet[] = {0x80, 1, 0, 0, 0, 14, 0, 0, 1, 0x65, 0, 0, 0, 0};
+
+	for (size_t i = 0; i < 4; i++)
+		packet[10 + i] = front.page[8 + 10 + i];
+	put(packet, sizeof(packet));
+	front_submit(&front, sizeof(packet), 0, 0);
+	(void)!front_wait_done(&front, TIMEOUT_MS);
+}
+
+/* Each time another RSA-3072 key, so that it takes its time; whether one of them was
+ * ended before it was done. */
+static void cancel_of_long_work(void)
+{
+	/* TPM2_CreatePrimary in the owner's hierarchy, with a unique of one byte */
+	static uint8_t packet[] = {
+		0x80, 2, 0, 0, 0,    0x44, 0,	 0, 1,	  0x31, 0x40, 0,    0, 1,
+		0,    0, 0, 9, 0x40, 0,	   0,	 9, 0,	  0,	0,    0,    0, 0,
+		4,    0, 0, 0, 0,    0,	   0x1b, 0, 1,	  0,	0x0b, 0,    3, 4,
+		0x72, 0, 0, 0, 6,    0,	   0x80, 0, 0x43, 0,	0x10, 0x0c, 0, 0,
+		0,    0, 0, 0, 1,    0xaa, 0,	 0, 0,	  0,	0,    0};
+	uint32_t code = 0;
+
+	for (unsigned int i = 0; i < 20 && code != TPM_RC_CANCELED; i++) {
+		packet[sizeof(packet) - 7] = (uint8_t)(i + 1);
+		put(packet, sizeof(packet));
+		front_submit(&front, sizeof(packet), 0, 0);
+		usleep(5000 * (i + 1));
+		front.page[4] = FRONT_CANCEL;
+		front_notify(&front);
+		if (!front_wait_done(&front, TIMEOUT_MS))
+			break;
+		code = front_code(&front, 0);
+		if (code == 0)
+			flush_new_object();
+		else if (code != TPM_RC_CANCELED)
+			printf("# code 0x%x\n", code);
+	}
+	step(code == TPM_RC_CANCELED, "a cancel ends the making of a key");
 }
 
 static bool one_ref_refused(uint32_t ref)
@@ -295,6 +344,7 @@ int main(int argc, char **argv)
 		changing_length();
 		garbage_states();
 		cancels();
+		cancel_of_long_work();
 		bad_references();
 		many_extra_pages();
 		full_packet();
