@@ -17,7 +17,11 @@ $(BUILD)/bin/vtpm-manager: $(MANAGER_OBJS)
 	$(CC) -static -Wl,--wrap=_plat__IsCanceled -Wl,--gc-sections -Wl,-z,noexecstack $^ -o $@.debug $(MANAGER_LIBS)
 	strip $@.debug -o $@
 
-UNIT_TESTS += control engine
+UNIT_TESTS += control engine folder plain
+folder_UNIT_SRCS := $(addprefix stubdom/manager/,folder.c state.c unlock_slot.c) \
+                    lib/atomic.c $(ENVELOPE_SRCS)
+folder_UNIT_LIBS := -lcrypto
+plain_UNIT_SRCS := $(addprefix stubdom/manager/,plain.c listener.c) lib/cursor.c lib/error.c
 control_UNIT_SRCS := stubdom/manager/control.c lib/cursor.c
 engine_UNIT_SRCS := $(addprefix stubdom/manager/,engine.c state.c) $(ENVELOPE_SRCS)
 engine_UNIT_LIBS := -ltpms -lcrypto

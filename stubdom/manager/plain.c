@@ -64,13 +64,13 @@ static void drop(struct plain *p)
 	p->have = 0;
 }
 
-/* The length that the command says; 0 while it is not known. */
+/* The length that the command, of which the header is there, says. */
 static size_t wanted(const struct plain *p)
 {
 	struct cursor c = cursor_reader(p->in, p->have);
 
 	(void)cursor_u16(&c);
-	return p->have < HEADER_SIZE ? 0 : cursor_u32(&c);
+	return cursor_u32(&c);
 }
 
 static void answer(struct plain *p, size_t len)
@@ -136,7 +136,8 @@ int plain_ready(struct plain *p, const struct pollfd *fds, nfds_t n)
 		return 0;
 	}
 	p->have += (size_t)got;
-	while (p->client >= 0 && (len = wanted(p)) != 0) {
+	while (p->client >= 0 && p->have >= HEADER_SIZE) {
+		len = wanted(p);
 		if (len < HEADER_SIZE || len > sizeof(p->in))
 			refuse(p);
 		else if (len > p->have)
