@@ -5,14 +5,13 @@ import json
 from lab import STORE, VTPMD_LOG, check
 
 
-
 def hostile_front(lab):
     """a hostile front breaks every rule of the ring; stub domain and other guests go on"""
     lab.vtpms("web1")
     lab.guests("web2")
     lab.guest_down("web1")
     domid = lab.show("web1")["domid"]
-    before = lab.show("web2")["refused"]
+    before = lab.figure("web2", "refused")
     other = lab.host.start("guest run --timeout 400 web2 "
                            "'for i in $(seq 60); do tpm2_getrandom --hex 16 && echo || exit 1; done'")
     rc, out = lab.host.run(f"/usr/lib/vhost/hostile-front {domid} {lab.uuid['web1']}", 300)
@@ -23,7 +22,8 @@ def hostile_front(lab):
     rc, out = other.wait(400)
     check(rc == 0 and len(out.split()) == 60, f"the other guest noticed: {rc} {out[-300:]!r}")
     check(lab.show("web1")["domid"] == domid, "the stub domain was started anew")
-    check(lab.show("web2")["refused"] == before, "the other vTPM had requests to refuse")
+    refused = lab.figure("web2", "refused") - before
+    check(refused == 0, f"the other vTPM had {refused} requests to refuse")
 
 
 def still_serves(lab):

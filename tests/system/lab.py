@@ -124,6 +124,12 @@ class Lab:
         check(rc == 0, f"vtpmctl show {name}: status {rc}: {out}")
         return json.loads(out)
 
+    def figure(self, name, what):
+        """A number that the manager tells of itself; a vtpmd that has just started
+        has to hear it first."""
+        self.wait(f"{what} of {name}", lambda: self.show(name).get(what) is not None)
+        return self.show(name)[what]
+
     def state(self, name):
         return self.show(name).get("state")
 
