@@ -44,6 +44,13 @@ vtpmd_config_UNIT_SRCS := tools/vtpmd/config.c tools/vtpmd/tunnel.c lib/error.c 
                           $(CHANNEL_SRCS)
 vtpmd_config_UNIT_LIBS := -ljansson -levent -levent_extra
 
+UNIT_TESTS += relay
+relay_UNIT_SRCS := tools/vtpmd/relay.c lib/cursor.c
+relay_UNIT_LIBS := -levent
+
+UNIT_TESTS += vtpm_status
+vtpm_status_UNIT_SRCS := stubdom/manager/vtpm_status.c $(CHANNEL_SRCS)
+
 UNIT_TESTS += tpm_filter
 tpm_filter_UNIT_SRCS := tools/vtpmd/tpm_filter.c lib/cursor.c
 FUZZ_TESTS += tpm_filter
