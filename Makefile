@@ -19,10 +19,12 @@ SAN      := -fsanitize=address,undefined -fno-sanitize-recover=all \
 # Lists that the fragments add to:
 #   PROGRAMS    what `make` builds           UNIT_TESTS  names of cmocka units
 #   FUZZ_TESTS  names of libFuzzer targets   INSTALL     extra install targets
+#   TEST_PROGRAMS  what tests and bench run besides
 # For a unit N:   N_UNIT_SRCS (besides tests/unit/N_test.c), N_UNIT_LIBS
 # For a fuzzer N: N_FUZZ_SRCS (besides tests/fuzz/N_fuzz.c), N_FUZZ_LIBS;
 #                 corpus in tests/fuzz/corpus/N/
 PROGRAMS   :=
+TEST_PROGRAMS :=
 UNIT_TESTS :=
 FUZZ_TESTS :=
 INSTALL    :=
@@ -34,6 +36,7 @@ include $(wildcard stubdom/*/*.mk backend/*.mk frontend/*.mk tools/*/*.mk)
 include $(wildcard tests/*/*.mk)
 
 all: $(PROGRAMS)
+test-programs: $(TEST_PROGRAMS)
 
 # Objects: build/obj/PATH.o; sanitized ones: build/san/PATH.o
 $(BUILD)/obj/%.o: %.c
@@ -59,11 +62,11 @@ check: deps
 	+@tests/run
 
 demo: deps
-	+@$(MAKE) --no-print-directory all
+	+@$(MAKE) --no-print-directory all test-programs
 	@tests/system/demo
 
 bench: deps
-	+@$(MAKE) --no-print-directory all
+	+@$(MAKE) --no-print-directory all test-programs
 	@tests/bench/run
 
 fuzz: deps
@@ -85,5 +88,5 @@ help:
 	@echo 'make install  the programs, the stub domain image and the units (DESTDIR, PREFIX)'
 	@echo 'make style    check the layout of the sources'
 
-.PHONY: all deps check demo bench fuzz style install clean help
+.PHONY: all test-programs deps check demo bench fuzz style install clean help
 -include $(shell find $(addprefix $(BUILD)/,obj san fuzz) -name '*.d' 2>/dev/null)

@@ -17,6 +17,13 @@ $(BUILD)/bin/vtpm-manager: $(MANAGER_OBJS)
 	$(CC) -static -Wl,--wrap=_plat__IsCanceled -Wl,--gc-sections -Wl,-z,noexecstack $^ -o $@.debug $(MANAGER_LIBS)
 	strip $@.debug -o $@
 
+# The same with sanitizers, for tests/host.
+$(BUILD)/bin/vtpm-manager-san: $(sort $(MANAGER_SRCS:%.c=$(BUILD)/san/%.o))
+	@mkdir -p $(@D)
+	$(CC) $(SAN) -Wl,--wrap=_plat__IsCanceled $^ -o $@ \
+		-Wl,-Bstatic -ltpms -Wl,-Bdynamic $(filter-out -ltpms,$(MANAGER_LIBS))
+TEST_PROGRAMS += $(BUILD)/bin/vtpm-manager-san
+
 UNIT_TESTS += control engine folder plain
 folder_UNIT_SRCS := $(addprefix stubdom/manager/,folder.c state.c unlock_slot.c) \
                     lib/atomic.c $(ENVELOPE_SRCS)

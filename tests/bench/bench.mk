@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Static, as it runs in a guest too.
-PROGRAMS += $(BUILD)/bin/tpm-bench
+TEST_PROGRAMS += $(BUILD)/bin/tpm-bench
 $(BUILD)/bin/tpm-bench: $(BUILD)/obj/tests/bench/tpm-bench.o $(BUILD)/obj/lib/cursor.o
 	@mkdir -p $(@D)
 	$(CC) -static $^ -o $@

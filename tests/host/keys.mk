@@ -8,7 +8,7 @@ KEYS_PROBE_SRCS := tests/host/keys-probe.c $(HOSTTPM_SRCS) $(UNLOCK_SRCS) \
 $(BUILD)/bin/keys-probe: $(KEYS_PROBE_SRCS:%.c=$(BUILD)/san/%.o)
 	@mkdir -p $(@D)
 	$(CC) $(SAN) $^ -o $@ -lssl -lcrypto
-PROGRAMS += $(BUILD)/bin/keys-probe
+TEST_PROGRAMS += $(BUILD)/bin/keys-probe
 
 UNIT_TESTS += unlock
 unlock_UNIT_SRCS := $(HOSTTPM_SRCS) $(UNLOCK_SRCS) stubdom/manager/engine.c \

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # What the acceptance tests take into dom0 besides the product itself.
-PROGRAMS += $(BUILD)/bin/wiretap.so
+TEST_PROGRAMS += $(BUILD)/bin/wiretap.so
 $(BUILD)/bin/wiretap.so: tests/system/wiretap/wiretap.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -shared -fPIC $< -o $@ -ldl
@@ -8,7 +8,7 @@ $(BUILD)/bin/wiretap.so: tests/system/wiretap/wiretap.c
 # What runs in a stub domain to try its kernel out, and in dom0 as its vchan's client.
 STUBPROBE_OBJS := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/system/stubprobe/*.c)) \
 		  $(BUILD)/obj/backend/xenstore.o
-PROGRAMS += $(BUILD)/bin/stubprobe
+TEST_PROGRAMS += $(BUILD)/bin/stubprobe
 $(BUILD)/bin/stubprobe: $(STUBPROBE_OBJS)
 	@mkdir -p $(@D)
 	$(CC) -static $^ -o $@ -lxenvchan -lxenstore -lxengnttab -lxenevtchn \

@@ -8,6 +8,12 @@ $(BUILD)/bin/vtpmctl: $(sort $(VTPMCTL_SRCS:%.c=$(BUILD)/obj/%.o))
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) $^ -o $@ $(VTPMCTL_LIBS)
 
+# The same with sanitizers, for tests/host.
+$(BUILD)/bin/vtpmctl-san: $(sort $(VTPMCTL_SRCS:%.c=$(BUILD)/san/%.o))
+	@mkdir -p $(@D)
+	$(CC) $(SAN) $^ -o $@ $(VTPMCTL_LIBS)
+TEST_PROGRAMS += $(BUILD)/bin/vtpmctl-san
+
 INSTALL += install-vtpmctl
 install-vtpmctl: $(BUILD)/bin/vtpmctl
 	install -D -m 0755 $< $(DESTDIR)$(PREFIX)/sbin/vtpmctl

@@ -11,7 +11,8 @@ $(BUILD)/bin/vtpmd: $(sort $(VTPMD_SRCS:%.c=$(BUILD)/obj/%.o))
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) $^ -o $@ $(VTPMD_LIBS)
 
-# The same with sanitizers, for tests/host/vtpmd.
+# The same with sanitizers, for tests/host.
+TEST_PROGRAMS += $(BUILD)/bin/vtpmd-san
 $(BUILD)/bin/vtpmd-san: $(sort $(VTPMD_SRCS:%.c=$(BUILD)/san/%.o))
 	@mkdir -p $(@D)
 	$(CC) $(SAN) $^ -o $@ $(VTPMD_LIBS)
