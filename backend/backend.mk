@@ -8,7 +8,7 @@ UNIT_TESTS += backend_ring backend_xenbus
 FUZZ_TESTS += ring_request
 
 # A hostile guest for the system tests; static, so that it runs in any dom0.
-PROGRAMS += $(BUILD)/bin/hostile-front
+TEST_PROGRAMS += $(BUILD)/bin/hostile-front
 $(BUILD)/bin/hostile-front: $(BUILD)/obj/tests/system/hostile/main.o \
 			    $(BUILD)/obj/tests/system/hostile/front.o
 	@mkdir -p $(@D)
