@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+comma := ,
 UNIT_TESTS += cursor
 cursor_UNIT_SRCS := lib/cursor.c
 
@@ -22,3 +23,8 @@ kmip_FUZZ_SRCS := lib/kmip.c lib/ttlv.c lib/cursor.c
 UNIT_TESTS += kms
 kms_UNIT_SRCS := $(KMS_SRCS)
 kms_UNIT_LIBS := -lssl -lcrypto -lpthread
+
+UNIT_TESTS += atomic
+atomic_UNIT_SRCS := lib/atomic.c
+atomic_UNIT_LIBS := $(patsubst %,-Wl$(comma)--wrap=%,openat write fsync close renameat \
+                      linkat unlinkat)
