@@ -8,6 +8,8 @@
 #include "lib/cursor.h"
 
 #define TPM_RC_INITIALIZE 0x100
+/* A saved guest is back by then, or somebody forgot it. */
+#define RESUME_MS (10 * 60 * 1000)
 
 /* TPM 2.0 Part 3, 9.3: TPM2_Startup(TPM_SU_CLEAR) */
 static const uint8_t startup_packet[] = {0x80, 0x01, 0,	   0,	 0, 0x0c,
@@ -20,10 +22,10 @@ struct backend {
 	void *ctx;
 	struct xenbus xenbus;
 	struct ring ring;
-	bool had_guest;	     /* last_domid is valid */
-	uint32_t last_domid; /* the guest that the TPM was powered on for */
-	bool restored;	     /* the next guest brings its volatile state */
-	bool startup_seen;   /* since the power cycle */
+	bool had_guest;	       /* last_domid is valid */
+	uint32_t last_domid;   /* the guest that the TPM was powered on for */
+	uint64_t resume_until; /* the next guest is the saved one, till then, in ms */
+	bool startup_seen;     /* since the power cycle */
 	uint64_t commands, refused;
 	struct ring_request request;
 	uint8_t response[RING_PACKET_MAX];
@@ -59,6 +61,11 @@ static int power_on(struct backend *b)
 	return rc ? rc : startup_clear(b);
 }
 
+static bool resumes(const struct backend *b)
+{
+	return b->resume_until && b->ops->now_ms(b->ctx) < b->resume_until;
+}
+
 static int adopt(void *ctx, uint32_t domid)
 {
 	struct backend *b = ctx;
@@ -66,13 +73,13 @@ static int adopt(void *ctx, uint32_t domid)
 
 	if (b->had_guest && domid == b->last_domid)
 		return 0;
-	b->had_guest = false;
-	if (!b->restored) {
+	if (!resumes(b)) {
+		b->had_guest = false;
 		rc = power_on(b);
 		if (rc)
 			return rc;
 	}
-	b->restored = false;
+	b->resume_until = 0;
 	b->had_guest = true;
 	b->last_domid = domid;
 	return 0;
@@ -232,9 +239,12 @@ void backend_check_cancel(struct backend *b)
 		b->engine.cancel(b->engine.ctx);
 }
 
-void backend_expect_restored(struct backend *b)
+bool backend_resume_next(struct backend *b)
 {
-	b->restored = true;
+	if (!b->had_guest || b->xenbus.active)
+		return false;
+	b->resume_until = b->ops->now_ms(b->ctx) + RESUME_MS;
+	return true;
 }
 
 void backend_stats(const struct backend *b, struct backend_stats *s)
@@ -245,5 +255,6 @@ void backend_stats(const struct backend *b, struct backend_stats *s)
 		.present = b->xenbus.active,
 		.connected = b->xenbus.connected,
 		.domid = b->xenbus.domid,
+		.resumes = resumes(b),
 	};
 }

@@ -54,6 +54,7 @@ struct backend_stats {
 	bool present;	   /* there is a guest; domid is valid */
 	bool connected;	   /* its driver shares a page with us */
 	uint32_t domid;
+	bool resumes; /* backend_resume_next() is in force */
 };
 
 struct backend;
@@ -78,9 +79,10 @@ int __must_check backend_ring_ready(struct backend *b);
 /* For whoever gets the processor while the engine works: passes a guest's CANCEL
  * on to engine->cancel(). */
 void backend_check_cancel(struct backend *b);
-/* Said by dom0 only: the next guest domain is the one that was saved, its volatile
- * state is in the engine already, so that its arrival is no power cycle. */
-void backend_expect_restored(struct backend *b);
+/* Said by dom0 only: the next guest domain, if it comes within 10 minutes, is the last
+ * one, saved and restored; the TPM is as it left it, so that its arrival is no power
+ * cycle.  false: there was none since this process started, or one is here. */
+bool __must_check backend_resume_next(struct backend *b);
 void backend_stats(const struct backend *b, struct backend_stats *s);
 
 #endif

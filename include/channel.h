@@ -70,6 +70,8 @@ enum channel_type {
 	/* events of vtpmd, id 0 */
 	CHANNEL_EVENT_STOP = 0x4001,   /* finish, store, exit 0 */
 	CHANNEL_EVENT_STATUS = 0x4002, /* send CHANNEL_STATUS */
+	/* the next guest domain is the one that was saved: no power cycle for it */
+	CHANNEL_EVENT_RESUME = 0x4003,
 };
 
 enum channel_mode { CHANNEL_STARTING = 0, CHANNEL_RESUMED = 1 };
@@ -130,6 +132,7 @@ enum channel_status {
 	STATUS_READY_NS = 8,	  /* first instruction to ready, stub domain only */
 	STATUS_UNLOCK_NS = 9,	  /* of which waiting for TPM, KMS and store */
 	STATUS_FREE_KIB = 10,	  /* free memory, stub domain only */
+	STATUS_RESUMES = 11,	  /* 1: EVENT_RESUME was taken and is in force */
 };
 
 #endif

@@ -292,19 +292,30 @@ int hostchan_fd(const struct hostchan *h)
 
 int hostchan_event(struct hostchan *h)
 {
-	bool *event = NULL;
+	const struct {
+		bool *came;
+		int event;
+	} events[] = {
+		{&h->stop, CHANNEL_EVENT_STOP},
+		/* before the status, which tells whether it was taken */
+		{&h->resume, CHANNEL_EVENT_RESUME},
+		{&h->status, CHANNEL_EVENT_STATUS},
+	};
+	size_t i;
 	int rc;
 
-	if (!h->stop && !h->status) {
+	if (!h->stop && !h->resume && !h->status) {
 		rc = hostchan_call_poll(h);
 		if (rc)
 			return rc;
 	}
-	event = h->stop ? &h->stop : h->status ? &h->status : NULL;
-	if (!event)
-		return 0;
-	*event = false;
-	return event == &h->stop ? CHANNEL_EVENT_STOP : CHANNEL_EVENT_STATUS;
+	for (i = 0; i < ARRAY_SIZE(events); i++) {
+		if (!*events[i].came)
+			continue;
+		*events[i].came = false;
+		return events[i].event;
+	}
+	return 0;
 }
 
 int hostchan_status(struct hostchan *h, const uint8_t *tlvs, size_t len)

@@ -80,6 +80,8 @@ static void note_event(struct hostchan *h, uint16_t type)
 		h->stop = true;
 	else if (type == CHANNEL_EVENT_STATUS)
 		h->status = true;
+	else if (type == CHANNEL_EVENT_RESUME)
+		h->resume = true;
 }
 
 /* Splits the reply's status from its data; takes the payload over. */

@@ -271,11 +271,20 @@ static void send_status(struct vtpm *v)
 		s.guest = b.present;
 		s.guest_domid = b.domid;
 		s.refused = b.refused;
+		s.resumes = b.resumes;
 	}
 	s.commands = v->plain ? plain_commands(v->plain) : b.commands;
 	vtpm_stub_read(&s.stub);
 	/* vtpmd asks again */
 	(void)!hostchan_status(v->chan, tlvs, vtpm_status_encode(&s, tlvs));
+}
+
+/* The status that vtpmd asks for with it tells what came of it. */
+static void resume_next(struct vtpm *v)
+{
+	if (v->backend && backend_resume_next(v->backend))
+		hostchan_log(v->chan, LOG_NOTICE,
+			     "the next guest goes on with the last one's PCRs");
 }
 
 /* Takes in all that vtpmd sent: 1 to stop, 0, or -errno. */
@@ -286,6 +295,8 @@ static int hear(struct vtpm *v)
 	while ((rc = hostchan_event(v->chan)) > 0) {
 		if (rc == CHANNEL_EVENT_STOP)
 			return 1;
+		if (rc == CHANNEL_EVENT_RESUME)
+			resume_next(v);
 		if (rc == CHANNEL_EVENT_STATUS)
 			send_status(v);
 	}

@@ -54,5 +54,6 @@ size_t vtpm_status_encode(const struct vtpm_status *s, uint8_t out[VTPM_STATUS_M
 		put(&w, STATUS_FREE_KIB, s->stub.free_kib);
 	}
 	put(&w, STATUS_UNLOCK_NS, s->unlock_ns);
+	put(&w, STATUS_RESUMES, s->resumes);
 	return VTPM_STATUS_MAX - cursor_left(&w);
 }

@@ -16,7 +16,7 @@ struct vtpm_stub {
 };
 
 struct vtpm_status {
-	bool guest;
+	bool guest, resumes;
 	uint32_t guest_domid;
 	uint64_t commands, refused, writes, seq, ready_ns, unlock_ns;
 	struct vtpm_stub stub;

@@ -11,7 +11,7 @@ import time
 
 REPLY = 0x8000
 HELLO, GET, PUT, TPM, READY, FAIL, STATUS, LOG = 1, 2, 3, 4, 9, 10, 11, 12
-EVENT_STOP, EVENT_STATUS = 0x4001, 0x4002
+EVENT_STOP, EVENT_STATUS, EVENT_RESUME = 0x4001, 0x4002, 0x4003
 
 
 def blob(obj, uuid, seq, data):
@@ -22,6 +22,7 @@ def blob(obj, uuid, seq, data):
 class Manager:
     def __init__(self, path):
         self.path, self.ident, self.guest = path, 0, 0
+        self.resumes, self.had_guest = 0, False
         self.chan = socket.socket(fileno=3)
         self.uuid, self.config = bytes(16), {}
 
@@ -46,10 +47,13 @@ class Manager:
     def event(self, kind):
         if kind == EVENT_STOP:
             sys.exit(0)
+        if kind == EVENT_RESUME:
+            self.resumes = int(self.had_guest and not self.guest)
         if kind == EVENT_STATUS:
             tlvs = struct.pack(">HIQ", 2, 8, 4711)
             if self.guest:
                 tlvs += struct.pack(">HIQ", 1, 8, self.guest)
+            tlvs += struct.pack(">HIQ", 11, 8, self.resumes)
             self.send(STATUS, tlvs)
 
     def call(self, kind, payload=b""):
@@ -114,6 +118,7 @@ class Manager:
             return self.config.get(int(rest[0]), b"").hex()
         if what == "guest":
             self.guest = int(rest[0])
+            self.had_guest = True
             return 0
         if what == "raw":
             self.chan.sendall(bytes.fromhex(rest[0]))

@@ -145,6 +145,35 @@ def save_restore(lab):
     check(out == "secret of web1", f"read {out!r} from NV after the restore")
 
 
+VOLATILE = ("cd /tmp; tpm2_createprimary -Q -C o -G ecc -c kept.ctx && tpm2_startauthsession "
+            "-S kept.session && tpm2_policypcr -Q -S kept.session -l sha256:16 && echo made")
+GOES_ON = ("cd /tmp; tpm2_readpublic -Q -c kept.ctx && "
+           "tpm2_policypcr -Q -S kept.session -l sha256:16 -L d && wc -c <d")
+
+
+def save_resume(lab):
+    """xl save, vtpmctl resume, xl restore: PCRs, sessions and objects go on; a boot starts clean"""
+    for name in ("web1", "web2"):
+        lab.guests(name)
+        lab.guest_reboot(name)
+        lab.ask(name, EXTEND)
+        before = lab.ask(name, PCR16)
+        lab.ask(name, VOLATILE)
+        rc, out = lab.vtpmctl(f"resume {name}")
+        check(rc == 1 and "uses the vTPM" in out, f"resume with the guest there: {rc} {out}")
+        lab.host.must(f"rm -f /root/{name}.save; xl save {name} /root/{name}.save", 120)
+        lab.host.must(f"vtpmctl resume {name} && xl restore /root/{name}.save", 120)
+        lab.host.must(f"rm -f /root/{name}.save; guest wait --timeout 60 {name}", 80)
+        after = lab.ask(name, PCR16)
+        check(before == after, f"PCR 16 of {name}: {before} before, {after} after")
+        out = lab.ask(name, GOES_ON)
+        check(out.split()[-1] == "32", f"sessions and objects of {name}: {out!r}")
+        rc, out = lab.guest(name, UNSEAL)
+        check(rc != 0, f"the extended PCR opens the secret of {name}: {out}")
+        lab.guest_reboot(name)
+        still_there(lab, name)
+
+
 def stock_driver(lab):
     """a guest with the stock driver gets a raw /dev/tpm0 that works"""
     lab.vtpms("web1")
@@ -159,4 +188,5 @@ def stock_driver(lab):
 
 
 CASES = [pv_guest, pvh_guest, both_at_once, seal_in_both, nothing_shared, pcrs_bind,
-         survives_reboot, full_size_command, detach_attach, save_restore, stock_driver]
+         survives_reboot, full_size_command, detach_attach, save_restore, save_resume,
+         stock_driver]

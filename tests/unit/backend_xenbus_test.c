@@ -351,17 +351,34 @@ static void old_guest_gone_and_new_one_there_in_one_look(void **state)
 
 static void a_restored_guest_keeps_the_pcrs(void **state)
 {
+	assert_false(backend_resume_next(w->b)); /* nobody was here */
 	guest_starts(5);
 	driver_connects(5);
 	submit(2);
+	assert_false(backend_resume_next(w->b)); /* it is here */
 	toolstack_destroys(5);
-	backend_expect_restored(w->b);
+	assert_false(stats().resumes);
+	assert_true(backend_resume_next(w->b));
+	assert_true(stats().resumes);
 	guest_starts(6);
+	assert_false(stats().resumes);
 	driver_connects(6);
 	assert_int_equal(w->power_cycles, 1);
 	submit(3);
 	toolstack_destroys(6);
 	guest_starts(7); /* once only */
+	assert_int_equal(w->power_cycles, 2);
+}
+
+static void a_restored_guest_that_comes_too_late(void **state)
+{
+	guest_starts(5);
+	driver_connects(5);
+	toolstack_destroys(5);
+	assert_true(backend_resume_next(w->b));
+	w->now_ms += 10 * 60 * 1000;
+	assert_false(stats().resumes);
+	guest_starts(6);
 	assert_int_equal(w->power_cycles, 2);
 }
 
@@ -618,6 +635,7 @@ int main(void)
 		XENBUS_TEST(a_reboot_power_cycles),
 		XENBUS_TEST(old_guest_gone_and_new_one_there_in_one_look),
 		XENBUS_TEST(a_restored_guest_keeps_the_pcrs),
+		XENBUS_TEST(a_restored_guest_that_comes_too_late),
 		XENBUS_TEST(another_uuid_is_refused),
 		XENBUS_TEST(another_uuid_is_ignored_in_a_shared_domain),
 		XENBUS_TEST(the_uuid_may_be_in_capitals),

@@ -272,7 +272,10 @@ static void events_beside_replies_are_kept(void **state)
 	assert_int_equal(hostchan_ready(h, 1), 0);
 	fake.event_with = 0x4fff;
 	assert_int_equal(hostchan_ready(h, 1), 0);
+	fake.event_with = CHANNEL_EVENT_RESUME;
+	assert_int_equal(hostchan_ready(h, 1), 0);
 	assert_int_equal(hostchan_event(h), CHANNEL_EVENT_STOP);
+	assert_int_equal(hostchan_event(h), CHANNEL_EVENT_RESUME);
 	assert_int_equal(hostchan_event(h), CHANNEL_EVENT_STATUS);
 	assert_int_equal(hostchan_event(h), 0);
 	end(h);

@@ -32,6 +32,7 @@ static void everything(void **state)
 {
 	const struct vtpm_status s = {
 		.guest = true,
+		.resumes = true,
 		.guest_domid = 7,
 		.commands = 1,
 		.refused = 2,
@@ -43,7 +44,8 @@ static void everything(void **state)
 	};
 
 	decode(&s);
-	assert_int_equal(count, 10);
+	assert_int_equal(count, 11);
+	assert_int_equal(seen[STATUS_RESUMES], 1);
 	assert_int_equal(seen[STATUS_GUEST_DOMID], 7);
 	assert_int_equal(seen[STATUS_COMMANDS], 1);
 	assert_int_equal(seen[STATUS_REFUSED], 2);
@@ -64,7 +66,7 @@ static void what_is_not_there(void **state)
 	vtpm_stub_read(&s.stub);
 	assert_false(s.stub.known);
 	decode(&s);
-	assert_int_equal(count, 5);
+	assert_int_equal(count, 6);
 	assert_int_equal(seen[STATUS_GUEST_DOMID], UINT64_MAX);
 	assert_int_equal(seen[STATUS_HYPERCALLS], UINT64_MAX);
 	assert_int_equal(seen[STATUS_COMMANDS], 0);

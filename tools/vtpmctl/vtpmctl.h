@@ -34,6 +34,7 @@ int vtpmctl_fail(const struct error *e);
 int create_main(int argc, char **argv);
 int start_main(int argc, char **argv);
 int stop_main(int argc, char **argv);
+int resume_main(int argc, char **argv);
 int list_main(int argc, char **argv);
 int show_main(int argc, char **argv);
 int delete_main(int argc, char **argv);

@@ -194,6 +194,29 @@ static void op_stop(struct control *c, struct vtpm *v)
 		wait_for(c, v);
 }
 
+/* RESUME, once the manager has told whether it agrees. */
+static void op_resume(struct control *c, struct vtpm *v)
+{
+	char text[240];
+
+	if (v->state == VTPM_RUNNING && v->status.value[STATUS_RESUMES] == 1) {
+		log_line(LOG_NOTICE, "vTPM %s: the next guest goes on with its PCRs",
+			 v->meta.name);
+		succeed(c, v->meta.uuid);
+		return;
+	}
+	if (guest_is_there(v))
+		snprintf(text, sizeof(text),
+			 "Domain %lld uses the vTPM %s now: save it first (`xl save`).",
+			 (long long)v->status.value[STATUS_GUEST_DOMID], v->meta.name);
+	else
+		snprintf(text, sizeof(text),
+			 "The vTPM %s was started after its guest was saved, and the "
+			 "guest's PCRs are lost: the restored guest has to reboot.",
+			 v->meta.name);
+	refuse_word(c, "busy", text);
+}
+
 static void op_list(struct control *c)
 {
 	json_t *all = json_array();
@@ -233,7 +256,9 @@ static void answer_asked(struct control *c)
 		control_send(c,
 			     json_pack("{s:b, s:o}", "ok", 1, "vtpm", registry_show(v)));
 		control_idle(c);
-	} else
+	} else if (c->what == RESUME)
+		op_resume(c, v);
+	else
 		op_stop(c, v);
 }
 
@@ -280,6 +305,7 @@ static enum control_what parse_op(const char *op)
 	static const char *const words[] = {
 		[CREATE] = "create", [START] = "start", [STOP] = "stop",
 		[DELETE] = "delete", [SHOW] = "show",	[LIST] = "list",
+		[RESUME] = "resume",
 	};
 	size_t i;
 
@@ -302,6 +328,10 @@ static void run(struct control *c, const json_t *request)
 		no_such(c);
 	else if (c->what == START)
 		op_start(c, v);
+	else if (c->what == RESUME && !vtpm_resume_next(v))
+		refuse_word(c, "busy",
+			    "The vTPM does not run: start it (`vtpmctl start`); its "
+			    "guest's PCRs are lost, and the guest has to reboot.");
 	else
 		ask(c);
 }

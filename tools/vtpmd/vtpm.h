@@ -89,6 +89,9 @@ void vtpm_wait(struct vtpm *v, struct vtpm_waiter *w);
 void vtpm_cancel(struct vtpm *v, struct vtpm_waiter *w);
 /* Asks the manager for its status; false: there is nobody to ask. */
 bool vtpm_ask_status(struct vtpm *v);
+/* Tells the manager that the next guest is the saved one; its next status tells
+ * whether it agrees.  false: there is nobody to tell. */
+bool __must_check vtpm_resume_next(struct vtpm *v);
 /* "running", ... */
 const char *vtpm_state_word(const struct vtpm *v);
 

@@ -118,6 +118,14 @@ bool vtpm_ask_status(struct vtpm *v)
 	return true;
 }
 
+bool vtpm_resume_next(struct vtpm *v)
+{
+	if (!v->peer || v->greeting || v->state != VTPM_RUNNING)
+		return false;
+	peer_event(v->peer, CHANNEL_EVENT_RESUME);
+	return true;
+}
+
 const struct peer_owner vtpm_peer_owner = {
 	.hello = on_hello,
 	.ready = on_ready,
