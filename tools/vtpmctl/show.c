@@ -38,6 +38,7 @@ static const struct {
 	{"state", "state"},
 	{"error", "why"},
 	{"cause", "cause"},
+	{"store_error", "waits for the disk"},
 	{"policy", "policy"},
 	{"slots", "key slots"},
 	{"placement", "placement"},

@@ -158,6 +158,7 @@ void peer_free(struct peer *p)
 {
 	if (!p)
 		return;
+	peer_serve_end(p);
 	relay_free(p->relay);
 	tunnel_free(p->tunnel);
 	if (p->turn)

@@ -46,6 +46,8 @@ struct peer;
 int __must_check peer_new(const struct peer_env *env, struct wire *wire,
 			  const struct peer_owner *owner, void *ctx, struct peer **out);
 void peer_free(struct peer *p);
+/* What the disk says about a state that waits to be stored (-ENOSPC, ...); 0: none. */
+int peer_store_error(const struct peer *p);
 /* Sends a CHANNEL_EVENT_*. */
 void peer_event(struct peer *p, uint16_t type);
 

@@ -9,6 +9,7 @@
 
 #define LOG_LINES_A_MINUTE 60
 #define TEXT_MAX	   1000
+#define PUT_PAUSE_US	   300000
 
 /* Whether a line about or from this manager may go into the log. */
 static bool may_log(struct peer *p)
@@ -72,8 +73,10 @@ static void serve_hello(struct peer *p, const struct channel_frame *f, struct cu
 	rc = p->owner->hello(p->ctx, mode, uuid, seq, &w, &why);
 	if (!rc && !cursor_ok(&w))
 		rc = -EMSGSIZE;
-	if (!rc)
+	if (!rc) {
 		p->greeted = true;
+		p->ready = mode == CHANNEL_RESUMED;
+	}
 	if (rc)
 		peer_refuse(p, f->type, f->id, -rc, why);
 	else
@@ -101,24 +104,103 @@ static void serve_get(struct peer *p, const struct channel_frame *f, struct curs
 	free(buf);
 }
 
+/* The disk's fault, which may pass; everything else is the manager's or final. */
+static bool may_pass(int rc)
+{
+	return rc == -ENOSPC || rc == -EDQUOT || rc == -EIO || rc == -EROFS ||
+	       rc == -ENOMEM || rc == -EMFILE || rc == -ENFILE;
+}
+
+static int put(struct peer *p, const uint8_t *payload, size_t len)
+{
+	struct cursor c = cursor_reader(payload, len);
+	uint16_t object = cursor_u16(&c);
+	uint64_t seq = cursor_u64(&c);
+
+	return store_put(p->env.store, object, seq, payload + c.pos, len - c.pos);
+}
+
+static void end_put(struct peer *p, int rc)
+{
+	struct channel_frame f = {.type = CHANNEL_PUT, .id = p->put.id};
+
+	log_line(LOG_WARNING, "vTPM %s: after %lld s the disk %s", p->env.name,
+		 (long long)(time(NULL) - p->put.since),
+		 rc ? strerror(-rc) : "took the state");
+	free(p->put.payload);
+	p->put.payload = NULL;
+	answer(p, &f, rc);
+}
+
+static void put_again(evutil_socket_t fd, short what, void *ctx)
+{
+	struct peer *p = ctx;
+	struct timeval pause = {.tv_usec = PUT_PAUSE_US};
+
+	p->put.rc = put(p, p->put.payload, p->put.len);
+	if (!may_pass(p->put.rc) || event_add(p->put.again, &pause))
+		end_put(p, p->put.rc);
+}
+
+/* Nothing that was not stored may be acknowledged, and what the guest was promised
+ * before must not be given up: wait for the disk. -ENOMEM */
+static int wait_for_disk(struct peer *p, const struct channel_frame *f, int rc)
+{
+	struct timeval pause = {.tv_usec = PUT_PAUSE_US};
+
+	if (!p->put.again)
+		p->put.again = evtimer_new(p->env.base, put_again, p);
+	if (p->put.payload || !p->put.again)
+		return -EBUSY;
+	p->put.payload = malloc(f->len);
+	if (!p->put.payload || event_add(p->put.again, &pause)) {
+		free(p->put.payload);
+		p->put.payload = NULL;
+		return -ENOMEM;
+	}
+	memcpy(p->put.payload, f->payload, f->len);
+	p->put.len = f->len;
+	p->put.id = f->id;
+	p->put.rc = rc;
+	p->put.since = time(NULL);
+	log_line(LOG_ERR,
+		 "vTPM %s: its state cannot be stored (%s): the guest waits until the "
+		 "disk takes it",
+		 p->env.name, strerror(-rc));
+	return 0;
+}
+
 static void serve_put(struct peer *p, const struct channel_frame *f, struct cursor *c)
 {
 	uint16_t object = cursor_u16(c);
 	uint64_t seq = cursor_u64(c);
-	size_t len = cursor_left(c);
-	const uint8_t *bytes = cursor_bytes(c, len);
 	int rc;
 
-	if (!cursor_done(c) || !len) {
+	if (!cursor_ok(c) || !cursor_left(c)) {
 		malformed(p, f);
 		return;
 	}
-	rc = store_put(p->env.store, object, seq, bytes, len);
+	rc = put(p, f->payload, f->len);
+	/* before it is ready, somebody waits for its start, and is told */
+	if (p->ready && may_pass(rc) && !wait_for_disk(p, f, rc))
+		return;
 	if (rc && may_log(p))
 		log_line(LOG_ERR,
 			 "vTPM %s: object %u, generation %llu was not stored: %s",
 			 p->env.name, object, (unsigned long long)seq, strerror(-rc));
 	answer(p, f, rc);
+}
+
+int peer_store_error(const struct peer *p)
+{
+	return p->put.payload ? p->put.rc : 0;
+}
+
+void peer_serve_end(struct peer *p)
+{
+	if (p->put.again)
+		event_free(p->put.again);
+	free(p->put.payload);
 }
 
 static void on_tpm(void *ctx, int rc, const uint8_t *rsp, size_t len)
@@ -218,6 +300,7 @@ static void serve_ready(struct peer *p, const struct channel_frame *f, struct cu
 		return;
 	}
 	answer(p, f, 0);
+	p->ready = true;
 	p->owner->ready(p->ctx, seq);
 }
 

@@ -21,10 +21,21 @@ struct peer {
 	struct relay *relay;
 	struct tunnel *tunnel;
 	bool greeted;
+	bool ready;	    /* its state is open */
 	bool ended;	    /* the wire */
 	const char *broken; /* why it must be dropped */
 	uint32_t tpm_id;    /* of the request that waits for the TPM */
-	uint16_t kms_type;  /* and for the tunnel; 0: none */
+	/* A state that the disk does not take yet; its manager, and the manager's
+	 * guest, wait. */
+	struct {
+		uint8_t *payload; /* NULL: none */
+		size_t len;
+		uint32_t id;
+		int rc; /* what the disk said */
+		time_t since;
+		struct event *again;
+	} put;
+	uint16_t kms_type; /* and for the tunnel; 0: none */
 	uint32_t kms_id;
 	/* lines that this manager may still write into the log in this minute */
 	time_t log_minute;
@@ -32,6 +43,7 @@ struct peer {
 };
 
 void peer_serve(struct peer *p, const struct channel_frame *f);
+void peer_serve_end(struct peer *p);
 /* Completion of the tunnel's calls. */
 void peer_serve_tunnel(void *ctx, int rc, const uint8_t *data, size_t len);
 

@@ -2,6 +2,8 @@
 #include "tools/vtpmd/registry.h"
 #include "lib/envelope.h"
 
+#include <string.h>
+
 #include <stdio.h>
 #include <uuid/uuid.h>
 
@@ -96,6 +98,7 @@ json_t *registry_show(struct vtpm *v)
 	bool failed = v->meta.error.cause != CAUSE_NONE && v->state != VTPM_RUNNING;
 	char uuid[37], path[4096], domain[64];
 	json_t *o = json_object();
+	int rc;
 
 	uuid_unparse_lower(v->meta.uuid, uuid);
 	snprintf(path, sizeof(path), "%s/%s", v->d->store, uuid);
@@ -108,6 +111,9 @@ json_t *registry_show(struct vtpm *v)
 	json_object_set_new(o, "cause",
 			    failed ? json_string(error_word(v->meta.error.cause))
 				   : json_null());
+	rc = v->peer ? peer_store_error(v->peer) : 0;
+	json_object_set_new(o, "store_error",
+			    rc ? json_string(strerror(-rc)) : json_null());
 	json_object_set_new(o, "policy", json_string(v->meta.policy));
 	json_object_set_new(o, "slots", slots(v));
 	json_object_set_new(o, "placement",

@@ -14,3 +14,8 @@ UNIT_TESTS += unlock
 unlock_UNIT_SRCS := $(HOSTTPM_SRCS) $(UNLOCK_SRCS) stubdom/manager/engine.c \
 	$(ENVELOPE_SRCS) $(addprefix tools/vtpmctl/,approval.c policykey.c file.c hex.c)
 unlock_UNIT_LIBS := -ltpms -lcrypto
+
+TEST_PROGRAMS += $(BUILD)/bin/faultdisk.so
+$(BUILD)/bin/faultdisk.so: tests/host/faultdisk.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -shared -fPIC $< -o $@ -ldl
