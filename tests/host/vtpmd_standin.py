@@ -88,6 +88,8 @@ class Manager:
                 behave = f.read().strip()
         if behave == "die":
             os._exit(3)
+        while behave == "hang":
+            self.event(self.frame()[0])
         if behave.startswith("header-then-fail"):
             self.put(1, 1, b"half made")
         if "fail" in behave:

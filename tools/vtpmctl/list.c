@@ -47,11 +47,15 @@ static void print_table(const json_t *vtpms)
 	json_array_foreach(vtpms, i, vtpm)
 	{
 		const json_t *guest = json_object_get(vtpm, "guest_domid");
+		const json_t *retry = json_object_get(vtpm, "retry_s");
 
 		printf("%-*s  %-36s  %-8s  %-6s  ", width, text(vtpm, "name"),
 		       text(vtpm, "uuid"), text(vtpm, "state"), text(vtpm, "policy"));
 		if (json_is_integer(guest))
 			printf("domain %lld\n", (long long)json_integer_value(guest));
+		else if (json_is_integer(retry))
+			printf("-  (%s, tried again in %lld s)\n", text(vtpm, "cause"),
+			       (long long)json_integer_value(retry));
 		else
 			printf("-\n");
 	}

@@ -38,6 +38,7 @@ static const struct {
 	{"state", "state"},
 	{"error", "why"},
 	{"cause", "cause"},
+	{"retry_s", "tried again in (s)"},
 	{"store_error", "waits for the disk"},
 	{"policy", "policy"},
 	{"slots", "key slots"},

@@ -72,8 +72,8 @@ static void resume_one(struct vtpm *v)
 			log_line(LOG_ERR, "vTPM %s: %s", v->meta.name, e.text);
 		return;
 	}
-	if (wanted && vtpm_start(v, &e))
-		log_line(LOG_ERR, "vTPM %s: %s", v->meta.name, e.text);
+	if (wanted)
+		vtpm_start_later(v);
 }
 
 int registry_load(struct vtpmd *d)

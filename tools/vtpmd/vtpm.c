@@ -8,10 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define START_S	 180 /* a KMS or a TPM that hangs is given up by the manager before */
-#define STOP_S	 10  /* to finish and store, before it is ended */
-#define FAILED_S 5   /* to exit after FAIL */
-#define MINUTE	 60
+#define START_S	       180 /* a KMS or a TPM that hangs is given up by the manager before */
+#define STOP_S	       10 /* to finish and store, before it is ended */
+#define FAILED_S       5  /* to exit after FAIL */
+#define STARTS_AT_ONCE 4
+/* Pauses between tries for a KMS or TPM that is away: 2, 4, ... 64 s, then 60 s. */
+#define TRY_S	       2
+#define TRIES_DOUBLING 6
+#define TRY_MAX_S      60
+#define MINUTE	       60
 
 static const char *const words[] = {
 	[VTPM_STOPPED] = "stopped", [VTPM_STARTING] = "starting",
@@ -76,6 +81,8 @@ void vtpm_enter(struct vtpm *v, enum vtpm_state state)
 	event_active(v->settle, EV_TIMEOUT, 0);
 }
 
+static void start_queued(struct vtpmd *d);
+
 /* From the loop, since a waiter may free the vTPM. */
 static void on_settle(evutil_socket_t fd, short what, void *ctx)
 {
@@ -83,6 +90,7 @@ static void on_settle(evutil_socket_t fd, short what, void *ctx)
 	struct vtpm_waiter *w;
 	bool more = true;
 
+	start_queued(v->d);
 	while (more && vtpm_settled(v) && (w = v->waiters)) {
 		v->waiters = w->next;
 		more = v->waiters != NULL;
@@ -169,6 +177,26 @@ static void die_unasked(struct vtpm *v, const char *why)
 	restart_later(v, why);
 }
 
+/* What passes by itself is waited for; an operator would do no more. */
+static void try_again_later(struct vtpm *v)
+{
+	enum cause cause = v->meta.error.cause;
+	struct timeval pause = {.tv_sec = TRY_S};
+
+	if (!v->meta.wanted || v->meta.creating ||
+	    (cause != CAUSE_KMS_UNREACHABLE && cause != CAUSE_TPM_UNREACHABLE))
+		return;
+	if (v->tries < TRIES_DOUBLING)
+		pause.tv_sec <<= v->tries++;
+	else
+		pause.tv_sec = TRY_MAX_S;
+	clock_gettime(CLOCK_MONOTONIC, &v->next_try);
+	v->next_try.tv_sec += pause.tv_sec;
+	log_line(LOG_NOTICE, "vTPM %s: tried again in %lld s", v->meta.name,
+		 (long long)pause.tv_sec);
+	event_add(v->pause, &pause);
+}
+
 static void on_gone(void *ctx, const char *why)
 {
 	struct vtpm *v = ctx;
@@ -185,6 +213,7 @@ static void on_gone(void *ctx, const char *why)
 	} else if (v->told) {
 		store_release(&v->store);
 		vtpm_enter(v, VTPM_FAILED);
+		try_again_later(v);
 	} else {
 		die_unasked(v, why);
 	}
@@ -328,6 +357,8 @@ int vtpm_start(struct vtpm *v, struct error *e)
 	v->meta.wanted = true;
 	v->meta.error = (struct error){.cause = CAUSE_NONE};
 	memset(v->deaths, 0, sizeof(v->deaths));
+	v->tries = 0;
+	event_del(v->pause);
 	rc = start_body(v, e);
 	if (rc)
 		vtpm_enter(v, VTPM_FAILED);
@@ -336,13 +367,47 @@ int vtpm_start(struct vtpm *v, struct error *e)
 	return rc;
 }
 
+static void start_queued(struct vtpmd *d)
+{
+	unsigned int busy = 0;
+	struct error e;
+	struct vtpm *v;
+
+	for (v = d->vtpms; v; v = v->next)
+		busy += v->state == VTPM_STARTING && v->body_alive;
+	for (v = d->vtpms; v && busy < STARTS_AT_ONCE; v = v->next) {
+		if (!v->queued)
+			continue;
+		v->queued = false;
+		e = (struct error){.cause = CAUSE_NONE};
+		if (start_body(v, &e))
+			vtpm_enter(v, VTPM_FAILED);
+		else
+			busy++;
+	}
+}
+
+void vtpm_start_later(struct vtpm *v)
+{
+	v->state = VTPM_STARTING;
+	v->queued = true;
+	/* from the loop: when all that wait are in the queue */
+	event_active(v->settle, EV_TIMEOUT, 0);
+}
+
+int64_t vtpm_next_try(const struct vtpm *v)
+{
+	struct timespec now;
+
+	if (v->state != VTPM_FAILED || !evtimer_pending(v->pause, NULL))
+		return -1;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec >= v->next_try.tv_sec ? 0 : v->next_try.tv_sec - now.tv_sec;
+}
+
 static void on_pause(evutil_socket_t fd, short what, void *ctx)
 {
-	struct vtpm *v = ctx;
-	struct error e = {.cause = CAUSE_NONE};
-
-	if (start_body(v, &e))
-		vtpm_enter(v, VTPM_FAILED);
+	vtpm_start_later(ctx);
 }
 
 bool vtpm_adopt(struct vtpm *v)
@@ -373,7 +438,8 @@ bool vtpm_adopt(struct vtpm *v)
 
 int vtpm_stop(struct vtpm *v, struct error *e)
 {
-	v->meta.wanted = false;
+	v->meta.wanted = v->queued = false;
+	event_del(v->pause);
 	if (v->state == VTPM_STOPPED || v->state == VTPM_FAILED) {
 		v->meta.error = (struct error){.cause = CAUSE_NONE};
 		vtpm_enter(v, VTPM_STOPPED);
@@ -383,7 +449,6 @@ int vtpm_stop(struct vtpm *v, struct error *e)
 		return 0;
 	keep_meta(v);
 	v->state = VTPM_STOPPING;
-	event_del(v->pause);
 	vtpm_progress(v, "stopping");
 	if (!v->body_alive) {
 		store_release(&v->store);

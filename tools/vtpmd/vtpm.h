@@ -4,7 +4,8 @@
  *
  *   stopped  --start-->  starting (creating, the first time)
  *   starting --READY-->  running
- *   starting --FAIL, or no READY in time-->  failed, with its sentence
+ *   starting --FAIL, or no READY in time-->  failed, with its sentence; when the
+ *            KMS or the TPM could not be reached, tried again after a while
  *   starting, running --the manager dies unasked-->  starting again after a
  *            pause, three times a minute at most; then failed
  *   running  --stop-->  stopping --gone-->  stopped
@@ -60,8 +61,11 @@ struct vtpm {
 	struct body *body; /* NULL: none */
 	struct peer *peer; /* NULL: not connected */
 	bool body_alive;
-	bool told;     /* the manager said FAIL, or vtpmd made it end */
-	bool greeting; /* connected, HELLO has not come yet */
+	bool told;	    /* the manager said FAIL, or vtpmd made it end */
+	bool greeting;	    /* connected, HELLO has not come yet */
+	bool queued;	    /* starting, but others go first */
+	unsigned int tries; /* that failed since the KMS or the TPM was there */
+	struct timespec next_try;
 	struct event *timer, *pause, *settle;
 	struct timespec started;
 	time_t deaths[VTPM_DEATHS];
@@ -77,6 +81,11 @@ void vtpm_free(struct vtpm *v);
 
 /* 0: it is starting, or runs already; else *e. */
 int __must_check vtpm_start(struct vtpm *v, struct error *e);
+/* As vtpm_start(), when its turn comes: only some start at the same time. */
+void vtpm_start_later(struct vtpm *v);
+/* Seconds until a vTPM that failed for want of the KMS or the TPM is started again;
+ * -1: it is not. */
+int64_t vtpm_next_try(const struct vtpm *v);
 /* Takes over what an earlier vtpmd left running; whether there was something. */
 bool vtpm_adopt(struct vtpm *v);
 /* 0: it is stopping, or stopped already. */

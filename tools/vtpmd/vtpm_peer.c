@@ -48,6 +48,7 @@ static int hello_resumed(struct vtpm *v, const uint8_t uuid[16], uint64_t seq,
 	if (v->state == VTPM_STARTING) {
 		vtpm_progress(v, "connected again");
 		v->meta.creating = false;
+		v->tries = 0;
 		vtpm_enter(v, VTPM_RUNNING);
 	}
 	return 0;
