@@ -203,7 +203,8 @@ class Lab:
             text = self.host.run(
                 "xl list; vtpmctl list; echo '-- vtpmd'; tail -n 12 " + VTPMD_LOG +
                 "; for f in /var/log/xen/console/guest-*.log; do echo \"-- $f\"; "
-                "tail -n 12 $f; done; echo '-- dmesg'; dmesg | tail -n 5", 60)[1]
+                "tail -n 12 $f; done; echo '-- dmesg'; dmesg | tail -n 5; "
+                "echo '-- xen'; xl dmesg | tail -n 12", 60)[1]
         except HostError as e:
             return [str(e)] + self.host.console_tail(20)
         lines = [re.sub(r"[^\x20-\x7e]", "", line)[:160] for line in text.splitlines()]
