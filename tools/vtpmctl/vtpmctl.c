@@ -11,6 +11,7 @@ static const struct vtpmctl_command commands[] = {
 	{"create", "make a vTPM, seal it, start it, print its uuid", create_main},
 	{"start", "start a vTPM that was stopped", start_main},
 	{"stop", "stop a vTPM; its state stays in the store", stop_main},
+	{"launch", "start a guest's vTPMs, then the guest (xl create)", launch_main},
 	{"resume", "keep the PCRs for a guest that is saved and restored", resume_main},
 	{"list", "all vTPMs of this host", list_main},
 	{"show", "all about one vTPM", show_main},

@@ -35,6 +35,7 @@ int create_main(int argc, char **argv);
 int start_main(int argc, char **argv);
 int stop_main(int argc, char **argv);
 int resume_main(int argc, char **argv);
+int launch_main(int argc, char **argv);
 int list_main(int argc, char **argv);
 int show_main(int argc, char **argv);
 int delete_main(int argc, char **argv);
