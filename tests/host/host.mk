@@ -12,7 +12,7 @@ TEST_PROGRAMS += $(BUILD)/bin/keys-probe
 
 UNIT_TESTS += unlock
 unlock_UNIT_SRCS := $(HOSTTPM_SRCS) $(UNLOCK_SRCS) stubdom/manager/engine.c \
-	$(ENVELOPE_SRCS) $(addprefix tools/vtpmctl/,approval.c policykey.c file.c hex.c)
+	$(ENVELOPE_SRCS) lib/hex.c $(addprefix tools/vtpmctl/,approval.c policykey.c file.c)
 unlock_UNIT_LIBS := -ltpms -lcrypto
 
 TEST_PROGRAMS += $(BUILD)/bin/faultdisk.so

@@ -174,6 +174,18 @@ def save_resume(lab):
         still_there(lab, name)
 
 
+def launch(lab):
+    """vtpmctl launch starts the stub domain, waits for it, and creates the guest"""
+    lab.guests("web1")
+    lab.guest_down("web1")
+    lab.stop("web1")
+    out = lab.host.must("vtpmctl launch /etc/xen/web1.cfg --dry-run")
+    check(out.split() == "vtpmctl start web1 xl create /etc/xen/web1.cfg".split(), out)
+    check(lab.state("web1") == "stopped", "a dry run starts it")
+    lab.host.must("vtpmctl launch /etc/xen/web1.cfg && guest wait --timeout 60 web1", 150)
+    still_there(lab, "web1")
+
+
 def stock_driver(lab):
     """a guest with the stock driver gets a raw /dev/tpm0 that works"""
     lab.vtpms("web1")
@@ -189,4 +201,4 @@ def stock_driver(lab):
 
 CASES = [pv_guest, pvh_guest, both_at_once, seal_in_both, nothing_shared, pcrs_bind,
          survives_reboot, full_size_command, detach_attach, save_restore, save_resume,
-         stock_driver]
+         launch, stock_driver]

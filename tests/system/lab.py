@@ -160,8 +160,17 @@ class Lab:
         return self.host.run(f"xl domid {domain}")[0] == 0
 
     def guest_up(self, name, driver="own"):
-        if not self.running(name):
-            self.host.must(f"guest start --timeout 90 {self.guest_args(name, driver)}", 150)
+        """A guest that runs.  A PVH guest that dies while it boots is started once
+        more, and its death is told: QEMU's nested virtualization does that."""
+        if self.running(name):
+            return
+        start = f"guest start --timeout 90 {self.guest_args(name, driver)}"
+        rc, out = self.host.run(start, 150)
+        if rc and KINDS.get(name) == "pvh" and not self.running(name):
+            self.log(f"{name} died while it booted; Xen said: " +
+                     " | ".join(self.host.run("xl dmesg | tail -n 5")[1].splitlines()))
+            rc, out = self.host.run(start, 150)
+        check(rc == 0, f"{start}: status {rc}: {out.strip()[-1500:]}")
 
     def guest_down(self, name):
         self.host.must(f"guest stop --timeout 60 {name}", 90)

@@ -27,12 +27,25 @@ static const struct args_option options[] = {
 };
 
 static const struct args_command with_word = {
-	"sample NAME",	     "About.\n", options,
-	ARRAY_SIZE(options), "NAME",	 offsetof(struct sample, name),
+	"sample NAME", "About.\n",
+	options,       ARRAY_SIZE(options),
+	"NAME",	       offsetof(struct sample, name),
+	NULL,	       0,
 };
 
 static const struct args_command without_word = {
-	"sample", "About.\n", options, ARRAY_SIZE(options), NULL, 0,
+	"sample", "About.\n", options, ARRAY_SIZE(options), NULL, 0, NULL, 0,
+};
+
+static const struct args_command with_two_words = {
+	.usage = "sample NAME FILE",
+	.about = "About.\n",
+	.options = options,
+	.option_count = ARRAY_SIZE(options),
+	.word = "NAME",
+	.word_offset = offsetof(struct sample, name),
+	.second = "FILE",
+	.second_offset = offsetof(struct sample, file),
 };
 
 /* The parser speaks on both streams; the TAP must not hear it. */
@@ -181,9 +194,27 @@ static void causes_have_a_status(void **state)
 	assert_int_equal(vtpmctl_status(NULL), VTPMCTL_FAILED);
 }
 
+static void two_words(void **state)
+{
+	const char *const both[] = {"web1", "--force", "a.json", NULL};
+	const char *const one[] = {"web1", NULL};
+	const char *const three[] = {"web1", "a.json", "more", NULL};
+	const char *const empty[] = {"web1", "", NULL};
+	struct sample s;
+
+	assert_int_equal(parse(&with_two_words, &s, both), ARGS_RUN);
+	assert_string_equal(s.name, "web1");
+	assert_string_equal(s.file, "a.json");
+	assert_true(s.force);
+	assert_int_equal(parse(&with_two_words, &s, one), ARGS_BAD);
+	assert_int_equal(parse(&with_two_words, &s, three), ARGS_BAD);
+	assert_int_equal(parse(&with_two_words, &s, empty), ARGS_BAD);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(two_words),
 		cmocka_unit_test(takes_every_kind),
 		cmocka_unit_test(parses_twice),
 		cmocka_unit_test(dashes_end_options),

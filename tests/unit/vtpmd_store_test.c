@@ -279,10 +279,41 @@ static void names(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+/* The key slots are zeroed before they go, with the generations kept beside them:
+ * seen through another name of the same file. */
+static void erases_the_slots(void **state)
+{
+	static const char *const names[] = {"header", "header.prev"};
+	char kept[2][96];
+	uint8_t buf[200], sum;
+	size_t i, j;
+	int fd;
+
+	for (i = 1; i < 3; i++)
+		assert_int_equal(store_put(&store, CHANNEL_OBJECT_HEADER, i,
+					   object(true, uuid, i, 'h', 200), 200),
+				 0);
+	assert_int_equal(put(1, 'a', 100), 0);
+	for (i = 0; i < 2; i++) {
+		snprintf(kept[i], sizeof(kept[i]), "%s/kept.%zu", root, i);
+		assert_int_equal(linkat(store.dir, names[i], AT_FDCWD, kept[i], 0), 0);
+	}
+	assert_int_equal(store_remove(&store, root), 0);
+	for (i = 0; i < 2; i++) {
+		fd = open(kept[i], O_RDONLY);
+		assert_int_equal(read(fd, buf, sizeof(buf)), sizeof(buf));
+		close(fd);
+		for (sum = 0, j = 0; j < sizeof(buf); j++)
+			sum |= buf[j];
+		assert_int_equal(sum, 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(puts_and_gets),
+		TEST(erases_the_slots),
 		TEST(keeps_the_previous_generation),
 		TEST(refuses_what_is_older),
 		TEST(refuses_what_is_anothers),

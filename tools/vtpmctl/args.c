@@ -98,19 +98,25 @@ static enum args_result store(const struct args_command *cmd, const struct args_
 	return ARGS_RUN;
 }
 
-static enum args_result take_word(const struct args_command *cmd, int argc, char **argv,
-				  void *out)
+static enum args_result take_words(const struct args_command *cmd, int argc, char **argv,
+				   void *out)
 {
-	if (!cmd->word) {
-		if (optind < argc)
-			return bad(cmd, "\"%s\" is one word too many", argv[optind]);
-		return ARGS_RUN;
+	const struct {
+		const char *name;
+		size_t offset;
+	} words[] = {
+		{cmd->word, cmd->word_offset},
+		{cmd->second, cmd->second_offset},
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(words) && words[i].name; i++, optind++) {
+		if (optind >= argc || !argv[optind][0])
+			return bad(cmd, "%s is missing", words[i].name);
+		*(const char **)((char *)out + words[i].offset) = argv[optind];
 	}
-	if (optind >= argc || !argv[optind][0])
-		return bad(cmd, "%s is missing", cmd->word);
-	if (optind + 1 < argc)
-		return bad(cmd, "\"%s\" is one word too many", argv[optind + 1]);
-	*(const char **)((char *)out + cmd->word_offset) = argv[optind];
+	if (optind < argc)
+		return bad(cmd, "\"%s\" is one word too many", argv[optind]);
 	return ARGS_RUN;
 }
 
@@ -147,5 +153,5 @@ enum args_result args_parse(const struct args_command *cmd, int argc, char **arg
 		if (result != ARGS_RUN)
 			return result;
 	}
-	return take_word(cmd, argc, argv, out);
+	return take_words(cmd, argc, argv, out);
 }

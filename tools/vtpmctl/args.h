@@ -34,6 +34,8 @@ struct args_command {
 	/* offset of a const char * for the one positional word, if takes_word */
 	const char *word; /* its name in messages; NULL: none is taken */
 	size_t word_offset;
+	const char *second; /* the same for a word behind it */
+	size_t second_offset;
 };
 
 enum args_result {

@@ -2,7 +2,7 @@
 /* Connection, storage key and PCRs; sealing is in tpmseal.c. */
 #include "tools/vtpmctl/tpm.h"
 #include "tools/vtpmctl/tpmrc.h"
-#include "tools/vtpmctl/hex.h"
+#include "lib/hex.h"
 
 #include <errno.h>
 #include <stdlib.h>

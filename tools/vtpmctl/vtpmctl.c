@@ -15,6 +15,8 @@ static const struct vtpmctl_command commands[] = {
 	{"resume", "keep the PCRs for a guest that is saved and restored", resume_main},
 	{"list", "all vTPMs of this host", list_main},
 	{"show", "all about one vTPM", show_main},
+	{"backup", "write a vTPM's sealed state into a file", backup_main},
+	{"restore", "make a vTPM of a backup", restore_main},
 	{"delete", "remove a vTPM and its state for ever", delete_main},
 };
 

@@ -36,6 +36,8 @@ int start_main(int argc, char **argv);
 int stop_main(int argc, char **argv);
 int resume_main(int argc, char **argv);
 int launch_main(int argc, char **argv);
+int backup_main(int argc, char **argv);
+int restore_main(int argc, char **argv);
 int list_main(int argc, char **argv);
 int show_main(int argc, char **argv);
 int delete_main(int argc, char **argv);

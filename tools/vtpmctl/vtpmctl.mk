@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # What an operator types: build/bin/vtpmctl.
-VTPMCTL_SRCS := $(wildcard tools/vtpmctl/*.c) $(KMS_SRCS)
+VTPMCTL_SRCS := $(wildcard tools/vtpmctl/*.c) $(KMS_SRCS) lib/hex.c
 VTPMCTL_LIBS := -ltss2-esys -ltss2-mu -ltss2-rc -ltss2-tctildr -ljansson -lssl -lcrypto -lxlutil
 
 PROGRAMS += $(BUILD)/bin/vtpmctl
@@ -30,7 +30,7 @@ UNIT_TESTS += vtpmctl_args vtpmctl_kmsurl vtpmctl_approval vtpmctl_hostconf
 vtpmctl_args_UNIT_SRCS := tools/vtpmctl/args.c tools/vtpmctl/status.c lib/error.c
 vtpmctl_kmsurl_UNIT_SRCS := tools/vtpmctl/kmsurl.c
 vtpmctl_approval_UNIT_SRCS := tools/vtpmctl/approval.c tools/vtpmctl/policykey.c \
-	tools/vtpmctl/file.c tools/vtpmctl/hex.c lib/crypt.c lib/cursor.c lib/error.c
+	tools/vtpmctl/file.c lib/hex.c lib/crypt.c lib/cursor.c lib/error.c
 vtpmctl_approval_UNIT_LIBS := -lcrypto
 vtpmctl_hostconf_UNIT_SRCS := tools/vtpmctl/hostconf.c tools/vtpmctl/kmskey.c \
 	$(vtpmctl_approval_UNIT_SRCS)

@@ -1,42 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lib/channel.h"
+#include "lib/hex.h"
 #include "tools/vtpmd/config.h"
 #include "tools/vtpmd/tunnel.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
-static int nibble(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = (char)tolower((unsigned char)c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* A hex string as one TLV; w goes bad when it is none. */
 static void put_hex(struct cursor *w, uint16_t tag, const json_t *value)
 {
 	const char *hex = json_string_value(value);
-	size_t i, len = hex ? strlen(hex) : 0;
+	size_t len = hex ? strlen(hex) / 2 : 0;
+	uint8_t *bytes = malloc(len + 1);
 
-	if (!len || len % 2) {
+	if (!len || !bytes || hex_decode(hex, bytes, &len))
 		cursor_fail(w);
-		return;
-	}
-	cursor_put_u16(w, tag);
-	cursor_put_u32(w, (uint32_t)(len / 2));
-	for (i = 0; i < len; i += 2) {
-		int hi = nibble(hex[i]), lo = nibble(hex[i + 1]);
-
-		if (hi < 0 || lo < 0)
-			cursor_fail(w);
-		else
-			cursor_put_u8(w, (uint8_t)(hi << 4 | lo));
-	}
+	else
+		channel_tlv_put(w, tag, bytes, len);
+	free(bytes);
 }
 
 static void put_text(struct cursor *w, uint16_t tag, const json_t *value)

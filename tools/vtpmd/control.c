@@ -12,7 +12,8 @@
 #include <unistd.h>
 #include <event2/buffer.h>
 
-#define LINE_MAX_BYTES 65536
+/* A backup that is restored has its objects in hex. */
+#define LINE_MAX_BYTES (4 * CHANNEL_PAYLOAD_MAX + 65536)
 
 static struct event *listener;
 static struct control *controls;

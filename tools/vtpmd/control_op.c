@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/vtpmd/backup.h"
 #include "tools/vtpmd/control_op.h"
 #include "tools/vtpmd/log.h"
 
@@ -155,6 +156,32 @@ static void op_create(struct control *c, const json_t *request)
 	wait_for(c, v);
 }
 
+static void op_backup(struct control *c, struct vtpm *v)
+{
+	struct error e = {.cause = CAUSE_NONE};
+	json_t *backup = backup_make(v, &e);
+
+	if (!backup) {
+		refuse(c, -EIO, &e);
+		return;
+	}
+	control_send(c, json_pack("{s:b, s:o}", "ok", 1, "backup", backup));
+	control_idle(c);
+}
+
+static void op_restore(struct control *c, const json_t *request)
+{
+	struct error e = {.cause = CAUSE_NONE};
+	struct vtpm *v;
+	int rc = backup_restore(c->d, json_object_get(request, "backup"),
+				text_of(request, "name", NULL), &v, &e);
+
+	if (rc)
+		refuse(c, rc, &e);
+	else
+		succeed(c, v->meta.uuid);
+}
+
 static void op_start(struct control *c, struct vtpm *v)
 {
 	struct error e = {.cause = CAUSE_NONE};
@@ -303,9 +330,9 @@ static void ask(struct control *c)
 static enum control_what parse_op(const char *op)
 {
 	static const char *const words[] = {
-		[CREATE] = "create", [START] = "start", [STOP] = "stop",
-		[DELETE] = "delete", [SHOW] = "show",	[LIST] = "list",
-		[RESUME] = "resume",
+		[CREATE] = "create", [START] = "start",	  [STOP] = "stop",
+		[DELETE] = "delete", [SHOW] = "show",	  [LIST] = "list",
+		[RESUME] = "resume", [BACKUP] = "backup", [RESTORE] = "restore",
 	};
 	size_t i;
 
@@ -323,11 +350,17 @@ static void run(struct control *c, const json_t *request)
 		op_create(c, request);
 		return;
 	}
+	if (c->what == RESTORE) {
+		op_restore(c, request);
+		return;
+	}
 	v = registry_find(c->d, c->name);
 	if (c->what != LIST && !v)
 		no_such(c);
 	else if (c->what == START)
 		op_start(c, v);
+	else if (c->what == BACKUP)
+		op_backup(c, v);
 	else if (c->what == RESUME && !vtpm_resume_next(v))
 		refuse_word(c, "busy",
 			    "The vTPM does not run: start it (`vtpmctl start`); its "
@@ -345,7 +378,7 @@ void control_op(struct control *c, const char *line, size_t len)
 	c->force = json_is_true(json_object_get(request, "force"));
 	/* one that is too long is no vTPM's name, and stays too long when cut */
 	snprintf(c->name, sizeof(c->name), "%s", name ? name : "");
-	if (c->what == NO_OP || (c->what != LIST && !name))
+	if (c->what == NO_OP || (c->what != LIST && c->what != RESTORE && !name))
 		refuse_word(c, "internal", "The request is malformed.");
 	else
 		run(c, request);

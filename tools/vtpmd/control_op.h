@@ -7,7 +7,18 @@
 #include <event2/bufferevent.h>
 #include "tools/vtpmd/registry.h"
 
-enum control_what { CREATE, START, STOP, DELETE, SHOW, LIST, RESUME, NO_OP };
+enum control_what {
+	CREATE,
+	START,
+	STOP,
+	DELETE,
+	SHOW,
+	LIST,
+	RESUME,
+	BACKUP,
+	RESTORE,
+	NO_OP
+};
 
 struct control {
 	struct control *next;

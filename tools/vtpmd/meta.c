@@ -81,6 +81,23 @@ static int take(const json_t *root, struct meta *m)
 	return 0;
 }
 
+int meta_parse(const json_t *root, struct meta *m)
+{
+	json_t *own = json_copy((json_t *)root);
+	int rc;
+
+	memset(m, 0, sizeof(*m));
+	/* what is said of a host's own affairs does not come from elsewhere */
+	if (!own || json_object_set_new(own, "state", json_string("ready")))
+		rc = -EBADMSG;
+	else
+		rc = take(own, m);
+	json_decref(own);
+	m->wanted = false;
+	m->error = (struct error){.cause = CAUSE_NONE};
+	return rc;
+}
+
 int meta_read(struct store *s, struct meta *m)
 {
 	uint8_t *text;

@@ -3,6 +3,7 @@
 #ifndef VTPMD_META_H
 #define VTPMD_META_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include "compiler.h"
@@ -31,6 +32,8 @@ struct meta {
 bool meta_name_ok(const char *name);
 /* CONFIG_POLICY's value; 0: no such policy. */
 uint16_t meta_policy(const char *policy);
+/* Of a backup: ready, not wanted, without an error. -EBADMSG */
+int __must_check meta_parse(const json_t *root, struct meta *m);
 /* -EBADMSG: not what meta_write() wrote. */
 int __must_check meta_read(struct store *s, struct meta *m);
 /* 0: durable. */

@@ -21,7 +21,7 @@ struct vtpm *registry_find(struct vtpmd *d, const char *name)
 	return NULL;
 }
 
-static void add(struct vtpmd *d, struct vtpm *v)
+void registry_add(struct vtpmd *d, struct vtpm *v)
 {
 	struct vtpm **at = &d->vtpms;
 
@@ -58,7 +58,7 @@ static void load_one(struct vtpmd *d, const char *folder)
 		store_close(&s);
 		return;
 	}
-	add(d, v);
+	registry_add(d, v);
 }
 
 static void resume_one(struct vtpm *v)
@@ -169,7 +169,7 @@ int registry_create(struct vtpmd *d, const struct registry_new *n, struct vtpm *
 				 "The folder in %s could not be written: %s.", d->store,
 				 strerror(rc ? -rc : ENOMEM));
 	}
-	add(d, v);
+	registry_add(d, v);
 	rc = vtpm_start(v, e);
 	if (!rc) {
 		*out = v;

@@ -16,6 +16,8 @@ struct registry_new {
 /* Reads the store (made when it is not there), takes over what runs, and starts
  * what ran before the host went down. */
 int __must_check registry_load(struct vtpmd *d);
+/* Into its place in the order of names. */
+void registry_add(struct vtpmd *d, struct vtpm *v);
 /* NULL: there is none. */
 struct vtpm *registry_find(struct vtpmd *d, const char *name);
 /* Makes an entry in state creating and starts it.  On failure there is none. */

@@ -217,6 +217,19 @@ int store_put(struct store *s, uint16_t object, uint64_t seq, const uint8_t *buf
 	return atomic_write(s->dir, name, buf, len, true);
 }
 
+int store_object_seq(uint16_t object, const uint8_t *buf, size_t len, uint64_t *seq)
+{
+	struct head h = {0};
+
+	if (!object_name(object))
+		return -EINVAL;
+	*seq = 0;
+	if (parse_head(object, buf, len, &h))
+		return -EBADMSG;
+	*seq = h.seq;
+	return 0;
+}
+
 bool store_has(struct store *s, uint16_t object)
 {
 	const char *name = object_name(object);
@@ -268,18 +281,65 @@ int store_drop_header(struct store *s)
 	return fsync(s->dir) ? -errno : 0;
 }
 
+/* Zeroes over a file's bytes, then the file: what the disk does with the old ones is
+ * its own affair, but nothing that asks the file system finds them. */
+static int erase(int dir, const char *name)
+{
+	static const uint8_t zeroes[4096];
+	struct stat st;
+	off_t at;
+	int fd = openat(dir, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW), rc = 0;
+
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -errno;
+	if (fstat(fd, &st))
+		rc = -errno;
+	for (at = 0; !rc && at < st.st_size; at += (off_t)sizeof(zeroes)) {
+		size_t n = (size_t)(st.st_size - at);
+
+		if (pwrite(fd, zeroes, n < sizeof(zeroes) ? n : sizeof(zeroes), at) < 0)
+			rc = -errno;
+	}
+	if (!rc && fsync(fd))
+		rc = -errno;
+	close(fd);
+	if (!rc && unlinkat(dir, name, 0))
+		rc = -errno;
+	return rc;
+}
+
+/* The key slots: without them what is left of the state is noise. */
+static int erase_slots(struct store *s)
+{
+	static const char *const names[] = {"header", "header.prev", "header.new",
+					    "header.link"};
+	size_t i;
+	int rc = 0;
+
+	for (i = 0; i < ARRAY_SIZE(names) && !rc; i++)
+		rc = erase(s->dir, names[i]);
+	if (!rc && fsync(s->dir))
+		rc = -errno;
+	return rc;
+}
+
 int store_remove(struct store *s, const char *root)
 {
 	char path[4096];
 	struct dirent *d;
 	DIR *dir;
-	int fd = dup(s->dir);
+	int fd = dup(s->dir), rc;
 
 	dir = fd < 0 ? NULL : fdopendir(fd);
 	if (!dir)
 		return -errno;
-	/* The description goes first: what is left of an interrupted removal is
-	 * no vTPM any more. */
+	rc = erase_slots(s);
+	if (rc) {
+		closedir(dir);
+		return rc;
+	}
+	/* The description goes next: what is left of an interrupted removal is no
+	 * vTPM any more. */
 	if (unlinkat(s->dir, "vtpm.json", 0) && errno != ENOENT) {
 		closedir(dir);
 		return -errno;

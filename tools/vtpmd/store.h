@@ -41,6 +41,9 @@ int __must_check store_get(struct store *s, uint16_t object, uint8_t **buf, size
  * damaged and is left as it is. */
 int __must_check store_put(struct store *s, uint16_t object, uint64_t seq,
 			   const uint8_t *buf, size_t len);
+/* The generation that an object's bytes say. -EBADMSG, -EINVAL */
+int __must_check store_object_seq(uint16_t object, const uint8_t *buf, size_t len,
+				  uint64_t *seq);
 bool store_has(struct store *s, uint16_t object);
 /* Generation of a stored object; 0: none, or damaged. */
 uint64_t store_seq(struct store *s, uint16_t object);

@@ -2,7 +2,7 @@
 # The daemon of domain 0, build/bin/vtpmd, and the channel that it shares with
 # the manager.
 CHANNEL_SRCS := lib/channel.c lib/cursor.c
-VTPMD_SRCS := $(wildcard tools/vtpmd/*.c) $(CHANNEL_SRCS) lib/atomic.c lib/error.c
+VTPMD_SRCS := $(wildcard tools/vtpmd/*.c) $(CHANNEL_SRCS) lib/atomic.c lib/error.c lib/hex.c
 VTPMD_LIBS := -levent -levent_extra -ljansson -lsystemd -luuid \
               -lxenvchan -lxenstore -lxenctrl
 
@@ -41,7 +41,7 @@ vtpmd_store_UNIT_SRCS := tools/vtpmd/store.c lib/atomic.c tools/vtpmd/meta.c \
 vtpmd_store_UNIT_LIBS := -ljansson -luuid
 
 UNIT_TESTS += vtpmd_config
-vtpmd_config_UNIT_SRCS := tools/vtpmd/config.c tools/vtpmd/tunnel.c lib/error.c \
+vtpmd_config_UNIT_SRCS := tools/vtpmd/config.c tools/vtpmd/tunnel.c lib/error.c lib/hex.c \
                           $(CHANNEL_SRCS)
 vtpmd_config_UNIT_LIBS := -ljansson -levent -levent_extra
 

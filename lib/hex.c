@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tools/vtpmctl/hex.h"
+#include "lib/hex.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/vtpmd/backup.h"
+#include "tools/vtpmd/log.h"
+#include "lib/hex.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uuid/uuid.h>
+
+/* The header last: without it, what an interrupted restore left opens nothing. */
+static const struct {
+	const char *key;
+	uint16_t object;
+} objects[] = {
+	{"permall", CHANNEL_OBJECT_PERMALL},
+	{"header", CHANNEL_OBJECT_HEADER},
+};
+
+static json_t *object_hex(struct vtpm *v, uint16_t object, int *rc)
+{
+	json_t *value = NULL;
+	uint8_t *bytes;
+	char *hex;
+	size_t len;
+
+	*rc = store_get(&v->store, object, &bytes, &len);
+	if (*rc)
+		return NULL;
+	hex = malloc(2 * len + 1);
+	if (hex) {
+		hex_encode(bytes, len, hex);
+		value = json_string(hex);
+	}
+	free(hex);
+	free(bytes);
+	*rc = value ? 0 : -ENOMEM;
+	return value;
+}
+
+json_t *backup_make(struct vtpm *v, struct error *e)
+{
+	json_t *all = json_object();
+	char uuid[37];
+	size_t i;
+	int rc = all ? 0 : -ENOMEM;
+
+	for (i = 0; i < ARRAY_SIZE(objects) && !rc; i++) {
+		json_t *hex = object_hex(v, objects[i].object, &rc);
+
+		if (hex && json_object_set_new(all, objects[i].key, hex))
+			rc = -ENOMEM;
+	}
+	if (rc) {
+		json_decref(all);
+		error_set(e, rc, CAUSE_STORE,
+			  "The state of %s could not be read from the store: %s.",
+			  v->meta.name, strerror(-rc));
+		return NULL;
+	}
+	uuid_unparse_lower(v->meta.uuid, uuid);
+	log_line(LOG_NOTICE, "vTPM %s: backed up at generation %llu", v->meta.name,
+		 (unsigned long long)store_seq(&v->store, CHANNEL_OBJECT_PERMALL));
+	return json_pack("{s:s, s:s, s:s, s:i, s:i, s:s, s:s, s:I, s:o}", "name",
+			 v->meta.name, "uuid", uuid, "policy", v->meta.policy, "memory",
+			 (int)v->meta.memory, "localities", (int)v->meta.localities,
+			 "placement", v->meta.process ? "process" : "stubdom", "created",
+			 v->meta.created, "generation",
+			 (json_int_t)store_seq(&v->store, CHANNEL_OBJECT_PERMALL),
+			 "objects", all);
+}
+
+static int not_whole(struct error *e)
+{
+	return error_set(e, -EBADMSG, CAUSE_INTERNAL,
+			 "The backup is not whole, or not one of a vTPM: use another "
+			 "copy of it.");
+}
+
+static int put_object(struct store *s, uint16_t object, const json_t *value)
+{
+	const char *hex = json_string_value(value);
+	size_t len = hex ? strlen(hex) / 2 : 0;
+	uint8_t *bytes = malloc(len + 1);
+	uint64_t seq;
+	int rc = hex && bytes ? hex_decode(hex, bytes, &len) : -EBADMSG;
+
+	if (!rc)
+		rc = store_object_seq(object, bytes, len, &seq);
+	if (!rc)
+		rc = store_put(s, object, seq, bytes, len);
+	free(bytes);
+	return rc;
+}
+
+static int put_all(struct store *s, const struct meta *m, const json_t *all)
+{
+	size_t i;
+	int rc = 0;
+
+	for (i = 0; i < ARRAY_SIZE(objects) && !rc; i++)
+		rc = put_object(s, objects[i].object,
+				json_object_get(all, objects[i].key));
+	return rc ? rc : meta_write(s, m);
+}
+
+static int check_free(struct vtpmd *d, const struct meta *m, struct error *e)
+{
+	struct vtpm *v;
+
+	for (v = d->vtpms; v; v = v->next)
+		if (!memcmp(v->meta.uuid, m->uuid, sizeof(m->uuid)))
+			return error_set(e, -EEXIST, CAUSE_STATE_EXISTS,
+					 "This vTPM is here already, as %s: `vtpmctl "
+					 "delete %s` first, if the backup shall take its "
+					 "place.",
+					 v->meta.name, v->meta.name);
+	if (registry_find(d, m->name))
+		return error_set(e, -EEXIST, CAUSE_STATE_EXISTS,
+				 "There is a vTPM %s already: give another name with "
+				 "--name.",
+				 m->name);
+	return 0;
+}
+
+int backup_restore(struct vtpmd *d, const json_t *backup, const char *name,
+		   struct vtpm **out, struct error *e)
+{
+	struct store s;
+	struct meta m;
+	int rc = meta_parse(backup, &m);
+
+	if (rc)
+		return not_whole(e);
+	if (name) {
+		if (!meta_name_ok(name))
+			return error_set(e, -EINVAL, CAUSE_INTERNAL,
+					 "The name is not usable: give 1 to %d letters, "
+					 "digits, '_', '.' or '-', the first a letter or "
+					 "digit.",
+					 META_NAME_MAX);
+		strcpy(m.name, name);
+	}
+	rc = check_free(d, &m, e);
+	if (rc)
+		return rc;
+	rc = store_open(&s, d->store, m.uuid, true);
+	if (rc)
+		return error_set(e, rc, CAUSE_STORE, "No folder could be made in %s: %s.",
+				 d->store, strerror(-rc));
+	rc = put_all(&s, &m, json_object_get(backup, "objects"));
+	*out = rc ? NULL : vtpm_new(d, &m, &s);
+	if (*out) {
+		registry_add(d, *out);
+		log_line(LOG_NOTICE, "vTPM %s: restored from a backup", m.name);
+		return 0;
+	}
+	(void)!store_remove(&s, d->store);
+	store_close(&s);
+	if (rc == -EBADMSG || rc == -EINVAL || rc == -EPERM)
+		return not_whole(e);
+	return error_set(e, rc ? rc : -ENOMEM, CAUSE_STORE,
+			 "The folder in %s could not be written: %s.", d->store,
+			 strerror(rc ? -rc : ENOMEM));
+}
