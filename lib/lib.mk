@@ -28,3 +28,7 @@ UNIT_TESTS += atomic
 atomic_UNIT_SRCS := lib/atomic.c
 atomic_UNIT_LIBS := $(patsubst %,-Wl$(comma)--wrap=%,openat write fsync close renameat \
                       linkat unlinkat)
+
+UNIT_TESTS += recovery
+recovery_UNIT_SRCS := lib/recovery.c lib/crypt.c lib/cursor.c
+recovery_UNIT_LIBS := -lcrypto
