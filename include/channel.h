@@ -102,6 +102,8 @@ enum channel_config {
 	CONFIG_KMS_CERT = 34,	    /* PEM, with its chain */
 	CONFIG_KMS_KEY_SEALED = 35, /* the client's private key, below */
 	CONFIG_KMS_KEY_ID = 36,	    /* text: KMIP Unique Identifier of the AES key */
+
+	CONFIG_RECOVERY_KEY = 48, /* SubjectPublicKeyInfo, DER: lib/recovery.h */
 };
 
 /*

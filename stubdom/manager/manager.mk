@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # The manager, build/bin/vtpm-manager: one static program, so that the stub domain's
 # kernel can run it, linked from Debian's archives and small enough for 8 MiB.
-MANAGER_SRCS := $(wildcard stubdom/manager/*.c) lib/atomic.c lib/channel.c lib/envelope.c $(KMS_SRCS) \
+# The client of the host's TPM and the key slots: vtpmctl recover has them too.
+HOSTTPM_SRCS := $(addprefix stubdom/manager/hosttpm,.c _call.c _cmd.c _crypt.c \
+                  _pcr.c _policy.c _session.c)
+UNLOCK_SRCS := $(addprefix stubdom/manager/unlock,.c _config.c _kms.c _slot.c) lib/recovery.c
+
+MANAGER_SRCS := $(wildcard stubdom/manager/*.c) lib/atomic.c lib/channel.c lib/envelope.c lib/recovery.c $(KMS_SRCS) \
                 $(addprefix backend/,ring.c xenbus.c backend.c xen_ops.c xenstore.c)
 MANAGER_OBJS := $(sort $(MANAGER_SRCS:%.c=$(BUILD)/manager/%.o))
 MANAGER_LIBS := -ltpms -lssl -lcrypto -lxenvchan -lxenstore -lxengnttab -lxenevtchn \

@@ -3,6 +3,7 @@
 #include "unlock_kms.h"
 #include "unlock_slot.h"
 #include "lib/cursor.h"
+#include "lib/recovery.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -142,35 +143,113 @@ out:
 	return rc;
 }
 
-int unlock_create(const struct unlock_config *c, const struct hosttpm_transport *tpm,
-		  const struct kms_stream *kms, uint8_t data_key[32], uint8_t *header,
-		  size_t *header_len, struct error *e)
+/* Replaces the recovery slot, or adds one. */
+static int put_recovery(const struct unlock_config *c, const uint8_t *data_key,
+			struct envelope_header *h, struct error *e)
 {
-	struct envelope_header *h;
+	struct envelope_slot *slot;
+	uint16_t i, id = 1;
 	int rc;
 
-	rc = configured(c, c->policy, e);
+	for (i = 0; i < h->slot_count; i++) {
+		if (h->slots[i].kind == ENVELOPE_SLOT_RECOVERY)
+			break;
+		if (h->slots[i].id >= id)
+			id = h->slots[i].id + 1;
+	}
+	if (i == ENVELOPE_SLOTS_MAX)
+		return error_set(e, -ENOSPC, CAUSE_INTERNAL,
+				 "the header has no room for a recovery slot");
+	slot = &h->slots[i];
+	if (i == h->slot_count) {
+		h->slot_count++;
+		slot->kind = ENVELOPE_SLOT_RECOVERY;
+		slot->id = id;
+	}
+	rc = recovery_wrap(c->recovery_key, c->recovery_key_len, h->uuid, data_key, slot);
+	return rc ? error_set(e, rc, CAUSE_NOT_CONFIGURED,
+			      "the recovery key in host.json cannot be used: run "
+			      "`vtpmctl host init --recovery-key` with an EC public key")
+		  : 0;
+}
+
+int unlock_seal(const struct unlock_config *c, const struct hosttpm_transport *tpm,
+		const struct kms_stream *kms, const uint8_t data_key[32], uint64_t seq,
+		uint8_t *header, size_t *header_len, struct error *e)
+{
+	struct envelope_header *h;
+	int rc = configured(c, c->policy, e);
+
 	if (rc)
 		return rc;
 	h = calloc(1, sizeof(*h));
 	if (!h)
 		return error_set(e, -ENOMEM, CAUSE_INTERNAL, "out of memory");
 	memcpy(h->uuid, c->uuid, sizeof(h->uuid));
-	h->seq = 1;
+	h->seq = seq;
 	h->slot_count = 1;
 	h->slots[0].kind = c->policy;
-	rc = random_mixed(c, tpm, data_key, e);
-	if (!rc)
-		rc = lock_slot(c, tpm, kms, data_key, &h->slots[0], e);
+	rc = lock_slot(c, tpm, kms, data_key, &h->slots[0], e);
+	if (!rc && c->recovery_key)
+		rc = put_recovery(c, data_key, h, e);
 	if (!rc) {
 		rc = envelope_header_seal(h, data_key, header, header_len);
 		if (rc)
 			error_set(e, rc, CAUSE_INTERNAL, "the header could not be made");
 	}
-	if (rc)
-		OPENSSL_cleanse(data_key, ENVELOPE_KEY_SIZE);
 	free(h);
 	return rc;
+}
+
+int unlock_create(const struct unlock_config *c, const struct hosttpm_transport *tpm,
+		  const struct kms_stream *kms, uint8_t data_key[32], uint8_t *header,
+		  size_t *header_len, struct error *e)
+{
+	int rc = configured(c, c->policy, e);
+
+	if (!rc)
+		rc = random_mixed(c, tpm, data_key, e);
+	if (!rc)
+		rc = unlock_seal(c, tpm, kms, data_key, 1, header, header_len, e);
+	if (rc)
+		OPENSSL_cleanse(data_key, ENVELOPE_KEY_SIZE);
+	return rc;
+}
+
+/* Whether a slot is for the recovery key that is configured. */
+static bool has_recovery(const struct unlock_config *c, const struct envelope_header *h)
+{
+	uint8_t want[CRYPT_HASH_SIZE], got[CRYPT_HASH_SIZE];
+	size_t i;
+
+	if (recovery_key_id(c->recovery_key, c->recovery_key_len, want))
+		return false;
+	for (i = 0; i < h->slot_count; i++)
+		if (!recovery_slot_key(&h->slots[i], got) &&
+		    !memcmp(want, got, sizeof(want)))
+			return true;
+	return false;
+}
+
+int unlock_amend(const struct unlock_config *c, const uint8_t *header, size_t header_len,
+		 const uint8_t data_key[32], uint8_t *out, size_t *out_len, uint64_t *seq,
+		 struct error *e)
+{
+	struct envelope_header *h = malloc(sizeof(*h));
+	int rc = h ? 0 : -ENOMEM;
+
+	if (!rc)
+		rc = envelope_header_parse(header, header_len, h, e);
+	if (rc || !c->recovery_key || has_recovery(c, h)) {
+		free(h);
+		return rc;
+	}
+	rc = put_recovery(c, data_key, h, e);
+	*seq = ++h->seq;
+	if (!rc)
+		rc = envelope_header_seal(h, data_key, out, out_len);
+	free(h);
+	return rc ? rc : 1;
 }
 
 static int open_slot(const struct unlock_config *c, const struct hosttpm_transport *tpm,

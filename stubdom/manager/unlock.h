@@ -26,6 +26,8 @@ struct unlock_config {
 	char *kms_address, *kms_ca, *kms_cert, *kms_key_id; /* NULL: no KMS */
 	const uint8_t *kms_key_sealed;
 	size_t kms_key_sealed_len;
+	const uint8_t *recovery_key; /* NULL: none */
+	size_t recovery_key_len;
 };
 
 /* -EBADMSG with CAUSE_CHANNEL when the TLVs do not parse. */
@@ -39,6 +41,18 @@ int __must_check unlock_create(const struct unlock_config *c,
 			       const struct hosttpm_transport *tpm,
 			       const struct kms_stream *kms, uint8_t data_key[32],
 			       uint8_t *header, size_t *header_len, struct error *e);
+/* A header for a data key that is there: one slot of c->policy, and one for the
+ * recovery key if there is one. */
+int __must_check unlock_seal(const struct unlock_config *c,
+			     const struct hosttpm_transport *tpm,
+			     const struct kms_stream *kms, const uint8_t data_key[32],
+			     uint64_t seq, uint8_t *header, size_t *header_len,
+			     struct error *e);
+/* Whether the header lacks a slot for the configured recovery key: 1, and out is the
+ * header with it, its generation in *seq; 0: nothing is to do. */
+int __must_check unlock_amend(const struct unlock_config *c, const uint8_t *header,
+			      size_t header_len, const uint8_t data_key[32], uint8_t *out,
+			      size_t *out_len, uint64_t *seq, struct error *e);
 /* Opens the first slot that this host can open; verifies the header's MAC.
  * When none opens, *e tells why the slot of the host's own kind did not. */
 int __must_check unlock_open(const struct unlock_config *c,

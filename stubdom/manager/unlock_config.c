@@ -85,6 +85,10 @@ static void take(struct cursor *v, uint16_t tag, struct unlock_config *c)
 		c->kms_key_sealed = cursor_bytes(v, len);
 		c->kms_key_sealed_len = len;
 		break;
+	case CONFIG_RECOVERY_KEY:
+		c->recovery_key = cursor_bytes(v, len);
+		c->recovery_key_len = len;
+		break;
 	case CONFIG_KMS_KEY_ID:
 		take_text(v, len, &c->kms_key_id);
 		break;

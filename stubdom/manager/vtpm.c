@@ -84,6 +84,26 @@ static int get_header(struct vtpm *v, uint8_t **header, size_t *len)
 	return 0;
 }
 
+/* A header that is there and opens is not given up for want of one more slot. */
+static void amend_header(struct vtpm *v, const uint8_t *header, size_t len)
+{
+	size_t room = ENVELOPE_HEADER_MAX;
+	uint8_t *out = malloc(room);
+	struct error e = {.cause = CAUSE_NONE};
+	uint64_t seq;
+	int rc = -ENOMEM;
+
+	if (out)
+		rc = unlock_amend(&v->config, header, len, v->state.data_key, out, &room,
+				  &seq, &e);
+	if (rc > 0)
+		rc = timed_put(v, CHANNEL_OBJECT_HEADER, seq, out, room);
+	if (rc < 0)
+		hostchan_log(v->chan, LOG_WARNING,
+			     e.text[0] ? e.text : "the recovery slot was not added");
+	free(out);
+}
+
 static int open_key(struct vtpm *v, const struct hosttpm_transport *tpm,
 		    const struct kms_stream *kms)
 {
@@ -97,6 +117,8 @@ static int open_key(struct vtpm *v, const struct hosttpm_transport *tpm,
 	start = now_ns();
 	rc = unlock_open(&v->config, tpm, kms, header, len, v->state.data_key, &v->error);
 	v->waited_ns += now_ns() - start;
+	if (!rc)
+		amend_header(v, header, len);
 	free(header);
 	return rc;
 }

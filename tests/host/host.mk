@@ -1,8 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-HOSTTPM_SRCS := $(addprefix stubdom/manager/hosttpm,.c _call.c _cmd.c _crypt.c \
-                  _pcr.c _policy.c _session.c)
-UNLOCK_SRCS := $(addprefix stubdom/manager/unlock,.c _config.c _kms.c _slot.c)
-
 KEYS_PROBE_SRCS := tests/host/keys-probe.c $(HOSTTPM_SRCS) $(UNLOCK_SRCS) \
                    lib/envelope.c $(KMS_SRCS)
 $(BUILD)/bin/keys-probe: $(KEYS_PROBE_SRCS:%.c=$(BUILD)/san/%.o)

@@ -5,6 +5,7 @@
  */
 #include "tests/unit/unit.h"
 #include "lib/cursor.h"
+#include "lib/recovery.h"
 #include "stubdom/manager/engine.h"
 #include "stubdom/manager/unlock.h"
 #include "stubdom/manager/unlock_kms.h"
@@ -14,6 +15,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <openssl/ec.h>
+#include <openssl/x509.h>
 
 #define SRK  0x81005654
 #define WIRE (256 * 1024)
@@ -471,6 +474,66 @@ static void other_vtpms_and_damaged_headers(void **state)
 	opens();
 }
 
+/* The slot of an offline key: beside the host's, added when it is configured later,
+ * and enough when TPM and KMS are gone. */
+static void recovery(void **state)
+{
+	EVP_PKEY *offline = EVP_EC_gen("P-256"), *newer = EVP_EC_gen("P-256");
+	uint8_t public[RECOVERY_PUBLIC_MAX], second[RECOVERY_PUBLIC_MAX], *p = public;
+	struct envelope_header *h = malloc(sizeof(*h));
+	size_t len = (size_t)i2d_PUBKEY(offline, &p), room = sizeof(header);
+	static uint8_t out[ROOM];
+	uint64_t seq = 0;
+
+	assert_int_equal(create(), 0);
+	assert_int_equal(
+		unlock_amend(&config, header, header_len, key, out, &room, &seq, &error),
+		0); /* none is configured */
+	config.recovery_key = public;
+	config.recovery_key_len = len;
+	room = sizeof(out);
+	assert_int_equal(
+		unlock_amend(&config, header, header_len, key, out, &room, &seq, &error),
+		1);
+	assert_int_equal(seq, 2);
+	memcpy(header, out, room);
+	header_len = room;
+	room = sizeof(out);
+	assert_int_equal(
+		unlock_amend(&config, header, header_len, key, out, &room, &seq, &error),
+		0); /* it is there */
+	opens();
+	kms.refuse = CAUSE_KMS_KEY;
+	new_host();
+	assert_true(reopen() < 0);
+	assert_int_equal(envelope_header_parse(header, header_len, h, &error), 0);
+	assert_int_equal(h->slot_count, 2);
+	assert_int_equal(recovery_unwrap(offline, h->uuid, &h->slots[1], again), 0);
+	assert_memory_equal(again, key, sizeof(key));
+	assert_int_equal(envelope_header_verify(header, header_len, again, &error), 0);
+
+	/* another recovery key takes the place of the old one */
+	p = second;
+	config.recovery_key = second;
+	config.recovery_key_len = (size_t)i2d_PUBKEY(newer, &p);
+	room = sizeof(out);
+	assert_int_equal(
+		unlock_amend(&config, header, header_len, key, out, &room, &seq, &error),
+		1);
+	assert_int_equal(envelope_header_parse(out, room, h, &error), 0);
+	assert_int_equal(h->slot_count, 2);
+	assert_int_equal(recovery_unwrap(offline, h->uuid, &h->slots[1], again), -ENOKEY);
+	assert_int_equal(recovery_unwrap(newer, h->uuid, &h->slots[1], again), 0);
+
+	config.recovery_key_len--;
+	room = sizeof(out);
+	assert_true(unlock_amend(&config, header, header_len, key, out, &room, &seq,
+				 &error) < 0);
+	free(h);
+	EVP_PKEY_free(offline);
+	EVP_PKEY_free(newer);
+}
+
 /* Somebody between the vTPM and the TPM changes what they say. */
 static void altered_responses(void **state)
 {
@@ -527,6 +590,7 @@ int main(void)
 		UNLOCK_TEST(forged_approvals),
 		UNLOCK_TEST(another_tpm),
 		UNLOCK_TEST(other_vtpms_and_damaged_headers),
+		UNLOCK_TEST(recovery),
 		UNLOCK_TEST(altered_responses),
 		UNLOCK_TEST(a_tpm_that_is_busy_or_gone),
 	};

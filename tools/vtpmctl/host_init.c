@@ -21,13 +21,15 @@
 #include <string.h>
 #include <unistd.h>
 #include <openssl/crypto.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
 
 #define PCRS_DEFAULT	"0,2,4,7"
 #define POLICY_KEY_FILE "policy-key.pem"
 
 struct init {
 	const char *kms, *kms_ca, *kms_cert, *kms_key, *kms_key_id;
-	const char *pcrs, *policy_key, *tcti, *config;
+	const char *pcrs, *policy_key, *recovery_key, *tcti, *config;
 	bool no_kms, force;
 
 	uint32_t pcr_bits;
@@ -62,6 +64,8 @@ static const struct args_option options[] = {
 	TEXT(pcrs, "pcrs", "N,N,...", "the boot state to approve, " PCRS_DEFAULT),
 	TEXT(policy_key, "policy-key", "FILE",
 	     "a P-256 key that signs approvals; else made"),
+	TEXT(recovery_key, "recovery-key", "FILE",
+	     "PEM: a public key, for `vtpmctl recover`"),
 	TEXT(tcti, "tcti", "TCTI", "the TPM, " TPM_TCTI),
 	TEXT(config, "config", "FILE", HOSTCONF_PATH),
 	FLAG(force, "force", "replace an existing configuration"),
@@ -280,10 +284,40 @@ static void keep_previous(const char *config)
 		fprintf(stderr, "Kept what was configured before as %s\n", previous);
 }
 
+static int load_recovery_key(struct init *in, struct error *e)
+{
+	uint8_t *p = in->conf.recovery_key;
+	EVP_PKEY *key = NULL;
+	BIO *bio;
+	int n = 0;
+
+	if (!in->recovery_key)
+		return 0;
+	bio = BIO_new_file(in->recovery_key, "r");
+	if (bio)
+		key = PEM_read_bio_PUBKEY(bio, NULL, NULL, NULL);
+	BIO_free(bio);
+	if (key)
+		n = i2d_PUBKEY(key, NULL);
+	if (n > 0 && n <= (int)sizeof(in->conf.recovery_key))
+		n = i2d_PUBKEY(key, &p);
+	EVP_PKEY_free(key);
+	in->conf.recovery_key_len = n > 0 ? (size_t)n : 0;
+	if (recovery_public_ok(in->conf.recovery_key, in->conf.recovery_key_len))
+		return 0;
+	return error_set(e, -EINVAL, CAUSE_INTERNAL,
+			 "%s is no public key that can be used: make one with `openssl "
+			 "genpkey -algorithm X25519 -out key.pem` and `openssl pkey -in "
+			 "key.pem -pubout`",
+			 in->recovery_key);
+}
+
 static int prepare(struct init *in, struct error *e)
 {
 	int rc = check_existing(in, e);
 
+	if (!rc)
+		rc = load_recovery_key(in, e);
 	if (!rc && !in->no_kms)
 		rc = kmskey_load(&in->identity, in->kms_ca, in->kms_cert, in->kms_key, e);
 	if (!rc)

@@ -72,6 +72,12 @@ char *hostconf_print(const struct hostconf *h)
 			return NULL;
 		}
 	}
+	if (h->recovery_key_len &&
+	    json_object_set_new(all, "recovery_key",
+				hex_string(h->recovery_key, h->recovery_key_len))) {
+		json_decref(all);
+		return NULL;
+	}
 	if (all)
 		text = json_dumps(all, JSON_INDENT(2));
 	json_decref(all);
@@ -163,6 +169,19 @@ static int take_kms(const json_t *kms, struct hostconf *h)
 									     : 0;
 }
 
+static int take_recovery(const json_t *key, struct hostconf *h)
+{
+	const char *hex = json_string_value(key);
+
+	if (!key)
+		return 0;
+	h->recovery_key_len = sizeof(h->recovery_key);
+	return !hex || hex_decode(hex, h->recovery_key, &h->recovery_key_len) ||
+			       !recovery_public_ok(h->recovery_key, h->recovery_key_len)
+		       ? -EBADMSG
+		       : 0;
+}
+
 static int take_all(const json_t *all, struct hostconf *h)
 {
 	const json_t *tpm = json_object_get(all, "tpm");
@@ -174,6 +193,8 @@ static int take_all(const json_t *all, struct hostconf *h)
 	    take_hex(tpm, "srk_name", h->srk_name, sizeof(h->srk_name)) ||
 	    take_hex(tpm, "policy_key", h->policy_key, sizeof(h->policy_key)) ||
 	    take_pcrs(tpm, &h->pcrs) || take_approvals(tpm, h))
+		return -EBADMSG;
+	if (take_recovery(json_object_get(all, "recovery_key"), h))
 		return -EBADMSG;
 	h->has_kms = kms;
 	return kms ? take_kms(kms, h) : 0;

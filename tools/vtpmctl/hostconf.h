@@ -8,7 +8,8 @@
  *   "tpm": { "srk_handle": "0x81005654", "srk_name": HEX, "policy_key": HEX,
  *            "pcrs": [0, 2, 4, 7], "approvals": [HEX, ...] },
  *   "kms": { "address": "HOST:PORT", "ca": PEM, "cert": PEM, "key_sealed": HEX,
- *            "key_id": TEXT } }          "kms" is absent after --no-kms
+ *            "key_id": TEXT },           "kms" is absent after --no-kms
+ *   "recovery_key": HEX }               absent without --recovery-key
  */
 #ifndef XVTPM_HOSTCONF_H
 #define XVTPM_HOSTCONF_H
@@ -16,6 +17,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "lib/recovery.h"
 #include "tools/vtpmctl/approval.h"
 #include "tools/vtpmctl/policykey.h"
 
@@ -36,6 +38,9 @@ struct hostconf {
 	char *kms_address, *kms_ca, *kms_cert, *kms_key_id; /* malloc()ed */
 	uint8_t *kms_key_sealed;			    /* malloc()ed */
 	size_t kms_key_sealed_len;
+
+	uint8_t recovery_key[RECOVERY_PUBLIC_MAX]; /* SubjectPublicKeyInfo, DER */
+	size_t recovery_key_len;		   /* 0: none */
 };
 
 /* -ENOENT with CAUSE_NOT_CONFIGURED when there is none; -EBADMSG with the same

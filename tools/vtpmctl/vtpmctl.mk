@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # What an operator types: build/bin/vtpmctl.
-VTPMCTL_SRCS := $(wildcard tools/vtpmctl/*.c) $(KMS_SRCS) lib/hex.c
+VTPMCTL_SRCS := $(wildcard tools/vtpmctl/*.c) $(KMS_SRCS) lib/hex.c \
+                lib/envelope.c $(HOSTTPM_SRCS) $(UNLOCK_SRCS)
 VTPMCTL_LIBS := -ltss2-esys -ltss2-mu -ltss2-rc -ltss2-tctildr -ljansson -lssl -lcrypto -lxlutil
 
 PROGRAMS += $(BUILD)/bin/vtpmctl
@@ -32,6 +33,6 @@ vtpmctl_kmsurl_UNIT_SRCS := tools/vtpmctl/kmsurl.c
 vtpmctl_approval_UNIT_SRCS := tools/vtpmctl/approval.c tools/vtpmctl/policykey.c \
 	tools/vtpmctl/file.c lib/hex.c lib/crypt.c lib/cursor.c lib/error.c
 vtpmctl_approval_UNIT_LIBS := -lcrypto
-vtpmctl_hostconf_UNIT_SRCS := tools/vtpmctl/hostconf.c tools/vtpmctl/kmskey.c \
+vtpmctl_hostconf_UNIT_SRCS := tools/vtpmctl/hostconf.c tools/vtpmctl/kmskey.c lib/recovery.c \
 	$(vtpmctl_approval_UNIT_SRCS)
 vtpmctl_hostconf_UNIT_LIBS := -ljansson -lcrypto

@@ -163,3 +163,24 @@ int backup_restore(struct vtpmd *d, const json_t *backup, const char *name,
 			 "The folder in %s could not be written: %s.", d->store,
 			 strerror(rc ? -rc : ENOMEM));
 }
+
+int backup_reseal(struct vtpm *v, const json_t *header, struct error *e)
+{
+	int rc;
+
+	if (v->state != VTPM_STOPPED && v->state != VTPM_FAILED)
+		return error_set(e, -EBUSY, CAUSE_INTERNAL,
+				 "The vTPM %s runs: `vtpmctl stop %s` first.",
+				 v->meta.name, v->meta.name);
+	rc = store_lease(&v->store, e);
+	if (rc)
+		return rc;
+	rc = put_object(&v->store, CHANNEL_OBJECT_HEADER, header);
+	store_release(&v->store);
+	if (rc)
+		return error_set(e, rc, CAUSE_STORE,
+				 "The header of %s could not be stored: %s.",
+				 v->meta.name, strerror(-rc));
+	log_line(LOG_NOTICE, "vTPM %s: sealed anew", v->meta.name);
+	return 0;
+}

@@ -18,4 +18,7 @@ json_t *backup_make(struct vtpm *v, struct error *e);
 int __must_check backup_restore(struct vtpmd *d, const json_t *backup, const char *name,
 				struct vtpm **out, struct error *e);
 
+/* Stores a header (hex) for a vTPM that is stopped or failed. */
+int __must_check backup_reseal(struct vtpm *v, const json_t *header, struct error *e);
+
 #endif

@@ -76,6 +76,7 @@ static int convert(const json_t *root, struct config *c)
 {
 	const json_t *tpm = json_object_get(root, "tpm");
 	const json_t *kms = json_object_get(root, "kms");
+	const json_t *recovery = json_object_get(root, "recovery_key");
 	struct cursor w;
 
 	if (json_integer_value(json_object_get(root, "version")) != 1)
@@ -88,6 +89,8 @@ static int convert(const json_t *root, struct config *c)
 		put_tpm(&w, tpm, c);
 	if (kms)
 		put_kms(&w, kms, c);
+	if (recovery)
+		put_hex(&w, CONFIG_RECOVERY_KEY, recovery);
 	c->len = w.pos;
 	return cursor_ok(&w) ? 0 : -EBADMSG;
 }

@@ -182,6 +182,18 @@ static void op_restore(struct control *c, const json_t *request)
 		succeed(c, v->meta.uuid);
 }
 
+/* Another header for a vTPM that does not run; the one of before is kept. */
+static void op_reseal(struct control *c, struct vtpm *v, const json_t *request)
+{
+	struct error e = {.cause = CAUSE_NONE};
+	int rc = backup_reseal(v, json_object_get(request, "header"), &e);
+
+	if (rc)
+		refuse(c, rc, &e);
+	else
+		succeed(c, v->meta.uuid);
+}
+
 static void op_start(struct control *c, struct vtpm *v)
 {
 	struct error e = {.cause = CAUSE_NONE};
@@ -333,6 +345,7 @@ static enum control_what parse_op(const char *op)
 		[CREATE] = "create", [START] = "start",	  [STOP] = "stop",
 		[DELETE] = "delete", [SHOW] = "show",	  [LIST] = "list",
 		[RESUME] = "resume", [BACKUP] = "backup", [RESTORE] = "restore",
+		[RESEAL] = "reseal",
 	};
 	size_t i;
 
@@ -361,6 +374,8 @@ static void run(struct control *c, const json_t *request)
 		op_start(c, v);
 	else if (c->what == BACKUP)
 		op_backup(c, v);
+	else if (c->what == RESEAL)
+		op_reseal(c, v, request);
 	else if (c->what == RESUME && !vtpm_resume_next(v))
 		refuse_word(c, "busy",
 			    "The vTPM does not run: start it (`vtpmctl start`); its "

@@ -17,6 +17,7 @@ enum control_what {
 	RESUME,
 	BACKUP,
 	RESTORE,
+	RESEAL,
 	NO_OP
 };
 
