@@ -66,12 +66,17 @@ enum channel_type {
 	CHANNEL_STATUS = 11,
 	/* u8 syslog level | text -> nothing */
 	CHANNEL_LOG = 12,
+	/* nothing -> CONFIG TLVs as they are now */
+	CHANNEL_CONFIG = 13,
+	/* u32 enum cause (0: done) | text -> nothing: the answer to EVENT_REKEY */
+	CHANNEL_REKEYED = 14,
 
 	/* events of vtpmd, id 0 */
 	CHANNEL_EVENT_STOP = 0x4001,   /* finish, store, exit 0 */
 	CHANNEL_EVENT_STATUS = 0x4002, /* send CHANNEL_STATUS */
 	/* the next guest domain is the one that was saved: no power cycle for it */
 	CHANNEL_EVENT_RESUME = 0x4003,
+	CHANNEL_EVENT_REKEY = 0x4004, /* make new key slots of CHANNEL_CONFIG */
 };
 
 enum channel_mode { CHANNEL_STARTING = 0, CHANNEL_RESUMED = 1 };

@@ -252,6 +252,35 @@ int hostchan_ready(struct hostchan *h, uint64_t seq)
 	return call_plain(h, CHANNEL_READY, head, sizeof(head));
 }
 
+int hostchan_config(struct hostchan *h, uint8_t **tlvs, size_t *len)
+{
+	struct hostchan_call c = {.type = CHANNEL_CONFIG, .repeat = true};
+	int rc = hostchan_call(h, &c);
+
+	if (rc)
+		return rc;
+	*tlvs = c.reply;
+	*len = c.reply_len;
+	return 0;
+}
+
+void hostchan_rekeyed(struct hostchan *h, const struct error *e)
+{
+	uint8_t head[4];
+	struct cursor w = cursor_writer(head, sizeof(head));
+	struct hostchan_call c = {
+		.type = CHANNEL_REKEYED,
+		.head = head,
+		.head_len = sizeof(head),
+		.body = (const uint8_t *)e->text,
+		.body_len = strnlen(e->text, sizeof(e->text)),
+	};
+
+	cursor_put_u32(&w, e->cause);
+	if (!hostchan_call(h, &c))
+		free(c.reply);
+}
+
 void hostchan_fail(struct hostchan *h, const struct error *e)
 {
 	uint8_t head[4];
@@ -299,12 +328,13 @@ int hostchan_event(struct hostchan *h)
 		{&h->stop, CHANNEL_EVENT_STOP},
 		/* before the status, which tells whether it was taken */
 		{&h->resume, CHANNEL_EVENT_RESUME},
+		{&h->rekey, CHANNEL_EVENT_REKEY},
 		{&h->status, CHANNEL_EVENT_STATUS},
 	};
 	size_t i;
 	int rc;
 
-	if (!h->stop && !h->resume && !h->status) {
+	if (!h->stop && !h->resume && !h->rekey && !h->status) {
 		rc = hostchan_call_poll(h);
 		if (rc)
 			return rc;

@@ -44,6 +44,10 @@ void hostchan_kms_close(void *hostchan);
 int __must_check hostchan_ready(struct hostchan *h, uint64_t seq);
 /* Tells vtpmd why the manager gives up; best effort. */
 void hostchan_fail(struct hostchan *h, const struct error *e);
+/* malloc()ed CONFIG TLVs as they are now. */
+int __must_check hostchan_config(struct hostchan *h, uint8_t **tlvs, size_t *len);
+/* Answers EVENT_REKEY; CAUSE_NONE: done. */
+void hostchan_rekeyed(struct hostchan *h, const struct error *e);
 void hostchan_log(struct hostchan *h, int level, const char *text);
 
 /* For the poll loop: the descriptor to wait on for POLLIN.  It may be another one

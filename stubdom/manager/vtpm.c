@@ -156,16 +156,26 @@ static int make_key(struct vtpm *v, const struct hosttpm_transport *tpm,
 	return rc;
 }
 
-static int unlock(struct vtpm *v)
+static struct hosttpm_transport tpm_of(struct vtpm *v)
 {
-	struct hosttpm_transport tpm = {.ctx = v->chan, .tpm = hostchan_tpm};
-	struct kms_stream kms = {
+	return (struct hosttpm_transport){.ctx = v->chan, .tpm = hostchan_tpm};
+}
+
+static struct kms_stream kms_of(struct vtpm *v)
+{
+	return (struct kms_stream){
 		.ctx = v->chan,
 		.open = hostchan_kms_open,
 		.send = hostchan_kms_send,
 		.recv = hostchan_kms_recv,
 		.close = hostchan_kms_close,
 	};
+}
+
+static int unlock(struct vtpm *v)
+{
+	struct hosttpm_transport tpm = tpm_of(v);
+	struct kms_stream kms = kms_of(v);
 
 	return v->config.create ? make_key(v, &tpm, &kms) : open_key(v, &tpm, &kms);
 }
@@ -309,6 +319,62 @@ static void resume_next(struct vtpm *v)
 			     "the next guest goes on with the last one's PCRs");
 }
 
+/* New slots for the data key, in a header that follows the stored one. */
+static int put_new_header(struct vtpm *v, const struct unlock_config *c, struct error *e)
+{
+	struct hosttpm_transport tpm = tpm_of(v);
+	struct kms_stream kms = kms_of(v);
+	struct envelope_header *h = malloc(sizeof(*h));
+	uint8_t *old = NULL, *new = malloc(ENVELOPE_HEADER_MAX);
+	size_t len = 0, room = ENVELOPE_HEADER_MAX;
+	int rc = h && new ? 0 : -ENOMEM;
+
+	if (!rc)
+		rc = timed_get(v, CHANNEL_OBJECT_HEADER, &old, &len);
+	if (rc)
+		rc = error_set(e, rc, CAUSE_STORE,
+			       "the header could not be read from the store: %s",
+			       strerror(-rc));
+	else
+		rc = envelope_header_parse(old, len, h, e);
+	if (!rc)
+		rc = unlock_seal(c, &tpm, &kms, v->state.data_key, h->seq + 1, new, &room,
+				 e);
+	if (!rc) {
+		rc = timed_put(v, CHANNEL_OBJECT_HEADER, h->seq + 1, new, room);
+		if (rc)
+			error_set(e, rc, CAUSE_STORE,
+				  "the header could not be stored: %s", strerror(-rc));
+	}
+	free(new);
+	free(old);
+	free(h);
+	return rc;
+}
+
+/* What was there stays, and opens as before, until the new header is stored. */
+static void rekey(struct vtpm *v)
+{
+	struct error e = {.cause = CAUSE_NONE};
+	struct unlock_config c;
+	uint8_t *tlvs = NULL;
+	size_t len = 0;
+	int rc = hostchan_config(v->chan, &tlvs, &len);
+
+	if (rc)
+		rc = error_set(&e, rc, CAUSE_CHANNEL,
+			       "vtpmd did not give the host's configuration: %s",
+			       strerror(-rc));
+	else
+		rc = unlock_config_parse(tlvs, len, &c, &e);
+	if (!rc) {
+		rc = put_new_header(v, &c, &e);
+		unlock_config_free(&c);
+	}
+	free(tlvs);
+	hostchan_rekeyed(v->chan, &e);
+}
+
 /* Takes in all that vtpmd sent: 1 to stop, 0, or -errno. */
 static int hear(struct vtpm *v)
 {
@@ -319,6 +385,8 @@ static int hear(struct vtpm *v)
 			return 1;
 		if (rc == CHANNEL_EVENT_RESUME)
 			resume_next(v);
+		if (rc == CHANNEL_EVENT_REKEY)
+			rekey(v);
 		if (rc == CHANNEL_EVENT_STATUS)
 			send_status(v);
 	}

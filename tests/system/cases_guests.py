@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """PV and PVH guests use their TPMs, and what is in them stays there."""
-from lab import check
+from lab import STORE, check
 
 BANKS = ("sha1", "sha256", "sha384", "sha512")
 SEAL = """set -e; cd /tmp
@@ -174,6 +174,22 @@ def save_resume(lab):
         still_there(lab, name)
 
 
+def rekey(lab):
+    """vtpmctl rekey makes new key slots under a running guest; they open the state"""
+    lab.guests("web1")
+    header = f"{STORE}/{lab.uuid['web1']}/header"
+    before = lab.host.must(f"sha256sum <{header}")
+    lab.host.must("vtpmctl rekey web1", 90)
+    check(lab.host.must(f"sha256sum <{header}") != before, "the header is the same")
+    check(lab.host.must(f"sha256sum <{header}.prev") == before, "the old one was not kept")
+    check(lab.ask("web1", READ) == "secret of web1", "the guest does not go on")
+    lab.guest_down("web1")
+    lab.stop("web1")
+    lab.start("web1")
+    lab.guest_up("web1")
+    still_there(lab, "web1")
+
+
 def launch(lab):
     """vtpmctl launch starts the stub domain, waits for it, and creates the guest"""
     lab.guests("web1")
@@ -201,4 +217,4 @@ def stock_driver(lab):
 
 CASES = [pv_guest, pvh_guest, both_at_once, seal_in_both, nothing_shared, pcrs_bind,
          survives_reboot, full_size_command, detach_attach, save_restore, save_resume,
-         launch, stock_driver]
+         rekey, launch, stock_driver]

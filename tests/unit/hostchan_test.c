@@ -281,6 +281,29 @@ static void events_beside_replies_are_kept(void **state)
 	end(h);
 }
 
+static void a_configuration_that_is_read_anew(void **state)
+{
+	struct hostchan *h = start(true);
+	const struct error why = {.cause = CAUSE_KMS_KEY, .text = "the key is gone: ask"};
+	uint8_t *tlvs = NULL;
+	size_t len = 1;
+	unsigned int before;
+
+	fake.event_with = CHANNEL_EVENT_REKEY;
+	assert_int_equal(hostchan_ready(h, 1), 0);
+	fake.event_with = 0;
+	assert_int_equal(hostchan_event(h), CHANNEL_EVENT_REKEY);
+	before = fake.count;
+	assert_int_equal(hostchan_config(h, &tlvs, &len), 0);
+	assert_int_equal(fake.types[before], CHANNEL_CONFIG);
+	free(tlvs);
+	hostchan_rekeyed(h, &why);
+	assert_int_equal(fake.types[before + 1], CHANNEL_REKEYED);
+	fake.status = ENOENT;
+	assert_int_equal(hostchan_config(h, &tlvs, &len), -ENOENT);
+	end(h);
+}
+
 static void idle_channel_resumes_by_itself(void **state)
 {
 	struct hostchan *h = start(true);
@@ -317,6 +340,7 @@ int main(void)
 		cmocka_unit_test(loss_before_running_is_final),
 		cmocka_unit_test(garbage_is_a_loss),
 		cmocka_unit_test(events_beside_replies_are_kept),
+		cmocka_unit_test(a_configuration_that_is_read_anew),
 		cmocka_unit_test(idle_channel_resumes_by_itself),
 		cmocka_unit_test(later_puts_do_not_wait),
 	};

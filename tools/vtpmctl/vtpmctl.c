@@ -17,6 +17,7 @@ static const struct vtpmctl_command commands[] = {
 	{"show", "all about one vTPM", show_main},
 	{"backup", "write a vTPM's sealed state into a file", backup_main},
 	{"restore", "make a vTPM of a backup", restore_main},
+	{"rekey", "make a running vTPM's key slots anew", rekey_main},
 	{"recover", "open a vTPM with the recovery key, seal it to this host",
 	 recover_main},
 	{"delete", "remove a vTPM and its state for ever", delete_main},

@@ -10,7 +10,8 @@
 
 /* How long managers may take to tell their status; one that runs a long command
  * is shown without. */
-#define ASK_MS 1500
+#define ASK_MS	1500
+#define REKEY_S 60
 
 static void refuse_word(struct control *c, const char *word, const char *text)
 {
@@ -256,6 +257,19 @@ static void op_resume(struct control *c, struct vtpm *v)
 	refuse_word(c, "busy", text);
 }
 
+/* REKEY, once the manager has answered, or did not for a minute. */
+static void op_rekey(struct control *c, struct vtpm *v)
+{
+	if (v->rekeying)
+		refuse_word(c, "busy",
+			    "The vTPM has not answered yet: `journalctl -u vtpmd` will "
+			    "tell; what was sealed before opens as before.");
+	else if (v->rekey_error.cause != CAUSE_NONE)
+		refuse(c, -EIO, &v->rekey_error);
+	else
+		succeed(c, v->meta.uuid);
+}
+
 static void op_list(struct control *c)
 {
 	json_t *all = json_array();
@@ -275,6 +289,8 @@ static bool concerns(const struct control *c, const struct vtpm *v)
 /* Whether a running manager's answer to c's question is still to come. */
 static bool still_owes(const struct control *c, const struct vtpm *v)
 {
+	if (c->what == REKEY)
+		return concerns(c, v) && v->rekeying;
 	return concerns(c, v) && v->state == VTPM_RUNNING && v->peer && !v->greeting &&
 	       (v->status.at.tv_sec < c->asked.tv_sec ||
 		(v->status.at.tv_sec == c->asked.tv_sec &&
@@ -297,6 +313,8 @@ static void answer_asked(struct control *c)
 		control_idle(c);
 	} else if (c->what == RESUME)
 		op_resume(c, v);
+	else if (c->what == REKEY)
+		op_rekey(c, v);
 	else
 		op_stop(c, v);
 }
@@ -328,6 +346,8 @@ static void ask(struct control *c)
 	struct timeval limit = {.tv_sec = ASK_MS / 1000, .tv_usec = ASK_MS % 1000 * 1000};
 	struct vtpm *v;
 
+	if (c->what == REKEY) /* a TPM and a KMS have to be heard */
+		limit = (struct timeval){.tv_sec = REKEY_S};
 	clock_gettime(CLOCK_MONOTONIC, &c->asked);
 	for (v = c->d->vtpms; v; v = v->next)
 		if (concerns(c, v)) {
@@ -345,7 +365,7 @@ static enum control_what parse_op(const char *op)
 		[CREATE] = "create", [START] = "start",	  [STOP] = "stop",
 		[DELETE] = "delete", [SHOW] = "show",	  [LIST] = "list",
 		[RESUME] = "resume", [BACKUP] = "backup", [RESTORE] = "restore",
-		[RESEAL] = "reseal",
+		[RESEAL] = "reseal", [REKEY] = "rekey",
 	};
 	size_t i;
 
@@ -380,6 +400,10 @@ static void run(struct control *c, const json_t *request)
 		refuse_word(c, "busy",
 			    "The vTPM does not run: start it (`vtpmctl start`); its "
 			    "guest's PCRs are lost, and the guest has to reboot.");
+	else if (c->what == REKEY && !vtpm_rekey(v))
+		refuse_word(c, "busy",
+			    "The vTPM does not run: its key slots are made anew while "
+			    "its state is open; `vtpmctl start` it first.");
 	else
 		ask(c);
 }

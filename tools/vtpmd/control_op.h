@@ -18,6 +18,7 @@ enum control_what {
 	BACKUP,
 	RESTORE,
 	RESEAL,
+	REKEY,
 	NO_OP
 };
 

@@ -25,6 +25,10 @@ struct peer_owner {
 	int (*hello)(void *ctx, uint8_t mode, const uint8_t uuid[16], uint64_t seq,
 		     struct cursor *out, const char **why);
 	void (*ready)(void *ctx, uint64_t seq);
+	/* As hello(): the TLVs, read anew. */
+	int (*config)(void *ctx, struct cursor *out, const char **why);
+	/* cause 0: its header is new */
+	void (*rekeyed)(void *ctx, uint32_t cause, const char *text);
 	void (*fail)(void *ctx, uint32_t cause, const char *text);
 	/* TLVs as in enum channel_status */
 	void (*status)(void *ctx, const uint8_t *tlvs, size_t len);

@@ -327,6 +327,36 @@ static void serve_fail(struct peer *p, const struct channel_frame *f, struct cur
 	p->owner->fail(p->ctx, cause, text);
 }
 
+static void serve_config(struct peer *p, const struct channel_frame *f, struct cursor *c)
+{
+	uint8_t *out = malloc(CHANNEL_PAYLOAD_MAX);
+	struct cursor w = cursor_writer(out, out ? CHANNEL_PAYLOAD_MAX - 4 : 0);
+	const char *why = "vtpmd refused it.";
+	int rc = out ? p->owner->config(p->ctx, &w, &why) : -ENOMEM;
+
+	if (!rc && !cursor_ok(&w))
+		rc = -EMSGSIZE;
+	if (rc)
+		peer_refuse(p, f->type, f->id, -rc, why);
+	else
+		peer_reply(p, f->type, f->id, out, w.pos);
+	free(out);
+}
+
+static void serve_rekeyed(struct peer *p, const struct channel_frame *f, struct cursor *c)
+{
+	char text[TEXT_MAX + 1];
+	uint32_t cause = cursor_u32(c);
+
+	if (!cursor_ok(c)) {
+		malformed(p, f);
+		return;
+	}
+	take_text(c, text);
+	answer(p, f, 0);
+	p->owner->rekeyed(p->ctx, cause, text);
+}
+
 static void serve_status(struct peer *p, const struct channel_frame *f, struct cursor *c)
 {
 	answer(p, f, 0);
@@ -358,6 +388,7 @@ static void (*const serve[])(struct peer *, const struct channel_frame *,
 	[CHANNEL_KMS_RECV] = serve_kms,	 [CHANNEL_KMS_CLOSE] = serve_kms_close,
 	[CHANNEL_READY] = serve_ready,	 [CHANNEL_FAIL] = serve_fail,
 	[CHANNEL_STATUS] = serve_status, [CHANNEL_LOG] = serve_log,
+	[CHANNEL_CONFIG] = serve_config, [CHANNEL_REKEYED] = serve_rekeyed,
 };
 
 void peer_serve(struct peer *p, const struct channel_frame *f)

@@ -110,6 +110,11 @@ static void drop_peer(struct vtpm *v)
 	peer_free(v->peer);
 	v->peer = NULL;
 	v->greeting = false;
+	if (v->rekeying)
+		error_set(&v->rekey_error, 0, CAUSE_CHANNEL,
+			  "The vTPM's manager is gone: see `vtpmctl show %s`.",
+			  v->meta.name);
+	v->rekeying = false;
 	if (v->on_status)
 		v->on_status(v->d);
 }

@@ -69,6 +69,8 @@ struct vtpm {
 	struct event *timer, *pause, *settle;
 	struct timespec started;
 	time_t deaths[VTPM_DEATHS];
+	bool rekeying; /* the manager was asked for new key slots */
+	struct error rekey_error;
 	struct vtpm_status status;
 	void (*on_status)(struct vtpmd *d); /* a status arrived, or never will */
 	struct vtpm_waiter *waiters;
@@ -101,6 +103,9 @@ bool vtpm_ask_status(struct vtpm *v);
 /* Tells the manager that the next guest is the saved one; its next status tells
  * whether it agrees.  false: there is nobody to tell. */
 bool __must_check vtpm_resume_next(struct vtpm *v);
+/* Asks the manager for new key slots, of host.json as it is now; rekeying until it has
+ * answered.  false: there is nobody to ask. */
+bool __must_check vtpm_rekey(struct vtpm *v);
 /* "running", ... */
 const char *vtpm_state_word(const struct vtpm *v);
 

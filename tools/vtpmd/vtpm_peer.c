@@ -8,6 +8,16 @@
 #include <string.h>
 
 /* A manager that starts: it gets its configuration. */
+static void put_config(const struct vtpm *v, bool create, struct cursor *out)
+{
+	channel_tlv_put(out, CONFIG_UUID, v->meta.uuid, sizeof(v->meta.uuid));
+	channel_tlv_put(out, CONFIG_NAME, v->meta.name, strlen(v->meta.name));
+	channel_tlv_put_u8(out, CONFIG_CREATE, create);
+	channel_tlv_put_u16(out, CONFIG_POLICY, meta_policy(v->meta.policy));
+	channel_tlv_put_u8(out, CONFIG_LOCALITIES, v->meta.localities);
+	cursor_put(out, v->config.tlvs, v->config.len);
+}
+
 static int hello_starting(struct vtpm *v, struct cursor *out, const char **why)
 {
 	/* never again once there is a permanent state, whatever happened since */
@@ -17,13 +27,48 @@ static int hello_starting(struct vtpm *v, struct cursor *out, const char **why)
 		*why = "It is running already.";
 		return -EBUSY;
 	}
-	channel_tlv_put(out, CONFIG_UUID, v->meta.uuid, sizeof(v->meta.uuid));
-	channel_tlv_put(out, CONFIG_NAME, v->meta.name, strlen(v->meta.name));
-	channel_tlv_put_u8(out, CONFIG_CREATE, create);
-	channel_tlv_put_u16(out, CONFIG_POLICY, meta_policy(v->meta.policy));
-	channel_tlv_put_u8(out, CONFIG_LOCALITIES, v->meta.localities);
-	cursor_put(out, v->config.tlvs, v->config.len);
+	put_config(v, create, out);
 	return 0;
+}
+
+/* host.json as it is now; the filter and the tunnel follow it, too. */
+static int on_config(void *ctx, struct cursor *out, const char **why)
+{
+	struct vtpm *v = ctx;
+	struct error e = {.cause = CAUSE_NONE};
+	struct config fresh;
+	int rc = config_load(v->d->config, &fresh, &e);
+
+	if (!rc) {
+		rc = config_covers(&fresh, v->meta.policy, &e);
+		if (rc)
+			config_free(&fresh);
+	}
+	if (rc) {
+		log_line(LOG_WARNING, "vTPM %s: %s", v->meta.name, e.text);
+		*why = "The host's configuration does not do.";
+		return rc;
+	}
+	config_free(&v->config);
+	v->config = fresh;
+	put_config(v, false, out);
+	return 0;
+}
+
+static void on_rekeyed(void *ctx, uint32_t cause, const char *text)
+{
+	struct vtpm *v = ctx;
+
+	v->rekeying = false;
+	v->rekey_error = (struct error){.cause = CAUSE_NONE};
+	if (cause) {
+		error_set(&v->rekey_error, 0, (enum cause)cause, "%s", text);
+		log_line(LOG_ERR, "vTPM %s: not sealed anew: %s", v->meta.name, text);
+	} else {
+		log_line(LOG_NOTICE, "vTPM %s: sealed anew", v->meta.name);
+	}
+	if (v->on_status)
+		v->on_status(v->d);
 }
 
 /* A manager that ran on while vtpmd was away. */
@@ -119,6 +164,16 @@ bool vtpm_ask_status(struct vtpm *v)
 	return true;
 }
 
+bool vtpm_rekey(struct vtpm *v)
+{
+	if (!v->peer || v->greeting || v->state != VTPM_RUNNING)
+		return false;
+	v->rekeying = true;
+	v->rekey_error = (struct error){.cause = CAUSE_NONE};
+	peer_event(v->peer, CHANNEL_EVENT_REKEY);
+	return true;
+}
+
 bool vtpm_resume_next(struct vtpm *v)
 {
 	if (!v->peer || v->greeting || v->state != VTPM_RUNNING)
@@ -130,6 +185,8 @@ bool vtpm_resume_next(struct vtpm *v)
 const struct peer_owner vtpm_peer_owner = {
 	.hello = on_hello,
 	.ready = on_ready,
+	.config = on_config,
+	.rekeyed = on_rekeyed,
 	.fail = vtpm_on_fail,
 	.status = on_status,
 	.gone = vtpm_on_peer_gone,
