@@ -7,12 +7,9 @@
 #include "tools/vtpmctl/vtpmctl.h"
 #include "tools/vtpmctl/args.h"
 #include "tools/vtpmctl/client.h"
-#include "tools/vtpmctl/hostconf.h"
-#include "tools/vtpmctl/tcp.h"
-#include "tools/vtpmctl/tpm.h"
+#include "tools/vtpmctl/unlockconf.h"
 #include "lib/hex.h"
 #include "lib/recovery.h"
-#include "stubdom/manager/unlock.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -27,7 +24,7 @@ struct recover {
 	EVP_PKEY *private;
 	struct hostconf conf;
 	struct tpm tpm;
-	uint8_t approvals[HOSTCONF_APPROVALS_MAX][APPROVAL_SIZE_MAX];
+	struct unlockconf unlock;
 	uint8_t data_key[ENVELOPE_KEY_SIZE];
 	struct envelope_header header;
 	uint8_t bytes[ENVELOPE_HEADER_MAX]; /* of the header: old, then new */
@@ -119,70 +116,19 @@ static int open_header(struct recover *r, struct error *e)
 	return envelope_header_verify(r->bytes, r->len, r->data_key, e);
 }
 
-static int fill_config(struct recover *r, uint16_t policy, struct unlock_config *c)
-{
-	struct hostconf *h = &r->conf;
-	size_t i, len;
-
-	*c = (struct unlock_config){
-		.policy = policy,
-		.kms_address = h->kms_address,
-		.kms_ca = h->kms_ca,
-		.kms_cert = h->kms_cert,
-		.kms_key_id = h->kms_key_id,
-		.kms_key_sealed = h->kms_key_sealed,
-		.kms_key_sealed_len = h->kms_key_sealed_len,
-		.recovery_key = h->recovery_key_len ? h->recovery_key : NULL,
-		.recovery_key_len = h->recovery_key_len,
-	};
-	memcpy(c->uuid, r->header.uuid, sizeof(c->uuid));
-	c->tpm.srk_handle = h->srk_handle;
-	memcpy(c->tpm.srk_name, h->srk_name, sizeof(c->tpm.srk_name));
-	c->tpm.policy_key = h->policy_key;
-	c->tpm.policy_key_len = sizeof(h->policy_key);
-	for (i = 0; i < h->approval_count; i++) {
-		len = sizeof(r->approvals[i]);
-		if (approval_encode(&h->approvals[i], r->approvals[i], &len))
-			return -EINVAL;
-		c->tpm.approval[i] = r->approvals[i];
-		c->tpm.approval_len[i] = len;
-	}
-	c->tpm.approvals = h->approval_count;
-	return 0;
-}
-
-static int transmit(void *ctx, const uint8_t *cmd, size_t len, uint8_t *rsp,
-		    size_t *rsp_len)
-{
-	struct recover *r = ctx;
-
-	if (Tss2_Tcti_Transmit(r->tpm.tcti, len, cmd) ||
-	    Tss2_Tcti_Receive(r->tpm.tcti, rsp_len, rsp, TSS2_TCTI_TIMEOUT_BLOCK))
-		return -EIO;
-	return 0;
-}
-
 static int seal(struct recover *r, uint16_t policy, struct error *e)
 {
-	struct hosttpm_transport tpm = {.ctx = r, .tpm = transmit};
-	struct unlock_config c;
-	struct kms_stream kms;
-	struct tcp tcp = {0};
-	char url[300];
-	int rc = fill_config(r, policy, &c);
+	struct unlockconf *u = &r->unlock;
 
-	if (!rc && r->conf.has_kms) {
-		snprintf(url, sizeof(url), "kmip://%s", r->conf.kms_address);
-		rc = kmsurl_parse(url, &tcp.url);
-	}
-	if (rc)
-		return error_set(e, rc, CAUSE_NOT_CONFIGURED,
+	if (unlockconf_fill(u, &r->conf, &r->tpm))
+		return error_set(e, -EINVAL, CAUSE_NOT_CONFIGURED,
 				 "%s makes no sense: run `vtpmctl host init` again",
 				 r->config);
-	kms = tcp_stream(&tcp);
+	u->config.policy = policy;
+	memcpy(u->config.uuid, r->header.uuid, sizeof(u->config.uuid));
 	r->len = sizeof(r->bytes);
-	return unlock_seal(&c, &tpm, &kms, r->data_key, r->header.seq + 1, r->bytes,
-			   &r->len, e);
+	return unlock_seal(&u->config, &u->tpm, &u->kms, r->data_key, r->header.seq + 1,
+			   r->bytes, &r->len, e);
 }
 
 /* Puts the new header into the store; an exit status. */

@@ -20,6 +20,7 @@ static const struct vtpmctl_command commands[] = {
 	{"rekey", "make a running vTPM's key slots anew", rekey_main},
 	{"recover", "open a vTPM with the recovery key, seal it to this host",
 	 recover_main},
+	{"doctor", "look for what is wrong on this host", doctor_main},
 	{"delete", "remove a vTPM and its state for ever", delete_main},
 };
 

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The machine: Xen, its devices, the clock, the store, vtpmd and its vTPMs. */
+#include "tools/vtpmctl/doctor.h"
+#include "tools/vtpmctl/client.h"
+#include "tools/vtpmctl/vtpmctl.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#define ROOM_MIN (64ull << 20)
+#define BORN	 1704067200 /* 2024-01-01: no clock that is right is before */
+
+static bool read_line(const char *path, char *out, size_t room)
+{
+	FILE *f = fopen(path, "re");
+	bool ok = f && fgets(out, (int)room, f);
+
+	if (f)
+		fclose(f);
+	if (ok)
+		out[strcspn(out, "\n")] = '\0';
+	return ok;
+}
+
+enum finding doctor_xen(struct doctor *d)
+{
+	char major[16], minor[16];
+
+	if (access("/dev/xen/privcmd", F_OK) && access("/proc/xen/privcmd", F_OK))
+		return doctor_say(d, WARN,
+				  "this is no Xen host: boot the Xen entry of GRUB; here "
+				  "vTPMs can run as processes only");
+	if (!read_line("/sys/hypervisor/version/major", major, sizeof(major)) ||
+	    !read_line("/sys/hypervisor/version/minor", minor, sizeof(minor)))
+		return doctor_say(d, WARN,
+				  "the version of Xen cannot be read: "
+				  "`modprobe xen-privcmd`, `mount -t xenfs "
+				  "xenfs /proc/xen`");
+	if (strcmp(major, "4") || strcmp(minor, "17"))
+		return doctor_say(d, WARN,
+				  "this is Xen %s.%s: vTPMs were tested on 4.17 alone",
+				  major, minor);
+	return doctor_say(d, FINE, "Xen %s.%s", major, minor);
+}
+
+enum finding doctor_devices(struct doctor *d)
+{
+	static const struct {
+		const char *path, *module;
+	} devices[] = {
+		{"/dev/xen/gntdev", "xen-gntdev"},
+		{"/dev/xen/evtchn", "xen-evtchn"},
+		{"/dev/xen/xenbus", "xenfs"},
+	};
+	size_t i;
+
+	if (access("/dev/xen", F_OK))
+		return doctor_say(d, SKIPPED, "no Xen");
+	for (i = 0; i < ARRAY_SIZE(devices); i++)
+		if (access(devices[i].path, F_OK))
+			return doctor_say(d, BAD, "%s is missing: `modprobe %s`",
+					  devices[i].path, devices[i].module);
+	return doctor_say(d, FINE, "grants, event channels and xenstore can be used");
+}
+
+enum finding doctor_clock(struct doctor *d)
+{
+	if (time(NULL) < BORN)
+		return doctor_say(d, BAD,
+				  "the clock is years behind: set it, or no "
+				  "certificate of the KMS will be valid");
+	return doctor_say(d, FINE, "the clock is plausible");
+}
+
+static bool too_full(const char *path, unsigned long long *room)
+{
+	struct statvfs v;
+
+	*room = 0;
+	if (statvfs(path, &v))
+		return true;
+	*room = (unsigned long long)v.f_bavail * v.f_frsize;
+	return *room < ROOM_MIN || (v.f_files && v.f_favail < 1000);
+}
+
+enum finding doctor_store(struct doctor *d)
+{
+	unsigned long long room;
+	struct stat st;
+
+	if (stat(d->store, &st))
+		return doctor_say(d, WARN, "%s: %s; vtpmd makes it when it starts",
+				  d->store, strerror(errno));
+	if (st.st_uid || st.st_mode & 077)
+		return doctor_say(d, BAD,
+				  "others than root may enter %s: `chown root:root %s; "
+				  "chmod 700 %s`",
+				  d->store, d->store, d->store);
+	if (too_full(d->store, &room))
+		return doctor_say(d, WARN,
+				  "%s has %llu MiB left, or few files: make room, or "
+				  "guests' commands will wait for it",
+				  d->store, room >> 20);
+	return doctor_say(d, FINE, "%s is root's alone, %llu MiB free", d->store,
+			  room >> 20);
+}
+
+static enum finding judge_vtpms(struct doctor *d, const json_t *vtpms)
+{
+	size_t i, failed = 0;
+	const json_t *vtpm;
+	const char *name = NULL, *why = NULL;
+
+	json_array_foreach(vtpms, i, vtpm)
+	{
+		const char *error = json_string_value(json_object_get(vtpm, "error"));
+		const char *store =
+			json_string_value(json_object_get(vtpm, "store_error"));
+
+		if (!error && !store)
+			continue;
+		failed++;
+		name = json_string_value(json_object_get(vtpm, "name"));
+		why = error ? error : store;
+	}
+	if (failed)
+		return doctor_say(d, BAD, "%zu of %zu vTPMs have failed, as %s: %s",
+				  failed, json_array_size(vtpms), name ? name : "?", why);
+	return doctor_say(d, FINE, "vtpmd answers, %zu vTPMs, none has failed",
+			  json_array_size(vtpms));
+}
+
+enum finding doctor_vtpmd(struct doctor *d)
+{
+	enum finding f;
+	json_t *reply;
+
+	if (client_call(d->socket, client_request("list", NULL), &reply))
+		return doctor_say(d, BAD,
+				  "vtpmd does not answer at %s: `systemctl start vtpmd`",
+				  d->socket);
+	f = judge_vtpms(d, json_object_get(reply, "vtpms"));
+	json_decref(reply);
+	return f;
+}

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What opens vTPMs: host.json, the TPM, the KMS. */
+#include "tools/vtpmctl/doctor.h"
+#include "tools/vtpmctl/file.h"
+#include "tools/vtpmctl/kmskey.h"
+#include "lib/crypt.h"
+#include "stubdom/manager/unlock_kms.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include <openssl/crypto.h>
+
+#define DAY	  86400
+#define DAYS_LEFT 30
+
+enum finding doctor_config(struct doctor *d)
+{
+	struct error e = {.cause = CAUSE_NONE};
+
+	if (hostconf_load(d->config, &d->conf, &e))
+		return doctor_say(d, BAD, "%s", e.text);
+	d->configured = true;
+	if (!d->conf.has_kms)
+		return doctor_say(d, WARN,
+				  "no KMS is configured: only `--policy tpm` "
+				  "works, and who steals the machine opens all");
+	return doctor_say(d, FINE, "%s, KMS %s", d->config, d->conf.kms_address);
+}
+
+enum finding doctor_policy_key(struct doctor *d)
+{
+	char path[PATH_MAX];
+
+	if (file_beside(d->config, "policy-key.pem", path, sizeof(path)) ||
+	    access(path, F_OK))
+		return doctor_say(d, FINE, "the policy key is not on this host");
+	return doctor_say(d, WARN,
+			  "the policy key is on this host, and approves any boot state "
+			  "for whoever reads it: move %s away",
+			  path);
+}
+
+enum finding doctor_recovery(struct doctor *d)
+{
+	if (!d->configured)
+		return doctor_say(d, SKIPPED, "not configured");
+	if (!d->conf.recovery_key_len)
+		return doctor_say(d, WARN,
+				  "there is no recovery key: a broken mainboard "
+				  "takes all vTPMs with it; see `vtpmctl host "
+				  "init --recovery-key`");
+	return doctor_say(d, FINE, "a recovery key is configured");
+}
+
+enum finding doctor_certificate(struct doctor *d)
+{
+	char *subject = NULL;
+	time_t expires;
+	long long days;
+
+	if (!d->configured || !d->conf.has_kms)
+		return doctor_say(d, SKIPPED, "no KMS");
+	if (kmskey_describe(d->conf.kms_cert, &subject, &expires))
+		return doctor_say(d, BAD,
+				  "the KMS client certificate cannot be read: "
+				  "`vtpmctl host init --force`");
+	free(subject);
+	days = ((long long)expires - (long long)time(NULL)) / DAY;
+	if (expires <= time(NULL))
+		return doctor_say(d, BAD,
+				  "the KMS client certificate has expired: get a "
+				  "new one, `vtpmctl host init --force`");
+	if (days < DAYS_LEFT)
+		return doctor_say(
+			d, WARN,
+			"the KMS client certificate expires in %lld days: get a "
+			"new one",
+			days);
+	return doctor_say(d, FINE, "the KMS client certificate is good for %lld days",
+			  days);
+}
+
+enum finding doctor_tpm(struct doctor *d)
+{
+	struct error e = {.cause = CAUSE_NONE};
+	uint8_t name[TPM_NAME_SIZE];
+	int rc = tpm_open(&d->tpm, d->tcti, &e);
+
+	d->tpm_open = !rc;
+	if (!rc && d->configured)
+		rc = tpm_srk_find(&d->tpm, d->conf.srk_handle, name, &e);
+	if (rc)
+		return doctor_say(d, BAD, "%s", e.text);
+	if (d->configured && memcmp(name, d->conf.srk_name, sizeof(name)))
+		return doctor_say(d, BAD,
+				  "this is another TPM than the one that was set "
+				  "up: put the old one back, or `vtpmctl host "
+				  "init --force` and `vtpmctl recover`");
+	return doctor_say(d, FINE, "the TPM answers%s",
+			  d->configured ? ", with the storage key of host init" : "");
+}
+
+static bool property(struct doctor *d, TPM2_PT tag, uint32_t *value)
+{
+	TPMS_CAPABILITY_DATA *data = NULL;
+	TPMI_YES_NO more;
+	bool ok =
+		!Esys_GetCapability(d->tpm.esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
+				    TPM2_CAP_TPM_PROPERTIES, tag, 1, &more, &data) &&
+		data->data.tpmProperties.count == 1 &&
+		data->data.tpmProperties.tpmProperty[0].property == tag;
+
+	*value = ok ? data->data.tpmProperties.tpmProperty[0].value : 0;
+	Esys_Free(data);
+	return ok;
+}
+
+/* What is sealed for vTPMs does not count wrong authorizations, but a TPM in lockout
+ * is one that somebody tried to open. */
+enum finding doctor_lockout(struct doctor *d)
+{
+	uint32_t count, max;
+
+	if (!d->tpm_open)
+		return doctor_say(d, SKIPPED, "no TPM");
+	if (!property(d, TPM2_PT_LOCKOUT_COUNTER, &count) ||
+	    !property(d, TPM2_PT_MAX_AUTH_FAIL, &max))
+		return doctor_say(d, WARN, "the TPM does not tell its lockout counter");
+	if (count)
+		return doctor_say(d, WARN,
+				  "%u of %u wrong authorizations were counted: find out "
+				  "who tried; `tpm2_dictionarylockout -c` resets it",
+				  count, max);
+	return doctor_say(d, FINE, "no wrong authorizations were counted");
+}
+
+/* A secret all the way: what a vTPM's start will do. */
+static int there_and_back(struct doctor *d, struct unlockconf *u, struct error *e)
+{
+	uint8_t secret[UNLOCK_SECRET_SIZE], again[UNLOCK_SECRET_SIZE] = {0};
+	uint8_t object[HOSTTPM_OBJECT_MAX];
+	size_t len = sizeof(object), n = sizeof(again);
+	struct kms_wrapped wrapped;
+	int rc = crypt_random(secret, sizeof(secret));
+
+	if (!rc)
+		rc = hosttpm_seal(&u->config.tpm, &u->tpm, NULL, secret, sizeof(secret),
+				  object, &len, e);
+	if (!rc)
+		rc = hosttpm_unseal(&u->config.tpm, &u->tpm, NULL, object, len, again, &n,
+				    e);
+	if (!rc && d->conf.has_kms)
+		rc = unlock_kms_wrap(&u->config, &u->tpm, &u->kms, secret, &wrapped, e);
+	if (!rc && d->conf.has_kms)
+		rc = unlock_kms_unwrap(&u->config, &u->tpm, &u->kms, &wrapped, again, e);
+	if (!rc && CRYPTO_memcmp(secret, again, sizeof(secret)))
+		rc = error_set(e, -EIO, CAUSE_INTERNAL,
+			       "TPM or KMS gave back something else than they got");
+	OPENSSL_cleanse(secret, sizeof(secret));
+	return rc;
+}
+
+enum finding doctor_keys(struct doctor *d)
+{
+	struct error e = {.cause = CAUSE_NONE};
+	struct unlockconf *u;
+	int rc;
+
+	if (!d->configured || !d->tpm_open)
+		return doctor_say(d, SKIPPED, "no configuration, or no TPM");
+	u = malloc(sizeof(*u));
+	if (!u)
+		return doctor_say(d, BAD, "out of memory");
+	rc = unlockconf_fill(u, &d->conf, &d->tpm);
+	if (!rc)
+		rc = there_and_back(d, u, &e);
+	free(u);
+	if (rc)
+		return doctor_say(d, BAD, "%s",
+				  e.text[0] ? e.text : "host.json makes no sense");
+	return doctor_say(d, FINE, "a secret went to the TPM%s and came back",
+			  d->conf.has_kms ? " and the KMS" : "");
+}
