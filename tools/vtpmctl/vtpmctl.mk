@@ -18,6 +18,8 @@ TEST_PROGRAMS += $(BUILD)/bin/vtpmctl-san
 INSTALL += install-vtpmctl
 install-vtpmctl: $(BUILD)/bin/vtpmctl
 	install -D -m 0755 $< $(DESTDIR)$(PREFIX)/sbin/vtpmctl
+	install -D -m 0644 tools/vtpmctl/completion.bash \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/vtpmctl
 
 VTPMCTL_DOC := $(DESTDIR)$(PREFIX)/share/doc/xen-vtpm
 INSTALL += install-docs

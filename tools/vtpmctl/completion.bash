@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+# bash completion for vtpmctl: it asks vtpmctl itself, so that it is never behind.
+_vtpmctl() {
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
+	local me=${COMP_WORDS[0]} command=${COMP_WORDS[1]} words=()
+
+	COMPREPLY=()
+	[ "$command" = host ] && [ "$COMP_CWORD" -gt 2 ] && command="host ${COMP_WORDS[2]}"
+	if [ "$COMP_CWORD" -eq 1 ]; then
+		mapfile -t words < <("$me" --help 2>/dev/null | sed -n 's/^  \([a-z]*\)  *.*/\1/p')
+	elif [ "$command" = host ]; then
+		words=(init approve show)
+	elif [[ $cur == -* ]]; then
+		# shellcheck disable=SC2086
+		mapfile -t words < <("$me" $command --help 2>/dev/null | grep -o '^  --[a-z-]*' | tr -d ' ')
+	elif [[ $prev == --* ]] && "$me" $command --help 2>/dev/null | grep -q "^  $prev [a-z|]*|"; then
+		# shellcheck disable=SC2086
+		mapfile -t words < <("$me" $command --help | sed -n "s/^  $prev \([a-z|]*\) .*/\1/p" | tr '|' '\n')
+	elif [[ $prev == --* || $command == launch || $command == restore || $COMP_CWORD -gt 2 ]]; then
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return
+	else
+		mapfile -t words < <("$me" list 2>/dev/null | sed '1d; s/ .*//')
+	fi
+	mapfile -t COMPREPLY < <(compgen -W "${words[*]}" -- "$cur")
+}
+complete -o filenames -F _vtpmctl vtpmctl
