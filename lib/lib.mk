@@ -32,3 +32,8 @@ atomic_UNIT_LIBS := $(patsubst %,-Wl$(comma)--wrap=%,openat write fsync close re
 UNIT_TESTS += recovery
 recovery_UNIT_SRCS := lib/recovery.c lib/crypt.c lib/cursor.c
 recovery_UNIT_LIBS := -lcrypto
+
+AUDIT_SRCS := lib/audit.c lib/crypt.c lib/hex.c
+UNIT_TESTS += audit
+audit_UNIT_SRCS := $(AUDIT_SRCS)
+audit_UNIT_LIBS := -ljansson -lcrypto

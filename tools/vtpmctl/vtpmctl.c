@@ -21,6 +21,7 @@ static const struct vtpmctl_command commands[] = {
 	{"recover", "open a vTPM with the recovery key, seal it to this host",
 	 recover_main},
 	{"doctor", "look for what is wrong on this host", doctor_main},
+	{"audit", "verify the audit log", audit_main},
 	{"delete", "remove a vTPM and its state for ever", delete_main},
 };
 
@@ -28,7 +29,7 @@ static void help(FILE *to)
 {
 	size_t i;
 
-	fputs("Usage: vtpmctl COMMAND [OPTIONS]\n\n"
+	fputs("Usage: vtpmctl COMMAND [OPTIONS]\n"
 	      "A TPM 2.0 for every Xen guest, in a stub domain of its own, sealed to\n"
 	      "this host's TPM and to a key in a KMS.\n\nCommands:\n",
 	      to);

@@ -41,6 +41,7 @@ int restore_main(int argc, char **argv);
 int recover_main(int argc, char **argv);
 int rekey_main(int argc, char **argv);
 int doctor_main(int argc, char **argv);
+int audit_main(int argc, char **argv);
 int list_main(int argc, char **argv);
 int show_main(int argc, char **argv);
 int delete_main(int argc, char **argv);

@@ -59,6 +59,7 @@ json_t *backup_make(struct vtpm *v, struct error *e)
 		return NULL;
 	}
 	uuid_unparse_lower(v->meta.uuid, uuid);
+	vtpm_audit(v, "backup", NULL);
 	log_line(LOG_NOTICE, "vTPM %s: backed up at generation %llu", v->meta.name,
 		 (unsigned long long)store_seq(&v->store, CHANNEL_OBJECT_PERMALL));
 	return json_pack("{s:s, s:s, s:s, s:i, s:i, s:s, s:s, s:I, s:o}", "name",
@@ -152,6 +153,7 @@ int backup_restore(struct vtpmd *d, const json_t *backup, const char *name,
 	*out = rc ? NULL : vtpm_new(d, &m, &s);
 	if (*out) {
 		registry_add(d, *out);
+		vtpm_audit(*out, "restore", NULL);
 		log_line(LOG_NOTICE, "vTPM %s: restored from a backup", m.name);
 		return 0;
 	}
@@ -182,5 +184,6 @@ int backup_reseal(struct vtpm *v, const json_t *header, struct error *e)
 				 "The header of %s could not be stored: %s.",
 				 v->meta.name, strerror(-rc));
 	log_line(LOG_NOTICE, "vTPM %s: sealed anew", v->meta.name);
+	vtpm_audit(v, "recover", NULL);
 	return 0;
 }

@@ -242,6 +242,7 @@ static void op_resume(struct control *c, struct vtpm *v)
 	if (v->state == VTPM_RUNNING && v->status.value[STATUS_RESUMES] == 1) {
 		log_line(LOG_NOTICE, "vTPM %s: the next guest goes on with its PCRs",
 			 v->meta.name);
+		vtpm_audit(v, "resume", NULL);
 		succeed(c, v->meta.uuid);
 		return;
 	}

@@ -5,6 +5,7 @@
 #include "tools/vtpmd/registry.h"
 #include "tools/vtpmd/tunnel.h"
 #include "tools/vtpmd/xen.h"
+#include "lib/audit.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -32,21 +33,37 @@ static const char usage[] =
 	"  --stubdom PATH        the kernel that runs it (/usr/lib/xen-vtpm/vtpm-stubdom)\n"
 	"  --domain-config FILE  lines for every stub domain's xl file, when it is there\n"
 	"                        (/etc/xen-vtpm/stubdom.cfg)\n"
+	"  --audit FILE          the audit log (" AUDIT_PATH ")\n"
 	"  --placement stubdom|process   of new vTPMs that ask for none (stubdom)\n"
 	"  --process-unix DIR    for tests: processes serve TPM commands at DIR/NAME and\n"
 	"                        no Xen guests\n"
 	"  --foreground          stay in the foreground: it always does\n"
 	"  --verbose             more lines on standard error\n";
 
-enum option_id { SOCKET = 1, STORE, CONFIG, TPM, MANAGER, STUBDOM, DOMAIN_CONFIG, UNIX };
+enum option_id {
+	SOCKET = 1,
+	STORE,
+	CONFIG,
+	TPM,
+	MANAGER,
+	STUBDOM,
+	DOMAIN_CONFIG,
+	UNIX,
+	AUDIT
+};
 
 static bool take_path(struct vtpmd *d, int id, const char *value)
 {
 	const char **where[] = {
-		[SOCKET] = &d->socket,	 [STORE] = &d->store,
-		[CONFIG] = &d->config,	 [TPM] = &d->tpm,
-		[MANAGER] = &d->manager, [STUBDOM] = &d->stubdom,
-		[UNIX] = &d->unix_dir,	 [DOMAIN_CONFIG] = &d->domain_config,
+		[SOCKET] = &d->socket,
+		[STORE] = &d->store,
+		[CONFIG] = &d->config,
+		[TPM] = &d->tpm,
+		[MANAGER] = &d->manager,
+		[STUBDOM] = &d->stubdom,
+		[UNIX] = &d->unix_dir,
+		[AUDIT] = &d->audit,
+		[DOMAIN_CONFIG] = &d->domain_config,
 	};
 
 	if (id < 1 || id >= (int)ARRAY_SIZE(where))
@@ -66,6 +83,7 @@ static int parse_options(struct vtpmd *d, int argc, char **argv)
 		{"stubdom", required_argument, NULL, STUBDOM},
 		{"domain-config", required_argument, NULL, DOMAIN_CONFIG},
 		{"process-unix", required_argument, NULL, UNIX},
+		{"audit", required_argument, NULL, AUDIT},
 		{"placement", required_argument, NULL, 'p'},
 		{"foreground", no_argument, NULL, 'f'},
 		{"verbose", no_argument, NULL, 'v'},
@@ -213,6 +231,7 @@ int main(int argc, char **argv)
 		.manager = "/usr/lib/xen-vtpm/vtpm-manager",
 		.stubdom = "/usr/lib/xen-vtpm/vtpm-stubdom",
 		.domain_config = "/etc/xen-vtpm/stubdom.cfg",
+		.audit = AUDIT_PATH,
 	};
 	int rc = parse_options(&d, argc, argv);
 

@@ -202,6 +202,7 @@ int registry_remove(struct vtpm *v, struct error *e)
 				 "The folder of %s in %s could not be removed: %s.",
 				 v->meta.name, v->d->store, strerror(-rc));
 	log_line(LOG_NOTICE, "vTPM %s: deleted", v->meta.name);
+	vtpm_audit(v, "delete", NULL);
 	while (*at != v)
 		at = &(*at)->next;
 	*at = v->next;

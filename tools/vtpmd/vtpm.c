@@ -138,6 +138,7 @@ void vtpm_on_fail(void *ctx, uint32_t cause, const char *text)
 	struct vtpm *v = ctx;
 
 	fail(v, cause == CAUSE_NONE ? CAUSE_INTERNAL : (enum cause)cause, text);
+	vtpm_audit(v, "refuse", error_word(cause));
 	v->told = true;
 	/* it exits by itself; if not, it is ended */
 	vtpm_set_timer(v, FAILED_S);

@@ -106,6 +106,9 @@ bool __must_check vtpm_resume_next(struct vtpm *v);
 /* Asks the manager for new key slots, of host.json as it is now; rekeying until it has
  * answered.  false: there is nobody to ask. */
 bool __must_check vtpm_rekey(struct vtpm *v);
+/* A line in the audit log; detail may be NULL.  When it cannot be written, the journal
+ * says so, and the vTPM goes on. */
+void vtpm_audit(const struct vtpm *v, const char *event, const char *detail);
 /* "running", ... */
 const char *vtpm_state_word(const struct vtpm *v);
 

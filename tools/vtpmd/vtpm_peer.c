@@ -3,11 +3,28 @@
 #include "lib/channel.h"
 #include "tools/vtpmd/log.h"
 
+#include "lib/audit.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <uuid/uuid.h>
 
 /* A manager that starts: it gets its configuration. */
+void vtpm_audit(const struct vtpm *v, const char *event, const char *detail)
+{
+	struct audit_event a = {.event = event, .vtpm = v->meta.name, .detail = detail};
+	char uuid[37];
+	int rc;
+
+	uuid_unparse_lower(v->meta.uuid, uuid);
+	a.uuid = uuid;
+	rc = audit_append(v->d->audit, &a);
+	if (rc)
+		log_line(LOG_ERR, "vTPM %s: \"%s\" is not in the audit log %s: %s",
+			 v->meta.name, event, v->d->audit, strerror(-rc));
+}
+
 static void put_config(const struct vtpm *v, bool create, struct cursor *out)
 {
 	channel_tlv_put(out, CONFIG_UUID, v->meta.uuid, sizeof(v->meta.uuid));
@@ -64,8 +81,10 @@ static void on_rekeyed(void *ctx, uint32_t cause, const char *text)
 	if (cause) {
 		error_set(&v->rekey_error, 0, (enum cause)cause, "%s", text);
 		log_line(LOG_ERR, "vTPM %s: not sealed anew: %s", v->meta.name, text);
+		vtpm_audit(v, "rekey-failed", error_word(cause));
 	} else {
 		log_line(LOG_NOTICE, "vTPM %s: sealed anew", v->meta.name);
+		vtpm_audit(v, "rekey", NULL);
 	}
 	if (v->on_status)
 		v->on_status(v->d);
@@ -129,7 +148,9 @@ static void on_ready(void *ctx, uint64_t seq)
 	snprintf(text, sizeof(text), "ready after %.1f s",
 		 (double)(now.tv_sec - v->started.tv_sec) +
 			 (double)(now.tv_nsec - v->started.tv_nsec) / 1e9);
+	vtpm_audit(v, v->meta.creating ? "create" : "open", v->meta.policy);
 	v->meta.creating = false;
+	v->tries = 0;
 	v->meta.error = (struct error){.cause = CAUSE_NONE};
 	vtpm_progress(v, text);
 	vtpm_enter(v, VTPM_RUNNING);

@@ -25,6 +25,7 @@ struct vtpmd {
 	const char *manager;	   /* the manager's ELF */
 	const char *stubdom;	   /* the stub domain's kernel */
 	const char *domain_config; /* lines added to each stub domain's xl file */
+	const char *audit;	   /* the audit log */
 	const char *unix_dir;	   /* tests: processes serve DIR/NAME, without Xen */
 	bool processes;		   /* default placement */
 	char run[256];		   /* folder of the socket, for run state */

@@ -2,9 +2,9 @@
 # The daemon of domain 0, build/bin/vtpmd, and the channel that it shares with
 # the manager.
 CHANNEL_SRCS := lib/channel.c lib/cursor.c
-VTPMD_SRCS := $(wildcard tools/vtpmd/*.c) $(CHANNEL_SRCS) lib/atomic.c lib/error.c lib/hex.c
+VTPMD_SRCS := $(wildcard tools/vtpmd/*.c) $(CHANNEL_SRCS) lib/atomic.c lib/error.c $(AUDIT_SRCS)
 VTPMD_LIBS := -levent -levent_extra -ljansson -lsystemd -luuid \
-              -lxenvchan -lxenstore -lxenctrl
+              -lxenvchan -lxenstore -lxenctrl -lcrypto
 
 PROGRAMS += $(BUILD)/bin/vtpmd
 $(BUILD)/bin/vtpmd: $(sort $(VTPMD_SRCS:%.c=$(BUILD)/obj/%.o))
