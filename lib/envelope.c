@@ -271,3 +271,15 @@ int envelope_blob_open(const uint8_t data_key[ENVELOPE_KEY_SIZE],
 	*plain_len = n;
 	return 0;
 }
+
+void envelope_slot_aad(const struct envelope_slot *slot,
+		       const uint8_t uuid[ENVELOPE_UUID_SIZE],
+		       uint8_t aad[ENVELOPE_AAD_SIZE])
+{
+	struct cursor c = cursor_writer(aad, ENVELOPE_AAD_SIZE);
+
+	cursor_put_u16(&c, ENVELOPE_VERSION);
+	cursor_put(&c, uuid, ENVELOPE_UUID_SIZE);
+	cursor_put_u16(&c, slot->kind);
+	cursor_put_u16(&c, slot->id);
+}

@@ -40,6 +40,7 @@
 #define ENVELOPE_VERSION       1
 #define ENVELOPE_KEY_SIZE      32
 #define ENVELOPE_UUID_SIZE     16
+#define ENVELOPE_AAD_SIZE      22
 #define ENVELOPE_SLOTS_MAX     8
 #define ENVELOPE_SLOT_MAX      4096
 #define ENVELOPE_HEADER_MAX    (68 + ENVELOPE_SLOTS_MAX * (8 + ENVELOPE_SLOT_MAX))
@@ -80,6 +81,11 @@ int __must_check envelope_header_parse(const uint8_t *buf, size_t len,
 int __must_check envelope_header_verify(const uint8_t *buf, size_t len,
 					const uint8_t data_key[ENVELOPE_KEY_SIZE],
 					struct error *e);
+
+/* What a slot's wrapped data key is bound to: u16 version | uuid | u16 kind | u16 id. */
+void envelope_slot_aad(const struct envelope_slot *slot,
+		       const uint8_t uuid[ENVELOPE_UUID_SIZE],
+		       uint8_t aad[ENVELOPE_AAD_SIZE]);
 
 /* Seals plain into out (len + ENVELOPE_BLOB_OVERHEAD bytes). */
 int __must_check envelope_blob_seal(const uint8_t data_key[ENVELOPE_KEY_SIZE],

@@ -30,7 +30,7 @@ atomic_UNIT_LIBS := $(patsubst %,-Wl$(comma)--wrap=%,openat write fsync close re
                       linkat unlinkat)
 
 UNIT_TESTS += recovery
-recovery_UNIT_SRCS := lib/recovery.c lib/crypt.c lib/cursor.c
+recovery_UNIT_SRCS := lib/recovery.c $(ENVELOPE_SRCS)
 recovery_UNIT_LIBS := -lcrypto
 
 AUDIT_SRCS := lib/audit.c lib/crypt.c lib/hex.c

@@ -9,8 +9,6 @@
 #include <openssl/x509.h>
 
 #define SHARED_MAX 66 /* P-521 */
-#define AAD_SIZE   22
-
 struct parts {
 	uint8_t key_id[CRYPT_HASH_SIZE];
 	const uint8_t *ephemeral;
@@ -110,17 +108,6 @@ static int derive_kek(EVP_PKEY *own, EVP_PKEY *peer, const uint8_t uuid[16],
 	return rc;
 }
 
-static void make_aad(const struct envelope_slot *slot, const uint8_t uuid[16],
-		     uint8_t aad[AAD_SIZE])
-{
-	struct cursor c = cursor_writer(aad, AAD_SIZE);
-
-	cursor_put_u16(&c, ENVELOPE_VERSION);
-	cursor_put(&c, uuid, 16);
-	cursor_put_u16(&c, slot->kind);
-	cursor_put_u16(&c, slot->id);
-}
-
 /* A new key on the curve of another. */
 static EVP_PKEY *new_ephemeral(EVP_PKEY *like)
 {
@@ -175,7 +162,8 @@ int recovery_slot_key(const struct envelope_slot *slot, uint8_t key_id[CRYPT_HAS
 int recovery_wrap(const uint8_t *public, size_t len, const uint8_t uuid[16],
 		  const uint8_t data_key[ENVELOPE_KEY_SIZE], struct envelope_slot *slot)
 {
-	uint8_t ephemeral[RECOVERY_PUBLIC_MAX], kek[CRYPT_KEY_SIZE], aad[AAD_SIZE];
+	uint8_t ephemeral[RECOVERY_PUBLIC_MAX], kek[CRYPT_KEY_SIZE],
+		aad[ENVELOPE_AAD_SIZE];
 	struct parts p = {.ephemeral = ephemeral};
 	EVP_PKEY *peer = read_public(public, len), *own;
 	int rc;
@@ -190,7 +178,7 @@ int recovery_wrap(const uint8_t *public, size_t len, const uint8_t uuid[16],
 		rc = crypt_random(p.iv, sizeof(p.iv));
 	if (!rc)
 		rc = derive_kek(own, peer, uuid, slot, &p, kek);
-	make_aad(slot, uuid, aad);
+	envelope_slot_aad(slot, uuid, aad);
 	if (!rc)
 		rc = crypt_gcm_seal(kek, p.iv, aad, sizeof(aad), data_key,
 				    ENVELOPE_KEY_SIZE, p.wrapped, p.tag);
@@ -215,7 +203,7 @@ static bool is_for(const struct parts *p, EVP_PKEY *key)
 int recovery_unwrap(EVP_PKEY *key, const uint8_t uuid[16],
 		    const struct envelope_slot *slot, uint8_t data_key[ENVELOPE_KEY_SIZE])
 {
-	uint8_t kek[CRYPT_KEY_SIZE], aad[AAD_SIZE];
+	uint8_t kek[CRYPT_KEY_SIZE], aad[ENVELOPE_AAD_SIZE];
 	EVP_PKEY *peer;
 	struct parts p;
 	int rc;
@@ -226,7 +214,7 @@ int recovery_unwrap(EVP_PKEY *key, const uint8_t uuid[16],
 		return -ENOKEY;
 	peer = read_public(p.ephemeral, p.ephemeral_len);
 	rc = peer ? derive_kek(key, peer, uuid, slot, &p, kek) : -EBADMSG;
-	make_aad(slot, uuid, aad);
+	envelope_slot_aad(slot, uuid, aad);
 	if (!rc)
 		rc = crypt_gcm_open(kek, p.iv, aad, sizeof(aad), p.wrapped,
 				    ENVELOPE_KEY_SIZE, data_key, p.tag);

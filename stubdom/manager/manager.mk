@@ -38,8 +38,7 @@ control_UNIT_SRCS := stubdom/manager/control.c lib/cursor.c
 engine_UNIT_SRCS := $(addprefix stubdom/manager/,engine.c state.c) $(ENVELOPE_SRCS)
 engine_UNIT_LIBS := -ltpms -lcrypto
 FUZZ_TESTS += slot
-slot_FUZZ_SRCS := $(addprefix stubdom/manager/unlock,_config.c _slot.c) lib/crypt.c \
-                  lib/cursor.c lib/error.c
+slot_FUZZ_SRCS := $(addprefix stubdom/manager/unlock,_config.c _slot.c) $(ENVELOPE_SRCS)
 slot_FUZZ_LIBS := -lcrypto
 
 INSTALL += install-manager

@@ -131,27 +131,14 @@ static int derive_kek(const struct envelope_slot *slot, const uint8_t uuid[16],
 	return rc;
 }
 
-#define AAD_SIZE 22
-
-static void make_aad(const struct envelope_slot *slot, const uint8_t uuid[16],
-		     uint8_t aad[AAD_SIZE])
-{
-	struct cursor c = cursor_writer(aad, AAD_SIZE);
-
-	cursor_put_u16(&c, ENVELOPE_VERSION);
-	cursor_put(&c, uuid, 16);
-	cursor_put_u16(&c, slot->kind);
-	cursor_put_u16(&c, slot->id);
-}
-
 int unlock_slot_wrap(const struct envelope_slot *slot, const uint8_t uuid[16],
 		     const struct unlock_secrets *secrets,
 		     const uint8_t data_key[ENVELOPE_KEY_SIZE], struct unlock_slot *s)
 {
-	uint8_t kek[CRYPT_KEY_SIZE], aad[AAD_SIZE];
+	uint8_t kek[CRYPT_KEY_SIZE], aad[ENVELOPE_AAD_SIZE];
 	int rc;
 
-	make_aad(slot, uuid, aad);
+	envelope_slot_aad(slot, uuid, aad);
 	rc = crypt_random(s->iv, sizeof(s->iv));
 	if (!rc)
 		rc = derive_kek(slot, uuid, secrets, kek);
@@ -166,10 +153,10 @@ int unlock_slot_unwrap(const struct envelope_slot *slot, const uint8_t uuid[16],
 		       const struct unlock_secrets *secrets, const struct unlock_slot *s,
 		       uint8_t data_key[ENVELOPE_KEY_SIZE], struct error *e)
 {
-	uint8_t kek[CRYPT_KEY_SIZE], aad[AAD_SIZE];
+	uint8_t kek[CRYPT_KEY_SIZE], aad[ENVELOPE_AAD_SIZE];
 	int rc;
 
-	make_aad(slot, uuid, aad);
+	envelope_slot_aad(slot, uuid, aad);
 	rc = derive_kek(slot, uuid, secrets, kek);
 	if (!rc)
 		rc = crypt_gcm_open(kek, s->iv, aad, sizeof(aad), s->wrapped,

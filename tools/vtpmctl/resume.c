@@ -1,41 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/vtpmctl/verb.h"
 #include "tools/vtpmctl/vtpmctl.h"
-#include "tools/vtpmctl/args.h"
-#include "tools/vtpmctl/client.h"
-
-struct resume {
-	const char *name;
-	const char *socket;
-};
-
-static const struct args_option options[] = {
-	CLIENT_SOCKET_OPTION(struct resume),
-};
-
-static const struct args_command command = {
-	.usage = "resume NAME [OPTIONS]",
-	.about =
-		"Between `xl save` and `xl restore` of a guest: its TPM goes on with the PCRs,\n"
-		"sessions and objects that the guest left, instead of being restarted.  Holds\n"
-		"for the next guest of the vTPM, for 10 minutes.\n"
-		"  xl save web1 FILE; vtpmctl resume web1 && xl restore FILE\n"
-		"Give it for a guest that boots, and that guest has another boot's PCRs.\n",
-	.options = options,
-	.option_count = ARRAY_SIZE(options),
-	.word = "NAME",
-	.word_offset = offsetof(struct resume, name),
-};
 
 int resume_main(int argc, char **argv)
 {
-	struct resume r = {.socket = CLIENT_SOCKET};
-	enum args_result parsed = args_parse(&command, argc, argv, &r);
-	json_t *reply;
-	int status;
+	static const struct verb verb = {
+		.op = "resume",
+		.usage = "resume NAME [OPTIONS]",
+		.about =
+			"Between `xl save` and `xl restore` of a guest: its TPM goes on with the PCRs,\n"
+			"sessions and objects that the guest left, instead of being restarted.  Holds\n"
+			"for the next guest of the vTPM, for 10 minutes.\n"
+			"  xl save web1 FILE; vtpmctl resume web1 && xl restore FILE\n"
+			"Give it for a guest that boots, and that guest has another boot's PCRs.\n",
+	};
 
-	if (parsed != ARGS_RUN)
-		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
-	status = client_call(r.socket, client_request("resume", r.name), &reply);
-	json_decref(reply);
-	return status;
+	return verb_main(&verb, argc, argv);
 }

@@ -313,18 +313,36 @@ static void take_text(struct cursor *c, char text[TEXT_MAX + 1])
 	text[n] = 0;
 }
 
-static void serve_fail(struct peer *p, const struct channel_frame *f, struct cursor *c)
+/* u32 cause | text; answered either way.  false: it was malformed. */
+static bool take_cause(struct peer *p, const struct channel_frame *f, struct cursor *c,
+		       uint32_t *cause, char text[TEXT_MAX + 1])
 {
-	char text[TEXT_MAX + 1];
-	uint32_t cause = cursor_u32(c);
-
+	*cause = cursor_u32(c);
 	if (!cursor_ok(c)) {
 		malformed(p, f);
-		return;
+		return false;
 	}
 	take_text(c, text);
 	answer(p, f, 0);
-	p->owner->fail(p->ctx, cause, text);
+	return true;
+}
+
+static void serve_fail(struct peer *p, const struct channel_frame *f, struct cursor *c)
+{
+	char text[TEXT_MAX + 1];
+	uint32_t cause;
+
+	if (take_cause(p, f, c, &cause, text))
+		p->owner->fail(p->ctx, cause, text);
+}
+
+static void serve_rekeyed(struct peer *p, const struct channel_frame *f, struct cursor *c)
+{
+	char text[TEXT_MAX + 1];
+	uint32_t cause;
+
+	if (take_cause(p, f, c, &cause, text))
+		p->owner->rekeyed(p->ctx, cause, text);
 }
 
 static void serve_config(struct peer *p, const struct channel_frame *f, struct cursor *c)
@@ -341,20 +359,6 @@ static void serve_config(struct peer *p, const struct channel_frame *f, struct c
 	else
 		peer_reply(p, f->type, f->id, out, w.pos);
 	free(out);
-}
-
-static void serve_rekeyed(struct peer *p, const struct channel_frame *f, struct cursor *c)
-{
-	char text[TEXT_MAX + 1];
-	uint32_t cause = cursor_u32(c);
-
-	if (!cursor_ok(c)) {
-		malformed(p, f);
-		return;
-	}
-	take_text(c, text);
-	answer(p, f, 0);
-	p->owner->rekeyed(p->ctx, cause, text);
 }
 
 static void serve_status(struct peer *p, const struct channel_frame *f, struct cursor *c)
