@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vtpm.h"
+#include "vtpm_keys.h"
 #include "vtpm_status.h"
 #include "hostchan.h"
 #include "plain.h"
@@ -69,120 +70,23 @@ static int put_later(void *ctx, enum channel_object object, uint64_t seq,
 	return v->durable.put_later(v->durable.ctx, object, seq, buf, len);
 }
 
-static int get_header(struct vtpm *v, uint8_t **header, size_t *len)
+static struct vtpm_keys keys_of(struct vtpm *v)
 {
-	int rc = timed_get(v, CHANNEL_OBJECT_HEADER, header, len);
-
-	if (rc == -ENOENT)
-		return error_set(&v->error, rc, CAUSE_NO_STATE,
-				 "the vTPM has no header in the store: restore it from a "
-				 "backup; no new one is made");
-	if (rc)
-		return error_set(&v->error, rc, CAUSE_STORE,
-				 "the header could not be read from the store: %s",
-				 strerror(-rc));
-	return 0;
-}
-
-/* A header that is there and opens is not given up for want of one more slot. */
-static void amend_header(struct vtpm *v, const uint8_t *header, size_t len)
-{
-	size_t room = ENVELOPE_HEADER_MAX;
-	uint8_t *out = malloc(room);
-	struct error e = {.cause = CAUSE_NONE};
-	uint64_t seq;
-	int rc = -ENOMEM;
-
-	if (out)
-		rc = unlock_amend(&v->config, header, len, v->state.data_key, out, &room,
-				  &seq, &e);
-	if (rc > 0)
-		rc = timed_put(v, CHANNEL_OBJECT_HEADER, seq, out, room);
-	if (rc < 0)
-		hostchan_log(v->chan, LOG_WARNING,
-			     e.text[0] ? e.text : "the recovery slot was not added");
-	free(out);
-}
-
-static int open_key(struct vtpm *v, const struct hosttpm_transport *tpm,
-		    const struct kms_stream *kms)
-{
-	uint8_t *header = NULL;
-	size_t len = 0;
-	uint64_t start;
-	int rc = get_header(v, &header, &len);
-
-	if (rc)
-		return rc;
-	start = now_ns();
-	rc = unlock_open(&v->config, tpm, kms, header, len, v->state.data_key, &v->error);
-	v->waited_ns += now_ns() - start;
-	if (!rc)
-		amend_header(v, header, len);
-	free(header);
-	return rc;
-}
-
-/* No header may be there: it would be the key to a state. */
-static int make_key(struct vtpm *v, const struct hosttpm_transport *tpm,
-		    const struct kms_stream *kms)
-{
-	size_t len = 0;
-	uint8_t *header = NULL;
-	uint64_t start;
-	int rc = timed_get(v, CHANNEL_OBJECT_HEADER, &header, &len);
-
-	free(header);
-	if (!rc)
-		return error_set(
-			&v->error, -EEXIST, CAUSE_STATE_EXISTS,
-			"there is a header already: a new vTPM would destroy it");
-	header = rc == -ENOENT ? malloc(ENVELOPE_HEADER_MAX) : NULL;
-	if (!header)
-		return error_set(&v->error, rc, CAUSE_STORE,
-				 "the store could not be read: %s", strerror(-rc));
-	len = ENVELOPE_HEADER_MAX;
-	start = now_ns();
-	rc = unlock_create(&v->config, tpm, kms, v->state.data_key, header, &len,
-			   &v->error);
-	v->waited_ns += now_ns() - start;
-	if (!rc) {
-		rc = timed_put(v, CHANNEL_OBJECT_HEADER, 1, header, len);
-		if (rc)
-			error_set(&v->error, rc, CAUSE_STORE,
-				  "the header could not be stored: %s", strerror(-rc));
-	}
-	free(header);
-	return rc;
-}
-
-static struct hosttpm_transport tpm_of(struct vtpm *v)
-{
-	return (struct hosttpm_transport){.ctx = v->chan, .tpm = hostchan_tpm};
-}
-
-static struct kms_stream kms_of(struct vtpm *v)
-{
-	return (struct kms_stream){
-		.ctx = v->chan,
-		.open = hostchan_kms_open,
-		.send = hostchan_kms_send,
-		.recv = hostchan_kms_recv,
-		.close = hostchan_kms_close,
+	return (struct vtpm_keys){
+		.chan = v->chan,
+		.place = &v->durable,
+		.config = &v->config,
+		.data_key = v->state.data_key,
+		.error = &v->error,
 	};
-}
-
-static int unlock(struct vtpm *v)
-{
-	struct hosttpm_transport tpm = tpm_of(v);
-	struct kms_stream kms = kms_of(v);
-
-	return v->config.create ? make_key(v, &tpm, &kms) : open_key(v, &tpm, &kms);
 }
 
 static int start_engine(struct vtpm *v)
 {
+	struct vtpm_keys keys = keys_of(v);
 	struct engine_store store;
+	uint64_t start;
+	int rc;
 
 	v->durable = hostchan_place(v->chan);
 	v->state.place = (struct state_place){
@@ -193,7 +97,10 @@ static int start_engine(struct vtpm *v)
 	};
 	memcpy(v->state.uuid, v->config.uuid, sizeof(v->state.uuid));
 	v->state.error = &v->error;
-	if (unlock(v))
+	start = now_ns();
+	rc = vtpm_keys_unlock(&keys);
+	v->waited_ns += now_ns() - start;
+	if (rc)
 		return -EACCES;
 	store = state_store(&v->state);
 	return engine_open(&store, v->config.create, &v->error);
@@ -319,65 +226,10 @@ static void resume_next(struct vtpm *v)
 			     "the next guest goes on with the last one's PCRs");
 }
 
-/* New slots for the data key, in a header that follows the stored one. */
-static int put_new_header(struct vtpm *v, const struct unlock_config *c, struct error *e)
-{
-	struct hosttpm_transport tpm = tpm_of(v);
-	struct kms_stream kms = kms_of(v);
-	struct envelope_header *h = malloc(sizeof(*h));
-	uint8_t *old = NULL, *new = malloc(ENVELOPE_HEADER_MAX);
-	size_t len = 0, room = ENVELOPE_HEADER_MAX;
-	int rc = h && new ? 0 : -ENOMEM;
-
-	if (!rc)
-		rc = timed_get(v, CHANNEL_OBJECT_HEADER, &old, &len);
-	if (rc)
-		rc = error_set(e, rc, CAUSE_STORE,
-			       "the header could not be read from the store: %s",
-			       strerror(-rc));
-	else
-		rc = envelope_header_parse(old, len, h, e);
-	if (!rc)
-		rc = unlock_seal(c, &tpm, &kms, v->state.data_key, h->seq + 1, new, &room,
-				 e);
-	if (!rc) {
-		rc = timed_put(v, CHANNEL_OBJECT_HEADER, h->seq + 1, new, room);
-		if (rc)
-			error_set(e, rc, CAUSE_STORE,
-				  "the header could not be stored: %s", strerror(-rc));
-	}
-	free(new);
-	free(old);
-	free(h);
-	return rc;
-}
-
-/* What was there stays, and opens as before, until the new header is stored. */
-static void rekey(struct vtpm *v)
-{
-	struct error e = {.cause = CAUSE_NONE};
-	struct unlock_config c;
-	uint8_t *tlvs = NULL;
-	size_t len = 0;
-	int rc = hostchan_config(v->chan, &tlvs, &len);
-
-	if (rc)
-		rc = error_set(&e, rc, CAUSE_CHANNEL,
-			       "vtpmd did not give the host's configuration: %s",
-			       strerror(-rc));
-	else
-		rc = unlock_config_parse(tlvs, len, &c, &e);
-	if (!rc) {
-		rc = put_new_header(v, &c, &e);
-		unlock_config_free(&c);
-	}
-	free(tlvs);
-	hostchan_rekeyed(v->chan, &e);
-}
-
 /* Takes in all that vtpmd sent: 1 to stop, 0, or -errno. */
 static int hear(struct vtpm *v)
 {
+	struct vtpm_keys keys = keys_of(v);
 	int rc;
 
 	while ((rc = hostchan_event(v->chan)) > 0) {
@@ -386,7 +238,7 @@ static int hear(struct vtpm *v)
 		if (rc == CHANNEL_EVENT_RESUME)
 			resume_next(v);
 		if (rc == CHANNEL_EVENT_REKEY)
-			rekey(v);
+			vtpm_keys_rekey(&keys);
 		if (rc == CHANNEL_EVENT_STATUS)
 			send_status(v);
 	}

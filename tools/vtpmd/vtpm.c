@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/vtpm.h"
 #include "tools/vtpmd/vtpm_peer.h"
+#include "tools/vtpmd/vtpm_queue.h"
 #include "tools/vtpmd/log.h"
 
 #include <errno.h>
@@ -8,15 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define START_S	       180 /* a KMS or a TPM that hangs is given up by the manager before */
-#define STOP_S	       10 /* to finish and store, before it is ended */
-#define FAILED_S       5  /* to exit after FAIL */
-#define STARTS_AT_ONCE 4
-/* Pauses between tries for a KMS or TPM that is away: 2, 4, ... 64 s, then 60 s. */
-#define TRY_S	       2
-#define TRIES_DOUBLING 6
-#define TRY_MAX_S      60
-#define MINUTE	       60
+#define START_S	 180 /* a KMS or a TPM that hangs is given up by the manager before */
+#define STOP_S	 10  /* to finish and store, before it is ended */
+#define FAILED_S 5   /* to exit after FAIL */
+#define MINUTE	 60
 
 static const char *const words[] = {
 	[VTPM_STOPPED] = "stopped", [VTPM_STARTING] = "starting",
@@ -81,8 +77,6 @@ void vtpm_enter(struct vtpm *v, enum vtpm_state state)
 	event_active(v->settle, EV_TIMEOUT, 0);
 }
 
-static void start_queued(struct vtpmd *d);
-
 /* From the loop, since a waiter may free the vTPM. */
 static void on_settle(evutil_socket_t fd, short what, void *ctx)
 {
@@ -90,7 +84,7 @@ static void on_settle(evutil_socket_t fd, short what, void *ctx)
 	struct vtpm_waiter *w;
 	bool more = true;
 
-	start_queued(v->d);
+	vtpm_start_queued(v->d);
 	while (more && vtpm_settled(v) && (w = v->waiters)) {
 		v->waiters = w->next;
 		more = v->waiters != NULL;
@@ -183,26 +177,6 @@ static void die_unasked(struct vtpm *v, const char *why)
 	restart_later(v, why);
 }
 
-/* What passes by itself is waited for; an operator would do no more. */
-static void try_again_later(struct vtpm *v)
-{
-	enum cause cause = v->meta.error.cause;
-	struct timeval pause = {.tv_sec = TRY_S};
-
-	if (!v->meta.wanted || v->meta.creating ||
-	    (cause != CAUSE_KMS_UNREACHABLE && cause != CAUSE_TPM_UNREACHABLE))
-		return;
-	if (v->tries < TRIES_DOUBLING)
-		pause.tv_sec <<= v->tries++;
-	else
-		pause.tv_sec = TRY_MAX_S;
-	clock_gettime(CLOCK_MONOTONIC, &v->next_try);
-	v->next_try.tv_sec += pause.tv_sec;
-	log_line(LOG_NOTICE, "vTPM %s: tried again in %lld s", v->meta.name,
-		 (long long)pause.tv_sec);
-	event_add(v->pause, &pause);
-}
-
 static void on_gone(void *ctx, const char *why)
 {
 	struct vtpm *v = ctx;
@@ -219,7 +193,7 @@ static void on_gone(void *ctx, const char *why)
 	} else if (v->told) {
 		store_release(&v->store);
 		vtpm_enter(v, VTPM_FAILED);
-		try_again_later(v);
+		vtpm_try_again_later(v);
 	} else {
 		die_unasked(v, why);
 	}
@@ -328,7 +302,7 @@ static int prepare(struct vtpm *v, struct error *e)
 		  : 0;
 }
 
-static int start_body(struct vtpm *v, struct error *e)
+int vtpm_start_body(struct vtpm *v, struct error *e)
 {
 	int rc = prepare(v, e);
 
@@ -365,55 +339,12 @@ int vtpm_start(struct vtpm *v, struct error *e)
 	memset(v->deaths, 0, sizeof(v->deaths));
 	v->tries = 0;
 	event_del(v->pause);
-	rc = start_body(v, e);
+	rc = vtpm_start_body(v, e);
 	if (rc)
 		vtpm_enter(v, VTPM_FAILED);
 	else
 		keep_meta(v);
 	return rc;
-}
-
-static void start_queued(struct vtpmd *d)
-{
-	unsigned int busy = 0;
-	struct error e;
-	struct vtpm *v;
-
-	for (v = d->vtpms; v; v = v->next)
-		busy += v->state == VTPM_STARTING && v->body_alive;
-	for (v = d->vtpms; v && busy < STARTS_AT_ONCE; v = v->next) {
-		if (!v->queued)
-			continue;
-		v->queued = false;
-		e = (struct error){.cause = CAUSE_NONE};
-		if (start_body(v, &e))
-			vtpm_enter(v, VTPM_FAILED);
-		else
-			busy++;
-	}
-}
-
-void vtpm_start_later(struct vtpm *v)
-{
-	v->state = VTPM_STARTING;
-	v->queued = true;
-	/* from the loop: when all that wait are in the queue */
-	event_active(v->settle, EV_TIMEOUT, 0);
-}
-
-int64_t vtpm_next_try(const struct vtpm *v)
-{
-	struct timespec now;
-
-	if (v->state != VTPM_FAILED || !evtimer_pending(v->pause, NULL))
-		return -1;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec >= v->next_try.tv_sec ? 0 : v->next_try.tv_sec - now.tv_sec;
-}
-
-static void on_pause(evutil_socket_t fd, short what, void *ctx)
-{
-	vtpm_start_later(ctx);
 }
 
 bool vtpm_adopt(struct vtpm *v)
@@ -492,7 +423,7 @@ struct vtpm *vtpm_new(struct vtpmd *d, const struct meta *m, struct store *s)
 	v->meta = *m;
 	v->store = *s;
 	v->timer = evtimer_new(d->base, on_timer, v);
-	v->pause = evtimer_new(d->base, on_pause, v);
+	v->pause = evtimer_new(d->base, vtpm_on_pause, v);
 	v->settle = event_new(d->base, -1, 0, on_settle, v);
 	if (!v->timer || !v->pause || !v->settle) {
 		s->dir = s->lease = -1;

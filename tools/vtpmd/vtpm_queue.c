@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/vtpmd/vtpm_queue.h"
+#include "tools/vtpmd/log.h"
+#include "tools/vtpmd/vtpm_peer.h"
+
+#include <time.h>
+
+#define STARTS_AT_ONCE 4
+/* Pauses between tries for a KMS or TPM that is away: 2, 4, ... 64 s, then 60 s. */
+#define TRY_S	       2
+#define TRIES_DOUBLING 6
+#define TRY_MAX_S      60
+
+/* What passes by itself is waited for; an operator would do no more. */
+void vtpm_try_again_later(struct vtpm *v)
+{
+	enum cause cause = v->meta.error.cause;
+	struct timeval pause = {.tv_sec = TRY_S};
+
+	if (!v->meta.wanted || v->meta.creating ||
+	    (cause != CAUSE_KMS_UNREACHABLE && cause != CAUSE_TPM_UNREACHABLE))
+		return;
+	if (v->tries < TRIES_DOUBLING)
+		pause.tv_sec <<= v->tries++;
+	else
+		pause.tv_sec = TRY_MAX_S;
+	clock_gettime(CLOCK_MONOTONIC, &v->next_try);
+	v->next_try.tv_sec += pause.tv_sec;
+	log_line(LOG_NOTICE, "vTPM %s: tried again in %lld s", v->meta.name,
+		 (long long)pause.tv_sec);
+	event_add(v->pause, &pause);
+}
+
+void vtpm_start_queued(struct vtpmd *d)
+{
+	unsigned int busy = 0;
+	struct error e;
+	struct vtpm *v;
+
+	for (v = d->vtpms; v; v = v->next)
+		busy += v->state == VTPM_STARTING && v->body_alive;
+	for (v = d->vtpms; v && busy < STARTS_AT_ONCE; v = v->next) {
+		if (!v->queued)
+			continue;
+		v->queued = false;
+		e = (struct error){.cause = CAUSE_NONE};
+		if (vtpm_start_body(v, &e))
+			vtpm_enter(v, VTPM_FAILED);
+		else
+			busy++;
+	}
+}
+
+void vtpm_start_later(struct vtpm *v)
+{
+	v->state = VTPM_STARTING;
+	v->queued = true;
+	/* from the loop: when all that wait are in the queue */
+	event_active(v->settle, EV_TIMEOUT, 0);
+}
+
+int64_t vtpm_next_try(const struct vtpm *v)
+{
+	struct timespec now;
+
+	if (v->state != VTPM_FAILED || !evtimer_pending(v->pause, NULL))
+		return -1;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec >= v->next_try.tv_sec ? 0 : v->next_try.tv_sec - now.tv_sec;
+}
+
+void vtpm_on_pause(evutil_socket_t fd, short what, void *ctx)
+{
+	vtpm_start_later(ctx);
+}

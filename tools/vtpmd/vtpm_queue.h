@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* When a vTPM is started that nobody waits for: after the host's start, and again after
+ * the KMS or the TPM was away.  Private to vtpm*.c. */
+#ifndef VTPMD_VTPM_QUEUE_H
+#define VTPMD_VTPM_QUEUE_H
+
+#include <event2/util.h>
+#include "tools/vtpmd/vtpm.h"
+
+/* In vtpm.c: starts the manager, whatever the state was. */
+int __must_check vtpm_start_body(struct vtpm *v, struct error *e);
+
+/* As many of those that wait as may start now. */
+void vtpm_start_queued(struct vtpmd *d);
+/* It failed: sees whether time may mend that. */
+void vtpm_try_again_later(struct vtpm *v);
+/* Of v->pause: the time has come. */
+void vtpm_on_pause(evutil_socket_t fd, short what, void *ctx);
+
+#endif
