@@ -157,6 +157,17 @@ static int flush(void)
 	return rc;
 }
 
+/* For how long to wait for work: a state that waits is stored when there is none. */
+static int idle_ms(void)
+{
+	int ms;
+
+	pthread_mutex_lock(&alone.lock);
+	ms = alone.state.later ? FLUSH_MS : -1;
+	pthread_mutex_unlock(&alone.lock);
+	return ms;
+}
+
 static int serve(int signals)
 {
 	struct pollfd fds[2 + PLAIN_POLLFDS] = {
@@ -168,7 +179,7 @@ static int serve(int signals)
 
 	for (;;) {
 		n = plain_pollfds(alone.plain, fds + 2);
-		rc = poll(fds, 2 + n, alone.state.later ? FLUSH_MS : -1);
+		rc = poll(fds, 2 + n, idle_ms());
 		if (rc < 0 && errno != EINTR)
 			return -errno;
 		if (rc > 0 && (fds[0].revents || fds[1].revents))

@@ -133,6 +133,9 @@ int backup_restore(struct vtpmd *d, const json_t *backup, const char *name,
 
 	if (rc)
 		return not_whole(e);
+	/* A file is not to say how well a vTPM is kept apart. */
+	m.localities = META_LOCALITIES;
+	m.process = d->processes;
 	if (name) {
 		if (!meta_name_ok(name))
 			return error_set(e, -EINVAL, CAUSE_INTERNAL,
