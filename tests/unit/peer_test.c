@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* vtpmd's end of the host channel against a manager that was taken over: it may send
+ * anything, and reaches its own vTPM's objects and the allowed TPM commands alone. */
+#include "tests/unit/unit.h"
+#include "lib/channel.h"
+#include "lib/cursor.h"
+#include "tools/vtpmd/peer.h"
+#include "tools/vtpmd/tunnel.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define ROOM (2 * CHANNEL_PAYLOAD_MAX)
+
+static const uint8_t own[16] = "vtpm number one", other[16] = "vtpm number two";
+
+static struct event_base *base;
+static struct peer *peer;
+static struct store store;
+static struct config config;
+static char root[64];
+
+/* The wire: what the manager sent, and what it was sent. */
+static uint8_t *in, *out;
+static size_t in_len, in_pos, out_len, out_pos;
+
+/* What the vTPM was told. */
+static int hellos, readies, fails, statuses, rekeys, gone;
+static uint32_t cause;
+static char text[1100];
+
+static ssize_t wire_read(struct wire *w, void *buf, size_t len)
+{
+	size_t n = in_len - in_pos;
+
+	n = n < len ? n : len;
+	memcpy(buf, in + in_pos, n);
+	in_pos += n;
+	return (ssize_t)n;
+}
+
+static ssize_t wire_write(struct wire *w, const void *buf, size_t len)
+{
+	assert_true(out_len + len <= ROOM);
+	memcpy(out + out_len, buf, len);
+	out_len += len;
+	return (ssize_t)len;
+}
+
+static void wire_want(struct wire *w, int yes)
+{
+}
+
+static void wire_free(struct wire *w)
+{
+}
+
+static struct wire wire = {wire_read, wire_write, wire_want, wire_free, NULL, NULL};
+
+static int on_hello(void *ctx, uint8_t mode, const uint8_t uuid[16], uint64_t seq,
+		    struct cursor *c, const char **why)
+{
+	hellos++;
+	cursor_put(c, "config", 6);
+	return 0;
+}
+
+static void on_ready(void *ctx, uint64_t seq)
+{
+	readies++;
+}
+
+static int on_config(void *ctx, struct cursor *c, const char **why)
+{
+	cursor_put(c, "anew", 4);
+	return 0;
+}
+
+static void on_rekeyed(void *ctx, uint32_t why, const char *words)
+{
+	rekeys++;
+	cause = why;
+	snprintf(text, sizeof(text), "%s", words);
+}
+
+static void on_fail(void *ctx, uint32_t why, const char *words)
+{
+	fails++;
+	cause = why;
+	snprintf(text, sizeof(text), "%s", words);
+}
+
+static void on_status(void *ctx, const uint8_t *tlvs, size_t len)
+{
+	statuses++;
+}
+
+static void on_gone(void *ctx)
+{
+	gone++;
+	peer_free(peer);
+	peer = NULL;
+}
+
+static const struct peer_owner owner = {
+	.hello = on_hello,
+	.ready = on_ready,
+	.config = on_config,
+	.rekeyed = on_rekeyed,
+	.fail = on_fail,
+	.status = on_status,
+	.gone = on_gone,
+};
+
+static int setup(void **state)
+{
+	struct peer_env env = {.name = "web1", .tpm = "unix:/no/such", .store = &store};
+
+	hellos = readies = fails = statuses = rekeys = gone = 0;
+	in_len = in_pos = out_len = out_pos = 0;
+	in = malloc(ROOM);
+	out = malloc(ROOM);
+	strcpy(root, "/tmp/peer-test.XXXXXX");
+	if (!in || !out || !mkdtemp(root) || store_open(&store, root, own, true))
+		return -1;
+	config = (struct config){.srk_handle = 0x81005654};
+	env.config = &config;
+	base = event_base_new();
+	env.base = base;
+	return peer_new(&env, &wire, &owner, NULL, &peer);
+}
+
+static int teardown(void **state)
+{
+	peer_free(peer);
+	peer = NULL;
+	tunnel_end();
+	event_base_free(base);
+	if (store_remove(&store, root))
+		return -1;
+	store_close(&store);
+	free(in);
+	free(out);
+	return rmdir(root);
+}
+
+static void turn(void)
+{
+	int i;
+
+	if (peer)
+		wire.ready(wire.ctx);
+	for (i = 0; i < 5; i++)
+		(void)event_base_loop(base, EVLOOP_NONBLOCK);
+}
+
+static void send_frame(uint16_t type, uint32_t id, const void *p, size_t n)
+{
+	assert_true(in_len + CHANNEL_HEADER_SIZE + n <= ROOM);
+	channel_header(in + in_len, type, id, n);
+	if (n)
+		memcpy(in + in_len + CHANNEL_HEADER_SIZE, p, n);
+	in_len += CHANNEL_HEADER_SIZE + n;
+}
+
+/* Takes the next frame that was sent to the manager; its status. */
+static uint32_t reply(uint16_t type, uint32_t id, const uint8_t **data, size_t *len)
+{
+	struct cursor c = cursor_reader(out + out_pos, out_len - out_pos);
+	uint32_t status, size;
+
+	assert_int_equal(cursor_u16(&c), type | CHANNEL_REPLY);
+	(void)cursor_u16(&c);
+	assert_int_equal(cursor_u32(&c), id);
+	size = cursor_u32(&c);
+	assert_true(size >= 4);
+	status = cursor_u32(&c);
+	if (data)
+		*data = out + out_pos + c.pos;
+	if (len)
+		*len = size - 4;
+	(void)cursor_bytes(&c, size - 4);
+	assert_true(cursor_ok(&c));
+	out_pos += c.pos;
+	return status;
+}
+
+static uint32_t ask(uint16_t type, const void *p, size_t n)
+{
+	static uint32_t id = 100;
+
+	send_frame(type, ++id, p, n);
+	turn();
+	assert_non_null(peer);
+	return reply(type, id, NULL, NULL);
+}
+
+static void say_hello(void)
+{
+	uint8_t hello[29] = {0, 1, 0, 1};
+
+	assert_int_equal(ask(CHANNEL_HELLO, hello, sizeof(hello)), 0);
+	assert_int_equal(hellos, 1);
+}
+
+/* A blob in the form of lib/envelope.h, behind what PUT says of it. */
+static size_t make_put(uint8_t *buf, uint16_t object, uint64_t seq, const uint8_t *uuid)
+{
+	struct cursor w = cursor_writer(buf, 200);
+
+	cursor_put_u16(&w, object);
+	cursor_put_u64(&w, seq);
+	cursor_put(&w, "XVTPMBLB", 8);
+	cursor_put_u16(&w, 1);
+	cursor_put_u16(&w, 2);
+	cursor_put(&w, uuid, 16);
+	cursor_put_u64(&w, seq);
+	cursor_put(&w, "sealed", 6);
+	return w.pos;
+}
+
+static void objects_of_its_own(void **state)
+{
+	uint8_t buf[200], get[2] = {0, CHANNEL_OBJECT_PERMALL};
+	const uint8_t *data;
+	size_t len;
+
+	say_hello();
+	assert_int_equal(ask(CHANNEL_GET, get, 2), ENOENT);
+	len = make_put(buf, CHANNEL_OBJECT_PERMALL, 1, own);
+	assert_int_equal(ask(CHANNEL_PUT, buf, len), 0);
+	send_frame(CHANNEL_GET, 7, get, 2);
+	turn();
+	assert_int_equal(reply(CHANNEL_GET, 7, &data, &len), 0);
+	assert_memory_equal(data, buf + 10, len);
+	/* another vTPM's, an older one, no such object, and no bytes at all */
+	len = make_put(buf, CHANNEL_OBJECT_PERMALL, 2, other);
+	assert_int_equal(ask(CHANNEL_PUT, buf, len), EPERM);
+	len = make_put(buf, CHANNEL_OBJECT_PERMALL, 0, own);
+	assert_int_equal(ask(CHANNEL_PUT, buf, len), ESTALE);
+	len = make_put(buf, 99, 3, own);
+	assert_int_equal(ask(CHANNEL_PUT, buf, len), EINVAL);
+	assert_int_equal(ask(CHANNEL_PUT, buf, 10), EINVAL);
+	assert_int_equal(ask(CHANNEL_GET, get, 1), EINVAL);
+	get[1] = 99;
+	assert_int_equal(ask(CHANNEL_GET, get, 2), EINVAL);
+}
+
+static void commands_that_are_not_allowed(void **state)
+{
+	static const uint8_t clear[] = {0x80, 2, 0,    0,    0, 14, 0,
+					0,    1, 0x26, 0x40, 0, 0,  12};
+	static const uint8_t random[] = {0x80, 1, 0, 0, 0, 12, 0, 0, 1, 0x7b, 0, 8};
+
+	say_hello();
+	assert_int_equal(ask(CHANNEL_TPM, clear, sizeof(clear)), EPERM);
+	assert_int_equal(ask(CHANNEL_TPM, clear, 3), EPERM);
+	assert_int_equal(ask(CHANNEL_TPM, random, sizeof(random)), ENODEV);
+	/* no KMS is configured: no tunnel to anywhere */
+	assert_int_equal(ask(CHANNEL_KMS_OPEN, NULL, 0), EDESTADDRREQ);
+	assert_int_equal(ask(CHANNEL_KMS_SEND, "x", 1), ENOTCONN);
+}
+
+static void what_it_tells(void **state)
+{
+	uint8_t ready[8] = {0}, why[4 + 1200] = {0, 0, 0, CAUSE_KMS_KEY};
+
+	say_hello();
+	memset(why + 4, 'w', sizeof(why) - 4);
+	assert_int_equal(ask(CHANNEL_READY, ready, 7), EINVAL);
+	assert_int_equal(ask(CHANNEL_READY, ready, 8), 0);
+	assert_int_equal(readies, 1);
+	assert_int_equal(ask(CHANNEL_STATUS, "x", 1), 0);
+	assert_int_equal(statuses, 1);
+	assert_int_equal(ask(CHANNEL_CONFIG, NULL, 0), 0);
+	assert_int_equal(ask(CHANNEL_REKEYED, why, 3), EINVAL);
+	assert_int_equal(ask(CHANNEL_REKEYED, why, 4), 0);
+	assert_int_equal(rekeys, 1);
+	assert_string_equal(text, "");
+	assert_int_equal(ask(CHANNEL_FAIL, why, sizeof(why)), 0);
+	assert_int_equal(fails, 1);
+	assert_int_equal(cause, CAUSE_KMS_KEY);
+	assert_int_equal(strlen(text), 1000); /* no more than is good for a log */
+	assert_int_equal(ask(CHANNEL_LOG, "\1\x1b[2Jtext", 9), 0);
+	assert_int_equal(ask(CHANNEL_LOG, NULL, 0), EINVAL);
+	assert_int_equal(ask(77, NULL, 0), ENOSYS);
+}
+
+static void dropped(void)
+{
+	turn();
+	assert_int_equal(gone, 1);
+	assert_null(peer);
+}
+
+static void no_hello_first(void **state)
+{
+	send_frame(CHANNEL_GET, 1, "\0\2", 2);
+	dropped();
+}
+
+static void a_version_that_is_not_spoken(void **state)
+{
+	uint8_t hello[29] = {0, 2, 0, 3};
+
+	assert_int_equal(ask(CHANNEL_HELLO, hello, sizeof(hello)), EPROTO);
+	assert_int_equal(hellos, 0);
+	send_frame(CHANNEL_HELLO, 1, hello, 20);
+	dropped();
+}
+
+static void what_only_vtpmd_may_send(void **state)
+{
+	say_hello();
+	send_frame(CHANNEL_EVENT_STOP, 0, NULL, 0);
+	dropped();
+}
+
+static void garbage(void **state)
+{
+	memset(in, 0xff, 64);
+	in_len = 64;
+	dropped();
+}
+
+/* It asks without end: all is answered, and nothing piles up. */
+static void a_flood(void **state)
+{
+	size_t i, n;
+
+	say_hello();
+	for (i = 0; i < 200; i++) {
+		in_len = in_pos = out_len = out_pos = 0;
+		for (n = 0; n < 500; n++)
+			send_frame(77, (uint32_t)n + 1, NULL, 0);
+		for (n = 0; n < 50 && in_pos < in_len; n++)
+			turn();
+		assert_int_equal(in_pos, in_len);
+	}
+	assert_int_equal(gone, 0);
+}
+
+#define PEER_TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		PEER_TEST(objects_of_its_own),
+		PEER_TEST(commands_that_are_not_allowed),
+		PEER_TEST(what_it_tells),
+		PEER_TEST(no_hello_first),
+		PEER_TEST(a_version_that_is_not_spoken),
+		PEER_TEST(what_only_vtpmd_may_send),
+		PEER_TEST(garbage),
+		PEER_TEST(a_flood),
+	};
+
+	return cmocka_run_group_tests_name("peer", tests, NULL, NULL);
+}
