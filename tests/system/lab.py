@@ -160,16 +160,19 @@ class Lab:
         return self.host.run(f"xl domid {domain}")[0] == 0
 
     def guest_up(self, name, driver="own"):
-        """A guest that runs.  A PVH guest that dies while it boots is started once
-        more, and its death is told: QEMU's nested virtualization does that."""
+        """A guest that runs.  A PVH guest that dies while it boots is started again,
+        three times at most, and each death is told: QEMU's nested virtualization now
+        and then hands a guest a register of Xen's."""
         if self.running(name):
             return
         start = f"guest start --timeout 90 {self.guest_args(name, driver)}"
-        rc, out = self.host.run(start, 150)
-        if rc and KINDS.get(name) == "pvh" and not self.running(name):
+        for _ in range(4):
+            rc, out = self.host.run(start, 150)
+            if not rc or KINDS.get(name) != "pvh" or self.running(name):
+                break
             self.log(f"{name} died while it booted; Xen said: " +
                      " | ".join(self.host.run("xl dmesg | tail -n 5")[1].splitlines()))
-            rc, out = self.host.run(start, 150)
+            time.sleep(5)   # until its devices are gone, too
         check(rc == 0, f"{start}: status {rc}: {out.strip()[-1500:]}")
 
     def guest_down(self, name):
