@@ -159,27 +159,36 @@ class Lab:
     def running(self, domain):
         return self.host.run(f"xl domid {domain}")[0] == 0
 
+    def died_booting(self, name):
+        """Whether QEMU has killed a PVH guest: its nested virtualization now and then
+        hands a guest a register of Xen's.  Each death is told."""
+        if KINDS.get(name) != "pvh" or self.running(name):
+            return False
+        self.log(f"{name} died while it booted; Xen said: " +
+                 " | ".join(self.host.run("xl dmesg | tail -n 5")[1].splitlines()))
+        time.sleep(5)   # until its devices are gone, too
+        return True
+
     def guest_up(self, name, driver="own"):
-        """A guest that runs.  A PVH guest that dies while it boots is started again,
-        three times at most, and each death is told: QEMU's nested virtualization now
-        and then hands a guest a register of Xen's."""
+        """A guest that runs; one that QEMU kills is started again, three times at most."""
         if self.running(name):
             return
         start = f"guest start --timeout 90 {self.guest_args(name, driver)}"
         for _ in range(4):
             rc, out = self.host.run(start, 150)
-            if not rc or KINDS.get(name) != "pvh" or self.running(name):
+            if not rc or not self.died_booting(name):
                 break
-            self.log(f"{name} died while it booted; Xen said: " +
-                     " | ".join(self.host.run("xl dmesg | tail -n 5")[1].splitlines()))
-            time.sleep(5)   # until its devices are gone, too
         check(rc == 0, f"{start}: status {rc}: {out.strip()[-1500:]}")
 
     def guest_down(self, name):
         self.host.must(f"guest stop --timeout 60 {name}", 90)
 
     def guest_reboot(self, name):
-        self.host.must(f"guest reboot --timeout 120 {name}", 150)
+        rc, out = self.host.run(f"guest reboot --timeout 120 {name}", 150)
+        if rc and self.died_booting(name):
+            self.guest_up(name)
+        else:
+            check(rc == 0, f"the reboot of {name}: status {rc}: {out.strip()[-1500:]}")
 
     def guest(self, name, command, timeout=90):
         """(status, output) of a shell command in a guest."""
