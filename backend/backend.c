@@ -25,7 +25,6 @@ struct backend {
 	bool had_guest;	       /* last_domid is valid */
 	uint32_t last_domid;   /* the guest that the TPM was powered on for */
 	uint64_t resume_until; /* the next guest is the saved one, till then, in ms */
-	bool startup_seen;     /* since the power cycle */
 	uint64_t commands, refused;
 	struct ring_request request;
 	uint8_t response[RING_PACKET_MAX];

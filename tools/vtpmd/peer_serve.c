@@ -41,6 +41,20 @@ static void malformed(struct peer *p, const struct channel_frame *f)
 	peer_refuse(p, f->type, f->id, EINVAL, "The request is malformed.");
 }
 
+/* Sends what was written to out, which is freed, or why there is nothing. */
+static int answer_written(struct peer *p, const struct channel_frame *f, uint8_t *out,
+			  const struct cursor *w, int rc, const char *why)
+{
+	if (!rc && !cursor_ok(w))
+		rc = -EMSGSIZE;
+	if (rc)
+		peer_refuse(p, f->type, f->id, -rc, why);
+	else
+		peer_reply(p, f->type, f->id, out, w->pos);
+	free(out);
+	return rc;
+}
+
 static void serve_hello(struct peer *p, const struct channel_frame *f, struct cursor *c)
 {
 	uint16_t min = cursor_u16(c), max = cursor_u16(c);
@@ -64,24 +78,13 @@ static void serve_hello(struct peer *p, const struct channel_frame *f, struct cu
 		return;
 	}
 	out = malloc(CHANNEL_PAYLOAD_MAX);
-	if (!out) {
-		answer(p, f, -ENOMEM);
-		return;
-	}
-	w = cursor_writer(out, CHANNEL_PAYLOAD_MAX - 4);
+	w = cursor_writer(out, out ? CHANNEL_PAYLOAD_MAX - 4 : 0);
 	cursor_put_u16(&w, CHANNEL_VERSION);
-	rc = p->owner->hello(p->ctx, mode, uuid, seq, &w, &why);
-	if (!rc && !cursor_ok(&w))
-		rc = -EMSGSIZE;
-	if (!rc) {
+	rc = out ? p->owner->hello(p->ctx, mode, uuid, seq, &w, &why) : -ENOMEM;
+	if (!answer_written(p, f, out, &w, rc, why)) {
 		p->greeted = true;
 		p->ready = mode == CHANNEL_RESUMED;
 	}
-	if (rc)
-		peer_refuse(p, f->type, f->id, -rc, why);
-	else
-		peer_reply(p, f->type, f->id, out, w.pos);
-	free(out);
 }
 
 static void serve_get(struct peer *p, const struct channel_frame *f, struct cursor *c)
@@ -352,13 +355,7 @@ static void serve_config(struct peer *p, const struct channel_frame *f, struct c
 	const char *why = "vtpmd refused it.";
 	int rc = out ? p->owner->config(p->ctx, &w, &why) : -ENOMEM;
 
-	if (!rc && !cursor_ok(&w))
-		rc = -EMSGSIZE;
-	if (rc)
-		peer_refuse(p, f->type, f->id, -rc, why);
-	else
-		peer_reply(p, f->type, f->id, out, w.pos);
-	free(out);
+	(void)answer_written(p, f, out, &w, rc, why);
 }
 
 static void serve_status(struct peer *p, const struct channel_frame *f, struct cursor *c)
