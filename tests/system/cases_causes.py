@@ -7,12 +7,12 @@ from cases_guests import still_there
 from cases_keep import sealed
 from lab import STORE, check
 
-NAME = "web2"
+NAME, OTHER = "web1", "web2"
 
 
 @contextlib.contextmanager
 def closed(lab):
-    """web2, sealed and stopped; afterwards it must be as it was."""
+    """The vTPM, sealed and stopped; afterwards it must be as it was."""
     sealed(lab, NAME)
     lab.guest_down(NAME)
     lab.stop(NAME)
@@ -108,9 +108,9 @@ def header_byte_flipped(lab):
 
 def mixed_parts(lab):
     """header and state come from different vTPMs"""
-    lab.vtpms("web1")
+    lab.vtpms(OTHER)
     with closed(lab):
-        mine, others = (f"{STORE}/{lab.uuid[n]}/permall" for n in (NAME, "web1"))
+        mine, others = (f"{STORE}/{lab.uuid[n]}/permall" for n in (NAME, OTHER))
         lab.host.must(f"cp -a {mine} /tmp/mine && cp {others} {mine}")
         try:
             does_not_open(lab, ["other vTPM", "another vTPM", "different vTPM", "belong"],
@@ -121,9 +121,9 @@ def mixed_parts(lab):
 
 def whole_entry_swapped(lab):
     """header and state of another vTPM in this one's place"""
-    lab.vtpms("web1")
+    lab.vtpms(OTHER)
     with closed(lab):
-        mine, others = (f"{STORE}/{lab.uuid[n]}" for n in (NAME, "web1"))
+        mine, others = (f"{STORE}/{lab.uuid[n]}" for n in (NAME, OTHER))
         lab.host.must(f"cp -a {mine} /tmp/mine.d && cp {others}/header {others}/permall {mine}/")
         try:
             does_not_open(lab, ["other vTPM", "another vTPM", "different vTPM", "belong"],

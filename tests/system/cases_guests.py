@@ -3,7 +3,10 @@
 from lab import STORE, check
 
 BANKS = ("sha1", "sha256", "sha384", "sha512")
-SEAL = """set -e; cd /tmp
+SEAL = """cd /tmp
+tpm2_evictcontrol -Q -C o -c 0x81000100 2>/dev/null
+tpm2_nvundefine -Q -C o 0x1500016 2>/dev/null
+set -e
 tpm2_createprimary -Q -C o -g sha256 -G ecc -c primary
 tpm2_startauthsession -Q -S session
 tpm2_policypcr -Q -S session -l sha256:16 -L policy
@@ -66,7 +69,8 @@ def seal_in_both(lab):
 def nothing_shared(lab):
     """neither guest sees the other's objects or has its primary seed"""
     lab.guests()
-    lab.ask("web1", "cd /tmp; tpm2_createprimary -Q -C o -G ecc -c own && "
+    lab.ask("web1", "cd /tmp; tpm2_evictcontrol -Q -C o -c 0x81000200 2>/dev/null; "
+            "tpm2_createprimary -Q -C o -G ecc -c own && "
             "tpm2_evictcontrol -Q -C o -c own 0x81000200")
     out = lab.ask("web2", "tpm2_getcap handles-persistent")
     check("0x81000200" not in out.lower(), f"web2 sees {out}")
