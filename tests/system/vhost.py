@@ -18,6 +18,10 @@ from agentlink import AgentLink, HostError
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
+# avx, xsave: with nested guests QEMU 7.2 mixes up whose AVX state the processor holds,
+# and now and then a program of dom0 crashes of it.
+CPU = os.environ.get("VHOST_CPU", "max,smap=off,la57=off,pku=off,rdtscp=off,"
+                     "xsave=off,avx=off,avx2=off")
 # Two virtual hosts at most on a machine, whoever starts them.
 SLOTS = ["/tmp/vhost.0.lock", "/tmp/vhost.1.lock"]
 
@@ -154,11 +158,8 @@ class VHost:
         # cache=writeback: the guest's flush reaches the host's page cache, which
         # survives SIGKILL.  So a power cut here loses what dom0's own page cache
         # held and had not written: what a missing fsync loses on a real machine.
-        # avx, xsave: with nested guests QEMU 7.2 mixes up whose AVX state the
-        # processor holds, and now and then a program of dom0 crashes of it.
         return ["qemu-system-x86_64", "-name", self.dir, "-accel", "tcg,thread=multi",
-                "-machine", "q35", "-cpu", "max,smap=off,la57=off,pku=off,rdtscp=off,"
-                "xsave=off,avx=off,avx2=off",
+                "-machine", "q35", "-cpu", CPU,
                 "-smp", "2", "-m", str(self.memory), "-nodefaults", "-display", "none",
                 "-no-reboot", "-serial", f"file:{self.console}",
                 "-kernel", f"{cache}/xen",

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Calls that succeed, and numbers that are not there. */
+#include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -116,8 +117,19 @@ static void test_cost(void)
 	probe_ok(b.uptime_ns > a.uptime_ns, "the uptime grows");
 }
 
+/* Whatever the processor has: nothing may depend on state that is not switched. */
+static void test_vectors(void)
+{
+	uint32_t a, b, c, d;
+
+	__cpuid(1, a, b, c, d);
+	probe_ok(!(c & bit_OSXSAVE), "no program is offered AVX; the processor %s it",
+		 c & bit_AVX ? "has" : "lacks");
+}
+
 void probe_calls(void)
 {
+	test_vectors();
 	test_unknown();
 	test_time();
 	test_random();
