@@ -51,8 +51,10 @@ enum channel_type {
 	/* a TPM 2.0 command -> the response of the host's TPM; EPERM when the
 	 * command is not on the allow-list, ENODEV when there is no TPM */
 	CHANNEL_TPM = 4,
-	/* nothing -> nothing: connects the tunnel to the configured KMS.
-	 * ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH, ...; ENOTCONN in SEND/RECV when
+	/* u16 n -> nothing: connects the tunnel to the n-th address of the
+	 * configured KMS, from 0 (no payload: the first).
+	 * ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH, ...; ENOENT when there is no such
+	 * address; ENOTCONN in SEND/RECV when
 	 * there is no tunnel.  One tunnel a manager; OPEN again closes the old. */
 	CHANNEL_KMS_OPEN = 5,
 	CHANNEL_KMS_SEND = 6,  /* bytes (1..16384+) -> nothing */
@@ -102,7 +104,9 @@ enum channel_config {
 	CONFIG_POLICY_KEY = 18, /* the host policy key, a TPMT_PUBLIC */
 	CONFIG_APPROVAL = 19,	/* repeated: an approved boot state, below */
 
-	CONFIG_KMS_ADDRESS = 32,    /* text host:port; host is verified in TLS */
+	/* text host:port, or several with commas between, the first tried first;
+	 * host is verified in TLS: lib/address.h */
+	CONFIG_KMS_ADDRESS = 32,
 	CONFIG_KMS_CA = 33,	    /* PEM */
 	CONFIG_KMS_CERT = 34,	    /* PEM, with its chain */
 	CONFIG_KMS_KEY_SEALED = 35, /* the client's private key, below */
@@ -140,6 +144,16 @@ enum channel_status {
 	STATUS_UNLOCK_NS = 9,	  /* of which waiting for TPM, KMS and store */
 	STATUS_FREE_KIB = 10,	  /* free memory, stub domain only */
 	STATUS_RESUMES = 11,	  /* 1: EVENT_RESUME was taken and is in force */
+	STATUS_UPTIME_NS = 12,	  /* since READY */
+	STATUS_RESIDENT_KIB = 13, /* memory, process only */
+	/* u64 ns, the sum | LATENCY_BUCKETS * u64 count: how long commands took, from
+	 * the packet to the durable state.  The n-th counts those that took at most
+	 * LATENCY_FIRST_NS << n and longer than the one before; the last one counts
+	 * all that took longer. */
+	STATUS_LATENCY = 16,
 };
+
+#define LATENCY_BUCKETS	 24
+#define LATENCY_FIRST_NS 8192u /* 8 us; so the last bound is 34 s */
 
 #endif

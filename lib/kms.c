@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lib/kms.h"
+#include "lib/address.h"
 #include "lib/crypt.h"
 #include "lib/cursor.h"
 #include "lib/kmip.h"
@@ -7,6 +8,7 @@
 #include "lib/ttlv.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <openssl/crypto.h>
@@ -89,10 +91,12 @@ static int check(const struct kms_config *c, const struct kmip_request *rq,
 	return 0;
 }
 
-/* One request and its answer on a connection of its own. */
-static int exchange(const struct kms_config *c, const struct kms_stream *s,
-		    const struct kmip_request *rq, uint8_t data[KMS_SECRET_SIZE],
-		    uint8_t tag[KMS_TAG_SIZE], struct error *e)
+/* One request and its answer on a connection of its own to c's only address, which
+ * is the nth one that the stream knows. */
+static int exchange_at(const struct kms_config *c, const struct kms_stream *s,
+		       unsigned int nth, const struct kmip_request *rq,
+		       uint8_t data[KMS_SECRET_SIZE], uint8_t tag[KMS_TAG_SIZE],
+		       struct error *e)
 {
 	uint8_t out[KMIP_REQUEST_MAX], *in = NULL;
 	size_t out_len = sizeof(out), in_len = 0;
@@ -111,7 +115,7 @@ static int exchange(const struct kms_config *c, const struct kms_stream *s,
 		error_set(e, rc, CAUSE_INTERNAL, "the KMS request is too long");
 		goto out;
 	}
-	rc = tls_open(&t, c, s, e);
+	rc = tls_open(&t, c, s, nth, e);
 	if (!rc)
 		rc = tls_send(t, out, out_len, e);
 	if (!rc)
@@ -132,6 +136,57 @@ out:
 		OPENSSL_cleanse(in, in_len);
 	free(in);
 	return rc;
+}
+
+/* Why none of several addresses could be reached: each with its own reason. */
+struct tried {
+	char text[200];
+	size_t len;
+};
+
+static void note(struct tried *t, const char *address, int rc)
+{
+	int n = snprintf(t->text + t->len, sizeof(t->text) - t->len, "%s%.60s: %s",
+			 t->len ? "; " : "", address, strerror(-rc));
+
+	t->len += n > 0 ? (size_t)n : 0;
+	if (t->len > sizeof(t->text) - 1)
+		t->len = sizeof(t->text) - 1;
+}
+
+/* At the first address that answers. */
+static int exchange(const struct kms_config *c, const struct kms_stream *s,
+		    const struct kmip_request *rq, uint8_t data[KMS_SECRET_SIZE],
+		    uint8_t tag[KMS_TAG_SIZE], struct error *e)
+{
+	unsigned int i, n = address_count(c->address);
+	struct tried tried = {.len = 0};
+	struct kms_config one = *c;
+	char address[ADDRESS_MAX];
+	struct error why;
+	int rc = -EINVAL;
+
+	one.address = address;
+	for (i = 0; i < n; i++) {
+		why = (struct error){.cause = CAUSE_NONE};
+		rc = address_nth(c->address, i, address);
+		if (!rc)
+			rc = exchange_at(&one, s, i, rq, data, tag, &why);
+		if (!rc)
+			return 0;
+		if (why.cause != CAUSE_KMS_UNREACHABLE || n == 1)
+			return error_set(e, rc, why.cause, "%s", why.text);
+		note(&tried, address, rc);
+	}
+	if (!n)
+		return error_set(e, rc, CAUSE_NOT_CONFIGURED,
+				 "the KMS address %.100s is not HOST:PORT, or more than "
+				 "%d of them: run `vtpmctl host init` again",
+				 c->address, ADDRESSES);
+	return error_set(e, rc, CAUSE_KMS_UNREACHABLE,
+			 "none of the KMS's addresses is reachable (%s): start one; "
+			 "nothing was changed",
+			 tried.text);
 }
 
 int kms_wrap(const struct kms_config *c, const struct kms_stream *s, const uint8_t *aad,

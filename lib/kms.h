@@ -20,14 +20,17 @@
 /* A byte stream to the KMS; every call blocks. */
 struct kms_stream {
 	void *ctx;
-	int (*open)(void *ctx); /* 0 or -errno (-ECONNREFUSED, ...) */
+	/* Connects to the nth address; 0 or -errno (-ECONNREFUSED, ...) */
+	int (*open)(void *ctx, unsigned int nth);
 	int (*send)(void *ctx, const uint8_t *buf, size_t len);
 	int (*recv)(void *ctx, uint8_t *buf, size_t room); /* bytes, 0: end */
 	void (*close)(void *ctx);
 };
 
 struct kms_config {
-	const char *address; /* host:port; host is what the certificate must name */
+	/* host:port, or several (lib/address.h); host is what the certificate must
+	 * name */
+	const char *address;
 	const char *ca_pem;
 	const char *cert_pem;
 	const char *key_pem; /* PKCS#8; the caller wipes it */
@@ -42,7 +45,13 @@ struct kms_wrapped {
 };
 
 /* Each call connects, does its one exchange, and closes.  On failure *e says
- * which of CAUSE_KMS_* it is and what the KMS answered. */
+ * which of CAUSE_KMS_* it is and what the KMS answered.
+ *
+ * The addresses are tried in order.  The next one's turn comes when one cannot be
+ * reached or gives no answer, and never when it answered: a server that shows a
+ * wrong certificate may be an attacker's, and one that refuses the key may be the
+ * only one that knows yet that it was revoked.  Both exchanges leave nothing behind
+ * at the KMS and may be repeated. */
 int __must_check kms_wrap(const struct kms_config *c, const struct kms_stream *s,
 			  const uint8_t *aad, size_t aad_len,
 			  const uint8_t secret[KMS_SECRET_SIZE], struct kms_wrapped *out,

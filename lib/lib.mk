@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 comma := ,
+UNIT_TESTS += address
+address_UNIT_SRCS := lib/address.c
 UNIT_TESTS += cursor
 cursor_UNIT_SRCS := lib/cursor.c
 
@@ -11,7 +13,7 @@ FUZZ_TESTS += envelope
 envelope_FUZZ_SRCS := $(ENVELOPE_SRCS)
 envelope_FUZZ_LIBS := -lcrypto
 
-KMS_SRCS := lib/kms.c lib/tls.c lib/kmip.c lib/ttlv.c lib/crypt.c lib/cursor.c lib/error.c
+KMS_SRCS := lib/kms.c lib/address.c lib/tls.c lib/kmip.c lib/ttlv.c lib/crypt.c lib/cursor.c lib/error.c
 
 UNIT_TESTS += crypt ttlv kmip
 crypt_UNIT_SRCS := lib/crypt.c

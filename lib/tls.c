@@ -274,7 +274,7 @@ static int handshake(struct tls *t, struct error *e)
 }
 
 int tls_open(struct tls **out, const struct kms_config *c, const struct kms_stream *s,
-	     struct error *e)
+	     unsigned int nth, struct error *e)
 {
 	struct tls *t = calloc(1, sizeof(*t));
 	int rc;
@@ -288,7 +288,7 @@ int tls_open(struct tls **out, const struct kms_config *c, const struct kms_stre
 		rc = set_session(t, e);
 	if (rc)
 		goto err;
-	rc = s->open(s->ctx);
+	rc = s->open(s->ctx, nth);
 	if (rc) {
 		rc = unreachable(t, rc, e);
 		goto err;

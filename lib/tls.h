@@ -14,10 +14,11 @@
 
 struct tls;
 
-/* Connects, verifies that the server is c->address's host under c->ca_pem, and
- * shows c->cert_pem.  -ECONNREFUSED etc., -EACCES, -EKEYREJECTED, -EINVAL. */
+/* Connects to the nth address, which is the one of c->address; verifies that the
+ * server is its host under c->ca_pem, and shows c->cert_pem.  -ECONNREFUSED etc.,
+ * -EACCES, -EKEYREJECTED, -EINVAL. */
 int __must_check tls_open(struct tls **t, const struct kms_config *c,
-			  const struct kms_stream *s, struct error *e);
+			  const struct kms_stream *s, unsigned int nth, struct error *e);
 int __must_check tls_send(struct tls *t, const uint8_t *buf, size_t len, struct error *e);
 /* Exactly len bytes. */
 int __must_check tls_recv(struct tls *t, uint8_t *buf, size_t len, struct error *e);

@@ -202,9 +202,13 @@ int hostchan_tpm(void *hostchan, const uint8_t *cmd, size_t len, uint8_t *rsp,
 	return call_into(hostchan, &c, rsp, rsp_len);
 }
 
-int hostchan_kms_open(void *hostchan)
+int hostchan_kms_open(void *hostchan, unsigned int nth)
 {
-	return call_plain(hostchan, CHANNEL_KMS_OPEN, NULL, 0);
+	uint8_t head[2];
+	struct cursor w = cursor_writer(head, sizeof(head));
+
+	cursor_put_u16(&w, (uint16_t)nth);
+	return call_plain(hostchan, CHANNEL_KMS_OPEN, head, sizeof(head));
 }
 
 int hostchan_kms_send(void *hostchan, const uint8_t *buf, size_t len)

@@ -35,7 +35,7 @@ struct state_place hostchan_place(struct hostchan *h);
 int __must_check hostchan_tpm(void *hostchan, const uint8_t *cmd, size_t len,
 			      uint8_t *rsp, size_t *rsp_len);
 /* The tunnel to the KMS: struct stream of lib/kms.h, ctx is the hostchan. */
-int __must_check hostchan_kms_open(void *hostchan);
+int __must_check hostchan_kms_open(void *hostchan, unsigned int nth);
 int __must_check hostchan_kms_send(void *hostchan, const uint8_t *buf, size_t len);
 /* Bytes received (0: end of stream) or -errno. */
 int __must_check hostchan_kms_recv(void *hostchan, uint8_t *buf, size_t room);

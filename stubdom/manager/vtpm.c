@@ -30,6 +30,8 @@ struct vtpm {
 	struct plain *plain;
 	uint64_t waited_ns; /* for TPM, KMS and store */
 	uint64_t ready_ns, unlock_ns;
+	uint64_t ready_at;
+	struct latency latency;
 };
 
 static uint64_t now_ns(void)
@@ -119,10 +121,13 @@ static int power_cycle(void *ctx)
 static int execute(void *ctx, uint8_t locality, const uint8_t *cmd, size_t len,
 		   uint8_t *rsp, size_t *rsp_len)
 {
+	struct vtpm *v = ctx;
+	uint64_t start = now_ns();
 	int rc = engine_execute(locality, cmd, len, rsp, rsp_len);
 
+	latency_add(&v->latency, now_ns() - start);
 	if (rc)
-		hostchan_log(((struct vtpm *)ctx)->chan, LOG_ERR,
+		hostchan_log(v->chan, LOG_ERR,
 			     "a command failed as its state could not be stored; the "
 			     "TPM answers TPM_RC_FAILURE until its guest restarts");
 	return rc;
@@ -201,6 +206,8 @@ static void send_status(struct vtpm *v)
 		.seq = v->state.seq,
 		.ready_ns = v->ready_ns,
 		.unlock_ns = v->unlock_ns,
+		.uptime_ns = now_ns() - v->ready_at,
+		.latency = &v->latency,
 	};
 	struct backend_stats b = {0};
 	uint8_t tlvs[VTPM_STATUS_MAX];
@@ -214,6 +221,8 @@ static void send_status(struct vtpm *v)
 	}
 	s.commands = v->plain ? plain_commands(v->plain) : b.commands;
 	vtpm_stub_read(&s.stub);
+	if (!v->place->stubdom)
+		s.resident_kib = vtpm_resident_kib();
 	/* vtpmd asks again */
 	(void)!hostchan_status(v->chan, tlvs, vtpm_status_encode(&s, tlvs));
 }
@@ -293,6 +302,7 @@ static int announce(struct vtpm *v)
 	vtpm_stub_read(&stub);
 	v->ready_ns = stub.uptime_ns;
 	v->unlock_ns = v->waited_ns;
+	v->ready_at = now_ns();
 	rc = hostchan_ready(v->chan, v->state.seq);
 	if (rc)
 		return error_set(&v->error, rc, CAUSE_CHANNEL,

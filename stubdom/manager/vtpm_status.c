@@ -30,6 +30,34 @@ void vtpm_stub_read(struct vtpm_stub *s)
 			  &s->free_kib) == 4;
 }
 
+uint64_t vtpm_resident_kib(void)
+{
+	char text[128];
+	uint64_t pages;
+	ssize_t n;
+	int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return 0;
+	n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	if (n <= 0)
+		return 0;
+	text[n] = '\0';
+	return sscanf(text, "%*u %" SCNu64, &pages) == 1 ? pages * 4 : 0;
+}
+
+static void put_latency(struct cursor *w, const struct latency *l)
+{
+	size_t i;
+
+	cursor_put_u16(w, STATUS_LATENCY);
+	cursor_put_u32(w, 8 + 8 * LATENCY_BUCKETS);
+	cursor_put_u64(w, l->sum_ns);
+	for (i = 0; i < LATENCY_BUCKETS; i++)
+		cursor_put_u64(w, l->count[i]);
+}
+
 static void put(struct cursor *w, uint16_t tag, uint64_t value)
 {
 	cursor_put_u16(w, tag);
@@ -55,5 +83,10 @@ size_t vtpm_status_encode(const struct vtpm_status *s, uint8_t out[VTPM_STATUS_M
 	}
 	put(&w, STATUS_UNLOCK_NS, s->unlock_ns);
 	put(&w, STATUS_RESUMES, s->resumes);
+	put(&w, STATUS_UPTIME_NS, s->uptime_ns);
+	if (s->resident_kib)
+		put(&w, STATUS_RESIDENT_KIB, s->resident_kib);
+	if (s->latency)
+		put_latency(&w, s->latency);
 	return VTPM_STATUS_MAX - cursor_left(&w);
 }

@@ -6,8 +6,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "latency.h"
 
-#define VTPM_STATUS_MAX 256
+#define VTPM_STATUS_MAX 512
 
 /* What /proc/xen-stub says; known is false where there is none. */
 struct vtpm_stub {
@@ -18,11 +19,15 @@ struct vtpm_stub {
 struct vtpm_status {
 	bool guest, resumes;
 	uint32_t guest_domid;
-	uint64_t commands, refused, writes, seq, ready_ns, unlock_ns;
+	uint64_t commands, refused, writes, seq, ready_ns, unlock_ns, uptime_ns;
+	uint64_t resident_kib;	       /* 0: not known */
+	const struct latency *latency; /* NULL: none */
 	struct vtpm_stub stub;
 };
 
 void vtpm_stub_read(struct vtpm_stub *s);
+/* This process's memory, in KiB; 0: not known. */
+uint64_t vtpm_resident_kib(void);
 /* As enum channel_status in include/channel.h; returns the length. */
 size_t vtpm_status_encode(const struct vtpm_status *s, uint8_t out[VTPM_STATUS_MAX]);
 

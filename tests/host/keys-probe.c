@@ -89,7 +89,7 @@ static int tpm_connect(const char *path)
 	return fd;
 }
 
-static int kms_open(void *ctx)
+static int kms_open(void *ctx, unsigned int nth)
 {
 	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found;
 	char host[256], *port;

@@ -243,8 +243,14 @@ static void *serve(void *fd)
 	return NULL;
 }
 
-static int stream_open(void *ctx)
+/* The names of the addresses that are away, and which ones were tried. */
+static unsigned int away, tried;
+
+static int stream_open(void *ctx, unsigned int nth)
 {
+	tried |= 1u << nth;
+	if (away & 1u << nth)
+		return -ECONNREFUSED;
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends))
 		return -errno;
 	return -pthread_create(&thread, NULL, serve, &ends[1]);
@@ -277,7 +283,7 @@ static void stream_close(void *ctx)
 	pthread_join(thread, NULL);
 }
 
-static int refuses_to_open(void *ctx)
+static int refuses_to_open(void *ctx, unsigned int nth)
 {
 	return -ECONNREFUSED;
 }
@@ -291,6 +297,7 @@ static int setup(void **state)
 {
 	way = HONEST;
 	shown = &server;
+	away = tried = 0;
 	stream = (struct kms_stream){NULL, stream_open, stream_send, stream_recv,
 				     stream_close};
 	config = (struct kms_config){"kms.example:5696", ca.cert_pem, client.cert_pem,
@@ -385,6 +392,74 @@ static void servers_that_are_not_the_kms(void **state)
 	assert_non_null(strstr(error.text, "TLS 1.2"));
 }
 
+/* The server is kms.example at every address. */
+static void the_next_address_is_tried(void **state)
+{
+	uint8_t out[KMS_SECRET_SIZE];
+
+	config.address = "kms.example:5696,kms.example:5697,kms.example:5698";
+	assert_int_equal(wrap(), 0);
+	assert_int_equal(tried, 1);
+	away = 1;
+	tried = 0;
+	assert_int_equal(unwrap(out), 0);
+	assert_memory_equal(out, secret, sizeof(secret));
+	assert_int_equal(tried, 3);
+	away = 3;
+	assert_int_equal(wrap(), 0);
+	assert_int_equal(tried, 7);
+	assert_int_equal(error.cause, CAUSE_NONE);
+}
+
+static void each_address_is_told_when_all_are_away(void **state)
+{
+	config.address = "kms.example:5696,kms.example:5697";
+	away = 3;
+	refused(CAUSE_KMS_UNREACHABLE);
+	assert_int_equal(tried, 3);
+	assert_non_null(strstr(error.text, "kms.example:5696: Connection refused"));
+	assert_non_null(strstr(error.text, "kms.example:5697: Connection refused"));
+}
+
+/* TLS checks the name of the address that was used. */
+static void each_address_has_its_own_name(void **state)
+{
+	config.address = "kms.example:5696,other.example:5696";
+	away = 1;
+	refused(CAUSE_KMS_UNTRUSTED);
+	setup(NULL);
+	config.address = "kms.example:5696,other.example:5696";
+	away = 1;
+	shown = &other_host;
+	assert_int_equal(wrap(), 0);
+}
+
+/* A server that was reached has the last word. */
+static void an_answer_is_not_passed_over(void **state)
+{
+	static const char two[] = "kms.example:5696,kms.example:5697";
+
+	config.address = two;
+	shown = &other_host;
+	refused(CAUSE_KMS_UNTRUSTED);
+	assert_int_equal(tried, 1);
+	setup(NULL);
+	config.address = two;
+	way = REVOKED;
+	refused(CAUSE_KMS_KEY);
+	assert_int_equal(tried, 1);
+	setup(NULL);
+	config.address = two;
+	config.cert_pem = stranger.cert_pem;
+	config.key_pem = stranger.key_pem;
+	refused(CAUSE_KMS_DENIED);
+	assert_int_equal(tried, 1);
+	setup(NULL);
+	config.address = "kms.example:5696,";
+	refused(CAUSE_NOT_CONFIGURED);
+	assert_int_equal(tried, 0);
+}
+
 static void clients_that_the_kms_does_not_know(void **state)
 {
 	config.cert_pem = stranger.cert_pem;
@@ -434,6 +509,10 @@ int main(void)
 		KMS_TEST(answers_that_lie),
 		KMS_TEST(connections_that_end),
 		KMS_TEST(servers_that_are_not_the_kms),
+		KMS_TEST(the_next_address_is_tried),
+		KMS_TEST(each_address_is_told_when_all_are_away),
+		KMS_TEST(each_address_has_its_own_name),
+		KMS_TEST(an_answer_is_not_passed_over),
 		KMS_TEST(clients_that_the_kms_does_not_know),
 		KMS_TEST(configurations_that_cannot_be),
 		KMS_TEST(altered_halves),

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#define TAGS 16
+#define TAGS 17
 
 static uint8_t out[VTPM_STATUS_MAX];
 static uint64_t seen[TAGS];
@@ -21,17 +21,25 @@ static void decode(const struct vtpm_status *s)
 	count = 0;
 	while (channel_tlv_next(&c, &t)) {
 		assert_true(t.tag < TAGS);
+		count++;
+		if (t.tag == STATUS_LATENCY) {
+			seen[t.tag] = cursor_left(&t.value);
+			continue;
+		}
 		seen[t.tag] = cursor_u64(&t.value);
 		assert_true(cursor_done(&t.value));
-		count++;
 	}
 	assert_true(cursor_done(&c));
 }
 
 static void everything(void **state)
 {
+	const struct latency l = {1, {1, UINT64_MAX}};
 	const struct vtpm_status s = {
 		.guest = true,
+		.uptime_ns = 12,
+		.resident_kib = 13,
+		.latency = &l,
 		.resumes = true,
 		.guest_domid = 7,
 		.commands = 1,
@@ -44,7 +52,10 @@ static void everything(void **state)
 	};
 
 	decode(&s);
-	assert_int_equal(count, 11);
+	assert_int_equal(count, 14);
+	assert_int_equal(seen[STATUS_UPTIME_NS], 12);
+	assert_int_equal(seen[STATUS_RESIDENT_KIB], 13);
+	assert_int_equal(seen[STATUS_LATENCY], 8 + 8 * LATENCY_BUCKETS);
 	assert_int_equal(seen[STATUS_RESUMES], 1);
 	assert_int_equal(seen[STATUS_GUEST_DOMID], 7);
 	assert_int_equal(seen[STATUS_COMMANDS], 1);
@@ -66,7 +77,9 @@ static void what_is_not_there(void **state)
 	vtpm_stub_read(&s.stub);
 	assert_false(s.stub.known);
 	decode(&s);
-	assert_int_equal(count, 6);
+	assert_int_equal(count, 7);
+	assert_int_equal(seen[STATUS_RESIDENT_KIB], UINT64_MAX);
+	assert_true(vtpm_resident_kib() > 100);
 	assert_int_equal(seen[STATUS_GUEST_DOMID], UINT64_MAX);
 	assert_int_equal(seen[STATUS_HYPERCALLS], UINT64_MAX);
 	assert_int_equal(seen[STATUS_COMMANDS], 0);

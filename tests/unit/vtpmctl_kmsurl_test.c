@@ -67,6 +67,25 @@ static void refuses_what_is_no_address(void **state)
 			fail_msg("\"%s\" was taken", bad[i]);
 }
 
+static void takes_lists(void **state)
+{
+	static const char *const bad[] = {"",	  ",",	       "a,",	   ",a",
+					  "a,,b", "a, b",      "a,a:5696", "a,b,c,d,e",
+					  "a;b",  "a,http://b"};
+	char list[ADDRESS_LIST];
+	size_t i;
+
+	assert_int_equal(kmsurl_parse_list("kmip://a:5697,b,kmip://[::1]", list), 0);
+	assert_string_equal(list, "a:5697,b:5696,[::1]:5696");
+	assert_int_equal(kmsurl_parse_list("kmip://a", list), 0);
+	assert_string_equal(list, "a:5696");
+	assert_int_equal(kmsurl_parse_list("a,b,c,d", list), 0);
+	assert_string_equal(list, "a:5696,b:5696,c:5696,d:5696");
+	for (i = 0; i < ARRAY_SIZE(bad); i++)
+		if (!kmsurl_parse_list(bad[i], list))
+			fail_msg("\"%s\" was taken", bad[i]);
+}
+
 static void bounds_the_length(void **state)
 {
 	char text[1024] = "kmip://";
@@ -87,6 +106,7 @@ int main(void)
 		cmocka_unit_test(takes_names_and_addresses),
 		cmocka_unit_test(has_a_default_port),
 		cmocka_unit_test(refuses_what_is_no_address),
+		cmocka_unit_test(takes_lists),
 		cmocka_unit_test(bounds_the_length),
 	};
 

@@ -68,6 +68,47 @@ static void tlvs_are_the_fields(void **state)
 	config_free(&config);
 }
 
+static void several_addresses_stay_a_list(void **state)
+{
+	struct cursor c;
+
+	assert_int_equal(
+		load("{\"version\": 1, \"kms\": {\"address\": \"a:1,[::1]:2\", \"ca\":"
+		     " \"C\", \"cert\": \"D\", \"key_sealed\": \"ff\", \"key_id\": \"1\"}}"),
+		0);
+	assert_string_equal(config.kms_address, "a:1,[::1]:2");
+	assert_string_equal(config.kms_cert, "D");
+	c = find(CONFIG_KMS_ADDRESS, 0);
+	assert_memory_equal(c.rd, "a:1,[::1]:2", c.len);
+	config_free(&config);
+}
+
+/* The notes are found by the approval's digest; what makes no sense is left out. */
+static void approvals_are_told(void **state)
+{
+	static const char zeroes[] = "0000000000000000000000000000000000000000000000000"
+				     "000000000000000";
+	static const char digest[] = "1111111111111111111111111111111111111111111111111"
+				     "111111111111111";
+	char text[2048];
+
+	snprintf(
+		text, sizeof(text),
+		"{\"version\": 1, \"tpm\": {\"srk_handle\": \"0x81005654\", \"srk_name\":"
+		" \"00\", \"policy_key\": \"00\", \"approvals\": [\"0200%s07%s%s00\","
+		" \"00\", \"01ff%s%s\"], \"approval_notes\": [7, {\"digest\": \"zz\"},"
+		" {\"digest\": \"%s\", \"label\": \"new kernel\", \"at\": \"2026\"}]}}",
+		zeroes, zeroes, digest, zeroes, zeroes, digest);
+	assert_int_equal(load(text), 0);
+	assert_int_equal(config.approvals, 2);
+	assert_int_equal(config.approval[0].pcrs, 1u << 0 | 1u << 7);
+	assert_string_equal(config.approval[0].label, "new kernel");
+	assert_string_equal(config.approval[0].at, "2026");
+	assert_int_equal(config.approval[1].pcrs, 0);
+	assert_string_equal(config.approval[1].label, "");
+	config_free(&config);
+}
+
 static void missing_parts_have_a_sentence(void **state)
 {
 	assert_int_equal(load("{\"version\": 1, " TPM "}"), 0);
@@ -102,6 +143,10 @@ static void nonsense_is_refused(void **state)
 		" \"srk_name\": \"zz\", \"policy_key\": \"00\"}}",
 		"{\"version\": 1, \"kms\": {\"address\": \"nowhere\", \"ca\": \"C\","
 		" \"cert\": \"D\", \"key_sealed\": \"ff\", \"key_id\": \"1\"}}",
+		"{\"version\": 1, \"kms\": {\"address\": \"a:1,\", \"ca\": \"C\","
+		" \"cert\": \"D\", \"key_sealed\": \"ff\", \"key_id\": \"1\"}}",
+		"{\"version\": 1, \"kms\": {\"address\": \"a:1,b\", \"ca\": \"C\","
+		" \"cert\": \"D\", \"key_sealed\": \"ff\", \"key_id\": \"1\"}}",
 		"{\"version\": 1, \"kms\": {\"address\": 7, \"ca\": \"C\","
 		" \"cert\": \"D\", \"key_sealed\": \"ff\", \"key_id\": \"1\"}}",
 	};
@@ -134,6 +179,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(tlvs_are_the_fields),
+		cmocka_unit_test(several_addresses_stay_a_list),
+		cmocka_unit_test(approvals_are_told),
 		cmocka_unit_test(missing_parts_have_a_sentence),
 		cmocka_unit_test(nonsense_is_refused),
 		cmocka_unit_test(addresses),

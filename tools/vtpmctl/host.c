@@ -8,6 +8,7 @@
 static const struct vtpmctl_command commands[] = {
 	{"init", "pin this host's TPM, approve its boot state, seal the KMS key",
 	 host_init_main},
+	{"renew", "replace the KMS's credentials, CA or addresses", host_renew_main},
 	{"approve", "sign another boot state: after an update, or before it",
 	 host_approve_main},
 	{"show", "what was set up, and whether the boot state is approved",

@@ -9,8 +9,9 @@
 #include "tools/vtpmctl/bootstate.h"
 #include "tools/vtpmctl/file.h"
 #include "tools/vtpmctl/hostconf.h"
-#include "tools/vtpmctl/kmskey.h"
-#include "tools/vtpmctl/tcp.h"
+#include "tools/vtpmctl/kmsseal.h"
+#include "tools/vtpmctl/kmstry.h"
+#include "tools/vtpmctl/kmsurl.h"
 #include "tools/vtpmctl/tpm.h"
 
 #include <errno.h>
@@ -20,7 +21,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <openssl/crypto.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 
@@ -33,7 +33,7 @@ struct init {
 	bool no_kms, force;
 
 	uint32_t pcr_bits;
-	struct kmsurl url;
+	char addresses[ADDRESS_LIST];
 	struct kmskey identity;
 	struct tpm tpm;
 	bool srk_made;
@@ -55,7 +55,7 @@ struct init {
 	}
 
 static const struct args_option options[] = {
-	TEXT(kms, "kms", "kmip://HOST:PORT", "the KMS"),
+	TEXT(kms, "kms", "kmip://HOST:PORT", "the KMS; more after it: ,HOST:PORT"),
 	TEXT(kms_ca, "kms-ca", "FILE", "PEM: who signs the KMS's certificate"),
 	TEXT(kms_cert, "kms-cert", "FILE", "PEM: this host's certificate for it"),
 	TEXT(kms_key, "kms-key", "FILE", "PEM: the certificate's private key"),
@@ -101,8 +101,10 @@ static int check_usage(struct init *in)
 		return usage(
 			"--kms, --kms-ca, --kms-cert, --kms-key and --kms-key-id are "
 			"all needed, or --no-kms");
-	if (in->kms && kmsurl_parse(in->kms, &in->url))
-		return usage("--kms takes kmip://HOST:PORT");
+	if (in->kms && kmsurl_parse_list(in->kms, in->addresses))
+		return usage(
+			"--kms takes kmip://HOST:PORT, or kmip://HOST:PORT,HOST:PORT "
+			"with at most 4 of them");
 	if (in->kms_key_id && strlen(in->kms_key_id) > 127)
 		return usage("--kms-key-id takes at most 127 bytes");
 	if (approval_pcrs_parse(in->pcrs, &in->pcr_bits))
@@ -121,44 +123,6 @@ static int check_existing(const struct init *in, struct error *e)
 		"approvals and KMS settings, and unless --policy-key gives the same "
 		"policy key, the vTPMs sealed so far will not open again",
 		in->config);
-}
-
-static int try_kms(const struct init *in, struct error *e)
-{
-	static const uint8_t aad[] = "xen-vtpm host init";
-	const struct kms_config config = {
-		.address = in->url.address,
-		.ca_pem = in->identity.ca_pem,
-		.cert_pem = in->identity.cert_pem,
-		.key_pem = in->identity.key_pem,
-		.key_id = in->kms_key_id,
-	};
-	struct tcp tcp = {.url = in->url};
-	const struct kms_stream stream = tcp_stream(&tcp);
-	uint8_t secret[KMS_SECRET_SIZE], again[KMS_SECRET_SIZE];
-	struct kms_wrapped wrapped;
-	int rc;
-
-	fprintf(stderr, "Trying the KMS at %s with key %s\n", in->url.address,
-		in->kms_key_id);
-	rc = tcp_check_name(&in->url, e);
-	if (rc)
-		return rc;
-	rc = crypt_random(secret, sizeof(secret));
-	if (rc)
-		return error_set(e, rc, CAUSE_RANDOM,
-				 "there is no good randomness yet; try "
-				 "again in a minute");
-	rc = kms_wrap(&config, &stream, aad, sizeof(aad), secret, &wrapped, e);
-	if (!rc)
-		rc = kms_unwrap(&config, &stream, aad, sizeof(aad), &wrapped, again, e);
-	if (!rc && CRYPTO_memcmp(secret, again, sizeof(secret)))
-		rc = error_set(
-			e, -EIO, CAUSE_KMS_REFUSED,
-			"the KMS at %s decrypted to something else than it encrypted; "
-			"do not use it",
-			in->url.address);
-	return rc;
 }
 
 /* --force must not, by itself, make a new policy key beside vTPMs that were sealed
@@ -217,71 +181,25 @@ static int approve(struct init *in, struct error *e)
 	return rc;
 }
 
-static int seal_identity(struct init *in, struct error *e)
+static int fill_kms(struct init *in, struct error *e)
 {
 	struct hostconf *h = &in->conf;
-	uint8_t policy[APPROVAL_HASH_SIZE], wrap[CRYPT_KEY_SIZE],
-		again[CRYPT_KEY_SIZE] = {0};
-	size_t object = TPM_OBJECT_MAX;
 	int rc;
 
 	fprintf(stderr,
 		"Sealing this host's KMS key to the TPM, and unsealing it again\n");
-	h->kms_key_sealed =
-		malloc(TPM_OBJECT_MAX + in->identity.key_len + KMSKEY_OVERHEAD);
-	if (!h->kms_key_sealed || crypt_random(wrap, sizeof(wrap)) ||
-	    policykey_policy(h->policy_key, policy))
-		return error_set(
-			e, -EIO, CAUSE_RANDOM,
-			"there is no good randomness yet, or no memory; try again in "
-			"a minute");
-	rc = tpm_seal(&in->tpm, policy, wrap, h->kms_key_sealed, &object, e);
-	if (!rc)
-		rc = tpm_unseal(&in->tpm, h->policy_key, &h->approvals[0],
-				h->kms_key_sealed, object, again, e);
-	if (!rc && CRYPTO_memcmp(wrap, again, sizeof(wrap)))
-		rc = error_set(
-			e, -EIO, CAUSE_TPM_REFUSED,
-			"the host's TPM unsealed something else than it sealed; do not "
-			"use it");
-	if (!rc && kmskey_encrypt(&in->identity, wrap, h->kms_key_sealed + object))
-		rc = error_set(e, -EIO, CAUSE_INTERNAL,
-			       "OpenSSL could not encrypt the KMS key");
-	h->kms_key_sealed_len = object + in->identity.key_len + KMSKEY_OVERHEAD;
-	OPENSSL_cleanse(wrap, sizeof(wrap));
-	OPENSSL_cleanse(again, sizeof(again));
-	return rc;
-}
-
-static int fill_kms(struct init *in, struct error *e)
-{
-	struct hostconf *h = &in->conf;
-	int rc = seal_identity(in, e);
-
+	rc = kmsseal(&in->tpm, h->policy_key, &h->approvals[0], &in->identity,
+		     &h->kms_key_sealed, &h->kms_key_sealed_len, e);
 	if (rc)
 		return rc;
 	h->has_kms = true;
-	h->kms_address = strdup(in->url.address);
+	h->kms_address = strdup(in->addresses);
 	h->kms_ca = strdup(in->identity.ca_pem);
 	h->kms_cert = strdup(in->identity.cert_pem);
 	h->kms_key_id = strdup(in->kms_key_id);
 	if (!h->kms_address || !h->kms_ca || !h->kms_cert || !h->kms_key_id)
 		return error_set(e, -ENOMEM, CAUSE_INTERNAL, "out of memory");
 	return 0;
-}
-
-/* Keeps the file that --force replaces as FILE.prev: nothing in it is secret, and
- * it is the way back. */
-static void keep_previous(const char *config)
-{
-	char previous[PATH_MAX];
-
-	if (access(config, F_OK) || snprintf(previous, sizeof(previous), "%s.prev",
-					     config) >= (int)sizeof(previous))
-		return;
-	unlink(previous);
-	if (!link(config, previous))
-		fprintf(stderr, "Kept what was configured before as %s\n", previous);
 }
 
 static int load_recovery_key(struct init *in, struct error *e)
@@ -325,7 +243,7 @@ static int prepare(struct init *in, struct error *e)
 	if (!rc)
 		rc = tpm_open(&in->tpm, in->tcti, e);
 	if (!rc && !in->no_kms)
-		rc = try_kms(in, e);
+		rc = kmstry_key(in->addresses, &in->identity, in->kms_key_id, e);
 	return rc;
 }
 
@@ -355,7 +273,7 @@ static int store(struct init *in, struct error *e)
 		rc = policykey_save(in->key, in->key_path, e);
 	if (rc)
 		return rc;
-	keep_previous(in->config);
+	hostconf_keep(in->config);
 	return hostconf_write(in->config, &in->conf, e);
 }
 

@@ -5,8 +5,11 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static json_t *hex_string(const uint8_t *bytes, size_t len)
 {
@@ -238,6 +241,18 @@ int hostconf_load(const char *path, struct hostconf *h, struct error *e)
 			  "policy key",
 			  path);
 	return rc;
+}
+
+void hostconf_keep(const char *path)
+{
+	char previous[PATH_MAX];
+
+	if (access(path, F_OK) || snprintf(previous, sizeof(previous), "%s.prev", path) >=
+					  (int)sizeof(previous))
+		return;
+	unlink(previous);
+	if (!link(path, previous))
+		fprintf(stderr, "Kept what was configured before as %s\n", previous);
 }
 
 int hostconf_write(const char *path, const struct hostconf *h, struct error *e)

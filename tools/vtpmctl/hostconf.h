@@ -49,6 +49,9 @@ int __must_check hostconf_load(const char *path, struct hostconf *h, struct erro
 /* Atomically, mode 0644. */
 int __must_check hostconf_write(const char *path, const struct hostconf *h,
 				struct error *e);
+/* Keeps the file that is about to be replaced as PATH.prev, and says so: nothing in it
+ * is secret, and it is the way back. */
+void hostconf_keep(const char *path);
 /* The text that is written, malloc()ed; NULL: out of memory or not UTF-8. */
 char *hostconf_print(const struct hostconf *h);
 /* -EBADMSG. */

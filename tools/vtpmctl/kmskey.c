@@ -108,17 +108,12 @@ static int check_pair(X509 *cert, EVP_PKEY *key, const char *cert_path,
 	return 0;
 }
 
-int kmskey_load(struct kmskey *k, const char *ca, const char *cert, const char *key,
-		struct error *e)
+static int load_pair(struct kmskey *k, const char *cert, const char *key, struct error *e)
 {
-	X509 *ca_x509 = NULL, *cert_x509 = NULL;
+	X509 *cert_x509 = NULL;
 	EVP_PKEY *pkey = NULL;
-	int rc;
+	int rc = read_certificate(cert, &k->cert_pem, &cert_x509, e);
 
-	memset(k, 0, sizeof(*k));
-	rc = read_certificate(ca, &k->ca_pem, &ca_x509, e);
-	if (!rc)
-		rc = read_certificate(cert, &k->cert_pem, &cert_x509, e);
 	if (!rc)
 		rc = read_key(key, &pkey, e);
 	if (!rc)
@@ -126,9 +121,22 @@ int kmskey_load(struct kmskey *k, const char *ca, const char *cert, const char *
 	if (!rc && to_pkcs8(pkey, k))
 		rc = error_set(e, -ENOMEM, CAUSE_INTERNAL,
 			       "the key in %s is too large; use an EC or RSA key", key);
-	X509_free(ca_x509);
 	X509_free(cert_x509);
 	EVP_PKEY_free(pkey);
+	return rc;
+}
+
+int kmskey_load(struct kmskey *k, const char *ca, const char *cert, const char *key,
+		struct error *e)
+{
+	X509 *ca_x509 = NULL;
+	int rc;
+
+	memset(k, 0, sizeof(*k));
+	rc = ca ? read_certificate(ca, &k->ca_pem, &ca_x509, e) : 0;
+	if (!rc && cert)
+		rc = load_pair(k, cert, key, e);
+	X509_free(ca_x509);
 	if (rc)
 		kmskey_free(k);
 	return rc;

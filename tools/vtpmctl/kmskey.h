@@ -21,8 +21,9 @@ struct kmskey {
 	size_t key_len;
 };
 
-/* Reads the three files and checks that they fit together: the CA file holds a
- * certificate, the key is the certificate's, and that is valid now. */
+/* Reads the files and checks that they fit together: the CA file holds a certificate,
+ * the key is the certificate's, and that is valid now.  ca may be NULL, and cert and
+ * key both may: what they would fill stays NULL. */
 int __must_check kmskey_load(struct kmskey *k, const char *ca, const char *cert,
 			     const char *key, struct error *e);
 /* Wipes and frees. */

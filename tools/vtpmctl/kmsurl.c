@@ -81,3 +81,37 @@ int kmsurl_parse(const char *text, struct kmsurl *url)
 		 url->host, url->port);
 	return 0;
 }
+
+/* Whether address is among the first n of the list already. */
+static bool is_listed(const char *list, unsigned int n, const char *address)
+{
+	char one[ADDRESS_MAX];
+
+	while (n)
+		if (!address_nth(list, --n, one) && !strcmp(one, address))
+			return true;
+	return false;
+}
+
+int kmsurl_parse_list(const char *text, char list[ADDRESS_LIST])
+{
+	char one[ADDRESS_MAX + 8]; /* with its scheme */
+	struct kmsurl url;
+	size_t len, at = 0;
+	unsigned int n;
+
+	for (n = 0; n < ADDRESSES; n++) {
+		len = strcspn(text, ",");
+		if (len >= sizeof(one))
+			return -EINVAL;
+		memcpy(one, text, len);
+		one[len] = '\0';
+		if (kmsurl_parse(one, &url) || is_listed(list, n, url.address))
+			return -EINVAL;
+		at += (size_t)sprintf(list + at, "%s%s", n ? "," : "", url.address);
+		if (!text[len])
+			return 0;
+		text += len + 1;
+	}
+	return -EINVAL;
+}

@@ -9,6 +9,7 @@
 
 #include <stddef.h>
 #include "compiler.h"
+#include "lib/address.h"
 
 #define KMSURL_PORT	"5696"
 #define KMSURL_HOST_MAX 256 /* with its zero; a DNS name has at most 253 */
@@ -21,5 +22,9 @@ struct kmsurl {
 
 /* -EINVAL when it is none of the above. */
 int __must_check kmsurl_parse(const char *text, struct kmsurl *url);
+/* One or more of them with commas between, kmip://a:5696,b: to the list of
+ * lib/address.h, a:5696,b:5696.  -EINVAL: one is none, stands there twice, or there
+ * are more than ADDRESSES. */
+int __must_check kmsurl_parse_list(const char *text, char list[ADDRESS_LIST]);
 
 #endif

@@ -12,17 +12,22 @@
 #define CONNECT_MS   5000
 #define TRANSFER_SEC 15
 
-int tcp_check_name(const struct kmsurl *url, struct error *e)
+int tcp_check_name(const char *address, struct error *e)
 {
 	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
 	struct addrinfo *list;
-	int code = getaddrinfo(url->host, url->port, &hints, &list);
+	struct kmsurl url;
+	int code;
 
+	if (kmsurl_parse(address, &url))
+		return error_set(e, -EINVAL, CAUSE_NOT_CONFIGURED,
+				 "the KMS address %.100s is not HOST:PORT", address);
+	code = getaddrinfo(url.host, url.port, &hints, &list);
 	if (code)
 		return error_set(
 			e, -EHOSTUNREACH, CAUSE_KMS_UNREACHABLE,
 			"the name %s has no address (%s); check --kms and the DNS",
-			url->host, gai_strerror(code));
+			url.host, gai_strerror(code));
 	freeaddrinfo(list);
 	return 0;
 }
@@ -64,16 +69,23 @@ static int dial(const struct addrinfo *a, int *out)
 	return rc;
 }
 
-static int tcp_open(void *ctx)
+static int tcp_open(void *ctx, unsigned int nth)
 {
 	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
 	struct tcp *t = ctx;
 	struct addrinfo *list, *a;
-	int rc = -EHOSTUNREACH;
+	char address[ADDRESS_MAX];
+	struct kmsurl url;
+	int rc = address_nth(t->addresses, nth, address);
 
 	t->fd = -1;
-	if (getaddrinfo(t->url.host, t->url.port, &hints, &list))
-		return -EHOSTUNREACH;
+	if (!rc)
+		rc = kmsurl_parse(address, &url);
+	if (rc)
+		return rc;
+	rc = -EHOSTUNREACH;
+	if (getaddrinfo(url.host, url.port, &hints, &list))
+		return rc;
 	for (a = list; a; a = a->ai_next) {
 		rc = dial(a, &t->fd);
 		if (!rc)

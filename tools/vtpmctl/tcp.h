@@ -8,13 +8,14 @@
 #include "tools/vtpmctl/kmsurl.h"
 
 struct tcp {
-	struct kmsurl url;
+	const char *addresses; /* lib/address.h */
 	int fd;
 };
 
-/* -EHOSTUNREACH, with a sentence of its own, when the host's name has no address. */
-int __must_check tcp_check_name(const struct kmsurl *url, struct error *e);
-/* The stream over *t; its open() connects to t->url. */
+/* -EHOSTUNREACH, with a sentence of its own, when the name of HOST:PORT has no
+ * address. */
+int __must_check tcp_check_name(const char *address, struct error *e);
+/* The stream over *t; its open() connects to one of t->addresses. */
 struct kms_stream tcp_stream(struct tcp *t);
 
 #endif

@@ -2,7 +2,6 @@
 #include "tools/vtpmctl/unlockconf.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 static int transmit(void *ctx, const uint8_t *cmd, size_t len, uint8_t *rsp,
@@ -34,8 +33,6 @@ static int fill_approvals(struct unlockconf *u, const struct hostconf *h)
 
 int unlockconf_fill(struct unlockconf *u, const struct hostconf *h, struct tpm *tpm)
 {
-	char url[KMSURL_HOST_MAX + 32];
-
 	memset(u, 0, sizeof(*u));
 	u->config = (struct unlock_config){
 		.kms_address = h->kms_address,
@@ -52,11 +49,7 @@ int unlockconf_fill(struct unlockconf *u, const struct hostconf *h, struct tpm *
 	u->config.tpm.policy_key = h->policy_key;
 	u->config.tpm.policy_key_len = sizeof(h->policy_key);
 	u->tpm = (struct hosttpm_transport){.ctx = tpm, .tpm = transmit};
-	if (h->has_kms) {
-		snprintf(url, sizeof(url), "kmip://%s", h->kms_address);
-		if (kmsurl_parse(url, &u->tcp.url))
-			return -EINVAL;
-	}
+	u->tcp.addresses = h->kms_address;
 	u->kms = tcp_stream(&u->tcp);
 	return fill_approvals(u, h);
 }

@@ -43,11 +43,13 @@ int rekey_main(int argc, char **argv);
 int doctor_main(int argc, char **argv);
 int audit_main(int argc, char **argv);
 int list_main(int argc, char **argv);
+int top_main(int argc, char **argv);
 int show_main(int argc, char **argv);
 int delete_main(int argc, char **argv);
 int host_main(int argc, char **argv);
 int host_approve_main(int argc, char **argv);
 int host_init_main(int argc, char **argv);
+int host_renew_main(int argc, char **argv);
 int host_show_main(int argc, char **argv);
 
 #endif

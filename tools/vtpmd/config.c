@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "lib/address.h"
 #include "lib/channel.h"
 #include "lib/hex.h"
 #include "tools/vtpmd/config.h"
@@ -6,6 +7,7 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,6 +35,62 @@ static void put_text(struct cursor *w, uint16_t tag, const json_t *value)
 		channel_tlv_put(w, tag, text, strlen(text));
 }
 
+static const json_t *note_of(const json_t *tpm, const uint8_t *digest)
+{
+	const json_t *note, *notes = json_object_get(tpm, "approval_notes");
+	uint8_t bytes[32];
+	size_t i;
+
+	json_array_foreach(notes, i, note)
+	{
+		const char *hex = json_string_value(json_object_get(note, "digest"));
+		size_t len = sizeof(bytes);
+
+		if (hex && !hex_decode(hex, bytes, &len) && len == sizeof(bytes) &&
+		    !memcmp(bytes, digest, sizeof(bytes)))
+			return note;
+	}
+	return NULL;
+}
+
+static void copy_text(char *out, size_t room, const json_t *value)
+{
+	const char *text = json_string_value(value);
+
+	snprintf(out, room, "%s", text ? text : "");
+}
+
+/* For people only: managers and the TPM judge the approval itself. */
+static void describe(struct config *c, const json_t *tpm, const json_t *item)
+{
+	struct config_approval *a = &c->approval[c->approvals];
+	const char *hex = json_string_value(item);
+	uint8_t bytes[1024], digest[32];
+	size_t len = sizeof(bytes);
+	const json_t *note;
+	struct cursor r;
+	unsigned int n;
+
+	if (c->approvals == CONFIG_APPROVALS_MAX || !hex || hex_decode(hex, bytes, &len))
+		return;
+	r = cursor_reader(bytes, len);
+	a->pcrs = 0;
+	for (n = cursor_u8(&r); n && cursor_ok(&r); n--) {
+		uint8_t index = cursor_u8(&r);
+
+		if (index < 24)
+			a->pcrs |= 1u << index;
+		(void)cursor_bytes(&r, 32);
+	}
+	cursor_copy(&r, digest, sizeof(digest));
+	if (!cursor_ok(&r))
+		return;
+	c->approvals++;
+	note = note_of(tpm, digest);
+	copy_text(a->label, sizeof(a->label), json_object_get(note, "label"));
+	copy_text(a->at, sizeof(a->at), json_object_get(note, "at"));
+}
+
 static void put_tpm(struct cursor *w, const json_t *tpm, struct config *c)
 {
 	const char *handle = json_string_value(json_object_get(tpm, "srk_handle"));
@@ -53,18 +111,25 @@ static void put_tpm(struct cursor *w, const json_t *tpm, struct config *c)
 	json_array_foreach(approvals, i, item)
 	{
 		put_hex(w, CONFIG_APPROVAL, item);
+		describe(c, tpm, item);
 	}
 }
 
 static void put_kms(struct cursor *w, const json_t *kms, struct config *c)
 {
-	const char *address = json_string_value(json_object_get(kms, "address"));
-	char host[256], port[256];
+	const char *list = json_string_value(json_object_get(kms, "address"));
+	char one[ADDRESS_MAX], host[256], port[256];
+	unsigned int i, n = list ? address_count(list) : 0;
 
-	if (!address || tunnel_split(address, host, port))
+	for (i = 0; i < n; i++)
+		if (address_nth(list, i, one) || tunnel_split(one, host, port))
+			cursor_fail(w);
+	if (!n)
 		cursor_fail(w);
-	else
-		c->kms_address = strdup(address);
+	if (cursor_ok(w))
+		c->kms_address = strdup(list);
+	if (json_string_value(json_object_get(kms, "cert")))
+		c->kms_cert = strdup(json_string_value(json_object_get(kms, "cert")));
 	put_text(w, CONFIG_KMS_ADDRESS, json_object_get(kms, "address"));
 	put_text(w, CONFIG_KMS_CA, json_object_get(kms, "ca"));
 	put_text(w, CONFIG_KMS_CERT, json_object_get(kms, "cert"));
@@ -141,6 +206,7 @@ int config_covers(const struct config *c, const char *policy, struct error *e)
 void config_free(struct config *c)
 {
 	free(c->kms_address);
+	free(c->kms_cert);
 	free(c->tlvs);
 	memset(c, 0, sizeof(*c));
 }

@@ -13,10 +13,21 @@
 
 #define CONFIG_TLVS_MAX (CHANNEL_PAYLOAD_MAX / 2)
 
+#define CONFIG_APPROVALS_MAX 16
+
+/* What `vtpmctl list` says of an approved boot state. */
+struct config_approval {
+	uint32_t pcrs; /* bit n: PCR n is in */
+	char label[41], at[24];
+};
+
 struct config {
 	uint32_t srk_handle; /* 0: no TPM configured */
-	char *kms_address;   /* NULL: no KMS configured */
-	uint8_t *tlvs;	     /* CONFIG_SRK_HANDLE and what follows it */
+	char *kms_address;   /* one or several: lib/address.h; NULL: no KMS */
+	unsigned int approvals;
+	struct config_approval approval[CONFIG_APPROVALS_MAX];
+	char *kms_cert; /* PEM; NULL: no KMS */
+	uint8_t *tlvs;	/* CONFIG_SRK_HANDLE and what follows it */
 	size_t len;
 };
 

@@ -172,6 +172,7 @@ int control_open(struct vtpmd *d)
 
 	if (rc)
 		return rc;
+	d->on_status[0] = control_on_status;
 	listener = event_new(d->base, fd, EV_READ | EV_PERSIST, on_accept, d);
 	if (!listener || event_add(listener, NULL)) {
 		close(fd);

@@ -2,6 +2,7 @@
 #include "tools/vtpmd/backup.h"
 #include "tools/vtpmd/control_op.h"
 #include "tools/vtpmd/log.h"
+#include "tools/vtpmd/reload.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -153,7 +154,6 @@ static void op_create(struct control *c, const json_t *request)
 		refuse(c, rc, &e);
 		return;
 	}
-	v->on_status = control_on_status;
 	wait_for(c, v);
 }
 
@@ -271,14 +271,38 @@ static void op_rekey(struct control *c, struct vtpm *v)
 		succeed(c, v->meta.uuid);
 }
 
+static void op_show(struct control *c, struct vtpm *v)
+{
+	json_t *approved = registry_approved(c->d);
+
+	control_send(
+		c, json_pack("{s:b, s:o}", "ok", 1, "vtpm", registry_show(v, approved)));
+	json_decref(approved);
+	control_idle(c);
+}
+
 static void op_list(struct control *c)
 {
-	json_t *all = json_array();
+	json_t *all = json_array(), *approved = registry_approved(c->d);
 	struct vtpm *v;
 
 	for (v = c->d->vtpms; v; v = v->next)
-		json_array_append_new(all, registry_show(v));
+		json_array_append_new(all, registry_show(v, approved));
+	json_decref(approved);
 	control_send(c, json_pack("{s:b, s:o}", "ok", 1, "vtpms", all));
+	control_idle(c);
+}
+
+static void op_reload(struct control *c)
+{
+	struct error e = {.cause = CAUSE_NONE};
+	int rc = reload(c->d, &e);
+
+	if (rc) {
+		refuse(c, rc, &e);
+		return;
+	}
+	control_send(c, json_pack("{s:b}", "ok", 1));
 	control_idle(c);
 }
 
@@ -308,11 +332,9 @@ static void answer_asked(struct control *c)
 		op_list(c);
 	else if (!v)
 		no_such(c);
-	else if (c->what == SHOW) {
-		control_send(c,
-			     json_pack("{s:b, s:o}", "ok", 1, "vtpm", registry_show(v)));
-		control_idle(c);
-	} else if (c->what == RESUME)
+	else if (c->what == SHOW)
+		op_show(c, v);
+	else if (c->what == RESUME)
 		op_resume(c, v);
 	else if (c->what == REKEY)
 		op_rekey(c, v);
@@ -351,10 +373,8 @@ static void ask(struct control *c)
 		limit = (struct timeval){.tv_sec = REKEY_S};
 	clock_gettime(CLOCK_MONOTONIC, &c->asked);
 	for (v = c->d->vtpms; v; v = v->next)
-		if (concerns(c, v)) {
-			v->on_status = control_on_status;
+		if (concerns(c, v))
 			vtpm_ask_status(v);
-		}
 	c->asking = true;
 	event_add(c->timer, &limit);
 	control_op_status(c);
@@ -366,7 +386,7 @@ static enum control_what parse_op(const char *op)
 		[CREATE] = "create", [START] = "start",	  [STOP] = "stop",
 		[DELETE] = "delete", [SHOW] = "show",	  [LIST] = "list",
 		[RESUME] = "resume", [BACKUP] = "backup", [RESTORE] = "restore",
-		[RESEAL] = "reseal", [REKEY] = "rekey",
+		[RESEAL] = "reseal", [REKEY] = "rekey",	  [RELOAD] = "reload",
 	};
 	size_t i;
 
@@ -386,6 +406,10 @@ static void run(struct control *c, const json_t *request)
 	}
 	if (c->what == RESTORE) {
 		op_restore(c, request);
+		return;
+	}
+	if (c->what == RELOAD) {
+		op_reload(c);
 		return;
 	}
 	v = registry_find(c->d, c->name);
@@ -409,6 +433,11 @@ static void run(struct control *c, const json_t *request)
 		ask(c);
 }
 
+static bool needs_name(enum control_what what)
+{
+	return what != LIST && what != RESTORE && what != RELOAD;
+}
+
 void control_op(struct control *c, const char *line, size_t len)
 {
 	json_t *request = json_loadb(line, len, JSON_REJECT_DUPLICATES, NULL);
@@ -418,7 +447,7 @@ void control_op(struct control *c, const char *line, size_t len)
 	c->force = json_is_true(json_object_get(request, "force"));
 	/* one that is too long is no vTPM's name, and stays too long when cut */
 	snprintf(c->name, sizeof(c->name), "%s", name ? name : "");
-	if (c->what == NO_OP || (c->what != LIST && c->what != RESTORE && !name))
+	if (c->what == NO_OP || (needs_name(c->what) && !name))
 		refuse_word(c, "internal", "The request is malformed.");
 	else
 		run(c, request);

@@ -19,6 +19,7 @@ enum control_what {
 	RESTORE,
 	RESEAL,
 	REKEY,
+	RELOAD,
 	NO_OP
 };
 

@@ -3,6 +3,7 @@
 #include "tools/vtpmd/control.h"
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/registry.h"
+#include "tools/vtpmd/reload.h"
 #include "tools/vtpmd/tunnel.h"
 #include "tools/vtpmd/xen.h"
 #include "lib/audit.h"
@@ -119,7 +120,7 @@ static int open_run(struct vtpmd *d)
 	return d->run_dir < 0 ? -errno : 0;
 }
 
-static struct event *events[4]; /* of the daemon as a whole */
+static struct event *events[5]; /* of the daemon as a whole */
 
 /* Ends when no process is left to wait for: stub domains run on. */
 static void on_leave(evutil_socket_t fd, short what, void *ctx)
@@ -146,6 +147,15 @@ static void on_signal(evutil_socket_t fd, short what, void *ctx)
 	event_base_loopexit(d->base, &limit);
 }
 
+static void on_hangup(evutil_socket_t fd, short what, void *ctx)
+{
+	struct error e = {.cause = CAUSE_NONE};
+
+	(void)sd_notify(0, "RELOADING=1");
+	(void)!reload(ctx, &e); /* it tells the log */
+	(void)sd_notify(0, "READY=1");
+}
+
 static void on_watchdog(evutil_socket_t fd, short what, void *ctx)
 {
 	(void)sd_notify(0, "WATCHDOG=1");
@@ -161,10 +171,12 @@ static int add_events(struct vtpmd *d)
 	events[1] = evsignal_new(d->base, SIGINT, on_signal, d);
 	events[2] = event_new(d->base, -1, EV_PERSIST, on_leave, d);
 	events[3] = event_new(d->base, -1, EV_PERSIST, on_watchdog, d);
+	events[4] = evsignal_new(d->base, SIGHUP, on_hangup, d);
 	for (i = 0; i < ARRAY_SIZE(events); i++)
 		if (!events[i])
 			return -ENOMEM;
-	if (event_add(events[0], NULL) || event_add(events[1], NULL))
+	if (event_add(events[0], NULL) || event_add(events[1], NULL) ||
+	    event_add(events[4], NULL))
 		return -ENOMEM;
 	if (sd_watchdog_enabled(0, &usec) > 0) {
 		tv.tv_sec = (time_t)(usec / 3000000);

@@ -247,17 +247,26 @@ void peer_serve_tunnel(void *ctx, int rc, const uint8_t *data, size_t len)
 	p->kms_type = 0;
 	if (f.type == CHANNEL_KMS_OPEN)
 		log_line(rc ? LOG_WARNING : LOG_DEBUG, "vTPM %s: tunnel to KMS %s: %s",
-			 p->env.name, p->env.config->kms_address,
-			 rc ? strerror(-rc) : "open");
+			 p->env.name, p->kms_address, rc ? strerror(-rc) : "open");
 	if (rc)
 		answer(p, &f, rc);
 	else
 		peer_reply(p, f.type, f.id, data, len);
 }
 
+/* The manager names a place in the list of addresses, never an address. */
+static int open_tunnel(struct peer *p, unsigned int nth)
+{
+	int rc = -EDESTADDRREQ;
+
+	if (p->env.config->kms_address)
+		rc = address_nth(p->env.config->kms_address, nth, p->kms_address);
+	return rc ? rc : tunnel_open(p->tunnel, p->kms_address);
+}
+
 static void serve_kms(struct peer *p, const struct channel_frame *f, struct cursor *c)
 {
-	uint32_t max = 0;
+	uint32_t max = 0, nth = 0;
 	int rc = -EBUSY;
 
 	if (p->kms_type) {
@@ -266,6 +275,8 @@ static void serve_kms(struct peer *p, const struct channel_frame *f, struct curs
 	}
 	if (f->type == CHANNEL_KMS_RECV)
 		max = cursor_u32(c);
+	if (f->type == CHANNEL_KMS_OPEN && f->len)
+		nth = cursor_u16(c);
 	if (!cursor_ok(c)) {
 		malformed(p, f);
 		return;
@@ -276,10 +287,8 @@ static void serve_kms(struct peer *p, const struct channel_frame *f, struct curs
 		rc = tunnel_recv(p->tunnel, max);
 	else if (f->type == CHANNEL_KMS_SEND)
 		rc = tunnel_send(p->tunnel, f->payload, f->len);
-	else if (!p->env.config->kms_address)
-		rc = -EDESTADDRREQ;
 	else
-		rc = tunnel_open(p->tunnel, p->env.config->kms_address);
+		rc = open_tunnel(p, nth);
 	if (rc) {
 		p->kms_type = 0;
 		answer(p, f, rc);

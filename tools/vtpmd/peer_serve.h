@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <time.h>
+#include "lib/address.h"
 #include "lib/channel.h"
 #include "tools/vtpmd/peer.h"
 #include "tools/vtpmd/relay.h"
@@ -37,6 +38,7 @@ struct peer {
 	} put;
 	uint16_t kms_type; /* and for the tunnel; 0: none */
 	uint32_t kms_id;
+	char kms_address[ADDRESS_MAX]; /* that the tunnel leads to */
 	/* lines that this manager may still write into the log in this minute */
 	time_t log_minute;
 	int log_left;

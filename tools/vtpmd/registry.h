@@ -25,7 +25,9 @@ int __must_check registry_create(struct vtpmd *d, const struct registry_new *n,
 				 struct vtpm **out, struct error *e);
 /* Removes a vTPM that is stopped or failed, with its whole store. */
 int __must_check registry_remove(struct vtpm *v, struct error *e);
-/* The object of `vtpmctl show --json`. */
-json_t *registry_show(struct vtpm *v);
+/* The boot states that host.json approves now; an array. */
+json_t *registry_approved(struct vtpmd *d);
+/* The object of `vtpmctl show --json`, with a reference to that array. */
+json_t *registry_show(struct vtpm *v, json_t *approved);
 
 #endif

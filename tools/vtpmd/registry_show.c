@@ -57,14 +57,48 @@ static json_t *generation(struct vtpm *v)
 	return seq ? json_integer((json_int_t)seq) : json_null();
 }
 
+/* The manager's own figure, which knows nothing of restarts of vtpmd; of an older
+ * manager, since this vtpmd knows it. */
 static json_t *uptime(struct vtpm *v)
 {
 	struct timespec now;
 
 	if (v->state != VTPM_RUNNING)
 		return json_null();
+	if (v->status.at.tv_sec && v->status.value[STATUS_UPTIME_NS] >= 0)
+		return json_integer(v->status.value[STATUS_UPTIME_NS] / 1000000000);
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return json_integer(now.tv_sec - v->started.tv_sec);
+}
+
+/* How long commands took: counts by upper bound; null when it is not told. */
+static json_t *latency(struct vtpm *v)
+{
+	json_t *counts = json_array();
+	size_t i;
+
+	if (v->state != VTPM_RUNNING || !v->status.at.tv_sec || !v->status.timed) {
+		json_decref(counts);
+		return json_null();
+	}
+	for (i = 0; i < LATENCY_BUCKETS; i++)
+		json_array_append_new(counts,
+				      json_integer((json_int_t)v->status.bucket[i]));
+	return json_pack("{s:I, s:I, s:o}", "first_ns", (json_int_t)LATENCY_FIRST_NS,
+			 "sum_ns", (json_int_t)v->status.sum_ns, "counts", counts);
+}
+
+static void set_trouble(struct vtpm *v, json_t *o)
+{
+	char at[32] = "";
+	struct tm tm;
+
+	json_object_set_new(o, "last_error",
+			    v->trouble.at ? json_string(v->trouble.text) : json_null());
+	if (v->trouble.at && gmtime_r(&v->trouble.at, &tm))
+		strftime(at, sizeof(at), "%FT%TZ", &tm);
+	json_object_set_new(o, "last_error_at", at[0] ? json_string(at) : json_null());
+	json_object_set_new(o, "restarts", json_integer((json_int_t)v->restarts));
 }
 
 static void set_numbers(struct vtpm *v, json_t *o)
@@ -82,18 +116,43 @@ static void set_numbers(struct vtpm *v, json_t *o)
 		{"ready_ns", STATUS_READY_NS},
 		{"unlock_ns", STATUS_UNLOCK_NS},
 		{"free_kib", STATUS_FREE_KIB},
+		{"resident_kib", STATUS_RESIDENT_KIB},
 	};
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(fields); i++)
 		json_object_set_new(o, fields[i].key, told(v, fields[i].what));
+	json_object_set_new(o, "latency", latency(v));
 	json_object_set_new(o, "seq", generation(v));
 	json_object_set_new(o, "uptime_s", uptime(v));
 	json_object_set_new(o, "memory_mib", json_integer(v->meta.memory));
 	json_object_set_new(o, "domid", number(v->body ? v->body->domid : -1));
 }
 
-json_t *registry_show(struct vtpm *v)
+json_t *registry_approved(struct vtpmd *d)
+{
+	struct error e = {.cause = CAUSE_NONE};
+	json_t *array = json_array();
+	struct config c;
+	unsigned int i, n;
+
+	if (config_load(d->config, &c, &e))
+		return array;
+	for (i = 0; i < c.approvals; i++) {
+		json_t *pcrs = json_array();
+
+		for (n = 0; n < 24; n++)
+			if (c.approval[i].pcrs & 1u << n)
+				json_array_append_new(pcrs, json_integer((json_int_t)n));
+		json_array_append_new(array, json_pack("{s:s, s:s, s:o}", "label",
+						       c.approval[i].label, "at",
+						       c.approval[i].at, "pcrs", pcrs));
+	}
+	config_free(&c);
+	return array;
+}
+
+json_t *registry_show(struct vtpm *v, json_t *approved)
 {
 	bool failed = v->meta.error.cause != CAUSE_NONE && v->state != VTPM_RUNNING;
 	char uuid[37], path[4096], domain[64];
@@ -123,6 +182,8 @@ json_t *registry_show(struct vtpm *v)
 			    v->meta.process ? json_null() : json_string(domain));
 	json_object_set_new(o, "created", json_string(v->meta.created));
 	json_object_set_new(o, "store", json_string(path));
+	json_object_set(o, "approved", approved);
+	set_trouble(v, o);
 	set_numbers(v, o);
 	return o;
 }

@@ -109,8 +109,7 @@ static void drop_peer(struct vtpm *v)
 			  "The vTPM's manager is gone: see `vtpmctl show %s`.",
 			  v->meta.name);
 	v->rekeying = false;
-	if (v->on_status)
-		v->on_status(v->d);
+	vtpm_told(v);
 }
 
 /* Ends whatever the manager does; on_gone() follows. */
@@ -120,10 +119,18 @@ static void end_body(struct vtpm *v)
 	v->body->ops->end(v->body);
 }
 
+void vtpm_note_trouble(struct vtpm *v, const char *text)
+{
+	v->trouble.at = time(NULL);
+	snprintf(v->trouble.text, sizeof(v->trouble.text), "%s", text);
+}
+
 static void fail(struct vtpm *v, enum cause cause, const char *text)
 {
 	v->meta.error = (struct error){.cause = CAUSE_NONE};
 	error_set(&v->meta.error, 0, cause, "%s", text);
+	v->failures++;
+	vtpm_note_trouble(v, text);
 	log_line(LOG_ERR, "vTPM %s: %s", v->meta.name, text);
 }
 
@@ -153,6 +160,8 @@ static void restart_later(struct vtpm *v, const char *why)
 	struct timeval pause = {.tv_sec = 1};
 
 	log_line(LOG_WARNING, "vTPM %s: %s It is started again.", v->meta.name, why);
+	v->restarts++;
+	vtpm_note_trouble(v, why);
 	v->state = VTPM_STARTING;
 	if (v->deaths[VTPM_DEATHS - 2] + MINUTE > time(NULL))
 		pause.tv_sec = 4;
@@ -321,6 +330,8 @@ int vtpm_start_body(struct vtpm *v, struct error *e)
 	v->body_alive = false;
 	store_release(&v->store);
 	v->meta.error = *e;
+	v->failures++;
+	vtpm_note_trouble(v, e->text);
 	return rc;
 }
 

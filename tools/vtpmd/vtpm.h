@@ -19,6 +19,7 @@
 #define VTPMD_VTPM_H
 
 #include <time.h>
+#include "include/channel.h"
 #include "tools/vtpmd/body.h"
 #include "tools/vtpmd/config.h"
 #include "tools/vtpmd/meta.h"
@@ -47,6 +48,14 @@ struct vtpm_waiter {
 struct vtpm_status {
 	struct timespec at;
 	int64_t value[16]; /* by enum channel_status */
+	bool timed;	   /* it told how long commands took: STATUS_LATENCY */
+	uint64_t sum_ns, bucket[LATENCY_BUCKETS];
+};
+
+/* Why it last failed or died, kept while it runs again. */
+struct vtpm_trouble {
+	time_t at; /* 0: never, since vtpmd started */
+	char text[320];
 };
 
 #define VTPM_DEATHS 3
@@ -69,10 +78,11 @@ struct vtpm {
 	struct event *timer, *pause, *settle;
 	struct timespec started;
 	time_t deaths[VTPM_DEATHS];
-	bool rekeying; /* the manager was asked for new key slots */
+	struct vtpm_trouble trouble;
+	uint64_t restarts, failures; /* since vtpmd started */
+	bool rekeying;		     /* the manager was asked for new key slots */
 	struct error rekey_error;
 	struct vtpm_status status;
-	void (*on_status)(struct vtpmd *d); /* a status arrived, or never will */
 	struct vtpm_waiter *waiters;
 };
 
@@ -85,6 +95,8 @@ void vtpm_free(struct vtpm *v);
 int __must_check vtpm_start(struct vtpm *v, struct error *e);
 /* As vtpm_start(), when its turn comes: only some start at the same time. */
 void vtpm_start_later(struct vtpm *v);
+/* The same for one that failed, as if it never had: its cause may be gone. */
+void vtpm_start_again(struct vtpm *v);
 /* Seconds until a vTPM that failed for want of the KMS or the TPM is started again;
  * -1: it is not. */
 int64_t vtpm_next_try(const struct vtpm *v);

@@ -72,6 +72,15 @@ static int on_config(void *ctx, struct cursor *out, const char **why)
 	return 0;
 }
 
+void vtpm_told(struct vtpm *v)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(v->d->on_status); i++)
+		if (v->d->on_status[i])
+			v->d->on_status[i](v->d);
+}
+
 static void on_rekeyed(void *ctx, uint32_t cause, const char *text)
 {
 	struct vtpm *v = ctx;
@@ -86,8 +95,7 @@ static void on_rekeyed(void *ctx, uint32_t cause, const char *text)
 		log_line(LOG_NOTICE, "vTPM %s: sealed anew", v->meta.name);
 		vtpm_audit(v, "rekey", NULL);
 	}
-	if (v->on_status)
-		v->on_status(v->d);
+	vtpm_told(v);
 }
 
 /* A manager that ran on while vtpmd was away. */
@@ -156,6 +164,20 @@ static void on_ready(void *ctx, uint64_t seq)
 	vtpm_enter(v, VTPM_RUNNING);
 }
 
+static void take_latency(struct vtpm_status *s, struct cursor *c)
+{
+	uint64_t sum = cursor_u64(c), bucket[LATENCY_BUCKETS];
+	size_t i;
+
+	for (i = 0; i < LATENCY_BUCKETS; i++)
+		bucket[i] = cursor_u64(c);
+	if (!cursor_done(c))
+		return;
+	s->timed = true;
+	s->sum_ns = sum;
+	memcpy(s->bucket, bucket, sizeof(bucket));
+}
+
 static void on_status(void *ctx, const uint8_t *tlvs, size_t len)
 {
 	struct vtpm *v = ctx;
@@ -165,16 +187,21 @@ static void on_status(void *ctx, const uint8_t *tlvs, size_t len)
 
 	for (i = 0; i < ARRAY_SIZE(v->status.value); i++)
 		v->status.value[i] = -1;
+	v->status.timed = false;
 	while (channel_tlv_next(&c, &t)) {
-		uint64_t value = cursor_u64(&t.value);
+		uint64_t value;
 
+		if (t.tag == STATUS_LATENCY) {
+			take_latency(&v->status, &t.value);
+			continue;
+		}
+		value = cursor_u64(&t.value);
 		if (cursor_done(&t.value) && t.tag < ARRAY_SIZE(v->status.value) &&
 		    value <= INT64_MAX)
 			v->status.value[t.tag] = (int64_t)value;
 	}
 	clock_gettime(CLOCK_MONOTONIC, &v->status.at);
-	if (v->on_status)
-		v->on_status(v->d);
+	vtpm_told(v);
 }
 
 bool vtpm_ask_status(struct vtpm *v)

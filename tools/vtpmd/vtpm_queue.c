@@ -59,6 +59,13 @@ void vtpm_start_later(struct vtpm *v)
 	event_active(v->settle, EV_TIMEOUT, 0);
 }
 
+void vtpm_start_again(struct vtpm *v)
+{
+	event_del(v->pause);
+	v->tries = 0;
+	vtpm_start_later(v);
+}
+
 int64_t vtpm_next_try(const struct vtpm *v)
 {
 	struct timespec now;

@@ -11,6 +11,7 @@
 #define VTPMD_VTPMD_H
 
 #include <stdbool.h>
+#include <time.h>
 #include <event2/event.h>
 
 struct xen;
@@ -32,6 +33,10 @@ struct vtpmd {
 	int run_dir;		   /* the same, open */
 	struct xen *xen;	   /* NULL: not on Xen */
 	struct vtpm *vtpms;
+	/* Those who asked managers: a status arrived, or never will. */
+	void (*on_status[2])(struct vtpmd *d);
+	time_t reloaded;    /* host.json was last found good; 0: not asked */
+	bool reload_failed; /* the last time */
 };
 
 #endif

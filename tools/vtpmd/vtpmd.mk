@@ -2,7 +2,8 @@
 # The daemon of domain 0, build/bin/vtpmd, and the channel that it shares with
 # the manager.
 CHANNEL_SRCS := lib/channel.c lib/cursor.c
-VTPMD_SRCS := $(wildcard tools/vtpmd/*.c) $(CHANNEL_SRCS) lib/atomic.c lib/error.c $(AUDIT_SRCS)
+VTPMD_SRCS := $(wildcard tools/vtpmd/*.c) $(CHANNEL_SRCS) lib/address.c lib/atomic.c \
+              lib/error.c $(AUDIT_SRCS)
 VTPMD_LIBS := -levent -levent_extra -ljansson -lsystemd -luuid \
               -lxenvchan -lxenstore -lxenctrl -lcrypto
 
@@ -41,13 +42,13 @@ vtpmd_store_UNIT_SRCS := tools/vtpmd/store.c lib/atomic.c tools/vtpmd/meta.c \
 vtpmd_store_UNIT_LIBS := -ljansson -luuid
 
 UNIT_TESTS += vtpmd_config
-vtpmd_config_UNIT_SRCS := tools/vtpmd/config.c tools/vtpmd/tunnel.c lib/error.c lib/hex.c \
+vtpmd_config_UNIT_SRCS := tools/vtpmd/config.c tools/vtpmd/tunnel.c lib/address.c lib/error.c lib/hex.c \
                           $(CHANNEL_SRCS)
 vtpmd_config_UNIT_LIBS := -ljansson -levent -levent_extra
 
 UNIT_TESTS += peer
 peer_UNIT_SRCS := $(addprefix tools/vtpmd/,peer.c peer_serve.c relay.c tunnel.c store.c \
-                  tpm_filter.c log.c) lib/atomic.c lib/error.c $(CHANNEL_SRCS)
+                  tpm_filter.c log.c) lib/address.c lib/atomic.c lib/error.c $(CHANNEL_SRCS)
 peer_UNIT_LIBS := -levent -levent_extra -luuid
 
 UNIT_TESTS += relay
