@@ -18,12 +18,14 @@ struct sample {
 static const char *const policies[] = {"host", "tpm", NULL};
 
 static const struct args_option options[] = {
-	{"file", ARGS_TEXT, offsetof(struct sample, file), "FILE", "a file", 0, 0, NULL},
+	{"file", ARGS_TEXT, offsetof(struct sample, file), "FILE", "a file", 0, 0, NULL,
+	 0},
 	{"policy", ARGS_CHOICE, offsetof(struct sample, policy), "host|tpm", "a policy",
-	 0, 0, policies},
+	 0, 0, policies, 0},
 	{"memory", ARGS_NUMBER, offsetof(struct sample, memory), "MIB", "MiB", 8, 4096,
-	 NULL},
-	{"force", ARGS_FLAG, offsetof(struct sample, force), NULL, "force", 0, 0, NULL},
+	 NULL, 'm'},
+	{"force", ARGS_FLAG, offsetof(struct sample, force), NULL, "force", 0, 0, NULL,
+	 'f'},
 };
 
 static const struct args_command with_word = {
@@ -93,6 +95,22 @@ static void takes_every_kind(void **state)
 	assert_string_equal(s.policy, "tpm");
 	assert_int_equal(s.memory, 16);
 	assert_true(s.force);
+}
+
+static void letters_are_short_names(void **state)
+{
+	struct sample s;
+
+	assert_int_equal(PARSE(&with_word, &s, "-m", "16", "-f", "web1"), ARGS_RUN);
+	assert_int_equal(s.memory, 16);
+	assert_true(s.force);
+	assert_int_equal(PARSE(&with_word, &s, "-fm17", "web1"), ARGS_RUN);
+	assert_int_equal(s.memory, 17);
+	assert_true(s.force);
+	assert_int_equal(PARSE(&with_word, &s, "-m", "7", "web1"), ARGS_BAD);
+	assert_int_equal(PARSE(&with_word, &s, "web1", "-m"), ARGS_BAD);
+	assert_int_equal(PARSE(&with_word, &s, "-p", "tpm", "web1"), ARGS_BAD);
+	assert_int_equal(PARSE(&with_word, &s, "-h"), ARGS_HELP);
 }
 
 static void parses_twice(void **state)
@@ -216,6 +234,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(two_words),
 		cmocka_unit_test(takes_every_kind),
+		cmocka_unit_test(letters_are_short_names),
 		cmocka_unit_test(parses_twice),
 		cmocka_unit_test(dashes_end_options),
 		cmocka_unit_test(wants_exactly_one_word),

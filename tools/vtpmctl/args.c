@@ -38,8 +38,12 @@ static void print_help(const struct args_command *cmd)
 	for (i = 0; i < cmd->option_count; i++) {
 		const struct args_option *o = &cmd->options[i];
 
-		snprintf(left, sizeof(left), "--%s %s", o->name,
-			 o->value ? o->value : "");
+		if (o->letter)
+			snprintf(left, sizeof(left), "-%c, --%s %s", o->letter, o->name,
+				 o->value ? o->value : "");
+		else
+			snprintf(left, sizeof(left), "--%s %s", o->name,
+				 o->value ? o->value : "");
 		printf("  %-29s%s\n", left, o->help);
 	}
 	printf("  %-29s%s\n", "--help", "this text");
@@ -120,10 +124,36 @@ static enum args_result take_words(const struct args_command *cmd, int argc, cha
 	return ARGS_RUN;
 }
 
+/* What getopt calls the options' letters: ":hn:d:". */
+static void letters(const struct args_command *cmd, char out[2 * OPTIONS_MAX + 3])
+{
+	size_t i;
+
+	out += sprintf(out, ":h");
+	for (i = 0; i < cmd->option_count && i < OPTIONS_MAX; i++)
+		if (cmd->options[i].letter)
+			out += sprintf(out, "%c%s", cmd->options[i].letter,
+				       cmd->options[i].kind == ARGS_FLAG ? "" : ":");
+}
+
+/* The option that getopt returned code for; NULL: there is none. */
+static const struct args_option *option_of(const struct args_command *cmd, int code)
+{
+	size_t i;
+
+	for (i = 0; i < cmd->option_count; i++)
+		if (code == FIRST_CODE + (int)i ||
+		    (cmd->options[i].letter && code == cmd->options[i].letter))
+			return &cmd->options[i];
+	return NULL;
+}
+
 enum args_result args_parse(const struct args_command *cmd, int argc, char **argv,
 			    void *out)
 {
 	struct option options[OPTIONS_MAX + 2] = {0};
+	char short_options[2 * OPTIONS_MAX + 3];
+	const struct args_option *o;
 	enum args_result result;
 	size_t i;
 	int code;
@@ -138,18 +168,20 @@ enum args_result args_parse(const struct args_command *cmd, int argc, char **arg
 	options[i].name = "help";
 	options[i].val = HELP_CODE;
 
+	letters(cmd, short_options);
 	optind = 0; /* glibc: start over, as a second argv is parsed */
-	while ((code = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
+	while ((code = getopt_long(argc, argv, short_options, options, NULL)) != -1) {
 		if (code == HELP_CODE) {
 			print_help(cmd);
 			return ARGS_HELP;
 		}
 		if (code == ':')
 			return bad(cmd, "%s needs a value", argv[optind - 1]);
-		if (code < FIRST_CODE)
+		o = option_of(cmd, code);
+		if (!o)
 			return bad(cmd, "%s is not an option of this command",
 				   argv[optind - 1]);
-		result = store(cmd, &cmd->options[code - FIRST_CODE], optarg, out);
+		result = store(cmd, o, optarg, out);
 		if (result != ARGS_RUN)
 			return result;
 	}

@@ -24,6 +24,7 @@ struct args_option {
 	const char *help;
 	unsigned int min, max;
 	const char *const *choices; /* ends with NULL */
+	char letter;		    /* -x for --name; 0: none */
 };
 
 struct args_command {

@@ -2,9 +2,11 @@
 #include "tools/vtpmctl/vtpmctl.h"
 #include "tools/vtpmctl/args.h"
 #include "tools/vtpmctl/client.h"
+#include "tools/vtpmctl/table.h"
 
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct list {
@@ -22,43 +24,89 @@ static const struct args_option options[] = {
 
 static const struct args_command command = {
 	.usage = "list [OPTIONS]",
-	.about = "Lists the vTPMs of this host.\n",
+	.about =
+		"Lists the vTPMs of this host: the domids of guest and stub domain, how long it\n"
+		"is ready, TPM commands since then, the generation of its state, the kinds of\n"
+		"its key slots, and how many boot states open it.  Why one failed stands below.\n",
 	.options = options,
 	.option_count = ARRAY_SIZE(options),
 };
 
-static const char *text(const json_t *vtpm, const char *key)
-{
-	const char *value = json_string_value(json_object_get(vtpm, key));
+static const char *const heads[] = {"NAME",	"STATE", "GUEST", "DOMID", "UPTIME",
+				    "COMMANDS", "GEN",	 "SLOTS", "PCRS"};
+#define RIGHT (1u << 2 | 1u << 3 | 1u << 4 | 1u << 5 | 1u << 6 | 1u << 8)
 
-	return value ? value : "-";
+static void join(const json_t *slots, char out[TABLE_CELL])
+{
+	const json_t *slot;
+	size_t i, at = 0;
+
+	out[0] = '\0';
+	json_array_foreach(slots, i, slot)
+	{
+		const char *word = json_string_value(slot);
+		int n = snprintf(out + at, TABLE_CELL - at, "%s%s", i ? "," : "",
+				 word ? word : "?");
+
+		at += n > 0 ? (size_t)n : 0;
+		if (at >= TABLE_CELL)
+			return;
+	}
+	if (!at)
+		strcpy(out, "-");
 }
 
-static void print_table(const json_t *vtpms)
+/* Why it does not run, or what it waits for, below its line. */
+static void fill_note(const json_t *v, char *note, size_t room)
 {
+	const char *error = json_string_value(json_object_get(v, "error"));
+	const char *store = json_string_value(json_object_get(v, "store_error"));
+	const json_t *retry = json_object_get(v, "retry_s");
+
+	if (error && json_is_integer(retry))
+		snprintf(note, room, "%s, tried again in %lld s: %s",
+			 table_text(v, "cause"), (long long)json_integer_value(retry),
+			 error);
+	else if (error)
+		snprintf(note, room, "%s: %s", table_text(v, "cause"), error);
+	else if (store)
+		snprintf(note, room, "its guest waits for the disk: %s", store);
+}
+
+static void fill(const json_t *v, struct table_row *r)
+{
+	const json_t *uptime = json_object_get(v, "uptime_s");
+	const json_t *commands = json_object_get(v, "commands");
+
+	memset(r, 0, sizeof(*r));
+	snprintf(r->cell[0], TABLE_CELL, "%s", table_text(v, "name"));
+	snprintf(r->cell[1], TABLE_CELL, "%s", table_text(v, "state"));
+	table_number(json_object_get(v, "guest_domid"), r->cell[2]);
+	table_number(json_object_get(v, "domid"), r->cell[3]);
+	table_time(json_is_integer(uptime) ? json_integer_value(uptime) : -1, r->cell[4]);
+	table_count(json_is_integer(commands) ? (double)json_integer_value(commands) : -1,
+		    r->cell[5]);
+	table_number(json_object_get(v, "seq"), r->cell[6]);
+	join(json_object_get(v, "slots"), r->cell[7]);
+	snprintf(r->cell[8], TABLE_CELL, "%zu",
+		 json_array_size(json_object_get(v, "approved")));
+	fill_note(v, r->note, sizeof(r->note));
+}
+
+static int print_table(const json_t *vtpms)
+{
+	size_t i, n = json_array_size(vtpms);
+	struct table_row *rows = calloc(n, sizeof(*rows));
 	const json_t *vtpm;
-	int width = 4;
-	size_t i;
 
-	json_array_foreach(vtpms, i, vtpm) if ((int)strlen(text(vtpm, "name")) > width)
-		width = (int)strlen(text(vtpm, "name"));
-	printf("%-*s  %-36s  %-8s  %-6s  %s\n", width, "NAME", "UUID", "STATE", "POLICY",
-	       "GUEST");
-	json_array_foreach(vtpms, i, vtpm)
-	{
-		const json_t *guest = json_object_get(vtpm, "guest_domid");
-		const json_t *retry = json_object_get(vtpm, "retry_s");
-
-		printf("%-*s  %-36s  %-8s  %-6s  ", width, text(vtpm, "name"),
-		       text(vtpm, "uuid"), text(vtpm, "state"), text(vtpm, "policy"));
-		if (json_is_integer(guest))
-			printf("domain %lld\n", (long long)json_integer_value(guest));
-		else if (json_is_integer(retry))
-			printf("-  (%s, tried again in %lld s)\n", text(vtpm, "cause"),
-			       (long long)json_integer_value(retry));
-		else
-			printf("-\n");
+	if (!rows) {
+		fputs("vtpmctl: out of memory\n", stderr);
+		return VTPMCTL_FAILED;
 	}
+	json_array_foreach(vtpms, i, vtpm) fill(vtpm, &rows[i]);
+	table_print(heads, ARRAY_SIZE(heads), RIGHT, rows, n);
+	free(rows);
+	return VTPMCTL_OK;
 }
 
 int list_main(int argc, char **argv)
@@ -78,8 +126,8 @@ int list_main(int argc, char **argv)
 		json_dumpf(vtpms, stdout, JSON_INDENT(2));
 		putchar('\n');
 	} else if (json_array_size(vtpms)) {
-		print_table(vtpms);
+		status = print_table(vtpms);
 	}
 	json_decref(reply);
-	return fflush(stdout) ? VTPMCTL_FAILED : VTPMCTL_OK;
+	return fflush(stdout) ? VTPMCTL_FAILED : status;
 }

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 
 struct show {
 	const char *name;
@@ -39,15 +40,20 @@ static const struct {
 	{"error", "why"},
 	{"cause", "cause"},
 	{"retry_s", "tried again in (s)"},
+	{"last_error", "last error"},
+	{"last_error_at", "at"},
+	{"restarts", "restarts"},
 	{"store_error", "waits for the disk"},
 	{"policy", "policy"},
 	{"slots", "key slots"},
+	{"approved", "approved PCRs"},
 	{"placement", "placement"},
 	{"domain", "stub domain"},
 	{"domid", "its domid"},
 	{"guest_domid", "guest's domid"},
 	{"memory_mib", "memory (MiB)"},
 	{"free_kib", "of it free (KiB)"},
+	{"resident_kib", "resident (KiB)"},
 	{"seq", "state generation"},
 	{"state_writes", "state writes"},
 	{"commands", "TPM commands"},
@@ -84,6 +90,27 @@ static void print_value(const json_t *value)
 	}
 }
 
+/* "0,2,4,7 (before the update); 0,2,4,7": one a boot state. */
+static void print_approved(const json_t *approved)
+{
+	const json_t *state, *pcr;
+	size_t i, j;
+
+	json_array_foreach(approved, i, state)
+	{
+		const char *label = json_string_value(json_object_get(state, "label"));
+
+		fputs(i ? "; " : "", stdout);
+		json_array_foreach(json_object_get(state, "pcrs"), j, pcr)
+		{
+			fputs(j ? "," : "", stdout);
+			print_value(pcr);
+		}
+		if (label && label[0])
+			printf(" (%s)", label);
+	}
+}
+
 static void print_fields(const json_t *vtpm)
 {
 	size_t i;
@@ -94,7 +121,10 @@ static void print_fields(const json_t *vtpm)
 		if (!value || json_is_null(value))
 			continue;
 		printf("%-20s ", fields[i].label);
-		print_value(value);
+		if (!strcmp(fields[i].key, "approved"))
+			print_approved(value);
+		else
+			print_value(value);
 		putchar('\n');
 	}
 }

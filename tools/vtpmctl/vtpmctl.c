@@ -7,13 +7,14 @@
 #include <string.h>
 
 static const struct vtpmctl_command commands[] = {
-	{"host", "set up this host's TPM and KMS: init, approve, show", host_main},
+	{"host", "set up this host's TPM and KMS: init, renew, approve, show", host_main},
 	{"create", "make a vTPM, seal it, start it, print its uuid", create_main},
 	{"start", "start a vTPM that was stopped", start_main},
 	{"stop", "stop a vTPM; its state stays in the store", stop_main},
 	{"launch", "start a guest's vTPMs, then the guest (xl create)", launch_main},
 	{"resume", "keep the PCRs for a guest that is saved and restored", resume_main},
 	{"list", "all vTPMs of this host", list_main},
+	{"top", "what the vTPMs do: commands, latency, writes, memory", top_main},
 	{"show", "all about one vTPM", show_main},
 	{"backup", "write a vTPM's sealed state into a file", backup_main},
 	{"restore", "make a vTPM of a backup", restore_main},

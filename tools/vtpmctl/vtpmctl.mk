@@ -29,9 +29,13 @@ install-docs:
 	install -m 0644 docs/*.md $(VTPMCTL_DOC)/docs
 .PHONY: install-vtpmctl install-docs
 
+UNIT_TESTS += latency vtpmctl_table
+latency_UNIT_SRCS := stubdom/manager/latency.c tools/vtpmctl/quantile.c
+vtpmctl_table_UNIT_SRCS := tools/vtpmctl/table.c
+vtpmctl_table_UNIT_LIBS := -ljansson
 UNIT_TESTS += vtpmctl_args vtpmctl_kmsurl vtpmctl_approval vtpmctl_hostconf
 vtpmctl_args_UNIT_SRCS := tools/vtpmctl/args.c tools/vtpmctl/status.c lib/error.c
-vtpmctl_kmsurl_UNIT_SRCS := tools/vtpmctl/kmsurl.c
+vtpmctl_kmsurl_UNIT_SRCS := tools/vtpmctl/kmsurl.c lib/address.c
 vtpmctl_approval_UNIT_SRCS := tools/vtpmctl/approval.c tools/vtpmctl/policykey.c \
 	tools/vtpmctl/file.c lib/hex.c lib/crypt.c lib/cursor.c lib/error.c
 vtpmctl_approval_UNIT_LIBS := -lcrypto

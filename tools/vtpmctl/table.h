@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Columns for a terminal of 100: as wide as what is in them, numbers on the right. */
+#ifndef XVTPM_TABLE_H
+#define XVTPM_TABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <jansson.h>
+
+#define TABLE_COLUMNS 10
+#define TABLE_CELL    48
+#define TABLE_WIDTH   100
+
+struct table_row {
+	char cell[TABLE_COLUMNS][TABLE_CELL];
+	char note[400]; /* a sentence for the lines below; "": none */
+};
+
+/* right: bit n, column n is of numbers.  A first cell that is longer than 24 has its
+ * line to itself, so that the rest fits. */
+void table_print(const char *const *heads, size_t columns, uint32_t right,
+		 const struct table_row *rows, size_t count);
+
+/* What tables say of a vTPM's JSON object; "-" for what is not there. */
+const char *table_text(const json_t *object, const char *key);
+void table_number(const json_t *value, char out[TABLE_CELL]);
+/* 59s, 59m, 23h59m, 99d23h */
+void table_time(int64_t seconds, char out[TABLE_CELL]);
+/* 999, 9.9k, 999M, ...: a count in at most five signs. */
+void table_count(double value, char out[TABLE_CELL]);
+
+#endif
