@@ -11,6 +11,7 @@
  * CONFIG holds CONFIG TLVs of include/channel.h.  LOG gets every byte that goes
  * to or comes from the TPM and the KMS.  Prints "ok HEX..." or "CAUSE SENTENCE".
  */
+#include "lib/address.h"
 #include "stubdom/manager/unlock.h"
 #include "stubdom/manager/unlock_kms.h"
 
@@ -92,17 +93,20 @@ static int tpm_connect(const char *path)
 static int kms_open(void *ctx, unsigned int nth)
 {
 	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found;
-	char host[256], *port;
+	char host[ADDRESS_MAX], *port;
 	int *fd = ctx, rc = 0;
 
-	snprintf(host, sizeof(host), "%s", config.kms_address);
+	if (address_nth(config.kms_address, nth, host))
+		return -EINVAL;
 	port = strrchr(host, ':');
 	*port++ = '\0';
 	if (getaddrinfo(host, port, &hints, &found))
 		return -EHOSTUNREACH;
 	*fd = socket(found->ai_family, SOCK_STREAM, 0);
-	if (connect(*fd, found->ai_addr, found->ai_addrlen))
+	if (connect(*fd, found->ai_addr, found->ai_addrlen)) {
 		rc = -errno;
+		close(*fd);
+	}
 	freeaddrinfo(found);
 	return rc;
 }

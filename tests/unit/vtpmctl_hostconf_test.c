@@ -59,6 +59,69 @@ static void prints_and_parses(void **state)
 	hostconf_free(&h);
 }
 
+static void approvals_have_numbers_and_labels(void **state)
+{
+	struct approval other;
+	struct hostconf h, again;
+	char *text;
+	size_t i;
+
+	sample(&h);
+	other = h.approvals[0];
+	memset(other.value[7], 8, APPROVAL_HASH_SIZE);
+	assert_int_equal(approval_digest(&other, other.digest), 0);
+	assert_int_equal(hostconf_approve(&h, &other, "new-kernel"), 0);
+	text = hostconf_print(&h);
+	assert_int_equal(hostconf_parse(text, &again), 0);
+	free(text);
+	assert_int_equal(again.approval_count, 2);
+	assert_string_equal(again.notes[0].label, "");
+	assert_string_equal(again.notes[1].label, "new-kernel");
+	assert_int_equal(strlen(again.notes[1].at), 20);
+	assert_int_equal(hostconf_find_approval(&again, "new-kernel", &i), 0);
+	assert_int_equal(i, 1);
+	assert_int_equal(hostconf_find_approval(&again, "1", &i), 0);
+	assert_int_equal(i, 0);
+	assert_int_equal(hostconf_find_approval(&again, "3", &i), -ENOENT);
+	assert_int_equal(hostconf_find_approval(&again, "0", &i), -ENOENT);
+	assert_int_equal(hostconf_find_approval(&again, "", &i), -ENOENT);
+	assert_int_equal(hostconf_find_approval(&again, "1x", &i), -ENOENT);
+	hostconf_revoke(&again, 0);
+	assert_int_equal(again.approval_count, 1);
+	assert_memory_equal(again.approvals[0].digest, other.digest,
+			    sizeof(other.digest));
+	assert_string_equal(again.notes[0].label, "new-kernel");
+	hostconf_free(&again);
+	hostconf_free(&h);
+}
+
+static void there_is_room_for_so_many(void **state)
+{
+	struct approval a;
+	struct hostconf h;
+
+	sample(&h);
+	a = h.approvals[0];
+	while (h.approval_count < HOSTCONF_APPROVALS_MAX)
+		assert_int_equal(hostconf_approve(&h, &a, NULL), 0);
+	assert_int_equal(hostconf_approve(&h, &a, NULL), -ENOSPC);
+	hostconf_revoke(&h, HOSTCONF_APPROVALS_MAX - 1);
+	assert_int_equal(hostconf_approve(&h, &a, "last"), 0);
+	hostconf_free(&h);
+}
+
+static void labels_are_words(void **state)
+{
+	assert_true(hostconf_label_ok("6.1.0-40"));
+	assert_true(hostconf_label_ok("new-kernel"));
+	assert_false(hostconf_label_ok(""));
+	assert_false(hostconf_label_ok("17"));
+	assert_false(hostconf_label_ok("two words"));
+	assert_false(hostconf_label_ok("\n"));
+	assert_true(hostconf_label_ok("a23456789012345678901234567890123456789x"));
+	assert_false(hostconf_label_ok("a23456789012345678901234567890123456789xy"));
+}
+
 static void goes_without_kms(void **state)
 {
 	struct hostconf h, again;
@@ -202,6 +265,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(prints_and_parses),
+		cmocka_unit_test(approvals_have_numbers_and_labels),
+		cmocka_unit_test(there_is_room_for_so_many),
+		cmocka_unit_test(labels_are_words),
 		cmocka_unit_test(goes_without_kms),
 		cmocka_unit_test(damaged_members_are_refused),
 		cmocka_unit_test(other_texts_are_refused),

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * vtpmctl host approve: adds a signed boot state to host.json.  Run after a reboot
- * into the new state, or before it with the values that a tool predicts.  vtpmd
- * reads host.json for every start, and needs no signal.
+ * into the new state, or before it with the values that a tool predicts.  Or takes
+ * one out again.  vtpmd reads host.json for every start, and needs no signal.
  */
 #include "tools/vtpmctl/vtpmctl.h"
 #include "tools/vtpmctl/args.h"
@@ -15,7 +15,7 @@
 #include <string.h>
 
 struct approve {
-	const char *policy_key, *values, *tcti, *config;
+	const char *policy_key, *values, *label, *revoke, *tcti, *config;
 	bool only;
 
 	struct hostconf conf;
@@ -37,6 +37,16 @@ static const struct args_option options[] = {
 	 .kind = ARGS_FLAG,
 	 .offset = offsetof(struct approve, only),
 	 .help = "take back all approvals so far"},
+	{.name = "label",
+	 .kind = ARGS_TEXT,
+	 .offset = offsetof(struct approve, label),
+	 .value = "LABEL",
+	 .help = "a name for this state, for `host show`"},
+	{.name = "revoke",
+	 .kind = ARGS_TEXT,
+	 .offset = offsetof(struct approve, revoke),
+	 .value = "N|LABEL",
+	 .help = "take this approval back; needs no key"},
 	{.name = "tcti",
 	 .kind = ARGS_TEXT,
 	 .offset = offsetof(struct approve, tcti),
@@ -50,10 +60,11 @@ static const struct args_option options[] = {
 };
 
 static const struct args_command command = {
-	.usage = "host approve --policy-key FILE [OPTIONS]",
+	.usage = "host approve --policy-key FILE [OPTIONS] | --revoke N|LABEL",
 	.about =
 		"Approves a boot state, so that vTPMs open in it: the present one, or, before an\n"
-		"update, the one that --values names (PCRs that it leaves out keep theirs).\n",
+		"update, the one that --values names (PCRs that it leaves out keep theirs).\n"
+		"Or takes one back that `host show` lists, by its number or its label.\n",
 	.options = options,
 	.option_count = ARRAY_SIZE(options),
 };
@@ -108,20 +119,51 @@ static bool is_known(const struct approve *a)
 static int add(struct approve *a, struct error *e)
 {
 	struct hostconf *h = &a->conf;
+	size_t other;
 
 	if (a->only)
 		h->approval_count = 0;
+	if (a->label && !hostconf_find_approval(h, a->label, &other))
+		return error_set(e, -EEXIST, CAUSE_INTERNAL,
+				 "the label %s is taken; choose another one, or --revoke "
+				 "that approval first",
+				 a->label);
 	if (is_known(a)) {
 		fprintf(stderr, "This boot state is approved already.\n");
 		return 0;
 	}
-	if (h->approval_count == HOSTCONF_APPROVALS_MAX)
+	if (hostconf_approve(h, &a->state, a->label))
 		return error_set(
 			e, -ENOSPC, CAUSE_INTERNAL,
-			"%d boot states are approved already; take them back with "
-			"--only",
+			"%d boot states are approved already; take one back with "
+			"--revoke, or all with --only",
 			HOSTCONF_APPROVALS_MAX);
-	h->approvals[h->approval_count++] = a->state;
+	return hostconf_write(a->config, h, e);
+}
+
+/* Only takes away, so that whoever may write host.json needs no key for it. */
+static int revoke(struct approve *a, struct error *e)
+{
+	struct hostconf *h = &a->conf;
+	size_t index;
+	int rc = hostconf_load(a->config, h, e);
+
+	if (rc)
+		return rc;
+	if (hostconf_find_approval(h, a->revoke, &index))
+		return error_set(e, -ENOENT, CAUSE_INTERNAL,
+				 "there is no approval %.60s; `vtpmctl host show` lists "
+				 "them with their numbers and labels",
+				 a->revoke);
+	if (h->approval_count == 1)
+		return error_set(
+			e, -EBUSY, CAUSE_INTERNAL,
+			"this is the only approved boot state, and without one no "
+			"vTPM opens; approve another one first");
+	fprintf(stderr, "Approval %zu is taken back: %s %s\n", index + 1,
+		h->notes[index].label[0] ? h->notes[index].label : "without a label",
+		h->notes[index].at[0] ? h->notes[index].at : "");
+	hostconf_revoke(h, index);
 	return hostconf_write(a->config, h, e);
 }
 
@@ -145,6 +187,25 @@ static int approve(struct approve *a, EVP_PKEY **key, struct error *e)
 	return rc ? rc : add(a, e);
 }
 
+/* What the option table cannot say. */
+static int check_usage(const struct approve *a)
+{
+	const char *wrong = NULL;
+
+	if (a->revoke && (a->policy_key || a->values || a->only || a->label))
+		wrong = "--revoke stands alone";
+	else if (!a->revoke && !a->policy_key)
+		wrong = "--policy-key is missing";
+	else if (a->label && !hostconf_label_ok(a->label))
+		wrong = "--label takes at most 40 letters, digits, '_', '.' and '-', and no "
+			"number";
+	if (!wrong)
+		return 0;
+	fprintf(stderr, "vtpmctl: %s; `vtpmctl host approve --help` lists the options\n",
+		wrong);
+	return -EINVAL;
+}
+
 int host_approve_main(int argc, char **argv)
 {
 	struct approve a = {.tcti = TPM_TCTI, .config = HOSTCONF_PATH};
@@ -155,12 +216,9 @@ int host_approve_main(int argc, char **argv)
 
 	if (parsed != ARGS_RUN)
 		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
-	if (!a.policy_key) {
-		fprintf(stderr, "vtpmctl: --policy-key is missing; `vtpmctl host approve "
-				"--help` lists the options\n");
+	if (check_usage(&a))
 		return VTPMCTL_USAGE;
-	}
-	rc = approve(&a, &key, &e);
+	rc = a.revoke ? revoke(&a, &e) : approve(&a, &key, &e);
 	if (!rc)
 		fprintf(stderr,
 			"%zu boot states are approved in %s; vTPMs that are started from now "

@@ -167,18 +167,17 @@ static int find_policy_key(struct init *in, struct error *e)
 
 static int approve(struct init *in, struct error *e)
 {
-	struct approval *a = &in->conf.approvals[0];
+	struct approval state = {.pcrs = in->pcr_bits}, *a = &state;
 	int rc;
 
 	fprintf(stderr, "Approving the present boot state: PCRs %s\n", in->pcrs);
-	a->pcrs = in->conf.pcrs = in->pcr_bits;
+	in->conf.pcrs = in->pcr_bits;
 	rc = tpm_pcrs(&in->tpm, a->pcrs, a->value, e);
 	if (!rc)
 		rc = bootstate_sign(in->key, a, e);
 	if (!rc)
 		rc = bootstate_check(&in->tpm, a, e);
-	in->conf.approval_count = 1;
-	return rc;
+	return rc ? rc : hostconf_approve(&in->conf, a, "host-init");
 }
 
 static int fill_kms(struct init *in, struct error *e)

@@ -44,8 +44,7 @@ static const struct args_option options[] = {
 };
 
 static const struct args_command command = {
-	.usage =
-		"host renew [--kms-cert FILE --kms-key FILE] [--kms-ca FILE] [--kms ...]",
+	.usage = "host renew [--kms-cert FILE --kms-key FILE] [OPTIONS]",
 	.about =
 		"Replaces this host's certificate and key for the KMS, its CA or its addresses,\n"
 		"and leaves the rest as `host init` made it.  vTPMs run on; the next one that is\n"

@@ -2,6 +2,7 @@
 /* vtpmctl host show: host.json, beside what the TPM says now. */
 #include "tools/vtpmctl/vtpmctl.h"
 #include "tools/vtpmctl/args.h"
+#include "lib/address.h"
 #include "lib/hex.h"
 #include "tools/vtpmctl/hostconf.h"
 #include "tools/vtpmctl/kmskey.h"
@@ -134,12 +135,53 @@ static json_t *pcrs_json(const struct show *s)
 	return array;
 }
 
+static json_t *approvals_json(const struct show *s)
+{
+	json_t *array = json_array(), *pcrs;
+	size_t i;
+	int n;
+
+	for (i = 0; i < s->conf.approval_count; i++) {
+		const struct approval *a = &s->conf.approvals[i];
+
+		pcrs = json_object();
+		for (n = 0; n < APPROVAL_PCRS; n++) {
+			char key[4];
+
+			snprintf(key, sizeof(key), "%d", n);
+			if (a->pcrs & 1u << n)
+				json_object_set_new(
+					pcrs, key,
+					hex_json(a->value[n], APPROVAL_HASH_SIZE));
+		}
+		json_array_append_new(
+			array,
+			json_pack("{s:i, s:s, s:s, s:o, s:b, s:b}", "number", (int)i + 1,
+				  "label", s->conf.notes[i].label, "at",
+				  s->conf.notes[i].at, "pcrs", pcrs, "signed",
+				  !policykey_verify(s->conf.policy_key, a), "now",
+				  s->match == a && s->srk_same));
+	}
+	return array;
+}
+
 static void expiry(time_t when, char *out, size_t size)
 {
 	struct tm tm;
 
 	gmtime_r(&when, &tm);
 	strftime(out, size, "%Y-%m-%dT%H:%M:%SZ", &tm);
+}
+
+static json_t *addresses_json(const char *list)
+{
+	json_t *array = json_array();
+	char one[ADDRESS_MAX];
+	unsigned int n;
+
+	for (n = 0; !address_nth(list, n, one); n++)
+		json_array_append_new(array, json_string(one));
+	return array;
 }
 
 static json_t *kms_json(const struct hostconf *h)
@@ -152,7 +194,8 @@ static json_t *kms_json(const struct hostconf *h)
 		return json_null();
 	if (!kmskey_describe(h->kms_cert, &subject, &expires))
 		expiry(expires, until, sizeof(until));
-	json = json_pack("{s:s, s:s, s:s, s:s, s:b}", "address", h->kms_address, "key_id",
+	json = json_pack("{s:s, s:o, s:s, s:s, s:s, s:b}", "address", h->kms_address,
+			 "addresses", addresses_json(h->kms_address), "key_id",
 			 h->kms_key_id, "cert_subject", subject ? subject : "",
 			 "cert_expires", until, "cert_expired",
 			 !subject || expires <= time(NULL));
@@ -168,15 +211,16 @@ static json_t *to_json(const struct show *s)
 	snprintf(handle, sizeof(handle), "0x%08x", s->conf.srk_handle);
 	if (policykey_name(s->conf.policy_key, fingerprint))
 		return NULL;
-	return json_pack(
-		"{s:s, s:s, s:o, s:o, s:o, s:i, s:o, s:b, s:o, s:o}", "config", s->config,
-		"srk_handle", handle, "srk_name",
-		hex_json(s->conf.srk_name, TPM_NAME_SIZE), "srk_present",
-		s->tpm_error.cause ? json_null() : json_boolean(s->srk_same),
-		"policy_key", hex_json(fingerprint + 2, APPROVAL_HASH_SIZE), "approvals",
-		(int)s->conf.approval_count, "pcrs", pcrs_json(s), "approved",
-		s->match && s->srk_same, "kms", kms_json(&s->conf), "tpm_error",
-		s->tpm_error.cause ? json_string(s->tpm_error.text) : json_null());
+	return json_pack("{s:s, s:s, s:o, s:o, s:o, s:i, s:o, s:o, s:b, s:o, s:o}",
+			 "config", s->config, "srk_handle", handle, "srk_name",
+			 hex_json(s->conf.srk_name, TPM_NAME_SIZE), "srk_present",
+			 s->tpm_error.cause ? json_null() : json_boolean(s->srk_same),
+			 "policy_key", hex_json(fingerprint + 2, APPROVAL_HASH_SIZE),
+			 "approvals", (int)s->conf.approval_count, "approved_states",
+			 approvals_json(s), "pcrs", pcrs_json(s), "approved",
+			 s->match && s->srk_same, "kms", kms_json(&s->conf), "tpm_error",
+			 s->tpm_error.cause ? json_string(s->tpm_error.text)
+					    : json_null());
 }
 
 static const char *text(const json_t *object, const char *key)
@@ -204,6 +248,25 @@ static void print_pcrs(const json_t *pcrs)
 	}
 }
 
+static void print_approvals(const struct show *s)
+{
+	char pcrs[APPROVAL_PCRS * 3];
+	size_t i;
+
+	for (i = 0; i < s->conf.approval_count; i++) {
+		const struct approval *a = &s->conf.approvals[i];
+		const struct hostconf_note *n = &s->conf.notes[i];
+		bool good = !policykey_verify(s->conf.policy_key, a);
+
+		approval_pcrs_print(a->pcrs, pcrs);
+		printf("approval %-2zu %-20s  PCRs %s  %s%s\n", i + 1,
+		       n->at[0] ? n->at : "-", pcrs, n->label[0] ? n->label : "-",
+		       !good	       ? "  NOT SIGNED by the policy key: opens nothing"
+		       : s->match == a ? "  (now)"
+				       : "");
+	}
+}
+
 static void print_verdict(const struct show *s)
 {
 	if (s->tpm_error.cause)
@@ -228,6 +291,7 @@ static void print_text(const struct show *s, const json_t *all)
 	printf("policy key  SHA-256 %s\n", text(all, "policy_key"));
 	print_pcrs(json_object_get(all, "pcrs"));
 	print_verdict(s);
+	print_approvals(s);
 	if (json_is_null(kms)) {
 		printf("KMS         none: only vTPMs of --policy tpm can be made\n");
 		return;

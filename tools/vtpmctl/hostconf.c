@@ -53,6 +53,28 @@ static json_t *print_approvals(const struct hostconf *h)
 	return array;
 }
 
+static json_t *print_notes(const struct hostconf *h)
+{
+	json_t *array = json_array();
+	size_t i;
+
+	for (i = 0; array && i < h->approval_count; i++) {
+		const struct hostconf_note *n = &h->notes[i];
+
+		if (!n->at[0] && !n->label[0])
+			continue;
+		if (json_array_append_new(
+			    array, json_pack("{s:o, s:s, s:s}", "digest",
+					     hex_string(h->approvals[i].digest,
+							sizeof(h->approvals[i].digest)),
+					     "at", n->at, "label", n->label))) {
+			json_decref(array);
+			return NULL;
+		}
+	}
+	return array;
+}
+
 char *hostconf_print(const struct hostconf *h)
 {
 	char handle[16], *text = NULL;
@@ -60,11 +82,12 @@ char *hostconf_print(const struct hostconf *h)
 
 	snprintf(handle, sizeof(handle), "0x%08x", h->srk_handle);
 	/* o steals its reference, also when a value is NULL and json_pack fails */
-	all = json_pack("{s:i, s:{s:s, s:o, s:o, s:o, s:o}}", "version", 1, "tpm",
+	all = json_pack("{s:i, s:{s:s, s:o, s:o, s:o, s:o, s:o}}", "version", 1, "tpm",
 			"srk_handle", handle, "srk_name",
 			hex_string(h->srk_name, sizeof(h->srk_name)), "policy_key",
 			hex_string(h->policy_key, sizeof(h->policy_key)), "pcrs",
-			print_pcrs(h->pcrs), "approvals", print_approvals(h));
+			print_pcrs(h->pcrs), "approvals", print_approvals(h),
+			"approval_notes", print_notes(h));
 	if (h->has_kms) {
 		kms = json_pack("{s:s, s:s, s:s, s:o, s:s}", "address", h->kms_address,
 				"ca", h->kms_ca, "cert", h->kms_cert, "key_sealed",
@@ -127,6 +150,33 @@ static int take_pcrs(const json_t *tpm, uint32_t *pcrs)
 	return *pcrs ? 0 : -EBADMSG;
 }
 
+/* Notes are for people: one that fits no approval, or makes no sense, is left out. */
+static void take_notes(const json_t *tpm, struct hostconf *h)
+{
+	const json_t *note, *notes = json_object_get(tpm, "approval_notes");
+	uint8_t digest[APPROVAL_HASH_SIZE];
+	size_t i, n;
+
+	json_array_foreach(notes, i, note)
+	{
+		const char *at = json_string_value(json_object_get(note, "at"));
+		const char *label = json_string_value(json_object_get(note, "label"));
+
+		if (take_hex(note, "digest", digest, sizeof(digest)))
+			continue;
+		for (n = 0; n < h->approval_count; n++) {
+			struct hostconf_note *to = &h->notes[n];
+
+			if (memcmp(h->approvals[n].digest, digest, sizeof(digest)))
+				continue;
+			if (at && strlen(at) < sizeof(to->at))
+				strcpy(to->at, at);
+			if (label && hostconf_label_ok(label))
+				strcpy(to->label, label);
+		}
+	}
+}
+
 static int take_approvals(const json_t *tpm, struct hostconf *h)
 {
 	const json_t *array = json_object_get(tpm, "approvals"), *item;
@@ -145,6 +195,7 @@ static int take_approvals(const json_t *tpm, struct hostconf *h)
 			return -EBADMSG;
 	}
 	h->approval_count = json_array_size(array);
+	take_notes(tpm, h);
 	return 0;
 }
 

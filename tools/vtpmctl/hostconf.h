@@ -6,8 +6,10 @@
  *
  * { "version": 1,
  *   "tpm": { "srk_handle": "0x81005654", "srk_name": HEX, "policy_key": HEX,
- *            "pcrs": [0, 2, 4, 7], "approvals": [HEX, ...] },
- *   "kms": { "address": "HOST:PORT", "ca": PEM, "cert": PEM, "key_sealed": HEX,
+ *            "pcrs": [0, 2, 4, 7], "approvals": [HEX, ...],
+ *            "approval_notes": [{ "digest": HEX, "at": TIME, "label": TEXT }, ...] },
+ *            the notes tell people which approval is which, by its policy digest
+ *   "kms": { "address": "HOST:PORT[,HOST:PORT...]", "ca": PEM, "cert": PEM, "key_sealed": HEX,
  *            "key_id": TEXT },           "kms" is absent after --no-kms
  *   "recovery_key": HEX }               absent without --recovery-key
  */
@@ -26,6 +28,14 @@
 #define HOSTCONF_APPROVALS_MAX 16
 #define HOSTCONF_SEALED_MAX    32768
 
+#define HOSTCONF_LABEL_MAX 40
+
+/* What people know of an approval; "": nothing, it is of an older version. */
+struct hostconf_note {
+	char at[24]; /* when it was given, 2026-11-24T20:36:14Z */
+	char label[HOSTCONF_LABEL_MAX + 1];
+};
+
 struct hostconf {
 	uint32_t srk_handle;
 	uint8_t srk_name[POLICYKEY_NAME_SIZE];
@@ -33,6 +43,7 @@ struct hostconf {
 	uint32_t pcrs;
 	size_t approval_count;
 	struct approval approvals[HOSTCONF_APPROVALS_MAX];
+	struct hostconf_note notes[HOSTCONF_APPROVALS_MAX]; /* one for each */
 
 	bool has_kms;
 	char *kms_address, *kms_ca, *kms_cert, *kms_key_id; /* malloc()ed */
@@ -57,5 +68,15 @@ char *hostconf_print(const struct hostconf *h);
 /* -EBADMSG. */
 int __must_check hostconf_parse(const char *text, struct hostconf *h);
 void hostconf_free(struct hostconf *h);
+
+/* Letters, digits, "_", "." and "-", one of them no digit: else it would be a number. */
+bool hostconf_label_ok(const char *label);
+/* Adds an approval that was given now; label may be NULL.  -ENOSPC */
+int __must_check hostconf_approve(struct hostconf *h, const struct approval *a,
+				  const char *label);
+/* Which approval is meant by its number, from 1, or its label; -ENOENT. */
+int __must_check hostconf_find_approval(const struct hostconf *h, const char *which,
+					size_t *index);
+void hostconf_revoke(struct hostconf *h, size_t index);
 
 #endif

@@ -39,6 +39,6 @@ vtpmctl_kmsurl_UNIT_SRCS := tools/vtpmctl/kmsurl.c lib/address.c
 vtpmctl_approval_UNIT_SRCS := tools/vtpmctl/approval.c tools/vtpmctl/policykey.c \
 	tools/vtpmctl/file.c lib/hex.c lib/crypt.c lib/cursor.c lib/error.c
 vtpmctl_approval_UNIT_LIBS := -lcrypto
-vtpmctl_hostconf_UNIT_SRCS := tools/vtpmctl/hostconf.c tools/vtpmctl/kmskey.c lib/recovery.c lib/envelope.c \
+vtpmctl_hostconf_UNIT_SRCS := tools/vtpmctl/hostconf.c tools/vtpmctl/hostconf_approval.c tools/vtpmctl/kmskey.c lib/recovery.c lib/envelope.c \
 	$(vtpmctl_approval_UNIT_SRCS)
 vtpmctl_hostconf_UNIT_LIBS := -ljansson -lcrypto
