@@ -16,8 +16,20 @@ for p in $packages; do
 	dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q 'ok installed' ||
 		missing="$missing $p"
 done
-[ -n "$missing" ] || exit 0
-echo "installing:$missing"
-apt-get update -qq
-# shellcheck disable=SC2086
-DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing
+if [ -n "$missing" ]; then
+	echo "installing:$missing"
+	apt-get update -qq
+	# shellcheck disable=SC2086
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing
+fi
+
+# promtool alone, for tests/host/metrics: its package starts a server, and wants 100 MB.
+[ ! -x build/promtool ] || exit 0
+here=$PWD
+mkdir -p build
+dir=$(mktemp -d build/promtool.XXXX)
+trap 'rm -rf "$here/$dir"' EXIT
+cd "$dir"
+apt-get download -q prometheus || { apt-get update -qq && apt-get download -q prometheus; }
+dpkg-deb --fsys-tarfile prometheus_*.deb | tar -xf - ./usr/bin/promtool
+mv usr/bin/promtool ../promtool

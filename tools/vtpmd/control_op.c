@@ -316,10 +316,7 @@ static bool still_owes(const struct control *c, const struct vtpm *v)
 {
 	if (c->what == REKEY)
 		return concerns(c, v) && v->rekeying;
-	return concerns(c, v) && v->state == VTPM_RUNNING && v->peer && !v->greeting &&
-	       (v->status.at.tv_sec < c->asked.tv_sec ||
-		(v->status.at.tv_sec == c->asked.tv_sec &&
-		 v->status.at.tv_nsec < c->asked.tv_nsec));
+	return concerns(c, v) && vtpm_owes_status(v, &c->asked);
 }
 
 static void answer_asked(struct control *c)

@@ -2,6 +2,7 @@
 #include "tools/vtpmd/child.h"
 #include "tools/vtpmd/control.h"
 #include "tools/vtpmd/log.h"
+#include "tools/vtpmd/metrics.h"
 #include "tools/vtpmd/registry.h"
 #include "tools/vtpmd/reload.h"
 #include "tools/vtpmd/tunnel.h"
@@ -35,6 +36,7 @@ static const char usage[] =
 	"  --domain-config FILE  lines for every stub domain's xl file, when it is there\n"
 	"                        (/etc/xen-vtpm/stubdom.cfg)\n"
 	"  --audit FILE          the audit log (" AUDIT_PATH ")\n"
+	"  --metrics unix:PATH | ADDRESS:PORT   figures for Prometheus, on loopback only\n"
 	"  --placement stubdom|process   of new vTPMs that ask for none (stubdom)\n"
 	"  --process-unix DIR    for tests: processes serve TPM commands at DIR/NAME and\n"
 	"                        no Xen guests\n"
@@ -50,21 +52,18 @@ enum option_id {
 	STUBDOM,
 	DOMAIN_CONFIG,
 	UNIX,
-	AUDIT
+	AUDIT,
+	METRICS
 };
 
 static bool take_path(struct vtpmd *d, int id, const char *value)
 {
 	const char **where[] = {
-		[SOCKET] = &d->socket,
-		[STORE] = &d->store,
-		[CONFIG] = &d->config,
-		[TPM] = &d->tpm,
-		[MANAGER] = &d->manager,
-		[STUBDOM] = &d->stubdom,
-		[UNIX] = &d->unix_dir,
-		[AUDIT] = &d->audit,
-		[DOMAIN_CONFIG] = &d->domain_config,
+		[SOCKET] = &d->socket,	 [STORE] = &d->store,
+		[CONFIG] = &d->config,	 [TPM] = &d->tpm,
+		[MANAGER] = &d->manager, [STUBDOM] = &d->stubdom,
+		[UNIX] = &d->unix_dir,	 [AUDIT] = &d->audit,
+		[METRICS] = &d->metrics, [DOMAIN_CONFIG] = &d->domain_config,
 	};
 
 	if (id < 1 || id >= (int)ARRAY_SIZE(where))
@@ -85,6 +84,7 @@ static int parse_options(struct vtpmd *d, int argc, char **argv)
 		{"domain-config", required_argument, NULL, DOMAIN_CONFIG},
 		{"process-unix", required_argument, NULL, UNIX},
 		{"audit", required_argument, NULL, AUDIT},
+		{"metrics", required_argument, NULL, METRICS},
 		{"placement", required_argument, NULL, 'p'},
 		{"foreground", no_argument, NULL, 'f'},
 		{"verbose", no_argument, NULL, 'v'},
@@ -192,6 +192,7 @@ static void end(struct vtpmd *d)
 	size_t i;
 
 	control_close(d);
+	metrics_close(d);
 	while (d->vtpms) {
 		struct vtpm *v = d->vtpms;
 
@@ -219,6 +220,14 @@ static int run(struct vtpmd *d)
 			 strerror(-rc));
 	if (rc)
 		return rc;
+	rc = metrics_open(d);
+	if (rc) {
+		log_line(LOG_ERR, "--metrics %s: %s", d->metrics,
+			 rc == -EINVAL ? "give unix:PATH, 127.0.0.1:PORT or [::1]:PORT: "
+					 "whoever can connect sees the figures"
+				       : strerror(-rc));
+		return rc;
+	}
 	d->xen = xen_open(d->base);
 	if (!d->xen)
 		log_line(LOG_NOTICE, "no Xen here: vTPMs can run as processes only");
@@ -251,6 +260,7 @@ int main(int argc, char **argv)
 		fputs(usage, rc > 0 ? stdout : stderr);
 		return rc > 0 ? 0 : 2;
 	}
+	d.started = time(NULL);
 	umask(077);
 	signal(SIGPIPE, SIG_IGN);
 	rc = open_run(&d);

@@ -112,6 +112,8 @@ void vtpm_wait(struct vtpm *v, struct vtpm_waiter *w);
 void vtpm_cancel(struct vtpm *v, struct vtpm_waiter *w);
 /* Asks the manager for its status; false: there is nobody to ask. */
 bool vtpm_ask_status(struct vtpm *v);
+/* Whether the answer to a question asked then is still to come. */
+bool vtpm_owes_status(const struct vtpm *v, const struct timespec *asked);
 /* Tells the manager that the next guest is the saved one; its next status tells
  * whether it agrees.  false: there is nobody to tell. */
 bool __must_check vtpm_resume_next(struct vtpm *v);

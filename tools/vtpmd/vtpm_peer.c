@@ -212,6 +212,15 @@ bool vtpm_ask_status(struct vtpm *v)
 	return true;
 }
 
+bool vtpm_owes_status(const struct vtpm *v, const struct timespec *asked)
+{
+	const struct timespec *at = &v->status.at;
+
+	return v->state == VTPM_RUNNING && v->peer && !v->greeting &&
+	       (at->tv_sec < asked->tv_sec ||
+		(at->tv_sec == asked->tv_sec && at->tv_nsec < asked->tv_nsec));
+}
+
 bool vtpm_rekey(struct vtpm *v)
 {
 	if (!v->peer || v->greeting || v->state != VTPM_RUNNING)

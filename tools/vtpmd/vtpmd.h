@@ -27,6 +27,7 @@ struct vtpmd {
 	const char *stubdom;	   /* the stub domain's kernel */
 	const char *domain_config; /* lines added to each stub domain's xl file */
 	const char *audit;	   /* the audit log */
+	const char *metrics;	   /* where Prometheus asks; NULL: nowhere */
 	const char *unix_dir;	   /* tests: processes serve DIR/NAME, without Xen */
 	bool processes;		   /* default placement */
 	char run[256];		   /* folder of the socket, for run state */
@@ -35,6 +36,7 @@ struct vtpmd {
 	struct vtpm *vtpms;
 	/* Those who asked managers: a status arrived, or never will. */
 	void (*on_status[2])(struct vtpmd *d);
+	time_t started;
 	time_t reloaded;    /* host.json was last found good; 0: not asked */
 	bool reload_failed; /* the last time */
 };

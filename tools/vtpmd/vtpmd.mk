@@ -23,6 +23,8 @@ install-vtpmd: $(BUILD)/bin/vtpmd
 	install -D -m 0755 $< $(DESTDIR)$(PREFIX)/sbin/vtpmd
 	install -D -m 0644 tools/vtpmd/vtpmd.service \
 		$(DESTDIR)/lib/systemd/system/vtpmd.service
+	install -D -m 0644 tools/vtpmd/grafana-dashboard.json \
+		$(DESTDIR)$(PREFIX)/share/xen-vtpm/grafana-dashboard.json
 .PHONY: install-vtpmd
 
 UNIT_TESTS += channel

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Figures for Prometheus: GET /metrics in its text format 0.0.4, on a Unix socket
+ * (0600) or on a loopback address.  Each scrape asks the managers anew.
+ *
+ * On loopback every user of this host may connect: names and figures are told, and
+ * nothing secret.  What connections may cost is bounded (their number, their time and
+ * their bytes), so that nobody takes descriptors from vtpmd, which it needs to store
+ * states; that is why it is no evhttp, which bounds no number.
+ */
+#ifndef VTPMD_METRICS_H
+#define VTPMD_METRICS_H
+
+#include <sys/socket.h>
+#include "compiler.h"
+#include "tools/vtpmd/vtpmd.h"
+
+#define METRICS_CLIENTS 8
+
+/* "unix:PATH", "127.0.0.1:PORT" (all of 127/8) or "[::1]:PORT"; -EINVAL. */
+int __must_check metrics_parse(const char *where, struct sockaddr_storage *a,
+			       socklen_t *len);
+/* Listens at d->metrics; does nothing when that is NULL.  -EINVAL, -errno */
+int __must_check metrics_open(struct vtpmd *d);
+void metrics_close(struct vtpmd *d);
+
+#endif
