@@ -60,8 +60,8 @@ json_t *backup_make(struct vtpm *v, struct error *e)
 	}
 	uuid_unparse_lower(v->meta.uuid, uuid);
 	vtpm_audit(v, "backup", NULL);
-	log_line(LOG_NOTICE, "vTPM %s: backed up at generation %llu", v->meta.name,
-		 (unsigned long long)store_seq(&v->store, CHANNEL_OBJECT_PERMALL));
+	log_about(LOG_NOTICE, VTPM_ABOUT(v), "backed up at generation %llu",
+		  (unsigned long long)store_seq(&v->store, CHANNEL_OBJECT_PERMALL));
 	return json_pack("{s:s, s:s, s:s, s:i, s:i, s:s, s:s, s:I, s:o}", "name",
 			 v->meta.name, "uuid", uuid, "policy", v->meta.policy, "memory",
 			 (int)v->meta.memory, "localities", (int)v->meta.localities,
@@ -157,7 +157,8 @@ int backup_restore(struct vtpmd *d, const json_t *backup, const char *name,
 	if (*out) {
 		registry_add(d, *out);
 		vtpm_audit(*out, "restore", NULL);
-		log_line(LOG_NOTICE, "vTPM %s: restored from a backup", m.name);
+		log_about(LOG_NOTICE, &(struct log_about){.vtpm = m.name, .uuid = m.uuid},
+			  "restored from a backup");
 		return 0;
 	}
 	(void)!store_remove(&s, d->store);
@@ -186,7 +187,7 @@ int backup_reseal(struct vtpm *v, const json_t *header, struct error *e)
 		return error_set(e, rc, CAUSE_STORE,
 				 "The header of %s could not be stored: %s.",
 				 v->meta.name, strerror(-rc));
-	log_line(LOG_NOTICE, "vTPM %s: sealed anew", v->meta.name);
+	log_about(LOG_NOTICE, VTPM_ABOUT(v, .id = LOG_ID_REKEYED), "sealed anew");
 	vtpm_audit(v, "recover", NULL);
 	return 0;
 }

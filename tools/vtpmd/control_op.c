@@ -240,8 +240,8 @@ static void op_resume(struct control *c, struct vtpm *v)
 	char text[240];
 
 	if (v->state == VTPM_RUNNING && v->status.value[STATUS_RESUMES] == 1) {
-		log_line(LOG_NOTICE, "vTPM %s: the next guest goes on with its PCRs",
-			 v->meta.name);
+		log_about(LOG_NOTICE, VTPM_ABOUT(v),
+			  "the next guest goes on with its PCRs");
 		vtpm_audit(v, "resume", NULL);
 		succeed(c, v->meta.uuid);
 		return;

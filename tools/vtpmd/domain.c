@@ -101,8 +101,9 @@ static void on_destroyed(void *ctx, int status)
 		char said[160];
 
 		last_line(d, said, sizeof(said));
-		log_line(LOG_ERR, "vTPM %s: `xl destroy %d` failed: %s", d->body.name,
-			 domid, said);
+		log_about(LOG_ERR,
+			  &(struct log_about){.vtpm = d->body.name, .uuid = d->body.uuid},
+			  "`xl destroy %d` failed: %s", domid, said);
 		/* look() tries again with the next event, or in a while */
 		event_add(d->retry, &(struct timeval){.tv_sec = 5});
 		return;
@@ -181,7 +182,9 @@ static void share_backend_folder(struct domain *d)
 
 	snprintf(path, sizeof(path), "/local/domain/%d/backend/vtpm", d->body.domid);
 	if (xen_share_folder(d->body.d->xen, d->body.domid, path))
-		log_line(LOG_WARNING, "vTPM %s: xenstore refused %s", d->body.name, path);
+		log_about(LOG_WARNING,
+			  &(struct log_about){.vtpm = d->body.name, .uuid = d->body.uuid},
+			  "xenstore refused %s", path);
 }
 
 /* The domain exists: watch it. */

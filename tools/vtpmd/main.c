@@ -260,6 +260,7 @@ int main(int argc, char **argv)
 		fputs(usage, rc > 0 ? stdout : stderr);
 		return rc > 0 ? 0 : 2;
 	}
+	log_open();
 	d.started = time(NULL);
 	umask(077);
 	signal(SIGPIPE, SIG_IGN);

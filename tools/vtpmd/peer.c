@@ -113,8 +113,8 @@ static void on_ready(void *ctx)
 	if (!p->broken)
 		flush(p);
 	if (p->broken)
-		log_line(LOG_WARNING, "vTPM %s: its manager is dropped: %s", p->env.name,
-			 p->broken);
+		log_about(LOG_WARNING, PEER_ABOUT(p), "its manager is dropped: %s",
+			  p->broken);
 	if (p->broken || p->ended)
 		p->owner->gone(p->ctx);
 	else if (more)

@@ -23,8 +23,8 @@ static bool may_log(struct peer *p)
 	if (p->log_left <= 0)
 		return false;
 	if (--p->log_left == 0)
-		log_line(LOG_WARNING, "vTPM %s: too many lines, no more in this minute",
-			 p->env.name);
+		log_about(LOG_WARNING, PEER_ABOUT(p),
+			  "too many lines, no more in this minute");
 	return true;
 }
 
@@ -127,9 +127,9 @@ static void end_put(struct peer *p, int rc)
 {
 	struct channel_frame f = {.type = CHANNEL_PUT, .id = p->put.id};
 
-	log_line(LOG_WARNING, "vTPM %s: after %lld s the disk %s", p->env.name,
-		 (long long)(time(NULL) - p->put.since),
-		 rc ? strerror(-rc) : "took the state");
+	log_about(LOG_WARNING, PEER_ABOUT(p, .id = LOG_ID_STORE_GOOD),
+		  "after %lld s the disk %s", (long long)(time(NULL) - p->put.since),
+		  rc ? strerror(-rc) : "took the state");
 	free(p->put.payload);
 	p->put.payload = NULL;
 	answer(p, &f, rc);
@@ -166,10 +166,10 @@ static int wait_for_disk(struct peer *p, const struct channel_frame *f, int rc)
 	p->put.id = f->id;
 	p->put.rc = rc;
 	p->put.since = time(NULL);
-	log_line(LOG_ERR,
-		 "vTPM %s: its state cannot be stored (%s): the guest waits until the "
-		 "disk takes it",
-		 p->env.name, strerror(-rc));
+	log_about(LOG_ERR, PEER_ABOUT(p, .id = LOG_ID_STORE_WAITS),
+		  "its state cannot be stored (%s): the guest waits until the "
+		  "disk takes it",
+		  strerror(-rc));
 	return 0;
 }
 
@@ -188,9 +188,9 @@ static void serve_put(struct peer *p, const struct channel_frame *f, struct curs
 	if (p->ready && may_pass(rc) && !wait_for_disk(p, f, rc))
 		return;
 	if (rc && may_log(p))
-		log_line(LOG_ERR,
-			 "vTPM %s: object %u, generation %llu was not stored: %s",
-			 p->env.name, object, (unsigned long long)seq, strerror(-rc));
+		log_about(LOG_ERR, PEER_ABOUT(p),
+			  "object %u, generation %llu was not stored: %s", object,
+			  (unsigned long long)seq, strerror(-rc));
 	answer(p, f, rc);
 }
 
@@ -225,13 +225,13 @@ static void serve_tpm(struct peer *p, const struct channel_frame *f, struct curs
 	rc = tpm_filter_check(f->payload, f->len, p->env.config->srk_handle, &v);
 	if (rc) {
 		if (may_log(p))
-			log_line(LOG_WARNING,
-				 "vTPM %s: TPM command %s (0x%x) was refused: %s",
-				 p->env.name, v.name ? v.name : "unknown", v.code, v.why);
+			log_about(LOG_WARNING, PEER_ABOUT(p, .id = LOG_ID_REFUSED),
+				  "TPM command %s (0x%x) was refused: %s",
+				  v.name ? v.name : "unknown", v.code, v.why);
 		peer_refuse(p, f->type, f->id, -rc, v.why);
 		return;
 	}
-	log_line(LOG_DEBUG, "vTPM %s: %s", p->env.name, v.name);
+	log_about(LOG_DEBUG, PEER_ABOUT(p), "%s", v.name);
 	rc = relay_submit(p->relay, f->payload, f->len, on_tpm, p);
 	if (rc)
 		answer(p, f, rc);
@@ -246,8 +246,9 @@ void peer_serve_tunnel(void *ctx, int rc, const uint8_t *data, size_t len)
 
 	p->kms_type = 0;
 	if (f.type == CHANNEL_KMS_OPEN)
-		log_line(rc ? LOG_WARNING : LOG_DEBUG, "vTPM %s: tunnel to KMS %s: %s",
-			 p->env.name, p->kms_address, rc ? strerror(-rc) : "open");
+		log_about(rc ? LOG_WARNING : LOG_DEBUG, PEER_ABOUT(p),
+			  "tunnel to KMS %s: %s", p->kms_address,
+			  rc ? strerror(-rc) : "open");
 	if (rc)
 		answer(p, &f, rc);
 	else
@@ -385,8 +386,8 @@ static void serve_log(struct peer *p, const struct channel_frame *f, struct curs
 	take_text(c, text);
 	/* nothing that a manager says is an emergency of the host */
 	if (may_log(p))
-		log_line(level < LOG_ERR ? LOG_ERR : level, "vTPM %s: says: %s",
-			 p->env.name, text);
+		log_about(level < LOG_ERR ? LOG_ERR : level, PEER_ABOUT(p), "says: %s",
+			  text);
 	answer(p, f, 0);
 }
 

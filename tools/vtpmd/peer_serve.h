@@ -7,6 +7,7 @@
 #include <time.h>
 #include "lib/address.h"
 #include "lib/channel.h"
+#include "tools/vtpmd/log.h"
 #include "tools/vtpmd/peer.h"
 #include "tools/vtpmd/relay.h"
 #include "tools/vtpmd/tunnel.h"
@@ -43,6 +44,11 @@ struct peer {
 	time_t log_minute;
 	int log_left;
 };
+
+/* For log_about(); more members may follow. */
+#define PEER_ABOUT(p, ...)    \
+	(&(struct log_about){ \
+		.vtpm = (p)->env.name, .uuid = (p)->env.store->uuid, ##__VA_ARGS__})
 
 void peer_serve(struct peer *p, const struct channel_frame *f);
 void peer_serve_end(struct peer *p);

@@ -69,11 +69,11 @@ static void resume_one(struct vtpm *v)
 	if (vtpm_adopt(v)) {
 		/* the last vtpmd ended while it was stopping it */
 		if (!wanted && vtpm_stop(v, &e))
-			log_line(LOG_ERR, "vTPM %s: %s", v->meta.name, e.text);
+			log_about(LOG_ERR, VTPM_ABOUT(v), "%s", e.text);
 		return;
 	}
 	if (wanted)
-		vtpm_start_later(v);
+		vtpm_autostart(v);
 }
 
 int registry_load(struct vtpmd *d)
@@ -92,6 +92,7 @@ int registry_load(struct vtpmd *d)
 	closedir(dir);
 	for (v = d->vtpms; v; v = v->next)
 		resume_one(v);
+	vtpm_autostart_begin(d);
 	return 0;
 }
 
@@ -201,7 +202,7 @@ int registry_remove(struct vtpm *v, struct error *e)
 		return error_set(e, rc, CAUSE_STORE,
 				 "The folder of %s in %s could not be removed: %s.",
 				 v->meta.name, v->d->store, strerror(-rc));
-	log_line(LOG_NOTICE, "vTPM %s: deleted", v->meta.name);
+	log_about(LOG_NOTICE, VTPM_ABOUT(v, .id = LOG_ID_DELETED), "deleted");
 	vtpm_audit(v, "delete", NULL);
 	while (*at != v)
 		at = &(*at)->next;

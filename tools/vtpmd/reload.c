@@ -23,6 +23,7 @@ static bool may_be_mended(enum cause cause)
 
 int reload(struct vtpmd *d, struct error *e)
 {
+	const struct log_about about = {.id = LOG_ID_RELOADED};
 	unsigned int again = 0;
 	struct config c;
 	struct vtpm *v;
@@ -30,7 +31,8 @@ int reload(struct vtpmd *d, struct error *e)
 
 	d->reload_failed = rc != 0;
 	if (rc) {
-		log_line(LOG_ERR, "not reloaded: %s", e->text);
+		log_about(LOG_ERR, &(struct log_about){.cause = e->cause},
+			  "not reloaded: %s", e->text);
 		return rc;
 	}
 	config_free(&c);
@@ -41,7 +43,8 @@ int reload(struct vtpmd *d, struct error *e)
 			vtpm_start_again(v);
 			again++;
 		}
-	log_line(LOG_NOTICE, "%s is read anew; %u vTPMs that had failed are tried again",
-		 d->config, again);
+	log_about(LOG_NOTICE, &about,
+		  "%s is read anew; %u vTPMs that had failed are tried again", d->config,
+		  again);
 	return 0;
 }

@@ -49,11 +49,11 @@ void vtpm_cancel(struct vtpm *v, struct vtpm_waiter *w)
 		}
 }
 
-void vtpm_progress(struct vtpm *v, const char *text)
+void vtpm_progress(struct vtpm *v, const char *text, const char *id)
 {
 	struct vtpm_waiter *w;
 
-	log_line(LOG_INFO, "vTPM %s: %s", v->meta.name, text);
+	log_about(LOG_INFO, VTPM_ABOUT(v, .id = id), "%s", text);
 	for (w = v->waiters; w; w = w->next)
 		w->progress(w->ctx, text);
 }
@@ -63,8 +63,8 @@ static void keep_meta(struct vtpm *v)
 	int rc = meta_write(&v->store, &v->meta);
 
 	if (rc)
-		log_line(LOG_ERR, "vTPM %s: its vtpm.json could not be written: %s",
-			 v->meta.name, strerror(-rc));
+		log_about(LOG_ERR, VTPM_ABOUT(v),
+			  "its vtpm.json could not be written: %s", strerror(-rc));
 }
 
 void vtpm_enter(struct vtpm *v, enum vtpm_state state)
@@ -74,6 +74,7 @@ void vtpm_enter(struct vtpm *v, enum vtpm_state state)
 		return;
 	event_del(v->timer);
 	keep_meta(v);
+	vtpm_autostarted(v);
 	event_active(v->settle, EV_TIMEOUT, 0);
 }
 
@@ -131,7 +132,8 @@ static void fail(struct vtpm *v, enum cause cause, const char *text)
 	error_set(&v->meta.error, 0, cause, "%s", text);
 	v->failures++;
 	vtpm_note_trouble(v, text);
-	log_line(LOG_ERR, "vTPM %s: %s", v->meta.name, text);
+	log_about(LOG_ERR, VTPM_ABOUT(v, .cause = cause, .id = LOG_ID_FAILED), "%s",
+		  text);
 }
 
 void vtpm_on_fail(void *ctx, uint32_t cause, const char *text)
@@ -159,7 +161,8 @@ static void restart_later(struct vtpm *v, const char *why)
 {
 	struct timeval pause = {.tv_sec = 1};
 
-	log_line(LOG_WARNING, "vTPM %s: %s It is started again.", v->meta.name, why);
+	log_about(LOG_WARNING, VTPM_ABOUT(v, .id = LOG_ID_DIED),
+		  "%s It is started again.", why);
 	v->restarts++;
 	vtpm_note_trouble(v, why);
 	v->state = VTPM_STARTING;
@@ -197,7 +200,7 @@ static void on_gone(void *ctx, const char *why)
 	config_free(&v->config);
 	if (v->state == VTPM_STOPPING) {
 		store_release(&v->store);
-		log_line(LOG_INFO, "vTPM %s: stopped", v->meta.name);
+		log_about(LOG_INFO, VTPM_ABOUT(v, .id = LOG_ID_STOPPED), "stopped");
 		vtpm_enter(v, VTPM_STOPPED);
 	} else if (v->told) {
 		store_release(&v->store);
@@ -228,7 +231,7 @@ static void on_timer(evutil_socket_t fd, short what, void *ctx)
 
 static void on_body_progress(void *ctx, const char *text)
 {
-	vtpm_progress(ctx, text);
+	vtpm_progress(ctx, text, NULL);
 }
 
 static void on_wire(void *ctx, struct wire *wire)
@@ -330,6 +333,8 @@ int vtpm_start_body(struct vtpm *v, struct error *e)
 	v->body_alive = false;
 	store_release(&v->store);
 	v->meta.error = *e;
+	log_about(LOG_ERR, VTPM_ABOUT(v, .cause = e->cause, .id = LOG_ID_FAILED), "%s",
+		  e->text);
 	v->failures++;
 	vtpm_note_trouble(v, e->text);
 	return rc;
@@ -365,14 +370,14 @@ bool vtpm_adopt(struct vtpm *v)
 	if (make_body(v) || store_lease(&v->store, &e))
 		return false;
 	if (config_load(v->d->config, &v->config, &e))
-		log_line(LOG_WARNING, "vTPM %s: %s", v->meta.name, e.text);
+		log_about(LOG_WARNING, VTPM_ABOUT(v), "%s", e.text);
 	v->body_alive = true;
 	v->told = false;
 	v->state = VTPM_STARTING; /* until it says HELLO */
 	clock_gettime(CLOCK_MONOTONIC, &v->started);
 	vtpm_set_timer(v, START_S);
 	if (!v->body->ops->adopt(v->body)) {
-		log_line(LOG_INFO, "vTPM %s: found running", v->meta.name);
+		log_about(LOG_INFO, VTPM_ABOUT(v), "found running");
 		return true;
 	}
 	v->body_alive = false;
@@ -397,7 +402,7 @@ int vtpm_stop(struct vtpm *v, struct error *e)
 		return 0;
 	keep_meta(v);
 	v->state = VTPM_STOPPING;
-	vtpm_progress(v, "stopping");
+	vtpm_progress(v, "stopping", NULL);
 	if (!v->body_alive) {
 		store_release(&v->store);
 		vtpm_enter(v, VTPM_STOPPED);

@@ -22,6 +22,7 @@
 #include "include/channel.h"
 #include "tools/vtpmd/body.h"
 #include "tools/vtpmd/config.h"
+#include "tools/vtpmd/log.h"
 #include "tools/vtpmd/meta.h"
 #include "tools/vtpmd/peer.h"
 #include "tools/vtpmd/store.h"
@@ -60,6 +61,11 @@ struct vtpm_trouble {
 
 #define VTPM_DEATHS 3
 
+/* For log_about(); more members may follow. */
+#define VTPM_ABOUT(v, ...)    \
+	(&(struct log_about){ \
+		.vtpm = (v)->meta.name, .uuid = (v)->meta.uuid, ##__VA_ARGS__})
+
 struct vtpm {
 	struct vtpm *next;
 	struct vtpmd *d;
@@ -73,6 +79,7 @@ struct vtpm {
 	bool told;	    /* the manager said FAIL, or vtpmd made it end */
 	bool greeting;	    /* connected, HELLO has not come yet */
 	bool queued;	    /* starting, but others go first */
+	bool autostart;	    /* since vtpmd started, and has not settled yet */
 	unsigned int tries; /* that failed since the KMS or the TPM was there */
 	struct timespec next_try;
 	struct event *timer, *pause, *settle;
@@ -95,6 +102,10 @@ void vtpm_free(struct vtpm *v);
 int __must_check vtpm_start(struct vtpm *v, struct error *e);
 /* As vtpm_start(), when its turn comes: only some start at the same time. */
 void vtpm_start_later(struct vtpm *v);
+/* The same, as one of those that are started with the host: the journal tells how far
+ * they are.  vtpm_autostart_begin() when all are known. */
+void vtpm_autostart(struct vtpm *v);
+void vtpm_autostart_begin(struct vtpmd *d);
 /* The same for one that failed, as if it never had: its cause may be gone. */
 void vtpm_start_again(struct vtpm *v);
 /* Seconds until a vTPM that failed for want of the KMS or the TPM is started again;

@@ -21,8 +21,8 @@ void vtpm_audit(const struct vtpm *v, const char *event, const char *detail)
 	a.uuid = uuid;
 	rc = audit_append(v->d->audit, &a);
 	if (rc)
-		log_line(LOG_ERR, "vTPM %s: \"%s\" is not in the audit log %s: %s",
-			 v->meta.name, event, v->d->audit, strerror(-rc));
+		log_about(LOG_ERR, VTPM_ABOUT(v), "\"%s\" is not in the audit log %s: %s",
+			  event, v->d->audit, strerror(-rc));
 }
 
 static void put_config(const struct vtpm *v, bool create, struct cursor *out)
@@ -62,7 +62,7 @@ static int on_config(void *ctx, struct cursor *out, const char **why)
 			config_free(&fresh);
 	}
 	if (rc) {
-		log_line(LOG_WARNING, "vTPM %s: %s", v->meta.name, e.text);
+		log_about(LOG_WARNING, VTPM_ABOUT(v), "%s", e.text);
 		*why = "The host's configuration does not do.";
 		return rc;
 	}
@@ -89,10 +89,11 @@ static void on_rekeyed(void *ctx, uint32_t cause, const char *text)
 	v->rekey_error = (struct error){.cause = CAUSE_NONE};
 	if (cause) {
 		error_set(&v->rekey_error, 0, (enum cause)cause, "%s", text);
-		log_line(LOG_ERR, "vTPM %s: not sealed anew: %s", v->meta.name, text);
+		log_about(LOG_ERR, VTPM_ABOUT(v, .cause = (enum cause)cause),
+			  "not sealed anew: %s", text);
 		vtpm_audit(v, "rekey-failed", error_word(cause));
 	} else {
-		log_line(LOG_NOTICE, "vTPM %s: sealed anew", v->meta.name);
+		log_about(LOG_NOTICE, VTPM_ABOUT(v, .id = LOG_ID_REKEYED), "sealed anew");
 		vtpm_audit(v, "rekey", NULL);
 	}
 	vtpm_told(v);
@@ -105,20 +106,19 @@ static int hello_resumed(struct vtpm *v, const uint8_t uuid[16], uint64_t seq,
 	uint64_t stored = store_seq(&v->store, CHANNEL_OBJECT_PERMALL);
 
 	if (memcmp(uuid, v->meta.uuid, sizeof(v->meta.uuid))) {
-		log_line(LOG_WARNING, "vTPM %s: its manager claims to be another vTPM's",
-			 v->meta.name);
+		log_about(LOG_WARNING, VTPM_ABOUT(v),
+			  "its manager claims to be another vTPM's");
 		*why = "That is another vTPM.";
 		return -EPERM;
 	}
 	/* one write may be durable here without its reply having arrived there */
 	if (stored > seq + 1) {
-		log_line(LOG_ERR, "vTPM %s: its manager is older than the store",
-			 v->meta.name);
+		log_about(LOG_ERR, VTPM_ABOUT(v), "its manager is older than the store");
 		*why = "The store holds a newer state.";
 		return -ESTALE;
 	}
 	if (v->state == VTPM_STARTING) {
-		vtpm_progress(v, "connected again");
+		vtpm_progress(v, "connected again", LOG_ID_READY);
 		v->meta.creating = false;
 		v->tries = 0;
 		vtpm_enter(v, VTPM_RUNNING);
@@ -160,7 +160,7 @@ static void on_ready(void *ctx, uint64_t seq)
 	v->meta.creating = false;
 	v->tries = 0;
 	v->meta.error = (struct error){.cause = CAUSE_NONE};
-	vtpm_progress(v, text);
+	vtpm_progress(v, text, LOG_ID_READY);
 	vtpm_enter(v, VTPM_RUNNING);
 }
 

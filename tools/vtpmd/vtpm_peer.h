@@ -10,7 +10,8 @@ extern const struct peer_owner vtpm_peer_owner;
 void vtpm_enter(struct vtpm *v, enum vtpm_state state);
 /* Whoever waits for managers' answers looks again. */
 void vtpm_told(struct vtpm *v);
-void vtpm_progress(struct vtpm *v, const char *text);
+/* id: of the event, for the journal; or NULL */
+void vtpm_progress(struct vtpm *v, const char *text, const char *id);
 void vtpm_set_timer(struct vtpm *v, int seconds);
 void vtpm_note_trouble(struct vtpm *v, const char *text);
 void vtpm_on_fail(void *ctx, uint32_t cause, const char *text);

@@ -26,8 +26,8 @@ void vtpm_try_again_later(struct vtpm *v)
 		pause.tv_sec = TRY_MAX_S;
 	clock_gettime(CLOCK_MONOTONIC, &v->next_try);
 	v->next_try.tv_sec += pause.tv_sec;
-	log_line(LOG_NOTICE, "vTPM %s: tried again in %lld s", v->meta.name,
-		 (long long)pause.tv_sec);
+	log_about(LOG_NOTICE, VTPM_ABOUT(v), "tried again in %lld s",
+		  (long long)pause.tv_sec);
 	event_add(v->pause, &pause);
 }
 
@@ -57,6 +57,39 @@ void vtpm_start_later(struct vtpm *v)
 	v->queued = true;
 	/* from the loop: when all that wait are in the queue */
 	event_active(v->settle, EV_TIMEOUT, 0);
+}
+
+void vtpm_autostart(struct vtpm *v)
+{
+	v->autostart = true;
+	v->d->autostart++;
+	vtpm_start_later(v);
+}
+
+void vtpm_autostart_begin(struct vtpmd *d)
+{
+	const struct log_about about = {.id = LOG_ID_AUTOSTART};
+
+	if (d->autostart)
+		log_about(LOG_NOTICE, &about, "%u vTPMs are started, %d at a time",
+			  d->autostart, STARTS_AT_ONCE);
+}
+
+void vtpm_autostarted(struct vtpm *v)
+{
+	const struct log_about about = {.id = LOG_ID_AUTOSTART};
+	struct vtpmd *d = v->d;
+	bool done;
+
+	if (!v->autostart)
+		return;
+	v->autostart = false;
+	d->autostarted++;
+	d->autostart_failed += v->state == VTPM_FAILED;
+	done = d->autostarted == d->autostart;
+	log_about(done ? LOG_NOTICE : LOG_INFO, &about,
+		  "%u of %u vTPMs were started, %u of them failed", d->autostarted,
+		  d->autostart, d->autostart_failed);
 }
 
 void vtpm_start_again(struct vtpm *v)

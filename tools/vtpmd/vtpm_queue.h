@@ -12,6 +12,8 @@ int __must_check vtpm_start_body(struct vtpm *v, struct error *e);
 
 /* As many of those that wait as may start now. */
 void vtpm_start_queued(struct vtpmd *d);
+/* It has settled: one more, if it was one of those that are started with the host. */
+void vtpm_autostarted(struct vtpm *v);
 /* It failed: sees whether time may mend that. */
 void vtpm_try_again_later(struct vtpm *v);
 /* Of v->pause: the time has come. */

@@ -36,6 +36,7 @@ struct vtpmd {
 	struct vtpm *vtpms;
 	/* Those who asked managers: a status arrived, or never will. */
 	void (*on_status[2])(struct vtpmd *d);
+	unsigned int autostart, autostarted, autostart_failed; /* of this start */
 	time_t started;
 	time_t reloaded;    /* host.json was last found good; 0: not asked */
 	bool reload_failed; /* the last time */

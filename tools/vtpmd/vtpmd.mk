@@ -51,7 +51,7 @@ vtpmd_config_UNIT_LIBS := -ljansson -levent -levent_extra
 UNIT_TESTS += peer
 peer_UNIT_SRCS := $(addprefix tools/vtpmd/,peer.c peer_serve.c relay.c tunnel.c store.c \
                   tpm_filter.c log.c) lib/address.c lib/atomic.c lib/error.c $(CHANNEL_SRCS)
-peer_UNIT_LIBS := -levent -levent_extra -luuid
+peer_UNIT_LIBS := -levent -levent_extra -luuid -lsystemd
 
 UNIT_TESTS += relay
 relay_UNIT_SRCS := tools/vtpmd/relay.c lib/cursor.c
