@@ -50,8 +50,11 @@ static const struct {
 	{"certificate", doctor_certificate},
 	{"tpm", doctor_tpm},
 	{"lockout", doctor_lockout},
+	{"nv", doctor_nv},
 	{"keys", doctor_keys},
+	{"kms", doctor_kms},
 	{"store", doctor_store},
+	{"leases", doctor_leases},
 	{"vtpmd", doctor_vtpmd},
 };
 

@@ -1,19 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The machine: Xen, its devices, the clock, the store, vtpmd and its vTPMs. */
+/* The machine: Xen, its devices, the clock, vtpmd and its vTPMs. */
 #include "tools/vtpmctl/doctor.h"
 #include "tools/vtpmctl/client.h"
 #include "tools/vtpmctl/vtpmctl.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/statvfs.h>
+#include <sys/timex.h>
 #include <time.h>
 #include <unistd.h>
 
-#define ROOM_MIN (64ull << 20)
-#define BORN	 1704067200 /* 2024-01-01: no clock that is right is before */
+#define BORN 1704067200 /* 2024-01-01: no clock that is right is before */
 
 static bool read_line(const char *path, char *out, size_t room)
 {
@@ -70,44 +67,18 @@ enum finding doctor_devices(struct doctor *d)
 
 enum finding doctor_clock(struct doctor *d)
 {
+	struct timex t = {.modes = 0};
+
 	if (time(NULL) < BORN)
 		return doctor_say(d, BAD,
 				  "the clock is years behind: set it, or no "
 				  "certificate of the KMS will be valid");
-	return doctor_say(d, FINE, "the clock is plausible");
-}
-
-static bool too_full(const char *path, unsigned long long *room)
-{
-	struct statvfs v;
-
-	*room = 0;
-	if (statvfs(path, &v))
-		return true;
-	*room = (unsigned long long)v.f_bavail * v.f_frsize;
-	return *room < ROOM_MIN || (v.f_files && v.f_favail < 1000);
-}
-
-enum finding doctor_store(struct doctor *d)
-{
-	unsigned long long room;
-	struct stat st;
-
-	if (stat(d->store, &st))
-		return doctor_say(d, WARN, "%s: %s; vtpmd makes it when it starts",
-				  d->store, strerror(errno));
-	if (st.st_uid || st.st_mode & 077)
-		return doctor_say(d, BAD,
-				  "others than root may enter %s: `chown root:root %s; "
-				  "chmod 700 %s`",
-				  d->store, d->store, d->store);
-	if (too_full(d->store, &room))
-		return doctor_say(d, WARN,
-				  "%s has %llu MiB left, or few files: make room, or "
-				  "guests' commands will wait for it",
-				  d->store, room >> 20);
-	return doctor_say(d, FINE, "%s is root's alone, %llu MiB free", d->store,
-			  room >> 20);
+	if (adjtimex(&t) == TIME_ERROR || t.status & STA_UNSYNC)
+		return doctor_say(
+			d, WARN,
+			"no time service keeps the clock right, and certificates "
+			"are judged by it: `timedatectl set-ntp true`");
+	return doctor_say(d, FINE, "the clock is plausible, and kept right");
 }
 
 static enum finding judge_vtpms(struct doctor *d, const json_t *vtpms)

@@ -3,6 +3,7 @@
 #include "tools/vtpmctl/doctor.h"
 #include "tools/vtpmctl/file.h"
 #include "tools/vtpmctl/kmskey.h"
+#include "tools/vtpmctl/kmstry.h"
 #include "lib/crypt.h"
 #include "stubdom/manager/unlock_kms.h"
 
@@ -57,32 +58,49 @@ enum finding doctor_recovery(struct doctor *d)
 	return doctor_say(d, FINE, "a recovery key is configured");
 }
 
-enum finding doctor_certificate(struct doctor *d)
+/* FINE: it is good for more than DAYS_LEFT. */
+static enum finding judge_certificate(struct doctor *d, const char *what, const char *pem,
+				      const char *renew, long long *days)
 {
 	char *subject = NULL;
 	time_t expires;
-	long long days;
+
+	if (kmskey_describe(pem, &subject, &expires))
+		return doctor_say(d, BAD, "%s cannot be read: `vtpmctl host renew %s`",
+				  what, renew);
+	free(subject);
+	*days = ((long long)expires - (long long)time(NULL)) / DAY;
+	if (expires <= time(NULL))
+		return doctor_say(
+			d, BAD, "%s has expired: get a new one, `vtpmctl host renew %s`",
+			what, renew);
+	if (*days < DAYS_LEFT)
+		return doctor_say(d, WARN,
+				  "%s expires in %lld days: get a new one, `vtpmctl host "
+				  "renew %s`",
+				  what, *days, renew);
+	return FINE;
+}
+
+enum finding doctor_certificate(struct doctor *d)
+{
+	long long days, ca_days;
+	enum finding f;
 
 	if (!d->configured || !d->conf.has_kms)
 		return doctor_say(d, SKIPPED, "no KMS");
-	if (kmskey_describe(d->conf.kms_cert, &subject, &expires))
-		return doctor_say(d, BAD,
-				  "the KMS client certificate cannot be read: "
-				  "`vtpmctl host init --force`");
-	free(subject);
-	days = ((long long)expires - (long long)time(NULL)) / DAY;
-	if (expires <= time(NULL))
-		return doctor_say(d, BAD,
-				  "the KMS client certificate has expired: get a "
-				  "new one, `vtpmctl host init --force`");
-	if (days < DAYS_LEFT)
-		return doctor_say(
-			d, WARN,
-			"the KMS client certificate expires in %lld days: get a "
-			"new one",
-			days);
-	return doctor_say(d, FINE, "the KMS client certificate is good for %lld days",
-			  days);
+	f = judge_certificate(d, "the KMS client certificate", d->conf.kms_cert,
+			      "--kms-cert FILE --kms-key FILE", &days);
+	if (f == FINE)
+		f = judge_certificate(d, "the KMS's CA certificate", d->conf.kms_ca,
+				      "--kms-ca FILE", &ca_days);
+	if (f != FINE)
+		return f;
+	return doctor_say(
+		d, FINE,
+		"the KMS client certificate is good for %lld days, the CA's for "
+		"%lld",
+		days, ca_days);
 }
 
 enum finding doctor_tpm(struct doctor *d)
@@ -124,19 +142,69 @@ static bool property(struct doctor *d, TPM2_PT tag, uint32_t *value)
  * is one that somebody tried to open. */
 enum finding doctor_lockout(struct doctor *d)
 {
-	uint32_t count, max;
+	uint32_t count, max, flags;
 
 	if (!d->tpm_open)
 		return doctor_say(d, SKIPPED, "no TPM");
 	if (!property(d, TPM2_PT_LOCKOUT_COUNTER, &count) ||
 	    !property(d, TPM2_PT_MAX_AUTH_FAIL, &max))
 		return doctor_say(d, WARN, "the TPM does not tell its lockout counter");
+	if (property(d, TPM2_PT_PERMANENT, &flags) && flags & TPMA_PERMANENT_INLOCKOUT)
+		return doctor_say(
+			d, WARN,
+			"the TPM is in lockout after %u wrong authorizations: find "
+			"out who tried; `tpm2_dictionarylockout -c` ends it",
+			count);
 	if (count)
 		return doctor_say(d, WARN,
 				  "%u of %u wrong authorizations were counted: find out "
 				  "who tried; `tpm2_dictionarylockout -c` resets it",
 				  count, max);
 	return doctor_say(d, FINE, "no wrong authorizations were counted");
+}
+
+/* How many handles of a kind (Part 2, 7.2) are there; -1: the TPM does not say. */
+static int handles(struct doctor *d, TPM2_HANDLE first)
+{
+	TPMS_CAPABILITY_DATA *data = NULL;
+	TPMI_YES_NO more;
+	int n = -1;
+
+	if (!Esys_GetCapability(d->tpm.esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
+				TPM2_CAP_HANDLES, first, TPM2_MAX_CAP_HANDLES, &more,
+				&data))
+		n = (int)data->data.handles.count;
+	Esys_Free(data);
+	return n;
+}
+
+/* host init keeps one object in the TPM: the storage key. */
+enum finding doctor_nv(struct doctor *d)
+{
+	uint32_t room;
+	int objects, indexes;
+
+	if (!d->tpm_open)
+		return doctor_say(d, SKIPPED, "no TPM");
+	objects = handles(d, 0x81000000);
+	indexes = handles(d, 0x01000000);
+	if (!property(d, TPM2_PT_HR_PERSISTENT_AVAIL, &room) || objects < 0 ||
+	    indexes < 0)
+		return doctor_say(d, WARN, "the TPM does not tell its NV space");
+	if (!room && !d->configured)
+		return doctor_say(
+			d, BAD,
+			"the TPM has no room for the storage key of `vtpmctl host "
+			"init`: `tpm2_getcap handles-persistent`, "
+			"`tpm2_evictcontrol` what nobody needs");
+	if (!room)
+		return doctor_say(d, WARN,
+				  "the TPM's NV space is full (%d objects, %d indexes): "
+				  "vTPMs need no more of it, other programs may",
+				  objects, indexes);
+	return doctor_say(
+		d, FINE, "%d objects and %d indexes in the TPM, room for %u objects more",
+		objects, indexes, room);
 }
 
 /* A secret all the way: what a vTPM's start will do. */
@@ -185,4 +253,24 @@ enum finding doctor_keys(struct doctor *d)
 				  e.text[0] ? e.text : "host.json makes no sense");
 	return doctor_say(d, FINE, "a secret went to the TPM%s and came back",
 			  d->conf.has_kms ? " and the KMS" : "");
+}
+
+/* Each address by itself: the second one is needed when the first is away. */
+enum finding doctor_kms(struct doctor *d)
+{
+	struct error e = {.cause = CAUSE_NONE};
+	unsigned int away, n;
+
+	if (!d->configured || !d->conf.has_kms)
+		return doctor_say(d, SKIPPED, "no KMS");
+	if (!d->tpm_open)
+		return doctor_say(d, SKIPPED, "no TPM that opens the key for it");
+	if (kmstry_sealed(&d->conf, &d->tpm, &away, &e))
+		return doctor_say(d, BAD, "%s", e.text);
+	n = address_count(d->conf.kms_address);
+	if (away)
+		return doctor_say(d, WARN,
+				  "%u of the KMS's %u addresses cannot be reached: %s",
+				  away, n, d->conf.kms_address);
+	return doctor_say(d, FINE, "the KMS answers at %s", d->conf.kms_address);
 }
