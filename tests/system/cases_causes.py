@@ -80,8 +80,8 @@ def client_refused(lab):
                           "kms start")
 
 
-def flip(lab, name, at):
-    path = f"{STORE}/{lab.uuid[NAME]}/{name}"
+def flip(lab, name, at, vtpm=NAME):
+    path = f"{STORE}/{lab.uuid[vtpm]}/{name}"
     lab.host.must(f"python3 - <<'END'\nf=open('{path}','r+b'); d=f.read(); at={at}%len(d)\n"
                   "f.seek(at); f.write(bytes([d[at]^1]))\nEND\n")
 

@@ -31,8 +31,8 @@ static void help(FILE *to)
 	size_t i;
 
 	fputs("Usage: vtpmctl COMMAND [OPTIONS]\n"
-	      "A TPM 2.0 for every Xen guest, in a stub domain of its own, sealed to\n"
-	      "this host's TPM and to a key in a KMS.\n\nCommands:\n",
+	      "A TPM 2.0 for every Xen guest, sealed to this host's TPM and to a KMS's key.\n"
+	      "\nCommands:\n",
 	      to);
 	for (i = 0; i < ARRAY_SIZE(commands); i++)
 		fprintf(to, "  %-8s %s\n", commands[i].name, commands[i].help);
