@@ -12,7 +12,7 @@ _vtpmctl() {
 		words=(init renew approve show)
 	elif [[ $cur == -* ]]; then
 		# shellcheck disable=SC2086
-		mapfile -t words < <("$me" $command --help 2>/dev/null | grep -o '^  --[a-z-]*' | tr -d ' ')
+		mapfile -t words < <("$me" $command --help 2>/dev/null | sed -n 's/^  \(-., \)\{0,1\}\(--[a-z-]*\).*/\2/p')
 	elif [[ $prev == --* ]] && "$me" $command --help 2>/dev/null | grep -q "^  $prev [a-z|]*|"; then
 		# shellcheck disable=SC2086
 		mapfile -t words < <("$me" $command --help | sed -n "s/^  $prev \([a-z|]*\) .*/\1/p" | tr '|' '\n')

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/metrics.h"
+#include "tools/vtpmd/http.h"
 #include "tools/vtpmd/metrics_text.h"
 #include "tools/vtpmd/vtpm.h"
 
@@ -51,11 +52,6 @@ static void drop(struct client *c)
 	free(c);
 }
 
-static const char *reason(int status)
-{
-	return status == 200 ? "OK" : status == 404 ? "Not Found" : "Method Not Allowed";
-}
-
 static void respond(struct client *c)
 {
 	struct evbuffer *out = bufferevent_get_output(c->stream);
@@ -72,7 +68,7 @@ static void respond(struct client *c)
 			    "HTTP/1.1 %d %s\r\nContent-Type: text/plain; version=0.0.4; "
 			    "charset=utf-8\r\nContent-Length: %zu\r\nConnection: "
 			    "close\r\n\r\n",
-			    c->status, reason(c->status), evbuffer_get_length(body));
+			    c->status, http_reason(c->status), evbuffer_get_length(body));
 	if (!c->head)
 		evbuffer_add_buffer(out, body);
 	evbuffer_free(body);
@@ -126,21 +122,6 @@ static void ask(struct client *c)
 	look(c);
 }
 
-/* RFC 9112, 3: METHOD SP TARGET SP VERSION. */
-static void take_request_line(struct client *c, const char *line)
-{
-	const char *target = strchr(line, ' ');
-	bool get = !strncmp(line, "GET ", 4);
-
-	c->head = !strncmp(line, "HEAD ", 5);
-	if (!get && !c->head)
-		c->status = 405;
-	else if (!strncmp(target, " /metrics ", 10) || !strncmp(target, " /metrics?", 10))
-		c->status = 200;
-	else
-		c->status = 404;
-}
-
 /* The header's lines say nothing that is needed here; the empty one ends them. */
 static void on_read(struct bufferevent *b, void *ctx)
 {
@@ -152,7 +133,7 @@ static void on_read(struct bufferevent *b, void *ctx)
 	while (!c->asking && !c->answered && !end &&
 	       (line = evbuffer_readln(in, NULL, EVBUFFER_EOL_CRLF))) {
 		if (!c->status)
-			take_request_line(c, line);
+			c->status = http_request(line, "/metrics", &c->head);
 		else
 			end = !line[0];
 		free(line);

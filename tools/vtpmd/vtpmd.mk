@@ -53,6 +53,11 @@ peer_UNIT_SRCS := $(addprefix tools/vtpmd/,peer.c peer_serve.c relay.c tunnel.c 
                   tpm_filter.c log.c) lib/address.c lib/atomic.c lib/error.c $(CHANNEL_SRCS)
 peer_UNIT_LIBS := -levent -levent_extra -luuid -lsystemd
 
+UNIT_TESTS += http
+http_UNIT_SRCS := tools/vtpmd/http.c
+FUZZ_TESTS += http
+http_FUZZ_SRCS := tools/vtpmd/http.c
+
 UNIT_TESTS += relay
 relay_UNIT_SRCS := tools/vtpmd/relay.c lib/cursor.c
 relay_UNIT_LIBS := -levent
