@@ -13,7 +13,7 @@ DEFINE = (f"tpm2_nvread -Q -C o {INDEX} >/dev/null 2>&1 || "
           f"tpm2_nvdefine -Q -C o -s 8 -a 'ownerread|ownerwrite' {INDEX}; "
           f"printf 00000000 | tpm2_nvwrite -Q -C o -i- {INDEX}")
 # Each acknowledged number goes to the console at once, past any file.
-LOOP = (f"i=1; while [ $i -le {WRITES} ]; do n=$(printf %08d $i); "
+LOOP = ("i=1; while [ $i -le {writes} ]; do n=$(printf %08d $i); "
         f"printf $n | tpm2_nvwrite -Q -C o -i- {INDEX} || break; "
         "echo \"@ACK $n\" >/dev/hvc0; i=$((i + 1)); done")
 READ = f"tpm2_nvread -C o -s 8 {INDEX} 2>/dev/null"
@@ -22,7 +22,7 @@ READ = f"tpm2_nvread -C o -s 8 {INDEX} 2>/dev/null"
 class Writer:
     """200 writes in the guest; acknowledged is the last one that it told."""
 
-    def __init__(self, lab):
+    def __init__(self, lab, writes=WRITES):
         self.lab, self.acknowledged, self.text = lab, 0, ""
         self.reached = threading.Event()
         self.goal = 60
@@ -32,7 +32,7 @@ class Writer:
         self.tail = lab.host.start(f"tail -c +{mark + 1} -F -s 0.2 "
                                    f"/var/log/xen/console/guest-{NAME}.log", self.seen)
         threading.Thread(target=self.listen, daemon=True).start()
-        self.job = lab.host.start(f"guest run --timeout 400 {NAME} '{LOOP}'")
+        self.job = lab.host.start(f"guest run --timeout 400 {NAME} '{LOOP.format(writes=writes)}'")
 
     def listen(self):
         """Hears what comes until the host is gone, or until it was long enough."""
