@@ -246,7 +246,8 @@ static void put_latencies(struct vtpmd *d, struct evbuffer *out)
 	const struct vtpm *v;
 
 	family(out, "command_duration_seconds", "histogram",
-	       "How long TPM commands took, to the durable state.");
+	       "How long TPM commands took, to the durable state; the TPM2_Startup that each "
+	       "guest's arrival causes is among them.");
 	for (v = d->vtpms; v; v = v->next)
 		if (told(v) && v->status.timed)
 			put_latency(out, v);
