@@ -23,6 +23,7 @@ class Manager:
     def __init__(self, path):
         self.path, self.ident, self.guest = path, 0, 0
         self.resumes, self.had_guest = 0, False
+        self.asked = 0
         self.chan = socket.socket(fileno=3)
         self.uuid, self.config = bytes(16), {}
 
@@ -50,6 +51,7 @@ class Manager:
         if kind == EVENT_RESUME:
             self.resumes = int(self.had_guest and not self.guest)
         if kind == EVENT_STATUS:
+            self.asked += 1
             tlvs = struct.pack(">HIQ", 2, 8, 4711)
             if self.guest:
                 tlvs += struct.pack(">HIQ", 1, 8, self.guest)
@@ -122,6 +124,8 @@ class Manager:
             self.guest = int(rest[0])
             self.had_guest = True
             return 0
+        if what == "asked":     # for its status, so far
+            return self.asked
         if what == "raw":
             self.chan.sendall(bytes.fromhex(rest[0]))
             return 0
