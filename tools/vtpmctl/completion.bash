@@ -9,7 +9,7 @@ _vtpmctl() {
 	if [ "$COMP_CWORD" -eq 1 ]; then
 		mapfile -t words < <("$me" --help 2>/dev/null | sed -n 's/^  \([a-z]*\)  *.*/\1/p')
 	elif [ "$command" = host ]; then
-		words=(init renew approve show)
+		mapfile -t words < <("$me" host --help 2>/dev/null | sed -n 's/^  \([a-z]*\)  *.*/\1/p')
 	elif [[ $cur == -* ]]; then
 		# shellcheck disable=SC2086
 		mapfile -t words < <("$me" $command --help 2>/dev/null | sed -n 's/^  \(-., \)\{0,1\}\(--[a-z-]*\).*/\2/p')

@@ -305,7 +305,7 @@ static void put_host(struct vtpmd *d, struct evbuffer *out)
 
 	family(out, "build_info", "gauge", "The version of vtpmd.");
 	evbuffer_add_printf(out, "xen_vtpm_build_info{version=\"%s\"} 1\n",
-			    XVTPM_VERSION);
+			    XEN_VTPM_VERSION);
 	put_one(out, "daemon_start_time_seconds", "When vtpmd was started.",
 		(double)d->started);
 	if (!statvfs(d->store, &fs))
