@@ -28,8 +28,9 @@ kms_UNIT_LIBS := -lssl -lcrypto -lpthread
 
 UNIT_TESTS += atomic
 atomic_UNIT_SRCS := lib/atomic.c
-atomic_UNIT_LIBS := $(patsubst %,-Wl$(comma)--wrap=%,openat write fsync close renameat \
-                      linkat unlinkat)
+DISK_WRAPS := $(patsubst %,-Wl$(comma)--wrap=%,openat write read fstat fsync close renameat \
+                linkat unlinkat)
+atomic_UNIT_LIBS := $(DISK_WRAPS)
 
 UNIT_TESTS += recovery
 recovery_UNIT_SRCS := lib/recovery.c $(ENVELOPE_SRCS)

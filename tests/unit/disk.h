@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A disk in memory for tests of what outlives a power cut: the linker puts it in the
+ * place of the system's calls (DISK_WRAPS in lib/lib.mk).
+ *
+ * A file's bytes are durable after fsync() of the file; before, a cut leaves all, half
+ * or none of them.  Names are durable after fsync() of the folder; before, a cut leaves
+ * any prefix of the changes, in their order, as journals do.
+ */
+#ifndef XVTPM_TEST_DISK_H
+#define XVTPM_TEST_DISK_H
+
+#include "tests/unit/unit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define DIR_FD	 100
+#define FILE_FD	 200 /* + number of the inode */
+#define INODES	 32
+#define NAMES	 8
+#define CHANGES	 16
+#define NO_INODE (-1)
+#ifndef DISK_BYTES
+#define DISK_BYTES 32
+#define DISK_PIECE 3 /* that one write() takes */
+#endif
+
+struct inode {
+	char bytes[DISK_BYTES], synced[DISK_BYTES];
+	size_t len, synced_len, read;
+};
+
+struct names {
+	char name[NAMES][32];
+	int inode[NAMES]; /* NO_INODE: free */
+};
+
+static struct disk {
+	struct inode inodes[INODES];
+	int inode_count;
+	/* [0]: the synced names; then as they were after each change since */
+	struct names names[CHANGES];
+	int changes;
+} disk;
+
+static int step, cut_at, fail_at, fail_with;
+static bool reads_fail; /* with EIO */
+static jmp_buf power_cut;
+
+/* One step of the disk; a step that fails changes nothing. */
+static int next_step(void)
+{
+	if (step == cut_at)
+		longjmp(power_cut, 1);
+	if (step++ != fail_at)
+		return 0;
+	errno = fail_with;
+	return -1;
+}
+
+static struct names *now(void)
+{
+	return &disk.names[disk.changes];
+}
+
+static int find(const struct names *n, const char *name)
+{
+	for (int i = 0; i < NAMES; i++)
+		if (n->inode[i] != NO_INODE && !strcmp(n->name[i], name))
+			return i;
+	return -1;
+}
+
+/* A copy of the names, to be changed. */
+static struct names *change(void)
+{
+	assert_true(disk.changes + 1 < CHANGES);
+	disk.names[disk.changes + 1] = *now();
+	disk.changes++;
+	return now();
+}
+
+static void put_name(struct names *n, const char *name, int inode)
+{
+	int i = find(n, name);
+
+	for (int j = 0; i < 0 && j < NAMES; j++)
+		if (n->inode[j] == NO_INODE)
+			i = j;
+	assert_true(i >= 0);
+	snprintf(n->name[i], sizeof(n->name[i]), "%s", name);
+	n->inode[i] = inode;
+}
+
+int __wrap_openat(int dir, const char *name, int flags, mode_t mode);
+ssize_t __wrap_write(int fd, const void *buf, size_t len);
+ssize_t __wrap_read(int fd, void *buf, size_t len);
+int __wrap_fstat(int fd, struct stat *st);
+int __wrap_fsync(int fd);
+int __wrap_close(int fd);
+int __wrap_renameat(int from_dir, const char *from, int to_dir, const char *to);
+int __wrap_linkat(int from_dir, const char *from, int to_dir, const char *to, int flags);
+int __wrap_unlinkat(int dir, const char *name, int flags);
+
+/* Reading is no step: it changes nothing that a cut could leave. */
+static int open_for_reading(const char *name)
+{
+	int i = find(now(), name);
+
+	if (i < 0) {
+		errno = ENOENT;
+		return -1;
+	}
+	disk.inodes[now()->inode[i]].read = 0;
+	return FILE_FD + now()->inode[i];
+}
+
+int __wrap_openat(int dir, const char *name, int flags, mode_t mode)
+{
+	assert_int_equal(dir, DIR_FD);
+	if (!(flags & O_CREAT))
+		return open_for_reading(name);
+	assert_true(flags & O_EXCL);
+	if (next_step())
+		return -1;
+	if (find(now(), name) >= 0) {
+		errno = EEXIST;
+		return -1;
+	}
+	assert_true(disk.inode_count < INODES);
+	memset(&disk.inodes[disk.inode_count], 0, sizeof(struct inode));
+	put_name(change(), name, disk.inode_count);
+	return FILE_FD + disk.inode_count++;
+}
+
+/* A few bytes at a time. */
+ssize_t __wrap_write(int fd, const void *buf, size_t len)
+{
+	struct inode *n = &disk.inodes[fd - FILE_FD];
+
+	if (next_step())
+		return -1;
+	len = len > DISK_PIECE ? DISK_PIECE : len;
+	assert_true(n->len + len <= DISK_BYTES);
+	memcpy(n->bytes + n->len, buf, len);
+	n->len += len;
+	return (ssize_t)len;
+}
+
+ssize_t __wrap_read(int fd, void *buf, size_t len)
+{
+	struct inode *n = &disk.inodes[fd - FILE_FD];
+
+	if (reads_fail) {
+		errno = EIO;
+		return -1;
+	}
+	if (len > n->len - n->read)
+		len = n->len - n->read;
+	memcpy(buf, n->bytes + n->read, len);
+	n->read += len;
+	return (ssize_t)len;
+}
+
+int __wrap_fstat(int fd, struct stat *st)
+{
+	memset(st, 0, sizeof(*st));
+	st->st_mode = S_IFREG | 0600;
+	st->st_size = (off_t)disk.inodes[fd - FILE_FD].len;
+	return 0;
+}
+
+int __wrap_fsync(int fd)
+{
+	struct inode *n;
+
+	if (next_step())
+		return -1;
+	if (fd == DIR_FD) {
+		disk.names[0] = *now();
+		disk.changes = 0;
+		return 0;
+	}
+	n = &disk.inodes[fd - FILE_FD];
+	memcpy(n->synced, n->bytes, DISK_BYTES);
+	n->synced_len = n->len;
+	return 0;
+}
+
+int __wrap_close(int fd)
+{
+	return next_step();
+}
+
+int __wrap_renameat(int from_dir, const char *from, int to_dir, const char *to)
+{
+	struct names *n;
+	int a = find(now(), from), b = find(now(), to);
+
+	if (next_step())
+		return -1;
+	if (a < 0) {
+		errno = ENOENT;
+		return -1;
+	}
+	/* rename(2): of two names of one file, both stay */
+	if (b >= 0 && now()->inode[a] == now()->inode[b])
+		return 0;
+	n = change();
+	put_name(n, to, n->inode[a]);
+	n->inode[a] = NO_INODE;
+	return 0;
+}
+
+int __wrap_linkat(int from_dir, const char *from, int to_dir, const char *to, int flags)
+{
+	int a = find(now(), from);
+
+	if (next_step())
+		return -1;
+	if (a < 0 || find(now(), to) >= 0) {
+		errno = a < 0 ? ENOENT : EEXIST;
+		return -1;
+	}
+	put_name(change(), to, now()->inode[a]);
+	return 0;
+}
+
+int __wrap_unlinkat(int dir, const char *name, int flags)
+{
+	int a = find(now(), name);
+
+	if (next_step())
+		return -1;
+	if (a < 0) {
+		errno = ENOENT;
+		return -1;
+	}
+	change()->inode[a] = NO_INODE;
+	return 0;
+}
+
+static void new_disk(void)
+{
+	memset(&disk, 0, sizeof(disk));
+	for (int i = 0; i < NAMES; i++)
+		disk.names[0].inode[i] = NO_INODE;
+	step = 0;
+	cut_at = fail_at = -1;
+}
+
+/* What the disk may hold once the power is back: names of one of the changes, and
+ * of each file all, half or none of what was not synced. */
+static void lose(struct disk *after, int change_kept, int bytes_kept)
+{
+	*after = disk;
+	after->names[0] = disk.names[change_kept];
+	after->changes = 0;
+	for (int i = 0; i < after->inode_count; i++) {
+		struct inode *n = &after->inodes[i];
+
+		if (n->len != n->synced_len && bytes_kept < 2)
+			n->len = bytes_kept ? n->len / 2 : n->synced_len;
+		memcpy(n->synced, n->bytes, DISK_BYTES);
+		n->synced_len = n->len;
+	}
+}
+
+#endif
