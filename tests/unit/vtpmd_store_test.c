@@ -124,6 +124,47 @@ static void refuses_what_is_anothers(void **state)
 			 -EPERM);
 }
 
+static void tells_its_own_generation(void **state)
+{
+	uint64_t seq;
+	const uint8_t *buf;
+
+	assert_int_equal(store_own_seq(&store, CHANNEL_OBJECT_PERMALL, &seq), -ENOENT);
+	assert_int_equal(put(7, 1, 100), 0);
+	assert_int_equal(store_own_seq(&store, CHANNEL_OBJECT_PERMALL, &seq), 0);
+	assert_int_equal(seq, 7);
+	buf = object(false, other, 8, 1, 100);
+	assert_int_equal(atomic_write(store.dir, "permall", buf, 100, false), 0);
+	assert_int_equal(store_own_seq(&store, CHANNEL_OBJECT_PERMALL, &seq), -EBADMSG);
+	assert_int_equal(seq, 0);
+	assert_int_equal(atomic_write(store.dir, "permall", "short", 5, false), 0);
+	assert_int_equal(store_own_seq(&store, CHANNEL_OBJECT_PERMALL, &seq), -EBADMSG);
+}
+
+static void finds_a_folder_that_was_put_back(void **state)
+{
+	char command[256];
+	struct error e = {.cause = CAUSE_NONE};
+
+	assert_int_equal(put(7, 1, 100), 0);
+	snprintf(command, sizeof(command),
+		 "cd %s && for d in *; do cp -a $d copy && rm -r $d && mv copy $d; done",
+		 root);
+	assert_int_equal(system(command), 0);
+	assert_int_equal(store_seq(&store, CHANNEL_OBJECT_PERMALL), 0);
+	assert_int_equal(store_reopen(&store, root), 0);
+	assert_int_equal(store_seq(&store, CHANNEL_OBJECT_PERMALL), 7);
+	/* never under a vTPM that runs */
+	assert_int_equal(store_lease(&store, &e), 0);
+	assert_int_equal(system(command), 0);
+	assert_int_equal(store_reopen(&store, root), 0);
+	assert_int_equal(store_seq(&store, CHANNEL_OBJECT_PERMALL), 0);
+	store_release(&store);
+	snprintf(command, sizeof(command), "rm -r %s/*", root);
+	assert_int_equal(system(command), 0);
+	assert_int_equal(store_reopen(&store, root), -ENOENT);
+}
+
 static void refuses_what_is_no_object(void **state)
 {
 	assert_int_equal(store_put(&store, CHANNEL_OBJECT_PERMALL, 1,
@@ -317,6 +358,8 @@ int main(void)
 		TEST(keeps_the_previous_generation),
 		TEST(refuses_what_is_older),
 		TEST(refuses_what_is_anothers),
+		TEST(tells_its_own_generation),
+		TEST(finds_a_folder_that_was_put_back),
 		TEST(refuses_what_is_no_object),
 		TEST(leaves_what_is_damaged),
 		TEST(a_failed_write_changes_nothing),

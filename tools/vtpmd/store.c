@@ -94,6 +94,21 @@ int store_open(struct store *s, const char *root, const uint8_t uuid[16], bool c
 	return rc;
 }
 
+int store_reopen(struct store *s, const char *root)
+{
+	struct store fresh;
+	int rc;
+
+	if (s->lease >= 0)
+		return 0;
+	rc = store_open(&fresh, root, s->uuid, false);
+	if (rc)
+		return rc;
+	store_close(s);
+	*s = fresh;
+	return 0;
+}
+
 void store_close(struct store *s)
 {
 	if (s->lease >= 0)
@@ -249,6 +264,25 @@ uint64_t store_seq(struct store *s, uint16_t object)
 		h.seq = 0;
 	free(buf);
 	return h.seq;
+}
+
+int store_own_seq(struct store *s, uint16_t object, uint64_t *seq)
+{
+	uint8_t *buf;
+	size_t len;
+	struct head h;
+	int rc = store_get(s, object, &buf, &len);
+
+	*seq = 0;
+	if (rc)
+		return rc;
+	rc = parse_head(object, buf, len, &h);
+	if (!rc && memcmp(h.uuid, s->uuid, sizeof(h.uuid)))
+		rc = -EBADMSG;
+	if (!rc)
+		*seq = h.seq;
+	free(buf);
+	return rc;
 }
 
 size_t store_slots(struct store *s, uint16_t *kinds, size_t room)

@@ -24,6 +24,9 @@ struct store {
 /* Opens ROOT/UUID/; create: makes it (-EEXIST). */
 int __must_check store_open(struct store *s, const char *root, const uint8_t uuid[16],
 			    bool create);
+/* While there is no lease: the folder that is there now, which may be another one (a
+ * copy that was put back). */
+int __must_check store_reopen(struct store *s, const char *root);
 /* Gives the lease back too. */
 void store_close(struct store *s);
 
@@ -47,6 +50,9 @@ int __must_check store_object_seq(uint16_t object, const uint8_t *buf, size_t le
 bool store_has(struct store *s, uint16_t object);
 /* Generation of a stored object; 0: none, or damaged. */
 uint64_t store_seq(struct store *s, uint16_t object);
+/* The same of an object that says that it is this vTPM's: -ENOENT; -EBADMSG: damaged, or
+ * another's, so that no manager will open it. */
+int __must_check store_own_seq(struct store *s, uint16_t object, uint64_t *seq);
 /* Kinds of the stored header's key slots, at most room; their number. */
 size_t store_slots(struct store *s, uint16_t *kinds, size_t room);
 /* Removes a header that was written before a creation was interrupted. */

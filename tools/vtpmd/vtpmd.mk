@@ -69,3 +69,11 @@ UNIT_TESTS += tpm_filter
 tpm_filter_UNIT_SRCS := tools/vtpmd/tpm_filter.c lib/cursor.c
 FUZZ_TESTS += tpm_filter
 tpm_filter_FUZZ_SRCS := tools/vtpmd/tpm_filter.c lib/cursor.c
+
+ANCHOR_TABLE_SRCS := tools/vtpmd/anchor_table.c lib/cursor.c
+UNIT_TESTS += anchor_table anchor_file
+anchor_table_UNIT_SRCS := $(ANCHOR_TABLE_SRCS)
+anchor_file_UNIT_SRCS := tools/vtpmd/anchor_file.c lib/atomic.c lib/crypt.c $(ANCHOR_TABLE_SRCS)
+anchor_file_UNIT_LIBS := -lcrypto $(DISK_WRAPS)
+FUZZ_TESTS += anchor_table
+anchor_table_FUZZ_SRCS := $(ANCHOR_TABLE_SRCS)

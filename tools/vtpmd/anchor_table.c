@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/vtpmd/anchor_table.h"
+#include "lib/cursor.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char magic[8] = {'X', 'V', 'T', 'P', 'M', 'A', 'N', 'C'};
+#define VERSION 1
+
+/* Where the uuid's entry is, or would be. */
+static size_t place(const struct anchor_table *t, const uint8_t uuid[16], bool *there)
+{
+	size_t i = 0;
+	int order = 1;
+
+	while (i < t->count && (order = memcmp(t->entries[i].uuid, uuid, 16)) < 0)
+		i++;
+	*there = i < t->count && !order;
+	return i;
+}
+
+const struct anchor_entry *anchor_table_find(const struct anchor_table *t,
+					     const uint8_t uuid[16])
+{
+	bool there;
+	size_t i = place(t, uuid, &there);
+
+	return there ? &t->entries[i] : NULL;
+}
+
+int anchor_table_set(struct anchor_table *t, const struct anchor_entry *e)
+{
+	struct anchor_entry *more;
+	bool there;
+	size_t i = place(t, e->uuid, &there);
+
+	if (!there) {
+		if (t->count >= ANCHOR_TABLE_ENTRIES)
+			return -ENOSPC;
+		more = realloc(t->entries, (t->count + 1) * sizeof(*more));
+		if (!more)
+			return -ENOMEM;
+		t->entries = more;
+		memmove(&more[i + 1], &more[i], (t->count - i) * sizeof(*more));
+		t->count++;
+	}
+	t->entries[i] = *e;
+	return 0;
+}
+
+bool anchor_table_remove(struct anchor_table *t, const uint8_t uuid[16])
+{
+	bool there;
+	size_t i = place(t, uuid, &there);
+
+	if (!there)
+		return false;
+	t->count--;
+	memmove(&t->entries[i], &t->entries[i + 1], (t->count - i) * sizeof(*t->entries));
+	return true;
+}
+
+size_t anchor_table_encode(const struct anchor_table *t, uint8_t *out)
+{
+	struct cursor w = cursor_writer(out, ANCHOR_TABLE_MAX);
+	size_t i;
+
+	cursor_put(&w, magic, sizeof(magic));
+	cursor_put_u16(&w, VERSION);
+	cursor_put_u64(&w, t->counter);
+	cursor_put_u32(&w, (uint32_t)t->count);
+	for (i = 0; i < t->count; i++) {
+		cursor_put(&w, t->entries[i].uuid, 16);
+		cursor_put_u64(&w, t->entries[i].header);
+		cursor_put_u64(&w, t->entries[i].permall);
+	}
+	return w.pos;
+}
+
+static int take_entries(struct anchor_table *t, struct cursor *c)
+{
+	size_t i;
+
+	t->entries = calloc(t->count, sizeof(*t->entries));
+	if (t->count && !t->entries)
+		return -ENOMEM;
+	for (i = 0; i < t->count; i++) {
+		struct anchor_entry *e = &t->entries[i];
+
+		cursor_copy(c, e->uuid, sizeof(e->uuid));
+		e->header = cursor_u64(c);
+		e->permall = cursor_u64(c);
+		/* one order, so that there is one encoding */
+		if (i && memcmp(e[-1].uuid, e->uuid, sizeof(e->uuid)) >= 0)
+			cursor_fail(c);
+	}
+	return cursor_done(c) ? 0 : -EBADMSG;
+}
+
+int anchor_table_decode(struct anchor_table *t, const uint8_t *in, size_t len)
+{
+	struct cursor c = cursor_reader(in, len);
+	const uint8_t *head = cursor_bytes(&c, sizeof(magic));
+	uint16_t version = cursor_u16(&c);
+	int rc = -EBADMSG;
+
+	memset(t, 0, sizeof(*t));
+	t->counter = cursor_u64(&c);
+	t->count = cursor_u32(&c);
+	if (cursor_ok(&c) && !memcmp(head, magic, sizeof(magic)) && version == VERSION &&
+	    t->count <= ANCHOR_TABLE_ENTRIES &&
+	    cursor_left(&c) == t->count * ANCHOR_TABLE_ENTRY)
+		rc = take_entries(t, &c);
+	if (rc)
+		anchor_table_free(t);
+	return rc;
+}
+
+void anchor_table_free(struct anchor_table *t)
+{
+	free(t->entries);
+	memset(t, 0, sizeof(*t));
+}

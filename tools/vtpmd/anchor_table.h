@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The generations of all vTPMs of this host, as one file whose SHA-256 the host's TPM
+ * keeps.  Big-endian:
+ *
+ *   "XVTPMANC" | u16 version 1 | u64 counter | u32 n | n entries:
+ *   uuid (16 bytes) | u64 generation of the header | u64 of the permanent state
+ *
+ * in the order of their uuids, each once.  The counter is how often a table was
+ * written, so that no two are the same.
+ */
+#ifndef VTPMD_ANCHOR_TABLE_H
+#define VTPMD_ANCHOR_TABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "compiler.h"
+
+#define ANCHOR_TABLE_ENTRIES 2000
+#define ANCHOR_TABLE_HEAD    22
+#define ANCHOR_TABLE_ENTRY   32
+#define ANCHOR_TABLE_MAX     (ANCHOR_TABLE_HEAD + ANCHOR_TABLE_ENTRIES * ANCHOR_TABLE_ENTRY)
+
+struct anchor_entry {
+	uint8_t uuid[16];
+	uint64_t header, permall;
+};
+
+struct anchor_table {
+	uint64_t counter;
+	size_t count;
+	struct anchor_entry *entries; /* malloc()ed */
+};
+
+/* NULL: it has none. */
+const struct anchor_entry *anchor_table_find(const struct anchor_table *t,
+					     const uint8_t uuid[16]);
+/* Adds an entry, or replaces the uuid's. -ENOMEM, -ENOSPC */
+int __must_check anchor_table_set(struct anchor_table *t, const struct anchor_entry *e);
+/* Whether there was one. */
+bool anchor_table_remove(struct anchor_table *t, const uint8_t uuid[16]);
+/* out has room for ANCHOR_TABLE_MAX; the length. */
+size_t anchor_table_encode(const struct anchor_table *t, uint8_t *out);
+/* -EBADMSG: anchor_table_encode() does not write that; -ENOMEM. */
+int __must_check anchor_table_decode(struct anchor_table *t, const uint8_t *in,
+				     size_t len);
+void anchor_table_free(struct anchor_table *t);
+
+#endif
