@@ -23,6 +23,8 @@ static void sample(struct hostconf *h)
 	h->approvals[0].pcrs = h->pcrs;
 	memset(h->approvals[0].value[7], 7, APPROVAL_HASH_SIZE);
 	assert_int_equal(approval_digest(&h->approvals[0], h->approvals[0].digest), 0);
+	h->anchor_index = 0x01805654;
+	memset(h->anchor_name, 0xd4, sizeof(h->anchor_name));
 	h->has_kms = true;
 	h->kms_address = strdup("kms.example:5696");
 	h->kms_ca = strdup("CA\n\"quoted\"\n");
@@ -49,6 +51,8 @@ static void prints_and_parses(void **state)
 	assert_int_equal(again.pcrs, h.pcrs);
 	assert_int_equal(again.approval_count, 1);
 	assert_memory_equal(again.approvals, h.approvals, sizeof(h.approvals));
+	assert_int_equal(again.anchor_index, 0x01805654);
+	assert_memory_equal(again.anchor_name, h.anchor_name, sizeof(h.anchor_name));
 	assert_true(again.has_kms);
 	assert_string_equal(again.kms_ca, h.kms_ca);
 	assert_string_equal(again.kms_key_id, "1");
@@ -138,6 +142,22 @@ static void goes_without_kms(void **state)
 	hostconf_free(&h);
 }
 
+static void goes_without_an_anchor(void **state)
+{
+	struct hostconf h, again;
+	char *text;
+
+	sample(&h);
+	h.anchor_index = 0;
+	text = hostconf_print(&h);
+	assert_null(strstr(text, "anchor"));
+	assert_int_equal(hostconf_parse(text, &again), 0);
+	assert_int_equal(again.anchor_index, 0);
+	free(text);
+	hostconf_free(&again);
+	hostconf_free(&h);
+}
+
 /* One member of the sample replaced must make it refused. */
 static void damaged(const char *from, const char *to)
 {
@@ -168,6 +188,11 @@ static void damaged_members_are_refused(void **state)
 	damaged("a1a1", "a1a1a1");
 	damaged("a1a1", "a1g1");
 	damaged("b2b2", "b2b");
+	damaged("0x01805654", "0x81805654");
+	damaged("0x01805654", "");
+	damaged("d4d4", "d4");
+	damaged("d4d4", "d4d4d4");
+	damaged("nv_name", "name");
 	damaged("\"approvals\": [", "\"approvals\": [7, ");
 	damaged("\"approvals\": [", "\"approvals\": [\"00\", ");
 	damaged("\"pcrs\": [", "\"pcrs\": [24, ");
@@ -269,6 +294,7 @@ int main(void)
 		cmocka_unit_test(there_is_room_for_so_many),
 		cmocka_unit_test(labels_are_words),
 		cmocka_unit_test(goes_without_kms),
+		cmocka_unit_test(goes_without_an_anchor),
 		cmocka_unit_test(damaged_members_are_refused),
 		cmocka_unit_test(other_texts_are_refused),
 		cmocka_unit_test(names_the_next_step),

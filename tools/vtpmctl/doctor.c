@@ -55,6 +55,7 @@ static const struct {
 	{"kms", doctor_kms},
 	{"store", doctor_store},
 	{"leases", doctor_leases},
+	{"anchor", doctor_anchor},
 	{"vtpmd", doctor_vtpmd},
 };
 

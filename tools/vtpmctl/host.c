@@ -11,6 +11,8 @@ static const struct vtpmctl_command commands[] = {
 	{"renew", "replace the KMS's credentials, CA or addresses", host_renew_main},
 	{"approve", "sign another boot state: after an update, or before it",
 	 host_approve_main},
+	{"anchor", "against rollback of the store: make it, accept an older state",
+	 host_anchor_main},
 	{"show", "what was set up, and whether the boot state is approved",
 	 host_show_main},
 };

@@ -2,7 +2,8 @@
 /*
  * vtpmctl host init.  Everything is tried out first (the KMS with a wrapped and
  * unwrapped secret, the sealed key with an unseal), and host.json is written last:
- * a failure leaves the host as it was, but for a storage key at its handle.
+ * a failure leaves the host as it was, but for a storage key and an NV index at their
+ * handles.
  */
 #include "tools/vtpmctl/vtpmctl.h"
 #include "tools/vtpmctl/args.h"
@@ -13,6 +14,7 @@
 #include "tools/vtpmctl/kmstry.h"
 #include "tools/vtpmctl/kmsurl.h"
 #include "tools/vtpmctl/tpm.h"
+#include "tools/vtpmctl/tpmanchor.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -246,6 +248,21 @@ static int prepare(struct init *in, struct error *e)
 	return rc;
 }
 
+/* One that is in place keeps its value: --force is for other reasons than a store that
+ * does not fit it any more. */
+static int anchor(struct init *in, struct error *e)
+{
+	bool made;
+	int rc = tpmanchor_make(&in->tpm, &in->conf, &made, e);
+
+	if (!rc)
+		fprintf(stderr, "The TPM's anchor of the store at 0x%08x %s\n",
+			TPMANCHOR_INDEX,
+			made ? "was made: vtpmd takes the store as it is"
+			     : "is in place");
+	return rc;
+}
+
 static int set_up(struct init *in, struct error *e)
 {
 	int rc;
@@ -260,6 +277,8 @@ static int set_up(struct init *in, struct error *e)
 		rc = approve(in, e);
 	if (!rc && !in->no_kms)
 		rc = fill_kms(in, e);
+	if (!rc)
+		rc = anchor(in, e);
 	return rc;
 }
 

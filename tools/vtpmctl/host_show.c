@@ -7,6 +7,7 @@
 #include "tools/vtpmctl/hostconf.h"
 #include "tools/vtpmctl/kmskey.h"
 #include "tools/vtpmctl/tpm.h"
+#include "tools/vtpmctl/tpmanchor.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -25,6 +26,8 @@ struct show {
 	uint8_t srk_name[TPM_NAME_SIZE];
 	uint8_t value[APPROVAL_PCRS][APPROVAL_HASH_SIZE];
 	bool srk_same;
+	struct error anchor_error; /* why anchor is not known */
+	uint8_t anchor[TPMANCHOR_SIZE];
 	const struct approval *match; /* the approval that fits now; NULL: none */
 	const struct approval *near;  /* that, or the one with most equal PCRs */
 };
@@ -96,6 +99,8 @@ static void ask_tpm(struct show *s)
 		rc = tpm_srk_find(&tpm, s->conf.srk_handle, s->srk_name, &s->tpm_error);
 	if (!rc)
 		rc = tpm_pcrs(&tpm, s->conf.pcrs, s->value, &s->tpm_error);
+	if (!rc && s->conf.anchor_index)
+		(void)!tpmanchor_read(&tpm, &s->conf, s->anchor, &s->anchor_error);
 	tpm_close(&tpm);
 	if (rc)
 		return;
@@ -203,6 +208,22 @@ static json_t *kms_json(const struct hostconf *h)
 	return json;
 }
 
+static json_t *anchor_json(const struct show *s)
+{
+	char index[16];
+
+	if (!s->conf.anchor_index)
+		return json_null();
+	snprintf(index, sizeof(index), "0x%08x", s->conf.anchor_index);
+	return json_pack("{s:s, s:o, s:o}", "nv_index", index, "value",
+			 s->anchor_error.cause || s->tpm_error.cause
+				 ? json_null()
+				 : hex_json(s->anchor, TPMANCHOR_SIZE),
+			 "error",
+			 s->anchor_error.cause ? json_string(s->anchor_error.text)
+					       : json_null());
+}
+
 static json_t *to_json(const struct show *s)
 {
 	uint8_t fingerprint[POLICYKEY_NAME_SIZE] = {0};
@@ -211,16 +232,16 @@ static json_t *to_json(const struct show *s)
 	snprintf(handle, sizeof(handle), "0x%08x", s->conf.srk_handle);
 	if (policykey_name(s->conf.policy_key, fingerprint))
 		return NULL;
-	return json_pack("{s:s, s:s, s:o, s:o, s:o, s:i, s:o, s:o, s:b, s:o, s:o}",
-			 "config", s->config, "srk_handle", handle, "srk_name",
-			 hex_json(s->conf.srk_name, TPM_NAME_SIZE), "srk_present",
-			 s->tpm_error.cause ? json_null() : json_boolean(s->srk_same),
-			 "policy_key", hex_json(fingerprint + 2, APPROVAL_HASH_SIZE),
-			 "approvals", (int)s->conf.approval_count, "approved_states",
-			 approvals_json(s), "pcrs", pcrs_json(s), "approved",
-			 s->match && s->srk_same, "kms", kms_json(&s->conf), "tpm_error",
-			 s->tpm_error.cause ? json_string(s->tpm_error.text)
-					    : json_null());
+	return json_pack(
+		"{s:s, s:s, s:o, s:o, s:o, s:i, s:o, s:o, s:b, s:o, s:o, s:o}", "config",
+		s->config, "srk_handle", handle, "srk_name",
+		hex_json(s->conf.srk_name, TPM_NAME_SIZE), "srk_present",
+		s->tpm_error.cause ? json_null() : json_boolean(s->srk_same),
+		"policy_key", hex_json(fingerprint + 2, APPROVAL_HASH_SIZE), "approvals",
+		(int)s->conf.approval_count, "approved_states", approvals_json(s), "pcrs",
+		pcrs_json(s), "approved", s->match && s->srk_same, "kms",
+		kms_json(&s->conf), "anchor", anchor_json(s), "tpm_error",
+		s->tpm_error.cause ? json_string(s->tpm_error.text) : json_null());
 }
 
 static const char *text(const json_t *object, const char *key)
@@ -281,6 +302,18 @@ static void print_verdict(const struct show *s)
 		       "boot the approved system again\n");
 }
 
+static void print_anchor(const json_t *anchor)
+{
+	if (json_is_null(anchor))
+		printf("anchor      none: an older store is not noticed; make it with "
+		       "`vtpmctl host anchor --init`\n");
+	else if (json_is_string(json_object_get(anchor, "error")))
+		printf("anchor      LOST: %s\n", text(anchor, "error"));
+	else
+		printf("anchor      %s, %s\n", text(anchor, "nv_index"),
+		       text(anchor, "value"));
+}
+
 static void print_text(const struct show *s, const json_t *all)
 {
 	const json_t *kms = json_object_get(all, "kms");
@@ -292,6 +325,7 @@ static void print_text(const struct show *s, const json_t *all)
 	print_pcrs(json_object_get(all, "pcrs"));
 	print_verdict(s);
 	print_approvals(s);
+	print_anchor(json_object_get(all, "anchor"));
 	if (json_is_null(kms)) {
 		printf("KMS         none: only vTPMs of --policy tpm can be made\n");
 		return;

@@ -75,6 +75,19 @@ static json_t *print_notes(const struct hostconf *h)
 	return array;
 }
 
+static int print_anchor(json_t *all, const struct hostconf *h)
+{
+	char index[16];
+
+	if (!h->anchor_index)
+		return 0;
+	snprintf(index, sizeof(index), "0x%08x", h->anchor_index);
+	return json_object_set_new(
+		json_object_get(all, "tpm"), "anchor",
+		json_pack("{s:s, s:o}", "nv_index", index, "nv_name",
+			  hex_string(h->anchor_name, sizeof(h->anchor_name))));
+}
+
 char *hostconf_print(const struct hostconf *h)
 {
 	char handle[16], *text = NULL;
@@ -88,6 +101,10 @@ char *hostconf_print(const struct hostconf *h)
 			hex_string(h->policy_key, sizeof(h->policy_key)), "pcrs",
 			print_pcrs(h->pcrs), "approvals", print_approvals(h),
 			"approval_notes", print_notes(h));
+	if (print_anchor(all, h)) {
+		json_decref(all);
+		return NULL;
+	}
 	if (h->has_kms) {
 		kms = json_pack("{s:s, s:s, s:s, s:o, s:s}", "address", h->kms_address,
 				"ca", h->kms_ca, "cert", h->kms_cert, "key_sealed",
@@ -118,13 +135,15 @@ static int take_hex(const json_t *object, const char *key, uint8_t *out, size_t 
 	return !text || hex_decode(text, out, &len) || len != size ? -EBADMSG : 0;
 }
 
-static int take_handle(const json_t *tpm, uint32_t *handle)
+/* A handle of the kind that its first digits tell (Part 2, 7.2). */
+static int take_handle(const json_t *object, const char *key, const char *kind,
+		       uint32_t *handle)
 {
-	const char *text = json_string_value(json_object_get(tpm, "srk_handle"));
+	const char *text = json_string_value(json_object_get(object, key));
 	unsigned long value;
 	char *end;
 
-	if (!text || strncmp(text, "0x81", 4))
+	if (!text || strncmp(text, kind, 4))
 		return -EBADMSG;
 	value = strtoul(text, &end, 16);
 	if (*end || value > UINT32_MAX)
@@ -199,6 +218,17 @@ static int take_approvals(const json_t *tpm, struct hostconf *h)
 	return 0;
 }
 
+static int take_anchor(const json_t *anchor, struct hostconf *h)
+{
+	if (!anchor)
+		return 0;
+	return take_handle(anchor, "nv_index", "0x01", &h->anchor_index) ||
+			       take_hex(anchor, "nv_name", h->anchor_name,
+					sizeof(h->anchor_name))
+		       ? -EBADMSG
+		       : 0;
+}
+
 static int take_text(const json_t *object, const char *key, char **out)
 {
 	const char *text = json_string_value(json_object_get(object, key));
@@ -243,10 +273,12 @@ static int take_all(const json_t *all, struct hostconf *h)
 
 	if (json_integer_value(json_object_get(all, "version")) != 1)
 		return -EBADMSG;
-	if (take_handle(tpm, &h->srk_handle) ||
+	if (take_handle(tpm, "srk_handle", "0x81", &h->srk_handle) ||
 	    take_hex(tpm, "srk_name", h->srk_name, sizeof(h->srk_name)) ||
 	    take_hex(tpm, "policy_key", h->policy_key, sizeof(h->policy_key)) ||
 	    take_pcrs(tpm, &h->pcrs) || take_approvals(tpm, h))
+		return -EBADMSG;
+	if (take_anchor(json_object_get(tpm, "anchor"), h))
 		return -EBADMSG;
 	if (take_recovery(json_object_get(all, "recovery_key"), h))
 		return -EBADMSG;

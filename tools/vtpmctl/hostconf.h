@@ -7,8 +7,10 @@
  * { "version": 1,
  *   "tpm": { "srk_handle": "0x81005654", "srk_name": HEX, "policy_key": HEX,
  *            "pcrs": [0, 2, 4, 7], "approvals": [HEX, ...],
- *            "approval_notes": [{ "digest": HEX, "at": TIME, "label": TEXT }, ...] },
+ *            "approval_notes": [{ "digest": HEX, "at": TIME, "label": TEXT }, ...],
  *            the notes tell people which approval is which, by its policy digest
+ *            "anchor": { "nv_index": "0x01805654", "nv_name": HEX } },
+ *                          "anchor" is absent on hosts that were set up without
  *   "kms": { "address": "HOST:PORT[,HOST:PORT...]", "ca": PEM, "cert": PEM, "key_sealed": HEX,
  *            "key_id": TEXT },           "kms" is absent after --no-kms
  *   "recovery_key": HEX }               absent without --recovery-key
@@ -44,6 +46,9 @@ struct hostconf {
 	size_t approval_count;
 	struct approval approvals[HOSTCONF_APPROVALS_MAX];
 	struct hostconf_note notes[HOSTCONF_APPROVALS_MAX]; /* one for each */
+
+	uint32_t anchor_index; /* 0: none; see tpmanchor.h */
+	uint8_t anchor_name[POLICYKEY_NAME_SIZE];
 
 	bool has_kms;
 	char *kms_address, *kms_ca, *kms_cert, *kms_key_id; /* malloc()ed */

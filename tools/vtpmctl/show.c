@@ -55,6 +55,7 @@ static const struct {
 	{"free_kib", "of it free (KiB)"},
 	{"resident_kib", "resident (KiB)"},
 	{"seq", "state generation"},
+	{"anchored", "known to be at least"},
 	{"state_writes", "state writes"},
 	{"commands", "TPM commands"},
 	{"refused", "refused requests"},

@@ -101,7 +101,7 @@ static const TPM2B_PUBLIC srk_template = {
 		},
 };
 
-static int read_name(struct tpm *t, ESYS_TR object, uint8_t name[TPM_NAME_SIZE])
+int tpm_name(struct tpm *t, ESYS_TR object, uint8_t name[TPM_NAME_SIZE])
 {
 	TPM2B_NAME *n = NULL;
 	int rc = -EIO;
@@ -114,9 +114,8 @@ static int read_name(struct tpm *t, ESYS_TR object, uint8_t name[TPM_NAME_SIZE])
 	return rc;
 }
 
-/* Is a persistent object at the handle?  Asked for, as a failed ReadPublic would
- * not tell absence from other refusals. */
-static int handle_used(struct tpm *t, uint32_t handle, bool *used, struct error *e)
+/* Asked for, as a failed ReadPublic would not tell absence from other refusals. */
+int tpm_handle_used(struct tpm *t, uint32_t handle, bool *used, struct error *e)
 {
 	TPMS_CAPABILITY_DATA *data = NULL;
 	TPMI_YES_NO more;
@@ -124,7 +123,7 @@ static int handle_used(struct tpm *t, uint32_t handle, bool *used, struct error 
 					TPM2_CAP_HANDLES, handle, 1, &more, &data);
 
 	if (rc)
-		return tpmrc_set(e, rc, "list its persistent objects");
+		return tpmrc_set(e, rc, "list what is in it");
 	*used = data->data.handles.count && data->data.handles.handle[0] == handle;
 	Esys_Free(data);
 	return 0;
@@ -135,7 +134,7 @@ int tpm_srk_find(struct tpm *t, uint32_t handle, uint8_t name[TPM_NAME_SIZE],
 {
 	bool used;
 	TSS2_RC rc;
-	int ret = handle_used(t, handle, &used, e);
+	int ret = tpm_handle_used(t, handle, &used, e);
 
 	if (ret)
 		return ret;
@@ -149,7 +148,7 @@ int tpm_srk_find(struct tpm *t, uint32_t handle, uint8_t name[TPM_NAME_SIZE],
 				   ESYS_TR_NONE, &t->srk);
 	if (rc)
 		return tpmrc_set(e, rc, "read its storage key");
-	if (read_name(t, t->srk, name))
+	if (tpm_name(t, t->srk, name))
 		return error_set(
 			e, -EXDEV, CAUSE_TPM_REPLACED,
 			"the object at 0x%08x in the host's TPM is no P-256 storage "
@@ -205,8 +204,8 @@ int tpm_srk_make(struct tpm *t, uint32_t handle, uint8_t name[TPM_NAME_SIZE], bo
 	*made = false;
 	if (ret)
 		return ret;
-	ret = handle_used(t, handle, &used, e);
-	if (!ret && read_name(t, primary, name))
+	ret = tpm_handle_used(t, handle, &used, e);
+	if (!ret && tpm_name(t, primary, name))
 		ret = error_set(e, -EIO, CAUSE_INTERNAL, "the storage key has no Name");
 	if (!ret && used) {
 		rc = Esys_TR_FromTPMPublic(t->esys, handle, ESYS_TR_NONE, ESYS_TR_NONE,
@@ -214,8 +213,7 @@ int tpm_srk_make(struct tpm *t, uint32_t handle, uint8_t name[TPM_NAME_SIZE], bo
 		if (rc)
 			ret = tpmrc_set(e, rc, "read its storage key");
 		/* another kind of object has another Name: zeroes differ too */
-		else if (read_name(t, t->srk, there) ||
-			 memcmp(there, name, sizeof(there)))
+		else if (tpm_name(t, t->srk, there) || memcmp(there, name, sizeof(there)))
 			ret = wrong_object(handle, there, name, e);
 	} else if (!ret) {
 		rc = Esys_EvictControl(t->esys, ESYS_TR_RH_OWNER, primary,

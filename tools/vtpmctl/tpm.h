@@ -10,6 +10,7 @@
 #ifndef XVTPM_TPM_H
 #define XVTPM_TPM_H
 
+#include <stdbool.h>
 #include <tss2/tss2_esys.h>
 #include "tools/vtpmctl/approval.h"
 #include "tools/vtpmctl/policykey.h"
@@ -35,6 +36,12 @@ int __must_check tpm_srk_make(struct tpm *t, uint32_t handle, uint8_t name[TPM_N
 /* Reads what is at the handle; -ENOENT (CAUSE_TPM_REPLACED) when nothing is. */
 int __must_check tpm_srk_find(struct tpm *t, uint32_t handle, uint8_t name[TPM_NAME_SIZE],
 			      struct error *e);
+
+/* Whether a persistent object, or an NV index, is at the handle. */
+int __must_check tpm_handle_used(struct tpm *t, uint32_t handle, bool *used,
+				 struct error *e);
+/* -EIO: it has none, or not one of SHA-256. */
+int __must_check tpm_name(struct tpm *t, ESYS_TR object, uint8_t name[TPM_NAME_SIZE]);
 
 /* Fills the values of the SHA-256 bank's PCRs; all others are zeroed. */
 int __must_check tpm_pcrs(struct tpm *t, uint32_t pcrs,

@@ -1,12 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What tpm.c and tpmseal.c share. */
+/* What tpm.c, tpmseal.c and tpmanchor.c share. */
 #ifndef XVTPM_TPMRC_H
 #define XVTPM_TPMRC_H
 
 #include <tss2/tss2_common.h>
 #include "lib/error.h"
+#include "tools/vtpmctl/tpm.h"
 
 /* -EIO and "the host's TPM refused to DOING: what it said". */
 int tpmrc_set(struct error *e, TSS2_RC rc, const char *doing);
+
+/* A session salted to the storage key; secrets cross the bus encrypted by it, and
+ * nobody on the bus can answer in the TPM's place. */
+TSS2_RC tpmseal_session(struct tpm *t, TPM2_SE type, TPMA_SESSION attributes,
+			ESYS_TR *session);
+/* PolicyPCR and PolicyAuthorize with the approval's signature by public. */
+TSS2_RC tpmseal_policy(struct tpm *t, const uint8_t public[POLICYKEY_PUBLIC_SIZE],
+		       const struct approval *a, ESYS_TR session);
 
 #endif

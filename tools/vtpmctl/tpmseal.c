@@ -11,9 +11,8 @@
 static const TPMT_SYM_DEF aes128_cfb = {
 	.algorithm = TPM2_ALG_AES, .keyBits.aes = 128, .mode.aes = TPM2_ALG_CFB};
 
-/* A session salted to the storage key; secrets cross the bus encrypted by it. */
-static TSS2_RC salted_session(struct tpm *t, TPM2_SE type, TPMA_SESSION attributes,
-			      ESYS_TR *session)
+TSS2_RC tpmseal_session(struct tpm *t, TPM2_SE type, TPMA_SESSION attributes,
+			ESYS_TR *session)
 {
 	TSS2_RC rc = Esys_StartAuthSession(t->esys, t->srk, ESYS_TR_NONE, ESYS_TR_NONE,
 					   ESYS_TR_NONE, ESYS_TR_NONE, NULL, type,
@@ -62,10 +61,10 @@ int tpm_seal(struct tpm *t, const uint8_t policy[APPROVAL_HASH_SIZE],
 	TPM2B_PUBLIC *public = NULL;
 	TPM2B_PRIVATE *private = NULL;
 	ESYS_TR session = ESYS_TR_NONE;
-	TSS2_RC rc = salted_session(t, TPM2_SE_HMAC,
-				    TPMA_SESSION_DECRYPT | TPMA_SESSION_ENCRYPT |
-					    TPMA_SESSION_CONTINUESESSION,
-				    &session);
+	TSS2_RC rc = tpmseal_session(t, TPM2_SE_HMAC,
+				     TPMA_SESSION_DECRYPT | TPMA_SESSION_ENCRYPT |
+					     TPMA_SESSION_CONTINUESESSION,
+				     &session);
 
 	memcpy(template.publicArea.authPolicy.buffer, policy, APPROVAL_HASH_SIZE);
 	memcpy(sensitive.sensitive.data.buffer, secret, TPM_SECRET_SIZE);
@@ -137,8 +136,8 @@ static TSS2_RC verify_approval(struct tpm *t, const uint8_t public[POLICYKEY_PUB
 	return rc;
 }
 
-static TSS2_RC satisfy_policy(struct tpm *t, const uint8_t public[POLICYKEY_PUBLIC_SIZE],
-			      const struct approval *a, ESYS_TR session)
+TSS2_RC tpmseal_policy(struct tpm *t, const uint8_t public[POLICYKEY_PUBLIC_SIZE],
+		       const struct approval *a, ESYS_TR session)
 {
 	const TPML_PCR_SELECTION pcrs = {
 		.count = 1,
@@ -175,11 +174,11 @@ int tpm_unseal(struct tpm *t, const uint8_t public[POLICYKEY_PUBLIC_SIZE],
 	TSS2_RC rc = load_object(t, object, len, &sealed);
 
 	if (!rc)
-		rc = salted_session(t, TPM2_SE_POLICY,
-				    TPMA_SESSION_ENCRYPT | TPMA_SESSION_CONTINUESESSION,
-				    &session);
+		rc = tpmseal_session(t, TPM2_SE_POLICY,
+				     TPMA_SESSION_ENCRYPT | TPMA_SESSION_CONTINUESESSION,
+				     &session);
 	if (!rc)
-		rc = satisfy_policy(t, public, a, session);
+		rc = tpmseal_policy(t, public, a, session);
 	if (!rc)
 		rc = Esys_Unseal(t->esys, sealed, session, ESYS_TR_NONE, ESYS_TR_NONE,
 				 &data);

@@ -7,7 +7,7 @@
 #include <string.h>
 
 static const struct vtpmctl_command commands[] = {
-	{"host", "set up this host's TPM and KMS: init, renew, approve, show", host_main},
+	{"host", "set up this host: init, renew, approve, anchor, show", host_main},
 	{"create", "make a vTPM, seal it, start it, print its uuid", create_main},
 	{"start", "start a vTPM that was stopped", start_main},
 	{"stop", "stop a vTPM; its state stays in the store", stop_main},

@@ -47,6 +47,7 @@ int top_main(int argc, char **argv);
 int show_main(int argc, char **argv);
 int delete_main(int argc, char **argv);
 int host_main(int argc, char **argv);
+int host_anchor_main(int argc, char **argv);
 int host_approve_main(int argc, char **argv);
 int host_init_main(int argc, char **argv);
 int host_renew_main(int argc, char **argv);
