@@ -10,9 +10,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#define TPM                                                                   \
-	"\"tpm\": {\"srk_handle\": \"0x81005654\", \"srk_name\": \"000bAA\"," \
-	" \"policy_key\": \"0023\", \"pcrs\": [0], \"approvals\": [\"01\", \"0203\"]}"
+#define TPM_MEMBERS                                                 \
+	"\"srk_handle\": \"0x81005654\", \"srk_name\": \"000bAA\"," \
+	" \"policy_key\": \"0023\", \"pcrs\": [0], \"approvals\": [\"01\", \"0203\"]"
+#define TPM "\"tpm\": {" TPM_MEMBERS "}"
 #define KMS                                                                            \
 	"\"kms\": {\"address\": \"kms.example:5696\", \"ca\": \"C\", \"cert\": \"D\"," \
 	" \"key_sealed\": \"ff\", \"key_id\": \"1\"}"
@@ -109,6 +110,26 @@ static void approvals_are_told(void **state)
 	config_free(&config);
 }
 
+static void the_anchor_is_for_vtpmd_alone(void **state)
+{
+	size_t without;
+
+	assert_int_equal(load("{\"version\": 1, " TPM "}"), 0);
+	assert_null(config.anchor);
+	without = config.len;
+	config_free(&config);
+	assert_int_equal(load("{\"version\": 1, \"tpm\": {\"anchor\": {\"nv_index\": "
+			      "\"0x01805654\", \"nv_name\": \"000bcc\"}, " TPM_MEMBERS
+			      "}}"),
+			 0);
+	assert_string_equal(config.anchor, "000bcc");
+	assert_int_equal(config.len, without);
+	config_free(&config);
+	assert_int_equal(
+		load("{\"version\": 1, \"tpm\": {\"anchor\": {}, " TPM_MEMBERS "}}"),
+		-EBADMSG);
+}
+
 static void missing_parts_have_a_sentence(void **state)
 {
 	assert_int_equal(load("{\"version\": 1, " TPM "}"), 0);
@@ -181,6 +202,7 @@ int main(void)
 		cmocka_unit_test(tlvs_are_the_fields),
 		cmocka_unit_test(several_addresses_stay_a_list),
 		cmocka_unit_test(approvals_are_told),
+		cmocka_unit_test(the_anchor_is_for_vtpmd_alone),
 		cmocka_unit_test(missing_parts_have_a_sentence),
 		cmocka_unit_test(nonsense_is_refused),
 		cmocka_unit_test(addresses),

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/backup.h"
+#include "tools/vtpmd/anchor.h"
 #include "tools/vtpmd/log.h"
 #include "lib/hex.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uuid/uuid.h>
@@ -105,6 +107,45 @@ static int put_all(struct store *s, const struct meta *m, const json_t *all)
 	return rc ? rc : meta_write(s, m);
 }
 
+void backup_take(struct vtpm *v, const char *event)
+{
+	const struct anchor_entry *known = anchor_entry(v->d->anchor, v);
+	uint64_t seq = store_seq(&v->store, CHANNEL_OBJECT_PERMALL);
+	char detail[80];
+
+	if (known)
+		snprintf(detail, sizeof(detail), "generation %llu in the place of %llu",
+			 (unsigned long long)seq, (unsigned long long)known->permall);
+	else
+		snprintf(detail, sizeof(detail), "generation %llu",
+			 (unsigned long long)seq);
+	vtpm_audit(v, event, detail);
+	anchor_claim(v->d->anchor, v);
+}
+
+int backup_accept(struct vtpm *v, struct error *e)
+{
+	int rc;
+
+	if (anchor_off(v->d->anchor))
+		return error_set(
+			e, -ENOENT, CAUSE_NOT_CONFIGURED,
+			"This host has no anchor, and nothing is refused for its "
+			"age: `vtpmctl host anchor --init` makes one.");
+	if (v->state != VTPM_STOPPED && v->state != VTPM_FAILED)
+		return error_set(e, -EBUSY, CAUSE_INTERNAL,
+				 "The vTPM %s runs: there is nothing to accept.",
+				 v->meta.name);
+	rc = store_reopen(&v->store, v->d->store);
+	if (rc)
+		return error_set(e, rc, CAUSE_STORE,
+				 "The folder of %s in %s cannot be opened: %s.",
+				 v->meta.name, v->d->store, strerror(-rc));
+	log_line(LOG_NOTICE, "vTPM %s: its state is accepted as it is", v->meta.name);
+	backup_take(v, "accept");
+	return 0;
+}
+
 static int check_free(struct vtpmd *d, const struct meta *m, struct error *e)
 {
 	struct vtpm *v;
@@ -156,7 +197,7 @@ int backup_restore(struct vtpmd *d, const json_t *backup, const char *name,
 	*out = rc ? NULL : vtpm_new(d, &m, &s);
 	if (*out) {
 		registry_add(d, *out);
-		vtpm_audit(*out, "restore", NULL);
+		backup_take(*out, "restore");
 		log_about(LOG_NOTICE, &(struct log_about){.vtpm = m.name, .uuid = m.uuid},
 			  "restored from a backup");
 		return 0;
@@ -189,5 +230,6 @@ int backup_reseal(struct vtpm *v, const json_t *header, struct error *e)
 				 v->meta.name, strerror(-rc));
 	log_about(LOG_NOTICE, VTPM_ABOUT(v, .id = LOG_ID_REKEYED), "sealed anew");
 	vtpm_audit(v, "recover", NULL);
+	anchor_recover(v->d->anchor, v);
 	return 0;
 }

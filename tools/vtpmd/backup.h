@@ -18,6 +18,12 @@ json_t *backup_make(struct vtpm *v, struct error *e);
 int __must_check backup_restore(struct vtpmd *d, const json_t *backup, const char *name,
 				struct vtpm **out, struct error *e);
 
+/* An operator's act puts the vTPM's folder, as it is, in the place of what was anchored:
+ * a line in the audit log, and the anchor. */
+void backup_take(struct vtpm *v, const char *event);
+/* It is older than it should be, or unknown here, and meant.  -EBUSY: it runs. */
+int __must_check backup_accept(struct vtpm *v, struct error *e);
+
 /* Stores a header (hex) for a vTPM that is stopped or failed. */
 int __must_check backup_reseal(struct vtpm *v, const json_t *header, struct error *e);
 

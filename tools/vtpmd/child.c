@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -60,13 +61,16 @@ static int redirect(const struct child_start *s)
 	return s->fd3 >= 0 && dup2(s->fd3, 3) < 0 ? -1 : 0;
 }
 
-static void __attribute__((noreturn)) run(const struct child_start *s)
+static void __attribute__((noreturn)) run(const struct child_start *s, pid_t parent)
 {
 	sigset_t none;
 
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	signal(SIGPIPE, SIG_DFL);
+	/* it may have ended just before */
+	if (s->bound && (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != parent))
+		_exit(126);
 	if (redirect(s))
 		_exit(126);
 	/* what libraries opened without O_CLOEXEC is none of the child's */
@@ -78,13 +82,13 @@ static void __attribute__((noreturn)) run(const struct child_start *s)
 int child_spawn(const struct child_start *s, pid_t *out)
 {
 	struct child *c = calloc(1, sizeof(*c));
-	pid_t pid;
+	pid_t pid, self = getpid();
 
 	if (!c)
 		return -ENOMEM;
 	pid = fork();
 	if (pid == 0)
-		run(s);
+		run(s, self);
 	if (pid < 0) {
 		free(c);
 		return -errno;

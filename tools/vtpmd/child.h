@@ -3,6 +3,7 @@
 #ifndef VTPMD_CHILD_H
 #define VTPMD_CHILD_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 #include <event2/event.h>
 #include "compiler.h"
@@ -15,6 +16,7 @@ struct child_start {
 	int fd3; /* becomes file descriptor 3; -1: none */
 	/* standard output and error go there; NULL: vtpmd's own */
 	const char *output;
+	bool bound; /* killed when vtpmd ends, however it does */
 	child_done *done;
 	void *ctx;
 };

@@ -115,6 +115,17 @@ static void put_tpm(struct cursor *w, const json_t *tpm, struct config *c)
 	}
 }
 
+/* For vtpmd alone: no manager has to do with it. */
+static void take_anchor(struct cursor *w, const json_t *anchor, struct config *c)
+{
+	const char *name = json_string_value(json_object_get(anchor, "nv_name"));
+
+	if (anchor && (!name || !name[0]))
+		cursor_fail(w);
+	else if (anchor)
+		c->anchor = strdup(name);
+}
+
 static void put_kms(struct cursor *w, const json_t *kms, struct config *c)
 {
 	const char *list = json_string_value(json_object_get(kms, "address"));
@@ -152,6 +163,7 @@ static int convert(const json_t *root, struct config *c)
 	w = cursor_writer(c->tlvs, CONFIG_TLVS_MAX);
 	if (tpm)
 		put_tpm(&w, tpm, c);
+	take_anchor(&w, json_object_get(tpm, "anchor"), c);
 	if (kms)
 		put_kms(&w, kms, c);
 	if (recovery)
@@ -207,6 +219,7 @@ void config_free(struct config *c)
 {
 	free(c->kms_address);
 	free(c->kms_cert);
+	free(c->anchor);
 	free(c->tlvs);
 	memset(c, 0, sizeof(*c));
 }

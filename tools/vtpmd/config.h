@@ -27,6 +27,7 @@ struct config {
 	unsigned int approvals;
 	struct config_approval approval[CONFIG_APPROVALS_MAX];
 	char *kms_cert; /* PEM; NULL: no KMS */
+	char *anchor;	/* Name of the anchor's NV index; NULL: none */
 	uint8_t *tlvs;	/* CONFIG_SRK_HANDLE and what follows it */
 	size_t len;
 };

@@ -49,6 +49,28 @@ static void succeed(struct control *c, const uint8_t uuid[16])
 	control_idle(c);
 }
 
+static void on_anchored(void *ctx, const struct error *e)
+{
+	struct control *c = ctx;
+	struct error late = {.cause = CAUSE_NONE};
+
+	if (!e) {
+		succeed(c, c->uuid);
+		return;
+	}
+	error_set(&late, 0, e->cause,
+		  "That was done, but the host's TPM does not have it: %s", e->text);
+	refuse(c, -EIO, &late);
+}
+
+/* What an operator did is not to be undone by an older copy of the store. */
+static void succeed_anchored(struct control *c, const uint8_t uuid[16])
+{
+	memcpy(c->uuid, uuid, sizeof(c->uuid));
+	c->anchored = (struct anchor_waiter){.done = on_anchored, .ctx = c};
+	anchor_wait(c->d->anchor, &c->anchored);
+}
+
 static void remove_now(struct control *c, struct vtpm *v)
 {
 	struct error e = {.cause = CAUSE_NONE};
@@ -60,7 +82,7 @@ static void remove_now(struct control *c, struct vtpm *v)
 	if (rc)
 		refuse(c, rc, &e);
 	else
-		succeed(c, uuid);
+		succeed_anchored(c, uuid);
 }
 
 /* A creation that failed leaves nothing, unless a state was stored already. */
@@ -92,6 +114,8 @@ static void on_settled(void *ctx, struct vtpm *v)
 	c->waiting = false;
 	if (c->what == DELETE && v->state != VTPM_RUNNING)
 		remove_now(c, v);
+	else if (c->what == STOP && c->ran && v->state != VTPM_RUNNING)
+		succeed_anchored(c, v->meta.uuid);
 	else if (up == (v->state == VTPM_RUNNING))
 		succeed(c, v->meta.uuid);
 	else if (c->what == CREATE && v->state == VTPM_FAILED)
@@ -180,7 +204,7 @@ static void op_restore(struct control *c, const json_t *request)
 	if (rc)
 		refuse(c, rc, &e);
 	else
-		succeed(c, v->meta.uuid);
+		succeed_anchored(c, v->meta.uuid);
 }
 
 /* Another header for a vTPM that does not run; the one of before is kept. */
@@ -192,7 +216,18 @@ static void op_reseal(struct control *c, struct vtpm *v, const json_t *request)
 	if (rc)
 		refuse(c, rc, &e);
 	else
-		succeed(c, v->meta.uuid);
+		succeed_anchored(c, v->meta.uuid);
+}
+
+static void op_accept(struct control *c, struct vtpm *v)
+{
+	struct error e = {.cause = CAUSE_NONE};
+	int rc = backup_accept(v, &e);
+
+	if (rc)
+		refuse(c, rc, &e);
+	else
+		succeed_anchored(c, v->meta.uuid);
 }
 
 static void op_start(struct control *c, struct vtpm *v)
@@ -227,6 +262,7 @@ static void op_stop(struct control *c, struct vtpm *v)
 		refuse_word(c, "busy", text);
 		return;
 	}
+	c->ran = v->state != VTPM_STOPPED && v->state != VTPM_FAILED;
 	rc = vtpm_stop(v, &e);
 	if (rc)
 		refuse(c, rc, &e);
@@ -384,6 +420,7 @@ static enum control_what parse_op(const char *op)
 		[DELETE] = "delete", [SHOW] = "show",	  [LIST] = "list",
 		[RESUME] = "resume", [BACKUP] = "backup", [RESTORE] = "restore",
 		[RESEAL] = "reseal", [REKEY] = "rekey",	  [RELOAD] = "reload",
+		[ACCEPT] = "accept",
 	};
 	size_t i;
 
@@ -416,6 +453,8 @@ static void run(struct control *c, const json_t *request)
 		op_start(c, v);
 	else if (c->what == BACKUP)
 		op_backup(c, v);
+	else if (c->what == ACCEPT)
+		op_accept(c, v);
 	else if (c->what == RESEAL)
 		op_reseal(c, v, request);
 	else if (c->what == RESUME && !vtpm_resume_next(v))
@@ -458,5 +497,6 @@ void control_op_cancel(struct control *c)
 	if (c->waiting)
 		for (v = c->d->vtpms; v; v = v->next)
 			vtpm_cancel(v, &c->waiter);
+	anchor_cancel(c->d->anchor, &c->anchored);
 	c->waiting = c->asking = false;
 }

@@ -5,6 +5,7 @@
 
 #include <jansson.h>
 #include <event2/bufferevent.h>
+#include "tools/vtpmd/anchor.h"
 #include "tools/vtpmd/registry.h"
 
 enum control_what {
@@ -20,6 +21,7 @@ enum control_what {
 	RESEAL,
 	REKEY,
 	RELOAD,
+	ACCEPT,
 	NO_OP
 };
 
@@ -33,6 +35,9 @@ struct control {
 	char name[META_NAME_MAX + 2]; /* of the vTPM; one too long stays so */
 	bool waiting;		      /* waiter is on that vTPM's list */
 	struct vtpm_waiter waiter;
+	bool ran;	  /* STOP: it is not stopped already */
+	uint8_t uuid[16]; /* of the answer, while the anchor is waited for */
+	struct anchor_waiter anchored;
 	bool asking; /* managers were asked for their status */
 	struct timespec asked;
 	struct event *timer;  /* limit of the asking */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/vtpmd/anchor.h"
 #include "tools/vtpmd/child.h"
 #include "tools/vtpmd/control.h"
 #include "tools/vtpmd/log.h"
@@ -20,7 +21,7 @@
 #include <unistd.h>
 #include <systemd/sd-daemon.h>
 
-#define LEAVE_S 5
+#define LEAVE_S 15 /* for processes to end, and the TPM to take the last anchor */
 
 static const char usage[] =
 	"usage: vtpmd [OPTIONS]\n"
@@ -35,6 +36,10 @@ static const char usage[] =
 	"  --stubdom PATH        the kernel that runs it (/usr/lib/xen-vtpm/vtpm-stubdom)\n"
 	"  --domain-config FILE  lines for every stub domain's xl file, when it is there\n"
 	"                        (/etc/xen-vtpm/stubdom.cfg)\n"
+	"  --anchor DIR          the table against rollback (the store)\n"
+	"  --anchor-interval S   how often changes are anchored in the TPM while vTPMs run\n"
+	"                        (600)\n"
+	"  --vtpmctl PATH        who speaks with the TPM for that (beside vtpmd)\n"
 	"  --audit FILE          the audit log (" AUDIT_PATH ")\n"
 	"  --metrics unix:PATH | ADDRESS:PORT   figures for Prometheus, on loopback only\n"
 	"  --placement stubdom|process   of new vTPMs that ask for none (stubdom)\n"
@@ -53,7 +58,9 @@ enum option_id {
 	DOMAIN_CONFIG,
 	UNIX,
 	AUDIT,
-	METRICS
+	METRICS,
+	ANCHOR,
+	VTPMCTL
 };
 
 static bool take_path(struct vtpmd *d, int id, const char *value)
@@ -63,12 +70,25 @@ static bool take_path(struct vtpmd *d, int id, const char *value)
 		[CONFIG] = &d->config,	 [TPM] = &d->tpm,
 		[MANAGER] = &d->manager, [STUBDOM] = &d->stubdom,
 		[UNIX] = &d->unix_dir,	 [AUDIT] = &d->audit,
-		[METRICS] = &d->metrics, [DOMAIN_CONFIG] = &d->domain_config,
+		[METRICS] = &d->metrics, [ANCHOR] = &d->anchor_dir,
+		[VTPMCTL] = &d->vtpmctl, [DOMAIN_CONFIG] = &d->domain_config,
 	};
 
 	if (id < 1 || id >= (int)ARRAY_SIZE(where))
 		return false;
 	*where[id] = value;
+	return true;
+}
+
+/* A number of seconds, a day at most. */
+static bool take_interval(struct vtpmd *d, const char *value)
+{
+	char *end;
+	unsigned long s = strtoul(value, &end, 10);
+
+	if (value[0] < '0' || value[0] > '9' || *end || s < 1 || s > 86400)
+		return false;
+	d->anchor_every = (unsigned int)s;
 	return true;
 }
 
@@ -85,6 +105,9 @@ static int parse_options(struct vtpmd *d, int argc, char **argv)
 		{"process-unix", required_argument, NULL, UNIX},
 		{"audit", required_argument, NULL, AUDIT},
 		{"metrics", required_argument, NULL, METRICS},
+		{"anchor", required_argument, NULL, ANCHOR},
+		{"anchor-interval", required_argument, NULL, 'i'},
+		{"vtpmctl", required_argument, NULL, VTPMCTL},
 		{"placement", required_argument, NULL, 'p'},
 		{"foreground", no_argument, NULL, 'f'},
 		{"verbose", no_argument, NULL, 'v'},
@@ -95,6 +118,8 @@ static int parse_options(struct vtpmd *d, int argc, char **argv)
 
 	while ((id = getopt_long(argc, argv, "fvh", options, NULL)) != -1) {
 		if (id == 'f' || take_path(d, id, optarg))
+			continue;
+		if (id == 'i' && take_interval(d, optarg))
 			continue;
 		if (id == 'v')
 			log_verbose(true);
@@ -120,6 +145,27 @@ static int open_run(struct vtpmd *d)
 	return d->run_dir < 0 ? -errno : 0;
 }
 
+/* The vtpmctl of the same installation. */
+static int find_vtpmctl(struct vtpmd *d)
+{
+	static char path[4096];
+	ssize_t n;
+	char *slash;
+
+	if (d->vtpmctl)
+		return 0;
+	n = readlink("/proc/self/exe", path, sizeof(path) - sizeof("vtpmctl"));
+	if (n <= 0)
+		return -errno;
+	path[n] = '\0';
+	slash = strrchr(path, '/');
+	if (!slash)
+		return -EINVAL;
+	strcpy(slash + 1, "vtpmctl");
+	d->vtpmctl = path;
+	return 0;
+}
+
 static struct event *events[5]; /* of the daemon as a whole */
 
 /* Ends when no process is left to wait for: stub domains run on. */
@@ -132,7 +178,7 @@ static void on_leave(evutil_socket_t fd, short what, void *ctx)
 	for (v = d->vtpms; v; v = v->next)
 		if (vtpm_leave(v))
 			waits = true;
-	if (!waits)
+	if (!waits && !anchor_finish(d->anchor))
 		event_base_loopbreak(d->base);
 }
 
@@ -199,6 +245,7 @@ static void end(struct vtpmd *d)
 		d->vtpms = v->next;
 		vtpm_free(v);
 	}
+	anchor_free(d->anchor);
 	xen_close(d->xen);
 	child_end();
 	tunnel_end();
@@ -231,6 +278,12 @@ static int run(struct vtpmd *d)
 	d->xen = xen_open(d->base);
 	if (!d->xen)
 		log_line(LOG_NOTICE, "no Xen here: vTPMs can run as processes only");
+	rc = anchor_new(d);
+	if (rc) {
+		log_line(LOG_ERR, "the anchor's folder %s cannot be used: %s",
+			 d->anchor_dir, strerror(-rc));
+		return rc;
+	}
 	rc = registry_load(d);
 	if (rc) {
 		log_line(LOG_ERR, "the store %s cannot be read: %s", d->store,
@@ -253,6 +306,7 @@ int main(int argc, char **argv)
 		.stubdom = "/usr/lib/xen-vtpm/vtpm-stubdom",
 		.domain_config = "/etc/xen-vtpm/stubdom.cfg",
 		.audit = AUDIT_PATH,
+		.anchor_every = ANCHOR_INTERVAL_S,
 	};
 	int rc = parse_options(&d, argc, argv);
 
@@ -264,6 +318,13 @@ int main(int argc, char **argv)
 	d.started = time(NULL);
 	umask(077);
 	signal(SIGPIPE, SIG_IGN);
+	rc = find_vtpmctl(&d);
+	if (rc) {
+		log_line(LOG_ERR,
+			 "vtpmctl cannot be found beside vtpmd (%s): give --vtpmctl",
+			 strerror(-rc));
+		return 1;
+	}
 	rc = open_run(&d);
 	if (rc) {
 		log_line(LOG_ERR, "the folder of %s cannot be used: %s", d.socket,

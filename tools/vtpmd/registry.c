@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/registry.h"
+#include "tools/vtpmd/anchor.h"
 #include "tools/vtpmd/log.h"
 
 #include <dirent.h>
@@ -90,6 +91,7 @@ int registry_load(struct vtpmd *d)
 	while ((entry = readdir(dir)))
 		load_one(d, entry->d_name);
 	closedir(dir);
+	(void)anchor_want(d->anchor);
 	for (v = d->vtpms; v; v = v->next)
 		resume_one(v);
 	vtpm_autostart_begin(d);
@@ -171,6 +173,7 @@ int registry_create(struct vtpmd *d, const struct registry_new *n, struct vtpm *
 				 strerror(rc ? -rc : ENOMEM));
 	}
 	registry_add(d, v);
+	anchor_claim(d->anchor, v);
 	rc = vtpm_start(v, e);
 	if (!rc) {
 		*out = v;
@@ -204,6 +207,7 @@ int registry_remove(struct vtpm *v, struct error *e)
 				 v->meta.name, v->d->store, strerror(-rc));
 	log_about(LOG_NOTICE, VTPM_ABOUT(v, .id = LOG_ID_DELETED), "deleted");
 	vtpm_audit(v, "delete", NULL);
+	anchor_forget(v->d->anchor, v);
 	while (*at != v)
 		at = &(*at)->next;
 	*at = v->next;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/registry.h"
+#include "tools/vtpmd/anchor.h"
 #include "lib/envelope.h"
 
 #include <string.h>
@@ -55,6 +56,13 @@ static json_t *generation(struct vtpm *v)
 	uint64_t seq = store_seq(&v->store, CHANNEL_OBJECT_PERMALL);
 
 	return seq ? json_integer((json_int_t)seq) : json_null();
+}
+
+static json_t *anchored(struct vtpm *v)
+{
+	const struct anchor_entry *known = anchor_entry(v->d->anchor, v);
+
+	return known ? json_integer((json_int_t)known->permall) : json_null();
 }
 
 /* The manager's own figure, which knows nothing of restarts of vtpmd; of an older
@@ -124,6 +132,7 @@ static void set_numbers(struct vtpm *v, json_t *o)
 		json_object_set_new(o, fields[i].key, told(v, fields[i].what));
 	json_object_set_new(o, "latency", latency(v));
 	json_object_set_new(o, "seq", generation(v));
+	json_object_set_new(o, "anchored", anchored(v));
 	json_object_set_new(o, "uptime_s", uptime(v));
 	json_object_set_new(o, "memory_mib", json_integer(v->meta.memory));
 	json_object_set_new(o, "domid", number(v->body ? v->body->domid : -1));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/vtpm.h"
+#include "tools/vtpmd/anchor.h"
 #include "tools/vtpmd/vtpm_peer.h"
 #include "tools/vtpmd/vtpm_queue.h"
 #include "tools/vtpmd/log.h"
@@ -194,6 +195,9 @@ static void on_gone(void *ctx, const char *why)
 	struct vtpm *v = ctx;
 
 	v->body_alive = false;
+	/* the last word about its generations, before anybody else can write there */
+	anchor_note(v->d->anchor, v);
+	v->opened = false;
 	event_del(v->timer);
 	if (v->peer)
 		drop_peer(v);
@@ -291,17 +295,33 @@ static int make_body(struct vtpm *v)
 	return 0;
 }
 
+static int check_age(struct vtpm *v, struct error *e)
+{
+	int rc = anchor_check(v->d->anchor, v, e);
+
+	if (rc)
+		vtpm_audit(v, "refuse", error_word(e->cause));
+	return rc;
+}
+
 /* All that a start needs before the manager is there. */
 static int prepare(struct vtpm *v, struct error *e)
 {
-	int rc = store_lease(&v->store, e);
+	int rc = store_reopen(&v->store, v->d->store);
 
+	if (rc)
+		return error_set(e, rc, CAUSE_STORE,
+				 "The folder of %s in %s cannot be opened: %s.",
+				 v->meta.name, v->d->store, strerror(-rc));
+	rc = store_lease(&v->store, e);
 	if (rc)
 		return rc;
 	config_free(&v->config);
 	rc = config_load(v->d->config, &v->config, e);
 	if (!rc)
 		rc = config_covers(&v->config, v->meta.policy, e);
+	if (!rc)
+		rc = check_age(v, e);
 	if (rc)
 		return rc;
 	/* the header of an interrupted creation protects nothing yet */
@@ -318,7 +338,7 @@ int vtpm_start_body(struct vtpm *v, struct error *e)
 {
 	int rc = prepare(v, e);
 
-	v->told = false;
+	v->told = v->opened = false;
 	clock_gettime(CLOCK_MONOTONIC, &v->started);
 	memset(&v->status, 0, sizeof(v->status));
 	v->state = VTPM_STARTING;
@@ -355,6 +375,11 @@ int vtpm_start(struct vtpm *v, struct error *e)
 	memset(v->deaths, 0, sizeof(v->deaths));
 	v->tries = 0;
 	event_del(v->pause);
+	if (anchor_want(v->d->anchor)) {
+		keep_meta(v);
+		vtpm_start_later(v);
+		return 0;
+	}
 	rc = vtpm_start_body(v, e);
 	if (rc)
 		vtpm_enter(v, VTPM_FAILED);

@@ -80,6 +80,9 @@ struct vtpm {
 	bool greeting;	    /* connected, HELLO has not come yet */
 	bool queued;	    /* starting, but others go first */
 	bool autostart;	    /* since vtpmd started, and has not settled yet */
+	bool opened;	    /* its manager has opened the state */
+	bool claim;	    /* the anchor is to take its folder as it is */
+	uint64_t claimed;   /* the anchor's change that did */
 	unsigned int tries; /* that failed since the KMS or the TPM was there */
 	struct timespec next_try;
 	struct event *timer, *pause, *settle;

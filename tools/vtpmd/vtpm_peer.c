@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/vtpm_peer.h"
 #include "lib/channel.h"
+#include "tools/vtpmd/anchor.h"
 #include "tools/vtpmd/log.h"
 
 #include "lib/audit.h"
@@ -117,6 +118,7 @@ static int hello_resumed(struct vtpm *v, const uint8_t uuid[16], uint64_t seq,
 		*why = "The store holds a newer state.";
 		return -ESTALE;
 	}
+	v->opened = true;
 	if (v->state == VTPM_STARTING) {
 		vtpm_progress(v, "connected again", LOG_ID_READY);
 		v->meta.creating = false;
@@ -157,6 +159,8 @@ static void on_ready(void *ctx, uint64_t seq)
 		 (double)(now.tv_sec - v->started.tv_sec) +
 			 (double)(now.tv_nsec - v->started.tv_nsec) / 1e9);
 	vtpm_audit(v, v->meta.creating ? "create" : "open", v->meta.policy);
+	v->opened = true;
+	anchor_note(v->d->anchor, v);
 	v->meta.creating = false;
 	v->tries = 0;
 	v->meta.error = (struct error){.cause = CAUSE_NONE};

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/vtpm_queue.h"
+#include "tools/vtpmd/anchor.h"
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/vtpm_peer.h"
 
@@ -37,6 +38,9 @@ void vtpm_start_queued(struct vtpmd *d)
 	struct error e;
 	struct vtpm *v;
 
+	/* how old their states may be is not known yet */
+	if (anchor_busy(d->anchor))
+		return;
 	for (v = d->vtpms; v; v = v->next)
 		busy += v->state == VTPM_STARTING && v->body_alive;
 	for (v = d->vtpms; v && busy < STARTS_AT_ONCE; v = v->next) {
@@ -44,10 +48,12 @@ void vtpm_start_queued(struct vtpmd *d)
 			continue;
 		v->queued = false;
 		e = (struct error){.cause = CAUSE_NONE};
-		if (vtpm_start_body(v, &e))
+		if (vtpm_start_body(v, &e)) {
 			vtpm_enter(v, VTPM_FAILED);
-		else
+			vtpm_try_again_later(v);
+		} else {
 			busy++;
+		}
 	}
 }
 
@@ -55,6 +61,7 @@ void vtpm_start_later(struct vtpm *v)
 {
 	v->state = VTPM_STARTING;
 	v->queued = true;
+	(void)anchor_want(v->d->anchor);
 	/* from the loop: when all that wait are in the queue */
 	event_active(v->settle, EV_TIMEOUT, 0);
 }

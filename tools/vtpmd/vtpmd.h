@@ -5,6 +5,7 @@
  *
  * Layers, calls go downward only (callbacks come back up):
  *   main -> control -> registry -> vtpm -> process | domain -> xen, child
+ *                                       -> anchor -> child
  *                                       -> peer -> store, relay, tunnel -> wire
  */
 #ifndef VTPMD_VTPMD_H
@@ -16,6 +17,7 @@
 
 struct xen;
 struct vtpm;
+struct anchor;
 
 struct vtpmd {
 	struct event_base *base;
@@ -28,11 +30,15 @@ struct vtpmd {
 	const char *domain_config; /* lines added to each stub domain's xl file */
 	const char *audit;	   /* the audit log */
 	const char *metrics;	   /* where Prometheus asks; NULL: nowhere */
+	const char *anchor_dir;	   /* the anchor's table; NULL: the store */
+	const char *vtpmctl;	   /* who speaks with the TPM about it */
+	unsigned int anchor_every; /* s */
 	const char *unix_dir;	   /* tests: processes serve DIR/NAME, without Xen */
 	bool processes;		   /* default placement */
 	char run[256];		   /* folder of the socket, for run state */
 	int run_dir;		   /* the same, open */
 	struct xen *xen;	   /* NULL: not on Xen */
+	struct anchor *anchor;
 	struct vtpm *vtpms;
 	/* Those who asked managers: a status arrived, or never will. */
 	void (*on_status[2])(struct vtpmd *d);
