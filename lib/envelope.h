@@ -53,6 +53,7 @@ enum envelope_slot_kind {
 	ENVELOPE_SLOT_RECOVERY = 4, /* an offline public key */
 	ENVELOPE_SLOT_MIGRATE = 5,  /* a destination host's TPM and the KMS */
 	ENVELOPE_SLOT_LOCAL = 6,    /* a key file beside the state: tests only */
+	ENVELOPE_SLOT_OLD_KEY = 7,  /* lib/oldkey.h: the data key is being replaced */
 };
 
 struct envelope_slot {

@@ -36,6 +36,13 @@ UNIT_TESTS += recovery
 recovery_UNIT_SRCS := lib/recovery.c $(ENVELOPE_SRCS)
 recovery_UNIT_LIBS := -lcrypto
 
+UNIT_TESTS += stamp
+stamp_UNIT_SRCS := lib/stamp.c
+
+UNIT_TESTS += oldkey
+oldkey_UNIT_SRCS := lib/oldkey.c $(ENVELOPE_SRCS)
+oldkey_UNIT_LIBS := -lcrypto
+
 AUDIT_SRCS := lib/audit.c lib/crypt.c lib/hex.c
 UNIT_TESTS += audit
 audit_UNIT_SRCS := $(AUDIT_SRCS)
