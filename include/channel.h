@@ -70,7 +70,9 @@ enum channel_type {
 	CHANNEL_LOG = 12,
 	/* nothing -> CONFIG TLVs as they are now */
 	CHANNEL_CONFIG = 13,
-	/* u32 enum cause (0: done) | text -> nothing: the answer to EVENT_REKEY */
+	/* u32 enum cause | text -> nothing: the answer to EVENT_REKEY and _REKEY_DEEP;
+	 * cause 0: done, and the text says what: "" new key slots, "deep" for a new
+	 * data key, "finished" a deep rekey that had been interrupted (unasked) */
 	CHANNEL_REKEYED = 14,
 
 	/* events of vtpmd, id 0 */
@@ -79,6 +81,7 @@ enum channel_type {
 	/* the next guest domain is the one that was saved: no power cycle for it */
 	CHANNEL_EVENT_RESUME = 0x4003,
 	CHANNEL_EVENT_REKEY = 0x4004, /* make new key slots of CHANNEL_CONFIG */
+	CHANNEL_EVENT_REKEY_DEEP = 0x4005, /* ... for a new data key */
 };
 
 enum channel_mode { CHANNEL_STARTING = 0, CHANNEL_RESUMED = 1 };
@@ -89,6 +92,10 @@ enum channel_object {
 	CHANNEL_OBJECT_PERMALL = 2,  /* libtpms's permanent state, sealed */
 	CHANNEL_OBJECT_VOLATILE = 3, /* kept for save and migration */
 	CHANNEL_OBJECT_SAVESTATE = 4,
+	/* for GET only, while a vTPM is made that is a copy of another (CONFIG_COPY_OF):
+	 * that one's header and permanent state, as they were stored together */
+	CHANNEL_OBJECT_SOURCE_HEADER = 16,
+	CHANNEL_OBJECT_SOURCE_PERMALL = 17,
 };
 
 /* TLV: u16 tag | u32 length | value.  Texts have no terminating zero. */
@@ -98,6 +105,8 @@ enum channel_config {
 	CONFIG_CREATE = 3,     /* u8: 1 make a new vTPM, 0 open the stored one */
 	CONFIG_POLICY = 4,     /* u16 enum envelope_slot_kind for a new vTPM */
 	CONFIG_LOCALITIES = 5, /* u8, bit n: locality n is allowed to the guest */
+	CONFIG_COPY_OF = 6,    /* 16 bytes, beside CREATE 1: the uuid of the vTPM whose
+				* state the new one gets */
 
 	CONFIG_SRK_HANDLE = 16, /* u32, a persistent handle */
 	CONFIG_SRK_NAME = 17,	/* 34 bytes: the pinned TPM Name */

@@ -42,6 +42,9 @@ stamp_UNIT_SRCS := lib/stamp.c
 UNIT_TESTS += oldkey
 oldkey_UNIT_SRCS := lib/oldkey.c $(ENVELOPE_SRCS)
 oldkey_UNIT_LIBS := -lcrypto
+FUZZ_TESTS += oldkey
+oldkey_FUZZ_SRCS := lib/oldkey.c tools/vtpmd/object.c $(ENVELOPE_SRCS)
+oldkey_FUZZ_LIBS := -lcrypto
 
 AUDIT_SRCS := lib/audit.c lib/crypt.c lib/hex.c
 UNIT_TESTS += audit

@@ -333,12 +333,13 @@ int hostchan_event(struct hostchan *h)
 		/* before the status, which tells whether it was taken */
 		{&h->resume, CHANNEL_EVENT_RESUME},
 		{&h->rekey, CHANNEL_EVENT_REKEY},
+		{&h->deep, CHANNEL_EVENT_REKEY_DEEP},
 		{&h->status, CHANNEL_EVENT_STATUS},
 	};
 	size_t i;
 	int rc;
 
-	if (!h->stop && !h->resume && !h->rekey && !h->status) {
+	if (!h->stop && !h->resume && !h->rekey && !h->deep && !h->status) {
 		rc = hostchan_call_poll(h);
 		if (rc)
 			return rc;

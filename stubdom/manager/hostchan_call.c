@@ -84,6 +84,8 @@ static void note_event(struct hostchan *h, uint16_t type)
 		h->resume = true;
 	else if (type == CHANNEL_EVENT_REKEY)
 		h->rekey = true;
+	else if (type == CHANNEL_EVENT_REKEY_DEEP)
+		h->deep = true;
 }
 
 /* Splits the reply's status from its data; takes the payload over. */

@@ -4,9 +4,9 @@
 # The client of the host's TPM and the key slots: vtpmctl recover has them too.
 HOSTTPM_SRCS := $(addprefix stubdom/manager/hosttpm,.c _call.c _cmd.c _crypt.c \
                   _pcr.c _policy.c _session.c)
-UNLOCK_SRCS := $(addprefix stubdom/manager/unlock,.c _config.c _kms.c _slot.c) lib/recovery.c
+UNLOCK_SRCS := $(addprefix stubdom/manager/unlock,.c _config.c _kms.c _slot.c) lib/oldkey.c lib/recovery.c
 
-MANAGER_SRCS := $(wildcard stubdom/manager/*.c) lib/atomic.c lib/channel.c lib/envelope.c lib/recovery.c $(KMS_SRCS) \
+MANAGER_SRCS := $(wildcard stubdom/manager/*.c) lib/atomic.c lib/channel.c lib/envelope.c lib/oldkey.c lib/recovery.c $(KMS_SRCS) \
                 $(addprefix backend/,ring.c xenbus.c backend.c xen_ops.c xenstore.c)
 MANAGER_OBJS := $(sort $(MANAGER_SRCS:%.c=$(BUILD)/manager/%.o))
 MANAGER_LIBS := -ltpms -lssl -lcrypto -lxenvchan -lxenstore -lxengnttab -lxenevtchn \
@@ -37,6 +37,11 @@ plain_UNIT_SRCS := $(addprefix stubdom/manager/,plain.c listener.c) lib/cursor.c
 control_UNIT_SRCS := stubdom/manager/control.c lib/cursor.c
 engine_UNIT_SRCS := $(addprefix stubdom/manager/,engine.c state.c) $(ENVELOPE_SRCS)
 engine_UNIT_LIBS := -ltpms -lcrypto
+UNIT_TESTS += rekey
+rekey_UNIT_SRCS := $(addprefix stubdom/manager/,rekey.c state.c unlock_slot.c) lib/oldkey.c \
+                   $(addprefix tools/vtpmd/,store.c erase.c object.c) lib/atomic.c $(ENVELOPE_SRCS)
+rekey_UNIT_LIBS := -lcrypto -luuid \
+	$(patsubst %,-Wl$(comma)--wrap=%,openat write pwrite fsync renameat linkat unlinkat)
 FUZZ_TESTS += slot
 slot_FUZZ_SRCS := $(addprefix stubdom/manager/unlock,_config.c _slot.c) $(ENVELOPE_SRCS)
 slot_FUZZ_LIBS := -lcrypto

@@ -6,6 +6,14 @@
 #include <string.h>
 #include <openssl/crypto.h>
 
+/* An opened blob. */
+struct plain {
+	uint8_t *bytes;
+	size_t len;
+	uint64_t seq;
+	bool old; /* it was under the old key */
+};
+
 static void drop_later(struct state *s)
 {
 	if (s->later)
@@ -15,30 +23,39 @@ static void drop_later(struct state *s)
 	s->later_len = 0;
 }
 
-static int open_blob(struct state *s, const uint8_t *blob, size_t blob_len,
-		     uint8_t **plain, size_t *len)
+/* Opens a blob of this vTPM, under the data key or the one of before.  p->bytes is
+ * malloc()ed; NULL on failure. */
+static int open_blob(struct state *s, enum channel_object object, const uint8_t *blob,
+		     size_t blob_len, struct plain *p, struct error *e)
 {
-	uint64_t seq = 0;
+	struct error why = {.cause = CAUSE_NONE};
 	int rc;
 
-	*plain = malloc(blob_len ? blob_len : 1);
-	if (!*plain)
+	p->bytes = malloc(blob_len ? blob_len : 1);
+	if (!p->bytes)
 		return -ENOMEM;
-	*len = blob_len;
-	rc = envelope_blob_open(s->data_key, s->uuid, CHANNEL_OBJECT_PERMALL, blob,
-				blob_len, &seq, *plain, len, s->error);
-	if (rc) {
-		free(*plain);
-		*plain = NULL;
-		return rc;
+	p->len = blob_len;
+	p->old = false;
+	rc = envelope_blob_open(s->data_key, s->uuid, object, blob, blob_len, &p->seq,
+				p->bytes, &p->len, &why);
+	if (rc == -EBADMSG && s->has_old) {
+		why = (struct error){.cause = CAUSE_NONE};
+		p->len = blob_len;
+		p->old = true;
+		rc = envelope_blob_open(s->old_key, s->uuid, object, blob, blob_len,
+					&p->seq, p->bytes, &p->len, &why);
 	}
-	s->seq = seq;
-	return 0;
+	if (!rc)
+		return 0;
+	free(p->bytes);
+	p->bytes = NULL;
+	return error_set(e, rc, why.cause, "%s", why.text);
 }
 
 static int load(void *ctx, uint8_t **plain, size_t *len)
 {
 	struct state *s = ctx;
+	struct plain p = {0};
 	uint8_t *blob = NULL;
 	size_t blob_len = 0;
 	int rc;
@@ -50,13 +67,19 @@ static int load(void *ctx, uint8_t **plain, size_t *len)
 	rc = s->place.get(s->place.ctx, CHANNEL_OBJECT_PERMALL, &blob, &blob_len);
 	if (rc)
 		return rc;
-	rc = open_blob(s, blob, blob_len, plain, len);
+	rc = open_blob(s, CHANNEL_OBJECT_PERMALL, blob, blob_len, &p, s->error);
 	free(blob);
-	return rc;
+	if (rc)
+		return rc;
+	s->seq = p.seq;
+	*plain = p.bytes;
+	*len = p.len;
+	return 0;
 }
 
-/* Seals *plain as the next generation and hands it to put. */
-static int seal_and(struct state *s, const uint8_t *plain, size_t len, bool later)
+/* Seals an object's generation and hands it to put. */
+static int seal_and(struct state *s, enum channel_object object, uint64_t seq,
+		    const uint8_t *plain, size_t len, bool later)
 {
 	uint8_t *blob = malloc(len + ENVELOPE_BLOB_OVERHEAD);
 	size_t blob_len = len + ENVELOPE_BLOB_OVERHEAD;
@@ -64,16 +87,24 @@ static int seal_and(struct state *s, const uint8_t *plain, size_t len, bool late
 
 	if (!blob)
 		return -ENOMEM;
-	rc = envelope_blob_seal(s->data_key, s->uuid, CHANNEL_OBJECT_PERMALL, s->seq + 1,
-				plain, len, blob, &blob_len);
+	rc = envelope_blob_seal(s->data_key, s->uuid, object, seq, plain, len, blob,
+				&blob_len);
 	if (!rc)
-		rc = (later ? s->place.put_later : s->place.put)(
-			s->place.ctx, CHANNEL_OBJECT_PERMALL, s->seq + 1, blob, blob_len);
+		rc = (later ? s->place.put_later : s->place.put)(s->place.ctx, object,
+								 seq, blob, blob_len);
+	free(blob);
+	return rc;
+}
+
+/* The permanent state's next generation. */
+static int seal_next(struct state *s, const uint8_t *plain, size_t len, bool later)
+{
+	int rc = seal_and(s, CHANNEL_OBJECT_PERMALL, s->seq + 1, plain, len, later);
+
 	if (!rc) {
 		s->seq++;
 		s->writes += !later;
 	}
-	free(blob);
 	return rc;
 }
 
@@ -97,7 +128,7 @@ static int save(void *ctx, const uint8_t *plain, size_t len, bool clock_only)
 
 	if (clock_only && !s->place.put_later)
 		return keep_for_later(s, plain, len);
-	rc = seal_and(s, plain, len, clock_only);
+	rc = seal_next(s, plain, len, clock_only);
 	/* Dropped even on failure: it is older than what failed. */
 	drop_later(s);
 	return rc;
@@ -114,13 +145,50 @@ int state_flush(struct state *s)
 
 	if (!s->later)
 		return 0;
-	rc = seal_and(s, s->later, s->later_len, false);
+	rc = seal_next(s, s->later, s->later_len, false);
 	drop_later(s);
 	return rc;
+}
+
+/* A put that failed may have been done all the same: its number is used up. */
+static int reseal(struct state *s, enum channel_object object, const struct plain *p)
+{
+	int rc;
+
+	if (object != CHANNEL_OBJECT_PERMALL)
+		return seal_and(s, object, p->seq + 1, p->bytes, p->len, false);
+	rc = seal_and(s, object, ++s->seq, p->bytes, p->len, false);
+	s->writes += !rc;
+	return rc;
+}
+
+int state_reseal(struct state *s, enum channel_object object, struct error *e)
+{
+	struct plain p = {0};
+	uint8_t *blob = NULL;
+	size_t blob_len = 0, room;
+	int rc = s->place.get(s->place.ctx, object, &blob, &blob_len);
+
+	if (rc == -ENOENT)
+		return 0;
+	if (!rc)
+		rc = open_blob(s, object, blob, blob_len, &p, e);
+	room = blob_len;
+	free(blob);
+	if (!rc && p.old)
+		rc = reseal(s, object, &p);
+	if (p.bytes)
+		OPENSSL_cleanse(p.bytes, room);
+	free(p.bytes);
+	return rc ? error_set(e, rc, CAUSE_STORE,
+			      "object %d could not be stored under the new data key: %s",
+			      (int)object, strerror(-rc))
+		  : 0;
 }
 
 void state_wipe(struct state *s)
 {
 	drop_later(s);
 	OPENSSL_cleanse(s->data_key, sizeof(s->data_key));
+	OPENSSL_cleanse(s->old_key, sizeof(s->old_key));
 }

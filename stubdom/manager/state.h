@@ -30,9 +30,11 @@ struct state {
 	struct state_place place;
 	uint8_t uuid[ENVELOPE_UUID_SIZE];
 	uint8_t data_key[ENVELOPE_KEY_SIZE];
-	uint64_t seq;	     /* of the last permanent state sealed */
-	uint64_t writes;     /* durable writes so far */
-	struct error *error; /* where load and save say why they failed */
+	bool has_old; /* the data key is being replaced: blobs may still be under */
+	uint8_t old_key[ENVELOPE_KEY_SIZE]; /* ... this one */
+	uint64_t seq;			    /* of the last permanent state sealed */
+	uint64_t writes;		    /* durable writes so far */
+	struct error *error;		    /* where load and save say why they failed */
 	/* a clock-only state that is not stored yet */
 	uint8_t *later;
 	size_t later_len;
@@ -43,6 +45,10 @@ struct state {
 struct engine_store state_store(struct state *s);
 /* Stores a clock-only state that waits; called when idle and before the end. */
 int __must_check state_flush(struct state *s);
+/* Stores an object anew under the data key, as its next generation, when it is there
+ * and still under the old key. */
+int __must_check state_reseal(struct state *s, enum channel_object object,
+			      struct error *e);
 /* Wipes the key and frees; the durable state is untouched. */
 void state_wipe(struct state *s);
 

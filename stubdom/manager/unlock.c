@@ -201,6 +201,12 @@ int unlock_seal(const struct unlock_config *c, const struct hosttpm_transport *t
 	return rc;
 }
 
+int unlock_new_key(const struct unlock_config *c, const struct hosttpm_transport *tpm,
+		   uint8_t data_key[32], struct error *e)
+{
+	return random_mixed(c, tpm, data_key, e);
+}
+
 int unlock_create(const struct unlock_config *c, const struct hosttpm_transport *tpm,
 		  const struct kms_stream *kms, uint8_t data_key[32], uint8_t *header,
 		  size_t *header_len, struct error *e)
@@ -208,7 +214,7 @@ int unlock_create(const struct unlock_config *c, const struct hosttpm_transport 
 	int rc = configured(c, c->policy, e);
 
 	if (!rc)
-		rc = random_mixed(c, tpm, data_key, e);
+		rc = unlock_new_key(c, tpm, data_key, e);
 	if (!rc)
 		rc = unlock_seal(c, tpm, kms, data_key, 1, header, header_len, e);
 	if (rc)

@@ -20,6 +20,8 @@ struct unlock_config {
 	uint8_t uuid[16];
 	char name[64];
 	bool create;
+	bool is_copy; /* of the vTPM copy_of */
+	uint8_t copy_of[16];
 	uint16_t policy; /* enum envelope_slot_kind */
 	uint8_t localities;
 	struct hosttpm_config tpm; /* srk handle and name, policy key, approvals */
@@ -35,8 +37,12 @@ int __must_check unlock_config_parse(const uint8_t *tlvs, size_t len,
 				     struct unlock_config *c, struct error *e);
 void unlock_config_free(struct unlock_config *c);
 
-/* Makes a data key (entropy: OpenSSL's, with the host TPM's GetRandom mixed in
- * when there is one) and its header with one slot of c->policy. */
+/* A data key (entropy: OpenSSL's, with the host TPM's GetRandom mixed in when there is
+ * one). */
+int __must_check unlock_new_key(const struct unlock_config *c,
+				const struct hosttpm_transport *tpm, uint8_t data_key[32],
+				struct error *e);
+/* Makes a data key and its header with one slot of c->policy. */
 int __must_check unlock_create(const struct unlock_config *c,
 			       const struct hosttpm_transport *tpm,
 			       const struct kms_stream *kms, uint8_t data_key[32],

@@ -56,6 +56,10 @@ static void take(struct cursor *v, uint16_t tag, struct unlock_config *c)
 	case CONFIG_POLICY:
 		c->policy = cursor_u16(v);
 		break;
+	case CONFIG_COPY_OF:
+		cursor_copy(v, c->copy_of, sizeof(c->copy_of));
+		c->is_copy = true;
+		break;
 	case CONFIG_LOCALITIES:
 		c->localities = cursor_u8(v);
 		break;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vtpm.h"
+#include "vtpm_copy.h"
 #include "vtpm_keys.h"
 #include "vtpm_status.h"
 #include "hostchan.h"
@@ -78,7 +79,7 @@ static struct vtpm_keys keys_of(struct vtpm *v)
 		.chan = v->chan,
 		.place = &v->durable,
 		.config = &v->config,
-		.data_key = v->state.data_key,
+		.state = &v->state,
 		.error = &v->error,
 	};
 }
@@ -100,12 +101,15 @@ static int start_engine(struct vtpm *v)
 	memcpy(v->state.uuid, v->config.uuid, sizeof(v->state.uuid));
 	v->state.error = &v->error;
 	start = now_ns();
-	rc = vtpm_keys_unlock(&keys);
+	rc = v->config.is_copy ? vtpm_copy(&keys) : vtpm_keys_unlock(&keys);
 	v->waited_ns += now_ns() - start;
 	if (rc)
 		return -EACCES;
 	store = state_store(&v->state);
-	return engine_open(&store, v->config.create, &v->error);
+	rc = engine_open(&store, v->config.create && !v->config.is_copy, &v->error);
+	if (!rc)
+		vtpm_keys_finish(&keys);
+	return rc;
 }
 
 static int power_cycle(void *ctx)
@@ -246,8 +250,8 @@ static int hear(struct vtpm *v)
 			return 1;
 		if (rc == CHANNEL_EVENT_RESUME)
 			resume_next(v);
-		if (rc == CHANNEL_EVENT_REKEY)
-			vtpm_keys_rekey(&keys);
+		if (rc == CHANNEL_EVENT_REKEY || rc == CHANNEL_EVENT_REKEY_DEEP)
+			vtpm_keys_rekey(&keys, rc == CHANNEL_EVENT_REKEY_DEEP);
 		if (rc == CHANNEL_EVENT_STATUS)
 			send_status(v);
 	}

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vtpm_keys.h"
 #include "hostchan.h"
+#include "rekey.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
@@ -32,8 +34,8 @@ static void amend_header(struct vtpm_keys *k, const uint8_t *header, size_t len)
 	int rc = -ENOMEM;
 
 	if (out)
-		rc = unlock_amend(k->config, header, len, k->data_key, out, &room, &seq,
-				  &e);
+		rc = unlock_amend(k->config, header, len, k->state->data_key, out, &room,
+				  &seq, &e);
 	if (rc > 0)
 		rc = k->place->put(k->place->ctx, CHANNEL_OBJECT_HEADER, seq, out, room);
 	if (rc < 0)
@@ -51,7 +53,9 @@ static int open_key(struct vtpm_keys *k, const struct hosttpm_transport *tpm,
 
 	if (rc)
 		return rc;
-	rc = unlock_open(k->config, tpm, kms, header, len, k->data_key, k->error);
+	rc = unlock_open(k->config, tpm, kms, header, len, k->state->data_key, k->error);
+	if (!rc)
+		rc = rekey_find(k->state, header, len, k->error);
 	if (!rc)
 		amend_header(k, header, len);
 	free(header);
@@ -76,7 +80,8 @@ static int make_key(struct vtpm_keys *k, const struct hosttpm_transport *tpm,
 		return error_set(k->error, rc, CAUSE_STORE,
 				 "the store could not be read: %s", strerror(-rc));
 	len = ENVELOPE_HEADER_MAX;
-	rc = unlock_create(k->config, tpm, kms, k->data_key, header, &len, k->error);
+	rc = unlock_create(k->config, tpm, kms, k->state->data_key, header, &len,
+			   k->error);
 	if (!rc) {
 		rc = k->place->put(k->place->ctx, CHANNEL_OBJECT_HEADER, 1, header, len);
 		if (rc)
@@ -111,6 +116,29 @@ int vtpm_keys_unlock(struct vtpm_keys *k)
 	return k->config->create ? make_key(k, &tpm, &kms) : open_key(k, &tpm, &kms);
 }
 
+int vtpm_keys_open_other(struct vtpm_keys *k, struct state *other)
+{
+	struct hosttpm_transport tpm = tpm_of(k);
+	struct kms_stream kms = kms_of(k);
+	struct unlock_config c = *k->config;
+	uint8_t *header = NULL;
+	size_t len = 0;
+	int rc = other->place.get(other->place.ctx, CHANNEL_OBJECT_HEADER, &header, &len);
+
+	if (rc)
+		return error_set(k->error, rc, CAUSE_STORE,
+				 "what this vTPM is to be a copy of is not in the store "
+				 "(%s): delete it, and clone again",
+				 strerror(-rc));
+	/* all that is sealed is bound to the uuid */
+	memcpy(c.uuid, other->uuid, sizeof(c.uuid));
+	rc = unlock_open(&c, &tpm, &kms, header, len, other->data_key, k->error);
+	if (!rc)
+		rc = rekey_find(other, header, len, k->error);
+	free(header);
+	return rc;
+}
+
 /* New slots for the data key, in a header that follows the stored one. */
 static int put_new_header(struct vtpm_keys *k, const struct unlock_config *c,
 			  struct error *e)
@@ -131,7 +159,8 @@ static int put_new_header(struct vtpm_keys *k, const struct unlock_config *c,
 	else
 		rc = envelope_header_parse(old, len, h, e);
 	if (!rc)
-		rc = unlock_seal(c, &tpm, &kms, k->data_key, h->seq + 1, new, &room, e);
+		rc = unlock_seal(c, &tpm, &kms, k->state->data_key, h->seq + 1, new,
+				 &room, e);
 	if (!rc) {
 		rc = k->place->put(k->place->ctx, CHANNEL_OBJECT_HEADER, h->seq + 1, new,
 				   room);
@@ -145,8 +174,54 @@ static int put_new_header(struct vtpm_keys *k, const struct unlock_config *c,
 	return rc;
 }
 
-/* What was there stays, and opens as before, until the new header is stored. */
-void vtpm_keys_rekey(struct vtpm_keys *k)
+/* What a new data key is made of. */
+struct source {
+	struct vtpm_keys *keys;
+	const struct unlock_config *config;
+};
+
+static int new_key(void *ctx, uint8_t data_key[ENVELOPE_KEY_SIZE], struct error *e)
+{
+	const struct source *s = ctx;
+	struct hosttpm_transport tpm = tpm_of(s->keys);
+
+	return unlock_new_key(s->config, &tpm, data_key, e);
+}
+
+static int new_header(void *ctx, const uint8_t data_key[ENVELOPE_KEY_SIZE], uint64_t seq,
+		      uint8_t *header, size_t *len, struct error *e)
+{
+	const struct source *s = ctx;
+	struct hosttpm_transport tpm = tpm_of(s->keys);
+	struct kms_stream kms = kms_of(s->keys);
+
+	return unlock_seal(s->config, &tpm, &kms, data_key, seq, header, len, e);
+}
+
+static int rekey(struct vtpm_keys *k, const struct unlock_config *c, bool deep,
+		 struct error *e)
+{
+	struct source source = {.keys = k, .config = c};
+	const struct rekey_source ops = {
+		.ctx = &source,
+		.key = new_key,
+		.header = new_header,
+	};
+	int rc = rekey_finish(k->state, e);
+
+	if (rc)
+		return rc;
+	return deep ? rekey_run(k->state, &ops, e) : put_new_header(k, c, e);
+}
+
+static void tell(struct vtpm_keys *k, struct error *e, const char *done)
+{
+	if (e->cause == CAUSE_NONE)
+		snprintf(e->text, sizeof(e->text), "%s", done);
+	hostchan_rekeyed(k->chan, e);
+}
+
+void vtpm_keys_rekey(struct vtpm_keys *k, bool deep)
 {
 	struct error e = {.cause = CAUSE_NONE};
 	struct unlock_config c;
@@ -161,9 +236,22 @@ void vtpm_keys_rekey(struct vtpm_keys *k)
 	else
 		rc = unlock_config_parse(tlvs, len, &c, &e);
 	if (!rc) {
-		rc = put_new_header(k, &c, &e);
+		rc = rekey(k, &c, deep, &e);
 		unlock_config_free(&c);
 	}
 	free(tlvs);
-	hostchan_rekeyed(k->chan, &e);
+	if (rc)
+		error_set(&e, rc, CAUSE_INTERNAL, "the key slots could not be made");
+	tell(k, &e, deep ? "deep" : "");
+}
+
+void vtpm_keys_finish(struct vtpm_keys *k)
+{
+	struct error e = {.cause = CAUSE_NONE};
+
+	if (!k->state->has_old)
+		return;
+	if (rekey_finish(k->state, &e))
+		error_set(&e, 0, CAUSE_INTERNAL, "the deep rekey was not finished");
+	tell(k, &e, "finished");
 }

@@ -29,14 +29,29 @@ static const struct args_option options[] = {
 };
 
 static const struct args_command with_word = {
-	"sample NAME", "About.\n",
-	options,       ARRAY_SIZE(options),
-	"NAME",	       offsetof(struct sample, name),
-	NULL,	       0,
+	.usage = "sample NAME",
+	.about = "About.\n",
+	.options = options,
+	.option_count = ARRAY_SIZE(options),
+	.word = "NAME",
+	.word_offset = offsetof(struct sample, name),
 };
 
 static const struct args_command without_word = {
-	"sample", "About.\n", options, ARRAY_SIZE(options), NULL, 0, NULL, 0,
+	.usage = "sample",
+	.about = "About.\n",
+	.options = options,
+	.option_count = ARRAY_SIZE(options),
+};
+
+static const struct args_command with_optional_word = {
+	.usage = "sample [NAME]",
+	.about = "About.\n",
+	.options = options,
+	.option_count = ARRAY_SIZE(options),
+	.word = "NAME",
+	.word_offset = offsetof(struct sample, name),
+	.word_optional = true,
 };
 
 static const struct args_command with_two_words = {
@@ -82,6 +97,19 @@ static enum args_result parse(const struct args_command *cmd, struct sample *out
 }
 
 #define PARSE(cmd, out, ...) parse(cmd, out, (const char *const[]){__VA_ARGS__, NULL})
+
+static void a_word_may_be_left_out(void **state)
+{
+	struct sample s;
+
+	assert_int_equal(PARSE(&with_optional_word, &s, "--force"), ARGS_RUN);
+	assert_null(s.name);
+	assert_true(s.force);
+	assert_int_equal(PARSE(&with_optional_word, &s, "web1"), ARGS_RUN);
+	assert_string_equal(s.name, "web1");
+	assert_int_equal(PARSE(&with_optional_word, &s, ""), ARGS_BAD);
+	assert_int_equal(PARSE(&with_optional_word, &s, "web1", "web2"), ARGS_BAD);
+}
 
 static void takes_every_kind(void **state)
 {
@@ -233,6 +261,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(two_words),
+		cmocka_unit_test(a_word_may_be_left_out),
 		cmocka_unit_test(takes_every_kind),
 		cmocka_unit_test(letters_are_short_names),
 		cmocka_unit_test(parses_twice),

@@ -350,11 +350,146 @@ static void erases_the_slots(void **state)
 	}
 }
 
+/* What a copy is made of lies beside it for a while, and no manager can put it there. */
+static void takes_another_ones_state(void **state)
+{
+	struct store copy;
+	uint8_t *buf;
+	size_t len;
+
+	assert_int_equal(store_open(&copy, root, other, true), 0);
+	assert_int_equal(store_take_source(&copy, &store), -ENOENT);
+	assert_int_equal(store_put(&store, CHANNEL_OBJECT_HEADER, 3,
+				   object(true, uuid, 3, 'h', 200), 200),
+			 0);
+	assert_int_equal(put(7, 'a', 100), 0);
+	assert_int_equal(store_take_source(&copy, &store), 0);
+	assert_int_equal(store_get(&copy, CHANNEL_OBJECT_SOURCE_HEADER, &buf, &len), 0);
+	assert_int_equal(len, 200);
+	assert_memory_equal(buf, object(true, uuid, 3, 'h', 200), 200);
+	free(buf);
+	assert_int_equal(store_get(&copy, CHANNEL_OBJECT_SOURCE_PERMALL, &buf, &len), 0);
+	assert_memory_equal(buf, object(false, uuid, 7, 'a', 100), 100);
+	free(buf);
+	assert_false(store_has(&copy, CHANNEL_OBJECT_PERMALL));
+	assert_int_equal(store_put(&copy, CHANNEL_OBJECT_SOURCE_PERMALL, 9,
+				   object(false, other, 9, 'x', 100), 100),
+			 -EPERM);
+	assert_int_equal(store_put(&copy, CHANNEL_OBJECT_SOURCE_HEADER, 9,
+				   object(true, other, 9, 'x', 100), 100),
+			 -EPERM);
+	assert_int_equal(store_drop_source(&copy), 0);
+	assert_int_equal(store_get(&copy, CHANNEL_OBJECT_SOURCE_HEADER, &buf, &len),
+			 -ENOENT);
+	assert_int_equal(store_get(&copy, CHANNEL_OBJECT_SOURCE_PERMALL, &buf, &len),
+			 -ENOENT);
+	assert_int_equal(store_drop_source(&copy), 0);
+	assert_int_equal(store_has(&store, CHANNEL_OBJECT_HEADER), true);
+	store_close(&copy);
+}
+
+/* A header with key slots of these kinds. */
+static int put_header(uint64_t seq, size_t count, const uint16_t *kinds)
+{
+	uint8_t buf[512];
+	struct cursor w = cursor_writer(buf, sizeof(buf));
+
+	cursor_put(&w, "XVTPMHDR", 8);
+	cursor_put_u16(&w, 1);
+	cursor_put_u16(&w, (uint16_t)count);
+	cursor_put(&w, uuid, 16);
+	cursor_put_u64(&w, seq);
+	for (size_t i = 0; i < count; i++) {
+		cursor_put_u16(&w, kinds[i]);
+		cursor_put_u16(&w, (uint16_t)i);
+		cursor_put_u32(&w, 4);
+		cursor_put(&w, "slot", 4);
+	}
+	cursor_put(&w, (uint8_t[32]){0}, 32);
+	return store_put(&store, CHANNEL_OBJECT_HEADER, seq, buf, w.pos);
+}
+
+static const uint16_t host_slot[] = {1}, both_slots[] = {1, 7};
+
+/* The end of a deep rekey takes the previous generations with it; nothing else does. */
+static void a_deep_rekeys_end_erases(void **state)
+{
+	assert_int_equal(put_header(1, 1, host_slot), 0);
+	assert_int_equal(put(1, 'a', 100), 0);
+	assert_int_equal(put_header(2, 1, host_slot), 0);
+	assert_int_equal(put(2, 'b', 100), 0);
+	assert_int_not_equal(last_byte("header.prev"), -1);
+	assert_int_not_equal(last_byte("permall.prev"), -1);
+	assert_int_equal(put_header(3, 2, both_slots), 0);
+	assert_int_equal(put_header(4, 2, both_slots), 0);
+	assert_int_not_equal(last_byte("header.prev"), -1);
+	assert_int_not_equal(last_byte("permall.prev"), -1);
+	assert_int_equal(put_header(5, 1, host_slot), 0);
+	assert_int_equal(last_byte("header.prev"), -1);
+	assert_int_equal(last_byte("permall.prev"), -1);
+	assert_int_equal(last_byte("permall"), 'b');
+	assert_int_equal(put_header(6, 1, host_slot), 0);
+	assert_int_not_equal(last_byte("header.prev"), -1);
+}
+
+/* What is erased is never the file in use, whatever names a power cut has left of it. */
+static void erasing_spares_what_is_in_use(void **state)
+{
+	static const char *const names[] = {"permall.prev", "permall.link"};
+	size_t i;
+
+	assert_int_equal(put_header(1, 2, both_slots), 0);
+	assert_int_equal(put(1, 'a', 100), 0);
+	for (i = 0; i < 2; i++)
+		assert_int_equal(linkat(store.dir, "permall", store.dir, names[i], 0), 0);
+	assert_int_equal(linkat(store.dir, "header", store.dir, "header.prev", 0), 0);
+	assert_int_equal(atomic_write(store.dir, "header.new", "half", 4, false), 0);
+	assert_int_equal(put_header(2, 1, host_slot), 0);
+	assert_int_equal(last_byte("permall"), 'a');
+	assert_int_equal(store_seq(&store, CHANNEL_OBJECT_HEADER), 2);
+	for (i = 0; i < 2; i++)
+		assert_int_equal(last_byte(names[i]), -1);
+	assert_int_equal(last_byte("header.prev"), -1);
+}
+
+/* An erasure that was interrupted is done later: with the same header, or at a start. */
+static void an_interrupted_end_is_made_good(void **state)
+{
+	for (int zeroed = 0; zeroed < 2; zeroed++)
+		for (int by_put = 0; by_put < 2; by_put++) {
+			assert_int_equal(put_header(1, 2, both_slots), 0);
+			assert_int_equal(renameat(store.dir, "header", store.dir, "both"),
+					 0);
+			assert_int_equal(put_header(2, 1, host_slot), 0);
+			assert_int_equal(
+				renameat(store.dir, "both", store.dir, "header.prev"), 0);
+			if (zeroed)
+				assert_int_equal(atomic_write(store.dir, "header.prev",
+							      "\0\0\0\0", 4, false),
+						 0);
+			assert_int_equal(by_put ? put_header(2, 1, host_slot)
+						: store_settle(&store),
+					 0);
+			assert_int_equal(last_byte("header.prev"), -1);
+			assert_int_equal(store_seq(&store, CHANNEL_OBJECT_HEADER), 2);
+			assert_int_equal(unlinkat(store.dir, "header", 0), 0);
+		}
+	/* of a rekey that goes on, and of another change of slots, all stays */
+	assert_int_equal(put_header(1, 2, both_slots), 0);
+	assert_int_equal(put_header(2, 2, both_slots), 0);
+	assert_int_equal(store_settle(&store), 0);
+	assert_int_not_equal(last_byte("header.prev"), -1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(puts_and_gets),
 		TEST(erases_the_slots),
+		TEST(takes_another_ones_state),
+		TEST(a_deep_rekeys_end_erases),
+		TEST(erasing_spares_what_is_in_use),
+		TEST(an_interrupted_end_is_made_good),
 		TEST(keeps_the_previous_generation),
 		TEST(refuses_what_is_older),
 		TEST(refuses_what_is_anothers),

@@ -6,6 +6,7 @@
 #ifndef XVTPM_ARGS_H
 #define XVTPM_ARGS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include "compiler.h"
 
@@ -35,6 +36,7 @@ struct args_command {
 	/* offset of a const char * for the one positional word, if takes_word */
 	const char *word; /* its name in messages; NULL: none is taken */
 	size_t word_offset;
+	bool word_optional;
 	const char *second; /* the same for a word behind it */
 	size_t second_offset;
 };

@@ -9,6 +9,7 @@
 #include "tools/vtpmctl/client.h"
 #include "tools/vtpmctl/unlockconf.h"
 #include "lib/hex.h"
+#include "lib/oldkey.h"
 #include "lib/recovery.h"
 
 #include <errno.h>
@@ -26,6 +27,8 @@ struct recover {
 	struct tpm tpm;
 	struct unlockconf unlock;
 	uint8_t data_key[ENVELOPE_KEY_SIZE];
+	int has_old; /* 1: a deep rekey was under way, and states may be under ... */
+	uint8_t old_key[ENVELOPE_KEY_SIZE];
 	struct envelope_header header;
 	uint8_t bytes[ENVELOPE_HEADER_MAX]; /* of the header: old, then new */
 	size_t len;
@@ -113,12 +116,14 @@ static int open_header(struct recover *r, struct error *e)
 				 "the recovery slot of the vTPM %s is corrupt: use its "
 				 "header from another backup",
 				 r->name);
-	return envelope_header_verify(r->bytes, r->len, r->data_key, e);
+	r->has_old = oldkey_find(r->bytes, r->len, r->data_key, r->old_key, e);
+	return r->has_old < 0 ? r->has_old : 0;
 }
 
 static int seal(struct recover *r, uint16_t policy, struct error *e)
 {
 	struct unlockconf *u = &r->unlock;
+	int rc;
 
 	if (unlockconf_fill(u, &r->conf, &r->tpm))
 		return error_set(e, -EINVAL, CAUSE_NOT_CONFIGURED,
@@ -127,8 +132,11 @@ static int seal(struct recover *r, uint16_t policy, struct error *e)
 	u->config.policy = policy;
 	memcpy(u->config.uuid, r->header.uuid, sizeof(u->config.uuid));
 	r->len = sizeof(r->bytes);
-	return unlock_seal(&u->config, &u->tpm, &u->kms, r->data_key, r->header.seq + 1,
-			   r->bytes, &r->len, e);
+	rc = unlock_seal(&u->config, &u->tpm, &u->kms, r->data_key, r->header.seq + 1,
+			 r->bytes, &r->len, e);
+	if (!rc && r->has_old)
+		rc = oldkey_add(r->bytes, &r->len, r->data_key, r->old_key, e);
+	return rc;
 }
 
 /* Puts the new header into the store; an exit status. */

@@ -18,7 +18,8 @@ static const struct vtpmctl_command commands[] = {
 	{"show", "all about one vTPM", show_main},
 	{"backup", "write a vTPM's sealed state into a file", backup_main},
 	{"restore", "make a vTPM of a backup", restore_main},
-	{"rekey", "make a running vTPM's key slots anew", rekey_main},
+	{"rekey", "make running vTPMs' key slots anew, or all keys", rekey_main},
+	{"clone", "make a vTPM as another one is, or as its copy", clone_main},
 	{"recover", "open a vTPM with the recovery key, seal it to this host",
 	 recover_main},
 	{"doctor", "look for what is wrong on this host", doctor_main},
@@ -31,8 +32,8 @@ static void help(FILE *to)
 	size_t i;
 
 	fputs("Usage: vtpmctl COMMAND [OPTIONS]\n"
-	      "A TPM 2.0 for every Xen guest, sealed to this host's TPM and to a KMS's key.\n"
-	      "\nCommands:\n",
+	      "A TPM 2.0 for every Xen guest, sealed to the host's TPM and a KMS's key.\n\n"
+	      "Commands:\n",
 	      to);
 	for (i = 0; i < ARRAY_SIZE(commands); i++)
 		fprintf(to, "  %-8s %s\n", commands[i].name, commands[i].help);

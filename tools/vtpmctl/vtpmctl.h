@@ -40,6 +40,7 @@ int backup_main(int argc, char **argv);
 int restore_main(int argc, char **argv);
 int recover_main(int argc, char **argv);
 int rekey_main(int argc, char **argv);
+int clone_main(int argc, char **argv);
 int doctor_main(int argc, char **argv);
 int audit_main(int argc, char **argv);
 int list_main(int argc, char **argv);

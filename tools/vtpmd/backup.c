@@ -230,6 +230,8 @@ int backup_reseal(struct vtpm *v, const json_t *header, struct error *e)
 				 v->meta.name, strerror(-rc));
 	log_about(LOG_NOTICE, VTPM_ABOUT(v, .id = LOG_ID_REKEYED), "sealed anew");
 	vtpm_audit(v, "recover", NULL);
+	stamp_now(v->meta.sealed);
+	vtpm_keep_meta(v);
 	anchor_recover(v->d->anchor, v);
 	return 0;
 }

@@ -151,16 +151,35 @@ static const char *text_of(const json_t *request, const char *key, const char *f
 	return value ? json_string_value(value) : fallback;
 }
 
+static void create(struct control *c, const struct registry_new *n)
+{
+	struct error e = {.cause = CAUSE_NONE};
+	char text[META_NAME_MAX + 16];
+	struct vtpm *v;
+	int rc = registry_create(c->d, n, &v, &e);
+
+	if (rc) {
+		refuse(c, rc, &e);
+		return;
+	}
+	if (n->copy_of) {
+		snprintf(text, sizeof(text), "copied to %s", n->name);
+		vtpm_audit(n->copy_of, "clone", text);
+	}
+	c->what = CREATE;
+	wait_for(c, v);
+}
+
 static void op_create(struct control *c, const json_t *request)
 {
 	const json_t *memory = json_object_get(request, "memory");
 	const char *policy = text_of(request, "policy", "host");
 	const char *placement =
 		text_of(request, "placement", c->d->processes ? "process" : "stubdom");
-	struct error e = {.cause = CAUSE_NONE};
-	struct registry_new n = {.name = c->name, .policy = policy, .memory = 8};
-	struct vtpm *v;
-	int rc;
+	struct registry_new n = {.name = c->name,
+				 .policy = policy,
+				 .memory = 8,
+				 .localities = META_LOCALITIES};
 
 	if (!policy || !placement ||
 	    (strcmp(placement, "process") && strcmp(placement, "stubdom"))) {
@@ -173,12 +192,43 @@ static void op_create(struct control *c, const json_t *request)
 				   ? 0
 				   : (unsigned int)json_integer_value(memory);
 	n.process = !strcmp(placement, "process");
-	rc = registry_create(c->d, &n, &v, &e);
-	if (rc) {
-		refuse(c, rc, &e);
+	create(c, &n);
+}
+
+/* A new vTPM as another one; its state, too, when the identity is to be the same. */
+static void op_clone(struct control *c, struct vtpm *source, const json_t *request)
+{
+	const char *to = text_of(request, "to", NULL);
+	const char *identity = text_of(request, "identity", NULL);
+	struct registry_new n = {
+		.name = to,
+		.policy = source->meta.policy,
+		.memory = source->meta.memory,
+		.process = source->meta.process,
+		.localities = source->meta.localities,
+	};
+	struct error e = {.cause = CAUSE_NONE};
+	int rc;
+
+	if (!to || !identity || (strcmp(identity, "new") && strcmp(identity, "copy"))) {
+		refuse_word(c, "internal", "The request is malformed.");
 		return;
 	}
-	wait_for(c, v);
+	if (!strcmp(identity, "copy")) {
+		if (source->meta.creating) {
+			refuse_word(c, "busy",
+				    "The vTPM is just being made: wait until it runs.");
+			return;
+		}
+		/* a state that would not start here does not start as a copy */
+		rc = anchor_check(c->d->anchor, source, &e);
+		if (rc) {
+			refuse(c, rc, &e);
+			return;
+		}
+		n.copy_of = source;
+	}
+	create(c, &n);
 }
 
 static void op_backup(struct control *c, struct vtpm *v)
@@ -294,13 +344,18 @@ static void op_resume(struct control *c, struct vtpm *v)
 	refuse_word(c, "busy", text);
 }
 
+static void still_rekeying(struct control *c)
+{
+	refuse_word(c, "busy",
+		    "The vTPM has not answered yet: `journalctl -u vtpmd` will tell; it "
+		    "opens as before, whatever comes of it.");
+}
+
 /* REKEY, once the manager has answered, or did not for a minute. */
 static void op_rekey(struct control *c, struct vtpm *v)
 {
 	if (v->rekeying)
-		refuse_word(c, "busy",
-			    "The vTPM has not answered yet: `journalctl -u vtpmd` will "
-			    "tell; what was sealed before opens as before.");
+		still_rekeying(c);
 	else if (v->rekey_error.cause != CAUSE_NONE)
 		refuse(c, -EIO, &v->rekey_error);
 	else
@@ -420,7 +475,7 @@ static enum control_what parse_op(const char *op)
 		[DELETE] = "delete", [SHOW] = "show",	  [LIST] = "list",
 		[RESUME] = "resume", [BACKUP] = "backup", [RESTORE] = "restore",
 		[RESEAL] = "reseal", [REKEY] = "rekey",	  [RELOAD] = "reload",
-		[ACCEPT] = "accept",
+		[ACCEPT] = "accept", [CLONE] = "clone",
 	};
 	size_t i;
 
@@ -451,6 +506,8 @@ static void run(struct control *c, const json_t *request)
 		no_such(c);
 	else if (c->what == START)
 		op_start(c, v);
+	else if (c->what == CLONE)
+		op_clone(c, v, request);
 	else if (c->what == BACKUP)
 		op_backup(c, v);
 	else if (c->what == ACCEPT)
@@ -461,7 +518,10 @@ static void run(struct control *c, const json_t *request)
 		refuse_word(c, "busy",
 			    "The vTPM does not run: start it (`vtpmctl start`); its "
 			    "guest's PCRs are lost, and the guest has to reboot.");
-	else if (c->what == REKEY && !vtpm_rekey(v))
+	else if (c->what == REKEY && v->rekeying)
+		still_rekeying(c);
+	else if (c->what == REKEY &&
+		 !vtpm_rekey(v, json_is_true(json_object_get(request, "deep"))))
 		refuse_word(c, "busy",
 			    "The vTPM does not run: its key slots are made anew while "
 			    "its state is open; `vtpmctl start` it first.");

@@ -22,6 +22,7 @@ enum control_what {
 	REKEY,
 	RELOAD,
 	ACCEPT,
+	CLONE,
 	NO_OP
 };
 

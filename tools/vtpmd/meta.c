@@ -74,6 +74,13 @@ static int take(const json_t *root, struct meta *m)
 	m->localities = (uint8_t)localities;
 	m->process = !strcmp(placement, "process");
 	m->creating = !strcmp(state, "creating");
+	m->is_copy = json_object_get(root, "copy_of") != NULL;
+	if (m->is_copy && (!take_text(root, "copy_of", uuid, sizeof(uuid)) ||
+			   uuid_parse(uuid, m->copy_of)))
+		return -EBADMSG;
+	/* of an earlier version: not known */
+	(void)take_text(root, "sealed", m->sealed, sizeof(m->sealed));
+	(void)take_text(root, "keyed", m->keyed, sizeof(m->keyed));
 	m->wanted = json_is_true(json_object_get(root, "wanted"));
 	if (take_text(root, "error", m->error.text, sizeof(m->error.text)))
 		m->error.cause =
@@ -94,6 +101,7 @@ int meta_parse(const json_t *root, struct meta *m)
 		rc = take(own, m);
 	json_decref(own);
 	m->wanted = false;
+	m->sealed[0] = m->keyed[0] = 0;
 	m->error = (struct error){.cause = CAUSE_NONE};
 	return rc;
 }
@@ -127,12 +135,20 @@ int meta_write(struct store *s, const struct meta *m)
 	int rc;
 
 	uuid_unparse_lower(m->uuid, uuid);
-	root = json_pack("{s:s, s:s, s:s, s:i, s:i, s:s, s:s, s:s, s:b}", "name", m->name,
-			 "uuid", uuid, "policy", m->policy, "memory", (int)m->memory,
-			 "localities", (int)m->localities, "placement",
+	root = json_pack("{s:s, s:s, s:s, s:i, s:i, s:s, s:s, s:s, s:s, s:s, s:b}",
+			 "name", m->name, "uuid", uuid, "policy", m->policy, "memory",
+			 (int)m->memory, "localities", (int)m->localities, "placement",
 			 m->process ? "process" : "stubdom", "state",
 			 m->creating ? "creating" : "ready", "created", m->created,
-			 "wanted", (int)m->wanted);
+			 "sealed", m->sealed, "keyed", m->keyed, "wanted",
+			 (int)m->wanted);
+	if (root && m->is_copy) {
+		uuid_unparse_lower(m->copy_of, uuid);
+		if (json_object_set_new(root, "copy_of", json_string(uuid))) {
+			json_decref(root);
+			return -ENOMEM;
+		}
+	}
 	if (root && m->error.cause != CAUSE_NONE) {
 		/* what is not UTF-8 is left out, and the cause still stands */
 		(void)json_object_set_new(root, "error", json_string(m->error.text));

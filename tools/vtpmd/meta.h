@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include "compiler.h"
 #include "lib/error.h"
+#include "lib/stamp.h"
 #include "tools/vtpmd/store.h"
 
 #define META_NAME_MAX 40
@@ -20,11 +21,15 @@ struct meta {
 	char policy[8]; /* "host", "tpm", "kms" */
 	unsigned int memory;
 	uint8_t localities;
+	bool is_copy; /* ... of the vTPM copy_of */
+	uint8_t copy_of[16];
 	bool process;  /* placement */
 	bool creating; /* it has never been ready */
 	bool wanted;   /* it is to run; also after a reboot of the host */
 	char created[32];
-	struct error error; /* of the last start; cause none: it went well */
+	char sealed[STAMP_SIZE]; /* when its key slots were made; empty: not known */
+	char keyed[STAMP_SIZE];	 /* the same of its data key */
+	struct error error;	 /* of the last start; cause none: it went well */
 };
 
 /* Letters, digits, "_", ".", "-", not first a sign: it becomes part of a domain's

@@ -139,8 +139,11 @@ static void fill(struct meta *m, const struct registry_new *n)
 	strcpy(m->policy, n->policy);
 	uuid_generate_random(m->uuid);
 	m->memory = n->memory;
-	m->localities = META_LOCALITIES;
+	m->localities = n->localities;
 	m->process = n->process;
+	m->is_copy = n->copy_of != NULL;
+	if (m->is_copy)
+		memcpy(m->copy_of, n->copy_of->meta.uuid, sizeof(m->copy_of));
 	m->creating = true;
 	m->wanted = true;
 	gmtime_r(&now, &tm);
@@ -164,6 +167,8 @@ int registry_create(struct vtpmd *d, const struct registry_new *n, struct vtpm *
 		return error_set(e, rc, CAUSE_STORE, "No folder could be made in %s: %s.",
 				 d->store, strerror(-rc));
 	rc = meta_write(&s, &m);
+	if (!rc && n->copy_of)
+		rc = store_take_source(&s, &n->copy_of->store);
 	v = rc ? NULL : vtpm_new(d, &m, &s);
 	if (!v) {
 		(void)!store_remove(&s, d->store);

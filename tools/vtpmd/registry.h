@@ -11,6 +11,9 @@ struct registry_new {
 	const char *policy;
 	unsigned int memory;
 	bool process;
+	uint8_t localities;
+	/* Not NULL: the state is to be that of this one, which is stored. */
+	struct vtpm *copy_of;
 };
 
 /* Reads the store (made when it is not there), takes over what runs, and starts

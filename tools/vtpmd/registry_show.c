@@ -23,6 +23,8 @@ static const char *slot_word(uint16_t kind)
 		return "migrate";
 	case ENVELOPE_SLOT_LOCAL:
 		return "local";
+	case ENVELOPE_SLOT_OLD_KEY:
+		return "old-key";
 	}
 	return "unknown";
 }
@@ -36,6 +38,11 @@ static json_t *slots(struct vtpm *v)
 	for (i = 0; i < n; i++)
 		json_array_append_new(array, json_string(slot_word(kinds[i])));
 	return array;
+}
+
+static json_t *text(const char *value)
+{
+	return value[0] ? json_string(value) : json_null();
 }
 
 static json_t *number(int64_t value)
@@ -190,6 +197,12 @@ json_t *registry_show(struct vtpm *v, json_t *approved)
 	json_object_set_new(o, "domain",
 			    v->meta.process ? json_null() : json_string(domain));
 	json_object_set_new(o, "created", json_string(v->meta.created));
+	if (v->meta.is_copy)
+		uuid_unparse_lower(v->meta.copy_of, uuid);
+	json_object_set_new(o, "copy_of",
+			    v->meta.is_copy ? json_string(uuid) : json_null());
+	json_object_set_new(o, "sealed", text(v->meta.sealed));
+	json_object_set_new(o, "keyed", text(v->meta.keyed));
 	json_object_set_new(o, "store", json_string(path));
 	json_object_set(o, "approved", approved);
 	set_trouble(v, o);

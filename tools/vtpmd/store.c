@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/store.h"
+#include "tools/vtpmd/erase.h"
+#include "tools/vtpmd/object.h"
 #include "lib/atomic.h"
-#include "lib/cursor.h"
-#include "lib/envelope.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -16,43 +16,6 @@
 #include <uuid/uuid.h>
 
 #define MACHINE_ID "/etc/machine-id"
-
-static const char *object_name(uint16_t object)
-{
-	switch (object) {
-	case CHANNEL_OBJECT_HEADER:
-		return "header";
-	case CHANNEL_OBJECT_PERMALL:
-		return "permall";
-	case CHANNEL_OBJECT_VOLATILE:
-		return "volatile";
-	case CHANNEL_OBJECT_SAVESTATE:
-		return "savestate";
-	}
-	return NULL;
-}
-
-/* The clear head that headers and blobs share (lib/envelope.h). */
-struct head {
-	uint16_t second; /* a header's slot count, a blob's kind */
-	uint8_t uuid[16];
-	uint64_t seq;
-};
-
-static int parse_head(uint16_t object, const uint8_t *buf, size_t len, struct head *h)
-{
-	bool header = object == CHANNEL_OBJECT_HEADER;
-	struct cursor c = cursor_reader(buf, len);
-	const uint8_t *magic = cursor_bytes(&c, 8);
-
-	(void)cursor_u16(&c);
-	h->second = cursor_u16(&c);
-	cursor_copy(&c, h->uuid, sizeof(h->uuid));
-	h->seq = cursor_u64(&c);
-	if (!cursor_ok(&c) || memcmp(magic, header ? "XVTPMHDR" : "XVTPMBLB", 8))
-		return -EBADMSG;
-	return 0;
-}
 
 static void uuid_path(char *out, size_t room, const char *root, const uint8_t uuid[16])
 {
@@ -197,14 +160,14 @@ static int compare(struct store *s, uint16_t object, uint64_t seq, const uint8_t
 {
 	uint8_t *old;
 	size_t old_len;
-	struct head h;
+	struct object_head h;
 	int rc = store_get(s, object, &old, &old_len);
 
 	if (rc == -ENOENT)
 		return 0;
 	if (rc)
 		return rc;
-	rc = parse_head(object, old, old_len, &h);
+	rc = object_parse(object, old, old_len, &h);
 	if (!rc && seq == h.seq && len == old_len && !memcmp(old, buf, len))
 		rc = 1;
 	else if (!rc && seq <= h.seq)
@@ -213,33 +176,97 @@ static int compare(struct store *s, uint16_t object, uint64_t seq, const uint8_t
 	return rc;
 }
 
+/* What a file of the folder is, if it is there and can be read. */
+enum file { NONE, NO_HEADER, HEADER, HEADER_WITH_OLD_KEY };
+
+static enum file look_at(struct store *s, const char *name)
+{
+	enum file what = NO_HEADER;
+	struct object_head h;
+	uint8_t *buf;
+	size_t len;
+
+	if (atomic_read(s->dir, name, CHANNEL_PAYLOAD_MAX, &buf, &len))
+		return NONE;
+	if (!object_parse(CHANNEL_OBJECT_HEADER, buf, len, &h))
+		what = object_has_old_key(buf, len) ? HEADER_WITH_OLD_KEY : HEADER;
+	free(buf);
+	return what;
+}
+
+/* What the stored header of a deep rekey's end replaces: the old key's own slots, and
+ * the states under it. */
+static int forget_old_key(struct store *s)
+{
+	uint16_t object;
+	int rc = 0;
+
+	for (object = CHANNEL_OBJECT_HEADER; object_name(object) && !rc; object++)
+		rc = erase_previous(s->dir, object_name(object));
+	if (!rc && fsync(s->dir))
+		rc = -errno;
+	return rc;
+}
+
+int store_settle(struct store *s)
+{
+	enum file previous = look_at(s, "header.prev");
+	int rc;
+
+	/* NO_HEADER: it was being erased */
+	if (look_at(s, "header") != HEADER || previous == NONE || previous == HEADER)
+		return 0;
+	rc = erase_previous(s->dir, "header");
+	return rc ? rc : fsync(s->dir) ? -errno : 0;
+}
+
+/* A deep rekey begins or ends: what else leads to the old key goes first. */
+static int replace_header(struct store *s, const uint8_t *buf, size_t len)
+{
+	enum file present = look_at(s, "header");
+	bool old_key = object_has_old_key(buf, len);
+	int rc = 0;
+
+	if (present == HEADER_WITH_OLD_KEY && !old_key)
+		rc = forget_old_key(s);
+	else if (present == HEADER && old_key)
+		rc = erase_previous(s->dir, "header");
+	return rc ? rc : atomic_write(s->dir, "header", buf, len, true);
+}
+
 int store_put(struct store *s, uint16_t object, uint64_t seq, const uint8_t *buf,
 	      size_t len)
 {
 	const char *name = object_name(object);
-	struct head h;
+	struct object_head h;
 	int rc;
 
-	if (!name || len > CHANNEL_PAYLOAD_MAX || parse_head(object, buf, len, &h))
+	if (object == CHANNEL_OBJECT_SOURCE_HEADER ||
+	    object == CHANNEL_OBJECT_SOURCE_PERMALL)
+		return -EPERM;
+	if (!name || len > CHANNEL_PAYLOAD_MAX || object_parse(object, buf, len, &h))
 		return -EINVAL;
 	if (memcmp(h.uuid, s->uuid, sizeof(h.uuid)))
 		return -EPERM;
 	if (h.seq != seq)
 		return -EINVAL;
 	rc = compare(s, object, seq, buf, len);
-	if (rc)
-		return rc < 0 ? rc : 0;
-	return atomic_write(s->dir, name, buf, len, true);
+	if (rc < 0)
+		return rc;
+	if (object != CHANNEL_OBJECT_HEADER)
+		return rc ? 0 : atomic_write(s->dir, name, buf, len, true);
+	rc = rc ? 0 : replace_header(s, buf, len);
+	return rc ? rc : store_settle(s);
 }
 
 int store_object_seq(uint16_t object, const uint8_t *buf, size_t len, uint64_t *seq)
 {
-	struct head h = {0};
+	struct object_head h = {0};
 
 	if (!object_name(object))
 		return -EINVAL;
 	*seq = 0;
-	if (parse_head(object, buf, len, &h))
+	if (object_parse(object, buf, len, &h))
 		return -EBADMSG;
 	*seq = h.seq;
 	return 0;
@@ -256,11 +283,11 @@ uint64_t store_seq(struct store *s, uint16_t object)
 {
 	uint8_t *buf;
 	size_t len;
-	struct head h = {0};
+	struct object_head h = {0};
 
 	if (store_get(s, object, &buf, &len))
 		return 0;
-	if (parse_head(object, buf, len, &h))
+	if (object_parse(object, buf, len, &h))
 		h.seq = 0;
 	free(buf);
 	return h.seq;
@@ -270,13 +297,13 @@ int store_own_seq(struct store *s, uint16_t object, uint64_t *seq)
 {
 	uint8_t *buf;
 	size_t len;
-	struct head h;
+	struct object_head h;
 	int rc = store_get(s, object, &buf, &len);
 
 	*seq = 0;
 	if (rc)
 		return rc;
-	rc = parse_head(object, buf, len, &h);
+	rc = object_parse(object, buf, len, &h);
 	if (!rc && memcmp(h.uuid, s->uuid, sizeof(h.uuid)))
 		rc = -EBADMSG;
 	if (!rc)
@@ -287,23 +314,14 @@ int store_own_seq(struct store *s, uint16_t object, uint64_t *seq)
 
 size_t store_slots(struct store *s, uint16_t *kinds, size_t room)
 {
-	struct cursor c;
 	uint8_t *buf;
-	size_t len, n = 0;
-	struct head h;
+	size_t len, n;
 
 	if (store_get(s, CHANNEL_OBJECT_HEADER, &buf, &len))
 		return 0;
-	c = cursor_reader(buf, len);
-	(void)cursor_bytes(&c, 36);
-	if (!parse_head(CHANNEL_OBJECT_HEADER, buf, len, &h))
-		for (; n < room && n < h.second && cursor_ok(&c); n++) {
-			kinds[n] = cursor_u16(&c);
-			(void)cursor_u16(&c);
-			(void)cursor_bytes(&c, cursor_u32(&c));
-		}
+	n = object_slots(buf, len, kinds, room);
 	free(buf);
-	return cursor_ok(&c) ? n : 0;
+	return n;
 }
 
 int store_drop_header(struct store *s)
@@ -315,43 +333,17 @@ int store_drop_header(struct store *s)
 	return fsync(s->dir) ? -errno : 0;
 }
 
-/* Zeroes over a file's bytes, then the file: what the disk does with the old ones is
- * its own affair, but nothing that asks the file system finds them. */
-static int erase(int dir, const char *name)
-{
-	static const uint8_t zeroes[4096];
-	struct stat st;
-	off_t at;
-	int fd = openat(dir, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW), rc = 0;
-
-	if (fd < 0)
-		return errno == ENOENT ? 0 : -errno;
-	if (fstat(fd, &st))
-		rc = -errno;
-	for (at = 0; !rc && at < st.st_size; at += (off_t)sizeof(zeroes)) {
-		size_t n = (size_t)(st.st_size - at);
-
-		if (pwrite(fd, zeroes, n < sizeof(zeroes) ? n : sizeof(zeroes), at) < 0)
-			rc = -errno;
-	}
-	if (!rc && fsync(fd))
-		rc = -errno;
-	close(fd);
-	if (!rc && unlinkat(dir, name, 0))
-		rc = -errno;
-	return rc;
-}
-
 /* The key slots: without them what is left of the state is noise. */
 static int erase_slots(struct store *s)
 {
-	static const char *const names[] = {"header", "header.prev", "header.new",
-					    "header.link"};
+	static const char *const names[] = {"header",	     "header.prev",
+					    "header.new",    "header.link",
+					    "source.header", "source.header.new"};
 	size_t i;
 	int rc = 0;
 
 	for (i = 0; i < ARRAY_SIZE(names) && !rc; i++)
-		rc = erase(s->dir, names[i]);
+		rc = erase_file(s->dir, names[i]);
 	if (!rc && fsync(s->dir))
 		rc = -errno;
 	return rc;

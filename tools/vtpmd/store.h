@@ -4,6 +4,12 @@
  * manager keeps here, and the lease on them.  vtpmd never understands what it
  * keeps; it reads only the clear head of lib/envelope.h's formats, so that one
  * vTPM's object, or an older one, cannot get into another's place.
+ *
+ * The generation before an object is kept beside it as NAME.prev, but for one case: a
+ * deep rekey.  It begins with a header that has an old-key slot (lib/oldkey.h), and ends
+ * with one that has none.  At its begin the header's previous generation is erased, at
+ * its end all previous generations: they lead to the old data key, or are states under
+ * it.
  */
 #ifndef VTPMD_STORE_H
 #define VTPMD_STORE_H
@@ -44,6 +50,14 @@ int __must_check store_get(struct store *s, uint16_t object, uint8_t **buf, size
  * damaged and is left as it is. */
 int __must_check store_put(struct store *s, uint16_t object, uint64_t seq,
 			   const uint8_t *buf, size_t len);
+/* For a vTPM that is being made as a copy: puts what is stored of another one beside it,
+ * as the CHANNEL_OBJECT_SOURCE_*, which no manager can put. */
+int __must_check store_take_source(struct store *s, struct store *from);
+/* Erases it again. */
+int __must_check store_drop_source(struct store *s);
+/* The end of a deep rekey that was interrupted: erases a header.prev with an old-key
+ * slot beside a header without.  Part of store_put(); before a start it is due, too. */
+int __must_check store_settle(struct store *s);
 /* The generation that an object's bytes say. -EBADMSG, -EINVAL */
 int __must_check store_object_seq(uint16_t object, const uint8_t *buf, size_t len,
 				  uint64_t *seq);

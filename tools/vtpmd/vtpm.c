@@ -59,7 +59,7 @@ void vtpm_progress(struct vtpm *v, const char *text, const char *id)
 		w->progress(w->ctx, text);
 }
 
-static void keep_meta(struct vtpm *v)
+void vtpm_keep_meta(struct vtpm *v)
 {
 	int rc = meta_write(&v->store, &v->meta);
 
@@ -74,7 +74,7 @@ void vtpm_enter(struct vtpm *v, enum vtpm_state state)
 	if (!vtpm_settled(v))
 		return;
 	event_del(v->timer);
-	keep_meta(v);
+	vtpm_keep_meta(v);
 	vtpm_autostarted(v);
 	event_active(v->settle, EV_TIMEOUT, 0);
 }
@@ -327,6 +327,10 @@ static int prepare(struct vtpm *v, struct error *e)
 	/* the header of an interrupted creation protects nothing yet */
 	if (v->meta.creating && !store_has(&v->store, CHANNEL_OBJECT_PERMALL))
 		rc = store_drop_header(&v->store);
+	else if (v->meta.is_copy)
+		rc = store_drop_source(&v->store);
+	if (!rc)
+		rc = store_settle(&v->store);
 	if (!rc)
 		rc = make_body(v);
 	return rc ? error_set(e, rc, CAUSE_STORE, "The vTPM's store is not usable: %s.",
@@ -376,7 +380,7 @@ int vtpm_start(struct vtpm *v, struct error *e)
 	v->tries = 0;
 	event_del(v->pause);
 	if (anchor_want(v->d->anchor)) {
-		keep_meta(v);
+		vtpm_keep_meta(v);
 		vtpm_start_later(v);
 		return 0;
 	}
@@ -384,7 +388,7 @@ int vtpm_start(struct vtpm *v, struct error *e)
 	if (rc)
 		vtpm_enter(v, VTPM_FAILED);
 	else
-		keep_meta(v);
+		vtpm_keep_meta(v);
 	return rc;
 }
 
@@ -425,7 +429,7 @@ int vtpm_stop(struct vtpm *v, struct error *e)
 	}
 	if (v->state == VTPM_STOPPING)
 		return 0;
-	keep_meta(v);
+	vtpm_keep_meta(v);
 	v->state = VTPM_STOPPING;
 	vtpm_progress(v, "stopping", NULL);
 	if (!v->body_alive) {

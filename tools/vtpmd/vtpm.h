@@ -91,6 +91,9 @@ struct vtpm {
 	struct vtpm_trouble trouble;
 	uint64_t restarts, failures; /* since vtpmd started */
 	bool rekeying;		     /* the manager was asked for new key slots */
+	/* when the manager got the configuration that it makes them of; empty: not from
+	 * this vtpmd */
+	char configured[STAMP_SIZE];
 	struct error rekey_error;
 	struct vtpm_status status;
 	struct vtpm_waiter *waiters;
@@ -131,9 +134,11 @@ bool vtpm_owes_status(const struct vtpm *v, const struct timespec *asked);
 /* Tells the manager that the next guest is the saved one; its next status tells
  * whether it agrees.  false: there is nobody to tell. */
 bool __must_check vtpm_resume_next(struct vtpm *v);
-/* Asks the manager for new key slots, of host.json as it is now; rekeying until it has
- * answered.  false: there is nobody to ask. */
-bool __must_check vtpm_rekey(struct vtpm *v);
+/* Asks the manager for new key slots, of host.json as it is now, and, deep, for a new
+ * data key; rekeying until it has answered.  false: there is nobody to ask. */
+bool __must_check vtpm_rekey(struct vtpm *v, bool deep);
+/* Writes vtpm.json; what goes wrong goes to the journal. */
+void vtpm_keep_meta(struct vtpm *v);
 /* A line in the audit log; detail may be NULL.  When it cannot be written, the journal
  * says so, and the vTPM goes on. */
 void vtpm_audit(const struct vtpm *v, const char *event, const char *detail);

@@ -33,6 +33,9 @@ static void put_config(const struct vtpm *v, bool create, struct cursor *out)
 	channel_tlv_put_u8(out, CONFIG_CREATE, create);
 	channel_tlv_put_u16(out, CONFIG_POLICY, meta_policy(v->meta.policy));
 	channel_tlv_put_u8(out, CONFIG_LOCALITIES, v->meta.localities);
+	if (create && v->meta.is_copy)
+		channel_tlv_put(out, CONFIG_COPY_OF, v->meta.copy_of,
+				sizeof(v->meta.copy_of));
 	cursor_put(out, v->config.tlvs, v->config.len);
 }
 
@@ -46,6 +49,7 @@ static int hello_starting(struct vtpm *v, struct cursor *out, const char **why)
 		return -EBUSY;
 	}
 	put_config(v, create, out);
+	stamp_now(v->configured);
 	return 0;
 }
 
@@ -70,6 +74,7 @@ static int on_config(void *ctx, struct cursor *out, const char **why)
 	config_free(&v->config);
 	v->config = fresh;
 	put_config(v, false, out);
+	stamp_now(v->configured);
 	return 0;
 }
 
@@ -80,6 +85,19 @@ void vtpm_told(struct vtpm *v)
 	for (i = 0; i < ARRAY_SIZE(v->d->on_status); i++)
 		if (v->d->on_status[i])
 			v->d->on_status[i](v->d);
+}
+
+/* When the keys were made counts from the configuration that they were made of, and so
+ * not for those of before an interruption. */
+static void note_keys(struct vtpm *v, const char *what)
+{
+	if (!v->configured[0] || !strcmp(what, "finished"))
+		return;
+	strcpy(v->meta.sealed, v->configured);
+	if (!strcmp(what, "deep"))
+		strcpy(v->meta.keyed, v->configured);
+	v->configured[0] = 0;
+	vtpm_keep_meta(v);
 }
 
 static void on_rekeyed(void *ctx, uint32_t cause, const char *text)
@@ -94,8 +112,10 @@ static void on_rekeyed(void *ctx, uint32_t cause, const char *text)
 			  "not sealed anew: %s", text);
 		vtpm_audit(v, "rekey-failed", error_word(cause));
 	} else {
-		log_about(LOG_NOTICE, VTPM_ABOUT(v, .id = LOG_ID_REKEYED), "sealed anew");
-		vtpm_audit(v, "rekey", NULL);
+		log_about(LOG_NOTICE, VTPM_ABOUT(v, .id = LOG_ID_REKEYED),
+			  "sealed anew (%s)", text[0] ? text : "key slots");
+		vtpm_audit(v, "rekey", text[0] ? text : NULL);
+		note_keys(v, text);
 	}
 	vtpm_told(v);
 }
@@ -146,6 +166,28 @@ static int on_hello(void *ctx, uint8_t mode, const uint8_t uuid[16], uint64_t se
 	return 0;
 }
 
+static void audit_ready(struct vtpm *v)
+{
+	char detail[64] = "copy of ";
+
+	uuid_unparse_lower(v->meta.copy_of, detail + strlen(detail));
+	if (v->meta.creating && v->meta.is_copy)
+		vtpm_audit(v, "clone", detail);
+	else
+		vtpm_audit(v, v->meta.creating ? "create" : "open", v->meta.policy);
+}
+
+/* A copy has what it was made of; if not now, it is erased before its next start. */
+static void drop_source(struct vtpm *v)
+{
+	int rc = v->meta.creating && v->meta.is_copy ? store_drop_source(&v->store) : 0;
+
+	if (rc)
+		log_line(LOG_ERR,
+			 "vTPM %s: what it was copied from could not be erased: %s",
+			 v->meta.name, strerror(-rc));
+}
+
 static void on_ready(void *ctx, uint64_t seq)
 {
 	struct vtpm *v = ctx;
@@ -158,9 +200,13 @@ static void on_ready(void *ctx, uint64_t seq)
 	snprintf(text, sizeof(text), "ready after %.1f s",
 		 (double)(now.tv_sec - v->started.tv_sec) +
 			 (double)(now.tv_nsec - v->started.tv_nsec) / 1e9);
-	vtpm_audit(v, v->meta.creating ? "create" : "open", v->meta.policy);
 	v->opened = true;
 	anchor_note(v->d->anchor, v);
+	audit_ready(v);
+	drop_source(v);
+	if (v->meta.creating)
+		note_keys(v, "deep");
+	v->configured[0] = 0;
 	v->meta.creating = false;
 	v->tries = 0;
 	v->meta.error = (struct error){.cause = CAUSE_NONE};
@@ -225,13 +271,13 @@ bool vtpm_owes_status(const struct vtpm *v, const struct timespec *asked)
 		(at->tv_sec == asked->tv_sec && at->tv_nsec < asked->tv_nsec));
 }
 
-bool vtpm_rekey(struct vtpm *v)
+bool vtpm_rekey(struct vtpm *v, bool deep)
 {
 	if (!v->peer || v->greeting || v->state != VTPM_RUNNING)
 		return false;
 	v->rekeying = true;
 	v->rekey_error = (struct error){.cause = CAUSE_NONE};
-	peer_event(v->peer, CHANNEL_EVENT_REKEY);
+	peer_event(v->peer, deep ? CHANNEL_EVENT_REKEY_DEEP : CHANNEL_EVENT_REKEY);
 	return true;
 }
 

@@ -3,7 +3,7 @@
 # the manager.
 CHANNEL_SRCS := lib/channel.c lib/cursor.c
 VTPMD_SRCS := $(wildcard tools/vtpmd/*.c) $(CHANNEL_SRCS) lib/address.c lib/atomic.c \
-              lib/error.c $(AUDIT_SRCS)
+              lib/error.c lib/stamp.c $(AUDIT_SRCS)
 VTPMD_LIBS := -levent -levent_extra -ljansson -lsystemd -luuid \
               -lxenvchan -lxenstore -lxenctrl -lcrypto
 
@@ -39,7 +39,7 @@ hostchan_UNIT_SRCS := stubdom/manager/hostchan.c stubdom/manager/hostchan_call.c
 hostchan_UNIT_LIBS := -lxenvchan
 
 UNIT_TESTS += vtpmd_store
-vtpmd_store_UNIT_SRCS := tools/vtpmd/store.c lib/atomic.c tools/vtpmd/meta.c \
+vtpmd_store_UNIT_SRCS := tools/vtpmd/store.c $(addprefix tools/vtpmd/,store_source.c erase.c object.c) lib/atomic.c tools/vtpmd/meta.c \
                          lib/cursor.c lib/error.c
 vtpmd_store_UNIT_LIBS := -ljansson -luuid
 
@@ -50,7 +50,7 @@ vtpmd_config_UNIT_LIBS := -ljansson -levent -levent_extra
 
 UNIT_TESTS += peer
 peer_UNIT_SRCS := $(addprefix tools/vtpmd/,peer.c peer_serve.c relay.c tunnel.c store.c \
-                  tpm_filter.c log.c) lib/address.c lib/atomic.c lib/error.c $(CHANNEL_SRCS)
+                  erase.c object.c tpm_filter.c log.c) lib/address.c lib/atomic.c lib/error.c $(CHANNEL_SRCS)
 peer_UNIT_LIBS := -levent -levent_extra -luuid -lsystemd
 
 UNIT_TESTS += http
