@@ -6,11 +6,14 @@
  *   ENOSPC, EROFS   new files cannot be made
  *   EIO             fsync() fails
  *   slow            fsync() takes 2 s
+ *   kill N          the process is killed at its N-th fsync() from now on
+ *   hold N          the N-th fsync() waits for another fault, with FAULT.held there
  *   anything else   all is well
  */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,6 +56,43 @@ int openat(int dir, const char *name, int flags, ...)
 	return real(dir, name, flags, mode);
 }
 
+static void hold(const char *fault)
+{
+	char path[4096], now[16];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s.held", getenv("FAULT"));
+	fd = creat(path, 0600);
+	do {
+		usleep(20000);
+		read_fault(now);
+	} while (!strcmp(now, fault));
+	close(fd);
+	unlink(path);
+}
+
+/* The number of calls since the fault was set. */
+static int calls_of(const char *fault)
+{
+	static char last[16];
+	static int count;
+
+	if (strcmp(last, fault))
+		count = 0;
+	strcpy(last, fault);
+	return ++count;
+}
+
+static void kill_or_hold(const char *fault)
+{
+	int n = calls_of(fault);
+
+	if (!strncmp(fault, "kill ", 5) && n == atoi(fault + 5))
+		kill(getpid(), SIGKILL);
+	if (!strncmp(fault, "hold ", 5) && n == atoi(fault + 5))
+		hold(fault);
+}
+
 int fsync(int fd)
 {
 	static int (*real)(int);
@@ -67,5 +107,6 @@ int fsync(int fd)
 	}
 	if (!strcmp(fault, "slow"))
 		sleep(2);
+	kill_or_hold(fault);
 	return real(fd);
 }
