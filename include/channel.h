@@ -80,7 +80,7 @@ enum channel_type {
 	CHANNEL_EVENT_STATUS = 0x4002, /* send CHANNEL_STATUS */
 	/* the next guest domain is the one that was saved: no power cycle for it */
 	CHANNEL_EVENT_RESUME = 0x4003,
-	CHANNEL_EVENT_REKEY = 0x4004, /* make new key slots of CHANNEL_CONFIG */
+	CHANNEL_EVENT_REKEY = 0x4004,	   /* make new key slots of CHANNEL_CONFIG */
 	CHANNEL_EVENT_REKEY_DEEP = 0x4005, /* ... for a new data key */
 };
 
