@@ -293,6 +293,12 @@ static void a_configuration_that_is_read_anew(void **state)
 	assert_int_equal(hostchan_ready(h, 1), 0);
 	fake.event_with = 0;
 	assert_int_equal(hostchan_event(h), CHANNEL_EVENT_REKEY);
+	assert_int_equal(hostchan_event(h), 0);
+	fake.event_with = CHANNEL_EVENT_REKEY_DEEP;
+	assert_int_equal(hostchan_ready(h, 1), 0);
+	fake.event_with = 0;
+	assert_int_equal(hostchan_event(h), CHANNEL_EVENT_REKEY_DEEP);
+	assert_int_equal(hostchan_event(h), 0);
 	before = fake.count;
 	assert_int_equal(hostchan_config(h, &tlvs, &len), 0);
 	assert_int_equal(fake.types[before], CHANNEL_CONFIG);
