@@ -16,6 +16,8 @@ _vtpmctl() {
 	elif [[ $prev == --* ]] && "$me" $command --help 2>/dev/null | grep -q "^  $prev [a-z|]*|"; then
 		# shellcheck disable=SC2086
 		mapfile -t words < <("$me" $command --help | sed -n "s/^  $prev \([a-z|]*\) .*/\1/p" | tr '|' '\n')
+	elif [[ $command == clone && $prev != --* && $COMP_CWORD -gt 2 ]]; then
+		return # a name that is not there yet
 	elif [[ $prev == --* || $command == launch || $command == restore || $COMP_CWORD -gt 2 ]]; then
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
