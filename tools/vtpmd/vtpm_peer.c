@@ -275,6 +275,8 @@ bool vtpm_rekey(struct vtpm *v, bool deep)
 {
 	if (!v->peer || v->greeting || v->state != VTPM_RUNNING)
 		return false;
+	log_line(LOG_INFO, "vTPM %s: asked for new %s", v->meta.name,
+		 deep ? "keys" : "key slots");
 	v->rekeying = true;
 	v->rekey_error = (struct error){.cause = CAUSE_NONE};
 	peer_event(v->peer, deep ? CHANNEL_EVENT_REKEY_DEEP : CHANNEL_EVENT_REKEY);
