@@ -38,6 +38,12 @@ int anchor_check_folder(const struct anchor_entry *known, struct vtpm *v, struct
 {
 	int rc;
 
+	if (!known && v->meta.creating && !store_has(&v->store, CHANNEL_OBJECT_PERMALL))
+		return error_set(
+			e, -ENOENT, CAUSE_NO_STATE,
+			"The vTPM %s has no state: it was being made when the host or vtpmd "
+			"went down. `vtpmctl delete %s`, and create it again.",
+			v->meta.name, v->meta.name);
 	if (!known)
 		return error_set(
 			e, -ESTALE, CAUSE_ROLLED_BACK,
