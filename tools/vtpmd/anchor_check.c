@@ -42,8 +42,9 @@ int anchor_check_folder(const struct anchor_entry *known, struct vtpm *v, struct
 		return error_set(
 			e, -ENOENT, CAUSE_NO_STATE,
 			"The vTPM %s has no state: it was being made when the host or vtpmd "
-			"went down. `vtpmctl delete %s`, and create it again.",
-			v->meta.name, v->meta.name);
+			"went down. `vtpmctl delete %s`, and %s again.",
+			v->meta.name, v->meta.name,
+			v->meta.is_copy ? "clone" : "create it");
 	if (!known)
 		return error_set(
 			e, -ESTALE, CAUSE_ROLLED_BACK,
