@@ -33,6 +33,7 @@ all:
 
 include lib/lib.mk
 include $(wildcard stubdom/*/*.mk backend/*.mk frontend/*.mk tools/*/*.mk)
+include docs/man/man.mk
 include $(wildcard tests/*/*.mk)
 
 all: $(PROGRAMS)

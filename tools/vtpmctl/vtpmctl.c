@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmctl/vtpmctl.h"
 #include "compiler.h"
+#include "version.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -31,14 +32,12 @@ static void help(FILE *to)
 {
 	size_t i;
 
-	fputs("Usage: vtpmctl COMMAND [OPTIONS]\n"
-	      "A TPM 2.0 for every Xen guest, sealed to the host's TPM and a KMS's key.\n\n"
-	      "Commands:\n",
+	fputs("Usage: vtpmctl COMMAND [OPTIONS]; `vtpmctl COMMAND --help` lists the options.\n"
+	      "A TPM 2.0 for every Xen guest; vtpmctl(8) tells more.\nCommands:\n",
 	      to);
 	for (i = 0; i < ARRAY_SIZE(commands); i++)
 		fprintf(to, "  %-8s %s\n", commands[i].name, commands[i].help);
-	fputs("\n`vtpmctl COMMAND --help` lists a command's options.\n"
-	      "Exit status: 0 done, 1 failed, 2 wrong usage, 3 vtpmd does not answer,\n"
+	fputs("Exit status: 0 done, 1 failed, 2 wrong usage, 3 vtpmd does not answer,\n"
 	      "4 host not configured, 5 no such vTPM, 6 host's TPM, 7 KMS.\n",
 	      to);
 }
@@ -56,6 +55,10 @@ int main(int argc, char **argv)
 	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") ||
 	    !strcmp(argv[1], "help")) {
 		help(stdout);
+		return VTPMCTL_OK;
+	}
+	if (!strcmp(argv[1], "--version")) {
+		puts("vtpmctl " XEN_VTPM_VERSION);
 		return VTPMCTL_OK;
 	}
 	for (i = 0; i < ARRAY_SIZE(commands); i++)

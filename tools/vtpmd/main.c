@@ -9,6 +9,7 @@
 #include "tools/vtpmd/tunnel.h"
 #include "tools/vtpmd/xen.h"
 #include "lib/audit.h"
+#include "version.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -46,7 +47,8 @@ static const char usage[] =
 	"  --process-unix DIR    for tests: processes serve TPM commands at DIR/NAME and\n"
 	"                        no Xen guests\n"
 	"  --foreground          stay in the foreground: it always does\n"
-	"  --verbose             more lines on standard error\n";
+	"  --verbose             more lines on standard error\n"
+	"  --version             print the version\n";
 
 enum option_id {
 	SOCKET = 1,
@@ -92,6 +94,7 @@ static bool take_interval(struct vtpmd *d, const char *value)
 	return true;
 }
 
+/* 0, 1 for the help, 2 for the version, or -EINVAL. */
 static int parse_options(struct vtpmd *d, int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -111,6 +114,7 @@ static int parse_options(struct vtpmd *d, int argc, char **argv)
 		{"placement", required_argument, NULL, 'p'},
 		{"foreground", no_argument, NULL, 'f'},
 		{"verbose", no_argument, NULL, 'v'},
+		{"version", no_argument, NULL, 'V'},
 		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
 	};
@@ -123,6 +127,8 @@ static int parse_options(struct vtpmd *d, int argc, char **argv)
 			continue;
 		if (id == 'v')
 			log_verbose(true);
+		else if (id == 'V')
+			return 2;
 		else if (id == 'p' &&
 			 (!strcmp(optarg, "stubdom") || !strcmp(optarg, "process")))
 			d->processes = optarg[0] == 'p';
@@ -310,6 +316,10 @@ int main(int argc, char **argv)
 	};
 	int rc = parse_options(&d, argc, argv);
 
+	if (rc == 2) {
+		puts("vtpmd " XEN_VTPM_VERSION);
+		return 0;
+	}
 	if (rc) {
 		fputs(usage, rc > 0 ? stdout : stderr);
 		return rc > 0 ? 0 : 2;
