@@ -78,6 +78,9 @@ style:
 
 install: all $(INSTALL)
 
+deb: deps
+	@tools/build-deb.sh
+
 clean:
 	rm -rf $(BUILD)/obj $(BUILD)/san $(BUILD)/fuzz $(BUILD)/bin
 
@@ -87,7 +90,8 @@ help:
 	@echo 'make bench    the figures, beside their peers; writes build/bench.json'
 	@echo 'make fuzz     the fuzzers, without limit'
 	@echo 'make install  the programs, the stub domain image and the units (DESTDIR, PREFIX)'
+	@echo 'make deb      Debian packages, in build/deb'
 	@echo 'make style    check the layout of the sources'
 
-.PHONY: all test-programs deps check demo bench fuzz style install clean help
+.PHONY: all test-programs deps check demo bench fuzz style install deb clean help
 -include $(shell find $(addprefix $(BUILD)/,obj san fuzz) -name '*.d' 2>/dev/null)

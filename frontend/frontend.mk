@@ -25,11 +25,14 @@ $(FRONT_BUILD)/xen-tpmfront.ko: $(addprefix frontend/,$(FRONT_FILES))
 		CC=$(CC) modules
 
 # In the guest, or into an image of one (DESTDIR): then `dkms install
-# xen-vtpm-frontend/VERSION` and `update-initramfs -u`.
+# xen-vtpm-frontend/VERSION` and `update-initramfs -u` or `dracut -f`.
 install-guest:
-	install -d $(FRONT_SRC) $(DESTDIR)/usr/share/initramfs-tools/hooks
+	install -d $(FRONT_SRC) $(DESTDIR)/usr/share/initramfs-tools/hooks \
+		$(DESTDIR)/usr/lib/dracut/dracut.conf.d
 	install -m 644 $(addprefix frontend/,$(FRONT_FILES)) $(FRONT_SRC)
 	install -m 755 frontend/initramfs-hook \
 		$(DESTDIR)/usr/share/initramfs-tools/hooks/xen-tpmfront
+	install -m 644 frontend/dracut.conf \
+		$(DESTDIR)/usr/lib/dracut/dracut.conf.d/50-xen-vtpm.conf
 
 .PHONY: install-guest
