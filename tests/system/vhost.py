@@ -60,6 +60,7 @@ class VHost:
         self.log = log or (lambda text: None)
         self.slot = self.link = None
         self.guest_overlay = []
+        self.disks = []     # images that dom0 has as vdc, ...; they stay as they are
         os.makedirs(self.dir, exist_ok=True)
 
     # -- the pieces ---------------------------------------------------------
@@ -149,9 +150,13 @@ class VHost:
                            input=names.encode(), stdout=f, check=True)
 
     def make_disk(self, cache):
-        if not os.path.exists(self.path("root.qcow2")):
-            subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw",
-                            "-b", f"{cache}/root.img", self.path("root.qcow2")], check=True)
+        for name, image in [("root", f"{cache}/root.img")] + self.extra_disks():
+            if not os.path.exists(self.path(f"{name}.qcow2")):
+                subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw",
+                                "-b", image, self.path(f"{name}.qcow2")], check=True)
+
+    def extra_disks(self):
+        return [(f"disk{n}", image) for n, image in enumerate(self.disks)]
 
     # -- life ---------------------------------------------------------------
     def qemu_args(self, cache):
@@ -168,6 +173,8 @@ class VHost:
                 "guest_loglvl=warning dom0_mem=2048M,max:2048M dom0_max_vcpus=2 sched=credit",
                 "-drive", f"file={self.path('root.qcow2')},if=virtio,format=qcow2,cache=writeback",
                 "-drive", f"file={self.path('payload.img')},if=virtio,format=raw,readonly=on",
+                *[arg for name, _ in self.extra_disks() for arg in
+                  ("-drive", f"file={self.path(name)}.qcow2,if=virtio,format=qcow2")],
                 "-device", "virtio-serial-pci",
                 "-chardev", f"socket,id=agent,path={self.path('agent.sock')},server=on,wait=off",
                 "-device", "virtserialport,chardev=agent,name=vhost",
