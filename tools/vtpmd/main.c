@@ -43,8 +43,7 @@ static const char usage[] =
 	"  --audit FILE          the audit log (" AUDIT_PATH ")\n"
 	"  --metrics unix:PATH | ADDRESS:PORT   figures for Prometheus, loopback only\n"
 	"  --placement stubdom|process   of new vTPMs that ask for none (stubdom)\n"
-	"  --process-unix DIR    for tests: processes serve TPM commands at DIR/NAME and\n"
-	"                        no Xen guests\n"
+	"  --process-unix DIR    for tests: TPM commands at DIR/NAME, and no Xen guests\n"
 	"  --foreground          stay in the foreground: it always does\n"
 	"  --verbose             more lines on standard error\n"
 	"  --version             print the version\n";
