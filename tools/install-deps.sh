@@ -9,7 +9,7 @@ packages='
 	libtss2-dev libsystemd-dev uuid-dev linux-headers-amd64 qemu-system-x86
 	qemu-utils swtpm swtpm-tools tpm2-tools libtss2-tcti-swtpm0 mmdebstrap e2fsprogs
 	python3-pykmip python3-cryptography openssl socat cpio zstd xz-utils
-	dkms kmod debhelper dh-dkms fakeroot mandoc cryptsetup-bin
+	dkms kmod debhelper dh-dkms fakeroot mandoc cryptsetup-bin procps systemd xxd
 '
 missing=
 for p in $packages; do
