@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static char root[64];
@@ -245,6 +246,25 @@ static void has_one_owner(void **state)
 	store_close(&second);
 	/* the same machine comes back after a crash */
 	assert_int_equal(store_lease(&store, &e), 0);
+}
+
+/* One that was forked to become xl, say, and is not that yet. */
+static void a_childs_copy_of_the_lease_does_not_hold(void **state)
+{
+	struct error e = {0};
+	pid_t child;
+
+	assert_int_equal(store_lease(&store, &e), 0);
+	child = fork();
+	assert_true(child >= 0);
+	if (!child) {
+		pause();
+		_exit(0);
+	}
+	store_release(&store);
+	assert_int_equal(store_lease(&store, &e), 0);
+	assert_int_equal(kill(child, SIGKILL), 0);
+	assert_int_equal(waitpid(child, NULL, 0), child);
 }
 
 static void another_machines_lease_holds(void **state)
@@ -501,6 +521,7 @@ int main(void)
 		TEST(leftovers_do_no_harm),
 		TEST(does_not_follow_links),
 		TEST(has_one_owner),
+		TEST(a_childs_copy_of_the_lease_does_not_hold),
 		TEST(another_machines_lease_holds),
 		TEST(drops_only_a_useless_header),
 		TEST(removes_all_of_it),

@@ -141,6 +141,9 @@ void store_release(struct store *s)
 	/* failing leaves a lease of this very machine: harmless here */
 	if (ftruncate(s->lease, 0) == 0)
 		(void)fsync(s->lease);
+	/* close() alone is not enough: a child that was forked for a program, and has
+	 * not come to it yet, has the descriptor too */
+	(void)flock(s->lease, LOCK_UN);
 	close(s->lease);
 	s->lease = -1;
 }
