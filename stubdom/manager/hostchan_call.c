@@ -235,8 +235,11 @@ int hostchan_call_poll(struct hostchan *h)
 		if (!h->io.ops->connected(&h->io))
 			return 0;
 		rc = resume(h);
-		return rc == -EPIPE ? lose(h) : rc;
+		if (rc)
+			return rc == -EPIPE ? lose(h) : rc;
 	}
+	/* Up to the last byte, also right after a reconnection: only who has found
+	 * nothing to read is woken by what comes next. */
 	while (!(rc = receive(h, 0, &f))) {
 		if (!f.id)
 			note_event(h, f.type);

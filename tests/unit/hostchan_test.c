@@ -16,7 +16,8 @@ static struct fake {
 	unsigned int types[32], count; /* requests seen */
 	unsigned int die_at;	       /* goes away at this request, once */
 	unsigned int reopened;
-	uint16_t event_with; /* sends this event before each reply */
+	uint16_t event_with;  /* sends this event before each reply */
+	uint16_t event_after; /* or this one after it */
 	uint32_t status;
 	uint8_t hello_mode;
 	uint64_t put_seq;
@@ -67,6 +68,8 @@ static void answer(struct channel_frame *f)
 	/* a reply that nobody asked for must not confuse it */
 	say(f->type | CHANNEL_REPLY, f->id + 1000, "\0\0\0\0", 4);
 	say(f->type | CHANNEL_REPLY, f->id, out, len);
+	if (fake.event_after)
+		say(fake.event_after, 0, NULL, 0);
 }
 
 static ssize_t fake_write(struct hostchan_io *io, const void *buf, size_t len)
@@ -322,6 +325,19 @@ static void idle_channel_resumes_by_itself(void **state)
 	end(h);
 }
 
+/* vtpmd may ask at once; nothing would wake the manager for it later. */
+static void an_event_right_behind_the_second_hello_is_heard(void **state)
+{
+	struct hostchan *h = start(true);
+
+	fake.gone = true;
+	assert_int_equal(hostchan_event(h), 0);
+	fake.event_after = CHANNEL_EVENT_STATUS;
+	assert_int_equal(hostchan_event(h), CHANNEL_EVENT_STATUS);
+	assert_int_equal(fake.to_pos, fake.to_len);
+	end(h);
+}
+
 static void later_puts_do_not_wait(void **state)
 {
 	struct hostchan *h = start(true);
@@ -348,6 +364,7 @@ int main(void)
 		cmocka_unit_test(events_beside_replies_are_kept),
 		cmocka_unit_test(a_configuration_that_is_read_anew),
 		cmocka_unit_test(idle_channel_resumes_by_itself),
+		cmocka_unit_test(an_event_right_behind_the_second_hello_is_heard),
 		cmocka_unit_test(later_puts_do_not_wait),
 	};
 
