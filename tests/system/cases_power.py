@@ -24,8 +24,6 @@ class Writer:
 
     def __init__(self, lab, writes=WRITES):
         self.lab, self.acknowledged, self.text = lab, 0, ""
-        self.reached = threading.Event()
-        self.goal = 60
         lab.guests(NAME)
         lab.ask(NAME, DEFINE)
         mark = lab.console_mark(NAME)
@@ -47,12 +45,9 @@ class Writer:
         self.text = self.text[-2000:]
         if numbers:
             self.acknowledged = max(self.acknowledged, int(numbers[-1]))
-        if self.acknowledged >= self.goal:
-            self.reached.set()
 
     def wait(self, number=60):
-        self.goal = number
-        check(self.reached.wait(300), f"only {self.acknowledged} writes in 300 s")
+        self.lab.wait(f"write {number} of the guest", lambda: self.acknowledged >= number, 300)
 
 
 def nothing_lost(lab, writer):

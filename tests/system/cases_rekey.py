@@ -26,7 +26,6 @@ def deep_rekeys(lab):
         lab.start_vtpmd()
         lab.wait("vtpmd to find its stub domain again",
                  lambda: lab.state(NAME) == "running", 60)
-        w.reached.clear()
         w.wait(number)
     rc, out = w.job.wait(400)
     check(rc == 0, f"the guest's writes ended: {rc} {out!r}")
