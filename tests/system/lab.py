@@ -171,12 +171,12 @@ class Lab:
         except FileNotFoundError:
             return 0
 
-    def died_booting(self, name):
-        """Whether QEMU has killed a guest that was just started.  Each death is told."""
-        if self.running(name) or not self.killed_by_qemu():
+    def died_booting(self, name, before):
+        """Whether QEMU has killed a guest that was just started: more domains than
+        before.  Each death is told."""
+        if self.running(name) or self.killed_by_qemu() <= before:
             return False
-        self.log(f"{name} died while it booted: {self.killed_by_qemu()} domains that QEMU "
-                 "has killed since this host booted")
+        self.log(f"{name} died while it booted: QEMU has killed it")
         time.sleep(5)   # until its devices are gone, too
         return True
 
@@ -195,8 +195,9 @@ class Lab:
             return
         start = f"guest start --timeout 90 {self.guest_args(name, driver)}"
         for _ in range(4):
+            before = self.killed_by_qemu()
             rc, out = self.host.run(start, 150)
-            if not rc or not self.died_booting(name):
+            if not rc or not self.died_booting(name, before):
                 break
         check(rc == 0, f"{start}: status {rc}: {out.strip()[-1500:]}")
 
@@ -204,8 +205,9 @@ class Lab:
         self.host.must(f"guest stop --timeout 60 {name}", 90)
 
     def guest_reboot(self, name):
+        before = self.killed_by_qemu()
         rc, out = self.host.run(f"guest reboot --timeout 120 {name}", 150)
-        if rc and self.died_booting(name):
+        if rc and self.died_booting(name, before):
             self.guest_up(name)
         else:
             check(rc == 0, f"the reboot of {name}: status {rc}: {out.strip()[-1500:]}")
