@@ -62,6 +62,9 @@ $(BUILD)/.deps: tools/install-deps.sh
 check: deps
 	+@tests/run
 
+check-long: deps
+	+@tests/run --long
+
 demo: deps
 	+@$(MAKE) --no-print-directory all test-programs
 	@tests/system/demo
@@ -87,11 +90,12 @@ clean:
 help:
 	@echo 'make demo     build everything, boot a virtual Xen host, do the main job in it'
 	@echo 'make check    all tests; needs root and network for Debian packages'
+	@echo 'make check-long  those, and the ones that take hours'
 	@echo 'make bench    the figures, beside their peers; writes build/bench.json'
 	@echo 'make fuzz     the fuzzers, without limit'
 	@echo 'make install  the programs, the stub domain image and the units (DESTDIR, PREFIX)'
 	@echo 'make deb      Debian packages, in build/deb'
 	@echo 'make style    check the layout of the sources'
 
-.PHONY: all test-programs deps check demo bench fuzz style install deb clean help
+.PHONY: all test-programs deps check check-long demo bench fuzz style install deb clean help
 -include $(shell find $(addprefix $(BUILD)/,obj san fuzz) -name '*.d' 2>/dev/null)
