@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/backup.h"
-#include "tools/vtpmd/control_op.h"
+#include "tools/vtpmd/control_answer.h"
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/reload.h"
 
@@ -14,63 +14,6 @@
 #define ASK_MS	1500
 #define REKEY_S 60
 
-static void refuse_word(struct control *c, const char *word, const char *text)
-{
-	control_send(c,
-		     json_pack("{s:b, s:s, s:s}", "ok", 0, "error", text, "cause", word));
-	control_idle(c);
-}
-
-static void refuse(struct control *c, int rc, const struct error *e)
-{
-	const char *word = error_word(e->cause);
-
-	if (rc == -EEXIST)
-		word = "exists";
-	else if (rc == -EBUSY)
-		word = "busy";
-	refuse_word(c, word, e->text);
-}
-
-static void no_such(struct control *c)
-{
-	char text[128];
-
-	snprintf(text, sizeof(text), "There is no vTPM %s: see `vtpmctl list`.", c->name);
-	refuse_word(c, "no-such-vtpm", text);
-}
-
-static void succeed(struct control *c, const uint8_t uuid[16])
-{
-	char text[37];
-
-	uuid_unparse_lower(uuid, text);
-	control_send(c, json_pack("{s:b, s:s}", "ok", 1, "uuid", text));
-	control_idle(c);
-}
-
-static void on_anchored(void *ctx, const struct error *e)
-{
-	struct control *c = ctx;
-	struct error late = {.cause = CAUSE_NONE};
-
-	if (!e) {
-		succeed(c, c->uuid);
-		return;
-	}
-	error_set(&late, 0, e->cause,
-		  "That was done, but the host's TPM does not have it: %s", e->text);
-	refuse(c, -EIO, &late);
-}
-
-/* What an operator did is not to be undone by an older copy of the store. */
-static void succeed_anchored(struct control *c, const uint8_t uuid[16])
-{
-	memcpy(c->uuid, uuid, sizeof(c->uuid));
-	c->anchored = (struct anchor_waiter){.done = on_anchored, .ctx = c};
-	anchor_wait(c->d->anchor, &c->anchored);
-}
-
 static void remove_now(struct control *c, struct vtpm *v)
 {
 	struct error e = {.cause = CAUSE_NONE};
@@ -80,9 +23,9 @@ static void remove_now(struct control *c, struct vtpm *v)
 	memcpy(uuid, v->meta.uuid, sizeof(uuid));
 	rc = registry_remove(v, &e);
 	if (rc)
-		refuse(c, rc, &e);
+		control_answer_refuse(c, rc, &e);
 	else
-		succeed_anchored(c, uuid);
+		control_answer_anchored(c, uuid);
 }
 
 /* A creation that failed leaves nothing, unless a state was stored already. */
@@ -98,7 +41,7 @@ static void create_failed(struct control *c, struct vtpm *v)
 			 v->meta.name);
 	else if (!registry_remove(v, &e))
 		snprintf(why.text + n, sizeof(why.text) - n, " Nothing was created.");
-	refuse(c, -EIO, &why);
+	control_answer_refuse(c, -EIO, &why);
 }
 
 static void on_progress(void *ctx, const char *text)
@@ -115,17 +58,18 @@ static void on_settled(void *ctx, struct vtpm *v)
 	if (c->what == DELETE && v->state != VTPM_RUNNING)
 		remove_now(c, v);
 	else if (c->what == STOP && c->ran && v->state != VTPM_RUNNING)
-		succeed_anchored(c, v->meta.uuid);
+		control_answer_anchored(c, v->meta.uuid);
 	else if (up == (v->state == VTPM_RUNNING))
-		succeed(c, v->meta.uuid);
+		control_answer_ok(c, v->meta.uuid);
 	else if (c->what == CREATE && v->state == VTPM_FAILED)
 		create_failed(c, v);
 	else if (up && v->state == VTPM_FAILED)
-		refuse(c, -EIO, &v->meta.error);
+		control_answer_refuse(c, -EIO, &v->meta.error);
 	else
-		refuse_word(c, "busy",
-			    "Someone else changed the vTPM's state meanwhile: see "
-			    "`vtpmctl list`.");
+		control_answer_word(
+			c, "busy",
+			"Someone else changed the vTPM's state meanwhile: see "
+			"`vtpmctl list`.");
 }
 
 /* Answers when the vTPM has settled, which may be now. */
@@ -159,7 +103,7 @@ static void create(struct control *c, const struct registry_new *n)
 	int rc = registry_create(c->d, n, &v, &e);
 
 	if (rc) {
-		refuse(c, rc, &e);
+		control_answer_refuse(c, rc, &e);
 		return;
 	}
 	if (n->copy_of) {
@@ -170,7 +114,7 @@ static void create(struct control *c, const struct registry_new *n)
 	wait_for(c, v);
 }
 
-static void op_create(struct control *c, const json_t *request)
+static void op_create(struct control *c, struct vtpm *v, const json_t *request)
 {
 	const json_t *memory = json_object_get(request, "memory");
 	const char *policy = text_of(request, "policy", "host");
@@ -183,7 +127,7 @@ static void op_create(struct control *c, const json_t *request)
 
 	if (!policy || !placement ||
 	    (strcmp(placement, "process") && strcmp(placement, "stubdom"))) {
-		refuse_word(c, "internal", "The request is malformed.");
+		control_answer_word(c, "internal", "The request is malformed.");
 		return;
 	}
 	if (memory)
@@ -211,19 +155,20 @@ static void op_clone(struct control *c, struct vtpm *source, const json_t *reque
 	int rc;
 
 	if (!to || !identity || (strcmp(identity, "new") && strcmp(identity, "copy"))) {
-		refuse_word(c, "internal", "The request is malformed.");
+		control_answer_word(c, "internal", "The request is malformed.");
 		return;
 	}
 	if (!strcmp(identity, "copy")) {
 		if (source->meta.creating) {
-			refuse_word(c, "busy",
-				    "The vTPM is just being made: wait until it runs.");
+			control_answer_word(
+				c, "busy",
+				"The vTPM is just being made: wait until it runs.");
 			return;
 		}
 		/* a state that would not start here does not start as a copy */
 		rc = anchor_check(c->d->anchor, source, &e);
 		if (rc) {
-			refuse(c, rc, &e);
+			control_answer_refuse(c, rc, &e);
 			return;
 		}
 		n.copy_of = source;
@@ -231,30 +176,28 @@ static void op_clone(struct control *c, struct vtpm *source, const json_t *reque
 	create(c, &n);
 }
 
-static void op_backup(struct control *c, struct vtpm *v)
+static void op_backup(struct control *c, struct vtpm *v, const json_t *request)
 {
 	struct error e = {.cause = CAUSE_NONE};
 	json_t *backup = backup_make(v, &e);
 
 	if (!backup) {
-		refuse(c, -EIO, &e);
+		control_answer_refuse(c, -EIO, &e);
 		return;
 	}
-	control_send(c, json_pack("{s:b, s:o}", "ok", 1, "backup", backup));
-	control_idle(c);
+	control_answer_with(c, json_pack("{s:b, s:o}", "ok", 1, "backup", backup));
 }
 
-static void op_restore(struct control *c, const json_t *request)
+static void op_restore(struct control *c, struct vtpm *v, const json_t *request)
 {
 	struct error e = {.cause = CAUSE_NONE};
-	struct vtpm *v;
 	int rc = backup_restore(c->d, json_object_get(request, "backup"),
 				text_of(request, "name", NULL), &v, &e);
 
 	if (rc)
-		refuse(c, rc, &e);
+		control_answer_refuse(c, rc, &e);
 	else
-		succeed_anchored(c, v->meta.uuid);
+		control_answer_anchored(c, v->meta.uuid);
 }
 
 /* Another header for a vTPM that does not run; the one of before is kept. */
@@ -264,29 +207,29 @@ static void op_reseal(struct control *c, struct vtpm *v, const json_t *request)
 	int rc = backup_reseal(v, json_object_get(request, "header"), &e);
 
 	if (rc)
-		refuse(c, rc, &e);
+		control_answer_refuse(c, rc, &e);
 	else
-		succeed_anchored(c, v->meta.uuid);
+		control_answer_anchored(c, v->meta.uuid);
 }
 
-static void op_accept(struct control *c, struct vtpm *v)
+static void op_accept(struct control *c, struct vtpm *v, const json_t *request)
 {
 	struct error e = {.cause = CAUSE_NONE};
 	int rc = backup_accept(v, &e);
 
 	if (rc)
-		refuse(c, rc, &e);
+		control_answer_refuse(c, rc, &e);
 	else
-		succeed_anchored(c, v->meta.uuid);
+		control_answer_anchored(c, v->meta.uuid);
 }
 
-static void op_start(struct control *c, struct vtpm *v)
+static void op_start(struct control *c, struct vtpm *v, const json_t *request)
 {
 	struct error e = {.cause = CAUSE_NONE};
 	int rc = vtpm_start(v, &e);
 
 	if (rc)
-		refuse(c, rc, &e);
+		control_answer_refuse(c, rc, &e);
 	else
 		wait_for(c, v);
 }
@@ -309,13 +252,13 @@ static void op_stop(struct control *c, struct vtpm *v)
 			 "Domain %lld uses the vTPM %s: shut it down first, or give "
 			 "--force.",
 			 (long long)v->status.value[STATUS_GUEST_DOMID], v->meta.name);
-		refuse_word(c, "busy", text);
+		control_answer_word(c, "busy", text);
 		return;
 	}
 	c->ran = v->state != VTPM_STOPPED && v->state != VTPM_FAILED;
 	rc = vtpm_stop(v, &e);
 	if (rc)
-		refuse(c, rc, &e);
+		control_answer_refuse(c, rc, &e);
 	else
 		wait_for(c, v);
 }
@@ -329,7 +272,7 @@ static void op_resume(struct control *c, struct vtpm *v)
 		log_about(LOG_NOTICE, VTPM_ABOUT(v),
 			  "the next guest goes on with its PCRs");
 		vtpm_audit(v, "resume", NULL);
-		succeed(c, v->meta.uuid);
+		control_answer_ok(c, v->meta.uuid);
 		return;
 	}
 	if (guest_is_there(v))
@@ -341,14 +284,15 @@ static void op_resume(struct control *c, struct vtpm *v)
 			 "The vTPM %s was started after its guest was saved, and the "
 			 "guest's PCRs are lost: the restored guest has to reboot.",
 			 v->meta.name);
-	refuse_word(c, "busy", text);
+	control_answer_word(c, "busy", text);
 }
 
 static void still_rekeying(struct control *c)
 {
-	refuse_word(c, "busy",
-		    "The vTPM has not answered yet: `journalctl -u vtpmd` will tell; it "
-		    "opens as before, whatever comes of it.");
+	control_answer_word(
+		c, "busy",
+		"The vTPM has not answered yet: `journalctl -u vtpmd` will tell; it "
+		"opens as before, whatever comes of it.");
 }
 
 /* REKEY, once the manager has answered, or did not for a minute. */
@@ -357,19 +301,18 @@ static void op_rekey(struct control *c, struct vtpm *v)
 	if (v->rekeying)
 		still_rekeying(c);
 	else if (v->rekey_error.cause != CAUSE_NONE)
-		refuse(c, -EIO, &v->rekey_error);
+		control_answer_refuse(c, -EIO, &v->rekey_error);
 	else
-		succeed(c, v->meta.uuid);
+		control_answer_ok(c, v->meta.uuid);
 }
 
 static void op_show(struct control *c, struct vtpm *v)
 {
 	json_t *approved = registry_approved(c->d);
 
-	control_send(
+	control_answer_with(
 		c, json_pack("{s:b, s:o}", "ok", 1, "vtpm", registry_show(v, approved)));
 	json_decref(approved);
-	control_idle(c);
 }
 
 static void op_list(struct control *c)
@@ -380,21 +323,18 @@ static void op_list(struct control *c)
 	for (v = c->d->vtpms; v; v = v->next)
 		json_array_append_new(all, registry_show(v, approved));
 	json_decref(approved);
-	control_send(c, json_pack("{s:b, s:o}", "ok", 1, "vtpms", all));
-	control_idle(c);
+	control_answer_with(c, json_pack("{s:b, s:o}", "ok", 1, "vtpms", all));
 }
 
-static void op_reload(struct control *c)
+static void op_reload(struct control *c, struct vtpm *v, const json_t *request)
 {
 	struct error e = {.cause = CAUSE_NONE};
 	int rc = reload(c->d, &e);
 
-	if (rc) {
-		refuse(c, rc, &e);
-		return;
-	}
-	control_send(c, json_pack("{s:b}", "ok", 1));
-	control_idle(c);
+	if (rc)
+		control_answer_refuse(c, rc, &e);
+	else
+		control_answer_with(c, json_pack("{s:b}", "ok", 1));
 }
 
 static bool concerns(const struct control *c, const struct vtpm *v)
@@ -419,7 +359,7 @@ static void answer_asked(struct control *c)
 	if (c->what == LIST)
 		op_list(c);
 	else if (!v)
-		no_such(c);
+		control_answer_no_such(c);
 	else if (c->what == SHOW)
 		op_show(c, v);
 	else if (c->what == RESUME)
@@ -468,70 +408,73 @@ static void ask(struct control *c)
 	control_op_status(c);
 }
 
+static void ask_first(struct control *c, struct vtpm *v, const json_t *request)
+{
+	ask(c);
+}
+
+static void begin_resume(struct control *c, struct vtpm *v, const json_t *request)
+{
+	if (vtpm_resume_next(v))
+		ask(c);
+	else
+		control_answer_word(
+			c, "busy",
+			"The vTPM does not run: start it (`vtpmctl start`); its guest's "
+			"PCRs are lost, and the guest has to reboot.");
+}
+
+static void begin_rekey(struct control *c, struct vtpm *v, const json_t *request)
+{
+	if (v->rekeying)
+		still_rekeying(c);
+	else if (vtpm_rekey(v, json_is_true(json_object_get(request, "deep"))))
+		ask(c);
+	else
+		control_answer_word(c, "busy",
+				    "The vTPM does not run: its key slots are made anew "
+				    "while its state is open; `vtpmctl start` it first.");
+}
+
+static const struct {
+	const char *word;
+	bool host; /* about no vTPM that is there: run() gets NULL */
+	void (*run)(struct control *c, struct vtpm *v, const json_t *request);
+} ops[] = {
+	[CREATE] = {"create", true, op_create},
+	[START] = {"start", false, op_start},
+	[STOP] = {"stop", false, ask_first},
+	[DELETE] = {"delete", false, ask_first},
+	[SHOW] = {"show", false, ask_first},
+	[LIST] = {"list", true, ask_first},
+	[RESUME] = {"resume", false, begin_resume},
+	[BACKUP] = {"backup", false, op_backup},
+	[RESTORE] = {"restore", true, op_restore},
+	[RESEAL] = {"reseal", false, op_reseal},
+	[REKEY] = {"rekey", false, begin_rekey},
+	[RELOAD] = {"reload", true, op_reload},
+	[ACCEPT] = {"accept", false, op_accept},
+	[CLONE] = {"clone", false, op_clone},
+};
+
 static enum control_what parse_op(const char *op)
 {
-	static const char *const words[] = {
-		[CREATE] = "create", [START] = "start",	  [STOP] = "stop",
-		[DELETE] = "delete", [SHOW] = "show",	  [LIST] = "list",
-		[RESUME] = "resume", [BACKUP] = "backup", [RESTORE] = "restore",
-		[RESEAL] = "reseal", [REKEY] = "rekey",	  [RELOAD] = "reload",
-		[ACCEPT] = "accept", [CLONE] = "clone",
-	};
 	size_t i;
 
-	for (i = 0; op && i < ARRAY_SIZE(words); i++)
-		if (!strcmp(op, words[i]))
+	for (i = 0; op && i < ARRAY_SIZE(ops); i++)
+		if (!strcmp(op, ops[i].word))
 			return (enum control_what)i;
 	return NO_OP;
 }
 
 static void run(struct control *c, const json_t *request)
 {
-	struct vtpm *v;
+	struct vtpm *v = ops[c->what].host ? NULL : registry_find(c->d, c->name);
 
-	if (c->what == CREATE) {
-		op_create(c, request);
-		return;
-	}
-	if (c->what == RESTORE) {
-		op_restore(c, request);
-		return;
-	}
-	if (c->what == RELOAD) {
-		op_reload(c);
-		return;
-	}
-	v = registry_find(c->d, c->name);
-	if (c->what != LIST && !v)
-		no_such(c);
-	else if (c->what == START)
-		op_start(c, v);
-	else if (c->what == CLONE)
-		op_clone(c, v, request);
-	else if (c->what == BACKUP)
-		op_backup(c, v);
-	else if (c->what == ACCEPT)
-		op_accept(c, v);
-	else if (c->what == RESEAL)
-		op_reseal(c, v, request);
-	else if (c->what == RESUME && !vtpm_resume_next(v))
-		refuse_word(c, "busy",
-			    "The vTPM does not run: start it (`vtpmctl start`); its "
-			    "guest's PCRs are lost, and the guest has to reboot.");
-	else if (c->what == REKEY && v->rekeying)
-		still_rekeying(c);
-	else if (c->what == REKEY &&
-		 !vtpm_rekey(v, json_is_true(json_object_get(request, "deep"))))
-		refuse_word(c, "busy",
-			    "The vTPM does not run: its key slots are made anew while "
-			    "its state is open; `vtpmctl start` it first.");
+	if (v || ops[c->what].host)
+		ops[c->what].run(c, v, request);
 	else
-		ask(c);
-}
-
-static bool needs_name(enum control_what what)
-{
-	return what != LIST && what != RESTORE && what != RELOAD;
+		control_answer_no_such(c);
 }
 
 void control_op(struct control *c, const char *line, size_t len)
@@ -543,8 +486,9 @@ void control_op(struct control *c, const char *line, size_t len)
 	c->force = json_is_true(json_object_get(request, "force"));
 	/* one that is too long is no vTPM's name, and stays too long when cut */
 	snprintf(c->name, sizeof(c->name), "%s", name ? name : "");
-	if (c->what == NO_OP || (needs_name(c->what) && !name))
-		refuse_word(c, "internal", "The request is malformed.");
+	if (c->what == NO_OP || (c->what == CREATE && !name) ||
+	    (!ops[c->what].host && !name))
+		control_answer_word(c, "internal", "The request is malformed.");
 	else
 		run(c, request);
 	json_decref(request);
