@@ -7,13 +7,8 @@
 #include "backend/xenbus.h"
 #include "lib/cursor.h"
 
-#define TPM_RC_INITIALIZE 0x100
 /* A saved guest is back by then, or somebody forgot it. */
 #define RESUME_MS (10 * 60 * 1000)
-
-/* TPM 2.0 Part 3, 9.3: TPM2_Startup(TPM_SU_CLEAR) */
-static const uint8_t startup_packet[] = {0x80, 0x01, 0,	   0,	 0, 0x0c,
-					 0,    0,    0x01, 0x44, 0, 0};
 
 struct backend {
 	struct backend_config config;
@@ -30,36 +25,6 @@ struct backend {
 	uint8_t response[RING_PACKET_MAX];
 };
 
-/*
- * The first command after a power cycle is ours, as it is the firmware's on a board.
- * A guest that could choose would send Startup(STATE) after a Shutdown(STATE) and an
- * intended crash, and carry the PCRs of a good boot over to a bad kernel (TPM 2.0
- * Part 1, 12.2.3).  And Linux' own driver, which takes a Xen vTPM for a TPM 1.2,
- * would choose nothing.  A guest's own Startup gets TPM_RC_INITIALIZE: runs already.
- */
-static int startup_clear(struct backend *b)
-{
-	size_t len = sizeof(b->response);
-	int rc = b->engine.execute(b->engine.ctx, 0, startup_packet,
-				   sizeof(startup_packet), b->response, &len);
-	struct cursor c = cursor_reader(b->response, rc ? 0 : len);
-	uint32_t code;
-
-	(void)cursor_u16(&c);
-	(void)cursor_u32(&c);
-	code = cursor_u32(&c);
-	if (rc)
-		return rc;
-	return cursor_ok(&c) && (code == 0 || code == TPM_RC_INITIALIZE) ? 0 : -EIO;
-}
-
-static int power_on(struct backend *b)
-{
-	int rc = b->engine.power_cycle(b->engine.ctx);
-
-	return rc ? rc : startup_clear(b);
-}
-
 static bool resumes(const struct backend *b)
 {
 	return b->resume_until && b->ops->now_ms(b->ctx) < b->resume_until;
@@ -74,7 +39,7 @@ static int adopt(void *ctx, uint32_t domid)
 		return 0;
 	if (!resumes(b)) {
 		b->had_guest = false;
-		rc = power_on(b);
+		rc = b->engine.power_cycle(b->engine.ctx);
 		if (rc)
 			return rc;
 	}

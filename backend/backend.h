@@ -10,8 +10,7 @@
  *
  *   no guest -> (leaf) adopted, TPM power-cycled -> connected -> closed -> ...
  *
- * The TPM is power-cycled and started with TPM2_Startup(CLEAR) once for each guest
- * domain, before the guest sees a backend; never when a guest reloads its driver, detaches or attaches, for that
+ * The TPM is power-cycled once for each guest domain, before the guest sees a backend; never when a guest reloads its driver, detaches or attaches, for that
  * would let it reset its PCRs.  (A domain number comes back after 32,000 others;
  * a guest that gets its predecessor's finds the old PCRs and opens nothing.)
  */
@@ -37,7 +36,8 @@ struct backend_config {
 
 struct backend_engine {
 	void *ctx;
-	/* _TPM_Init. */
+	/* _TPM_Init, and what a machine's firmware does then, TPM2_Startup(CLEAR) among
+	 * it. */
 	int (*power_cycle)(void *ctx);
 	/* Runs one command and returns when the state that it changed is durable.
 	 * rsp_len: in, room (4096); out, bytes.  Negative: nothing may be shown,

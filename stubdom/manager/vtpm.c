@@ -3,6 +3,7 @@
 #include "vtpm_copy.h"
 #include "vtpm_keys.h"
 #include "vtpm_status.h"
+#include "firmware.h"
 #include "hostchan.h"
 #include "plain.h"
 #include "state.h"
@@ -25,6 +26,7 @@ struct vtpm {
 	struct unlock_config config;
 	struct state state;
 	struct error error;
+	struct firmware firmware;
 	struct xen_ops xen;
 	struct backend *backend;
 	struct listener listener;
@@ -114,10 +116,13 @@ static int start_engine(struct vtpm *v)
 
 static int power_cycle(void *ctx)
 {
+	struct vtpm *v = ctx;
 	int rc = engine_power_cycle();
 
+	if (!rc)
+		rc = firmware_start(&v->firmware);
 	if (rc)
-		hostchan_log(((struct vtpm *)ctx)->chan, LOG_ERR,
+		hostchan_log(v->chan, LOG_ERR,
 			     "the TPM could not be restarted for its guest");
 	return rc;
 }
@@ -194,6 +199,10 @@ static int open_side(struct vtpm *v)
 
 	if (!v->place->no_xen)
 		return open_backend(v);
+	rc = firmware_start(&v->firmware);
+	if (rc)
+		return error_set(&v->error, rc, CAUSE_ENGINE,
+				 "the TPM could not be started");
 	if (!v->place->unix_path)
 		return 0;
 	rc = listener_unix(&v->listener, v->place->unix_path, &v->error);
@@ -366,6 +375,7 @@ int vtpm_run(const struct vtpm_place *place, struct error *e)
 	}
 	*e = v->error;
 	state_wipe(&v->state);
+	firmware_wipe(&v->firmware);
 	unlock_config_free(&v->config);
 	free(v->tlvs);
 	free(v);

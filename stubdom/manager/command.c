@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "command.h"
+
+#include <errno.h>
+#include <string.h>
+#include <openssl/crypto.h>
+
+#define ST_NO_SESSIONS 0x8001
+#define ST_SESSIONS    0x8002
+#define RS_PW	       0x40000009u
+
+void command_begin(struct command *c, uint32_t code)
+{
+	memset(c, 0, sizeof(*c));
+	c->in = cursor_writer(c->cmd, sizeof(c->cmd));
+	cursor_put_u16(&c->in, ST_NO_SESSIONS);
+	cursor_put_u32(&c->in, 0);
+	cursor_put_u32(&c->in, code);
+}
+
+/* TPMS_AUTH_COMMAND, Part 2, 10.13.2 */
+void command_auth(struct command *c, const uint8_t *auth, size_t len)
+{
+	struct cursor tag = cursor_writer(c->cmd, 2);
+
+	if (!c->authorizes) {
+		cursor_put_u16(&tag, ST_SESSIONS);
+		c->auth_mark = cursor_mark_u32(&c->in);
+	}
+	c->authorizes = true;
+	cursor_put_u32(&c->in, RS_PW);
+	cursor_put_u16(&c->in, 0); /* nonce */
+	cursor_put_u8(&c->in, 0);  /* attributes */
+	cursor_put_u16(&c->in, (uint16_t)len);
+	cursor_put(&c->in, auth, len);
+	cursor_patch_u32(&c->in, c->auth_mark);
+}
+
+static int parse(struct command *c, size_t len)
+{
+	uint16_t tag;
+	uint32_t size;
+
+	c->out = cursor_reader(c->rsp, len);
+	tag = cursor_u16(&c->out);
+	size = cursor_u32(&c->out);
+	c->rc = cursor_u32(&c->out);
+	if (!cursor_ok(&c->out) || size != len)
+		return -EBADMSG;
+	if (c->rc)
+		return -EREMOTEIO;
+	if (c->gives_handle)
+		c->handle = cursor_u32(&c->out);
+	if (tag == ST_SESSIONS) {
+		size = cursor_u32(&c->out);
+		c->out = cursor_sub(&c->out, size);
+	}
+	return cursor_ok(&c->out) ? 0 : -EBADMSG;
+}
+
+int command_run(struct command *c)
+{
+	struct cursor size = cursor_writer(c->cmd + 2, 4);
+	size_t len = sizeof(c->rsp);
+	int rc;
+
+	if (!cursor_ok(&c->in))
+		return -EMSGSIZE;
+	cursor_put_u32(&size, (uint32_t)c->in.pos);
+	rc = engine_execute(0, c->cmd, c->in.pos, c->rsp, &len);
+	return rc ? rc : parse(c, len);
+}
+
+void command_wipe(struct command *c)
+{
+	OPENSSL_cleanse(c, sizeof(*c));
+}

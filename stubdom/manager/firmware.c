@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "firmware.h"
+#include "command.h"
+
+#include <errno.h>
+#include <string.h>
+#include <openssl/crypto.h>
+#include <openssl/rand.h>
+
+#define CC_HIERARCHY_CHANGE_AUTH 0x129
+#define CC_STARTUP		 0x144
+#define SU_CLEAR		 0
+#define RC_INITIALIZE		 0x100
+
+static int startup(struct command *c)
+{
+	int rc;
+
+	command_begin(c, CC_STARTUP);
+	cursor_put_u16(&c->in, SU_CLEAR);
+	rc = command_run(c);
+	return rc == -EREMOTEIO && c->rc == RC_INITIALIZE ? 0 : rc;
+}
+
+/* Part 3, 24.8 */
+static int take_platform(struct firmware *f, struct command *c)
+{
+	uint8_t auth[FIRMWARE_AUTH_SIZE];
+	int rc;
+
+	if (RAND_priv_bytes(auth, sizeof(auth)) != 1)
+		return -EIO;
+	command_begin(c, CC_HIERARCHY_CHANGE_AUTH);
+	cursor_put_u32(&c->in, COMMAND_RH_PLATFORM);
+	command_auth(c, NULL, 0);
+	cursor_put_u16(&c->in, sizeof(auth));
+	cursor_put(&c->in, auth, sizeof(auth));
+	rc = command_run(c);
+	if (!rc) {
+		memcpy(f->platform_auth, auth, sizeof(auth));
+		f->platform_auth_len = sizeof(auth);
+	}
+	OPENSSL_cleanse(auth, sizeof(auth));
+	return rc;
+}
+
+int firmware_start(struct firmware *f)
+{
+	struct command c;
+	int rc;
+
+	firmware_wipe(f);
+	rc = startup(&c);
+	if (!rc)
+		rc = take_platform(f, &c);
+	command_wipe(&c);
+	return rc;
+}
+
+void firmware_wipe(struct firmware *f)
+{
+	OPENSSL_cleanse(f, sizeof(*f));
+}

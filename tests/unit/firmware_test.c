@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the manager does to a TPM that was just powered on, on the real engine. */
+#include "tests/unit/unit.h"
+#include "stubdom/manager/command.h"
+#include "stubdom/manager/firmware.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CC_CLEAR     0x126
+#define CC_STARTUP   0x144
+#define CC_SHUTDOWN  0x145
+#define CC_GETRANDOM 0x17b
+#define CC_PCR_READ  0x17e
+#define CC_EXTEND    0x182
+#define SU_STATE     1
+#define RC_BAD_AUTH  0x9a2 /* of the first session */
+#define RC_INIT	     0x100
+
+static struct {
+	uint8_t *blob;
+	size_t len;
+} disk;
+
+static struct firmware firmware;
+static struct command command;
+static struct error error;
+
+static int load(void *ctx, uint8_t **state, size_t *len)
+{
+	if (!disk.blob)
+		return -ENOENT;
+	*state = malloc(disk.len);
+	memcpy(*state, disk.blob, disk.len);
+	*len = disk.len;
+	return 0;
+}
+
+static int save(void *ctx, const uint8_t *state, size_t len, bool clock_only)
+{
+	free(disk.blob);
+	disk.blob = malloc(len);
+	memcpy(disk.blob, state, len);
+	disk.len = len;
+	return 0;
+}
+
+static int setup(void **unused)
+{
+	const struct engine_store store = {.load = load, .save = save};
+
+	free(disk.blob);
+	memset(&disk, 0, sizeof(disk));
+	return engine_open(&store, true, &error);
+}
+
+static int teardown(void **unused)
+{
+	firmware_wipe(&firmware);
+	return engine_close();
+}
+
+static uint32_t rc_of(uint32_t code, uint16_t argument)
+{
+	command_begin(&command, code);
+	cursor_put_u16(&command.in, argument);
+	assert_int_not_equal(command_run(&command), -EBADMSG);
+	return command.rc;
+}
+
+/* The first byte of PCR 16's SHA-256 bank. */
+static uint8_t pcr16(void)
+{
+	static const uint8_t selection[] = {0, 0, 0, 1, 0, 0x0b, 3, 0, 0, 1};
+	struct cursor *c = &command.out;
+
+	command_begin(&command, CC_PCR_READ);
+	cursor_put(&command.in, selection, sizeof(selection));
+	assert_int_equal(command_run(&command), 0);
+	(void)cursor_bytes(c, 4 + sizeof(selection) + 4 + 2);
+	return cursor_u8(c);
+}
+
+static void extend16(void)
+{
+	static const uint8_t digest[2 + 32] = {0, 0x0b, 1};
+
+	command_begin(&command, CC_EXTEND);
+	cursor_put_u32(&command.in, 16);
+	command_auth(&command, NULL, 0);
+	cursor_put_u32(&command.in, 1);
+	cursor_put(&command.in, digest, sizeof(digest));
+	assert_int_equal(command_run(&command), 0);
+}
+
+static uint32_t clear(const uint8_t *auth, size_t len)
+{
+	command_begin(&command, CC_CLEAR);
+	cursor_put_u32(&command.in, COMMAND_RH_PLATFORM);
+	command_auth(&command, auth, len);
+	(void)!command_run(&command);
+	return command.rc;
+}
+
+static void it_is_started(void **unused)
+{
+	assert_int_equal(rc_of(CC_GETRANDOM, 4), RC_INIT);
+	assert_int_equal(firmware_start(&firmware), 0);
+	assert_int_equal(rc_of(CC_GETRANDOM, 4), 0);
+}
+
+/* A guest must not get the PCRs of its last boot back with Startup(STATE). */
+static void the_guest_cannot_choose_how(void **unused)
+{
+	assert_int_equal(firmware_start(&firmware), 0);
+	extend16();
+	assert_int_not_equal(pcr16(), 0);
+	assert_int_equal(rc_of(CC_SHUTDOWN, SU_STATE), 0);
+	assert_int_equal(engine_power_cycle(), 0);
+	assert_int_equal(firmware_start(&firmware), 0);
+	assert_int_equal(rc_of(CC_STARTUP, SU_STATE), RC_INIT);
+	assert_int_equal(pcr16(), 0);
+}
+
+static void the_platform_is_ours_alone(void **unused)
+{
+	uint8_t first[FIRMWARE_AUTH_SIZE];
+
+	assert_int_equal(firmware_start(&firmware), 0);
+	assert_int_equal(firmware.platform_auth_len, FIRMWARE_AUTH_SIZE);
+	assert_int_equal(clear(NULL, 0), RC_BAD_AUTH);
+	memcpy(first, firmware.platform_auth, sizeof(first));
+	assert_int_equal(clear(first, sizeof(first)), 0);
+	assert_int_equal(engine_power_cycle(), 0);
+	assert_int_equal(firmware_start(&firmware), 0);
+	assert_memory_not_equal(firmware.platform_auth, first, sizeof(first));
+	assert_int_equal(clear(first, sizeof(first)), RC_BAD_AUTH);
+}
+
+static void a_broken_tpm_is_given_to_no_guest(void **unused)
+{
+	assert_int_equal(engine_close(), 0);
+	assert_int_equal(firmware_start(&firmware), -EREMOTEIO);
+	assert_int_equal(firmware.platform_auth_len, 0);
+}
+
+static void what_does_not_fit_is_not_sent(void **unused)
+{
+	static const uint8_t long_one[ENGINE_BUFFER_SIZE];
+
+	command_begin(&command, CC_GETRANDOM);
+	cursor_put(&command.in, long_one, sizeof(long_one));
+	assert_int_equal(command_run(&command), -EMSGSIZE);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		T(it_is_started),
+		T(the_guest_cannot_choose_how),
+		T(the_platform_is_ours_alone),
+		T(a_broken_tpm_is_given_to_no_guest),
+		T(what_does_not_fit_is_not_sent),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
