@@ -12,13 +12,18 @@ static const char magic[8] = {'X', 'V', 'T', 'P', 'M', 'A', 'N', 'C'};
 /* Where the uuid's entry is, or would be. */
 static size_t place(const struct anchor_table *t, const uint8_t uuid[16], bool *there)
 {
-	size_t i = 0;
-	int order = 1;
+	size_t low = 0, high = t->count;
 
-	while (i < t->count && (order = memcmp(t->entries[i].uuid, uuid, 16)) < 0)
-		i++;
-	*there = i < t->count && !order;
-	return i;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (memcmp(t->entries[middle].uuid, uuid, 16) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	*there = low < t->count && !memcmp(t->entries[low].uuid, uuid, 16);
+	return low;
 }
 
 const struct anchor_entry *anchor_table_find(const struct anchor_table *t,
