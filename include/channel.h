@@ -74,6 +74,9 @@ enum channel_type {
 	 * cause 0: done, and the text says what: "" new key slots, "deep" for a new
 	 * data key, "finished" a deep rekey that had been interrupted (unasked) */
 	CHANNEL_REKEYED = 14,
+	/* TPM2B_PUBLICs, endorsement keys of this TPM, before READY -> u32, how many of
+	 * them vtpmd keeps.  EPERM when it keeps others. */
+	CHANNEL_IDENTITY = 15,
 
 	/* events of vtpmd, id 0 */
 	CHANNEL_EVENT_STOP = 0x4001,   /* finish, store, exit 0 */

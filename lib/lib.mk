@@ -46,6 +46,13 @@ FUZZ_TESTS += oldkey
 oldkey_FUZZ_SRCS := lib/oldkey.c tools/vtpmd/object.c $(ENVELOPE_SRCS)
 oldkey_FUZZ_LIBS := -lcrypto
 
+UNIT_TESTS += tpmpub
+tpmpub_UNIT_SRCS := lib/tpmpub.c lib/cursor.c lib/hex.c
+tpmpub_UNIT_LIBS := -lcrypto
+FUZZ_TESTS += tpmpub
+tpmpub_FUZZ_SRCS := lib/tpmpub.c lib/cursor.c
+tpmpub_FUZZ_LIBS := -lcrypto
+
 AUDIT_SRCS := lib/audit.c lib/crypt.c lib/hex.c
 UNIT_TESTS += audit
 audit_UNIT_SRCS := $(AUDIT_SRCS)

@@ -256,6 +256,23 @@ int hostchan_ready(struct hostchan *h, uint64_t seq)
 	return call_plain(h, CHANNEL_READY, head, sizeof(head));
 }
 
+int hostchan_identity(void *hostchan, const uint8_t *keys, size_t len, uint32_t *known)
+{
+	struct hostchan_call c = {
+		.type = CHANNEL_IDENTITY, .body = keys, .body_len = len};
+	uint8_t reply[4];
+	size_t room = sizeof(reply);
+	int rc = call_into(hostchan, &c, reply, &room);
+	struct cursor r = cursor_reader(reply, rc ? 0 : room);
+
+	if (rc == -ENOSYS) { /* of before there were any: it wants none */
+		*known = UINT32_MAX;
+		return 0;
+	}
+	*known = cursor_u32(&r);
+	return rc || cursor_done(&r) ? rc : -EBADMSG;
+}
+
 int hostchan_config(struct hostchan *h, uint8_t **tlvs, size_t *len)
 {
 	struct hostchan_call c = {.type = CHANNEL_CONFIG, .repeat = true};

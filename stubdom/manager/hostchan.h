@@ -42,6 +42,9 @@ int __must_check hostchan_kms_recv(void *hostchan, uint8_t *buf, size_t room);
 void hostchan_kms_close(void *hostchan);
 
 int __must_check hostchan_ready(struct hostchan *h, uint64_t seq);
+/* struct identity_ops of identity.h, ctx is the hostchan. */
+int __must_check hostchan_identity(void *hostchan, const uint8_t *keys, size_t len,
+				   uint32_t *known);
 /* Tells vtpmd why the manager gives up; best effort. */
 void hostchan_fail(struct hostchan *h, const struct error *e);
 /* malloc()ed CONFIG TLVs as they are now. */

@@ -40,6 +40,9 @@ engine_UNIT_LIBS := -ltpms -lcrypto
 UNIT_TESTS += firmware
 firmware_UNIT_SRCS := $(addprefix stubdom/manager/,engine.c command.c firmware.c) lib/cursor.c lib/error.c
 firmware_UNIT_LIBS := -ltpms -lcrypto
+UNIT_TESTS += identity
+identity_UNIT_SRCS := $(addprefix stubdom/manager/,engine.c command.c firmware.c ek.c identity.c) lib/cursor.c lib/error.c
+identity_UNIT_LIBS := -ltpms -lcrypto
 UNIT_TESTS += rekey
 rekey_UNIT_SRCS := $(addprefix stubdom/manager/,rekey.c state.c unlock_slot.c) lib/oldkey.c \
                    $(addprefix tools/vtpmd/,store.c erase.c object.c) lib/atomic.c $(ENVELOPE_SRCS)

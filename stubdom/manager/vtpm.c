@@ -5,6 +5,7 @@
 #include "vtpm_status.h"
 #include "firmware.h"
 #include "hostchan.h"
+#include "identity.h"
 #include "plain.h"
 #include "state.h"
 #include "unlock.h"
@@ -192,6 +193,18 @@ static int open_backend(struct vtpm *v)
 	return 0;
 }
 
+/* Before anybody is offered this TPM. */
+static int identify(struct vtpm *v)
+{
+	const struct identity_ops ops = {.ctx = v->chan, .tell = hostchan_identity};
+	int rc = firmware_start(&v->firmware);
+
+	if (rc)
+		return error_set(&v->error, rc, CAUSE_ENGINE,
+				 "the TPM could not be started");
+	return identity_report(&ops, v->config.create && !v->config.is_copy, &v->error);
+}
+
 static int open_side(struct vtpm *v)
 {
 	struct plain_ops ops = {.ctx = v, .execute = execute};
@@ -199,10 +212,6 @@ static int open_side(struct vtpm *v)
 
 	if (!v->place->no_xen)
 		return open_backend(v);
-	rc = firmware_start(&v->firmware);
-	if (rc)
-		return error_set(&v->error, rc, CAUSE_ENGINE,
-				 "the TPM could not be started");
 	if (!v->place->unix_path)
 		return 0;
 	rc = listener_unix(&v->listener, v->place->unix_path, &v->error);
@@ -337,7 +346,9 @@ static int run(struct vtpm *v)
 		rc = start_engine(v);
 	if (rc)
 		return rc;
-	rc = open_side(v);
+	rc = identify(v);
+	if (!rc)
+		rc = open_side(v);
 	if (!rc)
 		rc = announce(v);
 	if (!rc)

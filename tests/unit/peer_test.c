@@ -86,6 +86,15 @@ static void on_rekeyed(void *ctx, uint32_t why, const char *words)
 	snprintf(text, sizeof(text), "%s", words);
 }
 
+static int on_identity(void *ctx, const uint8_t *keys, size_t len, uint32_t *known,
+		       const char **why)
+{
+	if (len != 4)
+		return -EPERM;
+	*known = keys[0];
+	return 0;
+}
+
 static void on_fail(void *ctx, uint32_t why, const char *words)
 {
 	fails++;
@@ -110,6 +119,7 @@ static const struct peer_owner owner = {
 	.ready = on_ready,
 	.config = on_config,
 	.rekeyed = on_rekeyed,
+	.identity = on_identity,
 	.fail = on_fail,
 	.status = on_status,
 	.gone = on_gone,
@@ -267,6 +277,8 @@ static void commands_that_are_not_allowed(void **state)
 static void what_it_tells(void **state)
 {
 	uint8_t ready[8] = {0}, why[4 + 1200] = {0, 0, 0, CAUSE_KMS_KEY};
+	const uint8_t *data;
+	size_t len;
 
 	say_hello();
 	memset(why + 4, 'w', sizeof(why) - 4);
@@ -276,6 +288,12 @@ static void what_it_tells(void **state)
 	assert_int_equal(ask(CHANNEL_STATUS, "x", 1), 0);
 	assert_int_equal(statuses, 1);
 	assert_int_equal(ask(CHANNEL_CONFIG, NULL, 0), 0);
+	assert_int_equal(ask(CHANNEL_IDENTITY, NULL, 0), EPERM);
+	send_frame(CHANNEL_IDENTITY, 7, "\3key", 4);
+	turn();
+	assert_int_equal(reply(CHANNEL_IDENTITY, 7, &data, &len), 0);
+	assert_int_equal(len, 4);
+	assert_int_equal(data[3], 3);
 	assert_int_equal(ask(CHANNEL_REKEYED, why, 3), EINVAL);
 	assert_int_equal(ask(CHANNEL_REKEYED, why, 4), 0);
 	assert_int_equal(rekeys, 1);

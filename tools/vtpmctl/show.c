@@ -48,6 +48,7 @@ static const struct {
 	{"copy_of", "copy of"},
 	{"slots", "key slots"},
 	{"approved", "approved PCRs"},
+	{"ek", "EK"},
 	{"sealed", "slots made"},
 	{"keyed", "data key made"},
 	{"placement", "placement"},
@@ -115,6 +116,21 @@ static void print_approved(const json_t *approved)
 	}
 }
 
+/* "rsa2048 SHA-256 of its public key; ecc-p256 ...". */
+static void print_eks(const json_t *eks)
+{
+	const json_t *ek;
+	size_t i;
+
+	json_array_foreach(eks, i, ek)
+	{
+		if (i)
+			printf("\n%-20s ", "");
+		printf("%s sha256:%s", json_string_value(json_object_get(ek, "alg")),
+		       json_string_value(json_object_get(ek, "sha256")));
+	}
+}
+
 static void print_fields(const json_t *vtpm)
 {
 	size_t i;
@@ -127,6 +143,8 @@ static void print_fields(const json_t *vtpm)
 		printf("%-20s ", fields[i].label);
 		if (!strcmp(fields[i].key, "approved"))
 			print_approved(value);
+		else if (!strcmp(fields[i].key, "ek"))
+			print_eks(value);
 		else
 			print_value(value);
 		putchar('\n');

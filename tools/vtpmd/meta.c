@@ -2,6 +2,7 @@
 #include "tools/vtpmd/meta.h"
 #include "lib/atomic.h"
 #include "lib/envelope.h"
+#include "lib/hex.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -53,6 +54,40 @@ static bool take_text(const json_t *root, const char *key, char *out, size_t roo
 	return true;
 }
 
+static bool take_eks(const json_t *array, struct meta *m)
+{
+	const json_t *item;
+	size_t i;
+
+	json_array_foreach(array, i, item)
+	{
+		const char *hex = json_string_value(item);
+		size_t len = META_EK_MAX;
+
+		if (i == META_EKS || !hex || hex_decode(hex, m->ek[i].bytes, &len))
+			return false;
+		m->ek[i].len = (uint16_t)len;
+		m->eks = (unsigned int)i + 1;
+	}
+	return true;
+}
+
+static json_t *put_eks(const struct meta *m)
+{
+	char hex[2 * META_EK_MAX + 1];
+	json_t *array = json_array();
+	unsigned int i;
+
+	for (i = 0; i < m->eks; i++) {
+		hex_encode(m->ek[i].bytes, m->ek[i].len, hex);
+		if (json_array_append_new(array, json_string(hex))) {
+			json_decref(array);
+			return NULL;
+		}
+	}
+	return array;
+}
+
 static int take(const json_t *root, struct meta *m)
 {
 	char uuid[40], placement[16], state[16];
@@ -77,6 +112,8 @@ static int take(const json_t *root, struct meta *m)
 	m->is_copy = json_object_get(root, "copy_of") != NULL;
 	if (m->is_copy && (!take_text(root, "copy_of", uuid, sizeof(uuid)) ||
 			   uuid_parse(uuid, m->copy_of)))
+		return -EBADMSG;
+	if (!take_eks(json_object_get(root, "ek"), m))
 		return -EBADMSG;
 	/* of an earlier version: not known */
 	(void)take_text(root, "sealed", m->sealed, sizeof(m->sealed));
@@ -135,13 +172,13 @@ int meta_write(struct store *s, const struct meta *m)
 	int rc;
 
 	uuid_unparse_lower(m->uuid, uuid);
-	root = json_pack("{s:s, s:s, s:s, s:i, s:i, s:s, s:s, s:s, s:s, s:s, s:b}",
+	root = json_pack("{s:s, s:s, s:s, s:i, s:i, s:s, s:s, s:s, s:s, s:s, s:b, s:o}",
 			 "name", m->name, "uuid", uuid, "policy", m->policy, "memory",
 			 (int)m->memory, "localities", (int)m->localities, "placement",
 			 m->process ? "process" : "stubdom", "state",
 			 m->creating ? "creating" : "ready", "created", m->created,
-			 "sealed", m->sealed, "keyed", m->keyed, "wanted",
-			 (int)m->wanted);
+			 "sealed", m->sealed, "keyed", m->keyed, "wanted", (int)m->wanted,
+			 "ek", put_eks(m));
 	if (root && m->is_copy) {
 		uuid_unparse_lower(m->copy_of, uuid);
 		if (json_object_set_new(root, "copy_of", json_string(uuid))) {

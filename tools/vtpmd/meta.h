@@ -15,6 +15,9 @@
 /* The guest gets locality 0; the others need a trusted launch of the guest. */
 #define META_LOCALITIES 0x01
 
+#define META_EKS    3
+#define META_EK_MAX 384 /* a TPMT_PUBLIC */
+
 struct meta {
 	char name[META_NAME_MAX + 1];
 	uint8_t uuid[16];
@@ -29,7 +32,13 @@ struct meta {
 	char created[32];
 	char sealed[STAMP_SIZE]; /* when its key slots were made; empty: not known */
 	char keyed[STAMP_SIZE];	 /* the same of its data key */
-	struct error error;	 /* of the last start; cause none: it went well */
+	/* the endorsement keys, once they are known: identity.h */
+	unsigned int eks;
+	struct meta_ek {
+		uint16_t len;
+		uint8_t bytes[META_EK_MAX];
+	} ek[META_EKS];
+	struct error error; /* of the last start; cause none: it went well */
 };
 
 /* Letters, digits, "_", ".", "-", not first a sign: it becomes part of a domain's

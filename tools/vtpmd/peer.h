@@ -29,6 +29,9 @@ struct peer_owner {
 	int (*config)(void *ctx, struct cursor *out, const char **why);
 	/* cause 0: its header is new */
 	void (*rekeyed)(void *ctx, uint32_t cause, const char *text);
+	/* TPM2B_PUBLICs; *known: the reply.  As hello(). */
+	int (*identity)(void *ctx, const uint8_t *keys, size_t len, uint32_t *known,
+			const char **why);
 	void (*fail)(void *ctx, uint32_t cause, const char *text);
 	/* TLVs as in enum channel_status */
 	void (*status)(void *ctx, const uint8_t *tlvs, size_t len);

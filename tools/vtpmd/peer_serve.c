@@ -368,6 +368,22 @@ static void serve_config(struct peer *p, const struct channel_frame *f, struct c
 	(void)answer_written(p, f, out, &w, rc, why);
 }
 
+static void serve_identity(struct peer *p, const struct channel_frame *f,
+			   struct cursor *c)
+{
+	const char *why = "vtpmd refused it.";
+	uint8_t reply[4];
+	struct cursor w = cursor_writer(reply, sizeof(reply));
+	uint32_t known = 0;
+	int rc = p->owner->identity(p->ctx, f->payload, f->len, &known, &why);
+
+	cursor_put_u32(&w, known);
+	if (rc)
+		peer_refuse(p, f->type, f->id, -rc, why);
+	else
+		peer_reply(p, f->type, f->id, reply, sizeof(reply));
+}
+
 static void serve_status(struct peer *p, const struct channel_frame *f, struct cursor *c)
 {
 	answer(p, f, 0);
@@ -393,13 +409,14 @@ static void serve_log(struct peer *p, const struct channel_frame *f, struct curs
 
 static void (*const serve[])(struct peer *, const struct channel_frame *,
 			     struct cursor *) = {
-	[CHANNEL_HELLO] = serve_hello,	 [CHANNEL_GET] = serve_get,
-	[CHANNEL_PUT] = serve_put,	 [CHANNEL_TPM] = serve_tpm,
-	[CHANNEL_KMS_OPEN] = serve_kms,	 [CHANNEL_KMS_SEND] = serve_kms,
-	[CHANNEL_KMS_RECV] = serve_kms,	 [CHANNEL_KMS_CLOSE] = serve_kms_close,
-	[CHANNEL_READY] = serve_ready,	 [CHANNEL_FAIL] = serve_fail,
-	[CHANNEL_STATUS] = serve_status, [CHANNEL_LOG] = serve_log,
-	[CHANNEL_CONFIG] = serve_config, [CHANNEL_REKEYED] = serve_rekeyed,
+	[CHANNEL_HELLO] = serve_hello,	     [CHANNEL_GET] = serve_get,
+	[CHANNEL_PUT] = serve_put,	     [CHANNEL_TPM] = serve_tpm,
+	[CHANNEL_KMS_OPEN] = serve_kms,	     [CHANNEL_KMS_SEND] = serve_kms,
+	[CHANNEL_KMS_RECV] = serve_kms,	     [CHANNEL_KMS_CLOSE] = serve_kms_close,
+	[CHANNEL_READY] = serve_ready,	     [CHANNEL_FAIL] = serve_fail,
+	[CHANNEL_STATUS] = serve_status,     [CHANNEL_LOG] = serve_log,
+	[CHANNEL_CONFIG] = serve_config,     [CHANNEL_REKEYED] = serve_rekeyed,
+	[CHANNEL_IDENTITY] = serve_identity,
 };
 
 void peer_serve(struct peer *p, const struct channel_frame *f)

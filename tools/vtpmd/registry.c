@@ -142,8 +142,11 @@ static void fill(struct meta *m, const struct registry_new *n)
 	m->localities = n->localities;
 	m->process = n->process;
 	m->is_copy = n->copy_of != NULL;
-	if (m->is_copy)
+	if (m->is_copy) {
 		memcpy(m->copy_of, n->copy_of->meta.uuid, sizeof(m->copy_of));
+		m->eks = n->copy_of->meta.eks;
+		memcpy(m->ek, n->copy_of->meta.ek, sizeof(m->ek));
+	}
 	m->creating = true;
 	m->wanted = true;
 	gmtime_r(&now, &tm);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/registry.h"
 #include "tools/vtpmd/anchor.h"
+#include "tools/vtpmd/identity.h"
 #include "lib/envelope.h"
 
 #include <string.h>
@@ -203,6 +204,7 @@ json_t *registry_show(struct vtpm *v, json_t *approved)
 			    v->meta.is_copy ? json_string(uuid) : json_null());
 	json_object_set_new(o, "sealed", text(v->meta.sealed));
 	json_object_set_new(o, "keyed", text(v->meta.keyed));
+	json_object_set_new(o, "ek", identity_show(&v->meta));
 	json_object_set_new(o, "store", json_string(path));
 	json_object_set(o, "approved", approved);
 	set_trouble(v, o);

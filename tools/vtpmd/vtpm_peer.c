@@ -2,6 +2,7 @@
 #include "tools/vtpmd/vtpm_peer.h"
 #include "lib/channel.h"
 #include "tools/vtpmd/anchor.h"
+#include "tools/vtpmd/identity.h"
 #include "tools/vtpmd/log.h"
 
 #include "lib/audit.h"
@@ -296,6 +297,7 @@ const struct peer_owner vtpm_peer_owner = {
 	.ready = on_ready,
 	.config = on_config,
 	.rekeyed = on_rekeyed,
+	.identity = identity_on_peer,
 	.fail = vtpm_on_fail,
 	.status = on_status,
 	.gone = vtpm_on_peer_gone,

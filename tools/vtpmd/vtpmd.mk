@@ -3,7 +3,7 @@
 # the manager.
 CHANNEL_SRCS := lib/channel.c lib/cursor.c
 VTPMD_SRCS := $(wildcard tools/vtpmd/*.c) $(CHANNEL_SRCS) lib/address.c lib/atomic.c \
-              lib/error.c lib/stamp.c $(AUDIT_SRCS)
+              lib/error.c lib/stamp.c lib/tpmpub.c $(AUDIT_SRCS)
 VTPMD_LIBS := -levent -levent_extra -ljansson -lsystemd -luuid \
               -lxenvchan -lxenstore -lxenctrl -lcrypto
 
@@ -40,8 +40,13 @@ hostchan_UNIT_LIBS := -lxenvchan
 
 UNIT_TESTS += vtpmd_store
 vtpmd_store_UNIT_SRCS := tools/vtpmd/store.c $(addprefix tools/vtpmd/,store_source.c erase.c object.c) lib/atomic.c tools/vtpmd/meta.c \
-                         lib/cursor.c lib/error.c
+                         lib/cursor.c lib/error.c lib/hex.c
 vtpmd_store_UNIT_LIBS := -ljansson -luuid
+
+UNIT_TESTS += vtpmd_identity
+vtpmd_identity_UNIT_SRCS := $(addprefix tools/vtpmd/,identity.c meta.c) lib/tpmpub.c lib/atomic.c \
+                            lib/cursor.c lib/error.c lib/hex.c
+vtpmd_identity_UNIT_LIBS := -ljansson -luuid -lcrypto
 
 UNIT_TESTS += vtpmd_config
 vtpmd_config_UNIT_SRCS := tools/vtpmd/config.c tools/vtpmd/tunnel.c lib/address.c lib/error.c lib/hex.c \

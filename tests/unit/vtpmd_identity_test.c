@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What vtpmd keeps of a vTPM's endorsement keys, whatever a manager tells. */
+#include "tests/unit/unit.h"
+#include "lib/cursor.h"
+#include "lib/hex.h"
+#include "tools/vtpmd/identity.h"
+#include "tools/vtpmd/vtpm.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char p256[] =
+	"0023000b000300b20020837197674484b3f81a90cc8d46a5d724fd52d76e06520b64f2a1"
+	"da1b331469aa00060080004300100003001000206cffc83ed6db3e3319974fb8e26e27f6"
+	"f302cf223681da3864887a7f8df873380020da0275f314c4dfe2ede4fcd7306789f24993"
+	"b0fe34c2b7e2ed1c507cb08a942c";
+static const char p384[] =
+	"0023000c000300f20030b26e7d28d11a50bc53d882bcf5fd3a1a074148bb35d3b4e4cb1c"
+	"0ad9bde419cacb47ba09699646150f9fc000f3f80e120006010000430010000400100030"
+	"37c92db3935b107fe2de365841aafdf3df14e3b7d3e374c12e615873d9a1b14f9920eb59"
+	"c05744b5cdfb1b486134dd8a003049276d3ef86f7e96d247045c49b7ccdd8b86a9050804"
+	"5a3c6adb8f851961737336c7f5d37c0f3ca3d580bb56cb7ac5ad";
+static const char p256_name[] =
+	"000ba24dc724fe2f88cf18be65521d51d956cd9e7585d04041b403ce5fd22258cef8";
+
+static struct meta meta;
+static uint8_t message[2048];
+static size_t len;
+static int kept;
+
+/* What identity_on_peer() calls. */
+void vtpm_keep_meta(struct vtpm *v)
+{
+	kept++;
+}
+
+void log_about(int level, const struct log_about *about, const char *format, ...)
+{
+}
+
+static int setup(void **unused)
+{
+	memset(&meta, 0, sizeof(meta));
+	len = 0;
+	kept = 0;
+	return 0;
+}
+
+/* Adds a TPM2B_PUBLIC to the message. */
+static uint8_t *tell(const char *hex)
+{
+	struct cursor w = cursor_writer(message + len, 2);
+	uint8_t *at = message + len + 2;
+	size_t n = sizeof(message) - len - 2;
+
+	assert_int_equal(hex_decode(hex, at, &n), 0);
+	cursor_put_u16(&w, (uint16_t)n);
+	len += 2 + n;
+	return at;
+}
+
+static int take(void)
+{
+	size_t n = len;
+
+	len = 0;
+	return identity_take(&meta, message, n);
+}
+
+static void the_first_are_kept_and_have_to_stay(void **unused)
+{
+	uint8_t *at;
+
+	tell(p256);
+	assert_int_equal(take(), 1);
+	tell(p256);
+	assert_int_equal(take(), 0);
+	tell(p256);
+	tell(p384);
+	assert_int_equal(take(), 1);
+	assert_int_equal(meta.eks, 2);
+	/* the other curve's point, but the same template */
+	at = tell(p384);
+	at[7] ^= 0x40;
+	assert_int_equal(take(), -EPERM);
+	assert_int_equal(meta.eks, 2);
+}
+
+static void one_that_is_wrong_changes_nothing(void **unused)
+{
+	uint8_t *at;
+
+	tell(p384);
+	at = tell(p256);
+	at[121] ^= 1; /* off the curve */
+	assert_int_equal(take(), -EINVAL);
+	assert_int_equal(meta.eks, 0);
+}
+
+static void what_is_cut_short_changes_nothing(void **unused)
+{
+	size_t n, whole;
+
+	tell(p256);
+	tell(p384);
+	whole = len;
+	for (n = 0; n < whole; n++) {
+		if (n == 2 + 122) /* just the first */
+			continue;
+		assert_int_equal(identity_take(&meta, message, n), -EINVAL);
+		assert_int_equal(meta.eks, 0);
+	}
+}
+
+static void two_of_one_kind_are_none(void **unused)
+{
+	uint8_t *at;
+
+	tell(p256);
+	at = tell(p256);
+	at[7] ^= 0x40;
+	assert_int_equal(take(), -EPERM);
+	assert_int_equal(meta.eks, 0);
+}
+
+static void the_accessor_and_the_json_say_the_same(void **unused)
+{
+	json_t *shown;
+	const json_t *one;
+	struct tpmpub p;
+
+	assert_int_equal(identity_key(&meta, 0, &p), -ENOENT);
+	shown = identity_show(&meta);
+	assert_true(json_is_null(shown));
+	json_decref(shown);
+	tell(p256);
+	assert_int_equal(take(), 1);
+	shown = identity_show(&meta);
+	one = json_array_get(shown, 0);
+	assert_string_equal(json_string_value(json_object_get(one, "alg")), "ecc-p256");
+	assert_string_equal(json_string_value(json_object_get(one, "name")), p256_name);
+	assert_string_equal(json_string_value(json_object_get(one, "public")), p256);
+	json_decref(shown);
+	assert_int_equal(identity_key(&meta, 0, &p), 0);
+	assert_int_equal(p.len, 122);
+	assert_int_equal(identity_key(&meta, 1, &p), -ENOENT);
+}
+
+static void only_a_start_can_tell(void **unused)
+{
+	struct vtpm v = {.state = VTPM_RUNNING};
+	const char *why = "?";
+	uint32_t known = 9;
+
+	tell(p256);
+	assert_int_equal(identity_on_peer(&v, message, len, &known, &why), -EBUSY);
+	v.state = VTPM_STARTING;
+	assert_int_equal(identity_on_peer(&v, message, len, &known, &why), 0);
+	assert_int_equal(known, 1);
+	assert_int_equal(kept, 1);
+	assert_int_equal(identity_on_peer(&v, message, len, &known, &why), 0);
+	assert_int_equal(kept, 1);
+	message[2 + 7] ^= 0x40;
+	assert_int_equal(identity_on_peer(&v, message, len, &known, &why), -EPERM);
+	assert_non_null(strstr(why, "other endorsement keys"));
+}
+
+static void vtpm_json_holds_them(void **unused)
+{
+	static const uint8_t uuid[16] = "vtpm number one";
+	char root[] = "/tmp/vtpmd-identity-XXXXXX", command[64];
+	struct store s = {.lease = -1};
+	struct meta again;
+
+	assert_non_null(mkdtemp(root));
+	s.dir = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	strcpy(meta.name, "web1");
+	strcpy(meta.policy, "tpm");
+	memcpy(meta.uuid, uuid, sizeof(uuid));
+	memcpy(s.uuid, uuid, sizeof(uuid));
+	meta.memory = 8;
+	tell(p256);
+	tell(p384);
+	assert_int_equal(take(), 1);
+	assert_int_equal(meta_write(&s, &meta), 0);
+	assert_int_equal(meta_read(&s, &again), 0);
+	assert_int_equal(again.eks, 2);
+	assert_memory_equal(again.ek, meta.ek, sizeof(meta.ek));
+	close(s.dir);
+	snprintf(command, sizeof(command), "rm -r %s", root);
+	assert_int_equal(system(command), 0);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup(f, setup)
+	const struct CMUnitTest tests[] = {
+		T(the_first_are_kept_and_have_to_stay),
+		T(one_that_is_wrong_changes_nothing),
+		T(what_is_cut_short_changes_nothing),
+		T(two_of_one_kind_are_none),
+		T(the_accessor_and_the_json_say_the_same),
+		T(only_a_start_can_tell),
+		T(vtpm_json_holds_them),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
