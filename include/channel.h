@@ -85,6 +85,8 @@ enum channel_type {
 	CHANNEL_EVENT_RESUME = 0x4003,
 	CHANNEL_EVENT_REKEY = 0x4004,	   /* make new key slots of CHANNEL_CONFIG */
 	CHANNEL_EVENT_REKEY_DEEP = 0x4005, /* ... for a new data key */
+	/* the certificates have changed: take those of CHANNEL_CONFIG */
+	CHANNEL_EVENT_IDENTITY = 0x4006,
 };
 
 enum channel_mode { CHANNEL_STARTING = 0, CHANNEL_RESUMED = 1 };
@@ -125,6 +127,9 @@ enum channel_config {
 	CONFIG_KMS_KEY_ID = 36,	    /* text: KMIP Unique Identifier of the AES key */
 
 	CONFIG_RECOVERY_KEY = 48, /* SubjectPublicKeyInfo, DER: lib/recovery.h */
+
+	/* repeated, u32 NV index | bytes: a certificate that the TPM shall have */
+	CONFIG_CERTIFICATE = 64,
 };
 
 /*
@@ -158,6 +163,7 @@ enum channel_status {
 	STATUS_RESUMES = 11,	  /* 1: EVENT_RESUME was taken and is in force */
 	STATUS_UPTIME_NS = 12,	  /* since READY */
 	STATUS_RESIDENT_KIB = 13, /* memory, process only */
+	STATUS_CERTIFICATES = 14, /* how many CONFIG_CERTIFICATEs the TPM has */
 	/* u64 ns, the sum | LATENCY_BUCKETS * u64 count: how long commands took, from
 	 * the packet to the durable state.  The n-th counts those that took at most
 	 * LATENCY_FIRST_NS << n and longer than the one before; the last one counts

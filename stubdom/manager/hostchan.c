@@ -351,12 +351,14 @@ int hostchan_event(struct hostchan *h)
 		{&h->resume, CHANNEL_EVENT_RESUME},
 		{&h->rekey, CHANNEL_EVENT_REKEY},
 		{&h->deep, CHANNEL_EVENT_REKEY_DEEP},
+		{&h->identity, CHANNEL_EVENT_IDENTITY},
 		{&h->status, CHANNEL_EVENT_STATUS},
 	};
 	size_t i;
 	int rc;
 
-	if (!h->stop && !h->resume && !h->rekey && !h->deep && !h->status) {
+	if (!h->stop && !h->resume && !h->rekey && !h->deep && !h->identity &&
+	    !h->status) {
 		rc = hostchan_call_poll(h);
 		if (rc)
 			return rc;

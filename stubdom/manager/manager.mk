@@ -43,6 +43,9 @@ firmware_UNIT_LIBS := -ltpms -lcrypto
 UNIT_TESTS += identity
 identity_UNIT_SRCS := $(addprefix stubdom/manager/,engine.c command.c firmware.c ek.c identity.c) lib/cursor.c lib/error.c
 identity_UNIT_LIBS := -ltpms -lcrypto
+UNIT_TESTS += certnv
+certnv_UNIT_SRCS := $(addprefix stubdom/manager/,engine.c command.c firmware.c certnv.c) lib/cursor.c lib/error.c
+certnv_UNIT_LIBS := -ltpms -lcrypto
 UNIT_TESTS += rekey
 rekey_UNIT_SRCS := $(addprefix stubdom/manager/,rekey.c state.c unlock_slot.c) lib/oldkey.c \
                    $(addprefix tools/vtpmd/,store.c erase.c object.c) lib/atomic.c $(ENVELOPE_SRCS)

@@ -13,6 +13,7 @@
 #include "hosttpm.h"
 
 #define UNLOCK_APPROVALS_MAX 16
+#define UNLOCK_CERTS_MAX     4
 
 /* The CONFIG TLVs of include/channel.h, parsed.  Pointers point into the TLVs;
  * the kms texts are terminated copies owned by the struct. */
@@ -30,6 +31,12 @@ struct unlock_config {
 	size_t kms_key_sealed_len;
 	const uint8_t *recovery_key; /* NULL: none */
 	size_t recovery_key_len;
+	unsigned int certs;
+	struct {
+		uint32_t index;
+		const uint8_t *der;
+		size_t len;
+	} cert[UNLOCK_CERTS_MAX];
 };
 
 /* -EBADMSG with CAUSE_CHANNEL when the TLVs do not parse. */

@@ -39,6 +39,17 @@ static void take_approval(struct cursor *v, size_t len, struct hosttpm_config *c
 	c->approval_len[c->approvals++] = len;
 }
 
+static void take_cert(struct cursor *v, size_t len, struct unlock_config *c)
+{
+	if (c->certs == UNLOCK_CERTS_MAX || len < 4) {
+		cursor_fail(v);
+		return;
+	}
+	c->cert[c->certs].index = cursor_u32(v);
+	c->cert[c->certs].der = cursor_bytes(v, len - 4);
+	c->cert[c->certs++].len = len - 4;
+}
+
 static void take(struct cursor *v, uint16_t tag, struct unlock_config *c)
 {
 	size_t len = cursor_left(v);
@@ -92,6 +103,9 @@ static void take(struct cursor *v, uint16_t tag, struct unlock_config *c)
 	case CONFIG_RECOVERY_KEY:
 		c->recovery_key = cursor_bytes(v, len);
 		c->recovery_key_len = len;
+		break;
+	case CONFIG_CERTIFICATE:
+		take_cert(v, len, c);
 		break;
 	case CONFIG_KMS_KEY_ID:
 		take_text(v, len, &c->kms_key_id);

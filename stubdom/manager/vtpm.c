@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vtpm.h"
 #include "vtpm_copy.h"
+#include "vtpm_identity.h"
 #include "vtpm_keys.h"
 #include "vtpm_status.h"
 #include "firmware.h"
 #include "hostchan.h"
-#include "identity.h"
 #include "plain.h"
 #include "state.h"
 #include "unlock.h"
@@ -28,6 +28,7 @@ struct vtpm {
 	struct state state;
 	struct error error;
 	struct firmware firmware;
+	struct vtpm_identity identity;
 	struct xen_ops xen;
 	struct backend *backend;
 	struct listener listener;
@@ -121,7 +122,7 @@ static int power_cycle(void *ctx)
 	int rc = engine_power_cycle();
 
 	if (!rc)
-		rc = firmware_start(&v->firmware);
+		rc = vtpm_identity_power_on(&v->identity, v->chan, &v->firmware);
 	if (rc)
 		hostchan_log(v->chan, LOG_ERR,
 			     "the TPM could not be restarted for its guest");
@@ -193,18 +194,6 @@ static int open_backend(struct vtpm *v)
 	return 0;
 }
 
-/* Before anybody is offered this TPM. */
-static int identify(struct vtpm *v)
-{
-	const struct identity_ops ops = {.ctx = v->chan, .tell = hostchan_identity};
-	int rc = firmware_start(&v->firmware);
-
-	if (rc)
-		return error_set(&v->error, rc, CAUSE_ENGINE,
-				 "the TPM could not be started");
-	return identity_report(&ops, v->config.create && !v->config.is_copy, &v->error);
-}
-
 static int open_side(struct vtpm *v)
 {
 	struct plain_ops ops = {.ctx = v, .execute = execute};
@@ -229,6 +218,7 @@ static void send_status(struct vtpm *v)
 		.ready_ns = v->ready_ns,
 		.unlock_ns = v->unlock_ns,
 		.uptime_ns = now_ns() - v->ready_at,
+		.certs = v->identity.good,
 		.latency = &v->latency,
 	};
 	struct backend_stats b = {0};
@@ -270,6 +260,8 @@ static int hear(struct vtpm *v)
 			resume_next(v);
 		if (rc == CHANNEL_EVENT_REKEY || rc == CHANNEL_EVENT_REKEY_DEEP)
 			vtpm_keys_rekey(&keys, rc == CHANNEL_EVENT_REKEY_DEEP);
+		if (rc == CHANNEL_EVENT_IDENTITY)
+			vtpm_identity_renew(&v->identity, v->chan, &v->firmware);
 		if (rc == CHANNEL_EVENT_STATUS)
 			send_status(v);
 	}
@@ -346,7 +338,8 @@ static int run(struct vtpm *v)
 		rc = start_engine(v);
 	if (rc)
 		return rc;
-	rc = identify(v);
+	rc = vtpm_identity_begin(&v->identity, v->chan, &v->config, &v->firmware,
+				 &v->error);
 	if (!rc)
 		rc = open_side(v);
 	if (!rc)

@@ -84,6 +84,7 @@ size_t vtpm_status_encode(const struct vtpm_status *s, uint8_t out[VTPM_STATUS_M
 	put(&w, STATUS_UNLOCK_NS, s->unlock_ns);
 	put(&w, STATUS_RESUMES, s->resumes);
 	put(&w, STATUS_UPTIME_NS, s->uptime_ns);
+	put(&w, STATUS_CERTIFICATES, s->certs);
 	if (s->resident_kib)
 		put(&w, STATUS_RESIDENT_KIB, s->resident_kib);
 	if (s->latency)

@@ -20,6 +20,7 @@ struct vtpm_status {
 	bool guest, resumes;
 	uint32_t guest_domid;
 	uint64_t commands, refused, writes, seq, ready_ns, unlock_ns, uptime_ns;
+	unsigned int certs;	       /* in the TPM's NV memory */
 	uint64_t resident_kib;	       /* 0: not known */
 	const struct latency *latency; /* NULL: none */
 	struct vtpm_stub stub;

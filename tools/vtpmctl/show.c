@@ -49,6 +49,7 @@ static const struct {
 	{"slots", "key slots"},
 	{"approved", "approved PCRs"},
 	{"ek", "EK"},
+	{"certificates", "certificates"},
 	{"sealed", "slots made"},
 	{"keyed", "data key made"},
 	{"placement", "placement"},
@@ -138,7 +139,8 @@ static void print_fields(const json_t *vtpm)
 	for (i = 0; i < ARRAY_SIZE(fields); i++) {
 		const json_t *value = json_object_get(vtpm, fields[i].key);
 
-		if (!value || json_is_null(value))
+		if (!value || json_is_null(value) ||
+		    (json_is_array(value) && !json_array_size(value)))
 			continue;
 		printf("%-20s ", fields[i].label);
 		if (!strcmp(fields[i].key, "approved"))

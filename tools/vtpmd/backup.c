@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/backup.h"
 #include "tools/vtpmd/anchor.h"
+#include "tools/vtpmd/cert.h"
 #include "tools/vtpmd/log.h"
 #include "lib/hex.h"
 
@@ -64,13 +65,13 @@ json_t *backup_make(struct vtpm *v, struct error *e)
 	vtpm_audit(v, "backup", NULL);
 	log_about(LOG_NOTICE, VTPM_ABOUT(v), "backed up at generation %llu",
 		  (unsigned long long)store_seq(&v->store, CHANNEL_OBJECT_PERMALL));
-	return json_pack("{s:s, s:s, s:s, s:i, s:i, s:s, s:s, s:I, s:o}", "name",
+	return json_pack("{s:s, s:s, s:s, s:i, s:i, s:s, s:s, s:I, s:o, s:o}", "name",
 			 v->meta.name, "uuid", uuid, "policy", v->meta.policy, "memory",
 			 (int)v->meta.memory, "localities", (int)v->meta.localities,
 			 "placement", v->meta.process ? "process" : "stubdom", "created",
 			 v->meta.created, "generation",
 			 (json_int_t)store_seq(&v->store, CHANNEL_OBJECT_PERMALL),
-			 "objects", all);
+			 "objects", all, "certificates", cert_show(&v->store));
 }
 
 static int not_whole(struct error *e)
@@ -96,14 +97,17 @@ static int put_object(struct store *s, uint16_t object, const json_t *value)
 	return rc;
 }
 
-static int put_all(struct store *s, const struct meta *m, const json_t *all)
+static int put_all(struct store *s, const struct meta *m, const json_t *backup)
 {
+	const json_t *all = json_object_get(backup, "objects");
 	size_t i;
 	int rc = 0;
 
 	for (i = 0; i < ARRAY_SIZE(objects) && !rc; i++)
 		rc = put_object(s, objects[i].object,
 				json_object_get(all, objects[i].key));
+	if (!rc)
+		rc = cert_take(s, json_object_get(backup, "certificates"));
 	return rc ? rc : meta_write(s, m);
 }
 
@@ -193,7 +197,7 @@ int backup_restore(struct vtpmd *d, const json_t *backup, const char *name,
 	if (rc)
 		return error_set(e, rc, CAUSE_STORE, "No folder could be made in %s: %s.",
 				 d->store, strerror(-rc));
-	rc = put_all(&s, &m, json_object_get(backup, "objects"));
+	rc = put_all(&s, &m, backup);
 	*out = rc ? NULL : vtpm_new(d, &m, &s);
 	if (*out) {
 		registry_add(d, *out);

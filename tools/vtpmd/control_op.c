@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/backup.h"
+#include "tools/vtpmd/cert.h"
 #include "tools/vtpmd/control_answer.h"
+#include "tools/vtpmd/identity.h"
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/reload.h"
 
@@ -326,6 +328,27 @@ static void op_list(struct control *c)
 	control_answer_with(c, json_pack("{s:b, s:o}", "ok", 1, "vtpms", all));
 }
 
+static void op_certificates(struct control *c, struct vtpm *v, const json_t *request)
+{
+	control_answer_with(c, json_pack("{s:b, s:o, s:o}", "ok", 1, "certificates",
+					 cert_show(&v->store), "ek",
+					 identity_show(&v->meta)));
+}
+
+/* CERTIFY, once the manager has told how many the TPM has. */
+static void op_certify(struct control *c, struct vtpm *v)
+{
+	if (v->state != VTPM_RUNNING ||
+	    v->status.value[STATUS_CERTIFICATES] == cert_count(&v->store))
+		control_answer_ok(c, v->meta.uuid);
+	else
+		control_answer_word(
+			c, "busy",
+			"The certificates are in the store, but not all in the TPM: its "
+			"NV memory may be full, or it has not answered yet; it gets "
+			"them when its guest starts the next time.");
+}
+
 static void op_reload(struct control *c, struct vtpm *v, const json_t *request)
 {
 	struct error e = {.cause = CAUSE_NONE};
@@ -366,6 +389,8 @@ static void answer_asked(struct control *c)
 		op_resume(c, v);
 	else if (c->what == REKEY)
 		op_rekey(c, v);
+	else if (c->what == CERTIFY)
+		op_certify(c, v);
 	else
 		op_stop(c, v);
 }
@@ -436,6 +461,17 @@ static void begin_rekey(struct control *c, struct vtpm *v, const json_t *request
 				    "while its state is open; `vtpmctl start` it first.");
 }
 
+static void begin_certify(struct control *c, struct vtpm *v, const json_t *request)
+{
+	struct error e = {.cause = CAUSE_NONE};
+	int rc = cert_install(v, json_object_get(request, "certificates"), &e);
+
+	if (rc)
+		control_answer_refuse(c, rc, &e);
+	else
+		ask(c);
+}
+
 static const struct {
 	const char *word;
 	bool host; /* about no vTPM that is there: run() gets NULL */
@@ -455,6 +491,8 @@ static const struct {
 	[RELOAD] = {"reload", true, op_reload},
 	[ACCEPT] = {"accept", false, op_accept},
 	[CLONE] = {"clone", false, op_clone},
+	[CERTIFY] = {"certify", false, begin_certify},
+	[CERTIFICATES] = {"certificates", false, op_certificates},
 };
 
 static enum control_what parse_op(const char *op)

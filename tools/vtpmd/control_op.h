@@ -23,6 +23,8 @@ enum control_what {
 	RELOAD,
 	ACCEPT,
 	CLONE,
+	CERTIFY,
+	CERTIFICATES,
 	NO_OP
 };
 

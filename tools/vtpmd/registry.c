@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/registry.h"
 #include "tools/vtpmd/anchor.h"
+#include "tools/vtpmd/cert.h"
 #include "tools/vtpmd/log.h"
 
 #include <dirent.h>
@@ -172,6 +173,8 @@ int registry_create(struct vtpmd *d, const struct registry_new *n, struct vtpm *
 	rc = meta_write(&s, &m);
 	if (!rc && n->copy_of)
 		rc = store_take_source(&s, &n->copy_of->store);
+	if (!rc && n->copy_of)
+		rc = cert_copy(&s, &n->copy_of->store);
 	v = rc ? NULL : vtpm_new(d, &m, &s);
 	if (!v) {
 		(void)!store_remove(&s, d->store);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/registry.h"
 #include "tools/vtpmd/anchor.h"
+#include "tools/vtpmd/cert.h"
 #include "tools/vtpmd/identity.h"
 #include "lib/envelope.h"
 
@@ -205,6 +206,7 @@ json_t *registry_show(struct vtpm *v, json_t *approved)
 	json_object_set_new(o, "sealed", text(v->meta.sealed));
 	json_object_set_new(o, "keyed", text(v->meta.keyed));
 	json_object_set_new(o, "ek", identity_show(&v->meta));
+	json_object_set_new(o, "certificates", cert_list(&v->store));
 	json_object_set_new(o, "store", json_string(path));
 	json_object_set(o, "approved", approved);
 	set_trouble(v, o);

@@ -2,6 +2,7 @@
 #include "tools/vtpmd/vtpm_peer.h"
 #include "lib/channel.h"
 #include "tools/vtpmd/anchor.h"
+#include "tools/vtpmd/cert.h"
 #include "tools/vtpmd/identity.h"
 #include "tools/vtpmd/log.h"
 
@@ -27,7 +28,7 @@ void vtpm_audit(const struct vtpm *v, const char *event, const char *detail)
 			  event, v->d->audit, strerror(-rc));
 }
 
-static void put_config(const struct vtpm *v, bool create, struct cursor *out)
+static void put_config(struct vtpm *v, bool create, struct cursor *out)
 {
 	channel_tlv_put(out, CONFIG_UUID, v->meta.uuid, sizeof(v->meta.uuid));
 	channel_tlv_put(out, CONFIG_NAME, v->meta.name, strlen(v->meta.name));
@@ -38,6 +39,7 @@ static void put_config(const struct vtpm *v, bool create, struct cursor *out)
 		channel_tlv_put(out, CONFIG_COPY_OF, v->meta.copy_of,
 				sizeof(v->meta.copy_of));
 	cursor_put(out, v->config.tlvs, v->config.len);
+	cert_put_config(&v->store, out);
 }
 
 static int hello_starting(struct vtpm *v, struct cursor *out, const char **why)
