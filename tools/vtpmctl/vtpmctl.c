@@ -23,6 +23,9 @@ static const struct vtpmctl_command commands[] = {
 	{"clone", "make a vTPM as another one is, or as its copy", clone_main},
 	{"recover", "open a vTPM with the recovery key, seal it to this host",
 	 recover_main},
+	{"ca", "the CA for vTPMs' certificates: init, show", ca_main},
+	{"cert", "a vTPM's certificates: issue, install, show, export", cert_main},
+	{"csr", "what another CA needs for a vTPM's certificates", csr_main},
 	{"doctor", "look for what is wrong on this host", doctor_main},
 	{"audit", "verify the audit log", audit_main},
 	{"delete", "remove a vTPM and its state for ever", delete_main},
@@ -33,11 +36,11 @@ static void help(FILE *to)
 	size_t i;
 
 	fputs("Usage: vtpmctl COMMAND [OPTIONS]; `vtpmctl COMMAND --help` lists the options.\n"
-	      "A TPM 2.0 for every Xen guest; vtpmctl(8) tells more.\nCommands:\n",
+	      "Commands:\n",
 	      to);
 	for (i = 0; i < ARRAY_SIZE(commands); i++)
 		fprintf(to, "  %-8s %s\n", commands[i].name, commands[i].help);
-	fputs("Exit status: 0 done, 1 failed, 2 wrong usage, 3 vtpmd does not answer,\n"
+	fputs("vtpmctl(8) tells more.  Exit status: 0 done, 1 failed, 2 usage, 3 no vtpmd,\n"
 	      "4 host not configured, 5 no such vTPM, 6 host's TPM, 7 KMS.\n",
 	      to);
 }

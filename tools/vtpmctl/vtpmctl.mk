@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # What an operator types: build/bin/vtpmctl.
-VTPMCTL_SRCS := $(wildcard tools/vtpmctl/*.c) $(KMS_SRCS) lib/audit.c lib/hex.c lib/stamp.c \
+VTPMCTL_SRCS := $(wildcard tools/vtpmctl/*.c) $(KMS_SRCS) lib/audit.c lib/hex.c lib/stamp.c lib/tpmpub.c \
                 lib/envelope.c $(HOSTTPM_SRCS) $(UNLOCK_SRCS)
 VTPMCTL_LIBS := -ltss2-esys -ltss2-mu -ltss2-rc -ltss2-tctildr -ljansson -lssl -lcrypto -lxlutil
 
@@ -29,6 +29,13 @@ install-docs:
 	install -m 0644 docs/*.md $(VTPMCTL_DOC)/docs
 .PHONY: install-vtpmctl install-docs
 
+UNIT_TESTS += certfile
+CERTFILE_SRCS := $(addprefix tools/vtpmctl/,certfile.c certmake.c holder_add.c) lib/cursor.c lib/error.c lib/hex.c
+certfile_UNIT_SRCS := $(CERTFILE_SRCS)
+certfile_UNIT_LIBS := -ljansson -lcrypto
+FUZZ_TESTS += certfile
+certfile_FUZZ_SRCS := $(CERTFILE_SRCS)
+certfile_FUZZ_LIBS := -ljansson -lcrypto
 UNIT_TESTS += latency vtpmctl_table
 latency_UNIT_SRCS := stubdom/manager/latency.c tools/vtpmctl/quantile.c
 vtpmctl_table_UNIT_SRCS := tools/vtpmctl/table.c

@@ -330,8 +330,11 @@ static void op_list(struct control *c)
 
 static void op_certificates(struct control *c, struct vtpm *v, const json_t *request)
 {
-	control_answer_with(c, json_pack("{s:b, s:o, s:o}", "ok", 1, "certificates",
-					 cert_show(&v->store), "ek",
+	char uuid[37];
+
+	uuid_unparse_lower(v->meta.uuid, uuid);
+	control_answer_with(c, json_pack("{s:b, s:s, s:o, s:o}", "ok", 1, "uuid", uuid,
+					 "certificates", cert_show(&v->store), "ek",
 					 identity_show(&v->meta)));
 }
 

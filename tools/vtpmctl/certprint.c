@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/vtpmctl/certprint.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <openssl/bn.h>
+#include <openssl/evp.h>
+#include <openssl/x509v3.h>
+
+static void print_name(BIO *out, X509_NAME *name)
+{
+	X509_NAME_print_ex(out, name, 0,
+			   XN_FLAG_RFC2253 & ~(unsigned long)ASN1_STRFLGS_ESC_MSB);
+}
+
+/* An EK certificate has no subject, but a directory name as subjectAltName. */
+static void print_subject(BIO *out, X509 *cert)
+{
+	GENERAL_NAMES *names;
+	int i;
+
+	if (X509_NAME_entry_count(X509_get_subject_name(cert))) {
+		print_name(out, X509_get_subject_name(cert));
+		return;
+	}
+	names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
+	for (i = 0; i < sk_GENERAL_NAME_num(names); i++) {
+		GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
+
+		if (name->type == GEN_DIRNAME)
+			print_name(out, name->d.directoryName);
+	}
+	GENERAL_NAMES_free(names);
+}
+
+static void print_hash(BIO *out, X509 *cert)
+{
+	uint8_t hash[32];
+	unsigned int i;
+
+	if (X509_digest(cert, EVP_sha256(), hash, NULL) == 1)
+		for (i = 0; i < sizeof(hash); i++)
+			BIO_printf(out, "%02x", hash[i]);
+}
+
+void certprint(const char *label, X509 *cert)
+{
+	BIO *out = BIO_new_fp(stdout, BIO_NOCLOSE);
+
+	if (!out)
+		return;
+	BIO_printf(out, "%-11s ", label);
+	print_subject(out, cert);
+	BIO_printf(out, "\n  issuer    ");
+	print_name(out, X509_get_issuer_name(cert));
+	BIO_printf(out, "\n  serial    ");
+	i2a_ASN1_INTEGER(out, X509_get0_serialNumber(cert));
+	BIO_printf(out, "\n  until     ");
+	ASN1_TIME_print(out, X509_get0_notAfter(cert));
+	BIO_printf(out, "\n  sha256    ");
+	print_hash(out, cert);
+	BIO_printf(out, "\n");
+	(void)BIO_flush(out);
+	BIO_free(out);
+}
