@@ -9,6 +9,7 @@ packages='
 	libtss2-dev libsystemd-dev uuid-dev linux-headers-amd64 qemu-system-x86
 	qemu-utils swtpm swtpm-tools tpm2-tools libtss2-tcti-swtpm0 mmdebstrap e2fsprogs
 	python3-pykmip python3-cryptography openssl socat cpio zstd xz-utils
+	softhsm2 libengine-pkcs11-openssl tpm2-openssl gnutls-bin
 	dkms kmod debhelper dh-dkms fakeroot mandoc cryptsetup-bin procps systemd xxd
 '
 missing=

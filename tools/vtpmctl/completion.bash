@@ -5,11 +5,13 @@ _vtpmctl() {
 	local me=${COMP_WORDS[0]} command=${COMP_WORDS[1]} words=()
 
 	COMPREPLY=()
-	[ "$command" = host ] && [ "$COMP_CWORD" -gt 2 ] && command="host ${COMP_WORDS[2]}"
+	local group=
+	[[ $command =~ ^(host|ca|cert)$ ]] && group=$command
+	[ -n "$group" ] && [ "$COMP_CWORD" -gt 2 ] && command="$group ${COMP_WORDS[2]}"
 	if [ "$COMP_CWORD" -eq 1 ]; then
 		mapfile -t words < <("$me" --help 2>/dev/null | sed -n 's/^  \([a-z]*\)  *.*/\1/p')
-	elif [ "$command" = host ]; then
-		mapfile -t words < <("$me" host --help 2>/dev/null | sed -n 's/^  \([a-z]*\)  *.*/\1/p')
+	elif [ -n "$group" ] && [ "$COMP_CWORD" -eq 2 ]; then
+		mapfile -t words < <("$me" "$group" --help 2>/dev/null | sed -n 's/^  \([a-z]*\)  *.*/\1/p')
 	elif [[ $cur == -* ]]; then
 		# shellcheck disable=SC2086
 		mapfile -t words < <("$me" $command --help 2>/dev/null | sed -n 's/^  \(-., \)\{0,1\}\(--[a-z-]*\).*/\2/p')
@@ -18,6 +20,8 @@ _vtpmctl() {
 		mapfile -t words < <("$me" $command --help | sed -n "s/^  $prev \([a-z|]*\) .*/\1/p" | tr '|' '\n')
 	elif [[ $command == clone && $prev != --* && $COMP_CWORD -gt 2 ]]; then
 		return # a name that is not there yet
+	elif [[ $group == cert && $prev != --* && $COMP_CWORD -eq 3 ]]; then
+		mapfile -t words < <("$me" list 2>/dev/null | sed '1d; s/ .*//')
 	elif [[ $prev == --* || $command == launch || $command == restore || $COMP_CWORD -gt 2 ]]; then
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return

@@ -35,13 +35,10 @@ static void help(FILE *to)
 {
 	size_t i;
 
-	fputs("Usage: vtpmctl COMMAND [OPTIONS]; `vtpmctl COMMAND --help` lists the options.\n"
-	      "Commands:\n",
-	      to);
+	fputs("Commands:\n", to);
 	for (i = 0; i < ARRAY_SIZE(commands); i++)
 		fprintf(to, "  %-8s %s\n", commands[i].name, commands[i].help);
-	fputs("vtpmctl(8) tells more.  Exit status: 0 done, 1 failed, 2 usage, 3 no vtpmd,\n"
-	      "4 host not configured, 5 no such vTPM, 6 host's TPM, 7 KMS.\n",
+	fputs("Usage: vtpmctl COMMAND [OPTIONS]; COMMAND --help lists them; see vtpmctl(8).\n",
 	      to);
 }
 

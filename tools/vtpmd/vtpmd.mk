@@ -48,6 +48,11 @@ vtpmd_identity_UNIT_SRCS := $(addprefix tools/vtpmd/,identity.c meta.c) lib/tpmp
                             lib/cursor.c lib/error.c lib/hex.c
 vtpmd_identity_UNIT_LIBS := -ljansson -luuid -lcrypto
 
+UNIT_TESTS += vtpmd_cert
+vtpmd_cert_UNIT_SRCS := $(addprefix tools/vtpmd/,cert.c store.c erase.c object.c) lib/atomic.c lib/channel.c \
+                        lib/cursor.c lib/error.c lib/hex.c
+vtpmd_cert_UNIT_LIBS := -ljansson -luuid
+
 UNIT_TESTS += vtpmd_config
 vtpmd_config_UNIT_SRCS := tools/vtpmd/config.c tools/vtpmd/tunnel.c lib/address.c lib/error.c lib/hex.c \
                           $(CHANNEL_SRCS)
