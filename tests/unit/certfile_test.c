@@ -195,6 +195,7 @@ static void a_request_has_the_extensions_and_another_key(void **unused)
 	assert_true(X509v3_get_ext_by_NID(list, NID_subject_alt_name, -1) >= 0);
 	assert_true(X509v3_get_ext_by_NID(list, NID_ext_key_usage, -1) >= 0);
 	assert_int_equal(X509_REQ_verify(request, X509_REQ_get0_pubkey(request)), 1);
+	assert_int_equal(X509_REQ_get_signature_nid(request), NID_ecdsa_with_SHA256);
 	assert_int_not_equal(EVP_PKEY_eq(X509_REQ_get0_pubkey(request), rsa), 1);
 	sk_X509_EXTENSION_pop_free(list, X509_EXTENSION_free);
 	X509_REQ_free(request);

@@ -107,7 +107,7 @@ static uint32_t as_owner(uint32_t code, uint32_t index)
 	return command.rc;
 }
 
-static void define_as_owner(uint32_t index, uint16_t size)
+static void define_with(uint32_t index, uint16_t size, uint32_t attributes)
 {
 	size_t mark;
 
@@ -118,11 +118,16 @@ static void define_as_owner(uint32_t index, uint16_t size)
 	mark = cursor_mark_u16(&command.in);
 	cursor_put_u32(&command.in, index);
 	cursor_put_u16(&command.in, 0x0b);
-	cursor_put_u32(&command.in, OWNER_INDEX);
+	cursor_put_u32(&command.in, attributes);
 	cursor_put_u16(&command.in, 0);
 	cursor_put_u16(&command.in, size);
 	cursor_patch_u16(&command.in, mark);
 	assert_int_equal(command_run(&command), 0);
+}
+
+static void define_as_owner(uint32_t index, uint16_t size)
+{
+	define_with(index, size, OWNER_INDEX);
 }
 
 /* TPMA_NV; 0: there is none. */
@@ -218,6 +223,18 @@ static void a_guests_own_index_stays_until_there_is_one(void **unused)
 	assert_holds(EK_RSA, der);
 }
 
+/* ... that the guest could change afterwards. */
+static void a_guests_index_with_the_same_bytes_is_replaced(void **unused)
+{
+	uint8_t own[] = {'x'};
+
+	define_with(EK_RSA, sizeof(own), OWNER_INDEX | 0x00010000u /* ppread */);
+	assert_int_equal(as_owner(CC_WRITE, EK_RSA), 0);
+	set(EK_RSA, own, sizeof(own));
+	apply(1);
+	assert_int_equal(attributes(EK_RSA), 0x62072801);
+}
+
 static void what_has_no_place_is_refused(void **unused)
 {
 	assert_int_equal(certnv_set(&want, OTHER, der, 300), -EINVAL);
@@ -255,6 +272,7 @@ int main(void)
 		T(every_byte_is_compared),
 		T(one_that_is_not_wanted_goes),
 		T(a_guests_own_index_stays_until_there_is_one),
+		T(a_guests_index_with_the_same_bytes_is_replaced),
 		T(what_has_no_place_is_refused),
 		T(a_full_memory_is_told),
 	};
