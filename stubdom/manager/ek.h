@@ -16,7 +16,7 @@
 enum ek { EK_P256, EK_RSA2048, EK_P384, EK_KINDS };
 
 /* Where swtpm and others keep the RSA key: TCG Registry of Reserved TPM 2.0 Handles
- * and Localities, 2.3.1 */
+ * and Localities. */
 #define EK_RSA2048_HANDLE 0x81010001u
 
 /* Makes it, with the empty endorsementAuth: c->handle is the key, until ek_flush(), and

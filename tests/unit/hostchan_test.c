@@ -63,6 +63,10 @@ static void answer(struct channel_frame *f)
 		cursor_put(&w, "bytes", 5);
 		len = w.pos;
 	}
+	if (f->type == CHANNEL_IDENTITY) {
+		cursor_put_u32(&w, 2);
+		len = w.pos;
+	}
 	if (fake.event_with)
 		say(fake.event_with, 0, NULL, 0);
 	/* a reply that nobody asked for must not confuse it */
@@ -313,6 +317,24 @@ static void a_configuration_that_is_read_anew(void **state)
 	end(h);
 }
 
+static void who_it_is_is_told(void **state)
+{
+	struct hostchan *h = start(false);
+	uint32_t known = 9;
+
+	fake.event_with = CHANNEL_EVENT_IDENTITY;
+	assert_int_equal(hostchan_identity(h, (const uint8_t *)"key", 3, &known), 0);
+	assert_int_equal(known, 2);
+	fake.event_with = 0;
+	assert_int_equal(hostchan_event(h), CHANNEL_EVENT_IDENTITY);
+	fake.status = EPERM;
+	assert_int_equal(hostchan_identity(h, (const uint8_t *)"key", 3, &known), -EPERM);
+	fake.status = ENOSYS; /* a vtpmd of before */
+	assert_int_equal(hostchan_identity(h, (const uint8_t *)"key", 3, &known), 0);
+	assert_int_equal(known, UINT32_MAX);
+	end(h);
+}
+
 static void idle_channel_resumes_by_itself(void **state)
 {
 	struct hostchan *h = start(true);
@@ -363,6 +385,7 @@ int main(void)
 		cmocka_unit_test(garbage_is_a_loss),
 		cmocka_unit_test(events_beside_replies_are_kept),
 		cmocka_unit_test(a_configuration_that_is_read_anew),
+		cmocka_unit_test(who_it_is_is_told),
 		cmocka_unit_test(idle_channel_resumes_by_itself),
 		cmocka_unit_test(an_event_right_behind_the_second_hello_is_heard),
 		cmocka_unit_test(later_puts_do_not_wait),
