@@ -35,11 +35,14 @@ folder_UNIT_SRCS := $(addprefix stubdom/manager/,folder.c state.c unlock_slot.c)
 folder_UNIT_LIBS := -lcrypto
 plain_UNIT_SRCS := $(addprefix stubdom/manager/,plain.c listener.c) lib/cursor.c lib/error.c
 control_UNIT_SRCS := stubdom/manager/control.c lib/cursor.c
-engine_UNIT_SRCS := $(addprefix stubdom/manager/,engine.c state.c) $(ENVELOPE_SRCS)
+engine_UNIT_SRCS := $(addprefix stubdom/manager/,engine.c engine_kind.c state.c) $(ENVELOPE_SRCS)
 engine_UNIT_LIBS := -ltpms -lcrypto
 UNIT_TESTS += firmware
-firmware_UNIT_SRCS := $(addprefix stubdom/manager/,engine.c command.c firmware.c) lib/cursor.c lib/error.c
+firmware_UNIT_SRCS := $(addprefix stubdom/manager/,engine.c engine_kind.c command.c firmware.c) lib/cursor.c lib/error.c
 firmware_UNIT_LIBS := -ltpms -lcrypto
+UNIT_TESTS += engine_kind
+engine_kind_UNIT_SRCS := $(addprefix stubdom/manager/,engine.c engine_kind.c) lib/cursor.c lib/error.c
+engine_kind_UNIT_LIBS := -ltpms -lcrypto
 UNIT_TESTS += rekey
 rekey_UNIT_SRCS := $(addprefix stubdom/manager/,rekey.c state.c unlock_slot.c) lib/oldkey.c \
                    $(addprefix tools/vtpmd/,store.c erase.c object.c) lib/atomic.c $(ENVELOPE_SRCS)

@@ -89,6 +89,9 @@ static struct vtpm_keys keys_of(struct vtpm *v)
 static int start_engine(struct vtpm *v)
 {
 	struct vtpm_keys keys = keys_of(v);
+	struct engine_options options = {
+		.create = v->config.create && !v->config.is_copy,
+	};
 	struct engine_store store;
 	uint64_t start;
 	int rc;
@@ -108,7 +111,7 @@ static int start_engine(struct vtpm *v)
 	if (rc)
 		return -EACCES;
 	store = state_store(&v->state);
-	rc = engine_open(&store, v->config.create && !v->config.is_copy, &v->error);
+	rc = engine_open(&store, &options, &v->error);
 	if (!rc)
 		vtpm_keys_finish(&keys);
 	return rc;
