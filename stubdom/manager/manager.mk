@@ -40,6 +40,10 @@ engine_UNIT_LIBS := -ltpms -lcrypto
 UNIT_TESTS += firmware
 firmware_UNIT_SRCS := $(addprefix stubdom/manager/,engine.c engine_kind.c command.c firmware.c) lib/cursor.c lib/error.c
 firmware_UNIT_LIBS := -ltpms -lcrypto
+UNIT_TESTS += firmware12
+firmware12_UNIT_SRCS := $(addprefix stubdom/manager/,engine.c engine_kind.c command.c firmware12.c) \
+                        lib/cursor.c lib/error.c
+firmware12_UNIT_LIBS := -ltpms -lcrypto
 UNIT_TESTS += engine_kind
 engine_kind_UNIT_SRCS := $(addprefix stubdom/manager/,engine.c engine_kind.c) lib/cursor.c lib/error.c
 engine_kind_UNIT_LIBS := -ltpms -lcrypto

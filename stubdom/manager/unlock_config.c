@@ -39,6 +39,15 @@ static void take_approval(struct cursor *v, size_t len, struct hosttpm_config *c
 	c->approval_len[c->approvals++] = len;
 }
 
+static void take_version(struct cursor *v, bool *tpm12)
+{
+	uint8_t version = cursor_u8(v);
+
+	*tpm12 = version == 12;
+	if (version != 12 && version != 20)
+		cursor_fail(v);
+}
+
 static void take(struct cursor *v, uint16_t tag, struct unlock_config *c)
 {
 	size_t len = cursor_left(v);
@@ -62,6 +71,9 @@ static void take(struct cursor *v, uint16_t tag, struct unlock_config *c)
 		break;
 	case CONFIG_LOCALITIES:
 		c->localities = cursor_u8(v);
+		break;
+	case CONFIG_TPM_VERSION:
+		take_version(v, &c->tpm12);
 		break;
 	case CONFIG_SRK_HANDLE:
 		c->tpm.srk_handle = cursor_u32(v);

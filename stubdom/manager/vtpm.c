@@ -4,6 +4,7 @@
 #include "vtpm_keys.h"
 #include "vtpm_status.h"
 #include "firmware.h"
+#include "firmware12.h"
 #include "hostchan.h"
 #include "plain.h"
 #include "state.h"
@@ -86,11 +87,17 @@ static struct vtpm_keys keys_of(struct vtpm *v)
 	};
 }
 
+static int start_firmware(struct vtpm *v)
+{
+	return v->config.tpm12 ? firmware12_start() : firmware_start(&v->firmware);
+}
+
 static int start_engine(struct vtpm *v)
 {
 	struct vtpm_keys keys = keys_of(v);
 	struct engine_options options = {
 		.create = v->config.create && !v->config.is_copy,
+		.version = v->config.tpm12 ? ENGINE_TPM_12 : ENGINE_TPM_20,
 	};
 	struct engine_store store;
 	uint64_t start;
@@ -114,6 +121,10 @@ static int start_engine(struct vtpm *v)
 	rc = engine_open(&store, &options, &v->error);
 	if (!rc)
 		vtpm_keys_finish(&keys);
+	/* a new TPM 1.2's endorsement key takes longer than a guest would wait */
+	if (!rc && v->config.tpm12 && start_firmware(v))
+		rc = error_set(&v->error, -EIO, CAUSE_ENGINE,
+			       "the TPM could not be started");
 	return rc;
 }
 
@@ -123,7 +134,7 @@ static int power_cycle(void *ctx)
 	int rc = engine_power_cycle();
 
 	if (!rc)
-		rc = firmware_start(&v->firmware);
+		rc = start_firmware(v);
 	if (rc)
 		hostchan_log(v->chan, LOG_ERR,
 			     "the TPM could not be restarted for its guest");
@@ -169,6 +180,7 @@ static int open_backend(struct vtpm *v)
 	struct backend_config c = {
 		.localities = v->config.localities ? v->config.localities : 1,
 		.shared_domain = !v->place->stubdom,
+		.tpm12 = v->config.tpm12,
 	};
 	struct backend_engine engine = engine_ops;
 	const uint8_t *u = v->config.uuid;
@@ -202,7 +214,7 @@ static int open_side(struct vtpm *v)
 
 	if (!v->place->no_xen)
 		return open_backend(v);
-	rc = firmware_start(&v->firmware);
+	rc = start_firmware(v);
 	if (rc)
 		return error_set(&v->error, rc, CAUSE_ENGINE,
 				 "the TPM could not be started");

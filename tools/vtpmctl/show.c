@@ -44,6 +44,8 @@ static const struct {
 	{"last_error_at", "at"},
 	{"restarts", "restarts"},
 	{"store_error", "waits for the disk"},
+	{"tpm", "TPM"},
+	{"localities", "localities"},
 	{"policy", "policy"},
 	{"copy_of", "copy of"},
 	{"slots", "key slots"},

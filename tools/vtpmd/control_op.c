@@ -114,9 +114,23 @@ static void create(struct control *c, const struct registry_new *n)
 	wait_for(c, v);
 }
 
+/* A mask; a guest always has locality 0. */
+static int take_localities(const json_t *value, uint8_t *localities)
+{
+	json_int_t mask = json_integer_value(value);
+
+	if (!value)
+		return 0;
+	if (!json_is_integer(value) || mask < 0 || mask > 31 || !(mask & 1))
+		return -EINVAL;
+	*localities = (uint8_t)mask;
+	return 0;
+}
+
 static void op_create(struct control *c, struct vtpm *v, const json_t *request)
 {
 	const json_t *memory = json_object_get(request, "memory");
+	const json_t *localities = json_object_get(request, "localities");
 	const char *policy = text_of(request, "policy", "host");
 	const char *placement =
 		text_of(request, "placement", c->d->processes ? "process" : "stubdom");
@@ -126,7 +140,9 @@ static void op_create(struct control *c, struct vtpm *v, const json_t *request)
 				 .localities = META_LOCALITIES};
 
 	if (!policy || !placement ||
-	    (strcmp(placement, "process") && strcmp(placement, "stubdom"))) {
+	    (strcmp(placement, "process") && strcmp(placement, "stubdom")) ||
+	    meta_version_parse(text_of(request, "tpm", "2.0"), &n.tpm12) ||
+	    take_localities(localities, &n.localities)) {
 		control_answer_word(c, "internal", "The request is malformed.");
 		return;
 	}
@@ -150,6 +166,7 @@ static void op_clone(struct control *c, struct vtpm *source, const json_t *reque
 		.memory = source->meta.memory,
 		.process = source->meta.process,
 		.localities = source->meta.localities,
+		.tpm12 = source->meta.tpm12,
 	};
 	struct error e = {.cause = CAUSE_NONE};
 	int rc;

@@ -140,6 +140,7 @@ static void fill(struct meta *m, const struct registry_new *n)
 	uuid_generate_random(m->uuid);
 	m->memory = n->memory;
 	m->localities = n->localities;
+	m->tpm12 = n->tpm12;
 	m->process = n->process;
 	m->is_copy = n->copy_of != NULL;
 	if (m->is_copy)
