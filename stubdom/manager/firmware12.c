@@ -38,6 +38,7 @@ static void begin(struct command *c, uint32_t ordinal)
 	cursor_put_u16(&tag, TAG_RQU_COMMAND);
 }
 
+/* 1: it was handed over already. */
 static int startup(struct command *c)
 {
 	int rc;
@@ -45,7 +46,7 @@ static int startup(struct command *c)
 	begin(c, ORD_STARTUP);
 	cursor_put_u16(&c->in, ST_CLEAR);
 	rc = command_run(c);
-	return rc == -EREMOTEIO && c->rc == INVALID_POSTINIT ? 0 : rc;
+	return rc == -EREMOTEIO && c->rc == INVALID_POSTINIT ? 1 : rc;
 }
 
 static int get_flags(struct command *c, struct flags *f)
@@ -170,8 +171,9 @@ int firmware12_start(void)
 	struct flags f = {0};
 	int rc = startup(&c);
 
-	if (!rc)
-		rc = get_flags(&c, &f);
+	if (rc)
+		return rc > 0 ? 0 : rc;
+	rc = get_flags(&c, &f);
 	if (!rc)
 		rc = enable(&c, &f);
 	if (rc > 0) {

@@ -16,7 +16,7 @@
 
 #include "compiler.h"
 
-/* After a power-on.  -errno: no guest may be let near this TPM. */
+/* After a power-on; once more, it does nothing.  -errno: no guest may be let near this TPM. */
 int __must_check firmware12_start(void);
 
 #endif

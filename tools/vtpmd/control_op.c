@@ -132,6 +132,7 @@ static void op_create(struct control *c, struct vtpm *v, const json_t *request)
 	const json_t *memory = json_object_get(request, "memory");
 	const json_t *localities = json_object_get(request, "localities");
 	const char *policy = text_of(request, "policy", "host");
+	const char *version = text_of(request, "tpm", "2.0");
 	const char *placement =
 		text_of(request, "placement", c->d->processes ? "process" : "stubdom");
 	struct registry_new n = {.name = c->name,
@@ -140,8 +141,8 @@ static void op_create(struct control *c, struct vtpm *v, const json_t *request)
 				 .localities = META_LOCALITIES};
 
 	if (!policy || !placement ||
-	    (strcmp(placement, "process") && strcmp(placement, "stubdom")) ||
-	    meta_version_parse(text_of(request, "tpm", "2.0"), &n.tpm12) ||
+	    (strcmp(placement, "process") && strcmp(placement, "stubdom")) || !version ||
+	    meta_version_parse(version, &n.tpm12) ||
 	    take_localities(localities, &n.localities)) {
 		control_answer_word(c, "internal", "The request is malformed.");
 		return;
