@@ -2,24 +2,26 @@
 #include "engine.h"
 #include "engine_kind.h"
 
-#include "lib/cursor.h"
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <openssl/crypto.h>
 #include <libtpms/tpm_error.h>
 #include <libtpms/tpm_library.h>
 #include <libtpms/tpm_nvfilename.h>
+
+#define CLOCK_FRESH_MS 3000
 
 static struct {
 	struct engine_store store;
 	const struct engine_kind *kind;
 	bool keep_saved;
 	bool running;
-	bool broken; /* the store failed: memory may be newer than the disk */
-	bool making; /* libtpms finds nothing, manufactures, and reads it again */
-	bool shut;   /* the last command was the client's own shutdown */
+	bool broken;	     /* the store failed: memory may be newer than the disk */
+	bool making;	     /* libtpms finds nothing, manufactures, and reads it again */
+	uint64_t durable_ms; /* when a state was stored last */
+	bool shut;	     /* the last command was the client's own shutdown */
 	uint8_t locality;
 	/* What libtpms wants stored, behind the version's mark, until engine code
 	 * stores it. */
@@ -157,6 +159,14 @@ static TPM_RESULT get_presence(TPM_BOOL *present, uint32_t number)
 	return TPM_SUCCESS;
 }
 
+static uint64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
 static int commit(bool clock_only)
 {
 	int rc;
@@ -166,6 +176,33 @@ static int commit(bool clock_only)
 	rc = engine.store.save(engine.store.ctx, engine.pending, engine.pending_len,
 			       clock_only);
 	drop_pending();
+	if (!rc && !clock_only)
+		engine.durable_ms = now_ms();
+	return rc;
+}
+
+/*
+ * libtpms has the clock stored with other changes only.  A clock that is told is at most
+ * ENGINE_CLOCK_LAG_MS ahead of the stored one: libtpms puts it into its state each 4.1 s
+ * (Part 1, 36.3), and a state that is older than CLOCK_FRESH_MS is stored anew first.  A
+ * clock that was set is stored at once.
+ */
+static int store_clock(enum engine_clock clock)
+{
+	unsigned char *state = NULL;
+	uint32_t len = 0;
+	int rc = 0;
+
+	if (clock == ENGINE_CLOCK_NONE || engine.pending ||
+	    (clock == ENGINE_CLOCK_TELLS &&
+	     now_ms() - engine.durable_ms < CLOCK_FRESH_MS))
+		return 0;
+	if (TPMLIB_GetState(TPMLIB_STATE_PERMANENT, &state, &len) ||
+	    store_permanent(state, len))
+		rc = -EIO;
+	if (state)
+		OPENSSL_cleanse(state, len);
+	free(state);
 	return rc;
 }
 
@@ -262,34 +299,24 @@ int engine_open(const struct engine_store *store, const struct engine_options *o
 	return 0;
 }
 
-static int refuse(uint8_t *rsp, size_t *rsp_len)
-{
-	const struct engine_kind *k =
-		engine.kind ? engine.kind : engine_kind_of(ENGINE_TPM_20);
-	struct cursor w = cursor_writer(rsp, *rsp_len);
-
-	cursor_put_u16(&w, k->tag);
-	cursor_put_u32(&w, 10);
-	cursor_put_u32(&w, k->failure);
-	if (!cursor_ok(&w))
-		return -EMSGSIZE;
-	*rsp_len = 10;
-	return 0;
-}
-
 int engine_execute(uint8_t locality, const uint8_t *cmd, size_t len, uint8_t *rsp,
 		   size_t *rsp_len)
 {
+	enum engine_clock clock;
 	TPM_RESULT res;
 	int rc;
 
 	if (engine.broken || !engine.running)
-		return refuse(rsp, rsp_len);
+		return engine_kind_refuse(engine.kind, rsp, rsp_len);
+	clock = engine.kind->clock(cmd, len);
 	engine.locality = locality;
 	engine.rsp_size = 0;
 	res = TPMLIB_Process(&engine.rsp, &engine.rsp_size, &engine.rsp_room,
 			     (unsigned char *)cmd, (uint32_t)len);
-	rc = commit(engine.kind->changes_nothing(cmd, len));
+	rc = store_clock(clock);
+	if (!rc)
+		rc = commit(clock == ENGINE_CLOCK_NONE &&
+			    engine.kind->changes_nothing(cmd, len));
 	engine.shut = engine.kind->shuts_down(cmd, len, engine.rsp, engine.rsp_size);
 	if (!rc && res)
 		rc = -EIO;

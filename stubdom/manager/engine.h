@@ -18,6 +18,8 @@
 #include "lib/error.h"
 
 #define ENGINE_BUFFER_SIZE 4096
+/* How far the clock that a TPM 2.0 told may be ahead of the stored one. */
+#define ENGINE_CLOCK_LAG_MS 8192
 
 /* Where the permanent state is kept; bytes are libtpms's plaintext blob. */
 struct engine_store {

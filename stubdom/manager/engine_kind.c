@@ -3,6 +3,7 @@
 
 #include "lib/cursor.h"
 
+#include <errno.h>
 #include <string.h>
 #include <libtpms/tpm_library.h>
 
@@ -54,6 +55,28 @@ static bool changes_nothing_20(const uint8_t *cmd, size_t len)
 	}
 }
 
+/* TPMS_CLOCK_INFO is in ReadClock's response and in all attestations. */
+static enum engine_clock clock_20(const uint8_t *cmd, size_t len)
+{
+	uint16_t tag;
+
+	switch (command_of(cmd, len, &tag)) {
+	case 0x128: /* ClockSet */
+		return ENGINE_CLOCK_SETS;
+	case 0x133: /* GetCommandAuditDigest */
+	case 0x148: /* Certify */
+	case 0x14a: /* CertifyCreation */
+	case 0x14c: /* GetTime */
+	case 0x14d: /* GetSessionAuditDigest */
+	case 0x158: /* Quote */
+	case 0x181: /* ReadClock */
+	case 0x184: /* NV_Certify */
+		return ENGINE_CLOCK_TELLS;
+	default:
+		return ENGINE_CLOCK_NONE;
+	}
+}
+
 static bool shuts_down_20(const uint8_t *cmd, size_t len, const uint8_t *rsp,
 			  size_t rsp_len)
 {
@@ -67,6 +90,11 @@ static bool shuts_down_20(const uint8_t *cmd, size_t len, const uint8_t *rsp,
 static bool changes_nothing_12(const uint8_t *cmd, size_t len)
 {
 	return false;
+}
+
+static enum engine_clock clock_12(const uint8_t *cmd, size_t len)
+{
+	return ENGINE_CLOCK_NONE;
 }
 
 static bool shuts_down_12(const uint8_t *cmd, size_t len, const uint8_t *rsp,
@@ -83,6 +111,7 @@ static const struct engine_kind kinds[] = {
 			   .shutdown = shutdown_clear,
 			   .shutdown_len = sizeof(shutdown_clear),
 			   .changes_nothing = changes_nothing_20,
+			   .clock = clock_20,
 			   .shuts_down = shuts_down_20},
 	[ENGINE_TPM_12] = {.name = "TPM 1.2",
 			   .libtpms = TPMLIB_TPM_VERSION_1_2,
@@ -91,6 +120,7 @@ static const struct engine_kind kinds[] = {
 			   .tag = TAG_RSP_COMMAND,
 			   .failure = FAIL,
 			   .changes_nothing = changes_nothing_12,
+			   .clock = clock_12,
 			   .shuts_down = shuts_down_12},
 };
 
@@ -106,4 +136,18 @@ const struct engine_kind *engine_kind_find(const uint8_t *state, size_t len)
 	if (len >= k->mark_len && !memcmp(state, k->mark, k->mark_len))
 		return k;
 	return &kinds[ENGINE_TPM_20];
+}
+
+int engine_kind_refuse(const struct engine_kind *k, uint8_t *rsp, size_t *rsp_len)
+{
+	struct cursor w = cursor_writer(rsp, *rsp_len);
+
+	k = k ? k : &kinds[ENGINE_TPM_20];
+	cursor_put_u16(&w, k->tag);
+	cursor_put_u32(&w, 10);
+	cursor_put_u32(&w, k->failure);
+	if (!cursor_ok(&w))
+		return -EMSGSIZE;
+	*rsp_len = 10;
+	return 0;
 }

@@ -11,6 +11,8 @@
 
 #define ENGINE_KIND_MARK_SIZE 8
 
+enum engine_clock { ENGINE_CLOCK_NONE, ENGINE_CLOCK_TELLS, ENGINE_CLOCK_SETS };
+
 struct engine_kind {
 	const char *name; /* "TPM 1.2" */
 	int libtpms;	  /* enum TPMLIB_TPMVersion */
@@ -29,12 +31,17 @@ struct engine_kind {
 	size_t shutdown_len;
 	/* Commands that change no state but the clock's. */
 	bool (*changes_nothing)(const uint8_t *cmd, size_t len);
+	/* What a command does with the clock. */
+	enum engine_clock (*clock)(const uint8_t *cmd, size_t len);
 	/* The system's own: what it saved is to be found at the next start. */
 	bool (*shuts_down)(const uint8_t *cmd, size_t len, const uint8_t *rsp,
 			   size_t rsp_len);
 };
 
 const struct engine_kind *engine_kind_of(enum engine_version version);
+/* The answer of a TPM that has failed; NULL: of any. -EMSGSIZE */
+int __must_check engine_kind_refuse(const struct engine_kind *k, uint8_t *rsp,
+				    size_t *rsp_len);
 /* The version that a state says it is of. */
 const struct engine_kind *engine_kind_find(const uint8_t *state, size_t len);
 

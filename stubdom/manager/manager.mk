@@ -38,8 +38,11 @@ control_UNIT_SRCS := stubdom/manager/control.c lib/cursor.c
 engine_UNIT_SRCS := $(addprefix stubdom/manager/,engine.c engine_kind.c state.c) $(ENVELOPE_SRCS)
 engine_UNIT_LIBS := -ltpms -lcrypto
 UNIT_TESTS += firmware
-firmware_UNIT_SRCS := $(addprefix stubdom/manager/,engine.c engine_kind.c command.c firmware.c) lib/cursor.c lib/error.c
+firmware_UNIT_SRCS := $(addprefix stubdom/manager/,engine.c engine_kind.c command.c firmware.c firmware_clock.c) lib/cursor.c lib/error.c
 firmware_UNIT_LIBS := -ltpms -lcrypto
+UNIT_TESTS += firmware_clock
+firmware_clock_UNIT_SRCS := $(firmware_UNIT_SRCS)
+firmware_clock_UNIT_LIBS := -ltpms -lcrypto
 UNIT_TESTS += firmware12
 firmware12_UNIT_SRCS := $(addprefix stubdom/manager/,engine.c engine_kind.c command.c firmware12.c) \
                         lib/cursor.c lib/error.c
