@@ -317,7 +317,8 @@ int engine_execute(uint8_t locality, const uint8_t *cmd, size_t len, uint8_t *rs
 	if (!rc)
 		rc = commit(clock == ENGINE_CLOCK_NONE &&
 			    engine.kind->changes_nothing(cmd, len));
-	engine.shut = engine.kind->shuts_down(cmd, len, engine.rsp, engine.rsp_size);
+	engine.shut = engine.kind->shuts_down(cmd, len, engine.rsp, engine.rsp_size) ||
+		      (engine.shut && engine.kind->changes_nothing(cmd, len));
 	if (!rc && res)
 		rc = -EIO;
 	if (!rc && engine.rsp_size > *rsp_len)

@@ -290,6 +290,7 @@ static uint32_t resume20(bool keep_saved, bool extend_after, bool new_process)
 	assert_int_equal(startup20(CLEAR), 0);
 	assert_int_equal(extend20(), 0);
 	assert_int_equal(shutdown20(STATE), 0);
+	assert_int_equal(RUN20(1, 0x7b, 0, 8), 0); /* GetRandom */
 	if (extend_after)
 		assert_int_equal(extend20(), 0);
 	if (new_process) {
