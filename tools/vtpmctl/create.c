@@ -53,7 +53,7 @@ static const struct args_option options[] = {
 	 .kind = ARGS_TEXT,
 	 .offset = offsetof(struct create, localities),
 	 .value = "LIST",
-	 .help = "that the guest may use, as 0-4; 0 unless said otherwise"},
+	 .help = "for the guest: 0, or 0,2-3, or 0-4"},
 	CLIENT_SOCKET_OPTION(struct create),
 };
 
