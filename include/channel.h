@@ -100,13 +100,15 @@ enum channel_object {
 
 /* TLV: u16 tag | u32 length | value.  Texts have no terminating zero. */
 enum channel_config {
-	CONFIG_UUID = 1,	/* 16 bytes */
-	CONFIG_NAME = 2,	/* text */
-	CONFIG_CREATE = 3,	/* u8: 1 make a new vTPM, 0 open the stored one */
-	CONFIG_POLICY = 4,	/* u16 enum envelope_slot_kind for a new vTPM */
-	CONFIG_LOCALITIES = 5,	/* u8, bit n: locality n is allowed to the guest */
-	CONFIG_COPY_OF = 6,	/* 16 bytes, beside CREATE 1: the uuid of the vTPM whose
+	CONFIG_UUID = 1,       /* 16 bytes */
+	CONFIG_NAME = 2,       /* text */
+	CONFIG_CREATE = 3,     /* u8: 1 make a new vTPM, 0 open the stored one */
+	CONFIG_POLICY = 4,     /* u16 enum envelope_slot_kind for a new vTPM */
+	CONFIG_LOCALITIES = 5, /* u8, bit n: locality n is allowed to the guest */
+	CONFIG_COPY_OF = 6,    /* 16 bytes, beside CREATE 1: the uuid of the vTPM whose
 				* state the new one gets */
+	CONFIG_PCR_BANKS = 8,  /* u8, bit n: the n-th of SHA-1, SHA-256, SHA-384, SHA-512;
+				* absent or 0: those that a new TPM 2.0 has */
 	CONFIG_TPM_VERSION = 9, /* u8: 20 a TPM 2.0 (also when absent), 12 a TPM 1.2 */
 
 	CONFIG_SRK_HANDLE = 16, /* u32, a persistent handle */

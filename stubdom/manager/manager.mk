@@ -43,6 +43,9 @@ firmware_UNIT_LIBS := -ltpms -lcrypto
 UNIT_TESTS += firmware_clock
 firmware_clock_UNIT_SRCS := $(firmware_UNIT_SRCS)
 firmware_clock_UNIT_LIBS := -ltpms -lcrypto
+UNIT_TESTS += firmware_banks
+firmware_banks_UNIT_SRCS := $(firmware_UNIT_SRCS) stubdom/manager/firmware_banks.c
+firmware_banks_UNIT_LIBS := -ltpms -lcrypto
 UNIT_TESTS += firmware12
 firmware12_UNIT_SRCS := $(addprefix stubdom/manager/,engine.c engine_kind.c command.c firmware12.c) \
                         lib/cursor.c lib/error.c

@@ -72,6 +72,9 @@ static void take(struct cursor *v, uint16_t tag, struct unlock_config *c)
 	case CONFIG_LOCALITIES:
 		c->localities = cursor_u8(v);
 		break;
+	case CONFIG_PCR_BANKS:
+		c->pcr_banks = cursor_u8(v);
+		break;
 	case CONFIG_TPM_VERSION:
 		take_version(v, &c->tpm12);
 		break;

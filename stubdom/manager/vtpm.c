@@ -5,6 +5,7 @@
 #include "vtpm_status.h"
 #include "firmware.h"
 #include "firmware12.h"
+#include "firmware_banks.h"
 #include "hostchan.h"
 #include "plain.h"
 #include "state.h"
@@ -121,6 +122,9 @@ static int start_engine(struct vtpm *v)
 	rc = engine_open(&store, &options, &v->error);
 	if (!rc)
 		vtpm_keys_finish(&keys);
+	if (!rc && v->config.pcr_banks && firmware_banks(v->config.pcr_banks))
+		rc = error_set(&v->error, -EIO, CAUSE_ENGINE,
+			       "the TPM did not take the PCR banks that were asked for");
 	/* a new TPM 1.2's endorsement key takes longer than a guest would wait */
 	if (!rc && v->config.tpm12 && start_firmware(v))
 		rc = error_set(&v->error, -EIO, CAUSE_ENGINE,

@@ -309,6 +309,7 @@ static void meta_round_trip(void **state)
 		.memory = 8,
 		.localities = 1,
 		.tpm12 = true,
+		.pcr_banks = 10,
 		.creating = true,
 		.wanted = true,
 		.created = "2026-01-01T00:00:00Z",

@@ -3,7 +3,9 @@
 #include "tools/vtpmctl/args.h"
 #include "tools/vtpmctl/client.h"
 
+#include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 
 #define MEMORY_MIN 8
 #define MEMORY_MAX 4096
@@ -16,6 +18,8 @@ struct create {
 	unsigned int memory;	/* MiB, 0: vtpmd's default */
 	const char *tpm;	/* NULL: vtpmd's default */
 	const char *localities; /* NULL: vtpmd's default */
+	const char *banks;	/* NULL: vtpmd's default */
+	unsigned int locality_mask, bank_mask;
 };
 
 static const char *const policies[] = {"host", "tpm", "kms", NULL};
@@ -54,6 +58,11 @@ static const struct args_option options[] = {
 	 .offset = offsetof(struct create, localities),
 	 .value = "LIST",
 	 .help = "for the guest: 0, or 0,2-3, or 0-4"},
+	{.name = "pcr-banks",
+	 .kind = ARGS_TEXT,
+	 .offset = offsetof(struct create, banks),
+	 .value = "LIST",
+	 .help = "some of sha1,sha256,sha384,sha512"},
 	CLIENT_SOCKET_OPTION(struct create),
 };
 
@@ -91,21 +100,68 @@ static unsigned int localities_of(const char *text)
 	return text[end] || !(mask & 1) ? 0 : mask;
 }
 
-/* NULL: out of memory, which client_call() tells. */
-static json_t *request_of(const struct create *c, unsigned int localities)
+/* "sha256,sha384": a mask; 0: it is none. */
+static unsigned int banks_of(const char *text)
 {
+	static const char *const names[] = {"sha1", "sha256", "sha384", "sha512"};
+	unsigned int mask = 0;
+
+	for (;; text++) {
+		size_t i = 0, len = strcspn(text, ",");
+
+		while (i < ARRAY_SIZE(names) &&
+		       (strlen(names[i]) != len || strncmp(text, names[i], len)))
+			i++;
+		if (i == ARRAY_SIZE(names))
+			return 0;
+		mask |= 1u << i;
+		text += len;
+		if (!*text)
+			return mask;
+	}
+}
+
+/* The lists, as masks; false: one is none. */
+static bool take_lists(struct create *c)
+{
+	if (c->localities)
+		c->locality_mask = localities_of(c->localities);
+	if (c->banks)
+		c->bank_mask = banks_of(c->banks);
+	if (c->localities && !c->locality_mask)
+		fprintf(stderr,
+			"vtpmctl: --localities is a list of 0 to 4 that has 0, as 0,2 or "
+			"0-4, not %s\n",
+			c->localities);
+	else if (c->banks && !c->bank_mask)
+		fprintf(stderr,
+			"vtpmctl: --pcr-banks is a list of sha1, sha256, sha384 and "
+			"sha512, as sha256,sha384, not %s\n",
+			c->banks);
+	else
+		return true;
+	return false;
+}
+
+/* NULL: out of memory, which client_call() tells. */
+static json_t *request_of(const struct create *c)
+{
+	const struct {
+		const char *key;
+		json_t *value;
+	} members[] = {
+		{"policy", c->policy ? json_string(c->policy) : NULL},
+		{"placement", c->placement ? json_string(c->placement) : NULL},
+		{"memory", c->memory ? json_integer(c->memory) : NULL},
+		{"tpm", c->tpm ? json_string(c->tpm) : NULL},
+		{"localities", c->locality_mask ? json_integer(c->locality_mask) : NULL},
+		{"pcr_banks", c->bank_mask ? json_integer(c->bank_mask) : NULL},
+	};
 	json_t *request = client_request("create", c->name);
 
-	if (request && c->policy)
-		json_object_set_new(request, "policy", json_string(c->policy));
-	if (request && c->placement)
-		json_object_set_new(request, "placement", json_string(c->placement));
-	if (request && c->memory)
-		json_object_set_new(request, "memory", json_integer(c->memory));
-	if (request && c->tpm)
-		json_object_set_new(request, "tpm", json_string(c->tpm));
-	if (request && localities)
-		json_object_set_new(request, "localities", json_integer(localities));
+	for (size_t i = 0; i < ARRAY_SIZE(members); i++)
+		if (members[i].value)
+			json_object_set_new(request, members[i].key, members[i].value);
 	return request;
 }
 
@@ -113,23 +169,15 @@ int create_main(int argc, char **argv)
 {
 	struct create c = {.socket = CLIENT_SOCKET};
 	json_t *reply;
-	unsigned int localities = 0;
 	enum args_result parsed = args_parse(&command, argc, argv, &c);
 	const char *uuid;
 	int status;
 
 	if (parsed != ARGS_RUN)
 		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
-	if (c.localities)
-		localities = localities_of(c.localities);
-	if (c.localities && !localities) {
-		fprintf(stderr,
-			"vtpmctl: --localities is a list of 0 to 4 that has 0, as 0,2 or "
-			"0-4, not %s\n",
-			c.localities);
+	if (!take_lists(&c))
 		return VTPMCTL_USAGE;
-	}
-	status = client_call(c.socket, request_of(&c, localities), &reply);
+	status = client_call(c.socket, request_of(&c), &reply);
 	if (status)
 		return status;
 	uuid = json_string_value(json_object_get(reply, "uuid"));

@@ -46,6 +46,7 @@ static const struct {
 	{"store_error", "waits for the disk"},
 	{"tpm", "TPM"},
 	{"localities", "localities"},
+	{"pcr_banks", "PCR banks"},
 	{"policy", "policy"},
 	{"copy_of", "copy of"},
 	{"slots", "key slots"},

@@ -79,6 +79,7 @@ static int take(const json_t *root, struct meta *m)
 	char uuid[40], placement[16], state[16];
 	json_int_t memory = json_integer_value(json_object_get(root, "memory"));
 	json_int_t localities = json_integer_value(json_object_get(root, "localities"));
+	json_int_t banks = json_integer_value(json_object_get(root, "pcr_banks"));
 
 	if (!take_text(root, "name", m->name, sizeof(m->name)) ||
 	    !take_text(root, "uuid", uuid, sizeof(uuid)) ||
@@ -89,10 +90,11 @@ static int take(const json_t *root, struct meta *m)
 		return -EBADMSG;
 	if (!meta_name_ok(m->name) || !meta_policy(m->policy) ||
 	    uuid_parse(uuid, m->uuid) || memory < 8 || memory > 4096 || localities < 0 ||
-	    localities > 31 || take_version(root, m))
+	    localities > 31 || banks < 0 || banks > 15 || take_version(root, m))
 		return -EBADMSG;
 	m->memory = (unsigned int)memory;
 	m->localities = (uint8_t)localities;
+	m->pcr_banks = (uint8_t)banks;
 	m->process = !strcmp(placement, "process");
 	m->creating = !strcmp(state, "creating");
 	m->is_copy = json_object_get(root, "copy_of") != NULL;
@@ -157,9 +159,10 @@ int meta_write(struct store *s, const struct meta *m)
 
 	uuid_unparse_lower(m->uuid, uuid);
 	root = json_pack(
-		"{s:s, s:s, s:s, s:s, s:i, s:i, s:s, s:s, s:s, s:s, s:s, s:b}", "name",
-		m->name, "uuid", uuid, "tpm", meta_version(m), "policy", m->policy,
-		"memory", (int)m->memory, "localities", (int)m->localities, "placement",
+		"{s:s, s:s, s:s, s:i, s:s, s:i, s:i, s:s, s:s, s:s, s:s, s:s, s:b}",
+		"name", m->name, "uuid", uuid, "tpm", meta_version(m), "pcr_banks",
+		(int)m->pcr_banks, "policy", m->policy, "memory", (int)m->memory,
+		"localities", (int)m->localities, "placement",
 		m->process ? "process" : "stubdom", "state",
 		m->creating ? "creating" : "ready", "created", m->created, "sealed",
 		m->sealed, "keyed", m->keyed, "wanted", (int)m->wanted);

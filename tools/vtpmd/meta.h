@@ -21,8 +21,9 @@ struct meta {
 	char policy[8]; /* "host", "tpm", "kms" */
 	unsigned int memory;
 	uint8_t localities;
-	bool tpm12;   /* a TPM 1.2; else a TPM 2.0 */
-	bool is_copy; /* ... of the vTPM copy_of */
+	uint8_t pcr_banks; /* CONFIG_PCR_BANKS; 0: what a new TPM has */
+	bool tpm12;	   /* a TPM 1.2; else a TPM 2.0 */
+	bool is_copy;	   /* ... of the vTPM copy_of */
 	uint8_t copy_of[16];
 	bool process;  /* placement */
 	bool creating; /* it has never been ready */

@@ -13,6 +13,7 @@ struct registry_new {
 	bool process;
 	uint8_t localities;
 	bool tpm12;
+	uint8_t pcr_banks;
 	/* Not NULL: the state is to be that of this one, which is stored. */
 	struct vtpm *copy_of;
 };
