@@ -52,8 +52,10 @@ static int adopt(void *ctx, uint32_t domid)
 static int connect_ring(void *ctx, uint32_t domid, uint32_t ref, uint32_t port)
 {
 	struct backend *b = ctx;
+	int rc = ring_open(&b->ring, b->ops, b->ctx, domid, ref, port);
 
-	return ring_open(&b->ring, b->ops, b->ctx, domid, ref, port);
+	b->ring.tpm12 = b->config.tpm12;
+	return rc;
 }
 
 static void disconnect_ring(void *ctx)
@@ -70,7 +72,7 @@ static bool locality_allowed(const struct backend *b, uint8_t locality)
 
 static size_t error_response(struct backend *b, uint32_t code)
 {
-	ring_error(b->response, code);
+	ring_error(b->response, code, b->config.tpm12);
 	return RING_TPM_HEADER_SIZE;
 }
 

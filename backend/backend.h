@@ -32,6 +32,7 @@ struct backend_config {
 	/* Several vTPMs live in this domain (dom0): leaves with another uuid are
 	 * theirs and left alone.  In a stub domain they are refused. */
 	bool shared_domain;
+	bool tpm12; /* what we refuse ourselves, we refuse as a TPM 1.2 does */
 };
 
 struct backend_engine {

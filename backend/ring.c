@@ -10,10 +10,11 @@
 #include "lib/cursor.h"
 
 /* Offsets in the page; state, locality and nr_extra_pages are one aligned word. */
-#define OFFSET_LENGTH	   0
-#define OFFSET_STATE	   4
-#define OFFSET_REFS	   8
-#define TPM_ST_NO_SESSIONS 0x8001
+#define OFFSET_LENGTH	    0
+#define OFFSET_STATE	    4
+#define OFFSET_REFS	    8
+#define TPM_ST_NO_SESSIONS  0x8001
+#define TPM_TAG_RSP_COMMAND 0x00c4
 
 _Static_assert(offsetof(struct tpmif_shared_page, length) == OFFSET_LENGTH, "length");
 _Static_assert(offsetof(struct tpmif_shared_page, state) == OFFSET_STATE, "state");
@@ -113,20 +114,32 @@ static void publish(struct ring *r, uint8_t nr_extra, const uint8_t *rsp, size_t
 	set_state(r, TPMIF_STATE_FINISH);
 }
 
-void ring_error(uint8_t rsp[static RING_TPM_HEADER_SIZE], uint32_t code)
+static uint32_t code_12(uint32_t code)
+{
+	switch (code) {
+	case TPM_RC_COMMAND_SIZE:
+		return TPM_BAD_PARAM_SIZE;
+	case TPM_RC_LOCALITY:
+		return TPM_BAD_LOCALITY;
+	default:
+		return TPM_FAIL;
+	}
+}
+
+void ring_error(uint8_t rsp[static RING_TPM_HEADER_SIZE], uint32_t code, bool tpm12)
 {
 	struct cursor c = cursor_writer(rsp, RING_TPM_HEADER_SIZE);
 
-	cursor_put_u16(&c, TPM_ST_NO_SESSIONS);
+	cursor_put_u16(&c, tpm12 ? TPM_TAG_RSP_COMMAND : TPM_ST_NO_SESSIONS);
 	cursor_put_u32(&c, RING_TPM_HEADER_SIZE);
-	cursor_put_u32(&c, code);
+	cursor_put_u32(&c, tpm12 ? code_12(code) : code);
 }
 
 static int refuse(struct ring *r, uint8_t nr_extra, uint32_t code)
 {
 	uint8_t rsp[RING_TPM_HEADER_SIZE];
 
-	ring_error(rsp, code);
+	ring_error(rsp, code, r->tpm12);
 	publish(r, nr_extra, rsp, sizeof(rsp));
 	return -EBADMSG;
 }

@@ -37,12 +37,17 @@
 #define TPM_RC_FAILURE	    0x101
 #define TPM_RC_COMMAND_SIZE 0x142
 #define TPM_RC_LOCALITY	    0x907
+/* What a TPM 1.2 says in their place: TPM Main, Part 2, 16 */
+#define TPM_FAIL	   9
+#define TPM_BAD_PARAM_SIZE 0x19
+#define TPM_BAD_LOCALITY   0x3d
 
 struct ring {
 	const struct backend_ops *ops;
 	void *ctx;
 	uint32_t domid;
 	uint32_t port;		 /* ours */
+	bool tpm12;		 /* set by the owner: refusals are a TPM 1.2's */
 	volatile uint8_t *page;	 /* NULL: closed */
 	volatile uint8_t *extra; /* mapped for extra_refs, or NULL */
 	uint8_t nr_extra;	 /* how many pages extra has */
@@ -83,7 +88,8 @@ void ring_put(struct ring *r, const struct ring_request *q, const uint8_t *rsp,
 /* The guest asks for an end of the command that executes now. */
 bool ring_cancelled(const struct ring *r);
 
-/* A response without parameters: RING_TPM_HEADER_SIZE bytes. */
-void ring_error(uint8_t rsp[static RING_TPM_HEADER_SIZE], uint32_t code);
+/* A response without parameters: RING_TPM_HEADER_SIZE bytes.  code is a TPM_RC of
+ * above; for tpm12 it is the TPM 1.2's word for the same. */
+void ring_error(uint8_t rsp[static RING_TPM_HEADER_SIZE], uint32_t code, bool tpm12);
 
 #endif

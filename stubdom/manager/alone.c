@@ -29,6 +29,7 @@ static struct {
 	struct listener commands, control;
 	struct plain *plain;
 	pthread_mutex_t lock;
+	enum engine_version version;
 	uint8_t locality;
 	bool on;
 	int ended; /* eventfd: SHUTDOWN came */
@@ -36,8 +37,13 @@ static struct {
 
 static int power_on(bool create)
 {
+	const struct engine_options options = {
+		.create = create,
+		.version = alone.version,
+		.keep_saved = true, /* the client is its own firmware */
+	};
 	struct engine_store store = state_store(&alone.state);
-	int rc = engine_open(&store, create, &alone.error);
+	int rc = engine_open(&store, &options, &alone.error);
 
 	alone.on = !rc;
 	return rc;
@@ -215,6 +221,7 @@ static int open_all(const struct alone_place *place)
 	bool create;
 	int rc;
 
+	alone.version = place->version;
 	alone.state.error = &alone.error;
 	rc = folder_open(&alone.folder, place->state, &alone.error);
 	if (!rc)

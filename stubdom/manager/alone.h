@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The manager on any Linux, without Xen, vtpmd, TPM or KMS: a software TPM 2.0 on a
+ * The manager on any Linux, without Xen, vtpmd, TPM or KMS: a software TPM on a
  * socket, with the control channel that clients of swtpm expect beside it.
  * For tests and development: see folder.h for what its state is worth.
  */
@@ -10,10 +10,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "compiler.h"
-#include "lib/error.h"
+#include "engine.h"
 
 struct alone_place {
-	const char *state;     /* folder */
+	const char *state; /* folder */
+	enum engine_version version;
 	const char *unix_path; /* commands there, control at PATH.ctrl; or NULL: */
 	uint16_t port;	       /* commands on 127.0.0.1:port, control on port + 1 */
 	bool daemon;	       /* returns in the parent once the sockets listen */

@@ -1,40 +1,58 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine.h"
-
-#include "lib/cursor.h"
+#include "engine_kind.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <openssl/crypto.h>
 #include <libtpms/tpm_error.h>
 #include <libtpms/tpm_library.h>
 #include <libtpms/tpm_nvfilename.h>
 
-#define TAG_NO_SESSIONS 0x8001
-#define RC_FAILURE	0x101
+#define CLOCK_FRESH_MS 3000
 
 static struct {
 	struct engine_store store;
+	const struct engine_kind *kind;
+	bool keep_saved;
 	bool running;
-	bool broken; /* the store failed: memory may be newer than the disk */
-	bool making; /* libtpms finds nothing, manufactures, and reads it again */
+	bool broken;	     /* the store failed: memory may be newer than the disk */
+	bool making;	     /* libtpms finds nothing, manufactures, and reads it again */
+	uint64_t durable_ms; /* when a state was stored last */
+	bool shut;	     /* the last command was the client's own shutdown */
 	uint8_t locality;
-	/* What libtpms wants stored, until engine code stores it. */
+	/* What libtpms wants stored, behind the version's mark, until engine code
+	 * stores it. */
 	uint8_t *pending;
 	size_t pending_len;
+	/* TPM_SaveState's of a TPM 1.2: for the next power cycle, not for the next
+	 * process. */
+	uint8_t *saved;
+	size_t saved_len;
 	/* Its response buffer, kept from command to command. */
 	unsigned char *rsp;
 	uint32_t rsp_size, rsp_room;
 } engine;
 
+static void drop(uint8_t **bytes, size_t *len)
+{
+	if (*bytes)
+		OPENSSL_cleanse(*bytes, *len);
+	free(*bytes);
+	*bytes = NULL;
+	*len = 0;
+}
+
 static void drop_pending(void)
 {
-	if (engine.pending)
-		OPENSSL_cleanse(engine.pending, engine.pending_len);
-	free(engine.pending);
-	engine.pending = NULL;
-	engine.pending_len = 0;
+	drop(&engine.pending, &engine.pending_len);
+}
+
+static void drop_saved(void)
+{
+	drop(&engine.saved, &engine.saved_len);
 }
 
 static TPM_RESULT nvram_init(void)
@@ -42,29 +60,51 @@ static TPM_RESULT nvram_init(void)
 	return TPM_SUCCESS;
 }
 
+static int copy_of(const uint8_t *bytes, size_t len, uint8_t **out, size_t *out_len)
+{
+	*out = malloc(len ? len : 1);
+	if (!*out)
+		return -ENOMEM;
+	memcpy(*out, bytes, len);
+	*out_len = len;
+	return 0;
+}
+
 /* What libtpms stored is what it reads, whether it has left the engine or not:
  * manufacturing stores a state, powers off, and starts from what it loads then. */
-static int load_pending(uint8_t **state, size_t *len)
+static int load_permanent(uint8_t **state, size_t *len)
 {
-	*state = malloc(engine.pending_len);
-	if (!*state)
-		return -ENOMEM;
-	memcpy(*state, engine.pending, engine.pending_len);
-	*len = engine.pending_len;
+	size_t mark = engine.kind->mark_len;
+	int rc;
+
+	if (engine.pending)
+		rc = copy_of(engine.pending, engine.pending_len, state, len);
+	else
+		rc = engine.store.load(engine.store.ctx, state, len);
+	if (rc)
+		return rc;
+	if (engine_kind_find(*state, *len) != engine.kind) {
+		drop(state, len);
+		return -EMEDIUMTYPE;
+	}
+	*len -= mark;
+	memmove(*state, *state + mark, *len);
 	return 0;
 }
 
 static TPM_RESULT nvram_load(unsigned char **data, uint32_t *length, uint32_t number,
 			     const char *name)
 {
+	bool permanent = !strcmp(name, TPM_PERMANENT_ALL_NAME);
+	bool saved = !strcmp(name, TPM_SAVESTATE_NAME);
 	uint8_t *state;
 	size_t len;
 	int rc;
 
-	if (strcmp(name, TPM_PERMANENT_ALL_NAME) || (engine.making && !engine.pending))
+	if (permanent ? engine.making && !engine.pending : !saved || !engine.saved)
 		return TPM_RETRY; /* none */
-	rc = engine.pending ? load_pending(&state, &len)
-			    : engine.store.load(engine.store.ctx, &state, &len);
+	rc = permanent ? load_permanent(&state, &len)
+		       : copy_of(engine.saved, engine.saved_len, &state, &len);
 	if (rc)
 		return TPM_FAIL;
 	*data = state;
@@ -73,25 +113,37 @@ static TPM_RESULT nvram_load(unsigned char **data, uint32_t *length, uint32_t nu
 }
 
 /* Several stores of one command become one write, after it. */
+static TPM_RESULT store_permanent(const unsigned char *data, uint32_t length)
+{
+	size_t mark = engine.kind->mark_len;
+	uint8_t *copy = malloc(mark + length);
+
+	if (!copy)
+		return TPM_FAIL;
+	memcpy(copy, engine.kind->mark, mark);
+	memcpy(copy + mark, data, length);
+	drop_pending();
+	engine.pending = copy;
+	engine.pending_len = mark + length;
+	return TPM_SUCCESS;
+}
+
 static TPM_RESULT nvram_store(const unsigned char *data, uint32_t length, uint32_t number,
 			      const char *name)
 {
-	uint8_t *copy;
-
-	if (strcmp(name, TPM_PERMANENT_ALL_NAME))
+	if (!strcmp(name, TPM_PERMANENT_ALL_NAME))
+		return store_permanent(data, length);
+	if (strcmp(name, TPM_SAVESTATE_NAME) || !engine.keep_saved)
 		return TPM_SUCCESS;
-	copy = malloc(length);
-	if (!copy)
-		return TPM_FAIL;
-	memcpy(copy, data, length);
-	drop_pending();
-	engine.pending = copy;
-	engine.pending_len = length;
-	return TPM_SUCCESS;
+	drop_saved();
+	return copy_of(data, length, &engine.saved, &engine.saved_len) ? TPM_FAIL
+								       : TPM_SUCCESS;
 }
 
 static TPM_RESULT nvram_delete(uint32_t number, const char *name, TPM_BOOL must_exist)
 {
+	if (!strcmp(name, TPM_SAVESTATE_NAME))
+		drop_saved();
 	return TPM_SUCCESS;
 }
 
@@ -107,6 +159,14 @@ static TPM_RESULT get_presence(TPM_BOOL *present, uint32_t number)
 	return TPM_SUCCESS;
 }
 
+static uint64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
 static int commit(bool clock_only)
 {
 	int rc;
@@ -116,6 +176,33 @@ static int commit(bool clock_only)
 	rc = engine.store.save(engine.store.ctx, engine.pending, engine.pending_len,
 			       clock_only);
 	drop_pending();
+	if (!rc && !clock_only)
+		engine.durable_ms = now_ms();
+	return rc;
+}
+
+/*
+ * libtpms has the clock stored with other changes only.  A clock that is told is at most
+ * ENGINE_CLOCK_LAG_MS ahead of the stored one: libtpms puts it into its state each 4.1 s
+ * (Part 1, 36.3), and a state that is older than CLOCK_FRESH_MS is stored anew first.  A
+ * clock that was set is stored at once.
+ */
+static int store_clock(enum engine_clock clock)
+{
+	unsigned char *state = NULL;
+	uint32_t len = 0;
+	int rc = 0;
+
+	if (clock == ENGINE_CLOCK_NONE || engine.pending ||
+	    (clock == ENGINE_CLOCK_TELLS &&
+	     now_ms() - engine.durable_ms < CLOCK_FRESH_MS))
+		return 0;
+	if (TPMLIB_GetState(TPMLIB_STATE_PERMANENT, &state, &len) ||
+	    store_permanent(state, len))
+		rc = -EIO;
+	if (state)
+		OPENSSL_cleanse(state, len);
+	free(state);
 	return rc;
 }
 
@@ -131,7 +218,7 @@ static int register_callbacks(void)
 		.tpm_io_getphysicalpresence = get_presence,
 	};
 
-	if (TPMLIB_ChooseTPMVersion(TPMLIB_TPM_VERSION_2) ||
+	if (TPMLIB_ChooseTPMVersion((TPMLIB_TPMVersion)engine.kind->libtpms) ||
 	    TPMLIB_RegisterCallbacks(&callbacks))
 		return -EIO;
 	TPMLIB_SetBufferSize(ENGINE_BUFFER_SIZE, NULL, NULL);
@@ -144,10 +231,9 @@ static int look(bool create, struct error *e)
 	uint8_t *state = NULL;
 	size_t len = 0;
 	int rc = engine.store.load(engine.store.ctx, &state, &len);
+	const struct engine_kind *found = rc ? engine.kind : engine_kind_find(state, len);
 
-	if (state)
-		OPENSSL_cleanse(state, len);
-	free(state);
+	drop(&state, &len);
 	if (!rc && create)
 		return error_set(e, -EEXIST, CAUSE_STATE_EXISTS,
 				 "there is a state already: a new vTPM would destroy it");
@@ -158,6 +244,11 @@ static int look(bool create, struct error *e)
 	if (rc && rc != -ENOENT)
 		return error_set(e, rc, CAUSE_STORE, "the state could not be read: %s",
 				 strerror(-rc));
+	if (found != engine.kind)
+		return error_set(e, -EMEDIUMTYPE, CAUSE_ENGINE,
+				 "the state is that of a %s, and a %s was asked for: "
+				 "nothing was changed; open it as what it is",
+				 found->name, engine.kind->name);
 	return 0;
 }
 
@@ -183,17 +274,21 @@ static int power_on(bool create, struct error *e)
 	return 0;
 }
 
-int engine_open(const struct engine_store *store, bool create, struct error *e)
+int engine_open(const struct engine_store *store, const struct engine_options *options,
+		struct error *e)
 {
 	int rc;
 
 	engine.store = *store;
-	rc = look(create, e);
+	engine.kind = engine_kind_of(options->version);
+	engine.keep_saved = options->keep_saved;
+	rc = look(options->create, e);
 	if (rc)
 		return rc;
 	if (register_callbacks())
-		return error_set(e, -EIO, CAUSE_ENGINE, "libtpms has no TPM 2.0");
-	rc = power_on(create, e);
+		return error_set(e, -EIO, CAUSE_ENGINE, "libtpms has no %s",
+				 engine.kind->name);
+	rc = power_on(options->create, e);
 	if (rc) {
 		TPMLIB_Terminate();
 		drop_pending();
@@ -204,62 +299,26 @@ int engine_open(const struct engine_store *store, bool create, struct error *e)
 	return 0;
 }
 
-/* Commands that change no state but the clock's: they use no authorization, so
- * they cannot count a failed one either. TPM 2.0 Library, Part 3. */
-static bool changes_nothing(const uint8_t *cmd, size_t len)
-{
-	struct cursor c = cursor_reader(cmd, len);
-	uint16_t tag = cursor_u16(&c);
-
-	(void)cursor_u32(&c);
-	if (tag != TAG_NO_SESSIONS)
-		return false;
-	switch (cursor_u32(&c)) {
-	case 0x165: /* FlushContext */
-	case 0x169: /* NV_ReadPublic */
-	case 0x173: /* ReadPublic */
-	case 0x176: /* StartAuthSession */
-	case 0x177: /* VerifySignature */
-	case 0x17a: /* GetCapability */
-	case 0x17b: /* GetRandom */
-	case 0x17d: /* Hash */
-	case 0x17e: /* PCR_Read */
-	case 0x17f: /* PolicyPCR */
-	case 0x181: /* ReadClock */
-	case 0x189: /* PolicyGetDigest */
-	case 0x18a: /* TestParms */
-		return true;
-	default:
-		return false;
-	}
-}
-
-static int refuse(uint8_t *rsp, size_t *rsp_len)
-{
-	struct cursor w = cursor_writer(rsp, *rsp_len);
-
-	cursor_put_u16(&w, TAG_NO_SESSIONS);
-	cursor_put_u32(&w, 10);
-	cursor_put_u32(&w, RC_FAILURE);
-	if (!cursor_ok(&w))
-		return -EMSGSIZE;
-	*rsp_len = 10;
-	return 0;
-}
-
 int engine_execute(uint8_t locality, const uint8_t *cmd, size_t len, uint8_t *rsp,
 		   size_t *rsp_len)
 {
+	enum engine_clock clock;
 	TPM_RESULT res;
 	int rc;
 
 	if (engine.broken || !engine.running)
-		return refuse(rsp, rsp_len);
+		return engine_kind_refuse(engine.kind, rsp, rsp_len);
+	clock = engine.kind->clock(cmd, len);
 	engine.locality = locality;
 	engine.rsp_size = 0;
 	res = TPMLIB_Process(&engine.rsp, &engine.rsp_size, &engine.rsp_room,
 			     (unsigned char *)cmd, (uint32_t)len);
-	rc = commit(changes_nothing(cmd, len));
+	rc = store_clock(clock);
+	if (!rc)
+		rc = commit(clock == ENGINE_CLOCK_NONE &&
+			    engine.kind->changes_nothing(cmd, len));
+	engine.shut = engine.kind->shuts_down(cmd, len, engine.rsp, engine.rsp_size) ||
+		      (engine.shut && engine.kind->changes_nothing(cmd, len));
 	if (!rc && res)
 		rc = -EIO;
 	if (!rc && engine.rsp_size > *rsp_len)
@@ -275,24 +334,24 @@ int engine_execute(uint8_t locality, const uint8_t *cmd, size_t len, uint8_t *rs
 	return rc;
 }
 
-/* What a machine's system does before its power goes: without it every stop would
- * count as a failed authorization (TPM 2.0 Library, Part 1, 19.8.6).  A TPM that was
- * not started, or is broken, answers with an error, which is as good. */
+/* For what the client left open.  A TPM that was not started, or is broken, answers with
+ * an error, which is as good. */
 static void shut_down(void)
 {
-	static const uint8_t shutdown[] = {0x80, 0x01, 0, 0, 0, 12, 0, 0, 1, 0x45, 0, 0};
+	const struct engine_kind *k = engine.kind;
 	uint8_t rsp[ENGINE_BUFFER_SIZE];
 	size_t len = sizeof(rsp);
 
-	(void)!engine_execute(0, shutdown, sizeof(shutdown), rsp, &len);
+	if (engine.broken || !k->shutdown || (engine.shut && engine.keep_saved))
+		return;
+	(void)!engine_execute(0, k->shutdown, k->shutdown_len, rsp, &len);
 }
 
 int engine_power_cycle(void)
 {
 	int rc = 0;
 
-	if (!engine.broken)
-		shut_down();
+	shut_down();
 	TPMLIB_Terminate();
 	/* What a broken store did not take was promised to nobody. */
 	if (engine.broken)
@@ -319,12 +378,12 @@ int engine_close(void)
 
 	if (!engine.running)
 		return 0;
-	if (!engine.broken)
-		shut_down();
+	shut_down();
 	TPMLIB_Terminate();
 	if (engine.broken)
 		drop_pending();
 	rc = commit(false);
+	drop_saved();
 	free(engine.rsp);
 	memset(&engine, 0, sizeof(engine));
 	return rc;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The TPM 2.0 engine: libtpms behind six calls.  One engine a process (libtpms
- * has global state).
+ * The engine: libtpms as a TPM 2.0 or a TPM 1.2 behind six calls.  One engine a
+ * process (libtpms has global state).
  *
  * States: closed -> engine_open -> running <-> engine_power_cycle; engine_close.
- * A running engine whose store failed answers every command with
- * TPM_RC_FAILURE until engine_power_cycle() succeeds: what libtpms holds in
+ * A running engine whose store failed answers every command with TPM_RC_FAILURE
+ * (TPM_FAIL) until engine_power_cycle() succeeds: what libtpms holds in
  * memory may be newer than what is durable, and must not be shown.
  */
 #ifndef XVTPM_ENGINE_H
@@ -18,6 +18,8 @@
 #include "lib/error.h"
 
 #define ENGINE_BUFFER_SIZE 4096
+/* How far the clock that a TPM 2.0 told may be ahead of the stored one. */
+#define ENGINE_CLOCK_LAG_MS 8192
 
 /* Where the permanent state is kept; bytes are libtpms's plaintext blob. */
 struct engine_store {
@@ -30,10 +32,21 @@ struct engine_store {
 	int (*save)(void *ctx, const uint8_t *state, size_t len, bool clock_only);
 };
 
-/* Starts libtpms on the stored state, or on a new one when create (-EEXIST if
- * there is one).  TPM2_Startup is left to the client. */
-int __must_check engine_open(const struct engine_store *store, bool create,
-			     struct error *e);
+enum engine_version { ENGINE_TPM_20 = 0, ENGINE_TPM_12 = 1 };
+
+struct engine_options {
+	bool create;
+	enum engine_version version; /* of the stored state, or of the new one */
+	/* What a client saved with TPM2_Shutdown(STATE) or TPM_SaveState as the last
+	 * that it did, it may find again with Startup(STATE).  Without this each end is
+	 * that of a machine that is switched off: the next start is a TPM Reset. */
+	bool keep_saved;
+};
+
+/* Starts libtpms on the stored state, or on a new one when create (-EEXIST if there is
+ * one; -EMEDIUMTYPE if it is of the other version).  Startup is left to the client. */
+int __must_check engine_open(const struct engine_store *store,
+			     const struct engine_options *options, struct error *e);
 /* _TPM_Init: drops volatile state, as a power cycle of the machine does. */
 int __must_check engine_power_cycle(void);
 /* Runs one command; returns only when the state that it changed is durable.

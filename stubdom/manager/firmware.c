@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "firmware.h"
 #include "command.h"
+#include "firmware_clock.h"
 
 #include <errno.h>
 #include <string.h>
@@ -51,6 +52,8 @@ int firmware_start(struct firmware *f)
 
 	firmware_wipe(f);
 	rc = startup(&c);
+	if (!rc)
+		rc = firmware_clock(&c);
 	if (!rc)
 		rc = take_platform(f, &c);
 	command_wipe(&c);

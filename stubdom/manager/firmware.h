@@ -3,7 +3,7 @@
  * The manager in the place of a machine's firmware: what is done to the TPM between
  * its power-on and the first command of a guest.
  *
- *   _TPM_Init -> TPM2_Startup(CLEAR) -> platformAuth := random -> the guest
+ *   _TPM_Init -> TPM2_Startup(CLEAR) -> the clock -> platformAuth := random -> the guest
  *
  * The first command after a power cycle is not the guest's: one that could choose would
  * send Startup(STATE) after a Shutdown(STATE) and an intended crash, and carry the PCRs

@@ -13,12 +13,13 @@ static const char usage[] =
 	"usage: vtpm-manager --stubdom\n"
 	"       vtpm-manager --process [--no-xen [--unix PATH]]\n"
 	"       vtpm-manager --state DIR {--tcp PORT | --unix PATH} [--daemon]\n"
-	"                    [--pid FILE]\n"
+	"                    [--pid FILE] [--tpm 2.0|1.2]\n"
 	"vtpmd starts the first two; see vtpmctl for what an operator runs.\n"
 	"  --stubdom    in a stub domain: the host channel is a vchan\n"
 	"  --process    as a process: the host channel is file descriptor 3\n"
 	"  --no-xen     serve no guest (for tests)\n"
-	"  --state DIR  a TPM 2.0 for tests, alone: state and key lie in DIR\n"
+	"  --state DIR  a TPM for tests, alone: state and key lie in DIR\n"
+	"  --tpm WHICH  the version that it is: 2.0, unless told otherwise, or 1.2\n"
 	"  --unix PATH  take TPM commands on this socket; with --state swtpm's control\n"
 	"               channel is at PATH.ctrl\n"
 	"  --tcp PORT   the same on 127.0.0.1:PORT, and PORT + 1\n"
@@ -51,6 +52,12 @@ static bool take_port(const char *text, uint16_t *port)
 	return *text >= '0' && *text <= '9' && !*end && v > 0 && v < 65535;
 }
 
+static bool take_version(const char *text, enum engine_version *version)
+{
+	*version = strcmp(text, "1.2") ? ENGINE_TPM_20 : ENGINE_TPM_12;
+	return !strcmp(text, "1.2") || !strcmp(text, "2.0");
+}
+
 static bool fits(const struct options *o)
 {
 	const struct alone_place *a = &o->alone;
@@ -59,7 +66,7 @@ static bool fits(const struct options *o)
 		return false;
 	if (o->place == ALONE)
 		return !o->vtpm.no_xen && !a->unix_path != !a->port;
-	if (a->daemon || a->pid || a->port)
+	if (a->daemon || a->pid || a->port || a->version != ENGINE_TPM_20)
 		return false;
 	return o->place == PROCESS ? o->vtpm.no_xen || !a->unix_path
 				   : !o->vtpm.no_xen && !a->unix_path;
@@ -76,6 +83,7 @@ static int parse(int argc, char **argv, struct options *o)
 		{"tcp", required_argument, NULL, 't'},
 		{"daemon", no_argument, NULL, 'd'},
 		{"pid", required_argument, NULL, 'P'},
+		{"tpm", required_argument, NULL, 'T'},
 		{"help", no_argument, NULL, 'h'},
 		{0},
 	};
@@ -108,6 +116,9 @@ static int parse(int argc, char **argv, struct options *o)
 			break;
 		case 'P':
 			o->alone.pid = optarg;
+			break;
+		case 'T':
+			ok = take_version(optarg, &o->alone.version);
 			break;
 		case 'h':
 			return 1;

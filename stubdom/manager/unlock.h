@@ -25,6 +25,8 @@ struct unlock_config {
 	uint8_t copy_of[16];
 	uint16_t policy; /* enum envelope_slot_kind */
 	uint8_t localities;
+	uint8_t pcr_banks;	   /* CONFIG_PCR_BANKS */
+	bool tpm12;		   /* a TPM 1.2; else a TPM 2.0 */
 	struct hosttpm_config tpm; /* srk handle and name, policy key, approvals */
 	char *kms_address, *kms_ca, *kms_cert, *kms_key_id; /* NULL: no KMS */
 	const uint8_t *kms_key_sealed;

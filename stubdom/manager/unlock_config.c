@@ -50,6 +50,15 @@ static void take_cert(struct cursor *v, size_t len, struct unlock_config *c)
 	c->cert[c->certs++].len = len - 4;
 }
 
+static void take_version(struct cursor *v, bool *tpm12)
+{
+	uint8_t version = cursor_u8(v);
+
+	*tpm12 = version == 12;
+	if (version != 12 && version != 20)
+		cursor_fail(v);
+}
+
 static void take(struct cursor *v, uint16_t tag, struct unlock_config *c)
 {
 	size_t len = cursor_left(v);
@@ -73,6 +82,12 @@ static void take(struct cursor *v, uint16_t tag, struct unlock_config *c)
 		break;
 	case CONFIG_LOCALITIES:
 		c->localities = cursor_u8(v);
+		break;
+	case CONFIG_PCR_BANKS:
+		c->pcr_banks = cursor_u8(v);
+		break;
+	case CONFIG_TPM_VERSION:
+		take_version(v, &c->tpm12);
 		break;
 	case CONFIG_SRK_HANDLE:
 		c->tpm.srk_handle = cursor_u32(v);

@@ -5,6 +5,8 @@
 #include "vtpm_keys.h"
 #include "vtpm_status.h"
 #include "firmware.h"
+#include "firmware12.h"
+#include "firmware_banks.h"
 #include "hostchan.h"
 #include "plain.h"
 #include "state.h"
@@ -88,9 +90,20 @@ static struct vtpm_keys keys_of(struct vtpm *v)
 	};
 }
 
+static int start_firmware(struct vtpm *v)
+{
+	if (v->config.tpm12)
+		return firmware12_start();
+	return vtpm_identity_power_on(&v->identity, v->chan, &v->firmware);
+}
+
 static int start_engine(struct vtpm *v)
 {
 	struct vtpm_keys keys = keys_of(v);
+	struct engine_options options = {
+		.create = v->config.create && !v->config.is_copy,
+		.version = v->config.tpm12 ? ENGINE_TPM_12 : ENGINE_TPM_20,
+	};
 	struct engine_store store;
 	uint64_t start;
 	int rc;
@@ -110,10 +123,26 @@ static int start_engine(struct vtpm *v)
 	if (rc)
 		return -EACCES;
 	store = state_store(&v->state);
-	rc = engine_open(&store, v->config.create && !v->config.is_copy, &v->error);
+	rc = engine_open(&store, &options, &v->error);
 	if (!rc)
 		vtpm_keys_finish(&keys);
+	if (!rc && v->config.pcr_banks && firmware_banks(v->config.pcr_banks))
+		rc = error_set(&v->error, -EIO, CAUSE_ENGINE,
+			       "the TPM did not take the PCR banks that were asked for");
 	return rc;
+}
+
+/* The first power-on: a new TPM's endorsement keys take longer than a guest would wait. */
+static int begin(struct vtpm *v)
+{
+	int rc;
+
+	if (!v->config.tpm12)
+		return vtpm_identity_begin(&v->identity, v->chan, &v->config,
+					   &v->firmware, &v->error);
+	rc = firmware12_start();
+	return rc ? error_set(&v->error, rc, CAUSE_ENGINE, "the TPM could not be started")
+		  : 0;
 }
 
 static int power_cycle(void *ctx)
@@ -122,7 +151,7 @@ static int power_cycle(void *ctx)
 	int rc = engine_power_cycle();
 
 	if (!rc)
-		rc = vtpm_identity_power_on(&v->identity, v->chan, &v->firmware);
+		rc = start_firmware(v);
 	if (rc)
 		hostchan_log(v->chan, LOG_ERR,
 			     "the TPM could not be restarted for its guest");
@@ -168,6 +197,7 @@ static int open_backend(struct vtpm *v)
 	struct backend_config c = {
 		.localities = v->config.localities ? v->config.localities : 1,
 		.shared_domain = !v->place->stubdom,
+		.tpm12 = v->config.tpm12,
 	};
 	struct backend_engine engine = engine_ops;
 	const uint8_t *u = v->config.uuid;
@@ -338,8 +368,7 @@ static int run(struct vtpm *v)
 		rc = start_engine(v);
 	if (rc)
 		return rc;
-	rc = vtpm_identity_begin(&v->identity, v->chan, &v->config, &v->firmware,
-				 &v->error);
+	rc = begin(v);
 	if (!rc)
 		rc = open_side(v);
 	if (!rc)

@@ -7,7 +7,7 @@ $(BUILD)/bin/keys-probe: $(KEYS_PROBE_SRCS:%.c=$(BUILD)/san/%.o)
 TEST_PROGRAMS += $(BUILD)/bin/keys-probe
 
 UNIT_TESTS += unlock
-unlock_UNIT_SRCS := $(HOSTTPM_SRCS) $(UNLOCK_SRCS) stubdom/manager/engine.c \
+unlock_UNIT_SRCS := $(HOSTTPM_SRCS) $(UNLOCK_SRCS) $(addprefix stubdom/manager/,engine.c engine_kind.c) \
 	$(ENVELOPE_SRCS) lib/hex.c $(addprefix tools/vtpmctl/,approval.c policykey.c file.c)
 unlock_UNIT_LIBS := -ltpms -lcrypto
 

@@ -13,3 +13,11 @@ $(BUILD)/bin/stubprobe: $(STUBPROBE_OBJS)
 	@mkdir -p $(@D)
 	$(CC) -static $^ -o $@ -lxenvchan -lxenstore -lxengnttab -lxenevtchn \
 		-lxentoollog -lxentoolcore
+
+# A client of a TPM 1.2, for guests and for tests/host.
+TPM12_OBJS := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/system/tpm12/*.c)) \
+	      $(BUILD)/obj/lib/cursor.o
+TEST_PROGRAMS += $(BUILD)/bin/tpm12
+$(BUILD)/bin/tpm12: $(TPM12_OBJS)
+	@mkdir -p $(@D)
+	$(CC) -static $^ -o $@ -lcrypto

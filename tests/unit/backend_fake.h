@@ -27,6 +27,7 @@ struct fake_node {
 };
 
 struct fake_world {
+	bool tpm12; /* before fake_open() */
 	struct fake_node nodes[FAKE_NODES];
 	char watches[8][BACKEND_PATH_MAX];
 	bool changed;
@@ -467,7 +468,11 @@ static inline uint32_t fake_code(struct fake_world *w, uint8_t nr_extra)
 static inline int fake_open(struct fake_world *w, uint8_t localities, bool shared)
 {
 	struct backend_config config = {
-		.uuid = FAKE_UUID, .localities = localities, .shared_domain = shared};
+		.uuid = FAKE_UUID,
+		.localities = localities,
+		.shared_domain = shared,
+		.tpm12 = w->tpm12,
+	};
 	struct backend_engine engine = {w, fake_power_cycle, fake_execute, fake_cancel};
 
 	return backend_open(&w->b, &config, &engine, &fake_ops, w);

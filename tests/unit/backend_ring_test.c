@@ -26,16 +26,22 @@ static void shared_access(const volatile uint8_t *address)
 
 static struct fake_world *w;
 
-static int setup_localities(uint8_t localities)
+static int setup_as(uint8_t localities, bool tpm12)
 {
 	memset(&peer, 0, sizeof(peer));
 	w = fake_new();
+	w->tpm12 = tpm12;
 	fake_toolstack(w, 5, 0, FAKE_UUID);
 	fake_driver(w, 5);
 	if (fake_open(w, localities, false))
 		return -1;
 	peer.page = fake_page(w, 100);
 	return 0;
+}
+
+static int setup_localities(uint8_t localities)
+{
+	return setup_as(localities, false);
 }
 
 static int setup(void **state)
@@ -298,6 +304,26 @@ static void localities(void **state)
 	assert_int_equal(fake_code(w, 0), TPM_RC_LOCALITY);
 }
 
+/* What never reaches a TPM 1.2 is answered in its words all the same. */
+static void refusals_of_a_tpm12(void **state)
+{
+	const uint8_t *page;
+
+	teardown(state);
+	assert_int_equal(setup_as(1, true), 0);
+	page = fake_page(w, 100) + 8;
+	submit(12, 1);
+	assert_int_equal(fake_code(w, 0), TPM_BAD_LOCALITY);
+	assert_int_equal(page[0] << 8 | page[1], 0x00c4);
+	submit(9, 0); /* the ring's own: shorter than a header */
+	assert_int_equal(fake_code(w, 0), TPM_BAD_PARAM_SIZE);
+	assert_int_equal(page[0] << 8 | page[1], 0x00c4);
+	w->execute_error = -EIO;
+	submit(12, 0);
+	assert_int_equal(fake_code(w, 0), TPM_FAIL);
+	assert_int_equal(page[0] << 8 | page[1], 0x00c4);
+}
+
 static void cancel_of_nothing_is_idle(void **state)
 {
 	fake_header(w, 12, TPMIF_STATE_CANCEL, 0, 0);
@@ -438,6 +464,7 @@ int main(void)
 		RING_TEST(bad_references_are_refused),
 		RING_TEST(garbage_states_are_left_alone),
 		RING_TEST(localities),
+		RING_TEST(refusals_of_a_tpm12),
 		RING_TEST(cancel_of_nothing_is_idle),
 		RING_TEST(cancel_while_executing_reaches_the_engine),
 		RING_TEST(an_event_storm_does_no_work),

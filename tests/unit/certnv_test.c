@@ -65,7 +65,8 @@ static int setup(void **unused)
 	error.cause = CAUSE_NONE;
 	for (i = 0; i < sizeof(der); i++)
 		der[i] = (uint8_t)(i * 7 + i / 256);
-	return engine_open(&store, true, &error) || firmware_start(&firmware);
+	return engine_open(&store, &(struct engine_options){.create = true}, &error) ||
+	       firmware_start(&firmware);
 }
 
 static int teardown(void **unused)

@@ -62,13 +62,18 @@ static void new_state(void)
 	state.error = &error;
 }
 
-static int open_engine(bool create)
+static int open_with(const struct engine_options *options)
 {
 	struct engine_store store;
 
 	new_state();
 	store = state_store(&state);
-	return engine_open(&store, create, &error);
+	return engine_open(&store, options, &error);
+}
+
+static int open_engine(bool create)
+{
+	return open_with(&(struct engine_options){.create = create});
 }
 
 static int setup(void **unused)

@@ -52,7 +52,7 @@ static int setup(void **unused)
 
 	free(disk.blob);
 	memset(&disk, 0, sizeof(disk));
-	return engine_open(&store, true, &error);
+	return engine_open(&store, &(struct engine_options){.create = true}, &error);
 }
 
 static int teardown(void **unused)

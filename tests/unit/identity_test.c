@@ -76,8 +76,8 @@ static int setup(void **unused)
 	memset(&told, 0, sizeof(told));
 	told.known = EK_KINDS;
 	error.cause = CAUSE_NONE;
-	return engine_open(&store, true, &error) || firmware_start(&firmware) ||
-	       identity_report(&ops, true, &error);
+	return engine_open(&store, &(struct engine_options){.create = true}, &error) ||
+	       firmware_start(&firmware) || identity_report(&ops, true, &error);
 }
 
 static int teardown(void **unused)

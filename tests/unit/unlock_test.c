@@ -237,7 +237,8 @@ static void new_host(void)
 	(void)!engine_close();
 	free(nv);
 	nv = NULL;
-	assert_int_equal(engine_open(&store, true, &error), 0);
+	assert_int_equal(
+		engine_open(&store, &(struct engine_options){.create = true}, &error), 0);
 	power_on_host();
 }
 

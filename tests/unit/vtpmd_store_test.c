@@ -308,6 +308,8 @@ static void meta_round_trip(void **state)
 		.policy = "host",
 		.memory = 8,
 		.localities = 1,
+		.tpm12 = true,
+		.pcr_banks = 10,
 		.creating = true,
 		.wanted = true,
 		.created = "2026-01-01T00:00:00Z",
@@ -322,6 +324,11 @@ static void meta_round_trip(void **state)
 	memcpy(m.uuid, other, sizeof(other));
 	assert_int_equal(meta_write(&store, &m), 0);
 	assert_int_equal(meta_read(&store, &back), -EBADMSG);
+	memcpy(m.uuid, uuid, sizeof(uuid));
+	m.tpm12 = false;
+	assert_int_equal(meta_write(&store, &m), 0);
+	assert_int_equal(meta_read(&store, &back), 0);
+	assert_false(back.tpm12);
 	assert_int_equal(atomic_write(store.dir, "vtpm.json", "{", 1, false), 0);
 	assert_int_equal(meta_read(&store, &back), -EBADMSG);
 }

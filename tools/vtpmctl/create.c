@@ -5,7 +5,9 @@
 #include "tools/vtpmctl/issue.h"
 #include "tools/vtpmctl/tpm.h"
 
+#include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 
 #define MEMORY_MIN 8
 #define MEMORY_MAX 4096
@@ -13,14 +15,20 @@
 struct create {
 	const char *name;
 	const char *socket;
-	const char *policy;    /* NULL: vtpmd's default */
-	const char *placement; /* NULL: vtpmd's default */
-	unsigned int memory;   /* MiB, 0: vtpmd's default */
+	const char *policy;	/* NULL: vtpmd's default */
+	const char *placement;	/* NULL: vtpmd's default */
+	unsigned int memory;	/* MiB, 0: vtpmd's default */
+	const char *tpm;	/* NULL: vtpmd's default */
+	const char *localities; /* NULL: vtpmd's default */
+	const char *banks;	/* NULL: vtpmd's default */
+	unsigned int locality_mask, bank_mask;
 	const char *folder, *tcti;
 };
 
 static const char *const policies[] = {"host", "tpm", "kms", NULL};
 static const char *const placements[] = {"stubdom", "process", NULL};
+
+static const char *const versions[] = {"2.0", "1.2", NULL};
 
 static const struct args_option options[] = {
 	{.name = "policy",
@@ -48,6 +56,22 @@ static const struct args_option options[] = {
 	 .offset = offsetof(struct create, tcti),
 	 .value = "TCTI",
 	 .help = "of a CA key in the TPM, " TPM_TCTI},
+	{.name = "tpm",
+	 .kind = ARGS_CHOICE,
+	 .offset = offsetof(struct create, tpm),
+	 .value = "2.0|1.2",
+	 .help = "1.2: for guests that know no other",
+	 .choices = versions},
+	{.name = "localities",
+	 .kind = ARGS_TEXT,
+	 .offset = offsetof(struct create, localities),
+	 .value = "LIST",
+	 .help = "for the guest: 0, or 0,2-3, or 0-4"},
+	{.name = "pcr-banks",
+	 .kind = ARGS_TEXT,
+	 .offset = offsetof(struct create, banks),
+	 .value = "LIST",
+	 .help = "some of sha1,sha256,sha384,sha512"},
 	CLIENT_SOCKET_OPTION(struct create),
 };
 
@@ -64,20 +88,99 @@ static const struct args_command command = {
 	.word_offset = offsetof(struct create, name),
 };
 
+/* "0", "0,2", "0-4": a mask that has locality 0; 0: it is none. */
+static unsigned int localities_of(const char *text)
+{
+	unsigned int mask = 0, first, last;
+	int n = 0, end = 0;
+
+	for (;; text += end + 1) {
+		end = n = 0;
+		if (sscanf(text, "%1u%n-%1u%n", &first, &n, &last, &end) < 2) {
+			last = first;
+			end = n;
+		}
+		if (!n || *text < '0' || *text > '4' || last > 4 || last < first)
+			return 0;
+		for (; first <= last; first++)
+			mask |= 1u << first;
+		if (text[end] != ',')
+			break;
+	}
+	return text[end] || !(mask & 1) ? 0 : mask;
+}
+
+/* "sha256,sha384": a mask; 0: it is none. */
+static unsigned int banks_of(const char *text)
+{
+	static const char *const names[] = {"sha1", "sha256", "sha384", "sha512"};
+	unsigned int mask = 0;
+
+	for (;; text++) {
+		size_t i = 0, len = strcspn(text, ",");
+
+		while (i < ARRAY_SIZE(names) &&
+		       (strlen(names[i]) != len || strncmp(text, names[i], len)))
+			i++;
+		if (i == ARRAY_SIZE(names))
+			return 0;
+		mask |= 1u << i;
+		text += len;
+		if (!*text)
+			return mask;
+	}
+}
+
+/* The lists, as masks; false: one is none. */
+static bool take_lists(struct create *c)
+{
+	if (c->localities)
+		c->locality_mask = localities_of(c->localities);
+	if (c->banks)
+		c->bank_mask = banks_of(c->banks);
+	if (c->localities && !c->locality_mask)
+		fprintf(stderr,
+			"vtpmctl: --localities is a list of 0 to 4 that has 0, as 0,2 or "
+			"0-4, not %s\n",
+			c->localities);
+	else if (c->banks && !c->bank_mask)
+		fprintf(stderr,
+			"vtpmctl: --pcr-banks is a list of sha1, sha256, sha384 and "
+			"sha512, as sha256,sha384, not %s\n",
+			c->banks);
+	else
+		return true;
+	return false;
+}
+
+/* NULL: out of memory, which client_call() tells. */
+static json_t *request_of(const struct create *c)
+{
+	const struct {
+		const char *key;
+		json_t *value;
+	} members[] = {
+		{"policy", c->policy ? json_string(c->policy) : NULL},
+		{"placement", c->placement ? json_string(c->placement) : NULL},
+		{"memory", c->memory ? json_integer(c->memory) : NULL},
+		{"tpm", c->tpm ? json_string(c->tpm) : NULL},
+		{"localities", c->locality_mask ? json_integer(c->locality_mask) : NULL},
+		{"pcr_banks", c->bank_mask ? json_integer(c->bank_mask) : NULL},
+	};
+	json_t *request = client_request("create", c->name);
+
+	for (size_t i = 0; i < ARRAY_SIZE(members); i++)
+		if (members[i].value)
+			json_object_set_new(request, members[i].key, members[i].value);
+	return request;
+}
+
 static int make(const struct create *c)
 {
-	json_t *reply, *request = client_request("create", c->name);
+	json_t *reply;
 	const char *uuid;
-	int status;
+	int status = client_call(c->socket, request_of(c), &reply);
 
-	/* a NULL request, value or failure to add: client_call() tells */
-	if (request && c->policy)
-		json_object_set_new(request, "policy", json_string(c->policy));
-	if (request && c->placement)
-		json_object_set_new(request, "placement", json_string(c->placement));
-	if (request && c->memory)
-		json_object_set_new(request, "memory", json_integer(c->memory));
-	status = client_call(c->socket, request, &reply);
 	if (status)
 		return status;
 	uuid = json_string_value(json_object_get(reply, "uuid"));
@@ -121,8 +224,13 @@ int create_main(int argc, char **argv)
 	struct create c = {
 		.socket = CLIENT_SOCKET, .folder = CA_FOLDER, .tcti = TPM_TCTI};
 	enum args_result parsed = args_parse(&command, argc, argv, &c);
+	bool certified;
 
 	if (parsed != ARGS_RUN)
 		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
-	return ca_is_there(c.folder) ? make_with(&c) : make(&c);
+	if (!take_lists(&c))
+		return VTPMCTL_USAGE;
+	/* the certificates are a TPM 2.0's */
+	certified = ca_is_there(c.folder) && !(c.tpm && !strcmp(c.tpm, "1.2"));
+	return certified ? make_with(&c) : make(&c);
 }

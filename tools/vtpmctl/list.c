@@ -27,13 +27,14 @@ static const struct args_command command = {
 	.about =
 		"Lists the vTPMs of this host: the domids of guest and stub domain, how long it\n"
 		"is ready, TPM commands since then, the generation of its state, the kinds of\n"
-		"its key slots, and how many boot states open it.  Why one failed stands below.\n",
+		"its key slots, how many boot states open it, and which TPM it is.  Why one\n"
+		"failed stands below.\n",
 	.options = options,
 	.option_count = ARRAY_SIZE(options),
 };
 
 static const char *const heads[] = {"NAME",	"STATE", "GUEST", "DOMID", "UPTIME",
-				    "COMMANDS", "GEN",	 "SLOTS", "PCRS"};
+				    "COMMANDS", "GEN",	 "SLOTS", "PCRS",  "TPM"};
 #define RIGHT (1u << 2 | 1u << 3 | 1u << 4 | 1u << 5 | 1u << 6 | 1u << 8)
 
 static void join(const json_t *slots, char out[TABLE_CELL])
@@ -90,6 +91,7 @@ static void fill(const json_t *v, struct table_row *r)
 	join(json_object_get(v, "slots"), r->cell[7]);
 	snprintf(r->cell[8], TABLE_CELL, "%zu",
 		 json_array_size(json_object_get(v, "approved")));
+	snprintf(r->cell[9], TABLE_CELL, "%s", table_text(v, "tpm"));
 	fill_note(v, r->note, sizeof(r->note));
 }
 

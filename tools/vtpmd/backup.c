@@ -65,13 +65,14 @@ json_t *backup_make(struct vtpm *v, struct error *e)
 	vtpm_audit(v, "backup", NULL);
 	log_about(LOG_NOTICE, VTPM_ABOUT(v), "backed up at generation %llu",
 		  (unsigned long long)store_seq(&v->store, CHANNEL_OBJECT_PERMALL));
-	return json_pack("{s:s, s:s, s:s, s:i, s:i, s:s, s:s, s:I, s:o, s:o}", "name",
-			 v->meta.name, "uuid", uuid, "policy", v->meta.policy, "memory",
-			 (int)v->meta.memory, "localities", (int)v->meta.localities,
-			 "placement", v->meta.process ? "process" : "stubdom", "created",
-			 v->meta.created, "generation",
-			 (json_int_t)store_seq(&v->store, CHANNEL_OBJECT_PERMALL),
-			 "objects", all, "certificates", cert_show(&v->store));
+	return json_pack(
+		"{s:s, s:s, s:i, s:s, s:s, s:i, s:i, s:s, s:s, s:I, s:o, s:o}", "name",
+		v->meta.name, "tpm", meta_version(&v->meta), "pcr_banks",
+		(int)v->meta.pcr_banks, "uuid", uuid, "policy", v->meta.policy, "memory",
+		(int)v->meta.memory, "localities", (int)v->meta.localities, "placement",
+		v->meta.process ? "process" : "stubdom", "created", v->meta.created,
+		"generation", (json_int_t)store_seq(&v->store, CHANNEL_OBJECT_PERMALL),
+		"objects", all, "certificates", cert_show(&v->store));
 }
 
 static int not_whole(struct error *e)

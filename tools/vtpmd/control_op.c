@@ -116,10 +116,25 @@ static void create(struct control *c, const struct registry_new *n)
 	wait_for(c, v);
 }
 
+/* A mask of at least the bits of `least`; what is not there stays as it is. */
+static int take_mask(const json_t *value, unsigned int least, unsigned int all,
+		     uint8_t *mask)
+{
+	json_int_t got = json_integer_value(value);
+
+	if (!value)
+		return 0;
+	if (!json_is_integer(value) || got <= 0 || got > all || (got & least) != least)
+		return -EINVAL;
+	*mask = (uint8_t)got;
+	return 0;
+}
+
 static void op_create(struct control *c, struct vtpm *v, const json_t *request)
 {
 	const json_t *memory = json_object_get(request, "memory");
 	const char *policy = text_of(request, "policy", "host");
+	const char *version = text_of(request, "tpm", "2.0");
 	const char *placement =
 		text_of(request, "placement", c->d->processes ? "process" : "stubdom");
 	struct registry_new n = {.name = c->name,
@@ -128,7 +143,11 @@ static void op_create(struct control *c, struct vtpm *v, const json_t *request)
 				 .localities = META_LOCALITIES};
 
 	if (!policy || !placement ||
-	    (strcmp(placement, "process") && strcmp(placement, "stubdom"))) {
+	    (strcmp(placement, "process") && strcmp(placement, "stubdom")) || !version ||
+	    meta_version_parse(version, &n.tpm12) ||
+	    take_mask(json_object_get(request, "localities"), META_LOCALITIES, 31,
+		      &n.localities) ||
+	    take_mask(json_object_get(request, "pcr_banks"), 0, 15, &n.pcr_banks)) {
 		control_answer_word(c, "internal", "The request is malformed.");
 		return;
 	}
@@ -152,6 +171,8 @@ static void op_clone(struct control *c, struct vtpm *source, const json_t *reque
 		.memory = source->meta.memory,
 		.process = source->meta.process,
 		.localities = source->meta.localities,
+		.tpm12 = source->meta.tpm12,
+		.pcr_banks = source->meta.pcr_banks,
 	};
 	struct error e = {.cause = CAUSE_NONE};
 	int rc;

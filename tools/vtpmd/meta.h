@@ -24,7 +24,9 @@ struct meta {
 	char policy[8]; /* "host", "tpm", "kms" */
 	unsigned int memory;
 	uint8_t localities;
-	bool is_copy; /* ... of the vTPM copy_of */
+	uint8_t pcr_banks; /* CONFIG_PCR_BANKS; 0: what a new TPM has */
+	bool tpm12;	   /* a TPM 1.2; else a TPM 2.0 */
+	bool is_copy;	   /* ... of the vTPM copy_of */
 	uint8_t copy_of[16];
 	bool process;  /* placement */
 	bool creating; /* it has never been ready */
@@ -44,6 +46,10 @@ struct meta {
 /* Letters, digits, "_", ".", "-", not first a sign: it becomes part of a domain's
  * name, of file names and of xenstore values. */
 bool meta_name_ok(const char *name);
+/* "1.2", "2.0" */
+const char *meta_version(const struct meta *m);
+/* NULL stands for what vTPMs were before there was a choice. -EINVAL */
+int __must_check meta_version_parse(const char *version, bool *tpm12);
 /* CONFIG_POLICY's value; 0: no such policy. */
 uint16_t meta_policy(const char *policy);
 /* Of a backup: ready, not wanted, without an error. -EBADMSG */

@@ -117,6 +117,10 @@ static int check_new(struct vtpmd *d, const struct registry_new *n, struct error
 		return error_set(e, -EINVAL, CAUSE_INTERNAL,
 				 "A stub domain's memory is 8 to 4096 MiB, not %u.",
 				 n->memory);
+	if (n->tpm12 && n->pcr_banks)
+		return error_set(e, -EINVAL, CAUSE_INTERNAL,
+				 "A TPM 1.2 has PCRs of SHA-1 alone: leave the PCR banks "
+				 "out.");
 	if (registry_find(d, n->name))
 		return error_set(e, -EEXIST, CAUSE_STATE_EXISTS,
 				 "There is a vTPM %s already: choose another name, or "
@@ -141,6 +145,8 @@ static void fill(struct meta *m, const struct registry_new *n)
 	uuid_generate_random(m->uuid);
 	m->memory = n->memory;
 	m->localities = n->localities;
+	m->tpm12 = n->tpm12;
+	m->pcr_banks = n->pcr_banks;
 	m->process = n->process;
 	m->is_copy = n->copy_of != NULL;
 	if (m->is_copy) {

@@ -12,6 +12,8 @@ struct registry_new {
 	unsigned int memory;
 	bool process;
 	uint8_t localities;
+	bool tpm12;
+	uint8_t pcr_banks;
 	/* Not NULL: the state is to be that of this one, which is stored. */
 	struct vtpm *copy_of;
 };

@@ -42,6 +42,30 @@ static json_t *slots(struct vtpm *v)
 	return array;
 }
 
+static json_t *localities(uint8_t mask)
+{
+	json_t *array = json_array();
+	int i;
+
+	for (i = 0; i < 5; i++)
+		if (mask >> i & 1)
+			json_array_append_new(array, json_integer(i));
+	return array;
+}
+
+/* null: those that a new TPM has */
+static json_t *banks(const struct meta *m)
+{
+	static const char *const names[] = {"sha1", "sha256", "sha384", "sha512"};
+	json_t *array = m->pcr_banks ? json_array() : json_null();
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(names); i++)
+		if (m->pcr_banks >> i & 1)
+			json_array_append_new(array, json_string(names[i]));
+	return array;
+}
+
 static json_t *text(const char *value)
 {
 	return value[0] ? json_string(value) : json_null();
@@ -192,6 +216,9 @@ json_t *registry_show(struct vtpm *v, json_t *approved)
 	rc = v->peer ? peer_store_error(v->peer) : 0;
 	json_object_set_new(o, "store_error",
 			    rc ? json_string(strerror(-rc)) : json_null());
+	json_object_set_new(o, "tpm", json_string(meta_version(&v->meta)));
+	json_object_set_new(o, "localities", localities(v->meta.localities));
+	json_object_set_new(o, "pcr_banks", banks(&v->meta));
 	json_object_set_new(o, "policy", json_string(v->meta.policy));
 	json_object_set_new(o, "slots", slots(v));
 	json_object_set_new(o, "placement",

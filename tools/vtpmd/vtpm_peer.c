@@ -35,6 +35,8 @@ static void put_config(struct vtpm *v, bool create, struct cursor *out)
 	channel_tlv_put_u8(out, CONFIG_CREATE, create);
 	channel_tlv_put_u16(out, CONFIG_POLICY, meta_policy(v->meta.policy));
 	channel_tlv_put_u8(out, CONFIG_LOCALITIES, v->meta.localities);
+	channel_tlv_put_u8(out, CONFIG_PCR_BANKS, v->meta.pcr_banks);
+	channel_tlv_put_u8(out, CONFIG_TPM_VERSION, v->meta.tpm12 ? 12 : 20);
 	if (create && v->meta.is_copy)
 		channel_tlv_put(out, CONFIG_COPY_OF, v->meta.copy_of,
 				sizeof(v->meta.copy_of));

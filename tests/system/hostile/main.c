@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * hostile-front DOMID UUID
+ * hostile-front DOMID UUID [LOCALITIES]
  *
  * Poses in dom0 as the guest of the vTPM UUID, whose backend is in domain DOMID and
  * has no other guest, and does what a hostile guest can do.  Prints TAP.  After each
  * step a TPM2_GetRandom must be answered: a backend that died, hangs or lost its
- * senses fails there, and the exit status is 1.
+ * senses fails there, and the exit status is 1.  With LOCALITIES, a mask, it tries those
+ * alone: the vTPM is to allow these and no others.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -255,6 +256,34 @@ static void localities(void)
 	step(ok, "localities other than 0 are refused");
 }
 
+/* TPM2_PCR_Reset of PCR 20, which locality 2 may: what the TPM says to it. */
+static uint32_t reset_pcr(uint8_t locality)
+{
+	static const uint8_t packet[] = {0x80, 2, 0, 0, 0,  0x1b, 0, 0, 1,
+					 0x3d, 0, 0, 0, 20, 0,	  0, 0, 9,
+					 0x40, 0, 0, 9, 0,  0,	  0, 0, 0};
+
+	put(packet, sizeof(packet));
+	front_submit(&front, sizeof(packet), locality, 0);
+	return front_wait_done(&front, TIMEOUT_MS) ? front_code(&front, 0) : UINT32_MAX;
+}
+
+static void allowed_localities(unsigned int mask)
+{
+	bool ok = true;
+
+	for (unsigned int l = 0; l < 256; l++) {
+		put_packet(0);
+		ok &= refused_with(sizeof(get_random), (uint8_t)l, 0,
+				   l < 5 && mask >> l & 1 ? 0 : TPM_RC_LOCALITY);
+	}
+	step(ok, "the localities that are allowed, and no others");
+	ok = true;
+	for (uint8_t l = 0; l < 5; l++)
+		ok &= reset_pcr(l) == (l == 2 && mask >> l & 1 ? 0 : TPM_RC_LOCALITY);
+	step(ok, "the TPM is told the locality, and knows what each may");
+}
+
 static void event_storm(void)
 {
 	for (unsigned int i = 0; i < 100000; i++)
@@ -322,12 +351,29 @@ static void others_uuid_and_second_front(void)
 	front_close(&second);
 }
 
+static void all_that_is_hostile(void)
+{
+	wrong_lengths();
+	changing_length();
+	garbage_states();
+	cancels();
+	cancel_of_long_work();
+	bad_references();
+	many_extra_pages();
+	full_packet();
+	localities();
+	event_storm();
+	bad_nodes();
+	flapping();
+	others_uuid_and_second_front();
+}
+
 int main(int argc, char **argv)
 {
 	int rc;
 
-	if (argc != 3) {
-		fprintf(stderr, "usage: hostile-front DOMID UUID\n");
+	if (argc != 3 && argc != 4) {
+		fprintf(stderr, "usage: hostile-front DOMID UUID [LOCALITIES]\n");
 		return 2;
 	}
 	vtpm_uuid = argv[2];
@@ -340,19 +386,10 @@ int main(int argc, char **argv)
 		rc = front_connect(&front);
 	step(rc == 0, "the front connects");
 	if (rc == 0) {
-		wrong_lengths();
-		changing_length();
-		garbage_states();
-		cancels();
-		cancel_of_long_work();
-		bad_references();
-		many_extra_pages();
-		full_packet();
-		localities();
-		event_storm();
-		bad_nodes();
-		flapping();
-		others_uuid_and_second_front();
+		if (argc == 4)
+			allowed_localities((unsigned int)strtoul(argv[3], NULL, 0));
+		else
+			all_that_is_hostile();
 		result(front_destroy(&front) == 0, "the backend removes its leaf");
 	}
 	printf("1..%u\n", tests);

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine_kind.h"
+
+#include "lib/cursor.h"
+
+#include <errno.h>
+#include <string.h>
+#include <libtpms/tpm_library.h>
+
+#define TAG_NO_SESSIONS	 0x8001
+#define TAG_RSP_COMMAND	 0x00c4
+#define RC_FAILURE	 0x101
+#define FAIL		 9 /* TPM_FAIL */
+#define COMMAND_SHUTDOWN 0x145
+
+/* TPM 2.0 Library, Part 3, 9.4: TPM2_Shutdown(TPM_SU_CLEAR) */
+static const uint8_t shutdown_clear[] = {0x80, 0x01, 0, 0, 0, 12, 0, 0, 0x01, 0x45, 0, 0};
+
+/* The command of a packet; 0: it is none. */
+static uint32_t command_of(const uint8_t *packet, size_t len, uint16_t *tag)
+{
+	struct cursor c = cursor_reader(packet, len);
+
+	*tag = cursor_u16(&c);
+	(void)cursor_u32(&c);
+	return cursor_u32(&c);
+}
+
+/* They use no authorization, so they cannot count a failed one either. TPM 2.0
+ * Library, Part 3. */
+static bool changes_nothing_20(const uint8_t *cmd, size_t len)
+{
+	uint16_t tag;
+	uint32_t command = command_of(cmd, len, &tag);
+
+	if (tag != TAG_NO_SESSIONS)
+		return false;
+	switch (command) {
+	case 0x165: /* FlushContext */
+	case 0x169: /* NV_ReadPublic */
+	case 0x173: /* ReadPublic */
+	case 0x176: /* StartAuthSession */
+	case 0x177: /* VerifySignature */
+	case 0x17a: /* GetCapability */
+	case 0x17b: /* GetRandom */
+	case 0x17d: /* Hash */
+	case 0x17e: /* PCR_Read */
+	case 0x17f: /* PolicyPCR */
+	case 0x181: /* ReadClock */
+	case 0x189: /* PolicyGetDigest */
+	case 0x18a: /* TestParms */
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* TPMS_CLOCK_INFO is in ReadClock's response and in all attestations. */
+static enum engine_clock clock_20(const uint8_t *cmd, size_t len)
+{
+	uint16_t tag;
+
+	switch (command_of(cmd, len, &tag)) {
+	case 0x128: /* ClockSet */
+		return ENGINE_CLOCK_SETS;
+	case 0x133: /* GetCommandAuditDigest */
+	case 0x148: /* Certify */
+	case 0x14a: /* CertifyCreation */
+	case 0x14c: /* GetTime */
+	case 0x14d: /* GetSessionAuditDigest */
+	case 0x158: /* Quote */
+	case 0x181: /* ReadClock */
+	case 0x184: /* NV_Certify */
+		return ENGINE_CLOCK_TELLS;
+	default:
+		return ENGINE_CLOCK_NONE;
+	}
+}
+
+static bool shuts_down_20(const uint8_t *cmd, size_t len, const uint8_t *rsp,
+			  size_t rsp_len)
+{
+	uint16_t tag;
+
+	return command_of(cmd, len, &tag) == COMMAND_SHUTDOWN && rsp_len >= 10 &&
+	       command_of(rsp, rsp_len, &tag) == 0;
+}
+
+/* A TPM 1.2 keeps no clock: what it wants stored, something has changed. */
+static bool changes_nothing_12(const uint8_t *cmd, size_t len)
+{
+	return false;
+}
+
+static enum engine_clock clock_12(const uint8_t *cmd, size_t len)
+{
+	return ENGINE_CLOCK_NONE;
+}
+
+static bool shuts_down_12(const uint8_t *cmd, size_t len, const uint8_t *rsp,
+			  size_t rsp_len)
+{
+	return false;
+}
+
+static const struct engine_kind kinds[] = {
+	[ENGINE_TPM_20] = {.name = "TPM 2.0",
+			   .libtpms = TPMLIB_TPM_VERSION_2,
+			   .tag = TAG_NO_SESSIONS,
+			   .failure = RC_FAILURE,
+			   .shutdown = shutdown_clear,
+			   .shutdown_len = sizeof(shutdown_clear),
+			   .changes_nothing = changes_nothing_20,
+			   .clock = clock_20,
+			   .shuts_down = shuts_down_20},
+	[ENGINE_TPM_12] = {.name = "TPM 1.2",
+			   .libtpms = TPMLIB_TPM_VERSION_1_2,
+			   .mark = {'X', 'V', 'T', 'P', 'M', '1', '.', '2'},
+			   .mark_len = ENGINE_KIND_MARK_SIZE,
+			   .tag = TAG_RSP_COMMAND,
+			   .failure = FAIL,
+			   .changes_nothing = changes_nothing_12,
+			   .clock = clock_12,
+			   .shuts_down = shuts_down_12},
+};
+
+const struct engine_kind *engine_kind_of(enum engine_version version)
+{
+	return &kinds[version == ENGINE_TPM_12 ? ENGINE_TPM_12 : ENGINE_TPM_20];
+}
+
+const struct engine_kind *engine_kind_find(const uint8_t *state, size_t len)
+{
+	const struct engine_kind *k = &kinds[ENGINE_TPM_12];
+
+	if (len >= k->mark_len && !memcmp(state, k->mark, k->mark_len))
+		return k;
+	return &kinds[ENGINE_TPM_20];
+}
+
+int engine_kind_refuse(const struct engine_kind *k, uint8_t *rsp, size_t *rsp_len)
+{
+	struct cursor w = cursor_writer(rsp, *rsp_len);
+
+	k = k ? k : &kinds[ENGINE_TPM_20];
+	cursor_put_u16(&w, k->tag);
+	cursor_put_u32(&w, 10);
+	cursor_put_u32(&w, k->failure);
+	if (!cursor_ok(&w))
+		return -EMSGSIZE;
+	*rsp_len = 10;
+	return 0;
+}

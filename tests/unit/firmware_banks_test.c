@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The operator's PCR banks, on the real engine. */
+#include "tests/unit/unit.h"
+#include "stubdom/manager/command.h"
+#include "stubdom/manager/firmware.h"
+#include "stubdom/manager/firmware_banks.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct {
+	uint8_t *blob;
+	size_t len;
+} disk;
+
+static struct firmware firmware;
+static struct command command;
+static struct error error;
+
+static int load(void *ctx, uint8_t **state, size_t *len)
+{
+	if (!disk.blob)
+		return -ENOENT;
+	*state = malloc(disk.len);
+	memcpy(*state, disk.blob, disk.len);
+	*len = disk.len;
+	return 0;
+}
+
+static int save(void *ctx, const uint8_t *state, size_t len, bool clock_only)
+{
+	free(disk.blob);
+	disk.blob = malloc(len);
+	memcpy(disk.blob, state, len);
+	disk.len = len;
+	return 0;
+}
+
+static const struct engine_store store = {.load = load, .save = save};
+
+static int setup(void **unused)
+{
+	free(disk.blob);
+	memset(&disk, 0, sizeof(disk));
+	return engine_open(&store, &(struct engine_options){.create = true}, &error);
+}
+
+static int teardown(void **unused)
+{
+	firmware_wipe(&firmware);
+	return engine_close();
+}
+
+/* Whether PCR 16 of a bank is there to be read. */
+static bool has(uint16_t algorithm)
+{
+	command_begin(&command, 0x17e);
+	cursor_put_u32(&command.in, 1);
+	cursor_put_u16(&command.in, algorithm);
+	cursor_put_u8(&command.in, 3);
+	cursor_put(&command.in, "\0\0\1", 3);
+	assert_int_equal(command_run(&command), 0);
+	(void)cursor_u32(&command.out);			 /* update counter */
+	(void)cursor_bytes(&command.out, 4 + 2 + 1 + 3); /* what was selected */
+	return cursor_u32(&command.out) == 1;
+}
+
+static void are(bool sha1, bool sha256, bool sha384, bool sha512)
+{
+	assert_int_equal(firmware_start(&firmware), 0);
+	assert_int_equal(has(4), sha1);
+	assert_int_equal(has(11), sha256);
+	assert_int_equal(has(12), sha384);
+	assert_int_equal(has(13), sha512);
+}
+
+static void they_are_as_chosen_and_stay(void **unused)
+{
+	assert_int_equal(firmware_banks(6), 0);
+	are(false, true, true, false);
+	assert_int_equal(engine_close(), 0);
+	assert_int_equal(engine_open(&store, &(struct engine_options){0}, &error), 0);
+	are(false, true, true, false);
+}
+
+static void asked_for_again_nothing_changes(void **unused)
+{
+	assert_int_equal(firmware_banks(2), 0);
+	assert_int_equal(firmware_banks(2), 0);
+	are(false, true, false, false);
+}
+
+static void others_take_their_place(void **unused)
+{
+	assert_int_equal(firmware_banks(1), 0);
+	are(true, false, false, false);
+	assert_int_equal(engine_power_cycle(), 0);
+	assert_int_equal(firmware_banks(15), 0);
+	are(true, true, true, true);
+}
+
+static void a_broken_tpm_has_none(void **unused)
+{
+	assert_int_equal(engine_close(), 0);
+	assert_int_equal(firmware_banks(2), -EREMOTEIO);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		T(they_are_as_chosen_and_stay),
+		T(asked_for_again_nothing_changes),
+		T(others_take_their_place),
+		T(a_broken_tpm_has_none),
+	};
+	return cmocka_run_group_tests_name("firmware_banks", tests, NULL, NULL);
+}
