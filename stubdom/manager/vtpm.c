@@ -8,6 +8,7 @@
 #include "plain.h"
 #include "state.h"
 #include "unlock.h"
+#include "vendor.h"
 #include "backend/backend.h"
 #include "backend/xen_ops.h"
 
@@ -27,6 +28,7 @@ struct vtpm {
 	struct state state;
 	struct error error;
 	struct firmware firmware;
+	struct eventlog log; /* of the guest's launch */
 	struct xen_ops xen;
 	struct backend *backend;
 	struct listener listener;
@@ -131,9 +133,13 @@ static int execute(void *ctx, uint8_t locality, const uint8_t *cmd, size_t len,
 		   uint8_t *rsp, size_t *rsp_len)
 {
 	struct vtpm *v = ctx;
+	const struct vendor vendor = {.log = &v->log};
 	uint64_t start = now_ns();
-	int rc = engine_execute(locality, cmd, len, rsp, rsp_len);
+	int rc;
 
+	if (vendor_execute(&vendor, cmd, len, rsp, rsp_len))
+		return 0;
+	rc = engine_execute(locality, cmd, len, rsp, rsp_len);
 	latency_add(&v->latency, now_ns() - start);
 	if (rc)
 		hostchan_log(v->chan, LOG_ERR,
@@ -376,6 +382,7 @@ int vtpm_run(const struct vtpm_place *place, struct error *e)
 	*e = v->error;
 	state_wipe(&v->state);
 	firmware_wipe(&v->firmware);
+	eventlog_clear(&v->log);
 	unlock_config_free(&v->config);
 	free(v->tlvs);
 	free(v);
