@@ -74,6 +74,9 @@ enum channel_type {
 	 * cause 0: done, and the text says what: "" new key slots, "deep" for a new
 	 * data key, "finished" a deep rekey that had been interrupted (unasked) */
 	CHANNEL_REKEYED = 14,
+	/* u32 domid of a guest that comes -> what was measured of it (lib/measure.h);
+	 * ENOENT: it was not started by `vtpmctl launch` with this vTPM */
+	CHANNEL_LAUNCH = 16,
 
 	/* events of vtpmd, id 0 */
 	CHANNEL_EVENT_STOP = 0x4001,   /* finish, store, exit 0 */
@@ -82,6 +85,7 @@ enum channel_type {
 	CHANNEL_EVENT_RESUME = 0x4003,
 	CHANNEL_EVENT_REKEY = 0x4004,	   /* make new key slots of CHANNEL_CONFIG */
 	CHANNEL_EVENT_REKEY_DEEP = 0x4005, /* ... for a new data key */
+	CHANNEL_EVENT_LAUNCH = 0x4007,	   /* from now on only measured guests */
 };
 
 enum channel_mode { CHANNEL_STARTING = 0, CHANNEL_RESUMED = 1 };
@@ -122,6 +126,8 @@ enum channel_config {
 	CONFIG_KMS_KEY_ID = 36,	    /* text: KMIP Unique Identifier of the AES key */
 
 	CONFIG_RECOVERY_KEY = 48, /* SubjectPublicKeyInfo, DER: lib/recovery.h */
+
+	CONFIG_LAUNCH = 65, /* u8: 1 only measured guests, from the start */
 };
 
 /*

@@ -18,7 +18,7 @@ struct hostchan {
 	uint32_t last_id;
 	bool up;
 	bool running;
-	bool stop, status, resume, rekey,
+	bool stop, status, resume, launch, rekey,
 		deep; /* events that arrived and were not yet taken */
 	uint8_t uuid[16];
 	const uint64_t *seq;

@@ -49,6 +49,10 @@ vendor_UNIT_LIBS := -lcrypto
 FUZZ_TESTS += vendor
 vendor_FUZZ_SRCS := stubdom/manager/vendor.c $(EVENTLOG_SRCS)
 vendor_FUZZ_LIBS := -lcrypto
+UNIT_TESTS += launch
+launch_UNIT_SRCS := $(addprefix stubdom/manager/,engine.c command.c firmware.c launch.c) \
+                    lib/error.c $(EVENTLOG_SRCS)
+launch_UNIT_LIBS := -ltpms -lcrypto
 UNIT_TESTS += rekey
 rekey_UNIT_SRCS := $(addprefix stubdom/manager/,rekey.c state.c unlock_slot.c) lib/oldkey.c \
                    $(addprefix tools/vtpmd/,store.c erase.c object.c) lib/atomic.c $(ENVELOPE_SRCS)

@@ -24,6 +24,7 @@ struct unlock_config {
 	uint8_t copy_of[16];
 	uint16_t policy; /* enum envelope_slot_kind */
 	uint8_t localities;
+	bool launch;		   /* only measured guests */
 	struct hosttpm_config tpm; /* srk handle and name, policy key, approvals */
 	char *kms_address, *kms_ca, *kms_cert, *kms_key_id; /* NULL: no KMS */
 	const uint8_t *kms_key_sealed;

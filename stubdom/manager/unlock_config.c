@@ -63,6 +63,9 @@ static void take(struct cursor *v, uint16_t tag, struct unlock_config *c)
 	case CONFIG_LOCALITIES:
 		c->localities = cursor_u8(v);
 		break;
+	case CONFIG_LAUNCH:
+		c->launch = cursor_u8(v) != 0;
+		break;
 	case CONFIG_SRK_HANDLE:
 		c->tpm.srk_handle = cursor_u32(v);
 		break;

@@ -2,6 +2,7 @@
 #include "vtpm.h"
 #include "vtpm_copy.h"
 #include "vtpm_keys.h"
+#include "vtpm_launch.h"
 #include "vtpm_status.h"
 #include "firmware.h"
 #include "hostchan.h"
@@ -116,16 +117,17 @@ static int start_engine(struct vtpm *v)
 	return rc;
 }
 
-static int power_cycle(void *ctx)
+static int power_cycle(void *ctx, uint32_t domid)
 {
 	struct vtpm *v = ctx;
 	int rc = engine_power_cycle();
 
+	eventlog_clear(&v->log);
 	if (!rc)
 		rc = firmware_start(&v->firmware);
-	if (rc)
-		hostchan_log(v->chan, LOG_ERR,
-			     "the TPM could not be restarted for its guest");
+	if (!rc)
+		return vtpm_launch(v->chan, domid, v->config.launch, &v->log);
+	hostchan_log(v->chan, LOG_ERR, "the TPM could not be restarted for its guest");
 	return rc;
 }
 
@@ -246,6 +248,15 @@ static void send_status(struct vtpm *v)
 	(void)!hostchan_status(v->chan, tlvs, vtpm_status_encode(&s, tlvs));
 }
 
+/* From now on the guests are those of `vtpmctl launch`.  Without Xen, for tests, no
+ * guest comes: the TPM itself is started anew as for one. */
+static void serve_launched(struct vtpm *v)
+{
+	v->config.launch = true;
+	if (v->place->no_xen && power_cycle(v, 0))
+		hostchan_log(v->chan, LOG_ERR, "the TPM was not started as for a guest");
+}
+
 /* The status that vtpmd asks for with it tells what came of it. */
 static void resume_next(struct vtpm *v)
 {
@@ -265,6 +276,8 @@ static int hear(struct vtpm *v)
 			return 1;
 		if (rc == CHANNEL_EVENT_RESUME)
 			resume_next(v);
+		if (rc == CHANNEL_EVENT_LAUNCH)
+			serve_launched(v);
 		if (rc == CHANNEL_EVENT_REKEY || rc == CHANNEL_EVENT_REKEY_DEEP)
 			vtpm_keys_rekey(&keys, rc == CHANNEL_EVENT_REKEY_DEEP);
 		if (rc == CHANNEL_EVENT_STATUS)
