@@ -3,6 +3,7 @@
 #include "tools/vtpmctl/args.h"
 #include "tools/vtpmctl/client.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 
 #define MEMORY_MIN 8
@@ -13,7 +14,8 @@ struct create {
 	const char *socket;
 	const char *policy;    /* NULL: vtpmd's default */
 	const char *placement; /* NULL: vtpmd's default */
-	unsigned int memory;   /* MiB, 0: vtpmd's default */
+	bool measured;
+	unsigned int memory; /* MiB, 0: vtpmd's default */
 };
 
 static const char *const policies[] = {"host", "tpm", "kms", NULL};
@@ -39,6 +41,10 @@ static const struct args_option options[] = {
 	 .value = "stubdom|process",
 	 .help = "its own stub domain, or a process of dom0",
 	 .choices = placements},
+	{.name = "measured",
+	 .kind = ARGS_FLAG,
+	 .offset = offsetof(struct create, measured),
+	 .help = "only for guests that `vtpmctl launch` started"},
 	CLIENT_SOCKET_OPTION(struct create),
 };
 
@@ -70,6 +76,8 @@ int create_main(int argc, char **argv)
 		json_object_set_new(request, "policy", json_string(c.policy));
 	if (request && c.placement)
 		json_object_set_new(request, "placement", json_string(c.placement));
+	if (request && c.measured)
+		json_object_set_new(request, "measured", json_true());
 	if (request && c.memory)
 		json_object_set_new(request, "memory", json_integer(c.memory));
 	status = client_call(c.socket, request, &reply);

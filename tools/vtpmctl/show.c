@@ -45,6 +45,7 @@ static const struct {
 	{"restarts", "restarts"},
 	{"store_error", "waits for the disk"},
 	{"policy", "policy"},
+	{"guests", "serves guests"},
 	{"copy_of", "copy of"},
 	{"slots", "key slots"},
 	{"approved", "approved PCRs"},

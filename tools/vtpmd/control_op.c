@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/backup.h"
 #include "tools/vtpmd/control_answer.h"
+#include "tools/vtpmd/control_launch.h"
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/reload.h"
 
@@ -136,6 +137,7 @@ static void op_create(struct control *c, struct vtpm *v, const json_t *request)
 				   ? 0
 				   : (unsigned int)json_integer_value(memory);
 	n.process = !strcmp(placement, "process");
+	n.measured = json_is_true(json_object_get(request, "measured"));
 	create(c, &n);
 }
 
@@ -150,6 +152,7 @@ static void op_clone(struct control *c, struct vtpm *source, const json_t *reque
 		.memory = source->meta.memory,
 		.process = source->meta.process,
 		.localities = source->meta.localities,
+		.measured = source->meta.measured,
 	};
 	struct error e = {.cause = CAUSE_NONE};
 	int rc;
@@ -455,6 +458,8 @@ static const struct {
 	[RELOAD] = {"reload", true, op_reload},
 	[ACCEPT] = {"accept", false, op_accept},
 	[CLONE] = {"clone", false, op_clone},
+	[LAUNCH] = {"launch", true, control_launch},
+	[LAUNCHED] = {"launched", true, control_launched},
 };
 
 static enum control_what parse_op(const char *op)

@@ -23,6 +23,8 @@ enum control_what {
 	RELOAD,
 	ACCEPT,
 	CLONE,
+	LAUNCH,
+	LAUNCHED,
 	NO_OP
 };
 

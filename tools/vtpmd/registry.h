@@ -12,6 +12,7 @@ struct registry_new {
 	unsigned int memory;
 	bool process;
 	uint8_t localities;
+	bool measured;
 	/* Not NULL: the state is to be that of this one, which is stored. */
 	struct vtpm *copy_of;
 };

@@ -29,6 +29,14 @@ static const char *slot_word(uint16_t kind)
 	return "unknown";
 }
 
+/* Which guests it serves. */
+static const char *guests_word(const struct meta *m)
+{
+	if (m->measured)
+		return "measured";
+	return m->launched ? "measured, until it is stopped" : "all";
+}
+
 static json_t *slots(struct vtpm *v)
 {
 	uint16_t kinds[ENVELOPE_SLOTS_MAX];
@@ -191,6 +199,7 @@ json_t *registry_show(struct vtpm *v, json_t *approved)
 	json_object_set_new(o, "store_error",
 			    rc ? json_string(strerror(-rc)) : json_null());
 	json_object_set_new(o, "policy", json_string(v->meta.policy));
+	json_object_set_new(o, "guests", json_string(guests_word(&v->meta)));
 	json_object_set_new(o, "slots", slots(v));
 	json_object_set_new(o, "placement",
 			    json_string(v->meta.process ? "process" : "stubdom"));
