@@ -39,7 +39,7 @@ static int adopt(void *ctx, uint32_t domid)
 		return 0;
 	if (!resumes(b)) {
 		b->had_guest = false;
-		rc = b->engine.power_cycle(b->engine.ctx);
+		rc = b->engine.power_cycle(b->engine.ctx, domid);
 		if (rc)
 			return rc;
 	}

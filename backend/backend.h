@@ -37,9 +37,10 @@ struct backend_config {
 
 struct backend_engine {
 	void *ctx;
-	/* _TPM_Init, and what a machine's firmware does then, TPM2_Startup(CLEAR) among
-	 * it. */
-	int (*power_cycle)(void *ctx);
+	/* _TPM_Init, and what a machine's firmware does then for domain domid,
+	 * TPM2_Startup(CLEAR) and the measurement of what was booted among it.  -EPERM:
+	 * that guest is not to have this TPM, as nobody measured it. */
+	int (*power_cycle)(void *ctx, uint32_t domid);
 	/* Runs one command and returns when the state that it changed is durable.
 	 * rsp_len: in, room (4096); out, bytes.  Negative: nothing may be shown,
 	 * the guest gets TPM_RC_FAILURE. */

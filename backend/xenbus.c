@@ -274,12 +274,18 @@ static void update_active(struct xenbus *x)
 static void adopt(struct xenbus *x, uint32_t domid, uint32_t devid, const char *leaf)
 {
 	char path[BACKEND_PATH_MAX * 2];
+	int rc;
 
 	if (read_node(x, leaf, "frontend", x->front) || x->front[0] != '/')
 		return;
-	if (x->client.adopt(x->client.ctx, domid)) {
+	rc = x->client.adopt(x->client.ctx, domid);
+	if (rc) {
 		refuse(x, leaf, 0,
-		       "the vTPM cannot be started for this guest; see `vtpmctl show`");
+		       rc == -EPERM
+			       ? "this vTPM serves measured guests only; use `vtpmctl "
+				 "launch`, or stop and start the vTPM for others"
+			       : "the vTPM cannot be started for this guest; see "
+				 "`vtpmctl show`");
 		return;
 	}
 	snprintf(x->leaf, sizeof(x->leaf), "%s", leaf);

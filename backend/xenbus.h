@@ -26,7 +26,8 @@
  *   anything else                 nothing
  *
  * Refused with Closed (6) and a sentence in "error": a leaf with the uuid of
- * another vTPM, a second leaf while one is served, and a leaf that an earlier
+ * another vTPM, a second leaf while one is served, that of a guest that was not
+ * measured when only such are served, and a leaf that an earlier
  * process served (its TPM has lost the PCRs that the guest goes on trusting, and
  * a guest must not gain fresh PCRs by crashing its vTPM).
  */
@@ -40,7 +41,8 @@
 /* What the machine asks of the backend. */
 struct xenbus_client {
 	void *ctx;
-	/* A leaf of domain domid will be served: the TPM gets ready for it. */
+	/* A leaf of domain domid will be served: the TPM gets ready for it.  -EPERM: it
+	 * was not measured, as it has to be. */
 	int (*adopt)(void *ctx, uint32_t domid);
 	int (*connect)(void *ctx, uint32_t domid, uint32_t ref, uint32_t port);
 	void (*disconnect)(void *ctx);

@@ -96,13 +96,17 @@ int chip_enroll(struct front *front)
 	dev_set_drvdata(&chip->dev, chip);
 	chip->flags |= TPM_CHIP_FLAG_IRQ;
 	rc = identify(front, chip);
+	if (!rc && chip->flags & TPM_CHIP_FLAG_TPM2)
+		eventlog_read(&front->log, &front->ring);
 	if (!rc)
 		rc = tpm_chip_register(chip);
 	if (rc) {
+		eventlog_remove(&front->log);
 		put_device(&chip->dev);
 		/* A positive one is a TPM's response code. */
 		return rc < 0 ? rc : -EIO;
 	}
+	eventlog_publish(&front->log, chip);
 	front->chip = chip;
 	return 0;
 }
@@ -112,6 +116,7 @@ void chip_retire(struct front *front)
 	struct tpm_chip *chip = front->chip;
 
 	front->chip = NULL;
+	eventlog_remove(&front->log);
 	tpm_chip_unregister(chip);
 	put_device(&chip->dev);
 }
@@ -215,6 +220,10 @@ int chip_revive(struct front *front)
 	    resets != front->resets)
 		cleared = true;
 	front->resets_known = false;
+	if (is_tpm2(front)) {
+		eventlog_read(&front->log, &front->ring);
+		eventlog_publish(&front->log, front->chip);
+	}
 	if (cleared)
 		dev_warn(&front->dev->dev, "the TPM was reset and its PCRs are lost; "
 					   "restart the guest if it relies on them\n");

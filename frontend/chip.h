@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The TPM core's side of the driver.  A chip is registered from chip_enroll() to
- * chip_retire(), and outlives any number of rings and backends in between.
+ * chip_retire(), and outlives any number of rings and backends in between.  So does its
+ * event log, which is read anew from each backend.
  */
 #ifndef XEN_TPMFRONT_CHIP_H
 #define XEN_TPMFRONT_CHIP_H

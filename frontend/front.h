@@ -4,6 +4,7 @@
  *
  *   packet  what a TPM packet looks like          (pure)
  *   ring    the shared pages, one command at a time
+ *   eventlog  what was measured before the guest ran, in securityfs
  *   chip    the TPM core's side: send, receive, register, start again
  *   front   the xenbus side: this state machine; calls chip and ring
  *
@@ -51,6 +52,7 @@
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 #include <xen/xenbus.h>
+#include "eventlog.h"
 #include "ring.h"
 
 enum front_phase {
@@ -65,6 +67,7 @@ struct front {
 	struct xenbus_device *dev;
 	struct ring ring;
 	struct tpm_chip *chip; /* NULL: not registered */
+	struct eventlog log;   /* published while the chip is registered */
 	u32 resets;	       /* of the TPM, when the guest was suspended */
 	bool resets_known;
 

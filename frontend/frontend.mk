@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # The guest's module.  Built in a copy: Kbuild writes next to its sources, and
 # everything generated belongs below build/.
-FRONT_FILES := front.c front.h chip.c chip.h ring.c ring.h packet.c packet.h \
+FRONT_FILES := front.c front.h chip.c chip.h eventlog.c eventlog.h ring.c ring.h packet.c packet.h \
                compat.h Kbuild Makefile dkms.conf
 FRONT_BUILD := $(BUILD)/frontend
 FRONT_VERSION := $(shell sed -n 's/^PACKAGE_VERSION="\(.*\)"$$/\1/p' frontend/dkms.conf)

@@ -6,6 +6,8 @@
 #define TPM2_STARTUP	0x144
 #define TPM1_STARTUP	0x99
 #define TPM2_READ_CLOCK 0x181
+#define READ_LOG	0x20005601
+#define READ_LOG_CHUNK	2048
 #define TPM2_CLEAR	0
 #define TPM2_STATE	1
 #define TPM1_CLEAR	1
@@ -15,6 +17,10 @@
 /* TPMS_TIME_INFO: u64 time | u64 clock | u32 resets | u32 restarts | u8 safe */
 #define CLOCK_LENGTH  (PACKET_HEADER_SIZE + 25)
 #define OFFSET_RESETS (PACKET_HEADER_SIZE + 16)
+/* u32 total | u16 length | bytes */
+#define OFFSET_TOTAL PACKET_HEADER_SIZE
+#define OFFSET_PART  (PACKET_HEADER_SIZE + 4)
+#define OFFSET_BYTES (PACKET_HEADER_SIZE + 6)
 
 static u32 get_be32(const u8 *p)
 {
@@ -76,4 +82,35 @@ int packet_resets(const u8 *rsp, size_t len, u32 *resets)
 		return -EBADMSG;
 	*resets = get_be32(rsp + OFFSET_RESETS);
 	return 0;
+}
+
+void packet_read_log(u8 packet[PACKET_LOG_SIZE], u32 offset)
+{
+	put_be16(packet, TPM2_TAG);
+	put_be32(packet + OFFSET_LENGTH, PACKET_LOG_SIZE);
+	put_be32(packet + OFFSET_CODE, READ_LOG);
+	put_be32(packet + PACKET_HEADER_SIZE, offset);
+}
+
+int packet_log(const u8 *rsp, size_t len, u32 offset, struct packet_log *part)
+{
+	u32 left;
+
+	if (packet_check(rsp, len))
+		return -EBADMSG;
+	if (packet_code(rsp))
+		return -ENODATA;
+	if (len < OFFSET_BYTES)
+		return -EBADMSG;
+	part->total = get_be32(rsp + OFFSET_TOTAL);
+	part->len = (u32)rsp[OFFSET_PART] << 8 | rsp[OFFSET_PART + 1];
+	part->bytes = rsp + OFFSET_BYTES;
+	if (!part->total)
+		return -ENODATA;
+	if (part->len != len - OFFSET_BYTES || offset >= part->total)
+		return -EBADMSG;
+	/* Nobody is to be asked 65,536 times for a byte. */
+	left = part->total - offset;
+	return part->len == (left < READ_LOG_CHUNK ? left : READ_LOG_CHUNK) ? 0
+									    : -EBADMSG;
 }

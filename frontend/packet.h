@@ -27,6 +27,7 @@ typedef uint32_t u32;
 #define PACKET_HEADER_SIZE  10
 #define PACKET_STARTUP_SIZE 12
 #define PACKET_CLOCK_SIZE   10
+#define PACKET_LOG_SIZE	    14
 /* The longest packet, either way: the TPM core's buffer, and what a TPM 2.0 reports
  * as TPM_PT_MAX_COMMAND_SIZE and TPM_PT_MAX_RESPONSE_SIZE. */
 #define PACKET_MAX 4096
@@ -54,5 +55,18 @@ void packet_startup(u8 packet[PACKET_STARTUP_SIZE], bool tpm2, bool saved);
  * its response tells.  -EBADMSG: it does not. */
 void packet_clock(u8 packet[PACKET_CLOCK_SIZE]);
 int packet_resets(const u8 *rsp, size_t len, u32 *resets);
+
+/* A part of the event log of this guest's launch. */
+struct packet_log {
+	u32 total;	 /* bytes of the whole log */
+	u32 len;	 /* of this part */
+	const u8 *bytes; /* in the response */
+};
+
+/* XVTPM_CC_READ_LOG (include/vendor.h of xen-vtpm), and what its response tells.
+ * -EBADMSG: not a part from offset on, as long as one can be; -ENODATA: there is no
+ * such log. */
+void packet_read_log(u8 packet[PACKET_LOG_SIZE], u32 offset);
+int packet_log(const u8 *rsp, size_t len, u32 offset, struct packet_log *part);
 
 #endif

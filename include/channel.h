@@ -77,6 +77,9 @@ enum channel_type {
 	/* TPM2B_PUBLICs, endorsement keys of this TPM, before READY -> u32, how many of
 	 * them vtpmd keeps.  EPERM when it keeps others. */
 	CHANNEL_IDENTITY = 15,
+	/* u32 domid of a guest that comes -> what was measured of it (lib/measure.h);
+	 * ENOENT: it was not started by `vtpmctl launch` with this vTPM */
+	CHANNEL_LAUNCH = 16,
 
 	/* events of vtpmd, id 0 */
 	CHANNEL_EVENT_STOP = 0x4001,   /* finish, store, exit 0 */
@@ -87,6 +90,7 @@ enum channel_type {
 	CHANNEL_EVENT_REKEY_DEEP = 0x4005, /* ... for a new data key */
 	/* the certificates have changed: take those of CHANNEL_CONFIG */
 	CHANNEL_EVENT_IDENTITY = 0x4006,
+	CHANNEL_EVENT_LAUNCH = 0x4007, /* from now on only measured guests */
 };
 
 enum channel_mode { CHANNEL_STARTING = 0, CHANNEL_RESUMED = 1 };
@@ -133,6 +137,7 @@ enum channel_config {
 
 	/* repeated, u32 NV index | bytes: a certificate that the TPM shall have */
 	CONFIG_CERTIFICATE = 64,
+	CONFIG_LAUNCH = 65, /* u8: 1 only measured guests, from the start */
 };
 
 /*

@@ -118,6 +118,26 @@ static void put_be(struct cursor *c, uint64_t v, size_t n)
 	}
 }
 
+uint16_t cursor_le16(struct cursor *c)
+{
+	return __builtin_bswap16(cursor_u16(c));
+}
+
+uint32_t cursor_le32(struct cursor *c)
+{
+	return __builtin_bswap32(cursor_u32(c));
+}
+
+void cursor_put_le16(struct cursor *c, uint16_t v)
+{
+	put_be(c, __builtin_bswap16(v), 2);
+}
+
+void cursor_put_le32(struct cursor *c, uint32_t v)
+{
+	put_be(c, __builtin_bswap32(v), 4);
+}
+
 void cursor_put_u8(struct cursor *c, uint8_t v)
 {
 	put_be(c, v, 1);

@@ -51,6 +51,12 @@ const uint8_t *cursor_bytes(struct cursor *c, size_t n);
 /* A reader over the next n bytes, which are skipped; bad if short. */
 struct cursor cursor_sub(struct cursor *c, size_t n);
 
+/* Little-endian, for the TCG's event log only. */
+uint16_t cursor_le16(struct cursor *c);
+uint32_t cursor_le32(struct cursor *c);
+void cursor_put_le16(struct cursor *c, uint16_t v);
+void cursor_put_le32(struct cursor *c, uint32_t v);
+
 void cursor_put_u8(struct cursor *c, uint8_t v);
 void cursor_put_u16(struct cursor *c, uint16_t v);
 void cursor_put_u32(struct cursor *c, uint32_t v);

@@ -57,3 +57,8 @@ AUDIT_SRCS := lib/audit.c lib/crypt.c lib/hex.c
 UNIT_TESTS += audit
 audit_UNIT_SRCS := $(AUDIT_SRCS)
 audit_UNIT_LIBS := -ljansson -lcrypto
+
+UNIT_TESTS += measure
+measure_UNIT_SRCS := lib/measure.c lib/cursor.c
+FUZZ_TESTS += measure
+measure_FUZZ_SRCS := lib/measure.c lib/cursor.c

@@ -285,6 +285,27 @@ int hostchan_config(struct hostchan *h, uint8_t **tlvs, size_t *len)
 	return 0;
 }
 
+int hostchan_launch(struct hostchan *h, uint32_t domid, uint8_t **list, size_t *len)
+{
+	uint8_t head[4];
+	struct cursor w = cursor_writer(head, sizeof(head));
+	struct hostchan_call c = {
+		.type = CHANNEL_LAUNCH,
+		.head = head,
+		.head_len = sizeof(head),
+	};
+	int rc;
+
+	cursor_put_u32(&w, domid);
+	/* the toolstack does not wait for a vtpmd that is away */
+	rc = h->up ? hostchan_call(h, &c) : -EPIPE;
+	if (rc)
+		return rc;
+	*list = c.reply;
+	*len = c.reply_len;
+	return 0;
+}
+
 void hostchan_rekeyed(struct hostchan *h, const struct error *e)
 {
 	uint8_t head[4];
@@ -349,6 +370,7 @@ int hostchan_event(struct hostchan *h)
 		{&h->stop, CHANNEL_EVENT_STOP},
 		/* before the status, which tells whether it was taken */
 		{&h->resume, CHANNEL_EVENT_RESUME},
+		{&h->launch, CHANNEL_EVENT_LAUNCH},
 		{&h->rekey, CHANNEL_EVENT_REKEY},
 		{&h->deep, CHANNEL_EVENT_REKEY_DEEP},
 		{&h->identity, CHANNEL_EVENT_IDENTITY},
@@ -357,8 +379,8 @@ int hostchan_event(struct hostchan *h)
 	size_t i;
 	int rc;
 
-	if (!h->stop && !h->resume && !h->rekey && !h->deep && !h->identity &&
-	    !h->status) {
+	if (!h->stop && !h->resume && !h->launch && !h->rekey && !h->deep &&
+	    !h->identity && !h->status) {
 		rc = hostchan_call_poll(h);
 		if (rc)
 			return rc;

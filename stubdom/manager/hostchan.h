@@ -49,6 +49,9 @@ int __must_check hostchan_identity(void *hostchan, const uint8_t *keys, size_t l
 void hostchan_fail(struct hostchan *h, const struct error *e);
 /* malloc()ed CONFIG TLVs as they are now. */
 int __must_check hostchan_config(struct hostchan *h, uint8_t **tlvs, size_t *len);
+/* malloc()ed measurements of a guest (lib/measure.h); -ENOENT: it was not launched. */
+int __must_check hostchan_launch(struct hostchan *h, uint32_t domid, uint8_t **list,
+				 size_t *len);
 /* Answers EVENT_REKEY and _REKEY_DEEP, as CHANNEL_REKEYED says. */
 void hostchan_rekeyed(struct hostchan *h, const struct error *e);
 void hostchan_log(struct hostchan *h, int level, const char *text);

@@ -82,6 +82,8 @@ static void note_event(struct hostchan *h, uint16_t type)
 		h->status = true;
 	else if (type == CHANNEL_EVENT_RESUME)
 		h->resume = true;
+	else if (type == CHANNEL_EVENT_LAUNCH)
+		h->launch = true;
 	else if (type == CHANNEL_EVENT_REKEY)
 		h->rekey = true;
 	else if (type == CHANNEL_EVENT_REKEY_DEEP)

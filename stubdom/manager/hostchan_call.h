@@ -18,7 +18,7 @@ struct hostchan {
 	uint32_t last_id;
 	bool up;
 	bool running;
-	bool stop, status, resume, rekey, deep,
+	bool stop, status, resume, launch, rekey, deep,
 		identity; /* events that arrived and were not yet taken */
 	uint8_t uuid[16];
 	const uint64_t *seq;

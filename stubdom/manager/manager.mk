@@ -6,7 +6,7 @@ HOSTTPM_SRCS := $(addprefix stubdom/manager/hosttpm,.c _call.c _cmd.c _crypt.c \
                   _pcr.c _policy.c _session.c)
 UNLOCK_SRCS := $(addprefix stubdom/manager/unlock,.c _config.c _kms.c _slot.c) lib/oldkey.c lib/recovery.c
 
-MANAGER_SRCS := $(wildcard stubdom/manager/*.c) lib/atomic.c lib/channel.c lib/envelope.c lib/oldkey.c lib/recovery.c $(KMS_SRCS) \
+MANAGER_SRCS := $(wildcard stubdom/manager/*.c) lib/atomic.c lib/channel.c lib/envelope.c lib/measure.c lib/oldkey.c lib/recovery.c $(KMS_SRCS) \
                 $(addprefix backend/,ring.c xenbus.c backend.c xen_ops.c xenstore.c)
 MANAGER_OBJS := $(sort $(MANAGER_SRCS:%.c=$(BUILD)/manager/%.o))
 MANAGER_LIBS := -ltpms -lssl -lcrypto -lxenvchan -lxenstore -lxengnttab -lxenevtchn \
@@ -59,6 +59,18 @@ firmware12_UNIT_LIBS := -ltpms -lcrypto
 UNIT_TESTS += engine_kind
 engine_kind_UNIT_SRCS := $(addprefix stubdom/manager/,engine.c engine_kind.c) lib/cursor.c lib/error.c
 engine_kind_UNIT_LIBS := -ltpms -lcrypto
+EVENTLOG_SRCS := stubdom/manager/eventlog.c lib/measure.c lib/crypt.c lib/cursor.c
+UNIT_TESTS += eventlog vendor
+eventlog_UNIT_SRCS := $(EVENTLOG_SRCS)
+eventlog_UNIT_LIBS := -lcrypto
+vendor_UNIT_SRCS := stubdom/manager/vendor.c $(EVENTLOG_SRCS)
+vendor_UNIT_LIBS := -lcrypto
+FUZZ_TESTS += vendor
+vendor_FUZZ_SRCS := stubdom/manager/vendor.c $(EVENTLOG_SRCS)
+vendor_FUZZ_LIBS := -lcrypto
+UNIT_TESTS += launch
+launch_UNIT_SRCS := $(sort $(firmware_UNIT_SRCS) stubdom/manager/launch.c $(EVENTLOG_SRCS))
+launch_UNIT_LIBS := -ltpms -lcrypto
 UNIT_TESTS += rekey
 rekey_UNIT_SRCS := $(addprefix stubdom/manager/,rekey.c state.c unlock_slot.c) lib/oldkey.c \
                    $(addprefix tools/vtpmd/,store.c erase.c object.c) lib/atomic.c $(ENVELOPE_SRCS)

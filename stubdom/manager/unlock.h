@@ -27,6 +27,7 @@ struct unlock_config {
 	uint8_t localities;
 	uint8_t pcr_banks;	   /* CONFIG_PCR_BANKS */
 	bool tpm12;		   /* a TPM 1.2; else a TPM 2.0 */
+	bool launch;		   /* only measured guests */
 	struct hosttpm_config tpm; /* srk handle and name, policy key, approvals */
 	char *kms_address, *kms_ca, *kms_cert, *kms_key_id; /* NULL: no KMS */
 	const uint8_t *kms_key_sealed;

@@ -89,6 +89,9 @@ static void take(struct cursor *v, uint16_t tag, struct unlock_config *c)
 	case CONFIG_TPM_VERSION:
 		take_version(v, &c->tpm12);
 		break;
+	case CONFIG_LAUNCH:
+		c->launch = cursor_u8(v) != 0;
+		break;
 	case CONFIG_SRK_HANDLE:
 		c->tpm.srk_handle = cursor_u32(v);
 		break;

@@ -3,6 +3,7 @@
 #include "vtpm_copy.h"
 #include "vtpm_identity.h"
 #include "vtpm_keys.h"
+#include "vtpm_launch.h"
 #include "vtpm_status.h"
 #include "firmware.h"
 #include "firmware12.h"
@@ -11,6 +12,7 @@
 #include "plain.h"
 #include "state.h"
 #include "unlock.h"
+#include "vendor.h"
 #include "backend/backend.h"
 #include "backend/xen_ops.h"
 
@@ -31,6 +33,7 @@ struct vtpm {
 	struct error error;
 	struct firmware firmware;
 	struct vtpm_identity identity;
+	struct eventlog log; /* of the guest's launch */
 	struct xen_ops xen;
 	struct backend *backend;
 	struct listener listener;
@@ -145,16 +148,25 @@ static int begin(struct vtpm *v)
 		  : 0;
 }
 
-static int power_cycle(void *ctx)
+/* There is no log of a TPM 1.2's, which a measured guest would have to have. */
+static int measure(struct vtpm *v, uint32_t domid)
+{
+	if (!v->config.tpm12)
+		return vtpm_launch(v->chan, domid, v->config.launch, &v->log);
+	return v->config.launch ? -EPERM : 0;
+}
+
+static int power_cycle(void *ctx, uint32_t domid)
 {
 	struct vtpm *v = ctx;
 	int rc = engine_power_cycle();
 
+	eventlog_clear(&v->log);
 	if (!rc)
 		rc = start_firmware(v);
-	if (rc)
-		hostchan_log(v->chan, LOG_ERR,
-			     "the TPM could not be restarted for its guest");
+	if (!rc)
+		return measure(v, domid);
+	hostchan_log(v->chan, LOG_ERR, "the TPM could not be restarted for its guest");
 	return rc;
 }
 
@@ -162,9 +174,13 @@ static int execute(void *ctx, uint8_t locality, const uint8_t *cmd, size_t len,
 		   uint8_t *rsp, size_t *rsp_len)
 {
 	struct vtpm *v = ctx;
+	const struct vendor vendor = {.log = &v->log};
 	uint64_t start = now_ns();
-	int rc = engine_execute(locality, cmd, len, rsp, rsp_len);
+	int rc;
 
+	if (vendor_execute(&vendor, cmd, len, rsp, rsp_len))
+		return 0;
+	rc = engine_execute(locality, cmd, len, rsp, rsp_len);
 	latency_add(&v->latency, now_ns() - start);
 	if (rc)
 		hostchan_log(v->chan, LOG_ERR,
@@ -269,6 +285,15 @@ static void send_status(struct vtpm *v)
 	(void)!hostchan_status(v->chan, tlvs, vtpm_status_encode(&s, tlvs));
 }
 
+/* From now on the guests are those of `vtpmctl launch`.  Without Xen, for tests, no
+ * guest comes: the TPM itself is started anew as for one. */
+static void serve_launched(struct vtpm *v)
+{
+	v->config.launch = true;
+	if (v->place->no_xen && power_cycle(v, 0))
+		hostchan_log(v->chan, LOG_ERR, "the TPM was not started as for a guest");
+}
+
 /* The status that vtpmd asks for with it tells what came of it. */
 static void resume_next(struct vtpm *v)
 {
@@ -288,6 +313,8 @@ static int hear(struct vtpm *v)
 			return 1;
 		if (rc == CHANNEL_EVENT_RESUME)
 			resume_next(v);
+		if (rc == CHANNEL_EVENT_LAUNCH)
+			serve_launched(v);
 		if (rc == CHANNEL_EVENT_REKEY || rc == CHANNEL_EVENT_REKEY_DEEP)
 			vtpm_keys_rekey(&keys, rc == CHANNEL_EVENT_REKEY_DEEP);
 		if (rc == CHANNEL_EVENT_IDENTITY)
@@ -409,6 +436,7 @@ int vtpm_run(const struct vtpm_place *place, struct error *e)
 	*e = v->error;
 	state_wipe(&v->state);
 	firmware_wipe(&v->firmware);
+	eventlog_clear(&v->log);
 	unlock_config_free(&v->config);
 	free(v->tlvs);
 	free(v);

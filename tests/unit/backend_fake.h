@@ -50,6 +50,7 @@ struct fake_world {
 
 	/* the engine */
 	int power_cycles, power_error;
+	uint32_t power_domid;
 	int executed, execute_error, cancels;
 	uint8_t last[RING_PACKET_MAX];
 	size_t last_len;
@@ -357,11 +358,12 @@ static const struct backend_ops fake_ops = {
 
 /* the engine */
 
-static int fake_power_cycle(void *ctx)
+static int fake_power_cycle(void *ctx, uint32_t domid)
 {
 	struct fake_world *w = ctx;
 
 	w->power_cycles++;
+	w->power_domid = domid;
 	return w->power_error;
 }
 

@@ -158,6 +158,21 @@ static void the_power_cycle_comes_before_initwait(void **state)
 	assert_int_equal(w->maps, 0);
 }
 
+static void a_guest_that_was_not_measured_is_refused(void **state)
+{
+	w->power_error = -EPERM;
+	guest_starts(5);
+	assert_int_equal(w->power_domid, 5);
+	assert_leaf("5/0/state", "6");
+	assert_non_null(strstr(leaf("5/0/error"), "vtpmctl launch"));
+	assert_false(stats().present);
+	fake_remove(w, "backend/vtpm/5");
+	w->power_error = 0;
+	guest_starts(6);
+	assert_int_equal(w->power_domid, 6);
+	assert_leaf("6/0/state", "2");
+}
+
 static void a_reloaded_driver_keeps_the_pcrs(void **state)
 {
 	guest_starts(5);
@@ -603,6 +618,7 @@ int main(void)
 		XENBUS_TEST(a_guest_that_was_there_before_us),
 		XENBUS_TEST(a_command_submitted_before_we_connect),
 		XENBUS_TEST(the_power_cycle_comes_before_initwait),
+		XENBUS_TEST(a_guest_that_was_not_measured_is_refused),
 		XENBUS_TEST(a_reloaded_driver_keeps_the_pcrs),
 		XENBUS_TEST(closing_stops_the_ring),
 		XENBUS_TEST(a_resumed_driver_brings_a_new_page),

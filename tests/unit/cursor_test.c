@@ -15,6 +15,24 @@ static void reads_big_endian(void **state)
 	assert_true(cursor_done(&c));
 }
 
+static void little_endian_too(void **state)
+{
+	static const uint8_t in[] = {1, 2, 3, 4, 5, 6, 7};
+	uint8_t out[7] = {0};
+	struct cursor c = cursor_reader(in, sizeof(in));
+	struct cursor w = cursor_writer(out, sizeof(out));
+
+	assert_int_equal(cursor_le16(&c), 0x0201);
+	assert_int_equal(cursor_le32(&c), 0x06050403);
+	assert_int_equal(cursor_le16(&c), 0);
+	assert_false(cursor_ok(&c));
+	cursor_put_le16(&w, 0x0201);
+	cursor_put_le32(&w, 0x06050403);
+	assert_memory_equal(out, in, 6);
+	cursor_put_le32(&w, 1);
+	assert_false(cursor_ok(&w));
+}
+
 static void short_read_is_sticky(void **state)
 {
 	static const uint8_t in[] = {1, 2, 3};
@@ -72,6 +90,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(reads_big_endian),
+		cmocka_unit_test(little_endian_too),
 		cmocka_unit_test(short_read_is_sticky),
 		cmocka_unit_test(huge_lengths_do_not_wrap),
 		cmocka_unit_test(writes_and_patches),

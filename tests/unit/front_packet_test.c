@@ -113,6 +113,65 @@ static void resets_are_read_from_a_clock_only(void **state)
 	assert_true(packet_code(cmd) == 0x181);
 }
 
+/* A response to READ_LOG: a part of n bytes that says these numbers. */
+static int log_part(u32 total, u16 says, size_t n, u32 offset)
+{
+	size_t len = 16 + n;
+	u8 *rsp = packet_of(len, (u32)len);
+	struct packet_log part;
+	int rc;
+
+	for (int i = 0; i < 4; i++)
+		rsp[10 + i] = (u8)(total >> (24 - 8 * i));
+	rsp[14] = (u8)(says >> 8), rsp[15] = (u8)says;
+	rc = packet_log(rsp, len, offset, &part);
+	if (!rc) {
+		assert_true(part.total == total);
+		assert_true(part.len == n);
+		assert_ptr_equal(part.bytes, rsp + 16);
+	}
+	free(rsp);
+	return rc;
+}
+
+static void a_log_comes_in_full_parts(void **state)
+{
+	u8 cmd[PACKET_LOG_SIZE];
+
+	assert_int_equal(log_part(1, 1, 1, 0), 0);
+	assert_int_equal(log_part(5000, 2048, 2048, 0), 0);
+	assert_int_equal(log_part(5000, 904, 904, 4096), 0);
+	packet_read_log(cmd, 0x01020304);
+	assert_int_equal(packet_check(cmd, sizeof(cmd)), 0);
+	assert_true(packet_code(cmd) == 0x20005601);
+	assert_memory_equal(cmd + 10, "\1\2\3\4", 4);
+}
+
+static void hostile_parts_of_a_log_are_refused(void **state)
+{
+	struct packet_log part;
+	u8 *rsp;
+
+	assert_int_equal(log_part(0, 0, 0, 0), -ENODATA);
+	assert_int_equal(log_part(5000, 1, 1, 0), -EBADMSG);
+	assert_int_equal(log_part(5000, 0, 0, 0), -EBADMSG);
+	assert_int_equal(log_part(5000, 2049, 2049, 0), -EBADMSG);
+	assert_int_equal(log_part(5000, 2048, 2047, 0), -EBADMSG);
+	assert_int_equal(log_part(5000, 2047, 2048, 0), -EBADMSG);
+	assert_int_equal(log_part(5000, 905, 905, 4096), -EBADMSG);
+	assert_int_equal(log_part(5000, 0, 0, 5000), -EBADMSG);
+	assert_int_equal(log_part(5000, 2048, 2048, 0xffffffff), -EBADMSG);
+	for (size_t len = 0; len < 16; len++) {
+		rsp = packet_of(len, (u32)len);
+		assert_int_equal(packet_log(rsp, len, 0, &part), -EBADMSG);
+		free(rsp);
+	}
+	rsp = packet_of(10, 10);
+	rsp[9] = 1; /* the TPM does not know the command */
+	assert_int_equal(packet_log(rsp, 10, 0, &part), -ENODATA);
+	free(rsp);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -124,6 +183,8 @@ int main(void)
 		cmocka_unit_test(the_code_is_big_endian),
 		cmocka_unit_test(startup_is_as_specified),
 		cmocka_unit_test(resets_are_read_from_a_clock_only),
+		cmocka_unit_test(a_log_comes_in_full_parts),
+		cmocka_unit_test(hostile_parts_of_a_log_are_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

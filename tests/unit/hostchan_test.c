@@ -281,8 +281,11 @@ static void events_beside_replies_are_kept(void **state)
 	assert_int_equal(hostchan_ready(h, 1), 0);
 	fake.event_with = CHANNEL_EVENT_RESUME;
 	assert_int_equal(hostchan_ready(h, 1), 0);
+	fake.event_with = CHANNEL_EVENT_LAUNCH;
+	assert_int_equal(hostchan_ready(h, 1), 0);
 	assert_int_equal(hostchan_event(h), CHANNEL_EVENT_STOP);
 	assert_int_equal(hostchan_event(h), CHANNEL_EVENT_RESUME);
+	assert_int_equal(hostchan_event(h), CHANNEL_EVENT_LAUNCH);
 	assert_int_equal(hostchan_event(h), CHANNEL_EVENT_STATUS);
 	assert_int_equal(hostchan_event(h), 0);
 	end(h);
@@ -314,6 +317,26 @@ static void a_configuration_that_is_read_anew(void **state)
 	assert_int_equal(fake.types[before + 1], CHANNEL_REKEYED);
 	fake.status = ENOENT;
 	assert_int_equal(hostchan_config(h, &tlvs, &len), -ENOENT);
+	end(h);
+}
+
+/* A toolstack waits for ten seconds, not for a vtpmd that is away. */
+static void a_launch_is_not_waited_for(void **state)
+{
+	struct hostchan *h = start(true);
+	uint8_t *list = NULL;
+	size_t len = 1;
+
+	assert_int_equal(hostchan_launch(h, 7, &list, &len), 0);
+	assert_int_equal(fake.types[fake.count - 1], CHANNEL_LAUNCH);
+	assert_int_equal(len, 0);
+	free(list);
+	fake.status = ENOENT;
+	assert_int_equal(hostchan_launch(h, 7, &list, &len), -ENOENT);
+	fake.status = 0;
+	fake.gone = true;
+	assert_int_equal(hostchan_launch(h, 7, &list, &len), -EPIPE);
+	assert_int_equal(hostchan_launch(h, 7, &list, &len), -EPIPE);
 	end(h);
 }
 
@@ -385,6 +408,7 @@ int main(void)
 		cmocka_unit_test(garbage_is_a_loss),
 		cmocka_unit_test(events_beside_replies_are_kept),
 		cmocka_unit_test(a_configuration_that_is_read_anew),
+		cmocka_unit_test(a_launch_is_not_waited_for),
 		cmocka_unit_test(who_it_is_is_told),
 		cmocka_unit_test(idle_channel_resumes_by_itself),
 		cmocka_unit_test(an_event_right_behind_the_second_hello_is_heard),

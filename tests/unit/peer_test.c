@@ -79,6 +79,15 @@ static int on_config(void *ctx, struct cursor *c, const char **why)
 	return 0;
 }
 
+/* Domain 7 was launched. */
+static int on_launch(void *ctx, uint32_t domid, struct cursor *c, const char **why)
+{
+	if (domid != 7)
+		return -ENOENT;
+	cursor_put(c, "list", 4);
+	return 0;
+}
+
 static void on_rekeyed(void *ctx, uint32_t why, const char *words)
 {
 	rekeys++;
@@ -118,6 +127,7 @@ static const struct peer_owner owner = {
 	.hello = on_hello,
 	.ready = on_ready,
 	.config = on_config,
+	.launch = on_launch,
 	.rekeyed = on_rekeyed,
 	.identity = on_identity,
 	.fail = on_fail,
@@ -307,6 +317,24 @@ static void what_it_tells(void **state)
 	assert_int_equal(ask(77, NULL, 0), ENOSYS);
 }
 
+static void launches(void **state)
+{
+	uint8_t domid[5] = {0, 0, 0, 7};
+	const uint8_t *data;
+	size_t len;
+
+	say_hello();
+	send_frame(CHANNEL_LAUNCH, 9, domid, 4);
+	turn();
+	assert_int_equal(reply(CHANNEL_LAUNCH, 9, &data, &len), 0);
+	assert_int_equal(len, 4);
+	assert_memory_equal(data, "list", 4);
+	assert_int_equal(ask(CHANNEL_LAUNCH, domid, 3), EINVAL);
+	assert_int_equal(ask(CHANNEL_LAUNCH, domid, 5), EINVAL);
+	domid[3] = 8;
+	assert_int_equal(ask(CHANNEL_LAUNCH, domid, 4), ENOENT);
+}
+
 static void dropped(void)
 {
 	turn();
@@ -369,6 +397,7 @@ int main(void)
 		PEER_TEST(objects_of_its_own),
 		PEER_TEST(commands_that_are_not_allowed),
 		PEER_TEST(what_it_tells),
+		PEER_TEST(launches),
 		PEER_TEST(no_hello_first),
 		PEER_TEST(a_version_that_is_not_spoken),
 		PEER_TEST(what_only_vtpmd_may_send),

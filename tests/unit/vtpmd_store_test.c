@@ -311,6 +311,7 @@ static void meta_round_trip(void **state)
 		.tpm12 = true,
 		.pcr_banks = 10,
 		.creating = true,
+		.measured = true,
 		.wanted = true,
 		.created = "2026-01-01T00:00:00Z",
 		.error = {.cause = CAUSE_KMS_KEY, .text = "The key is revoked."},
@@ -318,6 +319,11 @@ static void meta_round_trip(void **state)
 	struct meta back;
 
 	memcpy(m.uuid, uuid, sizeof(uuid));
+	assert_int_equal(meta_write(&store, &m), 0);
+	assert_int_equal(meta_read(&store, &back), 0);
+	assert_memory_equal(&m, &back, sizeof(m));
+	m.measured = false;
+	m.launched = true;
 	assert_int_equal(meta_write(&store, &m), 0);
 	assert_int_equal(meta_read(&store, &back), 0);
 	assert_memory_equal(&m, &back, sizeof(m));

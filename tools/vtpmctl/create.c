@@ -22,6 +22,7 @@ struct create {
 	const char *localities; /* NULL: vtpmd's default */
 	const char *banks;	/* NULL: vtpmd's default */
 	unsigned int locality_mask, bank_mask;
+	bool measured;
 	const char *folder, *tcti;
 };
 
@@ -72,6 +73,10 @@ static const struct args_option options[] = {
 	 .offset = offsetof(struct create, banks),
 	 .value = "LIST",
 	 .help = "some of sha1,sha256,sha384,sha512"},
+	{.name = "measured",
+	 .kind = ARGS_FLAG,
+	 .offset = offsetof(struct create, measured),
+	 .help = "only for guests that `vtpmctl launch` started"},
 	CLIENT_SOCKET_OPTION(struct create),
 };
 
@@ -166,6 +171,7 @@ static json_t *request_of(const struct create *c)
 		{"tpm", c->tpm ? json_string(c->tpm) : NULL},
 		{"localities", c->locality_mask ? json_integer(c->locality_mask) : NULL},
 		{"pcr_banks", c->bank_mask ? json_integer(c->bank_mask) : NULL},
+		{"measured", c->measured ? json_true() : NULL},
 	};
 	json_t *request = client_request("create", c->name);
 
@@ -219,6 +225,11 @@ static int make_with(const struct create *c)
 	return status;
 }
 
+static bool is_12(const struct create *c)
+{
+	return c->tpm && !strcmp(c->tpm, "1.2");
+}
+
 int create_main(int argc, char **argv)
 {
 	struct create c = {
@@ -230,7 +241,12 @@ int create_main(int argc, char **argv)
 		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
 	if (!take_lists(&c))
 		return VTPMCTL_USAGE;
+	if (c.measured && is_12(&c)) {
+		fprintf(stderr, "vtpmctl: nothing is measured into a TPM 1.2: leave out "
+				"--measured or --tpm 1.2\n");
+		return VTPMCTL_USAGE;
+	}
 	/* the certificates are a TPM 2.0's */
-	certified = ca_is_there(c.folder) && !(c.tpm && !strcmp(c.tpm, "1.2"));
+	certified = ca_is_there(c.folder) && !is_12(&c);
 	return certified ? make_with(&c) : make(&c);
 }

@@ -1,20 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * xl create with the guest's vTPMs started first.  Which they are is read from the
- * guest's own file, by xl's parser.
+ * xl create with the guest's vTPMs started first, and with what the guest boots measured
+ * into them.  What that is is read from the guest's own file, by xl's parser, once.
  */
 #include "tools/vtpmctl/vtpmctl.h"
 #include "tools/vtpmctl/args.h"
 #include "tools/vtpmctl/client.h"
+#include "tools/vtpmctl/launch_config.h"
+#include "tools/vtpmctl/launch_image.h"
+#include "tools/vtpmctl/launch_measure.h"
+#include "lib/hex.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/file.h>
 #include <unistd.h>
-#include <libxlutil.h>
 
 #define BACKEND_PREFIX "vtpm-"
 
@@ -22,6 +27,8 @@ struct launch {
 	const char *file;
 	const char *socket;
 	bool dry_run;
+	bool unmeasured;
+	json_t *vtpms; /* their names */
 };
 
 static const struct args_option options[] = {
@@ -29,14 +36,20 @@ static const struct args_option options[] = {
 	 .kind = ARGS_FLAG,
 	 .offset = offsetof(struct launch, dry_run),
 	 .help = "say what would be done, and do nothing"},
+	{.name = "unmeasured",
+	 .kind = ARGS_FLAG,
+	 .offset = offsetof(struct launch, unmeasured),
+	 .help = "measure nothing: its PCRs start with zeroes"},
 	CLIENT_SOCKET_OPTION(struct launch),
 };
 
 static const struct args_command command = {
 	.usage = "launch FILE [OPTIONS]",
 	.about =
-		"Starts the vTPMs that a guest's xl file names, waits until they are ready, then\n"
-		"runs `xl create FILE`.  When a vTPM does not open, the guest is not created.\n",
+		"Starts the vTPMs that a guest's xl file names, waits until they are ready,\n"
+		"measures the guest's kernel, ramdisk, command line and machine into them, and\n"
+		"has xl create the guest of the very bytes that were measured.  The guest is not\n"
+		"created when a vTPM does not open, or when it cannot be measured.\n",
 	.options = options,
 	.option_count = ARRAY_SIZE(options),
 	.word = "FILE",
@@ -116,7 +129,7 @@ static int start(const struct launch *l, const json_t *vtpm)
 	json_t *reply;
 	int status;
 
-	if (!name || !state)
+	if (!name || !state || json_array_append_new(l->vtpms, json_string(name)))
 		return VTPMCTL_FAILED;
 	if (!strcmp(state, "running")) {
 		fprintf(stderr, "vTPM %s is running\n", name);
@@ -148,11 +161,19 @@ static int start_line(const struct launch *l, const json_t *vtpms, const char *t
 	return vtpm ? start(l, vtpm) : VTPMCTL_NO_SUCH_VTPM;
 }
 
-static int start_all(const struct launch *l, XLU_ConfigList *lines, int n)
+static int start_all(const struct launch *l, const struct launch_config *c)
 {
+	XLU_ConfigList *lines;
 	json_t *reply;
-	int i, status;
+	int i, n = 0, status;
 
+	if (xlu_cfg_get_list(c->cfg, "vtpm", &lines, &n, 1) || !n) {
+		fprintf(stderr,
+			"vtpmctl: %s has no vtpm=[...]: add vtpm=[\"backend=vtpm-NAME,"
+			"uuid=UUID\"], or use `xl create`\n",
+			l->file);
+		return VTPMCTL_FAILED;
+	}
 	status = client_call(l->socket, client_request("list", NULL), &reply);
 	for (i = 0; i < n && !status; i++)
 		status = start_line(l, json_object_get(reply, "vtpms"),
@@ -161,48 +182,152 @@ static int start_all(const struct launch *l, XLU_ConfigList *lines, int n)
 	return status;
 }
 
-static int read_and_start(const struct launch *l, XLU_Config *cfg)
+/* xl keeps what is open here as long as it is the guest's monitor. */
+static int become_xl(const char *file)
 {
-	XLU_ConfigList *lines;
-	int n = 0, rc;
+	execlp("xl", "xl", "create", file, (char *)NULL);
+	fprintf(stderr, "vtpmctl: xl cannot be run: %s\n", strerror(errno));
+	return VTPMCTL_FAILED;
+}
 
-	rc = xlu_cfg_readfile(cfg, l->file);
+static int cannot_read(const char *path, int rc)
+{
+	fprintf(stderr, "vtpmctl: %s cannot be read into memory: %s\n", path,
+		strerror(-rc));
+	return VTPMCTL_FAILED;
+}
+
+static json_t *request(const struct launch *l, const char *op, const char *uuid)
+{
+	return json_pack("{s:s, s:s, s:O}", "op", op, "uuid", uuid, "vtpms", l->vtpms);
+}
+
+/* The measurements to vtpmd; *lease: the file that has to be locked, in *reply. */
+static int send_list(const struct launch *l, const char *uuid, const struct cursor *list,
+		     json_t **reply)
+{
+	json_t *r = request(l, "launch", uuid);
+	char *hex = malloc(2 * list->pos + 1);
+
+	if (hex)
+		hex_encode(list->wr, list->pos, hex);
+	if (r && (!hex || json_object_set_new(r, "measurements", json_string(hex)))) {
+		json_decref(r);
+		r = NULL;
+	}
+	free(hex);
+	return client_call(l->socket, r, reply);
+}
+
+/* The lock that says that this process, or the xl that it becomes, is there. */
+static int hold(const char *lease)
+{
+	int fd = lease ? open(lease, O_RDONLY) : -1;
+
+	if (fd >= 0 && !flock(fd, LOCK_SH | LOCK_NB))
+		return VTPMCTL_OK;
+	fprintf(stderr, "vtpmctl: %s of vtpmd cannot be locked: %s\n",
+		lease ? lease : "the file", strerror(errno));
+	return VTPMCTL_FAILED;
+}
+
+static int announce(const struct launch *l, const char *uuid, const struct cursor *list)
+{
+	json_t *reply;
+	int status = send_list(l, uuid, list, &reply);
+
+	if (status)
+		return status;
+	status = hold(json_string_value(json_object_get(reply, "lease")));
+	json_decref(reply);
+	if (status)
+		return status;
+	status = client_call(l->socket, request(l, "launched", uuid), &reply);
+	json_decref(reply);
+	return status;
+}
+
+/* With the copies made: measures them, and creates the guest of them. */
+static int create(const struct launch *l, struct launch_config *c,
+		  const struct launch_measured *m)
+{
+	static uint8_t bytes[MEASURE_MAX];
+	struct cursor list = cursor_writer(bytes, sizeof(bytes));
+	struct launch_image config;
+	char file[32];
+	int rc = launch_measure(m, &list), status;
+
 	if (rc) {
-		fprintf(stderr, "vtpmctl: %s cannot be read as an xl file: %s\n", l->file,
-			strerror(rc));
+		fprintf(stderr, "vtpmctl: %s cannot be measured: %s\n", l->file,
+			rc == -E2BIG ? "its lines are too long or too many"
+				     : "OpenSSL failed");
 		return VTPMCTL_FAILED;
 	}
-	if (xlu_cfg_get_list(cfg, "vtpm", &lines, &n, 1) || !n) {
-		fprintf(stderr,
-			"vtpmctl: %s has no vtpm=[...]: add vtpm=[\"backend=vtpm-NAME,"
-			"uuid=UUID\"], or use `xl create`\n",
-			l->file);
-		return VTPMCTL_FAILED;
+	rc = launch_config_finish(c, m->kernel_image->fd,
+				  m->ramdisk ? m->ramdisk_image->fd : -1);
+	if (!rc)
+		rc = launch_image_make("vtpmctl-config", c->text, c->len, &config);
+	if (rc)
+		return cannot_read(l->file, rc);
+	status = announce(l, c->uuid, &list);
+	if (status)
+		return status;
+	snprintf(file, sizeof(file), "/proc/self/fd/%d", config.fd);
+	return become_xl(file);
+}
+
+static int measure_and_create(const struct launch *l, struct launch_config *c)
+{
+	struct launch_image kernel, ramdisk;
+	struct launch_measured m = {
+		.cfg = c->cfg,
+		.kernel = c->kernel,
+		.kernel_image = &kernel,
+		.ramdisk = c->ramdisk,
+		.ramdisk_image = &ramdisk,
+		.cmdline = c->cmdline,
+	};
+	int rc = launch_image_read(c->kernel, &kernel);
+
+	if (rc)
+		return cannot_read(c->kernel, rc);
+	rc = c->ramdisk ? launch_image_read(c->ramdisk, &ramdisk) : 0;
+	if (rc)
+		return cannot_read(c->ramdisk, rc);
+	return create(l, c, &m);
+}
+
+static int run(const struct launch *l)
+{
+	struct launch_config c;
+	int status = launch_config_read(l->file, &c);
+
+	if (status)
+		return status;
+	if (!l->unmeasured && !launch_config_measurable(&c, l->file))
+		status = VTPMCTL_FAILED;
+	else
+		status = start_all(l, &c);
+	if (!status && l->dry_run) {
+		printf("xl create %s\n", l->file);
+		status = fflush(stdout) ? VTPMCTL_FAILED : VTPMCTL_OK;
+	} else if (!status) {
+		status = l->unmeasured ? become_xl(l->file) : measure_and_create(l, &c);
 	}
-	return start_all(l, lines, n);
+	launch_config_free(&c);
+	return status;
 }
 
 int launch_main(int argc, char **argv)
 {
 	struct launch l = {.socket = CLIENT_SOCKET};
 	enum args_result parsed = args_parse(&command, argc, argv, &l);
-	XLU_Config *cfg;
 	int status;
 
 	if (parsed != ARGS_RUN)
 		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
-	cfg = xlu_cfg_init(stderr, l.file);
-	if (!cfg)
-		return VTPMCTL_FAILED;
-	status = read_and_start(&l, cfg);
-	xlu_cfg_destroy(cfg);
-	if (status)
-		return status;
-	if (l.dry_run) {
-		printf("xl create %s\n", l.file);
-		return fflush(stdout) ? VTPMCTL_FAILED : VTPMCTL_OK;
-	}
-	execlp("xl", "xl", "create", l.file, (char *)NULL);
-	fprintf(stderr, "vtpmctl: xl cannot be run: %s\n", strerror(errno));
-	return VTPMCTL_FAILED;
+	l.vtpms = json_array();
+	status = l.vtpms ? run(&l) : VTPMCTL_FAILED;
+	json_decref(l.vtpms);
+	return status;
 }

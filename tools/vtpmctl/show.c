@@ -48,6 +48,7 @@ static const struct {
 	{"localities", "localities"},
 	{"pcr_banks", "PCR banks"},
 	{"policy", "policy"},
+	{"guests", "serves guests"},
 	{"copy_of", "copy of"},
 	{"slots", "key slots"},
 	{"approved", "approved PCRs"},

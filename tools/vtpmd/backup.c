@@ -66,13 +66,14 @@ json_t *backup_make(struct vtpm *v, struct error *e)
 	log_about(LOG_NOTICE, VTPM_ABOUT(v), "backed up at generation %llu",
 		  (unsigned long long)store_seq(&v->store, CHANNEL_OBJECT_PERMALL));
 	return json_pack(
-		"{s:s, s:s, s:i, s:s, s:s, s:i, s:i, s:s, s:s, s:I, s:o, s:o}", "name",
-		v->meta.name, "tpm", meta_version(&v->meta), "pcr_banks",
+		"{s:s, s:s, s:i, s:s, s:s, s:i, s:i, s:s, s:s, s:b, s:I, s:o, s:o}",
+		"name", v->meta.name, "tpm", meta_version(&v->meta), "pcr_banks",
 		(int)v->meta.pcr_banks, "uuid", uuid, "policy", v->meta.policy, "memory",
 		(int)v->meta.memory, "localities", (int)v->meta.localities, "placement",
 		v->meta.process ? "process" : "stubdom", "created", v->meta.created,
-		"generation", (json_int_t)store_seq(&v->store, CHANNEL_OBJECT_PERMALL),
-		"objects", all, "certificates", cert_show(&v->store));
+		"measured", (int)v->meta.measured, "generation",
+		(json_int_t)store_seq(&v->store, CHANNEL_OBJECT_PERMALL), "objects", all,
+		"certificates", cert_show(&v->store));
 }
 
 static int not_whole(struct error *e)

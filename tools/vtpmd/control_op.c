@@ -2,6 +2,7 @@
 #include "tools/vtpmd/backup.h"
 #include "tools/vtpmd/cert.h"
 #include "tools/vtpmd/control_answer.h"
+#include "tools/vtpmd/control_launch.h"
 #include "tools/vtpmd/identity.h"
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/reload.h"
@@ -157,6 +158,7 @@ static void op_create(struct control *c, struct vtpm *v, const json_t *request)
 				   ? 0
 				   : (unsigned int)json_integer_value(memory);
 	n.process = !strcmp(placement, "process");
+	n.measured = json_is_true(json_object_get(request, "measured"));
 	create(c, &n);
 }
 
@@ -173,6 +175,7 @@ static void op_clone(struct control *c, struct vtpm *source, const json_t *reque
 		.localities = source->meta.localities,
 		.tpm12 = source->meta.tpm12,
 		.pcr_banks = source->meta.pcr_banks,
+		.measured = source->meta.measured,
 	};
 	struct error e = {.cause = CAUSE_NONE};
 	int rc;
@@ -517,6 +520,8 @@ static const struct {
 	[CLONE] = {"clone", false, op_clone},
 	[CERTIFY] = {"certify", false, begin_certify},
 	[CERTIFICATES] = {"certificates", false, op_certificates},
+	[LAUNCH] = {"launch", true, control_launch},
+	[LAUNCHED] = {"launched", true, control_launched},
 };
 
 static enum control_what parse_op(const char *op)

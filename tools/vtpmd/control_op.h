@@ -25,6 +25,8 @@ enum control_what {
 	CLONE,
 	CERTIFY,
 	CERTIFICATES,
+	LAUNCH,
+	LAUNCHED,
 	NO_OP
 };
 

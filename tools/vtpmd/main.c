@@ -2,6 +2,7 @@
 #include "tools/vtpmd/anchor.h"
 #include "tools/vtpmd/child.h"
 #include "tools/vtpmd/control.h"
+#include "tools/vtpmd/launch.h"
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/metrics.h"
 #include "tools/vtpmd/registry.h"
@@ -288,6 +289,7 @@ static int run(struct vtpmd *d)
 			 d->anchor_dir, strerror(-rc));
 		return rc;
 	}
+	launch_sweep(d->run_dir);
 	rc = registry_load(d);
 	if (rc) {
 		log_line(LOG_ERR, "the store %s cannot be read: %s", d->store,

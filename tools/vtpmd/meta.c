@@ -142,6 +142,8 @@ static int take(const json_t *root, struct meta *m)
 	(void)take_text(root, "sealed", m->sealed, sizeof(m->sealed));
 	(void)take_text(root, "keyed", m->keyed, sizeof(m->keyed));
 	m->wanted = json_is_true(json_object_get(root, "wanted"));
+	m->measured = json_is_true(json_object_get(root, "measured"));
+	m->launched = json_is_true(json_object_get(root, "launched"));
 	if (take_text(root, "error", m->error.text, sizeof(m->error.text)))
 		m->error.cause =
 			(enum cause)json_integer_value(json_object_get(root, "cause"));
@@ -160,7 +162,7 @@ int meta_parse(const json_t *root, struct meta *m)
 	else
 		rc = take(own, m);
 	json_decref(own);
-	m->wanted = false;
+	m->wanted = m->launched = false;
 	m->sealed[0] = m->keyed[0] = 0;
 	m->error = (struct error){.cause = CAUSE_NONE};
 	return rc;
@@ -196,13 +198,15 @@ int meta_write(struct store *s, const struct meta *m)
 
 	uuid_unparse_lower(m->uuid, uuid);
 	root = json_pack(
-		"{s:s, s:s, s:s, s:i, s:s, s:i, s:i, s:s, s:s, s:s, s:s, s:s, s:b, s:o}",
+		"{s:s, s:s, s:s, s:i, s:s, s:i, s:i, s:s, s:s, s:s, s:s, s:s, s:b, s:b, "
+		"s:b, s:o}",
 		"name", m->name, "uuid", uuid, "tpm", meta_version(m), "pcr_banks",
 		(int)m->pcr_banks, "policy", m->policy, "memory", (int)m->memory,
 		"localities", (int)m->localities, "placement",
 		m->process ? "process" : "stubdom", "state",
 		m->creating ? "creating" : "ready", "created", m->created, "sealed",
-		m->sealed, "keyed", m->keyed, "wanted", (int)m->wanted, "ek", put_eks(m));
+		m->sealed, "keyed", m->keyed, "wanted", (int)m->wanted, "measured",
+		(int)m->measured, "launched", (int)m->launched, "ek", put_eks(m));
 	if (root && m->is_copy) {
 		uuid_unparse_lower(m->copy_of, uuid);
 		if (json_object_set_new(root, "copy_of", json_string(uuid))) {

@@ -30,6 +30,8 @@ struct meta {
 	uint8_t copy_of[16];
 	bool process;  /* placement */
 	bool creating; /* it has never been ready */
+	bool measured; /* serves measured guests only */
+	bool launched; /* the same, until it is stopped */
 	bool wanted;   /* it is to run; also after a reboot of the host */
 	char created[32];
 	char sealed[STAMP_SIZE]; /* when its key slots were made; empty: not known */

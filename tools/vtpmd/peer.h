@@ -27,6 +27,8 @@ struct peer_owner {
 	void (*ready)(void *ctx, uint64_t seq);
 	/* As hello(): the TLVs, read anew. */
 	int (*config)(void *ctx, struct cursor *out, const char **why);
+	/* What was measured of domain domid, into out; as hello(). */
+	int (*launch)(void *ctx, uint32_t domid, struct cursor *out, const char **why);
 	/* cause 0: its header is new */
 	void (*rekeyed)(void *ctx, uint32_t cause, const char *text);
 	/* TPM2B_PUBLICs; *known: the reply.  As hello(). */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "lib/measure.h"
 #include "tools/vtpmd/peer_serve.h"
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/tpm_filter.h"
@@ -384,6 +385,24 @@ static void serve_identity(struct peer *p, const struct channel_frame *f,
 		peer_reply(p, f->type, f->id, reply, sizeof(reply));
 }
 
+static void serve_launch(struct peer *p, const struct channel_frame *f, struct cursor *c)
+{
+	uint32_t domid = cursor_u32(c);
+	const char *why = "It was not started by vtpmctl launch.";
+	struct cursor w;
+	uint8_t *out;
+	int rc;
+
+	if (!cursor_done(c)) {
+		malformed(p, f);
+		return;
+	}
+	out = malloc(MEASURE_MAX);
+	w = cursor_writer(out, out ? MEASURE_MAX : 0);
+	rc = out ? p->owner->launch(p->ctx, domid, &w, &why) : -ENOMEM;
+	(void)answer_written(p, f, out, &w, rc, why);
+}
+
 static void serve_status(struct peer *p, const struct channel_frame *f, struct cursor *c)
 {
 	answer(p, f, 0);
@@ -416,7 +435,7 @@ static void (*const serve[])(struct peer *, const struct channel_frame *,
 	[CHANNEL_READY] = serve_ready,	     [CHANNEL_FAIL] = serve_fail,
 	[CHANNEL_STATUS] = serve_status,     [CHANNEL_LOG] = serve_log,
 	[CHANNEL_CONFIG] = serve_config,     [CHANNEL_REKEYED] = serve_rekeyed,
-	[CHANNEL_IDENTITY] = serve_identity,
+	[CHANNEL_IDENTITY] = serve_identity, [CHANNEL_LAUNCH] = serve_launch,
 };
 
 void peer_serve(struct peer *p, const struct channel_frame *f)

@@ -148,6 +148,7 @@ static void fill(struct meta *m, const struct registry_new *n)
 	m->tpm12 = n->tpm12;
 	m->pcr_banks = n->pcr_banks;
 	m->process = n->process;
+	m->measured = n->measured;
 	m->is_copy = n->copy_of != NULL;
 	if (m->is_copy) {
 		memcpy(m->copy_of, n->copy_of->meta.uuid, sizeof(m->copy_of));

@@ -14,6 +14,7 @@ struct registry_new {
 	uint8_t localities;
 	bool tpm12;
 	uint8_t pcr_banks;
+	bool measured;
 	/* Not NULL: the state is to be that of this one, which is stored. */
 	struct vtpm *copy_of;
 };

@@ -31,6 +31,14 @@ static const char *slot_word(uint16_t kind)
 	return "unknown";
 }
 
+/* Which guests it serves. */
+static const char *guests_word(const struct meta *m)
+{
+	if (m->measured)
+		return "measured";
+	return m->launched ? "measured, until it is stopped" : "all";
+}
+
 static json_t *slots(struct vtpm *v)
 {
 	uint16_t kinds[ENVELOPE_SLOTS_MAX];
@@ -220,6 +228,7 @@ json_t *registry_show(struct vtpm *v, json_t *approved)
 	json_object_set_new(o, "localities", localities(v->meta.localities));
 	json_object_set_new(o, "pcr_banks", banks(&v->meta));
 	json_object_set_new(o, "policy", json_string(v->meta.policy));
+	json_object_set_new(o, "guests", json_string(guests_word(&v->meta)));
 	json_object_set_new(o, "slots", slots(v));
 	json_object_set_new(o, "placement",
 			    json_string(v->meta.process ? "process" : "stubdom"));

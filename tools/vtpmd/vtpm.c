@@ -420,7 +420,7 @@ bool vtpm_adopt(struct vtpm *v)
 
 int vtpm_stop(struct vtpm *v, struct error *e)
 {
-	v->meta.wanted = v->queued = false;
+	v->meta.wanted = v->meta.launched = v->queued = false;
 	event_del(v->pause);
 	if (v->state == VTPM_STOPPED || v->state == VTPM_FAILED) {
 		v->meta.error = (struct error){.cause = CAUSE_NONE};

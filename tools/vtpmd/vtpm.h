@@ -134,6 +134,8 @@ bool vtpm_owes_status(const struct vtpm *v, const struct timespec *asked);
 /* Tells the manager that the next guest is the saved one; its next status tells
  * whether it agrees.  false: there is nobody to tell. */
 bool __must_check vtpm_resume_next(struct vtpm *v);
+/* A measured guest comes: from now on it serves such only, until it is stopped. */
+void vtpm_launched(struct vtpm *v);
 /* Asks the manager for new key slots, of host.json as it is now, and, deep, for a new
  * data key; rekeying until it has answered.  false: there is nobody to ask. */
 bool __must_check vtpm_rekey(struct vtpm *v, bool deep);

@@ -4,7 +4,9 @@
 #include "tools/vtpmd/anchor.h"
 #include "tools/vtpmd/cert.h"
 #include "tools/vtpmd/identity.h"
+#include "tools/vtpmd/launch.h"
 #include "tools/vtpmd/log.h"
+#include "tools/vtpmd/xen.h"
 
 #include "lib/audit.h"
 
@@ -40,6 +42,7 @@ static void put_config(struct vtpm *v, bool create, struct cursor *out)
 	if (create && v->meta.is_copy)
 		channel_tlv_put(out, CONFIG_COPY_OF, v->meta.copy_of,
 				sizeof(v->meta.copy_of));
+	channel_tlv_put_u8(out, CONFIG_LAUNCH, v->meta.measured || v->meta.launched);
 	cursor_put(out, v->config.tlvs, v->config.len);
 	cert_put_config(&v->store, out);
 }
@@ -288,6 +291,40 @@ bool vtpm_rekey(struct vtpm *v, bool deep)
 	return true;
 }
 
+static int on_launch(void *ctx, uint32_t domid, struct cursor *out, const char **why)
+{
+	struct vtpm *v = ctx;
+	uint8_t uuid[16];
+	int rc = 0;
+
+	if (v->d->xen)
+		rc = xen_uuid(v->d->xen, domid, uuid);
+	else if (!v->d->unix_dir)
+		rc = -ENOENT;
+	if (!rc)
+		rc = launch_find(v->d->run_dir, v->d->xen ? uuid : NULL, v->meta.uuid,
+				 out);
+	if (!rc)
+		log_about(LOG_NOTICE, VTPM_ABOUT(v), "domain %u is measured", domid);
+	else if (rc != -ENOENT)
+		log_about(LOG_ERR, VTPM_ABOUT(v),
+			  "what was measured of domain %u cannot be read: %s", domid,
+			  strerror(-rc));
+	return rc;
+}
+
+void vtpm_launched(struct vtpm *v)
+{
+	if (!v->meta.launched) {
+		v->meta.launched = true;
+		vtpm_keep_meta(v);
+	}
+	log_about(LOG_NOTICE, VTPM_ABOUT(v),
+		  "serves measured guests only, until it is stopped");
+	if (v->peer && !v->greeting)
+		peer_event(v->peer, CHANNEL_EVENT_LAUNCH);
+}
+
 bool vtpm_resume_next(struct vtpm *v)
 {
 	if (!v->peer || v->greeting || v->state != VTPM_RUNNING)
@@ -300,6 +337,7 @@ const struct peer_owner vtpm_peer_owner = {
 	.hello = on_hello,
 	.ready = on_ready,
 	.config = on_config,
+	.launch = on_launch,
 	.rekeyed = on_rekeyed,
 	.identity = identity_on_peer,
 	.fail = vtpm_on_fail,

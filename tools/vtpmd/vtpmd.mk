@@ -3,7 +3,7 @@
 # the manager.
 CHANNEL_SRCS := lib/channel.c lib/cursor.c
 VTPMD_SRCS := $(wildcard tools/vtpmd/*.c) $(CHANNEL_SRCS) lib/address.c lib/atomic.c \
-              lib/error.c lib/stamp.c lib/tpmpub.c $(AUDIT_SRCS)
+              lib/error.c lib/measure.c lib/stamp.c lib/tpmpub.c $(AUDIT_SRCS)
 VTPMD_LIBS := -levent -levent_extra -ljansson -lsystemd -luuid \
               -lxenvchan -lxenstore -lxenctrl -lcrypto
 
@@ -62,6 +62,11 @@ UNIT_TESTS += peer
 peer_UNIT_SRCS := $(addprefix tools/vtpmd/,peer.c peer_serve.c relay.c tunnel.c store.c \
                   erase.c object.c tpm_filter.c log.c) lib/address.c lib/atomic.c lib/error.c $(CHANNEL_SRCS)
 peer_UNIT_LIBS := -levent -levent_extra -luuid -lsystemd
+
+LAUNCH_SRCS := tools/vtpmd/launch.c lib/atomic.c lib/measure.c lib/cursor.c
+UNIT_TESTS += vtpmd_launch
+vtpmd_launch_UNIT_SRCS := $(LAUNCH_SRCS)
+vtpmd_launch_UNIT_LIBS := -luuid
 
 UNIT_TESTS += http
 http_UNIT_SRCS := tools/vtpmd/http.c

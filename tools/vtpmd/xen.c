@@ -134,6 +134,17 @@ enum xen_domain xen_find(struct xen *x, const uint8_t uuid[16], int *domid,
 	return XEN_DOMAIN_GONE;
 }
 
+int xen_uuid(struct xen *x, uint32_t domid, uint8_t uuid[16])
+{
+	xc_dominfo_t info;
+
+	/* it gives the next domain when there is none with this number */
+	if (xc_domain_getinfo(x->xc, domid, 1, &info) != 1 || info.domid != domid)
+		return -ENOENT;
+	memcpy(uuid, info.handle, 16);
+	return 0;
+}
+
 int xen_watch(struct xen *x, const char *path, xen_changed *changed, void *ctx)
 {
 	struct watch *w = calloc(1, sizeof(*w));

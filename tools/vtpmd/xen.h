@@ -26,6 +26,8 @@ void xen_close(struct xen *x);
  * for an ended one why: "it crashed". */
 enum xen_domain xen_find(struct xen *x, const uint8_t uuid[16], int *domid,
 			 const char **why);
+/* The uuid of the domain with this number.  -ENOENT: there is none. */
+int __must_check xen_uuid(struct xen *x, uint32_t domid, uint8_t uuid[16]);
 /* Calls changed when a domain was released, or path or what lies below it was
  * written (path NULL: the first only).  One watch per ctx. */
 int __must_check xen_watch(struct xen *x, const char *path, xen_changed *changed,

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Commands of our own to a vTPM, which the manager answers before the TPM sees them.
+ * They have the V bit, TPM 2.0 Part 2, 8.9 (TPMA_CC), take no sessions (tag
+ * TPM_ST_NO_SESSIONS) and no handles, and are answered as Part 1, 18 says: errors are
+ * ordinary TPM_RCs.  They work whether the TPM was started or not.
+ *
+ * Linux passes them through /dev/tpm0 and, as they are not among TPM_CAP_COMMANDS, not
+ * through /dev/tpmrm0.
+ *
+ * XVTPM_CC_READ_LOG   u32 offset -> u32 total | TPM2B bytes
+ *   The event log of this guest's launch (stubdom/manager/eventlog.h), from offset on,
+ *   at most VENDOR_CHUNK bytes at once; none when offset is total.  total 0: the guest
+ *   was not measured.  TPM_RC_VALUE, parameter 1: offset is behind the end.
+ */
+#ifndef XVTPM_VENDOR_H
+#define XVTPM_VENDOR_H
+
+#define XVTPM_CC_VENDOR	  0x20000000u /* the V bit */
+#define XVTPM_CC_READ_LOG 0x20005601u
+
+#define VENDOR_CHUNK 2048
+
+/* TPM_RC, Part 2, 6.6.3; _1: of the first parameter */
+#define VENDOR_RC_SUCCESS	 0
+#define VENDOR_RC_SIZE		 0x095u
+#define VENDOR_RC_AUTH_CONTEXT	 0x145u
+#define VENDOR_RC_COMMAND_SIZE	 0x142u
+#define VENDOR_RC_BAD_TAG	 0x01eu
+#define VENDOR_RC_VALUE_1	 0x1c4u
+#define VENDOR_RC_INSUFFICIENT_1 0x1dau
+
+#endif

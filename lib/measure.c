@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lib/measure.h"
+
+const struct measure_hash measure_hashes[MEASURE_HASHES] = {
+	{0x0004, 20, 0, "SHA1"},
+	{0x000b, 32, 20, "SHA256"},
+	{0x000c, 48, 52, "SHA384"},
+	{0x000d, 64, 100, "SHA512"},
+};
+
+bool measure_next(struct cursor *list, struct measure_event *e)
+{
+	e->pcr = cursor_u32(list);
+	e->type = cursor_u32(list);
+	e->digests = cursor_bytes(list, MEASURE_DIGESTS);
+	e->data_len = cursor_u32(list);
+	e->data = cursor_bytes(list, e->data_len);
+	/* an event of this type is never extended, a PCR from 16 on is the guest's */
+	if (e->pcr >= MEASURE_PCRS || e->type == MEASURE_EV_NO_ACTION ||
+	    e->data_len > MEASURE_DATA)
+		cursor_fail(list);
+	return cursor_ok(list);
+}
+
+bool measure_check(const uint8_t *list, size_t len)
+{
+	struct cursor c = cursor_reader(list, len);
+	struct measure_event e;
+
+	if (!len || len > MEASURE_MAX)
+		return false;
+	while (cursor_left(&c))
+		if (!measure_next(&c, &e))
+			return false;
+	return cursor_done(&c);
+}
+
+void measure_put(struct cursor *list, const struct measure_event *e)
+{
+	cursor_put_u32(list, e->pcr);
+	cursor_put_u32(list, e->type);
+	cursor_put(list, e->digests, MEASURE_DIGESTS);
+	cursor_put_u32(list, (uint32_t)e->data_len);
+	cursor_put(list, e->data, e->data_len);
+}

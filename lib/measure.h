@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is measured before a guest runs, on its way from `vtpmctl launch` over vtpmd to
+ * the manager: a list of events, big-endian,
+ *   u32 PCR | u32 event type | MEASURE_DIGESTS bytes | u32 size | size bytes of data
+ * The digests are those of all four hashes, one after the other, in the order of
+ * measure_hashes.  The manager extends the banks that its TPM has.
+ */
+#ifndef XVTPM_MEASURE_H
+#define XVTPM_MEASURE_H
+
+#include <stdbool.h>
+#include "lib/cursor.h"
+
+#define MEASURE_HASHES	4
+#define MEASURE_DIGESTS (20 + 32 + 48 + 64)
+#define MEASURE_PCRS	16    /* the static ones: 0 to 15 */
+#define MEASURE_DATA	8192  /* at most, of one event */
+#define MEASURE_MAX	32768 /* bytes of a whole list */
+
+/* Event types: TCG PC Client Platform Firmware Profile, "Event Types" */
+#define MEASURE_EV_NO_ACTION		 3
+#define MEASURE_EV_SEPARATOR		 4
+#define MEASURE_EV_PLATFORM_CONFIG_FLAGS 0x0a
+#define MEASURE_EV_IPL			 0x0d
+
+struct measure_hash {
+	uint16_t id; /* TPM_ALG_ID */
+	uint16_t size;
+	uint16_t offset;  /* in the digests */
+	const char *name; /* OpenSSL's */
+};
+
+/* SHA-1, SHA-256, SHA-384, SHA-512 */
+extern const struct measure_hash measure_hashes[MEASURE_HASHES];
+
+struct measure_event {
+	uint32_t pcr, type;
+	const uint8_t *digests; /* MEASURE_DIGESTS */
+	const uint8_t *data;
+	size_t data_len;
+};
+
+/* The next event of a list, which it points into; false: what is there is none. */
+bool __must_check measure_next(struct cursor *list, struct measure_event *e);
+/* The whole list is well-formed, and has something in it. */
+bool __must_check measure_check(const uint8_t *list, size_t len);
+void measure_put(struct cursor *list, const struct measure_event *e);
+
+#endif

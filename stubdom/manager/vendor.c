@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vendor.h"
+#include "include/vendor.h"
+#include "lib/cursor.h"
+
+#define HEADER_SIZE    10
+#define ST_NO_SESSIONS 0x8001
+#define ST_SESSIONS    0x8002
+
+/* Parameters in, parameters out; a TPM_RC. */
+typedef uint32_t vendor_command(const struct vendor *v, struct cursor *in,
+				struct cursor *out);
+
+static uint32_t read_log(const struct vendor *v, struct cursor *in, struct cursor *out)
+{
+	size_t offset = cursor_u32(in), n;
+
+	if (!cursor_ok(in))
+		return VENDOR_RC_INSUFFICIENT_1;
+	if (!cursor_done(in))
+		return VENDOR_RC_SIZE;
+	if (offset > v->log->len)
+		return VENDOR_RC_VALUE_1;
+	n = v->log->len - offset;
+	if (n > VENDOR_CHUNK)
+		n = VENDOR_CHUNK;
+	cursor_put_u32(out, (uint32_t)v->log->len);
+	cursor_put_u16(out, (uint16_t)n);
+	if (n)
+		cursor_put(out, v->log->bytes + offset, n);
+	return VENDOR_RC_SUCCESS;
+}
+
+static const struct {
+	uint32_t code;
+	vendor_command *run;
+} commands[] = {
+	{XVTPM_CC_READ_LOG, read_log},
+};
+
+static vendor_command *find(uint32_t code)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		if (commands[i].code == code)
+			return commands[i].run;
+	return NULL;
+}
+
+/* Part 3, 5.2: the header's checks, in their order. */
+static uint32_t check_header(uint16_t tag, uint32_t size, size_t len)
+{
+	if (tag != ST_NO_SESSIONS && tag != ST_SESSIONS)
+		return VENDOR_RC_BAD_TAG;
+	if (size != len)
+		return VENDOR_RC_COMMAND_SIZE;
+	return tag == ST_SESSIONS ? VENDOR_RC_AUTH_CONTEXT : VENDOR_RC_SUCCESS;
+}
+
+static void put_header(uint8_t *rsp, size_t len, uint32_t rc)
+{
+	struct cursor w = cursor_writer(rsp, HEADER_SIZE);
+
+	cursor_put_u16(&w, ST_NO_SESSIONS);
+	cursor_put_u32(&w, (uint32_t)len);
+	cursor_put_u32(&w, rc);
+}
+
+bool vendor_execute(const struct vendor *v, const uint8_t *cmd, size_t len, uint8_t *rsp,
+		    size_t *rsp_len)
+{
+	struct cursor in = cursor_reader(cmd, len), out;
+	uint16_t tag = cursor_u16(&in);
+	uint32_t size = cursor_u32(&in), rc;
+	vendor_command *run = find(cursor_u32(&in));
+
+	if (!cursor_ok(&in) || !run || *rsp_len < HEADER_SIZE)
+		return false;
+	out = cursor_writer(rsp + HEADER_SIZE, *rsp_len - HEADER_SIZE);
+	rc = check_header(tag, size, len);
+	if (!rc)
+		rc = run(v, &in, &out);
+	if (!rc && !cursor_ok(&out))
+		rc = VENDOR_RC_SIZE;
+	*rsp_len = HEADER_SIZE + (rc ? 0 : out.pos);
+	put_header(rsp, *rsp_len, rc);
+	return true;
+}

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/vtpmctl/launch_measure.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define PCR_CONFIG	   1
+#define PCR_KERNEL	   4
+#define PCR_LAST_SEPARATOR 7
+#define PCR_RAMDISK	   9
+#define PCR_CMDLINE	   12
+
+/* The lines that make the machine, in the order in which they are measured: the
+ * guest's name and uuid and what happens at its end are not among them. */
+static const char keys[] =
+	"type builder pvh vcpus maxvcpus memory maxmem cpuid msr_relaxed hap "
+	"nestedhvm altp2m acpi apic tsc_mode e820_host passthrough nomigrate "
+	"driver_domain seclabel disk vif pci pci_permissive ioports iomem irqs "
+	"usbctrl usbdev dtdev p9 channel vfb vkb vdispl vsnd vnuma virtio pvcalls";
+
+static int put(struct cursor *list, uint32_t pcr, uint32_t type, const uint8_t *digests,
+	       const void *data, size_t len)
+{
+	uint8_t own[MEASURE_DIGESTS];
+	struct measure_event e = {pcr, type, digests ? digests : own, data, len};
+	int rc = digests ? 0 : launch_image_hash(data, len, own);
+
+	if (rc)
+		return rc;
+	if (len > MEASURE_DATA)
+		return -E2BIG;
+	measure_put(list, &e);
+	return cursor_ok(list) ? 0 : -E2BIG;
+}
+
+/* An event that tells all: its digest is that of its text. */
+static int put_text(struct cursor *list, uint32_t pcr, uint32_t type, const char *text,
+		    int len)
+{
+	if (len < 0 || len > MEASURE_DATA)
+		return -E2BIG;
+	return put(list, pcr, type, NULL, text, (size_t)len);
+}
+
+static int put_config(struct cursor *list, const char *key, int index, const char *value)
+{
+	char text[MEASURE_DATA + 1];
+	int len;
+
+	if (index < 0)
+		len = snprintf(text, sizeof(text), "config %s=%s", key, value);
+	else
+		len = snprintf(text, sizeof(text), "config %s[%d]=%s", key, index, value);
+	return put_text(list, PCR_CONFIG, MEASURE_EV_PLATFORM_CONFIG_FLAGS, text, len);
+}
+
+static int put_key(struct cursor *list, XLU_Config *cfg, const char *key)
+{
+	XLU_ConfigList *items;
+	const char *value;
+	int i, n = 0, rc = 0;
+
+	if (!xlu_cfg_get_string(cfg, key, &value, 1))
+		return put_config(list, key, -1, value);
+	if (xlu_cfg_get_list(cfg, key, &items, &n, 1))
+		return 0;
+	for (i = 0; i < n && !rc; i++) {
+		value = xlu_cfg_get_listitem(items, i);
+		rc = value ? put_config(list, key, i, value) : -EINVAL;
+	}
+	return rc;
+}
+
+static int put_machine(struct cursor *list, XLU_Config *cfg)
+{
+	static const uint8_t separator[4];
+	char copy[sizeof(keys)], *rest = copy, *key;
+	uint32_t pcr;
+	int rc = 0;
+
+	memcpy(copy, keys, sizeof(keys));
+	while (!rc && (key = strsep(&rest, " ")))
+		rc = put_key(list, cfg, key);
+	for (pcr = 0; pcr <= PCR_LAST_SEPARATOR && !rc; pcr++)
+		rc = put(list, pcr, MEASURE_EV_SEPARATOR, NULL, separator,
+			 sizeof(separator));
+	return rc;
+}
+
+/* The digest is the file's; the text only tells which file that was. */
+static int put_image(struct cursor *list, uint32_t pcr, const char *what,
+		     const char *path, const struct launch_image *i)
+{
+	const char *slash = strrchr(path, '/');
+	char text[512];
+	int len = snprintf(text, sizeof(text), "%s size=%llu name=%.300s", what,
+			   (unsigned long long)i->size, slash ? slash + 1 : path);
+
+	return put(list, pcr, MEASURE_EV_IPL, i->digests, text, (size_t)len);
+}
+
+int launch_measure(const struct launch_measured *m, struct cursor *list)
+{
+	char text[MEASURE_DATA + 1];
+	int rc = put_machine(list, m->cfg);
+
+	if (!rc)
+		rc = put_image(list, PCR_KERNEL, "kernel", m->kernel, m->kernel_image);
+	if (!rc && m->ramdisk)
+		rc = put_image(list, PCR_RAMDISK, "ramdisk", m->ramdisk,
+			       m->ramdisk_image);
+	else if (!rc)
+		rc = put_text(list, PCR_RAMDISK, MEASURE_EV_IPL, "ramdisk none",
+			      (int)strlen("ramdisk none"));
+	if (!rc)
+		rc = put_text(list, PCR_CMDLINE, MEASURE_EV_IPL, text,
+			      snprintf(text, sizeof(text), "cmdline %s", m->cmdline));
+	return rc;
+}
