@@ -141,17 +141,25 @@ void eventlog_publish(struct eventlog *log, struct tpm_chip *chip)
 		log->file = d;
 }
 
+static void remove_file(struct dentry *file)
+{
+	struct inode *inode = d_inode(file);
+
+	inode_lock(inode);
+	inode->i_private = NULL;
+	inode_unlock(inode);
+	/* A file that is open would keep its name, and so its folder, for which there
+	 * could never be another one. */
+	dget(file);
+	securityfs_remove(file);
+	d_drop(file);
+	dput(file);
+}
+
 void eventlog_remove(struct eventlog *log)
 {
-	struct inode *inode;
-
-	if (log->file) {
-		inode = d_inode(log->file);
-		inode_lock(inode);
-		inode->i_private = NULL;
-		inode_unlock(inode);
-		securityfs_remove(log->file);
-	}
+	if (log->file)
+		remove_file(log->file);
 	if (log->dir)
 		securityfs_remove(log->dir);
 	if (log->bytes)

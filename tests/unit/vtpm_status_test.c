@@ -38,6 +38,7 @@ static void everything(void **state)
 	const struct vtpm_status s = {
 		.guest = true,
 		.uptime_ns = 12,
+		.certs = 4,
 		.resident_kib = 13,
 		.latency = &l,
 		.resumes = true,
@@ -52,7 +53,8 @@ static void everything(void **state)
 	};
 
 	decode(&s);
-	assert_int_equal(count, 14);
+	assert_int_equal(count, 15);
+	assert_int_equal(seen[STATUS_CERTIFICATES], 4);
 	assert_int_equal(seen[STATUS_UPTIME_NS], 12);
 	assert_int_equal(seen[STATUS_RESIDENT_KIB], 13);
 	assert_int_equal(seen[STATUS_LATENCY], 8 + 8 * LATENCY_BUCKETS);
@@ -77,7 +79,7 @@ static void what_is_not_there(void **state)
 	vtpm_stub_read(&s.stub);
 	assert_false(s.stub.known);
 	decode(&s);
-	assert_int_equal(count, 7);
+	assert_int_equal(count, 8);
 	assert_int_equal(seen[STATUS_RESIDENT_KIB], UINT64_MAX);
 	assert_true(vtpm_resident_kib() > 100);
 	assert_int_equal(seen[STATUS_GUEST_DOMID], UINT64_MAX);
