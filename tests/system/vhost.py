@@ -189,8 +189,8 @@ class VHost:
                 "-no-reboot", "-serial", f"file:{self.console}",
                 "-kernel", f"{cache}/xen",
                 "-initrd", f"{cache}/vmlinux console=hvc0 quiet,{cache}/dom0.cpio",
-                "-append", "com1=115200 console=com1 noreboot=1 loglvl=warning "
-                "guest_loglvl=warning dom0_mem=2048M,max:2048M dom0_max_vcpus=2 sched=credit",
+                "-append", "com1=115200 console=com1 noreboot=1 loglvl=all "
+                "guest_loglvl=all dom0_mem=2048M,max:2048M dom0_max_vcpus=2 sched=credit",
                 "-drive", f"file={self.path('root.qcow2')},if=virtio,format=qcow2,cache=writeback",
                 "-drive", f"file={self.path('payload.img')},if=virtio,format=raw,readonly=on",
                 *[arg for name, _ in self.extra_disks() for arg in
