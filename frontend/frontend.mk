@@ -8,7 +8,7 @@ FRONT_VERSION := $(shell sed -n 's/^PACKAGE_VERSION="\(.*\)"$$/\1/p' frontend/dk
 FRONT_SRC := $(DESTDIR)/usr/src/xen-vtpm-frontend-$(FRONT_VERSION)
 # Asked when the recipe runs: `make deps` may only just have installed them.
 # KDIR=... names another kernel's.
-FRONT_KDIR = $(or $(KDIR),$(shell ls -d /usr/src/linux-headers-6.1.*-amd64 2>/dev/null | \
+FRONT_KDIR = $(or $(KDIR),$(shell ls -d /usr/src/linux-headers-6.*-amd64 2>/dev/null | \
                sort -V | tail -n 1))
 
 PROGRAMS += $(FRONT_BUILD)/xen-tpmfront.ko

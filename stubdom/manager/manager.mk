@@ -9,8 +9,9 @@ UNLOCK_SRCS := $(addprefix stubdom/manager/unlock,.c _config.c _kms.c _slot.c) l
 MANAGER_SRCS := $(wildcard stubdom/manager/*.c) lib/atomic.c lib/channel.c lib/envelope.c lib/measure.c lib/oldkey.c lib/recovery.c $(KMS_SRCS) \
                 $(addprefix backend/,ring.c xenbus.c backend.c xen_ops.c xenstore.c)
 MANAGER_OBJS := $(sort $(MANAGER_SRCS:%.c=$(BUILD)/manager/%.o))
-MANAGER_LIBS := -ltpms -lssl -lcrypto -lxenvchan -lxenstore -lxengnttab -lxenevtchn \
-                -lxentoolcore -lxentoollog -lxencall -ldl -lpthread
+# What libssl itself needs is another thing in each Debian; asked when the recipe runs.
+MANAGER_LIBS = -ltpms $(shell pkg-config --static --libs libssl libcrypto) -lxenvchan \
+               -lxenstore -lxengnttab -lxenevtchn -lxentoolcore -lxentoollog -lxencall
 
 $(BUILD)/manager/%.o: %.c
 	@mkdir -p $(@D)

@@ -50,7 +50,7 @@ static int put_both_keys(struct state *s, const struct rekey_source *source,
 			 const uint8_t *new_key, uint8_t *header, struct error *e)
 {
 	size_t len = ENVELOPE_HEADER_MAX;
-	uint64_t seq;
+	uint64_t seq = 0;
 	int rc = next_seq(s, &seq, e);
 
 	if (!rc)

@@ -47,7 +47,7 @@ ROUNDS, AT_ONCE = 10, 5
 COUNT = """p=$(cat /run/vtpmd.pid)
 echo domains $(xl list | wc -l)
 echo nodes $(xenstore-ls -f | grep -c -e vtpm -e domain)
-echo channels $(/usr/lib/xen-4.17/bin/lsevtchn 0 | wc -l)
+echo channels $(/usr/lib/xen-4.*/bin/lsevtchn 0 | wc -l)
 echo mapped $(cat /proc/$p/maps | grep -c xen/gnt)
 echo descriptors $(ls /proc/$p/fd | wc -l)
 echo free $(xl info | sed -n 's/^free_memory *: //p')

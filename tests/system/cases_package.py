@@ -2,9 +2,8 @@
 """The Debian packages in domain 0: installed, upgraded under a guest, purged."""
 import glob
 
-from cases_luks import made
 from lab import STORE, VTPMD_LOG, check
-from vhost import TOP
+from vhost import BUILD, TOP, build, made_here
 
 DEBS = "/root/debs"
 CALLS = "/run/systemctl.calls"
@@ -26,9 +25,11 @@ def prepare(lab):
     lab.up()
     if lab.host.run(f"[ -e {DEBS}/done ]")[0] == 0:
         return
-    made("make", "-s", "deb")
-    for kind in ("host", "stubdom"):
-        lab.host.put(glob.glob(f"{TOP}/build/deb/xen-vtpm-{kind}_*.deb")[0],
+    build("-s", "deb")
+    # The stub domain's package is one for all releases: the one that is made here.
+    made_here("make", "-s", "deb")
+    for kind, made in (("host", BUILD), ("stubdom", f"{TOP}/build")):
+        lab.host.put(glob.glob(f"{made}/deb/xen-vtpm-{kind}_*.deb")[0],
                      f"{DEBS}/{kind}.deb")
     lab.host.put(SYSTEMCTL.encode(), "/usr/local/bin/systemctl")
     lab.host.must("chmod +x /usr/local/bin/systemctl; mkdir -p /run/systemd/system; "

@@ -18,6 +18,9 @@ from agentlink import AgentLink, HostError
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
+# The release of Debian that the host is made of (release.sh), and what is built for it.
+SUITE = os.environ.get("VHOST_SUITE", "bookworm")
+BUILD = f"{TOP}/build" if SUITE == "bookworm" else f"{TOP}/build/{SUITE}"
 # avx, xsave: with nested guests QEMU 7.2 mixes up whose AVX state the processor holds,
 # and now and then a program of dom0 crashes of it.
 CPU = os.environ.get("VHOST_CPU", "max,smap=off,la57=off,pku=off,rdtscp=off,"
@@ -30,6 +33,19 @@ def images():
     """The folder with the cached images; builds them when they are missing."""
     out = subprocess.run([f"{HERE}/image"], stdout=subprocess.PIPE, check=True)
     return out.stdout.decode().strip().splitlines()[-1]
+
+
+def made_here(*command):
+    """What a command of this machine prints."""
+    p = subprocess.run(command, cwd=TOP, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if p.returncode:
+        raise HostError(f"{' '.join(command)}: failed: {p.stdout.decode()[-1500:]}")
+    return p.stdout.decode()
+
+
+def build(*what):
+    """make, for the host's release of Debian."""
+    return made_here(f"{HERE}/build", *what)
 
 
 def make_tpm(folder):
@@ -122,6 +138,10 @@ class VHost:
         os.makedirs(lib)
         if self.payload:
             shutil.copytree(self.payload, tree, symlinks=True, dirs_exist_ok=True)
+            # Debian's /lib is a link: what is laid over it goes where that leads.
+            if os.path.isdir(f"{tree}/lib"):
+                shutil.copytree(f"{tree}/lib", f"{tree}/usr/lib", dirs_exist_ok=True)
+                shutil.rmtree(f"{tree}/lib")
         for name in os.listdir(f"{HERE}/dom0"):
             if name != "initrd-init":
                 shutil.copy(f"{HERE}/dom0/{name}", lib)
@@ -137,7 +157,7 @@ class VHost:
 
     def make_guest_initrd(self, tree):
         """Guests find our driver, when it is built, behind their initrd."""
-        module = f"{TOP}/build/frontend/xen-tpmfront.ko"
+        module = f"{BUILD}/frontend/xen-tpmfront.ko"
         extra = self.path("guest-extra")
         shutil.rmtree(extra, ignore_errors=True)
         os.makedirs(extra)
@@ -169,8 +189,8 @@ class VHost:
                 "-no-reboot", "-serial", f"file:{self.console}",
                 "-kernel", f"{cache}/xen",
                 "-initrd", f"{cache}/vmlinux console=hvc0 quiet,{cache}/dom0.cpio",
-                "-append", "com1=115200 console=com1 noreboot=1 loglvl=warning "
-                "guest_loglvl=warning dom0_mem=2048M,max:2048M dom0_max_vcpus=2 sched=credit",
+                "-append", "com1=115200 console=com1 noreboot=1 loglvl=all "
+                "guest_loglvl=all dom0_mem=2048M,max:2048M dom0_max_vcpus=2 sched=credit",
                 "-drive", f"file={self.path('root.qcow2')},if=virtio,format=qcow2,cache=writeback",
                 "-drive", f"file={self.path('payload.img')},if=virtio,format=raw,readonly=on",
                 *[arg for name, _ in self.extra_disks() for arg in

@@ -38,9 +38,10 @@ enum finding doctor_xen(struct doctor *d)
 				  "the version of Xen cannot be read: "
 				  "`modprobe xen-privcmd`, `mount -t xenfs "
 				  "xenfs /proc/xen`");
-	if (strcmp(major, "4") || strcmp(minor, "17"))
+	if (strcmp(major, "4") || (strcmp(minor, "17") && strcmp(minor, "20")))
 		return doctor_say(d, WARN,
-				  "this is Xen %s.%s: vTPMs were tested on 4.17 alone",
+				  "this is Xen %s.%s: vTPMs were tested on 4.17 and "
+				  "4.20 alone",
 				  major, minor);
 	return doctor_say(d, FINE, "Xen %s.%s", major, minor);
 }

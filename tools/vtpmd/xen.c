@@ -103,32 +103,36 @@ void xen_close(struct xen *x)
 	free(x);
 }
 
-static const char *end_reason(const xc_dominfo_t *info)
+static const char *end_reason(uint32_t flags)
 {
-	if (info->crashed || info->shutdown_reason == SHUTDOWN_crash)
+	switch (flags >> XEN_DOMINF_shutdownshift & XEN_DOMINF_shutdownmask) {
+	case SHUTDOWN_crash:
 		return "it crashed";
-	if (info->shutdown_reason == SHUTDOWN_poweroff)
+	case SHUTDOWN_poweroff:
 		return "it shut itself down";
-	return "it stopped";
+	default:
+		return "it stopped";
+	}
 }
 
 enum xen_domain xen_find(struct xen *x, const uint8_t uuid[16], int *domid,
 			 const char **why)
 {
-	xc_dominfo_t info;
+	xc_domaininfo_t info;
 	uint32_t next = 1;
 
-	while (xc_domain_getinfo(x->xc, next, 1, &info) == 1) {
-		next = info.domid + 1;
+	/* The one way to ask that libxenctrl has in 4.17 and since 4.19. */
+	while (xc_domain_getinfolist(x->xc, next, 1, &info) == 1) {
+		next = info.domain + 1;
 		if (memcmp(info.handle, uuid, 16))
 			continue;
-		*domid = (int)info.domid;
-		*why = end_reason(&info);
+		*domid = (int)info.domain;
+		*why = end_reason(info.flags);
 		/* dying: destroyed already, the rest follows by itself */
-		if (info.dying)
+		if (info.flags & XEN_DOMINF_dying)
 			return XEN_DOMAIN_GONE;
-		return info.shutdown || info.crashed ? XEN_DOMAIN_ENDED
-						     : XEN_DOMAIN_ALIVE;
+		return info.flags & XEN_DOMINF_shutdown ? XEN_DOMAIN_ENDED
+							: XEN_DOMAIN_ALIVE;
 	}
 	*why = "it was destroyed";
 	return XEN_DOMAIN_GONE;
