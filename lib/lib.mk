@@ -62,3 +62,9 @@ UNIT_TESTS += measure
 measure_UNIT_SRCS := lib/measure.c lib/cursor.c
 FUZZ_TESTS += measure
 measure_FUZZ_SRCS := lib/measure.c lib/cursor.c
+
+UNIT_TESTS += base64url binding
+base64url_UNIT_SRCS := lib/base64url.c
+binding_UNIT_SRCS := lib/binding.c lib/cursor.c
+FUZZ_TESTS += binding
+binding_FUZZ_SRCS := lib/binding.c lib/cursor.c

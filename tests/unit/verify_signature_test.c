@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/unit.h"
+#include "tests/unit/verify_vectors.h"
+#include "tools/vtpm-verify/signature.h"
+
+#include <errno.h>
+#include <string.h>
+
+static struct public ak;
+static struct signature s;
+
+static int setup(void **state)
+{
+	int rc = public_parse(vector_ak, sizeof(vector_ak), &ak);
+
+	return rc ? rc : signature_parse(vector_signature, sizeof(vector_signature), &s);
+}
+
+static int teardown(void **state)
+{
+	public_free(&ak);
+	return 0;
+}
+
+static void of_the_quote(void **state)
+{
+	assert_int_equal(signature_verify(&s, &ak, vector_quote, sizeof(vector_quote)),
+			 0);
+}
+
+static void of_something_else(void **state)
+{
+	assert_int_equal(
+		signature_verify(&s, &ak, vector_quote, sizeof(vector_quote) - 1),
+		-EACCES);
+}
+
+static void by_another_key(void **state)
+{
+	struct public ek;
+
+	assert_int_equal(public_parse(vector_ek, sizeof(vector_ek), &ek), 0);
+	assert_int_equal(signature_verify(&s, &ek, vector_quote, sizeof(vector_quote)),
+			 -EACCES);
+	public_free(&ek);
+}
+
+/* A key signs by its own scheme only. */
+static void by_another_scheme(void **state)
+{
+	ak.scheme_hash = 0x000c;
+	assert_int_equal(signature_verify(&s, &ak, vector_quote, sizeof(vector_quote)),
+			 -EACCES);
+}
+
+static void sha1_is_too_weak(void **state)
+{
+	ak.scheme = TPMALG_NULL;
+	assert_int_equal(signature_verify(&s, &ak, vector_quote, sizeof(vector_quote)),
+			 0);
+	s.hash = tpmalg_find(TPMALG_SHA1);
+	assert_int_equal(signature_verify(&s, &ak, vector_quote, sizeof(vector_quote)),
+			 -EACCES);
+}
+
+static void every_length_but_the_right_one(void **state)
+{
+	uint8_t longer[sizeof(vector_signature) + 1] = {0};
+	size_t n;
+
+	memcpy(longer, vector_signature, sizeof(vector_signature));
+	for (n = 0; n < sizeof(vector_signature); n++)
+		assert_int_equal(signature_parse(vector_signature, n, &s), -EBADMSG);
+	assert_int_equal(signature_parse(longer, sizeof(longer), &s), -EBADMSG);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(of_the_quote, setup, teardown),
+		cmocka_unit_test_setup_teardown(of_something_else, setup, teardown),
+		cmocka_unit_test_setup_teardown(by_another_key, setup, teardown),
+		cmocka_unit_test_setup_teardown(by_another_scheme, setup, teardown),
+		cmocka_unit_test_setup_teardown(sha1_is_too_weak, setup, teardown),
+		cmocka_unit_test(every_length_but_the_right_one),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/vtpm-verify/chain.h"
+
+#include <errno.h>
+#include <string.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+
+#define EK_CERTIFICATE "2.23.133.8.1" /* tcg-kp-EKCertificate */
+
+X509_STORE *chain_store(const char *pem)
+{
+	BIO *bio = BIO_new_mem_buf(pem, -1);
+	X509_STORE *store = X509_STORE_new();
+	X509 *cert;
+	int n = 0;
+
+	while (bio && store && (cert = PEM_read_bio_X509(bio, NULL, NULL, NULL))) {
+		n += X509_STORE_add_cert(store, cert);
+		X509_free(cert);
+	}
+	/* the end of the text is the only error that there may be */
+	if (!n || ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE) {
+		X509_STORE_free(store);
+		store = NULL;
+	}
+	ERR_clear_error();
+	BIO_free(bio);
+	return store;
+}
+
+/* EK Credential Profile 2.5, 3.5.11: when there is a purpose, it has to be this one. */
+static bool purpose_fits(X509 *cert)
+{
+	EXTENDED_KEY_USAGE *usage = X509_get_ext_d2i(cert, NID_ext_key_usage, NULL, NULL);
+	ASN1_OBJECT *wanted = OBJ_txt2obj(EK_CERTIFICATE, 1);
+	bool fits = !usage;
+	int i;
+
+	for (i = 0; usage && wanted && i < sk_ASN1_OBJECT_num(usage); i++)
+		if (!OBJ_cmp(sk_ASN1_OBJECT_value(usage, i), wanted))
+			fits = true;
+	EXTENDED_KEY_USAGE_free(usage);
+	ASN1_OBJECT_free(wanted);
+	return fits;
+}
+
+static int judge(int error, const char **why)
+{
+	*why = X509_verify_cert_error_string(error);
+	if (error == X509_V_ERR_CERT_HAS_EXPIRED ||
+	    error == X509_V_ERR_CERT_NOT_YET_VALID)
+		return -EKEYEXPIRED;
+	return -ENOKEY;
+}
+
+static int verify(X509_STORE *store, time_t at, X509 *cert, const char **why)
+{
+	X509_STORE_CTX *ctx = X509_STORE_CTX_new();
+	X509_VERIFY_PARAM *param;
+	int rc = -ENOKEY;
+
+	*why = "OpenSSL failed";
+	if (!ctx || !X509_STORE_CTX_init(ctx, store, cert, NULL))
+		goto out;
+	param = X509_STORE_CTX_get0_param(ctx);
+	X509_VERIFY_PARAM_set_time(param, at);
+	/* whatever the policy names is trusted, a root or not */
+	X509_VERIFY_PARAM_set_flags(param,
+				    X509_V_FLAG_PARTIAL_CHAIN | X509_V_FLAG_X509_STRICT);
+	rc = X509_verify_cert(ctx) == 1 ? 0 : judge(X509_STORE_CTX_get_error(ctx), why);
+out:
+	X509_STORE_CTX_free(ctx);
+	return rc;
+}
+
+int chain_check(X509_STORE *store, time_t at, const uint8_t *der, size_t len,
+		const struct public *key, const char **why)
+{
+	const unsigned char *p = der;
+	X509 *cert = d2i_X509(NULL, &p, (long)len);
+	EVP_PKEY *of = cert ? X509_get0_pubkey(cert) : NULL;
+	int rc;
+
+	*why = "it does not parse";
+	if (!cert || p != der + len) {
+		rc = -EBADMSG;
+	} else if (!of || EVP_PKEY_eq(of, key->key) != 1) {
+		*why = "it is another key's";
+		rc = -EKEYREJECTED;
+	} else if (!purpose_fits(cert)) {
+		*why = "it is not for an endorsement key";
+		rc = -EKEYREJECTED;
+	} else {
+		rc = verify(store, at, cert, why);
+	}
+	ERR_clear_error();
+	X509_free(cert);
+	return rc;
+}

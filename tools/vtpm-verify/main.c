@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * vtpm-verify: whether evidence of a vTPM and its host is what a policy accepts.  It needs
+ * no TPM, no network and no other file, and keeps nothing.
+ */
+#include "tools/vtpm-verify/judge.h"
+#include "lib/hex.h"
+#include "version.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ACCEPTED = 0, REFUSED = 1, USAGE = 2 };
+
+struct options {
+	const char *policy, *nonce, *evidence;
+	bool json;
+	time_t at;
+	uint8_t nonce_bytes[BINDING_NONCE_MAX];
+	size_t nonce_len;
+};
+
+static void help(FILE *to)
+{
+	fputs("Usage: vtpm-verify --policy FILE --nonce HEX [OPTIONS] EVIDENCE\n"
+	      "Tells whether the evidence that `vtpmctl attest` or vtpm-attest wrote is to be\n"
+	      "believed, and whether the policy accepts what it says.  EVIDENCE may be \"-\".\n\n"
+	      "  --policy FILE   what is accepted: docs/attestation.md\n"
+	      "  --nonce HEX     the random number that the evidence was asked for with\n"
+	      "  --json          the verdict as a JSON object\n"
+	      "  --at SECONDS    judge certificates as of then, since 1970; else now\n"
+	      "  --version, --help\n\n"
+	      "Exit status: 0 accepted, 1 refused, 2 no verdict: wrong usage, or a file that\n"
+	      "cannot be read, or a policy that makes no sense.\n",
+	      to);
+}
+
+static int usage(const char *what)
+{
+	fprintf(stderr, "vtpm-verify: %s; `vtpm-verify --help` lists the options\n",
+		what);
+	return USAGE;
+}
+
+static int check(struct options *o, const char *at_end)
+{
+	if (!o->policy || !o->nonce || !o->evidence || *at_end)
+		return usage("--policy, --nonce and one file of evidence are needed");
+	o->nonce_len = sizeof(o->nonce_bytes);
+	if (hex_decode(o->nonce, o->nonce_bytes, &o->nonce_len) ||
+	    o->nonce_len < BINDING_NONCE_MIN)
+		return usage("--nonce takes 32 to 128 hexadecimal digits");
+	return -1;
+}
+
+/* -1: go on; else the exit status. */
+static int parse(int argc, char **argv, struct options *o)
+{
+	static const struct option longs[] = {
+		{"policy", required_argument, NULL, 'p'},
+		{"nonce", required_argument, NULL, 'n'},
+		{"at", required_argument, NULL, 'a'},
+		{"json", no_argument, NULL, 'j'},
+		{"help", no_argument, NULL, 'h'},
+		{"version", no_argument, NULL, 'v'},
+		{0},
+	};
+	char *end = (char *)"";
+	int c;
+
+	while ((c = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
+		if (c == 'p')
+			o->policy = optarg;
+		else if (c == 'n')
+			o->nonce = optarg;
+		else if (c == 'a')
+			o->at = (time_t)strtoll(optarg, &end, 10);
+		else if (c == 'j')
+			o->json = true;
+		else if (c == 'h')
+			help(stdout);
+		else if (c == 'v')
+			puts("vtpm-verify " XEN_VTPM_VERSION);
+		if (c == 'h' || c == 'v')
+			return ACCEPTED;
+		if (c == '?')
+			return USAGE;
+	}
+	o->evidence = optind == argc - 1 ? argv[optind] : NULL;
+	return check(o, end);
+}
+
+/* malloc()ed, with a zero behind it; NULL: it was said why. */
+static char *read_text(const char *path)
+{
+	FILE *f = strcmp(path, "-") ? fopen(path, "re") : stdin;
+	char *text = malloc(EVIDENCE_MAX + 2);
+	size_t n = 0;
+
+	if (f && text)
+		n = fread(text, 1, EVIDENCE_MAX + 1, f);
+	if (!f || !text || ferror(f) || n > EVIDENCE_MAX) {
+		fprintf(stderr, "vtpm-verify: cannot read %s: %s\n", path,
+			n > EVIDENCE_MAX ? "it is too long" : strerror(errno));
+		free(text);
+		text = NULL;
+	} else {
+		text[n] = 0;
+		/* a zero inside would hide what is behind it */
+		if (strlen(text) != n)
+			text[0] = 0;
+	}
+	if (f && f != stdin)
+		fclose(f);
+	return text;
+}
+
+static int verify(const struct options *o, const struct policy *p, const char *text)
+{
+	struct judge j = {.policy = p,
+			  .nonce = o->nonce_bytes,
+			  .nonce_len = o->nonce_len,
+			  .at = o->at};
+	struct verdict v = {0};
+	struct evidence *e;
+
+	if (evidence_parse(text, &e)) {
+		verdict_add(&v, "malformed",
+			    "%s is not evidence as `vtpmctl attest` writes it",
+			    o->evidence);
+	} else {
+		judge(&j, e, &v);
+		evidence_free(e);
+	}
+	verdict_print(&v, o->json, stdout);
+	if (fflush(stdout))
+		return USAGE;
+	return v.reasons ? REFUSED : ACCEPTED;
+}
+
+int main(int argc, char **argv)
+{
+	struct options o = {.at = time(NULL)};
+	int status = parse(argc, argv, &o);
+	char *policy, *text, why[200];
+	struct policy p;
+
+	if (status >= 0)
+		return status;
+	policy = read_text(o.policy);
+	text = read_text(o.evidence);
+	status = USAGE;
+	if (policy && text && policy_parse(policy, &p, why, sizeof(why))) {
+		fprintf(stderr, "vtpm-verify: the policy %s makes no sense: %s\n",
+			o.policy, why);
+	} else if (policy && text) {
+		status = verify(&o, &p, text);
+		policy_free(&p);
+	}
+	free(policy);
+	free(text);
+	return status;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a verifier accepts; docs/attestation.md goes through it by example.  Byte strings
+ * are hexadecimal, as the tools that make them print them.
+ *
+ * { "version": 1,
+ *   "hosts": [{ "name": TEXT, "ak": Name, "pcrs": [{ "0": SHA-256, ... }, ...],
+ *               "vtpms": [UUID, ...] }, ...],           "vtpms" absent: any
+ *   "images": [{ "kernel": SHA-256, "manager": SHA-256 }, ...],
+ *                                        "kernel" absent: a process of domain 0
+ *   "ek_ca": PEM, "eks": [SHA-256 of SubjectPublicKeyInfo, ...],   one of them, or both
+ *   "pcrs": { "sha256": { "7": [value, ...] } },        may be absent
+ *   "events": { "4": [{ "name": TEXT, "sha256": [digest, ...] }, ...] } }    the same
+ *
+ * A member that is not known is an error: a word that is misspelt must not approve.
+ */
+#ifndef VERIFY_POLICY_H
+#define VERIFY_POLICY_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <openssl/x509.h>
+#include "compiler.h"
+
+struct policy {
+	json_t *all;
+	X509_STORE *ca; /* NULL: none */
+};
+
+/* -EBADMSG, and in why what is wrong with it, as half a sentence. */
+int __must_check policy_parse(const char *text, struct policy *p, char *why, size_t size);
+void policy_free(struct policy *p);
+
+/* Whether value, or a member of it when it is an array, is these bytes in hexadecimal. */
+bool policy_has(const json_t *value, const uint8_t *bytes, size_t len);
+
+#endif

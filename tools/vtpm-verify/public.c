@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/vtpm-verify/public.h"
+
+#include <errno.h>
+#include <string.h>
+#include <openssl/core_names.h>
+#include <openssl/param_build.h>
+#include <openssl/x509.h>
+
+#define KEY_BYTES_MAX  512 /* RSA-4096 */
+#define COORDINATE_MAX 66  /* P-521 */
+
+struct part {
+	const uint8_t *p;
+	size_t n;
+};
+
+static struct part take_2b(struct cursor *c, size_t max)
+{
+	size_t n = cursor_u16(c);
+
+	if (n > max)
+		cursor_fail(c);
+	return (struct part){cursor_bytes(c, n), n};
+}
+
+/* TPMT_SYM_DEF_OBJECT+, Part 2, 11.1.7 */
+static void skip_symmetric(struct cursor *c)
+{
+	if (cursor_u16(c) != TPMALG_NULL) {
+		(void)cursor_u16(c); /* bits */
+		(void)cursor_u16(c); /* mode */
+	}
+}
+
+/* TPMT_RSA_SCHEME+ or TPMT_ECC_SCHEME+, Part 2, 11.2.4.2 and 11.2.5.6 */
+static void take_scheme(struct cursor *c, struct public *p)
+{
+	p->scheme = cursor_u16(c);
+	if (p->scheme == TPMALG_NULL || p->scheme == TPMALG_RSAES)
+		return;
+	p->scheme_hash = cursor_u16(c);
+	if (p->scheme == TPMALG_ECDAA)
+		(void)cursor_u16(c); /* count */
+}
+
+static int from_params(const char *type, OSSL_PARAM_BLD *b, EVP_PKEY **key)
+{
+	OSSL_PARAM *params = OSSL_PARAM_BLD_to_param(b);
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, type, NULL);
+	bool good = params && ctx && EVP_PKEY_fromdata_init(ctx) > 0 &&
+		    EVP_PKEY_fromdata(ctx, key, EVP_PKEY_PUBLIC_KEY, params) > 0;
+
+	EVP_PKEY_CTX_free(ctx);
+	OSSL_PARAM_free(params);
+	return good ? 0 : -EBADMSG;
+}
+
+static int rsa_key(struct part modulus, uint32_t exponent, EVP_PKEY **key)
+{
+	OSSL_PARAM_BLD *b = OSSL_PARAM_BLD_new();
+	BIGNUM *n = BN_bin2bn(modulus.p, (int)modulus.n, NULL);
+	int rc = -EBADMSG;
+
+	if (b && n && OSSL_PARAM_BLD_push_BN(b, OSSL_PKEY_PARAM_RSA_N, n) &&
+	    OSSL_PARAM_BLD_push_ulong(b, OSSL_PKEY_PARAM_RSA_E,
+				      exponent ? exponent : 65537))
+		rc = from_params("RSA", b, key);
+	BN_free(n);
+	OSSL_PARAM_BLD_free(b);
+	return rc;
+}
+
+static int parse_rsa(struct cursor *c, struct public *p)
+{
+	struct part modulus;
+	uint32_t exponent;
+	uint16_t bits;
+
+	skip_symmetric(c);
+	take_scheme(c, p);
+	bits = cursor_u16(c);
+	exponent = cursor_u32(c);
+	modulus = take_2b(c, KEY_BYTES_MAX);
+	if (!cursor_done(c) || bits < 2048 || modulus.n * 8 != bits)
+		return -EBADMSG;
+	return rsa_key(modulus, exponent, &p->key);
+}
+
+static const struct curve {
+	uint16_t id;
+	const char *group;
+	size_t size;
+} curves[] = {
+	{0x0003, "P-256", 32},
+	{0x0004, "P-384", 48},
+	{0x0005, "P-521", 66},
+};
+
+/* A coordinate may have lost its leading zeroes (Part 1, C.8). */
+static int ecc_key(const struct curve *curve, struct part x, struct part y,
+		   EVP_PKEY **key)
+{
+	uint8_t point[1 + 2 * COORDINATE_MAX] = {4};
+	OSSL_PARAM_BLD *b = OSSL_PARAM_BLD_new();
+	int rc = -EBADMSG;
+
+	if (x.n > curve->size || y.n > curve->size || !x.n || !y.n)
+		goto out;
+	memcpy(point + 1 + curve->size - x.n, x.p, x.n);
+	memcpy(point + 1 + 2 * curve->size - y.n, y.p, y.n);
+	if (b &&
+	    OSSL_PARAM_BLD_push_utf8_string(b, OSSL_PKEY_PARAM_GROUP_NAME, curve->group,
+					    0) &&
+	    OSSL_PARAM_BLD_push_octet_string(b, OSSL_PKEY_PARAM_PUB_KEY, point,
+					     1 + 2 * curve->size))
+		rc = from_params("EC", b, key);
+out:
+	OSSL_PARAM_BLD_free(b);
+	return rc;
+}
+
+static int parse_ecc(struct cursor *c, struct public *p)
+{
+	struct part x, y;
+	uint16_t curve;
+	size_t i;
+
+	skip_symmetric(c);
+	take_scheme(c, p);
+	curve = cursor_u16(c);
+	if (cursor_u16(c) != TPMALG_NULL) /* TPMT_KDF_SCHEME+ */
+		(void)cursor_u16(c);
+	x = take_2b(c, COORDINATE_MAX);
+	y = take_2b(c, COORDINATE_MAX);
+	if (!cursor_done(c))
+		return -EBADMSG;
+	for (i = 0; i < ARRAY_SIZE(curves); i++)
+		if (curves[i].id == curve)
+			return ecc_key(&curves[i], x, y, &p->key);
+	return -EBADMSG;
+}
+
+/* nameAlg || H(publicArea), Part 1, 16.1 */
+static int set_name(struct public *p, const struct crypt_part *parts, size_t count,
+		    uint8_t out[PUBLIC_NAME_MAX], size_t *len)
+{
+	out[0] = (uint8_t)(p->name_alg->id >> 8);
+	out[1] = (uint8_t)p->name_alg->id;
+	*len = 2 + p->name_alg->size;
+	return tpmalg_hash(p->name_alg, parts, count, out + 2);
+}
+
+int public_parse(const uint8_t *buf, size_t len, struct public *p)
+{
+	struct cursor c = cursor_reader(buf, len);
+	const struct crypt_part whole = {buf, len};
+
+	memset(p, 0, sizeof(*p));
+	p->type = cursor_u16(&c);
+	p->name_alg = tpmalg_find(cursor_u16(&c));
+	p->attributes = cursor_u32(&c);
+	(void)take_2b(&c, TPMALG_SIZE_MAX); /* authPolicy */
+	if (!cursor_ok(&c) || !p->name_alg ||
+	    set_name(p, &whole, 1, p->name, &p->name_len))
+		return -EBADMSG;
+	if (p->type == TPMALG_RSA)
+		return parse_rsa(&c, p);
+	return p->type == TPMALG_ECC ? parse_ecc(&c, p) : -EBADMSG;
+}
+
+void public_free(struct public *p)
+{
+	EVP_PKEY_free(p->key);
+	p->key = NULL;
+}
+
+int public_qualified(const struct public *p, const struct public *parent,
+		     uint8_t out[PUBLIC_NAME_MAX], size_t *len)
+{
+	static const uint8_t hierarchy[] = {0x40, 0, 0, 0x0b};
+	struct crypt_part parts[] = {{hierarchy, sizeof(hierarchy)},
+				     {p->name, p->name_len}};
+	uint8_t above[PUBLIC_NAME_MAX];
+	struct public copy = *p;
+	int rc = 0;
+
+	if (parent) {
+		rc = public_qualified(parent, NULL, above, &parts[0].n);
+		parts[0].p = above;
+	}
+	return rc ? rc : set_name(&copy, parts, 2, out, len);
+}
+
+int public_spki_hash(const struct public *p, uint8_t out[CRYPT_HASH_SIZE])
+{
+	unsigned char *der = NULL;
+	int n = i2d_PUBKEY(p->key, &der);
+	const struct crypt_part part = {der, n > 0 ? (size_t)n : 0};
+	int rc = n > 0 ? crypt_sha256(&part, 1, out) : -EIO;
+
+	OPENSSL_free(der);
+	return rc;
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A TPMT_PUBLIC of an asymmetric key: TPM 2.0 Library, Part 2, 12.2.4. */
+#ifndef VERIFY_PUBLIC_H
+#define VERIFY_PUBLIC_H
+
+#include <openssl/evp.h>
+#include "lib/cursor.h"
+#include "tools/vtpm-verify/tpmalg.h"
+
+#define PUBLIC_NAME_MAX (2 + TPMALG_SIZE_MAX)
+
+/* TPMA_OBJECT, Part 2, 8.3 */
+#define PUBLIC_FIXED_TPM    0x00000002u
+#define PUBLIC_FIXED_PARENT 0x00000010u
+#define PUBLIC_DATA_ORIGIN  0x00000020u
+#define PUBLIC_RESTRICTED   0x00010000u
+#define PUBLIC_DECRYPT	    0x00020000u
+#define PUBLIC_SIGN	    0x00040000u
+#define PUBLIC_AK_ATTRIBUTES                                           \
+	(PUBLIC_FIXED_TPM | PUBLIC_FIXED_PARENT | PUBLIC_DATA_ORIGIN | \
+	 PUBLIC_RESTRICTED | PUBLIC_SIGN)
+#define PUBLIC_EK_ATTRIBUTES                                           \
+	(PUBLIC_FIXED_TPM | PUBLIC_FIXED_PARENT | PUBLIC_DATA_ORIGIN | \
+	 PUBLIC_RESTRICTED | PUBLIC_DECRYPT)
+
+struct public
+{
+	uint16_t type;	      /* TPMALG_RSA, TPMALG_ECC */
+	uint16_t scheme;      /* TPMALG_NULL: any */
+	uint16_t scheme_hash; /* 0: none */
+	uint32_t attributes;
+	const struct tpmalg *name_alg;
+	EVP_PKEY *key;
+	uint8_t name[PUBLIC_NAME_MAX];
+	size_t name_len;
+};
+
+/* All of buf.  -EBADMSG: it is not one, or of a kind that is not known.  In either case
+ * public_free() may follow. */
+int __must_check public_parse(const uint8_t *buf, size_t len, struct public *p);
+void public_free(struct public *p);
+/* The Name that a signature shows as its signer's (Part 1, 16.3): of a key whose parent is
+ * a primary of the endorsement hierarchy, or of a primary, when parent is NULL. */
+int __must_check public_qualified(const struct public *p, const struct public *parent,
+				  uint8_t out[PUBLIC_NAME_MAX], size_t *len);
+/* SHA-256 of the key's SubjectPublicKeyInfo, by which certificates know it. */
+int __must_check public_spki_hash(const struct public *p, uint8_t out[CRYPT_HASH_SIZE]);
+
+#endif

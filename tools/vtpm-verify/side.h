@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One TPM's part of the evidence, the virtual one's or the host's: parsed, and checked
+ * as far as no policy is needed. */
+#ifndef VERIFY_SIDE_H
+#define VERIFY_SIDE_H
+
+#include "tools/vtpm-verify/eventlog.h"
+#include "tools/vtpm-verify/evidence.h"
+#include "tools/vtpm-verify/signature.h"
+#include "tools/vtpm-verify/verdict.h"
+
+struct side {
+	const char *who; /* "vTPM", "host" */
+	bool whole_log;	 /* all PCRs that the log extends have to be quoted */
+	const struct evidence_side *e;
+	struct public ak;
+	struct quote quote;
+	struct signature signature;
+	struct eventlog log; /* if e->log is there */
+};
+
+/* false: it does not parse, *v says what, and nothing more can be said. */
+bool __must_check side_open(struct side *s, const char *who,
+			    const struct evidence_side *e, struct verdict *v);
+void side_close(struct side *s);
+/* The key's attributes, the signature, the PCRs' digest, and that the log leads to the
+ * PCRs. */
+void side_check(const struct side *s, struct verdict *v);
+/* The quote's signer is s->ak, as a child of the parent; NULL: as a primary. */
+bool __must_check side_signed_below(const struct side *s, const struct public *parent);
+/* The PCR's value as it was quoted; NULL: it was not. */
+const uint8_t *side_pcr(const struct side *s, const struct tpmalg *alg, unsigned int pcr);
+
+#endif
