@@ -10,6 +10,7 @@ static const struct vtpmctl_command commands[] = {
 	 host_approve_main},
 	{"anchor", "against rollback of the store: make it, accept an older state",
 	 host_anchor_main},
+	{"quote", "the host's attestation key, and quotes with it", host_quote_main},
 	{"show", "what was set up, and whether the boot state is approved",
 	 host_show_main},
 };

@@ -2,8 +2,8 @@
 /*
  * vtpmctl host init.  Everything is tried out first (the KMS with a wrapped and
  * unwrapped secret, the sealed key with an unseal), and host.json is written last:
- * a failure leaves the host as it was, but for a storage key and an NV index at their
- * handles.
+ * a failure leaves the host as it was, but for a storage key, an attestation key and an
+ * NV index at their handles.
  */
 #include "tools/vtpmctl/vtpmctl.h"
 #include "tools/vtpmctl/args.h"
@@ -15,6 +15,7 @@
 #include "tools/vtpmctl/kmsurl.h"
 #include "tools/vtpmctl/tpm.h"
 #include "tools/vtpmctl/tpmanchor.h"
+#include "tools/vtpmctl/tpmquote.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -263,6 +264,17 @@ static int anchor(struct init *in, struct error *e)
 	return rc;
 }
 
+static int attestation_key(struct init *in, struct error *e)
+{
+	bool made;
+	int rc = tpmquote_make_key(&in->tpm, &in->conf, &made, e);
+
+	if (!rc)
+		fprintf(stderr, "The TPM's attestation key at 0x%08x %s\n",
+			TPMQUOTE_HANDLE, made ? "was made" : "is in place");
+	return rc;
+}
+
 static int set_up(struct init *in, struct error *e)
 {
 	int rc;
@@ -279,6 +291,8 @@ static int set_up(struct init *in, struct error *e)
 		rc = fill_kms(in, e);
 	if (!rc)
 		rc = anchor(in, e);
+	if (!rc)
+		rc = attestation_key(in, e);
 	return rc;
 }
 

@@ -11,11 +11,13 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 struct show {
 	const char *tcti, *config;
@@ -224,6 +226,28 @@ static json_t *anchor_json(const struct show *s)
 					       : json_null());
 }
 
+/* What a verifier's policy says about this host: a member of its "hosts". */
+static json_t *attest_json(const struct show *s)
+{
+	json_t *values = json_object();
+	char host[HOST_NAME_MAX + 1] = "", key[4];
+	int n;
+
+	if (!s->conf.ak_handle || s->tpm_error.cause) {
+		json_decref(values);
+		return json_null();
+	}
+	gethostname(host, sizeof(host) - 1);
+	for (n = 0; n < APPROVAL_PCRS; n++) {
+		snprintf(key, sizeof(key), "%d", n);
+		if (s->conf.pcrs & 1u << n)
+			json_object_set_new(values, key,
+					    hex_json(s->value[n], APPROVAL_HASH_SIZE));
+	}
+	return json_pack("{s:s, s:o, s:[o]}", "name", host, "ak",
+			 hex_json(s->conf.ak_name, TPM_NAME_SIZE), "pcrs", values);
+}
+
 static json_t *to_json(const struct show *s)
 {
 	uint8_t fingerprint[POLICYKEY_NAME_SIZE] = {0};
@@ -233,14 +257,15 @@ static json_t *to_json(const struct show *s)
 	if (policykey_name(s->conf.policy_key, fingerprint))
 		return NULL;
 	return json_pack(
-		"{s:s, s:s, s:o, s:o, s:o, s:i, s:o, s:o, s:b, s:o, s:o, s:o}", "config",
-		s->config, "srk_handle", handle, "srk_name",
+		"{s:s, s:s, s:o, s:o, s:o, s:i, s:o, s:o, s:b, s:o, s:o, s:o, s:o}",
+		"config", s->config, "srk_handle", handle, "srk_name",
 		hex_json(s->conf.srk_name, TPM_NAME_SIZE), "srk_present",
 		s->tpm_error.cause ? json_null() : json_boolean(s->srk_same),
 		"policy_key", hex_json(fingerprint + 2, APPROVAL_HASH_SIZE), "approvals",
 		(int)s->conf.approval_count, "approved_states", approvals_json(s), "pcrs",
 		pcrs_json(s), "approved", s->match && s->srk_same, "kms",
-		kms_json(&s->conf), "anchor", anchor_json(s), "tpm_error",
+		kms_json(&s->conf), "anchor", anchor_json(s), "attest", attest_json(s),
+		"tpm_error",
 		s->tpm_error.cause ? json_string(s->tpm_error.text) : json_null());
 }
 
@@ -314,6 +339,17 @@ static void print_anchor(const json_t *anchor)
 		       text(anchor, "value"));
 }
 
+static void print_attest(const struct show *s)
+{
+	char hex[2 * TPM_NAME_SIZE + 1];
+
+	hex_encode(s->conf.ak_name, TPM_NAME_SIZE, hex);
+	if (!s->conf.ak_handle)
+		printf("attest      no key: make it with `vtpmctl host quote --init`\n");
+	else
+		printf("attest      0x%08x, Name %s\n", s->conf.ak_handle, hex);
+}
+
 static void print_text(const struct show *s, const json_t *all)
 {
 	const json_t *kms = json_object_get(all, "kms");
@@ -326,6 +362,7 @@ static void print_text(const struct show *s, const json_t *all)
 	print_verdict(s);
 	print_approvals(s);
 	print_anchor(json_object_get(all, "anchor"));
+	print_attest(s);
 	if (json_is_null(kms)) {
 		printf("KMS         none: only vTPMs of --policy tpm can be made\n");
 		return;

@@ -88,6 +88,18 @@ static int print_anchor(json_t *all, const struct hostconf *h)
 			  hex_string(h->anchor_name, sizeof(h->anchor_name))));
 }
 
+static int print_ak(json_t *all, const struct hostconf *h)
+{
+	char handle[16];
+
+	if (!h->ak_handle)
+		return 0;
+	snprintf(handle, sizeof(handle), "0x%08x", h->ak_handle);
+	return json_object_set_new(json_object_get(all, "tpm"), "ak",
+				   json_pack("{s:s, s:o}", "handle", handle, "name",
+					     hex_string(h->ak_name, sizeof(h->ak_name))));
+}
+
 char *hostconf_print(const struct hostconf *h)
 {
 	char handle[16], *text = NULL;
@@ -101,7 +113,7 @@ char *hostconf_print(const struct hostconf *h)
 			hex_string(h->policy_key, sizeof(h->policy_key)), "pcrs",
 			print_pcrs(h->pcrs), "approvals", print_approvals(h),
 			"approval_notes", print_notes(h));
-	if (print_anchor(all, h)) {
+	if (print_anchor(all, h) || print_ak(all, h)) {
 		json_decref(all);
 		return NULL;
 	}
@@ -229,6 +241,16 @@ static int take_anchor(const json_t *anchor, struct hostconf *h)
 		       : 0;
 }
 
+static int take_ak(const json_t *ak, struct hostconf *h)
+{
+	if (!ak)
+		return 0;
+	return take_handle(ak, "handle", "0x81", &h->ak_handle) ||
+			       take_hex(ak, "name", h->ak_name, sizeof(h->ak_name))
+		       ? -EBADMSG
+		       : 0;
+}
+
 static int take_text(const json_t *object, const char *key, char **out)
 {
 	const char *text = json_string_value(json_object_get(object, key));
@@ -278,7 +300,8 @@ static int take_all(const json_t *all, struct hostconf *h)
 	    take_hex(tpm, "policy_key", h->policy_key, sizeof(h->policy_key)) ||
 	    take_pcrs(tpm, &h->pcrs) || take_approvals(tpm, h))
 		return -EBADMSG;
-	if (take_anchor(json_object_get(tpm, "anchor"), h))
+	if (take_anchor(json_object_get(tpm, "anchor"), h) ||
+	    take_ak(json_object_get(tpm, "ak"), h))
 		return -EBADMSG;
 	if (take_recovery(json_object_get(all, "recovery_key"), h))
 		return -EBADMSG;

@@ -10,7 +10,8 @@
  *            "approval_notes": [{ "digest": HEX, "at": TIME, "label": TEXT }, ...],
  *            the notes tell people which approval is which, by its policy digest
  *            "anchor": { "nv_index": "0x01805654", "nv_name": HEX } },
- *                          "anchor" is absent on hosts that were set up without
+ *                          "anchor" is absent on hosts that were set up without; so is
+ *            "ak": { "handle": "0x81015655", "name": HEX }, the key that attests
  *   "kms": { "address": "HOST:PORT[,HOST:PORT...]", "ca": PEM, "cert": PEM, "key_sealed": HEX,
  *            "key_id": TEXT },           "kms" is absent after --no-kms
  *   "recovery_key": HEX }               absent without --recovery-key
@@ -49,6 +50,9 @@ struct hostconf {
 
 	uint32_t anchor_index; /* 0: none; see tpmanchor.h */
 	uint8_t anchor_name[POLICYKEY_NAME_SIZE];
+
+	uint32_t ak_handle; /* 0: none; see tpmquote.h */
+	uint8_t ak_name[POLICYKEY_NAME_SIZE];
 
 	bool has_kms;
 	char *kms_address, *kms_ca, *kms_cert, *kms_key_id; /* malloc()ed */

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The host's attestation key, and quotes with it: the host's half of a deep quote
+ * (docs/attestation.md).  The key is a primary of the endorsement hierarchy, ECC P-256,
+ * that signs nothing but what the TPM itself has made ("restricted").  Verifiers know
+ * the host by its Name, which is pinned in host.json.
+ */
+#ifndef XVTPM_TPMQUOTE_H
+#define XVTPM_TPMQUOTE_H
+
+#include "tools/vtpmctl/hostconf.h"
+#include "tools/vtpmctl/tpm.h"
+
+/* In the endorsement range of the TCG's registry (2.3.1), with the storage key's number
+ * and one more. */
+#define TPMQUOTE_HANDLE 0x81015655u
+/* What boots: firmware, boot loader, Secure Boot, kernel, and shim's PCR. */
+#define TPMQUOTE_PCRS	   0x43ffu
+#define TPMQUOTE_EXTRA_MAX 64
+
+struct tpmquote {
+	TPM2B_PUBLIC public;
+	TPM2B_ATTEST quote;
+	TPMT_SIGNATURE signature;
+	uint32_t pcrs; /* SHA-256 bank; bit n: value[n] is there */
+	uint8_t value[APPROVAL_PCRS][APPROVAL_HASH_SIZE];
+};
+
+/* Makes the key, or finds that it is there, and notes it in *h. */
+int __must_check tpmquote_make_key(struct tpm *t, struct hostconf *h, bool *made,
+				   struct error *e);
+/* -ENOENT, CAUSE_NOT_CONFIGURED: h has none; CAUSE_TPM_REPLACED: it is not that key */
+int __must_check tpmquote(struct tpm *t, const struct hostconf *h, const uint8_t *extra,
+			  size_t len, struct tpmquote *out, struct error *e);
+
+#endif
