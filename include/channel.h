@@ -77,6 +77,14 @@ enum channel_type {
 	/* TPM2B_PUBLICs, endorsement keys of this TPM, before READY -> u32, how many of
 	 * them vtpmd keeps.  EPERM when it keeps others. */
 	CHANNEL_IDENTITY = 15,
+	/* u16 n | nonce | u16 n | Name | u16 n | SHA-256 -> the host's part of a deep
+	 * quote, JSON: docs/attestation.md.  The Name is that of the vTPM's attestation
+	 * key, the hash that of the log of the guest's launch, n 0: there is none.  EAGAIN:
+	 * too many. */
+	CHANNEL_QUOTE = 17,
+	/* nothing -> u32 PCRs | nonce, what EVENT_ATTEST is about; ENOENT: nothing.
+	 * u32 enum cause | text -> nothing, the answer: cause 0, and the evidence */
+	CHANNEL_ATTEST = 18,
 	/* u32 domid of a guest that comes -> what was measured of it (lib/measure.h);
 	 * ENOENT: it was not started by `vtpmctl launch` with this vTPM */
 	CHANNEL_LAUNCH = 16,
@@ -88,6 +96,7 @@ enum channel_type {
 	CHANNEL_EVENT_RESUME = 0x4003,
 	CHANNEL_EVENT_REKEY = 0x4004,	   /* make new key slots of CHANNEL_CONFIG */
 	CHANNEL_EVENT_REKEY_DEEP = 0x4005, /* ... for a new data key */
+	CHANNEL_EVENT_ATTEST = 0x4008,	   /* make evidence, as CHANNEL_ATTEST says */
 	/* the certificates have changed: take those of CHANNEL_CONFIG */
 	CHANNEL_EVENT_IDENTITY = 0x4006,
 	CHANNEL_EVENT_LAUNCH = 0x4007, /* from now on only measured guests */

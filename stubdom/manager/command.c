@@ -19,7 +19,8 @@ void command_begin(struct command *c, uint32_t code)
 }
 
 /* TPMS_AUTH_COMMAND, Part 2, 10.13.2 */
-void command_auth(struct command *c, const uint8_t *auth, size_t len)
+static void authorize(struct command *c, uint32_t session, const uint8_t *auth,
+		      size_t len)
 {
 	struct cursor tag = cursor_writer(c->cmd, 2);
 
@@ -28,12 +29,22 @@ void command_auth(struct command *c, const uint8_t *auth, size_t len)
 		c->auth_mark = cursor_mark_u32(&c->in);
 	}
 	c->authorizes = true;
-	cursor_put_u32(&c->in, RS_PW);
+	cursor_put_u32(&c->in, session);
 	cursor_put_u16(&c->in, 0); /* nonce */
 	cursor_put_u8(&c->in, 0);  /* attributes */
 	cursor_put_u16(&c->in, (uint16_t)len);
 	cursor_put(&c->in, auth, len);
 	cursor_patch_u32(&c->in, c->auth_mark);
+}
+
+void command_auth(struct command *c, const uint8_t *auth, size_t len)
+{
+	authorize(c, RS_PW, auth, len);
+}
+
+void command_session(struct command *c, uint32_t session)
+{
+	authorize(c, session, NULL, 0);
 }
 
 static int parse(struct command *c, size_t len)

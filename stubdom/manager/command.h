@@ -34,6 +34,8 @@ struct command {
 void command_begin(struct command *c, uint32_t code);
 /* A password authorization; len 0: the empty one. */
 void command_auth(struct command *c, const uint8_t *auth, size_t len);
+/* A policy session, without an HMAC, which ends with the command if that succeeds. */
+void command_session(struct command *c, uint32_t session);
 /* 0; -EREMOTEIO: c->rc tells why the TPM refused it; -EMSGSIZE: it does not fit;
  * -EBADMSG: the response does not parse; else what the engine said. */
 int __must_check command_run(struct command *c);

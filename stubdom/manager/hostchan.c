@@ -8,6 +8,8 @@
 
 /* How long a manager that gives up waits for vtpmd to hear it. */
 #define FAIL_MS 5000
+/* How long a guest waits for the host's TPM, which others may use. */
+#define QUOTE_MS 20000
 
 static int open_with(struct hostchan **out, struct hostchan_io *io)
 {
@@ -323,6 +325,51 @@ void hostchan_rekeyed(struct hostchan *h, const struct error *e)
 		free(c.reply);
 }
 
+int hostchan_quote(void *hostchan, const uint8_t *request, size_t len, uint8_t **reply,
+		   size_t *reply_len)
+{
+	struct hostchan *h = hostchan;
+	struct hostchan_call c = {
+		.type = CHANNEL_QUOTE, .ms = QUOTE_MS, .body = request, .body_len = len};
+	int rc = h->up ? hostchan_call(h, &c) : -EPIPE;
+
+	if (rc)
+		return rc;
+	*reply = c.reply;
+	*reply_len = c.reply_len;
+	return 0;
+}
+
+int hostchan_attest(struct hostchan *h, uint8_t **request, size_t *len)
+{
+	struct hostchan_call c = {.type = CHANNEL_ATTEST};
+	int rc = hostchan_call(h, &c);
+
+	if (rc)
+		return rc;
+	*request = c.reply;
+	*len = c.reply_len;
+	return 0;
+}
+
+void hostchan_attested(struct hostchan *h, const struct error *e, const char *evidence,
+		       size_t len)
+{
+	uint8_t head[4];
+	struct cursor w = cursor_writer(head, sizeof(head));
+	bool failed = e->cause != CAUSE_NONE;
+	struct hostchan_call c = {
+		.type = CHANNEL_ATTEST,
+		.head = head,
+		.head_len = sizeof(head),
+		.body = (const uint8_t *)(failed ? e->text : evidence),
+		.body_len = failed ? strnlen(e->text, sizeof(e->text)) : len,
+	};
+
+	cursor_put_u32(&w, e->cause);
+	hostchan_call_later(h, &c);
+}
+
 void hostchan_fail(struct hostchan *h, const struct error *e)
 {
 	uint8_t head[4];
@@ -373,6 +420,7 @@ int hostchan_event(struct hostchan *h)
 		{&h->launch, CHANNEL_EVENT_LAUNCH},
 		{&h->rekey, CHANNEL_EVENT_REKEY},
 		{&h->deep, CHANNEL_EVENT_REKEY_DEEP},
+		{&h->attest, CHANNEL_EVENT_ATTEST},
 		{&h->identity, CHANNEL_EVENT_IDENTITY},
 		{&h->status, CHANNEL_EVENT_STATUS},
 	};
@@ -380,7 +428,7 @@ int hostchan_event(struct hostchan *h)
 	int rc;
 
 	if (!h->stop && !h->resume && !h->launch && !h->rekey && !h->deep &&
-	    !h->identity && !h->status) {
+	    !h->identity && !h->attest && !h->status) {
 		rc = hostchan_call_poll(h);
 		if (rc)
 			return rc;

@@ -45,6 +45,15 @@ int __must_check hostchan_ready(struct hostchan *h, uint64_t seq);
 /* struct identity_ops of identity.h, ctx is the hostchan. */
 int __must_check hostchan_identity(void *hostchan, const uint8_t *keys, size_t len,
 				   uint32_t *known);
+/* The host's part of a deep quote, malloc()ed; it does not wait for a vtpmd that is away:
+ * -EPIPE.  struct attest's host(), ctx is the hostchan. */
+int __must_check hostchan_quote(void *hostchan, const uint8_t *request, size_t len,
+				uint8_t **reply, size_t *reply_len);
+/* What EVENT_ATTEST is about: u32 PCRs | nonce, malloc()ed. */
+int __must_check hostchan_attest(struct hostchan *h, uint8_t **request, size_t *len);
+/* ... and what came of it: evidence, or why there is none. */
+void hostchan_attested(struct hostchan *h, const struct error *e, const char *evidence,
+		       size_t len);
 /* Tells vtpmd why the manager gives up; best effort. */
 void hostchan_fail(struct hostchan *h, const struct error *e);
 /* malloc()ed CONFIG TLVs as they are now. */

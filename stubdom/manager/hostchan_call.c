@@ -88,6 +88,8 @@ static void note_event(struct hostchan *h, uint16_t type)
 		h->rekey = true;
 	else if (type == CHANNEL_EVENT_REKEY_DEEP)
 		h->deep = true;
+	else if (type == CHANNEL_EVENT_ATTEST)
+		h->attest = true;
 	else if (type == CHANNEL_EVENT_IDENTITY)
 		h->identity = true;
 }

@@ -18,8 +18,8 @@ struct hostchan {
 	uint32_t last_id;
 	bool up;
 	bool running;
-	bool stop, status, resume, launch, rekey, deep,
-		identity; /* events that arrived and were not yet taken */
+	/* events that arrived and were not yet taken */
+	bool stop, status, resume, launch, rekey, deep, identity, attest;
 	uint8_t uuid[16];
 	const uint64_t *seq;
 };

@@ -11,7 +11,9 @@
 typedef uint32_t vendor_command(const struct vendor *v, struct cursor *in,
 				struct cursor *out);
 
-static uint32_t read_log(const struct vendor *v, struct cursor *in, struct cursor *out)
+/* A piece of some bytes: u32 offset -> u32 total | TPM2B. */
+static uint32_t read_piece(const uint8_t *bytes, size_t len, struct cursor *in,
+			   struct cursor *out)
 {
 	size_t offset = cursor_u32(in), n;
 
@@ -19,15 +21,58 @@ static uint32_t read_log(const struct vendor *v, struct cursor *in, struct curso
 		return VENDOR_RC_INSUFFICIENT_1;
 	if (!cursor_done(in))
 		return VENDOR_RC_SIZE;
-	if (offset > v->log->len)
+	if (offset > len)
 		return VENDOR_RC_VALUE_1;
-	n = v->log->len - offset;
+	n = len - offset;
 	if (n > VENDOR_CHUNK)
 		n = VENDOR_CHUNK;
-	cursor_put_u32(out, (uint32_t)v->log->len);
+	cursor_put_u32(out, (uint32_t)len);
 	cursor_put_u16(out, (uint16_t)n);
 	if (n)
-		cursor_put(out, v->log->bytes + offset, n);
+		cursor_put(out, bytes + offset, n);
+	return VENDOR_RC_SUCCESS;
+}
+
+static uint32_t read_log(const struct vendor *v, struct cursor *in, struct cursor *out)
+{
+	return read_piece(v->log->bytes, v->log->len, in, out);
+}
+
+static uint32_t read_evidence(const struct vendor *v, struct cursor *in,
+			      struct cursor *out)
+{
+	return read_piece((const uint8_t *)v->attest->evidence, v->attest->len, in, out);
+}
+
+static const uint8_t *take_2b(struct cursor *in, size_t *len)
+{
+	*len = cursor_u16(in);
+	return cursor_bytes(in, *len);
+}
+
+static uint32_t attest(const struct vendor *v, struct cursor *in, struct cursor *out)
+{
+	struct error e = {.cause = CAUSE_NONE};
+	struct attest_request r;
+	uint32_t rc;
+
+	r.nonce = take_2b(in, &r.nonce_len);
+	r.pcrs = cursor_u32(in);
+	r.ak = cursor_u32(in);
+	r.quote = take_2b(in, &r.quote_len);
+	r.signature = take_2b(in, &r.signature_len);
+	if (!cursor_ok(in))
+		return VENDOR_RC_INSUFFICIENT_1;
+	if (!cursor_done(in) || r.quote_len > ATTEST_PART_MAX ||
+	    r.signature_len > ATTEST_PART_MAX)
+		return VENDOR_RC_SIZE;
+	if (r.nonce_len < ATTEST_NONCE_MIN || r.nonce_len > ATTEST_NONCE_MAX || !r.pcrs ||
+	    r.pcrs >> ATTEST_PCRS ||
+	    (r.ak == COMMAND_RH_NULL) != (!r.quote_len && !r.signature_len))
+		return VENDOR_RC_VALUE_1;
+	if (attest_run(v->attest, &r, &rc, &e))
+		return rc;
+	cursor_put_u32(out, (uint32_t)v->attest->len);
 	return VENDOR_RC_SUCCESS;
 }
 
@@ -36,6 +81,8 @@ static const struct {
 	vendor_command *run;
 } commands[] = {
 	{XVTPM_CC_READ_LOG, read_log},
+	{XVTPM_CC_ATTEST, attest},
+	{XVTPM_CC_READ_EVIDENCE, read_evidence},
 };
 
 static vendor_command *find(uint32_t code)

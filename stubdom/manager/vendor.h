@@ -5,10 +5,11 @@
 
 #include <stdbool.h>
 #include "compiler.h"
-#include "eventlog.h"
+#include "attest.h"
 
 struct vendor {
 	const struct eventlog *log;
+	struct attest *attest;
 };
 
 /* Answers a command of ours, true, or leaves it to the TPM.  rsp_len: in, room (at

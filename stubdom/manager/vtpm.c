@@ -32,8 +32,9 @@ struct vtpm {
 	struct state state;
 	struct error error;
 	struct firmware firmware;
-	struct vtpm_identity identity;
 	struct eventlog log; /* of the guest's launch */
+	struct attest attest;
+	struct vtpm_identity identity;
 	struct xen_ops xen;
 	struct backend *backend;
 	struct listener listener;
@@ -174,7 +175,7 @@ static int execute(void *ctx, uint8_t locality, const uint8_t *cmd, size_t len,
 		   uint8_t *rsp, size_t *rsp_len)
 {
 	struct vtpm *v = ctx;
-	const struct vendor vendor = {.log = &v->log};
+	const struct vendor vendor = {.log = &v->log, .attest = &v->attest};
 	uint64_t start = now_ns();
 	int rc;
 
@@ -302,6 +303,33 @@ static void resume_next(struct vtpm *v)
 			     "the next guest goes on with the last one's PCRs");
 }
 
+/* For `vtpmctl attest`: the guest has no part in it, and keeps what it may be reading. */
+static void attest(struct vtpm *v)
+{
+	struct error e = {.cause = CAUSE_NONE};
+	struct attest_request r = {.ak = COMMAND_RH_NULL};
+	struct attest own = v->attest;
+	uint8_t *request;
+	struct cursor c;
+	uint32_t tpm_rc;
+	size_t len;
+
+	own.evidence = NULL;
+	if (hostchan_attest(v->chan, &request, &len))
+		return;
+	c = cursor_reader(request, len);
+	r.pcrs = cursor_u32(&c);
+	r.nonce_len = cursor_left(&c);
+	r.nonce = cursor_bytes(&c, r.nonce_len);
+	if (!cursor_ok(&c) || r.nonce_len > ATTEST_NONCE_MAX)
+		error_set(&e, -EPROTO, CAUSE_CHANNEL, "vtpmd asked for nonsense.");
+	else
+		(void)!attest_run(&own, &r, &tpm_rc, &e);
+	hostchan_attested(v->chan, &e, own.evidence, own.len);
+	attest_clear(&own);
+	free(request);
+}
+
 /* Takes in all that vtpmd sent: 1 to stop, 0, or -errno. */
 static int hear(struct vtpm *v)
 {
@@ -317,6 +345,8 @@ static int hear(struct vtpm *v)
 			serve_launched(v);
 		if (rc == CHANNEL_EVENT_REKEY || rc == CHANNEL_EVENT_REKEY_DEEP)
 			vtpm_keys_rekey(&keys, rc == CHANNEL_EVENT_REKEY_DEEP);
+		if (rc == CHANNEL_EVENT_ATTEST)
+			attest(v);
 		if (rc == CHANNEL_EVENT_IDENTITY)
 			vtpm_identity_renew(&v->identity, v->chan, &v->firmware);
 		if (rc == CHANNEL_EVENT_STATUS)
@@ -427,6 +457,8 @@ int vtpm_run(const struct vtpm_place *place, struct error *e)
 		rc = hostchan_open_vchan(&v->chan, &v->error);
 	else
 		rc = hostchan_open_fd(&v->chan, CHANNEL_PROCESS_FD, &v->error);
+	v->attest =
+		(struct attest){.host = hostchan_quote, .ctx = v->chan, .log = &v->log};
 	if (!rc) {
 		rc = run(v);
 		if (rc)
@@ -437,6 +469,7 @@ int vtpm_run(const struct vtpm_place *place, struct error *e)
 	state_wipe(&v->state);
 	firmware_wipe(&v->firmware);
 	eventlog_clear(&v->log);
+	attest_clear(&v->attest);
 	unlock_config_free(&v->config);
 	free(v->tlvs);
 	free(v);

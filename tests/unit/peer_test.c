@@ -5,6 +5,7 @@
 #include "lib/channel.h"
 #include "lib/cursor.h"
 #include "tools/vtpmd/peer.h"
+#include "tools/vtpmd/peer_serve.h"
 #include "tools/vtpmd/tunnel.h"
 
 #include <errno.h>
@@ -29,7 +30,7 @@ static size_t in_len, in_pos, out_len, out_pos;
 
 /* What the vTPM was told. */
 static int hellos, readies, fails, statuses, rekeys, gone;
-static uint32_t cause;
+static uint32_t cause, quoted;
 static char text[1100];
 
 static ssize_t wire_read(struct wire *w, void *buf, size_t len)
@@ -104,6 +105,26 @@ static int on_identity(void *ctx, const uint8_t *keys, size_t len, uint32_t *kno
 	return 0;
 }
 
+/* The answer comes later: by the test. */
+static int on_quote(void *ctx, uint32_t id, const uint8_t *request, size_t len,
+		    const char **words)
+{
+	quoted = id;
+	return len == 3 ? 0 : -EAGAIN;
+}
+
+static int on_attest(void *ctx, struct cursor *c, const char **words)
+{
+	cursor_put(c, "nonce", 5);
+	return 0;
+}
+
+static void on_attested(void *ctx, uint32_t why, const uint8_t *words, size_t len)
+{
+	cause = why;
+	snprintf(text, sizeof(text), "%.*s", (int)len, (const char *)words);
+}
+
 static void on_fail(void *ctx, uint32_t why, const char *words)
 {
 	fails++;
@@ -130,6 +151,9 @@ static const struct peer_owner owner = {
 	.launch = on_launch,
 	.rekeyed = on_rekeyed,
 	.identity = on_identity,
+	.quote = on_quote,
+	.attest = on_attest,
+	.attested = on_attested,
 	.fail = on_fail,
 	.status = on_status,
 	.gone = on_gone,
@@ -304,6 +328,22 @@ static void what_it_tells(void **state)
 	assert_int_equal(reply(CHANNEL_IDENTITY, 7, &data, &len), 0);
 	assert_int_equal(len, 4);
 	assert_int_equal(data[3], 3);
+	assert_int_equal(ask(CHANNEL_QUOTE, "xx", 2), EAGAIN);
+	send_frame(CHANNEL_QUOTE, 8, "xxx", 3);
+	turn();
+	assert_int_equal(quoted, 8);
+	peer_reply(peer, CHANNEL_QUOTE, 8, "{}", 2);
+	turn();
+	assert_int_equal(reply(CHANNEL_QUOTE, 8, &data, &len), 0);
+	assert_int_equal(len, 2);
+	send_frame(CHANNEL_ATTEST, 9, NULL, 0);
+	turn();
+	assert_int_equal(reply(CHANNEL_ATTEST, 9, &data, &len), 0);
+	assert_memory_equal(data, "nonce", 5);
+	assert_int_equal(ask(CHANNEL_ATTEST, "\0\0\0", 3), EINVAL);
+	assert_int_equal(ask(CHANNEL_ATTEST, "\0\0\0\7evidence", 12), 0);
+	assert_int_equal(cause, 7);
+	assert_string_equal(text, "evidence");
 	assert_int_equal(ask(CHANNEL_REKEYED, why, 3), EINVAL);
 	assert_int_equal(ask(CHANNEL_REKEYED, why, 4), 0);
 	assert_int_equal(rekeys, 1);

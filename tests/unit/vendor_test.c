@@ -7,9 +7,22 @@
 #include <string.h>
 
 static struct eventlog logged;
-static const struct vendor vendor = {.log = &logged};
+static char evidence[3000];
+static struct attest attested = {.evidence = evidence, .len = sizeof(evidence)};
+static const struct vendor vendor = {.log = &logged, .attest = &attested};
+static struct attest_request asked;
+static uint32_t answer;
 static uint8_t cmd[64], rsp[4096];
 static size_t rsp_len;
+
+/* The TPM and the host: only what they are asked for is of interest here. */
+int attest_run(struct attest *a, const struct attest_request *r, uint32_t *tpm_rc,
+	       struct error *e)
+{
+	asked = *r;
+	*tpm_rc = answer;
+	return answer ? -1 : 0;
+}
 
 /* A log of total bytes. */
 static void log_of(size_t total)
@@ -149,10 +162,83 @@ static void a_small_buffer_is_not_overrun(void **state)
 	assert_false(vendor_execute(&vendor, cmd, 14, rsp, &rsp_len));
 }
 
+/* TPM2B nonce | u32 PCRs | u32 key | TPM2B quote | TPM2B signature */
+static uint32_t attest_with(size_t nonce, uint32_t pcrs, uint32_t key, size_t quote)
+{
+	static const uint8_t zeroes[2048];
+	uint8_t big[4096];
+	struct cursor w = cursor_writer(big, sizeof(big)), size, c;
+	uint32_t rc;
+
+	cursor_put_u16(&w, 0x8001);
+	cursor_put_u32(&w, 0);
+	cursor_put_u32(&w, XVTPM_CC_ATTEST);
+	cursor_put_u16(&w, (uint16_t)nonce);
+	cursor_put(&w, zeroes, nonce);
+	cursor_put_u32(&w, pcrs);
+	cursor_put_u32(&w, key);
+	cursor_put_u16(&w, (uint16_t)quote);
+	cursor_put(&w, zeroes, quote);
+	cursor_put_u16(&w, (uint16_t)quote);
+	cursor_put(&w, zeroes, quote);
+	size = cursor_writer(big + 2, 4);
+	cursor_put_u32(&size, (uint32_t)w.pos);
+	rsp_len = sizeof(rsp);
+	asked = (struct attest_request){0};
+	assert_true(vendor_execute(&vendor, big, w.pos, rsp, &rsp_len));
+	rc = code_of(&c);
+	if (!rc)
+		assert_int_equal(cursor_u32(&c), sizeof(evidence));
+	return rc;
+}
+
+static void attests(void **state)
+{
+	answer = 0;
+	assert_int_equal(attest_with(32, 3, COMMAND_RH_NULL, 0), 0);
+	assert_int_equal(asked.nonce_len, 32);
+	assert_int_equal(asked.pcrs, 3);
+	assert_int_equal(attest_with(64, 1, 0x80000001, 100), 0);
+	assert_int_equal(asked.ak, 0x80000001);
+	assert_int_equal(asked.quote_len, 100);
+	answer = VENDOR_RC_RETRY;
+	assert_int_equal(attest_with(32, 3, COMMAND_RH_NULL, 0), VENDOR_RC_RETRY);
+}
+
+static void attests_nothing_else(void **state)
+{
+	answer = 0;
+	assert_int_equal(attest_with(15, 3, COMMAND_RH_NULL, 0), VENDOR_RC_VALUE_1);
+	assert_int_equal(attest_with(65, 3, COMMAND_RH_NULL, 0), VENDOR_RC_VALUE_1);
+	assert_int_equal(attest_with(32, 0, COMMAND_RH_NULL, 0), VENDOR_RC_VALUE_1);
+	assert_int_equal(attest_with(32, 1 << 24, COMMAND_RH_NULL, 0), VENDOR_RC_VALUE_1);
+	assert_int_equal(attest_with(32, 3, COMMAND_RH_NULL, 9), VENDOR_RC_VALUE_1);
+	assert_int_equal(attest_with(32, 3, 0x80000001, 0), VENDOR_RC_VALUE_1);
+	assert_int_equal(attest_with(32, 3, 0x80000001, 1025), VENDOR_RC_SIZE);
+	assert_int_equal(asked.nonce_len, 0);
+}
+
+static void evidence_in_pieces(void **state)
+{
+	struct cursor c;
+
+	memset(evidence, 'e', sizeof(evidence));
+	assert_true(ask(0x8001, 14, XVTPM_CC_READ_EVIDENCE, 2048, 14));
+	assert_int_equal(code_of(&c), 0);
+	assert_int_equal(cursor_u32(&c), sizeof(evidence));
+	assert_int_equal(cursor_u16(&c), sizeof(evidence) - 2048);
+	assert_int_equal(cursor_u8(&c), 'e');
+	assert_true(ask(0x8001, 14, XVTPM_CC_READ_EVIDENCE, 3001, 14));
+	assert_int_equal(code_of(&c), VENDOR_RC_VALUE_1);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_teardown(f, teardown)
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(attests),
+		cmocka_unit_test(attests_nothing_else),
+		cmocka_unit_test(evidence_in_pieces),
 		T(reads_in_chunks),
 		T(an_unmeasured_guest_has_none),
 		T(an_offset_behind_the_end_is_refused),

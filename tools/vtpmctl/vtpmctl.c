@@ -19,6 +19,7 @@ static const struct vtpmctl_command commands[] = {
 	{"show", "all about one vTPM", show_main},
 	{"backup", "write a vTPM's sealed state into a file", backup_main},
 	{"restore", "make a vTPM of a backup", restore_main},
+	{"attest", "evidence of a vTPM and its host, for vtpm-verify", attest_main},
 	{"rekey", "make running vTPMs' key slots anew, or all keys", rekey_main},
 	{"clone", "make a vTPM as another one is, or as its copy", clone_main},
 	{"recover", "open a vTPM with the recovery key, seal it to this host",

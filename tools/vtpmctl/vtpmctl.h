@@ -39,6 +39,7 @@ int launch_main(int argc, char **argv);
 int backup_main(int argc, char **argv);
 int restore_main(int argc, char **argv);
 int recover_main(int argc, char **argv);
+int attest_main(int argc, char **argv);
 int rekey_main(int argc, char **argv);
 int clone_main(int argc, char **argv);
 int doctor_main(int argc, char **argv);
@@ -61,6 +62,7 @@ int host_anchor_main(int argc, char **argv);
 int host_approve_main(int argc, char **argv);
 int host_init_main(int argc, char **argv);
 int host_renew_main(int argc, char **argv);
+int host_quote_main(int argc, char **argv);
 int host_show_main(int argc, char **argv);
 
 #endif

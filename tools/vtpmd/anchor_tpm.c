@@ -2,6 +2,7 @@
 #include "tools/vtpmd/anchor_tpm.h"
 #include "lib/atomic.h"
 #include "lib/hex.h"
+#include "tools/vtpmd/tcti.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -100,17 +101,6 @@ static void on_limit(evutil_socket_t fd, short what, void *ctx)
 		kill(t->pid, SIGKILL); /* on_end() follows */
 }
 
-/* How libtss2 calls what --tpm names: it has no name of its own for a raw stream. */
-static int tcti(const struct vtpmd *d, char *out, size_t room)
-{
-	bool stream = !strncmp(d->tpm, "unix:", 5);
-	int n = snprintf(out, room, "%s%s",
-			 stream ? "cmd:socat - UNIX-CONNECT:" : "device:",
-			 stream ? d->tpm + 5 : d->tpm);
-
-	return n < (int)room ? 0 : -ENAMETOOLONG;
-}
-
 /* what: the options that say what to do, ended by NULL. */
 static int spawn(struct anchor_tpm *t, char *const what[5], struct error *e)
 {
@@ -135,7 +125,7 @@ static int spawn(struct anchor_tpm *t, char *const what[5], struct error *e)
 				.done = on_end,
 				.ctx = t};
 	struct timeval limit = {.tv_sec = LIMIT_S};
-	int rc = tcti(t->d, target, sizeof(target));
+	int rc = tcti_name(t->d, target, sizeof(target));
 
 	snprintf(output, sizeof(output), "%s/" OUTPUT, t->d->run);
 	t->late = false;

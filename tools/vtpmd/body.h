@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include "compiler.h"
 #include "lib/error.h"
+#include "tools/vtpmd/image.h"
 #include "tools/vtpmd/vtpmd.h"
 #include "tools/vtpmd/wire.h"
 
@@ -46,7 +47,8 @@ struct body {
 	unsigned int memory; /* MiB */
 	const struct body_owner *owner;
 	void *ctx;
-	int domid; /* of the stub domain; -1 */
+	int domid;	    /* of the stub domain; -1 */
+	struct image image; /* that it was started from */
 };
 
 /* NULL: out of memory. */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/vtpmd/attest.h"
 #include "tools/vtpmd/backup.h"
 #include "tools/vtpmd/cert.h"
 #include "tools/vtpmd/control_answer.h"
@@ -14,8 +15,9 @@
 
 /* How long managers may take to tell their status; one that runs a long command
  * is shown without. */
-#define ASK_MS	1500
-#define REKEY_S 60
+#define ASK_MS	 1500
+#define REKEY_S	 60
+#define ATTEST_S 40
 
 static void remove_now(struct control *c, struct vtpm *v)
 {
@@ -332,6 +334,20 @@ static void op_rekey(struct control *c, struct vtpm *v)
 		control_answer_ok(c, v->meta.uuid);
 }
 
+/* ATTEST, once the manager has answered, or did not in time. */
+static void op_attest(struct control *c, struct vtpm *v)
+{
+	if (v->attest.pending)
+		control_answer_word(
+			c, "busy",
+			"The vTPM has not answered yet: ask again in a minute.");
+	else if (v->attest.evidence)
+		control_answer_with(c, json_pack("{s:b, s:s}", "ok", 1, "evidence",
+						 v->attest.evidence));
+	else
+		control_answer_refuse(c, -EIO, &v->attest.error);
+}
+
 static void op_show(struct control *c, struct vtpm *v)
 {
 	json_t *approved = registry_approved(c->d);
@@ -397,6 +413,8 @@ static bool still_owes(const struct control *c, const struct vtpm *v)
 {
 	if (c->what == REKEY)
 		return concerns(c, v) && v->rekeying;
+	if (c->what == ATTEST)
+		return concerns(c, v) && v->attest.pending;
 	return concerns(c, v) && vtpm_owes_status(v, &c->asked);
 }
 
@@ -416,6 +434,8 @@ static void answer_asked(struct control *c)
 		op_resume(c, v);
 	else if (c->what == REKEY)
 		op_rekey(c, v);
+	else if (c->what == ATTEST)
+		op_attest(c, v);
 	else if (c->what == CERTIFY)
 		op_certify(c, v);
 	else
@@ -451,6 +471,8 @@ static void ask(struct control *c)
 
 	if (c->what == REKEY) /* a TPM and a KMS have to be heard */
 		limit = (struct timeval){.tv_sec = REKEY_S};
+	if (c->what == ATTEST)
+		limit = (struct timeval){.tv_sec = ATTEST_S};
 	clock_gettime(CLOCK_MONOTONIC, &c->asked);
 	for (v = c->d->vtpms; v; v = v->next)
 		if (concerns(c, v))
@@ -488,6 +510,28 @@ static void begin_rekey(struct control *c, struct vtpm *v, const json_t *request
 				    "while its state is open; `vtpmctl start` it first.");
 }
 
+static void begin_attest(struct control *c, struct vtpm *v, const json_t *request)
+{
+	const char *nonce = text_of(request, "nonce", NULL);
+	json_int_t pcrs = json_integer_value(json_object_get(request, "pcrs"));
+	int rc = nonce && pcrs > 0 && pcrs <= UINT32_MAX
+			 ? attest_begin(v, nonce, (uint32_t)pcrs)
+			 : -EINVAL;
+
+	if (!rc)
+		ask(c);
+	else if (rc == -EINVAL)
+		control_answer_word(c, "internal", "The request is malformed.");
+	else if (rc == -EBUSY)
+		control_answer_word(
+			c, "busy",
+			"Evidence of this vTPM is being made for somebody else: "
+			"ask again.");
+	else
+		control_answer_word(c, "busy",
+				    "The vTPM does not run: `vtpmctl start` it first.");
+}
+
 static void begin_certify(struct control *c, struct vtpm *v, const json_t *request)
 {
 	struct error e = {.cause = CAUSE_NONE};
@@ -518,6 +562,7 @@ static const struct {
 	[RELOAD] = {"reload", true, op_reload},
 	[ACCEPT] = {"accept", false, op_accept},
 	[CLONE] = {"clone", false, op_clone},
+	[ATTEST] = {"attest", false, begin_attest},
 	[CERTIFY] = {"certify", false, begin_certify},
 	[CERTIFICATES] = {"certificates", false, op_certificates},
 	[LAUNCH] = {"launch", true, control_launch},

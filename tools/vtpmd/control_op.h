@@ -23,6 +23,7 @@ enum control_what {
 	RELOAD,
 	ACCEPT,
 	CLONE,
+	ATTEST,
 	CERTIFY,
 	CERTIFICATES,
 	LAUNCH,

@@ -2,11 +2,12 @@
 /*
  * A manager in its own stub domain, vtpm-NAME.  xl builds and destroys it; its
  * end is noticed through xenstore's @releaseDomain.  Each start has a fresh
- * domain uuid, kept in RUN/NAME.domain, so that a later vtpmd finds the very
+ * domain uuid, kept in RUN/NAME.domain with the hashes of what it runs, so that a later vtpmd finds the very
  * domain that an earlier one started, and no other.
  */
 #include "include/channel.h"
 #include "lib/atomic.h"
+#include "lib/cursor.h"
 #include "tools/vtpmd/body.h"
 #include "tools/vtpmd/child.h"
 #include "tools/vtpmd/log.h"
@@ -23,6 +24,7 @@
 
 #define RECONNECT_MS 200
 #define CONFIG_MAX   65536
+#define KEPT_SIZE    (16 + 2 * IMAGE_HASH_SIZE)
 
 struct domain {
 	struct body body;
@@ -30,6 +32,7 @@ struct domain {
 	char node[96];	  /* what the vchan server writes last */
 	char path[64];
 	bool watching, connected, destroying, ending, creating;
+	int kernel, manager; /* copies, while xl reads them; -1 */
 	pid_t xl;
 	struct event *retry;
 	char why[160];
@@ -72,6 +75,29 @@ static void finish(struct domain *d)
 	d->watching = d->connected = d->destroying = d->ending = false;
 	d->body.domid = -1;
 	d->body.owner->gone(d->body.ctx, d->why);
+}
+
+/* xl has read them, or never will. */
+static void drop_image(struct domain *d)
+{
+	if (d->kernel >= 0)
+		close(d->kernel);
+	if (d->manager >= 0)
+		close(d->manager);
+	d->kernel = d->manager = -1;
+}
+
+static int take_image(struct domain *d, struct error *e)
+{
+	struct image *i = &d->body.image;
+	int rc;
+
+	drop_image(d);
+	rc = image_take(d->body.d->stubdom, &d->kernel, i->kernel, e);
+	if (!rc)
+		rc = image_take(d->body.d->manager, &d->manager, i->manager, e);
+	i->known = i->has_kernel = !rc;
+	return rc;
 }
 
 static int run_xl(struct domain *d, char *const argv[], child_done *done)
@@ -208,6 +234,7 @@ static void on_created(void *ctx, int status)
 
 	d->xl = 0;
 	d->creating = false;
+	drop_image(d);
 	if (xen_find(d->body.d->xen, d->uuid, &d->body.domid, &why) == XEN_DOMAIN_GONE) {
 		last_line(d, said, sizeof(said));
 		snprintf(d->why, sizeof(d->why), "`xl create` of vtpm-%s failed: %.100s.",
@@ -246,8 +273,10 @@ static void add_site_lines(struct domain *d, char *text, size_t room)
 
 static int write_config(struct domain *d)
 {
-	char text[CONFIG_MAX + 4096], uuid[37], name[64];
+	char text[CONFIG_MAX + 4096], uuid[37], name[64], kernel[64], manager[64];
 
+	image_path(d->kernel, kernel);
+	image_path(d->manager, manager);
 	uuid_unparse_lower(d->uuid, uuid);
 	snprintf(text, 4096,
 		 "# Written by vtpmd at each start.\n"
@@ -263,11 +292,36 @@ static int write_config(struct domain *d)
 		 "on_poweroff = \"preserve\"\n"
 		 "on_reboot = \"preserve\"\n"
 		 "on_crash = \"preserve\"\n",
-		 d->body.name, uuid, d->body.d->stubdom, d->body.d->manager,
-		 d->body.memory, d->body.memory);
+		 d->body.name, uuid, kernel, manager, d->body.memory, d->body.memory);
 	add_site_lines(d, text, sizeof(text));
 	snprintf(name, sizeof(name), "%s.cfg", d->body.name);
 	return atomic_write(d->body.d->run_dir, name, text, strlen(text), false);
+}
+
+/* For a later vtpmd: which domain it is, and what it runs. */
+static int keep_domain(struct domain *d)
+{
+	uint8_t kept[KEPT_SIZE];
+	struct cursor w = cursor_writer(kept, sizeof(kept));
+	char name[64];
+
+	cursor_put(&w, d->uuid, sizeof(d->uuid));
+	cursor_put(&w, d->body.image.kernel, IMAGE_HASH_SIZE);
+	cursor_put(&w, d->body.image.manager, IMAGE_HASH_SIZE);
+	snprintf(name, sizeof(name), "%s.domain", d->body.name);
+	return atomic_write(d->body.d->run_dir, name, kept, sizeof(kept), false);
+}
+
+/* One of an older vtpmd has the uuid alone. */
+static void take_kept(struct domain *d, const uint8_t *kept, size_t len)
+{
+	struct cursor r = cursor_reader(kept, len);
+	struct image *i = &d->body.image;
+
+	cursor_copy(&r, d->uuid, sizeof(d->uuid));
+	cursor_copy(&r, i->kernel, IMAGE_HASH_SIZE);
+	cursor_copy(&r, i->manager, IMAGE_HASH_SIZE);
+	i->known = i->has_kernel = cursor_done(&r);
 }
 
 static int domain_start(struct body *b, struct error *e)
@@ -286,18 +340,22 @@ static int domain_start(struct body *b, struct error *e)
 		d->retry = evtimer_new(b->d->base, on_retry, d);
 	if (!d->retry)
 		return error_set(e, -ENOMEM, CAUSE_INTERNAL, "There is no memory.");
+	rc = take_image(d, e);
+	if (rc)
+		return rc;
 	uuid_generate(d->uuid);
-	snprintf(path, sizeof(path), "%s.domain", b->name);
-	rc = atomic_write(b->d->run_dir, path, d->uuid, sizeof(d->uuid), false);
+	rc = keep_domain(d);
 	if (!rc)
 		rc = write_config(d);
 	run_path(d, path, sizeof(path), "cfg");
 	if (!rc)
 		rc = run_xl(d, argv, on_created);
-	if (rc)
+	if (rc) {
+		drop_image(d);
 		return error_set(e, rc, CAUSE_INTERNAL,
 				 "The stub domain could not be started: %s.",
 				 strerror(-rc));
+	}
 	d->creating = true;
 	b->owner->progress(b->ctx, "creating the stub domain");
 	return 0;
@@ -308,18 +366,17 @@ static int domain_adopt(struct body *b)
 	struct domain *d = (struct domain *)b;
 	char path[512];
 	const char *why;
-	uint8_t *uuid;
+	uint8_t *kept;
 	size_t len;
 
 	if (!b->d->xen)
 		return -ENOENT;
 	run_path(d, path, sizeof(path), "domain");
-	if (atomic_read(AT_FDCWD, path, 16, &uuid, &len))
+	if (atomic_read(AT_FDCWD, path, KEPT_SIZE, &kept, &len))
 		return -ENOENT;
-	if (len == 16)
-		memcpy(d->uuid, uuid, 16);
-	free(uuid);
-	if (len != 16 ||
+	take_kept(d, kept, len);
+	free(kept);
+	if (len < sizeof(d->uuid) ||
 	    xen_find(b->d->xen, d->uuid, &b->domid, &why) == XEN_DOMAIN_GONE) {
 		(void)unlink(path);
 		return -ENOENT;
@@ -350,6 +407,7 @@ static void domain_free(struct body *b)
 {
 	struct domain *d = (struct domain *)b;
 
+	drop_image(d);
 	if (d->xl)
 		child_forget(d->xl);
 	if (d->watching)
@@ -375,5 +433,6 @@ struct body *domain_new(void)
 		return NULL;
 	d->body.ops = &domain_ops;
 	d->body.domid = -1;
+	d->kernel = d->manager = -1;
 	return &d->body;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/anchor.h"
+#include "tools/vtpmd/quote.h"
 #include "tools/vtpmd/child.h"
 #include "tools/vtpmd/control.h"
 #include "tools/vtpmd/launch.h"
@@ -23,7 +24,8 @@
 #include <unistd.h>
 #include <systemd/sd-daemon.h>
 
-#define LEAVE_S 15 /* for processes to end, and the TPM to take the last anchor */
+#define HOST_LOG "/sys/kernel/security/tpm0/binary_bios_measurements"
+#define LEAVE_S	 15 /* for processes to end, and the TPM to take the last anchor */
 
 static const char usage[] =
 	"usage: vtpmd [OPTIONS]\n"
@@ -32,8 +34,7 @@ static const char usage[] =
 	"  --socket PATH         where vtpmctl finds it (/run/xen-vtpm/vtpmd.sock)\n"
 	"  --store DIR           the sealed states (/var/lib/xen-vtpm)\n"
 	"  --config FILE         of vtpmctl host init (/etc/xen-vtpm/host.json)\n"
-	"  --tpm TARGET          the host's TPM (/dev/tpmrm0), or unix:PATH, a stream of\n"
-	"                        raw TPM commands, for tests\n"
+	"  --tpm TARGET          the host's TPM (/dev/tpmrm0); unix:PATH, raw, for tests\n"
 	"  --manager PATH        the vTPM manager (/usr/lib/xen-vtpm/vtpm-manager)\n"
 	"  --stubdom PATH        the kernel that runs it (/usr/lib/xen-vtpm/vtpm-stubdom)\n"
 	"  --domain-config FILE  lines for every stub domain's xl file, when it is there\n"
@@ -41,6 +42,7 @@ static const char usage[] =
 	"  --anchor DIR          the table against rollback (the store)\n"
 	"  --anchor-interval S   changes are anchored in the TPM this often (600)\n"
 	"  --vtpmctl PATH        who speaks with the TPM for that (beside vtpmd)\n"
+	"  --host-log FILE       the host's event log, for attestation, when there is one\n"
 	"  --audit FILE          the audit log (" AUDIT_PATH ")\n"
 	"  --metrics unix:PATH | ADDRESS:PORT   figures for Prometheus, loopback only\n"
 	"  --placement stubdom|process   of new vTPMs that ask for none (stubdom)\n"
@@ -59,6 +61,7 @@ enum option_id {
 	DOMAIN_CONFIG,
 	UNIX,
 	AUDIT,
+	HOST_LOG_FILE,
 	METRICS,
 	ANCHOR,
 	VTPMCTL
@@ -67,12 +70,19 @@ enum option_id {
 static bool take_path(struct vtpmd *d, int id, const char *value)
 {
 	const char **where[] = {
-		[SOCKET] = &d->socket,	 [STORE] = &d->store,
-		[CONFIG] = &d->config,	 [TPM] = &d->tpm,
-		[MANAGER] = &d->manager, [STUBDOM] = &d->stubdom,
-		[UNIX] = &d->unix_dir,	 [AUDIT] = &d->audit,
-		[METRICS] = &d->metrics, [ANCHOR] = &d->anchor_dir,
-		[VTPMCTL] = &d->vtpmctl, [DOMAIN_CONFIG] = &d->domain_config,
+		[SOCKET] = &d->socket,
+		[STORE] = &d->store,
+		[CONFIG] = &d->config,
+		[TPM] = &d->tpm,
+		[MANAGER] = &d->manager,
+		[STUBDOM] = &d->stubdom,
+		[UNIX] = &d->unix_dir,
+		[AUDIT] = &d->audit,
+		[HOST_LOG_FILE] = &d->host_log,
+		[METRICS] = &d->metrics,
+		[ANCHOR] = &d->anchor_dir,
+		[VTPMCTL] = &d->vtpmctl,
+		[DOMAIN_CONFIG] = &d->domain_config,
 	};
 
 	if (id < 1 || id >= (int)ARRAY_SIZE(where))
@@ -106,6 +116,7 @@ static int parse_options(struct vtpmd *d, int argc, char **argv)
 		{"domain-config", required_argument, NULL, DOMAIN_CONFIG},
 		{"process-unix", required_argument, NULL, UNIX},
 		{"audit", required_argument, NULL, AUDIT},
+		{"host-log", required_argument, NULL, HOST_LOG_FILE},
 		{"metrics", required_argument, NULL, METRICS},
 		{"anchor", required_argument, NULL, ANCHOR},
 		{"anchor-interval", required_argument, NULL, 'i'},
@@ -251,6 +262,7 @@ static void end(struct vtpmd *d)
 		vtpm_free(v);
 	}
 	anchor_free(d->anchor);
+	quote_end(d);
 	xen_close(d->xen);
 	child_end();
 	tunnel_end();
@@ -283,6 +295,9 @@ static int run(struct vtpmd *d)
 	d->xen = xen_open(d->base);
 	if (!d->xen)
 		log_line(LOG_NOTICE, "no Xen here: vTPMs can run as processes only");
+	rc = quote_init(d);
+	if (rc)
+		return rc;
 	rc = anchor_new(d);
 	if (rc) {
 		log_line(LOG_ERR, "the anchor's folder %s cannot be used: %s",
@@ -312,6 +327,7 @@ int main(int argc, char **argv)
 		.stubdom = "/usr/lib/xen-vtpm/vtpm-stubdom",
 		.domain_config = "/etc/xen-vtpm/stubdom.cfg",
 		.audit = AUDIT_PATH,
+		.host_log = HOST_LOG,
 		.anchor_every = ANCHOR_INTERVAL_S,
 	};
 	int rc = parse_options(&d, argc, argv);

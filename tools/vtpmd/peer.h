@@ -34,6 +34,12 @@ struct peer_owner {
 	/* TPM2B_PUBLICs; *known: the reply.  As hello(). */
 	int (*identity)(void *ctx, const uint8_t *keys, size_t len, uint32_t *known,
 			const char **why);
+	/* CHANNEL_QUOTE: 0, and the answer comes later, by peer_reply() or _refuse(). */
+	int (*quote)(void *ctx, uint32_t id, const uint8_t *request, size_t len,
+		     const char **why);
+	/* CHANNEL_ATTEST without a payload: as hello(); with one, cause 0: evidence. */
+	int (*attest)(void *ctx, struct cursor *out, const char **why);
+	void (*attested)(void *ctx, uint32_t cause, const uint8_t *text, size_t len);
 	void (*fail)(void *ctx, uint32_t cause, const char *text);
 	/* TLVs as in enum channel_status */
 	void (*status)(void *ctx, const uint8_t *tlvs, size_t len);

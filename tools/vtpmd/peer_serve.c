@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lib/measure.h"
 #include "tools/vtpmd/peer_serve.h"
+#include "lib/binding.h"
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/tpm_filter.h"
 
@@ -385,6 +386,40 @@ static void serve_identity(struct peer *p, const struct channel_frame *f,
 		peer_reply(p, f->type, f->id, reply, sizeof(reply));
 }
 
+static void serve_quote(struct peer *p, const struct channel_frame *f, struct cursor *c)
+{
+	const char *why = "vtpmd refused it.";
+	int rc = p->owner->quote(p->ctx, f->id, f->payload, f->len, &why);
+
+	if (rc)
+		peer_refuse(p, f->type, f->id, -rc, why);
+}
+
+static void serve_attest(struct peer *p, const struct channel_frame *f, struct cursor *c)
+{
+	uint8_t out[4 + BINDING_NONCE_MAX];
+	struct cursor w = cursor_writer(out, sizeof(out));
+	const char *why = "vtpmd refused it.";
+	uint32_t cause;
+	int rc;
+
+	if (f->len) {
+		cause = cursor_u32(c);
+		if (!cursor_ok(c)) {
+			malformed(p, f);
+			return;
+		}
+		answer(p, f, 0);
+		p->owner->attested(p->ctx, cause, f->payload + c->pos, cursor_left(c));
+		return;
+	}
+	rc = p->owner->attest(p->ctx, &w, &why);
+	if (rc)
+		peer_refuse(p, f->type, f->id, -rc, why);
+	else
+		peer_reply(p, f->type, f->id, out, w.pos);
+}
+
 static void serve_launch(struct peer *p, const struct channel_frame *f, struct cursor *c)
 {
 	uint32_t domid = cursor_u32(c);
@@ -435,7 +470,8 @@ static void (*const serve[])(struct peer *, const struct channel_frame *,
 	[CHANNEL_READY] = serve_ready,	     [CHANNEL_FAIL] = serve_fail,
 	[CHANNEL_STATUS] = serve_status,     [CHANNEL_LOG] = serve_log,
 	[CHANNEL_CONFIG] = serve_config,     [CHANNEL_REKEYED] = serve_rekeyed,
-	[CHANNEL_IDENTITY] = serve_identity, [CHANNEL_LAUNCH] = serve_launch,
+	[CHANNEL_IDENTITY] = serve_identity, [CHANNEL_QUOTE] = serve_quote,
+	[CHANNEL_ATTEST] = serve_attest,     [CHANNEL_LAUNCH] = serve_launch,
 };
 
 void peer_serve(struct peer *p, const struct channel_frame *f)

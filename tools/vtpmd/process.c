@@ -65,6 +65,18 @@ static int run(struct process *p, int fd3)
 	return child_spawn(&s, &p->pid);
 }
 
+/* Of the file as it is now: a process of domain 0 is worth what domain 0 is, and no copy
+ * of the program would make it better. */
+static int take_image(struct body *b, struct error *e)
+{
+	int fd, rc = image_take(b->d->manager, &fd, b->image.manager, e);
+
+	b->image.known = !rc;
+	if (!rc)
+		close(fd);
+	return rc;
+}
+
 static int process_start(struct body *b, struct error *e)
 {
 	struct process *p = (struct process *)b;
@@ -75,6 +87,9 @@ static int process_start(struct body *b, struct error *e)
 		p->grace = evtimer_new(b->d->base, on_grace, p);
 	if (!p->grace)
 		return error_set(e, -ENOMEM, CAUSE_INTERNAL, "There is no memory.");
+	rc = take_image(b, e);
+	if (rc)
+		return rc;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds))
 		return error_set(e, -errno, CAUSE_INTERNAL,
 				 "No channel to a manager could be made: %m.");

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/vtpm.h"
 #include "tools/vtpmd/anchor.h"
+#include "tools/vtpmd/attest.h"
+#include "tools/vtpmd/quote.h"
 #include "tools/vtpmd/vtpm_peer.h"
 #include "tools/vtpmd/vtpm_queue.h"
 #include "tools/vtpmd/log.h"
@@ -111,6 +113,8 @@ static void drop_peer(struct vtpm *v)
 			  "The vTPM's manager is gone: see `vtpmctl show %s`.",
 			  v->meta.name);
 	v->rekeying = false;
+	quote_forget(v);
+	attest_drop(v);
 	vtpm_told(v);
 }
 
@@ -481,6 +485,8 @@ struct vtpm *vtpm_new(struct vtpmd *d, const struct meta *m, struct store *s)
 
 void vtpm_free(struct vtpm *v)
 {
+	quote_forget(v);
+	attest_drop(v);
 	peer_free(v->peer);
 	if (v->body)
 		v->body->ops->free(v->body);

@@ -20,7 +20,9 @@
 
 #include <time.h>
 #include "include/channel.h"
+#include "lib/binding.h"
 #include "tools/vtpmd/body.h"
+#include "tools/vtpmd/bucket.h"
 #include "tools/vtpmd/config.h"
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/meta.h"
@@ -59,6 +61,16 @@ struct vtpm_trouble {
 	char text[320];
 };
 
+/* `vtpmctl attest`, while the manager makes evidence, and what came of it. */
+struct vtpm_attest {
+	bool pending; /* the manager has not answered */
+	uint8_t nonce[BINDING_NONCE_MAX];
+	size_t nonce_len;
+	uint32_t pcrs;
+	char *evidence; /* malloc()ed; NULL: error says why */
+	struct error error;
+};
+
 #define VTPM_DEATHS 3
 
 /* For log_about(); more members may follow. */
@@ -95,6 +107,8 @@ struct vtpm {
 	 * this vtpmd */
 	char configured[STAMP_SIZE];
 	struct error rekey_error;
+	struct bucket quotes; /* of the host's TPM, for this vTPM */
+	struct vtpm_attest attest;
 	struct vtpm_status status;
 	struct vtpm_waiter *waiters;
 };

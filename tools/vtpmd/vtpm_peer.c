@@ -2,10 +2,12 @@
 #include "tools/vtpmd/vtpm_peer.h"
 #include "lib/channel.h"
 #include "tools/vtpmd/anchor.h"
+#include "tools/vtpmd/attest.h"
 #include "tools/vtpmd/cert.h"
 #include "tools/vtpmd/identity.h"
 #include "tools/vtpmd/launch.h"
 #include "tools/vtpmd/log.h"
+#include "tools/vtpmd/quote.h"
 #include "tools/vtpmd/xen.h"
 
 #include "lib/audit.h"
@@ -340,6 +342,9 @@ const struct peer_owner vtpm_peer_owner = {
 	.launch = on_launch,
 	.rekeyed = on_rekeyed,
 	.identity = identity_on_peer,
+	.quote = quote_on_peer,
+	.attest = attest_on_peer,
+	.attested = attest_on_result,
 	.fail = vtpm_on_fail,
 	.status = on_status,
 	.gone = vtpm_on_peer_gone,

@@ -18,6 +18,7 @@
 struct xen;
 struct vtpm;
 struct anchor;
+struct quote;
 
 struct vtpmd {
 	struct event_base *base;
@@ -33,12 +34,14 @@ struct vtpmd {
 	const char *anchor_dir;	   /* the anchor's table; NULL: the store */
 	const char *vtpmctl;	   /* who speaks with the TPM about it */
 	unsigned int anchor_every; /* s */
+	const char *host_log;	   /* the host's event log, which may be absent */
 	const char *unix_dir;	   /* tests: processes serve DIR/NAME, without Xen */
 	bool processes;		   /* default placement */
 	char run[256];		   /* folder of the socket, for run state */
 	int run_dir;		   /* the same, open */
 	struct xen *xen;	   /* NULL: not on Xen */
 	struct anchor *anchor;
+	struct quote *quote; /* the host's TPM, for deep quotes */
 	struct vtpm *vtpms;
 	/* Those who asked managers: a status arrived, or never will. */
 	void (*on_status[2])(struct vtpmd *d);

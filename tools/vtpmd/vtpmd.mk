@@ -3,7 +3,7 @@
 # the manager.
 CHANNEL_SRCS := lib/channel.c lib/cursor.c
 VTPMD_SRCS := $(wildcard tools/vtpmd/*.c) $(CHANNEL_SRCS) lib/address.c lib/atomic.c \
-              lib/error.c lib/measure.c lib/stamp.c lib/tpmpub.c $(AUDIT_SRCS)
+              lib/error.c lib/measure.c lib/stamp.c lib/tpmpub.c lib/base64url.c lib/binding.c $(AUDIT_SRCS)
 VTPMD_LIBS := -levent -levent_extra -ljansson -lsystemd -luuid \
               -lxenvchan -lxenstore -lxenctrl -lcrypto
 
@@ -92,3 +92,8 @@ anchor_file_UNIT_SRCS := tools/vtpmd/anchor_file.c lib/atomic.c lib/crypt.c $(AN
 anchor_file_UNIT_LIBS := -lcrypto $(DISK_WRAPS)
 FUZZ_TESTS += anchor_table
 anchor_table_FUZZ_SRCS := $(ANCHOR_TABLE_SRCS)
+
+UNIT_TESTS += bucket image
+bucket_UNIT_SRCS := tools/vtpmd/bucket.c
+image_UNIT_SRCS := tools/vtpmd/image.c lib/error.c
+image_UNIT_LIBS := -lcrypto

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "attest.h"
+#include "include/vendor.h"
+#include "lib/base64url.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RC_BAD_AUTH	  0x0a2
+#define RC_AUTH_FAIL	  0x08e
+#define RC_FMT1_MASK	  0x0bf
+#define RC_OBJECT_MEMORY  0x902
+#define RC_SESSION_MEMORY 0x903
+
+#define CERTIFICATES 3
+#define FIXED_ROOM   49152 /* all but certificates, log and the host's part */
+
+/* EK Credential Profile 2.5, 2.2.2: low range RSA-2048 and P-256, high range P-384 */
+static const uint32_t certificate_index[CERTIFICATES] = {0x01c00002, 0x01c0000a,
+							 0x01c00016};
+
+/* What goes into the evidence. */
+struct parts {
+	const struct attest_request *r;
+	struct attest_quote quote;
+	struct attest_banks banks;
+	struct {
+		uint8_t *p;
+		size_t n;
+	} certificate[CERTIFICATES];
+	uint8_t *host;
+	size_t host_len;
+};
+
+static void put_text(struct cursor *w, const char *text)
+{
+	cursor_put(w, text, strlen(text));
+}
+
+/* "name":"base64url" with what stands before it */
+static void put_bytes(struct cursor *w, const char *before, const uint8_t *p, size_t n)
+{
+	char text[BASE64URL_SIZE(48) + 1];
+	size_t k;
+
+	put_text(w, before);
+	put_text(w, "\"");
+	for (; n; p += k, n -= k) {
+		k = n < 48 ? n : 48;
+		base64url_encode(p, k, text);
+		put_text(w, text);
+	}
+	put_text(w, "\"");
+}
+
+static int put_bank(struct cursor *w, struct command *c, const struct attest_bank *b)
+{
+	const char *comma = "";
+	unsigned int pcr;
+	char key[16];
+	int rc = 0;
+
+	put_text(w, "\"");
+	put_text(w, b->name);
+	put_text(w, "\":{");
+	for (pcr = 0; pcr < ATTEST_PCRS && !rc; pcr++) {
+		if (!(b->pcrs & 1u << pcr))
+			continue;
+		rc = attest_tpm_pcr(c, b, pcr);
+		snprintf(key, sizeof(key), "%s\"%u\":", comma, pcr);
+		if (!rc)
+			put_bytes(w, key, cursor_bytes(&c->out, b->size), b->size);
+		comma = ",";
+	}
+	put_text(w, "}");
+	return rc;
+}
+
+static int put_pcrs(struct cursor *w, struct command *c, const struct attest_banks *banks)
+{
+	size_t i;
+	int rc = 0;
+
+	put_text(w, ",\"pcrs\":{");
+	for (i = 0; i < banks->n && !rc; i++) {
+		if (i)
+			put_text(w, ",");
+		rc = put_bank(w, c, &banks->bank[i]);
+	}
+	put_text(w, "}");
+	return rc;
+}
+
+static void put_certificates(struct cursor *w, const struct parts *p)
+{
+	const char *before = ",\"certificates\":[";
+	size_t i;
+
+	for (i = 0; i < CERTIFICATES; i++) {
+		if (!p->certificate[i].p)
+			continue;
+		put_bytes(w, before, p->certificate[i].p, p->certificate[i].n);
+		before = ",";
+	}
+	if (before[1])
+		return;
+	put_text(w, "]");
+}
+
+/* One form, without spaces: tools/vtpm-verify/evidence.h */
+static int put_all(struct cursor *w, struct command *c, const struct attest *a,
+		   const struct parts *p)
+{
+	int rc;
+
+	put_text(w, "{\"eat_profile\":\"tag:xen-vtpm,2026:deep-quote-1\"");
+	put_bytes(w, ",\"eat_nonce\":", p->r->nonce, p->r->nonce_len);
+	put_bytes(w, ",\"submods\":{\"vtpm\":{\"ak\":", p->quote.public.p,
+		  p->quote.public.n);
+	put_bytes(w, ",\"quote\":", p->quote.quote.p, p->quote.quote.n);
+	put_bytes(w, ",\"signature\":", p->quote.signature.p, p->quote.signature.n);
+	rc = put_pcrs(w, c, &p->banks);
+	if (a->log->len)
+		put_bytes(w, ",\"log\":", a->log->bytes, a->log->len);
+	put_certificates(w, p);
+	put_text(w, "},\"host\":");
+	cursor_put(w, p->host, p->host_len);
+	put_text(w, "}}");
+	cursor_put_u8(w, 0);
+	return rc || cursor_ok(w) ? rc : -EMSGSIZE;
+}
+
+static int write_evidence(struct attest *a, struct command *c, const struct parts *p)
+{
+	size_t i, room = FIXED_ROOM + p->host_len + BASE64URL_SIZE(a->log->len);
+	struct cursor w;
+	int rc;
+
+	for (i = 0; i < CERTIFICATES; i++)
+		room += BASE64URL_SIZE(p->certificate[i].n) + 4;
+	a->evidence = malloc(room);
+	if (!a->evidence)
+		return -ENOMEM;
+	w = cursor_writer(a->evidence, room);
+	rc = put_all(&w, c, a, p);
+	a->len = w.pos - 1;
+	if (rc)
+		attest_clear(a);
+	return rc;
+}
+
+/* The vTPM's own part.  The PCRs cannot change before they are written out: no command of
+ * the guest comes in between. */
+static int ask_tpm(struct command *c, const struct attest_request *r, struct parts *p)
+{
+	int rc = attest_tpm_banks(c, r->pcrs, &p->banks);
+	size_t i;
+
+	if (!rc && r->ak == COMMAND_RH_NULL)
+		rc = attest_tpm_quote(c, &p->banks, r->nonce, r->nonce_len, &p->quote);
+	else if (!rc)
+		rc = attest_tpm_vouch(c, r->ak, &p->quote);
+	if (rc)
+		return rc;
+	if (r->ak != COMMAND_RH_NULL) {
+		memcpy(p->quote.quote.p, r->quote, r->quote_len);
+		p->quote.quote.n = r->quote_len;
+		memcpy(p->quote.signature.p, r->signature, r->signature_len);
+		p->quote.signature.n = r->signature_len;
+	}
+	for (i = 0; i < CERTIFICATES; i++)
+		p->certificate[i].p =
+			attest_tpm_nv(c, certificate_index[i], &p->certificate[i].n);
+	return 0;
+}
+
+/* CHANNEL_QUOTE */
+static int ask_host(const struct attest *a, struct parts *p)
+{
+	uint8_t request[2 + ATTEST_NONCE_MAX + 2 + ATTEST_PART_MAX + 2 + 32], hash[32];
+	struct cursor w = cursor_writer(request, sizeof(request));
+	int rc = a->log->len ? eventlog_sha256(a->log, hash) : 0;
+
+	if (rc)
+		return rc;
+	cursor_put_u16(&w, (uint16_t)p->r->nonce_len);
+	cursor_put(&w, p->r->nonce, p->r->nonce_len);
+	cursor_put_u16(&w, (uint16_t)p->quote.name.n);
+	cursor_put(&w, p->quote.name.p, p->quote.name.n);
+	cursor_put_u16(&w, a->log->len ? sizeof(hash) : 0);
+	if (a->log->len)
+		cursor_put(&w, hash, sizeof(hash));
+	return a->host(a->ctx, request, w.pos, &p->host, &p->host_len);
+}
+
+static int refuse_tpm(const struct attest_request *r, int rc, uint32_t said,
+		      uint32_t *tpm_rc, struct error *e)
+{
+	if (rc == -EPERM) {
+		*tpm_rc = VENDOR_RC_ATTRIBUTES_1;
+		return error_set(e, rc, CAUSE_ENGINE,
+				 "The key may sign other things than what its TPM made.");
+	}
+	*tpm_rc = rc == -EREMOTEIO ? said : VENDOR_RC_DISABLED;
+	if (said == RC_OBJECT_MEMORY || said == RC_SESSION_MEMORY)
+		return error_set(e, rc, CAUSE_ENGINE,
+				 "The guest fills the TPM's memory for keys and sessions "
+				 "right now: ask again.");
+	if ((said & RC_FMT1_MASK) == RC_AUTH_FAIL || (said & RC_FMT1_MASK) == RC_BAD_AUTH)
+		return error_set(e, rc, CAUSE_ENGINE,
+				 "The guest has set a password for the TPM's endorsement "
+				 "hierarchy: attest from inside of the guest.");
+	if (r->ak != COMMAND_RH_NULL)
+		*tpm_rc = VENDOR_RC_HANDLE_1;
+	return error_set(e, rc, CAUSE_ENGINE, "The TPM refused to quote: 0x%x.", said);
+}
+
+static int refuse_host(int rc, uint32_t *tpm_rc, struct error *e)
+{
+	*tpm_rc = VENDOR_RC_DISABLED;
+	if (rc != -EAGAIN && rc != -EPIPE && rc != -ETIMEDOUT)
+		return error_set(e, rc, CAUSE_TPM_REFUSED,
+				 "The host's TPM gave no quote: `journalctl -u vtpmd` "
+				 "tells why.");
+	*tpm_rc = VENDOR_RC_RETRY;
+	return error_set(
+		e, -EAGAIN, CAUSE_TPM_UNREACHABLE,
+		"The host's TPM quotes only now and then for each vTPM: ask again "
+		"in some seconds.");
+}
+
+static int collect(struct attest *a, struct command *c, struct parts *p, uint32_t *tpm_rc,
+		   struct error *e)
+{
+	int rc = ask_tpm(c, p->r, p);
+
+	if (rc)
+		return refuse_tpm(p->r, rc, rc == -EREMOTEIO ? c->rc : 0, tpm_rc, e);
+	rc = ask_host(a, p);
+	if (rc)
+		return refuse_host(rc, tpm_rc, e);
+	rc = write_evidence(a, c, p);
+	return rc ? error_set(e, rc, CAUSE_INTERNAL,
+			      "The evidence could not be written: %s.", strerror(-rc))
+		  : 0;
+}
+
+int attest_run(struct attest *a, const struct attest_request *r, uint32_t *tpm_rc,
+	       struct error *e)
+{
+	struct command *c = malloc(sizeof(*c));
+	struct parts *p = calloc(1, sizeof(*p));
+	size_t i;
+	int rc;
+
+	attest_clear(a);
+	*tpm_rc = VENDOR_RC_DISABLED;
+	if (c && p) {
+		p->r = r;
+		rc = collect(a, c, p, tpm_rc, e);
+		for (i = 0; i < CERTIFICATES; i++)
+			free(p->certificate[i].p);
+		free(p->host);
+	} else {
+		rc = error_set(e, -ENOMEM, CAUSE_INTERNAL, "There is no memory.");
+	}
+	free(p);
+	free(c);
+	return rc;
+}
+
+void attest_clear(struct attest *a)
+{
+	free(a->evidence);
+	a->evidence = NULL;
+	a->len = 0;
+}

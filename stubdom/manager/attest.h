@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Deep quotes, the manager's part: this TPM's quote, the public part of the key that it is
+ * signed with, as it is in this TPM, the PCRs, certificates and event log; and, from
+ * vtpmd, the quote of the host's TPM that binds all that.  The result is the text of the
+ * file that vtpm-verify reads (docs/attestation.md), kept until the next one.
+ */
+#ifndef XVTPM_ATTEST_H
+#define XVTPM_ATTEST_H
+
+#include "attest_tpm.h"
+#include "eventlog.h"
+#include "lib/error.h"
+
+#define ATTEST_NONCE_MIN 16
+#define ATTEST_NONCE_MAX 64
+
+struct attest {
+	/* vtpmd, over the host channel: CHANNEL_QUOTE.  *reply is malloc()ed. */
+	int (*host)(void *ctx, const uint8_t *request, size_t len, uint8_t **reply,
+		    size_t *reply_len);
+	void *ctx;
+	const struct eventlog *log; /* of the guest's launch */
+
+	char *evidence; /* NULL: none; else len bytes, with a zero behind them */
+	size_t len;
+};
+
+struct attest_request {
+	const uint8_t *nonce;
+	size_t nonce_len;
+	uint32_t pcrs; /* bit n: PCR n, in each bank */
+	/* A key of the guest's, in this TPM, and the quote that it signed; COMMAND_RH_NULL:
+	 * the manager makes a key and quotes. */
+	uint32_t ak;
+	const uint8_t *quote, *signature; /* TPMS_ATTEST, TPMT_SIGNATURE */
+	size_t quote_len, signature_len;
+};
+
+/* 0, and a->evidence is new; else there is none, *tpm_rc is what a guest is told and *e
+ * what an operator is. */
+int __must_check attest_run(struct attest *a, const struct attest_request *r,
+			    uint32_t *tpm_rc, struct error *e);
+void attest_clear(struct attest *a);
+
+#endif

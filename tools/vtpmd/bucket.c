@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/vtpmd/bucket.h"
+
+bool bucket_take(struct bucket *b, unsigned int burst, unsigned int every_ms,
+		 uint64_t now_ms)
+{
+	uint64_t from = b->spent_ms > now_ms ? b->spent_ms : now_ms;
+
+	if (from + every_ms > now_ms + (uint64_t)burst * every_ms)
+		return false;
+	b->spent_ms = from + every_ms;
+	return true;
+}

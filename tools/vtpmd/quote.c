@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/vtpmd/quote.h"
+#include "lib/atomic.h"
+#include "lib/base64url.h"
+#include "lib/crypt.h"
+#include "lib/hex.h"
+#include "tools/vtpmd/child.h"
+#include "tools/vtpmd/identity.h"
+#include "tools/vtpmd/peer_serve.h"
+#include "tools/vtpmd/tcti.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define OUTPUT	   "quote.out" /* in the folder for run state */
+#define OUTPUT_MAX 65536
+#define LIMIT_S	   30
+#define LOG_MAX	   (256 * 1024)
+#define HASH_SIZE  CRYPT_HASH_SIZE
+/* For one vTPM, and for all of them. */
+#define VTPM_BURST   6
+#define VTPM_EACH_MS 10000
+#define HOST_BURST   16
+#define HOST_EACH_MS 1000
+
+struct quote {
+	struct vtpmd *d;
+	struct bucket all;
+	struct vtpm *v; /* who waits; NULL: nobody any more */
+	uint32_t id;
+	pid_t pid; /* 0: nothing is under way */
+	bool late;
+	struct event *limit;
+	uint8_t binding[BINDING_SIZE_MAX];
+	size_t binding_len;
+	uint8_t *log; /* of the host, as it was bound */
+	size_t log_len;
+};
+
+static uint64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static json_t *encode(const uint8_t *bytes, size_t len)
+{
+	char *text = malloc(BASE64URL_SIZE(len) + 1);
+	json_t *string;
+
+	if (!text)
+		return NULL;
+	base64url_encode(bytes, len, text);
+	string = json_string(text);
+	free(text);
+	return string;
+}
+
+static json_t *keys(const struct vtpm *v)
+{
+	json_t *array = json_array();
+	unsigned int i;
+
+	for (i = 0; i < v->meta.eks; i++)
+		json_array_append_new(array,
+				      encode(v->meta.ek[i].bytes, v->meta.ek[i].len));
+	return array;
+}
+
+/* What the child printed, with what vtpmd has to say beside it. */
+static char *compose(const struct quote *q, json_t *said)
+{
+	char *text = NULL;
+
+	if (!json_object_set_new(said, "binding", encode(q->binding, q->binding_len)) &&
+	    !json_object_set_new(said, "ek", keys(q->v)) &&
+	    (!q->log || !json_object_set_new(said, "log", encode(q->log, q->log_len))))
+		text = json_dumps(said, JSON_COMPACT);
+	return text;
+}
+
+/* The last line that is an object: what libraries complain of comes before. */
+static json_t *take_output(struct vtpmd *d)
+{
+	json_t *all = NULL;
+	uint8_t *text;
+	char *line, *rest;
+	size_t len;
+
+	if (atomic_read(d->run_dir, OUTPUT, OUTPUT_MAX, &text, &len))
+		return NULL;
+	for (rest = (char *)text; (line = strsep(&rest, "\n"));)
+		if (line[0] == '{') {
+			json_decref(all);
+			all = json_loads(line, JSON_REJECT_DUPLICATES, NULL);
+		}
+	free(text);
+	return all;
+}
+
+static void answer(struct quote *q)
+{
+	json_t *said = q->late ? NULL : take_output(q->d);
+	const char *why = json_string_value(json_object_get(said, "error"));
+	char *text = NULL;
+
+	if (said && json_object_get(said, "quote"))
+		text = compose(q, said);
+	if (text) {
+		peer_reply(q->v->peer, CHANNEL_QUOTE, q->id, text, strlen(text));
+	} else {
+		log_about(LOG_ERR, VTPM_ABOUT(q->v), "no quote of the host's TPM: %s",
+			  why	    ? why
+			  : q->late ? "it did not answer in time"
+				    : "see " OUTPUT " beside vtpmd's socket");
+		peer_refuse(q->v->peer, CHANNEL_QUOTE, q->id, EIO,
+			    "The host's TPM gave no quote.");
+	}
+	free(text);
+	json_decref(said);
+}
+
+static void drop_log(struct quote *q)
+{
+	free(q->log);
+	q->log = NULL;
+	q->log_len = 0;
+}
+
+static void on_end(void *ctx, int status)
+{
+	struct quote *q = ctx;
+
+	event_del(q->limit);
+	q->pid = 0;
+	if (q->v)
+		answer(q);
+	q->v = NULL;
+	drop_log(q);
+}
+
+static void on_limit(evutil_socket_t fd, short what, void *ctx)
+{
+	struct quote *q = ctx;
+
+	q->late = true;
+	if (q->pid)
+		kill(q->pid, SIGKILL); /* on_end() follows */
+}
+
+static int spawn(struct quote *q)
+{
+	char target[512], output[512], hex[2 * HASH_SIZE + 1];
+	const struct crypt_part part = {q->binding, q->binding_len};
+	char *argv[] = {(char *)q->d->vtpmctl,
+			"host",
+			"quote",
+			"--json",
+			"--config",
+			(char *)q->d->config,
+			"--tcti",
+			target,
+			"--qualify",
+			hex,
+			NULL};
+	struct child_start s = {.argv = argv,
+				.fd3 = -1,
+				.output = output,
+				.bound = true,
+				.done = on_end,
+				.ctx = q};
+	struct timeval limit = {.tv_sec = LIMIT_S};
+	uint8_t hash[HASH_SIZE];
+	int rc = tcti_name(q->d, target, sizeof(target));
+
+	if (!rc)
+		rc = crypt_sha256(&part, 1, hash);
+	if (rc)
+		return rc;
+	hex_encode(hash, sizeof(hash), hex);
+	snprintf(output, sizeof(output), "%s/" OUTPUT, q->d->run);
+	q->late = false;
+	if (event_add(q->limit, &limit))
+		return -ENOMEM;
+	rc = child_spawn(&s, &q->pid);
+	if (rc)
+		event_del(q->limit);
+	return rc;
+}
+
+static struct binding_part take_part(struct cursor *c)
+{
+	size_t n = cursor_u16(c);
+
+	return (struct binding_part){cursor_bytes(c, n), n};
+}
+
+/* What the manager may say. -EINVAL */
+static int take_request(const uint8_t *request, size_t len, struct binding *b)
+{
+	struct cursor c = cursor_reader(request, len);
+
+	memset(b, 0, sizeof(*b));
+	b->nonce = take_part(&c);
+	b->ak = take_part(&c);
+	b->guest_log = take_part(&c);
+	if (!cursor_done(&c) || b->nonce.n < BINDING_NONCE_MIN ||
+	    b->nonce.n > BINDING_NONCE_MAX || b->ak.n < 2 + 20 ||
+	    b->ak.n > BINDING_NAME_MAX || (b->guest_log.n && b->guest_log.n != HASH_SIZE))
+		return -EINVAL;
+	return 0;
+}
+
+/* What vtpmd knows by itself. */
+static int bind_known(struct quote *q, const struct vtpm *v, struct binding *b,
+		      const char **why)
+{
+	const struct crypt_part part = {q->log, q->log_len};
+	const struct image *image = &v->body->image;
+	uint8_t names[META_EKS][TPMPUB_NAME_MAX], log[HASH_SIZE];
+	struct tpmpub key;
+
+	*why = "vtpmd does not know what this manager was started from: restart the vTPM.";
+	if (!image->known)
+		return -ENODATA;
+	*why = "vtpmd does not know this vTPM's endorsement keys.";
+	memcpy(b->uuid, v->meta.uuid, sizeof(b->uuid));
+	for (b->keys = 0; !identity_key(&v->meta, (unsigned int)b->keys, &key);
+	     b->keys++) {
+		b->ek[b->keys].p = names[b->keys];
+		if (tpmpub_name(&key, names[b->keys], &b->ek[b->keys].n))
+			return -ENODATA;
+	}
+	if (!b->keys)
+		return -ENODATA;
+	if (image->has_kernel)
+		b->kernel = (struct binding_part){image->kernel, IMAGE_HASH_SIZE};
+	b->manager = (struct binding_part){image->manager, IMAGE_HASH_SIZE};
+	if (q->log && crypt_sha256(&part, 1, log))
+		return -EIO;
+	if (q->log)
+		b->host_log = (struct binding_part){log, sizeof(log)};
+	q->binding_len = sizeof(q->binding);
+	return binding_encode(b, q->binding, &q->binding_len);
+}
+
+/* One that is not there, or too long, is left out. */
+static void read_log(struct quote *q)
+{
+	drop_log(q);
+	if (!q->d->host_log ||
+	    atomic_read(AT_FDCWD, q->d->host_log, LOG_MAX, &q->log, &q->log_len))
+		q->log = NULL;
+	if (q->log && !q->log_len)
+		drop_log(q);
+}
+
+int quote_on_peer(void *ctx, uint32_t id, const uint8_t *request, size_t len,
+		  const char **why)
+{
+	struct vtpm *v = ctx;
+	struct quote *q = v->d->quote;
+	struct binding b;
+	int rc = take_request(request, len, &b);
+
+	*why = "The request is malformed.";
+	if (rc)
+		return rc;
+	*why = "The host's TPM quotes for others, or did so for this vTPM often.";
+	if (q->pid || !bucket_take(&v->quotes, VTPM_BURST, VTPM_EACH_MS, now_ms()) ||
+	    !bucket_take(&q->all, HOST_BURST, HOST_EACH_MS, now_ms()))
+		return -EAGAIN;
+	read_log(q);
+	rc = bind_known(q, v, &b, why);
+	if (!rc) {
+		*why = "vtpmctl could not be started.";
+		rc = spawn(q);
+	}
+	if (rc) {
+		log_about(LOG_ERR, VTPM_ABOUT(v), "no deep quote: %s", *why);
+		return rc;
+	}
+	q->v = v;
+	q->id = id;
+	return 0;
+}
+
+void quote_forget(struct vtpm *v)
+{
+	struct quote *q = v->d->quote;
+
+	if (q && q->v == v)
+		q->v = NULL;
+}
+
+int quote_init(struct vtpmd *d)
+{
+	struct quote *q = calloc(1, sizeof(*q));
+
+	if (!q)
+		return -ENOMEM;
+	q->d = d;
+	q->limit = evtimer_new(d->base, on_limit, q);
+	d->quote = q;
+	return q->limit ? 0 : -ENOMEM;
+}
+
+void quote_end(struct vtpmd *d)
+{
+	struct quote *q = d->quote;
+
+	if (!q)
+		return;
+	if (q->pid) {
+		child_forget(q->pid);
+		kill(q->pid, SIGKILL);
+	}
+	if (q->limit)
+		event_free(q->limit);
+	drop_log(q);
+	free(q);
+	d->quote = NULL;
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The host's part of deep quotes.  What the host's TPM signs for is composed here, of what
+ * vtpmd knows itself about the manager that asks (lib/binding.h): a manager can say which
+ * key in its TPM it vouches for, and nothing about who it is or what it runs.
+ *
+ * The quote is a child's, `vtpmctl host quote`, so that the loop does not wait for a TPM;
+ * one at a time, and only so many, that no guest keeps the TPM from others: EAGAIN.
+ */
+#ifndef VTPMD_QUOTE_H
+#define VTPMD_QUOTE_H
+
+#include "tools/vtpmd/vtpm.h"
+
+struct quote;
+
+/* d->quote; -ENOMEM */
+int __must_check quote_init(struct vtpmd *d);
+void quote_end(struct vtpmd *d);
+/* Answers CHANNEL_QUOTE for a vTPM (struct peer_owner). */
+int quote_on_peer(void *ctx, uint32_t id, const uint8_t *request, size_t len,
+		  const char **why);
+/* The vTPM's peer goes away: nobody waits any more. */
+void quote_forget(struct vtpm *v);
+
+#endif
