@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: Apache-2.0
+# What a guest asks its TPM for evidence with: build/bin/vtpm-attest.
+ATTEST_TOOL_SRCS := $(wildcard tools/vtpm-attest/*.c) lib/cursor.c lib/hex.c
+ATTEST_TOOL_LIBS := -ltss2-esys -ltss2-mu -ltss2-rc -ltss2-tctildr
+
+PROGRAMS += $(BUILD)/bin/vtpm-attest
+$(BUILD)/bin/vtpm-attest: $(ATTEST_TOOL_SRCS:%.c=$(BUILD)/obj/%.o)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) $^ -o $@ $(ATTEST_TOOL_LIBS)
+
+# The same with sanitizers, for tests/host.
+TEST_PROGRAMS += $(BUILD)/bin/vtpm-attest-san
+$(BUILD)/bin/vtpm-attest-san: $(ATTEST_TOOL_SRCS:%.c=$(BUILD)/san/%.o)
+	@mkdir -p $(@D)
+	$(CC) $(SAN) $^ -o $@ $(ATTEST_TOOL_LIBS)
+
+INSTALL += install-attest
+install-attest: $(BUILD)/bin/vtpm-attest
+	install -D -m 0755 $< $(DESTDIR)$(PREFIX)/bin/vtpm-attest
+.PHONY: install-attest
