@@ -15,3 +15,9 @@ TEST_PROGRAMS += $(BUILD)/bin/faultdisk.so
 $(BUILD)/bin/faultdisk.so: tests/host/faultdisk.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -shared -fPIC $< -o $@ -ldl
+
+ATTEST_FLIPS_SRCS := tests/host/attest-flips.c $(filter-out tools/vtpm-verify/main.c,$(VERIFY_SRCS))
+$(BUILD)/bin/attest-flips: $(ATTEST_FLIPS_SRCS:%.c=$(BUILD)/obj/%.o)
+	@mkdir -p $(@D)
+	$(CC) $^ -o $@ $(VERIFY_LIBS)
+TEST_PROGRAMS += $(BUILD)/bin/attest-flips
