@@ -156,12 +156,12 @@ class VHost:
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
 
     def make_guest_initrd(self, tree):
-        """Guests find our driver, when it is built, behind their initrd."""
-        module = f"{BUILD}/frontend/xen-tpmfront.ko"
+        """Guests find our driver and vtpm-attest, when built, behind their initrd."""
+        ours = [f"{BUILD}/frontend/xen-tpmfront.ko", f"{BUILD}/bin/vtpm-attest"]
         extra = self.path("guest-extra")
         shutil.rmtree(extra, ignore_errors=True)
         os.makedirs(extra)
-        for src in [module] + self.guest_overlay:
+        for src in ours + self.guest_overlay:
             if os.path.exists(src):
                 shutil.copy(src, extra)
         with open(f"{tree}/usr/lib/vhost/guest-extra.cpio", "wb") as f:
