@@ -30,7 +30,7 @@ ramdisk="{boot}/{initrd}"
 extra="console=hvc0 root=/dev/mapper/root rd.shell=0 rd.emergency=halt systemd.log_target=kmsg printk.devkmsg=on"
 memory=1024
 vcpus=1
-disk=["format=raw,vdev=xvda,script=/usr/lib/vhost/block,target={disk}"]
+disk=["format=raw,vdev=xvda,script=/usr/lib/vhost/block,target={disk}"{more}]
 vtpm=["backend=vtpm-{vtpm},uuid={uuid}"]
 on_reboot="restart"
 """
@@ -78,12 +78,12 @@ def prepare(lab, *vtpms):
                   "cat initrd extend.cpio >initrd.extended && touch ready")
 
 
-def create(lab, initrd, vtpm=NAME):
+def create(lab, initrd, vtpm=NAME, more=""):
     """Creates the guest; returns where its console begins."""
     lab.host.run(f"xl destroy {NAME} 2>/dev/null")
     lab.wait("the end of the guest", lambda: not lab.running(NAME))
     mark = lab.console_mark(NAME)
-    config = CONFIG.format(name=NAME, boot=BOOT, initrd=initrd, disk=DISK, vtpm=vtpm,
+    config = CONFIG.format(name=NAME, boot=BOOT, initrd=initrd, disk=DISK, vtpm=vtpm, more=more,
                            uuid=lab.uuid[vtpm])
     lab.host.must(f"cat >/etc/xen/{NAME}.cfg && xl create /etc/xen/{NAME}.cfg", 90,
                   config.encode())
