@@ -11,7 +11,7 @@ from vhost import TOP
 
 NAME = "web1"
 KERNEL = "/root/launch/vmlinux"
-VERIFY = f"{TOP}/build/bin/vtpm-verify"
+VERIFY = f"{BUILD}/bin/vtpm-verify"
 HOST_KEEP = "/root/attest-host.json"
 
 

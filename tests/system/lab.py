@@ -52,7 +52,7 @@ class Lab:
         os.makedirs(workdir)
         self.host = VHost(f"{workdir}/host", payload=make_payload(f"{workdir}/programs"),
                           log=log)
-        self.host.guest_overlay.append(f"{TOP}/build/bin/tpm12")
+        self.host.guest_overlay.append(f"{BUILD}/bin/tpm12")
         self.uuid, self.key = {}, None
 
     # -- the host -----------------------------------------------------------
