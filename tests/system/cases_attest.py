@@ -7,7 +7,7 @@ import subprocess
 
 from cases_launch import fresh, launch, launched
 from lab import check
-from vhost import TOP
+from vhost import BUILD
 
 NAME = "web1"
 KERNEL = "/root/launch/vmlinux"
