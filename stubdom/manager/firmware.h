@@ -20,6 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "compiler.h"
+#include "lib/error.h"
 
 #define FIRMWARE_AUTH_SIZE 32
 
@@ -31,6 +32,8 @@ struct firmware {
 
 /* After a power-on.  -errno: no guest may be let near this TPM. */
 int __must_check firmware_start(struct firmware *f);
+/* Says why a start failed with rc, which it returns: the TPM, or the store. */
+int firmware_failed(int rc, struct error *e);
 void firmware_wipe(struct firmware *f);
 
 #endif

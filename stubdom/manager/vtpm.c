@@ -145,8 +145,7 @@ static int begin(struct vtpm *v)
 		return vtpm_identity_begin(&v->identity, v->chan, &v->config,
 					   &v->firmware, &v->error);
 	rc = firmware12_start();
-	return rc ? error_set(&v->error, rc, CAUSE_ENGINE, "the TPM could not be started")
-		  : 0;
+	return rc ? firmware_failed(rc, &v->error) : 0;
 }
 
 /* There is no log of a TPM 1.2's, which a measured guest would have to have. */

@@ -58,7 +58,7 @@ int vtpm_identity_begin(struct vtpm_identity *i, struct hostchan *chan,
 				 "install vtpmd and the vTPM manager of one version");
 	rc = vtpm_identity_power_on(i, chan, f);
 	if (rc)
-		return error_set(e, rc, CAUSE_ENGINE, "the TPM could not be started");
+		return firmware_failed(rc, e);
 	return identity_report(&ops, config->create && !config->is_copy, e);
 }
 

@@ -7,19 +7,31 @@
 #include <time.h>
 
 #define STARTS_AT_ONCE 4
-/* Pauses between tries for a KMS or TPM that is away: 2, 4, ... 64 s, then 60 s. */
+/* Pauses between tries for a KMS, TPM or disk that is away: 2, 4, ... 64 s, then 60 s. */
 #define TRY_S	       2
 #define TRIES_DOUBLING 6
 #define TRY_MAX_S      60
 
-/* What passes by itself is waited for; an operator would do no more. */
+/* What passes by itself; an operator would do no more than try again. */
+static bool passes(const struct vtpm *v)
+{
+	switch (v->meta.error.cause) {
+	case CAUSE_KMS_UNREACHABLE:
+	case CAUSE_TPM_UNREACHABLE:
+		return true;
+	case CAUSE_STORE:
+		/* a full disk; but one whose lease is another host's is that host's */
+		return v->told;
+	default:
+		return false;
+	}
+}
+
 void vtpm_try_again_later(struct vtpm *v)
 {
-	enum cause cause = v->meta.error.cause;
 	struct timeval pause = {.tv_sec = TRY_S};
 
-	if (!v->meta.wanted || v->meta.creating ||
-	    (cause != CAUSE_KMS_UNREACHABLE && cause != CAUSE_TPM_UNREACHABLE))
+	if (!v->meta.wanted || v->meta.creating || !passes(v))
 		return;
 	if (v->tries < TRIES_DOUBLING)
 		pause.tv_sec <<= v->tries++;
