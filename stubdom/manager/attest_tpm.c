@@ -259,7 +259,7 @@ static int quote(struct command *c, uint32_t key, const struct attest_banks *ban
 int attest_tpm_quote(struct command *c, const struct attest_banks *banks,
 		     const uint8_t *nonce, size_t len, struct attest_quote *out)
 {
-	uint32_t key, rc_tpm;
+	uint32_t key = 0, rc_tpm;
 	int rc = make_key(c, out, &key);
 
 	if (rc)
