@@ -109,23 +109,22 @@ static int make_root(struct init *i, const char *name, struct error *e)
 static int make(struct init *i, struct error *e)
 {
 	struct certmake_issuer by = {NULL, NULL};
-	char host[65] = "", name[96];
+	char host[65] = "", ours[96];
+	const char *name = i->name ? i->name : ours;
 	int rc = 0;
 
 	(void)!gethostname(host, sizeof(host) - 1);
-	snprintf(name, sizeof(name), "xen-vtpm CA of %s", host[0] ? host : "a host");
-	if (!i->name)
-		i->name = name;
+	snprintf(ours, sizeof(ours), "xen-vtpm CA of %s", host[0] ? host : "a host");
 	/* before the TPM's provider is there, which would write the root's key */
 	if (i->intermediate)
-		rc = make_root(i, i->name, e);
+		rc = make_root(i, name, e);
 	if (!rc)
 		rc = cakey_make(i->where, i->folder, i->tcti, &i->key, e);
 	if (rc)
 		return rc;
 	by.cert = i->root;
 	by.key = i->root ? i->root_key : i->key;
-	return certmake_ca(&by, i->key, i->name, ROOT_DAYS, 0, &i->cert, e);
+	return certmake_ca(&by, i->key, name, ROOT_DAYS, 0, &i->cert, e);
 }
 
 static int write_certs(const struct init *i, const char *name, bool chain,

@@ -140,10 +140,10 @@ enum xen_domain xen_find(struct xen *x, const uint8_t uuid[16], int *domid,
 
 int xen_uuid(struct xen *x, uint32_t domid, uint8_t uuid[16])
 {
-	xc_dominfo_t info;
+	xc_domaininfo_t info;
 
 	/* it gives the next domain when there is none with this number */
-	if (xc_domain_getinfo(x->xc, domid, 1, &info) != 1 || info.domid != domid)
+	if (xc_domain_getinfolist(x->xc, domid, 1, &info) != 1 || info.domain != domid)
 		return -ENOENT;
 	memcpy(uuid, info.handle, 16);
 	return 0;
