@@ -20,4 +20,4 @@ TPM12_OBJS := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/system/tpm12/*.c)
 TEST_PROGRAMS += $(BUILD)/bin/tpm12
 $(BUILD)/bin/tpm12: $(TPM12_OBJS)
 	@mkdir -p $(@D)
-	$(CC) -static $^ -o $@ -lcrypto
+	$(CC) -static $^ -o $@ $(shell pkg-config --static --libs libcrypto)
