@@ -176,11 +176,10 @@ static int execute(void *ctx, uint8_t locality, const uint8_t *cmd, size_t len,
 	struct vtpm *v = ctx;
 	const struct vendor vendor = {.log = &v->log, .attest = &v->attest};
 	uint64_t start = now_ns();
-	int rc;
+	int rc = 0;
 
-	if (vendor_execute(&vendor, cmd, len, rsp, rsp_len))
-		return 0;
-	rc = engine_execute(locality, cmd, len, rsp, rsp_len);
+	if (!vendor_execute(&vendor, cmd, len, rsp, rsp_len))
+		rc = engine_execute(locality, cmd, len, rsp, rsp_len);
 	latency_add(&v->latency, now_ns() - start);
 	if (rc)
 		hostchan_log(v->chan, LOG_ERR,
