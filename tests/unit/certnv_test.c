@@ -2,6 +2,7 @@
 /* Certificates in the NV memory of the real engine: there, the guest's to read only, and
  * replaced alone. */
 #include "tests/unit/unit.h"
+#include "tests/unit/engine_disk.h"
 #include "stubdom/manager/certnv.h"
 #include "stubdom/manager/command.h"
 
@@ -22,45 +23,18 @@
 #define RC_LOCKED     0x148
 #define RC_NV_AUTH    0x149
 
-static struct {
-	uint8_t *blob;
-	size_t len;
-	unsigned int writes;
-} disk;
-
 static struct firmware firmware;
 static struct command command;
 static struct error error;
 static struct certnv want;
 static uint8_t der[CERTNV_SIZE_MAX + 1];
 
-static int load(void *ctx, uint8_t **state, size_t *len)
-{
-	if (!disk.blob)
-		return -ENOENT;
-	*state = malloc(disk.len);
-	memcpy(*state, disk.blob, disk.len);
-	*len = disk.len;
-	return 0;
-}
-
-static int save(void *ctx, const uint8_t *state, size_t len, bool clock_only)
-{
-	free(disk.blob);
-	disk.blob = malloc(len);
-	memcpy(disk.blob, state, len);
-	disk.len = len;
-	disk.writes++;
-	return 0;
-}
-
 static int setup(void **unused)
 {
-	const struct engine_store store = {.load = load, .save = save};
+	const struct engine_store store = {.load = disk_load, .save = disk_save};
 	size_t i;
 
-	free(disk.blob);
-	memset(&disk, 0, sizeof(disk));
+	disk_clear();
 	memset(&want, 0, sizeof(want));
 	error.cause = CAUSE_NONE;
 	for (i = 0; i < sizeof(der); i++)
@@ -169,9 +143,9 @@ static void what_is_there_is_not_written_again(void **unused)
 	apply(1);
 	assert_int_equal(engine_power_cycle(), 0);
 	assert_int_equal(firmware_start(&firmware), 0);
-	writes = disk.writes;
+	writes = disk.puts;
 	apply(1);
-	assert_int_equal(disk.writes, writes);
+	assert_int_equal(disk.puts, writes);
 }
 
 static void another_takes_its_place_alone(void **unused)
@@ -200,9 +174,9 @@ static void every_byte_is_compared(void **unused)
 	memcpy(other, der, sizeof(other));
 	other[sizeof(other) - 1] ^= 1;
 	set(EK_RSA, other, sizeof(other));
-	disk.writes = 0;
+	disk.puts = 0;
 	apply(1);
-	assert_true(disk.writes > 0);
+	assert_true(disk.puts > 0);
 }
 
 static void one_that_is_not_wanted_goes(void **unused)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the manager does to a TPM 1.2 that was just powered on, on the real engine. */
 #include "tests/unit/unit.h"
+#include "tests/unit/engine_disk.h"
 #include "stubdom/manager/command.h"
 #include "stubdom/manager/firmware12.h"
 
@@ -23,38 +24,12 @@
 #define INVALID_POSTINIT      0x26
 #define NV_AUTH		      0x13b /* TPM_AREA_LOCKED and others: not without the owner */
 
-static struct {
-	uint8_t *blob;
-	size_t len;
-	int puts;
-} disk;
-
 static struct command command;
 static struct error error;
 
-static int load(void *ctx, uint8_t **state, size_t *len)
-{
-	if (!disk.blob)
-		return -ENOENT;
-	*state = malloc(disk.len);
-	memcpy(*state, disk.blob, disk.len);
-	*len = disk.len;
-	return 0;
-}
-
-static int save(void *ctx, const uint8_t *state, size_t len, bool clock_only)
-{
-	free(disk.blob);
-	disk.blob = malloc(len);
-	memcpy(disk.blob, state, len);
-	disk.len = len;
-	disk.puts++;
-	return 0;
-}
-
 static int open_engine(bool create)
 {
-	static const struct engine_store store = {.load = load, .save = save};
+	static const struct engine_store store = {.load = disk_load, .save = disk_save};
 
 	return engine_open(
 		&store,
@@ -64,8 +39,7 @@ static int open_engine(bool create)
 
 static int setup(void **unused)
 {
-	free(disk.blob);
-	memset(&disk, 0, sizeof(disk));
+	disk_clear();
 	return open_engine(true);
 }
 

@@ -2,6 +2,7 @@
 /* What a TPM 2.0 has told of its clock stays true over crashes, on the real engine in a
  * time of our own. */
 #include "tests/unit/unit.h"
+#include "tests/unit/engine_disk.h"
 #include "stubdom/manager/command.h"
 #include "stubdom/manager/firmware.h"
 #include "stubdom/manager/firmware_clock.h"
@@ -17,16 +18,10 @@
 #define CC_GETRANDOM  0x17b
 #define CC_READ_CLOCK 0x181
 
-static struct {
-	uint8_t *blob;
-	size_t len;
-	bool lost;
-	int puts;
-} disk;
-
 static struct firmware firmware;
 static struct command command;
 static struct error error;
+static bool lost;
 static int64_t ahead_s; /* of the machine's clocks */
 
 /* In the place of the C library's, for libtpms and the engine. */
@@ -38,35 +33,18 @@ int clock_gettime(clockid_t id, struct timespec *t)
 	return rc;
 }
 
-static int load(void *ctx, uint8_t **state, size_t *len)
-{
-	if (!disk.blob)
-		return -ENOENT;
-	*state = malloc(disk.len);
-	memcpy(*state, disk.blob, disk.len);
-	*len = disk.len;
-	return 0;
-}
-
 /* A state that may be written later is not written. */
 static int save(void *ctx, const uint8_t *state, size_t len, bool clock_only)
 {
-	if (disk.lost || clock_only)
-		return 0;
-	free(disk.blob);
-	disk.blob = malloc(len);
-	memcpy(disk.blob, state, len);
-	disk.len = len;
-	disk.puts++;
-	return 0;
+	return lost || clock_only ? 0 : disk_save(ctx, state, len, clock_only);
 }
 
-static const struct engine_store store = {.load = load, .save = save};
+static const struct engine_store store = {.load = disk_load, .save = save};
 
 static int setup(void **unused)
 {
-	free(disk.blob);
-	memset(&disk, 0, sizeof(disk));
+	disk_clear();
+	lost = false;
 	if (engine_open(&store, &(struct engine_options){.create = true}, &error))
 		return -1;
 	return firmware_start(&firmware);
@@ -102,9 +80,9 @@ static struct told ask(void)
 /* The power goes: what is not stored by now never is. */
 static void crash(void)
 {
-	disk.lost = true;
+	lost = true;
 	(void)!engine_close();
-	disk.lost = false;
+	lost = false;
 	assert_int_equal(engine_open(&store, &(struct engine_options){0}, &error), 0);
 	assert_int_equal(firmware_start(&firmware), 0);
 }
@@ -158,9 +136,9 @@ static void the_stored_clock_is_near(void **unused)
 		ahead_s++;
 		before = ask();
 	}
-	disk.lost = true;
+	lost = true;
 	(void)!engine_close();
-	disk.lost = false;
+	lost = false;
 	assert_int_equal(engine_open(&store, &(struct engine_options){0}, &error), 0);
 	command_begin(&command, 0x144);
 	cursor_put_u16(&command.in, 0);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the manager does to a TPM that was just powered on, on the real engine. */
 #include "tests/unit/unit.h"
+#include "tests/unit/engine_disk.h"
 #include "stubdom/manager/command.h"
 #include "stubdom/manager/firmware.h"
 
@@ -18,40 +19,15 @@
 #define RC_BAD_AUTH  0x9a2 /* of the first session */
 #define RC_INIT	     0x100
 
-static struct {
-	uint8_t *blob;
-	size_t len;
-} disk;
-
 static struct firmware firmware;
 static struct command command;
 static struct error error;
 
-static int load(void *ctx, uint8_t **state, size_t *len)
-{
-	if (!disk.blob)
-		return -ENOENT;
-	*state = malloc(disk.len);
-	memcpy(*state, disk.blob, disk.len);
-	*len = disk.len;
-	return 0;
-}
-
-static int save(void *ctx, const uint8_t *state, size_t len, bool clock_only)
-{
-	free(disk.blob);
-	disk.blob = malloc(len);
-	memcpy(disk.blob, state, len);
-	disk.len = len;
-	return 0;
-}
-
 static int setup(void **unused)
 {
-	const struct engine_store store = {.load = load, .save = save};
+	const struct engine_store store = {.load = disk_load, .save = disk_save};
 
-	free(disk.blob);
-	memset(&disk, 0, sizeof(disk));
+	disk_clear();
 	return engine_open(&store, &(struct engine_options){.create = true}, &error);
 }
 

@@ -2,6 +2,7 @@
 /* The endorsement keys on the real engine: the same ones whatever a guest does, and only
  * as many made as are needed. */
 #include "tests/unit/unit.h"
+#include "tests/unit/engine_disk.h"
 #include "stubdom/manager/ek.h"
 #include "stubdom/manager/firmware.h"
 #include "stubdom/manager/identity.h"
@@ -14,11 +15,6 @@
 #define CC_CHANGE_AUTH 0x129
 #define RH_LOCKOUT     0x4000000au
 #define KEPT	       EK_RSA2048_HANDLE
-
-static struct {
-	uint8_t *blob;
-	size_t len;
-} disk;
 
 static struct firmware firmware;
 static struct command command;
@@ -48,31 +44,11 @@ static int tell(void *ctx, const uint8_t *keys, size_t len, uint32_t *known)
 
 static const struct identity_ops ops = {.tell = tell};
 
-static int load(void *ctx, uint8_t **state, size_t *len)
-{
-	if (!disk.blob)
-		return -ENOENT;
-	*state = malloc(disk.len);
-	memcpy(*state, disk.blob, disk.len);
-	*len = disk.len;
-	return 0;
-}
-
-static int save(void *ctx, const uint8_t *state, size_t len, bool clock_only)
-{
-	free(disk.blob);
-	disk.blob = malloc(len);
-	memcpy(disk.blob, state, len);
-	disk.len = len;
-	return 0;
-}
-
 static int setup(void **unused)
 {
-	const struct engine_store store = {.load = load, .save = save};
+	const struct engine_store store = {.load = disk_load, .save = disk_save};
 
-	free(disk.blob);
-	memset(&disk, 0, sizeof(disk));
+	disk_clear();
 	memset(&told, 0, sizeof(told));
 	told.known = EK_KINDS;
 	error.cause = CAUSE_NONE;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a launch does to the PCRs, on the real engine. */
 #include "tests/unit/unit.h"
+#include "tests/unit/engine_disk.h"
 #include "stubdom/manager/command.h"
 #include "stubdom/manager/firmware.h"
 #include "stubdom/manager/launch.h"
@@ -14,11 +15,6 @@
 #define CC_PCR_READ 0x17e
 #define CC_ALLOCATE 0x12b
 
-static struct {
-	uint8_t *blob;
-	size_t len;
-} disk;
-
 static struct firmware firmware;
 static struct command command;
 static struct eventlog logged;
@@ -26,31 +22,11 @@ static struct error error;
 static uint8_t list[MEASURE_MAX];
 static size_t list_len;
 
-static int load(void *ctx, uint8_t **state, size_t *len)
-{
-	if (!disk.blob)
-		return -ENOENT;
-	*state = malloc(disk.len);
-	memcpy(*state, disk.blob, disk.len);
-	*len = disk.len;
-	return 0;
-}
-
-static int save(void *ctx, const uint8_t *state, size_t len, bool clock_only)
-{
-	free(disk.blob);
-	disk.blob = malloc(len);
-	memcpy(disk.blob, state, len);
-	disk.len = len;
-	return 0;
-}
-
 static int setup(void **unused)
 {
-	const struct engine_store store = {.load = load, .save = save};
+	const struct engine_store store = {.load = disk_load, .save = disk_save};
 
-	free(disk.blob);
-	memset(&disk, 0, sizeof(disk));
+	disk_clear();
 	list_len = 0;
 	return engine_open(&store, &(struct engine_options){.create = true}, &error)
 		       ?: firmware_start(&firmware);

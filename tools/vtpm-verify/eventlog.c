@@ -12,16 +12,6 @@
 	17 /* PCRs that start with ones (PC Client Platform TPM Profile, 4.6) */
 #define DYNAMIC_LAST 22
 
-static uint32_t le32(struct cursor *c)
-{
-	return __builtin_bswap32(cursor_u32(c));
-}
-
-static uint16_t le16(struct cursor *c)
-{
-	return __builtin_bswap16(cursor_u16(c));
-}
-
 /* TCG_EfiSpecIdEvent, 10.4.5.1: which algorithms the log has. */
 static void take_spec_id(struct cursor *c, struct eventlog *log)
 {
@@ -30,12 +20,12 @@ static void take_spec_id(struct cursor *c, struct eventlog *log)
 
 	cursor_copy(c, signature, sizeof(signature));
 	(void)cursor_bytes(c, 4 + 1 + 1 + 1 + 1); /* class, version, errata, uintn */
-	n = le32(c);
+	n = cursor_le32(c);
 	if (memcmp(signature, SIGNATURE, sizeof(signature)) || !n || n > EVENTLOG_BANKS)
 		cursor_fail(c);
 	for (i = 0; cursor_ok(c) && i < n; i++) {
-		log->alg[i] = tpmalg_find(le16(c));
-		if (!log->alg[i] || le16(c) != log->alg[i]->size)
+		log->alg[i] = tpmalg_find(cursor_le16(c));
+		if (!log->alg[i] || cursor_le16(c) != log->alg[i]->size)
 			cursor_fail(c);
 	}
 	log->banks = cursor_ok(c) ? n : 0;
@@ -45,11 +35,11 @@ static void take_spec_id(struct cursor *c, struct eventlog *log)
 /* The first event, in the format of before (TCG_PCClientPCREvent): 10.4.5 */
 static int take_header(struct cursor *c, struct eventlog *log)
 {
-	uint32_t pcr = le32(c), type = le32(c);
+	uint32_t pcr = cursor_le32(c), type = cursor_le32(c);
 	struct cursor spec;
 
 	(void)cursor_bytes(c, SHA1_SIZE);
-	spec = cursor_sub(c, le32(c));
+	spec = cursor_sub(c, cursor_le32(c));
 	take_spec_id(&spec, log);
 	if (pcr || type != EVENTLOG_NO_ACTION || !cursor_done(&spec) || !cursor_ok(c))
 		return -EBADMSG;
@@ -60,7 +50,7 @@ static int take_header(struct cursor *c, struct eventlog *log)
 static void take_digest(struct cursor *c, const struct eventlog *log,
 			struct eventlog_event *e)
 {
-	uint16_t id = le16(c);
+	uint16_t id = cursor_le16(c);
 	size_t i;
 
 	for (i = 0; i < log->banks && log->alg[i]->id != id; i++)
@@ -79,13 +69,13 @@ static void take_event(struct cursor *c, const struct eventlog *log,
 	uint32_t i;
 
 	memset(e, 0, sizeof(*e));
-	e->pcr = le32(c);
-	e->type = le32(c);
-	if (le32(c) != log->banks || e->pcr >= EVENTLOG_PCRS)
+	e->pcr = cursor_le32(c);
+	e->type = cursor_le32(c);
+	if (cursor_le32(c) != log->banks || e->pcr >= EVENTLOG_PCRS)
 		cursor_fail(c);
 	for (i = 0; cursor_ok(c) && i < log->banks; i++)
 		take_digest(c, log, e);
-	e->len = le32(c);
+	e->len = cursor_le32(c);
 	e->data = cursor_bytes(c, e->len);
 }
 
