@@ -191,6 +191,9 @@ class Lab:
         """A guest that runs; one that QEMU kills is started again, three times at most."""
         if self.running(name):
             return
+        if self.show(name)["guests"] != "all":   # once launched, it refuses this one
+            self.stop(name)
+            self.start(name)
         start = f"guest start --timeout 90 {self.guest_args(name, driver)}"
         for _ in range(4):
             before = self.killed_by_qemu()
