@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Deep quotes of a guest that was launched, judged outside of the virtual host."""
+import base64
 import hashlib
 import json
 import os
@@ -10,6 +11,7 @@ from lab import check
 from vhost import BUILD
 
 NAME = "web1"
+HOST_LOG = "/sys/kernel/security/tpm0/binary_bios_measurements"
 KERNEL = "/root/launch/vmlinux"
 VERIFY = f"{BUILD}/bin/vtpm-verify"
 HOST_KEEP = "/root/attest-host.json"
@@ -91,6 +93,23 @@ def accepted_outside(lab):
         check(rc == 0, f"{name} is refused: {words}: {text}")
         rc, words, _ = verdict(folder, name, os.urandom(32).hex())
         check(rc == 1 and words == {"nonce"}, f"{name} with another nonce: {words}")
+        firmware_log(lab, folder, name, nonce)
+
+
+def firmware_log(lab, folder, name, nonce):
+    """The log of this host's firmware is in it; with a byte of that changed it is refused."""
+    with open(f"{folder}/{name}") as f:
+        evidence = json.load(f)
+    part = evidence["submods"]["host"]
+    log = bytearray(base64.urlsafe_b64decode(part.get("log", "") + "=="))
+    check(log and log == lab.host.get(HOST_LOG), f"{name} is without the firmware's log")
+    # The first event behind the header: PCR, type, number of digests; SHA-1's; SHA-256's
+    first = 32 + int.from_bytes(log[28:32], "little")
+    log[first + 12 + 2 + 20 + 2] ^= 1
+    part["log"] = base64.urlsafe_b64encode(log).decode().rstrip("=")
+    keep(folder, "changed.json", json.dumps(evidence, separators=(",", ":")).encode())
+    rc, words, text = verdict(folder, "changed.json", nonce)
+    check(rc == 1 and "log" in words, f"{name}, firmware's log changed: {words}: {text}")
 
 
 def kernel_changed(lab):

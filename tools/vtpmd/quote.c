@@ -251,14 +251,27 @@ static int bind_known(struct quote *q, const struct vtpm *v, struct binding *b,
 	return binding_encode(b, q->binding, &q->binding_len);
 }
 
-/* One that is not there, or too long, is left out. */
+/* securityfs tells no size before the file's end.  A log that is not there is left out. */
 static void read_log(struct quote *q)
 {
+	FILE *f = q->d->host_log ? fopen(q->d->host_log, "re") : NULL;
+	bool whole;
+
 	drop_log(q);
-	if (!q->d->host_log ||
-	    atomic_read(AT_FDCWD, q->d->host_log, LOG_MAX, &q->log, &q->log_len))
-		q->log = NULL;
-	if (q->log && !q->log_len)
+	if (!f)
+		return;
+	q->log = malloc(LOG_MAX + 1);
+	if (q->log)
+		q->log_len = fread(q->log, 1, LOG_MAX + 1, f);
+	whole = q->log && !ferror(f) && q->log_len <= LOG_MAX;
+	fclose(f);
+	if (!whole)
+		log_line(
+			LOG_WARNING,
+			"%s is left out of deep quotes: it cannot be read, or has more than "
+			"%d KiB",
+			q->d->host_log, LOG_MAX / 1024);
+	if (!whole || !q->log_len)
 		drop_log(q);
 }
 
