@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/control.h"
-#include "tools/vtpmd/control_op.h"
+#include "tools/vtpmd/control_ask.h"
 #include "tools/vtpmd/log.h"
 
 #include <errno.h>
@@ -57,7 +57,7 @@ void control_on_status(struct vtpmd *d)
 	struct control *c;
 
 	for (c = controls; c; c = c->next)
-		control_op_status(c);
+		control_ask_status(c);
 }
 
 static void take_line(struct control *c)
@@ -100,12 +100,12 @@ static void on_event(struct bufferevent *b, short what, void *ctx)
 
 static void on_answer(evutil_socket_t fd, short what, void *ctx)
 {
-	control_op_answer(ctx);
+	control_ask_answer(ctx);
 }
 
 static void on_limit(evutil_socket_t fd, short what, void *ctx)
 {
-	control_op_status(ctx);
+	control_ask_status(ctx);
 }
 
 static void on_accept(evutil_socket_t fd, short what, void *ctx)

@@ -47,13 +47,10 @@ struct control {
 	bool asking; /* managers were asked for their status */
 	struct timespec asked;
 	struct event *timer;  /* limit of the asking */
-	struct event *answer; /* all have told: control_op_answer() */
+	struct event *answer; /* all have told: control_ask_answer() */
 };
 
 void control_op(struct control *c, const char *line, size_t len);
-/* A manager told its status, or left: perhaps all of c's have by now. */
-void control_op_status(struct control *c);
-void control_op_answer(struct control *c);
 /* The client went away. */
 void control_op_cancel(struct control *c);
 
