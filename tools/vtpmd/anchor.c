@@ -1,18 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/anchor.h"
 #include "tools/vtpmd/anchor_check.h"
+#include "tools/vtpmd/anchor_known.h"
 #include "tools/vtpmd/anchor_tpm.h"
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/vtpm_queue.h"
-#include "lib/audit.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #define AGAIN_S 60 /* after the TPM did not take it */
 
@@ -25,13 +21,12 @@ struct anchor {
 	bool warned;	    /* that there is none */
 	bool finishing;	    /* vtpmd ends */
 	struct error error; /* broken: why; known: why the TPM did not take the last */
-	struct anchor_table table;
-	struct anchor_table forgotten; /* deleted while the table was not known */
+	struct anchor_known known;
 	struct anchor_file file;
 	struct anchor_tpm tpm;
-	/* changes of the table so far; the last that the TPM has, is taking, and is to
+	/* the last of the known table's changes that the TPM has, is taking, and is to
 	 * take without waiting for the interval */
-	uint64_t changes, written, taking, asked;
+	uint64_t written, taking, asked;
 	struct event *tick;
 	struct anchor_waiter *waiters;
 };
@@ -76,60 +71,20 @@ void anchor_cancel(struct anchor *a, struct anchor_waiter *w)
 
 const struct anchor_entry *anchor_entry(const struct anchor *a, const struct vtpm *v)
 {
-	return a->state == ANCHOR_KNOWN ? anchor_table_find(&a->table, v->meta.uuid)
+	return a->state == ANCHOR_KNOWN ? anchor_table_find(&a->known.table, v->meta.uuid)
 					: NULL;
-}
-
-static void set(struct anchor *a, const struct anchor_entry *e)
-{
-	int rc = anchor_table_set(&a->table, e);
-
-	if (rc)
-		log_line(LOG_ERR, "the anchor has no room for another vTPM: %s",
-			 strerror(-rc));
-	a->changes++;
-}
-
-/* What the folder says; an object that is not there, damaged or another's counts as
- * none. */
-static int of_store(struct vtpm *v, struct anchor_entry *e)
-{
-	int rc = store_own_seq(&v->store, CHANNEL_OBJECT_HEADER, &e->header);
-
-	memcpy(e->uuid, v->meta.uuid, sizeof(e->uuid));
-	if (!rc || rc == -ENOENT || rc == -EBADMSG)
-		rc = store_own_seq(&v->store, CHANNEL_OBJECT_PERMALL, &e->permall);
-	return rc == -ENOENT || rc == -EBADMSG ? 0 : rc;
-}
-
-/* Never lowers what is known. */
-static void grow(struct anchor *a, struct vtpm *v, const struct anchor_entry *old)
-{
-	struct anchor_entry e;
-
-	if (of_store(v, &e) || (e.header <= old->header && e.permall <= old->permall))
-		return;
-	if (e.header < old->header)
-		e.header = old->header;
-	if (e.permall < old->permall)
-		e.permall = old->permall;
-	set(a, &e);
 }
 
 void anchor_note(struct anchor *a, struct vtpm *v)
 {
-	const struct anchor_entry *old = anchor_entry(a, v);
-
-	if (v->opened && old)
-		grow(a, v, old);
+	if (a->state == ANCHOR_KNOWN && v->opened)
+		(void)anchor_known_grow(&a->known, v);
 }
 
 static void note_all(struct anchor *a)
 {
-	struct vtpm *v;
-
-	for (v = a->d->vtpms; v; v = v->next)
-		anchor_note(a, v);
+	if (a->state == ANCHOR_KNOWN)
+		anchor_known_note(&a->known, a->d->vtpms);
 }
 
 /* -- to the TPM -------------------------------------------------------- */
@@ -152,9 +107,9 @@ static int begin(struct anchor *a, struct error *e)
 	/* one that the TPM may have taken already comes first */
 	if (!a->file.pending) {
 		note_all(a); /* for nothing: it is one write */
-		a->table.counter++;
-		a->taking = a->changes;
-		rc = anchor_file_write(&a->file, &a->table);
+		a->known.table.counter++;
+		a->taking = a->known.changes;
+		rc = anchor_file_write(&a->file, &a->known.table);
 	}
 	if (rc)
 		return error_set(e, rc, CAUSE_STORE,
@@ -180,99 +135,46 @@ static void taken(struct anchor *a)
 	a->error = (struct error){.cause = CAUSE_NONE};
 	a->written = a->taking;
 	log_line(LOG_INFO, "anchored table %llu, %zu vTPMs, in the host's TPM",
-		 (unsigned long long)a->table.counter, a->table.count);
+		 (unsigned long long)a->known.table.counter, a->known.table.count);
 	wake(a, NULL);
 	pump(a);
 }
 
 /* -- an operator's acts ------------------------------------------------- */
 
-static void claim_now(struct anchor *a, struct vtpm *v)
-{
-	struct anchor_entry e;
-	int rc = of_store(v, &e);
-
-	/* then nothing is known of it, and it does not start */
-	if (rc) {
-		log_line(LOG_ERR,
-			 "vTPM %s: its folder cannot be read, and is not anchored: %s",
-			 v->meta.name, strerror(-rc));
-		return;
-	}
-	set(a, &e);
-	v->claim = false;
-	v->claimed = a->asked = a->changes;
-}
-
 void anchor_claim(struct anchor *a, struct vtpm *v)
 {
 	v->claim = true;
-	if (a->state == ANCHOR_KNOWN)
-		claim_now(a, v);
+	if (a->state == ANCHOR_KNOWN && anchor_known_claim(&a->known, v))
+		a->asked = a->known.changes;
 	pump(a);
 }
 
 void anchor_recover(struct anchor *a, struct vtpm *v)
 {
-	const struct anchor_entry *old = anchor_entry(a, v);
-
-	if (old)
-		grow(a, v, old);
-	else
+	if (a->state != ANCHOR_KNOWN || !anchor_known_grow(&a->known, v))
 		anchor_claim(a, v);
-}
-
-static void forget_now(struct anchor *a, const uint8_t uuid[16])
-{
-	if (anchor_table_remove(&a->table, uuid))
-		a->asked = ++a->changes;
 }
 
 void anchor_forget(struct anchor *a, const struct vtpm *v)
 {
-	struct anchor_entry e = {.header = 0};
-
-	memcpy(e.uuid, v->meta.uuid, sizeof(e.uuid));
-	if (a->state == ANCHOR_KNOWN)
-		forget_now(a, e.uuid);
-	else if (a->state != ANCHOR_OFF && anchor_table_set(&a->forgotten, &e))
-		log_line(LOG_ERR, "vTPM %s: the anchor does not forget it", v->meta.name);
+	if (a->state == ANCHOR_KNOWN) {
+		if (anchor_known_forget(&a->known, v->meta.uuid))
+			a->asked = a->known.changes;
+	} else if (a->state != ANCHOR_OFF) {
+		anchor_known_forget_later(&a->known, v);
+	}
 	pump(a);
 }
 
 /* -- from the TPM ------------------------------------------------------ */
 
-static void audit(struct anchor *a, const char *event)
-{
-	char detail[64];
-	struct audit_event line = {.event = event, .detail = detail};
-	int rc;
-
-	snprintf(detail, sizeof(detail), "%zu vTPMs", a->table.count);
-	rc = audit_append(a->d->audit, &line);
-	if (rc)
-		log_line(LOG_ERR, "\"%s\" is not in the audit log %s: %s", event,
-			 a->d->audit, strerror(-rc));
-}
-
-/* The operator made the anchor: the store as it is counts. */
 static void adopt(struct anchor *a, const uint8_t none[ANCHOR_HASH_SIZE])
 {
-	struct vtpm *v;
-
-	anchor_table_free(&a->table);
-	anchor_table_free(&a->forgotten);
+	anchor_known_adopt(&a->known, &a->file, none, a->d);
 	a->error = (struct error){.cause = CAUSE_NONE};
-	memcpy(a->file.hash, none, ANCHOR_HASH_SIZE);
-	a->file.pending = false;
 	a->state = ANCHOR_KNOWN;
-	a->changes++;
-	for (v = a->d->vtpms; v; v = v->next)
-		claim_now(a, v);
-	a->asked = a->changes;
-	log_line(LOG_NOTICE, "a new anchor: %zu vTPMs are taken as they are in the store",
-		 a->table.count);
-	audit(a, "anchor");
+	a->asked = a->known.changes;
 }
 
 static void broken(struct anchor *a, const struct error *e)
@@ -283,40 +185,23 @@ static void broken(struct anchor *a, const struct error *e)
 	wake(a, &a->error);
 }
 
-/* What operators did while the table was not known. */
-static void catch_up(struct anchor *a)
-{
-	struct anchor_waiter *w;
-	struct vtpm *v;
-	size_t i;
-
-	for (i = 0; i < a->forgotten.count; i++)
-		forget_now(a, a->forgotten.entries[i].uuid);
-	anchor_table_free(&a->forgotten);
-	for (v = a->d->vtpms; v; v = v->next)
-		if (v->claim)
-			claim_now(a, v);
-	/* who waits for that could not count it then */
-	for (w = a->waiters; w; w = w->next)
-		w->need = a->changes;
-}
-
 static void load(struct anchor *a, const uint8_t hash[ANCHOR_HASH_SIZE])
 {
 	struct error e = {.cause = CAUSE_NONE};
-	int rc = anchor_file_load(&a->file, hash, &a->table);
+	struct anchor_waiter *w;
 
-	if (rc) {
-		anchor_check_say(rc, a->d->anchor_dir, &e);
+	if (anchor_known_load(&a->known, &a->file, hash, a->d, &e)) {
 		broken(a, &e);
 		return;
 	}
 	a->state = ANCHOR_KNOWN;
-	a->written = a->taking = a->asked = ++a->changes;
-	log_line(LOG_INFO, "table %llu, %zu vTPMs, is the one that the host's TPM has",
-		 (unsigned long long)a->table.counter, a->table.count);
 	a->error = (struct error){.cause = CAUSE_NONE};
-	catch_up(a);
+	a->written = a->taking = a->known.changes;
+	anchor_known_catch_up(&a->known, a->d->vtpms);
+	a->asked = a->known.changes;
+	/* who waits for what operators did could not count it then */
+	for (w = a->waiters; w; w = w->next)
+		w->need = a->known.changes;
 	wake(a, NULL);
 }
 
@@ -352,7 +237,7 @@ static void switch_off(struct anchor *a)
 			 a->d->config);
 	a->warned = true;
 	a->state = ANCHOR_OFF;
-	anchor_table_free(&a->table);
+	anchor_table_free(&a->known.table);
 	wake(a, NULL);
 }
 
@@ -372,7 +257,7 @@ static int look_at_config(struct anchor *a, struct error *e)
 	} else if (a->state == ANCHOR_KNOWN && a->name &&
 		   strcmp(a->name, config.anchor)) {
 		/* another TPM or policy key: it is to have what is known */
-		a->asked = ++a->changes;
+		a->asked = ++a->known.changes;
 	}
 	free(a->name);
 	a->name = config.anchor ? strdup(config.anchor) : NULL;
@@ -411,7 +296,7 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
 
 	tick_after(a, a->d->anchor_every);
 	note_all(a);
-	a->asked = a->changes;
+	a->asked = a->known.changes;
 	/* running vTPMs shall be anchored even if nobody starts one */
 	(void)anchor_want(a);
 }
@@ -449,7 +334,7 @@ void anchor_wait(struct anchor *a, struct anchor_waiter *w)
 		w->done(w->ctx, &a->error);
 		return;
 	}
-	w->need = a->asked = a->changes;
+	w->need = a->asked = a->known.changes;
 	w->next = a->waiters;
 	a->waiters = w;
 	pump(a);
@@ -464,7 +349,7 @@ bool anchor_finish(struct anchor *a)
 	a->finishing = true;
 	a->error = (struct error){.cause = CAUSE_NONE};
 	note_all(a);
-	a->asked = a->changes;
+	a->asked = a->known.changes;
 	pump(a);
 	return a->tpm.pid;
 }
@@ -472,6 +357,7 @@ bool anchor_finish(struct anchor *a)
 int anchor_new(struct vtpmd *d)
 {
 	struct anchor *a = calloc(1, sizeof(*a));
+	int rc;
 
 	if (!a)
 		return -ENOMEM;
@@ -481,11 +367,9 @@ int anchor_new(struct vtpmd *d)
 	a->file.dir = -1;
 	if (!d->anchor_dir)
 		d->anchor_dir = d->store;
-	if (mkdir(d->anchor_dir, 0700) && errno != EEXIST)
-		return -errno;
-	a->file.dir = open(d->anchor_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (a->file.dir < 0)
-		return -errno;
+	rc = anchor_file_open(&a->file, d->anchor_dir);
+	if (rc)
+		return rc;
 	a->tick = evtimer_new(d->base, on_tick, a);
 	if (!a->tick || anchor_tpm_init(&a->tpm, d, on_tpm, a))
 		return -ENOMEM;
@@ -500,10 +384,8 @@ void anchor_free(struct anchor *a)
 	anchor_tpm_end(&a->tpm);
 	if (a->tick)
 		event_free(a->tick);
-	if (a->file.dir >= 0)
-		close(a->file.dir);
-	anchor_table_free(&a->table);
-	anchor_table_free(&a->forgotten);
+	anchor_file_close(&a->file);
+	anchor_known_free(&a->known);
 	free(a->name);
 	free(a);
 }

@@ -4,13 +4,30 @@
 #include "lib/crypt.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define NAME "anchor"
 #define PREV "anchor.prev"
 
 _Static_assert(ANCHOR_HASH_SIZE == CRYPT_HASH_SIZE, "SHA-256");
+
+int anchor_file_open(struct anchor_file *f, const char *dir)
+{
+	if (mkdir(dir, 0700) && errno != EEXIST)
+		return -errno;
+	f->dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return f->dir < 0 ? -errno : 0;
+}
+
+void anchor_file_close(struct anchor_file *f)
+{
+	if (f->dir >= 0)
+		close(f->dir);
+}
 
 bool anchor_file_no_hash(const uint8_t hash[ANCHOR_HASH_SIZE])
 {

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is known of all vTPMs' generations, in memory: where the table comes from, and how
+ * it changes.  Whether it counts (enum anchor_state), and what the TPM has of it, is
+ * anchor.c's.  Private to anchor*.c.
+ */
+#ifndef VTPMD_ANCHOR_KNOWN_H
+#define VTPMD_ANCHOR_KNOWN_H
+
+#include "tools/vtpmd/anchor_file.h"
+#include "tools/vtpmd/vtpm.h"
+
+struct anchor_known {
+	struct anchor_table table;
+	struct anchor_table forgotten; /* deleted while the table was not known */
+	uint64_t changes;	       /* of the table, so far */
+};
+
+/* The table whose hash the TPM has; else *e. */
+int __must_check anchor_known_load(struct anchor_known *k, struct anchor_file *f,
+				   const uint8_t hash[ANCHOR_HASH_SIZE],
+				   const struct vtpmd *d, struct error *e);
+/* Then: what operators did while it was not known. */
+void anchor_known_catch_up(struct anchor_known *k, struct vtpm *vtpms);
+/* The operator made the anchor: the store as it is counts. */
+void anchor_known_adopt(struct anchor_known *k, struct anchor_file *f,
+			const uint8_t none[ANCHOR_HASH_SIZE], const struct vtpmd *d);
+
+/* Takes a vTPM's folder in, but never lowers what is known.  false: nothing is. */
+bool anchor_known_grow(struct anchor_known *k, struct vtpm *v);
+/* The same for all that have opened their state. */
+void anchor_known_note(struct anchor_known *k, struct vtpm *vtpms);
+/* Its folder as it is counts: v->claimed is the change.  false: it cannot be read, and
+ * the journal says so. */
+bool anchor_known_claim(struct anchor_known *k, struct vtpm *v);
+/* Whether there was something to forget. */
+bool anchor_known_forget(struct anchor_known *k, const uint8_t uuid[16]);
+/* To be forgotten by anchor_known_catch_up(). */
+void anchor_known_forget_later(struct anchor_known *k, const struct vtpm *v);
+void anchor_known_free(struct anchor_known *k);
+
+#endif
