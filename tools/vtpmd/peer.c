@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/peer.h"
+#include "tools/vtpmd/peer_kms.h"
 #include "tools/vtpmd/peer_serve.h"
+#include "tools/vtpmd/peer_store.h"
 #include "tools/vtpmd/log.h"
 
 #include <errno.h>
@@ -11,7 +13,8 @@
 /* A manager waits for each answer; one that leaves this much unread is broken. */
 #define UNREAD_MAX (4 * CHANNEL_PAYLOAD_MAX)
 /* Reads in one turn of the loop, so that a flood does not starve the others. */
-#define TURN 64
+#define TURN		   64
+#define LOG_LINES_A_MINUTE 60
 
 static void fill(struct peer *p, uint16_t type, uint32_t id, const void *head,
 		 size_t head_len, const void *body, size_t body_len)
@@ -75,6 +78,22 @@ void peer_event(struct peer *p, uint16_t type)
 {
 	fill(p, type, 0, NULL, 0, NULL, 0);
 	again(p);
+}
+
+bool peer_may_log(struct peer *p)
+{
+	time_t minute = time(NULL) / 60;
+
+	if (minute != p->log_minute) {
+		p->log_minute = minute;
+		p->log_left = LOG_LINES_A_MINUTE;
+	}
+	if (p->log_left <= 0)
+		return false;
+	if (--p->log_left == 0)
+		log_about(LOG_WARNING, PEER_ABOUT(p),
+			  "too many lines, no more in this minute");
+	return true;
 }
 
 /* Takes in at most a turn's worth; whether there may be more. */
@@ -142,7 +161,7 @@ int peer_new(const struct peer_env *env, struct wire *wire,
 	p->out = evbuffer_new();
 	p->turn = event_new(env->base, -1, 0, on_turn, p);
 	p->relay = relay_new(env->base, env->tpm);
-	p->tunnel = tunnel_new(env->base, peer_serve_tunnel, p);
+	p->tunnel = tunnel_new(env->base, peer_kms_answered, p);
 	if (!p->out || !p->turn || !p->relay || !p->tunnel) {
 		peer_free(p);
 		return -ENOMEM;
@@ -158,7 +177,7 @@ void peer_free(struct peer *p)
 {
 	if (!p)
 		return;
-	peer_serve_end(p);
+	peer_store_end(p);
 	relay_free(p->relay);
 	tunnel_free(p->tunnel);
 	if (p->turn)

@@ -51,13 +51,12 @@ struct peer {
 		.vtpm = (p)->env.name, .uuid = (p)->env.store->uuid, ##__VA_ARGS__})
 
 void peer_serve(struct peer *p, const struct channel_frame *f);
-void peer_serve_end(struct peer *p);
-/* Completion of the tunnel's calls. */
-void peer_serve_tunnel(void *ctx, int rc, const uint8_t *data, size_t len);
 
 /* Queue a reply to request (type, id). */
 void peer_reply(struct peer *p, uint16_t type, uint32_t id, const void *data, size_t len);
 /* error: a positive errno */
 void peer_refuse(struct peer *p, uint16_t type, uint32_t id, int error, const char *why);
+/* Whether a line about or from this manager may go into the log. */
+bool peer_may_log(struct peer *p);
 
 #endif
