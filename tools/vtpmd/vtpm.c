@@ -5,16 +5,15 @@
 #include "tools/vtpmd/quote.h"
 #include "tools/vtpmd/vtpm_peer.h"
 #include "tools/vtpmd/vtpm_queue.h"
+#include "tools/vtpmd/vtpm_start.h"
 #include "tools/vtpmd/log.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define START_S	 180 /* a KMS or a TPM that hangs is given up by the manager before */
-#define STOP_S	 10  /* to finish and store, before it is ended */
-#define FAILED_S 5   /* to exit after FAIL */
+#define STOP_S	 10 /* to finish and store, before it is ended */
+#define FAILED_S 5  /* to exit after FAIL */
 #define MINUTE	 60
 
 static const char *const words[] = {
@@ -268,7 +267,7 @@ static void on_wire(void *ctx, struct wire *wire)
 		peer_event(v->peer, CHANNEL_EVENT_STOP);
 }
 
-static const struct body_owner body_owner = {
+const struct body_owner vtpm_body_owner = {
 	.wire = on_wire,
 	.gone = on_gone,
 	.progress = on_body_progress,
@@ -281,145 +280,6 @@ void vtpm_on_peer_gone(void *ctx)
 	drop_peer(v);
 	if (v->body_alive)
 		v->body->ops->lost(v->body);
-}
-
-static int make_body(struct vtpm *v)
-{
-	if (v->body)
-		return 0;
-	v->body = v->meta.process ? process_new() : domain_new();
-	if (!v->body)
-		return -ENOMEM;
-	v->body->d = v->d;
-	v->body->name = v->meta.name;
-	v->body->uuid = v->meta.uuid;
-	v->body->memory = v->meta.memory;
-	v->body->owner = &body_owner;
-	v->body->ctx = v;
-	return 0;
-}
-
-static int check_age(struct vtpm *v, struct error *e)
-{
-	int rc = anchor_check(v->d->anchor, v, e);
-
-	if (rc)
-		vtpm_audit(v, "refuse", error_word(e->cause));
-	return rc;
-}
-
-/* All that a start needs before the manager is there. */
-static int prepare(struct vtpm *v, struct error *e)
-{
-	int rc = store_reopen(&v->store, v->d->store);
-
-	if (rc)
-		return error_set(e, rc, CAUSE_STORE,
-				 "The folder of %s in %s cannot be opened: %s.",
-				 v->meta.name, v->d->store, strerror(-rc));
-	rc = store_lease(&v->store, e);
-	if (rc)
-		return rc;
-	config_free(&v->config);
-	rc = config_load(v->d->config, &v->config, e);
-	if (!rc)
-		rc = config_covers(&v->config, v->meta.policy, e);
-	if (!rc)
-		rc = check_age(v, e);
-	if (rc)
-		return rc;
-	/* the header of an interrupted creation protects nothing yet */
-	if (v->meta.creating && !store_has(&v->store, CHANNEL_OBJECT_PERMALL))
-		rc = store_drop_header(&v->store);
-	else if (v->meta.is_copy)
-		rc = store_drop_source(&v->store);
-	if (!rc)
-		rc = store_settle(&v->store);
-	if (!rc)
-		rc = make_body(v);
-	return rc ? error_set(e, rc, CAUSE_STORE, "The vTPM's store is not usable: %s.",
-			      strerror(-rc))
-		  : 0;
-}
-
-int vtpm_start_body(struct vtpm *v, struct error *e)
-{
-	int rc = prepare(v, e);
-
-	v->told = v->opened = false;
-	clock_gettime(CLOCK_MONOTONIC, &v->started);
-	memset(&v->status, 0, sizeof(v->status));
-	v->state = VTPM_STARTING;
-	if (!rc) {
-		v->body_alive = true;
-		rc = v->body->ops->start(v->body, e);
-	}
-	if (!rc) {
-		vtpm_set_timer(v, START_S);
-		return 0;
-	}
-	v->body_alive = false;
-	store_release(&v->store);
-	v->meta.error = *e;
-	log_about(LOG_ERR, VTPM_ABOUT(v, .cause = e->cause, .id = LOG_ID_FAILED), "%s",
-		  e->text);
-	v->failures++;
-	vtpm_note_trouble(v, e->text);
-	return rc;
-}
-
-int vtpm_start(struct vtpm *v, struct error *e)
-{
-	int rc;
-
-	if (v->state == VTPM_STARTING || v->state == VTPM_RUNNING)
-		return 0;
-	if (v->state == VTPM_STOPPING)
-		return error_set(e, -EBUSY, CAUSE_INTERNAL,
-				 "The vTPM %s is being stopped: try again in a moment.",
-				 v->meta.name);
-	v->meta.wanted = true;
-	v->meta.error = (struct error){.cause = CAUSE_NONE};
-	memset(v->deaths, 0, sizeof(v->deaths));
-	v->tries = 0;
-	event_del(v->pause);
-	if (anchor_want(v->d->anchor)) {
-		vtpm_keep_meta(v);
-		vtpm_start_later(v);
-		return 0;
-	}
-	rc = vtpm_start_body(v, e);
-	if (rc)
-		vtpm_enter(v, VTPM_FAILED);
-	else
-		vtpm_keep_meta(v);
-	return rc;
-}
-
-bool vtpm_adopt(struct vtpm *v)
-{
-	struct error e = {.cause = CAUSE_NONE};
-
-	if (make_body(v) || store_lease(&v->store, &e))
-		return false;
-	if (config_load(v->d->config, &v->config, &e))
-		log_about(LOG_WARNING, VTPM_ABOUT(v), "%s", e.text);
-	v->body_alive = true;
-	v->told = false;
-	v->state = VTPM_STARTING; /* until it says HELLO */
-	clock_gettime(CLOCK_MONOTONIC, &v->started);
-	vtpm_set_timer(v, START_S);
-	if (!v->body->ops->adopt(v->body)) {
-		log_about(LOG_INFO, VTPM_ABOUT(v), "found running");
-		return true;
-	}
-	v->body_alive = false;
-	event_del(v->timer);
-	v->state = v->meta.error.cause ? VTPM_FAILED : VTPM_STOPPED;
-	config_free(&v->config);
-	/* the last vtpmd did not come to giving it back; nothing runs */
-	store_release(&v->store);
-	return false;
 }
 
 int vtpm_stop(struct vtpm *v, struct error *e)

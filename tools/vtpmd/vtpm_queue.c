@@ -3,6 +3,7 @@
 #include "tools/vtpmd/anchor.h"
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/vtpm_peer.h"
+#include "tools/vtpmd/vtpm_start.h"
 
 #include <time.h>
 

@@ -7,9 +7,6 @@
 #include <event2/util.h>
 #include "tools/vtpmd/vtpm.h"
 
-/* In vtpm.c: starts the manager, whatever the state was. */
-int __must_check vtpm_start_body(struct vtpm *v, struct error *e);
-
 /* As many of those that wait as may start now. */
 void vtpm_start_queued(struct vtpmd *d);
 /* It has settled: one more, if it was one of those that are started with the host. */

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a start takes before a vTPM's manager is there: its folder and the lease on it,
+ * host.json, the anchor, and a body; or the body that an earlier vtpmd left.  Private to
+ * vtpm*.c; vtpm_start() and vtpm_adopt() are in vtpm.h.
+ */
+#ifndef VTPMD_VTPM_START_H
+#define VTPMD_VTPM_START_H
+
+#include "tools/vtpmd/vtpm.h"
+
+/* In vtpm.c: what bodies tell. */
+extern const struct body_owner vtpm_body_owner;
+
+/* Starts the manager, whatever the state was.  On failure the lease is given back, *e is
+ * the vTPM's error as well, and the state is for the caller to set. */
+int __must_check vtpm_start_body(struct vtpm *v, struct error *e);
+
+#endif
