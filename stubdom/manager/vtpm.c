@@ -1,20 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vtpm.h"
+#include "vtpm_attest.h"
 #include "vtpm_copy.h"
 #include "vtpm_identity.h"
 #include "vtpm_keys.h"
 #include "vtpm_launch.h"
+#include "vtpm_side.h"
 #include "vtpm_status.h"
 #include "firmware.h"
 #include "firmware12.h"
 #include "firmware_banks.h"
 #include "hostchan.h"
-#include "plain.h"
 #include "state.h"
 #include "unlock.h"
 #include "vendor.h"
-#include "backend/backend.h"
-#include "backend/xen_ops.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -35,10 +34,7 @@ struct vtpm {
 	struct eventlog log; /* of the guest's launch */
 	struct attest attest;
 	struct vtpm_identity identity;
-	struct xen_ops xen;
-	struct backend *backend;
-	struct listener listener;
-	struct plain *plain;
+	struct vtpm_side side;
 	uint64_t waited_ns; /* for TPM, KMS and store */
 	uint64_t ready_ns, unlock_ns;
 	uint64_t ready_at;
@@ -193,66 +189,18 @@ static void cancel(void *ctx)
 	engine_cancel();
 }
 
-static void hear_cancel(void *ctx)
-{
-	struct vtpm *v = ctx;
-
-	if (v->backend)
-		backend_check_cancel(v->backend);
-}
-
 static const struct backend_engine engine_ops = {
 	.power_cycle = power_cycle,
 	.execute = execute,
 	.cancel = cancel,
 };
 
-static int open_backend(struct vtpm *v)
-{
-	struct backend_config c = {
-		.localities = v->config.localities ? v->config.localities : 1,
-		.shared_domain = !v->place->stubdom,
-		.tpm12 = v->config.tpm12,
-	};
-	struct backend_engine engine = engine_ops;
-	const uint8_t *u = v->config.uuid;
-	int rc;
-
-	snprintf(c.uuid, sizeof(c.uuid),
-		 "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
-		 u[0], u[1], u[2], u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11],
-		 u[12], u[13], u[14], u[15]);
-	rc = xen_ops_open(&v->xen);
-	if (rc)
-		return error_set(&v->error, rc, CAUSE_INTERNAL,
-				 "/dev/xen/{xenbus,evtchn,gntdev} cannot be used: %s",
-				 strerror(-rc));
-	engine.ctx = v;
-	engine_while_busy(hear_cancel, v);
-	rc = backend_open(&v->backend, &c, &engine, &xen_ops_table, &v->xen);
-	if (rc) {
-		xen_ops_close(&v->xen);
-		return error_set(&v->error, rc, CAUSE_INTERNAL,
-				 "the backend could not be offered to guests: %s",
-				 strerror(-rc));
-	}
-	return 0;
-}
-
 static int open_side(struct vtpm *v)
 {
-	struct plain_ops ops = {.ctx = v, .execute = execute};
-	int rc;
+	struct backend_engine engine = engine_ops;
 
-	if (!v->place->no_xen)
-		return open_backend(v);
-	if (!v->place->unix_path)
-		return 0;
-	rc = listener_unix(&v->listener, v->place->unix_path, &v->error);
-	if (rc)
-		return rc;
-	rc = plain_open(&v->plain, &v->listener, &ops);
-	return rc ? error_set(&v->error, rc, CAUSE_INTERNAL, "out of memory") : 0;
+	engine.ctx = v;
+	return vtpm_side_open(&v->side, v->place, &v->config, &engine, &v->error);
 }
 
 static void send_status(struct vtpm *v)
@@ -266,17 +214,9 @@ static void send_status(struct vtpm *v)
 		.certs = v->identity.good,
 		.latency = &v->latency,
 	};
-	struct backend_stats b = {0};
 	uint8_t tlvs[VTPM_STATUS_MAX];
 
-	if (v->backend) {
-		backend_stats(v->backend, &b);
-		s.guest = b.present;
-		s.guest_domid = b.domid;
-		s.refused = b.refused;
-		s.resumes = b.resumes;
-	}
-	s.commands = v->plain ? plain_commands(v->plain) : b.commands;
+	vtpm_side_stats(&v->side, &s);
 	vtpm_stub_read(&s.stub);
 	if (!v->place->stubdom)
 		s.resident_kib = vtpm_resident_kib();
@@ -296,36 +236,9 @@ static void serve_launched(struct vtpm *v)
 /* The status that vtpmd asks for with it tells what came of it. */
 static void resume_next(struct vtpm *v)
 {
-	if (v->backend && backend_resume_next(v->backend))
+	if (vtpm_side_resume_next(&v->side))
 		hostchan_log(v->chan, LOG_NOTICE,
 			     "the next guest goes on with the last one's PCRs");
-}
-
-/* For `vtpmctl attest`: the guest has no part in it, and keeps what it may be reading. */
-static void attest(struct vtpm *v)
-{
-	struct error e = {.cause = CAUSE_NONE};
-	struct attest_request r = {.ak = COMMAND_RH_NULL};
-	struct attest own = v->attest;
-	uint8_t *request;
-	struct cursor c;
-	uint32_t tpm_rc;
-	size_t len;
-
-	own.evidence = NULL;
-	if (hostchan_attest(v->chan, &request, &len))
-		return;
-	c = cursor_reader(request, len);
-	r.pcrs = cursor_u32(&c);
-	r.nonce_len = cursor_left(&c);
-	r.nonce = cursor_bytes(&c, r.nonce_len);
-	if (!cursor_ok(&c) || r.nonce_len > ATTEST_NONCE_MAX)
-		error_set(&e, -EPROTO, CAUSE_CHANNEL, "vtpmd asked for nonsense.");
-	else
-		(void)!attest_run(&own, &r, &tpm_rc, &e);
-	hostchan_attested(v->chan, &e, own.evidence, own.len);
-	attest_clear(&own);
-	free(request);
 }
 
 /* Takes in all that vtpmd sent: 1 to stop, 0, or -errno. */
@@ -344,7 +257,7 @@ static int hear(struct vtpm *v)
 		if (rc == CHANNEL_EVENT_REKEY || rc == CHANNEL_EVENT_REKEY_DEEP)
 			vtpm_keys_rekey(&keys, rc == CHANNEL_EVENT_REKEY_DEEP);
 		if (rc == CHANNEL_EVENT_ATTEST)
-			attest(v);
+			vtpm_attest(v->chan, &v->attest);
 		if (rc == CHANNEL_EVENT_IDENTITY)
 			vtpm_identity_renew(&v->identity, v->chan, &v->firmware);
 		if (rc == CHANNEL_EVENT_STATUS)
@@ -355,36 +268,12 @@ static int hear(struct vtpm *v)
 	return 0;
 }
 
-static int serve_once(struct vtpm *v)
-{
-	struct pollfd fds[1 + BACKEND_POLLFDS + PLAIN_POLLFDS];
-	nfds_t n = 1;
-	int rc, events;
-
-	fds[0] = (struct pollfd){.fd = hostchan_fd(v->chan), .events = POLLIN};
-	if (v->backend) {
-		backend_pollfds(v->backend, fds + n);
-		n += BACKEND_POLLFDS;
-	} else if (v->plain) {
-		n += plain_pollfds(v->plain, fds + n);
-	}
-	events = poll(fds, n, v->backend ? backend_timeout(v->backend) : -1);
-	if (events < 0)
-		return errno == EINTR ? 0 : -errno;
-	rc = v->backend && fds[2].revents ? backend_ring_ready(v->backend) : 0;
-	if (!rc && v->backend && (fds[1].revents || !events))
-		rc = backend_xenstore_ready(v->backend);
-	if (!rc && v->plain)
-		rc = plain_ready(v->plain, fds + 1, n - 1);
-	return rc;
-}
-
 static int serve(struct vtpm *v)
 {
 	int rc;
 
 	while (!(rc = hear(v))) {
-		rc = serve_once(v);
+		rc = vtpm_side_serve(&v->side, hostchan_fd(v->chan));
 		if (rc)
 			return error_set(&v->error, rc, CAUSE_INTERNAL,
 					 "xenstore or the event channels were lost: %s",
@@ -430,12 +319,7 @@ static int run(struct vtpm *v)
 		rc = announce(v);
 	if (!rc)
 		rc = serve(v);
-	engine_while_busy(NULL, NULL);
-	backend_close(v->backend);
-	if (v->backend)
-		xen_ops_close(&v->xen);
-	plain_close(v->plain);
-	listener_close(&v->listener);
+	vtpm_side_close(&v->side);
 	if (engine_close() && !rc)
 		rc = error_set(&v->error, -EIO, CAUSE_STORE,
 			       "the last clock state could not be stored");
@@ -450,7 +334,7 @@ int vtpm_run(const struct vtpm_place *place, struct error *e)
 	if (!v)
 		return error_set(e, -ENOMEM, CAUSE_INTERNAL, "out of memory");
 	v->place = place;
-	v->listener.fd = -1;
+	v->side.listener.fd = -1;
 	if (place->stubdom)
 		rc = hostchan_open_vchan(&v->chan, &v->error);
 	else
