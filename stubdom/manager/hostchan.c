@@ -8,8 +8,6 @@
 
 /* How long a manager that gives up waits for vtpmd to hear it. */
 #define FAIL_MS 5000
-/* How long a guest waits for the host's TPM, which others may use. */
-#define QUOTE_MS 20000
 
 static int open_with(struct hostchan **out, struct hostchan_io *io)
 {
@@ -97,77 +95,6 @@ void hostchan_running(struct hostchan *h, const uint8_t uuid[16], const uint64_t
 	memcpy(h->uuid, uuid, sizeof(h->uuid));
 	h->seq = seq;
 	h->running = true;
-}
-
-static int place_get(void *ctx, enum channel_object object, uint8_t **buf, size_t *len)
-{
-	uint8_t head[2];
-	struct cursor w = cursor_writer(head, sizeof(head));
-	struct hostchan_call c = {
-		.type = CHANNEL_GET,
-		.repeat = true,
-		.head = head,
-		.head_len = sizeof(head),
-	};
-	int rc;
-
-	cursor_put_u16(&w, (uint16_t)object);
-	rc = hostchan_call(ctx, &c);
-	if (rc)
-		return rc;
-	*buf = c.reply;
-	*len = c.reply_len;
-	return 0;
-}
-
-static int put(struct hostchan *h, bool later, enum channel_object object, uint64_t seq,
-	       const uint8_t *buf, size_t len)
-{
-	uint8_t head[10];
-	struct cursor w = cursor_writer(head, sizeof(head));
-	struct hostchan_call c = {
-		.type = CHANNEL_PUT,
-		.repeat = true,
-		.head = head,
-		.head_len = sizeof(head),
-		.body = buf,
-		.body_len = len,
-	};
-	int rc;
-
-	cursor_put_u16(&w, (uint16_t)object);
-	cursor_put_u64(&w, seq);
-	if (later)
-		return hostchan_call_later(h, &c);
-	rc = hostchan_call(h, &c);
-	free(c.reply);
-	return rc;
-}
-
-static int place_put(void *ctx, enum channel_object object, uint64_t seq,
-		     const uint8_t *buf, size_t len)
-{
-	return put(ctx, false, object, seq, buf, len);
-}
-
-/* While vtpmd is away the write is dropped: nobody was promised it, and the
- * next one carries it. */
-static int place_put_later(void *ctx, enum channel_object object, uint64_t seq,
-			   const uint8_t *buf, size_t len)
-{
-	int rc = put(ctx, true, object, seq, buf, len);
-
-	return rc == -EPIPE ? 0 : rc;
-}
-
-struct state_place hostchan_place(struct hostchan *h)
-{
-	return (struct state_place){
-		.ctx = h,
-		.get = place_get,
-		.put = place_put,
-		.put_later = place_put_later,
-	};
 }
 
 /* A call whose reply's bytes go into a buffer of *room bytes. */
@@ -323,51 +250,6 @@ void hostchan_rekeyed(struct hostchan *h, const struct error *e)
 	cursor_put_u32(&w, e->cause);
 	if (!hostchan_call(h, &c))
 		free(c.reply);
-}
-
-int hostchan_quote(void *hostchan, const uint8_t *request, size_t len, uint8_t **reply,
-		   size_t *reply_len)
-{
-	struct hostchan *h = hostchan;
-	struct hostchan_call c = {
-		.type = CHANNEL_QUOTE, .ms = QUOTE_MS, .body = request, .body_len = len};
-	int rc = h->up ? hostchan_call(h, &c) : -EPIPE;
-
-	if (rc)
-		return rc;
-	*reply = c.reply;
-	*reply_len = c.reply_len;
-	return 0;
-}
-
-int hostchan_attest(struct hostchan *h, uint8_t **request, size_t *len)
-{
-	struct hostchan_call c = {.type = CHANNEL_ATTEST};
-	int rc = hostchan_call(h, &c);
-
-	if (rc)
-		return rc;
-	*request = c.reply;
-	*len = c.reply_len;
-	return 0;
-}
-
-void hostchan_attested(struct hostchan *h, const struct error *e, const char *evidence,
-		       size_t len)
-{
-	uint8_t head[4];
-	struct cursor w = cursor_writer(head, sizeof(head));
-	bool failed = e->cause != CAUSE_NONE;
-	struct hostchan_call c = {
-		.type = CHANNEL_ATTEST,
-		.head = head,
-		.head_len = sizeof(head),
-		.body = (const uint8_t *)(failed ? e->text : evidence),
-		.body_len = failed ? strnlen(e->text, sizeof(e->text)) : len,
-	};
-
-	cursor_put_u32(&w, e->cause);
-	hostchan_call_later(h, &c);
 }
 
 void hostchan_fail(struct hostchan *h, const struct error *e)
