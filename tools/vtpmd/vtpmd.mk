@@ -86,10 +86,14 @@ FUZZ_TESTS += tpm_filter
 tpm_filter_FUZZ_SRCS := tools/vtpmd/tpm_filter.c lib/cursor.c
 
 ANCHOR_TABLE_SRCS := tools/vtpmd/anchor_table.c lib/cursor.c
-UNIT_TESTS += anchor_table anchor_file
+UNIT_TESTS += anchor_table anchor_file anchor_known
 anchor_table_UNIT_SRCS := $(ANCHOR_TABLE_SRCS)
 anchor_file_UNIT_SRCS := tools/vtpmd/anchor_file.c lib/atomic.c lib/crypt.c $(ANCHOR_TABLE_SRCS)
 anchor_file_UNIT_LIBS := -lcrypto $(DISK_WRAPS)
+anchor_known_UNIT_SRCS := $(addprefix tools/vtpmd/anchor_,check.c file.c known.c) $(ANCHOR_TABLE_SRCS) \
+                          $(addprefix tools/vtpmd/,store.c erase.c object.c log.c) lib/atomic.c \
+                          lib/error.c $(AUDIT_SRCS)
+anchor_known_UNIT_LIBS := -lcrypto -ljansson -luuid -lsystemd
 FUZZ_TESTS += anchor_table
 anchor_table_FUZZ_SRCS := $(ANCHOR_TABLE_SRCS)
 
