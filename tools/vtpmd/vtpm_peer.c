@@ -17,7 +17,6 @@
 #include <string.h>
 #include <uuid/uuid.h>
 
-/* A manager that starts: it gets its configuration. */
 void vtpm_audit(const struct vtpm *v, const char *event, const char *detail)
 {
 	struct audit_event a = {.event = event, .vtpm = v->meta.name, .detail = detail};
@@ -32,6 +31,7 @@ void vtpm_audit(const struct vtpm *v, const char *event, const char *detail)
 			  event, v->d->audit, strerror(-rc));
 }
 
+/* What a manager that starts is told. */
 static void put_config(struct vtpm *v, bool create, struct cursor *out)
 {
 	channel_tlv_put(out, CONFIG_UUID, v->meta.uuid, sizeof(v->meta.uuid));
