@@ -14,53 +14,83 @@ VTPM = "suites"
 ALL = os.environ.get("CONFORMANCE") == "all"
 TAR = "/root/suites.tar"    # in dom0; a disk of the guest
 
+# Programs that have to be built are prepared by the suite's own file.
+FOLDER = """here={here} fast_run={fast}
+. $here/suites/{suite}
+tree=$($here/source {suite} $version $sum) || exit
+! declare -F suite_guest >/dev/null || tree=$(suite_guest) || exit 9
+echo $tree"""
+
+# Tests of tpm2-tss that extend PCRs by what they have a log of.
+FRESH = [f"fapi-quote-destructive{more}.fint"
+         for more in ("", "-eventlog", "-eventlog-null", "-eventlog-pc-client")]
+
 
 KERNEL_QUICK = "tpm2_tests.AsyncTest tpm2_tests.SpaceTest.test_flush_context"
 
 
 def have(suite):
-    """(folder, None), or (None, why there is none), of a suite's tests."""
+    """(folder, None), or (None, why there is none), of a suite's tests.  One that is there
+    and cannot be built is a failure."""
     if suite in ("kernel", "systemd"):
         command = [f"{HERE}/from-deb", suite]
     else:
-        command = ["bash", "-c", f". {HERE}/suites/{suite}; exec {HERE}/source {suite} $version $sum"]
+        command = ["bash", "-c", FOLDER.format(here=HERE, suite=suite, fast="" if ALL else 1)]
     got = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
-    folder = got.stdout.decode().strip()
-    return (folder, None) if got.returncode == 0 else (None, got.stderr.decode().strip()[-300:])
+    folder, why = got.stdout.decode().strip(), got.stderr.decode().strip()[-300:]
+    check(got.returncode != 9, f"{suite} cannot be built: {why}")
+    return (folder, None) if got.returncode == 0 else (None, why)
 
 
+# What of a folder is brought into the guest.
 INSIDE = {"kernel": "", "systemd": "", "clevis": "src/pins/tpm2", "tpm2-openssl": "test",
-          "tpm2-tools": "test/integration"}
+          "tpm2-tools": "test/integration", "tpm2-tss": "", "tpm2-pytss": ""}
 
 
-def bring(lab):
-    """The guest runs, with the suites in /run/suites."""
-    if getattr(lab, "suites", None) and lab.running(cases_luks.NAME):
+def bring(lab, vtpm):
+    """The guest runs with that vTPM, and has the suites in /run/suites."""
+    if getattr(lab, "suites_on", None) == vtpm and lab.running(cases_luks.NAME):
         return
-    cases_luks.prepare(lab, VTPM)
+    cases_luks.prepare(lab, vtpm)
     lab.suites = {suite: have(suite) for suite in INSIDE}
     path = lab.host.path("suites.tar")
     with tarfile.open(path, "w") as tar:
         tar.add(f"{HERE}/guest", "guest")
+        for name in ("on_device.py", "suites/tpm2-pytss"):
+            tar.add(f"{HERE}/{name}", name)
         for suite, inside in INSIDE.items():
             if lab.suites[suite][0]:
                 tar.add(os.path.join(lab.suites[suite][0], inside), suite)
     lab.host.put(path, TAR)
     disk = lab.host.must(f"modprobe loop && losetup -r -f --show {TAR}").split()[-1]
     more = f',"format=raw,vdev=xvdb,access=ro,script=/usr/lib/vhost/block,target={disk}"'
-    cases_luks.create(lab, "initrd.enrol", VTPM, more)
+    cases_luks.create(lab, "initrd.enrol", vtpm, more)
     lab.host.must(f"guest wait --timeout 300 {cases_luks.NAME}", 320)
+    unpack(lab)
+    lab.suites_on = vtpm
+
+
+def unpack(lab):
     lab.ask(cases_luks.NAME, "mkdir -p /run/suites && tar -xf /dev/xvdb -C /run/suites")
 
 
-def suite(lab, name, tests="", timeout=600):
-    """Runs one in the guest, and has its results compared with what is expected."""
-    bring(lab)
+def suite(lab, name, tests="", timeout=600, vtpm=VTPM, fresh=()):
+    """Runs one in the guest, and has its results compared with what is expected; each
+    of the tests FRESH after a reboot, as it wants a TPM that nothing was measured into."""
+    bring(lab, vtpm)
     folder, why = lab.suites[name]
     if not folder:
         print(f"# skipped: guest-{name}: all of it: {why}")
         return
     out = lab.ask(cases_luks.NAME, f"/run/suites/guest {name} {tests}", timeout)
+    for test in fresh:
+        lab.host.must(f"guest reboot --timeout 300 {cases_luks.NAME}", 320)
+        unpack(lab)
+        out += lab.ask(cases_luks.NAME, f"/run/suites/guest {name} {test}", 300)
+    judge(lab, name, folder, out)
+
+
+def judge(lab, name, folder, out):
     with open(f"{folder}/.from", encoding="utf-8") as f:
         origin = f.read().strip()
     judged = subprocess.run([f"{HERE}/run", *([] if ALL else ["--fast"]), "--judge",
@@ -98,7 +128,31 @@ def tools(lab):
     """integration tests of tpm2-tools on the kernel's resource manager"""
     tests = "$(cd /run/suites/tpm2-tools/tests && ls | sed 's/\\.sh$//;/^abrmd_/d')"
     suite(lab, "tpm2-tools", tests if ALL else "getrandom pcrextend unseal quote", 7200)
+
+
+def tss(lab):
+    """integration tests of tpm2-tss: its System, Enhanced System and Feature APIs"""
+    bring(lab, VTPM)
+    # Feature API: it provisions with the TPM's own certificates, and verifies them.
+    lab.host.must("[ -e /etc/xen-vtpm/ca/chain.pem ] || vtpmctl ca init")
+    lab.host.must(f"vtpmctl cert issue {VTPM}")
+    chain = lab.host.must("base64 -w 0 /etc/xen-vtpm/ca/chain.pem").strip()
+    lab.ask(cases_luks.NAME, f"echo {chain} | base64 -d >/root/ca.pem")
+    fresh = FRESH if ALL else ()
+    tests = "$(cd /run/suites/tpm2-tss/test && ls */.libs | grep 'int$'"
+    tests += "".join(f" | grep -Fxv {test}" for test in fresh) + ")"
+    suite(lab, "tpm2-tss", tests, 7200, fresh=fresh)
     lab.host.must(f"guest stop {cases_luks.NAME}", 150)
 
 
-CASES = [kernel, systemd, clevis, openssl, tools]
+def pytss(lab):
+    """tests of tpm2-pytss, the Python bindings"""
+    # They expect a TPM without certificates, in which no counter has ever been.
+    cases_luks.prepare(lab, VTPM)
+    vtpm = f"pytss{len(lab.uuid)}"
+    lab.create(vtpm, "--ca /nowhere")
+    suite(lab, "tpm2-pytss", "" if ALL else "fast", 7200, vtpm)
+    lab.host.must(f"guest stop {cases_luks.NAME}", 150)
+
+
+CASES = [kernel, systemd, clevis, openssl, tools, tss, pytss]
