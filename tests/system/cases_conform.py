@@ -130,6 +130,7 @@ def tools(lab):
     """integration tests of tpm2-tools on the kernel's resource manager"""
     tests = "$(cd /run/suites/tpm2-tools/tests && ls | sed 's/\\.sh$//;/^abrmd_/d')"
     suite(lab, "tpm2-tools", tests if ALL else "getrandom pcrextend unseal quote", 7200)
+    lab.host.must(f"guest stop {cases_luks.NAME}", 150)
 
 
 def tss(lab):
