@@ -3,6 +3,7 @@
 start with a vTPM that is broken, and what is seen of it all."""
 import json
 import re
+import time
 
 from cases_causes import flip
 from cases_power import NAME, READ, Writer, restart_guest
@@ -44,6 +45,23 @@ def vtpmd_restarted(lab):
     check(lab.figure(NAME, "commands") > 2 * RESTARTED, f"the count began anew: {after}")
     check(lab.figure(NAME, "uptime_s") >= before["uptime_s"], "the uptime began anew")
     restart_guest(lab)
+
+
+def restart_unnoticed(lab):
+    """a stub domain that could not see vtpmd go and come back is connected, once it can"""
+    lab.vtpms("web2")
+    before = lab.show("web2")
+    lab.host.must("xl pause vtpm-web2")
+    try:
+        lab.stop_vtpmd("TERM")
+        lab.start_vtpmd()
+        time.sleep(2)   # by now vtpmd has the ring of before
+        check(lab.state("web2") == "starting", "the paused stub domain was heard")
+    finally:
+        lab.host.must("xl unpause vtpm-web2")
+    lab.wait("vtpmd to hear the stub domain", lambda: lab.state("web2") == "running", 30)
+    check(lab.show("web2")["domid"] == before["domid"], "it is another stub domain")
+    check(lab.figure("web2", "uptime_s") >= before["uptime_s"], "the uptime began anew")
 
 
 NEW_CERT = """cd /root/kms && openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
@@ -171,4 +189,5 @@ def figures(lab):
         lab.start_vtpmd()
 
 
-CASES = [vtpmd_restarted, kms_renewed, kms_fails_over, figures, one_broken_at_start]
+CASES = [vtpmd_restarted, restart_unnoticed, kms_renewed, kms_fails_over, figures,
+         one_broken_at_start]

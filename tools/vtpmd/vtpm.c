@@ -11,8 +11,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define STOP_S	 10 /* to finish and store, before it is ended */
+#define HELLO_S	 3  /* of one that runs, once it is connected */
 #define FAILED_S 5  /* to exit after FAIL */
 #define MINUTE	 60
 
@@ -75,6 +77,7 @@ void vtpm_enter(struct vtpm *v, enum vtpm_state state)
 	if (!vtpm_settled(v))
 		return;
 	event_del(v->timer);
+	v->adopted = false;
 	vtpm_keep_meta(v);
 	vtpm_autostarted(v);
 	event_active(v->settle, EV_TIMEOUT, 0);
@@ -218,13 +221,30 @@ static void on_gone(void *ctx, const char *why)
 	}
 }
 
+/* Whether a manager that has run all the time is to say HELLO. */
+static bool awaits_hello(const struct vtpm *v)
+{
+	return v->greeting && (v->state == VTPM_RUNNING || v->adopted);
+}
+
+/* What is left of the time that a start has. */
+static int start_left(const struct vtpm *v)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return VTPM_START_S - (int)(now.tv_sec - v->started.tv_sec);
+}
+
 static void on_timer(evutil_socket_t fd, short what, void *ctx)
 {
 	struct vtpm *v = ctx;
 
-	if (v->greeting && v->state == VTPM_RUNNING) {
+	if (awaits_hello(v) && (!v->adopted || start_left(v) > 0)) {
 		/* an old ring without its manager's attention: connect anew */
 		drop_peer(v);
+		if (v->adopted)
+			vtpm_set_timer(v, start_left(v));
 		v->body->ops->lost(v->body);
 		return;
 	}
@@ -261,8 +281,8 @@ static void on_wire(void *ctx, struct wire *wire)
 		return;
 	}
 	v->greeting = true;
-	if (v->state == VTPM_RUNNING)
-		vtpm_set_timer(v, 3);
+	if (awaits_hello(v))
+		vtpm_set_timer(v, HELLO_S);
 	if (v->state == VTPM_STOPPING)
 		peer_event(v->peer, CHANNEL_EVENT_STOP);
 }

@@ -90,6 +90,7 @@ struct vtpm {
 	bool body_alive;
 	bool told;	    /* the manager said FAIL, or vtpmd made it end */
 	bool greeting;	    /* connected, HELLO has not come yet */
+	bool adopted;	    /* found running by this vtpmd, and not settled since */
 	bool queued;	    /* starting, but others go first */
 	bool autostart;	    /* since vtpmd started, and has not settled yet */
 	bool opened;	    /* its manager has opened the state */

@@ -8,6 +8,7 @@
 #include "tools/vtpmd/launch.h"
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/quote.h"
+#include "tools/vtpmd/vtpm_start.h"
 #include "tools/vtpmd/xen.h"
 
 #include "lib/audit.h"
@@ -172,6 +173,8 @@ static int on_hello(void *ctx, uint8_t mode, const uint8_t uuid[16], uint64_t se
 		return rc;
 	if (v->greeting && v->state == VTPM_RUNNING)
 		event_del(v->timer);
+	else if (v->greeting && v->adopted) /* it had not opened its state yet */
+		vtpm_set_timer(v, VTPM_START_S);
 	v->greeting = false;
 	return 0;
 }

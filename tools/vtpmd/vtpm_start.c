@@ -8,8 +8,6 @@
 #include <string.h>
 #include <time.h>
 
-#define START_S 180 /* a KMS or a TPM that hangs is given up by the manager before */
-
 static int make_body(struct vtpm *v)
 {
 	if (v->body)
@@ -73,7 +71,7 @@ int vtpm_start_body(struct vtpm *v, struct error *e)
 {
 	int rc = prepare(v, e);
 
-	v->told = v->opened = false;
+	v->told = v->opened = v->adopted = false;
 	clock_gettime(CLOCK_MONOTONIC, &v->started);
 	memset(&v->status, 0, sizeof(v->status));
 	v->state = VTPM_STARTING;
@@ -82,7 +80,7 @@ int vtpm_start_body(struct vtpm *v, struct error *e)
 		rc = v->body->ops->start(v->body, e);
 	}
 	if (!rc) {
-		vtpm_set_timer(v, START_S);
+		vtpm_set_timer(v, VTPM_START_S);
 		return 0;
 	}
 	v->body_alive = false;
@@ -131,11 +129,11 @@ bool vtpm_adopt(struct vtpm *v)
 		return false;
 	if (config_load(v->d->config, &v->config, &e))
 		log_about(LOG_WARNING, VTPM_ABOUT(v), "%s", e.text);
-	v->body_alive = true;
+	v->body_alive = v->adopted = true;
 	v->told = false;
 	v->state = VTPM_STARTING; /* until it says HELLO */
 	clock_gettime(CLOCK_MONOTONIC, &v->started);
-	vtpm_set_timer(v, START_S);
+	vtpm_set_timer(v, VTPM_START_S);
 	if (!v->body->ops->adopt(v->body)) {
 		log_about(LOG_INFO, VTPM_ABOUT(v), "found running");
 		return true;

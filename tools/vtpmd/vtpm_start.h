@@ -9,6 +9,9 @@
 
 #include "tools/vtpmd/vtpm.h"
 
+/* Seconds; a KMS or a TPM that hangs is given up by the manager before. */
+#define VTPM_START_S 180
+
 /* In vtpm.c: what bodies tell. */
 extern const struct body_owner vtpm_body_owner;
 
