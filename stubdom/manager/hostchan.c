@@ -205,13 +205,8 @@ int hostchan_identity(void *hostchan, const uint8_t *keys, size_t len, uint32_t 
 int hostchan_config(struct hostchan *h, uint8_t **tlvs, size_t *len)
 {
 	struct hostchan_call c = {.type = CHANNEL_CONFIG, .repeat = true};
-	int rc = hostchan_call(h, &c);
 
-	if (rc)
-		return rc;
-	*tlvs = c.reply;
-	*len = c.reply_len;
-	return 0;
+	return hostchan_call_bytes(h, &c, tlvs, len);
 }
 
 int hostchan_launch(struct hostchan *h, uint32_t domid, uint8_t **list, size_t *len)
@@ -223,16 +218,10 @@ int hostchan_launch(struct hostchan *h, uint32_t domid, uint8_t **list, size_t *
 		.head = head,
 		.head_len = sizeof(head),
 	};
-	int rc;
 
 	cursor_put_u32(&w, domid);
 	/* the toolstack does not wait for a vtpmd that is away */
-	rc = h->up ? hostchan_call(h, &c) : -EPIPE;
-	if (rc)
-		return rc;
-	*list = c.reply;
-	*len = c.reply_len;
-	return 0;
+	return h->up ? hostchan_call_bytes(h, &c, list, len) : -EPIPE;
 }
 
 void hostchan_rekeyed(struct hostchan *h, const struct error *e)

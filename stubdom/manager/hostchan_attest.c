@@ -14,25 +14,15 @@ int hostchan_quote(void *hostchan, const uint8_t *request, size_t len, uint8_t *
 	struct hostchan *h = hostchan;
 	struct hostchan_call c = {
 		.type = CHANNEL_QUOTE, .ms = QUOTE_MS, .body = request, .body_len = len};
-	int rc = h->up ? hostchan_call(h, &c) : -EPIPE;
 
-	if (rc)
-		return rc;
-	*reply = c.reply;
-	*reply_len = c.reply_len;
-	return 0;
+	return h->up ? hostchan_call_bytes(h, &c, reply, reply_len) : -EPIPE;
 }
 
 int hostchan_attest(struct hostchan *h, uint8_t **request, size_t *len)
 {
 	struct hostchan_call c = {.type = CHANNEL_ATTEST};
-	int rc = hostchan_call(h, &c);
 
-	if (rc)
-		return rc;
-	*request = c.reply;
-	*len = c.reply_len;
-	return 0;
+	return hostchan_call_bytes(h, &c, request, len);
 }
 
 void hostchan_attested(struct hostchan *h, const struct error *e, const char *evidence,

@@ -215,6 +215,18 @@ int hostchan_call(struct hostchan *h, struct hostchan_call *c)
 	}
 }
 
+int hostchan_call_bytes(struct hostchan *h, struct hostchan_call *c, uint8_t **buf,
+			size_t *len)
+{
+	int rc = hostchan_call(h, c);
+
+	if (rc)
+		return rc;
+	*buf = c->reply;
+	*len = c->reply_len;
+	return 0;
+}
+
 int hostchan_call_later(struct hostchan *h, struct hostchan_call *c)
 {
 	uint32_t id;

@@ -42,6 +42,9 @@ struct hostchan_call {
 
 /* 0; -EPIPE: no connection; else the negative errno that vtpmd replied. */
 int __must_check hostchan_call(struct hostchan *h, struct hostchan_call *c);
+/* The same; what stands behind the status is the caller's, free(*buf). */
+int __must_check hostchan_call_bytes(struct hostchan *h, struct hostchan_call *c,
+				     uint8_t **buf, size_t *len);
 /* Sends a request and never looks at its reply. */
 int hostchan_call_later(struct hostchan *h, struct hostchan_call *c);
 /* Says HELLO to a vtpmd that has just come; the reply is in *c. */

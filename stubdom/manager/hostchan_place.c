@@ -15,15 +15,9 @@ static int place_get(void *ctx, enum channel_object object, uint8_t **buf, size_
 		.head = head,
 		.head_len = sizeof(head),
 	};
-	int rc;
 
 	cursor_put_u16(&w, (uint16_t)object);
-	rc = hostchan_call(ctx, &c);
-	if (rc)
-		return rc;
-	*buf = c.reply;
-	*len = c.reply_len;
-	return 0;
+	return hostchan_call_bytes(ctx, &c, buf, len);
 }
 
 static int put(struct hostchan *h, bool later, enum channel_object object, uint64_t seq,

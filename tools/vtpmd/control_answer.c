@@ -45,6 +45,11 @@ void control_answer_ok(struct control *c, const uint8_t uuid[16])
 	control_answer_with(c, json_pack("{s:b, s:s}", "ok", 1, "uuid", text));
 }
 
+void control_answer_malformed(struct control *c)
+{
+	control_answer_word(c, "internal", "The request is malformed.");
+}
+
 static void on_anchored(void *ctx, const struct error *e)
 {
 	struct control *c = ctx;

@@ -16,6 +16,8 @@ void control_answer_anchored(struct control *c, const uint8_t uuid[16]);
 void control_answer_word(struct control *c, const char *word, const char *text);
 /* e's sentence and cause; rc -EEXIST and -EBUSY have words of their own */
 void control_answer_refuse(struct control *c, int rc, const struct error *e);
+/* What vtpmctl does not send. */
+void control_answer_malformed(struct control *c);
 /* There is no vTPM c->name. */
 void control_answer_no_such(struct control *c);
 

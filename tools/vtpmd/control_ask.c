@@ -249,7 +249,7 @@ void control_ask_attest(struct control *c, struct vtpm *v, const json_t *request
 	if (!rc)
 		ask(c);
 	else if (rc == -EINVAL)
-		control_answer_word(c, "internal", "The request is malformed.");
+		control_answer_malformed(c);
 	else if (rc == -EBUSY)
 		control_answer_word(
 			c, "busy",

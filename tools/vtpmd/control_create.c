@@ -64,7 +64,7 @@ void control_create(struct control *c, struct vtpm *v, const json_t *request)
 	    take_mask(json_object_get(request, "localities"), META_LOCALITIES, 31,
 		      &n.localities) ||
 	    take_mask(json_object_get(request, "pcr_banks"), 0, 15, &n.pcr_banks)) {
-		control_answer_word(c, "internal", "The request is malformed.");
+		control_answer_malformed(c);
 		return;
 	}
 	if (memory)
@@ -95,7 +95,7 @@ void control_clone(struct control *c, struct vtpm *source, const json_t *request
 	int rc;
 
 	if (!to || !identity || (strcmp(identity, "new") && strcmp(identity, "copy"))) {
-		control_answer_word(c, "internal", "The request is malformed.");
+		control_answer_malformed(c);
 		return;
 	}
 	if (!strcmp(identity, "copy")) {

@@ -12,11 +12,6 @@
 #include <string.h>
 #include <uuid/uuid.h>
 
-static void malformed(struct control *c)
-{
-	control_answer_word(c, "internal", "The request is malformed.");
-}
-
 /* Whether a launch can be measured into it; false: it was answered. */
 static bool fits(struct control *c, const struct vtpm *v)
 {
@@ -45,7 +40,7 @@ static bool take_vtpms(struct control *c, const json_t *request, struct launch *
 
 	if (!uuid || uuid_parse(uuid, l->domain) || !json_array_size(names) ||
 	    json_array_size(names) > LAUNCH_VTPMS_MAX) {
-		malformed(c);
+		control_answer_malformed(c);
 		return false;
 	}
 	json_array_foreach(names, i, name)
@@ -108,7 +103,7 @@ void control_launch(struct control *c, struct vtpm *none, const json_t *request)
 	if (!take_vtpms(c, request, &l, vtpms))
 		return;
 	if (!hex)
-		malformed(c);
+		control_answer_malformed(c);
 	else if (is_taken(c, &l))
 		control_answer_word(c, "busy",
 				    "A guest with this uuid was launched and runs: shut "

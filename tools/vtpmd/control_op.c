@@ -150,7 +150,7 @@ void control_op(struct control *c, const char *line, size_t len)
 	snprintf(c->name, sizeof(c->name), "%s", name ? name : "");
 	if (c->what == NO_OP || (c->what == CREATE && !name) ||
 	    (!ops[c->what].host && !name))
-		control_answer_word(c, "internal", "The request is malformed.");
+		control_answer_malformed(c);
 	else
 		run(c, request);
 	json_decref(request);
