@@ -24,8 +24,6 @@ echo $tree"""
 # Tests of tpm2-tss that extend PCRs by what they have a log of.
 FRESH = [f"fapi-quote-destructive{more}.fint"
          for more in ("", "-eventlog", "-eventlog-null", "-eventlog-pc-client")]
-
-
 KERNEL_QUICK = "tpm2_tests.AsyncTest tpm2_tests.SpaceTest.test_flush_context"
 
 
@@ -42,34 +40,36 @@ def have(suite):
     return (folder, None) if got.returncode == 0 else (None, why)
 
 
-# What of a folder is brought into the guest.
-INSIDE = {"kernel": "", "systemd": "", "clevis": "src/pins/tpm2", "tpm2-openssl": "test",
-          "tpm2-tools": "test/integration", "tpm2-tss": "", "tpm2-pytss": ""}
+# What of a suite's folder is brought into the guest; those that are built for it apart.
+PROGRAMS = {"kernel": "", "systemd": "", "clevis": "src/pins/tpm2", "tpm2-openssl": "test",
+            "tpm2-tools": "test/integration"}
+LIBRARIES = {"tpm2-tss": "", "tpm2-pytss": ""}
 
 
-def bring(lab, vtpm):
-    """The guest runs with that vTPM, and has the suites in /run/suites."""
+def bring(lab, vtpm, name):
+    """The guest runs with that vTPM, and has in /run/suites the suite and those beside it."""
+    inside = LIBRARIES if name in LIBRARIES else PROGRAMS
     cases_luks.prepare(lab, vtpm)
     if lab.running(cases_luks.NAME):
-        if getattr(lab, "suites_on", None) == vtpm:
+        if getattr(lab, "suites_on", None) == (vtpm, inside):
             return
         lab.host.must(f"guest stop {cases_luks.NAME}", 150)
-    lab.suites = {suite: have(suite) for suite in INSIDE}
+    lab.suites = {suite: have(suite) for suite in inside}
     path = lab.host.path("suites.tar")
     with tarfile.open(path, "w") as tar:
         tar.add(f"{HERE}/guest", "guest")
-        for name in ("on_device.py", "suites/tpm2-pytss"):
-            tar.add(f"{HERE}/{name}", name)
-        for suite, inside in INSIDE.items():
+        for file in ("on_device.py", "suites/tpm2-pytss"):
+            tar.add(f"{HERE}/{file}", file)
+        for suite, part in inside.items():
             if lab.suites[suite][0]:
-                tar.add(os.path.join(lab.suites[suite][0], inside), suite)
+                tar.add(os.path.join(lab.suites[suite][0], part), suite)
     lab.host.put(path, TAR)
     disk = lab.host.must(f"modprobe loop && losetup -r -f --show {TAR}").split()[-1]
     more = f',"format=raw,vdev=xvdb,access=ro,script=/usr/lib/vhost/block,target={disk}"'
     cases_luks.create(lab, "initrd.enrol", vtpm, more)
     lab.host.must(f"guest wait --timeout 300 {cases_luks.NAME}", 320)
     unpack(lab)
-    lab.suites_on = vtpm
+    lab.suites_on = vtpm, inside
 
 
 def unpack(lab):
@@ -79,7 +79,7 @@ def unpack(lab):
 def suite(lab, name, tests="", timeout=600, vtpm=VTPM, fresh=()):
     """Runs one in the guest, and has its results compared with what is expected; each
     of the tests FRESH after a reboot, as it wants a TPM that nothing was measured into."""
-    bring(lab, vtpm)
+    bring(lab, vtpm, name)
     folder, why = lab.suites[name]
     if not folder:
         print(f"# skipped: guest-{name}: all of it: {why}")
@@ -135,7 +135,7 @@ def tools(lab):
 
 def tss(lab):
     """integration tests of tpm2-tss: its System, Enhanced System and Feature APIs"""
-    bring(lab, VTPM)
+    bring(lab, VTPM, "tpm2-tss")
     # Feature API: it provisions with the TPM's own certificates, and verifies them.
     lab.host.must("[ -e /etc/xen-vtpm/ca/chain.pem ] || vtpmctl ca init")
     lab.host.must(f"vtpmctl cert issue {VTPM}")
