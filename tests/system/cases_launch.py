@@ -24,15 +24,16 @@ def values(text):
     return found
 
 
-def write_config(lab, name, cmdline="", driver="own"):
-    """As dom0/guest writes it, but started by another."""
+def write_config(lab, name, cmdline="", driver="own", vtpm=None):
+    """As dom0/guest writes it, but started by another; with the guest's vTPM, or that one."""
+    vtpm = vtpm or name
     lab.host.must(f"mkdir -p /root/launch; [ -e /root/launch/vmlinux ] || "
                   "cp /boot/guest/vmlinux /root/launch/vmlinux")
     kind = KINDS[name]
     lines = [f'name="{name}"', 'kernel="/root/launch/vmlinux"', 'ramdisk="/run/guest.cpio"',
              f'extra="console=hvc0 quiet tpmfront={driver} {cmdline}"', "memory=256", "vcpus=1",
              'on_reboot="restart"', 'on_crash="destroy"', f'type="{kind}"',
-             f'vtpm=["backend=vtpm-{name},uuid={lab.uuid[name]}"]']
+             f'vtpm=["backend=vtpm-{vtpm},uuid={lab.uuid[vtpm]}"]']
     if kind == "pvh":
         lines.append('cpuid="host,xsave=0,avx=0"')
     path = CONFIG.format(name=name)
@@ -45,9 +46,9 @@ def wait_for(lab, name):
     return lab.host.run(f"guest wait --timeout 90 {name}", 110)[0]
 
 
-def launch(lab, name, cmdline=""):
+def launch(lab, name, cmdline="", vtpm=None):
     """The guest, measured and running; again when QEMU kills it."""
-    path = write_config(lab, name, cmdline)
+    path = write_config(lab, name, cmdline, vtpm=vtpm)
     for _ in range(4):
         before = lab.killed_by_qemu()
         rc, out = lab.vtpmctl(f"launch {path}")
@@ -205,5 +206,24 @@ def others_refused(lab):
     lab.guest_down("web1")
 
 
+def always_measured(lab):
+    """a vTPM of `create --measured` serves no guest that was not measured, from its first on"""
+    lab.vtpms("web1")
+    lab.guest_down("web1")
+    lab.create("strict", "--measured")
+    try:
+        write_config(lab, "web1", vtpm="strict")
+        for when in ("at first", "after its stop and start"):
+            refused(lab, "web1", when)
+            launch(lab, "web1", vtpm="strict")
+            replayed(lab, "web1")
+            lab.guest_down("web1")
+            lab.stop("strict")
+            lab.start("strict")
+    finally:
+        lab.guest_down("web1")
+        lab.vtpmctl("delete --yes --force strict")
+
+
 CASES = [pv_measured, reload_keeps, reboot_again, save_resume, other_cmdline, others_refused,
-         pvh_measured]
+         always_measured, pvh_measured]
