@@ -144,18 +144,22 @@ def reboot_again(lab):
         lab.host.must("mv /root/launch/kept /root/launch/vmlinux")
 
 
-def save_resume(lab):
-    """saved, resumed and restored, the guest has its PCRs and its log"""
+def restored(lab):
+    """saved and restored by launch, the guest has its PCRs and its log, and reboots as measured"""
     launched(lab, "web1")
     lab.ask("web1", "tpm2_pcrextend 16:sha256=" + "11" * 32)
     before = replayed(lab, "web1")
     lab.host.must("rm -f /root/l.save; xl save web1 /root/l.save", 120)
-    lab.host.must("vtpmctl resume web1 && xl restore /root/l.save; rm -f /root/l.save", 120)
-    lab.host.must("guest wait --timeout 60 web1", 80)
+    path = CONFIG.format(name="web1")
+    lab.host.must(f"vtpmctl launch {path} --restore /root/l.save", 120)
+    lab.host.must("rm -f /root/l.save; guest wait --timeout 60 web1", 80)
     check(replayed(lab, "web1") == before, "after the restore there are other PCRs")
     out = lab.ask("web1", "tpm2_pcrread sha256:16")
     check(not out.split()[-1].endswith("0" * 64), f"the guest's own PCR is lost: {out}")
-    lab.guest_down("web1")
+    lab.guest_reboot("web1")
+    check(replayed(lab, "web1") == before, "after a reboot there are other PCRs")
+    out = lab.ask("web1", "tpm2_pcrread sha256:16")
+    check(out.split()[-1].endswith("0" * 64), f"a reboot keeps the guest's own PCR: {out}")
 
 
 def other_cmdline(lab):
@@ -225,5 +229,5 @@ def always_measured(lab):
         lab.vtpmctl("delete --yes --force strict")
 
 
-CASES = [pv_measured, reload_keeps, reboot_again, save_resume, other_cmdline, others_refused,
+CASES = [pv_measured, reload_keeps, reboot_again, restored, other_cmdline, others_refused,
          always_measured, pvh_measured]

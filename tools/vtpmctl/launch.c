@@ -26,6 +26,7 @@
 struct launch {
 	const char *file;
 	const char *socket;
+	const char *restore; /* what xl save wrote; NULL: the guest boots */
 	bool dry_run;
 	bool unmeasured;
 	json_t *vtpms; /* their names */
@@ -40,6 +41,11 @@ static const struct args_option options[] = {
 	 .kind = ARGS_FLAG,
 	 .offset = offsetof(struct launch, unmeasured),
 	 .help = "measure nothing: its PCRs start with zeroes"},
+	{.name = "restore",
+	 .kind = ARGS_TEXT,
+	 .offset = offsetof(struct launch, restore),
+	 .value = "SAVED",
+	 .help = "the guest that `xl save` wrote, with its PCRs"},
 	CLIENT_SOCKET_OPTION(struct launch),
 };
 
@@ -49,7 +55,8 @@ static const struct args_command command = {
 		"Starts the vTPMs that a guest's xl file names, waits until they are ready,\n"
 		"measures the guest's kernel, ramdisk, command line and machine into them, and\n"
 		"has xl create the guest of the very bytes that were measured.  The guest is not\n"
-		"created when a vTPM does not open, or when it cannot be measured.\n",
+		"created when a vTPM does not open, or when it cannot be measured.  A guest that\n"
+		"is restored goes on as it was saved; what is measured boots at its next reboot.\n",
 	.options = options,
 	.option_count = ARRAY_SIZE(options),
 	.word = "FILE",
@@ -135,6 +142,13 @@ static int start(const struct launch *l, const json_t *vtpm)
 		fprintf(stderr, "vTPM %s is running\n", name);
 		return VTPMCTL_OK;
 	}
+	if (l->restore) {
+		fprintf(stderr,
+			"vtpmctl: the vTPM %s is %s, and what it held in memory for the saved "
+			"guest is lost: launch the guest without --restore\n",
+			name, state);
+		return VTPMCTL_FAILED;
+	}
 	if (l->dry_run) {
 		printf("vtpmctl start %s\n", name);
 		return VTPMCTL_OK;
@@ -182,10 +196,35 @@ static int start_all(const struct launch *l, const struct launch_config *c)
 	return status;
 }
 
-/* xl keeps what is open here as long as it is the guest's monitor. */
-static int become_xl(const char *file)
+/* The saved guest's vTPMs go on with what it left in them. */
+static int resume_all(const struct launch *l)
 {
-	execlp("xl", "xl", "create", file, (char *)NULL);
+	const json_t *name;
+	json_t *reply;
+	size_t i;
+	int status;
+
+	json_array_foreach(l->vtpms, i, name)
+	{
+		status = client_call(l->socket,
+				     client_request("resume", json_string_value(name)),
+				     &reply);
+		json_decref(reply);
+		if (status)
+			return status;
+	}
+	return VTPMCTL_OK;
+}
+
+/* xl keeps what is open here as long as it is the guest's monitor. */
+static int become_xl(const struct launch *l, const char *file)
+{
+	int status = l->restore ? resume_all(l) : VTPMCTL_OK;
+
+	if (status)
+		return status;
+	execlp("xl", "xl", l->restore ? "restore" : "create", file, l->restore,
+	       (char *)NULL);
 	fprintf(stderr, "vtpmctl: xl cannot be run: %s\n", strerror(errno));
 	return VTPMCTL_FAILED;
 }
@@ -273,7 +312,7 @@ static int create(const struct launch *l, struct launch_config *c,
 	if (status)
 		return status;
 	snprintf(file, sizeof(file), "/proc/self/fd/%d", config.fd);
-	return become_xl(file);
+	return become_xl(l, file);
 }
 
 static int measure_and_create(const struct launch *l, struct launch_config *c)
@@ -297,11 +336,35 @@ static int measure_and_create(const struct launch *l, struct launch_config *c)
 	return create(l, c, &m);
 }
 
+/* A dry run's last lines. */
+static int say_rest(const struct launch *l)
+{
+	const json_t *name;
+	size_t i;
+
+	if (!l->restore) {
+		printf("xl create %s\n", l->file);
+	} else {
+		json_array_foreach(l->vtpms, i, name)
+			printf("vtpmctl resume %s\n", json_string_value(name));
+		printf("xl restore %s %s\n", l->file, l->restore);
+	}
+	return fflush(stdout) ? VTPMCTL_FAILED : VTPMCTL_OK;
+}
+
 static int run(const struct launch *l)
 {
 	struct launch_config c;
-	int status = launch_config_read(l->file, &c);
+	int status;
 
+	if (l->restore && access(l->restore, R_OK)) {
+		fprintf(stderr,
+			"vtpmctl: %s, which `xl save` shall have written, cannot "
+			"be read: %s\n",
+			l->restore, strerror(errno));
+		return VTPMCTL_FAILED;
+	}
+	status = launch_config_read(l->file, &c);
 	if (status)
 		return status;
 	if (!l->unmeasured && !launch_config_measurable(&c, l->file))
@@ -309,10 +372,10 @@ static int run(const struct launch *l)
 	else
 		status = start_all(l, &c);
 	if (!status && l->dry_run) {
-		printf("xl create %s\n", l->file);
-		status = fflush(stdout) ? VTPMCTL_FAILED : VTPMCTL_OK;
+		status = say_rest(l);
 	} else if (!status) {
-		status = l->unmeasured ? become_xl(l->file) : measure_and_create(l, &c);
+		status =
+			l->unmeasured ? become_xl(l, l->file) : measure_and_create(l, &c);
 	}
 	launch_config_free(&c);
 	return status;
