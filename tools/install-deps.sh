@@ -10,7 +10,8 @@ packages='
 	qemu-utils swtpm swtpm-tools tpm2-tools libtss2-tcti-swtpm0 mmdebstrap e2fsprogs
 	python3-pykmip python3-cryptography openssl socat cpio zstd xz-utils
 	softhsm2 libengine-pkcs11-openssl gnutls-bin
-	autoconf autoconf-archive automake libtool libjson-c-dev libcurl4-openssl-dev uthash-dev acl
+	autoconf autoconf-archive automake libtool libltdl-dev libjson-c-dev libcurl4-openssl-dev
+	uthash-dev acl
 	tpm2-openssl tpm2-abrmd libtss2-tcti-tabrmd0 dbus-daemon expect iproute2 dpkg-dev
 	python3-tpm2-pytss python3-pytest python3-pytest-xdist python3-yaml
 	dkms kmod debhelper dh-dkms fakeroot mandoc cryptsetup-bin procps systemd xxd
