@@ -221,8 +221,15 @@ def tpm12_kept(lab, how):
           f"unseal after {how}")
 
 
+def used12(lab):
+    """A TPM 1.2 with an owner and secrets, from an earlier case or now."""
+    if not hasattr(lab, "blob12"):
+        tpm12_guest(lab)
+
+
 def tpm12_reboot(lab):
     """over a reboot and a killed stub domain owner, NV and secrets of the TPM 1.2 stay, PCRs clear"""
+    used12(lab)
     lab.guest_reboot("old1")
     tpm12_kept(lab, "a reboot")
     domid = lab.show("old1")["domid"]
@@ -235,6 +242,7 @@ def tpm12_reboot(lab):
 
 def tpm12_own_driver(lab):
     """our driver serves a TPM 1.2, too"""
+    used12(lab)
     lab.guest_down("old1")
     lab.guest_up("old1")
     try:
