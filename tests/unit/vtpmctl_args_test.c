@@ -44,14 +44,15 @@ static const struct args_command without_word = {
 	.option_count = ARRAY_SIZE(options),
 };
 
-static const struct args_command with_optional_word = {
-	.usage = "sample [NAME]",
+static const struct args_command with_word_or_flag = {
+	.usage = "sample {NAME | --force}",
 	.about = "About.\n",
 	.options = options,
 	.option_count = ARRAY_SIZE(options),
 	.word = "NAME",
 	.word_offset = offsetof(struct sample, name),
-	.word_optional = true,
+	.word_or = "force",
+	.word_or_offset = offsetof(struct sample, force),
 };
 
 static const struct args_command with_two_words = {
@@ -98,17 +99,20 @@ static enum args_result parse(const struct args_command *cmd, struct sample *out
 
 #define PARSE(cmd, out, ...) parse(cmd, out, (const char *const[]){__VA_ARGS__, NULL})
 
-static void a_word_may_be_left_out(void **state)
+static void either_a_word_or_a_flag(void **state)
 {
 	struct sample s;
 
-	assert_int_equal(PARSE(&with_optional_word, &s, "--force"), ARGS_RUN);
+	assert_int_equal(PARSE(&with_word_or_flag, &s, "--force"), ARGS_RUN);
 	assert_null(s.name);
 	assert_true(s.force);
-	assert_int_equal(PARSE(&with_optional_word, &s, "web1"), ARGS_RUN);
+	assert_int_equal(PARSE(&with_word_or_flag, &s, "web1", "--file", "a"), ARGS_RUN);
 	assert_string_equal(s.name, "web1");
-	assert_int_equal(PARSE(&with_optional_word, &s, ""), ARGS_BAD);
-	assert_int_equal(PARSE(&with_optional_word, &s, "web1", "web2"), ARGS_BAD);
+	assert_false(s.force);
+	assert_int_equal(PARSE(&with_word_or_flag, &s, "--file", "a"), ARGS_BAD);
+	assert_int_equal(PARSE(&with_word_or_flag, &s, "web1", "--force"), ARGS_BAD);
+	assert_int_equal(PARSE(&with_word_or_flag, &s, ""), ARGS_BAD);
+	assert_int_equal(PARSE(&with_word_or_flag, &s, "web1", "web2"), ARGS_BAD);
 }
 
 static void takes_every_kind(void **state)
@@ -261,7 +265,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(two_words),
-		cmocka_unit_test(a_word_may_be_left_out),
+		cmocka_unit_test(either_a_word_or_a_flag),
 		cmocka_unit_test(takes_every_kind),
 		cmocka_unit_test(letters_are_short_names),
 		cmocka_unit_test(parses_twice),

@@ -114,8 +114,15 @@ static enum args_result take_words(const struct args_command *cmd, int argc, cha
 	};
 	size_t i;
 
-	if (cmd->word_optional && optind == argc)
-		return ARGS_RUN;
+	if (cmd->word_or) {
+		bool flag = *(const bool *)((char *)out + cmd->word_or_offset);
+
+		if (flag == (optind < argc))
+			return bad(cmd, "give either %s or --%s", cmd->word,
+				   cmd->word_or);
+		if (flag)
+			return ARGS_RUN;
+	}
 	for (i = 0; i < ARRAY_SIZE(words) && words[i].name; i++, optind++) {
 		if (optind >= argc || !argv[optind][0])
 			return bad(cmd, "%s is missing", words[i].name);

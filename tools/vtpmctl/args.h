@@ -36,7 +36,9 @@ struct args_command {
 	/* offset of a const char * for the one positional word, if takes_word */
 	const char *word; /* its name in messages; NULL: none is taken */
 	size_t word_offset;
-	bool word_optional;
+	/* a flag, one of options, that is given in the word's place; NULL: none is */
+	const char *word_or;
+	size_t word_or_offset;
 	const char *second; /* the same for a word behind it */
 	size_t second_offset;
 };

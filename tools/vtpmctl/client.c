@@ -21,6 +21,13 @@ json_t *client_request(const char *op, const char *name)
 	return request;
 }
 
+const char *client_text(const json_t *object, const char *key)
+{
+	const char *value = json_string_value(json_object_get(object, key));
+
+	return value ? value : "";
+}
+
 static int unreachable(const char *path, int error)
 {
 	if (error == EACCES || error == EPERM)
@@ -135,4 +142,26 @@ int client_call(const char *socket_path, json_t *request, json_t **reply)
 out:
 	json_decref(request);
 	return status;
+}
+
+int client_each(const char *socket_path, int (*each)(void *context, const json_t *vtpm),
+		void *context)
+{
+	json_t *reply, *vtpm;
+	size_t i;
+	int result, status;
+
+	result = client_call(socket_path, client_request("list", NULL), &reply);
+	json_array_foreach(json_object_get(reply, "vtpms"), i, vtpm)
+	{
+		status = each(context, vtpm);
+		if (status == VTPMCTL_NO_VTPMD) {
+			result = status;
+			break;
+		}
+		if (status || fflush(stdout))
+			result = VTPMCTL_FAILED;
+	}
+	json_decref(reply);
+	return result;
 }

@@ -26,7 +26,16 @@
  * fails.  Returns an exit status; on VTPMCTL_OK *reply is the last line's object,
  * which the caller releases. */
 int __must_check client_call(const char *socket_path, json_t *request, json_t **reply);
+/* each() for every vTPM of this host, with what "list" tells of it, one after the other;
+ * what each() prints is shown at once.  each() returns an exit status: after
+ * VTPMCTL_NO_VTPMD there is no sense in going on, after another one there is.  Returns
+ * VTPMCTL_FAILED when one was not VTPMCTL_OK. */
+int __must_check client_each(const char *socket_path,
+			     int (*each)(void *context, const json_t *vtpm),
+			     void *context);
 /* {"op": op, "name": name}; name may be NULL. */
 json_t *client_request(const char *op, const char *name);
+/* The text that an object of a reply has there; "" when it has none. */
+const char *client_text(const json_t *object, const char *key);
 
 #endif

@@ -60,10 +60,16 @@ int holder_ask(struct holder *h, const char *socket, const char *name)
 	json_array_foreach(json_object_get(h->reply, "ek"), i, ek) take(h, ek);
 	if (h->eks)
 		return VTPMCTL_OK;
-	fprintf(stderr,
-		"vtpmctl: the endorsement keys of %s are not known yet: start it once "
-		"(`vtpmctl start %s`), without a password of the endorsement hierarchy\n",
-		name, name);
+	if (!strcmp(client_text(h->reply, "tpm"), "1.2"))
+		fprintf(stderr,
+			"vtpmctl: %s is a TPM 1.2, which has no such certificates; for "
+			"them, give its guest a TPM 2.0 (`vtpmctl create`)\n",
+			name);
+	else
+		fprintf(stderr,
+			"vtpmctl: the endorsement keys of %s are not known yet: start it once "
+			"(`vtpmctl start %s`), without a password of the endorsement hierarchy\n",
+			name, name);
 	holder_free(h);
 	return VTPMCTL_FAILED;
 }

@@ -13,7 +13,7 @@
 #define HOLDER_CERT_MAX 2048	   /* the largest NV index */
 
 struct holder {
-	json_t *reply; /* "certificates": {"INDEX": "hex"}, "uuid" */
+	json_t *reply; /* "certificates": {"INDEX": "hex"}, "uuid", "tpm": "2.0" */
 	unsigned int eks;
 	struct holder_ek {
 		const char *alg;   /* "rsa2048", ... */

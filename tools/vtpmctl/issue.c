@@ -40,7 +40,8 @@ static const struct args_command command = {
 	.option_count = ARRAY_SIZE(options),
 	.word = "NAME",
 	.word_offset = offsetof(struct cert_issue, name),
-	.word_optional = true,
+	.word_or = "all",
+	.word_or_offset = offsetof(struct cert_issue, all),
 };
 
 static int add(json_t *certs, const char *index, X509 *cert, struct error *e)
@@ -99,45 +100,29 @@ int issue(const struct ca *ca, const char *socket, const char *name)
 	return vtpmctl_fail(&e);
 }
 
-/* VTPMCTL_NO_VTPMD when there is no sense in going on. */
-static int issue_next(const struct cert_issue *c, const struct ca *ca, const json_t *vtpm)
+struct every {
+	const struct ca *ca;
+	const char *socket;
+};
+
+static int issue_next(void *context, const json_t *vtpm)
 {
-	const char *name = json_string_value(json_object_get(vtpm, "name"));
-	const char *state = json_string_value(json_object_get(vtpm, "state"));
+	const struct every *all = context;
+	const char *name = client_text(vtpm, "name"), *state = client_text(vtpm, "state");
 	int status = VTPMCTL_FAILED;
 
-	if (!name || !state)
-		return VTPMCTL_FAILED;
+	if (!strcmp(client_text(vtpm, "tpm"), "1.2")) {
+		printf("%s: passed over, a TPM 1.2 has no such certificates\n", name);
+		return VTPMCTL_OK;
+	}
 	if (strcmp(state, "running")) {
 		printf("%s: not issued, it is %s: `vtpmctl start %s`, then again\n", name,
 		       state, name);
 	} else {
-		status = issue(ca, c->socket, name);
+		status = issue(all->ca, all->socket, name);
 		printf("%s: %s\n", name, status ? "failed" : "issued");
 	}
-	return fflush(stdout) ? VTPMCTL_FAILED : status;
-}
-
-static int issue_every(const struct cert_issue *c, const struct ca *ca)
-{
-	json_t *reply, *vtpm;
-	bool failed = false;
-	size_t i;
-	int status = client_call(c->socket, client_request("list", NULL), &reply);
-
-	if (status)
-		return status;
-	json_array_foreach(json_object_get(reply, "vtpms"), i, vtpm)
-	{
-		status = issue_next(c, ca, vtpm);
-		failed |= status != VTPMCTL_OK;
-		if (status == VTPMCTL_NO_VTPMD)
-			break;
-	}
-	json_decref(reply);
-	if (status == VTPMCTL_NO_VTPMD)
-		return status;
-	return failed ? VTPMCTL_FAILED : VTPMCTL_OK;
+	return status;
 }
 
 int cert_issue_main(int argc, char **argv)
@@ -151,16 +136,10 @@ int cert_issue_main(int argc, char **argv)
 
 	if (parsed != ARGS_RUN)
 		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
-	if (!c.name == !c.all) {
-		fprintf(stderr,
-			"vtpmctl: give either the NAME of a vTPM or --all; usage: vtpmctl "
-			"%s (--help says more)\n",
-			command.usage);
-		return VTPMCTL_USAGE;
-	}
 	if (ca_open(&ca, c.folder, c.tcti, true, &e))
 		return vtpmctl_fail(&e);
-	status = c.all ? issue_every(&c, &ca) : issue(&ca, c.socket, c.name);
+	status = c.all ? client_each(c.socket, issue_next, &(struct every){&ca, c.socket})
+		       : issue(&ca, c.socket, c.name);
 	ca_close(&ca);
 	return status;
 }

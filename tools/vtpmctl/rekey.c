@@ -50,7 +50,8 @@ static const struct args_command command = {
 	.option_count = ARRAY_SIZE(options),
 	.word = "NAME",
 	.word_offset = offsetof(struct rekey, name),
-	.word_optional = true,
+	.word_or = "all",
+	.word_or_offset = offsetof(struct rekey, all),
 };
 
 static int rekey_one(const struct rekey *r, const char *name)
@@ -65,18 +66,11 @@ static int rekey_one(const struct rekey *r, const char *name)
 	return status;
 }
 
-static const char *text(const json_t *vtpm, const char *key)
+static int rekey_next(void *context, const json_t *vtpm)
 {
-	const char *value = json_string_value(json_object_get(vtpm, key));
-
-	return value ? value : "";
-}
-
-/* VTPMCTL_NO_VTPMD when there is no sense in going on. */
-static int rekey_next(struct rekey *r, const json_t *vtpm)
-{
-	const char *name = text(vtpm, "name"), *state = text(vtpm, "state");
-	const char *made = text(vtpm, r->deep ? "keyed" : "sealed");
+	struct rekey *r = context;
+	const char *name = client_text(vtpm, "name"), *state = client_text(vtpm, "state");
+	const char *made = client_text(vtpm, r->deep ? "keyed" : "sealed");
 	int status = VTPMCTL_OK;
 
 	if (r->since && stamp_later(made, r->since)) {
@@ -86,50 +80,35 @@ static int rekey_next(struct rekey *r, const json_t *vtpm)
 		printf("%s: not done, it is %s: `vtpmctl start %s`, then go on\n", name,
 		       state, name);
 		r->not_running++;
+		status = VTPMCTL_FAILED;
 	} else {
 		status = rekey_one(r, name);
 		printf("%s: %s\n", name, status ? "failed" : "done");
 		r->done += !status;
 		r->failed += status != 0;
 	}
-	return fflush(stdout) ? VTPMCTL_FAILED : status;
+	return status;
 }
 
 static int rekey_all(struct rekey *r)
 {
 	char now[STAMP_SIZE];
 	const char *since = r->since ? r->since : now;
-	json_t *reply, *vtpm;
-	size_t i;
 	int status;
 
 	stamp_now(now);
 	fprintf(stderr,
 		"when interrupted, go on with: vtpmctl rekey --all%s --since %s\n",
 		r->deep ? " --deep" : "", since);
-	status = client_call(r->socket, client_request("list", NULL), &reply);
-	if (status)
-		return status;
-	json_array_foreach(json_object_get(reply, "vtpms"), i, vtpm)
-	{
-		status = rekey_next(r, vtpm);
-		if (status == VTPMCTL_NO_VTPMD)
-			break;
-	}
-	json_decref(reply);
+	status = client_each(r->socket, rekey_next, r);
 	printf("%u done, %u done before, %u not running, %u failed\n", r->done, r->before,
 	       r->not_running, r->failed);
-	if (status == VTPMCTL_NO_VTPMD)
-		return status;
-	return r->not_running || r->failed || fflush(stdout) ? VTPMCTL_FAILED
-							     : VTPMCTL_OK;
+	return fflush(stdout) && !status ? VTPMCTL_FAILED : status;
 }
 
 /* A sentence for a line that makes no sense; NULL: it does. */
 static const char *wrong(const struct rekey *r)
 {
-	if (!r->name == !r->all)
-		return "give either the NAME of a vTPM or --all";
 	if (r->since && !r->all)
 		return "--since goes with --all";
 	if (r->since && !stamp_ok(r->since))

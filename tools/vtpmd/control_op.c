@@ -77,7 +77,8 @@ static void op_certificates(struct control *c, struct vtpm *v, const json_t *req
 	char uuid[37];
 
 	uuid_unparse_lower(v->meta.uuid, uuid);
-	control_answer_with(c, json_pack("{s:b, s:s, s:o, s:o}", "ok", 1, "uuid", uuid,
+	control_answer_with(c, json_pack("{s:b, s:s, s:s, s:o, s:o}", "ok", 1, "uuid",
+					 uuid, "tpm", meta_version(&v->meta),
 					 "certificates", cert_show(&v->store), "ek",
 					 identity_show(&v->meta)));
 }
