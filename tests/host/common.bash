@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash disable=SC2034
+# What the tests of this folder share.  `. tests/host/common.bash NAME`, from the top of
+# the tree, makes a private folder, $dir, in which all servers have their sockets; at the
+# end it goes, and with it the processes in $vtpmd, in pids and in the files *.pid.
+set -u
+root=$PWD
+vtpmctl=$root/build/bin/vtpmctl-san
+dir=$(mktemp -d "/tmp/$1-test.XXXXXX") || exit 1
+sock=$dir/run/sock          # of vtpmd
+tpm=swtpm:path=$dir/tpm.sock # the host's, as a TCTI
+pids=() vtpmd='' count=0
+tails=(out err gout gerr vtpmd.log) # of these the ends are shown when a test fails
+
+at_end() { :; } # what a test has to do before
+end() {
+	at_end
+	# shellcheck disable=SC2046
+	kill $vtpmd "${pids[@]}" $(cat "$dir"/*.pid 2>/dev/null) 2>/dev/null
+	wait 2>/dev/null
+	rm -rf "$dir"
+}
+trap end EXIT
+
+ok() { # ok NAME: the last command's status decides
+	local rc=$?
+	count=$((count + 1))
+	[ $rc -eq 0 ] && echo "ok $count - $1" && return
+	echo "not ok $count - $1"
+	# shellcheck disable=SC2068
+	(cd "$dir" && tail -qn 15 ${tails[@]} 2>/dev/null) | cut -c1-400 | tr -cd '\n -~' | sed 's/^/# /'
+}
+
+await() { # await SECONDS COMMAND...
+	local end=$((SECONDS + $1))
+	shift
+	until "$@" >/dev/null 2>&1; do
+		[ $SECONDS -lt $end ] || return 1
+		sleep 0.05
+	done
+}
+gone() { ! kill -0 "$1" 2>/dev/null; }
+
+gets() { # gets STATUS COMMAND...: it ends with that; what it prints goes to out and err
+	local want=$1 got
+	shift
+	"$@" >"$dir/out" 2>"$dir/err" </dev/null
+	got=$?
+	[ $got -eq "$want" ] && return
+	echo "# ${1##*/} ${*:2}: status $got, not $want"
+	return 1
+}
+run() { gets "$1" "$vtpmctl" "${@:2}"; } # run STATUS ARGS...
+ctl() { run "$@" --socket "$sock"; }     # ctl STATUS ARGS...: of vtpmd's vTPMs
+says() { # says TEXT: one sentence on stderr has it
+	grep -q "^vtpm.*: .*$1" "$dir/err" && [ "$(grep -c '^vtpm' "$dir/err")" -eq 1 ] && return
+	echo "# not said: $1"
+	return 1
+}
+field() { # field NAME KEY: of `vtpmctl show --json`
+	ctl 0 show "$1" --json && sed -n "s/^ *\"$2\": *\"\{0,1\}\([^\",]*\)\"\{0,1\},*$/\1/p" "$dir/out"
+}
+state() { [ "$(field "$1" state)" = "$2" ]; } # state NAME WORD
+settled() { state "$1" running || state "$1" failed; }
+
+tpm_up() { # tpm_up [FOLDER]: a TPM of a host; its socket is FOLDER.sock
+	local at=$dir/${1:-tpm}
+	mkdir -p "$at"
+	swtpm socket --tpm2 --tpmstate dir="$at" --flags startup-clear,not-need-init \
+		--server type=unixio,path="$at.sock" --ctrl type=unixio,path="$at.sock.ctrl" 2>/dev/null &
+	pids+=($!)
+	await 10 test -S "$at.sock"
+}
+flush_tpm() { # what a killed client left in the TPM, as the kernel does behind /dev/tpmrm0
+	local what
+	for what in -t -l -s; do
+		TPM2TOOLS_TCTI=$tpm tpm2_flushcontext $what >/dev/null 2>&1
+	done
+}
+host_up() { # host_up OPTIONS...: with a TPM, ready for `vtpmctl host init`, which gets them
+	mkdir -m 0700 "$dir"/{run,store,unix}
+	tpm_up && run 0 host init --config "$dir/host.json" --tcti "$tpm" "$@"
+}
+
+# vtpmd, with managers as processes; a test may set what runs it, and the manager.
+vtpmd_by=("$root/build/bin/vtpmd-san")
+manager=$root/build/bin/vtpm-manager-san
+vtpmd_start() { # vtpmd_start OPTIONS...: until it answers
+	"${vtpmd_by[@]}" --socket "$sock" --store "$dir/store" --audit "$dir/audit.log" \
+		--config "$dir/host.json" --tpm "unix:$dir/tpm.sock" --manager "$manager" \
+		--placement process --process-unix "$dir/unix" --verbose "$@" >>"$dir/vtpmd.log" 2>&1 </dev/null &
+	vtpmd=$!
+	await 10 ctl 0 list
+}
+vtpmd_stop() { # vtpmd_stop SIGNAL; its status
+	local pid=$vtpmd
+	vtpmd=
+	kill "-$1" "$pid" 2>/dev/null
+	wait "$pid" 2>/dev/null
+}
+guest() { # guest NAME COMMAND...: what it prints goes to gout and gerr
+	TPM2TOOLS_TCTI="cmd:socat -t 60 - UNIX-CONNECT:$dir/unix/$1" "${@:2}" >"$dir/gout" 2>"$dir/gerr"
+}
+
+# For a vtpmd whose disk does what the file fault says: none, ENOSPC, slow, ... (faultdisk.c)
+faulty_disk=(env "FAULT=$dir/fault" "LD_PRELOAD=$root/build/bin/faultdisk.so" "$root/build/bin/vtpmd")
+fault() { echo "$1" >"$dir/fault.new" && mv "$dir/fault.new" "$dir/fault"; }
