@@ -1,20 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A manager in its own stub domain, vtpm-NAME.  xl builds and destroys it; its
- * end is noticed through xenstore's @releaseDomain.  Each start has a fresh
- * domain uuid, kept in RUN/NAME.domain with the hashes of what it runs, so that a later vtpmd finds the very
- * domain that an earlier one started, and no other.
+ * end is noticed through xenstore's @releaseDomain.  Each start has a fresh domain uuid,
+ * which is kept in a file (domain_file.h).
  */
 #include "include/channel.h"
-#include "lib/atomic.h"
-#include "lib/cursor.h"
 #include "tools/vtpmd/body.h"
 #include "tools/vtpmd/child.h"
+#include "tools/vtpmd/domain_file.h"
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/xen.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,8 +20,6 @@
 #include <uuid/uuid.h>
 
 #define RECONNECT_MS 200
-#define CONFIG_MAX   65536
-#define KEPT_SIZE    (16 + 2 * IMAGE_HASH_SIZE)
 
 struct domain {
 	struct body body;
@@ -40,35 +35,9 @@ struct domain {
 
 static void look(void *ctx);
 
-static void run_path(struct domain *d, char *out, size_t room, const char *suffix)
-{
-	snprintf(out, room, "%s/%s.%s", d->body.d->run, d->body.name, suffix);
-}
-
-/* The last line that xl wrote, which is where it says why. */
-static void last_line(struct domain *d, char *out, size_t room)
-{
-	char path[512], line[256];
-	FILE *f;
-
-	snprintf(out, room, "it said nothing");
-	run_path(d, path, sizeof(path), "xl.log");
-	f = fopen(path, "re");
-	while (f && fgets(line, sizeof(line), f)) {
-		line[strcspn(line, "\n")] = 0;
-		if (line[0])
-			snprintf(out, room, "%s", line);
-	}
-	if (f)
-		fclose(f);
-}
-
 static void finish(struct domain *d)
 {
-	char path[512];
-
-	run_path(d, path, sizeof(path), "domain");
-	(void)unlink(path);
+	domain_file_forget(&d->body);
 	if (d->watching)
 		xen_unwatch(d->body.d->xen, d);
 	event_del(d->retry);
@@ -111,7 +80,7 @@ static int run_xl(struct domain *d, char *const argv[], child_done *done)
 		.ctx = d,
 	};
 
-	run_path(d, path, sizeof(path), "xl.log");
+	domain_file_path(&d->body, DOMAIN_FILE_LOG, path, sizeof(path));
 	return child_spawn(&s, &d->xl);
 }
 
@@ -126,7 +95,7 @@ static void on_destroyed(void *ctx, int status)
 	if (xen_find(d->body.d->xen, d->uuid, &domid, &why) != XEN_DOMAIN_GONE) {
 		char said[160];
 
-		last_line(d, said, sizeof(said));
+		domain_file_said(&d->body, said, sizeof(said));
 		log_about(LOG_ERR,
 			  &(struct log_about){.vtpm = d->body.name, .uuid = d->body.uuid},
 			  "`xl destroy %d` failed: %s", domid, said);
@@ -236,14 +205,14 @@ static void on_created(void *ctx, int status)
 	d->creating = false;
 	drop_image(d);
 	if (xen_find(d->body.d->xen, d->uuid, &d->body.domid, &why) == XEN_DOMAIN_GONE) {
-		last_line(d, said, sizeof(said));
+		domain_file_said(&d->body, said, sizeof(said));
 		snprintf(d->why, sizeof(d->why), "`xl create` of vtpm-%s failed: %.100s.",
 			 d->body.name, said);
 		finish(d);
 		return;
 	}
 	if (!WIFEXITED(status) || WEXITSTATUS(status)) {
-		last_line(d, said, sizeof(said));
+		domain_file_said(&d->body, said, sizeof(said));
 		snprintf(d->why, sizeof(d->why), "`xl create` of vtpm-%s failed: %.100s.",
 			 d->body.name, said);
 		destroy(d);
@@ -256,72 +225,6 @@ static void on_created(void *ctx, int status)
 		snprintf(d->why, sizeof(d->why), "xenstore refused a watch.");
 		destroy(d);
 	}
-}
-
-/* What a site wants in each stub domain's file (a cpuid mask, an XSM label). */
-static void add_site_lines(struct domain *d, char *text, size_t room)
-{
-	uint8_t *lines;
-	size_t len, at = strlen(text);
-
-	if (!d->body.d->domain_config ||
-	    atomic_read(AT_FDCWD, d->body.d->domain_config, CONFIG_MAX, &lines, &len))
-		return;
-	snprintf(text + at, room - at, "%s\n", (char *)lines);
-	free(lines);
-}
-
-static int write_config(struct domain *d)
-{
-	char text[CONFIG_MAX + 4096], uuid[37], name[64], kernel[64], manager[64];
-
-	image_path(d->kernel, kernel);
-	image_path(d->manager, manager);
-	uuid_unparse_lower(d->uuid, uuid);
-	snprintf(text, 4096,
-		 "# Written by vtpmd at each start.\n"
-		 "name = \"vtpm-%s\"\n"
-		 "uuid = \"%s\"\n"
-		 "type = \"pvh\"\n"
-		 "kernel = \"%s\"\n"
-		 "ramdisk = \"%s\"\n"
-		 "extra = \"--stubdom\"\n"
-		 "memory = %u\n"
-		 "maxmem = %u\n"
-		 "vcpus = 1\n"
-		 "on_poweroff = \"preserve\"\n"
-		 "on_reboot = \"preserve\"\n"
-		 "on_crash = \"preserve\"\n",
-		 d->body.name, uuid, kernel, manager, d->body.memory, d->body.memory);
-	add_site_lines(d, text, sizeof(text));
-	snprintf(name, sizeof(name), "%s.cfg", d->body.name);
-	return atomic_write(d->body.d->run_dir, name, text, strlen(text), false);
-}
-
-/* For a later vtpmd: which domain it is, and what it runs. */
-static int keep_domain(struct domain *d)
-{
-	uint8_t kept[KEPT_SIZE];
-	struct cursor w = cursor_writer(kept, sizeof(kept));
-	char name[64];
-
-	cursor_put(&w, d->uuid, sizeof(d->uuid));
-	cursor_put(&w, d->body.image.kernel, IMAGE_HASH_SIZE);
-	cursor_put(&w, d->body.image.manager, IMAGE_HASH_SIZE);
-	snprintf(name, sizeof(name), "%s.domain", d->body.name);
-	return atomic_write(d->body.d->run_dir, name, kept, sizeof(kept), false);
-}
-
-/* One of an older vtpmd has the uuid alone. */
-static void take_kept(struct domain *d, const uint8_t *kept, size_t len)
-{
-	struct cursor r = cursor_reader(kept, len);
-	struct image *i = &d->body.image;
-
-	cursor_copy(&r, d->uuid, sizeof(d->uuid));
-	cursor_copy(&r, i->kernel, IMAGE_HASH_SIZE);
-	cursor_copy(&r, i->manager, IMAGE_HASH_SIZE);
-	i->known = i->has_kernel = cursor_done(&r);
 }
 
 static int domain_start(struct body *b, struct error *e)
@@ -344,10 +247,13 @@ static int domain_start(struct body *b, struct error *e)
 	if (rc)
 		return rc;
 	uuid_generate(d->uuid);
-	rc = keep_domain(d);
-	if (!rc)
-		rc = write_config(d);
-	run_path(d, path, sizeof(path), "cfg");
+	rc = domain_file_config(b, d->uuid, d->kernel, d->manager, e);
+	if (rc) {
+		drop_image(d);
+		return rc;
+	}
+	rc = domain_file_keep(b, d->uuid);
+	domain_file_path(b, DOMAIN_FILE_CONFIG, path, sizeof(path));
 	if (!rc)
 		rc = run_xl(d, argv, on_created);
 	if (rc) {
@@ -364,21 +270,13 @@ static int domain_start(struct body *b, struct error *e)
 static int domain_adopt(struct body *b)
 {
 	struct domain *d = (struct domain *)b;
-	char path[512];
 	const char *why;
-	uint8_t *kept;
-	size_t len;
 
 	if (!b->d->xen)
 		return -ENOENT;
-	run_path(d, path, sizeof(path), "domain");
-	if (atomic_read(AT_FDCWD, path, KEPT_SIZE, &kept, &len))
-		return -ENOENT;
-	take_kept(d, kept, len);
-	free(kept);
-	if (len < sizeof(d->uuid) ||
+	if (domain_file_kept(b, d->uuid) ||
 	    xen_find(b->d->xen, d->uuid, &b->domid, &why) == XEN_DOMAIN_GONE) {
-		(void)unlink(path);
+		domain_file_forget(b);
 		return -ENOENT;
 	}
 	if (!d->retry)

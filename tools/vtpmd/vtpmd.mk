@@ -101,3 +101,8 @@ UNIT_TESTS += bucket image
 bucket_UNIT_SRCS := tools/vtpmd/bucket.c
 image_UNIT_SRCS := tools/vtpmd/image.c lib/error.c
 image_UNIT_LIBS := -lcrypto
+
+UNIT_TESTS += domain_file
+domain_file_UNIT_SRCS := tools/vtpmd/domain_file.c tools/vtpmd/image.c lib/atomic.c lib/cursor.c \
+                         lib/error.c
+domain_file_UNIT_LIBS := -lcrypto -luuid
