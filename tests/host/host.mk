@@ -8,7 +8,7 @@ TEST_PROGRAMS += $(BUILD)/bin/keys-probe
 
 UNIT_TESTS += unlock
 unlock_UNIT_SRCS := $(HOSTTPM_SRCS) $(UNLOCK_SRCS) $(addprefix stubdom/manager/,engine.c engine_kind.c) \
-	$(ENVELOPE_SRCS) lib/hex.c $(addprefix tools/vtpmctl/,approval.c policykey.c file.c)
+	$(ENVELOPE_SRCS) lib/hex.c $(addprefix tools/vtpmctl/,approval.c policykey.c pemfile.c file.c)
 unlock_UNIT_LIBS := -ltpms -lcrypto
 
 TEST_PROGRAMS += $(BUILD)/bin/faultdisk.so

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmctl/cakey.h"
 #include "tools/vtpmctl/file.h"
+#include "tools/vtpmctl/pemfile.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -118,33 +119,6 @@ int cakey_make(const char *where, const char *folder, const char *tcti, EVP_PKEY
 	return rc;
 }
 
-static int no_passphrase(char *buf, int size, int rwflag, void *arg)
-{
-	return -1;
-}
-
-static int load_file(const char *path, EVP_PKEY **key, struct error *e)
-{
-	char *pem;
-	size_t len;
-	BIO *bio;
-	int rc = file_read(path, &pem, &len, e);
-
-	if (rc)
-		return rc;
-	bio = BIO_new_mem_buf(pem, (int)len);
-	*key = bio ? PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL) : NULL;
-	BIO_free(bio);
-	OPENSSL_cleanse(pem, len);
-	free(pem);
-	if (*key)
-		return 0;
-	return error_set(e, -EINVAL, CAUSE_INTERNAL,
-			 "%s holds no private key that can be used here: put back what "
-			 "`vtpmctl ca init` made, or see that the TPM is the same",
-			 path);
-}
-
 int cakey_load(const char *where, const char *folder, const char *tcti, EVP_PKEY **key,
 	       struct error *e)
 {
@@ -155,5 +129,10 @@ int cakey_load(const char *where, const char *folder, const char *tcti, EVP_PKEY
 		return cakey_token(where, key, e);
 	if (!rc && !strcmp(where, "tpm"))
 		rc = with_tpm(tcti, e);
-	return rc ? rc : load_file(path, key, e);
+	return rc ? rc
+		  : pemfile_key(path, key,
+				"holds no private key that can be used here: put back "
+				"what `vtpmctl ca init` made, or see that the TPM is the "
+				"same",
+				e);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmctl/kmskey.h"
 #include "tools/vtpmctl/file.h"
+#include "tools/vtpmctl/pemfile.h"
 #include "lib/cursor.h"
 
 #include <errno.h>
@@ -13,15 +14,11 @@
 static const uint8_t aad[] = "xen-vtpm kms client key"; /* its zero is not part */
 #define AAD_SIZE (sizeof(aad) - 1)
 
-static int no_passphrase(char *buf, int size, int rwflag, void *arg)
-{
-	return -1;
-}
-
 static X509 *first_certificate(const char *pem)
 {
 	BIO *bio = BIO_new_mem_buf(pem, -1);
-	X509 *cert = bio ? PEM_read_bio_X509(bio, NULL, no_passphrase, NULL) : NULL;
+	/* the text is the passphrase: nobody is asked for one */
+	X509 *cert = bio ? PEM_read_bio_X509(bio, NULL, NULL, "") : NULL;
 
 	BIO_free(bio);
 	return cert;
@@ -40,30 +37,6 @@ static int read_certificate(const char *path, char **pem, X509 **cert, struct er
 	return error_set(e, -EINVAL, CAUSE_INTERNAL,
 			 "%s holds no PEM certificate; convert it with `openssl x509`",
 			 path);
-}
-
-static int read_key(const char *path, EVP_PKEY **key, struct error *e)
-{
-	char *pem;
-	size_t len;
-	BIO *bio;
-	int rc = file_read(path, &pem, &len, e);
-
-	if (rc)
-		return rc;
-	bio = BIO_new_mem_buf(pem, (int)len);
-	if (bio)
-		*key = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL);
-	BIO_free(bio);
-	OPENSSL_cleanse(pem, len);
-	free(pem);
-	if (*key)
-		return 0;
-	return error_set(
-		e, -EINVAL, CAUSE_INTERNAL,
-		"%s holds no PEM private key without passphrase; convert it with "
-		"`openssl pkey`",
-		path);
 }
 
 static int to_pkcs8(EVP_PKEY *key, struct kmskey *k)
@@ -115,7 +88,10 @@ static int load_pair(struct kmskey *k, const char *cert, const char *key, struct
 	int rc = read_certificate(cert, &k->cert_pem, &cert_x509, e);
 
 	if (!rc)
-		rc = read_key(key, &pkey, e);
+		rc = pemfile_key(key, &pkey,
+				 "holds no PEM private key without passphrase; convert "
+				 "it with `openssl pkey`",
+				 e);
 	if (!rc)
 		rc = check_pair(cert_x509, pkey, cert, key, e);
 	if (!rc && to_pkcs8(pkey, k))

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmctl/policykey.h"
 #include "tools/vtpmctl/file.h"
+#include "tools/vtpmctl/pemfile.h"
 #include "lib/crypt.h"
 #include "lib/cursor.h"
 
@@ -29,37 +30,19 @@ int policykey_make(EVP_PKEY **key, struct error *e)
 				"system's random generator works");
 }
 
-static int no_passphrase(char *buf, int size, int rwflag, void *arg)
-{
-	return -1;
-}
-
 int policykey_load(const char *path, EVP_PKEY **key, struct error *e)
 {
+	static const char otherwise[] =
+		"holds no private P-256 key without passphrase; make one with "
+		"`openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256`";
 	uint8_t public[POLICYKEY_PUBLIC_SIZE];
-	char *pem;
-	size_t len;
-	BIO *bio;
-	int rc = file_read(path, &pem, &len, e);
+	int rc = pemfile_key(path, key, otherwise, e);
 
-	*key = NULL;
-	if (rc)
+	if (rc || !policykey_public(*key, public))
 		return rc;
-	bio = BIO_new_mem_buf(pem, (int)len);
-	if (bio)
-		*key = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL);
-	BIO_free(bio);
-	OPENSSL_cleanse(pem, len);
-	free(pem);
-	if (*key && !policykey_public(*key, public))
-		return 0;
 	EVP_PKEY_free(*key);
 	*key = NULL;
-	return error_set(
-		e, -EINVAL, CAUSE_INTERNAL,
-		"%s holds no private P-256 key without passphrase; make one with "
-		"`openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256`",
-		path);
+	return error_set(e, -EINVAL, CAUSE_INTERNAL, "%s %s", path, otherwise);
 }
 
 int policykey_save(EVP_PKEY *key, const char *path, struct error *e)
