@@ -7,6 +7,8 @@ cd "$(dirname "$0")/.."
 out=build/deb
 copy=$out/source
 mkdir -p $copy/build
+exec 9>$out/lock
+flock 9
 find $copy -mindepth 1 -maxdepth 1 ! -name build -exec rm -rf {} +
 tar --exclude=./build --exclude=./.git -cf - . | tar -xf - -C $copy
 rm -f $out/*.deb
