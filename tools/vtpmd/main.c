@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/anchor.h"
 #include "tools/vtpmd/quote.h"
+#include "tools/vtpmd/ready.h"
 #include "tools/vtpmd/child.h"
 #include "tools/vtpmd/control.h"
 #include "tools/vtpmd/launch.h"
@@ -213,9 +214,9 @@ static void on_hangup(evutil_socket_t fd, short what, void *ctx)
 {
 	struct error e = {.cause = CAUSE_NONE};
 
-	(void)sd_notify(0, "RELOADING=1");
+	ready_reloading(ctx);
 	(void)!reload(ctx, &e); /* it tells the log */
-	(void)sd_notify(0, "READY=1");
+	ready_reloaded(ctx);
 }
 
 static void on_watchdog(evutil_socket_t fd, short what, void *ctx)
@@ -261,6 +262,7 @@ static void end(struct vtpmd *d)
 		d->vtpms = v->next;
 		vtpm_free(v);
 	}
+	ready_end(d);
 	anchor_free(d->anchor);
 	quote_end(d);
 	xen_close(d->xen);
@@ -311,7 +313,11 @@ static int run(struct vtpmd *d)
 			 strerror(-rc));
 		return rc;
 	}
-	(void)sd_notify(0, "READY=1");
+	rc = ready_begin(d);
+	if (rc) {
+		log_line(LOG_ERR, "there is no memory");
+		return rc;
+	}
 	event_base_dispatch(d->base);
 	return 0;
 }

@@ -2,6 +2,7 @@
 #include "tools/vtpmd/vtpm_queue.h"
 #include "tools/vtpmd/anchor.h"
 #include "tools/vtpmd/log.h"
+#include "tools/vtpmd/ready.h"
 #include "tools/vtpmd/vtpm_peer.h"
 #include "tools/vtpmd/vtpm_start.h"
 
@@ -110,6 +111,7 @@ void vtpm_autostarted(struct vtpm *v)
 	log_about(done ? LOG_NOTICE : LOG_INFO, &about,
 		  "%u of %u vTPMs were started, %u of them failed", d->autostarted,
 		  d->autostart, d->autostart_failed);
+	ready_progress(d);
 }
 
 void vtpm_start_again(struct vtpm *v)

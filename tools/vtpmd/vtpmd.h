@@ -46,6 +46,8 @@ struct vtpmd {
 	/* Those who asked managers: a status arrived, or never will. */
 	void (*on_status[2])(struct vtpmd *d);
 	unsigned int autostart, autostarted, autostart_failed; /* of this start */
+	struct event *not_ready; /* until they have settled: ready.h */
+	bool ready;
 	time_t started;
 	time_t reloaded;    /* host.json was last found good; 0: not asked */
 	bool reload_failed; /* the last time */
