@@ -22,6 +22,9 @@
 struct body_owner {
 	/* A new connection to the manager; it is the callee's. */
 	void (*wire)(void *ctx, struct wire *wire);
+	/* The toolstack wants it away (`xl shutdown`, as when the host goes down), and no
+	 * guest uses it, or uses it any more. */
+	void (*unwanted)(void *ctx);
 	/* The manager ended and left nothing behind; why is a sentence. */
 	void (*gone)(void *ctx, const char *why);
 	/* A line for whoever waits. */

@@ -26,7 +26,11 @@ struct domain {
 	uint8_t uuid[16]; /* of the domain, not of the vTPM */
 	char node[96];	  /* what the vchan server writes last */
 	char path[64];
+	char control[64]; /* where the toolstack asks it to shut down */
+	char guests[64];  /* a folder for each guest */
 	bool watching, connected, destroying, ending, creating;
+	bool unwanted;	     /* the toolstack asked it to shut down */
+	bool puzzled;	     /* and for something else, which was told */
 	int kernel, manager; /* copies, while xl reads them; -1 */
 	pid_t xl;
 	struct event *retry;
@@ -42,6 +46,7 @@ static void finish(struct domain *d)
 		xen_unwatch(d->body.d->xen, d);
 	event_del(d->retry);
 	d->watching = d->connected = d->destroying = d->ending = false;
+	d->unwanted = d->puzzled = false;
 	d->body.domid = -1;
 	d->body.owner->gone(d->body.ctx, d->why);
 }
@@ -135,7 +140,53 @@ static void try_connect(struct domain *d)
 	d->body.owner->wire(d->body.ctx, wire);
 }
 
-/* Something changed in Xen: does it live, does it listen? */
+static bool is_end(const char *word)
+{
+	return !strcmp(word, "poweroff") || !strcmp(word, "halt");
+}
+
+/* What xl asks a domain for, it writes there, and waits a minute for an answer: the
+ * empty text.  xendomains asks all domains, one after the other, to shut down before the
+ * host does: each vTPM goes when its guest has gone. */
+static void heed(struct domain *d)
+{
+	const struct log_about about = {.vtpm = d->body.name, .uuid = d->body.uuid};
+	char word[16];
+
+	if (xen_read(d->body.d->xen, d->control, word, sizeof(word)) || !word[0]) {
+		d->puzzled = false;
+	} else if (is_end(word)) {
+		if (xen_write(d->body.d->xen, d->control, ""))
+			log_about(LOG_WARNING, &about, "xenstore refused %s", d->control);
+		d->unwanted = true;
+		log_about(
+			LOG_NOTICE, &about,
+			"`xl shutdown`: it ends when no guest uses it, and starts again "
+			"with the host");
+	} else if (!d->puzzled) {
+		d->puzzled = true;
+		log_about(LOG_WARNING, &about,
+			  "xl asks its stub domain for \"%s\", which it does not do: its "
+			  "memory is saved and moved nowhere",
+			  word);
+	}
+}
+
+static void look_alive(struct domain *d)
+{
+	if (d->ending) {
+		destroy(d);
+		return;
+	}
+	heed(d);
+	try_connect(d);
+	if (d->unwanted && !xen_has_children(d->body.d->xen, d->guests)) {
+		d->unwanted = false;
+		d->body.owner->unwanted(d->body.ctx);
+	}
+}
+
+/* Something changed in Xen: does it live, does it listen, is it wanted? */
 static void look(void *ctx)
 {
 	struct domain *d = ctx;
@@ -156,10 +207,7 @@ static void look(void *ctx)
 		destroy(d);
 		break;
 	case XEN_DOMAIN_ALIVE:
-		if (d->ending)
-			destroy(d);
-		else
-			try_connect(d);
+		look_alive(d);
 		break;
 	}
 }
@@ -173,24 +221,34 @@ static void on_retry(evutil_socket_t fd, short what, void *ctx)
  * be able to remove it again, or guests that reboot would leave thousands. */
 static void share_backend_folder(struct domain *d)
 {
-	char path[64];
-
-	snprintf(path, sizeof(path), "/local/domain/%d/backend/vtpm", d->body.domid);
-	if (xen_share_folder(d->body.d->xen, d->body.domid, path))
+	if (xen_share_folder(d->body.d->xen, d->body.domid, d->guests))
 		log_about(LOG_WARNING,
 			  &(struct log_about){.vtpm = d->body.name, .uuid = d->body.uuid},
-			  "xenstore refused %s", path);
+			  "xenstore refused %s", d->guests);
+}
+
+static void name_nodes(struct domain *d)
+{
+	char home[32];
+
+	snprintf(home, sizeof(home), "/local/domain/%d", d->body.domid);
+	snprintf(d->path, sizeof(d->path), "%s/" CHANNEL_XS_PATH, home);
+	snprintf(d->node, sizeof(d->node), "%s/event-channel", d->path);
+	snprintf(d->control, sizeof(d->control), "%s/control/shutdown", home);
+	snprintf(d->guests, sizeof(d->guests), "%s/backend/vtpm", home);
 }
 
 /* The domain exists: watch it. */
 static int attach(struct domain *d)
 {
-	snprintf(d->path, sizeof(d->path), "/local/domain/%d/" CHANNEL_XS_PATH,
-		 d->body.domid);
-	snprintf(d->node, sizeof(d->node), "%s/event-channel", d->path);
-	if (xen_watch(d->body.d->xen, d->node, look, d))
-		return -EIO;
+	const char *const nodes[] = {d->node, d->control, d->guests};
+	size_t i;
+
+	name_nodes(d);
 	d->watching = true;
+	for (i = 0; i < ARRAY_SIZE(nodes); i++)
+		if (xen_watch(d->body.d->xen, nodes[i], look, d))
+			return -EIO;
 	look(d);
 	return 0;
 }
@@ -220,6 +278,7 @@ static void on_created(void *ctx, int status)
 	}
 	snprintf(text, sizeof(text), "domain %d runs, opening the state", d->body.domid);
 	d->body.owner->progress(d->body.ctx, text);
+	name_nodes(d);
 	share_backend_folder(d);
 	if (attach(d)) {
 		snprintf(d->why, sizeof(d->why), "xenstore refused a watch.");

@@ -287,8 +287,34 @@ static void on_wire(void *ctx, struct wire *wire)
 		peer_event(v->peer, CHANNEL_EVENT_STOP);
 }
 
+/* One that starts or runs. */
+static void stop(struct vtpm *v)
+{
+	v->state = VTPM_STOPPING;
+	vtpm_progress(v, "stopping", NULL);
+	if (!v->body_alive) {
+		store_release(&v->store);
+		vtpm_enter(v, VTPM_STOPPED);
+	} else if (v->peer && !v->greeting) {
+		peer_event(v->peer, CHANNEL_EVENT_STOP);
+		vtpm_set_timer(v, STOP_S);
+	} else {
+		end_body(v);
+	}
+}
+
+/* Nobody who keeps vTPMs has said that it is to stay away. */
+static void on_unwanted(void *ctx)
+{
+	struct vtpm *v = ctx;
+
+	if (v->state == VTPM_RUNNING || v->state == VTPM_STARTING)
+		stop(v);
+}
+
 const struct body_owner vtpm_body_owner = {
 	.wire = on_wire,
+	.unwanted = on_unwanted,
 	.gone = on_gone,
 	.progress = on_body_progress,
 };
@@ -309,23 +335,9 @@ int vtpm_stop(struct vtpm *v, struct error *e)
 	if (v->state == VTPM_STOPPED || v->state == VTPM_FAILED) {
 		v->meta.error = (struct error){.cause = CAUSE_NONE};
 		vtpm_enter(v, VTPM_STOPPED);
-		return 0;
-	}
-	if (v->state == VTPM_STOPPING)
-		return 0;
-	vtpm_keep_meta(v);
-	v->state = VTPM_STOPPING;
-	vtpm_progress(v, "stopping", NULL);
-	if (!v->body_alive) {
-		store_release(&v->store);
-		vtpm_enter(v, VTPM_STOPPED);
-		return 0;
-	}
-	if (v->peer && !v->greeting) {
-		peer_event(v->peer, CHANNEL_EVENT_STOP);
-		vtpm_set_timer(v, STOP_S);
-	} else {
-		end_body(v);
+	} else if (v->state != VTPM_STOPPING) {
+		vtpm_keep_meta(v);
+		stop(v);
 	}
 	return 0;
 }

@@ -206,3 +206,30 @@ bool xen_exists(struct xen *x, const char *path)
 	free(value);
 	return value != NULL;
 }
+
+bool xen_has_children(struct xen *x, const char *path)
+{
+	unsigned int count = 0;
+	char **names = xs_directory(x->xs, XBT_NULL, path, &count);
+
+	free(names);
+	return names && count;
+}
+
+int xen_read(struct xen *x, const char *path, char *out, size_t room)
+{
+	unsigned int len;
+	char *value = xs_read(x->xs, XBT_NULL, path, &len);
+
+	if (!value)
+		return -ENOENT;
+	snprintf(out, room, "%s", value);
+	free(value);
+	return 0;
+}
+
+int xen_write(struct xen *x, const char *path, const char *text)
+{
+	return xs_write(x->xs, XBT_NULL, path, text, (unsigned int)strlen(text)) ? 0
+										 : -EIO;
+}

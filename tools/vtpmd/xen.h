@@ -29,12 +29,17 @@ enum xen_domain xen_find(struct xen *x, const uint8_t uuid[16], int *domid,
 /* The uuid of the domain with this number.  -ENOENT: there is none. */
 int __must_check xen_uuid(struct xen *x, uint32_t domid, uint8_t uuid[16]);
 /* Calls changed when a domain was released, or path or what lies below it was
- * written (path NULL: the first only).  One watch per ctx. */
+ * written (path NULL: the first only). */
 int __must_check xen_watch(struct xen *x, const char *path, xen_changed *changed,
 			   void *ctx);
-void xen_unwatch(struct xen *x, void *ctx);
+void xen_unwatch(struct xen *x, void *ctx); /* all of ctx's */
 /* Makes a folder that domain domid may write to, as may what is made in it. -EIO. */
 int __must_check xen_share_folder(struct xen *x, int domid, const char *path);
 bool xen_exists(struct xen *x, const char *path);
+/* Whether something lies below path. */
+bool xen_has_children(struct xen *x, const char *path);
+/* Text, cut to room; -ENOENT. */
+int __must_check xen_read(struct xen *x, const char *path, char *out, size_t room);
+int __must_check xen_write(struct xen *x, const char *path, const char *text); /* -EIO */
 
 #endif
