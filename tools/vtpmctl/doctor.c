@@ -57,6 +57,7 @@ static const struct {
 	{"leases", doctor_leases},
 	{"anchor", doctor_anchor},
 	{"vtpmd", doctor_vtpmd},
+	{"xendomains", doctor_xendomains},
 };
 
 enum finding doctor_say(struct doctor *d, enum finding f, const char *fmt, ...)

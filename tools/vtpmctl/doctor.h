@@ -22,6 +22,7 @@ struct doctor {
 typedef enum finding doctor_check(struct doctor *d);
 
 doctor_check doctor_xen, doctor_devices, doctor_clock, doctor_store, doctor_vtpmd;
+doctor_check doctor_xendomains;
 doctor_check doctor_config, doctor_policy_key, doctor_recovery, doctor_certificate;
 doctor_check doctor_tpm, doctor_lockout, doctor_nv, doctor_keys, doctor_kms;
 doctor_check doctor_leases, doctor_anchor;

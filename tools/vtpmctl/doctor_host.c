@@ -10,7 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define BORN 1704067200 /* 2024-01-01: no clock that is right is before */
+#define XENDOMAINS "/etc/default/xendomains"
+#define BORN	   1704067200 /* 2024-01-01: no clock that is right is before */
 
 static bool read_line(const char *path, char *out, size_t room)
 {
@@ -119,4 +120,37 @@ enum finding doctor_vtpmd(struct doctor *d)
 	f = judge_vtpms(d, json_object_get(reply, "vtpms"));
 	json_decref(reply);
 	return f;
+}
+
+/* What XENDOMAINS_SAVE= is set to last, without quotes; "": it is not. */
+static void saves_to(FILE *f, char out[256])
+{
+	char line[256], *value;
+
+	out[0] = '\0';
+	while (fgets(line, sizeof(line), f)) {
+		if (strncmp(line, "XENDOMAINS_SAVE=", 16))
+			continue;
+		value = line + 16 + strspn(line + 16, "\"'");
+		value[strcspn(value, "\"' \t#\n")] = '\0';
+		snprintf(out, 256, "%s", value);
+	}
+}
+
+enum finding doctor_xendomains(struct doctor *d)
+{
+	FILE *f = fopen(XENDOMAINS, "re");
+	char folder[256];
+
+	if (!f)
+		return doctor_say(d, SKIPPED, "there is no " XENDOMAINS);
+	saves_to(f, folder);
+	fclose(f);
+	if (folder[0])
+		return doctor_say(d, WARN,
+				  "guests are saved in %s when the host goes down, and "
+				  "find an empty TPM when they are restored: "
+				  "XENDOMAINS_SAVE= in " XENDOMAINS,
+				  folder);
+	return doctor_say(d, FINE, "guests are shut down before the host, not saved");
 }
