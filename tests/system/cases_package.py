@@ -1,29 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Debian packages in domain 0: installed, upgraded under a guest, purged."""
+"""The Debian packages in a domain 0 that systemd runs: installed, started with the host,
+upgraded under a guest, purged."""
 import glob
+import time
 
-from lab import STORE, VTPMD_LOG, check
+from cases_guests import still_there
+from cases_keep import sealed
+from lab import STORE, check
 from vhost import BUILD, TOP, build, made_here
 
 DEBS = "/root/debs"
-CALLS = "/run/systemctl.calls"
-# This domain 0 runs without systemd; what the packages' scripts ask of it is done as
-# the unit does it (KillMode=process: vtpmd alone gets the signal), and written down.
-SYSTEMCTL = f"""#!/bin/sh
-echo "$*" >>{CALLS}
-case "$*" in
-*try-restart*vtpmd.service*)
-	kill $(cat /run/vtpmd.pid)
-	while [ -e /proc/$(cat /run/vtpmd.pid) ]; do sleep 0.1; done
-	setsid vtpmd --verbose >>{VTPMD_LOG} 2>&1 </dev/null &
-	echo $! >/run/vtpmd.pid ;;
-esac
+# On a real host it is another machine's.
+KMS_UNIT = """[Unit]
+Before=vtpmd.service
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+Environment=PATH=/usr/local/bin:/usr/sbin:/usr/bin HOME=/root
+ExecStart=/usr/local/bin/kms start
+[Install]
+WantedBy=multi-user.target
 """
 
 
 def prepare(lab):
+    """A host whose domain 0 runs systemd, with the packages at hand."""
     lab.up()
-    if lab.host.run(f"[ -e {DEBS}/done ]")[0] == 0:
+    if lab.systemd:
         return
     build("-s", "deb")
     # The stub domain's package is one for all releases: the one that is made here.
@@ -31,56 +34,159 @@ def prepare(lab):
     for kind, made in (("host", BUILD), ("stubdom", f"{TOP}/build")):
         lab.host.put(glob.glob(f"{made}/deb/xen-vtpm-{kind}_*.deb")[0],
                      f"{DEBS}/{kind}.deb")
-    lab.host.put(SYSTEMCTL.encode(), "/usr/local/bin/systemctl")
-    lab.host.must("chmod +x /usr/local/bin/systemctl; mkdir -p /run/systemd/system; "
-                  f"touch {DEBS}/done")
+    lab.host_init()
+    lab.host.put(KMS_UNIT.encode(), "/etc/systemd/system/kms.service")
+    lab.host.must("mkdir -p /etc/systemd/system/multi-user.target.wants /var/log/journal; "
+                  "ln -sf ../kms.service /etc/systemd/system/multi-user.target.wants/; "
+                  "touch /etc/vhost-systemd; sync")
+    lab.systemd = True
+    lab.reboot()
 
 
-def calls(lab):
-    return lab.host.run(f"cat {CALLS}; rm -f {CALLS}")[1]
+def main_pid(lab):
+    return lab.host.must("systemctl show -P MainPID vtpmd").strip()
+
+
+def says(lab, words):
+    """What systemctl prints, whatever its status."""
+    return lab.host.run(f"systemctl {words} 2>&1")[1].strip()
 
 
 def install(lab):
     """dpkg installs them in domain 0 and starts nothing; programs, pages, unit are there"""
     prepare(lab)
-    pid = lab.host.must("cat /run/vtpmd.pid")
-    calls(lab)
     lab.host.must(f"dpkg -i {DEBS}/stubdom.deb {DEBS}/host.deb", 120)
     out = lab.host.must("dpkg-query -W -f '${Status}\\n' xen-vtpm-host xen-vtpm-stubdom; "
                         "dpkg --verify xen-vtpm-host xen-vtpm-stubdom")
     check(out.split("\n") == ["install ok installed"] * 2 + [""], f"after dpkg -i: {out}")
-    out = calls(lab)
-    check("start" not in out and "enable" not in out, f"it asked systemd to {out}")
-    check(lab.host.must("cat /run/vtpmd.pid") == pid, "vtpmd was restarted")
+    check(says(lab, "is-active vtpmd") == "inactive", "vtpmd was started")
+    check(says(lab, "is-enabled vtpmd") == "disabled", "vtpmd was enabled")
     lab.host.must("/usr/sbin/vtpmctl --version && /usr/sbin/vtpmctl --help >/dev/null && "
                   "/usr/sbin/vtpmd --version && [ -s /lib/systemd/system/vtpmd.service ] && "
                   "gzip -t /usr/share/man/man8/vtpmctl.8.gz && "
                   "[ -s /usr/share/bash-completion/completions/vtpmctl ]")
 
 
-def upgrade(lab):
-    """an upgrade restarts vtpmd; the stub domain and the guest on it go on"""
+def enabled(lab):
     prepare(lab)
+    lab.host.must("systemctl enable --now vtpmd", 200)
+    check(says(lab, "is-active vtpmd") == "active", says(lab, "status vtpmd"))
+
+
+def host_goes_down(lab):
+    """`systemctl poweroff` ends guests, then their vTPMs, in order, and waits for none"""
+    enabled(lab)
+    for name in ("web1", "web2"):
+        sealed(lab, name)
+    lab.host.must("mkdir -p /etc/xen/auto && cp /etc/xen/web1.cfg /etc/xen/web2.cfg /etc/xen/auto")
+    marks = {name: lab.console_mark(name) for name in ("web1", "web2")}
+    began = time.monotonic()
+    lab.poweroff(240)   # Debian's xendomains waits 300 s for a domain that stays
+    print(f"# the host was off after {time.monotonic() - began:.0f} s")
+    lab.up()
+    for name, mark in marks.items():
+        out = lab.console_since(name, mark)
+        check("reboot: " in out, f"{name} was not shut down: {out[-500:]}")
+        lab.host.must(f"journalctl -b -1 -u vtpmd | grep 'vTPM {name}: .xl shutdown'")
+        lab.host.must(f"journalctl -b -1 -u vtpmd | grep 'vTPM {name}: stopped'")
+
+
+def host_comes_up(lab):
+    """then vTPMs start by themselves, before the guests of xendomains, which find theirs"""
+    if not lab.host.alive() or not lab.running("web1"):
+        host_goes_down(lab)
+    out = lab.host.must("journalctl -b -u vtpmd -u xendomains -o short-monotonic --no-pager")
+    check(out.index("vTPMs were started") < out.index("Starting Xen domain web1"), out)
+    for name in ("web1", "web2"):
+        lab.host.must(f"guest wait --timeout 120 {name}", 150)
+        check(lab.state(name) == "running", f"{name} is {lab.state(name)}")
+        still_there(lab, name)
+    kept = lab.host.must(f"journalctl -b VTPM_UUID={lab.uuid['web1']} -o json --no-pager")
+    check('"VTPM_NAME":"web1"' in kept and '"MESSAGE_ID":' in kept, f"journald has {kept}")
+
+
+def in_use(lab, name):
+    """Commands of a guest that go on while vtpmd is ended and started; their number."""
+    lab.ask(name, "(for i in $(seq 400); do tpm2_getrandom --hex 4 >/dev/null || "
+            "echo failed; echo done; [ -e /tmp/enough ] && break; done) >/tmp/used 2>&1 "
+            "</dev/null & rm -f /tmp/enough")
+
+
+def used(lab, name):
+    out = lab.ask(name, "touch /tmp/enough; wait; sleep 2; sort /tmp/used | uniq -c").split()
+    check(out[1::2] == ["done"] and int(out[0]) > 3, f"in {name}: {out}")
+
+
+def undisturbed(lab, change):
+    """change() makes another vtpmd; the stub domain and the guest on it go on."""
     lab.guests("web1")
-    stub = lab.host.must("xl domid vtpm-web1")
-    pid = lab.host.must("cat /run/vtpmd.pid")
+    stub, pid = lab.host.must("xl domid vtpm-web1"), main_pid(lab)
     lab.ask("web1", "tpm2_pcrextend 16:sha256=" + "33" * 32)
     before = lab.ask("web1", "tpm2_pcrread sha256:16")
-    calls(lab)
-    lab.host.must(f"dpkg -i {DEBS}/stubdom.deb {DEBS}/host.deb", 120)
-    out = calls(lab)
-    check("try-restart vtpmd.service" in out, f"it asked systemd to {out}")
-    check(lab.host.must("cat /run/vtpmd.pid") != pid, "vtpmd was not restarted")
+    in_use(lab, "web1")
+    change()
+    lab.wait("another vtpmd", lambda: main_pid(lab) not in (pid, "0"), 60)
+    lab.wait("vtpmd to know it", lambda: lab.state("web1") == "running")
+    used(lab, "web1")
     after = lab.ask("web1", "tpm2_pcrread sha256:16; tpm2_nvdefine -Q -C o -s 8 0x1500077; "
                     "tpm2_nvundefine -Q -C o 0x1500077")
     check(before.strip() in after, f"PCR 16 was {before}, and is {after}")
     check(lab.host.must("xl domid vtpm-web1") == stub, "the stub domain is another one")
-    lab.wait("vtpmd to know it", lambda: lab.state("web1") == "running")
+
+
+def restarts(lab):
+    """systemctl restart, a kill and a reload disturb no vTPM that is in use"""
+    enabled(lab)
+    undisturbed(lab, lambda: lab.host.must("systemctl restart vtpmd", 100))
+    undisturbed(lab, lambda: lab.host.must(f"kill -KILL {main_pid(lab)}"))
+    pid = main_pid(lab)
+    lab.host.must("systemctl reload vtpmd")
+    check(main_pid(lab) == pid and says(lab, "is-active vtpmd") == "active",
+          says(lab, "status vtpmd"))
+
+
+def upgrade(lab):
+    """an upgrade restarts vtpmd; the stub domain and the guest on it go on"""
+    enabled(lab)
+    undisturbed(lab, lambda: lab.host.must(f"dpkg -i {DEBS}/stubdom.deb {DEBS}/host.deb", 120))
+
+
+def doctor_looks(lab):
+    """vtpmctl doctor warns when guests would be saved, and not shut down, with the host"""
+    enabled(lab)
+    ask = "vtpmctl doctor | grep '^xendomains '"
+    lab.host.must(f"{ask} | grep ' ok  *guests are shut down'", 60)
+    lab.host.must("sed -i 's/^XENDOMAINS_SAVE=.*/XENDOMAINS_SAVE=\"\\/var\\/lib\\/xen\\/save\"/' "
+                  "/etc/default/xendomains")
+    try:
+        lab.host.must(f"{ask} | grep ' warning .*saved in /var/lib/xen/save when'", 60)
+    finally:
+        lab.host.must("sed -i 's/^XENDOMAINS_SAVE=.*/XENDOMAINS_SAVE=/' /etc/default/xendomains")
+
+
+def asked_to_end(lab):
+    """`xl shutdown` of a stub domain waits for its guest; `xl save` of one saves nothing"""
+    lab.guests("web1")
+    began = time.monotonic()
+    lab.host.must("xl shutdown vtpm-web1", 30)
+    lab.ask("web1", "tpm2_getrandom --hex 8")
+    check(lab.state("web1") == "running", f"it is {lab.state('web1')}, under its guest")
+    check(time.monotonic() - began < 30, "xl waited for an answer")
+    lab.host.must("xl shutdown -w web1", 90)
+    lab.wait("its end", lambda: not lab.running("vtpm-web1"))
+    check(lab.state("web1") == "stopped", f"it is {lab.state('web1')}, without its guest")
+    lab.start("web1")
+    rc, out = lab.host.run("xl save vtpm-web1 /root/saved", 200)
+    size = int(lab.host.must("stat -c %s /root/saved 2>/dev/null || echo 0"))
+    lab.host.run("rm -f /root/saved")
+    check(rc and size < 100000, f"xl save of a stub domain: status {rc}, {size} bytes: {out}")
+    lab.guests("web1")
+    lab.ask("web1", "tpm2_getrandom --hex 8")
 
 
 def purge(lab):
     """a purge keeps the store, the configuration and the audit log, and says so"""
-    prepare(lab)
+    enabled(lab)
     lab.vtpms("web1")
     kept = f"{STORE} /etc/xen-vtpm /var/log/xen-vtpm"
     if lab.running("web1"):
@@ -100,4 +206,5 @@ def purge(lab):
     lab.start("web1")
 
 
-CASES = [install, upgrade, purge]
+CASES = [install, host_goes_down, host_comes_up, restarts, upgrade, doctor_looks,
+         asked_to_end, purge]
