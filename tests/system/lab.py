@@ -70,7 +70,7 @@ class Lab:
         self.host.power_cut()
         if tpm:
             self.host.tpm = self.host.path(tpm)
-        self.host.boot()
+        self.host.boot(600 if self.systemd else 180)
         self.services()
 
     def services(self):

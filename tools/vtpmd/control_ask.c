@@ -12,8 +12,10 @@
 
 /* How long managers may take to tell their status; one that runs a long command
  * is shown without. */
-#define ASK_MS	 1500
-#define REKEY_S	 60
+#define ASK_MS 1500
+/* The same where the answer decides, and none would be taken for a no. */
+#define DECIDE_S 30
+#define REKEY_S	 60 /* a TPM and a KMS have to be heard */
 #define ATTEST_S 40
 
 static bool guest_is_there(const struct vtpm *v)
@@ -191,16 +193,28 @@ void control_ask_status(struct control *c)
 	event_active(c->answer, EV_TIMEOUT, 0);
 }
 
+static struct timeval limit_of(const struct control *c)
+{
+	switch (c->what) {
+	case REKEY:
+		return (struct timeval){.tv_sec = REKEY_S};
+	case ATTEST:
+		return (struct timeval){.tv_sec = ATTEST_S};
+	case CERTIFY:
+	case RESUME:
+		return (struct timeval){.tv_sec = DECIDE_S};
+	default:
+		return (struct timeval){.tv_sec = ASK_MS / 1000,
+					.tv_usec = ASK_MS % 1000 * 1000};
+	}
+}
+
 /* Asks all managers concerned for their status, then answers. */
 static void ask(struct control *c)
 {
-	struct timeval limit = {.tv_sec = ASK_MS / 1000, .tv_usec = ASK_MS % 1000 * 1000};
+	const struct timeval limit = limit_of(c);
 	struct vtpm *v;
 
-	if (c->what == REKEY) /* a TPM and a KMS have to be heard */
-		limit = (struct timeval){.tv_sec = REKEY_S};
-	if (c->what == ATTEST)
-		limit = (struct timeval){.tv_sec = ATTEST_S};
 	clock_gettime(CLOCK_MONOTONIC, &c->asked);
 	for (v = c->d->vtpms; v; v = v->next)
 		if (concerns(c, v))
