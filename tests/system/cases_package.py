@@ -106,14 +106,17 @@ def host_comes_up(lab):
 
 
 def in_use(lab, name):
-    """Commands of a guest that go on while vtpmd is ended and started; their number."""
-    lab.ask(name, "(for i in $(seq 400); do tpm2_getrandom --hex 4 >/dev/null || "
-            "echo failed; echo done; [ -e /tmp/enough ] && break; done) >/tmp/used 2>&1 "
-            "</dev/null & rm -f /tmp/enough")
+    """Commands of a guest that go on while vtpmd is ended and started."""
+    lab.ask(name, "rm -f /tmp/enough /tmp/used; (for i in $(seq 400); do "
+            "tpm2_getrandom --hex 4 >/dev/null || echo failed; echo done; "
+            "[ -e /tmp/enough ] && break; done >/tmp/using 2>&1 </dev/null; "
+            "mv /tmp/using /tmp/used) &")
 
 
 def used(lab, name):
-    out = lab.ask(name, "touch /tmp/enough; wait; sleep 2; sort /tmp/used | uniq -c").split()
+    """They end, none has failed, and there were some."""
+    out = lab.ask(name, "touch /tmp/enough; until [ -e /tmp/used ]; do sleep 0.1; done; "
+                  "sort /tmp/used | uniq -c").split()
     check(out[1::2] == ["done"] and int(out[0]) > 3, f"in {name}: {out}")
 
 
@@ -167,11 +170,9 @@ def doctor_looks(lab):
 def asked_to_end(lab):
     """`xl shutdown` of a stub domain waits for its guest; `xl save` of one saves nothing"""
     lab.guests("web1")
-    began = time.monotonic()
-    lab.host.must("xl shutdown vtpm-web1", 30)
+    lab.host.must("xl shutdown vtpm-web1", 30)  # it would wait 60 s for an answer
     lab.ask("web1", "tpm2_getrandom --hex 8")
     check(lab.state("web1") == "running", f"it is {lab.state('web1')}, under its guest")
-    check(time.monotonic() - began < 30, "xl waited for an answer")
     lab.host.must("xl shutdown -w web1", 90)
     lab.wait("its end", lambda: not lab.running("vtpm-web1"))
     check(lab.state("web1") == "stopped", f"it is {lab.state('web1')}, without its guest")

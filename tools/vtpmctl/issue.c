@@ -14,6 +14,7 @@
 struct cert_issue {
 	const char *name, *socket, *folder, *tcti;
 	bool all;
+	struct ca ca;
 };
 
 static const struct args_option options[] = {
@@ -100,14 +101,9 @@ int issue(const struct ca *ca, const char *socket, const char *name)
 	return vtpmctl_fail(&e);
 }
 
-struct every {
-	const struct ca *ca;
-	const char *socket;
-};
-
 static int issue_next(void *context, const json_t *vtpm)
 {
-	const struct every *all = context;
+	const struct cert_issue *c = context;
 	const char *name = client_text(vtpm, "name"), *state = client_text(vtpm, "state");
 	int status = VTPMCTL_FAILED;
 
@@ -119,7 +115,7 @@ static int issue_next(void *context, const json_t *vtpm)
 		printf("%s: not issued, it is %s: `vtpmctl start %s`, then again\n", name,
 		       state, name);
 	} else {
-		status = issue(all->ca, all->socket, name);
+		status = issue(&c->ca, c->socket, name);
 		printf("%s: %s\n", name, status ? "failed" : "issued");
 	}
 	return status;
@@ -131,15 +127,14 @@ int cert_issue_main(int argc, char **argv)
 		.socket = CLIENT_SOCKET, .folder = CA_FOLDER, .tcti = TPM_TCTI};
 	enum args_result parsed = args_parse(&command, argc, argv, &c);
 	struct error e = {.cause = CAUSE_NONE};
-	struct ca ca;
 	int status;
 
 	if (parsed != ARGS_RUN)
 		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
-	if (ca_open(&ca, c.folder, c.tcti, true, &e))
+	if (ca_open(&c.ca, c.folder, c.tcti, true, &e))
 		return vtpmctl_fail(&e);
-	status = c.all ? client_each(c.socket, issue_next, &(struct every){&ca, c.socket})
-		       : issue(&ca, c.socket, c.name);
-	ca_close(&ca);
+	status = c.all ? client_each(c.socket, issue_next, &c)
+		       : issue(&c.ca, c.socket, c.name);
+	ca_close(&c.ca);
 	return status;
 }

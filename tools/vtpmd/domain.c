@@ -37,6 +37,8 @@ struct domain {
 	char why[160];
 };
 
+#define ABOUT(d) (&(struct log_about){.vtpm = (d)->body.name, .uuid = (d)->body.uuid})
+
 static void look(void *ctx);
 
 static void finish(struct domain *d)
@@ -101,9 +103,7 @@ static void on_destroyed(void *ctx, int status)
 		char said[160];
 
 		domain_file_said(&d->body, said, sizeof(said));
-		log_about(LOG_ERR,
-			  &(struct log_about){.vtpm = d->body.name, .uuid = d->body.uuid},
-			  "`xl destroy %d` failed: %s", domid, said);
+		log_about(LOG_ERR, ABOUT(d), "`xl destroy %d` failed: %s", domid, said);
 		/* look() tries again with the next event, or in a while */
 		event_add(d->retry, &(struct timeval){.tv_sec = 5});
 		return;
@@ -150,22 +150,22 @@ static bool is_end(const char *word)
  * host does: each vTPM goes when its guest has gone. */
 static void heed(struct domain *d)
 {
-	const struct log_about about = {.vtpm = d->body.name, .uuid = d->body.uuid};
 	char word[16];
 
 	if (xen_read(d->body.d->xen, d->control, word, sizeof(word)) || !word[0]) {
 		d->puzzled = false;
 	} else if (is_end(word)) {
 		if (xen_write(d->body.d->xen, d->control, ""))
-			log_about(LOG_WARNING, &about, "xenstore refused %s", d->control);
+			log_about(LOG_WARNING, ABOUT(d), "xenstore refused %s",
+				  d->control);
 		d->unwanted = true;
 		log_about(
-			LOG_NOTICE, &about,
+			LOG_NOTICE, ABOUT(d),
 			"`xl shutdown`: it ends when no guest uses it, and starts again "
 			"with the host");
 	} else if (!d->puzzled) {
 		d->puzzled = true;
-		log_about(LOG_WARNING, &about,
+		log_about(LOG_WARNING, ABOUT(d),
 			  "xl asks its stub domain for \"%s\", which it does not do: its "
 			  "memory is saved and moved nowhere",
 			  word);
@@ -222,9 +222,7 @@ static void on_retry(evutil_socket_t fd, short what, void *ctx)
 static void share_backend_folder(struct domain *d)
 {
 	if (xen_share_folder(d->body.d->xen, d->body.domid, d->guests))
-		log_about(LOG_WARNING,
-			  &(struct log_about){.vtpm = d->body.name, .uuid = d->body.uuid},
-			  "xenstore refused %s", d->guests);
+		log_about(LOG_WARNING, ABOUT(d), "xenstore refused %s", d->guests);
 }
 
 static void name_nodes(struct domain *d)
@@ -238,13 +236,12 @@ static void name_nodes(struct domain *d)
 	snprintf(d->guests, sizeof(d->guests), "%s/backend/vtpm", home);
 }
 
-/* The domain exists: watch it. */
+/* The domain exists, and its nodes have names: watch it. */
 static int attach(struct domain *d)
 {
 	const char *const nodes[] = {d->node, d->control, d->guests};
 	size_t i;
 
-	name_nodes(d);
 	d->watching = true;
 	for (i = 0; i < ARRAY_SIZE(nodes); i++)
 		if (xen_watch(d->body.d->xen, nodes[i], look, d))
@@ -340,7 +337,10 @@ static int domain_adopt(struct body *b)
 	}
 	if (!d->retry)
 		d->retry = evtimer_new(b->d->base, on_retry, d);
-	return d->retry ? attach(d) : -ENOMEM;
+	if (!d->retry)
+		return -ENOMEM;
+	name_nodes(d);
+	return attach(d);
 }
 
 static void domain_lost(struct body *b)
