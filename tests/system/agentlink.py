@@ -133,11 +133,11 @@ class AgentLink:
         for command in list(self.commands.values()):
             command.events.put((None, b""))
 
-    def start(self, command, stream=None):
+    def start(self, command, stream=None, kind=b"R"):
         self.next += 1
         job = Command(self, self.next & 0xffffffff, stream)
         self.commands[job.ident] = job
-        self.send(b"R", job.ident, command.encode())
+        self.send(kind, job.ident, command.encode())
         return job
 
     def run_bytes(self, command, timeout, data=None, stream=None):
@@ -151,6 +151,13 @@ class AgentLink:
 
     def run(self, command, timeout, data=None, stream=None):
         rc, out = self.run_bytes(command, timeout, data, stream)
+        return rc, out.decode(errors="replace")
+
+    def guest(self, name, command, timeout):
+        """(status, output) of a shell command in a guest."""
+        job = self.start(f"{name} {timeout} {command}", kind=b"G")
+        rc, out = job.wait(timeout + 20)
+        del self.commands[job.ident]
         return rc, out.decode(errors="replace")
 
     def close(self):

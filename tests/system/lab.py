@@ -237,8 +237,7 @@ class Lab:
 
     def guest(self, name, command, timeout=90):
         """(status, output) of a shell command in a guest."""
-        return self.host.run(f"guest run --timeout {timeout} {name} \"$(cat)\"",
-                             timeout + 20, command.encode())
+        return self.host.guest(name, command, timeout)
 
     def ask(self, name, command, timeout=90):
         rc, out = self.guest(name, command, timeout)

@@ -237,6 +237,10 @@ class VHost:
         """Starts a command that goes on; wait() or kill() what it returns."""
         return self.link.start(command, stream)
 
+    def guest(self, name, command, timeout):
+        """(status, output) of a shell command in a guest."""
+        return self.link.guest(name, command, timeout)
+
     def must(self, command, timeout=60, data=None):
         rc, out = self.run(command, timeout, data)
         if rc:
