@@ -15,7 +15,7 @@ READS = ("i=0; while [ $i -lt {n} ]; do tpm2_getrandom --hex 8 >/dev/null && "
          "exit 1; i=$((i + 1)); done; echo all $i")
 
 
-RESTARTED = 200     # NV writes
+RESTARTED = 120     # NV writes
 
 
 def upgrade(lab):
