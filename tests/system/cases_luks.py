@@ -27,7 +27,7 @@ CONFIG = """name="{name}"
 type="pv"
 kernel="{boot}/vmlinux"
 ramdisk="{boot}/{initrd}"
-extra="console=hvc0 root=/dev/mapper/root rd.shell=0 rd.emergency=halt systemd.log_target=kmsg printk.devkmsg=on"
+extra="console=hvc0 root=/dev/mapper/root rd.shell=0 rd.emergency=halt systemd.show_status=false systemd.log_target=kmsg printk.devkmsg=on"
 memory=1024
 vcpus=1
 disk=["format=raw,vdev=xvda,script=/usr/lib/vhost/block,target={disk}"{more}]

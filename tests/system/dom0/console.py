@@ -11,6 +11,8 @@ import select
 import subprocess
 import time
 
+SILENCE = 5     # seconds in the midst of an answer: its end is lost
+
 
 class GuestError(Exception):
     pass
@@ -51,16 +53,19 @@ class Console:
             else:
                 time.sleep(0.1)
 
-    def lines(self, timeout):
-        """What comes within the time, a line each; ends when nothing comes."""
+    def line(self, timeout):
+        """The next line; None when there is none within the time."""
         end = min(time.monotonic() + timeout, self.end)
-        while True:
+        while b"\n" not in self.rest:
             wait = end - time.monotonic()
             if wait <= 0 or not select.select([self.fd], [], [], wait)[0]:
-                return
-            self.rest += os.read(self.fd, 65536)
-            *whole, self.rest = self.rest.split(b"\n")
-            yield from (line.strip(b"\r") for line in whole)
+                return None
+            data = os.read(self.fd, 65536)
+            if not data:
+                raise OSError("the guest's console is closed")
+            self.rest += data
+        line, self.rest = self.rest.split(b"\n", 1)
+        return line.strip(b"\r")
 
     def write(self, text):
         data = text.encode()
@@ -74,8 +79,9 @@ class Console:
             self.open()
             try:
                 self.write(f"\nPING {nonce}\n")
-                for line in self.lines(1):
-                    if line == b"@PONG " + nonce.encode():
+                end = time.monotonic() + 1
+                while (line := self.line(end - time.monotonic())) is not None:
+                    if line.endswith(b"@PONG " + nonce.encode()):
                         return
             except OSError:
                 os.close(self.fd)
@@ -96,19 +102,20 @@ class Console:
         raise GuestError(f"guest {self.name}: the command did not end: {text[:200]}")
 
     def answer(self, nonce):
-        """(status, output), or None when the answer was damaged on its way."""
+        """(status, output), or None when the answer was damaged on its way: what others
+        write may come between, before a line of it or within one."""
         body, inside = b"", False
-        for line in self.lines(self.left()):
-            if line == f"@BEGIN {nonce}".encode():
+        while (line := self.line(SILENCE if inside else self.left())) is not None:
+            at = line.find(f"@END {nonce} ".encode())
+            if line.endswith(f"@BEGIN {nonce}".encode()):
                 body, inside = b"", True
-            elif line.startswith(f"@END {nonce} ".encode()):
-                rc, digest = line.split()[2:4]
+            elif at >= 0:
                 try:
-                    data = base64.b64decode(body)
+                    rc, digest = line[at:].split()[2:4]
+                    data, rc = base64.b64decode(body), int(rc)
                 except ValueError:
                     return None
-                same = hashlib.md5(data).hexdigest() == digest.decode()
-                return (int(rc), data) if same else None
+                return (rc, data) if hashlib.md5(data).hexdigest() == digest.decode() else None
             elif inside:
                 body += line
         return None
