@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """New data keys for a vTPM whose guest writes all the while; vtpmd and the stub domain
 are killed in the midst."""
-from cases_power import NAME, READ, Writer, nothing_lost, restart_guest
+from cases_power import NAME, READ, WRITES, Writer, nothing_lost, restart_guest
 from lab import STORE, check
-
-WRITES = 120
 
 
 def slots(lab):
@@ -12,8 +10,8 @@ def slots(lab):
 
 
 def deep_rekeys(lab):
-    """deep rekeys in 120 NV writes, vtpmd killed in three: nothing lost, no old key left"""
-    w = Writer(lab, WRITES)
+    """deep rekeys in 200 NV writes, vtpmd killed in three: nothing lost, no old key left"""
+    w = Writer(lab)
     w.wait(20)
     made = lab.show(NAME)["keyed"]
     rc, out = lab.vtpmctl(f"rekey --deep {NAME}")
