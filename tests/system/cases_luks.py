@@ -4,9 +4,8 @@ package, enrolled with systemd-cryptenroll, kept out, rebooted."""
 import os
 import subprocess
 
-from agentlink import HostError
 from lab import check
-from vhost import TOP
+from vhost import made_here
 
 NAME, OTHER = "luks1", "luks2"
 DISK = "/dev/vdc"
@@ -36,14 +35,6 @@ on_reboot="restart"
 """
 
 
-def made(*command):
-    """The words that a command of this machine prints."""
-    out = subprocess.run(command, cwd=TOP, stdout=subprocess.PIPE, check=False)
-    if out.returncode:
-        raise HostError(f"{' '.join(command)}: status {out.returncode}")
-    return out.stdout.decode().split()
-
-
 def overlay(folder):
     """An archive that adds EXTEND_UNIT to an initial RAM disk."""
     units = f"{folder}/etc/systemd/system"
@@ -62,7 +53,7 @@ def overlay(folder):
 def prepare(lab, *vtpms):
     """A host with the guest's disk as vdc, made once, and vTPMs."""
     if not lab.host.disks:
-        lab.luks = made("tests/system/luks/image")[-1]
+        lab.luks = made_here("tests/system/luks/image").split()[-1]
         lab.host.disks.append(f"{lab.luks}/disk.img")
         if lab.host.alive():
             lab.reboot()
