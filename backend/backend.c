@@ -123,9 +123,9 @@ static void serve(struct backend *b)
 		return;
 	len = answer(b);
 	ring_put(&b->ring, &b->request, b->response, len);
-	/* A guest's secrets pass through here. */
+	/* A guest's secrets pass through here, also when an error was shown instead. */
 	explicit_bzero(b->request.packet, b->request.len);
-	explicit_bzero(b->response, len);
+	explicit_bzero(b->response, sizeof(b->response));
 }
 
 int backend_open(struct backend **b, const struct backend_config *config,

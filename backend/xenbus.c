@@ -208,22 +208,24 @@ static void end_leaf(struct xenbus *x)
 	drop(x);
 }
 
-static void front_is_closed(struct xenbus *x, bool online)
+/* due: x->remove_at as the last look left it. */
+static void front_is_closed(struct xenbus *x, bool online, uint64_t due)
 {
+	uint64_t now = x->ops->now_ms(x->ctx);
+
 	disconnect(x);
 	set_state(x, XenbusStateClosed);
 	if (online)
-		x->remove_at = 0;
-	else if (!x->remove_at)
-		x->remove_at = x->ops->now_ms(x->ctx) + CLOSED_MS;
-	else if (x->ops->now_ms(x->ctx) >= x->remove_at)
+		return;
+	x->remove_at = due ? due : now + CLOSED_MS;
+	if (now >= x->remove_at)
 		end_leaf(x);
 }
 
-static void front_is_starting(struct xenbus *x, bool online)
+static void front_is_starting(struct xenbus *x, bool online, uint64_t due)
 {
 	if (!online) {
-		front_is_closed(x, online);
+		front_is_closed(x, online, due);
 		return;
 	}
 	disconnect(x);
@@ -235,8 +237,13 @@ static void update_active(struct xenbus *x)
 	char value[BACKEND_VALUE_MAX];
 	int rc = read_node(x, x->leaf, "frontend", value);
 	bool online = is_online(x, x->leaf);
+	uint64_t due = x->remove_at;
 	int front;
 
+	/* Each look sets the deadline anew when what it waits for still holds, so that
+	 * one that has passed is met or gone, whatever the guest wrote meanwhile: else
+	 * xenbus_timeout() would be 0 for ever. */
+	x->remove_at = 0;
 	if (is_absent(rc)) {
 		drop(x);
 		return;
@@ -245,24 +252,24 @@ static void update_active(struct xenbus *x)
 	switch (front) {
 	case XenbusStateInitialising:
 	case XenbusStateInitWait:
-		front_is_starting(x, online);
+		front_is_starting(x, online, due);
 		break;
 	case XenbusStateInitialised:
 	case XenbusStateConnected:
 		front_is_ready(x, front, online);
 		if (!online && !x->connected)
-			front_is_closed(x, online);
+			front_is_closed(x, online, due);
 		break;
 	case XenbusStateClosing:
 		disconnect(x);
 		set_state(x, XenbusStateClosing);
 		break;
 	case XenbusStateClosed:
-		front_is_closed(x, online);
+		front_is_closed(x, online, due);
 		break;
 	case FRONT_GONE: /* destroyed: nobody looks for Closed any more */
 		if (online)
-			front_is_closed(x, online);
+			front_is_closed(x, online, due);
 		else
 			end_leaf(x);
 		break;

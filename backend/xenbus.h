@@ -25,6 +25,9 @@
  *   gone                   0      the same at once
  *   anything else                 nothing
  *
+ * The seconds until the leaf's removal count while each look finds the guest in a
+ * state of "remove the leaf"; any other state ends them.
+ *
  * Refused with Closed (6) and a sentence in "error": a leaf with the uuid of
  * another vTPM, a second leaf while one is served, that of a guest that was not
  * measured when only such are served, and a leaf that an earlier
@@ -75,7 +78,8 @@ int __must_check xenbus_open(struct xenbus *x, const struct backend_ops *ops, vo
 			     bool shared);
 /* Disconnects, leaves Closed (6) behind, stops to watch. */
 void xenbus_close(struct xenbus *x);
-/* When to call xenbus_update() although no watch fired: ms from now, -1: never. */
+/* When to call xenbus_update() although no watch fired: ms from now, -1: never.  0
+ * is never left behind by xenbus_update(), so that the owner cannot poll in a circle. */
 int xenbus_timeout(const struct xenbus *x);
 /* Looks at the tree, and again while events come in. -errno: xenstore is lost. */
 int __must_check xenbus_update(struct xenbus *x);

@@ -24,6 +24,8 @@ static void look(void)
 	assert_int_equal(backend_xenstore_ready(w->b), 0);
 	/* Quiet: a second look changes nothing and finds no event of its own. */
 	assert_false(w->changed);
+	/* Nor does it leave a deadline behind that has passed. */
+	assert_int_not_equal(backend_timeout(w->b), 0);
 }
 
 static struct backend_stats stats(void)
@@ -285,6 +287,37 @@ static void a_detached_guest_that_is_destroyed(void **state)
 	toolstack_destroys(5);
 	assert_leaf("5/0/state", "");
 	assert_int_equal(backend_timeout(w->b), -1);
+}
+
+/* Whatever the guest writes while its leaf waits for removal, and whenever: the owner
+ * does not poll in a circle, and the leaf goes once the guest is closed again. */
+static void a_closed_front_that_moves_on_while_it_is_detached(void **state)
+{
+	static const char *const then[] = {"1", "2", "3", "4", "5",	     "6",
+					   "7", "0", "x", "",  "99999999999"};
+
+	for (size_t i = 0; i < 2 * ARRAY_SIZE(then); i++) {
+		bool late = i % 2;
+
+		guest_starts(5);
+		driver_connects(5);
+		toolstack_detaches();
+		fake_front(w, 5, "state", "6");
+		look();
+		if (late)
+			w->now_ms += 10000;
+		fake_front(w, 5, "state", then[i / 2]);
+		look();
+		w->now_ms += 10000;
+		look();
+		fake_front(w, 5, "state", "6");
+		look();
+		w->now_ms += 10000;
+		look();
+		assert_leaf("5/0/state", "");
+		assert_false(stats().present);
+		assert_int_equal(w->maps, w->unmaps);
+	}
 }
 
 static void attach_after_detach_keeps_the_pcrs(void **state)
@@ -626,6 +659,7 @@ int main(void)
 		XENBUS_TEST(a_driver_that_starts_over_from_connected),
 		XENBUS_TEST(a_detached_driver_is_served_until_it_closes),
 		XENBUS_TEST(detach_of_a_guest_without_a_driver),
+		XENBUS_TEST(a_closed_front_that_moves_on_while_it_is_detached),
 		XENBUS_TEST(attach_after_detach_keeps_the_pcrs),
 		XENBUS_TEST(a_destroyed_guest_leaves_nothing),
 		XENBUS_TEST(a_detached_guest_that_is_destroyed),
