@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine.h"
 #include "engine_kind.h"
+#include "engine_lockout.h"
+
+#include "lib/cursor.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -252,6 +255,36 @@ static int look(bool create, struct error *e)
 	return 0;
 }
 
+/* Runs a command of the engine's own.  -EIO: the TPM did not take it. */
+static int run_own(const struct engine_command *c)
+{
+	unsigned char *rsp = NULL;
+	uint32_t len = 0, room = 0;
+	TPM_RESULT res = TPMLIB_Process(&rsp, &len, &room, (unsigned char *)c->bytes,
+					(uint32_t)c->len);
+	struct cursor r = cursor_reader(rsp, res ? 0 : len);
+
+	(void)cursor_bytes(&r, 2 + 4);
+	if (cursor_u32(&r) || !cursor_ok(&r))
+		res = TPM_FAIL;
+	free(rsp);
+	return res ? -EIO : 0;
+}
+
+/* Gives a new TPM, before anything of it is stored, what its maker does; 0 or TPM_RESULT. */
+static TPM_RESULT finish_making(void)
+{
+	size_t i;
+
+	for (i = 0; i < engine.kind->made_len; i++)
+		if (run_own(&engine.kind->made[i]))
+			return TPM_FAIL;
+	if (!i)
+		return TPM_SUCCESS;
+	TPMLIB_Terminate();
+	return TPMLIB_MainInit(); /* on what it wants stored */
+}
+
 static int power_on(bool create, struct error *e)
 {
 	TPM_RESULT res;
@@ -260,6 +293,8 @@ static int power_on(bool create, struct error *e)
 	engine.making = create;
 	res = TPMLIB_MainInit();
 	engine.making = false;
+	if (!res && create)
+		res = finish_making();
 	if (res)
 		return error_set(e, -EBADMSG, CAUSE_ENGINE,
 				 "libtpms does not accept the state (0x%x): it may be of "
@@ -296,6 +331,7 @@ int engine_open(const struct engine_store *store, const struct engine_options *o
 	}
 	engine.running = true;
 	engine.broken = false;
+	engine_lockout_counts(false);
 	return 0;
 }
 
@@ -304,7 +340,7 @@ int engine_execute(uint8_t locality, const uint8_t *cmd, size_t len, uint8_t *rs
 {
 	enum engine_clock clock;
 	TPM_RESULT res;
-	int rc;
+	int rc = 0;
 
 	if (engine.broken || !engine.running)
 		return engine_kind_refuse(engine.kind, rsp, rsp_len);
@@ -313,7 +349,10 @@ int engine_execute(uint8_t locality, const uint8_t *cmd, size_t len, uint8_t *rs
 	engine.rsp_size = 0;
 	res = TPMLIB_Process(&engine.rsp, &engine.rsp_size, &engine.rsp_room,
 			     (unsigned char *)cmd, (uint32_t)len);
-	rc = store_clock(clock);
+	if (engine.kind->clears(cmd, len, engine.rsp, engine.rsp_size))
+		rc = run_own(engine.kind->parameters);
+	if (!rc)
+		rc = store_clock(clock);
 	if (!rc)
 		rc = commit(clock == ENGINE_CLOCK_NONE &&
 			    engine.kind->changes_nothing(cmd, len));
@@ -353,7 +392,9 @@ int engine_power_cycle(void)
 
 	shut_down();
 	TPMLIB_Terminate();
-	/* What a broken store did not take was promised to nobody. */
+	/* What a broken store did not take was promised to nobody; but a failed try that
+	 * it did not take was seen to get no answer. */
+	engine_lockout_counts(engine.broken);
 	if (engine.broken)
 		drop_pending();
 	else

@@ -11,10 +11,34 @@
 #define TAG_RSP_COMMAND	 0x00c4
 #define RC_FAILURE	 0x101
 #define FAIL		 9 /* TPM_FAIL */
+#define COMMAND_CLEAR	 0x126
 #define COMMAND_SHUTDOWN 0x145
 
 /* TPM 2.0 Library, Part 3, 9.4: TPM2_Shutdown(TPM_SU_CLEAR) */
 static const uint8_t shutdown_clear[] = {0x80, 0x01, 0, 0, 0, 12, 0, 0, 0x01, 0x45, 0, 0};
+
+/*
+ * Part 3, 25.3: TPM2_DictionaryAttackParameters with the empty lockoutAuth.  libtpms comes
+ * with 3 tries, 1000 s and 1000 s, which is meant for tests.  These are what TPM chips
+ * have and what Windows sets ("Manage TPM lockout", Microsoft): 32 tries, one forgotten in
+ * 10 minutes; lockoutAuth after a wrong one again in 24 hours, as chips have it.
+ */
+#define PARAMETERS                                                                       \
+	{                                                                                \
+		.bytes = {0x80, 0x02, 0, 0,  0, 39, 0,	  0,	0x01, 0x3a, 0x40, 0,     \
+			  0,	0x0a, 0, 0,  0, 9,  0x40, 0,	0,    9,    0,	  0,     \
+			  0,	0,    0, /* RS_PW, empty */                              \
+			  0,	0,    0, 32, 0, 0,  0x02, 0x58, 0,    0x01, 0x51, 0x80}, \
+		.len = 39,                                                               \
+	}
+
+static const struct engine_command parameters = PARAMETERS;
+static const struct engine_command made[] = {
+	/* Part 3, 9.3: TPM2_Startup(TPM_SU_CLEAR) */
+	{.bytes = {0x80, 0x01, 0, 0, 0, 12, 0, 0, 0x01, 0x44, 0, 0}, .len = 12},
+	PARAMETERS,
+	{.bytes = {0x80, 0x01, 0, 0, 0, 12, 0, 0, 0x01, 0x45, 0, 0}, .len = 12},
+};
 
 /* The command of a packet; 0: it is none. */
 static uint32_t command_of(const uint8_t *packet, size_t len, uint16_t *tag)
@@ -77,13 +101,25 @@ static enum engine_clock clock_20(const uint8_t *cmd, size_t len)
 	}
 }
 
-static bool shuts_down_20(const uint8_t *cmd, size_t len, const uint8_t *rsp,
-			  size_t rsp_len)
+/* Whether it was this command, and went well. */
+static bool was(uint32_t command, const uint8_t *cmd, size_t len, const uint8_t *rsp,
+		size_t rsp_len)
 {
 	uint16_t tag;
 
-	return command_of(cmd, len, &tag) == COMMAND_SHUTDOWN && rsp_len >= 10 &&
+	return command_of(cmd, len, &tag) == command && rsp_len >= 10 &&
 	       command_of(rsp, rsp_len, &tag) == 0;
+}
+
+static bool clears_20(const uint8_t *cmd, size_t len, const uint8_t *rsp, size_t rsp_len)
+{
+	return was(COMMAND_CLEAR, cmd, len, rsp, rsp_len);
+}
+
+static bool shuts_down_20(const uint8_t *cmd, size_t len, const uint8_t *rsp,
+			  size_t rsp_len)
+{
+	return was(COMMAND_SHUTDOWN, cmd, len, rsp, rsp_len);
 }
 
 /* A TPM 1.2 keeps no clock: what it wants stored, something has changed. */
@@ -95,6 +131,11 @@ static bool changes_nothing_12(const uint8_t *cmd, size_t len)
 static enum engine_clock clock_12(const uint8_t *cmd, size_t len)
 {
 	return ENGINE_CLOCK_NONE;
+}
+
+static bool clears_12(const uint8_t *cmd, size_t len, const uint8_t *rsp, size_t rsp_len)
+{
+	return false;
 }
 
 static bool shuts_down_12(const uint8_t *cmd, size_t len, const uint8_t *rsp,
@@ -110,6 +151,10 @@ static const struct engine_kind kinds[] = {
 			   .failure = RC_FAILURE,
 			   .shutdown = shutdown_clear,
 			   .shutdown_len = sizeof(shutdown_clear),
+			   .made = made,
+			   .made_len = ARRAY_SIZE(made),
+			   .parameters = &parameters,
+			   .clears = clears_20,
 			   .changes_nothing = changes_nothing_20,
 			   .clock = clock_20,
 			   .shuts_down = shuts_down_20},
@@ -119,6 +164,7 @@ static const struct engine_kind kinds[] = {
 			   .mark_len = ENGINE_KIND_MARK_SIZE,
 			   .tag = TAG_RSP_COMMAND,
 			   .failure = FAIL,
+			   .clears = clears_12,
 			   .changes_nothing = changes_nothing_12,
 			   .clock = clock_12,
 			   .shuts_down = shuts_down_12},

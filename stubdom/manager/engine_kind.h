@@ -13,6 +13,12 @@
 
 enum engine_clock { ENGINE_CLOCK_NONE, ENGINE_CLOCK_TELLS, ENGINE_CLOCK_SETS };
 
+/* A command of the engine's own. */
+struct engine_command {
+	uint8_t bytes[40];
+	size_t len;
+};
+
 struct engine_kind {
 	const char *name; /* "TPM 1.2" */
 	int libtpms;	  /* enum TPMLIB_TPMVersion */
@@ -25,10 +31,18 @@ struct engine_kind {
 	uint16_t tag;
 	uint32_t failure;
 	/* What a machine's system sends before its power goes; NULL: nothing.  Without
-	 * it every stop of a TPM 2.0 would count as a failed authorization (TPM 2.0
-	 * Library, Part 1, 19.8.6). */
+	 * it a TPM 2.0 starts as after a crash, and its clock is not safe (TPM 2.0
+	 * Library, Part 1, 36.3.2). */
 	const uint8_t *shutdown;
 	size_t shutdown_len;
+	/* What its maker runs on a new TPM, to go into its first state; NULL: nothing. */
+	const struct engine_command *made;
+	size_t made_len;
+	/* Sets the dictionary attack parameters of manufacture; NULL: there are none. */
+	const struct engine_command *parameters;
+	/* Commands that set them back to libtpms's own, with lockoutAuth empty. */
+	bool (*clears)(const uint8_t *cmd, size_t len, const uint8_t *rsp,
+		       size_t rsp_len);
 	/* Commands that change no state but the clock's. */
 	bool (*changes_nothing)(const uint8_t *cmd, size_t len);
 	/* What a command does with the clock. */

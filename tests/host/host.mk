@@ -7,9 +7,9 @@ $(BUILD)/bin/keys-probe: $(KEYS_PROBE_SRCS:%.c=$(BUILD)/san/%.o)
 TEST_PROGRAMS += $(BUILD)/bin/keys-probe
 
 UNIT_TESTS += unlock
-unlock_UNIT_SRCS := $(HOSTTPM_SRCS) $(UNLOCK_SRCS) $(addprefix stubdom/manager/,engine.c engine_kind.c) \
+unlock_UNIT_SRCS := $(HOSTTPM_SRCS) $(UNLOCK_SRCS) $(ENGINE_SRCS) \
 	$(ENVELOPE_SRCS) lib/hex.c $(addprefix tools/vtpmctl/,approval.c policykey.c pemfile.c file.c)
-unlock_UNIT_LIBS := -ltpms -lcrypto
+unlock_UNIT_LIBS := $(ENGINE_LIBS) -lcrypto
 
 TEST_PROGRAMS += $(BUILD)/bin/faultdisk.so
 $(BUILD)/bin/faultdisk.so: tests/host/faultdisk.c

@@ -10,10 +10,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RC_INITIALIZE	   0x100
-#define RC_FAILURE	   0x101
-#define PT_LOCKOUT_COUNTER 0x20e
-#define PT_MAX_AUTH_FAIL   0x20f
+#define RC_INITIALIZE	    0x100
+#define RC_FAILURE	    0x101
+#define PT_LOCKOUT_COUNTER  0x20e
+#define PT_MAX_AUTH_FAIL    0x20f
+#define PT_LOCKOUT_INTERVAL 0x210
+#define PT_LOCKOUT_RECOVERY 0x211
+#define RC_RETRY	    0x922
+#define RC_AUTH_FAIL	    0x98e /* of the first session */
+#define RC_LOCKOUT	    0x921
 
 static struct {
 	uint8_t *blob;
@@ -179,6 +184,125 @@ static size_t primary(uint8_t *out, size_t room)
 	return 90;
 }
 
+/* The power goes: whatever the engine would still write is lost. */
+static void crash(void)
+{
+	disk.fail = -EIO;
+	(void)!engine_close();
+	state_wipe(&state);
+	disk.fail = 0;
+	assert_int_equal(open_engine(false), 0);
+}
+
+#define DA_INDEX	1, 0x50, 0, 0x17
+#define WORD(a, b)	0, 0, 0, 11, 0x40, 0, 0, 9, 0, 0, 0, 0, 2, a, b
+#define RIGHT		WORD('o', 'k')
+#define WRONG		WORD('n', 'o')
+#define READ_WITH(word) RUN(SESSIONS, 1, 0x4e, DA_INDEX, DA_INDEX, word, 0, 8, 0, 0)
+
+/* An index behind a password that dictionary attacks are counted for, and written. */
+static void define_protected(void)
+{
+	assert_int_equal(RUN(SESSIONS, 1, 0x2a, 0x40, 0, 0, 1, PASSWORD, 0, 2, 'o', 'k',
+			     0, 14, DA_INDEX, 0, 0x0b, 0, 4, 0, 4, 0, 0, 0, 8),
+			 0);
+	assert_int_equal(RUN(SESSIONS, 1, 0x37, DA_INDEX, DA_INDEX, RIGHT, 0, 8, 1, 1, 1,
+			     1, 1, 1, 1, 1, 0, 0),
+			 RC_RETRY);
+	assert_int_equal(RUN(SESSIONS, 1, 0x37, DA_INDEX, DA_INDEX, RIGHT, 0, 8, 1, 1, 1,
+			     1, 1, 1, 1, 1, 0, 0),
+			 0);
+}
+
+/* The first use after a start is to be sent again: Part 1, 19.8.6. */
+static uint32_t read_protected(bool right)
+{
+	uint32_t rc = right ? READ_WITH(RIGHT) : READ_WITH(WRONG);
+
+	return rc != RC_RETRY ? rc : right ? READ_WITH(RIGHT) : READ_WITH(WRONG);
+}
+
+static void crashes_are_no_failed_authorizations(void **unused)
+{
+	int i;
+
+	assert_int_equal(open_engine(true), 0);
+	assert_int_equal(startup(), 0);
+	define_protected();
+	for (i = 0; i < 40; i++) {
+		assert_int_equal(read_protected(true), 0);
+		crash();
+		assert_int_equal(startup(), 0);
+	}
+	assert_int_equal(property(PT_LOCKOUT_COUNTER), 0);
+	assert_int_equal(read_protected(true), 0);
+}
+
+static void failed_authorizations_survive_crashes(void **unused)
+{
+	int i;
+
+	assert_int_equal(open_engine(true), 0);
+	assert_int_equal(startup(), 0);
+	define_protected();
+	for (i = 1; i <= 32; i++) {
+		assert_int_equal(read_protected(false), RC_AUTH_FAIL);
+		if (i & 1)
+			crash();
+		else
+			assert_int_equal(engine_power_cycle(), 0);
+		assert_int_equal(startup(), 0);
+		assert_int_equal(property(PT_LOCKOUT_COUNTER), i);
+	}
+	assert_int_equal(read_protected(true), RC_LOCKOUT);
+}
+
+/* Whether the try failed shows, as it is the one that changes something; a client that
+ * has the TPM started again has not got it for nothing. */
+static void a_failed_authorization_that_is_not_stored_counts(void **unused)
+{
+	assert_int_equal(open_engine(true), 0);
+	assert_int_equal(startup(), 0);
+	define_protected();
+	assert_int_equal(read_protected(true), 0);
+	disk.fail = -ENOSPC;
+	assert_int_equal(read_protected(false), UINT32_MAX);
+	disk.fail = 0;
+	assert_int_equal(engine_power_cycle(), 0);
+	assert_int_equal(startup(), 0);
+	assert_int_equal(property(PT_LOCKOUT_COUNTER), 1);
+	assert_int_equal(read_protected(true), 0);
+	crash();
+	assert_int_equal(startup(), 0);
+	assert_int_equal(property(PT_LOCKOUT_COUNTER), 1);
+}
+
+static uint32_t set_parameters(uint8_t tries)
+{
+	return RUN(SESSIONS, 1, 0x3a, 0x40, 0, 0, 0x0a, PASSWORD, 0, 0, 0, tries, 0, 0, 0,
+		   60, 0, 0, 0, 120);
+}
+
+static void the_parameters_are_the_guests_until_it_clears(void **unused)
+{
+	int puts;
+
+	assert_int_equal(open_engine(true), 0);
+	assert_int_equal(startup(), 0);
+	assert_int_equal(set_parameters(5), 0);
+	crash();
+	assert_int_equal(startup(), 0);
+	assert_int_equal(property(PT_MAX_AUTH_FAIL), 5);
+	puts = disk.puts;
+	assert_int_equal(RUN(SESSIONS, 1, 0x26, 0x40, 0, 0, 0x0a, PASSWORD), 0);
+	assert_int_equal(disk.puts, puts + 1); /* never stored with others */
+	assert_int_equal(property(PT_MAX_AUTH_FAIL), 32);
+	crash();
+	assert_int_equal(startup(), 0);
+	assert_int_equal(property(PT_MAX_AUTH_FAIL), 32);
+	assert_int_equal(property(PT_LOCKOUT_RECOVERY), 86400);
+}
+
 static void a_new_tpm_is_a_whole_one(void **unused)
 {
 	assert_int_equal(open_engine(true), 0);
@@ -188,8 +312,21 @@ static void a_new_tpm_is_a_whole_one(void **unused)
 	assert_int_equal(startup(), 0);
 	assert_int_equal(RUN(NO_SESSIONS, 1, 0x7b, 0, 8), 0);
 	/* the parameters that manufacturing sets, not zeroes */
-	assert_int_equal(property(PT_MAX_AUTH_FAIL), 3);
+	assert_int_equal(property(PT_MAX_AUTH_FAIL), 32);
+	assert_int_equal(property(PT_LOCKOUT_INTERVAL), 600);
+	assert_int_equal(property(PT_LOCKOUT_RECOVERY), 86400);
 	assert_int_equal(property(PT_LOCKOUT_COUNTER), 0);
+}
+
+/* Nothing is stored before it is whole: an interrupted creation leaves no TPM of other
+ * parameters. */
+static void a_new_tpm_is_stored_once(void **unused)
+{
+	assert_int_equal(open_engine(true), 0);
+	assert_int_equal(disk.puts, 1);
+	crash();
+	assert_int_equal(startup(), 0);
+	assert_int_equal(property(PT_MAX_AUTH_FAIL), 32);
 }
 
 static void what_was_acknowledged_survives_a_power_cut(void **unused)
@@ -213,7 +350,7 @@ static void what_was_acknowledged_survives_a_power_cut(void **unused)
 	assert_int_equal(open_engine(false), 0);
 	assert_int_equal(startup(), 0);
 	assert_int_equal(read_nv(), 5);
-	assert_int_equal(property(PT_MAX_AUTH_FAIL), 3);
+	assert_int_equal(property(PT_MAX_AUTH_FAIL), 32);
 	assert_int_equal(primary(after, sizeof(after)), n);
 	assert_memory_equal(before, after, n);
 }
@@ -341,6 +478,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		ENGINE_TEST(a_new_tpm_is_a_whole_one),
+		ENGINE_TEST(a_new_tpm_is_stored_once),
+		ENGINE_TEST(crashes_are_no_failed_authorizations),
+		ENGINE_TEST(failed_authorizations_survive_crashes),
+		ENGINE_TEST(a_failed_authorization_that_is_not_stored_counts),
+		ENGINE_TEST(the_parameters_are_the_guests_until_it_clears),
 		ENGINE_TEST(what_was_acknowledged_survives_a_power_cut),
 		ENGINE_TEST(orderly_ends_are_no_failed_authorizations),
 		ENGINE_TEST(two_tpms_have_two_seeds),
