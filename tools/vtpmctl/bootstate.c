@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmctl/bootstate.h"
+#include "lib/hex.h"
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* A PCR that nothing was measured into tells no boot state from another. */
@@ -23,6 +25,47 @@ static void warn_unmeasured(const struct approval *a)
 		"Warning: nothing was measured into PCRs %s: they are the same whatever\n"
 		"boots; see that the firmware and the boot loader measure, or choose others\n",
 		list);
+}
+
+static void show_value(int n, const uint8_t *now, const uint8_t *before)
+{
+	char hex[2 * APPROVAL_HASH_SIZE + 1];
+
+	hex_encode(now, APPROVAL_HASH_SIZE, hex);
+	fprintf(stderr, "PCR %-2d  %s%s\n", n, hex,
+		!before					   ? ""
+		: !memcmp(now, before, APPROVAL_HASH_SIZE) ? "  as approved last"
+							   : "  changed; last was:");
+	if (!before || !memcmp(now, before, APPROVAL_HASH_SIZE))
+		return;
+	hex_encode(before, APPROVAL_HASH_SIZE, hex);
+	fprintf(stderr, "        %s\n", hex);
+}
+
+void bootstate_show(const struct approval *a, const struct approval *last)
+{
+	int n;
+
+	for (n = 0; n < APPROVAL_PCRS; n++)
+		if (a->pcrs & 1u << n)
+			show_value(n, a->value[n],
+				   last && last->pcrs & 1u << n ? last->value[n] : NULL);
+}
+
+bool bootstate_confirm(void)
+{
+	char *line = NULL;
+	size_t room = 0;
+	ssize_t n;
+	bool yes;
+
+	fprintf(stderr, "vTPMs will open in this boot state. Sign it (yes)? ");
+	n = getline(&line, &room, stdin);
+	if (n <= 0)
+		fputc('\n', stderr);
+	yes = n > 0 && (!strcmp(line, "yes\n") || !strcmp(line, "yes"));
+	free(line);
+	return yes;
 }
 
 int bootstate_sign(EVP_PKEY *key, struct approval *a, struct error *e)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The step that `host init` and `host approve` share: a boot state gets its policy
- * digest and the policy key's signature. */
+ * digest and the policy key's signature, after an operator has seen what is signed. */
 #ifndef XVTPM_BOOTSTATE_H
 #define XVTPM_BOOTSTATE_H
 
@@ -8,6 +8,11 @@
 #include "tools/vtpmctl/policykey.h"
 #include "tools/vtpmctl/tpm.h"
 
+/* Shows the values on stderr before they are signed, and which differ from those of last,
+ * the newest approval so far; NULL: there is none. */
+void bootstate_show(const struct approval *a, const struct approval *last);
+/* Asks on stderr whether these values are to be signed; reads the answer from stdin. */
+bool bootstate_confirm(void);
 /* Fills digest and signature of the values in *a, and warns on stderr of PCRs that
  * nothing was measured into. */
 int __must_check bootstate_sign(EVP_PKEY *key, struct approval *a, struct error *e);

@@ -127,11 +127,12 @@ static bool property(struct doctor *d, TPM2_PT tag, uint32_t *value)
 {
 	TPMS_CAPABILITY_DATA *data = NULL;
 	TPMI_YES_NO more;
-	bool ok =
-		!Esys_GetCapability(d->tpm.esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
-				    TPM2_CAP_TPM_PROPERTIES, tag, 1, &more, &data) &&
-		data->data.tpmProperties.count == 1 &&
-		data->data.tpmProperties.tpmProperty[0].property == tag;
+	ESYS_TR audit;
+	bool ok = !tpm_audit(&d->tpm, &audit) &&
+		  !Esys_GetCapability(d->tpm.esys, audit, ESYS_TR_NONE, ESYS_TR_NONE,
+				      TPM2_CAP_TPM_PROPERTIES, tag, 1, &more, &data) &&
+		  data->data.tpmProperties.count == 1 &&
+		  data->data.tpmProperties.tpmProperty[0].property == tag;
 
 	*value = ok ? data->data.tpmProperties.tpmProperty[0].value : 0;
 	Esys_Free(data);
@@ -168,9 +169,11 @@ static int handles(struct doctor *d, TPM2_HANDLE first)
 {
 	TPMS_CAPABILITY_DATA *data = NULL;
 	TPMI_YES_NO more;
+	ESYS_TR audit;
 	int n = -1;
 
-	if (!Esys_GetCapability(d->tpm.esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
+	if (!tpm_audit(&d->tpm, &audit) &&
+	    !Esys_GetCapability(d->tpm.esys, audit, ESYS_TR_NONE, ESYS_TR_NONE,
 				TPM2_CAP_HANDLES, first, TPM2_MAX_CAP_HANDLES, &more,
 				&data))
 		n = (int)data->data.handles.count;

@@ -64,16 +64,9 @@ static int usage(const char *what)
 
 static int open_tpm(struct anchor *a, struct error *e)
 {
-	uint8_t name[TPM_NAME_SIZE];
 	int rc = tpm_open(&a->tpm, a->tcti, e);
 
-	if (!rc)
-		rc = tpm_srk_find(&a->tpm, a->conf.srk_handle, name, e);
-	if (!rc && memcmp(name, a->conf.srk_name, sizeof(name)))
-		rc = error_set(e, -EXDEV, CAUSE_TPM_REPLACED,
-			       "the host's TPM is another one than the one that was set "
-			       "up here: put the old one back");
-	return rc;
+	return rc ? rc : tpm_srk_pinned(&a->tpm, a->conf.srk_handle, a->conf.srk_name, e);
 }
 
 static int need_anchor(const struct anchor *a, struct error *e)

@@ -16,7 +16,7 @@
 
 struct approve {
 	const char *policy_key, *values, *label, *revoke, *tcti, *config;
-	bool only;
+	bool only, yes;
 
 	struct hostconf conf;
 	struct approval state;
@@ -47,6 +47,10 @@ static const struct args_option options[] = {
 	 .offset = offsetof(struct approve, revoke),
 	 .value = "N|LABEL",
 	 .help = "take this approval back; needs no key"},
+	{.name = "yes",
+	 .kind = ARGS_FLAG,
+	 .offset = offsetof(struct approve, yes),
+	 .help = "sign the values that are shown, without asking"},
 	{.name = "tcti",
 	 .kind = ARGS_TEXT,
 	 .offset = offsetof(struct approve, tcti),
@@ -64,6 +68,7 @@ static const struct args_command command = {
 	.about =
 		"Approves a boot state, so that vTPMs open in it: the present one, or, before an\n"
 		"update, the one that --values names (PCRs that it leaves out keep theirs).\n"
+		"Shows the values, and asks before it signs them, unless --yes is given.\n"
 		"Or takes one back that `host show` lists, by its number or its label.\n",
 	.options = options,
 	.option_count = ARRAY_SIZE(options),
@@ -86,14 +91,8 @@ static int load_key(const struct approve *a, EVP_PKEY **key, struct error *e)
 
 static int read_state(struct approve *a, struct tpm *tpm, struct error *e)
 {
-	uint8_t name[TPM_NAME_SIZE];
-	int rc = tpm_srk_find(tpm, a->conf.srk_handle, name, e);
+	int rc = tpm_srk_pinned(tpm, a->conf.srk_handle, a->conf.srk_name, e);
 
-	if (!rc && memcmp(name, a->conf.srk_name, sizeof(name)))
-		rc = error_set(
-			e, -EXDEV, CAUSE_TPM_REPLACED,
-			"this is not the TPM that `vtpmctl host init` pinned; put the "
-			"old one back");
 	a->state.pcrs = a->conf.pcrs;
 	if (!rc)
 		rc = tpm_pcrs(tpm, a->state.pcrs, a->state.value, e);
@@ -114,6 +113,24 @@ static bool is_known(const struct approve *a)
 			    sizeof(a->state.digest)))
 			return true;
 	return false;
+}
+
+/* Nothing is signed that nobody has seen. */
+static int sign(struct approve *a, struct tpm *tpm, EVP_PKEY *key, struct error *e)
+{
+	const struct hostconf *h = &a->conf;
+	int rc;
+
+	bootstate_show(&a->state,
+		       h->approval_count ? &h->approvals[h->approval_count - 1] : NULL);
+	if (!a->yes && !bootstate_confirm())
+		return error_set(
+			e, -ECANCELED, CAUSE_INTERNAL,
+			"nothing was signed: type yes when asked, or give --yes");
+	rc = bootstate_sign(key, &a->state, e);
+	if (!rc && !a->values)
+		rc = bootstate_check(tpm, &a->state, e);
+	return rc;
 }
 
 static int add(struct approve *a, struct error *e)
@@ -180,9 +197,7 @@ static int approve(struct approve *a, EVP_PKEY **key, struct error *e)
 	if (!rc)
 		rc = read_state(a, &tpm, e);
 	if (!rc)
-		rc = bootstate_sign(*key, &a->state, e);
-	if (!rc && !a->values)
-		rc = bootstate_check(&tpm, &a->state, e);
+		rc = sign(a, &tpm, *key, e);
 	tpm_close(&tpm);
 	return rc ? rc : add(a, e);
 }
@@ -192,7 +207,7 @@ static int check_usage(const struct approve *a)
 {
 	const char *wrong = NULL;
 
-	if (a->revoke && (a->policy_key || a->values || a->only || a->label))
+	if (a->revoke && (a->policy_key || a->values || a->only || a->label || a->yes))
 		wrong = "--revoke stands alone";
 	else if (!a->revoke && !a->policy_key)
 		wrong = "--policy-key is missing";

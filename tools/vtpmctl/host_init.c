@@ -177,6 +177,8 @@ static int approve(struct init *in, struct error *e)
 	in->conf.pcrs = in->pcr_bits;
 	rc = tpm_pcrs(&in->tpm, a->pcrs, a->value, e);
 	if (!rc)
+		bootstate_show(a, NULL);
+	if (!rc)
 		rc = bootstate_sign(in->key, a, e);
 	if (!rc)
 		rc = bootstate_check(&in->tpm, a, e);

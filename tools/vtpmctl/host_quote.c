@@ -77,6 +77,8 @@ static int with_tpm(struct quote *q, struct error *e)
 	if (!rc)
 		rc = tpm_open(&q->tpm, q->tcti, e);
 	if (!rc)
+		rc = tpm_srk_pinned(&q->tpm, q->conf.srk_handle, q->conf.srk_name, e);
+	if (!rc)
 		rc = q->init ? init(q, e)
 			     : tpmquote(&q->tpm, &q->conf, extra, len, &q->quote, e);
 	tpm_close(&q->tpm);

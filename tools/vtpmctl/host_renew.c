@@ -102,17 +102,9 @@ static int seal_key(struct renew *r, struct error *e)
 
 static int find_tpm(struct renew *r, struct error *e)
 {
-	uint8_t name[TPM_NAME_SIZE];
 	int rc = tpm_open(&r->tpm, r->tcti, e);
 
-	if (!rc)
-		rc = tpm_srk_find(&r->tpm, r->conf.srk_handle, name, e);
-	if (!rc && memcmp(name, r->conf.srk_name, sizeof(name)))
-		rc = error_set(
-			e, -EXDEV, CAUSE_TPM_REPLACED,
-			"this is not the TPM that `vtpmctl host init` pinned; put the "
-			"old one back");
-	return rc;
+	return rc ? rc : tpm_srk_pinned(&r->tpm, r->conf.srk_handle, r->conf.srk_name, e);
 }
 
 static int load(struct renew *r, struct error *e)

@@ -13,8 +13,25 @@
 
 #define DEVICE "device:"
 
+/* What the library refuses: an answer that is malformed, without its session, or with a
+ * wrong HMAC. */
+static bool is_forged(TSS2_RC rc)
+{
+	TSS2_RC layer = rc & TSS2_RC_LAYER_MASK;
+
+	return layer == TSS2_ESAPI_RC_LAYER || layer == TSS2_SYS_RC_LAYER ||
+	       layer == TSS2_MU_RC_LAYER;
+}
+
 int tpmrc_set(struct error *e, TSS2_RC rc, const char *doing)
 {
+	if (is_forged(rc))
+		return error_set(
+			e, -EIO, CAUSE_TPM_REFUSED,
+			"the host's TPM was to %s, and the answer is malformed or not "
+			"authentic (%s): something between this program and the TPM "
+			"alters what they say; nothing was done with it",
+			doing, Tss2_RC_Decode(rc));
 	return error_set(
 		e, -EIO, CAUSE_TPM_REFUSED,
 		"the host's TPM refused to %s: %s (0x%x); `dmesg | grep -i tpm` and "
@@ -47,7 +64,7 @@ int tpm_open(struct tpm *t, const char *tcti, struct error *e)
 	TSS2_RC rc;
 
 	memset(t, 0, sizeof(*t));
-	t->srk = ESYS_TR_NONE;
+	t->srk = t->audit = ESYS_TR_NONE;
 	/* the library logs each refusal by itself; one sentence is enough */
 	setenv("TSS2_LOG", "all+NONE", 0);
 	if (!strncmp(tcti, DEVICE, strlen(DEVICE)) &&
@@ -70,6 +87,8 @@ int tpm_open(struct tpm *t, const char *tcti, struct error *e)
 
 void tpm_close(struct tpm *t)
 {
+	if (t->esys && t->audit != ESYS_TR_NONE)
+		Esys_FlushContext(t->esys, t->audit);
 	if (t->esys && t->srk != ESYS_TR_NONE)
 		Esys_TR_Close(t->esys, &t->srk);
 	Esys_Finalize(&t->esys);
@@ -114,14 +133,29 @@ int tpm_name(struct tpm *t, ESYS_TR object, uint8_t name[TPM_NAME_SIZE])
 	return rc;
 }
 
+TSS2_RC tpm_audit(struct tpm *t, ESYS_TR *session)
+{
+	TSS2_RC rc = 0;
+
+	if (t->srk != ESYS_TR_NONE && t->audit == ESYS_TR_NONE)
+		rc = tpmseal_session(t, TPM2_SE_HMAC,
+				     TPMA_SESSION_AUDIT | TPMA_SESSION_CONTINUESESSION,
+				     &t->audit);
+	*session = t->audit;
+	return rc;
+}
+
 /* Asked for, as a failed ReadPublic would not tell absence from other refusals. */
 int tpm_handle_used(struct tpm *t, uint32_t handle, bool *used, struct error *e)
 {
 	TPMS_CAPABILITY_DATA *data = NULL;
 	TPMI_YES_NO more;
-	TSS2_RC rc = Esys_GetCapability(t->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
-					TPM2_CAP_HANDLES, handle, 1, &more, &data);
+	ESYS_TR audit;
+	TSS2_RC rc = tpm_audit(t, &audit);
 
+	if (!rc)
+		rc = Esys_GetCapability(t->esys, audit, ESYS_TR_NONE, ESYS_TR_NONE,
+					TPM2_CAP_HANDLES, handle, 1, &more, &data);
 	if (rc)
 		return tpmrc_set(e, rc, "list what is in it");
 	*used = data->data.handles.count && data->data.handles.handle[0] == handle;
@@ -155,6 +189,20 @@ int tpm_srk_find(struct tpm *t, uint32_t handle, uint8_t name[TPM_NAME_SIZE],
 			"key; see `tpm2_readpublic -c 0x%08x`",
 			handle, handle);
 	return 0;
+}
+
+int tpm_srk_pinned(struct tpm *t, uint32_t handle, const uint8_t pinned[TPM_NAME_SIZE],
+		   struct error *e)
+{
+	uint8_t name[TPM_NAME_SIZE];
+	int rc = tpm_srk_find(t, handle, name, e);
+
+	if (!rc && memcmp(name, pinned, sizeof(name)))
+		rc = error_set(
+			e, -EXDEV, CAUSE_TPM_REPLACED,
+			"this is not the TPM that `vtpmctl host init` pinned; put the "
+			"old one back");
+	return rc;
 }
 
 static int make_primary(struct tpm *t, ESYS_TR *primary, struct error *e)
@@ -265,9 +313,12 @@ int tpm_pcrs(struct tpm *t, uint32_t pcrs,
 		TPML_PCR_SELECTION wanted = selection(pcrs), *got = NULL;
 		TPML_DIGEST *values = NULL;
 		uint32_t taken = 0;
-		TSS2_RC rc = Esys_PCR_Read(t->esys, ESYS_TR_NONE, ESYS_TR_NONE,
-					   ESYS_TR_NONE, &wanted, NULL, &got, &values);
+		ESYS_TR audit;
+		TSS2_RC rc = tpm_audit(t, &audit);
 
+		if (!rc)
+			rc = Esys_PCR_Read(t->esys, audit, ESYS_TR_NONE, ESYS_TR_NONE,
+					   &wanted, NULL, &got, &values);
 		if (!rc)
 			taken = take_values(got, values, value) & pcrs;
 		Esys_Free(got);
@@ -292,16 +343,19 @@ int tpm_policy_digest(struct tpm *t, uint32_t pcrs, uint8_t digest[APPROVAL_HASH
 	const TPM2B_DIGEST no_digest = {0};
 	const TPML_PCR_SELECTION wanted = selection(pcrs);
 	TPM2B_DIGEST *got = NULL;
-	ESYS_TR session = ESYS_TR_NONE;
-	TSS2_RC rc = Esys_StartAuthSession(
-		t->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
-		ESYS_TR_NONE, NULL, TPM2_SE_TRIAL, &no_cipher, TPM2_ALG_SHA256, &session);
+	ESYS_TR session = ESYS_TR_NONE, audit;
+	TSS2_RC rc = tpm_audit(t, &audit);
 
 	if (!rc)
-		rc = Esys_PolicyPCR(t->esys, session, ESYS_TR_NONE, ESYS_TR_NONE,
-				    ESYS_TR_NONE, &no_digest, &wanted);
+		rc = Esys_StartAuthSession(t->esys, ESYS_TR_NONE, ESYS_TR_NONE,
+					   ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, NULL,
+					   TPM2_SE_TRIAL, &no_cipher, TPM2_ALG_SHA256,
+					   &session);
 	if (!rc)
-		rc = Esys_PolicyGetDigest(t->esys, session, ESYS_TR_NONE, ESYS_TR_NONE,
+		rc = Esys_PolicyPCR(t->esys, session, audit, ESYS_TR_NONE, ESYS_TR_NONE,
+				    &no_digest, &wanted);
+	if (!rc)
+		rc = Esys_PolicyGetDigest(t->esys, session, audit, ESYS_TR_NONE,
 					  ESYS_TR_NONE, &got);
 	if (!rc && got->size == APPROVAL_HASH_SIZE)
 		memcpy(digest, got->buffer, APPROVAL_HASH_SIZE);

@@ -4,6 +4,10 @@
  * unseals with its own client (stubdom/manager/hosttpm): object attributes and
  * policies are the same in both.
  *
+ * Whoever is on the TPM's bus, or in place of a relay, may answer in its place.  So what
+ * is believed is read in sessions that are salted to the storage key, whose Name host.json
+ * pins (tpm_srk_pinned()): the response's HMAC says that it is the TPM's.
+ *
  * Failures: -ENODEV (CAUSE_TPM_UNREACHABLE), -EXDEV (CAUSE_TPM_REPLACED), else
  * -EIO (CAUSE_TPM_REFUSED) with what the TPM said.
  */
@@ -23,7 +27,8 @@
 struct tpm {
 	TSS2_TCTI_CONTEXT *tcti;
 	ESYS_CONTEXT *esys;
-	ESYS_TR srk; /* after tpm_srk_*() */
+	ESYS_TR srk;   /* after tpm_srk_*() */
+	ESYS_TR audit; /* a session for what is read; after the first tpm_audit() */
 };
 
 int __must_check tpm_open(struct tpm *t, const char *tcti, struct error *e);
@@ -37,6 +42,15 @@ int __must_check tpm_srk_make(struct tpm *t, uint32_t handle, uint8_t name[TPM_N
 int __must_check tpm_srk_find(struct tpm *t, uint32_t handle, uint8_t name[TPM_NAME_SIZE],
 			      struct error *e);
 
+/* The same; refuses a TPM whose storage key has another Name than the pinned one. */
+int __must_check tpm_srk_pinned(struct tpm *t, uint32_t handle,
+				const uint8_t pinned[TPM_NAME_SIZE], struct error *e);
+
+/* The session for a command that is only read from: HMAC, audit, salted to the storage
+ * key.  ESYS_TR_NONE while there is none, before `host init`: then nothing says that the
+ * answer is the TPM's. */
+TSS2_RC tpm_audit(struct tpm *t, ESYS_TR *session);
+
 /* Whether a persistent object, or an NV index, is at the handle. */
 int __must_check tpm_handle_used(struct tpm *t, uint32_t handle, bool *used,
 				 struct error *e);
@@ -47,7 +61,7 @@ int __must_check tpm_name(struct tpm *t, ESYS_TR object, uint8_t name[TPM_NAME_S
 int __must_check tpm_pcrs(struct tpm *t, uint32_t pcrs,
 			  uint8_t value[APPROVAL_PCRS][APPROVAL_HASH_SIZE],
 			  struct error *e);
-/* PolicyPCR in a trial session: the TPM's own idea of the digest, now. */
+/* PolicyPCR in a trial session: the TPM's own idea of the digest, now, in one moment. */
 int __must_check tpm_policy_digest(struct tpm *t, uint32_t pcrs,
 				   uint8_t digest[APPROVAL_HASH_SIZE], struct error *e);
 

@@ -89,24 +89,22 @@ int tpmanchor_read(struct tpm *t, const struct hostconf *h, uint8_t value[TPMANC
 		   struct error *e)
 {
 	TPM2B_MAX_NV_BUFFER *data = NULL;
-	ESYS_TR nv = ESYS_TR_NONE, session = ESYS_TR_NONE;
+	ESYS_TR nv = ESYS_TR_NONE, audit;
 	TSS2_RC rc;
 	int ret = find(t, h, &nv, e);
 
 	if (ret)
 		return ret;
 	/* the answer's HMAC says that it is the TPM's, and of the index of that Name */
-	rc = tpmseal_session(t, TPM2_SE_HMAC, TPMA_SESSION_CONTINUESESSION, &session);
+	rc = tpm_audit(t, &audit);
 	if (!rc)
-		rc = Esys_NV_Read(t->esys, nv, nv, session, ESYS_TR_NONE, ESYS_TR_NONE,
+		rc = Esys_NV_Read(t->esys, nv, nv, audit, ESYS_TR_NONE, ESYS_TR_NONE,
 				  TPMANCHOR_SIZE, 0, &data);
 	if (!rc && data->size == TPMANCHOR_SIZE)
 		memcpy(value, data->buffer, TPMANCHOR_SIZE);
 	else if (!rc)
 		rc = TSS2_ESYS_RC_GENERAL_FAILURE;
 	Esys_Free(data);
-	if (session != ESYS_TR_NONE)
-		Esys_FlushContext(t->esys, session);
 	Esys_TR_Close(t->esys, &nv);
 	return rc ? tpmrc_set(e, rc, "read the anchor") : 0;
 }

@@ -11,7 +11,7 @@
  * same has never been written.  Reading is free, in a session that is salted to the
  * pinned storage key, so that nobody on the bus answers in the TPM's place.
  *
- * All need the storage key (tpm_srk_find()).  An index that is gone, or another one:
+ * All need the storage key (tpm_srk_pinned()).  An index that is gone, or another one:
  * -ENOENT, CAUSE_ROLLED_BACK.
  */
 #ifndef XVTPM_TPMANCHOR_H

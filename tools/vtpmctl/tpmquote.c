@@ -31,15 +31,21 @@ static const TPM2B_PUBLIC template = {
 		},
 };
 
+/* In a session that authorizes by the hierarchy's empty password and says that the key
+ * which is pinned is the TPM's own. */
 static int make_primary(struct tpm *t, ESYS_TR *primary, struct error *e)
 {
 	const TPM2B_SENSITIVE_CREATE no_secret = {0};
 	const TPM2B_DATA no_data = {0};
 	const TPML_PCR_SELECTION no_pcrs = {0};
-	TSS2_RC rc =
-		Esys_CreatePrimary(t->esys, ESYS_TR_RH_ENDORSEMENT, ESYS_TR_PASSWORD,
-				   ESYS_TR_NONE, ESYS_TR_NONE, &no_secret, &template,
-				   &no_data, &no_pcrs, primary, NULL, NULL, NULL, NULL);
+	ESYS_TR audit;
+	TSS2_RC rc = tpm_audit(t, &audit);
+
+	if (!rc)
+		rc = Esys_CreatePrimary(t->esys, ESYS_TR_RH_ENDORSEMENT, audit,
+					ESYS_TR_NONE, ESYS_TR_NONE, &no_secret, &template,
+					&no_data, &no_pcrs, primary, NULL, NULL, NULL,
+					NULL);
 
 	if ((rc & ~TPM2_RC_S & ~TPM2_RC_N_MASK) == TPM2_RC_BAD_AUTH ||
 	    (rc & ~TPM2_RC_S & ~TPM2_RC_N_MASK) == TPM2_RC_AUTH_FAIL)
@@ -169,9 +175,12 @@ static int quote_stable(struct tpm *t, ESYS_TR key, const TPM2B_DATA *extra,
 static int read_public(struct tpm *t, ESYS_TR key, TPM2B_PUBLIC *out, struct error *e)
 {
 	TPM2B_PUBLIC *public = NULL;
-	TSS2_RC rc = Esys_ReadPublic(t->esys, key, ESYS_TR_NONE, ESYS_TR_NONE,
-				     ESYS_TR_NONE, &public, NULL, NULL);
+	ESYS_TR audit;
+	TSS2_RC rc = tpm_audit(t, &audit);
 
+	if (!rc)
+		rc = Esys_ReadPublic(t->esys, key, audit, ESYS_TR_NONE, ESYS_TR_NONE,
+				     &public, NULL, NULL);
 	if (!rc)
 		*out = *public;
 	Esys_Free(public);

@@ -26,7 +26,8 @@ struct tpmquote {
 	uint8_t value[APPROVAL_PCRS][APPROVAL_HASH_SIZE];
 };
 
-/* Makes the key, or finds that it is there, and notes it in *h. */
+/* Both need the storage key (tpm_srk_pinned()).
+ * Makes the key, or finds that it is there, and notes it in *h. */
 int __must_check tpmquote_make_key(struct tpm *t, struct hostconf *h, bool *made,
 				   struct error *e);
 /* -ENOENT, CAUSE_NOT_CONFIGURED: h has none; CAUSE_TPM_REPLACED: it is not that key */
