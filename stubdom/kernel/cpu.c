@@ -89,10 +89,14 @@ static void load_tables(void)
 
 static void set_protections(void)
 {
-	uint32_t top[4], leaf[4] = {0};
+	uint32_t top[4], first[4], leaf[4] = {0};
 	uint64_t cr4 = x86_read_cr4();
 
 	x86_cpuid(0, 0, top);
+	x86_cpuid(1, 0, first);
+	/* A machine check is a panic that says so; without this bit, a triple fault. */
+	if (first[3] & 1u << 7)
+		cr4 |= X86_CR4_MCE;
 	if (top[0] >= 7)
 		x86_cpuid(7, 0, leaf);
 	if (leaf[1] & 1u << 7)

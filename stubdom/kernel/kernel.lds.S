@@ -3,6 +3,11 @@
  * stacks apart, each above a page that start.c unmaps. */
 #include "layout.h"
 
+/* The physical address that the image is loaded at. */
+#ifndef LOAD_ADDRESS
+#define LOAD_ADDRESS 0x10000
+#endif
+
 OUTPUT_FORMAT(elf64-x86-64)
 ENTRY(boot_entry)
 
@@ -16,7 +21,7 @@ PHDRS
 
 SECTIONS
 {
-	. = LAYOUT_KERNEL + LAYOUT_LOAD;
+	. = LAYOUT_KERNEL + LOAD_ADDRESS;
 	kernel_start = .;
 	.text : AT(ADDR(.text) - LAYOUT_KERNEL) {
 		*(.text.boot)

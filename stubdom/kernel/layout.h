@@ -4,7 +4,7 @@
  *
  *   0x0000000000010000 .. LAYOUT_USER_TOP   the program, in ring 3
  *   LAYOUT_DIRECT + p                       all RAM at p, writable, never executable
- *   LAYOUT_KERNEL + p                       the kernel's image, loaded at p (64 KiB)
+ *   LAYOUT_KERNEL + p                       the kernel's image, loaded at p (kernel.lds.S)
  *   LAYOUT_FIXED + n * 4096                 pages shared with Xen and peers, below
  *
  * Nothing is mapped at the identity: the program may be linked anywhere.
@@ -14,7 +14,6 @@
 #define STUB_LAYOUT_H
 
 #define LAYOUT_PAGE	   4096
-#define LAYOUT_LOAD	   0x10000
 #define LAYOUT_DIRECT	   0xffff800000000000
 #define LAYOUT_DIRECT_MAX  0x8000000000 /* 512 GiB: one entry of the top table */
 #define LAYOUT_KERNEL	   0xffffffff80000000

@@ -96,12 +96,13 @@ static void map_image(void)
  * not writable here either. */
 static void map_direct(uint64_t top)
 {
-	uint64_t end = (uint64_t)kernel_rodata_end - LAYOUT_KERNEL, pa;
+	uint64_t start = (uint64_t)kernel_start - LAYOUT_KERNEL, pa;
+	uint64_t end = (uint64_t)kernel_rodata_end - LAYOUT_KERNEL;
 
 	for (pa = 0; pa < LAYOUT_KERNEL_MAX; pa += LAYOUT_PAGE)
 		map_kernel(LAYOUT_DIRECT + pa, 0,
 			   pa | PRESENT | NO_EXEC |
-				   (pa >= LAYOUT_LOAD && pa < end ? 0 : WRITABLE));
+				   (pa >= start && pa < end ? 0 : WRITABLE));
 	for (; pa < top; pa += LARGE_SIZE)
 		map_kernel(LAYOUT_DIRECT + pa, 1,
 			   pa | PRESENT | WRITABLE | NO_EXEC | LARGE);

@@ -27,18 +27,12 @@ void panic_shutdown(unsigned int reason)
 		(void)hypercall_sched(SCHEDOP_shutdown, &shutdown);
 }
 
-void panic_print_registers(const struct trap_frame *f)
+/* Only what tells where it was: the others may hold keys of the program's, and dom0
+ * keeps what is printed here. */
+void panic_print_place(const struct trap_frame *f)
 {
-	print_line("rip %016lx rsp %016lx rflags %08lx cs %lx ss %lx", f->rip, f->rsp,
-		   f->rflags, f->cs, f->ss);
-	print_line("rax %016lx rbx %016lx rcx %016lx rdx %016lx", f->rax, f->rbx, f->rcx,
-		   f->rdx);
-	print_line("rsi %016lx rdi %016lx rbp %016lx r8  %016lx", f->rsi, f->rdi, f->rbp,
-		   f->r8);
-	print_line("r9  %016lx r10 %016lx r11 %016lx r12 %016lx", f->r9, f->r10, f->r11,
-		   f->r12);
-	print_line("r13 %016lx r14 %016lx r15 %016lx cr2 %016lx", f->r13, f->r14, f->r15,
-		   x86_read_cr2());
+	print_line("rip %016lx rsp %016lx cr2 %016lx error %lx", f->rip, f->rsp,
+		   x86_read_cr2(), f->error);
 }
 
 static void __attribute__((noreturn))
@@ -53,7 +47,7 @@ end(const struct trap_frame *frame, const char *format, va_list list)
 	print_list(text, sizeof(text), format, list);
 	print_line("panic: %s", text);
 	if (frame)
-		panic_print_registers(frame);
+		panic_print_place(frame);
 	panic_shutdown(SHUTDOWN_crash);
 }
 

@@ -7,10 +7,11 @@ struct trap_frame;
 
 /* A fault of the kernel's own: says why and ends the domain with SHUTDOWN_crash. */
 void panic(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
-/* The same, with the registers at the fault. */
+/* The same, with the place of the fault. */
 void panic_at(const struct trap_frame *frame, const char *format, ...)
 	__attribute__((noreturn, format(printf, 2, 3)));
-void panic_print_registers(const struct trap_frame *frame);
+/* Prints where a fault was: rip, rsp, cr2 and the error code, and no other register. */
+void panic_print_place(const struct trap_frame *frame);
 /* Drains the console and ends the domain: SHUTDOWN_poweroff, SHUTDOWN_crash. */
 void panic_shutdown(unsigned int reason) __attribute__((noreturn));
 

@@ -38,7 +38,7 @@ static struct {
 	char command[COMMAND_MAX];
 } given;
 
-extern char kernel_end[];
+extern char kernel_start[], kernel_end[];
 extern uint64_t __stack_chk_guard;
 void start_main(uint64_t info) __attribute__((noreturn));
 
@@ -101,7 +101,8 @@ static struct page_span span_of(unsigned int param)
 static uint64_t add_memory(uint64_t *size)
 {
 	struct page_span taken[] = {
-		{LAYOUT_LOAD, (uint64_t)kernel_end - LAYOUT_KERNEL},
+		{(uint64_t)kernel_start - LAYOUT_KERNEL,
+		 (uint64_t)kernel_end - LAYOUT_KERNEL},
 		given.module,
 		span_of(HVM_PARAM_CONSOLE_PFN),
 		span_of(HVM_PARAM_STORE_PFN),

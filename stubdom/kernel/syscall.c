@@ -167,20 +167,19 @@ static const struct call calls[NUMBERS] = {
 	[__NR_exit_group] = CALL1(system_exit),
 };
 
-static uint8_t reported[NUMBERS];
-static bool reported_others;
+static bool reported[NUMBERS], reported_others;
 
-/* Each number once: a program must not be able to fill dom0's log. */
+/* Each number once: a program must not be able to fill dom0's log.  One that can be
+ * no number may be anything that a program gone wild had in the register. */
 static long unknown(uint64_t number)
 {
-	bool known = number < NUMBERS ? reported[number] : reported_others;
+	bool *known = number < NUMBERS ? &reported[number] : &reported_others;
 
-	if (!known)
+	if (!*known && number < NUMBERS)
 		print_line("system call %lu is not there: ENOSYS", number);
-	if (number < NUMBERS)
-		reported[number] = true;
-	else
-		reported_others = true;
+	else if (!*known)
+		print_line("a system call above %d is not there: ENOSYS", NUMBERS - 1);
+	*known = true;
 	return -ENOSYS;
 }
 

@@ -64,7 +64,7 @@ void trap_kill(const struct trap_frame *frame, const char *format, ...)
 	print_list(text, sizeof(text), format, list);
 	va_end(list);
 	print_line("the program was stopped: %s", text);
-	panic_print_registers(frame);
+	panic_print_place(frame);
 	file_close_all();
 	panic_shutdown(SHUTDOWN_crash);
 }

@@ -16,7 +16,7 @@ void trap_exception(struct trap_frame *frame);
 void syscall_entry(struct trap_frame *frame); /* syscall.c */
 void trap_bad_return(struct trap_frame *frame) __attribute__((noreturn));
 
-/* Ends the domain for a fault of the program's: cause, registers, SHUTDOWN_crash. */
+/* Ends the domain for a fault of the program's: cause, place, SHUTDOWN_crash. */
 void trap_kill(const struct trap_frame *frame, const char *format, ...)
 	__attribute__((noreturn, format(printf, 2, 3)));
 

@@ -5,6 +5,7 @@
 
 #include <stdint.h>
 
+#define X86_CR4_MCE	   (1u << 6)
 #define X86_CR4_OSFXSR	   (1u << 9)
 #define X86_CR4_OSXMMEXCPT (1u << 10)
 #define X86_CR4_UMIP	   (1u << 11)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Ways to end badly: each must end the domain, with a cause and the registers. */
+/* Ways to end badly: each must end the domain, with a cause and the place. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -102,6 +102,79 @@ static void single_step(void)
 {
 	asm volatile("pushfq; orl $0x100, (%rsp); popfq; nop");
 }
+static void step_into_call(void)
+{
+	asm volatile("pushfq; orl $0x100, (%%rsp); popfq; syscall" ::"a"(39)
+		     : "rcx", "r11", "memory");
+	asm volatile("ud2");
+}
+static void breakpoint(void)
+{
+	asm volatile("int3");
+}
+static void icebp(void)
+{
+	asm volatile(".byte 0xf1");
+}
+static void vectors(void)
+{
+	asm volatile("int $8");
+}
+static void fake_nmi(void)
+{
+	asm volatile("int $2");
+}
+static void fake_check(void)
+{
+	asm volatile("int $18");
+}
+/* UMIP: where the tables are is not the program's business. */
+static void table_address(void)
+{
+	struct {
+		uint16_t limit;
+		uint64_t base;
+	} __attribute__((packed)) at;
+
+	asm volatile("sgdt %0" : "=m"(at));
+}
+static void table_load(void)
+{
+	static const char at[10];
+
+	asm volatile("lgdt %0" ::"m"(at));
+}
+static void control(void)
+{
+	asm volatile("mov %0, %%cr3" ::"r"(0UL));
+}
+static void model_register(void)
+{
+	asm volatile("rdmsr" ::"c"(0xc0000080) : "rax", "rdx");
+}
+static void old_entry(void)
+{
+	asm volatile("sysenter");
+}
+static void ring_0(void)
+{
+	asm volatile("push $0x10; push %%rsp; pushfq; push $0x8; lea 1f(%%rip), %%rax\n"
+		     "push %%rax; iretq; 1:" ::
+			     : "rax", "memory");
+}
+static void ring_0_return(void)
+{
+	asm volatile("push $0x8; lea 1f(%%rip), %%rax; push %%rax; lretq; 1:" ::
+			     : "rax", "memory");
+}
+static void kernel_stack(void)
+{
+	asm volatile("mov $0x10, %%eax; mov %%eax, %%ss" ::: "rax");
+}
+static void not_canonical_write(void)
+{
+	poke(0x8000000000000000UL);
+}
 static void hypercall(void)
 {
 	asm volatile("vmcall");
@@ -109,6 +182,31 @@ static void hypercall(void)
 static void stack(void)
 {
 	(void)recurse(&(volatile int){0});
+}
+/* A value that must not reach dom0's log, in every register but rsp, and in xmm0. */
+#define SECRET 0x5ec2e7dec0de4badUL
+#define FILL                                   \
+	"mov %0, %%rax; movq %%rax, %%xmm0\n"  \
+	"mov %%rax, %%rbx; mov %%rax, %%rcx\n" \
+	"mov %%rax, %%rdx; mov %%rax, %%rsi\n" \
+	"mov %%rax, %%rdi; mov %%rax, %%rbp\n" \
+	"mov %%rax, %%r8; mov %%rax, %%r9\n"   \
+	"mov %%rax, %%r10; mov %%rax, %%r11\n" \
+	"mov %%rax, %%r12; mov %%rax, %%r13\n" \
+	"mov %%rax, %%r14; mov %%rax, %%r15\n"
+
+static void secret_invalid(void)
+{
+	asm volatile(FILL "ud2" ::"i"(SECRET));
+}
+static void secret_fault(void)
+{
+	asm volatile(FILL "push $0x1000; pop %%rax; mov %%rbx, (%%rax)" ::"i"(SECRET));
+}
+/* A system call of that number is refused, and may be told of. */
+static void secret_call(void)
+{
+	asm volatile(FILL "syscall; ud2" ::"i"(SECRET));
 }
 static void leave(void)
 {
@@ -155,9 +253,27 @@ static const struct {
 	{"interrupts", interrupts},
 	{"old-call", old_call},
 	{"single-step", single_step},
+	{"step-into-call", step_into_call},
+	{"breakpoint", breakpoint},
+	{"icebp", icebp},
+	{"vectors", vectors},
+	{"fake-nmi", fake_nmi},
+	{"fake-check", fake_check},
+	{"table-address", table_address},
+	{"table-load", table_load},
+	{"control", control},
+	{"model-register", model_register},
+	{"old-entry", old_entry},
+	{"ring-0", ring_0},
+	{"ring-0-return", ring_0_return},
+	{"kernel-stack", kernel_stack},
+	{"not-canonical-write", not_canonical_write},
 	{"hypercall", hypercall},
 	{"stack", stack},
 	{"abort", abort},
+	{"secret-invalid", secret_invalid},
+	{"secret-fault", secret_fault},
+	{"secret-call", secret_call},
 	{"status", leave},
 	{"clean", clean},
 	{"flags", flags},
