@@ -39,3 +39,16 @@ bool stamp_later(const char *a, const char *b)
 	/* '.' comes before 'Z': within b's second nothing is later than b without fraction */
 	return strcmp(a, b) > 0;
 }
+
+bool stamp_since(const char *stamp, const char *since, const char *now)
+{
+	return stamp_later(stamp, since) && !stamp_later(stamp, now);
+}
+
+int64_t stamp_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000 + 1;
+}

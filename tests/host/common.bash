@@ -105,3 +105,7 @@ guest() { # guest NAME COMMAND...: what it prints goes to gout and gerr
 # For a vtpmd whose disk does what the file fault says: none, ENOSPC, slow, ... (faultdisk.c)
 faulty_disk=(env "FAULT=$dir/fault" "LD_PRELOAD=$root/build/bin/faultdisk.so" "$root/build/bin/vtpmd")
 fault() { echo "$1" >"$dir/fault.new" && mv "$dir/fault.new" "$dir/fault"; }
+
+# For a vtpmd, and its managers, whose clocks are stepped (stepclock.c).
+stepped_clock=(env "CLOCK=$dir/clock" "LD_PRELOAD=$root/build/bin/stepclock.so" "$root/build/bin/vtpmd")
+clocks() { echo "$1 $2" >"$dir/clock.new" && mv "$dir/clock.new" "$dir/clock"; } # clocks OF_DAY MONOTONIC: seconds ahead

@@ -11,8 +11,9 @@ unlock_UNIT_SRCS := $(HOSTTPM_SRCS) $(UNLOCK_SRCS) $(ENGINE_SRCS) \
 	$(ENVELOPE_SRCS) lib/hex.c $(addprefix tools/vtpmctl/,approval.c policykey.c pemfile.c file.c)
 unlock_UNIT_LIBS := $(ENGINE_LIBS) -lcrypto
 
-TEST_PROGRAMS += $(BUILD)/bin/faultdisk.so
-$(BUILD)/bin/faultdisk.so: tests/host/faultdisk.c
+PRELOADS := $(addprefix $(BUILD)/bin/,faultdisk.so stepclock.so)
+TEST_PROGRAMS += $(PRELOADS)
+$(PRELOADS): $(BUILD)/bin/%.so: tests/host/%.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -shared -fPIC $< -o $@ -ldl
 

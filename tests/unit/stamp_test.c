@@ -53,12 +53,34 @@ static void in_doubt_it_is_not_later(void **state)
 	assert_false(stamp_later("", "2026-01-31T12:00:00Z"));
 }
 
+static void a_stamp_that_lies_ahead_proves_nothing(void **state)
+{
+	const char *now = "2026-01-31T12:00:10.500Z", *since = "2026-01-31T12:00:00Z";
+
+	assert_true(stamp_since("2026-01-31T12:00:05.000Z", since, now));
+	assert_true(stamp_since(now, since, now));
+	assert_false(stamp_since("2026-01-31T12:00:10.501Z", since, now));
+	assert_false(stamp_since("2030-01-01T00:00:00.000Z", since, now));
+	assert_false(stamp_since("2026-01-31T11:00:00.000Z", since, now));
+	assert_false(stamp_since("", since, now));
+}
+
+static void durations_do_not_go_back(void **state)
+{
+	int64_t before = stamp_ms();
+
+	assert_true(before > 0);
+	assert_true(stamp_ms() >= before);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(now_is_a_time),
 		cmocka_unit_test(what_is_a_time),
 		cmocka_unit_test(in_doubt_it_is_not_later),
+		cmocka_unit_test(a_stamp_that_lies_ahead_proves_nothing),
+		cmocka_unit_test(durations_do_not_go_back),
 	};
 
 	return cmocka_run_group_tests_name("stamp", tests, NULL, NULL);

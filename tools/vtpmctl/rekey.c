@@ -71,9 +71,11 @@ static int rekey_next(void *context, const json_t *vtpm)
 	struct rekey *r = context;
 	const char *name = client_text(vtpm, "name"), *state = client_text(vtpm, "state");
 	const char *made = client_text(vtpm, r->deep ? "keyed" : "sealed");
+	char now[STAMP_SIZE];
 	int status = VTPMCTL_OK;
 
-	if (r->since && stamp_later(made, r->since)) {
+	stamp_now(now);
+	if (r->since && stamp_since(made, r->since, now)) {
 		printf("%s: done before, at %s\n", name, made);
 		r->before++;
 	} else if (strcmp(state, "running")) {

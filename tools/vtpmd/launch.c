@@ -164,10 +164,13 @@ int launch_find(int run_dir, const uint8_t *domain, const uint8_t vtpm[16],
 static int sweep_one(int run_dir, const char *name, void *ctx)
 {
 	struct stat st;
+	time_t age;
 
-	/* a new one may not be locked yet */
-	if (!fstatat(run_dir, name, &st, AT_SYMLINK_NOFOLLOW) &&
-	    st.st_mtime + SWEEP_S < time(NULL) && !held(run_dir, name))
+	if (fstatat(run_dir, name, &st, AT_SYMLINK_NOFOLLOW))
+		return -ENOENT;
+	/* a new one may not be locked yet; one from the future is not known to be new */
+	age = time(NULL) - st.st_mtime;
+	if ((age < 0 || age > SWEEP_S) && !held(run_dir, name))
 		(void)unlinkat(run_dir, name, 0);
 	return -ENOENT;
 }

@@ -13,10 +13,10 @@
 #include <string.h>
 #include <time.h>
 
-#define STOP_S	 10 /* to finish and store, before it is ended */
-#define HELLO_S	 3  /* of one that runs, once it is connected */
-#define FAILED_S 5  /* to exit after FAIL */
-#define MINUTE	 60
+#define STOP_S	  10 /* to finish and store, before it is ended */
+#define HELLO_S	  3  /* of one that runs, once it is connected */
+#define FAILED_S  5  /* to exit after FAIL */
+#define MINUTE_MS 60000
 
 static const char *const words[] = {
 	[VTPM_STOPPED] = "stopped", [VTPM_STARTING] = "starting",
@@ -157,11 +157,11 @@ void vtpm_on_fail(void *ctx, uint32_t cause, const char *text)
 /* Whether the manager has died too often lately. */
 static bool note_death(struct vtpm *v)
 {
-	time_t now = time(NULL);
+	int64_t now = stamp_ms();
 
 	memmove(v->deaths, v->deaths + 1, sizeof(v->deaths) - sizeof(v->deaths[0]));
 	v->deaths[VTPM_DEATHS - 1] = now;
-	return v->deaths[0] && now - v->deaths[0] < MINUTE;
+	return v->deaths[0] && now - v->deaths[0] < MINUTE_MS;
 }
 
 static void restart_later(struct vtpm *v, const char *why)
@@ -173,7 +173,8 @@ static void restart_later(struct vtpm *v, const char *why)
 	v->restarts++;
 	vtpm_note_trouble(v, why);
 	v->state = VTPM_STARTING;
-	if (v->deaths[VTPM_DEATHS - 2] + MINUTE > time(NULL))
+	if (v->deaths[VTPM_DEATHS - 2] &&
+	    v->deaths[VTPM_DEATHS - 2] + MINUTE_MS > stamp_ms())
 		pause.tv_sec = 4;
 	event_add(v->pause, &pause);
 }

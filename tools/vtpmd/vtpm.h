@@ -100,7 +100,7 @@ struct vtpm {
 	struct timespec next_try;
 	struct event *timer, *pause, *settle;
 	struct timespec started;
-	time_t deaths[VTPM_DEATHS];
+	int64_t deaths[VTPM_DEATHS]; /* stamp_ms(); 0: none */
 	struct vtpm_trouble trouble;
 	uint64_t restarts, failures; /* since vtpmd started */
 	bool rekeying;		     /* the manager was asked for new key slots */
