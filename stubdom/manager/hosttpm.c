@@ -87,6 +87,14 @@ static int load(const struct hosttpm_config *c, const struct hosttpm_transport *
 	return rc;
 }
 
+static int damaged(struct error *e)
+{
+	return error_set(
+		e, -EBADMSG, CAUSE_HEADER_CORRUPT,
+		"a sealed object of this vTPM is damaged: restore its header from "
+		"the previous generation or a backup");
+}
+
 static int unseal_loaded(const struct hosttpm_config *c,
 			 const struct hosttpm_transport *t,
 			 const struct hosttpm_point *srk, const uint8_t *auth,
@@ -98,9 +106,7 @@ static int unseal_loaded(const struct hosttpm_config *c,
 	int rc;
 
 	if (hosttpm_cmd_name(public, name))
-		return error_set(e, -EBADMSG, CAUSE_HEADER_CORRUPT,
-				 "a sealed object of this vTPM is damaged: restore its "
-				 "header from the previous generation or a backup");
+		return damaged(e);
 	rc = hosttpm_cmd_start(c, t, TPM2_SE_POLICY, srk, &s, e);
 	if (rc)
 		goto out;
@@ -126,10 +132,9 @@ int hosttpm_unseal(const struct hosttpm_config *c, const struct hosttpm_transpor
 	uint32_t handle = 0;
 	int rc;
 
-	if (!cursor_done(&cur) || !public.n || object_len > HOSTTPM_OBJECT_MAX)
-		return error_set(e, -EBADMSG, CAUSE_HEADER_CORRUPT,
-				 "a sealed object of this vTPM is damaged: restore its "
-				 "header from the previous generation or a backup");
+	if (!cursor_done(&cur) || !hosttpm_cmd_is_sealed(public) ||
+	    object_len > HOSTTPM_OBJECT_MAX)
+		return damaged(e);
 	rc = hosttpm_cmd_srk(c, t, &srk, e);
 	if (!rc)
 		rc = load(c, t, &srk, public, private, &handle, e);

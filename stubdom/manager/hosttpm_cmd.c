@@ -199,6 +199,19 @@ static void put_template(struct cursor *c, const uint8_t policy[CRYPT_HASH_SIZE]
 	cursor_patch_u16(c, mark);
 }
 
+bool hosttpm_cmd_is_sealed(struct hosttpm_bytes public)
+{
+	struct cursor c = cursor_reader(public.p, public.n);
+	bool is = cursor_u16(&c) == TPM2_ALG_KEYEDHASH &&
+		  cursor_u16(&c) == TPM2_ALG_SHA256 &&
+		  cursor_u32(&c) == SEALED_ATTRIBUTES &&
+		  hosttpm_cmd_get(&c).n == CRYPT_HASH_SIZE &&
+		  cursor_u16(&c) == TPM2_ALG_NULL &&
+		  hosttpm_cmd_get(&c).n == CRYPT_HASH_SIZE; /* unique */
+
+	return cursor_done(&c) && is;
+}
+
 int hosttpm_cmd_create(const struct hosttpm_config *c, const struct hosttpm_transport *t,
 		       struct hosttpm_session *s, const uint8_t policy[CRYPT_HASH_SIZE],
 		       struct hosttpm_bytes auth, struct hosttpm_bytes secret,

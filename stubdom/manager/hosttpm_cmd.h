@@ -36,6 +36,10 @@ void hosttpm_cmd_put(struct cursor *c, struct hosttpm_bytes b);
 int __must_check hosttpm_cmd_name(struct hosttpm_bytes public,
 				  uint8_t name[HOSTTPM_NAME_SIZE]);
 
+/* Whether a TPMT_PUBLIC is what hosttpm_cmd_create() makes: what else claims to be one of
+ * our sealed objects is damaged, and vtpmd lets none but these through. */
+bool __must_check hosttpm_cmd_is_sealed(struct hosttpm_bytes public);
+
 /* ReadPublic of the storage key: refuses any but the pinned one (-EXDEV). */
 int __must_check hosttpm_cmd_srk(const struct hosttpm_config *c,
 				 const struct hosttpm_transport *t,
