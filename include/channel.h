@@ -49,7 +49,9 @@ enum channel_type {
 	 * the same as those stored. */
 	CHANNEL_PUT = 3,
 	/* a TPM 2.0 command -> the response of the host's TPM; EPERM when the
-	 * command is not on the allow-list, ENODEV when there is no TPM */
+	 * command is not one that a manager sends, or when its vTPM neither starts nor
+	 * was asked for new key slots; EBUSY when another one is under way, ENODEV when
+	 * there is no TPM */
 	CHANNEL_TPM = 4,
 	/* u16 n -> nothing: connects the tunnel to the n-th address of the
 	 * configured KMS, from 0 (no payload: the first).

@@ -236,11 +236,13 @@ static int parse(struct hosttpm_call *call, size_t len)
 
 static int transport_failed(const struct hosttpm_call *call, int rc, struct error *e)
 {
-	if (rc == -EPERM)
+	/* not a command that vtpmd lets through, or not at this time */
+	if (rc == -EPERM || rc == -ECANCELED)
 		return error_set(
 			e, rc, CAUSE_TPM_REFUSED,
-			"vtpmd does not let a vTPM send TPM2_%s to the host's TPM: "
-			"vtpmd and the vTPM are of different versions",
+			"vtpmd does not let this vTPM send TPM2_%s to the host's TPM: it "
+			"took longer than the 180 s it has for that, or vtpmd and the "
+			"vTPM are of different versions; see `journalctl -u vtpmd`",
 			command_name(call->code));
 	return error_set(e, rc, CAUSE_TPM_UNREACHABLE,
 			 "the host's TPM cannot be reached (%s): see that /dev/tpmrm0 "

@@ -1,43 +1,143 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What passes the filter must be a command whose size field is its length and
- * whose code is on the list, written down here a second time. */
+/* What passes the filter has a code of the list, the tag and the length that belong to it,
+ * names the storage key or handles of its own alone, and, where there is one, has the
+ * template, the session and the binding that sealing needs: all written down here a second
+ * time, by offset.  The first byte of the input says which handles it has. */
 #include "tools/vtpmd/tpm_filter.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static uint32_t be32(const uint8_t *p)
+#define SRK    0x81005654u
+#define HMAC   0x02000000u
+#define POLICY 0x03000001u
+#define SEALED 0x80000002u
+#define KEY    0x80000003u
+
+static const uint8_t policy_key[8] = {0, 0x23, 0, 0x0b, 1, 2, 3, 4};
+static const uint8_t sealed[] = {0, 8, 0, 0x0b, 0, 0, 4, 0x92, 0, 32};
+
+static void must(bool is)
 {
-	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+	if (!is)
+		abort();
 }
 
-static void must_be_allowed(const uint8_t *data, size_t size, uint32_t srk)
+static uint32_t be16(const uint8_t *p)
 {
-	static const uint32_t good[] = {0x153, 0x157, 0x15e, 0x165, 0x167, 0x16a, 0x16b,
-					0x173, 0x176, 0x177, 0x17b, 0x17e, 0x17f, 0x189};
-	uint32_t code;
+	return (uint32_t)p[0] << 8 | p[1];
+}
+
+static uint32_t be32(const uint8_t *p)
+{
+	return be16(p) << 16 | be16(p + 2);
+}
+
+static bool has(const struct tpm_filter *f, uint32_t handle)
+{
 	size_t i;
 
-	if (size < 10 || size > 4096 || data[0] != 0x80 || be32(data + 2) != size)
-		abort();
-	code = be32(data + 6);
-	for (i = 0; i < ARRAY_SIZE(good) && good[i] != code; i++)
-		;
-	if (i == ARRAY_SIZE(good))
-		abort();
-	if ((code == 0x153 || code == 0x157) && be32(data + 10) != srk)
-		abort();
+	for (i = 0; i < TPM_FILTER_HANDLES; i++)
+		if (f->own[i].kind && f->own[i].handle == handle)
+			return true;
+	return false;
+}
+
+/* Handle, and an authorization by one session of its own. */
+static void must_be_authorized(const struct tpm_filter *f, const uint8_t *p,
+			       uint32_t handle, uint32_t session, uint8_t attributes)
+{
+	must(be16(p) == 0x8002 && be32(p + 10) == handle && be32(p + 14) == 73 &&
+	     be32(p + 18) == session && has(f, session) && p[56] == attributes);
+}
+
+/* The sealing template is at this place. */
+static void must_be_sealed(const uint8_t *p, size_t size, size_t at, size_t unique)
+{
+	must(at + 48 + unique <= size && be16(p + at) == 46 + unique &&
+	     !memcmp(p + at + 2, sealed, sizeof(sealed)) &&
+	     be32(p + at + 44) == 0x100000 + unique);
+}
+
+static void must_be_of_the_list(const struct tpm_filter *f, const uint8_t *p, size_t size)
+{
+	size_t first = size > 93 ? be16(p + 91) : 0; /* the first parameter's length */
+
+	must(size >= 12 && size <= 4096 && be32(p + 2) == size);
+	switch (be32(p + 6)) {
+	case 0x153:
+		must_be_authorized(f, p, SRK, HMAC, 0x21);
+		must_be_sealed(p, size, 93 + first, 0);
+		must(size == 93 + first + 48 + 6);
+		return;
+	case 0x157:
+		must_be_authorized(f, p, SRK, HMAC, 1);
+		must_be_sealed(p, size, 93 + first, 32);
+		must(size == 93 + first + 48 + 32);
+		return;
+	case 0x15e:
+		must_be_authorized(f, p, SEALED, POLICY, 0x41);
+		must(has(f, SEALED) && size == 91);
+		return;
+	}
+	must(be16(p) == 0x8001);
+	switch (be32(p + 6)) {
+	case 0x165:
+		must(size == 14 && has(f, be32(p + 10)));
+		return;
+	case 0x167:
+		must(size == 26 && !memcmp(p + 14, policy_key, sizeof(policy_key)));
+		return;
+	case 0x16b:
+	case 0x189:
+		must(size == 14);
+		/* fall through */
+	case 0x16a:
+	case 0x17f:
+		must(be32(p + 10) == POLICY && has(f, POLICY));
+		return;
+	case 0x173:
+		must(size == 14 && be32(p + 10) == SRK);
+		return;
+	case 0x176:
+		must(size == 131 && be32(p + 10) == SRK && be32(p + 14) == 0x40000007);
+		return;
+	case 0x177:
+		must(be32(p + 10) == KEY && has(f, KEY));
+		return;
+	case 0x17b:
+		must(size == 12 && be16(p + 10) <= 32);
+		return;
+	case 0x17e:
+		must(size == 20);
+		return;
+	}
+	abort();
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const uint32_t srk = 0x81005654;
+	static const struct tpm_filter_host host = {SRK, policy_key, sizeof(policy_key)};
+	static const uint32_t handles[] = {HMAC, POLICY, SEALED, KEY};
+	struct tpm_filter f = {0};
 	struct tpm_filter_verdict v;
+	size_t i;
 
-	if (!tpm_filter_check(data, size, srk, &v))
-		must_be_allowed(data, size, srk);
-	else if (!v.why)
+	if (!size)
+		return 0;
+	for (i = 0; i < TPM_FILTER_HANDLES; i++)
+		if (data[0] & 1u << i) {
+			f.own[i].handle = handles[i];
+			f.own[i].kind = (enum tpm_filter_kind)(TPM_FILTER_HMAC + i);
+		}
+	if (!tpm_filter_check(&f, &host, data + 1, size - 1, &v)) {
+		must_be_of_the_list(&f, data + 1, size - 1);
+		tpm_filter_answered(&f, &v, data + 1, size - 1);
+	} else if (!v.why || v.gives || v.flushes) {
 		abort();
+	}
 	return 0;
 }

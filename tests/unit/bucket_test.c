@@ -41,12 +41,29 @@ static void never_more_than_all(void **state)
 	assert_int_equal(take_all(5000 + 1000 * 1000), 4);
 }
 
+/* One who waits: the burst at once, then one every_ms. */
+static void taken_with_a_wait(void **state)
+{
+	uint64_t now = 5000;
+	int n;
+
+	for (n = 0; n < 4; n++)
+		assert_int_equal(bucket_wait(&b, 4, 1000, now), 0);
+	for (n = 0; n < 10; n++) {
+		assert_int_equal(bucket_wait(&b, 4, 1000, now), 1000);
+		now += 1000;
+	}
+	assert_int_equal(bucket_wait(&b, 4, 1000, now + 600), 400);
+	assert_int_equal(bucket_wait(&b, 4, 1000, now + 100000), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(so_many_at_once, setup),
 		cmocka_unit_test_setup(one_comes_back_in_a_while, setup),
 		cmocka_unit_test_setup(never_more_than_all, setup),
+		cmocka_unit_test_setup(taken_with_a_wait, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,6 +22,7 @@ static struct event_base *base;
 static struct peer *peer;
 static struct store store;
 static struct config config;
+static struct bucket bucket;
 static char root[64];
 
 /* The wire: what the manager sent, and what it was sent. */
@@ -171,6 +172,8 @@ static int setup(void **state)
 	if (!in || !out || !mkdtemp(root) || store_open(&store, root, own, true))
 		return -1;
 	config = (struct config){.srk_handle = 0x81005654};
+	bucket = (struct bucket){0};
+	env.tpm_bucket = &bucket;
 	env.config = &config;
 	base = event_base_new();
 	env.base = base;
@@ -308,6 +311,39 @@ static void commands_that_are_not_allowed(void **state)
 	assert_int_equal(ask(CHANNEL_KMS_SEND, "x", 1), ENOTCONN);
 }
 
+/* The way to the TPM is open while it starts, and while it makes new key slots. */
+static void when_the_tpm_is_its_to_use(void **state)
+{
+	static const uint8_t random[] = {0x80, 1, 0, 0, 0, 12, 0, 0, 1, 0x7b, 0, 8};
+	uint8_t ready[8] = {0}, why[4] = {0};
+
+	say_hello();
+	assert_int_equal(ask(CHANNEL_TPM, random, sizeof(random)), ENODEV);
+	assert_int_equal(ask(CHANNEL_READY, ready, 8), 0);
+	assert_int_equal(ask(CHANNEL_TPM, random, sizeof(random)), EPERM);
+	/* what it says of itself opens nothing */
+	assert_int_equal(ask(CHANNEL_CONFIG, NULL, 0), 0);
+	assert_int_equal(ask(CHANNEL_REKEYED, why, 4), 0);
+	assert_int_equal(ask(CHANNEL_TPM, random, sizeof(random)), EPERM);
+	peer_tpm_open(peer);
+	assert_int_equal(ask(CHANNEL_TPM, random, sizeof(random)), ENODEV);
+	assert_int_equal(ask(CHANNEL_REKEYED, why, 4), 0);
+	assert_int_equal(ask(CHANNEL_TPM, random, sizeof(random)), EPERM);
+	peer_tpm_open(peer);
+	assert_int_equal(ask(CHANNEL_FAIL, why, 4), 0);
+	assert_int_equal(ask(CHANNEL_TPM, random, sizeof(random)), EPERM);
+}
+
+/* One that ran on does not start. */
+static void no_tpm_for_one_that_resumes(void **state)
+{
+	static const uint8_t random[] = {0x80, 1, 0, 0, 0, 12, 0, 0, 1, 0x7b, 0, 8};
+	uint8_t hello[29] = {0, 1, 0, 1, CHANNEL_RESUMED};
+
+	assert_int_equal(ask(CHANNEL_HELLO, hello, sizeof(hello)), 0);
+	assert_int_equal(ask(CHANNEL_TPM, random, sizeof(random)), EPERM);
+}
+
 static void what_it_tells(void **state)
 {
 	uint8_t ready[8] = {0}, why[4 + 1200] = {0, 0, 0, CAUSE_KMS_KEY};
@@ -436,6 +472,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		PEER_TEST(objects_of_its_own),
 		PEER_TEST(commands_that_are_not_allowed),
+		PEER_TEST(when_the_tpm_is_its_to_use),
+		PEER_TEST(no_tpm_for_one_that_resumes),
 		PEER_TEST(what_it_tells),
 		PEER_TEST(launches),
 		PEER_TEST(no_hello_first),

@@ -65,8 +65,9 @@ static void submit(void)
 {
 	uint8_t buf[64];
 
-	assert_int_equal(relay_submit(relay, command, sizeof(command), on_done, NULL), 0);
-	assert_int_equal(relay_submit(relay, command, sizeof(command), on_done, NULL),
+	assert_int_equal(relay_submit(relay, command, sizeof(command), 0, on_done, NULL),
+			 0);
+	assert_int_equal(relay_submit(relay, command, sizeof(command), 0, on_done, NULL),
 			 -EBUSY);
 	if (peer >= 0)
 		close(peer);
@@ -136,10 +137,11 @@ static void no_tpm(void **state)
 {
 	uint8_t big[8192] = {0};
 
-	assert_int_equal(relay_submit(relay, big, sizeof(big), on_done, NULL), -EMSGSIZE);
+	assert_int_equal(relay_submit(relay, big, sizeof(big), 0, on_done, NULL),
+			 -EMSGSIZE);
 	close(server);
 	unlink(path);
-	assert_int_equal(relay_submit(relay, command, sizeof(command), on_done, NULL),
+	assert_int_equal(relay_submit(relay, command, sizeof(command), 0, on_done, NULL),
 			 -ENODEV);
 	assert_int_equal(done, 0);
 	server = socket(AF_UNIX, SOCK_STREAM, 0);
@@ -156,6 +158,45 @@ static void freed_while_it_waits(void **state)
 	assert_int_equal(done, 0);
 }
 
+/* It waits here, and not at the TPM, before it goes there. */
+static void after_a_while(void **state)
+{
+	uint8_t buf[64];
+
+	assert_int_equal(
+		relay_submit(relay, command, sizeof(command), 200, on_done, NULL), 0);
+	assert_true(relay_busy(relay));
+	(void)event_base_loop(base, EVLOOP_NONBLOCK);
+	assert_int_equal(recv(server, buf, sizeof(buf), MSG_DONTWAIT), -1);
+	(void)event_base_loop(base, EVLOOP_ONCE);
+	peer = accept(server, NULL, NULL);
+	assert_int_equal(recv(peer, buf, sizeof(buf), 0), sizeof(command));
+	answer(response, sizeof(response));
+	assert_int_equal(done, 1);
+	assert_int_equal(rc, 0);
+	assert_false(relay_busy(relay));
+}
+
+static void reset_in_the_midst(void **state)
+{
+	uint8_t buf[64];
+
+	submit();
+	relay_reset(relay);
+	assert_int_equal(done, 1);
+	assert_int_equal(rc, -ECANCELED);
+	assert_int_equal(recv(peer, buf, sizeof(buf), 0), 0); /* the file is closed */
+	assert_int_equal(relay_submit(relay, command, sizeof(command), 50, on_done, NULL),
+			 0);
+	relay_reset(relay);
+	assert_int_equal(done, 2);
+	relay_reset(relay);
+	assert_int_equal(done, 2);
+	submit();
+	answer(response, sizeof(response));
+	assert_int_equal(rc, 0);
+}
+
 #define RELAY_TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 
 int main(void)
@@ -163,7 +204,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		RELAY_TEST(an_answer_in_pieces),  RELAY_TEST(answers_that_are_none),
 		RELAY_TEST(a_tpm_that_goes_away), RELAY_TEST(no_tpm),
-		RELAY_TEST(freed_while_it_waits),
+		RELAY_TEST(freed_while_it_waits), RELAY_TEST(after_a_while),
+		RELAY_TEST(reset_in_the_midst),
 	};
 
 	return cmocka_run_group_tests_name("relay", tests, NULL, NULL);

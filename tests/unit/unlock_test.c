@@ -11,6 +11,7 @@
 #include "stubdom/manager/unlock_kms.h"
 #include "tools/vtpmctl/approval.h"
 #include "tools/vtpmctl/policykey.h"
+#include "tools/vtpmd/tpm_filter.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -70,13 +71,21 @@ static bool on_wire(const uint8_t *p, size_t n)
 	return memmem(wire.log, wire.len, p, n) != NULL;
 }
 
+/* vtpmd's filter on the way there: all that is sent here has to pass it. */
+static struct tpm_filter filter;
+static uint8_t policy_public[POLICYKEY_PUBLIC_SIZE];
+
 static int tpm(void *ctx, const uint8_t *cmd, size_t len, uint8_t *rsp, size_t *rsp_len)
 {
+	const struct tpm_filter_host host = {SRK, policy_public, sizeof(policy_public)};
+	struct tpm_filter_verdict v;
 	struct cursor w = cursor_writer(rsp, *rsp_len);
 	uint8_t big[ENGINE_BUFFER_SIZE];
 	size_t n = sizeof(big);
 
 	wire.count++;
+	if (tpm_filter_check(&filter, &host, cmd, len, &v))
+		fail_msg("%s: %s", v.name, v.why);
 	if (wire.fail)
 		return wire.fail;
 	if (wire.times) {
@@ -90,6 +99,7 @@ static int tpm(void *ctx, const uint8_t *cmd, size_t len, uint8_t *rsp, size_t *
 	tap(cmd, len);
 	assert_int_equal(engine_execute(0, cmd, len, big, &n), 0);
 	assert_true(n <= *rsp_len);
+	tpm_filter_answered(&filter, &v, big, n);
 	memcpy(rsp, big, n);
 	*rsp_len = n;
 	tap(rsp, n);
@@ -150,7 +160,6 @@ int kms_unwrap(const struct kms_config *c, const struct kms_stream *s, const uin
 /* The host's configuration, as `vtpmctl host init` would have made it. */
 static struct unlock_config config;
 static EVP_PKEY *policy;
-static uint8_t policy_public[POLICYKEY_PUBLIC_SIZE];
 static uint8_t approvals[2][APPROVAL_SIZE_MAX], sealed[2048];
 static struct error error;
 static uint8_t key[32], again[32], header[ROOM];
@@ -300,6 +309,7 @@ static int setup(void **state)
 	memset(&config, 0, sizeof(config));
 	memset(&error, 0, sizeof(error));
 	memset(&wire, 0, sizeof(wire));
+	memset(&filter, 0, sizeof(filter));
 	memset(&kms, 0, sizeof(kms));
 	new_host();
 	memset(config.uuid, 5, sizeof(config.uuid));

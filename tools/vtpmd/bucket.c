@@ -11,3 +11,13 @@ bool bucket_take(struct bucket *b, unsigned int burst, unsigned int every_ms,
 	b->spent_ms = from + every_ms;
 	return true;
 }
+
+unsigned int bucket_wait(struct bucket *b, unsigned int burst, unsigned int every_ms,
+			 uint64_t now_ms)
+{
+	uint64_t from = b->spent_ms > now_ms ? b->spent_ms : now_ms;
+	uint64_t full = now_ms + (uint64_t)burst * every_ms;
+
+	b->spent_ms = from + every_ms;
+	return b->spent_ms > full ? (unsigned int)(b->spent_ms - full) : 0;
+}

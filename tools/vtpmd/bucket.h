@@ -15,5 +15,9 @@ struct bucket {
  * now_ms never goes back. */
 bool __must_check bucket_take(struct bucket *b, unsigned int burst, unsigned int every_ms,
 			      uint64_t now_ms);
+/* Takes one in any case; milliseconds until it is there.  Who waits for each before the
+ * next waits every_ms at most. */
+unsigned int __must_check bucket_wait(struct bucket *b, unsigned int burst,
+				      unsigned int every_ms, uint64_t now_ms);
 
 #endif

@@ -3,6 +3,7 @@
 #include "tools/vtpmd/peer_kms.h"
 #include "tools/vtpmd/peer_serve.h"
 #include "tools/vtpmd/peer_store.h"
+#include "tools/vtpmd/peer_tpm.h"
 #include "tools/vtpmd/log.h"
 
 #include <errno.h>
@@ -160,9 +161,8 @@ int peer_new(const struct peer_env *env, struct wire *wire,
 	p->ctx = ctx;
 	p->out = evbuffer_new();
 	p->turn = event_new(env->base, -1, 0, on_turn, p);
-	p->relay = relay_new(env->base, env->tpm);
 	p->tunnel = tunnel_new(env->base, peer_kms_answered, p);
-	if (!p->out || !p->turn || !p->relay || !p->tunnel) {
+	if (peer_tpm_init(p) || !p->out || !p->turn || !p->tunnel) {
 		peer_free(p);
 		return -ENOMEM;
 	}
@@ -178,7 +178,7 @@ void peer_free(struct peer *p)
 	if (!p)
 		return;
 	peer_store_end(p);
-	relay_free(p->relay);
+	peer_tpm_end(p);
 	tunnel_free(p->tunnel);
 	if (p->turn)
 		event_free(p->turn);

@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <event2/event.h>
 #include "include/channel.h"
+#include "tools/vtpmd/bucket.h"
 #include "tools/vtpmd/config.h"
 #include "tools/vtpmd/store.h"
 #include "tools/vtpmd/wire.h"
@@ -51,6 +52,7 @@ struct peer_env {
 	struct event_base *base;
 	const char *name; /* of the vTPM, for the log */
 	const char *tpm;  /* target of the relay */
+	struct bucket *tpm_bucket;
 	struct store *store;
 	const struct config *config;
 };
@@ -63,6 +65,8 @@ int __must_check peer_new(const struct peer_env *env, struct wire *wire,
 void peer_free(struct peer *p);
 /* What the disk says about a state that waits to be stored (-ENOSPC, ...); 0: none. */
 int peer_store_error(const struct peer *p);
+/* Lets it use the host's TPM, until it answers EVENT_REKEY or for 180 s. */
+void peer_tpm_open(struct peer *p);
 /* Sends a CHANNEL_EVENT_*. */
 void peer_event(struct peer *p, uint16_t type);
 

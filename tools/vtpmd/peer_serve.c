@@ -6,7 +6,7 @@
 #include "tools/vtpmd/peer_answer.h"
 #include "tools/vtpmd/peer_kms.h"
 #include "tools/vtpmd/peer_store.h"
-#include "tools/vtpmd/tpm_filter.h"
+#include "tools/vtpmd/peer_tpm.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -43,40 +43,9 @@ static void serve_hello(struct peer *p, const struct channel_frame *f, struct cu
 	if (!peer_answer_written(p, f, out, &w, rc, why)) {
 		p->greeted = true;
 		p->ready = mode == CHANNEL_RESUMED;
+		if (mode == CHANNEL_STARTING)
+			peer_tpm_open(p);
 	}
-}
-
-static void on_tpm(void *ctx, int rc, const uint8_t *rsp, size_t len)
-{
-	struct peer *p = ctx;
-	struct channel_frame f = {.type = CHANNEL_TPM, .id = p->tpm_id};
-
-	if (rc)
-		peer_answer(p, &f, rc);
-	else
-		peer_reply(p, f.type, f.id, rsp, len);
-}
-
-static void serve_tpm(struct peer *p, const struct channel_frame *f, struct cursor *c)
-{
-	struct tpm_filter_verdict v;
-	int rc;
-
-	rc = tpm_filter_check(f->payload, f->len, p->env.config->srk_handle, &v);
-	if (rc) {
-		if (peer_may_log(p))
-			log_about(LOG_WARNING, PEER_ABOUT(p, .id = LOG_ID_REFUSED),
-				  "TPM command %s (0x%x) was refused: %s",
-				  v.name ? v.name : "unknown", v.code, v.why);
-		peer_refuse(p, f->type, f->id, -rc, v.why);
-		return;
-	}
-	log_about(LOG_DEBUG, PEER_ABOUT(p), "%s", v.name);
-	rc = relay_submit(p->relay, f->payload, f->len, on_tpm, p);
-	if (rc)
-		peer_answer(p, f, rc);
-	else
-		p->tpm_id = f->id;
 }
 
 static void serve_ready(struct peer *p, const struct channel_frame *f, struct cursor *c)
@@ -88,6 +57,7 @@ static void serve_ready(struct peer *p, const struct channel_frame *f, struct cu
 		return;
 	}
 	peer_answer(p, f, 0);
+	peer_tpm_close(p);
 	p->ready = true;
 	p->owner->ready(p->ctx, seq);
 }
@@ -120,8 +90,10 @@ static void serve_fail(struct peer *p, const struct channel_frame *f, struct cur
 	char text[TEXT_MAX + 1];
 	uint32_t cause;
 
-	if (take_cause(p, f, c, &cause, text))
+	if (take_cause(p, f, c, &cause, text)) {
+		peer_tpm_close(p);
 		p->owner->fail(p->ctx, cause, text);
+	}
 }
 
 static void serve_rekeyed(struct peer *p, const struct channel_frame *f, struct cursor *c)
@@ -129,8 +101,10 @@ static void serve_rekeyed(struct peer *p, const struct channel_frame *f, struct 
 	char text[TEXT_MAX + 1];
 	uint32_t cause;
 
-	if (take_cause(p, f, c, &cause, text))
+	if (take_cause(p, f, c, &cause, text)) {
+		peer_tpm_close(p);
 		p->owner->rekeyed(p->ctx, cause, text);
+	}
 }
 
 static void serve_config(struct peer *p, const struct channel_frame *f, struct cursor *c)
@@ -237,7 +211,7 @@ static void serve_log(struct peer *p, const struct channel_frame *f, struct curs
 static void (*const serve[])(struct peer *, const struct channel_frame *,
 			     struct cursor *) = {
 	[CHANNEL_HELLO] = serve_hello,	     [CHANNEL_GET] = peer_store_get,
-	[CHANNEL_PUT] = peer_store_put,	     [CHANNEL_TPM] = serve_tpm,
+	[CHANNEL_PUT] = peer_store_put,	     [CHANNEL_TPM] = peer_tpm,
 	[CHANNEL_KMS_OPEN] = peer_kms,	     [CHANNEL_KMS_SEND] = peer_kms,
 	[CHANNEL_KMS_RECV] = peer_kms,	     [CHANNEL_KMS_CLOSE] = peer_kms_close,
 	[CHANNEL_READY] = serve_ready,	     [CHANNEL_FAIL] = serve_fail,

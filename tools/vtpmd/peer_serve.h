@@ -10,6 +10,7 @@
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/peer.h"
 #include "tools/vtpmd/relay.h"
+#include "tools/vtpmd/tpm_filter.h"
 #include "tools/vtpmd/tunnel.h"
 
 struct peer {
@@ -26,7 +27,12 @@ struct peer {
 	bool ready;	    /* its state is open */
 	bool ended;	    /* the wire */
 	const char *broken; /* why it must be dropped */
-	uint32_t tpm_id;    /* of the request that waits for the TPM */
+	struct {
+		struct event *shut; /* pending: its manager may use the TPM */
+		struct tpm_filter filter;
+		struct tpm_filter_verdict asked;
+		uint32_t id; /* of the request that waits for the TPM */
+	} tpm;
 	/* A state that the disk does not take yet; its manager, and the manager's
 	 * guest, wait. */
 	struct {

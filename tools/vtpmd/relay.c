@@ -181,8 +181,22 @@ struct relay *relay_new(struct event_base *base, const char *target)
 	return r;
 }
 
-int relay_submit(struct relay *r, const uint8_t *cmd, size_t len, relay_done *done,
-		 void *ctx)
+bool relay_busy(const struct relay *r)
+{
+	return r->done != NULL;
+}
+
+static int start_in(struct relay *r, unsigned int ms)
+{
+	struct timeval wait = {.tv_sec = ms / 1000, .tv_usec = 1000 * (ms % 1000)};
+
+	if (!ms)
+		return start(r);
+	return event_add(r->retry, &wait) ? -ENOMEM : 0;
+}
+
+int relay_submit(struct relay *r, const uint8_t *cmd, size_t len, unsigned int wait_ms,
+		 relay_done *done, void *ctx)
 {
 	struct timeval limit = {.tv_sec = LIMIT_S};
 	int rc;
@@ -193,7 +207,7 @@ int relay_submit(struct relay *r, const uint8_t *cmd, size_t len, relay_done *do
 		return -EMSGSIZE;
 	memcpy(r->cmd, cmd, len);
 	r->cmd_len = len;
-	rc = start(r);
+	rc = start_in(r, wait_ms);
 	if (!rc && event_add(r->limit, &limit))
 		rc = -ENOMEM;
 	if (rc) {
@@ -203,6 +217,14 @@ int relay_submit(struct relay *r, const uint8_t *cmd, size_t len, relay_done *do
 	r->done = done;
 	r->ctx = ctx;
 	return 0;
+}
+
+void relay_reset(struct relay *r)
+{
+	if (r->done)
+		finish(r, -ECANCELED);
+	else
+		close_target(r);
 }
 
 void relay_free(struct relay *r)

@@ -8,6 +8,7 @@
 #ifndef VTPMD_RELAY_H
 #define VTPMD_RELAY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <event2/event.h>
@@ -21,10 +22,14 @@ struct relay;
 /* target: a device node, or unix:PATH, a stream of raw TPM commands (swtpm; for
  * tests: it has no resource manager).  NULL: out of memory. */
 struct relay *relay_new(struct event_base *base, const char *target);
-/* One command at a time (-EBUSY); done is called later, or, after relay_free(),
- * never.  -ENODEV: there is no TPM. */
+bool relay_busy(const struct relay *r);
+/* One command at a time (-EBUSY), which goes to the TPM in wait_ms; done is called later,
+ * or, after relay_free(), never.  -ENODEV: there is no TPM. */
 int __must_check relay_submit(struct relay *r, const uint8_t *cmd, size_t len,
-			      relay_done *done, void *ctx);
+			      unsigned int wait_ms, relay_done *done, void *ctx);
+/* Closes the TPM's file, so that the kernel flushes what was made through it; a command
+ * that is under way ends with -ECANCELED. */
+void relay_reset(struct relay *r);
 void relay_free(struct relay *r);
 
 #endif

@@ -3,133 +3,425 @@
 #include "lib/cursor.h"
 
 #include <errno.h>
+#include <string.h>
 
-#define ST_NO_SESSIONS 0x8001
-#define ST_SESSIONS    0x8002
-#define RH_NULL	       0x40000007u
-#define HT_MASK	       0xff000000u
-#define HT_TRANSIENT   0x80000000u
-
-/* What the first handle of a command has to be. */
-enum handle {
-	REFUSED = 0,
-	NONE,	  /* the command takes none, or any will do */
-	SRK,	  /* the storage key */
-	SRK_NULL, /* the storage key or TPM_RH_NULL */
-	TRANSIENT,
-	SRK_OR_TRANSIENT,
+/* Part 2, 6.9, 7.4 and 6.3 */
+enum {
+	ST_NO_SESSIONS = 0x8001,
+	ST_SESSIONS = 0x8002,
+	ST_VERIFIED = 0x8022,
+	ALG_AES = 0x0006,
+	ALG_KEYEDHASH = 0x0008,
+	ALG_SHA256 = 0x000b,
+	ALG_NULL = 0x0010,
+	ALG_ECDSA = 0x0018,
+	ALG_CFB = 0x0043,
 };
 
-static const struct {
+#define RH_OWNER 0x40000001u
+#define RH_NULL	 0x40000007u
+
+/* TPMA_OBJECT of what is sealed: fixedTPM, fixedParent, adminWithPolicy, noDA; no
+ * userWithAuth and no sensitiveDataOrigin (Part 2, 8.3) */
+#define SEALED_ATTRIBUTES 0x00000492u
+/* TPMA_SESSION: continueSession, decrypt, encrypt (Part 2, 8.4) */
+#define CONTINUE 0x01
+#define DECRYPT	 0x20
+#define ENCRYPT	 0x40
+
+#define HASH_SIZE 32
+#define NAME_SIZE 34
+/* TPM2B_SENSITIVE_CREATE with an authValue of 32 and a secret of 128 bytes */
+#define SENSITIVE_MAX (2 + HASH_SIZE + 2 + 128)
+#define PRIVATE_MAX   1024
+#define RANDOM_MAX    32
+/* TPMU_HA's largest: a policyRef, and a ticket's digest */
+#define DIGEST_MAX 64
+
+/* One command, while it is read. */
+struct check {
+	struct cursor c;
+	const struct tpm_filter *f;
+	const struct tpm_filter_host *host;
+	struct tpm_filter_verdict *v;
+};
+
+static void fail(struct check *k, const char *why)
+{
+	if (!k->v->why && cursor_ok(&k->c))
+		k->v->why = why;
+	cursor_fail(&k->c);
+}
+
+static void want(struct check *k, bool is)
+{
+	if (!is)
+		cursor_fail(&k->c);
+}
+
+static void want_u8(struct check *k, uint8_t value)
+{
+	want(k, cursor_u8(&k->c) == value);
+}
+
+static void want_u16(struct check *k, uint16_t value)
+{
+	want(k, cursor_u16(&k->c) == value);
+}
+
+static void want_u32(struct check *k, uint32_t value)
+{
+	want(k, cursor_u32(&k->c) == value);
+}
+
+/* A TPM2B of so many bytes, whatever they are. */
+static void want_bytes(struct check *k, uint16_t size)
+{
+	want_u16(k, size);
+	(void)cursor_bytes(&k->c, size);
+}
+
+static void want_bytes_up_to(struct check *k, uint16_t max)
+{
+	uint16_t size = cursor_u16(&k->c);
+
+	want(k, size <= max);
+	(void)cursor_bytes(&k->c, size);
+}
+
+static void want_srk(struct check *k)
+{
+	uint32_t handle = cursor_u32(&k->c);
+
+	if (!k->host->srk || handle != k->host->srk)
+		fail(k, "it names a key that is not the manager's to use");
+}
+
+static enum tpm_filter_kind kind_of(const struct tpm_filter *f, uint32_t handle)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(f->own); i++)
+		if (f->own[i].kind && f->own[i].handle == handle)
+			return f->own[i].kind;
+	return TPM_FILTER_NONE;
+}
+
+static void want_own(struct check *k, enum tpm_filter_kind kind)
+{
+	uint32_t handle = cursor_u32(&k->c);
+
+	if (kind_of(k->f, handle) != kind)
+		fail(k, "it names an object or a session that this vTPM does not have");
+}
+
+/* The command makes one more handle. */
+static void gives(struct check *k, enum tpm_filter_kind kind)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(k->f->own) && k->f->own[i].kind; i++)
+		;
+	if (i == ARRAY_SIZE(k->f->own))
+		fail(k, "it has too many objects and sessions in the TPM already");
+	k->v->gives = kind;
+}
+
+/* One TPMS_AUTH_COMMAND (Part 2, 10.13.2) with a session that this manager started. */
+static void want_auth(struct check *k, enum tpm_filter_kind kind, uint8_t attributes)
+{
+	want_u32(k, 4 + 2 + HASH_SIZE + 1 + 2 + HASH_SIZE);
+	want_own(k, kind);
+	want_bytes(k, HASH_SIZE); /* nonceCaller */
+	want_u8(k, attributes);
+	want_bytes(k, HASH_SIZE); /* hmac */
+}
+
+/* TPM2B_PUBLIC of a sealed object (Part 2, 12.2.4); the TPM fills unique in. */
+static void want_sealed(struct check *k, uint16_t unique)
+{
+	want_u16(k, 2 + 2 + 4 + 2 + HASH_SIZE + 2 + 2 + unique);
+	want_u16(k, ALG_KEYEDHASH);
+	want_u16(k, ALG_SHA256);
+	want_u32(k, SEALED_ATTRIBUTES);
+	want_bytes(k, HASH_SIZE); /* authPolicy */
+	want_u16(k, ALG_NULL);	  /* scheme: data, not a key */
+	want_bytes(k, unique);
+}
+
+/* TPML_PCR_SELECTION of the SHA-256 bank (Part 2, 10.9.7) */
+static void want_selection(struct check *k)
+{
+	want_u32(k, 1);
+	want_u16(k, ALG_SHA256);
+	want_u8(k, 3);
+	(void)cursor_bytes(&k->c, 3);
+}
+
+static void check_create(struct check *k)
+{
+	want_srk(k);
+	want_auth(k, TPM_FILTER_HMAC, CONTINUE | DECRYPT);
+	want_bytes_up_to(k, SENSITIVE_MAX);
+	want_sealed(k, 0);
+	want_bytes(k, 0); /* outsideInfo */
+	want_u32(k, 0);	  /* creationPCR */
+}
+
+static void check_load(struct check *k)
+{
+	gives(k, TPM_FILTER_SEALED);
+	want_srk(k);
+	want_auth(k, TPM_FILTER_HMAC, CONTINUE);
+	want_bytes_up_to(k, PRIVATE_MAX);
+	want_sealed(k, HASH_SIZE);
+}
+
+static void check_unseal(struct check *k)
+{
+	want_own(k, TPM_FILTER_SEALED);
+	want_auth(k, TPM_FILTER_POLICY, CONTINUE | ENCRYPT);
+}
+
+static void check_flush(struct check *k)
+{
+	k->v->flushes = cursor_u32(&k->c);
+	if (!kind_of(k->f, k->v->flushes))
+		fail(k, "it names an object or a session that this vTPM does not have");
+}
+
+/* The policy key, without a private part; of the owner's hierarchy, for its ticket. */
+static void check_load_external(struct check *k)
+{
+	const struct tpm_filter_host *host = k->host;
+	const uint8_t *key;
+	uint16_t size;
+
+	gives(k, TPM_FILTER_KEY);
+	want_bytes(k, 0);
+	size = cursor_u16(&k->c);
+	key = cursor_bytes(&k->c, size);
+	if (!size || size != host->policy_key_len || !key ||
+	    memcmp(key, host->policy_key, size))
+		fail(k, "it loads another key than the host's policy key");
+	want_u32(k, RH_OWNER);
+}
+
+static void check_verify_signature(struct check *k)
+{
+	want_own(k, TPM_FILTER_KEY);
+	want_bytes(k, HASH_SIZE);
+	want_u16(k, ALG_ECDSA);
+	want_u16(k, ALG_SHA256);
+	want_bytes_up_to(k, HASH_SIZE);
+	want_bytes_up_to(k, HASH_SIZE);
+}
+
+static void check_policy_authorize(struct check *k)
+{
+	want_own(k, TPM_FILTER_POLICY);
+	want_bytes(k, HASH_SIZE);	 /* approvedPolicy */
+	want_bytes_up_to(k, DIGEST_MAX); /* policyRef */
+	want_bytes(k, NAME_SIZE);
+	want_u16(k, ST_VERIFIED);
+	want_u32(k, RH_OWNER);
+	want_bytes_up_to(k, DIGEST_MAX);
+}
+
+static void check_policy_pcr(struct check *k)
+{
+	want_own(k, TPM_FILTER_POLICY);
+	want_bytes(k, 0); /* pcrDigest */
+	want_selection(k);
+}
+
+/* PolicyAuthValue, PolicyGetDigest */
+static void check_policy_plain(struct check *k)
+{
+	want_own(k, TPM_FILTER_POLICY);
+}
+
+static void check_read_public(struct check *k)
+{
+	want_srk(k);
+}
+
+/* Salted to the storage key, bound to nothing; no trial session. */
+static void check_start(struct check *k)
+{
+	uint8_t type;
+
+	want_srk(k);
+	if (cursor_u32(&k->c) != RH_NULL)
+		fail(k, "its session is bound to an entity of the TPM");
+	want_bytes(k, HASH_SIZE);	/* nonceCaller */
+	want_bytes(k, 2 + 32 + 2 + 32); /* encryptedSalt: a point of P-256 */
+	type = cursor_u8(&k->c);
+	want(k, type <= 1);
+	want_u16(k, ALG_AES);
+	want_u16(k, 128);
+	want_u16(k, ALG_CFB);
+	want_u16(k, ALG_SHA256);
+	gives(k, type ? TPM_FILTER_POLICY : TPM_FILTER_HMAC);
+}
+
+static void check_random(struct check *k)
+{
+	want(k, cursor_u16(&k->c) <= RANDOM_MAX);
+}
+
+static const struct row {
 	uint32_t code;
 	const char *name;
-	enum handle handle;
+	uint16_t tag;
+	/* Reads all that follows the header; NULL: refused, and named for the log only. */
+	void (*check)(struct check *k);
 } commands[] = {
-	{0x153, "TPM2_Create", SRK},
-	{0x157, "TPM2_Load", SRK},
-	{0x15e, "TPM2_Unseal", TRANSIENT},
-	{0x165, "TPM2_FlushContext", NONE},
-	{0x167, "TPM2_LoadExternal", NONE},
-	{0x16a, "TPM2_PolicyAuthorize", NONE},
-	{0x16b, "TPM2_PolicyAuthValue", NONE},
-	{0x173, "TPM2_ReadPublic", SRK_OR_TRANSIENT},
-	{0x176, "TPM2_StartAuthSession", SRK_NULL},
-	{0x177, "TPM2_VerifySignature", TRANSIENT},
-	{0x17b, "TPM2_GetRandom", NONE},
-	{0x17e, "TPM2_PCR_Read", NONE},
-	{0x17f, "TPM2_PolicyPCR", NONE},
-	{0x189, "TPM2_PolicyGetDigest", NONE},
-	/* named for the log only */
-	{0x11f, "TPM2_NV_UndefineSpaceSpecial", REFUSED},
-	{0x120, "TPM2_EvictControl", REFUSED},
-	{0x121, "TPM2_HierarchyControl", REFUSED},
-	{0x122, "TPM2_NV_UndefineSpace", REFUSED},
-	{0x124, "TPM2_ChangeEPS", REFUSED},
-	{0x125, "TPM2_ChangePPS", REFUSED},
-	{0x126, "TPM2_Clear", REFUSED},
-	{0x127, "TPM2_ClearControl", REFUSED},
-	{0x128, "TPM2_ClockSet", REFUSED},
-	{0x129, "TPM2_HierarchyChangeAuth", REFUSED},
-	{0x12a, "TPM2_NV_DefineSpace", REFUSED},
-	{0x12b, "TPM2_PCR_Allocate", REFUSED},
-	{0x12e, "TPM2_SetPrimaryPolicy", REFUSED},
-	{0x12f, "TPM2_FieldUpgradeStart", REFUSED},
-	{0x131, "TPM2_CreatePrimary", REFUSED},
-	{0x134, "TPM2_NV_Increment", REFUSED},
-	{0x135, "TPM2_NV_SetBits", REFUSED},
-	{0x136, "TPM2_NV_Extend", REFUSED},
-	{0x137, "TPM2_NV_Write", REFUSED},
-	{0x138, "TPM2_NV_WriteLock", REFUSED},
-	{0x139, "TPM2_DictionaryAttackLockReset", REFUSED},
-	{0x13a, "TPM2_DictionaryAttackParameters", REFUSED},
-	{0x13b, "TPM2_NV_ChangeAuth", REFUSED},
-	{0x13c, "TPM2_PCR_Event", REFUSED},
-	{0x13d, "TPM2_PCR_Reset", REFUSED},
-	{0x144, "TPM2_Startup", REFUSED},
-	{0x145, "TPM2_Shutdown", REFUSED},
-	{0x14b, "TPM2_Duplicate", REFUSED},
-	{0x14e, "TPM2_NV_Read", REFUSED},
-	{0x158, "TPM2_Quote", REFUSED},
-	{0x15d, "TPM2_Sign", REFUSED},
-	{0x161, "TPM2_ContextLoad", REFUSED},
-	{0x162, "TPM2_ContextSave", REFUSED},
-	{0x17a, "TPM2_GetCapability", REFUSED},
-	{0x182, "TPM2_PCR_Extend", REFUSED},
+	{0x153, "TPM2_Create", ST_SESSIONS, check_create},
+	{0x157, "TPM2_Load", ST_SESSIONS, check_load},
+	{0x15e, "TPM2_Unseal", ST_SESSIONS, check_unseal},
+	{0x165, "TPM2_FlushContext", ST_NO_SESSIONS, check_flush},
+	{0x167, "TPM2_LoadExternal", ST_NO_SESSIONS, check_load_external},
+	{0x16a, "TPM2_PolicyAuthorize", ST_NO_SESSIONS, check_policy_authorize},
+	{0x16b, "TPM2_PolicyAuthValue", ST_NO_SESSIONS, check_policy_plain},
+	{0x173, "TPM2_ReadPublic", ST_NO_SESSIONS, check_read_public},
+	{0x176, "TPM2_StartAuthSession", ST_NO_SESSIONS, check_start},
+	{0x177, "TPM2_VerifySignature", ST_NO_SESSIONS, check_verify_signature},
+	{0x17b, "TPM2_GetRandom", ST_NO_SESSIONS, check_random},
+	{0x17e, "TPM2_PCR_Read", ST_NO_SESSIONS, want_selection},
+	{0x17f, "TPM2_PolicyPCR", ST_NO_SESSIONS, check_policy_pcr},
+	{0x189, "TPM2_PolicyGetDigest", ST_NO_SESSIONS, check_policy_plain},
+	{0x11f, "TPM2_NV_UndefineSpaceSpecial", 0, NULL},
+	{0x120, "TPM2_EvictControl", 0, NULL},
+	{0x121, "TPM2_HierarchyControl", 0, NULL},
+	{0x122, "TPM2_NV_UndefineSpace", 0, NULL},
+	{0x124, "TPM2_ChangeEPS", 0, NULL},
+	{0x125, "TPM2_ChangePPS", 0, NULL},
+	{0x126, "TPM2_Clear", 0, NULL},
+	{0x127, "TPM2_ClearControl", 0, NULL},
+	{0x128, "TPM2_ClockSet", 0, NULL},
+	{0x129, "TPM2_HierarchyChangeAuth", 0, NULL},
+	{0x12a, "TPM2_NV_DefineSpace", 0, NULL},
+	{0x12b, "TPM2_PCR_Allocate", 0, NULL},
+	{0x12e, "TPM2_SetPrimaryPolicy", 0, NULL},
+	{0x12f, "TPM2_FieldUpgradeStart", 0, NULL},
+	{0x131, "TPM2_CreatePrimary", 0, NULL},
+	{0x134, "TPM2_NV_Increment", 0, NULL},
+	{0x135, "TPM2_NV_SetBits", 0, NULL},
+	{0x136, "TPM2_NV_Extend", 0, NULL},
+	{0x137, "TPM2_NV_Write", 0, NULL},
+	{0x138, "TPM2_NV_WriteLock", 0, NULL},
+	{0x139, "TPM2_DictionaryAttackLockReset", 0, NULL},
+	{0x13a, "TPM2_DictionaryAttackParameters", 0, NULL},
+	{0x13b, "TPM2_NV_ChangeAuth", 0, NULL},
+	{0x13c, "TPM2_PCR_Event", 0, NULL},
+	{0x13d, "TPM2_PCR_Reset", 0, NULL},
+	{0x144, "TPM2_Startup", 0, NULL},
+	{0x145, "TPM2_Shutdown", 0, NULL},
+	{0x14b, "TPM2_Duplicate", 0, NULL},
+	{0x14e, "TPM2_NV_Read", 0, NULL},
+	{0x158, "TPM2_Quote", 0, NULL},
+	{0x15d, "TPM2_Sign", 0, NULL},
+	{0x161, "TPM2_ContextLoad", 0, NULL},
+	{0x162, "TPM2_ContextSave", 0, NULL},
+	{0x17a, "TPM2_GetCapability", 0, NULL},
+	{0x182, "TPM2_PCR_Extend", 0, NULL},
 };
 
-static bool handle_fits(enum handle want, uint32_t handle, uint32_t srk)
+static const struct row *row_of(uint32_t code)
 {
-	bool is_srk = srk && handle == srk;
-	bool transient = (handle & HT_MASK) == HT_TRANSIENT;
+	size_t i;
 
-	switch (want) {
-	case NONE:
-		return true;
-	case SRK:
-		return is_srk;
-	case SRK_NULL:
-		return is_srk || handle == RH_NULL;
-	case TRANSIENT:
-		return transient;
-	case SRK_OR_TRANSIENT:
-		return is_srk || transient;
-	case REFUSED:
+	for (i = 0; i < ARRAY_SIZE(commands); i++)
+		if (commands[i].code == code)
+			return &commands[i];
+	return NULL;
+}
+
+static int refuse(struct tpm_filter_verdict *v, const char *why)
+{
+	if (!v->why)
+		v->why = why;
+	v->gives = TPM_FILTER_NONE;
+	v->flushes = 0;
+	return -EPERM;
+}
+
+int tpm_filter_check(const struct tpm_filter *f, const struct tpm_filter_host *host,
+		     const uint8_t *cmd, size_t len, struct tpm_filter_verdict *v)
+{
+	struct check k = {cursor_reader(cmd, len), f, host, v};
+	uint16_t tag = cursor_u16(&k.c);
+	uint32_t size = cursor_u32(&k.c);
+	const struct row *row;
+
+	*v = (struct tpm_filter_verdict){.code = cursor_u32(&k.c)};
+	if (!cursor_ok(&k.c) || len > TPM_FILTER_COMMAND_MAX || size != len)
+		return refuse(v, "its length is wrong");
+	if (tag != ST_NO_SESSIONS && tag != ST_SESSIONS)
+		return refuse(v, "it is no TPM 2.0 command");
+	row = row_of(v->code);
+	if (row)
+		v->name = row->name;
+	if (!row || !row->check)
+		return refuse(v, "it is not on the allow-list");
+	if (tag == row->tag) {
+		row->check(&k);
+		if (cursor_done(&k.c))
+			return 0;
+	}
+	return refuse(v, "it is not as a vTPM's manager makes it");
+}
+
+static void forget(struct tpm_filter *f, uint32_t handle)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(f->own); i++)
+		if (f->own[i].handle == handle)
+			memset(&f->own[i], 0, sizeof(f->own[i]));
+}
+
+/* Part 2, 7.2: the handle's first byte is its type. */
+static bool may_be(uint32_t handle, enum tpm_filter_kind kind)
+{
+	switch (kind) {
+	case TPM_FILTER_HMAC:
+		return handle >> 24 == 0x02;
+	case TPM_FILTER_POLICY:
+		return handle >> 24 == 0x03;
+	case TPM_FILTER_SEALED:
+	case TPM_FILTER_KEY:
+		return handle >> 24 == 0x80;
+	case TPM_FILTER_NONE:
 		break;
 	}
 	return false;
 }
 
-static int refuse(struct tpm_filter_verdict *v, const char *why)
+void tpm_filter_answered(struct tpm_filter *f, const struct tpm_filter_verdict *v,
+			 const uint8_t *rsp, size_t len)
 {
-	v->why = why;
-	return -EPERM;
-}
-
-int tpm_filter_check(const uint8_t *cmd, size_t len, uint32_t srk,
-		     struct tpm_filter_verdict *v)
-{
-	struct cursor c = cursor_reader(cmd, len);
-	uint16_t tag = cursor_u16(&c);
-	uint32_t size = cursor_u32(&c), handle;
+	struct cursor c = cursor_reader(rsp, len);
+	uint32_t handle, code;
 	size_t i;
 
-	*v = (struct tpm_filter_verdict){.code = cursor_u32(&c)};
-	if (!cursor_ok(&c) || len > TPM_FILTER_COMMAND_MAX || size != len)
-		return refuse(v, "its length is wrong");
-	if (tag != ST_NO_SESSIONS && tag != ST_SESSIONS)
-		return refuse(v, "it is no TPM 2.0 command");
-	for (i = 0; i < ARRAY_SIZE(commands) && commands[i].code != v->code; i++)
-		;
-	if (i < ARRAY_SIZE(commands))
-		v->name = commands[i].name;
-	if (!v->name || commands[i].handle == REFUSED)
-		return refuse(v, "it is not on the allow-list");
-	if (commands[i].handle == NONE)
-		return 0;
+	(void)cursor_u16(&c);
+	(void)cursor_u32(&c);
+	code = cursor_u32(&c);
+	if (!cursor_ok(&c) || code)
+		return;
+	if (v->flushes)
+		forget(f, v->flushes);
 	handle = cursor_u32(&c);
-	if (!cursor_ok(&c))
-		return refuse(v, "its length is wrong");
-	if (!handle_fits(commands[i].handle, handle, srk))
-		return refuse(v, "it names a key that is not the manager's to use");
-	return 0;
+	if (!v->gives || !cursor_ok(&c) || !may_be(handle, v->gives))
+		return;
+	forget(f, handle);
+	for (i = 0; i < ARRAY_SIZE(f->own); i++) {
+		if (f->own[i].kind)
+			continue;
+		f->own[i].handle = handle;
+		f->own[i].kind = v->gives;
+		return;
+	}
 }

@@ -269,6 +269,7 @@ static void on_wire(void *ctx, struct wire *wire)
 		.base = v->d->base,
 		.name = v->meta.name,
 		.tpm = v->d->tpm,
+		.tpm_bucket = &v->tpm_commands,
 		.store = &v->store,
 		.config = &v->config,
 	};

@@ -109,6 +109,7 @@ struct vtpm {
 	char configured[STAMP_SIZE];
 	struct error rekey_error;
 	struct bucket quotes; /* of the host's TPM, for this vTPM */
+	struct bucket tpm_commands;
 	struct vtpm_attest attest;
 	struct vtpm_status status;
 	struct vtpm_waiter *waiters;

@@ -292,6 +292,7 @@ bool vtpm_rekey(struct vtpm *v, bool deep)
 		 deep ? "keys" : "key slots");
 	v->rekeying = true;
 	v->rekey_error = (struct error){.cause = CAUSE_NONE};
+	peer_tpm_open(v->peer);
 	peer_event(v->peer, deep ? CHANNEL_EVENT_REKEY_DEEP : CHANNEL_EVENT_REKEY);
 	return true;
 }
