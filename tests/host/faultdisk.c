@@ -6,6 +6,7 @@
  *   ENOSPC, EROFS   new files cannot be made
  *   EIO             fsync() fails
  *   slow            fsync() takes 2 s
+ *   slow MS         fsync() takes MS ms
  *   kill N          the process is killed at its N-th fsync() from now on
  *   hold N          the N-th fsync() waits for another fault, with FAULT.held there
  *   anything else   all is well
@@ -107,6 +108,8 @@ int fsync(int fd)
 	}
 	if (!strcmp(fault, "slow"))
 		sleep(2);
+	if (!strncmp(fault, "slow ", 5))
+		usleep((useconds_t)atoi(fault + 5) * 1000);
 	kill_or_hold(fault);
 	return real(fd);
 }

@@ -4,6 +4,7 @@ descriptor 3.  It starts as a manager does, unless the folder has a file
 NAME.behave, and then does what it is told, a line each, at the socket NAME.ctl:
 the tests make it a good, a bad and a dying manager."""
 import os
+import select
 import socket
 import struct
 import sys
@@ -135,6 +136,8 @@ class Manager:
             return 0
         if what == "flood":
             self.flood()
+        if what == "pipeline":  # KIND HEX SECONDS
+            return self.pipeline(int(rest[0]), bytes.fromhex(rest[1]), float(rest[2]))
         return "what?"
 
     def flood(self):
@@ -146,13 +149,47 @@ class Manager:
         except OSError:
             sys.exit(0)
 
+    def pipeline(self, kind, payload, seconds):
+        """Sends requests without waiting for answers, which it reads, and tells its
+        status when it is asked; how many answers came, or "dropped" when vtpmd ended
+        the connection."""
+        frame = struct.pack(">HHII", kind, 0, 1, len(payload)) + payload
+        status = struct.pack(">HHII", STATUS, 0, 1, 0)
+        end, answers, got, out = time.monotonic() + seconds, 0, b"", b""
+        self.chan.setblocking(False)
+        while time.monotonic() < end or out:
+            readable, writable, _ = select.select([self.chan], [self.chan], [], 0.1)
+            try:
+                if readable:
+                    more = self.chan.recv(1 << 16)
+                    if not more:
+                        return "dropped"
+                    got += more
+                if writable:
+                    if not out and time.monotonic() < end:
+                        out = frame * 100
+                    out = out[self.chan.send(out):]
+            except BlockingIOError:
+                pass
+            except OSError:
+                return "dropped"
+            while len(got) >= 12:
+                what, _, ident, size = struct.unpack(">HHII", got[:12])
+                if len(got) < 12 + size:
+                    break
+                answers += ident > 0
+                if what == EVENT_STATUS:
+                    out = out[:len(out) % len(frame)] + status
+                got = got[12 + size:]
+        self.chan.setblocking(True)
+        return answers
+
     def serve(self):
         server = socket.socket(socket.AF_UNIX)
         if os.path.exists(self.path + ".ctl"):
             os.unlink(self.path + ".ctl")
         server.bind(self.path + ".ctl")
         server.listen()
-        import select
         while True:
             ready, _, _ = select.select([server, self.chan], [], [])
             if self.chan in ready:

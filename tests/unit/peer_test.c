@@ -6,7 +6,9 @@
 #include "lib/cursor.h"
 #include "tools/vtpmd/peer.h"
 #include "tools/vtpmd/peer_serve.h"
+#include "tools/vtpmd/store_put.h"
 #include "tools/vtpmd/tunnel.h"
+#include "tools/vtpmd/work.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -177,6 +179,8 @@ static int setup(void **state)
 	env.config = &config;
 	base = event_base_new();
 	env.base = base;
+	if (work_init(base))
+		return -1;
 	return peer_new(&env, &wire, &owner, NULL, &peer);
 }
 
@@ -184,6 +188,7 @@ static int teardown(void **state)
 {
 	peer_free(peer);
 	peer = NULL;
+	work_end();
 	tunnel_end();
 	event_base_free(base);
 	if (store_remove(&store, root))
@@ -200,7 +205,7 @@ static void turn(void)
 
 	if (peer)
 		wire.ready(wire.ctx);
-	for (i = 0; i < 5; i++)
+	for (i = 0; i < 5 || store_put_busy(&store); i++)
 		(void)event_base_loop(base, EVLOOP_NONBLOCK);
 }
 
@@ -448,6 +453,71 @@ static void garbage(void **state)
 	dropped();
 }
 
+/* However many wait: others have their turn after each. */
+static void one_request_a_turn(void **state)
+{
+	const size_t size =
+		CHANNEL_HEADER_SIZE + 4 + strlen("vtpmd does not know the request.");
+	size_t before, most = 0;
+	int i, polls = 0;
+
+	say_hello();
+	before = out_len;
+	for (i = 0; i < 40; i++)
+		send_frame(77, (uint32_t)i + 1, NULL, 0);
+	wire.ready(wire.ctx);
+	for (; polls < 400 && out_len < before + 40 * size; polls++) {
+		size_t was = out_len;
+
+		(void)event_base_loop(base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+		most = out_len - was > most ? out_len - was : most;
+	}
+	assert_int_equal(out_len, before + 40 * size);
+	assert_int_equal(most, size);
+	assert_true(polls >= 40);
+}
+
+/* The answers come in the order of the requests, and no put overtakes another. */
+static void nothing_overtakes_a_put(void **state)
+{
+	uint8_t buf[200];
+	uint32_t n;
+	size_t len;
+
+	say_hello();
+	for (n = 1; n <= 20; n++) {
+		len = make_put(buf, CHANNEL_OBJECT_PERMALL, n, own);
+		send_frame(CHANNEL_PUT, 2 * n, buf, len);
+		send_frame(77, 2 * n + 1, NULL, 0);
+	}
+	for (n = 0; n < 100; n++)
+		turn();
+	for (n = 1; n <= 20; n++) {
+		assert_int_equal(reply(CHANNEL_PUT, 2 * n, NULL, NULL), 0);
+		assert_int_equal(reply(77, 2 * n + 1, NULL, NULL), ENOSYS);
+	}
+	assert_int_equal(store_seq(&store, CHANNEL_OBJECT_PERMALL), 20);
+}
+
+/* It goes while its state is on the way to the disk: that is finished, or never was. */
+static void gone_while_it_is_stored(void **state)
+{
+	uint8_t buf[200];
+	size_t len;
+
+	say_hello();
+	len = make_put(buf, CHANNEL_OBJECT_PERMALL, 1, own);
+	send_frame(CHANNEL_PUT, 1, buf, len);
+	wire.ready(wire.ctx);
+	while (!store_put_busy(&store))
+		(void)event_base_loop(base, EVLOOP_NONBLOCK);
+	peer_free(peer);
+	peer = NULL;
+	turn();
+	assert_false(store_put_busy(&store));
+	assert_int_equal(store_seq(&store, CHANNEL_OBJECT_PERMALL), 1);
+}
+
 /* It asks without end: all is answered, and nothing piles up. */
 static void a_flood(void **state)
 {
@@ -480,6 +550,9 @@ int main(void)
 		PEER_TEST(a_version_that_is_not_spoken),
 		PEER_TEST(what_only_vtpmd_may_send),
 		PEER_TEST(garbage),
+		PEER_TEST(one_request_a_turn),
+		PEER_TEST(nothing_overtakes_a_put),
+		PEER_TEST(gone_while_it_is_stored),
 		PEER_TEST(a_flood),
 	};
 

@@ -7,9 +7,11 @@
 #include "tools/vtpmd/launch.h"
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/metrics.h"
+#include "tools/vtpmd/priority.h"
 #include "tools/vtpmd/registry.h"
 #include "tools/vtpmd/reload.h"
 #include "tools/vtpmd/tunnel.h"
+#include "tools/vtpmd/work.h"
 #include "tools/vtpmd/xen.h"
 #include "lib/audit.h"
 #include "version.h"
@@ -256,6 +258,8 @@ static void end(struct vtpmd *d)
 
 	control_close(d);
 	metrics_close(d);
+	/* before the leases are given back */
+	work_end();
 	while (d->vtpms) {
 		struct vtpm *v = d->vtpms;
 
@@ -364,7 +368,8 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	d.base = event_base_new();
-	if (!d.base || add_events(&d))
+	if (!d.base || event_base_priority_init(d.base, PRIORITIES) || add_events(&d) ||
+	    work_init(d.base))
 		return 1;
 	rc = run(&d);
 	end(&d);

@@ -4,6 +4,7 @@
 #include "tools/vtpmd/peer_serve.h"
 #include "tools/vtpmd/peer_store.h"
 #include "tools/vtpmd/peer_tpm.h"
+#include "tools/vtpmd/priority.h"
 #include "tools/vtpmd/log.h"
 
 #include <errno.h>
@@ -13,8 +14,8 @@
 
 /* A manager waits for each answer; one that leaves this much unread is broken. */
 #define UNREAD_MAX (4 * CHANNEL_PAYLOAD_MAX)
-/* Reads in one turn of the loop, so that a flood does not starve the others. */
-#define TURN		   64
+/* Reads in one turn, which ends with the first request. */
+#define TURN_READS	   16
 #define LOG_LINES_A_MINUTE 60
 
 static void fill(struct peer *p, uint16_t type, uint32_t id, const void *head,
@@ -47,10 +48,14 @@ static void flush(struct peer *p)
 	p->wire->want_write(p->wire, evbuffer_get_length(p->out) > 0);
 }
 
-/* Lets the loop come back to this peer: to flush, to read on, or to end. */
+/* Gives this peer a turn after the next poll, in which the others have theirs: to flush,
+ * to read on, or to end. */
 static void again(struct peer *p)
 {
-	event_active(p->turn, EV_TIMEOUT, 0);
+	static const struct timeval now;
+
+	if (event_add(p->turn, &now))
+		log_line(LOG_ERR, "there is no memory for a turn of %s", p->env.name);
 }
 
 void peer_reply(struct peer *p, uint16_t type, uint32_t id, const void *data, size_t len)
@@ -97,16 +102,15 @@ bool peer_may_log(struct peer *p)
 	return true;
 }
 
-/* Takes in at most a turn's worth; whether there may be more. */
-static bool take_in(struct peer *p)
+/* Reads until a request is whole; whether there may be more to read. */
+static bool read_request(struct peer *p)
 {
-	struct channel_frame f;
 	size_t room;
 	uint8_t *at;
 	ssize_t n;
 	int i, rc;
 
-	for (i = 0; i < TURN && !p->broken; i++) {
+	for (i = 0; i < TURN_READS; i++) {
 		at = channel_reader_room(&p->in, &room);
 		n = p->wire->read(p->wire, at, room);
 		if (n < 0)
@@ -116,20 +120,35 @@ static bool take_in(struct peer *p)
 		rc = channel_reader_add(&p->in, (size_t)n);
 		if (rc < 0)
 			p->broken = "it does not speak the host channel's protocol";
-		if (rc <= 0)
-			continue;
-		channel_reader_take(&p->in, &f);
-		peer_serve(p, &f);
-		free(f.payload);
+		if (rc)
+			p->holds = rc > 0;
+		if (rc)
+			break;
 	}
+	if (p->holds)
+		channel_reader_take(&p->in, &p->held);
 	return true;
 }
 
-static void on_ready(void *ctx)
+static void serve_held(struct peer *p)
+{
+	struct channel_frame f = p->held;
+
+	p->holds = false;
+	peer_serve(p, &f);
+	free(f.payload);
+}
+
+/* Serves one request at most.  While a state is being stored none is taken. */
+static void on_turn(evutil_socket_t fd, short what, void *ctx)
 {
 	struct peer *p = ctx;
-	bool more = take_in(p);
+	bool more = false;
 
+	if (!p->put.put && !p->broken)
+		more = read_request(p);
+	if (p->holds)
+		serve_held(p);
 	if (!p->broken)
 		flush(p);
 	if (p->broken)
@@ -137,13 +156,13 @@ static void on_ready(void *ctx)
 			  p->broken);
 	if (p->broken || p->ended)
 		p->owner->gone(p->ctx);
-	else if (more)
+	else if (more && !p->put.put)
 		again(p);
 }
 
-static void on_turn(evutil_socket_t fd, short what, void *ctx)
+static void on_ready(void *ctx)
 {
-	on_ready(ctx);
+	again(ctx);
 }
 
 int peer_new(const struct peer_env *env, struct wire *wire,
@@ -160,12 +179,13 @@ int peer_new(const struct peer_env *env, struct wire *wire,
 	p->owner = owner;
 	p->ctx = ctx;
 	p->out = evbuffer_new();
-	p->turn = event_new(env->base, -1, 0, on_turn, p);
+	p->turn = evtimer_new(env->base, on_turn, p);
 	p->tunnel = tunnel_new(env->base, peer_kms_answered, p);
 	if (peer_tpm_init(p) || !p->out || !p->turn || !p->tunnel) {
 		peer_free(p);
 		return -ENOMEM;
 	}
+	priority_of_peers(p->turn);
 	wire->ctx = p;
 	wire->ready = on_ready;
 	again(p);
@@ -185,6 +205,8 @@ void peer_free(struct peer *p)
 	if (p->out)
 		evbuffer_free(p->out);
 	channel_reader_reset(&p->in);
+	if (p->holds)
+		free(p->held.payload);
 	p->wire->free(p->wire);
 	free(p);
 }

@@ -10,6 +10,7 @@
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/peer.h"
 #include "tools/vtpmd/relay.h"
+#include "tools/vtpmd/store_put.h"
 #include "tools/vtpmd/tpm_filter.h"
 #include "tools/vtpmd/tunnel.h"
 
@@ -20,7 +21,9 @@ struct peer {
 	void *ctx;
 	struct channel_reader in;
 	struct evbuffer *out;
-	struct event *turn;
+	struct event *turn;	   /* in the next poll, or when its next request is due */
+	struct channel_frame held; /* the request that is served in the next turn ... */
+	bool holds;		   /* ... if there is one */
 	struct relay *relay;
 	struct tunnel *tunnel;
 	bool greeted;
@@ -33,14 +36,15 @@ struct peer {
 		struct tpm_filter_verdict asked;
 		uint32_t id; /* of the request that waits for the TPM */
 	} tpm;
-	/* A state that the disk does not take yet; its manager, and the manager's
-	 * guest, wait. */
+	/* A state that is being stored, or that the disk does not take yet: then its
+	 * manager, and the manager's guest, wait.  No request is taken meanwhile. */
 	struct {
-		uint8_t *payload; /* NULL: none */
-		size_t len;
+		struct store_put *put; /* NULL: none */
 		uint32_t id;
-		int rc; /* what the disk said */
-		time_t since;
+		uint16_t object;
+		uint64_t seq;
+		int rc; /* what the disk said; 0: nothing yet */
+		struct timespec since;
 		struct event *again;
 	} put;
 	uint16_t kms_type; /* and for the tunnel; 0: none */

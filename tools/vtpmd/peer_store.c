@@ -35,94 +35,100 @@ static bool may_pass(int rc)
 	       rc == -ENOMEM || rc == -EMFILE || rc == -ENFILE;
 }
 
-static int put(struct peer *p, const uint8_t *payload, size_t len)
+/* What the journal says of a put that is over. */
+static void log_put(struct peer *p, int rc)
 {
-	struct cursor c = cursor_reader(payload, len);
-	uint16_t object = cursor_u16(&c);
-	uint64_t seq = cursor_u64(&c);
+	struct timespec now;
 
-	return store_put(p->env.store, object, seq, payload + c.pos, len - c.pos);
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (p->put.rc)
+		log_about(LOG_WARNING, PEER_ABOUT(p, .id = LOG_ID_STORE_GOOD),
+			  "after %lld s the disk %s",
+			  (long long)(now.tv_sec - p->put.since.tv_sec),
+			  rc ? strerror(-rc) : "took the state");
+	else if (rc && peer_may_log(p))
+		log_about(LOG_ERR, PEER_ABOUT(p),
+			  "object %u, generation %llu was not stored: %s", p->put.object,
+			  (unsigned long long)p->put.seq, strerror(-rc));
 }
 
 static void end_put(struct peer *p, int rc)
 {
 	struct channel_frame f = {.type = CHANNEL_PUT, .id = p->put.id};
 
-	log_about(LOG_WARNING, PEER_ABOUT(p, .id = LOG_ID_STORE_GOOD),
-		  "after %lld s the disk %s", (long long)(time(NULL) - p->put.since),
-		  rc ? strerror(-rc) : "took the state");
-	free(p->put.payload);
-	p->put.payload = NULL;
+	log_put(p, rc);
+	store_put_free(p->put.put);
+	p->put.put = NULL;
+	p->put.rc = 0;
 	peer_answer(p, &f, rc);
+}
+
+/* Nothing that was not stored may be acknowledged, and what the guest was promised
+ * before must not be given up: wait for the disk.  Before the manager is ready, somebody
+ * waits for its start, and is told. */
+static bool wait_for_disk(struct peer *p, int rc)
+{
+	struct timeval pause = {.tv_usec = PUT_PAUSE_US};
+
+	if (!p->ready || !may_pass(rc) || event_add(p->put.again, &pause))
+		return false;
+	if (!p->put.rc)
+		log_about(LOG_ERR, PEER_ABOUT(p, .id = LOG_ID_STORE_WAITS),
+			  "its state cannot be stored (%s): the guest waits until the "
+			  "disk takes it",
+			  strerror(-rc));
+	p->put.rc = rc;
+	return true;
+}
+
+static void on_put(void *ctx, int rc)
+{
+	struct peer *p = ctx;
+
+	if (!wait_for_disk(p, rc))
+		end_put(p, rc);
 }
 
 static void put_again(evutil_socket_t fd, short what, void *ctx)
 {
 	struct peer *p = ctx;
-	struct timeval pause = {.tv_usec = PUT_PAUSE_US};
+	int rc = store_put_run(p->put.put);
 
-	p->put.rc = put(p, p->put.payload, p->put.len);
-	if (!may_pass(p->put.rc) || event_add(p->put.again, &pause))
-		end_put(p, p->put.rc);
-}
-
-/* Nothing that was not stored may be acknowledged, and what the guest was promised
- * before must not be given up: wait for the disk. -ENOMEM */
-static int wait_for_disk(struct peer *p, const struct channel_frame *f, int rc)
-{
-	struct timeval pause = {.tv_usec = PUT_PAUSE_US};
-
-	if (!p->put.again)
-		p->put.again = evtimer_new(p->env.base, put_again, p);
-	if (p->put.payload || !p->put.again)
-		return -EBUSY;
-	p->put.payload = malloc(f->len);
-	if (!p->put.payload || event_add(p->put.again, &pause)) {
-		free(p->put.payload);
-		p->put.payload = NULL;
-		return -ENOMEM;
-	}
-	memcpy(p->put.payload, f->payload, f->len);
-	p->put.len = f->len;
-	p->put.id = f->id;
-	p->put.rc = rc;
-	p->put.since = time(NULL);
-	log_about(LOG_ERR, PEER_ABOUT(p, .id = LOG_ID_STORE_WAITS),
-		  "its state cannot be stored (%s): the guest waits until the "
-		  "disk takes it",
-		  strerror(-rc));
-	return 0;
+	if (rc)
+		on_put(p, rc);
 }
 
 void peer_store_put(struct peer *p, const struct channel_frame *f, struct cursor *c)
 {
-	uint16_t object = cursor_u16(c);
-	uint64_t seq = cursor_u64(c);
-	int rc;
-
+	if (!p->put.again)
+		p->put.again = evtimer_new(p->env.base, put_again, p);
+	p->put.id = f->id;
+	p->put.object = cursor_u16(c);
+	p->put.seq = cursor_u64(c);
 	if (!cursor_ok(c) || !cursor_left(c)) {
 		peer_answer_malformed(p, f);
 		return;
 	}
-	rc = put(p, f->payload, f->len);
-	/* before it is ready, somebody waits for its start, and is told */
-	if (p->ready && may_pass(rc) && !wait_for_disk(p, f, rc))
+	if (p->put.again)
+		p->put.put =
+			store_put_new(p->env.store, p->put.object, p->put.seq,
+				      f->payload + c->pos, cursor_left(c), on_put, p);
+	if (!p->put.put) {
+		peer_answer(p, f, -ENOMEM);
 		return;
-	if (rc && peer_may_log(p))
-		log_about(LOG_ERR, PEER_ABOUT(p),
-			  "object %u, generation %llu was not stored: %s", object,
-			  (unsigned long long)seq, strerror(-rc));
-	peer_answer(p, f, rc);
+	}
+	clock_gettime(CLOCK_MONOTONIC, &p->put.since);
+	put_again(-1, 0, p);
 }
 
 int peer_store_error(const struct peer *p)
 {
-	return p->put.payload ? p->put.rc : 0;
+	return p->put.rc;
 }
 
 void peer_store_end(struct peer *p)
 {
 	if (p->put.again)
 		event_free(p->put.again);
-	free(p->put.payload);
+	store_put_free(p->put.put);
 }

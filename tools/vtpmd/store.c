@@ -44,6 +44,7 @@ int store_open(struct store *s, const char *root, const uint8_t uuid[16], bool c
 	int rc;
 
 	s->lease = -1;
+	s->puts = 0;
 	memcpy(s->uuid, uuid, sizeof(s->uuid));
 	uuid_path(path, sizeof(path), root, uuid);
 	if (create && mkdir(path, 0700))

@@ -25,6 +25,7 @@ struct store {
 	int dir;
 	int lease; /* file descriptor; -1: not ours */
 	uint8_t uuid[16];
+	unsigned int puts; /* that run: store_put.h */
 };
 
 /* Opens ROOT/UUID/; create: makes it (-EEXIST). */

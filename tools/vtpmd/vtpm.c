@@ -3,6 +3,7 @@
 #include "tools/vtpmd/anchor.h"
 #include "tools/vtpmd/attest.h"
 #include "tools/vtpmd/quote.h"
+#include "tools/vtpmd/store_put.h"
 #include "tools/vtpmd/vtpm_peer.h"
 #include "tools/vtpmd/vtpm_queue.h"
 #include "tools/vtpmd/vtpm_start.h"
@@ -13,10 +14,11 @@
 #include <string.h>
 #include <time.h>
 
-#define STOP_S	  10 /* to finish and store, before it is ended */
-#define HELLO_S	  3  /* of one that runs, once it is connected */
-#define FAILED_S  5  /* to exit after FAIL */
-#define MINUTE_MS 60000
+#define STOP_S	     10 /* to finish and store, before it is ended */
+#define HELLO_S	     3	/* of one that runs, once it is connected */
+#define FAILED_S     5	/* to exit after FAIL */
+#define MINUTE_MS    60000
+#define PUTS_POLL_US 10000
 
 static const char *const words[] = {
 	[VTPM_STOPPED] = "stopped", [VTPM_STARTING] = "starting",
@@ -197,17 +199,12 @@ static void die_unasked(struct vtpm *v, const char *why)
 	restart_later(v, why);
 }
 
-static void on_gone(void *ctx, const char *why)
+static void after_end(struct vtpm *v, const char *why)
 {
-	struct vtpm *v = ctx;
-
 	v->body_alive = false;
 	/* the last word about its generations, before anybody else can write there */
 	anchor_note(v->d->anchor, v);
 	v->opened = false;
-	event_del(v->timer);
-	if (v->peer)
-		drop_peer(v);
 	config_free(&v->config);
 	if (v->state == VTPM_STOPPING) {
 		store_release(&v->store);
@@ -220,6 +217,30 @@ static void on_gone(void *ctx, const char *why)
 	} else {
 		die_unasked(v, why);
 	}
+}
+
+/* What its manager sent last may be on its way to the disk: until that is over, the
+ * lease is kept, and its generations are not final. */
+static void look_after_end(evutil_socket_t fd, short what, void *ctx)
+{
+	static const struct timeval soon = {.tv_usec = PUTS_POLL_US};
+	struct vtpm *v = ctx;
+
+	if (!store_put_busy(&v->store) || event_add(v->ended, &soon))
+		after_end(v, v->why);
+}
+
+static void on_gone(void *ctx, const char *why)
+{
+	struct vtpm *v = ctx;
+
+	if (evtimer_pending(v->ended, NULL))
+		return;
+	event_del(v->timer);
+	if (v->peer)
+		drop_peer(v);
+	snprintf(v->why, sizeof(v->why), "%s", why);
+	look_after_end(-1, 0, v);
 }
 
 /* Whether a manager that has run all the time is to say HELLO. */
@@ -368,7 +389,8 @@ struct vtpm *vtpm_new(struct vtpmd *d, const struct meta *m, struct store *s)
 	v->timer = evtimer_new(d->base, on_timer, v);
 	v->pause = evtimer_new(d->base, vtpm_on_pause, v);
 	v->settle = event_new(d->base, -1, 0, on_settle, v);
-	if (!v->timer || !v->pause || !v->settle) {
+	v->ended = evtimer_new(d->base, look_after_end, v);
+	if (!v->timer || !v->pause || !v->settle || !v->ended) {
 		s->dir = s->lease = -1;
 		vtpm_free(v);
 		return NULL;
@@ -390,6 +412,8 @@ void vtpm_free(struct vtpm *v)
 		event_free(v->pause);
 	if (v->settle)
 		event_free(v->settle);
+	if (v->ended)
+		event_free(v->ended);
 	config_free(&v->config);
 	store_close(&v->store);
 	free(v);

@@ -98,7 +98,8 @@ struct vtpm {
 	uint64_t claimed;   /* the anchor's change that did */
 	unsigned int tries; /* that failed since the KMS or the TPM was there */
 	struct timespec next_try;
-	struct event *timer, *pause, *settle;
+	struct event *timer, *pause, *settle, *ended;
+	char why[320]; /* its body ended, while the last put is waited for */
 	struct timespec started;
 	int64_t deaths[VTPM_DEATHS]; /* stamp_ms(); 0: none */
 	struct vtpm_trouble trouble;

@@ -5,7 +5,7 @@ CHANNEL_SRCS := lib/channel.c lib/cursor.c
 VTPMD_SRCS := $(wildcard tools/vtpmd/*.c) $(CHANNEL_SRCS) lib/address.c lib/atomic.c \
               lib/error.c lib/measure.c lib/stamp.c lib/tpmpub.c lib/base64url.c lib/binding.c $(AUDIT_SRCS)
 VTPMD_LIBS := -levent -levent_extra -ljansson -lsystemd -luuid \
-              -lxenvchan -lxenstore -lxenctrl -lcrypto
+              -lxenvchan -lxenstore -lxenctrl -lcrypto -lpthread
 
 PROGRAMS += $(BUILD)/bin/vtpmd
 $(BUILD)/bin/vtpmd: $(sort $(VTPMD_SRCS:%.c=$(BUILD)/obj/%.o))
@@ -59,9 +59,13 @@ vtpmd_config_UNIT_LIBS := -ljansson -levent -levent_extra
 
 UNIT_TESTS += peer
 peer_UNIT_SRCS := $(addprefix tools/vtpmd/,peer.c peer_answer.c peer_kms.c peer_serve.c peer_store.c peer_tpm.c bucket.c \
-                  relay.c tunnel.c store.c \
+                  relay.c tunnel.c store.c store_put.c work.c \
                   erase.c object.c tpm_filter.c log.c) lib/address.c lib/atomic.c lib/error.c $(CHANNEL_SRCS)
-peer_UNIT_LIBS := -levent -levent_extra -luuid -lsystemd
+peer_UNIT_LIBS := -levent -levent_extra -luuid -lsystemd -lpthread
+
+UNIT_TESTS += work
+work_UNIT_SRCS := tools/vtpmd/work.c
+work_UNIT_LIBS := -levent -lpthread
 
 LAUNCH_SRCS := tools/vtpmd/launch.c lib/atomic.c lib/measure.c lib/cursor.c
 UNIT_TESTS += vtpmd_launch

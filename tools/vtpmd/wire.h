@@ -19,7 +19,8 @@ struct wire {
 	/* Whether write() has more to do once there is room. */
 	void (*want_write)(struct wire *w, int yes);
 	void (*free)(struct wire *w);
-	/* Set by the user: something may be possible that was not before. */
+	/* Set by the user: something may be possible that was not before.  It is called
+	 * once for what has come; the user reads until read() returns 0, in turns. */
 	void (*ready)(void *ctx);
 	void *ctx;
 };

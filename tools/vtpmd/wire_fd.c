@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/wire.h"
+#include "tools/vtpmd/priority.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -15,9 +16,12 @@ struct wire_fd {
 static ssize_t fd_read(struct wire *w, void *buf, size_t len)
 {
 	struct wire_fd *f = (struct wire_fd *)w;
-	ssize_t n = recv(f->fd, buf, len, MSG_DONTWAIT);
+	ssize_t n;
 
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+	do
+		n = recv(f->fd, buf, len, MSG_DONTWAIT);
+	while (n < 0 && errno == EINTR);
+	if (n < 0 && errno == EAGAIN)
 		return 0;
 	return n > 0 ? n : -EPIPE;
 }
@@ -25,9 +29,12 @@ static ssize_t fd_read(struct wire *w, void *buf, size_t len)
 static ssize_t fd_write(struct wire *w, const void *buf, size_t len)
 {
 	struct wire_fd *f = (struct wire_fd *)w;
-	ssize_t n = send(f->fd, buf, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	ssize_t n;
 
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+	do
+		n = send(f->fd, buf, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	while (n < 0 && errno == EINTR);
+	if (n < 0 && errno == EAGAIN)
 		return 0;
 	return n >= 0 ? n : -EPIPE;
 }
@@ -77,9 +84,16 @@ int wire_fd_new(struct event_base *base, int fd, struct wire **out)
 		.free = fd_free,
 	};
 	f->fd = fd;
-	f->readable = event_new(base, fd, EV_READ | EV_PERSIST, on_ready, f);
-	f->writable = event_new(base, fd, EV_WRITE | EV_PERSIST, on_ready, f);
-	if (!f->readable || !f->writable || event_add(f->readable, NULL)) {
+	/* edges: what is left unread wakes nobody again */
+	f->readable = event_new(base, fd, EV_READ | EV_ET | EV_PERSIST, on_ready, f);
+	f->writable = event_new(base, fd, EV_WRITE | EV_ET | EV_PERSIST, on_ready, f);
+	if (!f->readable || !f->writable) {
+		fd_free(&f->wire);
+		return -ENOMEM;
+	}
+	priority_of_peers(f->readable);
+	priority_of_peers(f->writable);
+	if (event_add(f->readable, NULL)) {
 		fd_free(&f->wire);
 		return -ENOMEM;
 	}

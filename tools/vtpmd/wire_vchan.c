@@ -6,6 +6,7 @@
  * the bytes mean is judged by lib/channel.c.
  */
 #include "tools/vtpmd/wire.h"
+#include "tools/vtpmd/priority.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -81,6 +82,8 @@ int wire_vchan_new(struct event_base *base, uint32_t domid, const char *path,
 	v->vchan->blocking = 0;
 	v->event = event_new(base, libxenvchan_fd_for_select(v->vchan),
 			     EV_READ | EV_PERSIST, on_event, v);
+	if (v->event)
+		priority_of_peers(v->event);
 	if (!v->event || event_add(v->event, NULL)) {
 		vchan_free(&v->wire);
 		return -ENOMEM;

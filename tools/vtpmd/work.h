@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A few threads for work that waits for a disk, so that the event loop does not.
+ *
+ * Pieces of work with the same key run one after the other, in the order in which they
+ * were added; those with different keys beside each other, the oldest first.
+ */
+#ifndef VTPMD_WORK_H
+#define VTPMD_WORK_H
+
+#include <stdbool.h>
+#include <event2/event.h>
+#include "compiler.h"
+
+struct work {
+	struct work *next;
+	const void *key;
+	/* In a thread: reads and writes nothing but what this piece of work owns. */
+	void (*run)(struct work *w);
+	/* On the event loop, when run() has returned: may free w, and add it again. */
+	void (*done)(struct work *w);
+};
+
+int __must_check work_init(struct event_base *base);
+/* w is the threads' until done() is called. */
+void work_add(struct work *w);
+/* Waits for all that was added, and calls done() for each; then ends the threads.
+ * done() may add nothing. */
+void work_end(void);
+
+#endif
