@@ -2,6 +2,7 @@
 #include "tools/vtpmd/metrics.h"
 #include "tools/vtpmd/http.h"
 #include "tools/vtpmd/metrics_text.h"
+#include "tools/vtpmd/priority.h"
 #include "tools/vtpmd/vtpm.h"
 
 #include <arpa/inet.h>
@@ -15,10 +16,10 @@
 #include <unistd.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
-#include <event2/listener.h>
 
 #define REQUEST_MAX 8192
-#define IDLE_S	    5
+/* A connection is over after that, whatever its client does. */
+#define LIMIT_S 10
 /* How long managers may take to tell their status; without it the last one is told. */
 #define ASK_MS	 1500
 #define FRESH_NS 500000000
@@ -27,13 +28,13 @@ struct client {
 	struct client *next;
 	struct vtpmd *d;
 	struct bufferevent *stream;
-	struct event *timer, *answer;
+	struct event *timer, *answer, *limit;
 	struct timespec asked;
 	bool asking, answered, head;
 	int status; /* of HTTP; 0: the request line has not come yet */
 };
 
-static struct evconnlistener *listener;
+static struct event *listener;
 static struct client *clients;
 static unsigned int count;
 
@@ -49,6 +50,8 @@ static void drop(struct client *c)
 		event_free(c->timer);
 	if (c->answer)
 		event_free(c->answer);
+	if (c->limit)
+		event_free(c->limit);
 	bufferevent_free(c->stream);
 	free(c);
 }
@@ -177,33 +180,52 @@ static void on_event(struct bufferevent *b, short what, void *ctx)
 	drop(c);
 }
 
-static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *a,
-		      int len, void *ctx)
+static void on_deadline(evutil_socket_t fd, short what, void *ctx)
 {
-	struct timeval idle = {.tv_sec = IDLE_S};
-	struct client *c = count < METRICS_CLIENTS ? calloc(1, sizeof(*c)) : NULL;
+	drop(ctx);
+}
 
+static int add_timers(struct client *c)
+{
+	static const struct timeval limit = {.tv_sec = LIMIT_S};
+
+	c->timer = evtimer_new(c->d->base, on_limit, c);
+	c->answer = event_new(c->d->base, -1, 0, on_answer, c);
+	c->limit = evtimer_new(c->d->base, on_deadline, c);
+	if (!c->timer || !c->answer || !c->limit)
+		return -ENOMEM;
+	priority_of_peers(c->answer);
+	return event_add(c->limit, &limit) ? -ENOMEM : 0;
+}
+
+/* One client in a poll: others of this host wait no longer for many. */
+static void on_accept(evutil_socket_t at, short what, void *ctx)
+{
+	int fd = accept4(at, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	struct client *c;
+
+	if (fd < 0)
+		return;
+	c = count < METRICS_CLIENTS ? calloc(1, sizeof(*c)) : NULL;
 	if (c)
 		c->d = ctx;
 	if (c)
 		c->stream = bufferevent_socket_new(c->d->base, fd, BEV_OPT_CLOSE_ON_FREE);
 	if (!c || !c->stream) {
 		free(c);
-		evutil_closesocket(fd);
+		close(fd);
 		return;
 	}
 	c->next = clients;
 	clients = c;
 	count++;
-	c->timer = evtimer_new(c->d->base, on_limit, c);
-	c->answer = event_new(c->d->base, -1, 0, on_answer, c);
-	if (!c->timer || !c->answer) {
+	if (add_timers(c)) {
 		drop(c);
 		return;
 	}
+	bufferevent_priority_set(c->stream, PRIORITY_PEERS);
 	bufferevent_setcb(c->stream, on_read, on_write, on_event, c);
 	bufferevent_setwatermark(c->stream, EV_READ, 0, REQUEST_MAX);
-	bufferevent_set_timeouts(c->stream, &idle, &idle);
 	bufferevent_enable(c->stream, EV_READ | EV_WRITE);
 }
 
@@ -248,12 +270,30 @@ static void remove_socket(const char *path)
 		(void)unlink(path);
 }
 
+/* The descriptor, or -errno. */
+static int listen_at(struct sockaddr *a, socklen_t len)
+{
+	int one = 1, rc = 0;
+	int fd = socket(a->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	mode_t mask;
+
+	if (fd < 0)
+		return -errno;
+	mask = umask(0177);
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) ||
+	    bind(fd, a, len) || listen(fd, METRICS_CLIENTS))
+		rc = -errno;
+	umask(mask);
+	if (rc)
+		close(fd);
+	return rc ? rc : fd;
+}
+
 int metrics_open(struct vtpmd *d)
 {
 	struct sockaddr_storage a;
 	socklen_t len;
-	mode_t mask;
-	int rc;
+	int fd, rc;
 
 	if (!d->metrics)
 		return 0;
@@ -262,16 +302,17 @@ int metrics_open(struct vtpmd *d)
 		return rc;
 	if (a.ss_family == AF_UNIX)
 		remove_socket(((struct sockaddr_un *)&a)->sun_path);
-	mask = umask(0177);
-	listener = evconnlistener_new_bind(d->base, on_accept, d,
-					   LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC |
-						   LEV_OPT_REUSEABLE,
-					   16, (struct sockaddr *)&a, (int)len);
-	rc = listener ? 0 : errno ? -errno : -EIO;
-	umask(mask);
-	if (!rc)
-		d->on_status[1] = on_status;
-	return rc;
+	fd = listen_at((struct sockaddr *)&a, len);
+	if (fd < 0)
+		return fd;
+	listener = event_new(d->base, fd, EV_READ | EV_PERSIST, on_accept, d);
+	if (!listener) {
+		close(fd);
+		return -ENOMEM;
+	}
+	priority_of_peers(listener);
+	d->on_status[1] = on_status;
+	return event_add(listener, NULL) ? -ENOMEM : 0;
 }
 
 void metrics_close(struct vtpmd *d)
@@ -280,7 +321,8 @@ void metrics_close(struct vtpmd *d)
 		drop(clients);
 	if (!listener)
 		return;
-	evconnlistener_free(listener);
+	close(event_get_fd(listener));
+	event_free(listener);
 	listener = NULL;
 	d->on_status[1] = NULL;
 	if (!strncmp(d->metrics, "unix:", 5))
