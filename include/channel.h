@@ -77,7 +77,7 @@ enum channel_type {
 	 * data key, "finished" a deep rekey that had been interrupted (unasked) */
 	CHANNEL_REKEYED = 14,
 	/* TPM2B_PUBLICs, endorsement keys of this TPM, before READY -> u32, how many of
-	 * them vtpmd keeps.  EPERM when it keeps others. */
+	 * them vtpmd keeps.  EPERM when the stored header does not have their Names. */
 	CHANNEL_IDENTITY = 15,
 	/* u16 n | nonce | u16 n | Name | u16 n | SHA-256 -> the host's part of a deep
 	 * quote, JSON: docs/attestation.md.  The Name is that of the vTPM's attestation
@@ -120,16 +120,20 @@ enum channel_object {
 
 /* TLV: u16 tag | u32 length | value.  Texts have no terminating zero. */
 enum channel_config {
-	CONFIG_UUID = 1,       /* 16 bytes */
-	CONFIG_NAME = 2,       /* text */
-	CONFIG_CREATE = 3,     /* u8: 1 make a new vTPM, 0 open the stored one */
-	CONFIG_POLICY = 4,     /* u16 enum envelope_slot_kind for a new vTPM */
+	CONFIG_UUID = 1,   /* 16 bytes */
+	CONFIG_NAME = 2,   /* text */
+	CONFIG_CREATE = 3, /* u8: 1 make a new vTPM, 0 open the stored one */
+	/* CONFIG_POLICY to CONFIG_TPM_VERSION describe a vTPM that is to be made (CREATE
+	 * 1); of one that is there its header tells */
+	CONFIG_POLICY = 4,     /* u16 enum envelope_slot_kind */
 	CONFIG_LOCALITIES = 5, /* u8, bit n: locality n is allowed to the guest */
 	CONFIG_COPY_OF = 6,    /* 16 bytes, beside CREATE 1: the uuid of the vTPM whose
 				* state the new one gets */
+	CONFIG_MEASURED = 7,   /* u8: 1 it serves measured guests only */
 	CONFIG_PCR_BANKS = 8,  /* u8, bit n: the n-th of SHA-1, SHA-256, SHA-384, SHA-512;
 				* absent or 0: those that a new TPM 2.0 has */
 	CONFIG_TPM_VERSION = 9, /* u8: 20 a TPM 2.0 (also when absent), 12 a TPM 1.2 */
+	CONFIG_EPOCH = 10, /* u64: of this run, for all that it stores (lib/envelope.h) */
 
 	CONFIG_SRK_HANDLE = 16, /* u32, a persistent handle */
 	CONFIG_SRK_NAME = 17,	/* 34 bytes: the pinned TPM Name */
@@ -148,7 +152,7 @@ enum channel_config {
 
 	/* repeated, u32 NV index | bytes: a certificate that the TPM shall have */
 	CONFIG_CERTIFICATE = 64,
-	CONFIG_LAUNCH = 65, /* u8: 1 only measured guests, from the start */
+	CONFIG_LAUNCH = 65, /* u8: 1 only measured guests, until it is stopped */
 };
 
 /*

@@ -15,10 +15,15 @@ static const uint8_t blob_magic[8] = {'X', 'V', 'T', 'P', 'M', 'B', 'L', 'B'};
 #define SALT_SIZE 32
 #define BLOB_HEAD (ENVELOPE_BLOB_OVERHEAD - CRYPT_TAG_SIZE)
 
+#define FLAG_MEASURED  1
+#define FLAG_RECOVERY  2
+#define LOCALITIES_ALL 0x1f
+#define BANKS_ALL      0x0f
+
 static int header_mac(const uint8_t *buf, size_t len, const uint8_t *data_key,
 		      uint8_t mac[MAC_SIZE])
 {
-	static const char info[] = "xen-vtpm header mac 1";
+	static const char info[] = "xen-vtpm header mac 2";
 	const struct crypt_part part = {buf, len};
 	uint8_t key[CRYPT_HASH_SIZE];
 	int rc;
@@ -31,6 +36,77 @@ static int header_mac(const uint8_t *buf, size_t len, const uint8_t *data_key,
 	return rc;
 }
 
+bool envelope_name_ok(enum envelope_ek which, const struct envelope_name *name)
+{
+	/* nameAlg | digest: TCG EK Credential Profile, B.3 and B.4; Part 1, 16 */
+	uint16_t len = which == ENVELOPE_EK_P384 ? 50 : 34;
+	uint8_t alg = which == ENVELOPE_EK_P384 ? 0x0c : 0x0b;
+
+	return !name->len ||
+	       (name->len == len && name->bytes[0] == 0 && name->bytes[1] == alg);
+}
+
+/* Whether the description lets a slot of this kind open the vTPM. */
+static bool slot_belongs(const struct envelope_desc *d, uint16_t kind)
+{
+	return kind == d->policy || (kind == ENVELOPE_SLOT_RECOVERY && d->recovery) ||
+	       kind == ENVELOPE_SLOT_OLD_KEY;
+}
+
+static bool desc_ok(const struct envelope_desc *d)
+{
+	unsigned int i;
+
+	for (i = 0; i < ENVELOPE_EKS; i++)
+		if (!envelope_name_ok(i, &d->ek[i]))
+			return false;
+	return (d->policy == ENVELOPE_SLOT_HOST || d->policy == ENVELOPE_SLOT_KMS ||
+		d->policy == ENVELOPE_SLOT_TPM || d->policy == ENVELOPE_SLOT_LOCAL) &&
+	       d->localities && d->localities <= LOCALITIES_ALL &&
+	       d->pcr_banks <= BANKS_ALL;
+}
+
+static void put_desc(struct cursor *c, const struct envelope_desc *d)
+{
+	unsigned int i;
+
+	cursor_put_u16(c, d->policy);
+	cursor_put_u8(c, (d->measured ? FLAG_MEASURED : 0) |
+				 (d->recovery ? FLAG_RECOVERY : 0));
+	cursor_put_u8(c, d->tpm12 ? 12 : 20);
+	cursor_put_u8(c, d->localities);
+	cursor_put_u8(c, d->pcr_banks);
+	for (i = 0; i < ENVELOPE_EKS; i++) {
+		cursor_put_u16(c, d->ek[i].len);
+		cursor_put(c, d->ek[i].bytes, d->ek[i].len);
+	}
+}
+
+static int parse_desc(struct cursor *c, struct envelope_desc *d)
+{
+	uint8_t flags, version;
+	unsigned int i;
+
+	d->policy = cursor_u16(c);
+	flags = cursor_u8(c);
+	version = cursor_u8(c);
+	d->measured = flags & FLAG_MEASURED;
+	d->recovery = flags & FLAG_RECOVERY;
+	d->tpm12 = version == 12;
+	d->localities = cursor_u8(c);
+	d->pcr_banks = cursor_u8(c);
+	for (i = 0; i < ENVELOPE_EKS; i++) {
+		d->ek[i].len = cursor_u16(c);
+		if (d->ek[i].len > ENVELOPE_NAME_MAX)
+			return -EBADMSG;
+		cursor_copy(c, d->ek[i].bytes, d->ek[i].len);
+	}
+	return cursor_ok(c) && !(flags & ~(FLAG_MEASURED | FLAG_RECOVERY)) &&
+			       (version == 12 || version == 20) && desc_ok(d)
+		       ? 0
+		       : -EBADMSG;
+}
+
 int envelope_header_seal(const struct envelope_header *h,
 			 const uint8_t data_key[ENVELOPE_KEY_SIZE], uint8_t *out,
 			 size_t *len)
@@ -40,15 +116,18 @@ int envelope_header_seal(const struct envelope_header *h,
 	size_t i;
 	int rc;
 
-	if (!h->slot_count || h->slot_count > ENVELOPE_SLOTS_MAX)
+	if (!h->slot_count || h->slot_count > ENVELOPE_SLOTS_MAX || !desc_ok(&h->desc))
 		return -EINVAL;
 	cursor_put(&c, header_magic, sizeof(header_magic));
 	cursor_put_u16(&c, ENVELOPE_VERSION);
 	cursor_put_u16(&c, h->slot_count);
 	cursor_put(&c, h->uuid, sizeof(h->uuid));
 	cursor_put_u64(&c, h->seq);
+	cursor_put_u64(&c, h->epoch);
+	put_desc(&c, &h->desc);
 	for (i = 0; i < h->slot_count; i++) {
-		if (h->slots[i].len > ENVELOPE_SLOT_MAX)
+		if (h->slots[i].len > ENVELOPE_SLOT_MAX ||
+		    !slot_belongs(&h->desc, h->slots[i].kind))
 			return -EINVAL;
 		cursor_put_u16(&c, h->slots[i].kind);
 		cursor_put_u16(&c, h->slots[i].id);
@@ -87,10 +166,10 @@ static int parse_start(struct cursor *c, const uint8_t magic[8], const char *wha
 	version = cursor_u16(c);
 	if (!cursor_ok(c) || memcmp(seen, magic, sizeof(seen)) || !version)
 		return -EBADMSG;
-	if (version > ENVELOPE_VERSION)
+	if (version != ENVELOPE_VERSION)
 		return error_set(e, -EPROTONOSUPPORT, CAUSE_VERSION,
 				 "the vTPM's %s has format version %u, but this program "
-				 "knows only up to %u: update xen-vtpm",
+				 "knows only %u: install the xen-vtpm that wrote it",
 				 what, version, ENVELOPE_VERSION);
 	return 0;
 }
@@ -136,13 +215,20 @@ int envelope_header_parse(const uint8_t *buf, size_t len, struct envelope_header
 	h->slot_count = cursor_u16(&c);
 	cursor_copy(&c, h->uuid, sizeof(h->uuid));
 	h->seq = cursor_u64(&c);
+	h->epoch = cursor_u64(&c);
 	if (!cursor_ok(&c) || !h->slot_count || h->slot_count > ENVELOPE_SLOTS_MAX) {
 		h->slot_count = 0;
 		return header_corrupt(e, "its slot count is out of range");
 	}
-	for (i = 0; i < h->slot_count; i++)
+	if (parse_desc(&c, &h->desc))
+		return header_corrupt(e, "its description is out of range");
+	for (i = 0; i < h->slot_count; i++) {
 		if (parse_slot(&c, &h->slots[i]) || id_taken(h, i))
 			return header_corrupt(e, "a key slot is out of range");
+		if (!slot_belongs(&h->desc, h->slots[i].kind))
+			return header_corrupt(
+				e, "it has a key slot that its policy does not name");
+	}
 	(void)cursor_bytes(&c, MAC_SIZE);
 	if (!cursor_done(&c))
 		return header_corrupt(e, "its length is wrong");
@@ -188,9 +274,8 @@ static int blob_key(const uint8_t *data_key, const uint8_t salt[SALT_SIZE], uint
 static const uint8_t blob_iv[CRYPT_IV_SIZE];
 
 int envelope_blob_seal(const uint8_t data_key[ENVELOPE_KEY_SIZE],
-		       const uint8_t uuid[ENVELOPE_UUID_SIZE], uint16_t kind,
-		       uint64_t seq, const uint8_t *plain, size_t len, uint8_t *out,
-		       size_t *out_len)
+		       const struct envelope_blob *blob, const uint8_t *plain, size_t len,
+		       uint8_t *out, size_t *out_len)
 {
 	struct cursor c = cursor_writer(out, BLOB_HEAD);
 	uint8_t salt[SALT_SIZE], key[CRYPT_KEY_SIZE];
@@ -203,12 +288,13 @@ int envelope_blob_seal(const uint8_t data_key[ENVELOPE_KEY_SIZE],
 		return rc;
 	cursor_put(&c, blob_magic, sizeof(blob_magic));
 	cursor_put_u16(&c, ENVELOPE_VERSION);
-	cursor_put_u16(&c, kind);
-	cursor_put(&c, uuid, ENVELOPE_UUID_SIZE);
-	cursor_put_u64(&c, seq);
+	cursor_put_u16(&c, blob->kind);
+	cursor_put(&c, blob->uuid, ENVELOPE_UUID_SIZE);
+	cursor_put_u64(&c, blob->seq);
+	cursor_put_u64(&c, blob->epoch);
 	cursor_put(&c, salt, sizeof(salt));
 	cursor_put_u32(&c, (uint32_t)len);
-	rc = blob_key(data_key, salt, kind, key);
+	rc = blob_key(data_key, salt, blob->kind, key);
 	if (!rc)
 		rc = crypt_gcm_seal(key, blob_iv, out, BLOB_HEAD, plain, len,
 				    out + BLOB_HEAD, out + BLOB_HEAD + len);
@@ -227,15 +313,14 @@ static int blob_corrupt(struct error *e, const char *why)
 }
 
 int envelope_blob_open(const uint8_t data_key[ENVELOPE_KEY_SIZE],
-		       const uint8_t uuid[ENVELOPE_UUID_SIZE], uint16_t kind,
-		       const uint8_t *buf, size_t len, uint64_t *seq, uint8_t *plain,
-		       size_t *plain_len, struct error *e)
+		       struct envelope_blob *blob, const uint8_t *buf, size_t len,
+		       uint8_t *plain, size_t *plain_len, struct error *e)
 {
 	struct cursor c = cursor_reader(buf, len);
 	uint8_t seen[ENVELOPE_UUID_SIZE], salt[SALT_SIZE], key[CRYPT_KEY_SIZE];
 	const uint8_t *ct, *tag;
 	uint16_t seen_kind;
-	uint64_t number;
+	uint64_t number, epoch;
 	uint32_t n;
 	int rc;
 
@@ -247,19 +332,20 @@ int envelope_blob_open(const uint8_t data_key[ENVELOPE_KEY_SIZE],
 	seen_kind = cursor_u16(&c);
 	cursor_copy(&c, seen, sizeof(seen));
 	number = cursor_u64(&c);
+	epoch = cursor_u64(&c);
 	cursor_copy(&c, salt, sizeof(salt));
 	n = cursor_u32(&c);
 	ct = cursor_bytes(&c, n);
 	tag = cursor_bytes(&c, CRYPT_TAG_SIZE);
 	if (!cursor_done(&c))
 		return blob_corrupt(e, "its length is wrong");
-	if (memcmp(seen, uuid, sizeof(seen)))
+	if (memcmp(seen, blob->uuid, sizeof(seen)))
 		return error_set(e, -EXDEV, CAUSE_WRONG_VTPM,
 				 "the stored state belongs to another vTPM than its "
 				 "header: put the files of one vTPM together again");
-	if (seen_kind != kind)
+	if (seen_kind != blob->kind)
 		return blob_corrupt(e, "it is an object of another kind");
-	rc = blob_key(data_key, salt, kind, key);
+	rc = blob_key(data_key, salt, seen_kind, key);
 	if (!rc)
 		rc = crypt_gcm_open(key, blob_iv, buf, BLOB_HEAD, ct, n, plain, tag);
 	OPENSSL_cleanse(key, sizeof(key));
@@ -267,7 +353,8 @@ int envelope_blob_open(const uint8_t data_key[ENVELOPE_KEY_SIZE],
 		return blob_corrupt(e, "its authentication tag does not match its key");
 	if (rc)
 		return error_set(e, rc, CAUSE_INTERNAL, "AES-256-GCM failed");
-	*seq = number;
+	blob->seq = number;
+	blob->epoch = epoch;
 	*plain_len = n;
 	return 0;
 }

@@ -7,11 +7,19 @@
  * derived from it.  All integers are big-endian.
  *
  * Header:
- *   "XVTPMHDR" | u16 version 1 | u16 slot count | uuid[16] | u64 seq
- *   | slots | mac[32]
+ *   "XVTPMHDR" | u16 version 2 | u16 slot count | uuid[16] | u64 seq | u64 epoch
+ *   | description | slots | mac[32]
+ *   description: u16 policy (the kind of slot that opens this vTPM) | u8 flags
+ *   | u8 TPM version (20, 12) | u8 localities | u8 PCR banks
+ *   | the Names of its endorsement keys, in the order of enum envelope_ek:
+ *     u16 n | n bytes; 0: not known, or a TPM 1.2
  *   slot: u16 kind | u16 id | u32 length | length bytes
  *   mac: HMAC-SHA256 over all that stands before it, under
- *   HKDF-SHA256(data key, info "xen-vtpm header mac 1").
+ *   HKDF-SHA256(data key, info "xen-vtpm header mac 2").
+ *   A header with a slot of a kind that its policy and flags do not name is none.
+ *
+ * The epoch is the number of the run of the manager that wrote the header or blob: vtpmd
+ * gives each run a random one (tools/vtpmd/anchor.h).
  *
  * A slot's bytes (kinds HOST, TPM, KMS; an absent part has length 0):
  *   u16 n | the KMS part | u16 n | the TPM part | iv[12] | wrapped[32] | tag[16]
@@ -23,8 +31,8 @@
  *                     info "xen-vtpm kek" | u16 version | uuid | u16 slot id)
  *
  * Blob:
- *   "XVTPMBLB" | u16 version 1 | u16 kind | uuid[16] | u64 seq | salt[32]
- *   | u32 length | ciphertext | tag[16]
+ *   "XVTPMBLB" | u16 version 2 | u16 kind | uuid[16] | u64 seq | u64 epoch
+ *   | salt[32] | u32 length | ciphertext | tag[16]
  *   key = HKDF-SHA256(data key, salt, info "xen-vtpm blob" | u16 version | u16 kind)
  *   AES-256-GCM, IV of zeroes (every key is used once), AAD: all that stands
  *   before the ciphertext.
@@ -32,19 +40,25 @@
 #ifndef XVTPM_ENVELOPE_H
 #define XVTPM_ENVELOPE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "compiler.h"
 #include "lib/error.h"
 
-#define ENVELOPE_VERSION       1
-#define ENVELOPE_KEY_SIZE      32
-#define ENVELOPE_UUID_SIZE     16
-#define ENVELOPE_AAD_SIZE      22
-#define ENVELOPE_SLOTS_MAX     8
-#define ENVELOPE_SLOT_MAX      4096
-#define ENVELOPE_HEADER_MAX    (68 + ENVELOPE_SLOTS_MAX * (8 + ENVELOPE_SLOT_MAX))
-#define ENVELOPE_BLOB_OVERHEAD 88 /* bytes that a blob is longer than its content */
+#define ENVELOPE_VERSION   2
+#define ENVELOPE_KEY_SIZE  32
+#define ENVELOPE_UUID_SIZE 16
+#define ENVELOPE_AAD_SIZE  22
+#define ENVELOPE_SLOTS_MAX 8
+#define ENVELOPE_SLOT_MAX  4096
+#define ENVELOPE_NAME_MAX  50 /* a TPM2B_NAME of SHA-384 */
+#define ENVELOPE_HEAD_SIZE 44 /* magic to epoch, alike in headers and blobs */
+#define ENVELOPE_DESC_MAX  (6 + 3 * 2 + 34 + 34 + ENVELOPE_NAME_MAX)
+#define ENVELOPE_HEADER_MAX                       \
+	(ENVELOPE_HEAD_SIZE + ENVELOPE_DESC_MAX + \
+	 ENVELOPE_SLOTS_MAX * (8 + ENVELOPE_SLOT_MAX) + 32)
+#define ENVELOPE_BLOB_OVERHEAD 96 /* bytes that a blob is longer than its content */
 
 enum envelope_slot_kind {
 	ENVELOPE_SLOT_HOST = 1,	    /* the host's TPM and the KMS, both needed */
@@ -56,6 +70,28 @@ enum envelope_slot_kind {
 	ENVELOPE_SLOT_OLD_KEY = 7,  /* lib/oldkey.h: the data key is being replaced */
 };
 
+enum envelope_ek {
+	ENVELOPE_EK_P256,
+	ENVELOPE_EK_RSA2048,
+	ENVELOPE_EK_P384,
+	ENVELOPE_EKS,
+};
+
+struct envelope_name {
+	uint16_t len; /* 0: not known */
+	uint8_t bytes[ENVELOPE_NAME_MAX];
+};
+
+/* What a vTPM is, as its header says under its MAC. */
+struct envelope_desc {
+	uint16_t policy;	       /* enum envelope_slot_kind */
+	bool measured;		       /* serves guests of `vtpmctl launch` only */
+	bool recovery;		       /* a recovery slot belongs to it */
+	bool tpm12;		       /* a TPM 1.2; else a TPM 2.0 */
+	uint8_t localities, pcr_banks; /* as CONFIG_LOCALITIES, CONFIG_PCR_BANKS */
+	struct envelope_name ek[ENVELOPE_EKS];
+};
+
 struct envelope_slot {
 	uint16_t kind;
 	uint16_t id;
@@ -65,10 +101,15 @@ struct envelope_slot {
 
 struct envelope_header {
 	uint8_t uuid[ENVELOPE_UUID_SIZE];
-	uint64_t seq; /* grows by one with every change of the slots */
+	uint64_t seq; /* grows by one with every change of the header */
+	uint64_t epoch;
+	struct envelope_desc desc;
 	uint16_t slot_count;
 	struct envelope_slot slots[ENVELOPE_SLOTS_MAX];
 };
+
+/* Whether a Name is one that this endorsement key can have, or none. */
+bool envelope_name_ok(enum envelope_ek which, const struct envelope_name *name);
 
 /* Writes and MACs *h. *len: in, room in out; out, bytes. 0 or -ENOSPC, -EIO. */
 int __must_check envelope_header_seal(const struct envelope_header *h,
@@ -88,16 +129,23 @@ void envelope_slot_aad(const struct envelope_slot *slot,
 		       const uint8_t uuid[ENVELOPE_UUID_SIZE],
 		       uint8_t aad[ENVELOPE_AAD_SIZE]);
 
+/* Whose a blob is, and which. */
+struct envelope_blob {
+	const uint8_t *uuid;
+	uint16_t kind;
+	uint64_t seq, epoch;
+};
+
 /* Seals plain into out (len + ENVELOPE_BLOB_OVERHEAD bytes). */
 int __must_check envelope_blob_seal(const uint8_t data_key[ENVELOPE_KEY_SIZE],
-				    const uint8_t uuid[ENVELOPE_UUID_SIZE], uint16_t kind,
-				    uint64_t seq, const uint8_t *plain, size_t len,
-				    uint8_t *out, size_t *out_len);
-/* Opens a blob; plain has room for len bytes. Checks uuid (-EXDEV,
- * CAUSE_WRONG_VTPM), kind and tag (-EBADMSG, CAUSE_BLOB_CORRUPT), version. */
+				    const struct envelope_blob *blob,
+				    const uint8_t *plain, size_t len, uint8_t *out,
+				    size_t *out_len);
+/* Opens a blob; plain has room for len bytes. Checks blob's uuid (-EXDEV,
+ * CAUSE_WRONG_VTPM), kind and tag (-EBADMSG, CAUSE_BLOB_CORRUPT), version; sets its seq and epoch. */
 int __must_check envelope_blob_open(const uint8_t data_key[ENVELOPE_KEY_SIZE],
-				    const uint8_t uuid[ENVELOPE_UUID_SIZE], uint16_t kind,
-				    const uint8_t *buf, size_t len, uint64_t *seq,
-				    uint8_t *plain, size_t *plain_len, struct error *e);
+				    struct envelope_blob *blob, const uint8_t *buf,
+				    size_t len, uint8_t *plain, size_t *plain_len,
+				    struct error *e);
 
 #endif

@@ -163,8 +163,8 @@ int oldkey_find(const uint8_t *header, size_t len,
 }
 
 int oldkey_drop(const uint8_t *header, size_t len,
-		const uint8_t data_key[ENVELOPE_KEY_SIZE], uint8_t *out, size_t *out_len,
-		uint64_t *seq, struct error *e)
+		const uint8_t data_key[ENVELOPE_KEY_SIZE], uint64_t epoch, uint8_t *out,
+		size_t *out_len, uint64_t *seq, struct error *e)
 {
 	struct envelope_header *h;
 	uint16_t i;
@@ -180,6 +180,7 @@ int oldkey_drop(const uint8_t *header, size_t len,
 	for (h->slot_count--; i < h->slot_count; i++)
 		h->slots[i] = h->slots[i + 1];
 	*seq = ++h->seq;
+	h->epoch = epoch;
 	*out_len = ENVELOPE_HEADER_MAX;
 	rc = envelope_header_seal(h, data_key, out, out_len);
 	free(h);

@@ -28,7 +28,8 @@ int __must_check oldkey_find(const uint8_t *header, size_t len,
 /* 1: out (ENVELOPE_HEADER_MAX bytes) is the header that follows, without the slot, and
  * *seq its generation; 0: there is no such slot. */
 int __must_check oldkey_drop(const uint8_t *header, size_t len,
-			     const uint8_t data_key[ENVELOPE_KEY_SIZE], uint8_t *out,
-			     size_t *out_len, uint64_t *seq, struct error *e);
+			     const uint8_t data_key[ENVELOPE_KEY_SIZE], uint64_t epoch,
+			     uint8_t *out, size_t *out_len, uint64_t *seq,
+			     struct error *e);
 
 #endif

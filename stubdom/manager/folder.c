@@ -88,6 +88,7 @@ static int make(struct folder *f, struct state *s, struct envelope_header *h,
 		rc = crypt_random(h->uuid, sizeof(h->uuid));
 	memcpy(s->uuid, h->uuid, sizeof(s->uuid));
 	h->seq = h->slot_count = 1;
+	h->desc = (struct envelope_desc){.policy = ENVELOPE_SLOT_LOCAL, .localities = 1};
 	h->slots[0].kind = ENVELOPE_SLOT_LOCAL;
 	if (!rc)
 		rc = unlock_slot_wrap(&h->slots[0], h->uuid, &secrets, s->data_key,

@@ -42,7 +42,7 @@ int __must_check hostchan_kms_recv(void *hostchan, uint8_t *buf, size_t room);
 void hostchan_kms_close(void *hostchan);
 
 int __must_check hostchan_ready(struct hostchan *h, uint64_t seq);
-/* struct identity_ops of identity.h, ctx is the hostchan. */
+/* TPM2B_PUBLICs; *known: how many of them vtpmd keeps. */
 int __must_check hostchan_identity(void *hostchan, const uint8_t *keys, size_t len,
 				   uint32_t *known);
 /* The host's part of a deep quote, malloc()ed; it does not wait for a vtpmd that is away:

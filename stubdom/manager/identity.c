@@ -5,13 +5,26 @@
 #include <errno.h>
 #include <string.h>
 
+#define CC_READ_PUBLIC	     0x173
 #define CC_GET_CAPABILITY    0x17a
 #define CAP_TPM_PROPERTIES   6
 #define PT_PERMANENT	     0x200
 #define OWNER_AUTH_SET	     0x1 /* TPMA_PERMANENT, Part 2, 8.6 */
 #define ENDORSEMENT_AUTH_SET 0x2
 
-#define KEYS_MAX 1024 /* TPM2B_PUBLICs of all kinds */
+_Static_assert((int)EK_P256 == (int)ENVELOPE_EK_P256 &&
+		       (int)EK_RSA2048 == (int)ENVELOPE_EK_RSA2048 &&
+		       (int)EK_P384 == (int)ENVELOPE_EK_P384 &&
+		       (int)EK_KINDS == (int)ENVELOPE_EKS,
+	       "one order of endorsement keys");
+
+/* What is known so far. */
+struct finding {
+	struct command c;
+	struct identity_keys *keys;
+	struct envelope_name *names;
+	bool keep; /* the RSA key is missing where others look for it */
+};
 
 static int permanent(struct command *c, uint32_t *value)
 {
@@ -31,93 +44,115 @@ static int permanent(struct command *c, uint32_t *value)
 	return cursor_ok(&c->out) ? 0 : -EBADMSG;
 }
 
-static int copy_public(struct command *c, struct cursor *keys)
+/* TPM2_ReadPublic, Part 3, 12.4: the key's Name; where its TPM2B_PUBLIC is. */
+static int read_public(struct command *c, uint32_t handle, struct envelope_name *name,
+		       const uint8_t **public, uint16_t *len)
 {
-	uint16_t len = cursor_u16(&c->out);
+	int rc;
 
-	cursor_put_u16(keys, len);
-	cursor_put(keys, cursor_bytes(&c->out, len), len);
-	return cursor_ok(&c->out) && cursor_ok(keys) ? 0 : -EBADMSG;
+	command_begin(c, CC_READ_PUBLIC);
+	cursor_put_u32(&c->in, handle);
+	rc = command_run(c);
+	if (rc)
+		return rc;
+	*len = cursor_u16(&c->out);
+	*public = cursor_bytes(&c->out, *len);
+	name->len = cursor_u16(&c->out);
+	if (name->len > sizeof(name->bytes))
+		return -EBADMSG;
+	cursor_copy(&c->out, name->bytes, name->len);
+	return cursor_ok(&c->out) ? 0 : -EBADMSG;
 }
 
-static int take(enum ek which, bool keep, struct command *c, struct cursor *keys)
+static bool same_name(const struct envelope_name *a, const struct envelope_name *b)
 {
-	int rc = ek_make(which, c), flushed;
-	uint32_t handle = c->handle;
+	return a->len == b->len && !memcmp(a->bytes, b->bytes, a->len);
+}
+
+/* Takes in the key at handle, if its Name is the one that is known.  -EPERM */
+static int take(struct finding *f, enum ek which, uint32_t handle)
+{
+	struct identity_keys *keys = f->keys;
+	struct cursor w = cursor_writer(keys->publics + keys->len,
+					sizeof(keys->publics) - keys->len);
+	struct envelope_name name = {.len = 0}, *known = &f->names[which];
+	const uint8_t *public;
+	uint16_t len;
+	int rc = read_public(&f->c, handle, &name, &public, &len);
 
 	if (rc)
 		return rc;
-	rc = copy_public(c, keys);
-	if (!rc && keep) {
-		rc = ek_keep(c, handle, EK_RSA2048_HANDLE);
+	if (known->len && !same_name(known, &name))
+		return -EPERM;
+	cursor_put_u16(&w, len);
+	cursor_put(&w, public, len);
+	if (!cursor_ok(&w) || !name.len ||
+	    !envelope_name_ok((enum envelope_ek)which, &name))
+		return -EBADMSG;
+	keys->len += w.pos;
+	keys->changed |= !known->len;
+	*known = name;
+	return 0;
+}
+
+static int make(struct finding *f, enum ek which)
+{
+	int rc = ek_make(which, &f->c), flushed;
+	uint32_t handle = f->c.handle;
+
+	if (rc)
+		return rc;
+	rc = take(f, which, handle);
+	if (!rc && which == EK_RSA2048 && f->keep) {
+		rc = ek_keep(&f->c, handle, EK_RSA2048_HANDLE);
 		if (rc == -EREMOTEIO) /* no room: the guest can make it itself */
 			rc = 0;
 	}
-	flushed = ek_flush(c, handle);
+	flushed = ek_flush(&f->c, handle);
 	return rc ? rc : flushed;
 }
 
-static int take_all(bool keep, struct command *c, struct cursor *keys)
+static int find(struct finding *f)
 {
 	unsigned int which;
-	int rc = 0;
+	uint32_t set;
+	int rc = permanent(&f->c, &set), exists = 0;
 
-	keys->pos = 0;
-	for (which = 0; which < EK_KINDS && !rc; which++)
-		rc = take(which, which == EK_RSA2048 && keep, c, keys);
+	if (!rc && set & ENDORSEMENT_AUTH_SET)
+		return -EACCES;
+	if (!rc)
+		exists = ek_exists(&f->c, EK_RSA2048_HANDLE);
+	if (rc || exists < 0)
+		return rc ? rc : exists;
+	f->keep = !exists && !(set & OWNER_AUTH_SET);
+	for (which = 0; which < EK_KINDS && !rc; which++) {
+		/* a guest can have put another one there: only what is known to be the
+		 * key spares the making of it */
+		if (which == EK_RSA2048 && exists && f->names[which].len &&
+		    !take(f, which, EK_RSA2048_HANDLE))
+			continue;
+		rc = make(f, which);
+	}
 	return rc;
 }
 
-/* What has to be done first: 1 for all keys, 0 for the cheap one. */
-static int look(bool made, struct command *c, bool *keep)
+int identity_find(struct identity_keys *keys, struct envelope_name names[ENVELOPE_EKS],
+		  bool made, struct error *e)
 {
-	uint32_t set;
-	int rc = permanent(c, &set);
+	struct finding f = {.keys = keys, .names = names};
+	int rc;
 
-	if (rc)
-		return rc;
-	if (set & ENDORSEMENT_AUTH_SET)
-		return -EACCES;
-	rc = ek_exists(c, EK_RSA2048_HANDLE);
-	if (rc < 0)
-		return rc;
-	*keep = !rc && !(set & OWNER_AUTH_SET);
-	return made || *keep;
-}
-
-static int report(const struct identity_ops *ops, bool made, struct command *c)
-{
-	uint8_t buf[KEYS_MAX];
-	struct cursor keys = cursor_writer(buf, sizeof(buf));
-	uint32_t known = 0;
-	bool keep = false;
-	int all = look(made, c, &keep), rc;
-
-	if (all < 0)
-		return all;
-	rc = all ? take_all(keep, c, &keys) : take(EK_P256, false, c, &keys);
-	if (!rc)
-		rc = ops->tell(ops->ctx, buf, keys.pos, &known);
-	if (rc || all || known >= EK_KINDS)
-		return rc;
-	rc = take_all(false, c, &keys);
-	return rc ? rc : ops->tell(ops->ctx, buf, keys.pos, &known);
-}
-
-int identity_report(const struct identity_ops *ops, bool made, struct error *e)
-{
-	struct command c = {.rc = 0};
-	int rc = report(ops, made, &c);
-
+	memset(keys, 0, sizeof(*keys));
+	rc = find(&f);
 	if (rc == -EPERM)
 		return error_set(
 			e, rc, CAUSE_WRONG_VTPM,
-			"its endorsement keys are not those that vtpmd knows: the "
+			"its endorsement keys are not those that its header names: the "
 			"state is another TPM's; restore the vTPM from a backup");
 	if (made && rc)
 		return error_set(e, rc, CAUSE_ENGINE,
 				 "its endorsement keys could not be made (%d, TPM_RC "
 				 "0x%x)",
-				 rc, (unsigned int)c.rc);
+				 rc, (unsigned int)f.c.rc);
 	return 0;
 }

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Who this TPM is: the manager in the place of the TPM's maker, who knows the public
- * parts of its endorsement keys and tells them to vtpmd.
+ * parts of its endorsement keys.  Their Names stand in the vTPM's header (lib/envelope.h),
+ * and at each start every key that can be made has to have its Name.
  *
  * A new TPM has all of them made, and keeps the RSA-2048 one, which takes long, at the
- * handle where others look for it, as swtpm_setup does.  Later starts make the cheap
- * P-256 one again, which has to be the one that vtpmd knows (it keeps what it was told
- * first); the others only when vtpmd does not know them yet.
+ * handle where others look for it, as swtpm_setup does.  Later starts make the others
+ * again, and look at the kept one.
  *
  * What a guest can do: TPM2_Clear and EvictControl remove the kept key; it is kept again
  * at the next start, when ownerAuth and endorsementAuth are empty.  With an
- * endorsementAuth of its own nothing can be made here, and what vtpmd knows stands.
+ * endorsementAuth of its own nothing can be made here: these keys are not known to be
+ * equal, and what the header says stands, since the state is authenticated under it.
  */
 #ifndef XVTPM_IDENTITY_H
 #define XVTPM_IDENTITY_H
@@ -19,18 +20,20 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "compiler.h"
+#include "lib/envelope.h"
 #include "lib/error.h"
 
-struct identity_ops {
-	void *ctx;
-	/* TPM2B_PUBLICs; *known: how many vtpmd keeps of this vTPM.  -EPERM: it keeps
-	 * others. */
-	int (*tell)(void *ctx, const uint8_t *keys, size_t len, uint32_t *known);
+struct identity_keys {
+	uint8_t publics[1024]; /* TPM2B_PUBLICs of all that were made */
+	size_t len;
+	bool changed; /* Names were added */
 };
 
-/* The TPM runs, and no guest has it.  made: it is new, and all has to succeed; else
- * only other keys than those that vtpmd knows are an error. */
-int __must_check identity_report(const struct identity_ops *ops, bool made,
-				 struct error *e);
+/* The TPM runs, and no guest has it.  Compares its keys with their Names, and fills in
+ * the Names that are not known.  made: the TPM is new, and all has to succeed; else only
+ * a key with another Name is an error: -EPERM (CAUSE_WRONG_VTPM). */
+int __must_check identity_find(struct identity_keys *keys,
+			       struct envelope_name names[ENVELOPE_EKS], bool made,
+			       struct error *e);
 
 #endif

@@ -94,7 +94,7 @@ static int drop_old_key(struct state *s, struct error *e)
 	int rc = new ? get_header(s, &old, &old_len, e) : -ENOMEM;
 
 	if (!rc)
-		rc = oldkey_drop(old, old_len, s->data_key, new, &len, &seq, e);
+		rc = oldkey_drop(old, old_len, s->data_key, s->epoch, new, &len, &seq, e);
 	/* 0: a put that was thought to have failed had been done */
 	if (rc > 0)
 		rc = put_header(s, seq, new, len, e);

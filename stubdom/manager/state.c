@@ -28,6 +28,7 @@ static void drop_later(struct state *s)
 static int open_blob(struct state *s, enum channel_object object, const uint8_t *blob,
 		     size_t blob_len, struct plain *p, struct error *e)
 {
+	struct envelope_blob b = {.uuid = s->uuid, .kind = (uint16_t)object};
 	struct error why = {.cause = CAUSE_NONE};
 	int rc;
 
@@ -36,15 +37,15 @@ static int open_blob(struct state *s, enum channel_object object, const uint8_t 
 		return -ENOMEM;
 	p->len = blob_len;
 	p->old = false;
-	rc = envelope_blob_open(s->data_key, s->uuid, object, blob, blob_len, &p->seq,
-				p->bytes, &p->len, &why);
+	rc = envelope_blob_open(s->data_key, &b, blob, blob_len, p->bytes, &p->len, &why);
 	if (rc == -EBADMSG && s->has_old) {
 		why = (struct error){.cause = CAUSE_NONE};
 		p->len = blob_len;
 		p->old = true;
-		rc = envelope_blob_open(s->old_key, s->uuid, object, blob, blob_len,
-					&p->seq, p->bytes, &p->len, &why);
+		rc = envelope_blob_open(s->old_key, &b, blob, blob_len, p->bytes, &p->len,
+					&why);
 	}
+	p->seq = b.seq;
 	if (!rc)
 		return 0;
 	free(p->bytes);
@@ -81,14 +82,15 @@ static int load(void *ctx, uint8_t **plain, size_t *len)
 static int seal_and(struct state *s, enum channel_object object, uint64_t seq,
 		    const uint8_t *plain, size_t len, bool later)
 {
+	const struct envelope_blob b = {
+		.uuid = s->uuid, .kind = (uint16_t)object, .seq = seq, .epoch = s->epoch};
 	uint8_t *blob = malloc(len + ENVELOPE_BLOB_OVERHEAD);
 	size_t blob_len = len + ENVELOPE_BLOB_OVERHEAD;
 	int rc;
 
 	if (!blob)
 		return -ENOMEM;
-	rc = envelope_blob_seal(s->data_key, s->uuid, object, seq, plain, len, blob,
-				&blob_len);
+	rc = envelope_blob_seal(s->data_key, &b, plain, len, blob, &blob_len);
 	if (!rc)
 		rc = (later ? s->place.put_later : s->place.put)(s->place.ctx, object,
 								 seq, blob, blob_len);

@@ -32,6 +32,7 @@ struct state {
 	uint8_t data_key[ENVELOPE_KEY_SIZE];
 	bool has_old; /* the data key is being replaced: blobs may still be under */
 	uint8_t old_key[ENVELOPE_KEY_SIZE]; /* ... this one */
+	uint64_t epoch;			    /* of all that is sealed */
 	uint64_t seq;			    /* of the last permanent state sealed */
 	uint64_t writes;		    /* durable writes so far */
 	struct error *error;		    /* where load and save say why they failed */

@@ -166,6 +166,7 @@ static int put_recovery(const struct unlock_config *c, const uint8_t *data_key,
 		slot->kind = ENVELOPE_SLOT_RECOVERY;
 		slot->id = id;
 	}
+	h->desc.recovery = true;
 	rc = recovery_wrap(c->recovery_key, c->recovery_key_len, h->uuid, data_key, slot);
 	return rc ? error_set(e, rc, CAUSE_NOT_CONFIGURED,
 			      "the recovery key in host.json cannot be used: run "
@@ -178,7 +179,7 @@ int unlock_seal(const struct unlock_config *c, const struct hosttpm_transport *t
 		uint8_t *header, size_t *header_len, struct error *e)
 {
 	struct envelope_header *h;
-	int rc = configured(c, c->policy, e);
+	int rc = configured(c, c->desc.policy, e);
 
 	if (rc)
 		return rc;
@@ -187,8 +188,11 @@ int unlock_seal(const struct unlock_config *c, const struct hosttpm_transport *t
 		return error_set(e, -ENOMEM, CAUSE_INTERNAL, "out of memory");
 	memcpy(h->uuid, c->uuid, sizeof(h->uuid));
 	h->seq = seq;
+	h->epoch = c->epoch;
+	h->desc = c->desc;
+	h->desc.recovery = false;
 	h->slot_count = 1;
-	h->slots[0].kind = c->policy;
+	h->slots[0].kind = c->desc.policy;
 	rc = lock_slot(c, tpm, kms, data_key, &h->slots[0], e);
 	if (!rc && c->recovery_key)
 		rc = put_recovery(c, data_key, h, e);
@@ -211,7 +215,7 @@ int unlock_create(const struct unlock_config *c, const struct hosttpm_transport 
 		  const struct kms_stream *kms, uint8_t data_key[32], uint8_t *header,
 		  size_t *header_len, struct error *e)
 {
-	int rc = configured(c, c->policy, e);
+	int rc = configured(c, c->desc.policy, e);
 
 	if (!rc)
 		rc = unlock_new_key(c, tpm, data_key, e);
@@ -252,6 +256,7 @@ int unlock_amend(const struct unlock_config *c, const uint8_t *header, size_t he
 	}
 	rc = put_recovery(c, data_key, h, e);
 	*seq = ++h->seq;
+	h->epoch = c->epoch;
 	if (!rc)
 		rc = envelope_header_seal(h, data_key, out, out_len);
 	free(h);
@@ -308,6 +313,9 @@ static int open_slots(const struct unlock_config *c, const struct hosttpm_transp
 	for (i = 0; i < h->slot_count; i++) {
 		struct error one = {0};
 
+		/* those of other kinds are not for a manager */
+		if (h->slots[i].kind != h->desc.policy)
+			continue;
 		rc = open_slot(c, tpm, kms, &h->slots[i], data_key, &one);
 		if (!rc)
 			return 0;
@@ -316,12 +324,16 @@ static int open_slots(const struct unlock_config *c, const struct hosttpm_transp
 			best_rc = rc;
 		}
 	}
+	if (best.cause == CAUSE_NONE)
+		return error_set(e, best_rc, CAUSE_HEADER_CORRUPT,
+				 "the vTPM's header has no key slot of its policy: "
+				 "restore it from a backup");
 	return error_set(e, best_rc, best.cause, "%s", best.text);
 }
 
 int unlock_open(const struct unlock_config *c, const struct hosttpm_transport *tpm,
 		const struct kms_stream *kms, const uint8_t *header, size_t header_len,
-		uint8_t data_key[32], struct error *e)
+		uint8_t data_key[32], struct envelope_desc *desc, struct error *e)
 {
 	struct envelope_header *h = malloc(sizeof(*h));
 	int rc;
@@ -340,6 +352,8 @@ int unlock_open(const struct unlock_config *c, const struct hosttpm_transport *t
 		rc = envelope_header_verify(header, header_len, data_key, e);
 	if (rc)
 		OPENSSL_cleanse(data_key, ENVELOPE_KEY_SIZE);
+	else
+		*desc = h->desc;
 	free(h);
 	return rc;
 }

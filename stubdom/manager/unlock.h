@@ -23,11 +23,10 @@ struct unlock_config {
 	bool create;
 	bool is_copy; /* of the vTPM copy_of */
 	uint8_t copy_of[16];
-	uint16_t policy; /* enum envelope_slot_kind */
-	uint8_t localities;
-	uint8_t pcr_banks;	   /* CONFIG_PCR_BANKS */
-	bool tpm12;		   /* a TPM 1.2; else a TPM 2.0 */
-	bool launch;		   /* only measured guests */
+	uint64_t epoch; /* of this run */
+	/* of a vTPM that is to be made; else its header's, once that is open */
+	struct envelope_desc desc;
+	bool launched;		   /* only measured guests, until it is stopped */
 	struct hosttpm_config tpm; /* srk handle and name, policy key, approvals */
 	char *kms_address, *kms_ca, *kms_cert, *kms_key_id; /* NULL: no KMS */
 	const uint8_t *kms_key_sealed;
@@ -52,13 +51,13 @@ void unlock_config_free(struct unlock_config *c);
 int __must_check unlock_new_key(const struct unlock_config *c,
 				const struct hosttpm_transport *tpm, uint8_t data_key[32],
 				struct error *e);
-/* Makes a data key and its header with one slot of c->policy. */
+/* Makes a data key and its header with one slot of c->desc.policy. */
 int __must_check unlock_create(const struct unlock_config *c,
 			       const struct hosttpm_transport *tpm,
 			       const struct kms_stream *kms, uint8_t data_key[32],
 			       uint8_t *header, size_t *header_len, struct error *e);
-/* A header for a data key that is there: one slot of c->policy, and one for the
- * recovery key if there is one. */
+/* A header for a data key that is there: as c->desc says, with one slot of its policy,
+ * and one for the recovery key if there is one. */
 int __must_check unlock_seal(const struct unlock_config *c,
 			     const struct hosttpm_transport *tpm,
 			     const struct kms_stream *kms, const uint8_t data_key[32],
@@ -69,11 +68,13 @@ int __must_check unlock_seal(const struct unlock_config *c,
 int __must_check unlock_amend(const struct unlock_config *c, const uint8_t *header,
 			      size_t header_len, const uint8_t data_key[32], uint8_t *out,
 			      size_t *out_len, uint64_t *seq, struct error *e);
-/* Opens the first slot that this host can open; verifies the header's MAC.
- * When none opens, *e tells why the slot of the host's own kind did not. */
+/* Opens the first slot of the header's policy that this host can open; verifies the
+ * header's MAC; *desc is what it says.  When none opens, *e tells why the slot of the
+ * host's own kind did not. */
 int __must_check unlock_open(const struct unlock_config *c,
 			     const struct hosttpm_transport *tpm,
 			     const struct kms_stream *kms, const uint8_t *header,
-			     size_t header_len, uint8_t data_key[32], struct error *e);
+			     size_t header_len, uint8_t data_key[32],
+			     struct envelope_desc *desc, struct error *e);
 
 #endif

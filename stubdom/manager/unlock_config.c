@@ -74,23 +74,29 @@ static void take(struct cursor *v, uint16_t tag, struct unlock_config *c)
 		c->create = cursor_u8(v) != 0;
 		break;
 	case CONFIG_POLICY:
-		c->policy = cursor_u16(v);
+		c->desc.policy = cursor_u16(v);
 		break;
 	case CONFIG_COPY_OF:
 		cursor_copy(v, c->copy_of, sizeof(c->copy_of));
 		c->is_copy = true;
 		break;
 	case CONFIG_LOCALITIES:
-		c->localities = cursor_u8(v);
+		c->desc.localities = cursor_u8(v);
+		break;
+	case CONFIG_MEASURED:
+		c->desc.measured = cursor_u8(v) != 0;
 		break;
 	case CONFIG_PCR_BANKS:
-		c->pcr_banks = cursor_u8(v);
+		c->desc.pcr_banks = cursor_u8(v);
 		break;
 	case CONFIG_TPM_VERSION:
-		take_version(v, &c->tpm12);
+		take_version(v, &c->desc.tpm12);
+		break;
+	case CONFIG_EPOCH:
+		c->epoch = cursor_u64(v);
 		break;
 	case CONFIG_LAUNCH:
-		c->launch = cursor_u8(v) != 0;
+		c->launched = cursor_u8(v) != 0;
 		break;
 	case CONFIG_SRK_HANDLE:
 		c->tpm.srk_handle = cursor_u32(v);

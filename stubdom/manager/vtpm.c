@@ -92,7 +92,7 @@ static struct vtpm_keys keys_of(struct vtpm *v)
 
 static int start_firmware(struct vtpm *v)
 {
-	if (v->config.tpm12)
+	if (v->config.desc.tpm12)
 		return firmware12_start();
 	return vtpm_identity_power_on(&v->identity, v->chan, &v->firmware);
 }
@@ -100,10 +100,8 @@ static int start_firmware(struct vtpm *v)
 static int start_engine(struct vtpm *v)
 {
 	struct vtpm_keys keys = keys_of(v);
-	struct engine_options options = {
-		.create = v->config.create && !v->config.is_copy,
-		.version = v->config.tpm12 ? ENGINE_TPM_12 : ENGINE_TPM_20,
-	};
+	struct engine_options options = {.create =
+						 v->config.create && !v->config.is_copy};
 	struct engine_store store;
 	uint64_t start;
 	int rc;
@@ -116,17 +114,19 @@ static int start_engine(struct vtpm *v)
 		.put_later = put_later,
 	};
 	memcpy(v->state.uuid, v->config.uuid, sizeof(v->state.uuid));
+	v->state.epoch = v->config.epoch;
 	v->state.error = &v->error;
 	start = now_ns();
 	rc = v->config.is_copy ? vtpm_copy(&keys) : vtpm_keys_unlock(&keys);
 	v->waited_ns += now_ns() - start;
 	if (rc)
 		return -EACCES;
+	options.version = v->config.desc.tpm12 ? ENGINE_TPM_12 : ENGINE_TPM_20;
 	store = state_store(&v->state);
 	rc = engine_open(&store, &options, &v->error);
 	if (!rc)
 		vtpm_keys_finish(&keys);
-	if (!rc && v->config.pcr_banks && firmware_banks(v->config.pcr_banks))
+	if (!rc && v->config.desc.pcr_banks && firmware_banks(v->config.desc.pcr_banks))
 		rc = error_set(&v->error, -EIO, CAUSE_ENGINE,
 			       "the TPM did not take the PCR banks that were asked for");
 	return rc;
@@ -135,11 +135,11 @@ static int start_engine(struct vtpm *v)
 /* The first power-on: a new TPM's endorsement keys take longer than a guest would wait. */
 static int begin(struct vtpm *v)
 {
+	struct vtpm_keys keys = keys_of(v);
 	int rc;
 
-	if (!v->config.tpm12)
-		return vtpm_identity_begin(&v->identity, v->chan, &v->config,
-					   &v->firmware, &v->error);
+	if (!v->config.desc.tpm12)
+		return vtpm_identity_begin(&v->identity, &keys, &v->firmware);
 	rc = firmware12_start();
 	return rc ? firmware_failed(rc, &v->error) : 0;
 }
@@ -147,9 +147,11 @@ static int begin(struct vtpm *v)
 /* There is no log of a TPM 1.2's, which a measured guest would have to have. */
 static int measure(struct vtpm *v, uint32_t domid)
 {
-	if (!v->config.tpm12)
-		return vtpm_launch(v->chan, domid, v->config.launch, &v->log);
-	return v->config.launch ? -EPERM : 0;
+	bool only = v->config.desc.measured || v->config.launched;
+
+	if (!v->config.desc.tpm12)
+		return vtpm_launch(v->chan, domid, only, &v->log);
+	return only ? -EPERM : 0;
 }
 
 static int power_cycle(void *ctx, uint32_t domid)
@@ -228,7 +230,7 @@ static void send_status(struct vtpm *v)
  * guest comes: the TPM itself is started anew as for one. */
 static void serve_launched(struct vtpm *v)
 {
-	v->config.launch = true;
+	v->config.launched = true;
 	if (v->place->no_xen && power_cycle(v, 0))
 		hostchan_log(v->chan, LOG_ERR, "the TPM was not started as for a guest");
 }

@@ -45,21 +45,40 @@ int vtpm_identity_power_on(struct vtpm_identity *i, struct hostchan *chan,
 	return rc;
 }
 
-int vtpm_identity_begin(struct vtpm_identity *i, struct hostchan *chan,
-			const struct unlock_config *config, struct firmware *f,
-			struct error *e)
+/* The header has the Names before vtpmd gets the keys. */
+static int report(struct vtpm_keys *keys)
 {
-	const struct identity_ops ops = {.ctx = chan, .tell = hostchan_identity};
-	int rc = take_certs(i, config);
+	struct envelope_desc desc = keys->config->desc;
+	bool made = keys->config->create && !keys->config->is_copy;
+	struct identity_keys found;
+	uint32_t kept;
+	int rc = identity_find(&found, desc.ek, made, keys->error);
+
+	if (!rc && found.changed)
+		rc = vtpm_keys_describe(keys, &desc);
+	if (rc || !found.len)
+		return rc;
+	rc = hostchan_identity(keys->chan, found.publics, found.len, &kept);
+	return rc ? error_set(keys->error, rc, CAUSE_CHANNEL,
+			      "vtpmd does not take its endorsement keys (%s): install "
+			      "vtpmd and the vTPM manager of one version",
+			      strerror(-rc))
+		  : 0;
+}
+
+int vtpm_identity_begin(struct vtpm_identity *i, struct vtpm_keys *keys,
+			struct firmware *f)
+{
+	int rc = take_certs(i, keys->config);
 
 	if (rc)
-		return error_set(e, rc, CAUSE_CHANNEL,
+		return error_set(keys->error, rc, CAUSE_CHANNEL,
 				 "vtpmd sent certificates that do not belong into a TPM: "
 				 "install vtpmd and the vTPM manager of one version");
-	rc = vtpm_identity_power_on(i, chan, f);
+	rc = vtpm_identity_power_on(i, keys->chan, f);
 	if (rc)
-		return firmware_failed(rc, e);
-	return identity_report(&ops, config->create && !config->is_copy, e);
+		return firmware_failed(rc, keys->error);
+	return report(keys);
 }
 
 void vtpm_identity_renew(struct vtpm_identity *i, struct hostchan *chan,

@@ -6,17 +6,17 @@
 
 #include "certnv.h"
 #include "hostchan.h"
-#include "unlock.h"
+#include "vtpm_keys.h"
 
 struct vtpm_identity {
 	struct certnv certs; /* as vtpmd has them */
 	unsigned int good;   /* how many of them the TPM has */
 };
 
-/* Before anybody is offered this TPM: powers it on, tells its keys. */
-int __must_check vtpm_identity_begin(struct vtpm_identity *i, struct hostchan *chan,
-				     const struct unlock_config *config,
-				     struct firmware *f, struct error *e);
+/* Before anybody is offered this TPM: powers it on, compares its endorsement keys with
+ * the header, writes there those that it did not know, and tells vtpmd. */
+int __must_check vtpm_identity_begin(struct vtpm_identity *i, struct vtpm_keys *keys,
+				     struct firmware *f);
 /* A power-on: the TPM is started and has its certificates. */
 int __must_check vtpm_identity_power_on(struct vtpm_identity *i, struct hostchan *chan,
 					struct firmware *f);

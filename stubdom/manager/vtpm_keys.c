@@ -53,7 +53,8 @@ static int open_key(struct vtpm_keys *k, const struct hosttpm_transport *tpm,
 
 	if (rc)
 		return rc;
-	rc = unlock_open(k->config, tpm, kms, header, len, k->state->data_key, k->error);
+	rc = unlock_open(k->config, tpm, kms, header, len, k->state->data_key,
+			 &k->config->desc, k->error);
 	if (!rc)
 		rc = rekey_find(k->state, header, len, k->error);
 	if (!rc)
@@ -132,11 +133,57 @@ int vtpm_keys_open_other(struct vtpm_keys *k, struct state *other)
 				 strerror(-rc));
 	/* all that is sealed is bound to the uuid */
 	memcpy(c.uuid, other->uuid, sizeof(c.uuid));
-	rc = unlock_open(&c, &tpm, &kms, header, len, other->data_key, k->error);
+	rc = unlock_open(&c, &tpm, &kms, header, len, other->data_key, &k->config->desc,
+			 k->error);
 	if (!rc)
 		rc = rekey_find(other, header, len, k->error);
 	free(header);
 	return rc;
+}
+
+/* The stored header with another description. */
+static int put_desc(struct vtpm_keys *k, const struct envelope_desc *desc,
+		    struct envelope_header *h, uint8_t *bytes)
+{
+	const uint8_t *data_key = k->state->data_key;
+	uint8_t *old = NULL;
+	size_t len = 0;
+	bool recovery;
+	int rc = get_header(k, &old, &len);
+
+	if (!rc)
+		rc = envelope_header_parse(old, len, h, k->error);
+	if (!rc)
+		rc = envelope_header_verify(old, len, data_key, k->error);
+	free(old);
+	if (rc)
+		return rc;
+	recovery = h->desc.recovery; /* it follows the slots */
+	h->desc = *desc;
+	h->desc.recovery = recovery;
+	h->epoch = k->config->epoch;
+	h->seq++;
+	len = ENVELOPE_HEADER_MAX;
+	rc = envelope_header_seal(h, data_key, bytes, &len);
+	if (!rc)
+		rc = k->place->put(k->place->ctx, CHANNEL_OBJECT_HEADER, h->seq, bytes,
+				   len);
+	if (!rc)
+		k->config->desc = h->desc;
+	return rc;
+}
+
+int vtpm_keys_describe(struct vtpm_keys *k, const struct envelope_desc *desc)
+{
+	struct envelope_header *h = malloc(sizeof(*h));
+	uint8_t *bytes = malloc(ENVELOPE_HEADER_MAX);
+	int rc = h && bytes ? put_desc(k, desc, h, bytes) : -ENOMEM;
+
+	free(bytes);
+	free(h);
+	return rc ? error_set(k->error, rc, CAUSE_STORE,
+			      "the header could not be stored: %s", strerror(-rc))
+		  : 0;
 }
 
 /* New slots for the data key, in a header that follows the stored one. */
@@ -236,6 +283,8 @@ void vtpm_keys_rekey(struct vtpm_keys *k, bool deep)
 	else
 		rc = unlock_config_parse(tlvs, len, &c, &e);
 	if (!rc) {
+		c.desc = k->config->desc;
+		c.epoch = k->config->epoch;
 		rc = rekey(k, &c, deep, &e);
 		unlock_config_free(&c);
 	}

@@ -20,9 +20,9 @@ static int open_backend(struct vtpm_side *s, const struct vtpm_place *place,
 			const struct backend_engine *engine, struct error *e)
 {
 	struct backend_config c = {
-		.localities = config->localities ? config->localities : 1,
+		.localities = config->desc.localities,
 		.shared_domain = !place->stubdom,
-		.tpm12 = config->tpm12,
+		.tpm12 = config->desc.tpm12,
 	};
 	const uint8_t *u = config->uuid;
 	int rc;

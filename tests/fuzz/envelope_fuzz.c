@@ -14,13 +14,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct error e = {0};
 	uint8_t *plain = malloc(size ? size : 1);
 	size_t len;
-	uint64_t seq;
+	struct envelope_blob b = {.uuid = uuid, .kind = 2};
 
 	if (!envelope_header_parse(data, size, &h, &e) &&
 	    !envelope_header_verify(data, size, key, &e) &&
 	    h.slot_count > ENVELOPE_SLOTS_MAX)
 		abort();
-	if (!envelope_blob_open(key, uuid, 2, data, size, &seq, plain, &len, &e) &&
+	if (!envelope_blob_open(key, &b, data, size, plain, &len, &e) &&
 	    len + ENVELOPE_BLOB_OVERHEAD != size)
 		abort();
 	free(plain);

@@ -16,7 +16,7 @@ static uint8_t header[ENVELOPE_HEADER_MAX], with[ENVELOPE_HEADER_MAX],
 	without[ENVELOPE_HEADER_MAX];
 
 /* What is added is found, and taken out again leaves what was there. */
-static void add_and_drop(size_t len, uint64_t seq)
+static void add_and_drop(size_t len, uint64_t seq, uint64_t epoch)
 {
 	size_t with_len = len, without_len = 0;
 	uint8_t found[ENVELOPE_KEY_SIZE];
@@ -28,7 +28,8 @@ static void add_and_drop(size_t len, uint64_t seq)
 	if (!object_has_old_key(with, with_len) ||
 	    oldkey_find(with, with_len, key, found, NULL) != 1 ||
 	    memcmp(found, old_key, sizeof(found)) ||
-	    oldkey_drop(with, with_len, key, without, &without_len, &next, NULL) != 1 ||
+	    oldkey_drop(with, with_len, key, epoch, without, &without_len, &next, NULL) !=
+		    1 ||
 	    next != seq + 1 || without_len != len || object_has_old_key(without, len) ||
 	    memcmp(without + 44, header + 44, len - 44 - 32))
 		abort();
@@ -54,7 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (object_has_old_key(header, len) ? rc == 0 : rc != 0)
 		abort();
 	if (!rc)
-		add_and_drop(len, h->seq);
+		add_and_drop(len, h->seq, h->epoch);
 	free(h);
 	return 0;
 }

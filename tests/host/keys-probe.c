@@ -177,13 +177,14 @@ static int create(char **arg)
 
 static int open_header(char **arg)
 {
+	struct envelope_desc desc;
 	uint8_t key[32];
 	int rc;
 
 	rc = read_file(arg[0], &header_file);
 	if (!rc)
 		rc = unlock_open(&config, &transport, &stream, header_file.bytes,
-				 header_file.len, key, &error);
+				 header_file.len, key, &desc, &error);
 	if (rc)
 		return rc;
 	printf("ok ");

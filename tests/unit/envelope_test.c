@@ -9,6 +9,9 @@
 
 static const uint8_t key[32] = {1, 2, 3, 4}, other_key[32] = {1, 2, 3, 5};
 static const uint8_t uuid[16] = "vtpm number one", other_uuid[16] = "vtpm number two";
+/* magic to epoch, then the description of new_header() */
+#define HEAD (44 + 6 + 36 + 2 + 52)
+
 static const uint8_t plain[] = "the permanent state of a TPM";
 
 static struct envelope_header *new_header(void)
@@ -18,6 +21,15 @@ static struct envelope_header *new_header(void)
 	assert_non_null(h);
 	memcpy(h->uuid, uuid, sizeof(uuid));
 	h->seq = 7;
+	h->epoch = 0x0102030405060708;
+	h->desc = (struct envelope_desc){
+		.policy = ENVELOPE_SLOT_HOST,
+		.measured = true,
+		.recovery = true,
+		.localities = 5,
+		.pcr_banks = 3,
+		.ek = {{34, {0, 0x0b, 1}}, {0}, {50, {0, 0x0c, 3}}},
+	};
 	h->slot_count = 2;
 	h->slots[0] = (struct envelope_slot){ENVELOPE_SLOT_HOST, 0, 5, {1, 2, 3, 4, 5}};
 	h->slots[1] = (struct envelope_slot){ENVELOPE_SLOT_RECOVERY, 3, 0, {0}};
@@ -38,11 +50,10 @@ static size_t seal_header(const struct envelope_header *h, uint8_t **buf)
 
 static size_t seal_blob(uint8_t *buf, uint64_t seq)
 {
+	const struct envelope_blob b = {uuid, 2, seq, 0x1122334455667788};
 	size_t len = 0;
 
-	assert_int_equal(
-		envelope_blob_seal(key, uuid, 2, seq, plain, sizeof(plain), buf, &len),
-		0);
+	assert_int_equal(envelope_blob_seal(key, &b, plain, sizeof(plain), buf, &len), 0);
 	assert_int_equal(len, sizeof(plain) + ENVELOPE_BLOB_OVERHEAD);
 	return len;
 }
@@ -67,11 +78,11 @@ static int open_blob(const uint8_t *buf, size_t len, struct error *e)
 {
 	uint8_t *copy = malloc(len ? len : 1), *out = malloc(len ? len : 1);
 	size_t n;
-	uint64_t seq;
+	struct envelope_blob b = {.uuid = uuid, .kind = 2};
 	int rc;
 
 	memcpy(copy, buf, len);
-	rc = envelope_blob_open(key, uuid, 2, copy, len, &seq, out, &n, e);
+	rc = envelope_blob_open(key, &b, copy, len, out, &n, e);
 	free(copy);
 	free(out);
 	return rc;
@@ -84,7 +95,7 @@ static void header_round_trip(void **state)
 	uint8_t *buf;
 	size_t len = seal_header(h, &buf);
 
-	assert_int_equal(len, 36 + 13 + 8 + 32);
+	assert_int_equal(len, HEAD + 13 + 8 + 32);
 	assert_int_equal(envelope_header_parse(buf, len, back, &e), 0);
 	assert_int_equal(envelope_header_verify(buf, len, key, &e), 0);
 	assert_memory_equal(h, back, sizeof(*h));
@@ -100,6 +111,8 @@ static void largest_header_fits(void **state)
 	uint8_t *buf;
 	size_t len, i;
 
+	h->desc.policy = ENVELOPE_SLOT_KMS;
+	h->desc.ek[1] = (struct envelope_name){34, {0, 0x0b}};
 	h->slot_count = ENVELOPE_SLOTS_MAX;
 	for (i = 0; i < ENVELOPE_SLOTS_MAX; i++) {
 		h->slots[i].kind = ENVELOPE_SLOT_KMS;
@@ -116,8 +129,8 @@ static void largest_header_fits(void **state)
 static void header_seal_refuses_bad_input(void **state)
 {
 	struct envelope_header *h = new_header();
-	uint8_t out[128];
-	size_t len, need = 36 + 13 + 8 + 32, room;
+	uint8_t out[256];
+	size_t len, need = HEAD + 13 + 8 + 32, room;
 
 	for (room = 0; room < need; room++) {
 		len = room;
@@ -132,6 +145,9 @@ static void header_seal_refuses_bad_input(void **state)
 	assert_int_equal(envelope_header_seal(h, key, out, &len), -EINVAL);
 	h->slot_count = 1;
 	h->slots[0].len = ENVELOPE_SLOT_MAX + 1;
+	assert_int_equal(envelope_header_seal(h, key, out, &len), -EINVAL);
+	h->slots[0].len = 5;
+	h->slots[0].kind = ENVELOPE_SLOT_TPM; /* the policy is host */
 	assert_int_equal(envelope_header_seal(h, key, out, &len), -EINVAL);
 	free(h);
 }
@@ -179,22 +195,56 @@ static void header_of_the_future(void **state)
 	uint8_t *buf;
 	size_t len = seal_header(h, &buf);
 
-	buf[9] = 2;
+	buf[9] = 3;
 	assert_int_equal(open_header(buf, len, &e), -EPROTONOSUPPORT);
 	assert_int_equal(e.cause, CAUSE_VERSION);
-	assert_non_null(strstr(e.text, "version 2"));
+	assert_non_null(strstr(e.text, "version 3"));
+	/* nor what had no description */
+	buf[9] = 1;
+	assert_int_equal(open_header(buf, len, &e), -EPROTONOSUPPORT);
 	free(buf);
 	free(h);
 }
 
-/* Offsets: slot count 10, first slot's kind 36, id 38, length 40; second's id 51. */
+/* Offsets: slot count 10; from HEAD on, first slot's kind 0, id 2, length 4; second's
+ * kind 13, id 15. */
 static void header_slots_out_of_range(void **state)
 {
 	static const struct {
 		size_t at;
 		uint8_t value;
-	} cases[] = {{11, 0}, {11, 9},	  {11, 3}, {11, 1},    {10, 255}, {37, 0},
-		     {43, 6}, {42, 0x10}, {41, 1}, {40, 0xff}, {52, 0}};
+	} cases[] = {
+		{11, 0},
+		{11, 9},
+		{11, 3},
+		{11, 1},
+		{10, 255},
+		{HEAD + 1, 0},
+		{HEAD + 7, 6},
+		{HEAD + 6, 0x10},
+		{HEAD + 5, 1},
+		{HEAD + 4, 0xff},
+		{HEAD + 16, 0},
+		/* kinds that the policy does not name */
+		{HEAD + 1, ENVELOPE_SLOT_TPM},
+		{HEAD + 1, ENVELOPE_SLOT_KMS},
+		{HEAD + 14, ENVELOPE_SLOT_TPM},
+		/* the description: policy, flags, version, localities, banks, Names */
+		{45, 0},
+		{45, ENVELOPE_SLOT_TPM},
+		{45, ENVELOPE_SLOT_RECOVERY},
+		{45, ENVELOPE_SLOT_OLD_KEY},
+		{46, 1}, /* no recovery slot belongs to it */
+		{46, 7},
+		{47, 21},
+		{48, 0},
+		{48, 32},
+		{49, 16},
+		{50, 1},
+		{51, 33},
+		{51, 255},
+		{53, 0x0c},
+		{87, 34}};
 	struct envelope_header *h = new_header();
 	uint8_t *buf;
 	size_t len = seal_header(h, &buf), i;
@@ -231,11 +281,11 @@ static void blob_round_trip(void **state)
 	uint8_t buf[sizeof(plain) + ENVELOPE_BLOB_OVERHEAD], out[sizeof(buf)];
 	struct error e = {0};
 	size_t len = seal_blob(buf, 41), n;
-	uint64_t seq;
+	struct envelope_blob b = {.uuid = uuid, .kind = 2};
 
-	assert_int_equal(envelope_blob_open(key, uuid, 2, buf, len, &seq, out, &n, &e),
-			 0);
-	assert_int_equal(seq, 41);
+	assert_int_equal(envelope_blob_open(key, &b, buf, len, out, &n, &e), 0);
+	assert_int_equal(b.seq, 41);
+	assert_int_equal(b.epoch, 0x1122334455667788);
 	assert_int_equal(n, sizeof(plain));
 	assert_memory_equal(out, plain, n);
 	assert_null(memmem(buf, len, plain, 8));
@@ -246,15 +296,13 @@ static void empty_blob_round_trip(void **state)
 	uint8_t buf[ENVELOPE_BLOB_OVERHEAD], out[1];
 	struct error e = {0};
 	size_t len, n;
-	uint64_t seq;
+	struct envelope_blob b = {.uuid = uuid, .kind = 2};
 
-	assert_int_equal(envelope_blob_seal(key, uuid, 2, 1, NULL, 0, buf, &len), 0);
-	assert_int_equal(envelope_blob_open(key, uuid, 2, buf, len, &seq, out, &n, &e),
-			 0);
+	assert_int_equal(envelope_blob_seal(key, &b, NULL, 0, buf, &len), 0);
+	assert_int_equal(envelope_blob_open(key, &b, buf, len, out, &n, &e), 0);
 	assert_int_equal(n, 0);
 	buf[len - 1] ^= 1;
-	assert_int_equal(envelope_blob_open(key, uuid, 2, buf, len, &seq, out, &n, &e),
-			 -EBADMSG);
+	assert_int_equal(envelope_blob_open(key, &b, buf, len, out, &n, &e), -EBADMSG);
 }
 
 static void blob_flips_are_detected(void **state)
@@ -293,17 +341,16 @@ static void blob_of_another_vtpm(void **state)
 	uint8_t buf[sizeof(plain) + ENVELOPE_BLOB_OVERHEAD], out[sizeof(buf)];
 	struct error e = {0};
 	size_t len = seal_blob(buf, 1), n;
-	uint64_t seq;
+	struct envelope_blob b = {.uuid = uuid, .kind = 2};
+	struct envelope_blob foreign = {.uuid = other_uuid, .kind = 2};
 
-	assert_int_equal(
-		envelope_blob_open(key, other_uuid, 2, buf, len, &seq, out, &n, &e),
-		-EXDEV);
+	assert_int_equal(envelope_blob_open(key, &foreign, buf, len, out, &n, &e),
+			 -EXDEV);
 	assert_int_equal(e.cause, CAUSE_WRONG_VTPM);
 	/* the same uuid, but the data key of another header */
 	e.cause = CAUSE_NONE;
-	assert_int_equal(
-		envelope_blob_open(other_key, uuid, 2, buf, len, &seq, out, &n, &e),
-		-EBADMSG);
+	assert_int_equal(envelope_blob_open(other_key, &b, buf, len, out, &n, &e),
+			 -EBADMSG);
 	assert_int_equal(e.cause, CAUSE_BLOB_CORRUPT);
 }
 
@@ -312,16 +359,14 @@ static void blob_of_another_kind(void **state)
 	uint8_t buf[sizeof(plain) + ENVELOPE_BLOB_OVERHEAD], out[sizeof(buf)];
 	struct error e = {0};
 	size_t len = seal_blob(buf, 1), n;
-	uint64_t seq;
+	struct envelope_blob b = {.uuid = uuid, .kind = 3};
 
-	assert_int_equal(envelope_blob_open(key, uuid, 3, buf, len, &seq, out, &n, &e),
-			 -EBADMSG);
+	assert_int_equal(envelope_blob_open(key, &b, buf, len, out, &n, &e), -EBADMSG);
 	assert_int_equal(e.cause, CAUSE_BLOB_CORRUPT);
 	/* relabelled, it fails all the same: kind is in the key and in the AAD */
 	buf[11] = 3;
 	e.cause = CAUSE_NONE;
-	assert_int_equal(envelope_blob_open(key, uuid, 3, buf, len, &seq, out, &n, &e),
-			 -EBADMSG);
+	assert_int_equal(envelope_blob_open(key, &b, buf, len, out, &n, &e), -EBADMSG);
 }
 
 static void blob_of_the_future(void **state)
@@ -345,7 +390,7 @@ static void salts_never_repeat(void **state)
 
 	for (i = 0; i < REPEATS; i++) {
 		seal_blob(buf, 1);
-		memcpy(salts[i], buf + 36, 32);
+		memcpy(salts[i], buf + 44, 32);
 		for (j = 0; j < i; j++)
 			assert_memory_not_equal(salts[i], salts[j], 32);
 	}

@@ -20,40 +20,19 @@ static struct firmware firmware;
 static struct command command;
 static struct error error;
 
-/* What vtpmd was told. */
-static struct {
-	unsigned int times;
-	uint8_t first[1024], last[1024];
-	size_t first_len, last_len;
-	uint32_t known;
-	int rc;
-} told;
-
-static int tell(void *ctx, const uint8_t *keys, size_t len, uint32_t *known)
-{
-	assert_true(len <= sizeof(told.last));
-	memcpy(told.last, keys, len);
-	told.last_len = len;
-	if (!told.times++) {
-		memcpy(told.first, keys, len);
-		told.first_len = len;
-	}
-	*known = told.known;
-	return told.rc;
-}
-
-static const struct identity_ops ops = {.tell = tell};
+/* What the header has, and what was found. */
+static struct envelope_name names[EK_KINDS];
+static struct identity_keys first, last;
 
 static int setup(void **unused)
 {
 	const struct engine_store store = {.load = disk_load, .save = disk_save};
 
 	disk_clear();
-	memset(&told, 0, sizeof(told));
-	told.known = EK_KINDS;
+	memset(names, 0, sizeof(names));
 	error.cause = CAUSE_NONE;
 	return engine_open(&store, &(struct engine_options){.create = true}, &error) ||
-	       firmware_start(&firmware) || identity_report(&ops, true, &error);
+	       firmware_start(&firmware) || identity_find(&first, names, true, &error);
 }
 
 static int teardown(void **unused)
@@ -64,10 +43,9 @@ static int teardown(void **unused)
 
 static void restart(void)
 {
-	told.times = 0;
 	assert_int_equal(engine_power_cycle(), 0);
 	assert_int_equal(firmware_start(&firmware), 0);
-	assert_int_equal(identity_report(&ops, false, &error), 0);
+	assert_int_equal(identity_find(&last, names, false, &error), 0);
 }
 
 /* TPM2_HierarchyChangeAuth, of the empty one */
@@ -81,11 +59,11 @@ static void change_auth(uint32_t hierarchy)
 	assert_int_equal(command_run(&command), 0);
 }
 
-static void a_new_tpm_tells_all_and_keeps_one(void **unused)
+static void a_new_tpm_has_all_and_keeps_one(void **unused)
 {
-	struct cursor c = cursor_reader(told.last, told.last_len);
+	struct cursor c = cursor_reader(first.publics, first.len);
 
-	assert_int_equal(told.times, 1);
+	assert_true(first.changed);
 	assert_int_equal(cursor_u16(&c), 122);
 	(void)cursor_bytes(&c, 122);
 	assert_int_equal(cursor_u16(&c), 314);
@@ -93,53 +71,67 @@ static void a_new_tpm_tells_all_and_keeps_one(void **unused)
 	assert_int_equal(cursor_u16(&c), 170);
 	(void)cursor_bytes(&c, 170);
 	assert_true(cursor_done(&c));
+	assert_int_equal(names[EK_P256].len, 34);
+	assert_int_equal(names[EK_RSA2048].len, 34);
+	assert_int_equal(names[EK_P384].len, 50);
 	assert_int_equal(ek_exists(&command, KEPT), 1);
 }
 
-/* The kept one is the one that was told. */
+/* The kept one is the one that was found. */
 static void the_kept_one_is_the_key(void **unused)
 {
 	command_begin(&command, 0x173); /* ReadPublic */
 	cursor_put_u32(&command.in, KEPT);
 	assert_int_equal(command_run(&command), 0);
-	assert_memory_equal(command.rsp + 10, told.last + 2 + 122, 2 + 314);
+	assert_memory_equal(command.rsp + 10, first.publics + 2 + 122, 2 + 314);
 }
 
-static void a_later_start_tells_the_cheap_one(void **unused)
+static void a_later_start_finds_the_same(void **unused)
 {
 	restart();
-	assert_int_equal(told.times, 1);
-	assert_int_equal(told.last_len, 2 + 122);
-	assert_memory_equal(told.last, told.first, told.last_len);
+	assert_false(last.changed);
+	assert_int_equal(last.len, first.len);
+	assert_memory_equal(last.publics, first.publics, first.len);
 }
 
 static void a_clear_changes_no_key(void **unused)
 {
-	uint8_t before[1024];
-
-	memcpy(before, told.last, sizeof(before));
 	command_begin(&command, CC_CLEAR);
 	cursor_put_u32(&command.in, RH_LOCKOUT);
 	command_auth(&command, NULL, 0);
 	assert_int_equal(command_run(&command), 0);
 	assert_int_equal(ek_exists(&command, KEPT), 0);
-	restart(); /* all, as the kept one is made again */
-	assert_int_equal(told.times, 1);
-	assert_memory_equal(told.last, before, sizeof(before));
+	restart();
+	assert_memory_equal(last.publics, first.publics, first.len);
 	assert_int_equal(ek_exists(&command, KEPT), 1);
 }
 
-static void what_vtpmd_does_not_know_is_told(void **unused)
+static void a_name_that_is_not_known_is_added(void **unused)
 {
-	size_t all = told.last_len;
+	struct envelope_name was[EK_KINDS];
+	unsigned int i;
 
-	told.known = 0;
+	memcpy(was, names, sizeof(was));
+	for (i = 0; i < EK_KINDS; i++) {
+		names[i].len = 0;
+		restart();
+		assert_true(last.changed);
+		assert_memory_equal(&names[i], &was[i], 2 + was[i].len);
+	}
+}
+
+/* What a guest puts there is not taken for the key, nor is the key lost by it. */
+static void another_key_at_the_handle_is_not_the_key(void **unused)
+{
+	uint32_t handle;
+
+	assert_int_equal(ek_keep(&command, KEPT, KEPT), 0); /* evicts it */
+	assert_int_equal(ek_make(EK_P256, &command), 0);
+	handle = command.handle;
+	assert_int_equal(ek_keep(&command, handle, KEPT), 0);
+	assert_int_equal(ek_flush(&command, handle), 0);
 	restart();
-	assert_int_equal(told.times, 2);
-	assert_int_equal(told.last_len, all);
-	told.known = UINT32_MAX; /* an old one, which does not know the message */
-	restart();
-	assert_int_equal(told.times, 1);
+	assert_memory_equal(last.publics, first.publics, first.len);
 }
 
 static void an_owner_keeps_its_handles(void **unused)
@@ -147,30 +139,43 @@ static void an_owner_keeps_its_handles(void **unused)
 	assert_int_equal(ek_keep(&command, KEPT, KEPT), 0); /* evicts it */
 	change_auth(COMMAND_RH_OWNER);
 	restart();
-	assert_int_equal(told.last_len, 2 + 122);
+	assert_int_equal(last.len, first.len);
 	assert_int_equal(ek_exists(&command, KEPT), 0);
 }
 
+/* They are not known to be equal, and nothing is told of them. */
 static void an_endorsement_auth_is_the_guests(void **unused)
 {
+	struct envelope_name was[EK_KINDS];
+
+	memcpy(was, names, sizeof(was));
 	change_auth(COMMAND_RH_ENDORSEMENT);
 	restart();
-	assert_int_equal(told.times, 0);
+	assert_int_equal(last.len, 0);
+	assert_false(last.changed);
+	assert_memory_equal(names, was, sizeof(was));
+	memset(names, 0, sizeof(names));
+	restart();
+	assert_int_equal(names[0].len, 0);
 }
 
 static void others_than_known_end_the_start(void **unused)
 {
-	told.rc = -EPERM;
-	assert_int_equal(identity_report(&ops, false, &error), -EPERM);
-	assert_int_equal(error.cause, CAUSE_WRONG_VTPM);
-	told.rc = -ENOMEM; /* vtpmd's own trouble */
-	assert_int_equal(identity_report(&ops, false, &error), 0);
+	unsigned int i;
+
+	for (i = 0; i < EK_KINDS; i++) {
+		error.cause = CAUSE_NONE;
+		names[i].bytes[names[i].len - 1] ^= 1;
+		assert_int_equal(identity_find(&last, names, false, &error), -EPERM);
+		assert_int_equal(error.cause, CAUSE_WRONG_VTPM);
+		names[i].bytes[names[i].len - 1] ^= 1;
+	}
 }
 
 static void a_new_tpm_needs_them(void **unused)
 {
 	change_auth(COMMAND_RH_ENDORSEMENT);
-	assert_int_equal(identity_report(&ops, true, &error), -EACCES);
+	assert_int_equal(identity_find(&last, names, true, &error), -EACCES);
 	assert_int_equal(error.cause, CAUSE_ENGINE);
 }
 
@@ -180,19 +185,19 @@ static void nothing_is_left_in_the_tpm(void **unused)
 	unsigned int i;
 
 	for (i = 0; i < 4; i++)
-		assert_int_equal(identity_report(&ops, true, &error), 0);
-	assert_int_equal(told.times, 5);
+		assert_int_equal(identity_find(&last, names, true, &error), 0);
 }
 
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(a_new_tpm_tells_all_and_keeps_one),
+		T(a_new_tpm_has_all_and_keeps_one),
 		T(the_kept_one_is_the_key),
-		T(a_later_start_tells_the_cheap_one),
+		T(a_later_start_finds_the_same),
 		T(a_clear_changes_no_key),
-		T(what_vtpmd_does_not_know_is_told),
+		T(a_name_that_is_not_known_is_added),
+		T(another_key_at_the_handle_is_not_the_key),
 		T(an_owner_keeps_its_handles),
 		T(an_endorsement_auth_is_the_guests),
 		T(others_than_known_end_the_start),

@@ -29,6 +29,8 @@ static int setup(void **state)
 	memset(old_key, 2, sizeof(old_key));
 	memset(got, 0, sizeof(got));
 	plain.seq = 41;
+	plain.desc = (struct envelope_desc){
+		.policy = ENVELOPE_SLOT_HOST, .recovery = true, .localities = 1};
 	plain.slot_count = 2;
 	plain.slots[0].kind = ENVELOPE_SLOT_HOST;
 	plain.slots[1].kind = ENVELOPE_SLOT_RECOVERY;
@@ -42,8 +44,8 @@ static int setup(void **state)
 static void is_there_or_not(void **state)
 {
 	assert_int_equal(oldkey_find(header, len, new_key, got, &error), 0);
-	assert_int_equal(oldkey_drop(header, len, new_key, out, &out_len, &seq, &error),
-			 0);
+	assert_int_equal(
+		oldkey_drop(header, len, new_key, 9, out, &out_len, &seq, &error), 0);
 	assert_int_equal(oldkey_add(header, &len, new_key, old_key, &error), 0);
 	assert_int_equal(oldkey_find(header, len, new_key, got, &error), 1);
 	assert_memory_equal(got, old_key, sizeof(got));
@@ -61,10 +63,11 @@ static void the_rest_of_the_header_stays(void **state)
 	assert_int_equal(h.slot_count, 3);
 	assert_int_equal(h.slots[2].kind, ENVELOPE_SLOT_OLD_KEY);
 	assert_int_equal(h.slots[2].id, 1);
-	assert_int_equal(oldkey_drop(header, len, new_key, out, &out_len, &seq, &error),
-			 1);
+	assert_int_equal(
+		oldkey_drop(header, len, new_key, 9, out, &out_len, &seq, &error), 1);
 	assert_int_equal(seq, 42);
 	plain.seq = 42;
+	plain.epoch = 9;
 	seal();
 	assert_int_equal(out_len, len);
 	assert_memory_equal(out, header, len);
@@ -84,8 +87,8 @@ static void goes_from_any_place(void **state)
 	len = sizeof(header);
 	assert_int_equal(envelope_header_seal(&h, new_key, header, &len), 0);
 	assert_int_equal(oldkey_find(header, len, new_key, got, &error), 1);
-	assert_int_equal(oldkey_drop(header, len, new_key, out, &out_len, &seq, &error),
-			 1);
+	assert_int_equal(
+		oldkey_drop(header, len, new_key, 9, out, &out_len, &seq, &error), 1);
 	assert_int_equal(envelope_header_parse(out, out_len, &h, &error), 0);
 	assert_int_equal(h.slot_count, 2);
 	assert_int_equal(h.slots[0].kind, ENVELOPE_SLOT_RECOVERY);
@@ -111,8 +114,9 @@ static void another_key_opens_nothing(void **state)
 	assert_int_equal(oldkey_add(header, &len, new_key, old_key, &error), 0);
 	assert_int_equal(oldkey_find(header, len, old_key, got, &error), -EBADMSG);
 	assert_int_equal(error.cause, CAUSE_HEADER_CORRUPT);
-	assert_int_equal(oldkey_drop(header, len, old_key, out, &out_len, &seq, &error),
-			 -EBADMSG);
+	assert_int_equal(
+		oldkey_drop(header, len, old_key, 9, out, &out_len, &seq, &error),
+		-EBADMSG);
 	assert_int_equal(oldkey_add(header, &len, old_key, old_key, &error), -EBADMSG);
 }
 

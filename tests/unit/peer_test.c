@@ -270,6 +270,7 @@ static size_t make_put(uint8_t *buf, uint16_t object, uint64_t seq, const uint8_
 	cursor_put_u16(&w, 2);
 	cursor_put(&w, uuid, 16);
 	cursor_put_u64(&w, seq);
+	cursor_put_u64(&w, 1); /* epoch */
 	cursor_put(&w, "sealed", 6);
 	return w.pos;
 }

@@ -174,6 +174,7 @@ static int new_header(void *ctx, const uint8_t data_key[32], uint64_t seq,
 
 	memcpy(h->uuid, uuid, sizeof(h->uuid));
 	h->seq = seq;
+	h->desc = (struct envelope_desc){.policy = ENVELOPE_SLOT_LOCAL, .localities = 1};
 	h->slot_count = 1;
 	h->slots[0].kind = ENVELOPE_SLOT_LOCAL;
 	MUST(unlock_slot_wrap(&h->slots[0], uuid, &secrets, data_key, &s) == 0);
@@ -258,7 +259,7 @@ static void check_old_key_is_gone(void)
 	size_t len, n;
 	struct dirent *d;
 	DIR *dir = fdopendir(dup(store.dir));
-	uint64_t seq;
+	struct envelope_blob b = {.uuid = uuid};
 
 	rewinddir(dir);
 	while ((d = readdir(dir))) {
@@ -267,9 +268,9 @@ static void check_old_key_is_gone(void)
 			continue;
 		MUST(atomic_read(store.dir, d->d_name, 65536, &buf, &len) == 0);
 		n = sizeof(plain);
-		MUST(envelope_blob_open(shared->first_key, uuid,
-					d->d_name[0] == 'v' ? 3 : 2, buf, len, &seq,
-					plain, &n, NULL) < 0);
+		b.kind = d->d_name[0] == 'v' ? 3 : 2;
+		MUST(envelope_blob_open(shared->first_key, &b, buf, len, plain, &n,
+					NULL) < 0);
 		MUST(envelope_header_verify(buf, len, shared->first_key, NULL) < 0);
 		if (d->d_name[0] == 'h')
 			MUST(oldkey_find(buf, len, state.data_key, key, &error) == 0);
@@ -463,21 +464,20 @@ static void other_objects_come_along(void **unused)
 {
 	uint8_t blob[200], plain[200], *buf;
 	size_t len = sizeof(blob), n = sizeof(plain);
-	uint64_t seq;
+	struct envelope_blob b = {uuid, CHANNEL_OBJECT_VOLATILE, 9, 1};
 
 	power_on();
-	assert_int_equal(envelope_blob_seal(state.data_key, uuid, CHANNEL_OBJECT_VOLATILE,
-					    9, (const uint8_t *)"kept", 4, blob, &len),
+	assert_int_equal(envelope_blob_seal(state.data_key, &b, (const uint8_t *)"kept",
+					    4, blob, &len),
 			 0);
 	assert_int_equal(put(NULL, CHANNEL_OBJECT_VOLATILE, 9, blob, len), 0);
 	assert_int_equal(read_number(), 2);
 	assert_int_equal(rekey_run(&state, &source, &error), 0);
 	check_old_key_is_gone();
 	assert_int_equal(get(NULL, CHANNEL_OBJECT_VOLATILE, &buf, &len), 0);
-	assert_int_equal(envelope_blob_open(state.data_key, uuid, CHANNEL_OBJECT_VOLATILE,
-					    buf, len, &seq, plain, &n, &error),
-			 0);
-	assert_int_equal(seq, 10);
+	assert_int_equal(
+		envelope_blob_open(state.data_key, &b, buf, len, plain, &n, &error), 0);
+	assert_int_equal(b.seq, 10);
 	assert_memory_equal(plain, "kept", 4);
 	free(buf);
 	store_close(&store);

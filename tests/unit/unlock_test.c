@@ -313,7 +313,8 @@ static int setup(void **state)
 	memset(&kms, 0, sizeof(kms));
 	new_host();
 	memset(config.uuid, 5, sizeof(config.uuid));
-	config.policy = ENVELOPE_SLOT_HOST;
+	config.desc.policy = ENVELOPE_SLOT_HOST;
+	config.desc.localities = 1;
 	config.tpm.srk_handle = SRK;
 	make_srk(config.tpm.srk_name);
 	config.tpm.policy_key = policy_public;
@@ -328,6 +329,8 @@ static int setup(void **state)
 	return 0;
 }
 
+static struct envelope_desc desc; /* of the header that was opened */
+
 static int create(void)
 {
 	header_len = sizeof(header);
@@ -339,7 +342,8 @@ static int reopen(void)
 	memset(&error, 0, sizeof(error));
 	memset(again, 0, sizeof(again));
 	wire.count = 0;
-	return unlock_open(&config, &transport, NULL, header, header_len, again, &error);
+	return unlock_open(&config, &transport, NULL, header, header_len, again, &desc,
+			   &error);
 }
 
 static void opens(void)
@@ -350,6 +354,8 @@ static void opens(void)
 		print_error("%s: %s\n", error_word(error.cause), error.text);
 	assert_int_equal(rc, 0);
 	assert_memory_equal(again, key, sizeof(key));
+	assert_int_equal(desc.policy, config.desc.policy);
+	assert_int_equal(desc.localities, 1);
 }
 
 static void refused(enum cause cause)
@@ -371,14 +377,14 @@ static void every_policy_opens_again(void **state)
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(kinds); i++) {
-		config.policy = kinds[i];
+		config.desc.policy = kinds[i];
 		assert_int_equal(create(), 0);
 		opens();
 		memcpy(first, key, sizeof(first));
 		assert_int_equal(create(), 0);
 		assert_memory_not_equal(first, key, sizeof(first));
 	}
-	config.policy = ENVELOPE_SLOT_RECOVERY;
+	config.desc.policy = ENVELOPE_SLOT_RECOVERY;
 	assert_int_equal(create(), -EOPNOTSUPP);
 	assert_int_equal(error.cause, CAUSE_NOT_CONFIGURED);
 }

@@ -42,11 +42,27 @@ void log_about(int level, const struct log_about *about, const char *format, ...
 {
 }
 
+/* The Name of a key, as the header has it. */
+static void name(enum envelope_ek which, const char *hex)
+{
+	uint8_t bytes[META_EK_MAX], out[TPMPUB_NAME_MAX];
+	size_t n = sizeof(bytes);
+	struct tpmpub p;
+
+	assert_int_equal(hex_decode(hex, bytes, &n), 0);
+	assert_int_equal(tpmpub_parse(bytes, n, &p), 0);
+	assert_int_equal(tpmpub_name(&p, out, &n), 0);
+	meta.names[which].len = (uint16_t)n;
+	memcpy(meta.names[which].bytes, out, n);
+}
+
 static int setup(void **unused)
 {
 	memset(&meta, 0, sizeof(meta));
 	len = 0;
 	kept = 0;
+	name(ENVELOPE_EK_P256, p256);
+	name(ENVELOPE_EK_P384, p384);
 	return 0;
 }
 
@@ -71,7 +87,7 @@ static int take(void)
 	return identity_take(&meta, message, n);
 }
 
-static void the_first_are_kept_and_have_to_stay(void **unused)
+static void those_that_the_header_names_are_kept(void **unused)
 {
 	uint8_t *at;
 
@@ -133,9 +149,17 @@ static void the_accessor_and_the_json_say_the_same(void **unused)
 	const json_t *one;
 	struct tpmpub p;
 
+	memset(meta.names, 0, sizeof(meta.names));
 	assert_int_equal(identity_key(&meta, 0, &p), -ENOENT);
 	shown = identity_show(&meta);
 	assert_true(json_is_null(shown));
+	json_decref(shown);
+	/* the Name alone */
+	name(ENVELOPE_EK_P256, p256);
+	shown = identity_show(&meta);
+	one = json_array_get(shown, 0);
+	assert_string_equal(json_string_value(json_object_get(one, "name")), p256_name);
+	assert_true(json_is_null(json_object_get(one, "public")));
 	json_decref(shown);
 	tell(p256);
 	assert_int_equal(take(), 1);
@@ -150,12 +174,52 @@ static void the_accessor_and_the_json_say_the_same(void **unused)
 	assert_int_equal(identity_key(&meta, 1, &p), -ENOENT);
 }
 
+/* What is in vtpm.json but not in the header is forgotten. */
+static void others_are_forgotten(void **unused)
+{
+	tell(p256);
+	tell(p384);
+	assert_int_equal(take(), 1);
+	identity_settle(&meta);
+	assert_int_equal(meta.eks, 2);
+	meta.names[ENVELOPE_EK_P256].bytes[9] ^= 1;
+	identity_settle(&meta);
+	assert_int_equal(meta.eks, 1);
+	assert_int_equal(meta.ek[0].len, 170);
+	meta.names[ENVELOPE_EK_P384].len = 0;
+	identity_settle(&meta);
+	assert_int_equal(meta.eks, 0);
+	tell(p384);
+	assert_int_equal(take(), -EPERM);
+}
+
+/* A folder with a header that has the Names of meta. */
+static void put_header(struct store *s, const char *root)
+{
+	static const uint8_t uuid[16] = "vtpm number one", key[32];
+	static struct envelope_header h;
+	static uint8_t buf[ENVELOPE_HEADER_MAX];
+	size_t n = sizeof(buf);
+
+	h = (struct envelope_header){.seq = 1, .slot_count = 1};
+	h.desc = (struct envelope_desc){.policy = ENVELOPE_SLOT_TPM, .localities = 1};
+	h.slots[0].kind = ENVELOPE_SLOT_TPM;
+	memcpy(h.uuid, uuid, sizeof(uuid));
+	memcpy(h.desc.ek, meta.names, sizeof(h.desc.ek));
+	assert_int_equal(envelope_header_seal(&h, key, buf, &n), 0);
+	assert_int_equal(store_open(s, root, uuid, true), 0);
+	assert_int_equal(store_put(s, CHANNEL_OBJECT_HEADER, 1, buf, n), 0);
+}
+
 static void only_a_start_can_tell(void **unused)
 {
+	char root[] = "/tmp/vtpmd-identity-XXXXXX", command[64];
 	struct vtpm v = {.state = VTPM_RUNNING};
 	const char *why = "?";
 	uint32_t known = 9;
 
+	assert_non_null(mkdtemp(root));
+	put_header(&v.store, root);
 	tell(p256);
 	assert_int_equal(identity_on_peer(&v, message, len, &known, &why), -EBUSY);
 	v.state = VTPM_STARTING;
@@ -167,6 +231,10 @@ static void only_a_start_can_tell(void **unused)
 	message[2 + 7] ^= 0x40;
 	assert_int_equal(identity_on_peer(&v, message, len, &known, &why), -EPERM);
 	assert_non_null(strstr(why, "other endorsement keys"));
+	assert_string_equal(v.meta.policy, "tpm");
+	store_close(&v.store);
+	snprintf(command, sizeof(command), "rm -r %s", root);
+	assert_int_equal(system(command), 0);
 }
 
 static void vtpm_json_holds_them(void **unused)
@@ -199,11 +267,12 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup(f, setup)
 	const struct CMUnitTest tests[] = {
-		T(the_first_are_kept_and_have_to_stay),
+		T(those_that_the_header_names_are_kept),
 		T(one_that_is_wrong_changes_nothing),
 		T(what_is_cut_short_changes_nothing),
 		T(two_of_one_kind_are_none),
 		T(the_accessor_and_the_json_say_the_same),
+		T(others_are_forgotten),
 		T(only_a_start_can_tell),
 		T(vtpm_json_holds_them),
 	};

@@ -51,6 +51,7 @@ static const uint8_t *object(bool header, const uint8_t id[16], uint64_t seq,
 	cursor_put_u16(&w, 2);
 	cursor_put(&w, id, 16);
 	cursor_put_u64(&w, seq);
+	cursor_put_u64(&w, 5); /* epoch */
 	assert_true(len >= w.pos && len <= sizeof(buf));
 	return buf;
 }
@@ -305,13 +306,10 @@ static void meta_round_trip(void **state)
 {
 	struct meta m = {
 		.name = "web1",
-		.policy = "host",
+		.policy = "unknown",
 		.memory = 8,
 		.localities = 1,
-		.tpm12 = true,
-		.pcr_banks = 10,
 		.creating = true,
-		.measured = true,
 		.wanted = true,
 		.created = "2026-01-01T00:00:00Z",
 		.error = {.cause = CAUSE_KMS_KEY, .text = "The key is revoked."},
@@ -322,7 +320,6 @@ static void meta_round_trip(void **state)
 	assert_int_equal(meta_write(&store, &m), 0);
 	assert_int_equal(meta_read(&store, &back), 0);
 	assert_memory_equal(&m, &back, sizeof(m));
-	m.measured = false;
 	m.launched = true;
 	assert_int_equal(meta_write(&store, &m), 0);
 	assert_int_equal(meta_read(&store, &back), 0);
@@ -331,10 +328,16 @@ static void meta_round_trip(void **state)
 	assert_int_equal(meta_write(&store, &m), 0);
 	assert_int_equal(meta_read(&store, &back), -EBADMSG);
 	memcpy(m.uuid, uuid, sizeof(uuid));
-	m.tpm12 = false;
+	/* what is not the file's to say */
+	m.tpm12 = m.measured = true;
+	m.localities = 31;
+	m.pcr_banks = 1;
+	strcpy(m.policy, "tpm");
 	assert_int_equal(meta_write(&store, &m), 0);
 	assert_int_equal(meta_read(&store, &back), 0);
-	assert_false(back.tpm12);
+	assert_false(back.tpm12 || back.measured || back.pcr_banks);
+	assert_int_equal(back.localities, 1);
+	assert_string_equal(back.policy, "unknown");
 	assert_int_equal(atomic_write(store.dir, "vtpm.json", "{", 1, false), 0);
 	assert_int_equal(meta_read(&store, &back), -EBADMSG);
 }
@@ -434,6 +437,8 @@ static int put_header(uint64_t seq, size_t count, const uint16_t *kinds)
 	cursor_put_u16(&w, (uint16_t)count);
 	cursor_put(&w, uuid, 16);
 	cursor_put_u64(&w, seq);
+	cursor_put_u64(&w, 5);
+	cursor_put(&w, (uint8_t[12]){0, 1, 0, 20, 1}, 12); /* its description */
 	for (size_t i = 0; i < count; i++) {
 		cursor_put_u16(&w, kinds[i]);
 		cursor_put_u16(&w, (uint16_t)i);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Backups are JSON: what vtpmd gave (tools/vtpmd/backup.h), and around it
- *   "format": "xen-vtpm backup", "version": 1, "taken": time,
+ *   "format": "xen-vtpm backup", "version": 2, "taken": time,
  *   "sha256": of the same object without this field, compact, keys in order
  */
 #include "tools/vtpmctl/vtpmctl.h"
@@ -18,7 +18,7 @@
 #include <time.h>
 
 #define FORMAT	"xen-vtpm backup"
-#define VERSION 1
+#define VERSION 2
 
 struct backup {
 	const char *words[2]; /* NAME FILE; FILE */

@@ -73,22 +73,17 @@ static int load_key(struct recover *r, struct error *e)
 				      r->key);
 }
 
-/* The header as vtpmd has it, and the vTPM's policy. */
-static int take_header(struct recover *r, const json_t *backup, uint16_t *policy,
-		       struct error *e)
+/* The header as vtpmd has it. */
+static int take_header(struct recover *r, const json_t *backup, struct error *e)
 {
 	const json_t *objects = json_object_get(backup, "objects");
 	const char *hex = json_string_value(json_object_get(objects, "header"));
-	const char *word = json_string_value(json_object_get(backup, "policy"));
 
 	r->len = sizeof(r->bytes);
-	if (!hex || !word || hex_decode(hex, r->bytes, &r->len))
+	if (!hex || hex_decode(hex, r->bytes, &r->len))
 		return error_set(e, -EBADMSG, CAUSE_INTERNAL,
 				 "vtpmd's answer makes no sense: install vtpmd and "
 				 "vtpmctl of one version");
-	*policy = !strcmp(word, "kms")	 ? ENVELOPE_SLOT_KMS
-		  : !strcmp(word, "tpm") ? ENVELOPE_SLOT_TPM
-					 : ENVELOPE_SLOT_HOST;
 	return envelope_header_parse(r->bytes, r->len, &r->header, e);
 }
 
@@ -120,7 +115,7 @@ static int open_header(struct recover *r, struct error *e)
 	return r->has_old < 0 ? r->has_old : 0;
 }
 
-static int seal(struct recover *r, uint16_t policy, struct error *e)
+static int seal(struct recover *r, struct error *e)
 {
 	struct unlockconf *u = &r->unlock;
 	int rc;
@@ -129,7 +124,7 @@ static int seal(struct recover *r, uint16_t policy, struct error *e)
 		return error_set(e, -EINVAL, CAUSE_NOT_CONFIGURED,
 				 "%s makes no sense: run `vtpmctl host init` again",
 				 r->config);
-	u->config.policy = policy;
+	u->config.desc = r->header.desc;
 	memcpy(u->config.uuid, r->header.uuid, sizeof(u->config.uuid));
 	r->len = sizeof(r->bytes);
 	rc = unlock_seal(&u->config, &u->tpm, &u->kms, r->data_key, r->header.seq + 1,
@@ -158,8 +153,7 @@ static int store(const struct recover *r)
 
 static int recover(struct recover *r, const json_t *backup, struct error *e)
 {
-	uint16_t policy = 0;
-	int rc = take_header(r, backup, &policy, e);
+	int rc = take_header(r, backup, e);
 
 	if (!rc)
 		rc = load_key(r, e);
@@ -171,7 +165,7 @@ static int recover(struct recover *r, const json_t *backup, struct error *e)
 		rc = tpm_open(&r->tpm, r->tcti, e);
 	if (rc)
 		return rc;
-	rc = seal(r, policy, e);
+	rc = seal(r, e);
 	tpm_close(&r->tpm);
 	return rc;
 }

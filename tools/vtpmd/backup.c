@@ -2,6 +2,7 @@
 #include "tools/vtpmd/backup.h"
 #include "tools/vtpmd/anchor.h"
 #include "tools/vtpmd/cert.h"
+#include "tools/vtpmd/describe.h"
 #include "tools/vtpmd/log.h"
 #include "lib/hex.h"
 
@@ -65,15 +66,13 @@ json_t *backup_make(struct vtpm *v, struct error *e)
 	vtpm_audit(v, "backup", NULL);
 	log_about(LOG_NOTICE, VTPM_ABOUT(v), "backed up at generation %llu",
 		  (unsigned long long)store_seq(&v->store, CHANNEL_OBJECT_PERMALL));
-	return json_pack(
-		"{s:s, s:s, s:i, s:s, s:s, s:i, s:i, s:s, s:s, s:b, s:I, s:o, s:o}",
-		"name", v->meta.name, "tpm", meta_version(&v->meta), "pcr_banks",
-		(int)v->meta.pcr_banks, "uuid", uuid, "policy", v->meta.policy, "memory",
-		(int)v->meta.memory, "localities", (int)v->meta.localities, "placement",
-		v->meta.process ? "process" : "stubdom", "created", v->meta.created,
-		"measured", (int)v->meta.measured, "generation",
-		(json_int_t)store_seq(&v->store, CHANNEL_OBJECT_PERMALL), "objects", all,
-		"certificates", cert_show(&v->store));
+	return json_pack("{s:s, s:s, s:i, s:s, s:s, s:I, s:o, s:o, s:o}", "name",
+			 v->meta.name, "uuid", uuid, "memory", (int)v->meta.memory,
+			 "placement", v->meta.process ? "process" : "stubdom", "created",
+			 v->meta.created, "generation",
+			 (json_int_t)store_seq(&v->store, CHANNEL_OBJECT_PERMALL),
+			 "objects", all, "certificates", cert_show(&v->store), "ek",
+			 meta_eks(&v->meta));
 }
 
 static int not_whole(struct error *e)
@@ -99,7 +98,7 @@ static int put_object(struct store *s, uint16_t object, const json_t *value)
 	return rc;
 }
 
-static int put_all(struct store *s, const struct meta *m, const json_t *backup)
+static int put_all(struct store *s, struct meta *m, const json_t *backup)
 {
 	const json_t *all = json_object_get(backup, "objects");
 	size_t i;
@@ -110,6 +109,8 @@ static int put_all(struct store *s, const struct meta *m, const json_t *backup)
 				json_object_get(all, objects[i].key));
 	if (!rc)
 		rc = cert_take(s, json_object_get(backup, "certificates"));
+	if (!rc)
+		rc = describe_stored(m, s, NULL);
 	return rc ? rc : meta_write(s, m);
 }
 
@@ -180,8 +181,6 @@ int backup_restore(struct vtpmd *d, const json_t *backup, const char *name,
 
 	if (rc)
 		return not_whole(e);
-	/* A file is not to say how well a vTPM is kept apart. */
-	m.localities = META_LOCALITIES;
 	m.process = d->processes;
 	if (name) {
 		if (!meta_name_ok(name))

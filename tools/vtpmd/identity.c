@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/identity.h"
+#include "tools/vtpmd/describe.h"
 #include "tools/vtpmd/vtpm.h"
 #include "lib/cursor.h"
 #include "lib/hex.h"
@@ -15,16 +16,45 @@ int identity_key(const struct meta *m, unsigned int n, struct tpmpub *p)
 }
 
 /* Of those that a TPM can have one of each: TCG EK Credential Profile, B.3 and B.4 */
-static const char *kind(const struct tpmpub *p)
-{
-	static const char *const kinds[] = {"rsa2048", "ecc-p256", "ecc-p384"};
-	const char *word = tpmpub_word(p);
-	size_t i;
+static const char *const kinds[ENVELOPE_EKS] = {
+	[ENVELOPE_EK_P256] = "ecc-p256",
+	[ENVELOPE_EK_RSA2048] = "rsa2048",
+	[ENVELOPE_EK_P384] = "ecc-p384",
+};
 
-	for (i = 0; word && i < ARRAY_SIZE(kinds); i++)
-		if (!strcmp(word, kinds[i]))
-			return kinds[i];
-	return NULL;
+/* ENVELOPE_EKS: none of them. */
+static size_t kind(const struct tpmpub *p)
+{
+	const char *word = tpmpub_word(p);
+	size_t i = 0;
+
+	while (i < ENVELOPE_EKS && (!word || strcmp(word, kinds[i])))
+		i++;
+	return i;
+}
+
+/* Whether the header has the Name of this key. */
+static bool is_named(const struct meta *m, const struct tpmpub *p)
+{
+	uint8_t name[TPMPUB_NAME_MAX];
+	const struct envelope_name *known;
+	size_t len, which = kind(p);
+
+	if (which == ENVELOPE_EKS || tpmpub_name(p, name, &len))
+		return false;
+	known = &m->names[which];
+	return known->len && len == known->len && !memcmp(name, known->bytes, len);
+}
+
+void identity_settle(struct meta *m)
+{
+	unsigned int i, n = 0;
+	struct tpmpub p;
+
+	for (i = 0; i < m->eks; i++)
+		if (!identity_key(m, i, &p) && is_named(m, &p))
+			m->ek[n++] = m->ek[i];
+	m->eks = n;
 }
 
 /* 1: added; 0: it was there. */
@@ -35,12 +65,13 @@ static int add(struct meta *m, const uint8_t *bytes, uint16_t len)
 	unsigned int i;
 
 	if (!bytes || len > sizeof(m->ek[0].bytes) || tpmpub_parse(bytes, len, &key) ||
-	    !kind(&key) || tpmpub_digest(&key, digest))
+	    kind(&key) == ENVELOPE_EKS || tpmpub_digest(&key, digest))
 		return -EINVAL;
+	if (!is_named(m, &key))
+		return -EPERM;
 	for (i = 0; !identity_key(m, i, &old); i++)
-		if (kind(&old) == kind(&key))
-			return old.len == len && !memcmp(old.whole, bytes, len) ? 0
-										: -EPERM;
+		if (kind(&old) == kind(&key)) /* of one Name */
+			return 0;
 	if (i == META_EKS)
 		return -EINVAL;
 	memcpy(m->ek[i].bytes, bytes, len);
@@ -81,19 +112,42 @@ static json_t *show_key(const struct tpmpub *p)
 	hex_encode(name, len, name_hex);
 	hex_encode(digest, sizeof(digest), digest_hex);
 	hex_encode(p->whole, p->len, whole);
-	return json_pack("{s:s, s:s, s:s, s:s}", "alg", kind(p), "name", name_hex,
+	return json_pack("{s:s, s:s, s:s, s:s}", "alg", kinds[kind(p)], "name", name_hex,
 			 "sha256", digest_hex, "public", whole);
 }
 
-json_t *identity_show(const struct meta *m)
+/* A key of which only the Name is known: its guest has a password of its own. */
+static json_t *show_name(const char *alg, const struct envelope_name *name)
 {
-	json_t *array = json_array();
+	char hex[2 * ENVELOPE_NAME_MAX + 1];
+
+	hex_encode(name->bytes, name->len, hex);
+	return json_pack("{s:s, s:s, s:n, s:n}", "alg", alg, "name", hex, "sha256",
+			 "public");
+}
+
+static json_t *show_kind(const struct meta *m, size_t which)
+{
 	struct tpmpub p;
 	unsigned int i;
 
 	for (i = 0; !identity_key(m, i, &p); i++)
-		json_array_append_new(array, show_key(&p));
-	if (i)
+		if (kind(&p) == which)
+			return show_key(&p);
+	return m->names[which].len ? show_name(kinds[which], &m->names[which]) : NULL;
+}
+
+json_t *identity_show(const struct meta *m)
+{
+	json_t *array = json_array(), *key;
+	size_t i;
+
+	for (i = 0; i < ENVELOPE_EKS; i++) {
+		key = show_kind(m, i);
+		if (key)
+			json_array_append_new(array, key);
+	}
+	if (json_array_size(array))
 		return array;
 	json_decref(array);
 	return json_null();
@@ -103,12 +157,18 @@ int identity_on_peer(void *ctx, const uint8_t *keys, size_t len, uint32_t *known
 		     const char **why)
 {
 	struct vtpm *v = ctx;
-	int rc = v->state == VTPM_STARTING ? identity_take(&v->meta, keys, len) : -EBUSY;
+	struct error e = {.cause = CAUSE_NONE};
+	int rc = v->state == VTPM_STARTING ? 0 : -EBUSY;
 
+	/* the manager has put the Names there, if they are new */
+	if (!rc)
+		rc = describe_stored(&v->meta, &v->store, &e);
+	if (!rc)
+		rc = identity_take(&v->meta, keys, len);
 	if (rc == -EPERM) {
 		log_about(LOG_ERR, VTPM_ABOUT(v, .cause = CAUSE_WRONG_VTPM),
 			  "its manager reports other endorsement keys than those that "
-			  "are known: the state is another TPM's");
+			  "its header names");
 		*why = "This vTPM has other endorsement keys.";
 	}
 	if (rc < 0)

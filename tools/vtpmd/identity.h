@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The endorsement keys of a vTPM, as its manager tells them at each start: what it told
- * first is kept in vtpm.json, and later ones have to be the same, so that whoever knows
- * this vTPM by its keys can rely on it.
+ * The endorsement keys of a vTPM.  Their Names stand in its header (struct meta names);
+ * the keys themselves, which the manager tells at each start, are kept in vtpm.json, and
+ * count only as far as they have these Names.
  */
 #ifndef VTPMD_IDENTITY_H
 #define VTPMD_IDENTITY_H
@@ -15,9 +15,11 @@ struct vtpm;
 
 /* The n-th key that is known, from 0; p points into m.  -ENOENT: there are no more. */
 int __must_check identity_key(const struct meta *m, unsigned int n, struct tpmpub *p);
-/* Takes TPM2B_PUBLICs in: 1 when m has changed, 0 when not.  -EPERM: m knows others of
- * the same kind; -EINVAL: they are not such keys.  After an error m is as it was. */
+/* Takes TPM2B_PUBLICs in: 1 when m has changed, 0 when not.  -EPERM: they have not the
+ * Names that m has; -EINVAL: they are not such keys.  After an error m is as it was. */
 int __must_check identity_take(struct meta *m, const uint8_t *keys, size_t len);
+/* Forgets the keys that have not the Names that m has. */
+void identity_settle(struct meta *m);
 /* The array `ek` of `vtpmctl show --json`; null when none is known. */
 json_t *identity_show(const struct meta *m);
 /* Answers CHANNEL_IDENTITY for a vTPM (struct peer_owner). */

@@ -55,16 +55,6 @@ int meta_version_parse(const char *version, bool *tpm12)
 	return !version || *tpm12 || !strcmp(version, "2.0") ? 0 : -EINVAL;
 }
 
-/* Absent: of an earlier version, which knew TPMs 2.0 only. */
-static int take_version(const json_t *root, struct meta *m)
-{
-	const json_t *tpm = json_object_get(root, "tpm");
-
-	if (tpm && !json_is_string(tpm))
-		return -EBADMSG;
-	return meta_version_parse(json_string_value(tpm), &m->tpm12) ? -EBADMSG : 0;
-}
-
 static bool take_text(const json_t *root, const char *key, char *out, size_t room)
 {
 	const char *text = json_string_value(json_object_get(root, key));
@@ -93,7 +83,7 @@ static bool take_eks(const json_t *array, struct meta *m)
 	return true;
 }
 
-static json_t *put_eks(const struct meta *m)
+json_t *meta_eks(const struct meta *m)
 {
 	char hex[2 * META_EK_MAX + 1];
 	json_t *array = json_array();
@@ -113,23 +103,19 @@ static int take(const json_t *root, struct meta *m)
 {
 	char uuid[40], placement[16], state[16];
 	json_int_t memory = json_integer_value(json_object_get(root, "memory"));
-	json_int_t localities = json_integer_value(json_object_get(root, "localities"));
-	json_int_t banks = json_integer_value(json_object_get(root, "pcr_banks"));
 
 	if (!take_text(root, "name", m->name, sizeof(m->name)) ||
 	    !take_text(root, "uuid", uuid, sizeof(uuid)) ||
-	    !take_text(root, "policy", m->policy, sizeof(m->policy)) ||
 	    !take_text(root, "placement", placement, sizeof(placement)) ||
 	    !take_text(root, "state", state, sizeof(state)) ||
 	    !take_text(root, "created", m->created, sizeof(m->created)))
 		return -EBADMSG;
-	if (!meta_name_ok(m->name) || !meta_policy(m->policy) ||
-	    uuid_parse(uuid, m->uuid) || memory < 8 || memory > 4096 || localities < 0 ||
-	    localities > 31 || banks < 0 || banks > 15 || take_version(root, m))
+	if (!meta_name_ok(m->name) || uuid_parse(uuid, m->uuid) || memory < 8 ||
+	    memory > 4096)
 		return -EBADMSG;
+	strcpy(m->policy, "unknown");
+	m->localities = META_LOCALITIES;
 	m->memory = (unsigned int)memory;
-	m->localities = (uint8_t)localities;
-	m->pcr_banks = (uint8_t)banks;
 	m->process = !strcmp(placement, "process");
 	m->creating = !strcmp(state, "creating");
 	m->is_copy = json_object_get(root, "copy_of") != NULL;
@@ -142,7 +128,6 @@ static int take(const json_t *root, struct meta *m)
 	(void)take_text(root, "sealed", m->sealed, sizeof(m->sealed));
 	(void)take_text(root, "keyed", m->keyed, sizeof(m->keyed));
 	m->wanted = json_is_true(json_object_get(root, "wanted"));
-	m->measured = json_is_true(json_object_get(root, "measured"));
 	m->launched = json_is_true(json_object_get(root, "launched"));
 	if (take_text(root, "error", m->error.text, sizeof(m->error.text)))
 		m->error.cause =
@@ -197,16 +182,12 @@ int meta_write(struct store *s, const struct meta *m)
 	int rc;
 
 	uuid_unparse_lower(m->uuid, uuid);
-	root = json_pack(
-		"{s:s, s:s, s:s, s:i, s:s, s:i, s:i, s:s, s:s, s:s, s:s, s:s, s:b, s:b, "
-		"s:b, s:o}",
-		"name", m->name, "uuid", uuid, "tpm", meta_version(m), "pcr_banks",
-		(int)m->pcr_banks, "policy", m->policy, "memory", (int)m->memory,
-		"localities", (int)m->localities, "placement",
-		m->process ? "process" : "stubdom", "state",
-		m->creating ? "creating" : "ready", "created", m->created, "sealed",
-		m->sealed, "keyed", m->keyed, "wanted", (int)m->wanted, "measured",
-		(int)m->measured, "launched", (int)m->launched, "ek", put_eks(m));
+	root = json_pack("{s:s, s:s, s:i, s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:o}",
+			 "name", m->name, "uuid", uuid, "memory", (int)m->memory,
+			 "placement", m->process ? "process" : "stubdom", "state",
+			 m->creating ? "creating" : "ready", "created", m->created,
+			 "sealed", m->sealed, "keyed", m->keyed, "wanted", (int)m->wanted,
+			 "launched", (int)m->launched, "ek", meta_eks(m));
 	if (root && m->is_copy) {
 		uuid_unparse_lower(m->copy_of, uuid);
 		if (json_object_set_new(root, "copy_of", json_string(uuid))) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* vtpm.json: what vtpmd itself knows about a vTPM. */
+/* What vtpmd knows about a vTPM: vtpm.json, where nothing stands that has to be trusted,
+ * and beside it what the vTPM's header says (describe.h). */
 #ifndef VTPMD_META_H
 #define VTPMD_META_H
 
@@ -7,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "compiler.h"
+#include "lib/envelope.h"
 #include "lib/error.h"
 #include "lib/stamp.h"
 #include "tools/vtpmd/store.h"
@@ -21,22 +23,25 @@
 struct meta {
 	char name[META_NAME_MAX + 1];
 	uint8_t uuid[16];
-	char policy[8]; /* "host", "tpm", "kms" */
-	unsigned int memory;
+	/* of the header; of a vTPM that is being made, what was asked for */
+	char policy[8]; /* "host", "tpm", "kms"; "unknown": there is no header */
 	uint8_t localities;
 	uint8_t pcr_banks; /* CONFIG_PCR_BANKS; 0: what a new TPM has */
 	bool tpm12;	   /* a TPM 1.2; else a TPM 2.0 */
-	bool is_copy;	   /* ... of the vTPM copy_of */
+	bool measured;	   /* serves measured guests only */
+	struct envelope_name names[ENVELOPE_EKS]; /* of its endorsement keys */
+
+	unsigned int memory;
+	bool is_copy; /* ... of the vTPM copy_of */
 	uint8_t copy_of[16];
 	bool process;  /* placement */
 	bool creating; /* it has never been ready */
-	bool measured; /* serves measured guests only */
-	bool launched; /* the same, until it is stopped */
+	bool launched; /* it serves measured guests only, until it is stopped */
 	bool wanted;   /* it is to run; also after a reboot of the host */
 	char created[32];
 	char sealed[STAMP_SIZE]; /* when its key slots were made; empty: not known */
 	char keyed[STAMP_SIZE];	 /* the same of its data key */
-	/* the endorsement keys, once they are known: identity.h */
+	/* the endorsement keys whose Names those are, once they are known: identity.h */
 	unsigned int eks;
 	struct meta_ek {
 		uint16_t len;
@@ -54,6 +59,8 @@ const char *meta_version(const struct meta *m);
 int __must_check meta_version_parse(const char *version, bool *tpm12);
 /* CONFIG_POLICY's value; 0: no such policy. */
 uint16_t meta_policy(const char *policy);
+/* The endorsement keys, as vtpm.json and backups have them. */
+json_t *meta_eks(const struct meta *m);
 /* Of a backup: ready, not wanted, without an error. -EBADMSG */
 int __must_check meta_parse(const json_t *root, struct meta *m);
 /* -EBADMSG: not what meta_write() wrote. */

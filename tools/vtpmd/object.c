@@ -35,6 +35,7 @@ int object_parse(uint16_t object, const uint8_t *buf, size_t len, struct object_
 	h->second = cursor_u16(&c);
 	cursor_copy(&c, h->uuid, sizeof(h->uuid));
 	h->seq = cursor_u64(&c);
+	h->epoch = cursor_u64(&c);
 	if (!cursor_ok(&c) || memcmp(magic, header ? "XVTPMHDR" : "XVTPMBLB", 8))
 		return -EBADMSG;
 	return 0;
@@ -44,9 +45,11 @@ size_t object_slots(const uint8_t *buf, size_t len, uint16_t *kinds, size_t room
 {
 	struct cursor c = cursor_reader(buf, len);
 	struct object_head h;
-	size_t n = 0;
+	size_t n = 0, i;
 
-	(void)cursor_bytes(&c, 36);
+	(void)cursor_bytes(&c, ENVELOPE_HEAD_SIZE + 6);
+	for (i = 0; i < ENVELOPE_EKS; i++)
+		(void)cursor_bytes(&c, cursor_u16(&c));
 	if (!object_parse(CHANNEL_OBJECT_HEADER, buf, len, &h))
 		for (; n < room && n < h.second && cursor_ok(&c); n++) {
 			kinds[n] = cursor_u16(&c);

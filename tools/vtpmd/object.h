@@ -15,7 +15,7 @@
 struct object_head {
 	uint16_t second; /* a header's slot count, a blob's kind */
 	uint8_t uuid[16];
-	uint64_t seq;
+	uint64_t seq, epoch;
 };
 
 /* Its file; NULL: there is no such object. */

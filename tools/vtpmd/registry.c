@@ -2,6 +2,7 @@
 #include "tools/vtpmd/registry.h"
 #include "tools/vtpmd/anchor.h"
 #include "tools/vtpmd/cert.h"
+#include "tools/vtpmd/describe.h"
 #include "tools/vtpmd/log.h"
 
 #include <dirent.h>
@@ -36,6 +37,7 @@ void registry_add(struct vtpmd *d, struct vtpm *v)
 
 static void load_one(struct vtpmd *d, const char *folder)
 {
+	struct error why = {.cause = CAUSE_NONE};
 	struct store s;
 	struct meta m;
 	struct vtpm *v;
@@ -51,6 +53,8 @@ static void load_one(struct vtpmd *d, const char *folder)
 		return;
 	}
 	rc = meta_read(&s, &m);
+	if (!rc && describe_stored(&m, &s, &why))
+		log_line(LOG_WARNING, "vTPM %s: %s", m.name, why.text);
 	if (!rc && registry_find(d, m.name))
 		rc = -EEXIST;
 	v = rc ? NULL : vtpm_new(d, &m, &s);
@@ -152,6 +156,7 @@ static void fill(struct meta *m, const struct registry_new *n)
 	m->is_copy = n->copy_of != NULL;
 	if (m->is_copy) {
 		memcpy(m->copy_of, n->copy_of->meta.uuid, sizeof(m->copy_of));
+		memcpy(m->names, n->copy_of->meta.names, sizeof(m->names));
 		m->eks = n->copy_of->meta.eks;
 		memcpy(m->ek, n->copy_of->meta.ek, sizeof(m->ek));
 	}
@@ -190,6 +195,7 @@ int registry_create(struct vtpmd *d, const struct registry_new *n, struct vtpm *
 				 "The folder in %s could not be written: %s.", d->store,
 				 strerror(rc ? -rc : ENOMEM));
 	}
+	v->making = true;
 	registry_add(d, v);
 	anchor_claim(d->anchor, v);
 	rc = vtpm_start(v, e);

@@ -13,7 +13,8 @@
  * failed is as stopped, with an error to show.  The lease on the store is held
  * from start until the manager is gone.  A vTPM that never became ready is made
  * anew by the next start if it has no permanent state yet; once it has one, it
- * is only ever opened.
+ * is only ever opened.  What it shall be is known to the vtpmd that was asked to create
+ * it, and nowhere else: when that has ended, it is not made any more.
  */
 #ifndef VTPMD_VTPM_H
 #define VTPMD_VTPM_H
@@ -93,6 +94,7 @@ struct vtpm {
 	bool adopted;	    /* found running by this vtpmd, and not settled since */
 	bool queued;	    /* starting, but others go first */
 	bool autostart;	    /* since vtpmd started, and has not settled yet */
+	bool making;	    /* this vtpmd creates it: until its first READY */
 	bool opened;	    /* its manager has opened the state */
 	bool claim;	    /* the anchor is to take its folder as it is */
 	uint64_t claimed;   /* the anchor's change that did */
@@ -101,6 +103,7 @@ struct vtpm {
 	struct event *timer, *pause, *settle, *ended;
 	char why[320]; /* its body ended, while the last put is waited for */
 	struct timespec started;
+	uint64_t epoch; /* of the run: all that its manager stores carries it */
 	int64_t deaths[VTPM_DEATHS]; /* stamp_ms(); 0: none */
 	struct vtpm_trouble trouble;
 	uint64_t restarts, failures; /* since vtpmd started */

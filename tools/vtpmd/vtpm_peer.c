@@ -4,6 +4,7 @@
 #include "tools/vtpmd/anchor.h"
 #include "tools/vtpmd/attest.h"
 #include "tools/vtpmd/cert.h"
+#include "tools/vtpmd/describe.h"
 #include "tools/vtpmd/identity.h"
 #include "tools/vtpmd/launch.h"
 #include "tools/vtpmd/log.h"
@@ -32,20 +33,29 @@ void vtpm_audit(const struct vtpm *v, const char *event, const char *detail)
 			  event, v->d->audit, strerror(-rc));
 }
 
+/* What a vTPM that is to be made shall be. */
+static void put_desc(struct vtpm *v, struct cursor *out)
+{
+	channel_tlv_put_u16(out, CONFIG_POLICY, meta_policy(v->meta.policy));
+	channel_tlv_put_u8(out, CONFIG_LOCALITIES, v->meta.localities);
+	channel_tlv_put_u8(out, CONFIG_MEASURED, v->meta.measured);
+	channel_tlv_put_u8(out, CONFIG_PCR_BANKS, v->meta.pcr_banks);
+	channel_tlv_put_u8(out, CONFIG_TPM_VERSION, v->meta.tpm12 ? 12 : 20);
+	if (v->meta.is_copy)
+		channel_tlv_put(out, CONFIG_COPY_OF, v->meta.copy_of,
+				sizeof(v->meta.copy_of));
+}
+
 /* What a manager that starts is told. */
 static void put_config(struct vtpm *v, bool create, struct cursor *out)
 {
 	channel_tlv_put(out, CONFIG_UUID, v->meta.uuid, sizeof(v->meta.uuid));
 	channel_tlv_put(out, CONFIG_NAME, v->meta.name, strlen(v->meta.name));
 	channel_tlv_put_u8(out, CONFIG_CREATE, create);
-	channel_tlv_put_u16(out, CONFIG_POLICY, meta_policy(v->meta.policy));
-	channel_tlv_put_u8(out, CONFIG_LOCALITIES, v->meta.localities);
-	channel_tlv_put_u8(out, CONFIG_PCR_BANKS, v->meta.pcr_banks);
-	channel_tlv_put_u8(out, CONFIG_TPM_VERSION, v->meta.tpm12 ? 12 : 20);
-	if (create && v->meta.is_copy)
-		channel_tlv_put(out, CONFIG_COPY_OF, v->meta.copy_of,
-				sizeof(v->meta.copy_of));
-	channel_tlv_put_u8(out, CONFIG_LAUNCH, v->meta.measured || v->meta.launched);
+	if (create)
+		put_desc(v, out);
+	channel_tlv_put_u64(out, CONFIG_EPOCH, v->epoch);
+	channel_tlv_put_u8(out, CONFIG_LAUNCH, v->meta.launched);
 	cursor_put(out, v->config.tlvs, v->config.len);
 	cert_put_config(&v->store, out);
 }
@@ -53,7 +63,7 @@ static void put_config(struct vtpm *v, bool create, struct cursor *out)
 static int hello_starting(struct vtpm *v, struct cursor *out, const char **why)
 {
 	/* never again once there is a permanent state, whatever happened since */
-	bool create = v->meta.creating && !store_has(&v->store, CHANNEL_OBJECT_PERMALL);
+	bool create = v->making && !store_has(&v->store, CHANNEL_OBJECT_PERMALL);
 
 	if (v->state != VTPM_STARTING) {
 		*why = "It is running already.";
@@ -179,6 +189,15 @@ static int on_hello(void *ctx, uint8_t mode, const uint8_t uuid[16], uint64_t se
 	return 0;
 }
 
+/* As its header says since it was put. */
+static void describe(struct vtpm *v)
+{
+	struct error e = {.cause = CAUSE_NONE};
+
+	if (describe_stored(&v->meta, &v->store, &e))
+		log_about(LOG_ERR, VTPM_ABOUT(v), "%s", e.text);
+}
+
 static void audit_ready(struct vtpm *v)
 {
 	char detail[64] = "copy of ";
@@ -220,7 +239,8 @@ static void on_ready(void *ctx, uint64_t seq)
 	if (v->meta.creating)
 		note_keys(v, "deep");
 	v->configured[0] = 0;
-	v->meta.creating = false;
+	v->meta.creating = v->making = false;
+	describe(v);
 	v->tries = 0;
 	v->meta.error = (struct error){.cause = CAUSE_NONE};
 	vtpm_progress(v, text, LOG_ID_READY);

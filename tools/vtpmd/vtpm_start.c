@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/vtpm_start.h"
 #include "tools/vtpmd/anchor.h"
+#include "tools/vtpmd/describe.h"
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/vtpm_peer.h"
 
 #include <errno.h>
 #include <string.h>
 #include <time.h>
+#include <openssl/rand.h>
 
 static int make_body(struct vtpm *v)
 {
@@ -33,6 +35,20 @@ static int check_age(struct vtpm *v, struct error *e)
 	return rc;
 }
 
+/* What it is; of one that is being made, what was asked for stands. */
+static int describe(struct vtpm *v, struct error *e)
+{
+	if (!v->meta.creating)
+		return describe_stored(&v->meta, &v->store, e);
+	if (v->making)
+		return 0;
+	return error_set(
+		e, -ENOENT, CAUSE_NO_STATE,
+		"The vTPM %s was being made when the host or vtpmd went down, and is "
+		"not whole. `vtpmctl delete %s`, and %s again.",
+		v->meta.name, v->meta.name, v->meta.is_copy ? "clone" : "create it");
+}
+
 /* All that a start needs before the manager is there. */
 static int prepare(struct vtpm *v, struct error *e)
 {
@@ -48,11 +64,16 @@ static int prepare(struct vtpm *v, struct error *e)
 	config_free(&v->config);
 	rc = config_load(v->d->config, &v->config, e);
 	if (!rc)
-		rc = config_covers(&v->config, v->meta.policy, e);
-	if (!rc)
 		rc = check_age(v, e);
+	if (!rc)
+		rc = describe(v, e);
+	if (!rc)
+		rc = config_covers(&v->config, v->meta.policy, e);
 	if (rc)
 		return rc;
+	if (RAND_bytes((uint8_t *)&v->epoch, sizeof(v->epoch)) != 1)
+		return error_set(e, -EIO, CAUSE_RANDOM,
+				 "There are no random numbers for this run.");
 	/* the header of an interrupted creation protects nothing yet */
 	if (v->meta.creating && !store_has(&v->store, CHANNEL_OBJECT_PERMALL))
 		rc = store_drop_header(&v->store);

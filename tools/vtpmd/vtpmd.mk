@@ -3,7 +3,7 @@
 # the manager.
 CHANNEL_SRCS := lib/channel.c lib/cursor.c
 VTPMD_SRCS := $(wildcard tools/vtpmd/*.c) $(CHANNEL_SRCS) lib/address.c lib/atomic.c \
-              lib/error.c lib/measure.c lib/stamp.c lib/tpmpub.c lib/base64url.c lib/binding.c $(AUDIT_SRCS)
+              lib/envelope.c lib/error.c lib/measure.c lib/stamp.c lib/tpmpub.c lib/base64url.c lib/binding.c $(AUDIT_SRCS)
 VTPMD_LIBS := -levent -levent_extra -ljansson -lsystemd -luuid \
               -lxenvchan -lxenstore -lxenctrl -lcrypto -lpthread
 
@@ -43,7 +43,7 @@ vtpmd_store_UNIT_SRCS := tools/vtpmd/store.c $(addprefix tools/vtpmd/,store_sour
 vtpmd_store_UNIT_LIBS := -ljansson -luuid
 
 UNIT_TESTS += vtpmd_identity
-vtpmd_identity_UNIT_SRCS := $(addprefix tools/vtpmd/,identity.c meta.c) lib/tpmpub.c lib/atomic.c \
+vtpmd_identity_UNIT_SRCS := $(addprefix tools/vtpmd/,describe.c erase.c identity.c meta.c object.c store.c) lib/envelope.c lib/crypt.c lib/tpmpub.c lib/atomic.c \
                             lib/cursor.c lib/error.c lib/hex.c
 vtpmd_identity_UNIT_LIBS := -ljansson -luuid -lcrypto
 
