@@ -48,3 +48,7 @@ stub_elf_UNIT_SRCS    := $(STUB_DIR)/elf.c
 stub_page_UNIT_SRCS   := $(STUB_DIR)/page.c
 stub_ring_UNIT_SRCS   := $(STUB_DIR)/ring.c
 stub_print_UNIT_SRCS  := $(STUB_DIR)/print.c
+
+FUZZ_TESTS += stub_memory stub_watch
+stub_memory_FUZZ_SRCS := $(addprefix $(STUB_DIR)/,memory.c page.c region.c) lib/cursor.c
+stub_watch_FUZZ_SRCS  := $(STUB_DIR)/watch.c lib/cursor.c
