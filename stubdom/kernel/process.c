@@ -20,8 +20,19 @@
 
 #define ARGUMENTS_MAX 32
 #define RANDOM_BYTES  16
-#define BIAS_LOW      0x100000000000ULL /* of a static-pie program */
-#define PLACES	      0x8000000ULL	/* of it, and of the stack: 27 bits */
+
+/*
+ * Where the parts of the address space may begin, each at random and apart from the
+ * others: the program (when it is static-pie) in the first 16 TiB above PROGRAM_LOW, the
+ * heap up to 512 GiB behind its end, the mappings' top in the 16 TiB below the lowest
+ * place of the stack, and the stack's top in the highest 512 GiB.
+ */
+#define PROGRAM_LOW	0x100000000000ULL
+#define PROGRAM_BITS	32 /* of pages, as the others */
+#define HEAP_BITS	27
+#define MAPPING_BITS	32
+#define STACK_BITS	27
+#define STACK_FINE_BITS 8 /* and of 16 bytes in its first page */
 
 extern uint64_t boot_tsc;
 
@@ -118,28 +129,34 @@ static uint64_t make_stack(uint64_t sp, char *arguments, const struct elf_plan *
 	return push(&sp, table, size * sizeof(table[0]));
 }
 
-static uint64_t pick(void)
+static uint64_t pick(unsigned int bits)
 {
-	return random_word() % PLACES * PAGE_SIZE;
+	return random_word() >> (64 - bits);
+}
+
+static uint64_t pick_pages(unsigned int bits)
+{
+	return pick(bits) * PAGE_SIZE;
 }
 
 void process_run(uint64_t pa, size_t size, char *arguments)
 {
-	uint64_t top = LAYOUT_USER_TOP - pick(), bottom = top - MEMORY_STACK_MAX;
-	uint64_t bias, sp;
+	uint64_t lowest = LAYOUT_USER_TOP - (PAGE_SIZE << STACK_BITS) - MEMORY_STACK_MAX;
+	uint64_t top = LAYOUT_USER_TOP - pick_pages(STACK_BITS);
+	uint64_t bottom = top - MEMORY_STACK_MAX, bias, sp;
 	struct elf_plan plan;
 	const char *why;
 
 	if (elf_check(page_address(pa), size, &plan, &why))
 		panic("%s", why);
-	bias = plan.movable ? BIAS_LOW + pick() : 0;
-	memory_init(bottom - PAGE_SIZE);
+	bias = plan.movable ? PROGRAM_LOW + pick_pages(PROGRAM_BITS) : 0;
+	memory_init(lowest - PAGE_SIZE - pick_pages(MAPPING_BITS));
 	if (load_program(&plan, pa, size, bias))
 		panic("no memory to load the program: give the domain more");
-	memory_set_break(plan.high + bias);
+	memory_set_break(plan.high + bias + pick_pages(HEAP_BITS));
 	if (memory_add(bottom, top, MAP_READ | MAP_WRITE, REGION_STACK, false))
 		panic("no place for the program's stack");
-	sp = make_stack(top, arguments, &plan, bias);
+	sp = make_stack(top - pick(STACK_FINE_BITS) * 16, arguments, &plan, bias);
 	map_check();
 	entry_user(plan.entry + bias, sp);
 }

@@ -20,7 +20,7 @@ $(BUILD)/manager/%.o: %.c
 PROGRAMS += $(BUILD)/bin/vtpm-manager
 $(BUILD)/bin/vtpm-manager: $(MANAGER_OBJS)
 	@mkdir -p $(@D)
-	$(CC) -static -Wl,--wrap=_plat__IsCanceled,--wrap=DAStartup -Wl,--gc-sections -Wl,-z,noexecstack $^ -o $@.debug $(MANAGER_LIBS)
+	$(CC) $(STATIC) -Wl,--wrap=_plat__IsCanceled,--wrap=DAStartup -Wl,--gc-sections $^ -o $@.debug $(MANAGER_LIBS)
 	strip $@.debug -o $@
 
 # The same with sanitizers, for tests/host.

@@ -124,6 +124,21 @@ def crashes_keep_secrets(lab):
               f"{way}: a register of the program's is in dom0's log: {text[-1500:]}")
 
 
+def places_differ(lab):
+    """code, heap, mappings and stack are elsewhere at each start; relro is enforced"""
+    domains = [(f"k-places{n}", "places end", 8) for n in range(3)]
+    ended = run(lab, [*domains, ("k-relro", "--crash relro-write", 8)])
+    found = []
+    for name, _, _ in domains:
+        check_tap(name, *ended[name])
+        found.append(re.search(r"# places: code (\S+) heap (\S+) mapping (\S+) stack (\S+)",
+                               ended[name][0]).groups())
+    for n, what in enumerate(["code", "heap", "mapping", "stack"]):
+        check(len({place[n] for place in found}) == len(found), f"{what} stays: {found}")
+    text, code = ended["k-relro"]
+    check(code == 3 and "page fault, write to 0x" in text, f"relro: {code}, {text}")
+
+
 def nmi_panics(lab):
     """an NMI, on its own stack, is a panic with its place; then the domain crashes"""
     lab.up()
@@ -145,4 +160,4 @@ def exit_status(lab):
 
 
 CASES = [any_memory, like_linux, cheap_vchan, crashes_say_why,
-         crashes_keep_secrets, nmi_panics, exit_status]
+         crashes_keep_secrets, places_differ, nmi_panics, exit_status]

@@ -11,7 +11,7 @@ STUBPROBE_OBJS := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/system/stubpr
 TEST_PROGRAMS += $(BUILD)/bin/stubprobe
 $(BUILD)/bin/stubprobe: $(STUBPROBE_OBJS)
 	@mkdir -p $(@D)
-	$(CC) -static $^ -o $@ -lxenvchan -lxenstore -lxengnttab -lxenevtchn \
+	$(CC) $(STATIC) $^ -o $@ -lxenvchan -lxenstore -lxengnttab -lxenevtchn \
 		-lxentoollog -lxentoolcore
 
 # A client of a TPM 1.2, for guests and for tests/host.

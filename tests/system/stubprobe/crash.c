@@ -70,6 +70,8 @@ static void code_write(void)
 {
 	poke((uint64_t)&code_write);
 }
+/* The table below is constant once the C library has moved its addresses. */
+static void relro_write(void);
 static void not_canonical(void)
 {
 	jump(0x8000000000000000UL);
@@ -243,6 +245,7 @@ static const struct {
 	{"kernel-write", kernel_write},
 	{"kernel-jump", kernel_jump},
 	{"code-write", code_write},
+	{"relro-write", relro_write},
 	{"run-stack", run_stack},
 	{"run-heap", run_heap},
 	{"not-canonical", not_canonical},
@@ -279,6 +282,11 @@ static const struct {
 	{"flags", flags},
 	{"wait", wait},
 };
+
+static void relro_write(void)
+{
+	poke((uint64_t)&ways[0].run);
+}
 
 void probe_crash(const char *way)
 {

@@ -48,10 +48,9 @@ static const struct {
 	const char *name;
 	void (*run)(void);
 } groups[] = {
-	{"memory", probe_memory}, {"pointers", probe_pointers},
-	{"calls", probe_calls},	  {"flags", probe_flags},
-	{"store", probe_store},	  {"devices", probe_devices},
-	{"vchan", probe_vchan},
+	{"memory", probe_memory},   {"pointers", probe_pointers}, {"calls", probe_calls},
+	{"flags", probe_flags},	    {"places", probe_places},	  {"store", probe_store},
+	{"devices", probe_devices}, {"vchan", probe_vchan},
 };
 
 static void run(const char *name)

@@ -26,6 +26,7 @@ void probe_memory(void);
 void probe_pointers(void);
 void probe_calls(void);
 void probe_flags(void);
+void probe_places(void);
 void probe_store(void);
 void probe_devices(void);
 /* Serves one client at "data/probe"; checks what a message costs. */
