@@ -10,6 +10,42 @@
 #include <openssl/params.h>
 #include <openssl/rand.h>
 
+/* Each fetched once: what is there now does not fail later but for want of memory. */
+static const char *missing(void)
+{
+	EVP_MD *md = EVP_MD_fetch(NULL, "SHA256", NULL);
+	EVP_CIPHER *gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
+	EVP_CIPHER *cfb = EVP_CIPHER_fetch(NULL, "AES-128-CFB", NULL);
+	EVP_MAC *hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+	EVP_KEYMGMT *ec = EVP_KEYMGMT_fetch(NULL, "EC", NULL);
+	EVP_SIGNATURE *ecdsa = EVP_SIGNATURE_fetch(NULL, "ECDSA", NULL);
+	EVP_KEYEXCH *ecdh = EVP_KEYEXCH_fetch(NULL, "ECDH", NULL);
+	const char *name = !md	    ? "SHA-256"
+			   : !gcm   ? "AES-256-GCM"
+			   : !cfb   ? "AES-128-CFB"
+			   : !hmac  ? "HMAC"
+			   : !ec    ? "elliptic curves"
+			   : !ecdsa ? "ECDSA"
+			   : !ecdh  ? "ECDH"
+				    : NULL;
+
+	EVP_KEYEXCH_free(ecdh);
+	EVP_SIGNATURE_free(ecdsa);
+	EVP_KEYMGMT_free(ec);
+	EVP_MAC_free(hmac);
+	EVP_CIPHER_free(cfb);
+	EVP_CIPHER_free(gcm);
+	EVP_MD_free(md);
+	return name;
+}
+
+const char *crypt_init(void)
+{
+	if (OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) != 1)
+		return "everything";
+	return missing();
+}
+
 int crypt_sha256(const struct crypt_part *parts, size_t count,
 		 uint8_t out[CRYPT_HASH_SIZE])
 {

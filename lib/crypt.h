@@ -17,6 +17,15 @@
 #define CRYPT_IV_SIZE	12
 #define CRYPT_TAG_SIZE	16
 
+/* Keeps OpenSSL from reading openssl.cnf, which may ask for FIPS algorithms, providers or
+ * engines that are not there, and change what TLS accepts.  First in every main(): the
+ * first use of OpenSSL decides, also for libtpms, libssl and tss2 in the same program.
+ * NULL; or the name of an algorithm of the default provider that is not there, and then
+ * nothing may be concluded from any failure of OpenSSL. */
+const char *__must_check crypt_init(void);
+#define CRYPT_LACKS \
+	"OpenSSL lacks %s here: install this system's own libcrypto; no key was judged"
+
 /* One piece of a hashed message; a NULL p or n = 0 adds nothing. */
 struct crypt_part {
 	const void *p;

@@ -249,7 +249,7 @@ int envelope_header_verify(const uint8_t *buf, size_t len,
 	seen = cursor_bytes(&c, MAC_SIZE);
 	rc = header_mac(buf, len - MAC_SIZE, data_key, mac);
 	if (rc)
-		return error_set(e, rc, CAUSE_INTERNAL, "HMAC-SHA256 failed");
+		return error_crypto(e, rc, "HMAC-SHA256");
 	if (CRYPTO_memcmp(mac, seen, MAC_SIZE))
 		rc = header_corrupt(e, "its authentication code does not match its key");
 	OPENSSL_cleanse(mac, sizeof(mac));
@@ -352,7 +352,7 @@ int envelope_blob_open(const uint8_t data_key[ENVELOPE_KEY_SIZE],
 	if (rc == -EBADMSG)
 		return blob_corrupt(e, "its authentication tag does not match its key");
 	if (rc)
-		return error_set(e, rc, CAUSE_INTERNAL, "AES-256-GCM failed");
+		return error_crypto(e, rc, "AES-256-GCM");
 	blob->seq = number;
 	blob->epoch = epoch;
 	*plain_len = n;

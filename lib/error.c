@@ -29,6 +29,7 @@ static const char *const words[] = {
 	[CAUSE_KMS_REFUSED] = "kms-refused",
 	[CAUSE_RANDOM] = "random",
 	[CAUSE_ENGINE] = "engine",
+	[CAUSE_CRYPTO] = "crypto",
 };
 
 int error_set(struct error *e, int rc, enum cause cause, const char *fmt, ...)
@@ -42,6 +43,15 @@ int error_set(struct error *e, int rc, enum cause cause, const char *fmt, ...)
 	vsnprintf(e->text, sizeof(e->text), fmt, ap);
 	va_end(ap);
 	return rc;
+}
+
+int error_crypto(struct error *e, int rc, const char *what)
+{
+	return error_set(e, rc, CAUSE_CRYPTO,
+			 "OpenSSL failed at %s: no key was found wrong by that, and "
+			 "nothing was changed; see whether memory is short and which "
+			 "libcrypto is installed, and try again",
+			 what);
 }
 
 const char *error_word(uint32_t cause)

@@ -34,6 +34,7 @@ enum cause {
 	CAUSE_KMS_REFUSED = 20,	    /* any other refusal by the KMS */
 	CAUSE_RANDOM = 21,	    /* no good entropy source */
 	CAUSE_ENGINE = 22,	    /* libtpms rejects the state, or failed */
+	CAUSE_CRYPTO = 23,	    /* OpenSSL failed; no key was judged by it */
 };
 
 struct error {
@@ -44,6 +45,8 @@ struct error {
 /* Fills *e unless it is NULL or already tells an earlier cause. Returns rc. */
 int error_set(struct error *e, int rc, enum cause cause, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
+/* OpenSSL failed at what ("AES-256-GCM"): says so, and that no key was found wrong. */
+int error_crypto(struct error *e, int rc, const char *what);
 /* A short word for the cause, for JSON and logs: "pcrs-changed"; never NULL. */
 const char *error_word(uint32_t cause);
 

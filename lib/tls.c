@@ -72,10 +72,10 @@ static int set_context(struct tls *t, const struct kms_config *c, struct error *
 	/* no openssl.cnf: the same rules in the stub domain and in dom0 */
 	if (OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) != 1 ||
 	    !(t->ctx = SSL_CTX_new(TLS_client_method())))
-		return error_set(e, -ENOMEM, CAUSE_INTERNAL, "OpenSSL does not start");
+		return error_crypto(e, -ENOMEM, "TLS");
 	if (SSL_CTX_set_min_proto_version(t->ctx, TLS1_2_VERSION) != 1 ||
 	    SSL_CTX_set_cipher_list(t->ctx, "ECDHE+AESGCM:ECDHE+CHACHA20") != 1)
-		return error_set(e, -EIO, CAUSE_INTERNAL, "OpenSSL lacks TLS ciphers");
+		return error_crypto(e, -EIO, "the TLS ciphers");
 	SSL_CTX_set_security_level(t->ctx, 2);
 	SSL_CTX_set_options(t->ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET |
 					    SSL_OP_NO_COMPRESSION |

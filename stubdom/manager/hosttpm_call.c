@@ -295,6 +295,8 @@ int hosttpm_call_run(struct hosttpm_call *call, const struct hosttpm_transport *
 
 	call->code_returned = 0;
 	rc = build(call, &len);
+	if (rc == -EIO)
+		return error_crypto(e, rc, "the host TPM's session");
 	if (rc)
 		return error_set(e, rc, CAUSE_INTERNAL, "TPM2_%s could not be made (%s)",
 				 command_name(call->code), strerror(-rc));

@@ -160,7 +160,7 @@ int hosttpm_cmd_start(const struct hosttpm_config *c, const struct hosttpm_trans
 	rc = hosttpm_session_begin(s, call.handle_returned, nonce.p);
 	if (rc)
 		hosttpm_cmd_flush(t, call.handle_returned);
-	return rc ? error_set(e, rc, CAUSE_INTERNAL, "HMAC-SHA256 failed") : 0;
+	return rc ? error_crypto(e, rc, "HMAC-SHA256") : 0;
 }
 
 void hosttpm_cmd_flush(const struct hosttpm_transport *t, uint32_t handle)

@@ -49,7 +49,7 @@ int hosttpm_policy_digest(const struct hosttpm_config *c, bool with_auth,
 		rc = crypt_sha256(&again, 1, digest);
 	if (!rc && with_auth)
 		rc = extend(digest, TPM2_CC_POLICY_AUTH_VALUE, NULL, 0);
-	return rc ? error_set(e, rc, CAUSE_INTERNAL, "SHA-256 failed") : 0;
+	return rc ? error_crypto(e, rc, "SHA-256") : 0;
 }
 
 static int load_policy_key(const struct hosttpm_config *c,
@@ -83,7 +83,7 @@ static int verify_signature(struct hosttpm_call *call, const struct hosttpm_tran
 
 	rc = crypt_sha256(&part, 1, hash);
 	if (rc)
-		return error_set(e, rc, CAUSE_INTERNAL, "SHA-256 failed");
+		return error_crypto(e, rc, "SHA-256");
 	hosttpm_call_begin(call, TPM2_CC_VERIFY_SIGNATURE);
 	cursor_put_u32(&call->in, key);
 	hosttpm_cmd_put(&call->in, (struct hosttpm_bytes){hash, sizeof(hash)});

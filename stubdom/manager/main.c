@@ -2,6 +2,7 @@
 /* The vTPM manager: one static program for a stub domain and for a process. */
 #include "alone.h"
 #include "vtpm.h"
+#include "lib/crypt.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -134,12 +135,18 @@ static int parse(int argc, char **argv, struct options *o)
 int main(int argc, char **argv)
 {
 	struct options o = {0};
+	const char *lacks = crypt_init();
 	struct error e = {0};
 	int rc = parse(argc, argv, &o);
 
 	if (rc) {
 		fputs(usage, rc > 0 ? stdout : stderr);
 		return rc > 0 ? 0 : 2;
+	}
+	if (lacks) {
+		/* vtpmd hears of it by the end of the channel, and has this line */
+		fprintf(stderr, "vtpm-manager: " CRYPT_LACKS " (crypto)\n", lacks);
+		return 1;
 	}
 	rc = o.place == ALONE ? alone_run(&o.alone, &e) : vtpm_run(&o.vtpm, &e);
 	if (!rc)

@@ -65,7 +65,7 @@ static int random_mixed(const struct unlock_config *c,
 	rc = crypt_hkdf(pool, sizeof(pool), NULL, 0, (const uint8_t *)info,
 			sizeof(info) - 1, out);
 	if (rc)
-		error_set(e, rc, CAUSE_INTERNAL, "HMAC-SHA256 failed");
+		error_crypto(e, rc, "HMAC-SHA256");
 out:
 	OPENSSL_cleanse(pool, sizeof(pool));
 	return rc;
@@ -81,7 +81,7 @@ static int seal_tpm(const struct unlock_config *c, const struct hosttpm_transpor
 
 	rc = tpm_auth(c->uuid, secrets, auth);
 	if (rc)
-		return error_set(e, rc, CAUSE_INTERNAL, "HMAC-SHA256 failed");
+		return error_crypto(e, rc, "HMAC-SHA256");
 	memcpy(s->srk_name, c->tpm.srk_name, sizeof(s->srk_name));
 	s->object_len = sizeof(s->object);
 	rc = hosttpm_seal(&c->tpm, tpm, a, secrets->tpm, sizeof(secrets->tpm), s->object,
@@ -101,7 +101,7 @@ static int unseal_tpm(const struct unlock_config *c, const struct hosttpm_transp
 
 	rc = tpm_auth(c->uuid, secrets, auth);
 	if (rc)
-		return error_set(e, rc, CAUSE_INTERNAL, "HMAC-SHA256 failed");
+		return error_crypto(e, rc, "HMAC-SHA256");
 	rc = hosttpm_unseal(&c->tpm, tpm, a, s->object, s->object_len, secrets->tpm, &len,
 			    e);
 	if (!rc && len != sizeof(secrets->tpm))
@@ -168,6 +168,8 @@ static int put_recovery(const struct unlock_config *c, const uint8_t *data_key,
 	}
 	h->desc.recovery = true;
 	rc = recovery_wrap(c->recovery_key, c->recovery_key_len, h->uuid, data_key, slot);
+	if (rc == -EIO)
+		return error_crypto(e, rc, "the recovery slot");
 	return rc ? error_set(e, rc, CAUSE_NOT_CONFIGURED,
 			      "the recovery key in host.json cannot be used: run "
 			      "`vtpmctl host init --recovery-key` with an EC public key")

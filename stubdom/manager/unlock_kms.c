@@ -70,11 +70,12 @@ static int open_sealed(const struct sealed_key *k, const uint8_t key[CRYPT_KEY_S
 				 "out of memory for the KMS's client key");
 	rc = crypt_gcm_open(key, k->iv, (const uint8_t *)aad, sizeof(aad) - 1, k->ct,
 			    k->ct_len, (uint8_t *)pem->text, k->tag);
-	return rc ? error_set(
-			    e, rc, CAUSE_NOT_CONFIGURED,
-			    "this host's sealed key for the KMS does not open with what "
-			    "the TPM unsealed: run `vtpmctl host init` again")
-		  : 0;
+	if (rc == -EBADMSG)
+		return error_set(
+			e, rc, CAUSE_NOT_CONFIGURED,
+			"this host's sealed key for the KMS does not open with what the "
+			"TPM unsealed: run `vtpmctl host init` again");
+	return rc ? error_crypto(e, rc, "AES-256-GCM") : 0;
 }
 
 /* pem_wipe() in any case. */

@@ -168,5 +168,5 @@ int unlock_slot_unwrap(const struct envelope_slot *slot, const uint8_t uuid[16],
 				 "secrets: restore the header from its previous "
 				 "generation or a backup",
 				 slot->id);
-	return rc ? error_set(e, rc, CAUSE_INTERNAL, "AES-256-GCM failed") : 0;
+	return rc ? error_crypto(e, rc, "AES-256-GCM") : 0;
 }

@@ -17,6 +17,11 @@ $(PRELOADS): $(BUILD)/bin/%.so: tests/host/%.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -shared -fPIC $< -o $@ -ldl
 
+TEST_PROGRAMS += $(BUILD)/bin/faultcrypt.so
+$(BUILD)/bin/faultcrypt.so: tests/host/faultcrypt.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -shared -fPIC $< -o $@
+
 ATTEST_FLIPS_SRCS := tests/host/attest-flips.c $(filter-out tools/vtpm-verify/main.c,$(VERIFY_SRCS))
 $(BUILD)/bin/attest-flips: $(ATTEST_FLIPS_SRCS:%.c=$(BUILD)/obj/%.o)
 	@mkdir -p $(@D)

@@ -7,6 +7,7 @@
 #include "tools/vtpm-attest/guestkey.h"
 #include "tools/vtpm-attest/vendorcmd.h"
 #include "include/vendor.h"
+#include "lib/crypt.h"
 #include "lib/hex.h"
 #include "version.h"
 
@@ -219,10 +220,15 @@ static int run(const struct options *o, TSS2_TCTI_CONTEXT *tcti)
 int main(int argc, char **argv)
 {
 	struct options o = {.tcti = TCTI};
+	const char *lacks = crypt_init();
 	TSS2_TCTI_CONTEXT *tcti = NULL;
 	int status = parse(argc, argv, &o);
 	TSS2_RC rc;
 
+	if (lacks) {
+		fprintf(stderr, "vtpm-attest: " CRYPT_LACKS "\n", lacks);
+		return FAILED;
+	}
 	if (status >= 0)
 		return status;
 	/* the library logs each refusal by itself; one sentence is enough */

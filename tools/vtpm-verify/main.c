@@ -4,6 +4,7 @@
  * no TPM, no network and no other file, and keeps nothing.
  */
 #include "tools/vtpm-verify/judge.h"
+#include "lib/crypt.h"
 #include "lib/hex.h"
 #include "version.h"
 
@@ -143,10 +144,15 @@ static int verify(const struct options *o, const struct policy *p, const char *t
 int main(int argc, char **argv)
 {
 	struct options o = {.at = time(NULL)};
+	const char *lacks = crypt_init();
 	int status = parse(argc, argv, &o);
 	char *policy, *text, why[200];
 	struct policy p;
 
+	if (lacks) {
+		fprintf(stderr, "vtpm-verify: " CRYPT_LACKS "\n", lacks);
+		return USAGE;
+	}
 	if (status >= 0)
 		return status;
 	policy = read_text(o.policy);

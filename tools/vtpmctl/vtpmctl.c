@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmctl/vtpmctl.h"
 #include "compiler.h"
+#include "lib/crypt.h"
 #include "version.h"
 
 #include <signal.h>
@@ -45,8 +46,13 @@ static void help(FILE *to)
 
 int main(int argc, char **argv)
 {
+	const char *lacks = crypt_init();
 	size_t i;
 
+	if (lacks) {
+		fprintf(stderr, "vtpmctl: " CRYPT_LACKS "\n", lacks);
+		return VTPMCTL_FAILED;
+	}
 	/* a broken pipe is an error that write() returns, not a death */
 	signal(SIGPIPE, SIG_IGN);
 	if (argc < 2) {

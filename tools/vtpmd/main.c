@@ -14,6 +14,7 @@
 #include "tools/vtpmd/work.h"
 #include "tools/vtpmd/xen.h"
 #include "lib/audit.h"
+#include "lib/crypt.h"
 #include "version.h"
 
 #include <errno.h>
@@ -340,6 +341,7 @@ int main(int argc, char **argv)
 		.host_log = HOST_LOG,
 		.anchor_every = ANCHOR_INTERVAL_S,
 	};
+	const char *lacks = crypt_init();
 	int rc = parse_options(&d, argc, argv);
 
 	if (rc == 2) {
@@ -351,6 +353,10 @@ int main(int argc, char **argv)
 		return rc > 0 ? 0 : 2;
 	}
 	log_open();
+	if (lacks) {
+		log_line(LOG_ERR, CRYPT_LACKS, lacks);
+		return 1;
+	}
 	d.started = time(NULL);
 	umask(077);
 	signal(SIGPIPE, SIG_IGN);
