@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 static const char usage[] =
 	"usage: vtpm-manager --stubdom\n"
@@ -137,8 +138,11 @@ int main(int argc, char **argv)
 	struct options o = {0};
 	const char *lacks = crypt_init();
 	struct error e = {0};
-	int rc = parse(argc, argv, &o);
+	int rc;
 
+	/* A core file would have the keys in it.  The stub domain writes none. */
+	(void)prctl(PR_SET_DUMPABLE, 0);
+	rc = parse(argc, argv, &o);
 	if (rc) {
 		fputs(usage, rc > 0 ? stdout : stderr);
 		return rc > 0 ? 0 : 2;

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 static const struct vtpmctl_command commands[] = {
 	{"host", "set up this host: init, renew, approve, anchor, show", host_main},
@@ -49,6 +50,8 @@ int main(int argc, char **argv)
 	const char *lacks = crypt_init();
 	size_t i;
 
+	/* a core file would have keys in it */
+	(void)prctl(PR_SET_DUMPABLE, 0);
 	if (lacks) {
 		fprintf(stderr, "vtpmctl: " CRYPT_LACKS "\n", lacks);
 		return VTPMCTL_FAILED;
