@@ -30,6 +30,7 @@ static const char *const words[] = {
 	[CAUSE_RANDOM] = "random",
 	[CAUSE_ENGINE] = "engine",
 	[CAUSE_CRYPTO] = "crypto",
+	[CAUSE_TPM_BUSY] = "tpm-busy",
 };
 
 int error_set(struct error *e, int rc, enum cause cause, const char *fmt, ...)

@@ -35,6 +35,7 @@ enum cause {
 	CAUSE_RANDOM = 21,	    /* no good entropy source */
 	CAUSE_ENGINE = 22,	    /* libtpms rejects the state, or failed */
 	CAUSE_CRYPTO = 23,	    /* OpenSSL failed; no key was judged by it */
+	CAUSE_TPM_BUSY = 24,	    /* the host's TPM asked to be asked again, for long */
 };
 
 struct error {

@@ -36,6 +36,10 @@ UNIT_TESTS += recovery
 recovery_UNIT_SRCS := lib/recovery.c $(ENVELOPE_SRCS)
 recovery_UNIT_LIBS := -lcrypto
 
+UNIT_TESTS += tpmbusy
+tpmbusy_UNIT_SRCS := lib/tpmbusy.c lib/cursor.c
+tpmbusy_UNIT_LIBS := -Wl,--wrap=nanosleep
+
 UNIT_TESTS += stamp
 stamp_UNIT_SRCS := lib/stamp.c
 

@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "hosttpm_call.h"
+#include "lib/tpmbusy.h"
 
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 #include <openssl/crypto.h>
-
-#define RETRIES	 100
-#define RETRY_NS 50000000
 
 /* Part 2, 6.9 */
 enum { ST_NO_SESSIONS = 0x8001, ST_SESSIONS = 0x8002 };
@@ -51,8 +48,6 @@ static const struct {
 	{0x101, "the TPM is in failure mode"},
 	{0x128, "the PCRs changed meanwhile"},
 	{0x143, "the TPM does not know the command"},
-	{0x902, "the TPM has no room for an object"},
-	{0x903, "the TPM has no room for a session"},
 	{0x921, "the TPM is locked out after wrong authorizations"},
 };
 
@@ -244,46 +239,45 @@ static int transport_failed(const struct hosttpm_call *call, int rc, struct erro
 			"took longer than the 180 s it has for that, or vtpmd and the "
 			"vTPM are of different versions; see `journalctl -u vtpmd`",
 			command_name(call->code));
+	if (rc == -EBUSY || rc == -EAGAIN)
+		return error_set(e, rc, CAUSE_TPM_BUSY,
+				 "vtpmd is busy with another command of this vTPM's for "
+				 "the host's TPM; nothing was changed, try again later");
 	return error_set(e, rc, CAUSE_TPM_UNREACHABLE,
 			 "the host's TPM cannot be reached (%s): see that /dev/tpmrm0 "
 			 "exists and that the TPM is enabled; nothing was changed",
 			 strerror(-rc));
 }
 
-/* A TPM that is shared, or busy: the same command may succeed a moment later. It
- * changed nothing, so that not even the session's nonces are others (Part 1, 19.6). */
-static bool is_worth_another(const uint8_t *rsp, size_t len)
-{
-	struct cursor c = cursor_reader(rsp, len);
-
-	(void)cursor_u16(&c);
-	(void)cursor_u32(&c);
-	switch (cursor_u32(&c)) {
-	case 0x902: /* OBJECT_MEMORY */
-	case 0x903: /* SESSION_MEMORY */
-	case 0x908: /* YIELDED */
-	case 0x90a: /* TESTING */
-	case 0x922: /* RETRY */
-		return cursor_ok(&c);
-	}
-	return false;
-}
-
+/* A busy TPM changed nothing, so that not even the session's nonces are others (Part 1,
+ * 19.6): the same bytes go there again. */
 static int exchange(const struct hosttpm_transport *t, const uint8_t *cmd, size_t len,
 		    uint8_t *rsp, size_t *rsp_len)
 {
-	const struct timespec moment = {.tv_nsec = RETRY_NS};
 	const size_t size = *rsp_len;
-	int rc, tries;
+	struct tpmbusy busy = {0};
+	int rc;
 
-	for (tries = 0;; tries++) {
+	do {
 		*rsp_len = size;
 		rc = t->tpm(t->ctx, cmd, len, rsp, rsp_len);
-		if (rc || *rsp_len > size || tries == RETRIES ||
-		    !is_worth_another(rsp, *rsp_len))
-			return rc;
-		nanosleep(&moment, NULL);
-	}
+	} while (!rc && *rsp_len <= size && tpmbusy_is_response(rsp, *rsp_len) &&
+		 tpmbusy_pause(&busy));
+	return rc;
+}
+
+static int refused(const struct hosttpm_call *call, int rc, struct error *e)
+{
+	if (tpmbusy_is_code(call->code_returned))
+		return error_set(
+			e, rc, CAUSE_TPM_BUSY,
+			"the host's TPM is busy: it answered TPM2_%s with code 0x%03X for "
+			"%d s; nothing was changed, try again later",
+			command_name(call->code), call->code_returned, TPMBUSY_S);
+	return error_set(e, rc, CAUSE_TPM_REFUSED,
+			 "the host's TPM refused TPM2_%s with code 0x%03X (%s)",
+			 command_name(call->code), call->code_returned,
+			 code_words(call->code_returned));
 }
 
 int hosttpm_call_run(struct hosttpm_call *call, const struct hosttpm_transport *t,
@@ -307,10 +301,7 @@ int hosttpm_call_run(struct hosttpm_call *call, const struct hosttpm_transport *
 		return transport_failed(call, rc, e);
 	rc = rsp_len > sizeof(call->wire) ? -EBADMSG : parse(call, rsp_len);
 	if (rc == -EREMOTEIO)
-		return error_set(e, rc, CAUSE_TPM_REFUSED,
-				 "the host's TPM refused TPM2_%s with code 0x%03X (%s)",
-				 command_name(call->code), call->code_returned,
-				 code_words(call->code_returned));
+		return refused(call, rc, e);
 	return rc ? hosttpm_call_nonsense(call, e) : 0;
 }
 

@@ -14,6 +14,7 @@
 #include "tools/vtpmd/tpm_filter.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <openssl/ec.h>
@@ -574,17 +575,41 @@ static void altered_responses(void **state)
 	opens();
 }
 
+/* tpmbusy_pause() sleeps here. */
+static uint64_t slept_ms;
+
+int __wrap_nanosleep(const struct timespec *time, struct timespec *left);
+int __wrap_nanosleep(const struct timespec *time, struct timespec *left)
+{
+	slept_ms += (uint64_t)time->tv_sec * 1000 + (uint64_t)time->tv_nsec / 1000000;
+	return 0;
+}
+
 static void a_tpm_that_is_busy_or_gone(void **state)
 {
-	static const uint32_t codes[] = {0x902, 0x903, 0x922};
+	static const uint32_t codes[] = {0x902, 0x903, 0x908, 0x90a, 0x920, 0x922, 0x923};
 	size_t i;
 
 	assert_int_equal(create(), 0);
 	for (i = 0; i < ARRAY_SIZE(codes); i++) {
 		wire.busy = codes[i];
 		wire.times = 3;
+		slept_ms = 0;
+		opens();
+		assert_int_equal(slept_ms, 20 + 20 + 40);
+		wire.times = UINT_MAX; /* for ever */
+		slept_ms = 0;
+		refused(CAUSE_TPM_BUSY);
+		assert_in_range(slept_ms, 20000, 21000);
+		assert_in_range(wire.count, 20, 40);
+		wire.times = 0;
 		opens();
 	}
+	wire.fail = -EBUSY;
+	refused(CAUSE_TPM_BUSY);
+	wire.fail = -EPERM;
+	refused(CAUSE_TPM_REFUSED);
+	wire.fail = 0;
 	wire.busy = 0x101;
 	wire.times = 1;
 	refused(CAUSE_TPM_REFUSED);

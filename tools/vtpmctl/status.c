@@ -12,6 +12,7 @@ static const struct {
 	{"not-configured", VTPMCTL_NOT_CONFIGURED},
 	{"no-such-vtpm", VTPMCTL_NO_SUCH_VTPM},
 	{"pcrs-changed", VTPMCTL_TPM},
+	{"tpm-busy", VTPMCTL_TPM},
 };
 
 int vtpmctl_status(const char *cause)

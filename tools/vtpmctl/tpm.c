@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Connection, storage key and PCRs; sealing is in tpmseal.c. */
 #include "tools/vtpmctl/tpm.h"
+#include "tools/vtpmctl/tpmagain.h"
 #include "tools/vtpmctl/tpmrc.h"
 #include "lib/hex.h"
+#include "lib/tpmbusy.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -32,6 +34,12 @@ int tpmrc_set(struct error *e, TSS2_RC rc, const char *doing)
 			"authentic (%s): something between this program and the TPM "
 			"alters what they say; nothing was done with it",
 			doing, Tss2_RC_Decode(rc));
+	if (tpmbusy_is_code(rc))
+		return error_set(
+			e, -EIO, CAUSE_TPM_BUSY,
+			"the host's TPM is busy: asked to %s, it answered \"%s\" "
+			"(0x%x) for %d s; nothing was changed, try again later",
+			doing, Tss2_RC_Decode(rc), rc, TPMBUSY_S);
 	return error_set(
 		e, -EIO, CAUSE_TPM_REFUSED,
 		"the host's TPM refused to %s: %s (0x%x); `dmesg | grep -i tpm` and "
@@ -77,7 +85,12 @@ int tpm_open(struct tpm *t, const char *tcti, struct error *e)
 			"the host's TPM does not answer at \"%s\" (%s); check --tcti "
 			"and `dmesg | grep -i tpm`",
 			tcti, Tss2_RC_Decode(rc));
-	rc = Esys_Initialize(&t->esys, t->tcti, NULL);
+	t->again = tpmagain_new(t->tcti);
+	if (!t->again) {
+		tpm_close(t);
+		return error_set(e, -ENOMEM, CAUSE_INTERNAL, "out of memory");
+	}
+	rc = Esys_Initialize(&t->esys, t->again, NULL);
 	if (rc) {
 		tpm_close(t);
 		return tpmrc_set(e, rc, "start a conversation");
@@ -92,6 +105,7 @@ void tpm_close(struct tpm *t)
 	if (t->esys && t->srk != ESYS_TR_NONE)
 		Esys_TR_Close(t->esys, &t->srk);
 	Esys_Finalize(&t->esys);
+	tpmagain_free(t->again);
 	Tss2_TctiLdr_Finalize(&t->tcti);
 }
 

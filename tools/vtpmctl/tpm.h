@@ -25,7 +25,8 @@
 #define TPM_SECRET_SIZE 32
 
 struct tpm {
-	TSS2_TCTI_CONTEXT *tcti;
+	TSS2_TCTI_CONTEXT *tcti;  /* to the TPM */
+	TSS2_TCTI_CONTEXT *again; /* around it, for esys */
 	ESYS_CONTEXT *esys;
 	ESYS_TR srk;   /* after tpm_srk_*() */
 	ESYS_TR audit; /* a session for what is read; after the first tpm_audit() */

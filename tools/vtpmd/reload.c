@@ -9,6 +9,7 @@ static bool may_be_mended(enum cause cause)
 	switch (cause) {
 	case CAUSE_NOT_CONFIGURED:
 	case CAUSE_TPM_UNREACHABLE:
+	case CAUSE_TPM_BUSY:
 	case CAUSE_PCRS_CHANGED:
 	case CAUSE_KMS_UNREACHABLE:
 	case CAUSE_KMS_UNTRUSTED:

@@ -20,6 +20,7 @@ static bool passes(const struct vtpm *v)
 	switch (v->meta.error.cause) {
 	case CAUSE_KMS_UNREACHABLE:
 	case CAUSE_TPM_UNREACHABLE:
+	case CAUSE_TPM_BUSY:
 		return true;
 	case CAUSE_STORE:
 		/* a full disk; but one whose lease is another host's is that host's */
