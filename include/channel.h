@@ -79,12 +79,13 @@ enum channel_type {
 	/* TPM2B_PUBLICs, endorsement keys of this TPM, before READY -> u32, how many of
 	 * them vtpmd keeps.  EPERM when the stored header does not have their Names. */
 	CHANNEL_IDENTITY = 15,
-	/* u16 n | nonce | u16 n | Name | u16 n | SHA-256 -> the host's part of a deep
-	 * quote, JSON: docs/attestation.md.  The Name is that of the vTPM's attestation
-	 * key, the hash that of the log of the guest's launch, n 0: there is none.  EAGAIN:
-	 * too many. */
+	/* B nonce | B user data | B Name | B SHA-256 | B SHA-256 -> the host's part of a
+	 * deep quote, JSON: docs/attestation.md.  B is u16 n | bytes.  The Name is that of
+	 * the vTPM's attestation key, the hashes are those of its quote and of the log of
+	 * the guest's launch, n 0: there is none.  EAGAIN: too many. */
 	CHANNEL_QUOTE = 17,
-	/* nothing -> u32 PCRs | nonce, what EVENT_ATTEST is about; ENOENT: nothing.
+	/* nothing -> u32 PCRs | B nonce | B user data, what EVENT_ATTEST is about; ENOENT:
+	 * nothing.
 	 * u32 enum cause | text -> nothing, the answer: cause 0, and the evidence */
 	CHANNEL_ATTEST = 18,
 	/* u32 domid of a guest that comes -> what was measured of it (lib/measure.h);

@@ -13,17 +13,14 @@
  *   at most VENDOR_CHUNK bytes at once; none when offset is total.  total 0: the guest
  *   was not measured.  TPM_RC_VALUE, parameter 1: offset is behind the end.
  *
- * XVTPM_CC_ATTEST   TPM2B nonce | u32 PCRs | u32 key | TPM2B TPMS_ATTEST |
- *                   TPM2B TPMT_SIGNATURE -> u32 total
+ * XVTPM_CC_ATTEST   TPM2B nonce | u32 PCRs | TPM2B user data -> u32 total
  *   Makes evidence of this vTPM and its host (docs/attestation.md), for
- *   XVTPM_CC_READ_EVIDENCE; that of before is gone.  The nonce is a verifier's, 16 to 64
- *   bytes; bit n of PCRs: PCR n of every bank.  key: a loaded or persistent one of the
- *   guest's, restricted to signing what its TPM makes, with its quote of these PCRs with
- *   this nonce; or TPM_RH_NULL and nothing behind it: the manager makes a key below the
- *   P-256 endorsement key for this one time, and quotes.  TPM_RC_RETRY: too many in
- *   too short a time for this vTPM, or for the host's TPM; TPM_RC_DISABLED: the host
- *   cannot quote; TPM_RC_ATTRIBUTES: the key may sign other things; TPM_RC_HANDLE: there
- *   is no such key; TPM_RC_OBJECT_MEMORY: no place for a key of the manager's.
+ *   XVTPM_CC_READ_EVIDENCE, and drops what was made before.  The nonce is the verifier's,
+ *   16 to 64 bytes; bit n of PCRs: PCR n of every bank; the user data, 0 to 64 bytes, is
+ *   what the caller wants to have signed with it.  The manager quotes, with an attestation
+ *   key that nobody but it can use.  TPM_RC_RETRY: too many in too short a time for this
+ *   vTPM, or for the host's TPM; TPM_RC_DISABLED: the host cannot quote;
+ *   TPM_RC_OBJECT_MEMORY: the guest has left no place in the TPM for the attestation key.
  *
  * XVTPM_CC_READ_EVIDENCE   u32 offset -> u32 total | TPM2B bytes
  *   As XVTPM_CC_READ_LOG.
@@ -46,8 +43,6 @@
 #define VENDOR_RC_BAD_TAG	 0x01eu
 #define VENDOR_RC_VALUE_1	 0x1c4u
 #define VENDOR_RC_INSUFFICIENT_1 0x1dau
-#define VENDOR_RC_ATTRIBUTES_1	 0x1c2u
-#define VENDOR_RC_HANDLE_1	 0x1cbu
 #define VENDOR_RC_DISABLED	 0x120u
 #define VENDOR_RC_RETRY		 0x922u
 

@@ -24,14 +24,16 @@ int binding_encode(const struct binding *b, uint8_t *out, size_t *len)
 
 	put(&c, BINDING_LABEL, strlen(BINDING_LABEL));
 	put_part(&c, b->nonce);
+	put_part(&c, b->user);
 	cursor_put(&c, b->uuid, sizeof(b->uuid));
 	cursor_put_u8(&c, (uint8_t)b->keys);
 	for (i = 0; i < b->keys; i++)
 		put_part(&c, b->ek[i]);
 	put_part(&c, b->ak);
+	put_part(&c, b->quote);
+	put_part(&c, b->guest_log);
 	put_part(&c, b->kernel);
 	put_part(&c, b->manager);
-	put_part(&c, b->guest_log);
 	put_part(&c, b->host_log);
 	*len = c.pos;
 	return cursor_ok(&c) ? 0 : -EMSGSIZE;
@@ -64,6 +66,7 @@ int binding_decode(const uint8_t *buf, size_t len, struct binding *b)
 
 	memset(b, 0, sizeof(*b));
 	b->nonce = take(&c, BINDING_NONCE_MIN, BINDING_NONCE_MAX);
+	b->user = take(&c, 0, BINDING_USER_MAX);
 	cursor_copy(&c, b->uuid, sizeof(b->uuid));
 	b->keys = cursor_u8(&c);
 	if (!b->keys || b->keys > BINDING_KEYS_MAX)
@@ -71,9 +74,10 @@ int binding_decode(const uint8_t *buf, size_t len, struct binding *b)
 	for (i = 0; cursor_ok(&c) && i < b->keys; i++)
 		b->ek[i] = take(&c, 2 + 20, BINDING_NAME_MAX);
 	b->ak = take(&c, 2 + 20, BINDING_NAME_MAX);
+	b->quote = take(&c, HASH_SIZE, HASH_SIZE);
+	b->guest_log = take_hash(&c);
 	b->kernel = take_hash(&c);
 	b->manager = take(&c, HASH_SIZE, HASH_SIZE);
-	b->guest_log = take_hash(&c);
 	b->host_log = take_hash(&c);
 	if (!cursor_done(&c) || label.n != strlen(BINDING_LABEL) ||
 	    memcmp(label.p, BINDING_LABEL, label.n) != 0)

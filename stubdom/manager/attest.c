@@ -2,20 +2,18 @@
 #include "attest.h"
 #include "include/vendor.h"
 #include "lib/base64url.h"
+#include "lib/crypt.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define RC_BAD_AUTH	  0x0a2
-#define RC_AUTH_FAIL	  0x08e
-#define RC_FMT1_MASK	  0x0bf
-#define RC_OBJECT_MEMORY  0x902
-#define RC_SESSION_MEMORY 0x903
+#define RC_OBJECT_MEMORY 0x902
 
 #define CERTIFICATES 3
 #define FIXED_ROOM   49152 /* all but certificates, log and the host's part */
+#define REQUEST_MAX  512
 
 /* EK Credential Profile 2.5, 2.2.2: low range RSA-2048 and P-256, high range P-384 */
 static const uint32_t certificate_index[CERTIFICATES] = {0x01c00002, 0x01c0000a,
@@ -115,8 +113,10 @@ static int put_all(struct cursor *w, struct command *c, const struct attest *a,
 {
 	int rc;
 
-	put_text(w, "{\"eat_profile\":\"tag:xen-vtpm,2026:deep-quote-1\"");
+	put_text(w, "{\"eat_profile\":\"tag:xen-vtpm,2026:deep-quote-2\"");
 	put_bytes(w, ",\"eat_nonce\":", p->r->nonce, p->r->nonce_len);
+	if (p->r->user_len)
+		put_bytes(w, ",\"user_data\":", p->r->user, p->r->user_len);
 	put_bytes(w, ",\"submods\":{\"vtpm\":{\"ak\":", p->quote.public.p,
 		  p->quote.public.n);
 	put_bytes(w, ",\"quote\":", p->quote.quote.p, p->quote.quote.n);
@@ -153,67 +153,59 @@ static int write_evidence(struct attest *a, struct command *c, const struct part
 
 /* The vTPM's own part.  The PCRs cannot change before they are written out: no command of
  * the guest comes in between. */
-static int ask_tpm(struct command *c, const struct attest_request *r, struct parts *p)
+static int ask_tpm(const struct attest *a, struct command *c, struct parts *p)
 {
+	const struct attest_request *r = p->r;
 	int rc = attest_tpm_banks(c, r->pcrs, &p->banks);
 	size_t i;
 
-	if (!rc && r->ak == COMMAND_RH_NULL)
-		rc = attest_tpm_quote(c, &p->banks, r->nonce, r->nonce_len, &p->quote);
-	else if (!rc)
-		rc = attest_tpm_vouch(c, r->ak, &p->quote);
+	if (!rc)
+		rc = attest_tpm_quote(c, a->firmware, &p->banks, r->nonce, r->nonce_len,
+				      &p->quote);
 	if (rc)
 		return rc;
-	if (r->ak != COMMAND_RH_NULL) {
-		memcpy(p->quote.quote.p, r->quote, r->quote_len);
-		p->quote.quote.n = r->quote_len;
-		memcpy(p->quote.signature.p, r->signature, r->signature_len);
-		p->quote.signature.n = r->signature_len;
-	}
 	for (i = 0; i < CERTIFICATES; i++)
 		p->certificate[i].p =
 			attest_tpm_nv(c, certificate_index[i], &p->certificate[i].n);
 	return 0;
 }
 
+static void put_2b(struct cursor *w, const uint8_t *p, size_t n)
+{
+	cursor_put_u16(w, (uint16_t)n);
+	if (n)
+		cursor_put(w, p, n);
+}
+
 /* CHANNEL_QUOTE */
 static int ask_host(const struct attest *a, struct parts *p)
 {
-	uint8_t request[2 + ATTEST_NONCE_MAX + 2 + ATTEST_PART_MAX + 2 + 32], hash[32];
+	const struct crypt_part part = {p->quote.quote.p, p->quote.quote.n};
+	uint8_t request[REQUEST_MAX], quote[CRYPT_HASH_SIZE], log[CRYPT_HASH_SIZE];
 	struct cursor w = cursor_writer(request, sizeof(request));
-	int rc = a->log->len ? eventlog_sha256(a->log, hash) : 0;
+	int rc = crypt_sha256(&part, 1, quote);
 
+	if (!rc && a->log->len)
+		rc = eventlog_sha256(a->log, log);
 	if (rc)
 		return rc;
-	cursor_put_u16(&w, (uint16_t)p->r->nonce_len);
-	cursor_put(&w, p->r->nonce, p->r->nonce_len);
-	cursor_put_u16(&w, (uint16_t)p->quote.name.n);
-	cursor_put(&w, p->quote.name.p, p->quote.name.n);
-	cursor_put_u16(&w, a->log->len ? sizeof(hash) : 0);
-	if (a->log->len)
-		cursor_put(&w, hash, sizeof(hash));
+	put_2b(&w, p->r->nonce, p->r->nonce_len);
+	put_2b(&w, p->r->user, p->r->user_len);
+	put_2b(&w, p->quote.name.p, p->quote.name.n);
+	put_2b(&w, quote, sizeof(quote));
+	put_2b(&w, log, a->log->len ? sizeof(log) : 0);
+	if (!cursor_ok(&w))
+		return -EMSGSIZE;
 	return a->host(a->ctx, request, w.pos, &p->host, &p->host_len);
 }
 
-static int refuse_tpm(const struct attest_request *r, int rc, uint32_t said,
-		      uint32_t *tpm_rc, struct error *e)
+static int refuse_tpm(int rc, uint32_t said, uint32_t *tpm_rc, struct error *e)
 {
-	if (rc == -EPERM) {
-		*tpm_rc = VENDOR_RC_ATTRIBUTES_1;
-		return error_set(e, rc, CAUSE_ENGINE,
-				 "The key may sign other things than what its TPM made.");
-	}
 	*tpm_rc = rc == -EREMOTEIO ? said : VENDOR_RC_DISABLED;
-	if (said == RC_OBJECT_MEMORY || said == RC_SESSION_MEMORY)
+	if (said == RC_OBJECT_MEMORY)
 		return error_set(e, rc, CAUSE_ENGINE,
-				 "The guest fills the TPM's memory for keys and sessions "
-				 "right now: ask again.");
-	if ((said & RC_FMT1_MASK) == RC_AUTH_FAIL || (said & RC_FMT1_MASK) == RC_BAD_AUTH)
-		return error_set(e, rc, CAUSE_ENGINE,
-				 "The guest has set a password for the TPM's endorsement "
-				 "hierarchy: attest from inside of the guest.");
-	if (r->ak != COMMAND_RH_NULL)
-		*tpm_rc = VENDOR_RC_HANDLE_1;
+				 "The guest fills the TPM's memory for keys right now: "
+				 "ask again.");
 	return error_set(e, rc, CAUSE_ENGINE, "The TPM refused to quote: 0x%x.", said);
 }
 
@@ -234,10 +226,10 @@ static int refuse_host(int rc, uint32_t *tpm_rc, struct error *e)
 static int collect(struct attest *a, struct command *c, struct parts *p, uint32_t *tpm_rc,
 		   struct error *e)
 {
-	int rc = ask_tpm(c, p->r, p);
+	int rc = ask_tpm(a, c, p);
 
 	if (rc)
-		return refuse_tpm(p->r, rc, rc == -EREMOTEIO ? c->rc : 0, tpm_rc, e);
+		return refuse_tpm(rc, rc == -EREMOTEIO ? c->rc : 0, tpm_rc, e);
 	rc = ask_host(a, p);
 	if (rc)
 		return refuse_host(rc, tpm_rc, e);

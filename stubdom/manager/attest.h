@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Deep quotes, the manager's part: this TPM's quote, the public part of the key that it is
- * signed with, as it is in this TPM, the PCRs, certificates and event log; and, from
- * vtpmd, the quote of the host's TPM that binds all that.  The result is the text of the
- * file that vtpm-verify reads (docs/attestation.md), kept until the next one.
+ * Deep quotes, the manager's part: this TPM's quote, which the manager makes with a key that
+ * nobody else can use, the key's public part, the PCRs, certificates and event log; and,
+ * from vtpmd, the quote of the host's TPM that binds all that.  The result is the text of
+ * the file that vtpm-verify reads (docs/attestation.md), kept until the next one or the
+ * TPM's next power-on.
  */
 #ifndef XVTPM_ATTEST_H
 #define XVTPM_ATTEST_H
@@ -14,6 +15,7 @@
 
 #define ATTEST_NONCE_MIN 16
 #define ATTEST_NONCE_MAX 64
+#define ATTEST_USER_MAX	 64
 
 struct attest {
 	/* vtpmd, over the host channel: CHANNEL_QUOTE.  *reply is malloc()ed. */
@@ -21,6 +23,7 @@ struct attest {
 		    size_t *reply_len);
 	void *ctx;
 	const struct eventlog *log; /* of the guest's launch */
+	const struct firmware *firmware;
 
 	char *evidence; /* NULL: none; else len bytes, with a zero behind them */
 	size_t len;
@@ -30,11 +33,8 @@ struct attest_request {
 	const uint8_t *nonce;
 	size_t nonce_len;
 	uint32_t pcrs; /* bit n: PCR n, in each bank */
-	/* A key of the guest's, in this TPM, and the quote that it signed; COMMAND_RH_NULL:
-	 * the manager makes a key and quotes. */
-	uint32_t ak;
-	const uint8_t *quote, *signature; /* TPMS_ATTEST, TPMT_SIGNATURE */
-	size_t quote_len, signature_len;
+	const uint8_t *user;
+	size_t user_len; /* 0 to ATTEST_USER_MAX */
 };
 
 /* 0, and a->evidence is new; else there is none, *tpm_rc is what a guest is told and *e

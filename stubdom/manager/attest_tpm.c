@@ -5,16 +5,14 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <openssl/crypto.h>
 
+#define CC_CREATE_PRIMARY 0x131
 #define CC_NV_READ	  0x14e
-#define CC_POLICY_SECRET  0x151
 #define CC_QUOTE	  0x158
 #define CC_NV_READ_PUBLIC 0x169
-#define CC_READ_PUBLIC	  0x173
-#define CC_START_SESSION  0x176
 #define CC_GET_CAPABILITY 0x17a
 #define CC_PCR_READ	  0x17e
-#define CC_CREATE_LOADED  0x191
 
 #define ALG_SHA256 0x000b
 #define ALG_NULL   0x0010
@@ -23,15 +21,13 @@
 #define P256	   0x0003
 
 #define CAP_PCRS   5
-#define SE_POLICY  1
 #define NV_CHUNK   1024
 #define NV_MAX	   8192
 #define AUTH_EMPTY 4 /* TPM2B_SENSITIVE_CREATE without anything in it */
 
-/* TPMA_OBJECT, Part 2, 8.3 */
-#define AK_NEEDS    0x00050032u /* fixedTPM, fixedParent, origin, restricted, sign */
-#define AK_DECRYPT  0x00020000u
-#define AK_TEMPLATE (AK_NEEDS | 0x00000440u) /* userWithAuth, noDA */
+/* TPMA_OBJECT, Part 2, 8.3: fixedTPM, fixedParent, sensitiveDataOrigin, userWithAuth, noDA,
+ * restricted, sign */
+#define AK_ATTRIBUTES 0x00050472u
 
 static void take_2b(struct cursor *c, struct attest_bytes *out)
 {
@@ -130,45 +126,14 @@ int attest_tpm_pcr(struct command *c, const struct attest_bank *b, unsigned int 
 	return 0;
 }
 
-/* Gives the session's handle. */
-static int start_policy(struct command *c)
-{
-	static const uint8_t nonce[16];
-
-	command_begin(c, CC_START_SESSION);
-	c->gives_handle = true;
-	cursor_put_u32(&c->in, COMMAND_RH_NULL);
-	cursor_put_u32(&c->in, COMMAND_RH_NULL);
-	cursor_put_u16(&c->in, sizeof(nonce));
-	cursor_put(&c->in, nonce, sizeof(nonce));
-	cursor_put_u16(&c->in, 0); /* no salt */
-	cursor_put_u8(&c->in, SE_POLICY);
-	cursor_put_u16(&c->in, ALG_NULL);
-	cursor_put_u16(&c->in, ALG_SHA256);
-	return command_run(c);
-}
-
-/* What the endorsement keys' policy asks for: EK Credential Profile, B.6 */
-static int prove_endorsement(struct command *c, uint32_t session)
-{
-	command_begin(c, CC_POLICY_SECRET);
-	cursor_put_u32(&c->in, COMMAND_RH_ENDORSEMENT);
-	cursor_put_u32(&c->in, session);
-	command_auth(c, NULL, 0);
-	cursor_put_u16(&c->in, 0); /* nonceTPM */
-	cursor_put_u16(&c->in, 0); /* cpHashA */
-	cursor_put_u16(&c->in, 0); /* policyRef */
-	cursor_put_u32(&c->in, 0); /* expiration */
-	return command_run(c);
-}
-
+/* Each change of a byte here makes another key of every vTPM. */
 static void put_template(struct cursor *w)
 {
 	size_t mark = cursor_mark_u16(w);
 
 	cursor_put_u16(w, ALG_ECC);
 	cursor_put_u16(w, ALG_SHA256);
-	cursor_put_u32(w, AK_TEMPLATE);
+	cursor_put_u32(w, AK_ATTRIBUTES);
 	cursor_put_u16(w, 0);	     /* authPolicy */
 	cursor_put_u16(w, ALG_NULL); /* symmetric */
 	cursor_put_u16(w, ALG_ECDSA);
@@ -180,54 +145,34 @@ static void put_template(struct cursor *w)
 	cursor_patch_u16(w, mark);
 }
 
-/* TPM2_CreateLoaded uses the session up: its continueSession is clear. */
-static int create_key(struct command *c, uint32_t parent, uint32_t session,
-		      struct attest_quote *out)
+/* TPM2_CreatePrimary, Part 3, 24.1: c->handle is the key. */
+static int make_key(struct command *c, const struct firmware *f, struct attest_quote *out)
 {
-	struct attest_bytes private;
 	int rc;
 
-	command_begin(c, CC_CREATE_LOADED);
+	command_begin(c, CC_CREATE_PRIMARY);
 	c->gives_handle = true;
-	cursor_put_u32(&c->in, parent);
-	command_session(c, session);
+	cursor_put_u32(&c->in, COMMAND_RH_PLATFORM);
+	command_auth(c, f->platform_auth, f->platform_auth_len);
 	cursor_put_u16(&c->in, AUTH_EMPTY);
 	cursor_put_u32(&c->in, 0);
 	put_template(&c->in);
+	cursor_put_u16(&c->in, 0); /* outsideInfo */
+	cursor_put_u32(&c->in, 0); /* creationPCR */
 	rc = command_run(c);
+	OPENSSL_cleanse(c->cmd, sizeof(c->cmd));
 	if (rc)
 		return rc;
-	take_2b(&c->out, &private);
 	take_2b(&c->out, &out->public);
+	(void)cursor_bytes(&c->out, cursor_u16(&c->out)); /* creationData */
+	(void)cursor_bytes(&c->out, cursor_u16(&c->out)); /* creationHash */
+	(void)cursor_bytes(&c->out, 2 + 4); /* creationTicket: tag, hierarchy */
+	(void)cursor_bytes(&c->out, cursor_u16(&c->out));
 	take_2b(&c->out, &out->name);
-	return cursor_ok(&c->out) ? 0 : -EBADMSG;
-}
-
-/* An endorsement key and a session for as long as it takes to make a key below it. */
-static int make_key(struct command *c, struct attest_quote *out, uint32_t *key)
-{
-	uint32_t parent, session, rc_tpm;
-	int rc = ek_make(EK_P256, c);
-
-	if (rc)
-		return rc;
-	parent = c->handle;
-	rc = start_policy(c);
-	session = c->handle;
-	if (!rc) {
-		rc = prove_endorsement(c, session);
-		if (!rc)
-			rc = create_key(c, parent, session, out);
-		*key = c->handle;
-		rc_tpm = c->rc;
-		if (rc)
-			(void)!ek_flush(c, session);
-	} else {
-		rc_tpm = c->rc;
-	}
-	(void)!ek_flush(c, parent);
-	c->rc = rc_tpm;
-	return rc;
+	if (cursor_ok(&c->out))
+		return 0;
+	(void)!ek_flush(c, c->handle);
+	return -EBADMSG;
 }
 
 static int quote(struct command *c, uint32_t key, const struct attest_banks *banks,
@@ -256,40 +201,21 @@ static int quote(struct command *c, uint32_t key, const struct attest_banks *ban
 	return cursor_ok(&c->out) ? 0 : -EBADMSG;
 }
 
-int attest_tpm_quote(struct command *c, const struct attest_banks *banks,
-		     const uint8_t *nonce, size_t len, struct attest_quote *out)
+int attest_tpm_quote(struct command *c, const struct firmware *f,
+		     const struct attest_banks *banks, const uint8_t *nonce, size_t len,
+		     struct attest_quote *out)
 {
-	uint32_t key = 0, rc_tpm;
-	int rc = make_key(c, out, &key);
+	uint32_t key, rc_tpm;
+	int rc = make_key(c, f, out);
 
 	if (rc)
 		return rc;
+	key = c->handle;
 	rc = quote(c, key, banks, nonce, len, out);
 	rc_tpm = c->rc;
 	(void)!ek_flush(c, key);
 	c->rc = rc_tpm;
 	return rc;
-}
-
-int attest_tpm_vouch(struct command *c, uint32_t handle, struct attest_quote *out)
-{
-	struct cursor public;
-	uint32_t attributes;
-	int rc;
-
-	command_begin(c, CC_READ_PUBLIC);
-	cursor_put_u32(&c->in, handle);
-	rc = command_run(c);
-	if (rc)
-		return rc;
-	take_2b(&c->out, &out->public);
-	take_2b(&c->out, &out->name);
-	public = cursor_reader(out->public.p, out->public.n);
-	(void)cursor_u32(&public); /* type, nameAlg */
-	attributes = cursor_u32(&public);
-	if (!cursor_ok(&c->out) || !cursor_ok(&public))
-		return -EBADMSG;
-	return (attributes & (AK_NEEDS | AK_DECRYPT)) == AK_NEEDS ? 0 : -EPERM;
 }
 
 /* TPMS_NV_PUBLIC, Part 2, 13.5: nvIndex, nameAlg, attributes, authPolicy, dataSize */

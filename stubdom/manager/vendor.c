@@ -58,17 +58,13 @@ static uint32_t attest(const struct vendor *v, struct cursor *in, struct cursor 
 
 	r.nonce = take_2b(in, &r.nonce_len);
 	r.pcrs = cursor_u32(in);
-	r.ak = cursor_u32(in);
-	r.quote = take_2b(in, &r.quote_len);
-	r.signature = take_2b(in, &r.signature_len);
+	r.user = take_2b(in, &r.user_len);
 	if (!cursor_ok(in))
 		return VENDOR_RC_INSUFFICIENT_1;
-	if (!cursor_done(in) || r.quote_len > ATTEST_PART_MAX ||
-	    r.signature_len > ATTEST_PART_MAX)
+	if (!cursor_done(in))
 		return VENDOR_RC_SIZE;
 	if (r.nonce_len < ATTEST_NONCE_MIN || r.nonce_len > ATTEST_NONCE_MAX || !r.pcrs ||
-	    r.pcrs >> ATTEST_PCRS ||
-	    (r.ak == COMMAND_RH_NULL) != (!r.quote_len && !r.signature_len))
+	    r.pcrs >> ATTEST_PCRS || r.user_len > ATTEST_USER_MAX)
 		return VENDOR_RC_VALUE_1;
 	if (attest_run(v->attest, &r, &rc, &e))
 		return rc;

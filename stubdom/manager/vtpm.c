@@ -160,6 +160,7 @@ static int power_cycle(void *ctx, uint32_t domid)
 	int rc = engine_power_cycle();
 
 	eventlog_clear(&v->log);
+	attest_clear(&v->attest);
 	if (!rc)
 		rc = start_firmware(v);
 	if (!rc)
@@ -341,8 +342,10 @@ int vtpm_run(const struct vtpm_place *place, struct error *e)
 		rc = hostchan_open_vchan(&v->chan, &v->error);
 	else
 		rc = hostchan_open_fd(&v->chan, CHANNEL_PROCESS_FD, &v->error);
-	v->attest =
-		(struct attest){.host = hostchan_quote, .ctx = v->chan, .log = &v->log};
+	v->attest = (struct attest){.host = hostchan_quote,
+				    .ctx = v->chan,
+				    .log = &v->log,
+				    .firmware = &v->firmware};
 	if (!rc) {
 		rc = run(v);
 		if (rc)

@@ -7,7 +7,7 @@
 void vtpm_attest(struct hostchan *chan, const struct attest *guest)
 {
 	struct error e = {.cause = CAUSE_NONE};
-	struct attest_request r = {.ak = COMMAND_RH_NULL};
+	struct attest_request r;
 	struct attest own = *guest;
 	uint8_t *request;
 	struct cursor c;
@@ -19,9 +19,12 @@ void vtpm_attest(struct hostchan *chan, const struct attest *guest)
 		return;
 	c = cursor_reader(request, len);
 	r.pcrs = cursor_u32(&c);
-	r.nonce_len = cursor_left(&c);
+	r.nonce_len = cursor_u16(&c);
 	r.nonce = cursor_bytes(&c, r.nonce_len);
-	if (!cursor_ok(&c) || r.nonce_len > ATTEST_NONCE_MAX)
+	r.user_len = cursor_u16(&c);
+	r.user = cursor_bytes(&c, r.user_len);
+	if (!cursor_done(&c) || r.nonce_len > ATTEST_NONCE_MAX ||
+	    r.user_len > ATTEST_USER_MAX)
 		error_set(&e, -EPROTO, CAUSE_CHANNEL, "vtpmd asked for nonsense.");
 	else
 		(void)!attest_run(&own, &r, &tpm_rc, &e);

@@ -10,7 +10,7 @@ int attest_run(struct attest *a, const struct attest_request *r, uint32_t *tpm_r
 	       struct error *e)
 {
 	if (r->nonce_len < ATTEST_NONCE_MIN || r->nonce_len > ATTEST_NONCE_MAX ||
-	    r->quote_len > ATTEST_PART_MAX || r->signature_len > ATTEST_PART_MAX)
+	    r->user_len > ATTEST_USER_MAX)
 		abort();
 	*tpm_rc = r->nonce[0];
 	return r->nonce[0] ? -1 : 0;

@@ -15,8 +15,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (!rc && (!p.key || p.name_len > sizeof(name)))
 		abort();
-	if (!rc && (public_qualified(&p, &p, name, &len) || len != p.name_len ||
-		    public_spki_hash(&p, hash)))
+	if (!rc && (public_qualified(&p, PUBLIC_RH_PLATFORM, name, &len) ||
+		    len != p.name_len || public_spki_hash(&p, hash)))
 		abort();
 	public_free(&p);
 	return 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * attest-flips POLICY NONCE EVIDENCE BITS: in a file of evidence, which the policy
+ * attest-flips POLICY NONCE EVIDENCE BITS [USER-DATA]: in a file of evidence, which the policy
  * accepts, bits are flipped, one at a time, BITS (1 to 8) of every byte; exits 0 when none
  * of the results is accepted.  With the verifier's own parts, in one process: that many
  * starts of it would take an hour.
@@ -39,14 +39,19 @@ static bool accepted(const struct judge *j, const char *text)
 
 int main(int argc, char **argv)
 {
-	uint8_t nonce[BINDING_NONCE_MAX];
-	struct judge j = {.nonce = nonce, .nonce_len = sizeof(nonce), .at = time(NULL)};
+	uint8_t nonce[BINDING_NONCE_MAX], user[BINDING_USER_MAX];
+	struct judge j = {.nonce = nonce,
+			  .nonce_len = sizeof(nonce),
+			  .user = user,
+			  .user_len = sizeof(user),
+			  .at = time(NULL)};
 	struct policy p;
 	size_t len, policy_len, i, wrong = 0;
 	char *policy, *text, why[200];
 	unsigned int n, bits;
 
-	if (argc != 5 || hex_decode(argv[2], nonce, &j.nonce_len))
+	if (argc < 5 || argc > 6 || hex_decode(argv[2], nonce, &j.nonce_len) ||
+	    hex_decode(argc == 6 ? argv[5] : "", user, &j.user_len))
 		return 2;
 	bits = (unsigned int)atoi(argv[4]);
 	policy = read_text(argv[1], &policy_len);

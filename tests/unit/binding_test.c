@@ -12,13 +12,15 @@ static struct binding sample(void)
 {
 	static const uint8_t some[80] = "xen-vtpm";
 	struct binding b = {.nonce = {some, 32},
+			    .user = {some, 64},
 			    .uuid = "one vTPM of all",
 			    .keys = 2,
 			    .ek = {{some, 34}, {some, 50}},
 			    .ak = {some, 34},
+			    .quote = {some, 32},
+			    .guest_log = {some, 32},
 			    .kernel = {some, 32},
-			    .manager = {some, 32},
-			    .guest_log = {some, 32}};
+			    .manager = {some, 32}};
 
 	return b;
 }
@@ -41,6 +43,8 @@ static void there_and_back(void **state)
 	assert_int_equal(b.ek[1].n, 50);
 	assert_memory_equal(b.uuid, sample().uuid, 16);
 	assert_memory_equal(b.ak.p, "xen-vtpm", 9);
+	assert_int_equal(b.user.n, 64);
+	assert_int_equal(b.quote.n, 32);
 	assert_int_equal(b.guest_log.n, 32);
 	assert_int_equal(b.host_log.n, 0);
 }
@@ -71,6 +75,12 @@ static void limits(void **state)
 	b.nonce.n = BINDING_NONCE_MAX + 1;
 	refused(b);
 	b = sample();
+	b.user.n = BINDING_USER_MAX + 1;
+	refused(b);
+	b = sample();
+	b.quote.n = 0;
+	refused(b);
+	b = sample();
 	b.keys = 0;
 	refused(b);
 	b = sample();
@@ -82,6 +92,17 @@ static void limits(void **state)
 	b = sample();
 	b.ak.n = 21;
 	refused(b);
+}
+
+static void no_user_data(void **state)
+{
+	struct binding b = sample(), again;
+
+	b.user = (struct binding_part){NULL, 0};
+	len = sizeof(bytes);
+	assert_int_equal(binding_encode(&b, bytes, &len), 0);
+	assert_int_equal(binding_decode(bytes, len, &again), 0);
+	assert_int_equal(again.user.n, 0);
 }
 
 static void another_label(void **state)
@@ -106,6 +127,7 @@ int main(void)
 		cmocka_unit_test_setup(there_and_back, setup),
 		cmocka_unit_test_setup(every_length_but_the_right_one, setup),
 		cmocka_unit_test_setup(limits, setup),
+		cmocka_unit_test_setup(no_user_data, setup),
 		cmocka_unit_test_setup(another_label, setup),
 		cmocka_unit_test_setup(no_room, setup),
 	};

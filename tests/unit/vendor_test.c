@@ -162,11 +162,11 @@ static void a_small_buffer_is_not_overrun(void **state)
 	assert_false(vendor_execute(&vendor, cmd, 14, rsp, &rsp_len));
 }
 
-/* TPM2B nonce | u32 PCRs | u32 key | TPM2B quote | TPM2B signature */
-static uint32_t attest_with(size_t nonce, uint32_t pcrs, uint32_t key, size_t quote)
+/* TPM2B nonce | u32 PCRs | TPM2B user data | what does not belong there */
+static uint32_t attest_with(size_t nonce, uint32_t pcrs, size_t user, size_t more)
 {
-	static const uint8_t zeroes[2048];
-	uint8_t big[4096];
+	static const uint8_t zeroes[256];
+	uint8_t big[1024];
 	struct cursor w = cursor_writer(big, sizeof(big)), size, c;
 	uint32_t rc;
 
@@ -176,11 +176,9 @@ static uint32_t attest_with(size_t nonce, uint32_t pcrs, uint32_t key, size_t qu
 	cursor_put_u16(&w, (uint16_t)nonce);
 	cursor_put(&w, zeroes, nonce);
 	cursor_put_u32(&w, pcrs);
-	cursor_put_u32(&w, key);
-	cursor_put_u16(&w, (uint16_t)quote);
-	cursor_put(&w, zeroes, quote);
-	cursor_put_u16(&w, (uint16_t)quote);
-	cursor_put(&w, zeroes, quote);
+	cursor_put_u16(&w, (uint16_t)user);
+	cursor_put(&w, zeroes, user);
+	cursor_put(&w, zeroes, more);
 	size = cursor_writer(big + 2, 4);
 	cursor_put_u32(&size, (uint32_t)w.pos);
 	rsp_len = sizeof(rsp);
@@ -195,26 +193,34 @@ static uint32_t attest_with(size_t nonce, uint32_t pcrs, uint32_t key, size_t qu
 static void attests(void **state)
 {
 	answer = 0;
-	assert_int_equal(attest_with(32, 3, COMMAND_RH_NULL, 0), 0);
+	assert_int_equal(attest_with(32, 3, 0, 0), 0);
 	assert_int_equal(asked.nonce_len, 32);
 	assert_int_equal(asked.pcrs, 3);
-	assert_int_equal(attest_with(64, 1, 0x80000001, 100), 0);
-	assert_int_equal(asked.ak, 0x80000001);
-	assert_int_equal(asked.quote_len, 100);
+	assert_int_equal(asked.user_len, 0);
+	assert_int_equal(attest_with(64, 1, 64, 0), 0);
+	assert_int_equal(asked.user_len, 64);
 	answer = VENDOR_RC_RETRY;
-	assert_int_equal(attest_with(32, 3, COMMAND_RH_NULL, 0), VENDOR_RC_RETRY);
+	assert_int_equal(attest_with(32, 3, 0, 0), VENDOR_RC_RETRY);
 }
 
 static void attests_nothing_else(void **state)
 {
 	answer = 0;
-	assert_int_equal(attest_with(15, 3, COMMAND_RH_NULL, 0), VENDOR_RC_VALUE_1);
-	assert_int_equal(attest_with(65, 3, COMMAND_RH_NULL, 0), VENDOR_RC_VALUE_1);
-	assert_int_equal(attest_with(32, 0, COMMAND_RH_NULL, 0), VENDOR_RC_VALUE_1);
-	assert_int_equal(attest_with(32, 1 << 24, COMMAND_RH_NULL, 0), VENDOR_RC_VALUE_1);
-	assert_int_equal(attest_with(32, 3, COMMAND_RH_NULL, 9), VENDOR_RC_VALUE_1);
-	assert_int_equal(attest_with(32, 3, 0x80000001, 0), VENDOR_RC_VALUE_1);
-	assert_int_equal(attest_with(32, 3, 0x80000001, 1025), VENDOR_RC_SIZE);
+	assert_int_equal(attest_with(15, 3, 0, 0), VENDOR_RC_VALUE_1);
+	assert_int_equal(attest_with(65, 3, 0, 0), VENDOR_RC_VALUE_1);
+	assert_int_equal(attest_with(32, 0, 0, 0), VENDOR_RC_VALUE_1);
+	assert_int_equal(attest_with(32, 1 << 24, 0, 0), VENDOR_RC_VALUE_1);
+	assert_int_equal(attest_with(32, 3, 65, 0), VENDOR_RC_VALUE_1);
+	assert_int_equal(attest_with(32, 3, 32, 1), VENDOR_RC_SIZE);
+	assert_int_equal(asked.nonce_len, 0);
+}
+
+/* As a guest once handed over a key and what it had signed: u32 key | TPM2B | TPM2B */
+static void no_key_is_taken(void **state)
+{
+	answer = 0;
+	assert_int_equal(attest_with(32, 3, 0, 6), VENDOR_RC_SIZE);
+	assert_int_equal(attest_with(32, 3, 0, 200), VENDOR_RC_SIZE);
 	assert_int_equal(asked.nonce_len, 0);
 }
 
@@ -238,6 +244,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(attests),
 		cmocka_unit_test(attests_nothing_else),
+		cmocka_unit_test(no_key_is_taken),
 		cmocka_unit_test(evidence_in_pieces),
 		T(reads_in_chunks),
 		T(an_unmeasured_guest_has_none),

@@ -42,6 +42,7 @@ static void real_one(void **state)
 
 	assert_int_equal(evidence_parse(text, &e), 0);
 	assert_int_equal(e->nonce.n, 32);
+	assert_int_equal(e->user.n, 32);
 	assert_int_equal(e->keys, 3);
 	assert_int_equal(e->certificates, 3);
 	assert_int_equal(e->vtpm.banks, 4);
@@ -68,7 +69,7 @@ static void members_that_mean_nothing(void **state)
 	assert_int_equal(parse_with("\"host\":{", "\"host\":{\"x\":1,"), -EBADMSG);
 	assert_int_equal(parse_with("\"submods\":{", "\"submods\":{\"x\":1,"), -EBADMSG);
 	assert_int_equal(parse_with("\"sha256\":{", "\"sha257\":{"), -EBADMSG);
-	assert_int_equal(parse_with("deep-quote-1", "deep-quote-2"), -EBADMSG);
+	assert_int_equal(parse_with("deep-quote-2", "deep-quote-1"), -EBADMSG);
 }
 
 static void members_that_are_missing(void **state)

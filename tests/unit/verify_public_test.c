@@ -44,10 +44,10 @@ static void qualified_name(void **state)
 	int rc = quote_parse(vector_quote, sizeof(vector_quote), &q);
 
 	assert_int_equal(rc, 0);
-	assert_int_equal(public_qualified(&ak, &ek, name, &len), 0);
+	assert_int_equal(public_qualified(&ak, PUBLIC_RH_PLATFORM, name, &len), 0);
 	assert_int_equal(len, q.signer.n);
 	assert_memory_equal(name, q.signer.p, len);
-	assert_int_equal(public_qualified(&ak, NULL, name, &len), 0);
+	assert_int_equal(public_qualified(&ak, PUBLIC_RH_ENDORSEMENT, name, &len), 0);
 	assert_memory_not_equal(name, q.signer.p, len);
 }
 

@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * vtpm-attest, in a guest: evidence of this guest's TPM and of the host that it runs on,
- * through the TPM itself.  The same as `vtpmctl attest` on the host gets, but that the
- * attestation key is the guest's.
+ * through the TPM itself.  `vtpmctl attest` gets the same on the host.
  */
-#include "tools/vtpm-attest/guestkey.h"
 #include "tools/vtpm-attest/vendorcmd.h"
 #include "include/vendor.h"
-#include "lib/crypt.h"
 #include "lib/hex.h"
 #include "version.h"
 
@@ -17,19 +14,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <tss2/tss2_mu.h>
 #include <tss2/tss2_rc.h>
+#include <tss2/tss2_tpm2_types.h>
 #include <tss2/tss2_tctildr.h>
 
 #define NONCE_MIN 16
 #define NONCE_MAX 64
+#define USER_MAX  64
 #define TCTI	  "device:/dev/tpm0"
 
 enum { DONE = 0, FAILED = 1, USAGE = 2, AGAIN = 3 };
 
 struct options {
-	const char *nonce, *pcrs, *output, *tcti;
-	TPM2B_DATA nonce_bytes;
+	const char *nonce, *user, *pcrs, *output, *tcti;
+	uint8_t nonce_bytes[NONCE_MAX], user_bytes[USER_MAX];
+	size_t nonce_len, user_len;
 	uint32_t bits;
 };
 
@@ -38,6 +37,7 @@ static void help(FILE *to)
 	fputs("Usage: vtpm-attest --nonce HEX [OPTIONS]\n"
 	      "Writes evidence of this guest's TPM and of its host, for vtpm-verify.\n\n"
 	      "  --nonce HEX        the verifier's random number, 16 to 64 bytes\n"
+	      "  --user-data HEX    up to 64 bytes to be signed with it, e.g. a TLS key's hash\n"
 	      "  --pcrs N,N,...     that are quoted, in every bank; 0 to 15\n"
 	      "  --output FILE, -o  where to; else standard output\n"
 	      "  --tcti TCTI        the TPM, " TCTI "; not /dev/tpmrm0,\n"
@@ -72,13 +72,14 @@ static bool parse_pcrs(const char *text, uint32_t *bits)
 /* -1: go on; else the exit status. */
 static int check(struct options *o)
 {
-	size_t len = NONCE_MAX;
-
-	if (!o->nonce || hex_decode(o->nonce, o->nonce_bytes.buffer, &len) ||
-	    len < NONCE_MIN)
+	o->nonce_len = sizeof(o->nonce_bytes);
+	o->user_len = sizeof(o->user_bytes);
+	if (!o->nonce || hex_decode(o->nonce, o->nonce_bytes, &o->nonce_len) ||
+	    o->nonce_len < NONCE_MIN)
 		return usage(
 			"--nonce takes 32 to 128 hexadecimal digits, from the verifier");
-	o->nonce_bytes.size = (uint16_t)len;
+	if (hex_decode(o->user, o->user_bytes, &o->user_len))
+		return usage("--user-data takes at most 128 hexadecimal digits");
 	if (!o->pcrs)
 		o->bits = 0xffff;
 	else if (!parse_pcrs(o->pcrs, &o->bits))
@@ -90,6 +91,7 @@ static int parse(int argc, char **argv, struct options *o)
 {
 	static const struct option longs[] = {
 		{"nonce", required_argument, NULL, 'n'},
+		{"user-data", required_argument, NULL, 'u'},
 		{"pcrs", required_argument, NULL, 'p'},
 		{"output", required_argument, NULL, 'o'},
 		{"tcti", required_argument, NULL, 't'},
@@ -102,6 +104,8 @@ static int parse(int argc, char **argv, struct options *o)
 	while ((c = getopt_long(argc, argv, "o:h", longs, NULL)) != -1) {
 		if (c == 'n')
 			o->nonce = optarg;
+		else if (c == 'u')
+			o->user = optarg;
 		else if (c == 'p')
 			o->pcrs = optarg;
 		else if (c == 'o')
@@ -120,12 +124,12 @@ static int parse(int argc, char **argv, struct options *o)
 	return optind == argc ? check(o) : usage("it takes no arguments");
 }
 
-static int refused(TSS2_RC rc, const char *doing)
+static int refused(TSS2_RC rc)
 {
 	fprintf(stderr,
-		"vtpm-attest: the TPM refused to %s: %s (0x%x); `dmesg | grep -i "
+		"vtpm-attest: the TPM refused to attest: %s (0x%x); `dmesg | grep -i "
 		"tpm` may tell why\n",
-		doing, Tss2_RC_Decode(rc), rc);
+		Tss2_RC_Decode(rc), rc);
 	return FAILED;
 }
 
@@ -153,8 +157,13 @@ static int no_evidence(int rc, uint32_t tpm_rc)
 		      "of xen-vtpm, at /dev/tpm0, not at /dev/tpmrm0\n",
 		      stderr);
 		return FAILED;
+	case TPM2_RC_OBJECT_MEMORY:
+		fputs("vtpm-attest: the TPM's memory for keys is full; flush some with "
+		      "`tpm2_flushcontext -t`, or ask again\n",
+		      stderr);
+		return AGAIN;
 	default:
-		return refused(tpm_rc, "attest");
+		return refused(tpm_rc);
 	}
 }
 
@@ -170,27 +179,18 @@ static int write_out(const struct options *o, const char *text, size_t len)
 	return good ? DONE : FAILED;
 }
 
-/* With the key in the TPM. */
-static int attest(const struct options *o, TSS2_TCTI_CONTEXT *tcti,
-		  const struct guestkey *k)
+static int run(const struct options *o, TSS2_TCTI_CONTEXT *tcti)
 {
-	uint8_t signature[sizeof(TPMT_SIGNATURE)];
-	struct vendorcmd_attest a = {.nonce = o->nonce_bytes.buffer,
-				     .nonce_len = o->nonce_bytes.size,
-				     .pcrs = o->bits,
-				     .key = k->handle,
-				     .quote = k->quote.attestationData,
-				     .quote_len = k->quote.size,
-				     .signature = signature};
+	const struct vendorcmd_attest a = {.nonce = o->nonce_bytes,
+					   .nonce_len = o->nonce_len,
+					   .user = o->user_bytes,
+					   .user_len = o->user_len,
+					   .pcrs = o->bits};
 	uint32_t tpm_rc = 0;
 	char *text = NULL;
 	size_t len;
-	int rc, status;
+	int status, rc = vendorcmd_attest(tcti, &a, &tpm_rc);
 
-	if (Tss2_MU_TPMT_SIGNATURE_Marshal(&k->signature, signature, sizeof(signature),
-					   &a.signature_len))
-		return FAILED;
-	rc = vendorcmd_attest(tcti, &a, &tpm_rc);
 	if (!rc)
 		rc = vendorcmd_evidence(tcti, &text, &len, &tpm_rc);
 	status = rc ? no_evidence(rc, tpm_rc) : write_out(o, text, len);
@@ -198,37 +198,13 @@ static int attest(const struct options *o, TSS2_TCTI_CONTEXT *tcti,
 	return status;
 }
 
-static int run(const struct options *o, TSS2_TCTI_CONTEXT *tcti)
-{
-	const char *doing = "start a conversation";
-	struct guestkey k = {.key = ESYS_TR_NONE};
-	ESYS_CONTEXT *esys = NULL;
-	TSS2_RC rc = Esys_Initialize(&esys, tcti, NULL);
-	int status;
-
-	if (!rc)
-		rc = guestkey_make(esys, &k, &doing);
-	if (!rc)
-		rc = guestkey_quote(esys, &k, &o->nonce_bytes, o->bits, &doing);
-	status = rc ? refused(rc, doing) : attest(o, tcti, &k);
-	if (esys)
-		guestkey_flush(esys, &k);
-	Esys_Finalize(&esys);
-	return status;
-}
-
 int main(int argc, char **argv)
 {
-	struct options o = {.tcti = TCTI};
-	const char *lacks = crypt_init();
+	struct options o = {.user = "", .tcti = TCTI};
 	TSS2_TCTI_CONTEXT *tcti = NULL;
 	int status = parse(argc, argv, &o);
 	TSS2_RC rc;
 
-	if (lacks) {
-		fprintf(stderr, "vtpm-attest: " CRYPT_LACKS "\n", lacks);
-		return FAILED;
-	}
 	if (status >= 0)
 		return status;
 	/* the library logs each refusal by itself; one sentence is enough */

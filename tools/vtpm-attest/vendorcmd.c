@@ -56,9 +56,7 @@ int vendorcmd_attest(TSS2_TCTI_CONTEXT *tcti, const struct vendorcmd_attest *a,
 	begin(&x, XVTPM_CC_ATTEST);
 	put_2b(&x.in, a->nonce, a->nonce_len);
 	cursor_put_u32(&x.in, a->pcrs);
-	cursor_put_u32(&x.in, a->key);
-	put_2b(&x.in, a->quote, a->quote_len);
-	put_2b(&x.in, a->signature, a->signature_len);
+	put_2b(&x.in, a->user, a->user_len);
 	return run(tcti, &x, tpm_rc);
 }
 

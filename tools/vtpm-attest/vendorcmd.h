@@ -9,11 +9,9 @@
 #include "compiler.h"
 
 struct vendorcmd_attest {
-	const uint8_t *nonce;
-	size_t nonce_len;
-	uint32_t pcrs, key;
-	const uint8_t *quote, *signature;
-	size_t quote_len, signature_len;
+	const uint8_t *nonce, *user; /* user data, of 0 to 64 bytes */
+	size_t nonce_len, user_len;
+	uint32_t pcrs;
 };
 
 /* *tpm_rc is what the TPM answered.  -EIO: it did not answer, or nonsense; -EREMOTEIO: it

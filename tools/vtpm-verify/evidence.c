@@ -187,6 +187,8 @@ static int take_all(const json_t *all, struct evidence *e)
 	if (!rc)
 		rc = need_bytes(&top, "eat_nonce", BINDING_NONCE_MAX, &e->nonce);
 	if (!rc)
+		rc = take_bytes(&top, "user_data", BINDING_USER_MAX, &e->user);
+	if (!rc)
 		rc = take_submods(&submods, e);
 	return !rc && (!whole(&top) || !whole(&submods)) ? -EBADMSG : rc;
 }
@@ -240,6 +242,7 @@ void evidence_free(struct evidence *e)
 		free(e->certificate[i].p);
 	}
 	free(e->nonce.p);
+	free(e->user.p);
 	free(e->binding.p);
 	free_side(&e->vtpm);
 	free_side(&e->host);

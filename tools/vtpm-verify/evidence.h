@@ -13,7 +13,7 @@
 #include "lib/binding.h"
 #include "tools/vtpm-verify/quote.h"
 
-#define EVIDENCE_PROFILE "tag:xen-vtpm,2026:deep-quote-1"
+#define EVIDENCE_PROFILE "tag:xen-vtpm,2026:deep-quote-2"
 #define EVIDENCE_MAX	 (1024 * 1024)
 
 struct evidence_bytes {
@@ -38,6 +38,7 @@ struct evidence_side {
 
 struct evidence {
 	struct evidence_bytes nonce;
+	struct evidence_bytes user; /* user data; may be absent */
 	size_t keys;
 	struct evidence_bytes ek[BINDING_KEYS_MAX]; /* TPMT_PUBLICs, from the host */
 	size_t certificates; /* of them, from the vTPM; may be none */

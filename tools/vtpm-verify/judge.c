@@ -12,7 +12,7 @@ struct keys {
 
 static bool same(const void *a, size_t a_len, const void *b, size_t b_len)
 {
-	return a_len == b_len && !memcmp(a, b, a_len);
+	return a_len == b_len && (!a_len || !memcmp(a, b, a_len));
 }
 
 static void format_uuid(const uint8_t u[16], char out[37])
@@ -80,17 +80,16 @@ static bool key_pinned(const struct policy *p, const struct public *key)
 	       policy_has(pinned, hash, sizeof(hash));
 }
 
-/* The attestation key is a child of one of them, which is the one to be known. */
+/* The host's quote binds them all to the attestation key: one of them has to be known. */
 static void check_keys(const struct judge *j, const struct evidence *e,
-		       const struct keys *k, const struct side *vtpm, struct verdict *v)
+		       const struct keys *k, struct verdict *v)
 {
-	bool known[BINDING_KEYS_MAX] = {false};
-	size_t i, parent = k->n;
+	bool known[BINDING_KEYS_MAX] = {false}, any = false;
+	size_t i;
 
 	check_certificates(j, e, k, known, v);
 	for (i = 0; i < k->n; i++) {
-		if (side_signed_below(vtpm, &k->key[i]))
-			parent = i;
+		any |= known[i] || key_pinned(j->policy, &k->key[i]);
 		if ((k->key[i].attributes & (PUBLIC_EK_ATTRIBUTES | PUBLIC_SIGN)) !=
 		    PUBLIC_EK_ATTRIBUTES)
 			verdict_add(
@@ -99,26 +98,24 @@ static void check_keys(const struct judge *j, const struct evidence *e,
 				"no endorsement key has",
 				i + 1, k->key[i].attributes);
 	}
-	if (parent == k->n)
-		verdict_add(
-			v, "ak-parent",
-			"the vTPM's attestation key is no child of an endorsement key "
-			"of this vTPM");
-	else if (!known[parent] && !key_pinned(j->policy, &k->key[parent]))
+	if (!any)
 		verdict_add(v, "ek-ca",
-			    "the vTPM's endorsement key has no certificate of a CA of "
-			    "the policy, and is not named in it");
+			    "no endorsement key of the vTPM has a certificate of a CA of "
+			    "the policy, or is named in it");
+}
+
+static bool is_hash_of(struct binding_part hash, const struct evidence_bytes *bytes)
+{
+	const struct crypt_part part = {bytes->p, bytes->n};
+	uint8_t is[CRYPT_HASH_SIZE];
+
+	return !crypt_sha256(&part, 1, is) && same(is, sizeof(is), hash.p, hash.n);
 }
 
 static void check_log_bound(const struct side *s, struct binding_part bound,
 			    struct verdict *v)
 {
-	const struct crypt_part part = {s->e->log.p, s->e->log.n};
-	uint8_t hash[CRYPT_HASH_SIZE];
-
-	if (!s->e->log.p ? bound.n != 0
-			 : crypt_sha256(&part, 1, hash) ||
-				   !same(hash, sizeof(hash), bound.p, bound.n))
+	if (s->e->log.p ? !is_hash_of(bound, &s->e->log) : bound.n != 0)
 		verdict_add(v, "log",
 			    "the %s's event log is not the one that the host's "
 			    "quote vouches for",
@@ -131,12 +128,10 @@ static void check_binding(const struct judge *j, const struct evidence *e,
 			  const struct side *vtpm, const struct side *host,
 			  struct verdict *v)
 {
-	const struct crypt_part part = {e->binding.p, e->binding.n};
-	uint8_t hash[CRYPT_HASH_SIZE];
+	const struct quote_part *signed_for = &host->quote.extra;
 	size_t i;
 
-	if (crypt_sha256(&part, 1, hash) ||
-	    !same(hash, sizeof(hash), host->quote.extra.p, host->quote.extra.n))
+	if (!is_hash_of((struct binding_part){signed_for->p, signed_for->n}, &e->binding))
 		verdict_add(v, "binding",
 			    "the host's quote was not made for this vTPM's "
 			    "evidence");
@@ -144,10 +139,18 @@ static void check_binding(const struct judge *j, const struct evidence *e,
 		verdict_add(v, "nonce",
 			    "the host's quote is for another nonce: it is a "
 			    "replay, or an answer to somebody else");
+	if (!same(b->user.p, b->user.n, e->user.p, e->user.n))
+		verdict_add(v, "user-data",
+			    "the host's quote is for other user data than the "
+			    "evidence's");
 	if (!same(b->ak.p, b->ak.n, vtpm->ak.name, vtpm->ak.name_len))
 		verdict_add(v, "ak",
 			    "the host vouches for another attestation key than "
 			    "the one that the vTPM's quote is signed with");
+	if (!is_hash_of(b->quote, &vtpm->e->quote))
+		verdict_add(v, "quote",
+			    "the host vouches for another quote of the vTPM: it was made "
+			    "at another time, or by somebody else");
 	if (b->keys != k->n)
 		verdict_add(v, "ek", "the host vouches for other endorsement keys");
 	for (i = 0; i < b->keys && i < k->n; i++)
@@ -181,6 +184,24 @@ static void check_image(const struct policy *p, const struct binding *b,
 		    "policy does not name");
 }
 
+/* Both have to say the same: user data that the verifier knows nothing of were signed for
+ * somebody else, who does. */
+static void check_user(const struct judge *j, const struct evidence *e, struct verdict *v)
+{
+	if (same(e->user.p, e->user.n, j->user, j->user_len))
+		return;
+	if (!e->user.n)
+		verdict_add(v, "user-data", "the evidence is without user data");
+	else if (!j->user_len)
+		verdict_add(v, "user-data",
+			    "the evidence has user data, and the verifier named none "
+			    "(--user-data)");
+	else
+		verdict_add(v, "user-data",
+			    "the evidence has other user data: it was made for another "
+			    "channel, or purpose");
+}
+
 static void judge_sides(const struct judge *j, const struct evidence *e,
 			const struct binding *b, const struct keys *k,
 			const struct side *vtpm, const struct side *host,
@@ -194,12 +215,9 @@ static void judge_sides(const struct judge *j, const struct evidence *e,
 		verdict_add(v, "nonce",
 			    "the vTPM's quote is for another nonce: it is a "
 			    "replay, or an answer to somebody else");
-	if (!side_signed_below(host, NULL))
-		verdict_add(v, "host",
-			    "the host's attestation key is no primary key of "
-			    "its TPM's endorsement hierarchy");
+	check_user(j, e, v);
 	check_binding(j, e, b, k, vtpm, host, v);
-	check_keys(j, e, k, vtpm, v);
+	check_keys(j, e, k, v);
 	check_image(j->policy, b, v);
 	judge_host(j->policy, host, b->uuid, v);
 	judge_guest(j->policy, vtpm, v);
@@ -220,6 +238,8 @@ void judge(const struct judge *j, const struct evidence *e, struct verdict *v)
 		good = false;
 	}
 	vtpm.whole_log = true;
+	vtpm.hierarchy = PUBLIC_RH_PLATFORM;
+	host.hierarchy = PUBLIC_RH_ENDORSEMENT;
 	if (good)
 		judge_sides(j, e, &b, &keys, &vtpm, &host, v);
 	side_close(&vtpm);

@@ -13,7 +13,9 @@ struct judge {
 	const struct policy *policy;
 	const uint8_t *nonce; /* that the verifier sent */
 	size_t nonce_len;
-	time_t at; /* when certificates have to be valid */
+	const uint8_t *user; /* user data that it expects */
+	size_t user_len;     /* 0: none */
+	time_t at;	     /* when certificates have to be valid */
 };
 
 void judge(const struct judge *j, const struct evidence *e, struct verdict *v);

@@ -16,11 +16,11 @@
 enum { ACCEPTED = 0, REFUSED = 1, USAGE = 2 };
 
 struct options {
-	const char *policy, *nonce, *evidence;
+	const char *policy, *nonce, *user, *evidence;
 	bool json;
 	time_t at;
-	uint8_t nonce_bytes[BINDING_NONCE_MAX];
-	size_t nonce_len;
+	uint8_t nonce_bytes[BINDING_NONCE_MAX], user_bytes[BINDING_USER_MAX];
+	size_t nonce_len, user_len;
 };
 
 static void help(FILE *to)
@@ -28,10 +28,12 @@ static void help(FILE *to)
 	fputs("Usage: vtpm-verify --policy FILE --nonce HEX [OPTIONS] EVIDENCE\n"
 	      "Tells whether the evidence that `vtpmctl attest` or vtpm-attest wrote is to be\n"
 	      "believed, and whether the policy accepts what it says.  EVIDENCE may be \"-\".\n\n"
-	      "  --policy FILE   what is accepted: docs/attestation.md\n"
-	      "  --nonce HEX     the random number that the evidence was asked for with\n"
-	      "  --json          the verdict as a JSON object\n"
-	      "  --at SECONDS    judge certificates as of then, since 1970; else now\n"
+	      "  --policy FILE    what is accepted: docs/attestation.md\n"
+	      "  --nonce HEX      the random number that the evidence was asked for with\n"
+	      "  --user-data HEX  what it has to have been made for besides, e.g. the hash\n"
+	      "                   of the TLS key of who presents it; without it: nothing\n"
+	      "  --json           the verdict as a JSON object\n"
+	      "  --at SECONDS     judge certificates as of then, since 1970; else now\n"
 	      "  --version, --help\n\n"
 	      "Exit status: 0 accepted, 1 refused, 2 no verdict: wrong usage, or a file that\n"
 	      "cannot be read, or a policy that makes no sense.\n",
@@ -53,6 +55,11 @@ static int check(struct options *o, const char *at_end)
 	if (hex_decode(o->nonce, o->nonce_bytes, &o->nonce_len) ||
 	    o->nonce_len < BINDING_NONCE_MIN)
 		return usage("--nonce takes 32 to 128 hexadecimal digits");
+	o->user_len = sizeof(o->user_bytes);
+	if (!o->user)
+		o->user_len = 0;
+	else if (hex_decode(o->user, o->user_bytes, &o->user_len) || !o->user_len)
+		return usage("--user-data takes 2 to 128 hexadecimal digits");
 	return -1;
 }
 
@@ -62,6 +69,7 @@ static int parse(int argc, char **argv, struct options *o)
 	static const struct option longs[] = {
 		{"policy", required_argument, NULL, 'p'},
 		{"nonce", required_argument, NULL, 'n'},
+		{"user-data", required_argument, NULL, 'u'},
 		{"at", required_argument, NULL, 'a'},
 		{"json", no_argument, NULL, 'j'},
 		{"help", no_argument, NULL, 'h'},
@@ -76,6 +84,8 @@ static int parse(int argc, char **argv, struct options *o)
 			o->policy = optarg;
 		else if (c == 'n')
 			o->nonce = optarg;
+		else if (c == 'u')
+			o->user = optarg;
 		else if (c == 'a')
 			o->at = (time_t)strtoll(optarg, &end, 10);
 		else if (c == 'j')
@@ -123,6 +133,8 @@ static int verify(const struct options *o, const struct policy *p, const char *t
 	struct judge j = {.policy = p,
 			  .nonce = o->nonce_bytes,
 			  .nonce_len = o->nonce_len,
+			  .user = o->user_bytes,
+			  .user_len = o->user_len,
 			  .at = o->at};
 	struct verdict v = {0};
 	struct evidence *e;

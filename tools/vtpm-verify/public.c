@@ -142,7 +142,7 @@ static int parse_ecc(struct cursor *c, struct public *p)
 }
 
 /* nameAlg || H(publicArea), Part 1, 16.1 */
-static int set_name(struct public *p, const struct crypt_part *parts, size_t count,
+static int set_name(const struct public *p, const struct crypt_part *parts, size_t count,
 		    uint8_t out[PUBLIC_NAME_MAX], size_t *len)
 {
 	out[0] = (uint8_t)(p->name_alg->id >> 8);
@@ -175,21 +175,15 @@ void public_free(struct public *p)
 	p->key = NULL;
 }
 
-int public_qualified(const struct public *p, const struct public *parent,
+int public_qualified(const struct public *p, uint32_t hierarchy,
 		     uint8_t out[PUBLIC_NAME_MAX], size_t *len)
 {
-	static const uint8_t hierarchy[] = {0x40, 0, 0, 0x0b};
-	struct crypt_part parts[] = {{hierarchy, sizeof(hierarchy)},
-				     {p->name, p->name_len}};
-	uint8_t above[PUBLIC_NAME_MAX];
-	struct public copy = *p;
-	int rc = 0;
+	const uint8_t handle[] = {(uint8_t)(hierarchy >> 24), (uint8_t)(hierarchy >> 16),
+				  (uint8_t)(hierarchy >> 8), (uint8_t)hierarchy};
+	const struct crypt_part parts[] = {{handle, sizeof(handle)},
+					   {p->name, p->name_len}};
 
-	if (parent) {
-		rc = public_qualified(parent, NULL, above, &parts[0].n);
-		parts[0].p = above;
-	}
-	return rc ? rc : set_name(&copy, parts, 2, out, len);
+	return set_name(p, parts, ARRAY_SIZE(parts), out, len);
 }
 
 int public_spki_hash(const struct public *p, uint8_t out[CRYPT_HASH_SIZE])

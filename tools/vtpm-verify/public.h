@@ -9,6 +9,10 @@
 
 #define PUBLIC_NAME_MAX (2 + TPMALG_SIZE_MAX)
 
+/* TPM_RH, Part 2, 7.4 */
+#define PUBLIC_RH_ENDORSEMENT 0x4000000bu
+#define PUBLIC_RH_PLATFORM    0x4000000cu
+
 /* TPMA_OBJECT, Part 2, 8.3 */
 #define PUBLIC_FIXED_TPM    0x00000002u
 #define PUBLIC_FIXED_PARENT 0x00000010u
@@ -39,9 +43,9 @@ struct public
  * public_free() may follow. */
 int __must_check public_parse(const uint8_t *buf, size_t len, struct public *p);
 void public_free(struct public *p);
-/* The Name that a signature shows as its signer's (Part 1, 16.3): of a key whose parent is
- * a primary of the endorsement hierarchy, or of a primary, when parent is NULL. */
-int __must_check public_qualified(const struct public *p, const struct public *parent,
+/* The Name that a signature shows as its signer's (Part 1, 16.3): of a primary key of that
+ * hierarchy. */
+int __must_check public_qualified(const struct public *p, uint32_t hierarchy,
 				  uint8_t out[PUBLIC_NAME_MAX], size_t *len);
 /* SHA-256 of the key's SubjectPublicKeyInfo, by which certificates know it. */
 int __must_check public_spki_hash(const struct public *p, uint8_t out[CRYPT_HASH_SIZE]);

@@ -32,12 +32,13 @@ void side_close(struct side *s)
 	public_free(&s->ak);
 }
 
-bool side_signed_below(const struct side *s, const struct public *parent)
+/* The quote's signer is s->ak, as a primary key of the hierarchy (Part 1, 16.3). */
+static bool signed_by_primary(const struct side *s)
 {
 	uint8_t name[PUBLIC_NAME_MAX];
 	size_t len;
 
-	return !public_qualified(&s->ak, parent, name, &len) &&
+	return !public_qualified(&s->ak, s->hierarchy, name, &len) &&
 	       len == s->quote.signer.n && !memcmp(name, s->quote.signer.p, len);
 }
 
@@ -133,6 +134,13 @@ void side_check(const struct side *s, struct verdict *v)
 			    "the %s's attestation key is not one that signs only what "
 			    "its TPM made (attributes 0x%08x)",
 			    s->who, s->ak.attributes);
+	if (!signed_by_primary(s))
+		verdict_add(v, "ak-hierarchy",
+			    "the %s's attestation key is no primary key of its TPM's %s "
+			    "hierarchy",
+			    s->who,
+			    s->hierarchy == PUBLIC_RH_PLATFORM ? "platform"
+							       : "endorsement");
 	if (signature_verify(&s->signature, &s->ak, s->e->quote.p, s->e->quote.n))
 		verdict_add(v, "signature",
 			    "the %s's quote is not signed by its attestation key",

@@ -10,8 +10,9 @@
 #include "tools/vtpm-verify/verdict.h"
 
 struct side {
-	const char *who; /* "vTPM", "host" */
-	bool whole_log;	 /* all PCRs that the log extends have to be quoted */
+	const char *who;    /* "vTPM", "host" */
+	bool whole_log;	    /* all PCRs that the log extends have to be quoted */
+	uint32_t hierarchy; /* TPM_RH of the attestation key */
 	const struct evidence_side *e;
 	struct public ak;
 	struct quote quote;
@@ -23,11 +24,9 @@ struct side {
 bool __must_check side_open(struct side *s, const char *who,
 			    const struct evidence_side *e, struct verdict *v);
 void side_close(struct side *s);
-/* The key's attributes, the signature, the PCRs' digest, and that the log leads to the
- * PCRs. */
+/* The key's attributes and hierarchy, the signature, the PCRs' digest, and that the log
+ * leads to the PCRs. */
 void side_check(const struct side *s, struct verdict *v);
-/* The quote's signer is s->ak, as a child of the parent; NULL: as a primary. */
-bool __must_check side_signed_below(const struct side *s, const struct public *parent);
 /* The PCR's value as it was quoted; NULL: it was not. */
 const uint8_t *side_pcr(const struct side *s, const struct tpmalg *alg, unsigned int pcr);
 

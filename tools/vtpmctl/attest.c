@@ -15,7 +15,7 @@
 #define PCRS "0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15"
 
 struct attest {
-	const char *name, *nonce, *pcrs, *output, *socket;
+	const char *name, *nonce, *user, *pcrs, *output, *socket;
 };
 
 static const struct args_option options[] = {
@@ -24,6 +24,11 @@ static const struct args_option options[] = {
 	 .offset = offsetof(struct attest, nonce),
 	 .value = "HEX",
 	 .help = "the verifier's random number, 16 to 64 bytes"},
+	{.name = "user-data",
+	 .kind = ARGS_TEXT,
+	 .offset = offsetof(struct attest, user),
+	 .value = "HEX",
+	 .help = "to be signed with it, 64 bytes at most"},
 	{.name = "pcrs",
 	 .kind = ARGS_TEXT,
 	 .offset = offsetof(struct attest, pcrs),
@@ -69,10 +74,10 @@ static int write_out(const struct attest *a, const char *text)
 
 int attest_main(int argc, char **argv)
 {
-	struct attest a = {.pcrs = PCRS, .socket = CLIENT_SOCKET};
+	struct attest a = {.user = "", .pcrs = PCRS, .socket = CLIENT_SOCKET};
 	enum args_result parsed = args_parse(&command, argc, argv, &a);
-	uint8_t nonce[BINDING_NONCE_MAX];
-	size_t len = sizeof(nonce);
+	uint8_t nonce[BINDING_NONCE_MAX], user[BINDING_USER_MAX];
+	size_t len = sizeof(nonce), user_len = sizeof(user);
 	json_t *request, *reply;
 	uint32_t pcrs;
 	int status;
@@ -82,11 +87,14 @@ int attest_main(int argc, char **argv)
 	if (!a.nonce || hex_decode(a.nonce, nonce, &len) || len < BINDING_NONCE_MIN)
 		return usage(
 			"--nonce takes 32 to 128 hexadecimal digits, from the verifier");
+	if (hex_decode(a.user, user, &user_len))
+		return usage("--user-data takes at most 128 hexadecimal digits");
 	if (approval_pcrs_parse(a.pcrs, &pcrs))
 		return usage("--pcrs takes different numbers from 0 to 23");
 	request = client_request("attest", a.name);
 	if (request) {
 		json_object_set_new(request, "nonce", json_string(a.nonce));
+		json_object_set_new(request, "user", json_string(a.user));
 		json_object_set_new(request, "pcrs", json_integer(pcrs));
 	}
 	status = client_call(a.socket, request, &reply);

@@ -15,11 +15,14 @@ static void clear(struct vtpm_attest *a)
 	memset(a, 0, sizeof(*a));
 }
 
-int attest_begin(struct vtpm *v, const char *nonce, uint32_t pcrs)
+int attest_begin(struct vtpm *v, const char *nonce, const char *user, uint32_t pcrs)
 {
-	struct vtpm_attest fresh = {.pcrs = pcrs, .nonce_len = sizeof(fresh.nonce)};
+	struct vtpm_attest fresh = {.pcrs = pcrs,
+				    .nonce_len = sizeof(fresh.nonce),
+				    .user_len = sizeof(fresh.user)};
 
 	if (hex_decode(nonce, fresh.nonce, &fresh.nonce_len) ||
+	    hex_decode(user, fresh.user, &fresh.user_len) ||
 	    fresh.nonce_len < BINDING_NONCE_MIN || !pcrs || pcrs >> PCRS)
 		return -EINVAL;
 	if (v->attest.pending)
@@ -52,7 +55,10 @@ int attest_on_peer(void *ctx, struct cursor *out, const char **why)
 	if (!v->attest.pending)
 		return -ENOENT;
 	cursor_put_u32(out, v->attest.pcrs);
+	cursor_put_u16(out, (uint16_t)v->attest.nonce_len);
 	cursor_put(out, v->attest.nonce, v->attest.nonce_len);
+	cursor_put_u16(out, (uint16_t)v->attest.user_len);
+	cursor_put(out, v->attest.user, v->attest.user_len);
 	return cursor_ok(out) ? 0 : -EMSGSIZE;
 }
 

@@ -7,7 +7,8 @@
 
 /* -EINVAL: no such nonce or PCRs; -EBUSY: somebody else's is being made; -ENOTCONN: there
  * is nobody to ask.  0: v->attest.pending until v->attest tells. */
-int __must_check attest_begin(struct vtpm *v, const char *nonce, uint32_t pcrs);
+int __must_check attest_begin(struct vtpm *v, const char *nonce, const char *user,
+			      uint32_t pcrs);
 /* The manager is gone, or its vTPM: nothing will come. */
 void attest_drop(struct vtpm *v);
 

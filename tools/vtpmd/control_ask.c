@@ -255,9 +255,10 @@ void control_ask_rekey(struct control *c, struct vtpm *v, const json_t *request)
 void control_ask_attest(struct control *c, struct vtpm *v, const json_t *request)
 {
 	const char *nonce = json_string_value(json_object_get(request, "nonce"));
+	const char *user = json_string_value(json_object_get(request, "user"));
 	json_int_t pcrs = json_integer_value(json_object_get(request, "pcrs"));
 	int rc = nonce && pcrs > 0 && pcrs <= UINT32_MAX
-			 ? attest_begin(v, nonce, (uint32_t)pcrs)
+			 ? attest_begin(v, nonce, user ? user : "", (uint32_t)pcrs)
 			 : -EINVAL;
 
 	if (!rc)

@@ -144,7 +144,7 @@ static void serve_quote(struct peer *p, const struct channel_frame *f, struct cu
 
 static void serve_attest(struct peer *p, const struct channel_frame *f, struct cursor *c)
 {
-	uint8_t out[4 + BINDING_NONCE_MAX];
+	uint8_t out[4 + 2 + BINDING_NONCE_MAX + 2 + BINDING_USER_MAX];
 	struct cursor w = cursor_writer(out, sizeof(out));
 	const char *why = "vtpmd refused it.";
 	uint32_t cause;

@@ -209,11 +209,14 @@ static int take_request(const uint8_t *request, size_t len, struct binding *b)
 
 	memset(b, 0, sizeof(*b));
 	b->nonce = take_part(&c);
+	b->user = take_part(&c);
 	b->ak = take_part(&c);
+	b->quote = take_part(&c);
 	b->guest_log = take_part(&c);
 	if (!cursor_done(&c) || b->nonce.n < BINDING_NONCE_MIN ||
-	    b->nonce.n > BINDING_NONCE_MAX || b->ak.n < 2 + 20 ||
-	    b->ak.n > BINDING_NAME_MAX || (b->guest_log.n && b->guest_log.n != HASH_SIZE))
+	    b->nonce.n > BINDING_NONCE_MAX || b->user.n > BINDING_USER_MAX ||
+	    b->ak.n < 2 + 20 || b->ak.n > BINDING_NAME_MAX || b->quote.n != HASH_SIZE ||
+	    (b->guest_log.n && b->guest_log.n != HASH_SIZE))
 		return -EINVAL;
 	return 0;
 }

@@ -65,8 +65,8 @@ struct vtpm_trouble {
 /* `vtpmctl attest`, while the manager makes evidence, and what came of it. */
 struct vtpm_attest {
 	bool pending; /* the manager has not answered */
-	uint8_t nonce[BINDING_NONCE_MAX];
-	size_t nonce_len;
+	uint8_t nonce[BINDING_NONCE_MAX], user[BINDING_USER_MAX];
+	size_t nonce_len, user_len;
 	uint32_t pcrs;
 	char *evidence; /* malloc()ed; NULL: error says why */
 	struct error error;
