@@ -33,6 +33,16 @@ static const char *const words[] = {
 	[CAUSE_TPM_BUSY] = "tpm-busy",
 };
 
+/* Takes off a last character of UTF-8 that may not be whole. */
+static void cut(char *text, size_t n)
+{
+	while (n && ((unsigned char)text[n - 1] & 0xc0) == 0x80)
+		n--;
+	if (n && (unsigned char)text[n - 1] & 0x80)
+		n--;
+	text[n] = '\0';
+}
+
 int error_set(struct error *e, int rc, enum cause cause, const char *fmt, ...)
 {
 	va_list ap;
@@ -41,7 +51,8 @@ int error_set(struct error *e, int rc, enum cause cause, const char *fmt, ...)
 		return rc;
 	e->cause = cause;
 	va_start(ap, fmt);
-	vsnprintf(e->text, sizeof(e->text), fmt, ap);
+	if (vsnprintf(e->text, sizeof(e->text), fmt, ap) >= (int)sizeof(e->text))
+		cut(e->text, sizeof(e->text) - 1);
 	va_end(ap);
 	return rc;
 }

@@ -2,8 +2,12 @@
 comma := ,
 UNIT_TESTS += address
 address_UNIT_SRCS := lib/address.c
-UNIT_TESTS += cursor
+UNIT_TESTS += cursor text
 cursor_UNIT_SRCS := lib/cursor.c
+text_UNIT_SRCS := lib/text.c
+FUZZ_TESTS += text
+text_FUZZ_SRCS := lib/text.c
+text_FUZZ_LIBS := -ljansson
 
 ENVELOPE_SRCS := lib/envelope.c lib/crypt.c lib/cursor.c lib/error.c
 UNIT_TESTS += envelope

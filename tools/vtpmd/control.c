@@ -42,12 +42,16 @@ static void drop(struct control *c)
 
 void control_send(struct control *c, json_t *line)
 {
-	char *text = json_dumps(line, JSON_COMPACT);
+	static const char cannot[] =
+		"{\"ok\":false,\"error\":\"The answer could not be made: there is no memory, or "
+		"something in it is no text.\",\"cause\":\"internal\"}";
+	char *text = line ? json_dumps(line, JSON_COMPACT) : NULL;
 
 	json_decref(line);
+	/* who asked waits for a line */
 	if (!text)
-		return;
-	bufferevent_write(c->stream, text, strlen(text));
+		log_line(LOG_ERR, "an answer for vtpmctl could not be made");
+	bufferevent_write(c->stream, text ? text : cannot, strlen(text ? text : cannot));
 	bufferevent_write(c->stream, "\n", 1);
 	free(text);
 }

@@ -54,7 +54,8 @@ void control_op(struct control *c, const char *line, size_t len);
 /* The client went away. */
 void control_op_cancel(struct control *c);
 
-/* Sends a line; takes the object over. */
+/* Sends a line; takes the object over.  NULL: it could not be made, and a sentence that
+ * says so is the final answer. */
 void control_send(struct control *c, json_t *line);
 /* The final line was sent: the next request may come. */
 void control_idle(struct control *c);

@@ -38,7 +38,10 @@ static void create_failed(struct control *c, struct vtpm *v)
 
 static void on_progress(void *ctx, const char *text)
 {
-	control_send(ctx, json_pack("{s:s}", "progress", text));
+	json_t *line = json_pack("{s:s}", "progress", text);
+
+	if (line)
+		control_send(ctx, line);
 }
 
 static void on_settled(void *ctx, struct vtpm *v)

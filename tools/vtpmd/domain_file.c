@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/domain_file.h"
+#include "lib/text.h"
 #include "lib/atomic.h"
 #include "lib/cursor.h"
 
@@ -140,7 +141,7 @@ void domain_file_said(const struct body *b, char *out, size_t room)
 	while (f && fgets(line, sizeof(line), f)) {
 		line[strcspn(line, "\n")] = 0;
 		if (line[0])
-			snprintf(out, room, "%s", line);
+			text_clean(out, room, line, strlen(line));
 	}
 	if (f)
 		fclose(f);

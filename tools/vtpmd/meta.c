@@ -3,6 +3,7 @@
 #include "lib/atomic.h"
 #include "lib/envelope.h"
 #include "lib/hex.h"
+#include "lib/text.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -61,7 +62,7 @@ static bool take_text(const json_t *root, const char *key, char *out, size_t roo
 
 	if (!text || strlen(text) >= room)
 		return false;
-	strcpy(out, text);
+	text_clean(out, room, text, strlen(text));
 	return true;
 }
 

@@ -3,7 +3,7 @@
 # the manager.
 CHANNEL_SRCS := lib/channel.c lib/cursor.c
 VTPMD_SRCS := $(wildcard tools/vtpmd/*.c) $(CHANNEL_SRCS) lib/address.c lib/atomic.c \
-              lib/envelope.c lib/error.c lib/measure.c lib/stamp.c lib/tpmpub.c lib/base64url.c lib/binding.c $(AUDIT_SRCS)
+              lib/envelope.c lib/error.c lib/measure.c lib/stamp.c lib/text.c lib/tpmpub.c lib/base64url.c lib/binding.c $(AUDIT_SRCS)
 VTPMD_LIBS := -levent -levent_extra -ljansson -lsystemd -luuid \
               -lxenvchan -lxenstore -lxenctrl -lcrypto -lpthread
 
@@ -38,12 +38,12 @@ hostchan_UNIT_SRCS := $(addprefix stubdom/manager/hostchan,.c _attest.c _call.c 
 hostchan_UNIT_LIBS := -lxenvchan
 
 UNIT_TESTS += vtpmd_store
-vtpmd_store_UNIT_SRCS := tools/vtpmd/store.c $(addprefix tools/vtpmd/,store_source.c erase.c object.c) lib/atomic.c tools/vtpmd/meta.c \
+vtpmd_store_UNIT_SRCS := tools/vtpmd/store.c $(addprefix tools/vtpmd/,store_source.c erase.c object.c) lib/text.c lib/atomic.c tools/vtpmd/meta.c \
                          lib/cursor.c lib/error.c lib/hex.c
 vtpmd_store_UNIT_LIBS := -ljansson -luuid
 
 UNIT_TESTS += vtpmd_identity
-vtpmd_identity_UNIT_SRCS := $(addprefix tools/vtpmd/,describe.c erase.c identity.c meta.c object.c store.c) lib/envelope.c lib/crypt.c lib/tpmpub.c lib/atomic.c \
+vtpmd_identity_UNIT_SRCS := $(addprefix tools/vtpmd/,describe.c erase.c identity.c meta.c object.c store.c) lib/envelope.c lib/crypt.c lib/tpmpub.c lib/text.c lib/atomic.c \
                             lib/cursor.c lib/error.c lib/hex.c
 vtpmd_identity_UNIT_LIBS := -ljansson -luuid -lcrypto
 
@@ -60,7 +60,7 @@ vtpmd_config_UNIT_LIBS := -ljansson -levent -levent_extra
 UNIT_TESTS += peer
 peer_UNIT_SRCS := $(addprefix tools/vtpmd/,peer.c peer_answer.c peer_kms.c peer_serve.c peer_store.c peer_tpm.c bucket.c \
                   relay.c tunnel.c store.c store_put.c work.c \
-                  erase.c object.c tpm_filter.c log.c) lib/address.c lib/atomic.c lib/error.c $(CHANNEL_SRCS)
+                  erase.c object.c tpm_filter.c log.c) lib/address.c lib/atomic.c lib/error.c lib/stamp.c lib/text.c $(CHANNEL_SRCS)
 peer_UNIT_LIBS := -levent -levent_extra -luuid -lsystemd -lpthread
 
 UNIT_TESTS += work
@@ -95,7 +95,7 @@ anchor_table_UNIT_SRCS := $(ANCHOR_TABLE_SRCS)
 anchor_file_UNIT_SRCS := tools/vtpmd/anchor_file.c lib/atomic.c lib/crypt.c $(ANCHOR_TABLE_SRCS)
 anchor_file_UNIT_LIBS := -lcrypto $(DISK_WRAPS)
 anchor_known_UNIT_SRCS := $(addprefix tools/vtpmd/anchor_,check.c file.c known.c) $(ANCHOR_TABLE_SRCS) \
-                          $(addprefix tools/vtpmd/,store.c erase.c object.c log.c) lib/atomic.c \
+                          $(addprefix tools/vtpmd/,store.c erase.c object.c log.c bucket.c) lib/atomic.c lib/stamp.c lib/text.c \
                           lib/error.c $(AUDIT_SRCS)
 anchor_known_UNIT_LIBS := -lcrypto -ljansson -luuid -lsystemd
 FUZZ_TESTS += anchor_table
@@ -108,5 +108,5 @@ image_UNIT_LIBS := -lcrypto
 
 UNIT_TESTS += domain_file
 domain_file_UNIT_SRCS := tools/vtpmd/domain_file.c tools/vtpmd/image.c lib/atomic.c lib/cursor.c \
-                         lib/error.c
+                         lib/text.c lib/error.c
 domain_file_UNIT_LIBS := -lcrypto -luuid
