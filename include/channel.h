@@ -17,6 +17,9 @@
  * u32 status (0, or a positive Linux errno), then the data listed below (status
  * 0) or one sentence of text (status != 0).
  * Events go from vtpmd to the manager with id 0 and get no reply.
+ * HELLO and FAIL are said once in a connection: who repeats them is dropped.  Texts
+ * are UTF-8; vtpmd makes them printable (lib/text.h).  vtpmd takes requests as fast as
+ * tools/vtpmd/peer.c allows, and none behind a PUT until that is answered.
  *
  * Versions: HELLO carries the range that the manager speaks; vtpmd answers with
  * the version that it chose, or EPROTO.  Unknown TLV tags are skipped, unknown
@@ -64,7 +67,7 @@ enum channel_type {
 	CHANNEL_KMS_CLOSE = 8, /* nothing -> nothing */
 	/* u64 seq -> nothing: the state is open, guests may come */
 	CHANNEL_READY = 9,
-	/* u32 enum cause | text -> nothing: the manager gives up and exits */
+	/* u32 enum cause | text -> nothing: the manager gives up and exits; once */
 	CHANNEL_FAIL = 10,
 	/* CHANNEL_STATUS TLVs -> nothing: the answer to EVENT_STATUS */
 	CHANNEL_STATUS = 11,
@@ -74,7 +77,8 @@ enum channel_type {
 	CHANNEL_CONFIG = 13,
 	/* u32 enum cause | text -> nothing: the answer to EVENT_REKEY and _REKEY_DEEP;
 	 * cause 0: done, and the text says what: "" new key slots, "deep" for a new
-	 * data key, "finished" a deep rekey that had been interrupted (unasked) */
+	 * data key, "finished" a deep rekey that had been interrupted: unasked, when the
+	 * stored header had both keys at HELLO.  EPERM: nobody asked for it. */
 	CHANNEL_REKEYED = 14,
 	/* TPM2B_PUBLICs, endorsement keys of this TPM, before READY -> u32, how many of
 	 * them vtpmd keeps.  EPERM when the stored header does not have their Names. */

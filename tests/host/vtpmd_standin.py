@@ -3,6 +3,7 @@
 descriptor 3.  It starts as a manager does, unless the folder has a file
 NAME.behave, and then does what it is told, a line each, at the socket NAME.ctl:
 the tests make it a good, a bad and a dying manager."""
+import hashlib
 import os
 import select
 import socket
@@ -15,9 +16,14 @@ HELLO, GET, PUT, TPM, READY, FAIL, STATUS, LOG = 1, 2, 3, 4, 9, 10, 11, 12
 EVENT_STOP, EVENT_STATUS, EVENT_RESUME = 0x4001, 0x4002, 0x4003
 
 
-def blob(obj, uuid, seq, data):
-    magic = b"XVTPMHDR" if obj == 1 else b"XVTPMBLB"
-    return magic + struct.pack(">HH16sQ", 1, 0 if obj == 1 else obj, uuid, seq) + data
+def blob(obj, uuid, seq, data, policy=1):
+    """What vtpmd reads of an object (lib/envelope.h); the rest is noise."""
+    head = struct.pack(">HH16sQQ", 2, 1 if obj == 1 else obj, uuid, seq, 0)
+    if obj != 1:
+        return b"XVTPMBLB" + head + data
+    described = struct.pack(">HBBBB6x", policy, 0, 20, 1, 0)
+    slot = struct.pack(">HHI", policy, 0, len(data)) + data
+    return b"XVTPMHDR" + head + described + slot + hashlib.sha256(data).digest()
 
 
 class Manager:
@@ -81,20 +87,36 @@ class Manager:
 
     def put(self, obj, seq, data, uuid=None):
         return self.call(PUT, struct.pack(">HQ", obj, seq) +
-                         blob(obj, uuid or self.uuid, seq, data))[0]
+                         blob(obj, uuid or self.uuid, seq, data,
+                              struct.unpack(">H", self.config.get(4, b"\0\1"))[0]))[0]
+
+    def first_words(self, words):
+        """Another HELLO than a manager's; what vtpmd said goes to NAME.said."""
+        if words[0] == "speaks":    # LOW HIGH
+            status = self.hello(0, bytes(16), 0, int(words[1]), int(words[2]))
+        else:                       # claims UUID SEQ
+            status = self.hello(1, bytes.fromhex(words[1].replace("-", "")), int(words[2]))
+        with open(self.path + ".said", "w") as f:
+            print(status, file=f)
+        os._exit(3)
 
     def start(self):
-        self.hello()
         behave = ""
         if os.path.exists(self.path + ".behave"):
             with open(self.path + ".behave") as f:
                 behave = f.read().strip()
+        if behave.startswith(("speaks", "claims")):
+            self.first_words(behave.split())
+        self.hello()
         if behave == "die":
             os._exit(3)
         while behave == "hang":
             self.event(self.frame()[0])
         if behave.startswith("header-then-fail"):
             self.put(1, 1, b"half made")
+        if behave.startswith("fail-with "):     # HEX
+            self.call(FAIL, struct.pack(">I", 19) + bytes.fromhex(behave.split()[1]))
+            sys.exit(1)
         if "fail" in behave:
             self.call(FAIL, struct.pack(">I", 19) + b"The key is revoked.")
             sys.exit(1)
@@ -113,16 +135,14 @@ class Manager:
             return self.put(int(rest[0]), int(rest[1]), rest[2].encode(), uuid)
         if what == "get":
             status, data = self.call(GET, struct.pack(">H", int(rest[0])))
-            return f"{status} {data[36:].decode(errors='replace')}" if not status else status
+            return f"{status} {data[44:].decode(errors='replace')}" if not status else status
         if what == "call":
             status, data = self.call(int(rest[0]), bytes.fromhex("".join(rest[1:])))
             return f"{status} {data.hex()}"
         if what == "random":    # what the host's TPM answered before it was ready
             return f"{self.random[0]} {self.random[1].hex()}"
-        if what == "resume":
-            return self.hello(1, bytes.fromhex(rest[0].replace("-", "")), int(rest[1]))
         if what == "hello":
-            return self.hello(0, bytes(16), 0, int(rest[0]), int(rest[1]))
+            return self.hello()
         if what == "config":
             return self.config.get(int(rest[0]), b"").hex()
         if what == "guest":
@@ -137,12 +157,13 @@ class Manager:
         if what == "flood":
             self.flood()
         if what == "pipeline":  # KIND HEX SECONDS
-            return self.pipeline(int(rest[0]), bytes.fromhex(rest[1]), float(rest[2]))
+            payload = "" if rest[1] == "-" else rest[1]
+            return self.pipeline(int(rest[0]), bytes.fromhex(payload), float(rest[2]))
         return "what?"
 
     def flood(self):
         """Asks and never reads."""
-        frame = struct.pack(">HHIIH", GET, 0, 1, 2, 2)
+        frame = struct.pack(">HHIIH", GET, 0, 1, 2, 3)
         try:
             while True:
                 self.chan.sendall(frame * 100)
@@ -150,36 +171,33 @@ class Manager:
             sys.exit(0)
 
     def pipeline(self, kind, payload, seconds):
-        """Sends requests without waiting for answers, which it reads, and tells its
+        """Sends requests without waiting for answers, up to 64 of them, and tells its
         status when it is asked; how many answers came, or "dropped" when vtpmd ended
         the connection."""
         frame = struct.pack(">HHII", kind, 0, 1, len(payload)) + payload
         status = struct.pack(">HHII", STATUS, 0, 1, 0)
-        end, answers, got, out = time.monotonic() + seconds, 0, b"", b""
+        end, sent, answers, got, out = time.monotonic() + seconds, 0, 0, b"", b""
         self.chan.setblocking(False)
-        while time.monotonic() < end or out:
-            readable, writable, _ = select.select([self.chan], [self.chan], [], 0.1)
+        while time.monotonic() < end or out or sent > answers:
+            if not out and sent < answers + 64 and time.monotonic() < end:
+                out, sent = frame * 32, sent + 32
+            select.select([self.chan], [self.chan] if out else [], [], 0.1)
             try:
-                if readable:
-                    more = self.chan.recv(1 << 16)
-                    if not more:
-                        return "dropped"
-                    got += more
-                if writable:
-                    if not out and time.monotonic() < end:
-                        out = frame * 100
+                if out:
                     out = out[self.chan.send(out):]
+                more = self.chan.recv(1 << 16)
+                if not more:
+                    return "dropped"
+                got += more
             except BlockingIOError:
                 pass
             except OSError:
                 return "dropped"
-            while len(got) >= 12:
+            while len(got) >= 12 and len(got) >= 12 + struct.unpack(">I", got[8:12])[0]:
                 what, _, ident, size = struct.unpack(">HHII", got[:12])
-                if len(got) < 12 + size:
-                    break
                 answers += ident > 0
                 if what == EVENT_STATUS:
-                    out = out[:len(out) % len(frame)] + status
+                    out, sent = out + status, sent + 1
                 got = got[12 + size:]
         self.chan.setblocking(True)
         return answers

@@ -4,6 +4,7 @@
 #include "tests/unit/unit.h"
 #include "lib/channel.h"
 #include "lib/cursor.h"
+#include "lib/stamp.h"
 #include "tools/vtpmd/peer.h"
 #include "tools/vtpmd/peer_serve.h"
 #include "tools/vtpmd/store_put.h"
@@ -24,7 +25,7 @@ static struct event_base *base;
 static struct peer *peer;
 static struct store store;
 static struct config config;
-static struct bucket bucket;
+static struct peer_limits limits;
 static char root[64];
 
 /* The wire: what the manager sent, and what it was sent. */
@@ -32,6 +33,7 @@ static uint8_t *in, *out;
 static size_t in_len, in_pos, out_len, out_pos;
 
 /* What the vTPM was told. */
+static bool asked_for_keys;
 static int hellos, readies, fails, statuses, rekeys, gone;
 static uint32_t cause, quoted;
 static char text[1100];
@@ -92,11 +94,14 @@ static int on_launch(void *ctx, uint32_t domid, struct cursor *c, const char **w
 	return 0;
 }
 
-static void on_rekeyed(void *ctx, uint32_t why, const char *words)
+static bool on_rekeyed(void *ctx, uint32_t why, const char *words)
 {
+	if (!asked_for_keys)
+		return false;
 	rekeys++;
 	cause = why;
 	snprintf(text, sizeof(text), "%s", words);
+	return true;
 }
 
 static int on_identity(void *ctx, const uint8_t *keys, size_t len, uint32_t *known,
@@ -122,10 +127,10 @@ static int on_attest(void *ctx, struct cursor *c, const char **words)
 	return 0;
 }
 
-static void on_attested(void *ctx, uint32_t why, const uint8_t *words, size_t len)
+static void on_attested(void *ctx, uint32_t why, const char *words)
 {
 	cause = why;
-	snprintf(text, sizeof(text), "%.*s", (int)len, (const char *)words);
+	snprintf(text, sizeof(text), "%s", words);
 }
 
 static void on_fail(void *ctx, uint32_t why, const char *words)
@@ -166,6 +171,7 @@ static int setup(void **state)
 {
 	struct peer_env env = {.name = "web1", .tpm = "unix:/no/such", .store = &store};
 
+	asked_for_keys = false;
 	hellos = readies = fails = statuses = rekeys = gone = 0;
 	in_len = in_pos = out_len = out_pos = 0;
 	in = malloc(ROOM);
@@ -174,8 +180,8 @@ static int setup(void **state)
 	if (!in || !out || !mkdtemp(root) || store_open(&store, root, own, true))
 		return -1;
 	config = (struct config){.srk_handle = 0x81005654};
-	bucket = (struct bucket){0};
-	env.tpm_bucket = &bucket;
+	memset(&limits, 0, sizeof(limits));
+	env.limits = &limits;
 	env.config = &config;
 	base = event_base_new();
 	env.base = base;
@@ -329,6 +335,7 @@ static void when_the_tpm_is_its_to_use(void **state)
 	assert_int_equal(ask(CHANNEL_TPM, random, sizeof(random)), EPERM);
 	/* what it says of itself opens nothing */
 	assert_int_equal(ask(CHANNEL_CONFIG, NULL, 0), 0);
+	asked_for_keys = true;
 	assert_int_equal(ask(CHANNEL_REKEYED, why, 4), 0);
 	assert_int_equal(ask(CHANNEL_TPM, random, sizeof(random)), EPERM);
 	peer_tpm_open(peer);
@@ -387,6 +394,9 @@ static void what_it_tells(void **state)
 	assert_int_equal(cause, 7);
 	assert_string_equal(text, "evidence");
 	assert_int_equal(ask(CHANNEL_REKEYED, why, 3), EINVAL);
+	assert_int_equal(ask(CHANNEL_REKEYED, why, 4), EPERM);
+	assert_int_equal(rekeys, 0);
+	asked_for_keys = true;
 	assert_int_equal(ask(CHANNEL_REKEYED, why, 4), 0);
 	assert_int_equal(rekeys, 1);
 	assert_string_equal(text, "");
@@ -519,21 +529,68 @@ static void gone_while_it_is_stored(void **state)
 	assert_int_equal(store_seq(&store, CHANNEL_OBJECT_PERMALL), 1);
 }
 
-/* It asks without end: all is answered, and nothing piles up. */
+/* It asks without end: what it may have at once is served, the rest in its time, and
+ * nothing piles up.  A new connection of the same vTPM brings nothing back. */
 static void a_flood(void **state)
 {
-	size_t i, n;
+	size_t most = 0;
+	uint64_t began;
+	int i;
 
 	say_hello();
-	for (i = 0; i < 200; i++) {
-		in_len = in_pos = out_len = out_pos = 0;
-		for (n = 0; n < 500; n++)
-			send_frame(77, (uint32_t)n + 1, NULL, 0);
-		for (n = 0; n < 50 && in_pos < in_len; n++)
-			turn();
-		assert_int_equal(in_pos, in_len);
+	began = (uint64_t)stamp_ms();
+	for (i = 0; i < 1400; i++)
+		send_frame(77, (uint32_t)i + 1, NULL, 0);
+	wire.ready(wire.ctx);
+	while (in_pos < in_len) {
+		(void)event_base_loop(base, EVLOOP_NONBLOCK);
+		if ((uint64_t)stamp_ms() - began < 50)
+			most = in_pos / CHANNEL_HEADER_SIZE;
+		usleep(100);
 	}
+	turn();
+	/* 1024 at once, and one a millisecond */
+	assert_true(most < 1024 + 60);
+	assert_true((uint64_t)stamp_ms() - began >= 300);
 	assert_int_equal(gone, 0);
+	assert_true(bucket_wait(&limits.requests, 64, 16, (uint64_t)stamp_ms()) > 0);
+}
+
+static void hello_twice(void **state)
+{
+	uint8_t hello[29] = {0, 1, 0, 1};
+
+	say_hello();
+	send_frame(CHANNEL_HELLO, 1, hello, sizeof(hello));
+	dropped();
+	assert_int_equal(hellos, 1);
+}
+
+static void fail_twice(void **state)
+{
+	uint8_t why[5] = {0, 0, 0, CAUSE_KMS_KEY, 'x'};
+
+	say_hello();
+	assert_int_equal(ask(CHANNEL_FAIL, why, sizeof(why)), 0);
+	send_frame(CHANNEL_FAIL, 9, why, sizeof(why));
+	dropped();
+	assert_int_equal(fails, 1);
+}
+
+/* Escape sequences for root's terminal, and bytes that are no text. */
+static void text_is_made_printable(void **state)
+{
+	static const uint8_t why[] = "\0\0\0\x13"
+				     "a\x1b]0;b\a\xc2\x9b\xff\xc3\xbc";
+
+	say_hello();
+	assert_int_equal(ask(CHANNEL_ATTEST, why, sizeof(why) - 1), 0);
+	assert_string_equal(text, "a?]0;b???\xc3\xbc");
+	asked_for_keys = true;
+	assert_int_equal(ask(CHANNEL_REKEYED, why, sizeof(why) - 1), 0);
+	assert_string_equal(text, "a?]0;b???\xc3\xbc");
+	assert_int_equal(ask(CHANNEL_FAIL, why, sizeof(why) - 1), 0);
+	assert_string_equal(text, "a?]0;b???\xc3\xbc");
 }
 
 #define PEER_TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
@@ -555,6 +612,9 @@ int main(void)
 		PEER_TEST(nothing_overtakes_a_put),
 		PEER_TEST(gone_while_it_is_stored),
 		PEER_TEST(a_flood),
+		PEER_TEST(hello_twice),
+		PEER_TEST(fail_twice),
+		PEER_TEST(text_is_made_printable),
 	};
 
 	return cmocka_run_group_tests_name("peer", tests, NULL, NULL);

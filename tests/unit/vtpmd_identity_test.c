@@ -42,6 +42,11 @@ void log_about(int level, const struct log_about *about, const char *format, ...
 {
 }
 
+void log_limited(struct log_limit *l, int level, const struct log_about *about,
+		 const char *fmt, ...)
+{
+}
+
 /* The Name of a key, as the header has it. */
 static void name(enum envelope_ek which, const char *hex)
 {

@@ -62,7 +62,7 @@ int attest_on_peer(void *ctx, struct cursor *out, const char **why)
 	return cursor_ok(out) ? 0 : -EMSGSIZE;
 }
 
-void attest_on_result(void *ctx, uint32_t cause, const uint8_t *text, size_t len)
+void attest_on_result(void *ctx, uint32_t cause, const char *text)
 {
 	struct vtpm *v = ctx;
 	struct vtpm_attest *a = &v->attest;
@@ -70,12 +70,9 @@ void attest_on_result(void *ctx, uint32_t cause, const uint8_t *text, size_t len
 	if (!a->pending)
 		return;
 	a->pending = false;
-	a->evidence = cause ? NULL : strndup((const char *)text, len);
+	a->evidence = cause ? NULL : strdup(text);
 	if (cause)
-		error_set(&a->error, 0, (enum cause)cause, "%.*s",
-			  (int)(len < sizeof(a->error.text) ? len
-							    : sizeof(a->error.text) - 1),
-			  (const char *)text);
+		error_set(&a->error, 0, (enum cause)cause, "%s", text);
 	else if (!a->evidence)
 		error_set(&a->error, 0, CAUSE_INTERNAL, "There is no memory.");
 	vtpm_audit(v, cause ? "attest-failed" : "attest",

@@ -14,6 +14,6 @@ void attest_drop(struct vtpm *v);
 
 /* Answer CHANNEL_ATTEST for a vTPM (struct peer_owner). */
 int attest_on_peer(void *ctx, struct cursor *out, const char **why);
-void attest_on_result(void *ctx, uint32_t cause, const uint8_t *text, size_t len);
+void attest_on_result(void *ctx, uint32_t cause, const char *text);
 
 #endif

@@ -166,9 +166,10 @@ int identity_on_peer(void *ctx, const uint8_t *keys, size_t len, uint32_t *known
 	if (!rc)
 		rc = identity_take(&v->meta, keys, len);
 	if (rc == -EPERM) {
-		log_about(LOG_ERR, VTPM_ABOUT(v, .cause = CAUSE_WRONG_VTPM),
-			  "its manager reports other endorsement keys than those that "
-			  "its header names");
+		log_limited(&v->limits.lines, LOG_ERR,
+			    VTPM_ABOUT(v, .cause = CAUSE_WRONG_VTPM),
+			    "its manager reports other endorsement keys than those that "
+			    "its header names");
 		*why = "This vTPM has other endorsement keys.";
 	}
 	if (rc < 0)

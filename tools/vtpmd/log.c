@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/log.h"
+#include "lib/stamp.h"
+#include "lib/text.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -19,6 +21,10 @@
 #define TEXT_MAX   1200
 #define FIELD_MAX  (TEXT_MAX + 16)
 #define FIELDS_MAX 6
+
+/* Of a log_limit. */
+#define LINES	      60
+#define LINE_EVERY_MS 1000
 
 static bool is_verbose, has_journal;
 
@@ -90,7 +96,7 @@ static void to_stderr(int level, const char *text)
 
 static void put(int level, const struct log_about *about, const char *fmt, va_list ap)
 {
-	char text[TEXT_MAX], *p;
+	char text[TEXT_MAX];
 	int at = 0;
 
 	if (level < LOG_EMERG || level > LOG_DEBUG)
@@ -101,9 +107,7 @@ static void put(int level, const struct log_about *about, const char *fmt, va_li
 		at = snprintf(text, sizeof(text), "vTPM %s: ", about->vtpm);
 	if (at < 0 || vsnprintf(text + at, sizeof(text) - (size_t)at, fmt, ap) < 0)
 		return;
-	for (p = text; *p; p++)
-		if ((unsigned char)*p < ' ' || *p == 0x7f)
-			*p = '?';
+	text_clean(text, sizeof(text), text, strlen(text));
 	if (!has_journal || !to_journal(level, about, text))
 		to_stderr(level, text);
 }
@@ -122,6 +126,33 @@ void log_about(int level, const struct log_about *about, const char *fmt, ...)
 {
 	va_list ap;
 
+	va_start(ap, fmt);
+	put(level, about, fmt, ap);
+	va_end(ap);
+}
+
+void log_left_out(struct log_limit *l, const struct log_about *about)
+{
+	const struct log_about whose = {.vtpm = about->vtpm, .uuid = about->uuid};
+
+	if (l->left_out)
+		log_about(LOG_WARNING, &whose, "%u lines about it were left out",
+			  l->left_out);
+	l->left_out = 0;
+}
+
+void log_limited(struct log_limit *l, int level, const struct log_about *about,
+		 const char *fmt, ...)
+{
+	uint64_t now = (uint64_t)stamp_ms();
+	va_list ap;
+
+	if (level != LOG_DEBUG && !bucket_take(&l->bucket, LINES, LINE_EVERY_MS, now)) {
+		l->left_out++;
+		return;
+	}
+	if (level != LOG_DEBUG)
+		log_left_out(l, about);
 	va_start(ap, fmt);
 	put(level, about, fmt, ap);
 	va_end(ap);

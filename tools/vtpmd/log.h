@@ -8,8 +8,7 @@
  *   MESSAGE_ID             which event it is, below
  *
  * Elsewhere, and when the journal does not answer, it is "<level>text" on standard
- * error.  Nothing secret goes here; bytes that are not printable (a manager's text)
- * become '?'.
+ * error.  Nothing secret goes here; what is not printable (a manager's text) becomes '?'.
  */
 #ifndef VTPMD_LOG_H
 #define VTPMD_LOG_H
@@ -18,6 +17,7 @@
 #include <stdint.h>
 #include <syslog.h>
 #include "lib/error.h"
+#include "tools/vtpmd/bucket.h"
 
 /* Fixed for ever: operators' filters name them. */
 #define LOG_ID_READY	   "560d6ae3defd408788d5a07091158b01"
@@ -48,5 +48,19 @@ void log_line(int level, const char *fmt, ...) __attribute__((format(printf, 2, 
 /* The same with fields; "vTPM NAME: " comes before the text. */
 void log_about(int level, const struct log_about *about, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/* For lines that somebody else brings about, a manager: a minute's worth at once, then
+ * one a second.  Starts zeroed. */
+struct log_limit {
+	struct bucket bucket;
+	unsigned int left_out;
+};
+
+/* As log_about(), unless there were too many; a line before the next one tells how many
+ * were left out.  LOG_DEBUG lines are not counted: who asks for them wants all. */
+void log_limited(struct log_limit *l, int level, const struct log_about *about,
+		 const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+/* Tells now what was left out, if anything was. */
+void log_left_out(struct log_limit *l, const struct log_about *about);
 
 #endif

@@ -6,6 +6,7 @@
 #include "tools/vtpmd/peer_tpm.h"
 #include "tools/vtpmd/priority.h"
 #include "tools/vtpmd/log.h"
+#include "lib/stamp.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -15,8 +16,10 @@
 /* A manager waits for each answer; one that leaves this much unread is broken. */
 #define UNREAD_MAX (4 * CHANNEL_PAYLOAD_MAX)
 /* Reads in one turn, which ends with the first request. */
-#define TURN_READS	   16
-#define LOG_LINES_A_MINUTE 60
+#define TURN_READS 16
+/* Milliseconds of requests, by peer_cost(), that a vTPM's managers may ask for at once;
+ * then they get a millisecond in a millisecond. */
+#define REQUESTS_MS 1024
 
 static void fill(struct peer *p, uint16_t type, uint32_t id, const void *head,
 		 size_t head_len, const void *body, size_t body_len)
@@ -86,20 +89,14 @@ void peer_event(struct peer *p, uint16_t type)
 	again(p);
 }
 
-bool peer_may_log(struct peer *p)
+/* When the request is served: at once, or when there is enough in the bucket for it. */
+static void set_due(struct peer *p)
 {
-	time_t minute = time(NULL) / 60;
+	unsigned int cost = peer_cost(p->held.type);
+	uint64_t now = (uint64_t)stamp_ms();
 
-	if (minute != p->log_minute) {
-		p->log_minute = minute;
-		p->log_left = LOG_LINES_A_MINUTE;
-	}
-	if (p->log_left <= 0)
-		return false;
-	if (--p->log_left == 0)
-		log_about(LOG_WARNING, PEER_ABOUT(p),
-			  "too many lines, no more in this minute");
-	return true;
+	p->due_ms = now +
+		    bucket_wait(&p->env.limits->requests, REQUESTS_MS / cost, cost, now);
 }
 
 /* Reads until a request is whole; whether there may be more to read. */
@@ -125,38 +122,54 @@ static bool read_request(struct peer *p)
 		if (rc)
 			break;
 	}
-	if (p->holds)
+	if (p->holds) {
 		channel_reader_take(&p->in, &p->held);
+		set_due(p);
+	}
 	return true;
 }
 
+/* Serves the request that it holds, if it is due; else it has a turn when it is. */
 static void serve_held(struct peer *p)
 {
+	uint64_t now = (uint64_t)stamp_ms(), wait = p->due_ms > now ? p->due_ms - now : 0;
+	const struct timeval tv = {.tv_usec = (suseconds_t)wait * 1000};
 	struct channel_frame f = p->held;
 
+	if (wait) {
+		if (event_add(p->turn, &tv))
+			p->broken = "there is no memory for its turn";
+		return;
+	}
 	p->holds = false;
 	peer_serve(p, &f);
 	free(f.payload);
+}
+
+static void drop(struct peer *p)
+{
+	if (p->broken)
+		peer_log(p, LOG_WARNING, PEER_ABOUT(p), "its manager is dropped: %s",
+			 p->broken);
+	log_left_out(&p->env.limits->lines, PEER_ABOUT(p));
+	p->owner->gone(p->ctx);
 }
 
 /* Serves one request at most.  While a state is being stored none is taken. */
 static void on_turn(evutil_socket_t fd, short what, void *ctx)
 {
 	struct peer *p = ctx;
-	bool more = false;
+	bool more = p->holds;
 
-	if (!p->put.put && !p->broken)
+	if (!p->put.put && !p->holds && !p->broken)
 		more = read_request(p);
 	if (p->holds)
 		serve_held(p);
 	if (!p->broken)
 		flush(p);
-	if (p->broken)
-		log_about(LOG_WARNING, PEER_ABOUT(p), "its manager is dropped: %s",
-			  p->broken);
 	if (p->broken || p->ended)
-		p->owner->gone(p->ctx);
-	else if (more && !p->put.put)
+		drop(p);
+	else if (more && !p->put.put && !p->holds)
 		again(p);
 }
 

@@ -15,11 +15,12 @@
 #include "include/channel.h"
 #include "tools/vtpmd/bucket.h"
 #include "tools/vtpmd/config.h"
+#include "tools/vtpmd/log.h"
 #include "tools/vtpmd/store.h"
 #include "tools/vtpmd/wire.h"
 
-/* What a peer tells the vTPM that it belongs to.  peer_free() may be called in
- * none of them but gone(). */
+/* What a peer tells the vTPM that it belongs to; texts are printable (lib/text.h).
+ * peer_free() may be called in none of them but gone(). */
 struct peer_owner {
 	/* The TLVs for the reply are written to out.  0, or a negative errno
 	 * and one sentence in *why. */
@@ -30,8 +31,8 @@ struct peer_owner {
 	int (*config)(void *ctx, struct cursor *out, const char **why);
 	/* What was measured of domain domid, into out; as hello(). */
 	int (*launch)(void *ctx, uint32_t domid, struct cursor *out, const char **why);
-	/* cause 0: its header is new */
-	void (*rekeyed)(void *ctx, uint32_t cause, const char *text);
+	/* cause 0: its header is new. false: nobody asked for it. */
+	bool (*rekeyed)(void *ctx, uint32_t cause, const char *text);
 	/* TPM2B_PUBLICs; *known: the reply.  As hello(). */
 	int (*identity)(void *ctx, const uint8_t *keys, size_t len, uint32_t *known,
 			const char **why);
@@ -40,7 +41,8 @@ struct peer_owner {
 		     const char **why);
 	/* CHANNEL_ATTEST without a payload: as hello(); with one, cause 0: evidence. */
 	int (*attest)(void *ctx, struct cursor *out, const char **why);
-	void (*attested)(void *ctx, uint32_t cause, const uint8_t *text, size_t len);
+	void (*attested)(void *ctx, uint32_t cause, const char *text);
+	/* Once in a connection. */
 	void (*fail)(void *ctx, uint32_t cause, const char *text);
 	/* TLVs as in enum channel_status */
 	void (*status)(void *ctx, const uint8_t *tlvs, size_t len);
@@ -48,13 +50,20 @@ struct peer_owner {
 	void (*gone)(void *ctx);
 };
 
+/* What the managers of one vTPM may use of vtpmd, over all connections: a new one brings
+ * nothing back.  Starts zeroed. */
+struct peer_limits {
+	struct bucket requests, tpm;
+	struct log_limit lines;
+};
+
 struct peer_env {
 	struct event_base *base;
 	const char *name; /* of the vTPM, for the log */
 	const char *tpm;  /* target of the relay */
-	struct bucket *tpm_bucket;
 	struct store *store;
 	const struct config *config;
+	struct peer_limits *limits;
 };
 
 struct peer;

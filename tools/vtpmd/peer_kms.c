@@ -12,9 +12,9 @@ void peer_kms_answered(void *ctx, int rc, const uint8_t *data, size_t len)
 
 	p->kms_type = 0;
 	if (f.type == CHANNEL_KMS_OPEN)
-		log_about(rc ? LOG_WARNING : LOG_DEBUG, PEER_ABOUT(p),
-			  "tunnel to KMS %s: %s", p->kms_address,
-			  rc ? strerror(-rc) : "open");
+		peer_log(p, rc ? LOG_WARNING : LOG_DEBUG, PEER_ABOUT(p),
+			 "tunnel to KMS %s: %s", p->kms_address,
+			 rc ? strerror(-rc) : "open");
 	if (rc)
 		peer_answer(p, &f, rc);
 	else

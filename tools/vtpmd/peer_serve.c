@@ -2,6 +2,7 @@
 #include "lib/measure.h"
 #include "tools/vtpmd/peer_serve.h"
 #include "lib/binding.h"
+#include "lib/text.h"
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/peer_answer.h"
 #include "tools/vtpmd/peer_kms.h"
@@ -26,10 +27,12 @@ static void serve_hello(struct peer *p, const struct channel_frame *f, struct cu
 
 	cursor_copy(c, uuid, sizeof(uuid));
 	seq = cursor_u64(c);
-	if (!cursor_ok(c) || mode > CHANNEL_RESUMED) {
-		p->broken = "its HELLO is malformed";
+	if (p->said_hello || !cursor_ok(c) || mode > CHANNEL_RESUMED) {
+		p->broken =
+			p->said_hello ? "it said HELLO twice" : "its HELLO is malformed";
 		return;
 	}
+	p->said_hello = true;
 	if (min > CHANNEL_VERSION || max < CHANNEL_VERSION) {
 		peer_refuse(p, f->type, f->id, EPROTO,
 			    "vtpmd speaks version 1 of the host channel: install vtpmd "
@@ -62,16 +65,15 @@ static void serve_ready(struct peer *p, const struct channel_frame *f, struct cu
 	p->owner->ready(p->ctx, seq);
 }
 
-/* The rest of a payload as a terminated text. */
+/* The rest of a payload as a text that is printable. */
 static void take_text(struct cursor *c, char text[TEXT_MAX + 1])
 {
-	size_t n = cursor_left(c) < TEXT_MAX ? cursor_left(c) : TEXT_MAX;
+	size_t n = cursor_left(c);
 
-	cursor_copy(c, text, n);
-	text[n] = 0;
+	text_clean(text, TEXT_MAX + 1, cursor_bytes(c, n), n);
 }
 
-/* u32 cause | text; answered either way.  false: it was malformed. */
+/* u32 cause | text.  false: it was malformed, and is answered. */
 static bool take_cause(struct peer *p, const struct channel_frame *f, struct cursor *c,
 		       uint32_t *cause, char text[TEXT_MAX + 1])
 {
@@ -81,7 +83,6 @@ static bool take_cause(struct peer *p, const struct channel_frame *f, struct cur
 		return false;
 	}
 	take_text(c, text);
-	peer_answer(p, f, 0);
 	return true;
 }
 
@@ -90,10 +91,16 @@ static void serve_fail(struct peer *p, const struct channel_frame *f, struct cur
 	char text[TEXT_MAX + 1];
 	uint32_t cause;
 
-	if (take_cause(p, f, c, &cause, text)) {
-		peer_tpm_close(p);
-		p->owner->fail(p->ctx, cause, text);
+	if (!take_cause(p, f, c, &cause, text))
+		return;
+	if (p->said_fail) {
+		p->broken = "it said FAIL twice";
+		return;
 	}
+	p->said_fail = true;
+	peer_answer(p, f, 0);
+	peer_tpm_close(p);
+	p->owner->fail(p->ctx, cause, text);
 }
 
 static void serve_rekeyed(struct peer *p, const struct channel_frame *f, struct cursor *c)
@@ -101,10 +108,13 @@ static void serve_rekeyed(struct peer *p, const struct channel_frame *f, struct 
 	char text[TEXT_MAX + 1];
 	uint32_t cause;
 
-	if (take_cause(p, f, c, &cause, text)) {
-		peer_tpm_close(p);
-		p->owner->rekeyed(p->ctx, cause, text);
-	}
+	if (!take_cause(p, f, c, &cause, text))
+		return;
+	peer_tpm_close(p);
+	if (p->owner->rekeyed(p->ctx, cause, text))
+		peer_answer(p, f, 0);
+	else
+		peer_refuse(p, f->type, f->id, EPERM, "Nobody asked for new keys.");
 }
 
 static void serve_config(struct peer *p, const struct channel_frame *f, struct cursor *c)
@@ -142,22 +152,34 @@ static void serve_quote(struct peer *p, const struct channel_frame *f, struct cu
 		peer_refuse(p, f->type, f->id, -rc, why);
 }
 
+/* Evidence is as long as a payload may be. */
+static void take_evidence(struct peer *p, const struct channel_frame *f, struct cursor *c)
+{
+	uint32_t cause = cursor_u32(c);
+	size_t n = cursor_left(c);
+	char *text = malloc(n + 1);
+
+	if (!cursor_ok(c)) {
+		peer_answer_malformed(p, f);
+	} else if (!text) {
+		peer_answer(p, f, -ENOMEM);
+	} else {
+		text_clean(text, n + 1, cursor_bytes(c, n), n);
+		peer_answer(p, f, 0);
+		p->owner->attested(p->ctx, cause, text);
+	}
+	free(text);
+}
+
 static void serve_attest(struct peer *p, const struct channel_frame *f, struct cursor *c)
 {
 	uint8_t out[4 + 2 + BINDING_NONCE_MAX + 2 + BINDING_USER_MAX];
 	struct cursor w = cursor_writer(out, sizeof(out));
 	const char *why = "vtpmd refused it.";
-	uint32_t cause;
 	int rc;
 
 	if (f->len) {
-		cause = cursor_u32(c);
-		if (!cursor_ok(c)) {
-			peer_answer_malformed(p, f);
-			return;
-		}
-		peer_answer(p, f, 0);
-		p->owner->attested(p->ctx, cause, f->payload + c->pos, cursor_left(c));
+		take_evidence(p, f, c);
 		return;
 	}
 	rc = p->owner->attest(p->ctx, &w, &why);
@@ -201,10 +223,10 @@ static void serve_log(struct peer *p, const struct channel_frame *f, struct curs
 		return;
 	}
 	take_text(c, text);
-	/* nothing that a manager says is an emergency of the host */
-	if (peer_may_log(p))
-		log_about(level < LOG_ERR ? LOG_ERR : level, PEER_ABOUT(p), "says: %s",
-			  text);
+	/* nothing that a manager says is an emergency of the host, or debugging */
+	if (level < LOG_ERR || level > LOG_INFO)
+		level = level < LOG_ERR ? LOG_ERR : LOG_INFO;
+	peer_log(p, level, PEER_ABOUT(p), "says: %s", text);
 	peer_answer(p, f, 0);
 }
 
@@ -220,6 +242,24 @@ static void (*const serve[])(struct peer *, const struct channel_frame *,
 	[CHANNEL_IDENTITY] = serve_identity, [CHANNEL_QUOTE] = serve_quote,
 	[CHANNEL_ATTEST] = serve_attest,     [CHANNEL_LAUNCH] = serve_launch,
 };
+
+/* Those that read or write files, or ask others; a state is written and synchronised. */
+unsigned int peer_cost(uint16_t type)
+{
+	switch (type) {
+	case CHANNEL_HELLO:
+	case CHANNEL_CONFIG:
+	case CHANNEL_IDENTITY:
+	case CHANNEL_KMS_OPEN:
+	case CHANNEL_LAUNCH:
+	case CHANNEL_QUOTE:
+		return 16;
+	case CHANNEL_PUT:
+		return 4;
+	default:
+		return 1;
+	}
+}
 
 void peer_serve(struct peer *p, const struct channel_frame *f)
 {

@@ -24,9 +24,11 @@ struct peer {
 	struct event *turn;	   /* in the next poll, or when its next request is due */
 	struct channel_frame held; /* the request that is served in the next turn ... */
 	bool holds;		   /* ... if there is one */
+	uint64_t due_ms;	   /* ... and it is due: stamp_ms() */
 	struct relay *relay;
 	struct tunnel *tunnel;
-	bool greeted;
+	bool said_hello, said_fail;
+	bool greeted;	    /* its HELLO was accepted */
 	bool ready;	    /* its state is open */
 	bool ended;	    /* the wire */
 	const char *broken; /* why it must be dropped */
@@ -50,9 +52,6 @@ struct peer {
 	uint16_t kms_type; /* and for the tunnel; 0: none */
 	uint32_t kms_id;
 	char kms_address[ADDRESS_MAX]; /* that the tunnel leads to */
-	/* lines that this manager may still write into the log in this minute */
-	time_t log_minute;
-	int log_left;
 };
 
 /* For log_about(); more members may follow. */
@@ -66,7 +65,10 @@ void peer_serve(struct peer *p, const struct channel_frame *f);
 void peer_reply(struct peer *p, uint16_t type, uint32_t id, const void *data, size_t len);
 /* error: a positive errno */
 void peer_refuse(struct peer *p, uint16_t type, uint32_t id, int error, const char *why);
-/* Whether a line about or from this manager may go into the log. */
-bool peer_may_log(struct peer *p);
+/* Writes a line about this manager, or of it, unless there were too many. */
+#define peer_log(p, level, about, ...) \
+	log_limited(&(p)->env.limits->lines, level, about, __VA_ARGS__)
+/* Milliseconds of vtpmd that a request of this type is counted as; never 0. */
+unsigned int peer_cost(uint16_t type);
 
 #endif

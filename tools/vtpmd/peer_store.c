@@ -46,10 +46,10 @@ static void log_put(struct peer *p, int rc)
 			  "after %lld s the disk %s",
 			  (long long)(now.tv_sec - p->put.since.tv_sec),
 			  rc ? strerror(-rc) : "took the state");
-	else if (rc && peer_may_log(p))
-		log_about(LOG_ERR, PEER_ABOUT(p),
-			  "object %u, generation %llu was not stored: %s", p->put.object,
-			  (unsigned long long)p->put.seq, strerror(-rc));
+	else if (rc)
+		peer_log(p, LOG_ERR, PEER_ABOUT(p),
+			 "object %u, generation %llu was not stored: %s", p->put.object,
+			 (unsigned long long)p->put.seq, strerror(-rc));
 }
 
 static void end_put(struct peer *p, int rc)

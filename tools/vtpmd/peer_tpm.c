@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/peer_tpm.h"
 #include "lib/channel.h"
+#include "lib/stamp.h"
 #include "tools/vtpmd/bucket.h"
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/peer_answer.h"
@@ -12,14 +13,6 @@
 /* A start takes some 40 commands, a copy's some 70. */
 #define BURST	200
 #define EACH_MS 500
-
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
 
 static struct tpm_filter_host pinned(const struct config *c)
 {
@@ -51,10 +44,9 @@ static void on_tpm(void *ctx, int rc, const uint8_t *rsp, size_t len)
 static void refuse(struct peer *p, const struct channel_frame *f,
 		   const struct tpm_filter_verdict *v)
 {
-	if (peer_may_log(p))
-		log_about(LOG_WARNING, PEER_ABOUT(p, .id = LOG_ID_REFUSED),
-			  "TPM command %s (0x%x) was refused: %s",
-			  v->name ? v->name : "unknown", v->code, v->why);
+	peer_log(p, LOG_WARNING, PEER_ABOUT(p, .id = LOG_ID_REFUSED),
+		 "TPM command %s (0x%x) was refused: %s", v->name ? v->name : "unknown",
+		 v->code, v->why);
 	peer_refuse(p, f->type, f->id, EPERM, v->why);
 }
 
@@ -78,7 +70,7 @@ void peer_tpm(struct peer *p, const struct channel_frame *f, struct cursor *c)
 		peer_answer(p, f, -EBUSY);
 		return;
 	}
-	wait = bucket_wait(p->env.tpm_bucket, BURST, EACH_MS, now_ms());
+	wait = bucket_wait(&p->env.limits->tpm, BURST, EACH_MS, (uint64_t)stamp_ms());
 	log_about(LOG_DEBUG, PEER_ABOUT(p), "%s%s", v.name, wait ? ", slowed down" : "");
 	rc = relay_submit(p->relay, f->payload, f->len, wait, on_tpm, p);
 	if (rc) {

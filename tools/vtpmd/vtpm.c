@@ -149,6 +149,9 @@ void vtpm_on_fail(void *ctx, uint32_t cause, const char *text)
 {
 	struct vtpm *v = ctx;
 
+	/* once is enough, also when it connects anew to say it again */
+	if (v->told)
+		return;
 	fail(v, cause == CAUSE_NONE ? CAUSE_INTERNAL : (enum cause)cause, text);
 	vtpm_audit(v, "refuse", error_word(cause));
 	v->told = true;
@@ -290,9 +293,9 @@ static void on_wire(void *ctx, struct wire *wire)
 		.base = v->d->base,
 		.name = v->meta.name,
 		.tpm = v->d->tpm,
-		.tpm_bucket = &v->tpm_commands,
 		.store = &v->store,
 		.config = &v->config,
+		.limits = &v->limits,
 	};
 
 	/* the new connection replaces whatever an old one was left as */

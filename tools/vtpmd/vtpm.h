@@ -73,6 +73,9 @@ struct vtpm_attest {
 };
 
 #define VTPM_DEATHS 3
+/* How long list and the figures wait for what managers tell of themselves; one that runs
+ * a long command is shown without. */
+#define VTPM_TABLE_MS 1500
 
 /* For log_about(); more members may follow. */
 #define VTPM_ABOUT(v, ...)    \
@@ -107,15 +110,19 @@ struct vtpm {
 	int64_t deaths[VTPM_DEATHS]; /* stamp_ms(); 0: none */
 	struct vtpm_trouble trouble;
 	uint64_t restarts, failures; /* since vtpmd started */
-	bool rekeying;		     /* the manager was asked for new key slots */
+	bool rekeying;		     /* the manager was asked for new key slots ... */
+	bool rekeying_deep;	     /* ... and for a new data key */
+	uint64_t rekeying_from;	     /* ... when that was the header's generation */
+	bool unfinished; /* a deep rekey: its manager connected to both keys */
 	/* when the manager got the configuration that it makes them of; empty: not from
 	 * this vtpmd */
 	char configured[STAMP_SIZE];
 	struct error rekey_error;
 	struct bucket quotes; /* of the host's TPM, for this vTPM */
-	struct bucket tpm_commands;
+	struct peer_limits limits;
 	struct vtpm_attest attest;
 	struct vtpm_status status;
+	int64_t asked_ms; /* stamp_ms() of the first question for it without an answer */
 	struct vtpm_waiter *waiters;
 };
 
@@ -151,6 +158,9 @@ void vtpm_cancel(struct vtpm *v, struct vtpm_waiter *w);
 bool vtpm_ask_status(struct vtpm *v);
 /* Whether the answer to a question asked then is still to come. */
 bool vtpm_owes_status(const struct vtpm *v, const struct timespec *asked);
+/* Whether it has left such a question unanswered for longer than a table of all vTPMs
+ * waits: the next one does not wait for it. */
+bool vtpm_is_mute(const struct vtpm *v);
 /* Tells the manager that the next guest is the saved one; its next status tells
  * whether it agrees.  false: there is nobody to tell. */
 bool __must_check vtpm_resume_next(struct vtpm *v);

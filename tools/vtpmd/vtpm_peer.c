@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/vtpm_peer.h"
 #include "lib/channel.h"
+#include "lib/envelope.h"
 #include "tools/vtpmd/anchor.h"
 #include "tools/vtpmd/attest.h"
 #include "tools/vtpmd/cert.h"
@@ -88,7 +89,7 @@ static int on_config(void *ctx, struct cursor *out, const char **why)
 			config_free(&fresh);
 	}
 	if (rc) {
-		log_about(LOG_WARNING, VTPM_ABOUT(v), "%s", e.text);
+		log_limited(&v->limits.lines, LOG_WARNING, VTPM_ABOUT(v), "%s", e.text);
 		*why = "The host's configuration does not do.";
 		return rc;
 	}
@@ -121,24 +122,57 @@ static void note_keys(struct vtpm *v, const char *what)
 	vtpm_keep_meta(v);
 }
 
-static void on_rekeyed(void *ctx, uint32_t cause, const char *text)
+/* Whether the stored header has the way to an older data key. */
+static bool has_old_key(struct vtpm *v)
+{
+	uint16_t kinds[ENVELOPE_SLOTS_MAX];
+	size_t i, n = store_slots(&v->store, kinds, ENVELOPE_SLOTS_MAX);
+
+	for (i = 0; i < n; i++)
+		if (kinds[i] == ENVELOPE_SLOT_OLD_KEY)
+			return true;
+	return false;
+}
+
+static void rekey_failed(struct vtpm *v, enum cause cause, const char *text)
+{
+	error_set(&v->rekey_error, 0, cause, "%s", text);
+	log_limited(&v->limits.lines, LOG_ERR, VTPM_ABOUT(v, .cause = cause),
+		    "not sealed anew: %s", text);
+	vtpm_audit(v, "rekey-failed", error_word(cause));
+}
+
+/* What was done is what was asked for, or was unfinished; that it was done is seen in
+ * the store. */
+static bool on_rekeyed(void *ctx, uint32_t cause, const char *text)
 {
 	struct vtpm *v = ctx;
+	bool asked = v->rekeying && (!v->unfinished || strcmp(text, "finished") != 0);
+	const char *what = !asked ? "finished" : v->rekeying_deep ? "deep" : "";
+	bool done = asked ? store_seq(&v->store, CHANNEL_OBJECT_HEADER) > v->rekeying_from
+			  : !has_old_key(v);
 
-	v->rekeying = false;
+	if (!asked && !v->unfinished)
+		return false;
+	if (asked)
+		v->rekeying = false;
+	else
+		v->unfinished = false;
 	v->rekey_error = (struct error){.cause = CAUSE_NONE};
 	if (cause) {
-		error_set(&v->rekey_error, 0, (enum cause)cause, "%s", text);
-		log_about(LOG_ERR, VTPM_ABOUT(v, .cause = (enum cause)cause),
-			  "not sealed anew: %s", text);
-		vtpm_audit(v, "rekey-failed", error_word(cause));
+		rekey_failed(v, (enum cause)cause, text);
+	} else if (!done) {
+		rekey_failed(v, CAUSE_INTERNAL,
+			     "The manager told of new keys, and stored no header.");
 	} else {
-		log_about(LOG_NOTICE, VTPM_ABOUT(v, .id = LOG_ID_REKEYED),
-			  "sealed anew (%s)", text[0] ? text : "key slots");
-		vtpm_audit(v, "rekey", text[0] ? text : NULL);
-		note_keys(v, text);
+		log_limited(&v->limits.lines, LOG_NOTICE,
+			    VTPM_ABOUT(v, .id = LOG_ID_REKEYED), "sealed anew (%s)",
+			    what[0] ? what : "key slots");
+		vtpm_audit(v, "rekey", what[0] ? what : NULL);
+		note_keys(v, what);
 	}
 	vtpm_told(v);
+	return true;
 }
 
 /* A manager that ran on while vtpmd was away. */
@@ -148,14 +182,15 @@ static int hello_resumed(struct vtpm *v, const uint8_t uuid[16], uint64_t seq,
 	uint64_t stored = store_seq(&v->store, CHANNEL_OBJECT_PERMALL);
 
 	if (memcmp(uuid, v->meta.uuid, sizeof(v->meta.uuid))) {
-		log_about(LOG_WARNING, VTPM_ABOUT(v),
-			  "its manager claims to be another vTPM's");
+		log_limited(&v->limits.lines, LOG_WARNING, VTPM_ABOUT(v),
+			    "its manager claims to be another vTPM's");
 		*why = "That is another vTPM.";
 		return -EPERM;
 	}
 	/* one write may be durable here without its reply having arrived there */
 	if (stored > seq + 1) {
-		log_about(LOG_ERR, VTPM_ABOUT(v), "its manager is older than the store");
+		log_limited(&v->limits.lines, LOG_ERR, VTPM_ABOUT(v),
+			    "its manager is older than the store");
 		*why = "The store holds a newer state.";
 		return -ESTALE;
 	}
@@ -186,6 +221,8 @@ static int on_hello(void *ctx, uint8_t mode, const uint8_t uuid[16], uint64_t se
 	else if (v->greeting && v->adopted) /* it had not opened its state yet */
 		vtpm_set_timer(v, VTPM_START_S);
 	v->greeting = false;
+	v->asked_ms = 0;
+	v->unfinished = has_old_key(v);
 	return 0;
 }
 
@@ -284,6 +321,7 @@ static void on_status(void *ctx, const uint8_t *tlvs, size_t len)
 			v->status.value[t.tag] = (int64_t)value;
 	}
 	clock_gettime(CLOCK_MONOTONIC, &v->status.at);
+	v->asked_ms = 0;
 	vtpm_told(v);
 }
 
@@ -292,7 +330,14 @@ bool vtpm_ask_status(struct vtpm *v)
 	if (!v->peer || v->greeting || v->state != VTPM_RUNNING)
 		return false;
 	peer_event(v->peer, CHANNEL_EVENT_STATUS);
+	if (!v->asked_ms)
+		v->asked_ms = stamp_ms();
 	return true;
+}
+
+bool vtpm_is_mute(const struct vtpm *v)
+{
+	return v->asked_ms && stamp_ms() - v->asked_ms > VTPM_TABLE_MS;
 }
 
 bool vtpm_owes_status(const struct vtpm *v, const struct timespec *asked)
@@ -311,6 +356,8 @@ bool vtpm_rekey(struct vtpm *v, bool deep)
 	log_line(LOG_INFO, "vTPM %s: asked for new %s", v->meta.name,
 		 deep ? "keys" : "key slots");
 	v->rekeying = true;
+	v->rekeying_deep = deep;
+	v->rekeying_from = store_seq(&v->store, CHANNEL_OBJECT_HEADER);
 	v->rekey_error = (struct error){.cause = CAUSE_NONE};
 	peer_tpm_open(v->peer);
 	peer_event(v->peer, deep ? CHANNEL_EVENT_REKEY_DEEP : CHANNEL_EVENT_REKEY);
@@ -331,11 +378,12 @@ static int on_launch(void *ctx, uint32_t domid, struct cursor *out, const char *
 		rc = launch_find(v->d->run_dir, v->d->xen ? uuid : NULL, v->meta.uuid,
 				 out);
 	if (!rc)
-		log_about(LOG_NOTICE, VTPM_ABOUT(v), "domain %u is measured", domid);
+		log_limited(&v->limits.lines, LOG_NOTICE, VTPM_ABOUT(v),
+			    "domain %u is measured", domid);
 	else if (rc != -ENOENT)
-		log_about(LOG_ERR, VTPM_ABOUT(v),
-			  "what was measured of domain %u cannot be read: %s", domid,
-			  strerror(-rc));
+		log_limited(&v->limits.lines, LOG_ERR, VTPM_ABOUT(v),
+			    "what was measured of domain %u cannot be read: %s", domid,
+			    strerror(-rc));
 	return rc;
 }
 
