@@ -10,9 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* How long managers may take to tell their status; one that runs a long command
- * is shown without. */
-#define ASK_MS 1500
 /* The same where the answer decides, and none would be taken for a no. */
 #define DECIDE_S 30
 #define REKEY_S	 60 /* a TPM and a KMS have to be heard */
@@ -150,6 +147,8 @@ static bool still_owes(const struct control *c, const struct vtpm *v)
 		return concerns(c, v) && v->rekeying;
 	if (c->what == ATTEST)
 		return concerns(c, v) && v->attest.pending;
+	if (c->what == LIST && vtpm_is_mute(v))
+		return false;
 	return concerns(c, v) && vtpm_owes_status(v, &c->asked);
 }
 
@@ -204,8 +203,8 @@ static struct timeval limit_of(const struct control *c)
 	case RESUME:
 		return (struct timeval){.tv_sec = DECIDE_S};
 	default:
-		return (struct timeval){.tv_sec = ASK_MS / 1000,
-					.tv_usec = ASK_MS % 1000 * 1000};
+		return (struct timeval){.tv_sec = VTPM_TABLE_MS / 1000,
+					.tv_usec = VTPM_TABLE_MS % 1000 * 1000};
 	}
 }
 

@@ -19,9 +19,7 @@
 
 #define REQUEST_MAX 8192
 /* A connection is over after that, whatever its client does. */
-#define LIMIT_S 10
-/* How long managers may take to tell their status; without it the last one is told. */
-#define ASK_MS	 1500
+#define LIMIT_S	 5
 #define FRESH_NS 500000000
 
 struct client {
@@ -89,7 +87,7 @@ static void look(struct client *c)
 		return;
 	if (evtimer_pending(c->timer, NULL))
 		for (v = c->d->vtpms; v; v = v->next)
-			if (vtpm_owes_status(v, &c->asked))
+			if (vtpm_owes_status(v, &c->asked) && !vtpm_is_mute(v))
 				return;
 	c->asking = false;
 	event_del(c->timer);
@@ -119,7 +117,8 @@ static void on_limit(evutil_socket_t fd, short what, void *ctx)
  * and shall not keep stub domains busy with it. */
 static void ask(struct client *c)
 {
-	struct timeval limit = {.tv_sec = ASK_MS / 1000, .tv_usec = ASK_MS % 1000 * 1000};
+	struct timeval limit = {.tv_sec = VTPM_TABLE_MS / 1000,
+				.tv_usec = VTPM_TABLE_MS % 1000 * 1000};
 	struct vtpm *v;
 
 	clock_gettime(CLOCK_MONOTONIC, &c->asked);
