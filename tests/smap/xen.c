@@ -23,6 +23,7 @@
 #include "stubdom/kernel/page.h"
 #include "stubdom/kernel/panic.h"
 #include "stubdom/kernel/print.h"
+#include "stubdom/kernel/trap.h"
 #include "stubdom/kernel/x86.h"
 
 #define DEBUG_CONSOLE 0xe9
@@ -33,6 +34,7 @@
 #define ENTRIES	      512
 #define PRESENT	      1
 #define ADDRESS	      0x000ffffffffff000ULL
+#define FLAGS_PROGRAM (0x40000 | 0x400 | 0x200) /* AC, DF, IF: off in the kernel */
 #define RAM_PAGES     32768 /* 128 MiB, more than tests/host/smap gives */
 
 uint64_t hypercall_count;
@@ -154,11 +156,37 @@ long hypercall_call(unsigned int number, uint64_t a, uint64_t b, uint64_t c)
 	}
 }
 
-/* The linker leads calls of these three here (--wrap). */
+/* The linker leads calls of these here (--wrap). */
 void __real_map_fixed(unsigned int n, uint64_t pa);
 void __wrap_map_fixed(unsigned int n, uint64_t pa);
 void __real_file_close_all(void);
 void __wrap_file_close_all(void);
+void __real_syscall_entry(struct trap_frame *frame);
+void __wrap_syscall_entry(struct trap_frame *frame);
+void __real_trap_exception(struct trap_frame *frame);
+void __wrap_trap_exception(struct trap_frame *frame);
+
+/* The program's flags, AC above all, must not be in force in the kernel. */
+static void check_flags(void)
+{
+	uint64_t flags;
+
+	asm volatile("pushfq; pop %0" : "=r"(flags));
+	if (flags & FLAGS_PROGRAM)
+		panic("the kernel runs with flags %lx", flags);
+}
+
+void __wrap_syscall_entry(struct trap_frame *frame)
+{
+	check_flags();
+	__real_syscall_entry(frame);
+}
+
+void __wrap_trap_exception(struct trap_frame *frame)
+{
+	check_flags();
+	__real_trap_exception(frame);
+}
 
 /* Nothing is at the frames where Xen would put its pages. */
 void __wrap_map_fixed(unsigned int n, uint64_t pa)

@@ -229,6 +229,12 @@ static void flags(void)
 	exit(0);
 }
 
+/* An exception with the program's AC, DF and NT set. */
+static void flags_invalid(void)
+{
+	asm volatile("pushfq; orl $0x44400, (%rsp); popfq; ud2");
+}
+
 static void wait(void)
 {
 	for (;;)
@@ -280,6 +286,7 @@ static const struct {
 	{"status", leave},
 	{"clean", clean},
 	{"flags", flags},
+	{"flags-invalid", flags_invalid},
 	{"wait", wait},
 };
 
