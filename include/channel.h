@@ -140,10 +140,13 @@ enum channel_config {
 	CONFIG_TPM_VERSION = 9, /* u8: 20 a TPM 2.0 (also when absent), 12 a TPM 1.2 */
 	CONFIG_EPOCH = 10, /* u64: of this run, for all that it stores (lib/envelope.h) */
 
-	CONFIG_SRK_HANDLE = 16, /* u32, a persistent handle */
-	CONFIG_SRK_NAME = 17,	/* 34 bytes: the pinned TPM Name */
-	CONFIG_POLICY_KEY = 18, /* the host policy key, a TPMT_PUBLIC */
-	CONFIG_APPROVAL = 19,	/* repeated: an approved boot state, below */
+	CONFIG_SRK_HANDLE = 16,	  /* u32, a persistent handle */
+	CONFIG_SRK_NAME = 17,	  /* 34 bytes: the pinned TPM Name */
+	CONFIG_POLICY_KEY = 18,	  /* the host policy key, a TPMT_PUBLIC */
+	CONFIG_APPROVAL = 19,	  /* repeated: an approved boot state, below */
+	CONFIG_COUNTER_NAME = 20, /* 34 bytes: of the counter of revocations, below */
+	CONFIG_HOST_AUTH = 21,	  /* 32 bytes: authValue of that counter, and of the
+				   * sealed KMS client key */
 
 	/* text host:port, or several with commas between, the first tried first;
 	 * host is verified in TLS: lib/address.h */
@@ -163,18 +166,35 @@ enum channel_config {
 /*
  * An approval, as in CONFIG_APPROVAL and host.json (there in hex):
  *   u8 count | count * (u8 PCR index, ascending | 32 bytes SHA-256 bank value)
- *   | 32 bytes policyDigest | TPMT_SIGNATURE
- * policyDigest is that of TPM2_PolicyPCR over the SHA-256 bank's named PCRs with
- * these values, in a fresh session.  The signature (ECDSA P-256, SHA-256, by the
- * host policy key) is over SHA-256(policyDigest || policyRef), policyRef empty,
- * as TPM2_PolicyAuthorize wants it.
+ *   | u64 number | 32 bytes policyDigest | TPMT_SIGNATURE for each purpose, in order
+ * policyDigest is that of two commands in a fresh session: TPM2_PolicyPCR over the SHA-256
+ * bank's named PCRs with these values, and TPM2_PolicyNV, the counter of revocations
+ * (NV index CHANNEL_COUNTER_INDEX, whose Name is pinned) equal to number.  A revocation
+ * increments the counter, and so ends every approval that was given before.
+ * Each signature (ECDSA P-256, SHA-256, by the host policy key) is over
+ * SHA-256(policyDigest || policyRef), as TPM2_PolicyAuthorize wants it, and
+ *   policyRef = SHA-256("xen-vtpm approval" || u8 purpose || Name of the storage key)
+ * so that it is good for one purpose on one host.
  *
  * The sealed KMS client key, as in CONFIG_KMS_KEY_SEALED and host.json:
  *   TPM2B_PUBLIC | TPM2B_PRIVATE | iv[12] | u16 n | n bytes | tag[16]
  * The TPM object, a child of the storage key with policy PolicyAuthorize(host
- * policy key, empty ref), holds a 32-byte AES-256-GCM key; the n bytes are the
- * PEM (PKCS#8) encrypted with it, AAD "xen-vtpm kms client key".
+ * policy key, APPROVAL_KMS) and PolicyAuthValue (CONFIG_HOST_AUTH), holds a 32-byte
+ * AES-256-GCM key; the n bytes are the PEM (PKCS#8) encrypted with it, AAD "xen-vtpm kms
+ * client key".
  */
+
+/* What an approved boot state may do. */
+enum approval_purpose {
+	APPROVAL_VTPM = 1,   /* unseal a vTPM's S_tpm */
+	APPROVAL_KMS = 2,    /* unseal the KMS client's key */
+	APPROVAL_ANCHOR = 3, /* write the anchor's NV index */
+};
+#define APPROVAL_PURPOSES 3
+
+/* In the owner's range (TCG Registry of Reserved TPM 2.0 Handles, 2.2.2), beside the
+ * anchor's. */
+#define CHANNEL_COUNTER_INDEX 0x01805655u
 
 /* All u64 unless said otherwise. */
 enum channel_status {

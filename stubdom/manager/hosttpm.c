@@ -43,8 +43,9 @@ int hosttpm_random(const struct hosttpm_transport *t, uint8_t *out, size_t len,
 }
 
 int hosttpm_seal(const struct hosttpm_config *c, const struct hosttpm_transport *t,
-		 const uint8_t *auth, const uint8_t *secret, size_t len, uint8_t *object,
-		 size_t *object_len, struct error *e)
+		 enum approval_purpose purpose, const uint8_t *auth,
+		 const uint8_t *secret, size_t len, uint8_t *object, size_t *object_len,
+		 struct error *e)
 {
 	const struct hosttpm_bytes key = {auth, auth ? HOSTTPM_AUTH_SIZE : 0};
 	const struct hosttpm_bytes data = {secret, (uint16_t)len};
@@ -56,7 +57,7 @@ int hosttpm_seal(const struct hosttpm_config *c, const struct hosttpm_transport 
 	if (!len || len > SECRET_MAX)
 		return error_set(e, -EINVAL, CAUSE_INTERNAL, "%zu bytes cannot be sealed",
 				 len);
-	rc = hosttpm_policy_digest(c, auth, policy, e);
+	rc = hosttpm_policy_digest(c, purpose, auth, policy, e);
 	if (!rc)
 		rc = hosttpm_cmd_srk(c, t, &srk, e);
 	if (!rc)
@@ -97,9 +98,9 @@ static int damaged(struct error *e)
 
 static int unseal_loaded(const struct hosttpm_config *c,
 			 const struct hosttpm_transport *t,
-			 const struct hosttpm_point *srk, const uint8_t *auth,
-			 struct hosttpm_bytes public, uint32_t object, uint8_t *secret,
-			 size_t *len, struct error *e)
+			 const struct hosttpm_point *srk, enum approval_purpose purpose,
+			 const uint8_t *auth, struct hosttpm_bytes public,
+			 uint32_t object, uint8_t *secret, size_t *len, struct error *e)
 {
 	uint8_t name[HOSTTPM_NAME_SIZE];
 	struct hosttpm_session s = {0};
@@ -110,7 +111,7 @@ static int unseal_loaded(const struct hosttpm_config *c,
 	rc = hosttpm_cmd_start(c, t, TPM2_SE_POLICY, srk, &s, e);
 	if (rc)
 		goto out;
-	rc = hosttpm_policy_satisfy(c, t, &s, auth, e);
+	rc = hosttpm_policy_satisfy(c, t, srk, &s, purpose, auth, e);
 	if (!rc) {
 		hosttpm_session_auth(&s, auth, auth ? HOSTTPM_AUTH_SIZE : 0, auth);
 		rc = hosttpm_cmd_unseal(t, &s, object, name, secret, len, e);
@@ -122,8 +123,9 @@ out:
 }
 
 int hosttpm_unseal(const struct hosttpm_config *c, const struct hosttpm_transport *t,
-		   const uint8_t *auth, const uint8_t *object, size_t object_len,
-		   uint8_t *secret, size_t *len, struct error *e)
+		   enum approval_purpose purpose, const uint8_t *auth,
+		   const uint8_t *object, size_t object_len, uint8_t *secret, size_t *len,
+		   struct error *e)
 {
 	struct cursor cur = cursor_reader(object, object_len);
 	struct hosttpm_bytes public = hosttpm_cmd_get(&cur);
@@ -139,7 +141,8 @@ int hosttpm_unseal(const struct hosttpm_config *c, const struct hosttpm_transpor
 	if (!rc)
 		rc = load(c, t, &srk, public, private, &handle, e);
 	if (!rc)
-		rc = unseal_loaded(c, t, &srk, auth, public, handle, secret, len, e);
+		rc = unseal_loaded(c, t, &srk, purpose, auth, public, handle, secret, len,
+				   e);
 	hosttpm_cmd_flush(t, handle);
 	return rc;
 }

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "compiler.h"
+#include "include/channel.h"
 #include "lib/error.h"
 
 struct hosttpm_transport {
@@ -29,6 +30,8 @@ struct hosttpm_config {
 	const uint8_t *approval[16];
 	size_t approval_len[16];
 	size_t approvals;
+	uint8_t counter_name[34]; /* pinned, as approvals have it */
+	uint8_t auth[32];	  /* of the counter */
 };
 
 #define HOSTTPM_OBJECT_MAX 1024 /* TPM2B_PUBLIC | TPM2B_PRIVATE, marshalled */
@@ -38,16 +41,18 @@ int __must_check hosttpm_check(const struct hosttpm_config *c,
 			       const struct hosttpm_transport *t, struct error *e);
 int __must_check hosttpm_random(const struct hosttpm_transport *t, uint8_t *out,
 				size_t len, struct error *e);
-/* Seals len <= 128 bytes; auth NULL: policy is PolicyAuthorize alone, else
+/* Seals len <= 128 bytes for a purpose; auth NULL: policy is PolicyAuthorize alone, else
  * PolicyAuthorize and PolicyAuthValue with this 32-byte authValue. noDA. */
 int __must_check hosttpm_seal(const struct hosttpm_config *c,
-			      const struct hosttpm_transport *t, const uint8_t *auth,
+			      const struct hosttpm_transport *t,
+			      enum approval_purpose purpose, const uint8_t *auth,
 			      const uint8_t *secret, size_t len, uint8_t *object,
 			      size_t *object_len, struct error *e);
 /* The reverse.  CAUSE_PCRS_CHANGED names the PCRs that differ from the nearest
  * approval; CAUSE_TPM_REFUSED carries the TPM's code in hex and in words. */
 int __must_check hosttpm_unseal(const struct hosttpm_config *c,
-				const struct hosttpm_transport *t, const uint8_t *auth,
+				const struct hosttpm_transport *t,
+				enum approval_purpose purpose, const uint8_t *auth,
 				const uint8_t *object, size_t object_len, uint8_t *secret,
 				size_t *len, struct error *e);
 

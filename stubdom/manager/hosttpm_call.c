@@ -13,6 +13,7 @@ static const struct {
 	enum hosttpm_command code;
 	const char *name;
 } commands[] = {
+	{TPM2_CC_POLICY_NV, "PolicyNV"},
 	{TPM2_CC_CREATE, "Create"},
 	{TPM2_CC_LOAD, "Load"},
 	{TPM2_CC_UNSEAL, "Unseal"},
@@ -80,6 +81,16 @@ void hosttpm_call_begin(struct hosttpm_call *call, enum hosttpm_command code)
 	call->in = cursor_writer(call->params, sizeof(call->params));
 }
 
+void hosttpm_call_handle(struct hosttpm_call *call, uint32_t handle, const uint8_t *name)
+{
+	if (call->handles == HOSTTPM_HANDLES_MAX) {
+		cursor_fail(&call->in);
+		return;
+	}
+	call->handle[call->handles].handle = handle;
+	call->handle[call->handles++].name = name;
+}
+
 int hosttpm_call_nonsense(const struct hosttpm_call *call, struct error *e)
 {
 	return error_set(
@@ -102,25 +113,29 @@ static int crypt_first(struct hosttpm_call *call, bool command, uint8_t *params,
 	return hosttpm_session_crypt(call->session, command, params + 2, n);
 }
 
+/* Part 1, 16.7: cpHash = H(commandCode || Names || parameters) */
 static int command_hash(const struct hosttpm_call *call, uint8_t hash[CRYPT_HASH_SIZE])
 {
-	uint8_t head[4];
+	uint8_t head[4 + HOSTTPM_HANDLES_MAX * HOSTTPM_NAME_SIZE];
 	struct cursor c = cursor_writer(head, sizeof(head));
-	const struct crypt_part parts[] = {
-		{head, sizeof(head)},
-		{call->name, HOSTTPM_NAME_SIZE},
-		{call->params, call->in.pos},
-	};
+	struct crypt_part parts[] = {{head, 0}, {call->params, call->in.pos}};
+	size_t i;
 
 	cursor_put_u32(&c, call->code);
-	return crypt_sha256(parts, ARRAY_SIZE(parts), hash);
+	for (i = 0; i < call->handles; i++)
+		if (call->handle[i].name)
+			cursor_put(&c, call->handle[i].name, HOSTTPM_NAME_SIZE);
+		else
+			cursor_put_u32(&c, call->handle[i].handle);
+	parts[0].n = c.pos;
+	return cursor_ok(&c) ? crypt_sha256(parts, ARRAY_SIZE(parts), hash) : -EMSGSIZE;
 }
 
 static int put_authorization(struct hosttpm_call *call, struct cursor *c)
 {
 	struct hosttpm_session *s = call->session;
 	uint8_t hash[CRYPT_HASH_SIZE], hmac[CRYPT_HASH_SIZE];
-	size_t mark;
+	size_t mark, i;
 	int rc;
 
 	rc = hosttpm_session_next(s);
@@ -132,7 +147,8 @@ static int put_authorization(struct hosttpm_call *call, struct cursor *c)
 		rc = hosttpm_session_hmac(s, true, hash, call->attributes, hmac);
 	if (rc)
 		return rc;
-	cursor_put_u32(c, call->handle);
+	for (i = 0; i < call->handles; i++)
+		cursor_put_u32(c, call->handle[i].handle);
 	mark = cursor_mark_u32(c);
 	cursor_put_u32(c, s->handle);
 	cursor_put_u16(c, sizeof(s->ours));

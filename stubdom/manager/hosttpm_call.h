@@ -13,10 +13,12 @@
 #include "hosttpm_session.h"
 #include "lib/cursor.h"
 
-#define HOSTTPM_NAME_SIZE 34 /* nameAlg and a SHA-256 digest */
+#define HOSTTPM_NAME_SIZE   34 /* nameAlg and a SHA-256 digest */
+#define HOSTTPM_HANDLES_MAX 3
 
 /* Part 2, 6.5.2: all that this client ever sends. */
 enum hosttpm_command {
+	TPM2_CC_POLICY_NV = 0x149,
 	TPM2_CC_CREATE = 0x153,
 	TPM2_CC_LOAD = 0x157,
 	TPM2_CC_UNSEAL = 0x15e,
@@ -36,12 +38,15 @@ enum hosttpm_command {
 struct hosttpm_call {
 	enum hosttpm_command code;
 	bool gives_handle;
-	/* With a session: it authorizes the one handle, whose Name enters cpHash.
-	 * Without: handles are written to in, ahead of the parameters. */
+	/* With a session: it authorizes the first handle, and all handles' Names enter
+	 * cpHash.  Without: handles are written to in, ahead of the parameters. */
 	struct hosttpm_session *session;
 	uint8_t attributes;
-	uint32_t handle;
-	const uint8_t *name;
+	size_t handles;
+	struct {
+		uint32_t handle;
+		const uint8_t *name; /* NULL: a session, whose Name is its handle */
+	} handle[HOSTTPM_HANDLES_MAX];
 	struct cursor in, out;
 	uint32_t code_returned; /* TPM_RC, 0 success; valid after run */
 	uint32_t handle_returned;
@@ -49,6 +54,8 @@ struct hosttpm_call {
 };
 
 void hosttpm_call_begin(struct hosttpm_call *call, enum hosttpm_command code);
+/* Adds the next handle of a command with a session. */
+void hosttpm_call_handle(struct hosttpm_call *call, uint32_t handle, const uint8_t *name);
 /* 0; -EREMOTEIO with CAUSE_TPM_REFUSED (code_returned tells); -EBADMSG for a
  * response that does not parse or verify; what the transport returned. */
 int __must_check hosttpm_call_run(struct hosttpm_call *call,

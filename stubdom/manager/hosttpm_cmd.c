@@ -181,8 +181,7 @@ static void begin_on_srk(struct hosttpm_call *call, enum hosttpm_command code,
 	hosttpm_call_begin(call, code);
 	call->session = s;
 	call->attributes = HOSTTPM_SESSION_CONTINUE;
-	call->handle = c->srk_handle;
-	call->name = c->srk_name;
+	hosttpm_call_handle(call, c->srk_handle, c->srk_name);
 }
 
 /* TPM2B_PUBLIC of a sealed object. */
@@ -251,6 +250,29 @@ out:
 	return rc;
 }
 
+int hosttpm_cmd_policy_nv(const struct hosttpm_config *c,
+			  const struct hosttpm_transport *t, struct hosttpm_session *s,
+			  uint32_t policy, uint64_t number, uint32_t *code,
+			  struct error *e)
+{
+	struct hosttpm_call call;
+	int rc;
+
+	hosttpm_call_begin(&call, TPM2_CC_POLICY_NV);
+	call.session = s;
+	call.attributes = HOSTTPM_SESSION_CONTINUE;
+	hosttpm_call_handle(&call, CHANNEL_COUNTER_INDEX, c->counter_name);
+	hosttpm_call_handle(&call, CHANNEL_COUNTER_INDEX, c->counter_name);
+	hosttpm_call_handle(&call, policy, NULL);
+	cursor_put_u16(&call.in, sizeof(number));
+	cursor_put_u64(&call.in, number);
+	cursor_put_u16(&call.in, 0); /* offset */
+	cursor_put_u16(&call.in, 0); /* TPM_EO_EQ */
+	rc = hosttpm_call_run(&call, t, e);
+	*code = call.code_returned;
+	return rc;
+}
+
 int hosttpm_cmd_load(const struct hosttpm_config *c, const struct hosttpm_transport *t,
 		     struct hosttpm_session *s, struct hosttpm_bytes public,
 		     struct hosttpm_bytes private, uint32_t *handle, struct error *e)
@@ -278,8 +300,7 @@ int hosttpm_cmd_unseal(const struct hosttpm_transport *t, struct hosttpm_session
 	hosttpm_call_begin(&call, TPM2_CC_UNSEAL);
 	call.session = s;
 	call.attributes = HOSTTPM_SESSION_CONTINUE | HOSTTPM_SESSION_ENCRYPT;
-	call.handle = handle;
-	call.name = name;
+	hosttpm_call_handle(&call, handle, name);
 	rc = hosttpm_call_run(&call, t, e);
 	if (rc)
 		goto out;

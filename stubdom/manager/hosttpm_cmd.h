@@ -59,6 +59,12 @@ int __must_check hosttpm_cmd_create(const struct hosttpm_config *c,
 				    struct hosttpm_bytes auth,
 				    struct hosttpm_bytes secret, uint8_t *object,
 				    size_t *len, struct error *e);
+/* PolicyNV in the policy session: the counter of revocations equals number.  s has the
+ * counter's authValue.  *code: of a refusal. */
+int __must_check hosttpm_cmd_policy_nv(const struct hosttpm_config *c,
+				       const struct hosttpm_transport *t,
+				       struct hosttpm_session *s, uint32_t policy,
+				       uint64_t number, uint32_t *code, struct error *e);
 int __must_check hosttpm_cmd_load(const struct hosttpm_config *c,
 				  const struct hosttpm_transport *t,
 				  struct hosttpm_session *s, struct hosttpm_bytes public,

@@ -16,6 +16,7 @@ int hosttpm_pcr_parse(const uint8_t *buf, size_t len, struct hosttpm_approval *a
 {
 	struct cursor c = cursor_reader(buf, len);
 	uint8_t count = cursor_u8(&c), index;
+	size_t i;
 
 	memset(a, 0, sizeof(*a));
 	for (; count; count--) {
@@ -26,10 +27,11 @@ int hosttpm_pcr_parse(const uint8_t *buf, size_t len, struct hosttpm_approval *a
 		a->value[index] = cursor_bytes(&c, CRYPT_HASH_SIZE);
 		a->selection |= 1u << index;
 	}
+	a->number = cursor_u64(&c);
 	a->policy = cursor_bytes(&c, CRYPT_HASH_SIZE);
-	a->signature_len = cursor_left(&c);
-	a->signature = cursor_bytes(&c, a->signature_len);
-	return cursor_ok(&c) && a->selection && a->signature_len ? 0 : -EBADMSG;
+	for (i = 0; i < APPROVAL_PURPOSES; i++)
+		a->signature[i] = cursor_bytes(&c, HOSTTPM_SIGNATURE_SIZE);
+	return cursor_done(&c) && a->selection ? 0 : -EBADMSG;
 }
 
 /* TPML_PCR_SELECTION of one bank, Part 2, 10.6.2 */
@@ -186,17 +188,22 @@ int hosttpm_pcr_match(const struct hosttpm_config *c, const struct hosttpm_trans
 int hosttpm_pcr_policy(const struct hosttpm_transport *t, uint32_t session,
 		       const struct hosttpm_approval *a, struct error *e)
 {
-	struct hosttpm_bytes digest;
 	struct hosttpm_call call;
-	int rc;
 
 	hosttpm_call_begin(&call, TPM2_CC_POLICY_PCR);
 	cursor_put_u32(&call.in, session);
 	cursor_put_u16(&call.in, 0); /* pcrDigest: whatever they are now */
 	put_selection(&call.in, a->selection);
-	rc = hosttpm_call_run(&call, t, e);
-	if (rc)
-		return rc;
+	return hosttpm_call_run(&call, t, e);
+}
+
+int hosttpm_pcr_approved(const struct hosttpm_transport *t, uint32_t session,
+			 const struct hosttpm_approval *a, struct error *e)
+{
+	struct hosttpm_bytes digest;
+	struct hosttpm_call call;
+	int rc;
+
 	hosttpm_call_begin(&call, TPM2_CC_POLICY_GET_DIGEST);
 	cursor_put_u32(&call.in, session);
 	rc = hosttpm_call_run(&call, t, e);

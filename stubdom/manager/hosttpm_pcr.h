@@ -8,15 +8,16 @@
 
 #include "hosttpm_cmd.h"
 
-#define HOSTTPM_PCRS 24
+#define HOSTTPM_PCRS	       24
+#define HOSTTPM_SIGNATURE_SIZE 72 /* TPMT_SIGNATURE: ECDSA P-256, SHA-256 */
 
 /* Pointers point into the configuration. */
 struct hosttpm_approval {
 	uint32_t selection;		    /* bit n: PCR n */
 	const uint8_t *value[HOSTTPM_PCRS]; /* of the selected ones, else NULL */
+	uint64_t number;		    /* of revocations */
 	const uint8_t *policy;		    /* CRYPT_HASH_SIZE bytes */
-	const uint8_t *signature;	    /* TPMT_SIGNATURE */
-	size_t signature_len;
+	const uint8_t *signature[APPROVAL_PURPOSES];
 };
 
 /* -EBADMSG when the bytes are no approval. */
@@ -27,8 +28,11 @@ int __must_check hosttpm_pcr_parse(const uint8_t *buf, size_t len,
 int __must_check hosttpm_pcr_match(const struct hosttpm_config *c,
 				   const struct hosttpm_transport *t,
 				   struct hosttpm_approval *a, struct error *e);
-/* PolicyPCR in the session, and a check that it gave the approved digest. */
+/* PolicyPCR in the session. */
 int __must_check hosttpm_pcr_policy(const struct hosttpm_transport *t, uint32_t session,
 				    const struct hosttpm_approval *a, struct error *e);
+/* Whether the session has come to the approved digest.  -EACCES, CAUSE_PCRS_CHANGED */
+int __must_check hosttpm_pcr_approved(const struct hosttpm_transport *t, uint32_t session,
+				      const struct hosttpm_approval *a, struct error *e);
 
 #endif

@@ -1,22 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "hosttpm_policy.h"
 #include "hosttpm_pcr.h"
+#include "lib/hostpolicy.h"
 
 #include <errno.h>
 #include <string.h>
 
-/* One step of a policy (Part 3, 23.2.3): digest = H(digest || code || data). */
-static int extend(uint8_t digest[CRYPT_HASH_SIZE], uint32_t code, const uint8_t *data,
-		  size_t len)
-{
-	uint8_t be[4];
-	struct cursor c = cursor_writer(be, sizeof(be));
-	const struct crypt_part parts[] = {
-		{digest, CRYPT_HASH_SIZE}, {be, sizeof(be)}, {data, len}};
-
-	cursor_put_u32(&c, code);
-	return crypt_sha256(parts, ARRAY_SIZE(parts), digest);
-}
+#define RC_POLICY 0x126 /* Part 2, 6.6.3 */
 
 static int policy_key_name(const struct hosttpm_config *c,
 			   uint8_t name[HOSTTPM_NAME_SIZE], struct error *e)
@@ -32,23 +22,21 @@ static int policy_key_name(const struct hosttpm_config *c,
 	return 0;
 }
 
-int hosttpm_policy_digest(const struct hosttpm_config *c, bool with_auth,
-			  uint8_t digest[CRYPT_HASH_SIZE], struct error *e)
+int hosttpm_policy_digest(const struct hosttpm_config *c, enum approval_purpose purpose,
+			  bool with_auth, uint8_t digest[CRYPT_HASH_SIZE],
+			  struct error *e)
 {
-	uint8_t name[HOSTTPM_NAME_SIZE];
-	const struct crypt_part again = {digest, CRYPT_HASH_SIZE};
+	uint8_t name[HOSTTPM_NAME_SIZE], ref[CRYPT_HASH_SIZE];
 	int rc;
 
 	rc = policy_key_name(c, name, e);
 	if (rc)
 		return rc;
-	/* Part 3, 23.16.3: starts from zeroes, then once more for policyRef */
-	memset(digest, 0, CRYPT_HASH_SIZE);
-	rc = extend(digest, TPM2_CC_POLICY_AUTHORIZE, name, sizeof(name));
+	rc = hostpolicy_ref(purpose, c->srk_name, ref);
 	if (!rc)
-		rc = crypt_sha256(&again, 1, digest);
+		rc = hostpolicy_authorize(digest, name, ref);
 	if (!rc && with_auth)
-		rc = extend(digest, TPM2_CC_POLICY_AUTH_VALUE, NULL, 0);
+		rc = hostpolicy_auth_value(digest);
 	return rc ? error_crypto(e, rc, "SHA-256") : 0;
 }
 
@@ -73,21 +61,17 @@ static int load_policy_key(const struct hosttpm_config *c,
 
 /* The TPMT_TK_VERIFIED stays in call->wire; *ticket points to it. */
 static int verify_signature(struct hosttpm_call *call, const struct hosttpm_transport *t,
-			    uint32_t key, const struct hosttpm_approval *a,
+			    uint32_t key, const uint8_t hash[CRYPT_HASH_SIZE],
+			    const uint8_t signature[HOSTTPM_SIGNATURE_SIZE],
 			    struct hosttpm_bytes *ticket, struct error *e)
 {
-	const struct crypt_part part = {a->policy, CRYPT_HASH_SIZE};
-	uint8_t hash[CRYPT_HASH_SIZE];
 	struct cursor c;
 	int rc;
 
-	rc = crypt_sha256(&part, 1, hash);
-	if (rc)
-		return error_crypto(e, rc, "SHA-256");
 	hosttpm_call_begin(call, TPM2_CC_VERIFY_SIGNATURE);
 	cursor_put_u32(&call->in, key);
-	hosttpm_cmd_put(&call->in, (struct hosttpm_bytes){hash, sizeof(hash)});
-	cursor_put(&call->in, a->signature, a->signature_len);
+	hosttpm_cmd_put(&call->in, (struct hosttpm_bytes){hash, CRYPT_HASH_SIZE});
+	cursor_put(&call->in, signature, HOSTTPM_SIGNATURE_SIZE);
 	rc = hosttpm_call_run(call, t, e);
 	if (rc)
 		return rc;
@@ -103,8 +87,9 @@ static int verify_signature(struct hosttpm_call *call, const struct hosttpm_tran
 
 static int policy_authorize(const struct hosttpm_config *c,
 			    const struct hosttpm_transport *t, uint32_t session,
-			    const struct hosttpm_approval *a, struct hosttpm_bytes ticket,
-			    struct error *e)
+			    const struct hosttpm_approval *a,
+			    const uint8_t ref[CRYPT_HASH_SIZE],
+			    struct hosttpm_bytes ticket, struct error *e)
 {
 	uint8_t name[HOSTTPM_NAME_SIZE];
 	struct hosttpm_call call;
@@ -116,26 +101,76 @@ static int policy_authorize(const struct hosttpm_config *c,
 	hosttpm_call_begin(&call, TPM2_CC_POLICY_AUTHORIZE);
 	cursor_put_u32(&call.in, session);
 	hosttpm_cmd_put(&call.in, (struct hosttpm_bytes){a->policy, CRYPT_HASH_SIZE});
-	cursor_put_u16(&call.in, 0); /* policyRef */
+	hosttpm_cmd_put(&call.in, (struct hosttpm_bytes){ref, CRYPT_HASH_SIZE});
 	hosttpm_cmd_put(&call.in, (struct hosttpm_bytes){name, sizeof(name)});
 	cursor_put(&call.in, ticket.p, ticket.n);
 	return hosttpm_call_run(&call, t, e);
 }
 
 static int authorize(const struct hosttpm_config *c, const struct hosttpm_transport *t,
-		     uint32_t session, const struct hosttpm_approval *a, struct error *e)
+		     uint32_t session, const struct hosttpm_approval *a,
+		     enum approval_purpose purpose, struct error *e)
 {
+	uint8_t ref[CRYPT_HASH_SIZE], hash[CRYPT_HASH_SIZE];
 	struct hosttpm_bytes ticket = {0};
 	struct hosttpm_call call;
 	uint32_t key = 0;
 	int rc;
 
+	rc = hostpolicy_ref(purpose, c->srk_name, ref);
+	if (!rc)
+		rc = hostpolicy_signed(a->policy, ref, hash);
+	if (rc)
+		return error_crypto(e, rc, "SHA-256");
 	rc = load_policy_key(c, t, &key, e);
 	if (rc)
 		return rc;
-	rc = verify_signature(&call, t, key, a, &ticket, e);
+	rc = verify_signature(&call, t, key, hash, a->signature[purpose - 1], &ticket, e);
 	hosttpm_cmd_flush(t, key);
-	return rc ? rc : policy_authorize(c, t, session, a, ticket, e);
+	return rc ? rc : policy_authorize(c, t, session, a, ref, ticket, e);
+}
+
+/* The refusals of TPM2_PolicyNV that say that the approval is no longer one: the counter
+ * has another value (TPM_RC_POLICY), no value, or is not there. */
+static int revoked(uint32_t code, struct error *e)
+{
+	if (code == RC_POLICY)
+		return error_set(
+			e, -EACCES, CAUSE_PCRS_CHANGED,
+			"the approval of this host's boot state was revoked; boot "
+			"software that is approved, or run `vtpmctl host approve` "
+			"with the policy key");
+	return error_set(
+		e, -EACCES, CAUSE_TPM_REFUSED,
+		"the counter of revocations (NV index 0x%08x) is not in the host's TPM, "
+		"or not the one that approvals were given with (code 0x%03x): somebody "
+		"removed it; `vtpmctl host init --force` with the same policy key makes it "
+		"anew",
+		CHANNEL_COUNTER_INDEX, code);
+}
+
+static int policy_counter(const struct hosttpm_config *c,
+			  const struct hosttpm_transport *t,
+			  const struct hosttpm_point *srk, uint32_t session,
+			  const struct hosttpm_approval *a, struct error *e)
+{
+	struct hosttpm_session s = {0};
+	struct error why = {0};
+	uint32_t code = 0;
+	int rc = hosttpm_cmd_start(c, t, TPM2_SE_HMAC, srk, &s, e);
+
+	if (rc)
+		goto out;
+	hosttpm_session_auth(&s, c->auth, sizeof(c->auth), true);
+	rc = hosttpm_cmd_policy_nv(c, t, &s, session, a->number, &code, &why);
+	hosttpm_cmd_flush(t, s.handle);
+	if (rc == -EREMOTEIO)
+		rc = revoked(code, e);
+	else if (rc)
+		rc = error_set(e, rc, why.cause, "%s", why.text);
+out:
+	hosttpm_session_wipe(&s);
+	return rc;
 }
 
 static int policy_auth_value(const struct hosttpm_transport *t, uint32_t session,
@@ -150,8 +185,9 @@ static int policy_auth_value(const struct hosttpm_transport *t, uint32_t session
 
 int hosttpm_policy_satisfy(const struct hosttpm_config *c,
 			   const struct hosttpm_transport *t,
-			   const struct hosttpm_session *s, bool with_auth,
-			   struct error *e)
+			   const struct hosttpm_point *srk,
+			   const struct hosttpm_session *s, enum approval_purpose purpose,
+			   bool with_auth, struct error *e)
 {
 	struct hosttpm_approval a;
 	int rc;
@@ -160,7 +196,11 @@ int hosttpm_policy_satisfy(const struct hosttpm_config *c,
 	if (!rc)
 		rc = hosttpm_pcr_policy(t, s->handle, &a, e);
 	if (!rc)
-		rc = authorize(c, t, s->handle, &a, e);
+		rc = policy_counter(c, t, srk, s->handle, &a, e);
+	if (!rc)
+		rc = hosttpm_pcr_approved(t, s->handle, &a, e);
+	if (!rc)
+		rc = authorize(c, t, s->handle, &a, purpose, e);
 	if (!rc && with_auth)
 		rc = policy_auth_value(t, s->handle, e);
 	return rc;

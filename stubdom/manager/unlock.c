@@ -84,8 +84,8 @@ static int seal_tpm(const struct unlock_config *c, const struct hosttpm_transpor
 		return error_crypto(e, rc, "HMAC-SHA256");
 	memcpy(s->srk_name, c->tpm.srk_name, sizeof(s->srk_name));
 	s->object_len = sizeof(s->object);
-	rc = hosttpm_seal(&c->tpm, tpm, a, secrets->tpm, sizeof(secrets->tpm), s->object,
-			  &s->object_len, e);
+	rc = hosttpm_seal(&c->tpm, tpm, APPROVAL_VTPM, a, secrets->tpm,
+			  sizeof(secrets->tpm), s->object, &s->object_len, e);
 	OPENSSL_cleanse(auth, sizeof(auth));
 	return rc;
 }
@@ -102,8 +102,8 @@ static int unseal_tpm(const struct unlock_config *c, const struct hosttpm_transp
 	rc = tpm_auth(c->uuid, secrets, auth);
 	if (rc)
 		return error_crypto(e, rc, "HMAC-SHA256");
-	rc = hosttpm_unseal(&c->tpm, tpm, a, s->object, s->object_len, secrets->tpm, &len,
-			    e);
+	rc = hosttpm_unseal(&c->tpm, tpm, APPROVAL_VTPM, a, s->object, s->object_len,
+			    secrets->tpm, &len, e);
 	if (!rc && len != sizeof(secrets->tpm))
 		rc = error_set(e, -EBADMSG, CAUSE_HEADER_CORRUPT,
 			       "what the host's TPM unsealed for this vTPM has the wrong "

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <openssl/crypto.h>
 
 #define TEXT_MAX 65536 /* certificates with their chain */
 
@@ -111,6 +112,12 @@ static void take(struct cursor *v, uint16_t tag, struct unlock_config *c)
 	case CONFIG_APPROVAL:
 		take_approval(v, len, &c->tpm);
 		break;
+	case CONFIG_COUNTER_NAME:
+		cursor_copy(v, c->tpm.counter_name, sizeof(c->tpm.counter_name));
+		break;
+	case CONFIG_HOST_AUTH:
+		cursor_copy(v, c->tpm.auth, sizeof(c->tpm.auth));
+		break;
 	case CONFIG_KMS_ADDRESS:
 		take_text(v, len, &c->kms_address);
 		break;
@@ -169,5 +176,5 @@ void unlock_config_free(struct unlock_config *c)
 	free(c->kms_ca);
 	free(c->kms_cert);
 	free(c->kms_key_id);
-	memset(c, 0, sizeof(*c));
+	OPENSSL_cleanse(c, sizeof(*c));
 }

@@ -90,7 +90,8 @@ static int unseal_pem(const struct unlock_config *c, const struct hosttpm_transp
 	rc = parse_sealed(c, &k, e);
 	if (rc)
 		return rc;
-	rc = hosttpm_unseal(&c->tpm, tpm, NULL, k.object, k.object_len, key, &len, e);
+	rc = hosttpm_unseal(&c->tpm, tpm, APPROVAL_KMS, c->tpm.auth, k.object,
+			    k.object_len, key, &len, e);
 	if (!rc && len != sizeof(key))
 		rc = error_set(e, -EBADMSG, CAUSE_NOT_CONFIGURED,
 			       "this host's sealed key for the KMS has the wrong length: "

@@ -118,7 +118,7 @@ def serve(client):
     up.connect(tpm)
     while True:
         cmd = whole(client)
-        if not cmd:
+        if not cmd or cmd[6:10].hex() == words().get("cut"):
             break
         up.sendall(cmd)
         rsp, done = tamper(cmd, whole(up), words())

@@ -2,7 +2,7 @@
 /*
  * Drives unlock over a real TPM and a real KMIP server for tests/host/keys:
  *
- *   keys-probe TPM_SOCKET LOG CONFIG seal HEX OBJECT  seals bytes, no authValue
+ *   keys-probe TPM_SOCKET LOG CONFIG seal HEX OBJECT  seals bytes as the KMS key
  *   keys-probe TPM_SOCKET LOG CONFIG create HEADER    writes a new header
  *   keys-probe TPM_SOCKET LOG CONFIG open HEADER      opens it
  *   keys-probe TPM_SOCKET LOG CONFIG secrets HEADER   prints what must not leak
@@ -155,8 +155,8 @@ static int seal(char **arg)
 
 	for (i = 0; i < len && i < sizeof(secret); i++)
 		sscanf(arg[0] + 2 * i, "%2hhx", &secret[i]);
-	rc = hosttpm_seal(&config.tpm, &transport, NULL, secret, i, object, &object_len,
-			  &error);
+	rc = hosttpm_seal(&config.tpm, &transport, APPROVAL_KMS, config.tpm.auth, secret,
+			  i, object, &object_len, &error);
 	return rc ? rc : write_file(arg[1], object, object_len);
 }
 
@@ -213,8 +213,8 @@ static int tpm_half(const struct unlock_slot *s, const uint8_t kms[32], uint8_t 
 	memcpy(info + 17, config.uuid, 16);
 	rc = crypt_hkdf(kms, 32, NULL, 0, info, sizeof(info), auth);
 	return rc ? rc
-		  : hosttpm_unseal(&config.tpm, &transport, auth, s->object,
-				   s->object_len, out, &len, &error);
+		  : hosttpm_unseal(&config.tpm, &transport, APPROVAL_VTPM, auth,
+				   s->object, s->object_len, out, &len, &error);
 }
 
 static int secrets(char **arg)

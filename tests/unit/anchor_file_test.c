@@ -230,15 +230,6 @@ static void files_that_do_not_fit(void **state)
 	assert_int_equal(found(&f), 2);
 }
 
-static void no_table_yet(void **state)
-{
-	uint8_t hash[ANCHOR_HASH_SIZE] = {0};
-
-	assert_true(anchor_file_no_hash(hash));
-	hash[31] = 1;
-	assert_false(anchor_file_no_hash(hash));
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -248,7 +239,6 @@ int main(void)
 		cmocka_unit_test(a_disk_that_does_not_read),
 		cmocka_unit_test(a_tpm_that_may_have_taken_it),
 		cmocka_unit_test(files_that_do_not_fit),
-		cmocka_unit_test(no_table_yet),
 	};
 
 	return cmocka_run_group_tests_name("anchor_file", tests, NULL, NULL);

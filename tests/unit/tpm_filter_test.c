@@ -2,6 +2,7 @@
 /* Each command of the allow-list in the manager's form, and everything that differs from
  * it by a byte, a length or a tag. */
 #include "tests/unit/unit.h"
+#include "include/channel.h"
 #include "lib/cursor.h"
 #include "tools/vtpmd/tpm_filter.h"
 
@@ -147,11 +148,23 @@ static void policy_authorize(void)
 	begin(0x8001, 0x16a);
 	u32(POLICY);
 	bytes(32);
-	bytes(0);
+	bytes(32);
 	bytes(34);
 	u16(0x8022);
 	u32(0x40000001);
 	bytes(32);
+}
+
+static void policy_nv(void)
+{
+	begin(0x8002, 0x149);
+	u32(CHANNEL_COUNTER_INDEX);
+	u32(CHANNEL_COUNTER_INDEX);
+	u32(POLICY);
+	authorized(HMAC, 1);
+	bytes(8);
+	u16(0);
+	u16(0);
 }
 
 static void policy_auth_value(void)
@@ -225,6 +238,7 @@ static void (*const all[])(void) = {
 	flush,
 	load_external,
 	policy_authorize,
+	policy_nv,
 	policy_auth_value,
 	read_public,
 	start,

@@ -162,6 +162,7 @@ int kms_unwrap(const struct kms_config *c, const struct kms_stream *s, const uin
 static struct unlock_config config;
 static EVP_PKEY *policy;
 static uint8_t approvals[2][APPROVAL_SIZE_MAX], sealed[2048];
+static uint64_t revocations; /* what approvals are given at */
 static struct error error;
 static uint8_t key[32], again[32], header[ROOM];
 static size_t header_len;
@@ -233,6 +234,75 @@ static void make_srk(uint8_t name[34])
 	assert_int_equal(raw(cmd, w.pos, rsp, &len), 0);
 }
 
+#define COUNTER_ATTRIBUTES 0x02040014u /* counter, authWrite, authRead, noDA */
+#define WRITTEN		   0x20000000u
+
+static void put_counter(struct cursor *w, uint32_t attributes)
+{
+	cursor_put_u32(w, CHANNEL_COUNTER_INDEX);
+	cursor_put_u16(w, 0x000b);
+	cursor_put_u32(w, attributes);
+	cursor_put_u16(w, 0); /* authPolicy */
+	cursor_put_u16(w, 8);
+}
+
+/* A command on the counter, authorized by its authValue; gives the response's parameters. */
+static uint64_t on_counter(uint32_t code, const void *params, size_t n)
+{
+	uint8_t cmd[256], rsp[ENGINE_BUFFER_SIZE];
+	struct cursor w = cursor_writer(cmd, sizeof(cmd)), r;
+	size_t len = sizeof(rsp);
+
+	cursor_put(&w, "\x80\x02\0\0\0\0", 6);
+	cursor_put_u32(&w, code);
+	cursor_put_u32(&w, CHANNEL_COUNTER_INDEX);
+	cursor_put_u32(&w, CHANNEL_COUNTER_INDEX);
+	cursor_put_u32(&w, 9 + sizeof(config.tpm.auth));
+	cursor_put_u32(&w, 0x40000009);
+	cursor_put(&w, "\0\0\0", 3);
+	cursor_put_u16(&w, sizeof(config.tpm.auth));
+	cursor_put(&w, config.tpm.auth, sizeof(config.tpm.auth));
+	cursor_put(&w, params, n);
+	cmd[5] = (uint8_t)w.pos;
+	assert_int_equal(raw(cmd, w.pos, rsp, &len), 0);
+	r = cursor_reader(rsp + 14, len - 14);
+	return cursor_u16(&r) == 8 ? cursor_u64(&r) : 0;
+}
+
+/* A revocation; the counter's new value. */
+static uint64_t revoke(void)
+{
+	(void)on_counter(0x134, "", 0);
+	return on_counter(0x14e, "\0\x08\0\0", 4);
+}
+
+/* The counter of revocations, as `vtpmctl host init` makes it. */
+static void make_counter(void)
+{
+	uint8_t cmd[256], rsp[ENGINE_BUFFER_SIZE], public[14];
+	struct cursor w = cursor_writer(cmd, sizeof(cmd));
+	const struct crypt_part part = {public, sizeof(public)};
+	size_t len = sizeof(rsp);
+
+	memset(config.tpm.auth, 0x7a, sizeof(config.tpm.auth));
+	cursor_put(&w, "\x80\x02\0\0\0\0\0\0\x01\x2a", 10);
+	cursor_put_u32(&w, 0x40000001);
+	put_password(&w);
+	cursor_put_u16(&w, sizeof(config.tpm.auth));
+	cursor_put(&w, config.tpm.auth, sizeof(config.tpm.auth));
+	cursor_put_u16(&w, sizeof(public));
+	put_counter(&w, COUNTER_ATTRIBUTES);
+	cmd[5] = (uint8_t)w.pos;
+	assert_int_equal(raw(cmd, w.pos, rsp, &len), 0);
+	w = cursor_writer(public, sizeof(public));
+	put_counter(&w, COUNTER_ATTRIBUTES | WRITTEN);
+	config.tpm.counter_name[0] = 0;
+	config.tpm.counter_name[1] = 0x0b;
+	assert_int_equal(crypt_sha256(&part, 1, config.tpm.counter_name + 2), 0);
+	revocations = revoke();
+	assert_true(revocations > 0);
+}
+
 static void power_on_host(void)
 {
 	static const uint8_t startup[] = {0x80, 1, 0, 0, 0, 12, 0, 0, 1, 0x44, 0, 0};
@@ -267,13 +337,14 @@ static void extend(uint8_t pcr)
 /* Approves PCRs 0, 2, 4, 7 as they are after a start, PCR 7 as given. */
 static void approve(size_t n, const uint8_t pcr7[32])
 {
-	struct approval a = {.pcrs = 1u << 0 | 1u << 2 | 1u << 4 | 1u << 7};
+	struct approval a = {.pcrs = 1u << 0 | 1u << 2 | 1u << 4 | 1u << 7,
+			     .number = revocations};
 	size_t len = sizeof(approvals[n]);
 
 	if (pcr7)
 		memcpy(a.value[7], pcr7, 32);
-	assert_int_equal(approval_digest(&a, a.digest), 0);
-	assert_int_equal(policykey_sign(policy, &a), 0);
+	assert_int_equal(approval_digest(&a, config.tpm.counter_name, a.digest), 0);
+	assert_int_equal(policykey_sign(policy, config.tpm.srk_name, &a), 0);
 	assert_int_equal(approval_encode(&a, approvals[n], &len), 0);
 	config.tpm.approval[n] = approvals[n];
 	config.tpm.approval_len[n] = len;
@@ -289,8 +360,9 @@ static void seal_client_key(void)
 	uint8_t object[HOSTTPM_OBJECT_MAX];
 	size_t len = sizeof(object), n = strlen(client_key);
 
-	assert_int_equal(hosttpm_seal(&config.tpm, &transport, NULL, gcm, sizeof(gcm),
-				      object, &len, &error),
+	assert_int_equal(hosttpm_seal(&config.tpm, &transport, APPROVAL_KMS,
+				      config.tpm.auth, gcm, sizeof(gcm), object, &len,
+				      &error),
 			 0);
 	assert_int_equal(crypt_gcm_seal(gcm, iv, (const uint8_t *)aad, strlen(aad),
 					(const uint8_t *)client_key, n, ct, tag),
@@ -318,6 +390,7 @@ static int setup(void **state)
 	config.desc.localities = 1;
 	config.tpm.srk_handle = SRK;
 	make_srk(config.tpm.srk_name);
+	make_counter();
 	config.tpm.policy_key = policy_public;
 	config.tpm.policy_key_len = sizeof(policy_public);
 	approve(0, NULL);
@@ -401,6 +474,7 @@ static void nothing_secret_crosses_the_wire(void **state)
 	opens();
 	assert_true(wire.len > 1000);
 	assert_true(on_wire(config.tpm.policy_key + 24, 32)); /* the tap works */
+	assert_false(on_wire(config.tpm.auth, sizeof(config.tpm.auth)));
 	assert_false(on_wire(key, sizeof(key)));
 	assert_false(on_wire((const uint8_t *)"seals the client's key", 22));
 	assert_int_equal(envelope_header_parse(header, header_len, h, &error), 0);
@@ -447,6 +521,57 @@ static void another_boot_state(void **state)
 	/* a restart brings the first state back */
 	assert_int_equal(engine_power_cycle(), 0);
 	power_on_host();
+	opens();
+}
+
+/* The counter is incremented: what was approved before is void, what is approved then is
+ * not. */
+static void revoked_approvals(void **state)
+{
+	assert_int_equal(create(), 0);
+	opens();
+	revocations = revoke();
+	refused(CAUSE_PCRS_CHANGED);
+	assert_non_null(strstr(error.text, "revoked"));
+	approve(0, NULL);
+	opens();
+	/* an approval that was signed for a later number */
+	revocations++;
+	approve(0, NULL);
+	refused(CAUSE_PCRS_CHANGED);
+	assert_int_equal(revoke(), revocations);
+	opens();
+	config.tpm.auth[0] ^= 1;
+	refused(CAUSE_TPM_REFUSED);
+	config.tpm.auth[0] ^= 1;
+	config.tpm.counter_name[7] ^= 1;
+	refused(CAUSE_TPM_REFUSED);
+}
+
+/* Of one purpose for another, and of the host with another storage key. */
+static void approvals_of_others(void **state)
+{
+	uint8_t *one = approvals[0], kept[APPROVAL_SIZE_MAX], name[34];
+	size_t at, len = config.tpm.approval_len[0];
+
+	assert_int_equal(create(), 0);
+	memcpy(kept, one, sizeof(kept));
+	at = len - 3 * 72;
+	memcpy(one + at, kept + at + 72, 72); /* the KMS key's for S_tpm */
+	refused(CAUSE_TPM_REFUSED);
+	memcpy(one, kept, len);
+	memcpy(one + at + 72, kept + at, 72); /* the reverse */
+	refused(CAUSE_TPM_REFUSED);
+	memcpy(one, kept, len);
+	memcpy(one + at + 144, kept + at, 72); /* the anchor's does not matter here */
+	opens();
+	memcpy(one, kept, len);
+	memcpy(name, config.tpm.srk_name, sizeof(name));
+	config.tpm.srk_name[5] ^= 1;
+	approve(0, NULL);
+	memcpy(config.tpm.srk_name, name, sizeof(name));
+	refused(CAUSE_TPM_REFUSED);
+	approve(0, NULL);
 	opens();
 }
 
@@ -629,6 +754,8 @@ int main(void)
 		UNLOCK_TEST(nothing_secret_crosses_the_wire),
 		UNLOCK_TEST(both_are_needed),
 		UNLOCK_TEST(another_boot_state),
+		UNLOCK_TEST(revoked_approvals),
+		UNLOCK_TEST(approvals_of_others),
 		UNLOCK_TEST(forged_approvals),
 		UNLOCK_TEST(another_tpm),
 		UNLOCK_TEST(other_vtpms_and_damaged_headers),

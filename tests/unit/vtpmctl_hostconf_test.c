@@ -22,9 +22,17 @@ static void sample(struct hostconf *h)
 	h->approval_count = 1;
 	h->approvals[0].pcrs = h->pcrs;
 	memset(h->approvals[0].value[7], 7, APPROVAL_HASH_SIZE);
-	assert_int_equal(approval_digest(&h->approvals[0], h->approvals[0].digest), 0);
+	memset(h->counter_name, 0xe5, sizeof(h->counter_name));
+	memset(h->auth, 0xf6, sizeof(h->auth));
+	h->approvals[0].number = 3;
+	assert_int_equal(approval_digest(&h->approvals[0], h->counter_name,
+					 h->approvals[0].digest),
+			 0);
 	h->anchor_index = 0x01805654;
 	memset(h->anchor_name, 0xd4, sizeof(h->anchor_name));
+	h->anchor_key_len = 121;
+	memset(h->anchor_key, 0x97, h->anchor_key_len);
+	memset(h->anchor_adopt, 0x86, sizeof(h->anchor_adopt));
 	h->has_kms = true;
 	h->kms_address = strdup("kms.example:5696");
 	h->kms_ca = strdup("CA\n\"quoted\"\n");
@@ -53,6 +61,11 @@ static void prints_and_parses(void **state)
 	assert_memory_equal(again.approvals, h.approvals, sizeof(h.approvals));
 	assert_int_equal(again.anchor_index, 0x01805654);
 	assert_memory_equal(again.anchor_name, h.anchor_name, sizeof(h.anchor_name));
+	assert_int_equal(again.anchor_key_len, 121);
+	assert_memory_equal(again.anchor_key, h.anchor_key, 121);
+	assert_memory_equal(again.anchor_adopt, h.anchor_adopt, sizeof(h.anchor_adopt));
+	assert_memory_equal(again.counter_name, h.counter_name, sizeof(h.counter_name));
+	assert_memory_equal(again.auth, h.auth, sizeof(h.auth));
 	assert_true(again.has_kms);
 	assert_string_equal(again.kms_ca, h.kms_ca);
 	assert_string_equal(again.kms_key_id, "1");
@@ -73,7 +86,7 @@ static void approvals_have_numbers_and_labels(void **state)
 	sample(&h);
 	other = h.approvals[0];
 	memset(other.value[7], 8, APPROVAL_HASH_SIZE);
-	assert_int_equal(approval_digest(&other, other.digest), 0);
+	assert_int_equal(approval_digest(&other, h.counter_name, other.digest), 0);
 	assert_int_equal(hostconf_approve(&h, &other, "new-kernel"), 0);
 	text = hostconf_print(&h);
 	assert_int_equal(hostconf_parse(text, &again), 0);
@@ -179,8 +192,9 @@ static void damaged(const char *from, const char *to)
 
 static void damaged_members_are_refused(void **state)
 {
-	damaged("\"version\": 1", "\"version\": 2");
-	damaged("\"version\": 1", "\"version\": \"1\"");
+	damaged("\"version\": 2", "\"version\": 1");
+	damaged("\"version\": 2", "\"version\": 3");
+	damaged("\"version\": 2", "\"version\": \"2\"");
 	damaged("0x81005654", "0x40000001");
 	damaged("0x81005654", "0x81005654 ");
 	damaged("0x81005654", "0x8100565400");
@@ -203,12 +217,20 @@ static void damaged_members_are_refused(void **state)
 	damaged("c3c3", "c3c");
 	damaged("\"kms\": {", "\"kms\": null, \"x\": {");
 	damaged("\"tpm\": {", "\"tpm\": 5, \"x\": {");
-	damaged("\"version\": 1", "\"version\": 1, \"version\": 1");
+	damaged("\"version\": 2", "\"version\": 2, \"version\": 2");
+	damaged("e5e5", "e5");
+	damaged("f6f6", "f6");
+	damaged("f6f6", "f6f6f6");
+	damaged("\"auth\"", "\"other\"");
+	damaged("8686", "86");
+	damaged("\"adopt\"", "\"other\"");
+	damaged("\"key\"", "\"other\"");
+	damaged("9797", "979");
 }
 
 static void other_texts_are_refused(void **state)
 {
-	static const char *const bad[] = {"", "{", "{}", "[]", "null", "{\"version\":1}"};
+	static const char *const bad[] = {"", "{", "{}", "[]", "null", "{\"version\":2}"};
 	struct hostconf h;
 	size_t i;
 
@@ -264,6 +286,25 @@ static void reading_is_bounded(void **state)
 	assert_int_equal(file_read("/tmp", &text, &len, NULL), -EISDIR);
 }
 
+static void host_json_is_roots_alone(void **state)
+{
+	char folder[] = "/tmp/vtpmctl.XXXXXX", path[64];
+	struct error e = {0};
+	struct hostconf h;
+	struct stat st;
+
+	assert_non_null(mkdtemp(folder));
+	snprintf(path, sizeof(path), "%s/host.json", folder);
+	sample(&h);
+	umask(0);
+	assert_int_equal(hostconf_write(path, &h, &e), 0);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+	hostconf_free(&h);
+	unlink(path);
+	rmdir(folder);
+}
+
 static void the_key_opens_only_whole(void **state)
 {
 	static const uint8_t wrap[CRYPT_KEY_SIZE] = {1}, other[CRYPT_KEY_SIZE] = {2};
@@ -300,6 +341,7 @@ int main(void)
 		cmocka_unit_test(names_the_next_step),
 		cmocka_unit_test(files_are_whole_and_private),
 		cmocka_unit_test(reading_is_bounded),
+		cmocka_unit_test(host_json_is_roots_alone),
 		cmocka_unit_test(the_key_opens_only_whole),
 	};
 

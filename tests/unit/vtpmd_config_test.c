@@ -10,10 +10,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#define TPM_MEMBERS                                                 \
-	"\"srk_handle\": \"0x81005654\", \"srk_name\": \"000bAA\"," \
-	" \"policy_key\": \"0023\", \"pcrs\": [0], \"approvals\": [\"01\", \"0203\"]"
-#define TPM "\"tpm\": {" TPM_MEMBERS "}"
+#define TPM_MEMBERS                                                                    \
+	"\"srk_handle\": \"0x81005654\", \"srk_name\": \"000bAA\","                    \
+	" \"policy_key\": \"0023\", \"pcrs\": [0], \"approvals\": [\"01\", \"0203\"]," \
+	" \"counter_name\": \"000bcc\", \"auth\": \"a5a6\""
+#define TPM   "\"tpm\": {" TPM_MEMBERS "}"
+#define ADOPT "ab000000000000000000000000000000000000000000000000000000000000cd"
 #define KMS                                                                            \
 	"\"kms\": {\"address\": \"kms.example:5696\", \"ca\": \"C\", \"cert\": \"D\"," \
 	" \"key_sealed\": \"ff\", \"key_id\": \"1\"}"
@@ -51,7 +53,7 @@ static void tlvs_are_the_fields(void **state)
 {
 	struct cursor c;
 
-	assert_int_equal(load("{\"version\": 1, " TPM ", " KMS "}"), 0);
+	assert_int_equal(load("{\"version\": 2, " TPM ", " KMS "}"), 0);
 	assert_int_equal(config.srk_handle, 0x81005654);
 	assert_string_equal(config.kms_address, "kms.example:5696");
 	c = find(CONFIG_SRK_HANDLE, 0);
@@ -59,6 +61,11 @@ static void tlvs_are_the_fields(void **state)
 	c = find(CONFIG_SRK_NAME, 0);
 	assert_int_equal(c.len, 3);
 	assert_memory_equal(c.rd, "\x00\x0b\xaa", 3);
+	c = find(CONFIG_COUNTER_NAME, 0);
+	assert_memory_equal(c.rd, "\x00\x0b\xcc", 3);
+	c = find(CONFIG_HOST_AUTH, 0);
+	assert_int_equal(c.len, 2);
+	assert_memory_equal(c.rd, "\xa5\xa6", 2);
 	c = find(CONFIG_APPROVAL, 1);
 	assert_memory_equal(c.rd, "\x02\x03", 2);
 	c = find(CONFIG_KMS_ADDRESS, 0);
@@ -74,7 +81,7 @@ static void several_addresses_stay_a_list(void **state)
 	struct cursor c;
 
 	assert_int_equal(
-		load("{\"version\": 1, \"kms\": {\"address\": \"a:1,[::1]:2\", \"ca\":"
+		load("{\"version\": 2, \"kms\": {\"address\": \"a:1,[::1]:2\", \"ca\":"
 		     " \"C\", \"cert\": \"D\", \"key_sealed\": \"ff\", \"key_id\": \"1\"}}"),
 		0);
 	assert_string_equal(config.kms_address, "a:1,[::1]:2");
@@ -95,9 +102,10 @@ static void approvals_are_told(void **state)
 
 	snprintf(
 		text, sizeof(text),
-		"{\"version\": 1, \"tpm\": {\"srk_handle\": \"0x81005654\", \"srk_name\":"
-		" \"00\", \"policy_key\": \"00\", \"approvals\": [\"0200%s07%s%s00\","
-		" \"00\", \"01ff%s%s\"], \"approval_notes\": [7, {\"digest\": \"zz\"},"
+		"{\"version\": 2, \"tpm\": {\"srk_handle\": \"0x81005654\", \"srk_name\":"
+		" \"00\", \"policy_key\": \"00\", \"counter_name\": \"00\", \"auth\": \"00\","
+		" \"approvals\": [\"0200%s07%s0000000000000001%s00\","
+		" \"00\", \"01ff%s0000000000000001%s\"], \"approval_notes\": [7, {\"digest\": \"zz\"},"
 		" {\"digest\": \"%s\", \"label\": \"new kernel\", \"at\": \"2026\"}]}}",
 		zeroes, zeroes, digest, zeroes, zeroes, digest);
 	assert_int_equal(load(text), 0);
@@ -114,31 +122,37 @@ static void the_anchor_is_for_vtpmd_alone(void **state)
 {
 	size_t without;
 
-	assert_int_equal(load("{\"version\": 1, " TPM "}"), 0);
+	assert_int_equal(load("{\"version\": 2, " TPM "}"), 0);
 	assert_null(config.anchor);
 	without = config.len;
 	config_free(&config);
-	assert_int_equal(load("{\"version\": 1, \"tpm\": {\"anchor\": {\"nv_index\": "
-			      "\"0x01805654\", \"nv_name\": \"000bcc\"}, " TPM_MEMBERS
-			      "}}"),
-			 0);
+	assert_int_equal(
+		load("{\"version\": 2, \"tpm\": {\"anchor\": {\"nv_index\": "
+		     "\"0x01805654\", \"nv_name\": \"000bcc\", \"adopt\": \"" ADOPT
+		     "\"}, " TPM_MEMBERS "}}"),
+		0);
 	assert_string_equal(config.anchor, "000bcc");
+	assert_int_equal(config.anchor_adopt[0], 0xab);
+	assert_int_equal(config.anchor_adopt[31], 0xcd);
 	assert_int_equal(config.len, without);
 	config_free(&config);
+	assert_int_equal(load("{\"version\": 2, \"tpm\": {\"anchor\": {\"nv_name\": "
+			      "\"000bcc\", \"adopt\": \"ab\"}, " TPM_MEMBERS "}}"),
+			 -EBADMSG);
 	assert_int_equal(
-		load("{\"version\": 1, \"tpm\": {\"anchor\": {}, " TPM_MEMBERS "}}"),
+		load("{\"version\": 2, \"tpm\": {\"anchor\": {}, " TPM_MEMBERS "}}"),
 		-EBADMSG);
 }
 
 static void missing_parts_have_a_sentence(void **state)
 {
-	assert_int_equal(load("{\"version\": 1, " TPM "}"), 0);
+	assert_int_equal(load("{\"version\": 2, " TPM "}"), 0);
 	assert_int_equal(config_covers(&config, "tpm", &error), 0);
 	assert_int_equal(config_covers(&config, "host", &error), -ENOENT);
 	assert_int_equal(error.cause, CAUSE_NOT_CONFIGURED);
 	assert_non_null(strstr(error.text, "vtpmctl host init"));
 	config_free(&config);
-	assert_int_equal(load("{\"version\": 1, " KMS "}"), 0);
+	assert_int_equal(load("{\"version\": 2, " KMS "}"), 0);
 	assert_int_equal(config_covers(&config, "kms", &error), 0);
 	assert_int_equal(config_covers(&config, "tpm", &error), -ENOENT);
 	config_free(&config);
@@ -154,21 +168,21 @@ static void nonsense_is_refused(void **state)
 		"",
 		"{",
 		"[]",
-		"{\"version\": 2}",
-		"{\"version\": 1, \"tpm\": {}}",
-		"{\"version\": 1, \"tpm\": {\"srk_handle\": \"0x40000001\","
+		"{\"version\": 1}",
+		"{\"version\": 2, \"tpm\": {}}",
+		"{\"version\": 2, \"tpm\": {\"srk_handle\": \"0x40000001\","
 		" \"srk_name\": \"00\", \"policy_key\": \"00\"}}",
-		"{\"version\": 1, \"tpm\": {\"srk_handle\": \"0x81000001\","
+		"{\"version\": 2, \"tpm\": {\"srk_handle\": \"0x81000001\","
 		" \"srk_name\": \"0\", \"policy_key\": \"00\"}}",
-		"{\"version\": 1, \"tpm\": {\"srk_handle\": \"0x81000001\","
+		"{\"version\": 2, \"tpm\": {\"srk_handle\": \"0x81000001\","
 		" \"srk_name\": \"zz\", \"policy_key\": \"00\"}}",
-		"{\"version\": 1, \"kms\": {\"address\": \"nowhere\", \"ca\": \"C\","
+		"{\"version\": 2, \"kms\": {\"address\": \"nowhere\", \"ca\": \"C\","
 		" \"cert\": \"D\", \"key_sealed\": \"ff\", \"key_id\": \"1\"}}",
-		"{\"version\": 1, \"kms\": {\"address\": \"a:1,\", \"ca\": \"C\","
+		"{\"version\": 2, \"kms\": {\"address\": \"a:1,\", \"ca\": \"C\","
 		" \"cert\": \"D\", \"key_sealed\": \"ff\", \"key_id\": \"1\"}}",
-		"{\"version\": 1, \"kms\": {\"address\": \"a:1,b\", \"ca\": \"C\","
+		"{\"version\": 2, \"kms\": {\"address\": \"a:1,b\", \"ca\": \"C\","
 		" \"cert\": \"D\", \"key_sealed\": \"ff\", \"key_id\": \"1\"}}",
-		"{\"version\": 1, \"kms\": {\"address\": 7, \"ca\": \"C\","
+		"{\"version\": 2, \"kms\": {\"address\": 7, \"ca\": \"C\","
 		" \"cert\": \"D\", \"key_sealed\": \"ff\", \"key_id\": \"1\"}}",
 	};
 	size_t i;

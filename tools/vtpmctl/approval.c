@@ -11,8 +11,6 @@
 #include <string.h>
 #include <tss2/tss2_tpm2_types.h>
 
-#define SELECT_SIZE 3 /* bytes of a PC Client's PCR bitmap */
-
 int approval_pcrs_parse(const char *text, uint32_t *pcrs)
 {
 	uint32_t bits = 0;
@@ -90,15 +88,9 @@ static unsigned int count_pcrs(uint32_t pcrs)
 	return (unsigned int)__builtin_popcount(pcrs);
 }
 
-/* Part 3, TPM2_PolicyPCR: H(H of the values, in order); then
- * policyDigest = H(0...0 || TPM_CC_PolicyPCR || TPML_PCR_SELECTION || that). */
-int approval_digest(const struct approval *a, uint8_t digest[APPROVAL_HASH_SIZE])
+int approval_pcr_digest(const struct approval *a, uint8_t digest[APPROVAL_HASH_SIZE])
 {
 	struct crypt_part values[APPROVAL_PCRS];
-	uint8_t message[APPROVAL_HASH_SIZE + 4 + 4 + 2 + 1 + SELECT_SIZE +
-			APPROVAL_HASH_SIZE] = {0};
-	const struct crypt_part whole = {message, sizeof(message)};
-	struct cursor c = cursor_writer(message, sizeof(message));
 	uint8_t pcr_digest[APPROVAL_HASH_SIZE];
 	size_t count = 0;
 	unsigned int n;
@@ -107,17 +99,29 @@ int approval_digest(const struct approval *a, uint8_t digest[APPROVAL_HASH_SIZE]
 		if (a->pcrs & 1u << n)
 			values[count++] =
 				(struct crypt_part){a->value[n], APPROVAL_HASH_SIZE};
+	memset(digest, 0, APPROVAL_HASH_SIZE);
 	if (crypt_sha256(values, count, pcr_digest))
 		return -EIO;
-	cursor_put(&c, (const uint8_t[APPROVAL_HASH_SIZE]){0}, APPROVAL_HASH_SIZE);
-	cursor_put_u32(&c, TPM2_CC_PolicyPCR);
-	cursor_put_u32(&c, 1);
-	cursor_put_u16(&c, TPM2_ALG_SHA256);
-	cursor_put_u8(&c, SELECT_SIZE);
-	for (n = 0; n < SELECT_SIZE; n++)
-		cursor_put_u8(&c, (uint8_t)(a->pcrs >> 8 * n));
-	cursor_put(&c, pcr_digest, sizeof(pcr_digest));
-	return cursor_ok(&c) ? crypt_sha256(&whole, 1, digest) : -EIO;
+	return hostpolicy_pcr(digest, a->pcrs, pcr_digest);
+}
+
+int approval_digest(const struct approval *a,
+		    const uint8_t counter_name[HOSTPOLICY_NAME_SIZE],
+		    uint8_t digest[APPROVAL_HASH_SIZE])
+{
+	int rc = approval_pcr_digest(a, digest);
+
+	return rc ? rc : hostpolicy_counter(digest, counter_name, a->number);
+}
+
+static void put_signature(struct cursor *c, const struct approval_signature *s)
+{
+	cursor_put_u16(c, TPM2_ALG_ECDSA);
+	cursor_put_u16(c, TPM2_ALG_SHA256);
+	cursor_put_u16(c, APPROVAL_INT_SIZE);
+	cursor_put(c, s->r, sizeof(s->r));
+	cursor_put_u16(c, APPROVAL_INT_SIZE);
+	cursor_put(c, s->s, sizeof(s->s));
 }
 
 int approval_encode(const struct approval *a, uint8_t *out, size_t *len)
@@ -132,13 +136,10 @@ int approval_encode(const struct approval *a, uint8_t *out, size_t *len)
 		cursor_put_u8(&c, (uint8_t)n);
 		cursor_put(&c, a->value[n], APPROVAL_HASH_SIZE);
 	}
+	cursor_put_u64(&c, a->number);
 	cursor_put(&c, a->digest, sizeof(a->digest));
-	cursor_put_u16(&c, TPM2_ALG_ECDSA);
-	cursor_put_u16(&c, TPM2_ALG_SHA256);
-	cursor_put_u16(&c, APPROVAL_INT_SIZE);
-	cursor_put(&c, a->r, sizeof(a->r));
-	cursor_put_u16(&c, APPROVAL_INT_SIZE);
-	cursor_put(&c, a->s, sizeof(a->s));
+	for (n = 0; n < APPROVAL_PURPOSES; n++)
+		put_signature(&c, &a->signature[n]);
 	if (!cursor_ok(&c))
 		return -ENOSPC;
 	*len = c.pos;
@@ -172,23 +173,30 @@ static void take_int(struct cursor *c, uint8_t out[APPROVAL_INT_SIZE])
 	cursor_copy(c, out, APPROVAL_INT_SIZE);
 }
 
-int approval_decode(const uint8_t *in, size_t len, struct approval *a)
+static void take_signature(struct cursor *c, struct approval_signature *s)
+{
+	if (cursor_u16(c) != TPM2_ALG_ECDSA || cursor_u16(c) != TPM2_ALG_SHA256)
+		cursor_fail(c);
+	take_int(c, s->r);
+	take_int(c, s->s);
+}
+
+int approval_decode(const uint8_t *in, size_t len,
+		    const uint8_t counter_name[HOSTPOLICY_NAME_SIZE], struct approval *a)
 {
 	struct cursor c = cursor_reader(in, len);
 	uint8_t digest[APPROVAL_HASH_SIZE];
+	size_t i;
 
 	memset(a, 0, sizeof(*a));
 	take_values(&c, a);
+	a->number = cursor_u64(&c);
 	cursor_copy(&c, a->digest, sizeof(a->digest));
-	if (cursor_u16(&c) != TPM2_ALG_ECDSA)
-		cursor_fail(&c);
-	if (cursor_u16(&c) != TPM2_ALG_SHA256)
-		cursor_fail(&c);
-	take_int(&c, a->r);
-	take_int(&c, a->s);
+	for (i = 0; i < APPROVAL_PURPOSES; i++)
+		take_signature(&c, &a->signature[i]);
 	if (!cursor_done(&c))
 		return -EBADMSG;
-	if (approval_digest(a, digest))
+	if (approval_digest(a, counter_name, digest))
 		return -EIO;
 	return memcmp(digest, a->digest, sizeof(digest)) ? -EBADMSG : 0;
 }

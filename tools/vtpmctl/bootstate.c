@@ -68,13 +68,15 @@ bool bootstate_confirm(void)
 	return yes;
 }
 
-int bootstate_sign(EVP_PKEY *key, struct approval *a, struct error *e)
+int bootstate_sign(EVP_PKEY *key, const struct hostconf *h, struct approval *a,
+		   struct error *e)
 {
 	uint8_t public[POLICYKEY_PUBLIC_SIZE];
 
 	warn_unmeasured(a);
-	if (approval_digest(a, a->digest) || policykey_sign(key, a) ||
-	    policykey_public(key, public) || policykey_verify(public, a))
+	if (approval_digest(a, h->counter_name, a->digest) ||
+	    policykey_sign(key, h->srk_name, a) || policykey_public(key, public) ||
+	    policykey_verify(public, h->srk_name, a))
 		return error_set(
 			e, -EIO, CAUSE_INTERNAL,
 			"OpenSSL could not sign the boot state: out of memory, or "
@@ -84,10 +86,10 @@ int bootstate_sign(EVP_PKEY *key, struct approval *a, struct error *e)
 
 int bootstate_check(struct tpm *t, const struct approval *a, struct error *e)
 {
-	uint8_t theirs[APPROVAL_HASH_SIZE];
+	uint8_t theirs[APPROVAL_HASH_SIZE], ours[APPROVAL_HASH_SIZE];
 	int rc = tpm_policy_digest(t, a->pcrs, theirs, e);
 
-	if (!rc && memcmp(theirs, a->digest, sizeof(theirs)))
+	if (!rc && (approval_pcr_digest(a, ours) || memcmp(theirs, ours, sizeof(theirs))))
 		rc = error_set(e, -EAGAIN, CAUSE_TPM_REFUSED,
 			       "the PCRs changed while they were read; try again when no "
 			       "other program extends them");

@@ -13,10 +13,11 @@
 void bootstate_show(const struct approval *a, const struct approval *last);
 /* Asks on stderr whether these values are to be signed; reads the answer from stdin. */
 bool bootstate_confirm(void);
-/* Fills digest and signature of the values in *a, and warns on stderr of PCRs that
+/* Fills digest and signatures of the values and number in *a for the host *h, and warns on stderr of PCRs that
  * nothing was measured into. */
-int __must_check bootstate_sign(EVP_PKEY *key, struct approval *a, struct error *e);
-/* That the TPM, whose PCRs have these values now, computes the same digest;
+int __must_check bootstate_sign(EVP_PKEY *key, const struct hostconf *h,
+				struct approval *a, struct error *e);
+/* That the TPM, whose PCRs have these values now, computes the same digest of them;
  * -EAGAIN when not. */
 int __must_check bootstate_check(struct tpm *t, const struct approval *a,
 				 struct error *e);

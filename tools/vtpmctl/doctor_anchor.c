@@ -31,7 +31,6 @@ static bool has_hash(const char *store, const char *name, const uint8_t *hash)
 
 enum finding doctor_anchor(struct doctor *d)
 {
-	static const uint8_t no_table[TPMANCHOR_SIZE];
 	struct error e = {.cause = CAUSE_NONE};
 	uint8_t value[TPMANCHOR_SIZE];
 
@@ -43,7 +42,7 @@ enum finding doctor_anchor(struct doctor *d)
 				  "noticed: `vtpmctl host anchor --init`");
 	if (tpmanchor_read(&d->tpm, &d->conf, value, &e))
 		return doctor_say(d, BAD, "%s", e.text);
-	if (!memcmp(value, no_table, sizeof(value)))
+	if (!memcmp(value, d->conf.anchor_adopt, sizeof(value)))
 		return doctor_say(
 			d, WARN,
 			"the TPM's anchor is ready, and the store is not anchored "

@@ -13,19 +13,39 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <openssl/crypto.h>
 
 #define DAY	  86400
 #define DAYS_LEFT 30
 
+/* Whether others than root may read PATH with this suffix, which is in path then. */
+static bool is_open_to_others(const char *config, const char *suffix, char path[PATH_MAX])
+{
+	struct stat st;
+
+	return snprintf(path, PATH_MAX, "%s%s", config, suffix) < PATH_MAX &&
+	       !stat(path, &st) && (st.st_uid || st.st_mode & 077);
+}
+
 enum finding doctor_config(struct doctor *d)
 {
 	struct error e = {.cause = CAUSE_NONE};
+	char path[PATH_MAX];
 
 	if (hostconf_load(d->config, &d->conf, &e))
 		return doctor_say(d, BAD, "%s", e.text);
 	d->configured = true;
+	if (is_open_to_others(d->config, "", path) ||
+	    is_open_to_others(d->config, ".prev", path))
+		return doctor_say(
+			d, BAD,
+			"others than root may read %s: who may open the TPM, too, "
+			"can use this host's key for the KMS; `chown root:root %s; "
+			"chmod 600 %s`, then `vtpmctl host renew` with a new "
+			"certificate and key",
+			path, path, path);
 	if (!d->conf.has_kms)
 		return doctor_say(d, WARN,
 				  "no KMS is configured: only `--policy tpm` "
@@ -220,11 +240,11 @@ static int there_and_back(struct doctor *d, struct unlockconf *u, struct error *
 	int rc = crypt_random(secret, sizeof(secret));
 
 	if (!rc)
-		rc = hosttpm_seal(&u->config.tpm, &u->tpm, NULL, secret, sizeof(secret),
-				  object, &len, e);
+		rc = hosttpm_seal(&u->config.tpm, &u->tpm, APPROVAL_VTPM, NULL, secret,
+				  sizeof(secret), object, &len, e);
 	if (!rc)
-		rc = hosttpm_unseal(&u->config.tpm, &u->tpm, NULL, object, len, again, &n,
-				    e);
+		rc = hosttpm_unseal(&u->config.tpm, &u->tpm, APPROVAL_VTPM, NULL, object,
+				    len, again, &n, e);
 	if (!rc && d->conf.has_kms)
 		rc = unlock_kms_wrap(&u->config, &u->tpm, &u->kms, secret, &wrapped, e);
 	if (!rc && d->conf.has_kms)

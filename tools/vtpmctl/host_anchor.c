@@ -103,7 +103,7 @@ static int set(struct anchor *a, struct error *e)
 		return error_set(e, -EINVAL, CAUSE_INTERNAL,
 				 "--set and --from take 64 digits of a hash");
 	rc = tpmanchor_read(&a->tpm, &a->conf, a->value, e);
-	if (!rc && a->from && !is_zero(a->value) &&
+	if (!rc && a->from && memcmp(a->value, a->conf.anchor_adopt, sizeof(a->value)) &&
 	    memcmp(a->value, from, sizeof(from)) && memcmp(a->value, new, sizeof(new)))
 		rc = error_set(e, -ESTALE, CAUSE_ROLLED_BACK,
 			       "something else was anchored in the host's TPM meanwhile: "
@@ -113,10 +113,9 @@ static int set(struct anchor *a, struct error *e)
 	return rc ? rc : tpmanchor_read(&a->tpm, &a->conf, a->value, e);
 }
 
-/* Zeroes: vtpmd takes the store as it finds it, and anchors that. */
+/* A one-time value: vtpmd takes the store as it finds it, and anchors that. */
 static int init(struct anchor *a, struct error *e)
 {
-	static const uint8_t no_table[TPMANCHOR_SIZE];
 	bool made;
 	int rc;
 
@@ -125,9 +124,7 @@ static int init(struct anchor *a, struct error *e)
 			e, -EEXIST, CAUSE_INTERNAL,
 			"this host has an anchor; --init --yes makes it anew of what is in "
 			"the store, be it older than what was anchored or not");
-	rc = tpmanchor_make(&a->tpm, &a->conf, &made, e);
-	if (!rc && !made)
-		rc = tpmanchor_write(&a->tpm, &a->conf, no_table, e);
+	rc = tpmanchor_make(&a->tpm, &a->conf, true, &made, e);
 	if (!rc)
 		rc = hostconf_write(a->config, &a->conf, e);
 	if (!rc)

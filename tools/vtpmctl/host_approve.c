@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * vtpmctl host approve: adds a signed boot state to host.json.  Run after a reboot
- * into the new state, or before it with the values that a tool predicts.  Or takes
- * one out again.  vtpmd reads host.json for every start, and needs no signal.
+ * into the new state, or before it with the values that a tool predicts.  Or revokes
+ * one: the TPM's counter of revocations is incremented, which ends all approvals, and
+ * those that stay are signed anew.  vtpmd reads host.json for every start, and needs no signal.
  */
 #include "tools/vtpmctl/vtpmctl.h"
 #include "tools/vtpmctl/args.h"
 #include "tools/vtpmctl/bootstate.h"
 #include "tools/vtpmctl/hostconf.h"
+#include "tools/vtpmctl/tpmcounter.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -19,6 +21,9 @@ struct approve {
 	bool only, yes;
 
 	struct hostconf conf;
+	struct tpm tpm;
+	EVP_PKEY *key;
+	uint64_t number; /* of revocations, as the TPM has it */
 	struct approval state;
 };
 
@@ -36,7 +41,7 @@ static const struct args_option options[] = {
 	{.name = "only",
 	 .kind = ARGS_FLAG,
 	 .offset = offsetof(struct approve, only),
-	 .help = "take back all approvals so far"},
+	 .help = "revoke all approvals so far"},
 	{.name = "label",
 	 .kind = ARGS_TEXT,
 	 .offset = offsetof(struct approve, label),
@@ -46,7 +51,7 @@ static const struct args_option options[] = {
 	 .kind = ARGS_TEXT,
 	 .offset = offsetof(struct approve, revoke),
 	 .value = "N|LABEL",
-	 .help = "take this approval back; needs no key"},
+	 .help = "revoke this approval: copies of it, too"},
 	{.name = "yes",
 	 .kind = ARGS_FLAG,
 	 .offset = offsetof(struct approve, yes),
@@ -64,22 +69,22 @@ static const struct args_option options[] = {
 };
 
 static const struct args_command command = {
-	.usage = "host approve --policy-key FILE [OPTIONS] | --revoke N|LABEL",
+	.usage = "host approve --policy-key FILE [--revoke N|LABEL] [OPTIONS]",
 	.about =
 		"Approves a boot state, so that vTPMs open in it: the present one, or, before an\n"
 		"update, the one that --values names (PCRs that it leaves out keep theirs).\n"
 		"Shows the values, and asks before it signs them, unless --yes is given.\n"
-		"Or takes one back that `host show` lists, by its number or its label.\n",
+		"Or revokes one that `host show` lists, by its number or its label.\n",
 	.options = options,
 	.option_count = ARRAY_SIZE(options),
 };
 
-static int load_key(const struct approve *a, EVP_PKEY **key, struct error *e)
+static int load_key(struct approve *a, struct error *e)
 {
 	uint8_t public[POLICYKEY_PUBLIC_SIZE];
-	int rc = policykey_load(a->policy_key, key, e);
+	int rc = policykey_load(a->policy_key, &a->key, e);
 
-	if (!rc && (policykey_public(*key, public) ||
+	if (!rc && (policykey_public(a->key, public) ||
 		    memcmp(public, a->conf.policy_key, sizeof(public))))
 		rc = error_set(
 			e, -EKEYREJECTED, CAUSE_INTERNAL,
@@ -89,19 +94,101 @@ static int load_key(const struct approve *a, EVP_PKEY **key, struct error *e)
 	return rc;
 }
 
-static int read_state(struct approve *a, struct tpm *tpm, struct error *e)
+static int read_state(struct approve *a, struct error *e)
 {
-	int rc = tpm_srk_pinned(tpm, a->conf.srk_handle, a->conf.srk_name, e);
+	int rc;
 
 	a->state.pcrs = a->conf.pcrs;
-	if (!rc)
-		rc = tpm_pcrs(tpm, a->state.pcrs, a->state.value, e);
+	rc = tpm_pcrs(&a->tpm, a->state.pcrs, a->state.value, e);
 	if (!rc && a->values && approval_values_parse(a->values, &a->state))
 		rc = error_set(
 			e, -EINVAL, CAUSE_INTERNAL,
 			"--values takes N=HEX,N=HEX with 64 hex digits each, for PCRs "
 			"that `vtpmctl host show` lists");
 	return rc;
+}
+
+/* A revocation writes host.json, and increments the counter then.  One that came to the
+ * first alone is finished: its approvals are all one ahead. */
+static int finish_revocation(struct approve *a, struct error *e)
+{
+	const struct hostconf *h = &a->conf;
+	size_t i;
+	int rc;
+
+	for (i = 0; i < h->approval_count; i++)
+		if (h->approvals[i].number != a->number + 1 ||
+		    policykey_verify(h->policy_key, h->srk_name, &h->approvals[i]))
+			return 0;
+	if (!h->approval_count)
+		return 0;
+	fprintf(stderr, "Finishing a revocation that was interrupted\n");
+	rc = tpmcounter_increment(&a->tpm, h, e);
+	a->number += !rc;
+	return rc;
+}
+
+/* What is not signed, or was revoked, is not carried on, least of all to be signed. */
+static void drop_useless(struct approve *a)
+{
+	struct hostconf *h = &a->conf;
+	size_t i = 0;
+
+	while (i < h->approval_count) {
+		if (h->approvals[i].number == a->number &&
+		    !policykey_verify(h->policy_key, h->srk_name, &h->approvals[i])) {
+			i++;
+			continue;
+		}
+		fprintf(stderr,
+			"An approval is left out that was revoked, or that the policy key "
+			"did not sign: %s\n",
+			h->notes[i].label[0] ? h->notes[i].label : "without a label");
+		hostconf_revoke(h, i);
+	}
+}
+
+static int load(struct approve *a, struct error *e)
+{
+	struct hostconf *h = &a->conf;
+	int rc = hostconf_load(a->config, h, e);
+
+	if (!rc)
+		rc = load_key(a, e);
+	if (!rc)
+		rc = tpm_open(&a->tpm, a->tcti, e);
+	if (!rc)
+		rc = tpm_srk_pinned(&a->tpm, h->srk_handle, h->srk_name, e);
+	if (!rc)
+		rc = tpmcounter_read(&a->tpm, h, &a->number, e);
+	return rc ? rc : finish_revocation(a, e);
+}
+
+/* Nothing is signed that nobody has seen. */
+static int sign(struct approve *a, struct error *e)
+{
+	const struct hostconf *h = &a->conf;
+	int rc;
+
+	bootstate_show(&a->state,
+		       h->approval_count ? &h->approvals[h->approval_count - 1] : NULL);
+	if (!a->yes && !bootstate_confirm())
+		return error_set(
+			e, -ECANCELED, CAUSE_INTERNAL,
+			"nothing was signed: type yes when asked, or give --yes");
+	a->state.number = a->number + a->only;
+	rc = bootstate_sign(a->key, h, &a->state, e);
+	if (!rc && !a->values)
+		rc = bootstate_check(&a->tpm, &a->state, e);
+	return rc;
+}
+
+/* All approvals end but those in host.json, which have the next number. */
+static int count_revocation(struct approve *a, struct error *e)
+{
+	int rc = hostconf_write(a->config, &a->conf, e);
+
+	return rc ? rc : tpmcounter_increment(&a->tpm, &a->conf, e);
 }
 
 static bool is_known(const struct approve *a)
@@ -113,24 +200,6 @@ static bool is_known(const struct approve *a)
 			    sizeof(a->state.digest)))
 			return true;
 	return false;
-}
-
-/* Nothing is signed that nobody has seen. */
-static int sign(struct approve *a, struct tpm *tpm, EVP_PKEY *key, struct error *e)
-{
-	const struct hostconf *h = &a->conf;
-	int rc;
-
-	bootstate_show(&a->state,
-		       h->approval_count ? &h->approvals[h->approval_count - 1] : NULL);
-	if (!a->yes && !bootstate_confirm())
-		return error_set(
-			e, -ECANCELED, CAUSE_INTERNAL,
-			"nothing was signed: type yes when asked, or give --yes");
-	rc = bootstate_sign(key, &a->state, e);
-	if (!rc && !a->values)
-		rc = bootstate_check(tpm, &a->state, e);
-	return rc;
 }
 
 static int add(struct approve *a, struct error *e)
@@ -152,53 +221,65 @@ static int add(struct approve *a, struct error *e)
 	if (hostconf_approve(h, &a->state, a->label))
 		return error_set(
 			e, -ENOSPC, CAUSE_INTERNAL,
-			"%d boot states are approved already; take one back with "
-			"--revoke, or all with --only",
+			"%d boot states are approved already; revoke one with --revoke, "
+			"or all with --only",
 			HOSTCONF_APPROVALS_MAX);
-	return hostconf_write(a->config, h, e);
+	return a->only ? count_revocation(a, e) : hostconf_write(a->config, h, e);
 }
 
-/* Only takes away, so that whoever may write host.json needs no key for it. */
+/* Those that stay were signed by the policy key with these values before. */
+static int sign_again(struct approve *a, struct error *e)
+{
+	struct hostconf *h = &a->conf;
+	size_t i;
+	int rc = 0;
+
+	for (i = 0; i < h->approval_count && !rc; i++) {
+		struct approval *one = &h->approvals[i];
+
+		one->number = a->number + 1;
+		rc = approval_digest(one, h->counter_name, one->digest);
+		if (!rc)
+			rc = policykey_sign(a->key, h->srk_name, one);
+	}
+	return rc ? error_set(e, rc, CAUSE_INTERNAL,
+			      "OpenSSL could not sign the boot states that stay")
+		  : 0;
+}
+
 static int revoke(struct approve *a, struct error *e)
 {
 	struct hostconf *h = &a->conf;
 	size_t index;
-	int rc = hostconf_load(a->config, h, e);
+	int rc;
 
-	if (rc)
-		return rc;
 	if (hostconf_find_approval(h, a->revoke, &index))
 		return error_set(e, -ENOENT, CAUSE_INTERNAL,
 				 "there is no approval %.60s; `vtpmctl host show` lists "
 				 "them with their numbers and labels",
 				 a->revoke);
-	if (h->approval_count == 1)
+	fprintf(stderr, "Revoking approval %zu: %s %s\n", index + 1,
+		h->notes[index].label[0] ? h->notes[index].label : "without a label",
+		h->notes[index].at[0] ? h->notes[index].at : "");
+	hostconf_revoke(h, index);
+	drop_useless(a);
+	if (!h->approval_count)
 		return error_set(
 			e, -EBUSY, CAUSE_INTERNAL,
 			"this is the only approved boot state, and without one no "
 			"vTPM opens; approve another one first");
-	fprintf(stderr, "Approval %zu is taken back: %s %s\n", index + 1,
-		h->notes[index].label[0] ? h->notes[index].label : "without a label",
-		h->notes[index].at[0] ? h->notes[index].at : "");
-	hostconf_revoke(h, index);
-	return hostconf_write(a->config, h, e);
+	rc = sign_again(a, e);
+	return rc ? rc : count_revocation(a, e);
 }
 
-static int approve(struct approve *a, EVP_PKEY **key, struct error *e)
+static int approve(struct approve *a, struct error *e)
 {
-	struct tpm tpm = {0};
-	int rc = hostconf_load(a->config, &a->conf, e);
+	int rc;
 
+	drop_useless(a);
+	rc = read_state(a, e);
 	if (!rc)
-		rc = load_key(a, key, e);
-	if (rc)
-		return rc;
-	rc = tpm_open(&tpm, a->tcti, e);
-	if (!rc)
-		rc = read_state(a, &tpm, e);
-	if (!rc)
-		rc = sign(a, &tpm, *key, e);
-	tpm_close(&tpm);
+		rc = sign(a, e);
 	return rc ? rc : add(a, e);
 }
 
@@ -207,9 +288,9 @@ static int check_usage(const struct approve *a)
 {
 	const char *wrong = NULL;
 
-	if (a->revoke && (a->policy_key || a->values || a->only || a->label || a->yes))
-		wrong = "--revoke stands alone";
-	else if (!a->revoke && !a->policy_key)
+	if (a->revoke && (a->values || a->only || a->label || a->yes))
+		wrong = "--revoke goes with --policy-key alone";
+	else if (!a->policy_key)
 		wrong = "--policy-key is missing";
 	else if (a->label && !hostconf_label_ok(a->label))
 		wrong = "--label takes at most 40 letters, digits, '_', '.' and '-', and no "
@@ -226,20 +307,22 @@ int host_approve_main(int argc, char **argv)
 	struct approve a = {.tcti = TPM_TCTI, .config = HOSTCONF_PATH};
 	enum args_result parsed = args_parse(&command, argc, argv, &a);
 	struct error e = {0};
-	EVP_PKEY *key = NULL;
 	int rc;
 
 	if (parsed != ARGS_RUN)
 		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
 	if (check_usage(&a))
 		return VTPMCTL_USAGE;
-	rc = a.revoke ? revoke(&a, &e) : approve(&a, &key, &e);
+	rc = load(&a, &e);
+	if (!rc)
+		rc = a.revoke ? revoke(&a, &e) : approve(&a, &e);
+	tpm_close(&a.tpm);
 	if (!rc)
 		fprintf(stderr,
 			"%zu boot states are approved in %s; vTPMs that are started from now "
 			"on know them.\n",
 			a.conf.approval_count, a.config);
-	EVP_PKEY_free(key);
+	EVP_PKEY_free(a.key);
 	hostconf_free(&a.conf);
 	return rc ? vtpmctl_fail(&e) : VTPMCTL_OK;
 }

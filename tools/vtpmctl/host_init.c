@@ -2,8 +2,8 @@
 /*
  * vtpmctl host init.  Everything is tried out first (the KMS with a wrapped and
  * unwrapped secret, the sealed key with an unseal), and host.json is written last:
- * a failure leaves the host as it was, but for a storage key, an attestation key and an
- * NV index at their handles.
+ * a failure leaves the host as it was, but for a storage key, an attestation key and NV
+ * indexes at their handles.
  */
 #include "tools/vtpmctl/vtpmctl.h"
 #include "tools/vtpmctl/args.h"
@@ -15,6 +15,7 @@
 #include "tools/vtpmctl/kmsurl.h"
 #include "tools/vtpmctl/tpm.h"
 #include "tools/vtpmctl/tpmanchor.h"
+#include "tools/vtpmctl/tpmcounter.h"
 #include "tools/vtpmctl/tpmquote.h"
 
 #include <errno.h>
@@ -177,9 +178,11 @@ static int approve(struct init *in, struct error *e)
 	in->conf.pcrs = in->pcr_bits;
 	rc = tpm_pcrs(&in->tpm, a->pcrs, a->value, e);
 	if (!rc)
+		rc = tpmcounter_read(&in->tpm, &in->conf, &a->number, e);
+	if (!rc)
 		bootstate_show(a, NULL);
 	if (!rc)
-		rc = bootstate_sign(in->key, a, e);
+		rc = bootstate_sign(in->key, &in->conf, a, e);
 	if (!rc)
 		rc = bootstate_check(&in->tpm, a, e);
 	return rc ? rc : hostconf_approve(&in->conf, a, "host-init");
@@ -192,8 +195,8 @@ static int fill_kms(struct init *in, struct error *e)
 
 	fprintf(stderr,
 		"Sealing this host's KMS key to the TPM, and unsealing it again\n");
-	rc = kmsseal(&in->tpm, h->policy_key, &h->approvals[0], &in->identity,
-		     &h->kms_key_sealed, &h->kms_key_sealed_len, e);
+	rc = kmsseal(&in->tpm, h, &h->approvals[0], &in->identity, &h->kms_key_sealed,
+		     &h->kms_key_sealed_len, e);
 	if (rc)
 		return rc;
 	h->has_kms = true;
@@ -234,10 +237,32 @@ static int load_recovery_key(struct init *in, struct error *e)
 			 in->recovery_key);
 }
 
+/* The authorization values of the configuration that is replaced stay, so that what the
+ * TPM has can stay; else new ones. */
+static int find_auth(struct init *in, struct error *e)
+{
+	struct hostconf *h = &in->conf, old;
+
+	if (hostconf_load(in->config, &old, NULL))
+		return crypt_random(h->auth, sizeof(h->auth))
+			       ? error_set(e, -EIO, CAUSE_RANDOM,
+					   "there is no good randomness yet; try again "
+					   "in a minute")
+			       : 0;
+	memcpy(h->auth, old.auth, sizeof(h->auth));
+	memcpy(h->anchor_key, old.anchor_key, sizeof(h->anchor_key));
+	h->anchor_key_len = old.anchor_key_len;
+	memcpy(h->anchor_adopt, old.anchor_adopt, sizeof(h->anchor_adopt));
+	hostconf_free(&old);
+	return 0;
+}
+
 static int prepare(struct init *in, struct error *e)
 {
 	int rc = check_existing(in, e);
 
+	if (!rc)
+		rc = find_auth(in, e);
 	if (!rc)
 		rc = load_recovery_key(in, e);
 	if (!rc && !in->no_kms)
@@ -256,12 +281,12 @@ static int prepare(struct init *in, struct error *e)
 static int anchor(struct init *in, struct error *e)
 {
 	bool made;
-	int rc = tpmanchor_make(&in->tpm, &in->conf, &made, e);
+	int rc = tpmanchor_make(&in->tpm, &in->conf, false, &made, e);
 
 	if (!rc)
 		fprintf(stderr, "The TPM's anchor of the store at 0x%08x %s\n",
 			TPMANCHOR_INDEX,
-			made ? "was made: vtpmd takes the store as it is"
+			made ? "was made: vtpmd takes the store as it is, once"
 			     : "is in place");
 	return rc;
 }
@@ -287,6 +312,8 @@ static int set_up(struct init *in, struct error *e)
 	if (!rc)
 		fprintf(stderr, "The TPM's storage key at 0x%08x %s\n",
 			in->conf.srk_handle, in->srk_made ? "was made" : "is in place");
+	if (!rc)
+		rc = tpmcounter_make(&in->tpm, &in->conf, e);
 	if (!rc)
 		rc = approve(in, e);
 	if (!rc && !in->no_kms)

@@ -91,7 +91,7 @@ static int seal_key(struct renew *r, struct error *e)
 	if (!r->kms_key)
 		return 0;
 	fprintf(stderr, "Sealing this host's new KMS key to the TPM\n");
-	rc = kmsseal(&r->tpm, h->policy_key, NULL, &r->identity, &sealed, &len, e);
+	rc = kmsseal(&r->tpm, h, NULL, &r->identity, &sealed, &len, e);
 	if (rc)
 		return rc;
 	free(h->kms_key_sealed);

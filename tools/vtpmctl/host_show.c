@@ -8,6 +8,7 @@
 #include "tools/vtpmctl/kmskey.h"
 #include "tools/vtpmctl/tpm.h"
 #include "tools/vtpmctl/tpmanchor.h"
+#include "tools/vtpmctl/tpmcounter.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -28,7 +29,9 @@ struct show {
 	uint8_t srk_name[TPM_NAME_SIZE];
 	uint8_t value[APPROVAL_PCRS][APPROVAL_HASH_SIZE];
 	bool srk_same;
-	struct error anchor_error; /* why anchor is not known */
+	struct error counter_error; /* why number is not known */
+	uint64_t number;	    /* of revocations: approvals of other ones are void */
+	struct error anchor_error;  /* why anchor is not known */
 	uint8_t anchor[TPMANCHOR_SIZE];
 	const struct approval *match; /* the approval that fits now; NULL: none */
 	const struct approval *near;  /* that, or the one with most equal PCRs */
@@ -70,6 +73,16 @@ static int equal_pcrs(const struct show *s, const struct approval *a)
 	return equal;
 }
 
+static bool is_signed(const struct show *s, const struct approval *a)
+{
+	return !policykey_verify(s->conf.policy_key, s->conf.srk_name, a);
+}
+
+static bool is_revoked(const struct show *s, const struct approval *a)
+{
+	return !s->tpm_error.cause && (s->counter_error.cause || a->number != s->number);
+}
+
 static void judge(struct show *s)
 {
 	int best = -1;
@@ -79,7 +92,7 @@ static void judge(struct show *s)
 		const struct approval *a = &s->conf.approvals[i];
 
 		/* a line that the policy key did not sign approves nothing */
-		if (policykey_verify(s->conf.policy_key, a))
+		if (!is_signed(s, a) || is_revoked(s, a))
 			continue;
 		if (approval_matches(a, s->value) && !s->match)
 			s->match = a;
@@ -101,6 +114,8 @@ static void ask_tpm(struct show *s)
 		rc = tpm_srk_find(&tpm, s->conf.srk_handle, s->srk_name, &s->tpm_error);
 	if (!rc)
 		rc = tpm_pcrs(&tpm, s->conf.pcrs, s->value, &s->tpm_error);
+	if (!rc)
+		(void)!tpmcounter_read(&tpm, &s->conf, &s->number, &s->counter_error);
 	if (!rc && s->conf.anchor_index)
 		(void)!tpmanchor_read(&tpm, &s->conf, s->anchor, &s->anchor_error);
 	tpm_close(&tpm);
@@ -163,10 +178,10 @@ static json_t *approvals_json(const struct show *s)
 		}
 		json_array_append_new(
 			array,
-			json_pack("{s:i, s:s, s:s, s:o, s:b, s:b}", "number", (int)i + 1,
-				  "label", s->conf.notes[i].label, "at",
+			json_pack("{s:i, s:s, s:s, s:o, s:b, s:b, s:b}", "number",
+				  (int)i + 1, "label", s->conf.notes[i].label, "at",
 				  s->conf.notes[i].at, "pcrs", pcrs, "signed",
-				  !policykey_verify(s->conf.policy_key, a), "now",
+				  is_signed(s, a), "revoked", is_revoked(s, a), "now",
 				  s->match == a && s->srk_same));
 	}
 	return array;
@@ -302,14 +317,14 @@ static void print_approvals(const struct show *s)
 	for (i = 0; i < s->conf.approval_count; i++) {
 		const struct approval *a = &s->conf.approvals[i];
 		const struct hostconf_note *n = &s->conf.notes[i];
-		bool good = !policykey_verify(s->conf.policy_key, a);
 
 		approval_pcrs_print(a->pcrs, pcrs);
 		printf("approval %-2zu %-20s  PCRs %s  %s%s\n", i + 1,
 		       n->at[0] ? n->at : "-", pcrs, n->label[0] ? n->label : "-",
-		       !good	       ? "  NOT SIGNED by the policy key: opens nothing"
-		       : s->match == a ? "  (now)"
-				       : "");
+		       !is_signed(s, a) ? "  NOT SIGNED by the policy key: opens nothing"
+		       : is_revoked(s, a) ? "  REVOKED: opens nothing"
+		       : s->match == a	  ? "  (now)"
+					  : "");
 	}
 }
 
@@ -320,6 +335,8 @@ static void print_verdict(const struct show *s)
 	else if (!s->srk_same)
 		printf("boot state  another TPM: its storage key is not the pinned one; put "
 		       "the old TPM back\n");
+	else if (s->counter_error.cause)
+		printf("boot state  NOT approved: %s\n", s->counter_error.text);
 	else if (s->match)
 		printf("boot state  approved\n");
 	else

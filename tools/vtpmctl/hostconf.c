@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <openssl/crypto.h>
 
 static json_t *hex_string(const uint8_t *bytes, size_t len)
 {
@@ -84,8 +85,10 @@ static int print_anchor(json_t *all, const struct hostconf *h)
 	snprintf(index, sizeof(index), "0x%08x", h->anchor_index);
 	return json_object_set_new(
 		json_object_get(all, "tpm"), "anchor",
-		json_pack("{s:s, s:o}", "nv_index", index, "nv_name",
-			  hex_string(h->anchor_name, sizeof(h->anchor_name))));
+		json_pack("{s:s, s:o, s:o, s:o}", "nv_index", index, "nv_name",
+			  hex_string(h->anchor_name, sizeof(h->anchor_name)), "key",
+			  hex_string(h->anchor_key, h->anchor_key_len), "adopt",
+			  hex_string(h->anchor_adopt, sizeof(h->anchor_adopt))));
 }
 
 static int print_ak(json_t *all, const struct hostconf *h)
@@ -107,12 +110,14 @@ char *hostconf_print(const struct hostconf *h)
 
 	snprintf(handle, sizeof(handle), "0x%08x", h->srk_handle);
 	/* o steals its reference, also when a value is NULL and json_pack fails */
-	all = json_pack("{s:i, s:{s:s, s:o, s:o, s:o, s:o, s:o}}", "version", 1, "tpm",
-			"srk_handle", handle, "srk_name",
+	all = json_pack("{s:i, s:{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}}", "version",
+			HOSTCONF_VERSION, "tpm", "srk_handle", handle, "srk_name",
 			hex_string(h->srk_name, sizeof(h->srk_name)), "policy_key",
 			hex_string(h->policy_key, sizeof(h->policy_key)), "pcrs",
 			print_pcrs(h->pcrs), "approvals", print_approvals(h),
-			"approval_notes", print_notes(h));
+			"approval_notes", print_notes(h), "counter_name",
+			hex_string(h->counter_name, sizeof(h->counter_name)), "auth",
+			hex_string(h->auth, sizeof(h->auth)));
 	if (print_anchor(all, h) || print_ak(all, h)) {
 		json_decref(all);
 		return NULL;
@@ -222,7 +227,7 @@ static int take_approvals(const json_t *tpm, struct hostconf *h)
 
 		if (!json_is_string(item) ||
 		    hex_decode(json_string_value(item), bytes, &len) ||
-		    approval_decode(bytes, len, &h->approvals[i]))
+		    approval_decode(bytes, len, h->counter_name, &h->approvals[i]))
 			return -EBADMSG;
 	}
 	h->approval_count = json_array_size(array);
@@ -232,11 +237,18 @@ static int take_approvals(const json_t *tpm, struct hostconf *h)
 
 static int take_anchor(const json_t *anchor, struct hostconf *h)
 {
+	const char *key = json_string_value(json_object_get(anchor, "key"));
+
 	if (!anchor)
 		return 0;
+	h->anchor_key_len = sizeof(h->anchor_key);
+	if (!key || hex_decode(key, h->anchor_key, &h->anchor_key_len))
+		return -EBADMSG;
 	return take_handle(anchor, "nv_index", "0x01", &h->anchor_index) ||
 			       take_hex(anchor, "nv_name", h->anchor_name,
-					sizeof(h->anchor_name))
+					sizeof(h->anchor_name)) ||
+			       take_hex(anchor, "adopt", h->anchor_adopt,
+					sizeof(h->anchor_adopt))
 		       ? -EBADMSG
 		       : 0;
 }
@@ -293,12 +305,14 @@ static int take_all(const json_t *all, struct hostconf *h)
 	const json_t *tpm = json_object_get(all, "tpm");
 	const json_t *kms = json_object_get(all, "kms");
 
-	if (json_integer_value(json_object_get(all, "version")) != 1)
+	if (json_integer_value(json_object_get(all, "version")) != HOSTCONF_VERSION)
 		return -EBADMSG;
 	if (take_handle(tpm, "srk_handle", "0x81", &h->srk_handle) ||
 	    take_hex(tpm, "srk_name", h->srk_name, sizeof(h->srk_name)) ||
 	    take_hex(tpm, "policy_key", h->policy_key, sizeof(h->policy_key)) ||
-	    take_pcrs(tpm, &h->pcrs) || take_approvals(tpm, h))
+	    take_hex(tpm, "counter_name", h->counter_name, sizeof(h->counter_name)) ||
+	    take_hex(tpm, "auth", h->auth, sizeof(h->auth)) || take_pcrs(tpm, &h->pcrs) ||
+	    take_approvals(tpm, h))
 		return -EBADMSG;
 	if (take_anchor(json_object_get(tpm, "anchor"), h) ||
 	    take_ak(json_object_get(tpm, "ak"), h))
@@ -339,6 +353,7 @@ int hostconf_load(const char *path, struct hostconf *h, struct error *e)
 				 "cannot read %s: %s; run this as root", path,
 				 strerror(-rc));
 	rc = hostconf_parse(text, h);
+	OPENSSL_cleanse(text, len);
 	free(text);
 	if (rc)
 		error_set(e, rc, CAUSE_NOT_CONFIGURED,
@@ -370,7 +385,8 @@ int hostconf_write(const char *path, const struct hostconf *h, struct error *e)
 		return error_set(e, -EINVAL, CAUSE_INTERNAL,
 				 "the configuration is not plain text: check the KMS's "
 				 "address, key id and certificates");
-	rc = file_write(path, 0644, true, text, strlen(text), e);
+	rc = file_write(path, 0600, true, text, strlen(text), e);
+	OPENSSL_cleanse(text, strlen(text));
 	free(text);
 	return rc;
 }
@@ -382,5 +398,5 @@ void hostconf_free(struct hostconf *h)
 	free(h->kms_cert);
 	free(h->kms_key_id);
 	free(h->kms_key_sealed);
-	memset(h, 0, sizeof(*h));
+	OPENSSL_cleanse(h, sizeof(*h));
 }

@@ -2,14 +2,18 @@
 /*
  * host.json: what `vtpmctl host init` found out and decided about this host, for
  * vtpmd, which hands it to the managers as the CONFIG TLVs of include/channel.h.
- * Nothing in it is secret in clear.  Byte strings stand as hex, PEMs as text:
+ * Nobody but root may read it: "auth" and the anchor's "key" keep those out who may open the
+ * TPM, and no more.  They open nothing without the TPM in an approved boot state.  Byte
+ * strings stand as hex, PEMs as text:
  *
- * { "version": 1,
+ * { "version": 2,
  *   "tpm": { "srk_handle": "0x81005654", "srk_name": HEX, "policy_key": HEX,
  *            "pcrs": [0, 2, 4, 7], "approvals": [HEX, ...],
  *            "approval_notes": [{ "digest": HEX, "at": TIME, "label": TEXT }, ...],
  *            the notes tell people which approval is which, by its policy digest
- *            "anchor": { "nv_index": "0x01805654", "nv_name": HEX } },
+ *            "counter_name": HEX, "auth": HEX,  see include/channel.h
+ *            "anchor": { "nv_index": "0x01805654", "nv_name": HEX, "key": HEX (the private
+ *                        key that signs each write, DER), "adopt": HEX } },
  *                          "anchor" is absent on hosts that were set up without; so is
  *            "ak": { "handle": "0x81015655", "name": HEX }, the key that attests
  *   "kms": { "address": "HOST:PORT[,HOST:PORT...]", "ca": PEM, "cert": PEM, "key_sealed": HEX,
@@ -26,10 +30,13 @@
 #include "tools/vtpmctl/approval.h"
 #include "tools/vtpmctl/policykey.h"
 
+#define HOSTCONF_VERSION       2
 #define HOSTCONF_PATH	       "/etc/xen-vtpm/host.json"
 #define HOSTCONF_SRK_HANDLE    0x81005654u
 #define HOSTCONF_APPROVALS_MAX 16
 #define HOSTCONF_SEALED_MAX    32768
+#define HOSTCONF_AUTH_SIZE     32
+#define HOSTCONF_KEY_MAX       256
 
 #define HOSTCONF_LABEL_MAX 40
 
@@ -48,8 +55,15 @@ struct hostconf {
 	struct approval approvals[HOSTCONF_APPROVALS_MAX];
 	struct hostconf_note notes[HOSTCONF_APPROVALS_MAX]; /* one for each */
 
+	uint8_t counter_name[POLICYKEY_NAME_SIZE]; /* see tpmcounter.h */
+	uint8_t auth[HOSTCONF_AUTH_SIZE];
+
 	uint32_t anchor_index; /* 0: none; see tpmanchor.h */
 	uint8_t anchor_name[POLICYKEY_NAME_SIZE];
+	uint8_t anchor_key[HOSTCONF_KEY_MAX]; /* DER */
+	size_t anchor_key_len;
+	/* what the index has until vtpmd has taken the store as it is */
+	uint8_t anchor_adopt[APPROVAL_HASH_SIZE];
 
 	uint32_t ak_handle; /* 0: none; see tpmquote.h */
 	uint8_t ak_name[POLICYKEY_NAME_SIZE];
@@ -66,16 +80,17 @@ struct hostconf {
 /* -ENOENT with CAUSE_NOT_CONFIGURED when there is none; -EBADMSG with the same
  * cause when it is not what hostconf_write() writes. */
 int __must_check hostconf_load(const char *path, struct hostconf *h, struct error *e);
-/* Atomically, mode 0644. */
+/* Atomically, mode 0600. */
 int __must_check hostconf_write(const char *path, const struct hostconf *h,
 				struct error *e);
-/* Keeps the file that is about to be replaced as PATH.prev, and says so: nothing in it
- * is secret, and it is the way back. */
+/* Keeps the file that is about to be replaced as PATH.prev, and says so: it is the way
+ * back. */
 void hostconf_keep(const char *path);
 /* The text that is written, malloc()ed; NULL: out of memory or not UTF-8. */
 char *hostconf_print(const struct hostconf *h);
 /* -EBADMSG. */
 int __must_check hostconf_parse(const char *text, struct hostconf *h);
+/* Wipes and frees. */
 void hostconf_free(struct hostconf *h);
 
 /* Letters, digits, "_", "." and "-", one of them no digit: else it would be a number. */

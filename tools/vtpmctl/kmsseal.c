@@ -5,12 +5,12 @@
 #include <stdlib.h>
 #include <openssl/crypto.h>
 
-static int check(struct tpm *t, const uint8_t policy_key[POLICYKEY_PUBLIC_SIZE],
-		 const struct approval *state, const uint8_t *object, size_t len,
-		 const uint8_t wrap[CRYPT_KEY_SIZE], struct error *e)
+static int check(struct tpm *t, const struct hostconf *h, const struct approval *state,
+		 const uint8_t *object, size_t len, const uint8_t wrap[CRYPT_KEY_SIZE],
+		 struct error *e)
 {
 	uint8_t again[CRYPT_KEY_SIZE] = {0};
-	int rc = tpm_unseal(t, policy_key, state, object, len, again, e);
+	int rc = tpm_unseal(t, h, state, object, len, again, e);
 
 	if (!rc && CRYPTO_memcmp(wrap, again, sizeof(again)))
 		rc = error_set(
@@ -21,9 +21,8 @@ static int check(struct tpm *t, const uint8_t policy_key[POLICYKEY_PUBLIC_SIZE],
 	return rc;
 }
 
-int kmsseal(struct tpm *t, const uint8_t policy_key[POLICYKEY_PUBLIC_SIZE],
-	    const struct approval *state, const struct kmskey *k, uint8_t **sealed,
-	    size_t *len, struct error *e)
+int kmsseal(struct tpm *t, const struct hostconf *h, const struct approval *state,
+	    const struct kmskey *k, uint8_t **sealed, size_t *len, struct error *e)
 {
 	uint8_t policy[APPROVAL_HASH_SIZE], wrap[CRYPT_KEY_SIZE];
 	uint8_t *out = malloc(TPM_OBJECT_MAX + k->key_len + KMSKEY_OVERHEAD);
@@ -31,16 +30,17 @@ int kmsseal(struct tpm *t, const uint8_t policy_key[POLICYKEY_PUBLIC_SIZE],
 	int rc;
 
 	if (!out || crypt_random(wrap, sizeof(wrap)) ||
-	    policykey_policy(policy_key, policy)) {
+	    policykey_policy(h->policy_key, APPROVAL_KMS, h->srk_name, policy) ||
+	    hostpolicy_auth_value(policy)) {
 		free(out);
 		return error_set(
 			e, -EIO, CAUSE_RANDOM,
 			"there is no good randomness yet, or no memory; try again in "
 			"a minute");
 	}
-	rc = tpm_seal(t, policy, wrap, out, &object, e);
+	rc = tpm_seal(t, h, policy, wrap, out, &object, e);
 	if (!rc && state)
-		rc = check(t, policy_key, state, out, object, wrap, e);
+		rc = check(t, h, state, out, object, wrap, e);
 	if (!rc && kmskey_encrypt(k, wrap, out + object))
 		rc = error_set(e, -EIO, CAUSE_INTERNAL,
 			       "OpenSSL could not encrypt the KMS key");

@@ -111,35 +111,53 @@ int policykey_public(EVP_PKEY *key, uint8_t out[POLICYKEY_PUBLIC_SIZE])
 	return cursor_ok(&c) ? 0 : -EINVAL;
 }
 
-/* What TPM2_PolicyAuthorize wants signed: H(policyDigest || empty policyRef). */
-static int signed_hash(const struct approval *a, uint8_t hash[CRYPT_HASH_SIZE])
+/* What TPM2_PolicyAuthorize wants signed for this purpose. */
+static int signed_hash(const struct approval *a, enum approval_purpose purpose,
+		       const uint8_t srk_name[POLICYKEY_NAME_SIZE],
+		       uint8_t hash[CRYPT_HASH_SIZE])
 {
-	const struct crypt_part part = {a->digest, sizeof(a->digest)};
+	uint8_t ref[CRYPT_HASH_SIZE];
+	int rc = hostpolicy_ref(purpose, srk_name, ref);
 
-	return crypt_sha256(&part, 1, hash);
+	return rc ? rc : hostpolicy_signed(a->digest, ref, hash);
 }
 
-static int split_signature(const uint8_t *der, size_t len, struct approval *a)
+static int split_signature(const uint8_t *der, size_t len, struct approval_signature *out)
 {
 	ECDSA_SIG *sig = d2i_ECDSA_SIG(NULL, &der, (long)len);
-	int ok = sig && BN_bn2binpad(ECDSA_SIG_get0_r(sig), a->r, sizeof(a->r)) > 0 &&
-		 BN_bn2binpad(ECDSA_SIG_get0_s(sig), a->s, sizeof(a->s)) > 0;
+	int ok = sig && BN_bn2binpad(ECDSA_SIG_get0_r(sig), out->r, sizeof(out->r)) > 0 &&
+		 BN_bn2binpad(ECDSA_SIG_get0_s(sig), out->s, sizeof(out->s)) > 0;
 
 	ECDSA_SIG_free(sig);
 	return ok ? 0 : -EIO;
 }
 
-int policykey_sign(EVP_PKEY *key, struct approval *a)
+int policykey_sign_hash(EVP_PKEY *key, const uint8_t hash[CRYPT_HASH_SIZE],
+			struct approval_signature *s)
 {
 	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(key, NULL);
-	uint8_t hash[CRYPT_HASH_SIZE], der[96];
+	uint8_t der[96];
 	size_t len = sizeof(der);
-	int ok = !signed_hash(a, hash) && ctx && EVP_PKEY_sign_init(ctx) == 1 &&
+	int ok = ctx && EVP_PKEY_sign_init(ctx) == 1 &&
 		 EVP_PKEY_CTX_set_signature_md(ctx, EVP_sha256()) == 1 &&
-		 EVP_PKEY_sign(ctx, der, &len, hash, sizeof(hash)) == 1;
+		 EVP_PKEY_sign(ctx, der, &len, hash, CRYPT_HASH_SIZE) == 1;
 
 	EVP_PKEY_CTX_free(ctx);
-	return ok ? split_signature(der, len, a) : -EIO;
+	return ok ? split_signature(der, len, s) : -EIO;
+}
+
+int policykey_sign(EVP_PKEY *key, const uint8_t srk_name[POLICYKEY_NAME_SIZE],
+		   struct approval *a)
+{
+	uint8_t hash[CRYPT_HASH_SIZE];
+	int i, rc = 0;
+
+	for (i = 0; i < APPROVAL_PURPOSES && !rc; i++) {
+		rc = signed_hash(a, (enum approval_purpose)(i + 1), srk_name, hash);
+		if (!rc)
+			rc = policykey_sign_hash(key, hash, &a->signature[i]);
+	}
+	return rc;
 }
 
 /* The EVP_PKEY of a TPMT_PUBLIC that policykey_public() made; NULL for others. */
@@ -170,7 +188,7 @@ static EVP_PKEY *import(const uint8_t public[POLICYKEY_PUBLIC_SIZE])
 	return key;
 }
 
-static int join_signature(const struct approval *a, uint8_t **der)
+static int join_signature(const struct approval_signature *a, uint8_t **der)
 {
 	ECDSA_SIG *sig = ECDSA_SIG_new();
 	BIGNUM *r = BN_bin2bn(a->r, sizeof(a->r), NULL);
@@ -187,20 +205,33 @@ static int join_signature(const struct approval *a, uint8_t **der)
 	return len;
 }
 
-int policykey_verify(const uint8_t public[POLICYKEY_PUBLIC_SIZE],
-		     const struct approval *a)
+static bool verifies(EVP_PKEY *key, const uint8_t hash[CRYPT_HASH_SIZE],
+		     const struct approval_signature *s)
 {
-	EVP_PKEY *key = import(public);
-	EVP_PKEY_CTX *ctx = key ? EVP_PKEY_CTX_new(key, NULL) : NULL;
-	uint8_t hash[CRYPT_HASH_SIZE], *der = NULL;
-	int len = join_signature(a, &der);
-	int ok = ctx && len > 0 && !signed_hash(a, hash) &&
-		 EVP_PKEY_verify_init(ctx) == 1 &&
-		 EVP_PKEY_CTX_set_signature_md(ctx, EVP_sha256()) == 1 &&
-		 EVP_PKEY_verify(ctx, der, (size_t)len, hash, sizeof(hash)) == 1;
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(key, NULL);
+	uint8_t *der = NULL;
+	int len = join_signature(s, &der);
+	bool ok = ctx && len > 0 && EVP_PKEY_verify_init(ctx) == 1 &&
+		  EVP_PKEY_CTX_set_signature_md(ctx, EVP_sha256()) == 1 &&
+		  EVP_PKEY_verify(ctx, der, (size_t)len, hash, CRYPT_HASH_SIZE) == 1;
 
 	OPENSSL_free(der);
 	EVP_PKEY_CTX_free(ctx);
+	return ok;
+}
+
+int policykey_verify(const uint8_t public[POLICYKEY_PUBLIC_SIZE],
+		     const uint8_t srk_name[POLICYKEY_NAME_SIZE],
+		     const struct approval *a)
+{
+	EVP_PKEY *key = import(public);
+	uint8_t hash[CRYPT_HASH_SIZE];
+	bool ok = key;
+	int i;
+
+	for (i = 0; i < APPROVAL_PURPOSES && ok; i++)
+		ok = !signed_hash(a, (enum approval_purpose)(i + 1), srk_name, hash) &&
+		     verifies(key, hash, &a->signature[i]);
 	EVP_PKEY_free(key);
 	return ok ? 0 : -EBADMSG;
 }
@@ -219,20 +250,14 @@ int policykey_name(const uint8_t public[POLICYKEY_PUBLIC_SIZE],
 	return rc;
 }
 
-/* Part 3, TPM2_PolicyAuthorize: PolicyUpdate(TPM_CC_PolicyAuthorize, keySign,
- * policyRef): H(H(0...0 || CC || name) || policyRef), the latter empty. */
 int policykey_policy(const uint8_t public[POLICYKEY_PUBLIC_SIZE],
+		     enum approval_purpose purpose,
+		     const uint8_t srk_name[POLICYKEY_NAME_SIZE],
 		     uint8_t digest[APPROVAL_HASH_SIZE])
 {
-	static const uint8_t zeroes[APPROVAL_HASH_SIZE];
-	uint8_t code[4], name[POLICYKEY_NAME_SIZE], inner[CRYPT_HASH_SIZE];
-	struct cursor c = cursor_writer(code, sizeof(code));
-	const struct crypt_part parts[] = {
-		{zeroes, sizeof(zeroes)}, {code, sizeof(code)}, {name, sizeof(name)}};
-	const struct crypt_part again = {inner, sizeof(inner)};
+	uint8_t name[POLICYKEY_NAME_SIZE], ref[CRYPT_HASH_SIZE];
 
-	cursor_put_u32(&c, TPM2_CC_PolicyAuthorize);
-	if (policykey_name(public, name) || crypt_sha256(parts, 3, inner))
+	if (policykey_name(public, name) || hostpolicy_ref(purpose, srk_name, ref))
 		return -EIO;
-	return crypt_sha256(&again, 1, digest);
+	return hostpolicy_authorize(digest, name, ref);
 }

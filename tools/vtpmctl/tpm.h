@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <tss2/tss2_esys.h>
 #include "tools/vtpmctl/approval.h"
+#include "tools/vtpmctl/hostconf.h"
 #include "tools/vtpmctl/policykey.h"
 
 #define TPM_TCTI	"device:/dev/tpmrm0"
@@ -66,14 +67,14 @@ int __must_check tpm_pcrs(struct tpm *t, uint32_t pcrs,
 int __must_check tpm_policy_digest(struct tpm *t, uint32_t pcrs,
 				   uint8_t digest[APPROVAL_HASH_SIZE], struct error *e);
 
-/* Seals under the storage key with this authPolicy, in a salted session with
- * parameter encryption.  *len: in, room; out, bytes of TPM2B_PUBLIC|TPM2B_PRIVATE */
-int __must_check tpm_seal(struct tpm *t, const uint8_t policy[APPROVAL_HASH_SIZE],
+/* Seals under the storage key with this authPolicy and the authValue h->auth, in a salted
+ * session with parameter encryption.  *len: in, room; out, bytes of TPM2B_PUBLIC|TPM2B_PRIVATE */
+int __must_check tpm_seal(struct tpm *t, const struct hostconf *h,
+			  const uint8_t policy[APPROVAL_HASH_SIZE],
 			  const uint8_t secret[TPM_SECRET_SIZE], uint8_t *object,
 			  size_t *len, struct error *e);
-/* Unseals through a salted policy session: PolicyPCR, PolicyAuthorize with the
- * approval's signature by public (a TPMT_PUBLIC). */
-int __must_check tpm_unseal(struct tpm *t, const uint8_t public[POLICYKEY_PUBLIC_SIZE],
+/* Unseals it through a salted policy session, as the approval's APPROVAL_KMS. */
+int __must_check tpm_unseal(struct tpm *t, const struct hostconf *h,
 			    const struct approval *a, const uint8_t *object, size_t len,
 			    uint8_t secret[TPM_SECRET_SIZE], struct error *e);
 

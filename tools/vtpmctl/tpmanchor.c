@@ -1,46 +1,70 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmctl/tpmanchor.h"
+#include "tools/vtpmctl/tpmcounter.h"
+#include "tools/vtpmctl/tpmnv.h"
 #include "tools/vtpmctl/tpmrc.h"
 #include "lib/crypt.h"
 
 #include <errno.h>
 #include <string.h>
-#include <tss2/tss2_mu.h>
+#include <openssl/x509.h>
 
 /* NO_DA: nobody locks the host out of its anchor by wrong authorizations. */
 #define ATTRIBUTES                                                                    \
 	(TPMA_NV_POLICYWRITE | TPMA_NV_AUTHREAD | TPMA_NV_OWNERREAD | TPMA_NV_NO_DA | \
 	 TPM2_NT_ORDINARY << TPMA_NV_TPM2_NT_SHIFT)
 
-static int template(const struct hostconf *h, TPM2B_NV_PUBLIC *out)
+static EVP_PKEY *anchor_key(const struct hostconf *h)
 {
-	*out = (TPM2B_NV_PUBLIC){.nvPublic = {
-					 .nvIndex = TPMANCHOR_INDEX,
-					 .nameAlg = TPM2_ALG_SHA256,
-					 .attributes = ATTRIBUTES,
-					 .authPolicy.size = APPROVAL_HASH_SIZE,
-					 .dataSize = TPMANCHOR_SIZE,
-				 }};
-	return policykey_policy(h->policy_key, out->nvPublic.authPolicy.buffer);
+	const uint8_t *p = h->anchor_key;
+
+	return d2i_AutoPrivateKey(NULL, &p, (long)h->anchor_key_len);
 }
 
-/* Its Name once it is written (Part 1, 16): the index cannot get it otherwise. */
-static int written_name(const struct hostconf *h, uint8_t name[TPM_NAME_SIZE])
+/* The anchor key's TPMT_PUBLIC; -EINVAL: host.json has no such key. */
+static int anchor_public(const struct hostconf *h, uint8_t public[POLICYKEY_PUBLIC_SIZE])
 {
-	TPM2B_NV_PUBLIC public;
-	uint8_t bytes[sizeof(TPMS_NV_PUBLIC)];
-	struct crypt_part part = {bytes, 0};
-	int rc = template(h, &public);
+	EVP_PKEY *key = anchor_key(h);
+	int rc = key ? policykey_public(key, public) : -EINVAL;
+
+	EVP_PKEY_free(key);
+	return rc;
+}
+
+static int make_anchor_key(struct hostconf *h, struct error *e)
+{
+	uint8_t *p = h->anchor_key;
+	EVP_PKEY *key = NULL;
+	int n, rc = policykey_make(&key, e);
 
 	if (rc)
 		return rc;
-	public.nvPublic.attributes |= TPMA_NV_WRITTEN;
-	if (Tss2_MU_TPMS_NV_PUBLIC_Marshal(&public.nvPublic, bytes, sizeof(bytes),
-					   &part.n))
+	n = i2d_PrivateKey(key, NULL);
+	if (n > 0 && n <= (int)sizeof(h->anchor_key))
+		n = i2d_PrivateKey(key, &p);
+	EVP_PKEY_free(key);
+	h->anchor_key_len = n > 0 ? (size_t)n : 0;
+	return n > 0 ? 0
+		     : error_set(e, -EIO, CAUSE_INTERNAL,
+				 "OpenSSL could not encode the anchor key");
+}
+
+static int template(const struct hostconf *h, TPMS_NV_PUBLIC *out)
+{
+	uint8_t public[POLICYKEY_PUBLIC_SIZE], name[TPM_NAME_SIZE];
+
+	*out = (TPMS_NV_PUBLIC){
+		.nvIndex = TPMANCHOR_INDEX,
+		.nameAlg = TPM2_ALG_SHA256,
+		.attributes = ATTRIBUTES,
+		.authPolicy.size = APPROVAL_HASH_SIZE,
+		.dataSize = TPMANCHOR_SIZE,
+	};
+	if (anchor_public(h, public) || policykey_name(public, name) ||
+	    policykey_policy(h->policy_key, APPROVAL_ANCHOR, h->srk_name,
+			     out->authPolicy.buffer))
 		return -EIO;
-	name[0] = TPM2_ALG_SHA256 >> 8;
-	name[1] = TPM2_ALG_SHA256 & 0xff;
-	return crypt_sha256(&part, 1, name + 2);
+	return hostpolicy_key(out->authPolicy.buffer, name);
 }
 
 static int gone(struct error *e)
@@ -66,23 +90,14 @@ static int other(struct error *e)
 /* The index as the TPM has it, if its Name is the pinned one. */
 static int find(struct tpm *t, const struct hostconf *h, ESYS_TR *nv, struct error *e)
 {
-	uint8_t name[TPM_NAME_SIZE];
-	bool used;
-	TSS2_RC rc;
-	int ret = tpm_handle_used(t, h->anchor_index, &used, e);
+	struct error why = {0};
+	int rc = tpmnv_find(t, h->anchor_index, h->anchor_name, nv, &why);
 
-	if (ret)
-		return ret;
-	if (!used)
+	if (rc && why.cause)
+		return error_set(e, rc, why.cause, "%s", why.text);
+	if (rc == -ENOENT)
 		return gone(e);
-	rc = Esys_TR_FromTPMPublic(t->esys, h->anchor_index, ESYS_TR_NONE, ESYS_TR_NONE,
-				   ESYS_TR_NONE, nv);
-	if (rc)
-		return tpmrc_set(e, rc, "read the anchor's public part");
-	if (!tpm_name(t, *nv, name) && !memcmp(name, h->anchor_name, sizeof(name)))
-		return 0;
-	Esys_TR_Close(t->esys, nv);
-	return other(e);
+	return rc ? other(e) : 0;
 }
 
 int tpmanchor_read(struct tpm *t, const struct hostconf *h, uint8_t value[TPMANCHOR_SIZE],
@@ -109,26 +124,73 @@ int tpmanchor_read(struct tpm *t, const struct hostconf *h, uint8_t value[TPMANC
 	return rc ? tpmrc_set(e, rc, "read the anchor") : 0;
 }
 
-/* The approval that fits the PCRs as they are. */
+/* The approval that fits the PCRs as they are, and was not revoked. */
 static int find_approval(struct tpm *t, const struct hostconf *h,
 			 const struct approval **out, struct error *e)
 {
 	uint8_t value[APPROVAL_PCRS][APPROVAL_HASH_SIZE];
+	uint64_t number;
 	size_t i;
 	int rc = tpm_pcrs(t, h->pcrs, value, e);
 
+	if (!rc)
+		rc = tpmcounter_read(t, h, &number, e);
 	if (rc)
 		return rc;
 	for (i = 0; i < h->approval_count; i++) {
 		*out = &h->approvals[i];
-		if (approval_matches(*out, value) &&
-		    !policykey_verify(h->policy_key, *out))
+		if (approval_matches(*out, value) && (*out)->number == number &&
+		    !policykey_verify(h->policy_key, h->srk_name, *out))
 			return 0;
 	}
 	return error_set(e, -EPERM, CAUSE_PCRS_CHANGED,
 			 "this host's boot state is not an approved one, so the anchor "
 			 "cannot be written: see `vtpmctl host show`; when the change is "
 			 "yours, `vtpmctl host approve`");
+}
+
+/* Signs that the policy session with this nonce is meant (Part 3, 23.3.1): aHash =
+ * H(nonceTPM || expiration || cpHashA || policyRef), all but the nonce zero or empty. */
+static int sign_nonce(const struct hostconf *h, const TPM2B_NONCE *nonce,
+		      struct approval_signature *s)
+{
+	static const uint8_t no_expiration[4];
+	const struct crypt_part parts[] = {{nonce->buffer, nonce->size},
+					   {no_expiration, sizeof(no_expiration)}};
+	uint8_t hash[CRYPT_HASH_SIZE];
+	EVP_PKEY *key = anchor_key(h);
+	int rc = key ? crypt_sha256(parts, ARRAY_SIZE(parts), hash) : -EINVAL;
+
+	if (!rc)
+		rc = policykey_sign_hash(key, hash, s);
+	EVP_PKEY_free(key);
+	return rc;
+}
+
+static TSS2_RC policy_signed(struct tpm *t, const struct hostconf *h, ESYS_TR session)
+{
+	const TPM2B_DIGEST none = {0};
+	uint8_t public[POLICYKEY_PUBLIC_SIZE];
+	struct approval_signature s;
+	TPMT_SIGNATURE signature;
+	TPM2B_NONCE *nonce = NULL;
+	ESYS_TR key = ESYS_TR_NONE;
+	TSS2_RC rc = Esys_TRSess_GetNonceTPM(t->esys, session, &nonce);
+
+	if (!rc && (anchor_public(h, public) || sign_nonce(h, nonce, &s)))
+		rc = TSS2_ESYS_RC_GENERAL_FAILURE;
+	if (!rc)
+		rc = tpmseal_load_public(t, public, &key);
+	if (!rc) {
+		signature = tpmseal_signature(&s);
+		rc = Esys_PolicySigned(t->esys, key, session, ESYS_TR_NONE, ESYS_TR_NONE,
+				       ESYS_TR_NONE, nonce, &none, &none, 0, &signature,
+				       NULL, NULL);
+	}
+	if (key != ESYS_TR_NONE)
+		Esys_FlushContext(t->esys, key);
+	Esys_Free(nonce);
+	return rc;
 }
 
 static int write_value(struct tpm *t, const struct hostconf *h, ESYS_TR nv,
@@ -145,7 +207,9 @@ static int write_value(struct tpm *t, const struct hostconf *h, ESYS_TR nv,
 	memcpy(data.buffer, value, TPMANCHOR_SIZE);
 	rc = tpmseal_session(t, TPM2_SE_POLICY, TPMA_SESSION_CONTINUESESSION, &session);
 	if (!rc)
-		rc = tpmseal_policy(t, h->policy_key, a, session);
+		rc = tpmseal_policy(t, h, APPROVAL_ANCHOR, a, session);
+	if (!rc)
+		rc = policy_signed(t, h, session);
 	if (!rc)
 		rc = Esys_NV_Write(t->esys, nv, nv, session, ESYS_TR_NONE, ESYS_TR_NONE,
 				   &data, 0);
@@ -167,89 +231,38 @@ int tpmanchor_write(struct tpm *t, const struct hostconf *h,
 	return rc;
 }
 
-/* Whether an index is one of ours, written or not; *same: of this policy key, too. */
-static bool ours(const TPMS_NV_PUBLIC *there, const TPMS_NV_PUBLIC *wanted, bool *same)
+/* A value that nobody could know before. */
+static int write_once(struct tpm *t, struct hostconf *h, ESYS_TR nv, struct error *e)
 {
-	*same = there->authPolicy.size == wanted->authPolicy.size &&
-		!memcmp(there->authPolicy.buffer, wanted->authPolicy.buffer,
-			wanted->authPolicy.size);
-	return there->nameAlg == wanted->nameAlg && there->dataSize == wanted->dataSize &&
-	       (there->attributes & ~TPMA_NV_WRITTEN) == wanted->attributes &&
-	       there->authPolicy.size == wanted->authPolicy.size;
+	if (crypt_random(h->anchor_adopt, sizeof(h->anchor_adopt)))
+		return error_set(e, -EIO, CAUSE_RANDOM,
+				 "there is no good randomness yet; try again in a "
+				 "minute");
+	return write_value(t, h, nv, h->anchor_adopt, e);
 }
 
-static int foreign(struct error *e)
+int tpmanchor_make(struct tpm *t, struct hostconf *h, bool anew, bool *made,
+		   struct error *e)
 {
-	return error_set(
-		e, -EXDEV, CAUSE_TPM_REFUSED,
-		"the NV index 0x%08x in the host's TPM is another program's; see "
-		"`tpm2_nvreadpublic 0x%08x`, and when nobody needs it, remove it with "
-		"`tpm2_nvundefine -C o 0x%08x` and try again",
-		TPMANCHOR_INDEX, TPMANCHOR_INDEX, TPMANCHOR_INDEX);
-}
-
-/* What is at the handle: *nv if it can stay; what is ours, but of another policy key,
- * is removed.  *written: it has a value. */
-static int take_existing(struct tpm *t, const TPMS_NV_PUBLIC *wanted, ESYS_TR *nv,
-			 bool *written, struct error *e)
-{
-	TPM2B_NV_PUBLIC *public = NULL;
-	bool mine, same = false;
-	TSS2_RC rc = Esys_TR_FromTPMPublic(t->esys, wanted->nvIndex, ESYS_TR_NONE,
-					   ESYS_TR_NONE, ESYS_TR_NONE, nv);
-
-	if (!rc)
-		rc = Esys_NV_ReadPublic(t->esys, *nv, ESYS_TR_NONE, ESYS_TR_NONE,
-					ESYS_TR_NONE, &public, NULL);
-	if (rc)
-		return tpmrc_set(e, rc, "read the anchor's public part");
-	mine = ours(&public->nvPublic, wanted, &same);
-	*written = public->nvPublic.attributes & TPMA_NV_WRITTEN;
-	Esys_Free(public);
-	if (!mine)
-		return foreign(e);
-	if (same)
-		return 0;
-	rc = Esys_NV_UndefineSpace(t->esys, ESYS_TR_RH_OWNER, *nv, ESYS_TR_PASSWORD,
-				   ESYS_TR_NONE, ESYS_TR_NONE);
-	*nv = ESYS_TR_NONE;
-	*written = false;
-	return rc ? tpmrc_set(e, rc, "remove the anchor of another policy key") : 0;
-}
-
-static int define(struct tpm *t, const TPM2B_NV_PUBLIC *public, ESYS_TR *nv,
-		  struct error *e)
-{
-	const TPM2B_AUTH no_auth = {0};
-	TSS2_RC rc =
-		Esys_NV_DefineSpace(t->esys, ESYS_TR_RH_OWNER, ESYS_TR_PASSWORD,
-				    ESYS_TR_NONE, ESYS_TR_NONE, &no_auth, public, nv);
-
-	return rc ? tpmrc_set(e, rc, "make an NV index for the anchor") : 0;
-}
-
-int tpmanchor_make(struct tpm *t, struct hostconf *h, bool *made, struct error *e)
-{
-	static const uint8_t no_table[TPMANCHOR_SIZE];
-	TPM2B_NV_PUBLIC public;
+	TPMS_NV_PUBLIC public;
 	ESYS_TR nv = ESYS_TR_NONE;
-	bool used, written = false;
-	int rc = tpm_handle_used(t, TPMANCHOR_INDEX, &used, e);
+	bool written = false;
+	int rc = h->anchor_key_len ? 0 : make_anchor_key(h, e);
 
-	if (!rc && (template(h, &public) || written_name(h, h->anchor_name)))
+	if (!rc && (template(h, &public) || tpmnv_written_name(&public, h->anchor_name)))
 		rc = error_set(e, -EIO, CAUSE_INTERNAL,
 			       "OpenSSL could not name the anchor");
-	if (!rc && used)
-		rc = take_existing(t, &public.nvPublic, &nv, &written, e);
+	if (!rc)
+		rc = tpmnv_take(t, &public, &nv, &written, e);
 	if (!rc && nv == ESYS_TR_NONE)
-		rc = define(t, &public, &nv, e);
-	if (!rc && !written)
-		rc = write_value(t, h, nv, no_table, e);
+		rc = tpmnv_define(t, &public, NULL, &nv, e);
+	*made = !written || anew;
+	if (!rc && *made)
+		rc = write_once(t, h, nv, e);
 	if (nv != ESYS_TR_NONE)
 		Esys_TR_Close(t->esys, &nv);
 	if (rc)
 		return rc;
-	*made = !written;
 	h->anchor_index = TPMANCHOR_INDEX;
 	/* the proof that the Name is what is pinned, and that it can be read */
 	return tpmanchor_read(t, h, (uint8_t[TPMANCHOR_SIZE]){0}, e);

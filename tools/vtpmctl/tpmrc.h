@@ -5,6 +5,7 @@
 
 #include <tss2/tss2_common.h>
 #include "lib/error.h"
+#include "tools/vtpmctl/hostconf.h"
 #include "tools/vtpmctl/tpm.h"
 
 /* -EIO and "the host's TPM refused to DOING: what it said". */
@@ -14,8 +15,14 @@ int tpmrc_set(struct error *e, TSS2_RC rc, const char *doing);
  * nobody on the bus can answer in the TPM's place. */
 TSS2_RC tpmseal_session(struct tpm *t, TPM2_SE type, TPMA_SESSION attributes,
 			ESYS_TR *session);
-/* PolicyPCR and PolicyAuthorize with the approval's signature by public. */
-TSS2_RC tpmseal_policy(struct tpm *t, const uint8_t public[POLICYKEY_PUBLIC_SIZE],
-		       const struct approval *a, ESYS_TR session);
+/* PolicyPCR, PolicyNV, and PolicyAuthorize with the approval's signature for this purpose.
+ */
+TSS2_RC tpmseal_policy(struct tpm *t, const struct hostconf *h,
+		       enum approval_purpose purpose, const struct approval *a,
+		       ESYS_TR session);
+/* Loads a public part, and has the TPM check a signature of hash by it. */
+TSS2_RC tpmseal_load_public(struct tpm *t, const uint8_t public[POLICYKEY_PUBLIC_SIZE],
+			    ESYS_TR *key);
+TPMT_SIGNATURE tpmseal_signature(const struct approval_signature *s);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sealing to the approved boot states, and the proof that it can be undone. */
 #include "tools/vtpmctl/tpm.h"
+#include "tools/vtpmctl/tpmcounter.h"
 #include "tools/vtpmctl/tpmrc.h"
 
 #include <errno.h>
@@ -41,13 +42,16 @@ static TSS2_RC marshal_object(const TPM2B_PUBLIC *public, const TPM2B_PRIVATE *p
 	return rc;
 }
 
-int tpm_seal(struct tpm *t, const uint8_t policy[APPROVAL_HASH_SIZE],
+int tpm_seal(struct tpm *t, const struct hostconf *h,
+	     const uint8_t policy[APPROVAL_HASH_SIZE],
 	     const uint8_t secret[TPM_SECRET_SIZE], uint8_t *object, size_t *len,
 	     struct error *e)
 {
 	const TPM2B_DATA no_data = {0};
 	const TPML_PCR_SELECTION no_pcrs = {0};
-	TPM2B_SENSITIVE_CREATE sensitive = {.sensitive.data.size = TPM_SECRET_SIZE};
+	TPM2B_SENSITIVE_CREATE sensitive = {
+		.sensitive = {.userAuth.size = HOSTCONF_AUTH_SIZE,
+			      .data.size = TPM_SECRET_SIZE}};
 	TPM2B_PUBLIC template = {
 		.publicArea = {
 			.type = TPM2_ALG_KEYEDHASH,
@@ -67,6 +71,7 @@ int tpm_seal(struct tpm *t, const uint8_t policy[APPROVAL_HASH_SIZE],
 				     &session);
 
 	memcpy(template.publicArea.authPolicy.buffer, policy, APPROVAL_HASH_SIZE);
+	memcpy(sensitive.sensitive.userAuth.buffer, h->auth, HOSTCONF_AUTH_SIZE);
 	memcpy(sensitive.sensitive.data.buffer, secret, TPM_SECRET_SIZE);
 	if (!rc)
 		rc = Esys_Create(t->esys, t->srk, session, ESYS_TR_NONE, ESYS_TR_NONE,
@@ -81,63 +86,78 @@ int tpm_seal(struct tpm *t, const uint8_t policy[APPROVAL_HASH_SIZE],
 	return rc ? tpmrc_set(e, rc, "seal the KMS client's key") : 0;
 }
 
-static TSS2_RC load_object(struct tpm *t, const uint8_t *object, size_t len, ESYS_TR *out)
+/* With its authValue set. */
+static TSS2_RC load_object(struct tpm *t, const struct hostconf *h, const uint8_t *object,
+			   size_t len, ESYS_TR *out)
 {
 	TPM2B_PUBLIC public = {0};
 	TPM2B_PRIVATE private = {0};
+	TPM2B_AUTH auth = {.size = HOSTCONF_AUTH_SIZE};
 	size_t used = 0;
 	TSS2_RC rc = Tss2_MU_TPM2B_PUBLIC_Unmarshal(object, len, &used, &public);
 
+	memcpy(auth.buffer, h->auth, HOSTCONF_AUTH_SIZE);
 	if (!rc)
 		rc = Tss2_MU_TPM2B_PRIVATE_Unmarshal(object, len, &used, &private);
 	if (!rc)
 		rc = Esys_Load(t->esys, t->srk, ESYS_TR_PASSWORD, ESYS_TR_NONE,
 			       ESYS_TR_NONE, &private, &public, out);
+	if (!rc)
+		rc = Esys_TR_SetAuth(t->esys, *out, &auth);
 	return rc;
 }
 
-/* The TPM checks the approval's signature and gives a ticket for it. */
-static TSS2_RC verify_approval(struct tpm *t, const uint8_t public[POLICYKEY_PUBLIC_SIZE],
-			       const struct approval *a, TPM2B_NAME **name,
-			       TPMT_TK_VERIFIED **ticket)
+TSS2_RC tpmseal_load_public(struct tpm *t, const uint8_t public[POLICYKEY_PUBLIC_SIZE],
+			    ESYS_TR *key)
 {
-	TPM2B_PUBLIC key = {0};
-	const TPM2B_MAX_BUFFER message = {.size = 0};
-	TPM2B_MAX_BUFFER policy = message;
-	TPM2B_DIGEST *hash = NULL;
+	TPM2B_PUBLIC area = {0};
+	size_t used = 0;
+	TSS2_RC rc = Tss2_MU_TPMT_PUBLIC_Unmarshal(public, POLICYKEY_PUBLIC_SIZE, &used,
+						   &area.publicArea);
+
+	/* of a hierarchy with a proof, or a ticket would be empty */
+	return rc ? rc
+		  : Esys_LoadExternal(t->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
+				      NULL, &area, ESYS_TR_RH_OWNER, key);
+}
+
+TPMT_SIGNATURE tpmseal_signature(const struct approval_signature *s)
+{
 	TPMT_SIGNATURE signature = {.sigAlg = TPM2_ALG_ECDSA,
 				    .signature.ecdsa = {
 					    .hash = TPM2_ALG_SHA256,
 					    .signatureR.size = APPROVAL_INT_SIZE,
 					    .signatureS.size = APPROVAL_INT_SIZE,
 				    }};
-	ESYS_TR loaded = ESYS_TR_NONE;
-	size_t used = 0;
-	TSS2_RC rc = Tss2_MU_TPMT_PUBLIC_Unmarshal(public, POLICYKEY_PUBLIC_SIZE, &used,
-						   &key.publicArea);
 
-	memcpy(signature.signature.ecdsa.signatureR.buffer, a->r, APPROVAL_INT_SIZE);
-	memcpy(signature.signature.ecdsa.signatureS.buffer, a->s, APPROVAL_INT_SIZE);
-	policy.size = APPROVAL_HASH_SIZE;
-	memcpy(policy.buffer, a->digest, APPROVAL_HASH_SIZE);
+	memcpy(signature.signature.ecdsa.signatureR.buffer, s->r, APPROVAL_INT_SIZE);
+	memcpy(signature.signature.ecdsa.signatureS.buffer, s->s, APPROVAL_INT_SIZE);
+	return signature;
+}
+
+/* The TPM checks the approval's signature for a purpose and gives a ticket for it. */
+static TSS2_RC verify_approval(struct tpm *t, const struct hostconf *h,
+			       enum approval_purpose purpose, const struct approval *a,
+			       const TPM2B_DIGEST *ref, TPM2B_NAME **name,
+			       TPMT_TK_VERIFIED **ticket)
+{
+	const TPMT_SIGNATURE signature = tpmseal_signature(&a->signature[purpose - 1]);
+	TPM2B_DIGEST hash = {.size = CRYPT_HASH_SIZE};
+	ESYS_TR key = ESYS_TR_NONE;
+	TSS2_RC rc = tpmseal_load_public(t, h->policy_key, &key);
+
+	if (!rc && hostpolicy_signed(a->digest, ref->buffer, hash.buffer))
+		rc = TSS2_ESYS_RC_GENERAL_FAILURE;
 	if (!rc)
-		rc = Esys_LoadExternal(t->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
-				       NULL, &key, ESYS_TR_RH_OWNER, &loaded);
+		rc = Esys_TR_GetName(t->esys, key, name);
 	if (!rc)
-		rc = Esys_TR_GetName(t->esys, loaded, name);
-	if (!rc)
-		rc = Esys_Hash(t->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &policy,
-			       TPM2_ALG_SHA256, ESYS_TR_RH_NULL, &hash, NULL);
-	if (!rc)
-		rc = Esys_VerifySignature(t->esys, loaded, ESYS_TR_NONE, ESYS_TR_NONE,
-					  ESYS_TR_NONE, hash, &signature, ticket);
-	Esys_Free(hash);
-	flush(t, loaded);
+		rc = Esys_VerifySignature(t->esys, key, ESYS_TR_NONE, ESYS_TR_NONE,
+					  ESYS_TR_NONE, &hash, &signature, ticket);
+	flush(t, key);
 	return rc;
 }
 
-TSS2_RC tpmseal_policy(struct tpm *t, const uint8_t public[POLICYKEY_PUBLIC_SIZE],
-		       const struct approval *a, ESYS_TR session)
+static TSS2_RC policy_pcr(struct tpm *t, const struct approval *a, ESYS_TR session)
 {
 	const TPML_PCR_SELECTION pcrs = {
 		.count = 1,
@@ -147,38 +167,53 @@ TSS2_RC tpmseal_policy(struct tpm *t, const uint8_t public[POLICYKEY_PUBLIC_SIZE
 			 .pcrSelect = {(uint8_t)a->pcrs, (uint8_t)(a->pcrs >> 8),
 				       (uint8_t)(a->pcrs >> 16)}}}};
 	const TPM2B_DIGEST no_digest = {0};
-	const TPM2B_NONCE no_ref = {0};
-	TPM2B_DIGEST approved = {.size = APPROVAL_HASH_SIZE};
+
+	return Esys_PolicyPCR(t->esys, session, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
+			      &no_digest, &pcrs);
+}
+
+TSS2_RC tpmseal_policy(struct tpm *t, const struct hostconf *h,
+		       enum approval_purpose purpose, const struct approval *a,
+		       ESYS_TR session)
+{
+	TPM2B_DIGEST approved = {.size = APPROVAL_HASH_SIZE},
+		     ref = {.size = CRYPT_HASH_SIZE};
 	TPM2B_NAME *name = NULL;
 	TPMT_TK_VERIFIED *ticket = NULL;
-	TSS2_RC rc = verify_approval(t, public, a, &name, &ticket);
+	TSS2_RC rc = policy_pcr(t, a, session);
 
 	memcpy(approved.buffer, a->digest, APPROVAL_HASH_SIZE);
 	if (!rc)
-		rc = Esys_PolicyPCR(t->esys, session, ESYS_TR_NONE, ESYS_TR_NONE,
-				    ESYS_TR_NONE, &no_digest, &pcrs);
+		rc = tpmcounter_policy(t, h, a->number, session);
+	if (!rc && hostpolicy_ref(purpose, h->srk_name, ref.buffer))
+		rc = TSS2_ESYS_RC_GENERAL_FAILURE;
+	if (!rc)
+		rc = verify_approval(t, h, purpose, a, &ref, &name, &ticket);
 	if (!rc)
 		rc = Esys_PolicyAuthorize(t->esys, session, ESYS_TR_NONE, ESYS_TR_NONE,
-					  ESYS_TR_NONE, &approved, &no_ref, name, ticket);
+					  ESYS_TR_NONE, &approved, &ref, name, ticket);
 	Esys_Free(name);
 	Esys_Free(ticket);
 	return rc;
 }
 
-int tpm_unseal(struct tpm *t, const uint8_t public[POLICYKEY_PUBLIC_SIZE],
-	       const struct approval *a, const uint8_t *object, size_t len,
-	       uint8_t secret[TPM_SECRET_SIZE], struct error *e)
+int tpm_unseal(struct tpm *t, const struct hostconf *h, const struct approval *a,
+	       const uint8_t *object, size_t len, uint8_t secret[TPM_SECRET_SIZE],
+	       struct error *e)
 {
 	TPM2B_SENSITIVE_DATA *data = NULL;
 	ESYS_TR sealed = ESYS_TR_NONE, session = ESYS_TR_NONE;
-	TSS2_RC rc = load_object(t, object, len, &sealed);
+	TSS2_RC rc = load_object(t, h, object, len, &sealed);
 
 	if (!rc)
 		rc = tpmseal_session(t, TPM2_SE_POLICY,
 				     TPMA_SESSION_ENCRYPT | TPMA_SESSION_CONTINUESESSION,
 				     &session);
 	if (!rc)
-		rc = tpmseal_policy(t, public, a, session);
+		rc = tpmseal_policy(t, h, APPROVAL_KMS, a, session);
+	if (!rc)
+		rc = Esys_PolicyAuthValue(t->esys, session, ESYS_TR_NONE, ESYS_TR_NONE,
+					  ESYS_TR_NONE);
 	if (!rc)
 		rc = Esys_Unseal(t->esys, sealed, session, ESYS_TR_NONE, ESYS_TR_NONE,
 				 &data);

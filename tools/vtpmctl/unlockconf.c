@@ -46,6 +46,8 @@ int unlockconf_fill(struct unlockconf *u, const struct hostconf *h, struct tpm *
 	};
 	u->config.tpm.srk_handle = h->srk_handle;
 	memcpy(u->config.tpm.srk_name, h->srk_name, sizeof(h->srk_name));
+	memcpy(u->config.tpm.counter_name, h->counter_name, sizeof(h->counter_name));
+	memcpy(u->config.tpm.auth, h->auth, sizeof(h->auth));
 	u->config.tpm.policy_key = h->policy_key;
 	u->config.tpm.policy_key_len = sizeof(h->policy_key);
 	u->tpm = (struct hosttpm_transport){.ctx = tpm, .tpm = transmit};

@@ -44,7 +44,7 @@ UNIT_TESTS += vtpmctl_args vtpmctl_kmsurl vtpmctl_approval vtpmctl_hostconf
 vtpmctl_args_UNIT_SRCS := tools/vtpmctl/args.c tools/vtpmctl/status.c lib/error.c
 vtpmctl_kmsurl_UNIT_SRCS := tools/vtpmctl/kmsurl.c lib/address.c
 vtpmctl_approval_UNIT_SRCS := tools/vtpmctl/approval.c tools/vtpmctl/policykey.c \
-	tools/vtpmctl/pemfile.c tools/vtpmctl/file.c lib/hex.c lib/crypt.c lib/cursor.c lib/error.c
+	tools/vtpmctl/pemfile.c tools/vtpmctl/file.c lib/hostpolicy.c lib/hex.c lib/crypt.c lib/cursor.c lib/error.c
 vtpmctl_approval_UNIT_LIBS := -lcrypto
 vtpmctl_hostconf_UNIT_SRCS := tools/vtpmctl/hostconf.c tools/vtpmctl/hostconf_approval.c tools/vtpmctl/kmskey.c lib/recovery.c lib/envelope.c \
 	$(vtpmctl_approval_UNIT_SRCS)

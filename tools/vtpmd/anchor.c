@@ -17,9 +17,10 @@ enum anchor_state { ANCHOR_OFF, ANCHOR_UNKNOWN, ANCHOR_KNOWN, ANCHOR_BROKEN };
 struct anchor {
 	struct vtpmd *d;
 	enum anchor_state state;
-	char *name;	    /* the NV index's, as host.json had it last */
-	bool warned;	    /* that there is none */
-	bool finishing;	    /* vtpmd ends */
+	char *name;			 /* the NV index's, as host.json had it last */
+	uint8_t adopt[ANCHOR_HASH_SIZE]; /* the one-time value: the store as it is */
+	bool warned;			 /* that there is none */
+	bool finishing;			 /* vtpmd ends */
 	struct error error; /* broken: why; known: why the TPM did not take the last */
 	struct anchor_known known;
 	struct anchor_file file;
@@ -217,7 +218,7 @@ static void on_tpm(void *ctx, const uint8_t value[ANCHOR_HASH_SIZE],
 		taken(a);
 	else if (e)
 		broken(a, e);
-	else if (anchor_file_no_hash(value))
+	else if (!memcmp(value, a->adopt, sizeof(a->adopt)))
 		adopt(a, value);
 	else
 		load(a, value);
@@ -261,6 +262,7 @@ static int look_at_config(struct anchor *a, struct error *e)
 	}
 	free(a->name);
 	a->name = config.anchor ? strdup(config.anchor) : NULL;
+	memcpy(a->adopt, config.anchor_adopt, sizeof(a->adopt));
 	config_free(&config);
 	return 0;
 }

@@ -29,13 +29,6 @@ void anchor_file_close(struct anchor_file *f)
 		close(f->dir);
 }
 
-bool anchor_file_no_hash(const uint8_t hash[ANCHOR_HASH_SIZE])
-{
-	static const uint8_t zeroes[ANCHOR_HASH_SIZE];
-
-	return !memcmp(hash, zeroes, sizeof(zeroes));
-}
-
 static int hash_of(const uint8_t *buf, size_t len, uint8_t hash[ANCHOR_HASH_SIZE])
 {
 	struct crypt_part part = {buf, len};

@@ -10,6 +10,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <openssl/crypto.h>
+
+#define VERSION 2 /* of host.json */
 
 /* A hex string as one TLV; w goes bad when it is none. */
 static void put_hex(struct cursor *w, uint16_t tag, const json_t *value)
@@ -65,7 +68,7 @@ static void describe(struct config *c, const json_t *tpm, const json_t *item)
 {
 	struct config_approval *a = &c->approval[c->approvals];
 	const char *hex = json_string_value(item);
-	uint8_t bytes[1024], digest[32];
+	uint8_t bytes[2048], digest[32];
 	size_t len = sizeof(bytes);
 	const json_t *note;
 	struct cursor r;
@@ -82,6 +85,7 @@ static void describe(struct config *c, const json_t *tpm, const json_t *item)
 			a->pcrs |= 1u << index;
 		(void)cursor_bytes(&r, 32);
 	}
+	(void)cursor_u64(&r); /* number of revocations */
 	cursor_copy(&r, digest, sizeof(digest));
 	if (!cursor_ok(&r))
 		return;
@@ -108,6 +112,8 @@ static void put_tpm(struct cursor *w, const json_t *tpm, struct config *c)
 	channel_tlv_put_u32(w, CONFIG_SRK_HANDLE, c->srk_handle);
 	put_hex(w, CONFIG_SRK_NAME, json_object_get(tpm, "srk_name"));
 	put_hex(w, CONFIG_POLICY_KEY, json_object_get(tpm, "policy_key"));
+	put_hex(w, CONFIG_COUNTER_NAME, json_object_get(tpm, "counter_name"));
+	put_hex(w, CONFIG_HOST_AUTH, json_object_get(tpm, "auth"));
 	json_array_foreach(approvals, i, item)
 	{
 		put_hex(w, CONFIG_APPROVAL, item);
@@ -119,10 +125,15 @@ static void put_tpm(struct cursor *w, const json_t *tpm, struct config *c)
 static void take_anchor(struct cursor *w, const json_t *anchor, struct config *c)
 {
 	const char *name = json_string_value(json_object_get(anchor, "nv_name"));
+	const char *adopt = json_string_value(json_object_get(anchor, "adopt"));
+	size_t len = sizeof(c->anchor_adopt);
 
-	if (anchor && (!name || !name[0]))
+	if (!anchor)
+		return;
+	if (!name || !name[0] || !adopt || hex_decode(adopt, c->anchor_adopt, &len) ||
+	    len != sizeof(c->anchor_adopt))
 		cursor_fail(w);
-	else if (anchor)
+	else
 		c->anchor = strdup(name);
 }
 
@@ -155,7 +166,7 @@ static int convert(const json_t *root, struct config *c)
 	const json_t *recovery = json_object_get(root, "recovery_key");
 	struct cursor w;
 
-	if (json_integer_value(json_object_get(root, "version")) != 1)
+	if (json_integer_value(json_object_get(root, "version")) != VERSION)
 		return -EBADMSG;
 	c->tlvs = malloc(CONFIG_TLVS_MAX);
 	if (!c->tlvs)
@@ -220,6 +231,8 @@ void config_free(struct config *c)
 	free(c->kms_address);
 	free(c->kms_cert);
 	free(c->anchor);
+	if (c->tlvs)
+		OPENSSL_cleanse(c->tlvs, c->len);
 	free(c->tlvs);
 	memset(c, 0, sizeof(*c));
 }

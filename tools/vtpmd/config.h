@@ -26,9 +26,10 @@ struct config {
 	char *kms_address;   /* one or several: lib/address.h; NULL: no KMS */
 	unsigned int approvals;
 	struct config_approval approval[CONFIG_APPROVALS_MAX];
-	char *kms_cert; /* PEM; NULL: no KMS */
-	char *anchor;	/* Name of the anchor's NV index; NULL: none */
-	uint8_t *tlvs;	/* CONFIG_SRK_HANDLE and what follows it */
+	char *kms_cert;		  /* PEM; NULL: no KMS */
+	char *anchor;		  /* Name of the anchor's NV index; NULL: none */
+	uint8_t anchor_adopt[32]; /* what it has until the store is taken as it is */
+	uint8_t *tlvs;		  /* CONFIG_SRK_HANDLE and what follows it */
 	size_t len;
 };
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/tpm_filter.h"
+#include "include/channel.h"
 #include "lib/cursor.h"
 
 #include <errno.h>
@@ -35,7 +36,7 @@ enum {
 #define SENSITIVE_MAX (2 + HASH_SIZE + 2 + 128)
 #define PRIVATE_MAX   1024
 #define RANDOM_MAX    32
-/* TPMU_HA's largest: a policyRef, and a ticket's digest */
+/* TPMU_HA's largest: a ticket's digest */
 #define DIGEST_MAX 64
 
 /* One command, while it is read. */
@@ -220,8 +221,8 @@ static void check_verify_signature(struct check *k)
 static void check_policy_authorize(struct check *k)
 {
 	want_own(k, TPM_FILTER_POLICY);
-	want_bytes(k, HASH_SIZE);	 /* approvedPolicy */
-	want_bytes_up_to(k, DIGEST_MAX); /* policyRef */
+	want_bytes(k, HASH_SIZE); /* approvedPolicy */
+	want_bytes(k, HASH_SIZE); /* policyRef */
 	want_bytes(k, NAME_SIZE);
 	want_u16(k, ST_VERIFIED);
 	want_u32(k, RH_OWNER);
@@ -233,6 +234,22 @@ static void check_policy_pcr(struct check *k)
 	want_own(k, TPM_FILTER_POLICY);
 	want_bytes(k, 0); /* pcrDigest */
 	want_selection(k);
+}
+
+/* The counter of revocations, which authorizes itself and has noDA, and no other index;
+ * whether it equals a number. */
+static void check_policy_nv(struct check *k)
+{
+	int i;
+
+	for (i = 0; i < 2; i++)
+		if (cursor_u32(&k->c) != CHANNEL_COUNTER_INDEX)
+			fail(k, "it names an NV index that is not the manager's to use");
+	want_own(k, TPM_FILTER_POLICY);
+	want_auth(k, TPM_FILTER_HMAC, CONTINUE);
+	want_bytes(k, 8); /* operandB */
+	want_u16(k, 0);	  /* offset */
+	want_u16(k, 0);	  /* TPM_EO_EQ */
 }
 
 /* PolicyAuthValue, PolicyGetDigest */
@@ -277,6 +294,7 @@ static const struct row {
 	/* Reads all that follows the header; NULL: refused, and named for the log only. */
 	void (*check)(struct check *k);
 } commands[] = {
+	{0x149, "TPM2_PolicyNV", ST_SESSIONS, check_policy_nv},
 	{0x153, "TPM2_Create", ST_SESSIONS, check_create},
 	{0x157, "TPM2_Load", ST_SESSIONS, check_load},
 	{0x15e, "TPM2_Unseal", ST_SESSIONS, check_unseal},

@@ -16,7 +16,8 @@
 #include "compiler.h"
 
 #define TPM_FILTER_COMMAND_MAX 4096
-/* A manager has two at most: an object, and a session or the policy key beside it. */
+/* A manager has three at most: an object, a policy session, and beside them the policy key
+ * or another session. */
 #define TPM_FILTER_HANDLES 4
 
 /* What host.json pins. */

@@ -55,7 +55,7 @@ vtpmd_cert_UNIT_LIBS := -ljansson -luuid
 UNIT_TESTS += vtpmd_config
 vtpmd_config_UNIT_SRCS := tools/vtpmd/config.c tools/vtpmd/tunnel.c lib/address.c lib/error.c lib/hex.c \
                           $(CHANNEL_SRCS)
-vtpmd_config_UNIT_LIBS := -ljansson -levent -levent_extra
+vtpmd_config_UNIT_LIBS := -ljansson -levent -levent_extra -lcrypto
 
 UNIT_TESTS += peer
 peer_UNIT_SRCS := $(addprefix tools/vtpmd/,peer.c peer_answer.c peer_kms.c peer_serve.c peer_store.c peer_tpm.c bucket.c \
