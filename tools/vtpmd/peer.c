@@ -146,6 +146,11 @@ static void serve_held(struct peer *p)
 	free(f.payload);
 }
 
+bool peer_is_held(const struct peer *p)
+{
+	return p->holds;
+}
+
 static void drop(struct peer *p)
 {
 	if (p->broken)

@@ -76,6 +76,8 @@ void peer_free(struct peer *p);
 int peer_store_error(const struct peer *p);
 /* Lets it use the host's TPM, until it answers EVENT_REKEY or for 180 s. */
 void peer_tpm_open(struct peer *p);
+/* Whether a request of it is held, since it asked for too much: others wait behind. */
+bool peer_is_held(const struct peer *p);
 /* Sends a CHANNEL_EVENT_*. */
 void peer_event(struct peer *p, uint16_t type);
 

@@ -158,8 +158,9 @@ void vtpm_cancel(struct vtpm *v, struct vtpm_waiter *w);
 bool vtpm_ask_status(struct vtpm *v);
 /* Whether the answer to a question asked then is still to come. */
 bool vtpm_owes_status(const struct vtpm *v, const struct timespec *asked);
-/* Whether it has left such a question unanswered for longer than a table of all vTPMs
- * waits: the next one does not wait for it. */
+/* Whether a table of all vTPMs does not wait for its status: its manager waits for the
+ * disk, has asked for too much, or has left a question unanswered for as long as such a
+ * table waits. */
 bool vtpm_is_mute(const struct vtpm *v);
 /* Tells the manager that the next guest is the saved one; its next status tells
  * whether it agrees.  false: there is nobody to tell. */

@@ -10,6 +10,7 @@
 #include "tools/vtpmd/launch.h"
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/quote.h"
+#include "tools/vtpmd/store_put.h"
 #include "tools/vtpmd/vtpm_start.h"
 #include "tools/vtpmd/xen.h"
 
@@ -337,7 +338,8 @@ bool vtpm_ask_status(struct vtpm *v)
 
 bool vtpm_is_mute(const struct vtpm *v)
 {
-	return v->asked_ms && stamp_ms() - v->asked_ms > VTPM_TABLE_MS;
+	return store_put_busy(&v->store) || (v->peer && peer_is_held(v->peer)) ||
+	       (v->asked_ms && stamp_ms() - v->asked_ms > VTPM_TABLE_MS);
 }
 
 bool vtpm_owes_status(const struct vtpm *v, const struct timespec *asked)
