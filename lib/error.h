@@ -8,6 +8,7 @@
 #ifndef XVTPM_ERROR_H
 #define XVTPM_ERROR_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum cause {
@@ -35,7 +36,10 @@ enum cause {
 	CAUSE_RANDOM = 21,	    /* no good entropy source */
 	CAUSE_ENGINE = 22,	    /* libtpms rejects the state, or failed */
 	CAUSE_CRYPTO = 23,	    /* OpenSSL failed; no key was judged by it */
-	CAUSE_TPM_BUSY = 24,	    /* the host's TPM asked to be asked again, for long */
+	CAUSE_TPM_BUSY = 24,	    /* the host's TPM warns: not now */
+	CAUSE_KMS_CERT_TIME = 25,   /* a certificate is out of its time by a clock */
+	CAUSE_LEASE = 26,	    /* another vtpmd, or another machine, has the vTPM */
+	CAUSE_RESOURCES = 27,	    /* this host has no memory, room or time for it now */
 };
 
 struct error {
@@ -50,5 +54,13 @@ int error_set(struct error *e, int rc, enum cause cause, const char *fmt, ...)
 int error_crypto(struct error *e, int rc, const char *what);
 /* A short word for the cause, for JSON and logs: "pcrs-changed"; never NULL. */
 const char *error_word(uint32_t cause);
+/* Whether it may pass without anybody's doing something to this host: a start that fails of
+ * it is tried again for ever.  All others need a person, and stay failed. */
+bool error_passes(uint32_t cause);
+/* Whether another host.json may be what mends it. */
+bool error_by_config(uint32_t cause);
+/* What a failed system call of this host comes to: CAUSE_RESOURCES when it may pass, else
+ * CAUSE_INTERNAL.  rc: -errno. */
+enum cause error_of_host(int rc);
 
 #endif

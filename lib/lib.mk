@@ -2,6 +2,8 @@
 comma := ,
 UNIT_TESTS += address
 address_UNIT_SRCS := lib/address.c
+UNIT_TESTS += error
+error_UNIT_SRCS := lib/error.c
 UNIT_TESTS += cursor text
 cursor_UNIT_SRCS := lib/cursor.c
 text_UNIT_SRCS := lib/text.c
@@ -17,7 +19,7 @@ FUZZ_TESTS += envelope
 envelope_FUZZ_SRCS := $(ENVELOPE_SRCS)
 envelope_FUZZ_LIBS := -lcrypto
 
-KMS_SRCS := lib/kms.c lib/address.c lib/tls.c lib/kmip.c lib/ttlv.c lib/crypt.c lib/cursor.c lib/error.c
+KMS_SRCS := lib/kms.c lib/address.c lib/tls.c lib/kmip.c lib/ttlv.c lib/crypt.c lib/cursor.c lib/error.c lib/stamp.c
 
 UNIT_TESTS += crypt ttlv kmip
 crypt_UNIT_SRCS := lib/crypt.c

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lib/tls.h"
+#include "lib/stamp.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -218,12 +219,76 @@ static bool is_denial(int reason)
 	}
 }
 
+/* What is wrong with the time of a certificate, by the clock of whoever verified it. */
+static const char *out_of_time(long verify)
+{
+	switch (verify) {
+	case X509_V_ERR_CERT_NOT_YET_VALID:
+		return "is not valid yet";
+	case X509_V_ERR_CERT_HAS_EXPIRED:
+		return "has expired";
+	default:
+		return NULL;
+	}
+}
+
+/* The same of this host's own certificate, by this host's clock. */
+static const char *own_out_of_time(const struct tls *t)
+{
+	X509 *own = SSL_get_certificate(t->ssl);
+
+	if (own && X509_cmp_current_time(X509_get0_notBefore(own)) > 0)
+		return out_of_time(X509_V_ERR_CERT_NOT_YET_VALID);
+	if (own && X509_cmp_current_time(X509_get0_notAfter(own)) < 0)
+		return out_of_time(X509_V_ERR_CERT_HAS_EXPIRED);
+	return NULL;
+}
+
+static int untimely(const struct tls *t, const char *whose, const char *what,
+		    struct error *e)
+{
+	char now[STAMP_SIZE];
+
+	stamp_now(now);
+	return error_set(
+		e, -EKEYREJECTED, CAUSE_KMS_CERT_TIME,
+		"the KMS at %.100s: %s certificate %s by this host's clock, which "
+		"says %s; set the clock, or renew the certificate; nothing was "
+		"changed",
+		t->address, whose, what, now);
+}
+
+/* The KMS refuses this host's certificate: reason is its alert's. */
+static int denied(const struct tls *t, int reason, const char *words, struct error *e)
+{
+	const char *what = own_out_of_time(t);
+	char now[STAMP_SIZE];
+
+	if (what)
+		return untimely(t, "this host's client", what, e);
+	stamp_now(now);
+	if (reason == SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED)
+		return error_set(
+			e, -EACCES, CAUSE_KMS_CERT_TIME,
+			"the KMS at %.100s says that this host's client "
+			"certificate is out of its time, which it is not by this "
+			"host's clock (%s): compare the two clocks",
+			t->address, now);
+	return error_set(e, -EACCES, CAUSE_KMS_DENIED,
+			 "the KMS at %s refuses this host's client certificate "
+			 "(%s): have the KMS's operator accept it, or run "
+			 "`vtpmctl host init` with another one",
+			 t->address, words);
+}
+
 static int failed(const struct tls *t, struct error *e)
 {
 	long verify = SSL_get_verify_result(t->ssl);
 	unsigned long code = ERR_peek_error();
 	const char *reason = ERR_reason_error_string(code);
 
+	if (out_of_time(verify))
+		return untimely(t, "its", out_of_time(verify), e);
 	if (verify != X509_V_OK)
 		return error_set(
 			e, -EKEYREJECTED, CAUSE_KMS_UNTRUSTED,
@@ -232,11 +297,8 @@ static int failed(const struct tls *t, struct error *e)
 			"and the CA given to `vtpmctl host init --kms-ca`",
 			t->address, X509_verify_cert_error_string(verify));
 	if (is_denial(ERR_GET_REASON(code)))
-		return error_set(e, -EACCES, CAUSE_KMS_DENIED,
-				 "the KMS at %s refuses this host's client certificate "
-				 "(%s): have the KMS's operator accept it, or run "
-				 "`vtpmctl host init` with another one",
-				 t->address, reason ? reason : "no reason given");
+		return denied(t, ERR_GET_REASON(code),
+			      reason ? reason : "no reason given", e);
 	return error_set(e, -EPROTO, CAUSE_KMS_REFUSED,
 			 "TLS with the KMS at %s failed (%s): see its log and whether "
 			 "it speaks TLS 1.2 or later",

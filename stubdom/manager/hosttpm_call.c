@@ -282,6 +282,15 @@ static int exchange(const struct hosttpm_transport *t, const uint8_t *cmd, size_
 	return rc;
 }
 
+/* A warning (Part 2, 6.6.3) that is not waited for, as a lockout, and PCRs that changed in
+ * the midst of a policy, pass as well. */
+static enum cause refusal(uint32_t code)
+{
+	bool warns = (code & 0x980) == 0x900;
+
+	return warns || code == 0x128 ? CAUSE_TPM_BUSY : CAUSE_TPM_REFUSED;
+}
+
 static int refused(const struct hosttpm_call *call, int rc, struct error *e)
 {
 	if (tpmbusy_is_code(call->code_returned))
@@ -290,7 +299,7 @@ static int refused(const struct hosttpm_call *call, int rc, struct error *e)
 			"the host's TPM is busy: it answered TPM2_%s with code 0x%03X for "
 			"%d s; nothing was changed, try again later",
 			command_name(call->code), call->code_returned, TPMBUSY_S);
-	return error_set(e, rc, CAUSE_TPM_REFUSED,
+	return error_set(e, rc, refusal(call->code_returned),
 			 "the host's TPM refused TPM2_%s with code 0x%03X (%s)",
 			 command_name(call->code), call->code_returned,
 			 code_words(call->code_returned));

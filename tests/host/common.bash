@@ -106,6 +106,6 @@ guest() { # guest NAME COMMAND...: what it prints goes to gout and gerr
 faulty_disk=(env "FAULT=$dir/fault" "LD_PRELOAD=$root/build/bin/faultdisk.so" "$root/build/bin/vtpmd")
 fault() { echo "$1" >"$dir/fault.new" && mv "$dir/fault.new" "$dir/fault"; }
 
-# For a vtpmd, and its managers, whose clocks are stepped (stepclock.c).
-stepped_clock=(env "CLOCK=$dir/clock" "LD_PRELOAD=$root/build/bin/stepclock.so" "$root/build/bin/vtpmd")
+# For a vtpmd, and its managers, which are not static, whose clocks are stepped (stepclock.c).
+stepped_clock=(env ASAN_OPTIONS=verify_asan_link_order=0 "CLOCK=$dir/clock" "LD_PRELOAD=$root/build/bin/stepclock.so" "$root/build/bin/vtpmd")
 clocks() { echo "$1 $2" >"$dir/clock.new" && mv "$dir/clock.new" "$dir/clock"; } # clocks OF_DAY MONOTONIC: seconds ahead

@@ -45,6 +45,8 @@ struct identity {
 };
 
 static struct identity ca, other_ca, server, other_host, client, stranger;
+static struct identity old_server, early_server, old_client, early_client;
+static long from = -60, until = 3600; /* of the next certificate, in seconds from now */
 static enum way way;
 static struct identity *shown; /* the server's */
 static int ends[2];
@@ -95,8 +97,8 @@ static struct identity issue(const char *cn, const char *alt, const struct ident
 
 	X509_set_version(id.cert, 2);
 	ASN1_INTEGER_set(X509_get_serialNumber(id.cert), ++serial);
-	X509_gmtime_adj(X509_getm_notBefore(id.cert), -60);
-	X509_gmtime_adj(X509_getm_notAfter(id.cert), 3600);
+	X509_gmtime_adj(X509_getm_notBefore(id.cert), from);
+	X509_gmtime_adj(X509_getm_notAfter(id.cert), until);
 	X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const uint8_t *)cn, -1, -1,
 				   0);
 	X509_set_issuer_name(id.cert, X509_get_subject_name(issuer));
@@ -392,6 +394,40 @@ static void servers_that_are_not_the_kms(void **state)
 	assert_non_null(strstr(error.text, "TLS 1.2"));
 }
 
+/* Whose clock is wrong is not known: it may pass, and the sentence names ours. */
+static void certificates_out_of_their_time(void **state)
+{
+	struct identity *clients[] = {&old_client, &early_client};
+	char today[11];
+	time_t now = time(NULL);
+	size_t i;
+
+	strftime(today, sizeof(today), "%F", gmtime(&now));
+	shown = &old_server;
+	refused(CAUSE_KMS_CERT_TIME);
+	assert_non_null(strstr(error.text, "its certificate has expired by this host's "
+					   "clock"));
+	assert_non_null(strstr(error.text, today));
+	setup(NULL);
+	shown = &early_server;
+	refused(CAUSE_KMS_CERT_TIME);
+	assert_non_null(strstr(error.text, "is not valid yet"));
+	assert_non_null(strstr(error.text, today));
+	for (i = 0; i < ARRAY_SIZE(clients); i++) {
+		setup(NULL);
+		config.cert_pem = clients[i]->cert_pem;
+		config.key_pem = clients[i]->key_pem;
+		refused(CAUSE_KMS_CERT_TIME);
+		assert_non_null(strstr(error.text, "this host's client certificate"));
+		assert_non_null(strstr(error.text, today));
+	}
+	/* one that is of another CA as well is not to be trusted, whatever the clock */
+	setup(NULL);
+	config.ca_pem = other_ca.cert_pem;
+	shown = &old_server;
+	refused(CAUSE_KMS_UNTRUSTED);
+}
+
 /* The server is kms.example at every address. */
 static void the_next_address_is_tried(void **state)
 {
@@ -509,6 +545,7 @@ int main(void)
 		KMS_TEST(answers_that_lie),
 		KMS_TEST(connections_that_end),
 		KMS_TEST(servers_that_are_not_the_kms),
+		KMS_TEST(certificates_out_of_their_time),
 		KMS_TEST(the_next_address_is_tried),
 		KMS_TEST(each_address_is_told_when_all_are_away),
 		KMS_TEST(each_address_has_its_own_name),
@@ -526,6 +563,12 @@ int main(void)
 	other_host = issue("other.example", "DNS:other.example", &ca);
 	client = issue("host1", NULL, &ca);
 	stranger = issue("host1", NULL, &other_ca);
+	from = -7200, until = -60;
+	old_server = issue("kms.example", "DNS:kms.example", &ca);
+	old_client = issue("host1", NULL, &ca);
+	from = 3600, until = 7200;
+	early_server = issue("kms.example", "DNS:kms.example", &ca);
+	early_client = issue("host1", NULL, &ca);
 	failed = cmocka_run_group_tests_name("kms", tests, NULL, NULL);
 	forget(&ca);
 	forget(&other_ca);
@@ -533,5 +576,9 @@ int main(void)
 	forget(&other_host);
 	forget(&client);
 	forget(&stranger);
+	forget(&old_server);
+	forget(&old_client);
+	forget(&early_server);
+	forget(&early_client);
 	return failed;
 }

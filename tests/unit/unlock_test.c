@@ -713,6 +713,8 @@ int __wrap_nanosleep(const struct timespec *time, struct timespec *left)
 static void a_tpm_that_is_busy_or_gone(void **state)
 {
 	static const uint32_t codes[] = {0x902, 0x903, 0x908, 0x90a, 0x920, 0x922, 0x923};
+	/* LOCKOUT, PCR_CHANGED */
+	static const uint32_t warnings[] = {0x921, 0x128};
 	size_t i;
 
 	assert_int_equal(create(), 0);
@@ -735,6 +737,12 @@ static void a_tpm_that_is_busy_or_gone(void **state)
 	wire.fail = -EPERM;
 	refused(CAUSE_TPM_REFUSED);
 	wire.fail = 0;
+	/* not waited for, and no refusals either */
+	for (i = 0; i < ARRAY_SIZE(warnings); i++) {
+		wire.busy = warnings[i];
+		wire.times = 1;
+		refused(CAUSE_TPM_BUSY);
+	}
 	wire.busy = 0x101;
 	wire.times = 1;
 	refused(CAUSE_TPM_REFUSED);

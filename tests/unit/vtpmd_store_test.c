@@ -241,7 +241,7 @@ static void has_one_owner(void **state)
 	assert_int_equal(store_lease(&store, &e), 0);
 	assert_int_equal(store_open(&second, root, uuid, false), 0);
 	assert_int_equal(store_lease(&second, &e), -EBUSY);
-	assert_int_equal(e.cause, CAUSE_STORE);
+	assert_int_equal(e.cause, CAUSE_LEASE);
 	store_release(&store);
 	assert_int_equal(store_lease(&second, &e), 0);
 	store_close(&second);

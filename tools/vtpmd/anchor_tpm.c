@@ -136,7 +136,7 @@ static int spawn(struct anchor_tpm *t, char *const what[5], struct error *e)
 	if (!rc)
 		return 0;
 	event_del(t->limit);
-	return error_set(e, rc, CAUSE_INTERNAL, "%s could not be started: %s.",
+	return error_set(e, rc, error_of_host(rc), "%s could not be started: %s.",
 			 t->d->vtpmctl, strerror(-rc));
 }
 

@@ -25,8 +25,9 @@ struct body_owner {
 	/* The toolstack wants it away (`xl shutdown`, as when the host goes down), and no
 	 * guest uses it, or uses it any more. */
 	void (*unwanted)(void *ctx);
-	/* The manager ended and left nothing behind; why is a sentence. */
-	void (*gone)(void *ctx, const char *why);
+	/* The manager ended and left nothing behind; why is a sentence.  cause: why it
+	 * never began; CAUSE_NONE: it did. */
+	void (*gone)(void *ctx, enum cause cause, const char *why);
 	/* A line for whoever waits. */
 	void (*progress)(void *ctx, const char *text);
 };

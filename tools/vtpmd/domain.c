@@ -34,6 +34,7 @@ struct domain {
 	int kernel, manager; /* copies, while xl reads them; -1 */
 	pid_t xl;
 	struct event *retry;
+	enum cause cause; /* why it never began */
 	char why[160];
 };
 
@@ -50,7 +51,7 @@ static void finish(struct domain *d)
 	d->watching = d->connected = d->destroying = d->ending = false;
 	d->unwanted = d->puzzled = false;
 	d->body.domid = -1;
-	d->body.owner->gone(d->body.ctx, d->why);
+	d->body.owner->gone(d->body.ctx, d->cause, d->why);
 }
 
 /* xl has read them, or never will. */
@@ -259,6 +260,8 @@ static void on_created(void *ctx, int status)
 	d->xl = 0;
 	d->creating = false;
 	drop_image(d);
+	/* for want of memory, mostly, which another domain's end gives back */
+	d->cause = CAUSE_RESOURCES;
 	if (xen_find(d->body.d->xen, d->uuid, &d->body.domid, &why) == XEN_DOMAIN_GONE) {
 		domain_file_said(&d->body, said, sizeof(said));
 		snprintf(d->why, sizeof(d->why), "`xl create` of vtpm-%s failed: %.100s.",
@@ -273,6 +276,7 @@ static void on_created(void *ctx, int status)
 		destroy(d);
 		return;
 	}
+	d->cause = CAUSE_NONE;
 	snprintf(text, sizeof(text), "domain %d runs, opening the state", d->body.domid);
 	d->body.owner->progress(d->body.ctx, text);
 	name_nodes(d);
@@ -298,7 +302,7 @@ static int domain_start(struct body *b, struct error *e)
 	if (!d->retry)
 		d->retry = evtimer_new(b->d->base, on_retry, d);
 	if (!d->retry)
-		return error_set(e, -ENOMEM, CAUSE_INTERNAL, "There is no memory.");
+		return error_set(e, -ENOMEM, CAUSE_RESOURCES, "There is no memory.");
 	rc = take_image(d, e);
 	if (rc)
 		return rc;
@@ -314,7 +318,7 @@ static int domain_start(struct body *b, struct error *e)
 		rc = run_xl(d, argv, on_created);
 	if (rc) {
 		drop_image(d);
-		return error_set(e, rc, CAUSE_INTERNAL,
+		return error_set(e, rc, error_of_host(rc),
 				 "The stub domain could not be started: %s.",
 				 strerror(-rc));
 	}

@@ -34,7 +34,7 @@ static void on_exit_status(void *ctx, int status)
 	else
 		snprintf(why, sizeof(why), "The manager process ended with status %d.",
 			 WEXITSTATUS(status));
-	p->body.owner->gone(p->body.ctx, why);
+	p->body.owner->gone(p->body.ctx, CAUSE_NONE, why);
 }
 
 static void on_grace(evutil_socket_t fd, short what, void *ctx)
@@ -86,18 +86,18 @@ static int process_start(struct body *b, struct error *e)
 	if (!p->grace)
 		p->grace = evtimer_new(b->d->base, on_grace, p);
 	if (!p->grace)
-		return error_set(e, -ENOMEM, CAUSE_INTERNAL, "There is no memory.");
+		return error_set(e, -ENOMEM, CAUSE_RESOURCES, "There is no memory.");
 	rc = take_image(b, e);
 	if (rc)
 		return rc;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds))
-		return error_set(e, -errno, CAUSE_INTERNAL,
+		return error_set(e, -errno, error_of_host(-errno),
 				 "No channel to a manager could be made: %m.");
 	rc = run(p, fds[1]);
 	close(fds[1]);
 	if (rc) {
 		close(fds[0]);
-		return error_set(e, rc, CAUSE_INTERNAL,
+		return error_set(e, rc, error_of_host(rc),
 				 "The manager %s could not be started.", b->d->manager);
 	}
 	rc = wire_fd_new(b->d->base, fds[0], &wire);

@@ -3,25 +3,6 @@
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/vtpm.h"
 
-/* What another configuration can mend. */
-static bool may_be_mended(enum cause cause)
-{
-	switch (cause) {
-	case CAUSE_NOT_CONFIGURED:
-	case CAUSE_TPM_UNREACHABLE:
-	case CAUSE_TPM_BUSY:
-	case CAUSE_PCRS_CHANGED:
-	case CAUSE_KMS_UNREACHABLE:
-	case CAUSE_KMS_UNTRUSTED:
-	case CAUSE_KMS_DENIED:
-	case CAUSE_KMS_KEY:
-	case CAUSE_KMS_REFUSED:
-		return true;
-	default:
-		return false;
-	}
-}
-
 int reload(struct vtpmd *d, struct error *e)
 {
 	const struct log_about about = {.id = LOG_ID_RELOADED};
@@ -40,7 +21,7 @@ int reload(struct vtpmd *d, struct error *e)
 	d->reloaded = time(NULL);
 	for (v = d->vtpms; v; v = v->next)
 		if (v->meta.wanted && v->state == VTPM_FAILED &&
-		    may_be_mended(v->meta.error.cause)) {
+		    error_by_config(v->meta.error.cause)) {
 			vtpm_start_again(v);
 			again++;
 		}

@@ -108,7 +108,7 @@ int store_lease(struct store *s, struct error *e)
 			"The lease on the vTPM's store could not be opened: %m.");
 	if (flock(fd, LOCK_EX | LOCK_NB)) {
 		close(fd);
-		return error_set(e, -EBUSY, CAUSE_STORE,
+		return error_set(e, -EBUSY, CAUSE_LEASE,
 				 "The vTPM's store is in use by another vtpmd: stop the "
 				 "vTPM there first.");
 	}
@@ -116,7 +116,7 @@ int store_lease(struct store *s, struct error *e)
 	if (pread(fd, other, 32, 0) > 0 && strcmp(own, other)) {
 		close(fd);
 		return error_set(
-			e, -EBUSY, CAUSE_STORE,
+			e, -EBUSY, CAUSE_LEASE,
 			"The vTPM was last started on the machine %s and not "
 			"stopped there: stop it there, or remove the file \"lock\" "
 			"in its store when that machine is dead for certain.",

@@ -152,8 +152,8 @@ void vtpm_on_fail(void *ctx, uint32_t cause, const char *text)
 	/* once is enough, also when it connects anew to say it again */
 	if (v->told)
 		return;
+	vtpm_audit_refusal(v, (enum cause)cause);
 	fail(v, cause == CAUSE_NONE ? CAUSE_INTERNAL : (enum cause)cause, text);
-	vtpm_audit(v, "refuse", error_word(cause));
 	v->told = true;
 	/* it exits by itself; if not, it is ended */
 	vtpm_set_timer(v, FAILED_S);
@@ -184,6 +184,13 @@ static void restart_later(struct vtpm *v, const char *why)
 	event_add(v->pause, &pause);
 }
 
+static void fail_and_rest(struct vtpm *v, enum cause cause, const char *text)
+{
+	fail(v, cause, text);
+	store_release(&v->store);
+	vtpm_enter(v, VTPM_FAILED);
+}
+
 static void die_unasked(struct vtpm *v, const char *why)
 {
 	bool often = note_death(v);
@@ -194,15 +201,13 @@ static void die_unasked(struct vtpm *v, const char *why)
 			 why, often ? " It died too often within a minute." : "",
 			 v->meta.process ? "the kernel's log"
 					 : "the stub domain's console");
-		fail(v, CAUSE_INTERNAL, text);
-		store_release(&v->store);
-		vtpm_enter(v, VTPM_FAILED);
+		fail_and_rest(v, CAUSE_INTERNAL, text);
 		return;
 	}
 	restart_later(v, why);
 }
 
-static void after_end(struct vtpm *v, const char *why)
+static void after_end(struct vtpm *v, enum cause cause, const char *why)
 {
 	v->body_alive = false;
 	/* the last word about its generations, before anybody else can write there */
@@ -217,6 +222,9 @@ static void after_end(struct vtpm *v, const char *why)
 		store_release(&v->store);
 		vtpm_enter(v, VTPM_FAILED);
 		vtpm_try_again_later(v);
+	} else if (cause != CAUSE_NONE) {
+		fail_and_rest(v, cause, why);
+		vtpm_try_again_later(v);
 	} else {
 		die_unasked(v, why);
 	}
@@ -230,10 +238,10 @@ static void look_after_end(evutil_socket_t fd, short what, void *ctx)
 	struct vtpm *v = ctx;
 
 	if (!store_put_busy(&v->store) || event_add(v->ended, &soon))
-		after_end(v, v->why);
+		after_end(v, v->why_cause, v->why);
 }
 
-static void on_gone(void *ctx, const char *why)
+static void on_gone(void *ctx, enum cause cause, const char *why)
 {
 	struct vtpm *v = ctx;
 
@@ -242,6 +250,7 @@ static void on_gone(void *ctx, const char *why)
 	event_del(v->timer);
 	if (v->peer)
 		drop_peer(v);
+	v->why_cause = cause;
 	snprintf(v->why, sizeof(v->why), "%s", why);
 	look_after_end(-1, 0, v);
 }
@@ -274,9 +283,10 @@ static void on_timer(evutil_socket_t fd, short what, void *ctx)
 		return;
 	}
 	if (v->state == VTPM_STARTING && !v->told)
-		fail(v, CAUSE_INTERNAL,
-		     "The vTPM did not become ready in time: see the stub domain's "
-		     "console and `journalctl -u vtpmd`, then start it again.");
+		fail(v, CAUSE_RESOURCES,
+		     "The vTPM did not become ready in time: when this host is not "
+		     "just busy, see the stub domain's console and `journalctl -u "
+		     "vtpmd`.");
 	if (v->body_alive)
 		end_body(v);
 }

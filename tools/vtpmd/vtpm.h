@@ -104,7 +104,8 @@ struct vtpm {
 	unsigned int tries; /* that failed since the KMS or the TPM was there */
 	struct timespec next_try;
 	struct event *timer, *pause, *settle, *ended;
-	char why[320]; /* its body ended, while the last put is waited for */
+	enum cause why_cause; /* its body ended, while the last put is waited for */
+	char why[320];
 	struct timespec started;
 	uint64_t epoch; /* of the run: all that its manager stores carries it */
 	int64_t deaths[VTPM_DEATHS]; /* stamp_ms(); 0: none */
@@ -175,6 +176,9 @@ void vtpm_keep_meta(struct vtpm *v);
 /* A line in the audit log; detail may be NULL.  When it cannot be written, the journal
  * says so, and the vTPM goes on. */
 void vtpm_audit(const struct vtpm *v, const char *event, const char *detail);
+/* The same for a start that failed, but for one that was tried again and failed of the same
+ * cause.  Before the vTPM's error is set anew. */
+void vtpm_audit_refusal(const struct vtpm *v, enum cause cause);
 /* "running", ... */
 const char *vtpm_state_word(const struct vtpm *v);
 

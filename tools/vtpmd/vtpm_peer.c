@@ -35,6 +35,12 @@ void vtpm_audit(const struct vtpm *v, const char *event, const char *detail)
 			  event, v->d->audit, strerror(-rc));
 }
 
+void vtpm_audit_refusal(const struct vtpm *v, enum cause cause)
+{
+	if (!v->tries || v->meta.error.cause != cause)
+		vtpm_audit(v, "refuse", error_word(cause));
+}
+
 /* What a vTPM that is to be made shall be. */
 static void put_desc(struct vtpm *v, struct cursor *out)
 {

@@ -9,32 +9,16 @@
 #include <time.h>
 
 #define STARTS_AT_ONCE 4
-/* Pauses between tries for a KMS, TPM or disk that is away: 2, 4, ... 64 s, then 60 s. */
+/* Pauses between tries when the cause may pass: 2, 4, ... 64 s, then 60 s. */
 #define TRY_S	       2
 #define TRIES_DOUBLING 6
 #define TRY_MAX_S      60
-
-/* What passes by itself; an operator would do no more than try again. */
-static bool passes(const struct vtpm *v)
-{
-	switch (v->meta.error.cause) {
-	case CAUSE_KMS_UNREACHABLE:
-	case CAUSE_TPM_UNREACHABLE:
-	case CAUSE_TPM_BUSY:
-		return true;
-	case CAUSE_STORE:
-		/* a full disk; but one whose lease is another host's is that host's */
-		return v->told;
-	default:
-		return false;
-	}
-}
 
 void vtpm_try_again_later(struct vtpm *v)
 {
 	struct timeval pause = {.tv_sec = TRY_S};
 
-	if (!v->meta.wanted || v->meta.creating || !passes(v))
+	if (!v->meta.wanted || v->meta.creating || !error_passes(v->meta.error.cause))
 		return;
 	if (v->tries < TRIES_DOUBLING)
 		pause.tv_sec <<= v->tries++;

@@ -4,6 +4,7 @@
 #include "tools/vtpmd/describe.h"
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/vtpm_peer.h"
+#include "tools/vtpmd/vtpm_queue.h"
 
 #include <errno.h>
 #include <string.h>
@@ -31,7 +32,7 @@ static int check_age(struct vtpm *v, struct error *e)
 	int rc = anchor_check(v->d->anchor, v, e);
 
 	if (rc)
-		vtpm_audit(v, "refuse", error_word(e->cause));
+		vtpm_audit_refusal(v, e->cause);
 	return rc;
 }
 
@@ -135,10 +136,12 @@ int vtpm_start(struct vtpm *v, struct error *e)
 		return 0;
 	}
 	rc = vtpm_start_body(v, e);
-	if (rc)
+	if (rc) {
 		vtpm_enter(v, VTPM_FAILED);
-	else
+		vtpm_try_again_later(v);
+	} else {
 		vtpm_keep_meta(v);
+	}
 	return rc;
 }
 
