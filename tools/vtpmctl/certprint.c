@@ -1,16 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmctl/certprint.h"
+#include "lib/text.h"
 
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <openssl/bn.h>
 #include <openssl/evp.h>
 #include <openssl/x509v3.h>
 
+/* OpenSSL escapes the control characters of ASCII; others reach a terminal, too. */
 static void print_name(BIO *out, X509_NAME *name)
 {
-	X509_NAME_print_ex(out, name, 0,
-			   XN_FLAG_RFC2253 & ~(unsigned long)ASN1_STRFLGS_ESC_MSB);
+	BIO *bio = BIO_new(BIO_s_mem());
+	char *text, *clean;
+	long len;
+
+	if (bio && X509_NAME_print_ex(
+			   bio, name, 0,
+			   XN_FLAG_RFC2253 & ~(unsigned long)ASN1_STRFLGS_ESC_MSB) >= 0) {
+		len = BIO_get_mem_data(bio, &text);
+		clean = malloc((size_t)len + 1);
+		if (clean) {
+			text_clean(clean, (size_t)len + 1, text, (size_t)len);
+			BIO_puts(out, clean);
+		}
+		free(clean);
+	}
+	BIO_free(bio);
 }
 
 /* An EK certificate has no subject, but a directory name as subjectAltName. */

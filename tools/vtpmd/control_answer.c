@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/control_answer.h"
+#include "lib/text.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -12,10 +13,14 @@ void control_answer_with(struct control *c, json_t *line)
 	control_idle(c);
 }
 
+/* A sentence may quote what somebody else wrote: a name in a backup, an error of xl. */
 void control_answer_word(struct control *c, const char *word, const char *text)
 {
+	char clean[sizeof(((struct error *)0)->text)];
+
+	text_clean(clean, sizeof(clean), text, strlen(text));
 	control_answer_with(
-		c, json_pack("{s:b, s:s, s:s}", "ok", 0, "error", text, "cause", word));
+		c, json_pack("{s:b, s:s, s:s}", "ok", 0, "error", clean, "cause", word));
 }
 
 void control_answer_refuse(struct control *c, int rc, const struct error *e)
