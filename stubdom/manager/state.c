@@ -66,6 +66,10 @@ static int load(void *ctx, uint8_t **plain, size_t *len)
 	if (rc)
 		return rc;
 	rc = s->place.get(s->place.ctx, CHANNEL_OBJECT_PERMALL, &blob, &blob_len);
+	if (rc == -ESTALE)
+		return error_set(s->error, rc, CAUSE_ROLLED_BACK,
+				 "the state in the store was replaced while the vTPM "
+				 "started: it is not the one that was checked");
 	if (rc)
 		return rc;
 	rc = open_blob(s, CHANNEL_OBJECT_PERMALL, blob, blob_len, &p, s->error);

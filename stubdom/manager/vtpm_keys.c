@@ -17,6 +17,10 @@ static int get_header(struct vtpm_keys *k, uint8_t **header, size_t *len)
 		return error_set(k->error, rc, CAUSE_NO_STATE,
 				 "the vTPM has no header in the store: restore it from a "
 				 "backup; no new one is made");
+	if (rc == -ESTALE)
+		return error_set(k->error, rc, CAUSE_ROLLED_BACK,
+				 "the header in the store was replaced while the vTPM "
+				 "started: it is not the one that was checked");
 	if (rc)
 		return error_set(k->error, rc, CAUSE_STORE,
 				 "the header could not be read from the store: %s",

@@ -27,3 +27,8 @@ $(BUILD)/bin/attest-flips: $(ATTEST_FLIPS_SRCS:%.c=$(BUILD)/obj/%.o)
 	@mkdir -p $(@D)
 	$(CC) $^ -o $@ $(VERIFY_LIBS)
 TEST_PROGRAMS += $(BUILD)/bin/attest-flips
+
+TEST_PROGRAMS += $(BUILD)/bin/fixeduuid.so
+$(BUILD)/bin/fixeduuid.so: tests/attack/uuid.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -shared -fPIC $< -o $@ -luuid

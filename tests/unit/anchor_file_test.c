@@ -2,8 +2,8 @@
 /* The table on the disk and its hash in the TPM: a power cut after every step, on a disk
  * that loses what was not synced, and once more while it recovers; every error of the
  * disk at every step; a TPM that did, or did not, take what it was told. */
-#define DISK_BYTES 96
-#define DISK_PIECE 48
+#define DISK_BYTES 144
+#define DISK_PIECE 72
 #include "tests/unit/disk.h"
 #include "compiler.h"
 #include "tools/vtpmd/anchor_file.h"
@@ -22,7 +22,7 @@ static int cuts;
 
 static int step1(struct anchor_file *f, uint64_t n)
 {
-	struct anchor_entry one = {.uuid = {1}, .header = 1, .permall = n};
+	struct anchor_entry one = {.uuid = {1}, .header = {1}, .permall = n};
 	struct anchor_table t = {.counter = n, .count = 1, .entries = &one};
 
 	return anchor_file_write(f, &t);

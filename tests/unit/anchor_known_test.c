@@ -4,8 +4,10 @@
 #include "tests/unit/unit.h"
 #include "lib/audit.h"
 #include "lib/cursor.h"
+#include "tools/vtpmd/anchor_check.h"
 #include "tools/vtpmd/anchor_known.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +22,11 @@ static struct vtpm one, two;
 static struct vtpmd d;
 static struct anchor_file file;
 static struct anchor_known known;
+
+static const struct anchor_entry *entry(const struct vtpm *v)
+{
+	return anchor_table_find(&known.table, v->meta.uuid);
+}
 
 static int setup(void **state)
 {
@@ -50,7 +57,7 @@ static int teardown(void **state)
 }
 
 /* Puts the object's file there as it is, as whoever puts an old one back does. */
-static void put(struct vtpm *v, uint16_t object, uint64_t seq)
+static void put(struct vtpm *v, uint16_t object, uint64_t seq, uint64_t epoch)
 {
 	uint8_t buf[100] = {0};
 	struct cursor w = cursor_writer(buf, sizeof(buf));
@@ -58,44 +65,112 @@ static void put(struct vtpm *v, uint16_t object, uint64_t seq)
 			O_WRONLY | O_CREAT | O_TRUNC, 0600);
 
 	cursor_put(&w, object == HEADER ? "XVTPMHDR" : "XVTPMBLB", 8);
-	cursor_put_u16(&w, 1);
+	cursor_put_u16(&w, 2);
 	cursor_put_u16(&w, object == HEADER ? 1 : 2);
 	cursor_put(&w, v->meta.uuid, 16);
 	cursor_put_u64(&w, seq);
+	cursor_put_u64(&w, epoch);
 	assert_int_equal(write(fd, buf, sizeof(buf)), sizeof(buf));
 	close(fd);
 }
 
-static void knows(const struct vtpm *v, uint64_t header, uint64_t permall)
+/* As its manager does, in its epoch. */
+static void store_next(struct vtpm *v, uint16_t object, uint64_t seq)
 {
-	const struct anchor_entry *e = anchor_table_find(&known.table, v->meta.uuid);
+	uint8_t *buf;
+	size_t len;
 
-	assert_non_null(e);
-	assert_int_equal(e->header, header);
-	assert_int_equal(e->permall, permall);
+	store_know_nothing(&v->store);
+	put(v, object, seq, entry(v)->epoch);
+	assert_int_equal(store_get(&v->store, object, &buf, &len), 0);
+	assert_int_equal(store_know(&v->store, object, buf, len), 0);
+	free(buf);
+}
+
+/* 0: its folder opens; then it is what the store gives out. */
+static int opens(struct vtpm *v)
+{
+	struct error e = {.cause = CAUSE_NONE};
+	int rc = anchor_check_folder(entry(v), v, &e);
+
+	assert_int_equal(e.cause != CAUSE_NONE, rc != 0);
+	return rc;
+}
+
+static void begin(struct vtpm *v)
+{
+	assert_int_equal(opens(v), 0);
+	assert_int_equal(anchor_known_raise(&known, v), 0);
+}
+
+static void keep(struct vtpm *v, const char *as)
+{
+	char command[300];
+
+	snprintf(command, sizeof(command), "cp %s/01*/permall %s/%s", root, root, as);
+	store_know_nothing(&v->store);
+	assert_int_equal(system(command), 0);
+}
+
+static void put_back(struct vtpm *v, const char *what)
+{
+	char command[300];
+
+	snprintf(command, sizeof(command), "cp %s/%s %s/01*/permall", root, what, root);
+	store_know_nothing(&v->store);
+	assert_int_equal(system(command), 0);
 }
 
 static void claims_what_is_there(void **state)
 {
+	uint64_t epoch;
+
 	one.claim = true;
 	assert_true(anchor_known_claim(&known, &one));
-	knows(&one, 0, 0);
+	assert_true(anchor_check_unmade(entry(&one)));
 	assert_false(one.claim);
 	assert_int_equal(one.claimed, 1);
-	put(&one, HEADER, 3);
-	put(&one, PERMALL, 9);
+	assert_int_equal(opens(&one), -ENOENT);
+	put(&one, HEADER, 3, 1);
+	put(&one, PERMALL, 9, 1);
 	assert_true(anchor_known_claim(&known, &one));
-	knows(&one, 3, 9);
-	/* an older one that an operator means */
-	put(&one, PERMALL, 4);
+	assert_int_equal(opens(&one), 0);
+	assert_int_equal(anchor_entry_seq(entry(&one)), 9);
+	epoch = entry(&one)->epoch;
+	assert_true(epoch > 1); /* a new one, in which nothing is yet */
+	/* an older one that an operator means; the newer one does not open then */
+	store_know_nothing(&one.store);
+	put(&one, PERMALL, 4, 1);
+	assert_int_equal(opens(&one), -ESTALE);
+	store_know_nothing(&one.store);
 	assert_true(anchor_known_claim(&known, &one));
-	knows(&one, 3, 4);
+	assert_int_equal(opens(&one), 0);
+	assert_int_not_equal(entry(&one)->epoch, epoch);
 	assert_int_equal(one.claimed, known.changes);
+	put(&one, PERMALL, 9, 1);
+	store_know_nothing(&one.store);
+	assert_int_equal(opens(&one), -ESTALE);
 	/* another vTPM's counts as none */
-	put(&two, HEADER, 5);
-	two.store.uuid[0]++;
+	put(&two, HEADER, 5, 1);
+	two.meta.uuid[0]++;
 	assert_true(anchor_known_claim(&known, &two));
-	knows(&two, 0, 0);
+	assert_true(anchor_check_unmade(entry(&two)));
+}
+
+/* While it runs, the epoch of the run. */
+static void claims_one_that_runs(void **state)
+{
+	put(&one, HEADER, 3, 1);
+	put(&one, PERMALL, 9, 6);
+	one.body_alive = true;
+	assert_true(anchor_known_claim(&known, &one));
+	assert_int_equal(entry(&one)->epoch, 6);
+	assert_int_equal(entry(&one)->permall, 9);
+	one.store.epoch = 7;
+	assert_true(anchor_known_claim(&known, &one));
+	assert_int_equal(entry(&one)->epoch, 7);
+	assert_int_equal(entry(&one)->permall, 0);
+	assert_int_equal(opens(&one), 0);
 }
 
 static void a_folder_that_cannot_be_read(void **state)
@@ -107,36 +182,95 @@ static void a_folder_that_cannot_be_read(void **state)
 	assert_false(anchor_known_claim(&known, &one));
 	assert_true(one.claim);
 	assert_int_equal(known.changes, 0);
-	assert_null(anchor_table_find(&known.table, one.meta.uuid));
+	assert_null(entry(&one));
 	one.store.dir = dir;
 }
 
 static void grows_and_never_shrinks(void **state)
 {
-	put(&one, HEADER, 3);
-	put(&one, PERMALL, 9);
 	assert_false(anchor_known_grow(&known, &one));
+	put(&one, HEADER, 3, 1);
+	put(&one, PERMALL, 9, 1);
 	assert_int_equal(known.table.count, 0);
 	assert_true(anchor_known_claim(&known, &one));
-	put(&one, HEADER, 2);
-	put(&one, PERMALL, 8);
-	assert_true(anchor_known_grow(&known, &one));
-	assert_int_equal(known.changes, 1);
-	put(&one, PERMALL, 10);
+	begin(&one);
+	assert_int_equal(known.changes, 2);
+	store_next(&one, PERMALL, 10);
 	anchor_known_note(&known, &one); /* its manager has not opened it */
-	knows(&one, 3, 9);
+	assert_int_equal(entry(&one)->permall, 0);
 	one.opened = true;
 	anchor_known_note(&known, &one);
-	knows(&one, 3, 10);
-	assert_int_equal(known.changes, 2);
-	assert_null(anchor_table_find(&known.table, two.meta.uuid));
+	assert_int_equal(entry(&one)->permall, 10);
+	store_next(&one, PERMALL, 8);
+	anchor_known_note(&known, &one);
+	assert_int_equal(entry(&one)->permall, 10);
+	/* what lies there is not looked at, but what was put */
+	store_next(&one, PERMALL, 11);
+	put(&one, PERMALL, 99, entry(&one)->epoch);
+	assert_true(anchor_known_grow(&known, &one));
+	assert_int_equal(entry(&one)->permall, 11);
+	assert_null(entry(&two));
+}
+
+/* Neither an older state nor another end of an older run opens, once the next run has
+ * begun, however new it is. */
+static void a_fork_of_an_earlier_run(void **state)
+{
+	put(&one, HEADER, 3, 1);
+	put(&one, PERMALL, 9, 1);
+	assert_true(anchor_known_claim(&known, &one));
+	begin(&one);
+	store_next(&one, PERMALL, 10);
+	keep(&one, "ten");
+	assert_int_equal(opens(&one), 0); /* a crash: nothing of the run is anchored */
+	store_next(&one, PERMALL, 11);
+	keep(&one, "eleven");
+	store_next(&one, PERMALL, 12);
+	keep(&one, "twelve");
+	put_back(&one, "ten"); /* the window */
+	begin(&one);
+	put_back(&one, "twelve");
+	assert_int_equal(opens(&one), -ESTALE);
+	put_back(&one, "eleven");
+	assert_int_equal(opens(&one), -ESTALE);
+	put_back(&one, "ten"); /* it began with that, and has put nothing */
+	assert_int_equal(opens(&one), 0);
+	store_next(&one, PERMALL, 11);
+	assert_true(anchor_known_grow(&known, &one));
+	keep(&one, "mine");
+	put_back(&one, "ten");
+	assert_int_equal(opens(&one), -ESTALE);
+	put_back(&one, "twelve");
+	assert_int_equal(opens(&one), -ESTALE);
+	put_back(&one, "mine");
+	assert_int_equal(opens(&one), 0);
+}
+
+static void a_header_counts_by_its_hash(void **state)
+{
+	put(&one, HEADER, 3, 1);
+	put(&one, PERMALL, 9, 1);
+	assert_true(anchor_known_claim(&known, &one));
+	put(&one, HEADER, 4, 1); /* a higher generation, of whoever */
+	store_know_nothing(&one.store);
+	assert_int_equal(opens(&one), -ESTALE);
+	put(&one, HEADER, 3, 1);
+	begin(&one);
+	store_next(&one, HEADER, 4);
+	assert_true(anchor_known_header(&known, &one));
+	assert_int_equal(opens(&one), 0);
+	put(&one, HEADER, 3, 1);
+	store_know_nothing(&one.store);
+	assert_int_equal(opens(&one), -ESTALE);
 }
 
 /* Both are in the table that the TPM has. */
 static void anchored(uint8_t tpm[ANCHOR_HASH_SIZE])
 {
-	put(&one, PERMALL, 5);
-	put(&two, PERMALL, 6);
+	put(&one, HEADER, 1, 1);
+	put(&two, HEADER, 1, 1);
+	put(&one, PERMALL, 5, 1);
+	put(&two, PERMALL, 6, 1);
 	assert_true(anchor_known_claim(&known, &one));
 	assert_true(anchor_known_claim(&known, &two));
 	assert_int_equal(anchor_file_write(&file, &known.table), 0);
@@ -151,20 +285,20 @@ static void catches_up_when_the_table_is_known(void **state)
 	uint8_t tpm[ANCHOR_HASH_SIZE];
 
 	anchored(tpm);
-	put(&one, PERMALL, 2);
+	put(&one, PERMALL, 2, 1);
 	one.claim = true;
 	anchor_known_forget_later(&known, &two);
 	assert_int_equal(anchor_known_load(&known, &file, tpm, &d, &e), 0);
 	assert_int_equal(known.changes, 1);
-	knows(&one, 0, 5);
-	knows(&two, 0, 6);
+	assert_int_equal(anchor_entry_seq(entry(&one)), 5);
+	assert_int_equal(anchor_entry_seq(entry(&two)), 6);
 	anchor_known_catch_up(&known, &one);
-	knows(&one, 0, 2);
+	assert_int_equal(anchor_entry_seq(entry(&one)), 2);
 	assert_null(anchor_table_find(&known.table, two.meta.uuid));
 	assert_int_equal(known.changes, 3);
 	assert_int_equal(one.claimed, 3);
 	/* once, and what nobody did is not done */
-	put(&one, PERMALL, 1);
+	put(&one, PERMALL, 1, 1);
 	anchor_known_catch_up(&known, &one);
 	assert_int_equal(known.changes, 3);
 	assert_true(anchor_known_forget(&known, one.meta.uuid));
@@ -191,10 +325,10 @@ static void a_new_anchor_takes_the_store_as_it_is(void **state)
 
 	anchored(tpm);
 	anchor_known_forget_later(&known, &two);
-	put(&one, PERMALL, 2);
+	put(&one, PERMALL, 2, 1);
 	anchor_known_adopt(&known, &file, none, &d);
-	knows(&one, 0, 2);
-	knows(&two, 0, 6);
+	assert_int_equal(anchor_entry_seq(entry(&one)), 2);
+	assert_int_equal(anchor_entry_seq(entry(&two)), 6);
 	assert_int_equal(known.forgotten.count, 0);
 	assert_memory_equal(file.hash, none, sizeof(none));
 	assert_false(file.pending);
@@ -206,6 +340,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(claims_what_is_there, setup, teardown),
+		cmocka_unit_test_setup_teardown(claims_one_that_runs, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_fork_of_an_earlier_run, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(a_header_counts_by_its_hash, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(a_folder_that_cannot_be_read, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(grows_and_never_shrinks, setup, teardown),

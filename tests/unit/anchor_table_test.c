@@ -9,7 +9,8 @@
 
 static struct anchor_entry entry(uint8_t first, uint64_t permall)
 {
-	return (struct anchor_entry){.uuid = {first}, .header = 1, .permall = permall};
+	return (struct anchor_entry){
+		.uuid = {first}, .header = {1}, .epoch = 7, .permall = permall};
 }
 
 static void put(struct anchor_table *t, uint8_t first, uint64_t permall)

@@ -152,9 +152,25 @@ static void on_gone(void *ctx)
 	peer = NULL;
 }
 
+/* Whether a header may be stored, and whether it counts at once. */
+static int may_put;
+static bool counts_later;
+
+static int on_put(void *ctx, uint16_t object, const uint8_t *buf, size_t len)
+{
+	return object == CHANNEL_OBJECT_HEADER ? may_put : 0;
+}
+
+static bool on_stored(void *ctx, uint16_t object)
+{
+	return object == CHANNEL_OBJECT_HEADER && counts_later;
+}
+
 static const struct peer_owner owner = {
 	.hello = on_hello,
 	.ready = on_ready,
+	.put = on_put,
+	.stored = on_stored,
 	.config = on_config,
 	.launch = on_launch,
 	.rekeyed = on_rekeyed,

@@ -153,6 +153,9 @@ static int put(void *ctx, enum channel_object object, uint64_t seq, const uint8_
 			 ? 0
 			 : store_put(&store, (uint16_t)object, seq, buf, len);
 
+	/* the TPM has it: the header that it replaced may go */
+	if (!rc && !fails && object == CHANNEL_OBJECT_HEADER)
+		rc = store_settle(&store);
 	if (keep_links)
 		keep(object);
 	return fails ? -EIO : rc;

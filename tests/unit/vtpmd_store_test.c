@@ -431,6 +431,7 @@ static int put_header(uint64_t seq, size_t count, const uint16_t *kinds)
 {
 	uint8_t buf[512];
 	struct cursor w = cursor_writer(buf, sizeof(buf));
+	int rc;
 
 	cursor_put(&w, "XVTPMHDR", 8);
 	cursor_put_u16(&w, 1);
@@ -446,7 +447,8 @@ static int put_header(uint64_t seq, size_t count, const uint16_t *kinds)
 		cursor_put(&w, "slot", 4);
 	}
 	cursor_put(&w, (uint8_t[32]){0}, 32);
-	return store_put(&store, CHANNEL_OBJECT_HEADER, seq, buf, w.pos);
+	rc = store_put(&store, CHANNEL_OBJECT_HEADER, seq, buf, w.pos);
+	return rc ? rc : store_settle(&store);
 }
 
 static const uint16_t host_slot[] = {1}, both_slots[] = {1, 7};
@@ -521,9 +523,78 @@ static void an_interrupted_end_is_made_good(void **state)
 	assert_int_not_equal(last_byte("header.prev"), -1);
 }
 
+/* What was checked or stored is what is given out, whatever is put into the folder. */
+static void gives_out_what_is_known(void **state)
+{
+	const struct store_known *k;
+	uint8_t *buf;
+	size_t len;
+
+	assert_int_equal(put(1, 'a', 100), 0);
+	assert_null(store_known(&store, CHANNEL_OBJECT_PERMALL));
+	assert_int_equal(store_get(&store, CHANNEL_OBJECT_PERMALL, &buf, &len), 0);
+	assert_int_equal(store_know(&store, CHANNEL_OBJECT_PERMALL, buf, len), 0);
+	assert_true(store_knows(&store, CHANNEL_OBJECT_PERMALL, buf, len));
+	free(buf);
+	k = store_known(&store, CHANNEL_OBJECT_PERMALL);
+	assert_int_equal(k->seq, 1);
+	assert_int_equal(k->epoch, 5);
+	/* another one, even a newer one */
+	assert_int_equal(put(2, 'b', 100), 0);
+	assert_int_equal(store_get(&store, CHANNEL_OBJECT_PERMALL, &buf, &len), -ESTALE);
+	assert_int_equal(store_seq(&store, CHANNEL_OBJECT_PERMALL), 0);
+	/* one that a thread is just putting there */
+	store_expect(&store, object(false, uuid, 2, 'b', 100), 100);
+	assert_int_equal(store_get(&store, CHANNEL_OBJECT_PERMALL, &buf, &len), 0);
+	free(buf);
+	store_expect(&store, NULL, 0);
+	assert_int_equal(store_get(&store, CHANNEL_OBJECT_PERMALL, &buf, &len), -ESTALE);
+	store_know_nothing(&store);
+	assert_int_equal(store_get(&store, CHANNEL_OBJECT_PERMALL, &buf, &len), 0);
+	free(buf);
+}
+
+static void takes_its_epoch_alone(void **state)
+{
+	store.epoch = 4;
+	assert_int_equal(put(1, 'a', 100), -EINVAL);
+	store.epoch = 5;
+	assert_int_equal(put(1, 'a', 100), 0);
+}
+
+/* Of a header that was put and the one before it, the one that is anchored. */
+static void finds_the_header_that_counts(void **state)
+{
+	struct store_known first, second;
+
+	assert_int_equal(put_header(1, 1, host_slot), 0);
+	assert_int_equal(store_find_header(&store, (uint8_t[32]){0}), -ESTALE);
+	for (int i = 0; i < 2; i++) {
+		uint8_t *buf;
+		size_t len;
+
+		assert_int_equal(store_get(&store, CHANNEL_OBJECT_HEADER, &buf, &len), 0);
+		assert_int_equal(store_know(&store, CHANNEL_OBJECT_HEADER, buf, len), 0);
+		free(buf);
+		*(i ? &second : &first) = *store_known(&store, CHANNEL_OBJECT_HEADER);
+		store_know_nothing(&store);
+		if (!i)
+			assert_int_equal(put_header(2, 1, host_slot), 0);
+	}
+	assert_int_equal(store_find_header(&store, second.hash), 0);
+	assert_int_equal(store_find_header(&store, first.hash), 1);
+	store_know_nothing(&store);
+	assert_int_equal(store_seq(&store, CHANNEL_OBJECT_HEADER), 1);
+	assert_int_equal(store_find_header(&store, first.hash), 0);
+	assert_int_equal(store_find_header(&store, second.hash), -ESTALE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(gives_out_what_is_known),
+		TEST(takes_its_epoch_alone),
+		TEST(finds_the_header_that_counts),
 		TEST(puts_and_gets),
 		TEST(erases_the_slots),
 		TEST(takes_another_ones_state),

@@ -153,8 +153,11 @@ void anchor_claim(struct anchor *a, struct vtpm *v)
 
 void anchor_recover(struct anchor *a, struct vtpm *v)
 {
-	if (a->state != ANCHOR_KNOWN || !anchor_known_grow(&a->known, v))
+	if (a->state != ANCHOR_KNOWN || !anchor_known_header(&a->known, v))
 		anchor_claim(a, v);
+	else
+		a->asked = a->known.changes;
+	pump(a);
 }
 
 void anchor_forget(struct anchor *a, const struct vtpm *v)
@@ -307,16 +310,102 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
 
 int anchor_check(struct anchor *a, struct vtpm *v, struct error *e)
 {
-	const struct anchor_entry *known = anchor_entry(a, v);
+	struct error ignored = {.cause = CAUSE_NONE};
+	int rc;
 
-	if (a->state == ANCHOR_OFF)
+	if (v->body_alive || v->begun) /* it was when that began */
 		return 0;
+	if (a->state == ANCHOR_OFF)
+		return anchor_check_nothing(v, e);
 	if (a->state != ANCHOR_KNOWN)
 		return error_set(e, -EIO, a->error.cause, "%s", a->error.text);
-	/* a new one has no state before the TPM knows of it */
-	if (known && v->meta.creating && a->written < v->claimed)
+	rc = anchor_check_folder(anchor_entry(a, v), v, e);
+	/* a state that was damaged when the last run began, and is mended */
+	if (rc == -ESTALE && v->unused && !anchor_check_folder(&v->before, v, &ignored)) {
+		*e = (struct error){.cause = CAUSE_NONE};
+		rc = 0;
+	}
+	return rc;
+}
+
+/* Nothing was put since the epoch that is known began, with just this state. */
+static bool is_unused(const struct anchor_entry *known, const struct vtpm *v)
+{
+	const struct store_known *state = store_known(&v->store, CHANNEL_OBJECT_PERMALL);
+
+	return v->unused && !known->permall &&
+	       !memcmp(known->base, state->hash, sizeof(known->base));
+}
+
+static int new_epoch(struct anchor *a, struct vtpm *v)
+{
+	const struct anchor_entry *known = anchor_entry(a, v);
+	int rc = 0;
+
+	/* without a state there is nothing that could begin */
+	if (!known || v->making || !store_known(&v->store, CHANNEL_OBJECT_PERMALL))
+		return anchor_known_epoch(&v->store.epoch);
+	if (!is_unused(known, v)) {
+		if (!v->unused)
+			v->before = *known;
+		rc = anchor_known_raise(&a->known, v);
+		v->raised = a->known.changes;
+		v->unused = !rc;
+	}
+	v->store.epoch = anchor_entry(a, v)->epoch;
+	return rc;
+}
+
+int anchor_begin(struct anchor *a, struct vtpm *v, struct error *e)
+{
+	int rc = v->making ? 0 : anchor_check(a, v, e);
+
+	if (rc)
+		return rc;
+	if (a->state != ANCHOR_OFF && a->state != ANCHOR_KNOWN)
 		return error_set(e, -EIO, a->error.cause, "%s", a->error.text);
-	return anchor_check_folder(known, v, e);
+	if (a->state == ANCHOR_KNOWN && !v->making)
+		v->meta.creating = false; /* its creation came to its end */
+	v->raised = v->making ? v->claimed : v->raised;
+	rc = new_epoch(a, v);
+	if (rc)
+		return error_set(e, rc, CAUSE_RANDOM,
+				 "There are no random numbers for the run of %s.",
+				 v->meta.name);
+	if (v->raised > a->written)
+		a->asked = a->known.changes;
+	return 0;
+}
+
+int anchor_ready(struct anchor *a, struct vtpm *v, struct error *e)
+{
+	if (a->state == ANCHOR_OFF || v->raised <= a->written)
+		return 0;
+	pump(a);
+	if (a->tpm.pid)
+		return -EAGAIN;
+	return error_set(e, -EIO, a->error.cause, "%s", a->error.text);
+}
+
+void anchor_header(struct anchor *a, struct vtpm *v)
+{
+	v->new_header = true;
+	if (a->state != ANCHOR_KNOWN || !anchor_known_header(&a->known, v))
+		return;
+	v->header_change = a->known.changes;
+	a->asked = a->known.changes;
+}
+
+bool anchor_has_header(const struct anchor *a, const struct vtpm *v)
+{
+	return a->state == ANCHOR_OFF ||
+	       (!v->new_header && v->header_change <= a->written);
+}
+
+void anchor_made(struct anchor *a, struct vtpm *v)
+{
+	anchor_claim(a, v);
+	v->header_change = v->claimed;
 }
 
 bool anchor_off(struct anchor *a)

@@ -1,8 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Against rollback: vtpmd knows each vTPM's newest generations (anchor_table.h), the
- * host's TPM keeps the hash of that (tools/vtpmctl/tpmanchor.h), and a vTPM whose
- * folder is older, or of which nothing is known, does not start.
+ * Against other states than the newest: vtpmd knows of each vTPM the SHA-256 of its header
+ * and where its state stands (anchor_table.h), and the host's TPM keeps the hash of that
+ * (tools/vtpmctl/tpmanchor.h).
+ *
+ * Each run of a manager is an epoch: a random number, which all that it stores carries,
+ * authenticated.  The TPM knows of it before the run begins, and with it of the state, by
+ * its hash, with which it begins.  So a state opens if and only if
+ *
+ *   it is of the epoch that is known, and not older than what is anchored of that, or
+ *   it is the one with which that epoch began, and none of the epoch is anchored yet.
+ *
+ * A header opens if it is the one that is known; a new one is anchored before its manager
+ * is told that it is stored.  Until then the one before it stays beside it, as header.prev,
+ * and is the one that a start after a crash finds.
  *
  *   off      host.json has no anchor: vTPMs start unchecked, and the log says so once
  *   unknown  the TPM is being asked, and starts wait for that
@@ -11,9 +22,10 @@
  *   broken   it could not be asked, or no table fits: no vTPM starts, and each start
  *            asks again
  *
- * The TPM follows when an operator's command is to be answered (stop, delete, restore,
- * recover, accept; before the first start for create), once an interval when a state has
- * changed, and when vtpmd ends.  A guest's write never waits for it.
+ * The TPM follows when a run is to begin, when a header has changed, when an operator's
+ * command is to be answered (stop, delete, restore, recover, accept, create), once an
+ * interval when a state has changed, and when vtpmd ends.  What comes while it is written
+ * goes with the next write, all together.  A guest's write never waits for it.
  */
 #ifndef VTPMD_ANCHOR_H
 #define VTPMD_ANCHOR_H
@@ -25,16 +37,6 @@
 
 struct anchor;
 
-/* Who waits until the TPM has all that was so far.  Lives in its owner until it is
- * called or cancelled. */
-struct anchor_waiter {
-	struct anchor_waiter *next;
-	uint64_t need;
-	/* e: NULL, or why the TPM does not have it. */
-	void (*done)(void *ctx, const struct error *e);
-	void *ctx;
-};
-
 int __must_check anchor_new(struct vtpmd *d);
 void anchor_free(struct anchor *a);
 
@@ -43,11 +45,23 @@ void anchor_free(struct anchor *a);
 bool anchor_want(struct anchor *a);
 /* The starts have to wait. */
 bool anchor_busy(const struct anchor *a);
-/* Whether the vTPM's folder is as new as what is known of it; else *e. */
+/* Whether the folder of a vTPM that does not run is what is known of it; else *e.  Then the
+ * store gives out nothing else (store_know()). */
 int __must_check anchor_check(struct anchor *a, struct vtpm *v, struct error *e);
+/* The same, before its manager runs, and a new epoch for that; there is none needed when
+ * nothing was put in the last one. */
+int __must_check anchor_begin(struct anchor *a, struct vtpm *v, struct error *e);
+/* After that: 0 when the TPM has the epoch; -EAGAIN: vtpm_start_queued() follows. */
+int __must_check anchor_ready(struct anchor *a, struct vtpm *v, struct error *e);
 
 /* A vTPM that runs, or has just ended: its generations may have grown. */
 void anchor_note(struct anchor *a, struct vtpm *v);
+/* Its manager has put a header: anchor_wait() tells when it counts. */
+void anchor_header(struct anchor *a, struct vtpm *v);
+/* Whether the last one counts already. */
+bool anchor_has_header(const struct anchor *a, const struct vtpm *v);
+/* A vTPM that was made has its header and its state. */
+void anchor_made(struct anchor *a, struct vtpm *v);
 /* An operator's act: the vTPM's folder as it is counts from now on. */
 void anchor_claim(struct anchor *a, struct vtpm *v);
 /* It has a new header, made by an operator: as anchor_claim() when nothing is known of

@@ -2,50 +2,97 @@
 #include "tools/vtpmd/anchor_check.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
-static int not_as_new(struct vtpm *v, const char *what, uint64_t found, uint64_t known,
+bool anchor_check_unmade(const struct anchor_entry *e)
+{
+	static const uint8_t zeroes[sizeof(e->header)];
+
+	return !memcmp(e->header, zeroes, sizeof(zeroes));
+}
+
+static int not_as_new(struct vtpm *v, uint64_t found, const struct anchor_entry *known,
 		      struct error *e)
 {
 	return error_set(
 		e, -ESTALE, CAUSE_ROLLED_BACK,
-		"%s of %s is generation %llu, and generation %llu is anchored in the "
-		"host's TPM: an older one was put back. Bring the newest back, or, when "
-		"the older one is meant, `vtpmctl host anchor --accept %s --yes`.",
-		what, v->meta.name, (unsigned long long)found, (unsigned long long)known,
-		v->meta.name);
+		"The state of %s is generation %llu, and generation %llu is anchored in "
+		"the host's TPM%s: an older one was put back. Bring the newest back, or, "
+		"when the older one is meant, `vtpmctl host anchor --accept %s --yes`.",
+		v->meta.name, (unsigned long long)found,
+		(unsigned long long)anchor_entry_seq(known),
+		found < anchor_entry_seq(known) ? "" : ", of another run", v->meta.name);
 }
 
-static int check_object(struct vtpm *v, uint16_t object, const char *what, uint64_t known,
-			struct error *e)
+static int check_header(const struct anchor_entry *known, struct vtpm *v, struct error *e)
 {
-	uint64_t found;
-	int rc = store_own_seq(&v->store, object, &found);
+	int rc = store_find_header(&v->store, known->header);
 
-	/* a vTPM that is being made would be made anew in the place of what is gone */
-	if (rc == -ENOENT && v->meta.creating && known)
-		return not_as_new(v, what, 0, known, e);
+	if (rc == 1)
+		log_about(
+			LOG_NOTICE, VTPM_ABOUT(v),
+			"the header that is anchored is put back: the newer one was not "
+			"acknowledged when the host or vtpmd went down");
+	if (rc >= 0)
+		return 0;
+	if (rc == -ENOENT)
+		return error_set(e, rc, CAUSE_NO_STATE,
+				 "The vTPM %s has no header in the store: restore it "
+				 "from a backup; no new one is made.",
+				 v->meta.name);
+	if (rc == -ESTALE)
+		return error_set(
+			e, rc, CAUSE_ROLLED_BACK,
+			"The header of %s is not the one that is anchored in the host's "
+			"TPM: it was changed, or another one put there. Bring the newest "
+			"back, or, when this one is meant, `vtpmctl host anchor --accept "
+			"%s --yes`.",
+			v->meta.name, v->meta.name);
+	return error_set(e, rc, CAUSE_STORE, "The header of %s could not be read: %s.",
+			 v->meta.name, strerror(-rc));
+}
+
+/* An object as it is, as what is known.  -ENOENT, -EBADMSG: nothing is */
+static int know_stored(struct vtpm *v, uint16_t object)
+{
+	uint8_t *buf;
+	size_t len;
+	int rc = store_get(&v->store, object, &buf, &len);
+
+	if (rc)
+		return rc;
+	rc = store_know(&v->store, object, buf, len);
+	free(buf);
+	return rc;
+}
+
+static int check_state(const struct anchor_entry *known, struct vtpm *v, struct error *e)
+{
+	const struct store_known *k;
+	int rc = know_stored(v, CHANNEL_OBJECT_PERMALL);
+
 	/* what cannot be opened is not opened: the manager says why */
 	if (rc == -ENOENT || rc == -EBADMSG)
 		return 0;
 	if (rc)
-		return error_set(e, rc, CAUSE_STORE, "%s of %s could not be read: %s.",
-				 what, v->meta.name, strerror(-rc));
-	return found < known ? not_as_new(v, what, found, known, e) : 0;
+		return error_set(e, rc, CAUSE_STORE,
+				 "The state of %s could not be read: %s.", v->meta.name,
+				 strerror(-rc));
+	k = store_known(&v->store, CHANNEL_OBJECT_PERMALL);
+	if (k->epoch == known->epoch && k->seq >= known->permall)
+		return 0;
+	if (!known->permall && !memcmp(k->hash, known->base, sizeof(k->hash)))
+		return 0;
+	return not_as_new(v, k->seq, known, e);
 }
 
 int anchor_check_folder(const struct anchor_entry *known, struct vtpm *v, struct error *e)
 {
 	int rc;
 
-	if (!known && v->meta.creating && !store_has(&v->store, CHANNEL_OBJECT_PERMALL))
-		return error_set(
-			e, -ENOENT, CAUSE_NO_STATE,
-			"The vTPM %s has no state: it was being made when the host or vtpmd "
-			"went down. `vtpmctl delete %s`, and %s again.",
-			v->meta.name, v->meta.name,
-			v->meta.is_copy ? "clone" : "create it");
-	if (!known)
+	store_know_nothing(&v->store);
+	if (!known && !v->meta.creating)
 		return error_set(
 			e, -ESTALE, CAUSE_ROLLED_BACK,
 			"The folder of %s is not one that this host has anchored in its "
@@ -53,11 +100,33 @@ int anchor_check_folder(const struct anchor_entry *known, struct vtpm *v, struct
 			"`vtpmctl restore`, or, when it is meant, `vtpmctl host anchor "
 			"--accept %s --yes`.",
 			v->meta.name, v->meta.name);
-	rc = check_object(v, CHANNEL_OBJECT_HEADER, "The header", known->header, e);
-	if (!rc)
-		rc = check_object(v, CHANNEL_OBJECT_PERMALL, "The state", known->permall,
-				  e);
-	return rc;
+	if (!known || anchor_check_unmade(known))
+		return error_set(
+			e, -ENOENT, CAUSE_NO_STATE,
+			"The vTPM %s was being made when the host or vtpmd went down, and is "
+			"not whole. `vtpmctl delete %s`, and %s again.",
+			v->meta.name, v->meta.name,
+			v->meta.is_copy ? "clone" : "create it");
+	rc = check_header(known, v, e);
+	return rc ? rc : check_state(known, v, e);
+}
+
+int anchor_check_nothing(struct vtpm *v, struct error *e)
+{
+	static const uint16_t objects[] = {CHANNEL_OBJECT_HEADER, CHANNEL_OBJECT_PERMALL};
+	size_t i;
+	int rc = 0;
+
+	store_know_nothing(&v->store);
+	for (i = 0; i < ARRAY_SIZE(objects) && !rc; i++) {
+		rc = know_stored(v, objects[i]);
+		if (rc == -ENOENT || rc == -EBADMSG)
+			rc = 0;
+	}
+	return rc ? error_set(e, rc, CAUSE_STORE,
+			      "The folder of %s could not be read: %s.", v->meta.name,
+			      strerror(-rc))
+		  : 0;
 }
 
 void anchor_check_say(int rc, const char *dir, struct error *e)

@@ -2,11 +2,15 @@
 #include "tools/vtpmd/anchor_known.h"
 #include "tools/vtpmd/anchor_check.h"
 #include "tools/vtpmd/log.h"
+#include "tools/vtpmd/object.h"
 #include "lib/audit.h"
+#include "lib/crypt.h"
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <openssl/rand.h>
 
 static void set(struct anchor_known *k, const struct anchor_entry *e)
 {
@@ -18,33 +22,111 @@ static void set(struct anchor_known *k, const struct anchor_entry *e)
 	k->changes++;
 }
 
+int anchor_known_epoch(uint64_t *epoch)
+{
+	do
+		if (RAND_bytes((uint8_t *)epoch, sizeof(*epoch)) != 1)
+			return -EIO;
+	while (!*epoch);
+	return 0;
+}
+
+static int hash_object(struct vtpm *v, uint16_t object, uint8_t hash[32],
+		       struct object_head *head)
+{
+	struct crypt_part part = {0};
+	uint8_t *buf;
+	int rc = store_get(&v->store, object, &buf, &part.n);
+
+	if (rc)
+		return rc;
+	part.p = buf;
+	rc = object_parse(object, buf, part.n, head);
+	if (!rc && memcmp(head->uuid, v->meta.uuid, sizeof(head->uuid)))
+		rc = -EBADMSG;
+	if (!rc)
+		rc = crypt_sha256(&part, 1, hash);
+	free(buf);
+	return rc;
+}
+
 /* What the folder says; an object that is not there, damaged or another's counts as
- * none. */
+ * none.  The state of a vTPM that runs is of its run's epoch, or what that began with. */
 static int of_store(struct vtpm *v, struct anchor_entry *e)
 {
-	int rc = store_own_seq(&v->store, CHANNEL_OBJECT_HEADER, &e->header);
+	struct object_head head = {0};
+	int rc = hash_object(v, CHANNEL_OBJECT_HEADER, e->header, &head);
 
 	memcpy(e->uuid, v->meta.uuid, sizeof(e->uuid));
-	if (!rc || rc == -ENOENT || rc == -EBADMSG)
-		rc = store_own_seq(&v->store, CHANNEL_OBJECT_PERMALL, &e->permall);
-	return rc == -ENOENT || rc == -EBADMSG ? 0 : rc;
+	if (rc == -ENOENT || rc == -EBADMSG)
+		memset(e->header, 0, sizeof(e->header));
+	else if (rc)
+		return rc;
+	head = (struct object_head){.epoch = 0};
+	rc = hash_object(v, CHANNEL_OBJECT_PERMALL, e->base, &head);
+	if (rc == -ENOENT || rc == -EBADMSG)
+		memset(e->base, 0, sizeof(e->base));
+	else if (rc)
+		return rc;
+	e->base_seq = rc ? 0 : head.seq;
+	e->epoch = v->store.epoch;
+	if (!e->epoch && v->body_alive)
+		e->epoch = head.epoch;
+	if (!e->epoch)
+		return anchor_known_epoch(&e->epoch);
+	e->permall = e->epoch == head.epoch ? e->base_seq : 0;
+	return 0;
 }
 
 bool anchor_known_grow(struct anchor_known *k, struct vtpm *v)
 {
 	const struct anchor_entry *old = anchor_table_find(&k->table, v->meta.uuid);
+	const struct store_known *state = store_known(&v->store, CHANNEL_OBJECT_PERMALL);
 	struct anchor_entry e;
 
 	if (!old)
 		return false;
-	if (of_store(v, &e) || (e.header <= old->header && e.permall <= old->permall))
+	if (!state || state->epoch != old->epoch || state->seq <= old->permall)
 		return true;
-	if (e.header < old->header)
-		e.header = old->header;
-	if (e.permall < old->permall)
-		e.permall = old->permall;
+	e = *old;
+	e.permall = state->seq;
 	set(k, &e);
 	return true;
+}
+
+bool anchor_known_header(struct anchor_known *k, struct vtpm *v)
+{
+	const struct anchor_entry *old = anchor_table_find(&k->table, v->meta.uuid);
+	const struct store_known *header = store_known(&v->store, CHANNEL_OBJECT_HEADER);
+	struct anchor_entry e;
+
+	if (!old || !header)
+		return false;
+	v->new_header = false;
+	e = *old;
+	memcpy(e.header, header->hash, sizeof(e.header));
+	if (memcmp(&e, old, sizeof(e)))
+		set(k, &e);
+	return true;
+}
+
+int anchor_known_raise(struct anchor_known *k, struct vtpm *v)
+{
+	const struct anchor_entry *old = anchor_table_find(&k->table, v->meta.uuid);
+	const struct store_known *state = store_known(&v->store, CHANNEL_OBJECT_PERMALL);
+	struct anchor_entry e = *old;
+	int rc = anchor_known_epoch(&e.epoch);
+
+	if (rc)
+		return rc;
+	e.permall = e.base_seq = 0;
+	memset(e.base, 0, sizeof(e.base));
+	if (state) {
+		memcpy(e.base, state->hash, sizeof(e.base));
+		e.base_seq = state->seq;
+	}
+	set(k, &e);
+	return 0;
 }
 
 void anchor_known_note(struct anchor_known *k, struct vtpm *vtpms)
@@ -58,7 +140,7 @@ void anchor_known_note(struct anchor_known *k, struct vtpm *vtpms)
 
 bool anchor_known_claim(struct anchor_known *k, struct vtpm *v)
 {
-	struct anchor_entry e;
+	struct anchor_entry e = {.permall = 0};
 	int rc = of_store(v, &e);
 
 	/* then nothing is known of it, and it does not start */
@@ -85,7 +167,7 @@ bool anchor_known_forget(struct anchor_known *k, const uint8_t uuid[16])
 
 void anchor_known_forget_later(struct anchor_known *k, const struct vtpm *v)
 {
-	struct anchor_entry e = {.header = 0};
+	struct anchor_entry e = {.permall = 0};
 
 	memcpy(e.uuid, v->meta.uuid, sizeof(e.uuid));
 	if (anchor_table_set(&k->forgotten, &e))
@@ -145,9 +227,12 @@ void anchor_known_catch_up(struct anchor_known *k, struct vtpm *vtpms)
 	for (i = 0; i < k->forgotten.count; i++)
 		(void)anchor_known_forget(k, k->forgotten.entries[i].uuid);
 	anchor_table_free(&k->forgotten);
-	for (v = vtpms; v; v = v->next)
+	for (v = vtpms; v; v = v->next) {
 		if (v->claim)
 			(void)anchor_known_claim(k, v);
+		if (v->new_header)
+			(void)anchor_known_header(k, v);
+	}
 }
 
 void anchor_known_free(struct anchor_known *k)

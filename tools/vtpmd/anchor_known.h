@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is known of all vTPMs' generations, in memory: where the table comes from, and how
+ * What is known of all vTPMs' headers and states, in memory: where the table comes from, and how
  * it changes.  Whether it counts (enum anchor_state), and what the TPM has of it, is
  * anchor.c's.  Private to anchor*.c.
  */
@@ -26,10 +26,16 @@ void anchor_known_catch_up(struct anchor_known *k, struct vtpm *vtpms);
 void anchor_known_adopt(struct anchor_known *k, struct anchor_file *f,
 			const uint8_t none[ANCHOR_HASH_SIZE], const struct vtpmd *d);
 
-/* Takes a vTPM's folder in, but never lowers what is known.  false: nothing is. */
+/* A random epoch. -EIO */
+int __must_check anchor_known_epoch(uint64_t *epoch);
+/* Takes in what was stored in the epoch that is known.  false: nothing is. */
 bool anchor_known_grow(struct anchor_known *k, struct vtpm *v);
 /* The same for all that have opened their state. */
 void anchor_known_note(struct anchor_known *k, struct vtpm *vtpms);
+/* The header that the store knows counts.  false: nothing is known of the vTPM. */
+bool anchor_known_header(struct anchor_known *k, struct vtpm *v);
+/* A new epoch, which begins with the state that the store knows.  There is an entry. */
+int __must_check anchor_known_raise(struct anchor_known *k, struct vtpm *v);
 /* Its folder as it is counts: v->claimed is the change.  false: it cannot be read, and
  * the journal says so. */
 bool anchor_known_claim(struct anchor_known *k, struct vtpm *v);

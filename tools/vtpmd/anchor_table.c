@@ -7,7 +7,7 @@
 #include <string.h>
 
 static const char magic[8] = {'X', 'V', 'T', 'P', 'M', 'A', 'N', 'C'};
-#define VERSION 1
+#define VERSION 2
 
 /* Where the uuid's entry is, or would be. */
 static size_t place(const struct anchor_table *t, const uint8_t uuid[16], bool *there)
@@ -78,8 +78,11 @@ size_t anchor_table_encode(const struct anchor_table *t, uint8_t *out)
 	cursor_put_u32(&w, (uint32_t)t->count);
 	for (i = 0; i < t->count; i++) {
 		cursor_put(&w, t->entries[i].uuid, 16);
-		cursor_put_u64(&w, t->entries[i].header);
+		cursor_put(&w, t->entries[i].header, 32);
+		cursor_put_u64(&w, t->entries[i].epoch);
 		cursor_put_u64(&w, t->entries[i].permall);
+		cursor_put(&w, t->entries[i].base, 32);
+		cursor_put_u64(&w, t->entries[i].base_seq);
 	}
 	return w.pos;
 }
@@ -95,8 +98,11 @@ static int take_entries(struct anchor_table *t, struct cursor *c)
 		struct anchor_entry *e = &t->entries[i];
 
 		cursor_copy(c, e->uuid, sizeof(e->uuid));
-		e->header = cursor_u64(c);
+		cursor_copy(c, e->header, sizeof(e->header));
+		e->epoch = cursor_u64(c);
 		e->permall = cursor_u64(c);
+		cursor_copy(c, e->base, sizeof(e->base));
+		e->base_seq = cursor_u64(c);
 		/* one order, so that there is one encoding */
 		if (i && memcmp(e[-1].uuid, e->uuid, sizeof(e->uuid)) >= 0)
 			cursor_fail(c);

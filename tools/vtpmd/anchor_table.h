@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The generations of all vTPMs of this host, as one file whose SHA-256 the host's TPM
+ * What is known of all vTPMs of this host, as one file whose SHA-256 the host's TPM
  * keeps.  Big-endian:
  *
- *   "XVTPMANC" | u16 version 1 | u64 counter | u32 n | n entries:
- *   uuid (16 bytes) | u64 generation of the header | u64 of the permanent state
+ *   "XVTPMANC" | u16 version 2 | u64 counter | u32 n | n entries:
+ *   uuid (16 bytes) | SHA-256 of the header | u64 epoch | u64 generation of the
+ *   permanent state in this epoch; 0: none yet | SHA-256 of the state with which the
+ *   epoch began | u64 its generation
+ *
+ * A header of zeroes: the vTPM is being made.  The entries are
  *
  * in the order of their uuids, each once.  The counter is how often a table was
  * written, so that no two are the same.
@@ -19,13 +23,22 @@
 
 #define ANCHOR_TABLE_ENTRIES 10000
 #define ANCHOR_TABLE_HEAD    22
-#define ANCHOR_TABLE_ENTRY   32
+#define ANCHOR_TABLE_ENTRY   104
 #define ANCHOR_TABLE_MAX     (ANCHOR_TABLE_HEAD + ANCHOR_TABLE_ENTRIES * ANCHOR_TABLE_ENTRY)
 
 struct anchor_entry {
 	uint8_t uuid[16];
-	uint64_t header, permall;
+	uint8_t header[32];
+	uint64_t epoch, permall;
+	uint8_t base[32];
+	uint64_t base_seq;
 };
+
+/* The generation that is anchored. */
+static inline uint64_t anchor_entry_seq(const struct anchor_entry *e)
+{
+	return e->permall ? e->permall : e->base_seq;
+}
 
 struct anchor_table {
 	uint64_t counter;

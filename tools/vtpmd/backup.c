@@ -122,7 +122,8 @@ void backup_take(struct vtpm *v, const char *event)
 
 	if (known)
 		snprintf(detail, sizeof(detail), "generation %llu in the place of %llu",
-			 (unsigned long long)seq, (unsigned long long)known->permall);
+			 (unsigned long long)seq,
+			 (unsigned long long)anchor_entry_seq(known));
 	else
 		snprintf(detail, sizeof(detail), "generation %llu",
 			 (unsigned long long)seq);
@@ -216,6 +217,27 @@ int backup_restore(struct vtpmd *d, const json_t *backup, const char *name,
 			 strerror(rc ? -rc : ENOMEM));
 }
 
+/* The header that was put is what counts, and what the vTPM is. */
+static int know_header(struct vtpm *v, struct error *e)
+{
+	uint8_t *buf;
+	size_t len;
+	int rc;
+
+	store_know_nothing(&v->store);
+	rc = store_get(&v->store, CHANNEL_OBJECT_HEADER, &buf, &len);
+	if (!rc) {
+		rc = store_know(&v->store, CHANNEL_OBJECT_HEADER, buf, len);
+		if (!rc)
+			rc = describe_header(&v->meta, buf, len, e);
+		free(buf);
+	}
+	return rc ? error_set(e, rc, CAUSE_STORE,
+			      "The header of %s could not be read: %s.", v->meta.name,
+			      strerror(-rc))
+		  : 0;
+}
+
 int backup_reseal(struct vtpm *v, const json_t *header, struct error *e)
 {
 	int rc;
@@ -236,6 +258,9 @@ int backup_reseal(struct vtpm *v, const json_t *header, struct error *e)
 	log_about(LOG_NOTICE, VTPM_ABOUT(v, .id = LOG_ID_REKEYED), "sealed anew");
 	vtpm_audit(v, "recover", NULL);
 	stamp_now(v->meta.sealed);
+	rc = know_header(v, e);
+	if (rc)
+		return rc;
 	vtpm_keep_meta(v);
 	anchor_recover(v->d->anchor, v);
 	return 0;

@@ -81,7 +81,21 @@ void control_clone(struct control *c, struct vtpm *source, const json_t *request
 {
 	const char *to = text_of(request, "to", NULL);
 	const char *identity = text_of(request, "identity", NULL);
-	struct registry_new n = {
+	struct error e = {.cause = CAUSE_NONE};
+	struct registry_new n;
+	int rc;
+
+	if (!to || !identity || (strcmp(identity, "new") && strcmp(identity, "copy"))) {
+		control_answer_malformed(c);
+		return;
+	}
+	/* what would not start here is not what a new one is to be */
+	rc = vtpm_check(source, &e);
+	if (rc) {
+		control_answer_refuse(c, rc, &e);
+		return;
+	}
+	n = (struct registry_new){
 		.name = to,
 		.policy = source->meta.policy,
 		.memory = source->meta.memory,
@@ -91,24 +105,11 @@ void control_clone(struct control *c, struct vtpm *source, const json_t *request
 		.pcr_banks = source->meta.pcr_banks,
 		.measured = source->meta.measured,
 	};
-	struct error e = {.cause = CAUSE_NONE};
-	int rc;
-
-	if (!to || !identity || (strcmp(identity, "new") && strcmp(identity, "copy"))) {
-		control_answer_malformed(c);
-		return;
-	}
 	if (!strcmp(identity, "copy")) {
 		if (source->meta.creating) {
 			control_answer_word(
 				c, "busy",
 				"The vTPM is just being made: wait until it runs.");
-			return;
-		}
-		/* a state that would not start here does not start as a copy */
-		rc = anchor_check(c->d->anchor, source, &e);
-		if (rc) {
-			control_answer_refuse(c, rc, &e);
 			return;
 		}
 		n.copy_of = source;

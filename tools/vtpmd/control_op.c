@@ -74,8 +74,14 @@ static void op_start(struct control *c, struct vtpm *v, const json_t *request)
 
 static void op_certificates(struct control *c, struct vtpm *v, const json_t *request)
 {
+	struct error e = {.cause = CAUSE_NONE};
+	int rc = vtpm_check(v, &e);
 	char uuid[37];
 
+	if (rc) {
+		control_answer_refuse(c, rc, &e);
+		return;
+	}
 	uuid_unparse_lower(v->meta.uuid, uuid);
 	control_answer_with(c, json_pack("{s:b, s:s, s:s, s:o, s:o}", "ok", 1, "uuid",
 					 uuid, "tpm", meta_version(&v->meta),

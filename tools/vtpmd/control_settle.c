@@ -54,6 +54,8 @@ static void on_settled(void *ctx, struct vtpm *v)
 		remove_now(c, v);
 	else if (c->what == STOP && c->ran && v->state != VTPM_RUNNING)
 		control_answer_anchored(c, v->meta.uuid);
+	else if (c->what == CREATE && v->state == VTPM_RUNNING)
+		control_answer_anchored(c, v->meta.uuid);
 	else if (up == (v->state == VTPM_RUNNING))
 		control_answer_ok(c, v->meta.uuid);
 	else if (c->what == CREATE && v->state == VTPM_FAILED)

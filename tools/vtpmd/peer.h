@@ -27,6 +27,11 @@ struct peer_owner {
 	int (*hello)(void *ctx, uint8_t mode, const uint8_t uuid[16], uint64_t seq,
 		     struct cursor *out, const char **why);
 	void (*ready)(void *ctx, uint64_t seq);
+	/* Whether an object may be stored now: 0, -EBUSY. */
+	int (*put)(void *ctx, uint16_t object, const uint8_t *buf, size_t len);
+	/* It is stored.  true: it does not count yet, and peer_put_counts() is called when
+	 * it does, or already was. */
+	bool (*stored)(void *ctx, uint16_t object);
 	/* As hello(): the TLVs, read anew. */
 	int (*config)(void *ctx, struct cursor *out, const char **why);
 	/* What was measured of domain domid, into out; as hello(). */
@@ -78,6 +83,8 @@ int peer_store_error(const struct peer *p);
 void peer_tpm_open(struct peer *p);
 /* Whether a request of it is held, since it asked for too much: others wait behind. */
 bool peer_is_held(const struct peer *p);
+/* Answers the put that waits: rc 0, or why it does not count. */
+void peer_put_counts(struct peer *p, int rc);
 /* Sends a CHANNEL_EVENT_*. */
 void peer_event(struct peer *p, uint16_t type);
 

@@ -85,7 +85,15 @@ static void on_put(void *ctx, int rc)
 {
 	struct peer *p = ctx;
 
+	if (!rc && p->owner->stored(p->ctx, p->put.object))
+		return;
 	if (!wait_for_disk(p, rc))
+		end_put(p, rc);
+}
+
+void peer_put_counts(struct peer *p, int rc)
+{
+	if (p->put.put)
 		end_put(p, rc);
 }
 
@@ -100,6 +108,8 @@ static void put_again(evutil_socket_t fd, short what, void *ctx)
 
 void peer_store_put(struct peer *p, const struct channel_frame *f, struct cursor *c)
 {
+	int rc;
+
 	if (!p->put.again)
 		p->put.again = evtimer_new(p->env.base, put_again, p);
 	p->put.id = f->id;
@@ -107,6 +117,11 @@ void peer_store_put(struct peer *p, const struct channel_frame *f, struct cursor
 	p->put.seq = cursor_u64(c);
 	if (!cursor_ok(c) || !cursor_left(c)) {
 		peer_answer_malformed(p, f);
+		return;
+	}
+	rc = p->owner->put(p->ctx, p->put.object, f->payload + c->pos, cursor_left(c));
+	if (rc) {
+		peer_answer(p, f, rc);
 		return;
 	}
 	if (p->put.again)

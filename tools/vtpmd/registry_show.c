@@ -103,7 +103,7 @@ static json_t *anchored(struct vtpm *v)
 {
 	const struct anchor_entry *known = anchor_entry(v->d->anchor, v);
 
-	return known ? json_integer((json_int_t)known->permall) : json_null();
+	return known ? json_integer((json_int_t)anchor_entry_seq(known)) : json_null();
 }
 
 /* The manager's own figure, which knows nothing of restarts of vtpmd; of an older

@@ -3,6 +3,7 @@
 #include "tools/vtpmd/erase.h"
 #include "tools/vtpmd/object.h"
 #include "lib/atomic.h"
+#include "lib/crypt.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -43,8 +44,7 @@ int store_open(struct store *s, const char *root, const uint8_t uuid[16], bool c
 	char path[4096];
 	int rc;
 
-	s->lease = -1;
-	s->puts = 0;
+	*s = (struct store){.lease = -1};
 	memcpy(s->uuid, uuid, sizeof(s->uuid));
 	uuid_path(path, sizeof(path), root, uuid);
 	if (create && mkdir(path, 0700))
@@ -149,13 +149,127 @@ void store_release(struct store *s)
 	s->lease = -1;
 }
 
+/* Its place in s->known; -1: nothing is known of such objects. */
+static int known_place(uint16_t object)
+{
+	static const uint16_t objects[STORE_KNOWN] = {
+		CHANNEL_OBJECT_HEADER,
+		CHANNEL_OBJECT_PERMALL,
+		CHANNEL_OBJECT_SOURCE_HEADER,
+		CHANNEL_OBJECT_SOURCE_PERMALL,
+	};
+	int i;
+
+	for (i = 0; i < STORE_KNOWN; i++)
+		if (objects[i] == object)
+			return i;
+	return -1;
+}
+
+static int hash_of(const uint8_t *buf, size_t len, uint8_t hash[32])
+{
+	const struct crypt_part part = {buf, len};
+
+	return crypt_sha256(&part, 1, hash);
+}
+
+int store_know(struct store *s, uint16_t object, const uint8_t *buf, size_t len)
+{
+	bool header =
+		object == CHANNEL_OBJECT_HEADER || object == CHANNEL_OBJECT_SOURCE_HEADER;
+	int rc, place = known_place(object);
+	struct store_known k = {.set = true};
+	struct object_head h = {0};
+
+	if (place < 0)
+		return 0;
+	rc = object_parse(header ? CHANNEL_OBJECT_HEADER : CHANNEL_OBJECT_PERMALL, buf,
+			  len, &h);
+	if (!rc)
+		rc = hash_of(buf, len, k.hash);
+	k.seq = h.seq;
+	k.epoch = h.epoch;
+	if (!rc)
+		s->known[place] = k;
+	return rc;
+}
+
+void store_know_nothing(struct store *s)
+{
+	memset(s->known, 0, sizeof(s->known));
+	s->epoch = 0;
+}
+
+const struct store_known *store_known(const struct store *s, uint16_t object)
+{
+	int place = known_place(object);
+
+	return place >= 0 && s->known[place].set ? &s->known[place] : NULL;
+}
+
+static bool has_hash(const struct store_known *k, const uint8_t *buf, size_t len)
+{
+	uint8_t hash[32];
+
+	return !hash_of(buf, len, hash) && !memcmp(hash, k->hash, sizeof(hash));
+}
+
+bool store_knows(const struct store *s, uint16_t object, const uint8_t *buf, size_t len)
+{
+	const struct store_known *k = store_known(s, object);
+
+	return k && has_hash(k, buf, len);
+}
+
+void store_expect(struct store *s, const uint8_t *buf, size_t len)
+{
+	s->coming.set = buf && !hash_of(buf, len, s->coming.hash);
+}
+
 int store_get(struct store *s, uint16_t object, uint8_t **buf, size_t *len)
 {
 	const char *name = object_name(object);
+	int rc;
 
 	if (!name)
 		return -EINVAL;
-	return atomic_read(s->dir, name, CHANNEL_PAYLOAD_MAX, buf, len);
+	rc = atomic_read(s->dir, name, CHANNEL_PAYLOAD_MAX, buf, len);
+	if (rc || !store_known(s, object) || store_knows(s, object, *buf, *len) ||
+	    (s->coming.set && has_hash(&s->coming, *buf, *len)))
+		return rc;
+	free(*buf);
+	return -ESTALE;
+}
+
+/* A file that has this hash becomes what is known of the header. */
+static int try_header(struct store *s, const char *name, const uint8_t hash[32],
+		      bool put_back)
+{
+	uint8_t own[32], *buf;
+	size_t len;
+	int rc = atomic_read(s->dir, name, CHANNEL_PAYLOAD_MAX, &buf, &len);
+
+	if (rc)
+		return rc;
+	rc = hash_of(buf, len, own);
+	if (!rc && memcmp(own, hash, sizeof(own)))
+		rc = -ESTALE;
+	if (!rc && put_back)
+		rc = atomic_write(s->dir, "header", buf, len, false);
+	if (!rc)
+		rc = store_know(s, CHANNEL_OBJECT_HEADER, buf, len);
+	free(buf);
+	return rc;
+}
+
+int store_find_header(struct store *s, const uint8_t hash[32])
+{
+	int rc = try_header(s, "header", hash, false), prev;
+
+	if (rc != -ESTALE && rc != -ENOENT)
+		return rc;
+	prev = try_header(s, "header.prev", hash, true);
+	return prev == -ENOENT || prev == -ESTALE ? rc : prev ? prev : 1;
 }
 
 /* Whether an object may replace what is stored; 1: it is stored already. */
@@ -252,15 +366,14 @@ int store_put(struct store *s, uint16_t object, uint64_t seq, const uint8_t *buf
 		return -EINVAL;
 	if (memcmp(h.uuid, s->uuid, sizeof(h.uuid)))
 		return -EPERM;
-	if (h.seq != seq)
+	if (h.seq != seq || (s->epoch && h.epoch != s->epoch))
 		return -EINVAL;
 	rc = compare(s, object, seq, buf, len);
 	if (rc < 0)
 		return rc;
 	if (object != CHANNEL_OBJECT_HEADER)
 		return rc ? 0 : atomic_write(s->dir, name, buf, len, true);
-	rc = rc ? 0 : replace_header(s, buf, len);
-	return rc ? rc : store_settle(s);
+	return rc ? 0 : replace_header(s, buf, len);
 }
 
 int store_object_seq(uint16_t object, const uint8_t *buf, size_t len, uint64_t *seq)

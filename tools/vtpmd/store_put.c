@@ -36,6 +36,10 @@ static void on_done(struct work *w)
 	close(p->folder.dir);
 	p->running = false;
 	p->store->puts--;
+	if (!p->store->puts)
+		store_expect(p->store, NULL, 0);
+	if (!p->rc)
+		p->rc = store_know(p->store, p->object, p->buf, p->len);
 	if (p->done)
 		p->done(p->ctx, p->rc);
 	else
@@ -67,11 +71,13 @@ int store_put_run(struct store_put *p)
 {
 	p->folder = (struct store){.lease = -1};
 	memcpy(p->folder.uuid, p->store->uuid, sizeof(p->folder.uuid));
+	p->folder.epoch = p->store->epoch;
 	p->folder.dir = fcntl(p->store->dir, F_DUPFD_CLOEXEC, 0);
 	if (p->folder.dir < 0)
 		return -errno;
 	p->running = true;
 	p->store->puts++;
+	store_expect(p->store, p->buf, p->len);
 	work_add(&p->work);
 	return 0;
 }

@@ -27,6 +27,8 @@ int store_take_source(struct store *s, struct store *from)
 		if (rc)
 			break;
 		rc = atomic_write(s->dir, object_name(sources[i].copy), buf, len, false);
+		if (!rc)
+			rc = store_know(s, sources[i].copy, buf, len);
 		free(buf);
 	}
 	return rc;

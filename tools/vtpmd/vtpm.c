@@ -117,6 +117,7 @@ static void drop_peer(struct vtpm *v)
 			  "The vTPM's manager is gone: see `vtpmctl show %s`.",
 			  v->meta.name);
 	v->rekeying = false;
+	anchor_cancel(v->d->anchor, &v->header_wait);
 	quote_forget(v);
 	attest_drop(v);
 	vtpm_told(v);
@@ -212,7 +213,8 @@ static void after_end(struct vtpm *v, enum cause cause, const char *why)
 	v->body_alive = false;
 	/* the last word about its generations, before anybody else can write there */
 	anchor_note(v->d->anchor, v);
-	v->opened = false;
+	store_know_nothing(&v->store);
+	v->opened = v->begun = false;
 	config_free(&v->config);
 	if (v->state == VTPM_STOPPING) {
 		store_release(&v->store);
@@ -330,6 +332,7 @@ static void stop(struct vtpm *v)
 	vtpm_progress(v, "stopping", NULL);
 	if (!v->body_alive) {
 		store_release(&v->store);
+		v->begun = false;
 		vtpm_enter(v, VTPM_STOPPED);
 	} else if (v->peer && !v->greeting) {
 		peer_event(v->peer, CHANNEL_EVENT_STOP);
@@ -366,7 +369,7 @@ void vtpm_on_peer_gone(void *ctx)
 
 int vtpm_stop(struct vtpm *v, struct error *e)
 {
-	v->meta.wanted = v->meta.launched = v->queued = false;
+	v->meta.wanted = v->meta.launched = v->queued = v->urgent = false;
 	event_del(v->pause);
 	if (v->state == VTPM_STOPPED || v->state == VTPM_FAILED) {
 		v->meta.error = (struct error){.cause = CAUSE_NONE};

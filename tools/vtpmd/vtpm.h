@@ -22,6 +22,8 @@
 #include <time.h>
 #include "include/channel.h"
 #include "lib/binding.h"
+#include "tools/vtpmd/anchor_table.h"
+#include "tools/vtpmd/anchor_waiter.h"
 #include "tools/vtpmd/body.h"
 #include "tools/vtpmd/bucket.h"
 #include "tools/vtpmd/config.h"
@@ -92,22 +94,29 @@ struct vtpm {
 	struct body *body; /* NULL: none */
 	struct peer *peer; /* NULL: not connected */
 	bool body_alive;
-	bool told;	    /* the manager said FAIL, or vtpmd made it end */
-	bool greeting;	    /* connected, HELLO has not come yet */
-	bool adopted;	    /* found running by this vtpmd, and not settled since */
-	bool queued;	    /* starting, but others go first */
-	bool autostart;	    /* since vtpmd started, and has not settled yet */
-	bool making;	    /* this vtpmd creates it: until its first READY */
-	bool opened;	    /* its manager has opened the state */
-	bool claim;	    /* the anchor is to take its folder as it is */
-	uint64_t claimed;   /* the anchor's change that did */
+	bool told;	  /* the manager said FAIL, or vtpmd made it end */
+	bool greeting;	  /* connected, HELLO has not come yet */
+	bool adopted;	  /* found running by this vtpmd, and not settled since */
+	bool queued;	  /* starting, but others go first, or the TPM */
+	bool urgent;	  /* an operator waits: others do not go first */
+	bool autostart;	  /* since vtpmd started, and has not settled yet */
+	bool making;	  /* this vtpmd creates it: until its first READY */
+	bool opened;	  /* its manager has opened the state */
+	bool claim;	  /* the anchor is to take its folder as it is */
+	uint64_t claimed; /* the anchor's change that did */
+	bool begun; /* it is to run: lease and folder were checked (anchor_begin()) */
+	uint64_t raised; /* the anchor's change that has the epoch of its run */
+	bool unused;	 /* nothing was put in that yet: as good as ... */
+	struct anchor_entry before; /* ... what was known before it */
+	bool new_header;	    /* the anchor is to take the header that was put */
+	uint64_t header_change;	    /* the anchor's change that did */
+	struct anchor_waiter header_wait;
 	unsigned int tries; /* that failed since the KMS or the TPM was there */
 	struct timespec next_try;
 	struct event *timer, *pause, *settle, *ended;
 	enum cause why_cause; /* its body ended, while the last put is waited for */
 	char why[320];
 	struct timespec started;
-	uint64_t epoch; /* of the run: all that its manager stores carries it */
 	int64_t deaths[VTPM_DEATHS]; /* stamp_ms(); 0: none */
 	struct vtpm_trouble trouble;
 	uint64_t restarts, failures; /* since vtpmd started */
@@ -145,6 +154,9 @@ void vtpm_start_again(struct vtpm *v);
 /* Seconds until a vTPM that failed for want of the KMS or the TPM is started again;
  * -1: it is not. */
 int64_t vtpm_next_try(const struct vtpm *v);
+/* Whether a vTPM that does not run is what is anchored, and describes it as its header
+ * does; of one that runs that is known. */
+int __must_check vtpm_check(struct vtpm *v, struct error *e);
 /* Takes over what an earlier vtpmd left running; whether there was something. */
 bool vtpm_adopt(struct vtpm *v);
 /* 0: it is stopping, or stopped already. */

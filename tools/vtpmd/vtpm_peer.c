@@ -18,6 +18,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <uuid/uuid.h>
 
@@ -62,7 +63,7 @@ static void put_config(struct vtpm *v, bool create, struct cursor *out)
 	channel_tlv_put_u8(out, CONFIG_CREATE, create);
 	if (create)
 		put_desc(v, out);
-	channel_tlv_put_u64(out, CONFIG_EPOCH, v->epoch);
+	channel_tlv_put_u64(out, CONFIG_EPOCH, v->store.epoch);
 	channel_tlv_put_u8(out, CONFIG_LAUNCH, v->meta.launched);
 	cursor_put(out, v->config.tlvs, v->config.len);
 	cert_put_config(&v->store, out);
@@ -76,6 +77,12 @@ static int hello_starting(struct vtpm *v, struct cursor *out, const char **why)
 	if (v->state != VTPM_STARTING) {
 		*why = "It is running already.";
 		return -EBUSY;
+	}
+	/* what it would be given was checked by the vtpmd that started it */
+	if (!v->begun) {
+		*why = "vtpmd was restarted: it is started again.";
+		v->body->ops->end(v->body);
+		return -EAGAIN;
 	}
 	put_config(v, create, out);
 	stamp_now(v->configured);
@@ -182,6 +189,22 @@ static bool on_rekeyed(void *ctx, uint32_t cause, const char *text)
 	return true;
 }
 
+/* What is stored is the last that it put, or the last but one. */
+static void know_state(struct vtpm *v, uint64_t seq)
+{
+	uint8_t *buf;
+	size_t len;
+	uint64_t stored;
+
+	if (store_get(&v->store, CHANNEL_OBJECT_PERMALL, &buf, &len))
+		return;
+	if (!store_object_seq(CHANNEL_OBJECT_PERMALL, buf, len, &stored) &&
+	    (stored == seq || stored == seq + 1) &&
+	    store_know(&v->store, CHANNEL_OBJECT_PERMALL, buf, len))
+		log_about(LOG_ERR, VTPM_ABOUT(v), "its state cannot be read");
+	free(buf);
+}
+
 /* A manager that ran on while vtpmd was away. */
 static int hello_resumed(struct vtpm *v, const uint8_t uuid[16], uint64_t seq,
 			 const char **why)
@@ -201,6 +224,7 @@ static int hello_resumed(struct vtpm *v, const uint8_t uuid[16], uint64_t seq,
 		*why = "The store holds a newer state.";
 		return -ESTALE;
 	}
+	know_state(v, seq);
 	v->opened = true;
 	if (v->state == VTPM_STARTING) {
 		vtpm_progress(v, "connected again", LOG_ID_READY);
@@ -277,6 +301,8 @@ static void on_ready(void *ctx, uint64_t seq)
 		 (double)(now.tv_sec - v->started.tv_sec) +
 			 (double)(now.tv_nsec - v->started.tv_nsec) / 1e9);
 	v->opened = true;
+	if (v->making)
+		anchor_made(v->d->anchor, v);
 	anchor_note(v->d->anchor, v);
 	audit_ready(v);
 	drop_source(v);
@@ -289,6 +315,50 @@ static void on_ready(void *ctx, uint64_t seq)
 	v->meta.error = (struct error){.cause = CAUSE_NONE};
 	vtpm_progress(v, text, LOG_ID_READY);
 	vtpm_enter(v, VTPM_RUNNING);
+}
+
+/* While a header does not count yet, the one before it has to stay: no third one. */
+static int on_put(void *ctx, uint16_t object, const uint8_t *buf, size_t len)
+{
+	struct vtpm *v = ctx;
+
+	v->unused = false;
+	if (object != CHANNEL_OBJECT_HEADER || v->making ||
+	    anchor_has_header(v->d->anchor, v) ||
+	    store_knows(&v->store, object, buf, len))
+		return 0;
+	log_about(
+		LOG_WARNING, VTPM_ABOUT(v),
+		"the host's TPM does not have its last header yet: no new one is taken");
+	return -EBUSY;
+}
+
+static void on_header_counts(void *ctx, const struct error *e)
+{
+	struct vtpm *v = ctx;
+	int rc = e ? -EIO : store_settle(&v->store);
+
+	if (rc)
+		log_about(LOG_ERR, VTPM_ABOUT(v), "its new header does not count: %s",
+			  e ? e->text : strerror(-rc));
+	if (v->peer)
+		peer_put_counts(v->peer, rc);
+}
+
+static bool on_stored(void *ctx, uint16_t object)
+{
+	struct vtpm *v = ctx;
+
+	if (object != CHANNEL_OBJECT_HEADER)
+		return false;
+	describe(v);
+	/* one that is made counts when it is ready */
+	if (v->making)
+		return false;
+	anchor_header(v->d->anchor, v);
+	v->header_wait = (struct anchor_waiter){.done = on_header_counts, .ctx = v};
+	anchor_wait(v->d->anchor, &v->header_wait);
+	return true;
 }
 
 static void take_latency(struct vtpm_status *s, struct cursor *c)
@@ -418,6 +488,8 @@ bool vtpm_resume_next(struct vtpm *v)
 const struct peer_owner vtpm_peer_owner = {
 	.hello = on_hello,
 	.ready = on_ready,
+	.put = on_put,
+	.stored = on_stored,
 	.config = on_config,
 	.launch = on_launch,
 	.rekeyed = on_rekeyed,

@@ -6,6 +6,7 @@
 #include "tools/vtpmd/vtpm_peer.h"
 #include "tools/vtpmd/vtpm_start.h"
 
+#include <errno.h>
 #include <time.h>
 
 #define STARTS_AT_ONCE 4
@@ -31,29 +32,56 @@ void vtpm_try_again_later(struct vtpm *v)
 	event_add(v->pause, &pause);
 }
 
+static void refuse(struct vtpm *v)
+{
+	v->queued = v->urgent = false;
+	vtpm_enter(v, VTPM_FAILED);
+	vtpm_try_again_later(v);
+}
+
+/* All that wait, so that the TPM is written once for them. */
+static void begin_queued(struct vtpmd *d)
+{
+	struct vtpm *v;
+
+	for (v = d->vtpms; v; v = v->next) {
+		struct error e = {.cause = CAUSE_NONE};
+
+		if (!v->queued || !vtpm_start_begin(v, &e))
+			continue;
+		vtpm_start_failed(v, &e);
+		refuse(v);
+	}
+}
+
+/* Whether it is starting now. */
+static bool start_one(struct vtpm *v)
+{
+	struct error e = {.cause = CAUSE_NONE};
+	int rc = vtpm_start_body(v, &e);
+
+	if (rc == -EAGAIN)
+		return false;
+	if (rc)
+		refuse(v);
+	v->queued = v->urgent = false;
+	return !rc;
+}
+
 void vtpm_start_queued(struct vtpmd *d)
 {
 	unsigned int busy = 0;
-	struct error e;
 	struct vtpm *v;
 
 	/* how old their states may be is not known yet */
 	if (anchor_busy(d->anchor))
 		return;
+	begin_queued(d);
 	for (v = d->vtpms; v; v = v->next)
 		busy += v->state == VTPM_STARTING && v->body_alive;
-	for (v = d->vtpms; v && busy < STARTS_AT_ONCE; v = v->next) {
-		if (!v->queued)
-			continue;
-		v->queued = false;
-		e = (struct error){.cause = CAUSE_NONE};
-		if (vtpm_start_body(v, &e)) {
-			vtpm_enter(v, VTPM_FAILED);
-			vtpm_try_again_later(v);
-		} else {
-			busy++;
-		}
-	}
+	for (v = d->vtpms; v; v = v->next)
+		if (v->queued && (v->urgent || busy < STARTS_AT_ONCE))
+			busy += start_one(v);
 }
 
 void vtpm_start_later(struct vtpm *v)

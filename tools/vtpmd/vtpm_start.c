@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <string.h>
 #include <time.h>
-#include <openssl/rand.h>
 
 static int make_body(struct vtpm *v)
 {
@@ -27,12 +26,30 @@ static int make_body(struct vtpm *v)
 	return 0;
 }
 
-static int check_age(struct vtpm *v, struct error *e)
+/* Takes the lease, and checks the folder of which the manager will be given, and nothing
+ * else. */
+static int begin(struct vtpm *v, struct error *e)
 {
-	int rc = anchor_check(v->d->anchor, v, e);
+	int rc = v->making ? 0 : store_reopen(&v->store, v->d->store);
 
 	if (rc)
+		return error_set(e, rc, CAUSE_STORE,
+				 "The folder of %s in %s cannot be opened: %s.",
+				 v->meta.name, v->d->store, strerror(-rc));
+	rc = store_lease(&v->store, e);
+	if (rc)
+		return rc;
+	rc = anchor_begin(v->d->anchor, v, e);
+	if (rc)
 		vtpm_audit_refusal(v, e->cause);
+	return rc;
+}
+
+int vtpm_start_begin(struct vtpm *v, struct error *e)
+{
+	int rc = v->begun ? 0 : begin(v, e);
+
+	v->begun = !rc;
 	return rc;
 }
 
@@ -50,33 +67,36 @@ static int describe(struct vtpm *v, struct error *e)
 		v->meta.name, v->meta.name, v->meta.is_copy ? "clone" : "create it");
 }
 
+int vtpm_check(struct vtpm *v, struct error *e)
+{
+	int rc = 0;
+
+	if (v->body_alive || v->begun || v->making)
+		return 0;
+	if (store_reopen(&v->store, v->d->store))
+		return error_set(e, -EIO, CAUSE_STORE, "The folder of %s is not there.",
+				 v->meta.name);
+	rc = anchor_check(v->d->anchor, v, e);
+	return rc ? rc : describe_stored(&v->meta, &v->store, e);
+}
+
 /* All that a start needs before the manager is there. */
 static int prepare(struct vtpm *v, struct error *e)
 {
-	int rc = store_reopen(&v->store, v->d->store);
+	int rc = anchor_ready(v->d->anchor, v, e);
 
-	if (rc)
-		return error_set(e, rc, CAUSE_STORE,
-				 "The folder of %s in %s cannot be opened: %s.",
-				 v->meta.name, v->d->store, strerror(-rc));
-	rc = store_lease(&v->store, e);
 	if (rc)
 		return rc;
 	config_free(&v->config);
 	rc = config_load(v->d->config, &v->config, e);
-	if (!rc)
-		rc = check_age(v, e);
 	if (!rc)
 		rc = describe(v, e);
 	if (!rc)
 		rc = config_covers(&v->config, v->meta.policy, e);
 	if (rc)
 		return rc;
-	if (RAND_bytes((uint8_t *)&v->epoch, sizeof(v->epoch)) != 1)
-		return error_set(e, -EIO, CAUSE_RANDOM,
-				 "There are no random numbers for this run.");
 	/* the header of an interrupted creation protects nothing yet */
-	if (v->meta.creating && !store_has(&v->store, CHANNEL_OBJECT_PERMALL))
+	if (v->making && !store_has(&v->store, CHANNEL_OBJECT_PERMALL))
 		rc = store_drop_header(&v->store);
 	else if (v->meta.is_copy)
 		rc = store_drop_source(&v->store);
@@ -89,10 +109,23 @@ static int prepare(struct vtpm *v, struct error *e)
 		  : 0;
 }
 
+void vtpm_start_failed(struct vtpm *v, const struct error *e)
+{
+	v->body_alive = v->begun = false;
+	store_release(&v->store);
+	v->meta.error = *e;
+	log_about(LOG_ERR, VTPM_ABOUT(v, .cause = e->cause, .id = LOG_ID_FAILED), "%s",
+		  e->text);
+	v->failures++;
+	vtpm_note_trouble(v, e->text);
+}
+
 int vtpm_start_body(struct vtpm *v, struct error *e)
 {
 	int rc = prepare(v, e);
 
+	if (rc == -EAGAIN)
+		return rc;
 	v->told = v->opened = v->adopted = false;
 	clock_gettime(CLOCK_MONOTONIC, &v->started);
 	memset(&v->status, 0, sizeof(v->status));
@@ -101,24 +134,15 @@ int vtpm_start_body(struct vtpm *v, struct error *e)
 		v->body_alive = true;
 		rc = v->body->ops->start(v->body, e);
 	}
-	if (!rc) {
+	if (!rc)
 		vtpm_set_timer(v, VTPM_START_S);
-		return 0;
-	}
-	v->body_alive = false;
-	store_release(&v->store);
-	v->meta.error = *e;
-	log_about(LOG_ERR, VTPM_ABOUT(v, .cause = e->cause, .id = LOG_ID_FAILED), "%s",
-		  e->text);
-	v->failures++;
-	vtpm_note_trouble(v, e->text);
+	else
+		vtpm_start_failed(v, e);
 	return rc;
 }
 
 int vtpm_start(struct vtpm *v, struct error *e)
 {
-	int rc;
-
 	if (v->state == VTPM_STARTING || v->state == VTPM_RUNNING)
 		return 0;
 	if (v->state == VTPM_STOPPING)
@@ -130,19 +154,10 @@ int vtpm_start(struct vtpm *v, struct error *e)
 	memset(v->deaths, 0, sizeof(v->deaths));
 	v->tries = 0;
 	event_del(v->pause);
-	if (anchor_want(v->d->anchor)) {
-		vtpm_keep_meta(v);
-		vtpm_start_later(v);
-		return 0;
-	}
-	rc = vtpm_start_body(v, e);
-	if (rc) {
-		vtpm_enter(v, VTPM_FAILED);
-		vtpm_try_again_later(v);
-	} else {
-		vtpm_keep_meta(v);
-	}
-	return rc;
+	v->urgent = true;
+	vtpm_keep_meta(v);
+	vtpm_start_later(v);
+	return 0;
 }
 
 bool vtpm_adopt(struct vtpm *v)

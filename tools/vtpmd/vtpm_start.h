@@ -15,8 +15,14 @@
 /* In vtpm.c: what bodies tell. */
 extern const struct body_owner vtpm_body_owner;
 
-/* Starts the manager, whatever the state was.  On failure the lease is given back, *e is
- * the vTPM's error as well, and the state is for the caller to set. */
+/* What a start needs of the store and the anchor; of all that start together, before the
+ * TPM is written, once.  v->begun; on failure vtpm_start_failed() follows. */
+int __must_check vtpm_start_begin(struct vtpm *v, struct error *e);
+/* The lease is given back, and *e is the vTPM's error; the state is for the caller to
+ * set. */
+void vtpm_start_failed(struct vtpm *v, const struct error *e);
+/* Starts the manager of one that has begun.  -EAGAIN: the TPM has not yet what it is to
+ * have; on another failure all is as after vtpm_start_failed(). */
 int __must_check vtpm_start_body(struct vtpm *v, struct error *e);
 
 #endif

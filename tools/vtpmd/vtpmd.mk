@@ -38,9 +38,9 @@ hostchan_UNIT_SRCS := $(addprefix stubdom/manager/hostchan,.c _attest.c _call.c 
 hostchan_UNIT_LIBS := -lxenvchan
 
 UNIT_TESTS += vtpmd_store
-vtpmd_store_UNIT_SRCS := tools/vtpmd/store.c $(addprefix tools/vtpmd/,store_source.c erase.c object.c) lib/text.c lib/atomic.c tools/vtpmd/meta.c \
+vtpmd_store_UNIT_SRCS := tools/vtpmd/store.c $(addprefix tools/vtpmd/,store_source.c erase.c object.c) lib/text.c lib/atomic.c lib/crypt.c tools/vtpmd/meta.c \
                          lib/cursor.c lib/error.c lib/hex.c
-vtpmd_store_UNIT_LIBS := -ljansson -luuid
+vtpmd_store_UNIT_LIBS := -ljansson -luuid -lcrypto
 
 UNIT_TESTS += vtpmd_identity
 vtpmd_identity_UNIT_SRCS := $(addprefix tools/vtpmd/,describe.c erase.c identity.c meta.c object.c store.c) lib/envelope.c lib/crypt.c lib/tpmpub.c lib/text.c lib/atomic.c \
@@ -48,9 +48,9 @@ vtpmd_identity_UNIT_SRCS := $(addprefix tools/vtpmd/,describe.c erase.c identity
 vtpmd_identity_UNIT_LIBS := -ljansson -luuid -lcrypto
 
 UNIT_TESTS += vtpmd_cert
-vtpmd_cert_UNIT_SRCS := $(addprefix tools/vtpmd/,cert.c store.c erase.c object.c) lib/atomic.c lib/channel.c \
+vtpmd_cert_UNIT_SRCS := $(addprefix tools/vtpmd/,cert.c store.c erase.c object.c) lib/atomic.c lib/crypt.c lib/channel.c \
                         lib/cursor.c lib/error.c lib/hex.c
-vtpmd_cert_UNIT_LIBS := -ljansson -luuid
+vtpmd_cert_UNIT_LIBS := -ljansson -luuid -lcrypto
 
 UNIT_TESTS += vtpmd_config
 vtpmd_config_UNIT_SRCS := tools/vtpmd/config.c tools/vtpmd/tunnel.c lib/address.c lib/error.c lib/hex.c \
@@ -60,8 +60,8 @@ vtpmd_config_UNIT_LIBS := -ljansson -levent -levent_extra -lcrypto
 UNIT_TESTS += peer
 peer_UNIT_SRCS := $(addprefix tools/vtpmd/,peer.c peer_answer.c peer_kms.c peer_serve.c peer_store.c peer_tpm.c bucket.c \
                   relay.c tunnel.c store.c store_put.c work.c \
-                  erase.c object.c tpm_filter.c log.c) lib/address.c lib/atomic.c lib/error.c lib/stamp.c lib/text.c $(CHANNEL_SRCS)
-peer_UNIT_LIBS := -levent -levent_extra -luuid -lsystemd -lpthread
+                  erase.c object.c tpm_filter.c log.c) lib/address.c lib/atomic.c lib/crypt.c lib/error.c lib/stamp.c lib/text.c $(CHANNEL_SRCS)
+peer_UNIT_LIBS := -levent -levent_extra -luuid -lsystemd -lpthread -lcrypto
 
 UNIT_TESTS += work
 work_UNIT_SRCS := tools/vtpmd/work.c
