@@ -17,6 +17,7 @@ RH_OWNER, RH_NULL, RS_PW, RH_LOCKOUT, RH_ENDORSEMENT, RH_PLATFORM = (
     0x40000001, 0x40000007, 0x40000009, 0x4000000A, 0x4000000B, 0x4000000C)
 CREATE, LOAD, UNSEAL, FLUSH, LOAD_EXTERNAL, READ_PUBLIC, START, RANDOM, PCR_READ = (
     0x153, 0x157, 0x15E, 0x165, 0x167, 0x173, 0x176, 0x17B, 0x17E)
+POLICY_NV, COUNTER = 0x149, 0x01805655
 POLICY_KEY = 18        # of the configuration
 NODA_SEALED = 0x492     # fixedTPM, fixedParent, adminWithPolicy, noDA
 
@@ -129,7 +130,7 @@ class Taken:
 
     def put(self, obj, seq, data):
         head = b"XVTPMHDR" if obj == 1 else b"XVTPMBLB"
-        head += struct.pack(">HH16sQ", 1, 0 if obj == 1 else obj, self.uuid, seq)
+        head += struct.pack(">HH16sQQ", 2, 0 if obj == 1 else obj, self.uuid, seq, 0)
         return self.call(PUT, struct.pack(">HQ", obj, seq) + head + data)[0]
 
     # --- the host's TPM
@@ -235,6 +236,23 @@ class Taken:
         rc = self.create(keyedhash(NODA_SEALED, b"p" * 32), b2(b"") + b2(b"x"))[0]
         return f"0x{rc:x}"
 
+    def do_hmac(self, n):
+        """What is allowed, in a session of its own, with wrong HMACs."""
+        handle = self.start()[0]
+        codes = {self.create(keyedhash(NODA_SEALED, b"p" * 32), b"x" * 68,
+                             in_session(handle, 0x21))[0] for _ in range(int(n))}
+        self.tpm(FLUSH, u32(handle))
+        return " ".join(f"0x{c:x}" for c in codes)
+
+    def do_counter(self, n):
+        """The counter of revocations, with wrong HMACs."""
+        policy, hmac = self.start(1)[0], self.start(0)[0]
+        codes = {self.tpm(POLICY_NV, u32(COUNTER) + u32(COUNTER) + u32(policy), b2(bytes(8)), u16(0),
+                          u16(0), auth=in_session(hmac))[0] for _ in range(int(n))}
+        for handle in policy, hmac:
+            self.tpm(FLUSH, u32(handle))
+        return " ".join(f"0x{c:x}" for c in codes)
+
     def do_flush(self, handle):
         return f"0x{self.tpm(FLUSH, u32(int(handle, 16)))[0]:x}"
 
@@ -273,8 +291,8 @@ class Taken:
         return f"{time.monotonic() - begin:.1f}"
 
     def do_ready(self):
-        self.put(1, 1, b"header")
-        self.put(2, 1, b"state")
+        if self.put(1, 1, b"header") or self.put(2, 1, b"state"):
+            return "PUT was refused"
         return str(self.call(READY, struct.pack(">Q", 1))[0])
 
     def told(self, what, *args):

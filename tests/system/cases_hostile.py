@@ -76,4 +76,19 @@ def no_others_blobs(lab):
     check(not any(blob in theirs for blob in seen.get("blobs", [])), "it was given another's")
 
 
-CASES = [hostile_front, still_serves, allow_list, no_others_blobs]
+def leaves_nothing(lab):
+    """what a stub domain leaves in the host's TPM is flushed; no vTPM that runs has it open"""
+    seen = with_rogue(lab)
+    check(seen.get("sessions") == [0, 0] and seen.get("bound") == 1, f"the rogue got {seen}")
+    lab.vtpms("web1")
+    for what in ("loaded-session", "saved-session", "transient"):
+        left = lab.host.must(f"tpm2_getcap handles-{what}")
+        check("0x" not in left, f"{what}: {left}")
+    files = lab.host.must("ls -l /proc/$(pidof vtpmd)/fd")
+    check("vtpm" in files or "socket" in files, f"these are not vtpmd's files: {files}")
+    check("/dev/tpm" not in files, f"vtpmd has the TPM open: {files}")
+    seen = lab.host.must("tpm2_getcap properties-variable | grep LOCKOUT_COUNTER")
+    check(seen.split()[-1] == "0x0", f"the TPM counts failures: {seen}")
+
+
+CASES = [hostile_front, still_serves, allow_list, no_others_blobs, leaves_nothing]
