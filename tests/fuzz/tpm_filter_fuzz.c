@@ -11,11 +11,12 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define SRK    0x81005654u
-#define HMAC   0x02000000u
-#define POLICY 0x03000001u
-#define SEALED 0x80000002u
-#define KEY    0x80000003u
+#define SRK	0x81005654u
+#define COUNTER 0x01805655u
+#define HMAC	0x02000000u
+#define POLICY	0x03000001u
+#define SEALED	0x80000002u
+#define KEY	0x80000003u
 
 static const uint8_t policy_key[8] = {0, 0x23, 0, 0x0b, 1, 2, 3, 4};
 static const uint8_t sealed[] = {0, 8, 0, 0x0b, 0, 0, 4, 0x92, 0, 32};
@@ -81,6 +82,12 @@ static void must_be_of_the_list(const struct tpm_filter *f, const uint8_t *p, si
 	case 0x15e:
 		must_be_authorized(f, p, SEALED, POLICY, 0x41);
 		must(has(f, SEALED) && size == 91);
+		return;
+	case 0x149:
+		must(size == 113 && be16(p) == 0x8002 && be32(p + 10) == COUNTER &&
+		     be32(p + 14) == COUNTER && be32(p + 18) == POLICY &&
+		     has(f, POLICY) && be32(p + 22) == 73 && be32(p + 26) == HMAC &&
+		     has(f, HMAC) && p[64] == 1 && be32(p + 109) == 0);
 		return;
 	}
 	must(be16(p) == 0x8001);
