@@ -17,6 +17,7 @@
 #define STOP_S	     10 /* to finish and store, before it is ended */
 #define HELLO_S	     3	/* of one that runs, once it is connected */
 #define FAILED_S     5	/* to exit after FAIL */
+#define KEEP_S	     2	/* until vtpm.json is tried again */
 #define MINUTE_MS    60000
 #define PUTS_POLL_US 10000
 
@@ -66,11 +67,36 @@ void vtpm_progress(struct vtpm *v, const char *text, const char *id)
 
 void vtpm_keep_meta(struct vtpm *v)
 {
+	static const struct timeval soon = {.tv_sec = KEEP_S};
 	int rc = meta_write(&v->store, &v->meta);
 
-	if (rc)
+	if (!rc) {
+		event_del(v->keep);
+		v->unkept = false;
+		return;
+	}
+	if (!v->unkept)
 		log_about(LOG_ERR, VTPM_ABOUT(v),
-			  "its vtpm.json could not be written: %s", strerror(-rc));
+			  "its vtpm.json could not be written: %s; it is tried again",
+			  strerror(-rc));
+	v->unkept = true;
+	event_add(v->keep, &soon);
+}
+
+/* The folder may be another machine's by now: then its vtpm.json is, too. */
+static void on_keep(evutil_socket_t fd, short what, void *ctx)
+{
+	struct error e = {.cause = CAUSE_NONE};
+	struct vtpm *v = ctx;
+	bool leased = v->store.lease >= 0;
+
+	if (store_lease(&v->store, &e) && e.cause == CAUSE_LEASE) {
+		v->unkept = false;
+		return;
+	}
+	vtpm_keep_meta(v);
+	if (!leased)
+		store_release(&v->store);
 }
 
 void vtpm_enter(struct vtpm *v, enum vtpm_state state)
@@ -406,7 +432,8 @@ struct vtpm *vtpm_new(struct vtpmd *d, const struct meta *m, struct store *s)
 	v->pause = evtimer_new(d->base, vtpm_on_pause, v);
 	v->settle = event_new(d->base, -1, 0, on_settle, v);
 	v->ended = evtimer_new(d->base, look_after_end, v);
-	if (!v->timer || !v->pause || !v->settle || !v->ended) {
+	v->keep = evtimer_new(d->base, on_keep, v);
+	if (!v->timer || !v->pause || !v->settle || !v->ended || !v->keep) {
 		s->dir = s->lease = -1;
 		vtpm_free(v);
 		return NULL;
@@ -430,6 +457,8 @@ void vtpm_free(struct vtpm *v)
 		event_free(v->settle);
 	if (v->ended)
 		event_free(v->ended);
+	if (v->keep)
+		event_free(v->keep);
 	config_free(&v->config);
 	store_close(&v->store);
 	free(v);

@@ -113,7 +113,8 @@ struct vtpm {
 	struct anchor_waiter header_wait;
 	unsigned int tries; /* that failed since the KMS or the TPM was there */
 	struct timespec next_try;
-	struct event *timer, *pause, *settle, *ended;
+	struct event *timer, *pause, *settle, *ended, *keep;
+	bool unkept;	      /* vtpm.json is older than meta: the disk did not take it */
 	enum cause why_cause; /* its body ended, while the last put is waited for */
 	char why[320];
 	struct timespec started;
@@ -183,7 +184,8 @@ void vtpm_launched(struct vtpm *v);
 /* Asks the manager for new key slots, of host.json as it is now, and, deep, for a new
  * data key; rekeying until it has answered.  false: there is nobody to ask. */
 bool __must_check vtpm_rekey(struct vtpm *v, bool deep);
-/* Writes vtpm.json; what goes wrong goes to the journal. */
+/* Writes vtpm.json; what goes wrong goes to the journal, and is tried again until it is
+ * done. */
 void vtpm_keep_meta(struct vtpm *v);
 /* A line in the audit log; detail may be NULL.  When it cannot be written, the journal
  * says so, and the vTPM goes on. */
