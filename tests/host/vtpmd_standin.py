@@ -126,6 +126,9 @@ class Manager:
             self.put(1, 1, b"header")
             self.put(2, 1, b"state")
         self.call(READY, struct.pack(">Q", 1))
+        if behave == "ready-then-away":
+            self.call(FAIL, struct.pack(">I", 16) + b"The KMS is away.")
+            sys.exit(1)
 
     def told(self, words):
         """One command of the tests; the answer is a line."""

@@ -300,7 +300,8 @@ int quote_on_peer(void *ctx, uint32_t id, const uint8_t *request, size_t len,
 		rc = spawn(q);
 	}
 	if (rc) {
-		log_about(LOG_ERR, VTPM_ABOUT(v), "no deep quote: %s", *why);
+		log_limited(&v->limits.lines, LOG_ERR, VTPM_ABOUT(v), "no deep quote: %s",
+			    *why);
 		return rc;
 	}
 	q->v = v;

@@ -112,6 +112,7 @@ struct vtpm {
 	uint64_t header_change;	    /* the anchor's change that did */
 	struct anchor_waiter header_wait;
 	unsigned int tries; /* that failed since the KMS or the TPM was there */
+	int64_t ready_ms;   /* stamp_ms() of READY; 0: not since it was tried again */
 	struct timespec next_try;
 	struct event *timer, *pause, *settle, *ended, *keep;
 	bool unkept;	      /* vtpm.json is older than meta: the disk did not take it */

@@ -229,7 +229,7 @@ static int hello_resumed(struct vtpm *v, const uint8_t uuid[16], uint64_t seq,
 	if (v->state == VTPM_STARTING) {
 		vtpm_progress(v, "connected again", LOG_ID_READY);
 		v->meta.creating = false;
-		v->tries = 0;
+		v->ready_ms = stamp_ms();
 		vtpm_enter(v, VTPM_RUNNING);
 	}
 	return 0;
@@ -311,7 +311,7 @@ static void on_ready(void *ctx, uint64_t seq)
 	v->configured[0] = 0;
 	v->meta.creating = v->making = false;
 	describe(v);
-	v->tries = 0;
+	v->ready_ms = stamp_ms();
 	v->meta.error = (struct error){.cause = CAUSE_NONE};
 	vtpm_progress(v, text, LOG_ID_READY);
 	vtpm_enter(v, VTPM_RUNNING);

@@ -21,6 +21,11 @@ void vtpm_try_again_later(struct vtpm *v)
 
 	if (!v->meta.wanted || v->meta.creating || !error_passes(v->meta.error.cause))
 		return;
+	/* one that was ready for a moment has not shown that its cause has passed: a guest
+	 * may have taken its manager over */
+	if (v->ready_ms && stamp_ms() - v->ready_ms >= TRY_MAX_S * 1000)
+		v->tries = 0;
+	v->ready_ms = 0;
 	if (v->tries < TRIES_DOUBLING)
 		pause.tv_sec <<= v->tries++;
 	else
