@@ -219,8 +219,8 @@ static int refuse_host(int rc, uint32_t *tpm_rc, struct error *e)
 	*tpm_rc = VENDOR_RC_RETRY;
 	return error_set(
 		e, -EAGAIN, CAUSE_TPM_UNREACHABLE,
-		"The host's TPM quotes only now and then for each vTPM: ask again "
-		"in some seconds.");
+		"The host's TPM quotes for others, or did so for this vTPM often: ask "
+		"again in some seconds.");
 }
 
 static int collect(struct attest *a, struct command *c, struct parts *p, uint32_t *tpm_rc,

@@ -22,16 +22,15 @@
 #define LIMIT_S	   30
 #define LOG_MAX	   (256 * 1024)
 #define HASH_SIZE  CRYPT_HASH_SIZE
-/* For one vTPM, and for all of them. */
-#define VTPM_BURST   6
-#define VTPM_EACH_MS 10000
-#define HOST_BURST   16
-#define HOST_EACH_MS 1000
+#define WAIT_MS	   18000 /* less than the manager does: stubdom/manager/hostchan_attest.c */
+/* For one vTPM. */
+#define BURST	6
+#define EACH_MS 10000
 
 struct quote {
 	struct vtpmd *d;
-	struct bucket all;
-	struct vtpm *v; /* who waits; NULL: nobody any more */
+	struct vtpm *first, *last; /* who waits for a turn */
+	struct vtpm *v;		   /* whose quote is under way; NULL: nobody's any more */
 	uint32_t id;
 	pid_t pid; /* 0: nothing is under way */
 	bool late;
@@ -134,6 +133,8 @@ static void drop_log(struct quote *q)
 	q->log_len = 0;
 }
 
+static void start_next(struct quote *q);
+
 static void on_end(void *ctx, int status)
 {
 	struct quote *q = ctx;
@@ -144,6 +145,7 @@ static void on_end(void *ctx, int status)
 		answer(q);
 	q->v = NULL;
 	drop_log(q);
+	start_next(q);
 }
 
 static void on_limit(evutil_socket_t fd, short what, void *ctx)
@@ -278,23 +280,47 @@ static void read_log(struct quote *q)
 		drop_log(q);
 }
 
-int quote_on_peer(void *ctx, uint32_t id, const uint8_t *request, size_t len,
-		  const char **why)
+static void enqueue(struct quote *q, struct vtpm *v)
 {
-	struct vtpm *v = ctx;
-	struct quote *q = v->d->quote;
-	struct binding b;
-	int rc = take_request(request, len, &b);
+	v->quote.waits = true;
+	v->quote.next = NULL;
+	if (q->last)
+		q->last->quote.next = v;
+	else
+		q->first = v;
+	q->last = v;
+}
 
-	*why = "The request is malformed.";
-	if (rc)
-		return rc;
-	*why = "The host's TPM quotes for others, or did so for this vTPM often.";
-	if (q->pid || !bucket_take(&v->quotes, VTPM_BURST, VTPM_EACH_MS, now_ms()) ||
-	    !bucket_take(&q->all, HOST_BURST, HOST_EACH_MS, now_ms()))
+static void dequeue(struct quote *q, struct vtpm *v)
+{
+	struct vtpm *before = NULL, *i;
+
+	for (i = q->first; i && i != v; i = i->quote.next)
+		before = i;
+	if (!i)
+		return;
+	if (before)
+		before->quote.next = v->quote.next;
+	else
+		q->first = v->quote.next;
+	if (q->last == v)
+		q->last = before;
+	v->quote.waits = false;
+}
+
+/* Whose turn it is. */
+static int begin(struct quote *q, struct vtpm *v, const char **why)
+{
+	struct binding b;
+	int rc;
+
+	*why = "The host's TPM quotes for others.";
+	if (now_ms() - v->quote.since_ms > WAIT_MS)
 		return -EAGAIN;
+	rc = take_request(v->quote.request, v->quote.len, &b);
 	read_log(q);
-	rc = bind_known(q, v, &b, why);
+	if (!rc)
+		rc = bind_known(q, v, &b, why);
 	if (!rc) {
 		*why = "vtpmctl could not be started.";
 		rc = spawn(q);
@@ -305,7 +331,58 @@ int quote_on_peer(void *ctx, uint32_t id, const uint8_t *request, size_t len,
 		return rc;
 	}
 	q->v = v;
-	q->id = id;
+	q->id = v->quote.id;
+	return 0;
+}
+
+static void start_next(struct quote *q)
+{
+	const char *why;
+	struct vtpm *v;
+	int rc;
+
+	while (!q->pid && q->first) {
+		v = q->first;
+		dequeue(q, v);
+		rc = begin(q, v, &why);
+		if (rc)
+			peer_refuse(v->peer, CHANNEL_QUOTE, v->quote.id, -rc, why);
+	}
+}
+
+/* Once for each `vtpmctl attest`. */
+static bool asked_by_host(struct vtpm *v, const struct binding *b)
+{
+	struct vtpm_attest *a = &v->attest;
+
+	if (!a->pending || a->quoted || b->nonce.n != a->nonce_len ||
+	    memcmp(b->nonce.p, a->nonce, a->nonce_len) != 0)
+		return false;
+	a->quoted = true;
+	return true;
+}
+
+int quote_on_peer(void *ctx, uint32_t id, const uint8_t *request, size_t len,
+		  const char **why)
+{
+	struct vtpm *v = ctx;
+	struct vtpm_quote *own = &v->quote;
+	struct binding b;
+	int rc = take_request(request, len, &b);
+
+	*why = "The request is malformed.";
+	if (rc || len > sizeof(own->request))
+		return -EINVAL;
+	*why = "This vTPM asks for quotes too often.";
+	if (own->waits || (!asked_by_host(v, &b) &&
+			   !bucket_take(&own->bucket, BURST, EACH_MS, now_ms())))
+		return -EAGAIN;
+	memcpy(own->request, request, len);
+	own->len = len;
+	own->id = id;
+	own->since_ms = now_ms();
+	enqueue(v->d->quote, v);
+	start_next(v->d->quote);
 	return 0;
 }
 
@@ -313,7 +390,10 @@ void quote_forget(struct vtpm *v)
 {
 	struct quote *q = v->d->quote;
 
-	if (q && q->v == v)
+	if (!q)
+		return;
+	dequeue(q, v);
+	if (q->v == v)
 		q->v = NULL;
 }
 

@@ -4,8 +4,12 @@
  * vtpmd knows itself about the manager that asks (lib/binding.h): a manager can say which
  * key in its TPM it vouches for, and nothing about who it is or what it runs.
  *
- * The quote is a child's, `vtpmctl host quote`, so that the loop does not wait for a TPM;
- * one at a time, and only so many, that no guest keeps the TPM from others: EAGAIN.
+ * The quote is a child's, `vtpmctl host quote`, so that the loop does not wait for a TPM; one
+ * at a time.  Each vTPM has one place in the queue and, when it was served, goes behind all
+ * who wait: it waits for one quote of each other vTPM at most.  Each has a bucket of its
+ * own, and there is none for all, which one could drain.  EAGAIN: this vTPM asks too
+ * often, or its turn did not come while its manager waits.  What `vtpmctl attest` asks for
+ * is not counted, so that a guest cannot use up its operator's.
  */
 #ifndef VTPMD_QUOTE_H
 #define VTPMD_QUOTE_H

@@ -70,8 +70,21 @@ struct vtpm_attest {
 	uint8_t nonce[BINDING_NONCE_MAX], user[BINDING_USER_MAX];
 	size_t nonce_len, user_len;
 	uint32_t pcrs;
+	bool quoted;	/* the host's TPM was asked for it */
 	char *evidence; /* malloc()ed; NULL: error says why */
 	struct error error;
+};
+
+/* The manager's request for a quote of the host's TPM, while it waits for its turn. */
+#define VTPM_QUOTE_MAX 320
+struct vtpm_quote {
+	bool waits;
+	struct vtpm *next; /* in the queue */
+	uint32_t id;	   /* of the request */
+	uint64_t since_ms;
+	uint8_t request[VTPM_QUOTE_MAX];
+	size_t len;
+	struct bucket bucket; /* this vTPM's own */
 };
 
 #define VTPM_DEATHS 3
@@ -130,7 +143,7 @@ struct vtpm {
 	 * this vtpmd */
 	char configured[STAMP_SIZE];
 	struct error rekey_error;
-	struct bucket quotes; /* of the host's TPM, for this vTPM */
+	struct vtpm_quote quote;
 	struct peer_limits limits;
 	struct vtpm_attest attest;
 	struct vtpm_status status;
