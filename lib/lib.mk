@@ -73,6 +73,10 @@ measure_UNIT_SRCS := lib/measure.c lib/cursor.c
 FUZZ_TESTS += measure
 measure_FUZZ_SRCS := lib/measure.c lib/cursor.c
 
+UNIT_TESTS += ecdsa
+ecdsa_UNIT_SRCS := lib/ecdsa.c lib/cursor.c
+ecdsa_UNIT_LIBS := -lcrypto
+
 UNIT_TESTS += base64url binding
 base64url_UNIT_SRCS := lib/base64url.c
 binding_UNIT_SRCS := lib/binding.c lib/cursor.c

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "attest_tpm.h"
 #include "ek.h"
+#include "lib/ecdsa.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -178,7 +179,7 @@ static int make_key(struct command *c, const struct firmware *f, struct attest_q
 static int quote(struct command *c, uint32_t key, const struct attest_banks *banks,
 		 const uint8_t *nonce, size_t len, struct attest_quote *out)
 {
-	size_t i;
+	size_t i, left;
 	int rc;
 
 	command_begin(c, CC_QUOTE);
@@ -194,11 +195,9 @@ static int quote(struct command *c, uint32_t key, const struct attest_banks *ban
 	if (rc)
 		return rc;
 	take_2b(&c->out, &out->quote);
-	out->signature.n = cursor_left(&c->out);
-	if (out->signature.n > sizeof(out->signature.p))
-		return -EBADMSG;
-	cursor_copy(&c->out, out->signature.p, out->signature.n);
-	return cursor_ok(&c->out) ? 0 : -EBADMSG;
+	left = cursor_left(&c->out);
+	out->signature.n = ECDSA_P256;
+	return ecdsa_p256(cursor_bytes(&c->out, left), left, out->signature.p);
 }
 
 int attest_tpm_quote(struct command *c, const struct firmware *f,

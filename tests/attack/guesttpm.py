@@ -14,6 +14,8 @@ ATTEST, READ_EVIDENCE = 0x20005602, 0x20005603
 SIZES = {"sha1": (0x4, 20), "sha256": (0xb, 32), "sha384": (0xc, 48), "sha512": (0xd, 64)}
 # fixedTPM, fixedParent, sensitiveDataOrigin, userWithAuth, noDA, restricted, sign
 AK_ATTRIBUTES = 0x00050472
+# the order of P-256
+N = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551
 
 
 def tpm2b(data):

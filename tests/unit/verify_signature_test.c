@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <openssl/bn.h>
 
 static struct public ak;
 static struct signature s;
@@ -63,6 +64,35 @@ static void sha1_is_too_weak(void **state)
 			 -EACCES);
 }
 
+/* s as n - s, or with a zero before it: as good, and refused. */
+static void one_form(void **state)
+{
+	uint8_t bytes[sizeof(vector_signature) + 1];
+	BIGNUM *n = NULL, *second = NULL;
+
+	assert_true(signature_one_form(&s, &ak));
+	assert_true(BN_hex2bn(
+		&n, "ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551"));
+	memcpy(bytes, vector_signature, sizeof(vector_signature));
+	second = BN_bin2bn(bytes + 40, 32, NULL);
+	assert_true(BN_sub(second, n, second));
+	assert_int_equal(BN_bn2binpad(second, bytes + 40, 32), 32);
+	BN_free(second);
+	BN_free(n);
+	assert_int_equal(signature_parse(bytes, sizeof(vector_signature), &s), 0);
+	assert_int_equal(signature_verify(&s, &ak, vector_quote, sizeof(vector_quote)),
+			 0);
+	assert_false(signature_one_form(&s, &ak));
+	memcpy(bytes, vector_signature, 40);
+	bytes[39] = 33;
+	bytes[40] = 0;
+	memcpy(bytes + 41, vector_signature + 40, 32);
+	assert_int_equal(signature_parse(bytes, sizeof(bytes), &s), 0);
+	assert_int_equal(signature_verify(&s, &ak, vector_quote, sizeof(vector_quote)),
+			 0);
+	assert_false(signature_one_form(&s, &ak));
+}
+
 static void every_length_but_the_right_one(void **state)
 {
 	uint8_t longer[sizeof(vector_signature) + 1] = {0};
@@ -82,6 +112,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(by_another_key, setup, teardown),
 		cmocka_unit_test_setup_teardown(by_another_scheme, setup, teardown),
 		cmocka_unit_test_setup_teardown(sha1_is_too_weak, setup, teardown),
+		cmocka_unit_test_setup_teardown(one_form, setup, teardown),
 		cmocka_unit_test(every_length_but_the_right_one),
 	};
 

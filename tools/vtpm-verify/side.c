@@ -145,6 +145,11 @@ void side_check(const struct side *s, struct verdict *v)
 		verdict_add(v, "signature",
 			    "the %s's quote is not signed by its attestation key",
 			    s->who);
+	else if (!signature_one_form(&s->signature, &s->ak))
+		verdict_add(v, "signature",
+			    "the signature of the %s's quote has another form than what "
+			    "its manager, or vtpmctl, writes",
+			    s->who);
 	if (!digest_fits(s))
 		verdict_add(v, "pcr-digest",
 			    "the %s's PCRs are not those that its quote is of", s->who);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <openssl/core_names.h>
 #include <openssl/ecdsa.h>
 #include <openssl/rsa.h>
 
@@ -64,6 +65,23 @@ static bool verify(const struct signature *s, EVP_PKEY *key, const uint8_t *data
 		good = EVP_PKEY_CTX_set_rsa_padding(pctx, RSA_PKCS1_PSS_PADDING) > 0;
 	good = good && EVP_DigestVerify(ctx, sig, sig_len, data, data_len) == 1;
 	EVP_MD_CTX_free(ctx);
+	return good;
+}
+
+bool signature_one_form(const struct signature *s, const struct public *by)
+{
+	size_t size = ((size_t)EVP_PKEY_get_bits(by->key) + 7) / 8;
+	BIGNUM *order = NULL, *second;
+	bool good;
+
+	if (s->scheme != TPMALG_ECDSA)
+		return true;
+	second = BN_bin2bn(s->second, (int)s->second_len, NULL);
+	good = s->first_len == size && s->second_len == size && second &&
+	       EVP_PKEY_get_bn_param(by->key, OSSL_PKEY_PARAM_EC_ORDER, &order) > 0 &&
+	       BN_rshift1(order, order) && BN_cmp(second, order) <= 0;
+	BN_free(order);
+	BN_free(second);
 	return good;
 }
 

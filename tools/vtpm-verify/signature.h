@@ -3,6 +3,7 @@
 #ifndef VERIFY_SIGNATURE_H
 #define VERIFY_SIGNATURE_H
 
+#include <stdbool.h>
 #include "tools/vtpm-verify/public.h"
 
 struct signature {
@@ -14,6 +15,8 @@ struct signature {
 
 /* All of buf, which is pointed into.  -EBADMSG */
 int __must_check signature_parse(const uint8_t *buf, size_t len, struct signature *s);
+/* Whether it has the one form that there is of it (lib/ecdsa.h); of RSA there is one only. */
+bool __must_check signature_one_form(const struct signature *s, const struct public *by);
 /* -EACCES: it is not this key's over data, or by another scheme than the key's own. */
 int __must_check signature_verify(const struct signature *s, const struct public *by,
 				  const uint8_t *data, size_t len);

@@ -5,6 +5,7 @@
 #include "tools/vtpmctl/args.h"
 #include "tools/vtpmctl/tpmquote.h"
 #include "lib/base64url.h"
+#include "lib/ecdsa.h"
 #include "lib/hex.h"
 
 #include <errno.h>
@@ -111,16 +112,18 @@ static json_t *pcrs_json(const struct tpmquote *q)
 static json_t *to_json(const struct tpmquote *q)
 {
 	uint8_t public[sizeof(TPM2B_PUBLIC)], signature[sizeof(TPMT_SIGNATURE)];
+	uint8_t one_form[ECDSA_P256];
 	size_t public_len = 0, signature_len = 0;
 
 	if (Tss2_MU_TPMT_PUBLIC_Marshal(&q->public.publicArea, public, sizeof(public),
 					&public_len) ||
 	    Tss2_MU_TPMT_SIGNATURE_Marshal(&q->signature, signature, sizeof(signature),
-					   &signature_len))
+					   &signature_len) ||
+	    ecdsa_p256(signature, signature_len, one_form))
 		return NULL;
 	return json_pack("{s:o, s:o, s:o, s:o}", "ak", encode(public, public_len),
 			 "quote", encode(q->quote.attestationData, q->quote.size),
-			 "signature", encode(signature, signature_len), "pcrs",
+			 "signature", encode(one_form, sizeof(one_form)), "pcrs",
 			 pcrs_json(q));
 }
 

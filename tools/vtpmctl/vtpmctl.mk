@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # What an operator types: build/bin/vtpmctl.
-VTPMCTL_SRCS := $(wildcard tools/vtpmctl/*.c) $(KMS_SRCS) lib/audit.c lib/hex.c lib/base64url.c lib/measure.c lib/stamp.c lib/text.c lib/tpmpub.c \
+VTPMCTL_SRCS := $(wildcard tools/vtpmctl/*.c) $(KMS_SRCS) lib/audit.c lib/ecdsa.c lib/hex.c lib/base64url.c lib/measure.c lib/stamp.c lib/text.c lib/tpmpub.c \
                 lib/envelope.c $(HOSTTPM_SRCS) $(UNLOCK_SRCS)
 VTPMCTL_LIBS := -ltss2-esys -ltss2-mu -ltss2-rc -ltss2-tctildr -ljansson -lssl -lcrypto -lxlutil -luuid
 
