@@ -86,13 +86,13 @@ policy() { # policy FILE PYTHON: of host a and web1's CA; the Python changes p
 		json.dump(p, open(sys.argv[1], "w"), indent=1)
 	END
 }
-user=() # --user-data HEX, when the verifier names some
+more=() # options of the verifier: --user-data HEX, --crl FILE
 accepted() { # accepted FILE [NONCE [POLICY]]
-	gets 0 "$verify" --json --policy "${3:-policy.json}" --nonce "${2:-$nonce}" "${user[@]}" "$1" && grep -q '"accepted": true' out
+	gets 0 "$verify" --json --policy "${3:-policy.json}" --nonce "${2:-$nonce}" "${more[@]}" "$1" && grep -q '"accepted": true' out
 }
 # refused WORD FILE [NONCE [POLICY]]: for that reason, and says so
 refused() {
-	gets 1 "$verify" --json --policy "${4:-policy.json}" --nonce "${3:-$nonce}" "${user[@]}" "$2" && grep -q '"accepted": false' out &&
+	gets 1 "$verify" --json --policy "${4:-policy.json}" --nonce "${3:-$nonce}" "${more[@]}" "$2" && grep -q '"accepted": false' out &&
 		grep -q "\"reason\": \"$1\"" out && return
 	sed 's/^/# /' out
 	return 1

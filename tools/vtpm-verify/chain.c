@@ -30,6 +30,48 @@ X509_STORE *chain_store(const char *pem)
 	return store;
 }
 
+static int add_crl(X509_STORE *store, X509_CRL *crl)
+{
+	int added = crl ? X509_STORE_add_crl(store, crl) : 0;
+
+	X509_CRL_free(crl);
+	return added;
+}
+
+static int add_pem_crls(X509_STORE *store, BIO *bio)
+{
+	X509_CRL *crl;
+	int n = 0;
+
+	while ((crl = PEM_read_bio_X509_CRL(bio, NULL, NULL, NULL))) {
+		if (!add_crl(store, crl))
+			return -EBADMSG;
+		n++;
+	}
+	/* the end of the text is the only error that there may be */
+	return n && ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE
+		       ? 0
+		       : -EBADMSG;
+}
+
+int chain_add_crls(X509_STORE *store, const uint8_t *bytes, size_t len)
+{
+	BIO *bio = BIO_new_mem_buf(bytes, (int)len);
+	const unsigned char *p = bytes;
+	X509_CRL *der = d2i_X509_CRL(NULL, &p, (long)len);
+	int rc;
+
+	ERR_clear_error();
+	if (der)
+		rc = add_crl(store, der) && p == bytes + len ? 0 : -EBADMSG;
+	else
+		rc = bio ? add_pem_crls(store, bio) : -EBADMSG;
+	X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
+	ERR_clear_error();
+	BIO_free(bio);
+	return rc;
+}
+
 /* EK Credential Profile 2.5, 3.5.11: when there is a purpose, it has to be this one. */
 static bool purpose_fits(X509 *cert)
 {
@@ -49,10 +91,28 @@ static bool purpose_fits(X509 *cert)
 static int judge(int error, const char **why)
 {
 	*why = X509_verify_cert_error_string(error);
-	if (error == X509_V_ERR_CERT_HAS_EXPIRED ||
-	    error == X509_V_ERR_CERT_NOT_YET_VALID)
+	switch (error) {
+	case X509_V_ERR_CERT_HAS_EXPIRED:
+	case X509_V_ERR_CERT_NOT_YET_VALID:
 		return -EKEYEXPIRED;
-	return -ENOKEY;
+	case X509_V_ERR_CERT_REVOKED:
+		return -EKEYREVOKED;
+	case X509_V_ERR_UNABLE_TO_GET_CRL:
+	case X509_V_ERR_UNABLE_TO_GET_CRL_ISSUER:
+	case X509_V_ERR_CRL_HAS_EXPIRED:
+	case X509_V_ERR_CRL_NOT_YET_VALID:
+	case X509_V_ERR_CRL_SIGNATURE_FAILURE:
+	case X509_V_ERR_UNABLE_TO_DECRYPT_CRL_SIGNATURE:
+	case X509_V_ERR_ERROR_IN_CRL_LAST_UPDATE_FIELD:
+	case X509_V_ERR_ERROR_IN_CRL_NEXT_UPDATE_FIELD:
+	case X509_V_ERR_KEYUSAGE_NO_CRL_SIGN:
+	case X509_V_ERR_UNHANDLED_CRITICAL_CRL_EXTENSION:
+	case X509_V_ERR_DIFFERENT_CRL_SCOPE:
+	case X509_V_ERR_CRL_PATH_VALIDATION_ERROR:
+		return -ENODATA;
+	default:
+		return -ENOKEY;
+	}
 }
 
 static int verify(X509_STORE *store, time_t at, X509 *cert, const char **why)

@@ -42,6 +42,10 @@ static void refuse_certificate(int rc, const char *why, struct verdict *v)
 
 	if (rc == -EKEYEXPIRED)
 		word = "ek-expired";
+	else if (rc == -EKEYREVOKED)
+		word = "ek-revoked";
+	else if (rc == -ENODATA)
+		word = "ek-crl";
 	else if (rc == -ENOKEY)
 		word = "ek-ca";
 	verdict_add(v, word,

@@ -3,6 +3,7 @@
  * vtpm-verify: whether evidence of a vTPM and its host is what a policy accepts.  It needs
  * no TPM, no network and no other file, and keeps nothing.
  */
+#include "tools/vtpm-verify/chain.h"
 #include "tools/vtpm-verify/judge.h"
 #include "lib/crypt.h"
 #include "lib/hex.h"
@@ -15,8 +16,12 @@
 
 enum { ACCEPTED = 0, REFUSED = 1, USAGE = 2 };
 
+#define CRLS_MAX 16
+#define CRL_MAX	 (16 * 1024 * 1024)
+
 struct options {
-	const char *policy, *nonce, *user, *evidence;
+	const char *policy, *nonce, *user, *evidence, *crl[CRLS_MAX];
+	size_t crls;
 	bool json;
 	time_t at;
 	uint8_t nonce_bytes[BINDING_NONCE_MAX], user_bytes[BINDING_USER_MAX];
@@ -32,6 +37,7 @@ static void help(FILE *to)
 	      "  --nonce HEX      the random number that the evidence was asked for with\n"
 	      "  --user-data HEX  what it has to have been made for besides, e.g. the hash\n"
 	      "                   of the TLS key of who presents it; without it: nothing\n"
+	      "  --crl FILE       revocation lists of the policy's CAs, PEM or DER; again for more\n"
 	      "  --json           the verdict as a JSON object\n"
 	      "  --at SECONDS     judge certificates as of then, since 1970; else now\n"
 	      "  --version, --help\n\n"
@@ -70,6 +76,7 @@ static int parse(int argc, char **argv, struct options *o)
 		{"policy", required_argument, NULL, 'p'},
 		{"nonce", required_argument, NULL, 'n'},
 		{"user-data", required_argument, NULL, 'u'},
+		{"crl", required_argument, NULL, 'c'},
 		{"at", required_argument, NULL, 'a'},
 		{"json", no_argument, NULL, 'j'},
 		{"help", no_argument, NULL, 'h'},
@@ -86,6 +93,10 @@ static int parse(int argc, char **argv, struct options *o)
 			o->nonce = optarg;
 		else if (c == 'u')
 			o->user = optarg;
+		else if (c == 'c' && o->crls < CRLS_MAX)
+			o->crl[o->crls++] = optarg;
+		else if (c == 'c')
+			return usage("--crl 16 times at most; one file may have many");
 		else if (c == 'a')
 			o->at = (time_t)strtoll(optarg, &end, 10);
 		else if (c == 'j')
@@ -126,6 +137,40 @@ static char *read_text(const char *path)
 	if (f && f != stdin)
 		fclose(f);
 	return text;
+}
+
+static int add_crls(struct policy *p, const char *path)
+{
+	uint8_t *bytes = malloc(CRL_MAX + 1);
+	FILE *f = fopen(path, "re");
+	size_t n = f && bytes ? fread(bytes, 1, CRL_MAX + 1, f) : 0;
+	int rc = -EBADMSG;
+
+	if (n && n <= CRL_MAX && !ferror(f))
+		rc = chain_add_crls(p->ca, bytes, n);
+	if (f)
+		fclose(f);
+	free(bytes);
+	if (rc)
+		fprintf(stderr,
+			"vtpm-verify: %s cannot be read, or has other things in it than "
+			"revocation lists, PEM or DER\n",
+			path);
+	return rc;
+}
+
+/* USAGE: it was said why; 0. */
+static int add_all_crls(const struct options *o, struct policy *p)
+{
+	size_t i;
+
+	if (o->crls && !p->ca)
+		return usage("--crl is for the certificates of \"ek_ca\", which the "
+			     "policy does not have");
+	for (i = 0; i < o->crls; i++)
+		if (add_crls(p, o->crl[i]))
+			return USAGE;
+	return 0;
 }
 
 static int verify(const struct options *o, const struct policy *p, const char *text)
@@ -174,7 +219,9 @@ int main(int argc, char **argv)
 		fprintf(stderr, "vtpm-verify: the policy %s makes no sense: %s\n",
 			o.policy, why);
 	} else if (policy && text) {
-		status = verify(&o, &p, text);
+		status = add_all_crls(&o, &p);
+		if (!status)
+			status = verify(&o, &p, text);
 		policy_free(&p);
 	}
 	free(policy);
