@@ -12,26 +12,38 @@
 #define SMALL_MAX 1024
 #define CERT_MAX  8192
 
-/* An object that is being read: every member has to be asked for. */
+/* An object that is being read: every member has to be asked for, in the order in which
+ * they stand. */
 struct members {
 	const json_t *object;
+	void *next; /* the member that is due */
 	size_t taken;
 	bool bad;
 };
 
+static struct members members_of(const json_t *object)
+{
+	return (struct members){.object = object,
+				.next = json_object_iter((json_t *)object),
+				.bad = !json_is_object(object)};
+}
+
 static const json_t *take(struct members *m, const char *key)
 {
-	const json_t *value = json_object_get(m->object, key);
+	json_t *object = (json_t *)m->object;
+	void *at = json_object_iter_at(object, key);
 
-	m->taken += value != NULL;
-	return value;
+	if (!at)
+		return NULL;
+	m->bad |= at != m->next;
+	m->next = json_object_iter_next(object, at);
+	m->taken++;
+	return json_object_iter_value(at);
 }
 
 static struct members take_object(struct members *m, const char *key)
 {
-	const json_t *value = take(m, key);
-
-	return (struct members){.object = value, .bad = !json_is_object(value)};
+	return members_of(take(m, key));
 }
 
 static bool whole(const struct members *m)
@@ -78,7 +90,8 @@ static int take_value(const char *key, const json_t *value, struct evidence_bank
 	char same[16];
 
 	snprintf(same, sizeof(same), "%u", pcr);
-	if (pcr >= QUOTE_PCRS || strcmp(same, key) != 0 || !json_is_string(value) ||
+	if (pcr >= QUOTE_PCRS || strcmp(same, key) != 0 || bank->pcrs >> pcr ||
+	    !json_is_string(value) ||
 	    base64url_decode(json_string_value(value), bank->value[pcr], &n) ||
 	    n != bank->alg->size)
 		return -EBADMSG;
@@ -129,9 +142,7 @@ static int take_side(struct members *m, struct evidence_side *side)
 		rc = need_bytes(m, "quote", SMALL_MAX, &side->quote);
 	if (!rc)
 		rc = need_bytes(m, "signature", SMALL_MAX, &side->signature);
-	if (!rc)
-		rc = take_pcrs(m, side);
-	return rc ? rc : take_bytes(m, "log", LOG_MAX, &side->log);
+	return rc ? rc : take_pcrs(m, side);
 }
 
 /* 1 to BINDING_KEYS_MAX byte strings. */
@@ -167,27 +178,31 @@ static int take_submods(struct members *m, struct evidence *e)
 	int rc = take_side(&vtpm, &e->vtpm);
 
 	if (!rc)
+		rc = take_bytes(&vtpm, "log", LOG_MAX, &e->vtpm.log);
+	if (!rc)
 		rc = take_certificates(&vtpm, e);
 	if (!rc)
-		rc = take_list(take(&host, "ek"), SMALL_MAX, e->ek, &e->keys);
+		rc = take_side(&host, &e->host);
 	if (!rc)
 		rc = need_bytes(&host, "binding", BINDING_SIZE_MAX, &e->binding);
 	if (!rc)
-		rc = take_side(&host, &e->host);
+		rc = take_list(take(&host, "ek"), SMALL_MAX, e->ek, &e->keys);
+	if (!rc)
+		rc = take_bytes(&host, "log", LOG_MAX, &e->host.log);
 	return !rc && (!whole(&vtpm) || !whole(&host)) ? -EBADMSG : rc;
 }
 
 static int take_all(const json_t *all, struct evidence *e)
 {
-	struct members top = {.object = all, .bad = !json_is_object(all)};
+	struct members top = members_of(all), submods;
 	const char *profile = json_string_value(take(&top, "eat_profile"));
-	struct members submods = take_object(&top, "submods");
 	int rc = profile && !strcmp(profile, EVIDENCE_PROFILE) ? 0 : -EBADMSG;
 
 	if (!rc)
 		rc = need_bytes(&top, "eat_nonce", BINDING_NONCE_MAX, &e->nonce);
 	if (!rc)
 		rc = take_bytes(&top, "user_data", BINDING_USER_MAX, &e->user);
+	submods = take_object(&top, "submods");
 	if (!rc)
 		rc = take_submods(&submods, e);
 	return !rc && (!whole(&top) || !whole(&submods)) ? -EBADMSG : rc;

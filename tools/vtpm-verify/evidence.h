@@ -4,7 +4,7 @@
  * claims set of an EAT (RFC 9711) with two submodules; docs/attestation.md has its
  * members.  Byte strings are base64url.  Nothing in it is trusted for being there.
  *
- * It has one form: no space, no member that is not known, none twice.  So there are no
+ * It has one form: no space, no member that is not known, none twice, all in one order.  So there are no
  * two files that say the same, and no byte that nobody looks at.
  */
 #ifndef VERIFY_EVIDENCE_H

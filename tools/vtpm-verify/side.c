@@ -72,9 +72,9 @@ static bool digest_fits(const struct side *s)
 		return false;
 	for (i = 0; i < s->quote.banks; i++) {
 		const struct tpmalg *alg = s->quote.bank[i].alg;
-		const struct evidence_bank *b = find_bank(s, alg);
+		const struct evidence_bank *b = &s->e->bank[i];
 
-		if (!b || b->pcrs != s->quote.bank[i].pcrs)
+		if (b->alg != alg || b->pcrs != s->quote.bank[i].pcrs)
 			return false;
 		for (pcr = 0; pcr < QUOTE_PCRS; pcr++)
 			if (b->pcrs & 1u << pcr)
