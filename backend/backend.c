@@ -7,9 +7,6 @@
 #include "backend/xenbus.h"
 #include "lib/cursor.h"
 
-/* A saved guest is back by then, or somebody forgot it. */
-#define RESUME_MS (10 * 60 * 1000)
-
 struct backend {
 	struct backend_config config;
 	struct backend_engine engine;
@@ -17,36 +14,16 @@ struct backend {
 	void *ctx;
 	struct xenbus xenbus;
 	struct ring ring;
-	bool had_guest;	       /* last_domid is valid */
-	uint32_t last_domid;   /* the guest that the TPM was powered on for */
-	uint64_t resume_until; /* the next guest is the saved one, till then, in ms */
 	uint64_t commands, refused;
 	struct ring_request request;
 	uint8_t response[RING_PACKET_MAX];
 };
 
-static bool resumes(const struct backend *b)
-{
-	return b->resume_until && b->ops->now_ms(b->ctx) < b->resume_until;
-}
-
-static int adopt(void *ctx, uint32_t domid)
+static int adopt(void *ctx, uint32_t domid, const char **why)
 {
 	struct backend *b = ctx;
-	int rc;
 
-	if (b->had_guest && domid == b->last_domid)
-		return 0;
-	if (!resumes(b)) {
-		b->had_guest = false;
-		rc = b->engine.power_cycle(b->engine.ctx, domid);
-		if (rc)
-			return rc;
-	}
-	b->resume_until = 0;
-	b->had_guest = true;
-	b->last_domid = domid;
-	return 0;
+	return b->engine.adopt(b->engine.ctx, domid, why);
 }
 
 static int connect_ring(void *ctx, uint32_t domid, uint32_t ref, uint32_t port)
@@ -205,14 +182,6 @@ void backend_check_cancel(struct backend *b)
 		b->engine.cancel(b->engine.ctx);
 }
 
-bool backend_resume_next(struct backend *b)
-{
-	if (!b->had_guest || b->xenbus.active)
-		return false;
-	b->resume_until = b->ops->now_ms(b->ctx) + RESUME_MS;
-	return true;
-}
-
 void backend_stats(const struct backend *b, struct backend_stats *s)
 {
 	*s = (struct backend_stats){
@@ -221,6 +190,5 @@ void backend_stats(const struct backend *b, struct backend_stats *s)
 		.present = b->xenbus.active,
 		.connected = b->xenbus.connected,
 		.domid = b->xenbus.domid,
-		.resumes = resumes(b),
 	};
 }

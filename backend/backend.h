@@ -8,11 +8,11 @@
  * blocks, except for the engine's work on one command.  Open it when the engine
  * can serve: the toolstack waits only 10 s for a backend.
  *
- *   no guest -> (leaf) adopted, TPM power-cycled -> connected -> closed -> ...
+ *   no guest -> (leaf) adopted -> connected -> closed -> ...
  *
- * The TPM is power-cycled once for each guest domain, before the guest sees a backend; never when a guest reloads its driver, detaches or attaches, for that
- * would let it reset its PCRs.  (A domain number comes back after 32,000 others;
- * a guest that gets its predecessor's finds the old PCRs and opens nothing.)
+ * The engine is asked for each leaf, before the guest sees a backend: it knows domains
+ * by more than their numbers, and whether one that comes goes on with the TPM as it is
+ * (a driver that is reloaded does not even ask: its leaf stays).
  */
 #ifndef XVTPM_BACKEND_H
 #define XVTPM_BACKEND_H
@@ -37,10 +37,10 @@ struct backend_config {
 
 struct backend_engine {
 	void *ctx;
-	/* _TPM_Init, and what a machine's firmware does then for domain domid,
-	 * TPM2_Startup(CLEAR) and the measurement of what was booted among it.  -EPERM:
-	 * that guest is not to have this TPM, as nobody measured it. */
-	int (*power_cycle)(void *ctx, uint32_t domid);
+	/* Domain domid is to have this TPM: gets it ready, by _TPM_Init and what a
+	 * machine's firmware does then, unless the domain had it before.  Fails with
+	 * *why, a sentence: the guest is refused. */
+	int (*adopt)(void *ctx, uint32_t domid, const char **why);
 	/* Runs one command and returns when the state that it changed is durable.
 	 * rsp_len: in, room (4096); out, bytes.  Negative: nothing may be shown,
 	 * the guest gets TPM_RC_FAILURE. */
@@ -56,7 +56,6 @@ struct backend_stats {
 	bool present;	   /* there is a guest; domid is valid */
 	bool connected;	   /* its driver shares a page with us */
 	uint32_t domid;
-	bool resumes; /* backend_resume_next() is in force */
 };
 
 struct backend;
@@ -81,10 +80,6 @@ int __must_check backend_ring_ready(struct backend *b);
 /* For whoever gets the processor while the engine works: passes a guest's CANCEL
  * on to engine->cancel(). */
 void backend_check_cancel(struct backend *b);
-/* Said by dom0 only: the next guest domain, if it comes within 10 minutes, is the last
- * one, saved and restored; the TPM is as it left it, so that its arrival is no power
- * cycle.  false: there was none since this process started, or one is here. */
-bool __must_check backend_resume_next(struct backend *b);
 void backend_stats(const struct backend *b, struct backend_stats *s);
 
 #endif

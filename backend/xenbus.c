@@ -281,18 +281,12 @@ static void update_active(struct xenbus *x)
 static void adopt(struct xenbus *x, uint32_t domid, uint32_t devid, const char *leaf)
 {
 	char path[BACKEND_PATH_MAX * 2];
-	int rc;
+	const char *why = "the vTPM cannot be started for this guest; see `vtpmctl show`";
 
 	if (read_node(x, leaf, "frontend", x->front) || x->front[0] != '/')
 		return;
-	rc = x->client.adopt(x->client.ctx, domid);
-	if (rc) {
-		refuse(x, leaf, 0,
-		       rc == -EPERM
-			       ? "this vTPM serves measured guests only; use `vtpmctl "
-				 "launch`, or stop and start the vTPM for others"
-			       : "the vTPM cannot be started for this guest; see "
-				 "`vtpmctl show`");
+	if (x->client.adopt(x->client.ctx, domid, &why)) {
+		refuse(x, leaf, 0, why);
 		return;
 	}
 	snprintf(x->leaf, sizeof(x->leaf), "%s", leaf);

@@ -44,9 +44,9 @@
 /* What the machine asks of the backend. */
 struct xenbus_client {
 	void *ctx;
-	/* A leaf of domain domid will be served: the TPM gets ready for it.  -EPERM: it
-	 * was not measured, as it has to be. */
-	int (*adopt)(void *ctx, uint32_t domid);
+	/* A leaf of domain domid will be served: the TPM gets ready for it.  Fails with
+	 * *why, a sentence for the leaf's "error". */
+	int (*adopt)(void *ctx, uint32_t domid, const char **why);
 	int (*connect)(void *ctx, uint32_t domid, uint32_t ref, uint32_t port);
 	void (*disconnect)(void *ctx);
 };

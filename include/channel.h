@@ -92,21 +92,29 @@ enum channel_type {
 	 * nothing.
 	 * u32 enum cause | text -> nothing, the answer: cause 0, and the evidence */
 	CHANNEL_ATTEST = 18,
-	/* u32 domid of a guest that comes -> what was measured of it (lib/measure.h);
-	 * ENOENT: it was not started by `vtpmctl launch` with this vTPM */
-	CHANNEL_LAUNCH = 16,
+	/* u32 domid of a guest that comes | u64 power-on that the TPM had last, 0: none for
+	 * a guest -> u8 enum channel_guest | u8 1: it was measured | u64 power-on that the
+	 * guest has | measurements (lib/measure.h), none unless NEW.  Any other status
+	 * refuses the guest, and its text tells why.  A power-on is a start of the TPM
+	 * for one domain; NEW has a number that no other had. */
+	CHANNEL_GUEST = 16,
 
 	/* events of vtpmd, id 0 */
-	CHANNEL_EVENT_STOP = 0x4001,   /* finish, store, exit 0 */
-	CHANNEL_EVENT_STATUS = 0x4002, /* send CHANNEL_STATUS */
-	/* the next guest domain is the one that was saved: no power cycle for it */
-	CHANNEL_EVENT_RESUME = 0x4003,
+	CHANNEL_EVENT_STOP = 0x4001,	   /* finish, store, exit 0 */
+	CHANNEL_EVENT_STATUS = 0x4002,	   /* send CHANNEL_STATUS */
 	CHANNEL_EVENT_REKEY = 0x4004,	   /* make new key slots of CHANNEL_CONFIG */
 	CHANNEL_EVENT_REKEY_DEEP = 0x4005, /* ... for a new data key */
 	CHANNEL_EVENT_ATTEST = 0x4008,	   /* make evidence, as CHANNEL_ATTEST says */
 	/* the certificates have changed: take those of CHANNEL_CONFIG */
 	CHANNEL_EVENT_IDENTITY = 0x4006,
-	CHANNEL_EVENT_LAUNCH = 0x4007, /* from now on only measured guests */
+	/* without Xen, for tests: a guest comes, domain 0 */
+	CHANNEL_EVENT_GUEST = 0x4007,
+};
+
+enum channel_guest {
+	CHANNEL_GUEST_NEW = 1,	   /* start the TPM anew */
+	CHANNEL_GUEST_SAME = 2,	   /* it goes on with the TPM as it left it */
+	CHANNEL_GUEST_RESUMED = 3, /* the same; it was saved, and restored */
 };
 
 enum channel_mode { CHANNEL_STARTING = 0, CHANNEL_RESUMED = 1 };
@@ -160,7 +168,6 @@ enum channel_config {
 
 	/* repeated, u32 NV index | bytes: a certificate that the TPM shall have */
 	CONFIG_CERTIFICATE = 64,
-	CONFIG_LAUNCH = 65, /* u8: 1 only measured guests, until it is stopped */
 };
 
 /*
@@ -208,7 +215,7 @@ enum channel_status {
 	STATUS_READY_NS = 8,	  /* first instruction to ready, stub domain only */
 	STATUS_UNLOCK_NS = 9,	  /* of which waiting for TPM, KMS and store */
 	STATUS_FREE_KIB = 10,	  /* free memory, stub domain only */
-	STATUS_RESUMES = 11,	  /* 1: EVENT_RESUME was taken and is in force */
+	STATUS_POWER_ON = 11,	  /* CHANNEL_GUEST's, of the last guest; absent: none */
 	STATUS_UPTIME_NS = 12,	  /* since READY */
 	STATUS_RESIDENT_KIB = 13, /* memory, process only */
 	STATUS_CERTIFICATES = 14, /* how many CONFIG_CERTIFICATEs the TPM has */

@@ -8,6 +8,8 @@
 
 /* How long a manager that gives up waits for vtpmd to hear it. */
 #define FAIL_MS 5000
+/* How long a guest waits for a vtpmd that is away; its toolstack waits 10 s for us. */
+#define GUEST_MS 7000
 
 static int open_with(struct hostchan **out, struct hostchan_io *io)
 {
@@ -209,19 +211,63 @@ int hostchan_config(struct hostchan *h, uint8_t **tlvs, size_t *len)
 	return hostchan_call_bytes(h, &c, tlvs, len);
 }
 
-int hostchan_launch(struct hostchan *h, uint32_t domid, uint8_t **list, size_t *len)
+/* A new guest has a power-on of its own, the others the one that there is. */
+static bool makes_sense(const struct hostchan_guest *g, uint64_t on)
 {
-	uint8_t head[4];
+	if (g->what == CHANNEL_GUEST_NEW)
+		return g->on && g->on != on && (g->measured || !g->len);
+	return (g->what == CHANNEL_GUEST_SAME || g->what == CHANNEL_GUEST_RESUMED) &&
+	       on && g->on == on && !g->len;
+}
+
+static int parse_guest(const struct hostchan_call *c, uint64_t on,
+		       struct hostchan_guest *g)
+{
+	struct cursor r = cursor_reader(c->reply, c->reply_len);
+
+	g->what = cursor_u8(&r);
+	g->measured = cursor_u8(&r) != 0;
+	g->on = cursor_u64(&r);
+	g->len = cursor_left(&r);
+	if (!cursor_ok(&r) || !makes_sense(g, on))
+		return -EBADMSG;
+	g->list = g->len ? malloc(g->len) : NULL;
+	if (g->len && !g->list)
+		return -ENOMEM;
+	cursor_copy(&r, g->list, g->len);
+	return 0;
+}
+
+int hostchan_guest(struct hostchan *h, uint32_t domid, uint64_t on,
+		   struct hostchan_guest *g)
+{
+	uint8_t head[12];
 	struct cursor w = cursor_writer(head, sizeof(head));
 	struct hostchan_call c = {
-		.type = CHANNEL_LAUNCH,
+		.type = CHANNEL_GUEST,
 		.head = head,
 		.head_len = sizeof(head),
 	};
+	int64_t until = hostchan_call_now_ms() + GUEST_MS;
+	int rc;
 
+	memset(g, 0, sizeof(*g));
 	cursor_put_u32(&w, domid);
-	/* the toolstack does not wait for a vtpmd that is away */
-	return h->up ? hostchan_call_bytes(h, &c, list, len) : -EPIPE;
+	cursor_put_u64(&w, on);
+	do {
+		c.ms = (int)(until - hostchan_call_now_ms());
+		rc = hostchan_call_await(h, c.ms);
+		if (rc)
+			break;
+		rc = hostchan_call(h, &c);
+	} while (rc == -EPIPE && h->running && hostchan_call_now_ms() < until);
+	if (rc == -ETIMEDOUT)
+		rc = -EPIPE;
+	memcpy(g->why, c.text, sizeof(g->why));
+	if (!rc)
+		rc = parse_guest(&c, on, g);
+	free(c.reply);
+	return rc;
 }
 
 void hostchan_rekeyed(struct hostchan *h, const struct error *e)
@@ -286,9 +332,7 @@ int hostchan_event(struct hostchan *h)
 		int event;
 	} events[] = {
 		{&h->stop, CHANNEL_EVENT_STOP},
-		/* before the status, which tells whether it was taken */
-		{&h->resume, CHANNEL_EVENT_RESUME},
-		{&h->launch, CHANNEL_EVENT_LAUNCH},
+		{&h->guest, CHANNEL_EVENT_GUEST},
 		{&h->rekey, CHANNEL_EVENT_REKEY},
 		{&h->deep, CHANNEL_EVENT_REKEY_DEEP},
 		{&h->attest, CHANNEL_EVENT_ATTEST},
@@ -298,8 +342,8 @@ int hostchan_event(struct hostchan *h)
 	size_t i;
 	int rc;
 
-	if (!h->stop && !h->resume && !h->launch && !h->rekey && !h->deep &&
-	    !h->identity && !h->attest && !h->status) {
+	if (!h->stop && !h->guest && !h->rekey && !h->deep && !h->identity &&
+	    !h->attest && !h->status) {
 		rc = hostchan_call_poll(h);
 		if (rc)
 			return rc;

@@ -58,9 +58,20 @@ void hostchan_attested(struct hostchan *h, const struct error *e, const char *ev
 void hostchan_fail(struct hostchan *h, const struct error *e);
 /* malloc()ed CONFIG TLVs as they are now. */
 int __must_check hostchan_config(struct hostchan *h, uint8_t **tlvs, size_t *len);
-/* malloc()ed measurements of a guest (lib/measure.h); -ENOENT: it was not launched. */
-int __must_check hostchan_launch(struct hostchan *h, uint32_t domid, uint8_t **list,
-				 size_t *len);
+/* CHANNEL_GUEST's reply, checked. */
+struct hostchan_guest {
+	enum channel_guest what;
+	bool measured;
+	uint64_t on;
+	uint8_t *list; /* free(); NULL: none */
+	size_t len;
+	char why[160]; /* of a refusal: vtpmd's sentence */
+};
+/* Asks about domain domid; on: the TPM's power-on, 0: none.  Waits for a vtpmd that is
+ * away, for less than a toolstack waits for a backend, and then -EPIPE.  -EBADMSG: the
+ * reply makes no sense; else vtpmd's refusal, with why. */
+int __must_check hostchan_guest(struct hostchan *h, uint32_t domid, uint64_t on,
+				struct hostchan_guest *g);
 /* Answers EVENT_REKEY and _REKEY_DEEP, as CHANNEL_REKEYED says. */
 void hostchan_rekeyed(struct hostchan *h, const struct error *e);
 void hostchan_log(struct hostchan *h, int level, const char *text);

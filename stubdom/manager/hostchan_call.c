@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static int send_all(struct hostchan *h, const uint8_t *p, size_t len)
 {
@@ -80,10 +81,8 @@ static void note_event(struct hostchan *h, uint16_t type)
 		h->stop = true;
 	else if (type == CHANNEL_EVENT_STATUS)
 		h->status = true;
-	else if (type == CHANNEL_EVENT_RESUME)
-		h->resume = true;
-	else if (type == CHANNEL_EVENT_LAUNCH)
-		h->launch = true;
+	else if (type == CHANNEL_EVENT_GUEST)
+		h->guest = true;
 	else if (type == CHANNEL_EVENT_REKEY)
 		h->rekey = true;
 	else if (type == CHANNEL_EVENT_REKEY_DEEP)
@@ -197,6 +196,36 @@ static int reconnect(struct hostchan *h)
 		if (rc)
 			return rc;
 	}
+}
+
+int64_t hostchan_call_now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+int hostchan_call_await(struct hostchan *h, int ms)
+{
+	int64_t until = hostchan_call_now_ms() + ms;
+	int rc = 0, left;
+
+	while (!h->up && h->running && !rc) {
+		left = (int)(until - hostchan_call_now_ms());
+		if (left <= 0)
+			return -EPIPE;
+		if (!h->io.ops->connected(&h->io)) {
+			rc = h->io.ops->wait(&h->io, false, left);
+			if (rc == -ETIMEDOUT)
+				return -EPIPE;
+			continue;
+		}
+		rc = resume(h);
+		if (rc == -EPIPE)
+			rc = lose(h);
+	}
+	return h->up || rc ? rc : -EPIPE;
 }
 
 int hostchan_call(struct hostchan *h, struct hostchan_call *c)

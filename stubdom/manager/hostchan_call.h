@@ -19,7 +19,7 @@ struct hostchan {
 	bool up;
 	bool running;
 	/* events that arrived and were not yet taken */
-	bool stop, status, resume, launch, rekey, deep, identity, attest;
+	bool stop, status, guest, rekey, deep, identity, attest;
 	uint8_t uuid[16];
 	const uint64_t *seq;
 };
@@ -45,6 +45,9 @@ int __must_check hostchan_call(struct hostchan *h, struct hostchan_call *c);
 /* The same; what stands behind the status is the caller's, free(*buf). */
 int __must_check hostchan_call_bytes(struct hostchan *h, struct hostchan_call *c,
 				     uint8_t **buf, size_t *len);
+int64_t hostchan_call_now_ms(void); /* CLOCK_MONOTONIC */
+/* Waits until there is a connection; -EPIPE: not within ms. */
+int __must_check hostchan_call_await(struct hostchan *h, int ms);
 /* Sends a request and never looks at its reply. */
 int hostchan_call_later(struct hostchan *h, struct hostchan_call *c);
 /* Says HELLO to a vtpmd that has just come; the reply is in *c. */

@@ -26,7 +26,6 @@ struct unlock_config {
 	uint64_t epoch; /* of this run */
 	/* of a vTPM that is to be made; else its header's, once that is open */
 	struct envelope_desc desc;
-	bool launched;		   /* only measured guests, until it is stopped */
 	struct hosttpm_config tpm; /* srk handle and name, policy key, approvals */
 	char *kms_address, *kms_ca, *kms_cert, *kms_key_id; /* NULL: no KMS */
 	const uint8_t *kms_key_sealed;

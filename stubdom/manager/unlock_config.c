@@ -96,9 +96,6 @@ static void take(struct cursor *v, uint16_t tag, struct unlock_config *c)
 	case CONFIG_EPOCH:
 		c->epoch = cursor_u64(v);
 		break;
-	case CONFIG_LAUNCH:
-		c->launched = cursor_u8(v) != 0;
-		break;
 	case CONFIG_SRK_HANDLE:
 		c->tpm.srk_handle = cursor_u32(v);
 		break;

@@ -4,7 +4,7 @@
 #include "vtpm_copy.h"
 #include "vtpm_identity.h"
 #include "vtpm_keys.h"
-#include "vtpm_launch.h"
+#include "vtpm_guest.h"
 #include "vtpm_side.h"
 #include "vtpm_status.h"
 #include "firmware.h"
@@ -38,6 +38,7 @@ struct vtpm {
 	uint64_t waited_ns; /* for TPM, KMS and store */
 	uint64_t ready_ns, unlock_ns;
 	uint64_t ready_at;
+	uint64_t on; /* the TPM's last power-on for a guest: vtpm_guest.h */
 	struct latency latency;
 };
 
@@ -144,29 +145,30 @@ static int begin(struct vtpm *v)
 	return rc ? firmware_failed(rc, &v->error) : 0;
 }
 
-/* There is no log of a TPM 1.2's, which a measured guest would have to have. */
-static int measure(struct vtpm *v, uint32_t domid)
-{
-	bool only = v->config.desc.measured || v->config.launched;
-
-	if (!v->config.desc.tpm12)
-		return vtpm_launch(v->chan, domid, only, &v->log);
-	return only ? -EPERM : 0;
-}
-
-static int power_cycle(void *ctx, uint32_t domid)
+static int power_on(void *ctx)
 {
 	struct vtpm *v = ctx;
 	int rc = engine_power_cycle();
 
+	/* what was said of the last guest is not this one's */
 	eventlog_clear(&v->log);
 	attest_clear(&v->attest);
-	if (!rc)
-		rc = start_firmware(v);
-	if (!rc)
-		return measure(v, domid);
-	hostchan_log(v->chan, LOG_ERR, "the TPM could not be restarted for its guest");
-	return rc;
+	return rc ? rc : start_firmware(v);
+}
+
+static int adopt(void *ctx, uint32_t domid, const char **why)
+{
+	struct vtpm *v = ctx;
+	const struct vtpm_guest g = {
+		.chan = v->chan,
+		.log = &v->log,
+		.only = v->config.desc.measured,
+		.tpm12 = v->config.desc.tpm12,
+		.power_on = power_on,
+		.ctx = v,
+	};
+
+	return vtpm_guest_adopt(&g, domid, &v->on, why);
 }
 
 static int execute(void *ctx, uint8_t locality, const uint8_t *cmd, size_t len,
@@ -193,7 +195,7 @@ static void cancel(void *ctx)
 }
 
 static const struct backend_engine engine_ops = {
-	.power_cycle = power_cycle,
+	.adopt = adopt,
 	.execute = execute,
 	.cancel = cancel,
 };
@@ -215,6 +217,7 @@ static void send_status(struct vtpm *v)
 		.unlock_ns = v->unlock_ns,
 		.uptime_ns = now_ns() - v->ready_at,
 		.certs = v->identity.good,
+		.on = v->on,
 		.latency = &v->latency,
 	};
 	uint8_t tlvs[VTPM_STATUS_MAX];
@@ -227,21 +230,13 @@ static void send_status(struct vtpm *v)
 	(void)!hostchan_status(v->chan, tlvs, vtpm_status_encode(&s, tlvs));
 }
 
-/* From now on the guests are those of `vtpmctl launch`.  Without Xen, for tests, no
- * guest comes: the TPM itself is started anew as for one. */
-static void serve_launched(struct vtpm *v)
+/* Without Xen, for tests, no guest comes, and the TPM is started as for one. */
+static void play_guest(struct vtpm *v)
 {
-	v->config.launched = true;
-	if (v->place->no_xen && power_cycle(v, 0))
-		hostchan_log(v->chan, LOG_ERR, "the TPM was not started as for a guest");
-}
+	const char *why;
 
-/* The status that vtpmd asks for with it tells what came of it. */
-static void resume_next(struct vtpm *v)
-{
-	if (vtpm_side_resume_next(&v->side))
-		hostchan_log(v->chan, LOG_NOTICE,
-			     "the next guest goes on with the last one's PCRs");
+	if (v->place->no_xen)
+		(void)!adopt(v, 0, &why);
 }
 
 /* Takes in all that vtpmd sent: 1 to stop, 0, or -errno. */
@@ -253,10 +248,8 @@ static int hear(struct vtpm *v)
 	while ((rc = hostchan_event(v->chan)) > 0) {
 		if (rc == CHANNEL_EVENT_STOP)
 			return 1;
-		if (rc == CHANNEL_EVENT_RESUME)
-			resume_next(v);
-		if (rc == CHANNEL_EVENT_LAUNCH)
-			serve_launched(v);
+		if (rc == CHANNEL_EVENT_GUEST)
+			play_guest(v);
 		if (rc == CHANNEL_EVENT_REKEY || rc == CHANNEL_EVENT_REKEY_DEEP)
 			vtpm_keys_rekey(&keys, rc == CHANNEL_EVENT_REKEY_DEEP);
 		if (rc == CHANNEL_EVENT_ATTEST)

@@ -98,14 +98,8 @@ void vtpm_side_stats(const struct vtpm_side *s, struct vtpm_status *status)
 		status->guest = b.present;
 		status->guest_domid = b.domid;
 		status->refused = b.refused;
-		status->resumes = b.resumes;
 	}
 	status->commands = s->plain ? plain_commands(s->plain) : b.commands;
-}
-
-bool vtpm_side_resume_next(struct vtpm_side *s)
-{
-	return s->backend && backend_resume_next(s->backend);
 }
 
 void vtpm_side_close(struct vtpm_side *s)

@@ -31,8 +31,6 @@ void vtpm_side_close(struct vtpm_side *s);
 /* Waits for commands, or until fd can be read, and serves what came.  -errno: xenstore or
  * the event channels are lost. */
 int __must_check vtpm_side_serve(struct vtpm_side *s, int fd);
-/* As backend_resume_next(); false: there is no guest's side. */
-bool __must_check vtpm_side_resume_next(struct vtpm_side *s);
 /* Its figures, into the status. */
 void vtpm_side_stats(const struct vtpm_side *s, struct vtpm_status *status);
 

@@ -82,7 +82,8 @@ size_t vtpm_status_encode(const struct vtpm_status *s, uint8_t out[VTPM_STATUS_M
 		put(&w, STATUS_FREE_KIB, s->stub.free_kib);
 	}
 	put(&w, STATUS_UNLOCK_NS, s->unlock_ns);
-	put(&w, STATUS_RESUMES, s->resumes);
+	if (s->on)
+		put(&w, STATUS_POWER_ON, s->on);
 	put(&w, STATUS_UPTIME_NS, s->uptime_ns);
 	put(&w, STATUS_CERTIFICATES, s->certs);
 	if (s->resident_kib)

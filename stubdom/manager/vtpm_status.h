@@ -17,9 +17,10 @@ struct vtpm_stub {
 };
 
 struct vtpm_status {
-	bool guest, resumes;
+	bool guest;
 	uint32_t guest_domid;
 	uint64_t commands, refused, writes, seq, ready_ns, unlock_ns, uptime_ns;
+	uint64_t on;		       /* the TPM's power-on for a guest; 0: none */
 	unsigned int certs;	       /* in the TPM's NV memory */
 	uint64_t resident_kib;	       /* 0: not known */
 	const struct latency *latency; /* NULL: none */

@@ -19,7 +19,7 @@ static void shared_access(const volatile uint8_t *address);
 #define HEAD	   24 /* bytes of the page that a guest writes: header, refs, packet */
 #define MOVES_MAX  200
 #define LOOKS_MAX  50
-#define LATER_MS   5000 /* past all deadlines but that of a resume */
+#define LATER_MS   5000 /* past all deadlines */
 #define LOCALITIES 5	/* 0 and 2 */
 #define NO_GUEST   (-1)
 #define OTHER_UUID "00000000-0000-0000-0000-000000000000"
@@ -29,7 +29,6 @@ static struct cursor in;
 static bool alive[GUESTS];
 static bool page_changes; /* the guest writes while the backend reads */
 static int32_t powered;	  /* the domain for which the TPM was powered on */
-static bool resume_asked; /* dom0 said that the next guest is the last one */
 
 static const char *const states[] = {"0", "1", "2",	      "3", "4", "5", "6", "7",
 				     "8", "x", "99999999999", "",  "3", "4", "6", NULL};
@@ -54,21 +53,11 @@ static void require(bool holds, const char *what)
 	abort();
 }
 
-/* A resumed guest has the TPM as it is. */
-static void note_resume(const struct backend_stats *s)
+static int power_on(void *ctx, uint32_t domid, const char **why)
 {
-	if (!s->present || !resume_asked || s->resumes || powered == (int32_t)s->domid)
-		return;
-	powered = (int32_t)s->domid;
-	resume_asked = false;
-}
-
-static int power_on(void *ctx, uint32_t domid)
-{
-	int rc = fake_power_cycle(ctx, domid);
+	int rc = fake_adopt(ctx, domid, why);
 
 	powered = rc ? NO_GUEST : (int32_t)domid;
-	resume_asked = false;
 	return rc;
 }
 
@@ -79,7 +68,6 @@ static int check_command(void *ctx, uint8_t locality, const uint8_t *cmd, size_t
 	struct backend_stats s;
 
 	backend_stats(w->b, &s);
-	note_resume(&s);
 	(void)cursor_u16(&c);
 	require(s.connected, "only a connected guest's command runs");
 	require(LOCALITIES >> locality & 1, "a command's locality is allowed");
@@ -93,7 +81,6 @@ static void check_balance(void)
 	struct backend_stats s;
 
 	backend_stats(w->b, &s);
-	note_resume(&s);
 	if (!s.connected) {
 		require(w->maps == w->unmaps, "no page stays mapped");
 		require(!w->bound, "no port stays bound");
@@ -254,8 +241,8 @@ static void move(uint8_t what, uint8_t who, uint8_t how)
 	case 11:
 		guest_submits(who, how);
 		break;
-	case 12:
-		resume_asked = backend_resume_next(w->b) || resume_asked;
+	case 12: /* the engine refuses the next guest, or does not */
+		w->power_error = how & 1 ? -EPERM : 0;
 		break;
 	case 13:
 		w->now_ms += (uint64_t)how * how * 20;
@@ -312,7 +299,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	in = cursor_reader(data, size);
 	memset(alive, 0, sizeof(alive));
 	powered = NO_GUEST;
-	resume_asked = page_changes = false;
+	page_changes = false;
 	if (backend_open(&w->b, &config, &engine, &fake_ops, w))
 		abort();
 	for (int moves = 0; moves < MOVES_MAX && cursor_left(&in); moves++) {

@@ -12,8 +12,8 @@ import sys
 import time
 
 REPLY = 0x8000
-HELLO, GET, PUT, TPM, READY, FAIL, STATUS, LOG = 1, 2, 3, 4, 9, 10, 11, 12
-EVENT_STOP, EVENT_STATUS, EVENT_RESUME = 0x4001, 0x4002, 0x4003
+HELLO, GET, PUT, TPM, READY, FAIL, STATUS, LOG, GUEST = 1, 2, 3, 4, 9, 10, 11, 12, 16
+EVENT_STOP, EVENT_STATUS = 0x4001, 0x4002
 
 
 def blob(obj, uuid, seq, data, policy=1):
@@ -29,7 +29,7 @@ def blob(obj, uuid, seq, data, policy=1):
 class Manager:
     def __init__(self, path):
         self.path, self.ident, self.guest = path, 0, 0
-        self.resumes, self.had_guest = 0, False
+        self.on = 0             # the power-on of the last guest
         self.asked = 0
         self.chan = socket.socket(fileno=3)
         self.uuid, self.config = bytes(16), {}
@@ -55,14 +55,13 @@ class Manager:
     def event(self, kind):
         if kind == EVENT_STOP:
             sys.exit(0)
-        if kind == EVENT_RESUME:
-            self.resumes = int(self.had_guest and not self.guest)
         if kind == EVENT_STATUS:
             self.asked += 1
             tlvs = struct.pack(">HIQ", 2, 8, 4711)
             if self.guest:
                 tlvs += struct.pack(">HIQ", 1, 8, self.guest)
-            tlvs += struct.pack(">HIQ", 11, 8, self.resumes)
+            if self.on:
+                tlvs += struct.pack(">HIQ", 11, 8, self.on)
             self.send(STATUS, tlvs)
 
     def call(self, kind, payload=b""):
@@ -150,7 +149,11 @@ class Manager:
             return self.config.get(int(rest[0]), b"").hex()
         if what == "guest":
             self.guest = int(rest[0])
-            self.had_guest = True
+            if self.guest:
+                status, data = self.call(GUEST, struct.pack(">IQ", self.guest, self.on))
+                if status:
+                    return f"{status} {data.decode()}"
+                self.on = struct.unpack(">Q", data[2:10])[0]
             return 0
         if what == "asked":     # for its status, so far
             return self.asked

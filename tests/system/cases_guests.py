@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """PV and PVH guests use their TPMs, and what is in them stays there."""
-from lab import STORE, check
+from lab import STORE, VTPMD_LOG, check
 
 BANKS = ("sha1", "sha256", "sha384", "sha512")
 SEAL = """cd /tmp
@@ -208,6 +208,68 @@ def launch_starts(lab):
     lab.stop("web1")
 
 
+def said_since(lab, mark):
+    return lab.host.must(f"tail -c +{mark + 1} {VTPMD_LOG}")
+
+
+def log_mark(lab):
+    return int(lab.host.must(f"wc -c <{VTPMD_LOG}"))
+
+
+def another_had_it(lab):
+    """a vTPM that another guest had since gives the living first one no fresh PCRs"""
+    lab.guests()
+    lab.ask("web1", EXTEND)
+    line = f"uuid={lab.uuid['web1']} backend=vtpm-web1"
+    try:
+        lab.host.must("xl vtpm-detach web1 0", 60)
+        lab.wait("the TPM to go", lambda: lab.guest("web1", "[ ! -e /dev/tpm0 ]")[0] == 0)
+        lab.host.must(f"xl vtpm-attach web2 {line}", 60)
+        lab.wait("the TPM to come", lambda: lab.guest("web2", "ls /dev/tpmrm1")[0] == 0)
+        lab.host.must("xl vtpm-detach web2 1", 60)
+        lab.wait("it to go", lambda: lab.guest("web2", "[ ! -e /dev/tpm1 ]")[0] == 0)
+        mark = log_mark(lab)
+        rc, out = lab.host.run(f"xl vtpm-attach web1 {line}", 60)
+        said = said_since(lab, mark)
+        check("its PCRs are lost: reboot it" in said, f"status {rc}, {out}: {said}")
+        out = lab.ask("web1", "ls /dev | grep -c tpm; true")
+        check(out.strip() == "0", f"web1 has TPMs: {out}")
+        out = lab.vtpmctl("show web1")[1]
+        check("reboot it" in out, out)
+    finally:
+        lab.guest_reboot("web1")
+    still_there(lab, "web1")
+
+
+def comes_by_migration(lab):
+    """a guest that comes by xl migrate is refused, with the reason, and goes on where it was"""
+    lab.guests("web1")
+    lab.ask("web1", EXTEND)
+    before = lab.ask("web1", PCR16)
+    # the destination's own copy of the same vTPM, as from a backup
+    lab.vtpmctl("delete --yes --force moved")
+    uuid = lab.host.must("vtpmctl clone web1 moved --identity copy && vtpmctl start moved "
+                         "&& vtpmctl show moved --json | sed -n 's/^ *.uuid.: *.\\([^\"]*\\).,/\\1/p'",
+                         120).split()[-1]
+    try:
+        lab.host.must("sed 's/^vtpm *=.*/vtpm=[\"backend=vtpm-moved,uuid=" + uuid + "\"]/' "
+                      "/etc/xen/web1.cfg >/root/moved.cfg")
+        mark = log_mark(lab)
+        rc, out = lab.host.run("xl migrate -C /root/moved.cfg -s '' web1 'xl migrate-receive'",
+                               180)
+        said = said_since(lab, mark)
+        check(rc != 0, f"the migration succeeded: {out[-1500:]}")
+        check("it comes by `xl migrate`" in said, f"{said} {out[-1500:]}")
+        check("it comes by" in lab.vtpmctl("show moved")[1], "not in show")
+        lab.wait("the source to go on", lambda: lab.guest("web1", "true")[0] == 0)
+        check(lab.ask("web1", PCR16) == before, "the source has lost its PCRs")
+        out = lab.ask("web1", READ)
+        check(out == "secret of web1", f"read {out!r} from NV after the migration")
+    finally:
+        lab.vtpmctl("delete --yes --force moved")
+        lab.guest_reboot("web1")
+
+
 def stock_driver(lab):
     """a guest with the stock driver gets a raw /dev/tpm0 that works"""
     lab.vtpms("web1")
@@ -223,4 +285,4 @@ def stock_driver(lab):
 
 CASES = [pv_guest, pvh_guest, both_at_once, seal_in_both, nothing_shared, pcrs_bind,
          survives_reboot, full_size_command, detach_attach, save_restore, save_resume,
-         rekey, launch_starts, stock_driver]
+         another_had_it, comes_by_migration, rekey, launch_starts, stock_driver]

@@ -358,12 +358,14 @@ static const struct backend_ops fake_ops = {
 
 /* the engine */
 
-static int fake_power_cycle(void *ctx, uint32_t domid)
+static int fake_adopt(void *ctx, uint32_t domid, const char **why)
 {
 	struct fake_world *w = ctx;
 
 	w->power_cycles++;
 	w->power_domid = domid;
+	if (w->power_error)
+		*why = "vtpmd's sentence: use `vtpmctl launch`";
 	return w->power_error;
 }
 
@@ -475,7 +477,7 @@ static inline int fake_open(struct fake_world *w, uint8_t localities, bool share
 		.shared_domain = shared,
 		.tpm12 = w->tpm12,
 	};
-	struct backend_engine engine = {w, fake_power_cycle, fake_execute, fake_cancel};
+	struct backend_engine engine = {w, fake_adopt, fake_execute, fake_cancel};
 
 	return backend_open(&w->b, &config, &engine, &fake_ops, w);
 }

@@ -320,7 +320,8 @@ static void a_closed_front_that_moves_on_while_it_is_detached(void **state)
 	}
 }
 
-static void attach_after_detach_keeps_the_pcrs(void **state)
+/* A number may be another domain's by then: the engine judges. */
+static void attach_after_detach_asks_again(void **state)
 {
 	guest_starts(5);
 	driver_connects(5);
@@ -330,7 +331,8 @@ static void attach_after_detach_keeps_the_pcrs(void **state)
 	time_passes();
 	guest_starts(5);
 	driver_connects(5);
-	assert_int_equal(w->power_cycles, 1);
+	assert_int_equal(w->power_cycles, 2);
+	assert_int_equal(w->power_domid, 5);
 }
 
 static void a_destroyed_guest_leaves_nothing(void **state)
@@ -377,39 +379,6 @@ static void old_guest_gone_and_new_one_there_in_one_look(void **state)
 	fake_toolstack(w, 6, 0, FAKE_UUID);
 	toolstack_destroys(5);
 	assert_leaf("6/0/state", "2");
-	assert_int_equal(w->power_cycles, 2);
-}
-
-static void a_restored_guest_keeps_the_pcrs(void **state)
-{
-	assert_false(backend_resume_next(w->b)); /* nobody was here */
-	guest_starts(5);
-	driver_connects(5);
-	submit(1);
-	assert_false(backend_resume_next(w->b)); /* it is here */
-	toolstack_destroys(5);
-	assert_false(stats().resumes);
-	assert_true(backend_resume_next(w->b));
-	assert_true(stats().resumes);
-	guest_starts(6);
-	assert_false(stats().resumes);
-	driver_connects(6);
-	assert_int_equal(w->power_cycles, 1);
-	submit(2);
-	toolstack_destroys(6);
-	guest_starts(7); /* once only */
-	assert_int_equal(w->power_cycles, 2);
-}
-
-static void a_restored_guest_that_comes_too_late(void **state)
-{
-	guest_starts(5);
-	driver_connects(5);
-	toolstack_destroys(5);
-	assert_true(backend_resume_next(w->b));
-	w->now_ms += 10 * 60 * 1000;
-	assert_false(stats().resumes);
-	guest_starts(6);
 	assert_int_equal(w->power_cycles, 2);
 }
 
@@ -618,7 +587,7 @@ static void a_guest_that_writes_without_end(void **state)
 {
 	static struct backend_ops ops;
 	struct backend_config config = {.uuid = FAKE_UUID, .localities = 1};
-	struct backend_engine engine = {w, fake_power_cycle, fake_execute, fake_cancel};
+	struct backend_engine engine = {w, fake_adopt, fake_execute, fake_cancel};
 	struct backend *b;
 
 	ops = fake_ops;
@@ -660,14 +629,12 @@ int main(void)
 		XENBUS_TEST(a_detached_driver_is_served_until_it_closes),
 		XENBUS_TEST(detach_of_a_guest_without_a_driver),
 		XENBUS_TEST(a_closed_front_that_moves_on_while_it_is_detached),
-		XENBUS_TEST(attach_after_detach_keeps_the_pcrs),
+		XENBUS_TEST(attach_after_detach_asks_again),
 		XENBUS_TEST(a_destroyed_guest_leaves_nothing),
 		XENBUS_TEST(a_detached_guest_that_is_destroyed),
 		XENBUS_TEST(a_leaf_that_the_toolstack_removes),
 		XENBUS_TEST(a_reboot_power_cycles),
 		XENBUS_TEST(old_guest_gone_and_new_one_there_in_one_look),
-		XENBUS_TEST(a_restored_guest_keeps_the_pcrs),
-		XENBUS_TEST(a_restored_guest_that_comes_too_late),
 		XENBUS_TEST(another_uuid_is_refused),
 		XENBUS_TEST(another_uuid_is_ignored_in_a_shared_domain),
 		XENBUS_TEST(the_uuid_may_be_in_capitals),

@@ -21,7 +21,9 @@ static struct fake {
 	uint32_t status;
 	uint8_t hello_mode;
 	uint64_t put_seq;
-	bool gone, garbage;
+	const uint8_t *guest; /* the reply to CHANNEL_GUEST */
+	size_t guest_len;
+	bool gone, garbage, away;
 } fake;
 
 static void say(uint16_t type, uint32_t id, const void *p, size_t len)
@@ -34,7 +36,7 @@ static void say(uint16_t type, uint32_t id, const void *p, size_t len)
 
 static void answer(struct channel_frame *f)
 {
-	uint8_t out[16] = {0};
+	uint8_t out[64] = {0};
 	struct cursor c = cursor_reader(f->payload, f->len), w;
 	size_t len = 4;
 
@@ -65,6 +67,11 @@ static void answer(struct channel_frame *f)
 	}
 	if (f->type == CHANNEL_IDENTITY) {
 		cursor_put_u32(&w, 2);
+		len = w.pos;
+	}
+	if (f->type == CHANNEL_GUEST) {
+		assert_int_equal(f->len, 12);
+		cursor_put(&w, fake.guest, fake.guest_len);
 		len = w.pos;
 	}
 	if (fake.event_with)
@@ -123,7 +130,7 @@ static int fake_reopen(struct hostchan_io *io)
 
 static bool fake_connected(struct hostchan_io *io)
 {
-	return true;
+	return !fake.away;
 }
 
 static int fake_wait(struct hostchan_io *io, bool to_write, int ms)
@@ -279,13 +286,10 @@ static void events_beside_replies_are_kept(void **state)
 	assert_int_equal(hostchan_ready(h, 1), 0);
 	fake.event_with = 0x4fff;
 	assert_int_equal(hostchan_ready(h, 1), 0);
-	fake.event_with = CHANNEL_EVENT_RESUME;
-	assert_int_equal(hostchan_ready(h, 1), 0);
-	fake.event_with = CHANNEL_EVENT_LAUNCH;
+	fake.event_with = CHANNEL_EVENT_GUEST;
 	assert_int_equal(hostchan_ready(h, 1), 0);
 	assert_int_equal(hostchan_event(h), CHANNEL_EVENT_STOP);
-	assert_int_equal(hostchan_event(h), CHANNEL_EVENT_RESUME);
-	assert_int_equal(hostchan_event(h), CHANNEL_EVENT_LAUNCH);
+	assert_int_equal(hostchan_event(h), CHANNEL_EVENT_GUEST);
 	assert_int_equal(hostchan_event(h), CHANNEL_EVENT_STATUS);
 	assert_int_equal(hostchan_event(h), 0);
 	end(h);
@@ -320,23 +324,76 @@ static void a_configuration_that_is_read_anew(void **state)
 	end(h);
 }
 
-/* A toolstack waits for ten seconds, not for a vtpmd that is away. */
-static void a_launch_is_not_waited_for(void **state)
+static int ask_guest(struct hostchan *h, uint64_t on, const char *reply, size_t len)
+{
+	struct hostchan_guest g;
+	int rc;
+
+	fake.guest = (const uint8_t *)reply;
+	fake.guest_len = len;
+	fake.count = 0;
+	rc = hostchan_guest(h, 7, on, &g);
+	assert_true(rc || !g.len == !g.list);
+	free(g.list);
+	return rc;
+}
+
+#define GUEST(text) text, sizeof(text) - 1
+
+static void a_guest_is_asked_for(void **state)
 {
 	struct hostchan *h = start(true);
-	uint8_t *list = NULL;
-	size_t len = 1;
+	struct hostchan_guest g;
 
-	assert_int_equal(hostchan_launch(h, 7, &list, &len), 0);
-	assert_int_equal(fake.types[fake.count - 1], CHANNEL_LAUNCH);
-	assert_int_equal(len, 0);
-	free(list);
-	fake.status = ENOENT;
-	assert_int_equal(hostchan_launch(h, 7, &list, &len), -ENOENT);
-	fake.status = 0;
+	fake.guest = (const uint8_t *)"\1\1\0\0\0\0\0\0\0\11list";
+	fake.guest_len = 14;
+	assert_int_equal(hostchan_guest(h, 7, 0, &g), 0);
+	assert_int_equal(fake.types[fake.count - 1], CHANNEL_GUEST);
+	assert_int_equal(g.what, CHANNEL_GUEST_NEW);
+	assert_int_equal(g.on, 9);
+	assert_true(g.measured && g.len == 4);
+	assert_memory_equal(g.list, "list", 4);
+	free(g.list);
+	assert_int_equal(ask_guest(h, 9, GUEST("\2\0\0\0\0\0\0\0\0\11")), 0);
+	assert_int_equal(ask_guest(h, 9, GUEST("\3\1\0\0\0\0\0\0\0\11")), 0);
+	fake.status = EPERM;
+	assert_int_equal(hostchan_guest(h, 7, 9, &g), -EPERM);
+	assert_null(g.list);
+	end(h);
+}
+
+/* None of these lets a guest in. */
+static void nonsense_about_a_guest_is_a_refusal(void **state)
+{
+	struct hostchan *h = start(true);
+
+	assert_int_equal(ask_guest(h, 9, GUEST("")), -EBADMSG);
+	assert_int_equal(ask_guest(h, 9, GUEST("\1\1\0\0\0\0\0\0\0")), -EBADMSG);
+	assert_int_equal(ask_guest(h, 9, GUEST("\0\1\0\0\0\0\0\0\0\11")), -EBADMSG);
+	assert_int_equal(ask_guest(h, 9, GUEST("\4\1\0\0\0\0\0\0\0\11")), -EBADMSG);
+	/* a new guest with the last one's power-on, or none */
+	assert_int_equal(ask_guest(h, 9, GUEST("\1\1\0\0\0\0\0\0\0\11")), -EBADMSG);
+	assert_int_equal(ask_guest(h, 9, GUEST("\1\1\0\0\0\0\0\0\0\0")), -EBADMSG);
+	/* measurements of a guest that was not measured */
+	assert_int_equal(ask_guest(h, 9, GUEST("\1\0\0\0\0\0\0\0\0\7list")), -EBADMSG);
+	/* one that goes on, where there is nothing to go on with */
+	assert_int_equal(ask_guest(h, 0, GUEST("\2\0\0\0\0\0\0\0\0\0")), -EBADMSG);
+	assert_int_equal(ask_guest(h, 9, GUEST("\2\0\0\0\0\0\0\0\0\10")), -EBADMSG);
+	assert_int_equal(ask_guest(h, 9, GUEST("\3\0\0\0\0\0\0\0\0\10")), -EBADMSG);
+	assert_int_equal(ask_guest(h, 9, GUEST("\3\1\0\0\0\0\0\0\0\11list")), -EBADMSG);
+	end(h);
+}
+
+/* A vtpmd that was restarted is asked; one that stays away lets nobody in. */
+static void a_guest_waits_for_vtpmd(void **state)
+{
+	struct hostchan *h = start(true);
+
 	fake.gone = true;
-	assert_int_equal(hostchan_launch(h, 7, &list, &len), -EPIPE);
-	assert_int_equal(hostchan_launch(h, 7, &list, &len), -EPIPE);
+	assert_int_equal(ask_guest(h, 9, GUEST("\2\0\0\0\0\0\0\0\0\11")), 0);
+	assert_int_equal(fake.reopened, 1);
+	fake.gone = fake.away = true;
+	assert_int_equal(ask_guest(h, 9, GUEST("\2\0\0\0\0\0\0\0\0\11")), -EPIPE);
 	end(h);
 }
 
@@ -408,7 +465,9 @@ int main(void)
 		cmocka_unit_test(garbage_is_a_loss),
 		cmocka_unit_test(events_beside_replies_are_kept),
 		cmocka_unit_test(a_configuration_that_is_read_anew),
-		cmocka_unit_test(a_launch_is_not_waited_for),
+		cmocka_unit_test(a_guest_is_asked_for),
+		cmocka_unit_test(nonsense_about_a_guest_is_a_refusal),
+		cmocka_unit_test(a_guest_waits_for_vtpmd),
 		cmocka_unit_test(who_it_is_is_told),
 		cmocka_unit_test(idle_channel_resumes_by_itself),
 		cmocka_unit_test(an_event_right_behind_the_second_hello_is_heard),

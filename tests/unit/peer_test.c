@@ -85,11 +85,13 @@ static int on_config(void *ctx, struct cursor *c, const char **why)
 	return 0;
 }
 
-/* Domain 7 was launched. */
-static int on_launch(void *ctx, uint32_t domid, struct cursor *c, const char **why)
+/* Domain 7 is new, and had another power-on than 5. */
+static int on_guest(void *ctx, uint32_t domid, uint64_t on, struct cursor *c,
+		    const char **why)
 {
-	if (domid != 7)
-		return -ENOENT;
+	*why = "it is another's[2J";
+	if (domid != 7 || on != 5)
+		return -EPERM;
 	cursor_put(c, "list", 4);
 	return 0;
 }
@@ -172,7 +174,7 @@ static const struct peer_owner owner = {
 	.put = on_put,
 	.stored = on_stored,
 	.config = on_config,
-	.launch = on_launch,
+	.guest = on_guest,
 	.rekeyed = on_rekeyed,
 	.identity = on_identity,
 	.quote = on_quote,
@@ -425,22 +427,23 @@ static void what_it_tells(void **state)
 	assert_int_equal(ask(77, NULL, 0), ENOSYS);
 }
 
-static void launches(void **state)
+static void guests_are_judged(void **state)
 {
-	uint8_t domid[5] = {0, 0, 0, 7};
+	uint8_t ask_for[13] = {0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 5};
 	const uint8_t *data;
 	size_t len;
 
 	say_hello();
-	send_frame(CHANNEL_LAUNCH, 9, domid, 4);
+	send_frame(CHANNEL_GUEST, 9, ask_for, 12);
 	turn();
-	assert_int_equal(reply(CHANNEL_LAUNCH, 9, &data, &len), 0);
+	assert_int_equal(reply(CHANNEL_GUEST, 9, &data, &len), 0);
 	assert_int_equal(len, 4);
 	assert_memory_equal(data, "list", 4);
-	assert_int_equal(ask(CHANNEL_LAUNCH, domid, 3), EINVAL);
-	assert_int_equal(ask(CHANNEL_LAUNCH, domid, 5), EINVAL);
-	domid[3] = 8;
-	assert_int_equal(ask(CHANNEL_LAUNCH, domid, 4), ENOENT);
+	assert_int_equal(ask(CHANNEL_GUEST, ask_for, 11), EINVAL);
+	assert_int_equal(ask(CHANNEL_GUEST, ask_for, 13), EINVAL);
+	assert_int_equal(ask(CHANNEL_GUEST, ask_for, 4), EINVAL);
+	ask_for[3] = 8;
+	assert_int_equal(ask(CHANNEL_GUEST, ask_for, 12), EPERM);
 }
 
 static void dropped(void)
@@ -619,7 +622,7 @@ int main(void)
 		PEER_TEST(when_the_tpm_is_its_to_use),
 		PEER_TEST(no_tpm_for_one_that_resumes),
 		PEER_TEST(what_it_tells),
-		PEER_TEST(launches),
+		PEER_TEST(guests_are_judged),
 		PEER_TEST(no_hello_first),
 		PEER_TEST(a_version_that_is_not_spoken),
 		PEER_TEST(what_only_vtpmd_may_send),

@@ -49,6 +49,7 @@ static const struct {
 	{"pcr_banks", "PCR banks"},
 	{"policy", "policy"},
 	{"guests", "serves guests"},
+	{"refused_guest", "refused guest"},
 	{"copy_of", "copy of"},
 	{"slots", "key slots"},
 	{"approved", "approved PCRs"},

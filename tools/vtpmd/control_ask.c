@@ -5,10 +5,12 @@
 #include "tools/vtpmd/control_answer.h"
 #include "tools/vtpmd/control_settle.h"
 #include "tools/vtpmd/log.h"
+#include "tools/vtpmd/vtpm_guest.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <uuid/uuid.h>
 
 /* The same where the answer decides, and none would be taken for a no. */
 #define DECIDE_S 30
@@ -44,27 +46,37 @@ static void op_stop(struct control *c, struct vtpm *v)
 		control_settle(c, v);
 }
 
-/* RESUME, once the manager has told whether it agrees. */
+/* RESUME, once the manager has told which power-on its TPM has. */
 static void op_resume(struct control *c, struct vtpm *v)
 {
 	char text[240];
+	int rc;
 
-	if (v->state == VTPM_RUNNING && v->status.value[STATUS_RESUMES] == 1) {
+	if (guest_is_there(v)) {
+		snprintf(text, sizeof(text),
+			 "Domain %lld uses the vTPM %s now: save it first (`xl save`).",
+			 (long long)v->status.value[STATUS_GUEST_DOMID], v->meta.name);
+		control_answer_word(c, "busy", text);
+		return;
+	}
+	rc = v->state == VTPM_RUNNING
+		     ? vtpm_guest_resume(v, c->launched ? c->domain : NULL)
+		     : -ESTALE;
+	if (!rc) {
 		log_about(LOG_NOTICE, VTPM_ABOUT(v),
 			  "the next guest goes on with its PCRs");
 		vtpm_audit(v, "resume", NULL);
 		control_answer_ok(c, v->meta.uuid);
 		return;
 	}
-	if (guest_is_there(v))
-		snprintf(text, sizeof(text),
-			 "Domain %lld uses the vTPM %s now: save it first (`xl save`).",
-			 (long long)v->status.value[STATUS_GUEST_DOMID], v->meta.name);
-	else
-		snprintf(text, sizeof(text),
-			 "The vTPM %s was started after its guest was saved, and the "
-			 "guest's PCRs are lost: the restored guest has to reboot.",
-			 v->meta.name);
+	snprintf(
+		text, sizeof(text),
+		rc == -ESTALE
+			? "The vTPM %s was started after its guest was saved, and the "
+			  "guest's PCRs are lost: the restored guest has to reboot."
+			: "That %s is to resume cannot be written to vtpmd's run folder: "
+			  "see `df /run`.",
+		v->meta.name);
 	control_answer_word(c, "busy", text);
 }
 
@@ -230,7 +242,17 @@ void control_ask(struct control *c, struct vtpm *v, const json_t *request)
 
 void control_ask_resume(struct control *c, struct vtpm *v, const json_t *request)
 {
-	if (vtpm_resume_next(v))
+	const char *uuid = json_string_value(json_object_get(request, "uuid"));
+
+	if (json_is_true(json_object_get(request, "revoke"))) {
+		vtpm_guest_revoke(v);
+		control_answer_ok(c, v->meta.uuid);
+		return;
+	}
+	c->launched = uuid && !uuid_parse(uuid, c->domain);
+	if (uuid && !c->launched)
+		control_answer_malformed(c);
+	else if (v->peer && !v->greeting && v->state == VTPM_RUNNING)
 		ask(c);
 	else
 		control_answer_word(

@@ -3,6 +3,7 @@
 #include "tools/vtpmd/control_answer.h"
 #include "tools/vtpmd/launch.h"
 #include "tools/vtpmd/log.h"
+#include "tools/vtpmd/vtpm_guest.h"
 #include "tools/vtpmd/xen.h"
 #include "lib/hex.h"
 #include "lib/measure.h"
@@ -116,7 +117,6 @@ void control_launched(struct control *c, struct vtpm *none, const json_t *reques
 {
 	struct vtpm *vtpms[LAUNCH_VTPMS_MAX];
 	struct launch l = {.vtpms = 0};
-	char uuid[37];
 
 	if (!take_vtpms(c, request, &l, vtpms))
 		return;
@@ -126,10 +126,23 @@ void control_launched(struct control *c, struct vtpm *none, const json_t *reques
 				    "again.");
 		return;
 	}
-	uuid_unparse_lower(l.domain, uuid);
-	for (unsigned int i = 0; i < l.vtpms; i++) {
-		vtpm_launched(vtpms[i]);
-		vtpm_audit(vtpms[i], "launch", uuid);
+	for (unsigned int i = 0; i < l.vtpms; i++)
+		vtpm_guest_launched(vtpms[i], l.domain,
+				    json_is_true(json_object_get(request, "restore")));
+	control_answer_with(c, json_pack("{s:b}", "ok", 1));
+}
+
+void control_launch_failed(struct control *c, struct vtpm *none, const json_t *request)
+{
+	const char *text = json_string_value(json_object_get(request, "uuid"));
+	uint8_t uuid[16];
+	struct vtpm *v;
+
+	if (!text || uuid_parse(text, uuid)) {
+		control_answer_malformed(c);
+		return;
 	}
+	for (v = c->d->vtpms; v; v = v->next)
+		vtpm_guest_failed(v, uuid);
 	control_answer_with(c, json_pack("{s:b}", "ok", 1));
 }

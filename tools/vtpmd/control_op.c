@@ -124,6 +124,7 @@ static const struct {
 	[CERTIFICATES] = {"certificates", false, op_certificates},
 	[LAUNCH] = {"launch", true, control_launch},
 	[LAUNCHED] = {"launched", true, control_launched},
+	[LAUNCH_FAILED] = {"launch-failed", true, control_launch_failed},
 };
 
 static enum control_what parse_op(const char *op)

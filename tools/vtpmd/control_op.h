@@ -28,6 +28,7 @@ enum control_what {
 	CERTIFICATES,
 	LAUNCH,
 	LAUNCHED,
+	LAUNCH_FAILED,
 	NO_OP
 };
 
@@ -38,6 +39,8 @@ struct control {
 	bool busy; /* a request is being answered */
 	enum control_what what;
 	bool force;
+	bool launched; /* RESUME: what comes is this domain, of a launch */
+	uint8_t domain[16];
 	char name[META_NAME_MAX + 2]; /* of the vTPM; one too long stays so */
 	bool waiting;		      /* waiter is on that vTPM's list */
 	struct vtpm_waiter waiter;

@@ -11,6 +11,7 @@
 #include "tools/vtpmd/registry.h"
 #include "tools/vtpmd/reload.h"
 #include "tools/vtpmd/tunnel.h"
+#include "tools/vtpmd/vtpm_guest.h"
 #include "tools/vtpmd/work.h"
 #include "tools/vtpmd/xen.h"
 #include "lib/audit.h"
@@ -312,6 +313,10 @@ static int run(struct vtpmd *d)
 		return rc;
 	}
 	launch_sweep(d->run_dir);
+	if (vtpm_guest_watch(d)) {
+		log_line(LOG_ERR, "xenstore cannot be watched");
+		return -EIO;
+	}
 	rc = registry_load(d);
 	if (rc) {
 		log_line(LOG_ERR, "the store %s cannot be read: %s", d->store,

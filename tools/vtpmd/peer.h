@@ -34,8 +34,9 @@ struct peer_owner {
 	bool (*stored)(void *ctx, uint16_t object);
 	/* As hello(): the TLVs, read anew. */
 	int (*config)(void *ctx, struct cursor *out, const char **why);
-	/* What was measured of domain domid, into out; as hello(). */
-	int (*launch)(void *ctx, uint32_t domid, struct cursor *out, const char **why);
+	/* CHANNEL_GUEST of domain domid, whose reply goes to out; as hello(). */
+	int (*guest)(void *ctx, uint32_t domid, uint64_t on, struct cursor *out,
+		     const char **why);
 	/* cause 0: its header is new. false: nobody asked for it. */
 	bool (*rekeyed)(void *ctx, uint32_t cause, const char *text);
 	/* TPM2B_PUBLICs; *known: the reply.  As hello(). */

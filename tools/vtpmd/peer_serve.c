@@ -189,10 +189,11 @@ static void serve_attest(struct peer *p, const struct channel_frame *f, struct c
 		peer_reply(p, f->type, f->id, out, w.pos);
 }
 
-static void serve_launch(struct peer *p, const struct channel_frame *f, struct cursor *c)
+static void serve_guest(struct peer *p, const struct channel_frame *f, struct cursor *c)
 {
 	uint32_t domid = cursor_u32(c);
-	const char *why = "It was not started by vtpmctl launch.";
+	uint64_t on = cursor_u64(c);
+	const char *why = "vtpmd could not judge it.";
 	struct cursor w;
 	uint8_t *out;
 	int rc;
@@ -201,9 +202,12 @@ static void serve_launch(struct peer *p, const struct channel_frame *f, struct c
 		peer_answer_malformed(p, f);
 		return;
 	}
-	out = malloc(MEASURE_MAX);
-	w = cursor_writer(out, out ? MEASURE_MAX : 0);
-	rc = out ? p->owner->launch(p->ctx, domid, &w, &why) : -ENOMEM;
+	out = malloc(CHANNEL_PAYLOAD_MAX);
+	w = cursor_writer(out, out ? CHANNEL_PAYLOAD_MAX - 4 : 0);
+	rc = out ? p->owner->guest(p->ctx, domid, on, &w, &why) : -ENOMEM;
+	if (rc)
+		peer_log(p, LOG_ERR, PEER_ABOUT(p, .id = LOG_ID_REFUSED),
+			 "domain %u is refused: %s", domid, why);
 	(void)peer_answer_written(p, f, out, &w, rc, why);
 }
 
@@ -240,7 +244,7 @@ static void (*const serve[])(struct peer *, const struct channel_frame *,
 	[CHANNEL_STATUS] = serve_status,     [CHANNEL_LOG] = serve_log,
 	[CHANNEL_CONFIG] = serve_config,     [CHANNEL_REKEYED] = serve_rekeyed,
 	[CHANNEL_IDENTITY] = serve_identity, [CHANNEL_QUOTE] = serve_quote,
-	[CHANNEL_ATTEST] = serve_attest,     [CHANNEL_LAUNCH] = serve_launch,
+	[CHANNEL_ATTEST] = serve_attest,     [CHANNEL_GUEST] = serve_guest,
 };
 
 /* Those that read or write files, or ask others; a state is written and synchronised. */
@@ -251,7 +255,7 @@ unsigned int peer_cost(uint16_t type)
 	case CHANNEL_CONFIG:
 	case CHANNEL_IDENTITY:
 	case CHANNEL_KMS_OPEN:
-	case CHANNEL_LAUNCH:
+	case CHANNEL_GUEST:
 	case CHANNEL_QUOTE:
 		return 16;
 	case CHANNEL_PUT:

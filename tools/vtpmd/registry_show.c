@@ -229,6 +229,7 @@ json_t *registry_show(struct vtpm *v, json_t *approved)
 	json_object_set_new(o, "pcr_banks", banks(&v->meta));
 	json_object_set_new(o, "policy", json_string(v->meta.policy));
 	json_object_set_new(o, "guests", json_string(guests_word(&v->meta)));
+	json_object_set_new(o, "refused_guest", text(v->refused));
 	json_object_set_new(o, "slots", slots(v));
 	json_object_set_new(o, "placement",
 			    json_string(v->meta.process ? "process" : "stubdom"));

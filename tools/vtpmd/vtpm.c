@@ -4,6 +4,7 @@
 #include "tools/vtpmd/attest.h"
 #include "tools/vtpmd/quote.h"
 #include "tools/vtpmd/store_put.h"
+#include "tools/vtpmd/vtpm_guest.h"
 #include "tools/vtpmd/vtpm_peer.h"
 #include "tools/vtpmd/vtpm_queue.h"
 #include "tools/vtpmd/vtpm_start.h"
@@ -439,6 +440,7 @@ struct vtpm *vtpm_new(struct vtpmd *d, const struct meta *m, struct store *s)
 		return NULL;
 	}
 	v->state = m->error.cause ? VTPM_FAILED : VTPM_STOPPED;
+	vtpm_guest_load(v);
 	return v;
 }
 

@@ -27,6 +27,7 @@
 #include "tools/vtpmd/body.h"
 #include "tools/vtpmd/bucket.h"
 #include "tools/vtpmd/config.h"
+#include "tools/vtpmd/guests.h"
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/meta.h"
 #include "tools/vtpmd/peer.h"
@@ -146,6 +147,9 @@ struct vtpm {
 	struct vtpm_quote quote;
 	struct peer_limits limits;
 	struct vtpm_attest attest;
+	struct guests guests;
+	uint8_t launcher[16]; /* whose launch set, or may set, meta.launched */
+	char refused[200];    /* the last guest that was, and why; empty: none since */
 	struct vtpm_status status;
 	int64_t asked_ms; /* stamp_ms() of the first question for it without an answer */
 	struct vtpm_waiter *waiters;
@@ -190,11 +194,6 @@ bool vtpm_owes_status(const struct vtpm *v, const struct timespec *asked);
  * disk, has asked for too much, or has left a question unanswered for as long as such a
  * table waits. */
 bool vtpm_is_mute(const struct vtpm *v);
-/* Tells the manager that the next guest is the saved one; its next status tells
- * whether it agrees.  false: there is nobody to tell. */
-bool __must_check vtpm_resume_next(struct vtpm *v);
-/* A measured guest comes: from now on it serves such only, until it is stopped. */
-void vtpm_launched(struct vtpm *v);
 /* Asks the manager for new key slots, of host.json as it is now, and, deep, for a new
  * data key; rekeying until it has answered.  false: there is nobody to ask. */
 bool __must_check vtpm_rekey(struct vtpm *v, bool deep);

@@ -7,10 +7,10 @@
 #include "tools/vtpmd/cert.h"
 #include "tools/vtpmd/describe.h"
 #include "tools/vtpmd/identity.h"
-#include "tools/vtpmd/launch.h"
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/quote.h"
 #include "tools/vtpmd/store_put.h"
+#include "tools/vtpmd/vtpm_guest.h"
 #include "tools/vtpmd/vtpm_start.h"
 #include "tools/vtpmd/xen.h"
 
@@ -64,7 +64,6 @@ static void put_config(struct vtpm *v, bool create, struct cursor *out)
 	if (create)
 		put_desc(v, out);
 	channel_tlv_put_u64(out, CONFIG_EPOCH, v->store.epoch);
-	channel_tlv_put_u8(out, CONFIG_LAUNCH, v->meta.launched);
 	cursor_put(out, v->config.tlvs, v->config.len);
 	cert_put_config(&v->store, out);
 }
@@ -442,56 +441,13 @@ bool vtpm_rekey(struct vtpm *v, bool deep)
 	return true;
 }
 
-static int on_launch(void *ctx, uint32_t domid, struct cursor *out, const char **why)
-{
-	struct vtpm *v = ctx;
-	uint8_t uuid[16];
-	int rc = 0;
-
-	if (v->d->xen)
-		rc = xen_uuid(v->d->xen, domid, uuid);
-	else if (!v->d->unix_dir)
-		rc = -ENOENT;
-	if (!rc)
-		rc = launch_find(v->d->run_dir, v->d->xen ? uuid : NULL, v->meta.uuid,
-				 out);
-	if (!rc)
-		log_limited(&v->limits.lines, LOG_NOTICE, VTPM_ABOUT(v),
-			    "domain %u is measured", domid);
-	else if (rc != -ENOENT)
-		log_limited(&v->limits.lines, LOG_ERR, VTPM_ABOUT(v),
-			    "what was measured of domain %u cannot be read: %s", domid,
-			    strerror(-rc));
-	return rc;
-}
-
-void vtpm_launched(struct vtpm *v)
-{
-	if (!v->meta.launched) {
-		v->meta.launched = true;
-		vtpm_keep_meta(v);
-	}
-	log_about(LOG_NOTICE, VTPM_ABOUT(v),
-		  "serves measured guests only, until it is stopped");
-	if (v->peer && !v->greeting)
-		peer_event(v->peer, CHANNEL_EVENT_LAUNCH);
-}
-
-bool vtpm_resume_next(struct vtpm *v)
-{
-	if (!v->peer || v->greeting || v->state != VTPM_RUNNING)
-		return false;
-	peer_event(v->peer, CHANNEL_EVENT_RESUME);
-	return true;
-}
-
 const struct peer_owner vtpm_peer_owner = {
 	.hello = on_hello,
 	.ready = on_ready,
 	.put = on_put,
 	.stored = on_stored,
 	.config = on_config,
-	.launch = on_launch,
+	.guest = vtpm_guest_on_ask,
 	.rekeyed = on_rekeyed,
 	.identity = identity_on_peer,
 	.quote = quote_on_peer,

@@ -68,6 +68,9 @@ work_UNIT_SRCS := tools/vtpmd/work.c
 work_UNIT_LIBS := -levent -lpthread
 
 LAUNCH_SRCS := tools/vtpmd/launch.c lib/atomic.c lib/measure.c lib/cursor.c
+UNIT_TESTS += vtpmd_guests
+vtpmd_guests_UNIT_SRCS := tools/vtpmd/guests.c $(LAUNCH_SRCS) lib/crypt.c
+vtpmd_guests_UNIT_LIBS := -luuid -lcrypto
 UNIT_TESTS += vtpmd_launch
 vtpmd_launch_UNIT_SRCS := $(LAUNCH_SRCS)
 vtpmd_launch_UNIT_LIBS := -luuid

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/vtpmd/guests.h"
+#include "tools/vtpmd/launch.h"
+#include "tools/vtpmd/xen.h"
+#include "lib/atomic.h"
+#include "lib/crypt.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <uuid/uuid.h>
+
+#define MAGIC	 "XVGUEST1"
+#define FILE_MAX 1024
+#define INCOMING "--incoming"
+/* Shown as a signed number. */
+#define ON_MASK INT64_MAX
+
+static uint64_t now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_BOOTTIME, &t);
+	return (uint64_t)t.tv_sec;
+}
+
+static void file_name(const uint8_t vtpm[16], char name[static 64])
+{
+	char uuid[37];
+
+	uuid_unparse_lower(vtpm, uuid);
+	snprintf(name, 64, "guests-%s", uuid);
+}
+
+static void put_guest(struct cursor *w, const struct guest *one)
+{
+	cursor_put_u32(w, one->domid);
+	cursor_put(w, one->uuid, sizeof(one->uuid));
+	cursor_put_u64(w, one->on);
+}
+
+static void take_guest(struct cursor *c, struct guest *one)
+{
+	one->domid = cursor_u32(c);
+	cursor_copy(c, one->uuid, sizeof(one->uuid));
+	one->on = cursor_u64(c);
+}
+
+static int keep(const struct guests_place *p, const struct guests *g)
+{
+	uint8_t file[FILE_MAX];
+	struct cursor w = cursor_writer(file, sizeof(file));
+	char name[64];
+
+	cursor_put(&w, MAGIC, strlen(MAGIC));
+	cursor_put_u8(&w, (uint8_t)g->resume);
+	cursor_put(&w, g->saved, sizeof(g->saved));
+	cursor_put_u64(&w, g->until);
+	put_guest(&w, &g->last);
+	for (unsigned int i = 0; i < g->count; i++)
+		put_guest(&w, &g->one[i]);
+	file_name(p->vtpm, name);
+	return cursor_ok(&w) ? atomic_write(p->run_dir, name, file, w.pos, false)
+			     : -EMSGSIZE;
+}
+
+static bool parse(struct cursor *c, struct guests *g)
+{
+	const uint8_t *magic = cursor_bytes(c, strlen(MAGIC));
+	uint8_t resume = cursor_u8(c);
+
+	if (!magic || memcmp(magic, MAGIC, strlen(MAGIC)) ||
+	    resume > GUESTS_RESUME_LAUNCHED)
+		return false;
+	g->resume = (enum guests_resume)resume;
+	cursor_copy(c, g->saved, sizeof(g->saved));
+	g->until = cursor_u64(c);
+	take_guest(c, &g->last);
+	while (cursor_left(c)) {
+		if (g->count == GUESTS_MAX)
+			return false;
+		take_guest(c, &g->one[g->count++]);
+	}
+	return cursor_done(c);
+}
+
+void guests_load(const struct guests_place *p, struct guests *g)
+{
+	struct cursor c;
+	uint8_t *file;
+	char name[64];
+	size_t len;
+
+	memset(g, 0, sizeof(*g));
+	file_name(p->vtpm, name);
+	if (atomic_read(p->run_dir, name, FILE_MAX, &file, &len))
+		return;
+	c = cursor_reader(file, len);
+	if (!parse(&c, g))
+		memset(g, 0, sizeof(*g));
+	free(file);
+	guests_released(p, g);
+}
+
+static bool lives(const struct guests_place *p, const struct guest *one)
+{
+	uint8_t uuid[16];
+
+	return p->xen && !xen_uuid(p->xen, one->domid, uuid) &&
+	       !memcmp(uuid, one->uuid, sizeof(uuid));
+}
+
+void guests_released(const struct guests_place *p, struct guests *g)
+{
+	unsigned int kept = 0, had = g->count;
+
+	for (unsigned int i = 0; i < had; i++)
+		if (lives(p, &g->one[i]))
+			g->one[kept++] = g->one[i];
+	g->count = kept;
+	/* not kept: the next start finds them gone, too */
+	if (kept != had && keep(p, g))
+		return;
+}
+
+bool guests_resumes(const struct guests_place *p, const struct guests *g)
+{
+	if (g->resume == GUESTS_RESUME_TIMED)
+		return now() < g->until;
+	return g->resume == GUESTS_RESUME_LAUNCHED && launch_held(p->run_dir, g->saved);
+}
+
+static const struct guest *find(const struct guests *g, uint32_t domid,
+				const uint8_t uuid[16])
+{
+	for (unsigned int i = 0; i < g->count; i++)
+		if (g->one[i].domid == domid && !memcmp(g->one[i].uuid, uuid, 16))
+			return &g->one[i];
+	return NULL;
+}
+
+/* xl gives a guest that it receives this name until it has all of it. */
+static bool is_incoming(struct xen *x, uint32_t domid, int *rc)
+{
+	char path[64], name[256];
+	size_t len;
+
+	snprintf(path, sizeof(path), "/local/domain/%u/name", domid);
+	*rc = xen_read(x, path, name, sizeof(name));
+	if (*rc)
+		return false;
+	len = strlen(name);
+	return len >= strlen(INCOMING) &&
+	       !strcmp(name + len - strlen(INCOMING), INCOMING);
+}
+
+static int refuse(struct guests_verdict *v, int rc, const char *why)
+{
+	v->why = why;
+	return rc;
+}
+
+/* The power-on of a guest that had this vTPM before; -ENOENT: it had not. */
+static int judge_known(const struct guests *g, uint32_t domid, uint64_t on,
+		       struct guests_verdict *v)
+{
+	const struct guest *known = find(g, domid, v->uuid);
+
+	if (!known)
+		return -ENOENT;
+	if (!on || known->on != on)
+		return refuse(v, -EPERM,
+			      "this vTPM was restarted while the guest ran, or served "
+			      "another one since, and its PCRs are lost: reboot it");
+	v->what = CHANNEL_GUEST_SAME;
+	v->on = on;
+	return 0;
+}
+
+static int measured(const struct guests_place *p, bool only, struct guests_verdict *v,
+		    struct cursor *list)
+{
+	int rc = launch_find(p->run_dir, p->xen ? v->uuid : NULL, p->vtpm, list);
+
+	v->measured = !rc;
+	if (rc == -ENOENT)
+		return only ? refuse(v, -EPERM,
+				     "it was not measured: start it with `vtpmctl "
+				     "launch`, or stop and start the vTPM for others")
+			    : 0;
+	return rc ? refuse(v, rc,
+			   "what was measured of it cannot be read: launch it again")
+		  : 0;
+}
+
+/* The first guest that comes ends a resume, whether it is the saved one or not. */
+static int power_on(const struct guests_place *p, struct guests *g, uint32_t domid,
+		    uint64_t on, struct guests_verdict *v)
+{
+	bool resumes = on && on == g->last.on && guests_resumes(p, g) &&
+		       !memcmp(g->saved, v->uuid, sizeof(g->saved));
+	struct guests next = *g;
+	uint8_t drawn[8];
+	struct cursor c = cursor_reader(drawn, sizeof(drawn));
+
+	if (next.count == GUESTS_MAX)
+		return refuse(v, -EPERM,
+			      "too many domains that run had this vTPM: shut some down");
+	if (crypt_random(drawn, sizeof(drawn)))
+		return refuse(v, -EIO, "there is no randomness: see vtpmd's log");
+	v->what = resumes ? CHANNEL_GUEST_RESUMED : CHANNEL_GUEST_NEW;
+	v->on = resumes ? on : (cursor_u64(&c) & ON_MASK) | 1;
+	next.resume = GUESTS_RESUME_NONE;
+	next.last = (struct guest){.domid = domid, .on = v->on};
+	memcpy(next.last.uuid, v->uuid, sizeof(v->uuid));
+	next.one[next.count++] = next.last;
+	if (keep(p, &next))
+		return refuse(v, -EIO,
+			      "vtpmd cannot write its run folder: see `df /run`");
+	*g = next;
+	return 0;
+}
+
+static int identify(const struct guests_place *p, uint32_t domid,
+		    struct guests_verdict *v)
+{
+	int rc;
+
+	if (xen_uuid(p->xen, domid, v->uuid))
+		return refuse(v, -ENOENT, "Xen has no such domain");
+	if (is_incoming(p->xen, domid, &rc))
+		return refuse(v, -EPERM,
+			      "it comes by `xl migrate`, and what its vTPM holds does "
+			      "not: shut it down there and start it here");
+	return rc ? refuse(v, -EPERM, "its name cannot be read from xenstore") : 0;
+}
+
+int guests_judge(const struct guests_place *p, struct guests *g, uint32_t domid,
+		 uint64_t on, bool only, struct guests_verdict *v, struct cursor *list)
+{
+	int rc;
+
+	memset(v, 0, sizeof(*v));
+	if (!p->xen) {
+		v->what = CHANNEL_GUEST_NEW;
+		v->on = g->last.on = on + 1;
+		return measured(p, only, v, list);
+	}
+	rc = identify(p, domid, v);
+	if (rc)
+		return rc;
+	guests_released(p, g);
+	rc = judge_known(g, domid, on, v);
+	if (rc != -ENOENT)
+		return rc;
+	rc = measured(p, only, v, list);
+	return rc ? rc : power_on(p, g, domid, on, v);
+}
+
+int guests_resume(const struct guests_place *p, struct guests *g, uint64_t on,
+		  const uint8_t *launched)
+{
+	struct guests next = *g;
+
+	if (!on || on != g->last.on)
+		return -ESTALE;
+	next.resume = launched ? GUESTS_RESUME_LAUNCHED : GUESTS_RESUME_TIMED;
+	memcpy(next.saved, launched ? launched : g->last.uuid, sizeof(next.saved));
+	next.until = now() + GUESTS_RESUME_S;
+	if (keep(p, &next))
+		return -EIO;
+	*g = next;
+	return 0;
+}
+
+void guests_revoke(const struct guests_place *p, struct guests *g)
+{
+	if (g->resume == GUESTS_RESUME_NONE)
+		return;
+	g->resume = GUESTS_RESUME_NONE;
+	/* the file is read by the next vtpmd only, and a resume ends by itself */
+	(void)!keep(p, g);
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which domains a vTPM was given to, and whether it goes on for one that comes.
+ *
+ * A TPM is started anew for a domain, once in that domain's life; it is known by its
+ * uuid and its number, for as long as Xen has it.  Each start ("power-on") has a number
+ * that vtpmd draws, and that the manager repeats:
+ *
+ *   comes for the first time            -> new: a power-on of its own
+ *   had this power-on before            -> same: its driver was reloaded, or it was
+ *                                          detached and attached
+ *   had another power-on before         -> refused, as that one's PCRs are lost: the TPM
+ *                                          served another domain since, or was restarted
+ *   is the saved one, to be resumed     -> resumed: the power-on of before its save
+ *
+ * All is kept in the file guests-UUID of vtpmd's run folder, which lasts as long as the
+ * domains do, and so outlives vtpmd; guests_released() takes out who has ended.
+ */
+#ifndef VTPMD_GUESTS_H
+#define VTPMD_GUESTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "compiler.h"
+#include "include/channel.h"
+#include "lib/cursor.h"
+
+struct xen;
+
+/* Domains that live and had this vTPM; more are refused. */
+#define GUESTS_MAX 16
+/* A saved guest is back by then, or somebody forgot it. */
+#define GUESTS_RESUME_S (10 * 60)
+
+struct guest {
+	uint32_t domid;
+	uint8_t uuid[16];
+	uint64_t on; /* the power-on that it had */
+};
+
+enum guests_resume {
+	GUESTS_RESUME_NONE,
+	GUESTS_RESUME_TIMED,	/* until a time of CLOCK_BOOTTIME, in seconds */
+	GUESTS_RESUME_LAUNCHED, /* as long as the launch's xl is there */
+};
+
+struct guests {
+	unsigned int count;
+	struct guest one[GUESTS_MAX];
+	struct guest last; /* on 0: there was none */
+	enum guests_resume resume;
+	uint8_t saved[16]; /* the uuid that the resumed domain has */
+	uint64_t until;
+};
+
+struct guests_place {
+	struct xen *xen; /* NULL: tests without Xen, where every guest is new */
+	int run_dir;
+	const uint8_t *vtpm; /* its uuid */
+};
+
+struct guests_verdict {
+	enum channel_guest what;
+	bool measured;	  /* by a launch that is held; its list was written */
+	uint8_t uuid[16]; /* the domain's */
+	uint64_t on;	  /* its power-on from now on */
+	const char *why;  /* it is refused: a sentence, with the next step */
+};
+
+/* Reads the file.  Without one, or with one that makes no sense, none is known. */
+void guests_load(const struct guests_place *p, struct guests *g);
+/* Judges domain domid; on: the manager's power-on, 0 none.  The measurements of a
+ * launched guest that is new go to list.  only: measured guests only.  0; -EPERM, it is
+ * refused; else what could not be asked or kept: refuse it, too; why is set. */
+int __must_check guests_judge(const struct guests_place *p, struct guests *g,
+			      uint32_t domid, uint64_t on, bool only,
+			      struct guests_verdict *v, struct cursor *list);
+/* A domain of Xen's has ended: forgets those that are gone. */
+void guests_released(const struct guests_place *p, struct guests *g);
+/* The next guest goes on with power-on on, if it is the last one's: by its uuid; or, not
+ * NULL, the launched domain with this one, as long as its xl is there.  -ESTALE: the
+ * TPM was restarted since the last one. */
+int __must_check guests_resume(const struct guests_place *p, struct guests *g,
+			       uint64_t on, const uint8_t *launched);
+/* No guest is resumed. */
+void guests_revoke(const struct guests_place *p, struct guests *g);
+bool guests_resumes(const struct guests_place *p, const struct guests *g);
+
+#endif

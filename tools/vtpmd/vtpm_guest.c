@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/vtpmd/vtpm_guest.h"
+#include "tools/vtpmd/xen.h"
+#include "lib/measure.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uuid/uuid.h>
+
+static struct guests_place place_of(struct vtpm *v)
+{
+	return (struct guests_place){
+		.xen = v->d->xen,
+		.run_dir = v->d->run_dir,
+		.vtpm = v->meta.uuid,
+	};
+}
+
+void vtpm_guest_load(struct vtpm *v)
+{
+	const struct guests_place p = place_of(v);
+
+	guests_load(&p, &v->guests);
+}
+
+static void on_released(void *ctx)
+{
+	struct vtpmd *d = ctx;
+	struct vtpm *v;
+
+	for (v = d->vtpms; v; v = v->next) {
+		const struct guests_place p = place_of(v);
+
+		guests_released(&p, &v->guests);
+	}
+}
+
+int vtpm_guest_watch(struct vtpmd *d)
+{
+	return d->xen ? xen_watch(d->xen, NULL, on_released, d) : 0;
+}
+
+static void note_launch(struct vtpm *v, const struct guests_verdict *judged)
+{
+	char uuid[37];
+
+	uuid_unparse_lower(judged->uuid, uuid);
+	vtpm_audit(v, "launch", v->d->xen ? uuid : NULL);
+	if (v->meta.launched)
+		return;
+	v->meta.launched = true;
+	vtpm_keep_meta(v);
+	log_about(LOG_NOTICE, VTPM_ABOUT(v),
+		  "serves measured guests only, until it is stopped");
+}
+
+/* Tells the journal once a domain: SAME is a driver that came back. */
+static void note_guest(struct vtpm *v, uint32_t domid,
+		       const struct guests_verdict *judged)
+{
+	v->refused[0] = '\0';
+	if (judged->what == CHANNEL_GUEST_SAME)
+		return;
+	log_limited(&v->limits.lines, LOG_NOTICE, VTPM_ABOUT(v), "domain %u is %s%s",
+		    domid, judged->measured ? "measured" : "not measured",
+		    judged->what == CHANNEL_GUEST_RESUMED ? ", and goes on with its PCRs"
+							  : "");
+	if (judged->measured)
+		note_launch(v, judged);
+}
+
+static int answer(struct vtpm *v, uint32_t domid, uint64_t on, struct cursor *list,
+		  struct cursor *out, const char **why)
+{
+	const struct guests_place p = place_of(v);
+	struct guests_verdict judged;
+	int rc = guests_judge(&p, &v->guests, domid, on,
+			      v->meta.measured || v->meta.launched, &judged, list);
+
+	if (rc) {
+		snprintf(v->refused, sizeof(v->refused), "domain %u: %s", domid,
+			 judged.why);
+		*why = judged.why;
+		return rc;
+	}
+	cursor_put_u8(out, (uint8_t)judged.what);
+	cursor_put_u8(out, judged.measured);
+	cursor_put_u64(out, judged.on);
+	if (judged.what == CHANNEL_GUEST_NEW)
+		cursor_put(out, list->wr, list->pos);
+	note_guest(v, domid, &judged);
+	return 0;
+}
+
+int vtpm_guest_on_ask(void *ctx, uint32_t domid, uint64_t on, struct cursor *out,
+		      const char **why)
+{
+	struct vtpm *v = ctx;
+	uint8_t *list;
+	struct cursor w;
+	int rc;
+
+	/* a manager outside Xen has no guests, but those that tests play */
+	if (!v->d->xen && !v->d->unix_dir)
+		return -ENOENT;
+	list = malloc(MEASURE_MAX);
+	if (!list)
+		return -ENOMEM;
+	w = cursor_writer(list, MEASURE_MAX);
+	rc = answer(v, domid, on, &w, out, why);
+	free(list);
+	return rc;
+}
+
+int vtpm_guest_resume(struct vtpm *v, const uint8_t *launched)
+{
+	const struct guests_place p = place_of(v);
+	int64_t on = v->status.value[STATUS_POWER_ON];
+
+	return guests_resume(&p, &v->guests, on > 0 ? (uint64_t)on : 0, launched);
+}
+
+void vtpm_guest_revoke(struct vtpm *v)
+{
+	const struct guests_place p = place_of(v);
+
+	guests_revoke(&p, &v->guests);
+}
+
+void vtpm_guest_launched(struct vtpm *v, const uint8_t uuid[16], bool restored)
+{
+	if (!v->meta.launched)
+		memcpy(v->launcher, uuid, sizeof(v->launcher));
+	/* nobody else would tell a manager without Xen that a guest comes */
+	if (!v->d->xen && !restored && v->peer && !v->greeting)
+		peer_event(v->peer, CHANNEL_EVENT_GUEST);
+}
+
+void vtpm_guest_failed(struct vtpm *v, const uint8_t uuid[16])
+{
+	if (!memcmp(v->guests.saved, uuid, sizeof(v->guests.saved)))
+		vtpm_guest_revoke(v);
+	if (!v->meta.launched || memcmp(v->launcher, uuid, sizeof(v->launcher)))
+		return;
+	v->meta.launched = false;
+	vtpm_keep_meta(v);
+	log_about(LOG_NOTICE, VTPM_ABOUT(v),
+		  "the launch failed: it serves the guests that it served before");
+}

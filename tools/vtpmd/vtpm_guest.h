@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A vTPM's guests: which of them its manager may serve (guests.h).  Private to vtpm*.c
+ * and control*.c. */
+#ifndef VTPMD_VTPM_GUEST_H
+#define VTPMD_VTPM_GUEST_H
+
+#include "tools/vtpmd/vtpm.h"
+
+/* struct peer_owner's guest() */
+int __must_check vtpm_guest_on_ask(void *ctx, uint32_t domid, uint64_t on,
+				   struct cursor *out, const char **why);
+/* What an earlier vtpmd knew. */
+void vtpm_guest_load(struct vtpm *v);
+/* Has all vTPMs forget domains when Xen releases them. */
+int __must_check vtpm_guest_watch(struct vtpmd *d);
+/* Lets the next guest go on with the PCRs, if it is the last one, saved and restored;
+ * launched: the uuid of the launched domain that it becomes, NULL: its own.  The
+ * manager has told its status just now.  -ESTALE: the TPM was restarted since. */
+int __must_check vtpm_guest_resume(struct vtpm *v, const uint8_t *launched);
+void vtpm_guest_revoke(struct vtpm *v);
+/* The domain with this uuid was launched with the vTPM, or is restored by that: when it
+ * comes, only measured guests are served from then on. */
+void vtpm_guest_launched(struct vtpm *v, const uint8_t uuid[16], bool restored);
+/* ... and its launch failed: what it changed is put back. */
+void vtpm_guest_failed(struct vtpm *v, const uint8_t uuid[16]);
+
+#endif
