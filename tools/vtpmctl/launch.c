@@ -13,15 +13,20 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/file.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define BACKEND_PREFIX "vtpm-"
+#define VTPMS_MAX      8
+
+static int lease_fd = -1; /* of vtpmd's file, locked */
 
 struct launch {
 	const char *file;
@@ -129,6 +134,52 @@ static const json_t *find(const json_t *vtpms, const struct line *l, const char 
 	return NULL;
 }
 
+/* xl connects the guest to the domain that the line names: it has to be the vTPM's. */
+static bool is_backend(const json_t *vtpm, const char *backend)
+{
+	const char *domain = json_string_value(json_object_get(vtpm, "domain"));
+	const json_t *domid = json_object_get(vtpm, "domid");
+	char number[24];
+
+	if (!domain) /* a process of domain 0 */
+		return !strcmp(backend, "0") || !strcasecmp(backend, "Domain-0");
+	snprintf(number, sizeof(number), "%lld", (long long)json_integer_value(domid));
+	return !strcmp(backend, domain) ||
+	       (json_is_integer(domid) && !strcmp(backend, number));
+}
+
+/* What would make xl fail, or the guest go without its TPM, is said before anything is
+ * changed. */
+static int check(const struct launch *l, const json_t *vtpm, const struct line *line)
+{
+	const char *name = client_text(vtpm, "name"), *state = client_text(vtpm, "state");
+	const char *domain = json_string_value(json_object_get(vtpm, "domain"));
+	const json_t *guest = json_object_get(vtpm, "guest_domid");
+
+	if (!line->uuid[0])
+		fprintf(stderr,
+			"vtpmctl: the vtpm line in %s has no uuid, and without it the "
+			"vTPM refuses the guest: write \"backend=%s,uuid=%s\"\n",
+			l->file, line->backend, client_text(vtpm, "uuid"));
+	else if (!is_backend(vtpm, line->backend))
+		fprintf(stderr,
+			"vtpmctl: %s names backend %s, but the vTPM %s is in %s: write "
+			"\"backend=%s,uuid=%s\"\n",
+			l->file, line->backend, name, domain ? domain : "domain 0",
+			domain ? domain : "0", line->uuid);
+	else if (json_is_integer(guest))
+		fprintf(stderr,
+			"vtpmctl: domain %lld uses the vTPM %s: shut it down first, or "
+			"give each guest its own\n",
+			(long long)json_integer_value(guest), name);
+	else if (!strcmp(state, "stopping"))
+		fprintf(stderr, "vtpmctl: the vTPM %s is being stopped: try again\n",
+			name);
+	else
+		return VTPMCTL_OK;
+	return VTPMCTL_FAILED;
+}
+
 static int start(const struct launch *l, const json_t *vtpm)
 {
 	const char *name = json_string_value(json_object_get(vtpm, "name"));
@@ -159,9 +210,10 @@ static int start(const struct launch *l, const json_t *vtpm)
 	return status;
 }
 
-static int start_line(const struct launch *l, const json_t *vtpms, const char *text)
+/* The vTPM of one line, when the guest can have it. */
+static int check_line(const struct launch *l, const json_t *vtpms, const char *text,
+		      const json_t **vtpm)
 {
-	const json_t *vtpm;
 	struct line line;
 
 	if (!text || !parse_line(text, &line)) {
@@ -171,15 +223,34 @@ static int start_line(const struct launch *l, const json_t *vtpms, const char *t
 			text ? text : "", l->file);
 		return VTPMCTL_FAILED;
 	}
-	vtpm = find(vtpms, &line, l->file);
-	return vtpm ? start(l, vtpm) : VTPMCTL_NO_SUCH_VTPM;
+	*vtpm = find(vtpms, &line, l->file);
+	return *vtpm ? check(l, *vtpm, &line) : VTPMCTL_NO_SUCH_VTPM;
+}
+
+/* All lines are checked before the first vTPM is started. */
+static int start_listed(const struct launch *l, const json_t *vtpms,
+			XLU_ConfigList *lines, int n)
+{
+	const json_t *vtpm[VTPMS_MAX];
+	int i, status = VTPMCTL_OK;
+
+	if (n > VTPMS_MAX) {
+		fprintf(stderr, "vtpmctl: %s names %d vTPMs; %d are the most\n", l->file,
+			n, VTPMS_MAX);
+		return VTPMCTL_FAILED;
+	}
+	for (i = 0; i < n && !status; i++)
+		status = check_line(l, vtpms, xlu_cfg_get_listitem(lines, i), &vtpm[i]);
+	for (i = 0; i < n && !status; i++)
+		status = start(l, vtpm[i]);
+	return status;
 }
 
 static int start_all(const struct launch *l, const struct launch_config *c)
 {
 	XLU_ConfigList *lines;
 	json_t *reply;
-	int i, n = 0, status;
+	int n = 0, status;
 
 	if (xlu_cfg_get_list(c->cfg, "vtpm", &lines, &n, 1) || !n) {
 		fprintf(stderr,
@@ -189,26 +260,27 @@ static int start_all(const struct launch *l, const struct launch_config *c)
 		return VTPMCTL_FAILED;
 	}
 	status = client_call(l->socket, client_request("list", NULL), &reply);
-	for (i = 0; i < n && !status; i++)
-		status = start_line(l, json_object_get(reply, "vtpms"),
-				    xlu_cfg_get_listitem(lines, i));
+	if (!status)
+		status = start_listed(l, json_object_get(reply, "vtpms"), lines, n);
 	json_decref(reply);
 	return status;
 }
 
-/* The saved guest's vTPMs go on with what it left in them. */
-static int resume_all(const struct launch *l)
+/* For each vTPM: the saved guest goes on with what it left in it.  uuid: the one that
+ * the launched guest has; NULL: as it was saved.  Or revoke: it does not after all. */
+static int resume_all(const struct launch *l, const char *uuid, bool revoke)
 {
-	const json_t *name;
-	json_t *reply;
+	json_t *reply, *r, *name;
 	size_t i;
 	int status;
 
 	json_array_foreach(l->vtpms, i, name)
 	{
-		status = client_call(l->socket,
-				     client_request("resume", json_string_value(name)),
-				     &reply);
+		r = json_pack("{s:s, s:O, s:b}", "op", "resume", "name", name, "revoke",
+			      revoke);
+		if (r && uuid)
+			json_object_set_new(r, "uuid", json_string(uuid));
+		status = client_call(l->socket, r, &reply);
 		json_decref(reply);
 		if (status)
 			return status;
@@ -216,17 +288,60 @@ static int resume_all(const struct launch *l)
 	return VTPMCTL_OK;
 }
 
-/* xl keeps what is open here as long as it is the guest's monitor. */
-static int become_xl(const struct launch *l, const char *file)
+static void be_xl(const struct launch *l, const char *file)
 {
-	int status = l->restore ? resume_all(l) : VTPMCTL_OK;
-
-	if (status)
-		return status;
 	execlp("xl", "xl", l->restore ? "restore" : "create", file, l->restore,
 	       (char *)NULL);
 	fprintf(stderr, "vtpmctl: xl cannot be run: %s\n", strerror(errno));
-	return VTPMCTL_FAILED;
+	_exit(VTPMCTL_FAILED);
+}
+
+/* xl keeps what is open here as long as it is the guest's monitor.  Signals from the
+ * terminal are for it; what comes of it is its exit status. */
+static int run_xl(const struct launch *l, const char *file)
+{
+	void (*interrupt)(int) = signal(SIGINT, SIG_IGN);
+	void (*quit)(int) = signal(SIGQUIT, SIG_IGN);
+	int status = 0;
+	pid_t pid = fork();
+
+	if (!pid) {
+		signal(SIGINT, interrupt);
+		signal(SIGQUIT, quit);
+		/* vtpmctl ignores it, and xl would inherit that */
+		signal(SIGPIPE, SIG_DFL);
+		be_xl(l, file);
+	}
+	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (pid < 0)
+		fprintf(stderr, "vtpmctl: xl cannot be run: %s\n", strerror(errno));
+	return pid > 0 && WIFEXITED(status) ? WEXITSTATUS(status) : VTPMCTL_FAILED;
+}
+
+/* uuid of a measured guest, or NULL.  When xl fails, what was changed for it is put
+ * back. */
+static int create_guest(const struct launch *l, const char *file, const char *uuid)
+{
+	int status = l->restore ? resume_all(l, uuid, false) : VTPMCTL_OK;
+	json_t *reply;
+
+	if (!status)
+		status = run_xl(l, file);
+	if (!status)
+		return VTPMCTL_OK;
+	if (uuid) {
+		/* from here on a late domain of this launch is not measured any more */
+		close(lease_fd);
+		(void)!client_call(
+			l->socket,
+			json_pack("{s:s, s:s}", "op", "launch-failed", "uuid", uuid),
+			&reply);
+		json_decref(reply);
+	} else if (l->restore) {
+		(void)!resume_all(l, NULL, true);
+	}
+	return status;
 }
 
 static int cannot_read(const char *path, int rc)
@@ -238,7 +353,8 @@ static int cannot_read(const char *path, int rc)
 
 static json_t *request(const struct launch *l, const char *op, const char *uuid)
 {
-	return json_pack("{s:s, s:s, s:O}", "op", op, "uuid", uuid, "vtpms", l->vtpms);
+	return json_pack("{s:s, s:s, s:O, s:b}", "op", op, "uuid", uuid, "vtpms",
+			 l->vtpms, "restore", l->restore != NULL);
 }
 
 /* The measurements to vtpmd; *lease: the file that has to be locked, in *reply. */
@@ -258,12 +374,11 @@ static int send_list(const struct launch *l, const char *uuid, const struct curs
 	return client_call(l->socket, r, reply);
 }
 
-/* The lock that says that this process, or the xl that it becomes, is there. */
+/* The lock that says that this process, or the xl that it starts, is there. */
 static int hold(const char *lease)
 {
-	int fd = lease ? open(lease, O_RDONLY) : -1;
-
-	if (fd >= 0 && !flock(fd, LOCK_SH | LOCK_NB))
+	lease_fd = lease ? open(lease, O_RDONLY) : -1;
+	if (lease_fd >= 0 && !flock(lease_fd, LOCK_SH | LOCK_NB))
 		return VTPMCTL_OK;
 	fprintf(stderr, "vtpmctl: %s of vtpmd cannot be locked: %s\n",
 		lease ? lease : "the file", strerror(errno));
@@ -312,7 +427,7 @@ static int create(const struct launch *l, struct launch_config *c,
 	if (status)
 		return status;
 	snprintf(file, sizeof(file), "/proc/self/fd/%d", config.fd);
-	return become_xl(l, file);
+	return create_guest(l, file, c->uuid);
 }
 
 static int measure_and_create(const struct launch *l, struct launch_config *c)
@@ -374,8 +489,8 @@ static int run(const struct launch *l)
 	if (!status && l->dry_run) {
 		status = say_rest(l);
 	} else if (!status) {
-		status =
-			l->unmeasured ? become_xl(l, l->file) : measure_and_create(l, &c);
+		status = l->unmeasured ? create_guest(l, l->file, NULL)
+				       : measure_and_create(l, &c);
 	}
 	launch_config_free(&c);
 	return status;
