@@ -37,7 +37,7 @@ static void help(FILE *to)
 	      "  --nonce HEX      the random number that the evidence was asked for with\n"
 	      "  --user-data HEX  what it has to have been made for besides, e.g. the hash\n"
 	      "                   of the TLS key of who presents it; without it: nothing\n"
-	      "  --crl FILE       revocation lists of the policy's CAs, PEM or DER; again for more\n"
+	      "  --crl FILE       revocation lists of the policy's CAs, PEM or DER; repeatable\n"
 	      "  --json           the verdict as a JSON object\n"
 	      "  --at SECONDS     judge certificates as of then, since 1970; else now\n"
 	      "  --version, --help\n\n"
