@@ -16,9 +16,9 @@ HELLO, GET, PUT, TPM, READY, FAIL, STATUS, LOG, GUEST = 1, 2, 3, 4, 9, 10, 11, 1
 EVENT_STOP, EVENT_STATUS = 0x4001, 0x4002
 
 
-def blob(obj, uuid, seq, data, policy=1):
+def blob(obj, uuid, seq, data, policy=1, epoch=0):
     """What vtpmd reads of an object (lib/envelope.h); the rest is noise."""
-    head = struct.pack(">HH16sQQ", 2, 1 if obj == 1 else obj, uuid, seq, 0)
+    head = struct.pack(">HH16sQQ", 2, 1 if obj == 1 else obj, uuid, seq, epoch)
     if obj != 1:
         return b"XVTPMBLB" + head + data
     described = struct.pack(">HBBBB6x", policy, 0, 20, 1, 0)
@@ -87,7 +87,8 @@ class Manager:
     def put(self, obj, seq, data, uuid=None):
         return self.call(PUT, struct.pack(">HQ", obj, seq) +
                          blob(obj, uuid or self.uuid, seq, data,
-                              struct.unpack(">H", self.config.get(4, b"\0\1"))[0]))[0]
+                              struct.unpack(">H", self.config.get(4, b"\0\1"))[0],
+                              struct.unpack(">Q", self.config.get(10, bytes(8)))[0]))[0]
 
     def first_words(self, words):
         """Another HELLO than a manager's; what vtpmd said goes to NAME.said."""
