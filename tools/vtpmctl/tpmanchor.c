@@ -124,6 +124,49 @@ int tpmanchor_read(struct tpm *t, const struct hostconf *h, uint8_t value[TPMANC
 	return rc ? tpmrc_set(e, rc, "read the anchor") : 0;
 }
 
+/* The PCRs in which the state differs from the approval. */
+static uint32_t differing_pcrs(const struct approval *a,
+			       const uint8_t value[APPROVAL_PCRS][APPROVAL_HASH_SIZE])
+{
+	uint32_t diff = 0;
+	int n;
+
+	for (n = 0; n < APPROVAL_PCRS; n++)
+		if (a->pcrs & 1u << n &&
+		    memcmp(a->value[n], value[n], APPROVAL_HASH_SIZE))
+			diff |= 1u << n;
+	return diff;
+}
+
+/* Says which PCRs keep the nearest approval from fitting.  None do: it was revoked. */
+static int refuse_state(const struct hostconf *h,
+			const uint8_t value[APPROVAL_PCRS][APPROVAL_HASH_SIZE],
+			struct error *e)
+{
+	char list[APPROVAL_PCRS * 3];
+	uint32_t diff, best = UINT32_MAX;
+	size_t i;
+
+	for (i = 0; i < h->approval_count; i++) {
+		diff = differing_pcrs(&h->approvals[i], value);
+		if (__builtin_popcount(diff) < __builtin_popcount(best))
+			best = diff;
+	}
+	if (!best || best == UINT32_MAX)
+		return error_set(
+			e, -EPERM, CAUSE_PCRS_CHANGED,
+			"this host's boot state has no approval that counts: it "
+			"was revoked, or signed for another host; when the state is meant, run `vtpmctl host "
+			"approve`");
+	approval_pcrs_print(best, list);
+	return error_set(
+		e, -EPERM, CAUSE_PCRS_CHANGED,
+		"the host's boot state is not approved, PCR %s: boot the approved "
+		"software, or run `vtpmctl host approve` when the change is "
+		"yours (`vtpmctl host show` has the values)",
+		list);
+}
+
 /* The approval that fits the PCRs as they are, and was not revoked. */
 static int find_approval(struct tpm *t, const struct hostconf *h,
 			 const struct approval **out, struct error *e)
@@ -143,10 +186,7 @@ static int find_approval(struct tpm *t, const struct hostconf *h,
 		    !policykey_verify(h->policy_key, h->srk_name, *out))
 			return 0;
 	}
-	return error_set(e, -EPERM, CAUSE_PCRS_CHANGED,
-			 "this host's boot state is not an approved one, so the anchor "
-			 "cannot be written: see `vtpmctl host show`; when the change is "
-			 "yours, `vtpmctl host approve`");
+	return refuse_state(h, value, e);
 }
 
 /* Signs that the policy session with this nonce is meant (Part 3, 23.3.1): aHash =

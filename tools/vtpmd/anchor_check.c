@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/anchor_check.h"
+#include "tools/vtpmd/object.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -10,6 +11,28 @@ bool anchor_check_unmade(const struct anchor_entry *e)
 	static const uint8_t zeroes[sizeof(e->header)];
 
 	return !memcmp(e->header, zeroes, sizeof(zeroes));
+}
+
+/* Whether the object in the vTPM's folder is another vTPM's, which *e tells then. */
+static bool is_anothers(struct vtpm *v, uint16_t object, struct error *e)
+{
+	struct object_head h = {0};
+	bool another = false;
+	uint8_t *buf;
+	size_t len;
+
+	if (store_get(&v->store, object, &buf, &len))
+		return false;
+	if (!object_parse(object, buf, len, &h))
+		another = memcmp(h.uuid, v->meta.uuid, sizeof(h.uuid)) != 0;
+	free(buf);
+	if (another)
+		error_set(e, -ESTALE, CAUSE_WRONG_VTPM,
+			  "The %s in the folder of %s is another vTPM's: put its own "
+			  "back, or restore it from a backup.",
+			  object == CHANNEL_OBJECT_HEADER ? "header" : "state",
+			  v->meta.name);
+	return another;
 }
 
 static int not_as_new(struct vtpm *v, uint64_t found, const struct anchor_entry *known,
@@ -41,6 +64,8 @@ static int check_header(const struct anchor_entry *known, struct vtpm *v, struct
 				 "The vTPM %s has no header in the store: restore it "
 				 "from a backup; no new one is made.",
 				 v->meta.name);
+	if (rc == -ESTALE && is_anothers(v, CHANNEL_OBJECT_HEADER, e))
+		return rc;
 	if (rc == -ESTALE)
 		return error_set(
 			e, rc, CAUSE_ROLLED_BACK,
@@ -84,6 +109,8 @@ static int check_state(const struct anchor_entry *known, struct vtpm *v, struct 
 		return 0;
 	if (!known->permall && !memcmp(k->hash, known->base, sizeof(k->hash)))
 		return 0;
+	if (is_anothers(v, CHANNEL_OBJECT_PERMALL, e))
+		return -ESTALE;
 	return not_as_new(v, k->seq, known, e);
 }
 

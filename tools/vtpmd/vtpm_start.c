@@ -39,10 +39,7 @@ static int begin(struct vtpm *v, struct error *e)
 	rc = store_lease(&v->store, e);
 	if (rc)
 		return rc;
-	rc = anchor_begin(v->d->anchor, v, e);
-	if (rc)
-		vtpm_audit_refusal(v, e->cause);
-	return rc;
+	return anchor_begin(v->d->anchor, v, e);
 }
 
 int vtpm_start_begin(struct vtpm *v, struct error *e)
@@ -113,6 +110,7 @@ void vtpm_start_failed(struct vtpm *v, const struct error *e)
 {
 	v->body_alive = v->begun = false;
 	store_release(&v->store);
+	vtpm_audit_refusal(v, e->cause);
 	v->meta.error = *e;
 	log_about(LOG_ERR, VTPM_ABOUT(v, .cause = e->cause, .id = LOG_ID_FAILED), "%s",
 		  e->text);
