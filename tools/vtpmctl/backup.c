@@ -7,10 +7,12 @@
 #include "tools/vtpmctl/vtpmctl.h"
 #include "tools/vtpmctl/args.h"
 #include "tools/vtpmctl/client.h"
+#include "tools/vtpmctl/expectek.h"
 #include "tools/vtpmctl/file.h"
 #include "lib/crypt.h"
 #include "lib/hex.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +26,7 @@ struct backup {
 	const char *words[2]; /* NAME FILE; FILE */
 	const char *socket;
 	const char *name;
+	const char *expected;
 	bool replace;
 };
 
@@ -55,6 +58,7 @@ static const struct args_option restore_options[] = {
 	 .offset = offsetof(struct backup, name),
 	 .value = "NAME",
 	 .help = "another one than it had"},
+	EXPECTEK_OPTION(struct backup, expected),
 	CLIENT_SOCKET_OPTION(struct backup),
 };
 
@@ -163,18 +167,45 @@ static bool is_backup(const char *file, const json_t *backup, const char *why)
 	return false;
 }
 
+/* Whether the file's vTPM has the endorsement key that is expected. */
+static int check_keys(const struct backup *b, const json_t *backup, struct error *e)
+{
+	const json_t *objects = json_object_get(backup, "objects");
+	const char *hex = json_string_value(json_object_get(objects, "header"));
+	size_t len = hex ? strlen(hex) / 2 : 0;
+	struct envelope_header *h = malloc(sizeof(*h));
+	uint8_t *bytes = malloc(len + 1);
+	int rc = h && bytes ? 0 : error_set(e, -ENOMEM, CAUSE_INTERNAL, "out of memory");
+
+	if (!rc && (!hex || hex_decode(hex, bytes, &len)))
+		rc = error_set(e, -EBADMSG, CAUSE_HEADER_CORRUPT,
+			       "%s has no header: use another backup", b->words[0]);
+	if (!rc)
+		rc = envelope_header_parse(bytes, len, h, e);
+	if (!rc)
+		rc = expectek_check(&h->desc, b->expected, e);
+	free(bytes);
+	free(h);
+	return rc;
+}
+
 int restore_main(int argc, char **argv)
 {
 	struct backup b = {.socket = CLIENT_SOCKET};
 	enum args_result parsed = args_parse(&restore_command, argc, argv, &b);
 	json_t *backup, *request, *reply;
+	struct error e = {.cause = CAUSE_NONE};
 	json_error_t why;
 	int status = VTPMCTL_FAILED;
 
 	if (parsed != ARGS_RUN)
 		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
 	backup = json_load_file(b.words[0], JSON_REJECT_DUPLICATES, &why);
-	if (is_backup(b.words[0], backup, why.text)) {
+	if (!is_backup(b.words[0], backup, why.text)) {
+		status = VTPMCTL_FAILED;
+	} else if (check_keys(&b, backup, &e)) {
+		status = vtpmctl_fail(&e);
+	} else {
 		request = json_pack("{s:s, s:O, s:s*}", "op", "restore", "backup", backup,
 				    "name", b.name);
 		status = client_call(b.socket, request, &reply);

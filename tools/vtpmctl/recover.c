@@ -7,6 +7,7 @@
 #include "tools/vtpmctl/vtpmctl.h"
 #include "tools/vtpmctl/args.h"
 #include "tools/vtpmctl/client.h"
+#include "tools/vtpmctl/expectek.h"
 #include "tools/vtpmctl/unlockconf.h"
 #include "lib/hex.h"
 #include "lib/oldkey.h"
@@ -20,7 +21,7 @@
 #include <openssl/pem.h>
 
 struct recover {
-	const char *name, *key, *tcti, *config, *socket;
+	const char *name, *key, *tcti, *config, *socket, *expected;
 
 	EVP_PKEY *private;
 	struct hostconf conf;
@@ -44,6 +45,7 @@ static const struct args_option options[] = {
 	TEXT(key, "key", "FILE", "PEM: the private recovery key"),
 	TEXT(tcti, "tcti", "TCTI", "the TPM, " TPM_TCTI),
 	TEXT(config, "config", "FILE", HOSTCONF_PATH),
+	EXPECTEK_OPTION(struct recover, expected),
 	CLIENT_SOCKET_OPTION(struct recover),
 };
 
@@ -155,6 +157,8 @@ static int recover(struct recover *r, const json_t *backup, struct error *e)
 {
 	int rc = take_header(r, backup, e);
 
+	if (!rc)
+		rc = expectek_check(&r->header.desc, r->expected, e);
 	if (!rc)
 		rc = load_key(r, e);
 	if (!rc)
