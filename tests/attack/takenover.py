@@ -8,6 +8,10 @@ import struct
 import sys
 import time
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../host"))
+sys.dont_write_bytecode = True
+from vtpmd_objects import blob  # noqa: E402
+
 REPLY = 0x8000
 HELLO, GET, PUT, TPM, READY, FAIL, STATUS = 1, 2, 3, 4, 9, 10, 11
 EVENT_STOP, EVENT_STATUS = 0x4001, 0x4002
@@ -129,9 +133,10 @@ class Taken:
         self.uuid = self.config.get(1, bytes(16))
 
     def put(self, obj, seq, data):
-        head = b"XVTPMHDR" if obj == 1 else b"XVTPMBLB"
-        head += struct.pack(">HH16sQQ", 2, 0 if obj == 1 else obj, self.uuid, seq, 0)
-        return self.call(PUT, struct.pack(">HQ", obj, seq) + head + data)[0]
+        policy, = struct.unpack(">H", self.config[4])
+        epoch, = struct.unpack(">Q", self.config[10])
+        return self.call(PUT, struct.pack(">HQ", obj, seq) +
+                         blob(obj, self.uuid, seq, data, policy, epoch))[0]
 
     # --- the host's TPM
     def tpm(self, *args, **kwargs):

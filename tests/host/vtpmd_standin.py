@@ -3,7 +3,6 @@
 descriptor 3.  It starts as a manager does, unless the folder has a file
 NAME.behave, and then does what it is told, a line each, at the socket NAME.ctl:
 the tests make it a good, a bad and a dying manager."""
-import hashlib
 import os
 import select
 import socket
@@ -11,19 +10,12 @@ import struct
 import sys
 import time
 
+sys.dont_write_bytecode = True
+from vtpmd_objects import blob  # noqa: E402
+
 REPLY = 0x8000
 HELLO, GET, PUT, TPM, READY, FAIL, STATUS, LOG, GUEST = 1, 2, 3, 4, 9, 10, 11, 12, 16
 EVENT_STOP, EVENT_STATUS = 0x4001, 0x4002
-
-
-def blob(obj, uuid, seq, data, policy=1, epoch=0):
-    """What vtpmd reads of an object (lib/envelope.h); the rest is noise."""
-    head = struct.pack(">HH16sQQ", 2, 1 if obj == 1 else obj, uuid, seq, epoch)
-    if obj != 1:
-        return b"XVTPMBLB" + head + data
-    described = struct.pack(">HBBBB6x", policy, 0, 20, 1, 0)
-    slot = struct.pack(">HHI", policy, 0, len(data)) + data
-    return b"XVTPMHDR" + head + described + slot + hashlib.sha256(data).digest()
 
 
 class Manager:
