@@ -13,8 +13,7 @@
 #define EXPECTEK_OPTION(type, field)                                                     \
 	{                                                                                \
 		.name = "expect-ek", .kind = ARGS_TEXT, .offset = offsetof(type, field), \
-		.value = "NAME",                                                         \
-		.help = "refuse a vTPM without this endorsement key (show --json)",      \
+		.value = "NAME", .help = "refuse other vTPMs than the one with this EK", \
 	}
 
 /* Prints on stderr the Names of the endorsement keys that the header names.  expected: a
