@@ -136,8 +136,11 @@ def pcrs_changed(lab):
     """the host's PCRs changed (a reboot brings the approved state back)"""
     with closed(lab):
         lab.host.must("tpm2_pcrextend 7:sha256=" + "22" * 32)
-        does_not_open(lab, ["boot state is not approved, PCR 7"], ["pcrs-changed"], booted=False)
-        lab.reboot()
+        try:
+            does_not_open(lab, ["boot state is not approved, PCR 7"], ["pcrs-changed"],
+                          booted=False)
+        finally:
+            lab.reboot()
 
 
 def tpm_replaced(lab):
