@@ -49,7 +49,8 @@ enum channel_type {
 	CHANNEL_GET = 2,
 	/* u16 object | u64 seq | bytes -> nothing; the reply means durable.
 	 * seq must be greater than the stored one (ESTALE), unless the bytes are
-	 * the same as those stored. */
+	 * the same as those stored.  EPERM: a header when it has put too many since it
+	 * was started or asked for new keys, since each is written into the host's TPM. */
 	CHANNEL_PUT = 3,
 	/* a TPM 2.0 command -> the response of the host's TPM; EPERM when the
 	 * command is not one that a manager sends, or when its vTPM neither starts nor

@@ -89,6 +89,9 @@ struct vtpm_quote {
 };
 
 #define VTPM_DEATHS 3
+/* Headers for a start, and again for a rekey: a deep one puts two, and one that it has to
+ * finish first puts one. */
+#define VTPM_HEADERS 4
 /* How long list and the figures wait for what managers tell of themselves; one that runs
  * a long command is shown without. */
 #define VTPM_TABLE_MS 1500
@@ -125,8 +128,10 @@ struct vtpm {
 	bool new_header;	    /* the anchor is to take the header that was put */
 	uint64_t header_change;	    /* the anchor's change that did */
 	struct anchor_waiter header_wait;
-	unsigned int tries; /* that failed since the KMS or the TPM was there */
-	int64_t ready_ms;   /* stamp_ms() of READY; 0: not since it was tried again */
+	unsigned int headers; /* that its manager may put yet: each is a write of the
+			       * TPM's NV memory */
+	unsigned int tries;   /* that failed since the KMS or the TPM was there */
+	int64_t ready_ms;     /* stamp_ms() of READY; 0: not since it was tried again */
 	struct timespec next_try;
 	struct event *timer, *pause, *settle, *ended, *keep;
 	bool unkept;	      /* vtpm.json is older than meta: the disk did not take it */

@@ -262,7 +262,7 @@ static void describe(struct vtpm *v)
 	struct error e = {.cause = CAUSE_NONE};
 
 	if (describe_stored(&v->meta, &v->store, &e))
-		log_about(LOG_ERR, VTPM_ABOUT(v), "%s", e.text);
+		log_limited(&v->limits.lines, LOG_ERR, VTPM_ABOUT(v), "%s", e.text);
 }
 
 static void audit_ready(struct vtpm *v)
@@ -317,19 +317,31 @@ static void on_ready(void *ctx, uint64_t seq)
 }
 
 /* While a header does not count yet, the one before it has to stay: no third one. */
+static int on_header(struct vtpm *v)
+{
+	int rc = !anchor_has_header(v->d->anchor, v) ? -EBUSY : v->headers ? 0 : -EPERM;
+
+	if (!rc)
+		v->headers--;
+	else
+		log_limited(&v->limits.lines, LOG_WARNING, VTPM_ABOUT(v), "%s",
+			    rc == -EBUSY ? "the host's TPM does not have its last header "
+					   "yet: no new one is taken"
+					 : "its manager stores headers that nobody asked "
+					   "for: no more are taken until it is started "
+					   "again or asked for new keys");
+	return rc;
+}
+
 static int on_put(void *ctx, uint16_t object, const uint8_t *buf, size_t len)
 {
 	struct vtpm *v = ctx;
 
 	v->unused = false;
 	if (object != CHANNEL_OBJECT_HEADER || v->making ||
-	    anchor_has_header(v->d->anchor, v) ||
 	    store_knows(&v->store, object, buf, len))
 		return 0;
-	log_about(
-		LOG_WARNING, VTPM_ABOUT(v),
-		"the host's TPM does not have its last header yet: no new one is taken");
-	return -EBUSY;
+	return on_header(v);
 }
 
 static void on_header_counts(void *ctx, const struct error *e)
@@ -338,8 +350,9 @@ static void on_header_counts(void *ctx, const struct error *e)
 	int rc = e ? -EIO : store_settle(&v->store);
 
 	if (rc)
-		log_about(LOG_ERR, VTPM_ABOUT(v), "its new header does not count: %s",
-			  e ? e->text : strerror(-rc));
+		log_limited(&v->limits.lines, LOG_ERR, VTPM_ABOUT(v),
+			    "its new header does not count: %s",
+			    e ? e->text : strerror(-rc));
 	if (v->peer)
 		peer_put_counts(v->peer, rc);
 }
@@ -434,6 +447,7 @@ bool vtpm_rekey(struct vtpm *v, bool deep)
 		 deep ? "keys" : "key slots");
 	v->rekeying = true;
 	v->rekeying_deep = deep;
+	v->headers = VTPM_HEADERS;
 	v->rekeying_from = store_seq(&v->store, CHANNEL_OBJECT_HEADER);
 	v->rekey_error = (struct error){.cause = CAUSE_NONE};
 	peer_tpm_open(v->peer);

@@ -125,6 +125,7 @@ int vtpm_start_body(struct vtpm *v, struct error *e)
 	if (rc == -EAGAIN)
 		return rc;
 	v->told = v->opened = v->adopted = false;
+	v->headers = VTPM_HEADERS;
 	clock_gettime(CLOCK_MONOTONIC, &v->started);
 	memset(&v->status, 0, sizeof(v->status));
 	v->state = VTPM_STARTING;
@@ -168,6 +169,7 @@ bool vtpm_adopt(struct vtpm *v)
 		log_about(LOG_WARNING, VTPM_ABOUT(v), "%s", e.text);
 	v->body_alive = v->adopted = true;
 	v->told = false;
+	v->headers = VTPM_HEADERS;
 	v->state = VTPM_STARTING; /* until it says HELLO */
 	clock_gettime(CLOCK_MONOTONIC, &v->started);
 	vtpm_set_timer(v, VTPM_START_S);
