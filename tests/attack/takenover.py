@@ -300,6 +300,11 @@ class Taken:
             return "PUT was refused"
         return str(self.call(READY, struct.pack(">Q", 1))[0])
 
+    def do_fail(self):
+        """FAIL, the KMS being unreachable, which passes by itself, and its end."""
+        self.call(FAIL, u32(16) + b"no KMS")
+        os._exit(1)
+
     def told(self, what, *args):
         try:
             return getattr(self, "do_" + what)(*args)

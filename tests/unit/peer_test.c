@@ -575,6 +575,39 @@ static void a_flood(void **state)
 	assert_true(bucket_wait(&limits.requests, 64, 16, (uint64_t)stamp_ms()) > 0);
 }
 
+/* The bucket of commands for the host's TPM is filled for an operator, and by nothing that
+ * a manager does: READY, FAIL, a new connection that starts. */
+static void no_tpm_commands_back(void **state)
+{
+	static const uint8_t random[] = {0x80, 1, 0, 0, 0, 12, 0, 0, 1, 0x7b, 0, 8};
+	struct peer_env env = {.base = base,
+			       .name = "web1",
+			       .tpm = "unix:/no/such",
+			       .store = &store,
+			       .config = &config,
+			       .limits = &limits};
+	uint8_t ready[8] = {0}, why[4] = {0};
+	uint64_t spent;
+	int i;
+
+	say_hello();
+	for (i = 0; i < 20; i++)
+		assert_int_equal(ask(CHANNEL_TPM, random, sizeof(random)), ENODEV);
+	spent = limits.tpm.spent_ms;
+	assert_true(spent >= (uint64_t)stamp_ms() + 9000);
+	assert_int_equal(ask(CHANNEL_READY, ready, 8), 0);
+	assert_int_equal(ask(CHANNEL_FAIL, why, 4), 0);
+	peer_free(peer);
+	assert_int_equal(peer_new(&env, &wire, &owner, NULL, &peer), 0);
+	hellos = 0;
+	say_hello();
+	assert_int_equal(limits.tpm.spent_ms, spent);
+	assert_int_equal(ask(CHANNEL_TPM, random, sizeof(random)), ENODEV);
+	assert_int_equal(limits.tpm.spent_ms, spent + 500);
+	peer_tpm_fill(&limits);
+	assert_int_equal(limits.tpm.spent_ms, 0);
+}
+
 static void hello_twice(void **state)
 {
 	uint8_t hello[29] = {0, 1, 0, 1};
@@ -631,6 +664,7 @@ int main(void)
 		PEER_TEST(nothing_overtakes_a_put),
 		PEER_TEST(gone_while_it_is_stored),
 		PEER_TEST(a_flood),
+		PEER_TEST(no_tpm_commands_back),
 		PEER_TEST(hello_twice),
 		PEER_TEST(fail_twice),
 		PEER_TEST(text_is_made_printable),

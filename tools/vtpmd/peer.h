@@ -59,7 +59,8 @@ struct peer_owner {
 /* What the managers of one vTPM may use of vtpmd, over all connections: a new one brings
  * nothing back.  Starts zeroed. */
 struct peer_limits {
-	struct bucket requests, tpm;
+	struct bucket requests;
+	struct bucket tpm; /* filled by what an operator asks for: peer_tpm_fill() */
 	struct log_limit lines;
 };
 
@@ -82,6 +83,10 @@ void peer_free(struct peer *p);
 int peer_store_error(const struct peer *p);
 /* Lets it use the host's TPM, until it answers EVENT_REKEY or for 180 s. */
 void peer_tpm_open(struct peer *p);
+/* Fills the bucket of commands for the host's TPM.  For a start or new keys that an operator
+ * asked for, and for nothing that a peer brings about: not for starts after its end or its
+ * FAIL, nor for a new connection. */
+void peer_tpm_fill(struct peer_limits *limits);
 /* Whether a request of it is held, since it asked for too much: others wait behind. */
 bool peer_is_held(const struct peer *p);
 /* Answers the put that waits: rc 0, or why it does not count. */

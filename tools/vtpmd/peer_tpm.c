@@ -81,6 +81,11 @@ void peer_tpm(struct peer *p, const struct channel_frame *f, struct cursor *c)
 	p->tpm.asked = v;
 }
 
+void peer_tpm_fill(struct peer_limits *limits)
+{
+	limits->tpm = (struct bucket){0};
+}
+
 void peer_tpm_open(struct peer *p)
 {
 	const struct timeval limit = {.tv_sec = PEER_TPM_S};

@@ -4,7 +4,8 @@
  * (from HELLO to READY or FAIL) and while it makes new key slots (from EVENT_REKEY to
  * REKEYED), for PEER_TPM_S at most; when it shuts, the TPM's file is closed, and with it
  * the kernel flushes what the manager left in the TPM.  What is sent is judged by
- * tpm_filter.h and slowed down by a bucket of the vTPM's.  Private to peer*.c.
+ * tpm_filter.h and slowed down by a bucket of the vTPM's,
+ * which is full for what an operator asks for.  Private to peer*.c.
  */
 #ifndef VTPMD_PEER_TPM_H
 #define VTPMD_PEER_TPM_H

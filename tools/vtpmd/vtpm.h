@@ -165,7 +165,7 @@ struct vtpm *vtpm_new(struct vtpmd *d, const struct meta *m, struct store *s);
 /* Leaves a stub domain running. */
 void vtpm_free(struct vtpm *v);
 
-/* 0: it is starting, or runs already; else *e. */
+/* For an operator.  0: it is starting, or runs already; else *e. */
 int __must_check vtpm_start(struct vtpm *v, struct error *e);
 /* As vtpm_start(), when its turn comes: only some start at the same time. */
 void vtpm_start_later(struct vtpm *v);

@@ -450,6 +450,7 @@ bool vtpm_rekey(struct vtpm *v, bool deep)
 	v->headers = VTPM_HEADERS;
 	v->rekeying_from = store_seq(&v->store, CHANNEL_OBJECT_HEADER);
 	v->rekey_error = (struct error){.cause = CAUSE_NONE};
+	peer_tpm_fill(&v->limits);
 	peer_tpm_open(v->peer);
 	peer_event(v->peer, deep ? CHANNEL_EVENT_REKEY_DEEP : CHANNEL_EVENT_REKEY);
 	return true;

@@ -154,6 +154,7 @@ int vtpm_start(struct vtpm *v, struct error *e)
 	v->tries = 0;
 	event_del(v->pause);
 	v->urgent = true;
+	peer_tpm_fill(&v->limits);
 	vtpm_keep_meta(v);
 	vtpm_start_later(v);
 	return 0;
