@@ -154,6 +154,7 @@ static int check(const struct launch *l, const json_t *vtpm, const struct line *
 {
 	const char *name = client_text(vtpm, "name"), *state = client_text(vtpm, "state");
 	const char *domain = json_string_value(json_object_get(vtpm, "domain"));
+	const char *guests = client_text(vtpm, "guests");
 	const json_t *guest = json_object_get(vtpm, "guest_domid");
 
 	if (!line->uuid[0])
@@ -172,6 +173,16 @@ static int check(const struct launch *l, const json_t *vtpm, const struct line *
 			"vtpmctl: domain %lld uses the vTPM %s: shut it down first, or "
 			"give each guest its own\n",
 			(long long)json_integer_value(guest), name);
+	else if (l->unmeasured && !strcmp(guests, "measured"))
+		fprintf(stderr,
+			"vtpmctl: the vTPM %s was made to serve measured guests only: launch "
+			"the guest without --unmeasured, or give it another vTPM\n",
+			name);
+	else if (l->unmeasured && !strncmp(guests, "measured,", 9))
+		fprintf(stderr,
+			"vtpmctl: the vTPM %s serves measured guests only, until it is "
+			"stopped: `vtpmctl stop %s` first\n",
+			name, name);
 	else if (!strcmp(state, "stopping"))
 		fprintf(stderr, "vtpmctl: the vTPM %s is being stopped: try again\n",
 			name);
@@ -467,6 +478,17 @@ static int say_rest(const struct launch *l)
 	return fflush(stdout) ? VTPMCTL_FAILED : VTPMCTL_OK;
 }
 
+/* What the guest boots of is there: said before a vTPM is started for it, and by
+ * --dry-run.  What boots is read once, later. */
+static int check_images(const struct launch_config *c)
+{
+	if (access(c->kernel, R_OK))
+		return cannot_read(c->kernel, -errno);
+	if (c->ramdisk && access(c->ramdisk, R_OK))
+		return cannot_read(c->ramdisk, -errno);
+	return VTPMCTL_OK;
+}
+
 static int run(const struct launch *l)
 {
 	struct launch_config c;
@@ -484,7 +506,9 @@ static int run(const struct launch *l)
 		return status;
 	if (!l->unmeasured && !launch_config_measurable(&c, l->file))
 		status = VTPMCTL_FAILED;
-	else
+	else if (!l->unmeasured)
+		status = check_images(&c);
+	if (!status)
 		status = start_all(l, &c);
 	if (!status && l->dry_run) {
 		status = say_rest(l);
