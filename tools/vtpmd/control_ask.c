@@ -278,7 +278,8 @@ void control_ask_attest(struct control *c, struct vtpm *v, const json_t *request
 	const char *nonce = json_string_value(json_object_get(request, "nonce"));
 	const char *user = json_string_value(json_object_get(request, "user"));
 	json_int_t pcrs = json_integer_value(json_object_get(request, "pcrs"));
-	int rc = nonce && pcrs > 0 && pcrs <= UINT32_MAX
+	int rc = v->meta.tpm12 ? -EOPNOTSUPP
+		 : nonce && pcrs > 0 && pcrs <= UINT32_MAX
 			 ? attest_begin(v, nonce, user ? user : "", (uint32_t)pcrs)
 			 : -EINVAL;
 
@@ -286,6 +287,11 @@ void control_ask_attest(struct control *c, struct vtpm *v, const json_t *request
 		ask(c);
 	else if (rc == -EINVAL)
 		control_answer_malformed(c);
+	else if (rc == -EOPNOTSUPP)
+		control_answer_word(
+			c, "busy",
+			"A TPM 1.2 has no evidence of this kind: give its guest a "
+			"TPM 2.0 (`vtpmctl create`).");
 	else if (rc == -EBUSY)
 		control_answer_word(
 			c, "busy",
