@@ -119,7 +119,13 @@ static int write_backup(const struct backup *b, json_t *backup)
 	free(text);
 	if (!rc)
 		return VTPMCTL_OK;
-	if (e.cause == CAUSE_NONE)
+	if (rc == -EEXIST) {
+		e.cause = CAUSE_NONE; /* in place of what file_write() says */
+		error_set(&e, rc, CAUSE_INTERNAL,
+			  "%s is there already: give another FILE, or --replace to "
+			  "write over it",
+			  b->words[1]);
+	} else if (e.cause == CAUSE_NONE)
 		error_set(&e, rc, CAUSE_INTERNAL, "there is no memory for the backup");
 	return vtpmctl_fail(&e);
 }
@@ -149,7 +155,10 @@ static bool is_backup(const char *file, const json_t *backup, const char *why)
 	char hex[2 * CRYPT_HASH_SIZE + 1];
 
 	if (!backup)
-		fprintf(stderr, "vtpmctl: %s cannot be read: %s\n", file, why);
+		fprintf(stderr,
+			"vtpmctl: %s cannot be read: %s; give a file that `vtpmctl backup` "
+			"wrote, whole\n",
+			file, why);
 	else if (!format || strcmp(format, FORMAT))
 		fprintf(stderr, "vtpmctl: %s is no backup of a vTPM\n", file);
 	else if (version != VERSION)

@@ -160,11 +160,13 @@ static int check_free(struct vtpmd *d, const struct meta *m, struct error *e)
 
 	for (v = d->vtpms; v; v = v->next)
 		if (!memcmp(v->meta.uuid, m->uuid, sizeof(m->uuid)))
-			return error_set(e, -EEXIST, CAUSE_STATE_EXISTS,
-					 "This vTPM is here already, as %s: `vtpmctl "
-					 "delete %s` first, if the backup shall take its "
-					 "place.",
-					 v->meta.name, v->meta.name);
+			return error_set(
+				e, -EEXIST, CAUSE_STATE_EXISTS,
+				"This vTPM is here already, as %s: if the backup "
+				"shall take its place, keep what is here with "
+				"`vtpmctl backup %s FILE`, then `vtpmctl delete %s` "
+				"first.",
+				v->meta.name, v->meta.name, v->meta.name);
 	if (registry_find(d, m->name))
 		return error_set(e, -EEXIST, CAUSE_STATE_EXISTS,
 				 "There is a vTPM %s already: give another name with "
