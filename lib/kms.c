@@ -58,7 +58,8 @@ static int refused(const struct kms_config *c, const char *key_id,
 	if (cause == CAUSE_KMS_KEY)
 		return error_set(e, -ENOKEY, cause,
 				 "the KMS key %.64s at %.100s is not active or not there "
-				 "(\"%.90s\"): ask the KMS's operator to restore it; "
+				 "(\"%.90s\"): ask the KMS's operator to activate or "
+				 "restore it; "
 				 "nothing was changed",
 				 key_id, c->address, text);
 	if (cause == CAUSE_KMS_DENIED)

@@ -276,8 +276,9 @@ static int denied(const struct tls *t, int reason, const char *words, struct err
 			t->address, now);
 	return error_set(e, -EACCES, CAUSE_KMS_DENIED,
 			 "the KMS at %s refuses this host's client certificate "
-			 "(%s): have the KMS's operator accept it, or run "
-			 "`vtpmctl host init` with another one",
+			 "(%s): have the KMS's operator accept it, or give this "
+			 "host another one (`vtpmctl host renew`; a new host: "
+			 "`vtpmctl host init`)",
 			 t->address, words);
 }
 
@@ -294,7 +295,8 @@ static int failed(const struct tls *t, struct error *e)
 			e, -EKEYREJECTED, CAUSE_KMS_UNTRUSTED,
 			"the KMS at %s shows a certificate that is not to be "
 			"trusted (%s): nothing was sent to it; check the address "
-			"and the CA given to `vtpmctl host init --kms-ca`",
+			"and the CA (--kms-ca of `vtpmctl host init` and "
+			"`vtpmctl host renew`)",
 			t->address, X509_verify_cert_error_string(verify));
 	if (is_denial(ERR_GET_REASON(code)))
 		return denied(t, ERR_GET_REASON(code),

@@ -78,8 +78,8 @@ static int replaced(const struct hosttpm_config *c, const char *how, struct erro
 	return error_set(
 		e, -EXDEV, CAUSE_TPM_REPLACED,
 		"the host's TPM was replaced or cleared (%s at 0x%08X): bring the "
-		"old TPM back, or run `vtpmctl host init` and restore the vTPM by "
-		"another key slot; nothing was changed",
+		"old TPM back, or run `vtpmctl host init --force`, then `vtpmctl "
+		"recover` for vTPMs with a recovery key; nothing was changed",
 		how, c->srk_handle);
 }
 

@@ -133,7 +133,8 @@ static int changed(const struct hosttpm_approval *a, uint32_t diff,
 			 __builtin_popcount(diff));
 	return error_set(e, -EACCES, CAUSE_PCRS_CHANGED,
 			 "the host's boot state is not approved: %s; boot the approved "
-			 "software, or run `vtpmctl host approve`",
+			 "software, or, when the change is yours, run `vtpmctl host "
+			 "approve`",
 			 list);
 }
 

@@ -283,8 +283,8 @@ static int open_slot(const struct unlock_config *c, const struct hosttpm_transpo
 		return error_set(
 			e, -EXDEV, CAUSE_TPM_REPLACED,
 			"this vTPM is sealed to another TPM than this host's: start "
-			"it on its own host, or bring that host's TPM back; nothing "
-			"was changed");
+			"it on its own host; when that is lost, `vtpmctl recover` it "
+			"with the recovery key; nothing was changed");
 	if (unlock_slot_needs_kms(slot->kind))
 		rc = unlock_kms_unwrap(c, tpm, kms, &s.kms, secrets.kms, e);
 	if (!rc && unlock_slot_needs_tpm(slot->kind))

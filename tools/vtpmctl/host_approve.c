@@ -319,9 +319,10 @@ int host_approve_main(int argc, char **argv)
 	tpm_close(&a.tpm);
 	if (!rc)
 		fprintf(stderr,
-			"%zu boot states are approved in %s; vTPMs that are started from now "
-			"on know them.\n",
-			a.conf.approval_count, a.config);
+			"%zu boot state%s approved in %s; vTPMs that are started from now on "
+			"know. `systemctl reload vtpmd` starts those that failed for want of it.\n",
+			a.conf.approval_count,
+			a.conf.approval_count == 1 ? " is" : "s are", a.config);
 	EVP_PKEY_free(a.key);
 	hostconf_free(&a.conf);
 	return rc ? vtpmctl_fail(&e) : VTPMCTL_OK;

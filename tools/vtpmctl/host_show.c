@@ -341,7 +341,8 @@ static void print_verdict(const struct show *s)
 		printf("boot state  approved\n");
 	else
 		printf("boot state  NOT approved: vTPMs that need this TPM will not start; "
-		       "boot the approved system again\n");
+		       "boot the approved system again, or, when the change is yours, "
+		       "`vtpmctl host approve`\n");
 }
 
 static void print_anchor(const json_t *anchor)

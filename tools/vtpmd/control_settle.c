@@ -26,13 +26,15 @@ static void create_failed(struct control *c, struct vtpm *v)
 	struct error why = v->meta.error, e = {.cause = CAUSE_NONE};
 	bool stored = store_has(&v->store, CHANNEL_OBJECT_PERMALL);
 	size_t n = strlen(why.text);
+	const char *dot = n && why.text[n - 1] == '.' ? "" : "."; /* ends the sentence */
 
 	if (stored)
 		snprintf(why.text + n, sizeof(why.text) - n,
-			 " The vTPM exists: `vtpmctl start %s` when that is mended.",
-			 v->meta.name);
+			 "%s The vTPM exists: `vtpmctl start %s` when that is mended.",
+			 dot, v->meta.name);
 	else if (!registry_remove(v, &e))
-		snprintf(why.text + n, sizeof(why.text) - n, " Nothing was created.");
+		snprintf(why.text + n, sizeof(why.text) - n, "%s Nothing was created.",
+			 dot);
 	control_answer_refuse(c, -EIO, &why);
 }
 
