@@ -2,10 +2,10 @@
 /* What is known of generations, against folders that grew, shrank, are damaged or cannot
  * be read, and what operators did while the table was not known. */
 #include "tests/unit/unit.h"
-#include "lib/audit.h"
 #include "lib/cursor.h"
 #include "tools/vtpmd/anchor_check.h"
 #include "tools/vtpmd/anchor_known.h"
+#include "tools/vtpmd/trail.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -196,13 +196,13 @@ static void grows_and_never_shrinks(void **state)
 	begin(&one);
 	assert_int_equal(known.changes, 2);
 	store_next(&one, PERMALL, 10);
-	anchor_known_note(&known, &one); /* its manager has not opened it */
+	anchor_known_note(&known, &d); /* its manager has not opened it */
 	assert_int_equal(entry(&one)->permall, 0);
 	one.opened = true;
-	anchor_known_note(&known, &one);
+	anchor_known_note(&known, &d);
 	assert_int_equal(entry(&one)->permall, 10);
 	store_next(&one, PERMALL, 8);
-	anchor_known_note(&known, &one);
+	anchor_known_note(&known, &d);
 	assert_int_equal(entry(&one)->permall, 10);
 	/* what lies there is not looked at, but what was put */
 	store_next(&one, PERMALL, 11);
@@ -332,8 +332,100 @@ static void a_new_anchor_takes_the_store_as_it_is(void **state)
 	assert_int_equal(known.forgotten.count, 0);
 	assert_memory_equal(file.hash, none, sizeof(none));
 	assert_false(file.pending);
-	assert_int_equal(audit_verify(audit, &lines), 0);
-	assert_int_equal(lines.lines, 1);
+	assert_int_equal(audit_read(audit, &d.audited, SIZE_MAX, &lines), 0);
+	assert_int_equal(lines.entries, 1);
+	assert_true(lines.has);
+}
+
+static void add(const char *event)
+{
+	trail_add(&d, &(struct audit_event){.event = event});
+}
+
+/* The end of the log goes with the table; a vtpmd that starts goes on behind it, whatever
+ * became of the files. */
+static void the_end_of_the_audit_log(void **state)
+{
+	struct audit_head then, last;
+	struct audit_result lines;
+
+	add("one");
+	anchor_known_note(&known, &d);
+	then = d.audited;
+	assert_true(known.changes == 1 && audit_head_equal(&known.table.audit, &then));
+	anchor_known_note(&known, &d);
+	assert_int_equal(known.changes, 1);
+	add("two");
+	last = d.audited;
+	/* killed: the second entry is there, but the TPM does not know it */
+	d.audited = (struct audit_head){.n = 0};
+	trail_begin(&d);
+	assert_true(audit_head_equal(&d.audited, &last));
+	trail_anchored(&d, &then);
+	assert_int_equal(d.audited.n, 3);
+	assert_int_equal(audit_read(audit, &d.audited, SIZE_MAX, &lines), 0);
+	assert_true(lines.has && !lines.wrong && lines.entries == 3);
+	/* told once */
+	trail_anchored(&d, &then);
+	assert_int_equal(d.audited.n, 3);
+	/* the files are gone */
+	last = d.audited;
+	assert_int_equal(unlink(audit), 0);
+	trail_begin(&d);
+	assert_int_equal(d.audited.n, 0);
+	trail_anchored(&d, &last);
+	assert_true(audit_head_equal(&d.audited, &last));
+	add("four");
+	assert_int_equal(audit_read(audit, &d.audited, SIZE_MAX, &lines), 0);
+	assert_true(lines.first == 4 && lines.kept == 1);
+}
+
+/* Another log, as long, in its place. */
+static void another_audit_log(void **state)
+{
+	struct audit_head then;
+	struct audit_result lines;
+
+	add("one");
+	add("two");
+	then = d.audited;
+	assert_int_equal(unlink(audit), 0);
+	d.audited = (struct audit_head){.n = 0};
+	add("one");
+	add("other");
+	add("more");
+	trail_begin(&d);
+	trail_anchored(&d, &then);
+	assert_true(audit_head_equal(&d.audited, &then));
+	add("three");
+	assert_int_equal(audit_read(audit, &d.audited, SIZE_MAX, &lines), 0);
+	assert_int_equal(lines.wrong, AUDIT_ALTERED);
+	assert_int_equal(lines.line, 4);
+}
+
+static void a_log_is_rotated(void **state)
+{
+	struct error e = {.cause = CAUSE_NONE};
+	struct audit_result lines;
+	char rotated[96];
+
+	snprintf(rotated, sizeof(rotated), "%s.1", audit);
+	add("one");
+	assert_int_equal(rename(audit, rotated), 0);
+	assert_int_equal(trail_rotate(&d, &e), 0);
+	assert_int_equal(audit_read(audit, &d.audited, SIZE_MAX, &lines), 0);
+	assert_true(lines.has && lines.first == 1 && lines.kept == 1);
+	assert_int_equal(unlink(rotated), 0);
+	assert_int_equal(trail_rotate(&d, &e), 0);
+	assert_int_equal(audit_read(audit, &d.audited, SIZE_MAX, &lines), 0);
+	assert_true(lines.has && lines.first == 2 && lines.kept == 2);
+	/* one whose end was cut off is not */
+	assert_int_equal(truncate(audit, 60), 0); /* in the first line */
+	assert_int_equal(trail_rotate(&d, &e), -EINVAL);
+	assert_int_equal(unlink(audit), 0);
+	assert_int_equal(trail_rotate(&d, &e), 0);
+	assert_int_equal(audit_read(audit, &d.audited, SIZE_MAX, &lines), 0);
+	assert_true(lines.has && lines.first == 4 && lines.kept == 4);
 }
 
 int main(void)
@@ -354,6 +446,10 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(a_new_anchor_takes_the_store_as_it_is,
 						setup, teardown),
+		cmocka_unit_test_setup_teardown(the_end_of_the_audit_log, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(another_audit_log, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_log_is_rotated, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -30,7 +30,7 @@ static const struct vtpmctl_command commands[] = {
 	{"cert", "a vTPM's certificates: issue, install, show, export", cert_main},
 	{"csr", "what another CA needs for a vTPM's certificates", csr_main},
 	{"doctor", "look for what is wrong on this host", doctor_main},
-	{"audit", "verify the audit log", audit_main},
+	{"audit", "verify the audit log, or note its rotation", audit_main},
 	{"delete", "remove a vTPM and its state for ever", delete_main},
 };
 

@@ -4,6 +4,7 @@
 #include "tools/vtpmd/anchor_known.h"
 #include "tools/vtpmd/anchor_tpm.h"
 #include "tools/vtpmd/log.h"
+#include "tools/vtpmd/trail.h"
 #include "tools/vtpmd/vtpm_queue.h"
 
 #include <errno.h>
@@ -85,7 +86,7 @@ void anchor_note(struct anchor *a, struct vtpm *v)
 static void note_all(struct anchor *a)
 {
 	if (a->state == ANCHOR_KNOWN)
-		anchor_known_note(&a->known, a->d->vtpms);
+		anchor_known_note(&a->known, a->d);
 }
 
 /* -- to the TPM -------------------------------------------------------- */
@@ -201,11 +202,12 @@ static void load(struct anchor *a, const uint8_t hash[ANCHOR_HASH_SIZE])
 	a->state = ANCHOR_KNOWN;
 	a->error = (struct error){.cause = CAUSE_NONE};
 	a->written = a->taking = a->known.changes;
+	trail_anchored(a->d, &a->known.table.audit);
 	anchor_known_catch_up(&a->known, a->d->vtpms);
 	a->asked = a->known.changes;
 	/* who waits for what operators did could not count it then */
 	for (w = a->waiters; w; w = w->next)
-		w->need = a->known.changes;
+		w->need = w->need ? a->known.changes : 0;
 	wake(a, NULL);
 }
 
@@ -431,6 +433,18 @@ void anchor_wait(struct anchor *a, struct anchor_waiter *w)
 	pump(a);
 	if (!a->tpm.pid)
 		wake(a, NULL);
+}
+
+void anchor_wait_known(struct anchor *a, struct anchor_waiter *w)
+{
+	(void)anchor_want(a);
+	if (a->state != ANCHOR_UNKNOWN) {
+		w->done(w->ctx, a->state == ANCHOR_BROKEN ? &a->error : NULL);
+		return;
+	}
+	w->need = 0;
+	w->next = a->waiters;
+	a->waiters = w;
 }
 
 bool anchor_finish(struct anchor *a)

@@ -25,7 +25,8 @@
  * The TPM follows when a run is to begin, when a header has changed, when an operator's
  * command is to be answered (stop, delete, restore, recover, accept, create), once an
  * interval when a state has changed, and when vtpmd ends.  What comes while it is written
- * goes with the next write, all together.  A guest's write never waits for it.
+ * goes with the next write, all together, and with it where the audit log ends (trail.h).
+ * A guest's write never waits for it.
  */
 #ifndef VTPMD_ANCHOR_H
 #define VTPMD_ANCHOR_H
@@ -72,6 +73,8 @@ void anchor_forget(struct anchor *a, const struct vtpm *v);
 
 /* Calls w when the TPM has what is known now; at once when there is no anchor. */
 void anchor_wait(struct anchor *a, struct anchor_waiter *w);
+/* Calls w when it is known what the TPM has, and has it take nothing. */
+void anchor_wait_known(struct anchor *a, struct anchor_waiter *w);
 void anchor_cancel(struct anchor *a, struct anchor_waiter *w);
 /* vtpmd ends: whether the TPM is still to take something. */
 bool anchor_finish(struct anchor *a);

@@ -3,7 +3,7 @@
 #include "tools/vtpmd/anchor_check.h"
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/object.h"
-#include "lib/audit.h"
+#include "tools/vtpmd/trail.h"
 #include "lib/crypt.h"
 
 #include <errno.h>
@@ -129,11 +129,15 @@ int anchor_known_raise(struct anchor_known *k, struct vtpm *v)
 	return 0;
 }
 
-void anchor_known_note(struct anchor_known *k, struct vtpm *vtpms)
+void anchor_known_note(struct anchor_known *k, struct vtpmd *d)
 {
 	struct vtpm *v;
 
-	for (v = vtpms; v; v = v->next)
+	if (!audit_head_equal(&k->table.audit, &d->audited)) {
+		k->table.audit = d->audited;
+		k->changes++;
+	}
+	for (v = d->vtpms; v; v = v->next)
 		if (v->opened)
 			(void)anchor_known_grow(k, v);
 }
@@ -174,21 +178,17 @@ void anchor_known_forget_later(struct anchor_known *k, const struct vtpm *v)
 		log_line(LOG_ERR, "vTPM %s: the anchor does not forget it", v->meta.name);
 }
 
-static void audit(const struct anchor_known *k, const struct vtpmd *d, const char *event)
+static void audit(const struct anchor_known *k, struct vtpmd *d, const char *event)
 {
 	char detail[64];
 	struct audit_event line = {.event = event, .detail = detail};
-	int rc;
 
 	snprintf(detail, sizeof(detail), "%zu vTPMs", k->table.count);
-	rc = audit_append(d->audit, &line);
-	if (rc)
-		log_line(LOG_ERR, "\"%s\" is not in the audit log %s: %s", event,
-			 d->audit, strerror(-rc));
+	trail_add(d, &line);
 }
 
 void anchor_known_adopt(struct anchor_known *k, struct anchor_file *f,
-			const uint8_t none[ANCHOR_HASH_SIZE], const struct vtpmd *d)
+			const uint8_t none[ANCHOR_HASH_SIZE], struct vtpmd *d)
 {
 	struct vtpm *v;
 

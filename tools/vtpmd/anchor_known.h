@@ -24,14 +24,14 @@ int __must_check anchor_known_load(struct anchor_known *k, struct anchor_file *f
 void anchor_known_catch_up(struct anchor_known *k, struct vtpm *vtpms);
 /* The operator made the anchor: the store as it is counts. */
 void anchor_known_adopt(struct anchor_known *k, struct anchor_file *f,
-			const uint8_t none[ANCHOR_HASH_SIZE], const struct vtpmd *d);
+			const uint8_t none[ANCHOR_HASH_SIZE], struct vtpmd *d);
 
 /* A random epoch. -EIO */
 int __must_check anchor_known_epoch(uint64_t *epoch);
 /* Takes in what was stored in the epoch that is known.  false: nothing is. */
 bool anchor_known_grow(struct anchor_known *k, struct vtpm *v);
-/* The same for all that have opened their state. */
-void anchor_known_note(struct anchor_known *k, struct vtpm *vtpms);
+/* The same for all that have opened their state, and the end of the audit log. */
+void anchor_known_note(struct anchor_known *k, struct vtpmd *d);
 /* The header that the store knows counts.  false: nothing is known of the vTPM. */
 bool anchor_known_header(struct anchor_known *k, struct vtpm *v);
 /* A new epoch, which begins with the state that the store knows.  There is an entry. */

@@ -7,7 +7,7 @@
 #include <string.h>
 
 static const char magic[8] = {'X', 'V', 'T', 'P', 'M', 'A', 'N', 'C'};
-#define VERSION 2
+#define VERSION 3
 
 /* Where the uuid's entry is, or would be. */
 static size_t place(const struct anchor_table *t, const uint8_t uuid[16], bool *there)
@@ -75,6 +75,8 @@ size_t anchor_table_encode(const struct anchor_table *t, uint8_t *out)
 	cursor_put(&w, magic, sizeof(magic));
 	cursor_put_u16(&w, VERSION);
 	cursor_put_u64(&w, t->counter);
+	cursor_put_u64(&w, t->audit.n);
+	cursor_put(&w, t->audit.hash, sizeof(t->audit.hash));
 	cursor_put_u32(&w, (uint32_t)t->count);
 	for (i = 0; i < t->count; i++) {
 		cursor_put(&w, t->entries[i].uuid, 16);
@@ -119,6 +121,8 @@ int anchor_table_decode(struct anchor_table *t, const uint8_t *in, size_t len)
 
 	memset(t, 0, sizeof(*t));
 	t->counter = cursor_u64(&c);
+	t->audit.n = cursor_u64(&c);
+	cursor_copy(&c, t->audit.hash, sizeof(t->audit.hash));
 	t->count = cursor_u32(&c);
 	if (cursor_ok(&c) && !memcmp(head, magic, sizeof(magic)) && version == VERSION &&
 	    t->count <= ANCHOR_TABLE_ENTRIES &&

@@ -3,15 +3,15 @@
  * What is known of all vTPMs of this host, as one file whose SHA-256 the host's TPM
  * keeps.  Big-endian:
  *
- *   "XVTPMANC" | u16 version 2 | u64 counter | u32 n | n entries:
+ *   "XVTPMANC" | u16 version 3 | u64 counter | u64 number of the audit log's last entry |
+ *   SHA-256 of that | u32 n | n entries:
  *   uuid (16 bytes) | SHA-256 of the header | u64 epoch | u64 generation of the
  *   permanent state in this epoch; 0: none yet | SHA-256 of the state with which the
  *   epoch began | u64 its generation
  *
- * A header of zeroes: the vTPM is being made.  The entries are
- *
- * in the order of their uuids, each once.  The counter is how often a table was
- * written, so that no two are the same.
+ * A header of zeroes: the vTPM is being made.  The entries are in the order of their
+ * uuids, each once.  The counter is how often a table was written, so that no two are the
+ * same.
  */
 #ifndef VTPMD_ANCHOR_TABLE_H
 #define VTPMD_ANCHOR_TABLE_H
@@ -20,9 +20,10 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "compiler.h"
+#include "lib/audit.h"
 
 #define ANCHOR_TABLE_ENTRIES 10000
-#define ANCHOR_TABLE_HEAD    22
+#define ANCHOR_TABLE_HEAD    62
 #define ANCHOR_TABLE_ENTRY   104
 #define ANCHOR_TABLE_MAX     (ANCHOR_TABLE_HEAD + ANCHOR_TABLE_ENTRIES * ANCHOR_TABLE_ENTRY)
 
@@ -42,6 +43,7 @@ static inline uint64_t anchor_entry_seq(const struct anchor_entry *e)
 
 struct anchor_table {
 	uint64_t counter;
+	struct audit_head audit; /* where the audit log ends */
 	size_t count;
 	struct anchor_entry *entries; /* malloc()ed */
 };

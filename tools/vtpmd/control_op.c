@@ -8,6 +8,8 @@
 #include "tools/vtpmd/control_settle.h"
 #include "tools/vtpmd/identity.h"
 #include "tools/vtpmd/reload.h"
+#include "tools/vtpmd/trail.h"
+#include "lib/hex.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -100,6 +102,46 @@ static void op_reload(struct control *c, struct vtpm *v, const json_t *request)
 		control_answer_with(c, json_pack("{s:b}", "ok", 1));
 }
 
+/* Where the audit log ends, once it is known what the host's TPM knows of that. */
+static void on_audit_known(void *ctx, const struct error *e)
+{
+	struct control *c = ctx;
+	char hash[AUDIT_HASH_HEX];
+
+	if (e) {
+		control_answer_refuse(c, -EIO, e);
+		return;
+	}
+	hex_encode(c->d->audited.hash, AUDIT_HASH_SIZE, hash);
+	control_answer_with(c, json_pack("{s:b, s:I, s:s, s:b}", "ok", 1, "entries",
+					 (json_int_t)c->d->audited.n, "last", hash,
+					 "anchor", !anchor_off(c->d->anchor)));
+}
+
+static void op_audit_end(struct control *c, struct vtpm *v, const json_t *request)
+{
+	c->anchored = (struct anchor_waiter){.done = on_audit_known, .ctx = c};
+	anchor_wait_known(c->d->anchor, &c->anchored);
+}
+
+static void on_audit_rotate(void *ctx, const struct error *why)
+{
+	struct error e = {.cause = CAUSE_NONE};
+	struct control *c = ctx;
+	int rc = why ? -EIO : trail_rotate(c->d, &e);
+
+	if (rc)
+		control_answer_refuse(c, rc, why ? why : &e);
+	else
+		control_answer_with(c, json_pack("{s:b}", "ok", 1));
+}
+
+static void op_audit_rotate(struct control *c, struct vtpm *v, const json_t *request)
+{
+	c->anchored = (struct anchor_waiter){.done = on_audit_rotate, .ctx = c};
+	anchor_wait_known(c->d->anchor, &c->anchored);
+}
+
 static const struct {
 	const char *word;
 	bool host; /* about no vTPM that is there: run() gets NULL */
@@ -125,6 +167,8 @@ static const struct {
 	[LAUNCH] = {"launch", true, control_launch},
 	[LAUNCHED] = {"launched", true, control_launched},
 	[LAUNCH_FAILED] = {"launch-failed", true, control_launch_failed},
+	[AUDIT_END] = {"audit-end", true, op_audit_end},
+	[AUDIT_ROTATE] = {"audit-rotate", true, op_audit_rotate},
 };
 
 static enum control_what parse_op(const char *op)

@@ -29,6 +29,8 @@ enum control_what {
 	LAUNCH,
 	LAUNCHED,
 	LAUNCH_FAILED,
+	AUDIT_END,
+	AUDIT_ROTATE,
 	NO_OP
 };
 

@@ -10,11 +10,11 @@
 #include "tools/vtpmd/priority.h"
 #include "tools/vtpmd/registry.h"
 #include "tools/vtpmd/reload.h"
+#include "tools/vtpmd/trail.h"
 #include "tools/vtpmd/tunnel.h"
 #include "tools/vtpmd/vtpm_guest.h"
 #include "tools/vtpmd/work.h"
 #include "tools/vtpmd/xen.h"
-#include "lib/audit.h"
 #include "lib/crypt.h"
 #include "version.h"
 
@@ -303,6 +303,7 @@ static int run(struct vtpmd *d)
 	d->xen = xen_open(d->base);
 	if (!d->xen)
 		log_line(LOG_NOTICE, "no Xen here: vTPMs can run as processes only");
+	trail_begin(d);
 	rc = quote_init(d);
 	if (rc)
 		return rc;
@@ -323,6 +324,9 @@ static int run(struct vtpmd *d)
 			 strerror(-rc));
 		return rc;
 	}
+	/* a log that goes on has an end in the host's TPM */
+	if (d->vtpms || d->audited.n)
+		(void)anchor_want(d->anchor);
 	rc = ready_begin(d);
 	if (rc) {
 		log_line(LOG_ERR, "there is no memory");

@@ -10,11 +10,10 @@
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/quote.h"
 #include "tools/vtpmd/store_put.h"
+#include "tools/vtpmd/trail.h"
 #include "tools/vtpmd/vtpm_guest.h"
 #include "tools/vtpmd/vtpm_start.h"
 #include "tools/vtpmd/xen.h"
-
-#include "lib/audit.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -26,14 +25,10 @@ void vtpm_audit(const struct vtpm *v, const char *event, const char *detail)
 {
 	struct audit_event a = {.event = event, .vtpm = v->meta.name, .detail = detail};
 	char uuid[37];
-	int rc;
 
 	uuid_unparse_lower(v->meta.uuid, uuid);
 	a.uuid = uuid;
-	rc = audit_append(v->d->audit, &a);
-	if (rc)
-		log_about(LOG_ERR, VTPM_ABOUT(v), "\"%s\" is not in the audit log %s: %s",
-			  event, v->d->audit, strerror(-rc));
+	trail_add(v->d, &a);
 }
 
 void vtpm_audit_refusal(const struct vtpm *v, enum cause cause)

@@ -5,7 +5,7 @@
  *
  * Layers, calls go downward only (callbacks come back up):
  *   main -> control -> registry -> vtpm -> process | domain -> xen, child
- *                                       -> anchor -> child
+ *                                       -> anchor -> child, trail
  *                                       -> peer -> store, relay, tunnel -> wire
  */
 #ifndef VTPMD_VTPMD_H
@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <time.h>
 #include <event2/event.h>
+#include "lib/audit.h"
 
 struct xen;
 struct vtpm;
@@ -30,6 +31,8 @@ struct vtpmd {
 	const char *stubdom;	   /* the stub domain's kernel */
 	const char *domain_config; /* lines added to each stub domain's xl file */
 	const char *audit;	   /* the audit log */
+	struct audit_head audited; /* its last entry: trail.h */
+	uint64_t audit_found;	   /* the last one that was there at the start */
 	const char *metrics;	   /* where Prometheus asks; NULL: nowhere */
 	const char *anchor_dir;	   /* the anchor's table; NULL: the store */
 	const char *vtpmctl;	   /* who speaks with the TPM about it */

@@ -23,6 +23,8 @@ install-vtpmd: $(BUILD)/bin/vtpmd
 	install -D -m 0755 $< $(DESTDIR)$(PREFIX)/sbin/vtpmd
 	install -D -m 0644 tools/vtpmd/vtpmd.service \
 		$(DESTDIR)/lib/systemd/system/vtpmd.service
+	install -D -m 0644 tools/vtpmd/xen-vtpm.logrotate \
+		$(DESTDIR)/etc/logrotate.d/xen-vtpm
 	install -D -m 0644 tools/vtpmd/grafana-dashboard.json \
 		$(DESTDIR)$(PREFIX)/share/xen-vtpm/grafana-dashboard.json
 .PHONY: install-vtpmd
@@ -97,7 +99,7 @@ UNIT_TESTS += anchor_table anchor_file anchor_known
 anchor_table_UNIT_SRCS := $(ANCHOR_TABLE_SRCS)
 anchor_file_UNIT_SRCS := tools/vtpmd/anchor_file.c lib/atomic.c lib/crypt.c $(ANCHOR_TABLE_SRCS)
 anchor_file_UNIT_LIBS := -lcrypto $(DISK_WRAPS)
-anchor_known_UNIT_SRCS := $(addprefix tools/vtpmd/anchor_,check.c file.c known.c) $(ANCHOR_TABLE_SRCS) \
+anchor_known_UNIT_SRCS := $(addprefix tools/vtpmd/anchor_,check.c file.c known.c) tools/vtpmd/trail.c $(ANCHOR_TABLE_SRCS) \
                           $(addprefix tools/vtpmd/,store.c erase.c object.c log.c bucket.c) lib/atomic.c lib/stamp.c lib/text.c \
                           lib/error.c $(AUDIT_SRCS)
 anchor_known_UNIT_LIBS := -lcrypto -ljansson -luuid -lsystemd
