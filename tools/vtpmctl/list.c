@@ -70,6 +70,11 @@ static void fill_note(const json_t *v, char *note, size_t room)
 			 error);
 	else if (error)
 		snprintf(note, room, "%s: %s", table_text(v, "cause"), error);
+	else if (json_is_true(json_object_get(v, "ending")))
+		snprintf(note, room,
+			 "asked to end (`xl shutdown`), as soon as no guest uses it: "
+			 "`vtpmctl start %s` cancels that",
+			 table_text(v, "name"));
 	else if (store)
 		snprintf(note, room, "its guest waits for the disk: %s", store);
 }

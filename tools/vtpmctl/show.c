@@ -30,7 +30,7 @@ static const struct args_command command = {
 	.word_offset = offsetof(struct show, name),
 };
 
-/* In the order of printing; a field that is null or absent is left out. */
+/* In the order of printing; a field that is null, false or absent is left out. */
 static const struct {
 	const char *key, *label;
 } fields[] = {
@@ -43,6 +43,7 @@ static const struct {
 	{"last_error", "last error"},
 	{"last_error_at", "at"},
 	{"restarts", "restarts"},
+	{"ending", "asked to end"},
 	{"store_error", "waits for the disk"},
 	{"tpm", "TPM"},
 	{"localities", "localities"},
@@ -101,6 +102,13 @@ static void print_value(const json_t *value)
 	}
 }
 
+static void print_ending(const json_t *vtpm)
+{
+	printf("by `xl shutdown`, as soon as no guest uses it; `vtpmctl start %s` "
+	       "cancels that",
+	       json_string_value(json_object_get(vtpm, "name")));
+}
+
 /* "0,2,4,7 (before the update); 0,2,4,7": one a boot state. */
 static void print_approved(const json_t *approved)
 {
@@ -144,11 +152,13 @@ static void print_fields(const json_t *vtpm)
 	for (i = 0; i < ARRAY_SIZE(fields); i++) {
 		const json_t *value = json_object_get(vtpm, fields[i].key);
 
-		if (!value || json_is_null(value) ||
+		if (!value || json_is_null(value) || json_is_false(value) ||
 		    (json_is_array(value) && !json_array_size(value)))
 			continue;
 		printf("%-20s ", fields[i].label);
-		if (!strcmp(fields[i].key, "approved"))
+		if (!strcmp(fields[i].key, "ending"))
+			print_ending(vtpm);
+		else if (!strcmp(fields[i].key, "approved"))
 			print_approved(value);
 		else if (!strcmp(fields[i].key, "ek"))
 			print_eks(value);

@@ -22,9 +22,12 @@
 struct body_owner {
 	/* A new connection to the manager; it is the callee's. */
 	void (*wire)(void *ctx, struct wire *wire);
-	/* The toolstack wants it away (`xl shutdown`, as when the host goes down), and no
-	 * guest uses it, or uses it any more. */
-	void (*unwanted)(void *ctx);
+	/* The toolstack asks it to end (`xl shutdown`, as when the host goes down).  0: that
+	 * is on the disk, and body's ending set; else it is asked again. */
+	int __must_check (*asked)(void *ctx);
+	/* It is ending, and no guest uses it, or uses it any more.  false: not now; it is
+	 * called again. */
+	bool __must_check (*unused)(void *ctx);
 	/* The manager ended and left nothing behind; why is a sentence.  cause: why it
 	 * never began; CAUSE_NONE: it did. */
 	void (*gone)(void *ctx, enum cause cause, const char *why);
@@ -52,6 +55,7 @@ struct body {
 	const struct body_owner *owner;
 	void *ctx;
 	int domid;	    /* of the stub domain; -1 */
+	bool ending;	    /* it ends as soon as no guest uses it: the owner's */
 	struct image image; /* that it was started from */
 };
 

@@ -20,6 +20,8 @@
 #include <uuid/uuid.h>
 
 #define RECONNECT_MS 200
+#define DESTROY_MS   5000
+#define HEED_MS	     2000
 
 struct domain {
 	struct body body;
@@ -28,9 +30,8 @@ struct domain {
 	char path[64];
 	char control[64]; /* where the toolstack asks it to shut down */
 	char guests[64];  /* a folder for each guest */
-	bool watching, connected, destroying, ending, creating;
-	bool unwanted;	     /* the toolstack asked it to shut down */
-	bool puzzled;	     /* and for something else, which was told */
+	bool watching, connected, destroying, condemned, creating;
+	bool puzzled;	     /* the toolstack asked for what no stub domain does */
 	int kernel, manager; /* copies, while xl reads them; -1 */
 	pid_t xl;
 	struct event *retry;
@@ -42,14 +43,20 @@ struct domain {
 
 static void look(void *ctx);
 
+static void look_again(struct domain *d, int ms)
+{
+	event_add(d->retry,
+		  &(struct timeval){.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000});
+}
+
 static void finish(struct domain *d)
 {
 	domain_file_forget(&d->body);
 	if (d->watching)
 		xen_unwatch(d->body.d->xen, d);
 	event_del(d->retry);
-	d->watching = d->connected = d->destroying = d->ending = false;
-	d->unwanted = d->puzzled = false;
+	d->watching = d->connected = d->destroying = d->condemned = false;
+	d->puzzled = false;
 	d->body.domid = -1;
 	d->body.owner->gone(d->body.ctx, d->cause, d->why);
 }
@@ -106,7 +113,7 @@ static void on_destroyed(void *ctx, int status)
 		domain_file_said(&d->body, said, sizeof(said));
 		log_about(LOG_ERR, ABOUT(d), "`xl destroy %d` failed: %s", domid, said);
 		/* look() tries again with the next event, or in a while */
-		event_add(d->retry, &(struct timeval){.tv_sec = 5});
+		look_again(d, DESTROY_MS);
 		return;
 	}
 	finish(d);
@@ -123,7 +130,7 @@ static void destroy(struct domain *d)
 	d->destroying = true;
 	if (run_xl(d, argv, on_destroyed)) {
 		d->destroying = false;
-		event_add(d->retry, &(struct timeval){.tv_sec = 5});
+		look_again(d, DESTROY_MS);
 	}
 }
 
@@ -131,10 +138,10 @@ static void try_connect(struct domain *d)
 {
 	struct wire *wire;
 
-	if (d->connected || d->ending || !xen_exists(d->body.d->xen, d->node))
+	if (d->connected || d->condemned || !xen_exists(d->body.d->xen, d->node))
 		return;
 	if (wire_vchan_new(d->body.d->base, (uint32_t)d->body.domid, d->path, &wire)) {
-		event_add(d->retry, &(struct timeval){.tv_usec = RECONNECT_MS * 1000});
+		look_again(d, RECONNECT_MS);
 		return;
 	}
 	d->connected = true;
@@ -144,6 +151,17 @@ static void try_connect(struct domain *d)
 static bool is_end(const char *word)
 {
 	return !strcmp(word, "poweroff") || !strcmp(word, "halt");
+}
+
+/* xl has its answer, the empty text, when the request cannot be forgotten any more. */
+static void take_end(struct domain *d)
+{
+	if (d->body.owner->asked(d->body.ctx)) {
+		look_again(d, HEED_MS);
+		return;
+	}
+	if (xen_write(d->body.d->xen, d->control, ""))
+		log_about(LOG_WARNING, ABOUT(d), "xenstore refused %s", d->control);
 }
 
 /* What xl asks a domain for, it writes there, and waits a minute for an answer: the
@@ -156,14 +174,7 @@ static void heed(struct domain *d)
 	if (xen_read(d->body.d->xen, d->control, word, sizeof(word)) || !word[0]) {
 		d->puzzled = false;
 	} else if (is_end(word)) {
-		if (xen_write(d->body.d->xen, d->control, ""))
-			log_about(LOG_WARNING, ABOUT(d), "xenstore refused %s",
-				  d->control);
-		d->unwanted = true;
-		log_about(
-			LOG_NOTICE, ABOUT(d),
-			"`xl shutdown`: it ends when no guest uses it, and starts again "
-			"with the host");
+		take_end(d);
 	} else if (!d->puzzled) {
 		d->puzzled = true;
 		log_about(LOG_WARNING, ABOUT(d),
@@ -175,16 +186,15 @@ static void heed(struct domain *d)
 
 static void look_alive(struct domain *d)
 {
-	if (d->ending) {
+	if (d->condemned) {
 		destroy(d);
 		return;
 	}
 	heed(d);
 	try_connect(d);
-	if (d->unwanted && !xen_has_children(d->body.d->xen, d->guests)) {
-		d->unwanted = false;
-		d->body.owner->unwanted(d->body.ctx);
-	}
+	if (d->body.ending && !xen_has_children(d->body.d->xen, d->guests) &&
+	    !d->body.owner->unused(d->body.ctx))
+		look_again(d, RECONNECT_MS);
 }
 
 /* Something changed in Xen: does it live, does it listen, is it wanted? */
@@ -353,14 +363,14 @@ static void domain_lost(struct body *b)
 
 	d->connected = false;
 	/* the server is made anew in a moment, or the domain has ended */
-	event_add(d->retry, &(struct timeval){.tv_usec = RECONNECT_MS * 1000});
+	look_again(d, RECONNECT_MS);
 }
 
 static void domain_end(struct body *b)
 {
 	struct domain *d = (struct domain *)b;
 
-	d->ending = true;
+	d->condemned = true;
 	look(d);
 }
 

@@ -130,6 +130,7 @@ static int take(const json_t *root, struct meta *m)
 	(void)take_text(root, "keyed", m->keyed, sizeof(m->keyed));
 	m->wanted = json_is_true(json_object_get(root, "wanted"));
 	m->launched = json_is_true(json_object_get(root, "launched"));
+	m->ending = json_is_true(json_object_get(root, "ending"));
 	if (take_text(root, "error", m->error.text, sizeof(m->error.text)))
 		m->error.cause =
 			(enum cause)json_integer_value(json_object_get(root, "cause"));
@@ -148,7 +149,7 @@ int meta_parse(const json_t *root, struct meta *m)
 	else
 		rc = take(own, m);
 	json_decref(own);
-	m->wanted = m->launched = false;
+	m->wanted = m->launched = m->ending = false;
 	m->sealed[0] = m->keyed[0] = 0;
 	m->error = (struct error){.cause = CAUSE_NONE};
 	return rc;
@@ -183,12 +184,13 @@ int meta_write(struct store *s, const struct meta *m)
 	int rc;
 
 	uuid_unparse_lower(m->uuid, uuid);
-	root = json_pack("{s:s, s:s, s:i, s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:o}",
+	root = json_pack("{s:s, s:s, s:i, s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:o}",
 			 "name", m->name, "uuid", uuid, "memory", (int)m->memory,
 			 "placement", m->process ? "process" : "stubdom", "state",
 			 m->creating ? "creating" : "ready", "created", m->created,
 			 "sealed", m->sealed, "keyed", m->keyed, "wanted", (int)m->wanted,
-			 "launched", (int)m->launched, "ek", meta_eks(m));
+			 "ending", (int)m->ending, "launched", (int)m->launched, "ek",
+			 meta_eks(m));
 	if (root && m->is_copy) {
 		uuid_unparse_lower(m->copy_of, uuid);
 		if (json_object_set_new(root, "copy_of", json_string(uuid))) {

@@ -38,6 +38,7 @@ struct meta {
 	bool creating; /* it has never been ready */
 	bool launched; /* it serves measured guests only, until it is stopped */
 	bool wanted;   /* it is to run; also after a reboot of the host */
+	bool ending;   /* its stub domain was asked to end, and a guest uses it yet */
 	char created[32];
 	char sealed[STAMP_SIZE]; /* when its key slots were made; empty: not known */
 	char keyed[STAMP_SIZE];	 /* the same of its data key */

@@ -221,6 +221,7 @@ json_t *registry_show(struct vtpm *v, json_t *approved)
 			    failed ? json_string(error_word(v->meta.error.cause))
 				   : json_null());
 	json_object_set_new(o, "retry_s", number(vtpm_next_try(v)));
+	json_object_set_new(o, "ending", json_boolean(v->meta.ending));
 	rc = v->peer ? peer_store_error(v->peer) : 0;
 	json_object_set_new(o, "store_error",
 			    rc ? json_string(strerror(-rc)) : json_null());

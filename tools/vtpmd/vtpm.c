@@ -10,6 +10,7 @@
 #include "tools/vtpmd/vtpm_start.h"
 #include "tools/vtpmd/log.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -235,9 +236,20 @@ static void die_unasked(struct vtpm *v, const char *why)
 	restart_later(v, why);
 }
 
+/* The stub domain that was asked is gone. */
+static void end_is_over(struct vtpm *v)
+{
+	v->body->ending = false;
+	if (!v->meta.ending)
+		return;
+	v->meta.ending = false;
+	vtpm_keep_meta(v);
+}
+
 static void after_end(struct vtpm *v, enum cause cause, const char *why)
 {
 	v->body_alive = false;
+	end_is_over(v);
 	/* the last word about its generations, before anybody else can write there */
 	anchor_note(v->d->anchor, v);
 	store_know_nothing(&v->store);
@@ -369,18 +381,52 @@ static void stop(struct vtpm *v)
 	}
 }
 
-/* Nobody who keeps vTPMs has said that it is to stay away. */
-static void on_unwanted(void *ctx)
+static int on_asked(void *ctx)
 {
 	struct vtpm *v = ctx;
 
+	if (v->body->ending)
+		return 0;
+	v->meta.ending = true;
+	vtpm_keep_meta(v);
+	if (v->unkept)
+		return -EIO;
+	v->body->ending = true;
+	log_about(LOG_NOTICE, VTPM_ABOUT(v),
+		  "`xl shutdown`: it ends when no guest uses it, and starts again "
+		  "with the host");
+	return 0;
+}
+
+/* It stays wanted, since nobody who keeps vTPMs has said that it is to stay away. */
+static bool on_unused(void *ctx)
+{
+	struct vtpm *v = ctx;
+
+	/* one that ran on while vtpmd was away ends in order once it is connected */
+	if (v->adopted && v->state == VTPM_STARTING)
+		return false;
 	if (v->state == VTPM_RUNNING || v->state == VTPM_STARTING)
 		stop(v);
+	return true;
+}
+
+void vtpm_cancel_end(struct vtpm *v)
+{
+	if (!v->meta.ending)
+		return;
+	v->meta.ending = false;
+	if (v->body)
+		v->body->ending = false;
+	vtpm_keep_meta(v);
+	log_about(LOG_NOTICE, VTPM_ABOUT(v),
+		  "`xl shutdown` of its stub domain does not count any more");
 }
 
 const struct body_owner vtpm_body_owner = {
 	.wire = on_wire,
-	.unwanted = on_unwanted,
+	.asked = on_asked,
+	.unused = on_unused,
 	.gone = on_gone,
 	.progress = on_body_progress,
 };
@@ -397,6 +443,7 @@ void vtpm_on_peer_gone(void *ctx)
 int vtpm_stop(struct vtpm *v, struct error *e)
 {
 	v->meta.wanted = v->meta.launched = v->queued = v->urgent = false;
+	vtpm_cancel_end(v);
 	event_del(v->pause);
 	if (v->state == VTPM_STOPPED || v->state == VTPM_FAILED) {
 		v->meta.error = (struct error){.cause = CAUSE_NONE};

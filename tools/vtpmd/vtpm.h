@@ -165,7 +165,8 @@ struct vtpm *vtpm_new(struct vtpmd *d, const struct meta *m, struct store *s);
 /* Leaves a stub domain running. */
 void vtpm_free(struct vtpm *v);
 
-/* For an operator.  0: it is starting, or runs already; else *e. */
+/* For an operator.  0: it is starting, or runs already, and goes on if its stub domain was
+ * asked to end; else *e. */
 int __must_check vtpm_start(struct vtpm *v, struct error *e);
 /* As vtpm_start(), when its turn comes: only some start at the same time. */
 void vtpm_start_later(struct vtpm *v);
@@ -183,6 +184,8 @@ int64_t vtpm_next_try(const struct vtpm *v);
 int __must_check vtpm_check(struct vtpm *v, struct error *e);
 /* Takes over what an earlier vtpmd left running; whether there was something. */
 bool vtpm_adopt(struct vtpm *v);
+/* `xl shutdown` of its stub domain, which was heard and waits for a guest, is forgotten. */
+void vtpm_cancel_end(struct vtpm *v);
 /* 0: it is stopping, or stopped already. */
 int __must_check vtpm_stop(struct vtpm *v, struct error *e);
 /* Asks a process to finish, since vtpmd ends; whether there is one to wait for. */

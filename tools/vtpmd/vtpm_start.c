@@ -142,8 +142,10 @@ int vtpm_start_body(struct vtpm *v, struct error *e)
 
 int vtpm_start(struct vtpm *v, struct error *e)
 {
-	if (v->state == VTPM_STARTING || v->state == VTPM_RUNNING)
+	if (v->state == VTPM_STARTING || v->state == VTPM_RUNNING) {
+		vtpm_cancel_end(v);
 		return 0;
+	}
 	if (v->state == VTPM_STOPPING)
 		return error_set(e, -EBUSY, CAUSE_INTERNAL,
 				 "The vTPM %s is being stopped: try again in a moment.",
@@ -169,6 +171,7 @@ bool vtpm_adopt(struct vtpm *v)
 	if (config_load(v->d->config, &v->config, &e))
 		log_about(LOG_WARNING, VTPM_ABOUT(v), "%s", e.text);
 	v->body_alive = v->adopted = true;
+	v->body->ending = v->meta.ending;
 	v->told = false;
 	v->headers = VTPM_HEADERS;
 	v->state = VTPM_STARTING; /* until it says HELLO */
@@ -178,7 +181,7 @@ bool vtpm_adopt(struct vtpm *v)
 		log_about(LOG_INFO, VTPM_ABOUT(v), "found running");
 		return true;
 	}
-	v->body_alive = false;
+	v->body_alive = v->body->ending = v->meta.ending = false;
 	event_del(v->timer);
 	v->state = v->meta.error.cause ? VTPM_FAILED : VTPM_STOPPED;
 	config_free(&v->config);
