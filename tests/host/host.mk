@@ -17,6 +17,11 @@ $(PRELOADS): $(BUILD)/bin/%.so: tests/host/%.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -shared -fPIC $< -o $@ -ldl
 
+TEST_PROGRAMS += $(BUILD)/bin/fakexen.so
+$(BUILD)/bin/fakexen.so: tests/host/fakexen.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -shared -fPIC $< -o $@
+
 TEST_PROGRAMS += $(BUILD)/bin/faultcrypt.so
 $(BUILD)/bin/faultcrypt.so: tests/host/faultcrypt.c
 	@mkdir -p $(@D)

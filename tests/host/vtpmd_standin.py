@@ -19,11 +19,11 @@ EVENT_STOP, EVENT_STATUS = 0x4001, 0x4002
 
 
 class Manager:
-    def __init__(self, path):
+    def __init__(self, path, chan=None):
         self.path, self.ident, self.guest = path, 0, 0
         self.on = 0             # the power-on of the last guest
         self.asked = 0
-        self.chan = socket.socket(fileno=3)
+        self.chan = chan or socket.socket(fileno=3)
         self.uuid, self.config = bytes(16), {}
 
     def exact(self, n):
@@ -44,9 +44,12 @@ class Manager:
         self.chan.sendall(struct.pack(">HHII", kind, 0, self.ident, len(payload)) + payload)
         return self.ident
 
+    def end(self):
+        sys.exit(0)
+
     def event(self, kind):
         if kind == EVENT_STOP:
-            sys.exit(0)
+            self.end()
         if kind == EVENT_STATUS:
             self.asked += 1
             tlvs = struct.pack(">HIQ", 2, 8, 4711)
@@ -220,6 +223,7 @@ class Manager:
                 client.close()
 
 
-manager = Manager(sys.argv[sys.argv.index("--unix") + 1])
-manager.start()
-manager.serve()
+if __name__ == "__main__":
+    manager = Manager(sys.argv[sys.argv.index("--unix") + 1])
+    manager.start()
+    manager.serve()

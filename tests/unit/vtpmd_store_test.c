@@ -320,7 +320,7 @@ static void meta_round_trip(void **state)
 	assert_int_equal(meta_write(&store, &m), 0);
 	assert_int_equal(meta_read(&store, &back), 0);
 	assert_memory_equal(&m, &back, sizeof(m));
-	m.launched = true;
+	m.launched = m.ending = true;
 	assert_int_equal(meta_write(&store, &m), 0);
 	assert_int_equal(meta_read(&store, &back), 0);
 	assert_memory_equal(&m, &back, sizeof(m));
