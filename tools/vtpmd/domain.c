@@ -31,8 +31,9 @@ struct domain {
 	char control[64]; /* where the toolstack asks it to shut down */
 	char guests[64];  /* a folder for each guest */
 	bool watching, connected, destroying, condemned, creating;
-	bool puzzled;	     /* the toolstack asked for what no stub domain does */
-	int kernel, manager; /* copies, while xl reads them; -1 */
+	bool puzzled;		/* the toolstack asked for what no stub domain does */
+	struct log_limit lines; /* about what a stub domain can write into xenstore */
+	int kernel, manager;	/* copies, while xl reads them; -1 */
 	pid_t xl;
 	struct event *retry;
 	enum cause cause; /* why it never began */
@@ -161,7 +162,8 @@ static void take_end(struct domain *d)
 		return;
 	}
 	if (xen_write(d->body.d->xen, d->control, ""))
-		log_about(LOG_WARNING, ABOUT(d), "xenstore refused %s", d->control);
+		log_limited(&d->lines, LOG_WARNING, ABOUT(d), "xenstore refused %s",
+			    d->control);
 }
 
 /* What xl asks a domain for, it writes there, and waits a minute for an answer: the
@@ -177,10 +179,11 @@ static void heed(struct domain *d)
 		take_end(d);
 	} else if (!d->puzzled) {
 		d->puzzled = true;
-		log_about(LOG_WARNING, ABOUT(d),
-			  "xl asks its stub domain for \"%s\", which it does not do: its "
-			  "memory is saved and moved nowhere",
-			  word);
+		log_limited(
+			&d->lines, LOG_WARNING, ABOUT(d),
+			"xl asks its stub domain for \"%s\", which it does not do: its "
+			"memory is saved and moved nowhere",
+			word);
 	}
 }
 
