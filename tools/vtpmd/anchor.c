@@ -154,6 +154,7 @@ void anchor_claim(struct anchor *a, struct vtpm *v)
 
 void anchor_recover(struct anchor *a, struct vtpm *v)
 {
+	v->new_header = true;
 	if (a->state != ANCHOR_KNOWN || !anchor_known_header(&a->known, v))
 		anchor_claim(a, v);
 	else
@@ -394,7 +395,6 @@ void anchor_header(struct anchor *a, struct vtpm *v)
 	v->new_header = true;
 	if (a->state != ANCHOR_KNOWN || !anchor_known_header(&a->known, v))
 		return;
-	v->header_change = a->known.changes;
 	a->asked = a->known.changes;
 }
 
@@ -402,6 +402,12 @@ bool anchor_has_header(const struct anchor *a, const struct vtpm *v)
 {
 	return a->state == ANCHOR_OFF ||
 	       (!v->new_header && v->header_change <= a->written);
+}
+
+void anchor_again(struct anchor *a)
+{
+	a->asked = a->known.changes;
+	(void)anchor_want(a);
 }
 
 void anchor_made(struct anchor *a, struct vtpm *v)

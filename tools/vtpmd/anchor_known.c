@@ -107,6 +107,7 @@ bool anchor_known_header(struct anchor_known *k, struct vtpm *v)
 	memcpy(e.header, header->hash, sizeof(e.header));
 	if (memcmp(&e, old, sizeof(e)))
 		set(k, &e);
+	v->header_change = k->changes;
 	return true;
 }
 
@@ -157,6 +158,9 @@ bool anchor_known_claim(struct anchor_known *k, struct vtpm *v)
 	set(k, &e);
 	v->claim = false;
 	v->claimed = k->changes;
+	if (v->new_header)
+		v->header_change = k->changes;
+	v->new_header = false;
 	return true;
 }
 
