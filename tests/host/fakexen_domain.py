@@ -38,8 +38,9 @@ class Domain(Manager):
         return data
 
     def end(self):
-        with open(f"{self.xen}/domains/{self.domid}", "r+") as f:
-            f.write(f"{f.read(32)} ended")
+        with open(f"{self.xen}/domains/{self.domid}", "r+b") as f:
+            f.seek(33)
+            f.write(b"ended")
         sys.exit(0)
 
     def live(self):
