@@ -95,7 +95,7 @@ FUZZ_TESTS += tpm_filter
 tpm_filter_FUZZ_SRCS := tools/vtpmd/tpm_filter.c lib/cursor.c
 
 ANCHOR_TABLE_SRCS := tools/vtpmd/anchor_table.c lib/cursor.c
-UNIT_TESTS += anchor_table anchor_file anchor_known
+UNIT_TESTS += anchor_table anchor_file anchor_header anchor_known
 anchor_table_UNIT_SRCS := $(ANCHOR_TABLE_SRCS)
 anchor_file_UNIT_SRCS := tools/vtpmd/anchor_file.c lib/atomic.c lib/crypt.c $(ANCHOR_TABLE_SRCS)
 anchor_file_UNIT_LIBS := -lcrypto $(DISK_WRAPS)
@@ -103,6 +103,9 @@ anchor_known_UNIT_SRCS := $(addprefix tools/vtpmd/anchor_,check.c file.c known.c
                           $(addprefix tools/vtpmd/,store.c erase.c object.c log.c bucket.c) lib/atomic.c lib/stamp.c lib/text.c \
                           lib/error.c $(AUDIT_SRCS)
 anchor_known_UNIT_LIBS := -lcrypto -ljansson -luuid -lsystemd
+anchor_header_UNIT_SRCS := tools/vtpmd/anchor_file.c $(addprefix tools/vtpmd/,store.c erase.c object.c) lib/atomic.c \
+                           lib/crypt.c lib/error.c $(ANCHOR_TABLE_SRCS)
+anchor_header_UNIT_LIBS := -lcrypto -luuid $(DISK_WRAPS)
 FUZZ_TESTS += anchor_table
 anchor_table_FUZZ_SRCS := $(ANCHOR_TABLE_SRCS)
 
