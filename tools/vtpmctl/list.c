@@ -57,6 +57,12 @@ static void join(const json_t *slots, char out[TABLE_CELL])
 		strcpy(out, "-");
 }
 
+static long long lost_guest(const json_t *v)
+{
+	return (long long)json_integer_value(
+		json_array_get(json_object_get(v, "lost_guests"), 0));
+}
+
 /* Why it does not run, or what it waits for, below its line. */
 static void fill_note(const json_t *v, char *note, size_t room)
 {
@@ -75,6 +81,10 @@ static void fill_note(const json_t *v, char *note, size_t room)
 			 "asked to end (`xl shutdown`), as soon as no guest uses it: "
 			 "`vtpmctl start %s` cancels that",
 			 table_text(v, "name"));
+	else if (json_array_size(json_object_get(v, "lost_guests")))
+		snprintf(note, room,
+			 "domain %lld lost its TPM until it restarts: `xl reboot %lld`",
+			 lost_guest(v), lost_guest(v));
 	else if (store)
 		snprintf(note, room, "its guest waits for the disk: %s", store);
 }

@@ -51,6 +51,7 @@ static const struct {
 	{"policy", "policy"},
 	{"guests", "serves guests"},
 	{"refused_guest", "refused guest"},
+	{"lost_guests", "without their TPM"},
 	{"copy_of", "copy of"},
 	{"slots", "key slots"},
 	{"approved", "approved PCRs"},
@@ -100,6 +101,12 @@ static void print_value(const json_t *value)
 	default:
 		json_dumpf(value, stdout, JSON_COMPACT | JSON_ENCODE_ANY);
 	}
+}
+
+static void print_lost(const json_t *domids)
+{
+	print_value(domids);
+	printf(": each lost its TPM until it restarts (`xl reboot DOMID`)");
 }
 
 static void print_ending(const json_t *vtpm)
@@ -158,6 +165,8 @@ static void print_fields(const json_t *vtpm)
 		printf("%-20s ", fields[i].label);
 		if (!strcmp(fields[i].key, "ending"))
 			print_ending(vtpm);
+		else if (!strcmp(fields[i].key, "lost_guests"))
+			print_lost(value);
 		else if (!strcmp(fields[i].key, "approved"))
 			print_approved(value);
 		else if (!strcmp(fields[i].key, "ek"))

@@ -3,6 +3,7 @@
 #include "tools/vtpmd/anchor.h"
 #include "tools/vtpmd/cert.h"
 #include "tools/vtpmd/identity.h"
+#include "tools/vtpmd/vtpm_guest.h"
 #include "lib/envelope.h"
 
 #include <string.h>
@@ -179,6 +180,17 @@ static void set_numbers(struct vtpm *v, json_t *o)
 	json_object_set_new(o, "domid", number(v->body ? v->body->domid : -1));
 }
 
+static json_t *lost_guests(struct vtpm *v)
+{
+	uint32_t domids[GUESTS_MAX];
+	unsigned int count = vtpm_guest_lost(v, domids);
+	json_t *array = json_array();
+
+	for (unsigned int i = 0; i < count; i++)
+		json_array_append_new(array, json_integer((json_int_t)domids[i]));
+	return array;
+}
+
 json_t *registry_approved(struct vtpmd *d)
 {
 	struct error e = {.cause = CAUSE_NONE};
@@ -231,6 +243,7 @@ json_t *registry_show(struct vtpm *v, json_t *approved)
 	json_object_set_new(o, "policy", json_string(v->meta.policy));
 	json_object_set_new(o, "guests", json_string(guests_word(&v->meta)));
 	json_object_set_new(o, "refused_guest", text(v->refused));
+	json_object_set_new(o, "lost_guests", lost_guests(v));
 	json_object_set_new(o, "slots", slots(v));
 	json_object_set_new(o, "placement",
 			    json_string(v->meta.process ? "process" : "stubdom"));

@@ -9,6 +9,9 @@
 #include <string.h>
 #include <uuid/uuid.h>
 
+/* A guest's; libxl numbers them from 0. */
+#define DEVICES_MAX 4
+
 static struct guests_place place_of(struct vtpm *v)
 {
 	return (struct guests_place){
@@ -40,6 +43,49 @@ static void on_released(void *ctx)
 int vtpm_guest_watch(struct vtpmd *d)
 {
 	return d->xen ? xen_watch(d->xen, NULL, on_released, d) : 0;
+}
+
+/* Whether the device at path, libxl's copy of a backend's nodes, is this vTPM's and of
+ * another domain than its stub domain. */
+static bool is_orphan(const struct vtpm *v, const char *path)
+{
+	char node[128], text[128];
+	uint8_t uuid[16];
+	int domid;
+
+	snprintf(node, sizeof(node), "%s/uuid", path);
+	if (xen_read(v->d->xen, node, text, sizeof(text)) || uuid_parse(text, uuid) ||
+	    memcmp(uuid, v->meta.uuid, sizeof(uuid)))
+		return false;
+	snprintf(node, sizeof(node), "%s/backend", path);
+	return !xen_read(v->d->xen, node, text, sizeof(text)) &&
+	       sscanf(text, "/local/domain/%d/", &domid) == 1 &&
+	       (!v->body_alive || v->body->domid != domid);
+}
+
+static bool has_lost(const struct vtpm *v, uint32_t domid)
+{
+	char path[64];
+
+	if (v->state == VTPM_RUNNING && v->status.at.tv_sec &&
+	    v->status.value[STATUS_GUEST_DOMID] == domid)
+		return false;
+	for (unsigned int i = 0; i < DEVICES_MAX; i++) {
+		snprintf(path, sizeof(path), "/libxl/%u/device/vtpm/%u", domid, i);
+		if (is_orphan(v, path))
+			return true;
+	}
+	return false;
+}
+
+unsigned int vtpm_guest_lost(const struct vtpm *v, uint32_t domids[static GUESTS_MAX])
+{
+	unsigned int count = 0;
+
+	for (unsigned int i = 0; v->d->xen && i < v->guests.count; i++)
+		if (has_lost(v, v->guests.one[i].domid))
+			domids[count++] = v->guests.one[i].domid;
+	return count;
 }
 
 static void note_launch(struct vtpm *v, const struct guests_verdict *judged)

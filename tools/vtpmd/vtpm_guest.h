@@ -17,6 +17,9 @@ int __must_check vtpm_guest_watch(struct vtpmd *d);
  * launched: the uuid of the launched domain that it becomes, NULL: its own.  The
  * manager has told its status just now.  -ESTALE: the TPM was restarted since. */
 int __must_check vtpm_guest_resume(struct vtpm *v, const uint8_t *launched);
+/* The domains that live, had the vTPM, and have a device of a stub domain of it that is
+ * gone: they have no TPM until they restart.  How many; their numbers go to domids. */
+unsigned int vtpm_guest_lost(const struct vtpm *v, uint32_t domids[static GUESTS_MAX]);
 void vtpm_guest_revoke(struct vtpm *v);
 /* The domain with this uuid was launched with the vTPM, or is restored by that: when it
  * comes, only measured guests are served from then on. */
