@@ -83,6 +83,7 @@ static void take_line(struct control *c)
 void control_idle(struct control *c)
 {
 	c->busy = false;
+	bufferevent_enable(c->stream, EV_READ);
 	/* a request that came meanwhile; from the loop, not from in here */
 	bufferevent_trigger(c->stream, EV_READ, BEV_TRIG_DEFER_CALLBACKS);
 }
@@ -92,7 +93,12 @@ static void on_read(struct bufferevent *b, void *ctx)
 	struct control *c = ctx;
 
 	take_line(c);
-	if (!c->busy && evbuffer_get_length(bufferevent_get_input(b)) > LINE_MAX_BYTES)
+	if (evbuffer_get_length(bufferevent_get_input(b)) <= LINE_MAX_BYTES)
+		return;
+	/* no watermark: see limit_reading() in tunnel.c */
+	if (c->busy)
+		bufferevent_disable(b, EV_READ);
+	else
 		drop(c);
 }
 
@@ -137,7 +143,6 @@ static void on_accept(evutil_socket_t fd, short what, void *ctx)
 	c->next = controls;
 	controls = c;
 	bufferevent_setcb(c->stream, on_read, NULL, on_event, c);
-	bufferevent_setwatermark(c->stream, EV_READ, 0, 2 * LINE_MAX_BYTES);
 	bufferevent_enable(c->stream, EV_READ | EV_WRITE);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/tunnel.h"
+#include "tools/vtpmd/priority.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -91,6 +92,19 @@ static void fail_open(struct tunnel *t, int rc)
 	t->done(t->ctx, rc, NULL, 0);
 }
 
+/* Reads no more of a server than READ_AHEAD before the manager takes it.  No watermark
+ * does that: libevent calls on_read() again and again, before anything of a lower
+ * priority, until less than a watermark is left. */
+static void limit_reading(struct tunnel *t)
+{
+	struct evbuffer *in = bufferevent_get_input(t->stream);
+
+	if (evbuffer_get_length(in) >= READ_AHEAD)
+		bufferevent_disable(t->stream, EV_READ);
+	else if (!t->ended)
+		bufferevent_enable(t->stream, EV_READ);
+}
+
 /* Answers a RECV as far as that is possible now. */
 static void serve_recv(struct tunnel *t)
 {
@@ -99,6 +113,7 @@ static void serve_recv(struct tunnel *t)
 	size_t max = t->max < sizeof(data) ? t->max : sizeof(data);
 	int n = evbuffer_remove(in, data, max);
 
+	limit_reading(t);
 	if (n > 0)
 		finish(t, 0, data, (size_t)n);
 	else if (t->ended)
@@ -111,6 +126,8 @@ static void on_read(struct bufferevent *b, void *ctx)
 
 	if (t->waiting == RECEIVING)
 		serve_recv(t);
+	else
+		limit_reading(t);
 }
 
 /* The output has drained. */
@@ -125,7 +142,6 @@ static void on_write(struct bufferevent *b, void *ctx)
 static void on_connected(struct tunnel *t)
 {
 	drop_lookup(t);
-	bufferevent_setwatermark(t->stream, EV_READ, 0, READ_AHEAD);
 	bufferevent_enable(t->stream, EV_READ | EV_WRITE);
 	finish(t, 0, NULL, 0);
 }
@@ -190,6 +206,7 @@ static void try_next(struct tunnel *t)
 			t->last = -ENOMEM;
 			break;
 		}
+		bufferevent_priority_set(t->stream, PRIORITY_PEERS);
 		bufferevent_setcb(t->stream, on_read, on_write, on_event, t);
 		set_limit(t, CONNECT_S);
 		if (!bufferevent_socket_connect(t->stream, a->ai_addr,
