@@ -404,10 +404,35 @@ bool anchor_has_header(const struct anchor *a, const struct vtpm *v)
 	       (!v->new_header && v->header_change <= a->written);
 }
 
-void anchor_again(struct anchor *a)
+int anchor_before_header(struct anchor *a, struct vtpm *v, struct error *e)
 {
-	a->asked = a->known.changes;
+	const struct anchor_entry *known;
+
 	(void)anchor_want(a);
+	if (a->state == ANCHOR_OFF)
+		return 0;
+	if (a->state != ANCHOR_KNOWN)
+		return error_set(e, -EBUSY, CAUSE_TPM_UNREACHABLE,
+				 "The anchor in the host's TPM is not known, and until "
+				 "then no other header of %s is stored: see `vtpmctl "
+				 "doctor`, and recover again.",
+				 v->meta.name);
+	if (!anchor_has_header(a, v)) {
+		a->asked = a->known.changes;
+		pump(a);
+		return error_set(
+			e, -EBUSY, CAUSE_TPM_UNREACHABLE,
+			"The host's TPM does not have the last header of %s yet, "
+			"and until then no other is stored: recover again when "
+			"it answers (`vtpmctl doctor`).",
+			v->meta.name);
+	}
+	/* the one that the TPM has may be the one beside it, after a crash: it is put back,
+	 * and stays when the new one is put */
+	known = anchor_entry(a, v);
+	if (known && store_find_header(&v->store, known->header) < 0)
+		store_know_nothing(&v->store);
+	return 0;
 }
 
 void anchor_made(struct anchor *a, struct vtpm *v)

@@ -61,8 +61,9 @@ void anchor_note(struct anchor *a, struct vtpm *v);
 void anchor_header(struct anchor *a, struct vtpm *v);
 /* Whether the last one counts already. */
 bool anchor_has_header(const struct anchor *a, const struct vtpm *v);
-/* Asks the TPM once more, or has it take what it did not take. */
-void anchor_again(struct anchor *a);
+/* Before an operator's header is put: whether the one that the TPM has will stay beside it.
+ * The vTPM does not run, and its lease is held. -EBUSY: *e tells */
+int __must_check anchor_before_header(struct anchor *a, struct vtpm *v, struct error *e);
 /* A vTPM that was made has its header and its state. */
 void anchor_made(struct anchor *a, struct vtpm *v);
 /* An operator's act: the vTPM's folder as it is counts from now on. */

@@ -248,20 +248,12 @@ int backup_reseal(struct vtpm *v, const json_t *header, struct error *e)
 		return error_set(e, -EBUSY, CAUSE_INTERNAL,
 				 "The vTPM %s runs: `vtpmctl stop %s` first.",
 				 v->meta.name, v->meta.name);
-	/* the one that the TPM has may be the one beside it, and another would remove that */
-	if (!anchor_has_header(v->d->anchor, v)) {
-		anchor_again(v->d->anchor);
-		return error_set(
-			e, -EBUSY, CAUSE_TPM_UNREACHABLE,
-			"The host's TPM does not have the last header of %s yet, "
-			"and until then no other is stored: recover again when "
-			"it answers (`vtpmctl doctor`).",
-			v->meta.name);
-	}
 	rc = store_lease(&v->store, e);
 	if (rc)
 		return rc;
-	rc = put_object(&v->store, CHANNEL_OBJECT_HEADER, header);
+	rc = anchor_before_header(v->d->anchor, v, e);
+	if (!rc)
+		rc = put_object(&v->store, CHANNEL_OBJECT_HEADER, header);
 	store_release(&v->store);
 	if (rc)
 		return error_set(e, rc, CAUSE_STORE,
