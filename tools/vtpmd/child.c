@@ -44,24 +44,21 @@ int child_init(struct event_base *base)
 	return reaper && !event_add(reaper, NULL) ? 0 : -ENOMEM;
 }
 
-static int redirect(const struct child_start *s)
+static int redirect(const struct child_start *s, int out)
 {
-	int null = open("/dev/null", O_RDONLY), out;
+	int null = open("/dev/null", O_RDONLY);
 
 	if (null < 0 || dup2(null, STDIN_FILENO) < 0)
 		return -1;
-	if (s->output) {
-		out = open(s->output, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600);
-		if (out < 0 || dup2(out, STDOUT_FILENO) < 0 ||
-		    dup2(out, STDERR_FILENO) < 0)
-			return -1;
-	}
+	if (out >= 0 && (dup2(out, STDOUT_FILENO) < 0 || dup2(out, STDERR_FILENO) < 0))
+		return -1;
 	if (s->fd3 == 3)
 		return fcntl(3, F_SETFD, 0);
 	return s->fd3 >= 0 && dup2(s->fd3, 3) < 0 ? -1 : 0;
 }
 
-static void __attribute__((noreturn)) run(const struct child_start *s, pid_t parent)
+static void __attribute__((noreturn))
+run(const struct child_start *s, int out, pid_t parent)
 {
 	sigset_t none;
 
@@ -71,7 +68,7 @@ static void __attribute__((noreturn)) run(const struct child_start *s, pid_t par
 	/* it may have ended just before */
 	if (s->bound && (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != parent))
 		_exit(126);
-	if (redirect(s))
+	if (redirect(s, out))
 		_exit(126);
 	/* what libraries opened without O_CLOEXEC is none of the child's */
 	closefrom(s->fd3 >= 0 ? 4 : 3);
@@ -79,26 +76,47 @@ static void __attribute__((noreturn)) run(const struct child_start *s, pid_t par
 	_exit(127);
 }
 
-int child_spawn(const struct child_start *s, pid_t *out)
+/* Here, so that nobody takes what an earlier child said for this one's, whatever keeps
+ * this one from running. */
+static int open_output(const struct child_start *s, int *out)
+{
+	*out = -1;
+	if (!s->output)
+		return 0;
+	*out = open(s->output, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
+		    0600);
+	return *out < 0 ? -errno : 0;
+}
+
+int child_spawn(const struct child_start *s, pid_t *pid_out)
 {
 	struct child *c = calloc(1, sizeof(*c));
 	pid_t pid, self = getpid();
+	int out, rc;
 
 	if (!c)
 		return -ENOMEM;
+	rc = open_output(s, &out);
+	if (rc) {
+		free(c);
+		return rc;
+	}
 	pid = fork();
 	if (pid == 0)
-		run(s, self);
-	if (pid < 0) {
+		run(s, out, self);
+	rc = pid < 0 ? -errno : 0;
+	if (out >= 0)
+		close(out);
+	if (rc) {
 		free(c);
-		return -errno;
+		return rc;
 	}
 	c->pid = pid;
 	c->done = s->done;
 	c->ctx = s->ctx;
 	c->next = children;
 	children = c;
-	*out = pid;
+	*pid_out = pid;
 	return 0;
 }
 
