@@ -37,3 +37,9 @@ TEST_PROGRAMS += $(BUILD)/bin/fixeduuid.so
 $(BUILD)/bin/fixeduuid.so: tests/attack/uuid.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -shared -fPIC $< -o $@ -luuid
+
+# For tests/host/thousand.
+TEST_PROGRAMS += $(BUILD)/bin/lightmanager
+$(BUILD)/bin/lightmanager: tests/host/lightmanager.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) $< -o $@

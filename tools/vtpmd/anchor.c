@@ -216,9 +216,17 @@ static void load(struct anchor *a, const uint8_t hash[ANCHOR_HASH_SIZE])
 static void on_tpm(void *ctx, const uint8_t value[ANCHOR_HASH_SIZE],
 		   const struct error *e)
 {
+	struct error other = {.cause = CAUSE_NONE};
 	struct anchor *a = ctx;
 
-	if (a->state == ANCHOR_KNOWN && e)
+	if (a->state == ANCHOR_KNOWN && !e &&
+	    memcmp(value, a->file.next, ANCHOR_HASH_SIZE))
+		error_set(&other, 0, CAUSE_INTERNAL,
+			  "The host's TPM is said to have another anchor than it was to "
+			  "take.");
+	if (a->state == ANCHOR_KNOWN && other.cause != CAUSE_NONE)
+		not_taken(a, &other);
+	else if (a->state == ANCHOR_KNOWN && e)
 		not_taken(a, e);
 	else if (a->state == ANCHOR_KNOWN)
 		taken(a);
@@ -229,7 +237,9 @@ static void on_tpm(void *ctx, const uint8_t value[ANCHOR_HASH_SIZE],
 	else
 		load(a, value);
 	pump(a);
-	if (!a->tpm.pid && !a->finishing)
+	/* also while the next write is under way: those whose epoch the TPM has do not wait
+	 * for others' */
+	if (!a->finishing)
 		vtpm_start_queued(a->d);
 }
 
@@ -295,7 +305,7 @@ bool anchor_want(struct anchor *a)
 
 bool anchor_busy(const struct anchor *a)
 {
-	return a->tpm.pid;
+	return a->tpm.pid && a->state == ANCHOR_UNKNOWN;
 }
 
 static void on_tick(evutil_socket_t fd, short what, void *ctx)

@@ -44,7 +44,7 @@ void anchor_free(struct anchor *a);
 /* Before starts: makes sure that the table is known, or the TPM asked for it; true:
  * vtpm_start_queued() follows when the starts may go on. */
 bool anchor_want(struct anchor *a);
-/* The starts have to wait. */
+/* What the TPM has is not known yet, and the starts have to wait. */
 bool anchor_busy(const struct anchor *a);
 /* Whether the folder of a vTPM that does not run is what is known of it; else *e.  Then the
  * store gives out nothing else (store_know()). */

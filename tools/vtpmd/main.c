@@ -25,6 +25,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <systemd/sd-daemon.h>
@@ -336,6 +337,19 @@ static int run(struct vtpmd *d)
 	return 0;
 }
 
+/* A vTPM that runs takes four files, and 1,024, what a service gets unasked, are too few for
+ * a large host. */
+static void raise_limit(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files))
+		return;
+	files.rlim_cur = files.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &files))
+		log_line(LOG_WARNING, "the limit of open files stays as it is: %m");
+}
+
 int main(int argc, char **argv)
 {
 	struct vtpmd d = {
@@ -368,6 +382,7 @@ int main(int argc, char **argv)
 	}
 	d.started = time(NULL);
 	umask(077);
+	raise_limit();
 	signal(SIGPIPE, SIG_IGN);
 	rc = find_vtpmctl(&d);
 	if (rc) {
