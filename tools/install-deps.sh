@@ -6,7 +6,7 @@ set -eu
 packages='
 	gcc make clang clang-format libclang-rt-dev pkg-config libxen-dev
 	libtpms-dev libssl-dev libcmocka-dev libevent-dev libjansson-dev
-	libtss2-dev libsystemd-dev uuid-dev linux-headers-amd64 qemu-system-x86
+	libtss2-dev libsystemd-dev libseccomp-dev uuid-dev linux-headers-amd64 qemu-system-x86
 	qemu-utils logrotate swtpm swtpm-tools tpm2-tools libtss2-tcti-swtpm0 mmdebstrap e2fsprogs
 	python3-pykmip python3-cryptography openssl socat cpio zstd xz-utils
 	softhsm2 libengine-pkcs11-openssl gnutls-bin

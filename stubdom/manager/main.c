@@ -13,12 +13,13 @@
 
 static const char usage[] =
 	"usage: vtpm-manager --stubdom\n"
-	"       vtpm-manager --process [--no-xen [--unix PATH]]\n"
+	"       vtpm-manager --process [--no-xen [--unix PATH]] --user UID:GID\n"
 	"       vtpm-manager --state DIR {--tcp PORT | --unix PATH} [--daemon]\n"
 	"                    [--pid FILE] [--tpm 2.0|1.2]\n"
 	"vtpmd starts the first two; see vtpmctl for what an operator runs.\n"
 	"  --stubdom    in a stub domain: the host channel is a vchan\n"
 	"  --process    as a process: the host channel is file descriptor 3\n"
+	"  --user UID:GID  whom the process becomes, as numbers, once all is open\n"
 	"  --no-xen     serve no guest (for tests)\n"
 	"  --state DIR  a TPM for tests, alone: state and key lie in DIR\n"
 	"  --tpm WHICH  the version that it is: 2.0, unless told otherwise, or 1.2\n"
@@ -67,11 +68,12 @@ static bool fits(const struct options *o)
 	if (o->place == NONE || o->several)
 		return false;
 	if (o->place == ALONE)
-		return !o->vtpm.no_xen && !a->unix_path != !a->port;
+		return !o->vtpm.no_xen && !o->vtpm.user.uid && !a->unix_path != !a->port;
 	if (a->daemon || a->pid || a->port || a->version != ENGINE_TPM_20)
 		return false;
-	return o->place == PROCESS ? o->vtpm.no_xen || !a->unix_path
-				   : !o->vtpm.no_xen && !a->unix_path;
+	return o->place == PROCESS
+		       ? o->vtpm.user.uid && (o->vtpm.no_xen || !a->unix_path)
+		       : !o->vtpm.user.uid && !o->vtpm.no_xen && !a->unix_path;
 }
 
 static int parse(int argc, char **argv, struct options *o)
@@ -83,6 +85,7 @@ static int parse(int argc, char **argv, struct options *o)
 		{"state", required_argument, NULL, 'S'},
 		{"unix", required_argument, NULL, 'u'},
 		{"tcp", required_argument, NULL, 't'},
+		{"user", required_argument, NULL, 'U'},
 		{"daemon", no_argument, NULL, 'd'},
 		{"pid", required_argument, NULL, 'P'},
 		{"tpm", required_argument, NULL, 'T'},
@@ -109,6 +112,9 @@ static int parse(int argc, char **argv, struct options *o)
 			break;
 		case 'u':
 			o->alone.unix_path = optarg;
+			break;
+		case 'U':
+			ok = depriv_parse(optarg, &o->vtpm.user);
 			break;
 		case 't':
 			ok = take_port(optarg, &o->alone.port);

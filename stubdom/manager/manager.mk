@@ -10,7 +10,7 @@ MANAGER_SRCS := $(wildcard stubdom/manager/*.c) lib/base64url.c lib/atomic.c lib
                 $(addprefix backend/,ring.c xenbus.c backend.c xen_ops.c xenstore.c)
 MANAGER_OBJS := $(sort $(MANAGER_SRCS:%.c=$(BUILD)/manager/%.o))
 # What libssl itself needs is another thing in each Debian; asked when the recipe runs.
-MANAGER_LIBS = -ltpms $(shell pkg-config --static --libs libssl libcrypto) -lxenvchan \
+MANAGER_LIBS = -ltpms -lseccomp $(shell pkg-config --static --libs libssl libcrypto) -lxenvchan \
                -lxenstore -lxengnttab -lxenevtchn -lxentoolcore -lxentoollog -lxencall
 
 $(BUILD)/manager/%.o: %.c

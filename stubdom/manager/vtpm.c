@@ -35,6 +35,7 @@ struct vtpm {
 	struct attest attest;
 	struct vtpm_identity identity;
 	struct vtpm_side side;
+	int resident;	    /* vtpm_status.h; a process has it */
 	uint64_t waited_ns; /* for TPM, KMS and store */
 	uint64_t ready_ns, unlock_ns;
 	uint64_t ready_at;
@@ -223,9 +224,10 @@ static void send_status(struct vtpm *v)
 	uint8_t tlvs[VTPM_STATUS_MAX];
 
 	vtpm_side_stats(&v->side, &s);
-	vtpm_stub_read(&s.stub);
-	if (!v->place->stubdom)
-		s.resident_kib = vtpm_resident_kib();
+	if (v->place->stubdom)
+		vtpm_stub_read(&s.stub);
+	else
+		s.resident_kib = vtpm_resident_kib(v->resident);
 	/* vtpmd asks again */
 	(void)!hostchan_status(v->chan, tlvs, vtpm_status_encode(&s, tlvs));
 }
@@ -280,10 +282,11 @@ static int serve(struct vtpm *v)
 
 static int announce(struct vtpm *v)
 {
-	struct vtpm_stub stub;
+	struct vtpm_stub stub = {0};
 	int rc;
 
-	vtpm_stub_read(&stub);
+	if (v->place->stubdom)
+		vtpm_stub_read(&stub);
 	v->ready_ns = stub.uptime_ns;
 	v->unlock_ns = v->waited_ns;
 	v->ready_at = now_ns();
@@ -292,16 +295,33 @@ static int announce(struct vtpm *v)
 		return error_set(&v->error, rc, CAUSE_CHANNEL,
 				 "vtpmd did not take the news that the vTPM is ready");
 	hostchan_running(v->chan, v->state.uuid, &v->state.seq);
-	printf("vtpm-manager: %s is ready\n", v->config.name);
-	fflush(stdout);
+	if (v->place->stubdom) {
+		printf("vtpm-manager: %s is ready\n", v->config.name);
+		fflush(stdout);
+	}
 	return 0;
+}
+
+/* Opens all that it will need, and gives up what else it could reach. */
+static int settle_in(struct vtpm *v)
+{
+	int rc = vtpm_side_prepare(&v->side, v->place, &v->error);
+
+	if (rc || v->place->stubdom)
+		return rc;
+	v->resident = vtpm_resident_open();
+	return depriv(&v->place->user, &v->error);
 }
 
 static int run(struct vtpm *v)
 {
 	size_t len = 0;
+	int settled = settle_in(v);
+	/* also if not: who has not said HELLO cannot say what failed */
 	int rc = hostchan_hello(v->chan, &v->tlvs, &len, &v->error);
 
+	if (!rc)
+		rc = settled;
 	if (!rc)
 		rc = unlock_config_parse(v->tlvs, len, &v->config, &v->error);
 	if (!rc)

@@ -7,13 +7,15 @@
 #define XVTPM_VTPM_H
 
 #include <stdbool.h>
+#include "depriv.h"
 #include "compiler.h"
 #include "lib/error.h"
 
 struct vtpm_place {
-	bool stubdom;	       /* vchan, /proc/xen-stub; else the socket on fd 3 */
-	bool no_xen;	       /* no guest: commands on unix_path, for tests */
-	const char *unix_path; /* NULL: none */
+	bool stubdom;		 /* vchan, /proc/xen-stub; else the socket on fd 3 */
+	bool no_xen;		 /* no guest: commands on unix_path, for tests */
+	const char *unix_path;	 /* NULL: none */
+	struct depriv_user user; /* of a process: who it becomes */
 };
 
 /* Returns when it ends: 0 after STOP; else *e says why, and vtpmd was told. */

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static void hear_cancel(void *ctx)
 {
@@ -31,19 +32,28 @@ static int open_backend(struct vtpm_side *s, const struct vtpm_place *place,
 		 "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
 		 u[0], u[1], u[2], u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11],
 		 u[12], u[13], u[14], u[15]);
+	engine_while_busy(hear_cancel, s);
+	rc = backend_open(&s->backend, &c, engine, &xen_ops_table, &s->xen);
+	return rc ? error_set(e, rc, CAUSE_INTERNAL,
+			      "the backend could not be offered to guests: %s",
+			      strerror(-rc))
+		  : 0;
+}
+
+int vtpm_side_prepare(struct vtpm_side *s, const struct vtpm_place *place,
+		      struct error *e)
+{
+	int rc;
+
+	if (place->no_xen)
+		return place->unix_path ? listener_unix(&s->listener, place->unix_path, e)
+					: 0;
 	rc = xen_ops_open(&s->xen);
 	if (rc)
 		return error_set(e, rc, CAUSE_INTERNAL,
 				 "/dev/xen/{xenbus,evtchn,gntdev} cannot be used: %s",
 				 strerror(-rc));
-	engine_while_busy(hear_cancel, s);
-	rc = backend_open(&s->backend, &c, engine, &xen_ops_table, &s->xen);
-	if (rc) {
-		xen_ops_close(&s->xen);
-		return error_set(e, rc, CAUSE_INTERNAL,
-				 "the backend could not be offered to guests: %s",
-				 strerror(-rc));
-	}
+	s->has_xen = true;
 	return 0;
 }
 
@@ -58,9 +68,6 @@ int vtpm_side_open(struct vtpm_side *s, const struct vtpm_place *place,
 		return open_backend(s, place, config, engine, e);
 	if (!place->unix_path)
 		return 0;
-	rc = listener_unix(&s->listener, place->unix_path, e);
-	if (rc)
-		return rc;
 	rc = plain_open(&s->plain, &s->listener, &ops);
 	return rc ? error_set(e, rc, CAUSE_INTERNAL, "out of memory") : 0;
 }
@@ -106,8 +113,10 @@ void vtpm_side_close(struct vtpm_side *s)
 {
 	engine_while_busy(NULL, NULL);
 	backend_close(s->backend);
-	if (s->backend)
+	if (s->has_xen)
 		xen_ops_close(&s->xen);
 	plain_close(s->plain);
-	listener_close(&s->listener);
+	if (s->listener.fd >= 0)
+		close(s->listener.fd);
+	s->listener.fd = -1;
 }

@@ -30,17 +30,17 @@ void vtpm_stub_read(struct vtpm_stub *s)
 			  &s->free_kib) == 4;
 }
 
-uint64_t vtpm_resident_kib(void)
+int vtpm_resident_open(void)
+{
+	return open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+}
+
+uint64_t vtpm_resident_kib(int fd)
 {
 	char text[128];
 	uint64_t pages;
-	ssize_t n;
-	int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
 
-	if (fd < 0)
-		return 0;
-	n = read(fd, text, sizeof(text) - 1);
-	close(fd);
 	if (n <= 0)
 		return 0;
 	text[n] = '\0';

@@ -28,8 +28,10 @@ struct vtpm_status {
 };
 
 void vtpm_stub_read(struct vtpm_stub *s);
-/* This process's memory, in KiB; 0: not known. */
-uint64_t vtpm_resident_kib(void);
+/* Opens what tells of this process's memory; -1: there is none. */
+int vtpm_resident_open(void);
+/* That memory, in KiB; 0: not known. */
+uint64_t vtpm_resident_kib(int fd);
 /* As enum channel_status in include/channel.h; returns the length. */
 size_t vtpm_status_encode(const struct vtpm_status *s, uint8_t out[VTPM_STATUS_MAX]);
 

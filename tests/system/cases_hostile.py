@@ -39,7 +39,7 @@ def with_rogue(lab):
         return lab.rogue
     lab.vtpms("web1")
     lab.stop_vtpmd()
-    lab.start_vtpmd("--placement process --manager /usr/lib/vhost/rogue")
+    lab.start_vtpmd("--placement process --user nobody --manager /usr/lib/vhost/rogue")
     lab.host.must(f"rm -f /run/rogue.json; echo {lab.uuid['web1']} >/run/rogue.uuid")
     try:
         lab.vtpmctl("create rogue")

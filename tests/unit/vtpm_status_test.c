@@ -5,6 +5,7 @@
 #include "stubdom/manager/vtpm_status.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #define TAGS 17
 
@@ -75,13 +76,18 @@ static void everything(void **state)
 static void what_is_not_there(void **state)
 {
 	struct vtpm_status s = {.guest_domid = 7};
+	int fd = vtpm_resident_open();
 
 	vtpm_stub_read(&s.stub);
 	assert_false(s.stub.known);
 	decode(&s);
 	assert_int_equal(count, 7);
 	assert_int_equal(seen[STATUS_RESIDENT_KIB], UINT64_MAX);
-	assert_true(vtpm_resident_kib() > 100);
+	/* from the one file, again and again */
+	assert_true(vtpm_resident_kib(fd) > 100);
+	assert_true(vtpm_resident_kib(fd) > 100);
+	assert_int_equal(vtpm_resident_kib(-1), 0);
+	close(fd);
 	assert_int_equal(seen[STATUS_GUEST_DOMID], UINT64_MAX);
 	assert_int_equal(seen[STATUS_HYPERCALLS], UINT64_MAX);
 	assert_int_equal(seen[STATUS_COMMANDS], 0);

@@ -31,7 +31,8 @@
 #include <systemd/sd-daemon.h>
 
 #define HOST_LOG "/sys/kernel/security/tpm0/binary_bios_measurements"
-#define LEAVE_S	 15 /* for processes to end, and the TPM to take the last anchor */
+#define USER	 "_vtpm" /* of the Debian package */
+#define LEAVE_S	 15	 /* for processes to end, and the TPM to take the last anchor */
 
 static const char usage[] =
 	"usage: vtpmd [OPTIONS]\n"
@@ -43,8 +44,7 @@ static const char usage[] =
 	"  --tpm TARGET          the host's TPM (/dev/tpmrm0); unix:PATH, raw, for tests\n"
 	"  --manager PATH        the vTPM manager (/usr/lib/xen-vtpm/vtpm-manager)\n"
 	"  --stubdom PATH        the kernel that runs it (/usr/lib/xen-vtpm/vtpm-stubdom)\n"
-	"  --domain-config FILE  lines for every stub domain's xl file, when it is there\n"
-	"                        (/etc/xen-vtpm/stubdom.cfg)\n"
+	"  --domain-config FILE  into stub domains' xl files (/etc/xen-vtpm/stubdom.cfg)\n"
 	"  --anchor DIR          the table against rollback (the store)\n"
 	"  --anchor-interval S   changes are anchored in the TPM this often (600)\n"
 	"  --vtpmctl PATH        who speaks with the TPM for that (beside vtpmd)\n"
@@ -52,6 +52,7 @@ static const char usage[] =
 	"  --audit FILE          the audit log (" AUDIT_PATH ")\n"
 	"  --metrics unix:PATH | ADDRESS:PORT   figures for Prometheus, loopback only\n"
 	"  --placement stubdom|process   of new vTPMs that ask for none (stubdom)\n"
+	"  --user NAME           whom managers that are processes become (" USER ")\n"
 	"  --process-unix DIR    for tests: TPM commands at DIR/NAME, and no Xen guests\n"
 	"  --foreground          stay in the foreground: it always does\n"
 	"  --verbose             more lines on standard error\n"
@@ -70,25 +71,20 @@ enum option_id {
 	HOST_LOG_FILE,
 	METRICS,
 	ANCHOR,
-	VTPMCTL
+	VTPMCTL,
+	USER_NAME
 };
 
 static bool take_path(struct vtpmd *d, int id, const char *value)
 {
 	const char **where[] = {
-		[SOCKET] = &d->socket,
-		[STORE] = &d->store,
-		[CONFIG] = &d->config,
-		[TPM] = &d->tpm,
-		[MANAGER] = &d->manager,
-		[STUBDOM] = &d->stubdom,
-		[UNIX] = &d->unix_dir,
-		[AUDIT] = &d->audit,
-		[HOST_LOG_FILE] = &d->host_log,
-		[METRICS] = &d->metrics,
-		[ANCHOR] = &d->anchor_dir,
-		[VTPMCTL] = &d->vtpmctl,
-		[DOMAIN_CONFIG] = &d->domain_config,
+		[SOCKET] = &d->socket,		[STORE] = &d->store,
+		[CONFIG] = &d->config,		[TPM] = &d->tpm,
+		[MANAGER] = &d->manager,	[STUBDOM] = &d->stubdom,
+		[UNIX] = &d->unix_dir,		[AUDIT] = &d->audit,
+		[HOST_LOG_FILE] = &d->host_log, [METRICS] = &d->metrics,
+		[ANCHOR] = &d->anchor_dir,	[VTPMCTL] = &d->vtpmctl,
+		[USER_NAME] = &d->user,		[DOMAIN_CONFIG] = &d->domain_config,
 	};
 
 	if (id < 1 || id >= (int)ARRAY_SIZE(where))
@@ -127,6 +123,7 @@ static int parse_options(struct vtpmd *d, int argc, char **argv)
 		{"anchor", required_argument, NULL, ANCHOR},
 		{"anchor-interval", required_argument, NULL, 'i'},
 		{"vtpmctl", required_argument, NULL, VTPMCTL},
+		{"user", required_argument, NULL, USER_NAME},
 		{"placement", required_argument, NULL, 'p'},
 		{"foreground", no_argument, NULL, 'f'},
 		{"verbose", no_argument, NULL, 'v'},
@@ -380,6 +377,8 @@ int main(int argc, char **argv)
 		log_line(LOG_ERR, CRYPT_LACKS, lacks);
 		return 1;
 	}
+	if (!d.user)
+		d.user = d.unix_dir ? "nobody" : USER;
 	d.started = time(NULL);
 	umask(077);
 	raise_limit();

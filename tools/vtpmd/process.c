@@ -5,6 +5,7 @@
 #include "tools/vtpmd/child.h"
 
 #include <errno.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +14,8 @@
 #include <unistd.h>
 
 /* How long a manager that lost its socket, or was asked to end, may take. */
-#define GRACE_S 5
+#define GRACE_S	  5
+#define PATH_SIZE 512
 
 struct process {
 	struct body body;
@@ -21,14 +23,31 @@ struct process {
 	struct event *grace;
 };
 
+/* Writes the name of a test's socket; false: there is none. */
+static bool socket_path(const struct process *p, char *out, size_t size)
+{
+	if (!p->body.d->unix_dir)
+		return false;
+	snprintf(out, size, "%s/%s", p->body.d->unix_dir, p->body.name);
+	return true;
+}
+
 static void on_exit_status(void *ctx, int status)
 {
 	struct process *p = ctx;
-	char why[128];
+	char why[256], path[PATH_SIZE];
 
 	p->pid = 0;
 	event_del(p->grace);
-	if (WIFSIGNALED(status))
+	/* the manager does not see it any more */
+	if (socket_path(p, path, sizeof(path)))
+		(void)unlink(path);
+	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
+		snprintf(
+			why, sizeof(why),
+			"The manager process was killed by SIGSYS: it made a system call that "
+			"managers do not make, as one would that its guest has taken over.");
+	else if (WIFSIGNALED(status))
 		snprintf(why, sizeof(why), "The manager process was killed by signal %d.",
 			 WTERMSIG(status));
 	else
@@ -45,10 +64,33 @@ static void on_grace(evutil_socket_t fd, short what, void *ctx)
 		kill(p->pid, SIGKILL);
 }
 
-static int run(struct process *p, int fd3)
+/* Writes "UID:GID" of the user that managers become. */
+static int find_user(const struct vtpmd *d, char *out, size_t size, struct error *e)
 {
-	char path[512];
-	char *argv[] = {(char *)p->body.d->manager, "--process", NULL, NULL, NULL, NULL};
+	const struct passwd *pw = getpwnam(d->user);
+
+	if (!pw)
+		return error_set(
+			e, -ENOENT, CAUSE_NOT_CONFIGURED,
+			"There is no user %s for managers that are processes: make "
+			"it (systemd-sysusers xen-vtpm.conf, which the package "
+			"xen-vtpm-host does), or give vtpmd --user.",
+			d->user);
+	if (!pw->pw_uid || !pw->pw_gid)
+		return error_set(
+			e, -EPERM, CAUSE_NOT_CONFIGURED,
+			"The user %s for managers that are processes is root, or of "
+			"root's group: give vtpmd another --user.",
+			d->user);
+	snprintf(out, size, "%u:%u", (unsigned int)pw->pw_uid, (unsigned int)pw->pw_gid);
+	return 0;
+}
+
+static int run(struct process *p, char *user, int fd3)
+{
+	char path[PATH_SIZE];
+	char *argv[8] = {(char *)p->body.d->manager, "--user", user, "--process"};
+	size_t n = 4;
 	struct child_start s = {
 		.argv = argv,
 		.fd3 = fd3,
@@ -56,11 +98,10 @@ static int run(struct process *p, int fd3)
 		.ctx = p,
 	};
 
-	if (p->body.d->unix_dir) {
-		snprintf(path, sizeof(path), "%s/%s", p->body.d->unix_dir, p->body.name);
-		argv[2] = "--no-xen";
-		argv[3] = "--unix";
-		argv[4] = path;
+	if (socket_path(p, path, sizeof(path))) {
+		argv[n++] = "--no-xen";
+		argv[n++] = "--unix";
+		argv[n++] = path;
 	}
 	return child_spawn(&s, &p->pid);
 }
@@ -81,19 +122,22 @@ static int process_start(struct body *b, struct error *e)
 {
 	struct process *p = (struct process *)b;
 	struct wire *wire;
+	char user[32];
 	int fds[2], rc;
 
 	if (!p->grace)
 		p->grace = evtimer_new(b->d->base, on_grace, p);
 	if (!p->grace)
 		return error_set(e, -ENOMEM, CAUSE_RESOURCES, "There is no memory.");
-	rc = take_image(b, e);
+	rc = find_user(b->d, user, sizeof(user), e);
+	if (!rc)
+		rc = take_image(b, e);
 	if (rc)
 		return rc;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds))
 		return error_set(e, -errno, error_of_host(-errno),
 				 "No channel to a manager could be made: %m.");
-	rc = run(p, fds[1]);
+	rc = run(p, user, fds[1]);
 	close(fds[1]);
 	if (rc) {
 		close(fds[0]);

@@ -40,6 +40,7 @@ struct vtpmd {
 	const char *host_log;	   /* the host's event log, which may be absent */
 	const char *unix_dir;	   /* tests: processes serve DIR/NAME, without Xen */
 	bool processes;		   /* default placement */
+	const char *user;	   /* whom managers that are processes become */
 	char run[256];		   /* folder of the socket, for run state */
 	int run_dir;		   /* the same, open */
 	struct xen *xen;	   /* NULL: not on Xen */

@@ -25,6 +25,8 @@ install-vtpmd: $(BUILD)/bin/vtpmd
 		$(DESTDIR)/lib/systemd/system/vtpmd.service
 	install -D -m 0644 tools/vtpmd/xen-vtpm.logrotate \
 		$(DESTDIR)/etc/logrotate.d/xen-vtpm
+	install -D -m 0644 tools/vtpmd/sysusers.conf \
+		$(DESTDIR)$(PREFIX)/lib/sysusers.d/xen-vtpm.conf
 	install -D -m 0644 tools/vtpmd/grafana-dashboard.json \
 		$(DESTDIR)$(PREFIX)/share/xen-vtpm/grafana-dashboard.json
 .PHONY: install-vtpmd
