@@ -128,7 +128,8 @@ def undisturbed(lab, change):
     before = lab.ask("web1", "tpm2_pcrread sha256:16")
     in_use(lab, "web1")
     change()
-    lab.wait("another vtpmd", lambda: main_pid(lab) not in (pid, "0"), 60)
+    lab.wait("another vtpmd", lambda: main_pid(lab) not in (pid, "0") and
+             says(lab, "is-active vtpmd") == "active", 60)
     lab.wait("vtpmd to know it", lambda: lab.state("web1") == "running")
     used(lab, "web1")
     after = lab.ask("web1", "tpm2_pcrread sha256:16; tpm2_nvdefine -Q -C o -s 8 0x1500077; "
@@ -207,5 +208,53 @@ def purge(lab):
     lab.start("web1")
 
 
-CASES = [install, host_goes_down, host_comes_up, restarts, upgrade, doctor_looks,
-         asked_to_end, purge]
+def sandboxed(lab):
+    """in its unit's sandbox vtpmd writes to no other files, has no other device, and rekeys"""
+    enabled(lab)
+    lab.guests("web1")
+    pid = main_pid(lab)
+    status = lab.host.must(f"grep -e ^CapBnd: -e ^NoNewPrivs: -e ^Seccomp: /proc/{pid}/status")
+    check(status.split() == ["CapBnd:", "00000000002001e2", "NoNewPrivs:", "1", "Seccomp:", "2"],
+          status)
+    # who runs with vtpmd's view of the files, and in its control group
+    inside = ("sh -c 'echo $$ >/sys/fs/cgroup/system.slice/vtpmd.service/cgroup.procs && "
+              f"exec nsenter -t {pid} -m sh -c \"$1\"' sh")
+    for what in ("touch /etc/x", "touch /usr/sbin/vtpmd", "touch /boot/x", "touch /var/lib/x",
+                 "touch /sys/fs/cgroup/x", "echo 1 >/proc/sys/kernel/printk",
+                 "head -c 1 /dev/mem", "head -c 1 /dev/kmsg", "ls /root/debs", "ls /lib/modules/*"):
+        rc, out = lab.host.run(f"{inside} '{what}' 2>&1")
+        check(rc, f"{what}: it may: {out}")
+    lab.host.must(f"{inside} 'touch {STORE}/x /run/xen-vtpm/x /var/log/xen-vtpm/x /var/log/xen/x; "
+                  f"rm {STORE}/x /run/xen-vtpm/x /var/log/xen-vtpm/x /var/log/xen/x'")
+    lab.host.must("vtpmctl rekey web1 && vtpmctl rekey --deep web1", 120)
+    lab.ask("web1", "tpm2_nvdefine -Q -C o -s 8 0x1500078; tpm2_nvundefine -Q -C o 0x1500078")
+
+
+def process_serves(lab):
+    """a manager that is a process of domain 0 gives up its rights, and serves a guest of Xen"""
+    enabled(lab)
+    lab.vtpms("web1")
+    if lab.running("web1"):
+        lab.guest_down("web1")
+    uuid = lab.host.must("vtpmctl create proc1 --placement process", 60).split()[-1]
+    pid = lab.host.must("pgrep -f '^/usr/lib/xen-vtpm/vtpm-manager --user'").strip()
+    status = lab.host.must(f"grep -e ^Uid: -e ^CapEff: -e ^CapBnd: -e ^Seccomp: /proc/{pid}/status")
+    user = lab.host.must("id -u _vtpm").strip()
+    check(status.split() == ["Uid:", user, user, user, user, "CapEff:", "0" * 16,
+                             "CapBnd:", "0" * 16, "Seccomp:", "2"], status)
+    check(not lab.host.must(f"ls -A /proc/{pid}/root/"), "its root is not empty")
+    for _ in range(2):
+        lab.host.must("guest start --timeout 90 web1 pv --driver own "
+                      f"--vtpm 'backend=0,uuid={uuid}'", 150)
+        lab.ask("web1", "tpm2_pcrextend 16:sha256=" + "44" * 32)
+        lab.ask("web1", "tpm2_nvdefine -Q -C o -s 8 0x1500079; tpm2_nvundefine -Q -C o 0x1500079")
+        lab.host.must("vtpmctl rekey --deep proc1", 60)
+        lab.ask("web1", "tpm2_createprimary -Q -C o -c /tmp/p.ctx")
+        lab.guest_down("web1")
+    check(lab.host.must("pgrep -f '^/usr/lib/xen-vtpm/vtpm-manager --user'").strip() == pid,
+          "it is another process")
+    lab.host.must("vtpmctl delete --yes proc1", 60)
+
+
+CASES = [install, host_goes_down, host_comes_up, sandboxed, process_serves, restarts, upgrade,
+         doctor_looks, asked_to_end, purge]
