@@ -106,7 +106,8 @@ int atomic_read(int dir, const char *name, size_t max, uint8_t **buf, size_t *le
 	uint8_t *p = NULL;
 	int fd, rc = 0;
 
-	fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	/* a FIFO that somebody put there must not keep us waiting for a writer */
+	fd = openat(dir, name, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return -errno;
 	if (fstat(fd, &st))

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/erase.h"
+#include "include/channel.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +18,11 @@ static int zero(int fd)
 
 	if (fstat(fd, &st))
 		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return 0;
+	/* we store nothing that is longer; a sparse file can be as long as it likes */
+	if (st.st_size > CHANNEL_PAYLOAD_MAX)
+		st.st_size = CHANNEL_PAYLOAD_MAX;
 	while (at < st.st_size) {
 		size_t n = (size_t)(st.st_size - at);
 		ssize_t done =
@@ -31,12 +37,17 @@ static int zero(int fd)
 
 int erase_file(int dir, const char *name)
 {
-	int fd = openat(dir, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW), rc;
+	int fd = openat(dir, name,
+			O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | O_NOFOLLOW);
+	int rc = 0;
 
-	if (fd < 0)
+	/* a link or a FIFO has no bytes of ours */
+	if (fd < 0 && errno != ELOOP && errno != ENXIO)
 		return errno == ENOENT ? 0 : -errno;
-	rc = zero(fd);
-	close(fd);
+	if (fd >= 0) {
+		rc = zero(fd);
+		close(fd);
+	}
 	if (!rc && unlinkat(dir, name, 0))
 		rc = -errno;
 	return rc;
