@@ -27,7 +27,7 @@ struct backup {
 	const char *socket;
 	const char *name;
 	const char *expected;
-	bool replace;
+	bool replace, unchecked;
 };
 
 static const struct args_option backup_options[] = {
@@ -35,6 +35,10 @@ static const struct args_option backup_options[] = {
 	 .kind = ARGS_FLAG,
 	 .offset = offsetof(struct backup, replace),
 	 .help = "write over FILE when it is there"},
+	{.name = "unchecked",
+	 .kind = ARGS_FLAG,
+	 .offset = offsetof(struct backup, unchecked),
+	 .help = "also of what would not start here"},
 	CLIENT_SOCKET_OPTION(struct backup),
 };
 
@@ -43,7 +47,8 @@ static const struct args_command backup_command = {
 	.about =
 		"Writes a vTPM's sealed state and its description into a file.  May be done\n"
 		"while a guest uses it.  The file holds no secret in clear: it opens only\n"
-		"where the vTPM opens (its TPM, its KMS key).\n",
+		"where the vTPM opens (its TPM, its KMS key).  A vTPM that does not run is\n"
+		"compared with what is anchored in the host's TPM before.\n",
 	.options = backup_options,
 	.option_count = ARRAY_SIZE(backup_options),
 	.word = "NAME",
@@ -134,12 +139,15 @@ int backup_main(int argc, char **argv)
 {
 	struct backup b = {.socket = CLIENT_SOCKET};
 	enum args_result parsed = args_parse(&backup_command, argc, argv, &b);
-	json_t *reply;
+	json_t *request, *reply;
 	int status;
 
 	if (parsed != ARGS_RUN)
 		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
-	status = client_call(b.socket, client_request("backup", b.words[0]), &reply);
+	request = client_request("backup", b.words[0]);
+	if (request && b.unchecked)
+		json_object_set_new(request, "unchecked", json_true());
+	status = client_call(b.socket, request, &reply);
 	if (!status)
 		status = write_backup(&b, json_object_get(reply, "backup"));
 	json_decref(reply);

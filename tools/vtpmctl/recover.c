@@ -179,7 +179,7 @@ int recover_main(int argc, char **argv)
 	struct recover *r = calloc(1, sizeof(*r));
 	enum args_result parsed;
 	struct error e = {.cause = CAUSE_NONE};
-	json_t *reply;
+	json_t *request, *reply;
 	int status = VTPMCTL_FAILED;
 
 	if (!r)
@@ -195,7 +195,11 @@ int recover_main(int argc, char **argv)
 		free(r);
 		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
 	}
-	status = client_call(r->socket, client_request("backup", r->name), &reply);
+	/* the state stays what it is, and is compared when the vTPM starts */
+	request = client_request("backup", r->name);
+	if (request)
+		json_object_set_new(request, "unchecked", json_true());
+	status = client_call(r->socket, request, &reply);
 	if (!status) {
 		if (recover(r, json_object_get(reply, "backup"), &e))
 			status = vtpmctl_fail(&e);

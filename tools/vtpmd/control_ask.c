@@ -116,7 +116,10 @@ static void op_attest(struct control *c, struct vtpm *v)
 static void op_show(struct control *c, struct vtpm *v)
 {
 	json_t *approved = registry_approved(c->d);
+	struct error ignored = {.cause = CAUSE_NONE};
 
+	/* the endorsement keys of one that does not run are shown if it could start */
+	(void)!vtpm_check(v, &ignored);
 	control_answer_with(
 		c, json_pack("{s:b, s:o}", "ok", 1, "vtpm", registry_show(v, approved)));
 	json_decref(approved);

@@ -16,7 +16,7 @@
 #include <string.h>
 #include <uuid/uuid.h>
 
-static void op_backup(struct control *c, struct vtpm *v, const json_t *request)
+static void answer_backup(struct control *c, struct vtpm *v)
 {
 	struct error e = {.cause = CAUSE_NONE};
 	json_t *backup = backup_make(v, &e);
@@ -26,6 +26,39 @@ static void op_backup(struct control *c, struct vtpm *v, const json_t *request)
 		return;
 	}
 	control_answer_with(c, json_pack("{s:b, s:o}", "ok", 1, "backup", backup));
+}
+
+/* A backup that is restored, here or elsewhere, counts as the newest: what would not start
+ * here, an older state for one, is not to come back in that way. */
+static void on_backup_known(void *ctx, const struct error *why)
+{
+	struct error e = why ? *why : (struct error){.cause = CAUSE_NONE};
+	struct control *c = ctx;
+	struct vtpm *v = registry_find(c->d, c->name);
+	size_t n;
+
+	if (!v) {
+		control_answer_no_such(c);
+		return;
+	}
+	if (!why && !vtpm_check(v, &e)) {
+		answer_backup(c, v);
+		return;
+	}
+	n = strlen(e.text);
+	snprintf(e.text + n, sizeof(e.text) - n,
+		 " `vtpmctl backup --unchecked` takes what is there as it is.");
+	control_answer_refuse(c, -EIO, &e);
+}
+
+static void op_backup(struct control *c, struct vtpm *v, const json_t *request)
+{
+	if (v->body_alive || json_is_true(json_object_get(request, "unchecked"))) {
+		answer_backup(c, v);
+		return;
+	}
+	c->anchored = (struct anchor_waiter){.done = on_backup_known, .ctx = c};
+	anchor_wait_known(c->d->anchor, &c->anchored);
 }
 
 static void op_restore(struct control *c, struct vtpm *v, const json_t *request)

@@ -11,6 +11,14 @@
 #include <stdio.h>
 #include <uuid/uuid.h>
 
+/* Of the header that was compared with the anchored one: people register these keys. */
+static json_t *eks(const struct vtpm *v)
+{
+	bool known = v->body_alive || store_known(&v->store, CHANNEL_OBJECT_HEADER);
+
+	return known ? identity_show(&v->meta) : json_null();
+}
+
 static const char *slot_word(uint16_t kind)
 {
 	switch (kind) {
@@ -256,7 +264,7 @@ json_t *registry_show(struct vtpm *v, json_t *approved)
 			    v->meta.is_copy ? json_string(uuid) : json_null());
 	json_object_set_new(o, "sealed", text(v->meta.sealed));
 	json_object_set_new(o, "keyed", text(v->meta.keyed));
-	json_object_set_new(o, "ek", identity_show(&v->meta));
+	json_object_set_new(o, "ek", eks(v));
 	json_object_set_new(o, "certificates", cert_list(&v->store));
 	json_object_set_new(o, "store", json_string(path));
 	json_object_set(o, "approved", approved);
