@@ -102,8 +102,10 @@ static enum finding judge_vtpms(struct doctor *d, const json_t *vtpms)
 		why = error ? error : store;
 	}
 	if (failed)
-		return doctor_say(d, BAD, "%zu of %zu vTPMs have failed, as %s: %s",
-				  failed, json_array_size(vtpms), name ? name : "?", why);
+		return doctor_say(
+			d, BAD,
+			"%zu of %zu vTPMs have failed or wait for the disk, as %s: %s",
+			failed, json_array_size(vtpms), name ? name : "?", why);
 	return doctor_say(d, FINE, "vtpmd answers, %zu vTPMs, none has failed",
 			  json_array_size(vtpms));
 }
