@@ -63,7 +63,7 @@ static size_t execute(struct backend *b)
 	if (b->engine.execute(b->engine.ctx, q->locality, q->packet, q->len, b->response,
 			      &len) ||
 	    len < RING_TPM_HEADER_SIZE || len > ring_room(q))
-		return error_response(b, TPM_RC_FAILURE);
+		return error_response(b, TPM2_RC_FAILURE);
 	return len;
 }
 
@@ -77,11 +77,11 @@ static size_t answer(struct backend *b)
 	size = cursor_u32(&c);
 	if (!locality_allowed(b, q->locality)) {
 		b->refused++;
-		return error_response(b, TPM_RC_LOCALITY);
+		return error_response(b, TPM2_RC_LOCALITY);
 	}
 	if (!cursor_ok(&c) || size != q->len) {
 		b->refused++;
-		return error_response(b, TPM_RC_COMMAND_SIZE);
+		return error_response(b, TPM2_RC_COMMAND_SIZE);
 	}
 	return execute(b);
 }

@@ -8,12 +8,12 @@
 #include "backend/ring.h"
 #include "backend/shared.h"
 #include "lib/cursor.h"
+#include "lib/tpm2/types.h"
 
 /* Offsets in the page; state, locality and nr_extra_pages are one aligned word. */
 #define OFFSET_LENGTH	    0
 #define OFFSET_STATE	    4
 #define OFFSET_REFS	    8
-#define TPM_ST_NO_SESSIONS  0x8001
 #define TPM_TAG_RSP_COMMAND 0x00c4
 
 _Static_assert(offsetof(struct tpmif_shared_page, length) == OFFSET_LENGTH, "length");
@@ -117,9 +117,9 @@ static void publish(struct ring *r, uint8_t nr_extra, const uint8_t *rsp, size_t
 static uint32_t code_12(uint32_t code)
 {
 	switch (code) {
-	case TPM_RC_COMMAND_SIZE:
+	case TPM2_RC_COMMAND_SIZE:
 		return TPM_BAD_PARAM_SIZE;
-	case TPM_RC_LOCALITY:
+	case TPM2_RC_LOCALITY:
 		return TPM_BAD_LOCALITY;
 	default:
 		return TPM_FAIL;
@@ -130,7 +130,7 @@ void ring_error(uint8_t rsp[static RING_TPM_HEADER_SIZE], uint32_t code, bool tp
 {
 	struct cursor c = cursor_writer(rsp, RING_TPM_HEADER_SIZE);
 
-	cursor_put_u16(&c, tpm12 ? TPM_TAG_RSP_COMMAND : TPM_ST_NO_SESSIONS);
+	cursor_put_u16(&c, tpm12 ? TPM_TAG_RSP_COMMAND : TPM2_ST_NO_SESSIONS);
 	cursor_put_u32(&c, RING_TPM_HEADER_SIZE);
 	cursor_put_u32(&c, tpm12 ? code_12(code) : code);
 }
@@ -184,13 +184,13 @@ int ring_take(struct ring *r, struct ring_request *q)
 	q->len = shared_read_u32(r->page + OFFSET_LENGTH);
 
 	if (q->nr_extra > RING_EXTRA_MAX)
-		return refuse(r, q->nr_extra, TPM_RC_COMMAND_SIZE);
+		return refuse(r, q->nr_extra, TPM2_RC_COMMAND_SIZE);
 	if (q->len < RING_TPM_HEADER_SIZE || q->len > ring_room(q))
-		return refuse(r, q->nr_extra, TPM_RC_COMMAND_SIZE);
+		return refuse(r, q->nr_extra, TPM2_RC_COMMAND_SIZE);
 	for (uint8_t i = 0; i < q->nr_extra; i++)
 		refs[i] = shared_read_u32(r->page + OFFSET_REFS + 4 * i);
 	if (want_extra(r, refs, q->nr_extra))
-		return refuse(r, q->nr_extra, TPM_RC_FAILURE);
+		return refuse(r, q->nr_extra, TPM2_RC_FAILURE);
 	copy_packet(r, q);
 	return 0;
 }
@@ -199,7 +199,7 @@ void ring_put(struct ring *r, const struct ring_request *q, const uint8_t *rsp,
 	      size_t len)
 {
 	if (len > ring_room(q))
-		(void)refuse(r, q->nr_extra, TPM_RC_FAILURE);
+		(void)refuse(r, q->nr_extra, TPM2_RC_FAILURE);
 	else
 		publish(r, q->nr_extra, rsp, len);
 }

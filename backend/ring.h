@@ -26,6 +26,7 @@
 #include <stdbool.h>
 #include "compiler.h"
 #include "backend/ops.h"
+#include "lib/tpm2/types.h"
 
 /* The longest packet, either way. */
 #define RING_PACKET_MAX 4096
@@ -34,9 +35,6 @@
 /* TPM 2.0 Part 1, 18.2: tag, size and code come first in every packet. */
 #define RING_TPM_HEADER_SIZE 10
 
-#define TPM_RC_FAILURE	    0x101
-#define TPM_RC_COMMAND_SIZE 0x142
-#define TPM_RC_LOCALITY	    0x907
 /* What a TPM 1.2 says in their place: TPM Main, Part 2, 16 */
 #define TPM_FAIL	   9
 #define TPM_BAD_PARAM_SIZE 0x19

@@ -28,22 +28,13 @@
 #ifndef XVTPM_VENDOR_H
 #define XVTPM_VENDOR_H
 
+#include "lib/tpm2/types.h"
+
 #define XVTPM_CC_VENDOR	       0x20000000u /* the V bit */
 #define XVTPM_CC_READ_LOG      0x20005601u
 #define XVTPM_CC_ATTEST	       0x20005602u
 #define XVTPM_CC_READ_EVIDENCE 0x20005603u
 
 #define VENDOR_CHUNK 2048
-
-/* TPM_RC, Part 2, 6.6.3; _1: of the first parameter */
-#define VENDOR_RC_SUCCESS	 0
-#define VENDOR_RC_SIZE		 0x095u
-#define VENDOR_RC_AUTH_CONTEXT	 0x145u
-#define VENDOR_RC_COMMAND_SIZE	 0x142u
-#define VENDOR_RC_BAD_TAG	 0x01eu
-#define VENDOR_RC_VALUE_1	 0x1c4u
-#define VENDOR_RC_INSUFFICIENT_1 0x1dau
-#define VENDOR_RC_DISABLED	 0x120u
-#define VENDOR_RC_RETRY		 0x922u
 
 #endif

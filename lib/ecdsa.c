@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ecdsa.h"
 #include "cursor.h"
+#include "lib/tpm2/types.h"
 
 #include <errno.h>
 #include <string.h>
 
-#define ALG_ECDSA 0x0018
-#define SIZE	  32
+#define SIZE 32
 
 /* n, the order of P-256's base point: FIPS 186-4, D.1.2.3 */
 static const uint8_t order[SIZE] = {
@@ -60,7 +60,7 @@ int ecdsa_p256(const uint8_t *signature, size_t len, uint8_t out[ECDSA_P256])
 
 	take_integer(&c, r);
 	take_integer(&c, s);
-	if (!cursor_done(&c) || scheme != ALG_ECDSA)
+	if (!cursor_done(&c) || scheme != TPM2_ALG_ECDSA)
 		return -EBADMSG;
 	negate(s, other);
 	cursor_put_u16(&w, scheme);

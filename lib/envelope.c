@@ -2,6 +2,7 @@
 #include "lib/envelope.h"
 #include "lib/crypt.h"
 #include "lib/cursor.h"
+#include "lib/tpm2/types.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -40,7 +41,7 @@ bool envelope_name_ok(enum envelope_ek which, const struct envelope_name *name)
 {
 	/* nameAlg | digest: TCG EK Credential Profile, B.3 and B.4; Part 1, 16 */
 	uint16_t len = which == ENVELOPE_EK_P384 ? 50 : 34;
-	uint8_t alg = which == ENVELOPE_EK_P384 ? 0x0c : 0x0b;
+	uint8_t alg = which == ENVELOPE_EK_P384 ? TPM2_ALG_SHA384 : TPM2_ALG_SHA256;
 
 	return !name->len ||
 	       (name->len == len && name->bytes[0] == 0 && name->bytes[1] == alg);

@@ -1,22 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lib/hostpolicy.h"
 #include "lib/cursor.h"
+#include "lib/tpm2/types.h"
 
 #include <errno.h>
 #include <string.h>
 
-#define ALG_SHA256 0x000b
 #define PCR_SELECT 3 /* bytes of a PC Client's PCR bitmap */
-#define EO_EQ	   0 /* Part 2, 6.8 */
-
-/* Part 2, 6.5.2 */
-enum {
-	CC_POLICY_NV = 0x149,
-	CC_POLICY_SIGNED = 0x160,
-	CC_POLICY_AUTHORIZE = 0x16a,
-	CC_POLICY_AUTH_VALUE = 0x16b,
-	CC_POLICY_PCR = 0x17f,
-};
 
 /* digest = H(digest || code || data || more) */
 static int extend(uint8_t digest[CRYPT_HASH_SIZE], uint32_t code, struct crypt_part data,
@@ -72,11 +62,11 @@ int hostpolicy_pcr(uint8_t digest[CRYPT_HASH_SIZE], uint32_t pcrs,
 	int n;
 
 	cursor_put_u32(&c, 1);
-	cursor_put_u16(&c, ALG_SHA256);
+	cursor_put_u16(&c, TPM2_ALG_SHA256);
 	cursor_put_u8(&c, PCR_SELECT);
 	for (n = 0; n < PCR_SELECT; n++)
 		cursor_put_u8(&c, (uint8_t)(pcrs >> 8 * n));
-	return extend(digest, CC_POLICY_PCR,
+	return extend(digest, TPM2_CC_PolicyPCR,
 		      (struct crypt_part){selection, sizeof(selection)},
 		      (struct crypt_part){pcr_digest, CRYPT_HASH_SIZE});
 }
@@ -91,10 +81,11 @@ int hostpolicy_counter(uint8_t digest[CRYPT_HASH_SIZE],
 
 	cursor_put_u64(&c, number);
 	cursor_put_u16(&c, 0); /* offset */
-	cursor_put_u16(&c, EO_EQ);
+	cursor_put_u16(&c, TPM2_EO_EQ);
 	rc = crypt_sha256(&part, 1, args);
 	return rc ? rc
-		  : extend(digest, CC_POLICY_NV, (struct crypt_part){args, sizeof(args)},
+		  : extend(digest, TPM2_CC_PolicyNV,
+			   (struct crypt_part){args, sizeof(args)},
 			   (struct crypt_part){counter_name, HOSTPOLICY_NAME_SIZE});
 }
 
@@ -103,14 +94,14 @@ int hostpolicy_authorize(uint8_t digest[CRYPT_HASH_SIZE],
 			 const uint8_t ref[CRYPT_HASH_SIZE])
 {
 	memset(digest, 0, CRYPT_HASH_SIZE);
-	return extend_by_key(digest, CC_POLICY_AUTHORIZE, key_name,
+	return extend_by_key(digest, TPM2_CC_PolicyAuthorize, key_name,
 			     (struct crypt_part){ref, CRYPT_HASH_SIZE});
 }
 
 int hostpolicy_key(uint8_t digest[CRYPT_HASH_SIZE],
 		   const uint8_t key_name[HOSTPOLICY_NAME_SIZE])
 {
-	return extend_by_key(digest, CC_POLICY_SIGNED, key_name,
+	return extend_by_key(digest, TPM2_CC_PolicySigned, key_name,
 			     (struct crypt_part){NULL, 0});
 }
 
@@ -118,5 +109,5 @@ int hostpolicy_auth_value(uint8_t digest[CRYPT_HASH_SIZE])
 {
 	const struct crypt_part none = {NULL, 0};
 
-	return extend(digest, CC_POLICY_AUTH_VALUE, none, none);
+	return extend(digest, TPM2_CC_PolicyAuthValue, none, none);
 }

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lib/measure.h"
+#include "lib/tpm2/types.h"
 
 const struct measure_hash measure_hashes[MEASURE_HASHES] = {
-	{0x0004, 20, 0, "SHA1"},
-	{0x000b, 32, 20, "SHA256"},
-	{0x000c, 48, 52, "SHA384"},
-	{0x000d, 64, 100, "SHA512"},
+	{TPM2_ALG_SHA, 20, 0, "SHA1"},
+	{TPM2_ALG_SHA256, 32, 20, "SHA256"},
+	{TPM2_ALG_SHA384, 48, 52, "SHA384"},
+	{TPM2_ALG_SHA512, 64, 100, "SHA512"},
 };
 
 bool measure_next(struct cursor *list, struct measure_event *e)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lib/tpmpub.h"
 #include "lib/cursor.h"
+#include "lib/tpm2/types.h"
 
 #include <errno.h>
 #include <string.h>
@@ -8,17 +9,15 @@
 #include <openssl/param_build.h>
 #include <openssl/x509.h>
 
-#define ALG_ECDAA 0x001a
-
 static const struct {
 	uint16_t type, size;
 	const char *word, *group;
 	size_t field;
 } kinds[] = {
-	{TPMPUB_ALG_RSA, 2048, "rsa2048", NULL, 256},
-	{TPMPUB_ALG_RSA, 3072, "rsa3072", NULL, 384},
-	{TPMPUB_ALG_ECC, 3, "ecc-p256", "prime256v1", 32},
-	{TPMPUB_ALG_ECC, 4, "ecc-p384", "secp384r1", 48},
+	{TPM2_ALG_RSA, 2048, "rsa2048", NULL, 256},
+	{TPM2_ALG_RSA, 3072, "rsa3072", NULL, 384},
+	{TPM2_ALG_ECC, 3, "ecc-p256", "prime256v1", 32},
+	{TPM2_ALG_ECC, 4, "ecc-p384", "secp384r1", 48},
 };
 
 static int kind_of(const struct tpmpub *p)
@@ -48,16 +47,16 @@ static const uint8_t *sized(struct cursor *c, uint16_t *len)
 static void parse_parameters(struct cursor *c, struct tpmpub *p)
 {
 	p->symmetric = cursor_u16(c);
-	if (p->symmetric != TPMPUB_ALG_NULL)
+	if (p->symmetric != TPM2_ALG_NULL)
 		(void)cursor_u32(c); /* key bits and mode */
 	p->scheme = cursor_u16(c);
-	if (p->scheme == ALG_ECDAA) /* has one more field */
+	if (p->scheme == TPM2_ALG_ECDAA) /* has one more field */
 		cursor_fail(c);
-	p->scheme_hash = p->scheme == TPMPUB_ALG_NULL ? TPMPUB_ALG_NULL : cursor_u16(c);
+	p->scheme_hash = p->scheme == TPM2_ALG_NULL ? TPM2_ALG_NULL : cursor_u16(c);
 	p->size = cursor_u16(c);
-	if (p->type == TPMPUB_ALG_RSA)
+	if (p->type == TPM2_ALG_RSA)
 		p->exponent = cursor_u32(c);
-	else if (cursor_u16(c) != TPMPUB_ALG_NULL) /* kdf */
+	else if (cursor_u16(c) != TPM2_ALG_NULL) /* kdf */
 		cursor_fail(c);
 }
 
@@ -70,11 +69,11 @@ int tpmpub_parse(const uint8_t *buf, size_t len, struct tpmpub *p)
 	p->name_alg = cursor_u16(&c);
 	p->attributes = cursor_u32(&c);
 	p->policy = sized(&c, &p->policy_len);
-	if (p->type != TPMPUB_ALG_RSA && p->type != TPMPUB_ALG_ECC)
+	if (p->type != TPM2_ALG_RSA && p->type != TPM2_ALG_ECC)
 		return -EBADMSG;
 	parse_parameters(&c, p);
 	p->x = sized(&c, &p->x_len);
-	if (p->type == TPMPUB_ALG_ECC)
+	if (p->type == TPM2_ALG_ECC)
 		p->y = sized(&c, &p->y_len);
 	return cursor_done(&c) ? 0 : -EBADMSG;
 }
@@ -85,9 +84,9 @@ int tpmpub_name(const struct tpmpub *p, uint8_t name[TPMPUB_NAME_MAX], size_t *l
 	unsigned int n = 0;
 	const EVP_MD *md;
 
-	if (p->name_alg == TPMPUB_ALG_SHA256)
+	if (p->name_alg == TPM2_ALG_SHA256)
 		md = EVP_sha256();
-	else if (p->name_alg == TPMPUB_ALG_SHA384)
+	else if (p->name_alg == TPM2_ALG_SHA384)
 		md = EVP_sha384();
 	else
 		return -ENOTSUP;
@@ -144,7 +143,7 @@ EVP_PKEY *tpmpub_key(const struct tpmpub *p)
 	OSSL_PARAM *params = NULL;
 	EVP_PKEY *key = NULL;
 	BIGNUM *n = NULL;
-	bool rsa = p->type == TPMPUB_ALG_RSA;
+	bool rsa = p->type == TPM2_ALG_RSA;
 
 	if (kind < 0 || (rsa && p->x_len != kinds[kind].field))
 		return NULL;

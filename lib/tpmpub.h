@@ -10,12 +10,7 @@
 #include <stdint.h>
 #include <openssl/evp.h>
 #include "compiler.h"
-
-#define TPMPUB_ALG_RSA	  0x0001
-#define TPMPUB_ALG_ECC	  0x0023
-#define TPMPUB_ALG_SHA256 0x000b
-#define TPMPUB_ALG_SHA384 0x000c
-#define TPMPUB_ALG_NULL	  0x0010
+#include "lib/tpm2/types.h"
 
 /* A Name: the hash's algorithm, and the digest. */
 #define TPMPUB_NAME_MAX (2 + 64)
@@ -27,8 +22,8 @@ struct tpmpub {
 	uint32_t attributes; /* TPMA_OBJECT */
 	const uint8_t *policy;
 	uint16_t policy_len;
-	uint16_t symmetric;	      /* TPMPUB_ALG_NULL: none */
-	uint16_t scheme, scheme_hash; /* TPMPUB_ALG_NULL: none */
+	uint16_t symmetric;	      /* TPM2_ALG_NULL: none */
+	uint16_t scheme, scheme_hash; /* TPM2_ALG_NULL: none */
 	uint16_t size;		      /* RSA: bits; ECC: TPM_ECC_CURVE */
 	uint32_t exponent;	      /* RSA; 0: 65537 */
 	const uint8_t *x, *y;	      /* RSA: x is the modulus */

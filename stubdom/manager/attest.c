@@ -3,13 +3,12 @@
 #include "include/vendor.h"
 #include "lib/base64url.h"
 #include "lib/crypt.h"
+#include "lib/tpm2/types.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define RC_OBJECT_MEMORY 0x902
 
 #define CERTIFICATES 3
 #define FIXED_ROOM   49152 /* all but certificates, log and the host's part */
@@ -201,8 +200,8 @@ static int ask_host(const struct attest *a, struct parts *p)
 
 static int refuse_tpm(int rc, uint32_t said, uint32_t *tpm_rc, struct error *e)
 {
-	*tpm_rc = rc == -EREMOTEIO ? said : VENDOR_RC_DISABLED;
-	if (said == RC_OBJECT_MEMORY)
+	*tpm_rc = rc == -EREMOTEIO ? said : TPM2_RC_DISABLED;
+	if (said == TPM2_RC_OBJECT_MEMORY)
 		return error_set(e, rc, CAUSE_ENGINE,
 				 "The guest fills the TPM's memory for keys right now: "
 				 "ask again.");
@@ -211,12 +210,12 @@ static int refuse_tpm(int rc, uint32_t said, uint32_t *tpm_rc, struct error *e)
 
 static int refuse_host(int rc, uint32_t *tpm_rc, struct error *e)
 {
-	*tpm_rc = VENDOR_RC_DISABLED;
+	*tpm_rc = TPM2_RC_DISABLED;
 	if (rc != -EAGAIN && rc != -EPIPE && rc != -ETIMEDOUT)
 		return error_set(e, rc, CAUSE_TPM_REFUSED,
 				 "The host's TPM gave no quote: `journalctl -u vtpmd` "
 				 "tells why.");
-	*tpm_rc = VENDOR_RC_RETRY;
+	*tpm_rc = TPM2_RC_RETRY;
 	return error_set(
 		e, -EAGAIN, CAUSE_TPM_UNREACHABLE,
 		"The host's TPM quotes for others, or did so for this vTPM often: ask "
@@ -248,7 +247,7 @@ int attest_run(struct attest *a, const struct attest_request *r, uint32_t *tpm_r
 	int rc;
 
 	attest_clear(a);
-	*tpm_rc = VENDOR_RC_DISABLED;
+	*tpm_rc = TPM2_RC_DISABLED;
 	if (c && p) {
 		p->r = r;
 		rc = collect(a, c, p, tpm_rc, e);

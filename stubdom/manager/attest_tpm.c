@@ -2,26 +2,13 @@
 #include "attest_tpm.h"
 #include "ek.h"
 #include "lib/ecdsa.h"
+#include "lib/tpm2/types.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <openssl/crypto.h>
 
-#define CC_CREATE_PRIMARY 0x131
-#define CC_NV_READ	  0x14e
-#define CC_QUOTE	  0x158
-#define CC_NV_READ_PUBLIC 0x169
-#define CC_GET_CAPABILITY 0x17a
-#define CC_PCR_READ	  0x17e
-
-#define ALG_SHA256 0x000b
-#define ALG_NULL   0x0010
-#define ALG_ECDSA  0x0018
-#define ALG_ECC	   0x0023
-#define P256	   0x0003
-
-#define CAP_PCRS   5
 #define NV_CHUNK   1024
 #define NV_MAX	   8192
 #define AUTH_EMPTY 4 /* TPM2B_SENSITIVE_CREATE without anything in it */
@@ -41,10 +28,10 @@ static void take_2b(struct cursor *c, struct attest_bytes *out)
 }
 
 static const struct attest_bank known[ATTEST_BANKS] = {
-	{.alg = 0x0004, .size = 20, .name = "sha1"},
-	{.alg = ALG_SHA256, .size = 32, .name = "sha256"},
-	{.alg = 0x000c, .size = 48, .name = "sha384"},
-	{.alg = 0x000d, .size = 64, .name = "sha512"},
+	{.alg = TPM2_ALG_SHA, .size = 20, .name = "sha1"},
+	{.alg = TPM2_ALG_SHA256, .size = 32, .name = "sha256"},
+	{.alg = TPM2_ALG_SHA384, .size = 48, .name = "sha384"},
+	{.alg = TPM2_ALG_SHA512, .size = 64, .name = "sha512"},
 };
 
 /* TPMS_PCR_SELECTION, Part 2, 10.6.2 */
@@ -82,8 +69,8 @@ int attest_tpm_banks(struct command *c, uint32_t pcrs, struct attest_banks *out)
 	int rc;
 
 	out->n = 0;
-	command_begin(c, CC_GET_CAPABILITY);
-	cursor_put_u32(&c->in, CAP_PCRS);
+	command_begin(c, TPM2_CC_GetCapability);
+	cursor_put_u32(&c->in, TPM2_CAP_PCRS);
 	cursor_put_u32(&c->in, 0);
 	cursor_put_u32(&c->in, 1);
 	rc = command_run(c);
@@ -113,7 +100,7 @@ int attest_tpm_pcr(struct command *c, const struct attest_bank *b, unsigned int 
 	uint16_t alg;
 	int rc;
 
-	command_begin(c, CC_PCR_READ);
+	command_begin(c, TPM2_CC_PCR_Read);
 	cursor_put_u32(&c->in, 1);
 	put_selection(&c->in, b->alg, 1u << pcr);
 	rc = command_run(c);
@@ -132,15 +119,15 @@ static void put_template(struct cursor *w)
 {
 	size_t mark = cursor_mark_u16(w);
 
-	cursor_put_u16(w, ALG_ECC);
-	cursor_put_u16(w, ALG_SHA256);
+	cursor_put_u16(w, TPM2_ALG_ECC);
+	cursor_put_u16(w, TPM2_ALG_SHA256);
 	cursor_put_u32(w, AK_ATTRIBUTES);
-	cursor_put_u16(w, 0);	     /* authPolicy */
-	cursor_put_u16(w, ALG_NULL); /* symmetric */
-	cursor_put_u16(w, ALG_ECDSA);
-	cursor_put_u16(w, ALG_SHA256);
-	cursor_put_u16(w, P256);
-	cursor_put_u16(w, ALG_NULL); /* kdf */
+	cursor_put_u16(w, 0);		  /* authPolicy */
+	cursor_put_u16(w, TPM2_ALG_NULL); /* symmetric */
+	cursor_put_u16(w, TPM2_ALG_ECDSA);
+	cursor_put_u16(w, TPM2_ALG_SHA256);
+	cursor_put_u16(w, TPM2_ECC_NIST_P256);
+	cursor_put_u16(w, TPM2_ALG_NULL); /* kdf */
 	cursor_put_u16(w, 0);
 	cursor_put_u16(w, 0);
 	cursor_patch_u16(w, mark);
@@ -151,9 +138,9 @@ static int make_key(struct command *c, const struct firmware *f, struct attest_q
 {
 	int rc;
 
-	command_begin(c, CC_CREATE_PRIMARY);
+	command_begin(c, TPM2_CC_CreatePrimary);
 	c->gives_handle = true;
-	cursor_put_u32(&c->in, COMMAND_RH_PLATFORM);
+	cursor_put_u32(&c->in, TPM2_RH_PLATFORM);
 	command_auth(c, f->platform_auth, f->platform_auth_len);
 	cursor_put_u16(&c->in, AUTH_EMPTY);
 	cursor_put_u32(&c->in, 0);
@@ -182,12 +169,12 @@ static int quote(struct command *c, uint32_t key, const struct attest_banks *ban
 	size_t i, left;
 	int rc;
 
-	command_begin(c, CC_QUOTE);
+	command_begin(c, TPM2_CC_Quote);
 	cursor_put_u32(&c->in, key);
 	command_auth(c, NULL, 0);
 	cursor_put_u16(&c->in, (uint16_t)len);
 	cursor_put(&c->in, nonce, len);
-	cursor_put_u16(&c->in, ALG_NULL);
+	cursor_put_u16(&c->in, TPM2_ALG_NULL);
 	cursor_put_u32(&c->in, (uint32_t)banks->n);
 	for (i = 0; i < banks->n; i++)
 		put_selection(&c->in, banks->bank[i].alg, banks->bank[i].pcrs);
@@ -222,7 +209,7 @@ static size_t nv_size(struct command *c, uint32_t index)
 {
 	struct cursor public;
 
-	command_begin(c, CC_NV_READ_PUBLIC);
+	command_begin(c, TPM2_CC_NV_ReadPublic);
 	cursor_put_u32(&c->in, index);
 	if (command_run(c))
 		return 0;
@@ -236,7 +223,7 @@ static int nv_read(struct command *c, uint32_t index, uint8_t *to, size_t at, si
 {
 	int rc;
 
-	command_begin(c, CC_NV_READ);
+	command_begin(c, TPM2_CC_NV_Read);
 	cursor_put_u32(&c->in, index);
 	cursor_put_u32(&c->in, index);
 	command_auth(c, NULL, 0);

@@ -1,35 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "certnv.h"
 #include "command.h"
+#include "lib/tpm2/types.h"
 
 #include <errno.h>
 #include <string.h>
 
-#define CC_NV_UNDEFINE	 0x122
-#define CC_NV_DEFINE	 0x12a
-#define CC_NV_WRITE	 0x137
-#define CC_NV_WRITE_LOCK 0x138
-#define CC_NV_READ	 0x14e
-#define CC_NV_READPUBLIC 0x169
-
-#define ALG_SHA256 0x0b
-#define CHUNK	   1024 /* libtpms's MAX_NV_BUFFER_SIZE */
+#define CHUNK 1024 /* libtpms's MAX_NV_BUFFER_SIZE */
 
 /* TPMA_NV, Part 2, 13.4 */
-#define NV_PPWRITE	  0x00000001u
-#define NV_WRITELOCKED	  0x00000800u
-#define NV_WRITEDEFINE	  0x00002000u
-#define NV_PPREAD	  0x00010000u
-#define NV_OWNERREAD	  0x00020000u
-#define NV_AUTHREAD	  0x00040000u
-#define NV_NO_DA	  0x02000000u
-#define NV_WRITTEN	  0x20000000u
-#define NV_PLATFORMCREATE 0x40000000u
 
-#define DEFINED                                                                 \
-	(NV_PPWRITE | NV_WRITEDEFINE | NV_PPREAD | NV_OWNERREAD | NV_AUTHREAD | \
-	 NV_NO_DA | NV_PLATFORMCREATE)
-#define FINISHED (DEFINED | NV_WRITTEN | NV_WRITELOCKED)
+#define DEFINED                                                                       \
+	(TPMA_NV_PPWRITE | TPMA_NV_WRITEDEFINE | TPMA_NV_PPREAD | TPMA_NV_OWNERREAD | \
+	 TPMA_NV_AUTHREAD | TPMA_NV_NO_DA | TPMA_NV_PLATFORMCREATE)
+#define FINISHED (DEFINED | TPMA_NV_WRITTEN | TPMA_NV_WRITELOCKED)
 
 static const uint32_t indexes[CERTNV_ALL] = {
 	[CERTNV_RSA2048] = 0x01c00002,
@@ -62,7 +46,7 @@ static int look(struct command *c, uint32_t index, struct found *f)
 	int rc;
 
 	*f = (struct found){.there = false};
-	command_begin(c, CC_NV_READPUBLIC);
+	command_begin(c, TPM2_CC_NV_ReadPublic);
 	cursor_put_u32(&c->in, index);
 	rc = command_run(c);
 	if (rc == -EREMOTEIO)
@@ -82,7 +66,7 @@ static void begin(struct command *c, uint32_t code, uint32_t index,
 		  const struct firmware *f)
 {
 	command_begin(c, code);
-	cursor_put_u32(&c->in, COMMAND_RH_PLATFORM);
+	cursor_put_u32(&c->in, TPM2_RH_PLATFORM);
 	if (index)
 		cursor_put_u32(&c->in, index);
 	command_auth(c, f->platform_auth, f->platform_auth_len);
@@ -90,7 +74,7 @@ static void begin(struct command *c, uint32_t code, uint32_t index,
 
 static int remove_index(struct command *c, uint32_t index, const struct firmware *f)
 {
-	begin(c, CC_NV_UNDEFINE, index, f);
+	begin(c, TPM2_CC_NV_UndefineSpace, index, f);
 	return command_run(c);
 }
 
@@ -99,11 +83,11 @@ static int define(struct command *c, uint32_t index, uint16_t size,
 {
 	size_t mark;
 
-	begin(c, CC_NV_DEFINE, 0, f);
+	begin(c, TPM2_CC_NV_DefineSpace, 0, f);
 	cursor_put_u16(&c->in, 0); /* auth */
 	mark = cursor_mark_u16(&c->in);
 	cursor_put_u32(&c->in, index);
-	cursor_put_u16(&c->in, ALG_SHA256);
+	cursor_put_u16(&c->in, TPM2_ALG_SHA256);
 	cursor_put_u32(&c->in, DEFINED);
 	cursor_put_u16(&c->in, 0); /* authPolicy */
 	cursor_put_u16(&c->in, size);
@@ -124,7 +108,7 @@ static int write_index(struct command *c, uint32_t index, const struct certnv_on
 
 	for (; at < one->len && !rc; at += n) {
 		n = chunk(one, at);
-		begin(c, CC_NV_WRITE, index, f);
+		begin(c, TPM2_CC_NV_Write, index, f);
 		cursor_put_u16(&c->in, n);
 		cursor_put(&c->in, one->der + at, n);
 		cursor_put_u16(&c->in, at);
@@ -132,7 +116,7 @@ static int write_index(struct command *c, uint32_t index, const struct certnv_on
 	}
 	if (rc)
 		return rc;
-	begin(c, CC_NV_WRITE_LOCK, index, f);
+	begin(c, TPM2_CC_NV_WriteLock, index, f);
 	return command_run(c);
 }
 
@@ -146,7 +130,7 @@ static int compare(struct command *c, uint32_t index, const struct certnv_one *o
 
 	for (; at < one->len; at += n) {
 		n = chunk(one, at);
-		begin(c, CC_NV_READ, index, f);
+		begin(c, TPM2_CC_NV_Read, index, f);
 		cursor_put_u16(&c->in, n);
 		cursor_put_u16(&c->in, at);
 		rc = command_run(c);
@@ -188,7 +172,7 @@ static int drop(struct command *c, uint32_t index, const struct firmware *f)
 	struct found found;
 	int rc = look(c, index, &found);
 
-	if (rc || !found.there || !(found.attributes & NV_PLATFORMCREATE))
+	if (rc || !found.there || !(found.attributes & TPMA_NV_PLATFORMCREATE))
 		return rc;
 	return remove_index(c, index, f);
 }

@@ -1,19 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "command.h"
+#include "lib/tpm2/types.h"
 
 #include <errno.h>
 #include <string.h>
 #include <openssl/crypto.h>
 
-#define ST_NO_SESSIONS 0x8001
-#define ST_SESSIONS    0x8002
-#define RS_PW	       0x40000009u
-
 void command_begin(struct command *c, uint32_t code)
 {
 	memset(c, 0, sizeof(*c));
 	c->in = cursor_writer(c->cmd, sizeof(c->cmd));
-	cursor_put_u16(&c->in, ST_NO_SESSIONS);
+	cursor_put_u16(&c->in, TPM2_ST_NO_SESSIONS);
 	cursor_put_u32(&c->in, 0);
 	cursor_put_u32(&c->in, code);
 }
@@ -25,7 +22,7 @@ static void authorize(struct command *c, uint32_t session, const uint8_t *auth,
 	struct cursor tag = cursor_writer(c->cmd, 2);
 
 	if (!c->authorizes) {
-		cursor_put_u16(&tag, ST_SESSIONS);
+		cursor_put_u16(&tag, TPM2_ST_SESSIONS);
 		c->auth_mark = cursor_mark_u32(&c->in);
 	}
 	c->authorizes = true;
@@ -39,7 +36,7 @@ static void authorize(struct command *c, uint32_t session, const uint8_t *auth,
 
 void command_auth(struct command *c, const uint8_t *auth, size_t len)
 {
-	authorize(c, RS_PW, auth, len);
+	authorize(c, TPM2_RH_PW, auth, len);
 }
 
 void command_session(struct command *c, uint32_t session)
@@ -62,7 +59,7 @@ static int parse(struct command *c, size_t len)
 		return -EREMOTEIO;
 	if (c->gives_handle)
 		c->handle = cursor_u32(&c->out);
-	if (tag == ST_SESSIONS) {
+	if (tag == TPM2_ST_SESSIONS) {
 		size = cursor_u32(&c->out);
 		c->out = cursor_sub(&c->out, size);
 	}

@@ -12,12 +12,7 @@
 
 #include "engine.h"
 #include "lib/cursor.h"
-
-/* Part 2, 7.4 */
-#define COMMAND_RH_OWNER       0x40000001u
-#define COMMAND_RH_NULL	       0x40000007u
-#define COMMAND_RH_ENDORSEMENT 0x4000000bu
-#define COMMAND_RH_PLATFORM    0x4000000cu
+#include "lib/tpm2/types.h"
 
 struct command {
 	bool gives_handle; /* set it between begin and run */

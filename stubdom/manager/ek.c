@@ -1,20 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ek.h"
+#include "lib/tpm2/types.h"
 
 #include <errno.h>
-
-#define CC_EVICT_CONTROL  0x120
-#define CC_CREATE_PRIMARY 0x131
-#define CC_FLUSH_CONTEXT  0x165
-#define CC_READ_PUBLIC	  0x173
-
-#define ALG_RSA	   0x01
-#define ALG_AES	   0x06
-#define ALG_SHA256 0x0b
-#define ALG_SHA384 0x0c
-#define ALG_NULL   0x10
-#define ALG_ECC	   0x23
-#define ALG_CFB	   0x43
 
 /* fixedTPM, fixedParent, sensitiveDataOrigin, adminWithPolicy, restricted, decrypt;
  * the high range has userWithAuth, too */
@@ -47,10 +35,12 @@ static const struct template
 	uint16_t nonce; /* zeroes in each field of unique */
 }
 templates[EK_KINDS] = {
-	[EK_P256] = {ALG_ECC, ALG_SHA256, LOW_ATTRIBUTES, policy_a, 32, 128, 3, 32},
-	[EK_RSA2048] = {ALG_RSA, ALG_SHA256, LOW_ATTRIBUTES, policy_a, 32, 128, 2048,
-			256},
-	[EK_P384] = {ALG_ECC, ALG_SHA384, HIGH_ATTRIBUTES, policy_b, 48, 256, 4, 0},
+	[EK_P256] = {TPM2_ALG_ECC, TPM2_ALG_SHA256, LOW_ATTRIBUTES, policy_a, 32, 128, 3,
+		     32},
+	[EK_RSA2048] = {TPM2_ALG_RSA, TPM2_ALG_SHA256, LOW_ATTRIBUTES, policy_a, 32, 128,
+			2048, 256},
+	[EK_P384] = {TPM2_ALG_ECC, TPM2_ALG_SHA384, HIGH_ATTRIBUTES, policy_b, 48, 256, 4,
+		     0},
 };
 
 static void put_zeroes(struct cursor *w, uint16_t n)
@@ -69,16 +59,16 @@ static void put_template(struct cursor *w, const struct template *t)
 	cursor_put_u32(w, t->attributes);
 	cursor_put_u16(w, t->policy_len);
 	cursor_put(w, t->policy, t->policy_len);
-	cursor_put_u16(w, ALG_AES);
+	cursor_put_u16(w, TPM2_ALG_AES);
 	cursor_put_u16(w, t->aes_bits);
-	cursor_put_u16(w, ALG_CFB);
-	cursor_put_u16(w, ALG_NULL); /* scheme */
+	cursor_put_u16(w, TPM2_ALG_CFB);
+	cursor_put_u16(w, TPM2_ALG_NULL); /* scheme */
 	cursor_put_u16(w, t->size);
-	if (t->type == ALG_RSA) {
+	if (t->type == TPM2_ALG_RSA) {
 		cursor_put_u32(w, 0); /* exponent: 65537 */
 	} else {
-		cursor_put_u16(w, ALG_NULL); /* kdf */
-		put_zeroes(w, t->nonce);     /* x; then y */
+		cursor_put_u16(w, TPM2_ALG_NULL); /* kdf */
+		put_zeroes(w, t->nonce);	  /* x; then y */
 	}
 	put_zeroes(w, t->nonce);
 }
@@ -87,9 +77,9 @@ int ek_make(enum ek which, struct command *c)
 {
 	size_t mark;
 
-	command_begin(c, CC_CREATE_PRIMARY);
+	command_begin(c, TPM2_CC_CreatePrimary);
 	c->gives_handle = true;
-	cursor_put_u32(&c->in, COMMAND_RH_ENDORSEMENT);
+	cursor_put_u32(&c->in, TPM2_RH_ENDORSEMENT);
 	command_auth(c, NULL, 0);
 	cursor_put_u16(&c->in, 4); /* inSensitive: no userAuth, no data */
 	cursor_put_u32(&c->in, 0);
@@ -103,15 +93,15 @@ int ek_make(enum ek which, struct command *c)
 
 int ek_flush(struct command *c, uint32_t handle)
 {
-	command_begin(c, CC_FLUSH_CONTEXT);
+	command_begin(c, TPM2_CC_FlushContext);
 	cursor_put_u32(&c->in, handle);
 	return command_run(c);
 }
 
 int ek_keep(struct command *c, uint32_t handle, uint32_t persistent)
 {
-	command_begin(c, CC_EVICT_CONTROL);
-	cursor_put_u32(&c->in, COMMAND_RH_OWNER);
+	command_begin(c, TPM2_CC_EvictControl);
+	cursor_put_u32(&c->in, TPM2_RH_OWNER);
 	cursor_put_u32(&c->in, handle);
 	command_auth(c, NULL, 0);
 	cursor_put_u32(&c->in, persistent);
@@ -122,7 +112,7 @@ int ek_exists(struct command *c, uint32_t handle)
 {
 	int rc;
 
-	command_begin(c, CC_READ_PUBLIC);
+	command_begin(c, TPM2_CC_ReadPublic);
 	cursor_put_u32(&c->in, handle);
 	rc = command_run(c);
 	return rc == -EREMOTEIO ? 0 : rc ? rc : 1;

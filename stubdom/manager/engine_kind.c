@@ -2,17 +2,14 @@
 #include "engine_kind.h"
 
 #include "lib/cursor.h"
+#include "lib/tpm2/types.h"
 
 #include <errno.h>
 #include <string.h>
 #include <libtpms/tpm_library.h>
 
-#define TAG_NO_SESSIONS	 0x8001
-#define TAG_RSP_COMMAND	 0x00c4
-#define RC_FAILURE	 0x101
-#define FAIL		 9 /* TPM_FAIL */
-#define COMMAND_CLEAR	 0x126
-#define COMMAND_SHUTDOWN 0x145
+#define TAG_RSP_COMMAND 0x00c4
+#define FAIL		9 /* TPM_FAIL */
 
 /* TPM 2.0 Library, Part 3, 9.4: TPM2_Shutdown(TPM_SU_CLEAR) */
 static const uint8_t shutdown_clear[] = {0x80, 0x01, 0, 0, 0, 12, 0, 0, 0x01, 0x45, 0, 0};
@@ -57,22 +54,22 @@ static bool changes_nothing_20(const uint8_t *cmd, size_t len)
 	uint16_t tag;
 	uint32_t command = command_of(cmd, len, &tag);
 
-	if (tag != TAG_NO_SESSIONS)
+	if (tag != TPM2_ST_NO_SESSIONS)
 		return false;
 	switch (command) {
-	case 0x165: /* FlushContext */
-	case 0x169: /* NV_ReadPublic */
-	case 0x173: /* ReadPublic */
-	case 0x176: /* StartAuthSession */
-	case 0x177: /* VerifySignature */
-	case 0x17a: /* GetCapability */
-	case 0x17b: /* GetRandom */
-	case 0x17d: /* Hash */
-	case 0x17e: /* PCR_Read */
-	case 0x17f: /* PolicyPCR */
-	case 0x181: /* ReadClock */
-	case 0x189: /* PolicyGetDigest */
-	case 0x18a: /* TestParms */
+	case TPM2_CC_FlushContext:
+	case TPM2_CC_NV_ReadPublic:
+	case TPM2_CC_ReadPublic:
+	case TPM2_CC_StartAuthSession:
+	case TPM2_CC_VerifySignature:
+	case TPM2_CC_GetCapability:
+	case TPM2_CC_GetRandom:
+	case TPM2_CC_Hash:
+	case TPM2_CC_PCR_Read:
+	case TPM2_CC_PolicyPCR:
+	case TPM2_CC_ReadClock:
+	case TPM2_CC_PolicyGetDigest:
+	case TPM2_CC_TestParms:
 		return true;
 	default:
 		return false;
@@ -85,16 +82,16 @@ static enum engine_clock clock_20(const uint8_t *cmd, size_t len)
 	uint16_t tag;
 
 	switch (command_of(cmd, len, &tag)) {
-	case 0x128: /* ClockSet */
+	case TPM2_CC_ClockSet:
 		return ENGINE_CLOCK_SETS;
-	case 0x133: /* GetCommandAuditDigest */
-	case 0x148: /* Certify */
-	case 0x14a: /* CertifyCreation */
-	case 0x14c: /* GetTime */
-	case 0x14d: /* GetSessionAuditDigest */
-	case 0x158: /* Quote */
-	case 0x181: /* ReadClock */
-	case 0x184: /* NV_Certify */
+	case TPM2_CC_GetCommandAuditDigest:
+	case TPM2_CC_Certify:
+	case TPM2_CC_CertifyCreation:
+	case TPM2_CC_GetTime:
+	case TPM2_CC_GetSessionAuditDigest:
+	case TPM2_CC_Quote:
+	case TPM2_CC_ReadClock:
+	case TPM2_CC_NV_Certify:
 		return ENGINE_CLOCK_TELLS;
 	default:
 		return ENGINE_CLOCK_NONE;
@@ -113,13 +110,13 @@ static bool was(uint32_t command, const uint8_t *cmd, size_t len, const uint8_t 
 
 static bool clears_20(const uint8_t *cmd, size_t len, const uint8_t *rsp, size_t rsp_len)
 {
-	return was(COMMAND_CLEAR, cmd, len, rsp, rsp_len);
+	return was(TPM2_CC_Clear, cmd, len, rsp, rsp_len);
 }
 
 static bool shuts_down_20(const uint8_t *cmd, size_t len, const uint8_t *rsp,
 			  size_t rsp_len)
 {
-	return was(COMMAND_SHUTDOWN, cmd, len, rsp, rsp_len);
+	return was(TPM2_CC_Shutdown, cmd, len, rsp, rsp_len);
 }
 
 /* A TPM 1.2 keeps no clock: what it wants stored, something has changed. */
@@ -147,8 +144,8 @@ static bool shuts_down_12(const uint8_t *cmd, size_t len, const uint8_t *rsp,
 static const struct engine_kind kinds[] = {
 	[ENGINE_TPM_20] = {.name = "TPM 2.0",
 			   .libtpms = TPMLIB_TPM_VERSION_2,
-			   .tag = TAG_NO_SESSIONS,
-			   .failure = RC_FAILURE,
+			   .tag = TPM2_ST_NO_SESSIONS,
+			   .failure = TPM2_RC_FAILURE,
 			   .shutdown = shutdown_clear,
 			   .shutdown_len = sizeof(shutdown_clear),
 			   .made = made,

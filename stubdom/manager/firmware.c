@@ -2,25 +2,21 @@
 #include "firmware.h"
 #include "command.h"
 #include "firmware_clock.h"
+#include "lib/tpm2/types.h"
 
 #include <errno.h>
 #include <string.h>
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
 
-#define CC_HIERARCHY_CHANGE_AUTH 0x129
-#define CC_STARTUP		 0x144
-#define SU_CLEAR		 0
-#define RC_INITIALIZE		 0x100
-
 static int startup(struct command *c)
 {
 	int rc;
 
-	command_begin(c, CC_STARTUP);
-	cursor_put_u16(&c->in, SU_CLEAR);
+	command_begin(c, TPM2_CC_Startup);
+	cursor_put_u16(&c->in, TPM2_SU_CLEAR);
 	rc = command_run(c);
-	return rc == -EREMOTEIO && c->rc == RC_INITIALIZE ? 0 : rc;
+	return rc == -EREMOTEIO && c->rc == TPM2_RC_INITIALIZE ? 0 : rc;
 }
 
 /* Part 3, 24.8 */
@@ -31,8 +27,8 @@ static int take_platform(struct firmware *f, struct command *c)
 
 	if (RAND_priv_bytes(auth, sizeof(auth)) != 1)
 		return -EIO;
-	command_begin(c, CC_HIERARCHY_CHANGE_AUTH);
-	cursor_put_u32(&c->in, COMMAND_RH_PLATFORM);
+	command_begin(c, TPM2_CC_HierarchyChangeAuth);
+	cursor_put_u32(&c->in, TPM2_RH_PLATFORM);
 	command_auth(c, NULL, 0);
 	cursor_put_u16(&c->in, sizeof(auth));
 	cursor_put(&c->in, auth, sizeof(auth));

@@ -2,19 +2,16 @@
 #include "firmware_banks.h"
 #include "command.h"
 #include "firmware_clock.h"
+#include "lib/tpm2/types.h"
 
 #include <errno.h>
 #include <string.h>
 
-#define CC_PCR_ALLOCATE	  0x12b
-#define CC_STARTUP	  0x144
-#define CC_GET_CAPABILITY 0x17a
-#define CAP_PCRS	  5
-#define SU_CLEAR	  0
-#define SELECT_SIZE	  3
+#define SELECT_SIZE 3
 
 /* TPM_ALG_ID, Part 2, 6.3; in the order of the mask */
-static const uint16_t algorithms[] = {0x0004, 0x000b, 0x000c, 0x000d};
+static const uint16_t algorithms[] = {TPM2_ALG_SHA, TPM2_ALG_SHA256, TPM2_ALG_SHA384,
+				      TPM2_ALG_SHA512};
 
 static int get(struct command *c, uint8_t *banks)
 {
@@ -23,8 +20,8 @@ static int get(struct command *c, uint8_t *banks)
 	const uint8_t *select;
 	int rc;
 
-	command_begin(c, CC_GET_CAPABILITY);
-	cursor_put_u32(&c->in, CAP_PCRS);
+	command_begin(c, TPM2_CC_GetCapability);
+	cursor_put_u32(&c->in, TPM2_CAP_PCRS);
 	cursor_put_u32(&c->in, 0);
 	cursor_put_u32(&c->in, 1);
 	rc = command_run(c);
@@ -50,8 +47,8 @@ static int allocate(struct command *c, uint8_t banks)
 	uint8_t select[SELECT_SIZE];
 	int rc;
 
-	command_begin(c, CC_PCR_ALLOCATE);
-	cursor_put_u32(&c->in, COMMAND_RH_PLATFORM);
+	command_begin(c, TPM2_CC_PCR_Allocate);
+	cursor_put_u32(&c->in, TPM2_RH_PLATFORM);
 	command_auth(c, NULL, 0);
 	cursor_put_u32(&c->in, ARRAY_SIZE(algorithms));
 	for (size_t i = 0; i < ARRAY_SIZE(algorithms); i++) {
@@ -72,8 +69,8 @@ int firmware_banks(uint8_t banks)
 	uint8_t now;
 	int rc;
 
-	command_begin(&c, CC_STARTUP);
-	cursor_put_u16(&c.in, SU_CLEAR);
+	command_begin(&c, TPM2_CC_Startup);
+	cursor_put_u16(&c.in, TPM2_SU_CLEAR);
 	rc = command_run(&c);
 	/* a crash is behind this start alone: the next one is an orderly one */
 	if (!rc)

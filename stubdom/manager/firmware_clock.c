@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "firmware_clock.h"
+#include "lib/tpm2/types.h"
 
 #include <errno.h>
 
-#define CC_CLOCK_SET	  0x128
-#define CC_GET_CAPABILITY 0x17a
-#define CC_READ_CLOCK	  0x181
-#define CAP_PROPERTIES	  6
-#define PT_STARTUP_CLEAR  0x201
-#define STARTUP_ORDERLY	  0x80000000u
+#define STARTUP_ORDERLY 0x80000000u
 
 /* Whether the end before this start was a TPM2_Shutdown; Part 2, 8.7.  The clock's own
  * "safe" is gone once libtpms has put the clock into its state, at any moment. */
@@ -16,9 +12,9 @@ static int was_orderly(struct command *c, bool *orderly)
 {
 	int rc;
 
-	command_begin(c, CC_GET_CAPABILITY);
-	cursor_put_u32(&c->in, CAP_PROPERTIES);
-	cursor_put_u32(&c->in, PT_STARTUP_CLEAR);
+	command_begin(c, TPM2_CC_GetCapability);
+	cursor_put_u32(&c->in, TPM2_CAP_TPM_PROPERTIES);
+	cursor_put_u32(&c->in, TPM2_PT_STARTUP_CLEAR);
 	cursor_put_u32(&c->in, 1);
 	rc = command_run(c);
 	if (rc)
@@ -32,7 +28,7 @@ static int read_clock(struct command *c, uint64_t *clock)
 {
 	int rc;
 
-	command_begin(c, CC_READ_CLOCK);
+	command_begin(c, TPM2_CC_ReadClock);
 	rc = command_run(c);
 	if (rc)
 		return rc;
@@ -52,8 +48,8 @@ int firmware_clock(struct command *c)
 	rc = read_clock(c, &clock);
 	if (rc)
 		return rc;
-	command_begin(c, CC_CLOCK_SET);
-	cursor_put_u32(&c->in, COMMAND_RH_PLATFORM);
+	command_begin(c, TPM2_CC_ClockSet);
+	cursor_put_u32(&c->in, TPM2_RH_PLATFORM);
 	command_auth(c, NULL, 0);
 	cursor_put_u64(&c->in, clock + ENGINE_CLOCK_LAG_MS);
 	return command_run(c);

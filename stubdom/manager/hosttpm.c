@@ -24,7 +24,7 @@ int hosttpm_random(const struct hosttpm_transport *t, uint8_t *out, size_t len,
 	int rc = 0;
 
 	while (len && !rc) {
-		hosttpm_call_begin(&call, TPM2_CC_GET_RANDOM);
+		hosttpm_call_begin(&call, TPM2_CC_GetRandom);
 		cursor_put_u16(&call.in, len > 32 ? 32 : (uint16_t)len);
 		rc = hosttpm_call_run(&call, t, e);
 		if (rc)

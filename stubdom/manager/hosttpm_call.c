@@ -1,33 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "hosttpm_call.h"
 #include "lib/tpmbusy.h"
+#include "lib/tpm2/types.h"
 
 #include <errno.h>
 #include <string.h>
 #include <openssl/crypto.h>
 
-/* Part 2, 6.9 */
-enum { ST_NO_SESSIONS = 0x8001, ST_SESSIONS = 0x8002 };
-
 static const struct {
-	enum hosttpm_command code;
+	TPM2_CC code;
 	const char *name;
 } commands[] = {
-	{TPM2_CC_POLICY_NV, "PolicyNV"},
-	{TPM2_CC_CREATE, "Create"},
-	{TPM2_CC_LOAD, "Load"},
-	{TPM2_CC_UNSEAL, "Unseal"},
-	{TPM2_CC_FLUSH_CONTEXT, "FlushContext"},
-	{TPM2_CC_LOAD_EXTERNAL, "LoadExternal"},
-	{TPM2_CC_POLICY_AUTHORIZE, "PolicyAuthorize"},
-	{TPM2_CC_POLICY_AUTH_VALUE, "PolicyAuthValue"},
-	{TPM2_CC_READ_PUBLIC, "ReadPublic"},
-	{TPM2_CC_START_AUTH_SESSION, "StartAuthSession"},
-	{TPM2_CC_VERIFY_SIGNATURE, "VerifySignature"},
-	{TPM2_CC_GET_RANDOM, "GetRandom"},
-	{TPM2_CC_PCR_READ, "PCR_Read"},
-	{TPM2_CC_POLICY_PCR, "PolicyPCR"},
-	{TPM2_CC_POLICY_GET_DIGEST, "PolicyGetDigest"},
+	{TPM2_CC_PolicyNV, "PolicyNV"},
+	{TPM2_CC_Create, "Create"},
+	{TPM2_CC_Load, "Load"},
+	{TPM2_CC_Unseal, "Unseal"},
+	{TPM2_CC_FlushContext, "FlushContext"},
+	{TPM2_CC_LoadExternal, "LoadExternal"},
+	{TPM2_CC_PolicyAuthorize, "PolicyAuthorize"},
+	{TPM2_CC_PolicyAuthValue, "PolicyAuthValue"},
+	{TPM2_CC_ReadPublic, "ReadPublic"},
+	{TPM2_CC_StartAuthSession, "StartAuthSession"},
+	{TPM2_CC_VerifySignature, "VerifySignature"},
+	{TPM2_CC_GetRandom, "GetRandom"},
+	{TPM2_CC_PCR_Read, "PCR_Read"},
+	{TPM2_CC_PolicyPCR, "PolicyPCR"},
+	{TPM2_CC_PolicyGetDigest, "PolicyGetDigest"},
 };
 
 /* Part 2, 6.6; a format-one code is given without the number of what it is about. */
@@ -52,7 +50,7 @@ static const struct {
 	{0x921, "the TPM is locked out after wrong authorizations"},
 };
 
-static const char *command_name(enum hosttpm_command code)
+static const char *command_name(TPM2_CC code)
 {
 	size_t i;
 
@@ -74,7 +72,7 @@ static const char *code_words(uint32_t code)
 	return "see Part 2, 6.6 of the TPM's specification";
 }
 
-void hosttpm_call_begin(struct hosttpm_call *call, enum hosttpm_command code)
+void hosttpm_call_begin(struct hosttpm_call *call, TPM2_CC code)
 {
 	memset(call, 0, sizeof(*call));
 	call->code = code;
@@ -139,7 +137,7 @@ static int put_authorization(struct hosttpm_call *call, struct cursor *c)
 	int rc;
 
 	rc = hosttpm_session_next(s);
-	if (!rc && call->attributes & HOSTTPM_SESSION_DECRYPT)
+	if (!rc && call->attributes & TPMA_SESSION_DECRYPT)
 		rc = crypt_first(call, true, call->params, call->in.pos);
 	if (!rc)
 		rc = command_hash(call, hash);
@@ -166,7 +164,7 @@ static int build(struct hosttpm_call *call, size_t *len)
 	struct cursor c = cursor_writer(call->wire, sizeof(call->wire)), size;
 	int rc = 0;
 
-	cursor_put_u16(&c, call->session ? ST_SESSIONS : ST_NO_SESSIONS);
+	cursor_put_u16(&c, call->session ? TPM2_ST_SESSIONS : TPM2_ST_NO_SESSIONS);
 	cursor_put_u32(&c, 0);
 	cursor_put_u32(&c, call->code);
 	if (call->session)
@@ -216,7 +214,7 @@ static int parse_authorized(struct hosttpm_call *call, struct cursor *c)
 	if (!rc)
 		rc = hosttpm_session_answer(call->session, nonce, hash, attributes, hmac);
 	/* the bytes lie in call->wire, which is ours to write */
-	if (!rc && attributes & HOSTTPM_SESSION_ENCRYPT)
+	if (!rc && attributes & TPMA_SESSION_ENCRYPT)
 		rc = crypt_first(call, false, (uint8_t *)params, n);
 	call->out = cursor_reader(params, n);
 	return rc;
@@ -233,7 +231,7 @@ static int parse(struct hosttpm_call *call, size_t len)
 		return -EBADMSG;
 	if (call->code_returned)
 		return -EREMOTEIO;
-	if (tag != (call->session ? ST_SESSIONS : ST_NO_SESSIONS))
+	if (tag != (call->session ? TPM2_ST_SESSIONS : TPM2_ST_NO_SESSIONS))
 		return -EBADMSG;
 	if (call->gives_handle)
 		call->handle_returned = cursor_u32(&c);

@@ -12,31 +12,13 @@
 #include "hosttpm.h"
 #include "hosttpm_session.h"
 #include "lib/cursor.h"
+#include "lib/tpm2/types.h"
 
 #define HOSTTPM_NAME_SIZE   34 /* nameAlg and a SHA-256 digest */
 #define HOSTTPM_HANDLES_MAX 3
 
-/* Part 2, 6.5.2: all that this client ever sends. */
-enum hosttpm_command {
-	TPM2_CC_POLICY_NV = 0x149,
-	TPM2_CC_CREATE = 0x153,
-	TPM2_CC_LOAD = 0x157,
-	TPM2_CC_UNSEAL = 0x15e,
-	TPM2_CC_FLUSH_CONTEXT = 0x165,
-	TPM2_CC_LOAD_EXTERNAL = 0x167,
-	TPM2_CC_POLICY_AUTHORIZE = 0x16a,
-	TPM2_CC_POLICY_AUTH_VALUE = 0x16b,
-	TPM2_CC_READ_PUBLIC = 0x173,
-	TPM2_CC_START_AUTH_SESSION = 0x176,
-	TPM2_CC_VERIFY_SIGNATURE = 0x177,
-	TPM2_CC_GET_RANDOM = 0x17b,
-	TPM2_CC_PCR_READ = 0x17e,
-	TPM2_CC_POLICY_PCR = 0x17f,
-	TPM2_CC_POLICY_GET_DIGEST = 0x189,
-};
-
 struct hosttpm_call {
-	enum hosttpm_command code;
+	TPM2_CC code;
 	bool gives_handle;
 	/* With a session: it authorizes the first handle, and all handles' Names enter
 	 * cpHash.  Without: handles are written to in, ahead of the parameters. */
@@ -53,7 +35,7 @@ struct hosttpm_call {
 	uint8_t params[1536], wire[2048];
 };
 
-void hosttpm_call_begin(struct hosttpm_call *call, enum hosttpm_command code);
+void hosttpm_call_begin(struct hosttpm_call *call, TPM2_CC code);
 /* Adds the next handle of a command with a session. */
 void hosttpm_call_handle(struct hosttpm_call *call, uint32_t handle, const uint8_t *name);
 /* 0; -EREMOTEIO with CAUSE_TPM_REFUSED (code_returned tells); -EBADMSG for a

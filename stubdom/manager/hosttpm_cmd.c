@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "hosttpm_cmd.h"
+#include "lib/tpm2/types.h"
 
 #include <errno.h>
 #include <string.h>
@@ -7,8 +8,6 @@
 /* TPMA_OBJECT of what is sealed: fixedTPM, fixedParent, adminWithPolicy, noDA;
  * no userWithAuth, so that only the policy opens it (Part 2, 8.3). */
 #define SEALED_ATTRIBUTES 0x00000492u
-
-#define CODE_HANDLE 0x8b /* TPM_RC_HANDLE, format one */
 
 struct hosttpm_bytes hosttpm_cmd_get(struct cursor *c)
 {
@@ -92,10 +91,10 @@ int hosttpm_cmd_srk(const struct hosttpm_config *c, const struct hosttpm_transpo
 	struct hosttpm_call call;
 	int rc;
 
-	hosttpm_call_begin(&call, TPM2_CC_READ_PUBLIC);
+	hosttpm_call_begin(&call, TPM2_CC_ReadPublic);
 	cursor_put_u32(&call.in, c->srk_handle);
 	rc = hosttpm_call_run(&call, t, &why);
-	if (rc == -EREMOTEIO && (call.code_returned & 0xbf) == CODE_HANDLE)
+	if (rc == -EREMOTEIO && (call.code_returned & 0xbf) == TPM2_RC_HANDLE)
 		return replaced(c, "it has no storage key", e);
 	if (rc)
 		return error_set(e, rc, why.cause, "%s", why.text);
@@ -137,10 +136,10 @@ int hosttpm_cmd_start(const struct hosttpm_config *c, const struct hosttpm_trans
 			"no salt can be made for the host's TPM: there is no good "
 			"source of random numbers, or its storage key is no point "
 			"of P-256");
-	hosttpm_call_begin(&call, TPM2_CC_START_AUTH_SESSION);
+	hosttpm_call_begin(&call, TPM2_CC_StartAuthSession);
 	call.gives_handle = true;
 	cursor_put_u32(&call.in, c->srk_handle);
-	cursor_put_u32(&call.in, HOSTTPM_RH_NULL); /* bound to nothing */
+	cursor_put_u32(&call.in, TPM2_RH_NULL); /* bound to nothing */
 	hosttpm_cmd_put(&call.in, (struct hosttpm_bytes){s->ours, sizeof(s->ours)});
 	put_point(&call.in, &point);
 	cursor_put_u8(&call.in, type);
@@ -169,18 +168,18 @@ void hosttpm_cmd_flush(const struct hosttpm_transport *t, uint32_t handle)
 
 	if (!handle)
 		return;
-	hosttpm_call_begin(&call, TPM2_CC_FLUSH_CONTEXT);
+	hosttpm_call_begin(&call, TPM2_CC_FlushContext);
 	cursor_put_u32(&call.in, handle);
 	(void)!hosttpm_call_run(&call, t, NULL);
 }
 
 /* A command on the storage key, whose authValue is empty. */
-static void begin_on_srk(struct hosttpm_call *call, enum hosttpm_command code,
+static void begin_on_srk(struct hosttpm_call *call, TPM2_CC code,
 			 const struct hosttpm_config *c, struct hosttpm_session *s)
 {
 	hosttpm_call_begin(call, code);
 	call->session = s;
-	call->attributes = HOSTTPM_SESSION_CONTINUE;
+	call->attributes = TPMA_SESSION_CONTINUESESSION;
 	hosttpm_call_handle(call, c->srk_handle, c->srk_name);
 }
 
@@ -222,8 +221,8 @@ int hosttpm_cmd_create(const struct hosttpm_config *c, const struct hosttpm_tran
 	size_t mark;
 	int rc;
 
-	begin_on_srk(&call, TPM2_CC_CREATE, c, s);
-	call.attributes |= HOSTTPM_SESSION_DECRYPT;
+	begin_on_srk(&call, TPM2_CC_Create, c, s);
+	call.attributes |= TPMA_SESSION_DECRYPT;
 	mark = cursor_mark_u16(&call.in);
 	hosttpm_cmd_put(&call.in, auth);
 	hosttpm_cmd_put(&call.in, secret);
@@ -258,9 +257,9 @@ int hosttpm_cmd_policy_nv(const struct hosttpm_config *c,
 	struct hosttpm_call call;
 	int rc;
 
-	hosttpm_call_begin(&call, TPM2_CC_POLICY_NV);
+	hosttpm_call_begin(&call, TPM2_CC_PolicyNV);
 	call.session = s;
-	call.attributes = HOSTTPM_SESSION_CONTINUE;
+	call.attributes = TPMA_SESSION_CONTINUESESSION;
 	hosttpm_call_handle(&call, CHANNEL_COUNTER_INDEX, c->counter_name);
 	hosttpm_call_handle(&call, CHANNEL_COUNTER_INDEX, c->counter_name);
 	hosttpm_call_handle(&call, policy, NULL);
@@ -280,7 +279,7 @@ int hosttpm_cmd_load(const struct hosttpm_config *c, const struct hosttpm_transp
 	struct hosttpm_call call;
 	int rc;
 
-	begin_on_srk(&call, TPM2_CC_LOAD, c, s);
+	begin_on_srk(&call, TPM2_CC_Load, c, s);
 	call.gives_handle = true;
 	hosttpm_cmd_put(&call.in, private);
 	hosttpm_cmd_put(&call.in, public);
@@ -297,9 +296,9 @@ int hosttpm_cmd_unseal(const struct hosttpm_transport *t, struct hosttpm_session
 	struct hosttpm_call call;
 	int rc;
 
-	hosttpm_call_begin(&call, TPM2_CC_UNSEAL);
+	hosttpm_call_begin(&call, TPM2_CC_Unseal);
 	call.session = s;
-	call.attributes = HOSTTPM_SESSION_CONTINUE | HOSTTPM_SESSION_ENCRYPT;
+	call.attributes = TPMA_SESSION_CONTINUESESSION | TPMA_SESSION_ENCRYPT;
 	hosttpm_call_handle(&call, handle, name);
 	rc = hosttpm_call_run(&call, t, e);
 	if (rc)

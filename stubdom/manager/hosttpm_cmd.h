@@ -7,22 +7,7 @@
 #define XVTPM_HOSTTPM_CMD_H
 
 #include "hosttpm_call.h"
-
-/* Part 2, 6.11 and 6.3 */
-enum {
-	TPM2_SE_HMAC = 0,
-	TPM2_SE_POLICY = 1,
-	TPM2_ALG_AES = 0x0006,
-	TPM2_ALG_KEYEDHASH = 0x0008,
-	TPM2_ALG_SHA256 = 0x000b,
-	TPM2_ALG_NULL = 0x0010,
-	TPM2_ALG_ECC = 0x0023,
-	TPM2_ALG_CFB = 0x0043,
-	TPM2_ECC_NIST_P256 = 0x0003,
-};
-
-#define HOSTTPM_RH_OWNER 0x40000001u
-#define HOSTTPM_RH_NULL	 0x40000007u
+#include "lib/tpm2/types.h"
 
 /* A TPM2B's content inside a message or a stored object. */
 struct hosttpm_bytes {

@@ -70,7 +70,7 @@ static int read_some(const struct hosttpm_transport *t, uint32_t *wanted,
 	struct hosttpm_call call;
 	int rc;
 
-	hosttpm_call_begin(&call, TPM2_CC_PCR_READ);
+	hosttpm_call_begin(&call, TPM2_CC_PCR_Read);
 	put_selection(&call.in, *wanted);
 	rc = hosttpm_call_run(&call, t, e);
 	if (rc)
@@ -191,7 +191,7 @@ int hosttpm_pcr_policy(const struct hosttpm_transport *t, uint32_t session,
 {
 	struct hosttpm_call call;
 
-	hosttpm_call_begin(&call, TPM2_CC_POLICY_PCR);
+	hosttpm_call_begin(&call, TPM2_CC_PolicyPCR);
 	cursor_put_u32(&call.in, session);
 	cursor_put_u16(&call.in, 0); /* pcrDigest: whatever they are now */
 	put_selection(&call.in, a->selection);
@@ -205,7 +205,7 @@ int hosttpm_pcr_approved(const struct hosttpm_transport *t, uint32_t session,
 	struct hosttpm_call call;
 	int rc;
 
-	hosttpm_call_begin(&call, TPM2_CC_POLICY_GET_DIGEST);
+	hosttpm_call_begin(&call, TPM2_CC_PolicyGetDigest);
 	cursor_put_u32(&call.in, session);
 	rc = hosttpm_call_run(&call, t, e);
 	if (rc)

@@ -2,11 +2,10 @@
 #include "hosttpm_policy.h"
 #include "hosttpm_pcr.h"
 #include "lib/hostpolicy.h"
+#include "lib/tpm2/types.h"
 
 #include <errno.h>
 #include <string.h>
-
-#define RC_POLICY 0x126 /* Part 2, 6.6.3 */
 
 static int policy_key_name(const struct hosttpm_config *c,
 			   uint8_t name[HOSTTPM_NAME_SIZE], struct error *e)
@@ -47,13 +46,13 @@ static int load_policy_key(const struct hosttpm_config *c,
 	struct hosttpm_call call;
 	int rc;
 
-	hosttpm_call_begin(&call, TPM2_CC_LOAD_EXTERNAL);
+	hosttpm_call_begin(&call, TPM2_CC_LoadExternal);
 	call.gives_handle = true;
 	cursor_put_u16(&call.in, 0); /* no private part */
 	hosttpm_cmd_put(&call.in, (struct hosttpm_bytes){c->policy_key,
 							 (uint16_t)c->policy_key_len});
 	/* of a hierarchy with a proof, or the ticket would be empty */
-	cursor_put_u32(&call.in, HOSTTPM_RH_OWNER);
+	cursor_put_u32(&call.in, TPM2_RH_OWNER);
 	rc = hosttpm_call_run(&call, t, e);
 	*handle = call.handle_returned;
 	return rc;
@@ -68,7 +67,7 @@ static int verify_signature(struct hosttpm_call *call, const struct hosttpm_tran
 	struct cursor c;
 	int rc;
 
-	hosttpm_call_begin(call, TPM2_CC_VERIFY_SIGNATURE);
+	hosttpm_call_begin(call, TPM2_CC_VerifySignature);
 	cursor_put_u32(&call->in, key);
 	hosttpm_cmd_put(&call->in, (struct hosttpm_bytes){hash, CRYPT_HASH_SIZE});
 	cursor_put(&call->in, signature, HOSTTPM_SIGNATURE_SIZE);
@@ -98,7 +97,7 @@ static int policy_authorize(const struct hosttpm_config *c,
 	rc = policy_key_name(c, name, e);
 	if (rc)
 		return rc;
-	hosttpm_call_begin(&call, TPM2_CC_POLICY_AUTHORIZE);
+	hosttpm_call_begin(&call, TPM2_CC_PolicyAuthorize);
 	cursor_put_u32(&call.in, session);
 	hosttpm_cmd_put(&call.in, (struct hosttpm_bytes){a->policy, CRYPT_HASH_SIZE});
 	hosttpm_cmd_put(&call.in, (struct hosttpm_bytes){ref, CRYPT_HASH_SIZE});
@@ -134,7 +133,7 @@ static int authorize(const struct hosttpm_config *c, const struct hosttpm_transp
  * has another value (TPM_RC_POLICY), no value, or is not there. */
 static int revoked(uint32_t code, struct error *e)
 {
-	if (code == RC_POLICY)
+	if (code == TPM2_RC_POLICY)
 		return error_set(
 			e, -EACCES, CAUSE_PCRS_CHANGED,
 			"the approval of this host's boot state was revoked; boot "
@@ -178,7 +177,7 @@ static int policy_auth_value(const struct hosttpm_transport *t, uint32_t session
 {
 	struct hosttpm_call call;
 
-	hosttpm_call_begin(&call, TPM2_CC_POLICY_AUTH_VALUE);
+	hosttpm_call_begin(&call, TPM2_CC_PolicyAuthValue);
 	cursor_put_u32(&call.in, session);
 	return hosttpm_call_run(&call, t, e);
 }

@@ -12,14 +12,12 @@
 #define XVTPM_HOSTTPM_SESSION_H
 
 #include "hosttpm_crypt.h"
+#include "lib/tpm2/types.h"
 
 #define HOSTTPM_NONCE_SIZE 32
 #define HOSTTPM_AUTH_SIZE  32
 
 /* TPMA_SESSION, Part 2, 8.4 */
-#define HOSTTPM_SESSION_CONTINUE 0x01
-#define HOSTTPM_SESSION_DECRYPT	 0x20 /* the command's first parameter */
-#define HOSTTPM_SESSION_ENCRYPT	 0x40 /* the response's first parameter */
 
 struct hosttpm_session {
 	uint32_t handle;

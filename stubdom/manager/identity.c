@@ -1,16 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "identity.h"
 #include "ek.h"
+#include "lib/tpm2/types.h"
 
 #include <errno.h>
 #include <string.h>
-
-#define CC_READ_PUBLIC	     0x173
-#define CC_GET_CAPABILITY    0x17a
-#define CAP_TPM_PROPERTIES   6
-#define PT_PERMANENT	     0x200
-#define OWNER_AUTH_SET	     0x1 /* TPMA_PERMANENT, Part 2, 8.6 */
-#define ENDORSEMENT_AUTH_SET 0x2
 
 _Static_assert((int)EK_P256 == (int)ENVELOPE_EK_P256 &&
 		       (int)EK_RSA2048 == (int)ENVELOPE_EK_RSA2048 &&
@@ -30,15 +24,15 @@ static int permanent(struct command *c, uint32_t *value)
 {
 	int rc;
 
-	command_begin(c, CC_GET_CAPABILITY);
-	cursor_put_u32(&c->in, CAP_TPM_PROPERTIES);
-	cursor_put_u32(&c->in, PT_PERMANENT);
+	command_begin(c, TPM2_CC_GetCapability);
+	cursor_put_u32(&c->in, TPM2_CAP_TPM_PROPERTIES);
+	cursor_put_u32(&c->in, TPM2_PT_PERMANENT);
 	cursor_put_u32(&c->in, 1);
 	rc = command_run(c);
 	if (rc)
 		return rc;
 	(void)cursor_bytes(&c->out, 1 + 4 + 4); /* moreData, capability, count */
-	if (cursor_u32(&c->out) != PT_PERMANENT)
+	if (cursor_u32(&c->out) != TPM2_PT_PERMANENT)
 		cursor_fail(&c->out);
 	*value = cursor_u32(&c->out);
 	return cursor_ok(&c->out) ? 0 : -EBADMSG;
@@ -50,7 +44,7 @@ static int read_public(struct command *c, uint32_t handle, struct envelope_name 
 {
 	int rc;
 
-	command_begin(c, CC_READ_PUBLIC);
+	command_begin(c, TPM2_CC_ReadPublic);
 	cursor_put_u32(&c->in, handle);
 	rc = command_run(c);
 	if (rc)
@@ -118,13 +112,13 @@ static int find(struct finding *f)
 	uint32_t set;
 	int rc = permanent(&f->c, &set), exists = 0;
 
-	if (!rc && set & ENDORSEMENT_AUTH_SET)
+	if (!rc && set & TPMA_PERMANENT_ENDORSEMENTAUTHSET)
 		return -EACCES;
 	if (!rc)
 		exists = ek_exists(&f->c, EK_RSA2048_HANDLE);
 	if (rc || exists < 0)
 		return rc ? rc : exists;
-	f->keep = !exists && !(set & OWNER_AUTH_SET);
+	f->keep = !exists && !(set & TPMA_PERMANENT_OWNERAUTHSET);
 	for (which = 0; which < EK_KINDS && !rc; which++) {
 		/* a guest can have put another one there: only what is known to be the
 		 * key spares the making of it */

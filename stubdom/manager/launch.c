@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "launch.h"
 #include "command.h"
+#include "lib/tpm2/types.h"
 
 #include <errno.h>
 
-#define CC_GET_CAPABILITY 0x17a
-#define CC_PCR_EXTEND	  0x182
-#define CAP_PCRS	  5
-#define BANKS_MAX	  16
-#define SELECT_MAX	  32
+#define BANKS_MAX  16
+#define SELECT_MAX 32
 
 static unsigned int bank_of(uint16_t id)
 {
@@ -37,15 +35,15 @@ static int read_banks(struct command *c, unsigned int *banks)
 	uint32_t n;
 	int rc;
 
-	command_begin(c, CC_GET_CAPABILITY);
-	cursor_put_u32(&c->in, CAP_PCRS);
+	command_begin(c, TPM2_CC_GetCapability);
+	cursor_put_u32(&c->in, TPM2_CAP_PCRS);
 	cursor_put_u32(&c->in, 0);
 	cursor_put_u32(&c->in, BANKS_MAX);
 	rc = command_run(c);
 	if (rc)
 		return rc;
 	(void)cursor_u8(&c->out); /* moreData */
-	if (cursor_u32(&c->out) != CAP_PCRS)
+	if (cursor_u32(&c->out) != TPM2_CAP_PCRS)
 		return -EBADMSG;
 	n = cursor_u32(&c->out);
 	*banks = 0;
@@ -57,7 +55,7 @@ static int read_banks(struct command *c, unsigned int *banks)
 /* Part 3, 22.2 */
 static int extend(struct command *c, unsigned int banks, const struct measure_event *e)
 {
-	command_begin(c, CC_PCR_EXTEND);
+	command_begin(c, TPM2_CC_PCR_Extend);
 	cursor_put_u32(&c->in, e->pcr);
 	command_auth(c, NULL, 0);
 	cursor_put_u32(&c->in, (uint32_t)__builtin_popcount(banks));

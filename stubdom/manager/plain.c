@@ -2,6 +2,7 @@
 #include "plain.h"
 #include "engine.h"
 #include "lib/cursor.h"
+#include "lib/tpm2/types.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -9,8 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define HEADER_SIZE	10
-#define RC_COMMAND_SIZE 0x142
+#define HEADER_SIZE 10
 
 struct plain {
 	struct plain_ops ops;
@@ -94,9 +94,9 @@ static void refuse(struct plain *p)
 {
 	struct cursor w = cursor_writer(p->out, sizeof(p->out));
 
-	cursor_put_u16(&w, 0x8001);
+	cursor_put_u16(&w, TPM2_ST_NO_SESSIONS);
 	cursor_put_u32(&w, HEADER_SIZE);
-	cursor_put_u32(&w, RC_COMMAND_SIZE);
+	cursor_put_u32(&w, TPM2_RC_COMMAND_SIZE);
 	answer(p, HEADER_SIZE);
 	if (p->client >= 0)
 		drop(p);

@@ -2,10 +2,9 @@
 #include "vendor.h"
 #include "include/vendor.h"
 #include "lib/cursor.h"
+#include "lib/tpm2/types.h"
 
-#define HEADER_SIZE    10
-#define ST_NO_SESSIONS 0x8001
-#define ST_SESSIONS    0x8002
+#define HEADER_SIZE 10
 
 /* Parameters in, parameters out; a TPM_RC. */
 typedef uint32_t vendor_command(const struct vendor *v, struct cursor *in,
@@ -18,11 +17,11 @@ static uint32_t read_piece(const uint8_t *bytes, size_t len, struct cursor *in,
 	size_t offset = cursor_u32(in), n;
 
 	if (!cursor_ok(in))
-		return VENDOR_RC_INSUFFICIENT_1;
+		return TPM2_RC_INSUFFICIENT + TPM2_RC_P + TPM2_RC_1;
 	if (!cursor_done(in))
-		return VENDOR_RC_SIZE;
+		return TPM2_RC_SIZE;
 	if (offset > len)
-		return VENDOR_RC_VALUE_1;
+		return TPM2_RC_VALUE + TPM2_RC_P + TPM2_RC_1;
 	n = len - offset;
 	if (n > VENDOR_CHUNK)
 		n = VENDOR_CHUNK;
@@ -30,7 +29,7 @@ static uint32_t read_piece(const uint8_t *bytes, size_t len, struct cursor *in,
 	cursor_put_u16(out, (uint16_t)n);
 	if (n)
 		cursor_put(out, bytes + offset, n);
-	return VENDOR_RC_SUCCESS;
+	return TPM2_RC_SUCCESS;
 }
 
 static uint32_t read_log(const struct vendor *v, struct cursor *in, struct cursor *out)
@@ -60,16 +59,16 @@ static uint32_t attest(const struct vendor *v, struct cursor *in, struct cursor 
 	r.pcrs = cursor_u32(in);
 	r.user = take_2b(in, &r.user_len);
 	if (!cursor_ok(in))
-		return VENDOR_RC_INSUFFICIENT_1;
+		return TPM2_RC_INSUFFICIENT + TPM2_RC_P + TPM2_RC_1;
 	if (!cursor_done(in))
-		return VENDOR_RC_SIZE;
+		return TPM2_RC_SIZE;
 	if (r.nonce_len < ATTEST_NONCE_MIN || r.nonce_len > ATTEST_NONCE_MAX || !r.pcrs ||
 	    r.pcrs >> ATTEST_PCRS || r.user_len > ATTEST_USER_MAX)
-		return VENDOR_RC_VALUE_1;
+		return TPM2_RC_VALUE + TPM2_RC_P + TPM2_RC_1;
 	if (attest_run(v->attest, &r, &rc, &e))
 		return rc;
 	cursor_put_u32(out, (uint32_t)v->attest->len);
-	return VENDOR_RC_SUCCESS;
+	return TPM2_RC_SUCCESS;
 }
 
 static const struct {
@@ -92,18 +91,18 @@ static vendor_command *find(uint32_t code)
 /* Part 3, 5.2: the header's checks, in their order. */
 static uint32_t check_header(uint16_t tag, uint32_t size, size_t len)
 {
-	if (tag != ST_NO_SESSIONS && tag != ST_SESSIONS)
-		return VENDOR_RC_BAD_TAG;
+	if (tag != TPM2_ST_NO_SESSIONS && tag != TPM2_ST_SESSIONS)
+		return TPM2_RC_BAD_TAG;
 	if (size != len)
-		return VENDOR_RC_COMMAND_SIZE;
-	return tag == ST_SESSIONS ? VENDOR_RC_AUTH_CONTEXT : VENDOR_RC_SUCCESS;
+		return TPM2_RC_COMMAND_SIZE;
+	return tag == TPM2_ST_SESSIONS ? TPM2_RC_AUTH_CONTEXT : TPM2_RC_SUCCESS;
 }
 
 static void put_header(uint8_t *rsp, size_t len, uint32_t rc)
 {
 	struct cursor w = cursor_writer(rsp, HEADER_SIZE);
 
-	cursor_put_u16(&w, ST_NO_SESSIONS);
+	cursor_put_u16(&w, TPM2_ST_NO_SESSIONS);
 	cursor_put_u32(&w, (uint32_t)len);
 	cursor_put_u32(&w, rc);
 }
@@ -123,7 +122,7 @@ bool vendor_execute(const struct vendor *v, const uint8_t *cmd, size_t len, uint
 	if (!rc)
 		rc = run(v, &in, &out);
 	if (!rc && !cursor_ok(&out))
-		rc = VENDOR_RC_SIZE;
+		rc = TPM2_RC_SIZE;
 	*rsp_len = HEADER_SIZE + (rc ? 0 : out.pos);
 	put_header(rsp, *rsp_len, rc);
 	return true;

@@ -15,7 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (!rc && (!p.key || p.name_len > sizeof(name)))
 		abort();
-	if (!rc && (public_qualified(&p, PUBLIC_RH_PLATFORM, name, &len) ||
+	if (!rc && (public_qualified(&p, TPM2_RH_PLATFORM, name, &len) ||
 		    len != p.name_len || public_spki_hash(&p, hash)))
 		abort();
 	public_free(&p);

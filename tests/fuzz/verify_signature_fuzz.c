@@ -14,15 +14,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (!key.key) {
 		key.key = EVP_EC_gen("P-256");
-		key.scheme = TPMALG_NULL;
+		key.scheme = TPM2_ALG_NULL;
 	}
 	if (signature_parse(data, size, &s))
 		return 0;
 	if (!s.hash || s.first + s.first_len > data + size ||
 	    (s.second && s.second + s.second_len > data + size))
 		abort();
-	key.type = s.scheme == TPMALG_ECDSA ? TPMALG_ECC : TPMALG_RSA;
-	if (key.type == TPMALG_ECC && !signature_verify(&s, &key, data, size))
+	key.type = s.scheme == TPM2_ALG_ECDSA ? TPM2_ALG_ECC : TPM2_ALG_RSA;
+	if (key.type == TPM2_ALG_ECC && !signature_verify(&s, &key, data, size))
 		abort();
 	return 0;
 }

@@ -113,7 +113,7 @@ static void nothing_of_a_failed_command_is_shown(void **state)
 	submit(12, 0);
 	assert_int_equal(fake_state(w), TPMIF_STATE_FINISH);
 	assert_int_equal(fake_length(w), 10);
-	assert_int_equal(fake_code(w, 0), TPM_RC_FAILURE);
+	assert_int_equal(fake_code(w, 0), TPM2_RC_FAILURE);
 	assert_int_not_equal(fake_page(w, 100)[8 + 10], 0x5a);
 }
 
@@ -127,7 +127,7 @@ static void lengths_that_are_refused(void **state)
 		event();
 		assert_int_equal(fake_state(w), TPMIF_STATE_FINISH);
 		assert_int_equal(fake_length(w), 10);
-		assert_int_equal(fake_code(w, 0), TPM_RC_COMMAND_SIZE);
+		assert_int_equal(fake_code(w, 0), TPM2_RC_COMMAND_SIZE);
 		assert_int_equal(w->notifications, i + 1);
 	}
 	assert_int_equal(w->executed, 0);
@@ -141,7 +141,7 @@ static void lengths_that_disagree_with_the_packet(void **state)
 	packet(fake_page(w, 100) + 8, 12);
 	fake_header(w, 13, TPMIF_STATE_SUBMIT, 0, 0);
 	event();
-	assert_int_equal(fake_code(w, 0), TPM_RC_COMMAND_SIZE);
+	assert_int_equal(fake_code(w, 0), TPM2_RC_COMMAND_SIZE);
 	assert_int_equal(w->executed, 0);
 }
 
@@ -162,13 +162,13 @@ static void a_response_that_does_not_fit(void **state)
 	w->rsp_len = 4089;
 	submit(12, 0);
 	assert_int_equal(fake_length(w), 10);
-	assert_int_equal(fake_code(w, 0), TPM_RC_FAILURE);
+	assert_int_equal(fake_code(w, 0), TPM2_RC_FAILURE);
 	w->rsp_len = RING_PACKET_MAX + 1;
 	submit(12, 0);
-	assert_int_equal(fake_code(w, 0), TPM_RC_FAILURE);
+	assert_int_equal(fake_code(w, 0), TPM2_RC_FAILURE);
 	w->rsp_len = 9;
 	submit(12, 0);
-	assert_int_equal(fake_code(w, 0), TPM_RC_FAILURE);
+	assert_int_equal(fake_code(w, 0), TPM2_RC_FAILURE);
 }
 
 /* Writes len bytes of packet behind n references, across the pages. */
@@ -227,9 +227,9 @@ static void extra_pages_stay_mapped_while_they_are_the_same(void **state)
 static void a_packet_longer_than_ours_over_extra_pages(void **state)
 {
 	submit_extra(4097, 1, 101);
-	assert_int_equal(fake_code(w, 1), TPM_RC_COMMAND_SIZE);
+	assert_int_equal(fake_code(w, 1), TPM2_RC_COMMAND_SIZE);
 	submit_extra(5000, 2, 101);
-	assert_int_equal(fake_code(w, 2), TPM_RC_COMMAND_SIZE);
+	assert_int_equal(fake_code(w, 2), TPM2_RC_COMMAND_SIZE);
 	assert_int_equal(w->maps, 1);
 }
 
@@ -240,7 +240,7 @@ static void too_many_extra_pages_are_refused_unmapped(void **state)
 		event();
 		assert_int_equal(fake_state(w), TPMIF_STATE_FINISH);
 		assert_int_equal(fake_length(w), 10);
-		assert_int_equal(fake_code(w, (uint8_t)n), TPM_RC_COMMAND_SIZE);
+		assert_int_equal(fake_code(w, (uint8_t)n), TPM2_RC_COMMAND_SIZE);
 	}
 	assert_int_equal(w->maps, 1);
 	assert_int_equal(w->executed, 0);
@@ -252,12 +252,12 @@ static void bad_references_are_refused(void **state)
 	fake_header(w, 4096, TPMIF_STATE_SUBMIT, 0, 1);
 	memcpy(fake_page(w, 100) + 8, "\xff\xff\xff\xff", 4);
 	event();
-	assert_int_equal(fake_code(w, 1), TPM_RC_FAILURE);
+	assert_int_equal(fake_code(w, 1), TPM2_RC_FAILURE);
 	w->map_error = -EINVAL; /* one of another domain's */
 	fake_header(w, 12, TPMIF_STATE_SUBMIT, 0, 1);
 	memcpy(fake_page(w, 100) + 8, "\x65\0\0\0", 4);
 	event();
-	assert_int_equal(fake_code(w, 1), TPM_RC_FAILURE);
+	assert_int_equal(fake_code(w, 1), TPM2_RC_FAILURE);
 	w->map_error = 0;
 	submit_extra(4096, 1, 101);
 	assert_int_equal(fake_code(w, 1), 0);
@@ -286,7 +286,7 @@ static void localities(void **state)
 
 	for (unsigned int l = 1; l <= 255; l++) {
 		submit(12, (uint8_t)l);
-		assert_int_equal(fake_code(w, 0), TPM_RC_LOCALITY);
+		assert_int_equal(fake_code(w, 0), TPM2_RC_LOCALITY);
 		refused++;
 	}
 	assert_int_equal(w->executed, 0);
@@ -301,7 +301,7 @@ static void localities(void **state)
 		assert_int_equal(w->last_locality, l);
 	}
 	submit(12, 5);
-	assert_int_equal(fake_code(w, 0), TPM_RC_LOCALITY);
+	assert_int_equal(fake_code(w, 0), TPM2_RC_LOCALITY);
 }
 
 /* What never reaches a TPM 1.2 is answered in its words all the same. */

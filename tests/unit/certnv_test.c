@@ -66,7 +66,7 @@ static void set(uint32_t index, const uint8_t *bytes, size_t len)
 static uint32_t as_owner(uint32_t code, uint32_t index)
 {
 	command_begin(&command, code);
-	cursor_put_u32(&command.in, COMMAND_RH_OWNER);
+	cursor_put_u32(&command.in, TPM2_RH_OWNER);
 	cursor_put_u32(&command.in, index);
 	command_auth(&command, NULL, 0);
 	if (code == CC_WRITE) {
@@ -87,7 +87,7 @@ static void define_with(uint32_t index, uint16_t size, uint32_t attributes)
 	size_t mark;
 
 	command_begin(&command, CC_DEFINE);
-	cursor_put_u32(&command.in, COMMAND_RH_OWNER);
+	cursor_put_u32(&command.in, TPM2_RH_OWNER);
 	command_auth(&command, NULL, 0);
 	cursor_put_u16(&command.in, 0);
 	mark = cursor_mark_u16(&command.in);

@@ -168,7 +168,7 @@ static void a_clock_that_was_set_stays_set(void **unused)
 	uint64_t to = ask().clock + 1000000;
 
 	command_begin(&command, CC_CLOCK_SET);
-	cursor_put_u32(&command.in, COMMAND_RH_OWNER);
+	cursor_put_u32(&command.in, TPM2_RH_OWNER);
 	command_auth(&command, NULL, 0);
 	cursor_put_u64(&command.in, to);
 	assert_int_equal(command_run(&command), 0);

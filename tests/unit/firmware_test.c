@@ -73,7 +73,7 @@ static void extend16(void)
 static uint32_t clear(const uint8_t *auth, size_t len)
 {
 	command_begin(&command, CC_CLEAR);
-	cursor_put_u32(&command.in, COMMAND_RH_PLATFORM);
+	cursor_put_u32(&command.in, TPM2_RH_PLATFORM);
 	command_auth(&command, auth, len);
 	(void)!command_run(&command);
 	return command.rc;

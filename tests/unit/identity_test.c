@@ -137,7 +137,7 @@ static void another_key_at_the_handle_is_not_the_key(void **unused)
 static void an_owner_keeps_its_handles(void **unused)
 {
 	assert_int_equal(ek_keep(&command, KEPT, KEPT), 0); /* evicts it */
-	change_auth(COMMAND_RH_OWNER);
+	change_auth(TPM2_RH_OWNER);
 	restart();
 	assert_int_equal(last.len, first.len);
 	assert_int_equal(ek_exists(&command, KEPT), 0);
@@ -149,7 +149,7 @@ static void an_endorsement_auth_is_the_guests(void **unused)
 	struct envelope_name was[EK_KINDS];
 
 	memcpy(was, names, sizeof(was));
-	change_auth(COMMAND_RH_ENDORSEMENT);
+	change_auth(TPM2_RH_ENDORSEMENT);
 	restart();
 	assert_int_equal(last.len, 0);
 	assert_false(last.changed);
@@ -174,7 +174,7 @@ static void others_than_known_end_the_start(void **unused)
 
 static void a_new_tpm_needs_them(void **unused)
 {
-	change_auth(COMMAND_RH_ENDORSEMENT);
+	change_auth(TPM2_RH_ENDORSEMENT);
 	assert_int_equal(identity_find(&last, names, true, &error), -EACCES);
 	assert_int_equal(error.cause, CAUSE_ENGINE);
 }

@@ -126,7 +126,7 @@ static void only_in_those_that_are_there(void **unused)
 	uint8_t got[64];
 
 	command_begin(&command, CC_ALLOCATE);
-	cursor_put_u32(&command.in, COMMAND_RH_PLATFORM);
+	cursor_put_u32(&command.in, TPM2_RH_PLATFORM);
 	command_auth(&command, firmware.platform_auth, firmware.platform_auth_len);
 	cursor_put_u32(&command.in, 4);
 	for (int i = 0; i < MEASURE_HASHES; i++) {

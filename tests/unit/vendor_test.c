@@ -3,6 +3,7 @@
 #include "include/vendor.h"
 #include "stubdom/manager/vendor.h"
 #include "lib/cursor.h"
+#include "lib/tpm2/types.h"
 
 #include <string.h>
 
@@ -116,26 +117,31 @@ static void reads_in_chunks(void **state)
 static void an_unmeasured_guest_has_none(void **state)
 {
 	reads(0, 0, 0);
-	assert_int_equal(refusal(0x8001, 14, 1, 14), VENDOR_RC_VALUE_1);
+	assert_int_equal(refusal(0x8001, 14, 1, 14),
+			 TPM2_RC_VALUE + TPM2_RC_P + TPM2_RC_1);
 }
 
 static void an_offset_behind_the_end_is_refused(void **state)
 {
 	log_of(5000);
-	assert_int_equal(refusal(0x8001, 14, 5001, 14), VENDOR_RC_VALUE_1);
-	assert_int_equal(refusal(0x8001, 14, UINT32_MAX, 14), VENDOR_RC_VALUE_1);
+	assert_int_equal(refusal(0x8001, 14, 5001, 14),
+			 TPM2_RC_VALUE + TPM2_RC_P + TPM2_RC_1);
+	assert_int_equal(refusal(0x8001, 14, UINT32_MAX, 14),
+			 TPM2_RC_VALUE + TPM2_RC_P + TPM2_RC_1);
 }
 
 static void sizes_and_tags_are_checked(void **state)
 {
-	assert_int_equal(refusal(0x8001, 15, 0, 14), VENDOR_RC_COMMAND_SIZE);
-	assert_int_equal(refusal(0x8001, 13, 0, 14), VENDOR_RC_COMMAND_SIZE);
-	assert_int_equal(refusal(0x8001, 13, 0, 13), VENDOR_RC_INSUFFICIENT_1);
-	assert_int_equal(refusal(0x8001, 10, 0, 10), VENDOR_RC_INSUFFICIENT_1);
-	assert_int_equal(refusal(0x8001, 15, 0, 15), VENDOR_RC_SIZE);
-	assert_int_equal(refusal(0x8002, 14, 0, 14), VENDOR_RC_AUTH_CONTEXT);
-	assert_int_equal(refusal(0x8000, 14, 0, 14), VENDOR_RC_BAD_TAG);
-	assert_int_equal(refusal(0x00c1, 99, 0, 14), VENDOR_RC_BAD_TAG);
+	assert_int_equal(refusal(0x8001, 15, 0, 14), TPM2_RC_COMMAND_SIZE);
+	assert_int_equal(refusal(0x8001, 13, 0, 14), TPM2_RC_COMMAND_SIZE);
+	assert_int_equal(refusal(0x8001, 13, 0, 13),
+			 TPM2_RC_INSUFFICIENT + TPM2_RC_P + TPM2_RC_1);
+	assert_int_equal(refusal(0x8001, 10, 0, 10),
+			 TPM2_RC_INSUFFICIENT + TPM2_RC_P + TPM2_RC_1);
+	assert_int_equal(refusal(0x8001, 15, 0, 15), TPM2_RC_SIZE);
+	assert_int_equal(refusal(0x8002, 14, 0, 14), TPM2_RC_AUTH_CONTEXT);
+	assert_int_equal(refusal(0x8000, 14, 0, 14), TPM2_RC_BAD_TAG);
+	assert_int_equal(refusal(0x00c1, 99, 0, 14), TPM2_RC_BAD_TAG);
 }
 
 static void all_else_is_the_tpms(void **state)
@@ -156,7 +162,7 @@ static void a_small_buffer_is_not_overrun(void **state)
 	memset(rsp, 0xee, sizeof(rsp));
 	rsp_len = 100;
 	assert_true(vendor_execute(&vendor, cmd, 14, rsp, &rsp_len));
-	assert_int_equal(code_of(&c), VENDOR_RC_SIZE);
+	assert_int_equal(code_of(&c), TPM2_RC_SIZE);
 	assert_int_equal(rsp[100], 0xee);
 	rsp_len = 9;
 	assert_false(vendor_execute(&vendor, cmd, 14, rsp, &rsp_len));
@@ -199,19 +205,21 @@ static void attests(void **state)
 	assert_int_equal(asked.user_len, 0);
 	assert_int_equal(attest_with(64, 1, 64, 0), 0);
 	assert_int_equal(asked.user_len, 64);
-	answer = VENDOR_RC_RETRY;
-	assert_int_equal(attest_with(32, 3, 0, 0), VENDOR_RC_RETRY);
+	answer = TPM2_RC_RETRY;
+	assert_int_equal(attest_with(32, 3, 0, 0), TPM2_RC_RETRY);
 }
 
 static void attests_nothing_else(void **state)
 {
 	answer = 0;
-	assert_int_equal(attest_with(15, 3, 0, 0), VENDOR_RC_VALUE_1);
-	assert_int_equal(attest_with(65, 3, 0, 0), VENDOR_RC_VALUE_1);
-	assert_int_equal(attest_with(32, 0, 0, 0), VENDOR_RC_VALUE_1);
-	assert_int_equal(attest_with(32, 1 << 24, 0, 0), VENDOR_RC_VALUE_1);
-	assert_int_equal(attest_with(32, 3, 65, 0), VENDOR_RC_VALUE_1);
-	assert_int_equal(attest_with(32, 3, 32, 1), VENDOR_RC_SIZE);
+	assert_int_equal(attest_with(15, 3, 0, 0), TPM2_RC_VALUE + TPM2_RC_P + TPM2_RC_1);
+	assert_int_equal(attest_with(65, 3, 0, 0), TPM2_RC_VALUE + TPM2_RC_P + TPM2_RC_1);
+	assert_int_equal(attest_with(32, 0, 0, 0), TPM2_RC_VALUE + TPM2_RC_P + TPM2_RC_1);
+	assert_int_equal(attest_with(32, 1 << 24, 0, 0),
+			 TPM2_RC_VALUE + TPM2_RC_P + TPM2_RC_1);
+	assert_int_equal(attest_with(32, 3, 65, 0),
+			 TPM2_RC_VALUE + TPM2_RC_P + TPM2_RC_1);
+	assert_int_equal(attest_with(32, 3, 32, 1), TPM2_RC_SIZE);
 	assert_int_equal(asked.nonce_len, 0);
 }
 
@@ -219,8 +227,8 @@ static void attests_nothing_else(void **state)
 static void no_key_is_taken(void **state)
 {
 	answer = 0;
-	assert_int_equal(attest_with(32, 3, 0, 6), VENDOR_RC_SIZE);
-	assert_int_equal(attest_with(32, 3, 0, 200), VENDOR_RC_SIZE);
+	assert_int_equal(attest_with(32, 3, 0, 6), TPM2_RC_SIZE);
+	assert_int_equal(attest_with(32, 3, 0, 200), TPM2_RC_SIZE);
 	assert_int_equal(asked.nonce_len, 0);
 }
 
@@ -235,7 +243,7 @@ static void evidence_in_pieces(void **state)
 	assert_int_equal(cursor_u16(&c), sizeof(evidence) - 2048);
 	assert_int_equal(cursor_u8(&c), 'e');
 	assert_true(ask(0x8001, 14, XVTPM_CC_READ_EVIDENCE, 3001, 14));
-	assert_int_equal(code_of(&c), VENDOR_RC_VALUE_1);
+	assert_int_equal(code_of(&c), TPM2_RC_VALUE + TPM2_RC_P + TPM2_RC_1);
 }
 
 int main(void)

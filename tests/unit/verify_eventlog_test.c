@@ -27,8 +27,8 @@ static void le(uint32_t value, size_t n)
 static void event(uint32_t pcr, uint32_t type, const char *data, size_t n)
 {
 	const struct crypt_part part = {data, n};
-	const struct tpmalg *alg[] = {tpmalg_find(TPMALG_SHA1),
-				      tpmalg_find(TPMALG_SHA256)};
+	const struct tpmalg *alg[] = {tpmalg_find(TPM2_ALG_SHA),
+				      tpmalg_find(TPM2_ALG_SHA256)};
 	uint8_t digest[TPMALG_SIZE_MAX];
 	size_t i;
 
@@ -55,9 +55,9 @@ static int setup(void **state)
 	put("Spec ID Event03", 16);
 	len += 8;
 	le(2, 4);
-	le(TPMALG_SHA1, 2);
+	le(TPM2_ALG_SHA, 2);
 	le(20, 2);
-	le(TPMALG_SHA256, 2);
+	le(TPM2_ALG_SHA256, 2);
 	le(32, 2);
 	len++;
 	return 0;
@@ -77,9 +77,9 @@ static void leads_to_pcrs(void **state)
 	assert_int_equal(replayed.pcrs, 1 << 4);
 	assert_int_equal(crypt_sha256(&one, 1, digest), 0);
 	assert_int_equal(crypt_sha256(two, 2, want), 0);
-	assert_memory_equal(eventlog_value(&replayed, tpmalg_find(TPMALG_SHA256), 4),
+	assert_memory_equal(eventlog_value(&replayed, tpmalg_find(TPM2_ALG_SHA256), 4),
 			    want, 32);
-	assert_memory_equal(eventlog_value(&replayed, tpmalg_find(TPMALG_SHA256), 5),
+	assert_memory_equal(eventlog_value(&replayed, tpmalg_find(TPM2_ALG_SHA256), 5),
 			    zeroes, 32);
 	assert_null(eventlog_value(&replayed, tpmalg_named("sha384"), 4));
 	assert_int_equal(replayed.value[0][17][0], 0xff);
@@ -141,13 +141,13 @@ static void malformed(void **state)
 	malformed_at(0, 1); /* the header is of PCR 0 */
 	malformed_at(4, 4); /* and EV_NO_ACTION */
 	malformed_at(28, SPEC_SIZE - 1);
-	malformed_at(32, 'x');			 /* signature */
-	malformed_at(32 + 24, 9);		 /* too many banks */
-	malformed_at(32 + 28 + 2, 21);		 /* a digest of another size */
-	malformed_at(first, 24);		 /* no such PCR */
-	malformed_at(first + 8, 1);		 /* a bank is missing */
-	malformed_at(first + 12, TPMALG_SHA256); /* one is there twice */
-	malformed_at(len - 10, 7);		 /* more data than there is */
+	malformed_at(32, 'x');			   /* signature */
+	malformed_at(32 + 24, 9);		   /* too many banks */
+	malformed_at(32 + 28 + 2, 21);		   /* a digest of another size */
+	malformed_at(first, 24);		   /* no such PCR */
+	malformed_at(first + 8, 1);		   /* a bank is missing */
+	malformed_at(first + 12, TPM2_ALG_SHA256); /* one is there twice */
+	malformed_at(len - 10, 7);		   /* more data than there is */
 }
 
 int main(void)

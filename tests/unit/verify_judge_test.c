@@ -27,7 +27,7 @@ static void event(uint32_t pcr, uint32_t type, const char *data, size_t n)
 	le(pcr, 4);
 	le(type, 4);
 	le(1, 4);
-	le(TPMALG_SHA256, 2);
+	le(TPM2_ALG_SHA256, 2);
 	assert_int_equal(crypt_sha256(&part, 1, bytes + len), 0);
 	len += 32;
 	le((uint32_t)n, 4);
@@ -51,14 +51,14 @@ static int setup(void **state)
 	memcpy(bytes + len, "Spec ID Event03", 16);
 	len += 16 + 8;
 	le(1, 4);
-	le(TPMALG_SHA256, 2);
+	le(TPM2_ALG_SHA256, 2);
 	le(32, 2);
 	len++;
 	event(4, 4, "\0\0\0\0", 4); /* EV_SEPARATOR */
 	event(4, 13, "kernel", 6);
 	event(9, 13, "ramdisk", 7);
 	evidence = (struct evidence_side){.log = {bytes, len}, .banks = 1};
-	evidence.bank[0].alg = tpmalg_find(TPMALG_SHA256);
+	evidence.bank[0].alg = tpmalg_find(TPM2_ALG_SHA256);
 	evidence.bank[0].pcrs = 0xffff;
 	side = (struct side){.who = "vTPM", .e = &evidence};
 	if (crypt_sha256(&part, 1, hash))

@@ -25,12 +25,13 @@ static int teardown(void **state)
 
 static void attributes_and_scheme(void **state)
 {
-	assert_int_equal(ak.type, TPMALG_ECC);
-	assert_int_equal(ak.scheme, TPMALG_ECDSA);
-	assert_int_equal(ak.scheme_hash, TPMALG_SHA256);
-	assert_int_equal(ak.attributes & (PUBLIC_AK_ATTRIBUTES | PUBLIC_DECRYPT),
+	assert_int_equal(ak.type, TPM2_ALG_ECC);
+	assert_int_equal(ak.scheme, TPM2_ALG_ECDSA);
+	assert_int_equal(ak.scheme_hash, TPM2_ALG_SHA256);
+	assert_int_equal(ak.attributes & (PUBLIC_AK_ATTRIBUTES | TPMA_OBJECT_DECRYPT),
 			 PUBLIC_AK_ATTRIBUTES);
-	assert_int_equal(ek.attributes & (PUBLIC_EK_ATTRIBUTES | PUBLIC_SIGN),
+	assert_int_equal(ek.attributes &
+				 (PUBLIC_EK_ATTRIBUTES | TPMA_OBJECT_SIGN_ENCRYPT),
 			 PUBLIC_EK_ATTRIBUTES);
 	assert_int_equal(ak.name_len, 34);
 }
@@ -44,10 +45,10 @@ static void qualified_name(void **state)
 	int rc = quote_parse(vector_quote, sizeof(vector_quote), &q);
 
 	assert_int_equal(rc, 0);
-	assert_int_equal(public_qualified(&ak, PUBLIC_RH_PLATFORM, name, &len), 0);
+	assert_int_equal(public_qualified(&ak, TPM2_RH_PLATFORM, name, &len), 0);
 	assert_int_equal(len, q.signer.n);
 	assert_memory_equal(name, q.signer.p, len);
-	assert_int_equal(public_qualified(&ak, PUBLIC_RH_ENDORSEMENT, name, &len), 0);
+	assert_int_equal(public_qualified(&ak, TPM2_RH_ENDORSEMENT, name, &len), 0);
 	assert_memory_not_equal(name, q.signer.p, len);
 }
 

@@ -7,6 +7,7 @@
 #include "include/vendor.h"
 #include "lib/hex.h"
 #include "version.h"
+#include "lib/tpm2/types.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -141,12 +142,12 @@ static int no_evidence(int rc, uint32_t tpm_rc)
 		return FAILED;
 	}
 	switch (tpm_rc) {
-	case VENDOR_RC_RETRY:
+	case TPM2_RC_RETRY:
 		fputs("vtpm-attest: the host's TPM quotes only now and then for each guest; "
 		      "ask again in some seconds\n",
 		      stderr);
 		return AGAIN;
-	case VENDOR_RC_DISABLED:
+	case TPM2_RC_DISABLED:
 		fputs("vtpm-attest: the host does not attest; its operator has to look "
 		      "(`journalctl -u vtpmd` on the host)\n",
 		      stderr);

@@ -2,13 +2,13 @@
 #include "tools/vtpm-attest/vendorcmd.h"
 #include "include/vendor.h"
 #include "lib/cursor.h"
+#include "lib/tpm2/types.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-#define ST_NO_SESSIONS 0x8001
-#define BUFFER	       4096
-#define EVIDENCE_MAX   (1024 * 1024)
+#define BUFFER	     4096
+#define EVIDENCE_MAX (1024 * 1024)
 
 struct exchange {
 	uint8_t cmd[BUFFER], rsp[BUFFER];
@@ -18,7 +18,7 @@ struct exchange {
 static void begin(struct exchange *x, uint32_t code)
 {
 	x->in = cursor_writer(x->cmd, sizeof(x->cmd));
-	cursor_put_u16(&x->in, ST_NO_SESSIONS);
+	cursor_put_u16(&x->in, TPM2_ST_NO_SESSIONS);
 	cursor_put_u32(&x->in, 0);
 	cursor_put_u32(&x->in, code);
 }

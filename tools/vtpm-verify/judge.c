@@ -94,7 +94,8 @@ static void check_keys(const struct judge *j, const struct evidence *e,
 	check_certificates(j, e, k, known, v);
 	for (i = 0; i < k->n; i++) {
 		any |= known[i] || key_pinned(j->policy, &k->key[i]);
-		if ((k->key[i].attributes & (PUBLIC_EK_ATTRIBUTES | PUBLIC_SIGN)) !=
+		if ((k->key[i].attributes &
+		     (PUBLIC_EK_ATTRIBUTES | TPMA_OBJECT_SIGN_ENCRYPT)) !=
 		    PUBLIC_EK_ATTRIBUTES)
 			verdict_add(
 				v, "ek",
@@ -242,8 +243,8 @@ void judge(const struct judge *j, const struct evidence *e, struct verdict *v)
 		good = false;
 	}
 	vtpm.whole_log = true;
-	vtpm.hierarchy = PUBLIC_RH_PLATFORM;
-	host.hierarchy = PUBLIC_RH_ENDORSEMENT;
+	vtpm.hierarchy = TPM2_RH_PLATFORM;
+	host.hierarchy = TPM2_RH_ENDORSEMENT;
 	if (good)
 		judge_sides(j, e, &b, &keys, &vtpm, &host, v);
 	side_close(&vtpm);

@@ -22,7 +22,7 @@ static const json_t *find_host(const struct policy *p, const struct side *host)
 /* The number of PCRs of a state that are not as it says; the first of them in *which. */
 static int differing(const struct side *host, const json_t *state, unsigned int *which)
 {
-	const struct tpmalg *sha256 = tpmalg_find(TPMALG_SHA256);
+	const struct tpmalg *sha256 = tpmalg_find(TPM2_ALG_SHA256);
 	const char *key;
 	json_t *wanted;
 	int n = 0;
@@ -142,7 +142,7 @@ static bool next_event(const struct side *s, unsigned int pcr, size_t *at,
 	while (eventlog_next(&s->log, log->p, log->n, at, e)) {
 		*digest = NULL;
 		for (i = 0; i < s->log.banks; i++)
-			if (s->log.alg[i]->id == TPMALG_SHA256)
+			if (s->log.alg[i]->id == TPM2_ALG_SHA256)
 				*digest = e->digest[i];
 		if (e->pcr == pcr && e->type != EVENTLOG_NO_ACTION && *digest &&
 		    !is_separator(e, *digest))
@@ -192,7 +192,7 @@ void judge_guest(const struct policy *p, const struct side *vtpm, struct verdict
 {
 	const json_t *banks = json_object_get(p->all, "pcrs");
 	const json_t *events = json_object_get(p->all, "events");
-	const struct tpmalg *sha256 = tpmalg_find(TPMALG_SHA256);
+	const struct tpmalg *sha256 = tpmalg_find(TPM2_ALG_SHA256);
 	const char *key;
 	json_t *value;
 

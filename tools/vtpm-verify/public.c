@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpm-verify/public.h"
+#include "lib/tpm2/types.h"
 
 #include <errno.h>
 #include <string.h>
@@ -27,7 +28,7 @@ static struct part take_2b(struct cursor *c, size_t max)
 /* TPMT_SYM_DEF_OBJECT+, Part 2, 11.1.7 */
 static void skip_symmetric(struct cursor *c)
 {
-	if (cursor_u16(c) != TPMALG_NULL) {
+	if (cursor_u16(c) != TPM2_ALG_NULL) {
 		(void)cursor_u16(c); /* bits */
 		(void)cursor_u16(c); /* mode */
 	}
@@ -37,10 +38,10 @@ static void skip_symmetric(struct cursor *c)
 static void take_scheme(struct cursor *c, struct public *p)
 {
 	p->scheme = cursor_u16(c);
-	if (p->scheme == TPMALG_NULL || p->scheme == TPMALG_RSAES)
+	if (p->scheme == TPM2_ALG_NULL || p->scheme == TPM2_ALG_RSAES)
 		return;
 	p->scheme_hash = cursor_u16(c);
-	if (p->scheme == TPMALG_ECDAA)
+	if (p->scheme == TPM2_ALG_ECDAA)
 		(void)cursor_u16(c); /* count */
 }
 
@@ -92,9 +93,9 @@ static const struct curve {
 	const char *group;
 	size_t size;
 } curves[] = {
-	{0x0003, "P-256", 32},
-	{0x0004, "P-384", 48},
-	{0x0005, "P-521", 66},
+	{TPM2_ECC_NIST_P256, "P-256", 32},
+	{TPM2_ECC_NIST_P384, "P-384", 48},
+	{TPM2_ECC_NIST_P521, "P-521", 66},
 };
 
 /* A coordinate may have lost its leading zeroes (Part 1, C.8). */
@@ -129,7 +130,7 @@ static int parse_ecc(struct cursor *c, struct public *p)
 	skip_symmetric(c);
 	take_scheme(c, p);
 	curve = cursor_u16(c);
-	if (cursor_u16(c) != TPMALG_NULL) /* TPMT_KDF_SCHEME+ */
+	if (cursor_u16(c) != TPM2_ALG_NULL) /* TPMT_KDF_SCHEME+ */
 		(void)cursor_u16(c);
 	x = take_2b(c, COORDINATE_MAX);
 	y = take_2b(c, COORDINATE_MAX);
@@ -164,9 +165,9 @@ int public_parse(const uint8_t *buf, size_t len, struct public *p)
 	if (!cursor_ok(&c) || !p->name_alg ||
 	    set_name(p, &whole, 1, p->name, &p->name_len))
 		return -EBADMSG;
-	if (p->type == TPMALG_RSA)
+	if (p->type == TPM2_ALG_RSA)
 		return parse_rsa(&c, p);
-	return p->type == TPMALG_ECC ? parse_ecc(&c, p) : -EBADMSG;
+	return p->type == TPM2_ALG_ECC ? parse_ecc(&c, p) : -EBADMSG;
 }
 
 void public_free(struct public *p)

@@ -6,31 +6,25 @@
 #include <openssl/evp.h>
 #include "lib/cursor.h"
 #include "tools/vtpm-verify/tpmalg.h"
+#include "lib/tpm2/types.h"
 
 #define PUBLIC_NAME_MAX (2 + TPMALG_SIZE_MAX)
 
 /* TPM_RH, Part 2, 7.4 */
-#define PUBLIC_RH_ENDORSEMENT 0x4000000bu
-#define PUBLIC_RH_PLATFORM    0x4000000cu
 
 /* TPMA_OBJECT, Part 2, 8.3 */
-#define PUBLIC_FIXED_TPM    0x00000002u
-#define PUBLIC_FIXED_PARENT 0x00000010u
-#define PUBLIC_DATA_ORIGIN  0x00000020u
-#define PUBLIC_RESTRICTED   0x00010000u
-#define PUBLIC_DECRYPT	    0x00020000u
-#define PUBLIC_SIGN	    0x00040000u
-#define PUBLIC_AK_ATTRIBUTES                                           \
-	(PUBLIC_FIXED_TPM | PUBLIC_FIXED_PARENT | PUBLIC_DATA_ORIGIN | \
-	 PUBLIC_RESTRICTED | PUBLIC_SIGN)
-#define PUBLIC_EK_ATTRIBUTES                                           \
-	(PUBLIC_FIXED_TPM | PUBLIC_FIXED_PARENT | PUBLIC_DATA_ORIGIN | \
-	 PUBLIC_RESTRICTED | PUBLIC_DECRYPT)
+#define PUBLIC_AK_ATTRIBUTES                                        \
+	(TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT |           \
+	 TPMA_OBJECT_SENSITIVEDATAORIGIN | TPMA_OBJECT_RESTRICTED | \
+	 TPMA_OBJECT_SIGN_ENCRYPT)
+#define PUBLIC_EK_ATTRIBUTES                              \
+	(TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT | \
+	 TPMA_OBJECT_SENSITIVEDATAORIGIN | TPMA_OBJECT_RESTRICTED | TPMA_OBJECT_DECRYPT)
 
 struct public
 {
-	uint16_t type;	      /* TPMALG_RSA, TPMALG_ECC */
-	uint16_t scheme;      /* TPMALG_NULL: any */
+	uint16_t type;	      /* TPM2_ALG_RSA, TPM2_ALG_ECC */
+	uint16_t scheme;      /* TPM2_ALG_NULL: any */
 	uint16_t scheme_hash; /* 0: none */
 	uint32_t attributes;
 	const struct tpmalg *name_alg;

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpm-verify/quote.h"
+#include "lib/tpm2/types.h"
 
 #include <errno.h>
 #include <string.h>
 
-#define GENERATED     0xff544347u /* Part 2, 6.2 */
-#define ST_QUOTE      0x8018
 #define PART_MAX      (2 + TPMALG_SIZE_MAX)
 #define CLOCK_SIZE    17 /* TPMS_CLOCK_INFO */
 #define FIRMWARE_SIZE 8
@@ -46,7 +45,8 @@ int quote_parse(const uint8_t *buf, size_t len, struct quote *q)
 	q->extra = take_2b(&c);
 	(void)cursor_bytes(&c, CLOCK_SIZE + FIRMWARE_SIZE);
 	banks = cursor_u32(&c);
-	if (banks > QUOTE_BANKS || magic != GENERATED || type != ST_QUOTE)
+	if (banks > QUOTE_BANKS || magic != TPM2_GENERATED_VALUE ||
+	    type != TPM2_ST_ATTEST_QUOTE)
 		cursor_fail(&c);
 	for (i = 0; cursor_ok(&c) && i < banks; i++)
 		take_bank(&c, q, i);

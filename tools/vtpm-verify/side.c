@@ -127,7 +127,7 @@ static void check_log(const struct side *s, struct verdict *v)
 
 void side_check(const struct side *s, struct verdict *v)
 {
-	const uint32_t mask = PUBLIC_AK_ATTRIBUTES | PUBLIC_DECRYPT;
+	const uint32_t mask = PUBLIC_AK_ATTRIBUTES | TPMA_OBJECT_DECRYPT;
 
 	if ((s->ak.attributes & mask) != PUBLIC_AK_ATTRIBUTES)
 		verdict_add(v, "ak-attributes",
@@ -139,8 +139,8 @@ void side_check(const struct side *s, struct verdict *v)
 			    "the %s's attestation key is no primary key of its TPM's %s "
 			    "hierarchy",
 			    s->who,
-			    s->hierarchy == PUBLIC_RH_PLATFORM ? "platform"
-							       : "endorsement");
+			    s->hierarchy == TPM2_RH_PLATFORM ? "platform"
+							     : "endorsement");
 	if (signature_verify(&s->signature, &s->ak, s->e->quote.p, s->e->quote.n))
 		verdict_add(v, "signature",
 			    "the %s's quote is not signed by its attestation key",

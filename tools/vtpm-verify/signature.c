@@ -25,11 +25,11 @@ int signature_parse(const uint8_t *buf, size_t len, struct signature *s)
 	memset(s, 0, sizeof(*s));
 	s->scheme = cursor_u16(&c);
 	s->hash = tpmalg_find(cursor_u16(&c));
-	if (s->scheme != TPMALG_ECDSA && s->scheme != TPMALG_RSASSA &&
-	    s->scheme != TPMALG_RSAPSS)
+	if (s->scheme != TPM2_ALG_ECDSA && s->scheme != TPM2_ALG_RSASSA &&
+	    s->scheme != TPM2_ALG_RSAPSS)
 		return -EBADMSG;
 	s->first = take_2b(&c, &s->first_len);
-	if (s->scheme == TPMALG_ECDSA)
+	if (s->scheme == TPM2_ALG_ECDSA)
 		s->second = take_2b(&c, &s->second_len);
 	return cursor_done(&c) && s->hash ? 0 : -EBADMSG;
 }
@@ -61,7 +61,7 @@ static bool verify(const struct signature *s, EVP_PKEY *key, const uint8_t *data
 	bool good = ctx && EVP_DigestVerifyInit_ex(ctx, &pctx, s->hash->name, NULL, NULL,
 						   key, NULL) > 0;
 
-	if (good && s->scheme == TPMALG_RSAPSS)
+	if (good && s->scheme == TPM2_ALG_RSAPSS)
 		good = EVP_PKEY_CTX_set_rsa_padding(pctx, RSA_PKCS1_PSS_PADDING) > 0;
 	good = good && EVP_DigestVerify(ctx, sig, sig_len, data, data_len) == 1;
 	EVP_MD_CTX_free(ctx);
@@ -74,7 +74,7 @@ bool signature_one_form(const struct signature *s, const struct public *by)
 	BIGNUM *order = NULL, *second;
 	bool good;
 
-	if (s->scheme != TPMALG_ECDSA)
+	if (s->scheme != TPM2_ALG_ECDSA)
 		return true;
 	second = BN_bin2bn(s->second, (int)s->second_len, NULL);
 	good = s->first_len == size && s->second_len == size && second &&
@@ -88,16 +88,16 @@ bool signature_one_form(const struct signature *s, const struct public *by)
 int signature_verify(const struct signature *s, const struct public *by,
 		     const uint8_t *data, size_t len)
 {
-	uint16_t wanted = s->scheme == TPMALG_ECDSA ? TPMALG_ECC : TPMALG_RSA;
+	uint16_t wanted = s->scheme == TPM2_ALG_ECDSA ? TPM2_ALG_ECC : TPM2_ALG_RSA;
 	unsigned char *der = NULL;
 	size_t der_len;
 	bool good;
 
-	if (by->type != wanted || s->hash->id == TPMALG_SHA1 ||
-	    (by->scheme != TPMALG_NULL &&
+	if (by->type != wanted || s->hash->id == TPM2_ALG_SHA ||
+	    (by->scheme != TPM2_ALG_NULL &&
 	     (by->scheme != s->scheme || by->scheme_hash != s->hash->id)))
 		return -EACCES;
-	if (s->scheme != TPMALG_ECDSA)
+	if (s->scheme != TPM2_ALG_ECDSA)
 		return verify(s, by->key, data, len, s->first, s->first_len) ? 0
 									     : -EACCES;
 	if (ecdsa_der(s, &der, &der_len))

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpm-verify/tpmalg.h"
+#include "lib/tpm2/types.h"
 
 #include <errno.h>
 #include <string.h>
 #include <openssl/evp.h>
 
 static const struct tpmalg algs[] = {
-	{TPMALG_SHA1, "sha1", 20}, {TPMALG_SHA256, "sha256", 32},
-	{0x000c, "sha384", 48},	   {0x000d, "sha512", 64},
-	{0x0027, "sha3-256", 32},  {0x0028, "sha3-384", 48},
-	{0x0029, "sha3-512", 64},  {0x0012, "sm3", 32},
+	{TPM2_ALG_SHA, "sha1", 20},	     {TPM2_ALG_SHA256, "sha256", 32},
+	{TPM2_ALG_SHA384, "sha384", 48},     {TPM2_ALG_SHA512, "sha512", 64},
+	{TPM2_ALG_SHA3_256, "sha3-256", 32}, {TPM2_ALG_SHA3_384, "sha3-384", 48},
+	{TPM2_ALG_SHA3_512, "sha3-512", 64}, {TPM2_ALG_SM3_256, "sm3", 32},
 };
 
 const struct tpmalg *tpmalg_find(uint16_t id)

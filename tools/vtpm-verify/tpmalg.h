@@ -4,22 +4,9 @@
 #define VERIFY_TPMALG_H
 
 #include "lib/crypt.h"
+#include "lib/tpm2/types.h"
 
 #define TPMALG_SIZE_MAX 64
-
-enum tpmalg_id {
-	TPMALG_RSA = 0x0001,
-	TPMALG_SHA1 = 0x0004,
-	TPMALG_SHA256 = 0x000b,
-	TPMALG_NULL = 0x0010,
-	TPMALG_RSASSA = 0x0014,
-	TPMALG_RSAES = 0x0015,
-	TPMALG_RSAPSS = 0x0016,
-	TPMALG_OAEP = 0x0017,
-	TPMALG_ECDSA = 0x0018,
-	TPMALG_ECDAA = 0x001a,
-	TPMALG_ECC = 0x0023,
-};
 
 struct tpmalg {
 	uint16_t id;

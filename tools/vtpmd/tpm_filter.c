@@ -2,33 +2,15 @@
 #include "tools/vtpmd/tpm_filter.h"
 #include "include/channel.h"
 #include "lib/cursor.h"
+#include "lib/tpm2/types.h"
 
 #include <errno.h>
 #include <string.h>
-
-/* Part 2, 6.9, 7.4 and 6.3 */
-enum {
-	ST_NO_SESSIONS = 0x8001,
-	ST_SESSIONS = 0x8002,
-	ST_VERIFIED = 0x8022,
-	ALG_AES = 0x0006,
-	ALG_KEYEDHASH = 0x0008,
-	ALG_SHA256 = 0x000b,
-	ALG_NULL = 0x0010,
-	ALG_ECDSA = 0x0018,
-	ALG_CFB = 0x0043,
-};
-
-#define RH_OWNER 0x40000001u
-#define RH_NULL	 0x40000007u
 
 /* TPMA_OBJECT of what is sealed: fixedTPM, fixedParent, adminWithPolicy, noDA; no
  * userWithAuth and no sensitiveDataOrigin (Part 2, 8.3) */
 #define SEALED_ATTRIBUTES 0x00000492u
 /* TPMA_SESSION: continueSession, decrypt, encrypt (Part 2, 8.4) */
-#define CONTINUE 0x01
-#define DECRYPT	 0x20
-#define ENCRYPT	 0x40
 
 #define HASH_SIZE 32
 #define NAME_SIZE 34
@@ -142,11 +124,11 @@ static void want_auth(struct check *k, enum tpm_filter_kind kind, uint8_t attrib
 static void want_sealed(struct check *k, uint16_t unique)
 {
 	want_u16(k, 2 + 2 + 4 + 2 + HASH_SIZE + 2 + 2 + unique);
-	want_u16(k, ALG_KEYEDHASH);
-	want_u16(k, ALG_SHA256);
+	want_u16(k, TPM2_ALG_KEYEDHASH);
+	want_u16(k, TPM2_ALG_SHA256);
 	want_u32(k, SEALED_ATTRIBUTES);
-	want_bytes(k, HASH_SIZE); /* authPolicy */
-	want_u16(k, ALG_NULL);	  /* scheme: data, not a key */
+	want_bytes(k, HASH_SIZE);   /* authPolicy */
+	want_u16(k, TPM2_ALG_NULL); /* scheme: data, not a key */
 	want_bytes(k, unique);
 }
 
@@ -154,7 +136,7 @@ static void want_sealed(struct check *k, uint16_t unique)
 static void want_selection(struct check *k)
 {
 	want_u32(k, 1);
-	want_u16(k, ALG_SHA256);
+	want_u16(k, TPM2_ALG_SHA256);
 	want_u8(k, 3);
 	(void)cursor_bytes(&k->c, 3);
 }
@@ -162,7 +144,8 @@ static void want_selection(struct check *k)
 static void check_create(struct check *k)
 {
 	want_srk(k);
-	want_auth(k, TPM_FILTER_HMAC, CONTINUE | DECRYPT);
+	want_auth(k, TPM_FILTER_HMAC,
+		  TPMA_SESSION_CONTINUESESSION | TPMA_SESSION_DECRYPT);
 	want_bytes_up_to(k, SENSITIVE_MAX);
 	want_sealed(k, 0);
 	want_bytes(k, 0); /* outsideInfo */
@@ -173,7 +156,7 @@ static void check_load(struct check *k)
 {
 	gives(k, TPM_FILTER_SEALED);
 	want_srk(k);
-	want_auth(k, TPM_FILTER_HMAC, CONTINUE);
+	want_auth(k, TPM_FILTER_HMAC, TPMA_SESSION_CONTINUESESSION);
 	want_bytes_up_to(k, PRIVATE_MAX);
 	want_sealed(k, HASH_SIZE);
 }
@@ -181,7 +164,8 @@ static void check_load(struct check *k)
 static void check_unseal(struct check *k)
 {
 	want_own(k, TPM_FILTER_SEALED);
-	want_auth(k, TPM_FILTER_POLICY, CONTINUE | ENCRYPT);
+	want_auth(k, TPM_FILTER_POLICY,
+		  TPMA_SESSION_CONTINUESESSION | TPMA_SESSION_ENCRYPT);
 }
 
 static void check_flush(struct check *k)
@@ -205,15 +189,15 @@ static void check_load_external(struct check *k)
 	if (!size || size != host->policy_key_len || !key ||
 	    memcmp(key, host->policy_key, size))
 		fail(k, "it loads another key than the host's policy key");
-	want_u32(k, RH_OWNER);
+	want_u32(k, TPM2_RH_OWNER);
 }
 
 static void check_verify_signature(struct check *k)
 {
 	want_own(k, TPM_FILTER_KEY);
 	want_bytes(k, HASH_SIZE);
-	want_u16(k, ALG_ECDSA);
-	want_u16(k, ALG_SHA256);
+	want_u16(k, TPM2_ALG_ECDSA);
+	want_u16(k, TPM2_ALG_SHA256);
 	want_bytes_up_to(k, HASH_SIZE);
 	want_bytes_up_to(k, HASH_SIZE);
 }
@@ -224,8 +208,8 @@ static void check_policy_authorize(struct check *k)
 	want_bytes(k, HASH_SIZE); /* approvedPolicy */
 	want_bytes(k, HASH_SIZE); /* policyRef */
 	want_bytes(k, NAME_SIZE);
-	want_u16(k, ST_VERIFIED);
-	want_u32(k, RH_OWNER);
+	want_u16(k, TPM2_ST_VERIFIED);
+	want_u32(k, TPM2_RH_OWNER);
 	want_bytes_up_to(k, DIGEST_MAX);
 }
 
@@ -246,7 +230,7 @@ static void check_policy_nv(struct check *k)
 		if (cursor_u32(&k->c) != CHANNEL_COUNTER_INDEX)
 			fail(k, "it names an NV index that is not the manager's to use");
 	want_own(k, TPM_FILTER_POLICY);
-	want_auth(k, TPM_FILTER_HMAC, CONTINUE);
+	want_auth(k, TPM_FILTER_HMAC, TPMA_SESSION_CONTINUESESSION);
 	want_bytes(k, 8); /* operandB */
 	want_u16(k, 0);	  /* offset */
 	want_u16(k, 0);	  /* TPM_EO_EQ */
@@ -269,16 +253,16 @@ static void check_start(struct check *k)
 	uint8_t type;
 
 	want_srk(k);
-	if (cursor_u32(&k->c) != RH_NULL)
+	if (cursor_u32(&k->c) != TPM2_RH_NULL)
 		fail(k, "its session is bound to an entity of the TPM");
 	want_bytes(k, HASH_SIZE);	/* nonceCaller */
 	want_bytes(k, 2 + 32 + 2 + 32); /* encryptedSalt: a point of P-256 */
 	type = cursor_u8(&k->c);
 	want(k, type <= 1);
-	want_u16(k, ALG_AES);
+	want_u16(k, TPM2_ALG_AES);
 	want_u16(k, 128);
-	want_u16(k, ALG_CFB);
-	want_u16(k, ALG_SHA256);
+	want_u16(k, TPM2_ALG_CFB);
+	want_u16(k, TPM2_ALG_SHA256);
 	gives(k, type ? TPM_FILTER_POLICY : TPM_FILTER_HMAC);
 }
 
@@ -294,56 +278,62 @@ static const struct row {
 	/* Reads all that follows the header; NULL: refused, and named for the log only. */
 	void (*check)(struct check *k);
 } commands[] = {
-	{0x149, "TPM2_PolicyNV", ST_SESSIONS, check_policy_nv},
-	{0x153, "TPM2_Create", ST_SESSIONS, check_create},
-	{0x157, "TPM2_Load", ST_SESSIONS, check_load},
-	{0x15e, "TPM2_Unseal", ST_SESSIONS, check_unseal},
-	{0x165, "TPM2_FlushContext", ST_NO_SESSIONS, check_flush},
-	{0x167, "TPM2_LoadExternal", ST_NO_SESSIONS, check_load_external},
-	{0x16a, "TPM2_PolicyAuthorize", ST_NO_SESSIONS, check_policy_authorize},
-	{0x16b, "TPM2_PolicyAuthValue", ST_NO_SESSIONS, check_policy_plain},
-	{0x173, "TPM2_ReadPublic", ST_NO_SESSIONS, check_read_public},
-	{0x176, "TPM2_StartAuthSession", ST_NO_SESSIONS, check_start},
-	{0x177, "TPM2_VerifySignature", ST_NO_SESSIONS, check_verify_signature},
-	{0x17b, "TPM2_GetRandom", ST_NO_SESSIONS, check_random},
-	{0x17e, "TPM2_PCR_Read", ST_NO_SESSIONS, want_selection},
-	{0x17f, "TPM2_PolicyPCR", ST_NO_SESSIONS, check_policy_pcr},
-	{0x189, "TPM2_PolicyGetDigest", ST_NO_SESSIONS, check_policy_plain},
-	{0x11f, "TPM2_NV_UndefineSpaceSpecial", 0, NULL},
-	{0x120, "TPM2_EvictControl", 0, NULL},
-	{0x121, "TPM2_HierarchyControl", 0, NULL},
-	{0x122, "TPM2_NV_UndefineSpace", 0, NULL},
-	{0x124, "TPM2_ChangeEPS", 0, NULL},
-	{0x125, "TPM2_ChangePPS", 0, NULL},
-	{0x126, "TPM2_Clear", 0, NULL},
-	{0x127, "TPM2_ClearControl", 0, NULL},
-	{0x128, "TPM2_ClockSet", 0, NULL},
-	{0x129, "TPM2_HierarchyChangeAuth", 0, NULL},
-	{0x12a, "TPM2_NV_DefineSpace", 0, NULL},
-	{0x12b, "TPM2_PCR_Allocate", 0, NULL},
-	{0x12e, "TPM2_SetPrimaryPolicy", 0, NULL},
-	{0x12f, "TPM2_FieldUpgradeStart", 0, NULL},
-	{0x131, "TPM2_CreatePrimary", 0, NULL},
-	{0x134, "TPM2_NV_Increment", 0, NULL},
-	{0x135, "TPM2_NV_SetBits", 0, NULL},
-	{0x136, "TPM2_NV_Extend", 0, NULL},
-	{0x137, "TPM2_NV_Write", 0, NULL},
-	{0x138, "TPM2_NV_WriteLock", 0, NULL},
-	{0x139, "TPM2_DictionaryAttackLockReset", 0, NULL},
-	{0x13a, "TPM2_DictionaryAttackParameters", 0, NULL},
-	{0x13b, "TPM2_NV_ChangeAuth", 0, NULL},
-	{0x13c, "TPM2_PCR_Event", 0, NULL},
-	{0x13d, "TPM2_PCR_Reset", 0, NULL},
-	{0x144, "TPM2_Startup", 0, NULL},
-	{0x145, "TPM2_Shutdown", 0, NULL},
-	{0x14b, "TPM2_Duplicate", 0, NULL},
-	{0x14e, "TPM2_NV_Read", 0, NULL},
-	{0x158, "TPM2_Quote", 0, NULL},
-	{0x15d, "TPM2_Sign", 0, NULL},
-	{0x161, "TPM2_ContextLoad", 0, NULL},
-	{0x162, "TPM2_ContextSave", 0, NULL},
-	{0x17a, "TPM2_GetCapability", 0, NULL},
-	{0x182, "TPM2_PCR_Extend", 0, NULL},
+	{TPM2_CC_PolicyNV, "TPM2_PolicyNV", TPM2_ST_SESSIONS, check_policy_nv},
+	{TPM2_CC_Create, "TPM2_Create", TPM2_ST_SESSIONS, check_create},
+	{TPM2_CC_Load, "TPM2_Load", TPM2_ST_SESSIONS, check_load},
+	{TPM2_CC_Unseal, "TPM2_Unseal", TPM2_ST_SESSIONS, check_unseal},
+	{TPM2_CC_FlushContext, "TPM2_FlushContext", TPM2_ST_NO_SESSIONS, check_flush},
+	{TPM2_CC_LoadExternal, "TPM2_LoadExternal", TPM2_ST_NO_SESSIONS,
+	 check_load_external},
+	{TPM2_CC_PolicyAuthorize, "TPM2_PolicyAuthorize", TPM2_ST_NO_SESSIONS,
+	 check_policy_authorize},
+	{TPM2_CC_PolicyAuthValue, "TPM2_PolicyAuthValue", TPM2_ST_NO_SESSIONS,
+	 check_policy_plain},
+	{TPM2_CC_ReadPublic, "TPM2_ReadPublic", TPM2_ST_NO_SESSIONS, check_read_public},
+	{TPM2_CC_StartAuthSession, "TPM2_StartAuthSession", TPM2_ST_NO_SESSIONS,
+	 check_start},
+	{TPM2_CC_VerifySignature, "TPM2_VerifySignature", TPM2_ST_NO_SESSIONS,
+	 check_verify_signature},
+	{TPM2_CC_GetRandom, "TPM2_GetRandom", TPM2_ST_NO_SESSIONS, check_random},
+	{TPM2_CC_PCR_Read, "TPM2_PCR_Read", TPM2_ST_NO_SESSIONS, want_selection},
+	{TPM2_CC_PolicyPCR, "TPM2_PolicyPCR", TPM2_ST_NO_SESSIONS, check_policy_pcr},
+	{TPM2_CC_PolicyGetDigest, "TPM2_PolicyGetDigest", TPM2_ST_NO_SESSIONS,
+	 check_policy_plain},
+	{TPM2_CC_NV_UndefineSpaceSpecial, "TPM2_NV_UndefineSpaceSpecial", 0, NULL},
+	{TPM2_CC_EvictControl, "TPM2_EvictControl", 0, NULL},
+	{TPM2_CC_HierarchyControl, "TPM2_HierarchyControl", 0, NULL},
+	{TPM2_CC_NV_UndefineSpace, "TPM2_NV_UndefineSpace", 0, NULL},
+	{TPM2_CC_ChangeEPS, "TPM2_ChangeEPS", 0, NULL},
+	{TPM2_CC_ChangePPS, "TPM2_ChangePPS", 0, NULL},
+	{TPM2_CC_Clear, "TPM2_Clear", 0, NULL},
+	{TPM2_CC_ClearControl, "TPM2_ClearControl", 0, NULL},
+	{TPM2_CC_ClockSet, "TPM2_ClockSet", 0, NULL},
+	{TPM2_CC_HierarchyChangeAuth, "TPM2_HierarchyChangeAuth", 0, NULL},
+	{TPM2_CC_NV_DefineSpace, "TPM2_NV_DefineSpace", 0, NULL},
+	{TPM2_CC_PCR_Allocate, "TPM2_PCR_Allocate", 0, NULL},
+	{TPM2_CC_SetPrimaryPolicy, "TPM2_SetPrimaryPolicy", 0, NULL},
+	{TPM2_CC_FieldUpgradeStart, "TPM2_FieldUpgradeStart", 0, NULL},
+	{TPM2_CC_CreatePrimary, "TPM2_CreatePrimary", 0, NULL},
+	{TPM2_CC_NV_Increment, "TPM2_NV_Increment", 0, NULL},
+	{TPM2_CC_NV_SetBits, "TPM2_NV_SetBits", 0, NULL},
+	{TPM2_CC_NV_Extend, "TPM2_NV_Extend", 0, NULL},
+	{TPM2_CC_NV_Write, "TPM2_NV_Write", 0, NULL},
+	{TPM2_CC_NV_WriteLock, "TPM2_NV_WriteLock", 0, NULL},
+	{TPM2_CC_DictionaryAttackLockReset, "TPM2_DictionaryAttackLockReset", 0, NULL},
+	{TPM2_CC_DictionaryAttackParameters, "TPM2_DictionaryAttackParameters", 0, NULL},
+	{TPM2_CC_NV_ChangeAuth, "TPM2_NV_ChangeAuth", 0, NULL},
+	{TPM2_CC_PCR_Event, "TPM2_PCR_Event", 0, NULL},
+	{TPM2_CC_PCR_Reset, "TPM2_PCR_Reset", 0, NULL},
+	{TPM2_CC_Startup, "TPM2_Startup", 0, NULL},
+	{TPM2_CC_Shutdown, "TPM2_Shutdown", 0, NULL},
+	{TPM2_CC_Duplicate, "TPM2_Duplicate", 0, NULL},
+	{TPM2_CC_NV_Read, "TPM2_NV_Read", 0, NULL},
+	{TPM2_CC_Quote, "TPM2_Quote", 0, NULL},
+	{TPM2_CC_Sign, "TPM2_Sign", 0, NULL},
+	{TPM2_CC_ContextLoad, "TPM2_ContextLoad", 0, NULL},
+	{TPM2_CC_ContextSave, "TPM2_ContextSave", 0, NULL},
+	{TPM2_CC_GetCapability, "TPM2_GetCapability", 0, NULL},
+	{TPM2_CC_PCR_Extend, "TPM2_PCR_Extend", 0, NULL},
 };
 
 static const struct row *row_of(uint32_t code)
@@ -376,7 +366,7 @@ int tpm_filter_check(const struct tpm_filter *f, const struct tpm_filter_host *h
 	*v = (struct tpm_filter_verdict){.code = cursor_u32(&k.c)};
 	if (!cursor_ok(&k.c) || len > TPM_FILTER_COMMAND_MAX || size != len)
 		return refuse(v, "its length is wrong");
-	if (tag != ST_NO_SESSIONS && tag != ST_SESSIONS)
+	if (tag != TPM2_ST_NO_SESSIONS && tag != TPM2_ST_SESSIONS)
 		return refuse(v, "it is no TPM 2.0 command");
 	row = row_of(v->code);
 	if (row)

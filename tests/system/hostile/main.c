@@ -15,12 +15,12 @@
 #include <unistd.h>
 #include "tests/system/hostile/front.h"
 
-#define TPM_RC_FAILURE	    0x101
-#define TPM_RC_COMMAND_SIZE 0x142
-#define TPM_RC_LOCALITY	    0x907
-#define TPM_RC_CANCELED	    0x909
-#define TIMEOUT_MS	    20000
-#define OTHER_UUID	    "00000000-1111-2222-3333-444444444444"
+#define TPM2_RC_FAILURE	     0x101
+#define TPM2_RC_COMMAND_SIZE 0x142
+#define TPM2_RC_LOCALITY     0x907
+#define TPM_RC_CANCELED	     0x909
+#define TIMEOUT_MS	     20000
+#define OTHER_UUID	     "00000000-1111-2222-3333-444444444444"
 
 static struct front front;
 static const char *vtpm_uuid;
@@ -85,7 +85,7 @@ static void wrong_lengths(void)
 	for (size_t i = 0; i < ARRAY_SIZE(lengths); i++) {
 		put_packet(0);
 		snprintf(name, sizeof(name), "a length of %u is refused", lengths[i]);
-		step(refused_with(lengths[i], 0, 0, TPM_RC_COMMAND_SIZE), name);
+		step(refused_with(lengths[i], 0, 0, TPM2_RC_COMMAND_SIZE), name);
 	}
 }
 
@@ -197,7 +197,7 @@ static bool one_ref_refused(uint32_t ref)
 {
 	put_packet(1);
 	put_refs(&ref, 1);
-	return refused_with(sizeof(get_random), 0, 1, TPM_RC_FAILURE);
+	return refused_with(sizeof(get_random), 0, 1, TPM2_RC_FAILURE);
 }
 
 static void bad_references(void)
@@ -221,8 +221,8 @@ static void many_extra_pages(void)
 	bool ok = true;
 
 	for (unsigned int n = 3; n <= 255; n += 6)
-		ok &= refused_with(12, 0, (uint8_t)n, TPM_RC_COMMAND_SIZE);
-	step(ok && refused_with(12, 0, 255, TPM_RC_COMMAND_SIZE),
+		ok &= refused_with(12, 0, (uint8_t)n, TPM2_RC_COMMAND_SIZE);
+	step(ok && refused_with(12, 0, 255, TPM2_RC_COMMAND_SIZE),
 	     "255 extra pages are refused");
 }
 
@@ -240,7 +240,7 @@ static void full_packet(void)
 	front_submit(&front, 4096, 0, 1);
 	step(front_wait_done(&front, TIMEOUT_MS) &&
 		     (code = front_code(&front, 1)) != UINT32_MAX && code != 0 &&
-		     code != TPM_RC_COMMAND_SIZE && code != TPM_RC_FAILURE,
+		     code != TPM2_RC_COMMAND_SIZE && code != TPM2_RC_FAILURE,
 	     "a packet of 4096 bytes in two pages reaches the TPM");
 }
 
@@ -251,7 +251,7 @@ static void localities(void)
 	put_packet(0);
 	for (unsigned int l = 1; l <= 255; l += 2) {
 		put_packet(0);
-		ok &= refused_with(sizeof(get_random), (uint8_t)l, 0, TPM_RC_LOCALITY);
+		ok &= refused_with(sizeof(get_random), (uint8_t)l, 0, TPM2_RC_LOCALITY);
 	}
 	step(ok, "localities other than 0 are refused");
 }
@@ -275,12 +275,12 @@ static void allowed_localities(unsigned int mask)
 	for (unsigned int l = 0; l < 256; l++) {
 		put_packet(0);
 		ok &= refused_with(sizeof(get_random), (uint8_t)l, 0,
-				   l < 5 && mask >> l & 1 ? 0 : TPM_RC_LOCALITY);
+				   l < 5 && mask >> l & 1 ? 0 : TPM2_RC_LOCALITY);
 	}
 	step(ok, "the localities that are allowed, and no others");
 	ok = true;
 	for (uint8_t l = 0; l < 5; l++)
-		ok &= reset_pcr(l) == (l == 2 && mask >> l & 1 ? 0 : TPM_RC_LOCALITY);
+		ok &= reset_pcr(l) == (l == 2 && mask >> l & 1 ? 0 : TPM2_RC_LOCALITY);
 	step(ok, "the TPM is told the locality, and knows what each may");
 }
 
