@@ -40,6 +40,15 @@ int xen_uuid(struct xen *x, uint32_t domid, uint8_t uuid[16])
 	return 0;
 }
 
+bool xen_is_alone(struct xen *x, const uint8_t uuid[16])
+{
+	unsigned int count = 0;
+
+	for (unsigned int i = 0; i < DOMAINS; i++)
+		count += domains[i].lives && !memcmp(domains[i].uuid, uuid, 16);
+	return count == 1;
+}
+
 int xen_read(struct xen *x, const char *path, char *out, size_t room)
 {
 	unsigned int domid;
@@ -249,6 +258,23 @@ static void only_measured_ones(void **state)
 	assert_int_equal(comes_with(8, true), -EPERM);
 }
 
+/* Xen lets several domains have one uuid, and it is by this that a launch is known. */
+static void a_launch_is_for_one_domain(void **state)
+{
+	launch(1);
+	starts(5, 1, "a");
+	assert_int_equal(comes_with(5, true), 0); /* and is detached */
+	starts(6, 1, "b");
+	assert_int_equal(comes_with(6, true), -EPERM);
+	assert_non_null(strstr(verdict.why, "another domain has its uuid"));
+	is(5, CHANNEL_GUEST_SAME);
+	ends(6);
+	ends(5);
+	starts(7, 1, "a"); /* rebooted */
+	assert_int_equal(comes_with(7, true), 0);
+	assert_true(verdict.measured);
+}
+
 static int resume(const uint8_t *launched)
 {
 	return guests_resume(&place, &guests, on, launched);
@@ -358,6 +384,7 @@ int main(void)
 		GUESTS_TEST(no_domain_no_power_on),
 		GUESTS_TEST(who_comes_in_by_migration_is_refused),
 		GUESTS_TEST(only_measured_ones),
+		GUESTS_TEST(a_launch_is_for_one_domain),
 		GUESTS_TEST(a_restored_guest_goes_on),
 		GUESTS_TEST(nobody_else_is_resumed),
 		GUESTS_TEST(a_launched_restore),

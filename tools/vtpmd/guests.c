@@ -255,6 +255,11 @@ int guests_judge(const struct guests_place *p, struct guests *g, uint32_t domid,
 	rc = judge_known(g, domid, on, v);
 	if (rc != -ENOENT)
 		return rc;
+	/* a launch and a resume are of a uuid */
+	if (!xen_is_alone(p->xen, v->uuid))
+		return refuse(v, -EPERM,
+			      "another domain has its uuid, see `xl list -v`: give each "
+			      "its own");
 	rc = measured(p, only, v, list);
 	return rc ? rc : power_on(p, g, domid, on, v);
 }

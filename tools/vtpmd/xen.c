@@ -115,26 +115,41 @@ static const char *end_reason(uint32_t flags)
 	}
 }
 
+/* A domain that was destroyed stays, "dying", for as long as another one maps a page of
+ * its: no vCPU of it runs any more, and one with the same uuid may have followed it. */
+static bool is_dying(const xc_domaininfo_t *info)
+{
+	return info->flags & XEN_DOMINF_dying;
+}
+
+/* Gives the next domain with this uuid, from number *next on. */
+static bool next_of(struct xen *x, const uint8_t uuid[16], uint32_t *next,
+		    xc_domaininfo_t *info)
+{
+	/* The one way to ask that libxenctrl has in 4.17 and since 4.19. */
+	while (xc_domain_getinfolist(x->xc, *next, 1, info) == 1) {
+		*next = info->domain + 1;
+		if (!memcmp(info->handle, uuid, 16))
+			return true;
+	}
+	return false;
+}
+
 enum xen_domain xen_find(struct xen *x, const uint8_t uuid[16], int *domid,
 			 const char **why)
 {
 	xc_domaininfo_t info;
 	uint32_t next = 1;
 
-	/* The one way to ask that libxenctrl has in 4.17 and since 4.19. */
-	while (xc_domain_getinfolist(x->xc, next, 1, &info) == 1) {
-		next = info.domain + 1;
-		if (memcmp(info.handle, uuid, 16))
+	*why = "it was destroyed";
+	while (next_of(x, uuid, &next, &info)) {
+		*why = end_reason(info.flags);
+		if (is_dying(&info))
 			continue;
 		*domid = (int)info.domain;
-		*why = end_reason(info.flags);
-		/* dying: destroyed already, the rest follows by itself */
-		if (info.flags & XEN_DOMINF_dying)
-			return XEN_DOMAIN_GONE;
 		return info.flags & XEN_DOMINF_shutdown ? XEN_DOMAIN_ENDED
 							: XEN_DOMAIN_ALIVE;
 	}
-	*why = "it was destroyed";
 	return XEN_DOMAIN_GONE;
 }
 
@@ -143,10 +158,22 @@ int xen_uuid(struct xen *x, uint32_t domid, uint8_t uuid[16])
 	xc_domaininfo_t info;
 
 	/* it gives the next domain when there is none with this number */
-	if (xc_domain_getinfolist(x->xc, domid, 1, &info) != 1 || info.domain != domid)
+	if (xc_domain_getinfolist(x->xc, domid, 1, &info) != 1 || info.domain != domid ||
+	    is_dying(&info))
 		return -ENOENT;
 	memcpy(uuid, info.handle, 16);
 	return 0;
+}
+
+bool xen_is_alone(struct xen *x, const uint8_t uuid[16])
+{
+	xc_domaininfo_t info;
+	uint32_t next = 1;
+	unsigned int count = 0;
+
+	while (next_of(x, uuid, &next, &info))
+		count += !is_dying(&info);
+	return count == 1;
 }
 
 int xen_watch(struct xen *x, const char *path, xen_changed *changed, void *ctx)

@@ -10,6 +10,7 @@
 
 struct xen;
 
+/* A domain that Xen has not got rid of yet, though it was destroyed, counts as gone. */
 enum xen_domain {
 	XEN_DOMAIN_GONE,  /* there is none with this uuid */
 	XEN_DOMAIN_ENDED, /* it shut down or crashed, and is to be destroyed */
@@ -28,6 +29,8 @@ enum xen_domain xen_find(struct xen *x, const uint8_t uuid[16], int *domid,
 			 const char **why);
 /* The uuid of the domain with this number.  -ENOENT: there is none. */
 int __must_check xen_uuid(struct xen *x, uint32_t domid, uint8_t uuid[16]);
+/* Whether one domain has this uuid: Xen itself lets several have it. */
+bool xen_is_alone(struct xen *x, const uint8_t uuid[16]);
 /* Calls changed when a domain was released, or path or what lies below it was
  * written (path NULL: the first only). */
 int __must_check xen_watch(struct xen *x, const char *path, xen_changed *changed,

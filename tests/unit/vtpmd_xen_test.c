@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which domains live, on a Xen that keeps some that were destroyed: a domain that maps
+ * pages of another one, as two guests may agree to, keeps that one "dying" for as long as
+ * it likes, while the next one with its uuid runs. */
+#include "tests/unit/unit.h"
+#include "tools/vtpmd/xen.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+#include <xenctrl.h>
+#include <xenstore.h>
+
+#define CRASHED \
+	(XEN_DOMINF_shutdown | (uint32_t)SHUTDOWN_crash << XEN_DOMINF_shutdownshift)
+
+static xc_domaininfo_t domains[4];
+static unsigned int count;
+static int ends[2];
+
+int access(const char *path, int mode)
+{
+	return 0;
+}
+
+xc_interface *xc_interface_open(xentoollog_logger *logger, xentoollog_logger *dombuild,
+				unsigned int flags)
+{
+	return (xc_interface *)&count;
+}
+
+int xc_interface_close(xc_interface *xc)
+{
+	return 0;
+}
+
+int xc_domain_getinfolist(xc_interface *xc, uint32_t first, unsigned int max,
+			  xc_domaininfo_t *info)
+{
+	for (unsigned int i = 0; i < count; i++) {
+		if (domains[i].domain < first)
+			continue;
+		*info = domains[i];
+		return 1;
+	}
+	return 0;
+}
+
+struct xs_handle *xs_open(unsigned long flags)
+{
+	return (struct xs_handle *)&count;
+}
+
+void xs_close(struct xs_handle *h)
+{
+}
+
+int xs_fileno(struct xs_handle *h)
+{
+	return ends[0];
+}
+
+bool xs_watch(struct xs_handle *h, const char *path, const char *token)
+{
+	return true;
+}
+
+static struct event_base *base;
+static struct xen *xen;
+
+static int setup(void **state)
+{
+	count = 0;
+	base = event_base_new();
+	xen = !pipe(ends) ? xen_open(base) : NULL;
+	return !xen;
+}
+
+static int teardown(void **state)
+{
+	xen_close(xen);
+	event_base_free(base);
+	close(ends[0]);
+	close(ends[1]);
+	return 0;
+}
+
+static void add(domid_t domid, uint8_t who, uint32_t flags)
+{
+	domains[count] = (xc_domaininfo_t){.domain = domid, .flags = flags};
+	memset(domains[count++].handle, who, 16);
+}
+
+static enum xen_domain find(uint8_t who, int *domid, const char **why)
+{
+	uint8_t uuid[16];
+
+	memset(uuid, who, sizeof(uuid));
+	return xen_find(xen, uuid, domid, why);
+}
+
+static void one_that_dies_hides_none_that_lives(void **state)
+{
+	const char *why;
+	int domid;
+
+	add(5, 1, XEN_DOMINF_dying);
+	add(7, 1, XEN_DOMINF_running);
+	add(8, 2, CRASHED);
+	assert_int_equal(find(1, &domid, &why), XEN_DOMAIN_ALIVE);
+	assert_int_equal(domid, 7);
+	assert_int_equal(find(2, &domid, &why), XEN_DOMAIN_ENDED);
+	assert_int_equal(domid, 8);
+	assert_string_equal(why, "it crashed");
+	assert_int_equal(find(3, &domid, &why), XEN_DOMAIN_GONE);
+}
+
+static void one_that_dies_is_gone(void **state)
+{
+	uint8_t uuid[16];
+	const char *why;
+	int domid;
+
+	add(5, 1, CRASHED | XEN_DOMINF_dying);
+	assert_int_equal(find(1, &domid, &why), XEN_DOMAIN_GONE);
+	assert_string_equal(why, "it crashed");
+	assert_int_equal(xen_uuid(xen, 5, uuid), -ENOENT);
+	add(6, 2, 0);
+	assert_int_equal(xen_uuid(xen, 4, uuid), -ENOENT);
+	assert_int_equal(xen_uuid(xen, 6, uuid), 0);
+	assert_int_equal(uuid[0], 2);
+}
+
+static void two_with_one_uuid(void **state)
+{
+	uint8_t uuid[16];
+
+	memset(uuid, 1, sizeof(uuid));
+	assert_false(xen_is_alone(xen, uuid));
+	add(5, 1, XEN_DOMINF_dying);
+	add(6, 2, 0);
+	assert_false(xen_is_alone(xen, uuid));
+	add(7, 1, 0);
+	assert_true(xen_is_alone(xen, uuid));
+	add(8, 1, XEN_DOMINF_paused);
+	assert_false(xen_is_alone(xen, uuid));
+}
+
+int main(void)
+{
+#define XEN_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		XEN_TEST(one_that_dies_hides_none_that_lives),
+		XEN_TEST(one_that_dies_is_gone),
+		XEN_TEST(two_with_one_uuid),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
