@@ -348,6 +348,80 @@ static void a_launched_restore(void **state)
 	assert_true(verdict.measured);
 }
 
+/* What runs already was not booted by this launch: it gets its PCRs back, or none. */
+static void a_launched_restore_is_no_boot(void **state)
+{
+	uint8_t other[16];
+
+	memset(other, 3, sizeof(other));
+	starts(5, 1, "a");
+	is(5, CHANNEL_GUEST_NEW);
+	ends(5);
+	launch(3);
+	assert_int_equal(resume(other), 0);
+	on = 0; /* the stub domain ends while xl reads the file */
+	starts(6, 3, "a");
+	assert_int_equal(comes_with(6, true), -EPERM);
+	assert_non_null(strstr(verdict.why, "without --restore"));
+	another_vtpmd();
+	assert_int_equal(comes_with(6, true), -EPERM);
+	ends(6);
+	guests_revoke(&place, &guests); /* xl has what it was */
+	starts(6, 3, "a");
+	assert_int_equal(comes_with(6, true), -EPERM);
+	ends(6);
+	xl_ends(); /* it failed, and the guest is launched to boot */
+	launch(3);
+	guests_boots(&place, &guests, other);
+	starts(7, 3, "a");
+	assert_int_equal(comes_with(7, true), 0);
+	assert_int_equal(verdict.what, CHANNEL_GUEST_NEW);
+	assert_true(verdict.measured);
+}
+
+static void a_launched_restore_behind_another(void **state)
+{
+	uint8_t other[16], third[16];
+
+	memset(other, 3, sizeof(other));
+	memset(third, 4, sizeof(third));
+	starts(5, 1, "a");
+	is(5, CHANNEL_GUEST_NEW);
+	ends(5);
+	launch(3);
+	assert_int_equal(resume(other), 0);
+	assert_int_equal(resume(third), -EBUSY); /* it would be forgotten */
+	assert_int_equal(resume(NULL), -EBUSY);
+	starts(6, 2, "b"); /* has the vTPM in between */
+	is(6, CHANNEL_GUEST_NEW);
+	ends(6);
+	assert_int_equal(resume(third), -EBUSY);
+	starts(7, 3, "a");
+	assert_int_equal(comes_with(7, true), -EPERM);
+	ends(7);
+	xl_ends();
+	assert_int_equal(resume(NULL), 0);
+}
+
+static void a_restored_guest_reboots_measured(void **state)
+{
+	uint8_t other[16];
+
+	memset(other, 3, sizeof(other));
+	starts(5, 1, "a");
+	is(5, CHANNEL_GUEST_NEW);
+	ends(5);
+	launch(3);
+	assert_int_equal(resume(other), 0);
+	starts(6, 3, "a");
+	is(6, CHANNEL_GUEST_RESUMED);
+	ends(6);
+	starts(7, 3, "a");
+	assert_int_equal(comes_with(7, true), 0);
+	assert_int_equal(verdict.what, CHANNEL_GUEST_NEW);
+	assert_true(verdict.measured);
+}
+
 /* Also a saved guest is asked for its launch. */
 static void a_resume_measures_nobody(void **state)
 {
@@ -388,6 +462,9 @@ int main(void)
 		GUESTS_TEST(a_restored_guest_goes_on),
 		GUESTS_TEST(nobody_else_is_resumed),
 		GUESTS_TEST(a_launched_restore),
+		GUESTS_TEST(a_launched_restore_is_no_boot),
+		GUESTS_TEST(a_launched_restore_behind_another),
+		GUESTS_TEST(a_restored_guest_reboots_measured),
 		GUESTS_TEST(a_resume_measures_nobody),
 		GUESTS_TEST(a_broken_file_knows_nobody),
 	};

@@ -46,6 +46,25 @@ static void op_stop(struct control *c, struct vtpm *v)
 		control_settle(c, v);
 }
 
+static void say_resume(int rc, const char *name, char *text, size_t size)
+{
+	if (rc == -ESTALE)
+		snprintf(text, size,
+			 "The vTPM %s was started after its guest was saved, and the "
+			 "guest's PCRs are lost: the restored guest has to reboot.",
+			 name);
+	else if (rc == -EBUSY)
+		snprintf(text, size,
+			 "A `vtpmctl launch --restore` that runs restores a guest of the "
+			 "vTPM %s: wait for its end, see `xl list`.",
+			 name);
+	else
+		snprintf(text, size,
+			 "That %s is to resume cannot be written to vtpmd's run folder: "
+			 "see `df /run`.",
+			 name);
+}
+
 /* RESUME, once the manager has told which power-on its TPM has. */
 static void op_resume(struct control *c, struct vtpm *v)
 {
@@ -69,14 +88,7 @@ static void op_resume(struct control *c, struct vtpm *v)
 		control_answer_ok(c, v->meta.uuid);
 		return;
 	}
-	snprintf(
-		text, sizeof(text),
-		rc == -ESTALE
-			? "The vTPM %s was started after its guest was saved, and the "
-			  "guest's PCRs are lost: the restored guest has to reboot."
-			: "That %s is to resume cannot be written to vtpmd's run folder: "
-			  "see `df /run`.",
-		v->meta.name);
+	say_resume(rc, v->meta.name, text, sizeof(text));
 	control_answer_word(c, "busy", text);
 }
 

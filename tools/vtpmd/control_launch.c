@@ -57,12 +57,17 @@ static bool take_vtpms(struct control *c, const json_t *request, struct launch *
 	return true;
 }
 
-/* A guest that was launched before, and whose xl is there, keeps its measurements. */
-static bool is_taken(struct control *c, const struct launch *l)
+/* A guest that was launched before, and whose xl is there, keeps its measurements; one
+ * that its xl restores has no domain yet. */
+static bool is_taken(struct control *c, const struct launch *l,
+		     struct vtpm *const vtpms[LAUNCH_VTPMS_MAX])
 {
 	const char *why;
 	int domid;
 
+	for (unsigned int i = 0; i < l->vtpms; i++)
+		if (vtpm_guest_restores(vtpms[i], l->domain))
+			return true;
 	return launch_held(c->d->run_dir, l->domain) &&
 	       (!c->d->xen ||
 		xen_find(c->d->xen, l->domain, &domid, &why) != XEN_DOMAIN_GONE);
@@ -105,10 +110,11 @@ void control_launch(struct control *c, struct vtpm *none, const json_t *request)
 		return;
 	if (!hex)
 		control_answer_malformed(c);
-	else if (is_taken(c, &l))
+	else if (is_taken(c, &l, vtpms))
 		control_answer_word(c, "busy",
-				    "A guest with this uuid was launched and runs: shut "
-				    "it down first, see `xl list`.");
+				    "A guest with this uuid was launched and runs, or "
+				    "is being restored: shut it down first, see `xl "
+				    "list`.");
 	else
 		keep(c, &l, hex);
 }

@@ -12,7 +12,7 @@
 #include <time.h>
 #include <uuid/uuid.h>
 
-#define MAGIC	 "XVGUEST1"
+#define MAGIC	 "XVGUEST2"
 #define FILE_MAX 1024
 #define INCOMING "--incoming"
 /* Shown as a signed number. */
@@ -71,8 +71,7 @@ static bool parse(struct cursor *c, struct guests *g)
 	const uint8_t *magic = cursor_bytes(c, strlen(MAGIC));
 	uint8_t resume = cursor_u8(c);
 
-	if (!magic || memcmp(magic, MAGIC, strlen(MAGIC)) ||
-	    resume > GUESTS_RESUME_LAUNCHED)
+	if (!magic || memcmp(magic, MAGIC, strlen(MAGIC)) || resume > GUESTS_RESUME_LOST)
 		return false;
 	g->resume = (enum guests_resume)resume;
 	cursor_copy(c, g->saved, sizeof(g->saved));
@@ -130,6 +129,12 @@ bool guests_resumes(const struct guests_place *p, const struct guests *g)
 	if (g->resume == GUESTS_RESUME_TIMED)
 		return now() < g->until;
 	return g->resume == GUESTS_RESUME_LAUNCHED && launch_held(p->run_dir, g->saved);
+}
+
+bool guests_restores(const struct guests_place *p, const struct guests *g)
+{
+	return (g->resume == GUESTS_RESUME_LAUNCHED || g->resume == GUESTS_RESUME_LOST) &&
+	       launch_held(p->run_dir, g->saved);
 }
 
 static const struct guest *find(const struct guests *g, uint32_t domid,
@@ -195,16 +200,26 @@ static int measured(const struct guests_place *p, bool only, struct guests_verdi
 		  : 0;
 }
 
+/* What a resume is once another guest has come, or it was revoked. */
+static enum guests_resume spent(const struct guests_place *p, const struct guests *g)
+{
+	return guests_restores(p, g) ? GUESTS_RESUME_LOST : GUESTS_RESUME_NONE;
+}
+
 /* The first guest that comes ends a resume, whether it is the saved one or not. */
 static int power_on(const struct guests_place *p, struct guests *g, uint32_t domid,
 		    uint64_t on, struct guests_verdict *v)
 {
-	bool resumes = on && on == g->last.on && guests_resumes(p, g) &&
-		       !memcmp(g->saved, v->uuid, sizeof(g->saved));
+	bool is_saved = !memcmp(g->saved, v->uuid, sizeof(g->saved));
+	bool resumes = on && on == g->last.on && guests_resumes(p, g) && is_saved;
 	struct guests next = *g;
 	uint8_t drawn[8];
 	struct cursor c = cursor_reader(drawn, sizeof(drawn));
 
+	if (is_saved && !resumes && guests_restores(p, g))
+		return refuse(v, -EPERM,
+			      "it was restored, and what this vTPM held for it is lost: "
+			      "launch it without --restore");
 	if (next.count == GUESTS_MAX)
 		return refuse(v, -EPERM,
 			      "too many domains that run had this vTPM: shut some down");
@@ -212,7 +227,7 @@ static int power_on(const struct guests_place *p, struct guests *g, uint32_t dom
 		return refuse(v, -EIO, "there is no randomness: see vtpmd's log");
 	v->what = resumes ? CHANNEL_GUEST_RESUMED : CHANNEL_GUEST_NEW;
 	v->on = resumes ? on : (cursor_u64(&c) & ON_MASK) | 1;
-	next.resume = GUESTS_RESUME_NONE;
+	next.resume = resumes ? GUESTS_RESUME_NONE : spent(p, g);
 	next.last = (struct guest){.domid = domid, .on = v->on};
 	memcpy(next.last.uuid, v->uuid, sizeof(v->uuid));
 	next.one[next.count++] = next.last;
@@ -271,6 +286,9 @@ int guests_resume(const struct guests_place *p, struct guests *g, uint64_t on,
 
 	if (!on || on != g->last.on)
 		return -ESTALE;
+	if (guests_restores(p, g) &&
+	    (!launched || memcmp(launched, g->saved, sizeof(g->saved))))
+		return -EBUSY;
 	next.resume = launched ? GUESTS_RESUME_LAUNCHED : GUESTS_RESUME_TIMED;
 	memcpy(next.saved, launched ? launched : g->last.uuid, sizeof(next.saved));
 	next.until = now() + GUESTS_RESUME_S;
@@ -284,7 +302,16 @@ void guests_revoke(const struct guests_place *p, struct guests *g)
 {
 	if (g->resume == GUESTS_RESUME_NONE)
 		return;
-	g->resume = GUESTS_RESUME_NONE;
+	g->resume = spent(p, g);
 	/* the file is read by the next vtpmd only, and a resume ends by itself */
+	(void)!keep(p, g);
+}
+
+void guests_boots(const struct guests_place *p, struct guests *g, const uint8_t uuid[16])
+{
+	if (g->resume == GUESTS_RESUME_NONE || memcmp(g->saved, uuid, sizeof(g->saved)))
+		return;
+	g->resume = GUESTS_RESUME_NONE;
+	/* the launch is held: the next vtpmd would refuse its guest, and say why */
 	(void)!keep(p, g);
 }

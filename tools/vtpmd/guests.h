@@ -12,6 +12,8 @@
  *   had another power-on before         -> refused, as that one's PCRs are lost: the TPM
  *                                          served another domain since, or was restarted
  *   is the saved one, to be resumed     -> resumed: the power-on of before its save
+ *   is restored by a launch, and its    -> refused: it was not booted by that launch, so
+ *     power-on is lost                     that what this measured is not its
  *
  * All is kept in the file guests-UUID of vtpmd's run folder, which lasts as long as the
  * domains do, and so outlives vtpmd; guests_released() takes out who has ended.
@@ -42,6 +44,7 @@ enum guests_resume {
 	GUESTS_RESUME_NONE,
 	GUESTS_RESUME_TIMED,	/* until a time of CLOCK_BOOTTIME, in seconds */
 	GUESTS_RESUME_LAUNCHED, /* as long as the launch's xl is there */
+	GUESTS_RESUME_LOST,	/* it was, and another guest came, or it was revoked */
 };
 
 struct guests {
@@ -79,11 +82,15 @@ int __must_check guests_judge(const struct guests_place *p, struct guests *g,
 void guests_released(const struct guests_place *p, struct guests *g);
 /* The next guest goes on with power-on on, if it is the last one's: by its uuid; or, not
  * NULL, the launched domain with this one, as long as its xl is there.  -ESTALE: the
- * TPM was restarted since the last one. */
+ * TPM was restarted since the last one; -EBUSY: another launch restores a guest. */
 int __must_check guests_resume(const struct guests_place *p, struct guests *g,
 			       uint64_t on, const uint8_t *launched);
 /* No guest is resumed. */
 void guests_revoke(const struct guests_place *p, struct guests *g);
+/* Domain uuid is launched to boot: an earlier launch, whose xl ended, restores it not. */
+void guests_boots(const struct guests_place *p, struct guests *g, const uint8_t uuid[16]);
+/* Whether a launch, whose xl is there, restores a guest that has not come yet. */
+bool guests_restores(const struct guests_place *p, const struct guests *g);
 bool guests_resumes(const struct guests_place *p, const struct guests *g);
 
 #endif

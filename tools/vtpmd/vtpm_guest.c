@@ -175,8 +175,20 @@ void vtpm_guest_revoke(struct vtpm *v)
 	guests_revoke(&p, &v->guests);
 }
 
+bool vtpm_guest_restores(struct vtpm *v, const uint8_t uuid[16])
+{
+	const struct guests_place p = place_of(v);
+
+	return guests_restores(&p, &v->guests) &&
+	       !memcmp(v->guests.saved, uuid, sizeof(v->guests.saved));
+}
+
 void vtpm_guest_launched(struct vtpm *v, const uint8_t uuid[16], bool restored)
 {
+	const struct guests_place p = place_of(v);
+
+	if (!restored)
+		guests_boots(&p, &v->guests, uuid);
 	if (!v->meta.launched)
 		memcpy(v->launcher, uuid, sizeof(v->launcher));
 	/* nobody else would tell a manager without Xen that a guest comes */

@@ -15,12 +15,16 @@ void vtpm_guest_load(struct vtpm *v);
 int __must_check vtpm_guest_watch(struct vtpmd *d);
 /* Lets the next guest go on with the PCRs, if it is the last one, saved and restored;
  * launched: the uuid of the launched domain that it becomes, NULL: its own.  The
- * manager has told its status just now.  -ESTALE: the TPM was restarted since. */
+ * manager has told its status just now.  -ESTALE: the TPM was restarted since; -EBUSY: a
+ * launch restores another one. */
 int __must_check vtpm_guest_resume(struct vtpm *v, const uint8_t *launched);
 /* The domains that live, had the vTPM, and have a device of a stub domain of it that is
  * gone: they have no TPM until they restart.  How many; their numbers go to domids. */
 unsigned int vtpm_guest_lost(const struct vtpm *v, uint32_t domids[static GUESTS_MAX]);
 void vtpm_guest_revoke(struct vtpm *v);
+/* Whether a launch, whose xl is there, restores the domain with this uuid, which has not
+ * come yet. */
+bool vtpm_guest_restores(struct vtpm *v, const uint8_t uuid[16]);
 /* The domain with this uuid was launched with the vTPM, or is restored by that: when it
  * comes, only measured guests are served from then on. */
 void vtpm_guest_launched(struct vtpm *v, const uint8_t uuid[16], bool restored);
