@@ -33,6 +33,7 @@ static void sample(struct hostconf *h)
 	h->anchor_key_len = 121;
 	memset(h->anchor_key, 0x97, h->anchor_key_len);
 	memset(h->anchor_adopt, 0x86, sizeof(h->anchor_adopt));
+	h->anchor_take_store = true;
 	h->has_kms = true;
 	h->kms_address = strdup("kms.example:5696");
 	h->kms_ca = strdup("CA\n\"quoted\"\n");
@@ -64,6 +65,7 @@ static void prints_and_parses(void **state)
 	assert_int_equal(again.anchor_key_len, 121);
 	assert_memory_equal(again.anchor_key, h.anchor_key, 121);
 	assert_memory_equal(again.anchor_adopt, h.anchor_adopt, sizeof(h.anchor_adopt));
+	assert_true(again.anchor_take_store);
 	assert_memory_equal(again.counter_name, h.counter_name, sizeof(h.counter_name));
 	assert_memory_equal(again.auth, h.auth, sizeof(h.auth));
 	assert_true(again.has_kms);
@@ -192,6 +194,7 @@ static void damaged(const char *from, const char *to)
 
 static void damaged_members_are_refused(void **state)
 {
+	damaged("\"take_store\": true", "\"take_store\": 1");
 	damaged("\"version\": 2", "\"version\": 1");
 	damaged("\"version\": 2", "\"version\": 3");
 	damaged("\"version\": 2", "\"version\": \"2\"");

@@ -129,15 +129,21 @@ static void the_anchor_is_for_vtpmd_alone(void **state)
 	assert_int_equal(
 		load("{\"version\": 2, \"tpm\": {\"anchor\": {\"nv_index\": "
 		     "\"0x01805654\", \"nv_name\": \"000bcc\", \"adopt\": \"" ADOPT
-		     "\"}, " TPM_MEMBERS "}}"),
+		     "\", \"take_store\": true}, " TPM_MEMBERS "}}"),
 		0);
 	assert_string_equal(config.anchor, "000bcc");
 	assert_int_equal(config.anchor_adopt[0], 0xab);
 	assert_int_equal(config.anchor_adopt[31], 0xcd);
+	assert_true(config.anchor_take_store);
 	assert_int_equal(config.len, without);
 	config_free(&config);
+	assert_int_equal(
+		load("{\"version\": 2, \"tpm\": {\"anchor\": {\"nv_name\": "
+		     "\"000bcc\", \"adopt\": \"ab\", \"take_store\": true}, " TPM_MEMBERS
+		     "}}"),
+		-EBADMSG);
 	assert_int_equal(load("{\"version\": 2, \"tpm\": {\"anchor\": {\"nv_name\": "
-			      "\"000bcc\", \"adopt\": \"ab\"}, " TPM_MEMBERS "}}"),
+			      "\"000bcc\", \"adopt\": \"" ADOPT "\"}, " TPM_MEMBERS "}}"),
 			 -EBADMSG);
 	assert_int_equal(
 		load("{\"version\": 2, \"tpm\": {\"anchor\": {}, " TPM_MEMBERS "}}"),

@@ -125,6 +125,7 @@ static int init(struct anchor *a, struct error *e)
 			"this host has an anchor; --init --yes makes it anew of what is in "
 			"the store, be it older than what was anchored or not");
 	rc = tpmanchor_make(&a->tpm, &a->conf, true, &made, e);
+	a->conf.anchor_take_store = true;
 	if (!rc)
 		rc = hostconf_write(a->config, &a->conf, e);
 	if (!rc)

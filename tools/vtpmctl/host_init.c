@@ -253,6 +253,7 @@ static int find_auth(struct init *in, struct error *e)
 	memcpy(h->anchor_key, old.anchor_key, sizeof(h->anchor_key));
 	h->anchor_key_len = old.anchor_key_len;
 	memcpy(h->anchor_adopt, old.anchor_adopt, sizeof(h->anchor_adopt));
+	h->anchor_take_store = old.anchor_take_store;
 	hostconf_free(&old);
 	return 0;
 }
@@ -277,18 +278,25 @@ static int prepare(struct init *in, struct error *e)
 }
 
 /* One that is in place keeps its value: --force is for other reasons than a store that
- * does not fit it any more. */
+ * does not fit it any more.  Where it was removed, the store may be an older one: that it
+ * is not, only the operator knows, and says by `host anchor --init`. */
 static int anchor(struct init *in, struct error *e)
 {
-	bool made;
+	bool first = access(in->config, F_OK), made;
 	int rc = tpmanchor_make(&in->tpm, &in->conf, false, &made, e);
 
-	if (!rc)
-		fprintf(stderr, "The TPM's anchor of the store at 0x%08x %s\n",
-			TPMANCHOR_INDEX,
-			made ? "was made: vtpmd takes the store as it is, once"
-			     : "is in place");
-	return rc;
+	if (rc)
+		return rc;
+	if (made)
+		in->conf.anchor_take_store = first;
+	fprintf(stderr, "The TPM's anchor of the store at 0x%08x %s\n", TPMANCHOR_INDEX,
+		!made	? "is in place"
+		: first ? "was made: vtpmd takes the store as it is, once"
+			: "was not there, and was made anew.\n"
+			  "Unless vtpmd runs, and knows the store, no vTPM starts: when you "
+			  "know that the store is\n"
+			  "the newest, `vtpmctl host anchor --init --yes` takes it as it is");
+	return 0;
 }
 
 static int attestation_key(struct init *in, struct error *e)

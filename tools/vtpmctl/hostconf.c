@@ -85,10 +85,11 @@ static int print_anchor(json_t *all, const struct hostconf *h)
 	snprintf(index, sizeof(index), "0x%08x", h->anchor_index);
 	return json_object_set_new(
 		json_object_get(all, "tpm"), "anchor",
-		json_pack("{s:s, s:o, s:o, s:o}", "nv_index", index, "nv_name",
+		json_pack("{s:s, s:o, s:o, s:o, s:b}", "nv_index", index, "nv_name",
 			  hex_string(h->anchor_name, sizeof(h->anchor_name)), "key",
 			  hex_string(h->anchor_key, h->anchor_key_len), "adopt",
-			  hex_string(h->anchor_adopt, sizeof(h->anchor_adopt))));
+			  hex_string(h->anchor_adopt, sizeof(h->anchor_adopt)),
+			  "take_store", h->anchor_take_store));
 }
 
 static int print_ak(json_t *all, const struct hostconf *h)
@@ -237,12 +238,15 @@ static int take_approvals(const json_t *tpm, struct hostconf *h)
 
 static int take_anchor(const json_t *anchor, struct hostconf *h)
 {
+	const json_t *take_store = json_object_get(anchor, "take_store");
 	const char *key = json_string_value(json_object_get(anchor, "key"));
 
 	if (!anchor)
 		return 0;
+	h->anchor_take_store = json_is_true(take_store);
 	h->anchor_key_len = sizeof(h->anchor_key);
-	if (!key || hex_decode(key, h->anchor_key, &h->anchor_key_len))
+	if (!json_is_boolean(take_store) || !key ||
+	    hex_decode(key, h->anchor_key, &h->anchor_key_len))
 		return -EBADMSG;
 	return take_handle(anchor, "nv_index", "0x01", &h->anchor_index) ||
 			       take_hex(anchor, "nv_name", h->anchor_name,

@@ -13,7 +13,8 @@
  *            the notes tell people which approval is which, by its policy digest
  *            "counter_name": HEX, "auth": HEX,  see include/channel.h
  *            "anchor": { "nv_index": "0x01805654", "nv_name": HEX, "key": HEX (the private
- *                        key that signs each write, DER), "adopt": HEX } },
+ *                        key that signs each write, DER), "adopt": HEX,
+ *                        "take_store": BOOL } },
  *                          "anchor" is absent on hosts that were set up without; so is
  *            "ak": { "handle": "0x81015655", "name": HEX }, the key that attests
  *   "kms": { "address": "HOST:PORT[,HOST:PORT...]", "ca": PEM, "cert": PEM, "key_sealed": HEX,
@@ -64,6 +65,8 @@ struct hostconf {
 	size_t anchor_key_len;
 	/* what the index has until vtpmd has taken the store as it is */
 	uint8_t anchor_adopt[APPROVAL_HASH_SIZE];
+	/* false: a vtpmd that runs may replace it by what it knows, and no more */
+	bool anchor_take_store;
 
 	uint32_t ak_handle; /* 0: none; see tpmquote.h */
 	uint8_t ak_name[POLICYKEY_NAME_SIZE];

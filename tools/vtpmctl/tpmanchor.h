@@ -3,7 +3,8 @@
  * The anchor of this host's store: 32 bytes in one ordinary NV index of the TPM, the
  * SHA-256 of vtpmd's table of all vTPMs' generations (tools/vtpmd/anchor.h), or the random
  * one-time value h->anchor_adopt, when there is no table yet: then, and only then, vtpmd
- * takes the store as it finds it.
+ * takes the store as it finds it, if h->anchor_take_store says so; else a vtpmd that runs
+ * anchors what it knows, and another one starts no vTPM.
  *
  * The index is written under PolicyAuthorize(host policy key, APPROVAL_ANCHOR) and
  * PolicySigned(anchor key): by a host in an approved boot state, and by who can read

@@ -19,7 +19,8 @@ struct anchor {
 	struct vtpmd *d;
 	enum anchor_state state;
 	char *name;			 /* the NV index's, as host.json had it last */
-	uint8_t adopt[ANCHOR_HASH_SIZE]; /* the one-time value: the store as it is */
+	uint8_t adopt[ANCHOR_HASH_SIZE]; /* the one-time value: no table is known */
+	bool take_store;		 /* with that value: the store as it is */
 	bool warned;			 /* that there is none */
 	bool finishing;			 /* vtpmd ends */
 	struct error error; /* broken: why; known: why the TPM did not take the last */
@@ -212,6 +213,23 @@ static void load(struct anchor *a, const uint8_t hash[ANCHOR_HASH_SIZE])
 	wake(a, NULL);
 }
 
+/* The TPM has the one-time value: no table was anchored since the index was made. */
+static void on_new_anchor(struct anchor *a, const uint8_t value[ANCHOR_HASH_SIZE])
+{
+	struct error e = {.cause = CAUSE_NONE};
+
+	if (a->take_store) {
+		adopt(a, value);
+		return;
+	}
+	error_set(
+		&e, 0, CAUSE_ROLLED_BACK,
+		"The anchor of this host's vTPMs was not in the host's TPM, and `vtpmctl "
+		"host init --force` made it anew: when you know that the store is the "
+		"newest, `vtpmctl host anchor --init --yes`.");
+	broken(a, &e);
+}
+
 /* The TPM has answered: what it has, or that it took the new one. */
 static void on_tpm(void *ctx, const uint8_t value[ANCHOR_HASH_SIZE],
 		   const struct error *e)
@@ -233,7 +251,7 @@ static void on_tpm(void *ctx, const uint8_t value[ANCHOR_HASH_SIZE],
 	else if (e)
 		broken(a, e);
 	else if (!memcmp(value, a->adopt, sizeof(a->adopt)))
-		adopt(a, value);
+		on_new_anchor(a, value);
 	else
 		load(a, value);
 	pump(a);
@@ -279,6 +297,7 @@ static int look_at_config(struct anchor *a, struct error *e)
 	free(a->name);
 	a->name = config.anchor ? strdup(config.anchor) : NULL;
 	memcpy(a->adopt, config.anchor_adopt, sizeof(a->adopt));
+	a->take_store = config.anchor_take_store;
 	config_free(&config);
 	return 0;
 }

@@ -126,12 +126,14 @@ static void take_anchor(struct cursor *w, const json_t *anchor, struct config *c
 {
 	const char *name = json_string_value(json_object_get(anchor, "nv_name"));
 	const char *adopt = json_string_value(json_object_get(anchor, "adopt"));
+	const json_t *take_store = json_object_get(anchor, "take_store");
 	size_t len = sizeof(c->anchor_adopt);
 
 	if (!anchor)
 		return;
-	if (!name || !name[0] || !adopt || hex_decode(adopt, c->anchor_adopt, &len) ||
-	    len != sizeof(c->anchor_adopt))
+	c->anchor_take_store = json_is_true(take_store);
+	if (!json_is_boolean(take_store) || !name || !name[0] || !adopt ||
+	    hex_decode(adopt, c->anchor_adopt, &len) || len != sizeof(c->anchor_adopt))
 		cursor_fail(w);
 	else
 		c->anchor = strdup(name);

@@ -29,6 +29,7 @@ struct config {
 	char *kms_cert;		  /* PEM; NULL: no KMS */
 	char *anchor;		  /* Name of the anchor's NV index; NULL: none */
 	uint8_t anchor_adopt[32]; /* what it has until the store is taken as it is */
+	bool anchor_take_store;	  /* which an operator asked for */
 	uint8_t *tlvs;		  /* CONFIG_SRK_HANDLE and what follows it */
 	size_t len;
 };
