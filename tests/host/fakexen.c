@@ -80,16 +80,12 @@ static long next_domain(uint32_t first)
 	return next;
 }
 
-int xc_domain_getinfolist(xc_interface *xc, uint32_t first, unsigned int max,
-			  xc_domaininfo_t *info)
+static void tell(long id, xc_domaininfo_t *info)
 {
 	char path[512], name[16], state[16] = "";
-	long id = next_domain(first);
 	bool known = true;
 	FILE *f;
 
-	if (id < 0)
-		return 0;
 	snprintf(name, sizeof(name), "/%ld", id);
 	place(path, "domains", name);
 	memset(info, 0, sizeof(*info));
@@ -105,7 +101,19 @@ int xc_domain_getinfolist(xc_interface *xc, uint32_t first, unsigned int max,
 		info->flags = XEN_DOMINF_shutdown | 3u << XEN_DOMINF_shutdownshift;
 	if (f)
 		fclose(f);
-	return 1;
+}
+
+int xc_domain_getinfolist(xc_interface *xc, uint32_t first, unsigned int max,
+			  xc_domaininfo_t *info)
+{
+	unsigned int n;
+	long id;
+
+	for (n = 0; n < max && (id = next_domain(first)) >= 0; n++) {
+		tell(id, &info[n]);
+		first = (uint32_t)id + 1;
+	}
+	return (int)n;
 }
 
 struct xs_handle *xs_open(unsigned long flags)

@@ -6,6 +6,8 @@
 #include "tools/vtpmd/xen.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include <xenctrl.h>
@@ -14,8 +16,11 @@
 #define CRASHED \
 	(XEN_DOMINF_shutdown | (uint32_t)SHUTDOWN_crash << XEN_DOMINF_shutdownshift)
 
-static xc_domaininfo_t domains[4];
-static unsigned int count;
+#define DOMAINS 600
+#define WATCHES 3 /* of a stub domain */
+
+static xc_domaininfo_t domains[DOMAINS];
+static unsigned int count, questions, looks;
 static int ends[2];
 
 int access(const char *path, int mode)
@@ -37,13 +42,13 @@ int xc_interface_close(xc_interface *xc)
 int xc_domain_getinfolist(xc_interface *xc, uint32_t first, unsigned int max,
 			  xc_domaininfo_t *info)
 {
-	for (unsigned int i = 0; i < count; i++) {
-		if (domains[i].domain < first)
-			continue;
-		*info = domains[i];
-		return 1;
-	}
-	return 0;
+	unsigned int n = 0;
+
+	questions++;
+	for (unsigned int i = 0; i < count && n < max; i++)
+		if (domains[i].domain >= first)
+			info[n++] = domains[i];
+	return (int)n;
 }
 
 struct xs_handle *xs_open(unsigned long flags)
@@ -65,6 +70,25 @@ bool xs_watch(struct xs_handle *h, const char *path, const char *token)
 	return true;
 }
 
+bool xs_unwatch(struct xs_handle *h, const char *path, const char *token)
+{
+	return true;
+}
+
+/* A byte in the pipe is a domain's end. */
+char **xs_check_watch(struct xs_handle *h)
+{
+	static const char released[] = "@releaseDomain";
+	char **event, byte;
+
+	if (read(ends[0], &byte, 1) != 1)
+		return NULL;
+	event = malloc(2 * sizeof(*event) + sizeof(released));
+	event[XS_WATCH_PATH] = event[XS_WATCH_TOKEN] = (char *)&event[2];
+	memcpy(event[XS_WATCH_PATH], released, sizeof(released));
+	return event;
+}
+
 static struct event_base *base;
 static struct xen *xen;
 
@@ -72,7 +96,7 @@ static int setup(void **state)
 {
 	count = 0;
 	base = event_base_new();
-	xen = !pipe(ends) ? xen_open(base) : NULL;
+	xen = !pipe2(ends, O_NONBLOCK) ? xen_open(base) : NULL;
 	return !xen;
 }
 
@@ -146,6 +170,83 @@ static void two_with_one_uuid(void **state)
 	assert_false(xen_is_alone(xen, uuid));
 }
 
+static void some_domain_ends(void)
+{
+	assert_int_equal(write(ends[1], "", 1), 1);
+	assert_int_equal(event_base_loop(base, EVLOOP_ONCE), 0);
+}
+
+struct one {
+	uint8_t who;
+	struct one *ends; /* with it */
+};
+
+static void look(void *ctx)
+{
+	struct one *one = ctx;
+	const char *why;
+	int domid;
+
+	looks++;
+	assert_int_equal(find(one->who, &domid, &why), XEN_DOMAIN_ALIVE);
+	if (one->ends)
+		xen_unwatch(xen, one->ends);
+}
+
+static void watch(struct one *one)
+{
+	for (unsigned int i = 0; i < WATCHES; i++)
+		assert_int_equal(xen_watch(xen, "/local/domain/1/x", look, one), 0);
+}
+
+/* A guest that reboots in a loop does not have vtpmd ask Xen for all domains for each of
+ * them, three times: with 1000 vTPMs that was millions of hypercalls each time. */
+static void a_domains_end_costs_little(void **state)
+{
+	static struct one ones[DOMAINS];
+	const unsigned int n = DOMAINS / 2;
+
+	for (unsigned int i = 0; i < DOMAINS; i++)
+		add((domid_t)(i + 1), (uint8_t)(i % 200), 0);
+	for (unsigned int i = 0; i < n; i++) {
+		ones[i] = (struct one){.who = (uint8_t)(i % 200)};
+		watch(&ones[i]);
+	}
+	questions = looks = 0;
+	some_domain_ends();
+	assert_int_equal(looks, n);
+	assert_in_range(questions, 1, 4);
+	/* and what happened since is asked for anew */
+	questions = 0;
+	count--;
+	some_domain_ends();
+	assert_in_range(questions, 1, 4);
+	for (unsigned int i = 0; i < n; i++)
+		xen_unwatch(xen, &ones[i]);
+}
+
+static void one_takes_others_along(void **state)
+{
+	struct one a = {1, NULL}, b = {1, NULL}, c = {1, NULL};
+
+	add(5, 1, 0);
+	watch(&a);
+	watch(&b);
+	watch(&c); /* comes first */
+	c.ends = &b;
+	looks = 0;
+	some_domain_ends();
+	assert_int_equal(looks, 2);
+	c.ends = &c;
+	looks = 0;
+	some_domain_ends();
+	assert_int_equal(looks, 2);
+	looks = 0;
+	some_domain_ends();
+	assert_int_equal(looks, 1);
+	xen_unwatch(xen, &a);
+}
+
 int main(void)
 {
 #define XEN_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -153,6 +254,8 @@ int main(void)
 		XEN_TEST(one_that_dies_hides_none_that_lives),
 		XEN_TEST(one_that_dies_is_gone),
 		XEN_TEST(two_with_one_uuid),
+		XEN_TEST(a_domains_end_costs_little),
+		XEN_TEST(one_takes_others_along),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,6 +11,8 @@
 #include <xen/sched.h>
 
 #define RELEASED "@releaseDomain"
+/* Domains that Xen is asked for in one call. */
+#define BATCH 256
 
 struct watch {
 	struct watch *next;
@@ -25,33 +27,42 @@ struct xen {
 	xc_interface *xc;
 	struct event *event;
 	struct watch *watches;
+	struct watch *at; /* the one that call_due() comes to next */
+	/* all domains, by their numbers: of this call_due(), or of the last question */
+	xc_domaininfo_t *all;
+	size_t count, room;
+	bool is_calling, is_fresh;
 };
 
-/* Notes what a watch event is about. */
+/* Notes what a watch event is about.  Of several watches that were added with one ctx, a
+ * domain's end has the last one called. */
 static void mark(struct xen *x, const char *path)
 {
 	bool all = !strcmp(path, RELEASED);
 	struct watch *w;
 
 	for (w = x->watches; w; w = w->next)
-		if (all || (w->path && !strncmp(path, w->path, strlen(w->path))))
+		if (all ? !w->next || w->next->ctx != w->ctx
+			: w->path && !strncmp(path, w->path, strlen(w->path)))
 			w->due = true;
 }
 
-/* A callback may add and remove watches: look from the start after each. */
+/* A guest that reboots in a loop has all called each time: Xen is asked once for all of
+ * them.  Who ends meanwhile has them called again.  A callback may add and remove
+ * watches. */
 static void call_due(struct xen *x)
 {
-	struct watch *w = x->watches;
+	struct watch *w;
 
-	while (w) {
-		if (!w->due) {
-			w = w->next;
+	x->is_calling = true;
+	for (x->at = x->watches; (w = x->at);) {
+		x->at = w->next;
+		if (!w->due)
 			continue;
-		}
 		w->due = false;
 		w->changed(w->ctx);
-		w = x->watches;
 	}
+	x->is_calling = x->is_fresh = false;
 }
 
 static void on_watch(evutil_socket_t fd, short what, void *ctx)
@@ -100,6 +111,7 @@ void xen_close(struct xen *x)
 		xs_close(x->xs);
 	if (x->xc)
 		xc_interface_close(x->xc);
+	free(x->all);
 	free(x);
 }
 
@@ -115,6 +127,43 @@ static const char *end_reason(uint32_t flags)
 	}
 }
 
+static bool make_room(struct xen *x, size_t count)
+{
+	xc_domaininfo_t *all;
+
+	if (x->room >= count + BATCH)
+		return true;
+	all = realloc(x->all, (x->room + BATCH) * sizeof(*all));
+	if (!all)
+		return false;
+	x->all = all;
+	x->room += BATCH;
+	return true;
+}
+
+/* Has all domains in x->all.  When Xen does not answer, what it said before stands. */
+static void ask_all(struct xen *x)
+{
+	size_t count = 0;
+	uint32_t next = 1;
+	int n;
+
+	if (x->is_fresh)
+		return;
+	do {
+		if (!make_room(x, count))
+			return;
+		n = xc_domain_getinfolist(x->xc, next, BATCH, x->all + count);
+		if (n < 0)
+			return;
+		count += (size_t)n;
+		if (n)
+			next = x->all[count - 1].domain + 1u;
+	} while (n == BATCH);
+	x->count = count;
+	x->is_fresh = x->is_calling;
+}
+
 /* A domain that was destroyed stays, "dying", for as long as another one maps a page of
  * its: no vCPU of it runs any more, and one with the same uuid may have followed it. */
 static bool is_dying(const xc_domaininfo_t *info)
@@ -122,57 +171,52 @@ static bool is_dying(const xc_domaininfo_t *info)
 	return info->flags & XEN_DOMINF_dying;
 }
 
-/* Gives the next domain with this uuid, from number *next on. */
-static bool next_of(struct xen *x, const uint8_t uuid[16], uint32_t *next,
-		    xc_domaininfo_t *info)
+static bool is_of(const xc_domaininfo_t *info, const uint8_t uuid[16])
 {
-	/* The one way to ask that libxenctrl has in 4.17 and since 4.19. */
-	while (xc_domain_getinfolist(x->xc, *next, 1, info) == 1) {
-		*next = info->domain + 1;
-		if (!memcmp(info->handle, uuid, 16))
-			return true;
-	}
-	return false;
+	return !memcmp(info->handle, uuid, sizeof(info->handle));
 }
 
 enum xen_domain xen_find(struct xen *x, const uint8_t uuid[16], int *domid,
 			 const char **why)
 {
-	xc_domaininfo_t info;
-	uint32_t next = 1;
+	const xc_domaininfo_t *info;
 
+	ask_all(x);
 	*why = "it was destroyed";
-	while (next_of(x, uuid, &next, &info)) {
-		*why = end_reason(info.flags);
-		if (is_dying(&info))
+	for (info = x->all; info < x->all + x->count; info++) {
+		if (!is_of(info, uuid))
 			continue;
-		*domid = (int)info.domain;
-		return info.flags & XEN_DOMINF_shutdown ? XEN_DOMAIN_ENDED
-							: XEN_DOMAIN_ALIVE;
+		*why = end_reason(info->flags);
+		if (is_dying(info))
+			continue;
+		*domid = (int)info->domain;
+		return info->flags & XEN_DOMINF_shutdown ? XEN_DOMAIN_ENDED
+							 : XEN_DOMAIN_ALIVE;
 	}
 	return XEN_DOMAIN_GONE;
 }
 
 int xen_uuid(struct xen *x, uint32_t domid, uint8_t uuid[16])
 {
-	xc_domaininfo_t info;
+	const xc_domaininfo_t *info;
 
-	/* it gives the next domain when there is none with this number */
-	if (xc_domain_getinfolist(x->xc, domid, 1, &info) != 1 || info.domain != domid ||
-	    is_dying(&info))
-		return -ENOENT;
-	memcpy(uuid, info.handle, 16);
-	return 0;
+	ask_all(x);
+	for (info = x->all; info < x->all + x->count; info++)
+		if (info->domain == domid && !is_dying(info)) {
+			memcpy(uuid, info->handle, sizeof(info->handle));
+			return 0;
+		}
+	return -ENOENT;
 }
 
 bool xen_is_alone(struct xen *x, const uint8_t uuid[16])
 {
-	xc_domaininfo_t info;
-	uint32_t next = 1;
+	const xc_domaininfo_t *info;
 	unsigned int count = 0;
 
-	while (next_of(x, uuid, &next, &info))
-		count += !is_dying(&info);
+	ask_all(x);
+	for (info = x->all; info < x->all + x->count; info++)
+		count += is_of(info, uuid) && !is_dying(info);
 	return count == 1;
 }
 
@@ -205,6 +249,8 @@ void xen_unwatch(struct xen *x, void *ctx)
 			continue;
 		}
 		*at = w->next;
+		if (x->at == w)
+			x->at = w->next;
 		if (w->path)
 			xs_unwatch(x->xs, w->path, w->path);
 		free(w->path);
