@@ -34,7 +34,7 @@
 struct init {
 	const char *kms, *kms_ca, *kms_cert, *kms_key, *kms_key_id;
 	const char *pcrs, *policy_key, *recovery_key, *tcti, *config;
-	bool no_kms, force;
+	bool no_kms, force, new_tpm;
 
 	uint32_t pcr_bits;
 	char addresses[ADDRESS_LIST];
@@ -45,6 +45,7 @@ struct init {
 	bool key_made;
 	char key_path[PATH_MAX]; /* where the policy key is, or will be */
 	struct hostconf conf;
+	struct hostconf old; /* what --force replaces; no srk_handle: nothing */
 };
 
 #define TEXT(field, NAME, VALUE, HELP)                                                   \
@@ -73,6 +74,7 @@ static const struct args_option options[] = {
 	TEXT(tcti, "tcti", "TCTI", "the TPM, " TPM_TCTI),
 	TEXT(config, "config", "FILE", HOSTCONF_PATH),
 	FLAG(force, "force", "replace an existing configuration"),
+	FLAG(new_tpm, "new-tpm", "with --force: pin another TPM than before"),
 };
 
 static const struct args_command command = {
@@ -109,6 +111,8 @@ static int check_usage(struct init *in)
 		return usage(
 			"--kms takes kmip://HOST:PORT, or kmip://HOST:PORT,HOST:PORT "
 			"with at most 4 of them");
+	if (in->new_tpm && !in->force)
+		return usage("--new-tpm goes with --force");
 	if (in->kms_key_id && strlen(in->kms_key_id) > 127)
 		return usage("--kms-key-id takes at most 127 bytes");
 	if (approval_pcrs_parse(in->pcrs, &in->pcr_bits))
@@ -238,23 +242,22 @@ static int load_recovery_key(struct init *in, struct error *e)
 }
 
 /* The authorization values of the configuration that is replaced stay, so that what the
- * TPM has can stay; else new ones. */
+ * TPM has can stay; else, or for another TPM, which is not to get them, new ones. */
 static int find_auth(struct init *in, struct error *e)
 {
-	struct hostconf *h = &in->conf, old;
+	struct hostconf *h = &in->conf, *old = &in->old;
 
-	if (hostconf_load(in->config, &old, NULL))
+	if (hostconf_load(in->config, old, NULL) || in->new_tpm)
 		return crypt_random(h->auth, sizeof(h->auth))
 			       ? error_set(e, -EIO, CAUSE_RANDOM,
 					   "there is no good randomness yet; try again "
 					   "in a minute")
 			       : 0;
-	memcpy(h->auth, old.auth, sizeof(h->auth));
-	memcpy(h->anchor_key, old.anchor_key, sizeof(h->anchor_key));
-	h->anchor_key_len = old.anchor_key_len;
-	memcpy(h->anchor_adopt, old.anchor_adopt, sizeof(h->anchor_adopt));
-	h->anchor_take_store = old.anchor_take_store;
-	hostconf_free(&old);
+	memcpy(h->auth, old->auth, sizeof(h->auth));
+	memcpy(h->anchor_key, old->anchor_key, sizeof(h->anchor_key));
+	h->anchor_key_len = old->anchor_key_len;
+	memcpy(h->anchor_adopt, old->anchor_adopt, sizeof(h->anchor_adopt));
+	h->anchor_take_store = old->anchor_take_store;
 	return 0;
 }
 
@@ -310,6 +313,20 @@ static int attestation_key(struct init *in, struct error *e)
 	return rc;
 }
 
+/* A host that is set up has its TPM pinned: what answers in its place now may be a device on
+ * the bus, and would get all that is sealed, and have its boot state signed. */
+static int check_pinned(const struct init *in, struct error *e)
+{
+	if (!in->old.srk_handle || in->new_tpm ||
+	    !memcmp(in->old.srk_name, in->conf.srk_name, sizeof(in->old.srk_name)))
+		return 0;
+	return error_set(
+		e, -EXDEV, CAUSE_TPM_REPLACED,
+		"this is not the TPM that %s pins: put the old one back; only when you "
+		"replaced or cleared it yourself, --new-tpm pins this one",
+		in->config);
+}
+
 static int set_up(struct init *in, struct error *e)
 {
 	int rc;
@@ -317,6 +334,8 @@ static int set_up(struct init *in, struct error *e)
 	in->conf.srk_handle = HOSTCONF_SRK_HANDLE;
 	rc = tpm_srk_make(&in->tpm, in->conf.srk_handle, in->conf.srk_name, &in->srk_made,
 			  e);
+	if (!rc)
+		rc = check_pinned(in, e);
 	if (!rc)
 		fprintf(stderr, "The TPM's storage key at 0x%08x %s\n",
 			in->conf.srk_handle, in->srk_made ? "was made" : "is in place");
@@ -389,6 +408,7 @@ int host_init_main(int argc, char **argv)
 		say_done(&in);
 	kmskey_free(&in.identity);
 	hostconf_free(&in.conf);
+	hostconf_free(&in.old);
 	EVP_PKEY_free(in.key);
 	return rc ? vtpmctl_fail(&e) : VTPMCTL_OK;
 }
