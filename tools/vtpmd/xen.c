@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/xen.h"
+#include "tools/vtpmd/priority.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -13,6 +14,10 @@
 #define RELEASED "@releaseDomain"
 /* Domains that Xen is asked for in one call. */
 #define BATCH 256
+/* Watch events that are taken in one turn: more than a xenstored makes meanwhile, so that
+ * libxenstore does not queue them without end.  Its descriptor stays readable while it has
+ * more. */
+#define EVENTS_MAX 512
 
 struct watch {
 	struct watch *next;
@@ -69,8 +74,9 @@ static void on_watch(evutil_socket_t fd, short what, void *ctx)
 {
 	struct xen *x = ctx;
 	char **event;
+	int n;
 
-	while ((event = xs_check_watch(x->xs))) {
+	for (n = 0; n < EVENTS_MAX && (event = xs_check_watch(x->xs)); n++) {
 		mark(x, event[XS_WATCH_PATH]);
 		free(event);
 	}
@@ -92,7 +98,13 @@ struct xen *xen_open(struct event_base *base)
 	if (x->xs && x->xc && xs_watch(x->xs, RELEASED, RELEASED))
 		x->event = event_new(base, xs_fileno(x->xs), EV_READ | EV_PERSIST,
 				     on_watch, x);
-	if (!x->event || event_add(x->event, NULL)) {
+	if (!x->event) {
+		xen_close(x);
+		return NULL;
+	}
+	/* a stub domain can write to its own nodes without end */
+	priority_of_peers(x->event);
+	if (event_add(x->event, NULL)) {
 		xen_close(x);
 		return NULL;
 	}
