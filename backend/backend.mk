@@ -5,7 +5,8 @@ backend_ring_UNIT_SRCS   := backend/backend.c backend/xenbus.c lib/cursor.c
 backend_xenbus_UNIT_SRCS := backend/backend.c backend/xenbus.c backend/ring.c lib/cursor.c
 ring_request_FUZZ_SRCS   := backend/backend.c backend/xenbus.c lib/cursor.c
 backend_FUZZ_SRCS        := backend/backend.c backend/xenbus.c lib/cursor.c
-UNIT_TESTS += backend_ring backend_xenbus
+backend_xenstore_UNIT_SRCS := backend/xenstore.c
+UNIT_TESTS += backend_ring backend_xenbus backend_xenstore
 FUZZ_TESTS += ring_request backend
 
 # A hostile guest for the system tests; static, so that it runs in any dom0.

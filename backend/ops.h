@@ -13,6 +13,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The folder of a domain's backends, of which each device has a leaf DOMID/DEVID. */
+#define BACKEND_ROOT "backend/vtpm"
+
 #define BACKEND_PATH_MAX  192
 #define BACKEND_VALUE_MAX 192
 #define BACKEND_PAGE_SIZE 4096
@@ -28,7 +31,8 @@ struct backend_ops {
 	int (*xs_list)(void *ctx, const char *path, uint32_t *ids, unsigned int max);
 	int (*xs_watch)(void *ctx, const char *path);
 	int (*xs_unwatch)(void *ctx, const char *path);
-	/* 1: a watch fired since the last call; 0: none did; never blocks. */
+	/* 1: a watch fired since the last call; 0: none did; never blocks.  What a backend
+	 * writes (state, error, feature-protocol-v2 of a leaf) need not count. */
 	int (*xs_changed)(void *ctx);
 
 	/* Maps n pages of domain domid, readable and writable, one after the other;

@@ -7,7 +7,7 @@
 #include <xen/io/xenbus.h>
 #include "backend/xenbus.h"
 
-#define ROOT "backend/vtpm"
+#define ROOT BACKEND_ROOT
 /* One leaf a guest in a stub domain; all the host's guests in dom0. */
 #define LEAVES_MAX  512
 #define DEVICES_MAX 8

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <xen/io/xs_wire.h>
+#include "backend/ops.h"
 #include "backend/xenstore.h"
 
 #define DEVICE "/dev/xen/xenbus"
@@ -46,6 +47,21 @@ static int write_all(int fd, const void *buf, size_t len)
 	return 0;
 }
 
+/* A leaf's node that this backend, or another one of this domain, writes.  The toolstack
+ * writes others with it (online, uuid). */
+static bool is_backends(const char *path)
+{
+	static const char *const names[] = {"state", "error", "feature-protocol-v2"};
+	const char *name = strrchr(path, '/');
+
+	if (strncmp(path, BACKEND_ROOT "/", strlen(BACKEND_ROOT "/")))
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (!strcmp(name + 1, names[i]))
+			return true;
+	return false;
+}
+
 /* payload has room for XENSTORE_PAYLOAD_MAX + 1 bytes; a zero is added. */
 static int receive(struct xenstore *s, struct xsd_sockmsg *msg, char *payload)
 {
@@ -57,7 +73,7 @@ static int receive(struct xenstore *s, struct xsd_sockmsg *msg, char *payload)
 		return -EIO;
 	rc = read_all(s->fd, payload, msg->len);
 	payload[rc ? 0 : msg->len] = '\0';
-	if (!rc && msg->type == XS_WATCH_EVENT)
+	if (!rc && msg->type == XS_WATCH_EVENT && !is_backends(payload))
 		s->changed = true;
 	return rc;
 }

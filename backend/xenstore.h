@@ -5,7 +5,9 @@
  *
  * Not libxenstore: in its static form no thread reads watch events, so that
  * neither poll() on its descriptor nor a check that cannot block is to be had.
- * Watch events are only counted here, as xenbus.c looks at everything anyway.
+ * Watch events are only counted here, as xenbus.c looks at everything anyway; but not
+ * those of nodes that backends write.  In domain 0 all managers watch one folder: each
+ * would look at all guests whenever one of these has its own manager write a state.
  * Errors are -errno, those of xenstored among them; -EIO: the device broke, or
  * xenstored sent nonsense.
  */
