@@ -190,9 +190,13 @@ static void look(void *ctx)
 {
 	struct one *one = ctx;
 	const char *why;
+	uint8_t uuid[16];
 	int domid;
 
 	looks++;
+	assert_int_equal(xen_uuid(xen, domains[count - 1].domain, uuid), 0);
+	assert_memory_equal(uuid, domains[count - 1].handle, sizeof(uuid));
+	assert_int_equal(xen_uuid(xen, domains[count - 1].domain + 1, uuid), -ENOENT);
 	assert_int_equal(find(one->who, &domid, &why), XEN_DOMAIN_ALIVE);
 	if (one->ends)
 		xen_unwatch(xen, one->ends);

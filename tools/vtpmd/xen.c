@@ -208,17 +208,32 @@ enum xen_domain xen_find(struct xen *x, const uint8_t uuid[16], int *domid,
 	return XEN_DOMAIN_GONE;
 }
 
-int xen_uuid(struct xen *x, uint32_t domid, uint8_t uuid[16])
+/* Of all, if they are asked for anyway. */
+static bool tell(struct xen *x, uint32_t domid, xc_domaininfo_t *out)
 {
 	const xc_domaininfo_t *info;
 
+	/* Xen gives the next domain when there is none with this number */
+	if (!x->is_calling)
+		return xc_domain_getinfolist(x->xc, domid, 1, out) == 1 &&
+		       out->domain == domid;
 	ask_all(x);
 	for (info = x->all; info < x->all + x->count; info++)
-		if (info->domain == domid && !is_dying(info)) {
-			memcpy(uuid, info->handle, sizeof(info->handle));
-			return 0;
+		if (info->domain == domid) {
+			*out = *info;
+			return true;
 		}
-	return -ENOENT;
+	return false;
+}
+
+int xen_uuid(struct xen *x, uint32_t domid, uint8_t uuid[16])
+{
+	xc_domaininfo_t info;
+
+	if (!tell(x, domid, &info) || is_dying(&info))
+		return -ENOENT;
+	memcpy(uuid, info.handle, sizeof(info.handle));
+	return 0;
 }
 
 bool xen_is_alone(struct xen *x, const uint8_t uuid[16])
