@@ -7,6 +7,7 @@
 #include <linux/capability.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -157,7 +158,9 @@ static int leave_root(const struct depriv_user *user)
 	    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) ||
 	    syscall(SYS_capset, &head, none) || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
 	    /* another user had it set to what fs.suid_dumpable says */
-	    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
+	    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) ||
+	    /* ... and took back what vtpmd had set */
+	    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0))
 		return -errno;
 	return setuid(0) == 0 ? -EPERM : 0;
 }

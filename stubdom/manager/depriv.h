@@ -10,6 +10,7 @@
  *     IPC and host name are its own, with nothing in them;
  *   - it cannot be traced, leaves no core file, makes no process and no file, and has
  *     64 descriptors and 64 MiB of addresses at most;
+ *   - the kernel kills it when vtpmd ends, however that is;
  *   - the kernel kills it (SIGSYS) for any system call that is not on depriv.c's list.
  *
  * All managers have one user: what keeps them apart is that none has a call by which a

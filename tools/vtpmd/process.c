@@ -94,6 +94,8 @@ static int run(struct process *p, char *user, int fd3)
 	struct child_start s = {
 		.argv = argv,
 		.fd3 = fd3,
+		/* a manager that was taken over would not heed its channel's end */
+		.bound = true,
 		.done = on_exit_status,
 		.ctx = p,
 	};
