@@ -306,6 +306,37 @@ static void catches_up_when_the_table_is_known(void **state)
 	assert_int_equal(known.changes, 4);
 }
 
+/* vtpm.json says that all guests are served, and was edited; or that measured ones are, and
+ * the table was not written since.  What an operator did since vtpmd started counts. */
+static void who_is_served_after_a_launch(void **state)
+{
+	struct error e = {.cause = CAUSE_NONE};
+	uint8_t tpm[ANCHOR_HASH_SIZE];
+
+	one.meta.launched = true;
+	anchored(tpm);
+	one.meta.launched = false;
+	two.meta.launched = true;
+	assert_int_equal(anchor_known_load(&known, &file, tpm, &d, &e), 0);
+	assert_true(entry(&one)->launched);
+	assert_false(entry(&two)->launched);
+	anchor_known_catch_up(&known, &one);
+	assert_true(one.meta.launched && entry(&one)->launched);
+	assert_true(two.meta.launched && entry(&two)->launched);
+	/* accepted as it is, with what is known */
+	one.meta.launched = false;
+	one.claim = true;
+	anchor_known_catch_up(&known, &one);
+	assert_true(one.meta.launched && entry(&one)->launched);
+	/* stopped */
+	one.meta.launched = false;
+	one.new_launched = true;
+	anchor_known_catch_up(&known, &one);
+	assert_false(one.meta.launched || entry(&one)->launched || one.new_launched);
+	assert_true(anchor_known_forget(&known, one.meta.uuid));
+	assert_false(anchor_known_launched(&known, &one));
+}
+
 static void a_table_that_the_tpm_does_not_have(void **state)
 {
 	struct error e = {.cause = CAUSE_NONE};
@@ -441,6 +472,8 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(grows_and_never_shrinks, setup, teardown),
 		cmocka_unit_test_setup_teardown(catches_up_when_the_table_is_known, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(who_is_served_after_a_launch, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(a_table_that_the_tpm_does_not_have, setup,
 						teardown),

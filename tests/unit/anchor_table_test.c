@@ -126,6 +126,13 @@ static void what_it_did_not_write_is_refused(void **state)
 			assert_int_equal(anchor_table_decode(&back, bytes, n), -EBADMSG);
 			assert_null(back.entries);
 		}
+	/* a flag that is neither 0 nor 1 */
+	bytes[len - 1] = 2;
+	assert_int_equal(anchor_table_decode(&back, bytes, len), -EBADMSG);
+	bytes[len - 1] = 1;
+	assert_int_equal(anchor_table_decode(&back, bytes, len), 0);
+	assert_true(back.entries[2].launched && !back.entries[1].launched);
+	anchor_table_free(&back);
 	/* two of one vTPM, and another order */
 	memcpy(bytes + ANCHOR_TABLE_HEAD, bytes + ANCHOR_TABLE_HEAD + ANCHOR_TABLE_ENTRY,
 	       16);

@@ -432,6 +432,21 @@ static void a_resume_measures_nobody(void **state)
 	assert_int_equal(comes_with(6, true), -EPERM);
 }
 
+/* Whether measured guests only are served is still known to the next vtpmd. */
+static void a_launch_outlives_vtpmd(void **state)
+{
+	assert_int_equal(guests_set_launched(&place, &guests, true), 0);
+	another_vtpmd();
+	assert_true(guests.launched);
+	starts(5, 1, "a");
+	is(5, CHANNEL_GUEST_NEW);
+	another_vtpmd();
+	assert_true(guests.launched);
+	assert_int_equal(guests_set_launched(&place, &guests, false), 0);
+	another_vtpmd();
+	assert_false(guests.launched);
+}
+
 static void a_broken_file_knows_nobody(void **state)
 {
 	char path[128], command[256];
@@ -466,6 +481,7 @@ int main(void)
 		GUESTS_TEST(a_launched_restore_behind_another),
 		GUESTS_TEST(a_restored_guest_reboots_measured),
 		GUESTS_TEST(a_resume_measures_nobody),
+		GUESTS_TEST(a_launch_outlives_vtpmd),
 		GUESTS_TEST(a_broken_file_knows_nobody),
 	};
 

@@ -153,6 +153,16 @@ void anchor_claim(struct anchor *a, struct vtpm *v)
 	pump(a);
 }
 
+void anchor_launched(struct anchor *a, struct vtpm *v)
+{
+	v->new_launched = true;
+	if (a->state != ANCHOR_KNOWN || !anchor_known_launched(&a->known, v) ||
+	    !v->meta.launched)
+		return;
+	a->asked = a->known.changes;
+	pump(a);
+}
+
 void anchor_recover(struct anchor *a, struct vtpm *v)
 {
 	v->new_header = true;

@@ -64,6 +64,9 @@ bool anchor_has_header(const struct anchor *a, const struct vtpm *v);
 /* Before an operator's header is put: whether the one that the TPM has will stay beside it.
  * The vTPM does not run, and its lease is held. -EBUSY: *e tells */
 int __must_check anchor_before_header(struct anchor *a, struct vtpm *v, struct error *e);
+/* v->meta.launched has changed.  The TPM has it soon when that is true, and with the next
+ * write when it is false. */
+void anchor_launched(struct anchor *a, struct vtpm *v);
 /* A vTPM that was made has its header and its state. */
 void anchor_made(struct anchor *a, struct vtpm *v);
 /* An operator's act: the vTPM's folder as it is counts from now on. */

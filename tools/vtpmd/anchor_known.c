@@ -105,10 +105,37 @@ bool anchor_known_header(struct anchor_known *k, struct vtpm *v)
 	v->new_header = false;
 	e = *old;
 	memcpy(e.header, header->hash, sizeof(e.header));
-	if (memcmp(&e, old, sizeof(e)))
+	if (memcmp(e.header, old->header, sizeof(e.header)))
 		set(k, &e);
 	v->header_change = k->changes;
 	return true;
+}
+
+bool anchor_known_launched(struct anchor_known *k, struct vtpm *v)
+{
+	const struct anchor_entry *old = anchor_table_find(&k->table, v->meta.uuid);
+	struct anchor_entry e;
+
+	if (!old)
+		return false;
+	v->new_launched = false;
+	if (old->launched != v->meta.launched) {
+		e = *old;
+		e.launched = v->meta.launched;
+		set(k, &e);
+	}
+	return true;
+}
+
+/* vtpm.json may have been edited, and the TPM may not have had the last launch: only an
+ * operator of this vtpmd's takes back what either says. */
+static void compare_launched(struct anchor_known *k, struct vtpm *v)
+{
+	const struct anchor_entry *known = anchor_table_find(&k->table, v->meta.uuid);
+
+	if (known && known->launched && !v->new_launched)
+		v->meta.launched = true;
+	(void)anchor_known_launched(k, v);
 }
 
 int anchor_known_raise(struct anchor_known *k, struct vtpm *v)
@@ -145,6 +172,7 @@ void anchor_known_note(struct anchor_known *k, struct vtpmd *d)
 
 bool anchor_known_claim(struct anchor_known *k, struct vtpm *v)
 {
+	const struct anchor_entry *old = anchor_table_find(&k->table, v->meta.uuid);
 	struct anchor_entry e = {.permall = 0};
 	int rc = of_store(v, &e);
 
@@ -155,8 +183,11 @@ bool anchor_known_claim(struct anchor_known *k, struct vtpm *v)
 			 v->meta.name, strerror(-rc));
 		return false;
 	}
+	if (old && old->launched && !v->new_launched)
+		v->meta.launched = true;
+	e.launched = v->meta.launched;
 	set(k, &e);
-	v->claim = false;
+	v->claim = v->new_launched = false;
 	v->claimed = k->changes;
 	if (v->new_header)
 		v->header_change = k->changes;
@@ -236,6 +267,7 @@ void anchor_known_catch_up(struct anchor_known *k, struct vtpm *vtpms)
 			(void)anchor_known_claim(k, v);
 		if (v->new_header)
 			(void)anchor_known_header(k, v);
+		compare_launched(k, v);
 	}
 }
 

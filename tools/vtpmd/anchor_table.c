@@ -7,7 +7,7 @@
 #include <string.h>
 
 static const char magic[8] = {'X', 'V', 'T', 'P', 'M', 'A', 'N', 'C'};
-#define VERSION 3
+#define VERSION 4
 
 /* Where the uuid's entry is, or would be. */
 static size_t place(const struct anchor_table *t, const uint8_t uuid[16], bool *there)
@@ -85,8 +85,19 @@ size_t anchor_table_encode(const struct anchor_table *t, uint8_t *out)
 		cursor_put_u64(&w, t->entries[i].permall);
 		cursor_put(&w, t->entries[i].base, 32);
 		cursor_put_u64(&w, t->entries[i].base_seq);
+		cursor_put_u8(&w, t->entries[i].launched);
 	}
 	return w.pos;
+}
+
+/* One encoding of each value. */
+static bool take_flag(struct cursor *c)
+{
+	uint8_t flag = cursor_u8(c);
+
+	if (flag > 1)
+		cursor_fail(c);
+	return flag;
 }
 
 static int take_entries(struct anchor_table *t, struct cursor *c)
@@ -105,6 +116,7 @@ static int take_entries(struct anchor_table *t, struct cursor *c)
 		e->permall = cursor_u64(c);
 		cursor_copy(c, e->base, sizeof(e->base));
 		e->base_seq = cursor_u64(c);
+		e->launched = take_flag(c);
 		/* one order, so that there is one encoding */
 		if (i && memcmp(e[-1].uuid, e->uuid, sizeof(e->uuid)) >= 0)
 			cursor_fail(c);

@@ -3,11 +3,12 @@
  * What is known of all vTPMs of this host, as one file whose SHA-256 the host's TPM
  * keeps.  Big-endian:
  *
- *   "XVTPMANC" | u16 version 3 | u64 counter | u64 number of the audit log's last entry |
+ *   "XVTPMANC" | u16 version 4 | u64 counter | u64 number of the audit log's last entry |
  *   SHA-256 of that | u32 n | n entries:
  *   uuid (16 bytes) | SHA-256 of the header | u64 epoch | u64 generation of the
  *   permanent state in this epoch; 0: none yet | SHA-256 of the state with which the
- *   epoch began | u64 its generation
+ *   epoch began | u64 its generation | u8 1: it serves measured guests only, until it is
+ *   stopped
  *
  * A header of zeroes: the vTPM is being made.  The entries are in the order of their
  * uuids, each once.  The counter is how often a table was written, so that no two are the
@@ -24,7 +25,7 @@
 
 #define ANCHOR_TABLE_ENTRIES 10000
 #define ANCHOR_TABLE_HEAD    62
-#define ANCHOR_TABLE_ENTRY   104
+#define ANCHOR_TABLE_ENTRY   105
 #define ANCHOR_TABLE_MAX     (ANCHOR_TABLE_HEAD + ANCHOR_TABLE_ENTRIES * ANCHOR_TABLE_ENTRY)
 
 struct anchor_entry {
@@ -33,6 +34,7 @@ struct anchor_entry {
 	uint64_t epoch, permall;
 	uint8_t base[32];
 	uint64_t base_seq;
+	bool launched; /* as in struct meta */
 };
 
 /* The generation that is anchored. */

@@ -55,6 +55,7 @@ static int keep(const struct guests_place *p, const struct guests *g)
 	char name[64];
 
 	cursor_put(&w, MAGIC, strlen(MAGIC));
+	cursor_put_u8(&w, g->launched);
 	cursor_put_u8(&w, (uint8_t)g->resume);
 	cursor_put(&w, g->saved, sizeof(g->saved));
 	cursor_put_u64(&w, g->until);
@@ -69,10 +70,12 @@ static int keep(const struct guests_place *p, const struct guests *g)
 static bool parse(struct cursor *c, struct guests *g)
 {
 	const uint8_t *magic = cursor_bytes(c, strlen(MAGIC));
-	uint8_t resume = cursor_u8(c);
+	uint8_t launched = cursor_u8(c), resume = cursor_u8(c);
 
-	if (!magic || memcmp(magic, MAGIC, strlen(MAGIC)) || resume > GUESTS_RESUME_LOST)
+	if (!magic || memcmp(magic, MAGIC, strlen(MAGIC)) || launched > 1 ||
+	    resume > GUESTS_RESUME_LOST)
 		return false;
+	g->launched = launched;
 	g->resume = (enum guests_resume)resume;
 	cursor_copy(c, g->saved, sizeof(g->saved));
 	g->until = cursor_u64(c);
@@ -296,6 +299,20 @@ int guests_resume(const struct guests_place *p, struct guests *g, uint64_t on,
 		return -EIO;
 	*g = next;
 	return 0;
+}
+
+int guests_set_launched(const struct guests_place *p, struct guests *g, bool launched)
+{
+	bool before = g->launched;
+	int rc;
+
+	if (before == launched)
+		return 0;
+	g->launched = launched;
+	rc = keep(p, g);
+	if (rc)
+		g->launched = before;
+	return rc;
 }
 
 void guests_revoke(const struct guests_place *p, struct guests *g)

@@ -54,6 +54,7 @@ struct guests {
 	enum guests_resume resume;
 	uint8_t saved[16]; /* the uuid that the resumed domain has */
 	uint64_t until;
+	bool launched; /* as in struct meta */
 };
 
 struct guests_place {
@@ -85,6 +86,9 @@ void guests_released(const struct guests_place *p, struct guests *g);
  * TPM was restarted since the last one; -EBUSY: another launch restores a guest. */
 int __must_check guests_resume(const struct guests_place *p, struct guests *g,
 			       uint64_t on, const uint8_t *launched);
+/* -EIO, ...: the file has what it had. */
+int __must_check guests_set_launched(const struct guests_place *p, struct guests *g,
+				     bool launched);
 /* No guest is resumed. */
 void guests_revoke(const struct guests_place *p, struct guests *g);
 /* Domain uuid is launched to boot: an earlier launch, whose xl ended, restores it not. */

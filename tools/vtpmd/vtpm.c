@@ -442,7 +442,8 @@ void vtpm_on_peer_gone(void *ctx)
 
 int vtpm_stop(struct vtpm *v, struct error *e)
 {
-	v->meta.wanted = v->meta.launched = v->queued = v->urgent = false;
+	v->meta.wanted = v->queued = v->urgent = false;
+	vtpm_guest_set_launched(v, false);
 	vtpm_cancel_end(v);
 	event_del(v->pause);
 	if (v->state == VTPM_STOPPED || v->state == VTPM_FAILED) {

@@ -125,6 +125,7 @@ struct vtpm {
 	uint64_t raised; /* the anchor's change that has the epoch of its run */
 	bool unused;	 /* nothing was put in that yet: as good as ... */
 	struct anchor_entry before; /* ... what was known before it */
+	bool new_launched;	    /* the anchor does not know meta.launched yet */
 	bool new_header;	    /* the anchor is to take the header that was put */
 	uint64_t header_change;	    /* the anchor's change that did */
 	struct anchor_waiter header_wait;

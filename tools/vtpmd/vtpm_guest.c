@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/vtpm_guest.h"
+#include "tools/vtpmd/anchor.h"
 #include "tools/vtpmd/xen.h"
 #include "lib/measure.h"
 
@@ -26,6 +27,8 @@ void vtpm_guest_load(struct vtpm *v)
 	const struct guests_place p = place_of(v);
 
 	guests_load(&p, &v->guests);
+	if (v->guests.launched)
+		v->meta.launched = true;
 }
 
 static void on_released(void *ctx)
@@ -88,6 +91,20 @@ unsigned int vtpm_guest_lost(const struct vtpm *v, uint32_t domids[static GUESTS
 	return count;
 }
 
+void vtpm_guest_set_launched(struct vtpm *v, bool launched)
+{
+	const struct guests_place p = place_of(v);
+
+	if (v->meta.launched != launched) {
+		v->meta.launched = launched;
+		vtpm_keep_meta(v);
+	}
+	if (guests_set_launched(&p, &v->guests, launched))
+		log_about(LOG_ERR, VTPM_ABOUT(v),
+			  "vtpmd cannot write its run folder: see `df /run`");
+	anchor_launched(v->d->anchor, v);
+}
+
 static void note_launch(struct vtpm *v, const struct guests_verdict *judged)
 {
 	char uuid[37];
@@ -96,8 +113,7 @@ static void note_launch(struct vtpm *v, const struct guests_verdict *judged)
 	vtpm_audit(v, "launch", v->d->xen ? uuid : NULL);
 	if (v->meta.launched)
 		return;
-	v->meta.launched = true;
-	vtpm_keep_meta(v);
+	vtpm_guest_set_launched(v, true);
 	log_about(LOG_NOTICE, VTPM_ABOUT(v),
 		  "serves measured guests only, until it is stopped");
 }
@@ -202,8 +218,7 @@ void vtpm_guest_failed(struct vtpm *v, const uint8_t uuid[16])
 		vtpm_guest_revoke(v);
 	if (!v->meta.launched || memcmp(v->launcher, uuid, sizeof(v->launcher)))
 		return;
-	v->meta.launched = false;
-	vtpm_keep_meta(v);
+	vtpm_guest_set_launched(v, false);
 	log_about(LOG_NOTICE, VTPM_ABOUT(v),
 		  "the launch failed: it serves the guests that it served before");
 }

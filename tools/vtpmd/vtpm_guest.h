@@ -25,6 +25,9 @@ void vtpm_guest_revoke(struct vtpm *v);
 /* Whether a launch, whose xl is there, restores the domain with this uuid, which has not
  * come yet. */
 bool vtpm_guest_restores(struct vtpm *v, const uint8_t uuid[16]);
+/* Whether it serves measured guests only, until it is stopped: in vtpm.json, in the run
+ * folder, which an edited vtpm.json does not change, and in the anchor. */
+void vtpm_guest_set_launched(struct vtpm *v, bool launched);
 /* The domain with this uuid was launched with the vTPM, or is restored by that: when it
  * comes, only measured guests are served from then on. */
 void vtpm_guest_launched(struct vtpm *v, const uint8_t uuid[16], bool restored);
