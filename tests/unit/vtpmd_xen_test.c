@@ -283,7 +283,7 @@ static void a_domain_that_writes_without_end(void **state)
 	priority_of_peers(turn);
 	assert_int_equal(event_add(turn, &now), 0);
 	assert_int_equal(event_add(operator, & now), 0);
-	looks = 0;
+	questions = looks = 0;
 	alarm(10);
 	for (unsigned int i = 0; i < 4; i++)
 		assert_int_equal(event_base_loop(base, EVLOOP_ONCE), 0);
@@ -291,6 +291,13 @@ static void a_domain_that_writes_without_end(void **state)
 	assert_int_equal(before, 0);
 	assert_int_equal(turns, 1);
 	assert_in_range(looks, 1, 4 * WATCHES);
+	assert_int_equal(questions, 1);
+	/* but each end of a domain counts */
+	written = NULL;
+	questions = 0;
+	some_domain_ends();
+	some_domain_ends();
+	assert_int_equal(questions, 2);
 	event_free(turn);
 	event_free(operator);
 	xen_unwatch(xen, &one);

@@ -33,10 +33,10 @@ struct xen {
 	struct event *event;
 	struct watch *watches;
 	struct watch *at; /* the one that call_due() comes to next */
-	/* all domains, by their numbers: of this call_due(), or of the last question */
+	/* all domains, by their numbers; is_valid: none has ended since */
 	xc_domaininfo_t *all;
 	size_t count, room;
-	bool is_calling, is_fresh;
+	bool is_calling, is_valid;
 };
 
 /* Notes what a watch event is about.  Of several watches that were added with one ctx, a
@@ -46,6 +46,8 @@ static void mark(struct xen *x, const char *path)
 	bool all = !strcmp(path, RELEASED);
 	struct watch *w;
 
+	if (all)
+		x->is_valid = false;
 	for (w = x->watches; w; w = w->next)
 		if (all ? !w->next || w->next->ctx != w->ctx
 			: w->path && !strncmp(path, w->path, strlen(w->path)))
@@ -53,8 +55,8 @@ static void mark(struct xen *x, const char *path)
 }
 
 /* A guest that reboots in a loop has all called each time: Xen is asked once for all of
- * them.  Who ends meanwhile has them called again.  A callback may add and remove
- * watches. */
+ * them.  What a domain writes into its nodes brings no question at all.  A callback may
+ * add and remove watches. */
 static void call_due(struct xen *x)
 {
 	struct watch *w;
@@ -67,7 +69,7 @@ static void call_due(struct xen *x)
 		w->due = false;
 		w->changed(w->ctx);
 	}
-	x->is_calling = x->is_fresh = false;
+	x->is_calling = false;
 }
 
 static void on_watch(evutil_socket_t fd, short what, void *ctx)
@@ -153,14 +155,16 @@ static bool make_room(struct xen *x, size_t count)
 	return true;
 }
 
-/* Has all domains in x->all.  When Xen does not answer, what it said before stands. */
+/* Has all domains in x->all.  In call_due() the last answer does until one of these has
+ * ended, or shut down, which xenstored tells; who asks elsewhere has made a domain, or may
+ * wait for one.  When Xen does not answer, what it said before stands. */
 static void ask_all(struct xen *x)
 {
 	size_t count = 0;
 	uint32_t next = 1;
 	int n;
 
-	if (x->is_fresh)
+	if (x->is_calling && x->is_valid)
 		return;
 	do {
 		if (!make_room(x, count))
@@ -173,7 +177,7 @@ static void ask_all(struct xen *x)
 			next = x->all[count - 1].domain + 1u;
 	} while (n == BATCH);
 	x->count = count;
-	x->is_fresh = x->is_calling;
+	x->is_valid = true;
 }
 
 /* A domain that was destroyed stays, "dying", for as long as another one maps a page of
