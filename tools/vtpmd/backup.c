@@ -180,6 +180,7 @@ int backup_restore(struct vtpmd *d, const json_t *backup, const char *name,
 {
 	struct store s;
 	struct meta m;
+	char uuid[37];
 	int rc = meta_parse(backup, &m);
 
 	if (rc)
@@ -198,6 +199,15 @@ int backup_restore(struct vtpmd *d, const json_t *backup, const char *name,
 	if (rc)
 		return rc;
 	rc = store_open(&s, d->store, m.uuid, true);
+	/* what a crash left of a restore or a delete, or a vTPM whose description is damaged */
+	if (rc == -EEXIST) {
+		uuid_unparse_lower(m.uuid, uuid);
+		return error_set(e, rc, CAUSE_STORE,
+				 "%s/%s is there, and vtpmd cannot use it, since its "
+				 "vtpm.json is damaged or missing: keep that folder "
+				 "elsewhere (`mv`), and restore again.",
+				 d->store, uuid);
+	}
 	if (rc)
 		return error_set(e, rc, CAUSE_STORE, "No folder could be made in %s: %s.",
 				 d->store, strerror(-rc));
