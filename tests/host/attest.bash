@@ -69,7 +69,7 @@ certify() {
 		        .add_extension(x509.SubjectAlternativeName([x509.DirectoryName(x509.Name(
 		            [x509.NameAttribute(x509.ObjectIdentifier("2.23.133.2.1"), "id:00001014")]))]), True)
 		        .add_extension(x509.ExtendedKeyUsage([x509.ObjectIdentifier("2.23.133.8.1")]), False)
-		        .sign(signer, hashes.SHA256()))
+		        .sign(signer, hashes.SHA1() if out.startswith("sha1") else hashes.SHA256()))
 		open(out, "wb").write(cert.public_bytes(serialization.Encoding.DER))
 	END
 }

@@ -2,12 +2,15 @@
 #include "tools/vtpm-verify/chain.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
 #define EK_CERTIFICATE "2.23.133.8.1" /* tcg-kp-EKCertificate */
+#define STRENGTH       2	      /* OpenSSL's: 112 bits, no SHA-1 */
+#define HASH_MIN       28
 
 X509_STORE *chain_store(const char *pem)
 {
@@ -30,9 +33,23 @@ X509_STORE *chain_store(const char *pem)
 	return store;
 }
 
+/* A list that is no other's difference: OpenSSL takes a delta CRL (RFC 5280, 5.2.4) for
+ * a complete one.  Nor does it judge the hash that a list is signed with. */
+static bool is_usable(const X509_CRL *crl)
+{
+	int hash = NID_undef;
+	const EVP_MD *md;
+
+	if (!crl || X509_CRL_get_ext_by_NID(crl, NID_delta_crl, -1) >= 0 ||
+	    !OBJ_find_sigid_algs(X509_CRL_get_signature_nid(crl), &hash, NULL))
+		return false;
+	md = hash == NID_undef ? NULL : EVP_get_digestbynid(hash);
+	return hash == NID_undef || (md && EVP_MD_get_size(md) >= HASH_MIN);
+}
+
 static int add_crl(X509_STORE *store, X509_CRL *crl)
 {
-	int added = crl ? X509_STORE_add_crl(store, crl) : 0;
+	int added = is_usable(crl) ? X509_STORE_add_crl(store, crl) : 0;
 
 	X509_CRL_free(crl);
 	return added;
@@ -126,6 +143,7 @@ static int verify(X509_STORE *store, time_t at, X509 *cert, const char **why)
 		goto out;
 	param = X509_STORE_CTX_get0_param(ctx);
 	X509_VERIFY_PARAM_set_time(param, at);
+	X509_VERIFY_PARAM_set_auth_level(param, STRENGTH);
 	/* whatever the policy names is trusted, a root or not */
 	X509_VERIFY_PARAM_set_flags(param,
 				    X509_V_FLAG_PARTIAL_CHAIN | X509_V_FLAG_X509_STRICT);

@@ -154,7 +154,8 @@ static int add_crls(struct policy *p, const char *path)
 	if (rc)
 		fprintf(stderr,
 			"vtpm-verify: %s cannot be read, or has other things in it than "
-			"revocation lists, PEM or DER\n",
+			"complete revocation lists (no delta CRL), PEM or DER, signed with "
+			"a hash that is not weak (no SHA-1)\n",
 			path);
 	return rc;
 }
