@@ -198,9 +198,16 @@ static bool note_death(struct vtpm *v)
 	return v->deaths[0] && now - v->deaths[0] < MINUTE_MS;
 }
 
+static void fail_and_rest(struct vtpm *v, enum cause cause, const char *text)
+{
+	fail(v, cause, text);
+	store_release(&v->store);
+	vtpm_enter(v, VTPM_FAILED);
+}
+
 static void restart_later(struct vtpm *v, const char *why)
 {
-	struct timeval pause = {.tv_sec = 1};
+	time_t pause = 1;
 
 	log_about(LOG_WARNING, VTPM_ABOUT(v, .id = LOG_ID_DIED),
 		  "%s It is started again.", why);
@@ -209,21 +216,29 @@ static void restart_later(struct vtpm *v, const char *why)
 	v->state = VTPM_STARTING;
 	if (v->deaths[VTPM_DEATHS - 2] &&
 	    v->deaths[VTPM_DEATHS - 2] + MINUTE_MS > stamp_ms())
-		pause.tv_sec = 4;
-	event_add(v->pause, &pause);
+		pause = 4;
+	vtpm_start_after(v, pause);
 }
 
-static void fail_and_rest(struct vtpm *v, enum cause cause, const char *text)
+/* Each start is a write of the host's TPM. */
+static void rest_for(struct vtpm *v, time_t pause, const char *why)
 {
-	fail(v, cause, text);
-	store_release(&v->store);
-	vtpm_enter(v, VTPM_FAILED);
+	char text[300];
+
+	snprintf(text, sizeof(text),
+		 "%.150s It ended too often to be started again at once: `vtpmctl start` "
+		 "does; see `journalctl -u vtpmd`.",
+		 why);
+	v->restarts++;
+	fail_and_rest(v, CAUSE_INTERNAL, text);
+	vtpm_start_after(v, pause);
 }
 
 static void die_unasked(struct vtpm *v, const char *why)
 {
 	bool often = note_death(v);
 	char text[300];
+	time_t pause;
 
 	if (v->meta.creating || often) {
 		snprintf(text, sizeof(text), "%.150s%s See `journalctl -u vtpmd` and %s.",
@@ -233,7 +248,11 @@ static void die_unasked(struct vtpm *v, const char *why)
 		fail_and_rest(v, CAUSE_INTERNAL, text);
 		return;
 	}
-	restart_later(v, why);
+	pause = vtpm_wear_pause(v);
+	if (pause)
+		rest_for(v, pause, why);
+	else
+		restart_later(v, why);
 }
 
 /* The stub domain that was asked is gone. */

@@ -7,7 +7,8 @@
  *   starting --FAIL, or no READY in time-->  failed, with its sentence; when the
  *            KMS or the TPM could not be reached, tried again after a while
  *   starting, running --the manager dies unasked-->  starting again after a
- *            pause, three times a minute at most; then failed
+ *            pause, three times a minute at most; then failed, as it is when it may not
+ *            have the TPM written so often (wear.h), and then tried again after a while
  *   running  --stop-->  stopping --gone-->  stopped
  *
  * failed is as stopped, with an error to show.  The lease on the store is held
@@ -32,6 +33,7 @@
 #include "tools/vtpmd/meta.h"
 #include "tools/vtpmd/peer.h"
 #include "tools/vtpmd/store.h"
+#include "tools/vtpmd/wear.h"
 
 enum vtpm_state {
 	VTPM_STOPPED,
@@ -89,9 +91,6 @@ struct vtpm_quote {
 };
 
 #define VTPM_DEATHS 3
-/* Headers for a start, and again for a rekey: a deep one puts two, and one that it has to
- * finish first puts one. */
-#define VTPM_HEADERS 4
 /* How long list and the figures wait for what managers tell of themselves; one that runs
  * a long command is shown without. */
 #define VTPM_TABLE_MS 1500
@@ -129,10 +128,9 @@ struct vtpm {
 	bool new_header;	    /* the anchor is to take the header that was put */
 	uint64_t header_change;	    /* the anchor's change that did */
 	struct anchor_waiter header_wait;
-	unsigned int headers; /* that its manager may put yet: each is a write of the
-			       * TPM's NV memory */
-	unsigned int tries;   /* that failed since the KMS or the TPM was there */
-	int64_t ready_ms;     /* stamp_ms() of READY; 0: not since it was tried again */
+	struct wear wear;
+	unsigned int tries; /* that failed since the KMS or the TPM was there */
+	int64_t ready_ms;   /* stamp_ms() of READY; 0: not since it was tried again */
 	struct timespec next_try;
 	struct event *timer, *pause, *settle, *ended, *keep;
 	bool unkept;	      /* vtpm.json is older than meta: the disk did not take it */

@@ -314,17 +314,17 @@ static void on_ready(void *ctx, uint64_t seq)
 /* While a header does not count yet, the one before it has to stay: no third one. */
 static int on_header(struct vtpm *v)
 {
-	int rc = !anchor_has_header(v->d->anchor, v) ? -EBUSY : v->headers ? 0 : -EPERM;
+	int rc = !anchor_has_header(v->d->anchor, v)	       ? -EBUSY
+		 : wear_header(&v->wear, (uint64_t)stamp_ms()) ? 0
+							       : -EPERM;
 
-	if (!rc)
-		v->headers--;
-	else
+	if (rc)
 		log_limited(&v->limits.lines, LOG_WARNING, VTPM_ABOUT(v), "%s",
 			    rc == -EBUSY ? "the host's TPM does not have its last header "
 					   "yet: no new one is taken"
 					 : "its manager stores headers that nobody asked "
-					   "for: no more are taken until it is started "
-					   "again or asked for new keys");
+					   "for: few more are taken until `vtpmctl "
+					   "start` or `rekey` asks for some");
 	return rc;
 }
 
@@ -442,9 +442,9 @@ bool vtpm_rekey(struct vtpm *v, bool deep)
 		 deep ? "keys" : "key slots");
 	v->rekeying = true;
 	v->rekeying_deep = deep;
-	v->headers = VTPM_HEADERS;
 	v->rekeying_from = store_seq(&v->store, CHANNEL_OBJECT_HEADER);
 	v->rekey_error = (struct error){.cause = CAUSE_NONE};
+	wear_fill(&v->wear);
 	peer_tpm_fill(&v->limits);
 	peer_tpm_open(v->peer);
 	peer_event(v->peer, deep ? CHANNEL_EVENT_REKEY_DEEP : CHANNEL_EVENT_REKEY);

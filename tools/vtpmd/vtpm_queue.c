@@ -15,9 +15,29 @@
 #define TRIES_DOUBLING 6
 #define TRY_MAX_S      60
 
+time_t vtpm_wear_pause(struct vtpm *v)
+{
+	unsigned int ms;
+
+	/* nothing was put: the next start has the same epoch */
+	if (v->unused)
+		return 0;
+	ms = wear_start(&v->wear, (uint64_t)stamp_ms());
+	return (ms + 999) / 1000;
+}
+
+void vtpm_start_after(struct vtpm *v, time_t seconds)
+{
+	struct timeval pause = {.tv_sec = seconds};
+
+	clock_gettime(CLOCK_MONOTONIC, &v->next_try);
+	v->next_try.tv_sec += seconds;
+	event_add(v->pause, &pause);
+}
+
 void vtpm_try_again_later(struct vtpm *v)
 {
-	struct timeval pause = {.tv_sec = TRY_S};
+	time_t pause = TRY_S, least;
 
 	if (!v->meta.wanted || v->meta.creating || !error_passes(v->meta.error.cause))
 		return;
@@ -27,14 +47,14 @@ void vtpm_try_again_later(struct vtpm *v)
 		v->tries = 0;
 	v->ready_ms = 0;
 	if (v->tries < TRIES_DOUBLING)
-		pause.tv_sec <<= v->tries++;
+		pause <<= v->tries++;
 	else
-		pause.tv_sec = TRY_MAX_S;
-	clock_gettime(CLOCK_MONOTONIC, &v->next_try);
-	v->next_try.tv_sec += pause.tv_sec;
-	log_about(LOG_NOTICE, VTPM_ABOUT(v), "tried again in %lld s",
-		  (long long)pause.tv_sec);
-	event_add(v->pause, &pause);
+		pause = TRY_MAX_S;
+	least = vtpm_wear_pause(v);
+	if (pause < least)
+		pause = least;
+	log_about(LOG_NOTICE, VTPM_ABOUT(v), "tried again in %lld s", (long long)pause);
+	vtpm_start_after(v, pause);
 }
 
 static void refuse(struct vtpm *v)

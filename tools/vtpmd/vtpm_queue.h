@@ -13,6 +13,11 @@ void vtpm_start_queued(struct vtpmd *d);
 void vtpm_autostarted(struct vtpm *v);
 /* It failed: sees whether time may mend that. */
 void vtpm_try_again_later(struct vtpm *v);
+/* Starts it again after so many seconds. */
+void vtpm_start_after(struct vtpm *v, time_t seconds);
+/* In how many seconds it may be started without an operator, as the start costs a write of
+ * the host's TPM; 0: at once.  Once for each start. */
+time_t vtpm_wear_pause(struct vtpm *v);
 /* Of v->pause: the time has come. */
 void vtpm_on_pause(evutil_socket_t fd, short what, void *ctx);
 

@@ -125,7 +125,6 @@ int vtpm_start_body(struct vtpm *v, struct error *e)
 	if (rc == -EAGAIN)
 		return rc;
 	v->told = v->opened = v->adopted = false;
-	v->headers = VTPM_HEADERS;
 	clock_gettime(CLOCK_MONOTONIC, &v->started);
 	memset(&v->status, 0, sizeof(v->status));
 	v->state = VTPM_STARTING;
@@ -156,6 +155,7 @@ int vtpm_start(struct vtpm *v, struct error *e)
 	v->tries = 0;
 	event_del(v->pause);
 	v->urgent = true;
+	wear_fill(&v->wear);
 	peer_tpm_fill(&v->limits);
 	vtpm_keep_meta(v);
 	vtpm_start_later(v);
@@ -173,7 +173,6 @@ bool vtpm_adopt(struct vtpm *v)
 	v->body_alive = v->adopted = true;
 	v->body->ending = v->meta.ending;
 	v->told = false;
-	v->headers = VTPM_HEADERS;
 	v->state = VTPM_STARTING; /* until it says HELLO */
 	clock_gettime(CLOCK_MONOTONIC, &v->started);
 	vtpm_set_timer(v, VTPM_START_S);

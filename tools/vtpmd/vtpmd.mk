@@ -114,7 +114,8 @@ anchor_header_UNIT_LIBS := -lcrypto -luuid $(DISK_WRAPS)
 FUZZ_TESTS += anchor_table
 anchor_table_FUZZ_SRCS := $(ANCHOR_TABLE_SRCS)
 
-UNIT_TESTS += bucket image
+UNIT_TESTS += bucket image wear
+wear_UNIT_SRCS := tools/vtpmd/wear.c tools/vtpmd/bucket.c
 bucket_UNIT_SRCS := tools/vtpmd/bucket.c
 image_UNIT_SRCS := tools/vtpmd/image.c lib/error.c
 image_UNIT_LIBS := -lcrypto
