@@ -120,6 +120,23 @@ static struct kms_config kms_config(const struct unlock_config *c, const struct 
 	};
 }
 
+/* A slot that the KMS does not open again is none, least of all in another's place. */
+static int prove(const struct kms_config *config, const struct kms_stream *kms,
+		 const struct unlock_config *c, const struct kms_wrapped *wrapped,
+		 const uint8_t secret[UNLOCK_SECRET_SIZE], struct error *e)
+{
+	uint8_t again[UNLOCK_SECRET_SIZE];
+	int rc = kms_unwrap(config, kms, c->uuid, sizeof(c->uuid), wrapped, again, e);
+
+	if (!rc && CRYPTO_memcmp(again, secret, sizeof(again)))
+		rc = error_set(e, -EPROTO, CAUSE_KMS_REFUSED,
+			       "the KMS at %s does not give back what it encrypted: see "
+			       "its log; nothing was changed",
+			       config->address);
+	OPENSSL_cleanse(again, sizeof(again));
+	return rc;
+}
+
 int unlock_kms_wrap(const struct unlock_config *c, const struct hosttpm_transport *tpm,
 		    const struct kms_stream *kms,
 		    const uint8_t secret[UNLOCK_SECRET_SIZE], struct kms_wrapped *out,
@@ -133,6 +150,8 @@ int unlock_kms_wrap(const struct unlock_config *c, const struct hosttpm_transpor
 	if (!rc) {
 		config = kms_config(c, &pem);
 		rc = kms_wrap(&config, kms, c->uuid, sizeof(c->uuid), secret, out, e);
+		if (!rc)
+			rc = prove(&config, kms, c, out, secret, e);
 	}
 	pem_wipe(&pem);
 	return rc;

@@ -116,6 +116,7 @@ static struct {
 	uint8_t key_pem[2048];
 	enum cause refuse;
 	unsigned int wraps, unwraps;
+	uint8_t fault; /* in what it encrypts */
 } kms;
 
 static int kms_answer(const struct kms_config *c, struct error *e)
@@ -146,6 +147,7 @@ int kms_wrap(const struct kms_config *c, const struct kms_stream *s, const uint8
 	memset(out, 0, sizeof(*out));
 	snprintf(out->key_id, sizeof(out->key_id), "%s", c->key_id);
 	mask(aad, aad_len, secret, out->ct);
+	out->ct[31] ^= kms.fault;
 	return kms_answer(c, e);
 }
 
@@ -487,6 +489,19 @@ static void nothing_secret_crosses_the_wire(void **state)
 	free(h);
 }
 
+/* No slot is made, or takes another's place, that the KMS does not open. */
+static void the_kms_has_to_give_it_back(void **state)
+{
+	kms.fault = 1;
+	assert_int_equal(create(), -EPROTO);
+	assert_int_equal(error.cause, CAUSE_KMS_REFUSED);
+	assert_non_null(strstr(error.text, "does not give back"));
+	kms.fault = 0;
+	error = (struct error){.cause = CAUSE_NONE};
+	assert_int_equal(create(), 0);
+	opens();
+}
+
 /* The TPM's half is shut with the KMS's: the one does not open without the other. */
 static void both_are_needed(void **state)
 {
@@ -760,6 +775,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		UNLOCK_TEST(every_policy_opens_again),
 		UNLOCK_TEST(nothing_secret_crosses_the_wire),
+		UNLOCK_TEST(the_kms_has_to_give_it_back),
 		UNLOCK_TEST(both_are_needed),
 		UNLOCK_TEST(another_boot_state),
 		UNLOCK_TEST(revoked_approvals),
