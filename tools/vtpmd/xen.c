@@ -248,7 +248,7 @@ bool xen_is_alone(struct xen *x, const uint8_t uuid[16])
 	ask_all(x);
 	for (info = x->all; info < x->all + x->count; info++)
 		count += is_of(info, uuid) && !is_dying(info);
-	return count == 1;
+	return count < 2;
 }
 
 int xen_watch(struct xen *x, const char *path, xen_changed *changed, void *ctx)

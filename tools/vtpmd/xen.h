@@ -29,7 +29,8 @@ enum xen_domain xen_find(struct xen *x, const uint8_t uuid[16], int *domid,
 			 const char **why);
 /* The uuid of the domain with this number.  -ENOENT: there is none. */
 int __must_check xen_uuid(struct xen *x, uint32_t domid, uint8_t uuid[16]);
-/* Whether one domain has this uuid: Xen itself lets several have it. */
+/* Whether no two domains have this uuid, as Xen itself lets them.  Domain 0, which may be
+ * a guest as well, is not counted. */
 bool xen_is_alone(struct xen *x, const uint8_t uuid[16]);
 /* Calls changed when a domain was released, or path or what lies below it was
  * written (path NULL: the first only). */
