@@ -5,6 +5,9 @@
 #include <errno.h>
 #include <string.h>
 
+/* A format one code without the parameter, handle or session that it is about (Part 2,
+ * 6.6.2) */
+#define ERROR_FMT1 0x0bfu
 /* TPMA_OBJECT of what is sealed: fixedTPM, fixedParent, adminWithPolicy, noDA;
  * no userWithAuth, so that only the policy opens it (Part 2, 8.3). */
 #define SEALED_ATTRIBUTES 0x00000492u
@@ -301,6 +304,9 @@ int hosttpm_cmd_unseal(const struct hosttpm_transport *t, struct hosttpm_session
 	call.attributes = TPMA_SESSION_CONTINUESESSION | TPMA_SESSION_ENCRYPT;
 	hosttpm_call_handle(&call, handle, name);
 	rc = hosttpm_call_run(&call, t, e);
+	if (rc == -EREMOTEIO && (call.code_returned & TPM2_RC_FMT1) &&
+	    (call.code_returned & ERROR_FMT1) == TPM2_RC_BAD_AUTH)
+		rc = -EKEYREJECTED;
 	if (rc)
 		goto out;
 	secret = hosttpm_cmd_get(&call.out);

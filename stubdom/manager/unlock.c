@@ -96,6 +96,7 @@ static int unseal_tpm(const struct unlock_config *c, const struct hosttpm_transp
 {
 	uint8_t auth[CRYPT_HASH_SIZE];
 	const uint8_t *a = unlock_slot_needs_kms(kind) ? auth : NULL;
+	struct error of_tpm = {.cause = CAUSE_NONE};
 	size_t len = sizeof(secrets->tpm);
 	int rc;
 
@@ -103,7 +104,16 @@ static int unseal_tpm(const struct unlock_config *c, const struct hosttpm_transp
 	if (rc)
 		return error_crypto(e, rc, "HMAC-SHA256");
 	rc = hosttpm_unseal(&c->tpm, tpm, APPROVAL_VTPM, a, s->object, s->object_len,
-			    secrets->tpm, &len, e);
+			    secrets->tpm, &len, &of_tpm);
+	if (rc == -EKEYREJECTED && a)
+		error_set(
+			e, rc, CAUSE_KMS_REFUSED,
+			"the KMS gives another secret for this vTPM than the one that its "
+			"key slots were made with, as the host's TPM tells: nothing was "
+			"changed; have the KMS's operator see whether the key's material "
+			"was replaced");
+	else if (rc)
+		error_set(e, rc, of_tpm.cause, "%s", of_tpm.text);
 	if (!rc && len != sizeof(secrets->tpm))
 		rc = error_set(e, -EBADMSG, CAUSE_HEADER_CORRUPT,
 			       "what the host's TPM unsealed for this vTPM has the wrong "

@@ -117,6 +117,7 @@ static struct {
 	enum cause refuse;
 	unsigned int wraps, unwraps;
 	uint8_t fault; /* in what it encrypts */
+	uint8_t wrong; /* in what it decrypts */
 } kms;
 
 static int kms_answer(const struct kms_config *c, struct error *e)
@@ -157,6 +158,7 @@ int kms_unwrap(const struct kms_config *c, const struct kms_stream *s, const uin
 {
 	kms.unwraps++;
 	mask(aad, aad_len, in->ct, secret);
+	secret[31] ^= kms.wrong;
 	return kms_answer(c, e);
 }
 
@@ -517,6 +519,17 @@ static void both_are_needed(void **state)
 	refused(CAUSE_NOT_CONFIGURED);
 }
 
+/* That the TPM's object does not open then is not the TPM's fault. */
+static void a_kms_with_another_secret(void **state)
+{
+	assert_int_equal(create(), 0);
+	kms.wrong = 1;
+	refused(CAUSE_KMS_REFUSED);
+	assert_non_null(strstr(error.text, "another secret"));
+	kms.wrong = 0;
+	opens();
+}
+
 static void another_boot_state(void **state)
 {
 	uint8_t pcr7[64] = {0}, extended[32];
@@ -705,9 +718,12 @@ static void altered_responses(void **state)
 		wire.flip = n;
 		/* of a response without a session the last byte may say nothing */
 		if (reopen())
-			assert_true(error.cause == CAUSE_TPM_REFUSED ||
-				    error.cause == CAUSE_TPM_REPLACED ||
-				    error.cause == CAUSE_PCRS_CHANGED);
+			assert_true(
+				error.cause ==
+					CAUSE_TPM_REFUSED || /* codes are not authenticated: also BAD_AUTH */
+				error.cause == CAUSE_KMS_REFUSED ||
+				error.cause == CAUSE_TPM_REPLACED ||
+				error.cause == CAUSE_PCRS_CHANGED);
 		else
 			assert_memory_equal(again, key, sizeof(key));
 	}
@@ -776,6 +792,7 @@ int main(void)
 		UNLOCK_TEST(every_policy_opens_again),
 		UNLOCK_TEST(nothing_secret_crosses_the_wire),
 		UNLOCK_TEST(the_kms_has_to_give_it_back),
+		UNLOCK_TEST(a_kms_with_another_secret),
 		UNLOCK_TEST(both_are_needed),
 		UNLOCK_TEST(another_boot_state),
 		UNLOCK_TEST(revoked_approvals),
