@@ -2,13 +2,16 @@
 /* The relay to a TPM that answers in pieces, too much, too late or not at all. */
 #include "tests/unit/unit.h"
 #include "tools/vtpmd/relay.h"
+#include "tools/vtpmd/work.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 static const uint8_t command[] = {0x80, 1, 0, 0, 0, 12, 0, 0, 1, 0x7b, 0, 8};
@@ -197,15 +200,65 @@ static void reset_in_the_midst(void **state)
 	assert_int_equal(rc, 0);
 }
 
+int __real_close(int fd);
+int __wrap_close(int fd);
+static int slow = -1; /* its close() waits for the TPM */
+static volatile int slow_closed;
+
+int __wrap_close(int fd)
+{
+	if (fd == slow) {
+		usleep(300000);
+		slow_closed++;
+		slow = -1;
+	}
+	return __real_close(fd);
+}
+
+/* Linux's close() of /dev/tpmrm0 waits for the command under way; nobody else does. */
+static void a_device_that_is_slow_to_close(void **state)
+{
+	struct timespec from, to;
+	char device[80];
+	int lowest;
+
+	snprintf(device, sizeof(device), "%s.device", path);
+	assert_int_equal(mkfifo(device, 0600), 0);
+	assert_int_equal(work_init(base), 0);
+	relay_free(relay);
+	relay = relay_new(base, device);
+	lowest = dup(0); /* what open() gives next */
+	__real_close(lowest);
+	assert_int_equal(relay_submit(relay, command, sizeof(command), 0, on_done, NULL),
+			 0);
+	slow = lowest;
+	slow_closed = 0;
+	clock_gettime(CLOCK_MONOTONIC, &from);
+	relay_reset(relay);
+	clock_gettime(CLOCK_MONOTONIC, &to);
+	assert_int_equal(done, 1);
+	assert_int_equal(slow_closed, 0);
+	assert_true((to.tv_sec - from.tv_sec) * 1000 +
+			    (to.tv_nsec - from.tv_nsec) / 1000000 <
+		    200);
+	work_end();
+	assert_int_equal(slow_closed, 1);
+	unlink(device);
+}
+
 #define RELAY_TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		RELAY_TEST(an_answer_in_pieces),  RELAY_TEST(answers_that_are_none),
-		RELAY_TEST(a_tpm_that_goes_away), RELAY_TEST(no_tpm),
-		RELAY_TEST(freed_while_it_waits), RELAY_TEST(after_a_while),
+		RELAY_TEST(an_answer_in_pieces),
+		RELAY_TEST(answers_that_are_none),
+		RELAY_TEST(a_tpm_that_goes_away),
+		RELAY_TEST(no_tpm),
+		RELAY_TEST(freed_while_it_waits),
+		RELAY_TEST(after_a_while),
 		RELAY_TEST(reset_in_the_midst),
+		RELAY_TEST(a_device_that_is_slow_to_close),
 	};
 
 	return cmocka_run_group_tests_name("relay", tests, NULL, NULL);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/relay.h"
 #include "tools/vtpmd/tpm_filter.h"
+#include "tools/vtpmd/work.h"
 #include "lib/cursor.h"
 
 #include <errno.h>
@@ -30,13 +31,48 @@ struct relay {
 	size_t rsp_len;
 };
 
+/* A file of /dev/tpmrm0, to be closed. */
+struct closing {
+	struct work work;
+	int fd;
+};
+
+static void close_file(struct work *w)
+{
+	close(((struct closing *)w)->fd);
+}
+
+static void closed(struct work *w)
+{
+	free(w);
+}
+
+/* Linux lets close() wait for the file's command under way, and flushes what it left in
+ * the TPM, which waits for others' commands: in a thread, all one after the other, so that
+ * the event loop does not, and the other threads are there for the store. */
+static void close_device(int fd)
+{
+	static const char key;
+	struct closing *c = calloc(1, sizeof(*c));
+
+	if (!c) {
+		close(fd);
+		return;
+	}
+	c->work = (struct work){.key = &key, .run = close_file, .done = closed};
+	c->fd = fd;
+	work_add(&c->work);
+}
+
 static void close_target(struct relay *r)
 {
 	if (r->readable)
 		event_free(r->readable);
 	r->readable = NULL;
-	if (r->fd >= 0)
+	if (r->fd >= 0 && r->stream)
 		close(r->fd);
+	else if (r->fd >= 0)
+		close_device(r->fd);
 	r->fd = -1;
 }
 

@@ -318,7 +318,7 @@ static void on_gone(void *ctx, enum cause cause, const char *why)
 /* Whether a manager that has run all the time is to say HELLO. */
 static bool awaits_hello(const struct vtpm *v)
 {
-	return v->greeting && (v->state == VTPM_RUNNING || v->adopted);
+	return v->greeting && !v->told && (v->state == VTPM_RUNNING || v->adopted);
 }
 
 /* What is left of the time that a start has. */

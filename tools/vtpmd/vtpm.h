@@ -143,6 +143,7 @@ struct vtpm {
 	bool rekeying;		     /* the manager was asked for new key slots ... */
 	bool rekeying_deep;	     /* ... and for a new data key */
 	uint64_t rekeying_from;	     /* ... when that was the header's generation */
+	bool finish_failed; /* ... and said once that it cannot finish it: in the audit log */
 	bool unfinished; /* a deep rekey: its manager connected to both keys */
 	/* when the manager got the configuration that it makes them of; empty: not from
 	 * this vtpmd */

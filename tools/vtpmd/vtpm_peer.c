@@ -142,12 +142,15 @@ static bool has_old_key(struct vtpm *v)
 	return false;
 }
 
-static void rekey_failed(struct vtpm *v, enum cause cause, const char *text)
+/* What nobody asked for, again at each connection, is one entry of the audit log. */
+static void rekey_failed(struct vtpm *v, bool asked, enum cause cause, const char *text)
 {
 	error_set(&v->rekey_error, 0, cause, "%s", text);
 	log_limited(&v->limits.lines, LOG_ERR, VTPM_ABOUT(v, .cause = cause),
 		    "not sealed anew: %s", text);
-	vtpm_audit(v, "rekey-failed", error_word(cause));
+	if (asked || !v->finish_failed)
+		vtpm_audit(v, "rekey-failed", error_word(cause));
+	v->finish_failed = v->finish_failed || !asked;
 }
 
 /* What was done is what was asked for, or was unfinished; that it was done is seen in
@@ -168,9 +171,9 @@ static bool on_rekeyed(void *ctx, uint32_t cause, const char *text)
 		v->unfinished = false;
 	v->rekey_error = (struct error){.cause = CAUSE_NONE};
 	if (cause) {
-		rekey_failed(v, (enum cause)cause, text);
+		rekey_failed(v, asked, (enum cause)cause, text);
 	} else if (!done) {
-		rekey_failed(v, CAUSE_INTERNAL,
+		rekey_failed(v, asked, CAUSE_INTERNAL,
 			     "The manager told of new keys, and stored no header.");
 	} else {
 		log_limited(&v->limits.lines, LOG_NOTICE,
@@ -235,6 +238,11 @@ static int on_hello(void *ctx, uint8_t mode, const uint8_t uuid[16], uint64_t se
 	struct vtpm *v = ctx;
 	int rc;
 
+	/* its time to exit runs, however often it connects */
+	if (v->told) {
+		*why = "It gave up, or was ended.";
+		return -ESHUTDOWN;
+	}
 	if (mode == CHANNEL_RESUMED)
 		rc = hello_resumed(v, uuid, seq, why);
 	else
@@ -442,6 +450,7 @@ bool vtpm_rekey(struct vtpm *v, bool deep)
 		 deep ? "keys" : "key slots");
 	v->rekeying = true;
 	v->rekeying_deep = deep;
+	v->finish_failed = false;
 	v->rekeying_from = store_seq(&v->store, CHANNEL_OBJECT_HEADER);
 	v->rekey_error = (struct error){.cause = CAUSE_NONE};
 	wear_fill(&v->wear);

@@ -88,8 +88,8 @@ FUZZ_TESTS += http
 http_FUZZ_SRCS := tools/vtpmd/http.c
 
 UNIT_TESTS += relay
-relay_UNIT_SRCS := tools/vtpmd/relay.c lib/cursor.c
-relay_UNIT_LIBS := -levent
+relay_UNIT_SRCS := tools/vtpmd/relay.c tools/vtpmd/work.c lib/cursor.c
+relay_UNIT_LIBS := -levent -lpthread -Wl,--wrap=close
 
 UNIT_TESTS += vtpm_status
 vtpm_status_UNIT_SRCS := stubdom/manager/vtpm_status.c $(CHANNEL_SRCS)

@@ -146,6 +146,11 @@ int work_init(struct event_base *base)
 
 void work_add(struct work *w)
 {
+	if (!started) {
+		w->run(w);
+		w->done(w);
+		return;
+	}
 	pthread_mutex_lock(&lock);
 	append(&waiting, w);
 	pthread_cond_signal(&changed);

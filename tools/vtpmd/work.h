@@ -23,6 +23,7 @@ struct work {
 
 int __must_check work_init(struct event_base *base);
 /* w is the threads' until done() is called. */
+/* Without threads (before work_init() and after work_end()) it is done at once. */
 void work_add(struct work *w);
 /* Waits for all that was added, and calls done() for each; then ends the threads.
  * done() may add nothing. */
