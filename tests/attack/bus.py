@@ -6,7 +6,7 @@ is done to the TPM's answers.  What was done is a line on standard output."""
 import hashlib, os, socket, struct, sys, threading
 
 NO_SESSIONS, SESSIONS = 0x8001, 0x8002
-CREATE_PRIMARY, READ_PUBLIC, PCR_READ = 0x131, 0x173, 0x17E
+CREATE, READ_PUBLIC, PCR_READ = 0x153, 0x173, 0x17E
 POLICY_GET_DIGEST, GET_CAPABILITY, POLICY_PCR = 0x189, 0x17A, 0x17F
 listen, tpm, mode = sys.argv[1:]
 state = {}  # PCRs that were told; the TCTI connects anew for each command
@@ -92,12 +92,15 @@ def tamper(cmd, rsp, w):
         return replace(rsp, 0, own_pcr(rsp, w), plain), "PCR 7"
     if code == POLICY_GET_DIGEST and "pcr7" in w and state:
         return replace(rsp, 0, own_digest(), plain), "digest"
-    if code == CREATE_PRIMARY and "ak" in w and cmd[10:14] == b"\x40\0\0\x0b":
-        begin, end = params(rsp, 1)
+    if code == CREATE and "ak" in w:
+        begin, end = params(rsp, 0)
         p = rsp[begin:end]
-        n = 2 + struct.unpack(">H", p[:2])[0]
-        public, name = own_public(p[:n], bytes.fromhex(w["ak"]))
-        return replace(rsp, 1, public + p[n:-34] + name, plain), "attestation key"
+        at = 2 + struct.unpack(">H", p[:2])[0]  # behind outPrivate
+        n = 2 + struct.unpack(">H", p[at:at + 2])[0]
+        if p[at + 2:at + 4] != b"\0\x23":
+            return rsp, None
+        public, _ = own_public(p[at:at + n], bytes.fromhex(w["ak"]))
+        return replace(rsp, 0, p[:at] + public + p[at + n:], plain), "attestation key"
     if code == READ_PUBLIC and "srk" in w and cmd[10:14] == b"\x81\0\x56\x54":
         begin, end = params(rsp, 0)
         p = rsp[begin:end]

@@ -13,7 +13,7 @@ xen_up() { # and what vtpmd needs besides
 	echo manager >"$dir/manager"
 	manager=$dir/manager
 	cat >"$dir/host.json" <<-END
-		{"version": 2,
+		{"version": 3,
 		 "tpm": {"srk_handle": "0x81005654", "srk_name": "000b00", "policy_key": "0023",
 		         "counter_name": "000b00", "auth": "00",
 		         "pcrs": [0], "approvals": []}}

@@ -34,6 +34,11 @@ static void sample(struct hostconf *h)
 	memset(h->anchor_key, 0x97, h->anchor_key_len);
 	memset(h->anchor_adopt, 0x86, sizeof(h->anchor_adopt));
 	h->anchor_take_store = true;
+	h->ak_handle = 0x81015655;
+	memset(h->ak_name, 0xe5, sizeof(h->ak_name));
+	memset(h->ak_auth, 0xe6, sizeof(h->ak_auth));
+	memset(h->ak_object, 0xe7, 200);
+	h->ak_object_len = 200;
 	h->has_kms = true;
 	h->kms_address = strdup("kms.example:5696");
 	h->kms_ca = strdup("CA\n\"quoted\"\n");
@@ -66,6 +71,11 @@ static void prints_and_parses(void **state)
 	assert_memory_equal(again.anchor_key, h.anchor_key, 121);
 	assert_memory_equal(again.anchor_adopt, h.anchor_adopt, sizeof(h.anchor_adopt));
 	assert_true(again.anchor_take_store);
+	assert_int_equal(again.ak_handle, h.ak_handle);
+	assert_memory_equal(again.ak_name, h.ak_name, sizeof(h.ak_name));
+	assert_memory_equal(again.ak_auth, h.ak_auth, sizeof(h.ak_auth));
+	assert_int_equal(again.ak_object_len, 200);
+	assert_memory_equal(again.ak_object, h.ak_object, 200);
 	assert_memory_equal(again.counter_name, h.counter_name, sizeof(h.counter_name));
 	assert_memory_equal(again.auth, h.auth, sizeof(h.auth));
 	assert_true(again.has_kms);
@@ -195,9 +205,9 @@ static void damaged(const char *from, const char *to)
 static void damaged_members_are_refused(void **state)
 {
 	damaged("\"take_store\": true", "\"take_store\": 1");
-	damaged("\"version\": 2", "\"version\": 1");
-	damaged("\"version\": 2", "\"version\": 3");
-	damaged("\"version\": 2", "\"version\": \"2\"");
+	damaged("\"version\": 3", "\"version\": 2");
+	damaged("\"version\": 3", "\"version\": 4");
+	damaged("\"version\": 3", "\"version\": \"3\"");
 	damaged("0x81005654", "0x40000001");
 	damaged("0x81005654", "0x81005654 ");
 	damaged("0x81005654", "0x8100565400");
@@ -205,6 +215,9 @@ static void damaged_members_are_refused(void **state)
 	damaged("a1a1", "a1a1a1");
 	damaged("a1a1", "a1g1");
 	damaged("b2b2", "b2b");
+	damaged("e6e6", "e6");
+	damaged("e7e7", "e7e");
+	damaged("0x81015655", "0x01015655");
 	damaged("0x01805654", "0x81805654");
 	damaged("0x01805654", "");
 	damaged("d4d4", "d4");
@@ -220,7 +233,7 @@ static void damaged_members_are_refused(void **state)
 	damaged("c3c3", "c3c");
 	damaged("\"kms\": {", "\"kms\": null, \"x\": {");
 	damaged("\"tpm\": {", "\"tpm\": 5, \"x\": {");
-	damaged("\"version\": 2", "\"version\": 2, \"version\": 2");
+	damaged("\"version\": 3", "\"version\": 3, \"version\": 3");
 	damaged("e5e5", "e5");
 	damaged("f6f6", "f6");
 	damaged("f6f6", "f6f6f6");

@@ -53,7 +53,7 @@ static void tlvs_are_the_fields(void **state)
 {
 	struct cursor c;
 
-	assert_int_equal(load("{\"version\": 2, " TPM ", " KMS "}"), 0);
+	assert_int_equal(load("{\"version\": 3, " TPM ", " KMS "}"), 0);
 	assert_int_equal(config.srk_handle, 0x81005654);
 	assert_string_equal(config.kms_address, "kms.example:5696");
 	c = find(CONFIG_SRK_HANDLE, 0);
@@ -81,7 +81,7 @@ static void several_addresses_stay_a_list(void **state)
 	struct cursor c;
 
 	assert_int_equal(
-		load("{\"version\": 2, \"kms\": {\"address\": \"a:1,[::1]:2\", \"ca\":"
+		load("{\"version\": 3, \"kms\": {\"address\": \"a:1,[::1]:2\", \"ca\":"
 		     " \"C\", \"cert\": \"D\", \"key_sealed\": \"ff\", \"key_id\": \"1\"}}"),
 		0);
 	assert_string_equal(config.kms_address, "a:1,[::1]:2");
@@ -102,7 +102,7 @@ static void approvals_are_told(void **state)
 
 	snprintf(
 		text, sizeof(text),
-		"{\"version\": 2, \"tpm\": {\"srk_handle\": \"0x81005654\", \"srk_name\":"
+		"{\"version\": 3, \"tpm\": {\"srk_handle\": \"0x81005654\", \"srk_name\":"
 		" \"00\", \"policy_key\": \"00\", \"counter_name\": \"00\", \"auth\": \"00\","
 		" \"approvals\": [\"0200%s07%s0000000000000001%s00\","
 		" \"00\", \"01ff%s0000000000000001%s\"], \"approval_notes\": [7, {\"digest\": \"zz\"},"
@@ -122,12 +122,12 @@ static void the_anchor_is_for_vtpmd_alone(void **state)
 {
 	size_t without;
 
-	assert_int_equal(load("{\"version\": 2, " TPM "}"), 0);
+	assert_int_equal(load("{\"version\": 3, " TPM "}"), 0);
 	assert_null(config.anchor);
 	without = config.len;
 	config_free(&config);
 	assert_int_equal(
-		load("{\"version\": 2, \"tpm\": {\"anchor\": {\"nv_index\": "
+		load("{\"version\": 3, \"tpm\": {\"anchor\": {\"nv_index\": "
 		     "\"0x01805654\", \"nv_name\": \"000bcc\", \"adopt\": \"" ADOPT
 		     "\", \"take_store\": true}, " TPM_MEMBERS "}}"),
 		0);
@@ -138,27 +138,27 @@ static void the_anchor_is_for_vtpmd_alone(void **state)
 	assert_int_equal(config.len, without);
 	config_free(&config);
 	assert_int_equal(
-		load("{\"version\": 2, \"tpm\": {\"anchor\": {\"nv_name\": "
+		load("{\"version\": 3, \"tpm\": {\"anchor\": {\"nv_name\": "
 		     "\"000bcc\", \"adopt\": \"ab\", \"take_store\": true}, " TPM_MEMBERS
 		     "}}"),
 		-EBADMSG);
-	assert_int_equal(load("{\"version\": 2, \"tpm\": {\"anchor\": {\"nv_name\": "
+	assert_int_equal(load("{\"version\": 3, \"tpm\": {\"anchor\": {\"nv_name\": "
 			      "\"000bcc\", \"adopt\": \"" ADOPT "\"}, " TPM_MEMBERS "}}"),
 			 -EBADMSG);
 	assert_int_equal(
-		load("{\"version\": 2, \"tpm\": {\"anchor\": {}, " TPM_MEMBERS "}}"),
+		load("{\"version\": 3, \"tpm\": {\"anchor\": {}, " TPM_MEMBERS "}}"),
 		-EBADMSG);
 }
 
 static void missing_parts_have_a_sentence(void **state)
 {
-	assert_int_equal(load("{\"version\": 2, " TPM "}"), 0);
+	assert_int_equal(load("{\"version\": 3, " TPM "}"), 0);
 	assert_int_equal(config_covers(&config, "tpm", &error), 0);
 	assert_int_equal(config_covers(&config, "host", &error), -ENOENT);
 	assert_int_equal(error.cause, CAUSE_NOT_CONFIGURED);
 	assert_non_null(strstr(error.text, "vtpmctl host init"));
 	config_free(&config);
-	assert_int_equal(load("{\"version\": 2, " KMS "}"), 0);
+	assert_int_equal(load("{\"version\": 3, " KMS "}"), 0);
 	assert_int_equal(config_covers(&config, "kms", &error), 0);
 	assert_int_equal(config_covers(&config, "tpm", &error), -ENOENT);
 	config_free(&config);
@@ -175,20 +175,20 @@ static void nonsense_is_refused(void **state)
 		"{",
 		"[]",
 		"{\"version\": 1}",
-		"{\"version\": 2, \"tpm\": {}}",
-		"{\"version\": 2, \"tpm\": {\"srk_handle\": \"0x40000001\","
+		"{\"version\": 3, \"tpm\": {}}",
+		"{\"version\": 3, \"tpm\": {\"srk_handle\": \"0x40000001\","
 		" \"srk_name\": \"00\", \"policy_key\": \"00\"}}",
-		"{\"version\": 2, \"tpm\": {\"srk_handle\": \"0x81000001\","
+		"{\"version\": 3, \"tpm\": {\"srk_handle\": \"0x81000001\","
 		" \"srk_name\": \"0\", \"policy_key\": \"00\"}}",
-		"{\"version\": 2, \"tpm\": {\"srk_handle\": \"0x81000001\","
+		"{\"version\": 3, \"tpm\": {\"srk_handle\": \"0x81000001\","
 		" \"srk_name\": \"zz\", \"policy_key\": \"00\"}}",
-		"{\"version\": 2, \"kms\": {\"address\": \"nowhere\", \"ca\": \"C\","
+		"{\"version\": 3, \"kms\": {\"address\": \"nowhere\", \"ca\": \"C\","
 		" \"cert\": \"D\", \"key_sealed\": \"ff\", \"key_id\": \"1\"}}",
-		"{\"version\": 2, \"kms\": {\"address\": \"a:1,\", \"ca\": \"C\","
+		"{\"version\": 3, \"kms\": {\"address\": \"a:1,\", \"ca\": \"C\","
 		" \"cert\": \"D\", \"key_sealed\": \"ff\", \"key_id\": \"1\"}}",
-		"{\"version\": 2, \"kms\": {\"address\": \"a:1,b\", \"ca\": \"C\","
+		"{\"version\": 3, \"kms\": {\"address\": \"a:1,b\", \"ca\": \"C\","
 		" \"cert\": \"D\", \"key_sealed\": \"ff\", \"key_id\": \"1\"}}",
-		"{\"version\": 2, \"kms\": {\"address\": 7, \"ca\": \"C\","
+		"{\"version\": 3, \"kms\": {\"address\": 7, \"ca\": \"C\","
 		" \"cert\": \"D\", \"key_sealed\": \"ff\", \"key_id\": \"1\"}}",
 	};
 	size_t i;

@@ -244,7 +244,7 @@ void judge(const struct judge *j, const struct evidence *e, struct verdict *v)
 	}
 	vtpm.whole_log = true;
 	vtpm.hierarchy = TPM2_RH_PLATFORM;
-	host.hierarchy = TPM2_RH_ENDORSEMENT;
+	host.hierarchy = 0;
 	if (good)
 		judge_sides(j, e, &b, &keys, &vtpm, &host, v);
 	side_close(&vtpm);

@@ -134,13 +134,11 @@ void side_check(const struct side *s, struct verdict *v)
 			    "the %s's attestation key is not one that signs only what "
 			    "its TPM made (attributes 0x%08x)",
 			    s->who, s->ak.attributes);
-	if (!signed_by_primary(s))
+	if (s->hierarchy && !signed_by_primary(s))
 		verdict_add(v, "ak-hierarchy",
-			    "the %s's attestation key is no primary key of its TPM's %s "
-			    "hierarchy",
-			    s->who,
-			    s->hierarchy == TPM2_RH_PLATFORM ? "platform"
-							     : "endorsement");
+			    "the %s's attestation key is no primary key of its TPM's "
+			    "platform hierarchy",
+			    s->who);
 	if (signature_verify(&s->signature, &s->ak, s->e->quote.p, s->e->quote.n))
 		verdict_add(v, "signature",
 			    "the %s's quote is not signed by its attestation key",

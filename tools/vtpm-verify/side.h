@@ -10,9 +10,10 @@
 #include "tools/vtpm-verify/verdict.h"
 
 struct side {
-	const char *who;    /* "vTPM", "host" */
-	bool whole_log;	    /* all PCRs that the log extends have to be quoted */
-	uint32_t hierarchy; /* TPM_RH of the attestation key */
+	const char *who; /* "vTPM", "host" */
+	bool whole_log;	 /* all PCRs that the log extends have to be quoted */
+	/* TPM_RH of which the attestation key is a primary; 0: the policy pins its Name */
+	uint32_t hierarchy;
 	const struct evidence_side *e;
 	struct public ak;
 	struct quote quote;

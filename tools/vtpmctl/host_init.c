@@ -258,6 +258,7 @@ static int find_auth(struct init *in, struct error *e)
 	h->anchor_key_len = old->anchor_key_len;
 	memcpy(h->anchor_adopt, old->anchor_adopt, sizeof(h->anchor_adopt));
 	h->anchor_take_store = old->anchor_take_store;
+	tpmquote_inherit(h, old);
 	return 0;
 }
 

@@ -99,9 +99,12 @@ static int print_ak(json_t *all, const struct hostconf *h)
 	if (!h->ak_handle)
 		return 0;
 	snprintf(handle, sizeof(handle), "0x%08x", h->ak_handle);
-	return json_object_set_new(json_object_get(all, "tpm"), "ak",
-				   json_pack("{s:s, s:o}", "handle", handle, "name",
-					     hex_string(h->ak_name, sizeof(h->ak_name))));
+	return json_object_set_new(
+		json_object_get(all, "tpm"), "ak",
+		json_pack("{s:s, s:o, s:o, s:o}", "handle", handle, "name",
+			  hex_string(h->ak_name, sizeof(h->ak_name)), "auth",
+			  hex_string(h->ak_auth, sizeof(h->ak_auth)), "object",
+			  hex_string(h->ak_object, h->ak_object_len)));
 }
 
 char *hostconf_print(const struct hostconf *h)
@@ -259,8 +262,14 @@ static int take_anchor(const json_t *anchor, struct hostconf *h)
 
 static int take_ak(const json_t *ak, struct hostconf *h)
 {
+	const char *object = json_string_value(json_object_get(ak, "object"));
+
 	if (!ak)
 		return 0;
+	h->ak_object_len = sizeof(h->ak_object);
+	if (!object || hex_decode(object, h->ak_object, &h->ak_object_len) ||
+	    take_hex(ak, "auth", h->ak_auth, sizeof(h->ak_auth)))
+		return -EBADMSG;
 	return take_handle(ak, "handle", "0x81", &h->ak_handle) ||
 			       take_hex(ak, "name", h->ak_name, sizeof(h->ak_name))
 		       ? -EBADMSG

@@ -2,11 +2,11 @@
 /*
  * host.json: what `vtpmctl host init` found out and decided about this host, for
  * vtpmd, which hands it to the managers as the CONFIG TLVs of include/channel.h.
- * Nobody but root may read it: "auth" and the anchor's "key" keep those out who may open the
+ * Nobody but root may read it: both "auth" and the anchor's "key" keep those out who may open the
  * TPM, and no more.  They open nothing without the TPM in an approved boot state.  Byte
  * strings stand as hex, PEMs as text:
  *
- * { "version": 2,
+ * { "version": 3,
  *   "tpm": { "srk_handle": "0x81005654", "srk_name": HEX, "policy_key": HEX,
  *            "pcrs": [0, 2, 4, 7], "approvals": [HEX, ...],
  *            "approval_notes": [{ "digest": HEX, "at": TIME, "label": TEXT }, ...],
@@ -16,7 +16,8 @@
  *                        key that signs each write, DER), "adopt": HEX,
  *                        "take_store": BOOL } },
  *                          "anchor" is absent on hosts that were set up without; so is
- *            "ak": { "handle": "0x81015655", "name": HEX }, the key that attests
+ *            "ak": { "handle": "0x81015655", "name": HEX, "auth": HEX, "object": HEX }, the key
+ *            that attests: tpmquote.h
  *   "kms": { "address": "HOST:PORT[,HOST:PORT...]", "ca": PEM, "cert": PEM, "key_sealed": HEX,
  *            "key_id": TEXT },           "kms" is absent after --no-kms
  *   "recovery_key": HEX }               absent without --recovery-key
@@ -31,13 +32,14 @@
 #include "tools/vtpmctl/approval.h"
 #include "tools/vtpmctl/policykey.h"
 
-#define HOSTCONF_VERSION       2
+#define HOSTCONF_VERSION       3
 #define HOSTCONF_PATH	       "/etc/xen-vtpm/host.json"
 #define HOSTCONF_SRK_HANDLE    0x81005654u
 #define HOSTCONF_APPROVALS_MAX 16
 #define HOSTCONF_SEALED_MAX    32768
 #define HOSTCONF_AUTH_SIZE     32
 #define HOSTCONF_KEY_MAX       256
+#define HOSTCONF_OBJECT_MAX    1024
 
 #define HOSTCONF_LABEL_MAX 40
 
@@ -70,6 +72,9 @@ struct hostconf {
 
 	uint32_t ak_handle; /* 0: none; see tpmquote.h */
 	uint8_t ak_name[POLICYKEY_NAME_SIZE];
+	uint8_t ak_auth[HOSTCONF_AUTH_SIZE];
+	uint8_t ak_object[HOSTCONF_OBJECT_MAX]; /* TPM2B_PUBLIC | TPM2B_PRIVATE */
+	size_t ak_object_len;
 
 	bool has_kms;
 	char *kms_address, *kms_ca, *kms_cert, *kms_key_id; /* malloc()ed */

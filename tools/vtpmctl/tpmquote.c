@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmctl/tpmquote.h"
 #include "tools/vtpmctl/tpmrc.h"
+#include "lib/crypt.h"
 
 #include <errno.h>
 #include <string.h>
+#include <openssl/crypto.h>
 
 /* Between reading the PCRs and quoting them somebody may extend one. */
 #define TRIES 4
@@ -27,33 +29,50 @@ static const TPM2B_PUBLIC template = {
 					.curveID = TPM2_ECC_NIST_P256,
 					.kdf.scheme = TPM2_ALG_NULL,
 				},
-			.unique.ecc = {.x.size = 32, .y.size = 32},
 		},
 };
 
-/* In a session that authorizes by the hierarchy's empty password and says that the key
- * which is pinned is the TPM's own. */
-static int make_primary(struct tpm *t, ESYS_TR *primary, struct error *e)
+/* A random key with a random authValue; the session says that what comes is the TPM's. */
+static TSS2_RC create(struct tpm *t, struct hostconf *h)
 {
-	const TPM2B_SENSITIVE_CREATE no_secret = {0};
 	const TPM2B_DATA no_data = {0};
 	const TPML_PCR_SELECTION no_pcrs = {0};
-	ESYS_TR audit;
-	TSS2_RC rc = tpm_audit(t, &audit);
+	TPM2B_SENSITIVE_CREATE sensitive = {
+		.sensitive = {.userAuth.size = HOSTCONF_AUTH_SIZE}};
+	TPM2B_PUBLIC *public = NULL;
+	TPM2B_PRIVATE *private = NULL;
+	ESYS_TR session = ESYS_TR_NONE;
+	TSS2_RC rc = tpmseal_session(t, TPM2_SE_HMAC,
+				     TPMA_SESSION_DECRYPT | TPMA_SESSION_CONTINUESESSION,
+				     &session);
 
+	memcpy(sensitive.sensitive.userAuth.buffer, h->ak_auth, HOSTCONF_AUTH_SIZE);
 	if (!rc)
-		rc = Esys_CreatePrimary(t->esys, ESYS_TR_RH_ENDORSEMENT, audit,
-					ESYS_TR_NONE, ESYS_TR_NONE, &no_secret, &template,
-					&no_data, &no_pcrs, primary, NULL, NULL, NULL,
-					NULL);
+		rc = Esys_Create(t->esys, t->srk, session, ESYS_TR_NONE, ESYS_TR_NONE,
+				 &sensitive, &template, &no_data, &no_pcrs, &private,
+				 &public, NULL, NULL, NULL);
+	OPENSSL_cleanse(&sensitive, sizeof(sensitive));
+	h->ak_object_len = sizeof(h->ak_object);
+	if (!rc)
+		rc = tpmseal_marshal(public, private, h->ak_object, &h->ak_object_len);
+	Esys_Free(public);
+	Esys_Free(private);
+	if (session != ESYS_TR_NONE)
+		Esys_FlushContext(t->esys, session);
+	return rc;
+}
 
-	if ((rc & ~TPM2_RC_S & ~TPM2_RC_N_MASK) == TPM2_RC_BAD_AUTH ||
-	    (rc & ~TPM2_RC_S & ~TPM2_RC_N_MASK) == TPM2_RC_AUTH_FAIL)
-		return error_set(
-			e, -EIO, CAUSE_TPM_REFUSED,
-			"the endorsement hierarchy of the host's TPM has a password; "
-			"take it away for this command with `tpm2_changeauth -c e -p "
-			"PASSWORD`, and set it again afterwards");
+static int make(struct tpm *t, struct hostconf *h, struct error *e)
+{
+	TSS2_RC rc;
+
+	if (crypt_random(h->ak_auth, sizeof(h->ak_auth)))
+		return error_set(e, -EIO, CAUSE_RANDOM,
+				 "there is no good randomness yet; try again in a "
+				 "minute");
+	rc = create(t, h);
+	if (rc)
+		h->ak_object_len = 0;
 	return rc ? tpmrc_set(e, rc, "make the attestation key") : 0;
 }
 
@@ -94,34 +113,101 @@ static int keep(struct tpm *t, ESYS_TR primary, bool *made, struct error *e)
 	return rc ? tpmrc_set(e, rc, "keep the attestation key") : 0;
 }
 
+static int read_public(struct tpm *t, ESYS_TR key, TPM2B_PUBLIC *out, struct error *e)
+{
+	TPM2B_PUBLIC *public = NULL;
+	ESYS_TR audit;
+	TSS2_RC rc = tpm_audit(t, &audit);
+
+	if (!rc)
+		rc = Esys_ReadPublic(t->esys, key, audit, ESYS_TR_NONE, ESYS_TR_NONE,
+				     &public, NULL, NULL);
+	if (!rc)
+		*out = *public;
+	Esys_Free(public);
+	return rc ? tpmrc_set(e, rc, "read its attestation key") : 0;
+}
+
+/* One of another host.json of this host's: nobody has its authValue any more, or it is an
+ * object of somebody else's.  The first is told by its template, and makes room. */
+static int make_room(struct tpm *t, ESYS_TR *there, bool *used, struct error *e)
+{
+	TPM2B_PUBLIC area;
+	ESYS_TR none = ESYS_TR_NONE;
+	TSS2_RC rc;
+	int ret = read_public(t, *there, &area, e);
+
+	if (ret)
+		return ret;
+	if (area.publicArea.type != template.publicArea.type ||
+	    area.publicArea.objectAttributes != template.publicArea.objectAttributes ||
+	    area.publicArea.parameters.eccDetail.scheme.scheme != TPM2_ALG_ECDSA)
+		return 0;
+	rc = Esys_EvictControl(t->esys, ESYS_TR_RH_OWNER, *there, ESYS_TR_PASSWORD,
+			       ESYS_TR_NONE, ESYS_TR_NONE, TPMQUOTE_HANDLE, &none);
+	if (rc)
+		return tpmrc_set(e, rc, "remove an older attestation key");
+	*there = ESYS_TR_NONE;
+	*used = false;
+	return 0;
+}
+
+/* Has the key that is loaded at the handle. */
+static int put_in_place(struct tpm *t, ESYS_TR key, const uint8_t name[TPM_NAME_SIZE],
+			bool fresh, bool *made, struct error *e)
+{
+	ESYS_TR there = ESYS_TR_NONE;
+	bool used;
+	int rc = tpm_handle_used(t, TPMQUOTE_HANDLE, &used, e);
+
+	if (!rc && used)
+		rc = load(t, TPMQUOTE_HANDLE, &there, e);
+	if (!rc && used && fresh)
+		rc = make_room(t, &there, &used, e);
+	if (!rc)
+		rc = used ? check_name(t, there, name, e) : keep(t, key, made, e);
+	if (there != ESYS_TR_NONE)
+		Esys_TR_Close(t->esys, &there);
+	return rc;
+}
+
 int tpmquote_make_key(struct tpm *t, struct hostconf *h, bool *made, struct error *e)
 {
-	ESYS_TR primary = ESYS_TR_NONE, key = ESYS_TR_NONE;
+	bool fresh = !h->ak_object_len;
+	ESYS_TR key = ESYS_TR_NONE, audit;
 	uint8_t name[TPM_NAME_SIZE];
-	bool used;
-	int rc = make_primary(t, &primary, e);
+	TSS2_RC tpm_rc;
+	int rc = fresh ? make(t, h, e) : 0;
 
 	*made = false;
 	if (rc)
 		return rc;
-	rc = tpm_handle_used(t, TPMQUOTE_HANDLE, &used, e);
-	if (!rc && tpm_name(t, primary, name))
+	tpm_rc = tpm_audit(t, &audit);
+	if (!tpm_rc)
+		tpm_rc = tpmseal_load(t, audit, h->ak_object, h->ak_object_len,
+				      h->ak_auth, &key);
+	if (tpm_rc)
+		return tpmrc_set(e, tpm_rc, "load the attestation key of host.json");
+	if (tpm_name(t, key, name))
 		rc = error_set(e, -EIO, CAUSE_INTERNAL,
 			       "the attestation key has no Name");
-	if (!rc && !used)
-		rc = keep(t, primary, made, e);
-	else if (!rc)
-		rc = load(t, TPMQUOTE_HANDLE, &key, e);
-	if (!rc && used)
-		rc = check_name(t, key, name, e);
-	if (key != ESYS_TR_NONE)
-		Esys_TR_Close(t->esys, &key);
-	Esys_FlushContext(t->esys, primary);
+	else
+		rc = put_in_place(t, key, name, fresh, made, e);
+	Esys_FlushContext(t->esys, key);
 	if (rc)
 		return rc;
 	h->ak_handle = TPMQUOTE_HANDLE;
 	memcpy(h->ak_name, name, sizeof(name));
 	return 0;
+}
+
+void tpmquote_inherit(struct hostconf *h, const struct hostconf *old)
+{
+	h->ak_handle = old->ak_handle;
+	memcpy(h->ak_name, old->ak_name, sizeof(h->ak_name));
+	memcpy(h->ak_auth, old->ak_auth, sizeof(h->ak_auth));
+	memcpy(h->ak_object, old->ak_object, sizeof(h->ak_object));
+	h->ak_object_len = old->ak_object_len;
 }
 
 static TSS2_RC quote_once(struct tpm *t, ESYS_TR key, const TPM2B_DATA *extra,
@@ -138,9 +224,12 @@ static TSS2_RC quote_once(struct tpm *t, ESYS_TR key, const TPM2B_DATA *extra,
 	};
 	TPM2B_ATTEST *quote = NULL;
 	TPMT_SIGNATURE *signature = NULL;
-	TSS2_RC rc = Esys_Quote(t->esys, key, ESYS_TR_PASSWORD, ESYS_TR_NONE,
-				ESYS_TR_NONE, extra, &scheme, &pcrs, &quote, &signature);
+	ESYS_TR session;
+	TSS2_RC rc = tpm_audit(t, &session);
 
+	if (!rc)
+		rc = Esys_Quote(t->esys, key, session, ESYS_TR_NONE, ESYS_TR_NONE, extra,
+				&scheme, &pcrs, &quote, &signature);
 	if (!rc) {
 		out->quote = *quote;
 		out->signature = *signature;
@@ -172,19 +261,15 @@ static int quote_stable(struct tpm *t, ESYS_TR key, const TPM2B_DATA *extra,
 			      "the PCRs of the host's TPM do not stand still: ask again");
 }
 
-static int read_public(struct tpm *t, ESYS_TR key, TPM2B_PUBLIC *out, struct error *e)
+static TSS2_RC set_auth(struct tpm *t, ESYS_TR key, const struct hostconf *h)
 {
-	TPM2B_PUBLIC *public = NULL;
-	ESYS_TR audit;
-	TSS2_RC rc = tpm_audit(t, &audit);
+	TPM2B_AUTH auth = {.size = HOSTCONF_AUTH_SIZE};
+	TSS2_RC rc;
 
-	if (!rc)
-		rc = Esys_ReadPublic(t->esys, key, audit, ESYS_TR_NONE, ESYS_TR_NONE,
-				     &public, NULL, NULL);
-	if (!rc)
-		*out = *public;
-	Esys_Free(public);
-	return rc ? tpmrc_set(e, rc, "read its attestation key") : 0;
+	memcpy(auth.buffer, h->ak_auth, HOSTCONF_AUTH_SIZE);
+	rc = Esys_TR_SetAuth(t->esys, key, &auth);
+	OPENSSL_cleanse(&auth, sizeof(auth));
+	return rc;
 }
 
 int tpmquote(struct tpm *t, const struct hostconf *h, const uint8_t *extra, size_t len,
@@ -206,7 +291,8 @@ int tpmquote(struct tpm *t, const struct hostconf *h, const uint8_t *extra, size
 		return error_set(
 			e, -ENOENT, CAUSE_TPM_REPLACED,
 			"the host's TPM has no attestation key at 0x%08x: it was "
-			"replaced or cleared; put the old one back",
+			"removed, and `vtpmctl host quote --init` puts it back; or the "
+			"TPM was replaced or cleared: put the old one back",
 			h->ak_handle);
 	if (!rc)
 		rc = load(t, h->ak_handle, &key, e);
@@ -214,6 +300,9 @@ int tpmquote(struct tpm *t, const struct hostconf *h, const uint8_t *extra, size
 		rc = check_name(t, key, h->ak_name, e);
 	if (!rc)
 		rc = read_public(t, key, &out->public, e);
+	if (!rc && set_auth(t, key, h))
+		rc = error_set(e, -EIO, CAUSE_INTERNAL,
+			       "the attestation key's authValue cannot be used");
 	if (!rc)
 		rc = quote_stable(t, key, &data, out, e);
 	if (key != ESYS_TR_NONE)

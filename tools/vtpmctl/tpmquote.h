@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The host's attestation key, and quotes with it: the host's half of a deep quote
- * (docs/attestation.md).  The key is a primary of the endorsement hierarchy, ECC P-256,
- * that signs nothing but what the TPM itself has made ("restricted").  Verifiers know
- * the host by its Name, which is pinned in host.json.
+ * (docs/attestation.md).  The key is a child of the storage key, ECC P-256, that signs
+ * nothing but what the TPM itself has made ("restricted").  Verifiers know the host by its
+ * Name, which is pinned in host.json.  So is a random authValue: who may open the TPM, and
+ * has no more, signs nothing with the key, and cannot make it again, as it is random; and the
+ * object, of which the key is put back when somebody removed it.
  */
 #ifndef XVTPM_TPMQUOTE_H
 #define XVTPM_TPMQUOTE_H
@@ -26,8 +28,10 @@ struct tpmquote {
 	uint8_t value[APPROVAL_PCRS][APPROVAL_HASH_SIZE];
 };
 
+/* The key of the configuration that is replaced stays. */
+void tpmquote_inherit(struct hostconf *h, const struct hostconf *old);
 /* Both need the storage key (tpm_srk_pinned()).
- * Makes the key, or finds that it is there, and notes it in *h. */
+ * Has the key of *h at its handle; makes one, and notes it in *h, if that has none. */
 int __must_check tpmquote_make_key(struct tpm *t, struct hostconf *h, bool *made,
 				   struct error *e);
 /* -ENOENT, CAUSE_NOT_CONFIGURED: h has none; CAUSE_TPM_REPLACED: it is not that key */

@@ -30,8 +30,8 @@ static void flush(struct tpm *t, ESYS_TR object)
 		Esys_FlushContext(t->esys, object);
 }
 
-static TSS2_RC marshal_object(const TPM2B_PUBLIC *public, const TPM2B_PRIVATE *private,
-			      uint8_t *object, size_t *len)
+TSS2_RC tpmseal_marshal(const TPM2B_PUBLIC *public, const TPM2B_PRIVATE *private,
+			uint8_t *object, size_t *len)
 {
 	size_t used = 0;
 	TSS2_RC rc = Tss2_MU_TPM2B_PUBLIC_Marshal(public, object, *len, &used);
@@ -79,16 +79,15 @@ int tpm_seal(struct tpm *t, const struct hostconf *h,
 				 &public, NULL, NULL, NULL);
 	OPENSSL_cleanse(&sensitive, sizeof(sensitive));
 	if (!rc)
-		rc = marshal_object(public, private, object, len);
+		rc = tpmseal_marshal(public, private, object, len);
 	Esys_Free(public);
 	Esys_Free(private);
 	flush(t, session);
 	return rc ? tpmrc_set(e, rc, "seal the KMS client's key") : 0;
 }
 
-/* With its authValue set. */
-static TSS2_RC load_object(struct tpm *t, const struct hostconf *h, const uint8_t *object,
-			   size_t len, ESYS_TR *out)
+TSS2_RC tpmseal_load(struct tpm *t, ESYS_TR session, const uint8_t *object, size_t len,
+		     const uint8_t auth_value[HOSTCONF_AUTH_SIZE], ESYS_TR *out)
 {
 	TPM2B_PUBLIC public = {0};
 	TPM2B_PRIVATE private = {0};
@@ -96,14 +95,15 @@ static TSS2_RC load_object(struct tpm *t, const struct hostconf *h, const uint8_
 	size_t used = 0;
 	TSS2_RC rc = Tss2_MU_TPM2B_PUBLIC_Unmarshal(object, len, &used, &public);
 
-	memcpy(auth.buffer, h->auth, HOSTCONF_AUTH_SIZE);
+	memcpy(auth.buffer, auth_value, HOSTCONF_AUTH_SIZE);
 	if (!rc)
 		rc = Tss2_MU_TPM2B_PRIVATE_Unmarshal(object, len, &used, &private);
 	if (!rc)
-		rc = Esys_Load(t->esys, t->srk, ESYS_TR_PASSWORD, ESYS_TR_NONE,
-			       ESYS_TR_NONE, &private, &public, out);
+		rc = Esys_Load(t->esys, t->srk, session, ESYS_TR_NONE, ESYS_TR_NONE,
+			       &private, &public, out);
 	if (!rc)
 		rc = Esys_TR_SetAuth(t->esys, *out, &auth);
+	OPENSSL_cleanse(&auth, sizeof(auth));
 	return rc;
 }
 
@@ -203,7 +203,7 @@ int tpm_unseal(struct tpm *t, const struct hostconf *h, const struct approval *a
 {
 	TPM2B_SENSITIVE_DATA *data = NULL;
 	ESYS_TR sealed = ESYS_TR_NONE, session = ESYS_TR_NONE;
-	TSS2_RC rc = load_object(t, h, object, len, &sealed);
+	TSS2_RC rc = tpmseal_load(t, ESYS_TR_PASSWORD, object, len, h->auth, &sealed);
 
 	if (!rc)
 		rc = tpmseal_session(t, TPM2_SE_POLICY,

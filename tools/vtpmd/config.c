@@ -12,7 +12,7 @@
 #include <string.h>
 #include <openssl/crypto.h>
 
-#define VERSION 2 /* of host.json */
+#define VERSION 3 /* of host.json */
 
 /* A hex string as one TLV; w goes bad when it is none. */
 static void put_hex(struct cursor *w, uint16_t tag, const json_t *value)
