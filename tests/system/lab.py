@@ -65,23 +65,28 @@ class Lab:
         self.host.guest_overlay.append(f"{BUILD}/bin/tpm12")
         self.uuid, self.key = {}, None
         self.systemd = False    # whether it is domain 0's first program
+        self.served = False     # whether the services of the host that runs are up
 
     # -- the host -----------------------------------------------------------
     def up(self, tpm=None):
         """A running host with its services; does nothing when there is one."""
-        if self.host.alive() and self.host.link:
-            return
-        self.host.power_cut()
-        if tpm:
-            self.host.tpm = self.host.path(tpm)
-        self.host.boot(600 if self.systemd else 180)
-        self.services()
+        if not (self.host.alive() and self.host.link):
+            self.served = False
+            self.host.power_cut()
+            if tpm:
+                self.host.tpm = self.host.path(tpm)
+            self.host.boot(600 if self.systemd else 180)
+        if not self.served:     # nor when a case before failed at that
+            self.services()
+            self.served = True
 
     def services(self):
         if self.systemd:
             return      # it starts what is enabled
-        self.host.must("[ -e /root/kms/ca.pem ] || kms init; kms start")
-        self.start_vtpmd()
+        self.host.must("[ -e /root/kms/ca.pem ] || kms init")
+        self.host.must("kms start")
+        if self.host.run("vtpmctl list >/dev/null 2>&1")[0]:
+            self.start_vtpmd()
 
     def start_vtpmd(self, options="", preload=""):
         if self.systemd:
