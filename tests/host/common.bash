@@ -10,6 +10,8 @@ dir=$(mktemp -d "/tmp/$1-test.XXXXXX") || exit 1
 sock=$dir/run/sock          # of vtpmd
 tpm=swtpm:path=$dir/tpm.sock # the host's, as a TCTI
 pids=() vtpmd='' count=0
+port=''    # own_port's
+kms_pid='' # of kms.bash
 tails=(out err gout gerr vtpmd.log) # of these the ends are shown when a test fails
 
 at_end() { :; } # what a test has to do before
@@ -17,8 +19,10 @@ end() {
 	at_end
 	# shellcheck disable=SC2046
 	kill $vtpmd "${pids[@]}" $(cat "$dir"/*.pid 2>/dev/null) 2>/dev/null
+	[ -z "$kms_pid" ] || kill -KILL "$kms_pid" 2>/dev/null # TERM takes it 10 s
 	wait 2>/dev/null
 	rm -rf "$dir"
+	[ -z "$port" ] || rmdir "/tmp/xen-vtpm-test-port.$port"
 }
 trap end EXIT
 
@@ -40,6 +44,22 @@ await() { # await SECONDS COMMAND...
 	done
 }
 gone() { ! kill -0 "$1" 2>/dev/null; }
+listens() { (: <>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; } # listens PORT: somebody does there
+
+# own_port: $port, and the one behind it, are no other test's until this one ends, and are
+# below those that Linux gives to clients.
+own_port() {
+	local at
+	for at in $(seq $((20000 + $$ % 6000 * 2)) 2 31998) $(seq 20000 2 31998); do
+		mkdir "/tmp/xen-vtpm-test-port.$at" 2>/dev/null || continue
+		port=$at
+		! listens "$at" && ! listens $((at + 1)) && return
+		port=
+		rmdir "/tmp/xen-vtpm-test-port.$at"
+	done
+	echo "no port is free, or the folders /tmp/xen-vtpm-test-port.* are left from tests that were killed: remove them" >&2
+	exit 1
+}
 
 gets() { # gets STATUS COMMAND...: it ends with that; what it prints goes to out and err
 	local want=$1 got

@@ -2,8 +2,7 @@
 # shellcheck shell=bash
 # A KMS (PyKMIP) on loopback, and the certificates for it, in $dir, which is where the
 # test is; behind common.bash.
-port=$((20000 + $$ % 12000)) # of the KMS; port + 1 is free, too
-kms_pid=
+own_port # the KMS's
 
 new_key() { openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$1" 2>/dev/null; }
 
@@ -58,8 +57,9 @@ kms_up() { # kms_up PORT CA: what clients' certificates have to be signed by
 	await 30 grep -q 'Starting connection service' kms.log
 }
 kms_down() {
-	kill "$kms_pid"
+	kill -KILL "$kms_pid"
 	wait "$kms_pid" 2>/dev/null
+	kms_pid=
 }
 
 kms_does() { # kms_does STATEMENT...: Python, of PyKMIP's client c and its enumerations e
