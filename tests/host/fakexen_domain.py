@@ -16,7 +16,7 @@ class Lost(Exception):
 
 class Domain(Manager):
     def __init__(self, xen, domid):
-        self.xen, self.domid = xen, domid
+        self.xen, self.domid, self.loses, self.greeted = xen, domid, False, 0
         self.server = socket.socket(socket.AF_UNIX)
         self.server.bind(f"{xen}/vchan.{domid}")
         self.server.listen()
@@ -43,6 +43,25 @@ class Domain(Manager):
             f.write(b"ended")
         sys.exit(0)
 
+    def told(self, words):
+        if words[0] == "lose":      # the connection: vtpmd makes another
+            self.loses = True
+            return 0
+        if words[0] == "greeted":   # what vtpmd said to the last HELLO
+            return self.greeted
+        return super().told(words)
+
+    def answered(self):
+        if self.loses:
+            self.loses = False
+            self.chan.close()
+            raise Lost
+
+    def connected(self):
+        self.events.clear()
+        self.greeted = -1
+        self.greeted = self.hello(1, self.uuid, 1)
+
     def live(self):
         self.start()
         while True:
@@ -50,7 +69,7 @@ class Domain(Manager):
                 self.serve()
             except Lost:
                 self.chan = self.server.accept()[0]
-                self.hello(1, self.uuid, 1)
+                self.connected()
 
 
 Domain(os.environ["FAKEXEN"], int(sys.argv[1])).live()

@@ -25,6 +25,7 @@ class Manager:
         self.asked = 0
         self.chan = chan or socket.socket(fileno=3)
         self.uuid, self.config = bytes(16), {}
+        self.events = []        # that came, so far
 
     def exact(self, n):
         data = b""
@@ -44,10 +45,14 @@ class Manager:
         self.chan.sendall(struct.pack(">HHII", kind, 0, self.ident, len(payload)) + payload)
         return self.ident
 
+    def answered(self):
+        pass
+
     def end(self):
         sys.exit(0)
 
     def event(self, kind):
+        self.events.append(kind)
         if kind == EVENT_STOP:
             self.end()
         if kind == EVENT_STATUS:
@@ -151,6 +156,8 @@ class Manager:
                     return f"{status} {data.decode()}"
                 self.on = struct.unpack(">Q", data[2:10])[0]
             return 0
+        if what == "events":
+            return " ".join(f"{kind:x}" for kind in self.events)
         if what == "asked":     # for its status, so far
             return self.asked
         if what == "raw":
@@ -221,6 +228,7 @@ class Manager:
                 line = client.makefile().readline().split()
                 client.sendall(f"{self.told(line)}\n".encode())
                 client.close()
+                self.answered()
 
 
 if __name__ == "__main__":

@@ -223,6 +223,8 @@ static int hello_resumed(struct vtpm *v, const uint8_t uuid[16], uint64_t seq,
 	}
 	know_state(v, seq);
 	v->opened = true;
+	/* what it was to be told of meanwhile it was not */
+	peer_event(v->peer, CHANNEL_EVENT_IDENTITY);
 	if (v->state == VTPM_STARTING) {
 		vtpm_progress(v, "connected again", LOG_ID_READY);
 		v->meta.creating = false;
