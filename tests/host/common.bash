@@ -91,6 +91,7 @@ tpm_up() { # tpm_up [FOLDER]: a TPM of a host; its socket is FOLDER.sock
 	pids+=($!)
 	await 10 test -S "$at.sock"
 }
+auth_of() { /usr/bin/python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["tpm"]["auth"])' "$1"; } # auth_of HOST.JSON
 flush_tpm() { # what a killed client left in the TPM, as the kernel does behind /dev/tpmrm0
 	local what
 	for what in -t -l -s; do
