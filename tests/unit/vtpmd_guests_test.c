@@ -77,10 +77,10 @@ static void ends(uint32_t domid)
 }
 
 /* What the manager does with the answer. */
-static int comes_with(uint32_t domid, bool only)
+static int comes_with(uint32_t domid, enum guests_served served)
 {
 	struct cursor w = cursor_writer(list, sizeof(list));
-	int rc = guests_judge(&place, &guests, domid, on, only, &verdict, &w);
+	int rc = guests_judge(&place, &guests, domid, on, served, &verdict, &w);
 
 	assert_true(!rc == !verdict.why);
 	if (!rc && verdict.what == CHANNEL_GUEST_NEW)
@@ -94,7 +94,7 @@ static int comes_with(uint32_t domid, bool only)
 
 static int comes(uint32_t domid)
 {
-	return comes_with(domid, false);
+	return comes_with(domid, GUESTS_ALL);
 }
 
 static void is(uint32_t domid, enum channel_guest what)
@@ -239,23 +239,24 @@ static void who_comes_in_by_migration_is_refused(void **state)
 static void only_measured_ones(void **state)
 {
 	starts(5, 1, "a");
-	assert_int_equal(comes_with(5, true), -EPERM);
+	assert_int_equal(comes_with(5, GUESTS_MEASURED_UNTIL_STOPPED), -EPERM);
 	assert_non_null(strstr(verdict.why, "vtpmctl launch"));
 	launch(1);
-	assert_int_equal(comes_with(5, true), 0);
+	assert_int_equal(comes_with(5, GUESTS_MEASURED_UNTIL_STOPPED), 0);
 	assert_true(verdict.measured);
 	assert_memory_equal(list, measured, 8);
-	assert_int_equal(comes_with(5, true), 0); /* attached again */
+	assert_int_equal(comes_with(5, GUESTS_MEASURED_UNTIL_STOPPED),
+			 0); /* attached again */
 	ends(5);
 	starts(6, 2, "b");
-	assert_int_equal(comes_with(6, true), -EPERM);
+	assert_int_equal(comes_with(6, GUESTS_MEASURED_UNTIL_STOPPED), -EPERM);
 	starts(7, 1, "a"); /* rebooted by the same xl */
-	assert_int_equal(comes_with(7, true), 0);
+	assert_int_equal(comes_with(7, GUESTS_MEASURED_UNTIL_STOPPED), 0);
 	assert_true(verdict.measured);
 	ends(7);
 	xl_ends();
 	starts(8, 1, "a");
-	assert_int_equal(comes_with(8, true), -EPERM);
+	assert_int_equal(comes_with(8, GUESTS_MEASURED_UNTIL_STOPPED), -EPERM);
 }
 
 /* Xen lets several domains have one uuid, and it is by this that a launch is known. */
@@ -263,15 +264,16 @@ static void a_launch_is_for_one_domain(void **state)
 {
 	launch(1);
 	starts(5, 1, "a");
-	assert_int_equal(comes_with(5, true), 0); /* and is detached */
+	assert_int_equal(comes_with(5, GUESTS_MEASURED_UNTIL_STOPPED),
+			 0); /* and is detached */
 	starts(6, 1, "b");
-	assert_int_equal(comes_with(6, true), -EPERM);
+	assert_int_equal(comes_with(6, GUESTS_MEASURED_UNTIL_STOPPED), -EPERM);
 	assert_non_null(strstr(verdict.why, "another domain has its uuid"));
 	is(5, CHANNEL_GUEST_SAME);
 	ends(6);
 	ends(5);
 	starts(7, 1, "a"); /* rebooted */
-	assert_int_equal(comes_with(7, true), 0);
+	assert_int_equal(comes_with(7, GUESTS_MEASURED_UNTIL_STOPPED), 0);
 	assert_true(verdict.measured);
 }
 
@@ -343,7 +345,7 @@ static void a_launched_restore(void **state)
 	launch(3);
 	assert_int_equal(resume(other), 0);
 	starts(7, 3, "a");
-	assert_int_equal(comes_with(7, true), 0);
+	assert_int_equal(comes_with(7, GUESTS_MEASURED_UNTIL_STOPPED), 0);
 	assert_int_equal(verdict.what, CHANNEL_GUEST_RESUMED);
 	assert_true(verdict.measured);
 }
@@ -361,20 +363,20 @@ static void a_launched_restore_is_no_boot(void **state)
 	assert_int_equal(resume(other), 0);
 	on = 0; /* the stub domain ends while xl reads the file */
 	starts(6, 3, "a");
-	assert_int_equal(comes_with(6, true), -EPERM);
+	assert_int_equal(comes_with(6, GUESTS_MEASURED_UNTIL_STOPPED), -EPERM);
 	assert_non_null(strstr(verdict.why, "without --restore"));
 	another_vtpmd();
-	assert_int_equal(comes_with(6, true), -EPERM);
+	assert_int_equal(comes_with(6, GUESTS_MEASURED_UNTIL_STOPPED), -EPERM);
 	ends(6);
 	guests_revoke(&place, &guests); /* xl has what it was */
 	starts(6, 3, "a");
-	assert_int_equal(comes_with(6, true), -EPERM);
+	assert_int_equal(comes_with(6, GUESTS_MEASURED_UNTIL_STOPPED), -EPERM);
 	ends(6);
 	xl_ends(); /* it failed, and the guest is launched to boot */
 	launch(3);
 	guests_boots(&place, &guests, other);
 	starts(7, 3, "a");
-	assert_int_equal(comes_with(7, true), 0);
+	assert_int_equal(comes_with(7, GUESTS_MEASURED_UNTIL_STOPPED), 0);
 	assert_int_equal(verdict.what, CHANNEL_GUEST_NEW);
 	assert_true(verdict.measured);
 }
@@ -397,7 +399,7 @@ static void a_launched_restore_behind_another(void **state)
 	ends(6);
 	assert_int_equal(resume(third), -EBUSY);
 	starts(7, 3, "a");
-	assert_int_equal(comes_with(7, true), -EPERM);
+	assert_int_equal(comes_with(7, GUESTS_MEASURED_UNTIL_STOPPED), -EPERM);
 	ends(7);
 	xl_ends();
 	assert_int_equal(resume(NULL), 0);
@@ -417,7 +419,7 @@ static void a_restored_guest_reboots_measured(void **state)
 	is(6, CHANNEL_GUEST_RESUMED);
 	ends(6);
 	starts(7, 3, "a");
-	assert_int_equal(comes_with(7, true), 0);
+	assert_int_equal(comes_with(7, GUESTS_MEASURED_UNTIL_STOPPED), 0);
 	assert_int_equal(verdict.what, CHANNEL_GUEST_NEW);
 	assert_true(verdict.measured);
 }
@@ -429,7 +431,23 @@ static void a_resume_measures_nobody(void **state)
 	is(5, CHANNEL_GUEST_NEW);
 	saved(5);
 	starts(6, 1, "a");
-	assert_int_equal(comes_with(6, true), -EPERM);
+	assert_int_equal(comes_with(6, GUESTS_MEASURED_UNTIL_STOPPED), -EPERM);
+}
+
+/* Who was refused is told what helps: a stop changes nothing for a vTPM that was made so. */
+static void what_an_unmeasured_guest_can_do(void **state)
+{
+	starts(5, 1, "a");
+	assert_int_equal(comes_with(5, GUESTS_MEASURED_UNTIL_STOPPED), -EPERM);
+	assert_non_null(strstr(verdict.why, "vtpmctl launch"));
+	assert_non_null(strstr(verdict.why, "stop and start"));
+	assert_int_equal(comes_with(5, GUESTS_MEASURED), -EPERM);
+	assert_non_null(strstr(verdict.why, "it was not measured"));
+	assert_non_null(strstr(verdict.why, "vtpmctl launch"));
+	assert_null(strstr(verdict.why, "stop"));
+	launch(1);
+	assert_int_equal(comes_with(5, GUESTS_MEASURED), 0);
+	assert_true(verdict.measured);
 }
 
 /* Whether measured guests only are served is still known to the next vtpmd. */
@@ -481,6 +499,7 @@ int main(void)
 		GUESTS_TEST(a_launched_restore_behind_another),
 		GUESTS_TEST(a_restored_guest_reboots_measured),
 		GUESTS_TEST(a_resume_measures_nobody),
+		GUESTS_TEST(what_an_unmeasured_guest_can_do),
 		GUESTS_TEST(a_launch_outlives_vtpmd),
 		GUESTS_TEST(a_broken_file_knows_nobody),
 	};

@@ -187,17 +187,25 @@ static int judge_known(const struct guests *g, uint32_t domid, uint64_t on,
 	return 0;
 }
 
-static int measured(const struct guests_place *p, bool only, struct guests_verdict *v,
-		    struct cursor *list)
+static int refuse_unmeasured(enum guests_served served, struct guests_verdict *v)
+{
+	return refuse(
+		v, -EPERM,
+		served == GUESTS_MEASURED
+			? "it was not measured, and this vTPM was made for measured "
+			  "guests only: start it with `vtpmctl launch`"
+			: "it was not measured: start it with `vtpmctl launch`, or "
+			  "stop and start the vTPM for others");
+}
+
+static int measured(const struct guests_place *p, enum guests_served served,
+		    struct guests_verdict *v, struct cursor *list)
 {
 	int rc = launch_find(p->run_dir, p->xen ? v->uuid : NULL, p->vtpm, list);
 
 	v->measured = !rc;
 	if (rc == -ENOENT)
-		return only ? refuse(v, -EPERM,
-				     "it was not measured: start it with `vtpmctl "
-				     "launch`, or stop and start the vTPM for others")
-			    : 0;
+		return served == GUESTS_ALL ? 0 : refuse_unmeasured(served, v);
 	return rc ? refuse(v, rc,
 			   "what was measured of it cannot be read: launch it again")
 		  : 0;
@@ -256,7 +264,8 @@ static int identify(const struct guests_place *p, uint32_t domid,
 }
 
 int guests_judge(const struct guests_place *p, struct guests *g, uint32_t domid,
-		 uint64_t on, bool only, struct guests_verdict *v, struct cursor *list)
+		 uint64_t on, enum guests_served served, struct guests_verdict *v,
+		 struct cursor *list)
 {
 	int rc;
 
@@ -264,7 +273,7 @@ int guests_judge(const struct guests_place *p, struct guests *g, uint32_t domid,
 	if (!p->xen) {
 		v->what = CHANNEL_GUEST_NEW;
 		v->on = g->last.on = on + 1;
-		return measured(p, only, v, list);
+		return measured(p, served, v, list);
 	}
 	rc = identify(p, domid, v);
 	if (rc)
@@ -278,7 +287,7 @@ int guests_judge(const struct guests_place *p, struct guests *g, uint32_t domid,
 		return refuse(v, -EPERM,
 			      "another domain has its uuid, see `xl list -v`: give each "
 			      "its own");
-	rc = measured(p, only, v, list);
+	rc = measured(p, served, v, list);
 	return rc ? rc : power_on(p, g, domid, on, v);
 }
 

@@ -57,6 +57,13 @@ struct guests {
 	bool launched; /* as in struct meta */
 };
 
+/* Which guests are served. */
+enum guests_served {
+	GUESTS_ALL,
+	GUESTS_MEASURED_UNTIL_STOPPED, /* since a launch */
+	GUESTS_MEASURED,	       /* as the header says, for good */
+};
+
 struct guests_place {
 	struct xen *xen; /* NULL: tests without Xen, where every guest is new */
 	int run_dir;
@@ -74,10 +81,10 @@ struct guests_verdict {
 /* Reads the file.  Without one, or with one that makes no sense, none is known. */
 void guests_load(const struct guests_place *p, struct guests *g);
 /* Judges domain domid; on: the manager's power-on, 0 none.  The measurements of a
- * launched guest that is new go to list.  only: measured guests only.  0; -EPERM, it is
- * refused; else what could not be asked or kept: refuse it, too; why is set. */
+ * launched guest that is new go to list.  0; -EPERM, it is refused; else what could not
+ * be asked or kept: refuse it, too; why is set. */
 int __must_check guests_judge(const struct guests_place *p, struct guests *g,
-			      uint32_t domid, uint64_t on, bool only,
+			      uint32_t domid, uint64_t on, enum guests_served served,
 			      struct guests_verdict *v, struct cursor *list);
 /* A domain of Xen's has ended: forgets those that are gone. */
 void guests_released(const struct guests_place *p, struct guests *g);

@@ -133,13 +133,19 @@ static void note_guest(struct vtpm *v, uint32_t domid,
 		note_launch(v, judged);
 }
 
+static enum guests_served served(const struct vtpm *v)
+{
+	if (v->meta.measured)
+		return GUESTS_MEASURED;
+	return v->meta.launched ? GUESTS_MEASURED_UNTIL_STOPPED : GUESTS_ALL;
+}
+
 static int answer(struct vtpm *v, uint32_t domid, uint64_t on, struct cursor *list,
 		  struct cursor *out, const char **why)
 {
 	const struct guests_place p = place_of(v);
 	struct guests_verdict judged;
-	int rc = guests_judge(&p, &v->guests, domid, on,
-			      v->meta.measured || v->meta.launched, &judged, list);
+	int rc = guests_judge(&p, &v->guests, domid, on, served(v), &judged, list);
 
 	if (rc) {
 		snprintf(v->refused, sizeof(v->refused), "domain %u: %s", domid,
