@@ -19,8 +19,9 @@ time_t vtpm_wear_pause(struct vtpm *v)
 {
 	unsigned int ms;
 
-	/* nothing was put: the next start has the same epoch */
-	if (v->unused)
+	/* Nothing was put: the next start has the same epoch.  One that was ready costs other
+	 * things besides: a domain whose pages its guest maps stays with Xen. */
+	if (v->unused && !v->ready_ms)
 		return 0;
 	ms = wear_start(&v->wear, (uint64_t)stamp_ms());
 	return (ms + 999) / 1000;
@@ -45,12 +46,12 @@ void vtpm_try_again_later(struct vtpm *v)
 	 * may have taken its manager over */
 	if (v->ready_ms && stamp_ms() - v->ready_ms >= TRY_MAX_S * 1000)
 		v->tries = 0;
+	least = vtpm_wear_pause(v);
 	v->ready_ms = 0;
 	if (v->tries < TRIES_DOUBLING)
 		pause <<= v->tries++;
 	else
 		pause = TRY_MAX_S;
-	least = vtpm_wear_pause(v);
 	if (pause < least)
 		pause = least;
 	log_about(LOG_NOTICE, VTPM_ABOUT(v), "tried again in %lld s", (long long)pause);

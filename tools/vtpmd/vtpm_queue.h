@@ -16,7 +16,7 @@ void vtpm_try_again_later(struct vtpm *v);
 /* Starts it again after so many seconds. */
 void vtpm_start_after(struct vtpm *v, time_t seconds);
 /* In how many seconds it may be started without an operator, as the start costs a write of
- * the host's TPM; 0: at once.  Once for each start. */
+ * the host's TPM, or it was ready; 0: at once.  Once for each start. */
 time_t vtpm_wear_pause(struct vtpm *v);
 /* Of v->pause: the time has come. */
 void vtpm_on_pause(evutil_socket_t fd, short what, void *ctx);
