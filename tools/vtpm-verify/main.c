@@ -9,6 +9,7 @@
 #include "lib/hex.h"
 #include "version.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@ enum { ACCEPTED = 0, REFUSED = 1, USAGE = 2 };
 
 #define CRLS_MAX 16
 #define CRL_MAX	 (16 * 1024 * 1024)
+#define AT_MAX	 253402300799 /* the last second that a certificate can name */
 
 struct options {
 	const char *policy, *nonce, *user, *evidence, *crl[CRLS_MAX];
@@ -53,9 +55,25 @@ static int usage(const char *what)
 	return USAGE;
 }
 
-static int check(struct options *o, const char *at_end)
+/* strtoll() takes signs, blanks, and nothing at all, too. */
+static bool take_time(const char *text, time_t *at)
 {
-	if (!o->policy || !o->nonce || !o->evidence || *at_end)
+	long long seconds;
+	char *end;
+
+	if (!isdigit((unsigned char)text[0]))
+		return false;
+	errno = 0;
+	seconds = strtoll(text, &end, 10);
+	if (errno || *end || seconds > AT_MAX)
+		return false;
+	*at = (time_t)seconds;
+	return true;
+}
+
+static int check(struct options *o)
+{
+	if (!o->policy || !o->nonce || !o->evidence)
 		return usage("--policy, --nonce and one file of evidence are needed");
 	o->nonce_len = sizeof(o->nonce_bytes);
 	if (hex_decode(o->nonce, o->nonce_bytes, &o->nonce_len) ||
@@ -83,7 +101,6 @@ static int parse(int argc, char **argv, struct options *o)
 		{"version", no_argument, NULL, 'v'},
 		{0},
 	};
-	char *end = (char *)"";
 	int c;
 
 	while ((c = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
@@ -97,8 +114,9 @@ static int parse(int argc, char **argv, struct options *o)
 			o->crl[o->crls++] = optarg;
 		else if (c == 'c')
 			return usage("--crl 16 times at most; one file may have many");
-		else if (c == 'a')
-			o->at = (time_t)strtoll(optarg, &end, 10);
+		else if (c == 'a' && !take_time(optarg, &o->at))
+			return usage("--at takes seconds since 1970, in decimal, up to "
+				     "the year 9999");
 		else if (c == 'j')
 			o->json = true;
 		else if (c == 'h')
@@ -111,7 +129,7 @@ static int parse(int argc, char **argv, struct options *o)
 			return USAGE;
 	}
 	o->evidence = optind == argc - 1 ? argv[optind] : NULL;
-	return check(o, end);
+	return check(o);
 }
 
 /* malloc()ed, with a zero behind it; NULL: it was said why. */
