@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A TPM between its clients and swtpm that is busy: busytpm.py LISTEN SWTPM FILE.  FILE has
 a code and a number: each command is first answered so often with the code (-1: always),
-and then by swtpm.  Without FILE it only passes on."""
+and then by swtpm; or "gone" or "half": it hangs up in place of each answer, or in the midst
+of it.  Without FILE it only passes on."""
 import os
 import socket
 import struct
@@ -32,12 +33,15 @@ def message(s):
 
 
 def warning(command):
-    """The code that this command gets instead, or 0."""
+    """The code that this command gets instead, or 0; or how it is not answered."""
     global last, answered
     if not os.path.exists(control):
         return 0
     with open(control) as f:
-        code, times = (int(x, 0) for x in f.read().split())
+        words = f.read().split()
+    if words[0] in ("gone", "half"):
+        return words[0]
+    code, times = (int(x, 0) for x in words)
     if command != last:
         last, answered = command, 0
     if 0 <= times <= answered:
@@ -59,6 +63,11 @@ def serve(client):
         while command := message(client):
             with lock:
                 code = warning(command)
+                if code == "gone":
+                    return
+                if code == "half":
+                    client.sendall(forward(command)[:7])
+                    return
                 answer = struct.pack(">HII", 0x8001, 10, code) if code else forward(command)
             if not answer:
                 return

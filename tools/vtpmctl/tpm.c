@@ -25,8 +25,21 @@ static bool is_forged(TSS2_RC rc)
 	       layer == TSS2_MU_RC_LAYER;
 }
 
+/* The TCTI could not send the command, or got no answer, or the beginning of one: it says
+ * nothing of what the TPM thinks of it. */
+static bool is_unanswered(TSS2_RC rc)
+{
+	return (rc & TSS2_RC_LAYER_MASK) == TSS2_TCTI_RC_LAYER;
+}
+
 int tpmrc_set(struct error *e, TSS2_RC rc, const char *doing)
 {
+	if (is_unanswered(rc))
+		return error_set(
+			e, -ENODEV, CAUSE_TPM_UNREACHABLE,
+			"the host's TPM does not answer: it was to %s (%s, 0x%x); see "
+			"that it is enabled, and `dmesg | grep -i tpm`",
+			doing, Tss2_RC_Decode(rc), rc);
 	if (is_forged(rc))
 		return error_set(
 			e, -EIO, CAUSE_TPM_REFUSED,

@@ -8,7 +8,8 @@
 #include "tools/vtpmctl/hostconf.h"
 #include "tools/vtpmctl/tpm.h"
 
-/* -EIO and "the host's TPM refused to DOING: what it said". */
+/* -EIO and "the host's TPM refused to DOING: what it said"; -ENODEV (CAUSE_TPM_UNREACHABLE)
+ * when it said nothing. */
 int tpmrc_set(struct error *e, TSS2_RC rc, const char *doing);
 
 /* A session salted to the storage key; secrets cross the bus encrypted by it, and
