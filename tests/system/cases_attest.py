@@ -153,7 +153,7 @@ def copied_elsewhere(lab):
     lab.reboot(tpm="another-tpm")
     try:
         # all that the other host has of this one is the backup, and the KMS
-        lab.host.must("vtpmctl host init --force --policy-key /etc/xen-vtpm/policy-key.pem --kms "
+        lab.host.must("vtpmctl host init --force --new-tpm --policy-key /etc/xen-vtpm/policy-key.pem --kms "
                       "kmip://127.0.0.1:5696 --kms-ca /root/kms/ca.pem --kms-cert /root/kms/host.pem "
                       f"--kms-key /root/kms/host.key --kms-key-id {lab.new_key()}", 120)
         lab.host.must("vtpmctl host anchor --init --yes; true")
