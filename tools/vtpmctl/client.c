@@ -28,35 +28,35 @@ const char *client_text(const json_t *object, const char *key)
 	return value ? value : "";
 }
 
-static int unreachable(const char *path, int error)
+static int unreachable(const char *path, int error, char text[CLIENT_TEXT])
 {
 	if (error == EACCES || error == EPERM)
-		fprintf(stderr,
-			"vtpmctl: %s may be opened by root only; run this as root\n",
-			path);
+		snprintf(text, CLIENT_TEXT,
+			 "%s may be opened by root only; run this as root", path);
 	else
-		fprintf(stderr,
-			"vtpmctl: vtpmd does not answer at %s (%s); start it with "
-			"`systemctl start vtpmd`, `journalctl -u vtpmd` says why it ended\n",
+		snprintf(
+			text, CLIENT_TEXT,
+			"vtpmd does not answer at %s (%s); start it with "
+			"`systemctl start vtpmd`, `journalctl -u vtpmd` says why it ended",
 			path, strerror(error));
 	return VTPMCTL_NO_VTPMD;
 }
 
-static int dial(const char *path, int *fd)
+static int dial(const char *path, int *fd, char text[CLIENT_TEXT])
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 
 	if (strlen(path) >= sizeof(addr.sun_path))
-		return unreachable(path, ENAMETOOLONG);
+		return unreachable(path, ENAMETOOLONG, text);
 	strcpy(addr.sun_path, path);
 	*fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (*fd < 0)
-		return unreachable(path, errno);
+		return unreachable(path, errno, text);
 	if (connect(*fd, (struct sockaddr *)&addr, sizeof(addr))) {
 		int error = errno;
 
 		close(*fd);
-		return unreachable(path, error);
+		return unreachable(path, error, text);
 	}
 	return VTPMCTL_OK;
 }
@@ -69,14 +69,14 @@ static int send_request(FILE *stream, json_t *request)
 	return 0;
 }
 
-static int refused(const json_t *line)
+static int refused(const json_t *line, char text[CLIENT_TEXT])
 {
-	const char *text = json_string_value(json_object_get(line, "error"));
+	const char *error = json_string_value(json_object_get(line, "error"));
 	const char *cause = json_string_value(json_object_get(line, "cause"));
 
-	fprintf(stderr, "vtpmctl: %s\n",
-		text ? text
-		     : "vtpmd gave no reason; `journalctl -u vtpmd` may tell more");
+	snprintf(text, CLIENT_TEXT, "%s",
+		 error ? error
+		       : "vtpmd gave no reason; `journalctl -u vtpmd` may tell more");
 	return vtpmctl_status(cause);
 }
 
@@ -103,44 +103,59 @@ static json_t *last_line(FILE *stream)
 	return line;
 }
 
-int client_call(const char *socket_path, json_t *request, json_t **reply)
+static int converse(const char *socket_path, json_t *request, json_t **reply,
+		    char text[CLIENT_TEXT])
 {
 	json_t *line = NULL;
 	FILE *stream;
-	int fd, status;
+	int fd = -1, status = dial(socket_path, &fd, text);
 
-	*reply = NULL;
-	if (!request) {
-		/* jansson takes UTF-8 only */
-		fputs("vtpmctl: the name is not plain text; see `vtpmctl list`\n",
-		      stderr);
-		return VTPMCTL_USAGE;
-	}
-	status = dial(socket_path, &fd);
 	if (status)
-		goto out;
+		return status;
 	stream = fdopen(fd, "r+");
 	if (!stream) {
 		close(fd);
-		status = unreachable(socket_path, errno);
-		goto out;
+		return unreachable(socket_path, errno, text);
 	}
 	if (!send_request(stream, request))
 		line = last_line(stream);
 	fclose(stream);
 	if (!line) {
-		fprintf(stderr,
-			"vtpmctl: vtpmd ended the conversation without an answer; "
-			"`journalctl -u vtpmd` says why, `vtpmctl list` what is now\n");
+		snprintf(text, CLIENT_TEXT,
+			 "vtpmd ended the conversation without an answer; `journalctl -u "
+			 "vtpmd` says why, `vtpmctl list` what is now");
 		status = VTPMCTL_NO_VTPMD;
 	} else if (!json_is_true(json_object_get(line, "ok"))) {
-		status = refused(line);
+		status = refused(line, text);
 	} else {
 		*reply = json_incref(line);
 	}
 	json_decref(line);
-out:
+	return status;
+}
+
+int client_try(const char *socket_path, json_t *request, json_t **reply,
+	       char text[CLIENT_TEXT])
+{
+	int status = VTPMCTL_USAGE;
+
+	*reply = NULL;
+	if (request)
+		status = converse(socket_path, request, reply, text);
+	else /* jansson takes UTF-8 only */
+		snprintf(text, CLIENT_TEXT,
+			 "the name is not plain text; see `vtpmctl list`");
 	json_decref(request);
+	return status;
+}
+
+int client_call(const char *socket_path, json_t *request, json_t **reply)
+{
+	char text[CLIENT_TEXT];
+	int status = client_try(socket_path, request, reply, text);
+
+	if (status)
+		fprintf(stderr, "vtpmctl: %s\n", text);
 	return status;
 }
 

@@ -14,6 +14,7 @@
 #include "compiler.h"
 
 #define CLIENT_SOCKET "/run/xen-vtpm/vtpmd.sock"
+#define CLIENT_TEXT   4096 /* a sentence, and its zero */
 
 /* The option that every command which talks to vtpmd has (tools/vtpmctl/args.h). */
 #define CLIENT_SOCKET_OPTION(type)                                                     \
@@ -26,6 +27,9 @@
  * fails.  Returns an exit status; on VTPMCTL_OK *reply is the last line's object,
  * which the caller releases. */
 int __must_check client_call(const char *socket_path, json_t *request, json_t **reply);
+/* The same, with the sentence in text, which is set when it fails. */
+int __must_check client_try(const char *socket_path, json_t *request, json_t **reply,
+			    char text[CLIENT_TEXT]);
 /* each() for every vTPM of this host, with what "list" tells of it, one after the other;
  * what each() prints is shown at once.  each() returns an exit status: after
  * VTPMCTL_NO_VTPMD there is no sense in going on, after another one there is.  Returns

@@ -52,6 +52,7 @@ static const struct {
 	{"lockout", doctor_lockout},
 	{"nv", doctor_nv},
 	{"keys", doctor_keys},
+	{"attestation", doctor_attest},
 	{"kms", doctor_kms},
 	{"store", doctor_store},
 	{"leases", doctor_leases},

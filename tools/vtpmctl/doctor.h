@@ -15,8 +15,11 @@ struct doctor {
 	bool configured;
 	struct tpm tpm;
 	bool tpm_open;
-	char text[480]; /* what the last check found, and the next step */
+	bool tpm_pinned; /* and it is the one of the configuration */
+	char text[480];	 /* what the last check found, and the next step */
 };
+
+#define DOCTOR_NO_TPM "no configuration, or not its TPM"
 
 /* Each fills d->text. */
 typedef enum finding doctor_check(struct doctor *d);
@@ -25,6 +28,7 @@ doctor_check doctor_xen, doctor_devices, doctor_clock, doctor_store, doctor_vtpm
 doctor_check doctor_xendomains;
 doctor_check doctor_config, doctor_policy_key, doctor_recovery, doctor_certificate;
 doctor_check doctor_tpm, doctor_lockout, doctor_nv, doctor_keys, doctor_kms;
+doctor_check doctor_attest;
 doctor_check doctor_leases, doctor_anchor;
 
 /* Fills d->text. */

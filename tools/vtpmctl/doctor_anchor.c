@@ -34,8 +34,8 @@ enum finding doctor_anchor(struct doctor *d)
 	struct error e = {.cause = CAUSE_NONE};
 	uint8_t value[TPMANCHOR_SIZE];
 
-	if (!d->configured || !d->tpm_open)
-		return doctor_say(d, SKIPPED, "no configuration, or no TPM");
+	if (!d->tpm_pinned)
+		return doctor_say(d, SKIPPED, DOCTOR_NO_TPM);
 	if (!d->conf.anchor_index)
 		return doctor_say(d, WARN,
 				  "an older state that is put back into the store is not "
@@ -52,7 +52,8 @@ enum finding doctor_anchor(struct doctor *d)
 		return doctor_say(
 			d, BAD,
 			"%s/anchor is not the table that the TPM has the hash of: "
-			"bring it back, or see docs/errors.md, rolled-back",
+			"when vtpmd has another store, give --store DIR; else bring "
+			"it back, or see docs/errors.md, rolled-back",
 			d->store);
 	return doctor_say(d, FINE, "the TPM has the hash of the store's generations");
 }

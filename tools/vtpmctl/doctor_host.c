@@ -112,13 +112,12 @@ static enum finding judge_vtpms(struct doctor *d, const json_t *vtpms)
 
 enum finding doctor_vtpmd(struct doctor *d)
 {
+	char text[CLIENT_TEXT];
 	enum finding f;
 	json_t *reply;
 
-	if (client_call(d->socket, client_request("list", NULL), &reply))
-		return doctor_say(d, BAD,
-				  "vtpmd does not answer at %s: `systemctl start vtpmd`",
-				  d->socket);
+	if (client_try(d->socket, client_request("list", NULL), &reply, text))
+		return doctor_say(d, BAD, "%s", text);
 	f = judge_vtpms(d, json_object_get(reply, "vtpms"));
 	json_decref(reply);
 	return f;

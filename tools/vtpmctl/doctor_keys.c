@@ -4,6 +4,7 @@
 #include "tools/vtpmctl/file.h"
 #include "tools/vtpmctl/kmskey.h"
 #include "tools/vtpmctl/kmstry.h"
+#include "tools/vtpmctl/tpmquote.h"
 #include "lib/crypt.h"
 #include "stubdom/manager/unlock_kms.h"
 
@@ -95,10 +96,11 @@ static enum finding judge_certificate(struct doctor *d, const char *what, const 
 			d, BAD, "%s has expired: get a new one, `vtpmctl host renew %s`",
 			what, renew);
 	if (*days < DAYS_LEFT)
-		return doctor_say(d, WARN,
-				  "%s expires in %lld days: get a new one, `vtpmctl host "
-				  "renew %s`",
-				  what, *days, renew);
+		return doctor_say(
+			d, WARN,
+			"%s expires in %lld day%s: get a new one, `vtpmctl host "
+			"renew %s`",
+			what, *days, *days == 1 ? "" : "s", renew);
 	return FINE;
 }
 
@@ -136,9 +138,11 @@ enum finding doctor_tpm(struct doctor *d)
 		return doctor_say(d, BAD, "%s", e.text);
 	if (d->configured && memcmp(name, d->conf.srk_name, sizeof(name)))
 		return doctor_say(d, BAD,
-				  "this is another TPM than the one that was set "
-				  "up: put the old one back, or `vtpmctl host "
-				  "init --force` and `vtpmctl recover`");
+				  "this is another TPM than the one that was set up: "
+				  "put the old one back; when it is lost, `vtpmctl host "
+				  "init --force --new-tpm`, then `vtpmctl recover` for "
+				  "each vTPM that has a recovery slot");
+	d->tpm_pinned = d->configured;
 	return doctor_say(d, FINE, "the TPM answers%s",
 			  d->configured ? ", with the storage key of host init" : "");
 }
@@ -201,7 +205,7 @@ static int handles(struct doctor *d, TPM2_HANDLE first)
 	return n;
 }
 
-/* host init keeps one object in the TPM: the storage key. */
+/* host init keeps two objects in the TPM: the storage key, and the attestation key. */
 enum finding doctor_nv(struct doctor *d)
 {
 	uint32_t room;
@@ -217,8 +221,7 @@ enum finding doctor_nv(struct doctor *d)
 	if (!room && !d->configured)
 		return doctor_say(
 			d, BAD,
-			"the TPM has no room for the storage key of `vtpmctl host "
-			"init`: `tpm2_getcap handles-persistent`, "
+			"the TPM has no room for the keys of `vtpmctl host init`: `tpm2_getcap handles-persistent`, "
 			"`tpm2_evictcontrol` what nobody needs");
 	if (!room)
 		return doctor_say(d, WARN,
@@ -262,8 +265,8 @@ enum finding doctor_keys(struct doctor *d)
 	struct unlockconf *u;
 	int rc;
 
-	if (!d->configured || !d->tpm_open)
-		return doctor_say(d, SKIPPED, "no configuration, or no TPM");
+	if (!d->tpm_pinned)
+		return doctor_say(d, SKIPPED, DOCTOR_NO_TPM);
 	u = malloc(sizeof(*u));
 	if (!u)
 		return doctor_say(d, BAD, "out of memory");
@@ -278,22 +281,39 @@ enum finding doctor_keys(struct doctor *d)
 			  d->conf.has_kms ? " and the KMS" : "");
 }
 
+/* What verifiers need, and vTPMs do not: whoever has the owner's authorization can
+ * remove the key. */
+enum finding doctor_attest(struct doctor *d)
+{
+	static const uint8_t extra[APPROVAL_HASH_SIZE];
+	struct error e = {.cause = CAUSE_NONE};
+	struct tpmquote quote;
+
+	if (!d->tpm_pinned)
+		return doctor_say(d, SKIPPED, DOCTOR_NO_TPM);
+	if (tpmquote(&d->tpm, &d->conf, extra, sizeof(extra), &quote, &e))
+		return doctor_say(d, d->conf.ak_handle ? BAD : WARN, "%s", e.text);
+	return doctor_say(d, FINE, "the TPM's attestation key at 0x%08x quotes",
+			  d->conf.ak_handle);
+}
+
 /* Each address by itself: the second one is needed when the first is away. */
 enum finding doctor_kms(struct doctor *d)
 {
 	struct error e = {.cause = CAUSE_NONE};
-	unsigned int away, n;
+	char away[ADDRESS_LIST];
 
 	if (!d->configured || !d->conf.has_kms)
 		return doctor_say(d, SKIPPED, "no KMS");
-	if (!d->tpm_open)
+	if (!d->tpm_pinned)
 		return doctor_say(d, SKIPPED, "no TPM that opens the key for it");
-	if (kmstry_sealed(&d->conf, &d->tpm, &away, &e))
+	if (kmstry_sealed(&d->conf, &d->tpm, away, &e))
 		return doctor_say(d, BAD, "%s", e.text);
-	n = address_count(d->conf.kms_address);
-	if (away)
-		return doctor_say(d, WARN,
-				  "%u of the KMS's %u addresses cannot be reached: %s",
-				  away, n, d->conf.kms_address);
+	if (away[0])
+		return doctor_say(
+			d, WARN,
+			"%u of the KMS's %u addresses cannot be reached: %s; start it, or "
+			"`vtpmctl host renew --kms` with those that there are",
+			address_count(away), address_count(d->conf.kms_address), away);
 	return doctor_say(d, FINE, "the KMS answers at %s", d->conf.kms_address);
 }

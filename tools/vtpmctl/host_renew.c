@@ -126,7 +126,6 @@ static int load(struct renew *r, struct error *e)
 
 static int renew(struct renew *r, struct error *e)
 {
-	unsigned int away;
 	int rc = load(r, e);
 
 	if (!rc)
@@ -136,7 +135,7 @@ static int renew(struct renew *r, struct error *e)
 	if (rc)
 		return rc;
 	fprintf(stderr, "Trying the KMS at %s as a vTPM will\n", r->conf.kms_address);
-	rc = kmstry_sealed(&r->conf, &r->tpm, &away, e);
+	rc = kmstry_sealed(&r->conf, &r->tpm, NULL, e);
 	if (rc)
 		return rc;
 	hostconf_keep(r->config);

@@ -83,7 +83,18 @@ static int try_one(const struct attempt *a, const char *address, struct error *e
 	return rc;
 }
 
-static int try_all(const struct attempt *a, const char *addresses, unsigned int *away,
+static void pass_over(const char *address, const struct error *why, char *away)
+{
+	size_t used = away ? strlen(away) : 0;
+
+	if (away)
+		snprintf(away + used, ADDRESS_LIST - used, "%s%s", used ? "," : "",
+			 address);
+	else
+		fprintf(stderr, "Warning: %s\n", why->text);
+}
+
+static int try_all(const struct attempt *a, const char *addresses, char *away,
 		   struct error *e)
 {
 	unsigned int i, n = address_count(addresses), works = 0;
@@ -91,7 +102,8 @@ static int try_all(const struct attempt *a, const char *addresses, unsigned int 
 	struct error why;
 	int rc = -EINVAL;
 
-	*away = 0;
+	if (away)
+		away[0] = '\0';
 	for (i = 0; i < n; i++) {
 		why = (struct error){.cause = CAUSE_NONE};
 		rc = address_nth(addresses, i, address);
@@ -100,11 +112,9 @@ static int try_all(const struct attempt *a, const char *addresses, unsigned int 
 		if (!rc)
 			works++;
 		else if (why.cause == CAUSE_KMS_UNREACHABLE && n > 1)
-			++*away;
+			pass_over(address, &why, away);
 		else
 			break;
-		if (rc)
-			fprintf(stderr, "Warning: %s\n", why.text);
 	}
 	if (i == n && works)
 		return 0;
@@ -120,13 +130,12 @@ int kmstry_key(const char *addresses, const struct kmskey *k, const char *key_id
 	       struct error *e)
 {
 	const struct attempt a = {.key = k, .key_id = key_id};
-	unsigned int away;
 
 	fprintf(stderr, "Trying the KMS at %s with key %s\n", addresses, key_id);
-	return try_all(&a, addresses, &away, e);
+	return try_all(&a, addresses, NULL, e);
 }
 
-int kmstry_sealed(const struct hostconf *h, struct tpm *t, unsigned int *away,
+int kmstry_sealed(const struct hostconf *h, struct tpm *t, char away[ADDRESS_LIST],
 		  struct error *e)
 {
 	const struct attempt a = {.conf = h, .tpm = t};
