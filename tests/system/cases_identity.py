@@ -29,7 +29,7 @@ def certificates(lab):
     lab.host.run(f"vtpmctl delete --yes --force {NAME}; rm -rf /etc/xen-vtpm/ca")
     lab.host.must("vtpmctl ca init --name 'the CA'")
     lab.create(NAME)
-    lab.host.must(f"cd /tmp && vtpmctl cert export {NAME} all.pem && rm -f cert-0? && "
+    lab.host.must(f"cd /tmp && vtpmctl cert export {NAME} all.pem --replace && rm -f cert-0? && "
                   "csplit -sz -f cert- all.pem '/-----BEGIN/' '{*}'")
     for n in range(4):
         rc, out = lab.host.run(f"openssl verify -x509_strict -CAfile /etc/xen-vtpm/ca/chain.pem /tmp/cert-0{n}")

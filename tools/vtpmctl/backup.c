@@ -120,17 +120,11 @@ static int write_backup(const struct backup *b, json_t *backup)
 	    !json_object_set_new(backup, "sha256", json_string(hex)))
 		text = json_dumps(backup, JSON_INDENT(1));
 	if (text)
-		rc = file_write(b->words[1], 0600, b->replace, text, strlen(text), &e);
+		rc = file_save(b->words[1], 0600, b->replace, text, strlen(text), &e);
 	free(text);
 	if (!rc)
 		return VTPMCTL_OK;
-	if (rc == -EEXIST) {
-		e.cause = CAUSE_NONE; /* in place of what file_write() says */
-		error_set(&e, rc, CAUSE_INTERNAL,
-			  "%s is there already: give another FILE, or --replace to "
-			  "write over it",
-			  b->words[1]);
-	} else if (e.cause == CAUSE_NONE)
+	if (e.cause == CAUSE_NONE)
 		error_set(&e, rc, CAUSE_INTERNAL, "there is no memory for the backup");
 	return vtpmctl_fail(&e);
 }

@@ -14,9 +14,10 @@
 
 struct cert {
 	const char *name, *file, *socket;
+	bool replace;
 };
 
-static const struct args_option options[] = {
+static const struct args_option show_options[] = {
 	CLIENT_SOCKET_OPTION(struct cert),
 };
 
@@ -24,17 +25,25 @@ static const struct args_command show_command = {
 	.usage = "cert show NAME [OPTIONS]",
 	.about =
 		"Tells which certificates a vTPM has, each by its NV index in the TPM.\n",
-	.options = options,
-	.option_count = ARRAY_SIZE(options),
+	.options = show_options,
+	.option_count = ARRAY_SIZE(show_options),
 	.word = "NAME",
 	.word_offset = offsetof(struct cert, name),
+};
+
+static const struct args_option export_options[] = {
+	{.name = "replace",
+	 .kind = ARGS_FLAG,
+	 .offset = offsetof(struct cert, replace),
+	 .help = "write over FILE when it is there"},
+	CLIENT_SOCKET_OPTION(struct cert),
 };
 
 static const struct args_command export_command = {
 	.usage = "cert export NAME FILE [OPTIONS]",
 	.about = "Writes a vTPM's certificates into a file, as PEM.\n",
-	.options = options,
-	.option_count = ARRAY_SIZE(options),
+	.options = export_options,
+	.option_count = ARRAY_SIZE(export_options),
 	.word = "NAME",
 	.word_offset = offsetof(struct cert, name),
 	.second = "FILE",
@@ -138,7 +147,7 @@ static int write_all(const struct cert *c, const json_t *certs, struct error *e)
 	}
 	if (ok) {
 		len = BIO_get_mem_data(bio, &pem);
-		rc = file_write(c->file, 0644, true, pem, (size_t)len, e);
+		rc = file_save(c->file, 0644, c->replace, pem, (size_t)len, e);
 	} else {
 		rc = error_set(
 			e, -ENOMEM, CAUSE_INTERNAL,

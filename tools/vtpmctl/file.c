@@ -132,3 +132,18 @@ int file_write(const char *path, mode_t mode, bool replace, const char *text, si
 		error = sync_folder(path);
 	return error ? failed(e, error, "cannot write", path) : 0;
 }
+
+int file_save(const char *path, mode_t mode, bool replace, const char *text, size_t len,
+	      struct error *e)
+{
+	struct error why = {.cause = CAUSE_NONE};
+	int rc = file_write(path, mode, replace, text, len, &why);
+
+	if (rc == -EEXIST)
+		return error_set(
+			e, rc, CAUSE_INTERNAL,
+			"%s is there already: give another FILE, or --replace to "
+			"write over it",
+			path);
+	return rc ? error_set(e, rc, why.cause, "%s", why.text) : 0;
+}

@@ -18,6 +18,10 @@ int __must_check file_read(const char *path, char **text, size_t *len, struct er
  * fsynced.  replace: what was there goes; else -EEXIST. */
 int __must_check file_write(const char *path, mode_t mode, bool replace, const char *text,
 			    size_t len, struct error *e);
+/* The same, for a file that the operator names: when it is there, and not to be replaced,
+ * the sentence names --replace, which each command that calls this has to have. */
+int __must_check file_save(const char *path, mode_t mode, bool replace, const char *text,
+			   size_t len, struct error *e);
 /* Makes path's folder (0755) when it is not there; not the folder's folder. */
 int __must_check file_make_folder(const char *path, struct error *e);
 /* path's folder, with its slash; out has room for size. */
