@@ -135,7 +135,11 @@ static void print_wrong(const struct audit *a)
 			"entry %llu on",
 			r->line, LL(r->missing));
 	} else if (!r->first && !a->has_end) {
-		fprintf(stderr, "%s has no entry", a->file);
+		fprintf(stderr,
+			"%s has no entry, as an audit log has: give one with --file "
+			"FILE; what vtpmd writes is in " AUDIT_PATH "\n",
+			a->file);
+		return;
 	} else if (!r->first) {
 		fprintf(stderr, "%s has no entry, and there were %llu: it was removed",
 			a->file, LL(a->end.n));
