@@ -60,12 +60,30 @@ static void print_hash(BIO *out, X509 *cert)
 			BIO_printf(out, "%02x", hash[i]);
 }
 
+/* "TCG EK Credential Profile", 3.1.2; without names OpenSSL prints numbers and DER. */
+static void name_attributes(void)
+{
+	static const struct {
+		const char *oid, *name;
+	} names[] = {
+		{"2.23.133.2.1", "tpmManufacturer"},
+		{"2.23.133.2.2", "tpmModel"},
+		{"2.23.133.2.3", "tpmVersion"},
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(names); i++)
+		if (OBJ_txt2nid(names[i].oid) == NID_undef)
+			(void)!OBJ_create(names[i].oid, names[i].name, names[i].name);
+}
+
 void certprint(const char *label, X509 *cert)
 {
 	BIO *out = BIO_new_fp(stdout, BIO_NOCLOSE);
 
 	if (!out)
 		return;
+	name_attributes();
 	BIO_printf(out, "%-11s ", label);
 	print_subject(out, cert);
 	BIO_printf(out, "\n  issuer    ");

@@ -146,13 +146,14 @@ static bool take_lists(struct create *c)
 	if (c->localities && !c->locality_mask)
 		fprintf(stderr,
 			"vtpmctl: --localities is a list of 0 to 4 that has 0, as 0,2 or "
-			"0-4, not %s\n",
-			c->localities);
+			"0-4, not %s; usage: vtpmctl %s (--help says more)\n",
+			c->localities, command.usage);
 	else if (c->banks && !c->bank_mask)
 		fprintf(stderr,
 			"vtpmctl: --pcr-banks is a list of sha1, sha256, sha384 and "
-			"sha512, as sha256,sha384, not %s\n",
-			c->banks);
+			"sha512, as sha256,sha384, not %s; usage: vtpmctl %s (--help says "
+			"more)\n",
+			c->banks, command.usage);
 	else
 		return true;
 	return false;

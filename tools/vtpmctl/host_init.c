@@ -382,6 +382,9 @@ static void say_done(const struct init *in)
 		"- move %s off this host: whoever has it can approve any\n"
 		"  boot state, and updates of this host cannot be approved without it\n",
 		in->key_path);
+	fprintf(stderr,
+		"- start vtpmd: `systemctl enable --now vtpmd`, or, when it runs,\n"
+		"  `systemctl reload vtpmd`\n");
 }
 
 int host_init_main(int argc, char **argv)

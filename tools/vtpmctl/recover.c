@@ -99,10 +99,12 @@ static int open_header(struct recover *r, struct error *e)
 			rc = recovery_unwrap(r->private, r->header.uuid,
 					     &r->header.slots[i], r->data_key);
 	if (rc == -ENOENT)
-		return error_set(e, rc, CAUSE_NOT_CONFIGURED,
-				 "the vTPM %s has no recovery slot: its host was set up "
-				 "without --recovery-key",
-				 r->name);
+		return error_set(
+			e, rc, CAUSE_NOT_CONFIGURED,
+			"the vTPM %s has no recovery slot: its host was set up "
+			"without --recovery-key; it opens with that host's TPM, or "
+			"the KMS, alone: bring that back, then `vtpmctl start %s`",
+			r->name, r->name);
 	if (rc == -ENOKEY)
 		return error_set(e, rc, CAUSE_INTERNAL,
 				 "%s is not the recovery key of the vTPM %s: give the "

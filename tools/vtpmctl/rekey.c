@@ -57,12 +57,16 @@ static const struct args_command command = {
 static int rekey_one(const struct rekey *r, const char *name)
 {
 	json_t *request = client_request("rekey", name), *reply;
+	char text[CLIENT_TEXT];
 	int status;
 
 	if (request && r->deep)
 		json_object_set_new(request, "deep", json_true());
-	status = client_call(r->socket, request, &reply);
+	status = client_try(r->socket, request, &reply, text);
 	json_decref(reply);
+	if (status)
+		fprintf(stderr, "vtpmctl: %s%s%s\n", r->all ? name : "",
+			r->all ? ": " : "", text);
 	return status;
 }
 
