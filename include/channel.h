@@ -93,11 +93,13 @@ enum channel_type {
 	 * nothing.
 	 * u32 enum cause | text -> nothing, the answer: cause 0, and the evidence */
 	CHANNEL_ATTEST = 18,
-	/* u32 domid of a guest that comes | u64 power-on that the TPM had last, 0: none for
-	 * a guest -> u8 enum channel_guest | u8 1: it was measured | u64 power-on that the
-	 * guest has | measurements (lib/measure.h), none unless NEW.  Any other status
-	 * refuses the guest, and its text tells why.  A power-on is a start of the TPM
-	 * for one domain; NEW has a number that no other had. */
+	/* u32 domid of a guest that comes | u64 power-on that the TPM had last; before the
+	 * first guest a number that the manager drew; 0: a start failed
+	 *   -> u8 enum channel_guest | u8 1: it was measured | u64 power-on that the guest
+	 * has | measurements (lib/measure.h), none unless NEW.  Any other status refuses
+	 * the guest, and its text tells why.  A power-on is a start of the TPM for one
+	 * domain; NEW has a number that no other had.  Asked again with the power-on that
+	 * it had when the last guest came, vtpmd takes its answer of then for lost. */
 	CHANNEL_GUEST = 16,
 
 	/* events of vtpmd, id 0 */
@@ -216,7 +218,7 @@ enum channel_status {
 	STATUS_READY_NS = 8,	  /* first instruction to ready, stub domain only */
 	STATUS_UNLOCK_NS = 9,	  /* of which waiting for TPM, KMS and store */
 	STATUS_FREE_KIB = 10,	  /* free memory, stub domain only */
-	STATUS_POWER_ON = 11,	  /* CHANNEL_GUEST's, of the last guest; absent: none */
+	STATUS_POWER_ON = 11,	  /* as in CHANNEL_GUEST; absent: 0 */
 	STATUS_UPTIME_NS = 12,	  /* since READY */
 	STATUS_RESIDENT_KIB = 13, /* memory, process only */
 	STATUS_CERTIFICATES = 14, /* how many CONFIG_CERTIFICATEs the TPM has */

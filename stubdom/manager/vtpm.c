@@ -14,6 +14,8 @@
 #include "state.h"
 #include "unlock.h"
 #include "vendor.h"
+#include "lib/crypt.h"
+#include "lib/cursor.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -39,7 +41,7 @@ struct vtpm {
 	uint64_t waited_ns; /* for TPM, KMS and store */
 	uint64_t ready_ns, unlock_ns;
 	uint64_t ready_at;
-	uint64_t on; /* the TPM's last power-on for a guest: vtpm_guest.h */
+	uint64_t on; /* the TPM's last power-on: vtpm_guest.h */
 	struct latency latency;
 };
 
@@ -313,6 +315,21 @@ static int settle_in(struct vtpm *v)
 	return depriv(&v->place->user, &v->error);
 }
 
+/* Of a guest that comes first vtpmd has to know, too, whether the manager got its answer,
+ * and so there is a number before the first one of vtpmd's. */
+static int draw_power_on(struct vtpm *v)
+{
+	uint8_t drawn[8];
+	struct cursor c = cursor_reader(drawn, sizeof(drawn));
+
+	if (crypt_random(drawn, sizeof(drawn)))
+		return error_set(&v->error, -EIO, CAUSE_INTERNAL,
+				 "there is no randomness");
+	/* shown as a signed number */
+	v->on = (cursor_u64(&c) & INT64_MAX) | 1;
+	return 0;
+}
+
 static int run(struct vtpm *v)
 {
 	size_t len = 0;
@@ -324,6 +341,8 @@ static int run(struct vtpm *v)
 		rc = settled;
 	if (!rc)
 		rc = unlock_config_parse(v->tlvs, len, &v->config, &v->error);
+	if (!rc)
+		rc = draw_power_on(v);
 	if (!rc)
 		rc = start_engine(v);
 	if (rc)

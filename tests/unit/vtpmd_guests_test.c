@@ -173,6 +173,73 @@ static void one_domain_has_one_power_on(void **state)
 	is(6, CHANNEL_GUEST_NEW);
 }
 
+/* vtpmd dies when it has kept what it judged, and the manager did not get the answer. */
+static void answer_is_lost(uint32_t domid, enum guests_served served)
+{
+	uint64_t before = on;
+
+	assert_int_equal(comes_with(domid, served), 0);
+	on = before;
+	another_vtpmd();
+}
+
+static void a_lost_answer_is_given_again(void **state)
+{
+	uint64_t lost, first;
+
+	on = 77; /* the manager drew it */
+	starts(5, 1, "a");
+	answer_is_lost(5, GUESTS_ALL);
+	answer_is_lost(5, GUESTS_ALL);
+	lost = verdict.on;
+	is(5, CHANNEL_GUEST_NEW);
+	assert_int_not_equal(on, lost);
+	is(5, CHANNEL_GUEST_SAME);
+	assert_int_equal(guests.count, 1);
+	first = on;
+	on = lost; /* of an answer that nobody got */
+	assert_int_equal(comes(5), -EPERM);
+	on = 78; /* the stub domain was restarted while the guest ran */
+	assert_int_equal(comes(5), -EPERM);
+	on = first;
+	is(5, CHANNEL_GUEST_SAME);
+}
+
+static void a_lost_answer_is_the_last_guests(void **state)
+{
+	on = 77;
+	starts(5, 1, "a");
+	starts(6, 2, "b");
+	answer_is_lost(5, GUESTS_ALL);
+	answer_is_lost(6, GUESTS_ALL); /* another comes before it asks again */
+	assert_int_equal(comes(5), -EPERM);
+	is(6, CHANNEL_GUEST_NEW);
+	assert_int_equal(guests.count, 2);
+	ends(6);
+	/* a manager that has no number cannot say which guest it started for */
+	on = 0;
+	starts(7, 3, "c");
+	answer_is_lost(7, GUESTS_ALL);
+	assert_int_equal(comes(7), -EPERM);
+	assert_non_null(strstr(verdict.why, "reboot"));
+}
+
+/* With its measurements, which are asked for again. */
+static void a_lost_answer_measures_again(void **state)
+{
+	on = 77;
+	launch(1);
+	starts(5, 1, "a");
+	answer_is_lost(5, GUESTS_MEASURED);
+	is(5, CHANNEL_GUEST_NEW);
+	assert_true(verdict.measured);
+	ends(5);
+	starts(6, 1, "a");
+	answer_is_lost(6, GUESTS_MEASURED);
+	xl_ends();
+	assert_int_equal(comes_with(6, GUESTS_MEASURED), -EPERM);
+}
+
 static void the_last_ones_number_is_not_the_last_one(void **state)
 {
 	starts(5, 1, "a");
@@ -486,6 +553,9 @@ int main(void)
 #define GUESTS_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		GUESTS_TEST(one_domain_has_one_power_on),
+		GUESTS_TEST(a_lost_answer_is_given_again),
+		GUESTS_TEST(a_lost_answer_is_the_last_guests),
+		GUESTS_TEST(a_lost_answer_measures_again),
 		GUESTS_TEST(the_last_ones_number_is_not_the_last_one),
 		GUESTS_TEST(a_living_domain_gets_no_second_power_on),
 		GUESTS_TEST(no_domain_no_power_on),

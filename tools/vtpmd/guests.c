@@ -12,7 +12,7 @@
 #include <time.h>
 #include <uuid/uuid.h>
 
-#define MAGIC	 "XVGUEST2"
+#define MAGIC	 "XVGUEST3"
 #define FILE_MAX 1024
 #define INCOMING "--incoming"
 /* Shown as a signed number. */
@@ -60,6 +60,7 @@ static int keep(const struct guests_place *p, const struct guests *g)
 	cursor_put(&w, g->saved, sizeof(g->saved));
 	cursor_put_u64(&w, g->until);
 	put_guest(&w, &g->last);
+	cursor_put_u64(&w, g->asked);
 	for (unsigned int i = 0; i < g->count; i++)
 		put_guest(&w, &g->one[i]);
 	file_name(p->vtpm, name);
@@ -80,6 +81,7 @@ static bool parse(struct cursor *c, struct guests *g)
 	cursor_copy(c, g->saved, sizeof(g->saved));
 	g->until = cursor_u64(c);
 	take_guest(c, &g->last);
+	g->asked = cursor_u64(c);
 	while (cursor_left(c)) {
 		if (g->count == GUESTS_MAX)
 			return false;
@@ -170,13 +172,20 @@ static int refuse(struct guests_verdict *v, int rc, const char *why)
 	return rc;
 }
 
+/* Whether the manager did not get the answer with which this one came last: it has no
+ * power-on a second time. */
+static bool was_not_told(const struct guests *g, const struct guest *known, uint64_t on)
+{
+	return on && on == g->asked && known->on == g->last.on;
+}
+
 /* The power-on of a guest that had this vTPM before; -ENOENT: it had not. */
 static int judge_known(const struct guests *g, uint32_t domid, uint64_t on,
 		       struct guests_verdict *v)
 {
 	const struct guest *known = find(g, domid, v->uuid);
 
-	if (!known)
+	if (!known || (known->on != on && was_not_told(g, known, on)))
 		return -ENOENT;
 	if (!on || known->on != on)
 		return refuse(v, -EPERM,
@@ -217,6 +226,14 @@ static enum guests_resume spent(const struct guests_place *p, const struct guest
 	return guests_restores(p, g) ? GUESTS_RESUME_LOST : GUESTS_RESUME_NONE;
 }
 
+static void forget(struct guests *g, uint32_t domid, const uint8_t uuid[16])
+{
+	const struct guest *known = find(g, domid, uuid);
+
+	if (known)
+		g->one[known - g->one] = g->one[--g->count];
+}
+
 /* The first guest that comes ends a resume, whether it is the saved one or not. */
 static int power_on(const struct guests_place *p, struct guests *g, uint32_t domid,
 		    uint64_t on, struct guests_verdict *v)
@@ -231,6 +248,7 @@ static int power_on(const struct guests_place *p, struct guests *g, uint32_t dom
 		return refuse(v, -EPERM,
 			      "it was restored, and what this vTPM held for it is lost: "
 			      "launch it without --restore");
+	forget(&next, domid, v->uuid);
 	if (next.count == GUESTS_MAX)
 		return refuse(v, -EPERM,
 			      "too many domains that run had this vTPM: shut some down");
@@ -241,6 +259,7 @@ static int power_on(const struct guests_place *p, struct guests *g, uint32_t dom
 	next.resume = resumes ? GUESTS_RESUME_NONE : spent(p, g);
 	next.last = (struct guest){.domid = domid, .on = v->on};
 	memcpy(next.last.uuid, v->uuid, sizeof(v->uuid));
+	next.asked = on;
 	next.one[next.count++] = next.last;
 	if (keep(p, &next))
 		return refuse(v, -EIO,

@@ -9,6 +9,8 @@
  *   comes for the first time            -> new: a power-on of its own
  *   had this power-on before            -> same: its driver was reloaded, or it was
  *                                          detached and attached
+ *   came last, and the manager still    -> new, as before: vtpmd died before the manager
+ *     has the power-on of then             had its answer
  *   had another power-on before         -> refused, as that one's PCRs are lost: the TPM
  *                                          served another domain since, or was restarted
  *   is the saved one, to be resumed     -> resumed: the power-on of before its save
@@ -51,6 +53,7 @@ struct guests {
 	unsigned int count;
 	struct guest one[GUESTS_MAX];
 	struct guest last; /* on 0: there was none */
+	uint64_t asked;	   /* the manager's power-on when that one came, 0: none */
 	enum guests_resume resume;
 	uint8_t saved[16]; /* the uuid that the resumed domain has */
 	uint64_t until;
