@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Every fuzzer is one libFuzzer program: build/bin/fuzz/NAME.
 define fuzz_rule
-$(BUILD)/bin/fuzz/$(1): $(BUILD)/fuzz/tests/fuzz/$(1)_fuzz.o $(patsubst %.c,$(BUILD)/fuzz/%.o,$($(1)_FUZZ_SRCS))
+$(BUILD)/bin/fuzz/$(1): $(BUILD)/fuzz/tests/fuzz/$(1)_fuzz.o $(patsubst %.c,$(BUILD)/fuzz/%.o,$(sort $($(1)_FUZZ_SRCS)))
 	@mkdir -p $$(@D)
 	$$(CLANG) $$(SAN) -fsanitize=fuzzer $$^ -o $$@ $($(1)_FUZZ_LIBS)
 endef
