@@ -3,7 +3,7 @@
  * place, within what a TPM has room for. */
 #include "tests/unit/unit.h"
 #include "tools/vtpmctl/certfile.h"
-#include "tools/vtpmctl/certmake.h"
+#include "tools/vtpmctl/x509.h"
 
 #include <errno.h>
 #include <stdbool.h>

@@ -6,9 +6,10 @@
 #ifndef XVTPM_ARGS_H
 #define XVTPM_ARGS_H
 
+#include "include/compiler.h"
+
 #include <stdbool.h>
 #include <stddef.h>
-#include "compiler.h"
 
 enum args_kind {
 	ARGS_FLAG,   /* bool */

@@ -10,8 +10,12 @@
 #ifndef XVTPM_CA_H
 #define XVTPM_CA_H
 
+#include "include/compiler.h"
+#include "lib/error.h"
+#include "tools/vtpmctl/x509.h"
+
+#include <openssl/evp.h>
 #include <stdbool.h>
-#include "tools/vtpmctl/certmake.h"
 
 #define CA_FOLDER "/etc/xen-vtpm/ca"
 #define CA_DAYS	  3650
@@ -35,5 +39,19 @@ int __must_check ca_open(struct ca *ca, const char *folder, const char *tcti,
 void ca_close(struct ca *ca);
 /* Whether there is one. */
 bool ca_is_there(const char *folder);
+
+/*
+ * The private key of the local CA, in one of three places, by a word:
+ *
+ *   file          key.pem in the CA's folder, mode 0600; P-384
+ *   tpm           the host's TPM: key.pem is a TSS2 PRIVATE KEY, which that TPM alone can
+ *                 use, under its owner's storage key (OpenSSL's provider "tpm2", package
+ *                 tpm2-openssl); P-256
+ *   pkcs11:URI    a key that is in the token already (RFC 7512; OpenSSL's engine "pkcs11",
+ *                 package libengine-pkcs11-openssl)
+ */
+
+/* The key of a token. */
+int __must_check cakey_token(const char *uri, EVP_PKEY **key, struct error *e);
 
 #endif

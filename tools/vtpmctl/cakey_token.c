@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* OpenSSL has deprecated engines, but Debian 12 has no provider for PKCS#11. */
 #define OPENSSL_SUPPRESS_DEPRECATED
-#include "tools/vtpmctl/cakey.h"
+#include "tools/vtpmctl/ca.h"
 
 #include <errno.h>
 #include <openssl/engine.h>

@@ -1,16 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/vtpmctl/cert.h"
+#include "lib/hex.h"
+#include "lib/tpmpub.h"
 #include "tools/vtpmctl/args.h"
-#include "tools/vtpmctl/certprint.h"
+#include "tools/vtpmctl/certfile.h"
+#include "tools/vtpmctl/x509.h"
 #include "tools/vtpmctl/client.h"
 #include "tools/vtpmctl/file.h"
-#include "tools/vtpmctl/group.h"
-#include "tools/vtpmctl/holder.h"
-#include "lib/hex.h"
+#include "tools/vtpmctl/tpm.h"
+#include "tools/vtpmctl/vtpmctl.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <string.h>
+#include <limits.h>
 #include <openssl/pem.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void holder_free(struct holder *h);
 
 struct cert {
 	const char *name, *file, *socket;
@@ -173,5 +182,359 @@ int cert_export_main(int argc, char **argv)
 	if (write_all(&c, json_object_get(reply, "certificates"), &e))
 		status = vtpmctl_fail(&e);
 	json_decref(reply);
+	return status;
+}
+
+static const struct {
+	const char *alg, *index;
+} kinds[] = {
+	{"rsa2048", "01c00002"},
+	{"ecc-p256", "01c0000a"},
+	{"ecc-p384", "01c00016"},
+};
+
+static EVP_PKEY *key_of(const json_t *ek)
+{
+	const char *hex = json_string_value(json_object_get(ek, "public"));
+	uint8_t bytes[512];
+	size_t len = sizeof(bytes);
+	struct tpmpub p;
+
+	if (!hex || hex_decode(hex, bytes, &len) || tpmpub_parse(bytes, len, &p))
+		return NULL;
+	return tpmpub_key(&p);
+}
+
+static void take(struct holder *h, const json_t *ek)
+{
+	const char *alg = json_string_value(json_object_get(ek, "alg"));
+	struct holder_ek *at = &h->ek[h->eks];
+	size_t i;
+
+	for (i = 0; alg && h->eks < HOLDER_EKS && i < ARRAY_SIZE(kinds); i++) {
+		if (strcmp(kinds[i].alg, alg))
+			continue;
+		at->alg = kinds[i].alg;
+		at->index = kinds[i].index;
+		at->key = key_of(ek);
+		if (at->key)
+			h->eks++;
+	}
+}
+
+/* An exit status; the sentence was printed. */
+static int holder_ask(struct holder *h, const char *socket, const char *name)
+{
+	const json_t *ek;
+	size_t i;
+	int status;
+
+	memset(h, 0, sizeof(*h));
+	status = client_call(socket, client_request("certificates", name), &h->reply);
+	if (status)
+		return status;
+	json_array_foreach(json_object_get(h->reply, "ek"), i, ek) take(h, ek);
+	if (h->eks)
+		return VTPMCTL_OK;
+	if (!strcmp(client_text(h->reply, "tpm"), "1.2"))
+		fprintf(stderr,
+			"vtpmctl: %s is a TPM 1.2, which has no such certificates; for "
+			"them, give its guest a TPM 2.0 (`vtpmctl create`)\n",
+			name);
+	else
+		fprintf(stderr,
+			"vtpmctl: the endorsement keys of %s are not known yet: start it once "
+			"(`vtpmctl start %s`), without a password of the endorsement hierarchy\n",
+			name, name);
+	holder_free(h);
+	return VTPMCTL_FAILED;
+}
+
+static void holder_free(struct holder *h)
+{
+	unsigned int i;
+
+	for (i = 0; i < h->eks; i++)
+		EVP_PKEY_free(h->ek[i].key);
+	json_decref(h->reply);
+	memset(h, 0, sizeof(*h));
+}
+
+/* Has vtpmd take them over; certs is released.  An exit status. */
+static int holder_install(const char *socket, const char *name, json_t *certs)
+{
+	json_t *reply, *request = client_request("certify", name);
+	int status;
+
+	if (request)
+		json_object_set_new(request, "certificates", certs);
+	else
+		json_decref(certs);
+	status = client_call(socket, request, &reply);
+	if (!status)
+		json_decref(reply);
+	return status;
+}
+
+struct cert_install {
+	const char *name, *file, *socket;
+};
+
+static const struct args_option cert_install_options[] = {
+	CLIENT_SOCKET_OPTION(struct cert_install),
+};
+
+static const struct args_command cert_install_command = {
+	.usage = "cert install NAME FILE [OPTIONS]",
+	.about =
+		"Gives a vTPM the certificates in FILE, PEM or DER, that another CA has issued\n"
+		"for its endorsement keys (`vtpmctl csr`), or a platform certificate.  Each\n"
+		"takes the place of its kind's; its guest goes on.\n",
+	.options = cert_install_options,
+	.option_count = ARRAY_SIZE(cert_install_options),
+	.word = "NAME",
+	.word_offset = offsetof(struct cert_install, name),
+	.second = "FILE",
+	.second_offset = offsetof(struct cert_install, file),
+};
+
+int cert_install_main(int argc, char **argv)
+{
+	struct cert_install c = {.socket = CLIENT_SOCKET};
+	enum args_result parsed = args_parse(&cert_install_command, argc, argv, &c);
+	struct error e = {.cause = CAUSE_NONE};
+	json_t *certs;
+	struct holder h;
+	char *file;
+	size_t len;
+	int status, rc;
+
+	if (parsed != ARGS_RUN)
+		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
+	if (file_read(c.file, &file, &len, &e))
+		return vtpmctl_fail(&e);
+	status = holder_ask(&h, c.socket, c.name);
+	if (status) {
+		free(file);
+		return status;
+	}
+	certs = json_object();
+	rc = certfile_take((const uint8_t *)file, len, &h, certs, &e);
+	holder_free(&h);
+	free(file);
+	if (!rc)
+		return holder_install(c.socket, c.name, certs);
+	json_decref(certs);
+	return vtpmctl_fail(&e);
+}
+
+struct csr {
+	const char *name, *folder, *socket;
+};
+
+static const struct args_option csr_options[] = {
+	{.name = "to",
+	 .kind = ARGS_TEXT,
+	 .offset = offsetof(struct csr, folder),
+	 .value = "DIR",
+	 .help = "where the files go, the present folder"},
+	CLIENT_SOCKET_OPTION(struct csr),
+};
+
+static const struct args_command csr_command = {
+	.usage = "csr NAME [OPTIONS]",
+	.about =
+		"Writes what another CA needs to issue EK certificates for a vTPM:\n"
+		"  NAME-ALG.pub  the endorsement key's public part\n"
+		"  NAME-ALG.csr  a request with the TCG's extensions (PKCS#10)\n"
+		"An EK cannot sign, so the request is signed with a key that is thrown away, and\n"
+		"the CA has to put the key of the .pub file in its place:\n"
+		"  openssl x509 -req -in web1-rsa2048.csr -force_pubkey web1-rsa2048.pub \\\n"
+		"    -copy_extensions copy -CA ca.pem -CAkey ca.key -out web1-rsa2048.pem\n"
+		"Then: vtpmctl cert install web1 web1-rsa2048.pem\n",
+	.options = csr_options,
+	.option_count = ARRAY_SIZE(csr_options),
+	.word = "NAME",
+	.word_offset = offsetof(struct csr, name),
+};
+
+static int save(const struct csr *c, const char *alg, const char *end, BIO *bio,
+		struct error *e)
+{
+	char path[PATH_MAX], *pem = NULL;
+	long len = BIO_get_mem_data(bio, &pem);
+
+	if (snprintf(path, sizeof(path), "%s/%s-%s.%s", c->folder, c->name, alg, end) >=
+	    (int)sizeof(path))
+		return error_set(e, -ENAMETOOLONG, CAUSE_INTERNAL,
+				 "%s is too long a name: choose another folder",
+				 c->folder);
+	return file_write(path, 0644, true, pem, (size_t)len, e);
+}
+
+static int write_one(const struct csr *c, const struct holder_ek *ek, struct error *e)
+{
+	BIO *pub = BIO_new(BIO_s_mem()), *req = BIO_new(BIO_s_mem());
+	X509_REQ *request = NULL;
+	int rc = certmake_request(ek->key, &request, e);
+
+	if (!rc && (!pub || !req || PEM_write_bio_PUBKEY(pub, ek->key) != 1 ||
+		    PEM_write_bio_X509_REQ(req, request) != 1))
+		rc = error_set(e, -ENOMEM, CAUSE_INTERNAL, "vtpmctl is out of memory");
+	if (!rc)
+		rc = save(c, ek->alg, "pub", pub, e);
+	if (!rc)
+		rc = save(c, ek->alg, "csr", req, e);
+	X509_REQ_free(request);
+	BIO_free(pub);
+	BIO_free(req);
+	return rc;
+}
+
+int csr_main(int argc, char **argv)
+{
+	struct csr c = {.socket = CLIENT_SOCKET, .folder = "."};
+	enum args_result parsed = args_parse(&csr_command, argc, argv, &c);
+	struct error e = {.cause = CAUSE_NONE};
+	struct holder h;
+	unsigned int i;
+	int status, rc = 0;
+
+	if (parsed != ARGS_RUN)
+		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
+	status = holder_ask(&h, c.socket, c.name);
+	if (status)
+		return status;
+	for (i = 0; i < h.eks && !rc; i++)
+		rc = write_one(&c, &h.ek[i], &e);
+	holder_free(&h);
+	return rc ? vtpmctl_fail(&e) : VTPMCTL_OK;
+}
+
+struct cert_issue {
+	const char *name, *socket, *folder, *tcti;
+	bool all;
+	struct ca ca;
+};
+
+static const struct args_option issue_options[] = {
+	{.name = "all",
+	 .kind = ARGS_FLAG,
+	 .offset = offsetof(struct cert_issue, all),
+	 .help = "every vTPM that runs, one after the other"},
+	{.name = "tcti",
+	 .kind = ARGS_TEXT,
+	 .offset = offsetof(struct cert_issue, tcti),
+	 .value = "TCTI",
+	 .help = "of a CA key in the TPM, " TPM_TCTI},
+	CA_FOLDER_OPTION(struct cert_issue),
+	CLIENT_SOCKET_OPTION(struct cert_issue),
+};
+
+static const struct args_command issue_command = {
+	.usage = "cert issue {NAME | --all} [OPTIONS]",
+	.about =
+		"Issues EK certificates and a platform certificate for a vTPM with the CA of\n"
+		"`vtpmctl ca init`, in the place of those that it has; its guest goes on.\n"
+		"With --all the status is 0 when every vTPM of this host has new ones.\n",
+	.options = issue_options,
+	.option_count = ARRAY_SIZE(issue_options),
+	.word = "NAME",
+	.word_offset = offsetof(struct cert_issue, name),
+	.word_or = "all",
+	.word_or_offset = offsetof(struct cert_issue, all),
+};
+
+static int add(json_t *certs, const char *index, X509 *cert, struct error *e)
+{
+	int rc = holder_add_x509(certs, index, cert);
+
+	X509_free(cert);
+	if (rc)
+		error_set(
+			e, rc, CAUSE_INTERNAL,
+			"A certificate of this CA is larger than the %d bytes that a TPM "
+			"has room for: give the CA a smaller key, or a shorter --name",
+			HOLDER_CERT_MAX);
+	return rc;
+}
+
+static int issue_all(const struct ca *ca, const struct holder *h, json_t *certs,
+		     struct error *e)
+{
+	const struct certmake_issuer by = {ca->cert, ca->key};
+	const char *uuid = json_string_value(json_object_get(h->reply, "uuid"));
+	X509 *cert;
+	unsigned int i;
+	int rc = 0;
+
+	for (i = 0; i < h->eks && !rc; i++) {
+		rc = certmake_ek(&by, h->ek[i].key, ca->days, &cert, e);
+		if (!rc)
+			rc = add(certs, h->ek[i].index, cert, e);
+		if (rc || strcmp(h->ek[i].alg, "rsa2048"))
+			continue;
+		rc = certmake_platform(&by, h->ek[i].key, uuid ? uuid : "", ca->days,
+				       &cert, e);
+		if (!rc)
+			rc = add(certs, HOLDER_PLATFORM, cert, e);
+	}
+	return rc;
+}
+
+int issue(const struct ca *ca, const char *socket, const char *name)
+{
+	struct error e = {.cause = CAUSE_NONE};
+	json_t *certs = json_object();
+	struct holder h;
+	int status = holder_ask(&h, socket, name), rc;
+
+	if (status) {
+		json_decref(certs);
+		return status;
+	}
+	rc = issue_all(ca, &h, certs, &e);
+	holder_free(&h);
+	if (!rc)
+		return holder_install(socket, name, certs);
+	json_decref(certs);
+	return vtpmctl_fail(&e);
+}
+
+static int issue_next(void *context, const json_t *vtpm)
+{
+	const struct cert_issue *c = context;
+	const char *name = client_text(vtpm, "name"), *state = client_text(vtpm, "state");
+	int status = VTPMCTL_FAILED;
+
+	if (!strcmp(client_text(vtpm, "tpm"), "1.2")) {
+		printf("%s: passed over, a TPM 1.2 has no such certificates\n", name);
+		return VTPMCTL_OK;
+	}
+	if (strcmp(state, "running")) {
+		printf("%s: not issued, it is %s: `vtpmctl start %s`, then again\n", name,
+		       state, name);
+	} else {
+		status = issue(&c->ca, c->socket, name);
+		printf("%s: %s\n", name, status ? "failed" : "issued");
+	}
+	return status;
+}
+
+int cert_issue_main(int argc, char **argv)
+{
+	struct cert_issue c = {
+		.socket = CLIENT_SOCKET, .folder = CA_FOLDER, .tcti = TPM_TCTI};
+	enum args_result parsed = args_parse(&issue_command, argc, argv, &c);
+	struct error e = {.cause = CAUSE_NONE};
+	int status;
+
+	if (parsed != ARGS_RUN)
+		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
+	if (ca_open(&c.ca, c.folder, c.tcti, true, &e))
+		return vtpmctl_fail(&e);
+	status = c.all ? client_each(c.socket, issue_next, &c)
+		       : issue(&c.ca, c.socket, c.name);
+	ca_close(&c.ca);
 	return status;
 }

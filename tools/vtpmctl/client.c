@@ -180,3 +180,33 @@ int client_each(const char *socket_path, int (*each)(void *context, const json_t
 	json_decref(reply);
 	return result;
 }
+
+struct words {
+	const char *name;
+	const char *socket;
+};
+
+int verb_main(const struct verb *v, int argc, char **argv)
+{
+	static const struct args_option options[] = {
+		CLIENT_SOCKET_OPTION(struct words),
+	};
+	const struct args_command command = {
+		.usage = v->usage,
+		.about = v->about,
+		.options = options,
+		.option_count = ARRAY_SIZE(options),
+		.word = "NAME",
+		.word_offset = offsetof(struct words, name),
+	};
+	struct words w = {.socket = CLIENT_SOCKET};
+	enum args_result parsed = args_parse(&command, argc, argv, &w);
+	json_t *reply;
+	int status;
+
+	if (parsed != ARGS_RUN)
+		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
+	status = client_call(w.socket, client_request(v->op, w.name), &reply);
+	json_decref(reply);
+	return status;
+}

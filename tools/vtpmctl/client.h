@@ -10,8 +10,10 @@
 #ifndef XVTPM_CLIENT_H
 #define XVTPM_CLIENT_H
 
+#include "include/compiler.h"
+#include "tools/vtpmctl/args.h"
+
 #include <jansson.h>
-#include "compiler.h"
 
 #define CLIENT_SOCKET "/run/xen-vtpm/vtpmd.sock"
 #define CLIENT_TEXT   4096 /* a sentence, and its zero */
@@ -41,5 +43,16 @@ int __must_check client_each(const char *socket_path,
 json_t *client_request(const char *op, const char *name);
 /* The text that an object of a reply has there; "" when it has none. */
 const char *client_text(const json_t *object, const char *key);
+
+/* A command that names a vTPM, asks vtpmd for one thing, and prints nothing. */
+
+struct verb {
+	const char *op;	   /* what vtpmd calls it */
+	const char *usage; /* as in struct args_command */
+	const char *about;
+};
+
+/* An exit status. */
+int verb_main(const struct verb *v, int argc, char **argv);
 
 #endif

@@ -1,12 +1,56 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tools/vtpmctl/doctor.h"
+/* What `vtpmctl doctor` looks at.  Private to doctor*.c. */
+#include "tools/vtpmctl/vtpmctl.h"
+#include "lib/crypt.h"
+#include "stubdom/manager/unlock_kms.h"
 #include "tools/vtpmctl/args.h"
 #include "tools/vtpmctl/client.h"
-#include "tools/vtpmctl/vtpmctl.h"
+#include "tools/vtpmctl/file.h"
+#include "tools/vtpmctl/host_anchor.h"
+#include "tools/vtpmctl/host_quote.h"
+#include "tools/vtpmctl/kmskey.h"
+#include "tools/vtpmctl/kmstry.h"
 
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <openssl/crypto.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/timex.h>
+#include <time.h>
+#include <unistd.h>
+
+enum finding { FINE, WARN, BAD, SKIPPED };
+
+struct doctor {
+	const char *config, *tcti, *socket, *store;
+	bool json;
+
+	struct hostconf conf;
+	bool configured;
+	struct tpm tpm;
+	bool tpm_open;
+	bool tpm_pinned; /* and it is the one of the configuration */
+	char text[480];	 /* what the last check found, and the next step */
+};
+
+#define DOCTOR_NO_TPM "no configuration, or not its TPM"
+
+/* Each fills d->text. */
+typedef enum finding doctor_check(struct doctor *d);
+
+doctor_check doctor_xen, doctor_devices, doctor_clock, doctor_store, doctor_vtpmd;
+doctor_check doctor_xendomains;
+doctor_check doctor_config, doctor_policy_key, doctor_recovery, doctor_certificate;
+doctor_check doctor_tpm, doctor_lockout, doctor_nv, doctor_keys, doctor_kms;
+doctor_check doctor_attest;
+doctor_check doctor_leases, doctor_anchor;
 
 #define STORE "/var/lib/xen-vtpm"
 
@@ -61,7 +105,8 @@ static const struct {
 	{"xendomains", doctor_xendomains},
 };
 
-enum finding doctor_say(struct doctor *d, enum finding f, const char *fmt, ...)
+/* Fills d->text. */
+static enum finding doctor_say(struct doctor *d, enum finding f, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -126,4 +171,652 @@ int doctor_main(int argc, char **argv)
 	if (d.configured)
 		hostconf_free(&d.conf);
 	return wrong || fflush(stdout) ? VTPMCTL_FAILED : VTPMCTL_OK;
+}
+
+/* Whether an older store would be noticed: the TPM's anchor, and the table that it is
+ * the hash of. */
+
+/* Whether a file of the store has this hash. */
+static bool has_hash(const char *store, const char *name, const uint8_t *hash)
+{
+	uint8_t own[CRYPT_HASH_SIZE];
+	struct crypt_part part = {0};
+	char path[PATH_MAX], *text = NULL;
+	bool same = false;
+
+	if (snprintf(path, sizeof(path), "%s/%s", store, name) >= (int)sizeof(path) ||
+	    file_read(path, &text, &part.n, NULL))
+		return false;
+	part.p = text;
+	if (!crypt_sha256(&part, 1, own))
+		same = !memcmp(own, hash, sizeof(own));
+	free(text);
+	return same;
+}
+
+enum finding doctor_anchor(struct doctor *d)
+{
+	struct error e = {.cause = CAUSE_NONE};
+	uint8_t value[TPMANCHOR_SIZE];
+
+	if (!d->tpm_pinned)
+		return doctor_say(d, SKIPPED, DOCTOR_NO_TPM);
+	if (!d->conf.anchor_index)
+		return doctor_say(d, WARN,
+				  "an older state that is put back into the store is not "
+				  "noticed: `vtpmctl host anchor --init`");
+	if (tpmanchor_read(&d->tpm, &d->conf, value, &e))
+		return doctor_say(d, BAD, "%s", e.text);
+	if (!memcmp(value, d->conf.anchor_adopt, sizeof(value)))
+		return doctor_say(
+			d, WARN,
+			"the TPM's anchor is ready, and the store is not anchored "
+			"yet: vtpmd does that when it starts");
+	if (!has_hash(d->store, "anchor", value) &&
+	    !has_hash(d->store, "anchor.prev", value))
+		return doctor_say(
+			d, BAD,
+			"%s/anchor is not the table that the TPM has the hash of: "
+			"when vtpmd has another store, give --store DIR; else bring "
+			"it back, or see docs/errors.md, rolled-back",
+			d->store);
+	return doctor_say(d, FINE, "the TPM has the hash of the store's generations");
+}
+
+/* The store: who may enter it, its room, its files, and who has the leases. */
+
+#define ROOM_MIN   (64ull << 20)
+#define MACHINE_ID "/etc/machine-id"
+
+static bool too_full(const char *path, unsigned long long *room)
+{
+	struct statvfs v;
+
+	*room = 0;
+	if (statvfs(path, &v))
+		return true;
+	*room = (unsigned long long)v.f_bavail * v.f_frsize;
+	return *room < ROOM_MIN || (v.f_files && v.f_favail < 1000);
+}
+
+/* Calls look() with each vTPM's folder until it returns something else than 0. */
+static int each_folder(const char *store, int (*look)(int dir, const char *name, void *),
+		       void *ctx)
+{
+	DIR *all = opendir(store);
+	struct dirent *entry;
+	int dir, rc = 0;
+
+	while (all && !rc && (entry = readdir(all))) {
+		if (strlen(entry->d_name) != 36)
+			continue; /* no uuid */
+		dir = openat(dirfd(all), entry->d_name,
+			     O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+		if (dir < 0)
+			continue;
+		rc = look(dir, entry->d_name, ctx);
+		close(dir);
+	}
+	if (all)
+		closedir(all);
+	return rc;
+}
+
+static bool open_to_others(const struct stat *st)
+{
+	return st->st_uid || st->st_mode & 077;
+}
+
+/* The first thing in a folder that others than root may read. */
+static int find_open(int dir, const char *name, void *ctx)
+{
+	static const char *const files[] = {"vtpm.json", "header", "permall"};
+	char *path = ctx;
+	struct stat st;
+	size_t i;
+
+	if (!fstat(dir, &st) && open_to_others(&st)) {
+		strcpy(path, name);
+		return 1;
+	}
+	for (i = 0; i < ARRAY_SIZE(files); i++)
+		if (!fstatat(dir, files[i], &st, AT_SYMLINK_NOFOLLOW) &&
+		    open_to_others(&st)) {
+			sprintf(path, "%s/%s", name, files[i]);
+			return 1;
+		}
+	return 0;
+}
+
+enum finding doctor_store(struct doctor *d)
+{
+	unsigned long long room;
+	struct stat st;
+	char path[64];
+
+	if (stat(d->store, &st))
+		return doctor_say(d, WARN, "%s: %s; vtpmd makes it when it starts",
+				  d->store, strerror(errno));
+	if (open_to_others(&st))
+		return doctor_say(d, BAD,
+				  "others than root may enter %s: `chown root:root %s; "
+				  "chmod 700 %s`",
+				  d->store, d->store, d->store);
+	if (each_folder(d->store, find_open, path))
+		return doctor_say(d, BAD,
+				  "others than root may use %s/%s: `chown -R root:root "
+				  "%s; chmod -R go= %s`",
+				  d->store, path, d->store, d->store);
+	if (too_full(d->store, &room))
+		return doctor_say(d, WARN,
+				  "%s has %llu MiB left, or few files: make room, or "
+				  "guests' commands will wait for it",
+				  d->store, room >> 20);
+	return doctor_say(d, FINE, "%s is root's alone, %llu MiB free", d->store,
+			  room >> 20);
+}
+
+static bool read_id(int dir, const char *path, char out[33])
+{
+	int fd = openat(dir, path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? 0 : read(fd, out, 32);
+
+	if (fd >= 0)
+		close(fd);
+	out[n > 0 ? n : 0] = '\0';
+	return n == 32;
+}
+
+struct leases {
+	char own[33];
+	unsigned int here, elsewhere;
+	char name[37], other[33]; /* of the first one that is another machine's */
+};
+
+/* tools/vtpmd/store.c: the file lock has the id of the machine that has the lease. */
+static int count_lease(int dir, const char *name, void *ctx)
+{
+	struct leases *l = ctx;
+	char id[33];
+
+	if (!read_id(dir, "lock", id))
+		return 0;
+	if (!strcmp(id, l->own)) {
+		l->here++;
+	} else if (!l->elsewhere++) {
+		memcpy(l->name, name, sizeof(l->name));
+		memcpy(l->other, id, sizeof(l->other));
+	}
+	return 0;
+}
+
+enum finding doctor_leases(struct doctor *d)
+{
+	struct leases l = {.here = 0};
+
+	if (!read_id(AT_FDCWD, MACHINE_ID, l.own))
+		return doctor_say(d, WARN,
+				  "there is no " MACHINE_ID ": leases on a store that "
+				  "machines share do not tell them apart; "
+				  "`systemd-machine-id-setup`");
+	if (access(d->store, R_OK | X_OK))
+		return doctor_say(d, SKIPPED, "no store");
+	(void)each_folder(d->store, count_lease, &l);
+	if (l.elsewhere)
+		return doctor_say(d, WARN,
+				  "%u vTPMs are leased by other machines, as %s by %s: "
+				  "stop them there, or, when that machine is gone for "
+				  "good, remove the file lock in the folder",
+				  l.elsewhere, l.name, l.other);
+	return doctor_say(d, FINE, "%u leases, all of this machine", l.here);
+}
+
+/* The machine: Xen, its devices, the clock, vtpmd and its vTPMs. */
+
+#define XENDOMAINS "/etc/default/xendomains"
+#define BORN	   1704067200 /* 2024-01-01: no clock that is right is before */
+
+static bool read_line(const char *path, char *out, size_t room)
+{
+	FILE *f = fopen(path, "re");
+	bool ok = f && fgets(out, (int)room, f);
+
+	if (f)
+		fclose(f);
+	if (ok)
+		out[strcspn(out, "\n")] = '\0';
+	return ok;
+}
+
+enum finding doctor_xen(struct doctor *d)
+{
+	char major[16], minor[16];
+
+	if (access("/dev/xen/privcmd", F_OK) && access("/proc/xen/privcmd", F_OK))
+		return doctor_say(d, WARN,
+				  "this is no Xen host: boot the Xen entry of GRUB; here "
+				  "vTPMs can run as processes only");
+	if (!read_line("/sys/hypervisor/version/major", major, sizeof(major)) ||
+	    !read_line("/sys/hypervisor/version/minor", minor, sizeof(minor)))
+		return doctor_say(d, WARN,
+				  "the version of Xen cannot be read: "
+				  "`modprobe xen-privcmd`, `mount -t xenfs "
+				  "xenfs /proc/xen`");
+	if (strcmp(major, "4") || (strcmp(minor, "17") && strcmp(minor, "20")))
+		return doctor_say(d, WARN,
+				  "this is Xen %s.%s: vTPMs were tested on 4.17 and "
+				  "4.20 alone",
+				  major, minor);
+	return doctor_say(d, FINE, "Xen %s.%s", major, minor);
+}
+
+enum finding doctor_devices(struct doctor *d)
+{
+	static const struct {
+		const char *path, *module;
+	} devices[] = {
+		{"/dev/xen/gntdev", "xen-gntdev"},
+		{"/dev/xen/evtchn", "xen-evtchn"},
+		{"/dev/xen/xenbus", "xenfs"},
+	};
+	size_t i;
+
+	if (access("/dev/xen", F_OK))
+		return doctor_say(d, SKIPPED, "no Xen");
+	for (i = 0; i < ARRAY_SIZE(devices); i++)
+		if (access(devices[i].path, F_OK))
+			return doctor_say(d, BAD, "%s is missing: `modprobe %s`",
+					  devices[i].path, devices[i].module);
+	return doctor_say(d, FINE, "grants, event channels and xenstore can be used");
+}
+
+enum finding doctor_clock(struct doctor *d)
+{
+	struct timex t = {.modes = 0};
+
+	if (time(NULL) < BORN)
+		return doctor_say(d, BAD,
+				  "the clock is years behind: set it, or no "
+				  "certificate of the KMS will be valid");
+	if (adjtimex(&t) == TIME_ERROR || t.status & STA_UNSYNC)
+		return doctor_say(
+			d, WARN,
+			"no time service keeps the clock right, and certificates "
+			"are judged by it: `timedatectl set-ntp true`");
+	return doctor_say(d, FINE, "the clock is plausible, and kept right");
+}
+
+static enum finding judge_vtpms(struct doctor *d, const json_t *vtpms)
+{
+	size_t i, failed = 0;
+	const json_t *vtpm;
+	const char *name = NULL, *why = NULL;
+
+	json_array_foreach(vtpms, i, vtpm)
+	{
+		const char *error = json_string_value(json_object_get(vtpm, "error"));
+		const char *store =
+			json_string_value(json_object_get(vtpm, "store_error"));
+
+		if (!error && !store)
+			continue;
+		failed++;
+		name = json_string_value(json_object_get(vtpm, "name"));
+		why = error ? error : store;
+	}
+	if (failed)
+		return doctor_say(
+			d, BAD,
+			"%zu of %zu vTPMs have failed or wait for the disk, as %s: %s",
+			failed, json_array_size(vtpms), name ? name : "?", why);
+	return doctor_say(d, FINE, "vtpmd answers, %zu vTPMs, none has failed",
+			  json_array_size(vtpms));
+}
+
+enum finding doctor_vtpmd(struct doctor *d)
+{
+	char text[CLIENT_TEXT];
+	enum finding f;
+	json_t *reply;
+
+	if (client_try(d->socket, client_request("list", NULL), &reply, text))
+		return doctor_say(d, BAD, "%s", text);
+	f = judge_vtpms(d, json_object_get(reply, "vtpms"));
+	json_decref(reply);
+	return f;
+}
+
+/* What XENDOMAINS_SAVE= is set to last, without quotes; "": it is not. */
+static void saves_to(FILE *f, char out[256])
+{
+	char line[256], *value;
+
+	out[0] = '\0';
+	while (fgets(line, sizeof(line), f)) {
+		if (strncmp(line, "XENDOMAINS_SAVE=", 16))
+			continue;
+		value = line + 16 + strspn(line + 16, "\"'");
+		value[strcspn(value, "\"' \t#\n")] = '\0';
+		snprintf(out, 256, "%s", value);
+	}
+}
+
+enum finding doctor_xendomains(struct doctor *d)
+{
+	FILE *f = fopen(XENDOMAINS, "re");
+	char folder[256];
+
+	if (!f)
+		return doctor_say(d, SKIPPED, "there is no " XENDOMAINS);
+	saves_to(f, folder);
+	fclose(f);
+	if (folder[0])
+		return doctor_say(d, WARN,
+				  "guests are saved in %s when the host goes down, and "
+				  "find an empty TPM when they are restored: "
+				  "XENDOMAINS_SAVE= in " XENDOMAINS,
+				  folder);
+	return doctor_say(d, FINE, "guests are shut down before the host, not saved");
+}
+
+/* What opens vTPMs: host.json, the TPM, the KMS. */
+
+#define DAY	  86400
+#define DAYS_LEFT 30
+
+/* Whether others than root may read PATH with this suffix, which is in path then. */
+static bool is_open_to_others(const char *config, const char *suffix, char path[PATH_MAX])
+{
+	struct stat st;
+
+	return snprintf(path, PATH_MAX, "%s%s", config, suffix) < PATH_MAX &&
+	       !stat(path, &st) && (st.st_uid || st.st_mode & 077);
+}
+
+enum finding doctor_config(struct doctor *d)
+{
+	struct error e = {.cause = CAUSE_NONE};
+	char path[PATH_MAX];
+
+	if (hostconf_load(d->config, &d->conf, &e))
+		return doctor_say(d, BAD, "%s", e.text);
+	d->configured = true;
+	if (is_open_to_others(d->config, "", path) ||
+	    is_open_to_others(d->config, ".prev", path))
+		return doctor_say(
+			d, BAD,
+			"others than root may read %s: who may open the TPM, too, "
+			"can use this host's key for the KMS; `chown root:root %s; "
+			"chmod 600 %s`, then `vtpmctl host renew` with a new "
+			"certificate and key",
+			path, path, path);
+	if (!d->conf.has_kms)
+		return doctor_say(d, WARN,
+				  "no KMS is configured: only `--policy tpm` "
+				  "works, and who steals the machine opens all");
+	return doctor_say(d, FINE, "%s, KMS %s", d->config, d->conf.kms_address);
+}
+
+enum finding doctor_policy_key(struct doctor *d)
+{
+	char path[PATH_MAX];
+
+	if (file_beside(d->config, "policy-key.pem", path, sizeof(path)) ||
+	    access(path, F_OK))
+		return doctor_say(d, FINE, "the policy key is not on this host");
+	return doctor_say(d, WARN,
+			  "the policy key is on this host, and approves any boot state "
+			  "for whoever reads it: move %s away",
+			  path);
+}
+
+enum finding doctor_recovery(struct doctor *d)
+{
+	if (!d->configured)
+		return doctor_say(d, SKIPPED, "not configured");
+	if (!d->conf.recovery_key_len)
+		return doctor_say(d, WARN,
+				  "there is no recovery key: a broken mainboard "
+				  "takes all vTPMs with it; see `vtpmctl host "
+				  "init --recovery-key`");
+	return doctor_say(d, FINE, "a recovery key is configured");
+}
+
+/* FINE: it is good for more than DAYS_LEFT. */
+static enum finding judge_certificate(struct doctor *d, const char *what, const char *pem,
+				      const char *renew, long long *days)
+{
+	char *subject = NULL;
+	time_t expires;
+
+	if (kmskey_describe(pem, &subject, &expires))
+		return doctor_say(d, BAD, "%s cannot be read: `vtpmctl host renew %s`",
+				  what, renew);
+	free(subject);
+	*days = ((long long)expires - (long long)time(NULL)) / DAY;
+	if (expires <= time(NULL))
+		return doctor_say(
+			d, BAD, "%s has expired: get a new one, `vtpmctl host renew %s`",
+			what, renew);
+	if (*days < DAYS_LEFT)
+		return doctor_say(
+			d, WARN,
+			"%s expires in %lld day%s: get a new one, `vtpmctl host "
+			"renew %s`",
+			what, *days, *days == 1 ? "" : "s", renew);
+	return FINE;
+}
+
+enum finding doctor_certificate(struct doctor *d)
+{
+	long long days, ca_days;
+	enum finding f;
+
+	if (!d->configured || !d->conf.has_kms)
+		return doctor_say(d, SKIPPED, "no KMS");
+	f = judge_certificate(d, "the KMS client certificate", d->conf.kms_cert,
+			      "--kms-cert FILE --kms-key FILE", &days);
+	if (f == FINE)
+		f = judge_certificate(d, "the KMS's CA certificate", d->conf.kms_ca,
+				      "--kms-ca FILE", &ca_days);
+	if (f != FINE)
+		return f;
+	return doctor_say(
+		d, FINE,
+		"the KMS client certificate is good for %lld days, the CA's for "
+		"%lld",
+		days, ca_days);
+}
+
+enum finding doctor_tpm(struct doctor *d)
+{
+	struct error e = {.cause = CAUSE_NONE};
+	uint8_t name[TPM_NAME_SIZE];
+	int rc = tpm_open(&d->tpm, d->tcti, &e);
+
+	d->tpm_open = !rc;
+	if (!rc && d->configured)
+		rc = tpm_srk_find(&d->tpm, d->conf.srk_handle, name, &e);
+	if (rc)
+		return doctor_say(d, BAD, "%s", e.text);
+	if (d->configured && memcmp(name, d->conf.srk_name, sizeof(name)))
+		return doctor_say(d, BAD,
+				  "this is another TPM than the one that was set up: "
+				  "put the old one back; when it is lost, `vtpmctl host "
+				  "init --force --new-tpm`, then `vtpmctl recover` for "
+				  "each vTPM that has a recovery slot");
+	d->tpm_pinned = d->configured;
+	return doctor_say(d, FINE, "the TPM answers%s",
+			  d->configured ? ", with the storage key of host init" : "");
+}
+
+static bool property(struct doctor *d, TPM2_PT tag, uint32_t *value)
+{
+	TPMS_CAPABILITY_DATA *data = NULL;
+	TPMI_YES_NO more;
+	ESYS_TR audit;
+	bool ok = !tpm_audit(&d->tpm, &audit) &&
+		  !Esys_GetCapability(d->tpm.esys, audit, ESYS_TR_NONE, ESYS_TR_NONE,
+				      TPM2_CAP_TPM_PROPERTIES, tag, 1, &more, &data) &&
+		  data->data.tpmProperties.count == 1 &&
+		  data->data.tpmProperties.tpmProperty[0].property == tag;
+
+	*value = ok ? data->data.tpmProperties.tpmProperty[0].value : 0;
+	Esys_Free(data);
+	return ok;
+}
+
+/* What is sealed for vTPMs does not count wrong authorizations, but a TPM in lockout
+ * is one that somebody tried to open. */
+enum finding doctor_lockout(struct doctor *d)
+{
+	uint32_t count, max, flags;
+
+	if (!d->tpm_open)
+		return doctor_say(d, SKIPPED, "no TPM");
+	if (!property(d, TPM2_PT_LOCKOUT_COUNTER, &count) ||
+	    !property(d, TPM2_PT_MAX_AUTH_FAIL, &max))
+		return doctor_say(d, WARN, "the TPM does not tell its lockout counter");
+	if (property(d, TPM2_PT_PERMANENT, &flags) && flags & TPMA_PERMANENT_INLOCKOUT)
+		return doctor_say(
+			d, WARN,
+			"the TPM is in lockout after %u wrong authorizations: find "
+			"out who tried; `tpm2_dictionarylockout -c` ends it",
+			count);
+	if (count)
+		return doctor_say(d, WARN,
+				  "%u of %u wrong authorizations were counted: find out "
+				  "who tried; `tpm2_dictionarylockout -c` resets it",
+				  count, max);
+	return doctor_say(d, FINE, "no wrong authorizations were counted");
+}
+
+/* How many handles of a kind (Part 2, 7.2) are there; -1: the TPM does not say. */
+static int handles(struct doctor *d, TPM2_HANDLE first)
+{
+	TPMS_CAPABILITY_DATA *data = NULL;
+	TPMI_YES_NO more;
+	ESYS_TR audit;
+	int n = -1;
+
+	if (!tpm_audit(&d->tpm, &audit) &&
+	    !Esys_GetCapability(d->tpm.esys, audit, ESYS_TR_NONE, ESYS_TR_NONE,
+				TPM2_CAP_HANDLES, first, TPM2_MAX_CAP_HANDLES, &more,
+				&data))
+		n = (int)data->data.handles.count;
+	Esys_Free(data);
+	return n;
+}
+
+/* host init keeps two objects in the TPM: the storage key, and the attestation key. */
+enum finding doctor_nv(struct doctor *d)
+{
+	uint32_t room;
+	int objects, indexes;
+
+	if (!d->tpm_open)
+		return doctor_say(d, SKIPPED, "no TPM");
+	objects = handles(d, 0x81000000);
+	indexes = handles(d, 0x01000000);
+	if (!property(d, TPM2_PT_HR_PERSISTENT_AVAIL, &room) || objects < 0 ||
+	    indexes < 0)
+		return doctor_say(d, WARN, "the TPM does not tell its NV space");
+	if (!room && !d->configured)
+		return doctor_say(
+			d, BAD,
+			"the TPM has no room for the keys of `vtpmctl host init`: `tpm2_getcap handles-persistent`, "
+			"`tpm2_evictcontrol` what nobody needs");
+	if (!room)
+		return doctor_say(d, WARN,
+				  "the TPM's NV space is full (%d objects, %d indexes): "
+				  "vTPMs need no more of it, other programs may",
+				  objects, indexes);
+	return doctor_say(
+		d, FINE, "%d objects and %d indexes in the TPM, room for %u objects more",
+		objects, indexes, room);
+}
+
+/* A secret all the way: what a vTPM's start will do. */
+static int there_and_back(struct doctor *d, struct unlockconf *u, struct error *e)
+{
+	uint8_t secret[UNLOCK_SECRET_SIZE], again[UNLOCK_SECRET_SIZE] = {0};
+	uint8_t object[HOSTTPM_OBJECT_MAX];
+	size_t len = sizeof(object), n = sizeof(again);
+	struct kms_wrapped wrapped;
+	int rc = crypt_random(secret, sizeof(secret));
+
+	if (!rc)
+		rc = hosttpm_seal(&u->config.tpm, &u->tpm, APPROVAL_VTPM, NULL, secret,
+				  sizeof(secret), object, &len, e);
+	if (!rc)
+		rc = hosttpm_unseal(&u->config.tpm, &u->tpm, APPROVAL_VTPM, NULL, object,
+				    len, again, &n, e);
+	if (!rc && d->conf.has_kms)
+		rc = unlock_kms_wrap(&u->config, &u->tpm, &u->kms, secret, &wrapped, e);
+	if (!rc && d->conf.has_kms)
+		rc = unlock_kms_unwrap(&u->config, &u->tpm, &u->kms, &wrapped, again, e);
+	if (!rc && CRYPTO_memcmp(secret, again, sizeof(secret)))
+		rc = error_set(e, -EIO, CAUSE_INTERNAL,
+			       "TPM or KMS gave back something else than they got");
+	OPENSSL_cleanse(secret, sizeof(secret));
+	return rc;
+}
+
+enum finding doctor_keys(struct doctor *d)
+{
+	struct error e = {.cause = CAUSE_NONE};
+	struct unlockconf *u;
+	int rc;
+
+	if (!d->tpm_pinned)
+		return doctor_say(d, SKIPPED, DOCTOR_NO_TPM);
+	u = malloc(sizeof(*u));
+	if (!u)
+		return doctor_say(d, BAD, "out of memory");
+	rc = unlockconf_fill(u, &d->conf, &d->tpm);
+	if (!rc)
+		rc = there_and_back(d, u, &e);
+	free(u);
+	if (rc)
+		return doctor_say(d, BAD, "%s",
+				  e.text[0] ? e.text : "host.json makes no sense");
+	return doctor_say(d, FINE, "a secret went to the TPM%s and came back",
+			  d->conf.has_kms ? " and the KMS" : "");
+}
+
+/* What verifiers need, and vTPMs do not: whoever has the owner's authorization can
+ * remove the key. */
+enum finding doctor_attest(struct doctor *d)
+{
+	static const uint8_t extra[APPROVAL_HASH_SIZE];
+	struct error e = {.cause = CAUSE_NONE};
+	struct tpmquote quote;
+
+	if (!d->tpm_pinned)
+		return doctor_say(d, SKIPPED, DOCTOR_NO_TPM);
+	if (tpmquote(&d->tpm, &d->conf, extra, sizeof(extra), &quote, &e))
+		return doctor_say(d, d->conf.ak_handle ? BAD : WARN, "%s", e.text);
+	return doctor_say(d, FINE, "the TPM's attestation key at 0x%08x quotes",
+			  d->conf.ak_handle);
+}
+
+/* Each address by itself: the second one is needed when the first is away. */
+enum finding doctor_kms(struct doctor *d)
+{
+	struct error e = {.cause = CAUSE_NONE};
+	char away[ADDRESS_LIST];
+
+	if (!d->configured || !d->conf.has_kms)
+		return doctor_say(d, SKIPPED, "no KMS");
+	if (!d->tpm_pinned)
+		return doctor_say(d, SKIPPED, "no TPM that opens the key for it");
+	if (kmstry_sealed(&d->conf, &d->tpm, away, &e))
+		return doctor_say(d, BAD, "%s", e.text);
+	if (away[0])
+		return doctor_say(
+			d, WARN,
+			"%u of the KMS's %u addresses cannot be reached: %s; start it, or "
+			"`vtpmctl host renew --kms` with those that there are",
+			address_count(away), address_count(d->conf.kms_address), away);
+	return doctor_say(d, FINE, "the KMS answers at %s", d->conf.kms_address);
 }

@@ -4,12 +4,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <openssl/crypto.h>
+#include <openssl/pem.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <openssl/crypto.h>
 
 static int failed(struct error *e, int error, const char *what, const char *path)
 {
@@ -146,4 +147,63 @@ int file_save(const char *path, mode_t mode, bool replace, const char *text, siz
 			"write over it",
 			path);
 	return rc ? error_set(e, rc, why.cause, "%s", why.text) : 0;
+}
+
+static int no_passphrase(char *buf, int size, int rwflag, void *arg)
+{
+	return -1;
+}
+
+int pemfile_key(const char *path, EVP_PKEY **key, const char *otherwise, struct error *e)
+{
+	char *pem;
+	size_t len;
+	BIO *bio;
+	int rc = file_read(path, &pem, &len, e);
+
+	*key = NULL;
+	if (rc)
+		return rc;
+	bio = BIO_new_mem_buf(pem, (int)len);
+	if (bio)
+		*key = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL);
+	BIO_free(bio);
+	OPENSSL_cleanse(pem, len);
+	free(pem);
+	if (*key)
+		return 0;
+	return error_set(e, -EINVAL, CAUSE_INTERNAL, "%s %s", path, otherwise);
+}
+
+static void help(const char *group, const struct vtpmctl_command *commands, size_t count,
+		 FILE *to)
+{
+	size_t i;
+
+	fprintf(to, "Usage: vtpmctl %s COMMAND [OPTIONS]\n\nCommands:\n", group);
+	for (i = 0; i < count; i++)
+		fprintf(to, "  %-8s %s\n", commands[i].name, commands[i].help);
+	fprintf(to, "\n`vtpmctl %s COMMAND --help` lists a command's options.\n", group);
+}
+
+int group_main(const char *group, const struct vtpmctl_command *commands, size_t count,
+	       int argc, char **argv)
+{
+	size_t i;
+
+	if (argc < 2) {
+		help(group, commands, count, stderr);
+		return VTPMCTL_USAGE;
+	}
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) {
+		help(group, commands, count, stdout);
+		return VTPMCTL_OK;
+	}
+	for (i = 0; i < count; i++)
+		if (!strcmp(argv[1], commands[i].name))
+			return commands[i].run(argc - 1, argv + 1);
+	fprintf(stderr,
+		"vtpmctl: \"%s %s\" is not a command; `vtpmctl %s --help` lists them\n",
+		group, argv[1], group);
+	return VTPMCTL_USAGE;
 }

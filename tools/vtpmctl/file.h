@@ -4,11 +4,14 @@
 #ifndef XVTPM_FILE_H
 #define XVTPM_FILE_H
 
+#include "include/compiler.h"
+#include "lib/error.h"
+#include "tools/vtpmctl/vtpmctl.h"
+
+#include <openssl/evp.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
-#include "compiler.h"
-#include "lib/error.h"
 
 #define FILE_READ_MAX 65536
 
@@ -26,5 +29,16 @@ int __must_check file_save(const char *path, mode_t mode, bool replace, const ch
 int __must_check file_make_folder(const char *path, struct error *e);
 /* path's folder, with its slash; out has room for size. */
 int __must_check file_beside(const char *path, const char *name, char *out, size_t size);
+
+/* The private key in a PEM file; nobody is asked for a passphrase.  otherwise: how the
+ * sentence goes on behind the path when the file holds none.  On failure *key is NULL. */
+int __must_check pemfile_key(const char *path, EVP_PKEY **key, const char *otherwise,
+			     struct error *e);
+
+/* A command that has commands of its own: `vtpmctl GROUP COMMAND`. */
+
+/* An exit status. */
+int group_main(const char *group, const struct vtpmctl_command *commands, size_t count,
+	       int argc, char **argv);
 
 #endif

@@ -1,6 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tools/vtpmctl/group.h"
-#include "compiler.h"
+#include "tools/vtpmctl/vtpmctl.h"
+#include "include/compiler.h"
+#include "tools/vtpmctl/args.h"
+#include "tools/vtpmctl/host_approve.h"
+#include "tools/vtpmctl/client.h"
+#include "tools/vtpmctl/file.h"
+#include "tools/vtpmctl/hostconf.h"
+#include "tools/vtpmctl/kmsseal.h"
+#include "tools/vtpmctl/kmstry.h"
+#include "tools/vtpmctl/kmsurl.h"
+#include "tools/vtpmctl/tpm.h"
+#include "tools/vtpmctl/host_anchor.h"
+#include "tools/vtpmctl/tpmnv.h"
+#include "tools/vtpmctl/host_quote.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 static const struct vtpmctl_command commands[] = {
 	{"init", "pin this host's TPM, approve its boot state, seal the KMS key",
@@ -18,4 +40,581 @@ static const struct vtpmctl_command commands[] = {
 int host_main(int argc, char **argv)
 {
 	return group_main("host", commands, ARRAY_SIZE(commands), argc, argv);
+}
+
+/*
+ * vtpmctl host init.  Everything is tried out first (the KMS with a wrapped and
+ * unwrapped secret, the sealed key with an unseal), and host.json is written last:
+ * a failure leaves the host as it was, but for a storage key, an attestation key and NV
+ * indexes at their handles.
+ */
+
+#define PCRS_DEFAULT	"0,2,4,7"
+#define POLICY_KEY_FILE "policy-key.pem"
+
+struct init {
+	const char *kms, *kms_ca, *kms_cert, *kms_key, *kms_key_id;
+	const char *pcrs, *policy_key, *recovery_key, *tcti, *config;
+	bool no_kms, force, new_tpm;
+
+	uint32_t pcr_bits;
+	char addresses[ADDRESS_LIST];
+	struct kmskey identity;
+	struct tpm tpm;
+	bool srk_made;
+	EVP_PKEY *key;
+	bool key_made;
+	char key_path[PATH_MAX]; /* where the policy key is, or will be */
+	struct hostconf conf;
+	struct hostconf old; /* what --force replaces; no srk_handle: nothing */
+};
+
+#define HOST_INIT_TEXT(field, NAME, VALUE, HELP)                                         \
+	{                                                                                \
+		.name = NAME, .kind = ARGS_TEXT, .offset = offsetof(struct init, field), \
+		.value = VALUE, .help = HELP                                             \
+	}
+#define FLAG(field, NAME, HELP)                                                          \
+	{                                                                                \
+		.name = NAME, .kind = ARGS_FLAG, .offset = offsetof(struct init, field), \
+		.help = HELP                                                             \
+	}
+
+static const struct args_option host_init_options[] = {
+	HOST_INIT_TEXT(kms, "kms", "kmip://HOST:PORT",
+		       "the KMS; more after it: ,HOST:PORT"),
+	HOST_INIT_TEXT(kms_ca, "kms-ca", "FILE", "PEM: who signs the KMS's certificate"),
+	HOST_INIT_TEXT(kms_cert, "kms-cert", "FILE",
+		       "PEM: this host's certificate for it"),
+	HOST_INIT_TEXT(kms_key, "kms-key", "FILE", "PEM: the certificate's private key"),
+	HOST_INIT_TEXT(kms_key_id, "kms-key-id", "ID", "of the AES-256 key in the KMS"),
+	FLAG(no_kms, "no-kms", "go without: only --policy tpm works then"),
+	HOST_INIT_TEXT(pcrs, "pcrs", "N,N,...",
+		       "the boot state to approve, " PCRS_DEFAULT),
+	HOST_INIT_TEXT(policy_key, "policy-key", "FILE",
+		       "a P-256 key that signs approvals; else made"),
+	HOST_INIT_TEXT(recovery_key, "recovery-key", "FILE",
+		       "PEM: a public key, for `vtpmctl recover`"),
+	HOST_INIT_TEXT(tcti, "tcti", "TCTI", "the TPM, " TPM_TCTI),
+	HOST_INIT_TEXT(config, "config", "FILE", HOSTCONF_PATH),
+	FLAG(force, "force", "replace an existing configuration"),
+	FLAG(new_tpm, "new-tpm", "with --force: pin another TPM than before"),
+};
+
+static const struct args_command host_init_command = {
+	.usage = "host init --kms kmip://HOST:PORT --kms-ca FILE ... | --no-kms",
+	.about =
+		"Sets this host up, once: makes a storage key in the TPM and pins it, approves\n"
+		"the present boot state, tries the KMS, and seals this host's KMS key to the\n"
+		"TPM, so that it can be used here and in this state only.\n",
+	.options = host_init_options,
+	.option_count = ARRAY_SIZE(host_init_options),
+};
+
+static int usage(const char *what)
+{
+	fprintf(stderr, "vtpmctl: %s; `vtpmctl host init --help` lists the options\n",
+		what);
+	return -EINVAL;
+}
+
+/* What the option table cannot say. */
+static int host_init_check_usage(struct init *in)
+{
+	bool some =
+		in->kms || in->kms_ca || in->kms_cert || in->kms_key || in->kms_key_id;
+	bool all = in->kms && in->kms_ca && in->kms_cert && in->kms_key && in->kms_key_id;
+
+	if (in->no_kms && some)
+		return usage("--no-kms and the other --kms options exclude each other");
+	if (!in->no_kms && !all)
+		return usage(
+			"--kms, --kms-ca, --kms-cert, --kms-key and --kms-key-id are "
+			"all needed, or --no-kms");
+	if (in->kms && kmsurl_parse_list(in->kms, in->addresses))
+		return usage(
+			"--kms takes kmip://HOST:PORT, or kmip://HOST:PORT,HOST:PORT "
+			"with at most 4 of them");
+	if (in->new_tpm && !in->force)
+		return usage("--new-tpm goes with --force");
+	if (in->kms_key_id && strlen(in->kms_key_id) > 127)
+		return usage("--kms-key-id takes at most 127 bytes");
+	if (approval_pcrs_parse(in->pcrs, &in->pcr_bits))
+		return usage(
+			"--pcrs takes different numbers from 0 to 23, as in " PCRS_DEFAULT);
+	return 0;
+}
+
+static int check_existing(const struct init *in, struct error *e)
+{
+	if (in->force || access(in->config, F_OK))
+		return 0;
+	return error_set(
+		e, -EEXIST, CAUSE_INTERNAL,
+		"this host is set up already: %s exists; --force replaces its "
+		"approvals and KMS settings, and unless --policy-key gives the same "
+		"policy key, the vTPMs sealed so far will not open again",
+		in->config);
+}
+
+/* --force must not, by itself, make a new policy key beside vTPMs that were sealed
+ * under the one of the existing configuration. */
+static int make_policy_key(struct init *in, struct error *e)
+{
+	if (!access(in->config, F_OK))
+		return error_set(
+			e, -ENOKEY, CAUSE_INTERNAL,
+			"the policy key of %s is not at %s: give it with --policy-key, "
+			"or, when it is lost, a new P-256 key; the vTPMs sealed so far "
+			"will not open with a new one",
+			in->config, in->key_path);
+	in->key_made = true;
+	return policykey_make(&in->key, e);
+}
+
+static int find_policy_key(struct init *in, struct error *e)
+{
+	int rc;
+
+	if (in->policy_key)
+		rc = snprintf(in->key_path, sizeof(in->key_path), "%s", in->policy_key) >=
+				     (int)sizeof(in->key_path)
+			     ? -ENAMETOOLONG
+			     : 0;
+	else
+		rc = file_beside(in->config, POLICY_KEY_FILE, in->key_path,
+				 sizeof(in->key_path));
+	if (rc)
+		return error_set(e, rc, CAUSE_INTERNAL,
+				 "the policy key's path is too long; use a shorter one");
+	if (in->policy_key || !access(in->key_path, F_OK))
+		rc = policykey_load(in->key_path, &in->key, e);
+	else
+		rc = make_policy_key(in, e);
+	if (!rc && policykey_public(in->key, in->conf.policy_key))
+		rc = error_set(e, -EIO, CAUSE_INTERNAL,
+			       "OpenSSL could not encode the policy key");
+	return rc;
+}
+
+static int approve(struct init *in, struct error *e)
+{
+	struct approval state = {.pcrs = in->pcr_bits}, *a = &state;
+	int rc;
+
+	fprintf(stderr, "Approving the present boot state: PCRs %s\n", in->pcrs);
+	in->conf.pcrs = in->pcr_bits;
+	rc = tpm_pcrs(&in->tpm, a->pcrs, a->value, e);
+	if (!rc)
+		rc = tpmcounter_read(&in->tpm, &in->conf, &a->number, e);
+	if (!rc)
+		bootstate_show(a, NULL);
+	if (!rc)
+		rc = bootstate_sign(in->key, &in->conf, a, e);
+	if (!rc)
+		rc = bootstate_check(&in->tpm, a, e);
+	return rc ? rc : hostconf_approve(&in->conf, a, "host-init");
+}
+
+static int fill_kms(struct init *in, struct error *e)
+{
+	struct hostconf *h = &in->conf;
+	int rc;
+
+	fprintf(stderr,
+		"Sealing this host's KMS key to the TPM, and unsealing it again\n");
+	rc = kmsseal(&in->tpm, h, &h->approvals[0], &in->identity, &h->kms_key_sealed,
+		     &h->kms_key_sealed_len, e);
+	if (rc)
+		return rc;
+	h->has_kms = true;
+	h->kms_address = strdup(in->addresses);
+	h->kms_ca = strdup(in->identity.ca_pem);
+	h->kms_cert = strdup(in->identity.cert_pem);
+	h->kms_key_id = strdup(in->kms_key_id);
+	if (!h->kms_address || !h->kms_ca || !h->kms_cert || !h->kms_key_id)
+		return error_set(e, -ENOMEM, CAUSE_INTERNAL, "out of memory");
+	return 0;
+}
+
+static int load_recovery_key(struct init *in, struct error *e)
+{
+	uint8_t *p = in->conf.recovery_key;
+	EVP_PKEY *key = NULL;
+	BIO *bio;
+	int n = 0;
+
+	if (!in->recovery_key)
+		return 0;
+	bio = BIO_new_file(in->recovery_key, "r");
+	if (bio)
+		key = PEM_read_bio_PUBKEY(bio, NULL, NULL, NULL);
+	BIO_free(bio);
+	if (key)
+		n = i2d_PUBKEY(key, NULL);
+	if (n > 0 && n <= (int)sizeof(in->conf.recovery_key))
+		n = i2d_PUBKEY(key, &p);
+	EVP_PKEY_free(key);
+	in->conf.recovery_key_len = n > 0 ? (size_t)n : 0;
+	if (recovery_public_ok(in->conf.recovery_key, in->conf.recovery_key_len))
+		return 0;
+	return error_set(e, -EINVAL, CAUSE_INTERNAL,
+			 "%s is no public key that can be used: make one with `openssl "
+			 "genpkey -algorithm X25519 -out key.pem` and `openssl pkey -in "
+			 "key.pem -pubout`",
+			 in->recovery_key);
+}
+
+/* The authorization values of the configuration that is replaced stay, so that what the
+ * TPM has can stay; else, or for another TPM, which is not to get them, new ones. */
+static int find_auth(struct init *in, struct error *e)
+{
+	struct hostconf *h = &in->conf, *old = &in->old;
+
+	if (hostconf_load(in->config, old, NULL) || in->new_tpm)
+		return crypt_random(h->auth, sizeof(h->auth))
+			       ? error_set(e, -EIO, CAUSE_RANDOM,
+					   "there is no good randomness yet; try again "
+					   "in a minute")
+			       : 0;
+	memcpy(h->auth, old->auth, sizeof(h->auth));
+	memcpy(h->anchor_key, old->anchor_key, sizeof(h->anchor_key));
+	h->anchor_key_len = old->anchor_key_len;
+	memcpy(h->anchor_adopt, old->anchor_adopt, sizeof(h->anchor_adopt));
+	h->anchor_take_store = old->anchor_take_store;
+	tpmquote_inherit(h, old);
+	return 0;
+}
+
+static int prepare(struct init *in, struct error *e)
+{
+	int rc = check_existing(in, e);
+
+	if (!rc)
+		rc = find_auth(in, e);
+	if (!rc)
+		rc = load_recovery_key(in, e);
+	if (!rc && !in->no_kms)
+		rc = kmskey_load(&in->identity, in->kms_ca, in->kms_cert, in->kms_key, e);
+	if (!rc)
+		rc = find_policy_key(in, e);
+	if (!rc)
+		rc = tpm_open(&in->tpm, in->tcti, e);
+	if (!rc && !in->no_kms)
+		rc = kmstry_key(in->addresses, &in->identity, in->kms_key_id, e);
+	return rc;
+}
+
+/* One that is in place keeps its value: --force is for other reasons than a store that
+ * does not fit it any more.  Where it was removed, the store may be an older one: that it
+ * is not, only the operator knows, and says by `host anchor --init`. */
+static int anchor(struct init *in, struct error *e)
+{
+	bool first = access(in->config, F_OK), made;
+	int rc = tpmanchor_make(&in->tpm, &in->conf, false, &made, e);
+
+	if (rc)
+		return rc;
+	if (made)
+		in->conf.anchor_take_store = first;
+	fprintf(stderr, "The TPM's anchor of the store at 0x%08x %s\n", TPMANCHOR_INDEX,
+		!made	? "is in place"
+		: first ? "was made: vtpmd takes the store as it is, once"
+			: "was not there, and was made anew.\n"
+			  "Unless vtpmd runs, and knows the store, no vTPM starts: when you "
+			  "know that the store is\n"
+			  "the newest, `vtpmctl host anchor --init --yes` takes it as it is");
+	return 0;
+}
+
+static int attestation_key(struct init *in, struct error *e)
+{
+	bool made;
+	int rc = tpmquote_make_key(&in->tpm, &in->conf, &made, e);
+
+	if (!rc)
+		fprintf(stderr, "The TPM's attestation key at 0x%08x %s\n",
+			TPMQUOTE_HANDLE, made ? "was made" : "is in place");
+	return rc;
+}
+
+/* A host that is set up has its TPM pinned: what answers in its place now may be a device on
+ * the bus, and would get all that is sealed, and have its boot state signed. */
+static int check_pinned(const struct init *in, struct error *e)
+{
+	if (!in->old.srk_handle || in->new_tpm ||
+	    !memcmp(in->old.srk_name, in->conf.srk_name, sizeof(in->old.srk_name)))
+		return 0;
+	return error_set(
+		e, -EXDEV, CAUSE_TPM_REPLACED,
+		"this is not the TPM that %s pins: put the old one back; only when you "
+		"replaced or cleared it yourself, --new-tpm pins this one",
+		in->config);
+}
+
+static int set_up(struct init *in, struct error *e)
+{
+	int rc;
+
+	in->conf.srk_handle = HOSTCONF_SRK_HANDLE;
+	rc = tpm_srk_make(&in->tpm, in->conf.srk_handle, in->conf.srk_name, &in->srk_made,
+			  e);
+	if (!rc)
+		rc = check_pinned(in, e);
+	if (!rc)
+		fprintf(stderr, "The TPM's storage key at 0x%08x %s\n",
+			in->conf.srk_handle, in->srk_made ? "was made" : "is in place");
+	if (!rc)
+		rc = tpmcounter_make(&in->tpm, &in->conf, e);
+	if (!rc)
+		rc = approve(in, e);
+	if (!rc && !in->no_kms)
+		rc = fill_kms(in, e);
+	if (!rc)
+		rc = anchor(in, e);
+	if (!rc)
+		rc = attestation_key(in, e);
+	return rc;
+}
+
+/* host.json is last: a policy key without it is of no use, but does no harm. */
+static int store(struct init *in, struct error *e)
+{
+	int rc = file_make_folder(in->config, e);
+
+	if (!rc && in->key_made)
+		rc = policykey_save(in->key, in->key_path, e);
+	if (rc)
+		return rc;
+	hostconf_keep(in->config);
+	return hostconf_write(in->config, &in->conf, e);
+}
+
+static void say_done(const struct init *in)
+{
+	fprintf(stderr, "Wrote %s; `vtpmctl host show` tells what is in it.\n\n",
+		in->config);
+	if (in->key_made)
+		fprintf(stderr, "The policy key is new, in %s.\n", in->key_path);
+	fprintf(stderr, "Now:\n");
+	if (!in->no_kms)
+		fprintf(stderr,
+			"- keep a copy of %s offline and remove it here (`shred -u %s`):\n"
+			"  this host uses its sealed form\n",
+			in->kms_key, in->kms_key);
+	fprintf(stderr,
+		"- move %s off this host: whoever has it can approve any\n"
+		"  boot state, and updates of this host cannot be approved without it\n",
+		in->key_path);
+	fprintf(stderr,
+		"- start vtpmd: `systemctl enable --now vtpmd`, or, when it runs,\n"
+		"  `systemctl reload vtpmd`\n");
+}
+
+int host_init_main(int argc, char **argv)
+{
+	struct init in = {
+		.pcrs = PCRS_DEFAULT,
+		.tcti = TPM_TCTI,
+		.config = HOSTCONF_PATH,
+	};
+	enum args_result parsed = args_parse(&host_init_command, argc, argv, &in);
+	struct error e = {0};
+	int rc;
+
+	if (parsed != ARGS_RUN)
+		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
+	if (host_init_check_usage(&in))
+		return VTPMCTL_USAGE;
+	rc = prepare(&in, &e);
+	if (!rc)
+		rc = set_up(&in, &e);
+	tpm_close(&in.tpm);
+	if (!rc)
+		rc = store(&in, &e);
+	if (!rc)
+		say_done(&in);
+	kmskey_free(&in.identity);
+	hostconf_free(&in.conf);
+	hostconf_free(&in.old);
+	EVP_PKEY_free(in.key);
+	return rc ? vtpmctl_fail(&e) : VTPMCTL_OK;
+}
+
+/*
+ * vtpmctl host renew: another certificate and key for the KMS, another CA, other
+ * addresses.  What is sealed for vTPMs stays as it is, approvals too, and the policy
+ * key is not needed: its public part in host.json is what the new key is sealed under.
+ * Everything is tried before host.json is replaced; vtpmd is told last.
+ */
+
+struct renew {
+	const char *kms, *kms_ca, *kms_cert, *kms_key;
+	const char *tcti, *config, *socket;
+
+	char addresses[ADDRESS_LIST];
+	struct kmskey identity;
+	struct hostconf conf;
+	struct tpm tpm;
+};
+
+#define HOST_RENEW_TEXT(field, NAME, VALUE, HELP)                                     \
+	{                                                                             \
+		.name = NAME, .kind = ARGS_TEXT,                                      \
+		.offset = offsetof(struct renew, field), .value = VALUE, .help = HELP \
+	}
+
+static const struct args_option host_renew_options[] = {
+	HOST_RENEW_TEXT(kms_cert, "kms-cert", "FILE", "PEM: this host's new certificate"),
+	HOST_RENEW_TEXT(kms_key, "kms-key", "FILE",
+			"PEM: the new certificate's private key"),
+	HOST_RENEW_TEXT(kms_ca, "kms-ca", "FILE", "PEM: who signs the KMS's certificate"),
+	HOST_RENEW_TEXT(kms, "kms", "kmip://HOST:PORT",
+			"the KMS; more after it: ,HOST:PORT"),
+	HOST_RENEW_TEXT(tcti, "tcti", "TCTI", "the TPM, " TPM_TCTI),
+	HOST_RENEW_TEXT(config, "config", "FILE", HOSTCONF_PATH),
+	CLIENT_SOCKET_OPTION(struct renew),
+};
+
+static const struct args_command host_renew_command = {
+	.usage = "host renew [--kms-cert FILE --kms-key FILE] [OPTIONS]",
+	.about =
+		"Replaces this host's certificate and key for the KMS, its CA or its addresses,\n"
+		"and leaves the rest as `host init` made it.  vTPMs run on; the next one that is\n"
+		"opened or sealed anew uses what is new.\n",
+	.options = host_renew_options,
+	.option_count = ARRAY_SIZE(host_renew_options),
+};
+
+static int host_renew_check_usage(struct renew *r)
+{
+	const char *wrong = NULL;
+
+	if (!r->kms && !r->kms_ca && !r->kms_cert && !r->kms_key)
+		wrong = "nothing is to be renewed: give --kms-cert and --kms-key, --kms-ca "
+			"or --kms";
+	else if (!r->kms_cert != !r->kms_key)
+		wrong = "--kms-cert and --kms-key belong together";
+	else if (r->kms && kmsurl_parse_list(r->kms, r->addresses))
+		wrong = "--kms takes kmip://HOST:PORT, or kmip://HOST:PORT,HOST:PORT with at "
+			"most 4 of them";
+	if (!wrong)
+		return 0;
+	fprintf(stderr, "vtpmctl: %s; `vtpmctl host renew --help` lists the options\n",
+		wrong);
+	return -EINVAL;
+}
+
+static int replace(char **old, const char *new)
+{
+	if (!new)
+		return 0;
+	free(*old);
+	*old = strdup(new);
+	return *old ? 0 : -ENOMEM;
+}
+
+static int seal_key(struct renew *r, struct error *e)
+{
+	struct hostconf *h = &r->conf;
+	uint8_t *sealed;
+	size_t len;
+	int rc;
+
+	if (!r->kms_key)
+		return 0;
+	fprintf(stderr, "Sealing this host's new KMS key to the TPM\n");
+	rc = kmsseal(&r->tpm, h, NULL, &r->identity, &sealed, &len, e);
+	if (rc)
+		return rc;
+	free(h->kms_key_sealed);
+	h->kms_key_sealed = sealed;
+	h->kms_key_sealed_len = len;
+	return 0;
+}
+
+static int find_tpm(struct renew *r, struct error *e)
+{
+	int rc = tpm_open(&r->tpm, r->tcti, e);
+
+	return rc ? rc : tpm_srk_pinned(&r->tpm, r->conf.srk_handle, r->conf.srk_name, e);
+}
+
+static int load(struct renew *r, struct error *e)
+{
+	int rc = hostconf_load(r->config, &r->conf, e);
+
+	if (!rc && !r->conf.has_kms)
+		rc = error_set(e, -ENOENT, CAUSE_NOT_CONFIGURED,
+			       "this host was set up without a KMS: `vtpmctl host init "
+			       "--force --kms kmip://HOST:PORT ...`");
+	if (!rc)
+		rc = kmskey_load(&r->identity, r->kms_ca, r->kms_cert, r->kms_key, e);
+	if (!rc && (replace(&r->conf.kms_ca, r->identity.ca_pem) ||
+		    replace(&r->conf.kms_cert, r->identity.cert_pem) ||
+		    replace(&r->conf.kms_address, r->kms ? r->addresses : NULL)))
+		rc = error_set(e, -ENOMEM, CAUSE_INTERNAL, "out of memory");
+	return rc;
+}
+
+static int renew(struct renew *r, struct error *e)
+{
+	int rc = load(r, e);
+
+	if (!rc)
+		rc = find_tpm(r, e);
+	if (!rc)
+		rc = seal_key(r, e);
+	if (rc)
+		return rc;
+	fprintf(stderr, "Trying the KMS at %s as a vTPM will\n", r->conf.kms_address);
+	rc = kmstry_sealed(&r->conf, &r->tpm, NULL, e);
+	if (rc)
+		return rc;
+	hostconf_keep(r->config);
+	return hostconf_write(r->config, &r->conf, e);
+}
+
+/* vtpmd reads host.json for each start anyway; told, it also tries again at once what
+ * failed with what was configured before. */
+static int tell_vtpmd(const struct renew *r)
+{
+	json_t *reply;
+	int status = client_call(r->socket, client_request("reload", NULL), &reply);
+
+	json_decref(reply);
+	if (!status) {
+		fprintf(stderr, "vtpmd has taken it over; vTPMs that run go on.\n");
+	} else if (status == VTPMCTL_NO_VTPMD) {
+		fprintf(stderr, "%s is written; vtpmd will read it when it runs.\n",
+			r->config);
+		status = VTPMCTL_OK;
+	}
+	if (!status && r->kms_key)
+		fprintf(stderr,
+			"Keep a copy of %s offline and remove it here (`shred -u %s`).\n",
+			r->kms_key, r->kms_key);
+	return status;
+}
+
+int host_renew_main(int argc, char **argv)
+{
+	struct renew r = {
+		.tcti = TPM_TCTI,
+		.config = HOSTCONF_PATH,
+		.socket = CLIENT_SOCKET,
+	};
+	enum args_result parsed = args_parse(&host_renew_command, argc, argv, &r);
+	struct error e = {0};
+	int rc;
+
+	if (parsed != ARGS_RUN)
+		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
+	if (host_renew_check_usage(&r))
+		return VTPMCTL_USAGE;
+	rc = renew(&r, &e);
+	tpm_close(&r.tpm);
+	kmskey_free(&r.identity);
+	hostconf_free(&r.conf);
+	return rc ? vtpmctl_fail(&e) : tell_vtpmd(&r);
 }

@@ -1,17 +1,321 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* vtpmctl host anchor: the TPM's part of what vtpmd does against rollback, and the
  * operator's word when the store is older than it is to be. */
-#include "tools/vtpmctl/vtpmctl.h"
+#include "tools/vtpmctl/host_anchor.h"
+#include "lib/crypt.h"
+#include "lib/hex.h"
 #include "tools/vtpmctl/args.h"
 #include "tools/vtpmctl/client.h"
-#include "tools/vtpmctl/tpmanchor.h"
-#include "lib/hex.h"
+#include "tools/vtpmctl/tpmnv.h"
+#include "tools/vtpmctl/tpm.h"
+#include "tools/vtpmctl/vtpmctl.h"
 
 #include <errno.h>
+#include <openssl/x509.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* NO_DA: nobody locks the host out of its anchor by wrong authorizations. */
+#define ATTRIBUTES                                                                    \
+	(TPMA_NV_POLICYWRITE | TPMA_NV_AUTHREAD | TPMA_NV_OWNERREAD | TPMA_NV_NO_DA | \
+	 TPM2_NT_ORDINARY << TPMA_NV_TPM2_NT_SHIFT)
+
+static EVP_PKEY *anchor_key(const struct hostconf *h)
+{
+	const uint8_t *p = h->anchor_key;
+
+	return d2i_AutoPrivateKey(NULL, &p, (long)h->anchor_key_len);
+}
+
+/* The anchor key's TPMT_PUBLIC; -EINVAL: host.json has no such key. */
+static int anchor_public(const struct hostconf *h, uint8_t public[POLICYKEY_PUBLIC_SIZE])
+{
+	EVP_PKEY *key = anchor_key(h);
+	int rc = key ? policykey_public(key, public) : -EINVAL;
+
+	EVP_PKEY_free(key);
+	return rc;
+}
+
+static int make_anchor_key(struct hostconf *h, struct error *e)
+{
+	uint8_t *p = h->anchor_key;
+	EVP_PKEY *key = NULL;
+	int n, rc = policykey_make(&key, e);
+
+	if (rc)
+		return rc;
+	n = i2d_PrivateKey(key, NULL);
+	if (n > 0 && n <= (int)sizeof(h->anchor_key))
+		n = i2d_PrivateKey(key, &p);
+	EVP_PKEY_free(key);
+	h->anchor_key_len = n > 0 ? (size_t)n : 0;
+	return n > 0 ? 0
+		     : error_set(e, -EIO, CAUSE_INTERNAL,
+				 "OpenSSL could not encode the anchor key");
+}
+
+static int template(const struct hostconf *h, TPMS_NV_PUBLIC *out)
+{
+	uint8_t public[POLICYKEY_PUBLIC_SIZE], name[TPM_NAME_SIZE];
+
+	*out = (TPMS_NV_PUBLIC){
+		.nvIndex = TPMANCHOR_INDEX,
+		.nameAlg = TPM2_ALG_SHA256,
+		.attributes = ATTRIBUTES,
+		.authPolicy.size = APPROVAL_HASH_SIZE,
+		.dataSize = TPMANCHOR_SIZE,
+	};
+	if (anchor_public(h, public) || policykey_name(public, name) ||
+	    policykey_policy(h->policy_key, APPROVAL_ANCHOR, h->srk_name,
+			     out->authPolicy.buffer))
+		return -EIO;
+	return hostpolicy_key(out->authPolicy.buffer, name);
+}
+
+static int gone(struct error *e)
+{
+	return error_set(
+		e, -ENOENT, CAUSE_ROLLED_BACK,
+		"the NV index 0x%08x that anchors this host's vTPMs is not in the host's "
+		"TPM: somebody removed it; when you know that the store is the newest, "
+		"`vtpmctl host anchor --init --yes` anchors it anew",
+		TPMANCHOR_INDEX);
+}
+
+static int other(struct error *e)
+{
+	return error_set(
+		e, -ENOENT, CAUSE_ROLLED_BACK,
+		"the NV index 0x%08x in the host's TPM is not the one that anchored this "
+		"host's vTPMs: somebody made another; when you know that the store is "
+		"the newest, `vtpmctl host anchor --init --yes` anchors it anew",
+		TPMANCHOR_INDEX);
+}
+
+/* The index as the TPM has it, if its Name is the pinned one. */
+static int find(struct tpm *t, const struct hostconf *h, ESYS_TR *nv, struct error *e)
+{
+	struct error why = {0};
+	int rc = tpmnv_find(t, h->anchor_index, h->anchor_name, nv, &why);
+
+	if (rc && why.cause)
+		return error_set(e, rc, why.cause, "%s", why.text);
+	if (rc == -ENOENT)
+		return gone(e);
+	return rc ? other(e) : 0;
+}
+
+int tpmanchor_read(struct tpm *t, const struct hostconf *h, uint8_t value[TPMANCHOR_SIZE],
+		   struct error *e)
+{
+	TPM2B_MAX_NV_BUFFER *data = NULL;
+	ESYS_TR nv = ESYS_TR_NONE, audit;
+	TSS2_RC rc;
+	int ret = find(t, h, &nv, e);
+
+	if (ret)
+		return ret;
+	/* the answer's HMAC says that it is the TPM's, and of the index of that Name */
+	rc = tpm_audit(t, &audit);
+	if (!rc)
+		rc = Esys_NV_Read(t->esys, nv, nv, audit, ESYS_TR_NONE, ESYS_TR_NONE,
+				  TPMANCHOR_SIZE, 0, &data);
+	if (!rc && data->size == TPMANCHOR_SIZE)
+		memcpy(value, data->buffer, TPMANCHOR_SIZE);
+	else if (!rc)
+		rc = TSS2_ESYS_RC_GENERAL_FAILURE;
+	Esys_Free(data);
+	Esys_TR_Close(t->esys, &nv);
+	return rc ? tpmrc_set(e, rc, "read the anchor") : 0;
+}
+
+/* The PCRs in which the state differs from the approval. */
+static uint32_t differing_pcrs(const struct approval *a,
+			       const uint8_t value[APPROVAL_PCRS][APPROVAL_HASH_SIZE])
+{
+	uint32_t diff = 0;
+	int n;
+
+	for (n = 0; n < APPROVAL_PCRS; n++)
+		if (a->pcrs & 1u << n &&
+		    memcmp(a->value[n], value[n], APPROVAL_HASH_SIZE))
+			diff |= 1u << n;
+	return diff;
+}
+
+/* Says which PCRs keep the nearest approval from fitting.  None do: it was revoked. */
+static int refuse_state(const struct hostconf *h,
+			const uint8_t value[APPROVAL_PCRS][APPROVAL_HASH_SIZE],
+			struct error *e)
+{
+	char list[APPROVAL_PCRS * 3];
+	uint32_t diff, best = UINT32_MAX;
+	size_t i;
+
+	for (i = 0; i < h->approval_count; i++) {
+		diff = differing_pcrs(&h->approvals[i], value);
+		if (__builtin_popcount(diff) < __builtin_popcount(best))
+			best = diff;
+	}
+	if (!best || best == UINT32_MAX)
+		return error_set(
+			e, -EPERM, CAUSE_PCRS_CHANGED,
+			"this host's boot state has no approval that counts: it "
+			"was revoked, or signed for another host; when the state is meant, run `vtpmctl host "
+			"approve`");
+	approval_pcrs_print(best, list);
+	return error_set(
+		e, -EPERM, CAUSE_PCRS_CHANGED,
+		"the host's boot state is not approved, PCR %s: boot the approved "
+		"software, or run `vtpmctl host approve` when the change is "
+		"yours (`vtpmctl host show` has the values)",
+		list);
+}
+
+/* The approval that fits the PCRs as they are, and was not revoked. */
+static int find_approval(struct tpm *t, const struct hostconf *h,
+			 const struct approval **out, struct error *e)
+{
+	uint8_t value[APPROVAL_PCRS][APPROVAL_HASH_SIZE];
+	uint64_t number;
+	size_t i;
+	int rc = tpm_pcrs(t, h->pcrs, value, e);
+
+	if (!rc)
+		rc = tpmcounter_read(t, h, &number, e);
+	if (rc)
+		return rc;
+	for (i = 0; i < h->approval_count; i++) {
+		*out = &h->approvals[i];
+		if (approval_matches(*out, value) && (*out)->number == number &&
+		    !policykey_verify(h->policy_key, h->srk_name, *out))
+			return 0;
+	}
+	return refuse_state(h, value, e);
+}
+
+/* Signs that the policy session with this nonce is meant (Part 3, 23.3.1): aHash =
+ * H(nonceTPM || expiration || cpHashA || policyRef), all but the nonce zero or empty. */
+static int sign_nonce(const struct hostconf *h, const TPM2B_NONCE *nonce,
+		      struct approval_signature *s)
+{
+	static const uint8_t no_expiration[4];
+	const struct crypt_part parts[] = {{nonce->buffer, nonce->size},
+					   {no_expiration, sizeof(no_expiration)}};
+	uint8_t hash[CRYPT_HASH_SIZE];
+	EVP_PKEY *key = anchor_key(h);
+	int rc = key ? crypt_sha256(parts, ARRAY_SIZE(parts), hash) : -EINVAL;
+
+	if (!rc)
+		rc = policykey_sign_hash(key, hash, s);
+	EVP_PKEY_free(key);
+	return rc;
+}
+
+static TSS2_RC policy_signed(struct tpm *t, const struct hostconf *h, ESYS_TR session)
+{
+	const TPM2B_DIGEST none = {0};
+	uint8_t public[POLICYKEY_PUBLIC_SIZE];
+	struct approval_signature s;
+	TPMT_SIGNATURE signature;
+	TPM2B_NONCE *nonce = NULL;
+	ESYS_TR key = ESYS_TR_NONE;
+	TSS2_RC rc = Esys_TRSess_GetNonceTPM(t->esys, session, &nonce);
+
+	if (!rc && (anchor_public(h, public) || sign_nonce(h, nonce, &s)))
+		rc = TSS2_ESYS_RC_GENERAL_FAILURE;
+	if (!rc)
+		rc = tpmseal_load_public(t, public, &key);
+	if (!rc) {
+		signature = tpmseal_signature(&s);
+		rc = Esys_PolicySigned(t->esys, key, session, ESYS_TR_NONE, ESYS_TR_NONE,
+				       ESYS_TR_NONE, nonce, &none, &none, 0, &signature,
+				       NULL, NULL);
+	}
+	if (key != ESYS_TR_NONE)
+		Esys_FlushContext(t->esys, key);
+	Esys_Free(nonce);
+	return rc;
+}
+
+static int write_value(struct tpm *t, const struct hostconf *h, ESYS_TR nv,
+		       const uint8_t value[TPMANCHOR_SIZE], struct error *e)
+{
+	TPM2B_MAX_NV_BUFFER data = {.size = TPMANCHOR_SIZE};
+	ESYS_TR session = ESYS_TR_NONE;
+	const struct approval *a = NULL;
+	TSS2_RC rc;
+	int ret = find_approval(t, h, &a, e);
+
+	if (ret)
+		return ret;
+	memcpy(data.buffer, value, TPMANCHOR_SIZE);
+	rc = tpmseal_session(t, TPM2_SE_POLICY, TPMA_SESSION_CONTINUESESSION, &session);
+	if (!rc)
+		rc = tpmseal_policy(t, h, APPROVAL_ANCHOR, a, session);
+	if (!rc)
+		rc = policy_signed(t, h, session);
+	if (!rc)
+		rc = Esys_NV_Write(t->esys, nv, nv, session, ESYS_TR_NONE, ESYS_TR_NONE,
+				   &data, 0);
+	if (session != ESYS_TR_NONE)
+		Esys_FlushContext(t->esys, session);
+	return rc ? tpmrc_set(e, rc, "write the anchor") : 0;
+}
+
+/* -EPERM, CAUSE_PCRS_CHANGED: the boot state is not an approved one. */
+static int tpmanchor_write(struct tpm *t, const struct hostconf *h,
+			   const uint8_t value[TPMANCHOR_SIZE], struct error *e)
+{
+	ESYS_TR nv = ESYS_TR_NONE;
+	int rc = find(t, h, &nv, e);
+
+	if (rc)
+		return rc;
+	rc = write_value(t, h, nv, value, e);
+	Esys_TR_Close(t->esys, &nv);
+	return rc;
+}
+
+/* A value that nobody could know before. */
+static int write_once(struct tpm *t, struct hostconf *h, ESYS_TR nv, struct error *e)
+{
+	if (crypt_random(h->anchor_adopt, sizeof(h->anchor_adopt)))
+		return error_set(e, -EIO, CAUSE_RANDOM,
+				 "there is no good randomness yet; try again in a "
+				 "minute");
+	return write_value(t, h, nv, h->anchor_adopt, e);
+}
+
+int tpmanchor_make(struct tpm *t, struct hostconf *h, bool anew, bool *made,
+		   struct error *e)
+{
+	TPMS_NV_PUBLIC public;
+	ESYS_TR nv = ESYS_TR_NONE;
+	bool written = false;
+	int rc = h->anchor_key_len ? 0 : make_anchor_key(h, e);
+
+	if (!rc && (template(h, &public) || tpmnv_written_name(&public, h->anchor_name)))
+		rc = error_set(e, -EIO, CAUSE_INTERNAL,
+			       "OpenSSL could not name the anchor");
+	if (!rc)
+		rc = tpmnv_take(t, &public, &nv, &written, e);
+	if (!rc && nv == ESYS_TR_NONE)
+		rc = tpmnv_define(t, &public, NULL, &nv, e);
+	*made = !written || anew;
+	if (!rc && *made)
+		rc = write_once(t, h, nv, e);
+	if (nv != ESYS_TR_NONE)
+		Esys_TR_Close(t->esys, &nv);
+	if (rc)
+		return rc;
+	h->anchor_index = TPMANCHOR_INDEX;
+	/* the proof that the Name is what is pinned, and that it can be read */
+	return tpmanchor_read(t, h, (uint8_t[TPMANCHOR_SIZE]){0}, e);
+}
 
 struct anchor {
 	const char *tcti, *config, *socket, *set, *from, *accept;

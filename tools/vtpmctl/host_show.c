@@ -7,8 +7,8 @@
 #include "tools/vtpmctl/hostconf.h"
 #include "tools/vtpmctl/kmskey.h"
 #include "tools/vtpmctl/tpm.h"
-#include "tools/vtpmctl/tpmanchor.h"
-#include "tools/vtpmctl/tpmcounter.h"
+#include "tools/vtpmctl/host_anchor.h"
+#include "tools/vtpmctl/tpmnv.h"
 
 #include <errno.h>
 #include <jansson.h>

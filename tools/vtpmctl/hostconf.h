@@ -25,12 +25,13 @@
 #ifndef XVTPM_HOSTCONF_H
 #define XVTPM_HOSTCONF_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 #include "lib/recovery.h"
 #include "tools/vtpmctl/approval.h"
 #include "tools/vtpmctl/policykey.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #define HOSTCONF_VERSION       3
 #define HOSTCONF_PATH	       "/etc/xen-vtpm/host.json"

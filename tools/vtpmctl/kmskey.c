@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmctl/kmskey.h"
 #include "tools/vtpmctl/file.h"
-#include "tools/vtpmctl/pemfile.h"
 #include "lib/cursor.h"
 
 #include <errno.h>

@@ -1,13 +1,153 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmctl/kmstry.h"
-#include "tools/vtpmctl/unlockconf.h"
 #include "stubdom/manager/unlock_kms.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <openssl/crypto.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <openssl/crypto.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#define CONNECT_MS   5000
+#define TRANSFER_SEC 15
+
+/* -EHOSTUNREACH, with a sentence of its own, when the name of HOST:PORT has no
+ * address. */
+static int tcp_check_name(const char *address, struct error *e)
+{
+	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+	struct addrinfo *list;
+	struct kmsurl url;
+	int code;
+
+	if (kmsurl_parse(address, &url))
+		return error_set(e, -EINVAL, CAUSE_NOT_CONFIGURED,
+				 "the KMS address %.100s is not HOST:PORT", address);
+	code = getaddrinfo(url.host, url.port, &hints, &list);
+	if (code)
+		return error_set(
+			e, -EHOSTUNREACH, CAUSE_KMS_UNREACHABLE,
+			"the name %s has no address (%s); check --kms and the DNS",
+			url.host, gai_strerror(code));
+	freeaddrinfo(list);
+	return 0;
+}
+
+static int wait_connected(int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLOUT};
+	socklen_t len = sizeof(int);
+	int error;
+
+	if (poll(&p, 1, CONNECT_MS) != 1)
+		return -ETIMEDOUT;
+	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len))
+		return -errno;
+	return -error;
+}
+
+static int dial(const struct addrinfo *a, int *out)
+{
+	const struct timeval limit = {.tv_sec = TRANSFER_SEC};
+	int fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int rc = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, a->ai_addr, a->ai_addrlen))
+		rc = errno == EINPROGRESS ? wait_connected(fd) : -errno;
+	if (!rc &&
+	    /* from here on it blocks, within limits */
+	    (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) ||
+	     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit))))
+		rc = -errno;
+	if (!rc && fcntl(fd, F_SETFL, 0))
+		rc = -errno;
+	if (rc)
+		close(fd);
+	else
+		*out = fd;
+	return rc;
+}
+
+static int tcp_open(void *ctx, unsigned int nth)
+{
+	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+	struct tcp *t = ctx;
+	struct addrinfo *list, *a;
+	char address[ADDRESS_MAX];
+	struct kmsurl url;
+	int rc = address_nth(t->addresses, nth, address);
+
+	t->fd = -1;
+	if (!rc)
+		rc = kmsurl_parse(address, &url);
+	if (rc)
+		return rc;
+	rc = -EHOSTUNREACH;
+	if (getaddrinfo(url.host, url.port, &hints, &list))
+		return rc;
+	for (a = list; a; a = a->ai_next) {
+		rc = dial(a, &t->fd);
+		if (!rc)
+			break;
+	}
+	freeaddrinfo(list);
+	return rc;
+}
+
+static int tcp_send(void *ctx, const uint8_t *buf, size_t len)
+{
+	struct tcp *t = ctx;
+
+	while (len) {
+		ssize_t n = send(t->fd, buf, len, MSG_NOSIGNAL);
+
+		if (n < 0)
+			return errno == EAGAIN ? -ETIMEDOUT : -errno;
+		buf += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+static int tcp_recv(void *ctx, uint8_t *buf, size_t room)
+{
+	struct tcp *t = ctx;
+	ssize_t n = recv(t->fd, buf, room, 0);
+
+	if (n < 0)
+		return errno == EAGAIN ? -ETIMEDOUT : -errno;
+	return (int)n;
+}
+
+static void tcp_close(void *ctx)
+{
+	struct tcp *t = ctx;
+
+	if (t->fd >= 0)
+		close(t->fd);
+	t->fd = -1;
+}
+
+/* The stream over *t; its open() connects to one of t->addresses. */
+static struct kms_stream tcp_stream(struct tcp *t)
+{
+	t->fd = -1;
+	return (struct kms_stream){
+		.ctx = t,
+		.open = tcp_open,
+		.send = tcp_send,
+		.recv = tcp_recv,
+		.close = tcp_close,
+	};
+}
 
 static const uint8_t aad[] = "xen-vtpm host init";
 
@@ -141,4 +281,56 @@ int kmstry_sealed(const struct hostconf *h, struct tpm *t, char away[ADDRESS_LIS
 	const struct attempt a = {.conf = h, .tpm = t};
 
 	return try_all(&a, h->kms_address, away, e);
+}
+
+static int transmit(void *ctx, const uint8_t *cmd, size_t len, uint8_t *rsp,
+		    size_t *rsp_len)
+{
+	struct tpm *t = ctx;
+
+	if (Tss2_Tcti_Transmit(t->tcti, len, cmd) ||
+	    Tss2_Tcti_Receive(t->tcti, rsp_len, rsp, TSS2_TCTI_TIMEOUT_BLOCK))
+		return -EIO;
+	return 0;
+}
+
+static int fill_approvals(struct unlockconf *u, const struct hostconf *h)
+{
+	struct hosttpm_config *t = &u->config.tpm;
+	size_t i, len;
+
+	for (i = 0; i < h->approval_count; i++) {
+		len = sizeof(u->approvals[i]);
+		if (approval_encode(&h->approvals[i], u->approvals[i], &len))
+			return -EINVAL;
+		t->approval[i] = u->approvals[i];
+		t->approval_len[i] = len;
+	}
+	t->approvals = h->approval_count;
+	return 0;
+}
+
+int unlockconf_fill(struct unlockconf *u, const struct hostconf *h, struct tpm *tpm)
+{
+	memset(u, 0, sizeof(*u));
+	u->config = (struct unlock_config){
+		.kms_address = h->kms_address,
+		.kms_ca = h->kms_ca,
+		.kms_cert = h->kms_cert,
+		.kms_key_id = h->kms_key_id,
+		.kms_key_sealed = h->kms_key_sealed,
+		.kms_key_sealed_len = h->kms_key_sealed_len,
+		.recovery_key = h->recovery_key_len ? h->recovery_key : NULL,
+		.recovery_key_len = h->recovery_key_len,
+	};
+	u->config.tpm.srk_handle = h->srk_handle;
+	memcpy(u->config.tpm.srk_name, h->srk_name, sizeof(h->srk_name));
+	memcpy(u->config.tpm.counter_name, h->counter_name, sizeof(h->counter_name));
+	memcpy(u->config.tpm.auth, h->auth, sizeof(h->auth));
+	u->config.tpm.policy_key = h->policy_key;
+	u->config.tpm.policy_key_len = sizeof(h->policy_key);
+	u->tpm = (struct hosttpm_transport){.ctx = tpm, .tpm = transmit};
+	u->tcp.addresses = h->kms_address;
+	u->kms = tcp_stream(&u->tcp);
+	return fill_approvals(u, h);
 }

@@ -9,8 +9,11 @@
 #define XVTPM_KMSTRY_H
 
 #include "lib/address.h"
+#include "lib/kms.h"
+#include "stubdom/manager/unlock.h"
 #include "tools/vtpmctl/hostconf.h"
 #include "tools/vtpmctl/kmskey.h"
+#include "tools/vtpmctl/kmsurl.h"
 #include "tools/vtpmctl/tpm.h"
 
 /* With a key that lies in memory.  Warns on stderr of an address that is passed over. */
@@ -21,5 +24,28 @@ int __must_check kmstry_key(const char *addresses, const struct kmskey *k,
  * stderr. */
 int __must_check kmstry_sealed(const struct hostconf *h, struct tpm *t,
 			       char away[ADDRESS_LIST], struct error *e);
+
+/* A plain TCP connection as the byte stream of lib/kms.h, with time limits: what
+ * vtpmd's tunnel is to a manager, this is to `vtpmctl host init`. */
+
+struct tcp {
+	const char *addresses; /* lib/address.h */
+	int fd;
+};
+
+/* host.json in the form that the manager's key slots ask for, and the host's TPM and
+ * KMS as its transports: vtpmctl does with them what a manager does. */
+
+struct unlockconf {
+	struct unlock_config config; /* pointers into the hostconf and this struct */
+	uint8_t approvals[HOSTCONF_APPROVALS_MAX][APPROVAL_SIZE_MAX];
+	struct tcp tcp;
+	struct hosttpm_transport tpm;
+	struct kms_stream kms;
+};
+
+/* h and tpm (which is open) have to outlive *u.  -EINVAL: host.json makes no sense */
+int __must_check unlockconf_fill(struct unlockconf *u, const struct hostconf *h,
+				 struct tpm *tpm);
 
 #endif

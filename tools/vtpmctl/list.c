@@ -1,20 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmctl/vtpmctl.h"
+#include "lib/audit.h"
+#include "lib/hex.h"
 #include "tools/vtpmctl/args.h"
 #include "tools/vtpmctl/client.h"
+#include "tools/vtpmctl/quantile.h"
 #include "tools/vtpmctl/table.h"
 
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 struct list {
 	const char *socket;
 	bool json;
 };
 
-static const struct args_option options[] = {
+static const struct args_option list_options[] = {
 	{.name = "json",
 	 .kind = ARGS_FLAG,
 	 .offset = offsetof(struct list, json),
@@ -22,19 +27,19 @@ static const struct args_option options[] = {
 	CLIENT_SOCKET_OPTION(struct list),
 };
 
-static const struct args_command command = {
+static const struct args_command list_command = {
 	.usage = "list [OPTIONS]",
 	.about =
 		"Lists the vTPMs of this host: the domids of guest and stub domain, how long it\n"
 		"is ready, TPM commands since then, the generation of its state, the kinds of\n"
 		"its key slots, how many boot states open it, and which TPM it is.  Why one\n"
 		"failed stands below.\n",
-	.options = options,
-	.option_count = ARRAY_SIZE(options),
+	.options = list_options,
+	.option_count = ARRAY_SIZE(list_options),
 };
 
-static const char *const heads[] = {"NAME",	"STATE", "GUEST", "DOMID", "UPTIME",
-				    "COMMANDS", "GEN",	 "SLOTS", "PCRS",  "TPM"};
+static const char *const list_heads[] = {"NAME",     "STATE", "GUEST", "DOMID", "UPTIME",
+					 "COMMANDS", "GEN",   "SLOTS", "PCRS",	"TPM"};
 #define RIGHT (1u << 2 | 1u << 3 | 1u << 4 | 1u << 5 | 1u << 6 | 1u << 8)
 
 static void join(const json_t *slots, char out[TABLE_CELL])
@@ -89,7 +94,7 @@ static void fill_note(const json_t *v, char *note, size_t room)
 		snprintf(note, room, "its guest waits for the disk: %s", store);
 }
 
-static void fill(const json_t *v, struct table_row *r)
+static void list_fill(const json_t *v, struct table_row *r)
 {
 	const json_t *uptime = json_object_get(v, "uptime_s");
 	const json_t *commands = json_object_get(v, "commands");
@@ -120,8 +125,8 @@ static int print_table(const json_t *vtpms)
 		fputs("vtpmctl: out of memory\n", stderr);
 		return VTPMCTL_FAILED;
 	}
-	json_array_foreach(vtpms, i, vtpm) fill(vtpm, &rows[i]);
-	table_print(heads, ARRAY_SIZE(heads), RIGHT, rows, n);
+	json_array_foreach(vtpms, i, vtpm) list_fill(vtpm, &rows[i]);
+	table_print(list_heads, ARRAY_SIZE(list_heads), RIGHT, rows, n);
 	free(rows);
 	return VTPMCTL_OK;
 }
@@ -129,7 +134,7 @@ static int print_table(const json_t *vtpms)
 int list_main(int argc, char **argv)
 {
 	struct list l = {.socket = CLIENT_SOCKET};
-	enum args_result parsed = args_parse(&command, argc, argv, &l);
+	enum args_result parsed = args_parse(&list_command, argc, argv, &l);
 	json_t *reply, *vtpms;
 	int status;
 
@@ -147,4 +152,652 @@ int list_main(int argc, char **argv)
 	}
 	json_decref(reply);
 	return fflush(stdout) ? VTPMCTL_FAILED : status;
+}
+
+struct show {
+	const char *name;
+	const char *socket;
+	bool json;
+};
+
+static const struct args_option show_options[] = {
+	{.name = "json",
+	 .kind = ARGS_FLAG,
+	 .offset = offsetof(struct show, json),
+	 .help = "as a JSON object"},
+	CLIENT_SOCKET_OPTION(struct show),
+};
+
+static const struct args_command show_command = {
+	.usage = "show NAME [OPTIONS]",
+	.about = "Tells all about one vTPM; when it failed, why.\n",
+	.options = show_options,
+	.option_count = ARRAY_SIZE(show_options),
+	.word = "NAME",
+	.word_offset = offsetof(struct show, name),
+};
+
+/* In the order of printing; a field that is null, false or absent is left out. */
+static const struct {
+	const char *key, *label;
+} fields[] = {
+	{"name", "name"},
+	{"uuid", "uuid"},
+	{"state", "state"},
+	{"error", "why"},
+	{"cause", "cause"},
+	{"retry_s", "tried again in (s)"},
+	{"last_error", "last error"},
+	{"last_error_at", "at"},
+	{"restarts", "restarts"},
+	{"ending", "asked to end"},
+	{"store_error", "waits for the disk"},
+	{"tpm", "TPM"},
+	{"localities", "localities"},
+	{"pcr_banks", "PCR banks"},
+	{"policy", "policy"},
+	{"guests", "serves guests"},
+	{"refused_guest", "refused guest"},
+	{"lost_guests", "without their TPM"},
+	{"copy_of", "copy of"},
+	{"slots", "key slots"},
+	{"approved", "approved PCRs"},
+	{"ek", "EK"},
+	{"certificates", "certificates"},
+	{"sealed", "slots made"},
+	{"keyed", "data key made"},
+	{"placement", "placement"},
+	{"domain", "stub domain"},
+	{"domid", "its domid"},
+	{"guest_domid", "guest's domid"},
+	{"memory_mib", "memory (MiB)"},
+	{"free_kib", "of it free (KiB)"},
+	{"resident_kib", "resident (KiB)"},
+	{"seq", "state generation"},
+	{"anchored", "known to be at least"},
+	{"state_writes", "state writes"},
+	{"commands", "TPM commands"},
+	{"refused", "refused requests"},
+	{"hypercalls", "hypercalls"},
+	{"notifications", "notifications"},
+	{"uptime_s", "uptime (s)"},
+	{"ready_ns", "ready after (ns)"},
+	{"unlock_ns", "of it TPM, KMS (ns)"},
+	{"store", "store"},
+};
+
+static void print_value(const json_t *value)
+{
+	const json_t *item;
+	size_t i;
+
+	switch (json_typeof(value)) {
+	case JSON_STRING:
+		printf("%s", json_string_value(value));
+		break;
+	case JSON_INTEGER:
+		printf("%lld", (long long)json_integer_value(value));
+		break;
+	case JSON_ARRAY:
+		json_array_foreach(value, i, item)
+		{
+			fputs(i ? ", " : "", stdout);
+			print_value(item);
+		}
+		break;
+	default:
+		json_dumpf(value, stdout, JSON_COMPACT | JSON_ENCODE_ANY);
+	}
+}
+
+static void print_lost(const json_t *domids)
+{
+	print_value(domids);
+	printf(": each lost its TPM until it restarts (`xl reboot DOMID`)");
+}
+
+static void print_ending(const json_t *vtpm)
+{
+	printf("by `xl shutdown`, as soon as no guest uses it; `vtpmctl start %s` "
+	       "cancels that",
+	       json_string_value(json_object_get(vtpm, "name")));
+}
+
+/* "0,2,4,7 (before the update); 0,2,4,7": one a boot state. */
+static void print_approved(const json_t *approved)
+{
+	const json_t *state, *pcr;
+	size_t i, j;
+
+	json_array_foreach(approved, i, state)
+	{
+		const char *label = json_string_value(json_object_get(state, "label"));
+
+		fputs(i ? "; " : "", stdout);
+		json_array_foreach(json_object_get(state, "pcrs"), j, pcr)
+		{
+			fputs(j ? "," : "", stdout);
+			print_value(pcr);
+		}
+		if (label && label[0])
+			printf(" (%s)", label);
+	}
+}
+
+/* "rsa2048 SHA-256 of its public key; ecc-p256 ...". */
+static void print_eks(const json_t *eks)
+{
+	const json_t *ek;
+	size_t i;
+
+	json_array_foreach(eks, i, ek)
+	{
+		if (i)
+			printf("\n%-20s ", "");
+		printf("%s sha256:%s", json_string_value(json_object_get(ek, "alg")),
+		       json_string_value(json_object_get(ek, "sha256")));
+	}
+}
+
+static void print_fields(const json_t *vtpm)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(fields); i++) {
+		const json_t *value = json_object_get(vtpm, fields[i].key);
+
+		if (!value || json_is_null(value) || json_is_false(value) ||
+		    (json_is_array(value) && !json_array_size(value)))
+			continue;
+		printf("%-20s ", fields[i].label);
+		if (!strcmp(fields[i].key, "ending"))
+			print_ending(vtpm);
+		else if (!strcmp(fields[i].key, "lost_guests"))
+			print_lost(value);
+		else if (!strcmp(fields[i].key, "approved"))
+			print_approved(value);
+		else if (!strcmp(fields[i].key, "ek"))
+			print_eks(value);
+		else
+			print_value(value);
+		putchar('\n');
+	}
+}
+
+int show_main(int argc, char **argv)
+{
+	struct show s = {.socket = CLIENT_SOCKET};
+	enum args_result parsed = args_parse(&show_command, argc, argv, &s);
+	json_t *reply, *vtpm;
+	int status;
+
+	if (parsed != ARGS_RUN)
+		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
+	status = client_call(s.socket, client_request("show", s.name), &reply);
+	if (status)
+		return status;
+	vtpm = json_object_get(reply, "vtpm");
+	if (s.json) {
+		json_dumpf(vtpm, stdout, JSON_INDENT(2));
+		putchar('\n');
+	} else {
+		print_fields(vtpm);
+	}
+	json_decref(reply);
+	return fflush(stdout) ? VTPMCTL_FAILED : VTPMCTL_OK;
+}
+
+/*
+ * vtpmctl top: what each vTPM did between two samples of what managers tell of
+ * themselves.  A manager that was restarted in between has counted from zero again
+ * and is shown with what it did since.
+ */
+
+struct top {
+	const char *socket;
+	bool json, once;
+	unsigned int times, seconds;
+};
+
+static const struct args_option top_options[] = {
+	{.name = "delay",
+	 .letter = 'd',
+	 .kind = ARGS_NUMBER,
+	 .offset = offsetof(struct top, seconds),
+	 .value = "SECONDS",
+	 .help = "between two samples, 2",
+	 .min = 1,
+	 .max = 3600},
+	{.name = "count",
+	 .letter = 'n',
+	 .kind = ARGS_NUMBER,
+	 .offset = offsetof(struct top, times),
+	 .value = "N",
+	 .help = "end after N tables",
+	 .min = 1,
+	 .max = 1000000},
+	{.name = "once",
+	 .kind = ARGS_FLAG,
+	 .offset = offsetof(struct top, once),
+	 .help = "end after one table"},
+	{.name = "json",
+	 .kind = ARGS_FLAG,
+	 .offset = offsetof(struct top, json),
+	 .help = "a JSON array a line, for programs"},
+	CLIENT_SOCKET_OPTION(struct top),
+};
+
+static const struct args_command top_command = {
+	.usage = "top [OPTIONS]",
+	.about =
+		"Shows what the vTPMs do: TPM commands a second, how long half of them and 99 of\n"
+		"100 took at most (from the packet to the answer, the state on the disk), writes\n"
+		"of the state a second and in all, and memory.  Ctrl-C ends it.\n",
+	.options = top_options,
+	.option_count = ARRAY_SIZE(top_options),
+};
+
+/* What one vTPM did in an interval; below 0: not known. */
+struct done {
+	const char *name, *state;
+	double commands_s, p50_ms, p99_ms, writes_s, writes, memory_kib;
+};
+
+static double number(const json_t *v, const char *key)
+{
+	const json_t *value = json_object_get(v, key);
+
+	return json_is_integer(value) ? (double)json_integer_value(value) : -1;
+}
+
+static const json_t *find(const json_t *vtpms, const char *name)
+{
+	const json_t *v;
+	size_t i;
+
+	json_array_foreach(vtpms, i, v)
+	{
+		if (!strcmp(table_text(v, "name"), name))
+			return v;
+	}
+	return NULL;
+}
+
+/* Of a counter that may have begun anew. */
+static double rate(const json_t *old, const json_t *new, const char *key, bool anew,
+		   double seconds)
+{
+	double before = anew ? 0 : number(old, key), now = number(new, key);
+
+	return before < 0 || now < 0 || now < before ? -1 : (now - before) / seconds;
+}
+
+static void set_latency(struct done *d, const json_t *old, const json_t *new, bool anew)
+{
+	const json_t *before = json_object_get(json_object_get(old, "latency"), "counts");
+	const json_t *l = json_object_get(new, "latency");
+	const json_t *now = json_object_get(l, "counts");
+	uint64_t counts[LATENCY_BUCKETS];
+	double first = number(l, "first_ns") / 1e6;
+	size_t i;
+
+	if (json_array_size(now) != LATENCY_BUCKETS ||
+	    (!anew && json_array_size(before) != LATENCY_BUCKETS))
+		return;
+	for (i = 0; i < LATENCY_BUCKETS; i++) {
+		json_int_t a = anew ? 0 : json_integer_value(json_array_get(before, i));
+		json_int_t b = json_integer_value(json_array_get(now, i));
+
+		counts[i] = b > a ? (uint64_t)(b - a) : 0;
+	}
+	d->p50_ms = quantile(counts, first, 0.5);
+	d->p99_ms = quantile(counts, first, 0.99);
+}
+
+static struct done compare(const json_t *old, const json_t *new, double seconds)
+{
+	/* "-1" of an older sample that knows nothing is no restart */
+	bool anew = old && number(new, "uptime_s") < number(old, "uptime_s");
+	double mib = number(new, "memory_mib"), free_kib = number(new, "free_kib");
+	struct done d = {
+		.name = table_text(new, "name"),
+		.state = table_text(new, "state"),
+		.commands_s = rate(old, new, "commands", anew, seconds),
+		.p50_ms = -1,
+		.p99_ms = -1,
+		.writes_s = rate(old, new, "state_writes", anew, seconds),
+		.writes = number(new, "state_writes"),
+		.memory_kib = number(new, "resident_kib"),
+	};
+
+	if (free_kib >= 0)
+		d.memory_kib = mib * 1024 - free_kib;
+	set_latency(&d, old, new, anew);
+	return d;
+}
+
+static void print_ms(double ms, char out[TABLE_CELL])
+{
+	if (ms < 0)
+		strcpy(out, "-");
+	else
+		snprintf(out, TABLE_CELL, ms < 10 ? "%.2f" : "%.0f", ms);
+}
+
+static void top_fill(const struct done *d, struct table_row *r)
+{
+	memset(r, 0, sizeof(*r));
+	snprintf(r->cell[0], TABLE_CELL, "%s", d->name);
+	snprintf(r->cell[1], TABLE_CELL, "%s", d->state);
+	table_count(d->commands_s, r->cell[2]);
+	print_ms(d->p50_ms, r->cell[3]);
+	print_ms(d->p99_ms, r->cell[4]);
+	table_count(d->writes_s, r->cell[5]);
+	table_count(d->writes, r->cell[6]);
+	if (d->memory_kib < 0)
+		strcpy(r->cell[7], "-");
+	else
+		snprintf(r->cell[7], TABLE_CELL, "%.1f", d->memory_kib / 1024);
+}
+
+static json_t *real(double value)
+{
+	return value < 0 ? json_null() : json_real(value);
+}
+
+static json_t *to_json(const struct done *d)
+{
+	return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "name", d->name,
+			 "state", d->state, "commands_per_s", real(d->commands_s),
+			 "latency_p50_ms", real(d->p50_ms), "latency_p99_ms",
+			 real(d->p99_ms), "state_writes_per_s", real(d->writes_s),
+			 "state_writes", real(d->writes), "memory_kib",
+			 real(d->memory_kib));
+}
+
+static int print(const struct top *t, const json_t *old, const json_t *new,
+		 double seconds)
+{
+	static const char *const top_heads[] = {"NAME",	  "STATE",  "CMDS/S",
+						"P50 MS", "P99 MS", "WRITES/S",
+						"WRITES", "MEM MIB"};
+	size_t i, n = json_array_size(new);
+	struct table_row *rows = calloc(n + 1, sizeof(*rows));
+	json_t *all = json_array();
+	const json_t *v;
+
+	if (!rows) {
+		fputs("vtpmctl: out of memory\n", stderr);
+		json_decref(all);
+		return VTPMCTL_FAILED;
+	}
+	json_array_foreach(new, i, v)
+	{
+		struct done d = compare(find(old, table_text(v, "name")), v, seconds);
+
+		top_fill(&d, &rows[i]);
+		json_array_append_new(all, to_json(&d));
+	}
+	if (!t->json && isatty(STDOUT_FILENO))
+		fputs("\033[H\033[J", stdout);
+	if (t->json) {
+		json_dumpf(all, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6));
+		putchar('\n');
+	} else {
+		table_print(top_heads, ARRAY_SIZE(top_heads), 0xfc, rows, n);
+	}
+	json_decref(all);
+	free(rows);
+	return fflush(stdout) ? VTPMCTL_FAILED : VTPMCTL_OK;
+}
+
+static int sample(const struct top *t, json_t **reply, struct timespec *at)
+{
+	int status = client_call(t->socket, client_request("list", NULL), reply);
+
+	clock_gettime(CLOCK_MONOTONIC, at);
+	return status;
+}
+
+static int run(const struct top *t)
+{
+	json_t *old, *new;
+	struct timespec then, now;
+	int status = sample(t, &old, &then);
+	unsigned int i;
+
+	for (i = 0; !status && (!t->times || i < t->times); i++) {
+		sleep(t->seconds);
+		status = sample(t, &new, &now);
+		if (status)
+			break;
+		status = print(t, json_object_get(old, "vtpms"),
+			       json_object_get(new, "vtpms"),
+			       (double)(now.tv_sec - then.tv_sec) +
+				       (double)(now.tv_nsec - then.tv_nsec) / 1e9);
+		json_decref(old);
+		old = new;
+		then = now;
+	}
+	json_decref(old);
+	return status;
+}
+
+int top_main(int argc, char **argv)
+{
+	struct top t = {.socket = CLIENT_SOCKET, .seconds = 2};
+	enum args_result parsed = args_parse(&top_command, argc, argv, &t);
+
+	if (parsed != ARGS_RUN)
+		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
+	if (t.once)
+		t.times = 1;
+	return run(&t);
+}
+
+/*
+ * vtpmctl audit verify | rotate.  Where the log has to end is what vtpmd says, which is what
+ * it wrote itself, or what the host's TPM has (tools/vtpmd/trail.h).
+ */
+
+#define TRIES 3 /* while entries come, or files are being renamed */
+
+struct audit {
+	const char *what, *file, *socket;
+
+	struct audit_head end; /* as vtpmd has it */
+	bool has_end, anchored;
+	struct audit_result log;
+	int rc;
+};
+
+static const struct args_option audit_options[] = {
+	{.name = "file",
+	 .kind = ARGS_TEXT,
+	 .offset = offsetof(struct audit, file),
+	 .value = "FILE",
+	 .help = AUDIT_PATH},
+	CLIENT_SOCKET_OPTION(struct audit),
+};
+
+static const struct args_command audit_command = {
+	.usage = "audit verify|rotate [OPTIONS]",
+	.about =
+		"verify checks that the audit log and its rotated files (FILE.1, FILE.2, ...) are\n"
+		"one chain without a gap, from the oldest entry that was kept to the newest that\n"
+		"vtpmd wrote and the host's TPM knows of.  Of a copy, with --file and without\n"
+		"--socket, nobody knows where it has to end.\n"
+		"rotate is for logrotate, after it renamed the files: an entry notes which is the\n"
+		"oldest one that is left.\n",
+	.options = audit_options,
+	.option_count = ARRAY_SIZE(audit_options),
+	.word = "verify",
+	.word_offset = offsetof(struct audit, what),
+};
+
+static int ask_end(struct audit *a)
+{
+	size_t len = sizeof(a->end.hash);
+	json_t *reply;
+	int status = client_call(a->socket, client_request("audit-end", NULL), &reply);
+
+	if (status)
+		return status;
+	a->end.n = (uint64_t)json_integer_value(json_object_get(reply, "entries"));
+	a->anchored = json_is_true(json_object_get(reply, "anchor"));
+	a->has_end = !hex_decode(client_text(reply, "last"), a->end.hash, &len) &&
+		     len == sizeof(a->end.hash);
+	json_decref(reply);
+	return a->has_end ? VTPMCTL_OK : VTPMCTL_FAILED;
+}
+
+static bool is_whole(const struct audit *a)
+{
+	const struct audit_result *r = &a->log;
+
+	return !a->rc && !r->wrong && (r->first ? r->first : r->end.n + 1) <= r->kept &&
+	       (!a->has_end || audit_head_equal(&r->end, &a->end));
+}
+
+/* Twice, if need be: between the question and the reading entries may have come. */
+static int look(struct audit *a)
+{
+	const struct timespec moment = {.tv_nsec = 100000000};
+	int tries, status = VTPMCTL_OK;
+
+	for (tries = 0; tries < TRIES; tries++) {
+		if (tries)
+			nanosleep(&moment, NULL);
+		if (a->socket)
+			status = ask_end(a);
+		if (status)
+			break;
+		a->rc = audit_read(a->file, &a->end, SIZE_MAX, &a->log);
+		if (is_whole(a) || !a->socket)
+			break;
+	}
+	return status;
+}
+
+#define LL(n) ((unsigned long long)(n))
+
+/* What it may be good for to know of a file that is not read. */
+static void print_other(const struct audit_result *r)
+{
+	if (r->other[0])
+		fprintf(stderr,
+			" (%s beside it is not read: gunzip it, or name it as "
+			"the others)",
+			r->other);
+	fputs("; compare with a copy that was kept elsewhere\n", stderr);
+}
+
+static void print_file(const struct audit *a)
+{
+	fputs(a->file, stderr);
+	if (a->log.file)
+		fprintf(stderr, ".%u", a->log.file);
+}
+
+static void print_wrong(const struct audit *a)
+{
+	const struct audit_result *r = &a->log;
+
+	fputs("vtpmctl: ", stderr);
+	if (a->rc) {
+		print_file(a);
+		fprintf(stderr, " cannot be read: %s\n", strerror(-a->rc));
+		return;
+	}
+	if (r->wrong == AUDIT_ALTERED) {
+		print_file(a);
+		fprintf(stderr,
+			" was changed: line %zu does not follow from the one "
+			"before it",
+			r->line);
+	} else if (r->wrong) {
+		print_file(a);
+		fprintf(stderr,
+			" was changed: entries are missing before line %zu, from "
+			"entry %llu on",
+			r->line, LL(r->missing));
+	} else if (!r->first && !a->has_end) {
+		fprintf(stderr,
+			"%s has no entry, as an audit log has: give one with --file "
+			"FILE; what vtpmd writes is in " AUDIT_PATH "\n",
+			a->file);
+		return;
+	} else if (!r->first) {
+		fprintf(stderr, "%s has no entry, and there were %llu: it was removed",
+			a->file, LL(a->end.n));
+	} else if (r->first > r->kept) {
+		fprintf(stderr,
+			"%s was changed: it begins with entry %llu, and entries "
+			"from %llu on were kept",
+			a->file, LL(r->first), LL(r->kept));
+	} else if (r->end.n < a->end.n) {
+		fprintf(stderr,
+			"%s was changed: it ends with entry %llu, and entry %llu "
+			"was the last",
+			a->file, LL(r->end.n), LL(a->end.n));
+	} else {
+		fprintf(stderr, "%s was changed: its end is not what vtpmd wrote",
+			a->file);
+	}
+	print_other(r);
+}
+
+static int verify(struct audit *a)
+{
+	const struct audit_result *r = &a->log;
+	char last[AUDIT_HASH_HEX];
+	int status = look(a);
+
+	if (status)
+		return status;
+	if (!is_whole(a) || (!r->first && !a->has_end)) {
+		print_wrong(a);
+		return VTPMCTL_FAILED;
+	}
+	hex_encode(r->end.hash, sizeof(r->end.hash), last);
+	printf("%zu entries in %zu files, %zu unfinished, last %s\n", r->entries,
+	       r->files, r->torn, last);
+	if (r->first > 1)
+		printf("entries before %llu were rotated away\n", LL(r->first));
+	if (!a->has_end)
+		puts("not compared with what vtpmd wrote: entries may be missing at the end");
+	else if (!a->anchored)
+		puts("this host has no anchor: what was taken off the end while vtpmd did not "
+		     "run is not noticed");
+	return fflush(stdout) ? VTPMCTL_FAILED : VTPMCTL_OK;
+}
+
+static int rotate(const struct audit *a)
+{
+	json_t *reply;
+	int status = client_call(a->socket ? a->socket : CLIENT_SOCKET,
+				 client_request("audit-rotate", NULL), &reply);
+
+	json_decref(reply);
+	return status;
+}
+
+int audit_main(int argc, char **argv)
+{
+	struct audit a = {.what = NULL};
+	enum args_result parsed = args_parse(&audit_command, argc, argv, &a);
+
+	if (parsed != ARGS_RUN)
+		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
+	if (!strcmp(a.what, "rotate"))
+		return rotate(&a);
+	if (strcmp(a.what, "verify")) {
+		fprintf(stderr, "vtpmctl: usage: vtpmctl %s\n", audit_command.usage);
+		return VTPMCTL_USAGE;
+	}
+	if (!a.file && !a.socket)
+		a.socket = CLIENT_SOCKET;
+	if (!a.file)
+		a.file = AUDIT_PATH;
+	return verify(&a);
 }

@@ -14,11 +14,14 @@
 #ifndef XVTPM_TPM_H
 #define XVTPM_TPM_H
 
-#include <stdbool.h>
-#include <tss2/tss2_esys.h>
+#include "lib/error.h"
 #include "tools/vtpmctl/approval.h"
 #include "tools/vtpmctl/hostconf.h"
 #include "tools/vtpmctl/policykey.h"
+
+#include <stdbool.h>
+#include <tss2/tss2_common.h>
+#include <tss2/tss2_esys.h>
 
 #define TPM_TCTI	"device:/dev/tpmrm0"
 #define TPM_OBJECT_MAX	1024 /* TPM2B_PUBLIC | TPM2B_PRIVATE */
@@ -77,5 +80,31 @@ int __must_check tpm_seal(struct tpm *t, const struct hostconf *h,
 int __must_check tpm_unseal(struct tpm *t, const struct hostconf *h,
 			    const struct approval *a, const uint8_t *object, size_t len,
 			    uint8_t secret[TPM_SECRET_SIZE], struct error *e);
+
+/* What tpm.c, tpmseal.c and tpmanchor.c share. */
+
+/* -EIO and "the host's TPM refused to DOING: what it said"; -ENODEV (CAUSE_TPM_UNREACHABLE)
+ * when it said nothing. */
+int tpmrc_set(struct error *e, TSS2_RC rc, const char *doing);
+
+/* A session salted to the storage key; secrets cross the bus encrypted by it, and
+ * nobody on the bus can answer in the TPM's place. */
+TSS2_RC tpmseal_session(struct tpm *t, TPM2_SE type, TPMA_SESSION attributes,
+			ESYS_TR *session);
+/* PolicyPCR, PolicyNV, and PolicyAuthorize with the approval's signature for this purpose.
+ */
+TSS2_RC tpmseal_policy(struct tpm *t, const struct hostconf *h,
+		       enum approval_purpose purpose, const struct approval *a,
+		       ESYS_TR session);
+/* Loads a public part, and has the TPM check a signature of hash by it. */
+/* *len: in, room; out, bytes of TPM2B_PUBLIC | TPM2B_PRIVATE. */
+TSS2_RC tpmseal_marshal(const TPM2B_PUBLIC *public, const TPM2B_PRIVATE *private,
+			uint8_t *object, size_t *len);
+/* Loads such an object under the storage key, in the session, and sets its authValue. */
+TSS2_RC tpmseal_load(struct tpm *t, ESYS_TR session, const uint8_t *object, size_t len,
+		     const uint8_t auth_value[HOSTCONF_AUTH_SIZE], ESYS_TR *out);
+TSS2_RC tpmseal_load_public(struct tpm *t, const uint8_t public[POLICYKEY_PUBLIC_SIZE],
+			    ESYS_TR *key);
+TPMT_SIGNATURE tpmseal_signature(const struct approval_signature *s);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmctl/tpmnv.h"
-#include "tools/vtpmctl/tpmrc.h"
 #include "lib/crypt.h"
+#include "lib/cursor.h"
 
 #include <errno.h>
 #include <string.h>
@@ -70,7 +70,7 @@ int tpmnv_define(struct tpm *t, const TPMS_NV_PUBLIC *public, const TPM2B_AUTH *
 	return rc ? tpmrc_set(e, rc, "make an NV index") : 0;
 }
 
-int tpmnv_remove(struct tpm *t, ESYS_TR *nv, struct error *e)
+static int tpmnv_remove(struct tpm *t, ESYS_TR *nv, struct error *e)
 {
 	TSS2_RC rc = Esys_NV_UndefineSpace(t->esys, ESYS_TR_RH_OWNER, *nv,
 					   ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE);
@@ -129,4 +129,176 @@ int tpmnv_take(struct tpm *t, const TPMS_NV_PUBLIC *wanted, ESYS_TR *nv, bool *w
 		return 0;
 	*written = false;
 	return tpmnv_remove(t, nv, e);
+}
+
+#define SIZE 8
+
+/* NO_DA: nobody locks the host out of its vTPMs by wrong authorizations. */
+static const TPMS_NV_PUBLIC template = {
+	.nvIndex = CHANNEL_COUNTER_INDEX,
+	.nameAlg = TPM2_ALG_SHA256,
+	.attributes = TPMA_NV_AUTHREAD | TPMA_NV_AUTHWRITE | TPMA_NV_NO_DA |
+		      TPM2_NT_COUNTER << TPMA_NV_TPM2_NT_SHIFT,
+	.dataSize = SIZE,
+};
+
+static TPM2B_AUTH auth_of(const struct hostconf *h)
+{
+	TPM2B_AUTH auth = {.size = HOSTCONF_AUTH_SIZE};
+
+	memcpy(auth.buffer, h->auth, HOSTCONF_AUTH_SIZE);
+	return auth;
+}
+
+/* The counter of h's Name, with its authValue set. */
+static int find(struct tpm *t, const struct hostconf *h, ESYS_TR *nv, struct error *e)
+{
+	const TPM2B_AUTH auth = auth_of(h);
+	struct error why = {0};
+	int rc = tpmnv_find(t, CHANNEL_COUNTER_INDEX, h->counter_name, nv, &why);
+	TSS2_RC tpm_rc;
+
+	if (rc && !why.cause)
+		return error_set(
+			e, -ENOENT, CAUSE_TPM_REFUSED,
+			"the counter of revocations (NV index 0x%08x) is not in the "
+			"host's TPM: somebody removed it, and no approval is good "
+			"without it; `vtpmctl host init --force` with the same policy "
+			"key makes it anew",
+			CHANNEL_COUNTER_INDEX);
+	if (rc)
+		return error_set(e, rc, why.cause, "%s", why.text);
+	tpm_rc = Esys_TR_SetAuth(t->esys, *nv, &auth);
+	return tpm_rc ? tpmrc_set(e, tpm_rc, "use the counter of revocations") : 0;
+}
+
+static TSS2_RC increment(struct tpm *t, ESYS_TR nv)
+{
+	ESYS_TR audit;
+	TSS2_RC rc = tpm_audit(t, &audit);
+
+	return rc ? rc
+		  : Esys_NV_Increment(t->esys, nv, nv, audit, ESYS_TR_NONE, ESYS_TR_NONE);
+}
+
+static bool is_wrong_auth(TSS2_RC rc)
+{
+	rc &= ~(TSS2_RC)(TPM2_RC_S | TPM2_RC_N_MASK);
+	return rc == TPM2_RC_AUTH_FAIL || rc == TPM2_RC_BAD_AUTH;
+}
+
+static TSS2_RC read_value(struct tpm *t, ESYS_TR nv, uint64_t *number)
+{
+	TPM2B_MAX_NV_BUFFER *data = NULL;
+	struct cursor c;
+	ESYS_TR audit;
+	TSS2_RC rc = tpm_audit(t, &audit);
+
+	if (!rc)
+		rc = Esys_NV_Read(t->esys, nv, nv, audit, ESYS_TR_NONE, ESYS_TR_NONE,
+				  SIZE, 0, &data);
+	if (!rc) {
+		c = cursor_reader(data->buffer, data->size);
+		*number = cursor_u64(&c);
+		if (!cursor_done(&c))
+			rc = TSS2_ESYS_RC_MALFORMED_RESPONSE;
+	}
+	Esys_Free(data);
+	return rc;
+}
+
+/* One that is in place, if its authValue is the right one. */
+static int keep(struct tpm *t, const TPM2B_AUTH *auth, bool written, ESYS_TR *nv,
+		struct error *e)
+{
+	uint64_t number;
+	TSS2_RC rc = Esys_TR_SetAuth(t->esys, *nv, auth);
+
+	if (!rc)
+		rc = written ? read_value(t, *nv, &number) : increment(t, *nv);
+	if (is_wrong_auth(rc))
+		return tpmnv_remove(t, nv, e);
+	return rc ? tpmrc_set(e, rc, "use the counter of revocations that it has") : 0;
+}
+
+static int make(struct tpm *t, const TPM2B_AUTH *auth, ESYS_TR *nv, struct error *e)
+{
+	int ret = tpmnv_define(t, &template, auth, nv, e);
+	TSS2_RC rc;
+
+	if (ret)
+		return ret;
+	rc = Esys_TR_SetAuth(t->esys, *nv, auth);
+	if (!rc)
+		rc = increment(t, *nv);
+	return rc ? tpmrc_set(e, rc, "start the counter of revocations") : 0;
+}
+
+int tpmcounter_make(struct tpm *t, struct hostconf *h, struct error *e)
+{
+	const TPM2B_AUTH auth = auth_of(h);
+	ESYS_TR nv = ESYS_TR_NONE;
+	bool written;
+	int rc = tpmnv_take(t, &template, &nv, &written, e);
+
+	if (!rc && tpmnv_written_name(&template, h->counter_name))
+		rc = error_set(e, -EIO, CAUSE_INTERNAL,
+			       "OpenSSL could not name the counter of revocations");
+	if (!rc && nv != ESYS_TR_NONE)
+		rc = keep(t, &auth, written, &nv, e);
+	if (!rc && nv == ESYS_TR_NONE)
+		rc = make(t, &auth, &nv, e);
+	if (nv != ESYS_TR_NONE)
+		Esys_TR_Close(t->esys, &nv);
+	return rc;
+}
+
+int tpmcounter_read(struct tpm *t, const struct hostconf *h, uint64_t *number,
+		    struct error *e)
+{
+	ESYS_TR nv = ESYS_TR_NONE;
+	TSS2_RC rc;
+	int ret = find(t, h, &nv, e);
+
+	if (ret)
+		return ret;
+	rc = read_value(t, nv, number);
+	Esys_TR_Close(t->esys, &nv);
+	return rc ? tpmrc_set(e, rc, "read the counter of revocations") : 0;
+}
+
+int tpmcounter_increment(struct tpm *t, const struct hostconf *h, struct error *e)
+{
+	ESYS_TR nv = ESYS_TR_NONE;
+	TSS2_RC rc;
+	int ret = find(t, h, &nv, e);
+
+	if (ret)
+		return ret;
+	rc = increment(t, nv);
+	Esys_TR_Close(t->esys, &nv);
+	return rc ? tpmrc_set(e, rc, "count a revocation") : 0;
+}
+
+TSS2_RC tpmcounter_policy(struct tpm *t, const struct hostconf *h, uint64_t number,
+			  ESYS_TR policy)
+{
+	const TPM2B_AUTH auth = auth_of(h);
+	TPM2B_OPERAND operand = {.size = SIZE};
+	struct cursor c = cursor_writer(operand.buffer, SIZE);
+	ESYS_TR nv = ESYS_TR_NONE, audit;
+	TSS2_RC rc = tpm_audit(t, &audit);
+
+	cursor_put_u64(&c, number);
+	if (!rc)
+		rc = Esys_TR_FromTPMPublic(t->esys, CHANNEL_COUNTER_INDEX, audit,
+					   ESYS_TR_NONE, ESYS_TR_NONE, &nv);
+	if (!rc)
+		rc = Esys_TR_SetAuth(t->esys, nv, &auth);
+	if (!rc)
+		rc = Esys_PolicyNV(t->esys, nv, nv, policy, audit, ESYS_TR_NONE,
+				   ESYS_TR_NONE, &operand, 0, TPM2_EO_EQ);
+	if (nv != ESYS_TR_NONE)
+		Esys_TR_Close(t->esys, &nv);
+	return rc;
 }

@@ -30,7 +30,7 @@ install-docs:
 .PHONY: install-vtpmctl install-docs
 
 UNIT_TESTS += certfile
-CERTFILE_SRCS := $(addprefix tools/vtpmctl/,certfile.c certmake.c holder_add.c) lib/cursor.c lib/error.c lib/hex.c
+CERTFILE_SRCS := tools/vtpmctl/certfile.c tools/vtpmctl/x509.c lib/cursor.c lib/error.c lib/hex.c lib/text.c
 certfile_UNIT_SRCS := $(CERTFILE_SRCS)
 certfile_UNIT_LIBS := -ljansson -lcrypto
 FUZZ_TESTS += certfile
@@ -41,11 +41,11 @@ latency_UNIT_SRCS := stubdom/manager/latency.c tools/vtpmctl/quantile.c
 vtpmctl_table_UNIT_SRCS := tools/vtpmctl/table.c
 vtpmctl_table_UNIT_LIBS := -ljansson
 UNIT_TESTS += vtpmctl_args vtpmctl_kmsurl vtpmctl_approval vtpmctl_hostconf
-vtpmctl_args_UNIT_SRCS := tools/vtpmctl/args.c tools/vtpmctl/status.c lib/error.c
+vtpmctl_args_UNIT_SRCS := tools/vtpmctl/args.c lib/error.c
 vtpmctl_kmsurl_UNIT_SRCS := tools/vtpmctl/kmsurl.c lib/address.c
 vtpmctl_approval_UNIT_SRCS := tools/vtpmctl/approval.c tools/vtpmctl/policykey.c \
-	tools/vtpmctl/pemfile.c tools/vtpmctl/file.c lib/hostpolicy.c lib/hex.c lib/crypt.c lib/cursor.c lib/error.c
+	tools/vtpmctl/file.c lib/hostpolicy.c lib/hex.c lib/crypt.c lib/cursor.c lib/error.c
 vtpmctl_approval_UNIT_LIBS := -lcrypto
-vtpmctl_hostconf_UNIT_SRCS := tools/vtpmctl/hostconf.c tools/vtpmctl/hostconf_approval.c tools/vtpmctl/kmskey.c lib/recovery.c lib/envelope.c \
+vtpmctl_hostconf_UNIT_SRCS := tools/vtpmctl/hostconf.c tools/vtpmctl/kmskey.c lib/recovery.c lib/envelope.c \
 	$(vtpmctl_approval_UNIT_SRCS)
 vtpmctl_hostconf_UNIT_LIBS := -ljansson -lcrypto

@@ -8,12 +8,13 @@
  * it: a real one is an attribute certificate, which OpenSSL before 3.4 cannot make, and
  * which `openssl verify` and GnuTLS's certtool do not take.
  */
-#ifndef XVTPM_CERTMAKE_H
-#define XVTPM_CERTMAKE_H
+#ifndef XVTPM_VTPMCTL_X509_H
+#define XVTPM_VTPMCTL_X509_H
+
+#include "include/compiler.h"
+#include "lib/error.h"
 
 #include <openssl/x509.h>
-#include "compiler.h"
-#include "lib/error.h"
 
 #define CERTMAKE_OID_EK	      "2.23.133.8.1" /* tcg-kp-EKCertificate */
 #define CERTMAKE_OID_PLATFORM "2.23.133.8.2" /* tcg-kp-PlatformAttributeCertificate */
@@ -36,5 +37,8 @@ int __must_check certmake_platform(const struct certmake_issuer *by, EVP_PKEY *e
 /* A request with all that belongs into the certificate, but for its key: an EK cannot
  * sign, so it is signed with a key that is thrown away. */
 int __must_check certmake_request(EVP_PKEY *ek, X509_REQ **out, struct error *e);
+
+/* Subject or subjectAltName, issuer, serial number, end and SHA-256, on stdout. */
+void certprint(const char *label, X509 *cert);
 
 #endif

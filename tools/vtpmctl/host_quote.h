@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#ifndef XVTPM_VTPMCTL_HOST_QUOTE_H
+#define XVTPM_VTPMCTL_HOST_QUOTE_H
+
+#include "tools/vtpmctl/hostconf.h"
+#include "tools/vtpmctl/tpm.h"
+
 /*
  * The host's attestation key, and quotes with it: the host's half of a deep quote
  * (docs/attestation.md).  The key is a child of the storage key, ECC P-256, that signs
@@ -7,11 +13,6 @@
  * has no more, signs nothing with the key, and cannot make it again, as it is random; and the
  * object, of which the key is put back when somebody removed it.
  */
-#ifndef XVTPM_TPMQUOTE_H
-#define XVTPM_TPMQUOTE_H
-
-#include "tools/vtpmctl/hostconf.h"
-#include "tools/vtpmctl/tpm.h"
 
 /* In the endorsement range of the TCG's registry (2.3.1), with the storage key's number
  * and one more. */

@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#ifndef XVTPM_VTPMCTL_HOST_ANCHOR_H
+#define XVTPM_VTPMCTL_HOST_ANCHOR_H
+
+#include "tools/vtpmctl/hostconf.h"
+#include "tools/vtpmctl/tpm.h"
+
 /*
  * The anchor of this host's store: 32 bytes in one ordinary NV index of the TPM, the
  * SHA-256 of vtpmd's table of all vTPMs' generations (tools/vtpmd/anchor.h), or the random
@@ -17,11 +23,6 @@
  * All need the storage key (tpm_srk_pinned()).  An index that is gone, or another one:
  * -ENOENT, CAUSE_ROLLED_BACK.
  */
-#ifndef XVTPM_TPMANCHOR_H
-#define XVTPM_TPMANCHOR_H
-
-#include "tools/vtpmctl/hostconf.h"
-#include "tools/vtpmctl/tpm.h"
 
 /* In the owner's range (TCG Registry of Reserved TPM 2.0 Handles, 2.2.2); its last
  * bytes are those of the storage key's handle. */
@@ -35,8 +36,5 @@ int __must_check tpmanchor_make(struct tpm *t, struct hostconf *h, bool anew, bo
 				struct error *e);
 int __must_check tpmanchor_read(struct tpm *t, const struct hostconf *h,
 				uint8_t value[TPMANCHOR_SIZE], struct error *e);
-/* -EPERM, CAUSE_PCRS_CHANGED: the boot state is not an approved one. */
-int __must_check tpmanchor_write(struct tpm *t, const struct hostconf *h,
-				 const uint8_t value[TPMANCHOR_SIZE], struct error *e);
 
 #endif

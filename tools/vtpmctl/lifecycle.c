@@ -1,0 +1,729 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/vtpmctl/vtpmctl.h"
+#include "lib/binding.h"
+#include "lib/hex.h"
+#include "lib/stamp.h"
+#include "tools/vtpmctl/approval.h"
+#include "tools/vtpmctl/args.h"
+#include "tools/vtpmctl/client.h"
+#include "tools/vtpmctl/file.h"
+#include "tools/vtpmctl/cert.h"
+#include "tools/vtpmctl/tpm.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int start_main(int argc, char **argv)
+{
+	static const struct verb verb = {
+		.op = "start",
+		.usage = "start NAME [OPTIONS]",
+		.about =
+			"Opens a vTPM's state, starts its stub domain, and waits until guests may come,\n"
+			"or says in one sentence why the state does not open.  One that runs goes on,\n"
+			"also when its stub domain was asked to end (`xl shutdown`).\n",
+	};
+
+	return verb_main(&verb, argc, argv);
+}
+
+struct stop {
+	const char *name;
+	const char *socket;
+	bool force;
+};
+
+static const struct args_option stop_options[] = {
+	{.name = "force",
+	 .kind = ARGS_FLAG,
+	 .offset = offsetof(struct stop, force),
+	 .help = "even while a guest uses it"},
+	CLIENT_SOCKET_OPTION(struct stop),
+};
+
+static const struct args_command stop_command = {
+	.usage = "stop NAME [OPTIONS]",
+	.about =
+		"Stops a vTPM and waits until its stub domain is gone.  Everything that it\n"
+		"acknowledged is in the store already.  Refuses while a guest uses it.\n",
+	.options = stop_options,
+	.option_count = ARRAY_SIZE(stop_options),
+	.word = "NAME",
+	.word_offset = offsetof(struct stop, name),
+};
+
+int stop_main(int argc, char **argv)
+{
+	struct stop s = {.socket = CLIENT_SOCKET};
+	enum args_result parsed = args_parse(&stop_command, argc, argv, &s);
+	json_t *request, *reply;
+	int status;
+
+	if (parsed != ARGS_RUN)
+		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
+	request = client_request("stop", s.name);
+	if (request && s.force)
+		json_object_set_new(request, "force", json_true());
+	status = client_call(s.socket, request, &reply);
+	json_decref(reply);
+	return status;
+}
+
+struct resume {
+	const char *name;
+	const char *socket;
+	bool revoke;
+};
+
+static const struct args_option resume_options[] = {
+	{.name = "revoke",
+	 .kind = ARGS_FLAG,
+	 .offset = offsetof(struct resume, revoke),
+	 .help = "xl restore failed: the next guest gets fresh PCRs"},
+	CLIENT_SOCKET_OPTION(struct resume),
+};
+
+static const struct args_command resume_command = {
+	.usage = "resume NAME [OPTIONS]",
+	.about =
+		"Between `xl save` and `xl restore` of a guest: its TPM goes on with the PCRs,\n"
+		"sessions and objects that the guest left, instead of being restarted.  Holds\n"
+		"for the guest with the saved one's uuid, if it is the next one of the vTPM and\n"
+		"comes within 10 minutes.\n"
+		"  xl save web1 FILE; vtpmctl resume web1 && xl restore FILE ||\n"
+		"    vtpmctl resume --revoke web1\n"
+		"Give it for a guest that boots, and that guest has another boot's PCRs.\n",
+	.options = resume_options,
+	.option_count = ARRAY_SIZE(resume_options),
+	.word = "NAME",
+	.word_offset = offsetof(struct resume, name),
+};
+
+int resume_main(int argc, char **argv)
+{
+	struct resume r = {.socket = CLIENT_SOCKET};
+	enum args_result parsed = args_parse(&resume_command, argc, argv, &r);
+	json_t *request, *reply;
+	int status;
+
+	if (parsed != ARGS_RUN)
+		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
+	request = client_request("resume", r.name);
+	if (request && r.revoke)
+		json_object_set_new(request, "revoke", json_true());
+	status = client_call(r.socket, request, &reply);
+	json_decref(reply);
+	return status;
+}
+
+struct delete
+{
+	const char *name;
+	const char *socket;
+	bool yes;
+	bool force;
+};
+
+static const struct args_option delete_options[] = {
+	{.name = "force",
+	 .kind = ARGS_FLAG,
+	 .offset = offsetof(struct delete, force),
+	 .help = "even while a guest uses it"},
+	{.name = "yes",
+	 .kind = ARGS_FLAG,
+	 .offset = offsetof(struct delete, yes),
+	 .help = "do not ask for the name again"},
+	CLIENT_SOCKET_OPTION(struct delete),
+};
+
+static const struct args_command delete_command = {
+	.usage = "delete NAME [OPTIONS]",
+	.about =
+		"Removes a vTPM with all that the guest keeps in it: keys, sealed secrets, NV\n"
+		"indexes.  A guest whose disk is sealed to it needs its recovery key.  Asks\n"
+		"for the name once more, unless --yes is given.\n",
+	.options = delete_options,
+	.option_count = ARRAY_SIZE(delete_options),
+	.word = "NAME",
+	.word_offset = offsetof(struct delete, name),
+};
+
+static bool typed_again(const char *name)
+{
+	char *line = NULL;
+	size_t room = 0;
+	ssize_t n;
+	bool same;
+
+	fprintf(stderr,
+		"This destroys all that guests keep in vTPM %s. Its name again: ", name);
+	n = getline(&line, &room, stdin);
+	if (n <= 0)
+		fputc('\n', stderr);
+	if (n > 0 && line[n - 1] == '\n')
+		line[n - 1] = 0;
+	same = n > 0 && !strcmp(line, name);
+	free(line);
+	return same;
+}
+
+int delete_main(int argc, char **argv)
+{
+	struct delete d = {.socket = CLIENT_SOCKET};
+	enum args_result parsed = args_parse(&delete_command, argc, argv, &d);
+	json_t *request, *reply;
+	int status;
+
+	if (parsed != ARGS_RUN)
+		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
+	if (!d.yes && !typed_again(d.name)) {
+		fprintf(stderr,
+			"vtpmctl: nothing was deleted: type %s again when asked, or "
+			"give --yes\n",
+			d.name);
+		return VTPMCTL_FAILED;
+	}
+	request = client_request("delete", d.name);
+	if (request && d.force)
+		json_object_set_new(request, "force", json_true());
+	status = client_call(d.socket, request, &reply);
+	json_decref(reply);
+	return status;
+}
+
+struct clone {
+	const char *name, *to, *identity, *socket;
+};
+
+static const char *const identities[] = {"new", "copy", NULL};
+
+static const struct args_option clone_options[] = {
+	{.name = "identity",
+	 .kind = ARGS_CHOICE,
+	 .offset = offsetof(struct clone, identity),
+	 .value = "new|copy",
+	 .help = "whose TPM it is; has to be said",
+	 .choices = identities},
+	CLIENT_SOCKET_OPTION(struct clone),
+};
+
+static const struct args_command clone_command = {
+	.usage = "clone NAME NEW --identity new|copy [OPTIONS]",
+	.about =
+		"Makes a vTPM NEW as NAME is: policy, memory, placement, localities.  Starts it\n"
+		"and prints its uuid, alone, on standard output.  NAME may be in use.\n"
+		"--identity new: a TPM of its own, with new seeds and endorsement key, empty NV.\n"
+		"--identity copy: a second TPM with the seeds, endorsement key, keys and NV of\n"
+		"NAME, as stored last.  What is sealed to the one opens in the other, and nobody\n"
+		"can tell the two apart.\n",
+	.options = clone_options,
+	.option_count = ARRAY_SIZE(clone_options),
+	.word = "NAME",
+	.word_offset = offsetof(struct clone, name),
+	.second = "NEW",
+	.second_offset = offsetof(struct clone, to),
+};
+
+int clone_main(int argc, char **argv)
+{
+	struct clone c = {.socket = CLIENT_SOCKET};
+	enum args_result parsed = args_parse(&clone_command, argc, argv, &c);
+	json_t *request, *reply;
+	int status;
+
+	if (parsed != ARGS_RUN)
+		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
+	if (!c.identity) {
+		fprintf(stderr,
+			"vtpmctl: --identity is missing: \"new\" makes a TPM of its own, "
+			"\"copy\" a second one with %s's identity, keys and secrets\n",
+			c.name);
+		return VTPMCTL_USAGE;
+	}
+	if (!strcmp(c.identity, "copy"))
+		fprintf(stderr,
+			"%s becomes a second TPM with the identity of %s: what is sealed "
+			"to the one opens in the other\n",
+			c.to, c.name);
+	request = json_pack("{s:s, s:s, s:s, s:s}", "op", "clone", "name", c.name, "to",
+			    c.to, "identity", c.identity);
+	status = client_call(c.socket, request, &reply);
+	if (status)
+		return status;
+	printf("%s\n", json_string_value(json_object_get(reply, "uuid")));
+	json_decref(reply);
+	return fflush(stdout) ? VTPMCTL_FAILED : VTPMCTL_OK;
+}
+
+/*
+ * vtpmctl rekey, of one vTPM or of all.  Each is a request of its own, which vtpmd and
+ * the vTPM's manager finish whatever becomes of this program; what was done is told from
+ * when the keys were made, so that a run which was interrupted goes on.
+ */
+
+struct rekey {
+	const char *name, *since, *socket;
+	bool deep, all;
+	unsigned int done, before, not_running, failed;
+};
+
+static const struct args_option rekey_options[] = {
+	{.name = "deep",
+	 .kind = ARGS_FLAG,
+	 .offset = offsetof(struct rekey, deep),
+	 .help = "a new data key too: all is encrypted anew"},
+	{.name = "all",
+	 .kind = ARGS_FLAG,
+	 .offset = offsetof(struct rekey, all),
+	 .help = "every vTPM that runs, one after the other"},
+	{.name = "since",
+	 .kind = ARGS_TEXT,
+	 .offset = offsetof(struct rekey, since),
+	 .value = "TIME",
+	 .help = "with --all: not those with keys made later"},
+	CLIENT_SOCKET_OPTION(struct rekey),
+};
+
+static const struct args_command rekey_command = {
+	.usage = "rekey {NAME | --all} [OPTIONS]",
+	.about =
+		"Makes a running vTPM's key slots anew, of what `vtpmctl host` says now: after a\n"
+		"change of the KMS key, the policy key or the recovery key.  The guest goes on.\n"
+		"The slots of before are kept as header.prev until the next change; a key that\n"
+		"is to open nothing any more has to be revoked as well.  With --deep they are\n"
+		"erased, and open nothing here any more; old backups open as before.\n"
+		"A run with --all that was interrupted goes on with the --since TIME that it\n"
+		"printed.  Its status is 0 when every vTPM of this host has its new keys.\n",
+	.options = rekey_options,
+	.option_count = ARRAY_SIZE(rekey_options),
+	.word = "NAME",
+	.word_offset = offsetof(struct rekey, name),
+	.word_or = "all",
+	.word_or_offset = offsetof(struct rekey, all),
+};
+
+static int rekey_one(const struct rekey *r, const char *name)
+{
+	json_t *request = client_request("rekey", name), *reply;
+	char text[CLIENT_TEXT];
+	int status;
+
+	if (request && r->deep)
+		json_object_set_new(request, "deep", json_true());
+	status = client_try(r->socket, request, &reply, text);
+	json_decref(reply);
+	if (status)
+		fprintf(stderr, "vtpmctl: %s%s%s\n", r->all ? name : "",
+			r->all ? ": " : "", text);
+	return status;
+}
+
+static int rekey_next(void *context, const json_t *vtpm)
+{
+	struct rekey *r = context;
+	const char *name = client_text(vtpm, "name"), *state = client_text(vtpm, "state");
+	const char *made = client_text(vtpm, r->deep ? "keyed" : "sealed");
+	char now[STAMP_SIZE];
+	int status = VTPMCTL_OK;
+
+	stamp_now(now);
+	if (r->since && stamp_since(made, r->since, now)) {
+		printf("%s: done before, at %s\n", name, made);
+		r->before++;
+	} else if (strcmp(state, "running")) {
+		printf("%s: not done, it is %s: `vtpmctl start %s`, then go on\n", name,
+		       state, name);
+		r->not_running++;
+		status = VTPMCTL_FAILED;
+	} else {
+		status = rekey_one(r, name);
+		printf("%s: %s\n", name, status ? "failed" : "done");
+		r->done += !status;
+		r->failed += status != 0;
+	}
+	return status;
+}
+
+static int rekey_all(struct rekey *r)
+{
+	char now[STAMP_SIZE];
+	const char *since = r->since ? r->since : now;
+	int status;
+
+	stamp_now(now);
+	fprintf(stderr,
+		"when interrupted, go on with: vtpmctl rekey --all%s --since %s\n",
+		r->deep ? " --deep" : "", since);
+	status = client_each(r->socket, rekey_next, r);
+	printf("%u done, %u done before, %u not running, %u failed\n", r->done, r->before,
+	       r->not_running, r->failed);
+	return fflush(stdout) && !status ? VTPMCTL_FAILED : status;
+}
+
+/* A sentence for a line that makes no sense; NULL: it does. */
+static const char *wrong(const struct rekey *r)
+{
+	if (r->since && !r->all)
+		return "--since goes with --all";
+	if (r->since && !stamp_ok(r->since))
+		return "--since takes a time as 2026-01-31T12:00:00Z";
+	return NULL;
+}
+
+int rekey_main(int argc, char **argv)
+{
+	struct rekey r = {.socket = CLIENT_SOCKET};
+	enum args_result parsed = args_parse(&rekey_command, argc, argv, &r);
+	const char *why;
+
+	if (parsed != ARGS_RUN)
+		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
+	why = wrong(&r);
+	if (why) {
+		fprintf(stderr, "vtpmctl: %s; usage: vtpmctl %s (--help says more)\n",
+			why, rekey_command.usage);
+		return VTPMCTL_USAGE;
+	}
+	return r.all ? rekey_all(&r) : rekey_one(&r, r.name);
+}
+
+/* vtpmctl attest: evidence of a vTPM and its host, for vtpm-verify.  The guest has no
+ * part in it, and vtpm-attest in the guest gets the same. */
+
+#define PCRS "0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15"
+
+struct attest {
+	const char *name, *nonce, *user, *pcrs, *output, *socket;
+};
+
+static const struct args_option attest_options[] = {
+	{.name = "nonce",
+	 .kind = ARGS_TEXT,
+	 .offset = offsetof(struct attest, nonce),
+	 .value = "HEX",
+	 .help = "the verifier's random number, 16 to 64 bytes"},
+	{.name = "user-data",
+	 .kind = ARGS_TEXT,
+	 .offset = offsetof(struct attest, user),
+	 .value = "HEX",
+	 .help = "to be signed with it, 64 bytes at most"},
+	{.name = "pcrs",
+	 .kind = ARGS_TEXT,
+	 .offset = offsetof(struct attest, pcrs),
+	 .value = "N,N,...",
+	 .help = "that are quoted, in every bank; 0 to 15"},
+	{.name = "output",
+	 .kind = ARGS_TEXT,
+	 .offset = offsetof(struct attest, output),
+	 .value = "FILE",
+	 .help = "where to; else standard output",
+	 .letter = 'o'},
+	CLIENT_SOCKET_OPTION(struct attest),
+};
+
+static const struct args_command attest_command = {
+	.usage = "attest NAME --nonce HEX [OPTIONS]",
+	.about =
+		"Writes evidence: what the vTPM's PCRs are, that it is this vTPM, and that the\n"
+		"stub domain that it runs in and the host are what they are, signed by both TPMs.\n"
+		"`vtpm-verify`, somewhere else, tells whether it is to be believed.\n",
+	.options = attest_options,
+	.option_count = ARRAY_SIZE(attest_options),
+	.word = "NAME",
+	.word_offset = offsetof(struct attest, name),
+};
+
+static int usage(const char *what)
+{
+	fprintf(stderr, "vtpmctl: %s; `vtpmctl attest --help` says more\n", what);
+	return VTPMCTL_USAGE;
+}
+
+static int write_out(const struct attest *a, const char *text)
+{
+	struct error e = {0};
+
+	if (!a->output)
+		return puts(text) < 0 || fflush(stdout) ? VTPMCTL_FAILED : VTPMCTL_OK;
+	return file_write(a->output, 0644, true, text, strlen(text), &e)
+		       ? vtpmctl_fail(&e)
+		       : VTPMCTL_OK;
+}
+
+int attest_main(int argc, char **argv)
+{
+	struct attest a = {.user = "", .pcrs = PCRS, .socket = CLIENT_SOCKET};
+	enum args_result parsed = args_parse(&attest_command, argc, argv, &a);
+	uint8_t nonce[BINDING_NONCE_MAX], user[BINDING_USER_MAX];
+	size_t len = sizeof(nonce), user_len = sizeof(user);
+	json_t *request, *reply;
+	uint32_t pcrs;
+	int status;
+
+	if (parsed != ARGS_RUN)
+		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
+	if (!a.nonce || hex_decode(a.nonce, nonce, &len) || len < BINDING_NONCE_MIN)
+		return usage(
+			"--nonce takes 32 to 128 hexadecimal digits, from the verifier");
+	if (hex_decode(a.user, user, &user_len))
+		return usage("--user-data takes at most 128 hexadecimal digits");
+	if (approval_pcrs_parse(a.pcrs, &pcrs))
+		return usage("--pcrs takes different numbers from 0 to 23");
+	request = client_request("attest", a.name);
+	if (request) {
+		json_object_set_new(request, "nonce", json_string(a.nonce));
+		json_object_set_new(request, "user", json_string(a.user));
+		json_object_set_new(request, "pcrs", json_integer(pcrs));
+	}
+	status = client_call(a.socket, request, &reply);
+	if (!status)
+		status = write_out(&a,
+				   json_string_value(json_object_get(reply, "evidence")));
+	json_decref(reply);
+	return status;
+}
+
+#define MEMORY_MIN 8
+#define MEMORY_MAX 4096
+
+struct create {
+	const char *name;
+	const char *socket;
+	const char *policy;	/* NULL: vtpmd's default */
+	const char *placement;	/* NULL: vtpmd's default */
+	unsigned int memory;	/* MiB, 0: vtpmd's default */
+	const char *tpm;	/* NULL: vtpmd's default */
+	const char *localities; /* NULL: vtpmd's default */
+	const char *banks;	/* NULL: vtpmd's default */
+	unsigned int locality_mask, bank_mask;
+	bool measured;
+	const char *folder, *tcti;
+};
+
+static const char *const policies[] = {"host", "tpm", "kms", NULL};
+static const char *const placements[] = {"stubdom", "process", NULL};
+
+static const char *const versions[] = {"2.0", "1.2", NULL};
+
+static const struct args_option create_options[] = {
+	{.name = "policy",
+	 .kind = ARGS_CHOICE,
+	 .offset = offsetof(struct create, policy),
+	 .value = "host|tpm|kms",
+	 .help = "what opens the state: TPM and KMS, or one",
+	 .choices = policies},
+	{.name = "memory",
+	 .kind = ARGS_NUMBER,
+	 .offset = offsetof(struct create, memory),
+	 .value = "MIB",
+	 .help = "of the stub domain, 8 unless said otherwise",
+	 .min = MEMORY_MIN,
+	 .max = MEMORY_MAX},
+	{.name = "placement",
+	 .kind = ARGS_CHOICE,
+	 .offset = offsetof(struct create, placement),
+	 .value = "stubdom|process",
+	 .help = "its own stub domain, or a process of dom0",
+	 .choices = placements},
+	CA_FOLDER_OPTION(struct create),
+	{.name = "tcti",
+	 .kind = ARGS_TEXT,
+	 .offset = offsetof(struct create, tcti),
+	 .value = "TCTI",
+	 .help = "of a CA key in the TPM, " TPM_TCTI},
+	{.name = "tpm",
+	 .kind = ARGS_CHOICE,
+	 .offset = offsetof(struct create, tpm),
+	 .value = "2.0|1.2",
+	 .help = "1.2: for guests that know no other",
+	 .choices = versions},
+	{.name = "localities",
+	 .kind = ARGS_TEXT,
+	 .offset = offsetof(struct create, localities),
+	 .value = "LIST",
+	 .help = "for the guest: 0, or 0,2-3, or 0-4"},
+	{.name = "pcr-banks",
+	 .kind = ARGS_TEXT,
+	 .offset = offsetof(struct create, banks),
+	 .value = "LIST",
+	 .help = "some of sha1,sha256,sha384,sha512"},
+	{.name = "measured",
+	 .kind = ARGS_FLAG,
+	 .offset = offsetof(struct create, measured),
+	 .help = "only for guests that `vtpmctl launch` started"},
+	CLIENT_SOCKET_OPTION(struct create),
+};
+
+static const struct args_command create_command = {
+	.usage = "create NAME [OPTIONS]",
+	.about =
+		"Makes a new vTPM, seals it, starts it, and waits until guests may come.\n"
+		"Prints its uuid, alone, on standard output; in the guest's file:\n"
+		"  vtpm=[\"backend=vtpm-NAME,uuid=UUID\"]\n"
+		"With a CA (`vtpmctl ca init`) it gets certificates.\n",
+	.options = create_options,
+	.option_count = ARRAY_SIZE(create_options),
+	.word = "NAME",
+	.word_offset = offsetof(struct create, name),
+};
+
+/* "0", "0,2", "0-4": a mask that has locality 0; 0: it is none. */
+static unsigned int localities_of(const char *text)
+{
+	unsigned int mask = 0, first, last;
+	int n = 0, end = 0;
+
+	for (;; text += end + 1) {
+		end = n = 0;
+		if (sscanf(text, "%1u%n-%1u%n", &first, &n, &last, &end) < 2) {
+			last = first;
+			end = n;
+		}
+		if (!n || *text < '0' || *text > '4' || last > 4 || last < first)
+			return 0;
+		for (; first <= last; first++)
+			mask |= 1u << first;
+		if (text[end] != ',')
+			break;
+	}
+	return text[end] || !(mask & 1) ? 0 : mask;
+}
+
+/* "sha256,sha384": a mask; 0: it is none. */
+static unsigned int banks_of(const char *text)
+{
+	static const char *const names[] = {"sha1", "sha256", "sha384", "sha512"};
+	unsigned int mask = 0;
+
+	for (;; text++) {
+		size_t i = 0, len = strcspn(text, ",");
+
+		while (i < ARRAY_SIZE(names) &&
+		       (strlen(names[i]) != len || strncmp(text, names[i], len)))
+			i++;
+		if (i == ARRAY_SIZE(names))
+			return 0;
+		mask |= 1u << i;
+		text += len;
+		if (!*text)
+			return mask;
+	}
+}
+
+/* The lists, as masks; false: one is none. */
+static bool take_lists(struct create *c)
+{
+	if (c->localities)
+		c->locality_mask = localities_of(c->localities);
+	if (c->banks)
+		c->bank_mask = banks_of(c->banks);
+	if (c->localities && !c->locality_mask)
+		fprintf(stderr,
+			"vtpmctl: --localities is a list of 0 to 4 that has 0, as 0,2 or "
+			"0-4, not %s; usage: vtpmctl %s (--help says more)\n",
+			c->localities, create_command.usage);
+	else if (c->banks && !c->bank_mask)
+		fprintf(stderr,
+			"vtpmctl: --pcr-banks is a list of sha1, sha256, sha384 and "
+			"sha512, as sha256,sha384, not %s; usage: vtpmctl %s (--help says "
+			"more)\n",
+			c->banks, create_command.usage);
+	else
+		return true;
+	return false;
+}
+
+/* NULL: out of memory, which client_call() tells. */
+static json_t *request_of(const struct create *c)
+{
+	const struct {
+		const char *key;
+		json_t *value;
+	} members[] = {
+		{"policy", c->policy ? json_string(c->policy) : NULL},
+		{"placement", c->placement ? json_string(c->placement) : NULL},
+		{"memory", c->memory ? json_integer(c->memory) : NULL},
+		{"tpm", c->tpm ? json_string(c->tpm) : NULL},
+		{"localities", c->locality_mask ? json_integer(c->locality_mask) : NULL},
+		{"pcr_banks", c->bank_mask ? json_integer(c->bank_mask) : NULL},
+		{"measured", c->measured ? json_true() : NULL},
+	};
+	json_t *request = client_request("create", c->name);
+
+	for (size_t i = 0; i < ARRAY_SIZE(members); i++)
+		if (members[i].value)
+			json_object_set_new(request, members[i].key, members[i].value);
+	return request;
+}
+
+static int make(const struct create *c)
+{
+	json_t *reply;
+	const char *uuid;
+	int status = client_call(c->socket, request_of(c), &reply);
+
+	if (status)
+		return status;
+	uuid = json_string_value(json_object_get(reply, "uuid"));
+	if (uuid)
+		printf("%s\n", uuid);
+	json_decref(reply);
+	if (!uuid || fflush(stdout)) {
+		fprintf(stderr,
+			"vtpmctl: %s was made but its uuid could not be printed; "
+			"`vtpmctl show` has it\n",
+			c->name);
+		return VTPMCTL_FAILED;
+	}
+	return VTPMCTL_OK;
+}
+
+/* A CA that cannot issue is noticed before there is a vTPM without certificates. */
+static int make_with(const struct create *c)
+{
+	struct error e = {.cause = CAUSE_NONE};
+	struct ca ca;
+	int status;
+
+	if (ca_open(&ca, c->folder, c->tcti, true, &e))
+		return vtpmctl_fail(&e);
+	status = make(c);
+	if (!status) {
+		status = issue(&ca, c->socket, c->name);
+		if (status)
+			fprintf(stderr,
+				"%s is there, but without certificates: `vtpmctl cert "
+				"issue %s`\n",
+				c->name, c->name);
+	}
+	ca_close(&ca);
+	return status;
+}
+
+static bool is_12(const struct create *c)
+{
+	return c->tpm && !strcmp(c->tpm, "1.2");
+}
+
+int create_main(int argc, char **argv)
+{
+	struct create c = {
+		.socket = CLIENT_SOCKET, .folder = CA_FOLDER, .tcti = TPM_TCTI};
+	enum args_result parsed = args_parse(&create_command, argc, argv, &c);
+	bool certified;
+
+	if (parsed != ARGS_RUN)
+		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
+	if (!take_lists(&c))
+		return VTPMCTL_USAGE;
+	if (c.measured && is_12(&c)) {
+		fprintf(stderr, "vtpmctl: nothing is measured into a TPM 1.2: leave out "
+				"--measured or --tpm 1.2\n");
+		return VTPMCTL_USAGE;
+	}
+	/* the certificates are a TPM 2.0's */
+	certified = ca_is_there(c.folder) && !is_12(&c);
+	return certified ? make_with(&c) : make(&c);
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A file that a guest boots of, read once: a private copy that nobody can change
+ * (memfd, sealed), and the hashes of that copy.  xl inherits the descriptor and opens
+ * /proc/self/fd/N, never the file's name; also when the guest reboots.
+ */
+#ifndef XVTPM_VTPMCTL_MEASURE_H
+#define XVTPM_VTPMCTL_MEASURE_H
+
+#include "include/compiler.h"
+#include "lib/cursor.h"
+#include "lib/measure.h"
+
+#include <libxlutil.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct launch_image {
+	int fd; /* not closed on exec */
+	uint64_t size;
+	uint8_t digests[MEASURE_DIGESTS];
+};
+
+/* -errno, EIO when OpenSSL failed. */
+int __must_check launch_image_read(const char *path, struct launch_image *i);
+/* The same of bytes in memory. */
+int __must_check launch_image_make(const char *name, const void *bytes, size_t len,
+				   struct launch_image *i);
+
+/*
+ * What a launch measures, and into which PCR: docs/launch.md says why.
+ *
+ *   PCR 1   each line of the config that says what the guest's machine is
+ *   0 to 7  a separator: the machine is complete, what follows is what it boots
+ *   PCR 4   the kernel
+ *   PCR 9   the initial RAM disk, or that there is none
+ *   PCR 12  the kernel's command line
+ */
+
+struct launch_measured {
+	XLU_Config *cfg;
+	const char *kernel; /* the file's name */
+	const struct launch_image *kernel_image;
+	const char *ramdisk; /* NULL: none */
+	const struct launch_image *ramdisk_image;
+	const char *cmdline; /* "": none */
+};
+
+/* Writes the list.  -EIO: OpenSSL failed; -E2BIG: something is too long. */
+int __must_check launch_measure(const struct launch_measured *m, struct cursor *list);
+
+#endif
