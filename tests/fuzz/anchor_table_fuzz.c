@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The anchor's table, as somebody who writes to the store would make it. */
-#include "tools/vtpmd/anchor_table.h"
+#include "tools/vtpmd/anchor_file.h"
 
 #include <stdlib.h>
 #include <string.h>

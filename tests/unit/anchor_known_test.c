@@ -3,7 +3,6 @@
  * be read, and what operators did while the table was not known. */
 #include "tests/unit/unit.h"
 #include "lib/cursor.h"
-#include "tools/vtpmd/anchor_check.h"
 #include "tools/vtpmd/anchor_known.h"
 #include "tools/vtpmd/trail.h"
 

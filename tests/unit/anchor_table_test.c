@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/unit.h"
 #include "compiler.h"
-#include "tools/vtpmd/anchor_table.h"
+#include "tools/vtpmd/anchor_file.h"
 
 #include <errno.h>
 #include <stdlib.h>

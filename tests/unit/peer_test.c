@@ -6,7 +6,6 @@
 #include "lib/cursor.h"
 #include "lib/stamp.h"
 #include "tools/vtpmd/peer.h"
-#include "tools/vtpmd/peer_serve.h"
 #include "tools/vtpmd/store_put.h"
 #include "tools/vtpmd/tunnel.h"
 #include "tools/vtpmd/work.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a manager that was taken over can have the host's TPM write in a year. */
 #include "tests/unit/unit.h"
-#include "tools/vtpmd/wear.h"
+#include "tools/vtpmd/bucket.h"
 
 #define DAY_MS (24u * 3600 * 1000)
 

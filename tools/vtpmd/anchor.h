@@ -31,7 +31,7 @@
 #ifndef VTPMD_ANCHOR_H
 #define VTPMD_ANCHOR_H
 
-#include "tools/vtpmd/anchor_table.h"
+#include "tools/vtpmd/anchor_file.h"
 #include "tools/vtpmd/vtpm.h"
 
 #define ANCHOR_INTERVAL_S 600

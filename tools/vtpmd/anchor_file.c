@@ -2,6 +2,7 @@
 #include "tools/vtpmd/anchor_file.h"
 #include "lib/atomic.h"
 #include "lib/crypt.h"
+#include "lib/cursor.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -117,4 +118,149 @@ void anchor_file_done(struct anchor_file *f)
 {
 	memcpy(f->hash, f->next, sizeof(f->hash));
 	f->pending = false;
+}
+
+static const char magic[8] = {'X', 'V', 'T', 'P', 'M', 'A', 'N', 'C'};
+#define VERSION 4
+
+/* Where the uuid's entry is, or would be. */
+static size_t place(const struct anchor_table *t, const uint8_t uuid[16], bool *there)
+{
+	size_t low = 0, high = t->count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (memcmp(t->entries[middle].uuid, uuid, 16) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	*there = low < t->count && !memcmp(t->entries[low].uuid, uuid, 16);
+	return low;
+}
+
+const struct anchor_entry *anchor_table_find(const struct anchor_table *t,
+					     const uint8_t uuid[16])
+{
+	bool there;
+	size_t i = place(t, uuid, &there);
+
+	return there ? &t->entries[i] : NULL;
+}
+
+int anchor_table_set(struct anchor_table *t, const struct anchor_entry *e)
+{
+	struct anchor_entry *more;
+	bool there;
+	size_t i = place(t, e->uuid, &there);
+
+	if (!there) {
+		if (t->count >= ANCHOR_TABLE_ENTRIES)
+			return -ENOSPC;
+		more = realloc(t->entries, (t->count + 1) * sizeof(*more));
+		if (!more)
+			return -ENOMEM;
+		t->entries = more;
+		memmove(&more[i + 1], &more[i], (t->count - i) * sizeof(*more));
+		t->count++;
+	}
+	t->entries[i] = *e;
+	return 0;
+}
+
+bool anchor_table_remove(struct anchor_table *t, const uint8_t uuid[16])
+{
+	bool there;
+	size_t i = place(t, uuid, &there);
+
+	if (!there)
+		return false;
+	t->count--;
+	memmove(&t->entries[i], &t->entries[i + 1], (t->count - i) * sizeof(*t->entries));
+	return true;
+}
+
+size_t anchor_table_encode(const struct anchor_table *t, uint8_t *out)
+{
+	struct cursor w = cursor_writer(out, ANCHOR_TABLE_MAX);
+	size_t i;
+
+	cursor_put(&w, magic, sizeof(magic));
+	cursor_put_u16(&w, VERSION);
+	cursor_put_u64(&w, t->counter);
+	cursor_put_u64(&w, t->audit.n);
+	cursor_put(&w, t->audit.hash, sizeof(t->audit.hash));
+	cursor_put_u32(&w, (uint32_t)t->count);
+	for (i = 0; i < t->count; i++) {
+		cursor_put(&w, t->entries[i].uuid, 16);
+		cursor_put(&w, t->entries[i].header, 32);
+		cursor_put_u64(&w, t->entries[i].epoch);
+		cursor_put_u64(&w, t->entries[i].permall);
+		cursor_put(&w, t->entries[i].base, 32);
+		cursor_put_u64(&w, t->entries[i].base_seq);
+		cursor_put_u8(&w, t->entries[i].launched);
+	}
+	return w.pos;
+}
+
+/* One encoding of each value. */
+static bool take_flag(struct cursor *c)
+{
+	uint8_t flag = cursor_u8(c);
+
+	if (flag > 1)
+		cursor_fail(c);
+	return flag;
+}
+
+static int take_entries(struct anchor_table *t, struct cursor *c)
+{
+	size_t i;
+
+	t->entries = calloc(t->count, sizeof(*t->entries));
+	if (t->count && !t->entries)
+		return -ENOMEM;
+	for (i = 0; i < t->count; i++) {
+		struct anchor_entry *e = &t->entries[i];
+
+		cursor_copy(c, e->uuid, sizeof(e->uuid));
+		cursor_copy(c, e->header, sizeof(e->header));
+		e->epoch = cursor_u64(c);
+		e->permall = cursor_u64(c);
+		cursor_copy(c, e->base, sizeof(e->base));
+		e->base_seq = cursor_u64(c);
+		e->launched = take_flag(c);
+		/* one order, so that there is one encoding */
+		if (i && memcmp(e[-1].uuid, e->uuid, sizeof(e->uuid)) >= 0)
+			cursor_fail(c);
+	}
+	return cursor_done(c) ? 0 : -EBADMSG;
+}
+
+int anchor_table_decode(struct anchor_table *t, const uint8_t *in, size_t len)
+{
+	struct cursor c = cursor_reader(in, len);
+	const uint8_t *head = cursor_bytes(&c, sizeof(magic));
+	uint16_t version = cursor_u16(&c);
+	int rc = -EBADMSG;
+
+	memset(t, 0, sizeof(*t));
+	t->counter = cursor_u64(&c);
+	t->audit.n = cursor_u64(&c);
+	cursor_copy(&c, t->audit.hash, sizeof(t->audit.hash));
+	t->count = cursor_u32(&c);
+	if (cursor_ok(&c) && !memcmp(head, magic, sizeof(magic)) && version == VERSION &&
+	    t->count <= ANCHOR_TABLE_ENTRIES &&
+	    cursor_left(&c) == t->count * ANCHOR_TABLE_ENTRY)
+		rc = take_entries(t, &c);
+	if (rc)
+		anchor_table_free(t);
+	return rc;
+}
+
+void anchor_table_free(struct anchor_table *t)
+{
+	free(t->entries);
+	memset(t, 0, sizeof(*t));
 }

@@ -14,7 +14,69 @@
 #ifndef VTPMD_ANCHOR_FILE_H
 #define VTPMD_ANCHOR_FILE_H
 
-#include "tools/vtpmd/anchor_table.h"
+#include "include/compiler.h"
+#include "lib/audit.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * What is known of all vTPMs of this host, as one file whose SHA-256 the host's TPM
+ * keeps.  Big-endian:
+ *
+ *   "XVTPMANC" | u16 version 4 | u64 counter | u64 number of the audit log's last entry |
+ *   SHA-256 of that | u32 n | n entries:
+ *   uuid (16 bytes) | SHA-256 of the header | u64 epoch | u64 generation of the
+ *   permanent state in this epoch; 0: none yet | SHA-256 of the state with which the
+ *   epoch began | u64 its generation | u8 1: it serves measured guests only, until it is
+ *   stopped
+ *
+ * A header of zeroes: the vTPM is being made.  The entries are in the order of their
+ * uuids, each once.  The counter is how often a table was written, so that no two are the
+ * same.
+ */
+
+#define ANCHOR_TABLE_ENTRIES 10000
+#define ANCHOR_TABLE_HEAD    62
+#define ANCHOR_TABLE_ENTRY   105
+#define ANCHOR_TABLE_MAX     (ANCHOR_TABLE_HEAD + ANCHOR_TABLE_ENTRIES * ANCHOR_TABLE_ENTRY)
+
+struct anchor_entry {
+	uint8_t uuid[16];
+	uint8_t header[32];
+	uint64_t epoch, permall;
+	uint8_t base[32];
+	uint64_t base_seq;
+	bool launched; /* as in struct meta */
+};
+
+/* The generation that is anchored. */
+static inline uint64_t anchor_entry_seq(const struct anchor_entry *e)
+{
+	return e->permall ? e->permall : e->base_seq;
+}
+
+struct anchor_table {
+	uint64_t counter;
+	struct audit_head audit; /* where the audit log ends */
+	size_t count;
+	struct anchor_entry *entries; /* malloc()ed */
+};
+
+/* NULL: it has none. */
+const struct anchor_entry *anchor_table_find(const struct anchor_table *t,
+					     const uint8_t uuid[16]);
+/* Adds an entry, or replaces the uuid's. -ENOMEM, -ENOSPC */
+int __must_check anchor_table_set(struct anchor_table *t, const struct anchor_entry *e);
+/* Whether there was one. */
+bool anchor_table_remove(struct anchor_table *t, const uint8_t uuid[16]);
+/* out has room for ANCHOR_TABLE_MAX; the length. */
+size_t anchor_table_encode(const struct anchor_table *t, uint8_t *out);
+/* -EBADMSG: anchor_table_encode() does not write that; -ENOMEM. */
+int __must_check anchor_table_decode(struct anchor_table *t, const uint8_t *in,
+				     size_t len);
+void anchor_table_free(struct anchor_table *t);
 
 #define ANCHOR_HASH_SIZE 32
 

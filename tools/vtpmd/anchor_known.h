@@ -47,4 +47,16 @@ bool anchor_known_forget(struct anchor_known *k, const uint8_t uuid[16]);
 void anchor_known_forget_later(struct anchor_known *k, const struct vtpm *v);
 void anchor_known_free(struct anchor_known *k);
 
+/* A vTPM's folder against what is known of it.  Private to anchor*.c. */
+
+/* Whether the entry is of a vTPM that is being made. */
+bool anchor_check_unmade(const struct anchor_entry *e);
+/* Reads header and state once, checks them against the entry, NULL: nothing is known, and
+ * makes them what the store gives out (store_know()); what is damaged or not there is left
+ * to the manager to tell.  -ESTALE, -ENOENT: *e tells */
+int __must_check anchor_check_folder(const struct anchor_entry *known, struct vtpm *v,
+				     struct error *e);
+/* The same without an anchor: what is there counts. */
+int __must_check anchor_check_nothing(struct vtpm *v, struct error *e);
+
 #endif

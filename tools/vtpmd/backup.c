@@ -2,7 +2,7 @@
 #include "tools/vtpmd/backup.h"
 #include "tools/vtpmd/anchor.h"
 #include "tools/vtpmd/cert.h"
-#include "tools/vtpmd/describe.h"
+#include "tools/vtpmd/identity.h"
 #include "tools/vtpmd/log.h"
 #include "lib/hex.h"
 

@@ -21,3 +21,18 @@ unsigned int bucket_wait(struct bucket *b, unsigned int burst, unsigned int ever
 	b->spent_ms = from + every_ms;
 	return b->spent_ms > full ? (unsigned int)(b->spent_ms - full) : 0;
 }
+
+void wear_fill(struct wear *w)
+{
+	*w = (struct wear){0};
+}
+
+unsigned int wear_start(struct wear *w, uint64_t now_ms)
+{
+	return bucket_wait(&w->starts, WEAR_STARTS, WEAR_START_EVERY_MS, now_ms);
+}
+
+bool wear_header(struct wear *w, uint64_t now_ms)
+{
+	return bucket_take(&w->headers, WEAR_HEADERS, WEAR_HEADER_EVERY_MS, now_ms);
+}

@@ -4,7 +4,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -138,4 +140,14 @@ void child_end(void)
 		free(c);
 	}
 	event_free(reaper);
+}
+
+int tcti_name(const struct vtpmd *d, char *out, size_t room)
+{
+	bool stream = !strncmp(d->tpm, "unix:", 5);
+	int n = snprintf(out, room, "%s%s",
+			 stream ? "cmd:socat - UNIX-CONNECT:" : "device:",
+			 stream ? d->tpm + 5 : d->tpm);
+
+	return n < (int)room ? 0 : -ENAMETOOLONG;
 }

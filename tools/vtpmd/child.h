@@ -3,10 +3,12 @@
 #ifndef VTPMD_CHILD_H
 #define VTPMD_CHILD_H
 
+#include "include/compiler.h"
+#include "tools/vtpmd/vtpmd.h"
+
+#include <event2/event.h>
 #include <stdbool.h>
 #include <sys/types.h>
-#include <event2/event.h>
-#include "compiler.h"
 
 /* status as of waitpid(2) */
 typedef void child_done(void *ctx, int status);
@@ -28,5 +30,9 @@ int __must_check child_spawn(const struct child_start *s, pid_t *pid);
 void child_end(void);
 /* Nobody is told any more; the child is still reaped. */
 void child_forget(pid_t pid);
+
+/* How libtss2 calls what --tpm names: it has no name of its own for a raw stream.
+ * -ENAMETOOLONG */
+int __must_check tcti_name(const struct vtpmd *d, char *out, size_t room);
 
 #endif

@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/control.h"
-#include "tools/vtpmd/control_ask.h"
+#include "lib/text.h"
+#include "tools/vtpmd/control_op.h"
 #include "tools/vtpmd/log.h"
 
 #include <errno.h>
+#include <event2/buffer.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
-#include <event2/buffer.h>
+#include <uuid/uuid.h>
 
 /* A backup that is restored has its objects in hex. */
 #define LINE_MAX_BYTES (4 * CHANNEL_PAYLOAD_MAX + 65536)
@@ -200,4 +203,153 @@ void control_close(struct vtpmd *d)
 	event_free(listener);
 	listener = NULL;
 	(void)unlink(d->socket);
+}
+
+void control_answer_with(struct control *c, json_t *line)
+{
+	control_send(c, line);
+	control_idle(c);
+}
+
+/* A sentence may quote what somebody else wrote: a name in a backup, an error of xl. */
+void control_answer_word(struct control *c, const char *word, const char *text)
+{
+	char clean[sizeof(((struct error *)0)->text)];
+
+	text_clean(clean, sizeof(clean), text, strlen(text));
+	control_answer_with(
+		c, json_pack("{s:b, s:s, s:s}", "ok", 0, "error", clean, "cause", word));
+}
+
+void control_answer_refuse(struct control *c, int rc, const struct error *e)
+{
+	const char *word = error_word(e->cause);
+
+	if (rc == -EEXIST)
+		word = "exists";
+	else if (rc == -EBUSY)
+		word = "busy";
+	control_answer_word(c, word, e->text);
+}
+
+void control_answer_no_such(struct control *c)
+{
+	char text[128];
+
+	snprintf(text, sizeof(text), "There is no vTPM %s: see `vtpmctl list`.", c->name);
+	control_answer_word(c, "no-such-vtpm", text);
+}
+
+void control_answer_ok(struct control *c, const uint8_t uuid[16])
+{
+	char text[37];
+
+	uuid_unparse_lower(uuid, text);
+	control_answer_with(c, json_pack("{s:b, s:s}", "ok", 1, "uuid", text));
+}
+
+void control_answer_malformed(struct control *c)
+{
+	control_answer_word(c, "internal", "The request is malformed.");
+}
+
+static void on_anchored(void *ctx, const struct error *e)
+{
+	struct control *c = ctx;
+	struct error late = {.cause = CAUSE_NONE};
+
+	if (!e) {
+		control_answer_ok(c, c->uuid);
+		return;
+	}
+	error_set(&late, 0, e->cause,
+		  "That was done, but the host's TPM does not have it: %s", e->text);
+	control_answer_refuse(c, -EIO, &late);
+}
+
+void control_answer_anchored(struct control *c, const uint8_t uuid[16])
+{
+	memcpy(c->uuid, uuid, sizeof(c->uuid));
+	c->anchored = (struct anchor_waiter){.done = on_anchored, .ctx = c};
+	anchor_wait(c->d->anchor, &c->anchored);
+}
+
+static void remove_now(struct control *c, struct vtpm *v)
+{
+	struct error e = {.cause = CAUSE_NONE};
+	uint8_t uuid[16];
+	int rc;
+
+	memcpy(uuid, v->meta.uuid, sizeof(uuid));
+	rc = registry_remove(v, &e);
+	if (rc)
+		control_answer_refuse(c, rc, &e);
+	else
+		control_answer_anchored(c, uuid);
+}
+
+/* A creation that failed leaves nothing, unless a state was stored already. */
+static void create_failed(struct control *c, struct vtpm *v)
+{
+	struct error why = v->meta.error, e = {.cause = CAUSE_NONE};
+	bool stored = store_has(&v->store, CHANNEL_OBJECT_PERMALL);
+	size_t n = strlen(why.text);
+	const char *dot = n && why.text[n - 1] == '.' ? "" : "."; /* ends the sentence */
+
+	if (stored)
+		snprintf(why.text + n, sizeof(why.text) - n,
+			 "%s The vTPM exists: `vtpmctl start %s` when that is mended.",
+			 dot, v->meta.name);
+	else if (!registry_remove(v, &e))
+		snprintf(why.text + n, sizeof(why.text) - n, "%s Nothing was created.",
+			 dot);
+	control_answer_refuse(c, -EIO, &why);
+}
+
+static void on_progress(void *ctx, const char *text)
+{
+	json_t *line = json_pack("{s:s}", "progress", text);
+
+	if (line)
+		control_send(ctx, line);
+}
+
+static void on_settled(void *ctx, struct vtpm *v)
+{
+	struct control *c = ctx;
+	bool up = c->what == CREATE || c->what == START;
+
+	c->waiting = false;
+	if (c->what == DELETE && v->state != VTPM_RUNNING)
+		remove_now(c, v);
+	else if (c->what == STOP && c->ran && v->state != VTPM_RUNNING)
+		control_answer_anchored(c, v->meta.uuid);
+	else if (c->what == CREATE && v->state == VTPM_RUNNING)
+		control_answer_anchored(c, v->meta.uuid);
+	else if (up == (v->state == VTPM_RUNNING))
+		control_answer_ok(c, v->meta.uuid);
+	else if (c->what == CREATE && v->state == VTPM_FAILED)
+		create_failed(c, v);
+	else if (up && v->state == VTPM_FAILED)
+		control_answer_refuse(c, -EIO, &v->meta.error);
+	else
+		control_answer_word(
+			c, "busy",
+			"Someone else changed the vTPM's state meanwhile: see "
+			"`vtpmctl list`.");
+}
+
+void control_settle(struct control *c, struct vtpm *v)
+{
+	if (vtpm_settled(v)) {
+		on_settled(c, v);
+		return;
+	}
+	c->waiter = (struct vtpm_waiter){
+		.progress = on_progress,
+		.settled = on_settled,
+		.ctx = c,
+	};
+	c->waiting = true;
+	vtpm_wait(v, &c->waiter);
 }

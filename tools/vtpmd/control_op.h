@@ -3,10 +3,11 @@
 #ifndef VTPMD_CONTROL_OP_H
 #define VTPMD_CONTROL_OP_H
 
-#include <jansson.h>
-#include <event2/bufferevent.h>
 #include "tools/vtpmd/anchor.h"
 #include "tools/vtpmd/registry.h"
+
+#include <event2/bufferevent.h>
+#include <jansson.h>
 
 enum control_what {
 	CREATE,
@@ -66,5 +67,18 @@ void control_send(struct control *c, json_t *line);
 void control_idle(struct control *c);
 /* For a vTPM's on_status. */
 void control_on_status(struct vtpmd *d);
+
+/*
+ * The ops that managers have a say in.  Private to control*.c.
+ *
+ * Each asks the managers concerned, and is answered once all of them have told, or left,
+ * or did not in time.  Meanwhile c->asking; control.c's timer and event bring it back.
+ */
+
+/* A manager told, or left, or c's time is over: perhaps all have by now; then c->answer
+ * follows from the loop. */
+void control_ask_status(struct control *c);
+/* Of c->answer. */
+void control_ask_answer(struct control *c);
 
 #endif

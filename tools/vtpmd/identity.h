@@ -7,9 +7,11 @@
 #ifndef VTPMD_IDENTITY_H
 #define VTPMD_IDENTITY_H
 
-#include <jansson.h>
+#include "lib/envelope.h"
 #include "lib/tpmpub.h"
 #include "tools/vtpmd/meta.h"
+
+#include <jansson.h>
 
 struct vtpm;
 
@@ -25,5 +27,18 @@ json_t *identity_show(const struct meta *m);
 /* Answers CHANNEL_IDENTITY for a vTPM (struct peer_owner). */
 int identity_on_peer(void *ctx, const uint8_t *keys, size_t len, uint32_t *known,
 		     const char **why);
+
+/*
+ * What a vTPM is, from its header (struct envelope_desc): vtpm.json does not say it.
+ * vtpmd cannot check the header's MAC.  What makes the description trustworthy is that
+ * the header's hash is anchored, which anchor_check() compares before a start, and that
+ * the manager opens no other header.
+ */
+
+/* The same of a header's bytes; *e tells why not. */
+int __must_check describe_header(struct meta *m, const uint8_t *header, size_t len,
+				 struct error *e);
+/* The same of the stored header. */
+int __must_check describe_stored(struct meta *m, struct store *s, struct error *e);
 
 #endif

@@ -11,15 +11,13 @@
 #ifndef VTPMD_METRICS_H
 #define VTPMD_METRICS_H
 
-#include <sys/socket.h>
-#include "compiler.h"
+#include "include/compiler.h"
 #include "tools/vtpmd/vtpmd.h"
+
+#include <sys/socket.h>
 
 #define METRICS_CLIENTS 8
 
-/* "unix:PATH", "127.0.0.1:PORT" (all of 127/8) or "[::1]:PORT"; -EINVAL. */
-int __must_check metrics_parse(const char *where, struct sockaddr_storage *a,
-			       socklen_t *len);
 /* Listens at d->metrics; does nothing when that is NULL.  -EINVAL, -errno */
 int __must_check metrics_open(struct vtpmd *d);
 void metrics_close(struct vtpmd *d);

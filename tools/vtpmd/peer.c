@@ -1,17 +1,641 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/peer.h"
-#include "tools/vtpmd/peer_kms.h"
-#include "tools/vtpmd/peer_serve.h"
-#include "tools/vtpmd/peer_store.h"
-#include "tools/vtpmd/peer_tpm.h"
-#include "tools/vtpmd/priority.h"
-#include "tools/vtpmd/log.h"
+#include "lib/binding.h"
+#include "lib/measure.h"
 #include "lib/stamp.h"
+#include "lib/text.h"
+#include "tools/vtpmd/priority.h"
 
 #include <errno.h>
+#include <event2/buffer.h>
 #include <stdlib.h>
 #include <string.h>
-#include <event2/buffer.h>
+
+/* Nothing but success, or rc and its sentence. */
+static void peer_answer(struct peer *p, const struct channel_frame *f, int rc)
+{
+	if (rc)
+		peer_refuse(p, f->type, f->id, -rc, strerror(-rc));
+	else
+		peer_reply(p, f->type, f->id, NULL, 0);
+}
+
+static void peer_answer_malformed(struct peer *p, const struct channel_frame *f)
+{
+	peer_refuse(p, f->type, f->id, EINVAL, "The request is malformed.");
+}
+
+/* Sends what was written to out, which is freed.  rc, or -EMSGSIZE: why there is
+ * nothing. */
+static int peer_answer_written(struct peer *p, const struct channel_frame *f,
+			       uint8_t *out, const struct cursor *w, int rc,
+			       const char *why)
+{
+	if (!rc && !cursor_ok(w))
+		rc = -EMSGSIZE;
+	if (rc)
+		peer_refuse(p, f->type, f->id, -rc, why);
+	else
+		peer_reply(p, f->type, f->id, out, w->pos);
+	free(out);
+	return rc;
+}
+
+#define PUT_PAUSE_US 300000
+
+static void peer_store_get(struct peer *p, const struct channel_frame *f,
+			   struct cursor *c)
+{
+	uint16_t object = cursor_u16(c);
+	uint8_t *buf;
+	size_t len;
+	int rc;
+
+	if (!cursor_done(c)) {
+		peer_answer_malformed(p, f);
+		return;
+	}
+	rc = store_get(p->env.store, object, &buf, &len);
+	if (rc) {
+		peer_answer(p, f, rc);
+		return;
+	}
+	peer_reply(p, f->type, f->id, buf, len);
+	free(buf);
+}
+
+/* The disk's fault, which may pass; everything else is the manager's or final. */
+static bool may_pass(int rc)
+{
+	return rc == -ENOSPC || rc == -EDQUOT || rc == -EIO || rc == -EROFS ||
+	       rc == -ENOMEM || rc == -EMFILE || rc == -ENFILE;
+}
+
+/* What the journal says of a put that is over. */
+static void log_put(struct peer *p, int rc)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (p->put.rc)
+		log_about(LOG_WARNING, PEER_ABOUT(p, .id = LOG_ID_STORE_GOOD),
+			  "after %lld s the disk %s",
+			  (long long)(now.tv_sec - p->put.since.tv_sec),
+			  rc ? strerror(-rc) : "took the state");
+	else if (rc)
+		peer_log(p, LOG_ERR, PEER_ABOUT(p),
+			 "object %u, generation %llu was not stored: %s", p->put.object,
+			 (unsigned long long)p->put.seq, strerror(-rc));
+}
+
+static void end_put(struct peer *p, int rc)
+{
+	struct channel_frame f = {.type = CHANNEL_PUT, .id = p->put.id};
+
+	log_put(p, rc);
+	store_put_free(p->put.put);
+	p->put.put = NULL;
+	p->put.rc = 0;
+	peer_answer(p, &f, rc);
+}
+
+/* Nothing that was not stored may be acknowledged, and what the guest was promised
+ * before must not be given up: wait for the disk.  Before the manager is ready, somebody
+ * waits for its start, and is told. */
+static bool wait_for_disk(struct peer *p, int rc)
+{
+	struct timeval pause = {.tv_usec = PUT_PAUSE_US};
+
+	if (!p->ready || !may_pass(rc) || event_add(p->put.again, &pause))
+		return false;
+	if (!p->put.rc)
+		log_about(LOG_ERR, PEER_ABOUT(p, .id = LOG_ID_STORE_WAITS),
+			  "its state cannot be stored (%s): the guest waits until the "
+			  "disk takes it",
+			  strerror(-rc));
+	p->put.rc = rc;
+	return true;
+}
+
+static void on_put(void *ctx, int rc)
+{
+	struct peer *p = ctx;
+
+	if (!rc && p->owner->stored(p->ctx, p->put.object))
+		return;
+	if (!wait_for_disk(p, rc))
+		end_put(p, rc);
+}
+
+void peer_put_counts(struct peer *p, int rc)
+{
+	if (p->put.put)
+		end_put(p, rc);
+}
+
+static void put_again(evutil_socket_t fd, short what, void *ctx)
+{
+	struct peer *p = ctx;
+	int rc = store_put_run(p->put.put);
+
+	if (rc)
+		on_put(p, rc);
+}
+
+static void peer_store_put(struct peer *p, const struct channel_frame *f,
+			   struct cursor *c)
+{
+	int rc;
+
+	if (!p->put.again)
+		p->put.again = evtimer_new(p->env.base, put_again, p);
+	p->put.id = f->id;
+	p->put.object = cursor_u16(c);
+	p->put.seq = cursor_u64(c);
+	if (!cursor_ok(c) || !cursor_left(c)) {
+		peer_answer_malformed(p, f);
+		return;
+	}
+	rc = p->owner->put(p->ctx, p->put.object, f->payload + c->pos, cursor_left(c));
+	if (rc) {
+		peer_answer(p, f, rc);
+		return;
+	}
+	if (p->put.again)
+		p->put.put =
+			store_put_new(p->env.store, p->put.object, p->put.seq,
+				      f->payload + c->pos, cursor_left(c), on_put, p);
+	if (!p->put.put) {
+		peer_answer(p, f, -ENOMEM);
+		return;
+	}
+	clock_gettime(CLOCK_MONOTONIC, &p->put.since);
+	put_again(-1, 0, p);
+}
+
+int peer_store_error(const struct peer *p)
+{
+	return p->put.rc;
+}
+
+/* The manager is gone, and what waits with it. */
+static void peer_store_end(struct peer *p)
+{
+	if (p->put.again)
+		event_free(p->put.again);
+	store_put_free(p->put.put);
+}
+
+/* Completion of the tunnel's calls. */
+static void peer_kms_answered(void *ctx, int rc, const uint8_t *data, size_t len)
+{
+	struct peer *p = ctx;
+	struct channel_frame f = {.type = p->kms_type, .id = p->kms_id};
+
+	p->kms_type = 0;
+	if (f.type == CHANNEL_KMS_OPEN)
+		peer_log(p, rc ? LOG_WARNING : LOG_DEBUG, PEER_ABOUT(p),
+			 "tunnel to KMS %s: %s", p->kms_address,
+			 rc ? strerror(-rc) : "open");
+	if (rc)
+		peer_answer(p, &f, rc);
+	else
+		peer_reply(p, f.type, f.id, data, len);
+}
+
+/* The manager names a place in the list of addresses, never an address. */
+static int open_tunnel(struct peer *p, unsigned int nth)
+{
+	int rc = -EDESTADDRREQ;
+
+	if (p->env.config->kms_address)
+		rc = address_nth(p->env.config->kms_address, nth, p->kms_address);
+	return rc ? rc : tunnel_open(p->tunnel, p->kms_address);
+}
+
+/* CHANNEL_KMS_OPEN, _SEND, _RECV */
+static void peer_kms(struct peer *p, const struct channel_frame *f, struct cursor *c)
+{
+	uint32_t max = 0, nth = 0;
+	int rc = -EBUSY;
+
+	if (p->kms_type) {
+		peer_answer(p, f, rc);
+		return;
+	}
+	if (f->type == CHANNEL_KMS_RECV)
+		max = cursor_u32(c);
+	if (f->type == CHANNEL_KMS_OPEN && f->len)
+		nth = cursor_u16(c);
+	if (!cursor_ok(c)) {
+		peer_answer_malformed(p, f);
+		return;
+	}
+	p->kms_type = f->type;
+	p->kms_id = f->id;
+	if (f->type == CHANNEL_KMS_RECV)
+		rc = tunnel_recv(p->tunnel, max);
+	else if (f->type == CHANNEL_KMS_SEND)
+		rc = tunnel_send(p->tunnel, f->payload, f->len);
+	else
+		rc = open_tunnel(p, nth);
+	if (rc) {
+		p->kms_type = 0;
+		peer_answer(p, f, rc);
+	}
+}
+
+static void peer_kms_close(struct peer *p, const struct channel_frame *f,
+			   struct cursor *c)
+{
+	tunnel_close(p->tunnel);
+	p->kms_type = 0;
+	peer_answer(p, f, 0);
+}
+
+/* As long as a start may take (vtpm_start.h). */
+#define PEER_TPM_S 180
+/* A start takes some 40 commands, a copy's some 70. */
+#define BURST	200
+#define EACH_MS 500
+
+static struct tpm_filter_host pinned(const struct config *c)
+{
+	struct cursor tlvs = cursor_reader(c->tlvs, c->len);
+	struct tpm_filter_host host = {.srk = c->srk_handle};
+	struct channel_tlv t;
+
+	while (channel_tlv_next(&tlvs, &t))
+		if (t.tag == CONFIG_POLICY_KEY) {
+			host.policy_key_len = cursor_left(&t.value);
+			host.policy_key = cursor_bytes(&t.value, host.policy_key_len);
+		}
+	return host;
+}
+
+static void on_tpm(void *ctx, int rc, const uint8_t *rsp, size_t len)
+{
+	struct peer *p = ctx;
+	struct channel_frame f = {.type = CHANNEL_TPM, .id = p->tpm.id};
+
+	if (rc) {
+		peer_answer(p, &f, rc);
+		return;
+	}
+	tpm_filter_answered(&p->tpm.filter, &p->tpm.asked, rsp, len);
+	peer_reply(p, f.type, f.id, rsp, len);
+}
+
+static void refuse(struct peer *p, const struct channel_frame *f,
+		   const struct tpm_filter_verdict *v)
+{
+	peer_log(p, LOG_WARNING, PEER_ABOUT(p, .id = LOG_ID_REFUSED),
+		 "TPM command %s (0x%x) was refused: %s", v->name ? v->name : "unknown",
+		 v->code, v->why);
+	peer_refuse(p, f->type, f->id, EPERM, v->why);
+}
+
+static void peer_tpm(struct peer *p, const struct channel_frame *f, struct cursor *c)
+{
+	const struct tpm_filter_host host = pinned(p->env.config);
+	struct tpm_filter_verdict v;
+	unsigned int wait;
+	int rc;
+
+	rc = tpm_filter_check(&p->tpm.filter, &host, f->payload, f->len, &v);
+	if (!rc && !evtimer_pending(p->tpm.shut, NULL)) {
+		rc = -EPERM;
+		v.why = "its vTPM neither starts nor makes new key slots";
+	}
+	if (rc) {
+		refuse(p, f, &v);
+		return;
+	}
+	if (relay_busy(p->relay)) {
+		peer_answer(p, f, -EBUSY);
+		return;
+	}
+	wait = bucket_wait(&p->env.limits->tpm, BURST, EACH_MS, (uint64_t)stamp_ms());
+	log_about(LOG_DEBUG, PEER_ABOUT(p), "%s%s", v.name, wait ? ", slowed down" : "");
+	rc = relay_submit(p->relay, f->payload, f->len, wait, on_tpm, p);
+	if (rc) {
+		peer_answer(p, f, rc);
+		return;
+	}
+	p->tpm.id = f->id;
+	p->tpm.asked = v;
+}
+
+void peer_tpm_fill(struct peer_limits *limits)
+{
+	limits->tpm = (struct bucket){0};
+}
+
+void peer_tpm_open(struct peer *p)
+{
+	const struct timeval limit = {.tv_sec = PEER_TPM_S};
+
+	event_add(p->tpm.shut, &limit);
+}
+
+static void peer_tpm_close(struct peer *p)
+{
+	event_del(p->tpm.shut);
+	relay_reset(p->relay);
+	p->tpm.filter = (struct tpm_filter){0};
+}
+
+static void on_shut(evutil_socket_t fd, short what, void *ctx)
+{
+	peer_tpm_close(ctx);
+}
+
+/* 0 or -ENOMEM */
+static int peer_tpm_init(struct peer *p)
+{
+	p->relay = relay_new(p->env.base, p->env.tpm);
+	p->tpm.shut = evtimer_new(p->env.base, on_shut, p);
+	return p->relay && p->tpm.shut ? 0 : -ENOMEM;
+}
+
+static void peer_tpm_end(struct peer *p)
+{
+	relay_free(p->relay);
+	if (p->tpm.shut)
+		event_free(p->tpm.shut);
+}
+
+#define TEXT_MAX 1000
+
+static void serve_hello(struct peer *p, const struct channel_frame *f, struct cursor *c)
+{
+	uint16_t min = cursor_u16(c), max = cursor_u16(c);
+	uint8_t mode = cursor_u8(c), uuid[16];
+	const char *why = "vtpmd refused it.";
+	struct cursor w;
+	uint64_t seq;
+	uint8_t *out;
+	int rc;
+
+	cursor_copy(c, uuid, sizeof(uuid));
+	seq = cursor_u64(c);
+	if (p->said_hello || !cursor_ok(c) || mode > CHANNEL_RESUMED) {
+		p->broken =
+			p->said_hello ? "it said HELLO twice" : "its HELLO is malformed";
+		return;
+	}
+	p->said_hello = true;
+	if (min > CHANNEL_VERSION || max < CHANNEL_VERSION) {
+		peer_refuse(p, f->type, f->id, EPROTO,
+			    "vtpmd speaks version 1 of the host channel: install vtpmd "
+			    "and the vTPM manager of one release.");
+		return;
+	}
+	out = malloc(CHANNEL_PAYLOAD_MAX);
+	w = cursor_writer(out, out ? CHANNEL_PAYLOAD_MAX - 4 : 0);
+	cursor_put_u16(&w, CHANNEL_VERSION);
+	rc = out ? p->owner->hello(p->ctx, mode, uuid, seq, &w, &why) : -ENOMEM;
+	if (!peer_answer_written(p, f, out, &w, rc, why)) {
+		p->greeted = true;
+		p->ready = mode == CHANNEL_RESUMED;
+		if (mode == CHANNEL_STARTING)
+			peer_tpm_open(p);
+	}
+}
+
+static void serve_ready(struct peer *p, const struct channel_frame *f, struct cursor *c)
+{
+	uint64_t seq = cursor_u64(c);
+
+	if (!cursor_done(c)) {
+		peer_answer_malformed(p, f);
+		return;
+	}
+	peer_answer(p, f, 0);
+	peer_tpm_close(p);
+	p->ready = true;
+	p->owner->ready(p->ctx, seq);
+}
+
+/* The rest of a payload as a text that is printable. */
+static void take_text(struct cursor *c, char text[TEXT_MAX + 1])
+{
+	size_t n = cursor_left(c);
+
+	text_clean(text, TEXT_MAX + 1, cursor_bytes(c, n), n);
+}
+
+/* u32 cause | text.  false: it was malformed, and is answered. */
+static bool take_cause(struct peer *p, const struct channel_frame *f, struct cursor *c,
+		       uint32_t *cause, char text[TEXT_MAX + 1])
+{
+	*cause = cursor_u32(c);
+	if (!cursor_ok(c)) {
+		peer_answer_malformed(p, f);
+		return false;
+	}
+	take_text(c, text);
+	return true;
+}
+
+static void serve_fail(struct peer *p, const struct channel_frame *f, struct cursor *c)
+{
+	char text[TEXT_MAX + 1];
+	uint32_t cause;
+
+	if (!take_cause(p, f, c, &cause, text))
+		return;
+	if (p->said_fail) {
+		p->broken = "it said FAIL twice";
+		return;
+	}
+	p->said_fail = true;
+	peer_answer(p, f, 0);
+	peer_tpm_close(p);
+	p->owner->fail(p->ctx, cause, text);
+}
+
+static void serve_rekeyed(struct peer *p, const struct channel_frame *f, struct cursor *c)
+{
+	char text[TEXT_MAX + 1];
+	uint32_t cause;
+
+	if (!take_cause(p, f, c, &cause, text))
+		return;
+	peer_tpm_close(p);
+	if (p->owner->rekeyed(p->ctx, cause, text))
+		peer_answer(p, f, 0);
+	else
+		peer_refuse(p, f->type, f->id, EPERM, "Nobody asked for new keys.");
+}
+
+static void serve_config(struct peer *p, const struct channel_frame *f, struct cursor *c)
+{
+	uint8_t *out = malloc(CHANNEL_PAYLOAD_MAX);
+	struct cursor w = cursor_writer(out, out ? CHANNEL_PAYLOAD_MAX - 4 : 0);
+	const char *why = "vtpmd refused it.";
+	int rc = out ? p->owner->config(p->ctx, &w, &why) : -ENOMEM;
+
+	(void)peer_answer_written(p, f, out, &w, rc, why);
+}
+
+static void serve_identity(struct peer *p, const struct channel_frame *f,
+			   struct cursor *c)
+{
+	const char *why = "vtpmd refused it.";
+	uint8_t reply[4];
+	struct cursor w = cursor_writer(reply, sizeof(reply));
+	uint32_t known = 0;
+	int rc = p->owner->identity(p->ctx, f->payload, f->len, &known, &why);
+
+	cursor_put_u32(&w, known);
+	if (rc)
+		peer_refuse(p, f->type, f->id, -rc, why);
+	else
+		peer_reply(p, f->type, f->id, reply, sizeof(reply));
+}
+
+static void serve_quote(struct peer *p, const struct channel_frame *f, struct cursor *c)
+{
+	const char *why = "vtpmd refused it.";
+	int rc = p->owner->quote(p->ctx, f->id, f->payload, f->len, &why);
+
+	if (rc)
+		peer_refuse(p, f->type, f->id, -rc, why);
+}
+
+/* Evidence is as long as a payload may be. */
+static void take_evidence(struct peer *p, const struct channel_frame *f, struct cursor *c)
+{
+	uint32_t cause = cursor_u32(c);
+	size_t n = cursor_left(c);
+	char *text = malloc(n + 1);
+
+	if (!cursor_ok(c)) {
+		peer_answer_malformed(p, f);
+	} else if (!text) {
+		peer_answer(p, f, -ENOMEM);
+	} else {
+		text_clean(text, n + 1, cursor_bytes(c, n), n);
+		peer_answer(p, f, 0);
+		p->owner->attested(p->ctx, cause, text);
+	}
+	free(text);
+}
+
+static void serve_attest(struct peer *p, const struct channel_frame *f, struct cursor *c)
+{
+	uint8_t out[4 + 2 + BINDING_NONCE_MAX + 2 + BINDING_USER_MAX];
+	struct cursor w = cursor_writer(out, sizeof(out));
+	const char *why = "vtpmd refused it.";
+	int rc;
+
+	if (f->len) {
+		take_evidence(p, f, c);
+		return;
+	}
+	rc = p->owner->attest(p->ctx, &w, &why);
+	if (rc)
+		peer_refuse(p, f->type, f->id, -rc, why);
+	else
+		peer_reply(p, f->type, f->id, out, w.pos);
+}
+
+static void serve_guest(struct peer *p, const struct channel_frame *f, struct cursor *c)
+{
+	uint32_t domid = cursor_u32(c);
+	uint64_t on = cursor_u64(c);
+	const char *why = "vtpmd could not judge it.";
+	struct cursor w;
+	uint8_t *out;
+	int rc;
+
+	if (!cursor_done(c)) {
+		peer_answer_malformed(p, f);
+		return;
+	}
+	out = malloc(CHANNEL_PAYLOAD_MAX);
+	w = cursor_writer(out, out ? CHANNEL_PAYLOAD_MAX - 4 : 0);
+	rc = out ? p->owner->guest(p->ctx, domid, on, &w, &why) : -ENOMEM;
+	if (rc)
+		peer_log(p, LOG_ERR, PEER_ABOUT(p, .id = LOG_ID_REFUSED),
+			 "domain %u is refused: %s", domid, why);
+	(void)peer_answer_written(p, f, out, &w, rc, why);
+}
+
+static void serve_status(struct peer *p, const struct channel_frame *f, struct cursor *c)
+{
+	peer_answer(p, f, 0);
+	p->owner->status(p->ctx, f->payload, f->len);
+}
+
+static void serve_log(struct peer *p, const struct channel_frame *f, struct cursor *c)
+{
+	char text[TEXT_MAX + 1];
+	uint8_t level = cursor_u8(c);
+
+	if (!cursor_ok(c)) {
+		peer_answer_malformed(p, f);
+		return;
+	}
+	take_text(c, text);
+	/* nothing that a manager says is an emergency of the host, or debugging */
+	if (level < LOG_ERR || level > LOG_INFO)
+		level = level < LOG_ERR ? LOG_ERR : LOG_INFO;
+	peer_log(p, level, PEER_ABOUT(p), "says: %s", text);
+	peer_answer(p, f, 0);
+}
+
+static void (*const serve[])(struct peer *, const struct channel_frame *,
+			     struct cursor *) = {
+	[CHANNEL_HELLO] = serve_hello,	     [CHANNEL_GET] = peer_store_get,
+	[CHANNEL_PUT] = peer_store_put,	     [CHANNEL_TPM] = peer_tpm,
+	[CHANNEL_KMS_OPEN] = peer_kms,	     [CHANNEL_KMS_SEND] = peer_kms,
+	[CHANNEL_KMS_RECV] = peer_kms,	     [CHANNEL_KMS_CLOSE] = peer_kms_close,
+	[CHANNEL_READY] = serve_ready,	     [CHANNEL_FAIL] = serve_fail,
+	[CHANNEL_STATUS] = serve_status,     [CHANNEL_LOG] = serve_log,
+	[CHANNEL_CONFIG] = serve_config,     [CHANNEL_REKEYED] = serve_rekeyed,
+	[CHANNEL_IDENTITY] = serve_identity, [CHANNEL_QUOTE] = serve_quote,
+	[CHANNEL_ATTEST] = serve_attest,     [CHANNEL_GUEST] = serve_guest,
+};
+
+/* Milliseconds of vtpmd that a request of this type is counted as; never 0. */
+/* Those that read or write files, or ask others; a state is written and synchronised. */
+static unsigned int peer_cost(uint16_t type)
+{
+	switch (type) {
+	case CHANNEL_HELLO:
+	case CHANNEL_CONFIG:
+	case CHANNEL_IDENTITY:
+	case CHANNEL_KMS_OPEN:
+	case CHANNEL_GUEST:
+	case CHANNEL_QUOTE:
+		return 16;
+	case CHANNEL_PUT:
+		return 4;
+	default:
+		return 1;
+	}
+}
+
+static void peer_serve(struct peer *p, const struct channel_frame *f)
+{
+	struct cursor c = cursor_reader(f->payload, f->len);
+
+	if (!f->id || f->type & CHANNEL_REPLY) {
+		p->broken = "it sent what only vtpmd may send";
+		return;
+	}
+	if (!p->greeted && f->type != CHANNEL_HELLO) {
+		p->broken = "it did not begin with HELLO";
+		return;
+	}
+	if (f->type >= ARRAY_SIZE(serve) || !serve[f->type])
+		peer_refuse(p, f->type, f->id, ENOSYS,
+			    "vtpmd does not know the request.");
+	else
+		serve[f->type](p, f, &c);
+}
 
 /* A manager waits for each answer; one that leaves this much unread is broken. */
 #define UNREAD_MAX (4 * CHANNEL_PAYLOAD_MAX)

@@ -9,15 +9,24 @@
 #ifndef VTPMD_PEER_H
 #define VTPMD_PEER_H
 
-#include <stddef.h>
-#include <stdint.h>
-#include <event2/event.h>
 #include "include/channel.h"
+#include "lib/address.h"
+#include "lib/channel.h"
 #include "tools/vtpmd/bucket.h"
 #include "tools/vtpmd/config.h"
 #include "tools/vtpmd/log.h"
+#include "tools/vtpmd/relay.h"
 #include "tools/vtpmd/store.h"
+#include "tools/vtpmd/store_put.h"
+#include "tools/vtpmd/tpm_filter.h"
+#include "tools/vtpmd/tunnel.h"
 #include "tools/vtpmd/wire.h"
+
+#include <event2/event.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
 
 /* What a peer tells the vTPM that it belongs to; texts are printable (lib/text.h).
  * peer_free() may be called in none of them but gone(). */
@@ -93,5 +102,60 @@ bool peer_is_held(const struct peer *p);
 void peer_put_counts(struct peer *p, int rc);
 /* Sends a CHANNEL_EVENT_*. */
 void peer_event(struct peer *p, uint16_t type);
+
+/* The requests of a connected manager, one function each.  Private to peer*.c. */
+
+struct peer {
+	struct peer_env env;
+	struct wire *wire;
+	const struct peer_owner *owner;
+	void *ctx;
+	struct channel_reader in;
+	struct evbuffer *out;
+	struct event *turn;	   /* in the next poll, or when its next request is due */
+	struct channel_frame held; /* the request that is served in the next turn ... */
+	bool holds;		   /* ... if there is one */
+	uint64_t due_ms;	   /* ... and it is due: stamp_ms() */
+	struct relay *relay;
+	struct tunnel *tunnel;
+	bool said_hello, said_fail;
+	bool greeted;	    /* its HELLO was accepted */
+	bool ready;	    /* its state is open */
+	bool ended;	    /* the wire */
+	const char *broken; /* why it must be dropped */
+	struct {
+		struct event *shut; /* pending: its manager may use the TPM */
+		struct tpm_filter filter;
+		struct tpm_filter_verdict asked;
+		uint32_t id; /* of the request that waits for the TPM */
+	} tpm;
+	/* A state that is being stored, or that the disk does not take yet: then its
+	 * manager, and the manager's guest, wait.  No request is taken meanwhile. */
+	struct {
+		struct store_put *put; /* NULL: none */
+		uint32_t id;
+		uint16_t object;
+		uint64_t seq;
+		int rc; /* what the disk said; 0: nothing yet */
+		struct timespec since;
+		struct event *again;
+	} put;
+	uint16_t kms_type; /* and for the tunnel; 0: none */
+	uint32_t kms_id;
+	char kms_address[ADDRESS_MAX]; /* that the tunnel leads to */
+};
+
+/* For log_about(); more members may follow. */
+#define PEER_ABOUT(p, ...)    \
+	(&(struct log_about){ \
+		.vtpm = (p)->env.name, .uuid = (p)->env.store->uuid, ##__VA_ARGS__})
+
+/* Queue a reply to request (type, id). */
+void peer_reply(struct peer *p, uint16_t type, uint32_t id, const void *data, size_t len);
+/* error: a positive errno */
+void peer_refuse(struct peer *p, uint16_t type, uint32_t id, int error, const char *why);
+/* Writes a line about this manager, or of it, unless there were too many. */
+#define peer_log(p, level, about, ...) \
+	log_limited(&(p)->env.limits->lines, level, about, __VA_ARGS__)
 
 #endif

@@ -6,8 +6,7 @@
 #include "lib/hex.h"
 #include "tools/vtpmd/child.h"
 #include "tools/vtpmd/identity.h"
-#include "tools/vtpmd/peer_serve.h"
-#include "tools/vtpmd/tcti.h"
+#include "tools/vtpmd/peer.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -3,8 +3,12 @@
 #ifndef VTPMD_REGISTRY_H
 #define VTPMD_REGISTRY_H
 
-#include <jansson.h>
+#include "include/compiler.h"
+#include "lib/error.h"
 #include "tools/vtpmd/vtpm.h"
+#include "tools/vtpmd/vtpmd.h"
+
+#include <jansson.h>
 
 struct registry_new {
 	const char *name;
@@ -35,5 +39,12 @@ int __must_check registry_remove(struct vtpm *v, struct error *e);
 json_t *registry_approved(struct vtpmd *d);
 /* The object of `vtpmctl show --json`, with a reference to that array. */
 json_t *registry_show(struct vtpm *v, json_t *approved);
+
+/* SIGHUP, and what `vtpmctl host renew` asks for: host.json is new.  Every start and
+ * every rekey reads it anew by itself; here it is looked at at once, and what failed
+ * with the one of before is started again without waiting. */
+
+/* On failure *e says what is wrong with it; nothing changes for vTPMs that run. */
+int __must_check reload(struct vtpmd *d, struct error *e);
 
 #endif

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/store.h"
-#include "tools/vtpmd/erase.h"
-#include "tools/vtpmd/object.h"
 #include "lib/atomic.h"
 #include "lib/crypt.h"
+#include "tools/vtpmd/object.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -15,6 +14,81 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <uuid/uuid.h>
+
+static int zero(int fd)
+{
+	static const uint8_t zeroes[4096];
+	struct stat st;
+	off_t at = 0;
+
+	if (fstat(fd, &st))
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return 0;
+	/* we store nothing that is longer; a sparse file can be as long as it likes */
+	if (st.st_size > CHANNEL_PAYLOAD_MAX)
+		st.st_size = CHANNEL_PAYLOAD_MAX;
+	while (at < st.st_size) {
+		size_t n = (size_t)(st.st_size - at);
+		ssize_t done =
+			pwrite(fd, zeroes, n < sizeof(zeroes) ? n : sizeof(zeroes), at);
+
+		if (done <= 0)
+			return done ? -errno : -EIO;
+		at += done;
+	}
+	return fsync(fd) ? -errno : 0;
+}
+
+/* One file in a folder; not being there is success.  The folder is not synced. */
+static int erase_file(int dir, const char *name)
+{
+	int fd = openat(dir, name,
+			O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | O_NOFOLLOW);
+	int rc = 0;
+
+	/* a link or a FIFO has no bytes of ours */
+	if (fd < 0 && errno != ELOOP && errno != ENXIO)
+		return errno == ENOENT ? 0 : -errno;
+	if (fd >= 0) {
+		rc = zero(fd);
+		close(fd);
+	}
+	if (!rc && unlinkat(dir, name, 0))
+		rc = -errno;
+	return rc;
+}
+
+/* A power cut in a write leaves two names of one file. */
+static bool same_file(int dir, const char *a, const char *b)
+{
+	struct stat sa, sb;
+
+	return !fstatat(dir, a, &sa, AT_SYMLINK_NOFOLLOW) &&
+	       !fstatat(dir, b, &sb, AT_SYMLINK_NOFOLLOW) && sa.st_dev == sb.st_dev &&
+	       sa.st_ino == sb.st_ino;
+}
+
+/* The generation before NAME, and what an interrupted write left beside it
+ * (lib/atomic.h).  NAME itself stays, also when they are names of the same file. */
+static int erase_previous(int dir, const char *name)
+{
+	static const char *const ends[] = {"link", "prev", "new"};
+	char other[64];
+	size_t i;
+	int rc = 0;
+
+	for (i = 0; i < ARRAY_SIZE(ends) && !rc; i++) {
+		if (snprintf(other, sizeof(other), "%s.%s", name, ends[i]) >=
+		    (int)sizeof(other))
+			return -ENAMETOOLONG;
+		if (!same_file(dir, other, name))
+			rc = erase_file(dir, other);
+		else if (unlinkat(dir, other, 0))
+			rc = -errno;
+	}
+	return rc;
+}
 
 #define MACHINE_ID "/etc/machine-id"
 
@@ -496,4 +570,45 @@ int store_remove(struct store *s, const char *root)
 	if (rmdir(path))
 		return -errno;
 	return sync_parent(root);
+}
+
+/* Of each, what it is in the folder of the vTPM that is a copy. */
+static const struct {
+	uint16_t object, copy;
+} sources[] = {
+	{CHANNEL_OBJECT_HEADER, CHANNEL_OBJECT_SOURCE_HEADER},
+	{CHANNEL_OBJECT_PERMALL, CHANNEL_OBJECT_SOURCE_PERMALL},
+};
+
+int store_take_source(struct store *s, struct store *from)
+{
+	uint8_t *buf;
+	size_t i, len;
+	int rc = 0;
+
+	for (i = 0; i < ARRAY_SIZE(sources) && !rc; i++) {
+		rc = store_get(from, sources[i].object, &buf, &len);
+		if (rc)
+			break;
+		rc = atomic_write(s->dir, object_name(sources[i].copy), buf, len, false);
+		if (!rc)
+			rc = store_know(s, sources[i].copy, buf, len);
+		free(buf);
+	}
+	return rc;
+}
+
+int store_drop_source(struct store *s)
+{
+	size_t i;
+	int rc = 0;
+
+	for (i = 0; i < ARRAY_SIZE(sources) && !rc; i++) {
+		rc = erase_previous(s->dir, object_name(sources[i].copy));
+		if (!rc)
+			rc = erase_file(s->dir, object_name(sources[i].copy));
+	}
+	if (!rc && fsync(s->dir))
+		rc = -errno;
+	return rc;
 }

@@ -14,12 +14,13 @@
 #ifndef VTPMD_STORE_H
 #define VTPMD_STORE_H
 
+#include "include/channel.h"
+#include "include/compiler.h"
+#include "lib/error.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "compiler.h"
-#include "include/channel.h"
-#include "lib/error.h"
 
 /* The bytes of an object that were checked, or stored by this vtpmd: others are not given
  * out any more, whoever puts them into the folder. */

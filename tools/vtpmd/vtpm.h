@@ -20,10 +20,9 @@
 #ifndef VTPMD_VTPM_H
 #define VTPMD_VTPM_H
 
-#include <time.h>
 #include "include/channel.h"
 #include "lib/binding.h"
-#include "tools/vtpmd/anchor_table.h"
+#include "tools/vtpmd/anchor_file.h"
 #include "tools/vtpmd/anchor_waiter.h"
 #include "tools/vtpmd/body.h"
 #include "tools/vtpmd/bucket.h"
@@ -33,7 +32,9 @@
 #include "tools/vtpmd/meta.h"
 #include "tools/vtpmd/peer.h"
 #include "tools/vtpmd/store.h"
-#include "tools/vtpmd/wear.h"
+
+#include <event2/util.h>
+#include <time.h>
 
 enum vtpm_state {
 	VTPM_STOPPED,
@@ -216,5 +217,11 @@ void vtpm_audit(const struct vtpm *v, const char *event, const char *detail);
 void vtpm_audit_refusal(const struct vtpm *v, enum cause cause);
 /* "running", ... */
 const char *vtpm_state_word(const struct vtpm *v);
+
+/* When a vTPM is started that nobody waits for: after the host's start, and again after
+ * the KMS or the TPM was away.  Private to vtpm*.c. */
+
+/* As many of those that wait as may start now. */
+void vtpm_start_queued(struct vtpmd *d);
 
 #endif

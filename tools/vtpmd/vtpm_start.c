@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/vtpm_start.h"
 #include "tools/vtpmd/anchor.h"
-#include "tools/vtpmd/describe.h"
+#include "tools/vtpmd/identity.h"
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/vtpm_peer.h"
-#include "tools/vtpmd/vtpm_queue.h"
+#include "tools/vtpmd/vtpm.h"
 
 #include <errno.h>
 #include <string.h>

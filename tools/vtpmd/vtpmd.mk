@@ -42,17 +42,17 @@ hostchan_UNIT_SRCS := $(addprefix stubdom/manager/hostchan,.c _attest.c _call.c 
 hostchan_UNIT_LIBS := -lxenvchan
 
 UNIT_TESTS += vtpmd_store
-vtpmd_store_UNIT_SRCS := tools/vtpmd/store.c $(addprefix tools/vtpmd/,store_source.c erase.c object.c) lib/text.c lib/atomic.c lib/crypt.c tools/vtpmd/meta.c \
+vtpmd_store_UNIT_SRCS := $(addprefix tools/vtpmd/,store.c object.c) lib/text.c lib/atomic.c lib/crypt.c tools/vtpmd/meta.c \
                          lib/cursor.c lib/error.c lib/hex.c
 vtpmd_store_UNIT_LIBS := -ljansson -luuid -lcrypto
 
 UNIT_TESTS += vtpmd_identity
-vtpmd_identity_UNIT_SRCS := $(addprefix tools/vtpmd/,describe.c erase.c identity.c meta.c object.c store.c) lib/envelope.c lib/crypt.c lib/tpmpub.c lib/text.c lib/atomic.c \
+vtpmd_identity_UNIT_SRCS := $(addprefix tools/vtpmd/,identity.c store.c meta.c object.c) lib/envelope.c lib/crypt.c lib/tpmpub.c lib/text.c lib/atomic.c \
                             lib/cursor.c lib/error.c lib/hex.c
 vtpmd_identity_UNIT_LIBS := -ljansson -luuid -lcrypto
 
 UNIT_TESTS += vtpmd_cert
-vtpmd_cert_UNIT_SRCS := $(addprefix tools/vtpmd/,cert.c store.c erase.c object.c) lib/atomic.c lib/crypt.c lib/channel.c \
+vtpmd_cert_UNIT_SRCS := $(addprefix tools/vtpmd/,cert.c store.c object.c) lib/atomic.c lib/crypt.c lib/channel.c \
                         lib/cursor.c lib/error.c lib/hex.c
 vtpmd_cert_UNIT_LIBS := -ljansson -luuid -lcrypto
 
@@ -62,9 +62,8 @@ vtpmd_config_UNIT_SRCS := tools/vtpmd/config.c tools/vtpmd/tunnel.c lib/address.
 vtpmd_config_UNIT_LIBS := -ljansson -levent -levent_extra -lcrypto
 
 UNIT_TESTS += peer
-peer_UNIT_SRCS := $(addprefix tools/vtpmd/,peer.c peer_answer.c peer_kms.c peer_serve.c peer_store.c peer_tpm.c bucket.c \
-                  relay.c tunnel.c store.c store_put.c work.c \
-                  erase.c object.c tpm_filter.c log.c) lib/address.c lib/atomic.c lib/crypt.c lib/error.c lib/stamp.c lib/text.c $(CHANNEL_SRCS)
+peer_UNIT_SRCS := $(addprefix tools/vtpmd/,peer.c bucket.c relay.c tunnel.c store.c store_put.c work.c object.c tpm_filter.c log.c) \
+                  lib/address.c lib/atomic.c lib/crypt.c lib/error.c lib/stamp.c lib/text.c $(CHANNEL_SRCS)
 peer_UNIT_LIBS := -levent -levent_extra -luuid -lsystemd -lpthread -lcrypto
 
 UNIT_TESTS += work
@@ -99,23 +98,25 @@ tpm_filter_UNIT_SRCS := tools/vtpmd/tpm_filter.c lib/cursor.c
 FUZZ_TESTS += tpm_filter
 tpm_filter_FUZZ_SRCS := tools/vtpmd/tpm_filter.c lib/cursor.c
 
-ANCHOR_TABLE_SRCS := tools/vtpmd/anchor_table.c lib/cursor.c
+ANCHOR_TABLE_SRCS := tools/vtpmd/anchor_file.c lib/atomic.c lib/crypt.c lib/cursor.c
 UNIT_TESTS += anchor_table anchor_file anchor_header anchor_known
 anchor_table_UNIT_SRCS := $(ANCHOR_TABLE_SRCS)
+anchor_table_UNIT_LIBS := -lcrypto
 anchor_file_UNIT_SRCS := tools/vtpmd/anchor_file.c lib/atomic.c lib/crypt.c $(ANCHOR_TABLE_SRCS)
 anchor_file_UNIT_LIBS := -lcrypto $(DISK_WRAPS)
-anchor_known_UNIT_SRCS := $(addprefix tools/vtpmd/anchor_,check.c file.c known.c) tools/vtpmd/trail.c $(ANCHOR_TABLE_SRCS) \
-                          $(addprefix tools/vtpmd/,store.c erase.c object.c log.c bucket.c) lib/atomic.c lib/stamp.c lib/text.c \
+anchor_known_UNIT_SRCS := tools/vtpmd/anchor_known.c tools/vtpmd/trail.c $(ANCHOR_TABLE_SRCS) \
+                          $(addprefix tools/vtpmd/,store.c object.c log.c bucket.c) lib/atomic.c lib/stamp.c lib/text.c \
                           lib/error.c $(AUDIT_SRCS)
 anchor_known_UNIT_LIBS := -lcrypto -ljansson -luuid -lsystemd
-anchor_header_UNIT_SRCS := tools/vtpmd/anchor_file.c $(addprefix tools/vtpmd/,store.c erase.c object.c) lib/atomic.c \
+anchor_header_UNIT_SRCS := $(addprefix tools/vtpmd/,store.c object.c) lib/atomic.c \
                            lib/crypt.c lib/error.c $(ANCHOR_TABLE_SRCS)
 anchor_header_UNIT_LIBS := -lcrypto -luuid $(DISK_WRAPS)
 FUZZ_TESTS += anchor_table
 anchor_table_FUZZ_SRCS := $(ANCHOR_TABLE_SRCS)
+anchor_table_FUZZ_LIBS := -lcrypto
 
 UNIT_TESTS += bucket image wear
-wear_UNIT_SRCS := tools/vtpmd/wear.c tools/vtpmd/bucket.c
+wear_UNIT_SRCS := tools/vtpmd/bucket.c
 bucket_UNIT_SRCS := tools/vtpmd/bucket.c
 image_UNIT_SRCS := tools/vtpmd/image.c lib/error.c
 image_UNIT_LIBS := -lcrypto

@@ -6,11 +6,12 @@
 #ifndef VTPMD_WIRE_H
 #define VTPMD_WIRE_H
 
+#include "include/compiler.h"
+
+#include <event2/event.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
-#include <event2/event.h>
-#include "compiler.h"
 
 struct wire {
 	/* Bytes moved, 0 when that is not possible now, -EPIPE when it ended. */
