@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "alone.h"
 #include "control.h"
-#include "engine.h"
+#include "stubdom/manager/engine.h"
 #include "folder.h"
-#include "listener.h"
-#include "plain.h"
+#include "stubdom/manager/socket.h"
 #include "state.h"
 
 #include <errno.h>

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "compiler.h"
-#include "engine.h"
+#include "stubdom/manager/engine.h"
 
 struct alone_place {
 	const char *state; /* folder */

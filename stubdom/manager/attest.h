@@ -9,9 +9,53 @@
 #ifndef XVTPM_ATTEST_H
 #define XVTPM_ATTEST_H
 
-#include "attest_tpm.h"
-#include "eventlog.h"
 #include "lib/error.h"
+#include "stubdom/manager/command.h"
+#include "stubdom/manager/eventlog.h"
+#include "stubdom/manager/firmware.h"
+#include "stubdom/manager/hostchan.h"
+
+/*
+ * What the manager asks its own TPM for a deep quote: the attestation key, a quote with it,
+ * the PCRs, and the certificates in its NV memory.
+ * As command_run(): -EREMOTEIO, and c->rc tells why the TPM refused.
+ *
+ * The attestation key is a primary key of the platform hierarchy: it follows from the
+ * platform's primary seed and one template, so it is the same for as long as the vTPM
+ * exists, TPM2_Clear leaves it as it is, and no password of the guest's is needed for it.  To
+ * make it, to use it, to disable its hierarchy (TPM2_HierarchyControl, Part 3, 24.2) and to
+ * change its seed (TPM2_ChangePPS, 24.4) takes platformAuth, which the manager alone has
+ * (firmware.h).  It is in the TPM from one command of the manager's to the next, between
+ * which the guest has none: there is no handle of it that a guest could use.
+ */
+
+#define ATTEST_BANKS	4
+#define ATTEST_PCRS	24
+#define ATTEST_PART_MAX 1024
+
+struct attest_bytes {
+	uint8_t p[ATTEST_PART_MAX];
+	size_t n;
+};
+
+/* A key, and what it signed. */
+struct attest_quote {
+	struct attest_bytes public; /* TPMT_PUBLIC */
+	struct attest_bytes name;
+	struct attest_bytes quote;     /* TPMS_ATTEST */
+	struct attest_bytes signature; /* TPMT_SIGNATURE */
+};
+
+struct attest_bank {
+	uint16_t alg, size;
+	const char *name; /* "sha256" */
+	uint32_t pcrs;	  /* that this TPM has */
+};
+
+struct attest_banks {
+	size_t n;
+	struct attest_bank bank[ATTEST_BANKS];
+};
 
 #define ATTEST_NONCE_MIN 16
 #define ATTEST_NONCE_MAX 64
@@ -42,5 +86,10 @@ struct attest_request {
 int __must_check attest_run(struct attest *a, const struct attest_request *r,
 			    uint32_t *tpm_rc, struct error *e);
 void attest_clear(struct attest *a);
+
+/* Answers EVENT_ATTEST.  Private to vtpm*.c. */
+
+/* For `vtpmctl attest`: the guest has no part in it, and keeps what it may be reading. */
+void vtpm_attest(struct hostchan *chan, const struct attest *guest);
 
 #endif

@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "compiler.h"
-#include "firmware.h"
+#include "stubdom/manager/firmware.h"
 
 /* The largest index of libtpms: MAX_NV_INDEX_SIZE. */
 #define CERTNV_SIZE_MAX 2048

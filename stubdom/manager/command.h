@@ -10,7 +10,7 @@
 #ifndef XVTPM_COMMAND_H
 #define XVTPM_COMMAND_H
 
-#include "engine.h"
+#include "stubdom/manager/engine.h"
 #include "lib/cursor.h"
 #include "lib/tpm2/types.h"
 

@@ -11,11 +11,12 @@
 #ifndef XVTPM_ENGINE_H
 #define XVTPM_ENGINE_H
 
+#include "include/compiler.h"
+#include "lib/error.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "compiler.h"
-#include "lib/error.h"
 
 #define ENGINE_BUFFER_SIZE 4096
 /* How far the clock that a TPM 2.0 told may be ahead of the stored one. */

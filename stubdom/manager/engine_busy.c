@@ -4,7 +4,7 @@
  * cancelled.  There is one thread in a stub domain, so that this look is the only
  * moment to hear a guest's cancel: the linker (--wrap, manager.mk) leads it here.
  */
-#include "engine.h"
+#include "stubdom/manager/engine.h"
 
 int __real__plat__IsCanceled(void);
 int __wrap__plat__IsCanceled(void);

@@ -17,10 +17,12 @@
 #ifndef XVTPM_FIRMWARE_H
 #define XVTPM_FIRMWARE_H
 
+#include "include/compiler.h"
+#include "lib/error.h"
+#include "stubdom/manager/command.h"
+
 #include <stddef.h>
 #include <stdint.h>
-#include "compiler.h"
-#include "lib/error.h"
 
 #define FIRMWARE_AUTH_SIZE 32
 
@@ -35,5 +37,37 @@ int __must_check firmware_start(struct firmware *f);
 /* Says why a start failed with rc, which it returns: the TPM, or the store. */
 int firmware_failed(int rc, struct error *e);
 void firmware_wipe(struct firmware *f);
+
+/*
+ * The clock of a TPM 2.0 after a crash.  Without a TPM2_Shutdown it starts at the value
+ * that was stored last, and says that it is not safe: it may have told a later one
+ * (Part 1, 36.3.2).  Here it does not go back: it is set to what cannot have been told.
+ */
+
+/*
+ * The PCR banks that the operator chose for a TPM 2.0: TPM2_PCR_Allocate asks for the
+ * platform's authorization, which no guest has.
+ */
+
+/* Starts a TPM that was just powered on; when it has other banks than these (bit n: the
+ * n-th of SHA-1, SHA-256, SHA-384, SHA-512), allocates them, and powers it on again.
+ * The TPM keeps them.  -errno */
+int __must_check firmware_banks(uint8_t banks);
+
+/*
+ * The manager in the place of a machine's firmware, for a TPM 1.2.
+ *
+ *   TPM_Init -> TPM_Startup(ST_CLEAR) -> enabled and activated
+ *     -> once in its life: endorsement key, NV lock, presence set for good
+ *     -> no physical presence until the next power-on -> the guest
+ *
+ * The guest gets a TPM that it can own.  Physical presence is nobody's but ours: no
+ * guest can clear the TPM without the owner's authorization.  A guest that disables or
+ * deactivates its TPM finds it enabled and active after the next power cycle: there is
+ * no set-up menu in which somebody could do it.
+ */
+
+/* After a power-on; once more, it does nothing.  -errno: no guest may be let near this TPM. */
+int __must_check firmware12_start(void);
 
 #endif

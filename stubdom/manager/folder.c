@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "folder.h"
-#include "unlock_slot.h"
+#include "stubdom/manager/slot.h"
 #include "lib/atomic.h"
 #include "lib/crypt.h"
 

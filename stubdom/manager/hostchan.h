@@ -13,7 +13,9 @@
 #ifndef XVTPM_HOSTCHAN_H
 #define XVTPM_HOSTCHAN_H
 
-#include "state.h"
+#include "lib/channel.h"
+#include "stubdom/manager/hostchan_io.h"
+#include "stubdom/manager/state.h"
 
 struct hostchan;
 
@@ -87,5 +89,41 @@ int hostchan_fd(const struct hostchan *h);
 int __must_check hostchan_event(struct hostchan *h);
 /* Answers EVENT_STATUS: TLVs as in enum channel_status. */
 int __must_check hostchan_status(struct hostchan *h, const uint8_t *tlvs, size_t len);
+
+/*
+ * Frames on a transport: one request and its reply, and the return of a lost
+ * vtpmd.  Private to hostchan*.c.
+ *
+ * States: up (HELLO was answered, or is being said) <-> down (listening for
+ * vtpmd).  A channel that is not running goes down only once: -EPIPE for ever.
+ */
+
+struct hostchan {
+	struct hostchan_io io;
+	struct channel_reader in;
+	uint32_t last_id;
+	bool up;
+	bool running;
+	/* events that arrived and were not yet taken */
+	bool stop, status, guest, rekey, deep, identity, attest;
+	uint8_t uuid[16];
+	const uint64_t *seq;
+};
+
+/* A request: its payload is head, then body.  After a reconnection a call that
+ * may be repeated is sent again, any other one fails with -EPIPE. */
+struct hostchan_call {
+	uint16_t type;
+	bool repeat;
+	int ms; /* limit for the reply; 0: none */
+	const uint8_t *head;
+	size_t head_len;
+	const uint8_t *body;
+	size_t body_len;
+	/* out: what stands behind the status; free(reply) */
+	uint8_t *reply;
+	size_t reply_len;
+	char text[160]; /* out: the sentence of a refusal */
+};
 
 #endif

@@ -7,7 +7,7 @@
 #ifndef XVTPM_HOSTTPM_POLICY_H
 #define XVTPM_HOSTTPM_POLICY_H
 
-#include "hosttpm_cmd.h"
+#include "stubdom/manager/hosttpm.h"
 
 /* The authPolicy of a sealed object. -EINVAL, CAUSE_NOT_CONFIGURED */
 int __must_check hosttpm_policy_digest(const struct hosttpm_config *c,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The vTPM manager: one static program for a stub domain and for a process. */
 #include "alone.h"
-#include "vtpm.h"
+#include "stubdom/manager/vtpm.h"
 #include "lib/crypt.h"
 
 #include <errno.h>

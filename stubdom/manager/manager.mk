@@ -2,9 +2,8 @@
 # The manager, build/bin/vtpm-manager: one static program, so that the stub domain's
 # kernel can run it, linked from Debian's archives and small enough for 8 MiB.
 # The client of the host's TPM and the key slots: vtpmctl recover has them too.
-HOSTTPM_SRCS := $(addprefix stubdom/manager/hosttpm,.c _call.c _cmd.c _crypt.c \
-                  _pcr.c _policy.c _session.c) lib/hostpolicy.c lib/tpmbusy.c
-UNLOCK_SRCS := $(addprefix stubdom/manager/unlock,.c _config.c _kms.c _slot.c) lib/oldkey.c lib/recovery.c
+HOSTTPM_SRCS := $(addprefix stubdom/manager/,hosttpm.c hosttpm_policy.c hosttpm_session.c) lib/hostpolicy.c lib/tpmbusy.c
+UNLOCK_SRCS := $(addprefix stubdom/manager/,unlock.c slot.c) lib/oldkey.c lib/recovery.c
 
 MANAGER_SRCS := $(wildcard stubdom/manager/*.c) lib/base64url.c lib/atomic.c lib/channel.c lib/ecdsa.c lib/envelope.c lib/hostpolicy.c lib/measure.c lib/oldkey.c lib/recovery.c lib/tpmbusy.c $(KMS_SRCS) \
                 $(addprefix backend/,ring.c xenbus.c backend.c xen_ops.c xenstore.c)
@@ -31,19 +30,19 @@ $(BUILD)/bin/vtpm-manager-san: $(sort $(MANAGER_SRCS:%.c=$(BUILD)/san/%.o))
 TEST_PROGRAMS += $(BUILD)/bin/vtpm-manager-san
 
 # libtpms behind six calls, which the linker leads past what libtpms has no option for.
-ENGINE_SRCS := $(addprefix stubdom/manager/engine,.c _kind.c _lockout.c)
+ENGINE_SRCS := stubdom/manager/engine.c
 ENGINE_LIBS := -Wl,--wrap=DAStartup -Wl,-Bstatic -ltpms -Wl,-Bdynamic
 
 UNIT_TESTS += control engine folder plain
-folder_UNIT_SRCS := $(addprefix stubdom/manager/,folder.c state.c unlock_slot.c) \
+folder_UNIT_SRCS := $(addprefix stubdom/manager/,folder.c state.c slot.c) \
                     lib/atomic.c $(ENVELOPE_SRCS)
 folder_UNIT_LIBS := -lcrypto
-plain_UNIT_SRCS := $(addprefix stubdom/manager/,plain.c listener.c) lib/cursor.c lib/error.c
+plain_UNIT_SRCS := $(addprefix stubdom/manager/,socket.c) lib/cursor.c lib/error.c
 control_UNIT_SRCS := stubdom/manager/control.c lib/cursor.c
 engine_UNIT_SRCS := $(ENGINE_SRCS) stubdom/manager/state.c $(ENVELOPE_SRCS)
 engine_UNIT_LIBS := $(ENGINE_LIBS) -lcrypto
 UNIT_TESTS += firmware
-firmware_UNIT_SRCS := $(ENGINE_SRCS) $(addprefix stubdom/manager/,command.c firmware.c firmware_clock.c) lib/cursor.c lib/error.c
+firmware_UNIT_SRCS := $(ENGINE_SRCS) $(addprefix stubdom/manager/,command.c firmware.c) lib/cursor.c lib/error.c
 firmware_UNIT_LIBS := $(ENGINE_LIBS) -lcrypto
 UNIT_TESTS += identity
 identity_UNIT_SRCS := $(firmware_UNIT_SRCS) $(addprefix stubdom/manager/,ek.c identity.c) lib/envelope.c lib/crypt.c
@@ -55,10 +54,10 @@ UNIT_TESTS += firmware_clock
 firmware_clock_UNIT_SRCS := $(firmware_UNIT_SRCS)
 firmware_clock_UNIT_LIBS := $(ENGINE_LIBS) -lcrypto
 UNIT_TESTS += firmware_banks
-firmware_banks_UNIT_SRCS := $(firmware_UNIT_SRCS) stubdom/manager/firmware_banks.c
+firmware_banks_UNIT_SRCS := $(firmware_UNIT_SRCS) stubdom/manager/firmware.c
 firmware_banks_UNIT_LIBS := $(ENGINE_LIBS) -lcrypto
 UNIT_TESTS += firmware12
-firmware12_UNIT_SRCS := $(ENGINE_SRCS) $(addprefix stubdom/manager/,command.c firmware12.c) \
+firmware12_UNIT_SRCS := $(ENGINE_SRCS) $(addprefix stubdom/manager/,command.c firmware.c) \
                         lib/cursor.c lib/error.c
 firmware12_UNIT_LIBS := $(ENGINE_LIBS) -lcrypto
 UNIT_TESTS += engine_kind
@@ -77,12 +76,12 @@ UNIT_TESTS += launch
 launch_UNIT_SRCS := $(sort $(firmware_UNIT_SRCS) stubdom/manager/launch.c $(EVENTLOG_SRCS))
 launch_UNIT_LIBS := $(ENGINE_LIBS) -lcrypto
 UNIT_TESTS += rekey
-rekey_UNIT_SRCS := $(addprefix stubdom/manager/,rekey.c state.c unlock_slot.c) lib/oldkey.c \
+rekey_UNIT_SRCS := $(addprefix stubdom/manager/,rekey.c state.c slot.c) lib/oldkey.c \
                    $(addprefix tools/vtpmd/,store.c object.c) lib/atomic.c $(ENVELOPE_SRCS)
 rekey_UNIT_LIBS := -lcrypto -luuid \
 	$(patsubst %,-Wl$(comma)--wrap=%,openat write pwrite fsync renameat linkat unlinkat)
 FUZZ_TESTS += slot
-slot_FUZZ_SRCS := $(addprefix stubdom/manager/unlock,_config.c _slot.c) $(ENVELOPE_SRCS)
+slot_FUZZ_SRCS := stubdom/manager/slot.c $(ENVELOPE_SRCS)
 slot_FUZZ_LIBS := -lcrypto
 
 INSTALL += install-manager

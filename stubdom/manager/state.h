@@ -8,7 +8,7 @@
 #define XVTPM_STATE_H
 
 #include <stdbool.h>
-#include "engine.h"
+#include "stubdom/manager/engine.h"
 #include "lib/envelope.h"
 #include "include/channel.h"
 

@@ -7,10 +7,12 @@
 #ifndef XVTPM_UNLOCK_H
 #define XVTPM_UNLOCK_H
 
-#include <stdbool.h>
 #include "lib/envelope.h"
 #include "lib/kms.h"
-#include "hosttpm.h"
+#include "stubdom/manager/hosttpm.h"
+#include "stubdom/manager/slot.h"
+
+#include <stdbool.h>
 
 #define UNLOCK_APPROVALS_MAX 16
 #define UNLOCK_CERTS_MAX     4
@@ -75,5 +77,21 @@ int __must_check unlock_open(const struct unlock_config *c,
 			     const struct kms_stream *kms, const uint8_t *header,
 			     size_t header_len, uint8_t data_key[32],
 			     struct envelope_desc *desc, struct error *e);
+
+/*
+ * The KMS half of a slot.  Each call unseals this host's client key by the TPM,
+ * uses it for one exchange, and wipes it.
+ */
+
+int __must_check unlock_kms_wrap(const struct unlock_config *c,
+				 const struct hosttpm_transport *tpm,
+				 const struct kms_stream *kms,
+				 const uint8_t secret[UNLOCK_SECRET_SIZE],
+				 struct kms_wrapped *out, struct error *e);
+int __must_check unlock_kms_unwrap(const struct unlock_config *c,
+				   const struct hosttpm_transport *tpm,
+				   const struct kms_stream *kms,
+				   const struct kms_wrapped *in,
+				   uint8_t secret[UNLOCK_SECRET_SIZE], struct error *e);
 
 #endif

@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 #include "compiler.h"
-#include "attest.h"
+#include "stubdom/manager/attest.h"
 
 struct vendor {
 	const struct eventlog *log;

@@ -1,28 +1,357 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "vtpm.h"
-#include "vtpm_attest.h"
-#include "vtpm_copy.h"
-#include "vtpm_identity.h"
-#include "vtpm_keys.h"
-#include "vtpm_guest.h"
-#include "vtpm_side.h"
-#include "vtpm_status.h"
-#include "firmware.h"
-#include "firmware12.h"
-#include "firmware_banks.h"
-#include "hostchan.h"
-#include "state.h"
-#include "unlock.h"
-#include "vendor.h"
+#include "stubdom/manager/vtpm.h"
+#include "backend/backend.h"
+#include "backend/xen_ops.h"
 #include "lib/crypt.h"
 #include "lib/cursor.h"
+#include "stubdom/manager/certnv.h"
+#include "stubdom/manager/engine.h"
+#include "stubdom/manager/eventlog.h"
+#include "stubdom/manager/firmware.h"
+#include "stubdom/manager/hostchan.h"
+#include "stubdom/manager/identity.h"
+#include "stubdom/manager/launch.h"
+#include "stubdom/manager/socket.h"
+#include "stubdom/manager/state.h"
+#include "stubdom/manager/unlock.h"
+#include "stubdom/manager/vendor.h"
+#include "stubdom/manager/attest.h"
+#include "stubdom/manager/keys.h"
+#include "stubdom/manager/vtpm_status.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
 #include <time.h>
+#include <unistd.h>
+
+/* Starts zeroed, but for listener.fd, -1. */
+struct vtpm_side {
+	struct xen_ops xen;
+	bool has_xen;
+	struct backend *backend; /* NULL: none */
+	struct listener listener;
+	struct plain *plain; /* NULL: none */
+};
+
+struct vtpm_guest {
+	struct hostchan *chan;
+	struct eventlog *log; /* of its launch */
+	bool only;	      /* measured guests only, as the header says */
+	bool tpm12;	      /* into which nothing is measured */
+	/* _TPM_Init, and what a machine's firmware does then */
+	int (*power_on)(void *ctx);
+	void *ctx;
+};
+
+struct vtpm_identity {
+	struct certnv certs; /* as vtpmd has them */
+	unsigned int good;   /* how many of them the TPM has */
+};
+
+static void hear_cancel(void *ctx)
+{
+	struct vtpm_side *s = ctx;
+
+	if (s->backend)
+		backend_check_cancel(s->backend);
+}
+
+static int open_backend(struct vtpm_side *s, const struct vtpm_place *place,
+			const struct unlock_config *config,
+			const struct backend_engine *engine, struct error *e)
+{
+	struct backend_config c = {
+		.localities = config->desc.localities,
+		.shared_domain = !place->stubdom,
+		.tpm12 = config->desc.tpm12,
+	};
+	const uint8_t *u = config->uuid;
+	int rc;
+
+	snprintf(c.uuid, sizeof(c.uuid),
+		 "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
+		 u[0], u[1], u[2], u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11],
+		 u[12], u[13], u[14], u[15]);
+	engine_while_busy(hear_cancel, s);
+	rc = backend_open(&s->backend, &c, engine, &xen_ops_table, &s->xen);
+	return rc ? error_set(e, rc, CAUSE_INTERNAL,
+			      "the backend could not be offered to guests: %s",
+			      strerror(-rc))
+		  : 0;
+}
+
+/* Opens the devices of Xen, or the socket, and serves nobody yet. */
+static int vtpm_side_prepare(struct vtpm_side *s, const struct vtpm_place *place,
+			     struct error *e)
+{
+	int rc;
+
+	if (place->no_xen)
+		return place->unix_path ? listener_unix(&s->listener, place->unix_path, e)
+					: 0;
+	rc = xen_ops_open(&s->xen);
+	if (rc)
+		return error_set(e, rc, CAUSE_INTERNAL,
+				 "/dev/xen/{xenbus,evtchn,gntdev} cannot be used: %s",
+				 strerror(-rc));
+	s->has_xen = true;
+	return 0;
+}
+
+/* The engine serves from now on; a socket has only its execute(). */
+static int vtpm_side_open(struct vtpm_side *s, const struct vtpm_place *place,
+			  const struct unlock_config *config,
+			  const struct backend_engine *engine, struct error *e)
+{
+	struct plain_ops ops = {.ctx = engine->ctx, .execute = engine->execute};
+	int rc;
+
+	if (!place->no_xen)
+		return open_backend(s, place, config, engine, e);
+	if (!place->unix_path)
+		return 0;
+	rc = plain_open(&s->plain, &s->listener, &ops);
+	return rc ? error_set(e, rc, CAUSE_INTERNAL, "out of memory") : 0;
+}
+
+/* Waits for commands, or until fd can be read, and serves what came.  -errno: xenstore or
+ * the event channels are lost. */
+static int vtpm_side_serve(struct vtpm_side *s, int fd)
+{
+	struct pollfd fds[1 + BACKEND_POLLFDS + PLAIN_POLLFDS];
+	nfds_t n = 1;
+	int rc, events;
+
+	fds[0] = (struct pollfd){.fd = fd, .events = POLLIN};
+	if (s->backend) {
+		backend_pollfds(s->backend, fds + n);
+		n += BACKEND_POLLFDS;
+	} else if (s->plain) {
+		n += plain_pollfds(s->plain, fds + n);
+	}
+	events = poll(fds, n, s->backend ? backend_timeout(s->backend) : -1);
+	if (events < 0)
+		return errno == EINTR ? 0 : -errno;
+	rc = s->backend && fds[2].revents ? backend_ring_ready(s->backend) : 0;
+	if (!rc && s->backend && (fds[1].revents || !events))
+		rc = backend_xenstore_ready(s->backend);
+	if (!rc && s->plain)
+		rc = plain_ready(s->plain, fds + 1, n - 1);
+	return rc;
+}
+
+/* Its figures, into the status. */
+static void vtpm_side_stats(const struct vtpm_side *s, struct vtpm_status *status)
+{
+	struct backend_stats b = {0};
+
+	if (s->backend) {
+		backend_stats(s->backend, &b);
+		status->guest = b.present;
+		status->guest_domid = b.domid;
+		status->refused = b.refused;
+	}
+	status->commands = s->plain ? plain_commands(s->plain) : b.commands;
+}
+
+/* Also of one that was not opened or prepared, or not whole.  A socket's name stays: a
+ * process that has given up its rights does not see it, and vtpmd removes it. */
+static void vtpm_side_close(struct vtpm_side *s)
+{
+	engine_while_busy(NULL, NULL);
+	backend_close(s->backend);
+	if (s->has_xen)
+		xen_ops_close(&s->xen);
+	plain_close(s->plain);
+	if (s->listener.fd >= 0)
+		close(s->listener.fd);
+	s->listener.fd = -1;
+}
+
+static int refuse(const struct vtpm_guest *g, uint32_t domid, int rc, const char *what,
+		  const char **why)
+{
+	static char text[192];
+
+	snprintf(text, sizeof(text), "domain %u is refused: %s", domid, what);
+	hostchan_log(g->chan, LOG_ERR, text);
+	*why = text;
+	return rc;
+}
+
+/* vtpmd has told the journal of its own refusals. */
+static int not_told(const struct vtpm_guest *g, uint32_t domid, int rc,
+		    const struct hostchan_guest *told, const char **why)
+{
+	static char text[sizeof(told->why)];
+
+	if (rc == -EPIPE)
+		return refuse(g, domid, rc,
+			      "vtpmd does not answer, and it alone knows whether the "
+			      "guest may have this vTPM: `systemctl status vtpmd`",
+			      why);
+	if (rc == -EBADMSG || !told->why[0])
+		return refuse(g, domid, rc,
+			      "vtpmd's answer about it makes no sense: install vtpmd and "
+			      "the vTPM manager of one release",
+			      why);
+	memcpy(text, told->why, sizeof(text));
+	*why = text;
+	return rc;
+}
+
+static int start_anew(const struct vtpm_guest *g, const struct hostchan_guest *told)
+{
+	int rc;
+
+	eventlog_clear(g->log);
+	rc = g->power_on(g->ctx);
+	return rc || !told->len ? rc : launch_measure(told->list, told->len, g->log);
+}
+
+static int judge(const struct vtpm_guest *g, uint32_t domid, uint64_t *on,
+		 const struct hostchan_guest *told, const char **why)
+{
+	if (told->what == CHANNEL_GUEST_SAME)
+		return 0;
+	if ((g->only && !told->measured) || (g->tpm12 && told->measured))
+		return refuse(g, domid, -EPERM,
+			      g->tpm12
+				      ? "nothing is measured into a TPM 1.2: `vtpmctl "
+					"launch --unmeasured`"
+				      : "this vTPM serves measured guests only: start it "
+					"with `vtpmctl launch`",
+			      why);
+	if (told->what == CHANNEL_GUEST_RESUMED)
+		return 0;
+	/* should it fail in the midst, it is no guest's TPM any more */
+	*on = 0;
+	if (start_anew(g, told))
+		return refuse(g, domid, -EIO,
+			      "the TPM could not be started for it, or did not take its "
+			      "measurements: stop and start the vTPM",
+			      why);
+	*on = told->on;
+	return 0;
+}
+
+/* Asks vtpmd about domain domid, and starts the TPM anew if the domain is new, with what
+ * was measured of it.  *on: the TPM's power-on, or
+ * what the manager drew when it started; 0: a start for a guest failed.  After a failure the guest is
+ * refused, with *why for its xenstore; vtpmd's log has it, too, once it is there. */
+static int vtpm_guest_adopt(const struct vtpm_guest *g, uint32_t domid, uint64_t *on,
+			    const char **why)
+{
+	struct hostchan_guest told;
+	int rc = hostchan_guest(g->chan, domid, *on, &told);
+
+	rc = rc ? not_told(g, domid, rc, &told, why) : judge(g, domid, on, &told, why);
+	free(told.list);
+	return rc;
+}
+
+static int take_certs(struct vtpm_identity *i, const struct unlock_config *config)
+{
+	unsigned int n;
+	int rc = 0;
+
+	memset(&i->certs, 0, sizeof(i->certs));
+	for (n = 0; n < config->certs && !rc; n++)
+		rc = certnv_set(&i->certs, config->cert[n].index, config->cert[n].der,
+				config->cert[n].len);
+	return rc;
+}
+
+/* A TPM without its certificates serves its guest as well. */
+static void apply(struct vtpm_identity *i, struct hostchan *chan,
+		  const struct firmware *f)
+{
+	char text[128];
+	int rc = certnv_apply(&i->certs, f, &i->good);
+
+	if (!rc)
+		return;
+	snprintf(text, sizeof(text),
+		 "certificates are missing in the TPM's NV memory (%s): is it full?",
+		 strerror(-rc));
+	hostchan_log(chan, LOG_WARNING, text);
+}
+
+/* A power-on: the TPM is started and has its certificates. */
+static int vtpm_identity_power_on(struct vtpm_identity *i, struct hostchan *chan,
+				  struct firmware *f)
+{
+	int rc = firmware_start(f);
+
+	if (!rc)
+		apply(i, chan, f);
+	return rc;
+}
+
+/* The header has the Names before vtpmd gets the keys. */
+static int report(struct vtpm_keys *keys)
+{
+	struct envelope_desc desc = keys->config->desc;
+	bool made = keys->config->create && !keys->config->is_copy;
+	struct identity_keys found;
+	uint32_t kept;
+	int rc = identity_find(&found, desc.ek, made, keys->error);
+
+	if (!rc && found.changed)
+		rc = vtpm_keys_describe(keys, &desc);
+	if (rc || !found.len)
+		return rc;
+	rc = hostchan_identity(keys->chan, found.publics, found.len, &kept);
+	return rc ? error_set(keys->error, rc, CAUSE_CHANNEL,
+			      "vtpmd does not take its endorsement keys (%s): install "
+			      "vtpmd and the vTPM manager of one version",
+			      strerror(-rc))
+		  : 0;
+}
+
+/* Before anybody is offered this TPM: powers it on, compares its endorsement keys with
+ * the header, writes there those that it did not know, and tells vtpmd. */
+static int vtpm_identity_begin(struct vtpm_identity *i, struct vtpm_keys *keys,
+			       struct firmware *f)
+{
+	int rc = take_certs(i, keys->config);
+
+	if (rc)
+		return error_set(keys->error, rc, CAUSE_CHANNEL,
+				 "vtpmd sent certificates that do not belong into a TPM: "
+				 "install vtpmd and the vTPM manager of one version");
+	rc = vtpm_identity_power_on(i, keys->chan, f);
+	if (rc)
+		return firmware_failed(rc, keys->error);
+	return report(keys);
+}
+
+/* CHANNEL_EVENT_IDENTITY: the certificates have changed. */
+static void vtpm_identity_renew(struct vtpm_identity *i, struct hostchan *chan,
+				const struct firmware *f)
+{
+	struct unlock_config config;
+	uint8_t *tlvs = NULL;
+	size_t len = 0;
+	int rc = hostchan_config(chan, &tlvs, &len);
+
+	if (!rc) {
+		rc = unlock_config_parse(tlvs, len, &config, NULL);
+		if (!rc) {
+			rc = take_certs(i, &config);
+			unlock_config_free(&config);
+		}
+	}
+	free(tlvs);
+	if (rc)
+		hostchan_log(chan, LOG_ERR, "the new certificates could not be fetched");
+	else
+		apply(i, chan, f);
+}
 
 struct vtpm {
 	const struct vtpm_place *place;

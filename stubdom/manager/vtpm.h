@@ -6,10 +6,11 @@
 #ifndef XVTPM_VTPM_H
 #define XVTPM_VTPM_H
 
-#include <stdbool.h>
-#include "depriv.h"
-#include "compiler.h"
+#include "include/compiler.h"
 #include "lib/error.h"
+#include "stubdom/manager/depriv.h"
+
+#include <stdbool.h>
 
 struct vtpm_place {
 	bool stubdom;		 /* vchan, /proc/xen-stub; else the socket on fd 3 */

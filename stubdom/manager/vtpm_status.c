@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "vtpm_status.h"
-#include "include/channel.h"
+#include "stubdom/manager/vtpm_status.h"
 #include "lib/cursor.h"
 
 #include <fcntl.h>
@@ -91,4 +90,14 @@ size_t vtpm_status_encode(const struct vtpm_status *s, uint8_t out[VTPM_STATUS_M
 	if (s->latency)
 		put_latency(&w, s->latency);
 	return VTPM_STATUS_MAX - cursor_left(&w);
+}
+
+void latency_add(struct latency *l, uint64_t ns)
+{
+	unsigned int n = 0;
+
+	while (n < LATENCY_BUCKETS - 1 && ns > (uint64_t)LATENCY_FIRST_NS << n)
+		n++;
+	l->count[n]++;
+	l->sum_ns += ns;
 }

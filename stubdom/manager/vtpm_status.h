@@ -3,10 +3,21 @@
 #ifndef XVTPM_VTPM_STATUS_H
 #define XVTPM_VTPM_STATUS_H
 
+#include "include/channel.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "latency.h"
+
+/* How long commands took: counts in buckets whose bounds double, so that a fixed few
+ * hold microseconds and seconds alike.  Fits STATUS_LATENCY of include/channel.h. */
+
+struct latency {
+	uint64_t sum_ns;
+	uint64_t count[LATENCY_BUCKETS];
+};
+
+void latency_add(struct latency *l, uint64_t ns);
 
 #define VTPM_STATUS_MAX 512
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A key slot out of a store, and the configuration that comes over the host
  * channel, as a hostile dom0 process would give them. */
-#include "stubdom/manager/unlock_slot.h"
+#include "stubdom/manager/slot.h"
+#include "stubdom/manager/unlock.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -13,7 +13,6 @@
  */
 #include "lib/address.h"
 #include "stubdom/manager/unlock.h"
-#include "stubdom/manager/unlock_kms.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -3,7 +3,7 @@
 #include "tests/unit/unit.h"
 #include "tests/unit/engine_disk.h"
 #include "stubdom/manager/command.h"
-#include "stubdom/manager/firmware12.h"
+#include "stubdom/manager/firmware.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -4,7 +4,6 @@
 #include "tests/unit/engine_disk.h"
 #include "stubdom/manager/command.h"
 #include "stubdom/manager/firmware.h"
-#include "stubdom/manager/firmware_banks.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -5,7 +5,6 @@
 #include "tests/unit/engine_disk.h"
 #include "stubdom/manager/command.h"
 #include "stubdom/manager/firmware.h"
-#include "stubdom/manager/firmware_clock.h"
 
 #include <errno.h>
 #include <stdlib.h>

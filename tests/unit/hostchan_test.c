@@ -3,7 +3,6 @@
  * at once, goes away in the middle of a call, or talks nonsense. */
 #include "tests/unit/unit.h"
 #include "stubdom/manager/hostchan.h"
-#include "stubdom/manager/hostchan_call.h"
 
 #include <errno.h>
 #include <stdlib.h>

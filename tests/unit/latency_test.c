@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the manager counts and what `vtpmctl top` makes of it. */
 #include "tests/unit/unit.h"
-#include "stubdom/manager/latency.h"
+#include "stubdom/manager/vtpm_status.h"
 #include "tools/vtpmctl/quantile.h"
 
 #include <string.h>

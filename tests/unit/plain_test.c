@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Raw commands on a socket, from clients that cut, glue and lie. */
 #include "tests/unit/unit.h"
-#include "stubdom/manager/plain.h"
+#include "stubdom/manager/socket.h"
 
 #include <errno.h>
 #include <stdio.h>

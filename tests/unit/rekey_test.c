@@ -10,7 +10,7 @@
 #include "lib/atomic.h"
 #include "lib/oldkey.h"
 #include "stubdom/manager/rekey.h"
-#include "stubdom/manager/unlock_slot.h"
+#include "stubdom/manager/slot.h"
 #include "tools/vtpmd/store.h"
 
 #include <dirent.h>

@@ -2,7 +2,7 @@
 /* What `vtpmctl doctor` looks at.  Private to doctor*.c. */
 #include "tools/vtpmctl/vtpmctl.h"
 #include "lib/crypt.h"
-#include "stubdom/manager/unlock_kms.h"
+#include "stubdom/manager/unlock.h"
 #include "tools/vtpmctl/args.h"
 #include "tools/vtpmctl/client.h"
 #include "tools/vtpmctl/file.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmctl/kmstry.h"
-#include "stubdom/manager/unlock_kms.h"
+#include "stubdom/manager/unlock.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -37,7 +37,7 @@ FUZZ_TESTS += channel
 channel_FUZZ_SRCS := $(CHANNEL_SRCS)
 
 UNIT_TESTS += hostchan
-hostchan_UNIT_SRCS := $(addprefix stubdom/manager/hostchan,.c _attest.c _call.c _fd.c _place.c _vchan.c) \
+hostchan_UNIT_SRCS := $(addprefix stubdom/manager/,hostchan.c transport.c) \
                       $(CHANNEL_SRCS) lib/error.c
 hostchan_UNIT_LIBS := -lxenvchan
 

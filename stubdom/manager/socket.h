@@ -4,14 +4,31 @@
  * length, then its response.  `socat - UNIX-CONNECT:PATH` is a client.  One client
  * at a time; the next waits in the listen queue.
  */
-#ifndef XVTPM_PLAIN_H
-#define XVTPM_PLAIN_H
+#ifndef XVTPM_MANAGER_SOCKET_H
+#define XVTPM_MANAGER_SOCKET_H
+
+#include "include/compiler.h"
+#include "lib/error.h"
 
 #include <poll.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "compiler.h"
-#include "listener.h"
+#include <sys/un.h>
+
+/* Sockets that clients on this machine connect to. */
+
+struct listener {
+	int fd;		       /* -1: none; does not block */
+	struct sockaddr_un at; /* sun_path is empty for TCP */
+};
+
+/* Listens at path (0600), which must be free or a socket that nobody serves. */
+int __must_check listener_unix(struct listener *l, const char *path, struct error *e);
+/* Listens on 127.0.0.1 alone. */
+int __must_check listener_tcp(struct listener *l, uint16_t port, struct error *e);
+/* Takes a connection; < 0: none. It blocks. */
+int listener_accept(const struct listener *l);
+void listener_close(struct listener *l);
 
 #define PLAIN_POLLFDS 1
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "vtpm_keys.h"
-#include "hostchan.h"
-#include "rekey.h"
+#include "stubdom/manager/keys.h"
+#include "stubdom/manager/hostchan.h"
+#include "stubdom/manager/rekey.h"
 
 #include <errno.h>
+#include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -121,7 +122,9 @@ int vtpm_keys_unlock(struct vtpm_keys *k)
 	return k->config->create ? make_key(k, &tpm, &kms) : open_key(k, &tpm, &kms);
 }
 
-int vtpm_keys_open_other(struct vtpm_keys *k, struct state *other)
+/* The keys of another vTPM, whose header is at other->place, into other; what that says
+ * becomes what the new one is. */
+static int vtpm_keys_open_other(struct vtpm_keys *k, struct state *other)
 {
 	struct hosttpm_transport tpm = tpm_of(k);
 	struct kms_stream kms = kms_of(k);
@@ -307,4 +310,59 @@ void vtpm_keys_finish(struct vtpm_keys *k)
 	if (rekey_finish(k->state, &e))
 		error_set(&e, 0, CAUSE_INTERNAL, "the deep rekey was not finished");
 	tell(k, &e, "finished");
+}
+
+/* The other vTPM's objects, from where vtpmd gives them. */
+static int get_source(void *ctx, enum channel_object object, uint8_t **buf, size_t *len)
+{
+	const struct state_place *place = ctx;
+
+	return place->get(place->ctx,
+			  object == CHANNEL_OBJECT_HEADER ? CHANNEL_OBJECT_SOURCE_HEADER
+							  : CHANNEL_OBJECT_SOURCE_PERMALL,
+			  buf, len);
+}
+
+static int open_source(struct vtpm_keys *k, uint8_t **plain, size_t *len)
+{
+	struct state source = {
+		.place = {.ctx = (void *)k->place, .get = get_source},
+		.error = k->error,
+	};
+	struct engine_store from = state_store(&source);
+	int rc;
+
+	memcpy(source.uuid, k->config->copy_of, sizeof(source.uuid));
+	rc = vtpm_keys_open_other(k, &source);
+	if (!rc) {
+		rc = from.load(from.ctx, plain, len);
+		if (rc)
+			error_set(k->error, rc, CAUSE_STORE,
+				  "what this vTPM is to be a copy of is not in the store "
+				  "(%s): delete it, and clone again",
+				  strerror(-rc));
+	}
+	state_wipe(&source);
+	return rc;
+}
+
+int vtpm_copy(struct vtpm_keys *k)
+{
+	struct engine_store to = state_store(k->state);
+	uint8_t *plain = NULL;
+	size_t len = 0;
+	int rc = open_source(k, &plain, &len);
+
+	if (!rc)
+		rc = vtpm_keys_unlock(k);
+	if (!rc) {
+		rc = to.save(to.ctx, plain, len, false);
+		if (rc)
+			error_set(k->error, rc, CAUSE_STORE,
+				  "the state could not be stored: %s", strerror(-rc));
+	}
+	if (plain)
+		OPENSSL_cleanse(plain, len);
+	free(plain);
+	return rc;
 }

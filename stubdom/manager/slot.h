@@ -2,11 +2,16 @@
 /*
  * The bytes of a key slot (lib/envelope.h) and the key that opens it.  No I/O.
  */
-#ifndef XVTPM_UNLOCK_SLOT_H
-#define XVTPM_UNLOCK_SLOT_H
+#ifndef XVTPM_MANAGER_SLOT_H
+#define XVTPM_MANAGER_SLOT_H
 
-#include "unlock.h"
+#include "include/compiler.h"
 #include "lib/crypt.h"
+#include "lib/envelope.h"
+#include "lib/kms.h"
+#include "stubdom/manager/hosttpm.h"
+
+#include <stdbool.h>
 
 #define UNLOCK_SECRET_SIZE 32
 
