@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lib/audit.h"
 #include "lib/crypt.h"
-#include "lib/hex.h"
+#include "lib/text.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -8,10 +8,11 @@
 #ifndef XVTPM_KMS_H
 #define XVTPM_KMS_H
 
+#include "include/compiler.h"
+#include "lib/error.h"
+
 #include <stddef.h>
 #include <stdint.h>
-#include "compiler.h"
-#include "lib/error.h"
 
 #define KMS_SECRET_SIZE 32
 #define KMS_IV_SIZE	12

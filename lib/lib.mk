@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 comma := ,
 UNIT_TESTS += address
-address_UNIT_SRCS := lib/address.c
+address_UNIT_SRCS := lib/text.c
 UNIT_TESTS += error
 error_UNIT_SRCS := lib/error.c
 UNIT_TESTS += cursor text
@@ -19,7 +19,7 @@ FUZZ_TESTS += envelope
 envelope_FUZZ_SRCS := $(ENVELOPE_SRCS)
 envelope_FUZZ_LIBS := -lcrypto
 
-KMS_SRCS := lib/kms.c lib/address.c lib/tls.c lib/kmip.c lib/ttlv.c lib/crypt.c lib/cursor.c lib/error.c lib/stamp.c
+KMS_SRCS := lib/kms.c lib/text.c lib/kmip.c lib/ttlv.c lib/crypt.c lib/cursor.c lib/error.c
 
 UNIT_TESTS += crypt ttlv kmip
 crypt_UNIT_SRCS := lib/crypt.c
@@ -47,7 +47,7 @@ tpmbusy_UNIT_SRCS := lib/tpmbusy.c lib/cursor.c
 tpmbusy_UNIT_LIBS := -Wl,--wrap=nanosleep
 
 UNIT_TESTS += stamp
-stamp_UNIT_SRCS := lib/stamp.c
+stamp_UNIT_SRCS := lib/text.c
 
 UNIT_TESTS += oldkey
 oldkey_UNIT_SRCS := lib/oldkey.c $(ENVELOPE_SRCS)
@@ -57,13 +57,13 @@ oldkey_FUZZ_SRCS := lib/oldkey.c tools/vtpmd/object.c $(ENVELOPE_SRCS)
 oldkey_FUZZ_LIBS := -lcrypto
 
 UNIT_TESTS += tpmpub
-tpmpub_UNIT_SRCS := lib/tpmpub.c lib/cursor.c lib/hex.c
+tpmpub_UNIT_SRCS := lib/tpmpub.c lib/cursor.c lib/text.c
 tpmpub_UNIT_LIBS := -lcrypto
 FUZZ_TESTS += tpmpub
 tpmpub_FUZZ_SRCS := lib/tpmpub.c lib/cursor.c
 tpmpub_FUZZ_LIBS := -lcrypto
 
-AUDIT_SRCS := lib/audit.c lib/crypt.c lib/hex.c
+AUDIT_SRCS := lib/audit.c lib/crypt.c lib/text.c
 UNIT_TESTS += audit
 audit_UNIT_SRCS := $(AUDIT_SRCS)
 audit_UNIT_LIBS := -ljansson -lcrypto
@@ -78,7 +78,7 @@ ecdsa_UNIT_SRCS := lib/ecdsa.c lib/cursor.c
 ecdsa_UNIT_LIBS := -lcrypto
 
 UNIT_TESTS += base64url binding
-base64url_UNIT_SRCS := lib/base64url.c
+base64url_UNIT_SRCS := lib/text.c
 binding_UNIT_SRCS := lib/binding.c lib/cursor.c
 FUZZ_TESTS += binding
 binding_FUZZ_SRCS := lib/binding.c lib/cursor.c

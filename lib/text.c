@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lib/text.h"
 
-#include <stdint.h>
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #define UTF8_MAX 4
 
@@ -101,4 +104,169 @@ bool text_is_clean(const void *in, size_t len)
 			return false;
 	}
 	return true;
+}
+
+static const char hex_digits[] = "0123456789abcdef";
+
+void hex_encode(const uint8_t *in, size_t len, char *out)
+{
+	size_t i;
+
+	for (i = 0; i < len; i++) {
+		out[2 * i] = hex_digits[in[i] >> 4];
+		out[2 * i + 1] = hex_digits[in[i] & 15];
+	}
+	out[2 * len] = 0;
+}
+
+static int nibble(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
+int hex_decode(const char *in, uint8_t *out, size_t *len)
+{
+	size_t i, n = strlen(in);
+
+	if (n % 2)
+		return -EINVAL;
+	if (n / 2 > *len)
+		return -ENOSPC;
+	for (i = 0; i < n / 2; i++) {
+		int high = nibble(in[2 * i]), low = nibble(in[2 * i + 1]);
+
+		if (high < 0 || low < 0)
+			return -EINVAL;
+		out[i] = (uint8_t)(high << 4 | low);
+	}
+	*len = n / 2;
+	return 0;
+}
+
+static const char base64url_digits[] =
+	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+void base64url_encode(const uint8_t *in, size_t len, char *out)
+{
+	uint32_t bits = 0;
+	unsigned int have = 0;
+	size_t i;
+
+	for (i = 0; i < len; i++) {
+		bits = bits << 8 | in[i];
+		for (have += 8; have >= 6; have -= 6)
+			*out++ = base64url_digits[bits >> (have - 6) & 63];
+	}
+	if (have)
+		*out++ = base64url_digits[bits << (6 - have) & 63];
+	*out = 0;
+}
+
+int base64url_decode(const char *in, uint8_t *out, size_t *len)
+{
+	size_t room = *len, n = 0;
+	unsigned int have = 0;
+	uint32_t bits = 0;
+	const char *d;
+
+	for (; *in; in++) {
+		d = strchr(base64url_digits, *in);
+		if (!d)
+			return -EINVAL;
+		bits = bits << 6 | (uint32_t)(d - base64url_digits);
+		have += 6;
+		if (have < 8)
+			continue;
+		have -= 8;
+		if (n == room)
+			return -ENOSPC;
+		out[n++] = (uint8_t)(bits >> have);
+	}
+	/* 6 bits left are a digit too many; fewer have to be zero */
+	if (have >= 6 || bits & ((1u << have) - 1))
+		return -EINVAL;
+	*len = n;
+	return 0;
+}
+
+#define SECONDS_LEN 19 /* "2026-01-31T12:00:00" */
+
+void stamp_now(char out[STAMP_SIZE])
+{
+	struct timespec now;
+	struct tm tm;
+	size_t n;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &tm);
+	n = strftime(out, STAMP_SIZE, "%FT%T", &tm);
+	snprintf(out + n, STAMP_SIZE - n, ".%03dZ", (int)(now.tv_nsec / 1000000 % 1000));
+}
+
+bool stamp_ok(const char *text)
+{
+	struct tm tm;
+	const char *end = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
+
+	if (!end || end - text != SECONDS_LEN)
+		return false;
+	if (!strcmp(end, "Z"))
+		return true;
+	return end[0] == '.' && isdigit((unsigned char)end[1]) &&
+	       isdigit((unsigned char)end[2]) && isdigit((unsigned char)end[3]) &&
+	       !strcmp(end + 4, "Z");
+}
+
+bool stamp_later(const char *a, const char *b)
+{
+	/* '.' comes before 'Z': within b's second nothing is later than b without fraction */
+	return strcmp(a, b) > 0;
+}
+
+bool stamp_since(const char *stamp, const char *since, const char *now)
+{
+	return stamp_later(stamp, since) && !stamp_later(stamp, now);
+}
+
+int64_t stamp_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000 + 1;
+}
+
+int address_nth(const char *list, unsigned int n, char out[ADDRESS_MAX])
+{
+	size_t len = strcspn(list, ",");
+
+	for (; n; n--) {
+		if (!list[len])
+			return -ENOENT;
+		list += len + 1;
+		len = strcspn(list, ",");
+	}
+	if (!len || len >= ADDRESS_MAX)
+		return -EINVAL;
+	memcpy(out, list, len);
+	out[len] = '\0';
+	return 0;
+}
+
+unsigned int address_count(const char *list)
+{
+	char one[ADDRESS_MAX];
+	unsigned int n = 0;
+	int rc;
+
+	while (!(rc = address_nth(list, n, one)))
+		if (++n > ADDRESSES)
+			return 0;
+	return rc == -ENOENT ? n : 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdbool.h>
 #include <stdint.h>
-#include "stubdom/kernel/console.h"
+#include "stubdom/kernel/panic.h"
 #include "stubdom/kernel/print.h"
 
 #define LINE_MAX 320

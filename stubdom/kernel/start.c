@@ -6,7 +6,7 @@
 #include <xen/arch-x86/hvm/start_info.h>
 #include <xen/hvm/params.h>
 #include "include/compiler.h"
-#include "stubdom/kernel/console.h"
+#include "stubdom/kernel/panic.h"
 #include "stubdom/kernel/cpu.h"
 #include "stubdom/kernel/file.h"
 #include "stubdom/kernel/grant.h"
@@ -14,7 +14,6 @@
 #include "stubdom/kernel/layout.h"
 #include "stubdom/kernel/map.h"
 #include "stubdom/kernel/page.h"
-#include "stubdom/kernel/panic.h"
 #include "stubdom/kernel/platform.h"
 #include "stubdom/kernel/print.h"
 #include "stubdom/kernel/process.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The files without a device of Xen's behind them. */
 #include <asm/poll.h>
-#include "stubdom/kernel/console.h"
+#include "stubdom/kernel/panic.h"
 #include "stubdom/kernel/evtchn.h"
 #include "stubdom/kernel/file.h"
 #include "stubdom/kernel/hypercall.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "stubdom/manager/attest.h"
 #include "include/vendor.h"
-#include "lib/base64url.h"
+#include "lib/text.h"
 #include "lib/crypt.h"
 #include "lib/ecdsa.h"
 #include "lib/tpm2/types.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Event logs as evidence may have them. */
-#include "tools/vtpm-verify/eventlog.h"
+#include "tools/vtpm-verify/evidence.h"
 
 #include <stdlib.h>
 #include <string.h>

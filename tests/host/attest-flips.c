@@ -5,7 +5,7 @@
  * of the results is accepted.  With the verifier's own parts, in one process: that many
  * starts of it would take an hour.
  */
-#include "lib/hex.h"
+#include "lib/text.h"
 #include "tools/vtpm-verify/judge.h"
 
 #include <stdlib.h>

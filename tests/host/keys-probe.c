@@ -11,7 +11,7 @@
  * CONFIG holds CONFIG TLVs of include/channel.h.  LOG gets every byte that goes
  * to or comes from the TPM and the KMS.  Prints "ok HEX..." or "CAUSE SENTENCE".
  */
-#include "lib/address.h"
+#include "lib/text.h"
 #include "stubdom/manager/unlock.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/unit.h"
-#include "lib/address.h"
+#include "lib/text.h"
 
 #include <errno.h>
 #include <string.h>

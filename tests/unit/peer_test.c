@@ -4,7 +4,7 @@
 #include "tests/unit/unit.h"
 #include "lib/channel.h"
 #include "lib/cursor.h"
-#include "lib/stamp.h"
+#include "lib/text.h"
 #include "tools/vtpmd/peer.h"
 #include "tools/vtpmd/store_put.h"
 #include "tools/vtpmd/tunnel.h"

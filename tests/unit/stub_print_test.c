@@ -2,7 +2,7 @@
 #include "tests/unit/unit.h"
 #include <stdio.h>
 #include <string.h>
-#include "stubdom/kernel/console.h"
+#include "stubdom/kernel/panic.h"
 #include "stubdom/kernel/print.h"
 
 static char console[512];

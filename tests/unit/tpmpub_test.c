@@ -2,7 +2,7 @@
 /* Public areas against what tpm2-tools and openssl said of the same keys: made with
  * tpm2_createek -G rsa, ecc, ecc384, then tpm2_readpublic -f pem -n. */
 #include "tests/unit/unit.h"
-#include "lib/hex.h"
+#include "lib/text.h"
 #include "lib/tpmpub.h"
 
 #include <errno.h>

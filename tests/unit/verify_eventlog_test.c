@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/unit.h"
-#include "tools/vtpm-verify/eventlog.h"
+#include "tools/vtpm-verify/evidence.h"
 
 #include <errno.h>
 #include <string.h>

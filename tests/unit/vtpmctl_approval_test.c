@@ -3,7 +3,7 @@
  * TPM with these PCR values and this key. */
 #include "tests/unit/unit.h"
 #include "tools/vtpmctl/approval.h"
-#include "lib/hex.h"
+#include "lib/text.h"
 #include "tools/vtpmctl/policykey.h"
 
 #include <errno.h>

@@ -3,7 +3,7 @@
  * manager is told. */
 #include "tests/unit/unit.h"
 #include "lib/channel.h"
-#include "lib/hex.h"
+#include "lib/text.h"
 #include "tools/vtpmd/cert.h"
 #include "tools/vtpmd/vtpm.h"
 

@@ -2,7 +2,7 @@
 /* What vtpmd keeps of a vTPM's endorsement keys, whatever a manager tells. */
 #include "tests/unit/unit.h"
 #include "lib/cursor.h"
-#include "lib/hex.h"
+#include "lib/text.h"
 #include "tools/vtpmd/identity.h"
 #include "tools/vtpmd/vtpm.h"
 

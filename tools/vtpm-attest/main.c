@@ -3,21 +3,132 @@
  * vtpm-attest, in a guest: evidence of this guest's TPM and of the host that it runs on,
  * through the TPM itself.  `vtpmctl attest` gets the same on the host.
  */
-#include "tools/vtpm-attest/vendorcmd.h"
+#include "include/compiler.h"
 #include "include/vendor.h"
-#include "lib/hex.h"
-#include "version.h"
+#include "include/version.h"
+#include "lib/cursor.h"
+#include "lib/text.h"
 #include "lib/tpm2/types.h"
 
 #include <errno.h>
 #include <getopt.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <tss2/tss2_rc.h>
-#include <tss2/tss2_tpm2_types.h>
+#include <tss2/tss2_tcti.h>
 #include <tss2/tss2_tctildr.h>
+#include <tss2/tss2_tpm2_types.h>
+
+struct vendorcmd_attest {
+	const uint8_t *nonce, *user; /* user data, of 0 to 64 bytes */
+	size_t nonce_len, user_len;
+	uint32_t pcrs;
+};
+
+#define BUFFER	     4096
+#define EVIDENCE_MAX (1024 * 1024)
+
+struct exchange {
+	uint8_t cmd[BUFFER], rsp[BUFFER];
+	struct cursor in, out;
+};
+
+static void begin(struct exchange *x, uint32_t code)
+{
+	x->in = cursor_writer(x->cmd, sizeof(x->cmd));
+	cursor_put_u16(&x->in, TPM2_ST_NO_SESSIONS);
+	cursor_put_u32(&x->in, 0);
+	cursor_put_u32(&x->in, code);
+}
+
+static int vendorcmd_run(TSS2_TCTI_CONTEXT *tcti, struct exchange *x, uint32_t *tpm_rc)
+{
+	struct cursor size = cursor_writer(x->cmd + 2, 4);
+	size_t len = sizeof(x->rsp);
+
+	cursor_put_u32(&size, (uint32_t)x->in.pos);
+	if (!cursor_ok(&x->in) || Tss2_Tcti_Transmit(tcti, x->in.pos, x->cmd) ||
+	    Tss2_Tcti_Receive(tcti, &len, x->rsp, TSS2_TCTI_TIMEOUT_BLOCK))
+		return -EIO;
+	x->out = cursor_reader(x->rsp, len);
+	(void)cursor_u16(&x->out);
+	if (cursor_u32(&x->out) != len)
+		return -EIO;
+	*tpm_rc = cursor_u32(&x->out);
+	if (!cursor_ok(&x->out))
+		return -EIO;
+	return *tpm_rc ? -EREMOTEIO : 0;
+}
+
+static void put_2b(struct cursor *w, const uint8_t *p, size_t n)
+{
+	cursor_put_u16(w, (uint16_t)n);
+	cursor_put(w, p, n);
+}
+
+/* *tpm_rc is what the TPM answered.  -EIO: it did not answer, or nonsense; -EREMOTEIO: it
+ * refused. */
+static int vendorcmd_attest(TSS2_TCTI_CONTEXT *tcti, const struct vendorcmd_attest *a,
+			    uint32_t *tpm_rc)
+{
+	struct exchange x;
+
+	begin(&x, XVTPM_CC_ATTEST);
+	put_2b(&x.in, a->nonce, a->nonce_len);
+	cursor_put_u32(&x.in, a->pcrs);
+	put_2b(&x.in, a->user, a->user_len);
+	return vendorcmd_run(tcti, &x, tpm_rc);
+}
+
+/* One piece; *total grows from 0 to what it is. */
+static int read_piece(TSS2_TCTI_CONTEXT *tcti, char **text, size_t *at, size_t *total,
+		      uint32_t *tpm_rc)
+{
+	struct exchange x;
+	size_t n, all;
+	int rc;
+
+	begin(&x, XVTPM_CC_READ_EVIDENCE);
+	cursor_put_u32(&x.in, (uint32_t)*at);
+	rc = vendorcmd_run(tcti, &x, tpm_rc);
+	if (rc)
+		return rc;
+	all = cursor_u32(&x.out);
+	n = cursor_u16(&x.out);
+	if (!all || all > EVIDENCE_MAX || (*total && all != *total) || !n ||
+	    n > all - *at || n > cursor_left(&x.out))
+		return -EIO;
+	if (!*total)
+		*text = calloc(1, all + 1);
+	if (!*text)
+		return -ENOMEM;
+	*total = all;
+	cursor_copy(&x.out, *text + *at, n);
+	*at += n;
+	return 0;
+}
+
+/* *text is malloc()ed, len bytes and a zero. */
+static int vendorcmd_evidence(TSS2_TCTI_CONTEXT *tcti, char **text, size_t *len,
+			      uint32_t *tpm_rc)
+{
+	size_t at = 0, total = 0;
+	int rc;
+
+	*text = NULL;
+	do
+		rc = read_piece(tcti, text, &at, &total, tpm_rc);
+	while (!rc && at < total);
+	*len = total;
+	if (rc) {
+		free(*text);
+		*text = NULL;
+	}
+	return rc;
+}
 
 #define NONCE_MIN 16
 #define NONCE_MAX 64
@@ -180,7 +291,7 @@ static int write_out(const struct options *o, const char *text, size_t len)
 	return good ? DONE : FAILED;
 }
 
-static int run(const struct options *o, TSS2_TCTI_CONTEXT *tcti)
+static int main_run(const struct options *o, TSS2_TCTI_CONTEXT *tcti)
 {
 	const struct vendorcmd_attest a = {.nonce = o->nonce_bytes,
 					   .nonce_len = o->nonce_len,
@@ -218,7 +329,7 @@ int main(int argc, char **argv)
 			o.tcti, Tss2_RC_Decode(rc));
 		return FAILED;
 	}
-	status = run(&o, tcti);
+	status = main_run(&o, tcti);
 	Tss2_TctiLdr_Finalize(&tcti);
 	return status;
 }

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # What a guest asks its TPM for evidence with: build/bin/vtpm-attest.
-ATTEST_TOOL_SRCS := $(wildcard tools/vtpm-attest/*.c) lib/cursor.c lib/hex.c
+ATTEST_TOOL_SRCS := $(wildcard tools/vtpm-attest/*.c) lib/cursor.c lib/text.c
 ATTEST_TOOL_LIBS := -ltss2-rc -ltss2-tctildr
 
 PROGRAMS += $(BUILD)/bin/vtpm-attest

@@ -1,9 +1,383 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpm-verify/judge.h"
-#include "tools/vtpm-verify/chain.h"
+#include "lib/text.h"
+#include "tools/vtpm-verify/policy.h"
 
 #include <errno.h>
+#include <jansson.h>
+#include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
+
+static bool malformed(const struct side *s, const char *what, struct verdict *v)
+{
+	verdict_add(v, "malformed", "the %s's %s does not parse", s->who, what);
+	return false;
+}
+
+/* false: it does not parse, *v says what, and nothing more can be said. */
+static bool side_open(struct side *s, const char *who, const struct evidence_side *e,
+		      struct verdict *v)
+{
+	memset(s, 0, sizeof(*s));
+	s->who = who;
+	s->e = e;
+	if (public_parse(e->ak.p, e->ak.n, &s->ak))
+		return malformed(s, "attestation key", v);
+	if (quote_parse(e->quote.p, e->quote.n, &s->quote))
+		return malformed(s, "quote", v);
+	if (signature_parse(e->signature.p, e->signature.n, &s->signature))
+		return malformed(s, "signature", v);
+	if (e->log.p && eventlog_replay(e->log.p, e->log.n, &s->log))
+		return malformed(s, "event log", v);
+	return true;
+}
+
+static void side_close(struct side *s)
+{
+	public_free(&s->ak);
+}
+
+/* The quote's signer is s->ak, as a primary key of the hierarchy (Part 1, 16.3). */
+static bool signed_by_primary(const struct side *s)
+{
+	uint8_t name[PUBLIC_NAME_MAX];
+	size_t len;
+
+	return !public_qualified(&s->ak, s->hierarchy, name, &len) &&
+	       len == s->quote.signer.n && !memcmp(name, s->quote.signer.p, len);
+}
+
+static const struct evidence_bank *find_bank(const struct side *s,
+					     const struct tpmalg *alg)
+{
+	size_t i;
+
+	for (i = 0; i < s->e->banks; i++)
+		if (s->e->bank[i].alg == alg)
+			return &s->e->bank[i];
+	return NULL;
+}
+
+/* The PCR's value as it was quoted; NULL: it was not. */
+static const uint8_t *side_pcr(const struct side *s, const struct tpmalg *alg,
+			       unsigned int pcr)
+{
+	const struct evidence_bank *b = find_bank(s, alg);
+
+	return b && b->pcrs & 1u << pcr ? b->value[pcr] : NULL;
+}
+
+/* The values, in the quote's order, are what it has the digest of (Part 3, 18.4).  They
+ * are none more and none less than it names. */
+static bool digest_fits(const struct side *s)
+{
+	struct crypt_part parts[QUOTE_BANKS * QUOTE_PCRS];
+	uint8_t digest[TPMALG_SIZE_MAX];
+	size_t i, pcr, n = 0;
+
+	if (s->quote.banks != s->e->banks)
+		return false;
+	for (i = 0; i < s->quote.banks; i++) {
+		const struct tpmalg *alg = s->quote.bank[i].alg;
+		const struct evidence_bank *b = &s->e->bank[i];
+
+		if (b->alg != alg || b->pcrs != s->quote.bank[i].pcrs)
+			return false;
+		for (pcr = 0; pcr < QUOTE_PCRS; pcr++)
+			if (b->pcrs & 1u << pcr)
+				parts[n++] =
+					(struct crypt_part){b->value[pcr], alg->size};
+	}
+	return !tpmalg_hash(s->signature.hash, parts, n, digest) &&
+	       s->quote.digest.n == s->signature.hash->size &&
+	       !memcmp(digest, s->quote.digest.p, s->quote.digest.n);
+}
+
+/* Every PCR that an event extends has to be what the events make.  The vTPM's have to be
+ * quoted, too; a host's firmware and loaders log more than its quote is of. */
+static void check_log_bank(const struct side *s, const struct evidence_bank *b,
+			   struct verdict *v)
+{
+	unsigned int pcr;
+
+	for (pcr = 0; pcr < EVENTLOG_PCRS; pcr++) {
+		const uint8_t *value = eventlog_value(&s->log, b->alg, pcr);
+
+		if (!(s->log.pcrs & 1u << pcr))
+			continue;
+		if (!(b->pcrs & 1u << pcr) && s->whole_log)
+			verdict_add(v, "log",
+				    "the %s's event log has events for PCR %u, which was "
+				    "not quoted in the %s bank",
+				    s->who, pcr, b->alg->name);
+		else if (b->pcrs & 1u << pcr && value &&
+			 memcmp(value, b->value[pcr], b->alg->size) != 0)
+			verdict_add(v, "log",
+				    "the %s's event log does not lead to PCR %u as it is "
+				    "in the %s bank",
+				    s->who, pcr, b->alg->name);
+	}
+}
+
+static void check_log(const struct side *s, struct verdict *v)
+{
+	size_t i, common = 0;
+
+	for (i = 0; i < s->e->banks; i++) {
+		common += eventlog_value(&s->log, s->e->bank[i].alg, 0) != NULL;
+		check_log_bank(s, &s->e->bank[i], v);
+	}
+	if (!common)
+		verdict_add(v, "log", "the %s's event log is of no bank that was quoted",
+			    s->who);
+}
+
+/* The key's attributes and hierarchy, the signature, the PCRs' digest, and that the log
+ * leads to the PCRs. */
+static void side_check(const struct side *s, struct verdict *v)
+{
+	const uint32_t mask = PUBLIC_AK_ATTRIBUTES | TPMA_OBJECT_DECRYPT;
+
+	if ((s->ak.attributes & mask) != PUBLIC_AK_ATTRIBUTES)
+		verdict_add(v, "ak-attributes",
+			    "the %s's attestation key is not one that signs only what "
+			    "its TPM made (attributes 0x%08x)",
+			    s->who, s->ak.attributes);
+	if (s->hierarchy && !signed_by_primary(s))
+		verdict_add(v, "ak-hierarchy",
+			    "the %s's attestation key is no primary key of its TPM's "
+			    "platform hierarchy",
+			    s->who);
+	if (signature_verify(&s->signature, &s->ak, s->e->quote.p, s->e->quote.n))
+		verdict_add(v, "signature",
+			    "the %s's quote is not signed by its attestation key",
+			    s->who);
+	else if (!signature_one_form(&s->signature, &s->ak))
+		verdict_add(v, "signature",
+			    "the signature of the %s's quote has another form than what "
+			    "its manager, or vtpmctl, writes",
+			    s->who);
+	if (!digest_fits(s))
+		verdict_add(v, "pcr-digest",
+			    "the %s's PCRs are not those that its quote is of", s->who);
+	if (s->e->log.p)
+		check_log(s, v);
+}
+
+/* What the policy says about the host's boot state and about what the guest booted. */
+
+#define EV_SEPARATOR 4
+
+static const json_t *find_host(const struct policy *p, const struct side *host)
+{
+	const json_t *hosts = json_object_get(p->all, "hosts"), *item;
+	size_t i;
+
+	json_array_foreach(hosts, i, item) if (policy_has(json_object_get(item, "ak"),
+							  host->ak.name,
+							  host->ak.name_len)) return item;
+	return NULL;
+}
+
+/* The number of PCRs of a state that are not as it says; the first of them in *which. */
+static int differing(const struct side *host, const json_t *state, unsigned int *which)
+{
+	const struct tpmalg *sha256 = tpmalg_find(TPM2_ALG_SHA256);
+	const char *key;
+	json_t *wanted;
+	int n = 0;
+
+	json_object_foreach((json_t *)state, key, wanted)
+	{
+		unsigned int pcr = (unsigned int)strtoul(key, NULL, 10);
+		const uint8_t *value = side_pcr(host, sha256, pcr);
+
+		if (value && policy_has(wanted, value, sha256->size))
+			continue;
+		if (!n++)
+			*which = pcr;
+	}
+	return n;
+}
+
+static void check_states(const struct side *host, const json_t *entry, struct verdict *v)
+{
+	const json_t *states = json_object_get(entry, "pcrs"), *state;
+	unsigned int which = 0, nearest = 0;
+	int n, best = 0;
+	size_t i;
+
+	json_array_foreach(states, i, state)
+	{
+		n = differing(host, state, &which);
+		if (!n)
+			return;
+		if (!best || n < best) {
+			best = n;
+			nearest = which;
+		}
+	}
+	verdict_add(v, "host-pcr",
+		    "the host %s is in no approved boot state: in the nearest one %d of "
+		    "its PCRs differ, PCR %u the first of them",
+		    json_string_value(json_object_get(entry, "name")), best, nearest);
+}
+
+static void check_placed(const json_t *entry, struct verdict *v)
+{
+	const json_t *vtpms = json_object_get(entry, "vtpms"), *item;
+	size_t i;
+
+	if (!vtpms)
+		return;
+	json_array_foreach(vtpms, i,
+			   item) if (!strcmp(json_string_value(item), v->vtpm)) return;
+	verdict_add(v, "host-vtpm", "the vTPM %s is not to run on the host %s", v->vtpm,
+		    v->host);
+}
+
+/* The parts, for judge.c: what the policy says about the host, and about the guest. */
+static void judge_host(const struct policy *p, const struct side *host,
+		       const uint8_t uuid[16], struct verdict *v)
+{
+	const json_t *entry = find_host(p, host);
+	char hex[2 * PUBLIC_NAME_MAX + 1];
+
+	if (!entry) {
+		hex_encode(host->ak.name, host->ak.name_len, hex);
+		verdict_add(v, "host",
+			    "the host's quote is of a host that the policy does not know "
+			    "(attestation key %s)",
+			    hex);
+		return;
+	}
+	snprintf(v->host, sizeof(v->host), "%s",
+		 json_string_value(json_object_get(entry, "name")));
+	check_states(host, entry, v);
+	check_placed(entry, v);
+}
+
+static void check_values(const struct side *vtpm, const struct tpmalg *alg,
+			 const json_t *values, struct verdict *v)
+{
+	char hex[2 * TPMALG_SIZE_MAX + 1];
+	const char *key;
+	json_t *wanted;
+
+	json_object_foreach((json_t *)values, key, wanted)
+	{
+		const uint8_t *value =
+			side_pcr(vtpm, alg, (unsigned int)strtoul(key, NULL, 10));
+
+		if (!value) {
+			verdict_add(v, "pcr", "PCR %s of the %s bank was not quoted", key,
+				    alg->name);
+		} else if (!policy_has(wanted, value, alg->size)) {
+			hex_encode(value, alg->size, hex);
+			verdict_add(v, "pcr",
+				    "PCR %s of the %s bank is %s, which the policy does "
+				    "not name",
+				    key, alg->name, hex);
+		}
+	}
+}
+
+/* A separator of the specification's own bytes says nothing (PFP 1.05, 2.3.4). */
+static bool is_separator(const struct eventlog_event *e, const uint8_t *digest)
+{
+	static const uint8_t zeroes[4];
+	const struct crypt_part part = {zeroes, sizeof(zeroes)};
+	uint8_t hash[CRYPT_HASH_SIZE];
+
+	return e->type == EV_SEPARATOR && !crypt_sha256(&part, 1, hash) &&
+	       !memcmp(digest, hash, sizeof(hash));
+}
+
+/* The PCR's next event that says something; *digest is its SHA-256 one. */
+static bool next_event(const struct side *s, unsigned int pcr, size_t *at,
+		       struct eventlog_event *e, const uint8_t **digest)
+{
+	const struct evidence_bytes *log = &s->e->log;
+	size_t i;
+
+	while (eventlog_next(&s->log, log->p, log->n, at, e)) {
+		*digest = NULL;
+		for (i = 0; i < s->log.banks; i++)
+			if (s->log.alg[i]->id == TPM2_ALG_SHA256)
+				*digest = e->digest[i];
+		if (e->pcr == pcr && e->type != EVENTLOG_NO_ACTION && *digest &&
+		    !is_separator(e, *digest))
+			return true;
+	}
+	return false;
+}
+
+static void refuse_event(struct verdict *v, unsigned int pcr, size_t n,
+			 const struct eventlog_event *e, const uint8_t *digest,
+			 const json_t *wanted)
+{
+	char hex[2 * CRYPT_HASH_SIZE + 1], name[96];
+	const char *expected = json_string_value(json_object_get(wanted, "name"));
+
+	hex_encode(digest, CRYPT_HASH_SIZE, hex);
+	eventlog_name(e, name, sizeof(name));
+	verdict_add(
+		v, "event",
+		"PCR %u, event %zu (\"%s\") has the SHA-256 digest %s, and the policy "
+		"expects %s%s%s",
+		pcr, n, name, hex, expected ? "another for its event \"" : "no event",
+		expected ? expected : "", expected ? "\"" : " here");
+}
+
+static void check_events(const struct side *vtpm, unsigned int pcr, const json_t *list,
+			 struct verdict *v)
+{
+	struct eventlog_event e;
+	const uint8_t *digest;
+	size_t at = vtpm->log.first, n = 0;
+
+	while (next_event(vtpm, pcr, &at, &e, &digest)) {
+		const json_t *wanted = json_array_get(list, n++);
+
+		if (!wanted || !policy_has(json_object_get(wanted, "sha256"), digest,
+					   CRYPT_HASH_SIZE))
+			refuse_event(v, pcr, n, &e, digest, wanted);
+	}
+	for (; n < json_array_size(list); n++)
+		verdict_add(v, "event", "PCR %u has no event %zu, \"%s\"", pcr, n + 1,
+			    json_string_value(
+				    json_object_get(json_array_get(list, n), "name")));
+}
+
+void judge_guest(const struct policy *p, const struct side *vtpm, struct verdict *v)
+{
+	const json_t *banks = json_object_get(p->all, "pcrs");
+	const json_t *events = json_object_get(p->all, "events");
+	const struct tpmalg *sha256 = tpmalg_find(TPM2_ALG_SHA256);
+	const char *key;
+	json_t *value;
+
+	json_object_foreach((json_t *)banks, key, value)
+		check_values(vtpm, tpmalg_named(key), value, v);
+	if (!events)
+		return;
+	if (!vtpm->e->log.p || !eventlog_value(&vtpm->log, sha256, 0)) {
+		verdict_add(v, "event",
+			    "the policy has events, and the evidence has no "
+			    "event log with SHA-256 digests");
+		return;
+	}
+	json_object_foreach((json_t *)events, key, value)
+	{
+		unsigned int pcr = (unsigned int)strtoul(key, NULL, 10);
+
+		if (!side_pcr(vtpm, sha256, pcr))
+			verdict_add(v, "pcr", "PCR %u of the sha256 bank was not quoted",
+				    pcr);
+		check_events(vtpm, pcr, value, v);
+	}
+}
 
 struct keys {
 	size_t n;
@@ -251,4 +625,61 @@ void judge(const struct judge *j, const struct evidence *e, struct verdict *v)
 	side_close(&host);
 	while (keys.n)
 		public_free(&keys.key[--keys.n]);
+}
+
+void verdict_add(struct verdict *v, const char *word, const char *fmt, ...)
+{
+	size_t i = v->reasons++;
+	va_list args;
+
+	if (i >= VERDICT_REASONS)
+		return;
+	v->reason[i].word = word;
+	va_start(args, fmt);
+	vsnprintf(v->reason[i].text, sizeof(v->reason[i].text), fmt, args);
+	va_end(args);
+}
+
+static size_t kept(const struct verdict *v)
+{
+	return v->reasons < VERDICT_REASONS ? v->reasons : VERDICT_REASONS;
+}
+
+static json_t *text_or_null(const char *text)
+{
+	return text[0] ? json_string(text) : json_null();
+}
+
+static void print_json(const struct verdict *v, FILE *to)
+{
+	json_t *reasons = json_array(), *all;
+	size_t i;
+
+	for (i = 0; i < kept(v); i++)
+		json_array_append_new(reasons,
+				      json_pack("{s:s, s:s}", "reason", v->reason[i].word,
+						"text", v->reason[i].text));
+	all = json_pack("{s:b, s:o, s:o, s:o}", "accepted", !v->reasons, "vtpm",
+			text_or_null(v->vtpm), "host", text_or_null(v->host), "reasons",
+			reasons);
+	json_dumpf(all, to, JSON_INDENT(2));
+	fputc('\n', to);
+	json_decref(all);
+}
+
+void verdict_print(const struct verdict *v, bool json, FILE *to)
+{
+	size_t i;
+
+	if (json) {
+		print_json(v, to);
+		return;
+	}
+	if (!v->reasons)
+		fprintf(to, "accepted: vTPM %s on host %s\n", v->vtpm, v->host);
+	else
+		fprintf(to, "refused: %zu reason%s\n", v->reasons,
+			v->reasons == 1 ? "" : "s");
+	for (i = 0; i < kept(v); i++)
+		fprintf(to, "- %s: %s\n", v->reason[i].word, v->reason[i].text);
 }

@@ -3,11 +3,49 @@
 #ifndef VERIFY_JUDGE_H
 #define VERIFY_JUDGE_H
 
-#include <time.h>
+#include "include/compiler.h"
 #include "tools/vtpm-verify/evidence.h"
 #include "tools/vtpm-verify/policy.h"
-#include "tools/vtpm-verify/side.h"
-#include "tools/vtpm-verify/verdict.h"
+#include "tools/vtpm-verify/signature.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <time.h>
+
+/* Why evidence is refused: any number of reasons, each a word for programs and a
+ * sentence for people.  None: it is accepted. */
+
+#define VERDICT_REASONS 64
+
+struct verdict {
+	size_t reasons; /* more than VERDICT_REASONS are counted, not kept */
+	struct {
+		const char *word;
+		char text[400];
+	} reason[VERDICT_REASONS];
+	/* what was found, for whoever reads the verdict; "": not known */
+	char host[64], vtpm[37];
+};
+
+void verdict_add(struct verdict *v, const char *word, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+void verdict_print(const struct verdict *v, bool json, FILE *to);
+
+/* One TPM's part of the evidence, the virtual one's or the host's: parsed, and checked
+ * as far as no policy is needed. */
+
+struct side {
+	const char *who; /* "vTPM", "host" */
+	bool whole_log;	 /* all PCRs that the log extends have to be quoted */
+	/* TPM_RH of which the attestation key is a primary; 0: the policy pins its Name */
+	uint32_t hierarchy;
+	const struct evidence_side *e;
+	struct public ak;
+	struct quote quote;
+	struct signature signature;
+	struct eventlog log; /* if e->log is there */
+};
 
 struct judge {
 	const struct policy *policy;
@@ -20,9 +58,6 @@ struct judge {
 
 void judge(const struct judge *j, const struct evidence *e, struct verdict *v);
 
-/* The parts, for judge.c: what the policy says about the host, and about the guest. */
-void judge_host(const struct policy *p, const struct side *host, const uint8_t uuid[16],
-		struct verdict *v);
 void judge_guest(const struct policy *p, const struct side *vtpm, struct verdict *v);
 
 #endif

@@ -3,10 +3,10 @@
  * vtpm-verify: whether evidence of a vTPM and its host is what a policy accepts.  It needs
  * no TPM, no network and no other file, and keeps nothing.
  */
-#include "tools/vtpm-verify/chain.h"
+#include "tools/vtpm-verify/policy.h"
 #include "tools/vtpm-verify/judge.h"
 #include "lib/crypt.h"
-#include "lib/hex.h"
+#include "lib/text.h"
 #include "version.h"
 
 #include <ctype.h>

@@ -17,11 +17,14 @@
 #ifndef VERIFY_POLICY_H
 #define VERIFY_POLICY_H
 
+#include "include/compiler.h"
+#include "tools/vtpm-verify/public.h"
+
 #include <jansson.h>
+#include <openssl/x509.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <openssl/x509.h>
-#include "compiler.h"
+#include <time.h>
 
 struct policy {
 	json_t *all;
@@ -34,5 +37,23 @@ void policy_free(struct policy *p);
 
 /* Whether value, or a member of it when it is an array, is these bytes in hexadecimal. */
 bool policy_has(const json_t *value, const uint8_t *bytes, size_t len);
+
+/* Certificates of endorsement keys, against the CAs of a policy. */
+
+/* Takes in the revocation lists (RFC 5280, 5) of a file, PEM, any number, or DER.  From then
+ * on a certificate is good only with one of its CA, and of each CA above it.  -EBADMSG:
+ * there is none, or one does not parse. */
+int __must_check chain_add_crls(X509_STORE *store, const uint8_t *bytes, size_t len);
+/*
+ * 0, or one sentence's half in *why and
+ *   -EBADMSG     no certificate
+ *   -EKEYREJECTED of another key, or not for an endorsement key
+ *   -EKEYEXPIRED  expired, or not valid yet, at that time
+ *   -ENOKEY       no CA of the store has issued it
+ *   -EKEYREVOKED  it, or a CA above it, is on a revocation list
+ *   -ENODATA      there are revocation lists, and none of that CA that is good at that time
+ */
+int __must_check chain_check(X509_STORE *store, time_t at, const uint8_t *der, size_t len,
+			     const struct public *key, const char **why);
 
 #endif

@@ -3,10 +3,28 @@
 #ifndef VERIFY_PUBLIC_H
 #define VERIFY_PUBLIC_H
 
-#include <openssl/evp.h>
+#include "lib/crypt.h"
 #include "lib/cursor.h"
-#include "tools/vtpm-verify/tpmalg.h"
 #include "lib/tpm2/types.h"
+
+#include <openssl/evp.h>
+
+/* The hash algorithms of TPMs and event logs (TCG Algorithm Registry, 6). */
+
+#define TPMALG_SIZE_MAX 64
+
+struct tpmalg {
+	uint16_t id;
+	const char *name; /* OpenSSL's, and ours in JSON: "sha256" */
+	size_t size;
+};
+
+/* NULL: not one that we know. */
+const struct tpmalg *tpmalg_find(uint16_t id);
+const struct tpmalg *tpmalg_named(const char *name);
+/* out has room for TPMALG_SIZE_MAX. -EIO */
+int __must_check tpmalg_hash(const struct tpmalg *alg, const struct crypt_part *parts,
+			     size_t count, uint8_t *out);
 
 #define PUBLIC_NAME_MAX (2 + TPMALG_SIZE_MAX)
 

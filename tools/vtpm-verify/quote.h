@@ -4,7 +4,7 @@
 #define VERIFY_QUOTE_H
 
 #include "lib/cursor.h"
-#include "tools/vtpm-verify/tpmalg.h"
+#include "tools/vtpm-verify/public.h"
 
 #define QUOTE_PCRS  24
 #define QUOTE_BANKS 8

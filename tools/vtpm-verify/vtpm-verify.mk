@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # The verifier, build/bin/vtpm-verify: runs anywhere, shares no state with anything.
-VERIFY_PARSERS := $(addprefix tools/vtpm-verify/,public.c quote.c signature.c eventlog.c tpmalg.c) \
+VERIFY_PARSERS := $(addprefix tools/vtpm-verify/,public.c quote.c signature.c evidence.c) \
                   lib/cursor.c lib/crypt.c
-VERIFY_SRCS := $(sort $(wildcard tools/vtpm-verify/*.c) $(VERIFY_PARSERS)) lib/base64url.c \
-               lib/binding.c lib/hex.c
+VERIFY_SRCS := $(sort $(wildcard tools/vtpm-verify/*.c) $(VERIFY_PARSERS)) lib/text.c \
+               lib/binding.c
 VERIFY_LIBS := -ljansson -lcrypto
 
 PROGRAMS += $(BUILD)/bin/vtpm-verify

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmctl/approval.h"
-#include "lib/hex.h"
+#include "lib/text.h"
 #include "lib/crypt.h"
 #include "lib/cursor.h"
 

@@ -7,7 +7,7 @@
 #include "tools/vtpmctl/vtpmctl.h"
 #include "lib/crypt.h"
 #include "lib/envelope.h"
-#include "lib/hex.h"
+#include "lib/text.h"
 #include "lib/oldkey.h"
 #include "lib/recovery.h"
 #include "tools/vtpmctl/args.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmctl/cert.h"
-#include "lib/hex.h"
+#include "lib/text.h"
 #include "lib/tpmpub.h"
 #include "tools/vtpmctl/args.h"
 #include "tools/vtpmctl/certfile.h"

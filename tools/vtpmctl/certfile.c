@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmctl/certfile.h"
 #include "lib/cursor.h"
-#include "lib/hex.h"
+#include "lib/text.h"
 #include "tools/vtpmctl/x509.h"
 
 #include <errno.h>

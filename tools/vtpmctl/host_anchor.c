@@ -3,7 +3,7 @@
  * operator's word when the store is older than it is to be. */
 #include "tools/vtpmctl/host_anchor.h"
 #include "lib/crypt.h"
-#include "lib/hex.h"
+#include "lib/text.h"
 #include "tools/vtpmctl/args.h"
 #include "tools/vtpmctl/client.h"
 #include "tools/vtpmctl/tpmnv.h"

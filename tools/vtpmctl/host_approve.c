@@ -6,7 +6,7 @@
  * those that stay are signed anew.  vtpmd reads host.json for every start, and needs no signal.
  */
 #include "tools/vtpmctl/host_approve.h"
-#include "lib/hex.h"
+#include "lib/text.h"
 #include "tools/vtpmctl/args.h"
 #include "tools/vtpmctl/hostconf.h"
 #include "tools/vtpmctl/tpmnv.h"

@@ -2,10 +2,9 @@
 /* vtpmctl host quote: the host's attestation key, and, for vtpmd, the host's half of a
  * deep quote. */
 #include "tools/vtpmctl/host_quote.h"
-#include "lib/base64url.h"
+#include "lib/text.h"
 #include "lib/crypt.h"
 #include "lib/ecdsa.h"
-#include "lib/hex.h"
 #include "tools/vtpmctl/args.h"
 #include "tools/vtpmctl/tpm.h"
 #include "tools/vtpmctl/vtpmctl.h"

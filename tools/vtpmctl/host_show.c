@@ -2,8 +2,7 @@
 /* vtpmctl host show: host.json, beside what the TPM says now. */
 #include "tools/vtpmctl/vtpmctl.h"
 #include "tools/vtpmctl/args.h"
-#include "lib/address.h"
-#include "lib/hex.h"
+#include "lib/text.h"
 #include "tools/vtpmctl/hostconf.h"
 #include "tools/vtpmctl/kmskey.h"
 #include "tools/vtpmctl/tpm.h"

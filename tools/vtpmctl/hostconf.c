@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmctl/hostconf.h"
-#include "lib/hex.h"
+#include "lib/text.h"
 #include "tools/vtpmctl/file.h"
 
 #include <errno.h>

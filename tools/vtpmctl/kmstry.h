@@ -8,7 +8,7 @@
 #ifndef XVTPM_KMSTRY_H
 #define XVTPM_KMSTRY_H
 
-#include "lib/address.h"
+#include "lib/text.h"
 #include "lib/kms.h"
 #include "stubdom/manager/unlock.h"
 #include "tools/vtpmctl/hostconf.h"

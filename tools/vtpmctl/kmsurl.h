@@ -9,7 +9,7 @@
 
 #include <stddef.h>
 #include "compiler.h"
-#include "lib/address.h"
+#include "lib/text.h"
 
 #define KMSURL_PORT	"5696"
 #define KMSURL_HOST_MAX 256 /* with its zero; a DNS name has at most 253 */

@@ -5,7 +5,7 @@
  */
 #include "tools/vtpmctl/vtpmctl.h"
 #include "include/compiler.h"
-#include "lib/hex.h"
+#include "lib/text.h"
 #include "tools/vtpmctl/args.h"
 #include "tools/vtpmctl/client.h"
 #include "tools/vtpmctl/file.h"

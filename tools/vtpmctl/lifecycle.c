@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmctl/vtpmctl.h"
 #include "lib/binding.h"
-#include "lib/hex.h"
-#include "lib/stamp.h"
+#include "lib/text.h"
 #include "tools/vtpmctl/approval.h"
 #include "tools/vtpmctl/args.h"
 #include "tools/vtpmctl/client.h"

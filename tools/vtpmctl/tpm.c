@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Connection, storage key and PCRs; sealing is in tpmseal.c. */
 #include "tools/vtpmctl/tpm.h"
-#include "lib/hex.h"
+#include "lib/text.h"
 #include "lib/tpmbusy.h"
 #include "tools/vtpmctl/tpmnv.h"
 

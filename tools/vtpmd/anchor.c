@@ -2,7 +2,7 @@
 #include "tools/vtpmd/anchor.h"
 #include "lib/atomic.h"
 #include "lib/error.h"
-#include "lib/hex.h"
+#include "lib/text.h"
 #include "tools/vtpmd/anchor_known.h"
 #include "tools/vtpmd/child.h"
 #include "tools/vtpmd/log.h"

@@ -4,7 +4,7 @@
 #include "tools/vtpmd/cert.h"
 #include "tools/vtpmd/identity.h"
 #include "tools/vtpmd/log.h"
-#include "lib/hex.h"
+#include "lib/text.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -3,7 +3,7 @@
 #include "tools/vtpmd/vtpm.h"
 #include "lib/atomic.h"
 #include "lib/channel.h"
-#include "lib/hex.h"
+#include "lib/text.h"
 
 #include <errno.h>
 #include <stdio.h>

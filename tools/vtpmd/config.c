@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "lib/address.h"
+#include "lib/text.h"
 #include "lib/channel.h"
-#include "lib/hex.h"
 #include "tools/vtpmd/config.h"
 #include "tools/vtpmd/tunnel.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/control_op.h"
-#include "lib/hex.h"
+#include "lib/text.h"
 #include "lib/measure.h"
 #include "tools/vtpmd/vtpm_peer.h"
 #include "tools/vtpmd/backup.h"

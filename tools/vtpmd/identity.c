@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/identity.h"
 #include "lib/cursor.h"
-#include "lib/hex.h"
+#include "lib/text.h"
 #include "tools/vtpmd/vtpm.h"
 
 #include <errno.h>

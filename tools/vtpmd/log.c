@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/log.h"
-#include "lib/stamp.h"
 #include "lib/text.h"
 
 #include <inttypes.h>

@@ -2,7 +2,6 @@
 #include "tools/vtpmd/meta.h"
 #include "lib/atomic.h"
 #include "lib/envelope.h"
-#include "lib/hex.h"
 #include "lib/text.h"
 
 #include <errno.h>

@@ -10,7 +10,7 @@
 #include "compiler.h"
 #include "lib/envelope.h"
 #include "lib/error.h"
-#include "lib/stamp.h"
+#include "lib/text.h"
 #include "tools/vtpmd/store.h"
 
 #define META_NAME_MAX 40

@@ -2,7 +2,6 @@
 #include "tools/vtpmd/peer.h"
 #include "lib/binding.h"
 #include "lib/measure.h"
-#include "lib/stamp.h"
 #include "lib/text.h"
 #include "tools/vtpmd/priority.h"
 

@@ -10,7 +10,7 @@
 #define VTPMD_PEER_H
 
 #include "include/channel.h"
-#include "lib/address.h"
+#include "lib/text.h"
 #include "lib/channel.h"
 #include "tools/vtpmd/bucket.h"
 #include "tools/vtpmd/config.h"

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/quote.h"
 #include "lib/atomic.h"
-#include "lib/base64url.h"
+#include "lib/text.h"
 #include "lib/crypt.h"
-#include "lib/hex.h"
 #include "tools/vtpmd/child.h"
 #include "tools/vtpmd/identity.h"
 #include "tools/vtpmd/peer.h"

@@ -2,7 +2,7 @@
 #include "tools/vtpmd/vtpm_peer.h"
 #include "lib/channel.h"
 #include "lib/envelope.h"
-#include "lib/hex.h"
+#include "lib/text.h"
 #include "lib/measure.h"
 #include "tools/vtpmd/anchor.h"
 #include "tools/vtpmd/cert.h"

@@ -2,8 +2,8 @@
 # The daemon of domain 0, build/bin/vtpmd, and the channel that it shares with
 # the manager.
 CHANNEL_SRCS := lib/channel.c lib/cursor.c
-VTPMD_SRCS := $(wildcard tools/vtpmd/*.c) $(CHANNEL_SRCS) lib/address.c lib/atomic.c \
-              lib/envelope.c lib/error.c lib/measure.c lib/stamp.c lib/text.c lib/tpmpub.c lib/base64url.c lib/binding.c $(AUDIT_SRCS)
+VTPMD_SRCS := $(wildcard tools/vtpmd/*.c) $(CHANNEL_SRCS) lib/text.c lib/atomic.c \
+              lib/envelope.c lib/error.c lib/measure.c lib/tpmpub.c lib/binding.c $(AUDIT_SRCS)
 VTPMD_LIBS := -levent -levent_extra -ljansson -lsystemd -luuid \
               -lxenvchan -lxenstore -lxenctrl -lcrypto -lpthread
 
@@ -43,27 +43,27 @@ hostchan_UNIT_LIBS := -lxenvchan
 
 UNIT_TESTS += vtpmd_store
 vtpmd_store_UNIT_SRCS := $(addprefix tools/vtpmd/,store.c object.c) lib/text.c lib/atomic.c lib/crypt.c tools/vtpmd/meta.c \
-                         lib/cursor.c lib/error.c lib/hex.c
+                         lib/cursor.c lib/error.c
 vtpmd_store_UNIT_LIBS := -ljansson -luuid -lcrypto
 
 UNIT_TESTS += vtpmd_identity
 vtpmd_identity_UNIT_SRCS := $(addprefix tools/vtpmd/,identity.c store.c meta.c object.c) lib/envelope.c lib/crypt.c lib/tpmpub.c lib/text.c lib/atomic.c \
-                            lib/cursor.c lib/error.c lib/hex.c
+                            lib/cursor.c lib/error.c
 vtpmd_identity_UNIT_LIBS := -ljansson -luuid -lcrypto
 
 UNIT_TESTS += vtpmd_cert
 vtpmd_cert_UNIT_SRCS := $(addprefix tools/vtpmd/,cert.c store.c object.c) lib/atomic.c lib/crypt.c lib/channel.c \
-                        lib/cursor.c lib/error.c lib/hex.c
+                        lib/cursor.c lib/error.c lib/text.c
 vtpmd_cert_UNIT_LIBS := -ljansson -luuid -lcrypto
 
 UNIT_TESTS += vtpmd_config
-vtpmd_config_UNIT_SRCS := tools/vtpmd/config.c tools/vtpmd/tunnel.c lib/address.c lib/error.c lib/hex.c \
+vtpmd_config_UNIT_SRCS := tools/vtpmd/config.c tools/vtpmd/tunnel.c lib/text.c lib/error.c \
                           $(CHANNEL_SRCS)
 vtpmd_config_UNIT_LIBS := -ljansson -levent -levent_extra -lcrypto
 
 UNIT_TESTS += peer
 peer_UNIT_SRCS := $(addprefix tools/vtpmd/,peer.c bucket.c relay.c tunnel.c store.c store_put.c work.c object.c tpm_filter.c log.c) \
-                  lib/address.c lib/atomic.c lib/crypt.c lib/error.c lib/stamp.c lib/text.c $(CHANNEL_SRCS)
+                  lib/text.c lib/atomic.c lib/crypt.c lib/error.c $(CHANNEL_SRCS)
 peer_UNIT_LIBS := -levent -levent_extra -luuid -lsystemd -lpthread -lcrypto
 
 UNIT_TESTS += work
@@ -105,7 +105,7 @@ anchor_table_UNIT_LIBS := -lcrypto
 anchor_file_UNIT_SRCS := tools/vtpmd/anchor_file.c lib/atomic.c lib/crypt.c $(ANCHOR_TABLE_SRCS)
 anchor_file_UNIT_LIBS := -lcrypto $(DISK_WRAPS)
 anchor_known_UNIT_SRCS := tools/vtpmd/anchor_known.c tools/vtpmd/trail.c $(ANCHOR_TABLE_SRCS) \
-                          $(addprefix tools/vtpmd/,store.c object.c log.c bucket.c) lib/atomic.c lib/stamp.c lib/text.c \
+                          $(addprefix tools/vtpmd/,store.c object.c log.c bucket.c) lib/atomic.c lib/text.c \
                           lib/error.c $(AUDIT_SRCS)
 anchor_known_UNIT_LIBS := -lcrypto -ljansson -luuid -lsystemd
 anchor_header_UNIT_SRCS := $(addprefix tools/vtpmd/,store.c object.c) lib/atomic.c \
