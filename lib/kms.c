@@ -4,7 +4,6 @@
 #include "lib/cursor.h"
 #include "lib/kmip.h"
 #include "lib/text.h"
-#include "lib/ttlv.h"
 
 #include <errno.h>
 #include <openssl/crypto.h>

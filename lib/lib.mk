@@ -19,15 +19,15 @@ FUZZ_TESTS += envelope
 envelope_FUZZ_SRCS := $(ENVELOPE_SRCS)
 envelope_FUZZ_LIBS := -lcrypto
 
-KMS_SRCS := lib/kms.c lib/text.c lib/kmip.c lib/ttlv.c lib/crypt.c lib/cursor.c lib/error.c
+KMS_SRCS := lib/kms.c lib/text.c lib/kmip.c lib/crypt.c lib/cursor.c lib/error.c
 
 UNIT_TESTS += crypt ttlv kmip
 crypt_UNIT_SRCS := lib/crypt.c
 crypt_UNIT_LIBS := -lcrypto
-ttlv_UNIT_SRCS := lib/ttlv.c lib/cursor.c
-kmip_UNIT_SRCS := lib/kmip.c lib/ttlv.c lib/cursor.c
+ttlv_UNIT_SRCS := lib/kmip.c lib/cursor.c
+kmip_UNIT_SRCS := lib/kmip.c lib/cursor.c
 FUZZ_TESTS += kmip
-kmip_FUZZ_SRCS := lib/kmip.c lib/ttlv.c lib/cursor.c
+kmip_FUZZ_SRCS := lib/kmip.c lib/cursor.c
 UNIT_TESTS += kms
 kms_UNIT_SRCS := $(KMS_SRCS)
 kms_UNIT_LIBS := -lssl -lcrypto -lpthread
@@ -74,7 +74,7 @@ FUZZ_TESTS += measure
 measure_FUZZ_SRCS := lib/measure.c lib/cursor.c
 
 UNIT_TESTS += ecdsa
-ecdsa_UNIT_SRCS := lib/ecdsa.c lib/cursor.c
+ecdsa_UNIT_SRCS := lib/tpmpub.c lib/cursor.c
 ecdsa_UNIT_LIBS := -lcrypto
 
 UNIT_TESTS += base64url binding

@@ -6,11 +6,12 @@
 #ifndef XVTPM_LIB_TPMPUB_H
 #define XVTPM_LIB_TPMPUB_H
 
+#include "include/compiler.h"
+#include "lib/tpm2/types.h"
+
+#include <openssl/evp.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <openssl/evp.h>
-#include "compiler.h"
-#include "lib/tpm2/types.h"
 
 /* A Name: the hash's algorithm, and the digest. */
 #define TPMPUB_NAME_MAX (2 + 64)
@@ -41,5 +42,18 @@ int __must_check tpmpub_name(const struct tpmpub *p, uint8_t name[TPMPUB_NAME_MA
 EVP_PKEY *tpmpub_key(const struct tpmpub *p);
 /* SHA-256 of its SubjectPublicKeyInfo. -EBADMSG */
 int __must_check tpmpub_digest(const struct tpmpub *p, uint8_t digest[32]);
+
+/*
+ * Of an ECDSA signature (r, s), (r, n - s) is one too, by the same key over the same data,
+ * and a TPM gives either; integers may come with leading zeroes or without.  Evidence has
+ * one form: r and s of the curve's size, and s the smaller of the two.
+ */
+
+#define ECDSA_P256 72 /* a TPMT_SIGNATURE with two integers of 32 bytes */
+
+/* Brings a TPMT_SIGNATURE (TPM 2.0, Part 2, 11.3.4) of a P-256 key into that form.
+ * -EBADMSG: it is none, or an integer is not in 1 to n - 1. */
+int __must_check ecdsa_p256(const uint8_t *signature, size_t len,
+			    uint8_t out[ECDSA_P256]);
 
 #endif

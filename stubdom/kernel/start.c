@@ -17,8 +17,7 @@
 #include "stubdom/kernel/platform.h"
 #include "stubdom/kernel/print.h"
 #include "stubdom/kernel/process.h"
-#include "stubdom/kernel/random.h"
-#include "stubdom/kernel/text.h"
+#include "stubdom/kernel/system.h"
 #include "stubdom/kernel/xenstore.h"
 
 #define MAGIC	    0x336ec578

@@ -3,7 +3,7 @@
 #include "include/vendor.h"
 #include "lib/text.h"
 #include "lib/crypt.h"
-#include "lib/ecdsa.h"
+#include "lib/tpmpub.h"
 #include "lib/tpm2/types.h"
 #include "stubdom/manager/ek.h"
 

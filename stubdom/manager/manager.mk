@@ -5,7 +5,7 @@
 HOSTTPM_SRCS := $(addprefix stubdom/manager/,hosttpm.c hosttpm_policy.c hosttpm_session.c) lib/hostpolicy.c lib/tpmbusy.c
 UNLOCK_SRCS := $(addprefix stubdom/manager/,unlock.c slot.c) lib/oldkey.c lib/recovery.c
 
-MANAGER_SRCS := $(wildcard stubdom/manager/*.c) lib/text.c lib/atomic.c lib/channel.c lib/ecdsa.c lib/envelope.c lib/hostpolicy.c lib/measure.c lib/oldkey.c lib/recovery.c lib/tpmbusy.c $(KMS_SRCS) \
+MANAGER_SRCS := $(wildcard stubdom/manager/*.c) lib/text.c lib/atomic.c lib/channel.c lib/tpmpub.c lib/envelope.c lib/hostpolicy.c lib/measure.c lib/oldkey.c lib/recovery.c lib/tpmbusy.c $(KMS_SRCS) \
                 $(addprefix backend/,ring.c xenbus.c backend.c xen_ops.c xenstore.c)
 MANAGER_OBJS := $(sort $(MANAGER_SRCS:%.c=$(BUILD)/manager/%.o))
 # What libssl itself needs is another thing in each Debian; asked when the recipe runs.

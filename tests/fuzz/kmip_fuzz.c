@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a hostile KMS, or who sits in its place, answers. */
 #include "lib/kmip.h"
-#include "lib/ttlv.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Keys as evidence may have them. */
-#include "tools/vtpm-verify/public.h"
+#include "tools/vtpm-verify/quote.h"
 
 #include <stdlib.h>
 

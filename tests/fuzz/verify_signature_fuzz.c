@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Signatures as evidence may have them. */
-#include "tools/vtpm-verify/signature.h"
+#include "tools/vtpm-verify/quote.h"
 
 #include <stdlib.h>
 #include <openssl/ec.h>

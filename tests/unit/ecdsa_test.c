@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/unit.h"
 #include "lib/cursor.h"
-#include "lib/ecdsa.h"
+#include "lib/tpmpub.h"
 
 #include <errno.h>
 #include <string.h>

@@ -7,7 +7,6 @@
 #include "lib/crypt.h"
 #include "lib/kmip.h"
 #include "lib/kms.h"
-#include "lib/ttlv.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -2,7 +2,7 @@
 /* What the manager counts and what `vtpmctl top` makes of it. */
 #include "tests/unit/unit.h"
 #include "stubdom/manager/vtpm_status.h"
-#include "tools/vtpmctl/quantile.h"
+#include "tools/vtpmctl/table.h"
 
 #include <string.h>
 

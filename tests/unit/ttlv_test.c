@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Every message that was seen on the wire is taken apart and put together again. */
 #include "tests/unit/unit.h"
-#include "lib/ttlv.h"
+#include "lib/kmip.h"
 
 #include <dirent.h>
 #include <stdio.h>

@@ -8,7 +8,6 @@
 #include "lib/recovery.h"
 #include "stubdom/manager/engine.h"
 #include "stubdom/manager/unlock.h"
-#include "tools/vtpmctl/approval.h"
 #include "tools/vtpmctl/policykey.h"
 #include "tools/vtpmd/tpm_filter.h"
 

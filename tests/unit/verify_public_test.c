@@ -2,7 +2,6 @@
 #include "tests/unit/unit.h"
 #include "tests/unit/verify_vectors.h"
 #include "tools/vtpm-verify/quote.h"
-#include "tools/vtpm-verify/public.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/unit.h"
 #include "tests/unit/verify_vectors.h"
-#include "tools/vtpm-verify/signature.h"
+#include "tools/vtpm-verify/quote.h"
 
 #include <errno.h>
 #include <string.h>

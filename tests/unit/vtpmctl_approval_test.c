@@ -2,9 +2,8 @@
 /* The digests are those that tpm2_createpolicy and tpm2_policyauthorize got from a
  * TPM with these PCR values and this key. */
 #include "tests/unit/unit.h"
-#include "tools/vtpmctl/approval.h"
-#include "lib/text.h"
 #include "tools/vtpmctl/policykey.h"
+#include "lib/text.h"
 
 #include <errno.h>
 #include <string.h>

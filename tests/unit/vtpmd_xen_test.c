@@ -3,7 +3,7 @@
  * pages of another one, as two guests may agree to, keeps that one "dying" for as long as
  * it likes, while the next one with its uuid runs. */
 #include "tests/unit/unit.h"
-#include "tools/vtpmd/priority.h"
+#include "tools/vtpmd/work.h"
 #include "tools/vtpmd/xen.h"
 
 #include <errno.h>

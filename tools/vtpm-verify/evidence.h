@@ -13,7 +13,6 @@
 #include "lib/binding.h"
 #include "lib/cursor.h"
 #include "tools/vtpm-verify/quote.h"
-#include "tools/vtpm-verify/public.h"
 
 #define EVIDENCE_PROFILE "tag:xen-vtpm,2026:deep-quote-2"
 #define EVIDENCE_MAX	 (1024 * 1024)

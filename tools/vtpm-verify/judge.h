@@ -6,7 +6,7 @@
 #include "include/compiler.h"
 #include "tools/vtpm-verify/evidence.h"
 #include "tools/vtpm-verify/policy.h"
-#include "tools/vtpm-verify/signature.h"
+#include "tools/vtpm-verify/quote.h"
 
 #include <stdbool.h>
 #include <stddef.h>

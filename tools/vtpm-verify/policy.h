@@ -18,7 +18,7 @@
 #define VERIFY_POLICY_H
 
 #include "include/compiler.h"
-#include "tools/vtpm-verify/public.h"
+#include "tools/vtpm-verify/quote.h"
 
 #include <jansson.h>
 #include <openssl/x509.h>

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # The verifier, build/bin/vtpm-verify: runs anywhere, shares no state with anything.
-VERIFY_PARSERS := $(addprefix tools/vtpm-verify/,public.c quote.c signature.c evidence.c) \
+VERIFY_PARSERS := $(addprefix tools/vtpm-verify/,quote.c evidence.c) \
                   lib/cursor.c lib/crypt.c
 VERIFY_SRCS := $(sort $(wildcard tools/vtpm-verify/*.c) $(VERIFY_PARSERS)) lib/text.c \
                lib/binding.c

@@ -2,7 +2,6 @@
 #ifndef XVTPM_VTPMCTL_HOST_APPROVE_H
 #define XVTPM_VTPMCTL_HOST_APPROVE_H
 
-#include "tools/vtpmctl/approval.h"
 #include "tools/vtpmctl/policykey.h"
 #include "tools/vtpmctl/tpm.h"
 

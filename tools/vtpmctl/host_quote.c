@@ -4,7 +4,7 @@
 #include "tools/vtpmctl/host_quote.h"
 #include "lib/text.h"
 #include "lib/crypt.h"
-#include "lib/ecdsa.h"
+#include "lib/tpmpub.h"
 #include "tools/vtpmctl/args.h"
 #include "tools/vtpmctl/tpm.h"
 #include "tools/vtpmctl/vtpmctl.h"

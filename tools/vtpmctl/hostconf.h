@@ -26,7 +26,6 @@
 #define XVTPM_HOSTCONF_H
 
 #include "lib/recovery.h"
-#include "tools/vtpmctl/approval.h"
 #include "tools/vtpmctl/policykey.h"
 
 #include <stdbool.h>

@@ -2,7 +2,7 @@
 #include "tools/vtpmctl/vtpmctl.h"
 #include "lib/binding.h"
 #include "lib/text.h"
-#include "tools/vtpmctl/approval.h"
+#include "tools/vtpmctl/policykey.h"
 #include "tools/vtpmctl/args.h"
 #include "tools/vtpmctl/client.h"
 #include "tools/vtpmctl/file.h"

@@ -4,7 +4,6 @@
 #include "lib/text.h"
 #include "tools/vtpmctl/args.h"
 #include "tools/vtpmctl/client.h"
-#include "tools/vtpmctl/quantile.h"
 #include "tools/vtpmctl/table.h"
 
 #include <stdbool.h>

@@ -3,10 +3,12 @@
 #ifndef XVTPM_TABLE_H
 #define XVTPM_TABLE_H
 
+#include "include/channel.h"
+
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <jansson.h>
 
 #define TABLE_COLUMNS 10
 #define TABLE_CELL    48
@@ -29,5 +31,14 @@ void table_number(const json_t *value, char out[TABLE_CELL]);
 void table_time(int64_t seconds, char out[TABLE_CELL]);
 /* 999, 9.9k, 999M, ...: a count in at most five signs. */
 void table_count(double value, char out[TABLE_CELL]);
+
+/* Quantiles of what happened between two samples of counts in doubling buckets
+ * (STATUS_LATENCY of include/channel.h). */
+
+/* counts[n] events took at most first << n, and more than the bound before it.  The
+ * time, in the unit of first, that the share q (0 to 1) did not exceed: within its
+ * bucket taken as evenly spread, so it is right within a factor of two.  -1: there
+ * were no events.  For the last bucket, which has no end, its lower bound. */
+double quantile(const uint64_t counts[LATENCY_BUCKETS], double first, double q);
 
 #endif

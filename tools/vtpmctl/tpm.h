@@ -15,9 +15,8 @@
 #define XVTPM_TPM_H
 
 #include "lib/error.h"
-#include "tools/vtpmctl/approval.h"
-#include "tools/vtpmctl/hostconf.h"
 #include "tools/vtpmctl/policykey.h"
+#include "tools/vtpmctl/hostconf.h"
 
 #include <stdbool.h>
 #include <tss2/tss2_common.h>

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # What an operator types: build/bin/vtpmctl.
-VTPMCTL_SRCS := $(wildcard tools/vtpmctl/*.c) $(KMS_SRCS) lib/audit.c lib/ecdsa.c lib/text.c lib/measure.c lib/tpmpub.c \
+VTPMCTL_SRCS := $(wildcard tools/vtpmctl/*.c) $(KMS_SRCS) lib/audit.c lib/tpmpub.c lib/text.c lib/measure.c \
                 lib/envelope.c $(HOSTTPM_SRCS) $(UNLOCK_SRCS)
 VTPMCTL_LIBS := -ltss2-esys -ltss2-mu -ltss2-rc -ltss2-tctildr -ljansson -lssl -lcrypto -lxlutil -luuid
 
@@ -37,15 +37,16 @@ FUZZ_TESTS += certfile
 certfile_FUZZ_SRCS := $(CERTFILE_SRCS)
 certfile_FUZZ_LIBS := -ljansson -lcrypto
 UNIT_TESTS += latency vtpmctl_table
-latency_UNIT_SRCS := stubdom/manager/vtpm_status.c tools/vtpmctl/quantile.c lib/channel.c lib/cursor.c
+latency_UNIT_SRCS := stubdom/manager/vtpm_status.c tools/vtpmctl/table.c lib/channel.c lib/cursor.c
 vtpmctl_table_UNIT_SRCS := tools/vtpmctl/table.c
 vtpmctl_table_UNIT_LIBS := -ljansson
 UNIT_TESTS += vtpmctl_args vtpmctl_kmsurl vtpmctl_approval vtpmctl_hostconf
 vtpmctl_args_UNIT_SRCS := tools/vtpmctl/args.c lib/error.c
 vtpmctl_kmsurl_UNIT_SRCS := tools/vtpmctl/kmsurl.c lib/text.c
-vtpmctl_approval_UNIT_SRCS := tools/vtpmctl/approval.c tools/vtpmctl/policykey.c \
+vtpmctl_approval_UNIT_SRCS := tools/vtpmctl/policykey.c \
 	tools/vtpmctl/file.c lib/hostpolicy.c lib/text.c lib/crypt.c lib/cursor.c lib/error.c
 vtpmctl_approval_UNIT_LIBS := -lcrypto
 vtpmctl_hostconf_UNIT_SRCS := tools/vtpmctl/hostconf.c tools/vtpmctl/kmskey.c lib/recovery.c lib/envelope.c \
 	$(vtpmctl_approval_UNIT_SRCS)
 vtpmctl_hostconf_UNIT_LIBS := -ljansson -lcrypto
+latency_UNIT_LIBS := -ljansson

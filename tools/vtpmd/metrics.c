@@ -2,7 +2,7 @@
 #include "tools/vtpmd/metrics.h"
 #include "include/version.h"
 #include "tools/vtpmd/http.h"
-#include "tools/vtpmd/priority.h"
+#include "tools/vtpmd/work.h"
 #include "tools/vtpmd/vtpm.h"
 
 #include <arpa/inet.h>

@@ -3,7 +3,7 @@
 #include "lib/binding.h"
 #include "lib/measure.h"
 #include "lib/text.h"
-#include "tools/vtpmd/priority.h"
+#include "tools/vtpmd/work.h"
 
 #include <errno.h>
 #include <event2/buffer.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/wire.h"
-#include "tools/vtpmd/priority.h"
+#include "tools/vtpmd/work.h"
 
 #include <errno.h>
 #include <libxenvchan.h>

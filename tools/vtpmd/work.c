@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/work.h"
-#include "tools/vtpmd/priority.h"
 
 #include <errno.h>
 #include <pthread.h>
