@@ -4,7 +4,7 @@
 #include "stubdom/kernel/elf.h"
 #include "stubdom/kernel/layout.h"
 #include "stubdom/kernel/map.h"
-#include "stubdom/kernel/print.h"
+#include "stubdom/kernel/text.h"
 
 #define HEADERS_MAX 32
 #define PAGE_MASK   (~(uint64_t)(LAYOUT_PAGE - 1))

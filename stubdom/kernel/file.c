@@ -1,19 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "stubdom/kernel/file.h"
-#include "stubdom/kernel/evtchn.h"
-#include "stubdom/kernel/memory.h"
-#include "stubdom/kernel/page.h"
-#include "stubdom/kernel/print.h"
-#include "stubdom/kernel/process.h"
-#include "stubdom/kernel/time.h"
-#include "stubdom/kernel/user.h"
-
-#include <asm/fcntl.h>
-#include <asm/poll.h>
-#include <asm/stat.h>
 #include <errno.h>
+#include <asm/fcntl.h>
+#include <asm/stat.h>
 #include <linux/limits.h>
 #include <linux/uio.h>
+#include "stubdom/kernel/file.h"
+#include "stubdom/kernel/memory.h"
+#include "stubdom/kernel/page.h"
+#include "stubdom/kernel/process.h"
+#include "stubdom/kernel/text.h"
+#include "stubdom/kernel/user.h"
 
 #define TRANSFER_MAX  0x7ffff000ULL /* as Linux bounds one read or write */
 #define VECTOR_MAX    1024
@@ -44,8 +40,7 @@ struct file *file_get(uint64_t fd)
 	return fd < FILE_MAX && files[fd].ops ? &files[fd] : NULL;
 }
 
-/* The operations behind a path, or NULL. */
-static const struct file_ops *file_lookup(const char *path)
+const struct file_ops *file_lookup(const char *path)
 {
 	for (unsigned int i = 0; i < ARRAY_SIZE(paths); i++)
 		if (!strcmp(path, paths[i].path))
@@ -113,7 +108,6 @@ long file_close(uint64_t fd)
 
 void file_close_all(void)
 {
-	memory_release_devices();
 	for (unsigned int last = 0; last < 2; last++)
 		for (unsigned int i = 0; i < FILE_MAX; i++)
 			if (files[i].ops && (last || files[i].ops != &evtchndev_ops))
@@ -269,45 +263,4 @@ long file_readlink(uint64_t path, uint64_t to, uint64_t size)
 		n = size;
 	rc = user_write(to, PROCESS_PATH, n);
 	return rc ? rc : (long)n;
-}
-
-#define ALWAYS (POLLERR | POLLHUP | POLLNVAL)
-
-static short check(const struct pollfd *p)
-{
-	struct file *f;
-
-	if (p->fd < 0)
-		return 0;
-	f = file_get((uint64_t)p->fd);
-	if (!f)
-		return POLLNVAL;
-	return (short)(f->ops->poll(f) & (unsigned int)(p->events | ALWAYS));
-}
-
-/* Costs no hypercall when something is ready, or when `until` has passed. */
-long file_poll(uint64_t fds, uint64_t n, uint64_t until)
-{
-	struct pollfd set[FILE_MAX];
-	long ready;
-	int rc;
-
-	if (n > FILE_MAX)
-		return -EINVAL;
-	rc = user_read(set, fds, n * sizeof(set[0]));
-	if (rc)
-		return rc;
-	for (;;) {
-		(void)evtchn_scan();
-		ready = 0;
-		for (uint64_t i = 0; i < n; i++) {
-			set[i].revents = check(&set[i]);
-			ready += set[i].revents != 0;
-		}
-		if (ready || (until != TIME_NEVER && time_now() >= until))
-			break;
-		evtchn_wait(until);
-	}
-	rc = user_write(fds, set, n * sizeof(set[0]));
-	return rc ? rc : ready;
 }

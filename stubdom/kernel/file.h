@@ -3,11 +3,10 @@
 #ifndef STUB_FILE_H
 #define STUB_FILE_H
 
-#include "include/compiler.h"
-
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "include/compiler.h"
 
 #define FILE_MAX 32
 
@@ -47,7 +46,8 @@ struct file *file_get(uint64_t fd);
 /* Ends the program's hold on everything: mappings first, event channels last, so
  * that the unmap notifications reach the peers. */
 void file_close_all(void);
-
+/* The operations behind a path, or NULL. */
+const struct file_ops *file_lookup(const char *path);
 /* A zeroed page as f->state, and its return. */
 int __must_check file_alloc_state(struct file *f);
 void file_free_state(struct file *f);

@@ -4,7 +4,7 @@
 #include "stubdom/kernel/map.h"
 #include "stubdom/kernel/memory.h"
 #include "stubdom/kernel/page.h"
-#include "stubdom/kernel/print.h"
+#include "stubdom/kernel/text.h"
 
 #define PAGE_UP(v)   (((v) + PAGE_SIZE - 1) & ~(PAGE_SIZE - 1))
 #define PAGE_DOWN(v) ((v) & ~(PAGE_SIZE - 1))

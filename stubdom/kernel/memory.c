@@ -6,7 +6,7 @@
 #include "stubdom/kernel/map.h"
 #include "stubdom/kernel/memory.h"
 #include "stubdom/kernel/page.h"
-#include "stubdom/kernel/print.h"
+#include "stubdom/kernel/text.h"
 
 #define MREMAP_MAYMOVE 1
 #define PAGE_UP(v)     (((v) + PAGE_SIZE - 1) & ~(PAGE_SIZE - 1))

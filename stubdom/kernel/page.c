@@ -3,7 +3,7 @@
 #include <stddef.h>
 #include "stubdom/kernel/page.h"
 #include "stubdom/kernel/panic.h"
-#include "stubdom/kernel/print.h"
+#include "stubdom/kernel/text.h"
 
 struct link {
 	uint64_t next; /* physical, 0: the last */

@@ -3,8 +3,6 @@
 #ifndef STUB_PANIC_H
 #define STUB_PANIC_H
 
-#include <stddef.h>
-
 struct trap_frame;
 
 /* A fault of the kernel's own: says why and ends the domain with SHUTDOWN_crash. */
@@ -16,13 +14,5 @@ void panic_at(const struct trap_frame *frame, const char *format, ...)
 void panic_print_place(const struct trap_frame *frame);
 /* Drains the console and ends the domain: SHUTDOWN_poweroff, SHUTDOWN_crash. */
 void panic_shutdown(unsigned int reason) __attribute__((noreturn));
-
-/* The domain's console: a ring of text that xenconsoled, in dom0, empties. */
-
-/* Maps the ring.  What was written before went to Xen's own log. */
-void console_init(void);
-/* Waits while the ring is full, but for a second at most: a xenconsoled that stopped
- * must not stop the vTPM.  What does not fit then is lost. */
-void console_write(const char *text, size_t len);
 
 #endif

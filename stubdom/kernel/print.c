@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "stubdom/kernel/print.h"
-#include "stubdom/kernel/panic.h"
-
 #include <stdbool.h>
 #include <stdint.h>
+#include "stubdom/kernel/print.h"
 
 #define LINE_MAX 320
 
@@ -126,6 +124,27 @@ size_t print_to(char *out, size_t size, const char *format, ...)
 	return n;
 }
 
+static void (*write_console)(const char *text, size_t len);
+static void (*drain_console)(void);
+
+void print_set_console(void (*write)(const char *text, size_t len), void (*drain)(void))
+{
+	write_console = write;
+	drain_console = drain;
+}
+
+void print_raw(const char *text, size_t len)
+{
+	if (write_console)
+		write_console(text, len);
+}
+
+void print_drain(void)
+{
+	if (drain_console)
+		drain_console();
+}
+
 void print_line(const char *format, ...)
 {
 	char line[LINE_MAX];
@@ -137,59 +156,5 @@ void print_line(const char *format, ...)
 	n += print_list(line + n, sizeof(line) - n - 1, format, list);
 	va_end(list);
 	line[n++] = '\n';
-	console_write(line, n);
-}
-
-void *memcpy(void *to, const void *from, size_t n)
-{
-	void *at = to;
-
-	asm volatile("rep movsb" : "+D"(at), "+S"(from), "+c"(n)::"memory");
-	return to;
-}
-
-void *memmove(void *to, const void *from, size_t n)
-{
-	unsigned char *d = to;
-	const unsigned char *s = from;
-
-	if (d <= s || d >= s + n)
-		return memcpy(to, from, n);
-	while (n--)
-		d[n] = s[n];
-	return to;
-}
-
-void *memset(void *to, int c, size_t n)
-{
-	void *at = to;
-
-	asm volatile("rep stosb" : "+D"(at), "+c"(n) : "a"(c) : "memory");
-	return to;
-}
-
-int memcmp(const void *a, const void *b, size_t n)
-{
-	const unsigned char *x = a, *y = b;
-
-	for (; n; n--, x++, y++)
-		if (*x != *y)
-			return *x - *y;
-	return 0;
-}
-
-size_t strlen(const char *s)
-{
-	size_t n = 0;
-
-	while (s[n])
-		n++;
-	return n;
-}
-
-int strcmp(const char *a, const char *b)
-{
-	for (; *a && *a == *b; a++, b++)
-		;
-	return (unsigned char)*a - (unsigned char)*b;
+	print_raw(line, n);
 }

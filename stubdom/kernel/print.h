@@ -14,13 +14,12 @@ size_t print_list(char *out, size_t size, const char *format, va_list list);
 /* One line of the kernel's own, "stub: " before it and a new line behind it. */
 void print_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* The C library's memory and text functions that the compiler or we call. */
-
-void *memcpy(void *to, const void *from, size_t n);
-void *memmove(void *to, const void *from, size_t n);
-void *memset(void *to, int c, size_t n);
-int memcmp(const void *a, const void *b, size_t n);
-size_t strlen(const char *s);
-int strcmp(const char *a, const char *b);
+/* Sets where printed text goes from now on; drain, or NULL: waits, for a while, until
+ * the reader has all of it. */
+void print_set_console(void (*write)(const char *text, size_t len), void (*drain)(void));
+/* Prints len bytes as they are. */
+void print_raw(const char *text, size_t len);
+/* Waits, for a while, until the console's reader has all that was printed. */
+void print_drain(void);
 
 #endif

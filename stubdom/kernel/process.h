@@ -14,6 +14,8 @@
 void process_run(uint64_t pa, size_t size, char *arguments) __attribute__((noreturn));
 /* Lets go of everything; 0: SHUTDOWN_poweroff, any other status: SHUTDOWN_crash. */
 void process_exit(int status) __attribute__((noreturn));
+/* Ends all that the program has of devices, and the domain. */
+void process_end(unsigned int reason) __attribute__((noreturn));
 /* Nanoseconds since the kernel's first instruction. */
 uint64_t process_uptime(void);
 

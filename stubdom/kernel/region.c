@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <stddef.h>
 #include "stubdom/kernel/region.h"
-#include "stubdom/kernel/print.h"
+#include "stubdom/kernel/text.h"
 
 #define GUARD 4096ULL
 

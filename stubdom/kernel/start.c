@@ -6,6 +6,7 @@
 #include <xen/arch-x86/hvm/start_info.h>
 #include <xen/hvm/params.h>
 #include "include/compiler.h"
+#include "stubdom/kernel/console.h"
 #include "stubdom/kernel/panic.h"
 #include "stubdom/kernel/cpu.h"
 #include "stubdom/kernel/file.h"
@@ -17,7 +18,8 @@
 #include "stubdom/kernel/platform.h"
 #include "stubdom/kernel/print.h"
 #include "stubdom/kernel/process.h"
-#include "stubdom/kernel/system.h"
+#include "stubdom/kernel/random.h"
+#include "stubdom/kernel/text.h"
 #include "stubdom/kernel/xenstore.h"
 
 #define MAGIC	    0x336ec578
@@ -122,6 +124,12 @@ static uint64_t above(uint64_t top)
 	return top > HOLE_START && top < HOLE_END ? HOLE_END : top;
 }
 
+/* Until console_init(). */
+static void write_xen_log(const char *text, size_t len)
+{
+	(void)hypercall_log(text, len);
+}
+
 static void __attribute__((noreturn, noinline)) run(uint64_t pa)
 {
 	const struct hvm_start_info *info = at(pa, sizeof(*info));
@@ -152,6 +160,7 @@ static void __attribute__((noreturn, noinline)) run(uint64_t pa)
 void __attribute__((optimize("no-stack-protector"))) start_main(uint64_t info)
 {
 	hypercall_init();
+	print_set_console(write_xen_log, NULL);
 	cpu_init();
 	random_init();
 	__stack_chk_guard = random_word() & ~0xffULL;

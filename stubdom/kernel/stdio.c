@@ -25,7 +25,7 @@ static long write_console(struct file *f, uint64_t from, size_t n)
 		rc = user_read(piece, from + done, part);
 		if (rc)
 			return done ? (long)done : rc;
-		console_write(piece, part);
+		print_raw(piece, part);
 		done += part;
 	}
 	return (long)done;

@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <asm/unistd.h>
 #include "include/compiler.h"
-#include "stubdom/kernel/time.h"
+#include "stubdom/kernel/clock.h"
 #include "stubdom/kernel/file.h"
 #include "stubdom/kernel/memory.h"
 #include "stubdom/kernel/print.h"

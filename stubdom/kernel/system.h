@@ -4,7 +4,6 @@
 #ifndef STUB_SYSTEM_H
 #define STUB_SYSTEM_H
 
-#include <stddef.h>
 #include <stdint.h>
 
 long system_pid(void);
@@ -26,12 +25,5 @@ long system_sigaltstack(uint64_t new, uint64_t old);
 long system_kill(uint64_t pid, uint64_t number);
 long system_tgkill(uint64_t group, uint64_t thread, uint64_t number);
 long system_exit(uint64_t status);
-
-/* Random numbers straight from the processor (RDSEED, else RDRAND).  A processor that
- * has neither, or that stops, or repeats itself, is a panic: keys depend on it. */
-
-void random_init(void);
-uint64_t random_word(void);
-void random_bytes(void *out, size_t n);
 
 #endif

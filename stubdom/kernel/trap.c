@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <xen/xen.h>
 #include <xen/sched.h>
+#include "stubdom/kernel/process.h"
 #include "stubdom/kernel/file.h"
 #include "stubdom/kernel/layout.h"
 #include "stubdom/kernel/memory.h"
@@ -65,8 +66,7 @@ void trap_kill(const struct trap_frame *frame, const char *format, ...)
 	va_end(list);
 	print_line("the program was stopped: %s", text);
 	panic_print_place(frame);
-	file_close_all();
-	panic_shutdown(SHUTDOWN_crash);
+	process_end(SHUTDOWN_crash);
 }
 
 void trap_bad_return(struct trap_frame *frame)

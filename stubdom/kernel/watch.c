@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include "stubdom/kernel/print.h"
+#include "stubdom/kernel/text.h"
 #include "stubdom/kernel/watch.h"
 
 static size_t text_end(const char *text, size_t at, size_t n)

@@ -8,6 +8,7 @@
 #include "stubdom/kernel/platform.h"
 #include "stubdom/kernel/print.h"
 #include "stubdom/kernel/ring.h"
+#include "stubdom/kernel/text.h"
 #include "stubdom/kernel/time.h"
 #include "stubdom/kernel/user.h"
 #include "stubdom/kernel/watch.h"

@@ -2,12 +2,11 @@
 #include "tests/unit/unit.h"
 #include <stdio.h>
 #include <string.h>
-#include "stubdom/kernel/panic.h"
 #include "stubdom/kernel/print.h"
 
 static char console[512];
 
-void console_write(const char *text, size_t len)
+static void write_text(const char *text, size_t len)
 {
 	assert_true(len < sizeof(console));
 	memcpy(console, text, len);
@@ -61,5 +60,6 @@ int main(void)
 		cmocka_unit_test(lines),
 	};
 
+	print_set_console(write_text, NULL);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
