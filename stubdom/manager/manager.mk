@@ -2,7 +2,7 @@
 # The manager, build/bin/vtpm-manager: one static program, so that the stub domain's
 # kernel can run it, linked from Debian's archives and small enough for 8 MiB.
 # The client of the host's TPM and the key slots: vtpmctl recover has them too.
-HOSTTPM_SRCS := $(addprefix stubdom/manager/,hosttpm.c hosttpm_policy.c hosttpm_session.c) lib/hostpolicy.c lib/tpmbusy.c
+HOSTTPM_SRCS := $(addprefix stubdom/manager/,hosttpm.c hosttpm_cmd.c hosttpm_session.c) lib/hostpolicy.c lib/tpmbusy.c
 UNLOCK_SRCS := $(addprefix stubdom/manager/,unlock.c slot.c) lib/oldkey.c lib/recovery.c
 
 MANAGER_SRCS := $(wildcard stubdom/manager/*.c) lib/text.c lib/atomic.c lib/channel.c lib/tpmpub.c lib/envelope.c lib/hostpolicy.c lib/measure.c lib/oldkey.c lib/recovery.c lib/tpmbusy.c $(KMS_SRCS) \

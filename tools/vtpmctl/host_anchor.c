@@ -253,7 +253,7 @@ static int write_value(struct tpm *t, const struct hostconf *h, ESYS_TR nv,
 	if (ret)
 		return ret;
 	memcpy(data.buffer, value, TPMANCHOR_SIZE);
-	rc = tpmseal_session(t, TPM2_SE_POLICY, TPMA_SESSION_CONTINUESESSION, &session);
+	rc = tpm_start_session(t, TPM2_SE_POLICY, TPMA_SESSION_CONTINUESESSION, &session);
 	if (!rc)
 		rc = tpmseal_policy(t, h, APPROVAL_ANCHOR, a, session);
 	if (!rc)

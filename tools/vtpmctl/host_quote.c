@@ -202,9 +202,9 @@ static TSS2_RC create(struct tpm *t, struct hostconf *h)
 	TPM2B_PUBLIC *public = NULL;
 	TPM2B_PRIVATE *private = NULL;
 	ESYS_TR session = ESYS_TR_NONE;
-	TSS2_RC rc = tpmseal_session(t, TPM2_SE_HMAC,
-				     TPMA_SESSION_DECRYPT | TPMA_SESSION_CONTINUESESSION,
-				     &session);
+	TSS2_RC rc = tpm_start_session(
+		t, TPM2_SE_HMAC, TPMA_SESSION_DECRYPT | TPMA_SESSION_CONTINUESESSION,
+		&session);
 
 	memcpy(sensitive.sensitive.userAuth.buffer, h->ak_auth, HOSTCONF_AUTH_SIZE);
 	if (!rc)

@@ -15,8 +15,8 @@
 #define XVTPM_TPM_H
 
 #include "lib/error.h"
-#include "tools/vtpmctl/policykey.h"
 #include "tools/vtpmctl/hostconf.h"
+#include "tools/vtpmctl/policykey.h"
 
 #include <stdbool.h>
 #include <tss2/tss2_common.h>
@@ -88,8 +88,8 @@ int tpmrc_set(struct error *e, TSS2_RC rc, const char *doing);
 
 /* A session salted to the storage key; secrets cross the bus encrypted by it, and
  * nobody on the bus can answer in the TPM's place. */
-TSS2_RC tpmseal_session(struct tpm *t, TPM2_SE type, TPMA_SESSION attributes,
-			ESYS_TR *session);
+TSS2_RC tpm_start_session(struct tpm *t, TPM2_SE type, TPMA_SESSION attributes,
+			  ESYS_TR *session);
 /* PolicyPCR, PolicyNV, and PolicyAuthorize with the approval's signature for this purpose.
  */
 TSS2_RC tpmseal_policy(struct tpm *t, const struct hostconf *h,

@@ -10,7 +10,6 @@
 #ifndef XVTPM_TPMNV_H
 #define XVTPM_TPMNV_H
 
-#include "tools/vtpmctl/hostconf.h"
 #include "tools/vtpmctl/tpm.h"
 
 /* The Name that it has once it is written (Part 1, 16): not before. */
@@ -30,18 +29,6 @@ int __must_check tpmnv_define(struct tpm *t, const TPMS_NV_PUBLIC *public,
 int __must_check tpmnv_take(struct tpm *t, const TPMS_NV_PUBLIC *wanted, ESYS_TR *nv,
 			    bool *written, struct error *e);
 
-/*
- * The counter of revocations: an NV counter that only grows, also when it is removed and
- * made anew.  Approvals of boot states carry its value and are good for that value only,
- * so that incrementing it ends all that were given before (include/channel.h).
- *
- * To read and to increment it, its authValue is needed, which is in host.json.  Whoever has
- * the owner's authorization can remove it: then no approval is good, and no vTPM opens,
- * until `vtpmctl host init --force` makes it anew.
- *
- * All need the storage key (tpm_srk_pinned()).
- */
-
 /* Makes the counter with h->auth, or finds that it is there, and pins its Name in *h.  One
  * with another authValue is replaced, which ends all approvals, too. */
 int __must_check tpmcounter_make(struct tpm *t, struct hostconf *h, struct error *e);
@@ -50,8 +37,5 @@ int __must_check tpmcounter_read(struct tpm *t, const struct hostconf *h,
 				 uint64_t *number, struct error *e);
 int __must_check tpmcounter_increment(struct tpm *t, const struct hostconf *h,
 				      struct error *e);
-/* TPM2_PolicyNV in the policy session: it equals number. */
-TSS2_RC tpmcounter_policy(struct tpm *t, const struct hostconf *h, uint64_t number,
-			  ESYS_TR policy);
 
 #endif

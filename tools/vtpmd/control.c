@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/control.h"
 #include "lib/text.h"
-#include "tools/vtpmd/control_op.h"
 #include "tools/vtpmd/log.h"
 
 #include <errno.h>
@@ -20,6 +19,7 @@
 
 static struct event *listener;
 static struct control *controls;
+static const struct control_handlers *ops;
 
 static void release(struct control *c)
 {
@@ -39,7 +39,7 @@ static void drop(struct control *c)
 	while (*at != c)
 		at = &(*at)->next;
 	*at = c->next;
-	control_op_cancel(c);
+	ops->cancel(c);
 	release(c);
 }
 
@@ -59,12 +59,12 @@ void control_send(struct control *c, json_t *line)
 	free(text);
 }
 
-void control_on_status(struct vtpmd *d)
+static void on_status(struct vtpmd *d)
 {
 	struct control *c;
 
 	for (c = controls; c; c = c->next)
-		control_ask_status(c);
+		ops->status(c);
 }
 
 static void take_line(struct control *c)
@@ -78,7 +78,7 @@ static void take_line(struct control *c)
 	line = evbuffer_readln(in, &len, EVBUFFER_EOL_LF);
 	if (line) {
 		c->busy = true;
-		control_op(c, line, len);
+		ops->request(c, line, len);
 		free(line);
 	}
 }
@@ -113,12 +113,12 @@ static void on_event(struct bufferevent *b, short what, void *ctx)
 
 static void on_answer(evutil_socket_t fd, short what, void *ctx)
 {
-	control_ask_answer(ctx);
+	ops->answer(ctx);
 }
 
 static void on_limit(evutil_socket_t fd, short what, void *ctx)
 {
-	control_ask_status(ctx);
+	ops->status(ctx);
 }
 
 static void on_accept(evutil_socket_t fd, short what, void *ctx)
@@ -178,13 +178,14 @@ static int listen_at(const char *path, int *out)
 	return rc;
 }
 
-int control_open(struct vtpmd *d)
+int control_open(struct vtpmd *d, const struct control_handlers *handlers)
 {
 	int fd = -1, rc = listen_at(d->socket, &fd);
 
 	if (rc)
 		return rc;
-	d->on_status[0] = control_on_status;
+	ops = handlers;
+	d->on_status[0] = on_status;
 	listener = event_new(d->base, fd, EV_READ | EV_PERSIST, on_accept, d);
 	if (!listener || event_add(listener, NULL)) {
 		close(fd);

@@ -16,11 +16,81 @@
 #define VTPMD_CONTROL_H
 
 #include "include/compiler.h"
-#include "tools/vtpmd/control_op.h"
-#include "tools/vtpmd/vtpmd.h"
+#include "tools/vtpmd/anchor.h"
+#include "tools/vtpmd/registry.h"
 
-int __must_check control_open(struct vtpmd *d);
+#include <event2/bufferevent.h>
+#include <jansson.h>
+
+/* A client, and what it asked for. */
+
+enum control_what {
+	CREATE,
+	START,
+	STOP,
+	DELETE,
+	SHOW,
+	LIST,
+	RESUME,
+	BACKUP,
+	RESTORE,
+	RESEAL,
+	REKEY,
+	RELOAD,
+	ACCEPT,
+	CLONE,
+	ATTEST,
+	CERTIFY,
+	CERTIFICATES,
+	LAUNCH,
+	LAUNCHED,
+	LAUNCH_FAILED,
+	AUDIT_END,
+	AUDIT_ROTATE,
+	NO_OP
+};
+
+struct control {
+	struct control *next;
+	struct vtpmd *d;
+	struct bufferevent *stream;
+	bool busy; /* a request is being answered */
+	enum control_what what;
+	bool force;
+	bool launched; /* RESUME: what comes is this domain, of a launch */
+	uint8_t domain[16];
+	char name[META_NAME_MAX + 2]; /* of the vTPM; one too long stays so */
+	bool waiting;		      /* waiter is on that vTPM's list */
+	struct vtpm_waiter waiter;
+	bool ran;	  /* STOP: it is not stopped already */
+	uint8_t uuid[16]; /* of the answer, while the anchor is waited for */
+	struct anchor_waiter anchored;
+	bool asking; /* managers were asked for their status */
+	struct timespec asked;
+	struct event *timer;  /* limit of the asking */
+	struct event *answer; /* all have told: the ops' answer() */
+};
+
+/* What is done for a client; control_op.h has it. */
+struct control_handlers {
+	/* A line came; answered now or later. */
+	void (*request)(struct control *c, const char *line, size_t len);
+	/* A manager told its status, or left, or c's time is over. */
+	void (*status)(struct control *c);
+	/* Of c->answer. */
+	void (*answer)(struct control *c);
+	/* The client went away. */
+	void (*cancel)(struct control *c);
+};
+
+int __must_check control_open(struct vtpmd *d, const struct control_handlers *handlers);
 void control_close(struct vtpmd *d);
+
+/* Sends a line; takes the object over.  NULL: it could not be made, and a sentence that
+ * says so is the final answer. */
+void control_send(struct control *c, json_t *line);
+/* The final line was sent: the next request may come. */
+void control_idle(struct control *c);
 
 /* The last line of an answer, each kind of it once.  Private to control*.c. */
 

@@ -439,7 +439,7 @@ static bool still_owes(const struct control *c, const struct vtpm *v)
 	return concerns(c, v) && vtpm_owes_status(v, &c->asked);
 }
 
-void control_ask_answer(struct control *c)
+static void answer_asked(struct control *c)
 {
 	struct vtpm *v = c->what == LIST ? NULL : registry_find(c->d, c->name);
 
@@ -463,7 +463,7 @@ void control_ask_answer(struct control *c)
 		op_stop(c, v);
 }
 
-void control_ask_status(struct control *c)
+static void check_asked(struct control *c)
 {
 	struct vtpm *v;
 
@@ -507,7 +507,7 @@ static void ask(struct control *c)
 			vtpm_ask_status(v);
 	c->asking = true;
 	event_add(c->timer, &limit);
-	control_ask_status(c);
+	check_asked(c);
 }
 
 /* SHOW, LIST, and, as it depends on whether a guest is there, STOP and DELETE. */
@@ -800,7 +800,7 @@ static void run(struct control *c, const json_t *request)
 		control_answer_no_such(c);
 }
 
-void control_op(struct control *c, const char *line, size_t len)
+static void run_request(struct control *c, const char *line, size_t len)
 {
 	json_t *request = json_loadb(line, len, JSON_REJECT_DUPLICATES, NULL);
 	const char *name = json_string_value(json_object_get(request, "name"));
@@ -817,7 +817,7 @@ void control_op(struct control *c, const char *line, size_t len)
 	json_decref(request);
 }
 
-void control_op_cancel(struct control *c)
+static void cancel_request(struct control *c)
 {
 	struct vtpm *v;
 
@@ -827,3 +827,10 @@ void control_op_cancel(struct control *c)
 	anchor_cancel(c->d->anchor, &c->anchored);
 	c->waiting = c->asking = false;
 }
+
+const struct control_handlers control_ops = {
+	.request = run_request,
+	.status = check_asked,
+	.answer = answer_asked,
+	.cancel = cancel_request,
+};

@@ -3,7 +3,7 @@
 #include "tools/vtpmd/quote.h"
 #include "tools/vtpmd/ready.h"
 #include "tools/vtpmd/child.h"
-#include "tools/vtpmd/control.h"
+#include "tools/vtpmd/control_op.h"
 #include "tools/vtpmd/launch.h"
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/metrics.h"
@@ -278,7 +278,7 @@ static void end(struct vtpmd *d)
 
 static int run(struct vtpmd *d)
 {
-	int rc = control_open(d);
+	int rc = control_open(d, &control_ops);
 
 	if (rc == -EADDRINUSE)
 		log_line(LOG_ERR, "another vtpmd answers at %s: stop it first",
