@@ -257,7 +257,7 @@ void anchor_cancel(struct anchor *a, struct anchor_waiter *w)
 
 /* -- the table --------------------------------------------------------- */
 
-const struct anchor_entry *anchor_entry(const struct anchor *a, const struct vtpm *v)
+const struct anchor_entry *anchor_find(const struct anchor *a, const struct vtpm *v)
 {
 	return a->state == ANCHOR_KNOWN ? anchor_table_find(&a->known.table, v->meta.uuid)
 					: NULL;
@@ -453,7 +453,7 @@ static void on_tpm(void *ctx, const uint8_t value[ANCHOR_HASH_SIZE],
 	/* also while the next write is under way: those whose epoch the TPM has do not wait
 	 * for others' */
 	if (!a->finishing)
-		vtpm_start_queued(a->d);
+		a->d->on_anchored(a->d);
 }
 
 /* -- host.json --------------------------------------------------------- */
@@ -546,7 +546,7 @@ int anchor_check(struct anchor *a, struct vtpm *v, struct error *e)
 		return anchor_check_nothing(v, e);
 	if (a->state != ANCHOR_KNOWN)
 		return error_set(e, -EIO, a->error.cause, "%s", a->error.text);
-	rc = anchor_check_folder(anchor_entry(a, v), v, e);
+	rc = anchor_check_folder(anchor_find(a, v), v, e);
 	/* a state that was damaged when the last run began, and is mended */
 	if (rc == -ESTALE && v->unused && !anchor_check_folder(&v->before, v, &ignored)) {
 		*e = (struct error){.cause = CAUSE_NONE};
@@ -566,7 +566,7 @@ static bool is_unused(const struct anchor_entry *known, const struct vtpm *v)
 
 static int new_epoch(struct anchor *a, struct vtpm *v)
 {
-	const struct anchor_entry *known = anchor_entry(a, v);
+	const struct anchor_entry *known = anchor_find(a, v);
 	int rc = 0;
 
 	/* without a state there is nothing that could begin */
@@ -579,7 +579,7 @@ static int new_epoch(struct anchor *a, struct vtpm *v)
 		v->raised = a->known.changes;
 		v->unused = !rc;
 	}
-	v->store.epoch = anchor_entry(a, v)->epoch;
+	v->store.epoch = anchor_find(a, v)->epoch;
 	return rc;
 }
 
@@ -653,7 +653,7 @@ int anchor_before_header(struct anchor *a, struct vtpm *v, struct error *e)
 	}
 	/* the one that the TPM has may be the one beside it, after a crash: it is put back,
 	 * and stays when the new one is put */
-	known = anchor_entry(a, v);
+	known = anchor_find(a, v);
 	if (known && store_find_header(&v->store, known->header) < 0)
 		store_know_nothing(&v->store);
 	return 0;

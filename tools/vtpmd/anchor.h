@@ -42,7 +42,7 @@ int __must_check anchor_new(struct vtpmd *d);
 void anchor_free(struct anchor *a);
 
 /* Before starts: makes sure that the table is known, or the TPM asked for it; true:
- * vtpm_start_queued() follows when the starts may go on. */
+ * d->on_anchored() follows when the starts may go on. */
 bool anchor_want(struct anchor *a);
 /* What the TPM has is not known yet, and the starts have to wait. */
 bool anchor_busy(const struct anchor *a);
@@ -52,7 +52,7 @@ int __must_check anchor_check(struct anchor *a, struct vtpm *v, struct error *e)
 /* The same, before its manager runs, and a new epoch for that; there is none needed when
  * nothing was put in the last one. */
 int __must_check anchor_begin(struct anchor *a, struct vtpm *v, struct error *e);
-/* After that: 0 when the TPM has the epoch; -EAGAIN: vtpm_start_queued() follows. */
+/* After that: 0 when the TPM has the epoch; -EAGAIN: d->on_anchored() follows. */
 int __must_check anchor_ready(struct anchor *a, struct vtpm *v, struct error *e);
 
 /* A vTPM that runs, or has just ended: its generations may have grown. */
@@ -88,6 +88,6 @@ bool anchor_finish(struct anchor *a);
 /* host.json has none. */
 bool anchor_off(struct anchor *a);
 /* What is known of a vTPM; NULL: nothing, or there is no anchor. */
-const struct anchor_entry *anchor_entry(const struct anchor *a, const struct vtpm *v);
+const struct anchor_entry *anchor_find(const struct anchor *a, const struct vtpm *v);
 
 #endif

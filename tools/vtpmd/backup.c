@@ -116,7 +116,7 @@ static int put_all(struct store *s, struct meta *m, const json_t *backup)
 
 void backup_take(struct vtpm *v, const char *event)
 {
-	const struct anchor_entry *known = anchor_entry(v->d->anchor, v);
+	const struct anchor_entry *known = anchor_find(v->d->anchor, v);
 	uint64_t seq = store_seq(&v->store, CHANNEL_OBJECT_PERMALL);
 	char detail[80];
 

@@ -4,6 +4,7 @@
 #include "tools/vtpmd/ready.h"
 #include "tools/vtpmd/child.h"
 #include "tools/vtpmd/control_op.h"
+#include "tools/vtpmd/vtpm_start.h"
 #include "tools/vtpmd/launch.h"
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/metrics.h"
@@ -303,6 +304,7 @@ static int run(struct vtpmd *d)
 	rc = quote_init(d);
 	if (rc)
 		return rc;
+	d->on_anchored = vtpm_start_queued;
 	rc = anchor_new(d);
 	if (rc) {
 		log_line(LOG_ERR, "the anchor's folder %s cannot be used: %s",

@@ -340,7 +340,7 @@ static json_t *generation(struct vtpm *v)
 
 static json_t *anchored(struct vtpm *v)
 {
-	const struct anchor_entry *known = anchor_entry(v->d->anchor, v);
+	const struct anchor_entry *known = anchor_find(v->d->anchor, v);
 
 	return known ? json_integer((json_int_t)anchor_entry_seq(known)) : json_null();
 }

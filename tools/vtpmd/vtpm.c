@@ -1,195 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/vtpm.h"
-#include "tools/vtpmd/anchor.h"
-#include "tools/vtpmd/vtpm_peer.h"
-#include "tools/vtpmd/quote.h"
 #include "tools/vtpmd/ready.h"
-#include "tools/vtpmd/store_put.h"
-#include "tools/vtpmd/vtpm_start.h"
+#include "tools/vtpmd/trail.h"
 
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+#include <uuid/uuid.h>
 
-#define STARTS_AT_ONCE 4
-/* Pauses between tries when the cause may pass: 2, 4, ... 64 s, then 60 s. */
-#define TRY_S	       2
-#define TRIES_DOUBLING 6
-#define TRY_MAX_S      60
-
-/* In how many seconds it may be started without an operator, as the start costs a write of
- * the host's TPM, or it was ready; 0: at once.  Once for each start. */
-static time_t vtpm_wear_pause(struct vtpm *v)
-{
-	unsigned int ms;
-
-	/* Nothing was put: the next start has the same epoch.  One that was ready costs other
-	 * things besides: a domain whose pages its guest maps stays with Xen. */
-	if (v->unused && !v->ready_ms)
-		return 0;
-	ms = wear_start(&v->wear, (uint64_t)stamp_ms());
-	return (ms + 999) / 1000;
-}
-
-/* Starts it again after so many seconds. */
-static void vtpm_start_after(struct vtpm *v, time_t seconds)
-{
-	struct timeval pause = {.tv_sec = seconds};
-
-	clock_gettime(CLOCK_MONOTONIC, &v->next_try);
-	v->next_try.tv_sec += seconds;
-	event_add(v->pause, &pause);
-}
-
-/* It failed: sees whether time may mend that. */
-static void vtpm_try_again_later(struct vtpm *v)
-{
-	time_t pause = TRY_S, least;
-
-	if (!v->meta.wanted || v->meta.creating || !error_passes(v->meta.error.cause))
-		return;
-	/* one that was ready for a moment has not shown that its cause has passed: a guest
-	 * may have taken its manager over */
-	if (v->ready_ms && stamp_ms() - v->ready_ms >= TRY_MAX_S * 1000)
-		v->tries = 0;
-	least = vtpm_wear_pause(v);
-	v->ready_ms = 0;
-	if (v->tries < TRIES_DOUBLING)
-		pause <<= v->tries++;
-	else
-		pause = TRY_MAX_S;
-	if (pause < least)
-		pause = least;
-	log_about(LOG_NOTICE, VTPM_ABOUT(v), "tried again in %lld s", (long long)pause);
-	vtpm_start_after(v, pause);
-}
-
-static void refuse(struct vtpm *v)
-{
-	v->queued = v->urgent = false;
-	vtpm_enter(v, VTPM_FAILED);
-	vtpm_try_again_later(v);
-}
-
-/* All that wait, so that the TPM is written once for them. */
-static void begin_queued(struct vtpmd *d)
-{
-	struct vtpm *v;
-
-	for (v = d->vtpms; v; v = v->next) {
-		struct error e = {.cause = CAUSE_NONE};
-
-		if (!v->queued || !vtpm_start_begin(v, &e))
-			continue;
-		vtpm_start_failed(v, &e);
-		refuse(v);
-	}
-}
-
-/* Whether it is starting now. */
-static bool start_one(struct vtpm *v)
-{
-	struct error e = {.cause = CAUSE_NONE};
-	int rc = vtpm_start_body(v, &e);
-
-	if (rc == -EAGAIN)
-		return false;
-	if (rc)
-		refuse(v);
-	v->queued = v->urgent = false;
-	return !rc;
-}
-
-void vtpm_start_queued(struct vtpmd *d)
-{
-	unsigned int busy = 0;
-	struct vtpm *v;
-
-	/* how old their states may be is not known yet */
-	if (anchor_busy(d->anchor))
-		return;
-	begin_queued(d);
-	for (v = d->vtpms; v; v = v->next)
-		busy += v->state == VTPM_STARTING && v->body_alive;
-	for (v = d->vtpms; v; v = v->next)
-		if (v->queued && (v->urgent || busy < STARTS_AT_ONCE))
-			busy += start_one(v);
-}
-
-void vtpm_start_later(struct vtpm *v)
-{
-	v->state = VTPM_STARTING;
-	v->queued = true;
-	(void)anchor_want(v->d->anchor);
-	/* from the loop: when all that wait are in the queue */
-	event_active(v->settle, EV_TIMEOUT, 0);
-}
-
-void vtpm_autostart(struct vtpm *v)
-{
-	v->autostart = true;
-	v->d->autostart++;
-	vtpm_start_later(v);
-}
-
-void vtpm_autostart_begin(struct vtpmd *d)
-{
-	const struct log_about about = {.id = LOG_ID_AUTOSTART};
-
-	if (d->autostart)
-		log_about(LOG_NOTICE, &about, "%u vTPMs are started, %d at a time",
-			  d->autostart, STARTS_AT_ONCE);
-}
-
-/* It has settled: one more, if it was one of those that are started with the host. */
-static void vtpm_autostarted(struct vtpm *v)
-{
-	const struct log_about about = {.id = LOG_ID_AUTOSTART};
-	struct vtpmd *d = v->d;
-	bool done;
-
-	if (!v->autostart)
-		return;
-	v->autostart = false;
-	d->autostarted++;
-	d->autostart_failed += v->state == VTPM_FAILED;
-	done = d->autostarted == d->autostart;
-	log_about(done ? LOG_NOTICE : LOG_INFO, &about,
-		  "%u of %u vTPMs were started, %u of them failed", d->autostarted,
-		  d->autostart, d->autostart_failed);
-	ready_progress(d);
-}
-
-void vtpm_start_again(struct vtpm *v)
-{
-	event_del(v->pause);
-	v->tries = 0;
-	vtpm_start_later(v);
-}
-
-int64_t vtpm_next_try(const struct vtpm *v)
-{
-	struct timespec now;
-
-	if (v->state != VTPM_FAILED || !evtimer_pending(v->pause, NULL))
-		return -1;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec >= v->next_try.tv_sec ? 0 : v->next_try.tv_sec - now.tv_sec;
-}
-
-/* Of v->pause: the time has come. */
-static void vtpm_on_pause(evutil_socket_t fd, short what, void *ctx)
-{
-	vtpm_start_later(ctx);
-}
-
-#define STOP_S	     10 /* to finish and store, before it is ended */
-#define HELLO_S	     3	/* of one that runs, once it is connected */
-#define FAILED_S     5	/* to exit after FAIL */
-#define KEEP_S	     2	/* until vtpm.json is tried again */
-#define MINUTE_MS    60000
-#define PUTS_POLL_US 10000
+#define KEEP_S 2 /* until vtpm.json is tried again */
 
 static const char *const words[] = {
 	[VTPM_STOPPED] = "stopped", [VTPM_STARTING] = "starting",
@@ -254,7 +72,7 @@ void vtpm_keep_meta(struct vtpm *v)
 }
 
 /* The folder may be another machine's by now: then its vtpm.json is, too. */
-static void on_keep(evutil_socket_t fd, short what, void *ctx)
+void vtpm_on_keep(evutil_socket_t fd, short what, void *ctx)
 {
 	struct error e = {.cause = CAUSE_NONE};
 	struct vtpm *v = ctx;
@@ -269,6 +87,25 @@ static void on_keep(evutil_socket_t fd, short what, void *ctx)
 		store_release(&v->store);
 }
 
+/* It has settled: one more, if it was one of those that are started with the host. */
+static void vtpm_autostarted(struct vtpm *v)
+{
+	const struct log_about about = {.id = LOG_ID_AUTOSTART};
+	struct vtpmd *d = v->d;
+	bool done;
+
+	if (!v->autostart)
+		return;
+	v->autostart = false;
+	d->autostarted++;
+	d->autostart_failed += v->state == VTPM_FAILED;
+	done = d->autostarted == d->autostart;
+	log_about(done ? LOG_NOTICE : LOG_INFO, &about,
+		  "%u of %u vTPMs were started, %u of them failed", d->autostarted,
+		  d->autostart, d->autostart_failed);
+	ready_progress(d);
+}
+
 void vtpm_enter(struct vtpm *v, enum vtpm_state state)
 {
 	v->state = state;
@@ -281,49 +118,11 @@ void vtpm_enter(struct vtpm *v, enum vtpm_state state)
 	event_active(v->settle, EV_TIMEOUT, 0);
 }
 
-/* From the loop, since a waiter may free the vTPM. */
-static void on_settle(evutil_socket_t fd, short what, void *ctx)
-{
-	struct vtpm *v = ctx;
-	struct vtpm_waiter *w;
-	bool more = true;
-
-	vtpm_start_queued(v->d);
-	while (more && vtpm_settled(v) && (w = v->waiters)) {
-		v->waiters = w->next;
-		more = v->waiters != NULL;
-		w->settled(w->ctx, v);
-	}
-}
-
 void vtpm_set_timer(struct vtpm *v, int seconds)
 {
 	struct timeval tv = {.tv_sec = seconds};
 
 	event_add(v->timer, &tv);
-}
-
-static void drop_peer(struct vtpm *v)
-{
-	peer_free(v->peer);
-	v->peer = NULL;
-	v->greeting = false;
-	if (v->rekeying)
-		error_set(&v->rekey_error, 0, CAUSE_CHANNEL,
-			  "The vTPM's manager is gone: see `vtpmctl show %s`.",
-			  v->meta.name);
-	v->rekeying = false;
-	anchor_cancel(v->d->anchor, &v->header_wait);
-	quote_forget(v);
-	attest_drop(v);
-	vtpm_told(v);
-}
-
-/* Ends whatever the manager does; on_gone() follows. */
-static void end_body(struct vtpm *v)
-{
-	v->told = true;
-	v->body->ops->end(v->body);
 }
 
 void vtpm_note_trouble(struct vtpm *v, const char *text)
@@ -332,7 +131,7 @@ void vtpm_note_trouble(struct vtpm *v, const char *text)
 	snprintf(v->trouble.text, sizeof(v->trouble.text), "%s", text);
 }
 
-static void fail(struct vtpm *v, enum cause cause, const char *text)
+void vtpm_fail(struct vtpm *v, enum cause cause, const char *text)
 {
 	v->meta.error = (struct error){.cause = CAUSE_NONE};
 	error_set(&v->meta.error, 0, cause, "%s", text);
@@ -340,262 +139,6 @@ static void fail(struct vtpm *v, enum cause cause, const char *text)
 	vtpm_note_trouble(v, text);
 	log_about(LOG_ERR, VTPM_ABOUT(v, .cause = cause, .id = LOG_ID_FAILED), "%s",
 		  text);
-}
-
-void vtpm_on_fail(void *ctx, uint32_t cause, const char *text)
-{
-	struct vtpm *v = ctx;
-
-	/* once is enough, also when it connects anew to say it again */
-	if (v->told)
-		return;
-	vtpm_audit_refusal(v, (enum cause)cause);
-	fail(v, cause == CAUSE_NONE ? CAUSE_INTERNAL : (enum cause)cause, text);
-	v->told = true;
-	/* it exits by itself; if not, it is ended */
-	vtpm_set_timer(v, FAILED_S);
-}
-
-/* Whether the manager has died too often lately. */
-static bool note_death(struct vtpm *v)
-{
-	int64_t now = stamp_ms();
-
-	memmove(v->deaths, v->deaths + 1, sizeof(v->deaths) - sizeof(v->deaths[0]));
-	v->deaths[VTPM_DEATHS - 1] = now;
-	return v->deaths[0] && now - v->deaths[0] < MINUTE_MS;
-}
-
-static void fail_and_rest(struct vtpm *v, enum cause cause, const char *text)
-{
-	fail(v, cause, text);
-	store_release(&v->store);
-	vtpm_enter(v, VTPM_FAILED);
-}
-
-static void restart_later(struct vtpm *v, const char *why)
-{
-	time_t pause = 1;
-
-	log_about(LOG_WARNING, VTPM_ABOUT(v, .id = LOG_ID_DIED),
-		  "%s It is started again.", why);
-	v->restarts++;
-	vtpm_note_trouble(v, why);
-	v->state = VTPM_STARTING;
-	if (v->deaths[VTPM_DEATHS - 2] &&
-	    v->deaths[VTPM_DEATHS - 2] + MINUTE_MS > stamp_ms())
-		pause = 4;
-	vtpm_start_after(v, pause);
-}
-
-/* Each start is a write of the host's TPM. */
-static void rest_for(struct vtpm *v, time_t pause, const char *why)
-{
-	char text[300];
-
-	snprintf(text, sizeof(text),
-		 "%.150s It ended too often to be started again at once: `vtpmctl start` "
-		 "does; see `journalctl -u vtpmd`.",
-		 why);
-	v->restarts++;
-	fail_and_rest(v, CAUSE_INTERNAL, text);
-	vtpm_start_after(v, pause);
-}
-
-static void die_unasked(struct vtpm *v, const char *why)
-{
-	bool often = note_death(v);
-	char text[300];
-	time_t pause;
-
-	if (v->meta.creating || often) {
-		snprintf(text, sizeof(text), "%.150s%s See `journalctl -u vtpmd` and %s.",
-			 why, often ? " It died too often within a minute." : "",
-			 v->meta.process ? "the kernel's log"
-					 : "the stub domain's console");
-		fail_and_rest(v, CAUSE_INTERNAL, text);
-		return;
-	}
-	pause = vtpm_wear_pause(v);
-	if (pause)
-		rest_for(v, pause, why);
-	else
-		restart_later(v, why);
-}
-
-/* The stub domain that was asked is gone. */
-static void end_is_over(struct vtpm *v)
-{
-	v->body->ending = false;
-	if (!v->meta.ending)
-		return;
-	v->meta.ending = false;
-	vtpm_keep_meta(v);
-}
-
-static void after_end(struct vtpm *v, enum cause cause, const char *why)
-{
-	v->body_alive = false;
-	end_is_over(v);
-	/* the last word about its generations, before anybody else can write there */
-	anchor_note(v->d->anchor, v);
-	store_know_nothing(&v->store);
-	v->opened = v->begun = false;
-	config_free(&v->config);
-	if (v->state == VTPM_STOPPING) {
-		store_release(&v->store);
-		log_about(LOG_INFO, VTPM_ABOUT(v, .id = LOG_ID_STOPPED), "stopped");
-		vtpm_enter(v, VTPM_STOPPED);
-	} else if (v->told) {
-		store_release(&v->store);
-		vtpm_enter(v, VTPM_FAILED);
-		vtpm_try_again_later(v);
-	} else if (cause != CAUSE_NONE) {
-		fail_and_rest(v, cause, why);
-		vtpm_try_again_later(v);
-	} else {
-		die_unasked(v, why);
-	}
-}
-
-/* What its manager sent last may be on its way to the disk: until that is over, the
- * lease is kept, and its generations are not final. */
-static void look_after_end(evutil_socket_t fd, short what, void *ctx)
-{
-	static const struct timeval soon = {.tv_usec = PUTS_POLL_US};
-	struct vtpm *v = ctx;
-
-	if (!store_put_busy(&v->store) || event_add(v->ended, &soon))
-		after_end(v, v->why_cause, v->why);
-}
-
-static void on_gone(void *ctx, enum cause cause, const char *why)
-{
-	struct vtpm *v = ctx;
-
-	if (evtimer_pending(v->ended, NULL))
-		return;
-	event_del(v->timer);
-	if (v->peer)
-		drop_peer(v);
-	v->why_cause = cause;
-	snprintf(v->why, sizeof(v->why), "%s", why);
-	look_after_end(-1, 0, v);
-}
-
-/* Whether a manager that has run all the time is to say HELLO. */
-static bool awaits_hello(const struct vtpm *v)
-{
-	return v->greeting && !v->told && (v->state == VTPM_RUNNING || v->adopted);
-}
-
-/* What is left of the time that a start has. */
-static int start_left(const struct vtpm *v)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return VTPM_START_S - (int)(now.tv_sec - v->started.tv_sec);
-}
-
-static void on_timer(evutil_socket_t fd, short what, void *ctx)
-{
-	struct vtpm *v = ctx;
-
-	if (awaits_hello(v) && (!v->adopted || start_left(v) > 0)) {
-		/* an old ring without its manager's attention: connect anew */
-		drop_peer(v);
-		if (v->adopted)
-			vtpm_set_timer(v, start_left(v));
-		v->body->ops->lost(v->body);
-		return;
-	}
-	if (v->state == VTPM_STARTING && !v->told)
-		fail(v, CAUSE_RESOURCES,
-		     "The vTPM did not become ready in time: when this host is not "
-		     "just busy, see the stub domain's console and `journalctl -u "
-		     "vtpmd`.");
-	if (v->body_alive)
-		end_body(v);
-}
-
-static void on_body_progress(void *ctx, const char *text)
-{
-	vtpm_progress(ctx, text, NULL);
-}
-
-static void on_wire(void *ctx, struct wire *wire)
-{
-	struct vtpm *v = ctx;
-	struct peer_env env = {
-		.base = v->d->base,
-		.name = v->meta.name,
-		.tpm = v->d->tpm,
-		.store = &v->store,
-		.config = &v->config,
-		.limits = &v->limits,
-	};
-
-	/* the new connection replaces whatever an old one was left as */
-	if (v->peer)
-		drop_peer(v);
-	if (peer_new(&env, wire, &vtpm_peer_owner, v, &v->peer)) {
-		v->peer = NULL;
-		v->body->ops->lost(v->body);
-		return;
-	}
-	v->greeting = true;
-	if (awaits_hello(v))
-		vtpm_set_timer(v, HELLO_S);
-	if (v->state == VTPM_STOPPING)
-		peer_event(v->peer, CHANNEL_EVENT_STOP);
-}
-
-/* One that starts or runs. */
-static void stop(struct vtpm *v)
-{
-	v->state = VTPM_STOPPING;
-	vtpm_progress(v, "stopping", NULL);
-	if (!v->body_alive) {
-		store_release(&v->store);
-		v->begun = false;
-		vtpm_enter(v, VTPM_STOPPED);
-	} else if (v->peer && !v->greeting) {
-		peer_event(v->peer, CHANNEL_EVENT_STOP);
-		vtpm_set_timer(v, STOP_S);
-	} else {
-		end_body(v);
-	}
-}
-
-static int on_asked(void *ctx)
-{
-	struct vtpm *v = ctx;
-
-	if (v->body->ending)
-		return 0;
-	v->meta.ending = true;
-	vtpm_keep_meta(v);
-	if (v->unkept)
-		return -EIO;
-	v->body->ending = true;
-	log_about(LOG_NOTICE, VTPM_ABOUT(v),
-		  "`xl shutdown`: it ends when no guest uses it, and starts again "
-		  "with the host");
-	return 0;
-}
-
-/* It stays wanted, since nobody who keeps vTPMs has said that it is to stay away. */
-static bool on_unused(void *ctx)
-{
-	struct vtpm *v = ctx;
-
-	/* one that ran on while vtpmd was away ends in order once it is connected */
-	if (v->adopted && v->state == VTPM_STARTING)
-		return false;
-	if (v->state == VTPM_RUNNING || v->state == VTPM_STARTING)
-		stop(v);
-	return true;
 }
 
 void vtpm_cancel_end(struct vtpm *v)
@@ -610,93 +153,27 @@ void vtpm_cancel_end(struct vtpm *v)
 		  "`xl shutdown` of its stub domain does not count any more");
 }
 
-const struct body_owner vtpm_body_owner = {
-	.wire = on_wire,
-	.asked = on_asked,
-	.unused = on_unused,
-	.gone = on_gone,
-	.progress = on_body_progress,
-};
-
-void vtpm_on_peer_gone(void *ctx)
+void vtpm_audit(const struct vtpm *v, const char *event, const char *detail)
 {
-	struct vtpm *v = ctx;
+	struct audit_event a = {.event = event, .vtpm = v->meta.name, .detail = detail};
+	char uuid[37];
 
-	drop_peer(v);
-	if (v->body_alive)
-		v->body->ops->lost(v->body);
+	uuid_unparse_lower(v->meta.uuid, uuid);
+	a.uuid = uuid;
+	trail_add(v->d, &a);
 }
 
-int vtpm_stop(struct vtpm *v, struct error *e)
+void vtpm_audit_refusal(const struct vtpm *v, enum cause cause)
 {
-	v->meta.wanted = v->queued = v->urgent = false;
-	vtpm_guest_set_launched(v, false);
-	vtpm_cancel_end(v);
-	event_del(v->pause);
-	if (v->state == VTPM_STOPPED || v->state == VTPM_FAILED) {
-		v->meta.error = (struct error){.cause = CAUSE_NONE};
-		vtpm_enter(v, VTPM_STOPPED);
-	} else if (v->state != VTPM_STOPPING) {
-		vtpm_keep_meta(v);
-		stop(v);
-	}
-	return 0;
+	if (!v->tries || v->meta.error.cause != cause)
+		vtpm_audit(v, "refuse", error_word(cause));
 }
 
-bool vtpm_leave(struct vtpm *v)
+void vtpm_told(struct vtpm *v)
 {
-	if (!v->body_alive || !v->meta.process)
-		return false;
-	if (v->state != VTPM_STOPPING) {
-		v->state = VTPM_STOPPING;
-		if (v->peer)
-			peer_event(v->peer, CHANNEL_EVENT_STOP);
-	}
-	return true;
-}
+	size_t i;
 
-struct vtpm *vtpm_new(struct vtpmd *d, const struct meta *m, struct store *s)
-{
-	struct vtpm *v = calloc(1, sizeof(*v));
-
-	if (!v)
-		return NULL;
-	v->d = d;
-	v->meta = *m;
-	v->store = *s;
-	v->timer = evtimer_new(d->base, on_timer, v);
-	v->pause = evtimer_new(d->base, vtpm_on_pause, v);
-	v->settle = event_new(d->base, -1, 0, on_settle, v);
-	v->ended = evtimer_new(d->base, look_after_end, v);
-	v->keep = evtimer_new(d->base, on_keep, v);
-	if (!v->timer || !v->pause || !v->settle || !v->ended || !v->keep) {
-		s->dir = s->lease = -1;
-		vtpm_free(v);
-		return NULL;
-	}
-	v->state = m->error.cause ? VTPM_FAILED : VTPM_STOPPED;
-	vtpm_guest_load(v);
-	return v;
-}
-
-void vtpm_free(struct vtpm *v)
-{
-	quote_forget(v);
-	attest_drop(v);
-	peer_free(v->peer);
-	if (v->body)
-		v->body->ops->free(v->body);
-	if (v->timer)
-		event_free(v->timer);
-	if (v->pause)
-		event_free(v->pause);
-	if (v->settle)
-		event_free(v->settle);
-	if (v->ended)
-		event_free(v->ended);
-	if (v->keep)
-		event_free(v->keep);
-	config_free(&v->config);
-	store_close(&v->store);
-	free(v);
+	for (i = 0; i < ARRAY_SIZE(v->d->on_status); i++)
+		if (v->d->on_status[i])
+			v->d->on_status[i](v->d);
 }

@@ -159,6 +159,7 @@ struct vtpm {
 	struct vtpm_status status;
 	int64_t asked_ms; /* stamp_ms() of the first question for it without an answer */
 	struct vtpm_waiter *waiters;
+	const struct body_owner *body_owner;
 };
 
 /* Takes the store over.  NULL: out of memory. */
@@ -218,10 +219,18 @@ void vtpm_audit_refusal(const struct vtpm *v, enum cause cause);
 /* "running", ... */
 const char *vtpm_state_word(const struct vtpm *v);
 
-/* When a vTPM is started that nobody waits for: after the host's start, and again after
- * the KMS or the TPM was away.  Private to vtpm*.c. */
+/* Private to vtpm*.c. */
 
-/* As many of those that wait as may start now. */
-void vtpm_start_queued(struct vtpmd *d);
+void vtpm_enter(struct vtpm *v, enum vtpm_state state);
+/* Whoever waits for managers' answers looks again. */
+void vtpm_told(struct vtpm *v);
+/* id: of the event, for the journal; or NULL */
+void vtpm_progress(struct vtpm *v, const char *text, const char *id);
+void vtpm_set_timer(struct vtpm *v, int seconds);
+void vtpm_note_trouble(struct vtpm *v, const char *text);
+/* It failed: sets what `vtpmctl show` tells. */
+void vtpm_fail(struct vtpm *v, enum cause cause, const char *text);
+/* Of v->keep. */
+void vtpm_on_keep(evutil_socket_t fd, short what, void *ctx);
 
 #endif

@@ -22,6 +22,7 @@
 
 /* A guest's; libxl numbers them from 0. */
 #define DEVICES_MAX 4
+#define FAILED_S    5 /* to exit after FAIL */
 
 static struct guests_place place_of(struct vtpm *v)
 {
@@ -314,22 +315,6 @@ static void attest_on_result(void *ctx, uint32_t cause, const char *text)
 	vtpm_told(v);
 }
 
-void vtpm_audit(const struct vtpm *v, const char *event, const char *detail)
-{
-	struct audit_event a = {.event = event, .vtpm = v->meta.name, .detail = detail};
-	char uuid[37];
-
-	uuid_unparse_lower(v->meta.uuid, uuid);
-	a.uuid = uuid;
-	trail_add(v->d, &a);
-}
-
-void vtpm_audit_refusal(const struct vtpm *v, enum cause cause)
-{
-	if (!v->tries || v->meta.error.cause != cause)
-		vtpm_audit(v, "refuse", error_word(cause));
-}
-
 /* What a vTPM that is to be made shall be. */
 static void put_desc(struct vtpm *v, struct cursor *out)
 {
@@ -399,15 +384,6 @@ static int on_config(void *ctx, struct cursor *out, const char **why)
 	put_config(v, false, out);
 	stamp_now(v->configured);
 	return 0;
-}
-
-void vtpm_told(struct vtpm *v)
-{
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(v->d->on_status); i++)
-		if (v->d->on_status[i])
-			v->d->on_status[i](v->d);
 }
 
 /* When the keys were made counts from the configuration that they were made of, and so
@@ -755,6 +731,45 @@ bool vtpm_rekey(struct vtpm *v, bool deep)
 	return true;
 }
 
+void vtpm_drop_peer(struct vtpm *v)
+{
+	peer_free(v->peer);
+	v->peer = NULL;
+	v->greeting = false;
+	if (v->rekeying)
+		error_set(&v->rekey_error, 0, CAUSE_CHANNEL,
+			  "The vTPM's manager is gone: see `vtpmctl show %s`.",
+			  v->meta.name);
+	v->rekeying = false;
+	anchor_cancel(v->d->anchor, &v->header_wait);
+	quote_forget(v);
+	attest_drop(v);
+	vtpm_told(v);
+}
+
+static void on_fail(void *ctx, uint32_t cause, const char *text)
+{
+	struct vtpm *v = ctx;
+
+	/* once is enough, also when it connects anew to say it again */
+	if (v->told)
+		return;
+	vtpm_audit_refusal(v, (enum cause)cause);
+	vtpm_fail(v, cause == CAUSE_NONE ? CAUSE_INTERNAL : (enum cause)cause, text);
+	v->told = true;
+	/* it exits by itself; if not, it is ended */
+	vtpm_set_timer(v, FAILED_S);
+}
+
+static void on_gone(void *ctx)
+{
+	struct vtpm *v = ctx;
+
+	vtpm_drop_peer(v);
+	if (v->body_alive)
+		v->body->ops->lost(v->body);
+}
+
 const struct peer_owner vtpm_peer_owner = {
 	.hello = on_hello,
 	.ready = on_ready,
@@ -767,7 +782,7 @@ const struct peer_owner vtpm_peer_owner = {
 	.quote = quote_on_peer,
 	.attest = attest_on_peer,
 	.attested = attest_on_result,
-	.fail = vtpm_on_fail,
+	.fail = on_fail,
 	.status = on_status,
-	.gone = vtpm_on_peer_gone,
+	.gone = on_gone,
 };

@@ -49,6 +49,8 @@ struct vtpmd {
 	struct vtpm *vtpms;
 	/* Those who asked managers: a status arrived, or never will. */
 	void (*on_status[2])(struct vtpmd *d);
+	/* The host's TPM has what starts wait for. */
+	void (*on_anchored)(struct vtpmd *d);
 	unsigned int autostart, autostarted, autostart_failed; /* of this start */
 	struct event *not_ready; /* until they have settled: ready.h */
 	bool ready;
