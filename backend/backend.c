@@ -19,7 +19,7 @@ struct backend {
 	uint8_t response[RING_PACKET_MAX];
 };
 
-static int adopt(void *ctx, uint32_t domid, const char **why)
+static int adopt_backend(void *ctx, uint32_t domid, const char **why)
 {
 	struct backend *b = ctx;
 
@@ -110,7 +110,7 @@ int backend_open(struct backend **b, const struct backend_config *config,
 		 void *ops_ctx)
 {
 	struct backend *n = calloc(1, sizeof(*n));
-	struct xenbus_client client = {n, adopt, connect_ring, disconnect_ring};
+	struct xenbus_client client = {n, adopt_backend, connect_ring, disconnect_ring};
 	int rc;
 
 	*b = NULL;

@@ -89,7 +89,7 @@ static int want_extra(struct ring *r, const uint32_t *refs, uint8_t nr)
 	return 0;
 }
 
-static void set_state(struct ring *r, enum tpmif_state state)
+static void set_ring_state(struct ring *r, enum tpmif_state state)
 {
 	shared_write_u8(r->page + OFFSET_STATE, state);
 	/* A failure means that the guest is gone: xenstore will tell. */
@@ -111,7 +111,7 @@ static void publish(struct ring *r, uint8_t nr_extra, const uint8_t *rsp, size_t
 	/* Packet and length before FINISH; pairs with the guest's reads of both
 	 * after it has seen FINISH (vtpm_recv() in Linux). */
 	atomic_thread_fence(memory_order_release);
-	set_state(r, TPMIF_STATE_FINISH);
+	set_ring_state(r, TPMIF_STATE_FINISH);
 }
 
 static uint32_t code_12(uint32_t code)
@@ -135,7 +135,7 @@ void ring_error(uint8_t rsp[static RING_TPM_HEADER_SIZE], uint32_t code, bool tp
 	cursor_put_u32(&c, tpm12 ? code_12(code) : code);
 }
 
-static int refuse(struct ring *r, uint8_t nr_extra, uint32_t code)
+static int refuse_ring(struct ring *r, uint8_t nr_extra, uint32_t code)
 {
 	uint8_t rsp[RING_TPM_HEADER_SIZE];
 
@@ -171,7 +171,7 @@ int ring_take(struct ring *r, struct ring_request *q)
 	uint8_t state = word & 0xff;
 
 	if (state == TPMIF_STATE_CANCEL) {
-		set_state(r, TPMIF_STATE_IDLE);
+		set_ring_state(r, TPMIF_STATE_IDLE);
 		return -EAGAIN;
 	}
 	if (state != TPMIF_STATE_SUBMIT)
@@ -184,13 +184,13 @@ int ring_take(struct ring *r, struct ring_request *q)
 	q->len = shared_read_u32(r->page + OFFSET_LENGTH);
 
 	if (q->nr_extra > RING_EXTRA_MAX)
-		return refuse(r, q->nr_extra, TPM2_RC_COMMAND_SIZE);
+		return refuse_ring(r, q->nr_extra, TPM2_RC_COMMAND_SIZE);
 	if (q->len < RING_TPM_HEADER_SIZE || q->len > ring_room(q))
-		return refuse(r, q->nr_extra, TPM2_RC_COMMAND_SIZE);
+		return refuse_ring(r, q->nr_extra, TPM2_RC_COMMAND_SIZE);
 	for (uint8_t i = 0; i < q->nr_extra; i++)
 		refs[i] = shared_read_u32(r->page + OFFSET_REFS + 4 * i);
 	if (want_extra(r, refs, q->nr_extra))
-		return refuse(r, q->nr_extra, TPM2_RC_FAILURE);
+		return refuse_ring(r, q->nr_extra, TPM2_RC_FAILURE);
 	copy_packet(r, q);
 	return 0;
 }
@@ -199,7 +199,7 @@ void ring_put(struct ring *r, const struct ring_request *q, const uint8_t *rsp,
 	      size_t len)
 {
 	if (len > ring_room(q))
-		(void)refuse(r, q->nr_extra, TPM2_RC_FAILURE);
+		(void)refuse_ring(r, q->nr_extra, TPM2_RC_FAILURE);
 	else
 		publish(r, q->nr_extra, rsp, len);
 }

@@ -72,7 +72,7 @@ static void write_state(struct xenbus *x, const char *leaf, int state)
 	write_node(x, leaf, "state", value);
 }
 
-static void set_state(struct xenbus *x, int state)
+static void set_xenbus_state(struct xenbus *x, int state)
 {
 	if (x->state == state)
 		return;
@@ -93,7 +93,8 @@ static void remove_leaf(struct xenbus *x, uint32_t domid, const char *leaf)
 		(void)x->ops->xs_remove(x->ctx, folder);
 }
 
-static void refuse(struct xenbus *x, const char *leaf, uint32_t state, const char *why)
+static void refuse_xenbus(struct xenbus *x, const char *leaf, uint32_t state,
+			  const char *why)
 {
 	if (state == XenbusStateClosed)
 		return;
@@ -130,7 +131,7 @@ static void fail(struct xenbus *x, const char *why)
 {
 	x->failed = true;
 	write_node(x, x->leaf, "error", why);
-	set_state(x, XenbusStateClosed);
+	set_xenbus_state(x, XenbusStateClosed);
 }
 
 static bool is_online(struct xenbus *x, const char *leaf)
@@ -170,7 +171,7 @@ static void connect_front(struct xenbus *x, uint32_t ref, uint32_t port)
 		return;
 	}
 	x->connected = true;
-	set_state(x, XenbusStateConnected);
+	set_xenbus_state(x, XenbusStateConnected);
 }
 
 /* The guest is at 3 or 4: connects, unless that has been done for this page. */
@@ -203,7 +204,7 @@ static void front_is_ready(struct xenbus *x, int front, bool online)
 static void end_leaf(struct xenbus *x)
 {
 	disconnect(x);
-	set_state(x, XenbusStateClosed);
+	set_xenbus_state(x, XenbusStateClosed);
 	remove_leaf(x, x->domid, x->leaf);
 	drop(x);
 }
@@ -214,7 +215,7 @@ static void front_is_closed(struct xenbus *x, bool online, uint64_t due)
 	uint64_t now = x->ops->now_ms(x->ctx);
 
 	disconnect(x);
-	set_state(x, XenbusStateClosed);
+	set_xenbus_state(x, XenbusStateClosed);
 	if (online)
 		return;
 	x->remove_at = due ? due : now + CLOSED_MS;
@@ -229,7 +230,7 @@ static void front_is_starting(struct xenbus *x, bool online, uint64_t due)
 		return;
 	}
 	disconnect(x);
-	set_state(x, XenbusStateInitWait);
+	set_xenbus_state(x, XenbusStateInitWait);
 }
 
 static void update_active(struct xenbus *x)
@@ -262,7 +263,7 @@ static void update_active(struct xenbus *x)
 		break;
 	case XenbusStateClosing:
 		disconnect(x);
-		set_state(x, XenbusStateClosing);
+		set_xenbus_state(x, XenbusStateClosing);
 		break;
 	case XenbusStateClosed:
 		front_is_closed(x, online, due);
@@ -278,7 +279,8 @@ static void update_active(struct xenbus *x)
 	}
 }
 
-static void adopt(struct xenbus *x, uint32_t domid, uint32_t devid, const char *leaf)
+static void adopt_xenbus(struct xenbus *x, uint32_t domid, uint32_t devid,
+			 const char *leaf)
 {
 	char path[BACKEND_PATH_MAX * 2];
 	const char *why = "the vTPM cannot be started for this guest; see `vtpmctl show`";
@@ -286,7 +288,7 @@ static void adopt(struct xenbus *x, uint32_t domid, uint32_t devid, const char *
 	if (read_node(x, leaf, "frontend", x->front) || x->front[0] != '/')
 		return;
 	if (x->client.adopt(x->client.ctx, domid, &why)) {
-		refuse(x, leaf, 0, why);
+		refuse_xenbus(x, leaf, 0, why);
 		return;
 	}
 	snprintf(x->leaf, sizeof(x->leaf), "%s", leaf);
@@ -298,7 +300,7 @@ static void adopt(struct xenbus *x, uint32_t domid, uint32_t devid, const char *
 	(void)x->ops->xs_watch(x->ctx, path);
 	/* Before InitWait: a driver may look as soon as it sees that. */
 	write_node(x, x->leaf, "feature-protocol-v2", "1");
-	set_state(x, XenbusStateInitWait);
+	set_xenbus_state(x, XenbusStateInitWait);
 	update_active(x);
 }
 
@@ -317,18 +319,21 @@ static void consider(struct xenbus *x, uint32_t domid, uint32_t devid, const cha
 	if (!is_online(x, leaf))
 		remove_leaf(x, domid, leaf);
 	else if (!ours)
-		refuse(x, leaf, state,
-		       "this backend holds the vTPM of another uuid; correct backend= "
-		       "or uuid= in the guest's vtpm line");
+		refuse_xenbus(
+			x, leaf, state,
+			"this backend holds the vTPM of another uuid; correct backend= "
+			"or uuid= in the guest's vtpm line");
 	else if (state > XenbusStateInitWait)
-		refuse(x, leaf, state,
-		       "this vTPM was restarted while the guest ran, and its PCRs are "
-		       "lost; restart the guest");
+		refuse_xenbus(
+			x, leaf, state,
+			"this vTPM was restarted while the guest ran, and its PCRs are "
+			"lost; restart the guest");
 	else if (x->active)
-		refuse(x, leaf, state,
-		       "this vTPM is in use by another guest; give each guest its own");
+		refuse_xenbus(
+			x, leaf, state,
+			"this vTPM is in use by another guest; give each guest its own");
 	else
-		adopt(x, domid, devid, leaf);
+		adopt_xenbus(x, domid, devid, leaf);
 }
 
 static void look(struct xenbus *x)
@@ -401,7 +406,7 @@ void xenbus_close(struct xenbus *x)
 {
 	if (x->active) {
 		disconnect(x);
-		set_state(x, XenbusStateClosed);
+		set_xenbus_state(x, XenbusStateClosed);
 		drop(x);
 	}
 	(void)x->ops->xs_unwatch(x->ctx, ROOT);

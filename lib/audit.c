@@ -211,8 +211,8 @@ static void take_entry(struct reader *d, uint64_t n, const uint8_t prev[AUDIT_HA
 }
 
 /* Its number, or 0: it is no entry. */
-static uint64_t parse(const char *line, size_t len, uint8_t prev[AUDIT_HASH_SIZE],
-		      uint64_t *first)
+static uint64_t parse_audit(const char *line, size_t len, uint8_t prev[AUDIT_HASH_SIZE],
+			    uint64_t *first)
 {
 	json_t *all = json_loadb(line, len, JSON_REJECT_DUPLICATES, NULL);
 	const char *event = json_string_value(json_object_get(all, "event"));
@@ -231,7 +231,7 @@ static uint64_t parse(const char *line, size_t len, uint8_t prev[AUDIT_HASH_SIZE
 static int take_line(struct reader *d, const char *line, size_t len)
 {
 	uint8_t prev[AUDIT_HASH_SIZE];
-	uint64_t first, n = parse(line, len, prev, &first);
+	uint64_t first, n = parse_audit(line, len, prev, &first);
 	int rc;
 
 	d->line++;

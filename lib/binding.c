@@ -39,7 +39,7 @@ int binding_encode(const struct binding *b, uint8_t *out, size_t *len)
 	return cursor_ok(&c) ? 0 : -EMSGSIZE;
 }
 
-static struct binding_part take(struct cursor *c, size_t min, size_t max)
+static struct binding_part take_binding(struct cursor *c, size_t min, size_t max)
 {
 	size_t n = cursor_u16(c);
 
@@ -51,7 +51,7 @@ static struct binding_part take(struct cursor *c, size_t min, size_t max)
 /* One that may be absent. */
 static struct binding_part take_hash(struct cursor *c)
 {
-	struct binding_part part = take(c, 0, HASH_SIZE);
+	struct binding_part part = take_binding(c, 0, HASH_SIZE);
 
 	if (part.n && part.n != HASH_SIZE)
 		cursor_fail(c);
@@ -61,23 +61,23 @@ static struct binding_part take_hash(struct cursor *c)
 int binding_decode(const uint8_t *buf, size_t len, struct binding *b)
 {
 	struct cursor c = cursor_reader(buf, len);
-	struct binding_part label = take(&c, 1, strlen(BINDING_LABEL));
+	struct binding_part label = take_binding(&c, 1, strlen(BINDING_LABEL));
 	size_t i;
 
 	memset(b, 0, sizeof(*b));
-	b->nonce = take(&c, BINDING_NONCE_MIN, BINDING_NONCE_MAX);
-	b->user = take(&c, 0, BINDING_USER_MAX);
+	b->nonce = take_binding(&c, BINDING_NONCE_MIN, BINDING_NONCE_MAX);
+	b->user = take_binding(&c, 0, BINDING_USER_MAX);
 	cursor_copy(&c, b->uuid, sizeof(b->uuid));
 	b->keys = cursor_u8(&c);
 	if (!b->keys || b->keys > BINDING_KEYS_MAX)
 		cursor_fail(&c);
 	for (i = 0; cursor_ok(&c) && i < b->keys; i++)
-		b->ek[i] = take(&c, 2 + 20, BINDING_NAME_MAX);
-	b->ak = take(&c, 2 + 20, BINDING_NAME_MAX);
-	b->quote = take(&c, HASH_SIZE, HASH_SIZE);
+		b->ek[i] = take_binding(&c, 2 + 20, BINDING_NAME_MAX);
+	b->ak = take_binding(&c, 2 + 20, BINDING_NAME_MAX);
+	b->quote = take_binding(&c, HASH_SIZE, HASH_SIZE);
 	b->guest_log = take_hash(&c);
 	b->kernel = take_hash(&c);
-	b->manager = take(&c, HASH_SIZE, HASH_SIZE);
+	b->manager = take_binding(&c, HASH_SIZE, HASH_SIZE);
 	b->host_log = take_hash(&c);
 	if (!cursor_done(&c) || label.n != strlen(BINDING_LABEL) ||
 	    memcmp(label.p, BINDING_LABEL, label.n) != 0)

@@ -18,7 +18,7 @@ uint8_t *channel_reader_room(struct channel_reader *r, size_t *room)
 	return r->frame.payload + at;
 }
 
-static int parse_header(struct channel_reader *r)
+static int parse_channel_header(struct channel_reader *r)
 {
 	struct cursor c = cursor_reader(r->header, sizeof(r->header));
 
@@ -48,7 +48,7 @@ int channel_reader_add(struct channel_reader *r, size_t n)
 	if (r->have < CHANNEL_HEADER_SIZE)
 		return 0;
 	if (in_header) {
-		rc = parse_header(r);
+		rc = parse_channel_header(r);
 		if (rc)
 			return rc;
 	}

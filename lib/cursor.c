@@ -33,7 +33,7 @@ void cursor_fail(struct cursor *c)
 	c->bad = true;
 }
 
-static bool take(struct cursor *c, size_t n, size_t *at)
+static bool cursor_claim(struct cursor *c, size_t n, size_t *at)
 {
 	if (c->bad || n > c->len - c->pos) {
 		c->bad = true;
@@ -49,7 +49,7 @@ static uint64_t get_be(struct cursor *c, size_t n)
 	size_t at, i;
 	uint64_t v = 0;
 
-	if (!take(c, n, &at))
+	if (!cursor_claim(c, n, &at))
 		return 0;
 	for (i = 0; i < n; i++)
 		v = v << 8 | c->rd[at + i];
@@ -82,7 +82,7 @@ void cursor_copy(struct cursor *c, void *out, size_t n)
 
 	if (!n)
 		return;
-	if (take(c, n, &at))
+	if (cursor_claim(c, n, &at))
 		memcpy(out, c->rd + at, n);
 	else
 		memset(out, 0, n);
@@ -92,7 +92,7 @@ const uint8_t *cursor_bytes(struct cursor *c, size_t n)
 {
 	size_t at;
 
-	return take(c, n, &at) ? c->rd + at : NULL;
+	return cursor_claim(c, n, &at) ? c->rd + at : NULL;
 }
 
 struct cursor cursor_sub(struct cursor *c, size_t n)
@@ -110,7 +110,7 @@ static void put_be(struct cursor *c, uint64_t v, size_t n)
 
 	if (!c->wr)
 		c->bad = true;
-	if (!take(c, n, &at))
+	if (!cursor_claim(c, n, &at))
 		return;
 	while (n--) {
 		c->wr[at + n] = (uint8_t)v;
@@ -164,7 +164,7 @@ void cursor_put(struct cursor *c, const void *data, size_t n)
 
 	if (!c->wr)
 		c->bad = true;
-	if (n && take(c, n, &at))
+	if (n && cursor_claim(c, n, &at))
 		memcpy(c->wr + at, data, n);
 }
 

@@ -190,7 +190,7 @@ static int parse_slot(struct cursor *c, struct envelope_slot *slot)
 }
 
 /* The KEK is bound to the slot's id, so two slots must not share one. */
-static bool id_taken(const struct envelope_header *h, size_t n)
+static bool envelope_id_taken(const struct envelope_header *h, size_t n)
 {
 	size_t i;
 
@@ -224,7 +224,7 @@ int envelope_header_parse(const uint8_t *buf, size_t len, struct envelope_header
 	if (parse_desc(&c, &h->desc))
 		return header_corrupt(e, "its description is out of range");
 	for (i = 0; i < h->slot_count; i++) {
-		if (parse_slot(&c, &h->slots[i]) || id_taken(h, i))
+		if (parse_slot(&c, &h->slots[i]) || envelope_id_taken(h, i))
 			return header_corrupt(e, "a key slot is out of range");
 		if (!slot_belongs(&h->desc, h->slots[i].kind))
 			return header_corrupt(

@@ -102,7 +102,7 @@ static void copy_printable(char *out, size_t room, const uint8_t *text, size_t l
 }
 
 /* KMIP 1.4, 7.2; a refusal may come in an older version than was asked. */
-static void parse_header(struct cursor *c)
+static void parse_kmip_header(struct cursor *c)
 {
 	bool versioned = false, counted = false;
 	struct ttlv item, part;
@@ -125,8 +125,8 @@ static void parse_header(struct cursor *c)
 }
 
 /* Takes a byte string that must not come twice. */
-static void take(struct cursor *c, struct ttlv *item, enum ttlv_type type,
-		 const uint8_t **p, size_t *len)
+static void take_kmip(struct cursor *c, struct ttlv *item, enum ttlv_type type,
+		      const uint8_t **p, size_t *len)
 {
 	if (*p)
 		cursor_fail(c);
@@ -139,11 +139,11 @@ static void parse_payload(struct cursor *c, struct kmip_response *rsp)
 
 	while (ttlv_next(c, &item)) {
 		if (item.tag == UNIQUE_IDENTIFIER)
-			take(c, &item, TTLV_TEXT, &rsp->key_id, &rsp->key_id_len);
+			take_kmip(c, &item, TTLV_TEXT, &rsp->key_id, &rsp->key_id_len);
 		else if (item.tag == DATA)
-			take(c, &item, TTLV_BYTES, &rsp->data, &rsp->data_len);
+			take_kmip(c, &item, TTLV_BYTES, &rsp->data, &rsp->data_len);
 		else if (item.tag == AUTHENTICATED_TAG)
-			take(c, &item, TTLV_BYTES, &rsp->tag, &rsp->tag_len);
+			take_kmip(c, &item, TTLV_BYTES, &rsp->tag, &rsp->tag_len);
 	}
 }
 
@@ -165,7 +165,7 @@ static void parse_item(struct cursor *c, struct kmip_response *rsp)
 		} else if (item.tag == RESULT_REASON) {
 			rsp->reason = ttlv_u32(c, &item, TTLV_ENUM);
 		} else if (item.tag == RESULT_MESSAGE) {
-			take(c, &item, TTLV_TEXT, &text, &len);
+			take_kmip(c, &item, TTLV_TEXT, &text, &len);
 			if (text)
 				copy_printable(rsp->message, sizeof(rsp->message), text,
 					       len);
@@ -193,7 +193,7 @@ int kmip_parse(const uint8_t *buf, size_t len, struct kmip_response *rsp)
 	if (!ttlv_next(&message.value, &header) || header.tag != RESPONSE_HEADER ||
 	    header.type != TTLV_STRUCT)
 		return -EBADMSG;
-	parse_header(&header.value);
+	parse_kmip_header(&header.value);
 	if (!ttlv_next(&message.value, &item) || item.tag != BATCH_ITEM ||
 	    item.type != TTLV_STRUCT || cursor_left(&message.value))
 		return -EBADMSG;
@@ -313,14 +313,14 @@ bool ttlv_next(struct cursor *c, struct ttlv *item)
 	return cursor_ok(c);
 }
 
-static bool check(struct cursor *c, size_t depth)
+static bool check_kmip(struct cursor *c, size_t depth)
 {
 	struct ttlv item;
 
 	while (ttlv_next(c, &item)) {
 		if (item.type != TTLV_STRUCT)
 			continue;
-		if (!depth || !check(&item.value, depth - 1))
+		if (!depth || !check_kmip(&item.value, depth - 1))
 			return false;
 	}
 	return cursor_ok(c);
@@ -332,7 +332,7 @@ bool ttlv_check(const uint8_t *buf, size_t len)
 	struct ttlv item;
 
 	return ttlv_next(&c, &item) && cursor_done(&c) && item.type == TTLV_STRUCT &&
-	       check(&item.value, TTLV_DEPTH_MAX - 1);
+	       check_kmip(&item.value, TTLV_DEPTH_MAX - 1);
 }
 
 uint32_t ttlv_u32(struct cursor *from, struct ttlv *item, enum ttlv_type type)

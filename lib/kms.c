@@ -506,8 +506,8 @@ static int refused(const struct kms_config *c, const char *key_id,
 			 c->address, key_id, text, r->reason);
 }
 
-static int check(const struct kms_config *c, const struct kmip_request *rq,
-		 const struct kmip_response *r, struct error *e)
+static int check_kms(const struct kms_config *c, const struct kmip_request *rq,
+		     const struct kmip_response *r, struct error *e)
 {
 	if (r->status)
 		return refused(c, rq->key_id, r, e);
@@ -556,7 +556,7 @@ static int exchange_at(const struct kms_config *c, const struct kms_stream *s,
 	if (rc)
 		goto out;
 	rc = kmip_parse(in, in_len, &r) ? nonsense(c, "no KMIP message", e)
-					: check(c, rq, &r, e);
+					: check_kms(c, rq, &r, e);
 	if (rc)
 		goto out;
 	memcpy(data, r.data, KMS_SECRET_SIZE);

@@ -11,8 +11,8 @@
 
 #define SLOT_SIZE (CRYPT_IV_SIZE + ENVELOPE_KEY_SIZE + CRYPT_TAG_SIZE)
 
-static int derive_kek(const struct envelope_slot *slot, const uint8_t uuid[16],
-		      const uint8_t *data_key, uint8_t kek[CRYPT_KEY_SIZE])
+static int derive_old_key_kek(const struct envelope_slot *slot, const uint8_t uuid[16],
+			      const uint8_t *data_key, uint8_t kek[CRYPT_KEY_SIZE])
 {
 	static const char label[] = "xen-vtpm old key";
 	uint8_t info[sizeof(label) - 1 + 20];
@@ -35,7 +35,7 @@ static int wrap(struct envelope_slot *slot, const uint8_t uuid[16],
 	slot->len = SLOT_SIZE;
 	envelope_slot_aad(slot, uuid, aad);
 	if (!rc)
-		rc = derive_kek(slot, uuid, data_key, kek);
+		rc = derive_old_key_kek(slot, uuid, data_key, kek);
 	if (!rc)
 		rc = crypt_gcm_seal(kek, iv, aad, sizeof(aad), old_key, ENVELOPE_KEY_SIZE,
 				    wrapped, tag);
@@ -55,7 +55,7 @@ static int unwrap(const struct envelope_slot *slot, const uint8_t uuid[16],
 
 	envelope_slot_aad(slot, uuid, aad);
 	if (!rc)
-		rc = derive_kek(slot, uuid, data_key, kek);
+		rc = derive_old_key_kek(slot, uuid, data_key, kek);
 	if (!rc)
 		rc = crypt_gcm_open(kek, iv, aad, sizeof(aad), wrapped, ENVELOPE_KEY_SIZE,
 				    old_key, tag);
@@ -64,8 +64,8 @@ static int unwrap(const struct envelope_slot *slot, const uint8_t uuid[16],
 }
 
 /* The header, once data_key has authenticated it; the caller frees it. */
-static int parse(const uint8_t *header, size_t len, const uint8_t *data_key,
-		 struct envelope_header **out, struct error *e)
+static int parse_old_key(const uint8_t *header, size_t len, const uint8_t *data_key,
+			 struct envelope_header **out, struct error *e)
 {
 	struct envelope_header *h = malloc(sizeof(*h));
 	int rc;
@@ -92,7 +92,7 @@ static uint16_t find(const struct envelope_header *h)
 	return i;
 }
 
-static bool id_taken(const struct envelope_header *h, uint16_t id)
+static bool old_key_id_taken(const struct envelope_header *h, uint16_t id)
 {
 	uint16_t i;
 
@@ -106,7 +106,7 @@ static uint16_t free_id(const struct envelope_header *h)
 {
 	uint16_t id = 1;
 
-	while (id_taken(h, id))
+	while (old_key_id_taken(h, id))
 		id++;
 	return id;
 }
@@ -116,7 +116,7 @@ int oldkey_add(uint8_t *header, size_t *len, const uint8_t data_key[ENVELOPE_KEY
 {
 	struct envelope_header *h;
 	struct envelope_slot *slot;
-	int rc = parse(header, *len, data_key, &h, e);
+	int rc = parse_old_key(header, *len, data_key, &h, e);
 
 	if (rc)
 		return rc;
@@ -146,7 +146,7 @@ int oldkey_find(const uint8_t *header, size_t len,
 {
 	struct envelope_header *h;
 	uint16_t i;
-	int rc = parse(header, len, data_key, &h, e);
+	int rc = parse_old_key(header, len, data_key, &h, e);
 
 	if (rc)
 		return rc;
@@ -168,7 +168,7 @@ int oldkey_drop(const uint8_t *header, size_t len,
 {
 	struct envelope_header *h;
 	uint16_t i;
-	int rc = parse(header, len, data_key, &h, e);
+	int rc = parse_old_key(header, len, data_key, &h, e);
 
 	if (rc)
 		return rc;

@@ -82,9 +82,9 @@ static int agree(EVP_PKEY *own, EVP_PKEY *peer, uint8_t shared[SHARED_MAX], size
 	return ok ? 0 : -EBADMSG;
 }
 
-static int derive_kek(EVP_PKEY *own, EVP_PKEY *peer, const uint8_t uuid[16],
-		      const struct envelope_slot *slot, const struct parts *p,
-		      uint8_t kek[CRYPT_KEY_SIZE])
+static int derive_recovery_kek(EVP_PKEY *own, EVP_PKEY *peer, const uint8_t uuid[16],
+			       const struct envelope_slot *slot, const struct parts *p,
+			       uint8_t kek[CRYPT_KEY_SIZE])
 {
 	static const char label[] = "xen-vtpm recovery";
 	const struct crypt_part ephemeral = {p->ephemeral, p->ephemeral_len};
@@ -136,7 +136,7 @@ static int encode(const struct parts *p, struct envelope_slot *slot)
 	return cursor_ok(&c) ? 0 : -ENOSPC;
 }
 
-static int parse(const struct envelope_slot *slot, struct parts *p)
+static int parse_recovery(const struct envelope_slot *slot, struct parts *p)
 {
 	struct cursor c = cursor_reader(slot->data, slot->len);
 
@@ -153,7 +153,7 @@ int recovery_slot_key(const struct envelope_slot *slot, uint8_t key_id[CRYPT_HAS
 {
 	struct parts p;
 
-	if (slot->kind != ENVELOPE_SLOT_RECOVERY || parse(slot, &p))
+	if (slot->kind != ENVELOPE_SLOT_RECOVERY || parse_recovery(slot, &p))
 		return -EBADMSG;
 	memcpy(key_id, p.key_id, sizeof(p.key_id));
 	return 0;
@@ -177,7 +177,7 @@ int recovery_wrap(const uint8_t *public, size_t len, const uint8_t uuid[16],
 	if (!rc)
 		rc = crypt_random(p.iv, sizeof(p.iv));
 	if (!rc)
-		rc = derive_kek(own, peer, uuid, slot, &p, kek);
+		rc = derive_recovery_kek(own, peer, uuid, slot, &p, kek);
 	envelope_slot_aad(slot, uuid, aad);
 	if (!rc)
 		rc = crypt_gcm_seal(kek, p.iv, aad, sizeof(aad), data_key,
@@ -208,12 +208,12 @@ int recovery_unwrap(EVP_PKEY *key, const uint8_t uuid[16],
 	struct parts p;
 	int rc;
 
-	if (slot->kind != ENVELOPE_SLOT_RECOVERY || parse(slot, &p))
+	if (slot->kind != ENVELOPE_SLOT_RECOVERY || parse_recovery(slot, &p))
 		return -EBADMSG;
 	if (!is_for(&p, key))
 		return -ENOKEY;
 	peer = read_public(p.ephemeral, p.ephemeral_len);
-	rc = peer ? derive_kek(key, peer, uuid, slot, &p, kek) : -EBADMSG;
+	rc = peer ? derive_recovery_kek(key, peer, uuid, slot, &p, kek) : -EBADMSG;
 	envelope_slot_aad(slot, uuid, aad);
 	if (!rc)
 		rc = crypt_gcm_open(kek, p.iv, aad, sizeof(aad), p.wrapped,

@@ -31,7 +31,7 @@ static void pause(uint64_t until)
 	evtchn_disarm(event);
 }
 
-static uint32_t put(const char *text, size_t len)
+static uint32_t put_ring(const char *text, size_t len)
 {
 	uint32_t produced = ring->out_prod, room;
 
@@ -55,7 +55,7 @@ static void write_ring(const char *text, size_t len)
 	uint32_t n;
 
 	while (len) {
-		n = put(text, len);
+		n = put_ring(text, len);
 		text += n;
 		len -= n;
 		if (n)

@@ -36,7 +36,7 @@ static const char *check_header(const Elf64_Ehdr *h)
 	return NULL;
 }
 
-static unsigned int rights_of(const Elf64_Phdr *p)
+static unsigned int elf_rights_of(const Elf64_Phdr *p)
 {
 	return (p->p_flags & PF_R ? MAP_READ : 0) | (p->p_flags & PF_W ? MAP_WRITE : 0) |
 	       (p->p_flags & PF_X ? MAP_EXEC : 0);
@@ -76,7 +76,7 @@ static const char *add_load(struct elf_plan *plan, const Elf64_Phdr *p)
 				  .memory = p->p_memsz,
 				  .offset = p->p_offset,
 				  .file = p->p_filesz,
-				  .rights = rights_of(p)};
+				  .rights = elf_rights_of(p)};
 	if (!plan->count)
 		plan->low = p->p_vaddr & PAGE_MASK;
 	else if ((p->p_vaddr & PAGE_MASK) < plan->high)

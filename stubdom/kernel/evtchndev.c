@@ -19,7 +19,7 @@ static bool may_bind(const struct file *f, uint32_t domid)
 	return f->position == UNRESTRICTED || f->position == 1ULL + domid;
 }
 
-static void close_device(struct file *f)
+static void close_evtchn_device(struct file *f)
 {
 	for (unsigned int i = 0; i < EVTCHN_MAX; i++) {
 		struct evtchn *e = evtchn_entry(i);
@@ -41,7 +41,7 @@ static struct evtchn *next_fired(const struct file *f, unsigned int *from)
 	return NULL;
 }
 
-static bool has_event(const struct file *f)
+static bool has_evtchn_event(const struct file *f)
 {
 	unsigned int from = 0;
 
@@ -49,7 +49,7 @@ static bool has_event(const struct file *f)
 	return next_fired(f, &from);
 }
 
-static long read_device(struct file *f, uint64_t to, size_t n)
+static long read_evtchn_device(struct file *f, uint64_t to, size_t n)
 {
 	unsigned int from = 0;
 	struct evtchn *e;
@@ -59,7 +59,7 @@ static long read_device(struct file *f, uint64_t to, size_t n)
 	n &= ~(size_t)3;
 	if (!n)
 		return 0;
-	while (!has_event(f)) {
+	while (!has_evtchn_event(f)) {
 		if (f->nonblocking)
 			return -EAGAIN;
 		evtchn_wait(TIME_NEVER);
@@ -74,7 +74,7 @@ static long read_device(struct file *f, uint64_t to, size_t n)
 	return (long)done;
 }
 
-static long write_device(struct file *f, uint64_t from, size_t n)
+static long write_evtchn_device(struct file *f, uint64_t from, size_t n)
 {
 	struct evtchn *e;
 	uint32_t port;
@@ -179,16 +179,16 @@ static long control(struct file *f, uint32_t request, uint64_t argument)
 	}
 }
 
-static unsigned int poll(struct file *f)
+static unsigned int poll_evtchn(struct file *f)
 {
-	return POLLOUT | POLLWRNORM | (has_event(f) ? POLLIN | POLLRDNORM : 0);
+	return POLLOUT | POLLWRNORM | (has_evtchn_event(f) ? POLLIN | POLLRDNORM : 0);
 }
 
 const struct file_ops evtchndev_ops = {
 	.mode = FILE_CHARACTER | 0600,
-	.close = close_device,
-	.read = read_device,
-	.write = write_device,
+	.close = close_evtchn_device,
+	.read = read_evtchn_device,
+	.write = write_evtchn_device,
 	.ioctl = control,
-	.poll = poll,
+	.poll = poll_evtchn,
 };

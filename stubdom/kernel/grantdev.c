@@ -88,7 +88,7 @@ static struct share shares[SHARES_MAX];
 static struct mapping mappings[MAPPINGS_MAX];
 
 /* With no holder left: tell the peer, and free the page if it has let go. */
-static void settle(struct share *s)
+static void settle_grants(struct share *s)
 {
 	if (!s->pa || s->owner || s->mapping)
 		return;
@@ -103,7 +103,7 @@ static void settle(struct share *s)
 static void settle_all(void)
 {
 	for (unsigned int i = 0; i < SHARES_MAX; i++)
-		settle(&shares[i]);
+		settle_grants(&shares[i]);
 }
 
 static void gntalloc_close_device(struct file *f)
@@ -168,7 +168,7 @@ static void drop(const struct file *f, uint64_t offset, uint32_t count)
 		if (!s)
 			continue;
 		s->owner = NULL;
-		settle(s);
+		settle_grants(s);
 	}
 }
 

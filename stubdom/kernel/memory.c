@@ -96,7 +96,7 @@ int memory_add_image(uint64_t start, uint64_t end, unsigned int rights)
 	return region_add(&r);
 }
 
-static uint64_t place(uint64_t hint, uint64_t size)
+static uint64_t place_memory(uint64_t hint, uint64_t size)
 {
 	if (hint && is_range(hint, size) && region_is_free(hint, hint + size))
 		return hint;
@@ -108,7 +108,7 @@ int memory_add_device(uint64_t hint, uint64_t size, unsigned int rights,
 {
 	struct region r = {.rights = rights, .kind = REGION_DEVICE, .object = d};
 
-	r.start = place(PAGE_DOWN(hint), size);
+	r.start = place_memory(PAGE_DOWN(hint), size);
 	if (!r.start)
 		return -ENOMEM;
 	r.end = r.start + size;
@@ -182,7 +182,7 @@ void memory_release_devices(void)
 			i++;
 }
 
-static unsigned int rights_of(uint64_t prot)
+static unsigned int memory_rights_of(uint64_t prot)
 {
 	return (prot & (PROT_READ | PROT_WRITE) ? MAP_READ : 0) |
 	       (prot & PROT_WRITE ? MAP_WRITE : 0);
@@ -203,7 +203,7 @@ static long map_memory(uint64_t at, uint64_t size, unsigned int rights, uint64_t
 				return rc;
 		}
 	} else {
-		at = place(PAGE_DOWN(at), size);
+		at = place_memory(PAGE_DOWN(at), size);
 		if (!at)
 			return -ENOMEM;
 	}
@@ -227,13 +227,13 @@ long memory_mmap(uint64_t at, uint64_t size, uint64_t prot, uint64_t flags, uint
 		return -EACCES;
 	size = PAGE_UP(size);
 	if (flags & MAP_ANONYMOUS)
-		return map_memory(at, size, rights_of(prot), flags);
+		return map_memory(at, size, memory_rights_of(prot), flags);
 	file = file_get(fd);
 	if (!file)
 		return -EBADF;
 	if (!file->ops->mmap || flags & (MAP_FIXED | MAP_FIXED_NOREPLACE))
 		return -ENODEV;
-	return file->ops->mmap(file, at, size, rights_of(prot), offset);
+	return file->ops->mmap(file, at, size, memory_rights_of(prot), offset);
 }
 
 long memory_munmap(uint64_t at, uint64_t size)
@@ -262,7 +262,7 @@ static int check_rights(uint64_t start, uint64_t end, uint64_t prot)
 long memory_mprotect(uint64_t at, uint64_t size, uint64_t prot)
 {
 	uint64_t end = at + PAGE_UP(size);
-	unsigned int rights = rights_of(prot) | (prot & PROT_EXEC ? MAP_EXEC : 0);
+	unsigned int rights = memory_rights_of(prot) | (prot & PROT_EXEC ? MAP_EXEC : 0);
 	struct region *r;
 	int rc;
 

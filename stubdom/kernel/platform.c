@@ -16,8 +16,8 @@ volatile struct shared_info *platform_shared;
 
 static uint64_t first;
 
-static int place(unsigned int space, unsigned int index, enum special frame,
-		 unsigned int fixed)
+static int place_platform(unsigned int space, unsigned int index, enum special frame,
+			  unsigned int fixed)
 {
 	struct xen_add_to_physmap add = {
 		.domid = DOMID_SELF,
@@ -45,7 +45,8 @@ uint64_t platform_param(unsigned int index)
 void platform_init(uint64_t top)
 {
 	first = (top + LAYOUT_PAGE - 1) / LAYOUT_PAGE;
-	if (place(XENMAPSPACE_shared_info, 0, SPECIAL_SHARED_INFO, LAYOUT_SHARED_INFO))
+	if (place_platform(XENMAPSPACE_shared_info, 0, SPECIAL_SHARED_INFO,
+			   LAYOUT_SHARED_INFO))
 		panic("Xen does not map its shared page");
 	platform_shared = (struct shared_info *)LAYOUT_FIXED_AT(LAYOUT_SHARED_INFO);
 	/* Events are polled for, never delivered. */
@@ -55,7 +56,8 @@ void platform_init(uint64_t top)
 
 int platform_map_grant_table(void)
 {
-	return place(XENMAPSPACE_grant_table, 0, SPECIAL_GRANT_TABLE, LAYOUT_GRANT_TABLE);
+	return place_platform(XENMAPSPACE_grant_table, 0, SPECIAL_GRANT_TABLE,
+			      LAYOUT_GRANT_TABLE);
 }
 
 uint64_t platform_window(void)

@@ -9,7 +9,7 @@ struct out {
 	char *at, *end; /* end has room for the final zero */
 };
 
-static void put(struct out *o, char c)
+static void put_print(struct out *o, char c)
 {
 	if (o->at < o->end)
 		*o->at++ = c;
@@ -25,15 +25,15 @@ static void put_number(struct out *o, uint64_t v, unsigned int base, int width, 
 		v /= base;
 	} while (v);
 	while (width-- > n)
-		put(o, pad);
+		put_print(o, pad);
 	while (n)
-		put(o, digits[--n]);
+		put_print(o, digits[--n]);
 }
 
 static void put_text(struct out *o, const char *s, int max)
 {
 	for (; *s && max; s++, max--)
-		put(o, *s);
+		put_print(o, *s);
 }
 
 struct spec {
@@ -68,12 +68,12 @@ static void convert(struct out *o, char type, const struct spec *s, va_list *lis
 		put_text(o, va_arg(*list, const char *), s->precision);
 		return;
 	case 'c':
-		put(o, (char)va_arg(*list, int));
+		put_print(o, (char)va_arg(*list, int));
 		return;
 	case 'd':
 		d = s->wide ? va_arg(*list, int64_t) : va_arg(*list, int);
 		if (d < 0)
-			put(o, '-');
+			put_print(o, '-');
 		u = d < 0 ? 0 - (uint64_t)d : (uint64_t)d;
 		put_number(o, u, 10, s->width, s->pad);
 		return;
@@ -87,7 +87,7 @@ static void convert(struct out *o, char type, const struct spec *s, va_list *lis
 		put_number(o, u, type == 'u' ? 10 : 16, s->width, s->pad);
 		return;
 	default:
-		put(o, type);
+		put_print(o, type);
 	}
 }
 
@@ -100,7 +100,7 @@ size_t print_list(char *out, size_t size, const char *format, va_list list)
 	va_copy(args, list);
 	for (const char *f = format; *f; f++) {
 		if (*f != '%') {
-			put(&o, *f);
+			put_print(&o, *f);
 			continue;
 		}
 		f = read_spec(f + 1, &spec, &args);

@@ -15,7 +15,7 @@ void region_init(void)
 }
 
 /* The first region that ends above the address. */
-static unsigned int find(uint64_t address)
+static unsigned int find_region(uint64_t address)
 {
 	unsigned int low = 0, high = count;
 
@@ -32,7 +32,7 @@ static unsigned int find(uint64_t address)
 
 struct region *region_at(uint64_t address)
 {
-	unsigned int i = find(address);
+	unsigned int i = find_region(address);
 
 	return i < count && table[i].start <= address ? &table[i] : NULL;
 }
@@ -44,14 +44,15 @@ struct region *region_entry(unsigned int n)
 
 bool region_is_free(uint64_t start, uint64_t end)
 {
-	unsigned int i = find(start);
+	unsigned int i = find_region(start);
 
 	return i == count || table[i].start >= end;
 }
 
 bool region_is_mapped(uint64_t start, uint64_t end)
 {
-	for (unsigned int i = find(start); i < count && table[i].start <= start; i++) {
+	for (unsigned int i = find_region(start); i < count && table[i].start <= start;
+	     i++) {
 		start = table[i].end;
 		if (start >= end)
 			return true;
@@ -65,7 +66,7 @@ uint64_t region_gap(uint64_t size, uint64_t bottom, uint64_t top)
 
 	if (size > top - bottom || size + 2 * GUARD > top - bottom)
 		return 0;
-	for (unsigned int i = find(end); i + 1 > 0; i--) {
+	for (unsigned int i = find_region(end); i + 1 > 0; i--) {
 		/* The gap below region i, and above region i - 1. */
 		if (i < count && table[i].start < end + GUARD)
 			end = table[i].start > GUARD ? table[i].start - GUARD : 0;
@@ -101,7 +102,7 @@ static bool alike(const struct region *a, const struct region *b)
 
 static void merge(uint64_t start, uint64_t end)
 {
-	for (unsigned int i = find(start ? start - 1 : 0);
+	for (unsigned int i = find_region(start ? start - 1 : 0);
 	     i + 1 < count && table[i].start <= end;) {
 		if (!alike(&table[i], &table[i + 1])) {
 			i++;
@@ -118,7 +119,7 @@ int region_add(const struct region *r)
 		return -EINVAL;
 	if (count == REGION_MAX)
 		return -ENOMEM;
-	insert(find(r->start), r);
+	insert(find_region(r->start), r);
 	merge(r->start, r->end);
 	return 0;
 }
@@ -153,7 +154,7 @@ int region_cut(uint64_t start, uint64_t end)
 
 void region_remove(uint64_t start, uint64_t end)
 {
-	unsigned int first = find(start), n = 0;
+	unsigned int first = find_region(start), n = 0;
 
 	while (first + n < count && table[first + n].start < end)
 		n++;
@@ -162,7 +163,7 @@ void region_remove(uint64_t start, uint64_t end)
 
 void region_set_rights(uint64_t start, uint64_t end, unsigned int rights)
 {
-	for (unsigned int i = find(start); i < count && table[i].start < end; i++)
+	for (unsigned int i = find_region(start); i < count && table[i].start < end; i++)
 		table[i].rights = rights;
 	merge(start, end);
 }

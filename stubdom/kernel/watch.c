@@ -38,7 +38,7 @@ const char *watch_next(const struct watch *w, size_t *at, size_t *n)
 	return pair;
 }
 
-static bool find(const struct watch *w, const char *pair, size_t n, size_t *at)
+static bool find_watch(const struct watch *w, const char *pair, size_t n, size_t *at)
 {
 	const char *known;
 	size_t next = 0, m;
@@ -55,7 +55,7 @@ int watch_add(struct watch *w, const char *pair, size_t n)
 
 	if (n > WATCH_PAIR_MAX || !watch_is_pair(pair, n, &at))
 		return -EINVAL;
-	if (find(w, pair, n, &at))
+	if (find_watch(w, pair, n, &at))
 		return -EEXIST;
 	if (1 + n > sizeof(w->record) - w->used)
 		return -ENOSPC;
@@ -69,7 +69,7 @@ void watch_remove(struct watch *w, const char *pair, size_t n)
 {
 	size_t at;
 
-	if (!find(w, pair, n, &at))
+	if (!find_watch(w, pair, n, &at))
 		return;
 	w->used -= (uint16_t)(1 + n);
 	memmove(&w->record[at], &w->record[at + 1 + n], w->used - at);

@@ -122,7 +122,7 @@ static void end_transactions(const struct client *c)
 	}
 }
 
-static void close_device(struct file *f)
+static void close_xenstore_device(struct file *f)
 {
 	struct client *c = f->state, **at = &clients;
 
@@ -232,7 +232,7 @@ static int xenbus_take(struct client *c, char *to, size_t end, uint64_t from, si
 }
 
 /* Takes the bytes of one request at most. */
-static long write_device(struct file *f, uint64_t from, size_t n)
+static long write_xenstore_device(struct file *f, uint64_t from, size_t n)
 {
 	struct client *c = f->state;
 	size_t done = 0;
@@ -268,7 +268,8 @@ static uint32_t read_number(const char *digits, size_t n)
 }
 
 /* The reply's header and payload take the request's place. */
-static void settle(struct client *c, const struct xsd_sockmsg *h, const char *payload)
+static void settle_xenstore(struct client *c, const struct xsd_sockmsg *h,
+			    const char *payload)
 {
 	uint32_t type = c->header.type, *slot;
 	bool failed = h->type == XS_ERROR;
@@ -341,10 +342,10 @@ static void xenbus_receive(const struct xsd_sockmsg *h, char *payload)
 	}
 	c = find_client(h->req_id);
 	if (c && c->stage == STAGE_SENT)
-		settle(c, h, payload);
+		settle_xenstore(c, h, payload);
 }
 
-static bool has_event(const struct client *c)
+static bool has_xenstore_event(const struct client *c)
 {
 	size_t n;
 
@@ -404,7 +405,7 @@ static long read_reply(struct client *c, uint64_t to, size_t n)
 	return rc;
 }
 
-static long read_device(struct file *f, uint64_t to, size_t n)
+static long read_xenstore_device(struct file *f, uint64_t to, size_t n)
 {
 	struct client *c = f->state;
 
@@ -414,7 +415,7 @@ static long read_device(struct file *f, uint64_t to, size_t n)
 		xenstore_pump();
 		if (c->stage == STAGE_REPLY && !c->event_at)
 			return read_reply(c, to, n);
-		if (has_event(c))
+		if (has_xenstore_event(c))
 			return read_event(c, to, n);
 		if (xenstore_status())
 			return -EIO;
@@ -424,13 +425,13 @@ static long read_device(struct file *f, uint64_t to, size_t n)
 	}
 }
 
-static unsigned int poll(struct file *f)
+static unsigned int poll_xenstore(struct file *f)
 {
 	struct client *c = f->state;
 	unsigned int events = POLLOUT | POLLWRNORM;
 
 	xenstore_pump();
-	if (c->stage == STAGE_REPLY || has_event(c))
+	if (c->stage == STAGE_REPLY || has_xenstore_event(c))
 		events |= POLLIN | POLLRDNORM;
 	return xenstore_status() ? events | POLLERR : events;
 }
@@ -438,10 +439,10 @@ static unsigned int poll(struct file *f)
 const struct file_ops xenbus_ops = {
 	.mode = FILE_CHARACTER | 0600,
 	.open = open_device,
-	.close = close_device,
-	.read = read_device,
-	.write = write_device,
-	.poll = poll,
+	.close = close_xenstore_device,
+	.read = read_xenstore_device,
+	.write = write_xenstore_device,
+	.poll = poll_xenstore,
 };
 
 static volatile struct xenstore_domain_interface *ring;
@@ -544,7 +545,7 @@ static void xenstore_pump(void)
 		(void)evtchn_notify(event);
 }
 
-static uint32_t put(const char *from, uint32_t len)
+static uint32_t put_xenstore(const char *from, uint32_t len)
 {
 	uint32_t produced = ring->req_prod, n;
 
@@ -566,7 +567,7 @@ static int put_all(const void *from, uint32_t len)
 	const char *at = from;
 
 	while (len && !broken) {
-		uint32_t n = put(at, len);
+		uint32_t n = put_xenstore(at, len);
 
 		at += n;
 		len -= n;

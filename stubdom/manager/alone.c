@@ -34,7 +34,7 @@ static struct {
 	int ended; /* eventfd: SHUTDOWN came */
 } alone = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-static int power_on(bool create)
+static int alone_power_on(bool create)
 {
 	const struct engine_options options = {
 		.create = create,
@@ -61,7 +61,7 @@ static int on_init(void *ctx)
 	int rc;
 
 	pthread_mutex_lock(&alone.lock);
-	rc = alone.on ? engine_power_cycle() : power_on(false);
+	rc = alone.on ? engine_power_cycle() : alone_power_on(false);
 	alone.locality = 0;
 	pthread_mutex_unlock(&alone.lock);
 	return rc;
@@ -96,8 +96,8 @@ static const struct control_ops control_ops = {
 	.cancel = on_cancel,
 };
 
-static int execute(void *ctx, uint8_t locality, const uint8_t *cmd, size_t len,
-		   uint8_t *rsp, size_t *rsp_len)
+static int execute_standalone(void *ctx, uint8_t locality, const uint8_t *cmd, size_t len,
+			      uint8_t *rsp, size_t *rsp_len)
 {
 	int rc;
 
@@ -173,7 +173,7 @@ static int idle_ms(void)
 	return ms;
 }
 
-static int serve(int signals)
+static int serve_standalone(int signals)
 {
 	struct pollfd fds[2 + PLAIN_POLLFDS] = {
 		{.fd = signals, .events = POLLIN},
@@ -216,7 +216,7 @@ static int listen_at(const struct alone_place *place)
 
 static int open_all(const struct alone_place *place)
 {
-	const struct plain_ops ops = {.execute = execute};
+	const struct plain_ops ops = {.execute = execute_standalone};
 	bool create;
 	int rc;
 
@@ -226,7 +226,7 @@ static int open_all(const struct alone_place *place)
 	if (!rc)
 		rc = folder_unlock(&alone.folder, &alone.state, &create, &alone.error);
 	if (!rc)
-		rc = power_on(create);
+		rc = alone_power_on(create);
 	if (rc)
 		return rc;
 	fprintf(stderr,
@@ -297,7 +297,7 @@ static int serve_all(void)
 		return -errno;
 	rc = -pthread_create(&thread, NULL, serve_control, NULL);
 	if (!rc)
-		rc = serve(signals);
+		rc = serve_standalone(signals);
 	/* the control thread holds the lock no longer than one request */
 	pthread_mutex_lock(&alone.lock);
 	return rc;

@@ -21,7 +21,7 @@
  * restricted, sign */
 #define AK_ATTRIBUTES 0x00050472u
 
-static void take_2b(struct cursor *c, struct attest_bytes *out)
+static void take_attest_2b(struct cursor *c, struct attest_bytes *out)
 {
 	out->n = cursor_u16(c);
 	if (out->n > sizeof(out->p)) {
@@ -90,7 +90,7 @@ static int attest_tpm_banks(struct command *c, uint32_t pcrs, struct attest_bank
 	return cursor_ok(&c->out) && out->n ? 0 : -EBADMSG;
 }
 
-static void put_selection(struct cursor *w, uint16_t alg, uint32_t pcrs)
+static void put_attest_selection(struct cursor *w, uint16_t alg, uint32_t pcrs)
 {
 	unsigned int i;
 
@@ -109,7 +109,7 @@ static int attest_tpm_pcr(struct command *c, const struct attest_bank *b,
 
 	command_begin(c, TPM2_CC_PCR_Read);
 	cursor_put_u32(&c->in, 1);
-	put_selection(&c->in, b->alg, 1u << pcr);
+	put_attest_selection(&c->in, b->alg, 1u << pcr);
 	rc = command_run(c);
 	if (rc)
 		return rc;
@@ -122,7 +122,7 @@ static int attest_tpm_pcr(struct command *c, const struct attest_bank *b,
 }
 
 /* Each change of a byte here makes another key of every vTPM. */
-static void put_template(struct cursor *w)
+static void put_attest_template(struct cursor *w)
 {
 	size_t mark = cursor_mark_u16(w);
 
@@ -141,7 +141,8 @@ static void put_template(struct cursor *w)
 }
 
 /* TPM2_CreatePrimary, Part 3, 24.1: c->handle is the key. */
-static int make_key(struct command *c, const struct firmware *f, struct attest_quote *out)
+static int make_attest_key(struct command *c, const struct firmware *f,
+			   struct attest_quote *out)
 {
 	int rc;
 
@@ -151,19 +152,19 @@ static int make_key(struct command *c, const struct firmware *f, struct attest_q
 	command_auth(c, f->platform_auth, f->platform_auth_len);
 	cursor_put_u16(&c->in, AUTH_EMPTY);
 	cursor_put_u32(&c->in, 0);
-	put_template(&c->in);
+	put_attest_template(&c->in);
 	cursor_put_u16(&c->in, 0); /* outsideInfo */
 	cursor_put_u32(&c->in, 0); /* creationPCR */
 	rc = command_run(c);
 	OPENSSL_cleanse(c->cmd, sizeof(c->cmd));
 	if (rc)
 		return rc;
-	take_2b(&c->out, &out->public);
+	take_attest_2b(&c->out, &out->public);
 	(void)cursor_bytes(&c->out, cursor_u16(&c->out)); /* creationData */
 	(void)cursor_bytes(&c->out, cursor_u16(&c->out)); /* creationHash */
 	(void)cursor_bytes(&c->out, 2 + 4); /* creationTicket: tag, hierarchy */
 	(void)cursor_bytes(&c->out, cursor_u16(&c->out));
-	take_2b(&c->out, &out->name);
+	take_attest_2b(&c->out, &out->name);
 	if (cursor_ok(&c->out))
 		return 0;
 	(void)!ek_flush(c, c->handle);
@@ -184,11 +185,11 @@ static int quote(struct command *c, uint32_t key, const struct attest_banks *ban
 	cursor_put_u16(&c->in, TPM2_ALG_NULL);
 	cursor_put_u32(&c->in, (uint32_t)banks->n);
 	for (i = 0; i < banks->n; i++)
-		put_selection(&c->in, banks->bank[i].alg, banks->bank[i].pcrs);
+		put_attest_selection(&c->in, banks->bank[i].alg, banks->bank[i].pcrs);
 	rc = command_run(c);
 	if (rc)
 		return rc;
-	take_2b(&c->out, &out->quote);
+	take_attest_2b(&c->out, &out->quote);
 	left = cursor_left(&c->out);
 	out->signature.n = ECDSA_P256;
 	return ecdsa_p256(cursor_bytes(&c->out, left), left, out->signature.p);
@@ -201,7 +202,7 @@ static int attest_tpm_quote(struct command *c, const struct firmware *f,
 			    size_t len, struct attest_quote *out)
 {
 	uint32_t key, rc_tpm;
-	int rc = make_key(c, f, out);
+	int rc = make_attest_key(c, f, out);
 
 	if (rc)
 		return rc;

@@ -41,7 +41,7 @@ struct found {
 	uint16_t size;
 };
 
-static int look(struct command *c, uint32_t index, struct found *f)
+static int look_cert(struct command *c, uint32_t index, struct found *f)
 {
 	int rc;
 
@@ -62,8 +62,8 @@ static int look(struct command *c, uint32_t index, struct found *f)
 }
 
 /* A command of the platform about an index. */
-static void begin(struct command *c, uint32_t code, uint32_t index,
-		  const struct firmware *f)
+static void begin_cert(struct command *c, uint32_t code, uint32_t index,
+		       const struct firmware *f)
 {
 	command_begin(c, code);
 	cursor_put_u32(&c->in, TPM2_RH_PLATFORM);
@@ -74,7 +74,7 @@ static void begin(struct command *c, uint32_t code, uint32_t index,
 
 static int remove_index(struct command *c, uint32_t index, const struct firmware *f)
 {
-	begin(c, TPM2_CC_NV_UndefineSpace, index, f);
+	begin_cert(c, TPM2_CC_NV_UndefineSpace, index, f);
 	return command_run(c);
 }
 
@@ -83,7 +83,7 @@ static int define(struct command *c, uint32_t index, uint16_t size,
 {
 	size_t mark;
 
-	begin(c, TPM2_CC_NV_DefineSpace, 0, f);
+	begin_cert(c, TPM2_CC_NV_DefineSpace, 0, f);
 	cursor_put_u16(&c->in, 0); /* auth */
 	mark = cursor_mark_u16(&c->in);
 	cursor_put_u32(&c->in, index);
@@ -108,7 +108,7 @@ static int write_index(struct command *c, uint32_t index, const struct certnv_on
 
 	for (; at < one->len && !rc; at += n) {
 		n = chunk(one, at);
-		begin(c, TPM2_CC_NV_Write, index, f);
+		begin_cert(c, TPM2_CC_NV_Write, index, f);
 		cursor_put_u16(&c->in, n);
 		cursor_put(&c->in, one->der + at, n);
 		cursor_put_u16(&c->in, at);
@@ -116,7 +116,7 @@ static int write_index(struct command *c, uint32_t index, const struct certnv_on
 	}
 	if (rc)
 		return rc;
-	begin(c, TPM2_CC_NV_WriteLock, index, f);
+	begin_cert(c, TPM2_CC_NV_WriteLock, index, f);
 	return command_run(c);
 }
 
@@ -130,7 +130,7 @@ static int compare(struct command *c, uint32_t index, const struct certnv_one *o
 
 	for (; at < one->len; at += n) {
 		n = chunk(one, at);
-		begin(c, TPM2_CC_NV_Read, index, f);
+		begin_cert(c, TPM2_CC_NV_Read, index, f);
 		cursor_put_u16(&c->in, n);
 		cursor_put_u16(&c->in, at);
 		rc = command_run(c);
@@ -147,11 +147,11 @@ static int compare(struct command *c, uint32_t index, const struct certnv_one *o
 	return 1;
 }
 
-static int put(struct command *c, uint32_t index, const struct certnv_one *one,
-	       const struct firmware *f)
+static int put_cert(struct command *c, uint32_t index, const struct certnv_one *one,
+		    const struct firmware *f)
 {
 	struct found found;
-	int rc = look(c, index, &found);
+	int rc = look_cert(c, index, &found);
 
 	if (!rc && found.there && found.attributes == FINISHED &&
 	    found.size == one->len) {
@@ -167,10 +167,10 @@ static int put(struct command *c, uint32_t index, const struct certnv_one *one,
 }
 
 /* One of the guest's own stays. */
-static int drop(struct command *c, uint32_t index, const struct firmware *f)
+static int drop_cert(struct command *c, uint32_t index, const struct firmware *f)
 {
 	struct found found;
-	int rc = look(c, index, &found);
+	int rc = look_cert(c, index, &found);
 
 	if (rc || !found.there || !(found.attributes & TPMA_NV_PLATFORMCREATE))
 		return rc;
@@ -186,9 +186,9 @@ int certnv_apply(const struct certnv *want, const struct firmware *f, unsigned i
 	*good = 0;
 	for (i = 0; i < CERTNV_ALL; i++) {
 		if (want->one[i].len)
-			one = put(&c, indexes[i], &want->one[i], f);
+			one = put_cert(&c, indexes[i], &want->one[i], f);
 		else
-			one = drop(&c, indexes[i], f);
+			one = drop_cert(&c, indexes[i], f);
 		if (!one && want->one[i].len)
 			++*good;
 		if (one && !rc)

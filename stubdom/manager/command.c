@@ -16,8 +16,8 @@ void command_begin(struct command *c, uint32_t code)
 }
 
 /* TPMS_AUTH_COMMAND, Part 2, 10.13.2 */
-static void authorize(struct command *c, uint32_t session, const uint8_t *auth,
-		      size_t len)
+static void authorize_command(struct command *c, uint32_t session, const uint8_t *auth,
+			      size_t len)
 {
 	struct cursor tag = cursor_writer(c->cmd, 2);
 
@@ -36,15 +36,15 @@ static void authorize(struct command *c, uint32_t session, const uint8_t *auth,
 
 void command_auth(struct command *c, const uint8_t *auth, size_t len)
 {
-	authorize(c, TPM2_RH_PW, auth, len);
+	authorize_command(c, TPM2_RH_PW, auth, len);
 }
 
 void command_session(struct command *c, uint32_t session)
 {
-	authorize(c, session, NULL, 0);
+	authorize_command(c, session, NULL, 0);
 }
 
-static int parse(struct command *c, size_t len)
+static int parse_command(struct command *c, size_t len)
 {
 	uint16_t tag;
 	uint32_t size;
@@ -76,7 +76,7 @@ int command_run(struct command *c)
 		return -EMSGSIZE;
 	cursor_put_u32(&size, (uint32_t)c->in.pos);
 	rc = engine_execute(0, c->cmd, c->in.pos, c->rsp, &len);
-	return rc ? rc : parse(c, len);
+	return rc ? rc : parse_command(c, len);
 }
 
 void command_wipe(struct command *c)

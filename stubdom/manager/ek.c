@@ -52,7 +52,7 @@ static void put_zeroes(struct cursor *w, uint16_t n)
 }
 
 /* TPMT_PUBLIC, Part 2, 12.2.4 */
-static void put_template(struct cursor *w, const struct template *t)
+static void put_ek_template(struct cursor *w, const struct template *t)
 {
 	cursor_put_u16(w, t->type);
 	cursor_put_u16(w, t->name_alg);
@@ -84,7 +84,7 @@ int ek_make(enum ek which, struct command *c)
 	cursor_put_u16(&c->in, 4); /* inSensitive: no userAuth, no data */
 	cursor_put_u32(&c->in, 0);
 	mark = cursor_mark_u16(&c->in);
-	put_template(&c->in, &templates[which]);
+	put_ek_template(&c->in, &templates[which]);
 	cursor_patch_u16(&c->in, mark);
 	cursor_put_u16(&c->in, 0); /* outsideInfo */
 	cursor_put_u32(&c->in, 0); /* creationPCR */

@@ -294,7 +294,7 @@ static struct {
 	uint32_t rsp_size, rsp_room;
 } engine;
 
-static void drop(uint8_t **bytes, size_t *len)
+static void drop_engine(uint8_t **bytes, size_t *len)
 {
 	if (*bytes)
 		OPENSSL_cleanse(*bytes, *len);
@@ -305,12 +305,12 @@ static void drop(uint8_t **bytes, size_t *len)
 
 static void drop_pending(void)
 {
-	drop(&engine.pending, &engine.pending_len);
+	drop_engine(&engine.pending, &engine.pending_len);
 }
 
 static void drop_saved(void)
 {
-	drop(&engine.saved, &engine.saved_len);
+	drop_engine(&engine.saved, &engine.saved_len);
 }
 
 static TPM_RESULT nvram_init(void)
@@ -342,7 +342,7 @@ static int load_permanent(uint8_t **state, size_t *len)
 	if (rc)
 		return rc;
 	if (engine_kind_find(*state, *len) != engine.kind) {
-		drop(state, len);
+		drop_engine(state, len);
 		return -EMEDIUMTYPE;
 	}
 	*len -= mark;
@@ -484,14 +484,14 @@ static int register_callbacks(void)
 }
 
 /* libtpms must never find nothing where there should be something. */
-static int look(bool create, struct error *e)
+static int look_engine(bool create, struct error *e)
 {
 	uint8_t *state = NULL;
 	size_t len = 0;
 	int rc = engine.store.load(engine.store.ctx, &state, &len);
 	const struct engine_kind *found = rc ? engine.kind : engine_kind_find(state, len);
 
-	drop(&state, &len);
+	drop_engine(&state, &len);
 	if (!rc && create)
 		return error_set(e, -EEXIST, CAUSE_STATE_EXISTS,
 				 "there is a state already: a new vTPM would destroy it");
@@ -540,7 +540,7 @@ static TPM_RESULT finish_making(void)
 	return TPMLIB_MainInit(); /* on what it wants stored */
 }
 
-static int power_on(bool create, struct error *e)
+static int engine_power_on(bool create, struct error *e)
 {
 	TPM_RESULT res;
 	int rc;
@@ -572,13 +572,13 @@ int engine_open(const struct engine_store *store, const struct engine_options *o
 	engine.store = *store;
 	engine.kind = engine_kind_of(options->version);
 	engine.keep_saved = options->keep_saved;
-	rc = look(options->create, e);
+	rc = look_engine(options->create, e);
 	if (rc)
 		return rc;
 	if (register_callbacks())
 		return error_set(e, -EIO, CAUSE_ENGINE, "libtpms has no %s",
 				 engine.kind->name);
-	rc = power_on(options->create, e);
+	rc = engine_power_on(options->create, e);
 	if (rc) {
 		TPMLIB_Terminate();
 		drop_pending();
@@ -657,7 +657,7 @@ int engine_power_cycle(void)
 	engine.broken = true;
 	if (rc)
 		return rc;
-	rc = power_on(false, NULL);
+	rc = engine_power_on(false, NULL);
 	if (!rc)
 		engine.broken = false;
 	return rc;

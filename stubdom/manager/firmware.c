@@ -127,7 +127,7 @@ void firmware_wipe(struct firmware *f)
 static const uint16_t algorithms[] = {TPM2_ALG_SHA, TPM2_ALG_SHA256, TPM2_ALG_SHA384,
 				      TPM2_ALG_SHA512};
 
-static int get(struct command *c, uint8_t *banks)
+static int get_firmware(struct command *c, uint8_t *banks)
 {
 	uint32_t n;
 	uint16_t algorithm;
@@ -190,7 +190,7 @@ int firmware_banks(uint8_t banks)
 	if (!rc)
 		rc = firmware_clock(&c);
 	if (!rc)
-		rc = get(&c, &now);
+		rc = get_firmware(&c, &now);
 	if (!rc && now != banks)
 		rc = allocate(&c, banks);
 	/* Whatever comes next finds the TPM as it is after a power-on. */
@@ -222,7 +222,7 @@ struct flags {
 	bool disable, deactivated, presence_for_good, presence_by_command, has_key;
 };
 
-static void begin(struct command *c, uint32_t ordinal)
+static void begin_firmware(struct command *c, uint32_t ordinal)
 {
 	struct cursor tag = cursor_writer(c->cmd, 2);
 
@@ -235,7 +235,7 @@ static int firmware12_startup(struct command *c)
 {
 	int rc;
 
-	begin(c, ORD_STARTUP);
+	begin_firmware(c, ORD_STARTUP);
 	cursor_put_u16(&c->in, ST_CLEAR);
 	rc = command_run(c);
 	return rc == -EREMOTEIO && c->rc == INVALID_POSTINIT ? 1 : rc;
@@ -245,7 +245,7 @@ static int get_flags(struct command *c, struct flags *f)
 {
 	int rc;
 
-	begin(c, ORD_GET_CAPABILITY);
+	begin_firmware(c, ORD_GET_CAPABILITY);
 	cursor_put_u32(&c->in, CAP_FLAG);
 	cursor_put_u32(&c->in, 4);
 	cursor_put_u32(&c->in, CAP_FLAG_PERMANENT);
@@ -267,19 +267,19 @@ static int get_flags(struct command *c, struct flags *f)
 
 static int set_presence(struct command *c, uint16_t what)
 {
-	begin(c, ORD_PHYSICAL_PRESENCE);
+	begin_firmware(c, ORD_PHYSICAL_PRESENCE);
 	cursor_put_u16(&c->in, what);
 	return command_run(c);
 }
 
 /* Part 3, 14.1: RSA of 2048 bits, as every TPM 1.2 has */
-static int make_key(struct command *c)
+static int make_firmware_key(struct command *c)
 {
 	uint8_t nonce[NONCE_SIZE];
 
 	if (RAND_bytes(nonce, sizeof(nonce)) != 1)
 		return -EIO;
-	begin(c, ORD_CREATE_EK);
+	begin_firmware(c, ORD_CREATE_EK);
 	cursor_put(&c->in, nonce, sizeof(nonce));
 	cursor_put_u32(&c->in, 1);    /* TPM_ALG_RSA */
 	cursor_put_u16(&c->in, 3);    /* TPM_ES_RSAESOAEP_SHA1_MGF1 */
@@ -306,7 +306,7 @@ static int lock_nv(struct command *c)
 {
 	static const uint8_t none[20];
 
-	begin(c, ORD_NV_DEFINE_SPACE);
+	begin_firmware(c, ORD_NV_DEFINE_SPACE);
 	cursor_put_u16(&c->in, 0x18); /* TPM_TAG_NV_DATA_PUBLIC */
 	cursor_put_u32(&c->in, NV_INDEX_LOCK);
 	put_pcr_info(&c->in);
@@ -320,7 +320,7 @@ static int lock_nv(struct command *c)
 }
 
 /* In its own order: the key last, since it tells that all was done. */
-static int make(struct command *c, const struct flags *f)
+static int make_firmware(struct command *c, const struct flags *f)
 {
 	int rc = 0;
 
@@ -328,7 +328,7 @@ static int make(struct command *c, const struct flags *f)
 		rc = set_presence(c, PRESENCE_LIFETIME_LOCK);
 	if (!rc)
 		rc = lock_nv(c);
-	return rc ? rc : make_key(c);
+	return rc ? rc : make_firmware_key(c);
 }
 
 /* 1: it is active after one more power cycle only. */
@@ -341,12 +341,12 @@ static int enable(struct command *c, const struct flags *f)
 	if (!rc)
 		rc = set_presence(c, PRESENCE_PRESENT);
 	if (!rc && f->disable) {
-		begin(c, ORD_PHYSICAL_ENABLE);
+		begin_firmware(c, ORD_PHYSICAL_ENABLE);
 		rc = command_run(c);
 	}
 	if (rc || !f->deactivated)
 		return rc;
-	begin(c, ORD_PHYSICAL_DEACTIVATED);
+	begin_firmware(c, ORD_PHYSICAL_DEACTIVATED);
 	cursor_put_u8(&c->in, 0);
 	rc = command_run(c);
 	return rc ? rc : 1;
@@ -376,6 +376,6 @@ int firmware12_start(void)
 			rc = set_presence(&c, PRESENCE_PRESENT);
 	}
 	if (!rc && !f.has_key)
-		rc = make(&c, &f);
+		rc = make_firmware(&c, &f);
 	return rc ? rc : hand_over(&c);
 }

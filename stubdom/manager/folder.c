@@ -21,15 +21,15 @@ static const char *object_name(enum channel_object object)
 	return object == CHANNEL_OBJECT_HEADER ? "header" : "permall";
 }
 
-static int get(void *ctx, enum channel_object object, uint8_t **buf, size_t *len)
+static int get_folder(void *ctx, enum channel_object object, uint8_t **buf, size_t *len)
 {
 	struct folder *f = ctx;
 
 	return atomic_read(f->dir, object_name(object), STATE_MAX, buf, len);
 }
 
-static int put(void *ctx, enum channel_object object, uint64_t seq, const uint8_t *buf,
-	       size_t len)
+static int put_folder(void *ctx, enum channel_object object, uint64_t seq,
+		      const uint8_t *buf, size_t len)
 {
 	struct folder *f = ctx;
 
@@ -71,8 +71,8 @@ static bool is_there(const struct folder *f, const char *name)
 }
 
 /* A data key and its header, before anything that they protect. */
-static int make(struct folder *f, struct state *s, struct envelope_header *h,
-		struct error *e)
+static int make_state_folder(struct folder *f, struct state *s, struct envelope_header *h,
+			     struct error *e)
 {
 	struct unlock_secrets secrets = {0};
 	struct unlock_slot slot = {0};
@@ -102,7 +102,7 @@ static int make(struct folder *f, struct state *s, struct envelope_header *h,
 		rc = atomic_write(f->dir, KEY, secrets.local, sizeof(secrets.local),
 				  false);
 	if (!rc)
-		rc = put(f, CHANNEL_OBJECT_HEADER, 1, out, len);
+		rc = put_folder(f, CHANNEL_OBJECT_HEADER, 1, out, len);
 	OPENSSL_cleanse(&secrets, sizeof(secrets));
 	free(out);
 	return rc ? error_set(e, rc, CAUSE_STORE,
@@ -111,8 +111,8 @@ static int make(struct folder *f, struct state *s, struct envelope_header *h,
 		  : 0;
 }
 
-static int open_slot(struct envelope_header *h, const uint8_t *key, struct state *s,
-		     struct error *e)
+static int open_folder_slot(struct envelope_header *h, const uint8_t *key,
+			    struct state *s, struct error *e)
 {
 	struct unlock_secrets secrets = {0};
 	struct unlock_slot slot;
@@ -151,7 +151,7 @@ static int reopen(struct folder *f, struct state *s, struct envelope_header *h,
 	else
 		rc = envelope_header_parse(header, len, h, e);
 	if (!rc)
-		rc = open_slot(h, key, s, e);
+		rc = open_folder_slot(h, key, s, e);
 	if (!rc)
 		rc = envelope_header_verify(header, len, s->data_key, e);
 	memcpy(s->uuid, h->uuid, sizeof(s->uuid));
@@ -169,12 +169,12 @@ int folder_unlock(struct folder *f, struct state *s, bool *create, struct error 
 
 	if (!h)
 		return error_set(e, -ENOMEM, CAUSE_INTERNAL, "out of memory");
-	s->place = (struct state_place){.ctx = f, .get = get, .put = put};
+	s->place = (struct state_place){.ctx = f, .get = get_folder, .put = put_folder};
 	/* A power cut in the first start leaves a key, or a key and a header: both
 	 * protect nothing yet. */
 	*create = !is_there(f, "permall") && !is_there(f, "permall.prev");
 	if (*create && !is_there(f, "header"))
-		rc = make(f, s, h, e);
+		rc = make_state_folder(f, s, h, e);
 	else
 		rc = reopen(f, s, h, e);
 	free(h);

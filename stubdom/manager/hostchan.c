@@ -120,7 +120,7 @@ static int take_reply(struct hostchan_call *c, struct channel_frame *f)
 	return -(int)status;
 }
 
-static int exchange(struct hostchan *h, struct hostchan_call *c)
+static int exchange_frames(struct hostchan *h, struct hostchan_call *c)
 {
 	struct channel_frame f;
 	uint32_t id;
@@ -166,7 +166,7 @@ static int hostchan_call_hello(struct hostchan *h, struct hostchan_call *c)
 	c->type = CHANNEL_HELLO;
 	c->head = head;
 	c->head_len = w.pos;
-	rc = exchange(h, c);
+	rc = exchange_frames(h, c);
 	c->head = NULL;
 	h->up = !rc;
 	return rc;
@@ -240,7 +240,7 @@ static int hostchan_call(struct hostchan *h, struct hostchan_call *c)
 	for (;;) {
 		rc = h->up ? 0 : h->running ? reconnect(h) : -EPIPE;
 		if (!rc)
-			rc = exchange(h, c);
+			rc = exchange_frames(h, c);
 		if (rc != -EPIPE)
 			return rc;
 		rc = lose(h);
@@ -715,8 +715,8 @@ static int place_get(void *ctx, enum channel_object object, uint8_t **buf, size_
 	return hostchan_call_bytes(ctx, &c, buf, len);
 }
 
-static int put(struct hostchan *h, bool later, enum channel_object object, uint64_t seq,
-	       const uint8_t *buf, size_t len)
+static int put_channel(struct hostchan *h, bool later, enum channel_object object,
+		       uint64_t seq, const uint8_t *buf, size_t len)
 {
 	uint8_t head[10];
 	struct cursor w = cursor_writer(head, sizeof(head));
@@ -742,7 +742,7 @@ static int put(struct hostchan *h, bool later, enum channel_object object, uint6
 static int place_put(void *ctx, enum channel_object object, uint64_t seq,
 		     const uint8_t *buf, size_t len)
 {
-	return put(ctx, false, object, seq, buf, len);
+	return put_channel(ctx, false, object, seq, buf, len);
 }
 
 /* While vtpmd is away the write is dropped: nobody was promised it, and the
@@ -750,7 +750,7 @@ static int place_put(void *ctx, enum channel_object object, uint64_t seq,
 static int place_put_later(void *ctx, enum channel_object object, uint64_t seq,
 			   const uint8_t *buf, size_t len)
 {
-	int rc = put(ctx, true, object, seq, buf, len);
+	int rc = put_channel(ctx, true, object, seq, buf, len);
 
 	return rc == -EPIPE ? 0 : rc;
 }

@@ -63,9 +63,9 @@ out:
 }
 
 /* Loads the object in a session of its own, which is gone afterwards. */
-static int load(const struct hosttpm_config *c, const struct hosttpm_transport *t,
-		const struct hosttpm_point *srk, struct hosttpm_bytes public,
-		struct hosttpm_bytes private, uint32_t *handle, struct error *e)
+static int load_hosttpm(const struct hosttpm_config *c, const struct hosttpm_transport *t,
+			const struct hosttpm_point *srk, struct hosttpm_bytes public,
+			struct hosttpm_bytes private, uint32_t *handle, struct error *e)
 {
 	struct hosttpm_session s = {0};
 	int rc;
@@ -130,7 +130,7 @@ int hosttpm_unseal(const struct hosttpm_config *c, const struct hosttpm_transpor
 		return damaged(e);
 	rc = hosttpm_cmd_srk(c, t, &srk, e);
 	if (!rc)
-		rc = load(c, t, &srk, public, private, &handle, e);
+		rc = load_hosttpm(c, t, &srk, public, private, &handle, e);
 	if (!rc)
 		rc = unseal_loaded(c, t, &srk, purpose, auth, public, handle, secret, len,
 				   e);

@@ -200,7 +200,7 @@ static void begin_on_srk(struct hosttpm_call *call, TPM2_CC code,
 }
 
 /* TPM2B_PUBLIC of a sealed object. */
-static void put_template(struct cursor *c, const uint8_t policy[CRYPT_HASH_SIZE])
+static void put_hosttpm_template(struct cursor *c, const uint8_t policy[CRYPT_HASH_SIZE])
 {
 	size_t mark = cursor_mark_u16(c);
 
@@ -243,7 +243,7 @@ int hosttpm_cmd_create(const struct hosttpm_config *c, const struct hosttpm_tran
 	hosttpm_cmd_put(&call.in, auth);
 	hosttpm_cmd_put(&call.in, secret);
 	cursor_patch_u16(&call.in, mark);
-	put_template(&call.in, policy);
+	put_hosttpm_template(&call.in, policy);
 	cursor_put_u16(&call.in, 0); /* outsideInfo */
 	cursor_put_u32(&call.in, 0); /* creationPCR */
 	rc = hosttpm_call_run(&call, t, e);
@@ -367,7 +367,7 @@ static int hosttpm_pcr_parse(const uint8_t *buf, size_t len, struct hosttpm_appr
 }
 
 /* TPML_PCR_SELECTION of one bank, Part 2, 10.6.2 */
-static void put_selection(struct cursor *c, uint32_t selection)
+static void put_hosttpm_selection(struct cursor *c, uint32_t selection)
 {
 	size_t i;
 
@@ -403,7 +403,7 @@ static int read_some(const struct hosttpm_transport *t, uint32_t *wanted,
 	int rc;
 
 	hosttpm_call_begin(&call, TPM2_CC_PCR_Read);
-	put_selection(&call.in, *wanted);
+	put_hosttpm_selection(&call.in, *wanted);
 	rc = hosttpm_call_run(&call, t, e);
 	if (rc)
 		return rc;
@@ -530,7 +530,7 @@ static int hosttpm_pcr_policy(const struct hosttpm_transport *t, uint32_t sessio
 	hosttpm_call_begin(&call, TPM2_CC_PolicyPCR);
 	cursor_put_u32(&call.in, session);
 	cursor_put_u16(&call.in, 0); /* pcrDigest: whatever they are now */
-	put_selection(&call.in, a->selection);
+	put_hosttpm_selection(&call.in, a->selection);
 	return hosttpm_call_run(&call, t, e);
 }
 
@@ -657,9 +657,10 @@ static int policy_authorize(const struct hosttpm_config *c,
 	return hosttpm_call_run(&call, t, e);
 }
 
-static int authorize(const struct hosttpm_config *c, const struct hosttpm_transport *t,
-		     uint32_t session, const struct hosttpm_approval *a,
-		     enum approval_purpose purpose, struct error *e)
+static int authorize_hosttpm(const struct hosttpm_config *c,
+			     const struct hosttpm_transport *t, uint32_t session,
+			     const struct hosttpm_approval *a,
+			     enum approval_purpose purpose, struct error *e)
 {
 	uint8_t ref[CRYPT_HASH_SIZE], hash[CRYPT_HASH_SIZE];
 	struct hosttpm_bytes ticket = {0};
@@ -750,7 +751,7 @@ int hosttpm_policy_satisfy(const struct hosttpm_config *c,
 	if (!rc)
 		rc = hosttpm_pcr_approved(t, s->handle, &a, e);
 	if (!rc)
-		rc = authorize(c, t, s->handle, &a, purpose, e);
+		rc = authorize_hosttpm(c, t, s->handle, &a, purpose, e);
 	if (!rc && with_auth)
 		rc = policy_auth_value(t, s->handle, e);
 	return rc;

@@ -444,7 +444,7 @@ static int parse_authorized(struct hosttpm_call *call, struct cursor *c)
 	return rc;
 }
 
-static int parse(struct hosttpm_call *call, size_t len)
+static int parse_session(struct hosttpm_call *call, size_t len)
 {
 	struct cursor c = cursor_reader(call->wire, len);
 	uint16_t tag = cursor_u16(&c);
@@ -489,8 +489,8 @@ static int transport_failed(const struct hosttpm_call *call, int rc, struct erro
 
 /* A busy TPM changed nothing, so that not even the session's nonces are others (Part 1,
  * 19.6): the same bytes go there again. */
-static int exchange(const struct hosttpm_transport *t, const uint8_t *cmd, size_t len,
-		    uint8_t *rsp, size_t *rsp_len)
+static int exchange_command(const struct hosttpm_transport *t, const uint8_t *cmd,
+			    size_t len, uint8_t *rsp, size_t *rsp_len)
 {
 	const size_t size = *rsp_len;
 	struct tpmbusy busy = {0};
@@ -542,11 +542,11 @@ int hosttpm_call_run(struct hosttpm_call *call, const struct hosttpm_transport *
 		return error_set(e, rc, CAUSE_INTERNAL, "TPM2_%s could not be made (%s)",
 				 command_name(call->code), strerror(-rc));
 	memcpy(cmd, call->wire, len);
-	rc = exchange(t, cmd, len, call->wire, &rsp_len);
+	rc = exchange_command(t, cmd, len, call->wire, &rsp_len);
 	OPENSSL_cleanse(cmd, len);
 	if (rc)
 		return transport_failed(call, rc, e);
-	rc = rsp_len > sizeof(call->wire) ? -EBADMSG : parse(call, rsp_len);
+	rc = rsp_len > sizeof(call->wire) ? -EBADMSG : parse_session(call, rsp_len);
 	if (rc == -EREMOTEIO)
 		return refused(call, rc, e);
 	return rc ? hosttpm_call_nonsense(call, e) : 0;

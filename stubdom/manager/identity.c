@@ -64,7 +64,7 @@ static bool same_name(const struct envelope_name *a, const struct envelope_name 
 }
 
 /* Takes in the key at handle, if its Name is the one that is known.  -EPERM */
-static int take(struct finding *f, enum ek which, uint32_t handle)
+static int take_identity(struct finding *f, enum ek which, uint32_t handle)
 {
 	struct identity_keys *keys = f->keys;
 	struct cursor w = cursor_writer(keys->publics + keys->len,
@@ -89,14 +89,14 @@ static int take(struct finding *f, enum ek which, uint32_t handle)
 	return 0;
 }
 
-static int make(struct finding *f, enum ek which)
+static int make_identity(struct finding *f, enum ek which)
 {
 	int rc = ek_make(which, &f->c), flushed;
 	uint32_t handle = f->c.handle;
 
 	if (rc)
 		return rc;
-	rc = take(f, which, handle);
+	rc = take_identity(f, which, handle);
 	if (!rc && which == EK_RSA2048 && f->keep) {
 		rc = ek_keep(&f->c, handle, EK_RSA2048_HANDLE);
 		if (rc == -EREMOTEIO) /* no room: the guest can make it itself */
@@ -106,7 +106,7 @@ static int make(struct finding *f, enum ek which)
 	return rc ? rc : flushed;
 }
 
-static int find(struct finding *f)
+static int find_identity(struct finding *f)
 {
 	unsigned int which;
 	uint32_t set;
@@ -123,9 +123,9 @@ static int find(struct finding *f)
 		/* a guest can have put another one there: only what is known to be the
 		 * key spares the making of it */
 		if (which == EK_RSA2048 && exists && f->names[which].len &&
-		    !take(f, which, EK_RSA2048_HANDLE))
+		    !take_identity(f, which, EK_RSA2048_HANDLE))
 			continue;
-		rc = make(f, which);
+		rc = make_identity(f, which);
 	}
 	return rc;
 }
@@ -137,7 +137,7 @@ int identity_find(struct identity_keys *keys, struct envelope_name names[ENVELOP
 	int rc;
 
 	memset(keys, 0, sizeof(*keys));
-	rc = find(&f);
+	rc = find_identity(&f);
 	if (rc == -EPERM)
 		return error_set(
 			e, rc, CAUSE_WRONG_VTPM,

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <syslog.h>
 
-static int get_header(struct vtpm_keys *k, uint8_t **header, size_t *len)
+static int get_stored_header(struct vtpm_keys *k, uint8_t **header, size_t *len)
 {
 	int rc = k->place->get(k->place->ctx, CHANNEL_OBJECT_HEADER, header, len);
 
@@ -54,7 +54,7 @@ static int open_key(struct vtpm_keys *k, const struct hosttpm_transport *tpm,
 {
 	uint8_t *header = NULL;
 	size_t len = 0;
-	int rc = get_header(k, &header, &len);
+	int rc = get_stored_header(k, &header, &len);
 
 	if (rc)
 		return rc;
@@ -69,8 +69,8 @@ static int open_key(struct vtpm_keys *k, const struct hosttpm_transport *tpm,
 }
 
 /* No header may be there: it would be the key to a state. */
-static int make_key(struct vtpm_keys *k, const struct hosttpm_transport *tpm,
-		    const struct kms_stream *kms)
+static int make_data_key(struct vtpm_keys *k, const struct hosttpm_transport *tpm,
+			 const struct kms_stream *kms)
 {
 	size_t len = 0;
 	uint8_t *header = NULL;
@@ -119,7 +119,7 @@ int vtpm_keys_unlock(struct vtpm_keys *k)
 	struct hosttpm_transport tpm = tpm_of(k);
 	struct kms_stream kms = kms_of(k);
 
-	return k->config->create ? make_key(k, &tpm, &kms) : open_key(k, &tpm, &kms);
+	return k->config->create ? make_data_key(k, &tpm, &kms) : open_key(k, &tpm, &kms);
 }
 
 /* The keys of another vTPM, whose header is at other->place, into other; what that says
@@ -156,7 +156,7 @@ static int put_desc(struct vtpm_keys *k, const struct envelope_desc *desc,
 	uint8_t *old = NULL;
 	size_t len = 0;
 	bool recovery;
-	int rc = get_header(k, &old, &len);
+	int rc = get_stored_header(k, &old, &len);
 
 	if (!rc)
 		rc = envelope_header_parse(old, len, h, k->error);

@@ -55,7 +55,7 @@ static bool take_port(const char *text, uint16_t *port)
 	return *text >= '0' && *text <= '9' && !*end && v > 0 && v < 65535;
 }
 
-static bool take_version(const char *text, enum engine_version *version)
+static bool take_version_option(const char *text, enum engine_version *version)
 {
 	*version = strcmp(text, "1.2") ? ENGINE_TPM_20 : ENGINE_TPM_12;
 	return !strcmp(text, "1.2") || !strcmp(text, "2.0");
@@ -76,7 +76,7 @@ static bool fits(const struct options *o)
 		       : !o->vtpm.user.uid && !o->vtpm.no_xen && !a->unix_path;
 }
 
-static int parse(int argc, char **argv, struct options *o)
+static int parse_options(int argc, char **argv, struct options *o)
 {
 	static const struct option options[] = {
 		{"stubdom", no_argument, NULL, 's'},
@@ -126,7 +126,7 @@ static int parse(int argc, char **argv, struct options *o)
 			o->alone.pid = optarg;
 			break;
 		case 'T':
-			ok = take_version(optarg, &o->alone.version);
+			ok = take_version_option(optarg, &o->alone.version);
 			break;
 		case 'h':
 			return 1;
@@ -148,7 +148,7 @@ int main(int argc, char **argv)
 
 	/* A core file would have the keys in it.  The stub domain writes none. */
 	(void)prctl(PR_SET_DUMPABLE, 0);
-	rc = parse(argc, argv, &o);
+	rc = parse_options(argc, argv, &o);
 	if (rc) {
 		fputs(usage, rc > 0 ? stdout : stderr);
 		return rc > 0 ? 0 : 2;

@@ -217,7 +217,7 @@ static void take_cert(struct cursor *v, size_t len, struct unlock_config *c)
 	c->cert[c->certs++].len = len - 4;
 }
 
-static void take_version(struct cursor *v, bool *tpm12)
+static void take_slot_version(struct cursor *v, bool *tpm12)
 {
 	uint8_t version = cursor_u8(v);
 
@@ -226,7 +226,7 @@ static void take_version(struct cursor *v, bool *tpm12)
 		cursor_fail(v);
 }
 
-static void take(struct cursor *v, uint16_t tag, struct unlock_config *c)
+static void take_slot(struct cursor *v, uint16_t tag, struct unlock_config *c)
 {
 	size_t len = cursor_left(v);
 
@@ -257,7 +257,7 @@ static void take(struct cursor *v, uint16_t tag, struct unlock_config *c)
 		c->desc.pcr_banks = cursor_u8(v);
 		break;
 	case CONFIG_TPM_VERSION:
-		take_version(v, &c->desc.tpm12);
+		take_slot_version(v, &c->desc.tpm12);
 		break;
 	case CONFIG_EPOCH:
 		c->epoch = cursor_u64(v);
@@ -320,7 +320,7 @@ int unlock_config_parse(const uint8_t *tlvs, size_t len, struct unlock_config *c
 	while (cursor_left(&cur)) {
 		tag = cursor_u16(&cur);
 		value = cursor_sub(&cur, cursor_u32(&cur));
-		take(&value, tag, c);
+		take_slot(&value, tag, c);
 		if (!cursor_done(&value))
 			cursor_fail(&cur);
 	}

@@ -60,7 +60,7 @@ uint64_t plain_commands(const struct plain *p)
 	return p->commands;
 }
 
-static void drop(struct plain *p)
+static void drop_socket(struct plain *p)
 {
 	close(p->client);
 	p->client = -1;
@@ -86,14 +86,14 @@ static void answer(struct plain *p, size_t len)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0) {
-			drop(p);
+			drop_socket(p);
 			return;
 		}
 		done += (size_t)n;
 	}
 }
 
-static void refuse(struct plain *p)
+static void refuse_socket(struct plain *p)
 {
 	struct cursor w = cursor_writer(p->out, sizeof(p->out));
 
@@ -102,16 +102,16 @@ static void refuse(struct plain *p)
 	cursor_put_u32(&w, TPM2_RC_COMMAND_SIZE);
 	answer(p, HEADER_SIZE);
 	if (p->client >= 0)
-		drop(p);
+		drop_socket(p);
 }
 
-static void run(struct plain *p, size_t len)
+static void run_socket(struct plain *p, size_t len)
 {
 	size_t rsp_len = sizeof(p->out);
 
 	p->commands++;
 	if (p->ops.execute(p->ops.ctx, 0, p->in, len, p->out, &rsp_len)) {
-		drop(p); /* nothing may be shown */
+		drop_socket(p); /* nothing may be shown */
 		return;
 	}
 	answer(p, rsp_len);
@@ -135,18 +135,18 @@ int plain_ready(struct plain *p, const struct pollfd *fds, nfds_t n)
 	got = recv(p->client, p->in + p->have, sizeof(p->in) - p->have, 0);
 	if (got <= 0) {
 		if (got == 0 || errno != EINTR)
-			drop(p);
+			drop_socket(p);
 		return 0;
 	}
 	p->have += (size_t)got;
 	while (p->client >= 0 && p->have >= HEADER_SIZE) {
 		len = wanted(p);
 		if (len < HEADER_SIZE || len > sizeof(p->in))
-			refuse(p);
+			refuse_socket(p);
 		else if (len > p->have)
 			break;
 		else
-			run(p, len);
+			run_socket(p, len);
 	}
 	return 0;
 }

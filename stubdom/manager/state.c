@@ -53,7 +53,7 @@ static int open_blob(struct state *s, enum channel_object object, const uint8_t 
 	return error_set(e, rc, why.cause, "%s", why.text);
 }
 
-static int load(void *ctx, uint8_t **plain, size_t *len)
+static int load_state(void *ctx, uint8_t **plain, size_t *len)
 {
 	struct state *s = ctx;
 	struct plain p = {0};
@@ -142,7 +142,7 @@ static int save(void *ctx, const uint8_t *plain, size_t len, bool clock_only)
 
 struct engine_store state_store(struct state *s)
 {
-	return (struct engine_store){.ctx = s, .load = load, .save = save};
+	return (struct engine_store){.ctx = s, .load = load_state, .save = save};
 }
 
 int state_flush(struct state *s)

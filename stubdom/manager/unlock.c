@@ -441,9 +441,11 @@ int unlock_amend(const struct unlock_config *c, const uint8_t *header, size_t he
 	return rc ? rc : 1;
 }
 
-static int open_slot(const struct unlock_config *c, const struct hosttpm_transport *tpm,
-		     const struct kms_stream *kms, const struct envelope_slot *slot,
-		     uint8_t data_key[ENVELOPE_KEY_SIZE], struct error *e)
+static int open_unlock_slot(const struct unlock_config *c,
+			    const struct hosttpm_transport *tpm,
+			    const struct kms_stream *kms,
+			    const struct envelope_slot *slot,
+			    uint8_t data_key[ENVELOPE_KEY_SIZE], struct error *e)
 {
 	struct unlock_secrets secrets = {0};
 	struct unlock_slot s;
@@ -494,7 +496,7 @@ static int open_slots(const struct unlock_config *c, const struct hosttpm_transp
 		/* those of other kinds are not for a manager */
 		if (h->slots[i].kind != h->desc.policy)
 			continue;
-		rc = open_slot(c, tpm, kms, &h->slots[i], data_key, &one);
+		rc = open_unlock_slot(c, tpm, kms, &h->slots[i], data_key, &one);
 		if (!rc)
 			return 0;
 		if (tells_more(&best, &one)) {

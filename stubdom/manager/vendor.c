@@ -43,7 +43,7 @@ static uint32_t read_evidence(const struct vendor *v, struct cursor *in,
 	return read_piece((const uint8_t *)v->attest->evidence, v->attest->len, in, out);
 }
 
-static const uint8_t *take_2b(struct cursor *in, size_t *len)
+static const uint8_t *take_vendor_2b(struct cursor *in, size_t *len)
 {
 	*len = cursor_u16(in);
 	return cursor_bytes(in, *len);
@@ -55,9 +55,9 @@ static uint32_t attest(const struct vendor *v, struct cursor *in, struct cursor 
 	struct attest_request r;
 	uint32_t rc;
 
-	r.nonce = take_2b(in, &r.nonce_len);
+	r.nonce = take_vendor_2b(in, &r.nonce_len);
 	r.pcrs = cursor_u32(in);
-	r.user = take_2b(in, &r.user_len);
+	r.user = take_vendor_2b(in, &r.user_len);
 	if (!cursor_ok(in))
 		return TPM2_RC_INSUFFICIENT + TPM2_RC_P + TPM2_RC_1;
 	if (!cursor_done(in))
@@ -80,7 +80,7 @@ static const struct {
 	{XVTPM_CC_READ_EVIDENCE, read_evidence},
 };
 
-static vendor_command *find(uint32_t code)
+static vendor_command *find_vendor(uint32_t code)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
 		if (commands[i].code == code)
@@ -98,7 +98,7 @@ static uint32_t check_header(uint16_t tag, uint32_t size, size_t len)
 	return tag == TPM2_ST_SESSIONS ? TPM2_RC_AUTH_CONTEXT : TPM2_RC_SUCCESS;
 }
 
-static void put_header(uint8_t *rsp, size_t len, uint32_t rc)
+static void put_vendor_header(uint8_t *rsp, size_t len, uint32_t rc)
 {
 	struct cursor w = cursor_writer(rsp, HEADER_SIZE);
 
@@ -113,7 +113,7 @@ bool vendor_execute(const struct vendor *v, const uint8_t *cmd, size_t len, uint
 	struct cursor in = cursor_reader(cmd, len), out;
 	uint16_t tag = cursor_u16(&in);
 	uint32_t size = cursor_u32(&in), rc;
-	vendor_command *run = find(cursor_u32(&in));
+	vendor_command *run = find_vendor(cursor_u32(&in));
 
 	if (!cursor_ok(&in) || !run || *rsp_len < HEADER_SIZE)
 		return false;
@@ -124,6 +124,6 @@ bool vendor_execute(const struct vendor *v, const uint8_t *cmd, size_t len, uint
 	if (!rc && !cursor_ok(&out))
 		rc = TPM2_RC_SIZE;
 	*rsp_len = HEADER_SIZE + (rc ? 0 : out.pos);
-	put_header(rsp, *rsp_len, rc);
+	put_vendor_header(rsp, *rsp_len, rc);
 	return true;
 }

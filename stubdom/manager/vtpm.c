@@ -102,7 +102,7 @@ static int vtpm_side_prepare(struct vtpm_side *s, const struct vtpm_place *place
 	return 0;
 }
 
-/* The engine serves from now on; a socket has only its execute(). */
+/* The engine serves from now on; a socket has only its execute_vtpm(). */
 static int vtpm_side_open(struct vtpm_side *s, const struct vtpm_place *place,
 			  const struct unlock_config *config,
 			  const struct backend_engine *engine, struct error *e)
@@ -172,8 +172,8 @@ static void vtpm_side_close(struct vtpm_side *s)
 	s->listener.fd = -1;
 }
 
-static int refuse(const struct vtpm_guest *g, uint32_t domid, int rc, const char *what,
-		  const char **why)
+static int refuse_vtpm(const struct vtpm_guest *g, uint32_t domid, int rc,
+		       const char *what, const char **why)
 {
 	static char text[192];
 
@@ -190,15 +190,17 @@ static int not_told(const struct vtpm_guest *g, uint32_t domid, int rc,
 	static char text[sizeof(told->why)];
 
 	if (rc == -EPIPE)
-		return refuse(g, domid, rc,
-			      "vtpmd does not answer, and it alone knows whether the "
-			      "guest may have this vTPM: `systemctl status vtpmd`",
-			      why);
+		return refuse_vtpm(
+			g, domid, rc,
+			"vtpmd does not answer, and it alone knows whether the "
+			"guest may have this vTPM: `systemctl status vtpmd`",
+			why);
 	if (rc == -EBADMSG || !told->why[0])
-		return refuse(g, domid, rc,
-			      "vtpmd's answer about it makes no sense: install vtpmd and "
-			      "the vTPM manager of one release",
-			      why);
+		return refuse_vtpm(
+			g, domid, rc,
+			"vtpmd's answer about it makes no sense: install vtpmd and "
+			"the vTPM manager of one release",
+			why);
 	memcpy(text, told->why, sizeof(text));
 	*why = text;
 	return rc;
@@ -219,22 +221,23 @@ static int judge(const struct vtpm_guest *g, uint32_t domid, uint64_t *on,
 	if (told->what == CHANNEL_GUEST_SAME)
 		return 0;
 	if ((g->only && !told->measured) || (g->tpm12 && told->measured))
-		return refuse(g, domid, -EPERM,
-			      g->tpm12
-				      ? "nothing is measured into a TPM 1.2: `vtpmctl "
-					"launch --unmeasured`"
-				      : "this vTPM serves measured guests only: start it "
-					"with `vtpmctl launch`",
-			      why);
+		return refuse_vtpm(
+			g, domid, -EPERM,
+			g->tpm12 ? "nothing is measured into a TPM 1.2: `vtpmctl "
+				   "launch --unmeasured`"
+				 : "this vTPM serves measured guests only: start it "
+				   "with `vtpmctl launch`",
+			why);
 	if (told->what == CHANNEL_GUEST_RESUMED)
 		return 0;
 	/* should it fail in the midst, it is no guest's TPM any more */
 	*on = 0;
 	if (start_anew(g, told))
-		return refuse(g, domid, -EIO,
-			      "the TPM could not be started for it, or did not take its "
-			      "measurements: stop and start the vTPM",
-			      why);
+		return refuse_vtpm(
+			g, domid, -EIO,
+			"the TPM could not be started for it, or did not take its "
+			"measurements: stop and start the vTPM",
+			why);
 	*on = told->on;
 	return 0;
 }
@@ -466,7 +469,7 @@ static int start_engine(struct vtpm *v)
 }
 
 /* The first power-on: a new TPM's endorsement keys take longer than a guest would wait. */
-static int begin(struct vtpm *v)
+static int begin_vtpm(struct vtpm *v)
 {
 	struct vtpm_keys keys = keys_of(v);
 	int rc;
@@ -477,7 +480,7 @@ static int begin(struct vtpm *v)
 	return rc ? firmware_failed(rc, &v->error) : 0;
 }
 
-static int power_on(void *ctx)
+static int vtpm_power_on(void *ctx)
 {
 	struct vtpm *v = ctx;
 	int rc = engine_power_cycle();
@@ -496,15 +499,15 @@ static int adopt(void *ctx, uint32_t domid, const char **why)
 		.log = &v->log,
 		.only = v->config.desc.measured,
 		.tpm12 = v->config.desc.tpm12,
-		.power_on = power_on,
+		.power_on = vtpm_power_on,
 		.ctx = v,
 	};
 
 	return vtpm_guest_adopt(&g, domid, &v->on, why);
 }
 
-static int execute(void *ctx, uint8_t locality, const uint8_t *cmd, size_t len,
-		   uint8_t *rsp, size_t *rsp_len)
+static int execute_vtpm(void *ctx, uint8_t locality, const uint8_t *cmd, size_t len,
+			uint8_t *rsp, size_t *rsp_len)
 {
 	struct vtpm *v = ctx;
 	const struct vendor vendor = {.log = &v->log, .attest = &v->attest};
@@ -528,7 +531,7 @@ static void cancel(void *ctx)
 
 static const struct backend_engine engine_ops = {
 	.adopt = adopt,
-	.execute = execute,
+	.execute = execute_vtpm,
 	.cancel = cancel,
 };
 
@@ -597,7 +600,7 @@ static int hear(struct vtpm *v)
 	return 0;
 }
 
-static int serve(struct vtpm *v)
+static int serve_vtpm(struct vtpm *v)
 {
 	int rc;
 
@@ -659,7 +662,7 @@ static int draw_power_on(struct vtpm *v)
 	return 0;
 }
 
-static int run(struct vtpm *v)
+static int run_vtpm(struct vtpm *v)
 {
 	size_t len = 0;
 	int settled = settle_in(v);
@@ -676,13 +679,13 @@ static int run(struct vtpm *v)
 		rc = start_engine(v);
 	if (rc)
 		return rc;
-	rc = begin(v);
+	rc = begin_vtpm(v);
 	if (!rc)
 		rc = open_side(v);
 	if (!rc)
 		rc = announce(v);
 	if (!rc)
-		rc = serve(v);
+		rc = serve_vtpm(v);
 	vtpm_side_close(&v->side);
 	if (engine_close() && !rc)
 		rc = error_set(&v->error, -EIO, CAUSE_STORE,
@@ -708,7 +711,7 @@ int vtpm_run(const struct vtpm_place *place, struct error *e)
 				    .log = &v->log,
 				    .firmware = &v->firmware};
 	if (!rc) {
-		rc = run(v);
+		rc = run_vtpm(v);
 		if (rc)
 			hostchan_fail(v->chan, &v->error);
 		hostchan_close(v->chan);

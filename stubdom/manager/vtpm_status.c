@@ -57,7 +57,7 @@ static void put_latency(struct cursor *w, const struct latency *l)
 		cursor_put_u64(w, l->count[i]);
 }
 
-static void put(struct cursor *w, uint16_t tag, uint64_t value)
+static void put_status(struct cursor *w, uint16_t tag, uint64_t value)
 {
 	cursor_put_u16(w, tag);
 	cursor_put_u32(w, 8);
@@ -69,24 +69,24 @@ size_t vtpm_status_encode(const struct vtpm_status *s, uint8_t out[VTPM_STATUS_M
 	struct cursor w = cursor_writer(out, VTPM_STATUS_MAX);
 
 	if (s->guest)
-		put(&w, STATUS_GUEST_DOMID, s->guest_domid);
-	put(&w, STATUS_COMMANDS, s->commands);
-	put(&w, STATUS_REFUSED, s->refused);
-	put(&w, STATUS_STATE_WRITES, s->writes);
-	put(&w, STATUS_SEQ, s->seq);
+		put_status(&w, STATUS_GUEST_DOMID, s->guest_domid);
+	put_status(&w, STATUS_COMMANDS, s->commands);
+	put_status(&w, STATUS_REFUSED, s->refused);
+	put_status(&w, STATUS_STATE_WRITES, s->writes);
+	put_status(&w, STATUS_SEQ, s->seq);
 	if (s->stub.known) {
-		put(&w, STATUS_HYPERCALLS, s->stub.hypercalls);
-		put(&w, STATUS_NOTIFICATIONS, s->stub.notifications);
-		put(&w, STATUS_READY_NS, s->ready_ns);
-		put(&w, STATUS_FREE_KIB, s->stub.free_kib);
+		put_status(&w, STATUS_HYPERCALLS, s->stub.hypercalls);
+		put_status(&w, STATUS_NOTIFICATIONS, s->stub.notifications);
+		put_status(&w, STATUS_READY_NS, s->ready_ns);
+		put_status(&w, STATUS_FREE_KIB, s->stub.free_kib);
 	}
-	put(&w, STATUS_UNLOCK_NS, s->unlock_ns);
+	put_status(&w, STATUS_UNLOCK_NS, s->unlock_ns);
 	if (s->on)
-		put(&w, STATUS_POWER_ON, s->on);
-	put(&w, STATUS_UPTIME_NS, s->uptime_ns);
-	put(&w, STATUS_CERTIFICATES, s->certs);
+		put_status(&w, STATUS_POWER_ON, s->on);
+	put_status(&w, STATUS_UPTIME_NS, s->uptime_ns);
+	put_status(&w, STATUS_CERTIFICATES, s->certs);
 	if (s->resident_kib)
-		put(&w, STATUS_RESIDENT_KIB, s->resident_kib);
+		put_status(&w, STATUS_RESIDENT_KIB, s->resident_kib);
 	if (s->latency)
 		put_latency(&w, s->latency);
 	return VTPM_STATUS_MAX - cursor_left(&w);

@@ -99,7 +99,8 @@ static int take_value(const char *key, const json_t *value, struct evidence_bank
 	return 0;
 }
 
-static int take_bank(const char *name, json_t *values, struct evidence_bank *bank)
+static int take_evidence_bank(const char *name, json_t *values,
+			      struct evidence_bank *bank)
 {
 	const char *key;
 	json_t *value;
@@ -127,7 +128,7 @@ static int take_pcrs(struct members *m, struct evidence_side *side)
 		return -EBADMSG;
 	json_object_foreach(banks, name, values)
 	{
-		rc = take_bank(name, values, &side->bank[side->banks++]);
+		rc = take_evidence_bank(name, values, &side->bank[side->banks++]);
 		if (rc)
 			break;
 	}

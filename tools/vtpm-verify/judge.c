@@ -330,8 +330,8 @@ static void refuse_event(struct verdict *v, unsigned int pcr, size_t n,
 		expected ? expected : "", expected ? "\"" : " here");
 }
 
-static void check_events(const struct side *vtpm, unsigned int pcr, const json_t *list,
-			 struct verdict *v)
+static void check_side_events(const struct side *vtpm, unsigned int pcr,
+			      const json_t *list, struct verdict *v)
 {
 	struct eventlog_event e;
 	const uint8_t *digest;
@@ -375,7 +375,7 @@ void judge_guest(const struct policy *p, const struct side *vtpm, struct verdict
 		if (!side_pcr(vtpm, sha256, pcr))
 			verdict_add(v, "pcr", "PCR %u of the sha256 bank was not quoted",
 				    pcr);
-		check_events(vtpm, pcr, value, v);
+		check_side_events(vtpm, pcr, value, v);
 	}
 }
 
@@ -459,8 +459,8 @@ static bool key_pinned(const struct policy *p, const struct public *key)
 }
 
 /* The host's quote binds them all to the attestation key: one of them has to be known. */
-static void check_keys(const struct judge *j, const struct evidence *e,
-		       const struct keys *k, struct verdict *v)
+static void check_side_keys(const struct judge *j, const struct evidence *e,
+			    const struct keys *k, struct verdict *v)
 {
 	bool known[BINDING_KEYS_MAX] = {false}, any = false;
 	size_t i;
@@ -542,8 +542,8 @@ static void check_binding(const struct judge *j, const struct evidence *e,
 	check_log_bound(host, b->host_log, v);
 }
 
-static void check_image(const struct policy *p, const struct binding *b,
-			struct verdict *v)
+static void check_side_image(const struct policy *p, const struct binding *b,
+			     struct verdict *v)
 {
 	const json_t *images = json_object_get(p->all, "images"), *image;
 	size_t i;
@@ -596,8 +596,8 @@ static void judge_sides(const struct judge *j, const struct evidence *e,
 			    "replay, or an answer to somebody else");
 	check_user(j, e, v);
 	check_binding(j, e, b, k, vtpm, host, v);
-	check_keys(j, e, k, v);
-	check_image(j->policy, b, v);
+	check_side_keys(j, e, k, v);
+	check_side_image(j->policy, b, v);
 	judge_host(j->policy, host, b->uuid, v);
 	judge_guest(j->policy, vtpm, v);
 }

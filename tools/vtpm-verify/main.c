@@ -192,7 +192,8 @@ static int add_all_crls(const struct options *o, struct policy *p)
 	return 0;
 }
 
-static int verify(const struct options *o, const struct policy *p, const char *text)
+static int verify_evidence(const struct options *o, const struct policy *p,
+			   const char *text)
 {
 	struct judge j = {.policy = p,
 			  .nonce = o->nonce_bytes,
@@ -240,7 +241,7 @@ int main(int argc, char **argv)
 	} else if (policy && text) {
 		status = add_all_crls(&o, &p);
 		if (!status)
-			status = verify(&o, &p, text);
+			status = verify_evidence(&o, &p, text);
 		policy_free(&p);
 	}
 	free(policy);

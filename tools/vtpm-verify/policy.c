@@ -139,7 +139,7 @@ static int judge(int error, const char **why)
 	}
 }
 
-static int verify(X509_STORE *store, time_t at, X509 *cert, const char **why)
+static int verify_policy(X509_STORE *store, time_t at, X509 *cert, const char **why)
 {
 	X509_STORE_CTX *ctx = X509_STORE_CTX_new();
 	X509_VERIFY_PARAM *param;
@@ -178,7 +178,7 @@ int chain_check(X509_STORE *store, time_t at, const uint8_t *der, size_t len,
 		*why = "it is not for an endorsement key";
 		rc = -EKEYREJECTED;
 	} else {
-		rc = verify(store, at, cert, why);
+		rc = verify_policy(store, at, cert, why);
 	}
 	ERR_clear_error();
 	X509_free(cert);
@@ -303,7 +303,7 @@ static int check_host(const struct check *c, const json_t *host)
 		       : bad(c, "\"vtpms\" of a host is a list of uuids");
 }
 
-static int check_image(const struct check *c, const json_t *image)
+static int check_policy_image(const struct check *c, const json_t *image)
 {
 	static const char *const known[] = {"kernel", "manager", NULL};
 	const json_t *kernel = json_object_get(image, "kernel");
@@ -340,7 +340,7 @@ static int check_event(const struct check *c, const json_t *event)
 		      HASH_SIZE);
 }
 
-static int check_events(const struct check *c, const json_t *events)
+static int check_policy_events(const struct check *c, const json_t *events)
 {
 	const char *key;
 	json_t *list;
@@ -376,7 +376,7 @@ static int check_pcrs(const struct check *c, const json_t *banks)
 	return 0;
 }
 
-static int check_keys(const struct check *c, struct policy *p)
+static int check_policy_keys(const struct check *c, struct policy *p)
 {
 	const json_t *ca = json_object_get(p->all, "ek_ca");
 	const json_t *eks = json_object_get(p->all, "eks");
@@ -401,11 +401,12 @@ static int check_all(const struct check *c, struct policy *p)
 	if (json_integer_value(json_object_get(p->all, "version")) != 1)
 		return bad(c, "its \"version\" is not 1");
 	if (check_each(c, json_object_get(p->all, "hosts"), "hosts", check_host) ||
-	    check_each(c, json_object_get(p->all, "images"), "images", check_image))
+	    check_each(c, json_object_get(p->all, "images"), "images",
+		       check_policy_image))
 		return -EBADMSG;
-	if (check_keys(c, p) || check_pcrs(c, json_object_get(p->all, "pcrs")))
+	if (check_policy_keys(c, p) || check_pcrs(c, json_object_get(p->all, "pcrs")))
 		return -EBADMSG;
-	return check_events(c, json_object_get(p->all, "events"));
+	return check_policy_events(c, json_object_get(p->all, "events"));
 }
 
 int policy_parse(const char *text, struct policy *p, char *why, size_t size)

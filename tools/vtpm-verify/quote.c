@@ -24,7 +24,7 @@ static struct quote_part quote_take_2b(struct cursor *c)
 }
 
 /* TPMS_PCR_SELECTION; a bank that is named twice would be ambiguous. */
-static void take_bank(struct cursor *c, struct quote *q, size_t i)
+static void take_quote_bank(struct cursor *c, struct quote *q, size_t i)
 {
 	size_t n, k;
 
@@ -54,7 +54,7 @@ int quote_parse(const uint8_t *buf, size_t len, struct quote *q)
 	    type != TPM2_ST_ATTEST_QUOTE)
 		cursor_fail(&c);
 	for (i = 0; cursor_ok(&c) && i < banks; i++)
-		take_bank(&c, q, i);
+		take_quote_bank(&c, q, i);
 	q->banks = cursor_ok(&c) ? banks : 0;
 	q->digest = quote_take_2b(&c);
 	return cursor_done(&c) ? 0 : -EBADMSG;
@@ -105,8 +105,8 @@ static int ecdsa_der(const struct signature *s, unsigned char **der, size_t *len
 	return n > 0 ? 0 : -EIO;
 }
 
-static bool verify(const struct signature *s, EVP_PKEY *key, const uint8_t *data,
-		   size_t data_len, const uint8_t *sig, size_t sig_len)
+static bool verify_quote(const struct signature *s, EVP_PKEY *key, const uint8_t *data,
+			 size_t data_len, const uint8_t *sig, size_t sig_len)
 {
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	EVP_PKEY_CTX *pctx;
@@ -150,11 +150,12 @@ int signature_verify(const struct signature *s, const struct public *by,
 	     (by->scheme != s->scheme || by->scheme_hash != s->hash->id)))
 		return -EACCES;
 	if (s->scheme != TPM2_ALG_ECDSA)
-		return verify(s, by->key, data, len, s->first, s->first_len) ? 0
-									     : -EACCES;
+		return verify_quote(s, by->key, data, len, s->first, s->first_len)
+			       ? 0
+			       : -EACCES;
 	if (ecdsa_der(s, &der, &der_len))
 		return -EACCES;
-	good = verify(s, by->key, data, len, der, der_len);
+	good = verify_quote(s, by->key, data, len, der, der_len);
 	OPENSSL_free(der);
 	return good ? 0 : -EACCES;
 }

@@ -49,8 +49,8 @@ static void print_help(const struct args_command *cmd)
 	printf("  %-29s%s\n", "--help", "this text");
 }
 
-static bool number(const char *text, unsigned int min, unsigned int max,
-		   unsigned int *out)
+static bool args_number(const char *text, unsigned int min, unsigned int max,
+			unsigned int *out)
 {
 	unsigned long v;
 	char *end;
@@ -74,8 +74,9 @@ static bool chosen(const char *text, const char *const *choices)
 	return false;
 }
 
-static enum args_result store(const struct args_command *cmd, const struct args_option *o,
-			      const char *text, void *out)
+static enum args_result store_args(const struct args_command *cmd,
+				   const struct args_option *o, const char *text,
+				   void *out)
 {
 	void *field = (char *)out + o->offset;
 
@@ -84,7 +85,7 @@ static enum args_result store(const struct args_command *cmd, const struct args_
 		*(bool *)field = true;
 		return ARGS_RUN;
 	case ARGS_NUMBER:
-		if (!number(text, o->min, o->max, field))
+		if (!args_number(text, o->min, o->max, field))
 			return bad(cmd, "--%s takes a number from %u to %u, not \"%s\"",
 				   o->name, o->min, o->max, text);
 		return ARGS_RUN;
@@ -190,7 +191,7 @@ enum args_result args_parse(const struct args_command *cmd, int argc, char **arg
 		if (!o)
 			return bad(cmd, "%s is not an option of this command",
 				   argv[optind - 1]);
-		result = store(cmd, o, optarg, out);
+		result = store_args(cmd, o, optarg, out);
 		if (result != ARGS_RUN)
 			return result;
 	}

@@ -36,7 +36,7 @@ static const char *const algs[ENVELOPE_EKS] = {
 	[ENVELOPE_EK_P384] = "ecc-p384",
 };
 
-static void print_name(size_t i, const struct envelope_name *name)
+static void print_backup_name(size_t i, const struct envelope_name *name)
 {
 	char hex[2 * ENVELOPE_NAME_MAX + 1];
 
@@ -60,7 +60,7 @@ static int expectek_check(const struct envelope_desc *desc, const char *expected
 				 "hexadecimal, as `vtpmctl show NAME --json` prints it");
 	want.len = (uint16_t)len;
 	for (i = 0; i < ENVELOPE_EKS; i++) {
-		print_name(i, &desc->ek[i]);
+		print_backup_name(i, &desc->ek[i]);
 		found |= expected && desc->ek[i].len == want.len &&
 			 !memcmp(desc->ek[i].bytes, want.bytes, want.len);
 	}
@@ -328,7 +328,7 @@ static const struct args_command command = {
 	.word_offset = offsetof(struct recover, name),
 };
 
-static int load_key(struct recover *r, struct error *e)
+static int load_backup_key(struct recover *r, struct error *e)
 {
 	BIO *bio = BIO_new_file(r->key, "r");
 
@@ -406,7 +406,7 @@ static int seal(struct recover *r, struct error *e)
 }
 
 /* Puts the new header into the store; an exit status. */
-static int store(const struct recover *r)
+static int store_backup(const struct recover *r)
 {
 	char *hex = malloc(2 * r->len + 1);
 	json_t *request = client_request("reseal", r->name), *reply;
@@ -429,7 +429,7 @@ static int recover(struct recover *r, const json_t *backup, struct error *e)
 	if (!rc)
 		rc = expectek_check(&r->header.desc, r->expected, e);
 	if (!rc)
-		rc = load_key(r, e);
+		rc = load_backup_key(r, e);
 	if (!rc)
 		rc = open_header(r, e);
 	if (!rc)
@@ -473,7 +473,7 @@ int recover_main(int argc, char **argv)
 		if (recover(r, json_object_get(reply, "backup"), &e))
 			status = vtpmctl_fail(&e);
 		else
-			status = store(r);
+			status = store_backup(r);
 	}
 	json_decref(reply);
 	EVP_PKEY_free(r->private);

@@ -29,7 +29,7 @@ static bool in_token(const char *where)
 	return !strncmp(where, "pkcs11:", 7);
 }
 
-static int with_tpm(const char *tcti, struct error *e)
+static int ca_with_tpm(const char *tcti, struct error *e)
 {
 	if (tpm2)
 		return 0;
@@ -60,7 +60,7 @@ static EVP_PKEY *generate(const char *properties, const char *group)
 	return key;
 }
 
-static int encode(EVP_PKEY *key, BIO *bio)
+static int encode_ca(EVP_PKEY *key, BIO *bio)
 {
 	OSSL_ENCODER_CTX *ctx = OSSL_ENCODER_CTX_new_for_pkey(
 		key, EVP_PKEY_KEYPAIR, "PEM", tpm2 ? NULL : "PrivateKeyInfo",
@@ -79,7 +79,7 @@ static int cakey_save(EVP_PKEY *key, const char *path, struct error *e)
 	long len;
 	int rc;
 
-	if (!bio || !encode(key, bio)) {
+	if (!bio || !encode_ca(key, bio)) {
 		rc = error_set(e, -EIO, CAUSE_INTERNAL,
 			       "OpenSSL could not write the CA's key: out of memory?");
 	} else {
@@ -109,7 +109,7 @@ static int cakey_make(const char *where, const char *folder, const char *tcti,
 	if (in_token(where))
 		return cakey_load(where, folder, tcti, key, e);
 	if (!rc && tpm)
-		rc = with_tpm(tcti, e);
+		rc = ca_with_tpm(tcti, e);
 	if (rc)
 		return rc;
 	*key = generate(tpm ? "provider=tpm2" : NULL, tpm ? "P-256" : "P-384");
@@ -137,7 +137,7 @@ static int cakey_load(const char *where, const char *folder, const char *tcti,
 	if (in_token(where))
 		return cakey_token(where, key, e);
 	if (!rc && !strcmp(where, "tpm"))
-		rc = with_tpm(tcti, e);
+		rc = ca_with_tpm(tcti, e);
 	return rc ? rc
 		  : pemfile_key(path, key,
 				"holds no private key that can be used here: put back "
@@ -153,8 +153,8 @@ static int damaged(struct error *e, const char *folder, const char *name)
 			 name);
 }
 
-static int load(const char *folder, const char *name, char **text, size_t *len,
-		struct error *e)
+static int load_ca(const char *folder, const char *name, char **text, size_t *len,
+		   struct error *e)
 {
 	char path[PATH_MAX];
 
@@ -170,7 +170,7 @@ static int read_json(struct ca *ca, const char *folder, struct error *e)
 	size_t len;
 	json_t *root;
 	json_int_t days;
-	int rc = load(folder, "ca.json", &text, &len, e);
+	int rc = load_ca(folder, "ca.json", &text, &len, e);
 
 	if (rc)
 		return rc;
@@ -192,7 +192,7 @@ static int read_cert(struct ca *ca, const char *folder, struct error *e)
 	char *text;
 	size_t len;
 	BIO *bio;
-	int rc = load(folder, "ca.pem", &text, &len, e);
+	int rc = load_ca(folder, "ca.pem", &text, &len, e);
 
 	if (rc)
 		return rc;
@@ -335,7 +335,7 @@ static int make_root(struct init *i, const char *name, struct error *e)
 		  : certmake_ca(&own, i->root_key, root_name, ROOT_DAYS, 1, &i->root, e);
 }
 
-static int make(struct init *i, struct error *e)
+static int make_ca(struct init *i, struct error *e)
 {
 	struct certmake_issuer by = {NULL, NULL};
 	char host[65] = "", ours[96];
@@ -417,7 +417,7 @@ int ca_init_main(int argc, char **argv)
 	}
 	rc = make_folder(&i, &e);
 	if (!rc)
-		rc = make(&i, &e);
+		rc = make_ca(&i, &e);
 	if (!rc)
 		rc = write_certs(&i, "ca.pem", false, &e);
 	if (!rc)

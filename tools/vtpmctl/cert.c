@@ -205,7 +205,7 @@ static EVP_PKEY *key_of(const json_t *ek)
 	return tpmpub_key(&p);
 }
 
-static void take(struct holder *h, const json_t *ek)
+static void take_holder_ek(struct holder *h, const json_t *ek)
 {
 	const char *alg = json_string_value(json_object_get(ek, "alg"));
 	struct holder_ek *at = &h->ek[h->eks];
@@ -233,7 +233,7 @@ static int holder_ask(struct holder *h, const char *socket, const char *name)
 	status = client_call(socket, client_request("certificates", name), &h->reply);
 	if (status)
 		return status;
-	json_array_foreach(json_object_get(h->reply, "ek"), i, ek) take(h, ek);
+	json_array_foreach(json_object_get(h->reply, "ek"), i, ek) take_holder_ek(h, ek);
 	if (h->eks)
 		return VTPMCTL_OK;
 	if (!strcmp(client_text(h->reply, "tpm"), "1.2"))
@@ -445,7 +445,7 @@ static const struct args_command issue_command = {
 	.word_or_offset = offsetof(struct cert_issue, all),
 };
 
-static int add(json_t *certs, const char *index, X509 *cert, struct error *e)
+static int add_cert(json_t *certs, const char *index, X509 *cert, struct error *e)
 {
 	int rc = holder_add_x509(certs, index, cert);
 
@@ -471,13 +471,13 @@ static int issue_all(const struct ca *ca, const struct holder *h, json_t *certs,
 	for (i = 0; i < h->eks && !rc; i++) {
 		rc = certmake_ek(&by, h->ek[i].key, ca->days, &cert, e);
 		if (!rc)
-			rc = add(certs, h->ek[i].index, cert, e);
+			rc = add_cert(certs, h->ek[i].index, cert, e);
 		if (rc || strcmp(h->ek[i].alg, "rsa2048"))
 			continue;
 		rc = certmake_platform(&by, h->ek[i].key, uuid ? uuid : "", ca->days,
 				       &cert, e);
 		if (!rc)
-			rc = add(certs, HOLDER_PLATFORM, cert, e);
+			rc = add_cert(certs, HOLDER_PLATFORM, cert, e);
 	}
 	return rc;
 }

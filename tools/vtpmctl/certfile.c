@@ -67,8 +67,8 @@ static const char *place(X509 *cert, const struct holder *h)
 	return NULL;
 }
 
-static void take(const uint8_t *der, size_t len, const struct holder *h, json_t *certs,
-		 struct found *f)
+static void take_file_cert(const uint8_t *der, size_t len, const struct holder *h,
+			   json_t *certs, struct found *f)
 {
 	const uint8_t *at = der;
 	X509 *cert = d2i_X509(NULL, &at, (long)len);
@@ -97,7 +97,7 @@ static void take_pem(BIO *bio, const struct holder *h, json_t *certs, struct fou
 	long len;
 
 	while (PEM_read_bio(bio, &name, &header, &der, &len) == 1) {
-		take(der, (size_t)len, h, certs, f);
+		take_file_cert(der, (size_t)len, h, certs, f);
 		OPENSSL_free(name);
 		OPENSSL_free(header);
 		OPENSSL_free(der);
@@ -132,7 +132,7 @@ int certfile_take(const uint8_t *file, size_t len, const struct holder *h, json_
 	BIO *bio;
 
 	if (len && file[0] == 0x30) {
-		take(file, len, h, certs, &f);
+		take_file_cert(file, len, h, certs, &f);
 		ERR_clear_error();
 		return complain(&f, e);
 	}

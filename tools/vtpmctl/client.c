@@ -42,7 +42,7 @@ static int unreachable(const char *path, int error, char text[CLIENT_TEXT])
 	return VTPMCTL_NO_VTPMD;
 }
 
-static int dial(const char *path, int *fd, char text[CLIENT_TEXT])
+static int dial_client(const char *path, int *fd, char text[CLIENT_TEXT])
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 
@@ -108,7 +108,7 @@ static int converse(const char *socket_path, json_t *request, json_t **reply,
 {
 	json_t *line = NULL;
 	FILE *stream;
-	int fd = -1, status = dial(socket_path, &fd, text);
+	int fd = -1, status = dial_client(socket_path, &fd, text);
 
 	if (status)
 		return status;

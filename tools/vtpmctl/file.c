@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int failed(struct error *e, int error, const char *what, const char *path)
+static int file_failed(struct error *e, int error, const char *what, const char *path)
 {
 	return error_set(
 		e, -error, CAUSE_INTERNAL,
@@ -46,7 +46,7 @@ int file_read(const char *path, char **text, size_t *len, struct error *e)
 		if (buf)
 			OPENSSL_cleanse(buf, n);
 		free(buf);
-		return failed(e, error, "cannot read", path);
+		return file_failed(e, error, "cannot read", path);
 	}
 	buf[n] = 0;
 	*text = buf;
@@ -68,9 +68,9 @@ int file_make_folder(const char *path, struct error *e)
 	char folder[PATH_MAX];
 
 	if (file_beside(path, "", folder, sizeof(folder)))
-		return failed(e, ENAMETOOLONG, "cannot make the folder of", path);
+		return file_failed(e, ENAMETOOLONG, "cannot make the folder of", path);
 	if (folder[0] && mkdir(folder, 0755) && errno != EEXIST)
-		return failed(e, errno, "cannot make", folder);
+		return file_failed(e, errno, "cannot make", folder);
 	return 0;
 }
 
@@ -115,10 +115,10 @@ int file_write(const char *path, mode_t mode, bool replace, const char *text, si
 
 	if (snprintf(temporary, sizeof(temporary), "%s.XXXXXX", path) >=
 	    (int)sizeof(temporary))
-		return failed(e, ENAMETOOLONG, "cannot write", path);
+		return file_failed(e, ENAMETOOLONG, "cannot write", path);
 	fd = mkostemp(temporary, O_CLOEXEC);
 	if (fd < 0)
-		return failed(e, errno, "cannot write", path);
+		return file_failed(e, errno, "cannot write", path);
 	error = fill(fd, mode, text, len);
 	if (close(fd) && !error)
 		error = errno;
@@ -131,7 +131,7 @@ int file_write(const char *path, mode_t mode, bool replace, const char *text, si
 		unlink(temporary);
 	if (!error)
 		error = sync_folder(path);
-	return error ? failed(e, error, "cannot write", path) : 0;
+	return error ? file_failed(e, error, "cannot write", path) : 0;
 }
 
 int file_save(const char *path, mode_t mode, bool replace, const char *text, size_t len,
@@ -175,8 +175,8 @@ int pemfile_key(const char *path, EVP_PKEY **key, const char *otherwise, struct 
 	return error_set(e, -EINVAL, CAUSE_INTERNAL, "%s %s", path, otherwise);
 }
 
-static void help(const char *group, const struct vtpmctl_command *commands, size_t count,
-		 FILE *to)
+static void print_file_help(const char *group, const struct vtpmctl_command *commands,
+			    size_t count, FILE *to)
 {
 	size_t i;
 
@@ -192,11 +192,11 @@ int group_main(const char *group, const struct vtpmctl_command *commands, size_t
 	size_t i;
 
 	if (argc < 2) {
-		help(group, commands, count, stderr);
+		print_file_help(group, commands, count, stderr);
 		return VTPMCTL_USAGE;
 	}
 	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) {
-		help(group, commands, count, stdout);
+		print_file_help(group, commands, count, stdout);
 		return VTPMCTL_OK;
 	}
 	for (i = 0; i < count; i++)

@@ -111,7 +111,7 @@ static const struct args_command host_init_command = {
 	.option_count = ARRAY_SIZE(host_init_options),
 };
 
-static int usage(const char *what)
+static int host_usage(const char *what)
 {
 	fprintf(stderr, "vtpmctl: %s; `vtpmctl host init --help` lists the options\n",
 		what);
@@ -126,21 +126,22 @@ static int host_init_check_usage(struct init *in)
 	bool all = in->kms && in->kms_ca && in->kms_cert && in->kms_key && in->kms_key_id;
 
 	if (in->no_kms && some)
-		return usage("--no-kms and the other --kms options exclude each other");
+		return host_usage(
+			"--no-kms and the other --kms options exclude each other");
 	if (!in->no_kms && !all)
-		return usage(
+		return host_usage(
 			"--kms, --kms-ca, --kms-cert, --kms-key and --kms-key-id are "
 			"all needed, or --no-kms");
 	if (in->kms && kmsurl_parse_list(in->kms, in->addresses))
-		return usage(
+		return host_usage(
 			"--kms takes kmip://HOST:PORT, or kmip://HOST:PORT,HOST:PORT "
 			"with at most 4 of them");
 	if (in->new_tpm && !in->force)
-		return usage("--new-tpm goes with --force");
+		return host_usage("--new-tpm goes with --force");
 	if (in->kms_key_id && strlen(in->kms_key_id) > 127)
-		return usage("--kms-key-id takes at most 127 bytes");
+		return host_usage("--kms-key-id takes at most 127 bytes");
 	if (approval_pcrs_parse(in->pcrs, &in->pcr_bits))
-		return usage(
+		return host_usage(
 			"--pcrs takes different numbers from 0 to 23, as in " PCRS_DEFAULT);
 	return 0;
 }
@@ -197,7 +198,7 @@ static int find_policy_key(struct init *in, struct error *e)
 	return rc;
 }
 
-static int approve(struct init *in, struct error *e)
+static int approve_first_state(struct init *in, struct error *e)
 {
 	struct approval state = {.pcrs = in->pcr_bits}, *a = &state;
 	int rc;
@@ -367,7 +368,7 @@ static int set_up(struct init *in, struct error *e)
 	if (!rc)
 		rc = tpmcounter_make(&in->tpm, &in->conf, e);
 	if (!rc)
-		rc = approve(in, e);
+		rc = approve_first_state(in, e);
 	if (!rc && !in->no_kms)
 		rc = fill_kms(in, e);
 	if (!rc)
@@ -378,7 +379,7 @@ static int set_up(struct init *in, struct error *e)
 }
 
 /* host.json is last: a policy key without it is of no use, but does no harm. */
-static int store(struct init *in, struct error *e)
+static int store_host(struct init *in, struct error *e)
 {
 	int rc = file_make_folder(in->config, e);
 
@@ -431,7 +432,7 @@ int host_init_main(int argc, char **argv)
 		rc = set_up(&in, &e);
 	tpm_close(&in.tpm);
 	if (!rc)
-		rc = store(&in, &e);
+		rc = store_host(&in, &e);
 	if (!rc)
 		say_done(&in);
 	kmskey_free(&in.identity);
@@ -540,7 +541,7 @@ static int find_tpm(struct renew *r, struct error *e)
 	return rc ? rc : tpm_srk_pinned(&r->tpm, r->conf.srk_handle, r->conf.srk_name, e);
 }
 
-static int load(struct renew *r, struct error *e)
+static int load_host(struct renew *r, struct error *e)
 {
 	int rc = hostconf_load(r->config, &r->conf, e);
 
@@ -559,7 +560,7 @@ static int load(struct renew *r, struct error *e)
 
 static int renew(struct renew *r, struct error *e)
 {
-	int rc = load(r, e);
+	int rc = load_host(r, e);
 
 	if (!rc)
 		rc = find_tpm(r, e);

@@ -96,7 +96,8 @@ static int other(struct error *e)
 }
 
 /* The index as the TPM has it, if its Name is the pinned one. */
-static int find(struct tpm *t, const struct hostconf *h, ESYS_TR *nv, struct error *e)
+static int find_anchor(struct tpm *t, const struct hostconf *h, ESYS_TR *nv,
+		       struct error *e)
 {
 	struct error why = {0};
 	int rc = tpmnv_find(t, h->anchor_index, h->anchor_name, nv, &why);
@@ -114,7 +115,7 @@ int tpmanchor_read(struct tpm *t, const struct hostconf *h, uint8_t value[TPMANC
 	TPM2B_MAX_NV_BUFFER *data = NULL;
 	ESYS_TR nv = ESYS_TR_NONE, audit;
 	TSS2_RC rc;
-	int ret = find(t, h, &nv, e);
+	int ret = find_anchor(t, h, &nv, e);
 
 	if (ret)
 		return ret;
@@ -271,7 +272,7 @@ static int tpmanchor_write(struct tpm *t, const struct hostconf *h,
 			   const uint8_t value[TPMANCHOR_SIZE], struct error *e)
 {
 	ESYS_TR nv = ESYS_TR_NONE;
-	int rc = find(t, h, &nv, e);
+	int rc = find_anchor(t, h, &nv, e);
 
 	if (rc)
 		return rc;
@@ -360,7 +361,7 @@ static const struct args_command command = {
 	.option_count = ARRAY_SIZE(options),
 };
 
-static int usage(const char *what)
+static int anchor_usage(const char *what)
 {
 	fprintf(stderr, "vtpmctl: %s; `vtpmctl host anchor --help` says more\n", what);
 	return VTPMCTL_USAGE;
@@ -418,7 +419,7 @@ static int set(struct anchor *a, struct error *e)
 }
 
 /* A one-time value: vtpmd takes the store as it finds it, and anchors that. */
-static int init(struct anchor *a, struct error *e)
+static int anchor_init(struct anchor *a, struct error *e)
 {
 	bool made;
 	int rc;
@@ -440,7 +441,7 @@ static int init(struct anchor *a, struct error *e)
 	return rc;
 }
 
-static int with_tpm(struct anchor *a, struct error *e)
+static int anchor_with_tpm(struct anchor *a, struct error *e)
 {
 	int rc = hostconf_load(a->config, &a->conf, e);
 
@@ -449,7 +450,7 @@ static int with_tpm(struct anchor *a, struct error *e)
 	if (!rc)
 		rc = open_tpm(a, e);
 	if (!rc && a->init)
-		rc = init(a, e);
+		rc = anchor_init(a, e);
 	else if (!rc && a->set)
 		rc = set(a, e);
 	else if (!rc)
@@ -514,10 +515,10 @@ int host_anchor_main(int argc, char **argv)
 	if (parsed != ARGS_RUN)
 		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
 	if (!!a.accept + a.init + a.get + !!a.set != 1)
-		return usage("one of --accept, --init, --get and --set is needed");
+		return anchor_usage("one of --accept, --init, --get and --set is needed");
 	if (a.accept)
 		return accept_one(&a);
-	rc = with_tpm(&a, &e);
+	rc = anchor_with_tpm(&a, &e);
 	if (a.json)
 		print_json(&a, &e);
 	else if (!rc && !a.init)

@@ -171,7 +171,7 @@ static const struct args_command command = {
 	.option_count = ARRAY_SIZE(options),
 };
 
-static int load_key(struct approve *a, struct error *e)
+static int load_approval_key(struct approve *a, struct error *e)
 {
 	uint8_t public[POLICYKEY_PUBLIC_SIZE];
 	int rc = policykey_load(a->policy_key, &a->key, e);
@@ -240,13 +240,13 @@ static void drop_useless(struct approve *a)
 	}
 }
 
-static int load(struct approve *a, struct error *e)
+static int load_approval(struct approve *a, struct error *e)
 {
 	struct hostconf *h = &a->conf;
 	int rc = hostconf_load(a->config, h, e);
 
 	if (!rc)
-		rc = load_key(a, e);
+		rc = load_approval_key(a, e);
 	if (!rc)
 		rc = tpm_open(&a->tpm, a->tcti, e);
 	if (!rc)
@@ -257,7 +257,7 @@ static int load(struct approve *a, struct error *e)
 }
 
 /* Nothing is signed that nobody has seen. */
-static int sign(struct approve *a, struct error *e)
+static int sign_approval(struct approve *a, struct error *e)
 {
 	const struct hostconf *h = &a->conf;
 	int rc;
@@ -294,7 +294,7 @@ static bool is_known(const struct approve *a)
 	return false;
 }
 
-static int add(struct approve *a, struct error *e)
+static int add_approval(struct approve *a, struct error *e)
 {
 	struct hostconf *h = &a->conf;
 	size_t other;
@@ -364,15 +364,15 @@ static int revoke(struct approve *a, struct error *e)
 	return rc ? rc : count_revocation(a, e);
 }
 
-static int approve(struct approve *a, struct error *e)
+static int approve_boot_state(struct approve *a, struct error *e)
 {
 	int rc;
 
 	drop_useless(a);
 	rc = read_state(a, e);
 	if (!rc)
-		rc = sign(a, e);
-	return rc ? rc : add(a, e);
+		rc = sign_approval(a, e);
+	return rc ? rc : add_approval(a, e);
 }
 
 /* What the option table cannot say. */
@@ -405,9 +405,9 @@ int host_approve_main(int argc, char **argv)
 		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
 	if (check_usage(&a))
 		return VTPMCTL_USAGE;
-	rc = load(&a, &e);
+	rc = load_approval(&a, &e);
 	if (!rc)
-		rc = a.revoke ? revoke(&a, &e) : approve(&a, &e);
+		rc = a.revoke ? revoke(&a, &e) : approve_boot_state(&a, &e);
 	tpm_close(&a.tpm);
 	if (!rc)
 		fprintf(stderr,

@@ -55,7 +55,7 @@ static const struct args_command command = {
 	.option_count = ARRAY_SIZE(options),
 };
 
-static int init(struct quote *q, struct error *e)
+static int init_host_quote(struct quote *q, struct error *e)
 {
 	bool made;
 	int rc = tpmquote_make_key(&q->tpm, &q->conf, &made, e);
@@ -68,7 +68,7 @@ static int init(struct quote *q, struct error *e)
 	return rc;
 }
 
-static int with_tpm(struct quote *q, struct error *e)
+static int quote_with_tpm(struct quote *q, struct error *e)
 {
 	uint8_t extra[TPMQUOTE_EXTRA_MAX];
 	size_t len = sizeof(extra);
@@ -82,13 +82,13 @@ static int with_tpm(struct quote *q, struct error *e)
 	if (!rc)
 		rc = tpm_srk_pinned(&q->tpm, q->conf.srk_handle, q->conf.srk_name, e);
 	if (!rc)
-		rc = q->init ? init(q, e)
+		rc = q->init ? init_host_quote(q, e)
 			     : tpmquote(&q->tpm, &q->conf, extra, len, &q->quote, e);
 	tpm_close(&q->tpm);
 	return rc;
 }
 
-static json_t *encode(const uint8_t *bytes, size_t len)
+static json_t *encode_quote(const uint8_t *bytes, size_t len)
 {
 	char text[BASE64URL_SIZE(sizeof(TPM2B_PUBLIC) + sizeof(TPM2B_ATTEST)) + 1];
 
@@ -96,7 +96,7 @@ static json_t *encode(const uint8_t *bytes, size_t len)
 	return json_string(text);
 }
 
-static json_t *pcrs_json(const struct tpmquote *q)
+static json_t *quote_pcrs_json(const struct tpmquote *q)
 {
 	json_t *values = json_object();
 	char key[4];
@@ -105,13 +105,14 @@ static json_t *pcrs_json(const struct tpmquote *q)
 	for (n = 0; n < APPROVAL_PCRS; n++) {
 		snprintf(key, sizeof(key), "%d", n);
 		if (q->pcrs & 1u << n)
-			json_object_set_new(values, key,
-					    encode(q->value[n], APPROVAL_HASH_SIZE));
+			json_object_set_new(
+				values, key,
+				encode_quote(q->value[n], APPROVAL_HASH_SIZE));
 	}
 	return json_pack("{s:o}", "sha256", values);
 }
 
-static json_t *to_json(const struct tpmquote *q)
+static json_t *quote_to_json(const struct tpmquote *q)
 {
 	uint8_t public[sizeof(TPM2B_PUBLIC)], signature[sizeof(TPMT_SIGNATURE)];
 	uint8_t one_form[ECDSA_P256];
@@ -123,13 +124,13 @@ static json_t *to_json(const struct tpmquote *q)
 					   &signature_len) ||
 	    ecdsa_p256(signature, signature_len, one_form))
 		return NULL;
-	return json_pack("{s:o, s:o, s:o, s:o}", "ak", encode(public, public_len),
-			 "quote", encode(q->quote.attestationData, q->quote.size),
-			 "signature", encode(one_form, sizeof(one_form)), "pcrs",
-			 pcrs_json(q));
+	return json_pack("{s:o, s:o, s:o, s:o}", "ak", encode_quote(public, public_len),
+			 "quote", encode_quote(q->quote.attestationData, q->quote.size),
+			 "signature", encode_quote(one_form, sizeof(one_form)), "pcrs",
+			 quote_pcrs_json(q));
 }
 
-static void print(const struct quote *q, const struct error *e)
+static void print_quote(const struct quote *q, const struct error *e)
 {
 	json_t *all;
 
@@ -137,7 +138,7 @@ static void print(const struct quote *q, const struct error *e)
 		all = json_pack("{s:b, s:i, s:s}", "ok", 0, "cause", (int)e->cause,
 				"error", e->text);
 	else
-		all = to_json(&q->quote);
+		all = quote_to_json(&q->quote);
 	json_dumpf(all, stdout, JSON_COMPACT);
 	putchar('\n');
 	json_decref(all);
@@ -158,9 +159,9 @@ int host_quote_main(int argc, char **argv)
 			"host quote --help` says more\n");
 		return VTPMCTL_USAGE;
 	}
-	rc = with_tpm(&q, &e);
+	rc = quote_with_tpm(&q, &e);
 	if (rc ? q.json : !q.init)
-		print(&q, &e);
+		print_quote(&q, &e);
 	hostconf_free(&q.conf);
 	if (!rc)
 		return fflush(stdout) ? VTPMCTL_FAILED : VTPMCTL_OK;
@@ -193,7 +194,7 @@ static const TPM2B_PUBLIC template = {
 };
 
 /* A random key with a random authValue; the session says that what comes is the TPM's. */
-static TSS2_RC create(struct tpm *t, struct hostconf *h)
+static TSS2_RC create_quote(struct tpm *t, struct hostconf *h)
 {
 	const TPM2B_DATA no_data = {0};
 	const TPML_PCR_SELECTION no_pcrs = {0};
@@ -222,7 +223,7 @@ static TSS2_RC create(struct tpm *t, struct hostconf *h)
 	return rc;
 }
 
-static int make(struct tpm *t, struct hostconf *h, struct error *e)
+static int make_quote(struct tpm *t, struct hostconf *h, struct error *e)
 {
 	TSS2_RC rc;
 
@@ -230,13 +231,13 @@ static int make(struct tpm *t, struct hostconf *h, struct error *e)
 		return error_set(e, -EIO, CAUSE_RANDOM,
 				 "there is no good randomness yet; try again in a "
 				 "minute");
-	rc = create(t, h);
+	rc = create_quote(t, h);
 	if (rc)
 		h->ak_object_len = 0;
 	return rc ? tpmrc_set(e, rc, "make the attestation key") : 0;
 }
 
-static int load(struct tpm *t, uint32_t handle, ESYS_TR *key, struct error *e)
+static int load_quote(struct tpm *t, uint32_t handle, ESYS_TR *key, struct error *e)
 {
 	TSS2_RC rc = Esys_TR_FromTPMPublic(t->esys, handle, ESYS_TR_NONE, ESYS_TR_NONE,
 					   ESYS_TR_NONE, key);
@@ -260,7 +261,7 @@ static int check_name(struct tpm *t, ESYS_TR key, const uint8_t name[TPM_NAME_SI
 		TPMQUOTE_HANDLE, TPMQUOTE_HANDLE);
 }
 
-static int keep(struct tpm *t, ESYS_TR primary, bool *made, struct error *e)
+static int keep_quote(struct tpm *t, ESYS_TR primary, bool *made, struct error *e)
 {
 	ESYS_TR key = ESYS_TR_NONE;
 	TSS2_RC rc =
@@ -321,11 +322,11 @@ static int put_in_place(struct tpm *t, ESYS_TR key, const uint8_t name[TPM_NAME_
 	int rc = tpm_handle_used(t, TPMQUOTE_HANDLE, &used, e);
 
 	if (!rc && used)
-		rc = load(t, TPMQUOTE_HANDLE, &there, e);
+		rc = load_quote(t, TPMQUOTE_HANDLE, &there, e);
 	if (!rc && used && fresh)
 		rc = make_room(t, &there, &used, e);
 	if (!rc)
-		rc = used ? check_name(t, there, name, e) : keep(t, key, made, e);
+		rc = used ? check_name(t, there, name, e) : keep_quote(t, key, made, e);
 	if (there != ESYS_TR_NONE)
 		Esys_TR_Close(t->esys, &there);
 	return rc;
@@ -337,7 +338,7 @@ int tpmquote_make_key(struct tpm *t, struct hostconf *h, bool *made, struct erro
 	ESYS_TR key = ESYS_TR_NONE, audit;
 	uint8_t name[TPM_NAME_SIZE];
 	TSS2_RC tpm_rc;
-	int rc = fresh ? make(t, h, e) : 0;
+	int rc = fresh ? make_quote(t, h, e) : 0;
 
 	*made = false;
 	if (rc)
@@ -455,7 +456,7 @@ int tpmquote(struct tpm *t, const struct hostconf *h, const uint8_t *extra, size
 			"TPM was replaced or cleared: put the old one back",
 			h->ak_handle);
 	if (!rc)
-		rc = load(t, h->ak_handle, &key, e);
+		rc = load_quote(t, h->ak_handle, &key, e);
 	if (!rc)
 		rc = check_name(t, key, h->ak_name, e);
 	if (!rc)

@@ -132,7 +132,7 @@ static json_t *hex_json(const uint8_t *bytes, size_t len)
 	return json_string(text);
 }
 
-static json_t *pcrs_json(const struct show *s)
+static json_t *host_pcrs_json(const struct show *s)
 {
 	json_t *array = json_array();
 	int n;
@@ -262,7 +262,7 @@ static json_t *attest_json(const struct show *s)
 			 hex_json(s->conf.ak_name, TPM_NAME_SIZE), "pcrs", values);
 }
 
-static json_t *to_json(const struct show *s)
+static json_t *host_to_json(const struct show *s)
 {
 	uint8_t fingerprint[POLICYKEY_NAME_SIZE] = {0};
 	char handle[16];
@@ -277,7 +277,7 @@ static json_t *to_json(const struct show *s)
 		s->tpm_error.cause ? json_null() : json_boolean(s->srk_same),
 		"policy_key", hex_json(fingerprint + 2, APPROVAL_HASH_SIZE), "approvals",
 		(int)s->conf.approval_count, "approved_states", approvals_json(s), "pcrs",
-		pcrs_json(s), "approved", s->match && s->srk_same, "kms",
+		host_pcrs_json(s), "approved", s->match && s->srk_same, "kms",
 		kms_json(&s->conf), "anchor", anchor_json(s), "attest", attest_json(s),
 		"tpm_error",
 		s->tpm_error.cause ? json_string(s->tpm_error.text) : json_null());
@@ -290,7 +290,7 @@ static const char *text(const json_t *object, const char *key)
 	return value ? value : "-";
 }
 
-static void print_pcrs(const json_t *pcrs)
+static void print_host_pcrs(const json_t *pcrs)
 {
 	const json_t *pcr;
 	size_t i;
@@ -308,7 +308,7 @@ static void print_pcrs(const json_t *pcrs)
 	}
 }
 
-static void print_approvals(const struct show *s)
+static void print_host_approvals(const struct show *s)
 {
 	char pcrs[APPROVAL_PCRS * 3];
 	size_t i;
@@ -344,7 +344,7 @@ static void print_verdict(const struct show *s)
 		       "`vtpmctl host approve`\n");
 }
 
-static void print_anchor(const json_t *anchor)
+static void print_host_anchor(const json_t *anchor)
 {
 	if (json_is_null(anchor))
 		printf("anchor      none: an older store is not noticed; make it with "
@@ -375,10 +375,10 @@ static void print_text(const struct show *s, const json_t *all)
 	printf("storage key %s, Name %s\n", text(all, "srk_handle"),
 	       text(all, "srk_name"));
 	printf("policy key  SHA-256 %s\n", text(all, "policy_key"));
-	print_pcrs(json_object_get(all, "pcrs"));
+	print_host_pcrs(json_object_get(all, "pcrs"));
 	print_verdict(s);
-	print_approvals(s);
-	print_anchor(json_object_get(all, "anchor"));
+	print_host_approvals(s);
+	print_host_anchor(json_object_get(all, "anchor"));
 	print_attest(s);
 	if (json_is_null(kms)) {
 		printf("KMS         none: only vTPMs of --policy tpm can be made\n");
@@ -402,7 +402,7 @@ int host_show_main(int argc, char **argv)
 	if (hostconf_load(s.config, &s.conf, &e))
 		return vtpmctl_fail(&e);
 	ask_tpm(&s);
-	all = to_json(&s);
+	all = host_to_json(&s);
 	if (s.json)
 		json_dumpf(all, stdout, JSON_INDENT(2));
 	else

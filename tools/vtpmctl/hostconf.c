@@ -26,7 +26,7 @@ static json_t *hex_string(const uint8_t *bytes, size_t len)
 	return json;
 }
 
-static json_t *print_pcrs(uint32_t pcrs)
+static json_t *print_conf_pcrs(uint32_t pcrs)
 {
 	json_t *array = json_array();
 	int n;
@@ -37,7 +37,7 @@ static json_t *print_pcrs(uint32_t pcrs)
 	return array;
 }
 
-static json_t *print_approvals(const struct hostconf *h)
+static json_t *print_conf_approvals(const struct hostconf *h)
 {
 	json_t *array = json_array();
 	size_t i;
@@ -77,7 +77,7 @@ static json_t *print_notes(const struct hostconf *h)
 	return array;
 }
 
-static int print_anchor(json_t *all, const struct hostconf *h)
+static int print_conf_anchor(json_t *all, const struct hostconf *h)
 {
 	char index[16];
 
@@ -119,11 +119,11 @@ char *hostconf_print(const struct hostconf *h)
 			HOSTCONF_VERSION, "tpm", "srk_handle", handle, "srk_name",
 			hex_string(h->srk_name, sizeof(h->srk_name)), "policy_key",
 			hex_string(h->policy_key, sizeof(h->policy_key)), "pcrs",
-			print_pcrs(h->pcrs), "approvals", print_approvals(h),
+			print_conf_pcrs(h->pcrs), "approvals", print_conf_approvals(h),
 			"approval_notes", print_notes(h), "counter_name",
 			hex_string(h->counter_name, sizeof(h->counter_name)), "auth",
 			hex_string(h->auth, sizeof(h->auth)));
-	if (print_anchor(all, h) || print_ak(all, h)) {
+	if (print_conf_anchor(all, h) || print_ak(all, h)) {
 		json_decref(all);
 		return NULL;
 	}

@@ -52,7 +52,7 @@ static int wait_connected(int fd)
 	return -error;
 }
 
-static int dial(const struct addrinfo *a, int *out)
+static int dial_kms(const struct addrinfo *a, int *out)
 {
 	const struct timeval limit = {.tv_sec = TRANSFER_SEC};
 	int fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -94,7 +94,7 @@ static int tcp_open(void *ctx, unsigned int nth)
 	if (getaddrinfo(url.host, url.port, &hints, &list))
 		return rc;
 	for (a = list; a; a = a->ai_next) {
-		rc = dial(a, &t->fd);
+		rc = dial_kms(a, &t->fd);
 		if (!rc)
 			break;
 	}
@@ -283,8 +283,8 @@ int kmstry_sealed(const struct hostconf *h, struct tpm *t, char away[ADDRESS_LIS
 	return try_all(&a, h->kms_address, away, e);
 }
 
-static int transmit(void *ctx, const uint8_t *cmd, size_t len, uint8_t *rsp,
-		    size_t *rsp_len)
+static int transmit_kms(void *ctx, const uint8_t *cmd, size_t len, uint8_t *rsp,
+			size_t *rsp_len)
 {
 	struct tpm *t = ctx;
 
@@ -329,7 +329,7 @@ int unlockconf_fill(struct unlockconf *u, const struct hostconf *h, struct tpm *
 	memcpy(u->config.tpm.auth, h->auth, sizeof(h->auth));
 	u->config.tpm.policy_key = h->policy_key;
 	u->config.tpm.policy_key_len = sizeof(h->policy_key);
-	u->tpm = (struct hosttpm_transport){.ctx = tpm, .tpm = transmit};
+	u->tpm = (struct hosttpm_transport){.ctx = tpm, .tpm = transmit_kms};
 	u->tcp.addresses = h->kms_address;
 	u->kms = tcp_stream(&u->tcp);
 	return fill_approvals(u, h);

@@ -250,7 +250,7 @@ struct line {
 	char backend[64], uuid[37];
 };
 
-static bool take(struct line *l, const char *key, const char *value)
+static bool take_launch(struct line *l, const char *key, const char *value)
 {
 	if (!strcmp(key, "backend") && strlen(value) < sizeof(l->backend))
 		strcpy(l->backend, value);
@@ -273,14 +273,15 @@ static bool parse_line(const char *text, struct line *l)
 		value = strchr(part, '=');
 		if (value)
 			*value++ = '\0';
-		ok = value && take(l, part, value);
+		ok = value && take_launch(l, part, value);
 	}
 	free(copy);
 	return ok && l->backend[0];
 }
 
 /* The vTPM that a line means; NULL, and a sentence was printed, if there is none. */
-static const json_t *find(const json_t *vtpms, const struct line *l, const char *file)
+static const json_t *find_launch(const json_t *vtpms, const struct line *l,
+				 const char *file)
 {
 	const char *prefix = BACKEND_PREFIX, *name = NULL;
 	const json_t *vtpm;
@@ -412,7 +413,7 @@ static int check_line(const struct launch *l, const json_t *vtpms, const char *t
 			text ? text : "", l->file);
 		return VTPMCTL_FAILED;
 	}
-	*vtpm = find(vtpms, &line, l->file);
+	*vtpm = find_launch(vtpms, &line, l->file);
 	return *vtpm ? launch_check(l, *vtpm, &line) : VTPMCTL_NO_SUCH_VTPM;
 }
 
@@ -591,8 +592,8 @@ static int announce(const struct launch *l, const char *uuid, const struct curso
 }
 
 /* With the copies made: measures them, and creates the guest of them. */
-static int create(const struct launch *l, struct launch_config *c,
-		  const struct launch_measured *m)
+static int create_launch(const struct launch *l, struct launch_config *c,
+			 const struct launch_measured *m)
 {
 	static uint8_t bytes[MEASURE_MAX];
 	struct cursor list = cursor_writer(bytes, sizeof(bytes));
@@ -637,7 +638,7 @@ static int measure_and_create(const struct launch *l, struct launch_config *c)
 	rc = c->ramdisk ? launch_image_read(c->ramdisk, &ramdisk) : 0;
 	if (rc)
 		return cannot_read(c->ramdisk, rc);
-	return create(l, c, &m);
+	return create_launch(l, c, &m);
 }
 
 /* A dry run's last lines. */
@@ -667,7 +668,7 @@ static int check_images(const struct launch_config *c)
 	return VTPMCTL_OK;
 }
 
-static int run(const struct launch *l)
+static int run_launch(const struct launch *l)
 {
 	struct launch_config c;
 	int status;
@@ -707,7 +708,7 @@ int launch_main(int argc, char **argv)
 	if (parsed != ARGS_RUN)
 		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
 	l.vtpms = json_array();
-	status = l.vtpms ? run(&l) : VTPMCTL_FAILED;
+	status = l.vtpms ? run_launch(&l) : VTPMCTL_FAILED;
 	json_decref(l.vtpms);
 	return status;
 }

@@ -434,7 +434,7 @@ static const struct args_command attest_command = {
 	.word_offset = offsetof(struct attest, name),
 };
 
-static int usage(const char *what)
+static int vtpm_usage(const char *what)
 {
 	fprintf(stderr, "vtpmctl: %s; `vtpmctl attest --help` says more\n", what);
 	return VTPMCTL_USAGE;
@@ -464,12 +464,12 @@ int attest_main(int argc, char **argv)
 	if (parsed != ARGS_RUN)
 		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
 	if (!a.nonce || hex_decode(a.nonce, nonce, &len) || len < BINDING_NONCE_MIN)
-		return usage(
+		return vtpm_usage(
 			"--nonce takes 32 to 128 hexadecimal digits, from the verifier");
 	if (hex_decode(a.user, user, &user_len))
-		return usage("--user-data takes at most 128 hexadecimal digits");
+		return vtpm_usage("--user-data takes at most 128 hexadecimal digits");
 	if (approval_pcrs_parse(a.pcrs, &pcrs))
-		return usage("--pcrs takes different numbers from 0 to 23");
+		return vtpm_usage("--pcrs takes different numbers from 0 to 23");
 	request = client_request("attest", a.name);
 	if (request) {
 		json_object_set_new(request, "nonce", json_string(a.nonce));
@@ -657,7 +657,7 @@ static json_t *request_of(const struct create *c)
 	return request;
 }
 
-static int make(const struct create *c)
+static int make_vtpm(const struct create *c)
 {
 	json_t *reply;
 	const char *uuid;
@@ -688,7 +688,7 @@ static int make_with(const struct create *c)
 
 	if (ca_open(&ca, c->folder, c->tcti, true, &e))
 		return vtpmctl_fail(&e);
-	status = make(c);
+	status = make_vtpm(c);
 	if (!status) {
 		status = issue(&ca, c->socket, c->name);
 		if (status)
@@ -724,5 +724,5 @@ int create_main(int argc, char **argv)
 	}
 	/* the certificates are a TPM 2.0's */
 	certified = ca_is_there(c.folder) && !is_12(&c);
-	return certified ? make_with(&c) : make(&c);
+	return certified ? make_with(&c) : make_vtpm(&c);
 }

@@ -402,14 +402,14 @@ struct done {
 	double commands_s, p50_ms, p99_ms, writes_s, writes, memory_kib;
 };
 
-static double number(const json_t *v, const char *key)
+static double list_number(const json_t *v, const char *key)
 {
 	const json_t *value = json_object_get(v, key);
 
 	return json_is_integer(value) ? (double)json_integer_value(value) : -1;
 }
 
-static const json_t *find(const json_t *vtpms, const char *name)
+static const json_t *find_list(const json_t *vtpms, const char *name)
 {
 	const json_t *v;
 	size_t i;
@@ -426,7 +426,7 @@ static const json_t *find(const json_t *vtpms, const char *name)
 static double rate(const json_t *old, const json_t *new, const char *key, bool anew,
 		   double seconds)
 {
-	double before = anew ? 0 : number(old, key), now = number(new, key);
+	double before = anew ? 0 : list_number(old, key), now = list_number(new, key);
 
 	return before < 0 || now < 0 || now < before ? -1 : (now - before) / seconds;
 }
@@ -437,7 +437,7 @@ static void set_latency(struct done *d, const json_t *old, const json_t *new, bo
 	const json_t *l = json_object_get(new, "latency");
 	const json_t *now = json_object_get(l, "counts");
 	uint64_t counts[LATENCY_BUCKETS];
-	double first = number(l, "first_ns") / 1e6;
+	double first = list_number(l, "first_ns") / 1e6;
 	size_t i;
 
 	if (json_array_size(now) != LATENCY_BUCKETS ||
@@ -456,8 +456,9 @@ static void set_latency(struct done *d, const json_t *old, const json_t *new, bo
 static struct done compare(const json_t *old, const json_t *new, double seconds)
 {
 	/* "-1" of an older sample that knows nothing is no restart */
-	bool anew = old && number(new, "uptime_s") < number(old, "uptime_s");
-	double mib = number(new, "memory_mib"), free_kib = number(new, "free_kib");
+	bool anew = old && list_number(new, "uptime_s") < list_number(old, "uptime_s");
+	double mib = list_number(new, "memory_mib"),
+	       free_kib = list_number(new, "free_kib");
 	struct done d = {
 		.name = table_text(new, "name"),
 		.state = table_text(new, "state"),
@@ -465,8 +466,8 @@ static struct done compare(const json_t *old, const json_t *new, double seconds)
 		.p50_ms = -1,
 		.p99_ms = -1,
 		.writes_s = rate(old, new, "state_writes", anew, seconds),
-		.writes = number(new, "state_writes"),
-		.memory_kib = number(new, "resident_kib"),
+		.writes = list_number(new, "state_writes"),
+		.memory_kib = list_number(new, "resident_kib"),
 	};
 
 	if (free_kib >= 0)
@@ -504,7 +505,7 @@ static json_t *real(double value)
 	return value < 0 ? json_null() : json_real(value);
 }
 
-static json_t *to_json(const struct done *d)
+static json_t *list_to_json(const struct done *d)
 {
 	return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "name", d->name,
 			 "state", d->state, "commands_per_s", real(d->commands_s),
@@ -514,8 +515,8 @@ static json_t *to_json(const struct done *d)
 			 real(d->memory_kib));
 }
 
-static int print(const struct top *t, const json_t *old, const json_t *new,
-		 double seconds)
+static int print_top(const struct top *t, const json_t *old, const json_t *new,
+		     double seconds)
 {
 	static const char *const top_heads[] = {"NAME",	  "STATE",  "CMDS/S",
 						"P50 MS", "P99 MS", "WRITES/S",
@@ -532,10 +533,11 @@ static int print(const struct top *t, const json_t *old, const json_t *new,
 	}
 	json_array_foreach(new, i, v)
 	{
-		struct done d = compare(find(old, table_text(v, "name")), v, seconds);
+		struct done d =
+			compare(find_list(old, table_text(v, "name")), v, seconds);
 
 		top_fill(&d, &rows[i]);
-		json_array_append_new(all, to_json(&d));
+		json_array_append_new(all, list_to_json(&d));
 	}
 	if (!t->json && isatty(STDOUT_FILENO))
 		fputs("\033[H\033[J", stdout);
@@ -558,7 +560,7 @@ static int sample(const struct top *t, json_t **reply, struct timespec *at)
 	return status;
 }
 
-static int run(const struct top *t)
+static int run_list(const struct top *t)
 {
 	json_t *old, *new;
 	struct timespec then, now;
@@ -570,10 +572,10 @@ static int run(const struct top *t)
 		status = sample(t, &new, &now);
 		if (status)
 			break;
-		status = print(t, json_object_get(old, "vtpms"),
-			       json_object_get(new, "vtpms"),
-			       (double)(now.tv_sec - then.tv_sec) +
-				       (double)(now.tv_nsec - then.tv_nsec) / 1e9);
+		status = print_top(t, json_object_get(old, "vtpms"),
+				   json_object_get(new, "vtpms"),
+				   (double)(now.tv_sec - then.tv_sec) +
+					   (double)(now.tv_nsec - then.tv_nsec) / 1e9);
 		json_decref(old);
 		old = new;
 		then = now;
@@ -591,7 +593,7 @@ int top_main(int argc, char **argv)
 		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
 	if (t.once)
 		t.times = 1;
-	return run(&t);
+	return run_list(&t);
 }
 
 /*

@@ -47,7 +47,7 @@ static int seal_and_hash(struct launch_image *i)
 	return rc;
 }
 
-static int finish(struct launch_image *i, int rc)
+static int finish_measure(struct launch_image *i, int rc)
 {
 	if (!rc)
 		rc = seal_and_hash(i);
@@ -83,7 +83,7 @@ int launch_image_read(const char *path, struct launch_image *i)
 	if (!rc && i->fd < 0)
 		rc = -errno;
 	if (!rc)
-		rc = finish(i, copy(from, i->fd));
+		rc = finish_measure(i, copy(from, i->fd));
 	close(from);
 	return rc;
 }
@@ -99,7 +99,7 @@ int launch_image_make(const char *name, const void *bytes, size_t len,
 		return -errno;
 	for (; len && (n = write(i->fd, p, len)) > 0; p += n)
 		len -= (size_t)n;
-	return finish(i, n < 0 ? -errno : 0);
+	return finish_measure(i, n < 0 ? -errno : 0);
 }
 
 #define PCR_CONFIG	   1

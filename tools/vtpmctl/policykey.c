@@ -399,7 +399,7 @@ int approval_encode(const struct approval *a, uint8_t *out, size_t *len)
 	return 0;
 }
 
-static void take_values(struct cursor *c, struct approval *a)
+static void take_policy_values(struct cursor *c, struct approval *a)
 {
 	unsigned int count = cursor_u8(c);
 	int last = -1;
@@ -442,7 +442,7 @@ int approval_decode(const uint8_t *in, size_t len,
 	size_t i;
 
 	memset(a, 0, sizeof(*a));
-	take_values(&c, a);
+	take_policy_values(&c, a);
 	a->number = cursor_u64(&c);
 	cursor_copy(&c, a->digest, sizeof(a->digest));
 	for (i = 0; i < APPROVAL_PURPOSES; i++)

@@ -24,7 +24,7 @@ struct tpmagain {
 	size_t len;
 };
 
-static TSS2_RC transmit(TSS2_TCTI_CONTEXT *tcti, size_t len, const uint8_t *cmd)
+static TSS2_RC transmit_tpm(TSS2_TCTI_CONTEXT *tcti, size_t len, const uint8_t *cmd)
 {
 	struct tpmagain *a = (struct tpmagain *)tcti;
 
@@ -71,7 +71,7 @@ static TSS2_TCTI_CONTEXT *tpmagain_new(TSS2_TCTI_CONTEXT *inner)
 		return NULL;
 	a->v1.magic = MAGIC;
 	a->v1.version = 1;
-	a->v1.transmit = transmit;
+	a->v1.transmit = transmit_tpm;
 	a->v1.receive = receive;
 	a->inner = inner;
 	return (TSS2_TCTI_CONTEXT *)a;
@@ -397,8 +397,8 @@ static TPML_PCR_SELECTION selection(uint32_t pcrs)
 }
 
 /* Takes the values of one TPM2_PCR_Read; gives which PCRs they were. */
-static uint32_t take_values(const TPML_PCR_SELECTION *got, const TPML_DIGEST *values,
-			    uint8_t value[APPROVAL_PCRS][APPROVAL_HASH_SIZE])
+static uint32_t take_tpm_values(const TPML_PCR_SELECTION *got, const TPML_DIGEST *values,
+				uint8_t value[APPROVAL_PCRS][APPROVAL_HASH_SIZE])
 {
 	uint32_t pcrs = 0, taken = 0;
 	unsigned int n, i = 0;
@@ -431,7 +431,7 @@ int tpm_pcrs(struct tpm *t, uint32_t pcrs,
 			rc = Esys_PCR_Read(t->esys, audit, ESYS_TR_NONE, ESYS_TR_NONE,
 					   &wanted, NULL, &got, &values);
 		if (!rc)
-			taken = take_values(got, values, value) & pcrs;
+			taken = take_tpm_values(got, values, value) & pcrs;
 		Esys_Free(got);
 		Esys_Free(values);
 		if (rc)

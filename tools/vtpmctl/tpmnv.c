@@ -23,7 +23,7 @@ int tpmnv_written_name(const TPMS_NV_PUBLIC *public, uint8_t name[TPM_NAME_SIZE]
 	return crypt_sha256(&part, 1, name + 2);
 }
 
-static TSS2_RC load(struct tpm *t, uint32_t index, ESYS_TR *nv)
+static TSS2_RC load_nv(struct tpm *t, uint32_t index, ESYS_TR *nv)
 {
 	ESYS_TR audit;
 	TSS2_RC rc = tpm_audit(t, &audit);
@@ -45,7 +45,7 @@ int tpmnv_find(struct tpm *t, uint32_t index, const uint8_t name[TPM_NAME_SIZE],
 		return ret;
 	if (!used)
 		return -ENOENT;
-	rc = load(t, index, nv);
+	rc = load_nv(t, index, nv);
 	if (rc)
 		return tpmrc_set(e, rc, "read an NV index's public part");
 	if (!tpm_name(t, *nv, there) && !memcmp(there, name, sizeof(there)))
@@ -114,7 +114,7 @@ int tpmnv_take(struct tpm *t, const TPMS_NV_PUBLIC *wanted, ESYS_TR *nv, bool *w
 	*written = false;
 	if (ret || !used)
 		return ret;
-	rc = load(t, wanted->nvIndex, nv);
+	rc = load_nv(t, wanted->nvIndex, nv);
 	if (!rc)
 		rc = tpm_audit(t, &audit);
 	if (!rc)
@@ -153,7 +153,7 @@ static TPM2B_AUTH auth_of(const struct hostconf *h)
 }
 
 /* The counter of h's Name, with its authValue set. */
-static int find(struct tpm *t, const struct hostconf *h, ESYS_TR *nv, struct error *e)
+static int find_nv(struct tpm *t, const struct hostconf *h, ESYS_TR *nv, struct error *e)
 {
 	const TPM2B_AUTH auth = auth_of(h);
 	struct error why = {0};
@@ -210,8 +210,8 @@ static TSS2_RC read_value(struct tpm *t, ESYS_TR nv, uint64_t *number)
 }
 
 /* One that is in place, if its authValue is the right one. */
-static int keep(struct tpm *t, const TPM2B_AUTH *auth, bool written, ESYS_TR *nv,
-		struct error *e)
+static int keep_nv(struct tpm *t, const TPM2B_AUTH *auth, bool written, ESYS_TR *nv,
+		   struct error *e)
 {
 	uint64_t number;
 	TSS2_RC rc = Esys_TR_SetAuth(t->esys, *nv, auth);
@@ -223,7 +223,7 @@ static int keep(struct tpm *t, const TPM2B_AUTH *auth, bool written, ESYS_TR *nv
 	return rc ? tpmrc_set(e, rc, "use the counter of revocations that it has") : 0;
 }
 
-static int make(struct tpm *t, const TPM2B_AUTH *auth, ESYS_TR *nv, struct error *e)
+static int make_nv(struct tpm *t, const TPM2B_AUTH *auth, ESYS_TR *nv, struct error *e)
 {
 	int ret = tpmnv_define(t, &counter_template, auth, nv, e);
 	TSS2_RC rc;
@@ -247,9 +247,9 @@ int tpmcounter_make(struct tpm *t, struct hostconf *h, struct error *e)
 		rc = error_set(e, -EIO, CAUSE_INTERNAL,
 			       "OpenSSL could not name the counter of revocations");
 	if (!rc && nv != ESYS_TR_NONE)
-		rc = keep(t, &auth, written, &nv, e);
+		rc = keep_nv(t, &auth, written, &nv, e);
 	if (!rc && nv == ESYS_TR_NONE)
-		rc = make(t, &auth, &nv, e);
+		rc = make_nv(t, &auth, &nv, e);
 	if (nv != ESYS_TR_NONE)
 		Esys_TR_Close(t->esys, &nv);
 	return rc;
@@ -260,7 +260,7 @@ int tpmcounter_read(struct tpm *t, const struct hostconf *h, uint64_t *number,
 {
 	ESYS_TR nv = ESYS_TR_NONE;
 	TSS2_RC rc;
-	int ret = find(t, h, &nv, e);
+	int ret = find_nv(t, h, &nv, e);
 
 	if (ret)
 		return ret;
@@ -273,7 +273,7 @@ int tpmcounter_increment(struct tpm *t, const struct hostconf *h, struct error *
 {
 	ESYS_TR nv = ESYS_TR_NONE;
 	TSS2_RC rc;
-	int ret = find(t, h, &nv, e);
+	int ret = find_nv(t, h, &nv, e);
 
 	if (ret)
 		return ret;

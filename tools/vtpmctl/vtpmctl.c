@@ -34,7 +34,7 @@ static const struct vtpmctl_command commands[] = {
 	{"delete", "remove a vTPM and its state for ever", delete_main},
 };
 
-static void help(FILE *to)
+static void vtpmctl_help(FILE *to)
 {
 	size_t i;
 
@@ -59,12 +59,12 @@ int main(int argc, char **argv)
 	/* a broken pipe is an error that write() returns, not a death */
 	signal(SIGPIPE, SIG_IGN);
 	if (argc < 2) {
-		help(stderr);
+		vtpmctl_help(stderr);
 		return VTPMCTL_USAGE;
 	}
 	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") ||
 	    !strcmp(argv[1], "help")) {
-		help(stdout);
+		vtpmctl_help(stdout);
 		return VTPMCTL_OK;
 	}
 	if (!strcmp(argv[1], "--version")) {

@@ -29,7 +29,7 @@
 	"[name]\na.2.23.133.2.1=id:49424D00\n"           \
 	"b.2.23.133.2.2=xen-vtpm\nc.2.23.133.2.3=id:%08X\n"
 
-static int failed(struct error *e, const char *what)
+static int cert_failed(struct error *e, const char *what)
 {
 	return error_set(e, -EIO, CAUSE_INTERNAL,
 			 "OpenSSL could not make the %s: see that the CA's key can sign "
@@ -109,7 +109,7 @@ static const char *digest(EVP_PKEY *key)
 
 /* By the provider that has the key: OpenSSL would take its own first, and miss the
  * private part. */
-static int sign(X509 *cert, EVP_PKEY *key)
+static int sign_cert(X509 *cert, EVP_PKEY *key)
 {
 	const OSSL_PROVIDER *provider = EVP_PKEY_get0_provider(key);
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
@@ -138,13 +138,13 @@ static X509 *blank(const struct certmake_issuer *by, EVP_PKEY *key, unsigned int
 	return NULL;
 }
 
-static int finish(const struct certmake_issuer *by, X509 *cert, const char *text,
-		  X509 **out, const char *what, struct error *e)
+static int finish_cert(const struct certmake_issuer *by, X509 *cert, const char *text,
+		       X509 **out, const char *what, struct error *e)
 {
 	if (!cert || !extend(text, by->cert ? by->cert : cert, cert, NULL) ||
-	    !sign(cert, by->key)) {
+	    !sign_cert(cert, by->key)) {
 		X509_free(cert);
-		return failed(e, what);
+		return cert_failed(e, what);
 	}
 	*out = cert;
 	return 0;
@@ -174,10 +174,10 @@ int certmake_ca(const struct certmake_issuer *by, EVP_PKEY *key, const char *nam
 		 "keyUsage=critical,keyCertSign,cRLSign\n"
 		 "subjectKeyIdentifier=hash\n%s",
 		 below, by->cert ? "authorityKeyIdentifier=keyid:always\n" : "");
-	return finish(by, cert, text, out, "CA's certificate", e);
+	return finish_cert(by, cert, text, out, "CA's certificate", e);
 }
 
-static const char *usage(EVP_PKEY *ek)
+static const char *cert_usage(EVP_PKEY *ek)
 {
 	return EVP_PKEY_is_a(ek, "RSA") ? "keyEncipherment" : "keyAgreement";
 }
@@ -190,7 +190,7 @@ static void ek_text(EVP_PKEY *ek, bool request, char *text, size_t room)
 		 "extendedKeyUsage=" CERTMAKE_OID_EK "\n"
 		 "subjectAltName=critical,dirName:name\n"
 		 "2.5.29.9=ASN1:SEQUENCE:sda\n%s" EK_SECTIONS,
-		 usage(ek), request ? "" : "authorityKeyIdentifier=keyid:always\n",
+		 cert_usage(ek), request ? "" : "authorityKeyIdentifier=keyid:always\n",
 		 version());
 }
 
@@ -200,7 +200,7 @@ int certmake_ek(const struct certmake_issuer *by, EVP_PKEY *ek, unsigned int day
 	char text[1024];
 
 	ek_text(ek, false, text, sizeof(text));
-	return finish(by, blank(by, ek, days), text, out, "EK certificate", e);
+	return finish_cert(by, blank(by, ek, days), text, out, "EK certificate", e);
 }
 
 int certmake_platform(const struct certmake_issuer *by, EVP_PKEY *ek, const char *uuid,
@@ -215,8 +215,8 @@ int certmake_platform(const struct certmake_issuer *by, EVP_PKEY *ek, const char
 		 "authorityKeyIdentifier=keyid:always\n"
 		 "[name]\na.2.23.133.5.1.1=Xen\nb.2.23.133.5.1.4=xen-vtpm\n"
 		 "c.2.23.133.5.1.5=" XEN_VTPM_VERSION "\nd.2.23.133.5.1.6=%s\n",
-		 usage(ek), uuid);
-	return finish(by, blank(by, ek, days), text, out, "platform certificate", e);
+		 cert_usage(ek), uuid);
+	return finish_cert(by, blank(by, ek, days), text, out, "platform certificate", e);
 }
 
 int certmake_request(EVP_PKEY *ek, X509_REQ **out, struct error *e)
@@ -231,7 +231,7 @@ int certmake_request(EVP_PKEY *ek, X509_REQ **out, struct error *e)
 	    !X509_REQ_sign(r, thrown_away, EVP_sha256())) {
 		X509_REQ_free(r);
 		EVP_PKEY_free(thrown_away);
-		return failed(e, "request");
+		return cert_failed(e, "request");
 	}
 	EVP_PKEY_free(thrown_away);
 	*out = r;
@@ -239,7 +239,7 @@ int certmake_request(EVP_PKEY *ek, X509_REQ **out, struct error *e)
 }
 
 /* OpenSSL escapes the control characters of ASCII; others reach a terminal, too. */
-static void print_name(BIO *out, X509_NAME *name)
+static void print_cert_name(BIO *out, X509_NAME *name)
 {
 	BIO *bio = BIO_new(BIO_s_mem());
 	char *text, *clean;
@@ -266,7 +266,7 @@ static void print_subject(BIO *out, X509 *cert)
 	int i;
 
 	if (X509_NAME_entry_count(X509_get_subject_name(cert))) {
-		print_name(out, X509_get_subject_name(cert));
+		print_cert_name(out, X509_get_subject_name(cert));
 		return;
 	}
 	names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
@@ -274,7 +274,7 @@ static void print_subject(BIO *out, X509 *cert)
 		GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
 
 		if (name->type == GEN_DIRNAME)
-			print_name(out, name->d.directoryName);
+			print_cert_name(out, name->d.directoryName);
 	}
 	GENERAL_NAMES_free(names);
 }
@@ -316,7 +316,7 @@ void certprint(const char *label, X509 *cert)
 	BIO_printf(out, "%-11s ", label);
 	print_subject(out, cert);
 	BIO_printf(out, "\n  issuer    ");
-	print_name(out, X509_get_issuer_name(cert));
+	print_cert_name(out, X509_get_issuer_name(cert));
 	BIO_printf(out, "\n  serial    ");
 	i2a_ASN1_INTEGER(out, X509_get0_serialNumber(cert));
 	BIO_printf(out, "\n  until     ");

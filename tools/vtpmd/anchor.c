@@ -64,7 +64,8 @@ static int take_json(const json_t *all, uint8_t value[ANCHOR_HASH_SIZE], struct 
 }
 
 /* The last line that is an object: what libraries complain of comes before. */
-static int take_output(struct vtpmd *d, uint8_t value[ANCHOR_HASH_SIZE], struct error *e)
+static int take_anchor_output(struct vtpmd *d, uint8_t value[ANCHOR_HASH_SIZE],
+			      struct error *e)
 {
 	json_t *all = NULL;
 	uint8_t *text;
@@ -85,7 +86,7 @@ static int take_output(struct vtpmd *d, uint8_t value[ANCHOR_HASH_SIZE], struct 
 	return rc;
 }
 
-static void on_end(void *ctx, int status)
+static void on_anchor_end(void *ctx, int status)
 {
 	struct anchor_tpm *t = ctx;
 	uint8_t value[ANCHOR_HASH_SIZE];
@@ -101,7 +102,7 @@ static void on_end(void *ctx, int status)
 			"tpm`.",
 			LIMIT_S);
 	else if (WIFEXITED(status))
-		rc = take_output(t->d, value, &e);
+		rc = take_anchor_output(t->d, value, &e);
 	if (rc && e.cause == CAUSE_NONE)
 		error_set(&e, 0, CAUSE_INTERNAL,
 			  "%s, which asks the host's TPM for vtpmd, ended with status "
@@ -110,17 +111,17 @@ static void on_end(void *ctx, int status)
 	t->done(t->ctx, value, e.cause == CAUSE_NONE ? NULL : &e);
 }
 
-static void on_limit(evutil_socket_t fd, short what, void *ctx)
+static void on_anchor_limit(evutil_socket_t fd, short what, void *ctx)
 {
 	struct anchor_tpm *t = ctx;
 
 	t->late = true;
 	if (t->pid)
-		kill(t->pid, SIGKILL); /* on_end() follows */
+		kill(t->pid, SIGKILL); /* on_anchor_end() follows */
 }
 
 /* what: the options that say what to do, ended by NULL. */
-static int spawn(struct anchor_tpm *t, char *const what[5], struct error *e)
+static int spawn_anchor(struct anchor_tpm *t, char *const what[5], struct error *e)
 {
 	char target[512], output[512];
 	char *argv[] = {(char *)t->d->vtpmctl,
@@ -140,7 +141,7 @@ static int spawn(struct anchor_tpm *t, char *const what[5], struct error *e)
 				.fd3 = -1,
 				.output = output,
 				.bound = true,
-				.done = on_end,
+				.done = on_anchor_end,
 				.ctx = t};
 	struct timeval limit = {.tv_sec = LIMIT_S};
 	int rc = tcti_name(t->d, target, sizeof(target));
@@ -163,7 +164,7 @@ static int anchor_tpm_get(struct anchor_tpm *t, struct error *e)
 {
 	char *const what[5] = {"--get"};
 
-	return spawn(t, what, e);
+	return spawn_anchor(t, what, e);
 }
 
 /* As it, once the TPM has taken f->next in the place of f->hash. */
@@ -175,14 +176,14 @@ static int anchor_tpm_set(struct anchor_tpm *t, const struct anchor_file *f,
 
 	hex_encode(f->next, ANCHOR_HASH_SIZE, set);
 	hex_encode(f->hash, ANCHOR_HASH_SIZE, from);
-	return spawn(t, what, e);
+	return spawn_anchor(t, what, e);
 }
 
 static int anchor_tpm_init(struct anchor_tpm *t, struct vtpmd *d, anchor_tpm_done *done,
 			   void *ctx)
 {
 	*t = (struct anchor_tpm){.d = d, .done = done, .ctx = ctx};
-	t->limit = evtimer_new(d->base, on_limit, t);
+	t->limit = evtimer_new(d->base, on_anchor_limit, t);
 	return t->limit ? 0 : -ENOMEM;
 }
 
@@ -288,7 +289,7 @@ static void not_taken(struct anchor *a, const struct error *e)
 	wake(a, &a->error);
 }
 
-static int begin(struct anchor *a, struct error *e)
+static int begin_anchor(struct anchor *a, struct error *e)
 {
 	int rc = 0;
 
@@ -313,7 +314,7 @@ static void pump(struct anchor *a)
 
 	if (a->tpm.pid || a->state != ANCHOR_KNOWN || a->asked <= a->written)
 		return;
-	if (begin(a, &e))
+	if (begin_anchor(a, &e))
 		not_taken(a, &e);
 }
 
@@ -426,8 +427,8 @@ static void on_new_anchor(struct anchor *a, const uint8_t value[ANCHOR_HASH_SIZE
 }
 
 /* The TPM has answered: what it has, or that it took the new one. */
-static void on_tpm(void *ctx, const uint8_t value[ANCHOR_HASH_SIZE],
-		   const struct error *e)
+static void on_anchor_tpm(void *ctx, const uint8_t value[ANCHOR_HASH_SIZE],
+			  const struct error *e)
 {
 	struct error other = {.cause = CAUSE_NONE};
 	struct anchor *a = ctx;
@@ -731,7 +732,7 @@ int anchor_new(struct vtpmd *d)
 	if (rc)
 		return rc;
 	a->tick = evtimer_new(d->base, on_tick, a);
-	if (!a->tick || anchor_tpm_init(&a->tpm, d, on_tpm, a))
+	if (!a->tick || anchor_tpm_init(&a->tpm, d, on_anchor_tpm, a))
 		return -ENOMEM;
 	tick_after(a, d->anchor_every);
 	return 0;

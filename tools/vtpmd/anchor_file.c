@@ -30,7 +30,7 @@ void anchor_file_close(struct anchor_file *f)
 		close(f->dir);
 }
 
-static int hash_of(const uint8_t *buf, size_t len, uint8_t hash[ANCHOR_HASH_SIZE])
+static int table_hash_of(const uint8_t *buf, size_t len, uint8_t hash[ANCHOR_HASH_SIZE])
 {
 	struct crypt_part part = {buf, len};
 
@@ -49,7 +49,7 @@ static int read_fitting(int dir, const char *name, const uint8_t hash[ANCHOR_HAS
 		return -ESTALE;
 	if (rc)
 		return rc;
-	rc = hash_of(*buf, *len, own);
+	rc = table_hash_of(*buf, *len, own);
 	if (!rc && memcmp(own, hash, sizeof(own)))
 		rc = -ESTALE;
 	if (rc)
@@ -104,7 +104,7 @@ int anchor_file_write(struct anchor_file *f, const struct anchor_table *t)
 	if (!buf)
 		return -ENOMEM;
 	len = anchor_table_encode(t, buf);
-	rc = hash_of(buf, len, f->next);
+	rc = table_hash_of(buf, len, f->next);
 	if (!rc)
 		rc = must_keep(f, &keep);
 	if (!rc)

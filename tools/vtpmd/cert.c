@@ -23,7 +23,7 @@ static const struct {
 	{"01c08000", 0x01c08000},
 };
 
-static void file_name(size_t slot, char name[32])
+static void cert_file_name(size_t slot, char name[32])
 {
 	snprintf(name, 32, "cert-%s.der", slots[slot].word);
 }
@@ -32,7 +32,7 @@ static int get(struct store *s, size_t slot, uint8_t **der, size_t *len)
 {
 	char name[32];
 
-	file_name(slot, name);
+	cert_file_name(slot, name);
 	return atomic_read(s->dir, name, CERT_MAX, der, len);
 }
 
@@ -86,7 +86,7 @@ json_t *cert_list(struct store *s)
 	return array;
 }
 
-static int put(struct store *s, const char *word, const json_t *value, bool check)
+static int put_cert(struct store *s, const char *word, const json_t *value, bool check)
 {
 	const char *hex = json_string_value(value);
 	uint8_t der[CERT_MAX];
@@ -96,7 +96,7 @@ static int put(struct store *s, const char *word, const json_t *value, bool chec
 
 	if (slot < 0 || !hex || hex_decode(hex, der, &len) || !is_der(der, len))
 		return -EINVAL;
-	file_name((size_t)slot, name);
+	cert_file_name((size_t)slot, name);
 	return check ? 0 : atomic_write(s->dir, name, der, len, false);
 }
 
@@ -110,13 +110,13 @@ int cert_take(struct store *s, const json_t *certs)
 		return -EINVAL;
 	json_object_foreach((json_t *)certs, word, value)
 	{
-		rc = put(s, word, value, true);
+		rc = put_cert(s, word, value, true);
 		if (rc)
 			return rc;
 	}
 	json_object_foreach((json_t *)certs, word, value)
 	{
-		rc = put(s, word, value, false);
+		rc = put_cert(s, word, value, false);
 		if (rc)
 			return rc;
 	}

@@ -60,7 +60,7 @@ static int redirect(const struct child_start *s, int out)
 }
 
 static void __attribute__((noreturn))
-run(const struct child_start *s, int out, pid_t parent)
+run_child(const struct child_start *s, int out, pid_t parent)
 {
 	sigset_t none;
 
@@ -105,7 +105,7 @@ int child_spawn(const struct child_start *s, pid_t *pid_out)
 	}
 	pid = fork();
 	if (pid == 0)
-		run(s, out, self);
+		run_child(s, out, self);
 	rc = pid < 0 ? -errno : 0;
 	if (out >= 0)
 		close(out);

@@ -63,7 +63,7 @@ static void copy_text(char *out, size_t room, const json_t *value)
 }
 
 /* For people only: managers and the TPM judge the approval itself. */
-static void describe(struct config *c, const json_t *tpm, const json_t *item)
+static void describe_config(struct config *c, const json_t *tpm, const json_t *item)
 {
 	struct config_approval *a = &c->approval[c->approvals];
 	const char *hex = json_string_value(item);
@@ -116,7 +116,7 @@ static void put_tpm(struct cursor *w, const json_t *tpm, struct config *c)
 	json_array_foreach(approvals, i, item)
 	{
 		put_hex(w, CONFIG_APPROVAL, item);
-		describe(c, tpm, item);
+		describe_config(c, tpm, item);
 	}
 }
 

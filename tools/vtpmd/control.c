@@ -32,7 +32,7 @@ static void release(struct control *c)
 	free(c);
 }
 
-static void drop(struct control *c)
+static void drop_control(struct control *c)
 {
 	struct control **at = &controls;
 
@@ -59,7 +59,7 @@ void control_send(struct control *c, json_t *line)
 	free(text);
 }
 
-static void on_status(struct vtpmd *d)
+static void on_control_status(struct vtpmd *d)
 {
 	struct control *c;
 
@@ -91,7 +91,7 @@ void control_idle(struct control *c)
 	bufferevent_trigger(c->stream, EV_READ, BEV_TRIG_DEFER_CALLBACKS);
 }
 
-static void on_read(struct bufferevent *b, void *ctx)
+static void on_control_read(struct bufferevent *b, void *ctx)
 {
 	struct control *c = ctx;
 
@@ -102,26 +102,26 @@ static void on_read(struct bufferevent *b, void *ctx)
 	if (c->busy)
 		bufferevent_disable(b, EV_READ);
 	else
-		drop(c);
+		drop_control(c);
 }
 
-static void on_event(struct bufferevent *b, short what, void *ctx)
+static void on_control_event(struct bufferevent *b, short what, void *ctx)
 {
 	if (what & (BEV_EVENT_EOF | BEV_EVENT_ERROR))
-		drop(ctx);
+		drop_control(ctx);
 }
 
-static void on_answer(evutil_socket_t fd, short what, void *ctx)
+static void on_control_answer(evutil_socket_t fd, short what, void *ctx)
 {
 	ops->answer(ctx);
 }
 
-static void on_limit(evutil_socket_t fd, short what, void *ctx)
+static void on_control_limit(evutil_socket_t fd, short what, void *ctx)
 {
 	ops->status(ctx);
 }
 
-static void on_accept(evutil_socket_t fd, short what, void *ctx)
+static void on_control_accept(evutil_socket_t fd, short what, void *ctx)
 {
 	struct control *c;
 	int client = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -135,8 +135,8 @@ static void on_accept(evutil_socket_t fd, short what, void *ctx)
 	}
 	c->d = ctx;
 	c->stream = bufferevent_socket_new(c->d->base, client, BEV_OPT_CLOSE_ON_FREE);
-	c->timer = evtimer_new(c->d->base, on_limit, c);
-	c->answer = event_new(c->d->base, -1, 0, on_answer, c);
+	c->timer = evtimer_new(c->d->base, on_control_limit, c);
+	c->answer = event_new(c->d->base, -1, 0, on_control_answer, c);
 	if (!c->stream)
 		close(client);
 	if (!c->stream || !c->timer || !c->answer) {
@@ -145,12 +145,12 @@ static void on_accept(evutil_socket_t fd, short what, void *ctx)
 	}
 	c->next = controls;
 	controls = c;
-	bufferevent_setcb(c->stream, on_read, NULL, on_event, c);
+	bufferevent_setcb(c->stream, on_control_read, NULL, on_control_event, c);
 	bufferevent_enable(c->stream, EV_READ | EV_WRITE);
 }
 
 /* Listens at the path; -EADDRINUSE when another vtpmd answers there. */
-static int listen_at(const char *path, int *out)
+static int listen_control_at(const char *path, int *out)
 {
 	struct sockaddr_un a = {.sun_family = AF_UNIX};
 	int fd, rc = 0;
@@ -180,13 +180,13 @@ static int listen_at(const char *path, int *out)
 
 int control_open(struct vtpmd *d, const struct control_handlers *handlers)
 {
-	int fd = -1, rc = listen_at(d->socket, &fd);
+	int fd = -1, rc = listen_control_at(d->socket, &fd);
 
 	if (rc)
 		return rc;
 	ops = handlers;
-	d->on_status[0] = on_status;
-	listener = event_new(d->base, fd, EV_READ | EV_PERSIST, on_accept, d);
+	d->on_status[0] = on_control_status;
+	listener = event_new(d->base, fd, EV_READ | EV_PERSIST, on_control_accept, d);
 	if (!listener || event_add(listener, NULL)) {
 		close(fd);
 		return -ENOMEM;
@@ -197,7 +197,7 @@ int control_open(struct vtpmd *d, const struct control_handlers *handlers)
 void control_close(struct vtpmd *d)
 {
 	while (controls)
-		drop(controls);
+		drop_control(controls);
 	if (!listener)
 		return;
 	close(event_get_fd(listener));

@@ -191,7 +191,7 @@ static bool is_taken(struct control *c, const struct launch *l,
 		xen_find(c->d->xen, l->domain, &domid, &why) != XEN_DOMAIN_GONE);
 }
 
-static void keep(struct control *c, struct launch *l, const char *hex)
+static void keep_op(struct control *c, struct launch *l, const char *hex)
 {
 	struct error e = {.cause = CAUSE_NONE};
 	char name[LAUNCH_NAME_SIZE], path[512];
@@ -234,7 +234,7 @@ static void control_launch(struct control *c, struct vtpm *none, const json_t *r
 				    "is being restored: shut it down first, see `xl "
 				    "list`.");
 	else
-		keep(c, &l, hex);
+		keep_op(c, &l, hex);
 }
 
 static void control_launched(struct control *c, struct vtpm *none, const json_t *request)
@@ -496,7 +496,7 @@ static struct timeval limit_of(const struct control *c)
 }
 
 /* Asks all managers concerned for their status, then answers. */
-static void ask(struct control *c)
+static void ask_managers(struct control *c)
 {
 	const struct timeval limit = limit_of(c);
 	struct vtpm *v;
@@ -513,7 +513,7 @@ static void ask(struct control *c)
 /* SHOW, LIST, and, as it depends on whether a guest is there, STOP and DELETE. */
 static void control_ask(struct control *c, struct vtpm *v, const json_t *request)
 {
-	ask(c);
+	ask_managers(c);
 }
 
 static void control_ask_resume(struct control *c, struct vtpm *v, const json_t *request)
@@ -529,7 +529,7 @@ static void control_ask_resume(struct control *c, struct vtpm *v, const json_t *
 	if (uuid && !c->launched)
 		control_answer_malformed(c);
 	else if (v->peer && !v->greeting && v->state == VTPM_RUNNING)
-		ask(c);
+		ask_managers(c);
 	else
 		control_answer_word(
 			c, "busy",
@@ -543,7 +543,7 @@ static void control_ask_rekey(struct control *c, struct vtpm *v, const json_t *r
 	if (v->rekeying)
 		still_rekeying(c);
 	else if (vtpm_rekey(v, json_is_true(json_object_get(request, "deep"))))
-		ask(c);
+		ask_managers(c);
 	else
 		control_answer_word(c, "busy",
 				    "The vTPM does not run: its key slots are made anew "
@@ -562,7 +562,7 @@ static void control_ask_attest(struct control *c, struct vtpm *v, const json_t *
 			 : -EINVAL;
 
 	if (!rc)
-		ask(c);
+		ask_managers(c);
 	else if (rc == -EINVAL)
 		control_answer_malformed(c);
 	else if (rc == -EOPNOTSUPP)
@@ -589,7 +589,7 @@ static void control_ask_certify(struct control *c, struct vtpm *v, const json_t 
 	if (rc)
 		control_answer_refuse(c, rc, &e);
 	else
-		ask(c);
+		ask_managers(c);
 }
 
 static void answer_backup(struct control *c, struct vtpm *v)
@@ -753,7 +753,7 @@ static void op_audit_rotate(struct control *c, struct vtpm *v, const json_t *req
 
 static const struct {
 	const char *word;
-	bool host; /* about no vTPM that is there: run() gets NULL */
+	bool host; /* about no vTPM that is there: run_op() gets NULL */
 	void (*run)(struct control *c, struct vtpm *v, const json_t *request);
 } ops[] = {
 	[CREATE] = {"create", true, control_create},
@@ -790,7 +790,7 @@ static enum control_what parse_op(const char *op)
 	return NO_OP;
 }
 
-static void run(struct control *c, const json_t *request)
+static void run_op(struct control *c, const json_t *request)
 {
 	struct vtpm *v = ops[c->what].host ? NULL : registry_find(c->d, c->name);
 
@@ -813,7 +813,7 @@ static void run_request(struct control *c, const char *line, size_t len)
 	    (!ops[c->what].host && !name))
 		control_answer_malformed(c);
 	else
-		run(c, request);
+		run_op(c, request);
 	json_decref(request);
 }
 

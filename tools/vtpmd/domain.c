@@ -42,7 +42,7 @@ struct domain {
 
 #define ABOUT(d) (&(struct log_about){.vtpm = (d)->body.name, .uuid = (d)->body.uuid})
 
-static void look(void *ctx);
+static void look_domain(void *ctx);
 
 static void look_again(struct domain *d, int ms)
 {
@@ -50,7 +50,7 @@ static void look_again(struct domain *d, int ms)
 		  &(struct timeval){.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000});
 }
 
-static void finish(struct domain *d)
+static void finish_domain(struct domain *d)
 {
 	domain_file_forget(&d->body);
 	if (d->watching)
@@ -72,7 +72,7 @@ static void drop_image(struct domain *d)
 	d->kernel = d->manager = -1;
 }
 
-static int take_image(struct domain *d, struct error *e)
+static int take_domain_image(struct domain *d, struct error *e)
 {
 	struct image *i = &d->body.image;
 	int rc;
@@ -113,11 +113,11 @@ static void on_destroyed(void *ctx, int status)
 
 		domain_file_said(&d->body, said, sizeof(said));
 		log_about(LOG_ERR, ABOUT(d), "`xl destroy %d` failed: %s", domid, said);
-		/* look() tries again with the next event, or in a while */
+		/* look_domain() tries again with the next event, or in a while */
 		look_again(d, DESTROY_MS);
 		return;
 	}
-	finish(d);
+	finish_domain(d);
 }
 
 static void destroy(struct domain *d)
@@ -201,7 +201,7 @@ static void look_alive(struct domain *d)
 }
 
 /* Something changed in Xen: does it live, does it listen, is it wanted? */
-static void look(void *ctx)
+static void look_domain(void *ctx)
 {
 	struct domain *d = ctx;
 	const char *why;
@@ -213,7 +213,7 @@ static void look(void *ctx)
 	case XEN_DOMAIN_GONE:
 		snprintf(d->why, sizeof(d->why), "The stub domain vtpm-%s ended: %s.",
 			 d->body.name, why);
-		finish(d);
+		finish_domain(d);
 		break;
 	case XEN_DOMAIN_ENDED:
 		snprintf(d->why, sizeof(d->why), "The stub domain vtpm-%s ended: %s.",
@@ -226,9 +226,9 @@ static void look(void *ctx)
 	}
 }
 
-static void on_retry(evutil_socket_t fd, short what, void *ctx)
+static void on_domain_retry(evutil_socket_t fd, short what, void *ctx)
 {
-	look(ctx);
+	look_domain(ctx);
 }
 
 /* The toolstack makes a folder for each guest below backend/vtpm; the backend shall
@@ -258,9 +258,9 @@ static int attach(struct domain *d)
 
 	d->watching = true;
 	for (i = 0; i < ARRAY_SIZE(nodes); i++)
-		if (xen_watch(d->body.d->xen, nodes[i], look, d))
+		if (xen_watch(d->body.d->xen, nodes[i], look_domain, d))
 			return -EIO;
-	look(d);
+	look_domain(d);
 	return 0;
 }
 
@@ -279,7 +279,7 @@ static void on_created(void *ctx, int status)
 		domain_file_said(&d->body, said, sizeof(said));
 		snprintf(d->why, sizeof(d->why), "`xl create` of vtpm-%s failed: %.100s.",
 			 d->body.name, said);
-		finish(d);
+		finish_domain(d);
 		return;
 	}
 	if (!WIFEXITED(status) || WEXITSTATUS(status)) {
@@ -313,10 +313,10 @@ static int domain_start(struct body *b, struct error *e)
 				 "This is no Xen host: boot Xen, or create the vTPM with "
 				 "`--placement process`.");
 	if (!d->retry)
-		d->retry = evtimer_new(b->d->base, on_retry, d);
+		d->retry = evtimer_new(b->d->base, on_domain_retry, d);
 	if (!d->retry)
 		return error_set(e, -ENOMEM, CAUSE_RESOURCES, "There is no memory.");
-	rc = take_image(d, e);
+	rc = take_domain_image(d, e);
 	if (rc)
 		return rc;
 	uuid_generate(d->uuid);
@@ -353,7 +353,7 @@ static int domain_adopt(struct body *b)
 		return -ENOENT;
 	}
 	if (!d->retry)
-		d->retry = evtimer_new(b->d->base, on_retry, d);
+		d->retry = evtimer_new(b->d->base, on_domain_retry, d);
 	if (!d->retry)
 		return -ENOMEM;
 	name_nodes(d);
@@ -374,7 +374,7 @@ static void domain_end(struct body *b)
 	struct domain *d = (struct domain *)b;
 
 	d->condemned = true;
-	look(d);
+	look_domain(d);
 }
 
 static void domain_free(struct body *b)

@@ -26,7 +26,7 @@ static uint64_t now(void)
 	return (uint64_t)t.tv_sec;
 }
 
-static void file_name(const uint8_t vtpm[16], char name[static 64])
+static void guests_file_name(const uint8_t vtpm[16], char name[static 64])
 {
 	char uuid[37];
 
@@ -48,7 +48,7 @@ static void take_guest(struct cursor *c, struct guest *one)
 	one->on = cursor_u64(c);
 }
 
-static int keep(const struct guests_place *p, const struct guests *g)
+static int keep_guests(const struct guests_place *p, const struct guests *g)
 {
 	uint8_t file[FILE_MAX];
 	struct cursor w = cursor_writer(file, sizeof(file));
@@ -63,12 +63,12 @@ static int keep(const struct guests_place *p, const struct guests *g)
 	cursor_put_u64(&w, g->asked);
 	for (unsigned int i = 0; i < g->count; i++)
 		put_guest(&w, &g->one[i]);
-	file_name(p->vtpm, name);
+	guests_file_name(p->vtpm, name);
 	return cursor_ok(&w) ? atomic_write(p->run_dir, name, file, w.pos, false)
 			     : -EMSGSIZE;
 }
 
-static bool parse(struct cursor *c, struct guests *g)
+static bool parse_guests(struct cursor *c, struct guests *g)
 {
 	const uint8_t *magic = cursor_bytes(c, strlen(MAGIC));
 	uint8_t launched = cursor_u8(c), resume = cursor_u8(c);
@@ -98,11 +98,11 @@ void guests_load(const struct guests_place *p, struct guests *g)
 	size_t len;
 
 	memset(g, 0, sizeof(*g));
-	file_name(p->vtpm, name);
+	guests_file_name(p->vtpm, name);
 	if (atomic_read(p->run_dir, name, FILE_MAX, &file, &len))
 		return;
 	c = cursor_reader(file, len);
-	if (!parse(&c, g))
+	if (!parse_guests(&c, g))
 		memset(g, 0, sizeof(*g));
 	free(file);
 	guests_released(p, g);
@@ -125,7 +125,7 @@ void guests_released(const struct guests_place *p, struct guests *g)
 			g->one[kept++] = g->one[i];
 	g->count = kept;
 	/* not kept: the next start finds them gone, too */
-	if (kept != had && keep(p, g))
+	if (kept != had && keep_guests(p, g))
 		return;
 }
 
@@ -142,8 +142,8 @@ bool guests_restores(const struct guests_place *p, const struct guests *g)
 	       launch_held(p->run_dir, g->saved);
 }
 
-static const struct guest *find(const struct guests *g, uint32_t domid,
-				const uint8_t uuid[16])
+static const struct guest *find_guest(const struct guests *g, uint32_t domid,
+				      const uint8_t uuid[16])
 {
 	for (unsigned int i = 0; i < g->count; i++)
 		if (g->one[i].domid == domid && !memcmp(g->one[i].uuid, uuid, 16))
@@ -166,7 +166,7 @@ static bool is_incoming(struct xen *x, uint32_t domid, int *rc)
 	       !strcmp(name + len - strlen(INCOMING), INCOMING);
 }
 
-static int refuse(struct guests_verdict *v, int rc, const char *why)
+static int refuse_guest(struct guests_verdict *v, int rc, const char *why)
 {
 	v->why = why;
 	return rc;
@@ -183,14 +183,15 @@ static bool was_not_told(const struct guests *g, const struct guest *known, uint
 static int judge_known(const struct guests *g, uint32_t domid, uint64_t on,
 		       struct guests_verdict *v)
 {
-	const struct guest *known = find(g, domid, v->uuid);
+	const struct guest *known = find_guest(g, domid, v->uuid);
 
 	if (!known || (known->on != on && was_not_told(g, known, on)))
 		return -ENOENT;
 	if (!on || known->on != on)
-		return refuse(v, -EPERM,
-			      "this vTPM was restarted while the guest ran, or served "
-			      "another one since, and its PCRs are lost: reboot it");
+		return refuse_guest(
+			v, -EPERM,
+			"this vTPM was restarted while the guest ran, or served "
+			"another one since, and its PCRs are lost: reboot it");
 	v->what = CHANNEL_GUEST_SAME;
 	v->on = on;
 	return 0;
@@ -198,7 +199,7 @@ static int judge_known(const struct guests *g, uint32_t domid, uint64_t on,
 
 static int refuse_unmeasured(enum guests_served served, struct guests_verdict *v)
 {
-	return refuse(
+	return refuse_guest(
 		v, -EPERM,
 		served == GUESTS_MEASURED
 			? "it was not measured, and this vTPM was made for measured "
@@ -215,8 +216,9 @@ static int measured(const struct guests_place *p, enum guests_served served,
 	v->measured = !rc;
 	if (rc == -ENOENT)
 		return served == GUESTS_ALL ? 0 : refuse_unmeasured(served, v);
-	return rc ? refuse(v, rc,
-			   "what was measured of it cannot be read: launch it again")
+	return rc ? refuse_guest(
+			    v, rc,
+			    "what was measured of it cannot be read: launch it again")
 		  : 0;
 }
 
@@ -226,9 +228,9 @@ static enum guests_resume spent(const struct guests_place *p, const struct guest
 	return guests_restores(p, g) ? GUESTS_RESUME_LOST : GUESTS_RESUME_NONE;
 }
 
-static void forget(struct guests *g, uint32_t domid, const uint8_t uuid[16])
+static void forget_guest(struct guests *g, uint32_t domid, const uint8_t uuid[16])
 {
-	const struct guest *known = find(g, domid, uuid);
+	const struct guest *known = find_guest(g, domid, uuid);
 
 	if (known)
 		g->one[known - g->one] = g->one[--g->count];
@@ -245,15 +247,17 @@ static int power_on(const struct guests_place *p, struct guests *g, uint32_t dom
 	struct cursor c = cursor_reader(drawn, sizeof(drawn));
 
 	if (is_saved && !resumes && guests_restores(p, g))
-		return refuse(v, -EPERM,
-			      "it was restored, and what this vTPM held for it is lost: "
-			      "launch it without --restore");
-	forget(&next, domid, v->uuid);
+		return refuse_guest(
+			v, -EPERM,
+			"it was restored, and what this vTPM held for it is lost: "
+			"launch it without --restore");
+	forget_guest(&next, domid, v->uuid);
 	if (next.count == GUESTS_MAX)
-		return refuse(v, -EPERM,
-			      "too many domains that run had this vTPM: shut some down");
+		return refuse_guest(
+			v, -EPERM,
+			"too many domains that run had this vTPM: shut some down");
 	if (crypt_random(drawn, sizeof(drawn)))
-		return refuse(v, -EIO, "there is no randomness: see vtpmd's log");
+		return refuse_guest(v, -EIO, "there is no randomness: see vtpmd's log");
 	v->what = resumes ? CHANNEL_GUEST_RESUMED : CHANNEL_GUEST_NEW;
 	v->on = resumes ? on : (cursor_u64(&c) & ON_MASK) | 1;
 	next.resume = resumes ? GUESTS_RESUME_NONE : spent(p, g);
@@ -261,9 +265,9 @@ static int power_on(const struct guests_place *p, struct guests *g, uint32_t dom
 	memcpy(next.last.uuid, v->uuid, sizeof(v->uuid));
 	next.asked = on;
 	next.one[next.count++] = next.last;
-	if (keep(p, &next))
-		return refuse(v, -EIO,
-			      "vtpmd cannot write its run folder: see `df /run`");
+	if (keep_guests(p, &next))
+		return refuse_guest(v, -EIO,
+				    "vtpmd cannot write its run folder: see `df /run`");
 	*g = next;
 	return 0;
 }
@@ -274,12 +278,13 @@ static int identify(const struct guests_place *p, uint32_t domid,
 	int rc;
 
 	if (xen_uuid(p->xen, domid, v->uuid))
-		return refuse(v, -ENOENT, "Xen has no such domain");
+		return refuse_guest(v, -ENOENT, "Xen has no such domain");
 	if (is_incoming(p->xen, domid, &rc))
-		return refuse(v, -EPERM,
-			      "it comes by `xl migrate`, and what its vTPM holds does "
-			      "not: shut it down there and start it here");
-	return rc ? refuse(v, -EPERM, "its name cannot be read from xenstore") : 0;
+		return refuse_guest(
+			v, -EPERM,
+			"it comes by `xl migrate`, and what its vTPM holds does "
+			"not: shut it down there and start it here");
+	return rc ? refuse_guest(v, -EPERM, "its name cannot be read from xenstore") : 0;
 }
 
 int guests_judge(const struct guests_place *p, struct guests *g, uint32_t domid,
@@ -303,9 +308,10 @@ int guests_judge(const struct guests_place *p, struct guests *g, uint32_t domid,
 		return rc;
 	/* a launch and a resume are of a uuid */
 	if (!xen_is_alone(p->xen, v->uuid))
-		return refuse(v, -EPERM,
-			      "another domain has its uuid, see `xl list -v`: give each "
-			      "its own");
+		return refuse_guest(
+			v, -EPERM,
+			"another domain has its uuid, see `xl list -v`: give each "
+			"its own");
 	rc = measured(p, served, v, list);
 	return rc ? rc : power_on(p, g, domid, on, v);
 }
@@ -323,7 +329,7 @@ int guests_resume(const struct guests_place *p, struct guests *g, uint64_t on,
 	next.resume = launched ? GUESTS_RESUME_LAUNCHED : GUESTS_RESUME_TIMED;
 	memcpy(next.saved, launched ? launched : g->last.uuid, sizeof(next.saved));
 	next.until = now() + GUESTS_RESUME_S;
-	if (keep(p, &next))
+	if (keep_guests(p, &next))
 		return -EIO;
 	*g = next;
 	return 0;
@@ -337,7 +343,7 @@ int guests_set_launched(const struct guests_place *p, struct guests *g, bool lau
 	if (before == launched)
 		return 0;
 	g->launched = launched;
-	rc = keep(p, g);
+	rc = keep_guests(p, g);
 	if (rc)
 		g->launched = before;
 	return rc;
@@ -349,7 +355,7 @@ void guests_revoke(const struct guests_place *p, struct guests *g)
 		return;
 	g->resume = spent(p, g);
 	/* the file is read by the next vtpmd only, and a resume ends by itself */
-	(void)!keep(p, g);
+	(void)!keep_guests(p, g);
 }
 
 void guests_boots(const struct guests_place *p, struct guests *g, const uint8_t uuid[16])
@@ -358,5 +364,5 @@ void guests_boots(const struct guests_place *p, struct guests *g, const uint8_t 
 		return;
 	g->resume = GUESTS_RESUME_NONE;
 	/* the launch is held: the next vtpmd would refuse its guest, and say why */
-	(void)!keep(p, g);
+	(void)!keep_guests(p, g);
 }

@@ -58,7 +58,7 @@ void identity_settle(struct meta *m)
 }
 
 /* 1: added; 0: it was there. */
-static int add(struct meta *m, const uint8_t *bytes, uint16_t len)
+static int add_identity(struct meta *m, const uint8_t *bytes, uint16_t len)
 {
 	struct tpmpub key, old;
 	uint8_t digest[32];
@@ -89,7 +89,7 @@ int identity_take(struct meta *m, const uint8_t *keys, size_t len)
 	do {
 		uint16_t n = cursor_u16(&c);
 
-		rc = add(&fresh, cursor_bytes(&c, n), n);
+		rc = add_identity(&fresh, cursor_bytes(&c, n), n);
 		if (rc < 0)
 			return rc;
 		changed |= rc;

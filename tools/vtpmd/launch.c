@@ -73,7 +73,7 @@ bool launch_held(int run_dir, const uint8_t domain[16])
 	return held(run_dir, name);
 }
 
-static int parse(struct cursor *c, struct launch *l)
+static int parse_launch(struct cursor *c, struct launch *l)
 {
 	const uint8_t *magic = cursor_bytes(c, MAGIC_SIZE);
 
@@ -94,7 +94,8 @@ static bool names(const struct launch *l, const uint8_t vtpm[16])
 	return false;
 }
 
-static int find(int run_dir, const char *name, const uint8_t vtpm[16], struct cursor *out)
+static int find_launch(int run_dir, const char *name, const uint8_t vtpm[16],
+		       struct cursor *out)
 {
 	struct launch l = {.vtpms = 0};
 	struct cursor c;
@@ -108,7 +109,7 @@ static int find(int run_dir, const char *name, const uint8_t vtpm[16], struct cu
 	if (rc)
 		return rc;
 	c = cursor_reader(file, len);
-	rc = parse(&c, &l);
+	rc = parse_launch(&c, &l);
 	if (!rc && !names(&l, vtpm))
 		rc = -ENOENT;
 	if (!rc)
@@ -146,7 +147,7 @@ static int search_one(int run_dir, const char *name, void *ctx)
 {
 	struct search *s = ctx;
 
-	return find(run_dir, name, s->vtpm, s->out);
+	return find_launch(run_dir, name, s->vtpm, s->out);
 }
 
 int launch_find(int run_dir, const uint8_t *domain, const uint8_t vtpm[16],
@@ -158,7 +159,7 @@ int launch_find(int run_dir, const uint8_t *domain, const uint8_t vtpm[16],
 	if (!domain)
 		return walk(run_dir, search_one, &any);
 	launch_name(domain, name);
-	return find(run_dir, name, vtpm, out);
+	return find_launch(run_dir, name, vtpm, out);
 }
 
 static int sweep_one(int run_dir, const char *name, void *ctx)

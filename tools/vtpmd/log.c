@@ -50,7 +50,7 @@ struct fields {
 	int count;
 };
 
-static void add(struct fields *f, const char *key, const char *value)
+static void add_log(struct fields *f, const char *key, const char *value)
 {
 	char *to = f->text[f->count];
 	int n = snprintf(to, FIELD_MAX, "%s=%s", key, value);
@@ -67,18 +67,18 @@ static bool to_journal(int level, const struct log_about *about, const char *tex
 	char number[12], uuid[37];
 
 	snprintf(number, sizeof(number), "%d", level);
-	add(&f, "MESSAGE", text);
-	add(&f, "PRIORITY", number);
+	add_log(&f, "MESSAGE", text);
+	add_log(&f, "PRIORITY", number);
 	if (about->vtpm)
-		add(&f, "VTPM_NAME", about->vtpm);
+		add_log(&f, "VTPM_NAME", about->vtpm);
 	if (about->uuid) {
 		uuid_unparse_lower(about->uuid, uuid);
-		add(&f, "VTPM_UUID", uuid);
+		add_log(&f, "VTPM_UUID", uuid);
 	}
 	if (about->cause != CAUSE_NONE)
-		add(&f, "VTPM_CAUSE", error_word(about->cause));
+		add_log(&f, "VTPM_CAUSE", error_word(about->cause));
 	if (about->id)
-		add(&f, "MESSAGE_ID", about->id);
+		add_log(&f, "MESSAGE_ID", about->id);
 	/* sd_journal_sendv() calls it a success when nobody has ever listened there */
 	return !access(JOURNAL_SOCKET, F_OK) && !sd_journal_sendv(f.iov, f.count);
 }
@@ -93,7 +93,7 @@ static void to_stderr(int level, const char *text)
 		return;
 }
 
-static void put(int level, const struct log_about *about, const char *fmt, va_list ap)
+static void put_log(int level, const struct log_about *about, const char *fmt, va_list ap)
 {
 	char text[TEXT_MAX];
 	int at = 0;
@@ -117,7 +117,7 @@ void log_line(int level, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	put(level, &nothing, fmt, ap);
+	put_log(level, &nothing, fmt, ap);
 	va_end(ap);
 }
 
@@ -126,7 +126,7 @@ void log_about(int level, const struct log_about *about, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	put(level, about, fmt, ap);
+	put_log(level, about, fmt, ap);
 	va_end(ap);
 }
 
@@ -153,6 +153,6 @@ void log_limited(struct log_limit *l, int level, const struct log_about *about,
 	if (level != LOG_DEBUG)
 		log_left_out(l, about);
 	va_start(ap, fmt);
-	put(level, about, fmt, ap);
+	put_log(level, about, fmt, ap);
 	va_end(ap);
 }

@@ -277,7 +277,7 @@ static void end(struct vtpmd *d)
 	close(d->run_dir);
 }
 
-static int run(struct vtpmd *d)
+static int run_loop(struct vtpmd *d)
 {
 	int rc = control_open(d, &control_ops);
 
@@ -400,7 +400,7 @@ int main(int argc, char **argv)
 	if (!d.base || event_base_priority_init(d.base, PRIORITIES) || add_events(&d) ||
 	    work_init(d.base))
 		return 1;
-	rc = run(&d);
+	rc = run_loop(&d);
 	end(&d);
 	return rc ? 1 : 0;
 }

@@ -55,7 +55,7 @@ int meta_version_parse(const char *version, bool *tpm12)
 	return !version || *tpm12 || !strcmp(version, "2.0") ? 0 : -EINVAL;
 }
 
-static bool take_text(const json_t *root, const char *key, char *out, size_t room)
+static bool take_meta_text(const json_t *root, const char *key, char *out, size_t room)
 {
 	const char *text = json_string_value(json_object_get(root, key));
 
@@ -104,11 +104,11 @@ static int take(const json_t *root, struct meta *m)
 	char uuid[40], placement[16], state[16];
 	json_int_t memory = json_integer_value(json_object_get(root, "memory"));
 
-	if (!take_text(root, "name", m->name, sizeof(m->name)) ||
-	    !take_text(root, "uuid", uuid, sizeof(uuid)) ||
-	    !take_text(root, "placement", placement, sizeof(placement)) ||
-	    !take_text(root, "state", state, sizeof(state)) ||
-	    !take_text(root, "created", m->created, sizeof(m->created)))
+	if (!take_meta_text(root, "name", m->name, sizeof(m->name)) ||
+	    !take_meta_text(root, "uuid", uuid, sizeof(uuid)) ||
+	    !take_meta_text(root, "placement", placement, sizeof(placement)) ||
+	    !take_meta_text(root, "state", state, sizeof(state)) ||
+	    !take_meta_text(root, "created", m->created, sizeof(m->created)))
 		return -EBADMSG;
 	if (!meta_name_ok(m->name) || uuid_parse(uuid, m->uuid) || memory < 8 ||
 	    memory > 4096)
@@ -119,18 +119,18 @@ static int take(const json_t *root, struct meta *m)
 	m->process = !strcmp(placement, "process");
 	m->creating = !strcmp(state, "creating");
 	m->is_copy = json_object_get(root, "copy_of") != NULL;
-	if (m->is_copy && (!take_text(root, "copy_of", uuid, sizeof(uuid)) ||
+	if (m->is_copy && (!take_meta_text(root, "copy_of", uuid, sizeof(uuid)) ||
 			   uuid_parse(uuid, m->copy_of)))
 		return -EBADMSG;
 	if (!take_eks(json_object_get(root, "ek"), m))
 		return -EBADMSG;
 	/* of an earlier version: not known */
-	(void)take_text(root, "sealed", m->sealed, sizeof(m->sealed));
-	(void)take_text(root, "keyed", m->keyed, sizeof(m->keyed));
+	(void)take_meta_text(root, "sealed", m->sealed, sizeof(m->sealed));
+	(void)take_meta_text(root, "keyed", m->keyed, sizeof(m->keyed));
 	m->wanted = json_is_true(json_object_get(root, "wanted"));
 	m->launched = json_is_true(json_object_get(root, "launched"));
 	m->ending = json_is_true(json_object_get(root, "ending"));
-	if (take_text(root, "error", m->error.text, sizeof(m->error.text)))
+	if (take_meta_text(root, "error", m->error.text, sizeof(m->error.text)))
 		m->error.cause =
 			(enum cause)json_integer_value(json_object_get(root, "cause"));
 	return 0;

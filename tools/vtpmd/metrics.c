@@ -29,7 +29,7 @@ static void family(struct evbuffer *out, const char *name, const char *type,
 			    help, name, type);
 }
 
-static bool told(const struct vtpm *v)
+static bool metrics_told(const struct vtpm *v)
 {
 	return v->state == VTPM_RUNNING && v->status.at.tv_sec;
 }
@@ -42,7 +42,7 @@ struct figure {
 
 static double status(const struct vtpm *v, enum channel_status what)
 {
-	return told(v) ? (double)v->status.value[what] : -1;
+	return metrics_told(v) ? (double)v->status.value[what] : -1;
 }
 
 static double up(const struct vtpm *v)
@@ -52,7 +52,7 @@ static double up(const struct vtpm *v)
 
 static double guest(const struct vtpm *v)
 {
-	return told(v) ? v->status.value[STATUS_GUEST_DOMID] >= 0 : -1;
+	return metrics_told(v) ? v->status.value[STATUS_GUEST_DOMID] >= 0 : -1;
 }
 
 static double commands(const struct vtpm *v)
@@ -70,7 +70,7 @@ static double writes(const struct vtpm *v)
 	return status(v, STATUS_STATE_WRITES);
 }
 
-static double generation(const struct vtpm *v)
+static double metrics_generation(const struct vtpm *v)
 {
 	return (double)store_seq((struct store *)&v->store, CHANNEL_OBJECT_PERMALL);
 }
@@ -87,12 +87,12 @@ static double seconds(const struct vtpm *v, enum channel_status what)
 	return ns < 0 ? -1 : ns / 1e9;
 }
 
-static double uptime(const struct vtpm *v)
+static double metrics_uptime(const struct vtpm *v)
 {
 	return seconds(v, STATUS_UPTIME_NS);
 }
 
-static double ready(const struct vtpm *v)
+static double metrics_ready(const struct vtpm *v)
 {
 	return seconds(v, STATUS_READY_NS);
 }
@@ -150,13 +150,14 @@ static const struct figure figures[] = {
 	{"state_writes_total", "counter",
 	 "Durable writes of the permanent state since the vTPM was opened.", writes},
 	{"state_generation", "gauge", "Generation of the stored permanent state.",
-	 generation},
+	 metrics_generation},
 	{"store_waiting", "gauge",
 	 "Whether the guest waits since the disk does not take the state.",
 	 waits_for_disk},
-	{"uptime_seconds", "gauge", "Since the vTPM was opened.", uptime},
+	{"uptime_seconds", "gauge", "Since the vTPM was opened.", metrics_uptime},
 	{"start_duration_seconds", "gauge",
-	 "From the stub domain's first instruction to ready, the last time.", ready},
+	 "From the stub domain's first instruction to ready, the last time.",
+	 metrics_ready},
 	{"start_waiting_seconds", "gauge",
 	 "How much of the start was waiting for TPM, KMS and store.", unlock},
 	{"memory_bytes", "gauge",
@@ -260,7 +261,7 @@ static void put_latencies(struct vtpmd *d, struct evbuffer *out)
 	       "How long TPM commands took, to the durable state; the TPM2_Startup that each "
 	       "guest's arrival causes is among them.");
 	for (v = d->vtpms; v; v = v->next)
-		if (told(v) && v->status.timed)
+		if (metrics_told(v) && v->status.timed)
 			put_latency(out, v);
 }
 
@@ -286,7 +287,7 @@ static double expiry(const char *pem)
 	return at;
 }
 
-static void put_config(struct vtpmd *d, struct evbuffer *out)
+static void put_metrics_config(struct vtpmd *d, struct evbuffer *out)
 {
 	struct error e = {.cause = CAUSE_NONE};
 	struct config c;
@@ -328,7 +329,7 @@ static void put_host(struct vtpmd *d, struct evbuffer *out)
 static void metrics_text(struct vtpmd *d, struct evbuffer *out)
 {
 	put_host(d, out);
-	put_config(d, out);
+	put_metrics_config(d, out);
 	put_infos(d, out);
 	put_states(d, out);
 	put_figures(d, out);
@@ -354,7 +355,7 @@ static struct event *listener;
 static struct client *clients;
 static unsigned int count;
 
-static void drop(struct client *c)
+static void drop_metrics(struct client *c)
 {
 	struct client **at = &clients;
 
@@ -379,7 +380,7 @@ static void respond(struct client *c)
 
 	c->answered = true;
 	if (!body) {
-		drop(c);
+		drop_metrics(c);
 		return;
 	}
 	if (c->status == 200)
@@ -397,7 +398,7 @@ static void respond(struct client *c)
 }
 
 /* Answers when all managers that were asked have told, or their time is over. */
-static void look(struct client *c)
+static void look_metrics(struct client *c)
 {
 	struct vtpm *v;
 
@@ -413,27 +414,27 @@ static void look(struct client *c)
 	event_active(c->answer, EV_TIMEOUT, 0);
 }
 
-static void on_status(struct vtpmd *d)
+static void on_metrics_status(struct vtpmd *d)
 {
 	struct client *c;
 
 	for (c = clients; c; c = c->next)
-		look(c);
+		look_metrics(c);
 }
 
-static void on_answer(evutil_socket_t fd, short what, void *ctx)
+static void on_metrics_answer(evutil_socket_t fd, short what, void *ctx)
 {
 	respond(ctx);
 }
 
-static void on_limit(evutil_socket_t fd, short what, void *ctx)
+static void on_metrics_limit(evutil_socket_t fd, short what, void *ctx)
 {
-	look(ctx);
+	look_metrics(ctx);
 }
 
 /* Those whose figures are older than half a second: on loopback everybody may scrape,
  * and shall not keep stub domains busy with it. */
-static void ask(struct client *c)
+static void ask_managers_for_metrics(struct client *c)
 {
 	struct timeval limit = {.tv_sec = VTPM_TABLE_MS / 1000,
 				.tv_usec = VTPM_TABLE_MS % 1000 * 1000};
@@ -450,11 +451,11 @@ static void ask(struct client *c)
 			vtpm_ask_status(v);
 	c->asking = true;
 	event_add(c->timer, &limit);
-	look(c);
+	look_metrics(c);
 }
 
 /* The header's lines say nothing that is needed here; the empty one ends them. */
-static void on_read(struct bufferevent *b, void *ctx)
+static void on_metrics_read(struct bufferevent *b, void *ctx)
 {
 	struct evbuffer *in = bufferevent_get_input(b);
 	struct client *c = ctx;
@@ -470,23 +471,23 @@ static void on_read(struct bufferevent *b, void *ctx)
 		free(line);
 	}
 	if (end && c->status == 200)
-		ask(c);
+		ask_managers_for_metrics(c);
 	else if (end)
 		respond(c);
 	else if (evbuffer_get_length(in) >= REQUEST_MAX)
-		drop(c);
+		drop_metrics(c);
 }
 
 /* The output has drained. */
-static void on_write(struct bufferevent *b, void *ctx)
+static void on_metrics_write(struct bufferevent *b, void *ctx)
 {
 	struct client *c = ctx;
 
 	if (c->answered)
-		drop(c);
+		drop_metrics(c);
 }
 
-static void on_event(struct bufferevent *b, short what, void *ctx)
+static void on_metrics_event(struct bufferevent *b, short what, void *ctx)
 {
 	struct client *c = ctx;
 
@@ -494,20 +495,20 @@ static void on_event(struct bufferevent *b, short what, void *ctx)
 	if (what & BEV_EVENT_EOF && (c->asking || c->answered) &&
 	    !(what & BEV_EVENT_ERROR))
 		return;
-	drop(c);
+	drop_metrics(c);
 }
 
 static void on_deadline(evutil_socket_t fd, short what, void *ctx)
 {
-	drop(ctx);
+	drop_metrics(ctx);
 }
 
 static int add_timers(struct client *c)
 {
 	static const struct timeval limit = {.tv_sec = LIMIT_S};
 
-	c->timer = evtimer_new(c->d->base, on_limit, c);
-	c->answer = event_new(c->d->base, -1, 0, on_answer, c);
+	c->timer = evtimer_new(c->d->base, on_metrics_limit, c);
+	c->answer = event_new(c->d->base, -1, 0, on_metrics_answer, c);
 	c->limit = evtimer_new(c->d->base, on_deadline, c);
 	if (!c->timer || !c->answer || !c->limit)
 		return -ENOMEM;
@@ -516,7 +517,7 @@ static int add_timers(struct client *c)
 }
 
 /* One client in a poll: others of this host wait no longer for many. */
-static void on_accept(evutil_socket_t at, short what, void *ctx)
+static void on_metrics_accept(evutil_socket_t at, short what, void *ctx)
 {
 	int fd = accept4(at, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	struct client *c;
@@ -537,11 +538,12 @@ static void on_accept(evutil_socket_t at, short what, void *ctx)
 	clients = c;
 	count++;
 	if (add_timers(c)) {
-		drop(c);
+		drop_metrics(c);
 		return;
 	}
 	bufferevent_priority_set(c->stream, PRIORITY_PEERS);
-	bufferevent_setcb(c->stream, on_read, on_write, on_event, c);
+	bufferevent_setcb(c->stream, on_metrics_read, on_metrics_write, on_metrics_event,
+			  c);
 	bufferevent_setwatermark(c->stream, EV_READ, 0, REQUEST_MAX);
 	bufferevent_enable(c->stream, EV_READ | EV_WRITE);
 }
@@ -589,7 +591,7 @@ static void remove_socket(const char *path)
 }
 
 /* The descriptor, or -errno. */
-static int listen_at(struct sockaddr *a, socklen_t len)
+static int listen_metrics_at(struct sockaddr *a, socklen_t len)
 {
 	int one = 1, rc = 0;
 	int fd = socket(a->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -620,23 +622,23 @@ int metrics_open(struct vtpmd *d)
 		return rc;
 	if (a.ss_family == AF_UNIX)
 		remove_socket(((struct sockaddr_un *)&a)->sun_path);
-	fd = listen_at((struct sockaddr *)&a, len);
+	fd = listen_metrics_at((struct sockaddr *)&a, len);
 	if (fd < 0)
 		return fd;
-	listener = event_new(d->base, fd, EV_READ | EV_PERSIST, on_accept, d);
+	listener = event_new(d->base, fd, EV_READ | EV_PERSIST, on_metrics_accept, d);
 	if (!listener) {
 		close(fd);
 		return -ENOMEM;
 	}
 	priority_of_peers(listener);
-	d->on_status[1] = on_status;
+	d->on_status[1] = on_metrics_status;
 	return event_add(listener, NULL) ? -ENOMEM : 0;
 }
 
 void metrics_close(struct vtpmd *d)
 {
 	while (clients)
-		drop(clients);
+		drop_metrics(clients);
 	if (!listener)
 		return;
 	close(event_get_fd(listener));

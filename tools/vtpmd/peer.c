@@ -116,7 +116,7 @@ static bool wait_for_disk(struct peer *p, int rc)
 	return true;
 }
 
-static void on_put(void *ctx, int rc)
+static void on_peer_put(void *ctx, int rc)
 {
 	struct peer *p = ctx;
 
@@ -138,7 +138,7 @@ static void put_again(evutil_socket_t fd, short what, void *ctx)
 	int rc = store_put_run(p->put.put);
 
 	if (rc)
-		on_put(p, rc);
+		on_peer_put(p, rc);
 }
 
 static void peer_store_put(struct peer *p, const struct channel_frame *f,
@@ -161,9 +161,9 @@ static void peer_store_put(struct peer *p, const struct channel_frame *f,
 		return;
 	}
 	if (p->put.again)
-		p->put.put =
-			store_put_new(p->env.store, p->put.object, p->put.seq,
-				      f->payload + c->pos, cursor_left(c), on_put, p);
+		p->put.put = store_put_new(p->env.store, p->put.object, p->put.seq,
+					   f->payload + c->pos, cursor_left(c),
+					   on_peer_put, p);
 	if (!p->put.put) {
 		peer_answer(p, f, -ENOMEM);
 		return;
@@ -272,7 +272,7 @@ static struct tpm_filter_host pinned(const struct config *c)
 	return host;
 }
 
-static void on_tpm(void *ctx, int rc, const uint8_t *rsp, size_t len)
+static void on_peer_tpm(void *ctx, int rc, const uint8_t *rsp, size_t len)
 {
 	struct peer *p = ctx;
 	struct channel_frame f = {.type = CHANNEL_TPM, .id = p->tpm.id};
@@ -285,8 +285,8 @@ static void on_tpm(void *ctx, int rc, const uint8_t *rsp, size_t len)
 	peer_reply(p, f.type, f.id, rsp, len);
 }
 
-static void refuse(struct peer *p, const struct channel_frame *f,
-		   const struct tpm_filter_verdict *v)
+static void refuse_peer(struct peer *p, const struct channel_frame *f,
+			const struct tpm_filter_verdict *v)
 {
 	peer_log(p, LOG_WARNING, PEER_ABOUT(p, .id = LOG_ID_REFUSED),
 		 "TPM command %s (0x%x) was refused: %s", v->name ? v->name : "unknown",
@@ -307,7 +307,7 @@ static void peer_tpm(struct peer *p, const struct channel_frame *f, struct curso
 		v.why = "its vTPM neither starts nor makes new key slots";
 	}
 	if (rc) {
-		refuse(p, f, &v);
+		refuse_peer(p, f, &v);
 		return;
 	}
 	if (relay_busy(p->relay)) {
@@ -316,7 +316,7 @@ static void peer_tpm(struct peer *p, const struct channel_frame *f, struct curso
 	}
 	wait = bucket_wait(&p->env.limits->tpm, BURST, EACH_MS, (uint64_t)stamp_ms());
 	log_about(LOG_DEBUG, PEER_ABOUT(p), "%s%s", v.name, wait ? ", slowed down" : "");
-	rc = relay_submit(p->relay, f->payload, f->len, wait, on_tpm, p);
+	rc = relay_submit(p->relay, f->payload, f->len, wait, on_peer_tpm, p);
 	if (rc) {
 		peer_answer(p, f, rc);
 		return;
@@ -417,7 +417,7 @@ static void serve_ready(struct peer *p, const struct channel_frame *f, struct cu
 }
 
 /* The rest of a payload as a text that is printable. */
-static void take_text(struct cursor *c, char text[TEXT_MAX + 1])
+static void take_peer_text(struct cursor *c, char text[TEXT_MAX + 1])
 {
 	size_t n = cursor_left(c);
 
@@ -433,7 +433,7 @@ static bool take_cause(struct peer *p, const struct channel_frame *f, struct cur
 		peer_answer_malformed(p, f);
 		return false;
 	}
-	take_text(c, text);
+	take_peer_text(c, text);
 	return true;
 }
 
@@ -577,7 +577,7 @@ static void serve_log(struct peer *p, const struct channel_frame *f, struct curs
 		peer_answer_malformed(p, f);
 		return;
 	}
-	take_text(c, text);
+	take_peer_text(c, text);
 	/* nothing that a manager says is an emergency of the host, or debugging */
 	if (level < LOG_ERR || level > LOG_INFO)
 		level = level < LOG_ERR ? LOG_ERR : LOG_INFO;
@@ -644,8 +644,8 @@ static void peer_serve(struct peer *p, const struct channel_frame *f)
  * then they get a millisecond in a millisecond. */
 #define REQUESTS_MS 1024
 
-static void fill(struct peer *p, uint16_t type, uint32_t id, const void *head,
-		 size_t head_len, const void *body, size_t body_len)
+static void fill_peer(struct peer *p, uint16_t type, uint32_t id, const void *head,
+		      size_t head_len, const void *body, size_t body_len)
 {
 	uint8_t header[CHANNEL_HEADER_SIZE];
 
@@ -692,7 +692,7 @@ void peer_reply(struct peer *p, uint16_t type, uint32_t id, const void *data, si
 		peer_refuse(p, type, id, EFBIG, "The answer is too long.");
 		return;
 	}
-	fill(p, type | CHANNEL_REPLY, id, success, sizeof(success), data, len);
+	fill_peer(p, type | CHANNEL_REPLY, id, success, sizeof(success), data, len);
 	again(p);
 }
 
@@ -702,13 +702,13 @@ void peer_refuse(struct peer *p, uint16_t type, uint32_t id, int error, const ch
 	struct cursor w = cursor_writer(status, sizeof(status));
 
 	cursor_put_u32(&w, (uint32_t)error);
-	fill(p, type | CHANNEL_REPLY, id, status, sizeof(status), why, strlen(why));
+	fill_peer(p, type | CHANNEL_REPLY, id, status, sizeof(status), why, strlen(why));
 	again(p);
 }
 
 void peer_event(struct peer *p, uint16_t type)
 {
-	fill(p, type, 0, NULL, 0, NULL, 0);
+	fill_peer(p, type, 0, NULL, 0, NULL, 0);
 	again(p);
 }
 
@@ -774,7 +774,7 @@ bool peer_is_held(const struct peer *p)
 	return p->holds;
 }
 
-static void drop(struct peer *p)
+static void drop_peer(struct peer *p)
 {
 	if (p->broken)
 		peer_log(p, LOG_WARNING, PEER_ABOUT(p), "its manager is dropped: %s",
@@ -796,12 +796,12 @@ static void on_turn(evutil_socket_t fd, short what, void *ctx)
 	if (!p->broken)
 		flush(p);
 	if (p->broken || p->ended)
-		drop(p);
+		drop_peer(p);
 	else if (more && !p->put.put && !p->holds)
 		again(p);
 }
 
-static void on_ready(void *ctx)
+static void on_peer_ready(void *ctx)
 {
 	again(ctx);
 }
@@ -828,7 +828,7 @@ int peer_new(const struct peer_env *env, struct wire *wire,
 	}
 	priority_of_peers(p->turn);
 	wire->ctx = p;
-	wire->ready = on_ready;
+	wire->ready = on_peer_ready;
 	again(p);
 	*out = p;
 	return 0;

@@ -86,7 +86,7 @@ static int find_user(const struct vtpmd *d, char *out, size_t size, struct error
 	return 0;
 }
 
-static int run(struct process *p, char *user, int fd3)
+static int run_process(struct process *p, char *user, int fd3)
 {
 	char path[PATH_SIZE];
 	char *argv[8] = {(char *)p->body.d->manager, "--user", user, "--process"};
@@ -110,7 +110,7 @@ static int run(struct process *p, char *user, int fd3)
 
 /* Of the file as it is now: a process of domain 0 is worth what domain 0 is, and no copy
  * of the program would make it better. */
-static int take_image(struct body *b, struct error *e)
+static int take_process_image(struct body *b, struct error *e)
 {
 	int fd, rc = image_take(b->d->manager, &fd, b->image.manager, e);
 
@@ -133,13 +133,13 @@ static int process_start(struct body *b, struct error *e)
 		return error_set(e, -ENOMEM, CAUSE_RESOURCES, "There is no memory.");
 	rc = find_user(b->d, user, sizeof(user), e);
 	if (!rc)
-		rc = take_image(b, e);
+		rc = take_process_image(b, e);
 	if (rc)
 		return rc;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds))
 		return error_set(e, -errno, error_of_host(-errno),
 				 "No channel to a manager could be made: %m.");
-	rc = run(p, user, fds[1]);
+	rc = run_process(p, user, fds[1]);
 	close(fds[1]);
 	if (rc) {
 		close(fds[0]);

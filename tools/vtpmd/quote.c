@@ -84,7 +84,7 @@ static char *compose(const struct quote *q, json_t *said)
 }
 
 /* The last line that is an object: what libraries complain of comes before. */
-static json_t *take_output(struct vtpmd *d)
+static json_t *take_quote_output(struct vtpmd *d)
 {
 	json_t *all = NULL;
 	uint8_t *text;
@@ -102,9 +102,9 @@ static json_t *take_output(struct vtpmd *d)
 	return all;
 }
 
-static void answer(struct quote *q)
+static void answer_quote(struct quote *q)
 {
-	json_t *said = q->late ? NULL : take_output(q->d);
+	json_t *said = q->late ? NULL : take_quote_output(q->d);
 	const char *why = json_string_value(json_object_get(said, "error"));
 	char *text = NULL;
 
@@ -133,29 +133,29 @@ static void drop_log(struct quote *q)
 
 static void start_next(struct quote *q);
 
-static void on_end(void *ctx, int status)
+static void on_quote_end(void *ctx, int status)
 {
 	struct quote *q = ctx;
 
 	event_del(q->limit);
 	q->pid = 0;
 	if (q->v)
-		answer(q);
+		answer_quote(q);
 	q->v = NULL;
 	drop_log(q);
 	start_next(q);
 }
 
-static void on_limit(evutil_socket_t fd, short what, void *ctx)
+static void on_quote_limit(evutil_socket_t fd, short what, void *ctx)
 {
 	struct quote *q = ctx;
 
 	q->late = true;
 	if (q->pid)
-		kill(q->pid, SIGKILL); /* on_end() follows */
+		kill(q->pid, SIGKILL); /* on_quote_end() follows */
 }
 
-static int spawn(struct quote *q)
+static int spawn_quote(struct quote *q)
 {
 	char target[512], output[512], hex[2 * HASH_SIZE + 1];
 	const struct crypt_part part = {q->binding, q->binding_len};
@@ -174,7 +174,7 @@ static int spawn(struct quote *q)
 				.fd3 = -1,
 				.output = output,
 				.bound = true,
-				.done = on_end,
+				.done = on_quote_end,
 				.ctx = q};
 	struct timeval limit = {.tv_sec = LIMIT_S};
 	uint8_t hash[HASH_SIZE];
@@ -255,7 +255,7 @@ static int bind_known(struct quote *q, const struct vtpm *v, struct binding *b,
 }
 
 /* securityfs tells no size before the file's end.  A log that is not there is left out. */
-static void read_log(struct quote *q)
+static void read_quote_log(struct quote *q)
 {
 	FILE *f = q->d->host_log ? fopen(q->d->host_log, "re") : NULL;
 	bool whole;
@@ -307,7 +307,7 @@ static void dequeue(struct quote *q, struct vtpm *v)
 }
 
 /* Whose turn it is. */
-static int begin(struct quote *q, struct vtpm *v, const char **why)
+static int begin_quote(struct quote *q, struct vtpm *v, const char **why)
 {
 	struct binding b;
 	int rc;
@@ -316,12 +316,12 @@ static int begin(struct quote *q, struct vtpm *v, const char **why)
 	if (now_ms() - v->quote.since_ms > WAIT_MS)
 		return -EAGAIN;
 	rc = take_request(v->quote.request, v->quote.len, &b);
-	read_log(q);
+	read_quote_log(q);
 	if (!rc)
 		rc = bind_known(q, v, &b, why);
 	if (!rc) {
 		*why = "vtpmctl could not be started.";
-		rc = spawn(q);
+		rc = spawn_quote(q);
 	}
 	if (rc) {
 		log_limited(&v->limits.lines, LOG_ERR, VTPM_ABOUT(v), "no deep quote: %s",
@@ -342,7 +342,7 @@ static void start_next(struct quote *q)
 	while (!q->pid && q->first) {
 		v = q->first;
 		dequeue(q, v);
-		rc = begin(q, v, &why);
+		rc = begin_quote(q, v, &why);
 		if (rc)
 			peer_refuse(v->peer, CHANNEL_QUOTE, v->quote.id, -rc, why);
 	}
@@ -402,7 +402,7 @@ int quote_init(struct vtpmd *d)
 	if (!q)
 		return -ENOMEM;
 	q->d = d;
-	q->limit = evtimer_new(d->base, on_limit, q);
+	q->limit = evtimer_new(d->base, on_quote_limit, q);
 	d->quote = q;
 	return q->limit ? 0 : -ENOMEM;
 }

@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <systemd/sd-daemon.h>
 
-static void ready(struct vtpmd *d)
+static void tell_ready(struct vtpmd *d)
 {
 	event_del(d->not_ready);
 	d->ready = true;
@@ -20,7 +20,7 @@ static void on_time(evutil_socket_t fd, short what, void *ctx)
 		 "%u of %u vTPMs have not started, none within %d s: guests that need "
 		 "them will not start",
 		 d->autostart - d->autostarted, d->autostart, READY_S);
-	ready(d);
+	tell_ready(d);
 }
 
 /* What systemd waits beyond its own time, from now. */
@@ -43,7 +43,7 @@ int ready_begin(struct vtpmd *d)
 	if (d->autostarted < d->autostart)
 		wait_for_more(d);
 	else
-		ready(d);
+		tell_ready(d);
 	return 0;
 }
 
@@ -54,7 +54,7 @@ void ready_progress(struct vtpmd *d)
 		return;
 	wait_for_more(d);
 	if (d->autostarted == d->autostart)
-		ready(d);
+		tell_ready(d);
 }
 
 void ready_reloading(struct vtpmd *d)

@@ -140,7 +140,7 @@ static int check_new(struct vtpmd *d, const struct registry_new *n, struct error
 	return rc;
 }
 
-static void fill(struct meta *m, const struct registry_new *n)
+static void fill_registry(struct meta *m, const struct registry_new *n)
 {
 	time_t now = time(NULL);
 	struct tm tm;
@@ -179,7 +179,7 @@ int registry_create(struct vtpmd *d, const struct registry_new *n, struct vtpm *
 
 	if (rc)
 		return rc;
-	fill(&m, n);
+	fill_registry(&m, n);
 	rc = store_open(&s, d->store, m.uuid, true);
 	if (rc)
 		return error_set(e, rc, CAUSE_STORE, "No folder could be made in %s: %s.",
@@ -324,14 +324,14 @@ static json_t *number(int64_t value)
 }
 
 /* A number that the manager tells; null when it does not run or does not tell. */
-static json_t *told(struct vtpm *v, enum channel_status what)
+static json_t *registry_told(struct vtpm *v, enum channel_status what)
 {
 	if (v->state != VTPM_RUNNING || !v->status.at.tv_sec)
 		return json_null();
 	return number(v->status.value[what]);
 }
 
-static json_t *generation(struct vtpm *v)
+static json_t *registry_generation(struct vtpm *v)
 {
 	uint64_t seq = store_seq(&v->store, CHANNEL_OBJECT_PERMALL);
 
@@ -347,7 +347,7 @@ static json_t *anchored(struct vtpm *v)
 
 /* The manager's own figure, which knows nothing of restarts of vtpmd; of an older
  * manager, since this vtpmd knows it. */
-static json_t *uptime(struct vtpm *v)
+static json_t *registry_uptime(struct vtpm *v)
 {
 	struct timespec now;
 
@@ -409,11 +409,11 @@ static void set_numbers(struct vtpm *v, json_t *o)
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(fields); i++)
-		json_object_set_new(o, fields[i].key, told(v, fields[i].what));
+		json_object_set_new(o, fields[i].key, registry_told(v, fields[i].what));
 	json_object_set_new(o, "latency", latency(v));
-	json_object_set_new(o, "seq", generation(v));
+	json_object_set_new(o, "seq", registry_generation(v));
 	json_object_set_new(o, "anchored", anchored(v));
-	json_object_set_new(o, "uptime_s", uptime(v));
+	json_object_set_new(o, "uptime_s", registry_uptime(v));
 	json_object_set_new(o, "memory_mib", json_integer(v->meta.memory));
 	json_object_set_new(o, "domid", number(v->body ? v->body->domid : -1));
 }

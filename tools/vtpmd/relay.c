@@ -76,7 +76,7 @@ static void close_target(struct relay *r)
 	r->fd = -1;
 }
 
-static void finish(struct relay *r, int rc)
+static void finish_relay(struct relay *r, int rc)
 {
 	relay_done *done = r->done;
 
@@ -120,7 +120,7 @@ static void on_readable(evutil_socket_t fd, short what, void *ctx)
 		return;
 	}
 	if (n <= 0) {
-		finish(r, n ? -errno : -EIO);
+		finish_relay(r, n ? -errno : -EIO);
 		return;
 	}
 	r->rsp_len += (size_t)n;
@@ -129,12 +129,12 @@ static void on_readable(evutil_socket_t fd, short what, void *ctx)
 	if (!rc && !r->stream)
 		rc = -EPROTO;
 	if (rc)
-		finish(r, rc < 0 ? rc : 0);
+		finish_relay(r, rc < 0 ? rc : 0);
 }
 
-static void on_limit(evutil_socket_t fd, short what, void *ctx)
+static void on_relay_limit(evutil_socket_t fd, short what, void *ctx)
 {
-	finish(ctx, -ETIMEDOUT);
+	finish_relay(ctx, -ETIMEDOUT);
 }
 
 static int open_stream(struct relay *r)
@@ -189,13 +189,13 @@ static int start(struct relay *r)
 	return 0;
 }
 
-static void on_retry(evutil_socket_t fd, short what, void *ctx)
+static void on_relay_retry(evutil_socket_t fd, short what, void *ctx)
 {
 	struct relay *r = ctx;
 	int rc = start(r);
 
 	if (rc)
-		finish(r, rc);
+		finish_relay(r, rc);
 }
 
 struct relay *relay_new(struct event_base *base, const char *target)
@@ -208,8 +208,8 @@ struct relay *relay_new(struct event_base *base, const char *target)
 	r->fd = -1;
 	r->stream = !strncmp(target, "unix:", 5);
 	r->path = r->stream ? target + 5 : target;
-	r->limit = evtimer_new(base, on_limit, r);
-	r->retry = evtimer_new(base, on_retry, r);
+	r->limit = evtimer_new(base, on_relay_limit, r);
+	r->retry = evtimer_new(base, on_relay_retry, r);
 	if (!r->limit || !r->retry) {
 		relay_free(r);
 		return NULL;
@@ -258,7 +258,7 @@ int relay_submit(struct relay *r, const uint8_t *cmd, size_t len, unsigned int w
 void relay_reset(struct relay *r)
 {
 	if (r->done)
-		finish(r, -ECANCELED);
+		finish_relay(r, -ECANCELED);
 	else
 		close_target(r);
 }

@@ -240,7 +240,7 @@ static int known_place(uint16_t object)
 	return -1;
 }
 
-static int hash_of(const uint8_t *buf, size_t len, uint8_t hash[32])
+static int store_hash_of(const uint8_t *buf, size_t len, uint8_t hash[32])
 {
 	const struct crypt_part part = {buf, len};
 
@@ -260,7 +260,7 @@ int store_know(struct store *s, uint16_t object, const uint8_t *buf, size_t len)
 	rc = object_parse(header ? CHANNEL_OBJECT_HEADER : CHANNEL_OBJECT_PERMALL, buf,
 			  len, &h);
 	if (!rc)
-		rc = hash_of(buf, len, k.hash);
+		rc = store_hash_of(buf, len, k.hash);
 	k.seq = h.seq;
 	k.epoch = h.epoch;
 	if (!rc)
@@ -285,7 +285,7 @@ static bool has_hash(const struct store_known *k, const uint8_t *buf, size_t len
 {
 	uint8_t hash[32];
 
-	return !hash_of(buf, len, hash) && !memcmp(hash, k->hash, sizeof(hash));
+	return !store_hash_of(buf, len, hash) && !memcmp(hash, k->hash, sizeof(hash));
 }
 
 bool store_knows(const struct store *s, uint16_t object, const uint8_t *buf, size_t len)
@@ -297,7 +297,7 @@ bool store_knows(const struct store *s, uint16_t object, const uint8_t *buf, siz
 
 void store_expect(struct store *s, const uint8_t *buf, size_t len)
 {
-	s->coming.set = buf && !hash_of(buf, len, s->coming.hash);
+	s->coming.set = buf && !store_hash_of(buf, len, s->coming.hash);
 }
 
 int store_get(struct store *s, uint16_t object, uint8_t **buf, size_t *len)
@@ -325,7 +325,7 @@ static int try_header(struct store *s, const char *name, const uint8_t hash[32],
 
 	if (rc)
 		return rc;
-	rc = hash_of(buf, len, own);
+	rc = store_hash_of(buf, len, own);
 	if (!rc && memcmp(own, hash, sizeof(own)))
 		rc = -ESTALE;
 	if (!rc && put_back)

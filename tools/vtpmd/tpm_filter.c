@@ -346,7 +346,7 @@ static const struct row *row_of(uint32_t code)
 	return NULL;
 }
 
-static int refuse(struct tpm_filter_verdict *v, const char *why)
+static int refuse_filter(struct tpm_filter_verdict *v, const char *why)
 {
 	if (!v->why)
 		v->why = why;
@@ -365,23 +365,23 @@ int tpm_filter_check(const struct tpm_filter *f, const struct tpm_filter_host *h
 
 	*v = (struct tpm_filter_verdict){.code = cursor_u32(&k.c)};
 	if (!cursor_ok(&k.c) || len > TPM_FILTER_COMMAND_MAX || size != len)
-		return refuse(v, "its length is wrong");
+		return refuse_filter(v, "its length is wrong");
 	if (tag != TPM2_ST_NO_SESSIONS && tag != TPM2_ST_SESSIONS)
-		return refuse(v, "it is no TPM 2.0 command");
+		return refuse_filter(v, "it is no TPM 2.0 command");
 	row = row_of(v->code);
 	if (row)
 		v->name = row->name;
 	if (!row || !row->check)
-		return refuse(v, "it is not on the allow-list");
+		return refuse_filter(v, "it is not on the allow-list");
 	if (tag == row->tag) {
 		row->check(&k);
 		if (cursor_done(&k.c))
 			return 0;
 	}
-	return refuse(v, "it is not as a vTPM's manager makes it");
+	return refuse_filter(v, "it is not as a vTPM's manager makes it");
 }
 
-static void forget(struct tpm_filter *f, uint32_t handle)
+static void forget_filter(struct tpm_filter *f, uint32_t handle)
 {
 	size_t i;
 
@@ -420,11 +420,11 @@ void tpm_filter_answered(struct tpm_filter *f, const struct tpm_filter_verdict *
 	if (!cursor_ok(&c) || code)
 		return;
 	if (v->flushes)
-		forget(f, v->flushes);
+		forget_filter(f, v->flushes);
 	handle = cursor_u32(&c);
 	if (!v->gives || !cursor_ok(&c) || !may_be(handle, v->gives))
 		return;
-	forget(f, handle);
+	forget_filter(f, handle);
 	for (i = 0; i < ARRAY_SIZE(f->own); i++) {
 		if (f->own[i].kind)
 			continue;

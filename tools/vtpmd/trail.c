@@ -8,8 +8,8 @@
 
 #define LIMIT (64u << 20) /* bytes that are read while everybody waits */
 
-static int read_log(const struct vtpmd *d, const struct audit_head *want,
-		    struct audit_result *r)
+static int read_trail_log(const struct vtpmd *d, const struct audit_head *want,
+			  struct audit_result *r)
 {
 	int rc = audit_read(d->audit, want, LIMIT, r);
 
@@ -24,7 +24,7 @@ void trail_begin(struct vtpmd *d)
 	const struct audit_head none = {.n = 0};
 	struct audit_result r;
 
-	(void)!read_log(d, &none, &r);
+	(void)!read_trail_log(d, &none, &r);
 	d->audited = r.end;
 	d->audit_found = r.end.n;
 }
@@ -48,7 +48,7 @@ void trail_anchored(struct vtpmd *d, const struct audit_head *known)
 {
 	struct audit_result r;
 
-	if (!read_log(d, known, &r) && r.has) {
+	if (!read_trail_log(d, known, &r) && r.has) {
 		d->audited = r.end;
 		tell_unknown(d, known->n);
 		return;
@@ -75,7 +75,7 @@ int trail_rotate(struct vtpmd *d, struct error *e)
 	char detail[64] = "all entries are there";
 	struct audit_event a = {.event = "rotate", .detail = detail};
 	struct audit_result r;
-	int rc = read_log(d, &d->audited, &r);
+	int rc = read_trail_log(d, &d->audited, &r);
 
 	if (!rc && (r.wrong || (r.files && !audit_head_equal(&r.end, &d->audited))))
 		rc = -EINVAL;

@@ -48,7 +48,7 @@ struct tunnel {
 
 static void try_next(struct tunnel *t);
 
-static void finish(struct tunnel *t, int rc, const uint8_t *data, size_t len)
+static void finish_tunnel(struct tunnel *t, int rc, const uint8_t *data, size_t len)
 {
 	t->waiting = NOTHING;
 	event_del(t->limit);
@@ -93,7 +93,7 @@ static void fail_open(struct tunnel *t, int rc)
 }
 
 /* Reads no more of a server than READ_AHEAD before the manager takes it.  No watermark
- * does that: libevent calls on_read() again and again, before anything of a lower
+ * does that: libevent calls on_tunnel_read() again and again, before anything of a lower
  * priority, until less than a watermark is left. */
 static void limit_reading(struct tunnel *t)
 {
@@ -115,12 +115,12 @@ static void serve_recv(struct tunnel *t)
 
 	limit_reading(t);
 	if (n > 0)
-		finish(t, 0, data, (size_t)n);
+		finish_tunnel(t, 0, data, (size_t)n);
 	else if (t->ended)
-		finish(t, t->ended < 0 ? t->ended : 0, data, 0);
+		finish_tunnel(t, t->ended < 0 ? t->ended : 0, data, 0);
 }
 
-static void on_read(struct bufferevent *b, void *ctx)
+static void on_tunnel_read(struct bufferevent *b, void *ctx)
 {
 	struct tunnel *t = ctx;
 
@@ -131,22 +131,22 @@ static void on_read(struct bufferevent *b, void *ctx)
 }
 
 /* The output has drained. */
-static void on_write(struct bufferevent *b, void *ctx)
+static void on_tunnel_write(struct bufferevent *b, void *ctx)
 {
 	struct tunnel *t = ctx;
 
 	if (t->waiting == SENDING)
-		finish(t, 0, NULL, 0);
+		finish_tunnel(t, 0, NULL, 0);
 }
 
 static void on_connected(struct tunnel *t)
 {
 	drop_lookup(t);
 	bufferevent_enable(t->stream, EV_READ | EV_WRITE);
-	finish(t, 0, NULL, 0);
+	finish_tunnel(t, 0, NULL, 0);
 }
 
-static void on_event(struct bufferevent *b, short what, void *ctx)
+static void on_tunnel_event(struct bufferevent *b, short what, void *ctx)
 {
 	struct tunnel *t = ctx;
 	int error = EVUTIL_SOCKET_ERROR();
@@ -165,10 +165,10 @@ static void on_event(struct bufferevent *b, short what, void *ctx)
 	if (t->waiting == RECEIVING)
 		serve_recv(t);
 	else if (t->waiting == SENDING)
-		finish(t, t->ended < 0 ? t->ended : -EPIPE, NULL, 0);
+		finish_tunnel(t, t->ended < 0 ? t->ended : -EPIPE, NULL, 0);
 }
 
-static void on_limit(evutil_socket_t fd, short what, void *ctx)
+static void on_tunnel_limit(evutil_socket_t fd, short what, void *ctx)
 {
 	struct tunnel *t = ctx;
 
@@ -184,7 +184,7 @@ static void on_limit(evutil_socket_t fd, short what, void *ctx)
 	}
 	t->ended = -ETIMEDOUT;
 	if (t->waiting != NOTHING)
-		finish(t, -ETIMEDOUT, NULL, 0);
+		finish_tunnel(t, -ETIMEDOUT, NULL, 0);
 }
 
 static void set_limit(struct tunnel *t, int seconds)
@@ -207,7 +207,8 @@ static void try_next(struct tunnel *t)
 			break;
 		}
 		bufferevent_priority_set(t->stream, PRIORITY_PEERS);
-		bufferevent_setcb(t->stream, on_read, on_write, on_event, t);
+		bufferevent_setcb(t->stream, on_tunnel_read, on_tunnel_write,
+				  on_tunnel_event, t);
 		set_limit(t, CONNECT_S);
 		if (!bufferevent_socket_connect(t->stream, a->ai_addr,
 						(int)a->ai_addrlen))
@@ -353,7 +354,7 @@ struct tunnel *tunnel_new(struct event_base *base, tunnel_done *done, void *ctx)
 	t->base = base;
 	t->done = done;
 	t->ctx = ctx;
-	t->limit = evtimer_new(base, on_limit, t);
+	t->limit = evtimer_new(base, on_tunnel_limit, t);
 	if (!t->limit) {
 		free(t);
 		return NULL;

@@ -31,7 +31,7 @@ static void on_settle(evutil_socket_t fd, short what, void *ctx)
 	}
 }
 
-/* Ends whatever the manager does; on_gone() follows. */
+/* Ends whatever the manager does; on_body_gone() follows. */
 static void end_body(struct vtpm *v)
 {
 	v->told = true;
@@ -151,7 +151,7 @@ static void look_after_end(evutil_socket_t fd, short what, void *ctx)
 		after_end(v, v->why_cause, v->why);
 }
 
-static void on_gone(void *ctx, enum cause cause, const char *why)
+static void on_body_gone(void *ctx, enum cause cause, const char *why)
 {
 	struct vtpm *v = ctx;
 
@@ -284,7 +284,7 @@ static const struct body_owner body_owner = {
 	.wire = on_wire,
 	.asked = on_asked,
 	.unused = on_unused,
-	.gone = on_gone,
+	.gone = on_body_gone,
 	.progress = on_body_progress,
 };
 

@@ -151,8 +151,8 @@ static enum guests_served served(const struct vtpm *v)
 	return v->meta.launched ? GUESTS_MEASURED_UNTIL_STOPPED : GUESTS_ALL;
 }
 
-static int answer(struct vtpm *v, uint32_t domid, uint64_t on, struct cursor *list,
-		  struct cursor *out, const char **why)
+static int answer_vtpm(struct vtpm *v, uint32_t domid, uint64_t on, struct cursor *list,
+		       struct cursor *out, const char **why)
 {
 	const struct guests_place p = place_of(v);
 	struct guests_verdict judged;
@@ -189,7 +189,7 @@ static int vtpm_guest_on_ask(void *ctx, uint32_t domid, uint64_t on, struct curs
 	if (!list)
 		return -ENOMEM;
 	w = cursor_writer(list, MEASURE_MAX);
-	rc = answer(v, domid, on, &w, out, why);
+	rc = answer_vtpm(v, domid, on, &w, out, why);
 	free(list);
 	return rc;
 }
@@ -329,7 +329,7 @@ static void put_desc(struct vtpm *v, struct cursor *out)
 }
 
 /* What a manager that starts is told. */
-static void put_config(struct vtpm *v, bool create, struct cursor *out)
+static void put_vtpm_config(struct vtpm *v, bool create, struct cursor *out)
 {
 	channel_tlv_put(out, CONFIG_UUID, v->meta.uuid, sizeof(v->meta.uuid));
 	channel_tlv_put(out, CONFIG_NAME, v->meta.name, strlen(v->meta.name));
@@ -356,7 +356,7 @@ static int hello_starting(struct vtpm *v, struct cursor *out, const char **why)
 		v->body->ops->end(v->body);
 		return -EAGAIN;
 	}
-	put_config(v, create, out);
+	put_vtpm_config(v, create, out);
 	stamp_now(v->configured);
 	return 0;
 }
@@ -381,7 +381,7 @@ static int on_config(void *ctx, struct cursor *out, const char **why)
 	}
 	config_free(&v->config);
 	v->config = fresh;
-	put_config(v, false, out);
+	put_vtpm_config(v, false, out);
 	stamp_now(v->configured);
 	return 0;
 }
@@ -531,7 +531,7 @@ static int on_hello(void *ctx, uint8_t mode, const uint8_t uuid[16], uint64_t se
 }
 
 /* As its header says since it was put. */
-static void describe(struct vtpm *v)
+static void describe_vtpm(struct vtpm *v)
 {
 	struct error e = {.cause = CAUSE_NONE};
 
@@ -561,7 +561,7 @@ static void drop_source(struct vtpm *v)
 			 v->meta.name, strerror(-rc));
 }
 
-static void on_ready(void *ctx, uint64_t seq)
+static void on_vtpm_ready(void *ctx, uint64_t seq)
 {
 	struct vtpm *v = ctx;
 	struct timespec now;
@@ -583,7 +583,7 @@ static void on_ready(void *ctx, uint64_t seq)
 		note_keys(v, "deep");
 	v->configured[0] = 0;
 	v->meta.creating = v->making = false;
-	describe(v);
+	describe_vtpm(v);
 	v->ready_ms = stamp_ms();
 	v->meta.error = (struct error){.cause = CAUSE_NONE};
 	vtpm_progress(v, text, LOG_ID_READY);
@@ -607,7 +607,7 @@ static int on_header(struct vtpm *v)
 	return rc;
 }
 
-static int on_put(void *ctx, uint16_t object, const uint8_t *buf, size_t len)
+static int on_vtpm_put(void *ctx, uint16_t object, const uint8_t *buf, size_t len)
 {
 	struct vtpm *v = ctx;
 
@@ -637,7 +637,7 @@ static bool on_stored(void *ctx, uint16_t object)
 
 	if (object != CHANNEL_OBJECT_HEADER)
 		return false;
-	describe(v);
+	describe_vtpm(v);
 	/* one that is made counts when it is ready */
 	if (v->making)
 		return false;
@@ -661,7 +661,7 @@ static void take_latency(struct vtpm_status *s, struct cursor *c)
 	memcpy(s->bucket, bucket, sizeof(bucket));
 }
 
-static void on_status(void *ctx, const uint8_t *tlvs, size_t len)
+static void on_vtpm_status(void *ctx, const uint8_t *tlvs, size_t len)
 {
 	struct vtpm *v = ctx;
 	struct cursor c = cursor_reader(tlvs, len);
@@ -761,7 +761,7 @@ static void on_fail(void *ctx, uint32_t cause, const char *text)
 	vtpm_set_timer(v, FAILED_S);
 }
 
-static void on_gone(void *ctx)
+static void on_vtpm_gone(void *ctx)
 {
 	struct vtpm *v = ctx;
 
@@ -772,8 +772,8 @@ static void on_gone(void *ctx)
 
 const struct peer_owner vtpm_peer_owner = {
 	.hello = on_hello,
-	.ready = on_ready,
-	.put = on_put,
+	.ready = on_vtpm_ready,
+	.put = on_vtpm_put,
 	.stored = on_stored,
 	.config = on_config,
 	.guest = vtpm_guest_on_ask,
@@ -783,6 +783,6 @@ const struct peer_owner vtpm_peer_owner = {
 	.attest = attest_on_peer,
 	.attested = attest_on_result,
 	.fail = on_fail,
-	.status = on_status,
-	.gone = on_gone,
+	.status = on_vtpm_status,
+	.gone = on_vtpm_gone,
 };

@@ -34,7 +34,7 @@ static int make_body(struct vtpm *v)
 
 /* Takes the lease, and checks the folder of which the manager will be given, and nothing
  * else. */
-static int begin(struct vtpm *v, struct error *e)
+static int begin_start(struct vtpm *v, struct error *e)
 {
 	int rc = v->making ? 0 : store_reopen(&v->store, v->d->store);
 
@@ -50,14 +50,14 @@ static int begin(struct vtpm *v, struct error *e)
 
 int vtpm_start_begin(struct vtpm *v, struct error *e)
 {
-	int rc = v->begun ? 0 : begin(v, e);
+	int rc = v->begun ? 0 : begin_start(v, e);
 
 	v->begun = !rc;
 	return rc;
 }
 
 /* What it is; of one that is being made, what was asked for stands. */
-static int describe(struct vtpm *v, struct error *e)
+static int describe_start(struct vtpm *v, struct error *e)
 {
 	if (!v->meta.creating)
 		return describe_stored(&v->meta, &v->store, e);
@@ -93,7 +93,7 @@ static int prepare(struct vtpm *v, struct error *e)
 	config_free(&v->config);
 	rc = config_load(v->d->config, &v->config, e);
 	if (!rc)
-		rc = describe(v, e);
+		rc = describe_start(v, e);
 	if (!rc)
 		rc = config_covers(&v->config, v->meta.policy, e);
 	if (rc)
@@ -244,7 +244,7 @@ void vtpm_try_again_later(struct vtpm *v)
 	vtpm_start_after(v, pause);
 }
 
-static void refuse(struct vtpm *v)
+static void refuse_start(struct vtpm *v)
 {
 	v->queued = v->urgent = false;
 	vtpm_enter(v, VTPM_FAILED);
@@ -262,7 +262,7 @@ static void begin_queued(struct vtpmd *d)
 		if (!v->queued || !vtpm_start_begin(v, &e))
 			continue;
 		vtpm_start_failed(v, &e);
-		refuse(v);
+		refuse_start(v);
 	}
 }
 
@@ -275,7 +275,7 @@ static bool start_one(struct vtpm *v)
 	if (rc == -EAGAIN)
 		return false;
 	if (rc)
-		refuse(v);
+		refuse_start(v);
 	v->queued = v->urgent = false;
 	return !rc;
 }

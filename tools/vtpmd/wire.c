@@ -63,7 +63,7 @@ static void fd_free(struct wire *w)
 	free(f);
 }
 
-static void on_ready(evutil_socket_t fd, short what, void *ctx)
+static void on_wire_ready(evutil_socket_t fd, short what, void *ctx)
 {
 	struct wire *w = ctx;
 
@@ -87,8 +87,9 @@ int wire_fd_new(struct event_base *base, int fd, struct wire **out)
 	};
 	f->fd = fd;
 	/* edges: what is left unread wakes nobody again */
-	f->readable = event_new(base, fd, EV_READ | EV_ET | EV_PERSIST, on_ready, f);
-	f->writable = event_new(base, fd, EV_WRITE | EV_ET | EV_PERSIST, on_ready, f);
+	f->readable = event_new(base, fd, EV_READ | EV_ET | EV_PERSIST, on_wire_ready, f);
+	f->writable =
+		event_new(base, fd, EV_WRITE | EV_ET | EV_PERSIST, on_wire_ready, f);
 	if (!f->readable || !f->writable) {
 		fd_free(&f->wire);
 		return -ENOMEM;
@@ -146,7 +147,7 @@ static void vchan_free(struct wire *w)
 	free(v);
 }
 
-static void on_event(evutil_socket_t fd, short what, void *ctx)
+static void on_wire_event(evutil_socket_t fd, short what, void *ctx)
 {
 	struct wire_vchan *v = ctx;
 	struct pollfd p = {.fd = fd, .events = POLLIN};
@@ -178,7 +179,7 @@ int wire_vchan_new(struct event_base *base, uint32_t domid, const char *path,
 	}
 	v->vchan->blocking = 0;
 	v->event = event_new(base, libxenvchan_fd_for_select(v->vchan),
-			     EV_READ | EV_PERSIST, on_event, v);
+			     EV_READ | EV_PERSIST, on_wire_event, v);
 	if (v->event)
 		priority_of_peers(v->event);
 	if (!v->event || event_add(v->event, NULL)) {
