@@ -12,7 +12,7 @@
 
 static struct front *front_of(struct tpm_chip *chip)
 {
-	/* The chip's own drvdata is the chip: see chip_suspend(). */
+	/* The chip's own drvdata is the chip: see xtpm_chip_suspend(). */
 	return dev_get_drvdata(chip->dev.parent);
 }
 
@@ -35,14 +35,15 @@ static int chip_send(COMPAT_SEND_ARGS)
 	int rc;
 
 	front->response_len = 0;
-	if (packet_check(buf, len))
+	if (xtpm_packet_check(buf, len))
 		return -EINVAL;
 	rc = wait_ready(front);
 	if (rc)
 		return rc;
-	wait = tpm_calc_ordinal_duration(chip, packet_code(buf));
-	return ring_exchange(&front->ring, buf, len, max_t(unsigned long, wait, WAIT_MIN),
-			     front->response, &front->response_len);
+	wait = tpm_calc_ordinal_duration(chip, xtpm_packet_code(buf));
+	return xtpm_ring_exchange(&front->ring, buf, len,
+				  max_t(unsigned long, wait, WAIT_MIN), front->response,
+				  &front->response_len);
 }
 
 static int chip_recv(struct tpm_chip *chip, u8 *buf, size_t size)
@@ -61,7 +62,7 @@ static int chip_recv(struct tpm_chip *chip, u8 *buf, size_t size)
 
 static void chip_cancel(struct tpm_chip *chip)
 {
-	ring_cancel(&front_of(chip)->ring);
+	xtpm_ring_cancel(&front_of(chip)->ring);
 }
 
 /* No status: with TPM_CHIP_FLAG_IRQ the core does not poll, send() has waited. */
@@ -86,7 +87,7 @@ static int identify(struct front *front, struct tpm_chip *chip)
 	return rc;
 }
 
-int chip_enroll(struct front *front)
+int xtpm_chip_enroll(struct front *front)
 {
 	struct tpm_chip *chip = tpm_chip_alloc(&front->dev->dev, &ops);
 	int rc;
@@ -97,26 +98,26 @@ int chip_enroll(struct front *front)
 	chip->flags |= TPM_CHIP_FLAG_IRQ;
 	rc = identify(front, chip);
 	if (!rc && chip->flags & TPM_CHIP_FLAG_TPM2)
-		eventlog_read(&front->log, &front->ring);
+		xtpm_eventlog_read(&front->log, &front->ring);
 	if (!rc)
 		rc = tpm_chip_register(chip);
 	if (rc) {
-		eventlog_remove(&front->log);
+		xtpm_eventlog_remove(&front->log);
 		put_device(&chip->dev);
 		/* A positive one is a TPM's response code. */
 		return rc < 0 ? rc : -EIO;
 	}
-	eventlog_publish(&front->log, chip);
+	xtpm_eventlog_publish(&front->log, chip);
 	front->chip = chip;
 	return 0;
 }
 
-void chip_retire(struct front *front)
+void xtpm_chip_retire(struct front *front)
 {
 	struct tpm_chip *chip = front->chip;
 
 	front->chip = NULL;
-	eventlog_remove(&front->log);
+	xtpm_eventlog_remove(&front->log);
 	tpm_chip_unregister(chip);
 	put_device(&chip->dev);
 }
@@ -132,7 +133,7 @@ static int ask(struct front *front, const u8 *cmd, size_t cmd_len,
 	rsp = kmalloc(PACKET_MAX, GFP_KERNEL);
 	if (!rsp)
 		return -ENOMEM;
-	rc = ring_exchange(&front->ring, cmd, cmd_len, WAIT_MIN, rsp, &len);
+	rc = xtpm_ring_exchange(&front->ring, cmd, cmd_len, WAIT_MIN, rsp, &len);
 	if (!rc)
 		rc = read(rsp, len, value);
 	kfree(rsp);
@@ -141,7 +142,7 @@ static int ask(struct front *front, const u8 *cmd, size_t cmd_len,
 
 static int read_code(const u8 *rsp, size_t len, u32 *code)
 {
-	*code = packet_code(rsp);
+	*code = xtpm_packet_code(rsp);
 	return 0;
 }
 
@@ -155,11 +156,12 @@ static bool count_resets(struct front *front, u32 *resets)
 {
 	u8 cmd[PACKET_CLOCK_SIZE];
 
-	packet_clock(cmd);
-	return is_tpm2(front) && !ask(front, cmd, sizeof(cmd), packet_resets, resets);
+	xtpm_packet_clock(cmd);
+	return is_tpm2(front) &&
+	       !ask(front, cmd, sizeof(cmd), xtpm_packet_resets, resets);
 }
 
-void chip_suspend(struct front *front)
+void xtpm_chip_suspend(struct front *front)
 {
 	int rc;
 
@@ -171,7 +173,7 @@ void chip_suspend(struct front *front)
 		dev_warn(&front->dev->dev, "the TPM could not save its state: %d\n", rc);
 }
 
-void chip_resume(struct front *front)
+void xtpm_chip_resume(struct front *front)
 {
 	tpm_pm_resume(&front->chip->dev);
 }
@@ -180,7 +182,7 @@ static int startup(struct front *front, bool saved, u32 *code)
 {
 	u8 cmd[PACKET_STARTUP_SIZE];
 
-	packet_startup(cmd, is_tpm2(front), saved);
+	xtpm_packet_startup(cmd, is_tpm2(front), saved);
 	return ask(front, cmd, sizeof(cmd), read_code, code);
 }
 
@@ -207,7 +209,7 @@ static int start_again(struct front *front, bool *cleared)
 	return -EIO;
 }
 
-int chip_revive(struct front *front)
+int xtpm_chip_revive(struct front *front)
 {
 	bool cleared;
 	u32 resets;
@@ -221,8 +223,8 @@ int chip_revive(struct front *front)
 		cleared = true;
 	front->resets_known = false;
 	if (is_tpm2(front)) {
-		eventlog_read(&front->log, &front->ring);
-		eventlog_publish(&front->log, front->chip);
+		xtpm_eventlog_read(&front->log, &front->ring);
+		xtpm_eventlog_publish(&front->log, front->chip);
 	}
 	if (cleared)
 		dev_warn(&front->dev->dev, "the TPM was reset and its PCRs are lost; "

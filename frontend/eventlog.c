@@ -30,11 +30,11 @@ static int read_part(struct ring *ring, u8 *rsp, u32 offset, struct packet_log *
 	size_t rsp_len;
 	int rc;
 
-	packet_read_log(cmd, offset);
-	rc = ring_exchange(ring, cmd, sizeof(cmd), ONE_WAIT, rsp, &rsp_len);
+	xtpm_packet_read_log(cmd, offset);
+	rc = xtpm_ring_exchange(ring, cmd, sizeof(cmd), ONE_WAIT, rsp, &rsp_len);
 	if (rc)
 		return rc;
-	return packet_log(rsp, rsp_len, offset, part);
+	return xtpm_packet_log(rsp, rsp_len, offset, part);
 }
 
 static struct eventlog_bytes *bytes_new(u32 total)
@@ -65,7 +65,7 @@ static struct eventlog_bytes *read_all(struct ring *ring, u8 *rsp)
 			b = bytes_new(part.total);
 		if (!b || part.total != b->len)
 			break;
-		/* packet_log(): it is not empty and ends at total at most */
+		/* xtpm_packet_log(): it is not empty and ends at total at most */
 		memcpy(b->bytes + offset, part.bytes, part.len);
 		offset += part.len;
 		if (offset == b->len)
@@ -75,11 +75,11 @@ static struct eventlog_bytes *read_all(struct ring *ring, u8 *rsp)
 	return NULL;
 }
 
-void eventlog_read(struct eventlog *log, struct ring *ring)
+void xtpm_eventlog_read(struct eventlog *log, struct ring *ring)
 {
 	u8 *rsp;
 
-	eventlog_remove(log);
+	xtpm_eventlog_remove(log);
 	rsp = kmalloc(PACKET_MAX, GFP_KERNEL);
 	if (!rsp)
 		return;
@@ -91,7 +91,7 @@ static int file_open(struct inode *inode, struct file *file)
 {
 	struct eventlog_bytes *b;
 
-	/* Against eventlog_remove(). */
+	/* Against xtpm_eventlog_remove(). */
 	inode_lock(inode);
 	b = inode->i_private;
 	if (b)
@@ -124,7 +124,7 @@ static const struct file_operations file_ops = {
 	.llseek = default_llseek,
 };
 
-void eventlog_publish(struct eventlog *log, struct tpm_chip *chip)
+void xtpm_eventlog_publish(struct eventlog *log, struct tpm_chip *chip)
 {
 	struct dentry *d;
 
@@ -156,7 +156,7 @@ static void remove_file(struct dentry *file)
 	dput(file);
 }
 
-void eventlog_remove(struct eventlog *log)
+void xtpm_eventlog_remove(struct eventlog *log)
 {
 	if (log->file)
 		remove_file(log->file);

@@ -27,10 +27,10 @@ struct eventlog {
 
 /* Takes the file away if there is one, and reads the log anew.  No other command gets
  * to the ring. */
-void eventlog_read(struct eventlog *log, struct ring *ring);
+void xtpm_eventlog_read(struct eventlog *log, struct ring *ring);
 /* Makes the file, if there is a log, and the kernel made no such folder itself. */
-void eventlog_publish(struct eventlog *log, struct tpm_chip *chip);
+void xtpm_eventlog_publish(struct eventlog *log, struct tpm_chip *chip);
 /* Takes the file away, and forgets the log.  A file that is open reads on. */
-void eventlog_remove(struct eventlog *log);
+void xtpm_eventlog_remove(struct eventlog *log);
 
 #endif

@@ -76,7 +76,7 @@ static void offer(struct front *front)
 	}
 	front->next_offer = jiffies + OFFER_INTERVAL;
 	/* Both have said why, to xenstore too, when they fail. */
-	if (ring_open(&front->ring) || publish(front)) {
+	if (xtpm_ring_open(&front->ring) || publish(front)) {
 		set_phase(front, FRONT_IDLE);
 		return;
 	}
@@ -98,17 +98,17 @@ static int start(struct front *front)
 {
 	int rc;
 
-	ring_start(&front->ring);
+	xtpm_ring_start(&front->ring);
 	if (front->chip) {
-		rc = chip_revive(front);
-		chip_resume(front);
+		rc = xtpm_chip_revive(front);
+		xtpm_chip_resume(front);
 		if (!rc)
 			set_phase(front, FRONT_READY);
 		return rc;
 	}
 	/* Nobody else knows the chip yet. */
 	set_phase(front, FRONT_READY);
-	return chip_enroll(front);
+	return xtpm_chip_enroll(front);
 }
 
 static void connect(struct front *front)
@@ -127,7 +127,7 @@ static void connect(struct front *front)
 	if (!rc)
 		return;
 	set_phase(front, FRONT_IDLE);
-	ring_stop(&front->ring);
+	xtpm_ring_stop(&front->ring);
 	xenbus_dev_fatal(dev, rc, "the TPM does not start; see the log of its backend");
 }
 
@@ -138,9 +138,9 @@ static void close(struct front *front)
 	if (front->phase != FRONT_READY)
 		set_phase(front, FRONT_IDLE);
 	if (front->chip)
-		chip_retire(front);
+		xtpm_chip_retire(front);
 	set_phase(front, FRONT_IDLE);
-	ring_stop(&front->ring);
+	xtpm_ring_stop(&front->ring);
 	xenbus_frontend_closed(front->dev);
 }
 
@@ -148,7 +148,7 @@ static void backend_starts(struct front *front)
 {
 	switch (front->phase) {
 	case FRONT_READY:
-		ring_stop(&front->ring);
+		xtpm_ring_stop(&front->ring);
 		announce(front);
 		break;
 	case FRONT_IDLE:
@@ -167,8 +167,8 @@ static void backend_starts(struct front *front)
 
 static void renew(struct front *front)
 {
-	ring_stop(&front->ring);
-	ring_close(&front->ring);
+	xtpm_ring_stop(&front->ring);
+	xtpm_ring_close(&front->ring);
 	front->next_offer = jiffies;
 	announce(front);
 }
@@ -177,7 +177,7 @@ static void thaw(struct front *front)
 {
 	if (front->phase != FRONT_SUSPENDED)
 		return;
-	chip_resume(front);
+	xtpm_chip_resume(front);
 	set_phase(front, FRONT_READY);
 }
 
@@ -225,9 +225,9 @@ static void backend_changed(struct xenbus_device *dev, enum xenbus_state state)
 	WRITE_ONCE(front->backend, state);
 	/* The work item may be waiting for an answer right now. */
 	if (state == XenbusStateClosing)
-		ring_hurry(&front->ring);
+		xtpm_ring_hurry(&front->ring);
 	if (state == XenbusStateClosed || state == XenbusStateUnknown)
-		ring_abort(&front->ring);
+		xtpm_ring_abort(&front->ring);
 	poke(front);
 }
 
@@ -238,7 +238,7 @@ static int front_probe(struct xenbus_device *dev, const struct xenbus_device_id 
 	if (!front)
 		return -ENOMEM;
 	front->dev = dev;
-	ring_init(&front->ring, dev);
+	xtpm_ring_init(&front->ring, dev);
 	mutex_init(&front->lock);
 	init_waitqueue_head(&front->wait);
 	INIT_DELAYED_WORK(&front->work, front_work);
@@ -254,14 +254,14 @@ static void front_remove(struct xenbus_device *dev)
 {
 	struct front *front = dev_get_drvdata(&dev->dev);
 
-	ring_hurry(&front->ring);
+	xtpm_ring_hurry(&front->ring);
 	cancel_delayed_work_sync(&front->work);
 	if (front->phase != FRONT_READY)
 		set_phase(front, FRONT_IDLE);
 	if (front->chip)
-		chip_retire(front);
-	ring_stop(&front->ring);
-	ring_close(&front->ring);
+		xtpm_chip_retire(front);
+	xtpm_ring_stop(&front->ring);
+	xtpm_ring_close(&front->ring);
 	dev_set_drvdata(&dev->dev, NULL);
 	kfree_sensitive(front);
 }
@@ -274,7 +274,7 @@ static int front_suspend(struct xenbus_device *dev)
 
 	mutex_lock(&front->lock);
 	if (front->phase == FRONT_READY) {
-		chip_suspend(front);
+		xtpm_chip_suspend(front);
 		set_phase(front, FRONT_SUSPENDED);
 	}
 	mutex_unlock(&front->lock);

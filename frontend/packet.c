@@ -39,26 +39,26 @@ static void put_be32(u8 *p, u32 v)
 	put_be16(p + 2, v & 0xffff);
 }
 
-int packet_check_length(u32 length, size_t room)
+int xtpm_packet_check_length(u32 length, size_t room)
 {
 	if (length < PACKET_HEADER_SIZE || length > PACKET_MAX || length > room)
 		return -EBADMSG;
 	return 0;
 }
 
-int packet_check(const u8 *packet, size_t len)
+int xtpm_packet_check(const u8 *packet, size_t len)
 {
 	if (len < PACKET_HEADER_SIZE || get_be32(packet + OFFSET_LENGTH) != len)
 		return -EBADMSG;
 	return 0;
 }
 
-u32 packet_code(const u8 *packet)
+u32 xtpm_packet_code(const u8 *packet)
 {
 	return get_be32(packet + OFFSET_CODE);
 }
 
-void packet_startup(u8 packet[PACKET_STARTUP_SIZE], bool tpm2, bool saved)
+void xtpm_packet_startup(u8 packet[PACKET_STARTUP_SIZE], bool tpm2, bool saved)
 {
 	put_be16(packet, tpm2 ? TPM2_TAG : TPM1_TAG);
 	put_be32(packet + OFFSET_LENGTH, PACKET_STARTUP_SIZE);
@@ -69,22 +69,22 @@ void packet_startup(u8 packet[PACKET_STARTUP_SIZE], bool tpm2, bool saved)
 		put_be16(packet + PACKET_HEADER_SIZE, saved ? TPM1_STATE : TPM1_CLEAR);
 }
 
-void packet_clock(u8 packet[PACKET_CLOCK_SIZE])
+void xtpm_packet_clock(u8 packet[PACKET_CLOCK_SIZE])
 {
 	put_be16(packet, TPM2_TAG);
 	put_be32(packet + OFFSET_LENGTH, PACKET_CLOCK_SIZE);
 	put_be32(packet + OFFSET_CODE, TPM2_READ_CLOCK);
 }
 
-int packet_resets(const u8 *rsp, size_t len, u32 *resets)
+int xtpm_packet_resets(const u8 *rsp, size_t len, u32 *resets)
 {
-	if (len != CLOCK_LENGTH || packet_check(rsp, len) || packet_code(rsp))
+	if (len != CLOCK_LENGTH || xtpm_packet_check(rsp, len) || xtpm_packet_code(rsp))
 		return -EBADMSG;
 	*resets = get_be32(rsp + OFFSET_RESETS);
 	return 0;
 }
 
-void packet_read_log(u8 packet[PACKET_LOG_SIZE], u32 offset)
+void xtpm_packet_read_log(u8 packet[PACKET_LOG_SIZE], u32 offset)
 {
 	put_be16(packet, TPM2_TAG);
 	put_be32(packet + OFFSET_LENGTH, PACKET_LOG_SIZE);
@@ -92,13 +92,13 @@ void packet_read_log(u8 packet[PACKET_LOG_SIZE], u32 offset)
 	put_be32(packet + PACKET_HEADER_SIZE, offset);
 }
 
-int packet_log(const u8 *rsp, size_t len, u32 offset, struct packet_log *part)
+int xtpm_packet_log(const u8 *rsp, size_t len, u32 offset, struct packet_log *part)
 {
 	u32 left;
 
-	if (packet_check(rsp, len))
+	if (xtpm_packet_check(rsp, len))
 		return -EBADMSG;
-	if (packet_code(rsp))
+	if (xtpm_packet_code(rsp))
 		return -ENODATA;
 	if (len < OFFSET_BYTES)
 		return -EBADMSG;

@@ -38,23 +38,23 @@ typedef uint32_t u32;
 
 /* The length that a peer claims, before a byte of the packet is copied; room: how
  * many bytes there is space for.  -EBADMSG: no packet can be that long. */
-int packet_check_length(u32 length, size_t room);
+int xtpm_packet_check_length(u32 length, size_t room);
 
 /* A private copy of len bytes.  -EBADMSG: shorter than a header, or its own length
  * is another one. */
-int packet_check(const u8 *packet, size_t len);
+int xtpm_packet_check(const u8 *packet, size_t len);
 
-/* The code of a packet that packet_check() accepted. */
-u32 packet_code(const u8 *packet);
+/* The code of a packet that xtpm_packet_check() accepted. */
+u32 xtpm_packet_code(const u8 *packet);
 
 /* TPM2_Startup (TPM 2.0 Part 3, 9.3) or TPM_Startup (TPM 1.2 Main Part 3, 3.2) with
  * the saved state, or without it. */
-void packet_startup(u8 packet[PACKET_STARTUP_SIZE], bool tpm2, bool saved);
+void xtpm_packet_startup(u8 packet[PACKET_STARTUP_SIZE], bool tpm2, bool saved);
 
 /* TPM2_ReadClock (TPM 2.0 Part 3, 29.1), and how often the TPM has been reset, which
  * its response tells.  -EBADMSG: it does not. */
-void packet_clock(u8 packet[PACKET_CLOCK_SIZE]);
-int packet_resets(const u8 *rsp, size_t len, u32 *resets);
+void xtpm_packet_clock(u8 packet[PACKET_CLOCK_SIZE]);
+int xtpm_packet_resets(const u8 *rsp, size_t len, u32 *resets);
 
 /* A part of the event log of this guest's launch. */
 struct packet_log {
@@ -66,7 +66,7 @@ struct packet_log {
 /* XVTPM_CC_READ_LOG (include/vendor.h of xen-vtpm), and what its response tells.
  * -EBADMSG: not a part from offset on, as long as one can be; -ENODATA: there is no
  * such log. */
-void packet_read_log(u8 packet[PACKET_LOG_SIZE], u32 offset);
-int packet_log(const u8 *rsp, size_t len, u32 offset, struct packet_log *part);
+void xtpm_packet_read_log(u8 packet[PACKET_LOG_SIZE], u32 offset);
+int xtpm_packet_log(const u8 *rsp, size_t len, u32 offset, struct packet_log *part);
 
 #endif

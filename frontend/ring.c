@@ -44,7 +44,7 @@ static irqreturn_t interrupt(int irq, void *arg)
 	return IRQ_HANDLED;
 }
 
-void ring_init(struct ring *r, struct xenbus_device *dev)
+void xtpm_ring_init(struct ring *r, struct xenbus_device *dev)
 {
 	r->dev = dev;
 	init_waitqueue_head(&r->wait);
@@ -75,13 +75,13 @@ static void reset(struct ring *r)
 	r->busy = false;
 }
 
-int ring_open(struct ring *r)
+int xtpm_ring_open(struct ring *r)
 {
 	void *pages;
 	int rc;
 
 	if (r->page && r->peer != r->dev->otherend_id)
-		ring_close(r);
+		xtpm_ring_close(r);
 	if (r->page) {
 		reset(r);
 		return 0;
@@ -94,11 +94,11 @@ int ring_open(struct ring *r)
 	reset(r);
 	rc = bind_events(r);
 	if (rc)
-		ring_close(r);
+		xtpm_ring_close(r);
 	return rc;
 }
 
-void ring_close(struct ring *r)
+void xtpm_ring_close(struct ring *r)
 {
 	void *pages = r->page;
 
@@ -113,26 +113,26 @@ void ring_close(struct ring *r)
 	xenbus_teardown_ring(&pages, RING_PAGES, r->refs);
 }
 
-void ring_start(struct ring *r)
+void xtpm_ring_start(struct ring *r)
 {
 	WRITE_ONCE(r->hurry, false);
 	WRITE_ONCE(r->up, true);
 }
 
-void ring_abort(struct ring *r)
+void xtpm_ring_abort(struct ring *r)
 {
 	WRITE_ONCE(r->up, false);
 	wake_up_all(&r->wait);
 }
 
-void ring_stop(struct ring *r)
+void xtpm_ring_stop(struct ring *r)
 {
-	ring_abort(r);
+	xtpm_ring_abort(r);
 	mutex_lock(&r->lock);
 	mutex_unlock(&r->lock);
 }
 
-void ring_hurry(struct ring *r)
+void xtpm_ring_hurry(struct ring *r)
 {
 	WRITE_ONCE(r->hurry, true);
 	wake_up_all(&r->wait);
@@ -180,7 +180,7 @@ static int outcome(struct ring *r)
 	return 0;
 }
 
-void ring_cancel(struct ring *r)
+void xtpm_ring_cancel(struct ring *r)
 {
 	if (READ_ONCE(r->up) && READ_ONCE(r->busy) && !answered(r))
 		post(r, VTPM_STATE_CANCEL);
@@ -189,14 +189,14 @@ void ring_cancel(struct ring *r)
 /* Not killable: the process may be on its way out already. */
 static void give_up(struct ring *r)
 {
-	ring_cancel(r);
+	xtpm_ring_cancel(r);
 	wait_event_timeout(r->wait, settled(r), CANCEL_WAIT);
 	if (!outcome(r))
 		return;
 	dev_warn(&r->dev->dev, "the vTPM's backend does not answer\n");
 	/* Nobody shall wait once for each of the commands of an orderly end. */
 	if (READ_ONCE(r->hurry))
-		ring_abort(r);
+		xtpm_ring_abort(r);
 }
 
 static int take(struct ring *r, u8 *rsp, size_t *rsp_len)
@@ -210,11 +210,11 @@ static int take(struct ring *r, u8 *rsp, size_t *rsp_len)
 	 * it writes FINISH. */
 	virt_rmb();
 	length = READ_ONCE(r->page->length);
-	rc = packet_check_length(length, PACKET_ROOM);
+	rc = xtpm_packet_check_length(length, PACKET_ROOM);
 	if (rc)
 		return rc;
 	memcpy(rsp, packet_of(r), length);
-	rc = packet_check(rsp, length);
+	rc = xtpm_packet_check(rsp, length);
 	if (rc)
 		return rc;
 	*rsp_len = length;
@@ -226,7 +226,7 @@ static int drain(struct ring *r)
 	if (!r->busy)
 		return 0;
 	/* Again: a backend that was not there for the first event, or lost it. */
-	ring_cancel(r);
+	xtpm_ring_cancel(r);
 	sleep(r, DRAIN_WAIT);
 	return outcome(r) == -ETIME ? -EBUSY : 0;
 }
@@ -251,8 +251,8 @@ static int exchange(struct ring *r, const u8 *cmd, size_t len, unsigned long wai
 	return take(r, rsp, rsp_len);
 }
 
-int ring_exchange(struct ring *r, const u8 *cmd, size_t len, unsigned long wait, u8 *rsp,
-		  size_t *rsp_len)
+int xtpm_ring_exchange(struct ring *r, const u8 *cmd, size_t len, unsigned long wait,
+		       u8 *rsp, size_t *rsp_len)
 {
 	int rc;
 

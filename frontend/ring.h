@@ -20,7 +20,7 @@
  *
  * A ring is closed, open (pages and event channel exist) or started (the backend is
  * there, commands may run).  Open, close, start and stop are one caller's at a time;
- * ring_abort() and ring_hurry() may come from anywhere.
+ * xtpm_ring_abort() and xtpm_ring_hurry() may come from anywhere.
  */
 #ifndef XEN_TPMFRONT_RING_H
 #define XEN_TPMFRONT_RING_H
@@ -47,27 +47,27 @@ struct ring {
 	bool busy;	   /* a command is with the backend */
 };
 
-void ring_init(struct ring *r, struct xenbus_device *dev);
+void xtpm_ring_init(struct ring *r, struct xenbus_device *dev);
 
 /* Makes the ring ready to be offered to dev->otherend_id.  Pages and event channel
  * that are for the same domain are used again, so that a backend that comes and
  * goes without letting go of them does not use up this guest's memory.  On failure
  * the ring is closed. */
-int __must_check ring_open(struct ring *r);
+int __must_check xtpm_ring_open(struct ring *r);
 /* Ends the grants and wipes the pages; does nothing on a closed ring.  Pages that
  * the backend still has mapped are freed by the kernel when it lets go. */
-void ring_close(struct ring *r);
+void xtpm_ring_close(struct ring *r);
 
-void ring_start(struct ring *r);
+void xtpm_ring_start(struct ring *r);
 /* No command is running or will run when this returns. */
-void ring_stop(struct ring *r);
+void xtpm_ring_stop(struct ring *r);
 
 /* There is no one who could answer: the command in flight fails. */
-void ring_abort(struct ring *r);
+void xtpm_ring_abort(struct ring *r);
 /* The end is near: every wait of this and later commands is cut to some seconds. */
-void ring_hurry(struct ring *r);
+void xtpm_ring_hurry(struct ring *r);
 /* Asks the backend to end the command in flight early; the answer still comes. */
-void ring_cancel(struct ring *r);
+void xtpm_ring_cancel(struct ring *r);
 
 /*
  * Runs one command.  cmd: len bytes; wait: jiffies; rsp: PACKET_MAX bytes, of which
@@ -79,7 +79,7 @@ void ring_cancel(struct ring *r);
  *               to cancel
  *   -EBUSY      the backend still has an earlier command that timed out
  */
-int __must_check ring_exchange(struct ring *r, const u8 *cmd, size_t len,
-			       unsigned long wait, u8 *rsp, size_t *rsp_len);
+int __must_check xtpm_ring_exchange(struct ring *r, const u8 *cmd, size_t len,
+				    unsigned long wait, u8 *rsp, size_t *rsp_len);
 
 #endif

@@ -24,15 +24,15 @@ static void check(size_t len, u32 claimed, int expected)
 {
 	u8 *p = packet_of(len, claimed);
 
-	assert_int_equal(packet_check(p, len), expected);
+	assert_int_equal(xtpm_packet_check(p, len), expected);
 	free(p);
 }
 
 static void lengths_that_fit_are_taken(void **state)
 {
-	assert_int_equal(packet_check_length(10, ROOM), 0);
-	assert_int_equal(packet_check_length(4096, ROOM), 0);
-	assert_int_equal(packet_check_length(4084, 4084), 0);
+	assert_int_equal(xtpm_packet_check_length(10, ROOM), 0);
+	assert_int_equal(xtpm_packet_check_length(4096, ROOM), 0);
+	assert_int_equal(xtpm_packet_check_length(4084, 4084), 0);
 }
 
 static void hostile_lengths_are_refused(void **state)
@@ -41,9 +41,9 @@ static void hostile_lengths_are_refused(void **state)
 				      8180, 0x7fffffff, 0x80000000, 0xffffffff};
 
 	for (size_t i = 0; i < sizeof(hostile) / sizeof(*hostile); i++)
-		assert_int_equal(packet_check_length(hostile[i], ROOM), -EBADMSG);
-	assert_int_equal(packet_check_length(4085, 4084), -EBADMSG);
-	assert_int_equal(packet_check_length(10, 0), -EBADMSG);
+		assert_int_equal(xtpm_packet_check_length(hostile[i], ROOM), -EBADMSG);
+	assert_int_equal(xtpm_packet_check_length(4085, 4084), -EBADMSG);
+	assert_int_equal(xtpm_packet_check_length(10, 0), -EBADMSG);
 }
 
 static void a_packet_that_agrees_with_itself_is_taken(void **state)
@@ -71,8 +71,8 @@ static void the_code_is_big_endian(void **state)
 {
 	static const u8 rsp[] = {0x80, 0x01, 0, 0, 0, 10, 0x81, 0x02, 0x03, 0xfe};
 
-	assert_int_equal(packet_check(rsp, sizeof(rsp)), 0);
-	assert_true(packet_code(rsp) == 0x810203fe);
+	assert_int_equal(xtpm_packet_check(rsp, sizeof(rsp)), 0);
+	assert_true(xtpm_packet_code(rsp) == 0x810203fe);
 }
 
 static void startup_is_as_specified(void **state)
@@ -83,15 +83,15 @@ static void startup_is_as_specified(void **state)
 	static const u8 tpm1_clear[] = {0x00, 0xc1, 0, 0, 0, 12, 0, 0, 0, 0x99, 0, 1};
 	u8 p[PACKET_STARTUP_SIZE];
 
-	packet_startup(p, true, true);
+	xtpm_packet_startup(p, true, true);
 	assert_memory_equal(p, tpm2_state, sizeof(p));
-	packet_startup(p, true, false);
+	xtpm_packet_startup(p, true, false);
 	assert_memory_equal(p, tpm2_clear, sizeof(p));
-	packet_startup(p, false, true);
+	xtpm_packet_startup(p, false, true);
 	assert_memory_equal(p, tpm1_state, sizeof(p));
-	packet_startup(p, false, false);
+	xtpm_packet_startup(p, false, false);
 	assert_memory_equal(p, tpm1_clear, sizeof(p));
-	assert_int_equal(packet_check(p, sizeof(p)), 0);
+	assert_int_equal(xtpm_packet_check(p, sizeof(p)), 0);
 }
 
 static void resets_are_read_from_a_clock_only(void **state)
@@ -101,16 +101,16 @@ static void resets_are_read_from_a_clock_only(void **state)
 	u32 resets = 7;
 
 	rsp[26] = 0x01, rsp[29] = 0x02;
-	assert_int_equal(packet_resets(rsp, 35, &resets), 0);
+	assert_int_equal(xtpm_packet_resets(rsp, 35, &resets), 0);
 	assert_true(resets == 0x01000002);
 	for (size_t len = 0; len <= sizeof(rsp); len++)
 		if (len != 35)
-			assert_int_equal(packet_resets(rsp, len, &resets), -EBADMSG);
+			assert_int_equal(xtpm_packet_resets(rsp, len, &resets), -EBADMSG);
 	rsp[9] = 1; /* not successful */
-	assert_int_equal(packet_resets(rsp, 35, &resets), -EBADMSG);
-	packet_clock(cmd);
-	assert_int_equal(packet_check(cmd, sizeof(cmd)), 0);
-	assert_true(packet_code(cmd) == 0x181);
+	assert_int_equal(xtpm_packet_resets(rsp, 35, &resets), -EBADMSG);
+	xtpm_packet_clock(cmd);
+	assert_int_equal(xtpm_packet_check(cmd, sizeof(cmd)), 0);
+	assert_true(xtpm_packet_code(cmd) == 0x181);
 }
 
 /* A response to READ_LOG: a part of n bytes that says these numbers. */
@@ -124,7 +124,7 @@ static int log_part(u32 total, u16 says, size_t n, u32 offset)
 	for (int i = 0; i < 4; i++)
 		rsp[10 + i] = (u8)(total >> (24 - 8 * i));
 	rsp[14] = (u8)(says >> 8), rsp[15] = (u8)says;
-	rc = packet_log(rsp, len, offset, &part);
+	rc = xtpm_packet_log(rsp, len, offset, &part);
 	if (!rc) {
 		assert_true(part.total == total);
 		assert_true(part.len == n);
@@ -141,9 +141,9 @@ static void a_log_comes_in_full_parts(void **state)
 	assert_int_equal(log_part(1, 1, 1, 0), 0);
 	assert_int_equal(log_part(5000, 2048, 2048, 0), 0);
 	assert_int_equal(log_part(5000, 904, 904, 4096), 0);
-	packet_read_log(cmd, 0x01020304);
-	assert_int_equal(packet_check(cmd, sizeof(cmd)), 0);
-	assert_true(packet_code(cmd) == 0x20005601);
+	xtpm_packet_read_log(cmd, 0x01020304);
+	assert_int_equal(xtpm_packet_check(cmd, sizeof(cmd)), 0);
+	assert_true(xtpm_packet_code(cmd) == 0x20005601);
 	assert_memory_equal(cmd + 10, "\1\2\3\4", 4);
 }
 
@@ -163,12 +163,12 @@ static void hostile_parts_of_a_log_are_refused(void **state)
 	assert_int_equal(log_part(5000, 2048, 2048, 0xffffffff), -EBADMSG);
 	for (size_t len = 0; len < 16; len++) {
 		rsp = packet_of(len, (u32)len);
-		assert_int_equal(packet_log(rsp, len, 0, &part), -EBADMSG);
+		assert_int_equal(xtpm_packet_log(rsp, len, 0, &part), -EBADMSG);
 		free(rsp);
 	}
 	rsp = packet_of(10, 10);
 	rsp[9] = 1; /* the TPM does not know the command */
-	assert_int_equal(packet_log(rsp, 10, 0, &part), -ENODATA);
+	assert_int_equal(xtpm_packet_log(rsp, 10, 0, &part), -ENODATA);
 	free(rsp);
 }
 
