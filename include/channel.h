@@ -160,7 +160,7 @@ enum channel_config {
 				   * sealed KMS client key */
 
 	/* text host:port, or several with commas between, the first tried first;
-	 * host is verified in TLS: lib/address.h */
+	 * host is verified in TLS: lib/text.h */
 	CONFIG_KMS_ADDRESS = 32,
 	CONFIG_KMS_CA = 33,	    /* PEM */
 	CONFIG_KMS_CERT = 34,	    /* PEM, with its chain */

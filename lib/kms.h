@@ -29,7 +29,7 @@ struct kms_stream {
 };
 
 struct kms_config {
-	/* host:port, or several (lib/address.h); host is what the certificate must
+	/* host:port, or several (lib/text.h); host is what the certificate must
 	 * name */
 	const char *address;
 	const char *ca_pem;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The ring to xenstored (xen/io/xs_wire.h).  xenbus.c shares it among the open
+ * The ring to xenstored (xen/io/xs_wire.h).  xenstore.c shares it among the open
  * files.  A ring or a message that makes no sense ends all use of it: -EIO.
  */
 #ifndef STUB_XENSTORE_H

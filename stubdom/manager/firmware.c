@@ -110,7 +110,7 @@ int firmware_failed(int rc, struct error *e)
 {
 	if (rc == -EREMOTEIO || rc == -EBADMSG || rc == -EMSGSIZE)
 		return error_set(e, rc, CAUSE_ENGINE, "the TPM could not be started");
-	/* after a crash a start changes the state: firmware_clock.h */
+	/* after a crash a start changes the state: firmware.h */
 	return error_set(e, rc, CAUSE_STORE,
 			 "the TPM's state could not be stored as it was started: %s",
 			 strerror(-rc));

@@ -373,7 +373,7 @@ struct vtpm {
 	uint64_t waited_ns; /* for TPM, KMS and store */
 	uint64_t ready_ns, unlock_ns;
 	uint64_t ready_at;
-	uint64_t on; /* the TPM's last power-on: vtpm_guest.h */
+	uint64_t on; /* the TPM's last power-on */
 	struct latency latency;
 };
 

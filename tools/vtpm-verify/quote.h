@@ -99,7 +99,7 @@ struct signature {
 
 /* All of buf, which is pointed into.  -EBADMSG */
 int __must_check signature_parse(const uint8_t *buf, size_t len, struct signature *s);
-/* Whether it has the one form that there is of it (lib/ecdsa.h); of RSA there is one only. */
+/* Whether it has the one form that there is of it (lib/tpmpub.h); of RSA there is one only. */
 bool __must_check signature_one_form(const struct signature *s, const struct public *by);
 /* -EACCES: it is not this key's over data, or by another scheme than the key's own. */
 int __must_check signature_verify(const struct signature *s, const struct public *by,

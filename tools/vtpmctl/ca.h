@@ -2,7 +2,7 @@
 /*
  * The local CA, a folder (CA_FOLDER, 0700) that vtpmctl alone reads:
  *
- *   ca.json     {"version": 1, "key": where the key is (cakey.h), "days": of certificates}
+ *   ca.json     {"version": 1, "key": where the key is (ca.h), "days": of certificates}
  *   ca.pem      the CA's certificate
  *   chain.pem   it, and the root's when that is another one: what verifiers need
  *   key.pem     the key, unless it is in a token

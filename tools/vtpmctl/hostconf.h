@@ -17,7 +17,7 @@
  *                        "take_store": BOOL } },
  *                          "anchor" is absent on hosts that were set up without; so is
  *            "ak": { "handle": "0x81015655", "name": HEX, "auth": HEX, "object": HEX }, the key
- *            that attests: tpmquote.h
+ *            that attests: host_quote.h
  *   "kms": { "address": "HOST:PORT[,HOST:PORT...]", "ca": PEM, "cert": PEM, "key_sealed": HEX,
  *            "key_id": TEXT },           "kms" is absent after --no-kms
  *   "recovery_key": HEX }               absent without --recovery-key
@@ -58,10 +58,10 @@ struct hostconf {
 	struct approval approvals[HOSTCONF_APPROVALS_MAX];
 	struct hostconf_note notes[HOSTCONF_APPROVALS_MAX]; /* one for each */
 
-	uint8_t counter_name[POLICYKEY_NAME_SIZE]; /* see tpmcounter.h */
+	uint8_t counter_name[POLICYKEY_NAME_SIZE]; /* see tpmnv.h */
 	uint8_t auth[HOSTCONF_AUTH_SIZE];
 
-	uint32_t anchor_index; /* 0: none; see tpmanchor.h */
+	uint32_t anchor_index; /* 0: none; see host_anchor.h */
 	uint8_t anchor_name[POLICYKEY_NAME_SIZE];
 	uint8_t anchor_key[HOSTCONF_KEY_MAX]; /* DER */
 	size_t anchor_key_len;
@@ -70,7 +70,7 @@ struct hostconf {
 	/* false: a vtpmd that runs may replace it by what it knows, and no more */
 	bool anchor_take_store;
 
-	uint32_t ak_handle; /* 0: none; see tpmquote.h */
+	uint32_t ak_handle; /* 0: none; see host_quote.h */
 	uint8_t ak_name[POLICYKEY_NAME_SIZE];
 	uint8_t ak_auth[HOSTCONF_AUTH_SIZE];
 	uint8_t ak_object[HOSTCONF_OBJECT_MAX]; /* TPM2B_PUBLIC | TPM2B_PRIVATE */

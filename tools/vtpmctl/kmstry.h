@@ -29,7 +29,7 @@ int __must_check kmstry_sealed(const struct hostconf *h, struct tpm *t,
  * vtpmd's tunnel is to a manager, this is to `vtpmctl host init`. */
 
 struct tcp {
-	const char *addresses; /* lib/address.h */
+	const char *addresses; /* lib/text.h */
 	int fd;
 };
 

@@ -23,7 +23,7 @@ struct kmsurl {
 /* -EINVAL when it is none of the above. */
 int __must_check kmsurl_parse(const char *text, struct kmsurl *url);
 /* One or more of them with commas between, kmip://a:5696,b: to the list of
- * lib/address.h, a:5696,b:5696.  -EINVAL: one is none, stands there twice, or there
+ * lib/text.h, a:5696,b:5696.  -EINVAL: one is none, stands there twice, or there
  * are more than ADDRESSES. */
 int __must_check kmsurl_parse_list(const char *text, char list[ADDRESS_LIST]);
 

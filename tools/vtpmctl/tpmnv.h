@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * NV indexes of the host's TPM that are pinned by their Names: what tpmanchor.c and
- * tpmcounter.c share.  All need the storage key (tpm_srk_pinned()).
+ * NV indexes of the host's TPM that are pinned by their Names: the anchor and the
+ * counter of revocations.  All need the storage key (tpm_srk_pinned()).
  *
  * A Name has an index's handle, attributes, policy and size, and that it was written; not
  * its authValue.  Whoever has the owner's authorization can make an index of the same Name

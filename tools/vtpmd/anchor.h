@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Against other states than the newest: vtpmd knows of each vTPM the SHA-256 of its header
- * and where its state stands (anchor_table.h), and the host's TPM keeps the hash of that
- * (tools/vtpmctl/tpmanchor.h).
+ * and where its state stands (anchor_file.h), and the host's TPM keeps the hash of that
+ * (tools/vtpmctl/host_anchor.h).
  *
  * Each run of a manager is an epoch: a random number, which all that it stores carries,
  * authenticated.  The TPM knows of it before the run begins, and with it of the state, by

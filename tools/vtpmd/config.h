@@ -23,7 +23,7 @@ struct config_approval {
 
 struct config {
 	uint32_t srk_handle; /* 0: no TPM configured */
-	char *kms_address;   /* one or several: lib/address.h; NULL: no KMS */
+	char *kms_address;   /* one or several: lib/text.h; NULL: no KMS */
 	unsigned int approvals;
 	struct config_approval approval[CONFIG_APPROVALS_MAX];
 	char *kms_cert;		  /* PEM; NULL: no KMS */

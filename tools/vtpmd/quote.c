@@ -20,7 +20,7 @@
 #define LIMIT_S	   30
 #define LOG_MAX	   (256 * 1024)
 #define HASH_SIZE  CRYPT_HASH_SIZE
-#define WAIT_MS	   18000 /* less than the manager does: stubdom/manager/hostchan_attest.c */
+#define WAIT_MS	   18000 /* less than the manager does: stubdom/manager/hostchan.c */
 /* For one vTPM. */
 #define BURST	6
 #define EACH_MS 10000

@@ -3,7 +3,7 @@
  * The audit log (lib/audit.h), and where it ends: who can write to its folder can take
  * entries off the end, and nothing in the log shows that.  vtpmd knows its last entry,
  * d->audited, in memory while it runs, whatever is in the folder; and the anchored table has
- * it (anchor_table.h), as it was when the host's TPM took that table, for the time after.
+ * it (anchor_file.h), as it was when the host's TPM took that table, for the time after.
  *
  * The end in the table goes to the TPM with whatever else does, once an interval, and when
  * vtpmd ends; no entry brings a write about by itself.  So entries of the time after the
