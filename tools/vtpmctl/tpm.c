@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Connection, storage key and PCRs; sealing is in tpmnv.c. */
+/* Connection, storage key and PCRs; sealing is in tpmseal.c. */
 #include "tools/vtpmctl/tpm.h"
 #include "lib/text.h"
 #include "lib/tpmbusy.h"

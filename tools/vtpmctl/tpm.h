@@ -80,7 +80,7 @@ int __must_check tpm_unseal(struct tpm *t, const struct hostconf *h,
 			    const struct approval *a, const uint8_t *object, size_t len,
 			    uint8_t secret[TPM_SECRET_SIZE], struct error *e);
 
-/* What tpm.c, tpmnv.c, host_anchor.c and host_quote.c share. */
+/* What tpm.c, tpmnv.c, tpmseal.c, host_anchor.c and host_quote.c share. */
 
 /* -EIO and "the host's TPM refused to DOING: what it said"; -ENODEV (CAUSE_TPM_UNREACHABLE)
  * when it said nothing. */
