@@ -77,7 +77,7 @@ int __must_check backend_xenstore_ready(struct backend *b);
 /* Serves at most one command.  -errno: event channels are lost. */
 int __must_check backend_ring_ready(struct backend *b);
 
-/* For whoever gets the processor while the engine works: passes a guest's CANCEL
+/* For anyone who gets the processor while the engine works: passes a guest's CANCEL
  * on to engine->cancel(). */
 void backend_check_cancel(struct backend *b);
 void backend_stats(const struct backend *b, struct backend_stats *s);

@@ -241,7 +241,7 @@ static void update_active(struct xenbus *x)
 	uint64_t due = x->remove_at;
 	int front;
 
-	/* Each look sets the deadline anew when what it waits for still holds, so that
+	/* Each look sets the deadline again when what it waits for still holds, so that
 	 * one that has passed is met or gone, whatever the guest wrote meanwhile: else
 	 * xenbus_timeout() would be 0 for ever. */
 	x->remove_at = 0;

@@ -2,7 +2,7 @@
 /*
  * The TPM core's side of the driver.  A chip is registered from xtpm_chip_enroll() to
  * xtpm_chip_retire(), and outlives any number of rings and backends in between.  So does its
- * event log, which is read anew from each backend.
+ * event log, which is read again from each backend.
  */
 #ifndef XEN_TPMFRONT_CHIP_H
 #define XEN_TPMFRONT_CHIP_H

@@ -23,7 +23,7 @@ static void bytes_release(struct kref *kref)
 	kvfree(container_of(kref, struct eventlog_bytes, kref));
 }
 
-/* The part from *len on, of as many as are said at first; the sum does not change. */
+/* Reads the chunk at the offset; its total size and checksum must be the first chunk's. */
 static int read_part(struct ring *ring, u8 *rsp, u32 offset, struct packet_log *part)
 {
 	u8 cmd[PACKET_LOG_SIZE];

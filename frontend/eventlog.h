@@ -25,7 +25,7 @@ struct eventlog {
 	struct dentry *dir, *file;    /* NULL: not there */
 };
 
-/* Takes the file away if there is one, and reads the log anew.  No other command gets
+/* Takes the file away if there is one, and reads the log again.  No other command gets
  * to the ring. */
 void xtpm_eventlog_read(struct eventlog *log, struct ring *ring);
 /* Makes the file, if there is a log, and the kernel made no such folder itself. */

@@ -225,7 +225,7 @@ static void backend_changed(struct xenbus_device *dev, enum xenbus_state state)
 	WRITE_ONCE(front->backend, state);
 	/* The work item may be waiting for an answer right now. */
 	if (state == XenbusStateClosing)
-		xtpm_ring_hurry(&front->ring);
+		xtpm_ring_shorten_timeouts(&front->ring);
 	if (state == XenbusStateClosed || state == XenbusStateUnknown)
 		xtpm_ring_abort(&front->ring);
 	poke(front);
@@ -254,7 +254,7 @@ static void front_remove(struct xenbus_device *dev)
 {
 	struct front *front = dev_get_drvdata(&dev->dev);
 
-	xtpm_ring_hurry(&front->ring);
+	xtpm_ring_shorten_timeouts(&front->ring);
 	cancel_delayed_work_sync(&front->work);
 	if (front->phase != FRONT_READY)
 		set_phase(front, FRONT_IDLE);
@@ -306,7 +306,7 @@ static void front_complete(struct device *dev)
 }
 
 /* While this says no, loading the module waits, some 30 s at most: after modprobe
- * there is a /dev/tpm0, which whoever unlocks a root file system counts on. */
+ * there is a /dev/tpm0, which anyone who unlocks a root file system counts on. */
 static int front_is_ready(struct xenbus_device *dev)
 {
 	struct front *front = dev_get_drvdata(&dev->dev);

@@ -22,7 +22,7 @@
  *   probe                      -> WAITING
  *   WAITING,   backend 1 or 2  -> OFFERED: pages granted, event channel, keys written
  *   OFFERED,   backend 4       -> READY:   chip registered, or its TPM started again
- *   READY,     backend 1 or 2  -> WAITING: a new backend; pages are offered anew
+ *   READY,     backend 1 or 2  -> WAITING: a new backend; pages are offered again
  *   READY,     suspend         -> SUSPENDED: the TPM has saved its state
  *   SUSPENDED, resume          -> WAITING: new pages for the new backend, same chip
  *   SUSPENDED, resume undone   -> READY:   nothing was lost
@@ -35,7 +35,7 @@
  * What each failure leaves behind
  *   no pages, no event channel, no xenstore, backend without protocol 2, no answer
  *   during the probe of the TPM: nothing of a chip; the cause stands in the log and
- *   in the error node; our state is Closing, then IDLE; a backend that starts anew
+ *   in the error node; our state is Closing, then IDLE; a backend that starts again
  *   gets a new try.
  *   A command: -EIO the backend went away, -ETIME no answer in time (cancelled),
  *   -ECANCELED the backend ended it, -EBADMSG an answer that is no packet, -EBUSY a

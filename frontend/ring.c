@@ -132,7 +132,7 @@ void xtpm_ring_stop(struct ring *r)
 	mutex_unlock(&r->lock);
 }
 
-void xtpm_ring_hurry(struct ring *r)
+void xtpm_ring_shorten_timeouts(struct ring *r)
 {
 	WRITE_ONCE(r->hurry, true);
 	wake_up_all(&r->wait);

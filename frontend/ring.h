@@ -20,7 +20,7 @@
  *
  * A ring is closed, open (pages and event channel exist) or started (the backend is
  * there, commands may run).  Open, close, start and stop are one caller's at a time;
- * xtpm_ring_abort() and xtpm_ring_hurry() may come from anywhere.
+ * xtpm_ring_abort() and xtpm_ring_shorten_timeouts() may come from anywhere.
  */
 #ifndef XEN_TPMFRONT_RING_H
 #define XEN_TPMFRONT_RING_H
@@ -65,7 +65,7 @@ void xtpm_ring_stop(struct ring *r);
 /* There is no one who could answer: the command in flight fails. */
 void xtpm_ring_abort(struct ring *r);
 /* The end is near: every wait of this and later commands is cut to some seconds. */
-void xtpm_ring_hurry(struct ring *r);
+void xtpm_ring_shorten_timeouts(struct ring *r);
 /* Asks the backend to end the command in flight early; the answer still comes. */
 void xtpm_ring_cancel(struct ring *r);
 

@@ -115,7 +115,7 @@ enum channel_type {
 };
 
 enum channel_guest {
-	CHANNEL_GUEST_NEW = 1,	   /* start the TPM anew */
+	CHANNEL_GUEST_NEW = 1,	   /* start the TPM again */
 	CHANNEL_GUEST_SAME = 2,	   /* it goes on with the TPM as it left it */
 	CHANNEL_GUEST_RESUMED = 3, /* the same; it was saved, and restored */
 };

@@ -6,7 +6,7 @@
  *
  *   B "xen-vtpm deep quote 2"
  *   B nonce                  the verifier's, BINDING_NONCE_MIN to _MAX bytes
- *   B user data              of whoever asked, up to BINDING_USER_MAX bytes; empty: none
+ *   B user data              of anyone who asked, up to BINDING_USER_MAX bytes; empty: none
  *   uuid[16]                 of the vTPM
  *   u8 n | n * B Name        its endorsement keys, as vtpmd got to know them first
  *   B Name                   the vTPM's AK, as its manager says

@@ -228,7 +228,7 @@ static bool is_denial(int reason)
 	}
 }
 
-/* What is wrong with the time of a certificate, by the clock of whoever verified it. */
+/* What is wrong with the time of a certificate, by the clock of anyone who verified it. */
 static const char *out_of_time(long verify)
 {
 	switch (verify) {

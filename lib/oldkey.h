@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The key slot that a header has while its vTPM's data key is being replaced: the OLD
- * data key, encrypted under the new one.  Whoever opens the header by another slot has
+ * data key, encrypted under the new one.  Anyone who opens the header by another slot has
  * the new key, and by this slot the old one too; so each stored blob may be under
  * either, until all of them are under the new one and the slot goes.
  *

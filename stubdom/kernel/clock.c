@@ -18,14 +18,14 @@ static int put_time(uint64_t ns, uint64_t to)
 		int64_t sec, nsec;
 	} t = {(int64_t)(ns / TIME_SECOND), (int64_t)(ns % TIME_SECOND)};
 
-	return user_write(to, &t, sizeof(t));
+	return copy_to_user(to, &t, sizeof(t));
 }
 
 /* 0 and the span's end on time_now()'s scale, which never wraps. */
 static int add_span(uint64_t from, uint64_t base, uint64_t *until)
 {
 	int64_t t[2];
-	int rc = user_read(t, from, sizeof(t));
+	int rc = copy_from_user(t, from, sizeof(t));
 
 	if (rc)
 		return rc;
@@ -70,7 +70,7 @@ static int read_clock(uint64_t id, uint64_t *ns)
 long clock_time(uint64_t to)
 {
 	uint64_t now = time_of_day() / TIME_SECOND;
-	int rc = to ? user_write(to, &now, sizeof(now)) : 0;
+	int rc = to ? copy_to_user(to, &now, sizeof(now)) : 0;
 
 	return rc ? rc : (long)now;
 }
@@ -80,9 +80,9 @@ long clock_gettimeofday(uint64_t to, uint64_t zone)
 	uint64_t now = time_of_day();
 	uint64_t t[2] = {now / TIME_SECOND, now % TIME_SECOND / MICROSECOND};
 	uint32_t utc[2] = {0, 0};
-	int rc = to ? user_write(to, t, sizeof(t)) : 0;
+	int rc = to ? copy_to_user(to, t, sizeof(t)) : 0;
 
-	return rc || !zone ? rc : user_write(zone, utc, sizeof(utc));
+	return rc || !zone ? rc : copy_to_user(zone, utc, sizeof(utc));
 }
 
 long clock_gettime(uint64_t id, uint64_t to)

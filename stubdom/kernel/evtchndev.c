@@ -65,7 +65,7 @@ static long read_evtchn_device(struct file *f, uint64_t to, size_t n)
 		evtchn_wait(TIME_NEVER);
 	}
 	while (done < n && (e = next_fired(f, &from))) {
-		rc = user_write(to + done, &e->port, sizeof(e->port));
+		rc = copy_to_user(to + done, &e->port, sizeof(e->port));
 		if (rc)
 			return done ? (long)done : rc;
 		e->fired = false;
@@ -82,7 +82,7 @@ static long write_evtchn_device(struct file *f, uint64_t from, size_t n)
 
 	n &= ~(size_t)3;
 	for (size_t at = 0; at < n; at += sizeof(port)) {
-		rc = user_read(&port, from + at, sizeof(port));
+		rc = copy_from_user(&port, from + at, sizeof(port));
 		if (rc)
 			return at ? (long)at : rc;
 		e = evtchn_find(f, port);
@@ -96,7 +96,7 @@ static long bind_interdomain(struct file *f, uint64_t argument)
 {
 	struct ioctl_evtchn_bind_interdomain bind;
 	struct evtchn *e;
-	int rc = user_read(&bind, argument, sizeof(bind));
+	int rc = copy_from_user(&bind, argument, sizeof(bind));
 
 	if (rc)
 		return rc;
@@ -110,7 +110,7 @@ static long bind_unbound(struct file *f, uint64_t argument)
 {
 	struct ioctl_evtchn_bind_unbound_port bind;
 	struct evtchn *e;
-	int rc = user_read(&bind, argument, sizeof(bind));
+	int rc = copy_from_user(&bind, argument, sizeof(bind));
 
 	if (rc)
 		return rc;
@@ -124,7 +124,7 @@ static long unbind_or_notify(struct file *f, uint32_t request, uint64_t argument
 {
 	struct ioctl_evtchn_unbind unbind;
 	struct evtchn *e;
-	int rc = user_read(&unbind, argument, sizeof(unbind));
+	int rc = copy_from_user(&unbind, argument, sizeof(unbind));
 
 	if (rc)
 		return rc;
@@ -140,7 +140,7 @@ static long unbind_or_notify(struct file *f, uint32_t request, uint64_t argument
 static long restrict_device(struct file *f, uint64_t argument)
 {
 	struct ioctl_evtchn_restrict_domid restricted;
-	int rc = user_read(&restricted, argument, sizeof(restricted));
+	int rc = copy_from_user(&restricted, argument, sizeof(restricted));
 
 	if (rc)
 		return rc;

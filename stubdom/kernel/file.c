@@ -68,7 +68,7 @@ long file_openat(uint64_t dir, uint64_t path, uint64_t flags)
 	char text[PATH_MAX / 16];
 	const struct file_ops *ops;
 	struct file *f;
-	int rc = user_read_text(text, path, sizeof(text)), fd;
+	int rc = copy_text_from_user(text, path, sizeof(text)), fd;
 
 	if (rc)
 		return rc == -ENAMETOOLONG ? -ENOENT : rc;
@@ -146,7 +146,7 @@ static long each_piece(uint64_t fd, uint64_t vector, uint64_t n,
 	if (n > VECTOR_MAX)
 		return -EINVAL;
 	for (uint64_t i = 0; i < n; i++) {
-		rc = user_read(&piece, vector + i * sizeof(piece), sizeof(piece));
+		rc = copy_from_user(&piece, vector + i * sizeof(piece), sizeof(piece));
 		if (!rc && !piece.iov_len)
 			continue;
 		if (!rc)
@@ -215,7 +215,7 @@ static long put_stat(uint64_t mode, uint64_t to)
 			  .st_ino = 1,
 			  .st_blksize = PAGE_SIZE};
 
-	return user_write(to, &st, sizeof(st));
+	return copy_to_user(to, &st, sizeof(st));
 }
 
 long file_fstat(uint64_t fd, uint64_t to)
@@ -229,7 +229,7 @@ long file_statat(uint64_t dir, uint64_t path, uint64_t to, uint64_t flags)
 {
 	char text[PATH_MAX / 16];
 	const struct file_ops *ops;
-	int rc = user_read_text(text, path, sizeof(text));
+	int rc = copy_text_from_user(text, path, sizeof(text));
 
 	if (rc)
 		return rc == -ENAMETOOLONG ? -ENOENT : rc;
@@ -242,7 +242,7 @@ long file_statat(uint64_t dir, uint64_t path, uint64_t to, uint64_t flags)
 long file_access(uint64_t path)
 {
 	char text[PATH_MAX / 16];
-	int rc = user_read_text(text, path, sizeof(text));
+	int rc = copy_text_from_user(text, path, sizeof(text));
 
 	if (rc)
 		return rc == -ENAMETOOLONG ? -ENOENT : rc;
@@ -253,7 +253,7 @@ long file_readlink(uint64_t path, uint64_t to, uint64_t size)
 {
 	char text[PATH_MAX / 16];
 	size_t n = sizeof(PROCESS_PATH) - 1;
-	int rc = user_read_text(text, path, sizeof(text));
+	int rc = copy_text_from_user(text, path, sizeof(text));
 
 	if (rc)
 		return rc == -ENAMETOOLONG ? -ENOENT : rc;
@@ -261,6 +261,6 @@ long file_readlink(uint64_t path, uint64_t to, uint64_t size)
 		return file_lookup(text) ? -EINVAL : -ENOENT;
 	if (n > size)
 		n = size;
-	rc = user_write(to, PROCESS_PATH, n);
+	rc = copy_to_user(to, PROCESS_PATH, n);
 	return rc ? rc : (long)n;
 }

@@ -178,7 +178,7 @@ static long alloc(struct file *f, uint64_t argument)
 	struct ioctl_gntalloc_alloc_gref a;
 	uint64_t at = argument + head;
 	uint32_t ref, i = 0;
-	int rc = user_read(&a, argument, head);
+	int rc = copy_from_user(&a, argument, head);
 
 	if (rc)
 		return rc;
@@ -190,10 +190,10 @@ static long alloc(struct file *f, uint64_t argument)
 		rc = add_share(f, a.index + i * PAGE_SIZE, a.domid,
 			       a.flags & GNTALLOC_FLAG_WRITABLE, &ref);
 		if (!rc)
-			rc = user_write(at + i * sizeof(ref), &ref, sizeof(ref));
+			rc = copy_to_user(at + i * sizeof(ref), &ref, sizeof(ref));
 	}
 	if (!rc)
-		rc = user_write(argument, &a, head);
+		rc = copy_to_user(argument, &a, head);
 	if (rc) {
 		drop(f, a.index, i);
 		return rc;
@@ -205,7 +205,7 @@ static long alloc(struct file *f, uint64_t argument)
 static long dealloc(struct file *f, uint64_t argument)
 {
 	struct ioctl_gntalloc_dealloc_gref d;
-	int rc = user_read(&d, argument, sizeof(d));
+	int rc = copy_from_user(&d, argument, sizeof(d));
 
 	if (rc)
 		return rc;
@@ -222,7 +222,7 @@ static long gntalloc_set_unmap(struct file *f, uint64_t argument)
 {
 	struct ioctl_gntalloc_unmap_notify notify;
 	struct share *s;
-	int rc = user_read(&notify, argument, sizeof(notify));
+	int rc = copy_from_user(&notify, argument, sizeof(notify));
 
 	if (rc)
 		return rc;
@@ -406,7 +406,7 @@ static int read_references(struct set *s, uint64_t from)
 	int rc;
 
 	for (uint32_t i = 0; i < s->count; i++) {
-		rc = user_read(&r, from + i * sizeof(r), sizeof(r));
+		rc = copy_from_user(&r, from + i * sizeof(r), sizeof(r));
 		if (rc)
 			return rc;
 		if (r.domid > DOMID_SELF)
@@ -424,7 +424,7 @@ static long add_set(struct file *f, uint64_t argument)
 	struct ioctl_gntdev_map_grant_ref map;
 	struct set *s;
 	uint64_t pa;
-	int rc = user_read(&map, argument, head);
+	int rc = copy_from_user(&map, argument, head);
 
 	if (rc)
 		return rc;
@@ -440,7 +440,7 @@ static long add_set(struct file *f, uint64_t argument)
 	map.index = s->offset;
 	rc = read_references(s, argument + head);
 	if (!rc)
-		rc = user_write(argument, &map, head);
+		rc = copy_to_user(argument, &map, head);
 	if (rc) {
 		free_set(s);
 		return rc;
@@ -456,7 +456,7 @@ static long remove_set(struct file *f, uint64_t argument)
 {
 	struct ioctl_gntdev_unmap_grant_ref unmap;
 	struct set *s;
-	int rc = user_read(&unmap, argument, sizeof(unmap));
+	int rc = copy_from_user(&unmap, argument, sizeof(unmap));
 
 	if (rc)
 		return rc;
@@ -471,7 +471,7 @@ static long get_offset(struct file *f, uint64_t argument)
 {
 	struct ioctl_gntdev_get_offset_for_vaddr get;
 	struct device *d = f->state;
-	int rc = user_read(&get, argument, sizeof(get));
+	int rc = copy_from_user(&get, argument, sizeof(get));
 
 	if (rc)
 		return rc;
@@ -480,7 +480,7 @@ static long get_offset(struct file *f, uint64_t argument)
 			continue;
 		get.offset = s->offset;
 		get.count = s->count;
-		return user_write(argument, &get, sizeof(get));
+		return copy_to_user(argument, &get, sizeof(get));
 	}
 	return -EINVAL;
 }
@@ -489,7 +489,7 @@ static long gntdev_set_unmap(struct file *f, uint64_t argument)
 {
 	struct ioctl_gntdev_unmap_notify notify;
 	struct set *s;
-	int rc = user_read(&notify, argument, sizeof(notify));
+	int rc = copy_from_user(&notify, argument, sizeof(notify));
 
 	if (rc)
 		return rc;

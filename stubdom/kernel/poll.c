@@ -29,7 +29,7 @@ long file_poll(uint64_t fds, uint64_t n, uint64_t until)
 
 	if (n > FILE_MAX)
 		return -EINVAL;
-	rc = user_read(set, fds, n * sizeof(set[0]));
+	rc = copy_from_user(set, fds, n * sizeof(set[0]));
 	if (rc)
 		return rc;
 	for (;;) {
@@ -43,6 +43,6 @@ long file_poll(uint64_t fds, uint64_t n, uint64_t until)
 			break;
 		evtchn_wait(until);
 	}
-	rc = user_write(fds, set, n * sizeof(set[0]));
+	rc = copy_to_user(fds, set, n * sizeof(set[0]));
 	return rc ? rc : ready;
 }

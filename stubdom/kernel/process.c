@@ -60,7 +60,7 @@ void entry_user(uint64_t rip, uint64_t rsp) __attribute__((noreturn));
 static uint64_t push(uint64_t *sp, const void *bytes, size_t n)
 {
 	*sp -= n;
-	if (user_write(*sp, bytes, n))
+	if (copy_to_user(*sp, bytes, n))
 		panic("no memory for the program's stack");
 	return *sp;
 }

@@ -15,7 +15,7 @@
 enum region_kind {
 	REGION_MEMORY, /* pages of our own, freed with the mapping */
 	REGION_STACK,  /* the same, filled when first touched */
-	REGION_DEVICE, /* whose pages belong to `object` (device.h) */
+	REGION_DEVICE, /* whose pages belong to `object` (file.h) */
 };
 
 struct region {

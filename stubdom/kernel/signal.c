@@ -32,9 +32,9 @@ long system_sigaction(uint64_t number, uint64_t new, uint64_t old, uint64_t size
 		return -EINVAL;
 	if (new && (number == SIGKILL || number == SIGSTOP))
 		return -EINVAL;
-	rc = new ? user_read(action, new, sizeof(action)) : 0;
+	rc = new ? copy_from_user(action, new, sizeof(action)) : 0;
 	if (!rc && old)
-		rc = user_write(old, actions[number], sizeof(actions[number]));
+		rc = copy_to_user(old, actions[number], sizeof(actions[number]));
 	for (unsigned int i = 0; !rc && new &&i < ACTION; i++)
 		actions[number][i] = action[i];
 	return rc;
@@ -47,9 +47,9 @@ long system_sigmask(uint64_t how, uint64_t new, uint64_t old, uint64_t size)
 
 	if (size != SET_BYTES || (new &&how > SIG_SETMASK))
 		return -EINVAL;
-	rc = new ? user_read(&set, new, sizeof(set)) : 0;
+	rc = new ? copy_from_user(&set, new, sizeof(set)) : 0;
 	if (!rc && old)
-		rc = user_write(old, &before, sizeof(before));
+		rc = copy_to_user(old, &before, sizeof(before));
 	if (rc || !new)
 		return rc;
 	if (how == SIG_BLOCK)
@@ -62,10 +62,10 @@ long system_sigmask(uint64_t how, uint64_t new, uint64_t old, uint64_t size)
 long system_sigaltstack(uint64_t new, uint64_t old)
 {
 	uint64_t stack[ALTSTACK];
-	int rc = new ? user_read(stack, new, sizeof(stack)) : 0;
+	int rc = new ? copy_from_user(stack, new, sizeof(stack)) : 0;
 
 	if (!rc && old)
-		rc = user_write(old, altstack, sizeof(altstack));
+		rc = copy_to_user(old, altstack, sizeof(altstack));
 	for (unsigned int i = 0; !rc && new &&i < ALTSTACK; i++)
 		altstack[i] = stack[i];
 	return rc;
@@ -93,7 +93,7 @@ static long wait_futex(uint64_t word, uint32_t value, uint64_t span)
 {
 	uint64_t until;
 	uint32_t now;
-	int rc = user_read(&now, word, sizeof(now));
+	int rc = copy_from_user(&now, word, sizeof(now));
 
 	if (!rc && now != value)
 		return -EAGAIN;

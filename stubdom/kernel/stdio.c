@@ -22,7 +22,7 @@ static long write_console(struct file *f, uint64_t from, size_t n)
 	while (done < n) {
 		size_t part = n - done < sizeof(piece) ? n - done : sizeof(piece);
 
-		rc = user_read(piece, from + done, part);
+		rc = copy_from_user(piece, from + done, part);
 		if (rc)
 			return done ? (long)done : rc;
 		print_raw(piece, part);
@@ -67,7 +67,7 @@ static long read_counters(struct file *f, uint64_t to, size_t n)
 		return 0;
 	if (n > len - f->position)
 		n = len - f->position;
-	rc = user_write(to, text + f->position, n);
+	rc = copy_to_user(to, text + f->position, n);
 	if (rc)
 		return rc;
 	f->position += n;

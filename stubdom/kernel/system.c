@@ -55,7 +55,7 @@ long system_uname(uint64_t to)
 		.domainname = "(none)",
 	};
 
-	return user_write(to, &name, sizeof(name));
+	return copy_to_user(to, &name, sizeof(name));
 }
 
 long system_sysinfo(uint64_t to)
@@ -68,7 +68,7 @@ long system_sysinfo(uint64_t to)
 		.mem_unit = PAGE_SIZE,
 	};
 
-	return user_write(to, &info, sizeof(info));
+	return copy_to_user(to, &info, sizeof(info));
 }
 
 static struct rlimit64 limit_of(uint64_t which)
@@ -92,11 +92,11 @@ long system_prlimit(uint64_t pid, uint64_t which, uint64_t new, uint64_t old)
 		return -ESRCH;
 	if (which >= RLIM_NLIMITS)
 		return -EINVAL;
-	rc = new ? user_read(&limit, new, sizeof(limit)) : 0;
+	rc = new ? copy_from_user(&limit, new, sizeof(limit)) : 0;
 	if (rc || !old)
 		return rc;
 	limit = limit_of(which);
-	return user_write(old, &limit, sizeof(limit));
+	return copy_to_user(old, &limit, sizeof(limit));
 }
 
 long system_getrlimit(uint64_t which, uint64_t to)
@@ -105,7 +105,7 @@ long system_getrlimit(uint64_t which, uint64_t to)
 
 	if (which >= RLIM_NLIMITS)
 		return -EINVAL;
-	return user_write(to, &limit, sizeof(limit));
+	return copy_to_user(to, &limit, sizeof(limit));
 }
 
 long system_affinity(uint64_t pid, uint64_t size, uint64_t to)
@@ -117,7 +117,7 @@ long system_affinity(uint64_t pid, uint64_t size, uint64_t to)
 		return -ESRCH;
 	if (size < CPU_SET_MIN || size % CPU_SET_MIN)
 		return -EINVAL;
-	rc = user_write(to, &one, sizeof(one));
+	rc = copy_to_user(to, &one, sizeof(one));
 	return rc ? rc : CPU_SET_MIN;
 }
 
@@ -135,7 +135,7 @@ long system_getrandom(uint64_t to, uint64_t n, uint64_t flags)
 		size_t part = n - done < sizeof(piece) ? n - done : sizeof(piece);
 
 		random_bytes(piece, part);
-		rc = user_write(to + done, piece, part);
+		rc = copy_to_user(to + done, piece, part);
 		if (!rc)
 			done += part;
 	}
@@ -157,7 +157,7 @@ long system_arch_prctl(uint64_t code, uint64_t address)
 		return 0;
 	case ARCH_GET_FS:
 		now = x86_rdmsr(X86_MSR_FS);
-		return user_write(address, &now, sizeof(now));
+		return copy_to_user(address, &now, sizeof(now));
 	default:
 		return -EINVAL;
 	}
@@ -169,7 +169,7 @@ long system_prctl(uint64_t option, uint64_t a, uint64_t b)
 
 	switch (option) {
 	case PR_SET_NAME:
-		return user_read(name, a, 1);
+		return copy_from_user(name, a, 1);
 	case PR_SET_DUMPABLE:
 	case PR_SET_NO_NEW_PRIVS:
 		return 0;

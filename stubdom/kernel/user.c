@@ -11,7 +11,7 @@ bool user_range(uint64_t at, uint64_t n)
 	       n <= LAYOUT_USER_TOP - at;
 }
 
-int user_read(void *to, uint64_t from, size_t n)
+int copy_from_user(void *to, uint64_t from, size_t n)
 {
 	if (!n)
 		return 0;
@@ -20,7 +20,7 @@ int user_read(void *to, uint64_t from, size_t n)
 	return copy_bytes(to, (const void *)from, n) ? -EFAULT : 0;
 }
 
-int user_write(uint64_t to, const void *from, size_t n)
+int copy_to_user(uint64_t to, const void *from, size_t n)
 {
 	if (!n)
 		return 0;
@@ -29,10 +29,10 @@ int user_write(uint64_t to, const void *from, size_t n)
 	return copy_bytes((void *)to, from, n) ? -EFAULT : 0;
 }
 
-int user_read_text(char *to, uint64_t from, size_t size)
+int copy_text_from_user(char *to, uint64_t from, size_t size)
 {
 	for (size_t i = 0; i < size; i++) {
-		int rc = user_read(&to[i], from + i, 1);
+		int rc = copy_from_user(&to[i], from + i, 1);
 
 		if (rc || !to[i])
 			return rc;

@@ -223,7 +223,7 @@ static int xenbus_take(struct client *c, char *to, size_t end, uint64_t from, si
 
 	if (part > n - *done)
 		part = n - *done;
-	rc = user_read(to, from + *done, part);
+	rc = copy_from_user(to, from + *done, part);
 	if (rc)
 		return rc;
 	c->at += part;
@@ -367,7 +367,7 @@ static long hand_out(const struct xsd_sockmsg *h, const char *payload, size_t *a
 		part = (from < HEADER ? HEADER : HEADER + h->len) - from;
 		if (part > n - done)
 			part = n - done;
-		rc = user_write(to + done, bytes, part);
+		rc = copy_to_user(to + done, bytes, part);
 		if (rc)
 			return rc;
 		done += part;

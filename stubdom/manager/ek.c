@@ -73,7 +73,7 @@ static void put_ek_template(struct cursor *w, const struct template *t)
 	put_zeroes(w, t->nonce);
 }
 
-int ek_make(enum ek which, struct command *c)
+int ek_create_primary(enum ek which, struct command *c)
 {
 	size_t mark;
 
@@ -98,7 +98,7 @@ int ek_flush(struct command *c, uint32_t handle)
 	return command_run(c);
 }
 
-int ek_keep(struct command *c, uint32_t handle, uint32_t persistent)
+int ek_evict_control(struct command *c, uint32_t handle, uint32_t persistent)
 {
 	command_begin(c, TPM2_CC_EvictControl);
 	cursor_put_u32(&c->in, TPM2_RH_OWNER);
@@ -108,7 +108,7 @@ int ek_keep(struct command *c, uint32_t handle, uint32_t persistent)
 	return command_run(c);
 }
 
-int ek_exists(struct command *c, uint32_t handle)
+int ek_read_public(struct command *c, uint32_t handle)
 {
 	int rc;
 

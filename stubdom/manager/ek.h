@@ -21,11 +21,12 @@ enum ek { EK_P256, EK_RSA2048, EK_P384, EK_KINDS };
 
 /* Makes it, with the empty endorsementAuth: c->handle is the key, until ek_flush(), and
  * the response goes on with its TPM2B_PUBLIC.  As command_run(). */
-int __must_check ek_make(enum ek which, struct command *c);
+int __must_check ek_create_primary(enum ek which, struct command *c);
 int __must_check ek_flush(struct command *c, uint32_t handle);
 /* Keeps the key at handle under the persistent one, with the empty ownerAuth. */
-int __must_check ek_keep(struct command *c, uint32_t handle, uint32_t persistent);
+int __must_check ek_evict_control(struct command *c, uint32_t handle,
+				  uint32_t persistent);
 /* Whether there is an object at handle; -errno. */
-int __must_check ek_exists(struct command *c, uint32_t handle);
+int __must_check ek_read_public(struct command *c, uint32_t handle);
 
 #endif

@@ -442,7 +442,7 @@ static int commit(bool clock_only)
 /*
  * libtpms has the clock stored with other changes only.  A clock that is told is at most
  * ENGINE_CLOCK_LAG_MS ahead of the stored one: libtpms puts it into its state each 4.1 s
- * (Part 1, 36.3), and a state that is older than CLOCK_FRESH_MS is stored anew first.  A
+ * (Part 1, 36.3), and a state that is older than CLOCK_FRESH_MS is stored again first.  A
  * clock that was set is stored at once.
  */
 static int store_clock(enum engine_clock clock)
@@ -647,7 +647,7 @@ int engine_power_cycle(void)
 
 	shut_down();
 	TPMLIB_Terminate();
-	/* What a broken store did not take was promised to nobody; but a failed try that
+	/* Writes that never reached the store were not acknowledged: they are dropped; but a failed try that
 	 * it did not take was seen to get no answer. */
 	engine_lockout_counts(engine.broken);
 	if (engine.broken)

@@ -57,7 +57,7 @@ int __must_check engine_execute(uint8_t locality, const uint8_t *cmd, size_t len
 				uint8_t *rsp, size_t *rsp_len);
 /* Asks the command in flight to end early with TPM_RC_CANCELED. */
 void engine_cancel(void);
-/* Has call(ctx) run now and then while a long command does, for whoever has no other
+/* Has call(ctx) run now and then while a long command does, for anyone who has no other
  * thread to hear a cancel in.  NULL: none. */
 void engine_while_busy(void (*call)(void *ctx), void *ctx);
 /* Flushes what was coalesced, then ends libtpms. */

@@ -2,7 +2,7 @@
 /*
  * A vTPM that lives in a folder of its own, for tests and for development: header
  * and state as vtpmd would store them, and beside them, in "key", what opens them.
- * Whoever reads the folder has the TPM's secrets.
+ * Anyone who reads the folder has the TPM's secrets.
  */
 #ifndef XVTPM_FOLDER_H
 #define XVTPM_FOLDER_H

@@ -303,7 +303,7 @@ static int hostchan_call_poll(struct hostchan *h)
 	return rc == -ETIMEDOUT ? 0 : lose(h);
 }
 
-/* How long a manager that gives up waits for vtpmd to hear it. */
+/* How long to wait for vtpmd to acknowledge FAIL. */
 #define FAIL_MS 5000
 /* How long a guest waits for a vtpmd that is away; its toolstack waits 10 s for us. */
 #define GUEST_MS 7000

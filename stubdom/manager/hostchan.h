@@ -5,7 +5,7 @@
  *
  * Before hostchan_running() a broken connection makes every call fail with
  * -EPIPE: start-up is given up with CAUSE_CHANNEL.  After it a vchan is offered
- * anew: a get or put in flight waits for vtpmd to come back (without limit:
+ * again: a get or put in flight waits for vtpmd to come back (without limit:
  * commands wait, none fails), HELLO is said with mode RESUMED, and it is sent
  * again.  Every other call in flight fails with -EPIPE.  A socket is not
  * re-opened: it ends with vtpmd, and the manager must end with it.

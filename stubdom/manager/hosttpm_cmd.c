@@ -156,7 +156,8 @@ int hosttpm_cmd_start(const struct hosttpm_config *c, const struct hosttpm_trans
 	call.gives_handle = true;
 	cursor_put_u32(&call.in, c->srk_handle);
 	cursor_put_u32(&call.in, TPM2_RH_NULL); /* bound to nothing */
-	hosttpm_cmd_put(&call.in, (struct hosttpm_bytes){s->ours, sizeof(s->ours)});
+	hosttpm_cmd_put(&call.in,
+			(struct hosttpm_bytes){s->nonce_caller, sizeof(s->nonce_caller)});
 	put_point(&call.in, &point);
 	cursor_put_u8(&call.in, type);
 	cursor_put_u16(&call.in, TPM2_ALG_AES);
@@ -172,7 +173,7 @@ int hosttpm_cmd_start(const struct hosttpm_config *c, const struct hosttpm_trans
 		hosttpm_cmd_flush(t, call.handle_returned);
 		return hosttpm_call_nonsense(&call, e);
 	}
-	rc = hosttpm_session_begin(s, call.handle_returned, nonce.p);
+	rc = hosttpm_session_derive_key(s, call.handle_returned, nonce.p);
 	if (rc)
 		hosttpm_cmd_flush(t, call.handle_returned);
 	return rc ? error_crypto(e, rc, "HMAC-SHA256") : 0;

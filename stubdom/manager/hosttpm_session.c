@@ -11,7 +11,7 @@
 #include <openssl/params.h>
 #include <string.h>
 
-static int hosttpm_session_next(struct hosttpm_session *s);
+static int hosttpm_session_roll_nonce(struct hosttpm_session *s);
 
 /* An uncompressed point: 4 | x | y (SEC 1, 2.3.3). */
 #define OCTETS (1 + 2 * HOSTTPM_ECC_SIZE)
@@ -84,23 +84,23 @@ static bool export_point(EVP_PKEY *key, struct hosttpm_point *p)
 static int hosttpm_crypt_salt(const struct hosttpm_point *peer, struct hosttpm_point *own,
 			      uint8_t salt[CRYPT_HASH_SIZE])
 {
-	EVP_PKEY *theirs = import_point(peer);
-	EVP_PKEY *ours = theirs ? EVP_EC_gen("P-256") : NULL;
-	EVP_PKEY_CTX *ctx = ours ? EVP_PKEY_CTX_new(ours, NULL) : NULL;
+	EVP_PKEY *nonce_tpm = import_point(peer);
+	EVP_PKEY *nonce_caller = nonce_tpm ? EVP_EC_gen("P-256") : NULL;
+	EVP_PKEY_CTX *ctx = nonce_caller ? EVP_PKEY_CTX_new(nonce_caller, NULL) : NULL;
 	uint8_t z[HOSTTPM_ECC_SIZE];
 	size_t len = sizeof(z);
 	int rc = -EIO;
 
 	/* set_peer also checks that the point lies on the curve */
 	if (ctx && EVP_PKEY_derive_init(ctx) == 1 &&
-	    EVP_PKEY_derive_set_peer(ctx, theirs) == 1 &&
+	    EVP_PKEY_derive_set_peer(ctx, nonce_tpm) == 1 &&
 	    EVP_PKEY_derive(ctx, z, &len) == 1 && len == sizeof(z) &&
-	    export_point(ours, own))
+	    export_point(nonce_caller, own))
 		rc = kdfe(z, own->x, peer->x, salt);
 	OPENSSL_cleanse(z, sizeof(z));
 	EVP_PKEY_CTX_free(ctx);
-	EVP_PKEY_free(ours);
-	EVP_PKEY_free(theirs);
+	EVP_PKEY_free(nonce_caller);
+	EVP_PKEY_free(nonce_tpm);
 	return rc;
 }
 
@@ -126,23 +126,24 @@ int hosttpm_session_salt(struct hosttpm_session *s, const struct hosttpm_point *
 	int rc;
 
 	memset(s, 0, sizeof(*s));
-	rc = hosttpm_session_next(s);
+	rc = hosttpm_session_roll_nonce(s);
 	return rc ? rc : hosttpm_crypt_salt(srk, point, s->value);
 }
 
 /* Part 1, 19.6.8: sessionKey = KDFa(bind authValue || salt, "ATH", ...) */
-int hosttpm_session_begin(struct hosttpm_session *s, uint32_t handle,
-			  const uint8_t nonce[HOSTTPM_NONCE_SIZE])
+int hosttpm_session_derive_key(struct hosttpm_session *s, uint32_t handle,
+			       const uint8_t nonce[HOSTTPM_NONCE_SIZE])
 {
-	const struct crypt_part theirs = {s->theirs, sizeof(s->theirs)};
-	const struct crypt_part ours = {s->ours, sizeof(s->ours)};
+	const struct crypt_part nonce_tpm = {s->nonce_tpm, sizeof(s->nonce_tpm)};
+	const struct crypt_part nonce_caller = {s->nonce_caller, sizeof(s->nonce_caller)};
 	uint8_t salt[CRYPT_HASH_SIZE];
 	int rc;
 
 	s->handle = handle;
-	memcpy(s->theirs, nonce, sizeof(s->theirs));
+	memcpy(s->nonce_tpm, nonce, sizeof(s->nonce_tpm));
 	memcpy(salt, s->value, sizeof(salt));
-	rc = hosttpm_crypt_kdfa(salt, sizeof(salt), "ATH", &theirs, &ours, s->value);
+	rc = hosttpm_crypt_kdfa(salt, sizeof(salt), "ATH", &nonce_tpm, &nonce_caller,
+				s->value);
 	OPENSSL_cleanse(salt, sizeof(salt));
 	s->value_len = s->hmac_len = CRYPT_HASH_SIZE;
 	return rc;
@@ -163,17 +164,17 @@ void hosttpm_session_auth(struct hosttpm_session *s, const uint8_t *auth, size_t
 }
 
 /* A fresh nonce for the next command. */
-static int hosttpm_session_next(struct hosttpm_session *s)
+static int hosttpm_session_roll_nonce(struct hosttpm_session *s)
 {
-	return crypt_random(s->ours, sizeof(s->ours));
+	return crypt_random(s->nonce_caller, sizeof(s->nonce_caller));
 }
 
 /* nonceNewer and nonceOlder: a command's newer nonce is ours. */
 static void nonces(const struct hosttpm_session *s, bool command,
 		   struct crypt_part order[2])
 {
-	order[!command] = (struct crypt_part){s->ours, sizeof(s->ours)};
-	order[command] = (struct crypt_part){s->theirs, sizeof(s->theirs)};
+	order[!command] = (struct crypt_part){s->nonce_caller, sizeof(s->nonce_caller)};
+	order[command] = (struct crypt_part){s->nonce_tpm, sizeof(s->nonce_tpm)};
 }
 
 /* Encrypts a command's or decrypts a response's first parameter, in place. */
@@ -208,17 +209,18 @@ static int hosttpm_session_hmac(const struct hosttpm_session *s, bool command,
 }
 
 /* Takes the TPM's next nonce and checks the response's HMAC: -EBADMSG. */
-static int hosttpm_session_answer(struct hosttpm_session *s,
-				  const uint8_t nonce[HOSTTPM_NONCE_SIZE],
-				  const uint8_t rphash[CRYPT_HASH_SIZE],
-				  uint8_t attributes, const uint8_t hmac[CRYPT_HASH_SIZE])
+static int hosttpm_session_verify_response(struct hosttpm_session *s,
+					   const uint8_t nonce[HOSTTPM_NONCE_SIZE],
+					   const uint8_t rphash[CRYPT_HASH_SIZE],
+					   uint8_t attributes,
+					   const uint8_t hmac[CRYPT_HASH_SIZE])
 {
 	uint8_t want[CRYPT_HASH_SIZE];
 	int rc;
 
-	if (!memcmp(nonce, s->theirs, HOSTTPM_NONCE_SIZE))
+	if (!memcmp(nonce, s->nonce_tpm, HOSTTPM_NONCE_SIZE))
 		return -EBADMSG;
-	memcpy(s->theirs, nonce, HOSTTPM_NONCE_SIZE);
+	memcpy(s->nonce_tpm, nonce, HOSTTPM_NONCE_SIZE);
 	rc = hosttpm_session_hmac(s, false, rphash, attributes, want);
 	if (!rc && CRYPTO_memcmp(want, hmac, sizeof(want)))
 		rc = -EBADMSG;
@@ -360,7 +362,7 @@ static int put_authorization(struct hosttpm_call *call, struct cursor *c)
 	size_t mark, i;
 	int rc;
 
-	rc = hosttpm_session_next(s);
+	rc = hosttpm_session_roll_nonce(s);
 	if (!rc && call->attributes & TPMA_SESSION_DECRYPT)
 		rc = crypt_first(call, true, call->params, call->in.pos);
 	if (!rc)
@@ -373,8 +375,8 @@ static int put_authorization(struct hosttpm_call *call, struct cursor *c)
 		cursor_put_u32(c, call->handle[i].handle);
 	mark = cursor_mark_u32(c);
 	cursor_put_u32(c, s->handle);
-	cursor_put_u16(c, sizeof(s->ours));
-	cursor_put(c, s->ours, sizeof(s->ours));
+	cursor_put_u16(c, sizeof(s->nonce_caller));
+	cursor_put(c, s->nonce_caller, sizeof(s->nonce_caller));
 	cursor_put_u8(c, call->attributes);
 	cursor_put_u16(c, sizeof(hmac));
 	cursor_put(c, hmac, sizeof(hmac));
@@ -436,7 +438,8 @@ static int parse_authorized(struct hosttpm_call *call, struct cursor *c)
 		return -EBADMSG;
 	rc = response_hash(call, params, n, hash);
 	if (!rc)
-		rc = hosttpm_session_answer(call->session, nonce, hash, attributes, hmac);
+		rc = hosttpm_session_verify_response(call->session, nonce, hash,
+						     attributes, hmac);
 	/* the bytes lie in call->wire, which is ours to write */
 	if (!rc && attributes & TPMA_SESSION_ENCRYPT)
 		rc = crypt_first(call, false, (uint8_t *)params, n);

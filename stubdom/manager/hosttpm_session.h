@@ -45,7 +45,8 @@ struct hosttpm_point {
 
 struct hosttpm_session {
 	uint32_t handle;
-	uint8_t ours[HOSTTPM_NONCE_SIZE], theirs[HOSTTPM_NONCE_SIZE]; /* nonces */
+	uint8_t nonce_caller[HOSTTPM_NONCE_SIZE],
+		nonce_tpm[HOSTTPM_NONCE_SIZE]; /* nonces */
 	/* sessionKey || authValue: what HMACs and encryption are keyed with */
 	uint8_t value[CRYPT_HASH_SIZE + HOSTTPM_AUTH_SIZE];
 	size_t value_len;
@@ -58,8 +59,8 @@ int __must_check hosttpm_session_salt(struct hosttpm_session *s,
 				      const struct hosttpm_point *srk,
 				      struct hosttpm_point *point);
 /* The TPM's first nonce has come: derives the session key. */
-int __must_check hosttpm_session_begin(struct hosttpm_session *s, uint32_t handle,
-				       const uint8_t nonce[HOSTTPM_NONCE_SIZE]);
+int __must_check hosttpm_session_derive_key(struct hosttpm_session *s, uint32_t handle,
+					    const uint8_t nonce[HOSTTPM_NONCE_SIZE]);
 /* The session now authorizes an entity with this authValue.  in_hmac: false for a
  * policy session without PolicyAuthValue (Part 1, 19.6.5). */
 void hosttpm_session_auth(struct hosttpm_session *s, const uint8_t *auth, size_t len,

@@ -91,14 +91,14 @@ static int take_identity(struct finding *f, enum ek which, uint32_t handle)
 
 static int make_identity(struct finding *f, enum ek which)
 {
-	int rc = ek_make(which, &f->c), flushed;
+	int rc = ek_create_primary(which, &f->c), flushed;
 	uint32_t handle = f->c.handle;
 
 	if (rc)
 		return rc;
 	rc = take_identity(f, which, handle);
 	if (!rc && which == EK_RSA2048 && f->keep) {
-		rc = ek_keep(&f->c, handle, EK_RSA2048_HANDLE);
+		rc = ek_evict_control(&f->c, handle, EK_RSA2048_HANDLE);
 		if (rc == -EREMOTEIO) /* no room: the guest can make it itself */
 			rc = 0;
 	}
@@ -115,7 +115,7 @@ static int find_identity(struct finding *f)
 	if (!rc && set & TPMA_PERMANENT_ENDORSEMENTAUTHSET)
 		return -EACCES;
 	if (!rc)
-		exists = ek_exists(&f->c, EK_RSA2048_HANDLE);
+		exists = ek_read_public(&f->c, EK_RSA2048_HANDLE);
 	if (rc || exists < 0)
 		return rc ? rc : exists;
 	f->keep = !exists && !(set & TPMA_PERMANENT_OWNERAUTHSET);

@@ -81,8 +81,14 @@ static int make_data_key(struct vtpm_keys *k, const struct hosttpm_transport *tp
 		return error_set(
 			k->error, -EEXIST, CAUSE_STATE_EXISTS,
 			"there is a header already: a new vTPM would destroy it");
-	header = rc == -ENOENT ? malloc(ENVELOPE_HEADER_MAX) : NULL;
-	if (!header)
+	if (rc == -ENOENT) {
+		header = malloc(ENVELOPE_HEADER_MAX);
+		rc = header ? 0 : -ENOMEM;
+	}
+	if (rc == -ENOMEM)
+		return error_set(k->error, rc, CAUSE_RESOURCES,
+				 "there is no memory for the vTPM's header");
+	if (rc)
 		return error_set(k->error, rc, CAUSE_STORE,
 				 "the store could not be read: %s", strerror(-rc));
 	len = ENVELOPE_HEADER_MAX;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A running vTPM's header and data key: makes them, opens them, and makes them anew,
+/* A running vTPM's header and data key: makes them, opens them, and makes them again,
  * with the host's TPM and the KMS at the other end of the host channel. */
 #ifndef XVTPM_MANAGER_KEYS_H
 #define XVTPM_MANAGER_KEYS_H

@@ -6,11 +6,11 @@
  *   header        blobs              what opens them
  *   1. old        old key            the old header
  *   2. new + old  old key            put the header: the new key, and by it the old one
- *   3. new + old  new key            put each blob anew, as its next generation
+ *   3. new + old  new key            put each blob again, as its next generation
  *   4. new        new key            put the header without the old key
  *
  * Between 2 and 4 a blob may be under either key; what is written meanwhile is under
- * the new one.  Whoever opens such a header goes on with rekey_finish().  Step 4 makes
+ * the new one.  Anyone who opens such a header goes on with rekey_finish().  Step 4 makes
  * the place forget its previous generations (tools/vtpmd/store.h).
  */
 #ifndef XVTPM_REKEY_H

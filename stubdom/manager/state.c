@@ -23,7 +23,7 @@ static void drop_later(struct state *s)
 	s->later_len = 0;
 }
 
-/* Opens a blob of this vTPM, under the data key or the one of before.  p->bytes is
+/* Opens a blob of this vTPM, under the data key or the previous one.  p->bytes is
  * malloc()ed; NULL on failure. */
 static int open_blob(struct state *s, enum channel_object object, const uint8_t *blob,
 		     size_t blob_len, struct plain *p, struct error *e)
@@ -61,7 +61,7 @@ static int load_state(void *ctx, uint8_t **plain, size_t *len)
 	size_t blob_len = 0;
 	int rc;
 
-	/* What waited is older than nothing, and newer than the place's. */
+	/* A pending write is newer than the stored copy: flush it before reading. */
 	rc = state_flush(s);
 	if (rc)
 		return rc;

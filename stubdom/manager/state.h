@@ -46,7 +46,7 @@ struct state {
 struct engine_store state_store(struct state *s);
 /* Stores a clock-only state that waits; called when idle and before the end. */
 int __must_check state_flush(struct state *s);
-/* Stores an object anew under the data key, as its next generation, when it is there
+/* Stores an object again under the data key, as its next generation, when it is there
  * and still under the old key. */
 int __must_check state_reseal(struct state *s, enum channel_object object,
 			      struct error *e);

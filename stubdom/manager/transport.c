@@ -84,7 +84,7 @@ int hostchan_io_fd(struct hostchan_io *io, int fd)
  * The host channel over vchan, with this domain as the server and domain 0 as
  * the client.  A client that goes (also by kill -9: the kernel clears cli_live
  * when it unmaps the ring) leaves a ring that may hold half a message, so the
- * server is closed and made anew; its xenstore nodes tell vtpmd to connect.
+ * server is closed and made again; its xenstore nodes tell vtpmd to connect.
  */
 
 /* A sealed state is some 10 to 100 KiB and goes towards dom0; what comes back

@@ -288,7 +288,7 @@ static int unseal_tpm(const struct unlock_config *c, const struct hosttpm_transp
 	return rc;
 }
 
-/* Fresh secrets, each put where only its keeper gives it back. */
+/* Seals fresh key shares to the TPM and the KMS. */
 static int lock_slot(const struct unlock_config *c, const struct hosttpm_transport *tpm,
 		     const struct kms_stream *kms, const uint8_t *data_key,
 		     struct envelope_slot *out, struct error *e)
@@ -474,7 +474,7 @@ static int open_unlock_slot(const struct unlock_config *c,
 }
 
 /* Of several slots' failures, the one of this host's own slot is the answer. */
-static bool tells_more(const struct error *than, const struct error *e)
+static bool is_more_specific(const struct error *than, const struct error *e)
 {
 	if (than->cause == CAUSE_NONE)
 		return true;
@@ -499,7 +499,7 @@ static int open_slots(const struct unlock_config *c, const struct hosttpm_transp
 		rc = open_unlock_slot(c, tpm, kms, &h->slots[i], data_key, &one);
 		if (!rc)
 			return 0;
-		if (tells_more(&best, &one)) {
+		if (is_more_specific(&best, &one)) {
 			best = one;
 			best_rc = rc;
 		}

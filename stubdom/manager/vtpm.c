@@ -242,7 +242,7 @@ static int judge(const struct vtpm_guest *g, uint32_t domid, uint64_t *on,
 	return 0;
 }
 
-/* Asks vtpmd about domain domid, and starts the TPM anew if the domain is new, with what
+/* Asks vtpmd about domain domid, and starts the TPM again if the domain is new, with what
  * was measured of it.  *on: the TPM's power-on, or
  * what the manager drew when it started; 0: a start for a guest failed.  After a failure the guest is
  * refused, with *why for its xenstore; vtpmd's log has it, too, once it is there. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* In a manager's place on the host channel, for hosts with a thousand vTPMs: it says HELLO
  * and READY at once, and waits until vtpmd ends it.  Given --unix DIR/NAME, the file
- * DIR/NAME.starts, which it makes anew, has the bytes of DIR/anchorings as it began: the
+ * DIR/NAME.starts, which it makes again, has the bytes of DIR/anchorings as it began: the
  * test's vtpmctl appends to that for each write of the TPM that begins. */
 #include "include/channel.h"
 

@@ -2,7 +2,7 @@
 /*
  * Clocks that are stepped, for LD_PRELOAD: the file named by CLOCK holds two numbers of
  * seconds, which are added to the time of day, and to CLOCK_MONOTONIC (so that time passes
- * for the program).  Each call looks anew.
+ * for the program).  Each call looks again.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -195,9 +195,9 @@ static void grows_and_never_shrinks(void **state)
 	begin(&one);
 	assert_int_equal(known.changes, 2);
 	store_next(&one, PERMALL, 10);
-	anchor_known_note(&known, &d); /* its manager has not opened it */
+	anchor_known_note(&known, &d); /* its manager has not state_opened it */
 	assert_int_equal(entry(&one)->permall, 0);
-	one.opened = true;
+	one.state_opened = true;
 	anchor_known_note(&known, &d);
 	assert_int_equal(entry(&one)->permall, 10);
 	store_next(&one, PERMALL, 8);

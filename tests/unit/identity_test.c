@@ -74,7 +74,7 @@ static void a_new_tpm_has_all_and_keeps_one(void **unused)
 	assert_int_equal(names[EK_P256].len, 34);
 	assert_int_equal(names[EK_RSA2048].len, 34);
 	assert_int_equal(names[EK_P384].len, 50);
-	assert_int_equal(ek_exists(&command, KEPT), 1);
+	assert_int_equal(ek_read_public(&command, KEPT), 1);
 }
 
 /* The kept one is the one that was found. */
@@ -100,10 +100,10 @@ static void a_clear_changes_no_key(void **unused)
 	cursor_put_u32(&command.in, RH_LOCKOUT);
 	command_auth(&command, NULL, 0);
 	assert_int_equal(command_run(&command), 0);
-	assert_int_equal(ek_exists(&command, KEPT), 0);
+	assert_int_equal(ek_read_public(&command, KEPT), 0);
 	restart();
 	assert_memory_equal(last.publics, first.publics, first.len);
-	assert_int_equal(ek_exists(&command, KEPT), 1);
+	assert_int_equal(ek_read_public(&command, KEPT), 1);
 }
 
 static void a_name_that_is_not_known_is_added(void **unused)
@@ -125,10 +125,10 @@ static void another_key_at_the_handle_is_not_the_key(void **unused)
 {
 	uint32_t handle;
 
-	assert_int_equal(ek_keep(&command, KEPT, KEPT), 0); /* evicts it */
-	assert_int_equal(ek_make(EK_P256, &command), 0);
+	assert_int_equal(ek_evict_control(&command, KEPT, KEPT), 0); /* evicts it */
+	assert_int_equal(ek_create_primary(EK_P256, &command), 0);
 	handle = command.handle;
-	assert_int_equal(ek_keep(&command, handle, KEPT), 0);
+	assert_int_equal(ek_evict_control(&command, handle, KEPT), 0);
 	assert_int_equal(ek_flush(&command, handle), 0);
 	restart();
 	assert_memory_equal(last.publics, first.publics, first.len);
@@ -136,11 +136,11 @@ static void another_key_at_the_handle_is_not_the_key(void **unused)
 
 static void an_owner_keeps_its_handles(void **unused)
 {
-	assert_int_equal(ek_keep(&command, KEPT, KEPT), 0); /* evicts it */
+	assert_int_equal(ek_evict_control(&command, KEPT, KEPT), 0); /* evicts it */
 	change_auth(TPM2_RH_OWNER);
 	restart();
 	assert_int_equal(last.len, first.len);
-	assert_int_equal(ek_exists(&command, KEPT), 0);
+	assert_int_equal(ek_read_public(&command, KEPT), 0);
 }
 
 /* They are not known to be equal, and nothing is told of them. */

@@ -120,7 +120,7 @@ static void another_key_opens_nothing(void **state)
 	assert_int_equal(oldkey_add(header, &len, old_key, old_key, &error), -EBADMSG);
 }
 
-/* No bit of the header can be changed; and when the MAC is made anew, by somebody who
+/* No bit of the header can be changed; and when the MAC is made again, by somebody who
  * has the new key, the slot is still bound to vTPM, kind and id. */
 static void it_is_bound(void **state)
 {

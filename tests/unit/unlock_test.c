@@ -623,7 +623,7 @@ static void another_tpm(void **state)
 	make_srk(name);
 	refused(CAUSE_TPM_REPLACED); /* another key at the handle */
 	memcpy(config.tpm.srk_name, name, sizeof(name));
-	refused(CAUSE_TPM_REPLACED); /* a host that was set up anew */
+	refused(CAUSE_TPM_REPLACED); /* a host that was set up again */
 }
 
 static void other_vtpms_and_damaged_headers(void **state)

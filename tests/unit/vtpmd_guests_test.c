@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whether a TPM is started anew for a domain that comes, on a Xen whose domains the test
+/* Whether a TPM is started again for a domain that comes, on a Xen whose domains the test
  * makes, ends and renames: numbers come back, domains do not. */
 #include "tests/unit/unit.h"
 #include "tools/vtpmd/guests.h"

@@ -224,7 +224,7 @@ static void a_domains_end_costs_little(void **state)
 	some_domain_ends();
 	assert_int_equal(looks, n);
 	assert_in_range(questions, 1, 4);
-	/* and what happened since is asked for anew */
+	/* and what happened since is asked for again */
 	questions = 0;
 	count--;
 	some_domain_ends();

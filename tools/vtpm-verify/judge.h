@@ -24,7 +24,7 @@ struct verdict {
 		const char *word;
 		char text[400];
 	} reason[VERDICT_REASONS];
-	/* what was found, for whoever reads the verdict; "": not known */
+	/* what was found, for anyone who reads the verdict; "": not known */
 	char host[64], vtpm[37];
 };
 

@@ -784,7 +784,7 @@ enum finding doctor_keys(struct doctor *d)
 			  d->conf.has_kms ? " and the KMS" : "");
 }
 
-/* What verifiers need, and vTPMs do not: whoever has the owner's authorization can
+/* What verifiers need, and vTPMs do not: anyone who has the owner's authorization can
  * remove the key. */
 enum finding doctor_attest(struct doctor *d)
 {

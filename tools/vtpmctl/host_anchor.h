@@ -15,7 +15,7 @@
  * The index is written under PolicyAuthorize(host policy key, APPROVAL_ANCHOR) and
  * PolicySigned(anchor key): by a host in an approved boot state, and by who can read
  * host.json, which has the anchor key's private part.  An authValue would not do: it is not
- * part of the Name.  Whoever has the owner's authorization can remove the index, and make
+ * part of the Name.  Anyone who has the owner's authorization can remove the index, and make
  * another; but one with other attributes or another policy has another Name than the
  * pinned one, and one with the same has never been written.  Reading is free, in a session that is salted to the
  * pinned storage key, so that nobody on the bus answers in the TPM's place.
@@ -31,7 +31,7 @@
 
 /* Makes the index, with a new one-time value in it, and notes both in *h, and an anchor
  * key if it has none; an index that is in place keeps its value (*made: false), unless it
- * is to have one anew.  One of another policy is replaced. */
+ * is to have one again.  One of another policy is replaced. */
 int __must_check tpmanchor_make(struct tpm *t, struct hostconf *h, bool anew, bool *made,
 				struct error *e);
 int __must_check tpmanchor_read(struct tpm *t, const struct hostconf *h,

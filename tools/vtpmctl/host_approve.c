@@ -3,7 +3,7 @@
  * vtpmctl host approve: adds a signed boot state to host.json.  Run after a reboot
  * into the new state, or before it with the values that a tool predicts.  Or revokes
  * one: the TPM's counter of revocations is incremented, which ends all approvals, and
- * those that stay are signed anew.  vtpmd reads host.json for every start, and needs no signal.
+ * those that stay are signed again.  vtpmd reads host.json for every start, and needs no signal.
  */
 #include "tools/vtpmctl/host_approve.h"
 #include "lib/text.h"

@@ -361,7 +361,7 @@ static int rekey_all(struct rekey *r)
 	return fflush(stdout) && !status ? VTPMCTL_FAILED : status;
 }
 
-/* A sentence for a line that makes no sense; NULL: it does. */
+/* Returns the usage error for a bad combination of options, or NULL. */
 static const char *wrong(const struct rekey *r)
 {
 	if (r->since && !r->all)
@@ -611,7 +611,7 @@ static unsigned int banks_of(const char *text)
 	}
 }
 
-/* The lists, as masks; false: one is none. */
+/* Parses --localities and --pcr-banks into masks; false if either is invalid. */
 static bool take_lists(struct create *c)
 {
 	if (c->localities)

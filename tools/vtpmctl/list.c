@@ -422,7 +422,7 @@ static const json_t *find_list(const json_t *vtpms, const char *name)
 	return NULL;
 }
 
-/* Of a counter that may have begun anew. */
+/* Returns the rate a second; a counter below the last sample's was reset. */
 static double rate(const json_t *old, const json_t *new, const char *key, bool anew,
 		   double seconds)
 {

@@ -4,7 +4,7 @@
  * unseals with its own client (stubdom/manager/hosttpm): object attributes and
  * policies are the same in both.
  *
- * Whoever is on the TPM's bus, or in place of a relay, may answer in its place.  So what
+ * Anyone who is on the TPM's bus, or in place of a relay, may answer in its place.  So what
  * is believed is read in sessions that are salted to the storage key, whose Name host.json
  * pins (tpm_srk_pinned()): the response's HMAC says that it is the TPM's.
  *

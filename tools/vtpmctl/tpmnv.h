@@ -4,8 +4,8 @@
  * counter of revocations.  All need the storage key (tpm_srk_pinned()).
  *
  * A Name has an index's handle, attributes, policy and size, and that it was written; not
- * its authValue.  Whoever has the owner's authorization can make an index of the same Name
- * anew, with an authValue of his own.
+ * its authValue.  Anyone who has the owner's authorization can make an index of the same Name
+ * again, with an authValue of his own.
  */
 #ifndef XVTPM_TPMNV_H
 #define XVTPM_TPMNV_H

@@ -266,7 +266,7 @@ const struct anchor_entry *anchor_find(const struct anchor *a, const struct vtpm
 
 void anchor_note(struct anchor *a, struct vtpm *v)
 {
-	if (a->state == ANCHOR_KNOWN && v->opened)
+	if (a->state == ANCHOR_KNOWN && v->state_opened)
 		(void)anchor_known_grow(&a->known, v);
 }
 

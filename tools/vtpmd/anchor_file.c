@@ -77,7 +77,7 @@ int anchor_file_load(struct anchor_file *f, const uint8_t hash[ANCHOR_HASH_SIZE]
 	return 0;
 }
 
-/* Whether "anchor" is the table that counts, and "anchor.prev" may go.  Looked at anew
+/* Whether "anchor" is the table that counts, and "anchor.prev" may go.  Looked at again
  * each time: a write that failed halfway may have left it under either name. */
 static int must_keep(struct anchor_file *f, bool *keep)
 {

@@ -339,7 +339,7 @@ void anchor_known_note(struct anchor_known *k, struct vtpmd *d)
 		k->changes++;
 	}
 	for (v = d->vtpms; v; v = v->next)
-		if (v->opened)
+		if (v->state_opened)
 			(void)anchor_known_grow(k, v);
 }
 

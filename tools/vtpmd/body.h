@@ -31,7 +31,7 @@ struct body_owner {
 	/* The manager ended and left nothing behind; why is a sentence.  cause: why it
 	 * never began; CAUSE_NONE: it did. */
 	void (*gone)(void *ctx, enum cause cause, const char *why);
-	/* A line for whoever waits. */
+	/* A line for anyone who waits. */
 	void (*progress)(void *ctx, const char *text);
 };
 

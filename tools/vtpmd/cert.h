@@ -2,7 +2,7 @@
 /*
  * A vTPM's certificates, one file each in its folder: `cert-INDEX.der`.  vtpmd keeps
  * them for the manager, which writes them into the TPM's NV memory; who issued them, and
- * to what, is for vtpmctl and for whoever verifies them.
+ * to what, is for vtpmctl and for anyone who verifies them.
  */
 #ifndef VTPMD_CERT_H
 #define VTPMD_CERT_H

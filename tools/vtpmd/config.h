@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* host.json, which `vtpmctl host init` wrote, as the CONFIG TLVs that managers
- * get.  It is read anew for every start, so that a new approval needs no restart
+ * get.  It is read again for every start, so that a new approval needs no restart
  * of vtpmd. */
 #ifndef VTPMD_CONFIG_H
 #define VTPMD_CONFIG_H

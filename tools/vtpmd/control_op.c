@@ -528,7 +528,7 @@ static void control_ask_resume(struct control *c, struct vtpm *v, const json_t *
 	c->launched = uuid && !uuid_parse(uuid, c->domain);
 	if (uuid && !c->launched)
 		control_answer_malformed(c);
-	else if (v->peer && !v->greeting && v->state == VTPM_RUNNING)
+	else if (v->peer && !v->hello_pending && v->state == VTPM_RUNNING)
 		ask_managers(c);
 	else
 		control_answer_word(
@@ -649,7 +649,8 @@ static void op_restore(struct control *c, struct vtpm *v, const json_t *request)
 		control_answer_anchored(c, v->meta.uuid);
 }
 
-/* Another header for a vTPM that does not run; the one of before is kept. */
+/* Replaces the header of a vTPM that does not run; the previous one is kept as
+ * header.prev. */
 static void op_reseal(struct control *c, struct vtpm *v, const json_t *request)
 {
 	struct error e = {.cause = CAUSE_NONE};

@@ -365,7 +365,7 @@ static void domain_lost(struct body *b)
 	struct domain *d = (struct domain *)b;
 
 	d->connected = false;
-	/* the server is made anew in a moment, or the domain has ended */
+	/* the server is made again in a moment, or the domain has ended */
 	look_again(d, RECONNECT_MS);
 }
 

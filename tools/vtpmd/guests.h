@@ -2,7 +2,7 @@
 /*
  * Which domains a vTPM was given to, and whether it goes on for one that comes.
  *
- * A TPM is started anew for a domain, once in that domain's life; it is known by its
+ * A TPM is started again for a domain, once in that domain's life; it is known by its
  * uuid and its number, for as long as Xen has it.  Each start ("power-on") has a number
  * that vtpmd draws, and that the manager repeats:
  *

@@ -53,7 +53,7 @@ static const char usage[] =
 	"  --placement stubdom|process   of new vTPMs that ask for none (stubdom)\n"
 	"  --user NAME           whom managers that are processes become (" USER ")\n"
 	"  --process-unix DIR    for tests: TPM commands at DIR/NAME, and no Xen guests\n"
-	"  --foreground          stay in the foreground: it always does\n"
+	"  --foreground          accepted for compatibility; vtpmd never forks\n"
 	"  --verbose             more lines on standard error\n"
 	"  --version             print the version\n";
 

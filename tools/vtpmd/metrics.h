@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Figures for Prometheus: GET /metrics in its text format 0.0.4, on a Unix socket
- * (0600) or on a loopback address.  A scrape asks the managers anew, twice a second at most.
+ * (0600) or on a loopback address.  A scrape asks the managers again, twice a second at most.
  *
  * On loopback every user of this host may connect: names and figures are told, and
  * nothing secret.  What connections may cost is bounded (their number, their time and

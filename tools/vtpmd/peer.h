@@ -41,7 +41,7 @@ struct peer_owner {
 	/* It is stored.  true: it does not count yet, and peer_put_counts() is called when
 	 * it does, or already was. */
 	bool (*stored)(void *ctx, uint16_t object);
-	/* As hello(): the TLVs, read anew. */
+	/* As hello(): the TLVs, read again. */
 	int (*config)(void *ctx, struct cursor *out, const char **why);
 	/* CHANNEL_GUEST of domain domid, whose reply goes to out; as hello(). */
 	int (*guest)(void *ctx, uint32_t domid, uint64_t on, struct cursor *out,

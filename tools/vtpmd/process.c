@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A manager as a process of this domain.  Its channel is a socket pair, so it
- * ends with vtpmd and is started anew by the next one. */
+ * ends with vtpmd and is started again by the next one. */
 #include "tools/vtpmd/body.h"
 #include "tools/vtpmd/child.h"
 

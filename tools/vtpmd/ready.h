@@ -15,9 +15,9 @@
 
 /* d->autostart is known.  -ENOMEM */
 int __must_check ready_begin(struct vtpmd *d);
-/* One more of those has settled. */
+/* Tells systemd that one more autostarted vTPM left the starting state. */
 void ready_progress(struct vtpmd *d);
-/* host.json is being read anew, and was. */
+/* host.json is being read again, and was. */
 void ready_reloading(struct vtpmd *d);
 void ready_reloaded(struct vtpmd *d);
 void ready_end(struct vtpmd *d);

@@ -41,8 +41,8 @@ json_t *registry_approved(struct vtpmd *d);
 json_t *registry_show(struct vtpm *v, json_t *approved);
 
 /* SIGHUP, and what `vtpmctl host renew` asks for: host.json is new.  Every start and
- * every rekey reads it anew by itself; here it is looked at at once, and what failed
- * with the one of before is started again without waiting. */
+ * every rekey reads it again by itself; here it is looked at at once, and what failed
+ * with the previous one is started again without waiting. */
 
 /* On failure *e says what is wrong with it; nothing changes for vTPMs that run. */
 int __must_check reload(struct vtpmd *d, struct error *e);

@@ -412,7 +412,8 @@ int store_settle(struct store *s)
 	return rc ? rc : fsync(s->dir) ? -errno : 0;
 }
 
-/* A deep rekey begins or ends: what else leads to the old key goes first. */
+/* A deep rekey begins or ends: erases the other copies of the previous key before the
+ * header is replaced. */
 static int replace_header(struct store *s, const uint8_t *buf, size_t len)
 {
 	enum file present = look_at(s, "header");

@@ -25,7 +25,7 @@ struct lookup {
 	struct evdns_getaddrinfo_request *request;
 };
 
-/* One resolver for all; it is made anew when it is idle, since a host's name
+/* One resolver for all; it is made again when it is idle, since a host's name
  * servers and addresses change. */
 static struct {
 	struct evdns_base *dns;

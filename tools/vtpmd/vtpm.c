@@ -106,7 +106,7 @@ static void vtpm_autostarted(struct vtpm *v)
 	ready_progress(d);
 }
 
-void vtpm_enter(struct vtpm *v, enum vtpm_state state)
+void vtpm_set_state(struct vtpm *v, enum vtpm_state state)
 {
 	v->state = state;
 	if (!vtpm_settled(v))
@@ -169,7 +169,7 @@ void vtpm_audit_refusal(const struct vtpm *v, enum cause cause)
 		vtpm_audit(v, "refuse", error_word(cause));
 }
 
-void vtpm_told(struct vtpm *v)
+void vtpm_notify_status(struct vtpm *v)
 {
 	size_t i;
 

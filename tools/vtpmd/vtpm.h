@@ -13,7 +13,7 @@
  *
  * failed is as stopped, with an error to show.  The lease on the store is held
  * from start until the manager is gone.  A vTPM that never became ready is made
- * anew by the next start if it has no permanent state yet; once it has one, it
+ * again by the next start if it has no permanent state yet; once it has one, it
  * is only ever opened.  What it shall be is known to the vtpmd that was asked to create
  * it, and nowhere else: when that has ended, it is not made any more.
  */
@@ -111,16 +111,16 @@ struct vtpm {
 	struct body *body; /* NULL: none */
 	struct peer *peer; /* NULL: not connected */
 	bool body_alive;
-	bool told;	  /* the manager said FAIL, or vtpmd made it end */
-	bool greeting;	  /* connected, HELLO has not come yet */
-	bool adopted;	  /* found running by this vtpmd, and not settled since */
-	bool queued;	  /* starting, but others go first, or the TPM */
-	bool urgent;	  /* an operator waits: others do not go first */
-	bool autostart;	  /* since vtpmd started, and has not settled yet */
-	bool making;	  /* this vtpmd creates it: until its first READY */
-	bool opened;	  /* its manager has opened the state */
-	bool claim;	  /* the anchor is to take its folder as it is */
-	uint64_t claimed; /* the anchor's change that did */
+	bool failure_reported; /* the manager said FAIL, or vtpmd made it end */
+	bool hello_pending;    /* connected, HELLO has not come yet */
+	bool adopted;	       /* found running by this vtpmd, and not settled since */
+	bool queued;	       /* starting, but others go first, or the TPM */
+	bool urgent;	       /* an operator waits: others do not go first */
+	bool autostart;	       /* since vtpmd started, and has not settled yet */
+	bool making;	       /* this vtpmd creates it: until its first READY */
+	bool state_opened;     /* its manager has opened the state */
+	bool claim;	       /* the anchor is to take its folder as it is */
+	uint64_t claimed;      /* the anchor's change that did */
 	bool begun; /* it is to run: lease and folder were checked (anchor_begin()) */
 	uint64_t raised; /* the anchor's change that has the epoch of its run */
 	bool unused;	 /* nothing was put in that yet: as good as ... */
@@ -214,16 +214,16 @@ void vtpm_keep_meta(struct vtpm *v);
  * says so, and the vTPM goes on. */
 void vtpm_audit(const struct vtpm *v, const char *event, const char *detail);
 /* The same for a start that failed, but for one that was tried again and failed of the same
- * cause.  Before the vTPM's error is set anew. */
+ * cause.  Before the vTPM's error is set again. */
 void vtpm_audit_refusal(const struct vtpm *v, enum cause cause);
 /* "running", ... */
 const char *vtpm_state_word(const struct vtpm *v);
 
 /* Private to vtpm*.c. */
 
-void vtpm_enter(struct vtpm *v, enum vtpm_state state);
-/* Whoever waits for managers' answers looks again. */
-void vtpm_told(struct vtpm *v);
+void vtpm_set_state(struct vtpm *v, enum vtpm_state state);
+/* Anyone who waits for managers' answers looks again. */
+void vtpm_notify_status(struct vtpm *v);
 /* id: of the event, for the journal; or NULL */
 void vtpm_progress(struct vtpm *v, const char *text, const char *id);
 void vtpm_set_timer(struct vtpm *v, int seconds);

@@ -34,7 +34,7 @@ static void on_settle(evutil_socket_t fd, short what, void *ctx)
 /* Ends whatever the manager does; on_body_gone() follows. */
 static void end_body(struct vtpm *v)
 {
-	v->told = true;
+	v->failure_reported = true;
 	v->body->ops->end(v->body);
 }
 
@@ -52,7 +52,7 @@ static void fail_and_rest(struct vtpm *v, enum cause cause, const char *text)
 {
 	vtpm_fail(v, cause, text);
 	store_release(&v->store);
-	vtpm_enter(v, VTPM_FAILED);
+	vtpm_set_state(v, VTPM_FAILED);
 }
 
 static void restart_later(struct vtpm *v, const char *why)
@@ -122,15 +122,15 @@ static void after_end(struct vtpm *v, enum cause cause, const char *why)
 	/* the last word about its generations, before anybody else can write there */
 	anchor_note(v->d->anchor, v);
 	store_know_nothing(&v->store);
-	v->opened = v->begun = false;
+	v->state_opened = v->begun = false;
 	config_free(&v->config);
 	if (v->state == VTPM_STOPPING) {
 		store_release(&v->store);
 		log_about(LOG_INFO, VTPM_ABOUT(v, .id = LOG_ID_STOPPED), "stopped");
-		vtpm_enter(v, VTPM_STOPPED);
-	} else if (v->told) {
+		vtpm_set_state(v, VTPM_STOPPED);
+	} else if (v->failure_reported) {
 		store_release(&v->store);
-		vtpm_enter(v, VTPM_FAILED);
+		vtpm_set_state(v, VTPM_FAILED);
 		vtpm_try_again_later(v);
 	} else if (cause != CAUSE_NONE) {
 		fail_and_rest(v, cause, why);
@@ -168,7 +168,8 @@ static void on_body_gone(void *ctx, enum cause cause, const char *why)
 /* Whether a manager that has run all the time is to say HELLO. */
 static bool awaits_hello(const struct vtpm *v)
 {
-	return v->greeting && !v->told && (v->state == VTPM_RUNNING || v->adopted);
+	return v->hello_pending && !v->failure_reported &&
+	       (v->state == VTPM_RUNNING || v->adopted);
 }
 
 /* What is left of the time that a start has. */
@@ -185,14 +186,14 @@ static void on_timer(evutil_socket_t fd, short what, void *ctx)
 	struct vtpm *v = ctx;
 
 	if (awaits_hello(v) && (!v->adopted || start_left(v) > 0)) {
-		/* an old ring without its manager's attention: connect anew */
+		/* an old ring without its manager's attention: connect again */
 		vtpm_drop_peer(v);
 		if (v->adopted)
 			vtpm_set_timer(v, start_left(v));
 		v->body->ops->lost(v->body);
 		return;
 	}
-	if (v->state == VTPM_STARTING && !v->told)
+	if (v->state == VTPM_STARTING && !v->failure_reported)
 		vtpm_fail(v, CAUSE_RESOURCES,
 			  "The vTPM did not become ready in time: when this host is not "
 			  "just busy, see the stub domain's console and `journalctl -u "
@@ -226,7 +227,7 @@ static void on_wire(void *ctx, struct wire *wire)
 		v->body->ops->lost(v->body);
 		return;
 	}
-	v->greeting = true;
+	v->hello_pending = true;
 	if (awaits_hello(v))
 		vtpm_set_timer(v, HELLO_S);
 	if (v->state == VTPM_STOPPING)
@@ -241,8 +242,8 @@ static void stop(struct vtpm *v)
 	if (!v->body_alive) {
 		store_release(&v->store);
 		v->begun = false;
-		vtpm_enter(v, VTPM_STOPPED);
-	} else if (v->peer && !v->greeting) {
+		vtpm_set_state(v, VTPM_STOPPED);
+	} else if (v->peer && !v->hello_pending) {
 		peer_event(v->peer, CHANNEL_EVENT_STOP);
 		vtpm_set_timer(v, STOP_S);
 	} else {
@@ -267,7 +268,7 @@ static int on_asked(void *ctx)
 	return 0;
 }
 
-/* It stays wanted, since nobody who keeps vTPMs has said that it is to stay away. */
+/* No administrative stop: it stays wanted, and starts again with the host. */
 static bool on_unused(void *ctx)
 {
 	struct vtpm *v = ctx;
@@ -296,7 +297,7 @@ int vtpm_stop(struct vtpm *v, struct error *e)
 	event_del(v->pause);
 	if (v->state == VTPM_STOPPED || v->state == VTPM_FAILED) {
 		v->meta.error = (struct error){.cause = CAUSE_NONE};
-		vtpm_enter(v, VTPM_STOPPED);
+		vtpm_set_state(v, VTPM_STOPPED);
 	} else if (v->state != VTPM_STOPPING) {
 		vtpm_keep_meta(v);
 		stop(v);

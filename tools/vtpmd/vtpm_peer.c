@@ -226,7 +226,7 @@ void vtpm_guest_launched(struct vtpm *v, const uint8_t uuid[16], bool restored)
 	if (!v->meta.launched)
 		memcpy(v->launcher, uuid, sizeof(v->launcher));
 	/* nobody else would tell a manager without Xen that a guest comes */
-	if (!v->d->xen && !restored && v->peer && !v->greeting)
+	if (!v->d->xen && !restored && v->peer && !v->hello_pending)
 		peer_event(v->peer, CHANNEL_EVENT_GUEST);
 }
 
@@ -261,7 +261,7 @@ int attest_begin(struct vtpm *v, const char *nonce, const char *user, uint32_t p
 		return -EINVAL;
 	if (v->attest.pending)
 		return -EBUSY;
-	if (!v->peer || v->greeting || v->state != VTPM_RUNNING)
+	if (!v->peer || v->hello_pending || v->state != VTPM_RUNNING)
 		return -ENOTCONN;
 	clear(&v->attest);
 	v->attest = fresh;
@@ -312,7 +312,7 @@ static void attest_on_result(void *ctx, uint32_t cause, const char *text)
 		error_set(&a->error, 0, CAUSE_INTERNAL, "There is no memory.");
 	vtpm_audit(v, cause ? "attest-failed" : "attest",
 		   cause ? error_word(cause) : NULL);
-	vtpm_told(v);
+	vtpm_notify_status(v);
 }
 
 /* What a vTPM that is to be made shall be. */
@@ -451,7 +451,7 @@ static bool on_rekeyed(void *ctx, uint32_t cause, const char *text)
 		vtpm_audit(v, "rekey", what[0] ? what : NULL);
 		note_keys(v, what);
 	}
-	vtpm_told(v);
+	vtpm_notify_status(v);
 	return true;
 }
 
@@ -491,14 +491,14 @@ static int hello_resumed(struct vtpm *v, const uint8_t uuid[16], uint64_t seq,
 		return -ESTALE;
 	}
 	know_state(v, seq);
-	v->opened = true;
+	v->state_opened = true;
 	/* what it was to be told of meanwhile it was not */
 	peer_event(v->peer, CHANNEL_EVENT_IDENTITY);
 	if (v->state == VTPM_STARTING) {
 		vtpm_progress(v, "connected again", LOG_ID_READY);
 		v->meta.creating = false;
 		v->ready_ms = stamp_ms();
-		vtpm_enter(v, VTPM_RUNNING);
+		vtpm_set_state(v, VTPM_RUNNING);
 	}
 	return 0;
 }
@@ -510,7 +510,7 @@ static int on_hello(void *ctx, uint8_t mode, const uint8_t uuid[16], uint64_t se
 	int rc;
 
 	/* its time to exit runs, however often it connects */
-	if (v->told) {
+	if (v->failure_reported) {
 		*why = "It gave up, or was ended.";
 		return -ESHUTDOWN;
 	}
@@ -520,11 +520,11 @@ static int on_hello(void *ctx, uint8_t mode, const uint8_t uuid[16], uint64_t se
 		rc = hello_starting(v, out, why);
 	if (rc)
 		return rc;
-	if (v->greeting && v->state == VTPM_RUNNING)
+	if (v->hello_pending && v->state == VTPM_RUNNING)
 		event_del(v->timer);
-	else if (v->greeting && v->adopted) /* it had not opened its state yet */
+	else if (v->hello_pending && v->adopted) /* it had not opened its state yet */
 		vtpm_set_timer(v, VTPM_START_S);
-	v->greeting = false;
+	v->hello_pending = false;
 	v->asked_ms = 0;
 	v->unfinished = has_old_key(v);
 	return 0;
@@ -573,7 +573,7 @@ static void on_vtpm_ready(void *ctx, uint64_t seq)
 	snprintf(text, sizeof(text), "ready after %.1f s",
 		 (double)(now.tv_sec - v->started.tv_sec) +
 			 (double)(now.tv_nsec - v->started.tv_nsec) / 1e9);
-	v->opened = true;
+	v->state_opened = true;
 	if (v->making)
 		anchor_made(v->d->anchor, v);
 	anchor_note(v->d->anchor, v);
@@ -587,7 +587,7 @@ static void on_vtpm_ready(void *ctx, uint64_t seq)
 	v->ready_ms = stamp_ms();
 	v->meta.error = (struct error){.cause = CAUSE_NONE};
 	vtpm_progress(v, text, LOG_ID_READY);
-	vtpm_enter(v, VTPM_RUNNING);
+	vtpm_set_state(v, VTPM_RUNNING);
 }
 
 /* While a header does not count yet, the one before it has to stay: no third one. */
@@ -685,12 +685,12 @@ static void on_vtpm_status(void *ctx, const uint8_t *tlvs, size_t len)
 	}
 	clock_gettime(CLOCK_MONOTONIC, &v->status.at);
 	v->asked_ms = 0;
-	vtpm_told(v);
+	vtpm_notify_status(v);
 }
 
 bool vtpm_ask_status(struct vtpm *v)
 {
-	if (!v->peer || v->greeting || v->state != VTPM_RUNNING)
+	if (!v->peer || v->hello_pending || v->state != VTPM_RUNNING)
 		return false;
 	peer_event(v->peer, CHANNEL_EVENT_STATUS);
 	if (!v->asked_ms)
@@ -708,14 +708,14 @@ bool vtpm_owes_status(const struct vtpm *v, const struct timespec *asked)
 {
 	const struct timespec *at = &v->status.at;
 
-	return v->state == VTPM_RUNNING && v->peer && !v->greeting &&
+	return v->state == VTPM_RUNNING && v->peer && !v->hello_pending &&
 	       (at->tv_sec < asked->tv_sec ||
 		(at->tv_sec == asked->tv_sec && at->tv_nsec < asked->tv_nsec));
 }
 
 bool vtpm_rekey(struct vtpm *v, bool deep)
 {
-	if (!v->peer || v->greeting || v->state != VTPM_RUNNING)
+	if (!v->peer || v->hello_pending || v->state != VTPM_RUNNING)
 		return false;
 	log_line(LOG_INFO, "vTPM %s: asked for new %s", v->meta.name,
 		 deep ? "keys" : "key slots");
@@ -735,7 +735,7 @@ void vtpm_drop_peer(struct vtpm *v)
 {
 	peer_free(v->peer);
 	v->peer = NULL;
-	v->greeting = false;
+	v->hello_pending = false;
 	if (v->rekeying)
 		error_set(&v->rekey_error, 0, CAUSE_CHANNEL,
 			  "The vTPM's manager is gone: see `vtpmctl show %s`.",
@@ -744,19 +744,19 @@ void vtpm_drop_peer(struct vtpm *v)
 	anchor_cancel(v->d->anchor, &v->header_wait);
 	quote_forget(v);
 	attest_drop(v);
-	vtpm_told(v);
+	vtpm_notify_status(v);
 }
 
 static void on_fail(void *ctx, uint32_t cause, const char *text)
 {
 	struct vtpm *v = ctx;
 
-	/* once is enough, also when it connects anew to say it again */
-	if (v->told)
+	/* once is enough, also when it connects again to say it again */
+	if (v->failure_reported)
 		return;
 	vtpm_audit_refusal(v, (enum cause)cause);
 	vtpm_fail(v, cause == CAUSE_NONE ? CAUSE_INTERNAL : (enum cause)cause, text);
-	v->told = true;
+	v->failure_reported = true;
 	/* it exits by itself; if not, it is ended */
 	vtpm_set_timer(v, FAILED_S);
 }

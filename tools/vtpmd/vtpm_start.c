@@ -130,7 +130,7 @@ int vtpm_start_body(struct vtpm *v, struct error *e)
 
 	if (rc == -EAGAIN)
 		return rc;
-	v->told = v->opened = v->adopted = v->finish_failed = false;
+	v->failure_reported = v->state_opened = v->adopted = v->finish_failed = false;
 	clock_gettime(CLOCK_MONOTONIC, &v->started);
 	memset(&v->status, 0, sizeof(v->status));
 	v->state = VTPM_STARTING;
@@ -178,7 +178,7 @@ bool vtpm_adopt(struct vtpm *v)
 		log_about(LOG_WARNING, VTPM_ABOUT(v), "%s", e.text);
 	v->body_alive = v->adopted = true;
 	v->body->ending = v->meta.ending;
-	v->told = v->finish_failed = false;
+	v->failure_reported = v->finish_failed = false;
 	v->state = VTPM_STARTING; /* until it says HELLO */
 	clock_gettime(CLOCK_MONOTONIC, &v->started);
 	vtpm_set_timer(v, VTPM_START_S);
@@ -247,7 +247,7 @@ void vtpm_try_again_later(struct vtpm *v)
 static void refuse_start(struct vtpm *v)
 {
 	v->queued = v->urgent = false;
-	vtpm_enter(v, VTPM_FAILED);
+	vtpm_set_state(v, VTPM_FAILED);
 	vtpm_try_again_later(v);
 }
 

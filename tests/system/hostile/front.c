@@ -131,7 +131,7 @@ int front_create(struct front *f, const char *uuid)
 int front_destroy(struct front *f)
 {
 	/* in this order: a state that is written after the leaf was removed would make
-	 * the leaf anew */
+	 * the leaf again */
 	write_in(f, f->leaf, "state", "5");
 	write_in(f, f->leaf, "online", "0");
 	xs_rm(f->xs, XBT_NULL, f->dir);
