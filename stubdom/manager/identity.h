@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Who this TPM is: the manager in the place of the TPM's maker, who knows the public
- * parts of its endorsement keys.  Their Names stand in the vTPM's header (lib/envelope.h),
+ * parts of its endorsement keys.  Their Names stand in the vTPM's header (lib/slot/envelope.h),
  * and at each start every key that can be made has to have its Name.
  *
  * A new TPM has all of them made, and keeps the RSA-2048 one, which takes long, at the
@@ -20,7 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "compiler.h"
-#include "lib/envelope.h"
+#include "lib/slot/envelope.h"
 #include "lib/error.h"
 
 struct identity_keys {

@@ -3,9 +3,9 @@
 # kernel can run it, linked from Debian's archives and small enough for 8 MiB.
 # The client of the host's TPM and the key slots: vtpmctl recover has them too.
 HOSTTPM_SRCS := $(addprefix stubdom/manager/,hosttpm.c hosttpm_cmd.c hosttpm_session.c) lib/hostpolicy.c lib/tpmbusy.c
-UNLOCK_SRCS := $(addprefix stubdom/manager/,unlock.c slot.c) lib/oldkey.c lib/recovery.c
+UNLOCK_SRCS := $(addprefix stubdom/manager/,unlock.c slot.c) lib/slot/previous_key.c lib/slot/recovery.c
 
-MANAGER_SRCS := $(wildcard stubdom/manager/*.c) lib/text.c lib/atomic.c lib/channel.c lib/tpmpub.c lib/envelope.c lib/hostpolicy.c lib/measure.c lib/oldkey.c lib/recovery.c lib/tpmbusy.c $(KMS_SRCS) \
+MANAGER_SRCS := $(wildcard stubdom/manager/*.c) lib/text.c lib/atomic.c lib/channel.c lib/tpmpub.c lib/slot/envelope.c lib/slot/slot.c lib/hostpolicy.c lib/measure.c lib/slot/previous_key.c lib/slot/recovery.c lib/tpmbusy.c $(KMS_SRCS) \
                 $(addprefix backend/,ring.c xenbus.c backend.c xen_ops.c xenstore.c)
 MANAGER_OBJS := $(sort $(MANAGER_SRCS:%.c=$(BUILD)/manager/%.o))
 # What libssl itself needs is another thing in each Debian; asked when the recipe runs.
@@ -45,7 +45,7 @@ UNIT_TESTS += firmware
 firmware_UNIT_SRCS := $(ENGINE_SRCS) $(addprefix stubdom/manager/,command.c firmware.c) lib/cursor.c lib/error.c
 firmware_UNIT_LIBS := $(ENGINE_LIBS) -lcrypto
 UNIT_TESTS += identity
-identity_UNIT_SRCS := $(firmware_UNIT_SRCS) $(addprefix stubdom/manager/,ek.c identity.c) lib/envelope.c lib/crypt.c
+identity_UNIT_SRCS := $(firmware_UNIT_SRCS) $(addprefix stubdom/manager/,ek.c identity.c) lib/slot/envelope.c lib/slot/slot.c lib/crypt.c
 identity_UNIT_LIBS := $(ENGINE_LIBS) -lcrypto
 UNIT_TESTS += certnv
 certnv_UNIT_SRCS := $(firmware_UNIT_SRCS) stubdom/manager/certnv.c
@@ -76,7 +76,7 @@ UNIT_TESTS += launch
 launch_UNIT_SRCS := $(sort $(firmware_UNIT_SRCS) stubdom/manager/launch.c $(EVENTLOG_SRCS))
 launch_UNIT_LIBS := $(ENGINE_LIBS) -lcrypto
 UNIT_TESTS += rekey
-rekey_UNIT_SRCS := $(addprefix stubdom/manager/,rekey.c state.c slot.c) lib/oldkey.c \
+rekey_UNIT_SRCS := $(addprefix stubdom/manager/,rekey.c state.c slot.c) lib/slot/previous_key.c \
                    $(addprefix tools/vtpmd/,store.c object.c) lib/atomic.c $(ENVELOPE_SRCS)
 rekey_UNIT_LIBS := -lcrypto -luuid \
 	$(patsubst %,-Wl$(comma)--wrap=%,openat write pwrite fsync renameat linkat unlinkat)

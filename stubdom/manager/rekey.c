@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "rekey.h"
-#include "lib/oldkey.h"
+#include "lib/slot/previous_key.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -57,7 +57,7 @@ static int put_both_keys(struct state *s, const struct rekey_source *source,
 	if (!rc)
 		rc = source->header(source->ctx, new_key, seq, header, &len, e);
 	if (!rc)
-		rc = oldkey_add(header, &len, new_key, s->data_key, e);
+		rc = previous_key_add(header, &len, new_key, s->data_key, e);
 	if (!rc)
 		rc = put_rekey_header(s, seq, header, len, e);
 	return rc;
@@ -95,7 +95,7 @@ static int drop_old_key(struct state *s, struct error *e)
 	int rc = new ? get_rekey_header(s, &old, &old_len, e) : -ENOMEM;
 
 	if (!rc)
-		rc = oldkey_drop(old, old_len, s->data_key, s->epoch, new, &len, &seq, e);
+		rc = previous_key_drop(old, old_len, s->data_key, s->epoch, new, &len, &seq, e);
 	/* 0: a put that was thought to have failed had been done */
 	if (rc > 0)
 		rc = put_rekey_header(s, seq, new, len, e);
@@ -129,7 +129,7 @@ int rekey_finish(struct state *s, struct error *e)
 
 int rekey_find(struct state *s, const uint8_t *header, size_t len, struct error *e)
 {
-	int rc = oldkey_find(header, len, s->data_key, s->old_key, e);
+	int rc = previous_key_find(header, len, s->data_key, s->old_key, e);
 
 	s->has_old = rc > 0;
 	return rc < 0 ? rc : 0;

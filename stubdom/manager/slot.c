@@ -11,12 +11,16 @@
 
 bool unlock_slot_needs_tpm(uint16_t kind)
 {
-	return kind == ENVELOPE_SLOT_HOST || kind == ENVELOPE_SLOT_TPM;
+	const struct slot_kind *k = slot_kind_find(kind);
+
+	return k && k->has_tpm;
 }
 
 bool unlock_slot_needs_kms(uint16_t kind)
 {
-	return kind == ENVELOPE_SLOT_HOST || kind == ENVELOPE_SLOT_KMS;
+	const struct slot_kind *k = slot_kind_find(kind);
+
+	return k && k->has_kms;
 }
 
 static void put_kms(struct cursor *c, const struct kms_wrapped *w)
@@ -47,9 +51,7 @@ int unlock_slot_encode(const struct unlock_slot *s, struct envelope_slot *out)
 		cursor_put(&c, s->object, s->object_len);
 	}
 	cursor_patch_u16(&c, mark);
-	cursor_put(&c, s->iv, sizeof(s->iv));
-	cursor_put(&c, s->wrapped, sizeof(s->wrapped));
-	cursor_put(&c, s->tag, sizeof(s->tag));
+	slot_put_wrapped(&c, &s->key);
 	if (!cursor_ok(&c))
 		return -ENOSPC;
 	out->len = (uint16_t)c.pos;
@@ -92,9 +94,7 @@ int unlock_slot_parse(const struct envelope_slot *in, struct unlock_slot *s,
 	memset(s, 0, sizeof(*s));
 	kms = cursor_sub(&c, cursor_u16(&c));
 	tpm = cursor_sub(&c, cursor_u16(&c));
-	cursor_copy(&c, s->iv, sizeof(s->iv));
-	cursor_copy(&c, s->wrapped, sizeof(s->wrapped));
-	cursor_copy(&c, s->tag, sizeof(s->tag));
+	slot_get_wrapped(&c, &s->key);
 	ok = cursor_done(&c);
 	ok = ok && (unlock_slot_needs_kms(in->kind) ? parse_kms(&kms, &s->kms)
 						    : cursor_done(&kms));
@@ -109,46 +109,34 @@ int unlock_slot_parse(const struct envelope_slot *in, struct unlock_slot *s,
 		in->id);
 }
 
-/* KEK = HKDF-SHA256(S_tpm || S_kms, info) */
-static int derive_kek(const struct envelope_slot *slot, const uint8_t uuid[16],
-		      const struct unlock_secrets *secrets, uint8_t kek[CRYPT_KEY_SIZE])
+/* S_tpm || S_kms; returns how many bytes. */
+static size_t put_secrets(const struct unlock_secrets *secrets, uint16_t kind,
+			  uint8_t out[2 * UNLOCK_SECRET_SIZE])
 {
-	static const char label[] = "xen-vtpm kek";
-	uint8_t info[sizeof(label) - 1 + 20], ikm[2 * UNLOCK_SECRET_SIZE];
-	struct cursor c = cursor_writer(info, sizeof(info));
-	struct cursor k = cursor_writer(ikm, sizeof(ikm));
-	int rc;
+	struct cursor c = cursor_writer(out, 2 * UNLOCK_SECRET_SIZE);
 
-	cursor_put(&c, label, sizeof(label) - 1);
-	cursor_put_u16(&c, ENVELOPE_VERSION);
-	cursor_put(&c, uuid, 16);
-	cursor_put_u16(&c, slot->id);
-	if (unlock_slot_needs_tpm(slot->kind))
-		cursor_put(&k, secrets->tpm, sizeof(secrets->tpm));
-	if (unlock_slot_needs_kms(slot->kind))
-		cursor_put(&k, secrets->kms, sizeof(secrets->kms));
-	if (slot->kind == ENVELOPE_SLOT_LOCAL)
-		cursor_put(&k, secrets->local, sizeof(secrets->local));
-	rc = k.pos ? crypt_hkdf(ikm, k.pos, NULL, 0, info, sizeof(info), kek) : -EINVAL;
-	OPENSSL_cleanse(ikm, sizeof(ikm));
-	return rc;
+	if (unlock_slot_needs_tpm(kind))
+		cursor_put(&c, secrets->tpm, sizeof(secrets->tpm));
+	if (unlock_slot_needs_kms(kind))
+		cursor_put(&c, secrets->kms, sizeof(secrets->kms));
+	if (kind == ENVELOPE_SLOT_LOCAL)
+		cursor_put(&c, secrets->local, sizeof(secrets->local));
+	return c.pos;
 }
 
 int unlock_slot_wrap(const struct envelope_slot *slot, const uint8_t uuid[16],
 		     const struct unlock_secrets *secrets,
 		     const uint8_t data_key[ENVELOPE_KEY_SIZE], struct unlock_slot *s)
 {
-	uint8_t kek[CRYPT_KEY_SIZE], aad[ENVELOPE_AAD_SIZE];
-	int rc;
+	uint8_t bytes[2 * UNLOCK_SECRET_SIZE];
+	const struct slot_secret secret = {
+		.label = "xen-vtpm kek",
+		.bytes = bytes,
+		.len = put_secrets(secrets, slot->kind, bytes),
+	};
+	int rc = slot_wrap(slot, uuid, &secret, data_key, &s->key);
 
-	envelope_slot_aad(slot, uuid, aad);
-	rc = crypt_random(s->iv, sizeof(s->iv));
-	if (!rc)
-		rc = derive_kek(slot, uuid, secrets, kek);
-	if (!rc)
-		rc = crypt_gcm_seal(kek, s->iv, aad, sizeof(aad), data_key,
-				    ENVELOPE_KEY_SIZE, s->wrapped, s->tag);
-	OPENSSL_cleanse(kek, sizeof(kek));
+	OPENSSL_cleanse(bytes, sizeof(bytes));
 	return rc;
 }
 
@@ -156,15 +144,15 @@ int unlock_slot_unwrap(const struct envelope_slot *slot, const uint8_t uuid[16],
 		       const struct unlock_secrets *secrets, const struct unlock_slot *s,
 		       uint8_t data_key[ENVELOPE_KEY_SIZE], struct error *e)
 {
-	uint8_t kek[CRYPT_KEY_SIZE], aad[ENVELOPE_AAD_SIZE];
-	int rc;
+	uint8_t bytes[2 * UNLOCK_SECRET_SIZE];
+	const struct slot_secret secret = {
+		.label = "xen-vtpm kek",
+		.bytes = bytes,
+		.len = put_secrets(secrets, slot->kind, bytes),
+	};
+	int rc = slot_unwrap(slot, uuid, &secret, &s->key, data_key);
 
-	envelope_slot_aad(slot, uuid, aad);
-	rc = derive_kek(slot, uuid, secrets, kek);
-	if (!rc)
-		rc = crypt_gcm_open(kek, s->iv, aad, sizeof(aad), s->wrapped,
-				    ENVELOPE_KEY_SIZE, data_key, s->tag);
-	OPENSSL_cleanse(kek, sizeof(kek));
+	OPENSSL_cleanse(bytes, sizeof(bytes));
 	if (rc == -EBADMSG)
 		return error_set(e, rc, CAUSE_HEADER_CORRUPT,
 				 "key slot %u of the vTPM's header does not fit its "

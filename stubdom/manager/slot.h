@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The bytes of a key slot (lib/envelope.h) and the key that opens it.  No I/O.
+ * The bytes of a key slot (lib/slot/envelope.h) and the key that opens it.  No I/O.
  */
 #ifndef XVTPM_MANAGER_SLOT_H
 #define XVTPM_MANAGER_SLOT_H
 
 #include "include/compiler.h"
 #include "lib/crypt.h"
-#include "lib/envelope.h"
+#include "lib/slot/envelope.h"
+#include "lib/slot/slot.h"
 #include "lib/kms.h"
 #include "stubdom/manager/hosttpm.h"
 
@@ -21,7 +22,7 @@ struct unlock_slot {
 	uint8_t srk_name[34]; /* of the TPM that it was sealed to */
 	uint8_t object[HOSTTPM_OBJECT_MAX];
 	size_t object_len;
-	uint8_t iv[CRYPT_IV_SIZE], wrapped[ENVELOPE_KEY_SIZE], tag[CRYPT_TAG_SIZE];
+	struct slot_wrapped key;
 };
 
 /* The secrets that make the KEK: of those that the kind asks for, all. */

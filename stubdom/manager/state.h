@@ -9,7 +9,7 @@
 
 #include <stdbool.h>
 #include "stubdom/manager/engine.h"
-#include "lib/envelope.h"
+#include "lib/slot/envelope.h"
 #include "include/channel.h"
 
 /* A place that keeps sealed objects: a folder (--state DIR) or vtpmd. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "stubdom/manager/unlock.h"
 #include "lib/cursor.h"
-#include "lib/recovery.h"
+#include "lib/slot/recovery.h"
 
 #include <errno.h>
 #include <openssl/crypto.h>
@@ -324,23 +324,17 @@ static int put_recovery(const struct unlock_config *c, const uint8_t *data_key,
 			struct envelope_header *h, struct error *e)
 {
 	struct envelope_slot *slot;
-	uint16_t i, id = 1;
+	uint16_t i = slot_find(h, ENVELOPE_SLOT_RECOVERY);
 	int rc;
 
-	for (i = 0; i < h->slot_count; i++) {
-		if (h->slots[i].kind == ENVELOPE_SLOT_RECOVERY)
-			break;
-		if (h->slots[i].id >= id)
-			id = h->slots[i].id + 1;
-	}
 	if (i == ENVELOPE_SLOTS_MAX)
 		return error_set(e, -ENOSPC, CAUSE_INTERNAL,
 				 "the header has no room for a recovery slot");
 	slot = &h->slots[i];
 	if (i == h->slot_count) {
-		h->slot_count++;
 		slot->kind = ENVELOPE_SLOT_RECOVERY;
-		slot->id = id;
+		slot->id = slot_free_id(h);
+		h->slot_count++;
 	}
 	h->desc.recovery = true;
 	rc = recovery_wrap(c->recovery_key, c->recovery_key_len, h->uuid, data_key, slot);

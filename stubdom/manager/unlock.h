@@ -7,7 +7,7 @@
 #ifndef XVTPM_UNLOCK_H
 #define XVTPM_UNLOCK_H
 
-#include "lib/envelope.h"
+#include "lib/slot/envelope.h"
 #include "lib/kms.h"
 #include "stubdom/manager/hosttpm.h"
 #include "stubdom/manager/slot.h"

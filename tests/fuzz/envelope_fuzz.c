@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A header and a blob as a hostile store would give them. */
-#include "lib/envelope.h"
+#include "lib/slot/envelope.h"
 
 #include <stdlib.h>
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 KEYS_PROBE_SRCS := tests/host/keys-probe.c $(HOSTTPM_SRCS) $(UNLOCK_SRCS) \
-                   lib/envelope.c $(KMS_SRCS)
+                   lib/slot/envelope.c lib/slot/slot.c $(KMS_SRCS)
 $(BUILD)/bin/keys-probe: $(KEYS_PROBE_SRCS:%.c=$(BUILD)/san/%.o)
 	@mkdir -p $(@D)
 	$(CC) $(SAN) $^ -o $@ -lssl -lcrypto

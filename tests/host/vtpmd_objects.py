@@ -5,7 +5,7 @@ import struct
 
 
 def blob(obj, uuid, seq, data, policy=1, epoch=0):
-    """What vtpmd reads of an object (lib/envelope.h); the rest is noise."""
+    """What vtpmd reads of an object (lib/slot/envelope.h); the rest is noise."""
     head = struct.pack(">HH16sQQ", 2, 1 if obj == 1 else obj, uuid, seq, epoch)
     if obj != 1:
         return b"XVTPMBLB" + head + data

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/unit.h"
 #include "lib/crypt.h"
-#include "lib/envelope.h"
+#include "lib/slot/envelope.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -281,7 +281,7 @@ static void say_hello(void)
 	assert_int_equal(hellos, 1);
 }
 
-/* A blob in the form of lib/envelope.h, behind what PUT says of it. */
+/* A blob in the form of lib/slot/envelope.h, behind what PUT says of it. */
 static size_t make_put(uint8_t *buf, uint16_t object, uint64_t seq, const uint8_t *uuid)
 {
 	struct cursor w = cursor_writer(buf, 200);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/unit.h"
-#include "lib/recovery.h"
+#include "lib/slot/recovery.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -8,7 +8,7 @@
  */
 #include "tests/unit/unit.h"
 #include "lib/atomic.h"
-#include "lib/oldkey.h"
+#include "lib/slot/previous_key.h"
 #include "stubdom/manager/rekey.h"
 #include "stubdom/manager/slot.h"
 #include "tools/vtpmd/store.h"
@@ -276,7 +276,7 @@ static void check_old_key_is_gone(void)
 					NULL) < 0);
 		MUST(envelope_header_verify(buf, len, shared->first_key, NULL) < 0);
 		if (d->d_name[0] == 'h')
-			MUST(oldkey_find(buf, len, state.data_key, key, &error) == 0);
+			MUST(previous_key_find(buf, len, state.data_key, key, &error) == 0);
 		free(buf);
 	}
 	closedir(dir);

@@ -5,7 +5,7 @@
  */
 #include "tests/unit/unit.h"
 #include "lib/cursor.h"
-#include "lib/recovery.h"
+#include "lib/slot/recovery.h"
 #include "stubdom/manager/engine.h"
 #include "stubdom/manager/unlock.h"
 #include "tools/vtpmctl/policykey.h"

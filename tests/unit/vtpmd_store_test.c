@@ -38,7 +38,7 @@ static int teardown(void **state)
 	return system(command);
 }
 
-/* An object as lib/envelope.h lays it out, of len bytes. */
+/* An object as lib/slot/envelope.h lays it out, of len bytes. */
 static const uint8_t *object(bool header, const uint8_t id[16], uint64_t seq,
 			     uint8_t fill, size_t len)
 {

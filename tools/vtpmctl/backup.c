@@ -6,10 +6,10 @@
  */
 #include "tools/vtpmctl/vtpmctl.h"
 #include "lib/crypt.h"
-#include "lib/envelope.h"
+#include "lib/slot/envelope.h"
 #include "lib/text.h"
-#include "lib/oldkey.h"
-#include "lib/recovery.h"
+#include "lib/slot/previous_key.h"
+#include "lib/slot/recovery.h"
 #include "tools/vtpmctl/args.h"
 #include "tools/vtpmctl/client.h"
 #include "tools/vtpmctl/file.h"
@@ -382,7 +382,7 @@ static int open_header(struct recover *r, struct error *e)
 				 "the recovery slot of the vTPM %s is corrupt: use its "
 				 "header from another backup",
 				 r->name);
-	r->has_old = oldkey_find(r->bytes, r->len, r->data_key, r->old_key, e);
+	r->has_old = previous_key_find(r->bytes, r->len, r->data_key, r->old_key, e);
 	return r->has_old < 0 ? r->has_old : 0;
 }
 
@@ -401,7 +401,7 @@ static int seal(struct recover *r, struct error *e)
 	rc = unlock_seal(&u->config, &u->tpm, &u->kms, r->data_key, r->header.seq + 1,
 			 r->bytes, &r->len, e);
 	if (!rc && r->has_old)
-		rc = oldkey_add(r->bytes, &r->len, r->data_key, r->old_key, e);
+		rc = previous_key_add(r->bytes, &r->len, r->data_key, r->old_key, e);
 	return rc;
 }
 

@@ -25,7 +25,7 @@
 #ifndef XVTPM_HOSTCONF_H
 #define XVTPM_HOSTCONF_H
 
-#include "lib/recovery.h"
+#include "lib/slot/recovery.h"
 #include "tools/vtpmctl/policykey.h"
 
 #include <stdbool.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/identity.h"
+#include "lib/slot/slot.h"
 #include "lib/cursor.h"
 #include "lib/text.h"
 #include "tools/vtpmd/vtpm.h"
@@ -180,25 +181,11 @@ int identity_on_peer(void *ctx, const uint8_t *keys, size_t len, uint32_t *known
 	return 0;
 }
 
-/* "host", ...; "unknown" */
-static const char *describe_policy(uint16_t policy)
-{
-	switch (policy) {
-	case ENVELOPE_SLOT_HOST:
-		return "host";
-	case ENVELOPE_SLOT_TPM:
-		return "tpm";
-	case ENVELOPE_SLOT_KMS:
-		return "kms";
-	}
-	return "unknown";
-}
-
 /* Takes the description in; of the endorsement keys that m knows, only those stay whose
  * Names stand there. */
 static void describe_take(struct meta *m, const struct envelope_desc *desc)
 {
-	strcpy(m->policy, describe_policy(desc->policy));
+	strcpy(m->policy, slot_kind_name(desc->policy));
 	m->localities = desc->localities;
 	m->pcr_banks = desc->pcr_banks;
 	m->tpm12 = desc->tpm12;

@@ -7,7 +7,7 @@
 #ifndef VTPMD_IDENTITY_H
 #define VTPMD_IDENTITY_H
 
-#include "lib/envelope.h"
+#include "lib/slot/envelope.h"
 #include "lib/tpmpub.h"
 #include "tools/vtpmd/meta.h"
 

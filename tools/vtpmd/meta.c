@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/meta.h"
+#include "lib/slot/slot.h"
 #include "lib/atomic.h"
-#include "lib/envelope.h"
+#include "lib/slot/envelope.h"
 #include "lib/text.h"
 
 #include <errno.h>
@@ -35,13 +36,9 @@ bool meta_name_ok(const char *name)
 
 uint16_t meta_policy(const char *policy)
 {
-	if (!strcmp(policy, "host"))
-		return ENVELOPE_SLOT_HOST;
-	if (!strcmp(policy, "tpm"))
-		return ENVELOPE_SLOT_TPM;
-	if (!strcmp(policy, "kms"))
-		return ENVELOPE_SLOT_KMS;
-	return 0;
+	const struct slot_kind *k = slot_kind_of_policy(policy);
+
+	return k ? k->kind : 0;
 }
 
 const char *meta_version(const struct meta *m)

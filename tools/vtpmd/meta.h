@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "compiler.h"
-#include "lib/envelope.h"
+#include "lib/slot/envelope.h"
 #include "lib/error.h"
 #include "lib/text.h"
 #include "tools/vtpmd/store.h"

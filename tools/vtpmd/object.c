@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/object.h"
 #include "lib/cursor.h"
-#include "lib/envelope.h"
+#include "lib/slot/envelope.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/registry.h"
-#include "lib/envelope.h"
+#include "lib/slot/slot.h"
+#include "lib/slot/envelope.h"
 #include "tools/vtpmd/anchor.h"
 #include "tools/vtpmd/cert.h"
 #include "tools/vtpmd/identity.h"
@@ -249,27 +250,6 @@ static json_t *eks(const struct vtpm *v)
 	return known ? identity_show(&v->meta) : json_null();
 }
 
-static const char *slot_word(uint16_t kind)
-{
-	switch (kind) {
-	case ENVELOPE_SLOT_HOST:
-		return "host";
-	case ENVELOPE_SLOT_KMS:
-		return "kms";
-	case ENVELOPE_SLOT_TPM:
-		return "tpm";
-	case ENVELOPE_SLOT_RECOVERY:
-		return "recovery";
-	case ENVELOPE_SLOT_MIGRATE:
-		return "migrate";
-	case ENVELOPE_SLOT_LOCAL:
-		return "local";
-	case ENVELOPE_SLOT_OLD_KEY:
-		return "old-key";
-	}
-	return "unknown";
-}
-
 /* Which guests it serves. */
 static const char *guests_word(const struct meta *m)
 {
@@ -285,7 +265,7 @@ static json_t *slots(struct vtpm *v)
 	json_t *array = json_array();
 
 	for (i = 0; i < n; i++)
-		json_array_append_new(array, json_string(slot_word(kinds[i])));
+		json_array_append_new(array, json_string(slot_kind_name(kinds[i])));
 	return array;
 }
 

@@ -2,11 +2,11 @@
 /*
  * One vTPM's folder of the store, ROOT/UUID/ (0700): the sealed objects that its
  * manager keeps here, and the lease on them.  vtpmd never understands what it
- * keeps; it reads only the clear head of lib/envelope.h's formats, so that one
+ * keeps; it reads only the clear head of lib/slot/envelope.h's formats, so that one
  * vTPM's object, or an older one, cannot get into another's place.
  *
  * The generation before an object is kept beside it as NAME.prev, but for one case: a
- * deep rekey.  It begins with a header that has an old-key slot (lib/oldkey.h), and ends
+ * deep rekey.  It begins with a header that has an old-key slot (lib/slot/previous_key.h), and ends
  * with one that has none.  At its begin the header's previous generation is erased, at
  * its end all previous generations: they lead to the old data key, or are states under
  * it.  The header that it replaces goes last, by store_settle().

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/vtpm_peer.h"
 #include "lib/channel.h"
-#include "lib/envelope.h"
+#include "lib/slot/envelope.h"
 #include "lib/text.h"
 #include "lib/measure.h"
 #include "tools/vtpmd/anchor.h"

@@ -3,7 +3,7 @@
 # the manager.
 CHANNEL_SRCS := lib/channel.c lib/cursor.c
 VTPMD_SRCS := $(wildcard tools/vtpmd/*.c) $(CHANNEL_SRCS) lib/text.c lib/atomic.c \
-              lib/envelope.c lib/error.c lib/measure.c lib/tpmpub.c lib/binding.c $(AUDIT_SRCS)
+              lib/slot/envelope.c lib/slot/slot.c lib/error.c lib/measure.c lib/tpmpub.c lib/binding.c $(AUDIT_SRCS)
 VTPMD_LIBS := -levent -levent_extra -ljansson -lsystemd -luuid \
               -lxenvchan -lxenstore -lxenctrl -lcrypto -lpthread
 
@@ -42,12 +42,12 @@ hostchan_UNIT_SRCS := $(addprefix stubdom/manager/,hostchan.c transport.c) \
 hostchan_UNIT_LIBS := -lxenvchan
 
 UNIT_TESTS += vtpmd_store
-vtpmd_store_UNIT_SRCS := $(addprefix tools/vtpmd/,store.c object.c) lib/text.c lib/atomic.c lib/crypt.c tools/vtpmd/meta.c \
+vtpmd_store_UNIT_SRCS := $(addprefix tools/vtpmd/,store.c object.c) lib/text.c lib/atomic.c $(ENVELOPE_SRCS) tools/vtpmd/meta.c \
                          lib/cursor.c lib/error.c
 vtpmd_store_UNIT_LIBS := -ljansson -luuid -lcrypto
 
 UNIT_TESTS += vtpmd_identity
-vtpmd_identity_UNIT_SRCS := $(addprefix tools/vtpmd/,identity.c store.c meta.c object.c) lib/envelope.c lib/crypt.c lib/tpmpub.c lib/text.c lib/atomic.c \
+vtpmd_identity_UNIT_SRCS := $(addprefix tools/vtpmd/,identity.c store.c meta.c object.c) lib/slot/envelope.c lib/slot/slot.c lib/crypt.c lib/tpmpub.c lib/text.c lib/atomic.c \
                             lib/cursor.c lib/error.c
 vtpmd_identity_UNIT_LIBS := -ljansson -luuid -lcrypto
 

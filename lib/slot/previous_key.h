@@ -8,28 +8,29 @@
  * Slot: iv[12] | wrapped[32] | tag[16], AES-256-GCM
  *   KEK = HKDF-SHA256(new data key, no salt, info "xen-vtpm old key" | u16 version
  *         | uuid | u16 slot id)
- *   AAD: as every slot's, lib/envelope.h
+ *   AAD: as every slot's, lib/slot/envelope.h
  */
-#ifndef XVTPM_OLDKEY_H
-#define XVTPM_OLDKEY_H
+#ifndef XVTPM_SLOT_PREVIOUS_KEY_H
+#define XVTPM_SLOT_PREVIOUS_KEY_H
 
-#include "lib/envelope.h"
+#include "lib/slot/envelope.h"
 
 /* Adds the slot to a header that data_key authenticates; its seq stays.  *len: in and
  * out, bytes; the buffer has room for ENVELOPE_HEADER_MAX.  -ENOSPC: no slot is free */
-int __must_check oldkey_add(uint8_t *header, size_t *len,
-			    const uint8_t data_key[ENVELOPE_KEY_SIZE],
-			    const uint8_t old_key[ENVELOPE_KEY_SIZE], struct error *e);
+int __must_check previous_key_add(uint8_t *header, size_t *len,
+				  const uint8_t data_key[ENVELOPE_KEY_SIZE],
+				  const uint8_t old_key[ENVELOPE_KEY_SIZE],
+				  struct error *e);
 /* 1: the slot is there, and old_key is what it holds; 0: it is not.
  * -EBADMSG (CAUSE_HEADER_CORRUPT) */
-int __must_check oldkey_find(const uint8_t *header, size_t len,
-			     const uint8_t data_key[ENVELOPE_KEY_SIZE],
-			     uint8_t old_key[ENVELOPE_KEY_SIZE], struct error *e);
+int __must_check previous_key_find(const uint8_t *header, size_t len,
+				   const uint8_t data_key[ENVELOPE_KEY_SIZE],
+				   uint8_t old_key[ENVELOPE_KEY_SIZE], struct error *e);
 /* 1: out (ENVELOPE_HEADER_MAX bytes) is the header that follows, without the slot, and
  * *seq its generation; 0: there is no such slot. */
-int __must_check oldkey_drop(const uint8_t *header, size_t len,
-			     const uint8_t data_key[ENVELOPE_KEY_SIZE], uint64_t epoch,
-			     uint8_t *out, size_t *out_len, uint64_t *seq,
-			     struct error *e);
+int __must_check previous_key_drop(const uint8_t *header, size_t len,
+				   const uint8_t data_key[ENVELOPE_KEY_SIZE],
+				   uint64_t epoch, uint8_t *out, size_t *out_len,
+				   uint64_t *seq, struct error *e);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "lib/envelope.h"
+#include "lib/slot/envelope.h"
 #include "lib/crypt.h"
 #include "lib/cursor.h"
 #include "lib/tpm2/types.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The slot with the old data key: what it gives to whom, and what it is bound to. */
 #include "tests/unit/unit.h"
-#include "lib/oldkey.h"
+#include "lib/slot/previous_key.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -43,11 +43,11 @@ static int setup(void **state)
 
 static void is_there_or_not(void **state)
 {
-	assert_int_equal(oldkey_find(header, len, new_key, got, &error), 0);
+	assert_int_equal(previous_key_find(header, len, new_key, got, &error), 0);
 	assert_int_equal(
-		oldkey_drop(header, len, new_key, 9, out, &out_len, &seq, &error), 0);
-	assert_int_equal(oldkey_add(header, &len, new_key, old_key, &error), 0);
-	assert_int_equal(oldkey_find(header, len, new_key, got, &error), 1);
+		previous_key_drop(header, len, new_key, 9, out, &out_len, &seq, &error), 0);
+	assert_int_equal(previous_key_add(header, &len, new_key, old_key, &error), 0);
+	assert_int_equal(previous_key_find(header, len, new_key, got, &error), 1);
 	assert_memory_equal(got, old_key, sizeof(got));
 	assert_null(memmem(header, len, old_key, sizeof(old_key)));
 	assert_int_equal(error.cause, CAUSE_NONE);
@@ -57,14 +57,14 @@ static void the_rest_of_the_header_stays(void **state)
 {
 	struct envelope_header h;
 
-	assert_int_equal(oldkey_add(header, &len, new_key, old_key, &error), 0);
+	assert_int_equal(previous_key_add(header, &len, new_key, old_key, &error), 0);
 	assert_int_equal(envelope_header_parse(header, len, &h, &error), 0);
 	assert_int_equal(h.seq, 41);
 	assert_int_equal(h.slot_count, 3);
 	assert_int_equal(h.slots[2].kind, ENVELOPE_SLOT_OLD_KEY);
 	assert_int_equal(h.slots[2].id, 1);
 	assert_int_equal(
-		oldkey_drop(header, len, new_key, 9, out, &out_len, &seq, &error), 1);
+		previous_key_drop(header, len, new_key, 9, out, &out_len, &seq, &error), 1);
 	assert_int_equal(seq, 42);
 	plain.seq = 42;
 	plain.epoch = 9;
@@ -79,16 +79,16 @@ static void goes_from_any_place(void **state)
 	struct envelope_header h;
 	struct envelope_slot slot;
 
-	assert_int_equal(oldkey_add(header, &len, new_key, old_key, &error), 0);
+	assert_int_equal(previous_key_add(header, &len, new_key, old_key, &error), 0);
 	assert_int_equal(envelope_header_parse(header, len, &h, &error), 0);
 	slot = h.slots[0];
 	h.slots[0] = h.slots[2];
 	h.slots[2] = slot;
 	len = sizeof(header);
 	assert_int_equal(envelope_header_seal(&h, new_key, header, &len), 0);
-	assert_int_equal(oldkey_find(header, len, new_key, got, &error), 1);
+	assert_int_equal(previous_key_find(header, len, new_key, got, &error), 1);
 	assert_int_equal(
-		oldkey_drop(header, len, new_key, 9, out, &out_len, &seq, &error), 1);
+		previous_key_drop(header, len, new_key, 9, out, &out_len, &seq, &error), 1);
 	assert_int_equal(envelope_header_parse(out, out_len, &h, &error), 0);
 	assert_int_equal(h.slot_count, 2);
 	assert_int_equal(h.slots[0].kind, ENVELOPE_SLOT_RECOVERY);
@@ -98,26 +98,26 @@ static void goes_from_any_place(void **state)
 
 static void there_is_room_for_one(void **state)
 {
-	assert_int_equal(oldkey_add(header, &len, new_key, old_key, &error), 0);
-	assert_int_equal(oldkey_add(header, &len, new_key, old_key, &error), -ENOSPC);
+	assert_int_equal(previous_key_add(header, &len, new_key, old_key, &error), 0);
+	assert_int_equal(previous_key_add(header, &len, new_key, old_key, &error), -ENOSPC);
 	for (plain.slot_count = 0; plain.slot_count < ENVELOPE_SLOTS_MAX;
 	     plain.slot_count++) {
 		plain.slots[plain.slot_count].kind = ENVELOPE_SLOT_HOST;
 		plain.slots[plain.slot_count].id = plain.slot_count;
 	}
 	seal();
-	assert_int_equal(oldkey_add(header, &len, new_key, old_key, &error), -ENOSPC);
+	assert_int_equal(previous_key_add(header, &len, new_key, old_key, &error), -ENOSPC);
 }
 
 static void another_key_opens_nothing(void **state)
 {
-	assert_int_equal(oldkey_add(header, &len, new_key, old_key, &error), 0);
-	assert_int_equal(oldkey_find(header, len, old_key, got, &error), -EBADMSG);
+	assert_int_equal(previous_key_add(header, &len, new_key, old_key, &error), 0);
+	assert_int_equal(previous_key_find(header, len, old_key, got, &error), -EBADMSG);
 	assert_int_equal(error.cause, CAUSE_HEADER_CORRUPT);
 	assert_int_equal(
-		oldkey_drop(header, len, old_key, 9, out, &out_len, &seq, &error),
+		previous_key_drop(header, len, old_key, 9, out, &out_len, &seq, &error),
 		-EBADMSG);
-	assert_int_equal(oldkey_add(header, &len, old_key, old_key, &error), -EBADMSG);
+	assert_int_equal(previous_key_add(header, &len, old_key, old_key, &error), -EBADMSG);
 }
 
 /* No bit of the header can be changed; and when the MAC is made again, by somebody who
@@ -127,12 +127,12 @@ static void it_is_bound(void **state)
 	struct envelope_header h, good;
 	size_t i;
 
-	assert_int_equal(oldkey_add(header, &len, new_key, old_key, &error), 0);
+	assert_int_equal(previous_key_add(header, &len, new_key, old_key, &error), 0);
 	assert_int_equal(envelope_header_parse(header, len, &good, &error), 0);
 	for (i = 0; i < len; i++) {
 		header[i] ^= 1;
 		memset(&error, 0, sizeof(error));
-		assert_true(oldkey_find(header, len, new_key, got, &error) < 0);
+		assert_true(previous_key_find(header, len, new_key, got, &error) < 0);
 		header[i] ^= 1;
 	}
 	for (i = 0; i < good.slots[2].len + 3u; i++) {
@@ -148,7 +148,7 @@ static void it_is_bound(void **state)
 		len = sizeof(header);
 		memset(&error, 0, sizeof(error));
 		assert_int_equal(envelope_header_seal(&h, new_key, header, &len), 0);
-		assert_int_equal(oldkey_find(header, len, new_key, got, &error),
+		assert_int_equal(previous_key_find(header, len, new_key, got, &error),
 				 -EBADMSG);
 		assert_int_equal(error.cause, CAUSE_HEADER_CORRUPT);
 	}
@@ -164,5 +164,5 @@ int main(void)
 		TEST(another_key_opens_nothing), TEST(it_is_bound),
 	};
 
-	return cmocka_run_group_tests_name("oldkey", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("previous_key", tests, NULL, NULL);
 }

@@ -10,13 +10,13 @@
  *         | uuid | u16 slot id | key id | SHA-256(ephemeral public key))
  *   AAD: u16 version | uuid | u16 kind | u16 slot id
  */
-#ifndef XVTPM_RECOVERY_H
-#define XVTPM_RECOVERY_H
+#ifndef XVTPM_SLOT_RECOVERY_H
+#define XVTPM_SLOT_RECOVERY_H
 
 #include <stdbool.h>
 #include <openssl/evp.h>
 #include "lib/crypt.h"
-#include "lib/envelope.h"
+#include "lib/slot/envelope.h"
 
 #define RECOVERY_PUBLIC_MAX 256 /* a SubjectPublicKeyInfo of P-521 has 158 bytes */
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Headers with and without the slot of a deep rekey, as a store may give them: the
  * manager's reading of them, once the MAC fits, and vtpmd's, which has no key. */
-#include "lib/oldkey.h"
+#include "lib/slot/previous_key.h"
 #include "tools/vtpmd/object.h"
 
 #include <stdlib.h>
@@ -23,12 +23,12 @@ static void add_and_drop(size_t len, uint64_t seq, uint64_t epoch)
 	uint64_t next = 0;
 
 	memcpy(with, header, len);
-	if (oldkey_add(with, &with_len, key, old_key, NULL))
+	if (previous_key_add(with, &with_len, key, old_key, NULL))
 		return; /* no slot is free */
 	if (!object_has_old_key(with, with_len) ||
-	    oldkey_find(with, with_len, key, found, NULL) != 1 ||
+	    previous_key_find(with, with_len, key, found, NULL) != 1 ||
 	    memcmp(found, old_key, sizeof(found)) ||
-	    oldkey_drop(with, with_len, key, epoch, without, &without_len, &next, NULL) !=
+	    previous_key_drop(with, with_len, key, epoch, without, &without_len, &next, NULL) !=
 		    1 ||
 	    next != seq + 1 || without_len != len || object_has_old_key(without, len) ||
 	    memcmp(without + 44, header + 44, len - 44 - 32))
@@ -50,7 +50,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		free(h);
 		return 0;
 	}
-	rc = oldkey_find(header, len, key, found, NULL);
+	rc = previous_key_find(header, len, key, found, NULL);
 	/* one that is there but damaged is never taken for none */
 	if (object_has_old_key(header, len) ? rc == 0 : rc != 0)
 		abort();

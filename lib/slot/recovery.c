@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "lib/recovery.h"
+#include "lib/slot/recovery.h"
 #include "lib/cursor.h"
+#include "lib/slot/slot.h"
 
 #include <errno.h>
 #include <string.h>
@@ -13,7 +14,7 @@ struct parts {
 	uint8_t key_id[CRYPT_HASH_SIZE];
 	const uint8_t *ephemeral;
 	size_t ephemeral_len;
-	uint8_t iv[CRYPT_IV_SIZE], wrapped[ENVELOPE_KEY_SIZE], tag[CRYPT_TAG_SIZE];
+	struct slot_wrapped key;
 };
 
 static bool is_usable(const EVP_PKEY *key)
@@ -82,28 +83,28 @@ static int agree(EVP_PKEY *own, EVP_PKEY *peer, uint8_t shared[SHARED_MAX], size
 	return ok ? 0 : -EBADMSG;
 }
 
-static int derive_recovery_kek(EVP_PKEY *own, EVP_PKEY *peer, const uint8_t uuid[16],
-			       const struct envelope_slot *slot, const struct parts *p,
-			       uint8_t kek[CRYPT_KEY_SIZE])
+/* Agrees on the secret, with the slot's ephemeral key or for it; wraps the data key with it
+ * or, open, unwraps it. */
+static int crypt_key(EVP_PKEY *own, EVP_PKEY *peer, const uint8_t uuid[16],
+		     const struct envelope_slot *slot, struct parts *p, bool open,
+		     uint8_t *data_key)
 {
-	static const char label[] = "xen-vtpm recovery";
 	const struct crypt_part ephemeral = {p->ephemeral, p->ephemeral_len};
-	uint8_t info[sizeof(label) - 1 + 20 + 2 * CRYPT_HASH_SIZE];
-	uint8_t shared[SHARED_MAX], hash[CRYPT_HASH_SIZE];
-	struct cursor c = cursor_writer(info, sizeof(info));
-	size_t len;
-	int rc = crypt_sha256(&ephemeral, 1, hash);
+	uint8_t shared[SHARED_MAX], context[2 * CRYPT_HASH_SIZE];
+	struct slot_secret secret = {
+		.label = "xen-vtpm recovery",
+		.bytes = shared,
+		.context = context,
+		.context_len = sizeof(context),
+	};
+	int rc = crypt_sha256(&ephemeral, 1, context + CRYPT_HASH_SIZE);
 
-	cursor_put(&c, label, sizeof(label) - 1);
-	cursor_put_u16(&c, ENVELOPE_VERSION);
-	cursor_put(&c, uuid, 16);
-	cursor_put_u16(&c, slot->id);
-	cursor_put(&c, p->key_id, sizeof(p->key_id));
-	cursor_put(&c, hash, sizeof(hash));
+	memcpy(context, p->key_id, CRYPT_HASH_SIZE);
 	if (!rc)
-		rc = agree(own, peer, shared, &len);
+		rc = agree(own, peer, shared, &secret.len);
 	if (!rc)
-		rc = crypt_hkdf(shared, len, NULL, 0, info, c.pos, kek);
+		rc = open ? slot_unwrap(slot, uuid, &secret, &p->key, data_key)
+			  : slot_wrap(slot, uuid, &secret, data_key, &p->key);
 	OPENSSL_cleanse(shared, sizeof(shared));
 	return rc;
 }
@@ -129,9 +130,7 @@ static int encode(const struct parts *p, struct envelope_slot *slot)
 	cursor_put(&c, p->key_id, sizeof(p->key_id));
 	cursor_put_u16(&c, (uint16_t)p->ephemeral_len);
 	cursor_put(&c, p->ephemeral, p->ephemeral_len);
-	cursor_put(&c, p->iv, sizeof(p->iv));
-	cursor_put(&c, p->wrapped, sizeof(p->wrapped));
-	cursor_put(&c, p->tag, sizeof(p->tag));
+	slot_put_wrapped(&c, &p->key);
 	slot->len = (uint16_t)c.pos;
 	return cursor_ok(&c) ? 0 : -ENOSPC;
 }
@@ -143,9 +142,7 @@ static int parse_recovery(const struct envelope_slot *slot, struct parts *p)
 	cursor_copy(&c, p->key_id, sizeof(p->key_id));
 	p->ephemeral_len = cursor_u16(&c);
 	p->ephemeral = cursor_bytes(&c, p->ephemeral_len);
-	cursor_copy(&c, p->iv, sizeof(p->iv));
-	cursor_copy(&c, p->wrapped, sizeof(p->wrapped));
-	cursor_copy(&c, p->tag, sizeof(p->tag));
+	slot_get_wrapped(&c, &p->key);
 	return cursor_done(&c) ? 0 : -EBADMSG;
 }
 
@@ -162,8 +159,7 @@ int recovery_slot_key(const struct envelope_slot *slot, uint8_t key_id[CRYPT_HAS
 int recovery_wrap(const uint8_t *public, size_t len, const uint8_t uuid[16],
 		  const uint8_t data_key[ENVELOPE_KEY_SIZE], struct envelope_slot *slot)
 {
-	uint8_t ephemeral[RECOVERY_PUBLIC_MAX], kek[CRYPT_KEY_SIZE],
-		aad[ENVELOPE_AAD_SIZE];
+	uint8_t ephemeral[RECOVERY_PUBLIC_MAX], key[ENVELOPE_KEY_SIZE];
 	struct parts p = {.ephemeral = ephemeral};
 	EVP_PKEY *peer = read_public(public, len), *own;
 	int rc;
@@ -174,17 +170,12 @@ int recovery_wrap(const uint8_t *public, size_t len, const uint8_t uuid[16],
 	rc = own ? encode_public(own, ephemeral, &p.ephemeral_len) : -EIO;
 	if (!rc)
 		rc = recovery_key_id(public, len, p.key_id);
+	memcpy(key, data_key, sizeof(key));
 	if (!rc)
-		rc = crypt_random(p.iv, sizeof(p.iv));
-	if (!rc)
-		rc = derive_recovery_kek(own, peer, uuid, slot, &p, kek);
-	envelope_slot_aad(slot, uuid, aad);
-	if (!rc)
-		rc = crypt_gcm_seal(kek, p.iv, aad, sizeof(aad), data_key,
-				    ENVELOPE_KEY_SIZE, p.wrapped, p.tag);
+		rc = crypt_key(own, peer, uuid, slot, &p, false, key);
 	if (!rc)
 		rc = encode(&p, slot);
-	OPENSSL_cleanse(kek, sizeof(kek));
+	OPENSSL_cleanse(key, sizeof(key));
 	EVP_PKEY_free(own);
 	EVP_PKEY_free(peer);
 	return rc;
@@ -203,7 +194,6 @@ static bool is_for(const struct parts *p, EVP_PKEY *key)
 int recovery_unwrap(EVP_PKEY *key, const uint8_t uuid[16],
 		    const struct envelope_slot *slot, uint8_t data_key[ENVELOPE_KEY_SIZE])
 {
-	uint8_t kek[CRYPT_KEY_SIZE], aad[ENVELOPE_AAD_SIZE];
 	EVP_PKEY *peer;
 	struct parts p;
 	int rc;
@@ -213,12 +203,7 @@ int recovery_unwrap(EVP_PKEY *key, const uint8_t uuid[16],
 	if (!is_for(&p, key))
 		return -ENOKEY;
 	peer = read_public(p.ephemeral, p.ephemeral_len);
-	rc = peer ? derive_recovery_kek(key, peer, uuid, slot, &p, kek) : -EBADMSG;
-	envelope_slot_aad(slot, uuid, aad);
-	if (!rc)
-		rc = crypt_gcm_open(kek, p.iv, aad, sizeof(aad), p.wrapped,
-				    ENVELOPE_KEY_SIZE, data_key, p.tag);
-	OPENSSL_cleanse(kek, sizeof(kek));
+	rc = peer ? crypt_key(key, peer, uuid, slot, &p, true, data_key) : -EBADMSG;
 	EVP_PKEY_free(peer);
 	return rc;
 }

@@ -37,8 +37,8 @@
  *   AES-256-GCM, IV of zeroes (every key is used once), AAD: all that stands
  *   before the ciphertext.
  */
-#ifndef XVTPM_ENVELOPE_H
-#define XVTPM_ENVELOPE_H
+#ifndef XVTPM_SLOT_ENVELOPE_H
+#define XVTPM_SLOT_ENVELOPE_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -67,7 +67,8 @@ enum envelope_slot_kind {
 	ENVELOPE_SLOT_RECOVERY = 4, /* an offline public key */
 	ENVELOPE_SLOT_MIGRATE = 5,  /* a destination host's TPM and the KMS */
 	ENVELOPE_SLOT_LOCAL = 6,    /* a key file beside the state: tests only */
-	ENVELOPE_SLOT_OLD_KEY = 7,  /* lib/oldkey.h: the data key is being replaced */
+	ENVELOPE_SLOT_OLD_KEY =
+		7, /* lib/slot/previous_key.h: the data key is being replaced */
 };
 
 enum envelope_ek {
