@@ -3,7 +3,7 @@
 # kernel can run it, linked from Debian's archives and small enough for 8 MiB.
 # The client of the host's TPM and the key slots: vtpmctl recover has them too.
 HOSTTPM_SRCS := $(addprefix stubdom/manager/,hosttpm.c hosttpm_cmd.c hosttpm_session.c) lib/hostpolicy.c lib/tpmbusy.c
-UNLOCK_SRCS := $(addprefix stubdom/manager/,unlock.c slot.c) lib/slot/previous_key.c lib/slot/recovery.c
+UNLOCK_SRCS := $(addprefix stubdom/manager/,config.c unlock.c slot.c) lib/slot/previous_key.c lib/slot/recovery.c
 
 MANAGER_SRCS := $(wildcard stubdom/manager/*.c) lib/text.c lib/atomic.c lib/channel.c lib/tpmpub.c lib/slot/envelope.c lib/slot/slot.c lib/hostpolicy.c lib/measure.c lib/slot/previous_key.c lib/slot/recovery.c lib/tpmbusy.c $(KMS_SRCS) \
                 $(addprefix backend/,ring.c xenbus.c backend.c xen_ops.c xenstore.c)
@@ -81,7 +81,7 @@ rekey_UNIT_SRCS := $(addprefix stubdom/manager/,rekey.c state.c slot.c) lib/slot
 rekey_UNIT_LIBS := -lcrypto -luuid \
 	$(patsubst %,-Wl$(comma)--wrap=%,openat write pwrite fsync renameat linkat unlinkat)
 FUZZ_TESTS += slot
-slot_FUZZ_SRCS := stubdom/manager/slot.c $(ENVELOPE_SRCS)
+slot_FUZZ_SRCS := stubdom/manager/config.c stubdom/manager/slot.c $(ENVELOPE_SRCS)
 slot_FUZZ_LIBS := -lcrypto
 
 INSTALL += install-manager
