@@ -149,7 +149,8 @@ enum channel_config {
 	CONFIG_PCR_BANKS = 8,  /* u8, bit n: the n-th of SHA-1, SHA-256, SHA-384, SHA-512;
 				* absent or 0: those that a new TPM 2.0 has */
 	CONFIG_TPM_VERSION = 9, /* u8: 20 a TPM 2.0 (also when absent), 12 a TPM 1.2 */
-	CONFIG_EPOCH = 10, /* u64: of this run, for all that it stores (lib/slot/envelope.h) */
+	CONFIG_EPOCH =
+		10, /* u64: of this run, for all that it stores (lib/slot/envelope.h) */
 
 	CONFIG_SRK_HANDLE = 16,	  /* u32, a persistent handle */
 	CONFIG_SRK_NAME = 17,	  /* 34 bytes: the pinned TPM Name */

@@ -95,7 +95,8 @@ static int drop_old_key(struct state *s, struct error *e)
 	int rc = new ? get_rekey_header(s, &old, &old_len, e) : -ENOMEM;
 
 	if (!rc)
-		rc = previous_key_drop(old, old_len, s->data_key, s->epoch, new, &len, &seq, e);
+		rc = previous_key_drop(old, old_len, s->data_key, s->epoch, new, &len,
+				       &seq, e);
 	/* 0: a put that was thought to have failed had been done */
 	if (rc > 0)
 		rc = put_rekey_header(s, seq, new, len, e);

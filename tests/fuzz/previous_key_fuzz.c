@@ -28,8 +28,8 @@ static void add_and_drop(size_t len, uint64_t seq, uint64_t epoch)
 	if (!object_has_old_key(with, with_len) ||
 	    previous_key_find(with, with_len, key, found, NULL) != 1 ||
 	    memcmp(found, old_key, sizeof(found)) ||
-	    previous_key_drop(with, with_len, key, epoch, without, &without_len, &next, NULL) !=
-		    1 ||
+	    previous_key_drop(with, with_len, key, epoch, without, &without_len, &next,
+			      NULL) != 1 ||
 	    next != seq + 1 || without_len != len || object_has_old_key(without, len) ||
 	    memcmp(without + 44, header + 44, len - 44 - 32))
 		abort();

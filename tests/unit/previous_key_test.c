@@ -45,7 +45,8 @@ static void is_there_or_not(void **state)
 {
 	assert_int_equal(previous_key_find(header, len, new_key, got, &error), 0);
 	assert_int_equal(
-		previous_key_drop(header, len, new_key, 9, out, &out_len, &seq, &error), 0);
+		previous_key_drop(header, len, new_key, 9, out, &out_len, &seq, &error),
+		0);
 	assert_int_equal(previous_key_add(header, &len, new_key, old_key, &error), 0);
 	assert_int_equal(previous_key_find(header, len, new_key, got, &error), 1);
 	assert_memory_equal(got, old_key, sizeof(got));
@@ -64,7 +65,8 @@ static void the_rest_of_the_header_stays(void **state)
 	assert_int_equal(h.slots[2].kind, ENVELOPE_SLOT_OLD_KEY);
 	assert_int_equal(h.slots[2].id, 1);
 	assert_int_equal(
-		previous_key_drop(header, len, new_key, 9, out, &out_len, &seq, &error), 1);
+		previous_key_drop(header, len, new_key, 9, out, &out_len, &seq, &error),
+		1);
 	assert_int_equal(seq, 42);
 	plain.seq = 42;
 	plain.epoch = 9;
@@ -88,7 +90,8 @@ static void goes_from_any_place(void **state)
 	assert_int_equal(envelope_header_seal(&h, new_key, header, &len), 0);
 	assert_int_equal(previous_key_find(header, len, new_key, got, &error), 1);
 	assert_int_equal(
-		previous_key_drop(header, len, new_key, 9, out, &out_len, &seq, &error), 1);
+		previous_key_drop(header, len, new_key, 9, out, &out_len, &seq, &error),
+		1);
 	assert_int_equal(envelope_header_parse(out, out_len, &h, &error), 0);
 	assert_int_equal(h.slot_count, 2);
 	assert_int_equal(h.slots[0].kind, ENVELOPE_SLOT_RECOVERY);
@@ -99,14 +102,16 @@ static void goes_from_any_place(void **state)
 static void there_is_room_for_one(void **state)
 {
 	assert_int_equal(previous_key_add(header, &len, new_key, old_key, &error), 0);
-	assert_int_equal(previous_key_add(header, &len, new_key, old_key, &error), -ENOSPC);
+	assert_int_equal(previous_key_add(header, &len, new_key, old_key, &error),
+			 -ENOSPC);
 	for (plain.slot_count = 0; plain.slot_count < ENVELOPE_SLOTS_MAX;
 	     plain.slot_count++) {
 		plain.slots[plain.slot_count].kind = ENVELOPE_SLOT_HOST;
 		plain.slots[plain.slot_count].id = plain.slot_count;
 	}
 	seal();
-	assert_int_equal(previous_key_add(header, &len, new_key, old_key, &error), -ENOSPC);
+	assert_int_equal(previous_key_add(header, &len, new_key, old_key, &error),
+			 -ENOSPC);
 }
 
 static void another_key_opens_nothing(void **state)
@@ -117,7 +122,8 @@ static void another_key_opens_nothing(void **state)
 	assert_int_equal(
 		previous_key_drop(header, len, old_key, 9, out, &out_len, &seq, &error),
 		-EBADMSG);
-	assert_int_equal(previous_key_add(header, &len, old_key, old_key, &error), -EBADMSG);
+	assert_int_equal(previous_key_add(header, &len, old_key, old_key, &error),
+			 -EBADMSG);
 }
 
 /* No bit of the header can be changed; and when the MAC is made again, by somebody who

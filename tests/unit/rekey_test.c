@@ -276,7 +276,8 @@ static void check_old_key_is_gone(void)
 					NULL) < 0);
 		MUST(envelope_header_verify(buf, len, shared->first_key, NULL) < 0);
 		if (d->d_name[0] == 'h')
-			MUST(previous_key_find(buf, len, state.data_key, key, &error) == 0);
+			MUST(previous_key_find(buf, len, state.data_key, key, &error) ==
+			     0);
 		free(buf);
 	}
 	closedir(dir);
