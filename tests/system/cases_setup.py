@@ -28,7 +28,9 @@ def refuses_without_kms(lab):
     lab.stop_vtpmd()
     lab.start_vtpmd()
     rc, out = lab.vtpmctl("create early")
-    lab.host.must("rm -rf /etc/xen-vtpm; tpm2_evictcontrol -C o -c 0x81005654")
+    lab.host.must("rm -rf /etc/xen-vtpm; tpm2_evictcontrol -C o -c 0x81005654; "
+                  "tpm2_evictcontrol -C o -c 0x81015655; "
+                  "tpm2_nvundefine -C o 0x01805654; tpm2_nvundefine -C o 0x01805655")
     lab.stop_vtpmd()
     lab.start_vtpmd()
     check(rc != 0, f"it made a vTPM: {out}")

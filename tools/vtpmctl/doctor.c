@@ -52,8 +52,6 @@ doctor_check doctor_tpm, doctor_lockout, doctor_nv, doctor_keys, doctor_kms;
 doctor_check doctor_attest;
 doctor_check doctor_leases, doctor_anchor;
 
-#define STORE "/var/lib/xen-vtpm"
-
 #define TEXT(field, NAME, VALUE, HELP)                                                 \
 	{                                                                              \
 		.name = NAME, .kind = ARGS_TEXT,                                       \
@@ -67,7 +65,7 @@ static const struct args_option options[] = {
 	 .help = "as a JSON array"},
 	TEXT(tcti, "tcti", "TCTI", "the TPM, " TPM_TCTI),
 	TEXT(config, "config", "FILE", HOSTCONF_PATH),
-	TEXT(store, "store", "DIR", STORE),
+	TEXT(store, "store", "DIR", VTPMCTL_STORE),
 	CLIENT_SOCKET_OPTION(struct doctor),
 };
 
@@ -157,7 +155,7 @@ int doctor_main(int argc, char **argv)
 	struct doctor d = {
 		.config = HOSTCONF_PATH,
 		.tcti = TPM_TCTI,
-		.store = STORE,
+		.store = VTPMCTL_STORE,
 		.socket = CLIENT_SOCKET,
 	};
 	enum args_result parsed = args_parse(&command, argc, argv, &d);

@@ -14,6 +14,7 @@
 #include "tools/vtpmctl/tpmnv.h"
 #include "tools/vtpmctl/host_quote.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <openssl/pem.h>
@@ -23,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <uuid/uuid.h>
 
 static const struct vtpmctl_command commands[] = {
 	{"init", "pin this host's TPM, approve its boot state, seal the KMS key",
@@ -54,7 +56,7 @@ int host_main(int argc, char **argv)
 
 struct init {
 	const char *kms, *kms_ca, *kms_cert, *kms_key, *kms_key_id;
-	const char *pcrs, *policy_key, *recovery_key, *tcti, *config;
+	const char *pcrs, *policy_key, *recovery_key, *tcti, *config, *store;
 	bool no_kms, force, new_tpm;
 
 	uint32_t pcr_bits;
@@ -66,6 +68,7 @@ struct init {
 	bool key_made;
 	char key_path[PATH_MAX]; /* where the policy key is, or will be */
 	struct hostconf conf;
+	bool lost;	     /* it was set up before, and host.json is not there */
 	struct hostconf old; /* what --force replaces; no srk_handle: nothing */
 };
 
@@ -97,6 +100,7 @@ static const struct args_option host_init_options[] = {
 		       "PEM: a public key, for `vtpmctl recover`"),
 	HOST_INIT_TEXT(tcti, "tcti", "TCTI", "the TPM, " TPM_TCTI),
 	HOST_INIT_TEXT(config, "config", "FILE", HOSTCONF_PATH),
+	HOST_INIT_TEXT(store, "store", "DIR", VTPMCTL_STORE),
 	FLAG(force, "force", "replace an existing configuration"),
 	FLAG(new_tpm, "new-tpm", "with --force: pin another TPM than before"),
 };
@@ -311,7 +315,7 @@ static int prepare(struct init *in, struct error *e)
  * is not, only the operator knows, and says by `host anchor --init`. */
 static int anchor(struct init *in, struct error *e)
 {
-	bool first = access(in->config, F_OK), made;
+	bool first = access(in->config, F_OK) && !in->lost, made;
 	int rc = tpmanchor_make(&in->tpm, &in->conf, false, &made, e);
 
 	if (rc)
@@ -325,6 +329,53 @@ static int anchor(struct init *in, struct error *e)
 			  "Unless vtpmd runs, and knows the store, no vTPM starts: when you "
 			  "know that the store is\n"
 			  "the newest, `vtpmctl host anchor --init --yes` takes it as it is");
+	return 0;
+}
+
+static bool has_vtpms(const char *store)
+{
+	DIR *dir = opendir(store);
+	struct dirent *d;
+	uuid_t uuid;
+	bool has = false;
+
+	while (dir && !has && (d = readdir(dir)))
+		has = !uuid_parse(d->d_name, uuid);
+	if (dir)
+		closedir(dir);
+	return has;
+}
+
+/* Without host.json this looks like a host that was never set up.  When it was, the true
+ * one opens its vTPMs, as long as the TPM's objects are those that it knows; and its store
+ * may be an older one. */
+static int check_lost(struct init *in, struct error *e)
+{
+	bool anchored;
+	int rc;
+
+	if (!access(in->config, F_OK))
+		return 0;
+	rc = tpm_handle_used(&in->tpm, TPMANCHOR_INDEX, &anchored, e);
+	if (rc)
+		return rc;
+	in->lost = anchored || has_vtpms(in->store);
+	if (in->lost && !in->force)
+		return error_set(
+			e, -EEXIST, CAUSE_INTERNAL,
+			"this host was set up before (%s), and there is no %s: bring it "
+			"back from a backup; when it is lost for good, --force with the "
+			"same --policy-key sets the host up again, and all approvals and "
+			"the attestation key are new",
+			anchored ? "its TPM has an anchor" : "its store has vTPMs",
+			in->config);
+	if (in->lost && in->key_made)
+		return error_set(
+			e, -ENOKEY, CAUSE_INTERNAL,
+			"the policy key is not at %s: give it with --policy-key, or, "
+			"when it is lost, a new P-256 key; the vTPMs sealed so far will "
+			"not open with a new one",
+			in->key_path);
 	return 0;
 }
 
@@ -362,6 +413,8 @@ static int set_up(struct init *in, struct error *e)
 			  e);
 	if (!rc)
 		rc = check_pinned(in, e);
+	if (!rc)
+		rc = check_lost(in, e);
 	if (!rc)
 		fprintf(stderr, "The TPM's storage key at 0x%08x %s\n",
 			in->conf.srk_handle, in->srk_made ? "was made" : "is in place");
@@ -418,6 +471,7 @@ int host_init_main(int argc, char **argv)
 		.pcrs = PCRS_DEFAULT,
 		.tcti = TPM_TCTI,
 		.config = HOSTCONF_PATH,
+		.store = VTPMCTL_STORE,
 	};
 	enum args_result parsed = args_parse(&host_init_command, argc, argv, &in);
 	struct error e = {0};

@@ -358,10 +358,12 @@ int hostconf_load(const char *path, struct hostconf *h, struct error *e)
 
 	memset(h, 0, sizeof(*h));
 	if (rc == -ENOENT)
-		return error_set(e, rc, CAUSE_NOT_CONFIGURED,
-				 "this host is not set up: there is no %s; run "
-				 "`vtpmctl host init` (see its --help)",
-				 path);
+		return error_set(
+			e, rc, CAUSE_NOT_CONFIGURED,
+			"this host is not set up: there is no %s; bring it back "
+			"from a backup, or, on a new host, run `vtpmctl host init` "
+			"(see its --help)",
+			path);
 	if (rc)
 		return error_set(e, rc, CAUSE_INTERNAL,
 				 "cannot read %s: %s; run this as root", path,

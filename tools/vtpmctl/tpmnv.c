@@ -266,6 +266,13 @@ int tpmcounter_read(struct tpm *t, const struct hostconf *h, uint64_t *number,
 		return ret;
 	rc = read_value(t, nv, number);
 	Esys_TR_Close(t->esys, &nv);
+	if (is_wrong_auth(rc))
+		return error_set(
+			e, -EACCES, CAUSE_TPM_REFUSED,
+			"the counter of revocations in the host's TPM has another "
+			"authorization value than host.json: `vtpmctl host init` made it "
+			"again since; bring the newest host.json back, or run `vtpmctl "
+			"host init --force` with the same --policy-key");
 	return rc ? tpmrc_set(e, rc, "read the counter of revocations") : 0;
 }
 

@@ -65,4 +65,6 @@ int host_renew_main(int argc, char **argv);
 int host_quote_main(int argc, char **argv);
 int host_show_main(int argc, char **argv);
 
+#define VTPMCTL_STORE "/var/lib/xen-vtpm" /* of vtpmd, where nothing else is said */
+
 #endif

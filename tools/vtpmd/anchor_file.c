@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -21,7 +22,10 @@ int anchor_file_open(struct anchor_file *f, const char *dir)
 	if (mkdir(dir, 0700) && errno != EEXIST)
 		return -errno;
 	f->dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return f->dir < 0 ? -errno : 0;
+	if (f->dir < 0)
+		return -errno;
+	/* two vtpmds would each anchor a table that the other does not know */
+	return flock(f->dir, LOCK_EX | LOCK_NB) ? -errno : 0;
 }
 
 void anchor_file_close(struct anchor_file *f)

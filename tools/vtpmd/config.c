@@ -193,10 +193,12 @@ int config_load(const char *path, struct config *c, struct error *e)
 	memset(c, 0, sizeof(*c));
 	root = json_load_file(path, JSON_REJECT_DUPLICATES, &why);
 	if (!root && json_error_code(&why) == json_error_cannot_open_file)
-		return error_set(e, -ENOENT, CAUSE_NOT_CONFIGURED,
-				 "This host is not set up for vTPMs (%s is missing): run "
-				 "`vtpmctl host init --kms kmip://HOST:PORT ...` first.",
-				 path);
+		return error_set(
+			e, -ENOENT, CAUSE_NOT_CONFIGURED,
+			"This host is not set up for vTPMs (%s is missing): bring "
+			"it back from a backup, or, on a new host, run `vtpmctl "
+			"host init --kms kmip://HOST:PORT ...` first.",
+			path);
 	rc = root ? convert(root, c) : -EBADMSG;
 	json_decref(root);
 	if (!rc)

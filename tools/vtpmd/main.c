@@ -307,7 +307,10 @@ static int run_loop(struct vtpmd *d)
 	d->on_anchored = vtpm_start_queued;
 	rc = anchor_new(d);
 	if (rc) {
-		log_line(LOG_ERR, "the anchor's folder %s cannot be used: %s",
+		log_line(LOG_ERR,
+			 rc == -EWOULDBLOCK ? "another vtpmd uses the store's anchor "
+					      "in %s: end it first (%s)"
+					    : "the anchor's folder %s cannot be used: %s",
 			 d->anchor_dir, strerror(-rc));
 		return rc;
 	}
