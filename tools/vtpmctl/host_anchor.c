@@ -412,7 +412,7 @@ static int set(struct anchor *a, struct error *e)
 	    memcmp(a->value, from, sizeof(from)) && memcmp(a->value, new, sizeof(new)))
 		rc = error_set(e, -ESTALE, CAUSE_ROLLED_BACK,
 			       "something else was anchored in the host's TPM meanwhile: "
-			       "does another vtpmd run here?");
+			       "end the other vtpmd, if one runs on this host");
 	if (!rc)
 		rc = tpmanchor_write(&a->tpm, &a->conf, new, e);
 	return rc ? rc : tpmanchor_read(&a->tpm, &a->conf, a->value, e);

@@ -130,6 +130,22 @@ static int print_table(const json_t *vtpms)
 	return VTPMCTL_OK;
 }
 
+/* vTPMs that vtpmd found and cannot name. */
+static void warn_damaged(const json_t *damaged)
+{
+	const json_t *one;
+	size_t i;
+
+	json_array_foreach(damaged, i, one)
+	{
+		fprintf(stderr,
+			"Warning: the vTPM in the store's folder %s is left alone: its "
+			"vtpm.json cannot be used (%s); put it back from a copy of the "
+			"folder, and restart vtpmd\n",
+			table_text(one, "folder"), table_text(one, "error"));
+	}
+}
+
 int list_main(int argc, char **argv)
 {
 	struct list l = {.socket = CLIENT_SOCKET};
@@ -143,6 +159,7 @@ int list_main(int argc, char **argv)
 	if (status)
 		return status;
 	vtpms = json_object_get(reply, "vtpms");
+	warn_damaged(json_object_get(reply, "damaged"));
 	if (l.json) {
 		json_dumpf(vtpms, stdout, JSON_INDENT(2));
 		putchar('\n');

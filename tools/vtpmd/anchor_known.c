@@ -43,14 +43,19 @@ static bool is_anothers(struct vtpm *v, uint16_t object, struct error *e)
 static int not_as_new(struct vtpm *v, uint64_t found, const struct anchor_entry *known,
 		      struct error *e)
 {
+	bool older = found < anchor_entry_seq(known);
+
 	return error_set(
 		e, -ESTALE, CAUSE_ROLLED_BACK,
 		"The state of %s is generation %llu, and generation %llu is anchored in "
-		"the host's TPM%s: an older one was put back. Bring the newest back, or, "
-		"when the older one is meant, `vtpmctl host anchor --accept %s --yes`.",
+		"the host's TPM%s. Bring the newest back, or, when this one is meant, "
+		"`vtpmctl host anchor --accept %s --yes`.",
 		v->meta.name, (unsigned long long)found,
 		(unsigned long long)anchor_entry_seq(known),
-		found < anchor_entry_seq(known) ? "" : ", of another run", v->meta.name);
+		older ? ": an older one was put back"
+		      : ", of another run: an older one was put back and went on, or another "
+			"vtpmd or host wrote this one",
+		v->meta.name);
 }
 
 static int check_header(const struct anchor_entry *known, struct vtpm *v, struct error *e)

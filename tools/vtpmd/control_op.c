@@ -405,7 +405,8 @@ static void op_list(struct control *c)
 	for (v = c->d->vtpms; v; v = v->next)
 		json_array_append_new(all, registry_show(v, approved));
 	json_decref(approved);
-	control_answer_with(c, json_pack("{s:b, s:o}", "ok", 1, "vtpms", all));
+	control_answer_with(c, json_pack("{s:b, s:o, s:o}", "ok", 1, "vtpms", all,
+					 "damaged", registry_damaged()));
 }
 
 /* CERTIFY, once the manager has told how many the TPM has. */

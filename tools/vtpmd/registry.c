@@ -38,6 +38,21 @@ void registry_add(struct vtpmd *d, struct vtpm *v)
 	*at = v;
 }
 
+static json_t *damaged; /* folders that hold a vTPM which cannot be told */
+
+static void note_damaged(const char *folder, int rc)
+{
+	if (!damaged)
+		damaged = json_array();
+	json_array_append_new(damaged, json_pack("{s:s, s:s}", "folder", folder, "error",
+						 strerror(-rc)));
+}
+
+json_t *registry_damaged(void)
+{
+	return damaged ? json_incref(damaged) : json_array();
+}
+
 static void load_one(struct vtpmd *d, const char *folder)
 {
 	struct error why = {.cause = CAUSE_NONE};
@@ -62,8 +77,11 @@ static void load_one(struct vtpmd *d, const char *folder)
 		rc = -EEXIST;
 	v = rc ? NULL : vtpm_new(d, &m, &s);
 	if (!v) {
-		log_line(LOG_ERR, "%s/%s is left alone: its vtpm.json says: %s", d->store,
-			 folder, strerror(rc ? -rc : ENOMEM));
+		log_line(LOG_ERR,
+			 "%s/%s is left alone: its vtpm.json cannot be used: %s; put it "
+			 "back from a copy of the folder, and restart vtpmd",
+			 d->store, folder, strerror(rc ? -rc : ENOMEM));
+		note_damaged(folder, rc ? rc : -ENOMEM);
 		store_close(&s);
 		return;
 	}

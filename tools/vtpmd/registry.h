@@ -37,6 +37,8 @@ int __must_check registry_create(struct vtpmd *d, const struct registry_new *n,
 int __must_check registry_remove(struct vtpm *v, struct error *e);
 /* The boot states that host.json approves now; an array. */
 json_t *registry_approved(struct vtpmd *d);
+/* An array of {"folder": UUID, "error": TEXT}: vTPMs whose vtpm.json cannot be used. */
+json_t *registry_damaged(void);
 /* The object of `vtpmctl show --json`, with a reference to that array. */
 json_t *registry_show(struct vtpm *v, json_t *approved);
 
