@@ -82,3 +82,5 @@ base64url_UNIT_SRCS := lib/text.c
 binding_UNIT_SRCS := lib/binding.c lib/cursor.c
 FUZZ_TESTS += binding
 binding_FUZZ_SRCS := lib/binding.c lib/cursor.c
+
+HOSTCONF_SRCS := lib/hostconf.c lib/approval.c lib/hostpolicy.c lib/channel.c lib/text.c lib/slot/recovery.c $(ENVELOPE_SRCS)

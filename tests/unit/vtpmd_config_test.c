@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/unit.h"
 #include "lib/channel.h"
+#include "lib/hostconf.h"
 #include "tools/vtpmd/config.h"
 #include "tools/vtpmd/tunnel.h"
 
@@ -10,18 +11,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#define TPM_MEMBERS                                                                    \
-	"\"srk_handle\": \"0x81005654\", \"srk_name\": \"000bAA\","                    \
-	" \"policy_key\": \"0023\", \"pcrs\": [0], \"approvals\": [\"01\", \"0203\"]," \
-	" \"counter_name\": \"000bcc\", \"auth\": \"a5a6\""
-#define TPM   "\"tpm\": {" TPM_MEMBERS "}"
-#define ADOPT "ab000000000000000000000000000000000000000000000000000000000000cd"
 #define KMS                                                                            \
 	"\"kms\": {\"address\": \"kms.example:5696\", \"ca\": \"C\", \"cert\": \"D\"," \
 	" \"key_sealed\": \"ff\", \"key_id\": \"1\"}"
 
 static struct config config;
 static struct error error;
+static struct hostconf sample;
 
 static int load(const char *text)
 {
@@ -37,6 +33,46 @@ static int load(const char *text)
 	return rc;
 }
 
+/* A host with a TPM, an anchor and two approvals, of which one has a note. */
+static void make_host(void)
+{
+	memset(&sample, 0, sizeof(sample));
+	sample.srk_handle = HOSTCONF_SRK_HANDLE;
+	memset(sample.srk_name, 0xa1, sizeof(sample.srk_name));
+	memset(sample.policy_key, 0xb2, sizeof(sample.policy_key));
+	memset(sample.counter_name, 0xe5, sizeof(sample.counter_name));
+	memset(sample.auth, 0xa5, sizeof(sample.auth));
+	sample.pcrs = 1u << 0 | 1u << 7;
+	sample.approval_count = 2;
+	sample.approvals[0].pcrs = 1u << 0 | 1u << 7;
+	sample.approvals[1].pcrs = 1u << 4;
+	for (size_t i = 0; i < 2; i++)
+		assert_int_equal(approval_digest(&sample.approvals[i],
+						 sample.counter_name,
+						 sample.approvals[i].digest),
+				 0);
+	strcpy(sample.notes[0].at, "2026-11-24T20:36:14Z");
+	strcpy(sample.notes[0].label, "new-kernel");
+	sample.anchor_index = 0x01805654;
+	memset(sample.anchor_name, 0xd4, sizeof(sample.anchor_name));
+	memset(sample.anchor_key, 0x97, 121);
+	sample.anchor_key_len = 121;
+	sample.anchor_adopt[0] = 0xab;
+	sample.anchor_adopt[31] = 0xcd;
+	sample.anchor_take_store = true;
+}
+
+static int load_host(void)
+{
+	char *text = hostconf_print(&sample);
+	int rc;
+
+	assert_non_null(text);
+	rc = load(text);
+	free(text);
+	return rc;
+}
+
 /* The n-th TLV of this tag. */
 static struct cursor find(uint16_t tag, int n)
 {
@@ -49,30 +85,37 @@ static struct cursor find(uint16_t tag, int n)
 	return (struct cursor){.bad = true};
 }
 
+static void check_bytes(uint16_t tag, const uint8_t *bytes, size_t len)
+{
+	struct cursor c = find(tag, 0);
+
+	assert_int_equal(c.len, len);
+	assert_memory_equal(c.rd, bytes, len);
+}
+
 static void tlvs_are_the_fields(void **state)
 {
+	uint8_t bytes[APPROVAL_SIZE_MAX];
+	size_t len = sizeof(bytes);
 	struct cursor c;
 
-	assert_int_equal(load("{\"version\": 3, " TPM ", " KMS "}"), 0);
+	make_host();
+	assert_int_equal(load_host(), 0);
 	assert_int_equal(config.srk_handle, 0x81005654);
-	assert_string_equal(config.kms_address, "kms.example:5696");
 	c = find(CONFIG_SRK_HANDLE, 0);
 	assert_int_equal(cursor_u32(&c), 0x81005654);
-	c = find(CONFIG_SRK_NAME, 0);
-	assert_int_equal(c.len, 3);
-	assert_memory_equal(c.rd, "\x00\x0b\xaa", 3);
-	c = find(CONFIG_COUNTER_NAME, 0);
-	assert_memory_equal(c.rd, "\x00\x0b\xcc", 3);
-	c = find(CONFIG_HOST_AUTH, 0);
-	assert_int_equal(c.len, 2);
-	assert_memory_equal(c.rd, "\xa5\xa6", 2);
+	check_bytes(CONFIG_SRK_NAME, sample.srk_name, sizeof(sample.srk_name));
+	check_bytes(CONFIG_POLICY_KEY, sample.policy_key, sizeof(sample.policy_key));
+	check_bytes(CONFIG_COUNTER_NAME, sample.counter_name,
+		    sizeof(sample.counter_name));
+	check_bytes(CONFIG_HOST_AUTH, sample.auth, sizeof(sample.auth));
+	assert_int_equal(approval_encode(&sample.approvals[1], bytes, &len), 0);
 	c = find(CONFIG_APPROVAL, 1);
-	assert_memory_equal(c.rd, "\x02\x03", 2);
-	c = find(CONFIG_KMS_ADDRESS, 0);
-	assert_memory_equal(c.rd, "kms.example:5696", c.len);
-	c = find(CONFIG_KMS_KEY_ID, 0);
-	assert_int_equal(c.len, 1);
-	assert_int_equal(config_covers(&config, "host", &error), 0);
+	assert_int_equal(c.len, len);
+	assert_memory_equal(c.rd, bytes, len);
+	assert_true(find(CONFIG_APPROVAL, 2).bad);
+	assert_true(find(CONFIG_KMS_ADDRESS, 0).bad);
+	assert_int_equal(config_covers(&config, "tpm", &error), 0);
 	config_free(&config);
 }
 
@@ -88,71 +131,50 @@ static void several_addresses_stay_a_list(void **state)
 	assert_string_equal(config.kms_cert, "D");
 	c = find(CONFIG_KMS_ADDRESS, 0);
 	assert_memory_equal(c.rd, "a:1,[::1]:2", c.len);
+	c = find(CONFIG_KMS_KEY_ID, 0);
+	assert_int_equal(c.len, 1);
+	c = find(CONFIG_KMS_KEY_SEALED, 0);
+	assert_int_equal(c.len, 1);
+	assert_int_equal(c.rd[0], 0xff);
 	config_free(&config);
 }
 
-/* The notes are found by the approval's digest; what makes no sense is left out. */
 static void approvals_are_told(void **state)
 {
-	static const char zeroes[] = "0000000000000000000000000000000000000000000000000"
-				     "000000000000000";
-	static const char digest[] = "1111111111111111111111111111111111111111111111111"
-				     "111111111111111";
-	char text[2048];
-
-	snprintf(
-		text, sizeof(text),
-		"{\"version\": 3, \"tpm\": {\"srk_handle\": \"0x81005654\", \"srk_name\":"
-		" \"00\", \"policy_key\": \"00\", \"counter_name\": \"00\", \"auth\": \"00\","
-		" \"approvals\": [\"0200%s07%s0000000000000001%s00\","
-		" \"00\", \"01ff%s0000000000000001%s\"], \"approval_notes\": [7, {\"digest\": \"zz\"},"
-		" {\"digest\": \"%s\", \"label\": \"new kernel\", \"at\": \"2026\"}]}}",
-		zeroes, zeroes, digest, zeroes, zeroes, digest);
-	assert_int_equal(load(text), 0);
+	make_host();
+	assert_int_equal(load_host(), 0);
 	assert_int_equal(config.approvals, 2);
 	assert_int_equal(config.approval[0].pcrs, 1u << 0 | 1u << 7);
-	assert_string_equal(config.approval[0].label, "new kernel");
-	assert_string_equal(config.approval[0].at, "2026");
-	assert_int_equal(config.approval[1].pcrs, 0);
+	assert_string_equal(config.approval[0].label, "new-kernel");
+	assert_string_equal(config.approval[0].at, "2026-11-24T20:36:14Z");
+	assert_int_equal(config.approval[1].pcrs, 1u << 4);
 	assert_string_equal(config.approval[1].label, "");
 	config_free(&config);
 }
 
 static void the_anchor_is_for_vtpmd_alone(void **state)
 {
-	size_t without;
+	size_t with;
 
-	assert_int_equal(load("{\"version\": 3, " TPM "}"), 0);
-	assert_null(config.anchor);
-	without = config.len;
-	config_free(&config);
-	assert_int_equal(
-		load("{\"version\": 3, \"tpm\": {\"anchor\": {\"nv_index\": "
-		     "\"0x01805654\", \"nv_name\": \"000bcc\", \"adopt\": \"" ADOPT
-		     "\", \"take_store\": true}, " TPM_MEMBERS "}}"),
-		0);
-	assert_string_equal(config.anchor, "000bcc");
-	assert_int_equal(config.anchor_adopt[0], 0xab);
-	assert_int_equal(config.anchor_adopt[31], 0xcd);
+	make_host();
+	assert_int_equal(load_host(), 0);
+	with = config.len;
+	assert_int_equal(strlen(config.anchor), 68);
+	assert_int_equal(strspn(config.anchor, "d4"), 68);
+	assert_memory_equal(config.anchor_adopt, sample.anchor_adopt, 32);
 	assert_true(config.anchor_take_store);
-	assert_int_equal(config.len, without);
 	config_free(&config);
-	assert_int_equal(
-		load("{\"version\": 3, \"tpm\": {\"anchor\": {\"nv_name\": "
-		     "\"000bcc\", \"adopt\": \"ab\", \"take_store\": true}, " TPM_MEMBERS
-		     "}}"),
-		-EBADMSG);
-	assert_int_equal(load("{\"version\": 3, \"tpm\": {\"anchor\": {\"nv_name\": "
-			      "\"000bcc\", \"adopt\": \"" ADOPT "\"}, " TPM_MEMBERS "}}"),
-			 -EBADMSG);
-	assert_int_equal(
-		load("{\"version\": 3, \"tpm\": {\"anchor\": {}, " TPM_MEMBERS "}}"),
-		-EBADMSG);
+	sample.anchor_index = 0;
+	assert_int_equal(load_host(), 0);
+	assert_null(config.anchor);
+	assert_int_equal(config.len, with);
+	config_free(&config);
 }
 
 static void missing_parts_have_a_sentence(void **state)
 {
-	assert_int_equal(load("{\"version\": 3, " TPM "}"), 0);
+	make_host();
+	assert_int_equal(load_host(), 0);
 	assert_int_equal(config_covers(&config, "tpm", &error), 0);
 	assert_int_equal(config_covers(&config, "host", &error), -ENOENT);
 	assert_int_equal(error.cause, CAUSE_NOT_CONFIGURED);
@@ -176,6 +198,7 @@ static void nonsense_is_refused(void **state)
 		"[]",
 		"{\"version\": 1}",
 		"{\"version\": 3, \"tpm\": {}}",
+		"{\"version\": 3}\n{",
 		"{\"version\": 3, \"tpm\": {\"srk_handle\": \"0x40000001\","
 		" \"srk_name\": \"00\", \"policy_key\": \"00\"}}",
 		"{\"version\": 3, \"tpm\": {\"srk_handle\": \"0x81000001\","

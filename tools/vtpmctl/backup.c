@@ -4,6 +4,7 @@
  *   "format": "xen-vtpm backup", "version": 2, "taken": time,
  *   "sha256": of the same object without this field, compact, keys in order
  */
+#include "tools/vtpmctl/hostfile.h"
 #include "tools/vtpmctl/vtpmctl.h"
 #include "lib/crypt.h"
 #include "lib/slot/envelope.h"
@@ -433,7 +434,7 @@ static int recover(struct recover *r, const json_t *backup, struct error *e)
 	if (!rc)
 		rc = open_header(r, e);
 	if (!rc)
-		rc = hostconf_load(r->config, &r->conf, e);
+		rc = hostfile_load(r->config, &r->conf, e);
 	if (!rc)
 		rc = tpm_open(&r->tpm, r->tcti, e);
 	if (rc)

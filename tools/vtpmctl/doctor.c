@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What `vtpmctl doctor` looks at.  Private to doctor*.c. */
+#include "tools/vtpmctl/hostfile.h"
 #include "tools/vtpmctl/vtpmctl.h"
 #include "lib/crypt.h"
 #include "stubdom/manager/unlock.h"
@@ -536,7 +537,7 @@ enum finding doctor_config(struct doctor *d)
 	struct error e = {.cause = CAUSE_NONE};
 	char path[PATH_MAX];
 
-	if (hostconf_load(d->config, &d->conf, &e))
+	if (hostfile_load(d->config, &d->conf, &e))
 		return doctor_say(d, BAD, "%s", e.text);
 	d->configured = true;
 	if (is_open_to_others(d->config, "", path) ||

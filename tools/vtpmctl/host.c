@@ -5,7 +5,7 @@
 #include "tools/vtpmctl/host_approve.h"
 #include "tools/vtpmctl/client.h"
 #include "tools/vtpmctl/file.h"
-#include "tools/vtpmctl/hostconf.h"
+#include "tools/vtpmctl/hostfile.h"
 #include "tools/vtpmctl/kmsseal.h"
 #include "tools/vtpmctl/kmstry.h"
 #include "tools/vtpmctl/kmsurl.h"
@@ -276,7 +276,7 @@ static int find_auth(struct init *in, struct error *e)
 {
 	struct hostconf *h = &in->conf, *old = &in->old;
 
-	if (hostconf_load(in->config, old, NULL) || in->new_tpm)
+	if (hostfile_load(in->config, old, NULL) || in->new_tpm)
 		return crypt_random(h->auth, sizeof(h->auth))
 			       ? error_set(e, -EIO, CAUSE_RANDOM,
 					   "there is no good randomness yet; try again "
@@ -440,8 +440,8 @@ static int store_host(struct init *in, struct error *e)
 		rc = policykey_save(in->key, in->key_path, e);
 	if (rc)
 		return rc;
-	hostconf_keep(in->config);
-	return hostconf_write(in->config, &in->conf, e);
+	hostfile_keep(in->config);
+	return hostfile_write(in->config, &in->conf, e);
 }
 
 static void say_done(const struct init *in)
@@ -597,7 +597,7 @@ static int find_tpm(struct renew *r, struct error *e)
 
 static int load_host(struct renew *r, struct error *e)
 {
-	int rc = hostconf_load(r->config, &r->conf, e);
+	int rc = hostfile_load(r->config, &r->conf, e);
 
 	if (!rc && !r->conf.has_kms)
 		rc = error_set(e, -ENOENT, CAUSE_NOT_CONFIGURED,
@@ -626,8 +626,8 @@ static int renew(struct renew *r, struct error *e)
 	rc = kmstry_sealed(&r->conf, &r->tpm, NULL, e);
 	if (rc)
 		return rc;
-	hostconf_keep(r->config);
-	return hostconf_write(r->config, &r->conf, e);
+	hostfile_keep(r->config);
+	return hostfile_write(r->config, &r->conf, e);
 }
 
 /* vtpmd reads host.json for each start anyway; told, it also tries again at once what

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* vtpmctl host anchor: the TPM's part of what vtpmd does against rollback, and the
  * operator's word when the store is older than it is to be. */
+#include "tools/vtpmctl/hostfile.h"
 #include "tools/vtpmctl/host_anchor.h"
 #include "lib/crypt.h"
 #include "lib/text.h"
@@ -432,7 +433,7 @@ static int anchor_init(struct anchor *a, struct error *e)
 	rc = tpmanchor_make(&a->tpm, &a->conf, true, &made, e);
 	a->conf.anchor_take_store = true;
 	if (!rc)
-		rc = hostconf_write(a->config, &a->conf, e);
+		rc = hostfile_write(a->config, &a->conf, e);
 	if (!rc)
 		fprintf(stderr,
 			"The NV index 0x%08x is ready: vtpmd anchors the store as it finds "
@@ -443,7 +444,7 @@ static int anchor_init(struct anchor *a, struct error *e)
 
 static int anchor_with_tpm(struct anchor *a, struct error *e)
 {
-	int rc = hostconf_load(a->config, &a->conf, e);
+	int rc = hostfile_load(a->config, &a->conf, e);
 
 	if (!rc && !a->init)
 		rc = need_anchor(a, e);

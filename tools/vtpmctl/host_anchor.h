@@ -2,7 +2,7 @@
 #ifndef XVTPM_VTPMCTL_HOST_ANCHOR_H
 #define XVTPM_VTPMCTL_HOST_ANCHOR_H
 
-#include "tools/vtpmctl/hostconf.h"
+#include "lib/hostconf.h"
 #include "tools/vtpmctl/tpm.h"
 
 /*

@@ -8,7 +8,7 @@
 #include "tools/vtpmctl/host_approve.h"
 #include "lib/text.h"
 #include "tools/vtpmctl/args.h"
-#include "tools/vtpmctl/hostconf.h"
+#include "tools/vtpmctl/hostfile.h"
 #include "tools/vtpmctl/tpmnv.h"
 #include "tools/vtpmctl/vtpmctl.h"
 
@@ -243,7 +243,7 @@ static void drop_useless(struct approve *a)
 static int load_approval(struct approve *a, struct error *e)
 {
 	struct hostconf *h = &a->conf;
-	int rc = hostconf_load(a->config, h, e);
+	int rc = hostfile_load(a->config, h, e);
 
 	if (!rc)
 		rc = load_approval_key(a, e);
@@ -278,7 +278,7 @@ static int sign_approval(struct approve *a, struct error *e)
 /* All approvals end but those in host.json, which have the next number. */
 static int count_revocation(struct approve *a, struct error *e)
 {
-	int rc = hostconf_write(a->config, &a->conf, e);
+	int rc = hostfile_write(a->config, &a->conf, e);
 
 	return rc ? rc : tpmcounter_increment(&a->tpm, &a->conf, e);
 }
@@ -316,7 +316,7 @@ static int add_approval(struct approve *a, struct error *e)
 			"%d boot states are approved already; revoke one with --revoke, "
 			"or all with --only",
 			HOSTCONF_APPROVALS_MAX);
-	return a->only ? count_revocation(a, e) : hostconf_write(a->config, h, e);
+	return a->only ? count_revocation(a, e) : hostfile_write(a->config, h, e);
 }
 
 /* Those that stay were signed by the policy key with these values before. */

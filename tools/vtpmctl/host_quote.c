@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* vtpmctl host quote: the host's attestation key, and, for vtpmd, the host's half of a
  * deep quote. */
+#include "tools/vtpmctl/hostfile.h"
 #include "tools/vtpmctl/host_quote.h"
 #include "lib/text.h"
 #include "lib/crypt.h"
@@ -61,7 +62,7 @@ static int init_host_quote(struct quote *q, struct error *e)
 	int rc = tpmquote_make_key(&q->tpm, &q->conf, &made, e);
 
 	if (!rc)
-		rc = hostconf_write(q->config, &q->conf, e);
+		rc = hostfile_write(q->config, &q->conf, e);
 	if (!rc)
 		fprintf(stderr, "The attestation key at 0x%08x %s\n", TPMQUOTE_HANDLE,
 			made ? "was made" : "is in place");
@@ -72,7 +73,7 @@ static int quote_with_tpm(struct quote *q, struct error *e)
 {
 	uint8_t extra[TPMQUOTE_EXTRA_MAX];
 	size_t len = sizeof(extra);
-	int rc = hostconf_load(q->config, &q->conf, e);
+	int rc = hostfile_load(q->config, &q->conf, e);
 
 	if (!rc && q->qualify && hex_decode(q->qualify, extra, &len))
 		rc = error_set(e, -EINVAL, CAUSE_INTERNAL,

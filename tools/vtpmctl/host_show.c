@@ -3,7 +3,7 @@
 #include "tools/vtpmctl/vtpmctl.h"
 #include "tools/vtpmctl/args.h"
 #include "lib/text.h"
-#include "tools/vtpmctl/hostconf.h"
+#include "tools/vtpmctl/hostfile.h"
 #include "tools/vtpmctl/kmskey.h"
 #include "tools/vtpmctl/tpm.h"
 #include "tools/vtpmctl/host_anchor.h"
@@ -399,7 +399,7 @@ int host_show_main(int argc, char **argv)
 
 	if (parsed != ARGS_RUN)
 		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
-	if (hostconf_load(s.config, &s.conf, &e))
+	if (hostfile_load(s.config, &s.conf, &e))
 		return vtpmctl_fail(&e);
 	ask_tpm(&s);
 	all = host_to_json(&s);

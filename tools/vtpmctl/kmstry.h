@@ -11,7 +11,7 @@
 #include "lib/text.h"
 #include "lib/kms.h"
 #include "stubdom/manager/unlock.h"
-#include "tools/vtpmctl/hostconf.h"
+#include "lib/hostconf.h"
 #include "tools/vtpmctl/kmskey.h"
 #include "tools/vtpmctl/kmsurl.h"
 #include "tools/vtpmctl/tpm.h"

@@ -15,7 +15,7 @@
 #define XVTPM_TPM_H
 
 #include "lib/error.h"
-#include "tools/vtpmctl/hostconf.h"
+#include "lib/hostconf.h"
 #include "tools/vtpmctl/policykey.h"
 
 #include <stdbool.h>

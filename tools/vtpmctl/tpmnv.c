@@ -2,7 +2,7 @@
 #include "tools/vtpmctl/tpmnv.h"
 #include "lib/crypt.h"
 #include "lib/cursor.h"
-#include "tools/vtpmctl/hostconf.h"
+#include "lib/hostconf.h"
 
 #include <errno.h>
 #include <openssl/crypto.h>

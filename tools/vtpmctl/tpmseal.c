@@ -2,7 +2,7 @@
 /* Sealing to the approved boot states, and the proof that it can be undone (tpm.h). */
 #include "lib/crypt.h"
 #include "lib/cursor.h"
-#include "tools/vtpmctl/hostconf.h"
+#include "lib/hostconf.h"
 #include "tools/vtpmctl/tpm.h"
 #include "tools/vtpmctl/tpmnv.h"
 

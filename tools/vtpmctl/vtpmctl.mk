@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # What an operator types: build/bin/vtpmctl.
 VTPMCTL_SRCS := $(wildcard tools/vtpmctl/*.c) $(KMS_SRCS) lib/audit.c lib/tpmpub.c lib/text.c lib/measure.c \
-                lib/slot/envelope.c lib/slot/slot.c $(HOSTTPM_SRCS) $(UNLOCK_SRCS)
+                $(HOSTCONF_SRCS) $(HOSTTPM_SRCS) $(UNLOCK_SRCS)
 VTPMCTL_LIBS := -ltss2-esys -ltss2-mu -ltss2-rc -ltss2-tctildr -ljansson -lssl -lcrypto -lxlutil -luuid
 
 PROGRAMS += $(BUILD)/bin/vtpmctl
@@ -40,13 +40,13 @@ UNIT_TESTS += latency vtpmctl_table
 latency_UNIT_SRCS := stubdom/manager/vtpm_status.c tools/vtpmctl/table.c lib/channel.c lib/cursor.c
 vtpmctl_table_UNIT_SRCS := tools/vtpmctl/table.c
 vtpmctl_table_UNIT_LIBS := -ljansson
-UNIT_TESTS += vtpmctl_args vtpmctl_kmsurl vtpmctl_approval vtpmctl_hostconf
+UNIT_TESTS += vtpmctl_args vtpmctl_kmsurl vtpmctl_approval hostconf
 vtpmctl_args_UNIT_SRCS := tools/vtpmctl/args.c lib/error.c
 vtpmctl_kmsurl_UNIT_SRCS := tools/vtpmctl/kmsurl.c lib/text.c
-vtpmctl_approval_UNIT_SRCS := tools/vtpmctl/policykey.c \
+vtpmctl_approval_UNIT_SRCS := lib/approval.c tools/vtpmctl/policykey.c \
 	tools/vtpmctl/file.c lib/hostpolicy.c lib/text.c lib/crypt.c lib/cursor.c lib/error.c
 vtpmctl_approval_UNIT_LIBS := -lcrypto
-vtpmctl_hostconf_UNIT_SRCS := tools/vtpmctl/hostconf.c tools/vtpmctl/kmskey.c lib/slot/recovery.c lib/slot/envelope.c lib/slot/slot.c \
+hostconf_UNIT_SRCS := $(HOSTCONF_SRCS) tools/vtpmctl/hostfile.c tools/vtpmctl/kmskey.c \
 	$(vtpmctl_approval_UNIT_SRCS)
-vtpmctl_hostconf_UNIT_LIBS := -ljansson -lcrypto
+hostconf_UNIT_LIBS := -ljansson -lcrypto
 latency_UNIT_LIBS := -ljansson

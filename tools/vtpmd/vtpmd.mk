@@ -3,7 +3,7 @@
 # the manager.
 CHANNEL_SRCS := lib/channel.c lib/cursor.c
 VTPMD_SRCS := $(wildcard tools/vtpmd/*.c) $(CHANNEL_SRCS) lib/text.c lib/atomic.c \
-              lib/slot/envelope.c lib/slot/slot.c lib/error.c lib/measure.c lib/tpmpub.c lib/binding.c $(AUDIT_SRCS)
+              $(HOSTCONF_SRCS) lib/error.c lib/measure.c lib/tpmpub.c lib/binding.c $(AUDIT_SRCS)
 VTPMD_LIBS := -levent -levent_extra -ljansson -lsystemd -luuid \
               -lxenvchan -lxenstore -lxenctrl -lcrypto -lpthread
 
@@ -57,8 +57,7 @@ vtpmd_cert_UNIT_SRCS := $(addprefix tools/vtpmd/,cert.c store.c object.c) lib/at
 vtpmd_cert_UNIT_LIBS := -ljansson -luuid -lcrypto
 
 UNIT_TESTS += vtpmd_config
-vtpmd_config_UNIT_SRCS := tools/vtpmd/config.c tools/vtpmd/tunnel.c lib/text.c lib/error.c \
-                          $(CHANNEL_SRCS)
+vtpmd_config_UNIT_SRCS := tools/vtpmd/config.c tools/vtpmd/tunnel.c lib/atomic.c $(HOSTCONF_SRCS)
 vtpmd_config_UNIT_LIBS := -ljansson -levent -levent_extra -lcrypto
 
 UNIT_TESTS += peer

@@ -2,7 +2,7 @@
 #include "tests/unit/unit.h"
 #include "tools/vtpmctl/file.h"
 #include "lib/text.h"
-#include "tools/vtpmctl/hostconf.h"
+#include "tools/vtpmctl/hostfile.h"
 #include "tools/vtpmctl/kmskey.h"
 
 #include <errno.h>
@@ -259,7 +259,7 @@ static void names_the_next_step(void **state)
 	struct error e = {0};
 	struct hostconf h;
 
-	assert_int_equal(hostconf_load("/nonexistent/host.json", &h, &e), -ENOENT);
+	assert_int_equal(hostfile_load("/nonexistent/host.json", &h, &e), -ENOENT);
 	assert_int_equal(e.cause, CAUSE_NOT_CONFIGURED);
 	assert_non_null(strstr(e.text, "vtpmctl host init"));
 }
@@ -313,7 +313,7 @@ static void host_json_is_roots_alone(void **state)
 	snprintf(path, sizeof(path), "%s/host.json", folder);
 	sample(&h);
 	umask(0);
-	assert_int_equal(hostconf_write(path, &h, &e), 0);
+	assert_int_equal(hostfile_write(path, &h, &e), 0);
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0600);
 	hostconf_free(&h);

@@ -26,7 +26,7 @@
 #define XVTPM_HOSTCONF_H
 
 #include "lib/slot/recovery.h"
-#include "tools/vtpmctl/policykey.h"
+#include "lib/approval.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -49,8 +49,11 @@ struct hostconf_note {
 	char label[HOSTCONF_LABEL_MAX + 1];
 };
 
+struct cursor;
+
 struct hostconf {
-	uint32_t srk_handle;
+	uint32_t
+		srk_handle; /* 0: this host has no TPM, and none of what follows to the AK */
 	uint8_t srk_name[POLICYKEY_NAME_SIZE];
 	uint8_t policy_key[POLICYKEY_PUBLIC_SIZE];
 	uint32_t pcrs;
@@ -85,19 +88,12 @@ struct hostconf {
 	size_t recovery_key_len;		   /* 0: none */
 };
 
-/* -ENOENT with CAUSE_NOT_CONFIGURED when there is none; -EBADMSG with the same
- * cause when it is not what hostconf_write() writes. */
-int __must_check hostconf_load(const char *path, struct hostconf *h, struct error *e);
-/* Atomically, mode 0600. */
-int __must_check hostconf_write(const char *path, const struct hostconf *h,
-				struct error *e);
-/* Keeps the file that is about to be replaced as PATH.prev, and says so: it is the way
- * back. */
-void hostconf_keep(const char *path);
 /* The text that is written, malloc()ed; NULL: out of memory or not UTF-8. */
 char *hostconf_print(const struct hostconf *h);
 /* -EBADMSG. */
 int __must_check hostconf_parse(const char *text, struct hostconf *h);
+/* The CONFIG TLVs of include/channel.h that managers get of it.  -EMSGSIZE */
+int __must_check hostconf_encode(const struct hostconf *h, struct cursor *w);
 /* Wipes and frees. */
 void hostconf_free(struct hostconf *h);
 

@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tools/vtpmctl/hostconf.h"
+#include "lib/hostconf.h"
+#include "lib/channel.h"
+#include "lib/slot/recovery.h"
 #include "lib/text.h"
-#include "tools/vtpmctl/file.h"
 
 #include <errno.h>
 #include <jansson.h>
-#include <limits.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 static json_t *hex_string(const uint8_t *bytes, size_t len)
 {
@@ -314,13 +313,8 @@ static int take_recovery(const json_t *key, struct hostconf *h)
 		       : 0;
 }
 
-static int take_all(const json_t *all, struct hostconf *h)
+static int take_tpm(const json_t *tpm, struct hostconf *h)
 {
-	const json_t *tpm = json_object_get(all, "tpm");
-	const json_t *kms = json_object_get(all, "kms");
-
-	if (json_integer_value(json_object_get(all, "version")) != HOSTCONF_VERSION)
-		return -EBADMSG;
 	if (take_handle(tpm, "srk_handle", "0x81", &h->srk_handle) ||
 	    take_hex(tpm, "srk_name", h->srk_name, sizeof(h->srk_name)) ||
 	    take_hex(tpm, "policy_key", h->policy_key, sizeof(h->policy_key)) ||
@@ -328,8 +322,20 @@ static int take_all(const json_t *all, struct hostconf *h)
 	    take_hex(tpm, "auth", h->auth, sizeof(h->auth)) || take_pcrs(tpm, &h->pcrs) ||
 	    take_approvals(tpm, h))
 		return -EBADMSG;
-	if (take_anchor(json_object_get(tpm, "anchor"), h) ||
-	    take_ak(json_object_get(tpm, "ak"), h))
+	return take_anchor(json_object_get(tpm, "anchor"), h) ||
+			       take_ak(json_object_get(tpm, "ak"), h)
+		       ? -EBADMSG
+		       : 0;
+}
+
+static int take_all(const json_t *all, struct hostconf *h)
+{
+	const json_t *tpm = json_object_get(all, "tpm");
+	const json_t *kms = json_object_get(all, "kms");
+
+	if (json_integer_value(json_object_get(all, "version")) != HOSTCONF_VERSION)
+		return -EBADMSG;
+	if (tpm && take_tpm(tpm, h))
 		return -EBADMSG;
 	if (take_recovery(json_object_get(all, "recovery_key"), h))
 		return -EBADMSG;
@@ -350,61 +356,50 @@ int hostconf_parse(const char *text, struct hostconf *h)
 	return rc;
 }
 
-int hostconf_load(const char *path, struct hostconf *h, struct error *e)
+static void put_approvals(struct cursor *w, const struct hostconf *h)
 {
-	char *text;
-	size_t len;
-	int rc = file_read(path, &text, &len, NULL);
+	size_t i;
 
-	memset(h, 0, sizeof(*h));
-	if (rc == -ENOENT)
-		return error_set(
-			e, rc, CAUSE_NOT_CONFIGURED,
-			"this host is not set up: there is no %s; bring it back "
-			"from a backup, or, on a new host, run `vtpmctl host init` "
-			"(see its --help)",
-			path);
-	if (rc)
-		return error_set(e, rc, CAUSE_INTERNAL,
-				 "cannot read %s: %s; run this as root", path,
-				 strerror(-rc));
-	rc = hostconf_parse(text, h);
-	OPENSSL_cleanse(text, len);
-	free(text);
-	if (rc)
-		error_set(e, rc, CAUSE_NOT_CONFIGURED,
-			  "%s is not what `vtpmctl host init` wrote; restore it from a "
-			  "backup, or run `vtpmctl host init --force` with the same "
-			  "policy key",
-			  path);
-	return rc;
+	for (i = 0; i < h->approval_count; i++) {
+		uint8_t bytes[APPROVAL_SIZE_MAX];
+		size_t len = sizeof(bytes);
+
+		if (approval_encode(&h->approvals[i], bytes, &len))
+			cursor_fail(w);
+		else
+			channel_tlv_put(w, CONFIG_APPROVAL, bytes, len);
+	}
 }
 
-void hostconf_keep(const char *path)
+static void put_text(struct cursor *w, uint16_t tag, const char *text)
 {
-	char previous[PATH_MAX];
-
-	if (access(path, F_OK) || snprintf(previous, sizeof(previous), "%s.prev", path) >=
-					  (int)sizeof(previous))
-		return;
-	unlink(previous);
-	if (!link(path, previous))
-		fprintf(stderr, "Kept what was configured before as %s\n", previous);
+	channel_tlv_put(w, tag, text, strlen(text));
 }
 
-int hostconf_write(const char *path, const struct hostconf *h, struct error *e)
+int hostconf_encode(const struct hostconf *h, struct cursor *w)
 {
-	char *text = hostconf_print(h);
-	int rc;
-
-	if (!text)
-		return error_set(e, -EINVAL, CAUSE_INTERNAL,
-				 "the configuration is not plain text: check the KMS's "
-				 "address, key id and certificates");
-	rc = file_write(path, 0600, true, text, strlen(text), e);
-	OPENSSL_cleanse(text, strlen(text));
-	free(text);
-	return rc;
+	if (h->srk_handle) {
+		channel_tlv_put_u32(w, CONFIG_SRK_HANDLE, h->srk_handle);
+		channel_tlv_put(w, CONFIG_SRK_NAME, h->srk_name, sizeof(h->srk_name));
+		channel_tlv_put(w, CONFIG_POLICY_KEY, h->policy_key,
+				sizeof(h->policy_key));
+		channel_tlv_put(w, CONFIG_COUNTER_NAME, h->counter_name,
+				sizeof(h->counter_name));
+		channel_tlv_put(w, CONFIG_HOST_AUTH, h->auth, sizeof(h->auth));
+		put_approvals(w, h);
+	}
+	if (h->has_kms) {
+		put_text(w, CONFIG_KMS_ADDRESS, h->kms_address);
+		put_text(w, CONFIG_KMS_CA, h->kms_ca);
+		put_text(w, CONFIG_KMS_CERT, h->kms_cert);
+		channel_tlv_put(w, CONFIG_KMS_KEY_SEALED, h->kms_key_sealed,
+				h->kms_key_sealed_len);
+		put_text(w, CONFIG_KMS_KEY_ID, h->kms_key_id);
+	}
+	if (h->recovery_key_len)
+		channel_tlv_put(w, CONFIG_RECOVERY_KEY, h->recovery_key,
+				h->recovery_key_len);
+	return cursor_ok(w) ? 0 : -EMSGSIZE;
 }
 
 void hostconf_free(struct hostconf *h)
