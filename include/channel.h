@@ -89,9 +89,8 @@ enum channel_type {
 	 * the vTPM's attestation key, the hashes are those of its quote and of the log of
 	 * the guest's launch, n 0: there is none.  EAGAIN: too many. */
 	CHANNEL_QUOTE = 17,
-	/* nothing -> u32 PCRs | B nonce | B user data, what EVENT_ATTEST is about; ENOENT:
-	 * nothing.
-	 * u32 enum cause | text -> nothing, the answer: cause 0, and the evidence */
+	/* u32 enum cause | text -> nothing: the answer to EVENT_ATTEST: cause 0, and the
+	 * evidence */
 	CHANNEL_ATTEST = 18,
 	/* u32 domid of a guest that comes | u64 power-on that the TPM had last; before the
 	 * first guest a number that the manager drew; 0: a start failed
@@ -107,7 +106,8 @@ enum channel_type {
 	CHANNEL_EVENT_STATUS = 0x4002,	   /* send CHANNEL_STATUS */
 	CHANNEL_EVENT_REKEY = 0x4004,	   /* make new key slots of CHANNEL_CONFIG */
 	CHANNEL_EVENT_REKEY_DEEP = 0x4005, /* ... for a new data key */
-	CHANNEL_EVENT_ATTEST = 0x4008,	   /* make evidence, as CHANNEL_ATTEST says */
+	/* u32 PCRs | B nonce | B user data: make evidence, for CHANNEL_ATTEST */
+	CHANNEL_EVENT_ATTEST = 0x4008,
 	/* the certificates have changed: take those of CHANNEL_CONFIG */
 	CHANNEL_EVENT_IDENTITY = 0x4006,
 	/* without Xen, for tests: a guest comes, domain 0 */

@@ -528,15 +528,12 @@ void vtpm_attest(struct hostchan *chan, const struct attest *guest)
 	struct error e = {.cause = CAUSE_NONE};
 	struct attest_request r;
 	struct attest own = *guest;
-	uint8_t *request;
-	struct cursor c;
 	uint32_t tpm_rc;
 	size_t len;
+	uint8_t *request = hostchan_event_payload(chan, &len);
+	struct cursor c = cursor_reader(request, len);
 
 	own.evidence = NULL;
-	if (hostchan_attest(chan, &request, &len))
-		return;
-	c = cursor_reader(request, len);
 	r.pcrs = cursor_u32(&c);
 	r.nonce_len = cursor_u16(&c);
 	r.nonce = cursor_bytes(&c, r.nonce_len);

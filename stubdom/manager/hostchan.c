@@ -6,6 +6,29 @@
 #include <string.h>
 #include <time.h>
 
+/* A request: its payload is head, then body.  After a reconnection a call that
+ * may be repeated is sent again, any other one fails with -EPIPE. */
+struct hostchan_call {
+	uint16_t type;
+	bool repeat;
+	int ms; /* limit for the reply; 0: none */
+	const uint8_t *head;
+	size_t head_len;
+	const uint8_t *body;
+	size_t body_len;
+	/* out: what stands behind the status; free(reply) */
+	uint8_t *reply;
+	size_t reply_len;
+	char text[160]; /* out: the sentence of a refusal */
+};
+
+/* In the order in which they are answered. */
+static const uint16_t events[] = {
+	CHANNEL_EVENT_STOP,	  CHANNEL_EVENT_GUEST,	CHANNEL_EVENT_REKEY,
+	CHANNEL_EVENT_REKEY_DEEP, CHANNEL_EVENT_ATTEST, CHANNEL_EVENT_IDENTITY,
+	CHANNEL_EVENT_STATUS,
+};
+
 static int hostchan_call(struct hostchan *h, struct hostchan_call *c);
 
 static int send_all(struct hostchan *h, const uint8_t *p, size_t len)
@@ -77,22 +100,21 @@ static int receive(struct hostchan *h, int ms, struct channel_frame *f)
 	return 0;
 }
 
-static void note_event(struct hostchan *h, uint16_t type)
+/* Takes the payload over. */
+static void note_event(struct hostchan *h, struct channel_frame *f)
 {
-	if (type == CHANNEL_EVENT_STOP)
-		h->stop = true;
-	else if (type == CHANNEL_EVENT_STATUS)
-		h->status = true;
-	else if (type == CHANNEL_EVENT_GUEST)
-		h->guest = true;
-	else if (type == CHANNEL_EVENT_REKEY)
-		h->rekey = true;
-	else if (type == CHANNEL_EVENT_REKEY_DEEP)
-		h->deep = true;
-	else if (type == CHANNEL_EVENT_ATTEST)
-		h->attest = true;
-	else if (type == CHANNEL_EVENT_IDENTITY)
-		h->identity = true;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(events); i++)
+		if (events[i] == f->type)
+			h->pending |= 1u << i;
+	if (f->type == CHANNEL_EVENT_ATTEST) {
+		free(h->payload);
+		h->payload = f->payload;
+		h->payload_len = f->len;
+	} else {
+		free(f->payload);
+	}
 }
 
 /* Splits the reply's status from its data; takes the payload over. */
@@ -135,8 +157,9 @@ static int exchange_frames(struct hostchan *h, struct hostchan_call *c)
 			return take_reply(c, &f);
 		/* an event, or the reply of a call that nobody waits for */
 		if (!f.id)
-			note_event(h, f.type);
-		free(f.payload);
+			note_event(h, &f);
+		else
+			free(f.payload);
 	}
 	return rc;
 }
@@ -297,8 +320,9 @@ static int hostchan_call_poll(struct hostchan *h)
 	 * nothing to read is woken by what comes next. */
 	while (!(rc = receive(h, 0, &f))) {
 		if (!f.id)
-			note_event(h, f.type);
-		free(f.payload);
+			note_event(h, &f);
+		else
+			free(f.payload);
 	}
 	return rc == -ETIMEDOUT ? 0 : lose(h);
 }
@@ -363,6 +387,7 @@ void hostchan_close(struct hostchan *h)
 		return;
 	channel_reader_reset(&h->in);
 	h->io.ops->close(&h->io);
+	free(h->payload);
 	free(h);
 }
 
@@ -624,34 +649,30 @@ int hostchan_fd(const struct hostchan *h)
 
 int hostchan_event(struct hostchan *h)
 {
-	const struct {
-		bool *came;
-		int event;
-	} events[] = {
-		{&h->stop, CHANNEL_EVENT_STOP},
-		{&h->guest, CHANNEL_EVENT_GUEST},
-		{&h->rekey, CHANNEL_EVENT_REKEY},
-		{&h->deep, CHANNEL_EVENT_REKEY_DEEP},
-		{&h->attest, CHANNEL_EVENT_ATTEST},
-		{&h->identity, CHANNEL_EVENT_IDENTITY},
-		{&h->status, CHANNEL_EVENT_STATUS},
-	};
 	size_t i;
 	int rc;
 
-	if (!h->stop && !h->guest && !h->rekey && !h->deep && !h->identity &&
-	    !h->attest && !h->status) {
+	if (!h->pending) {
 		rc = hostchan_call_poll(h);
 		if (rc)
 			return rc;
 	}
 	for (i = 0; i < ARRAY_SIZE(events); i++) {
-		if (!*events[i].came)
+		if (!(h->pending & 1u << i))
 			continue;
-		*events[i].came = false;
-		return events[i].event;
+		h->pending &= ~(1u << i);
+		return events[i];
 	}
 	return 0;
+}
+
+uint8_t *hostchan_event_payload(struct hostchan *h, size_t *len)
+{
+	uint8_t *payload = h->payload;
+
+	*len = payload ? h->payload_len : 0;
+	h->payload = NULL;
+	return payload;
 }
 
 int hostchan_status(struct hostchan *h, const uint8_t *tlvs, size_t len)
@@ -673,13 +694,6 @@ int hostchan_quote(void *hostchan, const uint8_t *request, size_t len, uint8_t *
 		.type = CHANNEL_QUOTE, .ms = QUOTE_MS, .body = request, .body_len = len};
 
 	return h->up ? hostchan_call_bytes(h, &c, reply, reply_len) : -EPIPE;
-}
-
-int hostchan_attest(struct hostchan *h, uint8_t **request, size_t *len)
-{
-	struct hostchan_call c = {.type = CHANNEL_ATTEST};
-
-	return hostchan_call_bytes(h, &c, request, len);
 }
 
 void hostchan_attested(struct hostchan *h, const struct error *e, const char *evidence,

@@ -51,9 +51,7 @@ int __must_check hostchan_identity(void *hostchan, const uint8_t *keys, size_t l
  * -EPIPE.  struct attest's host(), ctx is the hostchan. */
 int __must_check hostchan_quote(void *hostchan, const uint8_t *request, size_t len,
 				uint8_t **reply, size_t *reply_len);
-/* What EVENT_ATTEST is about: u32 PCRs | nonce, malloc()ed. */
-int __must_check hostchan_attest(struct hostchan *h, uint8_t **request, size_t *len);
-/* ... and what came of it: evidence, or why there is none. */
+/* What came of EVENT_ATTEST: evidence, or why there is none. */
 void hostchan_attested(struct hostchan *h, const struct error *e, const char *evidence,
 		       size_t len);
 /* Tells vtpmd why the manager gives up; best effort. */
@@ -87,6 +85,8 @@ int hostchan_fd(const struct hostchan *h);
  * before EVERY poll until it returns 0, not only when the descriptor is
  * readable. */
 int __must_check hostchan_event(struct hostchan *h);
+/* The payload of the event that hostchan_event() gave last, malloc()ed; NULL: none. */
+uint8_t *hostchan_event_payload(struct hostchan *h, size_t *len);
 /* Answers EVENT_STATUS: TLVs as in enum channel_status. */
 int __must_check hostchan_status(struct hostchan *h, const uint8_t *tlvs, size_t len);
 
@@ -104,26 +104,12 @@ struct hostchan {
 	uint32_t last_id;
 	bool up;
 	bool running;
-	/* events that arrived and were not yet taken */
-	bool stop, status, guest, rekey, deep, identity, attest;
+	/* events that arrived and were not yet taken: 1 << n, hostchan.c */
+	uint32_t pending;
+	uint8_t *payload; /* of the last event that has one; NULL: taken */
+	size_t payload_len;
 	uint8_t uuid[16];
 	const uint64_t *seq;
-};
-
-/* A request: its payload is head, then body.  After a reconnection a call that
- * may be repeated is sent again, any other one fails with -EPIPE. */
-struct hostchan_call {
-	uint16_t type;
-	bool repeat;
-	int ms; /* limit for the reply; 0: none */
-	const uint8_t *head;
-	size_t head_len;
-	const uint8_t *body;
-	size_t body_len;
-	/* out: what stands behind the status; free(reply) */
-	uint8_t *reply;
-	size_t reply_len;
-	char text[160]; /* out: the sentence of a refusal */
 };
 
 #endif

@@ -582,18 +582,26 @@ static int hear(struct vtpm *v)
 	int rc;
 
 	while ((rc = hostchan_event(v->chan)) > 0) {
-		if (rc == CHANNEL_EVENT_STOP)
+		switch (rc) {
+		case CHANNEL_EVENT_STOP:
 			return 1;
-		if (rc == CHANNEL_EVENT_GUEST)
+		case CHANNEL_EVENT_GUEST:
 			play_guest(v);
-		if (rc == CHANNEL_EVENT_REKEY || rc == CHANNEL_EVENT_REKEY_DEEP)
+			break;
+		case CHANNEL_EVENT_REKEY:
+		case CHANNEL_EVENT_REKEY_DEEP:
 			vtpm_keys_rekey(&keys, rc == CHANNEL_EVENT_REKEY_DEEP);
-		if (rc == CHANNEL_EVENT_ATTEST)
+			break;
+		case CHANNEL_EVENT_ATTEST:
 			vtpm_attest(v->chan, &v->attest);
-		if (rc == CHANNEL_EVENT_IDENTITY)
+			break;
+		case CHANNEL_EVENT_IDENTITY:
 			vtpm_identity_renew(&v->identity, v->chan, &v->firmware);
-		if (rc == CHANNEL_EVENT_STATUS)
+			break;
+		case CHANNEL_EVENT_STATUS:
 			send_status(v);
+			break;
+		}
 	}
 	if (rc)
 		return error_set(&v->error, rc, CAUSE_CHANNEL, "vtpmd is gone for good");

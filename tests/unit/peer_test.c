@@ -122,12 +122,6 @@ static int on_quote(void *ctx, uint32_t id, const uint8_t *request, size_t len,
 	return len == 3 ? 0 : -EAGAIN;
 }
 
-static int on_attest(void *ctx, struct cursor *c, const char **words)
-{
-	cursor_put(c, "nonce", 5);
-	return 0;
-}
-
 static void on_attested(void *ctx, uint32_t why, const char *words)
 {
 	cause = why;
@@ -177,7 +171,6 @@ static const struct peer_owner owner = {
 	.rekeyed = on_rekeyed,
 	.identity = on_identity,
 	.quote = on_quote,
-	.attest = on_attest,
 	.attested = on_attested,
 	.fail = on_fail,
 	.status = on_status,
@@ -402,10 +395,7 @@ static void what_it_tells(void **state)
 	turn();
 	assert_int_equal(reply(CHANNEL_QUOTE, 8, &data, &len), 0);
 	assert_int_equal(len, 2);
-	send_frame(CHANNEL_ATTEST, 9, NULL, 0);
-	turn();
-	assert_int_equal(reply(CHANNEL_ATTEST, 9, &data, &len), 0);
-	assert_memory_equal(data, "nonce", 5);
+	assert_int_equal(ask(CHANNEL_ATTEST, NULL, 0), EINVAL);
 	assert_int_equal(ask(CHANNEL_ATTEST, "\0\0\0", 3), EINVAL);
 	assert_int_equal(ask(CHANNEL_ATTEST, "\0\0\0\7evidence", 12), 0);
 	assert_int_equal(cause, 7);

@@ -504,7 +504,7 @@ static void serve_quote(struct peer *p, const struct channel_frame *f, struct cu
 }
 
 /* Evidence is as long as a payload may be. */
-static void take_evidence(struct peer *p, const struct channel_frame *f, struct cursor *c)
+static void serve_attest(struct peer *p, const struct channel_frame *f, struct cursor *c)
 {
 	uint32_t cause = cursor_u32(c);
 	size_t n = cursor_left(c);
@@ -520,24 +520,6 @@ static void take_evidence(struct peer *p, const struct channel_frame *f, struct 
 		p->owner->attested(p->ctx, cause, text);
 	}
 	free(text);
-}
-
-static void serve_attest(struct peer *p, const struct channel_frame *f, struct cursor *c)
-{
-	uint8_t out[4 + 2 + BINDING_NONCE_MAX + 2 + BINDING_USER_MAX];
-	struct cursor w = cursor_writer(out, sizeof(out));
-	const char *why = "vtpmd refused it.";
-	int rc;
-
-	if (f->len) {
-		take_evidence(p, f, c);
-		return;
-	}
-	rc = p->owner->attest(p->ctx, &w, &why);
-	if (rc)
-		peer_refuse(p, f->type, f->id, -rc, why);
-	else
-		peer_reply(p, f->type, f->id, out, w.pos);
 }
 
 static void serve_guest(struct peer *p, const struct channel_frame *f, struct cursor *c)
@@ -706,10 +688,15 @@ void peer_refuse(struct peer *p, uint16_t type, uint32_t id, int error, const ch
 	again(p);
 }
 
+void peer_event_with(struct peer *p, uint16_t type, const void *payload, size_t len)
+{
+	fill_peer(p, type, 0, payload, len, NULL, 0);
+	again(p);
+}
+
 void peer_event(struct peer *p, uint16_t type)
 {
-	fill_peer(p, type, 0, NULL, 0, NULL, 0);
-	again(p);
+	peer_event_with(p, type, NULL, 0);
 }
 
 /* When the request is served: at once, or when there is enough in the bucket for it. */

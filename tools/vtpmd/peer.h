@@ -54,8 +54,7 @@ struct peer_owner {
 	/* CHANNEL_QUOTE: 0, and the answer comes later, by peer_reply() or _refuse(). */
 	int (*quote)(void *ctx, uint32_t id, const uint8_t *request, size_t len,
 		     const char **why);
-	/* CHANNEL_ATTEST without a payload: as hello(); with one, cause 0: evidence. */
-	int (*attest)(void *ctx, struct cursor *out, const char **why);
+	/* The answer to EVENT_ATTEST.  cause 0: text is the evidence. */
 	void (*attested)(void *ctx, uint32_t cause, const char *text);
 	/* Once in a connection. */
 	void (*fail)(void *ctx, uint32_t cause, const char *text);
@@ -102,6 +101,7 @@ bool peer_is_held(const struct peer *p);
 void peer_put_counts(struct peer *p, int rc);
 /* Sends a CHANNEL_EVENT_*. */
 void peer_event(struct peer *p, uint16_t type);
+void peer_event_with(struct peer *p, uint16_t type, const void *payload, size_t len);
 
 /* The requests of a connected manager, one function each.  Private to peer*.c. */
 

@@ -249,6 +249,21 @@ static void clear(struct vtpm_attest *a)
 	memset(a, 0, sizeof(*a));
 }
 
+/* EVENT_ATTEST: what the evidence is to be of. */
+static void put_attest(struct vtpm *v)
+{
+	uint8_t out[4 + 2 + BINDING_NONCE_MAX + 2 + BINDING_USER_MAX];
+	struct cursor w = cursor_writer(out, sizeof(out));
+	const struct vtpm_attest *a = &v->attest;
+
+	cursor_put_u32(&w, a->pcrs);
+	cursor_put_u16(&w, (uint16_t)a->nonce_len);
+	cursor_put(&w, a->nonce, a->nonce_len);
+	cursor_put_u16(&w, (uint16_t)a->user_len);
+	cursor_put(&w, a->user, a->user_len);
+	peer_event_with(v->peer, CHANNEL_EVENT_ATTEST, out, w.pos);
+}
+
 int attest_begin(struct vtpm *v, const char *nonce, const char *user, uint32_t pcrs)
 {
 	struct vtpm_attest fresh = {.pcrs = pcrs,
@@ -266,7 +281,7 @@ int attest_begin(struct vtpm *v, const char *nonce, const char *user, uint32_t p
 	clear(&v->attest);
 	v->attest = fresh;
 	v->attest.pending = true;
-	peer_event(v->peer, CHANNEL_EVENT_ATTEST);
+	put_attest(v);
 	return 0;
 }
 
@@ -282,21 +297,6 @@ void attest_drop(struct vtpm *v)
 }
 
 /* Answer CHANNEL_ATTEST for a vTPM (struct peer_owner). */
-static int attest_on_peer(void *ctx, struct cursor *out, const char **why)
-{
-	struct vtpm *v = ctx;
-
-	*why = "Nobody asked for evidence.";
-	if (!v->attest.pending)
-		return -ENOENT;
-	cursor_put_u32(out, v->attest.pcrs);
-	cursor_put_u16(out, (uint16_t)v->attest.nonce_len);
-	cursor_put(out, v->attest.nonce, v->attest.nonce_len);
-	cursor_put_u16(out, (uint16_t)v->attest.user_len);
-	cursor_put(out, v->attest.user, v->attest.user_len);
-	return cursor_ok(out) ? 0 : -EMSGSIZE;
-}
-
 static void attest_on_result(void *ctx, uint32_t cause, const char *text)
 {
 	struct vtpm *v = ctx;
@@ -780,7 +780,6 @@ const struct peer_owner vtpm_peer_owner = {
 	.rekeyed = on_rekeyed,
 	.identity = identity_on_peer,
 	.quote = quote_on_peer,
-	.attest = attest_on_peer,
 	.attested = attest_on_result,
 	.fail = on_fail,
 	.status = on_vtpm_status,
