@@ -23,7 +23,7 @@ static const uint8_t own[16] = "vtpm number one", other[16] = "vtpm number two";
 static struct event_base *base;
 static struct peer *peer;
 static struct store store;
-static struct config config;
+static struct config config, *configured = &config;
 static struct peer_limits limits;
 static char root[64];
 
@@ -189,10 +189,10 @@ static int setup(void **state)
 	strcpy(root, "/tmp/peer-test.XXXXXX");
 	if (!in || !out || !mkdtemp(root) || store_open(&store, root, own, true))
 		return -1;
-	config = (struct config){.srk_handle = 0x81005654};
+	config = (struct config){.host.srk_handle = 0x81005654};
 	memset(&limits, 0, sizeof(limits));
 	env.limits = &limits;
-	env.config = &config;
+	env.config = &configured;
 	base = event_base_new();
 	env.base = base;
 	if (work_init(base))
@@ -573,7 +573,7 @@ static void no_tpm_commands_back(void **state)
 			       .name = "web1",
 			       .tpm = "unix:/no/such",
 			       .store = &store,
-			       .config = &config,
+			       .config = &configured,
 			       .limits = &limits};
 	uint8_t ready[8] = {0}, why[4] = {0};
 	uint64_t spent;

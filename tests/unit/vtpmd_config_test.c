@@ -6,6 +6,7 @@
 #include "tools/vtpmd/tunnel.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +16,8 @@
 	"\"kms\": {\"address\": \"kms.example:5696\", \"ca\": \"C\", \"cert\": \"D\"," \
 	" \"key_sealed\": \"ff\", \"key_id\": \"1\"}"
 
-static struct config config;
+static struct config_file file;
+static struct config *config;
 static struct error error;
 static struct hostconf sample;
 
@@ -28,7 +30,8 @@ static int load(const char *text)
 	assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
 	close(fd);
 	error.cause = CAUSE_NONE;
-	rc = config_load(path, &config, &error);
+	config_forget(&file);
+	rc = config_get(&file, path, &config, &error);
 	unlink(path);
 	return rc;
 }
@@ -76,7 +79,7 @@ static int load_host(void)
 /* The n-th TLV of this tag. */
 static struct cursor find(uint16_t tag, int n)
 {
-	struct cursor c = cursor_reader(config.tlvs, config.len);
+	struct cursor c = cursor_reader(config->tlvs, config->len);
 	struct channel_tlv t;
 
 	while (channel_tlv_next(&c, &t))
@@ -101,7 +104,7 @@ static void tlvs_are_the_fields(void **state)
 
 	make_host();
 	assert_int_equal(load_host(), 0);
-	assert_int_equal(config.srk_handle, 0x81005654);
+	assert_int_equal(config->host.srk_handle, 0x81005654);
 	c = find(CONFIG_SRK_HANDLE, 0);
 	assert_int_equal(cursor_u32(&c), 0x81005654);
 	check_bytes(CONFIG_SRK_NAME, sample.srk_name, sizeof(sample.srk_name));
@@ -115,8 +118,8 @@ static void tlvs_are_the_fields(void **state)
 	assert_memory_equal(c.rd, bytes, len);
 	assert_true(find(CONFIG_APPROVAL, 2).bad);
 	assert_true(find(CONFIG_KMS_ADDRESS, 0).bad);
-	assert_int_equal(config_covers(&config, "tpm", &error), 0);
-	config_free(&config);
+	assert_int_equal(config_covers(config, "tpm", &error), 0);
+	config_put(config);
 }
 
 static void several_addresses_stay_a_list(void **state)
@@ -127,8 +130,8 @@ static void several_addresses_stay_a_list(void **state)
 		load("{\"version\": 3, \"kms\": {\"address\": \"a:1,[::1]:2\", \"ca\":"
 		     " \"C\", \"cert\": \"D\", \"key_sealed\": \"ff\", \"key_id\": \"1\"}}"),
 		0);
-	assert_string_equal(config.kms_address, "a:1,[::1]:2");
-	assert_string_equal(config.kms_cert, "D");
+	assert_string_equal(config->host.kms_address, "a:1,[::1]:2");
+	assert_string_equal(config->host.kms_cert, "D");
 	c = find(CONFIG_KMS_ADDRESS, 0);
 	assert_memory_equal(c.rd, "a:1,[::1]:2", c.len);
 	c = find(CONFIG_KMS_KEY_ID, 0);
@@ -136,20 +139,20 @@ static void several_addresses_stay_a_list(void **state)
 	c = find(CONFIG_KMS_KEY_SEALED, 0);
 	assert_int_equal(c.len, 1);
 	assert_int_equal(c.rd[0], 0xff);
-	config_free(&config);
+	config_put(config);
 }
 
 static void approvals_are_told(void **state)
 {
 	make_host();
 	assert_int_equal(load_host(), 0);
-	assert_int_equal(config.approvals, 2);
-	assert_int_equal(config.approval[0].pcrs, 1u << 0 | 1u << 7);
-	assert_string_equal(config.approval[0].label, "new-kernel");
-	assert_string_equal(config.approval[0].at, "2026-11-24T20:36:14Z");
-	assert_int_equal(config.approval[1].pcrs, 1u << 4);
-	assert_string_equal(config.approval[1].label, "");
-	config_free(&config);
+	assert_int_equal(config->host.approval_count, 2);
+	assert_int_equal(config->host.approvals[0].pcrs, 1u << 0 | 1u << 7);
+	assert_string_equal(config->host.notes[0].label, "new-kernel");
+	assert_string_equal(config->host.notes[0].at, "2026-11-24T20:36:14Z");
+	assert_int_equal(config->host.approvals[1].pcrs, 1u << 4);
+	assert_string_equal(config->host.notes[1].label, "");
+	config_put(config);
 }
 
 static void the_anchor_is_for_vtpmd_alone(void **state)
@@ -158,34 +161,36 @@ static void the_anchor_is_for_vtpmd_alone(void **state)
 
 	make_host();
 	assert_int_equal(load_host(), 0);
-	with = config.len;
-	assert_int_equal(strlen(config.anchor), 68);
-	assert_int_equal(strspn(config.anchor, "d4"), 68);
-	assert_memory_equal(config.anchor_adopt, sample.anchor_adopt, 32);
-	assert_true(config.anchor_take_store);
-	config_free(&config);
+	with = config->len;
+	assert_int_equal(config->host.anchor_index, 0x01805654);
+	assert_memory_equal(config->host.anchor_name, sample.anchor_name, 34);
+	assert_memory_equal(config->host.anchor_adopt, sample.anchor_adopt, 32);
+	assert_true(config->host.anchor_take_store);
+	config_put(config);
 	sample.anchor_index = 0;
 	assert_int_equal(load_host(), 0);
-	assert_null(config.anchor);
-	assert_int_equal(config.len, with);
-	config_free(&config);
+	assert_int_equal(config->host.anchor_index, 0);
+	assert_int_equal(config->len, with);
+	config_put(config);
 }
 
 static void missing_parts_have_a_sentence(void **state)
 {
 	make_host();
 	assert_int_equal(load_host(), 0);
-	assert_int_equal(config_covers(&config, "tpm", &error), 0);
-	assert_int_equal(config_covers(&config, "host", &error), -ENOENT);
+	assert_int_equal(config_covers(config, "tpm", &error), 0);
+	assert_int_equal(config_covers(config, "host", &error), -ENOENT);
 	assert_int_equal(error.cause, CAUSE_NOT_CONFIGURED);
 	assert_non_null(strstr(error.text, "vtpmctl host init"));
-	config_free(&config);
+	config_put(config);
 	assert_int_equal(load("{\"version\": 3, " KMS "}"), 0);
-	assert_int_equal(config_covers(&config, "kms", &error), 0);
-	assert_int_equal(config_covers(&config, "tpm", &error), -ENOENT);
-	config_free(&config);
+	assert_int_equal(config_covers(config, "kms", &error), 0);
+	assert_int_equal(config_covers(config, "tpm", &error), -ENOENT);
+	config_put(config);
 	error.cause = CAUSE_NONE;
-	assert_int_equal(config_load("/nonexistent/host.json", &config, &error), -ENOENT);
+	assert_int_equal(config_get(&file, "/nonexistent/host.json", &config, &error),
+			 -ENOENT);
+	assert_null(config);
 	assert_int_equal(error.cause, CAUSE_NOT_CONFIGURED);
 	assert_non_null(strstr(error.text, "vtpmctl host init"));
 }
@@ -222,6 +227,51 @@ static void nonsense_is_refused(void **state)
 	}
 }
 
+static void write_host(const char *path, const char *label)
+{
+	char *text, fresh[64];
+	int fd;
+
+	strcpy(sample.notes[0].label, label);
+	text = hostconf_print(&sample);
+	snprintf(fresh, sizeof(fresh), "%s.new", path);
+	fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+	close(fd);
+	assert_int_equal(rename(fresh, path), 0);
+	free(text);
+}
+
+/* One copy for all who ask, until the file is another one; who has the old one keeps it. */
+static void it_is_read_when_it_has_changed(void **state)
+{
+	char path[] = "/tmp/vtpmd-config-XXXXXX";
+	struct config *one, *two, *three;
+
+	close(mkstemp(path));
+	make_host();
+	config_forget(&file);
+	write_host(path, "one");
+	assert_int_equal(config_get(&file, path, &one, &error), 0);
+	assert_int_equal(config_get(&file, path, &two, &error), 0);
+	assert_ptr_equal(one, two);
+	write_host(path, "two");
+	assert_int_equal(config_get(&file, path, &three, &error), 0);
+	assert_string_equal(three->host.notes[0].label, "two");
+	assert_string_equal(one->host.notes[0].label, "one");
+	config_put(one);
+	assert_string_equal(two->host.notes[0].label, "one");
+	config_put(two);
+	config_put(three);
+	/* one that cannot be used is not replaced by what was read before it */
+	assert_int_equal(truncate(path, 10), 0);
+	assert_int_equal(config_get(&file, path, &one, &error), -EBADMSG);
+	assert_null(one);
+	unlink(path);
+	assert_int_equal(config_get(&file, path, &one, &error), -ENOENT);
+}
+
 static void addresses(void **state)
 {
 	char host[256], port[256];
@@ -248,8 +298,12 @@ int main(void)
 		cmocka_unit_test(the_anchor_is_for_vtpmd_alone),
 		cmocka_unit_test(missing_parts_have_a_sentence),
 		cmocka_unit_test(nonsense_is_refused),
+		cmocka_unit_test(it_is_read_when_it_has_changed),
 		cmocka_unit_test(addresses),
 	};
 
-	return cmocka_run_group_tests_name("vtpmd_config", tests, NULL, NULL);
+	int rc = cmocka_run_group_tests_name("vtpmd_config", tests, NULL, NULL);
+
+	config_forget(&file);
+	return rc;
 }

@@ -476,25 +476,26 @@ static void switch_off(struct anchor *a)
  * known. */
 static int look_at_config(struct anchor *a, struct error *e)
 {
-	struct config config;
-	int rc = config_load(a->d->config, &config, e);
+	char name[2 * POLICYKEY_NAME_SIZE + 1];
+	struct config *c;
+	int rc = config_get(&a->d->host, a->d->config, &c, e);
 
 	if (rc)
 		return rc;
-	if (!config.anchor) {
+	hex_encode(c->host.anchor_name, sizeof(c->host.anchor_name), name);
+	if (!c->host.anchor_index) {
 		switch_off(a);
 	} else if (a->state == ANCHOR_OFF) {
 		a->state = ANCHOR_UNKNOWN;
-	} else if (a->state == ANCHOR_KNOWN && a->name &&
-		   strcmp(a->name, config.anchor)) {
+	} else if (a->state == ANCHOR_KNOWN && a->name && strcmp(a->name, name)) {
 		/* another TPM or policy key: it is to have what is known */
 		a->asked = ++a->known.changes;
 	}
 	free(a->name);
-	a->name = config.anchor ? strdup(config.anchor) : NULL;
-	memcpy(a->adopt, config.anchor_adopt, sizeof(a->adopt));
-	a->take_store = config.anchor_take_store;
-	config_free(&config);
+	a->name = c->host.anchor_index ? strdup(name) : NULL;
+	memcpy(a->adopt, c->host.anchor_adopt, sizeof(a->adopt));
+	a->take_store = c->host.anchor_take_store;
+	config_put(c);
 	return 0;
 }
 

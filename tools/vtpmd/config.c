@@ -15,84 +15,37 @@
 
 #define FILE_MAX (256 * 1024)
 
-static void describe_approvals(struct config *c, const struct hostconf *h)
-{
-	size_t i;
-
-	for (i = 0; i < h->approval_count; i++) {
-		struct config_approval *a = &c->approval[i];
-
-		a->pcrs = h->approvals[i].pcrs;
-		strcpy(a->label, h->notes[i].label);
-		strcpy(a->at, h->notes[i].at);
-	}
-	c->approvals = (unsigned int)h->approval_count;
-}
-
-static int take_text(const char *text, char **out)
-{
-	*out = strdup(text);
-	return *out ? 0 : -ENOMEM;
-}
-
-/* For vtpmd alone: no manager has to do with it. */
-static int take_anchor(const struct hostconf *h, struct config *c)
-{
-	char name[2 * sizeof(h->anchor_name) + 1];
-
-	if (!h->anchor_index)
-		return 0;
-	hex_encode(h->anchor_name, sizeof(h->anchor_name), name);
-	memcpy(c->anchor_adopt, h->anchor_adopt, sizeof(c->anchor_adopt));
-	c->anchor_take_store = h->anchor_take_store;
-	return take_text(name, &c->anchor);
-}
-
-static int take_kms(const struct hostconf *h, struct config *c)
+/* An address that the tunnel cannot use is found here, and not at a start. */
+static int check_kms(const struct hostconf *h)
 {
 	unsigned int i, n = h->has_kms ? address_count(h->kms_address) : 0;
 	char one[ADDRESS_MAX], host[256], port[256];
-	int rc;
 
 	if (!h->has_kms)
 		return 0;
 	for (i = 0; i < n; i++)
 		if (address_nth(h->kms_address, i, one) || tunnel_split(one, host, port))
 			return -EBADMSG;
-	rc = n ? take_text(h->kms_address, &c->kms_address) : -EBADMSG;
-	return rc ? rc : take_text(h->kms_cert, &c->kms_cert);
+	return n ? 0 : -EBADMSG;
 }
 
-static int convert(const struct hostconf *h, struct config *c)
+/* Fills a zeroed one. */
+static int parse_config(const char *text, struct config *c)
 {
 	struct cursor w;
-	int rc = take_kms(h, c);
+	int rc = hostconf_parse(text, &c->host);
 
-	if (!rc)
-		rc = take_anchor(h, c);
 	if (rc)
 		return rc;
-	c->srk_handle = h->srk_handle;
-	describe_approvals(c, h);
+	rc = check_kms(&c->host);
+	if (rc)
+		return rc;
 	c->tlvs = malloc(CONFIG_TLVS_MAX);
 	if (!c->tlvs)
 		return -ENOMEM;
 	w = cursor_writer(c->tlvs, CONFIG_TLVS_MAX);
-	rc = hostconf_encode(h, &w);
+	rc = hostconf_encode(&c->host, &w);
 	c->len = w.pos;
-	return rc;
-}
-
-static int parse_text(const char *text, struct config *c)
-{
-	struct hostconf *h = malloc(sizeof(*h));
-	int rc = h ? hostconf_parse(text, h) : -ENOMEM;
-
-	if (!rc) {
-		rc = convert(h, c);
-		hostconf_free(h);
-	}
-	free(h);
 	return rc;
 }
 
@@ -116,13 +69,49 @@ static int read_text(const char *path, char **text, size_t *len)
 	return 0;
 }
 
-int config_load(const char *path, struct config *c, struct error *e)
+static int load_config(const char *path, struct config **out)
 {
+	struct config *c;
 	char *text;
 	size_t len;
 	int rc = read_text(path, &text, &len);
 
-	memset(c, 0, sizeof(*c));
+	if (rc)
+		return rc;
+	c = calloc(1, sizeof(*c));
+	rc = c ? parse_config(text, c) : -ENOMEM;
+	OPENSSL_cleanse(text, len);
+	free(text);
+	if (c)
+		c->users = 1;
+	if (rc)
+		config_put(c);
+	else
+		*out = c;
+	return rc;
+}
+
+static bool is_same_file(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino &&
+	       a->st_size == b->st_size && a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
+	       a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
+	       a->st_ctim.tv_sec == b->st_ctim.tv_sec &&
+	       a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+}
+
+int config_get(struct config_file *f, const char *path, struct config **c,
+	       struct error *e)
+{
+	struct stat now;
+	int rc = stat(path, &now) ? -errno : 0;
+
+	*c = NULL;
+	if (rc || !f->last || !is_same_file(&now, &f->at)) {
+		config_forget(f);
+		rc = rc ? rc : load_config(path, &f->last);
+		f->at = now;
+	}
 	if (rc == -ENOENT)
 		return error_set(
 			e, rc, CAUSE_NOT_CONFIGURED,
@@ -130,30 +119,44 @@ int config_load(const char *path, struct config *c, struct error *e)
 			"it back from a backup, or, on a new host, run `vtpmctl "
 			"host init --kms kmip://HOST:PORT ...` first.",
 			path);
-	if (!rc) {
-		rc = parse_text(text, c);
-		OPENSSL_cleanse(text, len);
-		free(text);
-	}
-	if (!rc)
-		return 0;
-	config_free(c);
-	return error_set(e, rc, CAUSE_NOT_CONFIGURED,
-			 "%s is not what `vtpmctl host init` writes: run it again.",
-			 path);
+	if (rc)
+		return error_set(e, rc, CAUSE_NOT_CONFIGURED,
+				 "%s is not what `vtpmctl host init` writes: run it "
+				 "again.",
+				 path);
+	f->last->users++;
+	*c = f->last;
+	return 0;
+}
+
+void config_forget(struct config_file *f)
+{
+	config_put(f->last);
+	f->last = NULL;
+}
+
+void config_put(struct config *c)
+{
+	if (!c || --c->users)
+		return;
+	hostconf_free(&c->host);
+	if (c->tlvs)
+		OPENSSL_cleanse(c->tlvs, c->len);
+	free(c->tlvs);
+	free(c);
 }
 
 int config_covers(const struct config *c, const char *policy, struct error *e)
 {
 	bool tpm = strcmp(policy, "kms") != 0, kms = strcmp(policy, "tpm") != 0;
 
-	if (kms && !c->kms_address)
+	if (kms && !c->host.has_kms)
 		return error_set(e, -ENOENT, CAUSE_NOT_CONFIGURED,
 				 "The policy \"%s\" needs a KMS and this host has none "
 				 "configured: run `vtpmctl host init --kms "
 				 "kmip://HOST:PORT ...`, or choose `--policy tpm`.",
 				 policy);
-	if (tpm && !c->srk_handle)
+	if (tpm && !c->host.srk_handle)
 		return error_set(
 			e, -ENOENT, CAUSE_NOT_CONFIGURED,
 			"The policy \"%s\" needs the host's TPM and this host has "
@@ -161,15 +164,4 @@ int config_covers(const struct config *c, const char *policy, struct error *e)
 			"a TPM 2.0, or choose `--policy kms`.",
 			policy);
 	return 0;
-}
-
-void config_free(struct config *c)
-{
-	free(c->kms_address);
-	free(c->kms_cert);
-	free(c->anchor);
-	if (c->tlvs)
-		OPENSSL_cleanse(c->tlvs, c->len);
-	free(c->tlvs);
-	memset(c, 0, sizeof(*c));
 }

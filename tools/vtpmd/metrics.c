@@ -290,9 +290,9 @@ static double expiry(const char *pem)
 static void put_metrics_config(struct vtpmd *d, struct evbuffer *out)
 {
 	struct error e = {.cause = CAUSE_NONE};
-	struct config c;
-	int rc = config_load(d->config, &c, &e);
-	double until = !rc && c.kms_cert ? expiry(c.kms_cert) : -1;
+	struct config *c;
+	int rc = config_get(&d->host, d->config, &c, &e);
+	double until = !rc && c->host.has_kms ? expiry(c->host.kms_cert) : -1;
 
 	put_one(out, "config_valid", "Whether host.json can be used.", !rc);
 	if (d->reloaded)
@@ -306,8 +306,8 @@ static void put_metrics_config(struct vtpmd *d, struct evbuffer *out)
 			"Until when the KMS client certificate is valid.", until);
 	if (!rc) {
 		put_one(out, "approved_states", "Boot states that open vTPMs.",
-			c.approvals);
-		config_free(&c);
+			(double)c->host.approval_count);
+		config_put(c);
 	}
 }
 

@@ -205,10 +205,11 @@ static void peer_kms_answered(void *ctx, int rc, const uint8_t *data, size_t len
 /* The manager names a place in the list of addresses, never an address. */
 static int open_tunnel(struct peer *p, unsigned int nth)
 {
+	const struct config *c = *p->env.config;
 	int rc = -EDESTADDRREQ;
 
-	if (p->env.config->kms_address)
-		rc = address_nth(p->env.config->kms_address, nth, p->kms_address);
+	if (c && c->host.has_kms)
+		rc = address_nth(c->host.kms_address, nth, p->kms_address);
 	return rc ? rc : tunnel_open(p->tunnel, p->kms_address);
 }
 
@@ -260,15 +261,12 @@ static void peer_kms_close(struct peer *p, const struct channel_frame *f,
 
 static struct tpm_filter_host pinned(const struct config *c)
 {
-	struct cursor tlvs = cursor_reader(c->tlvs, c->len);
-	struct tpm_filter_host host = {.srk = c->srk_handle};
-	struct channel_tlv t;
+	struct tpm_filter_host host = {.srk = c ? c->host.srk_handle : 0};
 
-	while (channel_tlv_next(&tlvs, &t))
-		if (t.tag == CONFIG_POLICY_KEY) {
-			host.policy_key_len = cursor_left(&t.value);
-			host.policy_key = cursor_bytes(&t.value, host.policy_key_len);
-		}
+	if (host.srk) {
+		host.policy_key = c->host.policy_key;
+		host.policy_key_len = sizeof(c->host.policy_key);
+	}
 	return host;
 }
 
@@ -296,7 +294,7 @@ static void refuse_peer(struct peer *p, const struct channel_frame *f,
 
 static void peer_tpm(struct peer *p, const struct channel_frame *f, struct cursor *c)
 {
-	const struct tpm_filter_host host = pinned(p->env.config);
+	const struct tpm_filter_host host = pinned(*p->env.config);
 	struct tpm_filter_verdict v;
 	unsigned int wait;
 	int rc;

@@ -77,7 +77,7 @@ struct peer_env {
 	const char *name; /* of the vTPM, for the log */
 	const char *tpm;  /* target of the relay */
 	struct store *store;
-	const struct config *config;
+	struct config *const *config; /* NULL: none */
 	struct peer_limits *limits;
 };
 

@@ -126,7 +126,7 @@ int registry_load(struct vtpmd *d)
 
 static int check_new(struct vtpmd *d, const struct registry_new *n, struct error *e)
 {
-	struct config config;
+	struct config *config;
 	int rc;
 
 	if (!meta_name_ok(n->name))
@@ -151,11 +151,11 @@ static int check_new(struct vtpmd *d, const struct registry_new *n, struct error
 				 "There is a vTPM %s already: choose another name, or "
 				 "`vtpmctl delete %s` first.",
 				 n->name, n->name);
-	rc = config_load(d->config, &config, e);
+	rc = config_get(&d->host, d->config, &config, e);
 	if (rc)
 		return rc;
-	rc = config_covers(&config, n->policy, e);
-	config_free(&config);
+	rc = config_covers(config, n->policy, e);
+	config_put(config);
 	return rc;
 }
 
@@ -431,22 +431,24 @@ json_t *registry_approved(struct vtpmd *d)
 {
 	struct error e = {.cause = CAUSE_NONE};
 	json_t *array = json_array();
-	struct config c;
-	unsigned int i, n;
+	struct config *c;
+	size_t i;
+	int n;
 
-	if (config_load(d->config, &c, &e))
+	if (config_get(&d->host, d->config, &c, &e))
 		return array;
-	for (i = 0; i < c.approvals; i++) {
+	for (i = 0; i < c->host.approval_count; i++) {
 		json_t *pcrs = json_array();
 
-		for (n = 0; n < 24; n++)
-			if (c.approval[i].pcrs & 1u << n)
-				json_array_append_new(pcrs, json_integer((json_int_t)n));
-		json_array_append_new(array, json_pack("{s:s, s:s, s:o}", "label",
-						       c.approval[i].label, "at",
-						       c.approval[i].at, "pcrs", pcrs));
+		for (n = 0; n < APPROVAL_PCRS; n++)
+			if (c->host.approvals[i].pcrs & 1u << n)
+				json_array_append_new(pcrs, json_integer(n));
+		json_array_append_new(array,
+				      json_pack("{s:s, s:s, s:o}", "label",
+						c->host.notes[i].label, "at",
+						c->host.notes[i].at, "pcrs", pcrs));
 	}
-	config_free(&c);
+	config_put(c);
 	return array;
 }
 
@@ -505,17 +507,19 @@ int reload(struct vtpmd *d, struct error *e)
 {
 	const struct log_about about = {.id = LOG_ID_RELOADED};
 	unsigned int again = 0;
-	struct config c;
+	struct config *c;
 	struct vtpm *v;
-	int rc = config_load(d->config, &c, e);
+	int rc;
 
+	config_forget(&d->host);
+	rc = config_get(&d->host, d->config, &c, e);
 	d->reload_failed = rc != 0;
 	if (rc) {
 		log_about(LOG_ERR, &(struct log_about){.cause = e->cause},
 			  "not reloaded: %s", e->text);
 		return rc;
 	}
-	config_free(&c);
+	config_put(c);
 	d->reloaded = time(NULL);
 	for (v = d->vtpms; v; v = v->next)
 		if (v->meta.wanted && v->state == VTPM_FAILED &&

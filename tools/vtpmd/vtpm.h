@@ -107,9 +107,9 @@ struct vtpm {
 	struct meta meta;
 	struct store store;
 	enum vtpm_state state;
-	struct config config;
-	struct body *body; /* NULL: none */
-	struct peer *peer; /* NULL: not connected */
+	struct config *config; /* that its manager got, or gets; NULL: none */
+	struct body *body;     /* NULL: none */
+	struct peer *peer;     /* NULL: not connected */
 	bool body_alive;
 	bool failure_reported; /* the manager said FAIL, or vtpmd made it end */
 	bool hello_pending;    /* connected, HELLO has not come yet */

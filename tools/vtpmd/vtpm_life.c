@@ -123,7 +123,8 @@ static void after_end(struct vtpm *v, enum cause cause, const char *why)
 	anchor_note(v->d->anchor, v);
 	store_know_nothing(&v->store);
 	v->state_opened = v->begun = false;
-	config_free(&v->config);
+	config_put(v->config);
+	v->config = NULL;
 	if (v->state == VTPM_STOPPING) {
 		store_release(&v->store);
 		log_about(LOG_INFO, VTPM_ABOUT(v, .id = LOG_ID_STOPPED), "stopped");
@@ -359,7 +360,7 @@ void vtpm_free(struct vtpm *v)
 		event_free(v->ended);
 	if (v->keep)
 		event_free(v->keep);
-	config_free(&v->config);
+	config_put(v->config);
 	store_close(&v->store);
 	free(v);
 }

@@ -337,7 +337,7 @@ static void put_vtpm_config(struct vtpm *v, bool create, struct cursor *out)
 	if (create)
 		put_desc(v, out);
 	channel_tlv_put_u64(out, CONFIG_EPOCH, v->store.epoch);
-	cursor_put(out, v->config.tlvs, v->config.len);
+	cursor_put(out, v->config->tlvs, v->config->len);
 	cert_put_config(&v->store, out);
 }
 
@@ -366,20 +366,20 @@ static int on_config(void *ctx, struct cursor *out, const char **why)
 {
 	struct vtpm *v = ctx;
 	struct error e = {.cause = CAUSE_NONE};
-	struct config fresh;
-	int rc = config_load(v->d->config, &fresh, &e);
+	struct config *fresh;
+	int rc = config_get(&v->d->host, v->d->config, &fresh, &e);
 
 	if (!rc) {
-		rc = config_covers(&fresh, v->meta.policy, &e);
+		rc = config_covers(fresh, v->meta.policy, &e);
 		if (rc)
-			config_free(&fresh);
+			config_put(fresh);
 	}
 	if (rc) {
 		log_limited(&v->limits.lines, LOG_WARNING, VTPM_ABOUT(v), "%s", e.text);
 		*why = "The host's configuration does not do.";
 		return rc;
 	}
-	config_free(&v->config);
+	config_put(v->config);
 	v->config = fresh;
 	put_vtpm_config(v, false, out);
 	stamp_now(v->configured);

@@ -90,12 +90,12 @@ static int prepare(struct vtpm *v, struct error *e)
 
 	if (rc)
 		return rc;
-	config_free(&v->config);
-	rc = config_load(v->d->config, &v->config, e);
+	config_put(v->config);
+	rc = config_get(&v->d->host, v->d->config, &v->config, e);
 	if (!rc)
 		rc = describe_start(v, e);
 	if (!rc)
-		rc = config_covers(&v->config, v->meta.policy, e);
+		rc = config_covers(v->config, v->meta.policy, e);
 	if (rc)
 		return rc;
 	/* the header of an interrupted creation protects nothing yet */
@@ -174,7 +174,7 @@ bool vtpm_adopt(struct vtpm *v)
 
 	if (make_body(v) || store_lease(&v->store, &e))
 		return false;
-	if (config_load(v->d->config, &v->config, &e))
+	if (config_get(&v->d->host, v->d->config, &v->config, &e))
 		log_about(LOG_WARNING, VTPM_ABOUT(v), "%s", e.text);
 	v->body_alive = v->adopted = true;
 	v->body->ending = v->meta.ending;
@@ -189,7 +189,8 @@ bool vtpm_adopt(struct vtpm *v)
 	v->body_alive = v->body->ending = v->meta.ending = false;
 	event_del(v->timer);
 	v->state = v->meta.error.cause ? VTPM_FAILED : VTPM_STOPPED;
-	config_free(&v->config);
+	config_put(v->config);
+	v->config = NULL;
 	/* the last vtpmd did not come to giving it back; nothing runs */
 	store_release(&v->store);
 	return false;

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <event2/event.h>
 #include "lib/audit.h"
+#include "tools/vtpmd/config.h"
 
 struct xen;
 struct vtpm;
@@ -25,7 +26,8 @@ struct vtpmd {
 	struct event_base *base;
 	const char *socket;
 	const char *store;	   /* root of the store */
-	const char *config;	   /* host.json */
+	const char *config;	   /* host.json ... */
+	struct config_file host;   /* ... as it was read last */
 	const char *tpm;	   /* target of the relay */
 	const char *manager;	   /* the manager's ELF */
 	const char *stubdom;	   /* the stub domain's kernel */
