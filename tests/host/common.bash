@@ -14,6 +14,12 @@ port=''    # own_port's
 kms_pid='' # of kms.bash
 tails=(out err gout gerr vtpmd.log) # of these the ends are shown when a test fails
 
+# host.json's "tpm" of a host whose TPM is not asked.
+host_tpm_json() {
+	printf '{"srk_handle": "0x81005654", "srk_name": "000b%064d", "policy_key": "0023%0172d", ' 0 0
+	printf '"counter_name": "000b%064d", "auth": "%064d", "pcrs": [0], "approvals": []}' 0 0
+}
+
 at_end() { :; } # what a test has to do before
 end() {
 	at_end

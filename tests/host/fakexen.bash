@@ -12,12 +12,7 @@ xen_up() { # and what vtpmd needs besides
 	echo kernel >"$dir/stubdom"
 	echo manager >"$dir/manager"
 	manager=$dir/manager
-	cat >"$dir/host.json" <<-END
-		{"version": 3,
-		 "tpm": {"srk_handle": "0x81005654", "srk_name": "000b00", "policy_key": "0023",
-		         "counter_name": "000b00", "auth": "00",
-		         "pcrs": [0], "approvals": []}}
-	END
+	echo "{\"version\": 3, \"tpm\": $(host_tpm_json)}" >"$dir/host.json"
 	tpm_up
 }
 xen_down() { kill $(cat "$FAKEXEN"/pid.* 2>/dev/null) 2>/dev/null; }

@@ -269,6 +269,7 @@ static void end(struct vtpmd *d)
 	anchor_free(d->anchor);
 	quote_end(d);
 	xen_close(d->xen);
+	config_forget(&d->host);
 	child_end();
 	tunnel_end();
 	for (i = 0; i < ARRAY_SIZE(events); i++)
