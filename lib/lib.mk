@@ -53,7 +53,7 @@ UNIT_TESTS += previous_key
 previous_key_UNIT_SRCS := lib/slot/previous_key.c $(ENVELOPE_SRCS)
 previous_key_UNIT_LIBS := -lcrypto
 FUZZ_TESTS += previous_key
-previous_key_FUZZ_SRCS := lib/slot/previous_key.c tools/vtpmd/object.c $(ENVELOPE_SRCS)
+previous_key_FUZZ_SRCS := lib/slot/previous_key.c $(ENVELOPE_SRCS)
 previous_key_FUZZ_LIBS := -lcrypto
 
 UNIT_TESTS += tpmpub

@@ -12,14 +12,77 @@
 static const uint8_t header_magic[8] = {'X', 'V', 'T', 'P', 'M', 'H', 'D', 'R'};
 static const uint8_t blob_magic[8] = {'X', 'V', 'T', 'P', 'M', 'B', 'L', 'B'};
 
-#define MAC_SIZE  CRYPT_HASH_SIZE
-#define SALT_SIZE 32
-#define BLOB_HEAD (ENVELOPE_BLOB_OVERHEAD - CRYPT_TAG_SIZE)
+#define MAC_SIZE   CRYPT_HASH_SIZE
+#define SALT_SIZE  32
+#define DESC_FIXED 6 /* of a description, before the Names */
+#define BLOB_HEAD  (ENVELOPE_BLOB_OVERHEAD - CRYPT_TAG_SIZE)
 
 #define FLAG_MEASURED  1
 #define FLAG_RECOVERY  2
 #define LOCALITIES_ALL 0x1f
 #define BANKS_ALL      0x0f
+
+static void put_head(struct cursor *c, const uint8_t magic[8], uint16_t second,
+		     const uint8_t *uuid, uint64_t seq, uint64_t epoch)
+{
+	cursor_put(c, magic, sizeof(header_magic));
+	cursor_put_u16(c, ENVELOPE_VERSION);
+	cursor_put_u16(c, second);
+	cursor_put(c, uuid, ENVELOPE_UUID_SIZE);
+	cursor_put_u64(c, seq);
+	cursor_put_u64(c, epoch);
+}
+
+/* What follows the magic and the version. */
+static void get_head(struct cursor *c, struct envelope_head *h)
+{
+	h->second = cursor_u16(c);
+	cursor_copy(c, h->uuid, sizeof(h->uuid));
+	h->seq = cursor_u64(c);
+	h->epoch = cursor_u64(c);
+}
+
+int envelope_head_parse(uint16_t object, const uint8_t *buf, size_t len,
+			struct envelope_head *h)
+{
+	const uint8_t *magic =
+		object == CHANNEL_OBJECT_HEADER ? header_magic : blob_magic;
+	struct cursor c = cursor_reader(buf, len);
+	const uint8_t *seen = cursor_bytes(&c, sizeof(header_magic));
+
+	(void)cursor_u16(&c);
+	get_head(&c, h);
+	return cursor_ok(&c) && !memcmp(seen, magic, sizeof(header_magic)) ? 0 : -EBADMSG;
+}
+
+size_t envelope_slot_kinds(const uint8_t *buf, size_t len, uint16_t *kinds, size_t room)
+{
+	struct cursor c = cursor_reader(buf, len);
+	struct envelope_head h;
+	size_t n = 0, i;
+
+	(void)cursor_bytes(&c, ENVELOPE_HEAD_SIZE + DESC_FIXED);
+	for (i = 0; i < ENVELOPE_EKS; i++)
+		(void)cursor_bytes(&c, cursor_u16(&c));
+	if (!envelope_head_parse(CHANNEL_OBJECT_HEADER, buf, len, &h))
+		for (; n < room && n < h.second && cursor_ok(&c); n++) {
+			kinds[n] = cursor_u16(&c);
+			(void)cursor_u16(&c);
+			(void)cursor_bytes(&c, cursor_u32(&c));
+		}
+	return cursor_ok(&c) ? n : 0;
+}
+
+bool envelope_has_old_key(const uint8_t *header, size_t len)
+{
+	uint16_t kinds[ENVELOPE_SLOTS_MAX];
+	size_t i, n = envelope_slot_kinds(header, len, kinds, ENVELOPE_SLOTS_MAX);
+
+	for (i = 0; i < n; i++)
+		if (kinds[i] == ENVELOPE_SLOT_OLD_KEY)
+			return true;
+	return false;
+}
 
 static int header_mac(const uint8_t *buf, size_t len, const uint8_t *data_key,
 		      uint8_t mac[MAC_SIZE])
@@ -119,12 +182,7 @@ int envelope_header_seal(const struct envelope_header *h,
 
 	if (!h->slot_count || h->slot_count > ENVELOPE_SLOTS_MAX || !desc_ok(&h->desc))
 		return -EINVAL;
-	cursor_put(&c, header_magic, sizeof(header_magic));
-	cursor_put_u16(&c, ENVELOPE_VERSION);
-	cursor_put_u16(&c, h->slot_count);
-	cursor_put(&c, h->uuid, sizeof(h->uuid));
-	cursor_put_u64(&c, h->seq);
-	cursor_put_u64(&c, h->epoch);
+	put_head(&c, header_magic, h->slot_count, h->uuid, h->seq, h->epoch);
 	put_desc(&c, &h->desc);
 	for (i = 0; i < h->slot_count; i++) {
 		if (h->slots[i].len > ENVELOPE_SLOT_MAX ||
@@ -204,6 +262,7 @@ int envelope_header_parse(const uint8_t *buf, size_t len, struct envelope_header
 			  struct error *e)
 {
 	struct cursor c = cursor_reader(buf, len);
+	struct envelope_head head;
 	size_t i;
 	int rc;
 
@@ -213,14 +272,13 @@ int envelope_header_parse(const uint8_t *buf, size_t len, struct envelope_header
 		return header_corrupt(e, "it does not start as one");
 	if (rc)
 		return rc;
-	h->slot_count = cursor_u16(&c);
-	cursor_copy(&c, h->uuid, sizeof(h->uuid));
-	h->seq = cursor_u64(&c);
-	h->epoch = cursor_u64(&c);
-	if (!cursor_ok(&c) || !h->slot_count || h->slot_count > ENVELOPE_SLOTS_MAX) {
-		h->slot_count = 0;
+	get_head(&c, &head);
+	if (!cursor_ok(&c) || !head.second || head.second > ENVELOPE_SLOTS_MAX)
 		return header_corrupt(e, "its slot count is out of range");
-	}
+	h->slot_count = head.second;
+	memcpy(h->uuid, head.uuid, sizeof(h->uuid));
+	h->seq = head.seq;
+	h->epoch = head.epoch;
 	if (parse_desc(&c, &h->desc))
 		return header_corrupt(e, "its description is out of range");
 	for (i = 0; i < h->slot_count; i++) {
@@ -287,12 +345,7 @@ int envelope_blob_seal(const uint8_t data_key[ENVELOPE_KEY_SIZE],
 	rc = crypt_random(salt, sizeof(salt));
 	if (rc)
 		return rc;
-	cursor_put(&c, blob_magic, sizeof(blob_magic));
-	cursor_put_u16(&c, ENVELOPE_VERSION);
-	cursor_put_u16(&c, blob->kind);
-	cursor_put(&c, blob->uuid, ENVELOPE_UUID_SIZE);
-	cursor_put_u64(&c, blob->seq);
-	cursor_put_u64(&c, blob->epoch);
+	put_head(&c, blob_magic, blob->kind, blob->uuid, blob->seq, blob->epoch);
 	cursor_put(&c, salt, sizeof(salt));
 	cursor_put_u32(&c, (uint32_t)len);
 	rc = blob_key(data_key, salt, blob->kind, key);
@@ -318,10 +371,9 @@ int envelope_blob_open(const uint8_t data_key[ENVELOPE_KEY_SIZE],
 		       uint8_t *plain, size_t *plain_len, struct error *e)
 {
 	struct cursor c = cursor_reader(buf, len);
-	uint8_t seen[ENVELOPE_UUID_SIZE], salt[SALT_SIZE], key[CRYPT_KEY_SIZE];
+	uint8_t salt[SALT_SIZE], key[CRYPT_KEY_SIZE];
+	struct envelope_head head;
 	const uint8_t *ct, *tag;
-	uint16_t seen_kind;
-	uint64_t number, epoch;
 	uint32_t n;
 	int rc;
 
@@ -330,23 +382,20 @@ int envelope_blob_open(const uint8_t data_key[ENVELOPE_KEY_SIZE],
 		return blob_corrupt(e, "it does not start as one");
 	if (rc)
 		return rc;
-	seen_kind = cursor_u16(&c);
-	cursor_copy(&c, seen, sizeof(seen));
-	number = cursor_u64(&c);
-	epoch = cursor_u64(&c);
+	get_head(&c, &head);
 	cursor_copy(&c, salt, sizeof(salt));
 	n = cursor_u32(&c);
 	ct = cursor_bytes(&c, n);
 	tag = cursor_bytes(&c, CRYPT_TAG_SIZE);
 	if (!cursor_done(&c))
 		return blob_corrupt(e, "its length is wrong");
-	if (memcmp(seen, blob->uuid, sizeof(seen)))
+	if (memcmp(head.uuid, blob->uuid, sizeof(head.uuid)))
 		return error_set(e, -EXDEV, CAUSE_WRONG_VTPM,
 				 "the stored state belongs to another vTPM than its "
 				 "header: put the files of one vTPM together again");
-	if (seen_kind != blob->kind)
+	if (head.second != blob->kind)
 		return blob_corrupt(e, "it is an object of another kind");
-	rc = blob_key(data_key, salt, seen_kind, key);
+	rc = blob_key(data_key, salt, blob->kind, key);
 	if (!rc)
 		rc = crypt_gcm_open(key, blob_iv, buf, BLOB_HEAD, ct, n, plain, tag);
 	OPENSSL_cleanse(key, sizeof(key));
@@ -354,8 +403,8 @@ int envelope_blob_open(const uint8_t data_key[ENVELOPE_KEY_SIZE],
 		return blob_corrupt(e, "its authentication tag does not match its key");
 	if (rc)
 		return error_crypto(e, rc, "AES-256-GCM");
-	blob->seq = number;
-	blob->epoch = epoch;
+	blob->seq = head.seq;
+	blob->epoch = head.epoch;
 	*plain_len = n;
 	return 0;
 }

@@ -44,6 +44,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "compiler.h"
+#include "include/channel.h"
 #include "lib/error.h"
 
 #define ENVELOPE_VERSION   2
@@ -108,6 +109,22 @@ struct envelope_header {
 	uint16_t slot_count;
 	struct envelope_slot slots[ENVELOPE_SLOTS_MAX];
 };
+
+/* What headers and blobs begin with, in clear. */
+struct envelope_head {
+	uint16_t second; /* a header's slot count, a blob's kind */
+	uint8_t uuid[ENVELOPE_UUID_SIZE];
+	uint64_t seq, epoch;
+};
+
+/* Reads the head of a stored object (enum channel_object) of any version, without a key.
+ * -EBADMSG: it is not that object. */
+int __must_check envelope_head_parse(uint16_t object, const uint8_t *buf, size_t len,
+				     struct envelope_head *h);
+/* Reads the kinds of a header's key slots, at most room; returns their number. */
+size_t envelope_slot_kinds(const uint8_t *buf, size_t len, uint16_t *kinds, size_t room);
+/* Whether a header belongs to a deep rekey that is not finished (lib/slot/previous_key.h). */
+bool envelope_has_old_key(const uint8_t *header, size_t len);
 
 /* Whether a Name is one that this endorsement key can have, or none. */
 bool envelope_name_ok(enum envelope_ek which, const struct envelope_name *name);

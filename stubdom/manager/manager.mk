@@ -77,7 +77,7 @@ launch_UNIT_SRCS := $(sort $(firmware_UNIT_SRCS) stubdom/manager/launch.c $(EVEN
 launch_UNIT_LIBS := $(ENGINE_LIBS) -lcrypto
 UNIT_TESTS += rekey
 rekey_UNIT_SRCS := $(addprefix stubdom/manager/,rekey.c state.c slot.c) lib/slot/previous_key.c \
-                   $(addprefix tools/vtpmd/,store.c object.c) lib/atomic.c $(ENVELOPE_SRCS)
+                   tools/vtpmd/store.c lib/atomic.c $(ENVELOPE_SRCS)
 rekey_UNIT_LIBS := -lcrypto -luuid \
 	$(patsubst %,-Wl$(comma)--wrap=%,openat write pwrite fsync renameat linkat unlinkat)
 FUZZ_TESTS += slot

@@ -2,7 +2,6 @@
 /* Headers with and without the slot of a deep rekey, as a store may give them: the
  * manager's reading of them, once the MAC fits, and vtpmd's, which has no key. */
 #include "lib/slot/previous_key.h"
-#include "tools/vtpmd/object.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -25,12 +24,12 @@ static void add_and_drop(size_t len, uint64_t seq, uint64_t epoch)
 	memcpy(with, header, len);
 	if (previous_key_add(with, &with_len, key, old_key, NULL))
 		return; /* no slot is free */
-	if (!object_has_old_key(with, with_len) ||
+	if (!envelope_has_old_key(with, with_len) ||
 	    previous_key_find(with, with_len, key, found, NULL) != 1 ||
 	    memcmp(found, old_key, sizeof(found)) ||
 	    previous_key_drop(with, with_len, key, epoch, without, &without_len, &next,
 			      NULL) != 1 ||
-	    next != seq + 1 || without_len != len || object_has_old_key(without, len) ||
+	    next != seq + 1 || without_len != len || envelope_has_old_key(without, len) ||
 	    memcmp(without + 44, header + 44, len - 44 - 32))
 		abort();
 }
@@ -43,7 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size_t len = sizeof(header);
 	int rc;
 
-	(void)object_slots(data, size, kinds, ENVELOPE_SLOTS_MAX);
+	(void)envelope_slot_kinds(data, size, kinds, ENVELOPE_SLOTS_MAX);
 	/* a MAC that fits, so that all behind it is reached */
 	if (!h || envelope_header_parse(data, size, h, NULL) ||
 	    envelope_header_seal(h, key, header, &len)) {
@@ -52,7 +51,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	rc = previous_key_find(header, len, key, found, NULL);
 	/* one that is there but damaged is never taken for none */
-	if (object_has_old_key(header, len) ? rc == 0 : rc != 0)
+	if (envelope_has_old_key(header, len) ? rc == 0 : rc != 0)
 		abort();
 	if (!rc)
 		add_and_drop(len, h->seq, h->epoch);

@@ -2,7 +2,7 @@
 #include "tools/vtpmd/anchor_known.h"
 #include "lib/crypt.h"
 #include "tools/vtpmd/log.h"
-#include "tools/vtpmd/object.h"
+#include "lib/slot/envelope.h"
 #include "tools/vtpmd/trail.h"
 
 #include <errno.h>
@@ -21,14 +21,14 @@ bool anchor_check_unmade(const struct anchor_entry *e)
 /* Whether the object in the vTPM's folder is another vTPM's, which *e tells then. */
 static bool is_anothers(struct vtpm *v, uint16_t object, struct error *e)
 {
-	struct object_head h = {0};
+	struct envelope_head h = {0};
 	bool another = false;
 	uint8_t *buf;
 	size_t len;
 
 	if (store_get(&v->store, object, &buf, &len))
 		return false;
-	if (!object_parse(object, buf, len, &h))
+	if (!envelope_head_parse(object, buf, len, &h))
 		another = memcmp(h.uuid, v->meta.uuid, sizeof(h.uuid)) != 0;
 	free(buf);
 	if (another)
@@ -210,7 +210,7 @@ int anchor_known_epoch(uint64_t *epoch)
 }
 
 static int hash_object(struct vtpm *v, uint16_t object, uint8_t hash[32],
-		       struct object_head *head)
+		       struct envelope_head *head)
 {
 	struct crypt_part part = {0};
 	uint8_t *buf;
@@ -219,7 +219,7 @@ static int hash_object(struct vtpm *v, uint16_t object, uint8_t hash[32],
 	if (rc)
 		return rc;
 	part.p = buf;
-	rc = object_parse(object, buf, part.n, head);
+	rc = envelope_head_parse(object, buf, part.n, head);
 	if (!rc && memcmp(head->uuid, v->meta.uuid, sizeof(head->uuid)))
 		rc = -EBADMSG;
 	if (!rc)
@@ -232,7 +232,7 @@ static int hash_object(struct vtpm *v, uint16_t object, uint8_t hash[32],
  * none.  The state of a vTPM that runs is of its run's epoch, or what that began with. */
 static int of_store(struct vtpm *v, struct anchor_entry *e)
 {
-	struct object_head head = {0};
+	struct envelope_head head = {0};
 	int rc = hash_object(v, CHANNEL_OBJECT_HEADER, e->header, &head);
 
 	memcpy(e->uuid, v->meta.uuid, sizeof(e->uuid));
@@ -240,7 +240,7 @@ static int of_store(struct vtpm *v, struct anchor_entry *e)
 		memset(e->header, 0, sizeof(e->header));
 	else if (rc)
 		return rc;
-	head = (struct object_head){.epoch = 0};
+	head = (struct envelope_head){.epoch = 0};
 	rc = hash_object(v, CHANNEL_OBJECT_PERMALL, e->base, &head);
 	if (rc == -ENOENT || rc == -EBADMSG)
 		memset(e->base, 0, sizeof(e->base));

@@ -2,7 +2,7 @@
 #include "tools/vtpmd/store.h"
 #include "lib/atomic.h"
 #include "lib/crypt.h"
-#include "tools/vtpmd/object.h"
+#include "lib/slot/envelope.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -14,6 +14,26 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <uuid/uuid.h>
+
+/* The object's file; NULL: there is no such object. */
+static const char *object_name(uint16_t object)
+{
+	switch (object) {
+	case CHANNEL_OBJECT_HEADER:
+		return "header";
+	case CHANNEL_OBJECT_PERMALL:
+		return "permall";
+	case CHANNEL_OBJECT_VOLATILE:
+		return "volatile";
+	case CHANNEL_OBJECT_SAVESTATE:
+		return "savestate";
+	case CHANNEL_OBJECT_SOURCE_HEADER:
+		return "source.header";
+	case CHANNEL_OBJECT_SOURCE_PERMALL:
+		return "source.permall";
+	}
+	return NULL;
+}
 
 static int zero(int fd)
 {
@@ -253,12 +273,12 @@ int store_know(struct store *s, uint16_t object, const uint8_t *buf, size_t len)
 		object == CHANNEL_OBJECT_HEADER || object == CHANNEL_OBJECT_SOURCE_HEADER;
 	int rc, place = known_place(object);
 	struct store_known k = {.set = true};
-	struct object_head h = {0};
+	struct envelope_head h = {0};
 
 	if (place < 0)
 		return 0;
-	rc = object_parse(header ? CHANNEL_OBJECT_HEADER : CHANNEL_OBJECT_PERMALL, buf,
-			  len, &h);
+	rc = envelope_head_parse(header ? CHANNEL_OBJECT_HEADER : CHANNEL_OBJECT_PERMALL,
+				 buf, len, &h);
 	if (!rc)
 		rc = store_hash_of(buf, len, k.hash);
 	k.seq = h.seq;
@@ -352,14 +372,14 @@ static int compare(struct store *s, uint16_t object, uint64_t seq, const uint8_t
 {
 	uint8_t *old;
 	size_t old_len;
-	struct object_head h;
+	struct envelope_head h;
 	int rc = store_get(s, object, &old, &old_len);
 
 	if (rc == -ENOENT)
 		return 0;
 	if (rc)
 		return rc;
-	rc = object_parse(object, old, old_len, &h);
+	rc = envelope_head_parse(object, old, old_len, &h);
 	if (!rc && seq == h.seq && len == old_len && !memcmp(old, buf, len))
 		rc = 1;
 	else if (!rc && seq <= h.seq)
@@ -374,14 +394,14 @@ enum file { NONE, NO_HEADER, HEADER, HEADER_WITH_OLD_KEY };
 static enum file look_at(struct store *s, const char *name)
 {
 	enum file what = NO_HEADER;
-	struct object_head h;
+	struct envelope_head h;
 	uint8_t *buf;
 	size_t len;
 
 	if (atomic_read(s->dir, name, CHANNEL_PAYLOAD_MAX, &buf, &len))
 		return NONE;
-	if (!object_parse(CHANNEL_OBJECT_HEADER, buf, len, &h))
-		what = object_has_old_key(buf, len) ? HEADER_WITH_OLD_KEY : HEADER;
+	if (!envelope_head_parse(CHANNEL_OBJECT_HEADER, buf, len, &h))
+		what = envelope_has_old_key(buf, len) ? HEADER_WITH_OLD_KEY : HEADER;
 	free(buf);
 	return what;
 }
@@ -417,7 +437,7 @@ int store_settle(struct store *s)
 static int replace_header(struct store *s, const uint8_t *buf, size_t len)
 {
 	enum file present = look_at(s, "header");
-	bool old_key = object_has_old_key(buf, len);
+	bool old_key = envelope_has_old_key(buf, len);
 	int rc = 0;
 
 	if (present == HEADER_WITH_OLD_KEY && !old_key)
@@ -431,13 +451,14 @@ int store_put(struct store *s, uint16_t object, uint64_t seq, const uint8_t *buf
 	      size_t len)
 {
 	const char *name = object_name(object);
-	struct object_head h;
+	struct envelope_head h;
 	int rc;
 
 	if (object == CHANNEL_OBJECT_SOURCE_HEADER ||
 	    object == CHANNEL_OBJECT_SOURCE_PERMALL)
 		return -EPERM;
-	if (!name || len > CHANNEL_PAYLOAD_MAX || object_parse(object, buf, len, &h))
+	if (!name || len > CHANNEL_PAYLOAD_MAX ||
+	    envelope_head_parse(object, buf, len, &h))
 		return -EINVAL;
 	if (memcmp(h.uuid, s->uuid, sizeof(h.uuid)))
 		return -EPERM;
@@ -453,12 +474,12 @@ int store_put(struct store *s, uint16_t object, uint64_t seq, const uint8_t *buf
 
 int store_object_seq(uint16_t object, const uint8_t *buf, size_t len, uint64_t *seq)
 {
-	struct object_head h = {0};
+	struct envelope_head h = {0};
 
 	if (!object_name(object))
 		return -EINVAL;
 	*seq = 0;
-	if (object_parse(object, buf, len, &h))
+	if (envelope_head_parse(object, buf, len, &h))
 		return -EBADMSG;
 	*seq = h.seq;
 	return 0;
@@ -475,11 +496,11 @@ uint64_t store_seq(struct store *s, uint16_t object)
 {
 	uint8_t *buf;
 	size_t len;
-	struct object_head h = {0};
+	struct envelope_head h = {0};
 
 	if (store_get(s, object, &buf, &len))
 		return 0;
-	if (object_parse(object, buf, len, &h))
+	if (envelope_head_parse(object, buf, len, &h))
 		h.seq = 0;
 	free(buf);
 	return h.seq;
@@ -489,13 +510,13 @@ int store_own_seq(struct store *s, uint16_t object, uint64_t *seq)
 {
 	uint8_t *buf;
 	size_t len;
-	struct object_head h;
+	struct envelope_head h;
 	int rc = store_get(s, object, &buf, &len);
 
 	*seq = 0;
 	if (rc)
 		return rc;
-	rc = object_parse(object, buf, len, &h);
+	rc = envelope_head_parse(object, buf, len, &h);
 	if (!rc && memcmp(h.uuid, s->uuid, sizeof(h.uuid)))
 		rc = -EBADMSG;
 	if (!rc)
@@ -511,7 +532,7 @@ size_t store_slots(struct store *s, uint16_t *kinds, size_t room)
 
 	if (store_get(s, CHANNEL_OBJECT_HEADER, &buf, &len))
 		return 0;
-	n = object_slots(buf, len, kinds, room);
+	n = envelope_slot_kinds(buf, len, kinds, room);
 	free(buf);
 	return n;
 }

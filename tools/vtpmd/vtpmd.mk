@@ -42,18 +42,17 @@ hostchan_UNIT_SRCS := $(addprefix stubdom/manager/,hostchan.c transport.c) \
 hostchan_UNIT_LIBS := -lxenvchan
 
 UNIT_TESTS += vtpmd_store
-vtpmd_store_UNIT_SRCS := $(addprefix tools/vtpmd/,store.c object.c) lib/text.c lib/atomic.c $(ENVELOPE_SRCS) tools/vtpmd/meta.c \
-                         lib/cursor.c lib/error.c
+vtpmd_store_UNIT_SRCS := tools/vtpmd/store.c lib/text.c lib/atomic.c $(ENVELOPE_SRCS) tools/vtpmd/meta.c
 vtpmd_store_UNIT_LIBS := -ljansson -luuid -lcrypto
 
 UNIT_TESTS += vtpmd_identity
-vtpmd_identity_UNIT_SRCS := $(addprefix tools/vtpmd/,identity.c store.c meta.c object.c) lib/slot/envelope.c lib/slot/slot.c lib/crypt.c lib/tpmpub.c lib/text.c lib/atomic.c \
-                            lib/cursor.c lib/error.c
+vtpmd_identity_UNIT_SRCS := $(addprefix tools/vtpmd/,identity.c store.c meta.c) lib/tpmpub.c lib/text.c lib/atomic.c \
+                            $(ENVELOPE_SRCS)
 vtpmd_identity_UNIT_LIBS := -ljansson -luuid -lcrypto
 
 UNIT_TESTS += vtpmd_cert
-vtpmd_cert_UNIT_SRCS := $(addprefix tools/vtpmd/,cert.c store.c object.c) lib/atomic.c lib/crypt.c lib/channel.c \
-                        lib/cursor.c lib/error.c lib/text.c
+vtpmd_cert_UNIT_SRCS := $(addprefix tools/vtpmd/,cert.c store.c) lib/atomic.c lib/channel.c lib/text.c \
+                        $(ENVELOPE_SRCS)
 vtpmd_cert_UNIT_LIBS := -ljansson -luuid -lcrypto
 
 UNIT_TESTS += vtpmd_config
@@ -61,8 +60,8 @@ vtpmd_config_UNIT_SRCS := tools/vtpmd/config.c tools/vtpmd/tunnel.c lib/atomic.c
 vtpmd_config_UNIT_LIBS := -ljansson -levent -levent_extra -lcrypto
 
 UNIT_TESTS += peer
-peer_UNIT_SRCS := $(addprefix tools/vtpmd/,peer.c bucket.c relay.c tunnel.c store.c store_put.c work.c object.c tpm_filter.c log.c) \
-                  lib/text.c lib/atomic.c lib/crypt.c lib/error.c $(CHANNEL_SRCS)
+peer_UNIT_SRCS := $(addprefix tools/vtpmd/,peer.c bucket.c relay.c tunnel.c store.c store_put.c work.c tpm_filter.c log.c) \
+                  lib/text.c lib/atomic.c $(ENVELOPE_SRCS) $(CHANNEL_SRCS)
 peer_UNIT_LIBS := -levent -levent_extra -luuid -lsystemd -lpthread -lcrypto
 
 UNIT_TESTS += work
@@ -104,11 +103,11 @@ anchor_table_UNIT_LIBS := -lcrypto
 anchor_file_UNIT_SRCS := tools/vtpmd/anchor_file.c lib/atomic.c lib/crypt.c $(ANCHOR_TABLE_SRCS)
 anchor_file_UNIT_LIBS := -lcrypto $(DISK_WRAPS)
 anchor_known_UNIT_SRCS := tools/vtpmd/anchor_known.c tools/vtpmd/trail.c $(ANCHOR_TABLE_SRCS) \
-                          $(addprefix tools/vtpmd/,store.c object.c log.c bucket.c) lib/atomic.c lib/text.c \
-                          lib/error.c $(AUDIT_SRCS)
+                          $(addprefix tools/vtpmd/,store.c log.c bucket.c) lib/atomic.c lib/text.c \
+                          $(ENVELOPE_SRCS) $(AUDIT_SRCS)
 anchor_known_UNIT_LIBS := -lcrypto -ljansson -luuid -lsystemd
-anchor_header_UNIT_SRCS := $(addprefix tools/vtpmd/,store.c object.c) lib/atomic.c \
-                           lib/crypt.c lib/error.c $(ANCHOR_TABLE_SRCS)
+anchor_header_UNIT_SRCS := tools/vtpmd/store.c lib/atomic.c \
+                           $(ENVELOPE_SRCS) $(ANCHOR_TABLE_SRCS)
 anchor_header_UNIT_LIBS := -lcrypto -luuid $(DISK_WRAPS)
 FUZZ_TESTS += anchor_table
 anchor_table_FUZZ_SRCS := $(ANCHOR_TABLE_SRCS)
