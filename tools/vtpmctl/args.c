@@ -198,6 +198,14 @@ enum args_result args_parse(const struct args_command *cmd, int argc, char **arg
 	return take_words(cmd, argc, argv, out);
 }
 
+void args_parse_or_exit(const struct args_command *cmd, int argc, char **argv, void *out)
+{
+	enum args_result parsed = args_parse(cmd, argc, argv, out);
+
+	if (parsed != ARGS_RUN)
+		exit(parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE);
+}
+
 static const struct {
 	const char *word;
 	enum vtpmctl_status status;

@@ -53,5 +53,30 @@ enum args_result {
 /* Fills *out, which holds the defaults.  argv[0] is the subcommand's name. */
 enum args_result __must_check args_parse(const struct args_command *cmd, int argc,
 					 char **argv, void *out);
+/* The same for a subcommand that has begun nothing yet: ends the program after --help, and
+ * with VTPMCTL_USAGE for a command line that makes no sense. */
+void args_parse_or_exit(const struct args_command *cmd, int argc, char **argv, void *out);
+
+/* Rows of a table of options: the option --name sets struct type's field. */
+#define OPTION_FLAG(option, type, field, text)                                      \
+	{                                                                           \
+		.name = option, .kind = ARGS_FLAG, .offset = offsetof(type, field), \
+		.help = text                                                        \
+	}
+#define OPTION_TEXT(option, type, field, what, text)                                \
+	{                                                                           \
+		.name = option, .kind = ARGS_TEXT, .offset = offsetof(type, field), \
+		.value = what, .help = text                                         \
+	}
+#define OPTION_NUMBER(option, type, field, what, least, most, text)                   \
+	{                                                                             \
+		.name = option, .kind = ARGS_NUMBER, .offset = offsetof(type, field), \
+		.value = what, .min = least, .max = most, .help = text                \
+	}
+#define OPTION_CHOICE(option, type, field, what, words, text)                         \
+	{                                                                             \
+		.name = option, .kind = ARGS_CHOICE, .offset = offsetof(type, field), \
+		.value = what, .choices = words, .help = text                         \
+	}
 
 #endif

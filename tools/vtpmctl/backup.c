@@ -85,14 +85,10 @@ struct backup {
 };
 
 static const struct args_option backup_options[] = {
-	{.name = "replace",
-	 .kind = ARGS_FLAG,
-	 .offset = offsetof(struct backup, replace),
-	 .help = "write over FILE when it is there"},
-	{.name = "unchecked",
-	 .kind = ARGS_FLAG,
-	 .offset = offsetof(struct backup, unchecked),
-	 .help = "also of what would not start here"},
+	OPTION_FLAG("replace", struct backup, replace,
+		    "write over FILE when it is there"),
+	OPTION_FLAG("unchecked", struct backup, unchecked,
+		    "also of what would not start here"),
 	CLIENT_SOCKET_OPTION(struct backup),
 };
 
@@ -112,11 +108,7 @@ static const struct args_command backup_command = {
 };
 
 static const struct args_option restore_options[] = {
-	{.name = "name",
-	 .kind = ARGS_TEXT,
-	 .offset = offsetof(struct backup, name),
-	 .value = "NAME",
-	 .help = "another one than it had"},
+	OPTION_TEXT("name", struct backup, name, "NAME", "another one than it had"),
 	EXPECTEK_OPTION(struct backup, expected),
 	CLIENT_SOCKET_OPTION(struct backup),
 };
@@ -186,12 +178,10 @@ static int write_backup(const struct backup *b, json_t *backup)
 int backup_main(int argc, char **argv)
 {
 	struct backup b = {.socket = CLIENT_SOCKET};
-	enum args_result parsed = args_parse(&backup_command, argc, argv, &b);
 	json_t *request, *reply;
 	int status;
 
-	if (parsed != ARGS_RUN)
-		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
+	args_parse_or_exit(&backup_command, argc, argv, &b);
 	request = client_request("backup", b.words[0]);
 	if (request && b.unchecked)
 		json_object_set_new(request, "unchecked", json_true());
@@ -257,14 +247,12 @@ static int check_keys(const struct backup *b, const json_t *backup, struct error
 int restore_main(int argc, char **argv)
 {
 	struct backup b = {.socket = CLIENT_SOCKET};
-	enum args_result parsed = args_parse(&restore_command, argc, argv, &b);
 	json_t *backup, *request, *reply;
 	struct error e = {.cause = CAUSE_NONE};
 	json_error_t why;
 	int status = VTPMCTL_FAILED;
 
-	if (parsed != ARGS_RUN)
-		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
+	args_parse_or_exit(&restore_command, argc, argv, &b);
 	backup = json_load_file(b.words[0], JSON_REJECT_DUPLICATES, &why);
 	if (!is_backup(b.words[0], backup, why.text)) {
 		status = VTPMCTL_FAILED;

@@ -256,32 +256,15 @@ struct init {
 };
 
 static const struct args_option ca_init_options[] = {
-	{.name = "key",
-	 .kind = ARGS_TEXT,
-	 .offset = offsetof(struct init, where),
-	 .value = "file|tpm|pkcs11:URI",
-	 .help = "where the CA's key is, file"},
-	{.name = "intermediate",
-	 .kind = ARGS_FLAG,
-	 .offset = offsetof(struct init, intermediate),
-	 .help = "under a root, whose key can leave the host"},
-	{.name = "name",
-	 .kind = ARGS_TEXT,
-	 .offset = offsetof(struct init, name),
-	 .value = "NAME",
-	 .help = "in its certificate, xen-vtpm CA of HOST"},
-	{.name = "days",
-	 .kind = ARGS_NUMBER,
-	 .offset = offsetof(struct init, days),
-	 .value = "N",
-	 .help = "of the vTPMs' certificates, 3650",
-	 .min = 1,
-	 .max = 36500},
-	{.name = "tcti",
-	 .kind = ARGS_TEXT,
-	 .offset = offsetof(struct init, tcti),
-	 .value = "TCTI",
-	 .help = "of --key tpm, " TPM_TCTI},
+	OPTION_TEXT("key", struct init, where, "file|tpm|pkcs11:URI",
+		    "where the CA's key is, file"),
+	OPTION_FLAG("intermediate", struct init, intermediate,
+		    "under a root, whose key can leave the host"),
+	OPTION_TEXT("name", struct init, name, "NAME",
+		    "in its certificate, xen-vtpm CA of HOST"),
+	OPTION_NUMBER("days", struct init, days, "N", 1, 36500,
+		      "of the vTPMs' certificates, 3650"),
+	OPTION_TEXT("tcti", struct init, tcti, "TCTI", "of --key tpm, " TPM_TCTI),
 	CA_FOLDER_OPTION(struct init),
 };
 
@@ -404,12 +387,10 @@ int ca_init_main(int argc, char **argv)
 {
 	struct init i = {
 		.folder = CA_FOLDER, .where = "file", .tcti = TPM_TCTI, .days = CA_DAYS};
-	enum args_result parsed = args_parse(&ca_init_command, argc, argv, &i);
 	struct error e = {.cause = CAUSE_NONE};
 	int rc;
 
-	if (parsed != ARGS_RUN)
-		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
+	args_parse_or_exit(&ca_init_command, argc, argv, &i);
 	if (!where_ok(i.where)) {
 		fprintf(stderr,
 			"vtpmctl: --key is \"file\", \"tpm\", or a pkcs11: URI\n");
@@ -441,11 +422,7 @@ struct show {
 };
 
 static const struct args_option ca_show_options[] = {
-	{.name = "tcti",
-	 .kind = ARGS_TEXT,
-	 .offset = offsetof(struct show, tcti),
-	 .value = "TCTI",
-	 .help = "of a key in the TPM, " TPM_TCTI},
+	OPTION_TEXT("tcti", struct show, tcti, "TCTI", "of a key in the TPM, " TPM_TCTI),
 	CA_FOLDER_OPTION(struct show),
 };
 
@@ -469,13 +446,11 @@ int ca_main(int argc, char **argv)
 int ca_show_main(int argc, char **argv)
 {
 	struct show s = {.folder = CA_FOLDER, .tcti = TPM_TCTI};
-	enum args_result parsed = args_parse(&ca_show_command, argc, argv, &s);
 	struct error e = {.cause = CAUSE_NONE};
 	struct ca ca;
 	int rc;
 
-	if (parsed != ARGS_RUN)
-		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
+	args_parse_or_exit(&ca_show_command, argc, argv, &s);
 	if (ca_open(&ca, s.folder, s.tcti, false, &e))
 		return vtpmctl_fail(&e);
 	certprint("CA", ca.cert);

@@ -41,10 +41,7 @@ static const struct args_command show_command = {
 };
 
 static const struct args_option export_options[] = {
-	{.name = "replace",
-	 .kind = ARGS_FLAG,
-	 .offset = offsetof(struct cert, replace),
-	 .help = "write over FILE when it is there"},
+	OPTION_FLAG("replace", struct cert, replace, "write over FILE when it is there"),
 	CLIENT_SOCKET_OPTION(struct cert),
 };
 
@@ -99,14 +96,12 @@ static int ask(const struct cert *c, json_t **reply)
 int cert_show_main(int argc, char **argv)
 {
 	struct cert c = {.socket = CLIENT_SOCKET};
-	enum args_result parsed = args_parse(&show_command, argc, argv, &c);
 	uint8_t der[HOLDER_CERT_MAX];
 	json_t *reply, *value;
 	const char *index;
 	int status;
 
-	if (parsed != ARGS_RUN)
-		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
+	args_parse_or_exit(&show_command, argc, argv, &c);
 	status = ask(&c, &reply);
 	if (status)
 		return status;
@@ -169,13 +164,11 @@ static int write_all(const struct cert *c, const json_t *certs, struct error *e)
 int cert_export_main(int argc, char **argv)
 {
 	struct cert c = {.socket = CLIENT_SOCKET};
-	enum args_result parsed = args_parse(&export_command, argc, argv, &c);
 	struct error e = {.cause = CAUSE_NONE};
 	json_t *reply;
 	int status;
 
-	if (parsed != ARGS_RUN)
-		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
+	args_parse_or_exit(&export_command, argc, argv, &c);
 	status = ask(&c, &reply);
 	if (status)
 		return status;
@@ -301,7 +294,6 @@ static const struct args_command cert_install_command = {
 int cert_install_main(int argc, char **argv)
 {
 	struct cert_install c = {.socket = CLIENT_SOCKET};
-	enum args_result parsed = args_parse(&cert_install_command, argc, argv, &c);
 	struct error e = {.cause = CAUSE_NONE};
 	json_t *certs;
 	struct holder h;
@@ -309,8 +301,7 @@ int cert_install_main(int argc, char **argv)
 	size_t len;
 	int status, rc;
 
-	if (parsed != ARGS_RUN)
-		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
+	args_parse_or_exit(&cert_install_command, argc, argv, &c);
 	if (file_read(c.file, &file, &len, &e))
 		return vtpmctl_fail(&e);
 	status = holder_ask(&h, c.socket, c.name);
@@ -333,11 +324,8 @@ struct csr {
 };
 
 static const struct args_option csr_options[] = {
-	{.name = "to",
-	 .kind = ARGS_TEXT,
-	 .offset = offsetof(struct csr, folder),
-	 .value = "DIR",
-	 .help = "where the files go, the present folder"},
+	OPTION_TEXT("to", struct csr, folder, "DIR",
+		    "where the files go, the present folder"),
 	CLIENT_SOCKET_OPTION(struct csr),
 };
 
@@ -394,14 +382,12 @@ static int write_one(const struct csr *c, const struct holder_ek *ek, struct err
 int csr_main(int argc, char **argv)
 {
 	struct csr c = {.socket = CLIENT_SOCKET, .folder = "."};
-	enum args_result parsed = args_parse(&csr_command, argc, argv, &c);
 	struct error e = {.cause = CAUSE_NONE};
 	struct holder h;
 	unsigned int i;
 	int status, rc = 0;
 
-	if (parsed != ARGS_RUN)
-		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
+	args_parse_or_exit(&csr_command, argc, argv, &c);
 	status = holder_ask(&h, c.socket, c.name);
 	if (status)
 		return status;
@@ -418,15 +404,10 @@ struct cert_issue {
 };
 
 static const struct args_option issue_options[] = {
-	{.name = "all",
-	 .kind = ARGS_FLAG,
-	 .offset = offsetof(struct cert_issue, all),
-	 .help = "every vTPM that runs, one after the other"},
-	{.name = "tcti",
-	 .kind = ARGS_TEXT,
-	 .offset = offsetof(struct cert_issue, tcti),
-	 .value = "TCTI",
-	 .help = "of a CA key in the TPM, " TPM_TCTI},
+	OPTION_FLAG("all", struct cert_issue, all,
+		    "every vTPM that runs, one after the other"),
+	OPTION_TEXT("tcti", struct cert_issue, tcti, "TCTI",
+		    "of a CA key in the TPM, " TPM_TCTI),
 	CA_FOLDER_OPTION(struct cert_issue),
 	CLIENT_SOCKET_OPTION(struct cert_issue),
 };
@@ -525,12 +506,10 @@ int cert_issue_main(int argc, char **argv)
 {
 	struct cert_issue c = {
 		.socket = CLIENT_SOCKET, .folder = CA_FOLDER, .tcti = TPM_TCTI};
-	enum args_result parsed = args_parse(&issue_command, argc, argv, &c);
 	struct error e = {.cause = CAUSE_NONE};
 	int status;
 
-	if (parsed != ARGS_RUN)
-		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
+	args_parse_or_exit(&issue_command, argc, argv, &c);
 	if (ca_open(&c.ca, c.folder, c.tcti, true, &e))
 		return vtpmctl_fail(&e);
 	status = c.all ? client_each(c.socket, issue_next, &c)

@@ -184,29 +184,32 @@ int client_each(const char *socket_path, int (*each)(void *context, const json_t
 struct words {
 	const char *name;
 	const char *socket;
+	bool flag;
 };
 
 int verb_main(const struct verb *v, int argc, char **argv)
 {
-	static const struct args_option options[] = {
+	const struct args_option options[] = {
+		OPTION_FLAG(v->flag, struct words, flag, v->flag_help),
 		CLIENT_SOCKET_OPTION(struct words),
 	};
 	const struct args_command command = {
 		.usage = v->usage,
 		.about = v->about,
-		.options = options,
-		.option_count = ARRAY_SIZE(options),
+		.options = v->flag ? options : options + 1,
+		.option_count = v->flag ? 2 : 1,
 		.word = "NAME",
 		.word_offset = offsetof(struct words, name),
 	};
 	struct words w = {.socket = CLIENT_SOCKET};
-	enum args_result parsed = args_parse(&command, argc, argv, &w);
-	json_t *reply;
+	json_t *request, *reply;
 	int status;
 
-	if (parsed != ARGS_RUN)
-		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
-	status = client_call(w.socket, client_request(v->op, w.name), &reply);
+	args_parse_or_exit(&command, argc, argv, &w);
+	request = client_request(v->op, w.name);
+	if (request && w.flag)
+		json_object_set_new(request, v->flag, json_true());
+	status = client_call(w.socket, request, &reply);
 	json_decref(reply);
 	return status;
 }

@@ -19,11 +19,8 @@
 #define CLIENT_TEXT   4096 /* a sentence, and its zero */
 
 /* The option that every command which talks to vtpmd has (tools/vtpmctl/args.h). */
-#define CLIENT_SOCKET_OPTION(type)                                                     \
-	{                                                                              \
-		.name = "socket", .kind = ARGS_TEXT, .offset = offsetof(type, socket), \
-		.value = "PATH", .help = "of vtpmd, " CLIENT_SOCKET                    \
-	}
+#define CLIENT_SOCKET_OPTION(type) \
+	OPTION_TEXT("socket", type, socket, "PATH", "of vtpmd, " CLIENT_SOCKET)
 
 /* Takes over request.  Progress goes to stderr, as does the sentence when it
  * fails.  Returns an exit status; on VTPMCTL_OK *reply is the last line's object,
@@ -50,6 +47,8 @@ struct verb {
 	const char *op;	   /* what vtpmd calls it */
 	const char *usage; /* as in struct args_command */
 	const char *about;
+	const char *flag; /* an option, and what vtpmd calls it; NULL: none */
+	const char *flag_help;
 };
 
 /* An exit status. */

@@ -60,10 +60,7 @@ doctor_check doctor_leases, doctor_anchor;
 	}
 
 static const struct args_option options[] = {
-	{.name = "json",
-	 .kind = ARGS_FLAG,
-	 .offset = offsetof(struct doctor, json),
-	 .help = "as a JSON array"},
+	OPTION_FLAG("json", struct doctor, json, "as a JSON array"),
 	TEXT(tcti, "tcti", "TCTI", "the TPM, " TPM_TCTI),
 	TEXT(config, "config", "FILE", HOSTCONF_PATH),
 	TEXT(store, "store", "DIR", VTPMCTL_STORE),
@@ -159,11 +156,9 @@ int doctor_main(int argc, char **argv)
 		.store = VTPMCTL_STORE,
 		.socket = CLIENT_SOCKET,
 	};
-	enum args_result parsed = args_parse(&command, argc, argv, &d);
 	bool wrong;
 
-	if (parsed != ARGS_RUN)
-		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
+	args_parse_or_exit(&command, argc, argv, &d);
 	wrong = examine(&d);
 	if (d.tpm_open)
 		tpm_close(&d.tpm);

@@ -473,12 +473,10 @@ int host_init_main(int argc, char **argv)
 		.config = HOSTCONF_PATH,
 		.store = VTPMCTL_STORE,
 	};
-	enum args_result parsed = args_parse(&host_init_command, argc, argv, &in);
 	struct error e = {0};
 	int rc;
 
-	if (parsed != ARGS_RUN)
-		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
+	args_parse_or_exit(&host_init_command, argc, argv, &in);
 	if (host_init_check_usage(&in))
 		return VTPMCTL_USAGE;
 	rc = prepare(&in, &e);
@@ -659,12 +657,10 @@ int host_renew_main(int argc, char **argv)
 		.config = HOSTCONF_PATH,
 		.socket = CLIENT_SOCKET,
 	};
-	enum args_result parsed = args_parse(&host_renew_command, argc, argv, &r);
 	struct error e = {0};
 	int rc;
 
-	if (parsed != ARGS_RUN)
-		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
+	args_parse_or_exit(&host_renew_command, argc, argv, &r);
 	if (host_renew_check_usage(&r))
 		return VTPMCTL_USAGE;
 	rc = renew(&r, &e);

@@ -509,12 +509,10 @@ int host_anchor_main(int argc, char **argv)
 		.config = HOSTCONF_PATH,
 		.socket = CLIENT_SOCKET,
 	};
-	enum args_result parsed = args_parse(&command, argc, argv, &a);
 	struct error e = {0};
 	int rc;
 
-	if (parsed != ARGS_RUN)
-		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
+	args_parse_or_exit(&command, argc, argv, &a);
 	if (!!a.accept + a.init + a.get + !!a.set != 1)
 		return anchor_usage("one of --accept, --init, --get and --set is needed");
 	if (a.accept)

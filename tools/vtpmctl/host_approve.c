@@ -120,44 +120,19 @@ struct approve {
 };
 
 static const struct args_option options[] = {
-	{.name = "policy-key",
-	 .kind = ARGS_TEXT,
-	 .offset = offsetof(struct approve, policy_key),
-	 .value = "FILE",
-	 .help = "the private key of `host init`"},
-	{.name = "values",
-	 .kind = ARGS_TEXT,
-	 .offset = offsetof(struct approve, values),
-	 .value = "N=HEX,N=HEX",
-	 .help = "these SHA-256 PCR values, not the present ones"},
-	{.name = "only",
-	 .kind = ARGS_FLAG,
-	 .offset = offsetof(struct approve, only),
-	 .help = "revoke all approvals so far"},
-	{.name = "label",
-	 .kind = ARGS_TEXT,
-	 .offset = offsetof(struct approve, label),
-	 .value = "LABEL",
-	 .help = "a name for this state, for `host show`"},
-	{.name = "revoke",
-	 .kind = ARGS_TEXT,
-	 .offset = offsetof(struct approve, revoke),
-	 .value = "N|LABEL",
-	 .help = "revoke this approval: copies of it, too"},
-	{.name = "yes",
-	 .kind = ARGS_FLAG,
-	 .offset = offsetof(struct approve, yes),
-	 .help = "sign the values that are shown, without asking"},
-	{.name = "tcti",
-	 .kind = ARGS_TEXT,
-	 .offset = offsetof(struct approve, tcti),
-	 .value = "TCTI",
-	 .help = "the TPM, " TPM_TCTI},
-	{.name = "config",
-	 .kind = ARGS_TEXT,
-	 .offset = offsetof(struct approve, config),
-	 .value = "FILE",
-	 .help = HOSTCONF_PATH},
+	OPTION_TEXT("policy-key", struct approve, policy_key, "FILE",
+		    "the private key of `host init`"),
+	OPTION_TEXT("values", struct approve, values, "N=HEX,N=HEX",
+		    "these SHA-256 PCR values, not the present ones"),
+	OPTION_FLAG("only", struct approve, only, "revoke all approvals so far"),
+	OPTION_TEXT("label", struct approve, label, "LABEL",
+		    "a name for this state, for `host show`"),
+	OPTION_TEXT("revoke", struct approve, revoke, "N|LABEL",
+		    "revoke this approval: copies of it, too"),
+	OPTION_FLAG("yes", struct approve, yes,
+		    "sign the values that are shown, without asking"),
+	OPTION_TEXT("tcti", struct approve, tcti, "TCTI", "the TPM, " TPM_TCTI),
+	OPTION_TEXT("config", struct approve, config, "FILE", HOSTCONF_PATH),
 };
 
 static const struct args_command command = {
@@ -397,12 +372,10 @@ static int check_usage(const struct approve *a)
 int host_approve_main(int argc, char **argv)
 {
 	struct approve a = {.tcti = TPM_TCTI, .config = HOSTCONF_PATH};
-	enum args_result parsed = args_parse(&command, argc, argv, &a);
 	struct error e = {0};
 	int rc;
 
-	if (parsed != ARGS_RUN)
-		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
+	args_parse_or_exit(&command, argc, argv, &a);
 	if (check_usage(&a))
 		return VTPMCTL_USAGE;
 	rc = load_approval(&a, &e);

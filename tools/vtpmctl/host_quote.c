@@ -148,12 +148,10 @@ static void print_quote(const struct quote *q, const struct error *e)
 int host_quote_main(int argc, char **argv)
 {
 	struct quote q = {.tcti = TPM_TCTI, .config = HOSTCONF_PATH};
-	enum args_result parsed = args_parse(&command, argc, argv, &q);
 	struct error e = {0};
 	int rc;
 
-	if (parsed != ARGS_RUN)
-		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
+	args_parse_or_exit(&command, argc, argv, &q);
 	if (q.init + !!q.qualify != 1) {
 		fprintf(stderr,
 			"vtpmctl: one of --init and --qualify is needed; `vtpmctl "

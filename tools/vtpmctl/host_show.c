@@ -37,20 +37,9 @@ struct show {
 };
 
 static const struct args_option options[] = {
-	{.name = "json",
-	 .kind = ARGS_FLAG,
-	 .offset = offsetof(struct show, json),
-	 .help = "as a JSON object"},
-	{.name = "tcti",
-	 .kind = ARGS_TEXT,
-	 .offset = offsetof(struct show, tcti),
-	 .value = "TCTI",
-	 .help = "the TPM, " TPM_TCTI},
-	{.name = "config",
-	 .kind = ARGS_TEXT,
-	 .offset = offsetof(struct show, config),
-	 .value = "FILE",
-	 .help = HOSTCONF_PATH},
+	OPTION_FLAG("json", struct show, json, "as a JSON object"),
+	OPTION_TEXT("tcti", struct show, tcti, "TCTI", "the TPM, " TPM_TCTI),
+	OPTION_TEXT("config", struct show, config, "FILE", HOSTCONF_PATH),
 };
 
 static const struct args_command command = {
@@ -393,12 +382,10 @@ static void print_text(const struct show *s, const json_t *all)
 int host_show_main(int argc, char **argv)
 {
 	struct show s = {.tcti = TPM_TCTI, .config = HOSTCONF_PATH};
-	enum args_result parsed = args_parse(&command, argc, argv, &s);
 	struct error e = {0};
 	json_t *all;
 
-	if (parsed != ARGS_RUN)
-		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
+	args_parse_or_exit(&command, argc, argv, &s);
 	if (hostfile_load(s.config, &s.conf, &e))
 		return vtpmctl_fail(&e);
 	ask_tpm(&s);

@@ -215,19 +215,12 @@ struct launch {
 };
 
 static const struct args_option options[] = {
-	{.name = "dry-run",
-	 .kind = ARGS_FLAG,
-	 .offset = offsetof(struct launch, dry_run),
-	 .help = "say what would be done, and do nothing"},
-	{.name = "unmeasured",
-	 .kind = ARGS_FLAG,
-	 .offset = offsetof(struct launch, unmeasured),
-	 .help = "measure nothing: its PCRs start with zeroes"},
-	{.name = "restore",
-	 .kind = ARGS_TEXT,
-	 .offset = offsetof(struct launch, restore),
-	 .value = "SAVED",
-	 .help = "the guest that `xl save` wrote, with its PCRs"},
+	OPTION_FLAG("dry-run", struct launch, dry_run,
+		    "say what would be done, and do nothing"),
+	OPTION_FLAG("unmeasured", struct launch, unmeasured,
+		    "measure nothing: its PCRs start with zeroes"),
+	OPTION_TEXT("restore", struct launch, restore, "SAVED",
+		    "the guest that `xl save` wrote, with its PCRs"),
 	CLIENT_SOCKET_OPTION(struct launch),
 };
 
@@ -702,11 +695,9 @@ static int run_launch(const struct launch *l)
 int launch_main(int argc, char **argv)
 {
 	struct launch l = {.socket = CLIENT_SOCKET};
-	enum args_result parsed = args_parse(&command, argc, argv, &l);
 	int status;
 
-	if (parsed != ARGS_RUN)
-		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
+	args_parse_or_exit(&command, argc, argv, &l);
 	l.vtpms = json_array();
 	status = l.vtpms ? run_launch(&l) : VTPMCTL_FAILED;
 	json_decref(l.vtpms);

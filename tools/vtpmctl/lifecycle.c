@@ -28,93 +28,39 @@ int start_main(int argc, char **argv)
 	return verb_main(&verb, argc, argv);
 }
 
-struct stop {
-	const char *name;
-	const char *socket;
-	bool force;
-};
-
-static const struct args_option stop_options[] = {
-	{.name = "force",
-	 .kind = ARGS_FLAG,
-	 .offset = offsetof(struct stop, force),
-	 .help = "even while a guest uses it"},
-	CLIENT_SOCKET_OPTION(struct stop),
-};
-
-static const struct args_command stop_command = {
-	.usage = "stop NAME [OPTIONS]",
-	.about =
-		"Stops a vTPM and waits until its stub domain is gone.  Everything that it\n"
-		"acknowledged is in the store already.  Refuses while a guest uses it.\n",
-	.options = stop_options,
-	.option_count = ARRAY_SIZE(stop_options),
-	.word = "NAME",
-	.word_offset = offsetof(struct stop, name),
-};
-
 int stop_main(int argc, char **argv)
 {
-	struct stop s = {.socket = CLIENT_SOCKET};
-	enum args_result parsed = args_parse(&stop_command, argc, argv, &s);
-	json_t *request, *reply;
-	int status;
+	static const struct verb verb = {
+		.op = "stop",
+		.usage = "stop NAME [OPTIONS]",
+		.about =
+			"Stops a vTPM and waits until its stub domain is gone.  Everything that it\n"
+			"acknowledged is in the store already.  Refuses while a guest uses it.\n",
+		.flag = "force",
+		.flag_help = "even while a guest uses it",
+	};
 
-	if (parsed != ARGS_RUN)
-		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
-	request = client_request("stop", s.name);
-	if (request && s.force)
-		json_object_set_new(request, "force", json_true());
-	status = client_call(s.socket, request, &reply);
-	json_decref(reply);
-	return status;
+	return verb_main(&verb, argc, argv);
 }
-
-struct resume {
-	const char *name;
-	const char *socket;
-	bool revoke;
-};
-
-static const struct args_option resume_options[] = {
-	{.name = "revoke",
-	 .kind = ARGS_FLAG,
-	 .offset = offsetof(struct resume, revoke),
-	 .help = "xl restore failed: the next guest gets fresh PCRs"},
-	CLIENT_SOCKET_OPTION(struct resume),
-};
-
-static const struct args_command resume_command = {
-	.usage = "resume NAME [OPTIONS]",
-	.about =
-		"Between `xl save` and `xl restore` of a guest: its TPM goes on with the PCRs,\n"
-		"sessions and objects that the guest left, instead of being restarted.  Holds\n"
-		"for the guest with the saved one's uuid, if it is the next one of the vTPM and\n"
-		"comes within 10 minutes.\n"
-		"  xl save web1 FILE; vtpmctl resume web1 && xl restore FILE ||\n"
-		"    vtpmctl resume --revoke web1\n"
-		"Give it for a guest that boots, and that guest has another boot's PCRs.\n",
-	.options = resume_options,
-	.option_count = ARRAY_SIZE(resume_options),
-	.word = "NAME",
-	.word_offset = offsetof(struct resume, name),
-};
 
 int resume_main(int argc, char **argv)
 {
-	struct resume r = {.socket = CLIENT_SOCKET};
-	enum args_result parsed = args_parse(&resume_command, argc, argv, &r);
-	json_t *request, *reply;
-	int status;
+	static const struct verb verb = {
+		.op = "resume",
+		.usage = "resume NAME [OPTIONS]",
+		.about =
+			"Between `xl save` and `xl restore` of a guest: its TPM goes on with the PCRs,\n"
+			"sessions and objects that the guest left, instead of being restarted.  Holds\n"
+			"for the guest with the saved one's uuid, if it is the next one of the vTPM and\n"
+			"comes within 10 minutes.\n"
+			"  xl save web1 FILE; vtpmctl resume web1 && xl restore FILE ||\n"
+			"    vtpmctl resume --revoke web1\n"
+			"Give it for a guest that boots, and that guest has another boot's PCRs.\n",
+		.flag = "revoke",
+		.flag_help = "xl restore failed: the next guest gets fresh PCRs",
+	};
 
-	if (parsed != ARGS_RUN)
-		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
-	request = client_request("resume", r.name);
-	if (request && r.revoke)
-		json_object_set_new(request, "revoke", json_true());
-	status = client_call(r.socket, request, &reply);
-	json_decref(reply);
-	return status;
+	return verb_main(&verb, argc, argv);
 }
 
 struct delete
@@ -126,14 +72,8 @@ struct delete
 };
 
 static const struct args_option delete_options[] = {
-	{.name = "force",
-	 .kind = ARGS_FLAG,
-	 .offset = offsetof(struct delete, force),
-	 .help = "even while a guest uses it"},
-	{.name = "yes",
-	 .kind = ARGS_FLAG,
-	 .offset = offsetof(struct delete, yes),
-	 .help = "do not ask for the name again"},
+	OPTION_FLAG("force", struct delete, force, "even while a guest uses it"),
+	OPTION_FLAG("yes", struct delete, yes, "do not ask for the name again"),
 	CLIENT_SOCKET_OPTION(struct delete),
 };
 
@@ -171,12 +111,10 @@ static bool typed_again(const char *name)
 int delete_main(int argc, char **argv)
 {
 	struct delete d = {.socket = CLIENT_SOCKET};
-	enum args_result parsed = args_parse(&delete_command, argc, argv, &d);
 	json_t *request, *reply;
 	int status;
 
-	if (parsed != ARGS_RUN)
-		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
+	args_parse_or_exit(&delete_command, argc, argv, &d);
 	if (!d.yes && !typed_again(d.name)) {
 		fprintf(stderr,
 			"vtpmctl: nothing was deleted: type %s again when asked, or "
@@ -199,12 +137,8 @@ struct clone {
 static const char *const identities[] = {"new", "copy", NULL};
 
 static const struct args_option clone_options[] = {
-	{.name = "identity",
-	 .kind = ARGS_CHOICE,
-	 .offset = offsetof(struct clone, identity),
-	 .value = "new|copy",
-	 .help = "whose TPM it is; has to be said",
-	 .choices = identities},
+	OPTION_CHOICE("identity", struct clone, identity, "new|copy", identities,
+		      "whose TPM it is; has to be said"),
 	CLIENT_SOCKET_OPTION(struct clone),
 };
 
@@ -228,12 +162,10 @@ static const struct args_command clone_command = {
 int clone_main(int argc, char **argv)
 {
 	struct clone c = {.socket = CLIENT_SOCKET};
-	enum args_result parsed = args_parse(&clone_command, argc, argv, &c);
 	json_t *request, *reply;
 	int status;
 
-	if (parsed != ARGS_RUN)
-		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
+	args_parse_or_exit(&clone_command, argc, argv, &c);
 	if (!c.identity) {
 		fprintf(stderr,
 			"vtpmctl: --identity is missing: \"new\" makes a TPM of its own, "
@@ -269,19 +201,12 @@ struct rekey {
 };
 
 static const struct args_option rekey_options[] = {
-	{.name = "deep",
-	 .kind = ARGS_FLAG,
-	 .offset = offsetof(struct rekey, deep),
-	 .help = "a new data key too: all is encrypted anew"},
-	{.name = "all",
-	 .kind = ARGS_FLAG,
-	 .offset = offsetof(struct rekey, all),
-	 .help = "every vTPM that runs, one after the other"},
-	{.name = "since",
-	 .kind = ARGS_TEXT,
-	 .offset = offsetof(struct rekey, since),
-	 .value = "TIME",
-	 .help = "with --all: not those with keys made later"},
+	OPTION_FLAG("deep", struct rekey, deep,
+		    "a new data key too: all is encrypted anew"),
+	OPTION_FLAG("all", struct rekey, all,
+		    "every vTPM that runs, one after the other"),
+	OPTION_TEXT("since", struct rekey, since, "TIME",
+		    "with --all: not those with keys made later"),
 	CLIENT_SOCKET_OPTION(struct rekey),
 };
 
@@ -374,11 +299,9 @@ static const char *wrong(const struct rekey *r)
 int rekey_main(int argc, char **argv)
 {
 	struct rekey r = {.socket = CLIENT_SOCKET};
-	enum args_result parsed = args_parse(&rekey_command, argc, argv, &r);
 	const char *why;
 
-	if (parsed != ARGS_RUN)
-		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
+	args_parse_or_exit(&rekey_command, argc, argv, &r);
 	why = wrong(&r);
 	if (why) {
 		fprintf(stderr, "vtpmctl: %s; usage: vtpmctl %s (--help says more)\n",
@@ -398,21 +321,12 @@ struct attest {
 };
 
 static const struct args_option attest_options[] = {
-	{.name = "nonce",
-	 .kind = ARGS_TEXT,
-	 .offset = offsetof(struct attest, nonce),
-	 .value = "HEX",
-	 .help = "the verifier's random number, 16 to 64 bytes"},
-	{.name = "user-data",
-	 .kind = ARGS_TEXT,
-	 .offset = offsetof(struct attest, user),
-	 .value = "HEX",
-	 .help = "to be signed with it, 64 bytes at most"},
-	{.name = "pcrs",
-	 .kind = ARGS_TEXT,
-	 .offset = offsetof(struct attest, pcrs),
-	 .value = "N,N,...",
-	 .help = "that are quoted, in every bank; 0 to 15"},
+	OPTION_TEXT("nonce", struct attest, nonce, "HEX",
+		    "the verifier's random number, 16 to 64 bytes"),
+	OPTION_TEXT("user-data", struct attest, user, "HEX",
+		    "to be signed with it, 64 bytes at most"),
+	OPTION_TEXT("pcrs", struct attest, pcrs, "N,N,...",
+		    "that are quoted, in every bank; 0 to 15"),
 	{.name = "output",
 	 .kind = ARGS_TEXT,
 	 .offset = offsetof(struct attest, output),
@@ -454,15 +368,13 @@ static int write_out(const struct attest *a, const char *text)
 int attest_main(int argc, char **argv)
 {
 	struct attest a = {.user = "", .pcrs = PCRS, .socket = CLIENT_SOCKET};
-	enum args_result parsed = args_parse(&attest_command, argc, argv, &a);
 	uint8_t nonce[BINDING_NONCE_MAX], user[BINDING_USER_MAX];
 	size_t len = sizeof(nonce), user_len = sizeof(user);
 	json_t *request, *reply;
 	uint32_t pcrs;
 	int status;
 
-	if (parsed != ARGS_RUN)
-		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
+	args_parse_or_exit(&attest_command, argc, argv, &a);
 	if (!a.nonce || hex_decode(a.nonce, nonce, &len) || len < BINDING_NONCE_MIN)
 		return vtpm_usage(
 			"--nonce takes 32 to 128 hexadecimal digits, from the verifier");
@@ -507,51 +419,23 @@ static const char *const placements[] = {"stubdom", "process", NULL};
 static const char *const versions[] = {"2.0", "1.2", NULL};
 
 static const struct args_option create_options[] = {
-	{.name = "policy",
-	 .kind = ARGS_CHOICE,
-	 .offset = offsetof(struct create, policy),
-	 .value = "host|tpm|kms",
-	 .help = "what opens the state: TPM and KMS, or one",
-	 .choices = policies},
-	{.name = "memory",
-	 .kind = ARGS_NUMBER,
-	 .offset = offsetof(struct create, memory),
-	 .value = "MIB",
-	 .help = "of the stub domain, 8 unless said otherwise",
-	 .min = MEMORY_MIN,
-	 .max = MEMORY_MAX},
-	{.name = "placement",
-	 .kind = ARGS_CHOICE,
-	 .offset = offsetof(struct create, placement),
-	 .value = "stubdom|process",
-	 .help = "its own stub domain, or a process of dom0",
-	 .choices = placements},
+	OPTION_CHOICE("policy", struct create, policy, "host|tpm|kms", policies,
+		      "what opens the state: TPM and KMS, or one"),
+	OPTION_NUMBER("memory", struct create, memory, "MIB", MEMORY_MIN, MEMORY_MAX,
+		      "of the stub domain, 8 unless said otherwise"),
+	OPTION_CHOICE("placement", struct create, placement, "stubdom|process",
+		      placements, "its own stub domain, or a process of dom0"),
 	CA_FOLDER_OPTION(struct create),
-	{.name = "tcti",
-	 .kind = ARGS_TEXT,
-	 .offset = offsetof(struct create, tcti),
-	 .value = "TCTI",
-	 .help = "of a CA key in the TPM, " TPM_TCTI},
-	{.name = "tpm",
-	 .kind = ARGS_CHOICE,
-	 .offset = offsetof(struct create, tpm),
-	 .value = "2.0|1.2",
-	 .help = "1.2: for guests that know no other",
-	 .choices = versions},
-	{.name = "localities",
-	 .kind = ARGS_TEXT,
-	 .offset = offsetof(struct create, localities),
-	 .value = "LIST",
-	 .help = "for the guest: 0, or 0,2-3, or 0-4"},
-	{.name = "pcr-banks",
-	 .kind = ARGS_TEXT,
-	 .offset = offsetof(struct create, banks),
-	 .value = "LIST",
-	 .help = "some of sha1,sha256,sha384,sha512"},
-	{.name = "measured",
-	 .kind = ARGS_FLAG,
-	 .offset = offsetof(struct create, measured),
-	 .help = "only for guests that `vtpmctl launch` started"},
+	OPTION_TEXT("tcti", struct create, tcti, "TCTI",
+		    "of a CA key in the TPM, " TPM_TCTI),
+	OPTION_CHOICE("tpm", struct create, tpm, "2.0|1.2", versions,
+		      "1.2: for guests that know no other"),
+	OPTION_TEXT("localities", struct create, localities, "LIST",
+		    "for the guest: 0, or 0,2-3, or 0-4"),
+	OPTION_TEXT("pcr-banks", struct create, banks, "LIST",
+		    "some of sha1,sha256,sha384,sha512"),
+	OPTION_FLAG("measured", struct create, measured,
+		    "only for guests that `vtpmctl launch` started"),
 	CLIENT_SOCKET_OPTION(struct create),
 };
 
@@ -710,11 +594,9 @@ int create_main(int argc, char **argv)
 {
 	struct create c = {
 		.socket = CLIENT_SOCKET, .folder = CA_FOLDER, .tcti = TPM_TCTI};
-	enum args_result parsed = args_parse(&create_command, argc, argv, &c);
 	bool certified;
 
-	if (parsed != ARGS_RUN)
-		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
+	args_parse_or_exit(&create_command, argc, argv, &c);
 	if (!take_lists(&c))
 		return VTPMCTL_USAGE;
 	if (c.measured && is_12(&c)) {

@@ -19,10 +19,8 @@ struct list {
 };
 
 static const struct args_option list_options[] = {
-	{.name = "json",
-	 .kind = ARGS_FLAG,
-	 .offset = offsetof(struct list, json),
-	 .help = "as a JSON array of what `show --json` prints"},
+	OPTION_FLAG("json", struct list, json,
+		    "as a JSON array of what `show --json` prints"),
 	CLIENT_SOCKET_OPTION(struct list),
 };
 
@@ -149,12 +147,10 @@ static void warn_damaged(const json_t *damaged)
 int list_main(int argc, char **argv)
 {
 	struct list l = {.socket = CLIENT_SOCKET};
-	enum args_result parsed = args_parse(&list_command, argc, argv, &l);
 	json_t *reply, *vtpms;
 	int status;
 
-	if (parsed != ARGS_RUN)
-		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
+	args_parse_or_exit(&list_command, argc, argv, &l);
 	status = client_call(l.socket, client_request("list", NULL), &reply);
 	if (status)
 		return status;
@@ -177,10 +173,7 @@ struct show {
 };
 
 static const struct args_option show_options[] = {
-	{.name = "json",
-	 .kind = ARGS_FLAG,
-	 .offset = offsetof(struct show, json),
-	 .help = "as a JSON object"},
+	OPTION_FLAG("json", struct show, json, "as a JSON object"),
 	CLIENT_SOCKET_OPTION(struct show),
 };
 
@@ -343,12 +336,10 @@ static void print_fields(const json_t *vtpm)
 int show_main(int argc, char **argv)
 {
 	struct show s = {.socket = CLIENT_SOCKET};
-	enum args_result parsed = args_parse(&show_command, argc, argv, &s);
 	json_t *reply, *vtpm;
 	int status;
 
-	if (parsed != ARGS_RUN)
-		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
+	args_parse_or_exit(&show_command, argc, argv, &s);
 	status = client_call(s.socket, client_request("show", s.name), &reply);
 	if (status)
 		return status;
@@ -392,14 +383,8 @@ static const struct args_option top_options[] = {
 	 .help = "end after N tables",
 	 .min = 1,
 	 .max = 1000000},
-	{.name = "once",
-	 .kind = ARGS_FLAG,
-	 .offset = offsetof(struct top, once),
-	 .help = "end after one table"},
-	{.name = "json",
-	 .kind = ARGS_FLAG,
-	 .offset = offsetof(struct top, json),
-	 .help = "a JSON array a line, for programs"},
+	OPTION_FLAG("once", struct top, once, "end after one table"),
+	OPTION_FLAG("json", struct top, json, "a JSON array a line, for programs"),
 	CLIENT_SOCKET_OPTION(struct top),
 };
 
@@ -604,10 +589,8 @@ static int run_list(const struct top *t)
 int top_main(int argc, char **argv)
 {
 	struct top t = {.socket = CLIENT_SOCKET, .seconds = 2};
-	enum args_result parsed = args_parse(&top_command, argc, argv, &t);
 
-	if (parsed != ARGS_RUN)
-		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
+	args_parse_or_exit(&top_command, argc, argv, &t);
 	if (t.once)
 		t.times = 1;
 	return run_list(&t);
@@ -630,11 +613,7 @@ struct audit {
 };
 
 static const struct args_option audit_options[] = {
-	{.name = "file",
-	 .kind = ARGS_TEXT,
-	 .offset = offsetof(struct audit, file),
-	 .value = "FILE",
-	 .help = AUDIT_PATH},
+	OPTION_TEXT("file", struct audit, file, "FILE", AUDIT_PATH),
 	CLIENT_SOCKET_OPTION(struct audit),
 };
 
@@ -803,10 +782,8 @@ static int rotate(const struct audit *a)
 int audit_main(int argc, char **argv)
 {
 	struct audit a = {.what = NULL};
-	enum args_result parsed = args_parse(&audit_command, argc, argv, &a);
 
-	if (parsed != ARGS_RUN)
-		return parsed == ARGS_HELP ? VTPMCTL_OK : VTPMCTL_USAGE;
+	args_parse_or_exit(&audit_command, argc, argv, &a);
 	if (!strcmp(a.what, "rotate"))
 		return rotate(&a);
 	if (strcmp(a.what, "verify")) {
