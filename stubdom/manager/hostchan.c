@@ -224,12 +224,17 @@ static int reconnect(struct hostchan *h)
 	}
 }
 
-static int64_t hostchan_call_now_ms(void)
+static uint64_t hostchan_call_now_ns(void)
 {
 	struct timespec t;
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static int64_t hostchan_call_now_ms(void)
+{
+	return (int64_t)(hostchan_call_now_ns() / 1000000);
 }
 
 /* Waits until there is a connection; -EPIPE: not within ms. */
@@ -255,8 +260,7 @@ static int hostchan_call_await(struct hostchan *h, int ms)
 	return h->up || rc ? rc : -EPIPE;
 }
 
-/* 0; -EPIPE: no connection; else the negative errno that vtpmd replied. */
-static int hostchan_call(struct hostchan *h, struct hostchan_call *c)
+static int call_until_answered(struct hostchan *h, struct hostchan_call *c)
 {
 	int rc;
 
@@ -270,6 +274,16 @@ static int hostchan_call(struct hostchan *h, struct hostchan_call *c)
 		if (rc || !c->repeat)
 			return -EPIPE;
 	}
+}
+
+/* 0; -EPIPE: no connection; else the negative errno that vtpmd replied. */
+static int hostchan_call(struct hostchan *h, struct hostchan_call *c)
+{
+	uint64_t start = hostchan_call_now_ns();
+	int rc = call_until_answered(h, c);
+
+	h->waited_ns += hostchan_call_now_ns() - start;
+	return rc;
 }
 
 /* The same; what stands behind the status is the caller's, free(*buf). */
@@ -419,6 +433,11 @@ void hostchan_running(struct hostchan *h, const uint8_t uuid[16], const uint64_t
 	memcpy(h->uuid, uuid, sizeof(h->uuid));
 	h->seq = seq;
 	h->running = true;
+}
+
+uint64_t hostchan_waited_ns(const struct hostchan *h)
+{
+	return h->waited_ns;
 }
 
 /* A call whose reply's bytes go into a buffer of *room bytes. */

@@ -14,8 +14,9 @@
 #define XVTPM_HOSTCHAN_H
 
 #include "lib/channel.h"
-#include "stubdom/manager/hostchan_io.h"
 #include "stubdom/manager/state.h"
+
+#include <sys/types.h>
 
 struct hostchan;
 
@@ -30,6 +31,9 @@ int __must_check hostchan_hello(struct hostchan *h, uint8_t **config, size_t *le
 				struct error *e);
 /* From now on a lost connection is re-opened, as vTPM uuid. */
 void hostchan_running(struct hostchan *h, const uint8_t uuid[16], const uint64_t *seq);
+
+/* How long calls have waited for their replies so far. */
+uint64_t hostchan_waited_ns(const struct hostchan *h);
 
 /* get and put of sealed objects, with put_later. */
 struct state_place hostchan_place(struct hostchan *h);
@@ -90,6 +94,34 @@ uint8_t *hostchan_event_payload(struct hostchan *h, size_t *len);
 /* Answers EVENT_STATUS: TLVs as in enum channel_status. */
 int __must_check hostchan_status(struct hostchan *h, const uint8_t *tlvs, size_t len);
 
+/* What hostchan.c asks of a transport (transport.c): a non-blocking byte stream, a way to
+ * wait for it, and, where there is one, a way to listen for a new peer after the old one
+ * went. */
+struct libxenvchan;
+struct hostchan_io {
+	const struct hostchan_io_ops *ops;
+	int fd;			   /* socket transport; -1: closed */
+	struct libxenvchan *vchan; /* vchan transport; NULL: closed */
+};
+
+struct hostchan_io_ops {
+	/* Drops the peer and listens for the next one, without waiting for it.
+	 * -EPIPE: this transport has only one life. */
+	int (*reopen)(struct hostchan_io *io);
+	/* A peer is there. */
+	bool (*connected)(struct hostchan_io *io);
+	/* Bytes moved, 0 when that is not possible now, -EPIPE when it ended. */
+	ssize_t (*read)(struct hostchan_io *io, void *buf, size_t len);
+	ssize_t (*write)(struct hostchan_io *io, const void *buf, size_t len);
+	/* Blocks until something may have changed. -ETIMEDOUT; ms < 0: no limit. */
+	int (*wait)(struct hostchan_io *io, bool to_write, int ms);
+	int (*fd)(const struct hostchan_io *io);
+	void (*close)(struct hostchan_io *io);
+};
+
+int __must_check hostchan_io_vchan(struct hostchan_io *io);
+int __must_check hostchan_io_fd(struct hostchan_io *io, int fd);
+
 /*
  * Frames on a transport: one request and its reply, and the return of a lost
  * vtpmd.  Private to hostchan*.c.
@@ -102,6 +134,7 @@ struct hostchan {
 	struct hostchan_io io;
 	struct channel_reader in;
 	uint32_t last_id;
+	uint64_t waited_ns;
 	bool up;
 	bool running;
 	/* events that arrived and were not yet taken: 1 << n, hostchan.c */

@@ -2,7 +2,7 @@
 /* The host channel over a connected stream socket, for a manager that runs as a
  * process: vtpmd's end goes with vtpmd, and the manager with it. */
 #include "include/channel.h"
-#include "stubdom/manager/hostchan_io.h"
+#include "stubdom/manager/hostchan.h"
 
 #include <errno.h>
 #include <fcntl.h>
