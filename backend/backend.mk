@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 # The manager links all of backend/*.c, with -lxengnttab -lxenevtchn and what those
 # ask for.  The tests include ring.c, to play the guest at each access of it.
-backend_ring_UNIT_SRCS   := backend/backend.c backend/xenbus.c lib/cursor.c
-backend_xenbus_UNIT_SRCS := backend/backend.c backend/xenbus.c backend/ring.c lib/cursor.c
-ring_request_FUZZ_SRCS   := backend/backend.c backend/xenbus.c lib/cursor.c
-backend_FUZZ_SRCS        := backend/backend.c backend/xenbus.c lib/cursor.c
-backend_xenstore_UNIT_SRCS := backend/xenstore.c
+BACKEND_TEST_SRCS := backend/tpmif.c stubdom/manager/front.c lib/cursor.c lib/error.c
+backend_ring_UNIT_SRCS   := $(BACKEND_TEST_SRCS)
+backend_xenbus_UNIT_SRCS := $(BACKEND_TEST_SRCS) backend/ring.c
+ring_request_FUZZ_SRCS   := $(BACKEND_TEST_SRCS)
+backend_FUZZ_SRCS        := $(BACKEND_TEST_SRCS)
+backend_xenstore_UNIT_SRCS := backend/xen.c
+backend_xenstore_UNIT_LIBS := -lxengnttab -lxenevtchn -lxentoollog
 UNIT_TESTS += backend_ring backend_xenbus backend_xenstore
 FUZZ_TESTS += ring_request backend
 

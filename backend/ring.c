@@ -6,9 +6,55 @@
 #include <xen/xen.h>
 #include <xen/io/tpmif.h>
 #include "backend/ring.h"
-#include "backend/shared.h"
 #include "lib/cursor.h"
 #include "lib/tpm2/types.h"
+
+/*
+ * Access to memory that a guest can change at any moment.  Every byte is read
+ * exactly once, into memory of our own, and only that copy is looked at.
+ *
+ * A test defines SHARED_ACCESS before it includes the product file, and plays the
+ * guest there: it is called before each access.
+ */
+#ifndef SHARED_ACCESS
+#define SHARED_ACCESS(address) ((void)(address))
+#endif
+
+static uint32_t shared_read_u32(const volatile uint8_t *from)
+{
+	SHARED_ACCESS(from);
+	return *(const volatile uint32_t *)from;
+}
+
+static uint8_t shared_read_u8(const volatile uint8_t *from)
+{
+	SHARED_ACCESS(from);
+	return *from;
+}
+
+static void shared_write_u32(volatile uint8_t *to, uint32_t value)
+{
+	SHARED_ACCESS(to);
+	*(volatile uint32_t *)to = value;
+}
+
+static void shared_write_u8(volatile uint8_t *to, uint8_t value)
+{
+	SHARED_ACCESS(to);
+	*to = value;
+}
+
+static void shared_copy_in(uint8_t *to, const volatile uint8_t *from, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		to[i] = shared_read_u8(from + i);
+}
+
+static void shared_copy_out(volatile uint8_t *to, const uint8_t *from, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		shared_write_u8(to + i, from[i]);
+}
 
 /* Offsets in the page; state, locality and nr_extra_pages are one aligned word. */
 #define OFFSET_LENGTH	    0
@@ -29,23 +75,22 @@ static size_t packet_offset(uint8_t nr_extra)
 	return OFFSET_REFS + 4 * (size_t)nr_extra;
 }
 
-int ring_open(struct ring *r, const struct backend_ops *ops, void *ctx, uint32_t domid,
-	      uint32_t ref, uint32_t remote_port)
+int ring_open(struct ring *r, struct xen *xen, uint32_t domid, uint32_t ref,
+	      uint32_t remote_port)
 {
 	void *page;
 	int rc;
 
 	memset(r, 0, sizeof(*r));
-	rc = ops->map(ctx, domid, &ref, 1, &page);
+	rc = xen_map(xen, domid, &ref, 1, &page);
 	if (rc)
 		return rc;
-	rc = ops->bind(ctx, domid, remote_port, &r->port);
+	rc = xen_bind(xen, domid, remote_port, &r->port);
 	if (rc) {
-		ops->unmap(ctx, page, 1);
+		xen_unmap(xen, page, 1);
 		return rc;
 	}
-	r->ops = ops;
-	r->ctx = ctx;
+	r->xen = xen;
 	r->domid = domid;
 	r->page = page;
 	return 0;
@@ -54,7 +99,7 @@ int ring_open(struct ring *r, const struct backend_ops *ops, void *ctx, uint32_t
 static void drop_extra(struct ring *r)
 {
 	if (r->extra)
-		r->ops->unmap(r->ctx, (void *)r->extra, r->nr_extra);
+		xen_unmap(r->xen, (void *)r->extra, r->nr_extra);
 	r->extra = NULL;
 	r->nr_extra = 0;
 }
@@ -64,8 +109,8 @@ void ring_close(struct ring *r)
 	if (!r->page)
 		return;
 	drop_extra(r);
-	r->ops->unbind(r->ctx, r->port);
-	r->ops->unmap(r->ctx, (void *)r->page, 1);
+	xen_unbind(r->xen, r->port);
+	xen_unmap(r->xen, (void *)r->page, 1);
 	r->page = NULL;
 }
 
@@ -80,7 +125,7 @@ static int want_extra(struct ring *r, const uint32_t *refs, uint8_t nr)
 	drop_extra(r);
 	if (nr == 0)
 		return 0;
-	rc = r->ops->map(r->ctx, r->domid, refs, nr, &pages);
+	rc = xen_map(r->xen, r->domid, refs, nr, &pages);
 	if (rc)
 		return rc;
 	r->extra = pages;
@@ -92,8 +137,7 @@ static int want_extra(struct ring *r, const uint32_t *refs, uint8_t nr)
 static void set_ring_state(struct ring *r, enum tpmif_state state)
 {
 	shared_write_u8(r->page + OFFSET_STATE, state);
-	/* A failure means that the guest is gone: xenstore will tell. */
-	(void)r->ops->notify(r->ctx, r->port);
+	xen_notify(r->xen, r->port);
 }
 
 /* The one place where an answer becomes visible. */

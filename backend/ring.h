@@ -25,7 +25,7 @@
 
 #include <stdbool.h>
 #include "compiler.h"
-#include "backend/ops.h"
+#include "backend/xen.h"
 #include "lib/tpm2/types.h"
 
 /* The longest packet, either way. */
@@ -41,8 +41,7 @@
 #define TPM_BAD_LOCALITY   0x3d
 
 struct ring {
-	const struct backend_ops *ops;
-	void *ctx;
+	struct xen *xen;
 	uint32_t domid;
 	uint32_t port;		 /* ours */
 	bool tpm12;		 /* set by the owner: refusals are a TPM 1.2's */
@@ -61,8 +60,8 @@ struct ring_request {
 };
 
 /* Maps the page and binds the event channel; on failure nothing is left. */
-int __must_check ring_open(struct ring *r, const struct backend_ops *ops, void *ctx,
-			   uint32_t domid, uint32_t ref, uint32_t remote_port);
+int __must_check ring_open(struct ring *r, struct xen *xen, uint32_t domid, uint32_t ref,
+			   uint32_t remote_port);
 /* Unbinds and unmaps; does nothing on a closed ring. */
 void ring_close(struct ring *r);
 

@@ -12,7 +12,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -26,12 +25,11 @@ static struct {
 	struct state state;
 	struct error error;
 	struct listener commands, control;
-	struct plain *plain;
+	struct fronts fronts; /* one */
 	pthread_mutex_t lock;
 	enum engine_version version;
 	uint8_t locality;
 	bool on;
-	int ended; /* eventfd: SHUTDOWN came */
 } alone = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static int alone_power_on(bool create)
@@ -130,7 +128,7 @@ static bool serve_request(int fd)
 	want = control_answer(&control_ops, buf, want, rsp, &end);
 	n = send(fd, rsp, want, MSG_NOSIGNAL);
 	if (end)
-		(void)!eventfd_write(alone.ended, 1);
+		kill(getpid(), SIGTERM); /* serve_standalone() hears of it */
 	return n == (ssize_t)want;
 }
 
@@ -175,27 +173,15 @@ static int idle_ms(void)
 
 static int serve_standalone(int signals)
 {
-	struct pollfd fds[2 + PLAIN_POLLFDS] = {
-		{.fd = signals, .events = POLLIN},
-		{.fd = alone.ended, .events = POLLIN},
-	};
-	nfds_t n;
+	struct pollfd end = {.fd = signals, .events = POLLIN};
 	int rc;
 
-	for (;;) {
-		n = plain_pollfds(alone.plain, fds + 2);
-		rc = poll(fds, 2 + n, idle_ms());
-		if (rc < 0 && errno != EINTR)
-			return -errno;
-		if (rc > 0 && (fds[0].revents || fds[1].revents))
-			return 0;
-		if (rc > 0)
-			rc = plain_ready(alone.plain, fds + 2, n);
-		else
+	do {
+		rc = fronts_serve(&alone.fronts, &end, idle_ms());
+		if (!rc)
 			rc = flush();
-		if (rc)
-			return rc;
-	}
+	} while (rc >= 0 && !end.revents);
+	return rc < 0 ? rc : 0;
 }
 
 static int listen_at(const struct alone_place *place)
@@ -216,10 +202,11 @@ static int listen_at(const struct alone_place *place)
 
 static int open_all(const struct alone_place *place)
 {
-	const struct plain_ops ops = {.execute = execute_standalone};
+	struct front *f;
 	bool create;
 	int rc;
 
+	alone.fronts.tpm.execute = execute_standalone;
 	alone.version = place->version;
 	alone.state.error = &alone.error;
 	rc = folder_open(&alone.folder, place->state, &alone.error);
@@ -237,7 +224,9 @@ static int open_all(const struct alone_place *place)
 		fprintf(stderr, "vtpm-manager: a new TPM was made there\n");
 	rc = listen_at(place);
 	if (!rc)
-		rc = plain_open(&alone.plain, &alone.commands, &ops);
+		rc = socket_front(&f, &alone.commands, &alone.error);
+	if (!rc)
+		fronts_add(&alone.fronts, f);
 	return rc;
 }
 
@@ -292,8 +281,7 @@ static int serve_all(void)
 	sigaddset(&set, SIGINT);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signals = signalfd(-1, &set, SFD_CLOEXEC);
-	alone.ended = eventfd(0, EFD_CLOEXEC);
-	if (signals < 0 || alone.ended < 0)
+	if (signals < 0)
 		return -errno;
 	rc = -pthread_create(&thread, NULL, serve_control, NULL);
 	if (!rc)
@@ -317,7 +305,7 @@ int alone_run(const struct alone_place *place, struct error *e)
 		return 0;
 	if (!rc)
 		rc = serve_all();
-	plain_close(alone.plain);
+	fronts_close(&alone.fronts);
 	listener_close(&alone.commands);
 	listener_close(&alone.control);
 	if (place->pid)

@@ -6,7 +6,7 @@ HOSTTPM_SRCS := $(addprefix stubdom/manager/,hosttpm.c hosttpm_cmd.c hosttpm_ses
 UNLOCK_SRCS := $(addprefix stubdom/manager/,config.c unlock.c slot.c) lib/slot/previous_key.c lib/slot/recovery.c
 
 MANAGER_SRCS := $(wildcard stubdom/manager/*.c) lib/text.c lib/atomic.c lib/channel.c lib/tpmpub.c lib/slot/envelope.c lib/slot/slot.c lib/hostpolicy.c lib/measure.c lib/slot/previous_key.c lib/slot/recovery.c lib/tpmbusy.c $(KMS_SRCS) \
-                $(addprefix backend/,ring.c xenbus.c backend.c xen_ops.c xenstore.c)
+                $(addprefix backend/,ring.c tpmif.c xen.c)
 MANAGER_OBJS := $(sort $(MANAGER_SRCS:%.c=$(BUILD)/manager/%.o))
 # What libssl itself needs is another thing in each Debian; asked when the recipe runs.
 MANAGER_LIBS = -ltpms -lseccomp $(shell pkg-config --static --libs libssl libcrypto) -lxenvchan \
@@ -33,11 +33,12 @@ TEST_PROGRAMS += $(BUILD)/bin/vtpm-manager-san
 ENGINE_SRCS := stubdom/manager/engine.c
 ENGINE_LIBS := -Wl,--wrap=DAStartup -Wl,-Bstatic -ltpms -Wl,-Bdynamic
 
-UNIT_TESTS += control engine folder plain
+UNIT_TESTS += control engine folder front plain
+front_UNIT_SRCS := stubdom/manager/front.c
 folder_UNIT_SRCS := $(addprefix stubdom/manager/,folder.c state.c slot.c) \
                     lib/atomic.c $(ENVELOPE_SRCS)
 folder_UNIT_LIBS := -lcrypto
-plain_UNIT_SRCS := $(addprefix stubdom/manager/,socket.c) lib/cursor.c lib/error.c
+plain_UNIT_SRCS := $(addprefix stubdom/manager/,front.c socket.c) lib/cursor.c lib/error.c
 control_UNIT_SRCS := stubdom/manager/control.c lib/cursor.c
 engine_UNIT_SRCS := $(ENGINE_SRCS) stubdom/manager/state.c $(ENVELOPE_SRCS)
 engine_UNIT_LIBS := $(ENGINE_LIBS) -lcrypto

@@ -15,8 +15,8 @@
 
 #define HEADER_SIZE 10
 
-struct plain {
-	struct plain_ops ops;
+struct socket_front {
+	struct front front;
 	const struct listener *listener;
 	int client; /* -1: none */
 	uint64_t commands;
@@ -24,43 +24,12 @@ struct plain {
 	uint8_t in[ENGINE_BUFFER_SIZE], out[ENGINE_BUFFER_SIZE];
 };
 
-int plain_open(struct plain **out, const struct listener *listener,
-	       const struct plain_ops *ops)
+static struct socket_front *socket_of(const struct front *f)
 {
-	struct plain *p = calloc(1, sizeof(*p));
-
-	if (!p)
-		return -ENOMEM;
-	p->ops = *ops;
-	p->client = -1;
-	p->listener = listener;
-	*out = p;
-	return 0;
+	return (struct socket_front *)f;
 }
 
-void plain_close(struct plain *p)
-{
-	if (!p)
-		return;
-	if (p->client >= 0)
-		close(p->client);
-	explicit_bzero(p, sizeof(*p));
-	free(p);
-}
-
-nfds_t plain_pollfds(const struct plain *p, struct pollfd *fds)
-{
-	fds[0].fd = p->client >= 0 ? p->client : p->listener->fd;
-	fds[0].events = POLLIN;
-	return 1;
-}
-
-uint64_t plain_commands(const struct plain *p)
-{
-	return p->commands;
-}
-
-static void drop_socket(struct plain *p)
+static void drop_socket(struct socket_front *p)
 {
 	close(p->client);
 	p->client = -1;
@@ -68,7 +37,7 @@ static void drop_socket(struct plain *p)
 }
 
 /* The length that the command, of which the header is there, says. */
-static size_t wanted(const struct plain *p)
+static size_t wanted(const struct socket_front *p)
 {
 	struct cursor c = cursor_reader(p->in, p->have);
 
@@ -76,7 +45,7 @@ static size_t wanted(const struct plain *p)
 	return cursor_u32(&c);
 }
 
-static void answer(struct plain *p, size_t len)
+static void answer(struct socket_front *p, size_t len)
 {
 	size_t done = 0;
 	ssize_t n;
@@ -93,7 +62,7 @@ static void answer(struct plain *p, size_t len)
 	}
 }
 
-static void refuse_socket(struct plain *p)
+static void refuse_socket(struct socket_front *p)
 {
 	struct cursor w = cursor_writer(p->out, sizeof(p->out));
 
@@ -105,12 +74,13 @@ static void refuse_socket(struct plain *p)
 		drop_socket(p);
 }
 
-static void run_socket(struct plain *p, size_t len)
+static void run_socket(struct socket_front *p, size_t len)
 {
+	const struct front_tpm *tpm = &p->front.all->tpm;
 	size_t rsp_len = sizeof(p->out);
 
 	p->commands++;
-	if (p->ops.execute(p->ops.ctx, 0, p->in, len, p->out, &rsp_len)) {
+	if (tpm->execute(tpm->ctx, 0, p->in, len, p->out, &rsp_len)) {
 		drop_socket(p); /* nothing may be shown */
 		return;
 	}
@@ -121,12 +91,13 @@ static void run_socket(struct plain *p, size_t len)
 	memmove(p->in, p->in + len, p->have);
 }
 
-int plain_ready(struct plain *p, const struct pollfd *fds, nfds_t n)
+static int socket_ready(struct front *f, const struct pollfd *fds)
 {
+	struct socket_front *p = socket_of(f);
 	ssize_t got;
 	size_t len;
 
-	if (!n || !fds[0].revents)
+	if (!fds[0].revents)
 		return 0;
 	if (p->client < 0) {
 		p->client = listener_accept(p->listener);
@@ -148,6 +119,51 @@ int plain_ready(struct plain *p, const struct pollfd *fds, nfds_t n)
 		else
 			run_socket(p, len);
 	}
+	return 0;
+}
+
+static nfds_t socket_pollfds(struct front *f, struct pollfd fds[static FRONT_POLLFDS])
+{
+	struct socket_front *p = socket_of(f);
+
+	fds[0].fd = p->client >= 0 ? p->client : p->listener->fd;
+	fds[0].events = POLLIN;
+	return 1;
+}
+
+static void socket_stats(const struct front *f, struct front_stats *s)
+{
+	*s = (struct front_stats){.commands = socket_of(f)->commands};
+}
+
+static void socket_close(struct front *f)
+{
+	struct socket_front *p = socket_of(f);
+
+	if (p->client >= 0)
+		close(p->client);
+	explicit_bzero(p, sizeof(*p));
+	free(p);
+}
+
+static const struct front_ops socket_ops = {
+	.firmware = FRONT_FIRMWARE_MANAGER,
+	.pollfds = socket_pollfds,
+	.ready = socket_ready,
+	.stats = socket_stats,
+	.close = socket_close,
+};
+
+int socket_front(struct front **f, const struct listener *listener, struct error *e)
+{
+	struct socket_front *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return error_set(e, -ENOMEM, CAUSE_INTERNAL, "out of memory");
+	p->front.ops = &socket_ops;
+	p->client = -1;
+	p->listener = listener;
+	*f = &p->front;
 	return 0;
 }
 

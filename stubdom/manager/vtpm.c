@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "stubdom/manager/vtpm.h"
-#include "backend/backend.h"
-#include "backend/xen_ops.h"
+#include "backend/tpmif.h"
 #include "lib/crypt.h"
 #include "lib/cursor.h"
 #include "stubdom/manager/certnv.h"
@@ -20,7 +19,6 @@
 #include "stubdom/manager/vtpm_status.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,338 +26,9 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Starts zeroed, but for listener.fd, -1. */
-struct vtpm_side {
-	struct xen_ops xen;
-	bool has_xen;
-	struct backend *backend; /* NULL: none */
-	struct listener listener;
-	struct plain *plain; /* NULL: none */
-};
-
-struct vtpm_guest {
-	struct hostchan *chan;
-	struct eventlog *log; /* of its launch */
-	bool only;	      /* measured guests only, as the header says */
-	bool tpm12;	      /* into which nothing is measured */
-	/* _TPM_Init, and what a machine's firmware does then */
-	int (*power_on)(void *ctx);
-	void *ctx;
-};
-
-struct vtpm_identity {
-	struct certnv certs; /* as vtpmd has them */
-	unsigned int good;   /* how many of them the TPM has */
-};
-
-static void hear_cancel(void *ctx)
-{
-	struct vtpm_side *s = ctx;
-
-	if (s->backend)
-		backend_check_cancel(s->backend);
-}
-
-static int open_backend(struct vtpm_side *s, const struct vtpm_place *place,
-			const struct unlock_config *config,
-			const struct backend_engine *engine, struct error *e)
-{
-	struct backend_config c = {
-		.localities = config->desc.localities,
-		.shared_domain = !place->stubdom,
-		.tpm12 = config->desc.tpm12,
-	};
-	const uint8_t *u = config->uuid;
-	int rc;
-
-	snprintf(c.uuid, sizeof(c.uuid),
-		 "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
-		 u[0], u[1], u[2], u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11],
-		 u[12], u[13], u[14], u[15]);
-	engine_while_busy(hear_cancel, s);
-	rc = backend_open(&s->backend, &c, engine, &xen_ops_table, &s->xen);
-	return rc ? error_set(e, rc, CAUSE_INTERNAL,
-			      "the backend could not be offered to guests: %s",
-			      strerror(-rc))
-		  : 0;
-}
-
-/* Opens the devices of Xen, or the socket, and serves nobody yet. */
-static int vtpm_side_prepare(struct vtpm_side *s, const struct vtpm_place *place,
-			     struct error *e)
-{
-	int rc;
-
-	if (place->no_xen)
-		return place->unix_path ? listener_unix(&s->listener, place->unix_path, e)
-					: 0;
-	rc = xen_ops_open(&s->xen);
-	if (rc)
-		return error_set(e, rc, CAUSE_INTERNAL,
-				 "/dev/xen/{xenbus,evtchn,gntdev} cannot be used: %s",
-				 strerror(-rc));
-	s->has_xen = true;
-	return 0;
-}
-
-/* The engine serves from now on; a socket has only its execute_vtpm(). */
-static int vtpm_side_open(struct vtpm_side *s, const struct vtpm_place *place,
-			  const struct unlock_config *config,
-			  const struct backend_engine *engine, struct error *e)
-{
-	struct plain_ops ops = {.ctx = engine->ctx, .execute = engine->execute};
-	int rc;
-
-	if (!place->no_xen)
-		return open_backend(s, place, config, engine, e);
-	if (!place->unix_path)
-		return 0;
-	rc = plain_open(&s->plain, &s->listener, &ops);
-	return rc ? error_set(e, rc, CAUSE_INTERNAL, "out of memory") : 0;
-}
-
-/* Waits for commands, or until fd can be read, and serves what came.  -errno: xenstore or
- * the event channels are lost. */
-static int vtpm_side_serve(struct vtpm_side *s, int fd)
-{
-	struct pollfd fds[1 + BACKEND_POLLFDS + PLAIN_POLLFDS];
-	nfds_t n = 1;
-	int rc, events;
-
-	fds[0] = (struct pollfd){.fd = fd, .events = POLLIN};
-	if (s->backend) {
-		backend_pollfds(s->backend, fds + n);
-		n += BACKEND_POLLFDS;
-	} else if (s->plain) {
-		n += plain_pollfds(s->plain, fds + n);
-	}
-	events = poll(fds, n, s->backend ? backend_timeout(s->backend) : -1);
-	if (events < 0)
-		return errno == EINTR ? 0 : -errno;
-	rc = s->backend && fds[2].revents ? backend_ring_ready(s->backend) : 0;
-	if (!rc && s->backend && (fds[1].revents || !events))
-		rc = backend_xenstore_ready(s->backend);
-	if (!rc && s->plain)
-		rc = plain_ready(s->plain, fds + 1, n - 1);
-	return rc;
-}
-
-/* Its figures, into the status. */
-static void vtpm_side_stats(const struct vtpm_side *s, struct vtpm_status *status)
-{
-	struct backend_stats b = {0};
-
-	if (s->backend) {
-		backend_stats(s->backend, &b);
-		status->guest = b.present;
-		status->guest_domid = b.domid;
-		status->refused = b.refused;
-	}
-	status->commands = s->plain ? plain_commands(s->plain) : b.commands;
-}
-
-/* Also of one that was not opened or prepared, or not whole.  A socket's name stays: a
- * process that has given up its rights does not see it, and vtpmd removes it. */
-static void vtpm_side_close(struct vtpm_side *s)
-{
-	engine_while_busy(NULL, NULL);
-	backend_close(s->backend);
-	if (s->has_xen)
-		xen_ops_close(&s->xen);
-	plain_close(s->plain);
-	if (s->listener.fd >= 0)
-		close(s->listener.fd);
-	s->listener.fd = -1;
-}
-
-static int refuse_vtpm(const struct vtpm_guest *g, uint32_t domid, int rc,
-		       const char *what, const char **why)
-{
-	static char text[192];
-
-	snprintf(text, sizeof(text), "domain %u is refused: %s", domid, what);
-	hostchan_log(g->chan, LOG_ERR, text);
-	*why = text;
-	return rc;
-}
-
-/* vtpmd has told the journal of its own refusals. */
-static int not_told(const struct vtpm_guest *g, uint32_t domid, int rc,
-		    const struct hostchan_guest *told, const char **why)
-{
-	static char text[sizeof(told->why)];
-
-	if (rc == -EPIPE)
-		return refuse_vtpm(
-			g, domid, rc,
-			"vtpmd does not answer, and it alone knows whether the "
-			"guest may have this vTPM: `systemctl status vtpmd`",
-			why);
-	if (rc == -EBADMSG || !told->why[0])
-		return refuse_vtpm(
-			g, domid, rc,
-			"vtpmd's answer about it makes no sense: install vtpmd and "
-			"the vTPM manager of one release",
-			why);
-	memcpy(text, told->why, sizeof(text));
-	*why = text;
-	return rc;
-}
-
-static int start_anew(const struct vtpm_guest *g, const struct hostchan_guest *told)
-{
-	int rc;
-
-	eventlog_clear(g->log);
-	rc = g->power_on(g->ctx);
-	return rc || !told->len ? rc : launch_measure(told->list, told->len, g->log);
-}
-
-static int judge(const struct vtpm_guest *g, uint32_t domid, uint64_t *on,
-		 const struct hostchan_guest *told, const char **why)
-{
-	if (told->what == CHANNEL_GUEST_SAME)
-		return 0;
-	if ((g->only && !told->measured) || (g->tpm12 && told->measured))
-		return refuse_vtpm(
-			g, domid, -EPERM,
-			g->tpm12 ? "nothing is measured into a TPM 1.2: `vtpmctl "
-				   "launch --unmeasured`"
-				 : "this vTPM serves measured guests only: start it "
-				   "with `vtpmctl launch`",
-			why);
-	if (told->what == CHANNEL_GUEST_RESUMED)
-		return 0;
-	/* should it fail in the midst, it is no guest's TPM any more */
-	*on = 0;
-	if (start_anew(g, told))
-		return refuse_vtpm(
-			g, domid, -EIO,
-			"the TPM could not be started for it, or did not take its "
-			"measurements: stop and start the vTPM",
-			why);
-	*on = told->on;
-	return 0;
-}
-
-/* Asks vtpmd about domain domid, and starts the TPM again if the domain is new, with what
- * was measured of it.  *on: the TPM's power-on, or
- * what the manager drew when it started; 0: a start for a guest failed.  After a failure the guest is
- * refused, with *why for its xenstore; vtpmd's log has it, too, once it is there. */
-static int vtpm_guest_adopt(const struct vtpm_guest *g, uint32_t domid, uint64_t *on,
-			    const char **why)
-{
-	struct hostchan_guest told;
-	int rc = hostchan_guest(g->chan, domid, *on, &told);
-
-	rc = rc ? not_told(g, domid, rc, &told, why) : judge(g, domid, on, &told, why);
-	free(told.list);
-	return rc;
-}
-
-static int take_certs(struct vtpm_identity *i, const struct unlock_config *config)
-{
-	unsigned int n;
-	int rc = 0;
-
-	memset(&i->certs, 0, sizeof(i->certs));
-	for (n = 0; n < config->certs && !rc; n++)
-		rc = certnv_set(&i->certs, config->cert[n].index, config->cert[n].der,
-				config->cert[n].len);
-	return rc;
-}
-
-/* A TPM without its certificates serves its guest as well. */
-static void apply(struct vtpm_identity *i, struct hostchan *chan,
-		  const struct firmware *f)
-{
-	char text[128];
-	int rc = certnv_apply(&i->certs, f, &i->good);
-
-	if (!rc)
-		return;
-	snprintf(text, sizeof(text),
-		 "certificates are missing in the TPM's NV memory (%s): is it full?",
-		 strerror(-rc));
-	hostchan_log(chan, LOG_WARNING, text);
-}
-
-/* A power-on: the TPM is started and has its certificates. */
-static int vtpm_identity_power_on(struct vtpm_identity *i, struct hostchan *chan,
-				  struct firmware *f)
-{
-	int rc = firmware_start(f);
-
-	if (!rc)
-		apply(i, chan, f);
-	return rc;
-}
-
-/* The header has the Names before vtpmd gets the keys. */
-static int report(struct vtpm_keys *keys)
-{
-	struct envelope_desc desc = keys->config->desc;
-	bool made = keys->config->create && !keys->config->is_copy;
-	struct identity_keys found;
-	uint32_t kept;
-	int rc = identity_find(&found, desc.ek, made, keys->error);
-
-	if (!rc && found.changed)
-		rc = vtpm_keys_describe(keys, &desc);
-	if (rc || !found.len)
-		return rc;
-	rc = hostchan_identity(keys->chan, found.publics, found.len, &kept);
-	return rc ? error_set(keys->error, rc, CAUSE_CHANNEL,
-			      "vtpmd does not take its endorsement keys (%s): install "
-			      "vtpmd and the vTPM manager of one version",
-			      strerror(-rc))
-		  : 0;
-}
-
-/* Before anybody is offered this TPM: powers it on, compares its endorsement keys with
- * the header, writes there those that it did not know, and tells vtpmd. */
-static int vtpm_identity_begin(struct vtpm_identity *i, struct vtpm_keys *keys,
-			       struct firmware *f)
-{
-	int rc = take_certs(i, keys->config);
-
-	if (rc)
-		return error_set(keys->error, rc, CAUSE_CHANNEL,
-				 "vtpmd sent certificates that do not belong into a TPM: "
-				 "install vtpmd and the vTPM manager of one version");
-	rc = vtpm_identity_power_on(i, keys->chan, f);
-	if (rc)
-		return firmware_failed(rc, keys->error);
-	return report(keys);
-}
-
-/* CHANNEL_EVENT_IDENTITY: the certificates have changed. */
-static void vtpm_identity_renew(struct vtpm_identity *i, struct hostchan *chan,
-				const struct firmware *f)
-{
-	struct unlock_config config;
-	uint8_t *tlvs = NULL;
-	size_t len = 0;
-	int rc = hostchan_config(chan, &tlvs, &len);
-
-	if (!rc) {
-		rc = unlock_config_parse(tlvs, len, &config, NULL);
-		if (!rc) {
-			rc = take_certs(i, &config);
-			unlock_config_free(&config);
-		}
-	}
-	free(tlvs);
-	if (rc)
-		hostchan_log(chan, LOG_ERR, "the new certificates could not be fetched");
-	else
-		apply(i, chan, f);
-}
-
 struct vtpm {
 	const struct vtpm_place *place;
 	struct hostchan *chan;
-	struct state_place durable; /* the channel's own */
 	uint8_t *tlvs;
 	struct unlock_config config;
 	struct state state;
@@ -367,13 +36,16 @@ struct vtpm {
 	struct firmware firmware;
 	struct eventlog log; /* of the guest's launch */
 	struct attest attest;
-	struct vtpm_identity identity;
-	struct vtpm_side side;
-	int resident;	    /* vtpm_status.h; a process has it */
-	uint64_t waited_ns; /* for TPM, KMS and store */
-	uint64_t ready_ns, unlock_ns;
+	struct certnv certs;	/* as vtpmd has them */
+	unsigned int certified; /* how many of them the TPM has */
+	struct fronts fronts;
+	struct listener listener;     /* of a socket; fd is -1 otherwise */
+	int resident;		      /* vtpm_status.h; a process has it */
+	uint64_t ready_ns, unlock_ns; /* as in enum channel_status */
 	uint64_t ready_at;
-	uint64_t on; /* the TPM's last power-on */
+	/* The TPM's last power-on for a guest, as vtpmd numbers it; before the first one a
+	 * number of our own; 0: a start for a guest failed. */
+	uint64_t on;
 	struct latency latency;
 };
 
@@ -385,52 +57,192 @@ static uint64_t now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-/* The channel's calls, with the time that they take. */
-static int timed_get(void *ctx, enum channel_object object, uint8_t **buf, size_t *len)
-{
-	struct vtpm *v = ctx;
-	uint64_t start = now_ns();
-	int rc = v->durable.get(v->durable.ctx, object, buf, len);
-
-	v->waited_ns += now_ns() - start;
-	return rc;
-}
-
-static int timed_put(void *ctx, enum channel_object object, uint64_t seq,
-		     const uint8_t *buf, size_t len)
-{
-	struct vtpm *v = ctx;
-	uint64_t start = now_ns();
-	int rc = v->durable.put(v->durable.ctx, object, seq, buf, len);
-
-	v->waited_ns += now_ns() - start;
-	return rc;
-}
-
-static int put_later(void *ctx, enum channel_object object, uint64_t seq,
-		     const uint8_t *buf, size_t len)
-{
-	struct vtpm *v = ctx;
-
-	return v->durable.put_later(v->durable.ctx, object, seq, buf, len);
-}
-
 static struct vtpm_keys keys_of(struct vtpm *v)
 {
 	return (struct vtpm_keys){
 		.chan = v->chan,
-		.place = &v->durable,
+		.place = &v->state.place,
 		.config = &v->config,
 		.state = &v->state,
 		.error = &v->error,
 	};
 }
 
+static int refuse_vtpm(struct vtpm *v, uint32_t domid, int rc, const char *what,
+		       const char **why)
+{
+	static char text[192];
+
+	snprintf(text, sizeof(text), "domain %u is refused: %s", domid, what);
+	hostchan_log(v->chan, LOG_ERR, text);
+	*why = text;
+	return rc;
+}
+
+/* vtpmd has told the journal of its own refusals. */
+static int not_told(struct vtpm *v, uint32_t domid, int rc,
+		    const struct hostchan_guest *told, const char **why)
+{
+	static char text[sizeof(told->why)];
+
+	if (rc == -EPIPE)
+		return refuse_vtpm(
+			v, domid, rc,
+			"vtpmd does not answer, and it alone knows whether the "
+			"guest may have this vTPM: `systemctl status vtpmd`",
+			why);
+	if (rc == -EBADMSG || !told->why[0])
+		return refuse_vtpm(
+			v, domid, rc,
+			"vtpmd's answer about it makes no sense: install vtpmd and "
+			"the vTPM manager of one release",
+			why);
+	memcpy(text, told->why, sizeof(text));
+	*why = text;
+	return rc;
+}
+
+/* A TPM without its certificates serves its guest as well. */
+static void apply_certs(struct vtpm *v)
+{
+	char text[128];
+	int rc = certnv_apply(&v->certs, &v->firmware, &v->certified);
+
+	if (!rc)
+		return;
+	snprintf(text, sizeof(text),
+		 "certificates are missing in the TPM's NV memory (%s): is it full?",
+		 strerror(-rc));
+	hostchan_log(v->chan, LOG_WARNING, text);
+}
+
+/* After a power-on: the TPM is started and has its certificates. */
 static int start_firmware(struct vtpm *v)
 {
+	int rc;
+
 	if (v->config.desc.tpm12)
 		return firmware12_start();
-	return vtpm_identity_power_on(&v->identity, v->chan, &v->firmware);
+	rc = firmware_start(&v->firmware);
+	if (!rc)
+		apply_certs(v);
+	return rc;
+}
+
+/* A start for a guest: what was said and measured of the last one is not this one's. */
+static int start_anew(struct vtpm *v, enum front_firmware firmware,
+		      const struct hostchan_guest *told)
+{
+	int rc = engine_power_cycle();
+
+	eventlog_clear(&v->log);
+	attest_clear(&v->attest);
+	firmware_wipe(&v->firmware);
+	if (!rc && firmware == FRONT_FIRMWARE_MANAGER)
+		rc = start_firmware(v);
+	return rc || !told->len ? rc : launch_measure(told->list, told->len, &v->log);
+}
+
+static int judge(struct vtpm *v, uint32_t domid, enum front_firmware firmware,
+		 const struct hostchan_guest *told, const char **why)
+{
+	const struct envelope_desc *desc = &v->config.desc;
+
+	if (told->what == CHANNEL_GUEST_SAME)
+		return 0;
+	if ((desc->measured && !told->measured) || (desc->tpm12 && told->measured))
+		return refuse_vtpm(
+			v, domid, -EPERM,
+			desc->tpm12 ? "nothing is measured into a TPM 1.2: `vtpmctl "
+				      "launch --unmeasured`"
+				    : "this vTPM serves measured guests only: start it "
+				      "with `vtpmctl launch`",
+			why);
+	if (told->what == CHANNEL_GUEST_RESUMED)
+		return 0;
+	/* should it fail in the midst, it is no guest's TPM any more */
+	v->on = 0;
+	if (start_anew(v, firmware, told))
+		return refuse_vtpm(
+			v, domid, -EIO,
+			"the TPM could not be started for it, or did not take its "
+			"measurements: stop and start the vTPM",
+			why);
+	v->on = told->on;
+	return 0;
+}
+
+/* Asks vtpmd about domain domid, and starts the TPM again if the domain is new, with what
+ * was measured of it.  After a failure the guest is refused, with *why for its xenstore;
+ * vtpmd's log has it, too, once it is there. */
+static int adopt(void *ctx, uint32_t domid, enum front_firmware firmware,
+		 const char **why)
+{
+	struct vtpm *v = ctx;
+	struct hostchan_guest told;
+	int rc = hostchan_guest(v->chan, domid, v->on, &told);
+
+	rc = rc ? not_told(v, domid, rc, &told, why)
+		: judge(v, domid, firmware, &told, why);
+	free(told.list);
+	return rc;
+}
+
+static int take_certs(struct vtpm *v, const struct unlock_config *config)
+{
+	unsigned int n;
+	int rc = 0;
+
+	memset(&v->certs, 0, sizeof(v->certs));
+	for (n = 0; n < config->certs && !rc; n++)
+		rc = certnv_set(&v->certs, config->cert[n].index, config->cert[n].der,
+				config->cert[n].len);
+	return rc;
+}
+
+/* CHANNEL_EVENT_IDENTITY: the certificates have changed. */
+static void renew_certs(struct vtpm *v)
+{
+	struct unlock_config config;
+	uint8_t *tlvs = NULL;
+	size_t len = 0;
+	int rc = hostchan_config(v->chan, &tlvs, &len);
+
+	if (!rc) {
+		rc = unlock_config_parse(tlvs, len, &config, NULL);
+		if (!rc) {
+			rc = take_certs(v, &config);
+			unlock_config_free(&config);
+		}
+	}
+	free(tlvs);
+	if (rc)
+		hostchan_log(v->chan, LOG_ERR,
+			     "the new certificates could not be fetched");
+	else
+		apply_certs(v);
+}
+
+/* The header has the Names before vtpmd gets the keys. */
+static int report(struct vtpm *v)
+{
+	struct vtpm_keys keys = keys_of(v);
+	struct envelope_desc desc = v->config.desc;
+	bool made = v->config.create && !v->config.is_copy;
+	struct identity_keys found;
+	uint32_t kept;
+	int rc = identity_find(&found, desc.ek, made, &v->error);
+
+	if (!rc && found.changed)
+		rc = vtpm_keys_describe(&keys, &desc);
+	if (rc || !found.len)
+		return rc;
+	rc = hostchan_identity(v->chan, found.publics, found.len, &kept);
+	return rc ? error_set(&v->error, rc, CAUSE_CHANNEL,
+			      "vtpmd does not take its endorsement keys (%s): install "
+			      "vtpmd and the vTPM manager of one version",
+			      strerror(-rc))
+		  : 0;
 }
 
 static int start_engine(struct vtpm *v)
@@ -442,19 +254,14 @@ static int start_engine(struct vtpm *v)
 	uint64_t start;
 	int rc;
 
-	v->durable = hostchan_place(v->chan);
-	v->state.place = (struct state_place){
-		.ctx = v,
-		.get = timed_get,
-		.put = timed_put,
-		.put_later = put_later,
-	};
+	v->state.place = hostchan_place(v->chan);
 	memcpy(v->state.uuid, v->config.uuid, sizeof(v->state.uuid));
 	v->state.epoch = v->config.epoch;
 	v->state.error = &v->error;
 	start = now_ns();
 	rc = v->config.is_copy ? vtpm_copy(&keys) : vtpm_keys_unlock(&keys);
-	v->waited_ns += now_ns() - start;
+	/* its own work on TLS and sessions too; announce() adds what comes after it */
+	v->unlock_ns = now_ns() - start - hostchan_waited_ns(v->chan);
 	if (rc)
 		return -EACCES;
 	options.version = v->config.desc.tpm12 ? ENGINE_TPM_12 : ENGINE_TPM_20;
@@ -468,42 +275,22 @@ static int start_engine(struct vtpm *v)
 	return rc;
 }
 
-/* The first power-on: a new TPM's endorsement keys take longer than a guest would wait. */
+/* Before anybody is offered this TPM: powers it on, compares its endorsement keys with
+ * the header, writes there those that it did not know, and tells vtpmd.  New keys take
+ * longer than a guest would wait. */
 static int begin_vtpm(struct vtpm *v)
 {
-	struct vtpm_keys keys = keys_of(v);
-	int rc;
+	bool tpm12 = v->config.desc.tpm12;
+	int rc = tpm12 ? 0 : take_certs(v, &v->config);
 
-	if (!v->config.desc.tpm12)
-		return vtpm_identity_begin(&v->identity, &keys, &v->firmware);
-	rc = firmware12_start();
-	return rc ? firmware_failed(rc, &v->error) : 0;
-}
-
-static int vtpm_power_on(void *ctx)
-{
-	struct vtpm *v = ctx;
-	int rc = engine_power_cycle();
-
-	/* what was said of the last guest is not this one's */
-	eventlog_clear(&v->log);
-	attest_clear(&v->attest);
-	return rc ? rc : start_firmware(v);
-}
-
-static int adopt(void *ctx, uint32_t domid, const char **why)
-{
-	struct vtpm *v = ctx;
-	const struct vtpm_guest g = {
-		.chan = v->chan,
-		.log = &v->log,
-		.only = v->config.desc.measured,
-		.tpm12 = v->config.desc.tpm12,
-		.power_on = vtpm_power_on,
-		.ctx = v,
-	};
-
-	return vtpm_guest_adopt(&g, domid, &v->on, why);
+	if (rc)
+		return error_set(&v->error, rc, CAUSE_CHANNEL,
+				 "vtpmd sent certificates that do not belong into a TPM: "
+				 "install vtpmd and the vTPM manager of one version");
+	rc = start_firmware(v);
+	if (rc)
+		return firmware_failed(rc, &v->error);
+	return tpm12 ? 0 : report(v);
 }
 
 static int execute_vtpm(void *ctx, uint8_t locality, const uint8_t *cmd, size_t len,
@@ -529,18 +316,36 @@ static void cancel(void *ctx)
 	engine_cancel();
 }
 
-static const struct backend_engine engine_ops = {
-	.adopt = adopt,
-	.execute = execute_vtpm,
-	.cancel = cancel,
-};
-
-static int open_side(struct vtpm *v)
+/* The engine serves from now on. */
+static int open_fronts(struct vtpm *v)
 {
-	struct backend_engine engine = engine_ops;
+	struct front_config c = {
+		.localities = v->config.desc.localities,
+		.tpm12 = v->config.desc.tpm12,
+	};
+	const uint8_t *u = v->config.uuid;
+	int rc;
 
-	engine.ctx = v;
-	return vtpm_side_open(&v->side, v->place, &v->config, &engine, &v->error);
+	snprintf(c.uuid, sizeof(c.uuid),
+		 "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
+		 u[0], u[1], u[2], u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11],
+		 u[12], u[13], u[14], u[15]);
+	engine_while_busy(fronts_check_cancel, &v->fronts);
+	rc = fronts_open(&v->fronts, &c);
+	return rc ? error_set(&v->error, rc, CAUSE_INTERNAL,
+			      "the backend could not be offered to guests: %s",
+			      strerror(-rc))
+		  : 0;
+}
+
+/* A socket's name stays: a process that has given up its rights does not see it, and
+ * vtpmd removes it. */
+static void close_fronts(struct vtpm *v)
+{
+	engine_while_busy(NULL, NULL);
+	fronts_close(&v->fronts);
+	if (v->listener.fd >= 0)
+		close(v->listener.fd);
 }
 
 static void send_status(struct vtpm *v)
@@ -551,13 +356,18 @@ static void send_status(struct vtpm *v)
 		.ready_ns = v->ready_ns,
 		.unlock_ns = v->unlock_ns,
 		.uptime_ns = now_ns() - v->ready_at,
-		.certs = v->identity.good,
+		.certs = v->certified,
 		.on = v->on,
 		.latency = &v->latency,
 	};
 	uint8_t tlvs[VTPM_STATUS_MAX];
+	struct front_stats f;
 
-	vtpm_side_stats(&v->side, &s);
+	fronts_stats(&v->fronts, &f);
+	s.guest = f.present;
+	s.guest_domid = f.domid;
+	s.commands = f.commands;
+	s.refused = f.refused;
 	if (v->place->stubdom)
 		vtpm_stub_read(&s.stub);
 	else
@@ -572,7 +382,7 @@ static void play_guest(struct vtpm *v)
 	const char *why;
 
 	if (v->place->no_xen)
-		(void)!adopt(v, 0, &why);
+		(void)!adopt(v, 0, FRONT_FIRMWARE_MANAGER, &why);
 }
 
 /* Takes in all that vtpmd sent: 1 to stop, 0, or -errno. */
@@ -596,7 +406,7 @@ static int hear(struct vtpm *v)
 			vtpm_attest(v->chan, &v->attest);
 			break;
 		case CHANNEL_EVENT_IDENTITY:
-			vtpm_identity_renew(&v->identity, v->chan, &v->firmware);
+			renew_certs(v);
 			break;
 		case CHANNEL_EVENT_STATUS:
 			send_status(v);
@@ -610,11 +420,13 @@ static int hear(struct vtpm *v)
 
 static int serve_vtpm(struct vtpm *v)
 {
+	struct pollfd own = {.events = POLLIN};
 	int rc;
 
 	while (!(rc = hear(v))) {
-		rc = vtpm_side_serve(&v->side, hostchan_fd(v->chan));
-		if (rc)
+		own.fd = hostchan_fd(v->chan);
+		rc = fronts_serve(&v->fronts, &own, -1);
+		if (rc < 0)
 			return error_set(&v->error, rc, CAUSE_INTERNAL,
 					 "xenstore or the event channels were lost: %s",
 					 strerror(-rc));
@@ -630,7 +442,7 @@ static int announce(struct vtpm *v)
 	if (v->place->stubdom)
 		vtpm_stub_read(&stub);
 	v->ready_ns = stub.uptime_ns;
-	v->unlock_ns = v->waited_ns;
+	v->unlock_ns += hostchan_waited_ns(v->chan);
 	v->ready_at = now_ns();
 	rc = hostchan_ready(v->chan, v->state.seq);
 	if (rc)
@@ -647,12 +459,22 @@ static int announce(struct vtpm *v)
 /* Opens all that it will need, and gives up what else it could reach. */
 static int settle_in(struct vtpm *v)
 {
-	int rc = vtpm_side_prepare(&v->side, v->place, &v->error);
+	const struct vtpm_place *p = v->place;
+	struct front *f = NULL;
+	int rc = 0;
 
-	if (rc || v->place->stubdom)
+	if (!p->no_xen)
+		rc = tpmif_front(&f, !p->stubdom, &v->error);
+	else if (p->unix_path)
+		rc = listener_unix(&v->listener, p->unix_path, &v->error);
+	if (!rc && v->listener.fd >= 0)
+		rc = socket_front(&f, &v->listener, &v->error);
+	if (f)
+		fronts_add(&v->fronts, f);
+	if (rc || p->stubdom)
 		return rc;
 	v->resident = vtpm_resident_open();
-	return depriv(&v->place->user, &v->error);
+	return depriv(&p->user, &v->error);
 }
 
 /* Of a guest that comes first vtpmd has to know, too, whether the manager got its answer,
@@ -689,12 +511,12 @@ static int run_vtpm(struct vtpm *v)
 		return rc;
 	rc = begin_vtpm(v);
 	if (!rc)
-		rc = open_side(v);
+		rc = open_fronts(v);
 	if (!rc)
 		rc = announce(v);
 	if (!rc)
 		rc = serve_vtpm(v);
-	vtpm_side_close(&v->side);
+	close_fronts(v);
 	if (engine_close() && !rc)
 		rc = error_set(&v->error, -EIO, CAUSE_STORE,
 			       "the last clock state could not be stored");
@@ -709,7 +531,8 @@ int vtpm_run(const struct vtpm_place *place, struct error *e)
 	if (!v)
 		return error_set(e, -ENOMEM, CAUSE_INTERNAL, "out of memory");
 	v->place = place;
-	v->side.listener.fd = -1;
+	v->listener.fd = -1;
+	v->fronts.tpm = (struct front_tpm){v, adopt, execute_vtpm, cancel};
 	if (place->stubdom)
 		rc = hostchan_open_vchan(&v->chan, &v->error);
 	else

@@ -53,9 +53,10 @@ static void require(bool holds, const char *what)
 	abort();
 }
 
-static int power_on(void *ctx, uint32_t domid, const char **why)
+static int power_on(void *ctx, uint32_t domid, enum front_firmware firmware,
+		    const char **why)
 {
-	int rc = fake_adopt(ctx, domid, why);
+	int rc = fake_adopt(ctx, domid, firmware, why);
 
 	powered = rc ? NO_GUEST : (int32_t)domid;
 	return rc;
@@ -65,9 +66,8 @@ static int check_command(void *ctx, uint8_t locality, const uint8_t *cmd, size_t
 			 uint8_t *rsp, size_t *rsp_len)
 {
 	struct cursor c = cursor_reader(cmd, len);
-	struct backend_stats s;
+	struct front_stats s = fake_stats(w);
 
-	backend_stats(w->b, &s);
 	(void)cursor_u16(&c);
 	require(s.connected, "only a connected guest's command runs");
 	require(LOCALITIES >> locality & 1, "a command's locality is allowed");
@@ -78,9 +78,8 @@ static int check_command(void *ctx, uint8_t locality, const uint8_t *cmd, size_t
 
 static void check_balance(void)
 {
-	struct backend_stats s;
+	struct front_stats s = fake_stats(w);
 
-	backend_stats(w->b, &s);
 	if (!s.connected) {
 		require(w->maps == w->unmaps, "no page stays mapped");
 		require(!w->bound, "no port stays bound");
@@ -95,9 +94,9 @@ static void check_balance(void)
 static void settle(void)
 {
 	for (int looks = 0; looks < LOOKS_MAX; looks++) {
-		require(!backend_xenstore_ready(w->b), "xenstore is not lost");
+		require(!fake_look(w), "xenstore is not lost");
 		check_balance();
-		require(backend_timeout(w->b) != 0, "a due deadline is met or cleared");
+		require(fake_timeout(w) != 0, "a due deadline is met or cleared");
 		if (!w->changed)
 			return;
 	}
@@ -129,7 +128,7 @@ static void guest_submits(uint8_t who, uint8_t how)
 	w->execute_error = how == 7 ? -EIO : 0;
 	w->events++;
 	page_changes = true;
-	require(!backend_ring_ready(w->b), "event channels are not lost");
+	require(!fake_event(w), "event channels are not lost");
 	page_changes = false;
 }
 
@@ -251,7 +250,7 @@ static void move(uint8_t what, uint8_t who, uint8_t how)
 		xen_refuses(how);
 		break;
 	case 15:
-		backend_check_cancel(w->b);
+		fronts_check_cancel(&w->fronts);
 		break;
 	default:
 		guest_moves(what, domid, devid, how);
@@ -261,10 +260,9 @@ static void move(uint8_t what, uint8_t who, uint8_t how)
 /* A leaf of another uuid may stay; of ours, none. */
 static void check_nothing_is_left(void)
 {
-	struct backend_stats s;
+	struct front_stats s = fake_stats(w);
 	char path[BACKEND_PATH_MAX];
 
-	backend_stats(w->b, &s);
 	require(!s.present, "a guest that is gone is not served");
 	check_balance();
 	for (uint32_t i = 0; i < GUESTS * DEVICES; i++) {
@@ -291,16 +289,15 @@ static void end_all(void)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct backend_config config = {.uuid = FAKE_UUID, .localities = LOCALITIES};
-	struct backend_engine engine = {NULL, power_on, check_command, fake_cancel};
 	uint8_t what, who;
 
-	engine.ctx = w = fake_new();
+	w = fake_new();
+	w->fronts.tpm = (struct front_tpm){w, power_on, check_command, fake_cancel};
 	in = cursor_reader(data, size);
 	memset(alive, 0, sizeof(alive));
 	powered = NO_GUEST;
 	page_changes = false;
-	if (backend_open(&w->b, &config, &engine, &fake_ops, w))
+	if (fake_open(w, LOCALITIES, false))
 		abort();
 	for (int moves = 0; moves < MOVES_MAX && cursor_left(&in); moves++) {
 		what = cursor_u8(&in);

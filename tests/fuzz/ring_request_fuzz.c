@@ -38,7 +38,7 @@ static void serve_round(struct fake_world *w, const uint8_t *round)
 	w->rsp_len = (round[6] << 5) + 10u;
 	w->execute_error = round[6] == 77 ? -EIO : 0;
 	w->events++;
-	if (backend_ring_ready(w->b))
+	if (fake_event(w))
 		abort();
 }
 

@@ -7,7 +7,7 @@ $(BUILD)/bin/wiretap.so: tests/system/wiretap/wiretap.c
 
 # What runs in a stub domain to try its kernel out, and in dom0 as its vchan's client.
 STUBPROBE_OBJS := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/system/stubprobe/*.c)) \
-		  $(BUILD)/obj/backend/xenstore.o
+		  $(BUILD)/obj/backend/xen.o
 TEST_PROGRAMS += $(BUILD)/bin/stubprobe
 $(BUILD)/bin/stubprobe: $(STUBPROBE_OBJS)
 	@mkdir -p $(@D)

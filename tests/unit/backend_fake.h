@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A small world for the backend: a xenstore in an array, two guests' pages, one
- * event channel, and an engine that notes what it was asked.  Each test and the
- * fuzzer includes it and plays the guest and the toolstack.
+ * A small world for the backend, in place of backend/xen.c: a xenstore in an array, two
+ * guests' pages, one event channel; and an engine that notes what it was asked.  Each
+ * test and the fuzzer includes it and plays the guest and the toolstack.
  */
 #ifndef XVTPM_BACKEND_FAKE_H
 #define XVTPM_BACKEND_FAKE_H
@@ -12,8 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "backend/backend.h"
 #include "backend/ring.h"
+#include "backend/tpmif.h"
 
 #define FAKE_UUID  "7a3f0b52-0d7c-4c5e-9a51-0f9d3d1f2b01"
 #define FAKE_NODES 64
@@ -33,6 +33,7 @@ struct fake_world {
 	bool changed;
 	uint64_t now_ms;
 	int xs_error; /* what every xenstore call fails with, or 0 */
+	bool endless; /* the guest writes whenever it is read */
 
 	/* Reference 100 + i of every domain is pages[i]; they stand far apart in
 	 * memory of their own, so that a byte too far is seen by ASan. */
@@ -59,8 +60,11 @@ struct fake_world {
 	size_t rsp_len;
 	void (*during)(struct fake_world *w); /* runs inside execute */
 
-	struct backend *b;
+	struct fronts fronts; /* one */
 };
+
+/* The one that there is, between fake_new() and fake_free(). */
+static struct fake_world *fake_world;
 
 /* xenstore */
 
@@ -117,11 +121,12 @@ static inline void fake_remove(struct fake_world *w, const char *path)
 		}
 }
 
-static int fake_xs_read(void *ctx, const char *path, char *value, size_t size)
+int xenstore_read(struct xenstore *s, const char *path, char *value, size_t size)
 {
-	struct fake_world *w = ctx;
+	struct fake_world *w = fake_world;
 	struct fake_node *n = fake_find(w, path);
 
+	w->changed |= w->endless;
 	if (w->xs_error)
 		return w->xs_error;
 	if (!n)
@@ -132,24 +137,24 @@ static int fake_xs_read(void *ctx, const char *path, char *value, size_t size)
 	return 0;
 }
 
-static int fake_xs_write(void *ctx, const char *path, const char *value)
+int xenstore_write(struct xenstore *s, const char *path, const char *value)
 {
-	struct fake_world *w = ctx;
+	struct fake_world *w = fake_world;
 
 	if (!w->xs_error)
 		fake_set(w, path, value);
 	return w->xs_error;
 }
 
-static int fake_xs_remove(void *ctx, const char *path)
+int xenstore_remove(struct xenstore *s, const char *path)
 {
-	fake_remove(ctx, path);
+	fake_remove(fake_world, path);
 	return 0;
 }
 
-static int fake_xs_list(void *ctx, const char *path, uint32_t *ids, unsigned int max)
+int xenstore_list(struct xenstore *s, const char *path, uint32_t *ids, unsigned int max)
 {
-	struct fake_world *w = ctx;
+	struct fake_world *w = fake_world;
 	size_t len = strlen(path);
 	unsigned int n = 0;
 	bool found = false;
@@ -178,9 +183,9 @@ static int fake_xs_list(void *ctx, const char *path, uint32_t *ids, unsigned int
 	return found ? (int)n : -ENOENT;
 }
 
-static int fake_xs_watch(void *ctx, const char *path)
+int xenstore_watch(struct xenstore *s, const char *path)
 {
-	struct fake_world *w = ctx;
+	struct fake_world *w = fake_world;
 
 	for (size_t i = 0; i < ARRAY_SIZE(w->watches); i++)
 		if (!*w->watches[i]) {
@@ -191,9 +196,9 @@ static int fake_xs_watch(void *ctx, const char *path)
 	abort();
 }
 
-static int fake_xs_unwatch(void *ctx, const char *path)
+int xenstore_unwatch(struct xenstore *s, const char *path)
 {
-	struct fake_world *w = ctx;
+	struct fake_world *w = fake_world;
 
 	for (size_t i = 0; i < ARRAY_SIZE(w->watches); i++)
 		if (!strcmp(w->watches[i], path)) {
@@ -203,9 +208,9 @@ static int fake_xs_unwatch(void *ctx, const char *path)
 	return -ENOENT;
 }
 
-static int fake_xs_changed(void *ctx)
+int xenstore_changed(struct xenstore *s)
 {
-	struct fake_world *w = ctx;
+	struct fake_world *w = fake_world;
 	bool changed = w->changed;
 
 	w->changed = false;
@@ -214,10 +219,10 @@ static int fake_xs_changed(void *ctx)
 
 /* grants: one page is the guest's own, several are copies that fake_sync() joins */
 
-static int fake_map(void *ctx, uint32_t domid, const uint32_t *refs, unsigned int n,
-		    void **pages)
+int xen_map(struct xen *x, uint32_t domid, const uint32_t *refs, unsigned int n,
+	    void **pages)
 {
-	struct fake_world *w = ctx;
+	struct fake_world *w = fake_world;
 
 	if (w->map_error)
 		return w->map_error;
@@ -241,9 +246,9 @@ static int fake_map(void *ctx, uint32_t domid, const uint32_t *refs, unsigned in
 	abort();
 }
 
-static void fake_unmap(void *ctx, void *pages, unsigned int n)
+void xen_unmap(struct xen *x, void *pages, unsigned int n)
 {
-	struct fake_world *w = ctx;
+	struct fake_world *w = fake_world;
 
 	for (size_t i = 0; i < ARRAY_SIZE(w->spans); i++)
 		if (w->spans[i] == pages && w->span_pages[i] == n) {
@@ -271,9 +276,9 @@ static uint8_t *fake_page(struct fake_world *w, uint32_t ref)
 
 /* events */
 
-static int fake_bind(void *ctx, uint32_t domid, uint32_t remote_port, uint32_t *port)
+int xen_bind(struct xen *x, uint32_t domid, uint32_t remote_port, uint32_t *port)
 {
-	struct fake_world *w = ctx;
+	struct fake_world *w = fake_world;
 
 	if (w->bind_error)
 		return w->bind_error;
@@ -284,9 +289,9 @@ static int fake_bind(void *ctx, uint32_t domid, uint32_t remote_port, uint32_t *
 	return 0;
 }
 
-static void fake_unbind(void *ctx, uint32_t port)
+void xen_unbind(struct xen *x, uint32_t port)
 {
-	struct fake_world *w = ctx;
+	struct fake_world *w = fake_world;
 
 	if (!w->bound || port != FAKE_PORT)
 		abort();
@@ -294,19 +299,14 @@ static void fake_unbind(void *ctx, uint32_t port)
 	w->masked = false;
 }
 
-static int fake_notify(void *ctx, uint32_t port)
+void xen_notify(struct xen *x, uint32_t port)
 {
-	struct fake_world *w = ctx;
-
-	if (!w->bound)
-		return -EINVAL;
-	w->notifications++;
-	return 0;
+	fake_world->notifications += fake_world->bound;
 }
 
-static int fake_pending(void *ctx, uint32_t *port)
+int xen_pending(struct xen *x, uint32_t *port)
 {
-	struct fake_world *w = ctx;
+	struct fake_world *w = fake_world;
 
 	if (!w->events || w->masked)
 		return -EAGAIN;
@@ -316,49 +316,34 @@ static int fake_pending(void *ctx, uint32_t *port)
 	return 0;
 }
 
-static int fake_unmask(void *ctx, uint32_t port)
+void xen_unmask(struct xen *x, uint32_t port)
 {
-	struct fake_world *w = ctx;
-
-	w->masked = false;
-	return 0;
+	fake_world->masked = false;
 }
 
-static uint64_t fake_now_ms(void *ctx)
+uint64_t xen_now_ms(void)
 {
-	struct fake_world *w = ctx;
-
-	return w->now_ms;
+	return fake_world->now_ms;
 }
 
-static int fake_fd(void *ctx)
+int xen_event_fd(struct xen *x)
 {
 	return -1;
 }
 
-static const struct backend_ops fake_ops = {
-	.xs_read = fake_xs_read,
-	.xs_write = fake_xs_write,
-	.xs_remove = fake_xs_remove,
-	.xs_list = fake_xs_list,
-	.xs_watch = fake_xs_watch,
-	.xs_unwatch = fake_xs_unwatch,
-	.xs_changed = fake_xs_changed,
-	.map = fake_map,
-	.unmap = fake_unmap,
-	.bind = fake_bind,
-	.unbind = fake_unbind,
-	.notify = fake_notify,
-	.pending = fake_pending,
-	.unmask = fake_unmask,
-	.now_ms = fake_now_ms,
-	.xs_fd = fake_fd,
-	.event_fd = fake_fd,
-};
+int xen_open(struct xen *x)
+{
+	return 0;
+}
+
+void xen_close(struct xen *x)
+{
+}
 
 /* the engine */
 
-static int fake_adopt(void *ctx, uint32_t domid, const char **why)
+static int fake_adopt(void *ctx, uint32_t domid, enum front_firmware firmware,
+		      const char **why)
 {
 	struct fake_world *w = ctx;
 
@@ -471,15 +456,58 @@ static inline uint32_t fake_code(struct fake_world *w, uint8_t nr_extra)
 
 static inline int fake_open(struct fake_world *w, uint8_t localities, bool shared)
 {
-	struct backend_config config = {
+	struct front_config config = {
 		.uuid = FAKE_UUID,
 		.localities = localities,
-		.shared_domain = shared,
 		.tpm12 = w->tpm12,
 	};
-	struct backend_engine engine = {w, fake_adopt, fake_execute, fake_cancel};
+	struct front *f;
+	int rc = tpmif_front(&f, shared, NULL);
 
-	return backend_open(&w->b, &config, &engine, &fake_ops, w);
+	if (rc)
+		return rc;
+	if (!w->fronts.tpm.execute)
+		w->fronts.tpm =
+			(struct front_tpm){w, fake_adopt, fake_execute, fake_cancel};
+	fronts_add(&w->fronts, f);
+	return fronts_open(&w->fronts, &config);
+}
+
+/* What fronts_serve() does after a poll(): xenstore or the event channel can be read. */
+static int fake_ready(struct fake_world *w, bool store, bool events)
+{
+	const struct pollfd fds[FRONT_POLLFDS] = {
+		{.revents = store ? POLLIN : 0},
+		{.revents = events ? POLLIN : 0},
+	};
+	struct front *f = w->fronts.front[0];
+
+	return f->ops->ready(f, fds);
+}
+
+static inline int fake_look(struct fake_world *w)
+{
+	return fake_ready(w, true, false);
+}
+
+static inline int fake_event(struct fake_world *w)
+{
+	return fake_ready(w, false, true);
+}
+
+static inline int fake_timeout(struct fake_world *w)
+{
+	struct front *f = w->fronts.front[0];
+
+	return f->ops->timeout(f);
+}
+
+static inline struct front_stats fake_stats(struct fake_world *w)
+{
+	struct front_stats s;
+
+	fronts_stats(&w->fronts, &s);
+	return s;
 }
 
 static inline struct fake_world *fake_new(void)
@@ -487,6 +515,7 @@ static inline struct fake_world *fake_new(void)
 	static const uint8_t success[] = {0x80, 1, 0, 0, 0, 10, 0, 0, 0, 0};
 	struct fake_world *w = calloc(1, sizeof(*w));
 
+	fake_world = w;
 	for (int i = 0; i < FAKE_PAGES; i++)
 		w->pages[i] = calloc(1, BACKEND_PAGE_SIZE);
 	memcpy(w->rsp, success, sizeof(success));
@@ -496,11 +525,12 @@ static inline struct fake_world *fake_new(void)
 
 static inline void fake_free(struct fake_world *w)
 {
-	backend_close(w->b);
+	fronts_close(&w->fronts);
 	if (w->bound || w->maps != w->unmaps)
 		abort();
 	for (int i = 0; i < FAKE_PAGES; i++)
 		free(w->pages[i]);
+	fake_world = NULL;
 	free(w);
 }
 

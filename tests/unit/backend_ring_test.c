@@ -71,15 +71,7 @@ static void packet(uint8_t *out, size_t len)
 static void event(void)
 {
 	w->events++;
-	assert_int_equal(backend_ring_ready(w->b), 0);
-}
-
-static struct backend_stats stats(void)
-{
-	struct backend_stats s;
-
-	backend_stats(w->b, &s);
-	return s;
+	assert_int_equal(fake_event(w), 0);
 }
 
 static void submit(size_t len, uint8_t locality)
@@ -100,8 +92,8 @@ static void one_command(void **state)
 	assert_int_equal(w->power_cycles, 1);
 	assert_int_equal(w->last_len, 12);
 	assert_int_equal(w->last[9], 0x7b);
-	assert_int_equal(stats().commands, 1);
-	assert_int_equal(stats().refused, 0);
+	assert_int_equal(fake_stats(w).commands, 1);
+	assert_int_equal(fake_stats(w).refused, 0);
 }
 
 static void nothing_of_a_failed_command_is_shown(void **state)
@@ -131,7 +123,7 @@ static void lengths_that_are_refused(void **state)
 		assert_int_equal(w->notifications, i + 1);
 	}
 	assert_int_equal(w->executed, 0);
-	assert_int_equal(stats().refused, ARRAY_SIZE(lengths));
+	assert_int_equal(fake_stats(w).refused, ARRAY_SIZE(lengths));
 	submit(12, 0);
 	assert_int_equal(fake_code(w, 0), 0);
 }
@@ -290,7 +282,7 @@ static void localities(void **state)
 		refused++;
 	}
 	assert_int_equal(w->executed, 0);
-	assert_int_equal(stats().refused, refused);
+	assert_int_equal(fake_stats(w).refused, refused);
 	submit(12, 0);
 	assert_int_equal(fake_code(w, 0), 0);
 	teardown(state);
@@ -331,7 +323,7 @@ static void cancel_of_nothing_is_idle(void **state)
 	assert_int_equal(fake_state(w), TPMIF_STATE_IDLE);
 	assert_int_equal(w->notifications, 1);
 	assert_int_equal(w->executed, 0);
-	backend_check_cancel(w->b);
+	fronts_check_cancel(&w->fronts);
 	assert_int_equal(w->cancels, 0);
 }
 
@@ -339,7 +331,7 @@ static void guest_cancels(struct fake_world *world)
 {
 	fake_page(world, 100)[4] = TPMIF_STATE_CANCEL;
 	world->events++;
-	backend_check_cancel(world->b);
+	fronts_check_cancel(&world->fronts);
 }
 
 static void cancel_while_executing_reaches_the_engine(void **state)
@@ -369,10 +361,10 @@ static void an_event_storm_does_no_work(void **state)
 static void an_event_without_a_guest_is_dropped(void **state)
 {
 	fake_front(w, 5, "state", "6");
-	assert_int_equal(backend_xenstore_ready(w->b), 0);
+	assert_int_equal(fake_look(w), 0);
 	peer.page = NULL;
 	event();
-	assert_false(stats().connected);
+	assert_false(fake_stats(w).connected);
 }
 
 /* The header is read once: two words and the references. */

@@ -21,19 +21,11 @@ static int teardown(void **state)
 
 static void look(void)
 {
-	assert_int_equal(backend_xenstore_ready(w->b), 0);
+	assert_int_equal(fake_look(w), 0);
 	/* Quiet: a second look changes nothing and finds no event of its own. */
 	assert_false(w->changed);
 	/* Nor does it leave a deadline behind that has passed. */
-	assert_int_not_equal(backend_timeout(w->b), 0);
-}
-
-static struct backend_stats stats(void)
-{
-	struct backend_stats s;
-
-	backend_stats(w->b, &s);
-	return s;
+	assert_int_not_equal(fake_timeout(w), 0);
 }
 
 static const char *leaf(const char *name)
@@ -56,7 +48,7 @@ static void driver_connects(uint32_t domid)
 {
 	fake_driver(w, domid);
 	look();
-	assert_true(stats().connected);
+	assert_true(fake_stats(w).connected);
 	fake_front(w, domid, "state", "4");
 	look();
 }
@@ -68,7 +60,7 @@ static void submit(uint32_t executed)
 	memcpy(fake_page(w, 100) + 8, command, sizeof(command));
 	fake_header(w, sizeof(command), TPMIF_STATE_SUBMIT, 0, 0);
 	w->events++;
-	assert_int_equal(backend_ring_ready(w->b), 0);
+	assert_int_equal(fake_event(w), 0);
 	assert_int_equal(w->executed, executed);
 }
 
@@ -83,18 +75,18 @@ static void toolstack_detaches(void)
 /* The toolstack has had its time to see Closed. */
 static void time_passes(void)
 {
-	int ms = backend_timeout(w->b);
+	int ms = fake_timeout(w);
 
 	assert_leaf("5/0/state", "6");
 	assert_true(ms > 500 && ms < 5000);
 	w->now_ms += (uint64_t)ms - 1;
 	look();
 	assert_leaf("5/0/state", "6");
-	assert_true(stats().present);
+	assert_true(fake_stats(w).present);
 	w->now_ms++;
-	assert_int_equal(backend_timeout(w->b), 0);
+	assert_int_equal(fake_timeout(w), 0);
 	look();
-	assert_int_equal(backend_timeout(w->b), -1);
+	assert_int_equal(fake_timeout(w), -1);
 }
 
 /* libxl at xl destroy, and at every end of a guest. */
@@ -117,11 +109,11 @@ static void a_guest_connects(void **state)
 	assert_leaf("5/0/state", "2");
 	assert_leaf("5/0/feature-protocol-v2", "1");
 	assert_int_equal(w->power_cycles, 1);
-	assert_true(stats().present);
-	assert_false(stats().connected);
+	assert_true(fake_stats(w).present);
+	assert_false(fake_stats(w).connected);
 	driver_connects(5);
 	assert_leaf("5/0/state", "4");
-	assert_int_equal(stats().domid, 5);
+	assert_int_equal(fake_stats(w).domid, 5);
 	assert_int_equal(w->mapped_domid, 5);
 	submit(1);
 }
@@ -156,7 +148,7 @@ static void the_power_cycle_comes_before_initwait(void **state)
 	guest_starts(5);
 	assert_leaf("5/0/state", "6");
 	assert_true(*leaf("5/0/error"));
-	assert_false(stats().present);
+	assert_false(fake_stats(w).present);
 	assert_int_equal(w->maps, 0);
 }
 
@@ -167,7 +159,7 @@ static void a_guest_that_was_not_measured_is_refused(void **state)
 	assert_int_equal(w->power_domid, 5);
 	assert_leaf("5/0/state", "6");
 	assert_non_null(strstr(leaf("5/0/error"), "vtpmctl launch"));
-	assert_false(stats().present);
+	assert_false(fake_stats(w).present);
 	fake_remove(w, "backend/vtpm/5");
 	w->power_error = 0;
 	guest_starts(6);
@@ -183,7 +175,7 @@ static void a_reloaded_driver_keeps_the_pcrs(void **state)
 		fake_front(w, 5, "state", "6");
 		look();
 		assert_leaf("5/0/state", "6");
-		assert_false(stats().connected);
+		assert_false(fake_stats(w).connected);
 		assert_int_equal(w->maps, w->unmaps);
 		if (i != 1) { /* the stock driver goes on to 3 at once */
 			fake_front(w, 5, "state", "1");
@@ -257,13 +249,13 @@ static void a_detached_driver_is_served_until_it_closes(void **state)
 	fake_front(w, 5, "state", "5");
 	look();
 	assert_int_equal(w->maps, w->unmaps);
-	assert_int_equal(backend_timeout(w->b), -1);
+	assert_int_equal(fake_timeout(w), -1);
 	fake_front(w, 5, "state", "6");
 	look();
 	time_passes();
 	assert_null(fake_find(w, "backend/vtpm/5/0"));
 	assert_leaf("5/0/state", "");
-	assert_false(stats().present);
+	assert_false(fake_stats(w).present);
 }
 
 static void detach_of_a_guest_without_a_driver(void **state)
@@ -272,7 +264,7 @@ static void detach_of_a_guest_without_a_driver(void **state)
 	toolstack_detaches();
 	time_passes();
 	assert_leaf("5/0/state", "");
-	assert_false(stats().present);
+	assert_false(fake_stats(w).present);
 }
 
 /* It is not destroyed twice, nor must anybody wait who does not look any more. */
@@ -286,7 +278,7 @@ static void a_detached_guest_that_is_destroyed(void **state)
 	assert_leaf("5/0/state", "6");
 	toolstack_destroys(5);
 	assert_leaf("5/0/state", "");
-	assert_int_equal(backend_timeout(w->b), -1);
+	assert_int_equal(fake_timeout(w), -1);
 }
 
 /* Whatever the guest writes while its leaf waits for removal, and whenever: the owner
@@ -315,7 +307,7 @@ static void a_closed_front_that_moves_on_while_it_is_detached(void **state)
 		w->now_ms += 10000;
 		look();
 		assert_leaf("5/0/state", "");
-		assert_false(stats().present);
+		assert_false(fake_stats(w).present);
 		assert_int_equal(w->maps, w->unmaps);
 	}
 }
@@ -341,8 +333,8 @@ static void a_destroyed_guest_leaves_nothing(void **state)
 	driver_connects(5);
 	toolstack_destroys(5);
 	assert_leaf("5/0/state", "");
-	assert_int_equal(fake_xs_list(w, "backend/vtpm/5", NULL, 0), -ENOENT);
-	assert_false(stats().present);
+	assert_int_equal(xenstore_list(NULL, "backend/vtpm/5", NULL, 0), -ENOENT);
+	assert_false(fake_stats(w).present);
 	assert_int_equal(w->maps, w->unmaps);
 	assert_false(w->bound);
 	for (size_t i = 1; i < ARRAY_SIZE(w->watches); i++)
@@ -355,7 +347,7 @@ static void a_leaf_that_the_toolstack_removes(void **state)
 	driver_connects(5);
 	fake_remove(w, "backend/vtpm/5");
 	look();
-	assert_false(stats().present);
+	assert_false(fake_stats(w).present);
 	assert_int_equal(w->maps, w->unmaps);
 }
 
@@ -368,7 +360,7 @@ static void a_reboot_power_cycles(void **state)
 	guest_starts(6);
 	assert_int_equal(w->power_cycles, 2);
 	driver_connects(6);
-	assert_int_equal(stats().domid, 6);
+	assert_int_equal(fake_stats(w).domid, 6);
 	submit(2);
 }
 
@@ -532,7 +524,7 @@ static void garbage_in_the_guests_state(void **state)
 		fake_front(w, 5, "state", bad[i]);
 		look();
 		assert_leaf("5/0/state", "4");
-		assert_true(stats().connected);
+		assert_true(fake_stats(w).connected);
 	}
 	assert_int_equal(w->maps, 1);
 }
@@ -544,7 +536,7 @@ static void a_guest_that_removes_its_own_state(void **state)
 	fake_remove(w, "/local/domain/5");
 	look();
 	assert_leaf("5/0/state", "6");
-	assert_true(stats().present); /* the leaf is the toolstack's to end */
+	assert_true(fake_stats(w).present); /* the leaf is the toolstack's to end */
 	assert_int_equal(w->maps, w->unmaps);
 	fake_driver(w, 5);
 	look();
@@ -561,7 +553,7 @@ static void garbage_in_the_folder(void **state)
 	fake_set(w, "backend/vtpm/7/0/online", "1");
 	fake_set(w, "backend/vtpm/7/0/uuid", FAKE_UUID);
 	look();
-	assert_false(stats().present);
+	assert_false(fake_stats(w).present);
 	assert_int_equal(w->power_cycles, 0);
 }
 
@@ -571,32 +563,19 @@ static void a_lost_xenstore_is_said(void **state)
 	driver_connects(5);
 	w->xs_error = -EIO;
 	w->changed = true;
-	assert_int_equal(backend_xenstore_ready(w->b), -EIO);
-	assert_true(stats().connected);
+	assert_int_equal(fake_look(w), -EIO);
+	assert_true(fake_stats(w).connected);
 	submit(1); /* the ring goes on */
 	w->xs_error = 0;
 }
 
-static int endless_read(void *ctx, const char *path, char *value, size_t size)
-{
-	((struct fake_world *)ctx)->changed = true;
-	return fake_xs_read(ctx, path, value, size);
-}
-
 static void a_guest_that_writes_without_end(void **state)
 {
-	static struct backend_ops ops;
-	struct backend_config config = {.uuid = FAKE_UUID, .localities = 1};
-	struct backend_engine engine = {w, fake_adopt, fake_execute, fake_cancel};
-	struct backend *b;
-
-	ops = fake_ops;
-	ops.xs_read = endless_read;
 	fake_toolstack(w, 5, 0, FAKE_UUID);
-	backend_close(w->b);
-	assert_int_equal(backend_open(&b, &config, &engine, &ops, w), 0);
-	w->b = b;
-	assert_int_equal(backend_xenstore_ready(b), 0);
+	fronts_close(&w->fronts);
+	w->endless = true;
+	assert_int_equal(fake_open(w, 1, false), 0);
+	assert_int_equal(fake_look(w), 0);
 	assert_true(w->changed); /* and poll() will lead back */
 }
 
@@ -604,8 +583,7 @@ static void closing_tells_the_guest(void **state)
 {
 	guest_starts(5);
 	driver_connects(5);
-	backend_close(w->b);
-	w->b = NULL;
+	fronts_close(&w->fronts);
 	assert_leaf("5/0/state", "6");
 	assert_int_equal(w->maps, w->unmaps);
 	assert_false(w->bound);

@@ -2,7 +2,7 @@
 /* Which watch events have a backend look at its guests, and what it makes of an xenstored
  * that sends nonsense: the test is the other end of /dev/xen/xenbus. */
 #include "tests/unit/unit.h"
-#include "backend/xenstore.h"
+#include "backend/xen.h"
 
 #include <errno.h>
 #include <stdio.h>

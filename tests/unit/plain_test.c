@@ -13,7 +13,7 @@
 
 static char path[64];
 static struct listener listener;
-static struct plain *plain;
+static struct fronts fronts;
 static struct error error;
 static int executed, result;
 static size_t last_len;
@@ -33,18 +33,22 @@ static int echo(void *ctx, uint8_t locality, const uint8_t *cmd, size_t len, uin
 
 static int setup(void **state)
 {
-	const struct plain_ops ops = {.execute = echo};
+	struct front *f;
 
+	fronts = (struct fronts){.tpm = {.execute = echo}};
 	executed = result = 0;
 	snprintf(path, sizeof(path), "/tmp/plain-test.%d", (int)getpid());
 	if (listener_unix(&listener, path, &error))
 		return -1;
-	return plain_open(&plain, &listener, &ops);
+	if (socket_front(&f, &listener, &error))
+		return -1;
+	fronts_add(&fronts, f);
+	return fronts_open(&fronts, NULL);
 }
 
 static int teardown(void **state)
 {
-	plain_close(plain);
+	fronts_close(&fronts);
 	listener_close(&listener);
 	return access(path, F_OK) ? 0 : -1;
 }
@@ -62,15 +66,13 @@ static int client(void)
 /* Serves until nothing is left to do. */
 static void serve(void)
 {
-	struct pollfd fds[PLAIN_POLLFDS];
-	nfds_t n;
+	struct pollfd none = {.fd = -1};
+	int rc;
 
-	for (;;) {
-		n = plain_pollfds(plain, fds);
-		if (poll(fds, n, 20) <= 0)
-			return;
-		assert_int_equal(plain_ready(plain, fds, n), 0);
-	}
+	do {
+		rc = fronts_serve(&fronts, &none, 20);
+		assert_true(rc >= 0);
+	} while (rc);
 }
 
 static const uint8_t command[] = {0x80, 1, 0, 0, 0, 12, 0, 0, 1, 0x7b, 0, 8};
@@ -100,6 +102,7 @@ static void is_dropped(int fd)
 static void commands_in_pieces_and_glued(void **state)
 {
 	uint8_t two[2 * sizeof(command)];
+	struct front_stats stats;
 	int fd = client();
 	size_t i;
 
@@ -112,7 +115,9 @@ static void commands_in_pieces_and_glued(void **state)
 	send_bytes(fd, two, sizeof(two));
 	receives(fd, sizeof(two));
 	assert_int_equal(executed, 3);
-	assert_int_equal(plain_commands(plain), 3);
+	fronts_stats(&fronts, &stats);
+	assert_int_equal(stats.commands, 3);
+	assert_false(stats.present);
 	close(fd);
 }
 

@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <xenstore.h>
 #include <xen/io/xs_wire.h>
-#include "backend/xenstore.h"
+#include "backend/xen.h"
 #include "probe.h"
 
 static struct xenstore one, two;

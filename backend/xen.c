@@ -3,12 +3,17 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 #include <xen/io/xs_wire.h>
-#include "backend/ops.h"
-#include "backend/xenstore.h"
+#include <xenevtchn.h>
+#include <xengnttab.h>
+#include <xentoollog.h>
+#include "backend/xen.h"
 
 #define DEVICE "/dev/xen/xenbus"
 #define TOKEN  "vtpm"
@@ -234,4 +239,115 @@ int xenstore_changed(struct xenstore *s)
 	changed = s->changed;
 	s->changed = false;
 	return changed;
+}
+
+/* A library call failed; one that forgot to say why is an I/O error. */
+static int failure(void)
+{
+	return errno > 0 ? -errno : -EIO;
+}
+
+int xen_map(struct xen *x, uint32_t domid, const uint32_t *refs, unsigned int n,
+	    void **pages)
+{
+	*pages = xengnttab_map_domain_grant_refs(x->gnttab, n, domid, (uint32_t *)refs,
+						 PROT_READ | PROT_WRITE);
+	return *pages ? 0 : failure();
+}
+
+void xen_unmap(struct xen *x, void *pages, unsigned int n)
+{
+	(void)xengnttab_unmap(x->gnttab, pages, n);
+}
+
+int xen_bind(struct xen *x, uint32_t domid, uint32_t remote_port, uint32_t *port)
+{
+	int rc = xenevtchn_bind_interdomain(x->evtchn, domid, remote_port);
+
+	if (rc < 0)
+		return failure();
+	*port = (uint32_t)rc;
+	return 0;
+}
+
+void xen_unbind(struct xen *x, uint32_t port)
+{
+	(void)xenevtchn_unbind(x->evtchn, port);
+}
+
+void xen_notify(struct xen *x, uint32_t port)
+{
+	/* A failure means that the guest is gone: xenstore will tell. */
+	(void)xenevtchn_notify(x->evtchn, port);
+}
+
+/* The owner has polled; a second poll() keeps the read from blocking when the
+ * event was taken back with its port, and costs no hypercall. */
+int xen_pending(struct xen *x, uint32_t *port)
+{
+	struct pollfd fd = {.fd = xenevtchn_fd(x->evtchn), .events = POLLIN};
+	int rc = poll(&fd, 1, 0);
+
+	if (rc < 0)
+		return errno == EINTR ? -EAGAIN : failure();
+	if (rc == 0)
+		return -EAGAIN;
+	rc = xenevtchn_pending(x->evtchn);
+	if (rc < 0)
+		return failure();
+	*port = (uint32_t)rc;
+	return 0;
+}
+
+void xen_unmask(struct xen *x, uint32_t port)
+{
+	/* a port that was unbound while its event waited needs no unmasking */
+	(void)xenevtchn_unmask(x->evtchn, port);
+}
+
+uint64_t xen_now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+int xen_event_fd(struct xen *x)
+{
+	return xenevtchn_fd(x->evtchn);
+}
+
+int xen_open(struct xen *x)
+{
+	xentoollog_logger *logger;
+	int rc;
+
+	memset(x, 0, sizeof(*x));
+	rc = xenstore_open(&x->store);
+	if (rc)
+		return rc;
+	/* A guest chooses the references: a bad one is worth no line of ours. */
+	x->logger = xtl_createlogger_stdiostream(stderr, XTL_CRITICAL, 0);
+	logger = (xentoollog_logger *)x->logger;
+	if (logger)
+		x->evtchn = xenevtchn_open(logger, 0);
+	if (x->evtchn)
+		x->gnttab = xengnttab_open(logger, 0);
+	if (x->gnttab)
+		return 0;
+	rc = failure();
+	xen_close(x);
+	return rc;
+}
+
+void xen_close(struct xen *x)
+{
+	if (x->gnttab)
+		xengnttab_close(x->gnttab);
+	if (x->evtchn)
+		xenevtchn_close(x->evtchn);
+	if (x->logger)
+		xtl_logger_destroy((xentoollog_logger *)x->logger);
+	xenstore_close(&x->store);
 }
