@@ -1,203 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/anchor.h"
-#include "lib/atomic.h"
 #include "lib/error.h"
 #include "lib/text.h"
 #include "tools/vtpmd/anchor_known.h"
-#include "tools/vtpmd/child.h"
+#include "tools/vtpmd/helper.h"
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/trail.h"
 #include "tools/vtpmd/vtpmd.h"
 
-#include <ctype.h>
 #include <errno.h>
-#include <jansson.h>
-#include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 
-/* e NULL: the TPM has this value now. */
-typedef void anchor_tpm_done(void *ctx, const uint8_t value[ANCHOR_HASH_SIZE],
-			     const struct error *e);
-
-struct anchor_tpm {
-	struct vtpmd *d;
-	anchor_tpm_done *done;
-	void *ctx;
-	pid_t pid; /* 0: nothing is under way */
-	bool late; /* it took too long, and was ended */
-	struct event *limit;
-};
-
-#define OUTPUT	   "anchor.out" /* in the folder for run state */
-#define OUTPUT_MAX 65536
-#define LIMIT_S	   90 /* as for a manager's command (relay.c) */
-#define HEX_ROOM   (2 * ANCHOR_HASH_SIZE + 1)
-
-/* What vtpmctl says is half a sentence; vtpmd says whole ones. */
-static void whole_sentence(struct error *e)
-{
-	size_t n = strlen(e->text);
-
-	e->text[0] = (char)toupper((unsigned char)e->text[0]);
-	if (n && n + 1 < sizeof(e->text) && e->text[n - 1] != '.')
-		strcpy(e->text + n, ".");
-}
-
-static int take_json(const json_t *all, uint8_t value[ANCHOR_HASH_SIZE], struct error *e)
-{
-	const char *hex = json_string_value(json_object_get(all, "value"));
-	const char *why = json_string_value(json_object_get(all, "error"));
-	size_t len = ANCHOR_HASH_SIZE;
-
-	if (json_is_true(json_object_get(all, "ok")) && hex &&
-	    !hex_decode(hex, value, &len) && len == ANCHOR_HASH_SIZE)
-		return 0;
-	if (!why)
-		return -EBADMSG;
-	error_set(e, 0, (enum cause)json_integer_value(json_object_get(all, "cause")),
-		  "%s", why);
-	whole_sentence(e);
-	return -EIO;
-}
-
-/* The last line that is an object: what libraries complain of comes before. */
-static int take_anchor_output(struct vtpmd *d, uint8_t value[ANCHOR_HASH_SIZE],
-			      struct error *e)
-{
-	json_t *all = NULL;
-	uint8_t *text;
-	char *line, *rest;
-	size_t len;
-	int rc = atomic_read(d->run_dir, OUTPUT, OUTPUT_MAX, &text, &len);
-
-	if (rc)
-		return rc;
-	for (rest = (char *)text; (line = strsep(&rest, "\n"));)
-		if (line[0] == '{') {
-			json_decref(all);
-			all = json_loads(line, JSON_REJECT_DUPLICATES, NULL);
-		}
-	rc = take_json(all, value, e);
-	json_decref(all);
-	free(text);
-	return rc;
-}
-
-static void on_anchor_end(void *ctx, int status)
-{
-	struct anchor_tpm *t = ctx;
-	uint8_t value[ANCHOR_HASH_SIZE];
-	struct error e = {.cause = CAUSE_NONE};
-	int rc = -EBADMSG;
-
-	event_del(t->limit);
-	t->pid = 0;
-	if (t->late)
-		error_set(
-			&e, 0, CAUSE_TPM_UNREACHABLE,
-			"The host's TPM did not answer within %d s: see `dmesg | grep -i "
-			"tpm`.",
-			LIMIT_S);
-	else if (WIFEXITED(status))
-		rc = take_anchor_output(t->d, value, &e);
-	if (rc && e.cause == CAUSE_NONE)
-		error_set(&e, 0, CAUSE_INTERNAL,
-			  "%s, which asks the host's TPM for vtpmd, ended with status "
-			  "0x%x: see %s/" OUTPUT ".",
-			  t->d->vtpmctl, (unsigned int)status, t->d->run);
-	t->done(t->ctx, value, e.cause == CAUSE_NONE ? NULL : &e);
-}
-
-static void on_anchor_limit(evutil_socket_t fd, short what, void *ctx)
-{
-	struct anchor_tpm *t = ctx;
-
-	t->late = true;
-	if (t->pid)
-		kill(t->pid, SIGKILL); /* on_anchor_end() follows */
-}
-
-/* what: the options that say what to do, ended by NULL. */
-static int spawn_anchor(struct anchor_tpm *t, char *const what[5], struct error *e)
-{
-	char target[512], output[512];
-	char *argv[] = {(char *)t->d->vtpmctl,
-			"host",
-			"anchor",
-			"--json",
-			"--config",
-			(char *)t->d->config,
-			"--tcti",
-			target,
-			what[0],
-			what[1],
-			what[2],
-			what[3],
-			what[4]};
-	struct child_start s = {.argv = argv,
-				.fd3 = -1,
-				.output = output,
-				.bound = true,
-				.done = on_anchor_end,
-				.ctx = t};
-	struct timeval limit = {.tv_sec = LIMIT_S};
-	int rc = tcti_name(t->d, target, sizeof(target));
-
-	snprintf(output, sizeof(output), "%s/" OUTPUT, t->d->run);
-	t->late = false;
-	if (!rc)
-		rc = event_add(t->limit, &limit) ? -ENOMEM : 0;
-	if (!rc)
-		rc = child_spawn(&s, &t->pid);
-	if (!rc)
-		return 0;
-	event_del(t->limit);
-	return error_set(e, rc, error_of_host(rc), "%s could not be started: %s.",
-			 t->d->vtpmctl, strerror(-rc));
-}
-
-/* done follows, from the loop, unless this fails. */
-static int anchor_tpm_get(struct anchor_tpm *t, struct error *e)
-{
-	char *const what[5] = {"--get"};
-
-	return spawn_anchor(t, what, e);
-}
-
-/* As it, once the TPM has taken f->next in the place of f->hash. */
-static int anchor_tpm_set(struct anchor_tpm *t, const struct anchor_file *f,
-			  struct error *e)
-{
-	char set[HEX_ROOM], from[HEX_ROOM];
-	char *const what[5] = {"--set", set, "--from", from};
-
-	hex_encode(f->next, ANCHOR_HASH_SIZE, set);
-	hex_encode(f->hash, ANCHOR_HASH_SIZE, from);
-	return spawn_anchor(t, what, e);
-}
-
-static int anchor_tpm_init(struct anchor_tpm *t, struct vtpmd *d, anchor_tpm_done *done,
-			   void *ctx)
-{
-	*t = (struct anchor_tpm){.d = d, .done = done, .ctx = ctx};
-	t->limit = evtimer_new(d->base, on_anchor_limit, t);
-	return t->limit ? 0 : -ENOMEM;
-}
-
-static void anchor_tpm_end(struct anchor_tpm *t)
-{
-	if (t->pid) {
-		child_forget(t->pid);
-		kill(t->pid, SIGKILL);
-	}
-	if (t->limit)
-		event_free(t->limit);
-}
-
-#define AGAIN_S 60 /* after the TPM did not take it */
+#define LIMIT_S	 90 /* as for a manager's command (relay.c) */
+#define HEX_ROOM (2 * ANCHOR_HASH_SIZE + 1)
+#define AGAIN_S	 60 /* after the TPM did not take it */
 
 enum anchor_state { ANCHOR_OFF, ANCHOR_UNKNOWN, ANCHOR_KNOWN, ANCHOR_BROKEN };
 
@@ -212,7 +29,7 @@ struct anchor {
 	struct error error; /* broken: why; known: why the TPM did not take the last */
 	struct anchor_known known;
 	struct anchor_file file;
-	struct anchor_tpm tpm;
+	struct helper tpm;
 	/* the last of the known table's changes that the TPM has, is taking, and is to
 	 * take without waiting for the interval */
 	uint64_t written, taking, asked;
@@ -291,6 +108,8 @@ static void not_taken(struct anchor *a, const struct error *e)
 
 static int begin_anchor(struct anchor *a, struct error *e)
 {
+	char set[HEX_ROOM], from[HEX_ROOM];
+	const char *const args[HELPER_ARGS] = {"--set", set, "--from", from};
 	int rc = 0;
 
 	/* one that the TPM may have taken already comes first */
@@ -304,7 +123,9 @@ static int begin_anchor(struct anchor *a, struct error *e)
 		return error_set(e, rc, CAUSE_STORE,
 				 "The anchor's table could not be written to %s: %s.",
 				 a->d->anchor_dir, strerror(-rc));
-	return anchor_tpm_set(&a->tpm, &a->file, e);
+	hex_encode(a->file.next, ANCHOR_HASH_SIZE, set);
+	hex_encode(a->file.hash, ANCHOR_HASH_SIZE, from);
+	return helper_run(&a->tpm, "anchor", args, e);
 }
 
 /* Has the TPM take what it is to take. */
@@ -426,30 +247,47 @@ static void on_new_anchor(struct anchor *a, const uint8_t value[ANCHOR_HASH_SIZE
 	broken(a, &e);
 }
 
-/* The TPM has answered: what it has, or that it took the new one. */
-static void on_anchor_tpm(void *ctx, const uint8_t value[ANCHOR_HASH_SIZE],
-			  const struct error *e)
+static void on_value(struct anchor *a, const uint8_t value[ANCHOR_HASH_SIZE])
 {
 	struct error other = {.cause = CAUSE_NONE};
-	struct anchor *a = ctx;
 
-	if (a->state == ANCHOR_KNOWN && !e &&
-	    memcmp(value, a->file.next, ANCHOR_HASH_SIZE))
+	if (a->state != ANCHOR_KNOWN && !memcmp(value, a->adopt, sizeof(a->adopt))) {
+		on_new_anchor(a, value);
+	} else if (a->state != ANCHOR_KNOWN) {
+		load(a, value);
+	} else if (memcmp(value, a->file.next, ANCHOR_HASH_SIZE)) {
 		error_set(&other, 0, CAUSE_INTERNAL,
 			  "The host's TPM is said to have another anchor than it was to "
 			  "take.");
-	if (a->state == ANCHOR_KNOWN && other.cause != CAUSE_NONE)
 		not_taken(a, &other);
-	else if (a->state == ANCHOR_KNOWN && e)
-		not_taken(a, e);
-	else if (a->state == ANCHOR_KNOWN)
+	} else {
 		taken(a);
-	else if (e)
-		broken(a, e);
-	else if (!memcmp(value, a->adopt, sizeof(a->adopt)))
-		on_new_anchor(a, value);
+	}
+}
+
+/* The TPM has answered: what it has, or that it took the new one. */
+static void on_anchor_tpm(void *ctx, json_t *said, const struct error *e)
+{
+	const char *hex = json_string_value(json_object_get(said, "value"));
+	struct error malformed = {.cause = CAUSE_NONE};
+	uint8_t value[ANCHOR_HASH_SIZE];
+	size_t len = sizeof(value);
+	struct anchor *a = ctx;
+
+	if (said && (!hex || hex_decode(hex, value, &len) || len != sizeof(value))) {
+		error_set(&malformed, 0, CAUSE_INTERNAL,
+			  "%s told no value of the anchor: install vtpmd and vtpmctl of "
+			  "one release.",
+			  a->d->vtpmctl);
+		said = NULL;
+		e = &malformed;
+	}
+	if (said)
+		on_value(a, value);
+	else if (a->state == ANCHOR_KNOWN)
+		not_taken(a, e);
 	else
-		load(a, value);
+		broken(a, e);
 	pump(a);
 	/* also while the next write is under way: those whose epoch the TPM has do not wait
 	 * for others' */
@@ -501,6 +339,7 @@ static int look_at_config(struct anchor *a, struct error *e)
 
 bool anchor_want(struct anchor *a)
 {
+	static const char *const get[HELPER_ARGS] = {"--get"};
 	struct error e = {.cause = CAUSE_NONE};
 	int rc;
 
@@ -510,7 +349,7 @@ bool anchor_want(struct anchor *a)
 	if (a->state == ANCHOR_UNKNOWN || a->state == ANCHOR_BROKEN) {
 		a->state = ANCHOR_UNKNOWN;
 		if (!rc)
-			rc = anchor_tpm_get(&a->tpm, &e);
+			rc = helper_run(&a->tpm, "anchor", get, &e);
 		if (rc)
 			broken(a, &e);
 	} else {
@@ -733,7 +572,7 @@ int anchor_new(struct vtpmd *d)
 	if (rc)
 		return rc;
 	a->tick = evtimer_new(d->base, on_tick, a);
-	if (!a->tick || anchor_tpm_init(&a->tpm, d, on_anchor_tpm, a))
+	if (!a->tick || helper_init(&a->tpm, d, LIMIT_S, on_anchor_tpm, a))
 		return -ENOMEM;
 	tick_after(a, d->anchor_every);
 	return 0;
@@ -743,7 +582,7 @@ void anchor_free(struct anchor *a)
 {
 	if (!a)
 		return;
-	anchor_tpm_end(&a->tpm);
+	helper_end(&a->tpm);
 	if (a->tick)
 		event_free(a->tick);
 	anchor_file_close(&a->file);

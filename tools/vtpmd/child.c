@@ -46,21 +46,21 @@ int child_init(struct event_base *base)
 	return reaper && !event_add(reaper, NULL) ? 0 : -ENOMEM;
 }
 
-static int redirect(const struct child_start *s, int out)
+static int redirect(const struct child_start *s)
 {
 	int null = open("/dev/null", O_RDONLY);
 
 	if (null < 0 || dup2(null, STDIN_FILENO) < 0)
 		return -1;
-	if (out >= 0 && (dup2(out, STDOUT_FILENO) < 0 || dup2(out, STDERR_FILENO) < 0))
+	if (s->out >= 0 &&
+	    (dup2(s->out, STDOUT_FILENO) < 0 || dup2(s->out, STDERR_FILENO) < 0))
 		return -1;
 	if (s->fd3 == 3)
 		return fcntl(3, F_SETFD, 0);
 	return s->fd3 >= 0 && dup2(s->fd3, 3) < 0 ? -1 : 0;
 }
 
-static void __attribute__((noreturn))
-run_child(const struct child_start *s, int out, pid_t parent)
+static void __attribute__((noreturn)) run_child(const struct child_start *s, pid_t parent)
 {
 	sigset_t none;
 
@@ -70,7 +70,7 @@ run_child(const struct child_start *s, int out, pid_t parent)
 	/* it may have ended just before */
 	if (s->bound && (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != parent))
 		_exit(126);
-	if (redirect(s, out))
+	if (redirect(s))
 		_exit(126);
 	/* what libraries opened without O_CLOEXEC is none of the child's */
 	closefrom(s->fd3 >= 0 ? 4 : 3);
@@ -78,38 +78,19 @@ run_child(const struct child_start *s, int out, pid_t parent)
 	_exit(127);
 }
 
-/* Here, so that nobody takes what an earlier child said for this one's, whatever keeps
- * this one from running. */
-static int open_output(const struct child_start *s, int *out)
-{
-	*out = -1;
-	if (!s->output)
-		return 0;
-	*out = open(s->output, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
-		    0600);
-	return *out < 0 ? -errno : 0;
-}
-
 int child_spawn(const struct child_start *s, pid_t *pid_out)
 {
 	struct child *c = calloc(1, sizeof(*c));
 	pid_t pid, self = getpid();
-	int out, rc;
+	int rc;
 
 	if (!c)
 		return -ENOMEM;
-	rc = open_output(s, &out);
-	if (rc) {
-		free(c);
-		return rc;
-	}
 	pid = fork();
 	if (pid == 0)
-		run_child(s, out, self);
-	rc = pid < 0 ? -errno : 0;
-	if (out >= 0)
-		close(out);
-	if (rc) {
+		run_child(s, self);
+	if (pid < 0) {
+		rc = -errno;
 		free(c);
 		return rc;
 	}
@@ -140,14 +121,4 @@ void child_end(void)
 		free(c);
 	}
 	event_free(reaper);
-}
-
-int tcti_name(const struct vtpmd *d, char *out, size_t room)
-{
-	bool stream = !strncmp(d->tpm, "unix:", 5);
-	int n = snprintf(out, room, "%s%s",
-			 stream ? "cmd:socat - UNIX-CONNECT:" : "device:",
-			 stream ? d->tpm + 5 : d->tpm);
-
-	return n < (int)room ? 0 : -ENAMETOOLONG;
 }

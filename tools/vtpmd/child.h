@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Programs that vtpmd runs: the managers of process placement, and xl. */
+/* Programs that vtpmd runs: the managers of process placement, xl, and vtpmctl. */
 #ifndef VTPMD_CHILD_H
 #define VTPMD_CHILD_H
 
 #include "include/compiler.h"
-#include "tools/vtpmd/vtpmd.h"
 
 #include <event2/event.h>
 #include <stdbool.h>
@@ -15,9 +14,8 @@ typedef void child_done(void *ctx, int status);
 
 struct child_start {
 	char *const *argv;
-	int fd3; /* becomes file descriptor 3; -1: none */
-	/* standard output and error go there; NULL: vtpmd's own */
-	const char *output;
+	int fd3;    /* becomes file descriptor 3; -1: none */
+	int out;    /* becomes standard output and error; -1: vtpmd's own */
 	bool bound; /* killed when vtpmd ends, however it does */
 	child_done *done;
 	void *ctx;
@@ -30,9 +28,5 @@ int __must_check child_spawn(const struct child_start *s, pid_t *pid);
 void child_end(void);
 /* Nobody is told any more; the child is still reaped. */
 void child_forget(pid_t pid);
-
-/* How libtss2 calls what --tpm names: it has no name of its own for a raw stream.
- * -ENAMETOOLONG */
-int __must_check tcti_name(const struct vtpmd *d, char *out, size_t room);
 
 #endif

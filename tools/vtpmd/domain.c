@@ -12,6 +12,7 @@
 #include "tools/vtpmd/xen.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,13 +92,20 @@ static int run_xl(struct domain *d, char *const argv[], child_done *done)
 	struct child_start s = {
 		.argv = argv,
 		.fd3 = -1,
-		.output = path,
 		.done = done,
 		.ctx = d,
 	};
+	int rc;
 
 	domain_file_path(&d->body, DOMAIN_FILE_LOG, path, sizeof(path));
-	return child_spawn(&s, &d->xl);
+	/* here, so that nobody takes what an earlier xl said for this one's, whatever keeps
+	 * this one from running */
+	s.out = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (s.out < 0)
+		return -errno;
+	rc = child_spawn(&s, &d->xl);
+	close(s.out);
+	return rc;
 }
 
 static void on_destroyed(void *ctx, int status)

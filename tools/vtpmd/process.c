@@ -94,6 +94,7 @@ static int run_process(struct process *p, char *user, int fd3)
 	struct child_start s = {
 		.argv = argv,
 		.fd3 = fd3,
+		.out = -1,
 		/* a manager that was taken over would not heed its channel's end */
 		.bound = true,
 		.done = on_exit_status,

@@ -1,26 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/quote.h"
-#include "lib/atomic.h"
 #include "lib/text.h"
 #include "lib/crypt.h"
-#include "tools/vtpmd/child.h"
+#include "tools/vtpmd/helper.h"
 #include "tools/vtpmd/identity.h"
 #include "tools/vtpmd/peer.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <jansson.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define OUTPUT	   "quote.out" /* in the folder for run state */
-#define OUTPUT_MAX 65536
-#define LIMIT_S	   30
-#define LOG_MAX	   (256 * 1024)
-#define HASH_SIZE  CRYPT_HASH_SIZE
-#define WAIT_MS	   18000 /* less than the manager does: stubdom/manager/hostchan.c */
+#define LIMIT_S	  30
+#define LOG_MAX	  (256 * 1024)
+#define HASH_SIZE CRYPT_HASH_SIZE
+#define WAIT_MS	  18000 /* less than the manager does: stubdom/manager/hostchan.c */
 /* For one vTPM. */
 #define BURST	6
 #define EACH_MS 10000
@@ -30,9 +24,7 @@ struct quote {
 	struct vtpm *first, *last; /* who waits for a turn */
 	struct vtpm *v;		   /* whose quote is under way; NULL: nobody's any more */
 	uint32_t id;
-	pid_t pid; /* 0: nothing is under way */
-	bool late;
-	struct event *limit;
+	struct helper tpm;
 	uint8_t binding[BINDING_SIZE_MAX];
 	size_t binding_len;
 	uint8_t *log; /* of the host, as it was bound */
@@ -83,45 +75,21 @@ static char *compose(const struct quote *q, json_t *said)
 	return text;
 }
 
-/* The last line that is an object: what libraries complain of comes before. */
-static json_t *take_quote_output(struct vtpmd *d)
+static void answer_quote(struct quote *q, json_t *said, const struct error *e)
 {
-	json_t *all = NULL;
-	uint8_t *text;
-	char *line, *rest;
-	size_t len;
-
-	if (atomic_read(d->run_dir, OUTPUT, OUTPUT_MAX, &text, &len))
-		return NULL;
-	for (rest = (char *)text; (line = strsep(&rest, "\n"));)
-		if (line[0] == '{') {
-			json_decref(all);
-			all = json_loads(line, JSON_REJECT_DUPLICATES, NULL);
-		}
-	free(text);
-	return all;
-}
-
-static void answer_quote(struct quote *q)
-{
-	json_t *said = q->late ? NULL : take_quote_output(q->d);
-	const char *why = json_string_value(json_object_get(said, "error"));
 	char *text = NULL;
 
-	if (said && json_object_get(said, "quote"))
+	if (json_object_get(said, "quote"))
 		text = compose(q, said);
 	if (text) {
 		peer_reply(q->v->peer, CHANNEL_QUOTE, q->id, text, strlen(text));
 	} else {
 		log_about(LOG_ERR, VTPM_ABOUT(q->v), "no quote of the host's TPM: %s",
-			  why	    ? why
-			  : q->late ? "it did not answer in time"
-				    : "see " OUTPUT " beside vtpmd's socket");
+			  said ? "vtpmctl gave none" : e->text);
 		peer_refuse(q->v->peer, CHANNEL_QUOTE, q->id, EIO,
 			    "The host's TPM gave no quote.");
 	}
 	free(text);
-	json_decref(said);
 }
 
 static void drop_log(struct quote *q)
@@ -133,66 +101,30 @@ static void drop_log(struct quote *q)
 
 static void start_next(struct quote *q);
 
-static void on_quote_end(void *ctx, int status)
+static void on_quote_tpm(void *ctx, json_t *said, const struct error *e)
 {
 	struct quote *q = ctx;
 
-	event_del(q->limit);
-	q->pid = 0;
 	if (q->v)
-		answer_quote(q);
+		answer_quote(q, said, e);
 	q->v = NULL;
 	drop_log(q);
 	start_next(q);
 }
 
-static void on_quote_limit(evutil_socket_t fd, short what, void *ctx)
+static int quote_host(struct quote *q)
 {
-	struct quote *q = ctx;
-
-	q->late = true;
-	if (q->pid)
-		kill(q->pid, SIGKILL); /* on_quote_end() follows */
-}
-
-static int spawn_quote(struct quote *q)
-{
-	char target[512], output[512], hex[2 * HASH_SIZE + 1];
 	const struct crypt_part part = {q->binding, q->binding_len};
-	char *argv[] = {(char *)q->d->vtpmctl,
-			"host",
-			"quote",
-			"--json",
-			"--config",
-			(char *)q->d->config,
-			"--tcti",
-			target,
-			"--qualify",
-			hex,
-			NULL};
-	struct child_start s = {.argv = argv,
-				.fd3 = -1,
-				.output = output,
-				.bound = true,
-				.done = on_quote_end,
-				.ctx = q};
-	struct timeval limit = {.tv_sec = LIMIT_S};
+	struct error e = {.cause = CAUSE_NONE};
+	char hex[2 * HASH_SIZE + 1];
+	const char *const args[HELPER_ARGS] = {"--qualify", hex};
 	uint8_t hash[HASH_SIZE];
-	int rc = tcti_name(q->d, target, sizeof(target));
+	int rc = crypt_sha256(&part, 1, hash);
 
-	if (!rc)
-		rc = crypt_sha256(&part, 1, hash);
 	if (rc)
 		return rc;
 	hex_encode(hash, sizeof(hash), hex);
-	snprintf(output, sizeof(output), "%s/" OUTPUT, q->d->run);
-	q->late = false;
-	if (event_add(q->limit, &limit))
-		return -ENOMEM;
-	rc = child_spawn(&s, &q->pid);
-	if (rc)
-		event_del(q->limit);
-	return rc;
+	return helper_run(&q->tpm, "quote", args, &e);
 }
 
 static struct binding_part take_part(struct cursor *c)
@@ -321,7 +253,7 @@ static int begin_quote(struct quote *q, struct vtpm *v, const char **why)
 		rc = bind_known(q, v, &b, why);
 	if (!rc) {
 		*why = "vtpmctl could not be started.";
-		rc = spawn_quote(q);
+		rc = quote_host(q);
 	}
 	if (rc) {
 		log_limited(&v->limits.lines, LOG_ERR, VTPM_ABOUT(v), "no deep quote: %s",
@@ -339,7 +271,7 @@ static void start_next(struct quote *q)
 	struct vtpm *v;
 	int rc;
 
-	while (!q->pid && q->first) {
+	while (!q->tpm.pid && q->first) {
 		v = q->first;
 		dequeue(q, v);
 		rc = begin_quote(q, v, &why);
@@ -402,9 +334,8 @@ int quote_init(struct vtpmd *d)
 	if (!q)
 		return -ENOMEM;
 	q->d = d;
-	q->limit = evtimer_new(d->base, on_quote_limit, q);
 	d->quote = q;
-	return q->limit ? 0 : -ENOMEM;
+	return helper_init(&q->tpm, d, LIMIT_S, on_quote_tpm, q);
 }
 
 void quote_end(struct vtpmd *d)
@@ -413,12 +344,7 @@ void quote_end(struct vtpmd *d)
 
 	if (!q)
 		return;
-	if (q->pid) {
-		child_forget(q->pid);
-		kill(q->pid, SIGKILL);
-	}
-	if (q->limit)
-		event_free(q->limit);
+	helper_end(&q->tpm);
 	drop_log(q);
 	free(q);
 	d->quote = NULL;
