@@ -34,7 +34,7 @@ struct anchor {
 	 * take without waiting for the interval */
 	uint64_t written, taking, asked;
 	struct event *tick;
-	struct anchor_waiter *waiters;
+	struct waiter *waiters;
 };
 
 static void tick_after(struct anchor *a, unsigned int seconds)
@@ -48,7 +48,7 @@ static void tick_after(struct anchor *a, unsigned int seconds)
 
 static void wake(struct anchor *a, const struct error *e)
 {
-	struct anchor_waiter **at = &a->waiters, *w;
+	struct waiter **at = &a->waiters, *w;
 
 	while ((w = *at)) {
 		if (!e && w->need > a->written) {
@@ -62,15 +62,9 @@ static void wake(struct anchor *a, const struct error *e)
 	}
 }
 
-void anchor_cancel(struct anchor *a, struct anchor_waiter *w)
+void anchor_cancel(struct anchor *a, struct waiter *w)
 {
-	struct anchor_waiter **at;
-
-	for (at = &a->waiters; *at; at = &(*at)->next)
-		if (*at == w) {
-			*at = w->next;
-			return;
-		}
+	waiter_cancel(&a->waiters, w);
 }
 
 /* -- the table --------------------------------------------------------- */
@@ -212,7 +206,7 @@ static void broken(struct anchor *a, const struct error *e)
 static void load(struct anchor *a, const uint8_t hash[ANCHOR_HASH_SIZE])
 {
 	struct error e = {.cause = CAUSE_NONE};
-	struct anchor_waiter *w;
+	struct waiter *w;
 
 	if (anchor_known_load(&a->known, &a->file, hash, a->d, &e)) {
 		broken(a, &e);
@@ -512,7 +506,7 @@ bool anchor_off(struct anchor *a)
 	return a->state == ANCHOR_OFF;
 }
 
-void anchor_wait(struct anchor *a, struct anchor_waiter *w)
+void anchor_wait(struct anchor *a, struct waiter *w)
 {
 	(void)anchor_want(a);
 	if (a->state == ANCHOR_OFF) {
@@ -524,14 +518,13 @@ void anchor_wait(struct anchor *a, struct anchor_waiter *w)
 		return;
 	}
 	w->need = a->asked = a->known.changes;
-	w->next = a->waiters;
-	a->waiters = w;
+	waiter_add(&a->waiters, w);
 	pump(a);
 	if (!a->tpm.pid)
 		wake(a, NULL);
 }
 
-void anchor_wait_known(struct anchor *a, struct anchor_waiter *w)
+void anchor_wait_known(struct anchor *a, struct waiter *w)
 {
 	(void)anchor_want(a);
 	if (a->state != ANCHOR_UNKNOWN) {
@@ -539,8 +532,7 @@ void anchor_wait_known(struct anchor *a, struct anchor_waiter *w)
 		return;
 	}
 	w->need = 0;
-	w->next = a->waiters;
-	a->waiters = w;
+	waiter_add(&a->waiters, w);
 }
 
 bool anchor_finish(struct anchor *a)

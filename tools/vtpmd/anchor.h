@@ -78,10 +78,10 @@ void anchor_recover(struct anchor *a, struct vtpm *v);
 void anchor_forget(struct anchor *a, const struct vtpm *v);
 
 /* Calls w when the TPM has what is known now; at once when there is no anchor. */
-void anchor_wait(struct anchor *a, struct anchor_waiter *w);
+void anchor_wait(struct anchor *a, struct waiter *w);
 /* Calls w when it is known what the TPM has, and has it take nothing. */
-void anchor_wait_known(struct anchor *a, struct anchor_waiter *w);
-void anchor_cancel(struct anchor *a, struct anchor_waiter *w);
+void anchor_wait_known(struct anchor *a, struct waiter *w);
+void anchor_cancel(struct anchor *a, struct waiter *w);
 /* vtpmd ends: whether the TPM is still to take something. */
 bool anchor_finish(struct anchor *a);
 

@@ -23,10 +23,7 @@ static const struct control_handlers *ops;
 
 static void release(struct control *c)
 {
-	if (c->timer)
-		event_free(c->timer);
-	if (c->answer)
-		event_free(c->answer);
+	ask_end(&c->ask);
 	if (c->stream)
 		bufferevent_free(c->stream);
 	free(c);
@@ -39,7 +36,9 @@ static void drop_control(struct control *c)
 	while (*at != c)
 		at = &(*at)->next;
 	*at = c->next;
-	ops->cancel(c);
+	if (c->settling)
+		waiter_cancel(&c->settling->waiters, &c->waiter);
+	anchor_cancel(c->d->anchor, &c->waiter);
 	release(c);
 }
 
@@ -57,14 +56,6 @@ void control_send(struct control *c, json_t *line)
 	bufferevent_write(c->stream, text ? text : cannot, strlen(text ? text : cannot));
 	bufferevent_write(c->stream, "\n", 1);
 	free(text);
-}
-
-static void on_control_status(struct vtpmd *d)
-{
-	struct control *c;
-
-	for (c = controls; c; c = c->next)
-		ops->status(c);
 }
 
 static void take_line(struct control *c)
@@ -116,11 +107,6 @@ static void on_control_answer(evutil_socket_t fd, short what, void *ctx)
 	ops->answer(ctx);
 }
 
-static void on_control_limit(evutil_socket_t fd, short what, void *ctx)
-{
-	ops->status(ctx);
-}
-
 static void on_control_accept(evutil_socket_t fd, short what, void *ctx)
 {
 	struct control *c;
@@ -135,11 +121,9 @@ static void on_control_accept(evutil_socket_t fd, short what, void *ctx)
 	}
 	c->d = ctx;
 	c->stream = bufferevent_socket_new(c->d->base, client, BEV_OPT_CLOSE_ON_FREE);
-	c->timer = evtimer_new(c->d->base, on_control_limit, c);
-	c->answer = event_new(c->d->base, -1, 0, on_control_answer, c);
 	if (!c->stream)
 		close(client);
-	if (!c->stream || !c->timer || !c->answer) {
+	if (ask_init(&c->ask, c->d, on_control_answer, c) || !c->stream) {
 		release(c);
 		return;
 	}
@@ -185,7 +169,6 @@ int control_open(struct vtpmd *d, const struct control_handlers *handlers)
 	if (rc)
 		return rc;
 	ops = handlers;
-	d->on_status[0] = on_control_status;
 	listener = event_new(d->base, fd, EV_READ | EV_PERSIST, on_control_accept, d);
 	if (!listener || event_add(listener, NULL)) {
 		close(fd);
@@ -271,8 +254,8 @@ static void on_anchored(void *ctx, const struct error *e)
 void control_answer_anchored(struct control *c, const uint8_t uuid[16])
 {
 	memcpy(c->uuid, uuid, sizeof(c->uuid));
-	c->anchored = (struct anchor_waiter){.done = on_anchored, .ctx = c};
-	anchor_wait(c->d->anchor, &c->anchored);
+	c->waiter = (struct waiter){.done = on_anchored, .ctx = c};
+	anchor_wait(c->d->anchor, &c->waiter);
 }
 
 static void remove_now(struct control *c, struct vtpm *v)
@@ -315,12 +298,13 @@ static void on_progress(void *ctx, const char *text)
 		control_send(ctx, line);
 }
 
-static void on_settled(void *ctx, struct vtpm *v)
+static void on_settled(void *ctx, const struct error *none)
 {
 	struct control *c = ctx;
 	bool up = c->what == CREATE || c->what == START;
+	struct vtpm *v = c->settling;
 
-	c->waiting = false;
+	c->settling = NULL;
 	if (c->what == DELETE && v->state != VTPM_RUNNING)
 		remove_now(c, v);
 	else if (c->what == STOP && c->ran && v->state != VTPM_RUNNING)
@@ -342,15 +326,14 @@ static void on_settled(void *ctx, struct vtpm *v)
 
 void control_settle(struct control *c, struct vtpm *v)
 {
-	if (vtpm_settled(v)) {
-		on_settled(c, v);
-		return;
-	}
-	c->waiter = (struct vtpm_waiter){
+	c->settling = v;
+	c->waiter = (struct waiter){
 		.progress = on_progress,
-		.settled = on_settled,
+		.done = on_settled,
 		.ctx = c,
 	};
-	c->waiting = true;
-	vtpm_wait(v, &c->waiter);
+	if (vtpm_settled(v))
+		on_settled(c, NULL);
+	else
+		waiter_add(&v->waiters, &c->waiter);
 }

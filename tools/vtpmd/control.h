@@ -17,6 +17,7 @@
 
 #include "include/compiler.h"
 #include "tools/vtpmd/anchor.h"
+#include "tools/vtpmd/ask.h"
 #include "tools/vtpmd/registry.h"
 
 #include <event2/bufferevent.h>
@@ -60,28 +61,24 @@ struct control {
 	bool launched; /* RESUME: what comes is this domain, of a launch */
 	uint8_t domain[16];
 	char name[META_NAME_MAX + 2]; /* of the vTPM; one too long stays so */
-	bool waiting;		      /* waiter is on that vTPM's list */
-	struct vtpm_waiter waiter;
-	bool ran;	  /* STOP: it is not stopped already */
-	uint8_t uuid[16]; /* of the answer, while the anchor is waited for */
-	struct anchor_waiter anchored;
-	bool asking; /* managers were asked for their status */
-	struct timespec asked;
-	struct event *timer;  /* limit of the asking */
-	struct event *answer; /* all have told: the ops' answer() */
+	struct waiter waiter;	      /* in a list of settling's, or of the anchor's */
+	struct vtpm *settling;	      /* NULL: no vTPM is waited for */
+	bool ran;		      /* STOP: it is not stopped already */
+	uint8_t uuid[16];	      /* of the answer, while the anchor is waited for */
+	struct ask ask;
 };
 
-/* What is done for a client; control_op.h has it. */
+/* What is done for a client. */
 struct control_handlers {
 	/* A line came; answered now or later. */
 	void (*request)(struct control *c, const char *line, size_t len);
-	/* A manager told its status, or left, or c's time is over. */
-	void (*status)(struct control *c);
-	/* Of c->answer. */
+	/* c->ask is over. */
 	void (*answer)(struct control *c);
-	/* The client went away. */
-	void (*cancel)(struct control *c);
 };
+
+/* Those that managers have a say in ask the managers concerned, and are answered once all of
+ * them have told, or left, or did not in time. */
+extern const struct control_handlers control_ops;
 
 int __must_check control_open(struct vtpmd *d, const struct control_handlers *handlers);
 void control_close(struct vtpmd *d);

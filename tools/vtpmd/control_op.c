@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tools/vtpmd/control_op.h"
+#include "tools/vtpmd/control.h"
 #include "lib/text.h"
 #include "lib/measure.h"
-#include "tools/vtpmd/vtpm_peer.h"
+#include "tools/vtpmd/vtpm.h"
 #include "tools/vtpmd/backup.h"
 #include "tools/vtpmd/cert.h"
-#include "tools/vtpmd/control.h"
 #include "tools/vtpmd/identity.h"
 #include "tools/vtpmd/launch.h"
 #include "tools/vtpmd/log.h"
@@ -423,29 +422,10 @@ static void op_certify(struct control *c, struct vtpm *v)
 			"them when its guest starts the next time.");
 }
 
-static bool concerns(const struct control *c, const struct vtpm *v)
-{
-	return c->what == LIST || !strcmp(v->meta.name, c->name);
-}
-
-/* Whether a running manager's answer to c's question is still to come. */
-static bool still_owes(const struct control *c, const struct vtpm *v)
-{
-	if (c->what == REKEY)
-		return concerns(c, v) && v->rekeying;
-	if (c->what == ATTEST)
-		return concerns(c, v) && v->attest.pending;
-	if (c->what == LIST && vtpm_is_mute(v))
-		return false;
-	return concerns(c, v) && vtpm_owes_status(v, &c->asked);
-}
-
 static void answer_asked(struct control *c)
 {
 	struct vtpm *v = c->what == LIST ? NULL : registry_find(c->d, c->name);
 
-	c->asking = false;
-	event_del(c->timer);
 	if (c->what == LIST)
 		op_list(c);
 	else if (!v)
@@ -464,51 +444,29 @@ static void answer_asked(struct control *c)
 		op_stop(c, v);
 }
 
-static void check_asked(struct control *c)
-{
-	struct vtpm *v;
-
-	if (!c->asking)
-		return;
-	if (evtimer_pending(c->timer, NULL))
-		for (v = c->d->vtpms; v; v = v->next)
-			if (still_owes(c, v))
-				return;
-	/* from the loop: a manager's message is being served */
-	c->asking = false;
-	event_del(c->timer);
-	event_active(c->answer, EV_TIMEOUT, 0);
-}
-
-static struct timeval limit_of(const struct control *c)
+static unsigned int limit_ms(const struct control *c)
 {
 	switch (c->what) {
 	case REKEY:
-		return (struct timeval){.tv_sec = REKEY_S};
+		return REKEY_S * 1000;
 	case ATTEST:
-		return (struct timeval){.tv_sec = ATTEST_S};
+		return ATTEST_S * 1000;
 	case CERTIFY:
 	case RESUME:
-		return (struct timeval){.tv_sec = DECIDE_S};
+		return DECIDE_S * 1000;
 	default:
-		return (struct timeval){.tv_sec = VTPM_TABLE_MS / 1000,
-					.tv_usec = VTPM_TABLE_MS % 1000 * 1000};
+		return ASK_TABLE_MS;
 	}
 }
 
 /* Asks all managers concerned for their status, then answers. */
 static void ask_managers(struct control *c)
 {
-	const struct timeval limit = limit_of(c);
-	struct vtpm *v;
+	enum ask_what what = c->what == REKEY	 ? ASK_REKEY
+			     : c->what == ATTEST ? ASK_ATTEST
+						 : ASK_STATUS;
 
-	clock_gettime(CLOCK_MONOTONIC, &c->asked);
-	for (v = c->d->vtpms; v; v = v->next)
-		if (concerns(c, v))
-			vtpm_ask_status(v);
-	c->asking = true;
-	event_add(c->timer, &limit);
-	check_asked(c);
+	ask_begin(&c->ask, c->what == LIST ? NULL : c->name, what, 0, limit_ms(c));
 }
 
 /* SHOW, LIST, and, as it depends on whether a guest is there, STOP and DELETE. */
@@ -634,8 +592,8 @@ static void op_backup(struct control *c, struct vtpm *v, const json_t *request)
 		answer_backup(c, v);
 		return;
 	}
-	c->anchored = (struct anchor_waiter){.done = on_backup_known, .ctx = c};
-	anchor_wait_known(c->d->anchor, &c->anchored);
+	c->waiter = (struct waiter){.done = on_backup_known, .ctx = c};
+	anchor_wait_known(c->d->anchor, &c->waiter);
 }
 
 static void op_restore(struct control *c, struct vtpm *v, const json_t *request)
@@ -731,8 +689,8 @@ static void on_audit_known(void *ctx, const struct error *e)
 
 static void op_audit_end(struct control *c, struct vtpm *v, const json_t *request)
 {
-	c->anchored = (struct anchor_waiter){.done = on_audit_known, .ctx = c};
-	anchor_wait_known(c->d->anchor, &c->anchored);
+	c->waiter = (struct waiter){.done = on_audit_known, .ctx = c};
+	anchor_wait_known(c->d->anchor, &c->waiter);
 }
 
 static void on_audit_rotate(void *ctx, const struct error *why)
@@ -749,8 +707,8 @@ static void on_audit_rotate(void *ctx, const struct error *why)
 
 static void op_audit_rotate(struct control *c, struct vtpm *v, const json_t *request)
 {
-	c->anchored = (struct anchor_waiter){.done = on_audit_rotate, .ctx = c};
-	anchor_wait_known(c->d->anchor, &c->anchored);
+	c->waiter = (struct waiter){.done = on_audit_rotate, .ctx = c};
+	anchor_wait_known(c->d->anchor, &c->waiter);
 }
 
 static const struct {
@@ -819,20 +777,7 @@ static void run_request(struct control *c, const char *line, size_t len)
 	json_decref(request);
 }
 
-static void cancel_request(struct control *c)
-{
-	struct vtpm *v;
-
-	if (c->waiting)
-		for (v = c->d->vtpms; v; v = v->next)
-			vtpm_cancel(v, &c->waiter);
-	anchor_cancel(c->d->anchor, &c->anchored);
-	c->waiting = c->asking = false;
-}
-
 const struct control_handlers control_ops = {
 	.request = run_request,
-	.status = check_asked,
 	.answer = answer_asked,
-	.cancel = cancel_request,
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/metrics.h"
 #include "include/version.h"
+#include "tools/vtpmd/ask.h"
 #include "tools/vtpmd/http.h"
 #include "tools/vtpmd/work.h"
 #include "tools/vtpmd/vtpm.h"
@@ -339,15 +340,15 @@ static void metrics_text(struct vtpmd *d, struct evbuffer *out)
 #define REQUEST_MAX 8192
 /* A connection is over after that, whatever its client does. */
 #define LIMIT_S	 5
-#define FRESH_NS 500000000
+#define FRESH_MS 500
 
 struct client {
 	struct client *next;
 	struct vtpmd *d;
 	struct bufferevent *stream;
-	struct event *timer, *answer, *limit;
-	struct timespec asked;
-	bool asking, answered, head;
+	struct event *limit;
+	struct ask ask;
+	bool asked, answered, head;
 	int status; /* of HTTP; 0: the request line has not come yet */
 };
 
@@ -363,10 +364,7 @@ static void drop_metrics(struct client *c)
 		at = &(*at)->next;
 	*at = c->next;
 	count--;
-	if (c->timer)
-		event_free(c->timer);
-	if (c->answer)
-		event_free(c->answer);
+	ask_end(&c->ask);
 	if (c->limit)
 		event_free(c->limit);
 	bufferevent_free(c->stream);
@@ -397,61 +395,9 @@ static void respond(struct client *c)
 	evbuffer_free(body);
 }
 
-/* Answers when all managers that were asked have told, or their time is over. */
-static void look_metrics(struct client *c)
-{
-	struct vtpm *v;
-
-	if (!c->asking)
-		return;
-	if (evtimer_pending(c->timer, NULL))
-		for (v = c->d->vtpms; v; v = v->next)
-			if (vtpm_owes_status(v, &c->asked) && !vtpm_is_mute(v))
-				return;
-	c->asking = false;
-	event_del(c->timer);
-	/* from the loop: a manager's message is being served */
-	event_active(c->answer, EV_TIMEOUT, 0);
-}
-
-static void on_metrics_status(struct vtpmd *d)
-{
-	struct client *c;
-
-	for (c = clients; c; c = c->next)
-		look_metrics(c);
-}
-
 static void on_metrics_answer(evutil_socket_t fd, short what, void *ctx)
 {
 	respond(ctx);
-}
-
-static void on_metrics_limit(evutil_socket_t fd, short what, void *ctx)
-{
-	look_metrics(ctx);
-}
-
-/* Those whose figures are older than half a second: on loopback everybody may scrape,
- * and shall not keep stub domains busy with it. */
-static void ask_managers_for_metrics(struct client *c)
-{
-	struct timeval limit = {.tv_sec = VTPM_TABLE_MS / 1000,
-				.tv_usec = VTPM_TABLE_MS % 1000 * 1000};
-	struct vtpm *v;
-
-	clock_gettime(CLOCK_MONOTONIC, &c->asked);
-	c->asked.tv_nsec -= FRESH_NS;
-	if (c->asked.tv_nsec < 0) {
-		c->asked.tv_sec--;
-		c->asked.tv_nsec += 1000000000;
-	}
-	for (v = c->d->vtpms; v; v = v->next)
-		if (vtpm_owes_status(v, &c->asked))
-			vtpm_ask_status(v);
-	c->asking = true;
-	event_add(c->timer, &limit);
-	look_metrics(c);
 }
 
 /* The header's lines say nothing that is needed here; the empty one ends them. */
@@ -462,7 +408,7 @@ static void on_metrics_read(struct bufferevent *b, void *ctx)
 	bool end = false;
 	char *line;
 
-	while (!c->asking && !c->answered && !end &&
+	while (!c->asked && !c->answered && !end &&
 	       (line = evbuffer_readln(in, NULL, EVBUFFER_EOL_CRLF))) {
 		if (!c->status)
 			c->status = http_request(line, "/metrics", &c->head);
@@ -470,12 +416,16 @@ static void on_metrics_read(struct bufferevent *b, void *ctx)
 			end = !line[0];
 		free(line);
 	}
-	if (end && c->status == 200)
-		ask_managers_for_metrics(c);
-	else if (end)
+	if (end && c->status == 200) {
+		c->asked = true;
+		/* on loopback everybody may scrape, and shall not keep stub domains busy
+		 * with it */
+		ask_begin(&c->ask, NULL, ASK_STATUS, FRESH_MS, ASK_TABLE_MS);
+	} else if (end) {
 		respond(c);
-	else if (evbuffer_get_length(in) >= REQUEST_MAX)
+	} else if (evbuffer_get_length(in) >= REQUEST_MAX) {
 		drop_metrics(c);
+	}
 }
 
 /* The output has drained. */
@@ -492,7 +442,7 @@ static void on_metrics_event(struct bufferevent *b, short what, void *ctx)
 	struct client *c = ctx;
 
 	/* one that reads no more may still wait for its answer */
-	if (what & BEV_EVENT_EOF && (c->asking || c->answered) &&
+	if (what & BEV_EVENT_EOF && (c->asked || c->answered) &&
 	    !(what & BEV_EVENT_ERROR))
 		return;
 	drop_metrics(c);
@@ -507,12 +457,10 @@ static int add_timers(struct client *c)
 {
 	static const struct timeval limit = {.tv_sec = LIMIT_S};
 
-	c->timer = evtimer_new(c->d->base, on_metrics_limit, c);
-	c->answer = event_new(c->d->base, -1, 0, on_metrics_answer, c);
 	c->limit = evtimer_new(c->d->base, on_deadline, c);
-	if (!c->timer || !c->answer || !c->limit)
+	if (ask_init(&c->ask, c->d, on_metrics_answer, c) || !c->limit)
 		return -ENOMEM;
-	priority_of_peers(c->answer);
+	priority_of_peers(c->ask.done);
 	return event_add(c->limit, &limit) ? -ENOMEM : 0;
 }
 
@@ -631,7 +579,6 @@ int metrics_open(struct vtpmd *d)
 		return -ENOMEM;
 	}
 	priority_of_peers(listener);
-	d->on_status[1] = on_metrics_status;
 	return event_add(listener, NULL) ? -ENOMEM : 0;
 }
 
@@ -644,7 +591,6 @@ void metrics_close(struct vtpmd *d)
 	close(event_get_fd(listener));
 	event_free(listener);
 	listener = NULL;
-	d->on_status[1] = NULL;
 	if (!strncmp(d->metrics, "unix:", 5))
 		remove_socket(d->metrics + 5);
 }

@@ -253,7 +253,7 @@ static void peer_kms_close(struct peer *p, const struct channel_frame *f,
 	peer_answer(p, f, 0);
 }
 
-/* As long as a start may take (vtpm_start.h). */
+/* As long as a start may take (vtpm.h). */
 #define PEER_TPM_S 180
 /* A start takes some 40 commands, a copy's some 70. */
 #define BURST	200

@@ -6,7 +6,7 @@
 #include "tools/vtpmd/cert.h"
 #include "tools/vtpmd/identity.h"
 #include "tools/vtpmd/log.h"
-#include "tools/vtpmd/vtpm_peer.h"
+#include "tools/vtpmd/vtpm.h"
 
 #include <dirent.h>
 #include <errno.h>

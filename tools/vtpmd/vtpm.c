@@ -27,26 +27,9 @@ bool vtpm_settled(const struct vtpm *v)
 	return v->state != VTPM_STARTING && v->state != VTPM_STOPPING;
 }
 
-void vtpm_wait(struct vtpm *v, struct vtpm_waiter *w)
-{
-	w->next = v->waiters;
-	v->waiters = w;
-}
-
-void vtpm_cancel(struct vtpm *v, struct vtpm_waiter *w)
-{
-	struct vtpm_waiter **at;
-
-	for (at = &v->waiters; *at; at = &(*at)->next)
-		if (*at == w) {
-			*at = w->next;
-			return;
-		}
-}
-
 void vtpm_progress(struct vtpm *v, const char *text, const char *id)
 {
-	struct vtpm_waiter *w;
+	struct waiter *w;
 
 	log_about(LOG_INFO, VTPM_ABOUT(v, .id = id), "%s", text);
 	for (w = v->waiters; w; w = w->next)
@@ -167,13 +150,4 @@ void vtpm_audit_refusal(const struct vtpm *v, enum cause cause)
 {
 	if (!v->tries || v->meta.error.cause != cause)
 		vtpm_audit(v, "refuse", error_word(cause));
-}
-
-void vtpm_notify_status(struct vtpm *v)
-{
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(v->d->on_status); i++)
-		if (v->d->on_status[i])
-			v->d->on_status[i](v->d);
 }

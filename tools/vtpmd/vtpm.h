@@ -23,7 +23,6 @@
 #include "include/channel.h"
 #include "lib/binding.h"
 #include "tools/vtpmd/anchor_file.h"
-#include "tools/vtpmd/anchor_waiter.h"
 #include "tools/vtpmd/body.h"
 #include "tools/vtpmd/bucket.h"
 #include "tools/vtpmd/config.h"
@@ -44,15 +43,31 @@ enum vtpm_state {
 	VTPM_FAILED,
 };
 
-/* Someone who waits for a vTPM; lives in its owner until it is cancelled. */
-struct vtpm_waiter {
-	struct vtpm_waiter *next;
+/* Who waits until a vTPM neither starts nor stops, or until the host's TPM has all that was
+ * anchored so far: in a list, and in its owner until it is called or cancelled. */
+struct waiter {
+	struct waiter *next;
+	uint64_t need; /* the anchor's change; it is set by the list's owner */
+	/* A line about the vTPM. */
 	void (*progress)(void *ctx, const char *text);
-	/* The state is none of starting and stopping any more; the waiter was
-	 * taken off the list.  May free the vTPM when it was the last one. */
-	void (*settled)(void *ctx, struct vtpm *v);
+	/* It was taken off the list.  e: NULL, or why the TPM does not have it. */
+	void (*done)(void *ctx, const struct error *e);
 	void *ctx;
 };
+
+static inline void waiter_add(struct waiter **list, struct waiter *w)
+{
+	w->next = *list;
+	*list = w;
+}
+
+static inline void waiter_cancel(struct waiter **list, struct waiter *w)
+{
+	while (*list && *list != w)
+		list = &(*list)->next;
+	if (*list)
+		*list = w->next;
+}
 
 /* What a manager last said about itself; -1: it did not. */
 struct vtpm_status {
@@ -92,9 +107,6 @@ struct vtpm_quote {
 };
 
 #define VTPM_DEATHS 3
-/* How long list and the figures wait for what managers tell of themselves; one that runs
- * a long command is shown without. */
-#define VTPM_TABLE_MS 1500
 
 /* For log_about(); more members may follow. */
 #define VTPM_ABOUT(v, ...)    \
@@ -128,7 +140,7 @@ struct vtpm {
 	bool new_launched;	    /* the anchor does not know meta.launched yet */
 	bool new_header;	    /* the anchor is to take the header that was put */
 	uint64_t header_change;	    /* the anchor's change that did */
-	struct anchor_waiter header_wait;
+	struct waiter header_wait;
 	struct wear wear;
 	unsigned int tries; /* that failed since the KMS or the TPM was there */
 	int64_t ready_ms;   /* stamp_ms() of READY; 0: not since it was tried again */
@@ -158,7 +170,9 @@ struct vtpm {
 	char refused[200];    /* the last guest that was, and why; empty: none since */
 	struct vtpm_status status;
 	int64_t asked_ms; /* stamp_ms() of the first question for it without an answer */
-	struct vtpm_waiter *waiters;
+	/* Until the state is none of starting and stopping; the last one that is called may
+	 * free the vTPM. */
+	struct waiter *waiters;
 	const struct body_owner *body_owner;
 };
 
@@ -194,16 +208,6 @@ int __must_check vtpm_stop(struct vtpm *v, struct error *e);
 bool vtpm_leave(struct vtpm *v);
 
 bool vtpm_settled(const struct vtpm *v);
-void vtpm_wait(struct vtpm *v, struct vtpm_waiter *w);
-void vtpm_cancel(struct vtpm *v, struct vtpm_waiter *w);
-/* Asks the manager for its status; false: there is nobody to ask. */
-bool vtpm_ask_status(struct vtpm *v);
-/* Whether the answer to a question asked then is still to come. */
-bool vtpm_owes_status(const struct vtpm *v, const struct timespec *asked);
-/* Whether a table of all vTPMs does not wait for its status: its manager waits for the
- * disk, has asked for too much, or has left a question unanswered for as long as such a
- * table waits. */
-bool vtpm_is_mute(const struct vtpm *v);
 /* Asks the manager for new key slots, of host.json as it is now, and, deep, for a new
  * data key; rekeying until it has answered.  false: there is nobody to ask. */
 bool __must_check vtpm_rekey(struct vtpm *v, bool deep);
@@ -222,8 +226,6 @@ const char *vtpm_state_word(const struct vtpm *v);
 /* Private to vtpm*.c. */
 
 void vtpm_set_state(struct vtpm *v, enum vtpm_state state);
-/* Anyone who waits for managers' answers looks again. */
-void vtpm_notify_status(struct vtpm *v);
 /* id: of the event, for the journal; or NULL */
 void vtpm_progress(struct vtpm *v, const char *text, const char *id);
 void vtpm_set_timer(struct vtpm *v, int seconds);
@@ -232,5 +234,54 @@ void vtpm_note_trouble(struct vtpm *v, const char *text);
 void vtpm_fail(struct vtpm *v, enum cause cause, const char *text);
 /* Of v->keep. */
 void vtpm_on_keep(evutil_socket_t fd, short what, void *ctx);
+
+/* Seconds a start may take; a KMS or a TPM that hangs is given up by the manager before. */
+#define VTPM_START_S 180
+
+/* Starts as many of those that wait as may start now. */
+void vtpm_start_queued(struct vtpmd *d);
+
+/* How a vTPM's life meets what its manager says: vtpm_peer.c. */
+
+extern const struct peer_owner vtpm_peer_owner;
+
+/* Its connection is over. */
+void vtpm_drop_peer(struct vtpm *v);
+
+/* A vTPM's guests: which of them its manager may serve (guests.h).  For control*.c, too. */
+
+/* What an earlier vtpmd knew. */
+void vtpm_guest_load(struct vtpm *v);
+/* Has all vTPMs forget domains when Xen releases them. */
+int __must_check vtpm_guest_watch(struct vtpmd *d);
+/* Lets the next guest go on with the PCRs, if it is the last one, saved and restored;
+ * launched: the uuid of the launched domain that it becomes, NULL: its own.  The
+ * manager has told its status just now.  -ESTALE: the TPM was restarted since; -EBUSY: a
+ * launch restores another one. */
+int __must_check vtpm_guest_resume(struct vtpm *v, const uint8_t *launched);
+/* The domains that live, had the vTPM, and have a device of a stub domain of it that is
+ * gone: they have no TPM until they restart.  How many; their numbers go to domids. */
+unsigned int vtpm_guest_lost(const struct vtpm *v, uint32_t domids[static GUESTS_MAX]);
+void vtpm_guest_revoke(struct vtpm *v);
+/* Whether a launch, whose xl is there, restores the domain with this uuid, which has not
+ * come yet. */
+bool vtpm_guest_restores(struct vtpm *v, const uint8_t uuid[16]);
+/* Whether it serves measured guests only, until it is stopped: in vtpm.json, in the run
+ * folder, which an edited vtpm.json does not change, and in the anchor. */
+void vtpm_guest_set_launched(struct vtpm *v, bool launched);
+/* The domain with this uuid was launched with the vTPM, or is restored by that: when it
+ * comes, only measured guests are served from then on. */
+void vtpm_guest_launched(struct vtpm *v, const uint8_t uuid[16], bool restored);
+/* ... and its launch failed: what it changed is put back. */
+void vtpm_guest_failed(struct vtpm *v, const uint8_t uuid[16]);
+
+/* `vtpmctl attest`: the running manager is asked for evidence of its vTPM. */
+
+/* -EINVAL: no such nonce or PCRs; -EBUSY: somebody else's is being made; -ENOTCONN: there
+ * is nobody to ask.  0: v->attest.pending until v->attest tells. */
+int __must_check attest_begin(struct vtpm *v, const char *nonce, const char *user,
+			      uint32_t pcrs);
+/* The manager is gone, or its vTPM: nothing will come. */
+void attest_drop(struct vtpm *v);
 
 #endif

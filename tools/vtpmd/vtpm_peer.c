@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tools/vtpmd/vtpm_peer.h"
 #include "lib/channel.h"
 #include "lib/slot/envelope.h"
 #include "lib/text.h"
 #include "lib/measure.h"
 #include "tools/vtpmd/anchor.h"
+#include "tools/vtpmd/ask.h"
 #include "tools/vtpmd/cert.h"
 #include "tools/vtpmd/identity.h"
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/quote.h"
 #include "tools/vtpmd/store_put.h"
 #include "tools/vtpmd/trail.h"
-#include "tools/vtpmd/vtpm_start.h"
+#include "tools/vtpmd/vtpm.h"
 #include "tools/vtpmd/xen.h"
 
 #include <errno.h>
@@ -312,7 +312,7 @@ static void attest_on_result(void *ctx, uint32_t cause, const char *text)
 		error_set(&a->error, 0, CAUSE_INTERNAL, "There is no memory.");
 	vtpm_audit(v, cause ? "attest-failed" : "attest",
 		   cause ? error_word(cause) : NULL);
-	vtpm_notify_status(v);
+	ask_check(v->d);
 }
 
 /* What a vTPM that is to be made shall be. */
@@ -451,7 +451,7 @@ static bool on_rekeyed(void *ctx, uint32_t cause, const char *text)
 		vtpm_audit(v, "rekey", what[0] ? what : NULL);
 		note_keys(v, what);
 	}
-	vtpm_notify_status(v);
+	ask_check(v->d);
 	return true;
 }
 
@@ -642,7 +642,7 @@ static bool on_stored(void *ctx, uint16_t object)
 	if (v->making)
 		return false;
 	anchor_header(v->d->anchor, v);
-	v->header_wait = (struct anchor_waiter){.done = on_header_counts, .ctx = v};
+	v->header_wait = (struct waiter){.done = on_header_counts, .ctx = v};
 	anchor_wait(v->d->anchor, &v->header_wait);
 	return true;
 }
@@ -685,32 +685,7 @@ static void on_vtpm_status(void *ctx, const uint8_t *tlvs, size_t len)
 	}
 	clock_gettime(CLOCK_MONOTONIC, &v->status.at);
 	v->asked_ms = 0;
-	vtpm_notify_status(v);
-}
-
-bool vtpm_ask_status(struct vtpm *v)
-{
-	if (!v->peer || v->hello_pending || v->state != VTPM_RUNNING)
-		return false;
-	peer_event(v->peer, CHANNEL_EVENT_STATUS);
-	if (!v->asked_ms)
-		v->asked_ms = stamp_ms();
-	return true;
-}
-
-bool vtpm_is_mute(const struct vtpm *v)
-{
-	return store_put_busy(&v->store) || (v->peer && peer_is_held(v->peer)) ||
-	       (v->asked_ms && stamp_ms() - v->asked_ms > VTPM_TABLE_MS);
-}
-
-bool vtpm_owes_status(const struct vtpm *v, const struct timespec *asked)
-{
-	const struct timespec *at = &v->status.at;
-
-	return v->state == VTPM_RUNNING && v->peer && !v->hello_pending &&
-	       (at->tv_sec < asked->tv_sec ||
-		(at->tv_sec == asked->tv_sec && at->tv_nsec < asked->tv_nsec));
+	ask_check(v->d);
 }
 
 bool vtpm_rekey(struct vtpm *v, bool deep)
@@ -744,7 +719,7 @@ void vtpm_drop_peer(struct vtpm *v)
 	anchor_cancel(v->d->anchor, &v->header_wait);
 	quote_forget(v);
 	attest_drop(v);
-	vtpm_notify_status(v);
+	ask_check(v->d);
 }
 
 static void on_fail(void *ctx, uint32_t cause, const char *text)

@@ -17,6 +17,7 @@
 #include "lib/audit.h"
 #include "tools/vtpmd/config.h"
 
+struct ask;
 struct xen;
 struct vtpm;
 struct anchor;
@@ -49,8 +50,7 @@ struct vtpmd {
 	struct anchor *anchor;
 	struct quote *quote; /* the host's TPM, for deep quotes */
 	struct vtpm *vtpms;
-	/* Those who asked managers: a status arrived, or never will. */
-	void (*on_status[2])(struct vtpmd *d);
+	struct ask *asks; /* who wait for managers' answers */
 	/* The host's TPM has what starts wait for. */
 	void (*on_anchored)(struct vtpmd *d);
 	unsigned int autostart, autostarted, autostart_failed; /* of this start */
