@@ -245,6 +245,33 @@ static int engine_kind_refuse(const struct engine_kind *k, uint8_t *rsp, size_t 
 }
 
 /*
+ * libtpms looks now and then, in the midst of a long command, whether it was
+ * cancelled.  There is one thread in a stub domain, so that this look is the only
+ * moment to hear a guest's cancel: the linker (--wrap, manager.mk) leads it here.
+ */
+
+int __real__plat__IsCanceled(void);
+int __wrap__plat__IsCanceled(void);
+
+static struct {
+	void (*call)(void *ctx);
+	void *ctx;
+} busy;
+
+void engine_while_busy(void (*call)(void *ctx), void *ctx)
+{
+	busy.call = call;
+	busy.ctx = ctx;
+}
+
+int __wrap__plat__IsCanceled(void)
+{
+	if (busy.call)
+		busy.call(busy.ctx);
+	return __real__plat__IsCanceled();
+}
+
+/*
  * libtpms adds g_daUsed (BOOL, an int) to the failed tries in DAStartup(), which
  * TPM2_Startup calls after an end without TPM2_Shutdown.  There is no option to
  * TPMLIB_Process() or command for it: the linker (--wrap, manager.mk) leads the call here.

@@ -19,19 +19,20 @@ $(BUILD)/manager/%.o: %.c
 PROGRAMS += $(BUILD)/bin/vtpm-manager
 $(BUILD)/bin/vtpm-manager: $(MANAGER_OBJS)
 	@mkdir -p $(@D)
-	$(CC) $(STATIC) -Wl,--wrap=_plat__IsCanceled,--wrap=DAStartup -Wl,--gc-sections $^ -o $@.debug $(MANAGER_LIBS)
+	$(CC) $(STATIC) $(ENGINE_WRAPS) -Wl,--gc-sections $^ -o $@.debug $(MANAGER_LIBS)
 	strip $@.debug -o $@
 
 # The same with sanitizers, for tests/host.
 $(BUILD)/bin/vtpm-manager-san: $(sort $(MANAGER_SRCS:%.c=$(BUILD)/san/%.o))
 	@mkdir -p $(@D)
-	$(CC) $(SAN) -Wl,--wrap=_plat__IsCanceled $^ -o $@ $(ENGINE_LIBS) \
+	$(CC) $(SAN) $^ -o $@ $(ENGINE_LIBS) \
 		$(filter-out -ltpms,$(MANAGER_LIBS))
 TEST_PROGRAMS += $(BUILD)/bin/vtpm-manager-san
 
 # libtpms behind six calls, which the linker leads past what libtpms has no option for.
 ENGINE_SRCS := stubdom/manager/engine.c
-ENGINE_LIBS := -Wl,--wrap=DAStartup -Wl,-Bstatic -ltpms -Wl,-Bdynamic
+ENGINE_WRAPS := -Wl,--wrap=_plat__IsCanceled,--wrap=DAStartup
+ENGINE_LIBS := $(ENGINE_WRAPS) -Wl,-Bstatic -ltpms -Wl,-Bdynamic
 
 UNIT_TESTS += control engine folder front plain
 front_UNIT_SRCS := stubdom/manager/front.c
