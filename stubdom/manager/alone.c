@@ -1,20 +1,314 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "alone.h"
-#include "control.h"
-#include "stubdom/manager/engine.h"
-#include "folder.h"
+#include "stubdom/manager/alone.h"
+#include "lib/atomic.h"
+#include "lib/crypt.h"
+#include "lib/cursor.h"
+#include "stubdom/manager/slot.h"
 #include "stubdom/manager/socket.h"
-#include "state.h"
+#include "stubdom/manager/state.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libtpms/tpm_error.h>
+#include <openssl/crypto.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+/*
+ * The folder: header and state as vtpmd would store them, and beside them, in "key", what
+ * opens them.  Anyone who reads the folder has the TPM's secrets.
+ */
+
+#define STATE_MAX (1024 * 1024)
+#define KEY	  "key"
+
+struct folder {
+	int dir, lock; /* -1: closed */
+};
+
+static const char *object_name(enum channel_object object)
+{
+	return object == CHANNEL_OBJECT_HEADER ? "header" : "permall";
+}
+
+static int get_folder(void *ctx, enum channel_object object, uint8_t **buf, size_t *len)
+{
+	struct folder *f = ctx;
+
+	return atomic_read(f->dir, object_name(object), STATE_MAX, buf, len);
+}
+
+static int put_folder(void *ctx, enum channel_object object, uint64_t seq,
+		      const uint8_t *buf, size_t len)
+{
+	struct folder *f = ctx;
+
+	return atomic_write(f->dir, object_name(object), buf, len, true);
+}
+
+static void folder_close(struct folder *f)
+{
+	if (f->lock >= 0)
+		close(f->lock);
+	if (f->dir >= 0)
+		close(f->dir);
+	f->dir = f->lock = -1;
+}
+
+/* Makes the folder (0700) when it is not there.  -EBUSY: another process has it. */
+static int folder_open(struct folder *f, const char *path, struct error *e)
+{
+	int rc = 0;
+
+	f->dir = f->lock = -1;
+	if (mkdir(path, 0700) && errno != EEXIST)
+		rc = -errno;
+	if (!rc) {
+		f->dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		rc = f->dir < 0 ? -errno : 0;
+	}
+	if (!rc) {
+		f->lock = openat(f->dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+		rc = f->lock < 0 ? -errno : 0;
+	}
+	if (!rc && flock(f->lock, LOCK_EX | LOCK_NB))
+		rc = errno == EWOULDBLOCK ? -EBUSY : -errno;
+	if (!rc)
+		return 0;
+	folder_close(f);
+	if (rc == -EBUSY)
+		return error_set(e, rc, CAUSE_STORE,
+				 "%s is in use by another vtpm-manager: end that one, or "
+				 "give this one a folder of its own",
+				 path);
+	return error_set(e, rc, CAUSE_STORE, "the folder %s cannot be used: %s", path,
+			 strerror(-rc));
+}
+
+static bool is_there(const struct folder *f, const char *name)
+{
+	return !faccessat(f->dir, name, F_OK, AT_SYMLINK_NOFOLLOW);
+}
+
+/* A data key and its header, before anything that they protect. */
+static int make_state_folder(struct folder *f, struct state *s, struct envelope_header *h,
+			     struct error *e)
+{
+	struct unlock_secrets secrets = {0};
+	struct unlock_slot slot = {0};
+	uint8_t *out = malloc(ENVELOPE_HEADER_MAX);
+	size_t len = ENVELOPE_HEADER_MAX;
+	int rc = out ? 0 : -ENOMEM;
+
+	if (!rc)
+		rc = crypt_random(secrets.local, sizeof(secrets.local));
+	if (!rc)
+		rc = crypt_random(s->data_key, sizeof(s->data_key));
+	if (!rc)
+		rc = crypt_random(h->uuid, sizeof(h->uuid));
+	memcpy(s->uuid, h->uuid, sizeof(s->uuid));
+	h->seq = h->slot_count = 1;
+	h->desc = (struct envelope_desc){.policy = ENVELOPE_SLOT_LOCAL, .localities = 1};
+	h->slots[0].kind = ENVELOPE_SLOT_LOCAL;
+	if (!rc)
+		rc = unlock_slot_wrap(&h->slots[0], h->uuid, &secrets, s->data_key,
+				      &slot);
+	if (!rc)
+		rc = unlock_slot_encode(&slot, &h->slots[0]);
+	if (!rc)
+		rc = envelope_header_seal(h, s->data_key, out, &len);
+	/* the key first: a header without it would be a vTPM that nobody can open */
+	if (!rc)
+		rc = atomic_write(f->dir, KEY, secrets.local, sizeof(secrets.local),
+				  false);
+	if (!rc)
+		rc = put_folder(f, CHANNEL_OBJECT_HEADER, 1, out, len);
+	OPENSSL_cleanse(&secrets, sizeof(secrets));
+	free(out);
+	return rc ? error_set(e, rc, CAUSE_STORE,
+			      "a new vTPM could not be made in the folder: %s",
+			      strerror(-rc))
+		  : 0;
+}
+
+static int open_folder_slot(struct envelope_header *h, const uint8_t *key,
+			    struct state *s, struct error *e)
+{
+	struct unlock_secrets secrets = {0};
+	struct unlock_slot slot;
+	int rc;
+
+	if (h->slot_count != 1 || h->slots[0].kind != ENVELOPE_SLOT_LOCAL)
+		return error_set(e, -EOPNOTSUPP, CAUSE_NOT_CONFIGURED,
+				 "this vTPM has no key file: start it with `vtpmctl "
+				 "start` on its host");
+	rc = unlock_slot_parse(&h->slots[0], &slot, e);
+	if (rc)
+		return rc;
+	memcpy(secrets.local, key, sizeof(secrets.local));
+	rc = unlock_slot_unwrap(&h->slots[0], h->uuid, &secrets, &slot, s->data_key, e);
+	OPENSSL_cleanse(&secrets, sizeof(secrets));
+	return rc;
+}
+
+static int reopen(struct folder *f, struct state *s, struct envelope_header *h,
+		  struct error *e)
+{
+	uint8_t *key = NULL, *header = NULL;
+	size_t key_len = 0, len = 0;
+	int rc;
+
+	rc = atomic_read(f->dir, KEY, UNLOCK_SECRET_SIZE, &key, &key_len);
+	if (!rc && key_len != UNLOCK_SECRET_SIZE)
+		rc = -EINVAL;
+	if (!rc)
+		rc = atomic_read(f->dir, "header", ENVELOPE_HEADER_MAX, &header, &len);
+	if (rc)
+		rc = error_set(e, rc, CAUSE_STORE,
+			       "the folder's key or header cannot be read (%s): put the "
+			       "files of one vTPM there, or name an empty folder",
+			       strerror(-rc));
+	else
+		rc = envelope_header_parse(header, len, h, e);
+	if (!rc)
+		rc = open_folder_slot(h, key, s, e);
+	if (!rc)
+		rc = envelope_header_verify(header, len, s->data_key, e);
+	memcpy(s->uuid, h->uuid, sizeof(s->uuid));
+	if (key)
+		OPENSSL_cleanse(key, key_len);
+	free(key);
+	free(header);
+	return rc;
+}
+
+/* Sets s->place, uuid and data_key.  In an empty folder it makes a key and a header,
+ * and *create is true; anything else that is not whole is an error. */
+static int folder_unlock(struct folder *f, struct state *s, bool *create, struct error *e)
+{
+	struct envelope_header *h = calloc(1, sizeof(*h));
+	int rc;
+
+	if (!h)
+		return error_set(e, -ENOMEM, CAUSE_INTERNAL, "out of memory");
+	s->place = (struct state_place){.ctx = f, .get = get_folder, .put = put_folder};
+	/* A power cut in the first start leaves a key, or a key and a header: both
+	 * protect nothing yet. */
+	*create = !is_there(f, "permall") && !is_there(f, "permall.prev");
+	if (*create && !is_there(f, "header"))
+		rc = make_state_folder(f, s, h, e);
+	else
+		rc = reopen(f, s, h, e);
+	free(h);
+	return rc;
+}
+
+/*
+ * The control channel that clients of swtpm use, as far as a TPM for tests needs it:
+ * GET_CAPABILITY, INIT, SHUTDOWN, SET_LOCALITY, CANCEL_TPM_CMD and STOP.  Numbers and
+ * layouts are those of <swtpm/tpm_ioctl.h>; all integers are big-endian.
+ */
+
+enum command {
+	CMD_GET_CAPABILITY = 1,
+	CMD_INIT = 2,
+	CMD_SHUTDOWN = 3,
+	CMD_SET_LOCALITY = 5,
+	CMD_CANCEL_TPM_CMD = 9,
+	CMD_STOP = 14,
+};
+
+enum capability {
+	CAP_INIT = 1 << 0,
+	CAP_SHUTDOWN = 1 << 1,
+	CAP_SET_LOCALITY = 1 << 3,
+	CAP_CANCEL_TPM_CMD = 1 << 5,
+	CAP_STOP = 1 << 10,
+};
+
+#define LOCALITY_MAX	     4
+#define CONTROL_REQUEST_MAX  8
+#define CONTROL_RESPONSE_MAX 8
+
+struct control_ops {
+	void *ctx;
+	int (*init)(void *ctx); /* power cycle, or power on after stop; 0 or -errno */
+	int (*stop)(void *ctx); /* power off */
+	void (*set_locality)(void *ctx, uint8_t locality);
+	void (*cancel)(void *ctx);
+};
+
+/* How many bytes the request that begins in buf has; 0 while that is not known. */
+static size_t control_request_size(const uint8_t *buf, size_t len)
+{
+	struct cursor c = cursor_reader(buf, len);
+
+	if (len < 4)
+		return 0;
+	switch (cursor_u32(&c)) {
+	case CMD_INIT: /* u32 flags: what volatile state to drop; all goes anyway */
+		return 8;
+	case CMD_SET_LOCALITY:
+		return 5;
+	default:
+		return 4;
+	}
+}
+
+static uint32_t set_locality(const struct control_ops *ops, struct cursor *c)
+{
+	uint8_t locality = cursor_u8(c);
+
+	if (!cursor_ok(c) || locality > LOCALITY_MAX)
+		return TPM_BAD_LOCALITY;
+	ops->set_locality(ops->ctx, locality);
+	return TPM_SUCCESS;
+}
+
+/* Carries out the request in buf, which is whole; returns the response's length.
+ * *end: it was SHUTDOWN, the process ends once the response is sent. */
+static size_t control_answer(const struct control_ops *ops, const uint8_t *buf,
+			     size_t len, uint8_t rsp[CONTROL_RESPONSE_MAX], bool *end)
+{
+	struct cursor c = cursor_reader(buf, len);
+	struct cursor w = cursor_writer(rsp, CONTROL_RESPONSE_MAX);
+
+	*end = false;
+	switch (cursor_u32(&c)) {
+	case CMD_GET_CAPABILITY:
+		cursor_put_u64(&w, CAP_INIT | CAP_SHUTDOWN | CAP_SET_LOCALITY |
+					   CAP_CANCEL_TPM_CMD | CAP_STOP);
+		break;
+	case CMD_INIT:
+		cursor_put_u32(&w, ops->init(ops->ctx) ? TPM_FAIL : TPM_SUCCESS);
+		break;
+	case CMD_STOP:
+		cursor_put_u32(&w, ops->stop(ops->ctx) ? TPM_FAIL : TPM_SUCCESS);
+		break;
+	case CMD_SHUTDOWN:
+		*end = true;
+		cursor_put_u32(&w, ops->stop(ops->ctx) ? TPM_FAIL : TPM_SUCCESS);
+		break;
+	case CMD_SET_LOCALITY:
+		cursor_put_u32(&w, set_locality(ops, &c));
+		break;
+	case CMD_CANCEL_TPM_CMD:
+		ops->cancel(ops->ctx);
+		cursor_put_u32(&w, TPM_SUCCESS);
+		break;
+	default:
+		cursor_put_u32(&w, TPM_BAD_ORDINAL);
+	}
+	return w.pos;
+}
 
 #define FLUSH_MS 1000 /* how long the clock's last state may wait */
 
@@ -203,7 +497,7 @@ static int listen_at(const struct alone_place *place)
 static int open_all(const struct alone_place *place)
 {
 	struct front *f;
-	bool create;
+	bool create = false;
 	int rc;
 
 	alone.fronts.tpm.execute = execute_standalone;

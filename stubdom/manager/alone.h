@@ -2,7 +2,7 @@
 /*
  * The manager on any Linux, without Xen, vtpmd, TPM or KMS: a software TPM on a
  * socket, with the control channel that clients of swtpm expect beside it.
- * For tests and development: see folder.h for what its state is worth.
+ * For tests and development: who reads its folder has all of its secrets.
  */
 #ifndef XVTPM_ALONE_H
 #define XVTPM_ALONE_H

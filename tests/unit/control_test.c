@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/unit.h"
-#include "stubdom/manager/control.h"
+/* The control channel of the stand-alone mode. */
+#include "stubdom/manager/alone.c"
 
 #include <errno.h>
 #include <string.h>
@@ -10,29 +11,30 @@ static struct {
 	uint8_t locality;
 } did;
 
-static int on_init(void *ctx)
+static int count_init(void *ctx)
 {
 	did.inits++;
 	return did.fail;
 }
 
-static int on_stop(void *ctx)
+static int count_stop(void *ctx)
 {
 	did.stops++;
 	return did.fail;
 }
 
-static void on_locality(void *ctx, uint8_t locality)
+static void note_locality(void *ctx, uint8_t locality)
 {
 	did.locality = locality;
 }
 
-static void on_cancel(void *ctx)
+static void count_cancel(void *ctx)
 {
 	did.cancels++;
 }
 
-static const struct control_ops ops = {NULL, on_init, on_stop, on_locality, on_cancel};
+static const struct control_ops ops = {NULL, count_init, count_stop, note_locality,
+				       count_cancel};
 static uint8_t rsp[CONTROL_RESPONSE_MAX];
 static bool end;
 

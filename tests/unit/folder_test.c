@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/unit.h"
-#include "stubdom/manager/folder.h"
+/* The folder of the stand-alone mode. */
+#include "stubdom/manager/alone.c"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -43,7 +44,7 @@ static int teardown(void **unused)
 	return rmdir(path);
 }
 
-static int reopen(void)
+static int open_again(void)
 {
 	int rc;
 
@@ -91,17 +92,17 @@ static void a_new_one_and_the_same_again(void **unused)
 	uint8_t key[ENVELOPE_KEY_SIZE], uuid[ENVELOPE_UUID_SIZE];
 
 	folder = second = (struct folder){-1, -1};
-	assert_int_equal(reopen(), 0);
+	assert_int_equal(open_again(), 0);
 	assert_true(create);
 	memcpy(key, state.data_key, sizeof(key));
 	memcpy(uuid, state.uuid, sizeof(uuid));
 	/* a power cut before the first state: the same vTPM is made again */
-	assert_int_equal(reopen(), 0);
+	assert_int_equal(open_again(), 0);
 	assert_true(create);
 	assert_memory_equal(state.data_key, key, sizeof(key));
 	save("one");
 	save("two");
-	assert_int_equal(reopen(), 0);
+	assert_int_equal(open_again(), 0);
 	assert_false(create);
 	assert_memory_equal(state.data_key, key, sizeof(key));
 	assert_memory_equal(state.uuid, uuid, sizeof(uuid));
@@ -111,7 +112,7 @@ static void a_new_one_and_the_same_again(void **unused)
 
 static void one_process_at_a_time(void **unused)
 {
-	assert_int_equal(reopen(), 0);
+	assert_int_equal(open_again(), 0);
 	assert_int_equal(folder_open(&second, path, &error), -EBUSY);
 	assert_non_null(strstr(error.text, "in use"));
 	folder_close(&folder);
@@ -121,32 +122,32 @@ static void one_process_at_a_time(void **unused)
 
 static void nothing_fresh_where_something_was(void **unused)
 {
-	assert_int_equal(reopen(), 0);
+	assert_int_equal(open_again(), 0);
 	save("precious");
 	save("more");
 	assert_int_equal(unlink(in_folder("permall")), 0);
-	assert_int_equal(reopen(), 0);
+	assert_int_equal(open_again(), 0);
 	assert_false(create); /* permall.prev tells */
 	assert_int_equal(unlink(in_folder("key")), 0);
-	assert_true(reopen() < 0);
+	assert_true(open_again() < 0);
 	assert_int_equal(error.cause, CAUSE_STORE);
 	assert_true(access(in_folder("key"), F_OK) < 0);
 }
 
 static void damaged_files(void **unused)
 {
-	assert_int_equal(reopen(), 0);
+	assert_int_equal(open_again(), 0);
 	save("precious");
 	flip_first_byte("key");
-	assert_true(reopen() < 0);
+	assert_true(open_again() < 0);
 	assert_int_equal(error.cause, CAUSE_HEADER_CORRUPT);
 	flip_first_byte("key");
 	flip_first_byte("header");
-	assert_true(reopen() < 0);
+	assert_true(open_again() < 0);
 	assert_int_equal(error.cause, CAUSE_HEADER_CORRUPT);
 	flip_first_byte("header");
 	assert_int_equal(truncate(in_folder("key"), 31), 0);
-	assert_true(reopen() < 0);
+	assert_true(open_again() < 0);
 }
 
 static void a_folder_that_cannot_be(void **unused)
