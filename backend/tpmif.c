@@ -20,8 +20,8 @@
  * is gone for a failure when it has not read Closed in it. */
 #define CLOSED_MS 2000
 
-#define FRONT_GONE    0
-#define FRONT_UNKNOWN (-1)
+#define GUEST_GONE    0
+#define GUEST_UNKNOWN (-1)
 
 /* Of its descriptors */
 enum { FD_STORE, FD_EVENTS };
@@ -171,19 +171,19 @@ static bool is_online(struct tpmif *t, const char *leaf)
 	return read_u32(t, leaf, "online", &online) == 0 && online == 1;
 }
 
-static int front_state(struct tpmif *t)
+static int guest_state(struct tpmif *t)
 {
 	uint32_t state;
 	int rc = read_u32(t, t->guest, "state", &state);
 
 	if (is_absent(rc))
-		return FRONT_GONE;
+		return GUEST_GONE;
 	if (rc || state < XenbusStateInitialising || state > XenbusStateClosed)
-		return FRONT_UNKNOWN;
+		return GUEST_UNKNOWN;
 	return (int)state;
 }
 
-static void connect_front(struct tpmif *t, uint32_t ref, uint32_t port)
+static void connect_guest(struct tpmif *t, uint32_t ref, uint32_t port)
 {
 	uint32_t version = 0;
 
@@ -206,7 +206,7 @@ static void connect_front(struct tpmif *t, uint32_t ref, uint32_t port)
 }
 
 /* The guest is at 3 or 4: connects, unless that has been done for this page. */
-static void front_is_ready(struct tpmif *t, int front, bool online)
+static void guest_is_ready(struct tpmif *t, int guest, bool online)
 {
 	bool known = t->connected || t->failed;
 	uint32_t ref, port;
@@ -221,15 +221,15 @@ static void front_is_ready(struct tpmif *t, int front, bool online)
 		return;
 	}
 	if (known && ref == t->ref && port == t->port &&
-	    !(t->seen_connected && front == XenbusStateInitialised)) {
-		if (t->connected && front == XenbusStateConnected)
+	    !(t->seen_connected && guest == XenbusStateInitialised)) {
+		if (t->connected && guest == XenbusStateConnected)
 			t->seen_connected = true;
 		return;
 	}
 	if (!online)
 		return;
-	connect_front(t, ref, port);
-	t->seen_connected = t->connected && front == XenbusStateConnected;
+	connect_guest(t, ref, port);
+	t->seen_connected = t->connected && guest == XenbusStateConnected;
 }
 
 static void end_leaf(struct tpmif *t)
@@ -241,7 +241,7 @@ static void end_leaf(struct tpmif *t)
 }
 
 /* due: t->remove_at as the last look left it. */
-static void front_is_closed(struct tpmif *t, bool online, uint64_t due)
+static void guest_is_closed(struct tpmif *t, bool online, uint64_t due)
 {
 	uint64_t now = xen_now_ms();
 
@@ -254,10 +254,10 @@ static void front_is_closed(struct tpmif *t, bool online, uint64_t due)
 		end_leaf(t);
 }
 
-static void front_is_starting(struct tpmif *t, bool online, uint64_t due)
+static void guest_is_starting(struct tpmif *t, bool online, uint64_t due)
 {
 	if (!online) {
-		front_is_closed(t, online, due);
+		guest_is_closed(t, online, due);
 		return;
 	}
 	disconnect(t);
@@ -270,7 +270,7 @@ static void update_active(struct tpmif *t)
 	int rc = read_node(t, t->leaf, "frontend", value);
 	bool online = is_online(t, t->leaf);
 	uint64_t due = t->remove_at;
-	int front;
+	int guest;
 
 	/* Each look sets the deadline again when what it waits for still holds, so that
 	 * one that has passed is met or gone, whatever the guest wrote meanwhile: else
@@ -280,28 +280,28 @@ static void update_active(struct tpmif *t)
 		drop(t);
 		return;
 	}
-	front = front_state(t);
-	switch (front) {
+	guest = guest_state(t);
+	switch (guest) {
 	case XenbusStateInitialising:
 	case XenbusStateInitWait:
-		front_is_starting(t, online, due);
+		guest_is_starting(t, online, due);
 		break;
 	case XenbusStateInitialised:
 	case XenbusStateConnected:
-		front_is_ready(t, front, online);
+		guest_is_ready(t, guest, online);
 		if (!online && !t->connected)
-			front_is_closed(t, online, due);
+			guest_is_closed(t, online, due);
 		break;
 	case XenbusStateClosing:
 		disconnect(t);
 		set_xenbus_state(t, XenbusStateClosing);
 		break;
 	case XenbusStateClosed:
-		front_is_closed(t, online, due);
+		guest_is_closed(t, online, due);
 		break;
-	case FRONT_GONE: /* destroyed: nobody looks for Closed any more */
+	case GUEST_GONE: /* destroyed: nobody looks for Closed any more */
 		if (online)
-			front_is_closed(t, online, due);
+			guest_is_closed(t, online, due);
 		else
 			end_leaf(t);
 		break;
@@ -435,7 +435,7 @@ static size_t error_response(struct tpmif *t, uint32_t code)
 	return RING_TPM_HEADER_SIZE;
 }
 
-/* Has the engine answer the request; returns the response's length. */
+/* Has the TPM answer the request; returns the response's length. */
 static size_t execute(struct tpmif *t)
 {
 	const struct front_tpm *tpm = &t->front.all->tpm;
