@@ -611,37 +611,37 @@ int hostchan_guest(struct hostchan *h, uint32_t domid, uint64_t on,
 	return rc;
 }
 
-void hostchan_rekeyed(struct hostchan *h, const struct error *e)
+/* A call that carries why something failed, or CAUSE_NONE.  head: 4 bytes for it. */
+static struct hostchan_call cause_call(uint16_t type, const struct error *e,
+				       uint8_t head[static 4])
 {
-	uint8_t head[4];
-	struct cursor w = cursor_writer(head, sizeof(head));
-	struct hostchan_call c = {
-		.type = CHANNEL_REKEYED,
+	struct cursor w = cursor_writer(head, 4);
+
+	cursor_put_u32(&w, e->cause);
+	return (struct hostchan_call){
+		.type = type,
 		.head = head,
-		.head_len = sizeof(head),
+		.head_len = w.pos,
 		.body = (const uint8_t *)e->text,
 		.body_len = strnlen(e->text, sizeof(e->text)),
 	};
+}
 
-	cursor_put_u32(&w, e->cause);
-	if (!hostchan_call(h, &c))
-		free(c.reply);
+void hostchan_rekeyed(struct hostchan *h, const struct error *e)
+{
+	uint8_t head[4];
+	struct hostchan_call c = cause_call(CHANNEL_REKEYED, e, head);
+
+	(void)!hostchan_call(h, &c);
+	free(c.reply);
 }
 
 void hostchan_fail(struct hostchan *h, const struct error *e)
 {
 	uint8_t head[4];
-	struct cursor w = cursor_writer(head, sizeof(head));
-	struct hostchan_call c = {
-		.type = CHANNEL_FAIL,
-		.ms = FAIL_MS,
-		.head = head,
-		.head_len = sizeof(head),
-		.body = (const uint8_t *)e->text,
-		.body_len = strnlen(e->text, sizeof(e->text)),
-	};
+	struct hostchan_call c = cause_call(CHANNEL_FAIL, e, head);
 
-	cursor_put_u32(&w, e->cause);
+	c.ms = FAIL_MS;
 	if (h->up)
 		(void)!hostchan_call(h, &c);
 	free(c.reply);
@@ -719,17 +719,12 @@ void hostchan_attested(struct hostchan *h, const struct error *e, const char *ev
 		       size_t len)
 {
 	uint8_t head[4];
-	struct cursor w = cursor_writer(head, sizeof(head));
-	bool failed = e->cause != CAUSE_NONE;
-	struct hostchan_call c = {
-		.type = CHANNEL_ATTEST,
-		.head = head,
-		.head_len = sizeof(head),
-		.body = (const uint8_t *)(failed ? e->text : evidence),
-		.body_len = failed ? strnlen(e->text, sizeof(e->text)) : len,
-	};
+	struct hostchan_call c = cause_call(CHANNEL_ATTEST, e, head);
 
-	cursor_put_u32(&w, e->cause);
+	if (e->cause == CAUSE_NONE) {
+		c.body = (const uint8_t *)evidence;
+		c.body_len = len;
+	}
 	hostchan_call_later(h, &c);
 }
 
