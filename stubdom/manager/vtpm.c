@@ -507,8 +507,10 @@ static int run_vtpm(struct vtpm *v)
 		rc = draw_power_on(v);
 	if (!rc)
 		rc = start_engine(v);
-	if (rc)
+	if (rc) {
+		close_fronts(v);
 		return rc;
+	}
 	rc = begin_vtpm(v);
 	if (!rc)
 		rc = open_fronts(v);
