@@ -81,8 +81,8 @@ launch_UNIT_SRCS := $(sort $(firmware_UNIT_SRCS) stubdom/manager/launch.c $(EVEN
 launch_UNIT_LIBS := $(ENGINE_LIBS) -lcrypto
 UNIT_TESTS += rekey
 rekey_UNIT_SRCS := $(addprefix stubdom/manager/,rekey.c state.c slot.c) lib/slot/previous_key.c \
-                   tools/vtpmd/store.c lib/atomic.c $(ENVELOPE_SRCS)
-rekey_UNIT_LIBS := -lcrypto -luuid \
+                   $(addprefix tools/vtpmd/,store.c store_folder.c work.c) lib/atomic.c $(ENVELOPE_SRCS)
+rekey_UNIT_LIBS := -lcrypto -luuid -levent -lpthread \
 	$(patsubst %,-Wl$(comma)--wrap=%,openat write pwrite fsync renameat linkat unlinkat)
 FUZZ_TESTS += slot
 slot_FUZZ_SRCS := stubdom/manager/config.c stubdom/manager/slot.c $(ENVELOPE_SRCS)

@@ -92,8 +92,9 @@ static uint64_t begin_run(struct run *r)
 	struct anchor_table t;
 	int rc;
 
-	*r = (struct run){.store = {.dir = DIR_FD, .lease = -1, .uuid = {1}},
-			  .file = {.dir = DIR_FD}};
+	*r = (struct run){
+		.store = {.ops = &store_folder, .dir = DIR_FD, .lease = -1, .uuid = {1}},
+		.file = {.dir = DIR_FD}};
 	assert_int_equal(anchor_file_load(&r->file, tpm, &t), 0);
 	assert_int_equal(t.count, 1);
 	rc = store_find_header(&r->store, t.entries[0].header);
@@ -109,8 +110,9 @@ static void start_with_one(struct run *r)
 {
 	new_disk();
 	memset(tpm, 0, sizeof(tpm));
-	*r = (struct run){.store = {.dir = DIR_FD, .lease = -1, .uuid = {1}},
-			  .file = {.dir = DIR_FD}};
+	*r = (struct run){
+		.store = {.ops = &store_folder, .dir = DIR_FD, .lease = -1, .uuid = {1}},
+		.file = {.dir = DIR_FD}};
 	assert_int_equal(advance(r), 0);
 	assert_int_equal(begin_run(r), 1);
 }

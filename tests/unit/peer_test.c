@@ -6,7 +6,6 @@
 #include "lib/cursor.h"
 #include "lib/text.h"
 #include "tools/vtpmd/peer.h"
-#include "tools/vtpmd/store_put.h"
 #include "tools/vtpmd/tunnel.h"
 #include "tools/vtpmd/work.h"
 
@@ -151,9 +150,9 @@ static void on_gone(void *ctx)
 static int may_put;
 static bool counts_later;
 
-static int on_put(void *ctx, uint16_t object, const uint8_t *buf, size_t len)
+static int on_put(void *ctx, const struct store_put *put)
 {
-	return object == CHANNEL_OBJECT_HEADER ? may_put : 0;
+	return put->object == CHANNEL_OBJECT_HEADER ? may_put : 0;
 }
 
 static bool on_stored(void *ctx, uint16_t object)
@@ -207,7 +206,7 @@ static int teardown(void **state)
 	work_end();
 	tunnel_end();
 	event_base_free(base);
-	if (store_remove(&store, root))
+	if (store.ops->remove(&store, root))
 		return -1;
 	store_close(&store);
 	free(in);

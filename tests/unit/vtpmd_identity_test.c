@@ -246,7 +246,7 @@ static void vtpm_json_holds_them(void **unused)
 {
 	static const uint8_t uuid[16] = "vtpm number one";
 	char root[] = "/tmp/vtpmd-identity-XXXXXX", command[64];
-	struct store s = {.lease = -1};
+	struct store s = {.ops = &store_folder, .lease = -1};
 	struct meta again;
 
 	assert_non_null(mkdtemp(root));

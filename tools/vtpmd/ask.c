@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/ask.h"
-#include "tools/vtpmd/store_put.h"
 #include "tools/vtpmd/vtpm.h"
 
 #include <errno.h>

@@ -220,7 +220,7 @@ int backup_restore(struct vtpmd *d, const json_t *backup, const char *name,
 			  "restored from a backup");
 		return 0;
 	}
-	(void)!store_remove(&s, d->store);
+	(void)!s.ops->remove(&s, d->store);
 	store_close(&s);
 	if (rc == -EBADMSG || rc == -EINVAL || rc == -EPERM)
 		return not_whole(e);
@@ -258,7 +258,7 @@ int backup_reseal(struct vtpm *v, const json_t *header, struct error *e)
 		return error_set(e, -EBUSY, CAUSE_INTERNAL,
 				 "The vTPM %s runs: `vtpmctl stop %s` first.",
 				 v->meta.name, v->meta.name);
-	rc = store_lease(&v->store, e);
+	rc = store_claim(&v->store, e);
 	if (rc)
 		return rc;
 	rc = anchor_before_header(v->d->anchor, v, e);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/cert.h"
 #include "tools/vtpmd/vtpm.h"
-#include "lib/atomic.h"
 #include "lib/channel.h"
 #include "lib/text.h"
 
@@ -33,7 +32,7 @@ static int get(struct store *s, size_t slot, uint8_t **der, size_t *len)
 	char name[32];
 
 	cert_file_name(slot, name);
-	return atomic_read(s->dir, name, CERT_MAX, der, len);
+	return s->ops->get(s, name, CERT_MAX, der, len);
 }
 
 /* A SEQUENCE of just this length, X.690, 8.1.3.5; no certificate has less than 256 bytes */
@@ -97,7 +96,7 @@ static int put_cert(struct store *s, const char *word, const json_t *value, bool
 	if (slot < 0 || !hex || hex_decode(hex, der, &len) || !is_der(der, len))
 		return -EINVAL;
 	cert_file_name((size_t)slot, name);
-	return check ? 0 : atomic_write(s->dir, name, der, len, false);
+	return check ? 0 : store_set(s, name, der, len);
 }
 
 int cert_take(struct store *s, const json_t *certs)

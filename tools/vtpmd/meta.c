@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/meta.h"
 #include "lib/slot/slot.h"
-#include "lib/atomic.h"
 #include "lib/slot/envelope.h"
 #include "lib/text.h"
 
@@ -159,7 +158,7 @@ int meta_read(struct store *s, struct meta *m)
 	int rc;
 
 	memset(m, 0, sizeof(*m));
-	rc = atomic_read(s->dir, FILE_NAME, FILE_MAX, &text, &len);
+	rc = s->ops->get(s, FILE_NAME, FILE_MAX, &text, &len);
 	if (rc)
 		return rc;
 	root = json_loadb((char *)text, len, JSON_REJECT_DUPLICATES, NULL);
@@ -203,7 +202,7 @@ int meta_write(struct store *s, const struct meta *m)
 	json_decref(root);
 	if (!text)
 		return -ENOMEM;
-	rc = atomic_write(s->dir, FILE_NAME, text, strlen(text), false);
+	rc = store_set(s, FILE_NAME, text, strlen(text));
 	free(text);
 	return rc;
 }

@@ -71,7 +71,7 @@ static bool may_pass(int rc)
 }
 
 /* What the journal says of a put that is over. */
-static void log_put(struct peer *p, int rc)
+static void log_put(struct peer *p, uint16_t object, uint64_t seq, int rc)
 {
 	struct timespec now;
 
@@ -83,15 +83,15 @@ static void log_put(struct peer *p, int rc)
 			  rc ? strerror(-rc) : "took the state");
 	else if (rc)
 		peer_log(p, LOG_ERR, PEER_ABOUT(p),
-			 "object %u, generation %llu was not stored: %s", p->put.object,
-			 (unsigned long long)p->put.seq, strerror(-rc));
+			 "object %u, generation %llu was not stored: %s", object,
+			 (unsigned long long)seq, strerror(-rc));
 }
 
 static void end_put(struct peer *p, int rc)
 {
 	struct channel_frame f = {.type = CHANNEL_PUT, .id = p->put.id};
 
-	log_put(p, rc);
+	log_put(p, p->put.put->object, p->put.put->head.seq, rc);
 	store_put_free(p->put.put);
 	p->put.put = NULL;
 	p->put.rc = 0;
@@ -120,7 +120,7 @@ static void on_peer_put(void *ctx, int rc)
 {
 	struct peer *p = ctx;
 
-	if (!rc && p->owner->stored(p->ctx, p->put.object))
+	if (!rc && p->owner->stored(p->ctx, p->put.put->object))
 		return;
 	if (!wait_for_disk(p, rc))
 		end_put(p, rc);
@@ -144,30 +144,28 @@ static void put_again(evutil_socket_t fd, short what, void *ctx)
 static void peer_store_put(struct peer *p, const struct channel_frame *f,
 			   struct cursor *c)
 {
+	uint16_t object = cursor_u16(c);
+	uint64_t seq = cursor_u64(c);
+	struct store_put *put = NULL;
 	int rc;
 
-	if (!p->put.again)
-		p->put.again = evtimer_new(p->env.base, put_again, p);
-	p->put.id = f->id;
-	p->put.object = cursor_u16(c);
-	p->put.seq = cursor_u64(c);
 	if (!cursor_ok(c) || !cursor_left(c)) {
 		peer_answer_malformed(p, f);
 		return;
 	}
-	rc = p->owner->put(p->ctx, p->put.object, f->payload + c->pos, cursor_left(c));
+	rc = store_put_new(p->env.store, object, seq, f->payload + c->pos, cursor_left(c),
+			   on_peer_put, p, &put);
+	if (rc)
+		log_put(p, object, seq, rc);
+	else
+		rc = p->owner->put(p->ctx, put);
 	if (rc) {
+		store_put_free(put);
 		peer_answer(p, f, rc);
 		return;
 	}
-	if (p->put.again)
-		p->put.put = store_put_new(p->env.store, p->put.object, p->put.seq,
-					   f->payload + c->pos, cursor_left(c),
-					   on_peer_put, p);
-	if (!p->put.put) {
-		peer_answer(p, f, -ENOMEM);
-		return;
-	}
+	p->put.id = f->id;
+	p->put.put = put;
 	clock_gettime(CLOCK_MONOTONIC, &p->put.since);
 	put_again(-1, 0, p);
 }
@@ -806,8 +804,9 @@ int peer_new(const struct peer_env *env, struct wire *wire,
 	p->ctx = ctx;
 	p->out = evbuffer_new();
 	p->turn = evtimer_new(env->base, on_turn, p);
+	p->put.again = evtimer_new(env->base, put_again, p);
 	p->tunnel = tunnel_new(env->base, peer_kms_answered, p);
-	if (peer_tpm_init(p) || !p->out || !p->turn || !p->tunnel) {
+	if (peer_tpm_init(p) || !p->out || !p->turn || !p->put.again || !p->tunnel) {
 		peer_free(p);
 		return -ENOMEM;
 	}

@@ -17,7 +17,6 @@
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/relay.h"
 #include "tools/vtpmd/store.h"
-#include "tools/vtpmd/store_put.h"
 #include "tools/vtpmd/tpm_filter.h"
 #include "tools/vtpmd/tunnel.h"
 #include "tools/vtpmd/wire.h"
@@ -37,7 +36,7 @@ struct peer_owner {
 		     struct cursor *out, const char **why);
 	void (*ready)(void *ctx, uint64_t seq);
 	/* Whether an object may be stored now: 0, -EBUSY. */
-	int (*put)(void *ctx, uint16_t object, const uint8_t *buf, size_t len);
+	int (*put)(void *ctx, const struct store_put *put);
 	/* It is stored.  true: it does not count yet, and peer_put_counts() is called when
 	 * it does, or already was. */
 	bool (*stored)(void *ctx, uint16_t object);
@@ -134,8 +133,6 @@ struct peer {
 	struct {
 		struct store_put *put; /* NULL: none */
 		uint32_t id;
-		uint16_t object;
-		uint64_t seq;
 		int rc; /* what the disk said; 0: nothing yet */
 		struct timespec since;
 		struct event *again;

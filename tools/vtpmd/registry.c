@@ -8,12 +8,10 @@
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/vtpm.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <uuid/uuid.h>
 
@@ -53,8 +51,9 @@ json_t *registry_damaged(void)
 	return damaged ? json_incref(damaged) : json_array();
 }
 
-static void load_one(struct vtpmd *d, const char *folder)
+static void load_one(void *ctx, const char *folder)
 {
+	struct vtpmd *d = ctx;
 	struct error why = {.cause = CAUSE_NONE};
 	struct store s;
 	struct meta m;
@@ -105,18 +104,11 @@ static void resume_one(struct vtpm *v)
 
 int registry_load(struct vtpmd *d)
 {
-	struct dirent *entry;
 	struct vtpm *v;
-	DIR *dir;
+	int rc = store_list(d->store, load_one, d);
 
-	if (mkdir(d->store, 0700) && errno != EEXIST)
-		return -errno;
-	dir = opendir(d->store);
-	if (!dir)
-		return -errno;
-	while ((entry = readdir(dir)))
-		load_one(d, entry->d_name);
-	closedir(dir);
+	if (rc)
+		return rc;
 	(void)anchor_want(d->anchor);
 	for (v = d->vtpms; v; v = v->next)
 		resume_one(v);
@@ -210,7 +202,7 @@ int registry_create(struct vtpmd *d, const struct registry_new *n, struct vtpm *
 		rc = cert_copy(&s, &n->copy_of->store);
 	v = rc ? NULL : vtpm_new(d, &m, &s);
 	if (!v) {
-		(void)!store_remove(&s, d->store);
+		(void)!s.ops->remove(&s, d->store);
 		store_close(&s);
 		return error_set(e, rc ? rc : -ENOMEM, CAUSE_STORE,
 				 "The folder in %s could not be written: %s.", d->store,
@@ -242,10 +234,10 @@ int registry_remove(struct vtpm *v, struct error *e)
 		return error_set(e, -EBUSY, CAUSE_INTERNAL,
 				 "Someone else waits for the vTPM %s: try again.",
 				 v->meta.name);
-	rc = store_lease(&v->store, e);
+	rc = store_claim(&v->store, e);
 	if (rc)
 		return rc;
-	rc = store_remove(&v->store, v->d->store);
+	rc = v->store.ops->remove(&v->store, v->d->store);
 	if (rc)
 		return error_set(e, rc, CAUSE_STORE,
 				 "The folder of %s in %s could not be removed: %s.",

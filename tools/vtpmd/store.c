@@ -1,152 +1,43 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/store.h"
-#include "lib/atomic.h"
 #include "lib/crypt.h"
-#include "lib/slot/envelope.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <unistd.h>
-#include <uuid/uuid.h>
 
-/* The object's file; NULL: there is no such object. */
-static const char *object_name(uint16_t object)
+const char *store_name(uint16_t object)
 {
-	switch (object) {
-	case CHANNEL_OBJECT_HEADER:
-		return "header";
-	case CHANNEL_OBJECT_PERMALL:
-		return "permall";
-	case CHANNEL_OBJECT_VOLATILE:
-		return "volatile";
-	case CHANNEL_OBJECT_SAVESTATE:
-		return "savestate";
-	case CHANNEL_OBJECT_SOURCE_HEADER:
-		return "source.header";
-	case CHANNEL_OBJECT_SOURCE_PERMALL:
-		return "source.permall";
-	}
-	return NULL;
+	static const char *const names[] = {
+		[CHANNEL_OBJECT_HEADER] = "header",
+		[CHANNEL_OBJECT_PERMALL] = "permall",
+		[CHANNEL_OBJECT_VOLATILE] = "volatile",
+		[CHANNEL_OBJECT_SAVESTATE] = "savestate",
+		[CHANNEL_OBJECT_SOURCE_HEADER] = "source.header",
+		[CHANNEL_OBJECT_SOURCE_PERMALL] = "source.permall",
+	};
+
+	return object < ARRAY_SIZE(names) ? names[object] : NULL;
 }
 
-static int zero(int fd)
+/* A place that is named in another way than by a folder is told apart here. */
+static const struct store_ops *ops_of(const char *root)
 {
-	static const uint8_t zeroes[4096];
-	struct stat st;
-	off_t at = 0;
-
-	if (fstat(fd, &st))
-		return -errno;
-	if (!S_ISREG(st.st_mode))
-		return 0;
-	/* we store nothing that is longer; a sparse file can be as long as it likes */
-	if (st.st_size > CHANNEL_PAYLOAD_MAX)
-		st.st_size = CHANNEL_PAYLOAD_MAX;
-	while (at < st.st_size) {
-		size_t n = (size_t)(st.st_size - at);
-		ssize_t done =
-			pwrite(fd, zeroes, n < sizeof(zeroes) ? n : sizeof(zeroes), at);
-
-		if (done <= 0)
-			return done ? -errno : -EIO;
-		at += done;
-	}
-	return fsync(fd) ? -errno : 0;
+	return &store_folder;
 }
 
-/* One file in a folder; not being there is success.  The folder is not synced. */
-static int erase_file(int dir, const char *name)
+int store_list(const char *root, void (*each)(void *ctx, const char *uuid), void *ctx)
 {
-	int fd = openat(dir, name,
-			O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | O_NOFOLLOW);
-	int rc = 0;
-
-	/* a link or a FIFO has no bytes of ours */
-	if (fd < 0 && errno != ELOOP && errno != ENXIO)
-		return errno == ENOENT ? 0 : -errno;
-	if (fd >= 0) {
-		rc = zero(fd);
-		close(fd);
-	}
-	if (!rc && unlinkat(dir, name, 0))
-		rc = -errno;
-	return rc;
-}
-
-/* A power cut in a write leaves two names of one file. */
-static bool same_file(int dir, const char *a, const char *b)
-{
-	struct stat sa, sb;
-
-	return !fstatat(dir, a, &sa, AT_SYMLINK_NOFOLLOW) &&
-	       !fstatat(dir, b, &sb, AT_SYMLINK_NOFOLLOW) && sa.st_dev == sb.st_dev &&
-	       sa.st_ino == sb.st_ino;
-}
-
-/* The generation before NAME, and what an interrupted write left beside it
- * (lib/atomic.h).  NAME itself stays, also when they are names of the same file. */
-static int erase_previous(int dir, const char *name)
-{
-	static const char *const ends[] = {"link", "prev", "new"};
-	char other[64];
-	size_t i;
-	int rc = 0;
-
-	for (i = 0; i < ARRAY_SIZE(ends) && !rc; i++) {
-		if (snprintf(other, sizeof(other), "%s.%s", name, ends[i]) >=
-		    (int)sizeof(other))
-			return -ENAMETOOLONG;
-		if (!same_file(dir, other, name))
-			rc = erase_file(dir, other);
-		else if (unlinkat(dir, other, 0))
-			rc = -errno;
-	}
-	return rc;
-}
-
-#define MACHINE_ID "/etc/machine-id"
-
-static void uuid_path(char *out, size_t room, const char *root, const uint8_t uuid[16])
-{
-	char text[37];
-
-	uuid_unparse_lower(uuid, text);
-	snprintf(out, room, "%s/%s", root, text);
-}
-
-/* Makes the entry of path in its parent durable. */
-static int sync_parent(const char *root)
-{
-	int fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (fsync(fd))
-		rc = -errno;
-	close(fd);
-	return rc;
+	return ops_of(root)->list(root, each, ctx);
 }
 
 int store_open(struct store *s, const char *root, const uint8_t uuid[16], bool create)
 {
-	char path[4096];
 	int rc;
 
-	*s = (struct store){.lease = -1};
+	*s = (struct store){.ops = ops_of(root)};
 	memcpy(s->uuid, uuid, sizeof(s->uuid));
-	uuid_path(path, sizeof(path), root, uuid);
-	if (create && mkdir(path, 0700))
-		return -errno;
-	s->dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	if (s->dir < 0)
-		return -errno;
-	rc = create ? sync_parent(root) : 0;
+	rc = s->ops->open(s, root, create);
 	if (rc)
 		store_close(s);
 	return rc;
@@ -157,11 +48,13 @@ int store_reopen(struct store *s, const char *root)
 	struct store fresh;
 	int rc;
 
-	if (s->lease >= 0)
+	if (s->claimed)
 		return 0;
 	rc = store_open(&fresh, root, s->uuid, false);
 	if (rc)
 		return rc;
+	fresh.on_event = s->on_event;
+	fresh.ctx = s->ctx;
 	store_close(s);
 	*s = fresh;
 	return 0;
@@ -169,78 +62,42 @@ int store_reopen(struct store *s, const char *root)
 
 void store_close(struct store *s)
 {
-	if (s->lease >= 0)
-		close(s->lease);
-	if (s->dir >= 0)
-		close(s->dir);
-	s->lease = s->dir = -1;
+	if (s->ops)
+		s->ops->close(s);
+	s->ops = NULL;
+	s->claimed = false;
 }
 
-/* This machine, for leases on storage that several machines share. */
-static void machine_id(char out[33])
+int store_claim(struct store *s, struct error *e)
 {
-	int fd = open(MACHINE_ID, O_RDONLY | O_CLOEXEC);
+	int rc = s->claimed ? 0 : s->ops->claim(s, e);
 
-	memset(out, 0, 33);
-	if (fd < 0 || read(fd, out, 32) != 32)
-		strcpy(out, "unknown");
-	if (fd >= 0)
-		close(fd);
-}
-
-int store_lease(struct store *s, struct error *e)
-{
-	char own[33], other[33] = "";
-	int fd;
-
-	if (s->lease >= 0)
-		return 0;
-	fd = openat(s->dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
-		return error_set(
-			e, -errno, CAUSE_STORE,
-			"The lease on the vTPM's store could not be opened: %m.");
-	if (flock(fd, LOCK_EX | LOCK_NB)) {
-		close(fd);
-		return error_set(e, -EBUSY, CAUSE_LEASE,
-				 "The vTPM's store is in use by another vtpmd: stop the "
-				 "vTPM there first.");
-	}
-	machine_id(own);
-	if (pread(fd, other, 32, 0) > 0 && strcmp(own, other)) {
-		close(fd);
-		return error_set(
-			e, -EBUSY, CAUSE_LEASE,
-			"The vTPM was last started on the machine %s and not "
-			"stopped there: stop it there, or remove the file \"lock\" "
-			"in its store when that machine is dead for certain.",
-			other);
-	}
-	if (ftruncate(fd, 0) || pwrite(fd, own, strlen(own), 0) < 0 || fsync(fd)) {
-		int rc = -errno;
-
-		close(fd);
-		return error_set(
-			e, rc, CAUSE_STORE,
-			"The lease on the vTPM's store could not be written: %s.",
-			strerror(-rc));
-	}
-	s->lease = fd;
-	return 0;
+	s->claimed = !rc;
+	if (!rc)
+		s->lost = false;
+	return rc;
 }
 
 void store_release(struct store *s)
 {
-	if (s->lease < 0)
-		return;
-	/* failing leaves a lease of this very machine: harmless here */
-	if (ftruncate(s->lease, 0) == 0)
-		(void)fsync(s->lease);
-	/* close() alone is not enough: a child that was forked for a program, and has
-	 * not come to it yet, has the descriptor too */
-	(void)flock(s->lease, LOCK_UN);
-	close(s->lease);
-	s->lease = -1;
+	if (s->claimed)
+		s->ops->release(s);
+	s->claimed = false;
+}
+
+void store_tell(struct store *s, enum store_event what)
+{
+	/* nobody else puts into what is claimed: whoever did has taken it over */
+	if (what == STORE_CHANGED && s->claimed)
+		what = STORE_LOST;
+	if (what == STORE_LOST) {
+		s->claimed = false;
+		s->lost = true;
+	}
+	if (what == STORE_CHANGED)
+		store_know_nothing(s);
+	if (s->on_event)
+		s->on_event(s->ctx, what);
 }
 
 /* Its place in s->known; -1: nothing is known of such objects. */
@@ -315,19 +172,14 @@ bool store_knows(const struct store *s, uint16_t object, const uint8_t *buf, siz
 	return k && has_hash(k, buf, len);
 }
 
-void store_expect(struct store *s, const uint8_t *buf, size_t len)
-{
-	s->coming.set = buf && !store_hash_of(buf, len, s->coming.hash);
-}
-
 int store_get(struct store *s, uint16_t object, uint8_t **buf, size_t *len)
 {
-	const char *name = object_name(object);
+	const char *name = store_name(object);
 	int rc;
 
 	if (!name)
 		return -EINVAL;
-	rc = atomic_read(s->dir, name, CHANNEL_PAYLOAD_MAX, buf, len);
+	rc = s->ops->get(s, name, CHANNEL_PAYLOAD_MAX, buf, len);
 	if (rc || !store_known(s, object) || store_knows(s, object, *buf, *len) ||
 	    (s->coming.set && has_hash(&s->coming, *buf, *len)))
 		return rc;
@@ -335,13 +187,18 @@ int store_get(struct store *s, uint16_t object, uint8_t **buf, size_t *len)
 	return -ESTALE;
 }
 
-/* A file that has this hash becomes what is known of the header. */
+int store_set(struct store *s, const char *name, const void *buf, size_t len)
+{
+	return s->lost ? -ESTALE : s->ops->set(s, name, buf, len);
+}
+
+/* A value that has this hash becomes what is known of the header. */
 static int try_header(struct store *s, const char *name, const uint8_t hash[32],
 		      bool put_back)
 {
 	uint8_t own[32], *buf;
 	size_t len;
-	int rc = atomic_read(s->dir, name, CHANNEL_PAYLOAD_MAX, &buf, &len);
+	int rc = s->ops->get(s, name, CHANNEL_PAYLOAD_MAX, &buf, &len);
 
 	if (rc)
 		return rc;
@@ -349,7 +206,7 @@ static int try_header(struct store *s, const char *name, const uint8_t hash[32],
 	if (!rc && memcmp(own, hash, sizeof(own)))
 		rc = -ESTALE;
 	if (!rc && put_back)
-		rc = atomic_write(s->dir, "header", buf, len, false);
+		rc = store_set(s, "header", buf, len);
 	if (!rc)
 		rc = store_know(s, CHANNEL_OBJECT_HEADER, buf, len);
 	free(buf);
@@ -366,117 +223,150 @@ int store_find_header(struct store *s, const uint8_t hash[32])
 	return prev == -ENOENT || prev == -ESTALE ? rc : prev ? prev : 1;
 }
 
-/* Whether an object may replace what is stored; 1: it is stored already. */
-static int compare(struct store *s, uint16_t object, uint64_t seq, const uint8_t *buf,
-		   size_t len)
+/* 1: a header that leads to one data key; 0: something else, as what was being erased; -1:
+ * nothing that can be read. */
+static int look_at(struct store *s, const char *name)
 {
-	uint8_t *old;
-	size_t old_len;
-	struct envelope_head h;
-	int rc = store_get(s, object, &old, &old_len);
-
-	if (rc == -ENOENT)
-		return 0;
-	if (rc)
-		return rc;
-	rc = envelope_head_parse(object, old, old_len, &h);
-	if (!rc && seq == h.seq && len == old_len && !memcmp(old, buf, len))
-		rc = 1;
-	else if (!rc && seq <= h.seq)
-		rc = -ESTALE;
-	free(old);
-	return rc;
-}
-
-/* What a file of the folder is, if it is there and can be read. */
-enum file { NONE, NO_HEADER, HEADER, HEADER_WITH_OLD_KEY };
-
-static enum file look_at(struct store *s, const char *name)
-{
-	enum file what = NO_HEADER;
 	struct envelope_head h;
 	uint8_t *buf;
 	size_t len;
+	int one;
 
-	if (atomic_read(s->dir, name, CHANNEL_PAYLOAD_MAX, &buf, &len))
-		return NONE;
-	if (!envelope_head_parse(CHANNEL_OBJECT_HEADER, buf, len, &h))
-		what = envelope_has_old_key(buf, len) ? HEADER_WITH_OLD_KEY : HEADER;
+	if (s->ops->get(s, name, CHANNEL_PAYLOAD_MAX, &buf, &len))
+		return -1;
+	one = !envelope_head_parse(CHANNEL_OBJECT_HEADER, buf, len, &h) &&
+	      !envelope_has_old_key(buf, len);
 	free(buf);
-	return what;
-}
-
-/* What the stored header of a deep rekey's end replaces: the old key's own slots, and
- * the states under it. */
-static int forget_old_key(struct store *s)
-{
-	uint16_t object;
-	int rc = 0;
-
-	for (object = CHANNEL_OBJECT_HEADER; object_name(object) && !rc; object++)
-		rc = erase_previous(s->dir, object_name(object));
-	if (!rc && fsync(s->dir))
-		rc = -errno;
-	return rc;
+	return one;
 }
 
 int store_settle(struct store *s)
 {
-	enum file previous = look_at(s, "header.prev");
-	int rc;
-
-	/* NO_HEADER: it was being erased */
-	if (look_at(s, "header") != HEADER || previous == NONE || previous == HEADER)
+	if (look_at(s, "header") != 1 || look_at(s, "header.prev"))
 		return 0;
-	rc = erase_previous(s->dir, "header");
-	return rc ? rc : fsync(s->dir) ? -errno : 0;
+	return s->ops->erase(s, "header", false);
 }
 
-/* A deep rekey begins or ends: erases the other copies of the previous key before the
- * header is replaced. */
-static int replace_header(struct store *s, const uint8_t *buf, size_t len)
+/* An object that may be put, whatever is stored now: fills p. */
+static int check_put(struct store_put *p, uint64_t seq, const uint8_t *buf, size_t len)
 {
-	enum file present = look_at(s, "header");
-	bool old_key = envelope_has_old_key(buf, len);
-	int rc = 0;
+	const struct store *s = p->store;
 
-	if (present == HEADER_WITH_OLD_KEY && !old_key)
-		rc = forget_old_key(s);
-	else if (present == HEADER && old_key)
-		rc = erase_previous(s->dir, "header");
-	return rc ? rc : atomic_write(s->dir, "header", buf, len, true);
+	if (p->object == CHANNEL_OBJECT_SOURCE_HEADER ||
+	    p->object == CHANNEL_OBJECT_SOURCE_PERMALL)
+		return -EPERM;
+	if (!store_name(p->object) || len > CHANNEL_PAYLOAD_MAX ||
+	    envelope_head_parse(p->object, buf, len, &p->head))
+		return -EINVAL;
+	if (memcmp(p->head.uuid, s->uuid, sizeof(s->uuid)))
+		return -EPERM;
+	if (p->head.seq != seq || (s->epoch && p->head.epoch != s->epoch))
+		return -EINVAL;
+	return store_hash_of(buf, len, p->hash);
+}
+
+int store_put_new(struct store *s, uint16_t object, uint64_t seq, const uint8_t *buf,
+		  size_t len, store_put_done *done, void *ctx, struct store_put **out)
+{
+	struct store_put *p = calloc(1, sizeof(*p) + len);
+	int rc;
+
+	if (!p)
+		return -ENOMEM;
+	p->store = s;
+	p->object = object;
+	p->done = done;
+	p->ctx = ctx;
+	p->len = len;
+	memcpy(p->buf, buf, len);
+	rc = check_put(p, seq, p->buf, len);
+	if (rc)
+		free(p);
+	else
+		*out = p;
+	return rc;
+}
+
+int store_put_run(struct store_put *p)
+{
+	struct store *s = p->store;
+	int rc;
+
+	if (s->lost)
+		return -ESTALE;
+	p->running = true;
+	s->puts++;
+	s->coming.set = true;
+	memcpy(s->coming.hash, p->hash, sizeof(p->hash));
+	rc = s->ops->put(p);
+	if (rc) {
+		p->running = false;
+		s->puts--;
+	}
+	return rc;
+}
+
+void store_put_end(struct store_put *p, int rc)
+{
+	struct store *s = p->store;
+	int place = known_place(p->object);
+
+	p->running = false;
+	s->puts--;
+	if (!s->puts)
+		s->coming.set = false;
+	/* it may be stored, and be another's to replace */
+	if (!rc && s->lost)
+		rc = -ESTALE;
+	if (!rc && place >= 0 && !p->now) {
+		s->known[place] = (struct store_known){
+			.set = true, .seq = p->head.seq, .epoch = p->head.epoch};
+		memcpy(s->known[place].hash, p->hash, sizeof(p->hash));
+	}
+	if (p->done)
+		p->done(p->ctx, rc);
+	else
+		free(p);
+}
+
+void store_put_free(struct store_put *p)
+{
+	if (p && p->running)
+		p->done = NULL;
+	else
+		free(p);
+}
+
+bool store_put_busy(const struct store *s)
+{
+	return s->puts > 0;
+}
+
+static void keep_result(void *ctx, int rc)
+{
+	*(int *)ctx = rc;
 }
 
 int store_put(struct store *s, uint16_t object, uint64_t seq, const uint8_t *buf,
 	      size_t len)
 {
-	const char *name = object_name(object);
-	struct envelope_head h;
-	int rc;
+	struct store_put *p;
+	int result = 0;
+	int rc = store_put_new(s, object, seq, buf, len, keep_result, &result, &p);
 
-	if (object == CHANNEL_OBJECT_SOURCE_HEADER ||
-	    object == CHANNEL_OBJECT_SOURCE_PERMALL)
-		return -EPERM;
-	if (!name || len > CHANNEL_PAYLOAD_MAX ||
-	    envelope_head_parse(object, buf, len, &h))
-		return -EINVAL;
-	if (memcmp(h.uuid, s->uuid, sizeof(h.uuid)))
-		return -EPERM;
-	if (h.seq != seq || (s->epoch && h.epoch != s->epoch))
-		return -EINVAL;
-	rc = compare(s, object, seq, buf, len);
-	if (rc < 0)
+	if (rc)
 		return rc;
-	if (object != CHANNEL_OBJECT_HEADER)
-		return rc ? 0 : atomic_write(s->dir, name, buf, len, true);
-	return rc ? 0 : replace_header(s, buf, len);
+	p->now = true;
+	rc = store_put_run(p);
+	store_put_free(p);
+	return rc ? rc : result;
 }
 
 int store_object_seq(uint16_t object, const uint8_t *buf, size_t len, uint64_t *seq)
 {
 	struct envelope_head h = {0};
 
-	if (!object_name(object))
+	if (!store_name(object))
 		return -EINVAL;
 	*seq = 0;
 	if (envelope_head_parse(object, buf, len, &h))
@@ -487,42 +377,30 @@ int store_object_seq(uint16_t object, const uint8_t *buf, size_t len, uint64_t *
 
 bool store_has(struct store *s, uint16_t object)
 {
-	const char *name = object_name(object);
+	uint8_t *buf;
+	size_t len;
+	int rc = s->ops->get(s, store_name(object), CHANNEL_PAYLOAD_MAX, &buf, &len);
 
-	return name && !faccessat(s->dir, name, F_OK, 0);
+	if (!rc)
+		free(buf);
+	return rc != -ENOENT;
 }
 
 uint64_t store_seq(struct store *s, uint16_t object)
 {
+	const struct store_known *k = store_known(s, object);
+	struct envelope_head h = {0};
 	uint8_t *buf;
 	size_t len;
-	struct envelope_head h = {0};
 
+	if (k)
+		return k->seq;
 	if (store_get(s, object, &buf, &len))
 		return 0;
 	if (envelope_head_parse(object, buf, len, &h))
 		h.seq = 0;
 	free(buf);
 	return h.seq;
-}
-
-int store_own_seq(struct store *s, uint16_t object, uint64_t *seq)
-{
-	uint8_t *buf;
-	size_t len;
-	struct envelope_head h;
-	int rc = store_get(s, object, &buf, &len);
-
-	*seq = 0;
-	if (rc)
-		return rc;
-	rc = envelope_head_parse(object, buf, len, &h);
-	if (!rc && memcmp(h.uuid, s->uuid, sizeof(h.uuid)))
-		rc = -EBADMSG;
-	if (!rc)
-		*seq = h.seq;
-	free(buf);
-	return rc;
 }
 
 size_t store_slots(struct store *s, uint16_t *kinds, size_t room)
@@ -541,60 +419,10 @@ int store_drop_header(struct store *s)
 {
 	if (store_has(s, CHANNEL_OBJECT_PERMALL))
 		return -EEXIST;
-	if (unlinkat(s->dir, "header", 0) && errno != ENOENT)
-		return -errno;
-	return fsync(s->dir) ? -errno : 0;
+	return s->ops->erase(s, "header", true);
 }
 
-/* The key slots: without them what is left of the state is noise. */
-static int erase_slots(struct store *s)
-{
-	static const char *const names[] = {"header",	     "header.prev",
-					    "header.new",    "header.link",
-					    "source.header", "source.header.new"};
-	size_t i;
-	int rc = 0;
-
-	for (i = 0; i < ARRAY_SIZE(names) && !rc; i++)
-		rc = erase_file(s->dir, names[i]);
-	if (!rc && fsync(s->dir))
-		rc = -errno;
-	return rc;
-}
-
-int store_remove(struct store *s, const char *root)
-{
-	char path[4096];
-	struct dirent *d;
-	DIR *dir;
-	int fd = dup(s->dir), rc;
-
-	dir = fd < 0 ? NULL : fdopendir(fd);
-	if (!dir)
-		return -errno;
-	rc = erase_slots(s);
-	if (rc) {
-		closedir(dir);
-		return rc;
-	}
-	/* The description goes next: what is left of an interrupted removal is no
-	 * vTPM any more. */
-	if (unlinkat(s->dir, "vtpm.json", 0) && errno != ENOENT) {
-		closedir(dir);
-		return -errno;
-	}
-	rewinddir(dir);
-	while ((d = readdir(dir)))
-		if (strcmp(d->d_name, ".") && strcmp(d->d_name, ".."))
-			(void)unlinkat(s->dir, d->d_name, 0);
-	closedir(dir);
-	uuid_path(path, sizeof(path), root, s->uuid);
-	if (rmdir(path))
-		return -errno;
-	return sync_parent(root);
-}
-
-/* Of each, what it is in the folder of the vTPM that is a copy. */
+/* Of each, what it is beside the vTPM that is a copy. */
 static const struct {
 	uint16_t object, copy;
 } sources[] = {
@@ -612,7 +440,7 @@ int store_take_source(struct store *s, struct store *from)
 		rc = store_get(from, sources[i].object, &buf, &len);
 		if (rc)
 			break;
-		rc = atomic_write(s->dir, object_name(sources[i].copy), buf, len, false);
+		rc = store_set(s, store_name(sources[i].copy), buf, len);
 		if (!rc)
 			rc = store_know(s, sources[i].copy, buf, len);
 		free(buf);
@@ -625,12 +453,7 @@ int store_drop_source(struct store *s)
 	size_t i;
 	int rc = 0;
 
-	for (i = 0; i < ARRAY_SIZE(sources) && !rc; i++) {
-		rc = erase_previous(s->dir, object_name(sources[i].copy));
-		if (!rc)
-			rc = erase_file(s->dir, object_name(sources[i].copy));
-	}
-	if (!rc && fsync(s->dir))
-		rc = -errno;
+	for (i = 0; i < ARRAY_SIZE(sources) && !rc; i++)
+		rc = s->ops->erase(s, store_name(sources[i].copy), true);
 	return rc;
 }

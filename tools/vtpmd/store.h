@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One vTPM's folder of the store, ROOT/UUID/ (0700): the sealed objects that its
- * manager keeps here, and the lease on them.  vtpmd never understands what it
- * keeps; it reads only the clear head of lib/slot/envelope.h's formats, so that one
- * vTPM's object, or an older one, cannot get into another's place.
+ * Where a vTPM is kept: the sealed objects of its manager, its description, its
+ * certificates, and the claim of one vtpmd on them.  vtpmd never understands the objects;
+ * it reads only the clear head of lib/slot/envelope.h's formats, so that one vTPM's object,
+ * or an older one, cannot get into another's place.
+ *
+ * What is the same wherever it is kept is store.c; struct store_ops is a place, by names of
+ * whole values.  There is one: the folder ROOT/UUID/ (0700), store_folder.c.
  *
  * The generation before an object is kept beside it as NAME.prev, but for one case: a
  * deep rekey.  It begins with a header that has an old-key slot (lib/slot/previous_key.h), and ends
@@ -17,13 +20,62 @@
 #include "include/channel.h"
 #include "include/compiler.h"
 #include "lib/error.h"
+#include "lib/slot/envelope.h"
+#include "tools/vtpmd/work.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+struct store;
+struct store_put;
+
+/* What a store tells of a vTPM, from the event loop and from none of its operations. */
+enum store_event {
+	STORE_CLAIMED, /* a claim that was under way is over: store_claim() tells how */
+	STORE_LOST,    /* the claim: another may have the vTPM now */
+	STORE_CHANGED, /* another vtpmd put something */
+};
+
+/*
+ * A place where vTPMs are kept.  Nothing waits for a network: what is not done at once is
+ * -EAGAIN or a callback.  get() is not: a store that is far away reads all of a vTPM when
+ * that is opened or claimed, and again when another changes it, since nobody else puts
+ * while it is claimed.  Renewing a claim is a place's own affair, as one lease may stand
+ * for all vTPMs of a host; STORE_LOST tells when it could not.
+ */
+struct store_ops {
+	/* Calls each() with the uuid of every vTPM, and maybe with other texts. */
+	int (*list)(const char *root, void (*each)(void *ctx, const char *uuid),
+		    void *ctx);
+	/* As store_open(); s->uuid is set. */
+	int (*open)(struct store *s, const char *root, bool create);
+	void (*close)(struct store *s);
+	/* -EBUSY and CAUSE_LEASE: another's.  -EAGAIN: STORE_CLAIMED follows. */
+	int (*claim)(struct store *s, struct error *e);
+	void (*release)(struct store *s);
+	/* malloc()ed, and one byte longer. -ENOENT; -EFBIG: longer than max */
+	int (*get)(struct store *s, const char *name, size_t max, uint8_t **buf,
+		   size_t *len);
+	/* As store_set(); no other generation is kept. */
+	int (*set)(struct store *s, const char *name, const void *buf, size_t len);
+	/* Begins to store p->buf if it may replace what is stored (store_put()), and calls
+	 * store_put_end() unless this fails: later, or, p->now, within the call. */
+	int (*put)(struct store_put *p);
+	/* Erases the generation before a value; whole: the value too.  Not being there is
+	 * success. */
+	int (*erase)(struct store *s, const char *name, bool whole);
+	/* The key slots go first. */
+	int (*remove)(struct store *s, const char *root);
+};
+
+extern const struct store_ops store_folder;
+
+/* The name of an object's value; NULL: there is no such object. */
+const char *store_name(uint16_t object);
+
 /* The bytes of an object that were checked, or stored by this vtpmd: others are not given
- * out any more, whoever puts them into the folder. */
+ * out any more, whoever puts them into the store. */
 struct store_known {
 	bool set;
 	uint8_t hash[32]; /* SHA-256 */
@@ -33,43 +85,89 @@ struct store_known {
 #define STORE_KNOWN 4 /* header, permall, and the same of the source of a copy */
 
 struct store {
-	int dir;
-	int lease; /* file descriptor; -1: not ours */
+	const struct store_ops *ops; /* NULL: none is open */
 	uint8_t uuid[16];
 	uint64_t epoch; /* of the run, which all puts have to carry; 0: any */
+	bool claimed;
+	bool lost; /* the claim, and not claimed again since: nothing is written */
 	struct store_known known[STORE_KNOWN];
-	struct store_known coming; /* of the put that runs: store_put.h */
-	unsigned int puts;	   /* that run: store_put.h */
+	struct store_known coming;			    /* of the put that runs */
+	unsigned int puts;				    /* that run */
+	void (*on_event)(void *ctx, enum store_event what); /* NULL: nobody is told */
+	void *ctx;
+	int dir, lease; /* the folder's own */
 };
 
-/* Opens ROOT/UUID/; create: makes it (-EEXIST). */
+/* Calls each() with the uuid of every vTPM in root, which is made if it is not there. */
+int __must_check store_list(const char *root, void (*each)(void *ctx, const char *uuid),
+			    void *ctx);
+/* Opens the vTPM's place below root; create: makes it (-EEXIST). */
 int __must_check store_open(struct store *s, const char *root, const uint8_t uuid[16],
 			    bool create);
-/* While there is no lease: the folder that is there now, which may be another one (a
- * copy that was put back). */
+/* While there is no claim: what is there now, which may be another one (a folder's copy
+ * that was put back). */
 int __must_check store_reopen(struct store *s, const char *root);
-/* Gives the lease back too. */
+/* Gives the claim back too. */
 void store_close(struct store *s);
 
-/* One owner at a time.  A lease that another machine wrote and never gave back
- * is refused (-EBUSY) with a sentence: its vTPM may still run there. */
-int __must_check store_lease(struct store *s, struct error *e);
+/* One owner at a time.  A claim that another machine never gave back is refused (-EBUSY)
+ * with a sentence: its vTPM may still run there.  -EAGAIN: not known yet. */
+int __must_check store_claim(struct store *s, struct error *e);
 /* The vTPM is stopped; it may be started anywhere. */
 void store_release(struct store *s);
+/* For implementations.  A claim that is lost, or a change under it, stops the vTPM. */
+void store_tell(struct store *s, enum store_event what);
 
+/* Replaces a value that is not a manager's: 0, it is durable.  -ESTALE: the claim is lost */
+int __must_check store_set(struct store *s, const char *name, const void *buf,
+			   size_t len);
 /* malloc()ed; -ENOENT, -EINVAL for an unknown object; -ESTALE: it is not what is known. */
 int __must_check store_get(struct store *s, uint16_t object, uint8_t **buf, size_t *len);
-/* 0: durable.  -EINVAL: no such object, or bytes that are not what seq and
- * object say, or of another epoch; -EPERM: another vTPM's; -ESTALE: seq is not above the stored
- * one's, unless the bytes are the same; -EBADMSG: what is stored there is
- * damaged and is left as it is. */
+
+/* rc as store_put()'s, so that 0 means durable.  From the event loop; may free the put, or
+ * run it again. */
+typedef void store_put_done(void *ctx, int rc);
+
+/* An object on its way into the store, whose bytes were copied and checked once.  The
+ * struct store stays where it is, and claimed, until store_put_busy() says no. */
+struct store_put {
+	struct work work; /* the folder's */
+	int dir;	  /* the same */
+	struct store *store;
+	uint16_t object;
+	struct envelope_head head;
+	uint8_t hash[32]; /* SHA-256 */
+	bool running, now;
+	int rc;
+	store_put_done *done; /* NULL: nobody waits for it */
+	void *ctx;
+	size_t len;
+	uint8_t buf[];
+};
+
+/* -EINVAL: no such object, or bytes that are not what seq and object say, or of another
+ * epoch; -EPERM: another vTPM's; -ENOMEM. */
+int __must_check store_put_new(struct store *s, uint16_t object, uint64_t seq,
+			       const uint8_t *buf, size_t len, store_put_done *done,
+			       void *ctx, struct store_put **out);
+/* Puts once; done is called later.  Puts of one store are done one after the other, in
+ * this order.  -EMFILE; -ESTALE: the claim is lost */
+int __must_check store_put_run(struct store_put *p);
+/* done is not called any more.  What runs is done all the same: the bytes may be stored,
+ * or not, as after a crash of the manager that sent them. */
+void store_put_free(struct store_put *p);
+bool store_put_busy(const struct store *s);
+/* For implementations: it is over. */
+void store_put_end(struct store_put *p, int rc);
+
+/* For an operator, who waits.  0: durable.  As store_put_new(); -ESTALE: seq is not above
+ * the stored one's, unless the bytes are the same, or the claim was lost; -EBADMSG: what is
+ * stored there is damaged and is left as it is. */
 int __must_check store_put(struct store *s, uint16_t object, uint64_t seq,
 			   const uint8_t *buf, size_t len);
 /* From now on these bytes are what is known of an object. */
 int __must_check store_know(struct store *s, uint16_t object, const uint8_t *buf,
 			    size_t len);
-/* These may be there already, as they are being put; NULL: none are. */
-void store_expect(struct store *s, const uint8_t *buf, size_t len);
 void store_know_nothing(struct store *s);
 /* NULL: nothing is known of it. */
 const struct store_known *store_known(const struct store *s, uint16_t object);
@@ -89,17 +187,13 @@ int __must_check store_settle(struct store *s);
 /* The generation that an object's bytes say. -EBADMSG, -EINVAL */
 int __must_check store_object_seq(uint16_t object, const uint8_t *buf, size_t len,
 				  uint64_t *seq);
+/* Also true when it is there and cannot be read. */
 bool store_has(struct store *s, uint16_t object);
-/* Generation of a stored object; 0: none, or damaged. */
+/* Generation of an object: of what is known, or of what is stored; 0: none, or damaged. */
 uint64_t store_seq(struct store *s, uint16_t object);
-/* The same of an object that says that it is this vTPM's: -ENOENT; -EBADMSG: damaged, or
- * another's, so that no manager will open it. */
-int __must_check store_own_seq(struct store *s, uint16_t object, uint64_t *seq);
 /* Kinds of the stored header's key slots, at most room; their number. */
 size_t store_slots(struct store *s, uint16_t *kinds, size_t room);
 /* Removes a header that was written before a creation was interrupted. */
 int __must_check store_drop_header(struct store *s);
-/* Removes the folder with all that is in it. */
-int __must_check store_remove(struct store *s, const char *root);
 
 #endif

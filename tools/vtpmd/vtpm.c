@@ -59,14 +59,14 @@ void vtpm_on_keep(evutil_socket_t fd, short what, void *ctx)
 {
 	struct error e = {.cause = CAUSE_NONE};
 	struct vtpm *v = ctx;
-	bool leased = v->store.lease >= 0;
+	bool claimed = v->store.claimed;
 
-	if (store_lease(&v->store, &e) && e.cause == CAUSE_LEASE) {
+	if (store_claim(&v->store, &e) && e.cause == CAUSE_LEASE) {
 		v->unkept = false;
 		return;
 	}
 	vtpm_keep_meta(v);
-	if (!leased)
+	if (!claimed)
 		store_release(&v->store);
 }
 

@@ -8,7 +8,6 @@
 #include "tools/vtpmd/identity.h"
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/quote.h"
-#include "tools/vtpmd/store_put.h"
 #include "tools/vtpmd/vtpm.h"
 
 #include <errno.h>
@@ -49,7 +48,7 @@ static int begin_start(struct vtpm *v, struct error *e)
 		return error_set(e, rc, CAUSE_STORE,
 				 "The folder of %s in %s cannot be opened: %s.",
 				 v->meta.name, v->d->store, strerror(-rc));
-	rc = store_lease(&v->store, e);
+	rc = store_claim(&v->store, e);
 	if (rc)
 		return rc;
 	return anchor_begin(v->d->anchor, v, e);
@@ -185,7 +184,7 @@ bool vtpm_adopt(struct vtpm *v)
 {
 	struct error e = {.cause = CAUSE_NONE};
 
-	if (make_body(v) || store_lease(&v->store, &e))
+	if (make_body(v) || store_claim(&v->store, &e))
 		return false;
 	if (config_get(&v->d->host, v->d->config, &v->config, &e))
 		log_about(LOG_WARNING, VTPM_ABOUT(v), "%s", e.text);
@@ -273,7 +272,10 @@ static void begin_queued(struct vtpmd *d)
 	for (v = d->vtpms; v; v = v->next) {
 		struct error e = {.cause = CAUSE_NONE};
 
-		if (!v->queued || !start_begin(v, &e))
+		int rc = v->queued ? start_begin(v, &e) : 0;
+
+		/* -EAGAIN: its store is being claimed */
+		if (!rc || rc == -EAGAIN)
 			continue;
 		start_failed(v, &e);
 		refuse_start(v);
@@ -306,7 +308,7 @@ void vtpm_start_queued(struct vtpmd *d)
 	for (v = d->vtpms; v; v = v->next)
 		busy += v->state == VTPM_STARTING && v->body_alive;
 	for (v = d->vtpms; v; v = v->next)
-		if (v->queued && (v->urgent || busy < STARTS_AT_ONCE))
+		if (v->queued && v->begun && (v->urgent || busy < STARTS_AT_ONCE))
 			busy += start_one(v);
 }
 
@@ -667,6 +669,29 @@ bool vtpm_leave(struct vtpm *v)
 	return true;
 }
 
+/* Fails closed: without the claim its state may be going on elsewhere. */
+static void lose_claim(struct vtpm *v)
+{
+	v->begun = false; /* one that waits for its turn claims it again */
+	if (!v->body_alive)
+		return;
+	vtpm_audit_refusal(v, CAUSE_LEASE);
+	vtpm_fail(v, CAUSE_LEASE,
+		  "The claim on the vTPM's store was lost, and another host may have "
+		  "started it: see there, and start it here once it is stopped there.");
+	end_body(v);
+}
+
+static void on_store_event(void *ctx, enum store_event what)
+{
+	struct vtpm *v = ctx;
+
+	if (what == STORE_LOST)
+		lose_claim(v);
+	else if (what == STORE_CLAIMED && v->queued)
+		event_active(v->settle, EV_TIMEOUT, 0);
+}
+
 struct vtpm *vtpm_new(struct vtpmd *d, const struct meta *m, struct store *s)
 {
 	struct vtpm *v = calloc(1, sizeof(*v));
@@ -675,7 +700,6 @@ struct vtpm *vtpm_new(struct vtpmd *d, const struct meta *m, struct store *s)
 		return NULL;
 	v->d = d;
 	v->meta = *m;
-	v->store = *s;
 	v->body_owner = &body_owner;
 	v->timer = evtimer_new(d->base, on_timer, v);
 	v->pause = evtimer_new(d->base, on_pause, v);
@@ -683,10 +707,12 @@ struct vtpm *vtpm_new(struct vtpmd *d, const struct meta *m, struct store *s)
 	v->ended = evtimer_new(d->base, look_after_end, v);
 	v->keep = evtimer_new(d->base, vtpm_on_keep, v);
 	if (!v->timer || !v->pause || !v->settle || !v->ended || !v->keep) {
-		s->dir = s->lease = -1;
 		vtpm_free(v);
 		return NULL;
 	}
+	v->store = *s;
+	v->store.on_event = on_store_event;
+	v->store.ctx = v;
 	v->state = m->error.cause ? VTPM_FAILED : VTPM_STOPPED;
 	vtpm_guest_load(v);
 	return v;

@@ -9,7 +9,6 @@
 #include "tools/vtpmd/identity.h"
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/quote.h"
-#include "tools/vtpmd/store_put.h"
 #include "tools/vtpmd/trail.h"
 #include "tools/vtpmd/vtpm.h"
 #include "tools/vtpmd/xen.h"
@@ -607,13 +606,13 @@ static int on_header(struct vtpm *v)
 	return rc;
 }
 
-static int on_vtpm_put(void *ctx, uint16_t object, const uint8_t *buf, size_t len)
+static int on_vtpm_put(void *ctx, const struct store_put *put)
 {
 	struct vtpm *v = ctx;
 
 	v->unused = false;
-	if (object != CHANNEL_OBJECT_HEADER || v->making ||
-	    store_knows(&v->store, object, buf, len))
+	if (put->object != CHANNEL_OBJECT_HEADER || v->making ||
+	    store_knows(&v->store, put->object, put->buf, put->len))
 		return 0;
 	return on_header(v);
 }

@@ -41,28 +41,33 @@ hostchan_UNIT_SRCS := $(addprefix stubdom/manager/,hostchan.c transport.c) \
                       $(CHANNEL_SRCS) lib/error.c
 hostchan_UNIT_LIBS := -lxenvchan
 
+STORE_SRCS := $(addprefix tools/vtpmd/,store.c store_folder.c work.c) lib/atomic.c $(ENVELOPE_SRCS)
+STORE_LIBS := -levent -lpthread -luuid -lcrypto
 UNIT_TESTS += vtpmd_store
-vtpmd_store_UNIT_SRCS := tools/vtpmd/store.c lib/text.c lib/atomic.c $(ENVELOPE_SRCS) tools/vtpmd/meta.c
-vtpmd_store_UNIT_LIBS := -ljansson -luuid -lcrypto
+vtpmd_store_UNIT_SRCS := $(STORE_SRCS) tools/vtpmd/meta.c lib/text.c
+vtpmd_store_UNIT_LIBS := -ljansson $(STORE_LIBS)
+
+# all of vtpmd but its main(), above a store in memory
+UNIT_TESTS += vtpmd_store_ops
+vtpmd_store_ops_UNIT_SRCS := $(filter-out tools/vtpmd/main.c,$(VTPMD_SRCS))
+vtpmd_store_ops_UNIT_LIBS := $(VTPMD_LIBS)
 
 UNIT_TESTS += vtpmd_identity
-vtpmd_identity_UNIT_SRCS := $(addprefix tools/vtpmd/,identity.c store.c meta.c) lib/tpmpub.c lib/text.c lib/atomic.c \
-                            $(ENVELOPE_SRCS)
-vtpmd_identity_UNIT_LIBS := -ljansson -luuid -lcrypto
+vtpmd_identity_UNIT_SRCS := tools/vtpmd/identity.c tools/vtpmd/meta.c lib/tpmpub.c lib/text.c $(STORE_SRCS)
+vtpmd_identity_UNIT_LIBS := -ljansson $(STORE_LIBS)
 
 UNIT_TESTS += vtpmd_cert
-vtpmd_cert_UNIT_SRCS := $(addprefix tools/vtpmd/,cert.c store.c) lib/atomic.c lib/channel.c lib/text.c \
-                        $(ENVELOPE_SRCS)
-vtpmd_cert_UNIT_LIBS := -ljansson -luuid -lcrypto
+vtpmd_cert_UNIT_SRCS := tools/vtpmd/cert.c lib/channel.c lib/text.c $(STORE_SRCS)
+vtpmd_cert_UNIT_LIBS := -ljansson $(STORE_LIBS)
 
 UNIT_TESTS += vtpmd_config
 vtpmd_config_UNIT_SRCS := tools/vtpmd/config.c tools/vtpmd/tunnel.c lib/atomic.c $(HOSTCONF_SRCS)
 vtpmd_config_UNIT_LIBS := -ljansson -levent -levent_extra -lcrypto
 
 UNIT_TESTS += peer
-peer_UNIT_SRCS := $(addprefix tools/vtpmd/,peer.c bucket.c relay.c tunnel.c store.c store_put.c work.c tpm_filter.c log.c) \
-                  lib/text.c lib/atomic.c $(ENVELOPE_SRCS) $(CHANNEL_SRCS)
-peer_UNIT_LIBS := -levent -levent_extra -luuid -lsystemd -lpthread -lcrypto
+peer_UNIT_SRCS := $(addprefix tools/vtpmd/,peer.c bucket.c relay.c tunnel.c tpm_filter.c log.c) \
+                  lib/text.c $(STORE_SRCS) $(CHANNEL_SRCS)
+peer_UNIT_LIBS := -levent_extra -lsystemd $(STORE_LIBS)
 
 UNIT_TESTS += work
 work_UNIT_SRCS := tools/vtpmd/work.c
@@ -103,12 +108,10 @@ anchor_table_UNIT_LIBS := -lcrypto
 anchor_file_UNIT_SRCS := tools/vtpmd/anchor_file.c lib/atomic.c lib/crypt.c $(ANCHOR_TABLE_SRCS)
 anchor_file_UNIT_LIBS := -lcrypto $(DISK_WRAPS)
 anchor_known_UNIT_SRCS := tools/vtpmd/anchor_known.c tools/vtpmd/trail.c $(ANCHOR_TABLE_SRCS) \
-                          $(addprefix tools/vtpmd/,store.c log.c bucket.c) lib/atomic.c lib/text.c \
-                          $(ENVELOPE_SRCS) $(AUDIT_SRCS)
-anchor_known_UNIT_LIBS := -lcrypto -ljansson -luuid -lsystemd
-anchor_header_UNIT_SRCS := tools/vtpmd/store.c lib/atomic.c \
-                           $(ENVELOPE_SRCS) $(ANCHOR_TABLE_SRCS)
-anchor_header_UNIT_LIBS := -lcrypto -luuid $(DISK_WRAPS)
+                          tools/vtpmd/log.c tools/vtpmd/bucket.c lib/text.c $(STORE_SRCS) $(AUDIT_SRCS)
+anchor_known_UNIT_LIBS := -ljansson -lsystemd $(STORE_LIBS)
+anchor_header_UNIT_SRCS := $(STORE_SRCS) $(ANCHOR_TABLE_SRCS)
+anchor_header_UNIT_LIBS := $(STORE_LIBS) $(DISK_WRAPS)
 FUZZ_TESTS += anchor_table
 anchor_table_FUZZ_SRCS := $(ANCHOR_TABLE_SRCS)
 anchor_table_FUZZ_LIBS := -lcrypto
