@@ -6,7 +6,9 @@
  * On loopback every user of this host may connect: names and figures are told, and
  * nothing secret.  What connections may cost is bounded (their number, their time and
  * their bytes), so that nobody takes descriptors from vtpmd, which it needs to store
- * states; that is why it is no evhttp, which bounds no number.
+ * states; that is why it is no evhttp: libevent 2.1's bounds no number of connections, gives
+ * each read and write a time, but a connection no end, and accepts all that wait at once,
+ * before managers and the operator have their turn.
  */
 #ifndef VTPMD_METRICS_H
 #define VTPMD_METRICS_H
