@@ -35,15 +35,20 @@ static bool metrics_told(const struct vtpm *v)
 	return v->state == VTPM_RUNNING && v->status.at.tv_sec;
 }
 
-/* One figure of each vTPM; get() returns a value below 0 for none. */
+/* One figure of each vTPM: what its manager tells, in units of so many, or of get(); below 0:
+ * none. */
 struct figure {
 	const char *name, *type, *help;
+	enum channel_status what;
+	double unit;
 	double (*get)(const struct vtpm *v);
 };
 
-static double status(const struct vtpm *v, enum channel_status what)
+static double told_figure(const struct vtpm *v, enum channel_status what, double unit)
 {
-	return metrics_told(v) ? (double)v->status.value[what] : -1;
+	return metrics_told(v) && v->status.value[what] >= 0
+		       ? (double)v->status.value[what] / unit
+		       : -1;
 }
 
 static double up(const struct vtpm *v)
@@ -56,21 +61,6 @@ static double guest(const struct vtpm *v)
 	return metrics_told(v) ? v->status.value[STATUS_GUEST_DOMID] >= 0 : -1;
 }
 
-static double commands(const struct vtpm *v)
-{
-	return status(v, STATUS_COMMANDS);
-}
-
-static double refused(const struct vtpm *v)
-{
-	return status(v, STATUS_REFUSED);
-}
-
-static double writes(const struct vtpm *v)
-{
-	return status(v, STATUS_STATE_WRITES);
-}
-
 static double metrics_generation(const struct vtpm *v)
 {
 	return (double)store_seq((struct store *)&v->store, CHANNEL_OBJECT_PERMALL);
@@ -81,27 +71,8 @@ static double waits_for_disk(const struct vtpm *v)
 	return v->peer && peer_store_error(v->peer);
 }
 
-static double seconds(const struct vtpm *v, enum channel_status what)
-{
-	double ns = status(v, what);
-
-	return ns < 0 ? -1 : ns / 1e9;
-}
-
-static double metrics_uptime(const struct vtpm *v)
-{
-	return seconds(v, STATUS_UPTIME_NS);
-}
-
-static double metrics_ready(const struct vtpm *v)
-{
-	return seconds(v, STATUS_READY_NS);
-}
-
-static double unlock(const struct vtpm *v)
-{
-	return seconds(v, STATUS_UNLOCK_NS);
-}
+#define NS  1e9
+#define KIB (1.0 / 1024)
 
 /* Of a stub domain, what it has; of a process, what it uses. */
 static double memory(const struct vtpm *v)
@@ -110,25 +81,7 @@ static double memory(const struct vtpm *v)
 		return -1;
 	if (!v->meta.process)
 		return v->meta.memory * 1048576.0;
-	return status(v, STATUS_RESIDENT_KIB) < 0 ? -1
-						  : status(v, STATUS_RESIDENT_KIB) * 1024;
-}
-
-static double memory_free(const struct vtpm *v)
-{
-	double kib = status(v, STATUS_FREE_KIB);
-
-	return kib < 0 ? -1 : kib * 1024;
-}
-
-static double hypercalls(const struct vtpm *v)
-{
-	return status(v, STATUS_HYPERCALLS);
-}
-
-static double notifications(const struct vtpm *v)
-{
-	return status(v, STATUS_NOTIFICATIONS);
+	return told_figure(v, STATUS_RESIDENT_KIB, KIB);
 }
 
 static double restarts(const struct vtpm *v)
@@ -142,53 +95,59 @@ static double failures(const struct vtpm *v)
 }
 
 static const struct figure figures[] = {
-	{"up", "gauge", "Whether the vTPM runs and serves.", up},
-	{"guest_connected", "gauge", "Whether a guest uses the vTPM.", guest},
+	{"up", "gauge", "Whether the vTPM runs and serves.", .get = up},
+	{"guest_connected", "gauge", "Whether a guest uses the vTPM.", .get = guest},
 	{"commands_total", "counter", "TPM commands since the vTPM was opened.",
-	 commands},
+	 .what = STATUS_COMMANDS, .unit = 1},
 	{"refused_requests_total", "counter",
-	 "Requests of the guest that were malformed or not allowed.", refused},
+	 "Requests of the guest that were malformed or not allowed.",
+	 .what = STATUS_REFUSED, .unit = 1},
 	{"state_writes_total", "counter",
-	 "Durable writes of the permanent state since the vTPM was opened.", writes},
+	 "Durable writes of the permanent state since the vTPM was opened.",
+	 .what = STATUS_STATE_WRITES, .unit = 1},
 	{"state_generation", "gauge", "Generation of the stored permanent state.",
-	 metrics_generation},
+	 .get = metrics_generation},
 	{"store_waiting", "gauge",
 	 "Whether the guest waits since the disk does not take the state.",
-	 waits_for_disk},
-	{"uptime_seconds", "gauge", "Since the vTPM was opened.", metrics_uptime},
+	 .get = waits_for_disk},
+	{"uptime_seconds", "gauge", "Since the vTPM was opened.",
+	 .what = STATUS_UPTIME_NS, .unit = NS},
 	{"start_duration_seconds", "gauge",
 	 "From the stub domain's first instruction to ready, the last time.",
-	 metrics_ready},
+	 .what = STATUS_READY_NS, .unit = NS},
 	{"start_waiting_seconds", "gauge",
-	 "How much of the start was waiting for TPM, KMS and store.", unlock},
+	 "How much of the start was waiting for TPM, KMS and store.",
+	 .what = STATUS_UNLOCK_NS, .unit = NS},
 	{"memory_bytes", "gauge",
 	 "Memory of the stub domain; of a vTPM that is a process, its resident memory.",
-	 memory},
+	 .get = memory},
 	{"memory_free_bytes", "gauge", "Memory that the stub domain does not use.",
-	 memory_free},
-	{"hypercalls_total", "counter", "Hypercalls of the stub domain.", hypercalls},
+	 .what = STATUS_FREE_KIB, .unit = KIB},
+	{"hypercalls_total", "counter", "Hypercalls of the stub domain.",
+	 .what = STATUS_HYPERCALLS, .unit = 1},
 	{"notifications_total", "counter", "Event channel notifications it sent.",
-	 notifications},
+	 .what = STATUS_NOTIFICATIONS, .unit = 1},
 	{"restarts_total", "counter",
-	 "Times that the vTPM's manager died and was started again.", restarts},
+	 "Times that the vTPM's manager died and was started again.", .get = restarts},
 	{"failures_total", "counter", "Starts that failed, and vTPMs that gave up.",
-	 failures},
+	 .get = failures},
 };
 
 static void put_figures(struct vtpmd *d, struct evbuffer *out)
 {
+	const struct figure *f;
 	const struct vtpm *v;
-	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(figures); i++) {
-		family(out, figures[i].name, figures[i].type, figures[i].help);
+	for (f = figures; f < figures + ARRAY_SIZE(figures); f++) {
+		family(out, f->name, f->type, f->help);
 		for (v = d->vtpms; v; v = v->next) {
-			double value = figures[i].get(v);
+			double value =
+				f->get ? f->get(v) : told_figure(v, f->what, f->unit);
 
 			if (value >= 0)
 				evbuffer_add_printf(out,
 						    "xen_vtpm_%s{vtpm=\"%s\"} %.15g\n",
-						    figures[i].name, v->meta.name, value);
+						    f->name, v->meta.name, value);
 		}
 	}
 }
