@@ -11,7 +11,7 @@ FUZZ_TESTS += text
 text_FUZZ_SRCS := lib/text.c
 text_FUZZ_LIBS := -ljansson
 
-ENVELOPE_SRCS := lib/slot/envelope.c lib/slot/slot.c lib/crypt.c lib/cursor.c lib/error.c
+ENVELOPE_SRCS := $(wildcard lib/slot/*.c) lib/crypt.c lib/cursor.c lib/error.c
 UNIT_TESTS += envelope
 envelope_UNIT_SRCS := $(ENVELOPE_SRCS)
 envelope_UNIT_LIBS := -lcrypto
@@ -39,7 +39,7 @@ DISK_WRAPS := $(patsubst %,-Wl$(comma)--wrap=%,openat write read fstat fsync clo
 atomic_UNIT_LIBS := $(DISK_WRAPS)
 
 UNIT_TESTS += recovery
-recovery_UNIT_SRCS := lib/slot/recovery.c $(ENVELOPE_SRCS)
+recovery_UNIT_SRCS := $(ENVELOPE_SRCS)
 recovery_UNIT_LIBS := -lcrypto
 
 UNIT_TESTS += tpmbusy
@@ -50,10 +50,10 @@ UNIT_TESTS += stamp
 stamp_UNIT_SRCS := lib/text.c
 
 UNIT_TESTS += previous_key
-previous_key_UNIT_SRCS := lib/slot/previous_key.c $(ENVELOPE_SRCS)
+previous_key_UNIT_SRCS := $(ENVELOPE_SRCS)
 previous_key_UNIT_LIBS := -lcrypto
 FUZZ_TESTS += previous_key
-previous_key_FUZZ_SRCS := lib/slot/previous_key.c $(ENVELOPE_SRCS)
+previous_key_FUZZ_SRCS := $(ENVELOPE_SRCS)
 previous_key_FUZZ_LIBS := -lcrypto
 
 UNIT_TESTS += tpmpub
@@ -83,4 +83,4 @@ binding_UNIT_SRCS := lib/binding.c lib/cursor.c
 FUZZ_TESTS += binding
 binding_FUZZ_SRCS := lib/binding.c lib/cursor.c
 
-HOSTCONF_SRCS := lib/hostconf.c lib/approval.c lib/hostpolicy.c lib/channel.c lib/text.c lib/slot/recovery.c $(ENVELOPE_SRCS)
+HOSTCONF_SRCS := lib/hostconf.c lib/approval.c lib/hostpolicy.c lib/channel.c lib/text.c $(ENVELOPE_SRCS)

@@ -2,6 +2,7 @@
 #include "lib/slot/envelope.h"
 #include "lib/crypt.h"
 #include "lib/cursor.h"
+#include "lib/slot/slot.h"
 #include "lib/tpm2/types.h"
 
 #include <errno.h>
@@ -113,21 +114,22 @@ bool envelope_name_ok(enum envelope_ek which, const struct envelope_name *name)
 /* Whether the description lets a slot of this kind open the vTPM. */
 static bool slot_belongs(const struct envelope_desc *d, uint16_t kind)
 {
-	return kind == d->policy || (kind == ENVELOPE_SLOT_RECOVERY && d->recovery) ||
-	       kind == ENVELOPE_SLOT_OLD_KEY;
+	const struct slot_kind *k = slot_kind_find(kind);
+
+	return kind == d->policy ||
+	       (k && k->is_extra && (kind != ENVELOPE_SLOT_RECOVERY || d->recovery));
 }
 
 static bool desc_ok(const struct envelope_desc *d)
 {
+	const struct slot_kind *policy = slot_kind_find(d->policy);
 	unsigned int i;
 
 	for (i = 0; i < ENVELOPE_EKS; i++)
 		if (!envelope_name_ok(i, &d->ek[i]))
 			return false;
-	return (d->policy == ENVELOPE_SLOT_HOST || d->policy == ENVELOPE_SLOT_KMS ||
-		d->policy == ENVELOPE_SLOT_TPM || d->policy == ENVELOPE_SLOT_LOCAL) &&
-	       d->localities && d->localities <= LOCALITIES_ALL &&
-	       d->pcr_banks <= BANKS_ALL;
+	return policy && policy->is_policy && d->localities &&
+	       d->localities <= LOCALITIES_ALL && d->pcr_banks <= BANKS_ALL;
 }
 
 static void put_desc(struct cursor *c, const struct envelope_desc *d)
@@ -407,16 +409,4 @@ int envelope_blob_open(const uint8_t data_key[ENVELOPE_KEY_SIZE],
 	blob->epoch = head.epoch;
 	*plain_len = n;
 	return 0;
-}
-
-void envelope_slot_aad(const struct envelope_slot *slot,
-		       const uint8_t uuid[ENVELOPE_UUID_SIZE],
-		       uint8_t aad[ENVELOPE_AAD_SIZE])
-{
-	struct cursor c = cursor_writer(aad, ENVELOPE_AAD_SIZE);
-
-	cursor_put_u16(&c, ENVELOPE_VERSION);
-	cursor_put(&c, uuid, ENVELOPE_UUID_SIZE);
-	cursor_put_u16(&c, slot->kind);
-	cursor_put_u16(&c, slot->id);
 }

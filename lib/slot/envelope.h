@@ -21,14 +21,7 @@
  * The epoch is the number of the run of the manager that wrote the header or blob: vtpmd
  * gives each run a random one (tools/vtpmd/anchor.h).
  *
- * A slot's bytes (kinds HOST, TPM, KMS; an absent part has length 0):
- *   u16 n | the KMS part | u16 n | the TPM part | iv[12] | wrapped[32] | tag[16]
- *   KMS part:  u16 n | key id text | iv[12] | u16 n | ciphertext | tag[16]
- *   TPM part:  srk name: u16 n | bytes | TPM2B_PUBLIC | TPM2B_PRIVATE
- *   wrapped/tag: the data key under AES-256-GCM with the KEK,
- *   AAD: u16 version | uuid | u16 kind | u16 slot id
- *   KEK = HKDF-SHA256(S_tpm || S_kms, no salt,
- *                     info "xen-vtpm kek" | u16 version | uuid | u16 slot id)
+ * What is in a slot's bytes: lib/slot/slot.h.
  *
  * Blob:
  *   "XVTPMBLB" | u16 version 2 | u16 kind | uuid[16] | u64 seq | u64 epoch
@@ -50,7 +43,6 @@
 #define ENVELOPE_VERSION   2
 #define ENVELOPE_KEY_SIZE  32
 #define ENVELOPE_UUID_SIZE 16
-#define ENVELOPE_AAD_SIZE  22
 #define ENVELOPE_SLOTS_MAX 8
 #define ENVELOPE_SLOT_MAX  4096
 #define ENVELOPE_NAME_MAX  50 /* a TPM2B_NAME of SHA-384 */
@@ -141,11 +133,6 @@ int __must_check envelope_header_parse(const uint8_t *buf, size_t len,
 int __must_check envelope_header_verify(const uint8_t *buf, size_t len,
 					const uint8_t data_key[ENVELOPE_KEY_SIZE],
 					struct error *e);
-
-/* What a slot's wrapped data key is bound to: u16 version | uuid | u16 kind | u16 id. */
-void envelope_slot_aad(const struct envelope_slot *slot,
-		       const uint8_t uuid[ENVELOPE_UUID_SIZE],
-		       uint8_t aad[ENVELOPE_AAD_SIZE]);
 
 /* Whose a blob is, and which. */
 struct envelope_blob {

@@ -5,10 +5,7 @@
  * the new key, and by this slot the old one too; so each stored blob may be under
  * either, until all of them are under the new one and the slot goes.
  *
- * Slot: iv[12] | wrapped[32] | tag[16], AES-256-GCM
- *   KEK = HKDF-SHA256(new data key, no salt, info "xen-vtpm old key" | u16 version
- *         | uuid | u16 slot id)
- *   AAD: as every slot's, lib/slot/envelope.h
+ * The slot has no parts of its own (lib/slot/slot.h); its secret is the new data key.
  */
 #ifndef XVTPM_SLOT_PREVIOUS_KEY_H
 #define XVTPM_SLOT_PREVIOUS_KEY_H

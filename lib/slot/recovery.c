@@ -1,20 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lib/slot/recovery.h"
 #include "lib/cursor.h"
-#include "lib/slot/slot.h"
 
 #include <errno.h>
 #include <string.h>
-#include <openssl/crypto.h>
 #include <openssl/ec.h>
 #include <openssl/x509.h>
 
-#define SHARED_MAX 66 /* P-521 */
 struct parts {
 	uint8_t key_id[CRYPT_HASH_SIZE];
 	const uint8_t *ephemeral;
 	size_t ephemeral_len;
-	struct slot_wrapped key;
 };
 
 static bool is_usable(const EVP_PKEY *key)
@@ -70,43 +66,24 @@ static int encode_public(EVP_PKEY *key, uint8_t out[RECOVERY_PUBLIC_MAX], size_t
 	return 0;
 }
 
-static int agree(EVP_PKEY *own, EVP_PKEY *peer, uint8_t shared[SHARED_MAX], size_t *len)
+/* Derives the secret, and its context, by ECDH. */
+static int agree(EVP_PKEY *own, EVP_PKEY *peer, const struct parts *p,
+		 struct slot_secret *s)
 {
+	const struct crypt_part ephemeral = {p->ephemeral, p->ephemeral_len};
 	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(own, NULL);
 	bool ok;
 
-	*len = SHARED_MAX;
+	s->len = sizeof(s->bytes);
 	ok = ctx && EVP_PKEY_derive_init(ctx) == 1 &&
 	     EVP_PKEY_derive_set_peer(ctx, peer) == 1 &&
-	     EVP_PKEY_derive(ctx, shared, len) == 1;
+	     EVP_PKEY_derive(ctx, s->bytes, &s->len) == 1;
 	EVP_PKEY_CTX_free(ctx);
-	return ok ? 0 : -EBADMSG;
-}
-
-/* Agrees on the secret, with the slot's ephemeral key or for it; wraps the data key with it
- * or, open, unwraps it. */
-static int crypt_key(EVP_PKEY *own, EVP_PKEY *peer, const uint8_t uuid[16],
-		     const struct envelope_slot *slot, struct parts *p, bool open,
-		     uint8_t *data_key)
-{
-	const struct crypt_part ephemeral = {p->ephemeral, p->ephemeral_len};
-	uint8_t shared[SHARED_MAX], context[2 * CRYPT_HASH_SIZE];
-	struct slot_secret secret = {
-		.label = "xen-vtpm recovery",
-		.bytes = shared,
-		.context = context,
-		.context_len = sizeof(context),
-	};
-	int rc = crypt_sha256(&ephemeral, 1, context + CRYPT_HASH_SIZE);
-
-	memcpy(context, p->key_id, CRYPT_HASH_SIZE);
-	if (!rc)
-		rc = agree(own, peer, shared, &secret.len);
-	if (!rc)
-		rc = open ? slot_unwrap(slot, uuid, &secret, &p->key, data_key)
-			  : slot_wrap(slot, uuid, &secret, data_key, &p->key);
-	OPENSSL_cleanse(shared, sizeof(shared));
-	return rc;
+	if (!ok)
+		return -EBADMSG;
+	s->context_len = 2 * CRYPT_HASH_SIZE;
+	memcpy(s->context, p->key_id, CRYPT_HASH_SIZE);
+	return crypt_sha256(&ephemeral, 1, s->context + CRYPT_HASH_SIZE);
 }
 
 /* A new key on the curve of another. */
@@ -123,62 +100,62 @@ static EVP_PKEY *new_ephemeral(EVP_PKEY *like)
 	return key;
 }
 
-static int encode(const struct parts *p, struct envelope_slot *slot)
+static int parse_recovery(struct cursor *c, struct parts *p)
 {
-	struct cursor c = cursor_writer(slot->data, sizeof(slot->data));
-
-	cursor_put(&c, p->key_id, sizeof(p->key_id));
-	cursor_put_u16(&c, (uint16_t)p->ephemeral_len);
-	cursor_put(&c, p->ephemeral, p->ephemeral_len);
-	slot_put_wrapped(&c, &p->key);
-	slot->len = (uint16_t)c.pos;
-	return cursor_ok(&c) ? 0 : -ENOSPC;
-}
-
-static int parse_recovery(const struct envelope_slot *slot, struct parts *p)
-{
-	struct cursor c = cursor_reader(slot->data, slot->len);
-
-	cursor_copy(&c, p->key_id, sizeof(p->key_id));
-	p->ephemeral_len = cursor_u16(&c);
-	p->ephemeral = cursor_bytes(&c, p->ephemeral_len);
-	slot_get_wrapped(&c, &p->key);
-	return cursor_done(&c) ? 0 : -EBADMSG;
+	cursor_copy(c, p->key_id, sizeof(p->key_id));
+	p->ephemeral_len = cursor_u16(c);
+	p->ephemeral = cursor_bytes(c, p->ephemeral_len);
+	return cursor_done(c) ? 0 : -EBADMSG;
 }
 
 int recovery_slot_key(const struct envelope_slot *slot, uint8_t key_id[CRYPT_HASH_SIZE])
 {
+	struct cursor c = cursor_reader(slot->data, slot->len), own;
 	struct parts p;
 
-	if (slot->kind != ENVELOPE_SLOT_RECOVERY || parse_recovery(slot, &p))
+	if (slot->kind != ENVELOPE_SLOT_RECOVERY || slot->len < SLOT_WRAPPED_SIZE)
+		return -EBADMSG;
+	own = cursor_sub(&c, slot->len - SLOT_WRAPPED_SIZE);
+	if (parse_recovery(&own, &p))
 		return -EBADMSG;
 	memcpy(key_id, p.key_id, sizeof(p.key_id));
 	return 0;
 }
 
-int recovery_wrap(const uint8_t *public, size_t len, const uint8_t uuid[16],
-		  const uint8_t data_key[ENVELOPE_KEY_SIZE], struct envelope_slot *slot)
+static int make_parts(const struct slot_context *x, EVP_PKEY *peer, struct cursor *out,
+		      struct slot_secret *s)
 {
-	uint8_t ephemeral[RECOVERY_PUBLIC_MAX], key[ENVELOPE_KEY_SIZE];
+	uint8_t ephemeral[RECOVERY_PUBLIC_MAX];
 	struct parts p = {.ephemeral = ephemeral};
-	EVP_PKEY *peer = read_public(public, len), *own;
-	int rc;
+	EVP_PKEY *own = new_ephemeral(peer);
+	int rc = own ? encode_public(own, ephemeral, &p.ephemeral_len) : -EIO;
 
-	if (!peer)
-		return -EINVAL;
-	own = new_ephemeral(peer);
-	rc = own ? encode_public(own, ephemeral, &p.ephemeral_len) : -EIO;
 	if (!rc)
-		rc = recovery_key_id(public, len, p.key_id);
-	memcpy(key, data_key, sizeof(key));
+		rc = recovery_key_id(x->recovery_key, x->recovery_key_len, p.key_id);
 	if (!rc)
-		rc = crypt_key(own, peer, uuid, slot, &p, false, key);
-	if (!rc)
-		rc = encode(&p, slot);
-	OPENSSL_cleanse(key, sizeof(key));
+		rc = agree(own, peer, &p, s);
 	EVP_PKEY_free(own);
+	if (rc)
+		return rc;
+	cursor_put(out, p.key_id, sizeof(p.key_id));
+	cursor_put_u16(out, (uint16_t)p.ephemeral_len);
+	cursor_put(out, p.ephemeral, p.ephemeral_len);
+	return 0;
+}
+
+int recovery_seal(const struct slot_context *x, const struct slot_kind *k,
+		  struct cursor *parts, struct slot_secret *s)
+{
+	EVP_PKEY *peer = read_public(x->recovery_key, x->recovery_key_len);
+	int rc = peer ? make_parts(x, peer, parts, s) : -EINVAL;
+
 	EVP_PKEY_free(peer);
-	return rc;
+	if (rc == -EIO)
+		return error_crypto(x->error, rc, "the recovery slot");
+	return rc ? error_set(x->error, rc, CAUSE_NOT_CONFIGURED,
+			      "the recovery key in host.json cannot be used: run "
+			      "`vtpmctl host init --recovery-key` with an EC public key")
+		  : 0;
 }
 
 static bool is_for(const struct parts *p, EVP_PKEY *key)
@@ -186,24 +163,24 @@ static bool is_for(const struct parts *p, EVP_PKEY *key)
 	uint8_t public[RECOVERY_PUBLIC_MAX], key_id[CRYPT_HASH_SIZE];
 	size_t len;
 
-	return is_usable(key) && !encode_public(key, public, &len) &&
+	return key && is_usable(key) && !encode_public(key, public, &len) &&
 	       !recovery_key_id(public, len, key_id) &&
 	       !memcmp(key_id, p->key_id, sizeof(key_id));
 }
 
-int recovery_unwrap(EVP_PKEY *key, const uint8_t uuid[16],
-		    const struct envelope_slot *slot, uint8_t data_key[ENVELOPE_KEY_SIZE])
+int recovery_open(const struct slot_context *x, const struct slot_kind *k,
+		  struct cursor *parts, struct slot_secret *s)
 {
 	EVP_PKEY *peer;
 	struct parts p;
 	int rc;
 
-	if (slot->kind != ENVELOPE_SLOT_RECOVERY || parse_recovery(slot, &p))
+	if (parse_recovery(parts, &p))
 		return -EBADMSG;
-	if (!is_for(&p, key))
+	if (!is_for(&p, x->recovery_private))
 		return -ENOKEY;
 	peer = read_public(p.ephemeral, p.ephemeral_len);
-	rc = peer ? crypt_key(key, peer, uuid, slot, &p, true, data_key) : -EBADMSG;
+	rc = peer ? agree(x->recovery_private, peer, &p, s) : -EBADMSG;
 	EVP_PKEY_free(peer);
 	return rc;
 }

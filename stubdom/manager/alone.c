@@ -3,7 +3,7 @@
 #include "lib/atomic.h"
 #include "lib/crypt.h"
 #include "lib/cursor.h"
-#include "stubdom/manager/slot.h"
+#include "lib/slot/slot.h"
 #include "stubdom/manager/socket.h"
 #include "stubdom/manager/state.h"
 
@@ -102,14 +102,14 @@ static bool is_there(const struct folder *f, const char *name)
 static int make_state_folder(struct folder *f, struct state *s, struct envelope_header *h,
 			     struct error *e)
 {
-	struct unlock_secrets secrets = {0};
-	struct unlock_slot slot = {0};
+	uint8_t key[SLOT_SHARE_SIZE];
+	const struct slot_context x = {.uuid = h->uuid, .key = key, .error = e};
 	uint8_t *out = malloc(ENVELOPE_HEADER_MAX);
 	size_t len = ENVELOPE_HEADER_MAX;
 	int rc = out ? 0 : -ENOMEM;
 
 	if (!rc)
-		rc = crypt_random(secrets.local, sizeof(secrets.local));
+		rc = crypt_random(key, sizeof(key));
 	if (!rc)
 		rc = crypt_random(s->data_key, sizeof(s->data_key));
 	if (!rc)
@@ -119,19 +119,15 @@ static int make_state_folder(struct folder *f, struct state *s, struct envelope_
 	h->desc = (struct envelope_desc){.policy = ENVELOPE_SLOT_LOCAL, .localities = 1};
 	h->slots[0].kind = ENVELOPE_SLOT_LOCAL;
 	if (!rc)
-		rc = unlock_slot_wrap(&h->slots[0], h->uuid, &secrets, s->data_key,
-				      &slot);
-	if (!rc)
-		rc = unlock_slot_encode(&slot, &h->slots[0]);
+		rc = slot_seal(&x, &h->slots[0], s->data_key);
 	if (!rc)
 		rc = envelope_header_seal(h, s->data_key, out, &len);
 	/* the key first: a header without it would be a vTPM that nobody can open */
 	if (!rc)
-		rc = atomic_write(f->dir, KEY, secrets.local, sizeof(secrets.local),
-				  false);
+		rc = atomic_write(f->dir, KEY, key, sizeof(key), false);
 	if (!rc)
 		rc = put_folder(f, CHANNEL_OBJECT_HEADER, 1, out, len);
-	OPENSSL_cleanse(&secrets, sizeof(secrets));
+	OPENSSL_cleanse(key, sizeof(key));
 	free(out);
 	return rc ? error_set(e, rc, CAUSE_STORE,
 			      "a new vTPM could not be made in the folder: %s",
@@ -142,21 +138,13 @@ static int make_state_folder(struct folder *f, struct state *s, struct envelope_
 static int open_folder_slot(struct envelope_header *h, const uint8_t *key,
 			    struct state *s, struct error *e)
 {
-	struct unlock_secrets secrets = {0};
-	struct unlock_slot slot;
-	int rc;
+	const struct slot_context x = {.uuid = h->uuid, .key = key, .error = e};
 
 	if (h->slot_count != 1 || h->slots[0].kind != ENVELOPE_SLOT_LOCAL)
 		return error_set(e, -EOPNOTSUPP, CAUSE_NOT_CONFIGURED,
 				 "this vTPM has no key file: start it with `vtpmctl "
 				 "start` on its host");
-	rc = unlock_slot_parse(&h->slots[0], &slot, e);
-	if (rc)
-		return rc;
-	memcpy(secrets.local, key, sizeof(secrets.local));
-	rc = unlock_slot_unwrap(&h->slots[0], h->uuid, &secrets, &slot, s->data_key, e);
-	OPENSSL_cleanse(&secrets, sizeof(secrets));
-	return rc;
+	return slot_open(&x, &h->slots[0], s->data_key);
 }
 
 static int reopen(struct folder *f, struct state *s, struct envelope_header *h,
@@ -166,8 +154,8 @@ static int reopen(struct folder *f, struct state *s, struct envelope_header *h,
 	size_t key_len = 0, len = 0;
 	int rc;
 
-	rc = atomic_read(f->dir, KEY, UNLOCK_SECRET_SIZE, &key, &key_len);
-	if (!rc && key_len != UNLOCK_SECRET_SIZE)
+	rc = atomic_read(f->dir, KEY, SLOT_SHARE_SIZE, &key, &key_len);
+	if (!rc && key_len != SLOT_SHARE_SIZE)
 		rc = -EINVAL;
 	if (!rc)
 		rc = atomic_read(f->dir, "header", ENVELOPE_HEADER_MAX, &header, &len);

@@ -10,6 +10,21 @@
 #include <string.h>
 #include <syslog.h>
 
+static struct unlock unlock_of(struct vtpm_keys *k, const struct unlock_config *config,
+			       struct error *e)
+{
+	return (struct unlock){
+		.config = config,
+		.tpm = {.ctx = k->chan, .tpm = hostchan_tpm},
+		.kms = {.ctx = k->chan,
+			.open = hostchan_kms_open,
+			.send = hostchan_kms_send,
+			.recv = hostchan_kms_recv,
+			.close = hostchan_kms_close},
+		.error = e,
+	};
+}
+
 static int get_stored_header(struct vtpm_keys *k, uint8_t **header, size_t *len)
 {
 	int rc = k->place->get(k->place->ctx, CHANNEL_OBJECT_HEADER, header, len);
@@ -35,12 +50,12 @@ static void amend_header(struct vtpm_keys *k, const uint8_t *header, size_t len)
 	size_t room = ENVELOPE_HEADER_MAX;
 	uint8_t *out = malloc(room);
 	struct error e = {.cause = CAUSE_NONE};
+	struct unlock u = unlock_of(k, k->config, &e);
 	uint64_t seq;
 	int rc = -ENOMEM;
 
 	if (out)
-		rc = unlock_amend(k->config, header, len, k->state->data_key, out, &room,
-				  &seq, &e);
+		rc = unlock_amend(&u, header, len, k->state->data_key, out, &room, &seq);
 	if (rc > 0)
 		rc = k->place->put(k->place->ctx, CHANNEL_OBJECT_HEADER, seq, out, room);
 	if (rc < 0)
@@ -49,17 +64,16 @@ static void amend_header(struct vtpm_keys *k, const uint8_t *header, size_t len)
 	free(out);
 }
 
-static int open_key(struct vtpm_keys *k, const struct hosttpm_transport *tpm,
-		    const struct kms_stream *kms)
+static int open_key(struct vtpm_keys *k)
 {
+	struct unlock u = unlock_of(k, k->config, k->error);
 	uint8_t *header = NULL;
 	size_t len = 0;
 	int rc = get_stored_header(k, &header, &len);
 
 	if (rc)
 		return rc;
-	rc = unlock_open(k->config, tpm, kms, header, len, k->state->data_key,
-			 &k->config->desc, k->error);
+	rc = unlock_open(&u, header, len, k->state->data_key, &k->config->desc);
 	if (!rc)
 		rc = rekey_find(k->state, header, len, k->error);
 	if (!rc)
@@ -69,9 +83,9 @@ static int open_key(struct vtpm_keys *k, const struct hosttpm_transport *tpm,
 }
 
 /* No header may be there: it would be the key to a state. */
-static int make_data_key(struct vtpm_keys *k, const struct hosttpm_transport *tpm,
-			 const struct kms_stream *kms)
+static int make_data_key(struct vtpm_keys *k)
 {
+	struct unlock u = unlock_of(k, k->config, k->error);
 	size_t len = 0;
 	uint8_t *header = NULL;
 	int rc = k->place->get(k->place->ctx, CHANNEL_OBJECT_HEADER, &header, &len);
@@ -92,8 +106,7 @@ static int make_data_key(struct vtpm_keys *k, const struct hosttpm_transport *tp
 		return error_set(k->error, rc, CAUSE_STORE,
 				 "the store could not be read: %s", strerror(-rc));
 	len = ENVELOPE_HEADER_MAX;
-	rc = unlock_create(k->config, tpm, kms, k->state->data_key, header, &len,
-			   k->error);
+	rc = unlock_create(&u, k->state->data_key, header, &len);
 	if (!rc) {
 		rc = k->place->put(k->place->ctx, CHANNEL_OBJECT_HEADER, 1, header, len);
 		if (rc)
@@ -104,37 +117,17 @@ static int make_data_key(struct vtpm_keys *k, const struct hosttpm_transport *tp
 	return rc;
 }
 
-static struct hosttpm_transport tpm_of(struct vtpm_keys *k)
-{
-	return (struct hosttpm_transport){.ctx = k->chan, .tpm = hostchan_tpm};
-}
-
-static struct kms_stream kms_of(struct vtpm_keys *k)
-{
-	return (struct kms_stream){
-		.ctx = k->chan,
-		.open = hostchan_kms_open,
-		.send = hostchan_kms_send,
-		.recv = hostchan_kms_recv,
-		.close = hostchan_kms_close,
-	};
-}
-
 int vtpm_keys_unlock(struct vtpm_keys *k)
 {
-	struct hosttpm_transport tpm = tpm_of(k);
-	struct kms_stream kms = kms_of(k);
-
-	return k->config->create ? make_data_key(k, &tpm, &kms) : open_key(k, &tpm, &kms);
+	return k->config->create ? make_data_key(k) : open_key(k);
 }
 
 /* The keys of another vTPM, whose header is at other->place, into other; what that says
  * becomes what the new one is. */
 static int vtpm_keys_open_other(struct vtpm_keys *k, struct state *other)
 {
-	struct hosttpm_transport tpm = tpm_of(k);
-	struct kms_stream kms = kms_of(k);
 	struct unlock_config c = *k->config;
+	struct unlock u = unlock_of(k, &c, k->error);
 	uint8_t *header = NULL;
 	size_t len = 0;
 	int rc = other->place.get(other->place.ctx, CHANNEL_OBJECT_HEADER, &header, &len);
@@ -146,8 +139,7 @@ static int vtpm_keys_open_other(struct vtpm_keys *k, struct state *other)
 				 strerror(-rc));
 	/* all that is sealed is bound to the uuid */
 	memcpy(c.uuid, other->uuid, sizeof(c.uuid));
-	rc = unlock_open(&c, &tpm, &kms, header, len, other->data_key, &k->config->desc,
-			 k->error);
+	rc = unlock_open(&u, header, len, other->data_key, &k->config->desc);
 	if (!rc)
 		rc = rekey_find(other, header, len, k->error);
 	free(header);
@@ -199,81 +191,6 @@ int vtpm_keys_describe(struct vtpm_keys *k, const struct envelope_desc *desc)
 		  : 0;
 }
 
-/* New slots for the data key, in a header that follows the stored one. */
-static int put_new_header(struct vtpm_keys *k, const struct unlock_config *c,
-			  struct error *e)
-{
-	struct hosttpm_transport tpm = tpm_of(k);
-	struct kms_stream kms = kms_of(k);
-	struct envelope_header *h = malloc(sizeof(*h));
-	uint8_t *old = NULL, *new = malloc(ENVELOPE_HEADER_MAX);
-	size_t len = 0, room = ENVELOPE_HEADER_MAX;
-	int rc = h && new ? 0 : -ENOMEM;
-
-	if (!rc)
-		rc = k->place->get(k->place->ctx, CHANNEL_OBJECT_HEADER, &old, &len);
-	if (rc)
-		rc = error_set(e, rc, CAUSE_STORE,
-			       "the header could not be read from the store: %s",
-			       strerror(-rc));
-	else
-		rc = envelope_header_parse(old, len, h, e);
-	if (!rc)
-		rc = unlock_seal(c, &tpm, &kms, k->state->data_key, h->seq + 1, new,
-				 &room, e);
-	if (!rc) {
-		rc = k->place->put(k->place->ctx, CHANNEL_OBJECT_HEADER, h->seq + 1, new,
-				   room);
-		if (rc)
-			error_set(e, rc, CAUSE_STORE,
-				  "the header could not be stored: %s", strerror(-rc));
-	}
-	free(new);
-	free(old);
-	free(h);
-	return rc;
-}
-
-/* What a new data key is made of. */
-struct source {
-	struct vtpm_keys *keys;
-	const struct unlock_config *config;
-};
-
-static int new_key(void *ctx, uint8_t data_key[ENVELOPE_KEY_SIZE], struct error *e)
-{
-	const struct source *s = ctx;
-	struct hosttpm_transport tpm = tpm_of(s->keys);
-
-	return unlock_new_key(s->config, &tpm, data_key, e);
-}
-
-static int new_header(void *ctx, const uint8_t data_key[ENVELOPE_KEY_SIZE], uint64_t seq,
-		      uint8_t *header, size_t *len, struct error *e)
-{
-	const struct source *s = ctx;
-	struct hosttpm_transport tpm = tpm_of(s->keys);
-	struct kms_stream kms = kms_of(s->keys);
-
-	return unlock_seal(s->config, &tpm, &kms, data_key, seq, header, len, e);
-}
-
-static int rekey(struct vtpm_keys *k, const struct unlock_config *c, bool deep,
-		 struct error *e)
-{
-	struct source source = {.keys = k, .config = c};
-	const struct rekey_source ops = {
-		.ctx = &source,
-		.key = new_key,
-		.header = new_header,
-	};
-	int rc = rekey_finish(k->state, e);
-
-	if (rc)
-		return rc;
-	return deep ? rekey_run(k->state, &ops, e) : put_new_header(k, c, e);
-}
-
 static void tell(struct vtpm_keys *k, struct error *e, const char *done)
 {
 	if (e->cause == CAUSE_NONE)
@@ -285,6 +202,8 @@ void vtpm_keys_rekey(struct vtpm_keys *k, bool deep)
 {
 	struct error e = {.cause = CAUSE_NONE};
 	struct unlock_config c;
+	struct unlock u = unlock_of(k, &c, &e);
+	const struct rekey_source source = {&u, unlock_random, unlock_seal};
 	uint8_t *tlvs = NULL;
 	size_t len = 0;
 	int rc = hostchan_config(k->chan, &tlvs, &len);
@@ -298,7 +217,8 @@ void vtpm_keys_rekey(struct vtpm_keys *k, bool deep)
 	if (!rc) {
 		c.desc = k->config->desc;
 		c.epoch = k->config->epoch;
-		rc = rekey(k, &c, deep, &e);
+		rc = deep ? rekey_run(k->state, &source, &e)
+			  : rekey_slots(k->state, &source, &e);
 		unlock_config_free(&c);
 	}
 	free(tlvs);

@@ -3,9 +3,9 @@
 # kernel can run it, linked from Debian's archives and small enough for 8 MiB.
 # The client of the host's TPM and the key slots: vtpmctl recover has them too.
 HOSTTPM_SRCS := $(addprefix stubdom/manager/,hosttpm.c hosttpm_cmd.c hosttpm_session.c) lib/hostpolicy.c lib/tpmbusy.c
-UNLOCK_SRCS := $(addprefix stubdom/manager/,config.c unlock.c slot.c) lib/slot/previous_key.c lib/slot/recovery.c
+UNLOCK_SRCS := stubdom/manager/unlock.c $(ENVELOPE_SRCS)
 
-MANAGER_SRCS := $(wildcard stubdom/manager/*.c) lib/text.c lib/atomic.c lib/channel.c lib/tpmpub.c lib/slot/envelope.c lib/slot/slot.c lib/hostpolicy.c lib/measure.c lib/slot/previous_key.c lib/slot/recovery.c lib/tpmbusy.c $(KMS_SRCS) \
+MANAGER_SRCS := $(wildcard stubdom/manager/*.c) lib/text.c lib/atomic.c lib/channel.c lib/tpmpub.c $(ENVELOPE_SRCS) lib/hostpolicy.c lib/measure.c lib/tpmbusy.c $(KMS_SRCS) \
                 $(addprefix backend/,ring.c tpmif.c xen.c)
 MANAGER_OBJS := $(sort $(MANAGER_SRCS:%.c=$(BUILD)/manager/%.o))
 # What libssl itself needs is another thing in each Debian; asked when the recipe runs.
@@ -37,7 +37,7 @@ ENGINE_LIBS := $(ENGINE_WRAPS) -Wl,-Bstatic -ltpms -Wl,-Bdynamic
 UNIT_TESTS += control engine folder front plain
 front_UNIT_SRCS := stubdom/manager/front.c
 # Parts of alone.c, which the tests include
-folder_UNIT_SRCS := $(ENGINE_SRCS) $(addprefix stubdom/manager/,front.c socket.c state.c slot.c) \
+folder_UNIT_SRCS := $(ENGINE_SRCS) $(addprefix stubdom/manager/,front.c socket.c state.c) \
                     lib/atomic.c $(ENVELOPE_SRCS)
 folder_UNIT_LIBS := $(ENGINE_LIBS) -lcrypto
 control_UNIT_SRCS := $(folder_UNIT_SRCS)
@@ -49,7 +49,7 @@ UNIT_TESTS += firmware
 firmware_UNIT_SRCS := $(ENGINE_SRCS) $(addprefix stubdom/manager/,command.c firmware.c) lib/cursor.c lib/error.c
 firmware_UNIT_LIBS := $(ENGINE_LIBS) -lcrypto
 UNIT_TESTS += identity
-identity_UNIT_SRCS := $(firmware_UNIT_SRCS) $(addprefix stubdom/manager/,ek.c identity.c) lib/slot/envelope.c lib/slot/slot.c lib/crypt.c
+identity_UNIT_SRCS := $(firmware_UNIT_SRCS) $(addprefix stubdom/manager/,ek.c identity.c) $(ENVELOPE_SRCS)
 identity_UNIT_LIBS := $(ENGINE_LIBS) -lcrypto
 UNIT_TESTS += certnv
 certnv_UNIT_SRCS := $(firmware_UNIT_SRCS) stubdom/manager/certnv.c
@@ -80,13 +80,13 @@ UNIT_TESTS += launch
 launch_UNIT_SRCS := $(sort $(firmware_UNIT_SRCS) stubdom/manager/launch.c $(EVENTLOG_SRCS))
 launch_UNIT_LIBS := $(ENGINE_LIBS) -lcrypto
 UNIT_TESTS += rekey
-rekey_UNIT_SRCS := $(addprefix stubdom/manager/,rekey.c state.c slot.c) lib/slot/previous_key.c \
+rekey_UNIT_SRCS := $(addprefix stubdom/manager/,rekey.c state.c) \
                    $(addprefix tools/vtpmd/,store.c store_folder.c work.c) lib/atomic.c $(ENVELOPE_SRCS)
 rekey_UNIT_LIBS := -lcrypto -luuid -levent -lpthread \
 	$(patsubst %,-Wl$(comma)--wrap=%,openat write pwrite fsync renameat linkat unlinkat)
 FUZZ_TESTS += slot
-slot_FUZZ_SRCS := stubdom/manager/config.c stubdom/manager/slot.c $(ENVELOPE_SRCS)
-slot_FUZZ_LIBS := -lcrypto
+slot_FUZZ_SRCS := $(HOSTTPM_SRCS) $(UNLOCK_SRCS) $(KMS_SRCS)
+slot_FUZZ_LIBS := -lssl -lcrypto
 
 INSTALL += install-manager
 install-manager: $(BUILD)/bin/vtpm-manager

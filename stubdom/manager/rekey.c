@@ -45,21 +45,39 @@ static int next_seq(struct state *s, uint64_t *seq, struct error *e)
 	return rc;
 }
 
-/* A put that failed may have been done all the same.  Then the stored header has both
- * keys, and what is written under the old one, which is still the one in use, opens. */
-static int put_both_keys(struct state *s, const struct rekey_source *source,
-			 const uint8_t *new_key, uint8_t *header, struct error *e)
+/* Puts a header that follows the stored one, with slots for data_key and, if that is not
+ * NULL, one with old_key.  A put that failed may have been done all the same.  Then the
+ * stored header has both keys, and what is written under the old one, which is still the
+ * one in use, opens. */
+static int put_keys(struct state *s, const struct rekey_source *source,
+		    const uint8_t *data_key, const uint8_t *old_key, uint8_t *header,
+		    struct error *e)
 {
 	size_t len = ENVELOPE_HEADER_MAX;
 	uint64_t seq = 0;
 	int rc = next_seq(s, &seq, e);
 
 	if (!rc)
-		rc = source->header(source->ctx, new_key, seq, header, &len, e);
-	if (!rc)
-		rc = previous_key_add(header, &len, new_key, s->data_key, e);
+		rc = source->header(source->unlock, data_key, seq, header, &len);
+	if (!rc && old_key)
+		rc = previous_key_add(header, &len, data_key, old_key, e);
 	if (!rc)
 		rc = put_rekey_header(s, seq, header, len, e);
+	return rc;
+}
+
+int rekey_slots(struct state *s, const struct rekey_source *source, struct error *e)
+{
+	uint8_t *header;
+	int rc = rekey_finish(s, e);
+
+	if (rc)
+		return rc;
+	header = malloc(ENVELOPE_HEADER_MAX);
+	if (!header)
+		return error_set(e, -ENOMEM, CAUSE_INTERNAL, "out of memory");
+	rc = put_keys(s, source, s->data_key, NULL, header, e);
+	free(header);
 	return rc;
 }
 
@@ -73,9 +91,9 @@ int rekey_run(struct state *s, const struct rekey_source *source, struct error *
 	header = malloc(ENVELOPE_HEADER_MAX);
 	if (!header)
 		return error_set(e, -ENOMEM, CAUSE_INTERNAL, "out of memory");
-	rc = source->key(source->ctx, new_key, e);
+	rc = source->key(source->unlock, new_key);
 	if (!rc)
-		rc = put_both_keys(s, source, new_key, header, e);
+		rc = put_keys(s, source, new_key, s->data_key, header, e);
 	if (!rc) {
 		memcpy(s->old_key, s->data_key, sizeof(s->old_key));
 		memcpy(s->data_key, new_key, sizeof(s->data_key));

@@ -18,16 +18,22 @@
 
 #include "state.h"
 
-/* Where a new data key and a header for it come from: stubdom/manager/unlock.h with
+struct unlock; /* stubdom/manager/unlock.h */
+
+/* Where a new data key and a header for it come from: unlock_random(), unlock_seal(), with
  * the host's TPM and KMS. */
 struct rekey_source {
-	void *ctx;
-	int (*key)(void *ctx, uint8_t data_key[ENVELOPE_KEY_SIZE], struct error *e);
+	const struct unlock *unlock;
+	int (*key)(const struct unlock *u, uint8_t data_key[ENVELOPE_KEY_SIZE]);
 	/* header has room for ENVELOPE_HEADER_MAX bytes */
-	int (*header)(void *ctx, const uint8_t data_key[ENVELOPE_KEY_SIZE], uint64_t seq,
-		      uint8_t *header, size_t *len, struct error *e);
+	int (*header)(const struct unlock *u, const uint8_t data_key[ENVELOPE_KEY_SIZE],
+		      uint64_t seq, uint8_t *header, size_t *len);
 };
 
+/* Finishes an interrupted deep rekey, then puts a header with new slots for the same data
+ * key. */
+int __must_check rekey_slots(struct state *s, const struct rekey_source *source,
+			     struct error *e);
 /* All steps.  When it fails before step 2 nothing has changed; later, s->has_old tells
  * that rekey_finish() is still to do, and the vTPM goes on. */
 int __must_check rekey_run(struct state *s, const struct rekey_source *source,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "stubdom/manager/unlock.h"
+#include "include/channel.h"
 #include "lib/cursor.h"
 #include "lib/slot/recovery.h"
 
@@ -7,6 +8,186 @@
 #include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define TEXT_MAX 65536 /* certificates with their chain */
+
+/* A text of at most TEXT_MAX bytes, terminated; refuses a second one. */
+static void take_text(struct cursor *v, size_t len, char **out)
+{
+	const uint8_t *p = cursor_bytes(v, len);
+
+	if (*out || !p || !len || len > TEXT_MAX || memchr(p, 0, len) ||
+	    !(*out = strndup((const char *)p, len)))
+		cursor_fail(v);
+}
+
+static void take_name(struct cursor *v, size_t len, struct unlock_config *c)
+{
+	if (len >= sizeof(c->name)) {
+		cursor_fail(v);
+		return;
+	}
+	cursor_copy(v, c->name, len);
+	c->name[len] = '\0';
+}
+
+static void take_approval(struct cursor *v, size_t len, struct hosttpm_config *c)
+{
+	if (c->approvals == UNLOCK_APPROVALS_MAX) {
+		cursor_fail(v);
+		return;
+	}
+	c->approval[c->approvals] = cursor_bytes(v, len);
+	c->approval_len[c->approvals++] = len;
+}
+
+static void take_cert(struct cursor *v, size_t len, struct unlock_config *c)
+{
+	if (c->certs == UNLOCK_CERTS_MAX || len < 4) {
+		cursor_fail(v);
+		return;
+	}
+	c->cert[c->certs].index = cursor_u32(v);
+	c->cert[c->certs].der = cursor_bytes(v, len - 4);
+	c->cert[c->certs++].len = len - 4;
+}
+
+static void take_version(struct cursor *v, bool *tpm12)
+{
+	uint8_t version = cursor_u8(v);
+
+	*tpm12 = version == 12;
+	if (version != 12 && version != 20)
+		cursor_fail(v);
+}
+
+/* What the vTPM is; false: the TLV is of another kind. */
+static bool take_vtpm(struct cursor *v, uint16_t tag, struct unlock_config *c)
+{
+	switch (tag) {
+	case CONFIG_UUID:
+		cursor_copy(v, c->uuid, sizeof(c->uuid));
+		break;
+	case CONFIG_NAME:
+		take_name(v, cursor_left(v), c);
+		break;
+	case CONFIG_CREATE:
+		c->create = cursor_u8(v) != 0;
+		break;
+	case CONFIG_POLICY:
+		c->desc.policy = cursor_u16(v);
+		break;
+	case CONFIG_COPY_OF:
+		cursor_copy(v, c->copy_of, sizeof(c->copy_of));
+		c->is_copy = true;
+		break;
+	case CONFIG_LOCALITIES:
+		c->desc.localities = cursor_u8(v);
+		break;
+	case CONFIG_MEASURED:
+		c->desc.measured = cursor_u8(v) != 0;
+		break;
+	case CONFIG_PCR_BANKS:
+		c->desc.pcr_banks = cursor_u8(v);
+		break;
+	case CONFIG_TPM_VERSION:
+		take_version(v, &c->desc.tpm12);
+		break;
+	case CONFIG_EPOCH:
+		c->epoch = cursor_u64(v);
+		break;
+	default:
+		return false;
+	}
+	return true;
+}
+
+/* What its host has to open it with. */
+static void take_host(struct cursor *v, uint16_t tag, struct unlock_config *c)
+{
+	size_t len = cursor_left(v);
+
+	switch (tag) {
+	case CONFIG_SRK_HANDLE:
+		c->tpm.srk_handle = cursor_u32(v);
+		break;
+	case CONFIG_SRK_NAME:
+		cursor_copy(v, c->tpm.srk_name, sizeof(c->tpm.srk_name));
+		break;
+	case CONFIG_POLICY_KEY:
+		c->tpm.policy_key = cursor_bytes(v, len);
+		c->tpm.policy_key_len = len;
+		break;
+	case CONFIG_APPROVAL:
+		take_approval(v, len, &c->tpm);
+		break;
+	case CONFIG_COUNTER_NAME:
+		cursor_copy(v, c->tpm.counter_name, sizeof(c->tpm.counter_name));
+		break;
+	case CONFIG_HOST_AUTH:
+		cursor_copy(v, c->tpm.auth, sizeof(c->tpm.auth));
+		break;
+	case CONFIG_KMS_ADDRESS:
+		take_text(v, len, &c->kms_address);
+		break;
+	case CONFIG_KMS_CA:
+		take_text(v, len, &c->kms_ca);
+		break;
+	case CONFIG_KMS_CERT:
+		take_text(v, len, &c->kms_cert);
+		break;
+	case CONFIG_KMS_KEY_SEALED:
+		c->kms_key_sealed = cursor_bytes(v, len);
+		c->kms_key_sealed_len = len;
+		break;
+	case CONFIG_RECOVERY_KEY:
+		c->recovery_key = cursor_bytes(v, len);
+		c->recovery_key_len = len;
+		break;
+	case CONFIG_CERTIFICATE:
+		take_cert(v, len, c);
+		break;
+	case CONFIG_KMS_KEY_ID:
+		take_text(v, len, &c->kms_key_id);
+		break;
+	default: /* of a newer vtpmd */
+		(void)cursor_bytes(v, len);
+	}
+}
+
+int unlock_config_parse(const uint8_t *tlvs, size_t len, struct unlock_config *c,
+			struct error *e)
+{
+	struct cursor cur = cursor_reader(tlvs, len), value;
+	static const uint8_t none[sizeof(c->uuid)];
+	uint16_t tag;
+
+	memset(c, 0, sizeof(*c));
+	while (cursor_left(&cur)) {
+		tag = cursor_u16(&cur);
+		value = cursor_sub(&cur, cursor_u32(&cur));
+		if (!take_vtpm(&value, tag, c))
+			take_host(&value, tag, c);
+		if (!cursor_done(&value))
+			cursor_fail(&cur);
+	}
+	if (cursor_ok(&cur) && memcmp(c->uuid, none, sizeof(none)))
+		return 0;
+	unlock_config_free(c);
+	return error_set(
+		e, -EBADMSG, CAUSE_CHANNEL,
+		"vtpmd sent a configuration that makes no sense: install vtpmd and "
+		"the vTPM manager of one version");
+}
+
+void unlock_config_free(struct unlock_config *c)
+{
+	free(c->kms_address);
+	free(c->kms_ca);
+	free(c->kms_cert);
+	free(c->kms_key_id);
+	OPENSSL_cleanse(c, sizeof(*c));
+}
 
 /* The sealed client key, as include/channel.h lays it out. */
 struct sealed_key {
@@ -81,25 +262,25 @@ static int open_sealed(const struct sealed_key *k, const uint8_t key[CRYPT_KEY_S
 }
 
 /* pem_wipe() in any case. */
-static int unseal_pem(const struct unlock_config *c, const struct hosttpm_transport *tpm,
-		      struct pem *pem, struct error *e)
+static int unseal_pem(const struct unlock *u, struct pem *pem)
 {
+	const struct unlock_config *c = u->config;
 	uint8_t key[CRYPT_KEY_SIZE];
 	size_t len = sizeof(key);
 	struct sealed_key k;
 	int rc;
 
-	rc = parse_sealed(c, &k, e);
+	rc = parse_sealed(c, &k, u->error);
 	if (rc)
 		return rc;
-	rc = hosttpm_unseal(&c->tpm, tpm, APPROVAL_KMS, c->tpm.auth, k.object,
-			    k.object_len, key, &len, e);
+	rc = hosttpm_unseal(&c->tpm, &u->tpm, APPROVAL_KMS, c->tpm.auth, k.object,
+			    k.object_len, key, &len, u->error);
 	if (!rc && len != sizeof(key))
-		rc = error_set(e, -EBADMSG, CAUSE_NOT_CONFIGURED,
+		rc = error_set(u->error, -EBADMSG, CAUSE_NOT_CONFIGURED,
 			       "this host's sealed key for the KMS has the wrong length: "
 			       "run `vtpmctl host init` again");
 	if (!rc)
-		rc = open_sealed(&k, key, pem, e);
+		rc = open_sealed(&k, key, pem, u->error);
 	OPENSSL_cleanse(key, sizeof(key));
 	return rc;
 }
@@ -123,15 +304,16 @@ static struct kms_config kms_config(const struct unlock_config *c, const struct 
 }
 
 /* A slot that the KMS does not open again is none, least of all in another's place. */
-static int prove(const struct kms_config *config, const struct kms_stream *kms,
-		 const struct unlock_config *c, const struct kms_wrapped *wrapped,
-		 const uint8_t secret[UNLOCK_SECRET_SIZE], struct error *e)
+static int prove(const struct unlock *u, const struct kms_config *config,
+		 const struct kms_wrapped *wrapped, const uint8_t secret[KMS_SECRET_SIZE])
 {
-	uint8_t again[UNLOCK_SECRET_SIZE];
-	int rc = kms_unwrap(config, kms, c->uuid, sizeof(c->uuid), wrapped, again, e);
+	const uint8_t *uuid = u->config->uuid;
+	uint8_t again[KMS_SECRET_SIZE];
+	int rc = kms_unwrap(config, &u->kms, uuid, ENVELOPE_UUID_SIZE, wrapped, again,
+			    u->error);
 
 	if (!rc && CRYPTO_memcmp(again, secret, sizeof(again)))
-		rc = error_set(e, -EPROTO, CAUSE_KMS_REFUSED,
+		rc = error_set(u->error, -EPROTO, CAUSE_KMS_REFUSED,
 			       "the KMS at %s does not give back what it encrypted: see "
 			       "its log; nothing was changed",
 			       config->address);
@@ -139,79 +321,62 @@ static int prove(const struct kms_config *config, const struct kms_stream *kms,
 	return rc;
 }
 
-int unlock_kms_wrap(const struct unlock_config *c, const struct hosttpm_transport *tpm,
-		    const struct kms_stream *kms,
-		    const uint8_t secret[UNLOCK_SECRET_SIZE], struct kms_wrapped *out,
-		    struct error *e)
+int unlock_kms_wrap(const struct unlock *u, const uint8_t secret[KMS_SECRET_SIZE],
+		    struct kms_wrapped *out)
 {
 	struct kms_config config;
 	struct pem pem = {0};
-	int rc;
+	int rc = unseal_pem(u, &pem);
 
-	rc = unseal_pem(c, tpm, &pem, e);
 	if (!rc) {
-		config = kms_config(c, &pem);
-		rc = kms_wrap(&config, kms, c->uuid, sizeof(c->uuid), secret, out, e);
+		config = kms_config(u->config, &pem);
+		rc = kms_wrap(&config, &u->kms, u->config->uuid, ENVELOPE_UUID_SIZE,
+			      secret, out, u->error);
 		if (!rc)
-			rc = prove(&config, kms, c, out, secret, e);
+			rc = prove(u, &config, out, secret);
 	}
 	pem_wipe(&pem);
 	return rc;
 }
 
-int unlock_kms_unwrap(const struct unlock_config *c, const struct hosttpm_transport *tpm,
-		      const struct kms_stream *kms, const struct kms_wrapped *in,
-		      uint8_t secret[UNLOCK_SECRET_SIZE], struct error *e)
+int unlock_kms_unwrap(const struct unlock *u, const struct kms_wrapped *in,
+		      uint8_t secret[KMS_SECRET_SIZE])
 {
 	struct kms_config config;
 	struct pem pem = {0};
-	int rc;
+	int rc = unseal_pem(u, &pem);
 
-	rc = unseal_pem(c, tpm, &pem, e);
 	if (!rc) {
-		config = kms_config(c, &pem);
-		rc = kms_unwrap(&config, kms, c->uuid, sizeof(c->uuid), in, secret, e);
+		config = kms_config(u->config, &pem);
+		rc = kms_unwrap(&config, &u->kms, u->config->uuid, ENVELOPE_UUID_SIZE, in,
+				secret, u->error);
 	}
 	pem_wipe(&pem);
 	return rc;
 }
 
-/* What this host lacks for a slot of this kind. */
-static int configured(const struct unlock_config *c, uint16_t kind, struct error *e)
+/* What this host lacks for the vTPM's policy. */
+static int check_configured(const struct unlock *u, uint16_t policy)
 {
-	if (!unlock_slot_needs_tpm(kind) && !unlock_slot_needs_kms(kind))
+	const struct slot_kind *k = slot_kind_find(policy);
+	const struct hosttpm_config *tpm = &u->config->tpm;
+
+	if (!k || !k->is_offered)
 		return error_set(
-			e, -EOPNOTSUPP, CAUSE_NOT_CONFIGURED,
+			u->error, -EOPNOTSUPP, CAUSE_NOT_CONFIGURED,
 			"key slots of kind %u cannot be used here: the policies are "
 			"host, kms and tpm",
-			kind);
-	if (unlock_slot_needs_tpm(kind) &&
-	    (!c->tpm.srk_handle || !c->tpm.policy_key || !c->tpm.approvals))
+			policy);
+	if (k->has_tpm && (!tpm->srk_handle || !tpm->policy_key || !tpm->approvals))
 		return error_set(
-			e, -ENOENT, CAUSE_NOT_CONFIGURED,
+			u->error, -ENOENT, CAUSE_NOT_CONFIGURED,
 			"this vTPM's policy asks for the host's TPM, but this host "
 			"is not set up for it: run `vtpmctl host init`");
-	return unlock_slot_needs_kms(kind) ? unlock_kms_configured(c, e) : 0;
-}
-
-/* The authValue of the sealed object: without the KMS half, the TPM's is shut. */
-static int tpm_auth(const uint8_t uuid[16], const struct unlock_secrets *secrets,
-		    uint8_t auth[CRYPT_HASH_SIZE])
-{
-	static const char label[] = "xen-vtpm tpm auth";
-	uint8_t info[sizeof(label) - 1 + 16];
-	struct cursor c = cursor_writer(info, sizeof(info));
-
-	cursor_put(&c, label, sizeof(label) - 1);
-	cursor_put(&c, uuid, 16);
-	return crypt_hkdf(secrets->kms, sizeof(secrets->kms), NULL, 0, info, sizeof(info),
-			  auth);
+	return k->has_kms ? unlock_kms_configured(u->config, u->error) : 0;
 }
 
 /* Two generators, ours and the host TPM's: either alone is enough. */
-static int random_mixed(const struct unlock_config *c,
-			const struct hosttpm_transport *tpm, uint8_t out[CRYPT_HASH_SIZE],
-			struct error *e)
+int unlock_random(const struct unlock *u, uint8_t out[CRYPT_HASH_SIZE])
 {
 	static const char info[] = "xen-vtpm random";
 	uint8_t pool[2 * CRYPT_HASH_SIZE] = {0};
@@ -219,180 +384,128 @@ static int random_mixed(const struct unlock_config *c,
 
 	rc = crypt_random(pool, CRYPT_HASH_SIZE);
 	if (rc) {
-		error_set(e, rc, CAUSE_RANDOM,
+		error_set(u->error, rc, CAUSE_RANDOM,
 			  "there is no good source of random numbers: the processor "
 			  "needs RDRAND");
 		goto out;
 	}
-	if (c->tpm.srk_handle)
-		rc = hosttpm_random(tpm, pool + CRYPT_HASH_SIZE, CRYPT_HASH_SIZE, e);
+	if (u->config->tpm.srk_handle)
+		rc = hosttpm_random(&u->tpm, pool + CRYPT_HASH_SIZE, CRYPT_HASH_SIZE,
+				    u->error);
 	if (rc)
 		goto out;
 	rc = crypt_hkdf(pool, sizeof(pool), NULL, 0, (const uint8_t *)info,
 			sizeof(info) - 1, out);
 	if (rc)
-		error_crypto(e, rc, "HMAC-SHA256");
+		error_crypto(u->error, rc, "HMAC-SHA256");
 out:
 	OPENSSL_cleanse(pool, sizeof(pool));
 	return rc;
 }
 
-static int seal_tpm(const struct unlock_config *c, const struct hosttpm_transport *tpm,
-		    uint16_t kind, const struct unlock_secrets *secrets,
-		    struct unlock_slot *s, struct error *e)
+static int seal_tpm(const struct unlock *u, const uint8_t *auth,
+		    const uint8_t share[SLOT_SHARE_SIZE], uint8_t *object,
+		    size_t *object_len)
 {
-	uint8_t auth[CRYPT_HASH_SIZE];
-	const uint8_t *a = unlock_slot_needs_kms(kind) ? auth : NULL;
-	int rc;
-
-	rc = tpm_auth(c->uuid, secrets, auth);
-	if (rc)
-		return error_crypto(e, rc, "HMAC-SHA256");
-	memcpy(s->srk_name, c->tpm.srk_name, sizeof(s->srk_name));
-	s->object_len = sizeof(s->object);
-	rc = hosttpm_seal(&c->tpm, tpm, APPROVAL_VTPM, a, secrets->tpm,
-			  sizeof(secrets->tpm), s->object, &s->object_len, e);
-	OPENSSL_cleanse(auth, sizeof(auth));
-	return rc;
+	return hosttpm_seal(&u->config->tpm, &u->tpm, APPROVAL_VTPM, auth, share,
+			    SLOT_SHARE_SIZE, object, object_len, u->error);
 }
 
-static int unseal_tpm(const struct unlock_config *c, const struct hosttpm_transport *tpm,
-		      uint16_t kind, const struct unlock_slot *s,
-		      struct unlock_secrets *secrets, struct error *e)
+static int unseal_tpm(const struct unlock *u, const uint8_t *auth, const uint8_t *object,
+		      size_t object_len, uint8_t share[SLOT_SHARE_SIZE])
 {
-	uint8_t auth[CRYPT_HASH_SIZE];
-	const uint8_t *a = unlock_slot_needs_kms(kind) ? auth : NULL;
 	struct error of_tpm = {.cause = CAUSE_NONE};
-	size_t len = sizeof(secrets->tpm);
-	int rc;
+	size_t len = SLOT_SHARE_SIZE;
+	int rc = hosttpm_unseal(&u->config->tpm, &u->tpm, APPROVAL_VTPM, auth, object,
+				object_len, share, &len, &of_tpm);
 
-	rc = tpm_auth(c->uuid, secrets, auth);
-	if (rc)
-		return error_crypto(e, rc, "HMAC-SHA256");
-	rc = hosttpm_unseal(&c->tpm, tpm, APPROVAL_VTPM, a, s->object, s->object_len,
-			    secrets->tpm, &len, &of_tpm);
-	if (rc == -EKEYREJECTED && a)
+	if (rc == -EKEYREJECTED && auth)
 		error_set(
-			e, rc, CAUSE_KMS_REFUSED,
+			u->error, rc, CAUSE_KMS_REFUSED,
 			"the KMS gives another secret for this vTPM than the one that its "
 			"key slots were made with, as the host's TPM tells: nothing was "
 			"changed; have the KMS's operator see whether the key's material "
 			"was replaced");
 	else if (rc)
-		error_set(e, rc, of_tpm.cause, "%s", of_tpm.text);
-	if (!rc && len != sizeof(secrets->tpm))
-		rc = error_set(e, -EBADMSG, CAUSE_HEADER_CORRUPT,
+		error_set(u->error, rc, of_tpm.cause, "%s", of_tpm.text);
+	if (!rc && len != SLOT_SHARE_SIZE)
+		rc = error_set(u->error, -EBADMSG, CAUSE_HEADER_CORRUPT,
 			       "what the host's TPM unsealed for this vTPM has the wrong "
 			       "length: restore the header from a backup");
-	OPENSSL_cleanse(auth, sizeof(auth));
 	return rc;
 }
 
-/* Seals fresh key shares to the TPM and the KMS. */
-static int lock_slot(const struct unlock_config *c, const struct hosttpm_transport *tpm,
-		     const struct kms_stream *kms, const uint8_t *data_key,
-		     struct envelope_slot *out, struct error *e)
+static struct slot_context context_of(const struct unlock *u)
 {
-	struct unlock_secrets secrets = {0};
-	struct unlock_slot s = {0};
-	int rc = 0;
+	static const struct slot_host host = {
+		.random = unlock_random,
+		.tpm_seal = seal_tpm,
+		.tpm_unseal = unseal_tpm,
+		.kms_wrap = unlock_kms_wrap,
+		.kms_unwrap = unlock_kms_unwrap,
+	};
 
-	if (unlock_slot_needs_kms(out->kind)) {
-		rc = random_mixed(c, tpm, secrets.kms, e);
-		if (!rc)
-			rc = unlock_kms_wrap(c, tpm, kms, secrets.kms, &s.kms, e);
-	}
-	if (!rc && unlock_slot_needs_tpm(out->kind)) {
-		rc = random_mixed(c, tpm, secrets.tpm, e);
-		if (!rc)
-			rc = seal_tpm(c, tpm, out->kind, &secrets, &s, e);
-	}
-	if (rc)
-		goto out;
-	rc = unlock_slot_wrap(out, c->uuid, &secrets, data_key, &s);
-	if (!rc)
-		rc = unlock_slot_encode(&s, out);
-	if (rc)
-		error_set(e, rc, CAUSE_INTERNAL, "the key slot could not be made");
-out:
-	OPENSSL_cleanse(&secrets, sizeof(secrets));
-	return rc;
+	return (struct slot_context){
+		.uuid = u->config->uuid,
+		.error = u->error,
+		.host = &host,
+		.unlock = u,
+		.srk_name = u->config->tpm.srk_name,
+		.recovery_key = u->config->recovery_key,
+		.recovery_key_len = u->config->recovery_key_len,
+	};
 }
 
-/* Replaces the recovery slot, or adds one. */
-static int put_recovery(const struct unlock_config *c, const uint8_t *data_key,
-			struct envelope_header *h, struct error *e)
+static int put_recovery(const struct unlock *u, struct envelope_header *h,
+			const uint8_t *data_key)
 {
-	struct envelope_slot *slot;
-	uint16_t i = slot_find(h, ENVELOPE_SLOT_RECOVERY);
-	int rc;
+	const struct slot_context x = context_of(u);
 
-	if (i == ENVELOPE_SLOTS_MAX)
-		return error_set(e, -ENOSPC, CAUSE_INTERNAL,
-				 "the header has no room for a recovery slot");
-	slot = &h->slots[i];
-	if (i == h->slot_count) {
-		slot->kind = ENVELOPE_SLOT_RECOVERY;
-		slot->id = slot_free_id(h);
-		h->slot_count++;
-	}
 	h->desc.recovery = true;
-	rc = recovery_wrap(c->recovery_key, c->recovery_key_len, h->uuid, data_key, slot);
-	if (rc == -EIO)
-		return error_crypto(e, rc, "the recovery slot");
-	return rc ? error_set(e, rc, CAUSE_NOT_CONFIGURED,
-			      "the recovery key in host.json cannot be used: run "
-			      "`vtpmctl host init --recovery-key` with an EC public key")
-		  : 0;
+	return slot_put(&x, h, ENVELOPE_SLOT_RECOVERY, data_key);
 }
 
-int unlock_seal(const struct unlock_config *c, const struct hosttpm_transport *tpm,
-		const struct kms_stream *kms, const uint8_t data_key[32], uint64_t seq,
-		uint8_t *header, size_t *header_len, struct error *e)
+int unlock_seal(const struct unlock *u, const uint8_t data_key[32], uint64_t seq,
+		uint8_t *header, size_t *header_len)
 {
+	const struct slot_context x = context_of(u);
 	struct envelope_header *h;
-	int rc = configured(c, c->desc.policy, e);
+	int rc = check_configured(u, u->config->desc.policy);
 
 	if (rc)
 		return rc;
 	h = calloc(1, sizeof(*h));
 	if (!h)
-		return error_set(e, -ENOMEM, CAUSE_INTERNAL, "out of memory");
-	memcpy(h->uuid, c->uuid, sizeof(h->uuid));
+		return error_set(u->error, -ENOMEM, CAUSE_INTERNAL, "out of memory");
+	memcpy(h->uuid, u->config->uuid, sizeof(h->uuid));
 	h->seq = seq;
-	h->epoch = c->epoch;
-	h->desc = c->desc;
+	h->epoch = u->config->epoch;
+	h->desc = u->config->desc;
 	h->desc.recovery = false;
 	h->slot_count = 1;
-	h->slots[0].kind = c->desc.policy;
-	rc = lock_slot(c, tpm, kms, data_key, &h->slots[0], e);
-	if (!rc && c->recovery_key)
-		rc = put_recovery(c, data_key, h, e);
+	h->slots[0].kind = h->desc.policy;
+	rc = slot_seal(&x, &h->slots[0], data_key);
+	if (!rc && u->config->recovery_key)
+		rc = put_recovery(u, h, data_key);
 	if (!rc) {
 		rc = envelope_header_seal(h, data_key, header, header_len);
 		if (rc)
-			error_set(e, rc, CAUSE_INTERNAL, "the header could not be made");
+			error_set(u->error, rc, CAUSE_INTERNAL,
+				  "the header could not be made");
 	}
 	free(h);
 	return rc;
 }
 
-int unlock_new_key(const struct unlock_config *c, const struct hosttpm_transport *tpm,
-		   uint8_t data_key[32], struct error *e)
+int unlock_create(const struct unlock *u, uint8_t data_key[32], uint8_t *header,
+		  size_t *header_len)
 {
-	return random_mixed(c, tpm, data_key, e);
-}
-
-int unlock_create(const struct unlock_config *c, const struct hosttpm_transport *tpm,
-		  const struct kms_stream *kms, uint8_t data_key[32], uint8_t *header,
-		  size_t *header_len, struct error *e)
-{
-	int rc = configured(c, c->desc.policy, e);
+	int rc = check_configured(u, u->config->desc.policy);
 
 	if (!rc)
-		rc = unlock_new_key(c, tpm, data_key, e);
+		rc = unlock_random(u, data_key);
 	if (!rc)
-		rc = unlock_seal(c, tpm, kms, data_key, 1, header, header_len, e);
+		rc = unlock_seal(u, data_key, 1, header, header_len);
 	if (rc)
 		OPENSSL_cleanse(data_key, ENVELOPE_KEY_SIZE);
 	return rc;
@@ -413,58 +526,25 @@ static bool has_recovery(const struct unlock_config *c, const struct envelope_he
 	return false;
 }
 
-int unlock_amend(const struct unlock_config *c, const uint8_t *header, size_t header_len,
-		 const uint8_t data_key[32], uint8_t *out, size_t *out_len, uint64_t *seq,
-		 struct error *e)
+int unlock_amend(const struct unlock *u, const uint8_t *header, size_t header_len,
+		 const uint8_t data_key[32], uint8_t *out, size_t *out_len, uint64_t *seq)
 {
 	struct envelope_header *h = malloc(sizeof(*h));
 	int rc = h ? 0 : -ENOMEM;
 
 	if (!rc)
-		rc = envelope_header_parse(header, header_len, h, e);
-	if (rc || !c->recovery_key || has_recovery(c, h)) {
+		rc = envelope_header_parse(header, header_len, h, u->error);
+	if (rc || !u->config->recovery_key || has_recovery(u->config, h)) {
 		free(h);
 		return rc;
 	}
-	rc = put_recovery(c, data_key, h, e);
+	rc = put_recovery(u, h, data_key);
 	*seq = ++h->seq;
-	h->epoch = c->epoch;
+	h->epoch = u->config->epoch;
 	if (!rc)
 		rc = envelope_header_seal(h, data_key, out, out_len);
 	free(h);
 	return rc ? rc : 1;
-}
-
-static int open_unlock_slot(const struct unlock_config *c,
-			    const struct hosttpm_transport *tpm,
-			    const struct kms_stream *kms,
-			    const struct envelope_slot *slot,
-			    uint8_t data_key[ENVELOPE_KEY_SIZE], struct error *e)
-{
-	struct unlock_secrets secrets = {0};
-	struct unlock_slot s;
-	int rc;
-
-	rc = configured(c, slot->kind, e);
-	if (!rc)
-		rc = unlock_slot_parse(slot, &s, e);
-	if (rc)
-		return rc;
-	if (unlock_slot_needs_tpm(slot->kind) &&
-	    memcmp(s.srk_name, c->tpm.srk_name, sizeof(s.srk_name)))
-		return error_set(
-			e, -EXDEV, CAUSE_TPM_REPLACED,
-			"this vTPM is sealed to another TPM than this host's: start "
-			"it on its own host; when that is lost, `vtpmctl recover` it "
-			"with the recovery key; nothing was changed");
-	if (unlock_slot_needs_kms(slot->kind))
-		rc = unlock_kms_unwrap(c, tpm, kms, &s.kms, secrets.kms, e);
-	if (!rc && unlock_slot_needs_tpm(slot->kind))
-		rc = unseal_tpm(c, tpm, slot->kind, &s, &secrets, e);
-	if (!rc)
-		rc = unlock_slot_unwrap(slot, c->uuid, &secrets, &s, data_key, e);
-	OPENSSL_cleanse(&secrets, sizeof(secrets));
-	return rc;
 }
 
 /* Of several slots' failures, the one of this host's own slot is the answer. */
@@ -476,9 +556,8 @@ static bool is_more_specific(const struct error *than, const struct error *e)
 	       (than->cause == CAUSE_NOT_CONFIGURED || than->cause == CAUSE_TPM_REPLACED);
 }
 
-static int open_slots(const struct unlock_config *c, const struct hosttpm_transport *tpm,
-		      const struct kms_stream *kms, const struct envelope_header *h,
-		      uint8_t data_key[ENVELOPE_KEY_SIZE], struct error *e)
+static int open_slots(const struct unlock *u, const struct envelope_header *h,
+		      uint8_t data_key[ENVELOPE_KEY_SIZE])
 {
 	struct error best = {0};
 	int rc, best_rc = -ENOENT;
@@ -486,11 +565,17 @@ static int open_slots(const struct unlock_config *c, const struct hosttpm_transp
 
 	for (i = 0; i < h->slot_count; i++) {
 		struct error one = {0};
+		struct unlock try = *u;
+		struct slot_context x;
 
 		/* those of other kinds are not for a manager */
 		if (h->slots[i].kind != h->desc.policy)
 			continue;
-		rc = open_unlock_slot(c, tpm, kms, &h->slots[i], data_key, &one);
+		try.error = &one;
+		x = context_of(&try);
+		rc = check_configured(&try, h->desc.policy);
+		if (!rc)
+			rc = slot_open(&x, &h->slots[i], data_key);
 		if (!rc)
 			return 0;
 		if (is_more_specific(&best, &one)) {
@@ -499,31 +584,30 @@ static int open_slots(const struct unlock_config *c, const struct hosttpm_transp
 		}
 	}
 	if (best.cause == CAUSE_NONE)
-		return error_set(e, best_rc, CAUSE_HEADER_CORRUPT,
+		return error_set(u->error, best_rc, CAUSE_HEADER_CORRUPT,
 				 "the vTPM's header has no key slot of its policy: "
 				 "restore it from a backup");
-	return error_set(e, best_rc, best.cause, "%s", best.text);
+	return error_set(u->error, best_rc, best.cause, "%s", best.text);
 }
 
-int unlock_open(const struct unlock_config *c, const struct hosttpm_transport *tpm,
-		const struct kms_stream *kms, const uint8_t *header, size_t header_len,
-		uint8_t data_key[32], struct envelope_desc *desc, struct error *e)
+int unlock_open(const struct unlock *u, const uint8_t *header, size_t header_len,
+		uint8_t data_key[32], struct envelope_desc *desc)
 {
 	struct envelope_header *h = malloc(sizeof(*h));
 	int rc;
 
 	if (!h)
-		return error_set(e, -ENOMEM, CAUSE_INTERNAL, "out of memory");
-	rc = envelope_header_parse(header, header_len, h, e);
-	if (!rc && memcmp(h->uuid, c->uuid, sizeof(h->uuid)))
+		return error_set(u->error, -ENOMEM, CAUSE_INTERNAL, "out of memory");
+	rc = envelope_header_parse(header, header_len, h, u->error);
+	if (!rc && memcmp(h->uuid, u->config->uuid, sizeof(h->uuid)))
 		rc = error_set(
-			e, -EXDEV, CAUSE_WRONG_VTPM,
+			u->error, -EXDEV, CAUSE_WRONG_VTPM,
 			"the header in this vTPM's folder belongs to another vTPM: "
 			"put the files of one vTPM together again");
 	if (!rc)
-		rc = open_slots(c, tpm, kms, h, data_key, e);
+		rc = open_slots(u, h, data_key);
 	if (!rc)
-		rc = envelope_header_verify(header, header_len, data_key, e);
+		rc = envelope_header_verify(header, header_len, data_key, u->error);
 	if (rc)
 		OPENSSL_cleanse(data_key, ENVELOPE_KEY_SIZE);
 	else

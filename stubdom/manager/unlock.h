@@ -7,10 +7,9 @@
 #ifndef XVTPM_UNLOCK_H
 #define XVTPM_UNLOCK_H
 
-#include "lib/slot/envelope.h"
 #include "lib/kms.h"
+#include "lib/slot/slot.h"
 #include "stubdom/manager/hosttpm.h"
-#include "stubdom/manager/slot.h"
 
 #include <stdbool.h>
 
@@ -47,51 +46,44 @@ int __must_check unlock_config_parse(const uint8_t *tlvs, size_t len,
 				     struct unlock_config *c, struct error *e);
 void unlock_config_free(struct unlock_config *c);
 
-/* A data key (entropy: OpenSSL's, with the host TPM's GetRandom mixed in when there is
- * one). */
-int __must_check unlock_new_key(const struct unlock_config *c,
-				const struct hosttpm_transport *tpm, uint8_t data_key[32],
-				struct error *e);
-/* Makes a data key and its header with one slot of c->desc.policy. */
-int __must_check unlock_create(const struct unlock_config *c,
-			       const struct hosttpm_transport *tpm,
-			       const struct kms_stream *kms, uint8_t data_key[32],
-			       uint8_t *header, size_t *header_len, struct error *e);
-/* A header for a data key that is there: as c->desc says, with one slot of its policy,
- * and one for the recovery key if there is one. */
-int __must_check unlock_seal(const struct unlock_config *c,
-			     const struct hosttpm_transport *tpm,
-			     const struct kms_stream *kms, const uint8_t data_key[32],
-			     uint64_t seq, uint8_t *header, size_t *header_len,
-			     struct error *e);
+/* What all that follows works with; each sets *error, which may not be NULL. */
+struct unlock {
+	const struct unlock_config *config;
+	struct hosttpm_transport tpm;
+	struct kms_stream kms;
+	struct error *error;
+};
+
+/* 32 random bytes: OpenSSL's, with the host TPM's GetRandom mixed in when there is one. */
+int __must_check unlock_random(const struct unlock *u, uint8_t out[32]);
+/* Makes a data key and its header with one slot of config->desc.policy. */
+int __must_check unlock_create(const struct unlock *u, uint8_t data_key[32],
+			       uint8_t *header, size_t *header_len);
+/* Makes a header for a data key that is there: as config->desc says, with one slot of its
+ * policy, and one for the recovery key if there is one. */
+int __must_check unlock_seal(const struct unlock *u, const uint8_t data_key[32],
+			     uint64_t seq, uint8_t *header, size_t *header_len);
 /* Whether the header lacks a slot for the configured recovery key: 1, and out is the
  * header with it, its generation in *seq; 0: nothing is to do. */
-int __must_check unlock_amend(const struct unlock_config *c, const uint8_t *header,
+int __must_check unlock_amend(const struct unlock *u, const uint8_t *header,
 			      size_t header_len, const uint8_t data_key[32], uint8_t *out,
-			      size_t *out_len, uint64_t *seq, struct error *e);
+			      size_t *out_len, uint64_t *seq);
 /* Opens the first slot of the header's policy that this host can open; verifies the
- * header's MAC; *desc is what it says.  When none opens, *e tells why the slot of the
+ * header's MAC; *desc is what it says.  When none opens, *error tells why the slot of the
  * host's own kind did not. */
-int __must_check unlock_open(const struct unlock_config *c,
-			     const struct hosttpm_transport *tpm,
-			     const struct kms_stream *kms, const uint8_t *header,
+int __must_check unlock_open(const struct unlock *u, const uint8_t *header,
 			     size_t header_len, uint8_t data_key[32],
-			     struct envelope_desc *desc, struct error *e);
+			     struct envelope_desc *desc);
 
 /*
  * The KMS half of a slot.  Each call unseals this host's client key by the TPM,
  * uses it for one exchange, and wipes it.
  */
 
-int __must_check unlock_kms_wrap(const struct unlock_config *c,
-				 const struct hosttpm_transport *tpm,
-				 const struct kms_stream *kms,
-				 const uint8_t secret[UNLOCK_SECRET_SIZE],
-				 struct kms_wrapped *out, struct error *e);
-int __must_check unlock_kms_unwrap(const struct unlock_config *c,
-				   const struct hosttpm_transport *tpm,
-				   const struct kms_stream *kms,
-				   const struct kms_wrapped *in,
-				   uint8_t secret[UNLOCK_SECRET_SIZE], struct error *e);
+int __must_check unlock_kms_wrap(const struct unlock *u,
+				 const uint8_t secret[KMS_SECRET_SIZE],
+				 struct kms_wrapped *out);
+int __must_check unlock_kms_unwrap(const struct unlock *u, const struct kms_wrapped *in,
+				   uint8_t secret[KMS_SECRET_SIZE]);
 
 #endif

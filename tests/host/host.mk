@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 KEYS_PROBE_SRCS := tests/host/keys-probe.c $(HOSTTPM_SRCS) $(UNLOCK_SRCS) \
-                   lib/slot/envelope.c lib/slot/slot.c $(KMS_SRCS)
+                   $(KMS_SRCS)
 $(BUILD)/bin/keys-probe: $(KEYS_PROBE_SRCS:%.c=$(BUILD)/san/%.o)
 	@mkdir -p $(@D)
 	$(CC) $(SAN) $^ -o $@ -lssl -lcrypto
@@ -8,7 +8,7 @@ TEST_PROGRAMS += $(BUILD)/bin/keys-probe
 
 UNIT_TESTS += unlock
 unlock_UNIT_SRCS := $(HOSTTPM_SRCS) $(UNLOCK_SRCS) $(ENGINE_SRCS) \
-	$(ENVELOPE_SRCS) lib/approval.c lib/text.c tools/vtpmd/tpm_filter.c $(addprefix tools/vtpmctl/,policykey.c file.c)
+	lib/approval.c lib/text.c tools/vtpmd/tpm_filter.c $(addprefix tools/vtpmctl/,policykey.c file.c)
 unlock_UNIT_LIBS := $(ENGINE_LIBS) -lcrypto -Wl,--wrap=nanosleep
 
 PRELOADS := $(addprefix $(BUILD)/bin/,faultdisk.so stepclock.so)

@@ -11,6 +11,8 @@
  * CONFIG holds CONFIG TLVs of include/channel.h.  LOG gets every byte that goes
  * to or comes from the TPM and the KMS.  Prints "ok HEX..." or "CAUSE SENTENCE".
  */
+#include "lib/cursor.h"
+#include "lib/slot/shares.h"
 #include "lib/text.h"
 #include "stubdom/manager/unlock.h"
 
@@ -133,9 +135,12 @@ static void kms_close(void *ctx)
 }
 
 static int tpm_fd, kms_fd;
-static const struct hosttpm_transport transport = {&tpm_fd, tpm};
-static const struct kms_stream stream = {&kms_fd, kms_open, kms_send, kms_recv,
-					 kms_close};
+static const struct unlock host = {
+	.config = &config,
+	.tpm = {&tpm_fd, tpm},
+	.kms = {&kms_fd, kms_open, kms_send, kms_recv, kms_close},
+	.error = &error,
+};
 
 static void print_hex(const uint8_t *bytes, size_t len)
 {
@@ -154,7 +159,7 @@ static int seal(char **arg)
 
 	for (i = 0; i < len && i < sizeof(secret); i++)
 		sscanf(arg[0] + 2 * i, "%2hhx", &secret[i]);
-	rc = hosttpm_seal(&config.tpm, &transport, APPROVAL_KMS, config.tpm.auth, secret,
+	rc = hosttpm_seal(&config.tpm, &host.tpm, APPROVAL_KMS, config.tpm.auth, secret,
 			  i, object, &object_len, &error);
 	return rc ? rc : write_file(arg[1], object, object_len);
 }
@@ -165,8 +170,7 @@ static int create(char **arg)
 	int rc;
 
 	header_file.len = sizeof(header_file.bytes);
-	rc = unlock_create(&config, &transport, &stream, key, header_file.bytes,
-			   &header_file.len, &error);
+	rc = unlock_create(&host, key, header_file.bytes, &header_file.len);
 	if (rc)
 		return rc;
 	printf("ok ");
@@ -182,8 +186,7 @@ static int open_header(char **arg)
 
 	rc = read_file(arg[0], &header_file);
 	if (!rc)
-		rc = unlock_open(&config, &transport, &stream, header_file.bytes,
-				 header_file.len, key, &desc, &error);
+		rc = unlock_open(&host, header_file.bytes, header_file.len, key, &desc);
 	if (rc)
 		return rc;
 	printf("ok ");
@@ -191,19 +194,23 @@ static int open_header(char **arg)
 	return 0;
 }
 
-static int first_slot(const char *path, struct unlock_slot *s)
+static int first_slot(const char *path, struct shares *s)
 {
 	static struct envelope_header h;
+	struct cursor c;
 	int rc;
 
 	rc = read_file(path, &header_file);
 	if (!rc)
 		rc = envelope_header_parse(header_file.bytes, header_file.len, &h,
 					   &error);
-	return rc ? rc : unlock_slot_parse(&h.slots[0], s, &error);
+	if (rc)
+		return rc;
+	c = cursor_reader(h.slots[0].data, h.slots[0].len - SLOT_WRAPPED_SIZE);
+	return shares_parse(slot_kind_find(h.slots[0].kind), &c, s);
 }
 
-static int tpm_half(const struct unlock_slot *s, const uint8_t kms[32], uint8_t out[32])
+static int tpm_half(const struct shares *s, const uint8_t kms[32], uint8_t out[32])
 {
 	uint8_t auth[32], info[17 + 16] = "xen-vtpm tpm auth";
 	size_t len = 32;
@@ -212,19 +219,19 @@ static int tpm_half(const struct unlock_slot *s, const uint8_t kms[32], uint8_t 
 	memcpy(info + 17, config.uuid, 16);
 	rc = crypt_hkdf(kms, 32, NULL, 0, info, sizeof(info), auth);
 	return rc ? rc
-		  : hosttpm_unseal(&config.tpm, &transport, APPROVAL_VTPM, auth,
-				   s->object, s->object_len, out, &len, &error);
+		  : hosttpm_unseal(&config.tpm, &host.tpm, APPROVAL_VTPM, auth, s->object,
+				   s->object_len, out, &len, &error);
 }
 
 static int secrets(char **arg)
 {
-	static struct unlock_slot s;
+	static struct shares s;
 	uint8_t kms[32], half[32];
 	int rc;
 
 	rc = first_slot(arg[0], &s);
 	if (!rc)
-		rc = unlock_kms_unwrap(&config, &transport, &stream, &s.kms, kms, &error);
+		rc = unlock_kms_unwrap(&host, &s.kms, kms);
 	if (!rc)
 		rc = tpm_half(&s, kms, half);
 	if (rc)
@@ -238,7 +245,7 @@ static int secrets(char **arg)
 static int wrong_half(char **arg)
 {
 	static const uint8_t guess[32] = "not what the KMS would have said";
-	static struct unlock_slot s;
+	static struct shares s;
 	uint8_t half[32];
 	int rc;
 

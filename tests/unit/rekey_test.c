@@ -10,7 +10,7 @@
 #include "lib/atomic.h"
 #include "lib/slot/previous_key.h"
 #include "stubdom/manager/rekey.h"
-#include "stubdom/manager/slot.h"
+#include "lib/slot/slot.h"
 #include "tools/vtpmd/store.h"
 
 #include <dirent.h>
@@ -162,26 +162,25 @@ static int put(void *ctx, enum channel_object object, uint64_t seq, const uint8_
 }
 
 /* The header's own slot: a fixed secret, in place of TPM and KMS. */
-static const struct unlock_secrets secrets = {.local = "the secret of this host"};
+static const struct slot_context context = {
+	.uuid = uuid, .key = (const uint8_t[SLOT_SHARE_SIZE]){"the secret of this host"}};
 
-static int new_key(void *ctx, uint8_t data_key[32], struct error *e)
+static int new_key(const struct unlock *u, uint8_t data_key[32])
 {
 	return crypt_random(data_key, 32);
 }
 
-static int new_header(void *ctx, const uint8_t data_key[32], uint64_t seq,
-		      uint8_t *header, size_t *len, struct error *e)
+static int new_header(const struct unlock *u, const uint8_t data_key[32], uint64_t seq,
+		      uint8_t *header, size_t *len)
 {
 	struct envelope_header *h = calloc(1, sizeof(*h));
-	struct unlock_slot s = {0};
 
 	memcpy(h->uuid, uuid, sizeof(h->uuid));
 	h->seq = seq;
 	h->desc = (struct envelope_desc){.policy = ENVELOPE_SLOT_LOCAL, .localities = 1};
 	h->slot_count = 1;
 	h->slots[0].kind = ENVELOPE_SLOT_LOCAL;
-	MUST(unlock_slot_wrap(&h->slots[0], uuid, &secrets, data_key, &s) == 0);
-	MUST(unlock_slot_encode(&s, &h->slots[0]) == 0);
+	MUST(slot_seal(&context, &h->slots[0], data_key) == 0);
 	MUST(envelope_header_seal(h, data_key, header, len) == 0);
 	free(h);
 	return 0;
@@ -229,7 +228,6 @@ static void open_store(bool create)
 static void power_on(void)
 {
 	struct envelope_header *h = malloc(sizeof(*h));
-	struct unlock_slot slot;
 	uint8_t *header;
 	size_t len;
 
@@ -237,9 +235,7 @@ static void power_on(void)
 	MUST(store_settle(&store) == 0);
 	MUST(get(NULL, CHANNEL_OBJECT_HEADER, &header, &len) == 0);
 	MUST(envelope_header_parse(header, len, h, &error) == 0);
-	MUST(unlock_slot_parse(&h->slots[0], &slot, &error) == 0);
-	MUST(unlock_slot_unwrap(&h->slots[0], uuid, &secrets, &slot, state.data_key,
-				&error) == 0);
+	MUST(slot_open(&context, &h->slots[0], state.data_key) == 0);
 	MUST(rekey_find(&state, header, len, &error) == 0);
 	free(header);
 	free(h);
@@ -311,7 +307,7 @@ static void first_life(void)
 	open_store(true);
 	MUST(crypt_random(state.data_key, 32) == 0);
 	memcpy(shared->first_key, state.data_key, 32);
-	new_header(NULL, state.data_key, 1, header, &len, &error);
+	new_header(NULL, state.data_key, 1, header, &len);
 	MUST(put(NULL, CHANNEL_OBJECT_HEADER, 1, header, len) == 0);
 	MUST(write_number(1) == 0);
 	MUST(write_number(2) == 0);

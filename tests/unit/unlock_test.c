@@ -6,6 +6,7 @@
 #include "tests/unit/unit.h"
 #include "lib/cursor.h"
 #include "lib/slot/recovery.h"
+#include "lib/slot/shares.h"
 #include "stubdom/manager/engine.h"
 #include "stubdom/manager/unlock.h"
 #include "tools/vtpmctl/policykey.h"
@@ -107,8 +108,6 @@ static int tpm(void *ctx, const uint8_t *cmd, size_t len, uint8_t *rsp, size_t *
 	return 0;
 }
 
-static const struct hosttpm_transport transport = {NULL, tpm};
-
 /* The KMS: what lib/kms.h promises, in memory. */
 static struct {
 	uint8_t key_pem[2048];
@@ -166,6 +165,8 @@ static EVP_PKEY *policy;
 static uint8_t approvals[2][APPROVAL_SIZE_MAX], sealed[2048];
 static uint64_t revocations; /* what approvals are given at */
 static struct error error;
+static const struct unlock host = {
+	.config = &config, .tpm = {NULL, tpm}, .error = &error};
 static uint8_t key[32], again[32], header[ROOM];
 static size_t header_len;
 
@@ -362,7 +363,7 @@ static void seal_client_key(void)
 	uint8_t object[HOSTTPM_OBJECT_MAX];
 	size_t len = sizeof(object), n = strlen(client_key);
 
-	assert_int_equal(hosttpm_seal(&config.tpm, &transport, APPROVAL_KMS,
+	assert_int_equal(hosttpm_seal(&config.tpm, &host.tpm, APPROVAL_KMS,
 				      config.tpm.auth, gcm, sizeof(gcm), object, &len,
 				      &error),
 			 0);
@@ -410,7 +411,7 @@ static struct envelope_desc desc; /* of the header that was opened */
 static int create(void)
 {
 	header_len = sizeof(header);
-	return unlock_create(&config, &transport, NULL, key, header, &header_len, &error);
+	return unlock_create(&host, key, header, &header_len);
 }
 
 static int reopen(void)
@@ -418,8 +419,7 @@ static int reopen(void)
 	memset(&error, 0, sizeof(error));
 	memset(again, 0, sizeof(again));
 	wire.count = 0;
-	return unlock_open(&config, &transport, NULL, header, header_len, again, &desc,
-			   &error);
+	return unlock_open(&host, header, header_len, again, &desc);
 }
 
 static void opens(void)
@@ -469,7 +469,8 @@ static void every_policy_opens_again(void **state)
 static void nothing_secret_crosses_the_wire(void **state)
 {
 	struct envelope_header *h = malloc(sizeof(*h));
-	struct unlock_slot *s = malloc(sizeof(*s));
+	struct shares *s = malloc(sizeof(*s));
+	struct cursor c;
 	uint8_t half[32];
 
 	assert_int_equal(create(), 0);
@@ -480,9 +481,9 @@ static void nothing_secret_crosses_the_wire(void **state)
 	assert_false(on_wire(key, sizeof(key)));
 	assert_false(on_wire((const uint8_t *)"seals the client's key", 22));
 	assert_int_equal(envelope_header_parse(header, header_len, h, &error), 0);
-	assert_int_equal(unlock_slot_parse(&h->slots[0], s, &error), 0);
-	assert_int_equal(
-		unlock_kms_unwrap(&config, &transport, NULL, &s->kms, half, &error), 0);
+	c = cursor_reader(h->slots[0].data, h->slots[0].len - SLOT_WRAPPED_SIZE);
+	assert_int_equal(shares_parse(slot_kind_find(ENVELOPE_SLOT_HOST), &c, s), 0);
+	assert_int_equal(unlock_kms_unwrap(&host, &s->kms, half), 0);
 	assert_false(on_wire(half, sizeof(half)));
 	assert_string_equal((char *)kms.key_pem, client_key);
 	free(s);
@@ -643,6 +644,13 @@ static void other_vtpms_and_damaged_headers(void **state)
 	opens();
 }
 
+static int open_offline(EVP_PKEY *offline, const struct envelope_header *h)
+{
+	const struct slot_context x = {.uuid = h->uuid, .recovery_private = offline};
+
+	return slot_open(&x, &h->slots[1], again);
+}
+
 /* The slot of an offline key: beside the host's, added when it is configured later,
  * and enough when TPM and KMS are gone. */
 static void recovery(void **state)
@@ -655,29 +663,26 @@ static void recovery(void **state)
 	uint64_t seq = 0;
 
 	assert_int_equal(create(), 0);
-	assert_int_equal(
-		unlock_amend(&config, header, header_len, key, out, &room, &seq, &error),
-		0); /* none is configured */
+	assert_int_equal(unlock_amend(&host, header, header_len, key, out, &room, &seq),
+			 0); /* none is configured */
 	config.recovery_key = public;
 	config.recovery_key_len = len;
 	room = sizeof(out);
-	assert_int_equal(
-		unlock_amend(&config, header, header_len, key, out, &room, &seq, &error),
-		1);
+	assert_int_equal(unlock_amend(&host, header, header_len, key, out, &room, &seq),
+			 1);
 	assert_int_equal(seq, 2);
 	memcpy(header, out, room);
 	header_len = room;
 	room = sizeof(out);
-	assert_int_equal(
-		unlock_amend(&config, header, header_len, key, out, &room, &seq, &error),
-		0); /* it is there */
+	assert_int_equal(unlock_amend(&host, header, header_len, key, out, &room, &seq),
+			 0); /* it is there */
 	opens();
 	kms.refuse = CAUSE_KMS_KEY;
 	new_host();
 	assert_true(reopen() < 0);
 	assert_int_equal(envelope_header_parse(header, header_len, h, &error), 0);
 	assert_int_equal(h->slot_count, 2);
-	assert_int_equal(recovery_unwrap(offline, h->uuid, &h->slots[1], again), 0);
+	assert_int_equal(open_offline(offline, h), 0);
 	assert_memory_equal(again, key, sizeof(key));
 	assert_int_equal(envelope_header_verify(header, header_len, again, &error), 0);
 
@@ -686,18 +691,16 @@ static void recovery(void **state)
 	config.recovery_key = second;
 	config.recovery_key_len = (size_t)i2d_PUBKEY(newer, &p);
 	room = sizeof(out);
-	assert_int_equal(
-		unlock_amend(&config, header, header_len, key, out, &room, &seq, &error),
-		1);
+	assert_int_equal(unlock_amend(&host, header, header_len, key, out, &room, &seq),
+			 1);
 	assert_int_equal(envelope_header_parse(out, room, h, &error), 0);
 	assert_int_equal(h->slot_count, 2);
-	assert_int_equal(recovery_unwrap(offline, h->uuid, &h->slots[1], again), -ENOKEY);
-	assert_int_equal(recovery_unwrap(newer, h->uuid, &h->slots[1], again), 0);
+	assert_int_equal(open_offline(offline, h), -ENOKEY);
+	assert_int_equal(open_offline(newer, h), 0);
 
 	config.recovery_key_len--;
 	room = sizeof(out);
-	assert_true(unlock_amend(&config, header, header_len, key, out, &room, &seq,
-				 &error) < 0);
+	assert_true(unlock_amend(&host, header, header_len, key, out, &room, &seq) < 0);
 	free(h);
 	EVP_PKEY_free(offline);
 	EVP_PKEY_free(newer);

@@ -347,13 +347,14 @@ static int take_header(struct recover *r, const json_t *backup, struct error *e)
 
 static int open_header(struct recover *r, struct error *e)
 {
+	const struct slot_context x = {.uuid = r->header.uuid,
+				       .recovery_private = r->private};
 	int rc = -ENOENT;
 	size_t i;
 
 	for (i = 0; i < r->header.slot_count && rc; i++)
 		if (r->header.slots[i].kind == ENVELOPE_SLOT_RECOVERY)
-			rc = recovery_unwrap(r->private, r->header.uuid,
-					     &r->header.slots[i], r->data_key);
+			rc = slot_open(&x, &r->header.slots[i], r->data_key);
 	if (rc == -ENOENT)
 		return error_set(
 			e, rc, CAUSE_NOT_CONFIGURED,
@@ -380,15 +381,14 @@ static int seal(struct recover *r, struct error *e)
 	struct unlockconf *u = &r->unlock;
 	int rc;
 
-	if (unlockconf_fill(u, &r->conf, &r->tpm))
+	if (unlockconf_fill(u, &r->conf, &r->tpm, e))
 		return error_set(e, -EINVAL, CAUSE_NOT_CONFIGURED,
 				 "%s makes no sense: run `vtpmctl host init` again",
 				 r->config);
 	u->config.desc = r->header.desc;
 	memcpy(u->config.uuid, r->header.uuid, sizeof(u->config.uuid));
 	r->len = sizeof(r->bytes);
-	rc = unlock_seal(&u->config, &u->tpm, &u->kms, r->data_key, r->header.seq + 1,
-			 r->bytes, &r->len, e);
+	rc = unlock_seal(&u->unlock, r->data_key, r->header.seq + 1, r->bytes, &r->len);
 	if (!rc && r->has_old)
 		rc = previous_key_add(r->bytes, &r->len, r->data_key, r->old_key, e);
 	return rc;

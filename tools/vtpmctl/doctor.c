@@ -733,22 +733,22 @@ enum finding doctor_nv(struct doctor *d)
 /* A secret all the way: what a vTPM's start will do. */
 static int there_and_back(struct doctor *d, struct unlockconf *u, struct error *e)
 {
-	uint8_t secret[UNLOCK_SECRET_SIZE], again[UNLOCK_SECRET_SIZE] = {0};
+	uint8_t secret[KMS_SECRET_SIZE], again[KMS_SECRET_SIZE] = {0};
 	uint8_t object[HOSTTPM_OBJECT_MAX];
 	size_t len = sizeof(object), n = sizeof(again);
 	struct kms_wrapped wrapped;
 	int rc = crypt_random(secret, sizeof(secret));
 
 	if (!rc)
-		rc = hosttpm_seal(&u->config.tpm, &u->tpm, APPROVAL_VTPM, NULL, secret,
-				  sizeof(secret), object, &len, e);
+		rc = hosttpm_seal(&u->config.tpm, &u->unlock.tpm, APPROVAL_VTPM, NULL,
+				  secret, sizeof(secret), object, &len, e);
 	if (!rc)
-		rc = hosttpm_unseal(&u->config.tpm, &u->tpm, APPROVAL_VTPM, NULL, object,
-				    len, again, &n, e);
+		rc = hosttpm_unseal(&u->config.tpm, &u->unlock.tpm, APPROVAL_VTPM, NULL,
+				    object, len, again, &n, e);
 	if (!rc && d->conf.has_kms)
-		rc = unlock_kms_wrap(&u->config, &u->tpm, &u->kms, secret, &wrapped, e);
+		rc = unlock_kms_wrap(&u->unlock, secret, &wrapped);
 	if (!rc && d->conf.has_kms)
-		rc = unlock_kms_unwrap(&u->config, &u->tpm, &u->kms, &wrapped, again, e);
+		rc = unlock_kms_unwrap(&u->unlock, &wrapped, again);
 	if (!rc && CRYPTO_memcmp(secret, again, sizeof(secret)))
 		rc = error_set(e, -EIO, CAUSE_INTERNAL,
 			       "TPM or KMS gave back something else than they got");
@@ -767,7 +767,7 @@ enum finding doctor_keys(struct doctor *d)
 	u = malloc(sizeof(*u));
 	if (!u)
 		return doctor_say(d, BAD, "out of memory");
-	rc = unlockconf_fill(u, &d->conf, &d->tpm);
+	rc = unlockconf_fill(u, &d->conf, &d->tpm, &e);
 	if (!rc)
 		rc = there_and_back(d, u, &e);
 	free(u);

@@ -190,13 +190,13 @@ static int with_sealed(const struct attempt *a, const char *address,
 	if (!u)
 		return error_set(e, -ENOMEM, CAUSE_INTERNAL, "out of memory");
 	one.kms_address = (char *)address;
-	rc = unlockconf_fill(u, &one, a->tpm);
+	rc = unlockconf_fill(u, &one, a->tpm, e);
 	if (rc)
 		rc = error_set(e, rc, CAUSE_NOT_CONFIGURED, "host.json makes no sense");
 	if (!rc)
-		rc = unlock_kms_wrap(&u->config, &u->tpm, &u->kms, secret, &wrapped, e);
+		rc = unlock_kms_wrap(&u->unlock, secret, &wrapped);
 	if (!rc)
-		rc = unlock_kms_unwrap(&u->config, &u->tpm, &u->kms, &wrapped, again, e);
+		rc = unlock_kms_unwrap(&u->unlock, &wrapped, again);
 	free(u);
 	return rc;
 }
@@ -310,7 +310,8 @@ static int fill_approvals(struct unlockconf *u, const struct hostconf *h)
 	return 0;
 }
 
-int unlockconf_fill(struct unlockconf *u, const struct hostconf *h, struct tpm *tpm)
+int unlockconf_fill(struct unlockconf *u, const struct hostconf *h, struct tpm *tpm,
+		    struct error *e)
 {
 	memset(u, 0, sizeof(*u));
 	u->config = (struct unlock_config){
@@ -329,8 +330,12 @@ int unlockconf_fill(struct unlockconf *u, const struct hostconf *h, struct tpm *
 	memcpy(u->config.tpm.auth, h->auth, sizeof(h->auth));
 	u->config.tpm.policy_key = h->policy_key;
 	u->config.tpm.policy_key_len = sizeof(h->policy_key);
-	u->tpm = (struct hosttpm_transport){.ctx = tpm, .tpm = transmit_kms};
 	u->tcp.addresses = h->kms_address;
-	u->kms = tcp_stream(&u->tcp);
+	u->unlock = (struct unlock){
+		.config = &u->config,
+		.tpm = {.ctx = tpm, .tpm = transmit_kms},
+		.kms = tcp_stream(&u->tcp),
+		.error = e,
+	};
 	return fill_approvals(u, h);
 }

@@ -40,12 +40,11 @@ struct unlockconf {
 	struct unlock_config config; /* pointers into the hostconf and this struct */
 	uint8_t approvals[HOSTCONF_APPROVALS_MAX][APPROVAL_SIZE_MAX];
 	struct tcp tcp;
-	struct hosttpm_transport tpm;
-	struct kms_stream kms;
+	struct unlock unlock;
 };
 
-/* h and tpm (which is open) have to outlive *u.  -EINVAL: host.json makes no sense */
+/* h, tpm (which is open) and e have to outlive *u.  -EINVAL: host.json makes no sense */
 int __must_check unlockconf_fill(struct unlockconf *u, const struct hostconf *h,
-				 struct tpm *tpm);
+				 struct tpm *tpm, struct error *e);
 
 #endif

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lib/slot/shares.h"
+#include "lib/cursor.h"
+
+#include <errno.h>
+#include <openssl/crypto.h>
+#include <string.h>
+
+static void put_kms(struct cursor *c, const struct kms_wrapped *w)
+{
+	size_t len = strnlen(w->key_id, sizeof(w->key_id));
+
+	cursor_put_u16(c, (uint16_t)len);
+	cursor_put(c, w->key_id, len);
+	cursor_put(c, w->iv, sizeof(w->iv));
+	cursor_put_u16(c, sizeof(w->ct));
+	cursor_put(c, w->ct, sizeof(w->ct));
+	cursor_put(c, w->tag, sizeof(w->tag));
+}
+
+void shares_encode(const struct slot_kind *k, const struct shares *s, struct cursor *out)
+{
+	size_t mark = cursor_mark_u16(out);
+
+	if (k->has_kms)
+		put_kms(out, &s->kms);
+	cursor_patch_u16(out, mark);
+	mark = cursor_mark_u16(out);
+	if (k->has_tpm) {
+		cursor_put_u16(out, sizeof(s->srk_name));
+		cursor_put(out, s->srk_name, sizeof(s->srk_name));
+		cursor_put(out, s->object, s->object_len);
+	}
+	cursor_patch_u16(out, mark);
+}
+
+static bool parse_kms(struct cursor *c, struct kms_wrapped *w)
+{
+	uint16_t len = cursor_u16(c);
+
+	if (!len || len >= sizeof(w->key_id))
+		return false;
+	cursor_copy(c, w->key_id, len);
+	cursor_copy(c, w->iv, sizeof(w->iv));
+	if (cursor_u16(c) != sizeof(w->ct))
+		return false;
+	cursor_copy(c, w->ct, sizeof(w->ct));
+	cursor_copy(c, w->tag, sizeof(w->tag));
+	return cursor_done(c) && strlen(w->key_id) == len;
+}
+
+static bool parse_tpm(struct cursor *c, struct shares *s)
+{
+	if (cursor_u16(c) != sizeof(s->srk_name))
+		return false;
+	cursor_copy(c, s->srk_name, sizeof(s->srk_name));
+	s->object_len = cursor_left(c);
+	if (!s->object_len || s->object_len > sizeof(s->object))
+		return false;
+	cursor_copy(c, s->object, s->object_len);
+	return cursor_done(c);
+}
+
+int shares_parse(const struct slot_kind *k, struct cursor *in, struct shares *s)
+{
+	struct cursor kms = cursor_sub(in, cursor_u16(in));
+	struct cursor tpm = cursor_sub(in, cursor_u16(in));
+
+	memset(s, 0, sizeof(*s));
+	return cursor_done(in) &&
+			       (k->has_kms ? parse_kms(&kms, &s->kms)
+					   : cursor_done(&kms)) &&
+			       (k->has_tpm ? parse_tpm(&tpm, s) : cursor_done(&tpm))
+		       ? 0
+		       : -EBADMSG;
+}
+
+/* Derives the authValue of the sealed object from S_kms. */
+static int derive_auth(const uint8_t *uuid, const uint8_t kms[SLOT_SHARE_SIZE],
+		       uint8_t auth[CRYPT_HASH_SIZE])
+{
+	static const char label[] = "xen-vtpm tpm auth";
+	uint8_t info[sizeof(label) - 1 + ENVELOPE_UUID_SIZE];
+	struct cursor c = cursor_writer(info, sizeof(info));
+
+	cursor_put(&c, label, sizeof(label) - 1);
+	cursor_put(&c, uuid, ENVELOPE_UUID_SIZE);
+	return crypt_hkdf(kms, SLOT_SHARE_SIZE, NULL, 0, info, sizeof(info), auth);
+}
+
+/* Where S_kms is in the secret: behind S_tpm, if there is one.  Sets the secret's length. */
+static uint8_t *kms_share(const struct slot_kind *k, struct slot_secret *s)
+{
+	s->len = (k->has_tpm && k->has_kms ? 2 : 1) * SLOT_SHARE_SIZE;
+	return s->bytes + (k->has_tpm ? SLOT_SHARE_SIZE : 0);
+}
+
+/* Whether the context has what the kind's secret comes from; a key file's is set at once. */
+static bool has_source(const struct slot_context *x, const struct slot_kind *k,
+		       struct slot_secret *s)
+{
+	if (k->has_tpm || k->has_kms)
+		return x->host;
+	if (x->key)
+		memcpy(s->bytes, x->key, SLOT_SHARE_SIZE);
+	return x->key;
+}
+
+int shares_seal(const struct slot_context *x, const struct slot_kind *k,
+		struct cursor *parts, struct slot_secret *s)
+{
+	uint8_t *kms = kms_share(k, s), *tpm = s->bytes, auth[CRYPT_HASH_SIZE];
+	struct shares w = {.object_len = sizeof(w.object)};
+	int rc = has_source(x, k, s) ? 0 : -EOPNOTSUPP;
+
+	if (!rc && k->has_kms)
+		rc = x->host->random(x->unlock, kms);
+	if (!rc && k->has_kms)
+		rc = x->host->kms_wrap(x->unlock, kms, &w.kms);
+	if (!rc && k->has_tpm)
+		rc = x->host->random(x->unlock, tpm);
+	if (!rc && k->has_tpm && k->has_kms)
+		rc = derive_auth(x->uuid, kms, auth);
+	if (!rc && k->has_tpm) {
+		memcpy(w.srk_name, x->srk_name, sizeof(w.srk_name));
+		rc = x->host->tpm_seal(x->unlock, k->has_kms ? auth : NULL, tpm, w.object,
+				       &w.object_len);
+	}
+	if (!rc)
+		shares_encode(k, &w, parts);
+	OPENSSL_cleanse(auth, sizeof(auth));
+	return rc;
+}
+
+int shares_open(const struct slot_context *x, const struct slot_kind *k,
+		struct cursor *parts, struct slot_secret *s)
+{
+	uint8_t *kms = kms_share(k, s), *tpm = s->bytes, auth[CRYPT_HASH_SIZE];
+	struct shares w;
+	int rc = shares_parse(k, parts, &w);
+
+	if (!rc && !has_source(x, k, s))
+		rc = -EOPNOTSUPP;
+	if (!rc && k->has_tpm && memcmp(w.srk_name, x->srk_name, sizeof(w.srk_name)))
+		rc = error_set(
+			x->error, -EXDEV, CAUSE_TPM_REPLACED,
+			"this vTPM is sealed to another TPM than this host's: start "
+			"it on its own host; when that is lost, `vtpmctl recover` it "
+			"with the recovery key; nothing was changed");
+	if (!rc && k->has_kms)
+		rc = x->host->kms_unwrap(x->unlock, &w.kms, kms);
+	if (!rc && k->has_tpm && k->has_kms)
+		rc = derive_auth(x->uuid, kms, auth);
+	if (!rc && k->has_tpm)
+		rc = x->host->tpm_unseal(x->unlock, k->has_kms ? auth : NULL, w.object,
+					 w.object_len, tpm);
+	OPENSSL_cleanse(auth, sizeof(auth));
+	return rc;
+}

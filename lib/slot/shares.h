@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The key slots that this host opens: of the kinds host, kms and tpm, by the key shares
+ * S_tpm, which the host's TPM has sealed, and S_kms, which the KMS has encrypted; and of the
+ * kind local, by a key file beside the state.
+ *
+ * Parts (an absent one has length 0): u16 n | the KMS part | u16 n | the TPM part
+ *   KMS part:  u16 n | key id text | iv[12] | u16 n | ciphertext | tag[16]
+ *   TPM part:  srk name: u16 n | bytes | TPM2B_PUBLIC | TPM2B_PRIVATE
+ * Secret: S_tpm || S_kms, of those that the kind needs; or the key file's bytes.
+ * With both, the sealed object's authValue is derived from S_kms: without the KMS, the
+ * TPM's share is shut.
+ */
+#ifndef XVTPM_SLOT_SHARES_H
+#define XVTPM_SLOT_SHARES_H
+
+#include "lib/kms.h"
+#include "lib/slot/slot.h"
+
+#define SHARES_LABEL	  "xen-vtpm kek"
+#define SHARES_OBJECT_MAX 1024
+
+/* The parts, parsed.  Which are there follows from the kind. */
+struct shares {
+	struct kms_wrapped kms;
+	uint8_t srk_name[34]; /* of the TPM that it was sealed to */
+	uint8_t object[SHARES_OBJECT_MAX];
+	size_t object_len;
+};
+
+void shares_encode(const struct slot_kind *k, const struct shares *s, struct cursor *out);
+/* -EBADMSG */
+int __must_check shares_parse(const struct slot_kind *k, struct cursor *in,
+			      struct shares *s);
+
+/* The rows' functions. */
+int __must_check shares_seal(const struct slot_context *x, const struct slot_kind *k,
+			     struct cursor *parts, struct slot_secret *s);
+int __must_check shares_open(const struct slot_context *x, const struct slot_kind *k,
+			     struct cursor *parts, struct slot_secret *s);
+
+#endif
