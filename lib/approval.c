@@ -114,7 +114,7 @@ int approval_digest(const struct approval *a,
 	return rc ? rc : hostpolicy_counter(digest, counter_name, a->number);
 }
 
-static void put_signature(struct cursor *c, const struct approval_signature *s)
+void approval_put_signature(struct cursor *c, const struct approval_signature *s)
 {
 	cursor_put_u16(c, TPM2_ALG_ECDSA);
 	cursor_put_u16(c, TPM2_ALG_SHA256);
@@ -139,7 +139,7 @@ int approval_encode(const struct approval *a, uint8_t *out, size_t *len)
 	cursor_put_u64(&c, a->number);
 	cursor_put(&c, a->digest, sizeof(a->digest));
 	for (n = 0; n < APPROVAL_PURPOSES; n++)
-		put_signature(&c, &a->signature[n]);
+		approval_put_signature(&c, &a->signature[n]);
 	if (!cursor_ok(&c))
 		return -ENOSPC;
 	*len = c.pos;
@@ -181,11 +181,9 @@ static void take_signature(struct cursor *c, struct approval_signature *s)
 	take_int(c, s->s);
 }
 
-int approval_decode(const uint8_t *in, size_t len,
-		    const uint8_t counter_name[HOSTPOLICY_NAME_SIZE], struct approval *a)
+int approval_parse(const uint8_t *in, size_t len, struct approval *a)
 {
 	struct cursor c = cursor_reader(in, len);
-	uint8_t digest[APPROVAL_HASH_SIZE];
 	size_t i;
 
 	memset(a, 0, sizeof(*a));
@@ -194,8 +192,17 @@ int approval_decode(const uint8_t *in, size_t len,
 	cursor_copy(&c, a->digest, sizeof(a->digest));
 	for (i = 0; i < APPROVAL_PURPOSES; i++)
 		take_signature(&c, &a->signature[i]);
-	if (!cursor_done(&c))
-		return -EBADMSG;
+	return cursor_done(&c) ? 0 : -EBADMSG;
+}
+
+int approval_decode(const uint8_t *in, size_t len,
+		    const uint8_t counter_name[HOSTPOLICY_NAME_SIZE], struct approval *a)
+{
+	uint8_t digest[APPROVAL_HASH_SIZE];
+	int rc = approval_parse(in, len, a);
+
+	if (rc)
+		return rc;
 	if (approval_digest(a, counter_name, digest))
 		return -EIO;
 	return memcmp(digest, a->digest, sizeof(digest)) ? -EBADMSG : 0;

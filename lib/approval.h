@@ -3,6 +3,7 @@
 #define XVTPM_APPROVAL_H
 
 #include "include/compiler.h"
+#include "lib/cursor.h"
 #include "lib/hostpolicy.h"
 
 #include <stdbool.h>
@@ -17,12 +18,13 @@
  * Source: TPM 2.0 Library Part 3, TPM2_PolicyPCR, TPM2_PolicyNV and TPM2_PolicyAuthorize.
  */
 
-#define APPROVAL_PCRS	   24 /* PC Client platforms have PCR 0..23 */
-#define APPROVAL_HASH_SIZE 32
-#define APPROVAL_INT_SIZE  32 /* r and s of ECDSA P-256, left padded */
+#define APPROVAL_PCRS		24 /* PC Client platforms have PCR 0..23 */
+#define APPROVAL_HASH_SIZE	32
+#define APPROVAL_INT_SIZE	32 /* r and s of ECDSA P-256, left padded */
+#define APPROVAL_SIGNATURE_SIZE (4 + 2 * (2 + APPROVAL_INT_SIZE))
 #define APPROVAL_SIZE_MAX                                                        \
 	(1 + APPROVAL_PCRS * (1 + APPROVAL_HASH_SIZE) + 8 + APPROVAL_HASH_SIZE + \
-	 APPROVAL_PURPOSES * (4 + 2 * (2 + APPROVAL_INT_SIZE)))
+	 APPROVAL_PURPOSES * APPROVAL_SIGNATURE_SIZE)
 
 struct approval_signature {
 	uint8_t r[APPROVAL_INT_SIZE], s[APPROVAL_INT_SIZE];
@@ -52,8 +54,12 @@ int __must_check approval_digest(const struct approval *a,
 				 uint8_t digest[APPROVAL_HASH_SIZE]);
 /* *len: in, room; out, bytes. -ENOSPC. */
 int __must_check approval_encode(const struct approval *a, uint8_t *out, size_t *len);
-/* -EBADMSG unless the bytes are those that approval_encode() gives, and the digest
- * is that of the values and the number.  The signatures are not verified here. */
+/* The TPMT_SIGNATURE that these are. */
+void approval_put_signature(struct cursor *c, const struct approval_signature *s);
+/* -EBADMSG unless the bytes are those that approval_encode() gives.  Neither the digest nor
+ * the signatures are verified here. */
+int __must_check approval_parse(const uint8_t *in, size_t len, struct approval *a);
+/* The same; -EBADMSG, too, unless the digest is that of the values and the number. */
 int __must_check approval_decode(const uint8_t *in, size_t len,
 				 const uint8_t counter_name[HOSTPOLICY_NAME_SIZE],
 				 struct approval *a);

@@ -42,6 +42,9 @@ UNIT_TESTS += recovery
 recovery_UNIT_SRCS := $(ENVELOPE_SRCS)
 recovery_UNIT_LIBS := -lcrypto
 
+# Commands to a TPM; also with the policies and approvals of the host's.
+TPM2_SRCS := $(addprefix lib/tpm2/,cmd.c commands.c marshal.c) lib/tpmbusy.c lib/crypt.c lib/cursor.c
+
 UNIT_TESTS += tpmbusy
 tpmbusy_UNIT_SRCS := lib/tpmbusy.c lib/cursor.c
 tpmbusy_UNIT_LIBS := -Wl,--wrap=nanosleep

@@ -4,8 +4,8 @@
 #include "lib/text.h"
 #include "lib/crypt.h"
 #include "lib/tpmpub.h"
-#include "lib/tpm2/types.h"
-#include "stubdom/manager/ek.h"
+#include "lib/tpm2/commands.h"
+#include "stubdom/manager/engine.h"
 
 #include <errno.h>
 #include <openssl/crypto.h>
@@ -13,254 +13,108 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NV_CHUNK   1024
-#define NV_MAX	   8192
-#define AUTH_EMPTY 4 /* TPM2B_SENSITIVE_CREATE without anything in it */
+#define NV_MAX 8192
 
-/* TPMA_OBJECT, Part 2, 8.3: fixedTPM, fixedParent, sensitiveDataOrigin, userWithAuth, noDA,
- * restricted, sign */
-#define AK_ATTRIBUTES 0x00050472u
-
-static void take_attest_2b(struct cursor *c, struct attest_bytes *out)
-{
-	out->n = cursor_u16(c);
-	if (out->n > sizeof(out->p)) {
-		cursor_fail(c);
-		out->n = 0;
-	}
-	cursor_copy(c, out->p, out->n);
-}
-
-static const struct attest_bank known[ATTEST_BANKS] = {
-	{.alg = TPM2_ALG_SHA, .size = 20, .name = "sha1"},
-	{.alg = TPM2_ALG_SHA256, .size = 32, .name = "sha256"},
-	{.alg = TPM2_ALG_SHA384, .size = 48, .name = "sha384"},
-	{.alg = TPM2_ALG_SHA512, .size = 64, .name = "sha512"},
+/* Each change of a byte here makes another key of every vTPM. */
+static const struct tpm2_template attestation_key = {
+	.type = TPM2_ALG_ECC,
+	.name_alg = TPM2_ALG_SHA256,
+	.attributes = TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT |
+		      TPMA_OBJECT_SENSITIVEDATAORIGIN | TPMA_OBJECT_USERWITHAUTH |
+		      TPMA_OBJECT_NODA | TPMA_OBJECT_RESTRICTED |
+		      TPMA_OBJECT_SIGN_ENCRYPT,
+	.ecdsa = TPM2_ALG_SHA256,
+	.size = TPM2_ECC_NIST_P256,
 };
 
-/* TPMS_PCR_SELECTION, Part 2, 10.6.2 */
-static uint32_t take_selection(struct cursor *c, uint16_t *alg)
+/* A key, and what it signed; TPMT_PUBLIC, Name, TPMS_ATTEST, TPMT_SIGNATURE. */
+struct quote {
+	struct bytes {
+		uint8_t p[ATTEST_PART_MAX];
+		size_t n;
+	} public, name, quote;
+	uint8_t signature[ECDSA_P256];
+};
+
+static int keep_bytes(struct bytes *out, struct tpm2_bytes b)
 {
-	uint32_t pcrs = 0;
-	unsigned int i, n;
-
-	*alg = cursor_u16(c);
-	n = cursor_u8(c);
-	for (i = 0; i < n && cursor_ok(c); i++) {
-		uint8_t bits = cursor_u8(c);
-
-		if (i < ATTEST_PCRS / 8)
-			pcrs |= (uint32_t)bits << 8 * i;
-	}
-	return pcrs;
-}
-
-static void add_bank(struct attest_banks *out, uint16_t alg, uint32_t pcrs)
-{
-	size_t i;
-
-	for (i = 0; pcrs && i < ATTEST_BANKS && out->n < ATTEST_BANKS; i++)
-		if (known[i].alg == alg) {
-			out->bank[out->n] = known[i];
-			out->bank[out->n++].pcrs = pcrs;
-		}
-}
-
-/* The banks that this TPM has, with those of the PCRs that are in pcrs. */
-static int attest_tpm_banks(struct command *c, uint32_t pcrs, struct attest_banks *out)
-{
-	uint32_t n, i, has;
-	uint16_t alg;
-	int rc;
-
-	out->n = 0;
-	command_begin(c, TPM2_CC_GetCapability);
-	cursor_put_u32(&c->in, TPM2_CAP_PCRS);
-	cursor_put_u32(&c->in, 0);
-	cursor_put_u32(&c->in, 1);
-	rc = command_run(c);
-	if (rc)
-		return rc;
-	(void)cursor_bytes(&c->out, 1 + 4); /* moreData, capability */
-	n = cursor_u32(&c->out);
-	for (i = 0; i < n && cursor_ok(&c->out); i++) {
-		has = take_selection(&c->out, &alg);
-		add_bank(out, alg, has & pcrs);
-	}
-	return cursor_ok(&c->out) && out->n ? 0 : -EBADMSG;
-}
-
-static void put_attest_selection(struct cursor *w, uint16_t alg, uint32_t pcrs)
-{
-	unsigned int i;
-
-	cursor_put_u16(w, alg);
-	cursor_put_u8(w, ATTEST_PCRS / 8);
-	for (i = 0; i < ATTEST_PCRS / 8; i++)
-		cursor_put_u8(w, (uint8_t)(pcrs >> 8 * i));
-}
-
-/* One value; c->out is at the digest, of the bank's size. */
-static int attest_tpm_pcr(struct command *c, const struct attest_bank *b,
-			  unsigned int pcr)
-{
-	uint16_t alg;
-	int rc;
-
-	command_begin(c, TPM2_CC_PCR_Read);
-	cursor_put_u32(&c->in, 1);
-	put_attest_selection(&c->in, b->alg, 1u << pcr);
-	rc = command_run(c);
-	if (rc)
-		return rc;
-	(void)cursor_u32(&c->out); /* pcrUpdateCounter */
-	if (cursor_u32(&c->out) != 1 || take_selection(&c->out, &alg) != 1u << pcr ||
-	    cursor_u32(&c->out) != 1 || cursor_u16(&c->out) != b->size ||
-	    cursor_left(&c->out) < b->size)
+	if (b.n > sizeof(out->p))
 		return -EBADMSG;
+	memcpy(out->p, b.p, b.n);
+	out->n = b.n;
 	return 0;
 }
 
-/* Each change of a byte here makes another key of every vTPM. */
-static void put_attest_template(struct cursor *w)
+/* The attestation key: c->handle is the key. */
+static int make_attest_key(struct tpm2_cmd *c, const struct firmware *f,
+			   struct quote *out)
 {
-	size_t mark = cursor_mark_u16(w);
+	const struct tpm2_auth auth = firmware_auth(f);
+	struct tpm2_bytes public, name;
+	uint32_t key;
+	int rc = tpm2_create_primary(c, TPM2_RH_PLATFORM, &auth, &attestation_key,
+				     &public, &name);
 
-	cursor_put_u16(w, TPM2_ALG_ECC);
-	cursor_put_u16(w, TPM2_ALG_SHA256);
-	cursor_put_u32(w, AK_ATTRIBUTES);
-	cursor_put_u16(w, 0);		  /* authPolicy */
-	cursor_put_u16(w, TPM2_ALG_NULL); /* symmetric */
-	cursor_put_u16(w, TPM2_ALG_ECDSA);
-	cursor_put_u16(w, TPM2_ALG_SHA256);
-	cursor_put_u16(w, TPM2_ECC_NIST_P256);
-	cursor_put_u16(w, TPM2_ALG_NULL); /* kdf */
-	cursor_put_u16(w, 0);
-	cursor_put_u16(w, 0);
-	cursor_patch_u16(w, mark);
-}
-
-/* TPM2_CreatePrimary, Part 3, 24.1: c->handle is the key. */
-static int make_attest_key(struct command *c, const struct firmware *f,
-			   struct attest_quote *out)
-{
-	int rc;
-
-	command_begin(c, TPM2_CC_CreatePrimary);
-	c->gives_handle = true;
-	cursor_put_u32(&c->in, TPM2_RH_PLATFORM);
-	command_auth(c, f->platform_auth, f->platform_auth_len);
-	cursor_put_u16(&c->in, AUTH_EMPTY);
-	cursor_put_u32(&c->in, 0);
-	put_attest_template(&c->in);
-	cursor_put_u16(&c->in, 0); /* outsideInfo */
-	cursor_put_u32(&c->in, 0); /* creationPCR */
-	rc = command_run(c);
 	OPENSSL_cleanse(c->cmd, sizeof(c->cmd));
-	if (rc)
-		return rc;
-	take_attest_2b(&c->out, &out->public);
-	(void)cursor_bytes(&c->out, cursor_u16(&c->out)); /* creationData */
-	(void)cursor_bytes(&c->out, cursor_u16(&c->out)); /* creationHash */
-	(void)cursor_bytes(&c->out, 2 + 4); /* creationTicket: tag, hierarchy */
-	(void)cursor_bytes(&c->out, cursor_u16(&c->out));
-	take_attest_2b(&c->out, &out->name);
-	if (cursor_ok(&c->out))
-		return 0;
-	(void)!ek_flush(c, c->handle);
-	return -EBADMSG;
-}
-
-static int quote(struct command *c, uint32_t key, const struct attest_banks *banks,
-		 const uint8_t *nonce, size_t len, struct attest_quote *out)
-{
-	size_t i, left;
-	int rc;
-
-	command_begin(c, TPM2_CC_Quote);
-	cursor_put_u32(&c->in, key);
-	command_auth(c, NULL, 0);
-	cursor_put_u16(&c->in, (uint16_t)len);
-	cursor_put(&c->in, nonce, len);
-	cursor_put_u16(&c->in, TPM2_ALG_NULL);
-	cursor_put_u32(&c->in, (uint32_t)banks->n);
-	for (i = 0; i < banks->n; i++)
-		put_attest_selection(&c->in, banks->bank[i].alg, banks->bank[i].pcrs);
-	rc = command_run(c);
-	if (rc)
-		return rc;
-	take_attest_2b(&c->out, &out->quote);
-	left = cursor_left(&c->out);
-	out->signature.n = ECDSA_P256;
-	return ecdsa_p256(cursor_bytes(&c->out, left), left, out->signature.p);
+	if (!rc)
+		rc = keep_bytes(&out->public, public);
+	if (!rc)
+		rc = keep_bytes(&out->name, name);
+	key = c->handle;
+	if (rc == -EBADMSG && key)
+		(void)!tpm2_flush_context(c, key);
+	return rc;
 }
 
 /* Makes the attestation key, quotes these PCRs with it, and flushes it.  It needs one free
  * place for an object. */
-static int attest_tpm_quote(struct command *c, const struct firmware *f,
-			    const struct attest_banks *banks, const uint8_t *nonce,
-			    size_t len, struct attest_quote *out)
+static int quote_pcrs(struct tpm2_cmd *c, const struct firmware *f,
+		      const uint32_t pcrs[TPM2_BANKS], struct tpm2_bytes nonce,
+		      struct quote *out)
 {
+	struct tpm2_bytes quote, signature;
 	uint32_t key, rc_tpm;
 	int rc = make_attest_key(c, f, out);
 
 	if (rc)
 		return rc;
 	key = c->handle;
-	rc = quote(c, key, banks, nonce, len, out);
+	rc = tpm2_quote(c, (struct tpm2_object){.handle = key}, NULL, nonce, pcrs, &quote,
+			&signature);
+	if (!rc)
+		rc = keep_bytes(&out->quote, quote);
+	if (!rc)
+		rc = ecdsa_p256(signature.p, signature.n, out->signature);
 	rc_tpm = c->rc;
-	(void)!ek_flush(c, key);
+	(void)!tpm2_flush_context(c, key);
 	c->rc = rc_tpm;
 	return rc;
 }
 
-/* TPMS_NV_PUBLIC, Part 2, 13.5: nvIndex, nameAlg, attributes, authPolicy, dataSize */
-static size_t nv_size(struct command *c, uint32_t index)
-{
-	struct cursor public;
-
-	command_begin(c, TPM2_CC_NV_ReadPublic);
-	cursor_put_u32(&c->in, index);
-	if (command_run(c))
-		return 0;
-	public = cursor_sub(&c->out, cursor_u16(&c->out));
-	(void)cursor_bytes(&public, 4 + 2 + 4);
-	(void)cursor_bytes(&public, cursor_u16(&public));
-	return cursor_u16(&public);
-}
-
-static int nv_read(struct command *c, uint32_t index, uint8_t *to, size_t at, size_t n)
-{
-	int rc;
-
-	command_begin(c, TPM2_CC_NV_Read);
-	cursor_put_u32(&c->in, index);
-	cursor_put_u32(&c->in, index);
-	command_auth(c, NULL, 0);
-	cursor_put_u16(&c->in, (uint16_t)n);
-	cursor_put_u16(&c->in, (uint16_t)at);
-	rc = command_run(c);
-	if (!rc && cursor_u16(&c->out) != n)
-		rc = -EBADMSG;
-	if (!rc)
-		cursor_copy(&c->out, to, n);
-	return rc;
-}
-
 /* The NV index's content, malloc()ed; NULL: there is none that everybody can read. */
-static uint8_t *attest_tpm_nv(struct command *c, uint32_t index, size_t *len)
+static uint8_t *read_nv(struct tpm2_cmd *c, uint32_t index, size_t *len)
 {
-	size_t at, n, size = nv_size(c, index);
-	uint8_t *bytes = size && size <= NV_MAX ? malloc(size) : NULL;
+	const struct tpm2_nv nv = {.by = index, .index = index};
+	struct tpm2_nv_public public;
+	struct tpm2_bytes part;
+	uint8_t *bytes = NULL;
+	size_t at, n;
 
-	for (at = 0; bytes && at < size; at += n) {
-		n = size - at < NV_CHUNK ? size - at : NV_CHUNK;
-		if (nv_read(c, index, bytes + at, at, n)) {
+	*len = 0;
+	if (!tpm2_nv_read_public(c, index, &public) && public.size &&
+	    public.size <= NV_MAX) {
+		*len = public.size;
+		bytes = malloc(public.size);
+	}
+	for (at = 0; bytes && at < *len; at += n) {
+		n = *len - at < TPM2_NV_CHUNK ? *len - at : TPM2_NV_CHUNK;
+		if (tpm2_nv_read(c, &nv, (uint16_t)n, (uint16_t)at, &part)) {
 			free(bytes);
 			bytes = NULL;
+		} else {
+			memcpy(bytes + at, part.p, n);
 		}
 	}
-	*len = size;
 	return bytes;
 }
 
@@ -268,15 +122,15 @@ static uint8_t *attest_tpm_nv(struct command *c, uint32_t index, size_t *len)
 #define FIXED_ROOM   49152 /* all but certificates, log and the host's part */
 #define REQUEST_MAX  512
 
-/* EK Credential Profile 2.5, 2.2.2: low range RSA-2048 and P-256, high range P-384 */
-static const uint32_t certificate_index[CERTIFICATES] = {0x01c00002, 0x01c0000a,
-							 0x01c00016};
+/* The order of certificates in evidence. */
+static const enum tpm2_ek certificate_of[CERTIFICATES] = {TPM2_EK_RSA2048, TPM2_EK_P256,
+							  TPM2_EK_P384};
 
 /* What goes into the evidence. */
 struct parts {
 	const struct attest_request *r;
-	struct attest_quote quote;
-	struct attest_banks banks;
+	struct quote quote;
+	uint32_t pcrs[TPM2_BANKS]; /* that are quoted */
 	struct {
 		uint8_t *p;
 		size_t n;
@@ -306,39 +160,46 @@ static void put_bytes(struct cursor *w, const char *before, const uint8_t *p, si
 	put_text(w, "\"");
 }
 
-static int put_bank(struct cursor *w, struct command *c, const struct attest_bank *b)
+static int put_bank(struct cursor *w, struct tpm2_cmd *c, const struct tpm2_hash *bank,
+		    uint32_t pcrs)
 {
+	uint8_t value[TPM2_PCRS * TPM2_HASH_MAX];
+	uint32_t wanted = pcrs, got, pcr;
 	const char *comma = "";
-	unsigned int pcr;
 	char key[16];
 	int rc = 0;
 
+	for (; wanted && !rc; wanted &= ~got) {
+		rc = tpm2_pcr_read(c, bank, wanted, &got, value);
+		if (!rc && !(got & wanted))
+			rc = -EBADMSG;
+	}
 	put_text(w, "\"");
-	put_text(w, b->name);
+	put_text(w, bank->name);
 	put_text(w, "\":{");
-	for (pcr = 0; pcr < ATTEST_PCRS && !rc; pcr++) {
-		if (!(b->pcrs & 1u << pcr))
+	for (pcr = 0; pcr < TPM2_PCRS && !rc; pcr++) {
+		if (!(pcrs & 1u << pcr))
 			continue;
-		rc = attest_tpm_pcr(c, b, pcr);
 		snprintf(key, sizeof(key), "%s\"%u\":", comma, pcr);
-		if (!rc)
-			put_bytes(w, key, cursor_bytes(&c->out, b->size), b->size);
+		put_bytes(w, key, value + pcr * bank->size, bank->size);
 		comma = ",";
 	}
 	put_text(w, "}");
 	return rc;
 }
 
-static int put_pcrs(struct cursor *w, struct command *c, const struct attest_banks *banks)
+static int put_pcrs(struct cursor *w, struct tpm2_cmd *c, const uint32_t pcrs[TPM2_BANKS])
 {
-	size_t i;
-	int rc = 0;
+	const char *comma = "";
+	int i, rc = 0;
 
 	put_text(w, ",\"pcrs\":{");
-	for (i = 0; i < banks->n && !rc; i++) {
-		if (i)
-			put_text(w, ",");
-		rc = put_bank(w, c, &banks->bank[i]);
+	for (i = 0; i < TPM2_BANKS && !rc; i++) {
+		if (!pcrs[i])
+			continue;
+		put_text(w, comma);
+		rc = put_bank(w, c, &tpm2_banks[i], pcrs[i]);
+		comma = ",";
 	}
 	put_text(w, "}");
 	return rc;
@@ -361,7 +222,7 @@ static void put_certificates(struct cursor *w, const struct parts *p)
 }
 
 /* One form, without spaces: tools/vtpm-verify/evidence.h */
-static int put_all(struct cursor *w, struct command *c, const struct attest *a,
+static int put_all(struct cursor *w, struct tpm2_cmd *c, const struct attest *a,
 		   const struct parts *p)
 {
 	int rc;
@@ -373,8 +234,8 @@ static int put_all(struct cursor *w, struct command *c, const struct attest *a,
 	put_bytes(w, ",\"submods\":{\"vtpm\":{\"ak\":", p->quote.public.p,
 		  p->quote.public.n);
 	put_bytes(w, ",\"quote\":", p->quote.quote.p, p->quote.quote.n);
-	put_bytes(w, ",\"signature\":", p->quote.signature.p, p->quote.signature.n);
-	rc = put_pcrs(w, c, &p->banks);
+	put_bytes(w, ",\"signature\":", p->quote.signature, sizeof(p->quote.signature));
+	rc = put_pcrs(w, c, p->pcrs);
 	if (a->log->len)
 		put_bytes(w, ",\"log\":", a->log->bytes, a->log->len);
 	put_certificates(w, p);
@@ -385,7 +246,7 @@ static int put_all(struct cursor *w, struct command *c, const struct attest *a,
 	return rc || cursor_ok(w) ? rc : -EMSGSIZE;
 }
 
-static int write_evidence(struct attest *a, struct command *c, const struct parts *p)
+static int write_evidence(struct attest *a, struct tpm2_cmd *c, const struct parts *p)
 {
 	size_t i, room = FIXED_ROOM + p->host_len + BASE64URL_SIZE(a->log->len);
 	struct cursor w;
@@ -406,28 +267,26 @@ static int write_evidence(struct attest *a, struct command *c, const struct part
 
 /* The vTPM's own part.  The PCRs cannot change before they are written out: no command of
  * the guest comes in between. */
-static int ask_tpm(const struct attest *a, struct command *c, struct parts *p)
+static int ask_tpm(const struct attest *a, struct tpm2_cmd *c, struct parts *p)
 {
 	const struct attest_request *r = p->r;
-	int rc = attest_tpm_banks(c, r->pcrs, &p->banks);
+	int rc = tpm2_get_banks(c, p->pcrs);
+	uint32_t any = 0;
 	size_t i;
 
+	for (i = 0; i < TPM2_BANKS; i++)
+		any |= p->pcrs[i] &= r->pcrs;
+	if (!rc && !any)
+		rc = -EBADMSG;
 	if (!rc)
-		rc = attest_tpm_quote(c, a->firmware, &p->banks, r->nonce, r->nonce_len,
-				      &p->quote);
+		rc = quote_pcrs(c, a->firmware, p->pcrs,
+				(struct tpm2_bytes){r->nonce, r->nonce_len}, &p->quote);
 	if (rc)
 		return rc;
 	for (i = 0; i < CERTIFICATES; i++)
-		p->certificate[i].p =
-			attest_tpm_nv(c, certificate_index[i], &p->certificate[i].n);
+		p->certificate[i].p = read_nv(c, tpm2_eks[certificate_of[i]].certificate,
+					      &p->certificate[i].n);
 	return 0;
-}
-
-static void put_2b(struct cursor *w, const uint8_t *p, size_t n)
-{
-	cursor_put_u16(w, (uint16_t)n);
-	if (n)
-		cursor_put(w, p, n);
 }
 
 /* CHANNEL_QUOTE */
@@ -442,11 +301,11 @@ static int ask_host(const struct attest *a, struct parts *p)
 		rc = eventlog_sha256(a->log, log);
 	if (rc)
 		return rc;
-	put_2b(&w, p->r->nonce, p->r->nonce_len);
-	put_2b(&w, p->r->user, p->r->user_len);
-	put_2b(&w, p->quote.name.p, p->quote.name.n);
-	put_2b(&w, quote, sizeof(quote));
-	put_2b(&w, log, a->log->len ? sizeof(log) : 0);
+	tpm2_put_2b(&w, (struct tpm2_bytes){p->r->nonce, p->r->nonce_len});
+	tpm2_put_2b(&w, (struct tpm2_bytes){p->r->user, p->r->user_len});
+	tpm2_put_2b(&w, (struct tpm2_bytes){p->quote.name.p, p->quote.name.n});
+	tpm2_put_2b(&w, (struct tpm2_bytes){quote, sizeof(quote)});
+	tpm2_put_2b(&w, (struct tpm2_bytes){log, a->log->len ? sizeof(log) : 0});
 	if (!cursor_ok(&w))
 		return -EMSGSIZE;
 	return a->host(a->ctx, request, w.pos, &p->host, &p->host_len);
@@ -476,8 +335,8 @@ static int refuse_host(int rc, uint32_t *tpm_rc, struct error *e)
 		"again in some seconds.");
 }
 
-static int collect(struct attest *a, struct command *c, struct parts *p, uint32_t *tpm_rc,
-		   struct error *e)
+static int collect(struct attest *a, struct tpm2_cmd *c, struct parts *p,
+		   uint32_t *tpm_rc, struct error *e)
 {
 	int rc = ask_tpm(a, c, p);
 
@@ -495,7 +354,7 @@ static int collect(struct attest *a, struct command *c, struct parts *p, uint32_
 int attest_run(struct attest *a, const struct attest_request *r, uint32_t *tpm_rc,
 	       struct error *e)
 {
-	struct command *c = malloc(sizeof(*c));
+	struct tpm2_cmd *c = calloc(1, sizeof(*c));
 	struct parts *p = calloc(1, sizeof(*p));
 	size_t i;
 	int rc;
@@ -503,6 +362,7 @@ int attest_run(struct attest *a, const struct attest_request *r, uint32_t *tpm_r
 	attest_clear(a);
 	*tpm_rc = TPM2_RC_DISABLED;
 	if (c && p) {
+		c->transport = &engine_tpm;
 		p->r = r;
 		rc = collect(a, c, p, tpm_rc, e);
 		for (i = 0; i < CERTIFICATES; i++)

@@ -10,16 +10,11 @@
 #define XVTPM_ATTEST_H
 
 #include "lib/error.h"
-#include "stubdom/manager/command.h"
 #include "stubdom/manager/eventlog.h"
 #include "stubdom/manager/firmware.h"
 #include "stubdom/manager/hostchan.h"
 
 /*
- * What the manager asks its own TPM for a deep quote: the attestation key, a quote with it,
- * the PCRs, and the certificates in its NV memory.
- * As command_run(): -EREMOTEIO, and c->rc tells why the TPM refused.
- *
  * The attestation key is a primary key of the platform hierarchy: it follows from the
  * platform's primary seed and one template, so it is the same for as long as the vTPM
  * exists, TPM2_Clear leaves it as it is, and no password of the guest's is needed for it.  To
@@ -29,33 +24,7 @@
  * which the guest has none: there is no handle of it that a guest could use.
  */
 
-#define ATTEST_BANKS	4
-#define ATTEST_PCRS	24
 #define ATTEST_PART_MAX 1024
-
-struct attest_bytes {
-	uint8_t p[ATTEST_PART_MAX];
-	size_t n;
-};
-
-/* A key, and what it signed. */
-struct attest_quote {
-	struct attest_bytes public; /* TPMT_PUBLIC */
-	struct attest_bytes name;
-	struct attest_bytes quote;     /* TPMS_ATTEST */
-	struct attest_bytes signature; /* TPMT_SIGNATURE */
-};
-
-struct attest_bank {
-	uint16_t alg, size;
-	const char *name; /* "sha256" */
-	uint32_t pcrs;	  /* that this TPM has */
-};
-
-struct attest_banks {
-	size_t n;
-	struct attest_bank bank[ATTEST_BANKS];
-};
 
 #define ATTEST_NONCE_MIN 16
 #define ATTEST_NONCE_MAX 64

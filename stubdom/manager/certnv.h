@@ -14,18 +14,15 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "compiler.h"
+#include "lib/tpm2/marshal.h"
 #include "stubdom/manager/firmware.h"
 
 /* The largest index of libtpms: MAX_NV_INDEX_SIZE. */
 #define CERTNV_SIZE_MAX 2048
 
-enum certnv_which {
-	CERTNV_RSA2048,
-	CERTNV_P256,
-	CERTNV_P384,
-	CERTNV_PLATFORM,
-	CERTNV_ALL
-};
+/* The certificates of the endorsement keys, by enum tpm2_ek, and one more. */
+#define CERTNV_PLATFORM TPM2_EKS
+#define CERTNV_ALL	(TPM2_EKS + 1)
 
 /* What is to be there; len 0: none. */
 struct certnv {

@@ -655,6 +655,14 @@ int engine_execute(uint8_t locality, const uint8_t *cmd, size_t len, uint8_t *rs
 	return rc;
 }
 
+static int exchange_engine(void *ctx, const uint8_t *cmd, size_t len, uint8_t *rsp,
+			   size_t *rsp_len)
+{
+	return engine_execute(0, cmd, len, rsp, rsp_len);
+}
+
+const struct tpm2_transport engine_tpm = {.exchange = exchange_engine};
+
 /* For what the client left open.  A TPM that was not started, or is broken, answers with
  * an error, which is as good. */
 static void shut_down(void)

@@ -13,6 +13,7 @@
 
 #include "include/compiler.h"
 #include "lib/error.h"
+#include "lib/tpm2/cmd.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -55,6 +56,8 @@ int __must_check engine_power_cycle(void);
  * that nothing may be published as success. */
 int __must_check engine_execute(uint8_t locality, const uint8_t *cmd, size_t len,
 				uint8_t *rsp, size_t *rsp_len);
+/* The same at locality 0, for the manager's own commands. */
+extern const struct tpm2_transport engine_tpm;
 /* Asks the command in flight to end early with TPM_RC_CANCELED. */
 void engine_cancel(void);
 /* Has call(ctx) run now and then while a long command does, for anyone who has no other

@@ -1,88 +1,43 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "stubdom/manager/firmware.h"
-#include "lib/tpm2/types.h"
+#include "lib/tpm2/commands.h"
+#include "stubdom/manager/engine.h"
 
 #include <errno.h>
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
 #include <string.h>
 
-#define STARTUP_ORDERLY 0x80000000u
-
-/* Whether the end before this start was a TPM2_Shutdown; Part 2, 8.7.  The clock's own
- * "safe" is gone once libtpms has put the clock into its state, at any moment. */
-static int was_orderly(struct command *c, bool *orderly)
+/* After TPM2_Startup, while platformAuth is the empty one.  Whether the end before this
+ * start was a TPM2_Shutdown says Part 2, 8.7: the clock's own "safe" is gone once libtpms
+ * has put the clock into its state, at any moment.  -errno */
+static int firmware_clock(struct tpm2_cmd *c)
 {
-	int rc;
-
-	command_begin(c, TPM2_CC_GetCapability);
-	cursor_put_u32(&c->in, TPM2_CAP_TPM_PROPERTIES);
-	cursor_put_u32(&c->in, TPM2_PT_STARTUP_CLEAR);
-	cursor_put_u32(&c->in, 1);
-	rc = command_run(c);
-	if (rc)
-		return rc;
-	(void)cursor_bytes(&c->out, 1 + 4 + 4 + 4); /* moreData, capability, n, tag */
-	*orderly = cursor_u32(&c->out) & STARTUP_ORDERLY;
-	return cursor_ok(&c->out) ? 0 : -EBADMSG;
-}
-
-static int read_clock(struct command *c, uint64_t *clock)
-{
-	int rc;
-
-	command_begin(c, TPM2_CC_ReadClock);
-	rc = command_run(c);
-	if (rc)
-		return rc;
-	(void)cursor_u64(&c->out); /* time, since the power-on */
-	*clock = cursor_u64(&c->out);
-	return cursor_ok(&c->out) ? 0 : -EBADMSG;
-}
-
-/* After TPM2_Startup, while platformAuth is the empty one.  -errno */
-static int firmware_clock(struct command *c)
-{
+	uint32_t startup;
 	uint64_t clock;
-	bool orderly;
-	int rc = was_orderly(c, &orderly);
+	int rc = tpm2_get_property(c, TPM2_PT_STARTUP_CLEAR, &startup);
 
-	if (rc || orderly)
+	if (rc || startup & TPMA_STARTUP_CLEAR_ORDERLY)
 		return rc;
-	rc = read_clock(c, &clock);
-	if (rc)
-		return rc;
-	command_begin(c, TPM2_CC_ClockSet);
-	cursor_put_u32(&c->in, TPM2_RH_PLATFORM);
-	command_auth(c, NULL, 0);
-	cursor_put_u64(&c->in, clock + ENGINE_CLOCK_LAG_MS);
-	return command_run(c);
+	rc = tpm2_read_clock(c, &clock);
+	return rc ? rc : tpm2_clock_set(c, NULL, clock + ENGINE_CLOCK_LAG_MS);
 }
 
-static int firmware_startup(struct command *c)
+static int firmware_startup(struct tpm2_cmd *c)
 {
-	int rc;
+	int rc = tpm2_startup(c);
 
-	command_begin(c, TPM2_CC_Startup);
-	cursor_put_u16(&c->in, TPM2_SU_CLEAR);
-	rc = command_run(c);
 	return rc == -EREMOTEIO && c->rc == TPM2_RC_INITIALIZE ? 0 : rc;
 }
 
-/* Part 3, 24.8 */
-static int take_platform(struct firmware *f, struct command *c)
+static int take_platform(struct firmware *f, struct tpm2_cmd *c)
 {
 	uint8_t auth[FIRMWARE_AUTH_SIZE];
 	int rc;
 
 	if (RAND_priv_bytes(auth, sizeof(auth)) != 1)
 		return -EIO;
-	command_begin(c, TPM2_CC_HierarchyChangeAuth);
-	cursor_put_u32(&c->in, TPM2_RH_PLATFORM);
-	command_auth(c, NULL, 0);
-	cursor_put_u16(&c->in, sizeof(auth));
-	cursor_put(&c->in, auth, sizeof(auth));
-	rc = command_run(c);
+	rc = tpm2_hierarchy_change_auth(c, NULL, (struct tpm2_bytes){auth, sizeof(auth)});
 	if (!rc) {
 		memcpy(f->platform_auth, auth, sizeof(auth));
 		f->platform_auth_len = sizeof(auth);
@@ -91,9 +46,15 @@ static int take_platform(struct firmware *f, struct command *c)
 	return rc;
 }
 
+struct tpm2_auth firmware_auth(const struct firmware *f)
+{
+	return (struct tpm2_auth){.password = f->platform_auth,
+				  .len = f->platform_auth_len};
+}
+
 int firmware_start(struct firmware *f)
 {
-	struct command c;
+	struct tpm2_cmd c = {.transport = &engine_tpm};
 	int rc;
 
 	firmware_wipe(f);
@@ -102,7 +63,7 @@ int firmware_start(struct firmware *f)
 		rc = firmware_clock(&c);
 	if (!rc)
 		rc = take_platform(f, &c);
-	command_wipe(&c);
+	tpm2_wipe(&c);
 	return rc;
 }
 
@@ -121,78 +82,22 @@ void firmware_wipe(struct firmware *f)
 	OPENSSL_cleanse(f, sizeof(*f));
 }
 
-#define SELECT_SIZE 3
-
-/* TPM_ALG_ID, Part 2, 6.3; in the order of the mask */
-static const uint16_t algorithms[] = {TPM2_ALG_SHA, TPM2_ALG_SHA256, TPM2_ALG_SHA384,
-				      TPM2_ALG_SHA512};
-
-static int get_firmware(struct command *c, uint8_t *banks)
-{
-	uint32_t n;
-	uint16_t algorithm;
-	const uint8_t *select;
-	int rc;
-
-	command_begin(c, TPM2_CC_GetCapability);
-	cursor_put_u32(&c->in, TPM2_CAP_PCRS);
-	cursor_put_u32(&c->in, 0);
-	cursor_put_u32(&c->in, 1);
-	rc = command_run(c);
-	if (rc)
-		return rc;
-	(void)cursor_u8(&c->out);  /* moreData */
-	(void)cursor_u32(&c->out); /* capability */
-	n = cursor_u32(&c->out);
-	*banks = 0;
-	while (n-- && cursor_ok(&c->out)) {
-		algorithm = cursor_u16(&c->out);
-		select = cursor_bytes(&c->out, cursor_u8(&c->out));
-		for (size_t i = 0; i < ARRAY_SIZE(algorithms); i++)
-			if (select && algorithm == algorithms[i] && select[0])
-				*banks |= (uint8_t)(1 << i);
-	}
-	return cursor_ok(&c->out) ? 0 : -EBADMSG;
-}
-
-/* Part 3, 22.5 */
-static int allocate(struct command *c, uint8_t banks)
-{
-	uint8_t select[SELECT_SIZE];
-	int rc;
-
-	command_begin(c, TPM2_CC_PCR_Allocate);
-	cursor_put_u32(&c->in, TPM2_RH_PLATFORM);
-	command_auth(c, NULL, 0);
-	cursor_put_u32(&c->in, ARRAY_SIZE(algorithms));
-	for (size_t i = 0; i < ARRAY_SIZE(algorithms); i++) {
-		memset(select, banks >> i & 1 ? 0xff : 0, sizeof(select));
-		cursor_put_u16(&c->in, algorithms[i]);
-		cursor_put_u8(&c->in, sizeof(select));
-		cursor_put(&c->in, select, sizeof(select));
-	}
-	rc = command_run(c);
-	if (rc)
-		return rc;
-	return cursor_u8(&c->out) ? 0 : -ENOSPC; /* allocationSuccess */
-}
-
 int firmware_banks(uint8_t banks)
 {
-	struct command c;
-	uint8_t now;
-	int rc;
+	struct tpm2_cmd c = {.transport = &engine_tpm};
+	uint32_t pcrs[TPM2_BANKS];
+	unsigned int now = 0, i;
+	int rc = tpm2_startup(&c);
 
-	command_begin(&c, TPM2_CC_Startup);
-	cursor_put_u16(&c.in, TPM2_SU_CLEAR);
-	rc = command_run(&c);
 	/* a crash is behind this start alone: the next one is an orderly one */
 	if (!rc)
 		rc = firmware_clock(&c);
 	if (!rc)
-		rc = get_firmware(&c, &now);
+		rc = tpm2_get_banks(&c, pcrs);
+	for (i = 0; !rc && i < TPM2_BANKS; i++)
+		now |= pcrs[i] ? 1u << i : 0;
 	if (!rc && now != banks)
-		rc = allocate(&c, banks);
+		rc = tpm2_pcr_allocate(&c, NULL, banks);
 	/* Whatever comes next finds the TPM as it is after a power-on. */
 	return rc ? rc : engine_power_cycle();
 }
@@ -222,26 +127,26 @@ struct flags {
 	bool disable, deactivated, presence_for_good, presence_by_command, has_key;
 };
 
-static void begin_firmware(struct command *c, uint32_t ordinal)
+static void begin_firmware(struct tpm2_cmd *c, uint32_t ordinal)
 {
 	struct cursor tag = cursor_writer(c->cmd, 2);
 
-	command_begin(c, ordinal);
+	tpm2_begin(c, ordinal);
 	cursor_put_u16(&tag, TAG_RQU_COMMAND);
 }
 
 /* 1: it was handed over already. */
-static int firmware12_startup(struct command *c)
+static int firmware12_startup(struct tpm2_cmd *c)
 {
 	int rc;
 
 	begin_firmware(c, ORD_STARTUP);
 	cursor_put_u16(&c->in, ST_CLEAR);
-	rc = command_run(c);
+	rc = tpm2_run(c);
 	return rc == -EREMOTEIO && c->rc == INVALID_POSTINIT ? 1 : rc;
 }
 
-static int get_flags(struct command *c, struct flags *f)
+static int get_flags(struct tpm2_cmd *c, struct flags *f)
 {
 	int rc;
 
@@ -249,7 +154,7 @@ static int get_flags(struct command *c, struct flags *f)
 	cursor_put_u32(&c->in, CAP_FLAG);
 	cursor_put_u32(&c->in, 4);
 	cursor_put_u32(&c->in, CAP_FLAG_PERMANENT);
-	rc = command_run(c);
+	rc = tpm2_run(c);
 	if (rc)
 		return rc;
 	(void)cursor_u32(&c->out); /* size */
@@ -265,15 +170,15 @@ static int get_flags(struct command *c, struct flags *f)
 	return cursor_ok(&c->out) ? 0 : -EBADMSG;
 }
 
-static int set_presence(struct command *c, uint16_t what)
+static int set_presence(struct tpm2_cmd *c, uint16_t what)
 {
 	begin_firmware(c, ORD_PHYSICAL_PRESENCE);
 	cursor_put_u16(&c->in, what);
-	return command_run(c);
+	return tpm2_run(c);
 }
 
 /* Part 3, 14.1: RSA of 2048 bits, as every TPM 1.2 has */
-static int make_firmware_key(struct command *c)
+static int make_firmware_key(struct tpm2_cmd *c)
 {
 	uint8_t nonce[NONCE_SIZE];
 
@@ -288,7 +193,7 @@ static int make_firmware_key(struct command *c)
 	cursor_put_u32(&c->in, 2048); /* bits */
 	cursor_put_u32(&c->in, 2);    /* primes */
 	cursor_put_u32(&c->in, 0);    /* the default exponent */
-	return command_run(c);
+	return tpm2_run(c);
 }
 
 static void put_pcr_info(struct cursor *w)
@@ -302,7 +207,7 @@ static void put_pcr_info(struct cursor *w)
 }
 
 /* From then on the NV's authorizations count, Part 3, 20.1 */
-static int lock_nv(struct command *c)
+static int lock_nv(struct tpm2_cmd *c)
 {
 	static const uint8_t none[20];
 
@@ -316,11 +221,11 @@ static int lock_nv(struct command *c)
 	cursor_put(&c->in, none, 3); /* bReadSTClear, bWriteSTClear, bWriteDefine */
 	cursor_put_u32(&c->in, 0);
 	cursor_put(&c->in, none, sizeof(none));
-	return command_run(c);
+	return tpm2_run(c);
 }
 
 /* In its own order: the key last, since it tells that all was done. */
-static int make_firmware(struct command *c, const struct flags *f)
+static int make_firmware(struct tpm2_cmd *c, const struct flags *f)
 {
 	int rc = 0;
 
@@ -332,7 +237,7 @@ static int make_firmware(struct command *c, const struct flags *f)
 }
 
 /* 1: it is active after one more power cycle only. */
-static int enable(struct command *c, const struct flags *f)
+static int enable(struct tpm2_cmd *c, const struct flags *f)
 {
 	int rc = 0;
 
@@ -342,24 +247,24 @@ static int enable(struct command *c, const struct flags *f)
 		rc = set_presence(c, PRESENCE_PRESENT);
 	if (!rc && f->disable) {
 		begin_firmware(c, ORD_PHYSICAL_ENABLE);
-		rc = command_run(c);
+		rc = tpm2_run(c);
 	}
 	if (rc || !f->deactivated)
 		return rc;
 	begin_firmware(c, ORD_PHYSICAL_DEACTIVATED);
 	cursor_put_u8(&c->in, 0);
-	rc = command_run(c);
+	rc = tpm2_run(c);
 	return rc ? rc : 1;
 }
 
-static int hand_over(struct command *c)
+static int hand_over(struct tpm2_cmd *c)
 {
 	return set_presence(c, PRESENCE_NOT_PRESENT_LOCK);
 }
 
 int firmware12_start(void)
 {
-	struct command c;
+	struct tpm2_cmd c = {.transport = &engine_tpm};
 	struct flags f = {0};
 	int rc = firmware12_startup(&c);
 

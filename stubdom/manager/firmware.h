@@ -19,7 +19,7 @@
 
 #include "include/compiler.h"
 #include "lib/error.h"
-#include "stubdom/manager/command.h"
+#include "lib/tpm2/cmd.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -27,7 +27,7 @@
 #define FIRMWARE_AUTH_SIZE 32
 
 struct firmware {
-	/* platformAuth, once it runs; for command_auth() */
+	/* platformAuth, once it runs */
 	uint8_t platform_auth[FIRMWARE_AUTH_SIZE];
 	size_t platform_auth_len; /* 0: the empty one, before the TPM is handed over */
 };
@@ -37,6 +37,8 @@ int __must_check firmware_start(struct firmware *f);
 /* Says why a start failed with rc, which it returns: the TPM, or the store. */
 int firmware_failed(int rc, struct error *e);
 void firmware_wipe(struct firmware *f);
+/* platformAuth; it points into *f. */
+struct tpm2_auth firmware_auth(const struct firmware *f);
 
 /*
  * The clock of a TPM 2.0 after a crash.  Without a TPM2_Shutdown it starts at the value

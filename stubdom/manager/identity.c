@@ -1,61 +1,39 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "identity.h"
-#include "ek.h"
-#include "lib/tpm2/types.h"
+#include "lib/tpm2/commands.h"
+#include "stubdom/manager/engine.h"
 
 #include <errno.h>
 #include <string.h>
 
-_Static_assert((int)EK_P256 == (int)ENVELOPE_EK_P256 &&
-		       (int)EK_RSA2048 == (int)ENVELOPE_EK_RSA2048 &&
-		       (int)EK_P384 == (int)ENVELOPE_EK_P384 &&
-		       (int)EK_KINDS == (int)ENVELOPE_EKS,
+_Static_assert((int)TPM2_EK_P256 == (int)ENVELOPE_EK_P256 &&
+		       (int)TPM2_EK_RSA2048 == (int)ENVELOPE_EK_RSA2048 &&
+		       (int)TPM2_EK_P384 == (int)ENVELOPE_EK_P384 &&
+		       (int)TPM2_EKS == (int)ENVELOPE_EKS,
 	       "one order of endorsement keys");
 
 /* What is known so far. */
 struct finding {
-	struct command c;
+	struct tpm2_cmd c;
 	struct identity_keys *keys;
 	struct envelope_name *names;
 	bool keep; /* the RSA key is missing where others look for it */
 };
 
-static int permanent(struct command *c, uint32_t *value)
+/* TPM2_ReadPublic: the key's Name, and its TPM2B_PUBLIC. */
+static int read_name(struct tpm2_cmd *c, uint32_t handle, struct envelope_name *name,
+		     struct tpm2_bytes *public)
 {
-	int rc;
+	struct tpm2_bytes got;
+	int rc = tpm2_read_public(c, handle, public, &got);
 
-	command_begin(c, TPM2_CC_GetCapability);
-	cursor_put_u32(&c->in, TPM2_CAP_TPM_PROPERTIES);
-	cursor_put_u32(&c->in, TPM2_PT_PERMANENT);
-	cursor_put_u32(&c->in, 1);
-	rc = command_run(c);
 	if (rc)
 		return rc;
-	(void)cursor_bytes(&c->out, 1 + 4 + 4); /* moreData, capability, count */
-	if (cursor_u32(&c->out) != TPM2_PT_PERMANENT)
-		cursor_fail(&c->out);
-	*value = cursor_u32(&c->out);
-	return cursor_ok(&c->out) ? 0 : -EBADMSG;
-}
-
-/* TPM2_ReadPublic, Part 3, 12.4: the key's Name; where its TPM2B_PUBLIC is. */
-static int read_public(struct command *c, uint32_t handle, struct envelope_name *name,
-		       const uint8_t **public, uint16_t *len)
-{
-	int rc;
-
-	command_begin(c, TPM2_CC_ReadPublic);
-	cursor_put_u32(&c->in, handle);
-	rc = command_run(c);
-	if (rc)
-		return rc;
-	*len = cursor_u16(&c->out);
-	*public = cursor_bytes(&c->out, *len);
-	name->len = cursor_u16(&c->out);
-	if (name->len > sizeof(name->bytes))
+	if (got.n > sizeof(name->bytes))
 		return -EBADMSG;
-	cursor_copy(&c->out, name->bytes, name->len);
-	return cursor_ok(&c->out) ? 0 : -EBADMSG;
+	name->len = (uint16_t)got.n;
+	memcpy(name->bytes, got.p, got.n);
+	return 0;
 }
 
 static bool same_name(const struct envelope_name *a, const struct envelope_name *b)
@@ -64,22 +42,20 @@ static bool same_name(const struct envelope_name *a, const struct envelope_name 
 }
 
 /* Takes in the key at handle, if its Name is the one that is known.  -EPERM */
-static int take_identity(struct finding *f, enum ek which, uint32_t handle)
+static int take_identity(struct finding *f, enum tpm2_ek which, uint32_t handle)
 {
 	struct identity_keys *keys = f->keys;
 	struct cursor w = cursor_writer(keys->publics + keys->len,
 					sizeof(keys->publics) - keys->len);
 	struct envelope_name name = {.len = 0}, *known = &f->names[which];
-	const uint8_t *public;
-	uint16_t len;
-	int rc = read_public(&f->c, handle, &name, &public, &len);
+	struct tpm2_bytes public;
+	int rc = read_name(&f->c, handle, &name, &public);
 
 	if (rc)
 		return rc;
 	if (known->len && !same_name(known, &name))
 		return -EPERM;
-	cursor_put_u16(&w, len);
-	cursor_put(&w, public, len);
+	tpm2_put_2b(&w, public);
 	if (!cursor_ok(&w) || !name.len ||
 	    !envelope_name_ok((enum envelope_ek)which, &name))
 		return -EBADMSG;
@@ -89,41 +65,48 @@ static int take_identity(struct finding *f, enum ek which, uint32_t handle)
 	return 0;
 }
 
-static int make_identity(struct finding *f, enum ek which)
+static int make_identity(struct finding *f, enum tpm2_ek which)
 {
-	int rc = ek_create_primary(which, &f->c), flushed;
+	struct tpm2_bytes public, name;
+	int rc = tpm2_create_primary(&f->c, TPM2_RH_ENDORSEMENT, NULL,
+				     &tpm2_eks[which].template, &public, &name);
 	uint32_t handle = f->c.handle;
+	int flushed;
 
 	if (rc)
 		return rc;
 	rc = take_identity(f, which, handle);
-	if (!rc && which == EK_RSA2048 && f->keep) {
-		rc = ek_evict_control(&f->c, handle, EK_RSA2048_HANDLE);
+	if (!rc && which == TPM2_EK_RSA2048 && f->keep) {
+		rc = tpm2_evict_control(&f->c, handle, IDENTITY_RSA2048_HANDLE);
 		if (rc == -EREMOTEIO) /* no room: the guest can make it itself */
 			rc = 0;
 	}
-	flushed = ek_flush(&f->c, handle);
+	flushed = tpm2_flush_context(&f->c, handle);
 	return rc ? rc : flushed;
 }
 
 static int find_identity(struct finding *f)
 {
 	unsigned int which;
+	struct tpm2_bytes public, name;
 	uint32_t set;
-	int rc = permanent(&f->c, &set), exists = 0;
+	bool exists;
+	int rc = tpm2_get_property(&f->c, TPM2_PT_PERMANENT, &set);
 
 	if (!rc && set & TPMA_PERMANENT_ENDORSEMENTAUTHSET)
 		return -EACCES;
 	if (!rc)
-		exists = ek_read_public(&f->c, EK_RSA2048_HANDLE);
-	if (rc || exists < 0)
-		return rc ? rc : exists;
+		rc = tpm2_read_public(&f->c, IDENTITY_RSA2048_HANDLE, &public, &name);
+	exists = !rc;
+	if (rc && rc != -EREMOTEIO)
+		return rc;
+	rc = 0;
 	f->keep = !exists && !(set & TPMA_PERMANENT_OWNERAUTHSET);
-	for (which = 0; which < EK_KINDS && !rc; which++) {
+	for (which = 0; which < TPM2_EKS && !rc; which++) {
 		/* a guest can have put another one there: only what is known to be the
 		 * key spares the making of it */
-		if (which == EK_RSA2048 && exists && f->names[which].len &&
-		    !take_identity(f, which, EK_RSA2048_HANDLE))
+		if (which == TPM2_EK_RSA2048 && exists && f->names[which].len &&
+		    !take_identity(f, which, IDENTITY_RSA2048_HANDLE))
 			continue;
 		rc = make_identity(f, which);
 	}
@@ -133,7 +116,7 @@ static int find_identity(struct finding *f)
 int identity_find(struct identity_keys *keys, struct envelope_name names[ENVELOPE_EKS],
 		  bool made, struct error *e)
 {
-	struct finding f = {.keys = keys, .names = names};
+	struct finding f = {.c.transport = &engine_tpm, .keys = keys, .names = names};
 	int rc;
 
 	memset(keys, 0, sizeof(*keys));

@@ -12,6 +12,11 @@
  * at the next start, when ownerAuth and endorsementAuth are empty.  With an
  * endorsementAuth of its own nothing can be made here: these keys are not known to be
  * equal, and what the header says stands, since the state is authenticated under it.
+ *
+ * A key follows from the endorsement seed and its template (lib/tpm2/marshal.h) alone: it is
+ * the same each time, and TPM2_Clear leaves it as it is.  Only TPM2_ChangeEPS would change
+ * it, which takes the platform's authorization, and nobody has that but the manager
+ * (firmware.h).
  */
 #ifndef XVTPM_IDENTITY_H
 #define XVTPM_IDENTITY_H
@@ -22,6 +27,10 @@
 #include "compiler.h"
 #include "lib/slot/envelope.h"
 #include "lib/error.h"
+
+/* Where swtpm and others keep the RSA key: TCG Registry of Reserved TPM 2.0 Handles and
+ * Localities. */
+#define IDENTITY_RSA2048_HANDLE 0x81010001u
 
 struct identity_keys {
 	uint8_t publics[1024]; /* TPM2B_PUBLICs of all that were made */

@@ -15,7 +15,7 @@ static struct unlock unlock_of(struct vtpm_keys *k, const struct unlock_config *
 {
 	return (struct unlock){
 		.config = config,
-		.tpm = {.ctx = k->chan, .tpm = hostchan_tpm},
+		.tpm = {.ctx = k->chan, .exchange = hostchan_tpm},
 		.kms = {.ctx = k->chan,
 			.open = hostchan_kms_open,
 			.send = hostchan_kms_send,

@@ -2,10 +2,10 @@
 # The manager, build/bin/vtpm-manager: one static program, so that the stub domain's
 # kernel can run it, linked from Debian's archives and small enough for 8 MiB.
 # The client of the host's TPM and the key slots: vtpmctl recover has them too.
-HOSTTPM_SRCS := $(addprefix stubdom/manager/,hosttpm.c hosttpm_cmd.c hosttpm_session.c) lib/hostpolicy.c lib/tpmbusy.c
+HOSTTPM_SRCS := stubdom/manager/hosttpm.c $(TPM2_SRCS) lib/hostpolicy.c lib/approval.c lib/tpmpub.c
 UNLOCK_SRCS := stubdom/manager/unlock.c $(ENVELOPE_SRCS)
 
-MANAGER_SRCS := $(wildcard stubdom/manager/*.c) lib/text.c lib/atomic.c lib/channel.c lib/tpmpub.c $(ENVELOPE_SRCS) lib/hostpolicy.c lib/measure.c lib/tpmbusy.c $(KMS_SRCS) \
+MANAGER_SRCS := $(wildcard stubdom/manager/*.c) lib/text.c lib/atomic.c lib/channel.c $(HOSTTPM_SRCS) $(ENVELOPE_SRCS) lib/measure.c $(KMS_SRCS) \
                 $(addprefix backend/,ring.c tpmif.c xen.c)
 MANAGER_OBJS := $(sort $(MANAGER_SRCS:%.c=$(BUILD)/manager/%.o))
 # What libssl itself needs is another thing in each Debian; asked when the recipe runs.
@@ -46,10 +46,10 @@ plain_UNIT_SRCS := $(addprefix stubdom/manager/,front.c socket.c) lib/cursor.c l
 engine_UNIT_SRCS := $(ENGINE_SRCS) stubdom/manager/state.c $(ENVELOPE_SRCS)
 engine_UNIT_LIBS := $(ENGINE_LIBS) -lcrypto
 UNIT_TESTS += firmware
-firmware_UNIT_SRCS := $(ENGINE_SRCS) $(addprefix stubdom/manager/,command.c firmware.c) lib/cursor.c lib/error.c
+firmware_UNIT_SRCS := $(ENGINE_SRCS) stubdom/manager/firmware.c $(TPM2_SRCS) lib/error.c
 firmware_UNIT_LIBS := $(ENGINE_LIBS) -lcrypto
 UNIT_TESTS += identity
-identity_UNIT_SRCS := $(firmware_UNIT_SRCS) $(addprefix stubdom/manager/,ek.c identity.c) $(ENVELOPE_SRCS)
+identity_UNIT_SRCS := $(firmware_UNIT_SRCS) stubdom/manager/identity.c $(ENVELOPE_SRCS)
 identity_UNIT_LIBS := $(ENGINE_LIBS) -lcrypto
 UNIT_TESTS += certnv
 certnv_UNIT_SRCS := $(firmware_UNIT_SRCS) stubdom/manager/certnv.c
@@ -58,11 +58,10 @@ UNIT_TESTS += firmware_clock
 firmware_clock_UNIT_SRCS := $(firmware_UNIT_SRCS)
 firmware_clock_UNIT_LIBS := $(ENGINE_LIBS) -lcrypto
 UNIT_TESTS += firmware_banks
-firmware_banks_UNIT_SRCS := $(firmware_UNIT_SRCS) stubdom/manager/firmware.c
+firmware_banks_UNIT_SRCS := $(firmware_UNIT_SRCS)
 firmware_banks_UNIT_LIBS := $(ENGINE_LIBS) -lcrypto
 UNIT_TESTS += firmware12
-firmware12_UNIT_SRCS := $(ENGINE_SRCS) $(addprefix stubdom/manager/,command.c firmware.c) \
-                        lib/cursor.c lib/error.c
+firmware12_UNIT_SRCS := $(firmware_UNIT_SRCS)
 firmware12_UNIT_LIBS := $(ENGINE_LIBS) -lcrypto
 UNIT_TESTS += engine_kind
 engine_kind_UNIT_SRCS := $(ENGINE_SRCS) lib/cursor.c lib/error.c

@@ -49,7 +49,7 @@ void unlock_config_free(struct unlock_config *c);
 /* What all that follows works with; each sets *error, which may not be NULL. */
 struct unlock {
 	const struct unlock_config *config;
-	struct hosttpm_transport tpm;
+	struct tpm2_transport tpm;
 	struct kms_stream kms;
 	struct error *error;
 };

@@ -2,7 +2,7 @@
 #include "vendor.h"
 #include "include/vendor.h"
 #include "lib/cursor.h"
-#include "lib/tpm2/types.h"
+#include "lib/tpm2/marshal.h"
 
 #define HEADER_SIZE 10
 
@@ -63,7 +63,7 @@ static uint32_t attest(const struct vendor *v, struct cursor *in, struct cursor 
 	if (!cursor_done(in))
 		return TPM2_RC_SIZE;
 	if (r.nonce_len < ATTEST_NONCE_MIN || r.nonce_len > ATTEST_NONCE_MAX || !r.pcrs ||
-	    r.pcrs >> ATTEST_PCRS || r.user_len > ATTEST_USER_MAX)
+	    r.pcrs >> TPM2_PCRS || r.user_len > ATTEST_USER_MAX)
 		return TPM2_RC_VALUE + TPM2_RC_P + TPM2_RC_1;
 	if (attest_run(v->attest, &r, &rc, &e))
 		return rc;

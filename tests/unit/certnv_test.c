@@ -4,7 +4,8 @@
 #include "tests/unit/unit.h"
 #include "tests/unit/engine_disk.h"
 #include "stubdom/manager/certnv.h"
-#include "stubdom/manager/command.h"
+#include "lib/tpm2/commands.h"
+#include "stubdom/manager/engine.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -24,7 +25,7 @@
 #define RC_NV_AUTH    0x149
 
 static struct firmware firmware;
-static struct command command;
+static struct tpm2_cmd command = {.transport = &engine_tpm};
 static struct error error;
 static struct certnv want;
 static uint8_t der[CERTNV_SIZE_MAX + 1];
@@ -65,10 +66,10 @@ static void set(uint32_t index, const uint8_t *bytes, size_t len)
 /* A guest's command: with the owner's authorization, which is empty. */
 static uint32_t as_owner(uint32_t code, uint32_t index)
 {
-	command_begin(&command, code);
+	tpm2_begin(&command, code);
 	cursor_put_u32(&command.in, TPM2_RH_OWNER);
 	cursor_put_u32(&command.in, index);
-	command_auth(&command, NULL, 0);
+	tpm2_authorize(&command, NULL, 0);
 	if (code == CC_WRITE) {
 		cursor_put_u16(&command.in, 1);
 		cursor_put_u8(&command.in, 'x');
@@ -78,7 +79,7 @@ static uint32_t as_owner(uint32_t code, uint32_t index)
 		cursor_put_u16(&command.in, 16);
 		cursor_put_u16(&command.in, 0);
 	}
-	assert_int_not_equal(command_run(&command), -EBADMSG);
+	assert_int_not_equal(tpm2_run(&command), -EBADMSG);
 	return command.rc;
 }
 
@@ -86,9 +87,9 @@ static void define_with(uint32_t index, uint16_t size, uint32_t attributes)
 {
 	size_t mark;
 
-	command_begin(&command, CC_DEFINE);
+	tpm2_begin(&command, CC_DEFINE);
 	cursor_put_u32(&command.in, TPM2_RH_OWNER);
-	command_auth(&command, NULL, 0);
+	tpm2_authorize(&command, NULL, 0);
 	cursor_put_u16(&command.in, 0);
 	mark = cursor_mark_u16(&command.in);
 	cursor_put_u32(&command.in, index);
@@ -97,7 +98,7 @@ static void define_with(uint32_t index, uint16_t size, uint32_t attributes)
 	cursor_put_u16(&command.in, 0);
 	cursor_put_u16(&command.in, size);
 	cursor_patch_u16(&command.in, mark);
-	assert_int_equal(command_run(&command), 0);
+	assert_int_equal(tpm2_run(&command), 0);
 }
 
 static void define_as_owner(uint32_t index, uint16_t size)
@@ -108,9 +109,9 @@ static void define_as_owner(uint32_t index, uint16_t size)
 /* TPMA_NV; 0: there is none. */
 static uint32_t attributes(uint32_t index)
 {
-	command_begin(&command, CC_READPUBLIC);
+	tpm2_begin(&command, CC_READPUBLIC);
 	cursor_put_u32(&command.in, index);
-	if (command_run(&command))
+	if (tpm2_run(&command))
 		return 0;
 	(void)cursor_bytes(&command.out, 8);
 	return cursor_u32(&command.out);
@@ -183,7 +184,7 @@ static void one_that_is_not_wanted_goes(void **unused)
 {
 	set(EK_RSA, der, 1234);
 	apply(1);
-	want.one[CERTNV_RSA2048].len = 0;
+	want.one[TPM2_EK_RSA2048].len = 0;
 	apply(0);
 	assert_int_equal(attributes(EK_RSA), 0);
 }
@@ -224,13 +225,13 @@ static void a_full_memory_is_told(void **unused)
 
 	for (i = 0; i < 200; i++) {
 		define_as_owner(OTHER + i, 2048);
-		command_begin(&command, CC_READPUBLIC);
+		tpm2_begin(&command, CC_READPUBLIC);
 		set(EK_RSA, der, 300);
 		set(EK_ECC, der, 2048);
 		if (certnv_apply(&want, &firmware, &good) == -EREMOTEIO)
 			break;
-		want.one[CERTNV_RSA2048].len = 0;
-		want.one[CERTNV_P256].len = 0;
+		want.one[TPM2_EK_RSA2048].len = 0;
+		want.one[TPM2_EK_P256].len = 0;
 		apply(0);
 	}
 	assert_true(i < 200);

@@ -2,7 +2,8 @@
 /* What the manager does to a TPM 1.2 that was just powered on, on the real engine. */
 #include "tests/unit/unit.h"
 #include "tests/unit/engine_disk.h"
-#include "stubdom/manager/command.h"
+#include "lib/tpm2/commands.h"
+#include "stubdom/manager/engine.h"
 #include "stubdom/manager/firmware.h"
 
 #include <errno.h>
@@ -24,7 +25,7 @@
 #define INVALID_POSTINIT      0x26
 #define NV_AUTH		      0x13b /* TPM_AREA_LOCKED and others: not without the owner */
 
-static struct command command;
+static struct tpm2_cmd command = {.transport = &engine_tpm};
 static struct error error;
 
 static int open_engine(bool create)
@@ -52,13 +53,13 @@ static void begin(uint32_t ordinal)
 {
 	struct cursor tag = cursor_writer(command.cmd, 2);
 
-	command_begin(&command, ordinal);
+	tpm2_begin(&command, ordinal);
 	cursor_put_u16(&tag, 0x00c1);
 }
 
 static uint32_t run(void)
 {
-	assert_int_not_equal(command_run(&command), -EBADMSG);
+	assert_int_not_equal(tpm2_run(&command), -EBADMSG);
 	return command.rc;
 }
 

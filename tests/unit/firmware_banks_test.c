@@ -2,7 +2,8 @@
 /* The operator's PCR banks, on the real engine. */
 #include "tests/unit/unit.h"
 #include "tests/unit/engine_disk.h"
-#include "stubdom/manager/command.h"
+#include "lib/tpm2/commands.h"
+#include "stubdom/manager/engine.h"
 #include "stubdom/manager/firmware.h"
 
 #include <errno.h>
@@ -10,7 +11,7 @@
 #include <string.h>
 
 static struct firmware firmware;
-static struct command command;
+static struct tpm2_cmd command = {.transport = &engine_tpm};
 static struct error error;
 
 static const struct engine_store store = {.load = disk_load, .save = disk_save};
@@ -30,12 +31,12 @@ static int teardown(void **unused)
 /* Whether PCR 16 of a bank is there to be read. */
 static bool has(uint16_t algorithm)
 {
-	command_begin(&command, 0x17e);
+	tpm2_begin(&command, 0x17e);
 	cursor_put_u32(&command.in, 1);
 	cursor_put_u16(&command.in, algorithm);
 	cursor_put_u8(&command.in, 3);
 	cursor_put(&command.in, "\0\0\1", 3);
-	assert_int_equal(command_run(&command), 0);
+	assert_int_equal(tpm2_run(&command), 0);
 	(void)cursor_u32(&command.out);			 /* update counter */
 	(void)cursor_bytes(&command.out, 4 + 2 + 1 + 3); /* what was selected */
 	return cursor_u32(&command.out) == 1;

@@ -3,7 +3,8 @@
  * time of our own. */
 #include "tests/unit/unit.h"
 #include "tests/unit/engine_disk.h"
-#include "stubdom/manager/command.h"
+#include "lib/tpm2/commands.h"
+#include "stubdom/manager/engine.h"
 #include "stubdom/manager/firmware.h"
 
 #include <errno.h>
@@ -18,7 +19,7 @@
 #define CC_READ_CLOCK 0x181
 
 static struct firmware firmware;
-static struct command command;
+static struct tpm2_cmd command = {.transport = &engine_tpm};
 static struct error error;
 static bool lost;
 static int64_t ahead_s; /* of the machine's clocks */
@@ -65,8 +66,8 @@ static struct told ask(void)
 {
 	struct told t;
 
-	command_begin(&command, CC_READ_CLOCK);
-	assert_int_equal(command_run(&command), 0);
+	tpm2_begin(&command, CC_READ_CLOCK);
+	assert_int_equal(tpm2_run(&command), 0);
 	(void)cursor_u64(&command.out);
 	t.clock = cursor_u64(&command.out);
 	t.resets = cursor_u32(&command.out);
@@ -139,9 +140,9 @@ static void the_stored_clock_is_near(void **unused)
 	(void)!engine_close();
 	lost = false;
 	assert_int_equal(engine_open(&store, &(struct engine_options){0}, &error), 0);
-	command_begin(&command, 0x144);
+	tpm2_begin(&command, 0x144);
 	cursor_put_u16(&command.in, 0);
-	assert_int_equal(command_run(&command), 0);
+	assert_int_equal(tpm2_run(&command), 0);
 	lag = before.clock - ask().clock;
 	assert_true(lag <= ENGINE_CLOCK_LAG_MS);
 }
@@ -166,11 +167,11 @@ static void a_clock_that_was_set_stays_set(void **unused)
 {
 	uint64_t to = ask().clock + 1000000;
 
-	command_begin(&command, CC_CLOCK_SET);
+	tpm2_begin(&command, CC_CLOCK_SET);
 	cursor_put_u32(&command.in, TPM2_RH_OWNER);
-	command_auth(&command, NULL, 0);
+	tpm2_authorize(&command, NULL, 0);
 	cursor_put_u64(&command.in, to);
-	assert_int_equal(command_run(&command), 0);
+	assert_int_equal(tpm2_run(&command), 0);
 	crash();
 	assert_true(ask().clock >= to);
 }
@@ -190,9 +191,9 @@ static void questions_write_seldom(void **unused)
 	(void)ask();
 	assert_int_equal(disk.puts, puts + 1);
 	ahead_s += 3600;
-	command_begin(&command, CC_GETRANDOM);
+	tpm2_begin(&command, CC_GETRANDOM);
 	cursor_put_u16(&command.in, 8);
-	assert_int_equal(command_run(&command), 0);
+	assert_int_equal(tpm2_run(&command), 0);
 	assert_int_equal(disk.puts, puts + 1);
 }
 

@@ -2,7 +2,8 @@
 /* What the manager does to a TPM that was just powered on, on the real engine. */
 #include "tests/unit/unit.h"
 #include "tests/unit/engine_disk.h"
-#include "stubdom/manager/command.h"
+#include "lib/tpm2/commands.h"
+#include "stubdom/manager/engine.h"
 #include "stubdom/manager/firmware.h"
 
 #include <errno.h>
@@ -20,7 +21,7 @@
 #define RC_INIT	     0x100
 
 static struct firmware firmware;
-static struct command command;
+static struct tpm2_cmd command = {.transport = &engine_tpm};
 static struct error error;
 
 static int setup(void **unused)
@@ -39,9 +40,9 @@ static int teardown(void **unused)
 
 static uint32_t rc_of(uint32_t code, uint16_t argument)
 {
-	command_begin(&command, code);
+	tpm2_begin(&command, code);
 	cursor_put_u16(&command.in, argument);
-	assert_int_not_equal(command_run(&command), -EBADMSG);
+	assert_int_not_equal(tpm2_run(&command), -EBADMSG);
 	return command.rc;
 }
 
@@ -51,9 +52,9 @@ static uint8_t pcr16(void)
 	static const uint8_t selection[] = {0, 0, 0, 1, 0, 0x0b, 3, 0, 0, 1};
 	struct cursor *c = &command.out;
 
-	command_begin(&command, CC_PCR_READ);
+	tpm2_begin(&command, CC_PCR_READ);
 	cursor_put(&command.in, selection, sizeof(selection));
-	assert_int_equal(command_run(&command), 0);
+	assert_int_equal(tpm2_run(&command), 0);
 	(void)cursor_bytes(c, 4 + sizeof(selection) + 4 + 2);
 	return cursor_u8(c);
 }
@@ -62,20 +63,22 @@ static void extend16(void)
 {
 	static const uint8_t digest[2 + 32] = {0, 0x0b, 1};
 
-	command_begin(&command, CC_EXTEND);
+	tpm2_begin(&command, CC_EXTEND);
 	cursor_put_u32(&command.in, 16);
-	command_auth(&command, NULL, 0);
+	tpm2_authorize(&command, NULL, 0);
 	cursor_put_u32(&command.in, 1);
 	cursor_put(&command.in, digest, sizeof(digest));
-	assert_int_equal(command_run(&command), 0);
+	assert_int_equal(tpm2_run(&command), 0);
 }
 
 static uint32_t clear(const uint8_t *auth, size_t len)
 {
-	command_begin(&command, CC_CLEAR);
+	const struct tpm2_auth by = {.password = auth, .len = len};
+
+	tpm2_begin(&command, CC_CLEAR);
 	cursor_put_u32(&command.in, TPM2_RH_PLATFORM);
-	command_auth(&command, auth, len);
-	(void)!command_run(&command);
+	tpm2_authorize(&command, &by, 0);
+	(void)!tpm2_run(&command);
 	return command.rc;
 }
 
@@ -125,9 +128,9 @@ static void what_does_not_fit_is_not_sent(void **unused)
 {
 	static const uint8_t long_one[ENGINE_BUFFER_SIZE];
 
-	command_begin(&command, CC_GETRANDOM);
+	tpm2_begin(&command, CC_GETRANDOM);
 	cursor_put(&command.in, long_one, sizeof(long_one));
-	assert_int_equal(command_run(&command), -EMSGSIZE);
+	assert_int_equal(tpm2_run(&command), -EMSGSIZE);
 }
 
 int main(void)

@@ -3,7 +3,8 @@
  * as many made as are needed. */
 #include "tests/unit/unit.h"
 #include "tests/unit/engine_disk.h"
-#include "stubdom/manager/ek.h"
+#include "lib/tpm2/commands.h"
+#include "stubdom/manager/engine.h"
 #include "stubdom/manager/firmware.h"
 #include "stubdom/manager/identity.h"
 
@@ -14,14 +15,14 @@
 #define CC_CLEAR       0x126
 #define CC_CHANGE_AUTH 0x129
 #define RH_LOCKOUT     0x4000000au
-#define KEPT	       EK_RSA2048_HANDLE
+#define KEPT	       IDENTITY_RSA2048_HANDLE
 
 static struct firmware firmware;
-static struct command command;
+static struct tpm2_cmd command = {.transport = &engine_tpm};
 static struct error error;
 
 /* What the header has, and what was found. */
-static struct envelope_name names[EK_KINDS];
+static struct envelope_name names[TPM2_EKS];
 static struct identity_keys first, last;
 
 static int setup(void **unused)
@@ -48,15 +49,24 @@ static void restart(void)
 	assert_int_equal(identity_find(&last, names, false, &error), 0);
 }
 
+static bool exists(uint32_t handle)
+{
+	struct tpm2_bytes public, name;
+	int rc = tpm2_read_public(&command, handle, &public, &name);
+
+	assert_true(!rc || rc == -EREMOTEIO);
+	return !rc;
+}
+
 /* TPM2_HierarchyChangeAuth, of the empty one */
 static void change_auth(uint32_t hierarchy)
 {
-	command_begin(&command, CC_CHANGE_AUTH);
+	tpm2_begin(&command, CC_CHANGE_AUTH);
 	cursor_put_u32(&command.in, hierarchy);
-	command_auth(&command, NULL, 0);
+	tpm2_authorize(&command, NULL, 0);
 	cursor_put_u16(&command.in, 6);
 	cursor_put(&command.in, "secret", 6);
-	assert_int_equal(command_run(&command), 0);
+	assert_int_equal(tpm2_run(&command), 0);
 }
 
 static void a_new_tpm_has_all_and_keeps_one(void **unused)
@@ -71,18 +81,18 @@ static void a_new_tpm_has_all_and_keeps_one(void **unused)
 	assert_int_equal(cursor_u16(&c), 170);
 	(void)cursor_bytes(&c, 170);
 	assert_true(cursor_done(&c));
-	assert_int_equal(names[EK_P256].len, 34);
-	assert_int_equal(names[EK_RSA2048].len, 34);
-	assert_int_equal(names[EK_P384].len, 50);
-	assert_int_equal(ek_read_public(&command, KEPT), 1);
+	assert_int_equal(names[TPM2_EK_P256].len, 34);
+	assert_int_equal(names[TPM2_EK_RSA2048].len, 34);
+	assert_int_equal(names[TPM2_EK_P384].len, 50);
+	assert_int_equal(exists(KEPT), 1);
 }
 
 /* The kept one is the one that was found. */
 static void the_kept_one_is_the_key(void **unused)
 {
-	command_begin(&command, 0x173); /* ReadPublic */
+	tpm2_begin(&command, 0x173); /* ReadPublic */
 	cursor_put_u32(&command.in, KEPT);
-	assert_int_equal(command_run(&command), 0);
+	assert_int_equal(tpm2_run(&command), 0);
 	assert_memory_equal(command.rsp + 10, first.publics + 2 + 122, 2 + 314);
 }
 
@@ -96,23 +106,23 @@ static void a_later_start_finds_the_same(void **unused)
 
 static void a_clear_changes_no_key(void **unused)
 {
-	command_begin(&command, CC_CLEAR);
+	tpm2_begin(&command, CC_CLEAR);
 	cursor_put_u32(&command.in, RH_LOCKOUT);
-	command_auth(&command, NULL, 0);
-	assert_int_equal(command_run(&command), 0);
-	assert_int_equal(ek_read_public(&command, KEPT), 0);
+	tpm2_authorize(&command, NULL, 0);
+	assert_int_equal(tpm2_run(&command), 0);
+	assert_int_equal(exists(KEPT), 0);
 	restart();
 	assert_memory_equal(last.publics, first.publics, first.len);
-	assert_int_equal(ek_read_public(&command, KEPT), 1);
+	assert_int_equal(exists(KEPT), 1);
 }
 
 static void a_name_that_is_not_known_is_added(void **unused)
 {
-	struct envelope_name was[EK_KINDS];
+	struct envelope_name was[TPM2_EKS];
 	unsigned int i;
 
 	memcpy(was, names, sizeof(was));
-	for (i = 0; i < EK_KINDS; i++) {
+	for (i = 0; i < TPM2_EKS; i++) {
 		names[i].len = 0;
 		restart();
 		assert_true(last.changed);
@@ -123,30 +133,34 @@ static void a_name_that_is_not_known_is_added(void **unused)
 /* What a guest puts there is not taken for the key, nor is the key lost by it. */
 static void another_key_at_the_handle_is_not_the_key(void **unused)
 {
+	struct tpm2_bytes public, name;
 	uint32_t handle;
 
-	assert_int_equal(ek_evict_control(&command, KEPT, KEPT), 0); /* evicts it */
-	assert_int_equal(ek_create_primary(EK_P256, &command), 0);
+	assert_int_equal(tpm2_evict_control(&command, KEPT, KEPT), 0); /* evicts it */
+	assert_int_equal(tpm2_create_primary(&command, TPM2_RH_ENDORSEMENT, NULL,
+					     &tpm2_eks[TPM2_EK_P256].template, &public,
+					     &name),
+			 0);
 	handle = command.handle;
-	assert_int_equal(ek_evict_control(&command, handle, KEPT), 0);
-	assert_int_equal(ek_flush(&command, handle), 0);
+	assert_int_equal(tpm2_evict_control(&command, handle, KEPT), 0);
+	assert_int_equal(tpm2_flush_context(&command, handle), 0);
 	restart();
 	assert_memory_equal(last.publics, first.publics, first.len);
 }
 
 static void an_owner_keeps_its_handles(void **unused)
 {
-	assert_int_equal(ek_evict_control(&command, KEPT, KEPT), 0); /* evicts it */
+	assert_int_equal(tpm2_evict_control(&command, KEPT, KEPT), 0); /* evicts it */
 	change_auth(TPM2_RH_OWNER);
 	restart();
 	assert_int_equal(last.len, first.len);
-	assert_int_equal(ek_read_public(&command, KEPT), 0);
+	assert_int_equal(exists(KEPT), 0);
 }
 
 /* They are not known to be equal, and nothing is told of them. */
 static void an_endorsement_auth_is_the_guests(void **unused)
 {
-	struct envelope_name was[EK_KINDS];
+	struct envelope_name was[TPM2_EKS];
 
 	memcpy(was, names, sizeof(was));
 	change_auth(TPM2_RH_ENDORSEMENT);
@@ -163,7 +177,7 @@ static void others_than_known_end_the_start(void **unused)
 {
 	unsigned int i;
 
-	for (i = 0; i < EK_KINDS; i++) {
+	for (i = 0; i < TPM2_EKS; i++) {
 		error.cause = CAUSE_NONE;
 		names[i].bytes[names[i].len - 1] ^= 1;
 		assert_int_equal(identity_find(&last, names, false, &error), -EPERM);

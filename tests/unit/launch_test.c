@@ -2,7 +2,8 @@
 /* What a launch does to the PCRs, on the real engine. */
 #include "tests/unit/unit.h"
 #include "tests/unit/engine_disk.h"
-#include "stubdom/manager/command.h"
+#include "lib/tpm2/commands.h"
+#include "stubdom/manager/engine.h"
 #include "stubdom/manager/firmware.h"
 #include "stubdom/manager/launch.h"
 #include "lib/crypt.h"
@@ -16,7 +17,7 @@
 #define CC_ALLOCATE 0x12b
 
 static struct firmware firmware;
-static struct command command;
+static struct tpm2_cmd command = {.transport = &engine_tpm};
 static struct eventlog logged;
 static struct error error;
 static uint8_t list[MEASURE_MAX];
@@ -63,12 +64,12 @@ static size_t read_pcr(uint16_t bank, unsigned int pcr, uint8_t out[64])
 	size_t n;
 
 	select[pcr / 8] = (uint8_t)(1u << pcr % 8);
-	command_begin(&command, CC_PCR_READ);
+	tpm2_begin(&command, CC_PCR_READ);
 	cursor_put_u32(&command.in, 1);
 	cursor_put_u16(&command.in, bank);
 	cursor_put_u8(&command.in, sizeof(select));
 	cursor_put(&command.in, select, sizeof(select));
-	assert_int_equal(command_run(&command), 0);
+	assert_int_equal(tpm2_run(&command), 0);
 	(void)cursor_bytes(c, 4 + 4 + 6);
 	if (cursor_u32(c) != 1)
 		return 0;
@@ -123,18 +124,19 @@ static void in_all_banks(void **unused)
 /* A TPM with another set of banks: the log and the PCRs have these. */
 static void only_in_those_that_are_there(void **unused)
 {
+	const struct tpm2_auth by = firmware_auth(&firmware);
 	uint8_t got[64];
 
-	command_begin(&command, CC_ALLOCATE);
+	tpm2_begin(&command, CC_ALLOCATE);
 	cursor_put_u32(&command.in, TPM2_RH_PLATFORM);
-	command_auth(&command, firmware.platform_auth, firmware.platform_auth_len);
+	tpm2_authorize(&command, &by, 0);
 	cursor_put_u32(&command.in, 4);
 	for (int i = 0; i < MEASURE_HASHES; i++) {
 		cursor_put_u16(&command.in, measure_hashes[i].id);
 		cursor_put_u8(&command.in, 3);
 		cursor_put(&command.in, i == 1 ? "\xff\xff\xff" : "\0\0\0", 3);
 	}
-	assert_int_equal(command_run(&command), 0);
+	assert_int_equal(tpm2_run(&command), 0);
 	assert_int_equal(engine_power_cycle(), 0);
 	assert_int_equal(firmware_start(&firmware), 0);
 	add(12, 1, "cmdline");

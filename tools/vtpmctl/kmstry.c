@@ -333,7 +333,7 @@ int unlockconf_fill(struct unlockconf *u, const struct hostconf *h, struct tpm *
 	u->tcp.addresses = h->kms_address;
 	u->unlock = (struct unlock){
 		.config = &u->config,
-		.tpm = {.ctx = tpm, .tpm = transmit_kms},
+		.tpm = {.ctx = tpm, .exchange = transmit_kms},
 		.kms = tcp_stream(&u->tcp),
 		.error = e,
 	};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a manager may ask of the host's TPM: the commands that sealing and unsealing under
- * the pinned storage key need, each in the one form that stubdom/manager/hosttpm_cmd.c,
+ * the pinned storage key need, each in the one form that stubdom/manager/hosttpm.c,
  * _pcr.c and _policy.c give it, on the handles that this manager got itself.  A stub
  * domain that its guest took over can so neither raise the TPM's failure count (no
  * object that counts, no password, no session bound to another entity), nor make keys,
