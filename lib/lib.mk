@@ -44,6 +44,8 @@ recovery_UNIT_LIBS := -lcrypto
 
 # Commands to a TPM; also with the policies and approvals of the host's.
 TPM2_SRCS := $(addprefix lib/tpm2/,cmd.c commands.c marshal.c) lib/tpmbusy.c lib/crypt.c lib/cursor.c
+# What TPMs say of keys, and what they sign with them.
+TPM2_PUBLIC_SRCS := $(addprefix lib/tpm2/,public.c marshal.c) lib/crypt.c lib/cursor.c
 
 UNIT_TESTS += tpmbusy
 tpmbusy_UNIT_SRCS := lib/tpmbusy.c lib/cursor.c
@@ -59,12 +61,12 @@ FUZZ_TESTS += previous_key
 previous_key_FUZZ_SRCS := $(ENVELOPE_SRCS)
 previous_key_FUZZ_LIBS := -lcrypto
 
-UNIT_TESTS += tpmpub
-tpmpub_UNIT_SRCS := lib/tpmpub.c lib/cursor.c lib/text.c
-tpmpub_UNIT_LIBS := -lcrypto
-FUZZ_TESTS += tpmpub
-tpmpub_FUZZ_SRCS := lib/tpmpub.c lib/cursor.c
-tpmpub_FUZZ_LIBS := -lcrypto
+UNIT_TESTS += tpm2_public
+tpm2_public_UNIT_SRCS := $(TPM2_PUBLIC_SRCS) lib/text.c
+tpm2_public_UNIT_LIBS := -lcrypto
+FUZZ_TESTS += tpm2_public
+tpm2_public_FUZZ_SRCS := $(TPM2_PUBLIC_SRCS)
+tpm2_public_FUZZ_LIBS := -lcrypto
 
 AUDIT_SRCS := lib/audit.c lib/crypt.c lib/text.c
 UNIT_TESTS += audit
@@ -72,12 +74,13 @@ audit_UNIT_SRCS := $(AUDIT_SRCS)
 audit_UNIT_LIBS := -ljansson -lcrypto
 
 UNIT_TESTS += measure
-measure_UNIT_SRCS := lib/measure.c lib/cursor.c
+measure_UNIT_SRCS := lib/measure.c lib/tpm2/marshal.c lib/crypt.c lib/cursor.c
+measure_UNIT_LIBS := -lcrypto
 FUZZ_TESTS += measure
 measure_FUZZ_SRCS := lib/measure.c lib/cursor.c
 
 UNIT_TESTS += ecdsa
-ecdsa_UNIT_SRCS := lib/tpmpub.c lib/cursor.c
+ecdsa_UNIT_SRCS := lib/tpm2/quote.c $(TPM2_PUBLIC_SRCS)
 ecdsa_UNIT_LIBS := -lcrypto
 
 UNIT_TESTS += base64url binding

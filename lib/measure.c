@@ -1,13 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lib/measure.h"
-#include "lib/tpm2/types.h"
-
-const struct measure_hash measure_hashes[MEASURE_HASHES] = {
-	{TPM2_ALG_SHA, 20, 0, "SHA1"},
-	{TPM2_ALG_SHA256, 32, 20, "SHA256"},
-	{TPM2_ALG_SHA384, 48, 52, "SHA384"},
-	{TPM2_ALG_SHA512, 64, 100, "SHA512"},
-};
 
 bool measure_next(struct cursor *list, struct measure_event *e)
 {

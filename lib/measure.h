@@ -3,8 +3,8 @@
  * What is measured before a guest runs, on its way from `vtpmctl launch` over vtpmd to
  * the manager: a list of events, big-endian,
  *   u32 PCR | u32 event type | MEASURE_DIGESTS bytes | u32 size | size bytes of data
- * The digests are those of all four hashes, one after the other, in the order of
- * measure_hashes.  The manager extends the banks that its TPM has.
+ * The digests are those of all TPM2_BANKS hashes, one after the other, in the order of
+ * tpm2_hashes (lib/tpm2/marshal.h).  The manager extends the banks that its TPM has.
  */
 #ifndef XVTPM_MEASURE_H
 #define XVTPM_MEASURE_H
@@ -12,7 +12,6 @@
 #include <stdbool.h>
 #include "lib/cursor.h"
 
-#define MEASURE_HASHES	4
 #define MEASURE_DIGESTS (20 + 32 + 48 + 64)
 #define MEASURE_PCRS	16    /* the static ones: 0 to 15 */
 #define MEASURE_DATA	8192  /* at most, of one event */
@@ -23,16 +22,6 @@
 #define MEASURE_EV_SEPARATOR		 4
 #define MEASURE_EV_PLATFORM_CONFIG_FLAGS 0x0a
 #define MEASURE_EV_IPL			 0x0d
-
-struct measure_hash {
-	uint16_t id; /* TPM_ALG_ID */
-	uint16_t size;
-	uint16_t offset;  /* in the digests */
-	const char *name; /* OpenSSL's */
-};
-
-/* SHA-1, SHA-256, SHA-384, SHA-512 */
-extern const struct measure_hash measure_hashes[MEASURE_HASHES];
 
 struct measure_event {
 	uint32_t pcr, type;

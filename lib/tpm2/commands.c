@@ -77,16 +77,17 @@ int tpm2_get_banks(struct tpm2_cmd *c, uint32_t pcrs[TPM2_BANKS])
 {
 	uint32_t n, i, has;
 	uint16_t alg;
-	int bank, rc = get_capability(c, TPM2_CAP_PCRS, 0, TPM2_NUM_PCR_BANKS, &n);
+	const struct tpm2_hash *hash;
+	int rc = get_capability(c, TPM2_CAP_PCRS, 0, TPM2_NUM_PCR_BANKS, &n);
 
 	memset(pcrs, 0, TPM2_BANKS * sizeof(*pcrs));
 	if (rc)
 		return rc;
 	for (i = 0; i < n && cursor_ok(&c->out); i++) {
 		has = tpm2_get_selection(&c->out, &alg);
-		bank = tpm2_bank_of(alg);
-		if (bank >= 0)
-			pcrs[bank] = has;
+		hash = tpm2_hash_of(alg);
+		if (hash && hash < tpm2_hashes + TPM2_BANKS)
+			pcrs[hash - tpm2_hashes] = has;
 	}
 	return finish(c);
 }
@@ -129,7 +130,7 @@ int tpm2_pcr_allocate(struct tpm2_cmd *c, const struct tpm2_auth *auth,
 	begin_on_platform(c, TPM2_CC_PCR_Allocate, auth);
 	cursor_put_u32(&c->in, TPM2_BANKS);
 	for (i = 0; i < TPM2_BANKS; i++)
-		tpm2_put_selection(&c->in, tpm2_banks[i].id,
+		tpm2_put_selection(&c->in, tpm2_hashes[i].id,
 				   banks >> i & 1 ? UINT32_MAX : 0);
 	rc = tpm2_run(c);
 	if (rc)
@@ -145,11 +146,11 @@ int tpm2_pcr_extend(struct tpm2_cmd *c, uint32_t pcr, unsigned int banks,
 
 	begin_on(c, TPM2_CC_PCR_Extend, (struct tpm2_object){.handle = pcr}, NULL, 0);
 	cursor_put_u32(&c->in, (uint32_t)__builtin_popcount(banks));
-	for (i = 0; i < TPM2_BANKS; digests += tpm2_banks[i++].size) {
+	for (i = 0; i < TPM2_BANKS; digests += tpm2_hashes[i++].size) {
 		if (!(banks >> i & 1))
 			continue;
-		cursor_put_u16(&c->in, tpm2_banks[i].id);
-		cursor_put(&c->in, digests, tpm2_banks[i].size);
+		cursor_put_u16(&c->in, tpm2_hashes[i].id);
+		cursor_put(&c->in, digests, tpm2_hashes[i].size);
 	}
 	return tpm2_run(c);
 }
@@ -334,7 +335,7 @@ int tpm2_quote(struct tpm2_cmd *c, struct tpm2_object key, const struct tpm2_aut
 	cursor_put_u32(&c->in, count);
 	for (i = 0; i < TPM2_BANKS; i++)
 		if (pcrs[i])
-			tpm2_put_selection(&c->in, tpm2_banks[i].id, pcrs[i]);
+			tpm2_put_selection(&c->in, tpm2_hashes[i].id, pcrs[i]);
 	rc = tpm2_run(c);
 	if (rc)
 		return rc;

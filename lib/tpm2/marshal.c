@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lib/tpm2/marshal.h"
-#include "lib/crypt.h"
 
 #include <errno.h>
+#include <openssl/evp.h>
+#include <string.h>
 
 struct tpm2_bytes tpm2_get_2b(struct cursor *c)
 {
@@ -34,21 +35,46 @@ int tpm2_name(struct tpm2_bytes public, uint8_t *name)
 	return crypt_sha256(&part, 1, name + 2);
 }
 
-const struct tpm2_hash tpm2_banks[TPM2_BANKS] = {
-	{TPM2_ALG_SHA, 20, "sha1"},
-	{TPM2_ALG_SHA256, 32, "sha256"},
-	{TPM2_ALG_SHA384, 48, "sha384"},
-	{TPM2_ALG_SHA512, 64, "sha512"},
+const struct tpm2_hash tpm2_hashes[] = {
+	{TPM2_ALG_SHA, 20, "sha1"},	     {TPM2_ALG_SHA256, 32, "sha256"},
+	{TPM2_ALG_SHA384, 48, "sha384"},     {TPM2_ALG_SHA512, 64, "sha512"},
+	{TPM2_ALG_SHA3_256, 32, "sha3-256"}, {TPM2_ALG_SHA3_384, 48, "sha3-384"},
+	{TPM2_ALG_SHA3_512, 64, "sha3-512"}, {TPM2_ALG_SM3_256, 32, "sm3"},
 };
 
-int tpm2_bank_of(uint16_t id)
+const struct tpm2_hash *tpm2_hash_of(uint16_t id)
 {
-	int i;
+	size_t i;
 
-	for (i = 0; i < TPM2_BANKS; i++)
-		if (tpm2_banks[i].id == id)
-			return i;
-	return -1;
+	for (i = 0; i < ARRAY_SIZE(tpm2_hashes); i++)
+		if (tpm2_hashes[i].id == id)
+			return &tpm2_hashes[i];
+	return NULL;
+}
+
+const struct tpm2_hash *tpm2_hash_named(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(tpm2_hashes); i++)
+		if (!strcmp(tpm2_hashes[i].name, name))
+			return &tpm2_hashes[i];
+	return NULL;
+}
+
+int tpm2_digest(const struct tpm2_hash *hash, const struct crypt_part *parts,
+		size_t count, uint8_t *out)
+{
+	const EVP_MD *md = EVP_get_digestbyname(hash->name);
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	int good = md && ctx && EVP_DigestInit_ex(ctx, md, NULL);
+	size_t i;
+
+	for (i = 0; good && i < count; i++)
+		good = EVP_DigestUpdate(ctx, parts[i].p, parts[i].n);
+	good = good && EVP_DigestFinal_ex(ctx, out, NULL);
+	EVP_MD_CTX_free(ctx);
+	return good ? 0 : -EIO;
 }
 
 void tpm2_put_selection(struct cursor *c, uint16_t alg, uint32_t pcrs)
@@ -133,29 +159,33 @@ static const uint8_t policy_b[48] = {
 
 static const uint8_t zeroes[256];
 
-const struct tpm2_ek_kind tpm2_eks[TPM2_EKS] = {
-	[TPM2_EK_P256] = {{.type = TPM2_ALG_ECC,
-			   .name_alg = TPM2_ALG_SHA256,
-			   .attributes = EK_ATTRIBUTES,
-			   .policy = {policy_a, sizeof(policy_a)},
-			   .aes_bits = 128,
-			   .size = TPM2_ECC_NIST_P256,
-			   .x = {zeroes, 32},
-			   .y = {zeroes, 32}},
-			  0x01c0000a},
-	[TPM2_EK_RSA2048] = {{.type = TPM2_ALG_RSA,
-			      .name_alg = TPM2_ALG_SHA256,
-			      .attributes = EK_ATTRIBUTES,
-			      .policy = {policy_a, sizeof(policy_a)},
-			      .aes_bits = 128,
-			      .size = 2048,
-			      .x = {zeroes, 256}},
-			     0x01c00002},
-	[TPM2_EK_P384] = {{.type = TPM2_ALG_ECC,
-			   .name_alg = TPM2_ALG_SHA384,
-			   .attributes = EK_ATTRIBUTES | TPMA_OBJECT_USERWITHAUTH,
-			   .policy = {policy_b, sizeof(policy_b)},
-			   .aes_bits = 256,
-			   .size = TPM2_ECC_NIST_P384},
-			  0x01c00016},
+const struct tpm2_template tpm2_eks[TPM2_EKS] = {
+	[TPM2_EK_P256] = {.type = TPM2_ALG_ECC,
+			  .name_alg = TPM2_ALG_SHA256,
+			  .attributes = EK_ATTRIBUTES,
+			  .policy = {policy_a, sizeof(policy_a)},
+			  .aes_bits = 128,
+			  .size = TPM2_ECC_NIST_P256,
+			  .x = {zeroes, 32},
+			  .y = {zeroes, 32}},
+	[TPM2_EK_RSA2048] = {.type = TPM2_ALG_RSA,
+			     .name_alg = TPM2_ALG_SHA256,
+			     .attributes = EK_ATTRIBUTES,
+			     .policy = {policy_a, sizeof(policy_a)},
+			     .aes_bits = 128,
+			     .size = 2048,
+			     .x = {zeroes, 256}},
+	[TPM2_EK_P384] = {.type = TPM2_ALG_ECC,
+			  .name_alg = TPM2_ALG_SHA384,
+			  .attributes = EK_ATTRIBUTES | TPMA_OBJECT_USERWITHAUTH,
+			  .policy = {policy_b, sizeof(policy_b)},
+			  .aes_bits = 256,
+			  .size = TPM2_ECC_NIST_P384},
+};
+
+const struct tpm2_cert tpm2_certs[TPM2_CERTS] = {
+	[TPM2_CERT_RSA2048] = {0x01c00002, "01c00002", "rsa2048"},
+	[TPM2_CERT_P256] = {0x01c0000a, "01c0000a", "ecc-p256"},
+	[TPM2_CERT_P384] = {0x01c00016, "01c00016", "ecc-p384"},
+	[TPM2_CERT_PLATFORM] = {0x01c08000, "01c08000", NULL},
 };

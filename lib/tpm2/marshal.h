@@ -7,6 +7,7 @@
 #define XVTPM_LIB_TPM2_MARSHAL_H
 
 #include "include/compiler.h"
+#include "lib/crypt.h"
 #include "lib/cursor.h"
 #include "lib/tpm2/types.h"
 
@@ -27,20 +28,25 @@ void tpm2_put_2b(struct cursor *c, struct tpm2_bytes b);
  * -EINVAL: it has another nameAlg. */
 int __must_check tpm2_name(struct tpm2_bytes public, uint8_t *name);
 
-/* The hash algorithms that TPMs have PCR banks of (TCG Algorithm Registry, 6): bit n of a
- * mask of banks, here and in host.json, is the n-th. */
+/* The hash algorithms of TPMs and event logs (TCG Algorithm Registry, 6).  The first
+ * TPM2_BANKS, SHA-1, SHA-256, SHA-384 and SHA-512, are those that a TPM may have PCR banks
+ * of: bit n of a mask of banks, here and in vtpm.json, is the n-th. */
 #define TPM2_BANKS    4
 #define TPM2_HASH_MAX 64
+#define TPM2_NAME_MAX (2 + TPM2_HASH_MAX) /* nameAlg, and a digest */
 
 struct tpm2_hash {
 	uint16_t id, size;
 	const char *name; /* OpenSSL's, and ours in JSON: "sha256" */
 };
 
-/* SHA-1, SHA-256, SHA-384, SHA-512 */
-extern const struct tpm2_hash tpm2_banks[TPM2_BANKS];
-/* -1: none of these. */
-int tpm2_bank_of(uint16_t id);
+extern const struct tpm2_hash tpm2_hashes[];
+/* NULL: not one that we know. */
+const struct tpm2_hash *tpm2_hash_of(uint16_t id);
+const struct tpm2_hash *tpm2_hash_named(const char *name);
+/* out has room for TPM2_HASH_MAX. -EIO */
+int __must_check tpm2_digest(const struct tpm2_hash *hash, const struct crypt_part *parts,
+			     size_t count, uint8_t *out);
 
 #define TPM2_PCRS 24 /* of a PC Client's TPM */
 
@@ -63,14 +69,27 @@ struct tpm2_template {
 void tpm2_put_template(struct cursor *w, const struct tpm2_template *t);
 void tpm2_put_public(struct cursor *w, const struct tpm2_template *t);
 
-/* The endorsement keys that everybody uses, and where their certificates are.  Source: TCG
- * EK Credential Profile for TPM Family 2.0, version 2.5: B.3 (L-1, L-2), B.4 (H-3), 2.2.1.4,
- * 2.2.1.5 */
+/* The endorsement keys that everybody uses.  Source: TCG EK Credential Profile for TPM Family
+ * 2.0, version 2.5, B.3 (L-1, L-2) and B.4 (H-3) */
 enum tpm2_ek { TPM2_EK_P256, TPM2_EK_RSA2048, TPM2_EK_P384, TPM2_EKS };
 
-extern const struct tpm2_ek_kind {
-	struct tpm2_template template;
-	uint32_t certificate; /* NV index */
-} tpm2_eks[TPM2_EKS];
+extern const struct tpm2_template tpm2_eks[TPM2_EKS];
+
+/* Where the certificates are: the same, 2.2.1.4 and 2.2.1.5; the index of the platform
+ * certificate is the one that swtpm_setup gives. */
+enum tpm2_certificate {
+	TPM2_CERT_RSA2048,
+	TPM2_CERT_P256,
+	TPM2_CERT_P384,
+	TPM2_CERT_EKS, /* so many are of endorsement keys */
+	TPM2_CERT_PLATFORM = TPM2_CERT_EKS,
+	TPM2_CERTS
+};
+
+extern const struct tpm2_cert {
+	uint32_t index;
+	const char *hex; /* the index, in files' names and in JSON */
+	const char *key; /* tpm2_public_word() of its key; NULL: of none */
+} tpm2_certs[TPM2_CERTS];
 
 #endif

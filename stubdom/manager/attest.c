@@ -3,7 +3,7 @@
 #include "include/vendor.h"
 #include "lib/text.h"
 #include "lib/crypt.h"
-#include "lib/tpmpub.h"
+#include "lib/tpm2/quote.h"
 #include "lib/tpm2/commands.h"
 #include "stubdom/manager/engine.h"
 
@@ -33,7 +33,7 @@ struct quote {
 		uint8_t p[ATTEST_PART_MAX];
 		size_t n;
 	} public, name, quote;
-	uint8_t signature[ECDSA_P256];
+	uint8_t signature[TPM2_ECDSA_P256];
 };
 
 static int keep_bytes(struct bytes *out, struct tpm2_bytes b)
@@ -84,7 +84,7 @@ static int quote_pcrs(struct tpm2_cmd *c, const struct firmware *f,
 	if (!rc)
 		rc = keep_bytes(&out->quote, quote);
 	if (!rc)
-		rc = ecdsa_p256(signature.p, signature.n, out->signature);
+		rc = tpm2_ecdsa_p256(signature.p, signature.n, out->signature);
 	rc_tpm = c->rc;
 	(void)!tpm2_flush_context(c, key);
 	c->rc = rc_tpm;
@@ -118,13 +118,8 @@ static uint8_t *read_nv(struct tpm2_cmd *c, uint32_t index, size_t *len)
 	return bytes;
 }
 
-#define CERTIFICATES 3
-#define FIXED_ROOM   49152 /* all but certificates, log and the host's part */
-#define REQUEST_MAX  512
-
-/* The order of certificates in evidence. */
-static const enum tpm2_ek certificate_of[CERTIFICATES] = {TPM2_EK_RSA2048, TPM2_EK_P256,
-							  TPM2_EK_P384};
+#define FIXED_ROOM  49152 /* all but certificates, log and the host's part */
+#define REQUEST_MAX 512
 
 /* What goes into the evidence. */
 struct parts {
@@ -134,7 +129,7 @@ struct parts {
 	struct {
 		uint8_t *p;
 		size_t n;
-	} certificate[CERTIFICATES];
+	} certificate[TPM2_CERT_EKS];
 	uint8_t *host;
 	size_t host_len;
 };
@@ -198,7 +193,7 @@ static int put_pcrs(struct cursor *w, struct tpm2_cmd *c, const uint32_t pcrs[TP
 		if (!pcrs[i])
 			continue;
 		put_text(w, comma);
-		rc = put_bank(w, c, &tpm2_banks[i], pcrs[i]);
+		rc = put_bank(w, c, &tpm2_hashes[i], pcrs[i]);
 		comma = ",";
 	}
 	put_text(w, "}");
@@ -210,7 +205,7 @@ static void put_certificates(struct cursor *w, const struct parts *p)
 	const char *before = ",\"certificates\":[";
 	size_t i;
 
-	for (i = 0; i < CERTIFICATES; i++) {
+	for (i = 0; i < TPM2_CERT_EKS; i++) {
 		if (!p->certificate[i].p)
 			continue;
 		put_bytes(w, before, p->certificate[i].p, p->certificate[i].n);
@@ -252,7 +247,7 @@ static int write_evidence(struct attest *a, struct tpm2_cmd *c, const struct par
 	struct cursor w;
 	int rc;
 
-	for (i = 0; i < CERTIFICATES; i++)
+	for (i = 0; i < TPM2_CERT_EKS; i++)
 		room += BASE64URL_SIZE(p->certificate[i].n) + 4;
 	a->evidence = malloc(room);
 	if (!a->evidence)
@@ -283,9 +278,9 @@ static int ask_tpm(const struct attest *a, struct tpm2_cmd *c, struct parts *p)
 				(struct tpm2_bytes){r->nonce, r->nonce_len}, &p->quote);
 	if (rc)
 		return rc;
-	for (i = 0; i < CERTIFICATES; i++)
-		p->certificate[i].p = read_nv(c, tpm2_eks[certificate_of[i]].certificate,
-					      &p->certificate[i].n);
+	for (i = 0; i < TPM2_CERT_EKS; i++)
+		p->certificate[i].p =
+			read_nv(c, tpm2_certs[i].index, &p->certificate[i].n);
 	return 0;
 }
 
@@ -365,7 +360,7 @@ int attest_run(struct attest *a, const struct attest_request *r, uint32_t *tpm_r
 		c->transport = &engine_tpm;
 		p->r = r;
 		rc = collect(a, c, p, tpm_rc, e);
-		for (i = 0; i < CERTIFICATES; i++)
+		for (i = 0; i < TPM2_CERT_EKS; i++)
 			free(p->certificate[i].p);
 		free(p->host);
 	} else {

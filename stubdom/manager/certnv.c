@@ -13,17 +13,12 @@
 	 TPMA_NV_AUTHREAD | TPMA_NV_NO_DA | TPMA_NV_PLATFORMCREATE)
 #define FINISHED (DEFINED | TPMA_NV_WRITTEN | TPMA_NV_WRITELOCKED)
 
-static uint32_t index_of(size_t which)
-{
-	return which == CERTNV_PLATFORM ? 0x01c08000 : tpm2_eks[which].certificate;
-}
-
 int certnv_set(struct certnv *c, uint32_t index, const uint8_t *der, size_t len)
 {
 	size_t i;
 
-	for (i = 0; i < CERTNV_ALL; i++)
-		if (index_of(i) == index && len <= CERTNV_SIZE_MAX) {
+	for (i = 0; i < TPM2_CERTS; i++)
+		if (tpm2_certs[i].index == index && len <= CERTNV_SIZE_MAX) {
 			memcpy(c->one[i].der, der, len);
 			c->one[i].len = (uint16_t)len;
 			return 0;
@@ -122,8 +117,8 @@ int certnv_apply(const struct certnv *want, const struct firmware *f, unsigned i
 	size_t i;
 
 	*good = 0;
-	for (i = 0; i < CERTNV_ALL; i++) {
-		nv.index = index_of(i);
+	for (i = 0; i < TPM2_CERTS; i++) {
+		nv.index = tpm2_certs[i].index;
 		one = want->one[i].len ? put_cert(&c, &nv, &want->one[i])
 				       : drop_cert(&c, &nv);
 		if (!one && want->one[i].len)

@@ -20,16 +20,12 @@
 /* The largest index of libtpms: MAX_NV_INDEX_SIZE. */
 #define CERTNV_SIZE_MAX 2048
 
-/* The certificates of the endorsement keys, by enum tpm2_ek, and one more. */
-#define CERTNV_PLATFORM TPM2_EKS
-#define CERTNV_ALL	(TPM2_EKS + 1)
-
 /* What is to be there; len 0: none. */
 struct certnv {
 	struct certnv_one {
 		uint16_t len;
 		uint8_t der[CERTNV_SIZE_MAX];
-	} one[CERTNV_ALL];
+	} one[TPM2_CERTS];
 };
 
 /* -EINVAL: no certificate belongs there, or it is too long. */

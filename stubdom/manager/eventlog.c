@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "eventlog.h"
 #include "lib/crypt.h"
+#include "lib/tpm2/marshal.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -17,16 +18,17 @@
 static void put_digests(struct cursor *w, const struct eventlog *l,
 			const uint8_t *digests)
 {
-	const struct measure_hash *h;
+	const struct tpm2_hash *h;
+	size_t i, at = 0;
 
 	cursor_put_le32(w, (uint32_t)__builtin_popcount(l->banks));
-	for (size_t i = 0; i < MEASURE_HASHES; i++) {
-		h = &measure_hashes[i];
+	for (i = 0; i < TPM2_BANKS; at += h->size, i++) {
+		h = &tpm2_hashes[i];
 		if (!(l->banks >> i & 1))
 			continue;
 		cursor_put_le16(w, h->id);
 		if (digests)
-			cursor_put(w, digests + h->offset, h->size);
+			cursor_put(w, digests + at, h->size);
 		else
 			cursor_put_le16(w, h->size);
 	}
@@ -51,7 +53,7 @@ int eventlog_begin(struct eventlog *l, unsigned int banks)
 	struct cursor w, s = cursor_writer(spec, sizeof(spec));
 
 	eventlog_clear(l);
-	banks &= (1u << MEASURE_HASHES) - 1;
+	banks &= (1u << TPM2_BANKS) - 1;
 	if (!banks)
 		return -EINVAL;
 	l->bytes = malloc(EVENTLOG_MAX);

@@ -21,7 +21,7 @@
 #define EVENTLOG_MAX 65536
 
 struct eventlog {
-	unsigned int banks; /* bit n: the TPM has a bank of measure_hashes[n] */
+	unsigned int banks; /* bit n: the TPM has a bank of tpm2_hashes[n] */
 	uint8_t *bytes;	    /* NULL: empty */
 	size_t len;
 };

@@ -3,8 +3,8 @@
 #include "lib/approval.h"
 #include "lib/hostpolicy.h"
 #include "lib/tpm2/commands.h"
+#include "lib/tpm2/public.h"
 #include "lib/tpmbusy.h"
-#include "lib/tpmpub.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -197,24 +197,23 @@ static int replaced(const struct hosttpm_config *c, const char *how, struct erro
 }
 
 /* A coordinate, without leading zeroes perhaps. */
-static bool take_coordinate(const uint8_t *p, size_t n, uint8_t out[TPM2_ECC_SIZE])
+static bool take_coordinate(struct tpm2_bytes b, uint8_t out[TPM2_ECC_SIZE])
 {
 	memset(out, 0, TPM2_ECC_SIZE);
-	if (n > TPM2_ECC_SIZE)
+	if (b.n > TPM2_ECC_SIZE)
 		return false;
-	memcpy(out + TPM2_ECC_SIZE - n, p, n);
+	memcpy(out + TPM2_ECC_SIZE - b.n, b.p, b.n);
 	return true;
 }
 
 /* TPMT_PUBLIC of a storage key on P-256, Part 2, 12.2.4 */
 static bool parse_srk(struct tpm2_bytes public, struct tpm2_point *srk)
 {
-	struct tpmpub p;
+	struct tpm2_public p;
 
-	return !tpmpub_parse(public.p, public.n, &p) && p.type == TPM2_ALG_ECC &&
+	return !tpm2_public_parse(public.p, public.n, &p) && p.type == TPM2_ALG_ECC &&
 	       p.size == TPM2_ECC_NIST_P256 && p.scheme == TPM2_ALG_NULL &&
-	       take_coordinate(p.x, p.x_len, srk->x) &&
-	       take_coordinate(p.y, p.y_len, srk->y);
+	       take_coordinate(p.x, srk->x) && take_coordinate(p.y, srk->y);
 }
 
 /* ReadPublic of the storage key: refuses any but the pinned one (-EXDEV). */
@@ -434,7 +433,7 @@ static int parse_all(const struct hosttpm_config *c, struct approval *a, uint32_
 static int read_pcrs(struct client *h, uint32_t wanted,
 		     uint8_t value[TPM2_PCRS][CRYPT_HASH_SIZE], struct error *e)
 {
-	const struct tpm2_hash *sha256 = &tpm2_banks[tpm2_bank_of(TPM2_ALG_SHA256)];
+	const struct tpm2_hash *sha256 = tpm2_hash_of(TPM2_ALG_SHA256);
 	uint32_t got;
 	int rc;
 

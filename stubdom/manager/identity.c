@@ -68,8 +68,8 @@ static int take_identity(struct finding *f, enum tpm2_ek which, uint32_t handle)
 static int make_identity(struct finding *f, enum tpm2_ek which)
 {
 	struct tpm2_bytes public, name;
-	int rc = tpm2_create_primary(&f->c, TPM2_RH_ENDORSEMENT, NULL,
-				     &tpm2_eks[which].template, &public, &name);
+	int rc = tpm2_create_primary(&f->c, TPM2_RH_ENDORSEMENT, NULL, &tpm2_eks[which],
+				     &public, &name);
 	uint32_t handle = f->c.handle;
 	int flushed;
 

@@ -5,8 +5,6 @@
 
 #include <errno.h>
 
-_Static_assert(MEASURE_HASHES == TPM2_BANKS, "one order of hashes");
-
 /* The banks that the TPM has, as in struct eventlog. */
 static int read_banks(struct tpm2_cmd *c, unsigned int *banks)
 {

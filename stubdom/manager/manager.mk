@@ -2,10 +2,10 @@
 # The manager, build/bin/vtpm-manager: one static program, so that the stub domain's
 # kernel can run it, linked from Debian's archives and small enough for 8 MiB.
 # The client of the host's TPM and the key slots: vtpmctl recover has them too.
-HOSTTPM_SRCS := stubdom/manager/hosttpm.c $(TPM2_SRCS) lib/hostpolicy.c lib/approval.c lib/tpmpub.c
+HOSTTPM_SRCS := stubdom/manager/hosttpm.c $(TPM2_SRCS) lib/tpm2/public.c lib/hostpolicy.c lib/approval.c
 UNLOCK_SRCS := stubdom/manager/unlock.c $(ENVELOPE_SRCS)
 
-MANAGER_SRCS := $(wildcard stubdom/manager/*.c) lib/text.c lib/atomic.c lib/channel.c $(HOSTTPM_SRCS) $(ENVELOPE_SRCS) lib/measure.c $(KMS_SRCS) \
+MANAGER_SRCS := $(wildcard stubdom/manager/*.c) lib/text.c lib/atomic.c lib/channel.c lib/tpm2/quote.c $(HOSTTPM_SRCS) $(ENVELOPE_SRCS) lib/measure.c $(KMS_SRCS) \
                 $(addprefix backend/,ring.c tpmif.c xen.c)
 MANAGER_OBJS := $(sort $(MANAGER_SRCS:%.c=$(BUILD)/manager/%.o))
 # What libssl itself needs is another thing in each Debian; asked when the recipe runs.
@@ -66,7 +66,7 @@ firmware12_UNIT_LIBS := $(ENGINE_LIBS) -lcrypto
 UNIT_TESTS += engine_kind
 engine_kind_UNIT_SRCS := $(ENGINE_SRCS) lib/cursor.c lib/error.c
 engine_kind_UNIT_LIBS := $(ENGINE_LIBS) -lcrypto
-EVENTLOG_SRCS := stubdom/manager/eventlog.c lib/measure.c lib/crypt.c lib/cursor.c
+EVENTLOG_SRCS := stubdom/manager/eventlog.c lib/measure.c lib/tpm2/marshal.c lib/crypt.c lib/cursor.c
 UNIT_TESTS += eventlog vendor
 eventlog_UNIT_SRCS := $(EVENTLOG_SRCS)
 eventlog_UNIT_LIBS := -lcrypto

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Keys as evidence may have them. */
-#include "tools/vtpm-verify/quote.h"
+#include "lib/tpm2/quote.h"
 
 #include <stdlib.h>
 
@@ -8,16 +8,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	uint8_t name[PUBLIC_NAME_MAX], hash[CRYPT_HASH_SIZE];
-	struct public p;
+	uint8_t name[TPM2_NAME_MAX], hash[CRYPT_HASH_SIZE];
+	struct tpm2_key p;
 	size_t len;
-	int rc = public_parse(data, size, &p);
+	int rc = tpm2_key_parse(data, size, &p);
 
 	if (!rc && (!p.key || p.name_len > sizeof(name)))
 		abort();
-	if (!rc && (public_qualified(&p, TPM2_RH_PLATFORM, name, &len) ||
-		    len != p.name_len || public_spki_hash(&p, hash)))
+	if (!rc && (tpm2_public_qualified(&p.area, TPM2_RH_PLATFORM, name, &len) ||
+		    len != p.name_len || tpm2_public_digest(&p.area, hash)))
 		abort();
-	public_free(&p);
+	tpm2_key_free(&p);
 	return 0;
 }

@@ -184,7 +184,7 @@ static void one_that_is_not_wanted_goes(void **unused)
 {
 	set(EK_RSA, der, 1234);
 	apply(1);
-	want.one[TPM2_EK_RSA2048].len = 0;
+	want.one[TPM2_CERT_RSA2048].len = 0;
 	apply(0);
 	assert_int_equal(attributes(EK_RSA), 0);
 }
@@ -230,8 +230,8 @@ static void a_full_memory_is_told(void **unused)
 		set(EK_ECC, der, 2048);
 		if (certnv_apply(&want, &firmware, &good) == -EREMOTEIO)
 			break;
-		want.one[TPM2_EK_RSA2048].len = 0;
-		want.one[TPM2_EK_P256].len = 0;
+		want.one[TPM2_CERT_RSA2048].len = 0;
+		want.one[TPM2_CERT_P256].len = 0;
 		apply(0);
 	}
 	assert_true(i < 200);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/unit.h"
 #include "lib/cursor.h"
-#include "lib/tpmpub.h"
+#include "lib/tpm2/quote.h"
 
 #include <errno.h>
 #include <string.h>
@@ -9,7 +9,7 @@
 
 #define ORDER "ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551"
 
-static uint8_t in[300], out[ECDSA_P256];
+static uint8_t in[300], out[TPM2_ECDSA_P256];
 
 /* A TPMT_SIGNATURE of these integers, in hexadecimal, with zeroes before them. */
 static size_t signature(const char *r, const char *s, size_t zeroes)
@@ -37,7 +37,7 @@ static size_t signature(const char *r, const char *s, size_t zeroes)
 
 static void is(const char *r, const char *s)
 {
-	uint8_t wanted[ECDSA_P256] = {0, 0x18, 0, 0x0b, 0, 32, [38] = 0, 32};
+	uint8_t wanted[TPM2_ECDSA_P256] = {0, 0x18, 0, 0x0b, 0, 32, [38] = 0, 32};
 	BIGNUM *b = NULL;
 
 	assert_true(BN_hex2bn(&b, r));
@@ -55,33 +55,34 @@ static void is(const char *r, const char *s)
 
 static void the_smaller_of_the_two(void **state)
 {
-	assert_int_equal(ecdsa_p256(in, signature("5", LOW, 0), out), 0);
+	assert_int_equal(tpm2_ecdsa_p256(in, signature("5", LOW, 0), out), 0);
 	is("5", LOW);
-	assert_int_equal(ecdsa_p256(in, signature("5", HIGH, 0), out), 0);
+	assert_int_equal(tpm2_ecdsa_p256(in, signature("5", HIGH, 0), out), 0);
 	is("5", LOW);
-	assert_int_equal(ecdsa_p256(in, signature(LAST, LAST, 0), out), 0);
+	assert_int_equal(tpm2_ecdsa_p256(in, signature(LAST, LAST, 0), out), 0);
 	is(LAST, "1");
-	assert_int_equal(ecdsa_p256(in, signature("1", "1", 0), out), 0);
+	assert_int_equal(tpm2_ecdsa_p256(in, signature("1", "1", 0), out), 0);
 	is("1", "1");
 }
 
 static void zeroes_do_not_matter(void **state)
 {
-	assert_int_equal(ecdsa_p256(in, signature("ab", "cd", 1), out), 0);
+	assert_int_equal(tpm2_ecdsa_p256(in, signature("ab", "cd", 1), out), 0);
 	is("ab", "cd");
-	assert_int_equal(ecdsa_p256(in, signature(LAST, HIGH, 40), out), 0);
+	assert_int_equal(tpm2_ecdsa_p256(in, signature(LAST, HIGH, 40), out), 0);
 	is(LAST, LOW);
-	assert_int_equal(ecdsa_p256(out, sizeof(out), in), 0);
+	assert_int_equal(tpm2_ecdsa_p256(out, sizeof(out), in), 0);
 	assert_memory_equal(in, out, sizeof(out));
 }
 
 static void out_of_range(void **state)
 {
-	assert_int_equal(ecdsa_p256(in, signature("0", "1", 0), out), -EBADMSG);
-	assert_int_equal(ecdsa_p256(in, signature("1", "0", 3), out), -EBADMSG);
-	assert_int_equal(ecdsa_p256(in, signature(ORDER, "1", 0), out), -EBADMSG);
-	assert_int_equal(ecdsa_p256(in, signature("1", ORDER, 0), out), -EBADMSG);
-	assert_int_equal(ecdsa_p256(in, signature("1", "1" ORDER, 0), out), -EBADMSG);
+	assert_int_equal(tpm2_ecdsa_p256(in, signature("0", "1", 0), out), -EBADMSG);
+	assert_int_equal(tpm2_ecdsa_p256(in, signature("1", "0", 3), out), -EBADMSG);
+	assert_int_equal(tpm2_ecdsa_p256(in, signature(ORDER, "1", 0), out), -EBADMSG);
+	assert_int_equal(tpm2_ecdsa_p256(in, signature("1", ORDER, 0), out), -EBADMSG);
+	assert_int_equal(tpm2_ecdsa_p256(in, signature("1", "1" ORDER, 0), out),
+			 -EBADMSG);
 }
 
 static void no_signature(void **state)
@@ -89,10 +90,10 @@ static void no_signature(void **state)
 	size_t n, len = signature("ab", HIGH, 2);
 
 	for (n = 0; n < len; n++)
-		assert_int_equal(ecdsa_p256(in, n, out), -EBADMSG);
-	assert_int_equal(ecdsa_p256(in, len + 1, out), -EBADMSG);
+		assert_int_equal(tpm2_ecdsa_p256(in, n, out), -EBADMSG);
+	assert_int_equal(tpm2_ecdsa_p256(in, len + 1, out), -EBADMSG);
 	in[1] = 0x14;
-	assert_int_equal(ecdsa_p256(in, len, out), -EBADMSG);
+	assert_int_equal(tpm2_ecdsa_p256(in, len, out), -EBADMSG);
 }
 
 int main(void)

@@ -138,8 +138,7 @@ static void another_key_at_the_handle_is_not_the_key(void **unused)
 
 	assert_int_equal(tpm2_evict_control(&command, KEPT, KEPT), 0); /* evicts it */
 	assert_int_equal(tpm2_create_primary(&command, TPM2_RH_ENDORSEMENT, NULL,
-					     &tpm2_eks[TPM2_EK_P256].template, &public,
-					     &name),
+					     &tpm2_eks[TPM2_EK_P256], &public, &name),
 			 0);
 	handle = command.handle;
 	assert_int_equal(tpm2_evict_control(&command, handle, KEPT), 0);

@@ -48,9 +48,8 @@ static void add(uint32_t pcr, uint8_t byte, const char *text)
 				  strlen(text)};
 	struct cursor w = cursor_writer(list + list_len, sizeof(list) - list_len);
 
-	for (int i = 0; i < MEASURE_HASHES; i++)
-		memset(digests + measure_hashes[i].offset, byte + 16 * i,
-		       measure_hashes[i].size);
+	for (int i = 0, at = 0; i < TPM2_BANKS; at += tpm2_hashes[i++].size)
+		memset(digests + at, byte + 16 * i, tpm2_hashes[i].size);
 	measure_put(&w, &e);
 	assert_true(cursor_ok(&w));
 	list_len += w.pos;
@@ -114,10 +113,10 @@ static void in_all_banks(void **unused)
 	add(9, 1, "ramdisk");
 	assert_int_equal(launch_measure(list, list_len, &logged), 0);
 	assert_int_equal(logged.banks, 15);
-	for (int i = 0; i < MEASURE_HASHES; i++) {
-		assert_int_equal(read_pcr(measure_hashes[i].id, 9, got),
-				 measure_hashes[i].size);
-		assert_memory_not_equal(got, zeroes, measure_hashes[i].size);
+	for (int i = 0; i < TPM2_BANKS; i++) {
+		assert_int_equal(read_pcr(tpm2_hashes[i].id, 9, got),
+				 tpm2_hashes[i].size);
+		assert_memory_not_equal(got, zeroes, tpm2_hashes[i].size);
 	}
 }
 
@@ -131,8 +130,8 @@ static void only_in_those_that_are_there(void **unused)
 	cursor_put_u32(&command.in, TPM2_RH_PLATFORM);
 	tpm2_authorize(&command, &by, 0);
 	cursor_put_u32(&command.in, 4);
-	for (int i = 0; i < MEASURE_HASHES; i++) {
-		cursor_put_u16(&command.in, measure_hashes[i].id);
+	for (int i = 0; i < TPM2_BANKS; i++) {
+		cursor_put_u16(&command.in, tpm2_hashes[i].id);
 		cursor_put_u8(&command.in, 3);
 		cursor_put(&command.in, i == 1 ? "\xff\xff\xff" : "\0\0\0", 3);
 	}

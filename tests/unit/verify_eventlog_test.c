@@ -27,16 +27,16 @@ static void le(uint32_t value, size_t n)
 static void event(uint32_t pcr, uint32_t type, const char *data, size_t n)
 {
 	const struct crypt_part part = {data, n};
-	const struct tpmalg *alg[] = {tpmalg_find(TPM2_ALG_SHA),
-				      tpmalg_find(TPM2_ALG_SHA256)};
-	uint8_t digest[TPMALG_SIZE_MAX];
+	const struct tpm2_hash *alg[] = {tpm2_hash_of(TPM2_ALG_SHA),
+					 tpm2_hash_of(TPM2_ALG_SHA256)};
+	uint8_t digest[TPM2_HASH_MAX];
 	size_t i;
 
 	le(pcr, 4);
 	le(type, 4);
 	le(2, 4);
 	for (i = 0; i < 2; i++) {
-		assert_int_equal(tpmalg_hash(alg[i], &part, 1, digest), 0);
+		assert_int_equal(tpm2_digest(alg[i], &part, 1, digest), 0);
 		le(alg[i]->id, 2);
 		put(digest, alg[i]->size);
 	}
@@ -77,11 +77,11 @@ static void leads_to_pcrs(void **state)
 	assert_int_equal(replayed.pcrs, 1 << 4);
 	assert_int_equal(crypt_sha256(&one, 1, digest), 0);
 	assert_int_equal(crypt_sha256(two, 2, want), 0);
-	assert_memory_equal(eventlog_value(&replayed, tpmalg_find(TPM2_ALG_SHA256), 4),
+	assert_memory_equal(eventlog_value(&replayed, tpm2_hash_of(TPM2_ALG_SHA256), 4),
 			    want, 32);
-	assert_memory_equal(eventlog_value(&replayed, tpmalg_find(TPM2_ALG_SHA256), 5),
+	assert_memory_equal(eventlog_value(&replayed, tpm2_hash_of(TPM2_ALG_SHA256), 5),
 			    zeroes, 32);
-	assert_null(eventlog_value(&replayed, tpmalg_named("sha384"), 4));
+	assert_null(eventlog_value(&replayed, tpm2_hash_named("sha384"), 4));
 	assert_int_equal(replayed.value[0][17][0], 0xff);
 }
 

@@ -58,7 +58,7 @@ static int setup(void **state)
 	event(4, 13, "kernel", 6);
 	event(9, 13, "ramdisk", 7);
 	evidence = (struct evidence_side){.log = {bytes, len}, .banks = 1};
-	evidence.bank[0].alg = tpmalg_find(TPM2_ALG_SHA256);
+	evidence.bank[0].alg = tpm2_hash_of(TPM2_ALG_SHA256);
 	evidence.bank[0].pcrs = 0xffff;
 	side = (struct side){.who = "vTPM", .e = &evidence};
 	if (crypt_sha256(&part, 1, hash))

@@ -1,67 +1,71 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/unit.h"
 #include "tests/unit/verify_vectors.h"
-#include "tools/vtpm-verify/quote.h"
+#include "lib/tpm2/quote.h"
 
 #include <errno.h>
 #include <string.h>
 #include <openssl/bn.h>
 
-static struct public ak;
-static struct signature s;
+static struct tpm2_key ak;
+static struct tpm2_signature s;
 
 static int setup(void **state)
 {
-	int rc = public_parse(vector_ak, sizeof(vector_ak), &ak);
+	int rc = tpm2_key_parse(vector_ak, sizeof(vector_ak), &ak);
 
-	return rc ? rc : signature_parse(vector_signature, sizeof(vector_signature), &s);
+	return rc ? rc
+		  : tpm2_signature_parse(vector_signature, sizeof(vector_signature), &s);
 }
 
 static int teardown(void **state)
 {
-	public_free(&ak);
+	tpm2_key_free(&ak);
 	return 0;
 }
 
 static void of_the_quote(void **state)
 {
-	assert_int_equal(signature_verify(&s, &ak, vector_quote, sizeof(vector_quote)),
-			 0);
+	assert_int_equal(
+		tpm2_signature_verify(&s, &ak, vector_quote, sizeof(vector_quote)), 0);
 }
 
 static void of_something_else(void **state)
 {
 	assert_int_equal(
-		signature_verify(&s, &ak, vector_quote, sizeof(vector_quote) - 1),
+		tpm2_signature_verify(&s, &ak, vector_quote, sizeof(vector_quote) - 1),
 		-EACCES);
 }
 
 static void by_another_key(void **state)
 {
-	struct public ek;
+	struct tpm2_key ek;
 
-	assert_int_equal(public_parse(vector_ek, sizeof(vector_ek), &ek), 0);
-	assert_int_equal(signature_verify(&s, &ek, vector_quote, sizeof(vector_quote)),
-			 -EACCES);
-	public_free(&ek);
+	assert_int_equal(tpm2_key_parse(vector_ek, sizeof(vector_ek), &ek), 0);
+	assert_int_equal(
+		tpm2_signature_verify(&s, &ek, vector_quote, sizeof(vector_quote)),
+		-EACCES);
+	tpm2_key_free(&ek);
 }
 
 /* A key signs by its own scheme only. */
 static void by_another_scheme(void **state)
 {
-	ak.scheme_hash = 0x000c;
-	assert_int_equal(signature_verify(&s, &ak, vector_quote, sizeof(vector_quote)),
-			 -EACCES);
+	ak.area.scheme_hash = 0x000c;
+	assert_int_equal(
+		tpm2_signature_verify(&s, &ak, vector_quote, sizeof(vector_quote)),
+		-EACCES);
 }
 
 static void sha1_is_too_weak(void **state)
 {
-	ak.scheme = TPM2_ALG_NULL;
-	assert_int_equal(signature_verify(&s, &ak, vector_quote, sizeof(vector_quote)),
-			 0);
-	s.hash = tpmalg_find(TPM2_ALG_SHA);
-	assert_int_equal(signature_verify(&s, &ak, vector_quote, sizeof(vector_quote)),
-			 -EACCES);
+	ak.area.scheme = TPM2_ALG_NULL;
+	assert_int_equal(
+		tpm2_signature_verify(&s, &ak, vector_quote, sizeof(vector_quote)), 0);
+	s.hash = tpm2_hash_of(TPM2_ALG_SHA);
+	assert_int_equal(
+		tpm2_signature_verify(&s, &ak, vector_quote, sizeof(vector_quote)),
+		-EACCES);
 }
 
 /* s as n - s, or with a zero before it: as good, and refused. */
@@ -70,7 +74,7 @@ static void one_form(void **state)
 	uint8_t bytes[sizeof(vector_signature) + 1];
 	BIGNUM *n = NULL, *second = NULL;
 
-	assert_true(signature_one_form(&s, &ak));
+	assert_true(tpm2_signature_one_form(&s, &ak));
 	assert_true(BN_hex2bn(
 		&n, "ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551"));
 	memcpy(bytes, vector_signature, sizeof(vector_signature));
@@ -79,18 +83,18 @@ static void one_form(void **state)
 	assert_int_equal(BN_bn2binpad(second, bytes + 40, 32), 32);
 	BN_free(second);
 	BN_free(n);
-	assert_int_equal(signature_parse(bytes, sizeof(vector_signature), &s), 0);
-	assert_int_equal(signature_verify(&s, &ak, vector_quote, sizeof(vector_quote)),
-			 0);
-	assert_false(signature_one_form(&s, &ak));
+	assert_int_equal(tpm2_signature_parse(bytes, sizeof(vector_signature), &s), 0);
+	assert_int_equal(
+		tpm2_signature_verify(&s, &ak, vector_quote, sizeof(vector_quote)), 0);
+	assert_false(tpm2_signature_one_form(&s, &ak));
 	memcpy(bytes, vector_signature, 40);
 	bytes[39] = 33;
 	bytes[40] = 0;
 	memcpy(bytes + 41, vector_signature + 40, 32);
-	assert_int_equal(signature_parse(bytes, sizeof(bytes), &s), 0);
-	assert_int_equal(signature_verify(&s, &ak, vector_quote, sizeof(vector_quote)),
-			 0);
-	assert_false(signature_one_form(&s, &ak));
+	assert_int_equal(tpm2_signature_parse(bytes, sizeof(bytes), &s), 0);
+	assert_int_equal(
+		tpm2_signature_verify(&s, &ak, vector_quote, sizeof(vector_quote)), 0);
+	assert_false(tpm2_signature_one_form(&s, &ak));
 }
 
 static void every_length_but_the_right_one(void **state)
@@ -100,8 +104,8 @@ static void every_length_but_the_right_one(void **state)
 
 	memcpy(longer, vector_signature, sizeof(vector_signature));
 	for (n = 0; n < sizeof(vector_signature); n++)
-		assert_int_equal(signature_parse(vector_signature, n, &s), -EBADMSG);
-	assert_int_equal(signature_parse(longer, sizeof(longer), &s), -EBADMSG);
+		assert_int_equal(tpm2_signature_parse(vector_signature, n, &s), -EBADMSG);
+	assert_int_equal(tpm2_signature_parse(longer, sizeof(longer), &s), -EBADMSG);
 }
 
 int main(void)

@@ -50,13 +50,13 @@ void log_limited(struct log_limit *l, int level, const struct log_about *about,
 /* The Name of a key, as the header has it. */
 static void name(enum envelope_ek which, const char *hex)
 {
-	uint8_t bytes[META_EK_MAX], out[TPMPUB_NAME_MAX];
+	uint8_t bytes[META_EK_MAX], out[TPM2_NAME_MAX];
 	size_t n = sizeof(bytes);
-	struct tpmpub p;
+	struct tpm2_public p;
 
 	assert_int_equal(hex_decode(hex, bytes, &n), 0);
-	assert_int_equal(tpmpub_parse(bytes, n, &p), 0);
-	assert_int_equal(tpmpub_name(&p, out, &n), 0);
+	assert_int_equal(tpm2_public_parse(bytes, n, &p), 0);
+	assert_int_equal(tpm2_public_name(&p, out, &n), 0);
 	meta.names[which].len = (uint16_t)n;
 	memcpy(meta.names[which].bytes, out, n);
 }
@@ -152,7 +152,7 @@ static void the_accessor_and_the_json_say_the_same(void **unused)
 {
 	json_t *shown;
 	const json_t *one;
-	struct tpmpub p;
+	struct tpm2_public p;
 
 	memset(meta.names, 0, sizeof(meta.names));
 	assert_int_equal(identity_key(&meta, 0, &p), -ENOENT);
@@ -175,7 +175,7 @@ static void the_accessor_and_the_json_say_the_same(void **unused)
 	assert_string_equal(json_string_value(json_object_get(one, "public")), p256);
 	json_decref(shown);
 	assert_int_equal(identity_key(&meta, 0, &p), 0);
-	assert_int_equal(p.len, 122);
+	assert_int_equal(p.whole.n, 122);
 	assert_int_equal(identity_key(&meta, 1, &p), -ENOENT);
 }
 

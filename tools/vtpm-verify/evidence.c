@@ -90,7 +90,7 @@ static int take_value(const char *key, const json_t *value, struct evidence_bank
 	char same[16];
 
 	snprintf(same, sizeof(same), "%u", pcr);
-	if (pcr >= QUOTE_PCRS || strcmp(same, key) != 0 || bank->pcrs >> pcr ||
+	if (pcr >= TPM2_PCRS || strcmp(same, key) != 0 || bank->pcrs >> pcr ||
 	    !json_is_string(value) ||
 	    base64url_decode(json_string_value(value), bank->value[pcr], &n) ||
 	    n != bank->alg->size)
@@ -106,7 +106,7 @@ static int take_evidence_bank(const char *name, json_t *values,
 	json_t *value;
 	int rc = 0;
 
-	bank->alg = tpmalg_named(name);
+	bank->alg = tpm2_hash_named(name);
 	if (!bank->alg || !json_is_object(values))
 		return -EBADMSG;
 	json_object_foreach(values, key, value)
@@ -124,7 +124,7 @@ static int take_pcrs(struct members *m, struct evidence_side *side)
 	const char *name;
 	int rc = 0;
 
-	if (!json_is_object(banks) || json_object_size(banks) > QUOTE_BANKS)
+	if (!json_is_object(banks) || json_object_size(banks) > TPM2_ATTEST_BANKS)
 		return -EBADMSG;
 	json_object_foreach(banks, name, values)
 	{
@@ -284,7 +284,7 @@ static void take_spec_id(struct cursor *c, struct eventlog *log)
 	if (memcmp(signature, SIGNATURE, sizeof(signature)) || !n || n > EVENTLOG_BANKS)
 		cursor_fail(c);
 	for (i = 0; cursor_ok(c) && i < n; i++) {
-		log->alg[i] = tpmalg_find(cursor_le16(c));
+		log->alg[i] = tpm2_hash_of(cursor_le16(c));
 		if (!log->alg[i] || cursor_le16(c) != log->alg[i]->size)
 			cursor_fail(c);
 	}
@@ -374,7 +374,7 @@ static int extend(struct eventlog *log, const struct eventlog_event *e)
 		const struct crypt_part parts[] = {{value, log->alg[i]->size},
 						   {e->digest[i], log->alg[i]->size}};
 
-		rc = tpmalg_hash(log->alg[i], parts, 2, value);
+		rc = tpm2_digest(log->alg[i], parts, 2, value);
 	}
 	log->pcrs |= 1u << e->pcr;
 	return rc;
@@ -409,7 +409,7 @@ bool eventlog_next(const struct eventlog *log, const uint8_t *buf, size_t len, s
 	return cursor_ok(&c);
 }
 
-const uint8_t *eventlog_value(const struct eventlog *log, const struct tpmalg *alg,
+const uint8_t *eventlog_value(const struct eventlog *log, const struct tpm2_hash *alg,
 			      unsigned int pcr)
 {
 	size_t i;

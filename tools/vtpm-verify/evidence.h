@@ -12,7 +12,7 @@
 
 #include "lib/binding.h"
 #include "lib/cursor.h"
-#include "tools/vtpm-verify/quote.h"
+#include "lib/tpm2/quote.h"
 
 #define EVIDENCE_PROFILE "tag:xen-vtpm,2026:deep-quote-2"
 #define EVIDENCE_MAX	 (1024 * 1024)
@@ -23,9 +23,9 @@ struct evidence_bytes {
 };
 
 struct evidence_bank {
-	const struct tpmalg *alg;
+	const struct tpm2_hash *alg;
 	uint32_t pcrs; /* bit n: value[n] is there */
-	uint8_t value[QUOTE_PCRS][TPMALG_SIZE_MAX];
+	uint8_t value[TPM2_PCRS][TPM2_HASH_MAX];
 };
 
 /* What one TPM, the virtual one or the host's, says. */
@@ -34,7 +34,7 @@ struct evidence_side {
 		signature;	   /* TPMT_PUBLIC, TPMS_ATTEST, TPMT_SIGNATURE */
 	struct evidence_bytes log; /* may be absent */
 	size_t banks;
-	struct evidence_bank bank[QUOTE_BANKS];
+	struct evidence_bank bank[TPM2_ATTEST_BANKS];
 };
 
 struct evidence {
@@ -64,9 +64,9 @@ void evidence_free(struct evidence *e);
 
 struct eventlog {
 	size_t banks;
-	const struct tpmalg *alg[EVENTLOG_BANKS];
+	const struct tpm2_hash *alg[EVENTLOG_BANKS];
 	uint32_t pcrs; /* bit n: PCR n is extended by an event */
-	uint8_t value[EVENTLOG_BANKS][EVENTLOG_PCRS][TPMALG_SIZE_MAX];
+	uint8_t value[EVENTLOG_BANKS][EVENTLOG_PCRS][TPM2_HASH_MAX];
 	size_t first; /* where the events begin, behind the header */
 };
 
@@ -84,7 +84,7 @@ int __must_check eventlog_replay(const uint8_t *buf, size_t len, struct eventlog
 bool __must_check eventlog_next(const struct eventlog *log, const uint8_t *buf,
 				size_t len, size_t *at, struct eventlog_event *e);
 /* NULL: the log has no such bank. */
-const uint8_t *eventlog_value(const struct eventlog *log, const struct tpmalg *alg,
+const uint8_t *eventlog_value(const struct eventlog *log, const struct tpm2_hash *alg,
 			      unsigned int pcr);
 /* What people may call it: its text, or its type; nothing in it but printable ASCII. */
 void eventlog_name(const struct eventlog_event *e, char *out, size_t size);

@@ -22,11 +22,11 @@ static bool side_open(struct side *s, const char *who, const struct evidence_sid
 	memset(s, 0, sizeof(*s));
 	s->who = who;
 	s->e = e;
-	if (public_parse(e->ak.p, e->ak.n, &s->ak))
+	if (tpm2_key_parse(e->ak.p, e->ak.n, &s->ak))
 		return malformed(s, "attestation key", v);
-	if (quote_parse(e->quote.p, e->quote.n, &s->quote))
+	if (tpm2_attest_parse(e->quote.p, e->quote.n, &s->quote))
 		return malformed(s, "quote", v);
-	if (signature_parse(e->signature.p, e->signature.n, &s->signature))
+	if (tpm2_signature_parse(e->signature.p, e->signature.n, &s->signature))
 		return malformed(s, "signature", v);
 	if (e->log.p && eventlog_replay(e->log.p, e->log.n, &s->log))
 		return malformed(s, "event log", v);
@@ -35,21 +35,21 @@ static bool side_open(struct side *s, const char *who, const struct evidence_sid
 
 static void side_close(struct side *s)
 {
-	public_free(&s->ak);
+	tpm2_key_free(&s->ak);
 }
 
 /* The quote's signer is s->ak, as a primary key of the hierarchy (Part 1, 16.3). */
 static bool signed_by_primary(const struct side *s)
 {
-	uint8_t name[PUBLIC_NAME_MAX];
+	uint8_t name[TPM2_NAME_MAX];
 	size_t len;
 
-	return !public_qualified(&s->ak, s->hierarchy, name, &len) &&
+	return !tpm2_public_qualified(&s->ak.area, s->hierarchy, name, &len) &&
 	       len == s->quote.signer.n && !memcmp(name, s->quote.signer.p, len);
 }
 
 static const struct evidence_bank *find_bank(const struct side *s,
-					     const struct tpmalg *alg)
+					     const struct tpm2_hash *alg)
 {
 	size_t i;
 
@@ -60,7 +60,7 @@ static const struct evidence_bank *find_bank(const struct side *s,
 }
 
 /* The PCR's value as it was quoted; NULL: it was not. */
-static const uint8_t *side_pcr(const struct side *s, const struct tpmalg *alg,
+static const uint8_t *side_pcr(const struct side *s, const struct tpm2_hash *alg,
 			       unsigned int pcr)
 {
 	const struct evidence_bank *b = find_bank(s, alg);
@@ -72,24 +72,24 @@ static const uint8_t *side_pcr(const struct side *s, const struct tpmalg *alg,
  * are none more and none less than it names. */
 static bool digest_fits(const struct side *s)
 {
-	struct crypt_part parts[QUOTE_BANKS * QUOTE_PCRS];
-	uint8_t digest[TPMALG_SIZE_MAX];
+	struct crypt_part parts[TPM2_ATTEST_BANKS * TPM2_PCRS];
+	uint8_t digest[TPM2_HASH_MAX];
 	size_t i, pcr, n = 0;
 
 	if (s->quote.banks != s->e->banks)
 		return false;
 	for (i = 0; i < s->quote.banks; i++) {
-		const struct tpmalg *alg = s->quote.bank[i].alg;
+		const struct tpm2_hash *alg = s->quote.bank[i].alg;
 		const struct evidence_bank *b = &s->e->bank[i];
 
 		if (b->alg != alg || b->pcrs != s->quote.bank[i].pcrs)
 			return false;
-		for (pcr = 0; pcr < QUOTE_PCRS; pcr++)
+		for (pcr = 0; pcr < TPM2_PCRS; pcr++)
 			if (b->pcrs & 1u << pcr)
 				parts[n++] =
 					(struct crypt_part){b->value[pcr], alg->size};
 	}
-	return !tpmalg_hash(s->signature.hash, parts, n, digest) &&
+	return !tpm2_digest(s->signature.hash, parts, n, digest) &&
 	       s->quote.digest.n == s->signature.hash->size &&
 	       !memcmp(digest, s->quote.digest.p, s->quote.digest.n);
 }
@@ -137,23 +137,23 @@ static void check_log(const struct side *s, struct verdict *v)
  * leads to the PCRs. */
 static void side_check(const struct side *s, struct verdict *v)
 {
-	const uint32_t mask = PUBLIC_AK_ATTRIBUTES | TPMA_OBJECT_DECRYPT;
+	const uint32_t mask = TPM2_AK_ATTRIBUTES | TPMA_OBJECT_DECRYPT;
 
-	if ((s->ak.attributes & mask) != PUBLIC_AK_ATTRIBUTES)
+	if ((s->ak.area.attributes & mask) != TPM2_AK_ATTRIBUTES)
 		verdict_add(v, "ak-attributes",
 			    "the %s's attestation key is not one that signs only what "
 			    "its TPM made (attributes 0x%08x)",
-			    s->who, s->ak.attributes);
+			    s->who, s->ak.area.attributes);
 	if (s->hierarchy && !signed_by_primary(s))
 		verdict_add(v, "ak-hierarchy",
 			    "the %s's attestation key is no primary key of its TPM's "
 			    "platform hierarchy",
 			    s->who);
-	if (signature_verify(&s->signature, &s->ak, s->e->quote.p, s->e->quote.n))
+	if (tpm2_signature_verify(&s->signature, &s->ak, s->e->quote.p, s->e->quote.n))
 		verdict_add(v, "signature",
 			    "the %s's quote is not signed by its attestation key",
 			    s->who);
-	else if (!signature_one_form(&s->signature, &s->ak))
+	else if (!tpm2_signature_one_form(&s->signature, &s->ak))
 		verdict_add(v, "signature",
 			    "the signature of the %s's quote has another form than what "
 			    "its manager, or vtpmctl, writes",
@@ -183,7 +183,7 @@ static const json_t *find_host(const struct policy *p, const struct side *host)
 /* The number of PCRs of a state that are not as it says; the first of them in *which. */
 static int differing(const struct side *host, const json_t *state, unsigned int *which)
 {
-	const struct tpmalg *sha256 = tpmalg_find(TPM2_ALG_SHA256);
+	const struct tpm2_hash *sha256 = tpm2_hash_of(TPM2_ALG_SHA256);
 	const char *key;
 	json_t *wanted;
 	int n = 0;
@@ -242,7 +242,7 @@ static void judge_host(const struct policy *p, const struct side *host,
 		       const uint8_t uuid[16], struct verdict *v)
 {
 	const json_t *entry = find_host(p, host);
-	char hex[2 * PUBLIC_NAME_MAX + 1];
+	char hex[2 * TPM2_NAME_MAX + 1];
 
 	if (!entry) {
 		hex_encode(host->ak.name, host->ak.name_len, hex);
@@ -258,10 +258,10 @@ static void judge_host(const struct policy *p, const struct side *host,
 	check_placed(entry, v);
 }
 
-static void check_values(const struct side *vtpm, const struct tpmalg *alg,
+static void check_values(const struct side *vtpm, const struct tpm2_hash *alg,
 			 const json_t *values, struct verdict *v)
 {
-	char hex[2 * TPMALG_SIZE_MAX + 1];
+	char hex[2 * TPM2_HASH_MAX + 1];
 	const char *key;
 	json_t *wanted;
 
@@ -354,12 +354,12 @@ void judge_guest(const struct policy *p, const struct side *vtpm, struct verdict
 {
 	const json_t *banks = json_object_get(p->all, "pcrs");
 	const json_t *events = json_object_get(p->all, "events");
-	const struct tpmalg *sha256 = tpmalg_find(TPM2_ALG_SHA256);
+	const struct tpm2_hash *sha256 = tpm2_hash_of(TPM2_ALG_SHA256);
 	const char *key;
 	json_t *value;
 
 	json_object_foreach((json_t *)banks, key, value)
-		check_values(vtpm, tpmalg_named(key), value, v);
+		check_values(vtpm, tpm2_hash_named(key), value, v);
 	if (!events)
 		return;
 	if (!vtpm->e->log.p || !eventlog_value(&vtpm->log, sha256, 0)) {
@@ -381,7 +381,7 @@ void judge_guest(const struct policy *p, const struct side *vtpm, struct verdict
 
 struct keys {
 	size_t n;
-	struct public key[BINDING_KEYS_MAX];
+	struct tpm2_key key[BINDING_KEYS_MAX];
 };
 
 static bool same(const void *a, size_t a_len, const void *b, size_t b_len)
@@ -400,11 +400,11 @@ static void format_uuid(const uint8_t u[16], char out[37])
 static bool open_keys(const struct evidence *e, struct keys *k, struct verdict *v)
 {
 	for (k->n = 0; k->n < e->keys; k->n++)
-		if (public_parse(e->ek[k->n].p, e->ek[k->n].n, &k->key[k->n])) {
+		if (tpm2_key_parse(e->ek[k->n].p, e->ek[k->n].n, &k->key[k->n])) {
 			verdict_add(v, "malformed",
 				    "endorsement key %zu of the vTPM does not parse",
 				    k->n + 1);
-			public_free(&k->key[k->n]);
+			tpm2_key_free(&k->key[k->n]);
 			return false;
 		}
 	return true;
@@ -449,12 +449,12 @@ static void check_certificates(const struct judge *j, const struct evidence *e,
 }
 
 /* By the hash of the key alone. */
-static bool key_pinned(const struct policy *p, const struct public *key)
+static bool key_pinned(const struct policy *p, const struct tpm2_key *key)
 {
 	const json_t *pinned = json_object_get(p->all, "eks");
 	uint8_t hash[CRYPT_HASH_SIZE];
 
-	return pinned && !public_spki_hash(key, hash) &&
+	return pinned && !tpm2_public_digest(&key->area, hash) &&
 	       policy_has(pinned, hash, sizeof(hash));
 }
 
@@ -468,14 +468,14 @@ static void check_side_keys(const struct judge *j, const struct evidence *e,
 	check_certificates(j, e, k, known, v);
 	for (i = 0; i < k->n; i++) {
 		any |= known[i] || key_pinned(j->policy, &k->key[i]);
-		if ((k->key[i].attributes &
-		     (PUBLIC_EK_ATTRIBUTES | TPMA_OBJECT_SIGN_ENCRYPT)) !=
-		    PUBLIC_EK_ATTRIBUTES)
+		if ((k->key[i].area.attributes &
+		     (TPM2_EK_ATTRIBUTES | TPMA_OBJECT_SIGN_ENCRYPT)) !=
+		    TPM2_EK_ATTRIBUTES)
 			verdict_add(
 				v, "ek",
 				"endorsement key %zu has the attributes 0x%08x, which "
 				"no endorsement key has",
-				i + 1, k->key[i].attributes);
+				i + 1, k->key[i].area.attributes);
 	}
 	if (!any)
 		verdict_add(v, "ek-ca",
@@ -507,7 +507,7 @@ static void check_binding(const struct judge *j, const struct evidence *e,
 			  const struct side *vtpm, const struct side *host,
 			  struct verdict *v)
 {
-	const struct quote_part *signed_for = &host->quote.extra;
+	const struct tpm2_bytes *signed_for = &host->quote.extra;
 	size_t i;
 
 	if (!is_hash_of((struct binding_part){signed_for->p, signed_for->n}, &e->binding))
@@ -624,7 +624,7 @@ void judge(const struct judge *j, const struct evidence *e, struct verdict *v)
 	side_close(&vtpm);
 	side_close(&host);
 	while (keys.n)
-		public_free(&keys.key[--keys.n]);
+		tpm2_key_free(&keys.key[--keys.n]);
 }
 
 void verdict_add(struct verdict *v, const char *word, const char *fmt, ...)

@@ -6,7 +6,7 @@
 #include "include/compiler.h"
 #include "tools/vtpm-verify/evidence.h"
 #include "tools/vtpm-verify/policy.h"
-#include "tools/vtpm-verify/quote.h"
+#include "lib/tpm2/quote.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -41,9 +41,9 @@ struct side {
 	/* TPM_RH of which the attestation key is a primary; 0: the policy pins its Name */
 	uint32_t hierarchy;
 	const struct evidence_side *e;
-	struct public ak;
-	struct quote quote;
-	struct signature signature;
+	struct tpm2_key ak;
+	struct tpm2_attest quote;
+	struct tpm2_signature signature;
 	struct eventlog log; /* if e->log is there */
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpm-verify/policy.h"
 #include "lib/text.h"
-#include "tools/vtpm-verify/quote.h"
+#include "lib/tpm2/quote.h"
 
 #include <errno.h>
 #include <openssl/err.h>
@@ -161,7 +161,7 @@ out:
 }
 
 int chain_check(X509_STORE *store, time_t at, const uint8_t *der, size_t len,
-		const struct public *key, const char **why)
+		const struct tpm2_key *key, const char **why)
 {
 	const unsigned char *p = der;
 	X509 *cert = d2i_X509(NULL, &p, (long)len);
@@ -228,7 +228,7 @@ static int only(const struct check *c, const json_t *object, const char *what,
 
 static bool is_hex(const json_t *value, size_t size)
 {
-	uint8_t bytes[TPMALG_SIZE_MAX + 2];
+	uint8_t bytes[TPM2_HASH_MAX + 2];
 	size_t len = sizeof(bytes);
 
 	return json_is_string(value) &&
@@ -257,7 +257,7 @@ static bool is_pcr(const char *key)
 	char same[16];
 
 	snprintf(same, sizeof(same), "%lu", strtoul(key, NULL, 10));
-	return !strcmp(same, key) && strtoul(key, NULL, 10) < QUOTE_PCRS;
+	return !strcmp(same, key) && strtoul(key, NULL, 10) < TPM2_PCRS;
 }
 
 static int pcr_values(const struct check *c, const json_t *values, const char *what,
@@ -359,7 +359,7 @@ static int check_policy_events(const struct check *c, const json_t *events)
 
 static int check_pcrs(const struct check *c, const json_t *banks)
 {
-	const struct tpmalg *alg;
+	const struct tpm2_hash *alg;
 	const char *key;
 	json_t *values;
 
@@ -367,7 +367,7 @@ static int check_pcrs(const struct check *c, const json_t *banks)
 		return bad(c, "\"pcrs\" has to be an object, by bank");
 	json_object_foreach((json_t *)banks, key, values)
 	{
-		alg = tpmalg_named(key);
+		alg = tpm2_hash_named(key);
 		if (!alg)
 			return bad(c, "\"pcrs\": \"%.40s\" is no bank", key);
 		if (pcr_values(c, values, "\"pcrs\"", alg->size))
@@ -431,11 +431,11 @@ void policy_free(struct policy *p)
 
 bool policy_has(const json_t *value, const uint8_t *bytes, size_t len)
 {
-	char hex[2 * (TPMALG_SIZE_MAX + 2) + 1];
+	char hex[2 * (TPM2_HASH_MAX + 2) + 1];
 	const json_t *item;
 	size_t i;
 
-	if (len > TPMALG_SIZE_MAX + 2)
+	if (len > TPM2_HASH_MAX + 2)
 		return false;
 	hex_encode(bytes, len, hex);
 	if (json_is_string(value))

@@ -18,7 +18,7 @@
 #define VERIFY_POLICY_H
 
 #include "include/compiler.h"
-#include "tools/vtpm-verify/quote.h"
+#include "lib/tpm2/quote.h"
 
 #include <jansson.h>
 #include <openssl/x509.h>
@@ -54,6 +54,6 @@ int __must_check chain_add_crls(X509_STORE *store, const uint8_t *bytes, size_t 
  *   -ENODATA      there are revocation lists, and none of that CA that is good at that time
  */
 int __must_check chain_check(X509_STORE *store, time_t at, const uint8_t *der, size_t len,
-			     const struct public *key, const char **why);
+			     const struct tpm2_key *key, const char **why);
 
 #endif

@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The verifier, build/bin/vtpm-verify: runs anywhere, shares no state with anything.
-VERIFY_PARSERS := $(addprefix tools/vtpm-verify/,quote.c evidence.c) \
-                  lib/cursor.c lib/crypt.c
-VERIFY_SRCS := $(sort $(wildcard tools/vtpm-verify/*.c) $(VERIFY_PARSERS)) lib/text.c \
-               lib/binding.c
+VERIFY_SRCS := $(wildcard tools/vtpm-verify/*.c) lib/tpm2/quote.c $(TPM2_PUBLIC_SRCS) \
+               lib/text.c lib/binding.c
 VERIFY_LIBS := -ljansson -lcrypto
 
 PROGRAMS += $(BUILD)/bin/vtpm-verify

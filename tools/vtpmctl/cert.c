@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmctl/cert.h"
 #include "lib/text.h"
-#include "lib/tpmpub.h"
+#include "lib/tpm2/public.h"
 #include "tools/vtpmctl/args.h"
 #include "tools/vtpmctl/certfile.h"
 #include "tools/vtpmctl/x509.h"
@@ -178,24 +178,16 @@ int cert_export_main(int argc, char **argv)
 	return status;
 }
 
-static const struct {
-	const char *alg, *index;
-} kinds[] = {
-	{"rsa2048", "01c00002"},
-	{"ecc-p256", "01c0000a"},
-	{"ecc-p384", "01c00016"},
-};
-
 static EVP_PKEY *key_of(const json_t *ek)
 {
 	const char *hex = json_string_value(json_object_get(ek, "public"));
 	uint8_t bytes[512];
 	size_t len = sizeof(bytes);
-	struct tpmpub p;
+	struct tpm2_public p;
 
-	if (!hex || hex_decode(hex, bytes, &len) || tpmpub_parse(bytes, len, &p))
+	if (!hex || hex_decode(hex, bytes, &len) || tpm2_public_parse(bytes, len, &p))
 		return NULL;
-	return tpmpub_key(&p);
+	return tpm2_public_key(&p);
 }
 
 static void take_holder_ek(struct holder *h, const json_t *ek)
@@ -204,11 +196,11 @@ static void take_holder_ek(struct holder *h, const json_t *ek)
 	struct holder_ek *at = &h->ek[h->eks];
 	size_t i;
 
-	for (i = 0; alg && h->eks < HOLDER_EKS && i < ARRAY_SIZE(kinds); i++) {
-		if (strcmp(kinds[i].alg, alg))
+	for (i = 0; alg && h->eks < HOLDER_EKS && i < TPM2_CERT_EKS; i++) {
+		if (strcmp(tpm2_certs[i].key, alg))
 			continue;
-		at->alg = kinds[i].alg;
-		at->index = kinds[i].index;
+		at->alg = tpm2_certs[i].key;
+		at->index = tpm2_certs[i].hex;
 		at->key = key_of(ek);
 		if (at->key)
 			h->eks++;

@@ -5,7 +5,7 @@
 #include "tools/vtpmctl/host_quote.h"
 #include "lib/text.h"
 #include "lib/crypt.h"
-#include "lib/tpmpub.h"
+#include "lib/tpm2/quote.h"
 #include "tools/vtpmctl/args.h"
 #include "tools/vtpmctl/tpm.h"
 #include "tools/vtpmctl/vtpmctl.h"
@@ -116,14 +116,14 @@ static json_t *quote_pcrs_json(const struct tpmquote *q)
 static json_t *quote_to_json(const struct tpmquote *q)
 {
 	uint8_t public[sizeof(TPM2B_PUBLIC)], signature[sizeof(TPMT_SIGNATURE)];
-	uint8_t one_form[ECDSA_P256];
+	uint8_t one_form[TPM2_ECDSA_P256];
 	size_t public_len = 0, signature_len = 0;
 
 	if (Tss2_MU_TPMT_PUBLIC_Marshal(&q->public.publicArea, public, sizeof(public),
 					&public_len) ||
 	    Tss2_MU_TPMT_SIGNATURE_Marshal(&q->signature, signature, sizeof(signature),
 					   &signature_len) ||
-	    ecdsa_p256(signature, signature_len, one_form))
+	    tpm2_ecdsa_p256(signature, signature_len, one_form))
 		return NULL;
 	return json_pack("{s:o, s:o, s:o, s:o}", "ak", encode_quote(public, public_len),
 			 "quote", encode_quote(q->quote.attestationData, q->quote.size),

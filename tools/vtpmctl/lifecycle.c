@@ -2,6 +2,7 @@
 #include "tools/vtpmctl/vtpmctl.h"
 #include "lib/binding.h"
 #include "lib/text.h"
+#include "lib/tpm2/marshal.h"
 #include "tools/vtpmctl/policykey.h"
 #include "tools/vtpmctl/args.h"
 #include "tools/vtpmctl/client.h"
@@ -477,16 +478,15 @@ static unsigned int localities_of(const char *text)
 /* "sha256,sha384": a mask; 0: it is none. */
 static unsigned int banks_of(const char *text)
 {
-	static const char *const names[] = {"sha1", "sha256", "sha384", "sha512"};
 	unsigned int mask = 0;
 
 	for (;; text++) {
 		size_t i = 0, len = strcspn(text, ",");
 
-		while (i < ARRAY_SIZE(names) &&
-		       (strlen(names[i]) != len || strncmp(text, names[i], len)))
+		while (i < TPM2_BANKS && (strlen(tpm2_hashes[i].name) != len ||
+					  strncmp(text, tpm2_hashes[i].name, len)))
 			i++;
-		if (i == ARRAY_SIZE(names))
+		if (i == TPM2_BANKS)
 			return 0;
 		mask |= 1u << i;
 		text += len;

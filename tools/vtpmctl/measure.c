@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmctl/measure.h"
+#include "lib/tpm2/marshal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,11 +18,10 @@
 static int launch_image_hash(const void *bytes, size_t len,
 			     uint8_t digests[MEASURE_DIGESTS])
 {
-	const struct measure_hash *h;
+	const struct tpm2_hash *h;
 
-	for (h = measure_hashes; h < measure_hashes + MEASURE_HASHES; h++)
-		if (!EVP_Q_digest(NULL, h->name, NULL, bytes, len, digests + h->offset,
-				  NULL))
+	for (h = tpm2_hashes; h < tpm2_hashes + TPM2_BANKS; digests += (h++)->size)
+		if (!EVP_Q_digest(NULL, h->name, NULL, bytes, len, digests, NULL))
 			return -EIO;
 	return 0;
 }

@@ -3,6 +3,7 @@
 #include "tools/vtpmd/vtpm.h"
 #include "lib/channel.h"
 #include "lib/text.h"
+#include "lib/tpm2/marshal.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -11,20 +12,9 @@
 
 #define CERT_MAX 2048 /* the largest NV index of libtpms */
 
-/* What stubdom/manager/certnv.c takes. */
-static const struct {
-	const char *word;
-	uint32_t index;
-} slots[] = {
-	{"01c00002", 0x01c00002},
-	{"01c0000a", 0x01c0000a},
-	{"01c00016", 0x01c00016},
-	{"01c08000", 0x01c08000},
-};
-
 static void cert_file_name(size_t slot, char name[32])
 {
-	snprintf(name, 32, "cert-%s.der", slots[slot].word);
+	snprintf(name, 32, "cert-%s.der", tpm2_certs[slot].hex);
 }
 
 static int get(struct store *s, size_t slot, uint8_t **der, size_t *len)
@@ -48,8 +38,8 @@ static int slot_of(const char *word)
 {
 	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(slots); i++)
-		if (!strcmp(slots[i].word, word))
+	for (i = 0; i < TPM2_CERTS; i++)
+		if (!strcmp(tpm2_certs[i].hex, word))
 			return (int)i;
 	return -1;
 }
@@ -61,12 +51,12 @@ json_t *cert_show(struct store *s)
 	uint8_t *der;
 	size_t i, len;
 
-	for (i = 0; i < ARRAY_SIZE(slots); i++) {
+	for (i = 0; i < TPM2_CERTS; i++) {
 		if (get(s, i, &der, &len))
 			continue;
 		hex_encode(der, len, hex);
 		free(der);
-		if (json_object_set_new(all, slots[i].word, json_string(hex))) {
+		if (json_object_set_new(all, tpm2_certs[i].hex, json_string(hex))) {
 			json_decref(all);
 			return NULL;
 		}
@@ -145,12 +135,12 @@ void cert_put_config(struct store *s, struct cursor *out)
 	uint8_t *der;
 	size_t i, len;
 
-	for (i = 0; i < ARRAY_SIZE(slots); i++) {
+	for (i = 0; i < TPM2_CERTS; i++) {
 		if (get(s, i, &der, &len))
 			continue;
 		cursor_put_u16(out, CONFIG_CERTIFICATE);
 		cursor_put_u32(out, (uint32_t)(4 + len));
-		cursor_put_u32(out, slots[i].index);
+		cursor_put_u32(out, tpm2_certs[i].index);
 		cursor_put(out, der, len);
 		free(der);
 	}

@@ -9,11 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-int identity_key(const struct meta *m, unsigned int n, struct tpmpub *p)
+int identity_key(const struct meta *m, unsigned int n, struct tpm2_public *p)
 {
 	if (n >= m->eks)
 		return -ENOENT;
-	return tpmpub_parse(m->ek[n].bytes, m->ek[n].len, p);
+	return tpm2_public_parse(m->ek[n].bytes, m->ek[n].len, p);
 }
 
 /* Of those that a TPM can have one of each: TCG EK Credential Profile, B.3 and B.4 */
@@ -24,9 +24,9 @@ static const char *const kinds[ENVELOPE_EKS] = {
 };
 
 /* ENVELOPE_EKS: none of them. */
-static size_t kind(const struct tpmpub *p)
+static size_t kind(const struct tpm2_public *p)
 {
-	const char *word = tpmpub_word(p);
+	const char *word = tpm2_public_word(p);
 	size_t i = 0;
 
 	while (i < ENVELOPE_EKS && (!word || strcmp(word, kinds[i])))
@@ -35,13 +35,13 @@ static size_t kind(const struct tpmpub *p)
 }
 
 /* Whether the header has the Name of this key. */
-static bool is_named(const struct meta *m, const struct tpmpub *p)
+static bool is_named(const struct meta *m, const struct tpm2_public *p)
 {
-	uint8_t name[TPMPUB_NAME_MAX];
+	uint8_t name[TPM2_NAME_MAX];
 	const struct envelope_name *known;
 	size_t len, which = kind(p);
 
-	if (which == ENVELOPE_EKS || tpmpub_name(p, name, &len))
+	if (which == ENVELOPE_EKS || tpm2_public_name(p, name, &len))
 		return false;
 	known = &m->names[which];
 	return known->len && len == known->len && !memcmp(name, known->bytes, len);
@@ -50,7 +50,7 @@ static bool is_named(const struct meta *m, const struct tpmpub *p)
 void identity_settle(struct meta *m)
 {
 	unsigned int i, n = 0;
-	struct tpmpub p;
+	struct tpm2_public p;
 
 	for (i = 0; i < m->eks; i++)
 		if (!identity_key(m, i, &p) && is_named(m, &p))
@@ -61,12 +61,13 @@ void identity_settle(struct meta *m)
 /* 1: added; 0: it was there. */
 static int add_identity(struct meta *m, const uint8_t *bytes, uint16_t len)
 {
-	struct tpmpub key, old;
+	struct tpm2_public key, old;
 	uint8_t digest[32];
 	unsigned int i;
 
-	if (!bytes || len > sizeof(m->ek[0].bytes) || tpmpub_parse(bytes, len, &key) ||
-	    kind(&key) == ENVELOPE_EKS || tpmpub_digest(&key, digest))
+	if (!bytes || len > sizeof(m->ek[0].bytes) ||
+	    tpm2_public_parse(bytes, len, &key) || kind(&key) == ENVELOPE_EKS ||
+	    tpm2_public_digest(&key, digest))
 		return -EINVAL;
 	if (!is_named(m, &key))
 		return -EPERM;
@@ -101,18 +102,17 @@ int identity_take(struct meta *m, const uint8_t *keys, size_t len)
 	return changed;
 }
 
-static json_t *show_key(const struct tpmpub *p)
+static json_t *show_key(const struct tpm2_public *p)
 {
-	char name_hex[2 * TPMPUB_NAME_MAX + 1], digest_hex[65],
-		whole[2 * META_EK_MAX + 1];
-	uint8_t name[TPMPUB_NAME_MAX], digest[32];
+	char name_hex[2 * TPM2_NAME_MAX + 1], digest_hex[65], whole[2 * META_EK_MAX + 1];
+	uint8_t name[TPM2_NAME_MAX], digest[32];
 	size_t len;
 
-	if (tpmpub_name(p, name, &len) || tpmpub_digest(p, digest))
+	if (tpm2_public_name(p, name, &len) || tpm2_public_digest(p, digest))
 		return json_null();
 	hex_encode(name, len, name_hex);
 	hex_encode(digest, sizeof(digest), digest_hex);
-	hex_encode(p->whole, p->len, whole);
+	hex_encode(p->whole.p, p->whole.n, whole);
 	return json_pack("{s:s, s:s, s:s, s:s}", "alg", kinds[kind(p)], "name", name_hex,
 			 "sha256", digest_hex, "public", whole);
 }
@@ -129,7 +129,7 @@ static json_t *show_name(const char *alg, const struct envelope_name *name)
 
 static json_t *show_kind(const struct meta *m, size_t which)
 {
-	struct tpmpub p;
+	struct tpm2_public p;
 	unsigned int i;
 
 	for (i = 0; !identity_key(m, i, &p); i++)

@@ -8,7 +8,7 @@
 #define VTPMD_IDENTITY_H
 
 #include "lib/slot/envelope.h"
-#include "lib/tpmpub.h"
+#include "lib/tpm2/public.h"
 #include "tools/vtpmd/meta.h"
 
 #include <jansson.h>
@@ -16,7 +16,8 @@
 struct vtpm;
 
 /* The n-th key that is known, from 0; p points into m.  -ENOENT: there are no more. */
-int __must_check identity_key(const struct meta *m, unsigned int n, struct tpmpub *p);
+int __must_check identity_key(const struct meta *m, unsigned int n,
+			      struct tpm2_public *p);
 /* Takes TPM2B_PUBLICs in: 1 when m has changed, 0 when not.  -EPERM: they have not the
  * Names that m has; -EINVAL: they are not such keys.  After an error m is as it was. */
 int __must_check identity_take(struct meta *m, const uint8_t *keys, size_t len);

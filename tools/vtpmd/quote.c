@@ -159,8 +159,8 @@ static int bind_known(struct quote *q, const struct vtpm *v, struct binding *b,
 {
 	const struct crypt_part part = {q->log, q->log_len};
 	const struct image *image = &v->body->image;
-	uint8_t names[META_EKS][TPMPUB_NAME_MAX], log[HASH_SIZE];
-	struct tpmpub key;
+	uint8_t names[META_EKS][TPM2_NAME_MAX], log[HASH_SIZE];
+	struct tpm2_public key;
 
 	*why = "vtpmd does not know what this manager was started from: restart the vTPM.";
 	if (!image->known)
@@ -170,7 +170,7 @@ static int bind_known(struct quote *q, const struct vtpm *v, struct binding *b,
 	for (b->keys = 0; !identity_key(&v->meta, (unsigned int)b->keys, &key);
 	     b->keys++) {
 		b->ek[b->keys].p = names[b->keys];
-		if (tpmpub_name(&key, names[b->keys], &b->ek[b->keys].n))
+		if (tpm2_public_name(&key, names[b->keys], &b->ek[b->keys].n))
 			return -ENODATA;
 	}
 	if (!b->keys)

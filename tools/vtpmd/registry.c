@@ -7,6 +7,7 @@
 #include "tools/vtpmd/identity.h"
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/vtpm.h"
+#include "lib/tpm2/marshal.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -293,13 +294,12 @@ static json_t *localities(uint8_t mask)
 /* null: those that a new TPM has */
 static json_t *banks(const struct meta *m)
 {
-	static const char *const names[] = {"sha1", "sha256", "sha384", "sha512"};
 	json_t *array = m->pcr_banks ? json_array() : json_null();
 	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(names); i++)
+	for (i = 0; i < TPM2_BANKS; i++)
 		if (m->pcr_banks >> i & 1)
-			json_array_append_new(array, json_string(names[i]));
+			json_array_append_new(array, json_string(tpm2_hashes[i].name));
 	return array;
 }
 

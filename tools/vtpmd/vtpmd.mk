@@ -3,7 +3,7 @@
 # the manager.
 CHANNEL_SRCS := lib/channel.c lib/cursor.c
 VTPMD_SRCS := $(wildcard tools/vtpmd/*.c) $(CHANNEL_SRCS) lib/text.c lib/atomic.c \
-              $(HOSTCONF_SRCS) lib/error.c lib/measure.c lib/tpmpub.c lib/binding.c $(AUDIT_SRCS)
+              $(HOSTCONF_SRCS) lib/error.c lib/measure.c $(TPM2_PUBLIC_SRCS) lib/binding.c $(AUDIT_SRCS)
 VTPMD_LIBS := -levent -levent_extra -ljansson -lsystemd -luuid \
               -lxenvchan -lxenstore -lxenctrl -lcrypto -lpthread
 
@@ -53,11 +53,11 @@ vtpmd_store_ops_UNIT_SRCS := $(filter-out tools/vtpmd/main.c,$(VTPMD_SRCS))
 vtpmd_store_ops_UNIT_LIBS := $(VTPMD_LIBS)
 
 UNIT_TESTS += vtpmd_identity
-vtpmd_identity_UNIT_SRCS := tools/vtpmd/identity.c tools/vtpmd/meta.c lib/tpmpub.c lib/text.c $(STORE_SRCS)
+vtpmd_identity_UNIT_SRCS := tools/vtpmd/identity.c tools/vtpmd/meta.c $(TPM2_PUBLIC_SRCS) lib/text.c $(STORE_SRCS)
 vtpmd_identity_UNIT_LIBS := -ljansson $(STORE_LIBS)
 
 UNIT_TESTS += vtpmd_cert
-vtpmd_cert_UNIT_SRCS := tools/vtpmd/cert.c lib/channel.c lib/text.c $(STORE_SRCS)
+vtpmd_cert_UNIT_SRCS := tools/vtpmd/cert.c lib/channel.c lib/tpm2/marshal.c lib/text.c $(STORE_SRCS)
 vtpmd_cert_UNIT_LIBS := -ljansson $(STORE_LIBS)
 
 UNIT_TESTS += vtpmd_config

@@ -3,7 +3,7 @@
  * tpm2_createek -G rsa, ecc, ecc384, then tpm2_readpublic -f pem -n. */
 #include "tests/unit/unit.h"
 #include "lib/text.h"
-#include "lib/tpmpub.h"
+#include "lib/tpm2/public.h"
 
 #include <errno.h>
 #include <string.h>
@@ -48,31 +48,31 @@ static const struct vector {
 static uint8_t bytes[512];
 static size_t len;
 
-static struct tpmpub parse(const struct vector *v)
+static struct tpm2_public parse(const struct vector *v)
 {
-	struct tpmpub p;
+	struct tpm2_public p;
 
 	len = sizeof(bytes);
 	assert_int_equal(hex_decode(v->whole, bytes, &len), 0);
-	assert_int_equal(tpmpub_parse(bytes, len, &p), 0);
+	assert_int_equal(tpm2_public_parse(bytes, len, &p), 0);
 	return p;
 }
 
 static void they_are_what_others_say(void **unused)
 {
-	uint8_t name[TPMPUB_NAME_MAX], digest[32];
-	char text[2 * TPMPUB_NAME_MAX + 1];
+	uint8_t name[TPM2_NAME_MAX], digest[32];
+	char text[2 * TPM2_NAME_MAX + 1];
 	size_t i, n;
 
 	for (i = 0; i < ARRAY_SIZE(vectors); i++) {
-		struct tpmpub p = parse(&vectors[i]);
+		struct tpm2_public p = parse(&vectors[i]);
 
-		assert_string_equal(tpmpub_word(&p), vectors[i].word);
+		assert_string_equal(tpm2_public_word(&p), vectors[i].word);
 		assert_int_equal(p.name_alg, vectors[i].name_alg);
-		assert_int_equal(tpmpub_name(&p, name, &n), 0);
+		assert_int_equal(tpm2_public_name(&p, name, &n), 0);
 		hex_encode(name, n, text);
 		assert_string_equal(text, vectors[i].name);
-		assert_int_equal(tpmpub_digest(&p, digest), 0);
+		assert_int_equal(tpm2_public_digest(&p, digest), 0);
 		hex_encode(digest, sizeof(digest), text);
 		assert_string_equal(text, vectors[i].digest);
 	}
@@ -80,32 +80,32 @@ static void they_are_what_others_say(void **unused)
 
 static void no_byte_more_or_less(void **unused)
 {
-	struct tpmpub p;
+	struct tpm2_public p;
 	size_t i, n;
 
 	for (i = 0; i < ARRAY_SIZE(vectors); i++) {
 		parse(&vectors[i]);
 		for (n = 0; n < len; n++)
-			assert_int_equal(tpmpub_parse(bytes, n, &p), -EBADMSG);
+			assert_int_equal(tpm2_public_parse(bytes, n, &p), -EBADMSG);
 		bytes[len] = 0;
-		assert_int_equal(tpmpub_parse(bytes, len + 1, &p), -EBADMSG);
+		assert_int_equal(tpm2_public_parse(bytes, len + 1, &p), -EBADMSG);
 	}
 }
 
 static void a_point_off_the_curve_is_no_key(void **unused)
 {
-	struct tpmpub p = parse(&vectors[1]);
+	struct tpm2_public p = parse(&vectors[1]);
 	uint8_t digest[32];
 
 	bytes[len - 1] ^= 1;
-	assert_null(tpmpub_key(&p));
-	assert_int_equal(tpmpub_digest(&p, digest), -EBADMSG);
+	assert_null(tpm2_public_key(&p));
+	assert_int_equal(tpm2_public_digest(&p, digest), -EBADMSG);
 }
 
 /* Part 2, 11.2.5.1 leaves it to the TPM. */
 static void a_coordinate_may_lack_its_zeroes(void **unused)
 {
-	struct tpmpub p = parse(&vectors[1]);
+	struct tpm2_public p = parse(&vectors[1]);
 	static const char y_hex[] =
 		"459243b9aa581806fe913bce99817ade11ca503c64d9a3c533415c083248fbcc";
 	uint8_t x[32] = {0}, y[32], whole[32], digest[32];
@@ -113,38 +113,36 @@ static void a_coordinate_may_lack_its_zeroes(void **unused)
 
 	assert_int_equal(hex_decode(y_hex, y, &n), 0);
 	x[31] = 5;
-	p.x = x;
-	p.y = y;
-	assert_int_equal(tpmpub_digest(&p, whole), 0);
-	p.x = x + 31;
-	p.x_len = 1;
-	assert_int_equal(tpmpub_digest(&p, digest), 0);
+	p.x.p = x;
+	p.y.p = y;
+	assert_int_equal(tpm2_public_digest(&p, whole), 0);
+	p.x = (struct tpm2_bytes){x + 31, 1};
+	assert_int_equal(tpm2_public_digest(&p, digest), 0);
 	assert_memory_equal(digest, whole, sizeof(whole));
 }
 
 static void a_coordinate_is_not_longer_than_the_field(void **unused)
 {
 	static const uint8_t long_one[33] = {1};
-	struct tpmpub p = parse(&vectors[1]);
+	struct tpm2_public p = parse(&vectors[1]);
 
-	p.x = long_one;
-	p.x_len = sizeof(long_one);
-	assert_null(tpmpub_key(&p));
+	p.x = (struct tpm2_bytes){long_one, sizeof(long_one)};
+	assert_null(tpm2_public_key(&p));
 }
 
 static void other_kinds_are_refused(void **unused)
 {
-	struct tpmpub p = parse(&vectors[0]);
-	uint8_t name[TPMPUB_NAME_MAX];
+	struct tpm2_public p = parse(&vectors[0]);
+	uint8_t name[TPM2_NAME_MAX];
 	size_t n;
 
 	p.size = 1024;
-	assert_null(tpmpub_word(&p));
-	assert_null(tpmpub_key(&p));
+	assert_null(tpm2_public_word(&p));
+	assert_null(tpm2_public_key(&p));
 	p.name_alg = 4; /* SHA-1 */
-	assert_int_equal(tpmpub_name(&p, name, &n), -ENOTSUP);
+	assert_int_equal(tpm2_public_name(&p, name, &n), -ENOTSUP);
 	bytes[1] = 8; /* a keyed hash */
-	assert_int_equal(tpmpub_parse(bytes, len, &p), -EBADMSG);
+	assert_int_equal(tpm2_public_parse(bytes, len, &p), -EBADMSG);
 }
 
 int main(void)
