@@ -73,14 +73,14 @@ static void starts(uint32_t domid, uint8_t who, const char *name)
 static void ends(uint32_t domid)
 {
 	domains[domid].lives = false;
-	guests_released(&place, &guests);
+	guests_released(&guests);
 }
 
 /* What the manager does with the answer. */
 static int comes_with(uint32_t domid, enum guests_served served)
 {
 	struct cursor w = cursor_writer(list, sizeof(list));
-	int rc = guests_judge(&place, &guests, domid, on, served, &verdict, &w);
+	int rc = guests_judge(&guests, domid, on, served, &verdict, &w);
 
 	assert_true(!rc == !verdict.why);
 	if (!rc && verdict.what == CHANNEL_GUEST_NEW)
@@ -106,7 +106,7 @@ static void is(uint32_t domid, enum channel_guest what)
 static void another_vtpmd(void)
 {
 	memset(&guests, 0xff, sizeof(guests));
-	guests_load(&place, &guests);
+	guests_load(&guests, &place);
 }
 
 /* Domain of the uuid who is launched with the vTPM; its xl has the lock. */
@@ -147,6 +147,7 @@ static int setup(void **state)
 	place.xen = (struct xen *)&any;
 	place.vtpm = vtpm;
 	place.run_dir = mkdtemp(folder) ? open(folder, O_RDONLY | O_DIRECTORY) : -1;
+	guests.at = place;
 	return place.run_dir < 0;
 }
 
@@ -346,7 +347,7 @@ static void a_launch_is_for_one_domain(void **state)
 
 static int resume(const uint8_t *launched)
 {
-	return guests_resume(&place, &guests, on, launched);
+	return guests_resume(&guests, on, launched);
 }
 
 static void saved(uint32_t domid)
@@ -384,12 +385,12 @@ static void nobody_else_is_resumed(void **state)
 	starts(7, 1, "a");
 	is(7, CHANNEL_GUEST_NEW);
 	saved(7);
-	guests_revoke(&place, &guests);
+	guests_revoke(&guests);
 	starts(8, 1, "a");
 	is(8, CHANNEL_GUEST_NEW);
 	saved(8);
 	guests.until = 0; /* ten minutes later */
-	assert_false(guests_resumes(&place, &guests));
+	assert_false(guests_resumes(&guests));
 	starts(9, 1, "a");
 	is(9, CHANNEL_GUEST_NEW);
 }
@@ -435,13 +436,13 @@ static void a_launched_restore_is_no_boot(void **state)
 	another_vtpmd();
 	assert_int_equal(comes_with(6, GUESTS_MEASURED_UNTIL_STOPPED), -EPERM);
 	ends(6);
-	guests_revoke(&place, &guests); /* xl has what it was */
+	guests_revoke(&guests); /* xl has what it was */
 	starts(6, 3, "a");
 	assert_int_equal(comes_with(6, GUESTS_MEASURED_UNTIL_STOPPED), -EPERM);
 	ends(6);
 	xl_ends(); /* it failed, and the guest is launched to boot */
 	launch(3);
-	guests_boots(&place, &guests, other);
+	guests_boots(&guests, other);
 	starts(7, 3, "a");
 	assert_int_equal(comes_with(7, GUESTS_MEASURED_UNTIL_STOPPED), 0);
 	assert_int_equal(verdict.what, CHANNEL_GUEST_NEW);
@@ -520,14 +521,14 @@ static void what_an_unmeasured_guest_can_do(void **state)
 /* Whether measured guests only are served is still known to the next vtpmd. */
 static void a_launch_outlives_vtpmd(void **state)
 {
-	assert_int_equal(guests_set_launched(&place, &guests, true), 0);
+	assert_int_equal(guests_set_launched(&guests, true), 0);
 	another_vtpmd();
 	assert_true(guests.launched);
 	starts(5, 1, "a");
 	is(5, CHANNEL_GUEST_NEW);
 	another_vtpmd();
 	assert_true(guests.launched);
-	assert_int_equal(guests_set_launched(&place, &guests, false), 0);
+	assert_int_equal(guests_set_launched(&guests, false), 0);
 	another_vtpmd();
 	assert_false(guests.launched);
 }

@@ -480,7 +480,7 @@ static void control_ask_resume(struct control *c, struct vtpm *v, const json_t *
 	const char *uuid = json_string_value(json_object_get(request, "uuid"));
 
 	if (json_is_true(json_object_get(request, "revoke"))) {
-		vtpm_guest_revoke(v);
+		guests_revoke(&v->guests);
 		control_answer_ok(c, v->meta.uuid);
 		return;
 	}

@@ -48,7 +48,7 @@ static void take_guest(struct cursor *c, struct guest *one)
 	one->on = cursor_u64(c);
 }
 
-static int keep_guests(const struct guests_place *p, const struct guests *g)
+static int keep_guests(const struct guests *g)
 {
 	uint8_t file[FILE_MAX];
 	struct cursor w = cursor_writer(file, sizeof(file));
@@ -63,8 +63,8 @@ static int keep_guests(const struct guests_place *p, const struct guests *g)
 	cursor_put_u64(&w, g->asked);
 	for (unsigned int i = 0; i < g->count; i++)
 		put_guest(&w, &g->one[i]);
-	guests_file_name(p->vtpm, name);
-	return cursor_ok(&w) ? atomic_write(p->run_dir, name, file, w.pos, false)
+	guests_file_name(g->at.vtpm, name);
+	return cursor_ok(&w) ? atomic_write(g->at.run_dir, name, file, w.pos, false)
 			     : -EMSGSIZE;
 }
 
@@ -90,22 +90,22 @@ static bool parse_guests(struct cursor *c, struct guests *g)
 	return cursor_done(c);
 }
 
-void guests_load(const struct guests_place *p, struct guests *g)
+void guests_load(struct guests *g, const struct guests_place *at)
 {
 	struct cursor c;
 	uint8_t *file;
 	char name[64];
 	size_t len;
 
-	memset(g, 0, sizeof(*g));
-	guests_file_name(p->vtpm, name);
-	if (atomic_read(p->run_dir, name, FILE_MAX, &file, &len))
+	*g = (struct guests){.at = *at};
+	guests_file_name(at->vtpm, name);
+	if (atomic_read(at->run_dir, name, FILE_MAX, &file, &len))
 		return;
 	c = cursor_reader(file, len);
 	if (!parse_guests(&c, g))
-		memset(g, 0, sizeof(*g));
+		*g = (struct guests){.at = *at};
 	free(file);
-	guests_released(p, g);
+	guests_released(g);
 }
 
 static bool lives(const struct guests_place *p, const struct guest *one)
@@ -116,30 +116,31 @@ static bool lives(const struct guests_place *p, const struct guest *one)
 	       !memcmp(uuid, one->uuid, sizeof(uuid));
 }
 
-void guests_released(const struct guests_place *p, struct guests *g)
+void guests_released(struct guests *g)
 {
 	unsigned int kept = 0, had = g->count;
 
 	for (unsigned int i = 0; i < had; i++)
-		if (lives(p, &g->one[i]))
+		if (lives(&g->at, &g->one[i]))
 			g->one[kept++] = g->one[i];
 	g->count = kept;
 	/* not kept: the next start finds them gone, too */
-	if (kept != had && keep_guests(p, g))
+	if (kept != had && keep_guests(g))
 		return;
 }
 
-bool guests_resumes(const struct guests_place *p, const struct guests *g)
+bool guests_resumes(const struct guests *g)
 {
 	if (g->resume == GUESTS_RESUME_TIMED)
 		return now() < g->until;
-	return g->resume == GUESTS_RESUME_LAUNCHED && launch_held(p->run_dir, g->saved);
+	return g->resume == GUESTS_RESUME_LAUNCHED &&
+	       launch_held(g->at.run_dir, g->saved);
 }
 
-bool guests_restores(const struct guests_place *p, const struct guests *g)
+bool guests_restores(const struct guests *g)
 {
 	return (g->resume == GUESTS_RESUME_LAUNCHED || g->resume == GUESTS_RESUME_LOST) &&
-	       launch_held(p->run_dir, g->saved);
+	       launch_held(g->at.run_dir, g->saved);
 }
 
 static const struct guest *find_guest(const struct guests *g, uint32_t domid,
@@ -223,9 +224,9 @@ static int measured(const struct guests_place *p, enum guests_served served,
 }
 
 /* What a resume is once another guest has come, or it was revoked. */
-static enum guests_resume spent(const struct guests_place *p, const struct guests *g)
+static enum guests_resume spent(const struct guests *g)
 {
-	return guests_restores(p, g) ? GUESTS_RESUME_LOST : GUESTS_RESUME_NONE;
+	return guests_restores(g) ? GUESTS_RESUME_LOST : GUESTS_RESUME_NONE;
 }
 
 static void forget_guest(struct guests *g, uint32_t domid, const uint8_t uuid[16])
@@ -237,16 +238,16 @@ static void forget_guest(struct guests *g, uint32_t domid, const uint8_t uuid[16
 }
 
 /* The first guest that comes ends a resume, whether it is the saved one or not. */
-static int power_on(const struct guests_place *p, struct guests *g, uint32_t domid,
-		    uint64_t on, struct guests_verdict *v)
+static int power_on(struct guests *g, uint32_t domid, uint64_t on,
+		    struct guests_verdict *v)
 {
 	bool is_saved = !memcmp(g->saved, v->uuid, sizeof(g->saved));
-	bool resumes = on && on == g->last.on && guests_resumes(p, g) && is_saved;
+	bool resumes = on && on == g->last.on && guests_resumes(g) && is_saved;
 	struct guests next = *g;
 	uint8_t drawn[8];
 	struct cursor c = cursor_reader(drawn, sizeof(drawn));
 
-	if (is_saved && !resumes && guests_restores(p, g))
+	if (is_saved && !resumes && guests_restores(g))
 		return refuse_guest(
 			v, -EPERM,
 			"it was restored, and what this vTPM held for it is lost: "
@@ -260,12 +261,12 @@ static int power_on(const struct guests_place *p, struct guests *g, uint32_t dom
 		return refuse_guest(v, -EIO, "there is no randomness: see vtpmd's log");
 	v->what = resumes ? CHANNEL_GUEST_RESUMED : CHANNEL_GUEST_NEW;
 	v->on = resumes ? on : (cursor_u64(&c) & ON_MASK) | 1;
-	next.resume = resumes ? GUESTS_RESUME_NONE : spent(p, g);
+	next.resume = resumes ? GUESTS_RESUME_NONE : spent(g);
 	next.last = (struct guest){.domid = domid, .on = v->on};
 	memcpy(next.last.uuid, v->uuid, sizeof(v->uuid));
 	next.asked = on;
 	next.one[next.count++] = next.last;
-	if (keep_guests(p, &next))
+	if (keep_guests(&next))
 		return refuse_guest(v, -EIO,
 				    "vtpmd cannot write its run folder: see `df /run`");
 	*g = next;
@@ -287,55 +288,53 @@ static int identify(const struct guests_place *p, uint32_t domid,
 	return rc ? refuse_guest(v, -EPERM, "its name cannot be read from xenstore") : 0;
 }
 
-int guests_judge(const struct guests_place *p, struct guests *g, uint32_t domid,
-		 uint64_t on, enum guests_served served, struct guests_verdict *v,
-		 struct cursor *list)
+int guests_judge(struct guests *g, uint32_t domid, uint64_t on, enum guests_served served,
+		 struct guests_verdict *v, struct cursor *list)
 {
 	int rc;
 
 	memset(v, 0, sizeof(*v));
-	if (!p->xen) {
+	if (!g->at.xen) {
 		v->what = CHANNEL_GUEST_NEW;
 		v->on = g->last.on = on + 1;
-		return measured(p, served, v, list);
+		return measured(&g->at, served, v, list);
 	}
-	rc = identify(p, domid, v);
+	rc = identify(&g->at, domid, v);
 	if (rc)
 		return rc;
-	guests_released(p, g);
+	guests_released(g);
 	rc = judge_known(g, domid, on, v);
 	if (rc != -ENOENT)
 		return rc;
 	/* a launch and a resume are of a uuid */
-	if (!xen_is_alone(p->xen, v->uuid))
+	if (!xen_is_alone(g->at.xen, v->uuid))
 		return refuse_guest(
 			v, -EPERM,
 			"another domain has its uuid, see `xl list -v`: give each "
 			"its own");
-	rc = measured(p, served, v, list);
-	return rc ? rc : power_on(p, g, domid, on, v);
+	rc = measured(&g->at, served, v, list);
+	return rc ? rc : power_on(g, domid, on, v);
 }
 
-int guests_resume(const struct guests_place *p, struct guests *g, uint64_t on,
-		  const uint8_t *launched)
+int guests_resume(struct guests *g, uint64_t on, const uint8_t *launched)
 {
 	struct guests next = *g;
 
 	if (!on || on != g->last.on)
 		return -ESTALE;
-	if (guests_restores(p, g) &&
+	if (guests_restores(g) &&
 	    (!launched || memcmp(launched, g->saved, sizeof(g->saved))))
 		return -EBUSY;
 	next.resume = launched ? GUESTS_RESUME_LAUNCHED : GUESTS_RESUME_TIMED;
 	memcpy(next.saved, launched ? launched : g->last.uuid, sizeof(next.saved));
 	next.until = now() + GUESTS_RESUME_S;
-	if (keep_guests(p, &next))
+	if (keep_guests(&next))
 		return -EIO;
 	*g = next;
 	return 0;
 }
 
-int guests_set_launched(const struct guests_place *p, struct guests *g, bool launched)
+int guests_set_launched(struct guests *g, bool launched)
 {
 	bool before = g->launched;
 	int rc;
@@ -343,26 +342,26 @@ int guests_set_launched(const struct guests_place *p, struct guests *g, bool lau
 	if (before == launched)
 		return 0;
 	g->launched = launched;
-	rc = keep_guests(p, g);
+	rc = keep_guests(g);
 	if (rc)
 		g->launched = before;
 	return rc;
 }
 
-void guests_revoke(const struct guests_place *p, struct guests *g)
+void guests_revoke(struct guests *g)
 {
 	if (g->resume == GUESTS_RESUME_NONE)
 		return;
-	g->resume = spent(p, g);
+	g->resume = spent(g);
 	/* the file is read by the next vtpmd only, and a resume ends by itself */
-	(void)!keep_guests(p, g);
+	(void)!keep_guests(g);
 }
 
-void guests_boots(const struct guests_place *p, struct guests *g, const uint8_t uuid[16])
+void guests_boots(struct guests *g, const uint8_t uuid[16])
 {
 	if (g->resume == GUESTS_RESUME_NONE || memcmp(g->saved, uuid, sizeof(g->saved)))
 		return;
 	g->resume = GUESTS_RESUME_NONE;
 	/* the launch is held: the next vtpmd would refuse its guest, and say why */
-	(void)!keep_guests(p, g);
+	(void)!keep_guests(g);
 }

@@ -49,7 +49,14 @@ enum guests_resume {
 	GUESTS_RESUME_LOST,	/* it was, and another guest came, or it was revoked */
 };
 
+struct guests_place {
+	struct xen *xen; /* NULL: tests without Xen, where every guest is new */
+	int run_dir;
+	const uint8_t *vtpm; /* its uuid */
+};
+
 struct guests {
+	struct guests_place at;
 	unsigned int count;
 	struct guest one[GUESTS_MAX];
 	struct guest last; /* on 0: there was none */
@@ -67,12 +74,6 @@ enum guests_served {
 	GUESTS_MEASURED,	       /* as the header says, for good */
 };
 
-struct guests_place {
-	struct xen *xen; /* NULL: tests without Xen, where every guest is new */
-	int run_dir;
-	const uint8_t *vtpm; /* its uuid */
-};
-
 struct guests_verdict {
 	enum channel_guest what;
 	bool measured;	  /* by a launch that is held; its list was written */
@@ -81,30 +82,28 @@ struct guests_verdict {
 	const char *why;  /* it is refused: a sentence, with the next step */
 };
 
-/* Reads the file.  Without one, or with one that makes no sense, none is known. */
-void guests_load(const struct guests_place *p, struct guests *g);
+/* Reads the file of the vTPM's that at names.  Without one, or with one that makes no sense, none is known. */
+void guests_load(struct guests *g, const struct guests_place *at);
 /* Judges domain domid; on: the manager's power-on, 0 none.  The measurements of a
  * launched guest that is new go to list.  0; -EPERM, it is refused; else what could not
  * be asked or kept: refuse it, too; why is set. */
-int __must_check guests_judge(const struct guests_place *p, struct guests *g,
-			      uint32_t domid, uint64_t on, enum guests_served served,
-			      struct guests_verdict *v, struct cursor *list);
+int __must_check guests_judge(struct guests *g, uint32_t domid, uint64_t on,
+			      enum guests_served served, struct guests_verdict *v,
+			      struct cursor *list);
 /* A domain of Xen's has ended: forgets those that are gone. */
-void guests_released(const struct guests_place *p, struct guests *g);
+void guests_released(struct guests *g);
 /* The next guest goes on with power-on on, if it is the last one's: by its uuid; or, not
  * NULL, the launched domain with this one, as long as its xl is there.  -ESTALE: the
  * TPM was restarted since the last one; -EBUSY: another launch restores a guest. */
-int __must_check guests_resume(const struct guests_place *p, struct guests *g,
-			       uint64_t on, const uint8_t *launched);
+int __must_check guests_resume(struct guests *g, uint64_t on, const uint8_t *launched);
 /* -EIO, ...: the file has what it had. */
-int __must_check guests_set_launched(const struct guests_place *p, struct guests *g,
-				     bool launched);
+int __must_check guests_set_launched(struct guests *g, bool launched);
 /* No guest is resumed. */
-void guests_revoke(const struct guests_place *p, struct guests *g);
+void guests_revoke(struct guests *g);
 /* Domain uuid is launched to boot: an earlier launch, whose xl ended, restores it not. */
-void guests_boots(const struct guests_place *p, struct guests *g, const uint8_t uuid[16]);
+void guests_boots(struct guests *g, const uint8_t uuid[16]);
 /* Whether a launch, whose xl is there, restores a guest that has not come yet. */
-bool guests_restores(const struct guests_place *p, const struct guests *g);
-bool guests_resumes(const struct guests_place *p, const struct guests *g);
+bool guests_restores(const struct guests *g);
+bool guests_resumes(const struct guests *g);
 
 #endif

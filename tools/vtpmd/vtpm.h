@@ -262,7 +262,6 @@ int __must_check vtpm_guest_resume(struct vtpm *v, const uint8_t *launched);
 /* The domains that live, had the vTPM, and have a device of a stub domain of it that is
  * gone: they have no TPM until they restart.  How many; their numbers go to domids. */
 unsigned int vtpm_guest_lost(const struct vtpm *v, uint32_t domids[static GUESTS_MAX]);
-void vtpm_guest_revoke(struct vtpm *v);
 /* Whether a launch, whose xl is there, restores the domain with this uuid, which has not
  * come yet. */
 bool vtpm_guest_restores(struct vtpm *v, const uint8_t uuid[16]);

@@ -23,20 +23,11 @@
 #define DEVICES_MAX 4
 #define FAILED_S    5 /* to exit after FAIL */
 
-static struct guests_place place_of(struct vtpm *v)
-{
-	return (struct guests_place){
-		.xen = v->d->xen,
-		.run_dir = v->d->run_dir,
-		.vtpm = v->meta.uuid,
-	};
-}
-
 void vtpm_guest_load(struct vtpm *v)
 {
-	const struct guests_place p = place_of(v);
-
-	guests_load(&p, &v->guests);
+	guests_load(&v->guests, &(struct guests_place){.xen = v->d->xen,
+						       .run_dir = v->d->run_dir,
+						       .vtpm = v->meta.uuid});
 	if (v->guests.launched)
 		v->meta.launched = true;
 }
@@ -46,11 +37,8 @@ static void on_released(void *ctx)
 	struct vtpmd *d = ctx;
 	struct vtpm *v;
 
-	for (v = d->vtpms; v; v = v->next) {
-		const struct guests_place p = place_of(v);
-
-		guests_released(&p, &v->guests);
-	}
+	for (v = d->vtpms; v; v = v->next)
+		guests_released(&v->guests);
 }
 
 int vtpm_guest_watch(struct vtpmd *d)
@@ -103,13 +91,11 @@ unsigned int vtpm_guest_lost(const struct vtpm *v, uint32_t domids[static GUESTS
 
 void vtpm_guest_set_launched(struct vtpm *v, bool launched)
 {
-	const struct guests_place p = place_of(v);
-
 	if (v->meta.launched != launched) {
 		v->meta.launched = launched;
 		vtpm_keep_meta(v);
 	}
-	if (guests_set_launched(&p, &v->guests, launched))
+	if (guests_set_launched(&v->guests, launched))
 		log_about(LOG_ERR, VTPM_ABOUT(v),
 			  "vtpmd cannot write its run folder: see `df /run`");
 	anchor_launched(v->d->anchor, v);
@@ -153,9 +139,8 @@ static enum guests_served served(const struct vtpm *v)
 static int answer_vtpm(struct vtpm *v, uint32_t domid, uint64_t on, struct cursor *list,
 		       struct cursor *out, const char **why)
 {
-	const struct guests_place p = place_of(v);
 	struct guests_verdict judged;
-	int rc = guests_judge(&p, &v->guests, domid, on, served(v), &judged, list);
+	int rc = guests_judge(&v->guests, domid, on, served(v), &judged, list);
 
 	if (rc) {
 		snprintf(v->refused, sizeof(v->refused), "domain %u: %s", domid,
@@ -195,33 +180,21 @@ static int vtpm_guest_on_ask(void *ctx, uint32_t domid, uint64_t on, struct curs
 
 int vtpm_guest_resume(struct vtpm *v, const uint8_t *launched)
 {
-	const struct guests_place p = place_of(v);
 	int64_t on = v->status.value[STATUS_POWER_ON];
 
-	return guests_resume(&p, &v->guests, on > 0 ? (uint64_t)on : 0, launched);
-}
-
-void vtpm_guest_revoke(struct vtpm *v)
-{
-	const struct guests_place p = place_of(v);
-
-	guests_revoke(&p, &v->guests);
+	return guests_resume(&v->guests, on > 0 ? (uint64_t)on : 0, launched);
 }
 
 bool vtpm_guest_restores(struct vtpm *v, const uint8_t uuid[16])
 {
-	const struct guests_place p = place_of(v);
-
-	return guests_restores(&p, &v->guests) &&
+	return guests_restores(&v->guests) &&
 	       !memcmp(v->guests.saved, uuid, sizeof(v->guests.saved));
 }
 
 void vtpm_guest_launched(struct vtpm *v, const uint8_t uuid[16], bool restored)
 {
-	const struct guests_place p = place_of(v);
-
 	if (!restored)
-		guests_boots(&p, &v->guests, uuid);
+		guests_boots(&v->guests, uuid);
 	if (!v->meta.launched)
 		memcpy(v->launcher, uuid, sizeof(v->launcher));
 	/* nobody else would tell a manager without Xen that a guest comes */
@@ -232,7 +205,7 @@ void vtpm_guest_launched(struct vtpm *v, const uint8_t uuid[16], bool restored)
 void vtpm_guest_failed(struct vtpm *v, const uint8_t uuid[16])
 {
 	if (!memcmp(v->guests.saved, uuid, sizeof(v->guests.saved)))
-		vtpm_guest_revoke(v);
+		guests_revoke(&v->guests);
 	if (!v->meta.launched || memcmp(v->launcher, uuid, sizeof(v->launcher)))
 		return;
 	vtpm_guest_set_launched(v, false);
