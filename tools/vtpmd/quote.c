@@ -21,8 +21,7 @@
 
 struct quote {
 	struct vtpmd *d;
-	struct vtpm *first, *last; /* who waits for a turn */
-	struct vtpm *v;		   /* whose quote is under way; NULL: nobody's any more */
+	struct vtpm *v; /* whose quote is under way; NULL: nobody's any more */
 	uint32_t id;
 	struct helper tpm;
 	uint8_t binding[BINDING_SIZE_MAX];
@@ -30,14 +29,6 @@ struct quote {
 	uint8_t *log; /* of the host, as it was bound */
 	size_t log_len;
 };
-
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
 
 static json_t *encode(const uint8_t *bytes, size_t len)
 {
@@ -210,34 +201,6 @@ static void read_quote_log(struct quote *q)
 		drop_log(q);
 }
 
-static void enqueue(struct quote *q, struct vtpm *v)
-{
-	v->quote.waits = true;
-	v->quote.next = NULL;
-	if (q->last)
-		q->last->quote.next = v;
-	else
-		q->first = v;
-	q->last = v;
-}
-
-static void dequeue(struct quote *q, struct vtpm *v)
-{
-	struct vtpm *before = NULL, *i;
-
-	for (i = q->first; i && i != v; i = i->quote.next)
-		before = i;
-	if (!i)
-		return;
-	if (before)
-		before->quote.next = v->quote.next;
-	else
-		q->first = v->quote.next;
-	if (q->last == v)
-		q->last = before;
-	v->quote.waits = false;
-}
-
 /* Whose turn it is. */
 static int begin_quote(struct quote *q, struct vtpm *v, const char **why)
 {
@@ -245,7 +208,7 @@ static int begin_quote(struct quote *q, struct vtpm *v, const char **why)
 	int rc;
 
 	*why = "The host's TPM quotes for others.";
-	if (now_ms() - v->quote.since_ms > WAIT_MS)
+	if ((uint64_t)stamp_ms() - v->quote.since_ms > WAIT_MS)
 		return -EAGAIN;
 	rc = take_request(v->quote.request, v->quote.len, &b);
 	read_quote_log(q);
@@ -265,15 +228,26 @@ static int begin_quote(struct quote *q, struct vtpm *v, const char **why)
 	return 0;
 }
 
+/* The one that has waited longest for its turn; NULL: none waits. */
+static struct vtpm *next_in_turn(const struct quote *q)
+{
+	struct vtpm *v, *first = NULL;
+
+	for (v = q->d->vtpms; v; v = v->next)
+		if (v->quote.waits &&
+		    (!first || v->quote.since_ms < first->quote.since_ms))
+			first = v;
+	return first;
+}
+
 static void start_next(struct quote *q)
 {
 	const char *why;
 	struct vtpm *v;
 	int rc;
 
-	while (!q->tpm.pid && q->first) {
-		v = q->first;
-		dequeue(q, v);
+	while (!q->tpm.pid && (v = next_in_turn(q))) {
+		v->quote.waits = false;
 		rc = begin_quote(q, v, &why);
 		if (rc)
 			peer_refuse(v->peer, CHANNEL_QUOTE, v->quote.id, -rc, why);
@@ -304,14 +278,15 @@ int quote_on_peer(void *ctx, uint32_t id, const uint8_t *request, size_t len,
 	if (rc || len > sizeof(own->request))
 		return -EINVAL;
 	*why = "This vTPM asks for quotes too often.";
-	if (own->waits || (!asked_by_host(v, &b) &&
-			   !bucket_take(&own->bucket, BURST, EACH_MS, now_ms())))
+	if (own->waits ||
+	    (!asked_by_host(v, &b) &&
+	     !bucket_take(&own->bucket, BURST, EACH_MS, (uint64_t)stamp_ms())))
 		return -EAGAIN;
 	memcpy(own->request, request, len);
 	own->len = len;
 	own->id = id;
-	own->since_ms = now_ms();
-	enqueue(v->d->quote, v);
+	own->since_ms = (uint64_t)stamp_ms();
+	own->waits = true;
 	start_next(v->d->quote);
 	return 0;
 }
@@ -320,10 +295,8 @@ void quote_forget(struct vtpm *v)
 {
 	struct quote *q = v->d->quote;
 
-	if (!q)
-		return;
-	dequeue(q, v);
-	if (q->v == v)
+	v->quote.waits = false;
+	if (q && q->v == v)
 		q->v = NULL;
 }
 
