@@ -124,11 +124,11 @@ static void claims_what_is_there(void **state)
 {
 	uint64_t epoch;
 
-	one.claim = true;
+	one.anchor.untold = UNTOLD_FOLDER;
 	assert_true(anchor_known_claim(&known, &one));
 	assert_true(anchor_check_unmade(entry(&one)));
-	assert_false(one.claim);
-	assert_int_equal(one.claimed, 1);
+	assert_false(one.anchor.untold);
+	assert_int_equal(one.anchor.claimed, 1);
 	assert_int_equal(opens(&one), -ENOENT);
 	put(&one, HEADER, 3, 1);
 	put(&one, PERMALL, 9, 1);
@@ -145,7 +145,7 @@ static void claims_what_is_there(void **state)
 	assert_true(anchor_known_claim(&known, &one));
 	assert_int_equal(opens(&one), 0);
 	assert_int_not_equal(entry(&one)->epoch, epoch);
-	assert_int_equal(one.claimed, known.changes);
+	assert_int_equal(one.anchor.claimed, known.changes);
 	put(&one, PERMALL, 9, 1);
 	store_know_nothing(&one.store);
 	assert_int_equal(opens(&one), -ESTALE);
@@ -161,7 +161,7 @@ static void claims_one_that_runs(void **state)
 {
 	put(&one, HEADER, 3, 1);
 	put(&one, PERMALL, 9, 6);
-	one.body_alive = true;
+	one.state = VTPM_BOOTING;
 	assert_true(anchor_known_claim(&known, &one));
 	assert_int_equal(entry(&one)->epoch, 6);
 	assert_int_equal(entry(&one)->permall, 9);
@@ -176,10 +176,10 @@ static void a_folder_that_cannot_be_read(void **state)
 {
 	int dir = one.store.dir;
 
-	one.claim = true;
+	one.anchor.untold = UNTOLD_FOLDER;
 	one.store.dir = -1;
 	assert_false(anchor_known_claim(&known, &one));
-	assert_true(one.claim);
+	assert_int_equal(one.anchor.untold, UNTOLD_FOLDER);
 	assert_int_equal(known.changes, 0);
 	assert_null(entry(&one));
 	one.store.dir = dir;
@@ -195,9 +195,9 @@ static void grows_and_never_shrinks(void **state)
 	begin(&one);
 	assert_int_equal(known.changes, 2);
 	store_next(&one, PERMALL, 10);
-	anchor_known_note(&known, &d); /* its manager has not state_opened it */
+	anchor_known_note(&known, &d); /* its manager has not opened it */
 	assert_int_equal(entry(&one)->permall, 0);
-	one.state_opened = true;
+	one.state = VTPM_RUNNING;
 	anchor_known_note(&known, &d);
 	assert_int_equal(entry(&one)->permall, 10);
 	store_next(&one, PERMALL, 8);
@@ -285,7 +285,7 @@ static void catches_up_when_the_table_is_known(void **state)
 
 	anchored(tpm);
 	put(&one, PERMALL, 2, 1);
-	one.claim = true;
+	one.anchor.untold = UNTOLD_FOLDER;
 	anchor_known_forget_later(&known, &two);
 	assert_int_equal(anchor_known_load(&known, &file, tpm, &d, &e), 0);
 	assert_int_equal(known.changes, 1);
@@ -295,7 +295,7 @@ static void catches_up_when_the_table_is_known(void **state)
 	assert_int_equal(anchor_entry_seq(entry(&one)), 2);
 	assert_null(anchor_table_find(&known.table, two.meta.uuid));
 	assert_int_equal(known.changes, 3);
-	assert_int_equal(one.claimed, 3);
+	assert_int_equal(one.anchor.claimed, 3);
 	/* once, and what nobody did is not done */
 	put(&one, PERMALL, 1, 1);
 	anchor_known_catch_up(&known, &one);
@@ -324,14 +324,14 @@ static void who_is_served_after_a_launch(void **state)
 	assert_true(two.meta.launched && entry(&two)->launched);
 	/* accepted as it is, with what is known */
 	one.meta.launched = false;
-	one.claim = true;
+	one.anchor.untold = UNTOLD_FOLDER;
 	anchor_known_catch_up(&known, &one);
 	assert_true(one.meta.launched && entry(&one)->launched);
 	/* stopped */
 	one.meta.launched = false;
-	one.new_launched = true;
+	one.anchor.untold = UNTOLD_LAUNCHED;
 	anchor_known_catch_up(&known, &one);
-	assert_false(one.meta.launched || entry(&one)->launched || one.new_launched);
+	assert_false(one.meta.launched || entry(&one)->launched || one.anchor.untold);
 	assert_true(anchor_known_forget(&known, one.meta.uuid));
 	assert_false(anchor_known_launched(&known, &one));
 }

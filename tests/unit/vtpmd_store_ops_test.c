@@ -508,7 +508,7 @@ static void a_claim_that_takes_its_time(void **state)
 	start();
 	assert_int_equal(claims, 1);
 	assert_int_equal(begun, 0);
-	assert_int_equal(v->state, VTPM_STARTING);
+	assert_int_equal(v->state, VTPM_QUEUED);
 	store_tell(&v->store, STORE_CLAIMED);
 	turn();
 	assert_int_equal(claims, 2);

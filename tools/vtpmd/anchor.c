@@ -77,7 +77,7 @@ const struct anchor_entry *anchor_find(const struct anchor *a, const struct vtpm
 
 void anchor_note(struct anchor *a, struct vtpm *v)
 {
-	if (a->state == ANCHOR_KNOWN && v->state_opened)
+	if (a->state == ANCHOR_KNOWN && vtpm_is(v, VTPM_OPENED))
 		(void)anchor_known_grow(&a->known, v);
 }
 
@@ -148,7 +148,7 @@ static void taken(struct anchor *a)
 
 void anchor_claim(struct anchor *a, struct vtpm *v)
 {
-	v->claim = true;
+	v->anchor.untold |= UNTOLD_FOLDER;
 	if (a->state == ANCHOR_KNOWN && anchor_known_claim(&a->known, v))
 		a->asked = a->known.changes;
 	pump(a);
@@ -156,7 +156,7 @@ void anchor_claim(struct anchor *a, struct vtpm *v)
 
 void anchor_launched(struct anchor *a, struct vtpm *v)
 {
-	v->new_launched = true;
+	v->anchor.untold |= UNTOLD_LAUNCHED;
 	if (a->state != ANCHOR_KNOWN || !anchor_known_launched(&a->known, v) ||
 	    !v->meta.launched)
 		return;
@@ -166,7 +166,7 @@ void anchor_launched(struct anchor *a, struct vtpm *v)
 
 void anchor_recover(struct anchor *a, struct vtpm *v)
 {
-	v->new_header = true;
+	v->anchor.untold |= UNTOLD_HEADER;
 	if (a->state != ANCHOR_KNOWN || !anchor_known_header(&a->known, v))
 		anchor_claim(a, v);
 	else
@@ -375,7 +375,7 @@ int anchor_check(struct anchor *a, struct vtpm *v, struct error *e)
 	struct error ignored = {.cause = CAUSE_NONE};
 	int rc;
 
-	if (v->body_alive || v->begun) /* it was when that began */
+	if (vtpm_is(v, VTPM_BEGUN)) /* it was when that began */
 		return 0;
 	if (a->state == ANCHOR_OFF)
 		return anchor_check_nothing(v, e);
@@ -383,7 +383,8 @@ int anchor_check(struct anchor *a, struct vtpm *v, struct error *e)
 		return error_set(e, -EIO, a->error.cause, "%s", a->error.text);
 	rc = anchor_check_folder(anchor_find(a, v), v, e);
 	/* a state that was damaged when the last run began, and is mended */
-	if (rc == -ESTALE && v->unused && !anchor_check_folder(&v->before, v, &ignored)) {
+	if (rc == -ESTALE && v->anchor.unused &&
+	    !anchor_check_folder(&v->anchor.before, v, &ignored)) {
 		*e = (struct error){.cause = CAUSE_NONE};
 		rc = 0;
 	}
@@ -395,7 +396,7 @@ static bool is_unused(const struct anchor_entry *known, const struct vtpm *v)
 {
 	const struct store_known *state = store_known(&v->store, CHANNEL_OBJECT_PERMALL);
 
-	return v->unused && !known->permall &&
+	return v->anchor.unused && !known->permall &&
 	       !memcmp(known->base, state->hash, sizeof(known->base));
 }
 
@@ -408,11 +409,11 @@ static int new_epoch(struct anchor *a, struct vtpm *v)
 	if (!known || v->making || !store_known(&v->store, CHANNEL_OBJECT_PERMALL))
 		return anchor_known_epoch(&v->store.epoch);
 	if (!is_unused(known, v)) {
-		if (!v->unused)
-			v->before = *known;
+		if (!v->anchor.unused)
+			v->anchor.before = *known;
 		rc = anchor_known_raise(&a->known, v);
-		v->raised = a->known.changes;
-		v->unused = !rc;
+		v->anchor.raised = a->known.changes;
+		v->anchor.unused = !rc;
 	}
 	v->store.epoch = anchor_find(a, v)->epoch;
 	return rc;
@@ -428,20 +429,21 @@ int anchor_begin(struct anchor *a, struct vtpm *v, struct error *e)
 		return error_set(e, -EIO, a->error.cause, "%s", a->error.text);
 	if (a->state == ANCHOR_KNOWN && !v->making)
 		v->meta.creating = false; /* its creation came to its end */
-	v->raised = v->making ? v->claimed : v->raised;
+	if (v->making)
+		v->anchor.raised = v->anchor.claimed;
 	rc = new_epoch(a, v);
 	if (rc)
 		return error_set(e, rc, CAUSE_RANDOM,
 				 "There are no random numbers for the run of %s.",
 				 v->meta.name);
-	if (v->raised > a->written)
+	if (v->anchor.raised > a->written)
 		a->asked = a->known.changes;
 	return 0;
 }
 
 int anchor_ready(struct anchor *a, struct vtpm *v, struct error *e)
 {
-	if (a->state == ANCHOR_OFF || v->raised <= a->written)
+	if (a->state == ANCHOR_OFF || v->anchor.raised <= a->written)
 		return 0;
 	pump(a);
 	if (a->tpm.pid)
@@ -451,7 +453,7 @@ int anchor_ready(struct anchor *a, struct vtpm *v, struct error *e)
 
 void anchor_header(struct anchor *a, struct vtpm *v)
 {
-	v->new_header = true;
+	v->anchor.untold |= UNTOLD_HEADER;
 	if (a->state != ANCHOR_KNOWN || !anchor_known_header(&a->known, v))
 		return;
 	a->asked = a->known.changes;
@@ -460,7 +462,7 @@ void anchor_header(struct anchor *a, struct vtpm *v)
 bool anchor_has_header(const struct anchor *a, const struct vtpm *v)
 {
 	return a->state == ANCHOR_OFF ||
-	       (!v->new_header && v->header_change <= a->written);
+	       (!(v->anchor.untold & UNTOLD_HEADER) && v->anchor.header <= a->written);
 }
 
 int anchor_before_header(struct anchor *a, struct vtpm *v, struct error *e)
@@ -497,7 +499,7 @@ int anchor_before_header(struct anchor *a, struct vtpm *v, struct error *e)
 void anchor_made(struct anchor *a, struct vtpm *v)
 {
 	anchor_claim(a, v);
-	v->header_change = v->claimed;
+	v->anchor.header = v->anchor.claimed;
 }
 
 bool anchor_off(struct anchor *a)

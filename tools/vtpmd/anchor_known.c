@@ -248,7 +248,7 @@ static int of_store(struct vtpm *v, struct anchor_entry *e)
 		return rc;
 	e->base_seq = rc ? 0 : head.seq;
 	e->epoch = v->store.epoch;
-	if (!e->epoch && v->body_alive)
+	if (!e->epoch && vtpm_is(v, VTPM_WITH_BODY))
 		e->epoch = head.epoch;
 	if (!e->epoch)
 		return anchor_known_epoch(&e->epoch);
@@ -280,12 +280,12 @@ bool anchor_known_header(struct anchor_known *k, struct vtpm *v)
 
 	if (!old || !header)
 		return false;
-	v->new_header = false;
+	v->anchor.untold &= ~UNTOLD_HEADER;
 	e = *old;
 	memcpy(e.header, header->hash, sizeof(e.header));
 	if (memcmp(e.header, old->header, sizeof(e.header)))
 		set(k, &e);
-	v->header_change = k->changes;
+	v->anchor.header = k->changes;
 	return true;
 }
 
@@ -296,7 +296,7 @@ bool anchor_known_launched(struct anchor_known *k, struct vtpm *v)
 
 	if (!old)
 		return false;
-	v->new_launched = false;
+	v->anchor.untold &= ~UNTOLD_LAUNCHED;
 	if (old->launched != v->meta.launched) {
 		e = *old;
 		e.launched = v->meta.launched;
@@ -311,7 +311,7 @@ static void compare_launched(struct anchor_known *k, struct vtpm *v)
 {
 	const struct anchor_entry *known = anchor_table_find(&k->table, v->meta.uuid);
 
-	if (known && known->launched && !v->new_launched)
+	if (known && known->launched && !(v->anchor.untold & UNTOLD_LAUNCHED))
 		v->meta.launched = true;
 	(void)anchor_known_launched(k, v);
 }
@@ -344,7 +344,7 @@ void anchor_known_note(struct anchor_known *k, struct vtpmd *d)
 		k->changes++;
 	}
 	for (v = d->vtpms; v; v = v->next)
-		if (v->state_opened)
+		if (vtpm_is(v, VTPM_OPENED))
 			(void)anchor_known_grow(k, v);
 }
 
@@ -361,15 +361,14 @@ bool anchor_known_claim(struct anchor_known *k, struct vtpm *v)
 			 v->meta.name, strerror(-rc));
 		return false;
 	}
-	if (old && old->launched && !v->new_launched)
+	if (old && old->launched && !(v->anchor.untold & UNTOLD_LAUNCHED))
 		v->meta.launched = true;
 	e.launched = v->meta.launched;
 	set(k, &e);
-	v->claim = v->new_launched = false;
-	v->claimed = k->changes;
-	if (v->new_header)
-		v->header_change = k->changes;
-	v->new_header = false;
+	v->anchor.claimed = k->changes;
+	if (v->anchor.untold & UNTOLD_HEADER)
+		v->anchor.header = k->changes;
+	v->anchor.untold = 0;
 	return true;
 }
 
@@ -441,9 +440,9 @@ void anchor_known_catch_up(struct anchor_known *k, struct vtpm *vtpms)
 		(void)anchor_known_forget(k, k->forgotten.entries[i].uuid);
 	anchor_table_free(&k->forgotten);
 	for (v = vtpms; v; v = v->next) {
-		if (v->claim)
+		if (v->anchor.untold & UNTOLD_FOLDER)
 			(void)anchor_known_claim(k, v);
-		if (v->new_header)
+		if (v->anchor.untold & UNTOLD_HEADER)
 			(void)anchor_known_header(k, v);
 		compare_launched(k, v);
 	}

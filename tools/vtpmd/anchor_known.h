@@ -38,7 +38,7 @@ bool anchor_known_header(struct anchor_known *k, struct vtpm *v);
 bool anchor_known_launched(struct anchor_known *k, struct vtpm *v);
 /* A new epoch, which begins with the state that the store knows.  There is an entry. */
 int __must_check anchor_known_raise(struct anchor_known *k, struct vtpm *v);
-/* Its folder as it is counts: v->claimed is the change.  false: it cannot be read, and
+/* Its folder as it is counts: v->anchor.claimed is the change.  false: it cannot be read, and
  * the journal says so. */
 bool anchor_known_claim(struct anchor_known *k, struct vtpm *v);
 /* Whether there was something to forget. */

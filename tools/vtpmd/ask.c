@@ -14,8 +14,7 @@ static bool is_earlier(const struct timespec *a, const struct timespec *b)
 /* Whether a status since then is still to come. */
 static bool owes_status(const struct ask *a, const struct vtpm *v)
 {
-	return v->state == VTPM_RUNNING && v->peer && !v->hello_pending &&
-	       is_earlier(&v->status.at, &a->since);
+	return vtpm_hears(v) && is_earlier(&v->status.at, &a->since);
 }
 
 static bool is_mute(const struct vtpm *v)
@@ -34,7 +33,7 @@ static bool still_owes(const struct ask *a, const struct vtpm *v)
 	if (!concerns(a, v))
 		return false;
 	if (a->what == ASK_REKEY)
-		return v->rekeying;
+		return v->rekey.asked;
 	if (a->what == ASK_ATTEST)
 		return v->attest.pending;
 	return owes_status(a, v) && (a->name || !is_mute(v));

@@ -140,7 +140,7 @@ int backup_accept(struct vtpm *v, struct error *e)
 			e, -ENOENT, CAUSE_NOT_CONFIGURED,
 			"This host has no anchor, and nothing is refused for its "
 			"age: `vtpmctl host anchor --init` makes one.");
-	if (v->state != VTPM_STOPPED && v->state != VTPM_FAILED)
+	if (!vtpm_is(v, VTPM_DOWN))
 		return error_set(e, -EBUSY, CAUSE_INTERNAL,
 				 "The vTPM %s runs: there is nothing to accept.",
 				 v->meta.name);
@@ -254,7 +254,7 @@ int backup_reseal(struct vtpm *v, const json_t *header, struct error *e)
 {
 	int rc;
 
-	if (v->state != VTPM_STOPPED && v->state != VTPM_FAILED)
+	if (!vtpm_is(v, VTPM_DOWN))
 		return error_set(e, -EBUSY, CAUSE_INTERNAL,
 				 "The vTPM %s runs: `vtpmctl stop %s` first.",
 				 v->meta.name, v->meta.name);

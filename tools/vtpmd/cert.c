@@ -175,7 +175,7 @@ int cert_install(struct vtpm *v, const json_t *certs, struct error *e)
 	list(certs, what, sizeof(what));
 	log_about(LOG_NOTICE, VTPM_ABOUT(v), "has new certificates: %s", what);
 	vtpm_audit(v, "certify", what);
-	if (v->peer && !v->hello_pending && v->state == VTPM_RUNNING)
+	if (vtpm_hears(v))
 		peer_event(v->peer, CHANNEL_EVENT_IDENTITY);
 	return 0;
 }

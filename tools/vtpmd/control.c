@@ -102,11 +102,6 @@ static void on_control_event(struct bufferevent *b, short what, void *ctx)
 		drop_control(ctx);
 }
 
-static void on_control_answer(evutil_socket_t fd, short what, void *ctx)
-{
-	ops->answer(ctx);
-}
-
 static void on_control_accept(evutil_socket_t fd, short what, void *ctx)
 {
 	struct control *c;
@@ -123,7 +118,7 @@ static void on_control_accept(evutil_socket_t fd, short what, void *ctx)
 	c->stream = bufferevent_socket_new(c->d->base, client, BEV_OPT_CLOSE_ON_FREE);
 	if (!c->stream)
 		close(client);
-	if (ask_init(&c->ask, c->d, on_control_answer, c) || !c->stream) {
+	if (ask_init(&c->ask, c->d, ops->answer, c) || !c->stream) {
 		release(c);
 		return;
 	}
@@ -305,13 +300,13 @@ static void on_settled(void *ctx, const struct error *none)
 	struct vtpm *v = c->settling;
 
 	c->settling = NULL;
-	if (c->what == DELETE && v->state != VTPM_RUNNING)
+	if (c->what == DELETE && !vtpm_is(v, VTPM_UP))
 		remove_now(c, v);
-	else if (c->what == STOP && c->ran && v->state != VTPM_RUNNING)
+	else if (c->what == STOP && c->ran && !vtpm_is(v, VTPM_UP))
 		control_answer_anchored(c, v->meta.uuid);
-	else if (c->what == CREATE && v->state == VTPM_RUNNING)
+	else if (c->what == CREATE && vtpm_is(v, VTPM_UP))
 		control_answer_anchored(c, v->meta.uuid);
-	else if (up == (v->state == VTPM_RUNNING))
+	else if (up == vtpm_is(v, VTPM_UP))
 		control_answer_ok(c, v->meta.uuid);
 	else if (c->what == CREATE && v->state == VTPM_FAILED)
 		create_failed(c, v);
@@ -332,7 +327,7 @@ void control_settle(struct control *c, struct vtpm *v)
 		.done = on_settled,
 		.ctx = c,
 	};
-	if (vtpm_settled(v))
+	if (vtpm_is(v, VTPM_SETTLED))
 		on_settled(c, NULL);
 	else
 		waiter_add(&v->waiters, &c->waiter);

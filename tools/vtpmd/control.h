@@ -72,8 +72,8 @@ struct control {
 struct control_handlers {
 	/* A line came; answered now or later. */
 	void (*request)(struct control *c, const char *line, size_t len);
-	/* c->ask is over. */
-	void (*answer)(struct control *c);
+	/* The answer of c->ask, the client's. */
+	event_callback_fn answer;
 };
 
 /* Those that managers have a say in ask the managers concerned, and are answered once all of

@@ -133,7 +133,7 @@ static void control_clone(struct control *c, struct vtpm *source, const json_t *
 /* Whether a launch can be measured into it; false: it was answered. */
 static bool fits(struct control *c, const struct vtpm *v)
 {
-	if (!v || v->state != VTPM_RUNNING)
+	if (!v || !vtpm_is(v, VTPM_UP))
 		control_answer_word(c, v ? "busy" : "no-such-vtpm",
 				    "A vTPM of the guest does not run any more: see "
 				    "`vtpmctl list`.");
@@ -278,7 +278,7 @@ static void control_launch_failed(struct control *c, struct vtpm *none,
 
 static bool guest_is_there(const struct vtpm *v)
 {
-	return v->state == VTPM_RUNNING && v->status.at.tv_sec &&
+	return vtpm_is(v, VTPM_UP) && v->status.at.tv_sec &&
 	       v->status.value[STATUS_GUEST_DOMID] > 0;
 }
 
@@ -297,7 +297,7 @@ static void op_stop(struct control *c, struct vtpm *v)
 		control_answer_word(c, "busy", text);
 		return;
 	}
-	c->ran = v->state != VTPM_STOPPED && v->state != VTPM_FAILED;
+	c->ran = !vtpm_is(v, VTPM_DOWN);
 	rc = vtpm_stop(v, &e);
 	if (rc)
 		control_answer_refuse(c, rc, &e);
@@ -337,9 +337,8 @@ static void op_resume(struct control *c, struct vtpm *v)
 		control_answer_word(c, "busy", text);
 		return;
 	}
-	rc = v->state == VTPM_RUNNING
-		     ? vtpm_guest_resume(v, c->launched ? c->domain : NULL)
-		     : -ESTALE;
+	rc = vtpm_is(v, VTPM_UP) ? vtpm_guest_resume(v, c->launched ? c->domain : NULL)
+				 : -ESTALE;
 	if (!rc) {
 		log_about(LOG_NOTICE, VTPM_ABOUT(v),
 			  "the next guest goes on with its PCRs");
@@ -362,10 +361,10 @@ static void still_rekeying(struct control *c)
 /* REKEY, once the manager has answered, or did not for a minute. */
 static void op_rekey(struct control *c, struct vtpm *v)
 {
-	if (v->rekeying)
+	if (v->rekey.asked)
 		still_rekeying(c);
-	else if (v->rekey_error.cause != CAUSE_NONE)
-		control_answer_refuse(c, -EIO, &v->rekey_error);
+	else if (v->rekey.error.cause != CAUSE_NONE)
+		control_answer_refuse(c, -EIO, &v->rekey.error);
 	else
 		control_answer_ok(c, v->meta.uuid);
 }
@@ -411,7 +410,7 @@ static void op_list(struct control *c)
 /* CERTIFY, once the manager has told how many the TPM has. */
 static void op_certify(struct control *c, struct vtpm *v)
 {
-	if (v->state != VTPM_RUNNING ||
+	if (!vtpm_is(v, VTPM_UP) ||
 	    v->status.value[STATUS_CERTIFICATES] == cert_count(&v->store))
 		control_answer_ok(c, v->meta.uuid);
 	else
@@ -422,8 +421,9 @@ static void op_certify(struct control *c, struct vtpm *v)
 			"them when its guest starts the next time.");
 }
 
-static void answer_asked(struct control *c)
+static void answer_asked(evutil_socket_t fd, short what, void *ctx)
 {
+	struct control *c = ctx;
 	struct vtpm *v = c->what == LIST ? NULL : registry_find(c->d, c->name);
 
 	if (c->what == LIST)
@@ -487,7 +487,7 @@ static void control_ask_resume(struct control *c, struct vtpm *v, const json_t *
 	c->launched = uuid && !uuid_parse(uuid, c->domain);
 	if (uuid && !c->launched)
 		control_answer_malformed(c);
-	else if (v->peer && !v->hello_pending && v->state == VTPM_RUNNING)
+	else if (vtpm_hears(v))
 		ask_managers(c);
 	else
 		control_answer_word(
@@ -499,7 +499,7 @@ static void control_ask_resume(struct control *c, struct vtpm *v, const json_t *
 /* "deep": true for a new data key */
 static void control_ask_rekey(struct control *c, struct vtpm *v, const json_t *request)
 {
-	if (v->rekeying)
+	if (v->rekey.asked)
 		still_rekeying(c);
 	else if (vtpm_rekey(v, json_is_true(json_object_get(request, "deep"))))
 		ask_managers(c);
@@ -588,7 +588,8 @@ static void on_backup_known(void *ctx, const struct error *why)
 
 static void op_backup(struct control *c, struct vtpm *v, const json_t *request)
 {
-	if (v->body_alive || json_is_true(json_object_get(request, "unchecked"))) {
+	if (vtpm_is(v, VTPM_WITH_BODY) ||
+	    json_is_true(json_object_get(request, "unchecked"))) {
 		answer_backup(c, v);
 		return;
 	}

@@ -159,7 +159,7 @@ int identity_on_peer(void *ctx, const uint8_t *keys, size_t len, uint32_t *known
 {
 	struct vtpm *v = ctx;
 	struct error e = {.cause = CAUSE_NONE};
-	int rc = v->state == VTPM_STARTING ? 0 : -EBUSY;
+	int rc = vtpm_is(v, VTPM_STARTING) ? 0 : -EBUSY;
 
 	/* the manager has put the Names there, if they are new */
 	if (!rc)

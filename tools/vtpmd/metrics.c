@@ -32,7 +32,7 @@ static void family(struct evbuffer *out, const char *name, const char *type,
 
 static bool metrics_told(const struct vtpm *v)
 {
-	return v->state == VTPM_RUNNING && v->status.at.tv_sec;
+	return vtpm_is(v, VTPM_UP) && v->status.at.tv_sec;
 }
 
 /* One figure of each vTPM: what its manager tells, in units of so many, or of get(); below 0:
@@ -53,7 +53,7 @@ static double told_figure(const struct vtpm *v, enum channel_status what, double
 
 static double up(const struct vtpm *v)
 {
-	return v->state == VTPM_RUNNING;
+	return vtpm_is(v, VTPM_UP);
 }
 
 static double guest(const struct vtpm *v)
@@ -77,7 +77,7 @@ static double waits_for_disk(const struct vtpm *v)
 /* Of a stub domain, what it has; of a process, what it uses. */
 static double memory(const struct vtpm *v)
 {
-	if (v->state != VTPM_RUNNING)
+	if (!vtpm_is(v, VTPM_UP))
 		return -1;
 	if (!v->meta.process)
 		return v->meta.memory * 1048576.0;

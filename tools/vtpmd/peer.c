@@ -170,6 +170,11 @@ static void peer_store_put(struct peer *p, const struct channel_frame *f,
 	put_again(-1, 0, p);
 }
 
+bool peer_is_greeted(const struct peer *p)
+{
+	return p && p->greeted;
+}
+
 int peer_store_error(const struct peer *p)
 {
 	return p->put.rc;

@@ -86,6 +86,8 @@ struct peer;
 int __must_check peer_new(const struct peer_env *env, struct wire *wire,
 			  const struct peer_owner *owner, void *ctx, struct peer **out);
 void peer_free(struct peer *p);
+/* Whether its HELLO was accepted; p may be NULL. */
+bool peer_is_greeted(const struct peer *p);
 /* What the disk says about a state that waits to be stored (-ENOSPC, ...); 0: none. */
 int peer_store_error(const struct peer *p);
 /* Lets it use the host's TPM, until it answers EVENT_REKEY or for 180 s. */

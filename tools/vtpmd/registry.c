@@ -227,7 +227,7 @@ int registry_remove(struct vtpm *v, struct error *e)
 	struct vtpm **at = &v->d->vtpms;
 	int rc;
 
-	if (v->state != VTPM_STOPPED && v->state != VTPM_FAILED)
+	if (!vtpm_is(v, VTPM_DOWN))
 		return error_set(e, -EBUSY, CAUSE_INTERNAL,
 				 "The vTPM %s runs: `vtpmctl stop %s` first.",
 				 v->meta.name, v->meta.name);
@@ -256,7 +256,8 @@ int registry_remove(struct vtpm *v, struct error *e)
 /* Of the header that was compared with the anchored one: people register these keys. */
 static json_t *eks(const struct vtpm *v)
 {
-	bool known = v->body_alive || store_known(&v->store, CHANNEL_OBJECT_HEADER);
+	bool known = vtpm_is(v, VTPM_WITH_BODY) ||
+		     store_known(&v->store, CHANNEL_OBJECT_HEADER);
 
 	return known ? identity_show(&v->meta) : json_null();
 }
@@ -316,7 +317,7 @@ static json_t *number(int64_t value)
 /* A number that the manager tells; null when it does not run or does not tell. */
 static json_t *registry_told(struct vtpm *v, enum channel_status what)
 {
-	if (v->state != VTPM_RUNNING || !v->status.at.tv_sec)
+	if (!vtpm_is(v, VTPM_UP) || !v->status.at.tv_sec)
 		return json_null();
 	return number(v->status.value[what]);
 }
@@ -341,7 +342,7 @@ static json_t *registry_uptime(struct vtpm *v)
 {
 	struct timespec now;
 
-	if (v->state != VTPM_RUNNING)
+	if (!vtpm_is(v, VTPM_UP))
 		return json_null();
 	if (v->status.at.tv_sec && v->status.value[STATUS_UPTIME_NS] >= 0)
 		return json_integer(v->status.value[STATUS_UPTIME_NS] / 1000000000);
@@ -355,7 +356,7 @@ static json_t *latency(struct vtpm *v)
 	json_t *counts = json_array();
 	size_t i;
 
-	if (v->state != VTPM_RUNNING || !v->status.at.tv_sec || !v->status.timed) {
+	if (!vtpm_is(v, VTPM_UP) || !v->status.at.tv_sec || !v->status.timed) {
 		json_decref(counts);
 		return json_null();
 	}
@@ -446,7 +447,7 @@ json_t *registry_approved(struct vtpmd *d)
 
 json_t *registry_show(struct vtpm *v, json_t *approved)
 {
-	bool failed = v->meta.error.cause != CAUSE_NONE && v->state != VTPM_RUNNING;
+	bool failed = v->meta.error.cause != CAUSE_NONE && !vtpm_is(v, VTPM_UP);
 	char uuid[37], path[4096], domain[64];
 	json_t *o = json_object();
 	int rc;

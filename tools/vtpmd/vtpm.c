@@ -9,22 +9,13 @@
 
 #define KEEP_S 2 /* until vtpm.json is tried again */
 
-static const char *const words[] = {
-	[VTPM_STOPPED] = "stopped", [VTPM_STARTING] = "starting",
-	[VTPM_RUNNING] = "running", [VTPM_STOPPING] = "stopping",
-	[VTPM_FAILED] = "failed",
-};
-
 const char *vtpm_state_word(const struct vtpm *v)
 {
-	if (v->state == VTPM_STARTING && v->meta.creating)
-		return "creating";
-	return words[v->state];
-}
-
-bool vtpm_settled(const struct vtpm *v)
-{
-	return v->state != VTPM_STARTING && v->state != VTPM_STOPPING;
+	if (vtpm_is(v, VTPM_STARTING))
+		return v->meta.creating ? "creating" : "starting";
+	if (vtpm_is(v, VTPM_DOWN))
+		return v->state == VTPM_FAILED ? "failed" : "stopped";
+	return vtpm_is(v, VTPM_UP) ? "running" : "stopping";
 }
 
 void vtpm_progress(struct vtpm *v, const char *text, const char *id)
@@ -36,22 +27,28 @@ void vtpm_progress(struct vtpm *v, const char *text, const char *id)
 		w->progress(w->ctx, text);
 }
 
-void vtpm_keep_meta(struct vtpm *v)
+static int try_to_keep(struct vtpm *v)
 {
 	static const struct timeval soon = {.tv_sec = KEEP_S};
 	int rc = meta_write(&v->store, &v->meta);
 
-	if (!rc) {
+	if (rc)
+		event_add(v->keep, &soon);
+	else
 		event_del(v->keep);
-		v->unkept = false;
-		return;
-	}
-	if (!v->unkept)
+	return rc;
+}
+
+int vtpm_keep_meta(struct vtpm *v)
+{
+	bool told = evtimer_pending(v->keep, NULL);
+	int rc = try_to_keep(v);
+
+	if (rc && !told)
 		log_about(LOG_ERR, VTPM_ABOUT(v),
 			  "its vtpm.json could not be written: %s; it is tried again",
 			  strerror(-rc));
-	v->unkept = true;
-	event_add(v->keep, &soon);
+	return rc;
 }
 
 /* The folder may be another machine's by now: then its vtpm.json is, too. */
@@ -61,11 +58,9 @@ void vtpm_on_keep(evutil_socket_t fd, short what, void *ctx)
 	struct vtpm *v = ctx;
 	bool claimed = v->store.claimed;
 
-	if (store_claim(&v->store, &e) && e.cause == CAUSE_LEASE) {
-		v->unkept = false;
+	if (store_claim(&v->store, &e) && e.cause == CAUSE_LEASE)
 		return;
-	}
-	vtpm_keep_meta(v);
+	(void)!try_to_keep(v);
 	if (!claimed)
 		store_release(&v->store);
 }
@@ -89,13 +84,26 @@ static void vtpm_autostarted(struct vtpm *v)
 	ready_progress(d);
 }
 
-void vtpm_set_state(struct vtpm *v, enum vtpm_state state)
+bool vtpm_step(struct vtpm *v, enum vtpm_event event)
 {
-	v->state = state;
-	if (!vtpm_settled(v))
+	int to = vtpm_next(v->state, event);
+
+	if (to < 0) {
+		log_limited(&v->limits.lines, LOG_ERR, VTPM_ABOUT(v),
+			    "event %d has no place in state %d (%s), and is left out: "
+			    "please report this",
+			    event, v->state, vtpm_state_word(v));
+		return false;
+	}
+	v->state = (enum vtpm_state)to;
+	return true;
+}
+
+void vtpm_settle(struct vtpm *v, enum vtpm_event event)
+{
+	if (!vtpm_step(v, event))
 		return;
 	event_del(v->timer);
-	v->adopted = false;
 	vtpm_keep_meta(v);
 	vtpm_autostarted(v);
 	event_active(v->settle, EV_TIMEOUT, 0);

@@ -1,21 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The life of one vTPM.
+ * The life of one vTPM: its states and what leads from one to another (vtpm_next()).
  *
- *   stopped  --start-->  starting (creating, the first time)
- *   starting --READY-->  running
- *   starting --FAIL, or no READY in time-->  failed, with its sentence; when the
- *            KMS or the TPM could not be reached, tried again after a while
- *   starting, running --the manager dies unasked-->  starting again after a
- *            pause, three times a minute at most; then failed, as it is when it may not
- *            have the TPM written so often (wear.h), and then tried again after a while
- *   running  --stop-->  stopping --gone-->  stopped
- *
- * failed is as stopped, with an error to show.  The lease on the store is held
- * from start until the manager is gone.  A vTPM that never became ready is made
- * again by the next start if it has no permanent state yet; once it has one, it
- * is only ever opened.  What it shall be is known to the vtpmd that was asked to create
- * it, and nowhere else: when that has ended, it is not made any more.
+ * A start that failed since the KMS or the TPM could not be reached is tried again after a
+ * while.  A manager that died unasked is started again after a pause, three times a minute at
+ * most; then the vTPM has failed, as it has when it may not have the TPM written so often
+ * (struct wear), and is started again after a while.  A vTPM that never became ready is made
+ * again by the next start if it has no permanent state yet; once it has one, it is only ever
+ * opened.  What it shall be is known to the vtpmd that was asked to create it, and nowhere
+ * else: when that has ended, it is not made any more.
  */
 #ifndef VTPMD_VTPM_H
 #define VTPMD_VTPM_H
@@ -32,16 +25,114 @@
 #include "tools/vtpmd/peer.h"
 #include "tools/vtpmd/store.h"
 
+#include <errno.h>
 #include <event2/util.h>
 #include <time.h>
 
+/*
+ * Where a vTPM is in its life.
+ *
+ * The lease on the store is held from VTPM_ANCHORING on, and while it restarts, until its
+ * manager is gone.
+ */
 enum vtpm_state {
+	/* stopped */
 	VTPM_STOPPED,
-	VTPM_STARTING,
-	VTPM_RUNNING,
-	VTPM_STOPPING,
+	/* failed: as stopped, with an error to show; v->pause: started again after a while */
 	VTPM_FAILED,
+
+	/* starting (creating, the first time) */
+	VTPM_QUEUED,	 /* others go first */
+	VTPM_RESTARTING, /* its manager died; queued again after a pause (v->pause) */
+	VTPM_ANCHORING, /* it is to run: lease and folder were checked, and the TPM is to have
+			  * the epoch of the run */
+	VTPM_BOOTING,  /* it has a body from here on; no HELLO yet */
+	VTPM_OPENING,  /* its manager has its configuration, and opens the state */
+	VTPM_ADOPTED,  /* found running by this vtpmd; no HELLO yet */
+	VTPM_ABORTING, /* its manager said FAIL, or is made to end, before it was ready */
+
+	/* running */
+	VTPM_RUNNING, /* its manager has opened the state */
+	VTPM_FAILING, /* ... and said FAIL since, or is made to end */
+
+	/* stopping */
+	VTPM_STOPPING, /* its manager is to end */
+	VTPM_ENDING,   /* ... and said FAIL since, or is made to end */
 };
+
+enum vtpm_event {
+	VTPM_START,   /* it is to run, when its turn comes */
+	VTPM_BEGIN,   /* its folder is what is anchored, and has an epoch for the run */
+	VTPM_LOSE,    /* before it has a body: the claim on its store, and begins again */
+	VTPM_BOOT,    /* its body is started */
+	VTPM_ADOPT,   /* an earlier vtpmd may have left its body ... */
+	VTPM_ABSENT,  /* ... and did not */
+	VTPM_HELLO,   /* its manager got its configuration */
+	VTPM_RESUME,  /* a manager connected whose state is open */
+	VTPM_READY,   /* its manager has opened the state */
+	VTPM_GIVE_UP, /* its manager said FAIL, or vtpmd makes it end */
+	VTPM_STOP,    /* an operator, `xl shutdown`, or the end of vtpmd */
+	VTPM_GONE,    /* its manager ended; when unasked, it is started again */
+	VTPM_REFUSE,  /* it cannot start, or died too often */
+};
+
+#define VTPM_IN(state) (1u << VTPM_##state)
+
+/* Sets of states, for vtpm_is(). */
+enum {
+	VTPM_DOWN = VTPM_IN(STOPPED) | VTPM_IN(FAILED),
+	VTPM_WAITING = VTPM_IN(QUEUED) | VTPM_IN(RESTARTING) | VTPM_IN(ANCHORING),
+	VTPM_COMING = VTPM_IN(BOOTING) | VTPM_IN(OPENING) | VTPM_IN(ADOPTED),
+	VTPM_STARTING = VTPM_WAITING | VTPM_COMING | VTPM_IN(ABORTING),
+	VTPM_UP = VTPM_IN(RUNNING) | VTPM_IN(FAILING),
+	VTPM_LEAVING = VTPM_IN(STOPPING) | VTPM_IN(ENDING),
+	/* It neither starts nor stops. */
+	VTPM_SETTLED = VTPM_DOWN | VTPM_UP,
+	/* What its manager puts is of a state that it has opened, and counts. */
+	VTPM_OPENED = VTPM_UP | VTPM_LEAVING,
+	VTPM_WITH_BODY = VTPM_COMING | VTPM_IN(ABORTING) | VTPM_OPENED,
+	/* Its folder was checked for a run, which lasts. */
+	VTPM_BEGUN = VTPM_IN(ANCHORING) | VTPM_WITH_BODY,
+	/* Its manager said FAIL, or is made to end. */
+	VTPM_GIVEN_UP = VTPM_IN(ABORTING) | VTPM_IN(FAILING) | VTPM_IN(ENDING),
+};
+
+/* The state that follows, by the one table of what may happen when.  -EPERM: nothing does */
+static inline int __must_check vtpm_next(enum vtpm_state from, enum vtpm_event event)
+{
+	static const struct {
+		enum vtpm_event event;
+		unsigned int from;
+		enum vtpm_state to;
+	} table[] = {
+		{VTPM_START, VTPM_DOWN | VTPM_IN(RESTARTING), VTPM_QUEUED},
+		{VTPM_BEGIN, VTPM_IN(QUEUED), VTPM_ANCHORING},
+		{VTPM_LOSE, VTPM_IN(ANCHORING), VTPM_QUEUED},
+		{VTPM_BOOT, VTPM_IN(ANCHORING), VTPM_BOOTING},
+		{VTPM_ADOPT, VTPM_DOWN, VTPM_ADOPTED},
+		{VTPM_ABSENT, VTPM_IN(ADOPTED), VTPM_STOPPED},
+		{VTPM_HELLO, VTPM_IN(BOOTING) | VTPM_IN(OPENING), VTPM_OPENING},
+		{VTPM_RESUME, VTPM_COMING | VTPM_IN(RUNNING), VTPM_RUNNING},
+		{VTPM_RESUME, VTPM_IN(STOPPING), VTPM_STOPPING},
+		{VTPM_READY, VTPM_IN(OPENING), VTPM_RUNNING},
+		{VTPM_GIVE_UP, VTPM_COMING | VTPM_IN(ABORTING), VTPM_ABORTING},
+		{VTPM_GIVE_UP, VTPM_UP, VTPM_FAILING},
+		{VTPM_GIVE_UP, VTPM_LEAVING, VTPM_ENDING},
+		{VTPM_STOP, VTPM_DOWN | VTPM_WAITING, VTPM_STOPPED},
+		{VTPM_STOP, VTPM_COMING | VTPM_IN(RUNNING), VTPM_STOPPING},
+		{VTPM_STOP, VTPM_IN(ABORTING) | VTPM_IN(FAILING), VTPM_ENDING},
+		{VTPM_GONE, VTPM_COMING | VTPM_IN(RUNNING), VTPM_RESTARTING},
+		{VTPM_GONE, VTPM_IN(ABORTING) | VTPM_IN(FAILING), VTPM_FAILED},
+		{VTPM_GONE, VTPM_LEAVING, VTPM_STOPPED},
+		{VTPM_REFUSE, VTPM_IN(QUEUED) | VTPM_IN(ANCHORING), VTPM_FAILED},
+		{VTPM_REFUSE, VTPM_COMING | VTPM_IN(RUNNING), VTPM_FAILED},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++)
+		if (table[i].event == event && table[i].from & 1u << from)
+			return table[i].to;
+	return -EPERM;
+}
 
 /* Who waits until a vTPM neither starts nor stops, or until the host's TPM has all that was
  * anchored so far: in a list, and in its owner until it is called or cancelled. */
@@ -98,12 +189,43 @@ struct vtpm_attest {
 #define VTPM_QUOTE_MAX 320
 struct vtpm_quote {
 	bool waits;
-	struct vtpm *next; /* in the queue */
-	uint32_t id;	   /* of the request */
+	uint32_t id; /* of the request */
 	uint64_t since_ms;
 	uint8_t request[VTPM_QUOTE_MAX];
 	size_t len;
 	struct bucket bucket; /* this vTPM's own */
+};
+
+/* What the anchor is to take of a vTPM as soon as its table is known. */
+enum vtpm_untold {
+	UNTOLD_FOLDER = 1,   /* its folder as it is */
+	UNTOLD_HEADER = 2,   /* the header that was put */
+	UNTOLD_LAUNCHED = 4, /* meta.launched */
+};
+
+/* A vTPM's entry in the anchor's table, as far as vtpmd owes it something. */
+struct vtpm_anchor {
+	unsigned int untold; /* of enum vtpm_untold */
+	/* the table's changes that took the folder and the last header, and that has the
+	 * epoch of its run */
+	uint64_t claimed, header, raised;
+	bool unused;		    /* nothing was put in that epoch: as good as ... */
+	struct anchor_entry before; /* ... what was known before it */
+	struct waiter waiter;	    /* for the last header */
+};
+
+enum vtpm_rekey_asked { REKEY_NOTHING, REKEY_SLOTS, REKEY_DEEP };
+
+/* New key slots, and, deep, a new data key. */
+struct vtpm_rekey {
+	enum vtpm_rekey_asked asked; /* of the manager, which has not answered */
+	uint64_t from;		     /* the header's generation when it was asked */
+	bool unfinished; /* an earlier one: its manager connected to both keys ... */
+	bool failed; /* ... and said once that it cannot finish it: in the audit log */
+	/* when the manager got the configuration that it makes them of; empty: not from
+	 * this vtpmd */
+	char configured[STAMP_SIZE];
+	struct error error;
 };
 
 #define VTPM_DEATHS 3
@@ -122,46 +244,23 @@ struct vtpm {
 	struct config *config; /* that its manager got, or gets; NULL: none */
 	struct body *body;     /* NULL: none */
 	struct peer *peer;     /* NULL: not connected */
-	bool body_alive;
-	bool failure_reported; /* the manager said FAIL, or vtpmd made it end */
-	bool hello_pending;    /* connected, HELLO has not come yet */
-	bool adopted;	       /* found running by this vtpmd, and not settled since */
-	bool queued;	       /* starting, but others go first, or the TPM */
-	bool urgent;	       /* an operator waits: others do not go first */
-	bool autostart;	       /* since vtpmd started, and has not settled yet */
-	bool making;	       /* this vtpmd creates it: until its first READY */
-	bool state_opened;     /* its manager has opened the state */
-	bool claim;	       /* the anchor is to take its folder as it is */
-	uint64_t claimed;      /* the anchor's change that did */
-	bool begun; /* it is to run: lease and folder were checked (anchor_begin()) */
-	uint64_t raised; /* the anchor's change that has the epoch of its run */
-	bool unused;	 /* nothing was put in that yet: as good as ... */
-	struct anchor_entry before; /* ... what was known before it */
-	bool new_launched;	    /* the anchor does not know meta.launched yet */
-	bool new_header;	    /* the anchor is to take the header that was put */
-	uint64_t header_change;	    /* the anchor's change that did */
-	struct waiter header_wait;
+	struct vtpm_anchor anchor;
+	bool urgent;	/* queued: an operator waits, and others do not go first */
+	bool autostart; /* since vtpmd started, and has not settled yet */
+	bool making;	/* this vtpmd creates it: until its first READY */
 	struct wear wear;
 	unsigned int tries; /* that failed since the KMS or the TPM was there */
 	int64_t ready_ms;   /* stamp_ms() of READY; 0: not since it was tried again */
 	struct timespec next_try;
-	struct event *timer, *pause, *settle, *ended, *keep;
-	bool unkept;	      /* vtpm.json is older than meta: the disk did not take it */
+	struct event *timer, *pause, *settle, *ended;
+	struct event *keep; /* pending: the disk did not take vtpm.json, which is older */
 	enum cause why_cause; /* its body ended, while the last put is waited for */
 	char why[320];
 	struct timespec started;
 	int64_t deaths[VTPM_DEATHS]; /* stamp_ms(); 0: none */
 	struct vtpm_trouble trouble;
 	uint64_t restarts, failures; /* since vtpmd started */
-	bool rekeying;		     /* the manager was asked for new key slots ... */
-	bool rekeying_deep;	     /* ... and for a new data key */
-	uint64_t rekeying_from;	     /* ... when that was the header's generation */
-	bool finish_failed; /* ... and said once that it cannot finish it: in the audit log */
-	bool unfinished; /* a deep rekey: its manager connected to both keys */
-	/* when the manager got the configuration that it makes them of; empty: not from
-	 * this vtpmd */
-	char configured[STAMP_SIZE];
-	struct error rekey_error;
+	struct vtpm_rekey rekey;
 	struct vtpm_quote quote;
 	struct peer_limits limits;
 	struct vtpm_attest attest;
@@ -184,9 +283,7 @@ void vtpm_free(struct vtpm *v);
 /* For an operator.  0: it is starting, or runs already, and goes on if its stub domain was
  * asked to end; else *e. */
 int __must_check vtpm_start(struct vtpm *v, struct error *e);
-/* As vtpm_start(), when its turn comes: only some start at the same time. */
-void vtpm_start_later(struct vtpm *v);
-/* The same, as one of those that are started with the host: the journal tells how far
+/* As vtpm_start(), as one of those that are started with the host: the journal tells how far
  * they are.  vtpm_autostart_begin() when all are known. */
 void vtpm_autostart(struct vtpm *v);
 void vtpm_autostart_begin(struct vtpmd *d);
@@ -207,13 +304,23 @@ int __must_check vtpm_stop(struct vtpm *v, struct error *e);
 /* Asks a process to finish, since vtpmd ends; whether there is one to wait for. */
 bool vtpm_leave(struct vtpm *v);
 
-bool vtpm_settled(const struct vtpm *v);
+static inline bool vtpm_is(const struct vtpm *v, unsigned int states)
+{
+	return states >> v->state & 1;
+}
+
+/* Whether it runs, and its manager hears what it is asked. */
+static inline bool vtpm_hears(const struct vtpm *v)
+{
+	return vtpm_is(v, VTPM_UP) && peer_is_greeted(v->peer);
+}
+
 /* Asks the manager for new key slots, of host.json as it is now, and, deep, for a new
- * data key; rekeying until it has answered.  false: there is nobody to ask. */
+ * data key; v->rekey.asked until it has answered.  false: there is nobody to ask. */
 bool __must_check vtpm_rekey(struct vtpm *v, bool deep);
 /* Writes vtpm.json; what goes wrong goes to the journal, and is tried again until it is
  * done. */
-void vtpm_keep_meta(struct vtpm *v);
+int vtpm_keep_meta(struct vtpm *v);
 /* A line in the audit log; detail may be NULL.  When it cannot be written, the journal
  * says so, and the vTPM goes on. */
 void vtpm_audit(const struct vtpm *v, const char *event, const char *detail);
@@ -225,7 +332,10 @@ const char *vtpm_state_word(const struct vtpm *v);
 
 /* Private to vtpm*.c. */
 
-void vtpm_set_state(struct vtpm *v, enum vtpm_state state);
+/* Takes it to the state that follows; false: the table has none, which the journal tells. */
+bool vtpm_step(struct vtpm *v, enum vtpm_event event);
+/* The same, where it settles: whoever waits for that goes on. */
+void vtpm_settle(struct vtpm *v, enum vtpm_event event);
 /* id: of the event, for the journal; or NULL */
 void vtpm_progress(struct vtpm *v, const char *text, const char *id);
 void vtpm_set_timer(struct vtpm *v, int seconds);

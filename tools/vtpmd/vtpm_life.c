@@ -39,7 +39,8 @@ static int make_body(struct vtpm *v)
 }
 
 /* Takes the lease, and checks the folder of which the manager will be given, and nothing
- * else. */
+ * else: of all that start together, before the TPM is written, once.  On failure
+ * refuse_start() follows. */
 static int begin_start(struct vtpm *v, struct error *e)
 {
 	int rc = v->making ? 0 : store_reopen(&v->store, v->d->store);
@@ -52,16 +53,6 @@ static int begin_start(struct vtpm *v, struct error *e)
 	if (rc)
 		return rc;
 	return anchor_begin(v->d->anchor, v, e);
-}
-
-/* What a start needs of the store and the anchor; of all that start together, before the
- * TPM is written, once.  On failure start_failed() follows. */
-static int start_begin(struct vtpm *v, struct error *e)
-{
-	int rc = v->begun ? 0 : begin_start(v, e);
-
-	v->begun = !rc;
-	return rc;
 }
 
 /* What it is; of one that is being made, what was asked for stands. */
@@ -82,7 +73,7 @@ int vtpm_check(struct vtpm *v, struct error *e)
 {
 	int rc = 0;
 
-	if (v->body_alive || v->begun || v->making)
+	if (vtpm_is(v, VTPM_BEGUN) || v->making)
 		return 0;
 	if (store_reopen(&v->store, v->d->store))
 		return error_set(e, -EIO, CAUSE_STORE, "The folder of %s is not there.",
@@ -120,50 +111,41 @@ static int prepare(struct vtpm *v, struct error *e)
 		  : 0;
 }
 
-/* The lease is given back, and *e is the vTPM's error; the state is for the caller to
- * set. */
-static void start_failed(struct vtpm *v, const struct error *e)
-{
-	v->body_alive = v->begun = false;
-	store_release(&v->store);
-	vtpm_audit_refusal(v, e->cause);
-	v->meta.error = *e;
-	log_about(LOG_ERR, VTPM_ABOUT(v, .cause = e->cause, .id = LOG_ID_FAILED), "%s",
-		  e->text);
-	v->failures++;
-	vtpm_note_trouble(v, e->text);
-}
-
 /* Starts the manager of one that has begun.  -EAGAIN: the TPM has not yet what it is to
- * have; on another failure all is as after start_failed(). */
+ * have; on another failure refuse_start() follows. */
 static int start_body(struct vtpm *v, struct error *e)
 {
 	int rc = prepare(v, e);
 
 	if (rc == -EAGAIN)
 		return rc;
-	v->failure_reported = v->state_opened = v->adopted = v->finish_failed = false;
+	v->rekey.failed = false;
 	clock_gettime(CLOCK_MONOTONIC, &v->started);
 	memset(&v->status, 0, sizeof(v->status));
-	v->state = VTPM_STARTING;
-	if (!rc) {
-		v->body_alive = true;
+	if (!rc && vtpm_step(v, VTPM_BOOT))
 		rc = v->body->ops->start(v->body, e);
-	}
 	if (!rc)
 		vtpm_set_timer(v, VTPM_START_S);
-	else
-		start_failed(v, e);
 	return rc;
+}
+
+/* When its turn comes: only some start at the same time. */
+static void start_later(struct vtpm *v)
+{
+	if (!vtpm_step(v, VTPM_START))
+		return;
+	(void)anchor_want(v->d->anchor);
+	/* from the loop: when all that wait are in the queue */
+	event_active(v->settle, EV_TIMEOUT, 0);
 }
 
 int vtpm_start(struct vtpm *v, struct error *e)
 {
-	if (v->state == VTPM_STARTING || v->state == VTPM_RUNNING) {
+	if (vtpm_is(v, VTPM_STARTING | VTPM_UP)) {
 		vtpm_cancel_end(v);
 		return 0;
 	}
-	if (v->state == VTPM_STOPPING)
+	if (!vtpm_is(v, VTPM_DOWN))
 		return error_set(e, -EBUSY, CAUSE_INTERNAL,
 				 "The vTPM %s is being stopped: try again in a moment.",
 				 v->meta.name);
@@ -176,7 +158,7 @@ int vtpm_start(struct vtpm *v, struct error *e)
 	wear_fill(&v->wear);
 	peer_tpm_fill(&v->limits);
 	vtpm_keep_meta(v);
-	vtpm_start_later(v);
+	start_later(v);
 	return 0;
 }
 
@@ -188,19 +170,18 @@ bool vtpm_adopt(struct vtpm *v)
 		return false;
 	if (config_get(&v->d->host, v->d->config, &v->config, &e))
 		log_about(LOG_WARNING, VTPM_ABOUT(v), "%s", e.text);
-	v->body_alive = v->adopted = true;
 	v->body->ending = v->meta.ending;
-	v->failure_reported = v->finish_failed = false;
-	v->state = VTPM_STARTING; /* until it says HELLO */
+	v->rekey.failed = false;
+	vtpm_step(v, VTPM_ADOPT);
 	clock_gettime(CLOCK_MONOTONIC, &v->started);
 	vtpm_set_timer(v, VTPM_START_S);
 	if (!v->body->ops->adopt(v->body)) {
 		log_about(LOG_INFO, VTPM_ABOUT(v), "found running");
 		return true;
 	}
-	v->body_alive = v->body->ending = v->meta.ending = false;
+	v->body->ending = v->meta.ending = false;
 	event_del(v->timer);
-	v->state = v->meta.error.cause ? VTPM_FAILED : VTPM_STOPPED;
+	vtpm_step(v, v->meta.error.cause ? VTPM_REFUSE : VTPM_ABSENT);
 	config_put(v->config);
 	v->config = NULL;
 	/* the last vtpmd did not come to giving it back; nothing runs */
@@ -218,7 +199,7 @@ static time_t wear_pause(struct vtpm *v)
 
 	/* Nothing was put: the next start has the same epoch.  One that was ready costs other
 	 * things besides: a domain whose pages its guest maps stays with Xen. */
-	if (v->unused && !v->ready_ms)
+	if (v->anchor.unused && !v->ready_ms)
 		return 0;
 	ms = wear_start(&v->wear, (uint64_t)stamp_ms());
 	return (ms + 999) / 1000;
@@ -257,10 +238,19 @@ static void try_again_later(struct vtpm *v)
 	start_after(v, pause);
 }
 
-static void refuse_start(struct vtpm *v)
+static void fail_and_rest(struct vtpm *v, enum cause cause, const char *text)
 {
-	v->queued = v->urgent = false;
-	vtpm_set_state(v, VTPM_FAILED);
+	vtpm_fail(v, cause, text);
+	store_release(&v->store);
+	vtpm_settle(v, VTPM_REFUSE);
+}
+
+/* It cannot start, and *e is why: the lease is given back. */
+static void refuse_start(struct vtpm *v, const struct error *e)
+{
+	vtpm_audit_refusal(v, e->cause);
+	v->urgent = false;
+	fail_and_rest(v, e->cause, e->text);
 	try_again_later(v);
 }
 
@@ -271,14 +261,15 @@ static void begin_queued(struct vtpmd *d)
 
 	for (v = d->vtpms; v; v = v->next) {
 		struct error e = {.cause = CAUSE_NONE};
-
-		int rc = v->queued ? start_begin(v, &e) : 0;
+		int rc = v->state == VTPM_QUEUED ? begin_start(v, &e) : -EAGAIN;
 
 		/* -EAGAIN: its store is being claimed */
-		if (!rc || rc == -EAGAIN)
+		if (rc == -EAGAIN)
 			continue;
-		start_failed(v, &e);
-		refuse_start(v);
+		if (rc)
+			refuse_start(v, &e);
+		else
+			vtpm_step(v, VTPM_BEGIN);
 	}
 }
 
@@ -291,8 +282,8 @@ static bool start_one(struct vtpm *v)
 	if (rc == -EAGAIN)
 		return false;
 	if (rc)
-		refuse_start(v);
-	v->queued = v->urgent = false;
+		refuse_start(v, &e);
+	v->urgent = false;
 	return !rc;
 }
 
@@ -306,26 +297,17 @@ void vtpm_start_queued(struct vtpmd *d)
 		return;
 	begin_queued(d);
 	for (v = d->vtpms; v; v = v->next)
-		busy += v->state == VTPM_STARTING && v->body_alive;
+		busy += vtpm_is(v, VTPM_COMING | VTPM_IN(ABORTING));
 	for (v = d->vtpms; v; v = v->next)
-		if (v->queued && v->begun && (v->urgent || busy < STARTS_AT_ONCE))
+		if (v->state == VTPM_ANCHORING && (v->urgent || busy < STARTS_AT_ONCE))
 			busy += start_one(v);
-}
-
-void vtpm_start_later(struct vtpm *v)
-{
-	v->state = VTPM_STARTING;
-	v->queued = true;
-	(void)anchor_want(v->d->anchor);
-	/* from the loop: when all that wait are in the queue */
-	event_active(v->settle, EV_TIMEOUT, 0);
 }
 
 void vtpm_autostart(struct vtpm *v)
 {
 	v->autostart = true;
 	v->d->autostart++;
-	vtpm_start_later(v);
+	start_later(v);
 }
 
 void vtpm_autostart_begin(struct vtpmd *d)
@@ -341,7 +323,7 @@ void vtpm_start_again(struct vtpm *v)
 {
 	event_del(v->pause);
 	v->tries = 0;
-	vtpm_start_later(v);
+	start_later(v);
 }
 
 int64_t vtpm_next_try(const struct vtpm *v)
@@ -357,7 +339,7 @@ int64_t vtpm_next_try(const struct vtpm *v)
 /* Of v->pause: the time has come. */
 static void on_pause(evutil_socket_t fd, short what, void *ctx)
 {
-	vtpm_start_later(ctx);
+	start_later(ctx);
 }
 
 /* The end of its manager. */
@@ -375,7 +357,7 @@ static void on_settle(evutil_socket_t fd, short what, void *ctx)
 	bool more = true;
 
 	vtpm_start_queued(v->d);
-	while (more && vtpm_settled(v) && (w = v->waiters)) {
+	while (more && vtpm_is(v, VTPM_SETTLED) && (w = v->waiters)) {
 		v->waiters = w->next;
 		more = v->waiters != NULL;
 		w->done(w->ctx, NULL);
@@ -385,7 +367,7 @@ static void on_settle(evutil_socket_t fd, short what, void *ctx)
 /* Ends whatever the manager does; on_body_gone() follows. */
 static void end_body(struct vtpm *v)
 {
-	v->failure_reported = true;
+	vtpm_step(v, VTPM_GIVE_UP);
 	v->body->ops->end(v->body);
 }
 
@@ -399,13 +381,6 @@ static bool note_death(struct vtpm *v)
 	return v->deaths[0] && now - v->deaths[0] < MINUTE_MS;
 }
 
-static void fail_and_rest(struct vtpm *v, enum cause cause, const char *text)
-{
-	vtpm_fail(v, cause, text);
-	store_release(&v->store);
-	vtpm_set_state(v, VTPM_FAILED);
-}
-
 static void restart_later(struct vtpm *v, const char *why)
 {
 	time_t pause = 1;
@@ -414,7 +389,7 @@ static void restart_later(struct vtpm *v, const char *why)
 		  "%s It is started again.", why);
 	v->restarts++;
 	vtpm_note_trouble(v, why);
-	v->state = VTPM_STARTING;
+	vtpm_step(v, VTPM_GONE);
 	if (v->deaths[VTPM_DEATHS - 2] &&
 	    v->deaths[VTPM_DEATHS - 2] + MINUTE_MS > stamp_ms())
 		pause = 4;
@@ -468,21 +443,19 @@ static void end_is_over(struct vtpm *v)
 
 static void after_end(struct vtpm *v, enum cause cause, const char *why)
 {
-	v->body_alive = false;
 	end_is_over(v);
 	/* the last word about its generations, before anybody else can write there */
 	anchor_note(v->d->anchor, v);
 	store_know_nothing(&v->store);
-	v->state_opened = v->begun = false;
 	config_put(v->config);
 	v->config = NULL;
-	if (v->state == VTPM_STOPPING) {
+	if (vtpm_is(v, VTPM_LEAVING)) {
 		store_release(&v->store);
 		log_about(LOG_INFO, VTPM_ABOUT(v, .id = LOG_ID_STOPPED), "stopped");
-		vtpm_set_state(v, VTPM_STOPPED);
-	} else if (v->failure_reported) {
+		vtpm_settle(v, VTPM_GONE);
+	} else if (vtpm_is(v, VTPM_GIVEN_UP)) {
 		store_release(&v->store);
-		vtpm_set_state(v, VTPM_FAILED);
+		vtpm_settle(v, VTPM_GONE);
 		try_again_later(v);
 	} else if (cause != CAUSE_NONE) {
 		fail_and_rest(v, cause, why);
@@ -520,8 +493,8 @@ static void on_body_gone(void *ctx, enum cause cause, const char *why)
 /* Whether a manager that has run all the time is to say HELLO. */
 static bool awaits_hello(const struct vtpm *v)
 {
-	return v->hello_pending && !v->failure_reported &&
-	       (v->state == VTPM_RUNNING || v->adopted);
+	return v->peer && !peer_is_greeted(v->peer) &&
+	       (v->state == VTPM_RUNNING || v->state == VTPM_ADOPTED);
 }
 
 /* What is left of the time that a start has. */
@@ -537,20 +510,20 @@ static void on_timer(evutil_socket_t fd, short what, void *ctx)
 {
 	struct vtpm *v = ctx;
 
-	if (awaits_hello(v) && (!v->adopted || start_left(v) > 0)) {
+	if (awaits_hello(v) && (v->state == VTPM_RUNNING || start_left(v) > 0)) {
 		/* an old ring without its manager's attention: connect again */
 		vtpm_drop_peer(v);
-		if (v->adopted)
+		if (v->state == VTPM_ADOPTED)
 			vtpm_set_timer(v, start_left(v));
 		v->body->ops->lost(v->body);
 		return;
 	}
-	if (v->state == VTPM_STARTING && !v->failure_reported)
+	if (vtpm_is(v, VTPM_COMING))
 		vtpm_fail(v, CAUSE_RESOURCES,
 			  "The vTPM did not become ready in time: when this host is not "
 			  "just busy, see the stub domain's console and `journalctl -u "
 			  "vtpmd`.");
-	if (v->body_alive)
+	if (vtpm_is(v, VTPM_WITH_BODY))
 		end_body(v);
 }
 
@@ -579,23 +552,23 @@ static void on_wire(void *ctx, struct wire *wire)
 		v->body->ops->lost(v->body);
 		return;
 	}
-	v->hello_pending = true;
 	if (awaits_hello(v))
 		vtpm_set_timer(v, HELLO_S);
-	if (v->state == VTPM_STOPPING)
+	if (vtpm_is(v, VTPM_LEAVING))
 		peer_event(v->peer, CHANNEL_EVENT_STOP);
 }
 
 /* One that starts or runs. */
 static void stop(struct vtpm *v)
 {
-	v->state = VTPM_STOPPING;
 	vtpm_progress(v, "stopping", NULL);
-	if (!v->body_alive) {
+	if (!vtpm_is(v, VTPM_WITH_BODY)) {
 		store_release(&v->store);
-		v->begun = false;
-		vtpm_set_state(v, VTPM_STOPPED);
-	} else if (v->peer && !v->hello_pending) {
+		vtpm_settle(v, VTPM_STOP);
+		return;
+	}
+	vtpm_step(v, VTPM_STOP);
+	if (peer_is_greeted(v->peer)) {
 		peer_event(v->peer, CHANNEL_EVENT_STOP);
 		vtpm_set_timer(v, STOP_S);
 	} else {
@@ -610,8 +583,7 @@ static int on_asked(void *ctx)
 	if (v->body->ending)
 		return 0;
 	v->meta.ending = true;
-	vtpm_keep_meta(v);
-	if (v->unkept)
+	if (vtpm_keep_meta(v))
 		return -EIO;
 	v->body->ending = true;
 	log_about(LOG_NOTICE, VTPM_ABOUT(v),
@@ -626,9 +598,9 @@ static bool on_unused(void *ctx)
 	struct vtpm *v = ctx;
 
 	/* one that ran on while vtpmd was away ends in order once it is connected */
-	if (v->adopted && v->state == VTPM_STARTING)
+	if (v->state == VTPM_ADOPTED)
 		return false;
-	if (v->state == VTPM_RUNNING || v->state == VTPM_STARTING)
+	if (vtpm_is(v, VTPM_STARTING | VTPM_UP))
 		stop(v);
 	return true;
 }
@@ -643,14 +615,14 @@ static const struct body_owner body_owner = {
 
 int vtpm_stop(struct vtpm *v, struct error *e)
 {
-	v->meta.wanted = v->queued = v->urgent = false;
+	v->meta.wanted = v->urgent = false;
 	vtpm_guest_set_launched(v, false);
 	vtpm_cancel_end(v);
 	event_del(v->pause);
-	if (v->state == VTPM_STOPPED || v->state == VTPM_FAILED) {
+	if (vtpm_is(v, VTPM_DOWN)) {
 		v->meta.error = (struct error){.cause = CAUSE_NONE};
-		vtpm_set_state(v, VTPM_STOPPED);
-	} else if (v->state != VTPM_STOPPING) {
+		vtpm_settle(v, VTPM_STOP);
+	} else if (!vtpm_is(v, VTPM_LEAVING)) {
 		vtpm_keep_meta(v);
 		stop(v);
 	}
@@ -659,10 +631,10 @@ int vtpm_stop(struct vtpm *v, struct error *e)
 
 bool vtpm_leave(struct vtpm *v)
 {
-	if (!v->body_alive || !v->meta.process)
+	if (!vtpm_is(v, VTPM_WITH_BODY) || !v->meta.process)
 		return false;
-	if (v->state != VTPM_STOPPING) {
-		v->state = VTPM_STOPPING;
+	if (!vtpm_is(v, VTPM_LEAVING)) {
+		vtpm_step(v, VTPM_STOP);
 		if (v->peer)
 			peer_event(v->peer, CHANNEL_EVENT_STOP);
 	}
@@ -672,8 +644,9 @@ bool vtpm_leave(struct vtpm *v)
 /* Fails closed: without the claim its state may be going on elsewhere. */
 static void lose_claim(struct vtpm *v)
 {
-	v->begun = false; /* one that waits for its turn claims it again */
-	if (!v->body_alive)
+	if (v->state == VTPM_ANCHORING)
+		vtpm_step(v, VTPM_LOSE);
+	if (!vtpm_is(v, VTPM_WITH_BODY))
 		return;
 	vtpm_audit_refusal(v, CAUSE_LEASE);
 	vtpm_fail(v, CAUSE_LEASE,
@@ -688,7 +661,7 @@ static void on_store_event(void *ctx, enum store_event what)
 
 	if (what == STORE_LOST)
 		lose_claim(v);
-	else if (what == STORE_CLAIMED && v->queued)
+	else if (what == STORE_CLAIMED && v->state == VTPM_QUEUED)
 		event_active(v->settle, EV_TIMEOUT, 0);
 }
 
@@ -720,21 +693,16 @@ struct vtpm *vtpm_new(struct vtpmd *d, const struct meta *m, struct store *s)
 
 void vtpm_free(struct vtpm *v)
 {
+	struct event *const events[] = {v->timer, v->pause, v->settle, v->ended, v->keep};
+
 	quote_forget(v);
 	attest_drop(v);
 	peer_free(v->peer);
 	if (v->body)
 		v->body->ops->free(v->body);
-	if (v->timer)
-		event_free(v->timer);
-	if (v->pause)
-		event_free(v->pause);
-	if (v->settle)
-		event_free(v->settle);
-	if (v->ended)
-		event_free(v->ended);
-	if (v->keep)
-		event_free(v->keep);
+	for (size_t i = 0; i < ARRAY_SIZE(events); i++)
+		if (events[i])
+			event_free(events[i]);
 	config_put(v->config);
 	store_close(&v->store);
 	free(v);

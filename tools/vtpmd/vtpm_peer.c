@@ -61,14 +61,14 @@ static bool is_orphan(const struct vtpm *v, const char *path)
 	snprintf(node, sizeof(node), "%s/backend", path);
 	return !xen_read(v->d->xen, node, text, sizeof(text)) &&
 	       sscanf(text, "/local/domain/%d/", &domid) == 1 &&
-	       (!v->body_alive || v->body->domid != domid);
+	       (!vtpm_is(v, VTPM_WITH_BODY) || v->body->domid != domid);
 }
 
 static bool has_lost(const struct vtpm *v, uint32_t domid)
 {
 	char path[64];
 
-	if (v->state == VTPM_RUNNING && v->status.at.tv_sec &&
+	if (vtpm_is(v, VTPM_UP) && v->status.at.tv_sec &&
 	    v->status.value[STATUS_GUEST_DOMID] == domid)
 		return false;
 	for (unsigned int i = 0; i < DEVICES_MAX; i++) {
@@ -198,7 +198,7 @@ void vtpm_guest_launched(struct vtpm *v, const uint8_t uuid[16], bool restored)
 	if (!v->meta.launched)
 		memcpy(v->launcher, uuid, sizeof(v->launcher));
 	/* nobody else would tell a manager without Xen that a guest comes */
-	if (!v->d->xen && !restored && v->peer && !v->hello_pending)
+	if (!v->d->xen && !restored && peer_is_greeted(v->peer))
 		peer_event(v->peer, CHANNEL_EVENT_GUEST);
 }
 
@@ -248,7 +248,7 @@ int attest_begin(struct vtpm *v, const char *nonce, const char *user, uint32_t p
 		return -EINVAL;
 	if (v->attest.pending)
 		return -EBUSY;
-	if (!v->peer || v->hello_pending || v->state != VTPM_RUNNING)
+	if (!vtpm_hears(v))
 		return -ENOTCONN;
 	clear(&v->attest);
 	v->attest = fresh;
@@ -318,18 +318,19 @@ static int hello_starting(struct vtpm *v, struct cursor *out, const char **why)
 	/* never again once there is a permanent state, whatever happened since */
 	bool create = v->making && !store_has(&v->store, CHANNEL_OBJECT_PERMALL);
 
-	if (v->state != VTPM_STARTING) {
+	if (!vtpm_is(v, VTPM_STARTING)) {
 		*why = "It is running already.";
 		return -EBUSY;
 	}
 	/* what it would be given was checked by the vtpmd that started it */
-	if (!v->begun) {
+	if (v->state == VTPM_ADOPTED) {
 		*why = "vtpmd was restarted: it is started again.";
 		v->body->ops->end(v->body);
 		return -EAGAIN;
 	}
 	put_vtpm_config(v, create, out);
-	stamp_now(v->configured);
+	stamp_now(v->rekey.configured);
+	vtpm_step(v, VTPM_HELLO);
 	return 0;
 }
 
@@ -354,7 +355,7 @@ static int on_config(void *ctx, struct cursor *out, const char **why)
 	config_put(v->config);
 	v->config = fresh;
 	put_vtpm_config(v, false, out);
-	stamp_now(v->configured);
+	stamp_now(v->rekey.configured);
 	return 0;
 }
 
@@ -362,12 +363,12 @@ static int on_config(void *ctx, struct cursor *out, const char **why)
  * not for those of before an interruption. */
 static void note_keys(struct vtpm *v, const char *what)
 {
-	if (!v->configured[0] || !strcmp(what, "finished"))
+	if (!v->rekey.configured[0] || !strcmp(what, "finished"))
 		return;
-	strcpy(v->meta.sealed, v->configured);
+	strcpy(v->meta.sealed, v->rekey.configured);
 	if (!strcmp(what, "deep"))
-		strcpy(v->meta.keyed, v->configured);
-	v->configured[0] = 0;
+		strcpy(v->meta.keyed, v->rekey.configured);
+	v->rekey.configured[0] = 0;
 	vtpm_keep_meta(v);
 }
 
@@ -386,12 +387,12 @@ static bool has_old_key(struct vtpm *v)
 /* What nobody asked for, again at each connection, is one entry of the audit log. */
 static void rekey_failed(struct vtpm *v, bool asked, enum cause cause, const char *text)
 {
-	error_set(&v->rekey_error, 0, cause, "%s", text);
+	error_set(&v->rekey.error, 0, cause, "%s", text);
 	log_limited(&v->limits.lines, LOG_ERR, VTPM_ABOUT(v, .cause = cause),
 		    "not sealed anew: %s", text);
-	if (asked || !v->finish_failed)
+	if (asked || !v->rekey.failed)
 		vtpm_audit(v, "rekey-failed", error_word(cause));
-	v->finish_failed = v->finish_failed || !asked;
+	v->rekey.failed = v->rekey.failed || !asked;
 }
 
 /* What was done is what was asked for, or was unfinished; that it was done is seen in
@@ -399,18 +400,19 @@ static void rekey_failed(struct vtpm *v, bool asked, enum cause cause, const cha
 static bool on_rekeyed(void *ctx, uint32_t cause, const char *text)
 {
 	struct vtpm *v = ctx;
-	bool asked = v->rekeying && (!v->unfinished || strcmp(text, "finished") != 0);
-	const char *what = !asked ? "finished" : v->rekeying_deep ? "deep" : "";
-	bool done = asked ? store_seq(&v->store, CHANNEL_OBJECT_HEADER) > v->rekeying_from
+	struct vtpm_rekey *r = &v->rekey;
+	bool asked = r->asked && (!r->unfinished || strcmp(text, "finished") != 0);
+	const char *what = !asked ? "finished" : r->asked == REKEY_DEEP ? "deep" : "";
+	bool done = asked ? store_seq(&v->store, CHANNEL_OBJECT_HEADER) > r->from
 			  : !has_old_key(v);
 
-	if (!asked && !v->unfinished)
+	if (!asked && !r->unfinished)
 		return false;
 	if (asked)
-		v->rekeying = false;
+		r->asked = REKEY_NOTHING;
 	else
-		v->unfinished = false;
-	v->rekey_error = (struct error){.cause = CAUSE_NONE};
+		r->unfinished = false;
+	r->error = (struct error){.cause = CAUSE_NONE};
 	if (cause) {
 		rekey_failed(v, asked, (enum cause)cause, text);
 	} else if (!done) {
@@ -463,15 +465,16 @@ static int hello_resumed(struct vtpm *v, const uint8_t uuid[16], uint64_t seq,
 		return -ESTALE;
 	}
 	know_state(v, seq);
-	v->state_opened = true;
 	/* what it was to be told of meanwhile it was not */
 	peer_event(v->peer, CHANNEL_EVENT_IDENTITY);
-	if (v->state == VTPM_STARTING) {
-		vtpm_progress(v, "connected again", LOG_ID_READY);
-		v->meta.creating = false;
-		v->ready_ms = stamp_ms();
-		vtpm_set_state(v, VTPM_RUNNING);
+	if (!vtpm_is(v, VTPM_STARTING)) {
+		vtpm_step(v, VTPM_RESUME);
+		return 0;
 	}
+	vtpm_progress(v, "connected again", LOG_ID_READY);
+	v->meta.creating = false;
+	v->ready_ms = stamp_ms();
+	vtpm_settle(v, VTPM_RESUME);
 	return 0;
 }
 
@@ -482,7 +485,7 @@ static int on_hello(void *ctx, uint8_t mode, const uint8_t uuid[16], uint64_t se
 	int rc;
 
 	/* its time to exit runs, however often it connects */
-	if (v->failure_reported) {
+	if (vtpm_is(v, VTPM_GIVEN_UP)) {
 		*why = "It gave up, or was ended.";
 		return -ESHUTDOWN;
 	}
@@ -492,13 +495,10 @@ static int on_hello(void *ctx, uint8_t mode, const uint8_t uuid[16], uint64_t se
 		rc = hello_starting(v, out, why);
 	if (rc)
 		return rc;
-	if (v->hello_pending && v->state == VTPM_RUNNING)
+	if (v->state == VTPM_RUNNING)
 		event_del(v->timer);
-	else if (v->hello_pending && v->adopted) /* it had not opened its state yet */
-		vtpm_set_timer(v, VTPM_START_S);
-	v->hello_pending = false;
 	v->asked_ms = 0;
-	v->unfinished = has_old_key(v);
+	v->rekey.unfinished = has_old_key(v);
 	return 0;
 }
 
@@ -539,27 +539,26 @@ static void on_vtpm_ready(void *ctx, uint64_t seq)
 	struct timespec now;
 	char text[64];
 
-	if (v->state != VTPM_STARTING)
+	if (v->state != VTPM_OPENING)
 		return;
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	snprintf(text, sizeof(text), "ready after %.1f s",
 		 (double)(now.tv_sec - v->started.tv_sec) +
 			 (double)(now.tv_nsec - v->started.tv_nsec) / 1e9);
-	v->state_opened = true;
 	if (v->making)
 		anchor_made(v->d->anchor, v);
-	anchor_note(v->d->anchor, v);
 	audit_ready(v);
 	drop_source(v);
 	if (v->meta.creating)
 		note_keys(v, "deep");
-	v->configured[0] = 0;
+	v->rekey.configured[0] = 0;
 	v->meta.creating = v->making = false;
 	describe_vtpm(v);
 	v->ready_ms = stamp_ms();
 	v->meta.error = (struct error){.cause = CAUSE_NONE};
 	vtpm_progress(v, text, LOG_ID_READY);
-	vtpm_set_state(v, VTPM_RUNNING);
+	vtpm_settle(v, VTPM_READY);
+	anchor_note(v->d->anchor, v);
 }
 
 /* While a header does not count yet, the one before it has to stay: no third one. */
@@ -583,7 +582,7 @@ static int on_vtpm_put(void *ctx, const struct store_put *put)
 {
 	struct vtpm *v = ctx;
 
-	v->unused = false;
+	v->anchor.unused = false;
 	if (put->object != CHANNEL_OBJECT_HEADER || v->making ||
 	    store_knows(&v->store, put->object, put->buf, put->len))
 		return 0;
@@ -614,8 +613,8 @@ static bool on_stored(void *ctx, uint16_t object)
 	if (v->making)
 		return false;
 	anchor_header(v->d->anchor, v);
-	v->header_wait = (struct waiter){.done = on_header_counts, .ctx = v};
-	anchor_wait(v->d->anchor, &v->header_wait);
+	v->anchor.waiter = (struct waiter){.done = on_header_counts, .ctx = v};
+	anchor_wait(v->d->anchor, &v->anchor.waiter);
 	return true;
 }
 
@@ -662,15 +661,14 @@ static void on_vtpm_status(void *ctx, const uint8_t *tlvs, size_t len)
 
 bool vtpm_rekey(struct vtpm *v, bool deep)
 {
-	if (!v->peer || v->hello_pending || v->state != VTPM_RUNNING)
+	if (!vtpm_hears(v))
 		return false;
 	log_line(LOG_INFO, "vTPM %s: asked for new %s", v->meta.name,
 		 deep ? "keys" : "key slots");
-	v->rekeying = true;
-	v->rekeying_deep = deep;
-	v->finish_failed = false;
-	v->rekeying_from = store_seq(&v->store, CHANNEL_OBJECT_HEADER);
-	v->rekey_error = (struct error){.cause = CAUSE_NONE};
+	v->rekey.asked = deep ? REKEY_DEEP : REKEY_SLOTS;
+	v->rekey.failed = false;
+	v->rekey.from = store_seq(&v->store, CHANNEL_OBJECT_HEADER);
+	v->rekey.error = (struct error){.cause = CAUSE_NONE};
 	wear_fill(&v->wear);
 	peer_tpm_fill(&v->limits);
 	peer_tpm_open(v->peer);
@@ -682,13 +680,12 @@ void vtpm_drop_peer(struct vtpm *v)
 {
 	peer_free(v->peer);
 	v->peer = NULL;
-	v->hello_pending = false;
-	if (v->rekeying)
-		error_set(&v->rekey_error, 0, CAUSE_CHANNEL,
+	if (v->rekey.asked)
+		error_set(&v->rekey.error, 0, CAUSE_CHANNEL,
 			  "The vTPM's manager is gone: see `vtpmctl show %s`.",
 			  v->meta.name);
-	v->rekeying = false;
-	anchor_cancel(v->d->anchor, &v->header_wait);
+	v->rekey.asked = REKEY_NOTHING;
+	anchor_cancel(v->d->anchor, &v->anchor.waiter);
 	quote_forget(v);
 	attest_drop(v);
 	ask_check(v->d);
@@ -699,11 +696,11 @@ static void on_fail(void *ctx, uint32_t cause, const char *text)
 	struct vtpm *v = ctx;
 
 	/* once is enough, also when it connects again to say it again */
-	if (v->failure_reported)
+	if (vtpm_is(v, VTPM_GIVEN_UP))
 		return;
 	vtpm_audit_refusal(v, (enum cause)cause);
 	vtpm_fail(v, cause == CAUSE_NONE ? CAUSE_INTERNAL : (enum cause)cause, text);
-	v->failure_reported = true;
+	vtpm_step(v, VTPM_GIVE_UP);
 	/* it exits by itself; if not, it is ended */
 	vtpm_set_timer(v, FAILED_S);
 }
@@ -713,7 +710,7 @@ static void on_vtpm_gone(void *ctx)
 	struct vtpm *v = ctx;
 
 	vtpm_drop_peer(v);
-	if (v->body_alive)
+	if (vtpm_is(v, VTPM_WITH_BODY))
 		v->body->ops->lost(v->body);
 }
 

@@ -116,7 +116,7 @@ FUZZ_TESTS += anchor_table
 anchor_table_FUZZ_SRCS := $(ANCHOR_TABLE_SRCS)
 anchor_table_FUZZ_LIBS := -lcrypto
 
-UNIT_TESTS += bucket image wear
+UNIT_TESTS += bucket image vtpm_fsm wear
 wear_UNIT_SRCS := tools/vtpmd/bucket.c
 bucket_UNIT_SRCS := tools/vtpmd/bucket.c
 image_UNIT_SRCS := tools/vtpmd/image.c lib/error.c
