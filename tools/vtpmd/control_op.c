@@ -271,10 +271,10 @@ static void control_launch_failed(struct control *c, struct vtpm *none,
 	control_answer_with(c, json_pack("{s:b}", "ok", 1));
 }
 
-/* The same where the answer decides, and none would be taken for a no. */
-#define DECIDE_S 30
-#define REKEY_S	 60 /* a TPM and a KMS have to be heard */
-#define ATTEST_S 40
+/* For an answer that decides, and none would be taken for a no. */
+#define DECIDE_MS 30000
+#define REKEY_MS  60000 /* a TPM and a KMS have to be heard */
+#define ATTEST_MS 40000
 
 static bool guest_is_there(const struct vtpm *v)
 {
@@ -395,7 +395,7 @@ static void op_show(struct control *c, struct vtpm *v)
 	json_decref(approved);
 }
 
-static void op_list(struct control *c)
+static void op_list(struct control *c, struct vtpm *none)
 {
 	json_t *all = json_array(), *approved = registry_approved(c->d);
 	struct vtpm *v;
@@ -421,58 +421,16 @@ static void op_certify(struct control *c, struct vtpm *v)
 			"them when its guest starts the next time.");
 }
 
-static void answer_asked(evutil_socket_t fd, short what, void *ctx)
+/* Asks the manager concerned for its status, LIST all of them, then answers. */
+static void ask_managers(struct control *c, enum ask_what what, unsigned int limit_ms)
 {
-	struct control *c = ctx;
-	struct vtpm *v = c->what == LIST ? NULL : registry_find(c->d, c->name);
-
-	if (c->what == LIST)
-		op_list(c);
-	else if (!v)
-		control_answer_no_such(c);
-	else if (c->what == SHOW)
-		op_show(c, v);
-	else if (c->what == RESUME)
-		op_resume(c, v);
-	else if (c->what == REKEY)
-		op_rekey(c, v);
-	else if (c->what == ATTEST)
-		op_attest(c, v);
-	else if (c->what == CERTIFY)
-		op_certify(c, v);
-	else
-		op_stop(c, v);
-}
-
-static unsigned int limit_ms(const struct control *c)
-{
-	switch (c->what) {
-	case REKEY:
-		return REKEY_S * 1000;
-	case ATTEST:
-		return ATTEST_S * 1000;
-	case CERTIFY:
-	case RESUME:
-		return DECIDE_S * 1000;
-	default:
-		return ASK_TABLE_MS;
-	}
-}
-
-/* Asks all managers concerned for their status, then answers. */
-static void ask_managers(struct control *c)
-{
-	enum ask_what what = c->what == REKEY	 ? ASK_REKEY
-			     : c->what == ATTEST ? ASK_ATTEST
-						 : ASK_STATUS;
-
-	ask_begin(&c->ask, c->what == LIST ? NULL : c->name, what, 0, limit_ms(c));
+	ask_begin(&c->ask, c->what == LIST ? NULL : c->name, what, 0, limit_ms);
 }
 
 /* SHOW, LIST, and, as it depends on whether a guest is there, STOP and DELETE. */
 static void control_ask(struct control *c, struct vtpm *v, const json_t *request)
 {
-	ask_managers(c);
+	ask_managers(c, ASK_STATUS, ASK_TABLE_MS);
 }
 
 static void control_ask_resume(struct control *c, struct vtpm *v, const json_t *request)
@@ -488,7 +446,7 @@ static void control_ask_resume(struct control *c, struct vtpm *v, const json_t *
 	if (uuid && !c->launched)
 		control_answer_malformed(c);
 	else if (vtpm_hears(v))
-		ask_managers(c);
+		ask_managers(c, ASK_STATUS, DECIDE_MS);
 	else
 		control_answer_word(
 			c, "busy",
@@ -502,7 +460,7 @@ static void control_ask_rekey(struct control *c, struct vtpm *v, const json_t *r
 	if (v->rekey.asked)
 		still_rekeying(c);
 	else if (vtpm_rekey(v, json_is_true(json_object_get(request, "deep"))))
-		ask_managers(c);
+		ask_managers(c, ASK_REKEY, REKEY_MS);
 	else
 		control_answer_word(c, "busy",
 				    "The vTPM does not run: its key slots are made anew "
@@ -521,7 +479,7 @@ static void control_ask_attest(struct control *c, struct vtpm *v, const json_t *
 			 : -EINVAL;
 
 	if (!rc)
-		ask_managers(c);
+		ask_managers(c, ASK_ATTEST, ATTEST_MS);
 	else if (rc == -EINVAL)
 		control_answer_malformed(c);
 	else if (rc == -EOPNOTSUPP)
@@ -548,7 +506,7 @@ static void control_ask_certify(struct control *c, struct vtpm *v, const json_t 
 	if (rc)
 		control_answer_refuse(c, rc, &e);
 	else
-		ask_managers(c);
+		ask_managers(c, ASK_STATUS, DECIDE_MS);
 }
 
 static void answer_backup(struct control *c, struct vtpm *v)
@@ -597,16 +555,21 @@ static void op_backup(struct control *c, struct vtpm *v, const json_t *request)
 	anchor_wait_known(c->d->anchor, &c->waiter);
 }
 
+static void answer_done(struct control *c, int rc, const struct error *e, struct vtpm *v)
+{
+	if (rc)
+		control_answer_refuse(c, rc, e);
+	else
+		control_answer_anchored(c, v->meta.uuid);
+}
+
 static void op_restore(struct control *c, struct vtpm *v, const json_t *request)
 {
 	const char *name = json_string_value(json_object_get(request, "name"));
 	struct error e = {.cause = CAUSE_NONE};
 	int rc = backup_restore(c->d, json_object_get(request, "backup"), name, &v, &e);
 
-	if (rc)
-		control_answer_refuse(c, rc, &e);
-	else
-		control_answer_anchored(c, v->meta.uuid);
+	answer_done(c, rc, &e, v);
 }
 
 /* Replaces the header of a vTPM that does not run; the previous one is kept as
@@ -616,10 +579,7 @@ static void op_reseal(struct control *c, struct vtpm *v, const json_t *request)
 	struct error e = {.cause = CAUSE_NONE};
 	int rc = backup_reseal(v, json_object_get(request, "header"), &e);
 
-	if (rc)
-		control_answer_refuse(c, rc, &e);
-	else
-		control_answer_anchored(c, v->meta.uuid);
+	answer_done(c, rc, &e, v);
 }
 
 static void op_accept(struct control *c, struct vtpm *v, const json_t *request)
@@ -627,10 +587,7 @@ static void op_accept(struct control *c, struct vtpm *v, const json_t *request)
 	struct error e = {.cause = CAUSE_NONE};
 	int rc = backup_accept(v, &e);
 
-	if (rc)
-		control_answer_refuse(c, rc, &e);
-	else
-		control_answer_anchored(c, v->meta.uuid);
+	answer_done(c, rc, &e, v);
 }
 
 static void op_start(struct control *c, struct vtpm *v, const json_t *request)
@@ -714,25 +671,27 @@ static void op_audit_rotate(struct control *c, struct vtpm *v, const json_t *req
 
 static const struct {
 	const char *word;
-	bool host; /* about no vTPM that is there: run_op() gets NULL */
+	bool host; /* about no vTPM that is there: run() gets NULL */
 	void (*run)(struct control *c, struct vtpm *v, const json_t *request);
+	/* when it asks managers: what they told is known */
+	void (*answer)(struct control *c, struct vtpm *v);
 } ops[] = {
 	[CREATE] = {"create", true, control_create},
 	[START] = {"start", false, op_start},
-	[STOP] = {"stop", false, control_ask},
-	[DELETE] = {"delete", false, control_ask},
-	[SHOW] = {"show", false, control_ask},
-	[LIST] = {"list", true, control_ask},
-	[RESUME] = {"resume", false, control_ask_resume},
+	[STOP] = {"stop", false, control_ask, op_stop},
+	[DELETE] = {"delete", false, control_ask, op_stop},
+	[SHOW] = {"show", false, control_ask, op_show},
+	[LIST] = {"list", true, control_ask, op_list},
+	[RESUME] = {"resume", false, control_ask_resume, op_resume},
 	[BACKUP] = {"backup", false, op_backup},
 	[RESTORE] = {"restore", true, op_restore},
 	[RESEAL] = {"reseal", false, op_reseal},
-	[REKEY] = {"rekey", false, control_ask_rekey},
+	[REKEY] = {"rekey", false, control_ask_rekey, op_rekey},
 	[RELOAD] = {"reload", true, op_reload},
 	[ACCEPT] = {"accept", false, op_accept},
 	[CLONE] = {"clone", false, control_clone},
-	[ATTEST] = {"attest", false, control_ask_attest},
-	[CERTIFY] = {"certify", false, control_ask_certify},
+	[ATTEST] = {"attest", false, control_ask_attest, op_attest},
+	[CERTIFY] = {"certify", false, control_ask_certify, op_certify},
 	[CERTIFICATES] = {"certificates", false, op_certificates},
 	[LAUNCH] = {"launch", true, control_launch},
 	[LAUNCHED] = {"launched", true, control_launched},
@@ -751,20 +710,29 @@ static enum control_what parse_op(const char *op)
 	return NO_OP;
 }
 
-static void run_op(struct control *c, const json_t *request)
+/* Whether the vTPM that it is about is there; false: that was answered. */
+static bool find_vtpm(struct control *c, struct vtpm **v)
 {
-	struct vtpm *v = ops[c->what].host ? NULL : registry_find(c->d, c->name);
-
-	if (v || ops[c->what].host)
-		ops[c->what].run(c, v, request);
-	else
+	*v = ops[c->what].host ? NULL : registry_find(c->d, c->name);
+	if (!*v && !ops[c->what].host)
 		control_answer_no_such(c);
+	return *v || ops[c->what].host;
+}
+
+static void answer_asked(evutil_socket_t fd, short what, void *ctx)
+{
+	struct control *c = ctx;
+	struct vtpm *v;
+
+	if (find_vtpm(c, &v))
+		ops[c->what].answer(c, v);
 }
 
 static void run_request(struct control *c, const char *line, size_t len)
 {
 	json_t *request = json_loadb(line, len, JSON_REJECT_DUPLICATES, NULL);
 	const char *name = json_string_value(json_object_get(request, "name"));
+	struct vtpm *v;
 
 	c->what = parse_op(json_string_value(json_object_get(request, "op")));
 	c->force = json_is_true(json_object_get(request, "force"));
@@ -773,8 +741,8 @@ static void run_request(struct control *c, const char *line, size_t len)
 	if (c->what == NO_OP || (c->what == CREATE && !name) ||
 	    (!ops[c->what].host && !name))
 		control_answer_malformed(c);
-	else
-		run_op(c, request);
+	else if (find_vtpm(c, &v))
+		ops[c->what].run(c, v, request);
 	json_decref(request);
 }
 
