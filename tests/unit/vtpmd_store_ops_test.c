@@ -532,6 +532,22 @@ static void a_claim_that_is_anothers(void **state)
 	assert_string_equal(v->meta.error.text, "Another host has it.");
 }
 
+static void it_is_stopped_while_it_is_claimed(void **state)
+{
+	struct error e = {.cause = CAUSE_NONE};
+
+	claim_says = -EAGAIN;
+	start();
+	assert_int_equal(vtpm_stop(v, &e), 0);
+	assert_int_equal(v->state, VTPM_STOPPED);
+	assert_int_equal(releases, 1);
+	claim_says = 0;
+	store_tell(&v->store, STORE_CLAIMED);
+	turn();
+	assert_int_equal(claims, 1);
+	assert_int_equal(begun, 0);
+}
+
 #define OPS_TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 
 int main(void)
@@ -546,6 +562,7 @@ int main(void)
 		OPS_TEST(another_changes_what_is_not_claimed),
 		OPS_TEST(a_claim_that_takes_its_time),
 		OPS_TEST(a_claim_that_is_anothers),
+		OPS_TEST(it_is_stopped_while_it_is_claimed),
 	};
 
 	return cmocka_run_group_tests_name("vtpmd_store_ops", tests, NULL, NULL);

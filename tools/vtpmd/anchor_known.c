@@ -88,24 +88,10 @@ static int check_header(const struct anchor_entry *known, struct vtpm *v, struct
 			 v->meta.name, strerror(-rc));
 }
 
-/* An object as it is, as what is known.  -ENOENT, -EBADMSG: nothing is */
-static int know_stored(struct vtpm *v, uint16_t object)
-{
-	uint8_t *buf;
-	size_t len;
-	int rc = store_get(&v->store, object, &buf, &len);
-
-	if (rc)
-		return rc;
-	rc = store_know(&v->store, object, buf, len);
-	free(buf);
-	return rc;
-}
-
 static int check_state(const struct anchor_entry *known, struct vtpm *v, struct error *e)
 {
 	const struct store_known *k;
-	int rc = know_stored(v, CHANNEL_OBJECT_PERMALL);
+	int rc = store_know_stored(&v->store, CHANNEL_OBJECT_PERMALL);
 
 	/* what cannot be opened is not opened: the manager says why */
 	if (rc == -ENOENT || rc == -EBADMSG)
@@ -156,7 +142,7 @@ int anchor_check_nothing(struct vtpm *v, struct error *e)
 
 	store_know_nothing(&v->store);
 	for (i = 0; i < ARRAY_SIZE(objects) && !rc; i++) {
-		rc = know_stored(v, objects[i]);
+		rc = store_know_stored(&v->store, objects[i]);
 		if (rc == -ENOENT || rc == -EBADMSG)
 			rc = 0;
 	}

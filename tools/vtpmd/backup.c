@@ -13,13 +13,7 @@
 #include <uuid/uuid.h>
 
 /* The header last: without it, what an interrupted restore left opens nothing. */
-static const struct {
-	const char *key;
-	uint16_t object;
-} objects[] = {
-	{"permall", CHANNEL_OBJECT_PERMALL},
-	{"header", CHANNEL_OBJECT_HEADER},
-};
+static const uint16_t objects[] = {CHANNEL_OBJECT_PERMALL, CHANNEL_OBJECT_HEADER};
 
 static json_t *object_hex(struct vtpm *v, uint16_t object, int *rc)
 {
@@ -50,9 +44,9 @@ json_t *backup_make(struct vtpm *v, struct error *e)
 	int rc = all ? 0 : -ENOMEM;
 
 	for (i = 0; i < ARRAY_SIZE(objects) && !rc; i++) {
-		json_t *hex = object_hex(v, objects[i].object, &rc);
+		json_t *hex = object_hex(v, objects[i], &rc);
 
-		if (hex && json_object_set_new(all, objects[i].key, hex))
+		if (hex && json_object_set_new(all, store_name(objects[i]), hex))
 			rc = -ENOMEM;
 	}
 	if (rc) {
@@ -105,8 +99,8 @@ static int put_all(struct store *s, struct meta *m, const json_t *backup)
 	int rc = 0;
 
 	for (i = 0; i < ARRAY_SIZE(objects) && !rc; i++)
-		rc = put_object(s, objects[i].object,
-				json_object_get(all, objects[i].key));
+		rc = put_object(s, objects[i],
+				json_object_get(all, store_name(objects[i])));
 	if (!rc)
 		rc = cert_take(s, json_object_get(backup, "certificates"));
 	if (!rc)
@@ -232,18 +226,12 @@ int backup_restore(struct vtpmd *d, const json_t *backup, const char *name,
 /* The header that was put is what counts, and what the vTPM is. */
 static int know_header(struct vtpm *v, struct error *e)
 {
-	uint8_t *buf;
-	size_t len;
 	int rc;
 
 	store_know_nothing(&v->store);
-	rc = store_get(&v->store, CHANNEL_OBJECT_HEADER, &buf, &len);
-	if (!rc) {
-		rc = store_know(&v->store, CHANNEL_OBJECT_HEADER, buf, len);
-		if (!rc)
-			rc = describe_header(&v->meta, buf, len, e);
-		free(buf);
-	}
+	rc = store_know_stored(&v->store, CHANNEL_OBJECT_HEADER);
+	if (!rc)
+		rc = describe_stored(&v->meta, &v->store, e);
 	return rc ? error_set(e, rc, CAUSE_STORE,
 			      "The header of %s could not be read: %s.", v->meta.name,
 			      strerror(-rc))

@@ -73,16 +73,20 @@ int store_claim(struct store *s, struct error *e)
 	int rc = s->claimed ? 0 : s->ops->claim(s, e);
 
 	s->claimed = !rc;
+	s->claiming = rc == -EAGAIN;
 	if (!rc)
 		s->lost = false;
+	if (rc == -EAGAIN)
+		error_set(e, rc, CAUSE_STORE,
+			  "The vTPM's store is being claimed: try again in a moment.");
 	return rc;
 }
 
 void store_release(struct store *s)
 {
-	if (s->claimed)
+	if (s->claimed || s->claiming)
 		s->ops->release(s);
-	s->claimed = false;
+	s->claimed = s->claiming = false;
 }
 
 void store_tell(struct store *s, enum store_event what)
@@ -142,6 +146,19 @@ int store_know(struct store *s, uint16_t object, const uint8_t *buf, size_t len)
 	k.epoch = h.epoch;
 	if (!rc)
 		s->known[place] = k;
+	return rc;
+}
+
+int store_know_stored(struct store *s, uint16_t object)
+{
+	uint8_t *buf;
+	size_t len;
+	int rc = store_get(s, object, &buf, &len);
+
+	if (rc)
+		return rc;
+	rc = store_know(s, object, buf, len);
+	free(buf);
 	return rc;
 }
 

@@ -51,8 +51,9 @@ struct store_ops {
 	/* As store_open(); s->uuid is set. */
 	int (*open)(struct store *s, const char *root, bool create);
 	void (*close)(struct store *s);
-	/* -EBUSY and CAUSE_LEASE: another's.  -EAGAIN: STORE_CLAIMED follows. */
+	/* -EBUSY and CAUSE_LEASE: another's.  -EAGAIN: as store_claim() */
 	int (*claim)(struct store *s, struct error *e);
+	/* Also of a claim that is under way. */
 	void (*release)(struct store *s);
 	/* malloc()ed, and one byte longer. -ENOENT; -EFBIG: longer than max */
 	int (*get)(struct store *s, const char *name, size_t max, uint8_t **buf,
@@ -88,7 +89,7 @@ struct store {
 	const struct store_ops *ops; /* NULL: none is open */
 	uint8_t uuid[16];
 	uint64_t epoch; /* of the run, which all puts have to carry; 0: any */
-	bool claimed;
+	bool claimed, claiming;
 	bool lost; /* the claim, and not claimed again since: nothing is written */
 	struct store_known known[STORE_KNOWN];
 	struct store_known coming;			    /* of the put that runs */
@@ -111,7 +112,8 @@ int __must_check store_reopen(struct store *s, const char *root);
 void store_close(struct store *s);
 
 /* One owner at a time.  A claim that another machine never gave back is refused (-EBUSY)
- * with a sentence: its vTPM may still run there.  -EAGAIN: not known yet. */
+ * with a sentence: its vTPM may still run there.  -EAGAIN: not known yet; STORE_CLAIMED
+ * follows, and then the same call tells. */
 int __must_check store_claim(struct store *s, struct error *e);
 /* The vTPM is stopped; it may be started anywhere. */
 void store_release(struct store *s);
@@ -168,6 +170,8 @@ int __must_check store_put(struct store *s, uint16_t object, uint64_t seq,
 /* From now on these bytes are what is known of an object. */
 int __must_check store_know(struct store *s, uint16_t object, const uint8_t *buf,
 			    size_t len);
+/* The same of what is stored. -ENOENT, -EBADMSG: nothing is */
+int __must_check store_know_stored(struct store *s, uint16_t object);
 void store_know_nothing(struct store *s);
 /* NULL: nothing is known of it. */
 const struct store_known *store_known(const struct store *s, uint16_t object);
