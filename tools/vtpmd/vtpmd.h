@@ -5,7 +5,7 @@
  *
  * Layers, calls go downward only (callbacks come back up):
  *   main -> control -> registry -> vtpm -> process | domain -> xen, child
- *                                       -> anchor -> child, trail
+ *                                       -> anchor, quote -> helper -> child; trail
  *                                       -> peer -> store, relay, tunnel -> wire
  */
 #ifndef VTPMD_VTPMD_H

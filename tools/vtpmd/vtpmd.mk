@@ -69,7 +69,9 @@ peer_UNIT_SRCS := $(addprefix tools/vtpmd/,peer.c bucket.c relay.c tunnel.c tpm_
                   lib/text.c $(STORE_SRCS) $(CHANNEL_SRCS)
 peer_UNIT_LIBS := -levent_extra -lsystemd $(STORE_LIBS)
 
-UNIT_TESTS += work
+UNIT_TESTS += helper work
+helper_UNIT_SRCS := $(addprefix tools/vtpmd/,helper.c child.c) lib/text.c lib/error.c
+helper_UNIT_LIBS := -ljansson -levent
 work_UNIT_SRCS := tools/vtpmd/work.c
 work_UNIT_LIBS := -levent -lpthread
 

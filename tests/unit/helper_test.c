@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a vtpmctl that speaks with the host's TPM prints, or does instead: a shell script. */
+#include "tests/unit/unit.h"
+#include "tools/vtpmd/child.h"
+#include "tools/vtpmd/helper.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char folder[] = "/tmp/helper-XXXXXX", program[64];
+static struct vtpmd d = {.config = "host.json", .tpm = "/dev/tpmrm0", .vtpmctl = program};
+static struct helper helper;
+static struct {
+	unsigned int count;
+	char value[128];
+	struct error error;
+} done;
+
+static void on_done(void *ctx, json_t *said, const struct error *e)
+{
+	const char *value = json_string_value(json_object_get(said, "value"));
+
+	done.count++;
+	snprintf(done.value, sizeof(done.value), "%s", value ? value : "");
+	done.error = said ? (struct error){.cause = CAUSE_NONE} : *e;
+	event_base_loopbreak(d.base);
+}
+
+/* Has the helper run the script, until it ends. */
+static void run(const char *script)
+{
+	static const char *const args[HELPER_ARGS] = {"--get"};
+	struct error e = {.cause = CAUSE_NONE};
+	FILE *f = fopen(program, "w");
+
+	assert_non_null(f);
+	fprintf(f, "#!/bin/sh\n%s\n", script);
+	fclose(f);
+	assert_int_equal(chmod(program, 0700), 0);
+	memset(&done, 0, sizeof(done));
+	assert_int_equal(helper_run(&helper, "anchor", args, &e), 0);
+	assert_true(helper.pid > 0);
+	event_base_dispatch(d.base);
+	assert_int_equal(done.count, 1);
+	assert_int_equal(helper.pid, 0);
+	assert_null(helper.output);
+}
+
+static void fails(const char *script, enum cause cause, const char *text)
+{
+	run(script);
+	assert_int_equal(done.error.cause, cause);
+	if (!strstr(done.error.text, text))
+		fail_msg("\"%s\" is not in \"%s\"", text, done.error.text);
+}
+
+static int setup(void **state)
+{
+	if (!mkdtemp(folder))
+		return -1;
+	snprintf(program, sizeof(program), "%s/vtpmctl", folder);
+	d.base = event_base_new();
+	return !d.base || child_init(d.base) ||
+	       helper_init(&helper, &d, 1, on_done, NULL);
+}
+
+static int teardown(void **state)
+{
+	helper_end(&helper);
+	child_end();
+	event_base_free(d.base);
+	return unlink(program) || rmdir(folder);
+}
+
+static void the_last_object_counts(void **state)
+{
+	run("echo 'WARNING: a library' >&2; echo '{\"value\": \"a\"}'; "
+	    "echo \"{\\\"value\\\": \\\"$*\\\"}\"; echo more >&2");
+	assert_string_equal(
+		done.value,
+		"host anchor --json --config host.json --tcti device:/dev/tpmrm0 --get");
+}
+
+static void an_error_is_a_sentence(void **state)
+{
+	fails("echo '{\"ok\": false, \"cause\": 3, \"error\": \"it is away\"}'",
+	      (enum cause)3, "It is away.");
+	fails("echo '{\"ok\": false, \"cause\": 0, \"error\": \"It is away.\"}'",
+	      CAUSE_INTERNAL, "It is away.");
+}
+
+static void nothing_that_is_an_object(void **state)
+{
+	fails("exit 3", CAUSE_INTERNAL, "status 0x300, and said: nothing");
+	fails("printf 'one\\n\\033two'; exit 1", CAUSE_INTERNAL, "said: ?two");
+	fails("echo '{\"value\": '", CAUSE_INTERNAL, "said: {");
+	fails("echo '{\"value\": \"a\"}'; kill -9 $$", CAUSE_INTERNAL, "status 0x9");
+}
+
+static void more_than_is_read(void **state)
+{
+	fails("echo '{\"value\": \"a\"}'; exec yes", CAUSE_INTERNAL, "said: too much");
+}
+
+/* What the pipe is left to, as a server that it starts, is not waited for. */
+static void who_holds_the_pipe(void **state)
+{
+	run("echo '{\"value\": \"a\"}'; sleep 5 &");
+	assert_string_equal(done.value, "a");
+}
+
+static void one_that_hangs(void **state)
+{
+	fails("echo '{\"value\": \"a\"}'; exec sleep 60", CAUSE_TPM_UNREACHABLE,
+	      "did not answer within 1 s");
+}
+
+static void one_that_is_not_there(void **state)
+{
+	memset(&done, 0, sizeof(done));
+	d.vtpmctl = "/nowhere/vtpmctl";
+	run("exit 0");
+	d.vtpmctl = program;
+	assert_int_equal(done.error.cause, CAUSE_INTERNAL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_last_object_counts),
+		cmocka_unit_test(an_error_is_a_sentence),
+		cmocka_unit_test(nothing_that_is_an_object),
+		cmocka_unit_test(more_than_is_read),
+		cmocka_unit_test(who_holds_the_pipe),
+		cmocka_unit_test(one_that_hangs),
+		cmocka_unit_test(one_that_is_not_there),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
