@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 #include <openssl/crypto.h>
 
@@ -314,6 +315,25 @@ int envelope_header_verify(const uint8_t *buf, size_t len,
 	if (CRYPTO_memcmp(mac, seen, MAC_SIZE))
 		rc = header_corrupt(e, "its authentication code does not match its key");
 	OPENSSL_cleanse(mac, sizeof(mac));
+	return rc;
+}
+
+int envelope_header_open(const uint8_t *buf, size_t len,
+			 const uint8_t data_key[ENVELOPE_KEY_SIZE],
+			 struct envelope_header **out, struct error *e)
+{
+	struct envelope_header *h = malloc(sizeof(*h));
+	int rc;
+
+	if (!h)
+		return error_set(e, -ENOMEM, CAUSE_INTERNAL, "out of memory");
+	rc = envelope_header_parse(buf, len, h, e);
+	if (!rc)
+		rc = envelope_header_verify(buf, len, data_key, e);
+	if (rc)
+		free(h);
+	else
+		*out = h;
 	return rc;
 }
 

@@ -133,6 +133,10 @@ int __must_check envelope_header_parse(const uint8_t *buf, size_t len,
 int __must_check envelope_header_verify(const uint8_t *buf, size_t len,
 					const uint8_t data_key[ENVELOPE_KEY_SIZE],
 					struct error *e);
+/* Parses a header, which the caller frees, and checks its MAC. */
+int __must_check envelope_header_open(const uint8_t *buf, size_t len,
+				      const uint8_t data_key[ENVELOPE_KEY_SIZE],
+				      struct envelope_header **h, struct error *e);
 
 /* Whose a blob is, and which. */
 struct envelope_blob {

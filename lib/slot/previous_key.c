@@ -6,32 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The header, once data_key has authenticated it; the caller frees it. */
-static int parse_old_key(const uint8_t *header, size_t len, const uint8_t *data_key,
-			 struct envelope_header **out, struct error *e)
-{
-	struct envelope_header *h = malloc(sizeof(*h));
-	int rc;
-
-	if (!h)
-		return error_set(e, -ENOMEM, CAUSE_INTERNAL, "out of memory");
-	rc = envelope_header_parse(header, len, h, e);
-	if (!rc)
-		rc = envelope_header_verify(header, len, data_key, e);
-	if (rc)
-		free(h);
-	else
-		*out = h;
-	return rc;
-}
-
 int previous_key_add(uint8_t *header, size_t *len,
 		     const uint8_t data_key[ENVELOPE_KEY_SIZE],
 		     const uint8_t old_key[ENVELOPE_KEY_SIZE], struct error *e)
 {
 	struct slot_context x = {.key = data_key, .error = e};
 	struct envelope_header *h;
-	int rc = parse_old_key(header, *len, data_key, &h, e);
+	int rc = envelope_header_open(header, *len, data_key, &h, e);
 
 	if (rc)
 		return rc;
@@ -57,7 +38,7 @@ int previous_key_find(const uint8_t *header, size_t len,
 	struct slot_context x = {.key = data_key};
 	struct envelope_header *h;
 	uint16_t i;
-	int rc = parse_old_key(header, len, data_key, &h, e);
+	int rc = envelope_header_open(header, len, data_key, &h, e);
 
 	if (rc)
 		return rc;
@@ -80,7 +61,7 @@ int previous_key_drop(const uint8_t *header, size_t len,
 {
 	struct envelope_header *h;
 	uint16_t i;
-	int rc = parse_old_key(header, len, data_key, &h, e);
+	int rc = envelope_header_open(header, len, data_key, &h, e);
 
 	if (rc)
 		return rc;

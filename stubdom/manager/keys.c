@@ -25,25 +25,6 @@ static struct unlock unlock_of(struct vtpm_keys *k, const struct unlock_config *
 	};
 }
 
-static int get_stored_header(struct vtpm_keys *k, uint8_t **header, size_t *len)
-{
-	int rc = k->place->get(k->place->ctx, CHANNEL_OBJECT_HEADER, header, len);
-
-	if (rc == -ENOENT)
-		return error_set(k->error, rc, CAUSE_NO_STATE,
-				 "the vTPM has no header in the store: restore it from a "
-				 "backup; no new one is made");
-	if (rc == -ESTALE)
-		return error_set(k->error, rc, CAUSE_ROLLED_BACK,
-				 "the header in the store was replaced while the vTPM "
-				 "started: it is not the one that was checked");
-	if (rc)
-		return error_set(k->error, rc, CAUSE_STORE,
-				 "the header could not be read from the store: %s",
-				 strerror(-rc));
-	return 0;
-}
-
 /* A header that is there and opens is not given up for want of one more slot. */
 static void amend_header(struct vtpm_keys *k, const uint8_t *header, size_t len)
 {
@@ -57,7 +38,7 @@ static void amend_header(struct vtpm_keys *k, const uint8_t *header, size_t len)
 	if (out)
 		rc = unlock_amend(&u, header, len, k->state->data_key, out, &room, &seq);
 	if (rc > 0)
-		rc = k->place->put(k->place->ctx, CHANNEL_OBJECT_HEADER, seq, out, room);
+		rc = state_put_header(k->state, seq, out, room, &e);
 	if (rc < 0)
 		hostchan_log(k->chan, LOG_WARNING,
 			     e.text[0] ? e.text : "the recovery slot was not added");
@@ -66,16 +47,16 @@ static void amend_header(struct vtpm_keys *k, const uint8_t *header, size_t len)
 
 static int open_key(struct vtpm_keys *k)
 {
-	struct unlock u = unlock_of(k, k->config, k->error);
+	struct unlock u = unlock_of(k, k->config, k->state->error);
 	uint8_t *header = NULL;
 	size_t len = 0;
-	int rc = get_stored_header(k, &header, &len);
+	int rc = state_get_header(k->state, &header, &len, k->state->error);
 
 	if (rc)
 		return rc;
 	rc = unlock_open(&u, header, len, k->state->data_key, &k->config->desc);
 	if (!rc)
-		rc = rekey_find(k->state, header, len, k->error);
+		rc = rekey_find(k->state, header, len, k->state->error);
 	if (!rc)
 		amend_header(k, header, len);
 	free(header);
@@ -85,34 +66,31 @@ static int open_key(struct vtpm_keys *k)
 /* No header may be there: it would be the key to a state. */
 static int make_data_key(struct vtpm_keys *k)
 {
-	struct unlock u = unlock_of(k, k->config, k->error);
+	struct unlock u = unlock_of(k, k->config, k->state->error);
 	size_t len = 0;
 	uint8_t *header = NULL;
-	int rc = k->place->get(k->place->ctx, CHANNEL_OBJECT_HEADER, &header, &len);
+	const struct state_place *place = &k->state->place;
+	int rc = place->get(place->ctx, CHANNEL_OBJECT_HEADER, &header, &len);
 
 	free(header);
 	if (!rc)
 		return error_set(
-			k->error, -EEXIST, CAUSE_STATE_EXISTS,
+			k->state->error, -EEXIST, CAUSE_STATE_EXISTS,
 			"there is a header already: a new vTPM would destroy it");
 	if (rc == -ENOENT) {
 		header = malloc(ENVELOPE_HEADER_MAX);
 		rc = header ? 0 : -ENOMEM;
 	}
 	if (rc == -ENOMEM)
-		return error_set(k->error, rc, CAUSE_RESOURCES,
+		return error_set(k->state->error, rc, CAUSE_RESOURCES,
 				 "there is no memory for the vTPM's header");
 	if (rc)
-		return error_set(k->error, rc, CAUSE_STORE,
+		return error_set(k->state->error, rc, CAUSE_STORE,
 				 "the store could not be read: %s", strerror(-rc));
 	len = ENVELOPE_HEADER_MAX;
 	rc = unlock_create(&u, k->state->data_key, header, &len);
-	if (!rc) {
-		rc = k->place->put(k->place->ctx, CHANNEL_OBJECT_HEADER, 1, header, len);
-		if (rc)
-			error_set(k->error, rc, CAUSE_STORE,
-				  "the header could not be stored: %s", strerror(-rc));
-	}
+	if (!rc)
+		rc = state_put_header(k->state, 1, header, len, k->state->error);
 	free(header);
 	return rc;
 }
@@ -127,13 +105,13 @@ int vtpm_keys_unlock(struct vtpm_keys *k)
 static int vtpm_keys_open_other(struct vtpm_keys *k, struct state *other)
 {
 	struct unlock_config c = *k->config;
-	struct unlock u = unlock_of(k, &c, k->error);
+	struct unlock u = unlock_of(k, &c, k->state->error);
 	uint8_t *header = NULL;
 	size_t len = 0;
 	int rc = other->place.get(other->place.ctx, CHANNEL_OBJECT_HEADER, &header, &len);
 
 	if (rc)
-		return error_set(k->error, rc, CAUSE_STORE,
+		return error_set(k->state->error, rc, CAUSE_STORE,
 				 "what this vTPM is to be a copy of is not in the store "
 				 "(%s): delete it, and clone again",
 				 strerror(-rc));
@@ -141,52 +119,39 @@ static int vtpm_keys_open_other(struct vtpm_keys *k, struct state *other)
 	memcpy(c.uuid, other->uuid, sizeof(c.uuid));
 	rc = unlock_open(&u, header, len, other->data_key, &k->config->desc);
 	if (!rc)
-		rc = rekey_find(other, header, len, k->error);
+		rc = rekey_find(other, header, len, k->state->error);
 	free(header);
-	return rc;
-}
-
-/* The stored header with another description. */
-static int put_desc(struct vtpm_keys *k, const struct envelope_desc *desc,
-		    struct envelope_header *h, uint8_t *bytes)
-{
-	const uint8_t *data_key = k->state->data_key;
-	uint8_t *old = NULL;
-	size_t len = 0;
-	bool recovery;
-	int rc = get_stored_header(k, &old, &len);
-
-	if (!rc)
-		rc = envelope_header_parse(old, len, h, k->error);
-	if (!rc)
-		rc = envelope_header_verify(old, len, data_key, k->error);
-	free(old);
-	if (rc)
-		return rc;
-	recovery = h->desc.recovery; /* it follows the slots */
-	h->desc = *desc;
-	h->desc.recovery = recovery;
-	h->epoch = k->config->epoch;
-	h->seq++;
-	len = ENVELOPE_HEADER_MAX;
-	rc = envelope_header_seal(h, data_key, bytes, &len);
-	if (!rc)
-		rc = k->place->put(k->place->ctx, CHANNEL_OBJECT_HEADER, h->seq, bytes,
-				   len);
-	if (!rc)
-		k->config->desc = h->desc;
 	return rc;
 }
 
 int vtpm_keys_describe(struct vtpm_keys *k, const struct envelope_desc *desc)
 {
-	struct envelope_header *h = malloc(sizeof(*h));
-	uint8_t *bytes = malloc(ENVELOPE_HEADER_MAX);
-	int rc = h && bytes ? put_desc(k, desc, h, bytes) : -ENOMEM;
+	struct state *s = k->state;
+	struct envelope_header *h = NULL;
+	uint8_t *old = NULL, *new = malloc(ENVELOPE_HEADER_MAX);
+	size_t len = 0;
+	bool recovery;
+	int rc = new ? state_get_header(s, &old, &len, s->error) : -ENOMEM;
 
-	free(bytes);
+	if (!rc)
+		rc = envelope_header_open(old, len, s->data_key, &h, s->error);
+	if (!rc) {
+		recovery = h->desc.recovery; /* it follows the slots */
+		h->desc = *desc;
+		h->desc.recovery = recovery;
+		h->epoch = k->config->epoch;
+		h->seq++;
+		len = ENVELOPE_HEADER_MAX;
+		rc = envelope_header_seal(h, s->data_key, new, &len);
+	}
+	if (!rc)
+		rc = state_put_header(s, h->seq, new, len, s->error);
+	if (!rc)
+		k->config->desc = h->desc;
+	free(new);
+	free(old);
 	free(h);
-	return rc ? error_set(k->error, rc, CAUSE_STORE,
+	return rc ? error_set(s->error, rc, CAUSE_STORE,
 			      "the header could not be stored: %s", strerror(-rc))
 		  : 0;
 }
@@ -252,8 +217,8 @@ static int get_source(void *ctx, enum channel_object object, uint8_t **buf, size
 static int open_source(struct vtpm_keys *k, uint8_t **plain, size_t *len)
 {
 	struct state source = {
-		.place = {.ctx = (void *)k->place, .get = get_source},
-		.error = k->error,
+		.place = {.ctx = &k->state->place, .get = get_source},
+		.error = k->state->error,
 	};
 	struct engine_store from = state_store(&source);
 	int rc;
@@ -263,7 +228,7 @@ static int open_source(struct vtpm_keys *k, uint8_t **plain, size_t *len)
 	if (!rc) {
 		rc = from.load(from.ctx, plain, len);
 		if (rc)
-			error_set(k->error, rc, CAUSE_STORE,
+			error_set(k->state->error, rc, CAUSE_STORE,
 				  "what this vTPM is to be a copy of is not in the store "
 				  "(%s): delete it, and clone again",
 				  strerror(-rc));
@@ -284,7 +249,7 @@ int vtpm_copy(struct vtpm_keys *k)
 	if (!rc) {
 		rc = to.save(to.ctx, plain, len, false);
 		if (rc)
-			error_set(k->error, rc, CAUSE_STORE,
+			error_set(k->state->error, rc, CAUSE_STORE,
 				  "the state could not be stored: %s", strerror(-rc));
 	}
 	if (plain)

@@ -11,10 +11,8 @@ struct hostchan;
 
 struct vtpm_keys {
 	struct hostchan *chan;
-	const struct state_place *place; /* where the header is */
-	struct unlock_config *config;	 /* its desc becomes that of the header */
-	struct state *state;		 /* its keys */
-	struct error *error;
+	struct unlock_config *config; /* its desc becomes that of the header */
+	struct state *state;	      /* its place, keys and error */
 };
 
 /* The data key: of the stored header, or a new one with its header, as config says. */

@@ -7,34 +7,13 @@
 #include <string.h>
 #include <openssl/crypto.h>
 
-static int get_rekey_header(struct state *s, uint8_t **header, size_t *len,
-			    struct error *e)
-{
-	int rc = s->place.get(s->place.ctx, CHANNEL_OBJECT_HEADER, header, len);
-
-	return rc ? error_set(e, rc, CAUSE_STORE,
-			      "the header could not be read from the store: %s",
-			      strerror(-rc))
-		  : 0;
-}
-
-static int put_rekey_header(struct state *s, uint64_t seq, const uint8_t *header,
-			    size_t len, struct error *e)
-{
-	int rc = s->place.put(s->place.ctx, CHANNEL_OBJECT_HEADER, seq, header, len);
-
-	return rc ? error_set(e, rc, CAUSE_STORE, "the header could not be stored: %s",
-			      strerror(-rc))
-		  : 0;
-}
-
 /* The generation that follows the stored header. */
 static int next_seq(struct state *s, uint64_t *seq, struct error *e)
 {
 	struct envelope_header *h = malloc(sizeof(*h));
 	uint8_t *header = NULL;
 	size_t len = 0;
-	int rc = h ? get_rekey_header(s, &header, &len, e) : -ENOMEM;
+	int rc = h ? state_get_header(s, &header, &len, e) : -ENOMEM;
 
 	if (!rc)
 		rc = envelope_header_parse(header, len, h, e);
@@ -62,7 +41,7 @@ static int put_keys(struct state *s, const struct rekey_source *source,
 	if (!rc && old_key)
 		rc = previous_key_add(header, &len, data_key, old_key, e);
 	if (!rc)
-		rc = put_rekey_header(s, seq, header, len, e);
+		rc = state_put_header(s, seq, header, len, e);
 	return rc;
 }
 
@@ -110,14 +89,14 @@ static int drop_old_key(struct state *s, struct error *e)
 	uint8_t *old = NULL, *new = malloc(ENVELOPE_HEADER_MAX);
 	size_t old_len = 0, len = 0;
 	uint64_t seq;
-	int rc = new ? get_rekey_header(s, &old, &old_len, e) : -ENOMEM;
+	int rc = new ? state_get_header(s, &old, &old_len, e) : -ENOMEM;
 
 	if (!rc)
 		rc = previous_key_drop(old, old_len, s->data_key, s->epoch, new, &len,
 				       &seq, e);
 	/* 0: a put that was thought to have failed had been done */
 	if (rc > 0)
-		rc = put_rekey_header(s, seq, new, len, e);
+		rc = state_put_header(s, seq, new, len, e);
 	free(new);
 	free(old);
 	return rc;

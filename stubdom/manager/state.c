@@ -192,6 +192,34 @@ int state_reseal(struct state *s, enum channel_object object, struct error *e)
 		  : 0;
 }
 
+int state_get_header(struct state *s, uint8_t **header, size_t *len, struct error *e)
+{
+	int rc = s->place.get(s->place.ctx, CHANNEL_OBJECT_HEADER, header, len);
+
+	if (rc == -ENOENT)
+		return error_set(e, rc, CAUSE_NO_STATE,
+				 "the vTPM has no header in the store: restore it from a "
+				 "backup; no new one is made");
+	if (rc == -ESTALE)
+		return error_set(e, rc, CAUSE_ROLLED_BACK,
+				 "the header in the store was replaced while the vTPM "
+				 "started: it is not the one that was checked");
+	return rc ? error_set(e, rc, CAUSE_STORE,
+			      "the header could not be read from the store: %s",
+			      strerror(-rc))
+		  : 0;
+}
+
+int state_put_header(struct state *s, uint64_t seq, const uint8_t *header, size_t len,
+		     struct error *e)
+{
+	int rc = s->place.put(s->place.ctx, CHANNEL_OBJECT_HEADER, seq, header, len);
+
+	return rc ? error_set(e, rc, CAUSE_STORE, "the header could not be stored: %s",
+			      strerror(-rc))
+		  : 0;
+}
+
 void state_wipe(struct state *s)
 {
 	drop_later(s);

@@ -50,6 +50,11 @@ int __must_check state_flush(struct state *s);
  * and still under the old key. */
 int __must_check state_reseal(struct state *s, enum channel_object object,
 			      struct error *e);
+/* Gets the header from the place; -ENOENT (CAUSE_NO_STATE), -ESTALE (CAUSE_ROLLED_BACK) */
+int __must_check state_get_header(struct state *s, uint8_t **header, size_t *len,
+				  struct error *e);
+int __must_check state_put_header(struct state *s, uint64_t seq, const uint8_t *header,
+				  size_t len, struct error *e);
 /* Wipes the key and frees; the durable state is untouched. */
 void state_wipe(struct state *s);
 

@@ -61,10 +61,8 @@ static struct vtpm_keys keys_of(struct vtpm *v)
 {
 	return (struct vtpm_keys){
 		.chan = v->chan,
-		.place = &v->state.place,
 		.config = &v->config,
 		.state = &v->state,
-		.error = &v->error,
 	};
 }
 
