@@ -240,10 +240,11 @@ static int parse_sealed(const struct unlock_config *c, struct sealed_key *k,
 		"init` again");
 }
 
+static const uint8_t kms_key_aad[] = "xen-vtpm kms client key"; /* its zero is not part */
+
 static int open_sealed(const struct sealed_key *k, const uint8_t key[CRYPT_KEY_SIZE],
 		       struct pem *pem, struct error *e)
 {
-	static const char aad[] = "xen-vtpm kms client key";
 	int rc;
 
 	pem->size = (size_t)k->ct_len + 1;
@@ -251,7 +252,7 @@ static int open_sealed(const struct sealed_key *k, const uint8_t key[CRYPT_KEY_S
 	if (!pem->text)
 		return error_set(e, -ENOMEM, CAUSE_INTERNAL,
 				 "out of memory for the KMS's client key");
-	rc = crypt_gcm_open(key, k->iv, (const uint8_t *)aad, sizeof(aad) - 1, k->ct,
+	rc = crypt_gcm_open(key, k->iv, kms_key_aad, sizeof(kms_key_aad) - 1, k->ct,
 			    k->ct_len, (uint8_t *)pem->text, k->tag);
 	if (rc == -EBADMSG)
 		return error_set(
@@ -290,6 +291,77 @@ static void pem_wipe(struct pem *pem)
 	if (pem->text)
 		OPENSSL_cleanse(pem->text, pem->size);
 	free(pem->text);
+}
+
+/* Encrypts the client key under key, behind what it is sealed with. */
+static int encrypt_pem(const char *pem, const uint8_t key[CRYPT_KEY_SIZE],
+		       struct cursor *out)
+{
+	uint8_t iv[CRYPT_IV_SIZE], tag[CRYPT_TAG_SIZE];
+	size_t len = strlen(pem);
+	uint8_t *ct = malloc(len + 1);
+	int rc = ct ? crypt_random(iv, sizeof(iv)) : -ENOMEM;
+
+	if (!rc)
+		rc = crypt_gcm_seal(key, iv, kms_key_aad, sizeof(kms_key_aad) - 1,
+				    (const uint8_t *)pem, len, ct, tag);
+	if (!rc) {
+		cursor_put(out, iv, sizeof(iv));
+		cursor_put_u16(out, (uint16_t)len);
+		cursor_put(out, ct, len);
+		cursor_put(out, tag, sizeof(tag));
+		rc = len <= UINT16_MAX && cursor_ok(out) ? 0 : -EMSGSIZE;
+	}
+	free(ct);
+	return rc;
+}
+
+/* Opens what was sealed just now. */
+static int check_sealed(const struct unlock *u, const char *key_pem,
+			const uint8_t *sealed, size_t len)
+{
+	struct unlock_config config = *u->config;
+	struct unlock again = *u;
+	struct pem pem = {0};
+	int rc;
+
+	config.kms_key_sealed = sealed;
+	config.kms_key_sealed_len = len;
+	again.config = &config;
+	rc = unseal_pem(&again, &pem);
+	if (!rc && strcmp(pem.text, key_pem))
+		rc = error_set(
+			u->error, -EIO, CAUSE_TPM_REFUSED,
+			"the host's TPM unsealed something else than it sealed; do not "
+			"use it");
+	pem_wipe(&pem);
+	return rc;
+}
+
+int unlock_kms_seal_key(const struct unlock *u, const char *key_pem, uint8_t *out,
+			size_t *len)
+{
+	const struct hosttpm_config *tpm = &u->config->tpm;
+	uint8_t key[CRYPT_KEY_SIZE], object[HOSTTPM_OBJECT_MAX];
+	size_t object_len = sizeof(object);
+	struct cursor c = cursor_writer(out, *len);
+	int rc = crypt_random(key, sizeof(key));
+
+	if (rc)
+		return error_set(
+			u->error, rc, CAUSE_RANDOM,
+			"there is no good randomness yet; try again in a minute");
+	rc = hosttpm_seal(tpm, &u->tpm, APPROVAL_KMS, tpm->auth, key, sizeof(key), object,
+			  &object_len, u->error);
+	if (!rc) {
+		cursor_put(&c, object, object_len);
+		rc = encrypt_pem(key_pem, key, &c);
+	}
+	OPENSSL_cleanse(key, sizeof(key));
+	*len = c.pos;
+	return rc ? error_set(u->error, rc, CAUSE_INTERNAL,
+			      "OpenSSL could not encrypt the KMS key")
+		  : check_sealed(u, key_pem, out, *len);
 }
 
 static struct kms_config kms_config(const struct unlock_config *c, const struct pem *pem)

@@ -15,6 +15,7 @@
 
 #define UNLOCK_APPROVALS_MAX 16
 #define UNLOCK_CERTS_MAX     4
+#define UNLOCK_KEY_OVERHEAD  (HOSTTPM_OBJECT_MAX + CRYPT_IV_SIZE + 2 + CRYPT_TAG_SIZE)
 
 /* The CONFIG TLVs of include/channel.h, parsed.  Pointers point into the TLVs;
  * the kms texts are terminated copies owned by the struct. */
@@ -80,6 +81,11 @@ int __must_check unlock_open(const struct unlock *u, const uint8_t *header,
  * uses it for one exchange, and wipes it.
  */
 
+/* Seals the client's key (PEM) as include/channel.h lays it out, and opens it once, which
+ * takes an approved boot state.  *len: in, room, of which UNLOCK_KEY_OVERHEAD is for what
+ * is not the PEM; out, bytes. */
+int __must_check unlock_kms_seal_key(const struct unlock *u, const char *key_pem,
+				     uint8_t *out, size_t *len);
 int __must_check unlock_kms_wrap(const struct unlock *u,
 				 const uint8_t secret[KMS_SECRET_SIZE],
 				 struct kms_wrapped *out);

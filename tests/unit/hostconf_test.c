@@ -3,7 +3,6 @@
 #include "tools/vtpmctl/file.h"
 #include "lib/text.h"
 #include "tools/vtpmctl/hostfile.h"
-#include "tools/vtpmctl/kmskey.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -321,28 +320,6 @@ static void host_json_is_roots_alone(void **state)
 	rmdir(folder);
 }
 
-static void the_key_opens_only_whole(void **state)
-{
-	static const uint8_t wrap[CRYPT_KEY_SIZE] = {1}, other[CRYPT_KEY_SIZE] = {2};
-	struct kmskey k = {.key_pem = (char[]){"a private key"}, .key_len = 13};
-	uint8_t sealed[13 + KMSKEY_OVERHEAD], plain[13 + KMSKEY_OVERHEAD];
-	size_t i, len;
-
-	assert_int_equal(kmskey_encrypt(&k, wrap, sealed), 0);
-	assert_int_equal(kmskey_decrypt(wrap, sealed, sizeof(sealed), plain, &len), 0);
-	assert_int_equal(len, 13);
-	assert_memory_equal(plain, "a private key", 13);
-	assert_int_not_equal(kmskey_decrypt(other, sealed, sizeof(sealed), plain, &len),
-			     0);
-	for (i = 0; i < sizeof(sealed); i++) {
-		assert_int_not_equal(kmskey_decrypt(wrap, sealed, i, plain, &len), 0);
-		sealed[i] ^= 0x80;
-		assert_int_not_equal(
-			kmskey_decrypt(wrap, sealed, sizeof(sealed), plain, &len), 0);
-		sealed[i] ^= 0x80;
-	}
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -358,7 +335,6 @@ int main(void)
 		cmocka_unit_test(files_are_whole_and_private),
 		cmocka_unit_test(reading_is_bounded),
 		cmocka_unit_test(host_json_is_roots_alone),
-		cmocka_unit_test(the_key_opens_only_whole),
 	};
 
 	return cmocka_run_group_tests_name("vtpmctl_hostconf", tests, NULL, NULL);

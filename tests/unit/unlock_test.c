@@ -503,6 +503,39 @@ static void the_kms_has_to_give_it_back(void **state)
 	opens();
 }
 
+/* The sealed client key opens whole, on this host, and not otherwise. */
+static void the_key_opens_only_whole(void **state)
+{
+	static uint8_t mine[ROOM];
+	size_t i, len = strlen(client_key) + UNLOCK_KEY_OVERHEAD, pem;
+
+	config.kms_key_sealed = NULL;
+	assert_int_equal(unlock_kms_seal_key(&host, client_key, mine, &len), 0);
+	assert_null(memmem(mine, len, client_key, strlen(client_key)));
+	config.kms_key_sealed = mine;
+	config.kms_key_sealed_len = len;
+	config.desc.policy = ENVELOPE_SLOT_KMS;
+	assert_int_equal(create(), 0);
+	opens();
+	assert_string_equal((char *)kms.key_pem, client_key);
+	pem = len - strlen(client_key) - 12 - 2 - 16; /* behind the TPM's object */
+	for (i = pem; i < len; i++) {
+		mine[i] ^= 0x80;
+		refused(CAUSE_NOT_CONFIGURED);
+		mine[i] ^= 0x80;
+		config.kms_key_sealed_len = i;
+		refused(CAUSE_NOT_CONFIGURED);
+		config.kms_key_sealed_len = len;
+	}
+	opens();
+	/* behind the object of another key */
+	memcpy(mine, sealed, pem);
+	refused(CAUSE_NOT_CONFIGURED);
+	len = 10;
+	error = (struct error){.cause = CAUSE_NONE};
+	assert_true(unlock_kms_seal_key(&host, client_key, mine, &len) < 0);
+}
+
 /* The TPM's half is shut with the KMS's: the one does not open without the other. */
 static void both_are_needed(void **state)
 {
@@ -794,6 +827,7 @@ int main(void)
 		UNLOCK_TEST(nothing_secret_crosses_the_wire),
 		UNLOCK_TEST(the_kms_has_to_give_it_back),
 		UNLOCK_TEST(a_kms_with_another_secret),
+		UNLOCK_TEST(the_key_opens_only_whole),
 		UNLOCK_TEST(both_are_needed),
 		UNLOCK_TEST(another_boot_state),
 		UNLOCK_TEST(revoked_approvals),

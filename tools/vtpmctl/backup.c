@@ -14,7 +14,7 @@
 #include "tools/vtpmctl/args.h"
 #include "tools/vtpmctl/client.h"
 #include "tools/vtpmctl/file.h"
-#include "tools/vtpmctl/kmstry.h"
+#include "tools/vtpmctl/kmskey.h"
 
 #include <errno.h>
 #include <openssl/crypto.h>
@@ -222,24 +222,35 @@ static bool is_backup(const char *file, const json_t *backup, const char *why)
 	return false;
 }
 
-/* Whether the file's vTPM has the endorsement key that is expected. */
-static int check_keys(const struct backup *b, const json_t *backup, struct error *e)
+/* The vTPM's header, in a backup or in vtpmd's answer. */
+struct header {
+	uint8_t bytes[ENVELOPE_HEADER_MAX];
+	size_t len;
+	struct envelope_header parsed;
+};
+
+/* Reads the header, and checks that it has the endorsement key that is expected. */
+static int get_header(struct header *h, const json_t *backup, const char *from,
+		      const char *expected, struct error *e)
 {
 	const json_t *objects = json_object_get(backup, "objects");
 	const char *hex = json_string_value(json_object_get(objects, "header"));
-	size_t len = hex ? strlen(hex) / 2 : 0;
-	struct envelope_header *h = malloc(sizeof(*h));
-	uint8_t *bytes = malloc(len + 1);
-	int rc = h && bytes ? 0 : error_set(e, -ENOMEM, CAUSE_INTERNAL, "out of memory");
+	int rc;
 
-	if (!rc && (!hex || hex_decode(hex, bytes, &len)))
-		rc = error_set(e, -EBADMSG, CAUSE_HEADER_CORRUPT,
-			       "%s has no header: use another backup", b->words[0]);
-	if (!rc)
-		rc = envelope_header_parse(bytes, len, h, e);
-	if (!rc)
-		rc = expectek_check(&h->desc, b->expected, e);
-	free(bytes);
+	h->len = sizeof(h->bytes);
+	if (!hex || hex_decode(hex, h->bytes, &h->len))
+		return error_set(e, -EBADMSG, CAUSE_HEADER_CORRUPT,
+				 "%s has no header: use another backup", from);
+	rc = envelope_header_parse(h->bytes, h->len, &h->parsed, e);
+	return rc ? rc : expectek_check(&h->parsed.desc, expected, e);
+}
+
+static int check_keys(const struct backup *b, const json_t *backup, struct error *e)
+{
+	struct header *h = malloc(sizeof(*h));
+	int rc = h ? get_header(h, backup, b->words[0], b->expected, e)
+		   : error_set(e, -ENOMEM, CAUSE_INTERNAL, "out of memory");
+
 	free(h);
 	return rc;
 }
@@ -286,9 +297,7 @@ struct recover {
 	uint8_t data_key[ENVELOPE_KEY_SIZE];
 	int has_old; /* 1: a deep rekey was under way, and states may be under ... */
 	uint8_t old_key[ENVELOPE_KEY_SIZE];
-	struct envelope_header header;
-	uint8_t bytes[ENVELOPE_HEADER_MAX]; /* of the header: old, then new */
-	size_t len;
+	struct header header; /* the old one, then the bytes of the new one */
 };
 
 #define TEXT(field, NAME, VALUE, HELP)                                                  \
@@ -331,30 +340,16 @@ static int load_backup_key(struct recover *r, struct error *e)
 				      r->key);
 }
 
-/* The header as vtpmd has it. */
-static int take_header(struct recover *r, const json_t *backup, struct error *e)
-{
-	const json_t *objects = json_object_get(backup, "objects");
-	const char *hex = json_string_value(json_object_get(objects, "header"));
-
-	r->len = sizeof(r->bytes);
-	if (!hex || hex_decode(hex, r->bytes, &r->len))
-		return error_set(e, -EBADMSG, CAUSE_INTERNAL,
-				 "vtpmd's answer makes no sense: install vtpmd and "
-				 "vtpmctl of one version");
-	return envelope_header_parse(r->bytes, r->len, &r->header, e);
-}
-
 static int open_header(struct recover *r, struct error *e)
 {
-	const struct slot_context x = {.uuid = r->header.uuid,
+	const struct slot_context x = {.uuid = r->header.parsed.uuid,
 				       .recovery_private = r->private};
 	int rc = -ENOENT;
 	size_t i;
 
-	for (i = 0; i < r->header.slot_count && rc; i++)
-		if (r->header.slots[i].kind == ENVELOPE_SLOT_RECOVERY)
-			rc = slot_open(&x, &r->header.slots[i], r->data_key);
+	for (i = 0; i < r->header.parsed.slot_count && rc; i++)
+		if (r->header.parsed.slots[i].kind == ENVELOPE_SLOT_RECOVERY)
+			rc = slot_open(&x, &r->header.parsed.slots[i], r->data_key);
 	if (rc == -ENOENT)
 		return error_set(
 			e, rc, CAUSE_NOT_CONFIGURED,
@@ -372,7 +367,8 @@ static int open_header(struct recover *r, struct error *e)
 				 "the recovery slot of the vTPM %s is corrupt: use its "
 				 "header from another backup",
 				 r->name);
-	r->has_old = previous_key_find(r->bytes, r->len, r->data_key, r->old_key, e);
+	r->has_old = previous_key_find(r->header.bytes, r->header.len, r->data_key,
+				       r->old_key, e);
 	return r->has_old < 0 ? r->has_old : 0;
 }
 
@@ -385,24 +381,26 @@ static int seal(struct recover *r, struct error *e)
 		return error_set(e, -EINVAL, CAUSE_NOT_CONFIGURED,
 				 "%s makes no sense: run `vtpmctl host init` again",
 				 r->config);
-	u->config.desc = r->header.desc;
-	memcpy(u->config.uuid, r->header.uuid, sizeof(u->config.uuid));
-	r->len = sizeof(r->bytes);
-	rc = unlock_seal(&u->unlock, r->data_key, r->header.seq + 1, r->bytes, &r->len);
+	u->config.desc = r->header.parsed.desc;
+	memcpy(u->config.uuid, r->header.parsed.uuid, sizeof(u->config.uuid));
+	r->header.len = sizeof(r->header.bytes);
+	rc = unlock_seal(&u->unlock, r->data_key, r->header.parsed.seq + 1,
+			 r->header.bytes, &r->header.len);
 	if (!rc && r->has_old)
-		rc = previous_key_add(r->bytes, &r->len, r->data_key, r->old_key, e);
+		rc = previous_key_add(r->header.bytes, &r->header.len, r->data_key,
+				      r->old_key, e);
 	return rc;
 }
 
 /* Puts the new header into the store; an exit status. */
 static int store_backup(const struct recover *r)
 {
-	char *hex = malloc(2 * r->len + 1);
+	char *hex = malloc(2 * r->header.len + 1);
 	json_t *request = client_request("reseal", r->name), *reply;
 	int status;
 
 	if (hex) {
-		hex_encode(r->bytes, r->len, hex);
+		hex_encode(r->header.bytes, r->header.len, hex);
 		json_object_set_new(request, "header", json_string(hex));
 	}
 	free(hex);
@@ -413,10 +411,8 @@ static int store_backup(const struct recover *r)
 
 static int recover(struct recover *r, const json_t *backup, struct error *e)
 {
-	int rc = take_header(r, backup, e);
+	int rc = get_header(&r->header, backup, "vtpmd's answer", r->expected, e);
 
-	if (!rc)
-		rc = expectek_check(&r->header.desc, r->expected, e);
 	if (!rc)
 		rc = load_backup_key(r, e);
 	if (!rc)

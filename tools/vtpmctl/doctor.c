@@ -10,7 +10,7 @@
 #include "tools/vtpmctl/host_anchor.h"
 #include "tools/vtpmctl/host_quote.h"
 #include "tools/vtpmctl/kmskey.h"
-#include "tools/vtpmctl/kmstry.h"
+#include "tools/vtpmctl/kmsurl.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -804,7 +804,7 @@ enum finding doctor_kms(struct doctor *d)
 		return doctor_say(d, SKIPPED, "no KMS");
 	if (!d->tpm_pinned)
 		return doctor_say(d, SKIPPED, "no TPM that opens the key for it");
-	if (kmstry_sealed(&d->conf, &d->tpm, away, &e))
+	if (kmskey_try_sealed(&d->conf, &d->tpm, away, &e))
 		return doctor_say(d, BAD, "%s", e.text);
 	if (away[0])
 		return doctor_say(

@@ -6,8 +6,8 @@
 #include "tools/vtpmctl/client.h"
 #include "tools/vtpmctl/file.h"
 #include "tools/vtpmctl/hostfile.h"
-#include "tools/vtpmctl/kmsseal.h"
-#include "tools/vtpmctl/kmstry.h"
+#include "tools/vtpmctl/kmskey.h"
+#include "tools/vtpmctl/kmsurl.h"
 #include "tools/vtpmctl/kmsurl.h"
 #include "tools/vtpmctl/tpm.h"
 #include "tools/vtpmctl/host_anchor.h"
@@ -228,8 +228,8 @@ static int fill_kms(struct init *in, struct error *e)
 
 	fprintf(stderr,
 		"Sealing this host's KMS key to the TPM, and unsealing it again\n");
-	rc = kmsseal(&in->tpm, h, &h->approvals[0], &in->identity, &h->kms_key_sealed,
-		     &h->kms_key_sealed_len, e);
+	rc = kmskey_seal(&in->identity, h, &in->tpm, &h->kms_key_sealed,
+			 &h->kms_key_sealed_len, e);
 	if (rc)
 		return rc;
 	h->has_kms = true;
@@ -306,7 +306,7 @@ static int prepare(struct init *in, struct error *e)
 	if (!rc)
 		rc = tpm_open(&in->tpm, in->tcti, e);
 	if (!rc && !in->no_kms)
-		rc = kmstry_key(in->addresses, &in->identity, in->kms_key_id, e);
+		rc = kmskey_try(in->addresses, &in->identity, in->kms_key_id, e);
 	return rc;
 }
 
@@ -577,7 +577,7 @@ static int seal_key(struct renew *r, struct error *e)
 	if (!r->kms_key)
 		return 0;
 	fprintf(stderr, "Sealing this host's new KMS key to the TPM\n");
-	rc = kmsseal(&r->tpm, h, NULL, &r->identity, &sealed, &len, e);
+	rc = kmskey_seal(&r->identity, h, &r->tpm, &sealed, &len, e);
 	if (rc)
 		return rc;
 	free(h->kms_key_sealed);
@@ -621,7 +621,7 @@ static int renew(struct renew *r, struct error *e)
 	if (rc)
 		return rc;
 	fprintf(stderr, "Trying the KMS at %s as a vTPM will\n", r->conf.kms_address);
-	rc = kmstry_sealed(&r->conf, &r->tpm, NULL, e);
+	rc = kmskey_try_sealed(&r->conf, &r->tpm, NULL, e);
 	if (rc)
 		return rc;
 	hostfile_keep(r->config);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * This host's identity at the KMS: CA, client certificate and its private key as
- * the operator gives them in files, and the key's sealed form (include/channel.h):
- * encrypted under a random key that the caller seals into the TPM.
+ * This host's identity at the KMS: CA, client certificate and its private key as the
+ * operator gives them in files; the key's sealed form (include/channel.h); and whether the
+ * KMS takes them.
  */
 #ifndef XVTPM_KMSKEY_H
 #define XVTPM_KMSKEY_H
@@ -10,10 +10,11 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <time.h>
-#include "lib/crypt.h"
 #include "lib/error.h"
-
-#define KMSKEY_OVERHEAD (CRYPT_IV_SIZE + 2 + CRYPT_TAG_SIZE)
+#include "lib/hostconf.h"
+#include "lib/text.h"
+#include "stubdom/manager/unlock.h"
+#include "tools/vtpmctl/tpm.h"
 
 struct kmskey {
 	char *ca_pem, *cert_pem; /* as in the files */
@@ -28,16 +29,47 @@ int __must_check kmskey_load(struct kmskey *k, const char *ca, const char *cert,
 			     const char *key, struct error *e);
 /* Wipes and frees. */
 void kmskey_free(struct kmskey *k);
-
-/* iv | u16 n | n bytes | tag under wrap_key; out has room for
- * k->key_len + KMSKEY_OVERHEAD. */
-int __must_check kmskey_encrypt(const struct kmskey *k,
-				const uint8_t wrap_key[CRYPT_KEY_SIZE], uint8_t *out);
-/* The reverse; plain has room for len bytes. -EBADMSG. */
-int __must_check kmskey_decrypt(const uint8_t wrap_key[CRYPT_KEY_SIZE], const uint8_t *in,
-				size_t len, uint8_t *plain, size_t *plain_len);
-
 /* What `host show` says of the certificate.  *subject is malloc()ed, RFC 2253. */
 int __must_check kmskey_describe(const char *cert_pem, char **subject, time_t *expires);
+
+/* host.json in the form that the manager's key slots ask for, and the host's TPM and
+ * KMS as its transports: vtpmctl does with them what a manager does. */
+struct unlockconf {
+	struct unlock_config config; /* pointers into the hostconf and this struct */
+	uint8_t approvals[HOSTCONF_APPROVALS_MAX][APPROVAL_SIZE_MAX];
+	/* A plain TCP connection as the byte stream of lib/kms.h, with time limits: what
+	 * vtpmd's tunnel is to a manager */
+	struct tcp {
+		const char *addresses; /* lib/text.h */
+		int fd;
+	} tcp;
+	struct unlock unlock;
+};
+
+/* h, tpm (which is open) and e have to outlive *u.  -EINVAL: host.json makes no sense */
+int __must_check unlockconf_fill(struct unlockconf *u, const struct hostconf *h,
+				 struct tpm *tpm, struct error *e);
+
+/* Seals the key to the host's TPM, whose storage key h pins, for h's policy key and auth, and
+ * opens it once, which takes an approved boot state.  *sealed is malloc()ed. */
+int __must_check kmskey_seal(const struct kmskey *k, const struct hostconf *h,
+			     struct tpm *t, uint8_t **sealed, size_t *len,
+			     struct error *e);
+
+/*
+ * Tries the KMS: a secret is encrypted and decrypted at each address by itself, so
+ * that a mistake in the second one is found now, and not on the day when the first
+ * one is away.  An address that cannot be reached is passed over as long as another one
+ * works; one that answers and refuses is an error.
+ */
+
+/* With a key that lies in memory.  Warns on stderr of an address that is passed over. */
+int __must_check kmskey_try(const char *addresses, const struct kmskey *k,
+			    const char *key_id, struct error *e);
+/* With h's sealed key, as a vTPM's manager would: the boot state must be approved.
+ * away: the addresses that were passed over, with commas between; NULL: warns of them on
+ * stderr. */
+int __must_check kmskey_try_sealed(const struct hostconf *h, struct tpm *t,
+				   char away[ADDRESS_LIST], struct error *e);
 
 #endif

@@ -69,17 +69,6 @@ int __must_check tpm_pcrs(struct tpm *t, uint32_t pcrs,
 int __must_check tpm_policy_digest(struct tpm *t, uint32_t pcrs,
 				   uint8_t digest[APPROVAL_HASH_SIZE], struct error *e);
 
-/* Seals under the storage key with this authPolicy and the authValue h->auth, in a salted
- * session with parameter encryption.  *len: in, room; out, bytes of TPM2B_PUBLIC|TPM2B_PRIVATE */
-int __must_check tpm_seal(struct tpm *t, const struct hostconf *h,
-			  const uint8_t policy[APPROVAL_HASH_SIZE],
-			  const uint8_t secret[TPM_SECRET_SIZE], uint8_t *object,
-			  size_t *len, struct error *e);
-/* Unseals it through a salted policy session, as the approval's APPROVAL_KMS. */
-int __must_check tpm_unseal(struct tpm *t, const struct hostconf *h,
-			    const struct approval *a, const uint8_t *object, size_t len,
-			    uint8_t secret[TPM_SECRET_SIZE], struct error *e);
-
 /* What tpm.c, tpmnv.c, tpmseal.c, host_anchor.c and host_quote.c share. */
 
 /* -EIO and "the host's TPM refused to DOING: what it said"; -ENODEV (CAUSE_TPM_UNREACHABLE)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sealing to the approved boot states, and the proof that it can be undone (tpm.h). */
+/* Objects under the storage key, and the policy of the approved boot states (tpm.h). */
 #include "lib/crypt.h"
 #include "lib/cursor.h"
 #include "lib/hostconf.h"
@@ -27,50 +27,6 @@ TSS2_RC tpmseal_marshal(const TPM2B_PUBLIC *public, const TPM2B_PRIVATE *private
 		rc = Tss2_MU_TPM2B_PRIVATE_Marshal(private, object, *len, &used);
 	*len = used;
 	return rc;
-}
-
-int tpm_seal(struct tpm *t, const struct hostconf *h,
-	     const uint8_t policy[APPROVAL_HASH_SIZE],
-	     const uint8_t secret[TPM_SECRET_SIZE], uint8_t *object, size_t *len,
-	     struct error *e)
-{
-	const TPM2B_DATA no_data = {0};
-	const TPML_PCR_SELECTION no_pcrs = {0};
-	TPM2B_SENSITIVE_CREATE sensitive = {
-		.sensitive = {.userAuth.size = HOSTCONF_AUTH_SIZE,
-			      .data.size = TPM_SECRET_SIZE}};
-	TPM2B_PUBLIC template = {
-		.publicArea = {
-			.type = TPM2_ALG_KEYEDHASH,
-			.nameAlg = TPM2_ALG_SHA256,
-			.objectAttributes =
-				TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT |
-				TPMA_OBJECT_ADMINWITHPOLICY | TPMA_OBJECT_NODA,
-			.authPolicy.size = APPROVAL_HASH_SIZE,
-			.parameters.keyedHashDetail.scheme.scheme = TPM2_ALG_NULL,
-		}};
-	TPM2B_PUBLIC *public = NULL;
-	TPM2B_PRIVATE *private = NULL;
-	ESYS_TR session = ESYS_TR_NONE;
-	TSS2_RC rc = tpm_start_session(t, TPM2_SE_HMAC,
-				       TPMA_SESSION_DECRYPT | TPMA_SESSION_ENCRYPT |
-					       TPMA_SESSION_CONTINUESESSION,
-				       &session);
-
-	memcpy(template.publicArea.authPolicy.buffer, policy, APPROVAL_HASH_SIZE);
-	memcpy(sensitive.sensitive.userAuth.buffer, h->auth, HOSTCONF_AUTH_SIZE);
-	memcpy(sensitive.sensitive.data.buffer, secret, TPM_SECRET_SIZE);
-	if (!rc)
-		rc = Esys_Create(t->esys, t->srk, session, ESYS_TR_NONE, ESYS_TR_NONE,
-				 &sensitive, &template, &no_data, &no_pcrs, &private,
-				 &public, NULL, NULL, NULL);
-	OPENSSL_cleanse(&sensitive, sizeof(sensitive));
-	if (!rc)
-		rc = tpmseal_marshal(public, private, object, len);
-	Esys_Free(public);
-	Esys_Free(private);
-	flush(t, session);
-	return rc ? tpmrc_set(e, rc, "seal the KMS client's key") : 0;
 }
 
 TSS2_RC tpmseal_load(struct tpm *t, ESYS_TR session, const uint8_t *object, size_t len,
@@ -182,36 +138,4 @@ TSS2_RC tpmseal_policy(struct tpm *t, const struct hostconf *h,
 	Esys_Free(name);
 	Esys_Free(ticket);
 	return rc;
-}
-
-int tpm_unseal(struct tpm *t, const struct hostconf *h, const struct approval *a,
-	       const uint8_t *object, size_t len, uint8_t secret[TPM_SECRET_SIZE],
-	       struct error *e)
-{
-	TPM2B_SENSITIVE_DATA *data = NULL;
-	ESYS_TR sealed = ESYS_TR_NONE, session = ESYS_TR_NONE;
-	TSS2_RC rc = tpmseal_load(t, ESYS_TR_PASSWORD, object, len, h->auth, &sealed);
-
-	if (!rc)
-		rc = tpm_start_session(
-			t, TPM2_SE_POLICY,
-			TPMA_SESSION_ENCRYPT | TPMA_SESSION_CONTINUESESSION, &session);
-	if (!rc)
-		rc = tpmseal_policy(t, h, APPROVAL_KMS, a, session);
-	if (!rc)
-		rc = Esys_PolicyAuthValue(t->esys, session, ESYS_TR_NONE, ESYS_TR_NONE,
-					  ESYS_TR_NONE);
-	if (!rc)
-		rc = Esys_Unseal(t->esys, sealed, session, ESYS_TR_NONE, ESYS_TR_NONE,
-				 &data);
-	if (!rc && data->size == TPM_SECRET_SIZE)
-		memcpy(secret, data->buffer, TPM_SECRET_SIZE);
-	else if (!rc)
-		rc = TSS2_ESYS_RC_GENERAL_FAILURE;
-	if (data)
-		OPENSSL_cleanse(data, sizeof(*data));
-	Esys_Free(data);
-	flush(t, session);
-	flush(t, sealed);
-	return rc ? tpmrc_set(e, rc, "unseal the KMS client's key again") : 0;
 }

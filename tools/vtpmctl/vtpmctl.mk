@@ -46,7 +46,7 @@ vtpmctl_kmsurl_UNIT_SRCS := tools/vtpmctl/kmsurl.c lib/text.c
 vtpmctl_approval_UNIT_SRCS := lib/approval.c tools/vtpmctl/policykey.c \
 	tools/vtpmctl/file.c lib/hostpolicy.c lib/text.c lib/crypt.c lib/cursor.c lib/error.c
 vtpmctl_approval_UNIT_LIBS := -lcrypto
-hostconf_UNIT_SRCS := $(HOSTCONF_SRCS) tools/vtpmctl/hostfile.c tools/vtpmctl/kmskey.c \
+hostconf_UNIT_SRCS := $(HOSTCONF_SRCS) tools/vtpmctl/hostfile.c \
 	$(vtpmctl_approval_UNIT_SRCS)
 hostconf_UNIT_LIBS := -ljansson -lcrypto
 latency_UNIT_LIBS := -ljansson
