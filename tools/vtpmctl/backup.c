@@ -293,7 +293,6 @@ struct recover {
 	EVP_PKEY *private;
 	struct hostconf conf;
 	struct tpm tpm;
-	struct unlockconf unlock;
 	uint8_t data_key[ENVELOPE_KEY_SIZE];
 	int has_old; /* 1: a deep rekey was under way, and states may be under ... */
 	uint8_t old_key[ENVELOPE_KEY_SIZE];
@@ -374,21 +373,18 @@ static int open_header(struct recover *r, struct error *e)
 
 static int seal(struct recover *r, struct error *e)
 {
-	struct unlockconf *u = &r->unlock;
+	struct header *h = &r->header;
+	struct unlockconf *u = unlockconf_new(&r->conf, &r->tpm, h->parsed.uuid, e);
 	int rc;
 
-	if (unlockconf_fill(u, &r->conf, &r->tpm, e))
-		return error_set(e, -EINVAL, CAUSE_NOT_CONFIGURED,
-				 "%s makes no sense: run `vtpmctl host init` again",
-				 r->config);
-	u->config.desc = r->header.parsed.desc;
-	memcpy(u->config.uuid, r->header.parsed.uuid, sizeof(u->config.uuid));
-	r->header.len = sizeof(r->header.bytes);
-	rc = unlock_seal(&u->unlock, r->data_key, r->header.parsed.seq + 1,
-			 r->header.bytes, &r->header.len);
+	if (!u)
+		return -EINVAL;
+	u->config.desc = h->parsed.desc;
+	h->len = sizeof(h->bytes);
+	rc = unlock_seal(&u->unlock, r->data_key, h->parsed.seq + 1, h->bytes, &h->len);
 	if (!rc && r->has_old)
-		rc = previous_key_add(r->header.bytes, &r->header.len, r->data_key,
-				      r->old_key, e);
+		rc = previous_key_add(h->bytes, &h->len, r->data_key, r->old_key, e);
+	unlockconf_free(u);
 	return rc;
 }
 

@@ -760,20 +760,18 @@ enum finding doctor_keys(struct doctor *d)
 {
 	struct error e = {.cause = CAUSE_NONE};
 	struct unlockconf *u;
-	int rc;
+	int rc = -EINVAL;
 
 	if (!d->tpm_pinned)
 		return doctor_say(d, SKIPPED, DOCTOR_NO_TPM);
-	u = malloc(sizeof(*u));
-	if (!u)
-		return doctor_say(d, BAD, "out of memory");
-	rc = unlockconf_fill(u, &d->conf, &d->tpm, &e);
-	if (!rc)
+	u = unlockconf_new(&d->conf, &d->tpm, NULL, &e);
+	if (u) {
 		rc = there_and_back(d, u, &e);
-	free(u);
+		unlockconf_free(u);
+	}
 	if (rc)
 		return doctor_say(d, BAD, "%s",
-				  e.text[0] ? e.text : "host.json makes no sense");
+				  e.text[0] ? e.text : "there is no good randomness yet");
 	return doctor_say(d, FINE, "a secret went to the TPM%s and came back",
 			  d->conf.has_kms ? " and the KMS" : "");
 }

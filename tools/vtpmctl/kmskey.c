@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmctl/kmskey.h"
+#include "lib/channel.h"
 #include "tools/vtpmctl/file.h"
 #include "tools/vtpmctl/kmsurl.h"
 
@@ -300,70 +301,62 @@ static int transmit_kms(void *ctx, const uint8_t *cmd, size_t len, uint8_t *rsp,
 	return 0;
 }
 
-static int fill_approvals(struct unlockconf *u, const struct hostconf *h)
+struct unlockconf *unlockconf_new(const struct hostconf *h, struct tpm *tpm,
+				  const uint8_t *uuid, struct error *e)
 {
-	struct hosttpm_config *t = &u->config.tpm;
-	size_t i, len;
+	static const uint8_t trial[ENVELOPE_UUID_SIZE] = "xen-vtpm trial";
+	struct unlockconf *u = calloc(1, sizeof(*u));
+	struct cursor w;
+	int rc = -ENOMEM;
 
-	for (i = 0; i < h->approval_count; i++) {
-		len = sizeof(u->approvals[i]);
-		if (approval_encode(&h->approvals[i], u->approvals[i], &len))
-			return -EINVAL;
-		t->approval[i] = u->approvals[i];
-		t->approval_len[i] = len;
+	if (u) {
+		w = cursor_writer(u->tlvs, sizeof(u->tlvs));
+		channel_tlv_put(&w, CONFIG_UUID, uuid ? uuid : trial, sizeof(trial));
+		rc = hostconf_encode(h, &w);
+		if (!rc)
+			rc = unlock_config_parse(u->tlvs, w.pos, &u->config, NULL);
 	}
-	t->approvals = h->approval_count;
-	return 0;
-}
-
-int unlockconf_fill(struct unlockconf *u, const struct hostconf *h, struct tpm *tpm,
-		    struct error *e)
-{
-	memset(u, 0, sizeof(*u));
-	u->config = (struct unlock_config){
-		.kms_address = h->kms_address,
-		.kms_ca = h->kms_ca,
-		.kms_cert = h->kms_cert,
-		.kms_key_id = h->kms_key_id,
-		.kms_key_sealed = h->kms_key_sealed,
-		.kms_key_sealed_len = h->kms_key_sealed_len,
-		.recovery_key = h->recovery_key_len ? h->recovery_key : NULL,
-		.recovery_key_len = h->recovery_key_len,
-	};
-	u->config.tpm.srk_handle = h->srk_handle;
-	memcpy(u->config.tpm.srk_name, h->srk_name, sizeof(h->srk_name));
-	memcpy(u->config.tpm.counter_name, h->counter_name, sizeof(h->counter_name));
-	memcpy(u->config.tpm.auth, h->auth, sizeof(h->auth));
-	u->config.tpm.policy_key = h->policy_key;
-	u->config.tpm.policy_key_len = sizeof(h->policy_key);
-	u->tcp.addresses = h->kms_address;
+	if (rc) {
+		error_set(e, rc, CAUSE_NOT_CONFIGURED,
+			  "%s: run `vtpmctl host init` again",
+			  rc == -ENOMEM ? "out of memory" : "host.json makes no sense");
+		free(u);
+		return NULL;
+	}
+	u->tcp.addresses = u->config.kms_address;
 	u->unlock = (struct unlock){
 		.config = &u->config,
 		.tpm = {.ctx = tpm, .exchange = transmit_kms},
 		.kms = tcp_stream(&u->tcp),
 		.error = e,
 	};
-	return fill_approvals(u, h);
+	return u;
+}
+
+void unlockconf_free(struct unlockconf *u)
+{
+	unlock_config_free(&u->config);
+	OPENSSL_cleanse(u, sizeof(*u));
+	free(u);
 }
 
 int kmskey_seal(const struct kmskey *k, const struct hostconf *h, struct tpm *t,
 		uint8_t **sealed, size_t *len, struct error *e)
 {
-	struct unlockconf *u = malloc(sizeof(*u));
-	uint8_t *out = malloc(k->key_len + UNLOCK_KEY_OVERHEAD);
-	int rc = u && out ? unlockconf_fill(u, h, t, e) : -ENOMEM;
+	struct unlockconf *u = unlockconf_new(h, t, NULL, e);
+	int rc;
 
+	if (!u)
+		return -EINVAL;
 	*len = k->key_len + UNLOCK_KEY_OVERHEAD;
-	if (rc)
-		error_set(e, rc, CAUSE_INTERNAL,
-			  "out of memory, or host.json makes no sense");
-	else
-		rc = unlock_kms_seal_key(&u->unlock, k->key_pem, out, len);
-	free(u);
-	if (rc)
-		free(out);
-	else
-		*sealed = out;
+	*sealed = malloc(*len);
+	rc = *sealed ? unlock_kms_seal_key(&u->unlock, k->key_pem, *sealed, len)
+		     : error_set(e, -ENOMEM, CAUSE_INTERNAL, "out of memory");
+	unlockconf_free(u);
+	if (rc) {
+		free(*sealed);
+		*sealed = NULL;
+	}
 	return rc;
 }
 
@@ -407,19 +400,16 @@ static int with_sealed(const struct attempt *a, const char *address,
 		       const uint8_t secret[KMS_SECRET_SIZE], struct error *e)
 {
 	struct hostconf one = *a->conf; /* what it points to is a->conf's */
-	struct unlockconf *u = malloc(sizeof(*u));
 	struct kms_wrapped wrapped;
+	struct unlockconf *u;
 	int rc;
 
-	if (!u)
-		return error_set(e, -ENOMEM, CAUSE_INTERNAL, "out of memory");
 	one.kms_address = (char *)address;
-	rc = unlockconf_fill(u, &one, a->tpm, e);
-	if (rc)
-		error_set(e, rc, CAUSE_NOT_CONFIGURED, "host.json makes no sense");
-	else
-		rc = unlock_kms_wrap(&u->unlock, secret, &wrapped);
-	free(u);
+	u = unlockconf_new(&one, a->tpm, NULL, e);
+	if (!u)
+		return -EINVAL;
+	rc = unlock_kms_wrap(&u->unlock, secret, &wrapped);
+	unlockconf_free(u);
 	return rc;
 }
 

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <time.h>
+#include "include/channel.h"
 #include "lib/error.h"
 #include "lib/hostconf.h"
 #include "lib/text.h"
@@ -32,11 +33,11 @@ void kmskey_free(struct kmskey *k);
 /* What `host show` says of the certificate.  *subject is malloc()ed, RFC 2253. */
 int __must_check kmskey_describe(const char *cert_pem, char **subject, time_t *expires);
 
-/* host.json in the form that the manager's key slots ask for, and the host's TPM and
- * KMS as its transports: vtpmctl does with them what a manager does. */
+/* host.json as vtpmd gives it to a manager, and the host's TPM and KMS as its transports:
+ * vtpmctl does with them what a manager does. */
 struct unlockconf {
-	struct unlock_config config; /* pointers into the hostconf and this struct */
-	uint8_t approvals[HOSTCONF_APPROVALS_MAX][APPROVAL_SIZE_MAX];
+	struct unlock_config config;
+	uint8_t tlvs[CHANNEL_PAYLOAD_MAX / 2];
 	/* A plain TCP connection as the byte stream of lib/kms.h, with time limits: what
 	 * vtpmd's tunnel is to a manager */
 	struct tcp {
@@ -46,9 +47,11 @@ struct unlockconf {
 	struct unlock unlock;
 };
 
-/* h, tpm (which is open) and e have to outlive *u.  -EINVAL: host.json makes no sense */
-int __must_check unlockconf_fill(struct unlockconf *u, const struct hostconf *h,
-				 struct tpm *tpm, struct error *e);
+/* tpm (which is open) and e have to outlive it.  uuid: of the vTPM that is opened, or NULL.
+ * NULL: host.json makes no sense, or out of memory; *e tells. */
+struct unlockconf *unlockconf_new(const struct hostconf *h, struct tpm *tpm,
+				  const uint8_t *uuid, struct error *e);
+void unlockconf_free(struct unlockconf *u);
 
 /* Seals the key to the host's TPM, whose storage key h pins, for h's policy key and auth, and
  * opens it once, which takes an approved boot state.  *sealed is malloc()ed. */
