@@ -3,6 +3,7 @@
 #include "lib/atomic.h"
 #include "lib/cursor.h"
 #include "lib/hostconf.h"
+#include "lib/slot/slot.h"
 #include "lib/text.h"
 #include "tools/vtpmd/tunnel.h"
 
@@ -148,15 +149,15 @@ void config_put(struct config *c)
 
 int config_covers(const struct config *c, const char *policy, struct error *e)
 {
-	bool tpm = strcmp(policy, "kms") != 0, kms = strcmp(policy, "tpm") != 0;
+	const struct slot_kind *k = slot_kind_of_policy(policy);
 
-	if (kms && !c->host.has_kms)
+	if ((!k || k->has_kms) && !c->host.has_kms)
 		return error_set(e, -ENOENT, CAUSE_NOT_CONFIGURED,
 				 "The policy \"%s\" needs a KMS and this host has none "
 				 "configured: run `vtpmctl host init --kms "
 				 "kmip://HOST:PORT ...`, or choose `--policy tpm`.",
 				 policy);
-	if (tpm && !c->host.srk_handle)
+	if ((!k || k->has_tpm) && !c->host.srk_handle)
 		return error_set(
 			e, -ENOENT, CAUSE_NOT_CONFIGURED,
 			"The policy \"%s\" needs the host's TPM and this host has "
