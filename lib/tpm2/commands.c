@@ -433,6 +433,21 @@ int tpm2_policy_authorize(struct tpm2_cmd *c, uint32_t policy,
 	return tpm2_run(c);
 }
 
+/* Part 3, 23.3; it does not expire. */
+int tpm2_policy_signed(struct tpm2_cmd *c, uint32_t key,
+		       const struct tpm2_session *policy, struct tpm2_bytes signature)
+{
+	begin_plain(c, TPM2_CC_PolicySigned, key);
+	tpm2_handle(c, policy->handle, NULL);
+	tpm2_put_2b(&c->in,
+		    (struct tpm2_bytes){policy->nonce_tpm, sizeof(policy->nonce_tpm)});
+	cursor_put_u16(&c->in, 0); /* cpHashA */
+	cursor_put_u16(&c->in, 0); /* policyRef */
+	cursor_put_u32(&c->in, 0); /* expiration */
+	cursor_put(&c->in, signature.p, signature.n);
+	return tpm2_run(c);
+}
+
 int tpm2_policy_auth_value(struct tpm2_cmd *c, uint32_t policy)
 {
 	begin_plain(c, TPM2_CC_PolicyAuthValue, policy);
@@ -453,8 +468,9 @@ int tpm2_policy_get_digest(struct tpm2_cmd *c, uint32_t policy, struct tpm2_byte
 
 static void begin_nv(struct tpm2_cmd *c, TPM2_CC code, const struct tpm2_nv *nv)
 {
-	begin_plain(c, code, nv->by);
-	tpm2_handle(c, nv->index, NULL);
+	tpm2_begin(c, code);
+	tpm2_handle(c, nv->by, nv->by == nv->index ? nv->name : NULL);
+	tpm2_handle(c, nv->index, nv->name);
 	tpm2_authorize(c, nv->auth, 0);
 }
 

@@ -93,6 +93,10 @@ int __must_check tpm2_policy_authorize(struct tpm2_cmd *c, uint32_t policy,
 				       const uint8_t ref[CRYPT_HASH_SIZE],
 				       const uint8_t key_name[TPM2_NAME_SIZE],
 				       struct tpm2_bytes ticket);
+/* By a key's signature of this session's nonce; signature: TPMT_SIGNATURE */
+int __must_check tpm2_policy_signed(struct tpm2_cmd *c, uint32_t key,
+				    const struct tpm2_session *policy,
+				    struct tpm2_bytes signature);
 int __must_check tpm2_policy_auth_value(struct tpm2_cmd *c, uint32_t policy);
 int __must_check tpm2_policy_get_digest(struct tpm2_cmd *c, uint32_t policy,
 					struct tpm2_bytes *digest);
@@ -102,10 +106,11 @@ struct tpm2_nv_public {
 	uint16_t size;
 };
 
-/* A handle that authorizes, the index, and the authorization. */
+/* A handle that authorizes, the index, and the authorization.  name: for a session. */
 struct tpm2_nv {
 	uint32_t by, index;
 	const struct tpm2_auth *auth;
+	const uint8_t *name;
 };
 
 /* Reads and writes so much at once: libtpms's MAX_NV_BUFFER_SIZE. */

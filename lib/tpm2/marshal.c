@@ -183,6 +183,17 @@ const struct tpm2_template tpm2_eks[TPM2_EKS] = {
 			  .size = TPM2_ECC_NIST_P384},
 };
 
+const struct tpm2_template tpm2_attestation_key = {
+	.type = TPM2_ALG_ECC,
+	.name_alg = TPM2_ALG_SHA256,
+	.attributes = TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT |
+		      TPMA_OBJECT_SENSITIVEDATAORIGIN | TPMA_OBJECT_USERWITHAUTH |
+		      TPMA_OBJECT_NODA | TPMA_OBJECT_RESTRICTED |
+		      TPMA_OBJECT_SIGN_ENCRYPT,
+	.ecdsa = TPM2_ALG_SHA256,
+	.size = TPM2_ECC_NIST_P256,
+};
+
 const struct tpm2_cert tpm2_certs[TPM2_CERTS] = {
 	[TPM2_CERT_RSA2048] = {0x01c00002, "01c00002", "rsa2048"},
 	[TPM2_CERT_P256] = {0x01c0000a, "01c0000a", "ecc-p256"},

@@ -75,6 +75,10 @@ enum tpm2_ek { TPM2_EK_P256, TPM2_EK_RSA2048, TPM2_EK_P384, TPM2_EKS };
 
 extern const struct tpm2_template tpm2_eks[TPM2_EKS];
 
+/* The attestation key, of the platform hierarchy in a vTPM and under the storage key in the
+ * host's TPM.  Each change of a byte makes another key of every vTPM. */
+extern const struct tpm2_template tpm2_attestation_key;
+
 /* Where the certificates are: the same, 2.2.1.4 and 2.2.1.5; the index of the platform
  * certificate is the one that swtpm_setup gives. */
 enum tpm2_certificate {

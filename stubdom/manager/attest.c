@@ -15,18 +15,6 @@
 
 #define NV_MAX 8192
 
-/* Each change of a byte here makes another key of every vTPM. */
-static const struct tpm2_template attestation_key = {
-	.type = TPM2_ALG_ECC,
-	.name_alg = TPM2_ALG_SHA256,
-	.attributes = TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT |
-		      TPMA_OBJECT_SENSITIVEDATAORIGIN | TPMA_OBJECT_USERWITHAUTH |
-		      TPMA_OBJECT_NODA | TPMA_OBJECT_RESTRICTED |
-		      TPMA_OBJECT_SIGN_ENCRYPT,
-	.ecdsa = TPM2_ALG_SHA256,
-	.size = TPM2_ECC_NIST_P256,
-};
-
 /* A key, and what it signed; TPMT_PUBLIC, Name, TPMS_ATTEST, TPMT_SIGNATURE. */
 struct quote {
 	struct bytes {
@@ -52,7 +40,7 @@ static int make_attest_key(struct tpm2_cmd *c, const struct firmware *f,
 	const struct tpm2_auth auth = firmware_auth(f);
 	struct tpm2_bytes public, name;
 	uint32_t key;
-	int rc = tpm2_create_primary(c, TPM2_RH_PLATFORM, &auth, &attestation_key,
+	int rc = tpm2_create_primary(c, TPM2_RH_PLATFORM, &auth, &tpm2_attestation_key,
 				     &public, &name);
 
 	OPENSSL_cleanse(c->cmd, sizeof(c->cmd));

@@ -23,13 +23,6 @@
 	(TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT | TPMA_OBJECT_ADMINWITHPOLICY | \
 	 TPMA_OBJECT_NODA)
 
-/* One conversation with the TPM. */
-struct client {
-	const struct hosttpm_config *c;
-	struct tpm2_cmd cmd;
-	struct tpm2_point srk;
-};
-
 static const struct {
 	TPM2_CC code;
 	const char *name;
@@ -49,6 +42,9 @@ static const struct {
 	{TPM2_CC_PCR_Read, "PCR_Read"},
 	{TPM2_CC_PolicyPCR, "PolicyPCR"},
 	{TPM2_CC_PolicyGetDigest, "PolicyGetDigest"},
+	{TPM2_CC_PolicySigned, "PolicySigned"},
+	{TPM2_CC_NV_Write, "NV_Write"},
+	{TPM2_CC_EvictControl, "EvictControl"},
 };
 
 /* Part 2, 6.6; a format-one code is given without the number of what it is about. */
@@ -137,8 +133,7 @@ static int transport_failed(const struct tpm2_cmd *c, int rc, struct error *e)
 			 strerror(-rc));
 }
 
-/* Says why a command failed with rc, which it returns; 0 stays 0. */
-static int command_result(const struct tpm2_cmd *c, int rc, struct error *e)
+int hosttpm_result(const struct tpm2_cmd *c, int rc, struct error *e)
 {
 	if (!rc)
 		return 0;
@@ -153,17 +148,21 @@ static int command_result(const struct tpm2_cmd *c, int rc, struct error *e)
 				 command_name(c->code), strerror(-rc));
 	return error_set(
 		e, -EBADMSG, CAUSE_TPM_REFUSED,
-		"the host's TPM answered TPM2_%s with something that is malformed "
-		"or not authentic: something between this vTPM and the TPM "
-		"alters what they say",
+		"the host's TPM gave an answer that is malformed or not authentic (to "
+		"TPM2_%s): something between this program and the TPM alters what they "
+		"say",
 		command_name(c->code));
 }
 
-/* A failure only costs the TPM a slot until the relay closes. */
-static void flush_handle(struct client *h, uint32_t handle)
+void hosttpm_flush(struct hosttpm *h, uint32_t handle)
 {
 	if (handle)
 		(void)!tpm2_flush_context(&h->cmd, handle);
+}
+
+void hosttpm_close(struct hosttpm *h)
+{
+	tpm2_wipe(&h->cmd);
 }
 
 int hosttpm_random(const struct tpm2_transport *t, uint8_t *out, size_t len,
@@ -181,7 +180,7 @@ int hosttpm_random(const struct tpm2_transport *t, uint8_t *out, size_t len,
 		out += got.n;
 		len -= got.n;
 	}
-	rc = command_result(&c, rc, e);
+	rc = hosttpm_result(&c, rc, e);
 	tpm2_wipe(&c);
 	return rc;
 }
@@ -216,20 +215,22 @@ static bool parse_srk(struct tpm2_bytes public, struct tpm2_point *srk)
 	       take_coordinate(p.x, srk->x) && take_coordinate(p.y, srk->y);
 }
 
-/* ReadPublic of the storage key: refuses any but the pinned one (-EXDEV). */
-static int read_srk(struct client *h, struct error *e)
+int hosttpm_open(struct hosttpm *h, const struct hosttpm_config *c,
+		 const struct tpm2_transport *t, struct error *e)
 {
 	uint8_t name[TPM2_NAME_SIZE];
 	struct tpm2_bytes public, its_name;
-	int rc = tpm2_read_public(&h->cmd, h->c->srk_handle, &public, &its_name);
+	int rc;
 
+	*h = (struct hosttpm){.c = c, .cmd = {.transport = t, .waits = true}};
+	rc = tpm2_read_public(&h->cmd, c->srk_handle, &public, &its_name);
 	if (rc == -EREMOTEIO && (h->cmd.rc & 0xbf) == TPM2_RC_HANDLE)
-		return replaced(h->c, "it has no storage key", e);
+		return replaced(c, "it has no storage key", e);
 	if (rc)
-		return command_result(&h->cmd, rc, e);
+		return hosttpm_result(&h->cmd, rc, e);
 	/* the Names that it gives are what the relay says: ours is computed */
-	if (tpm2_name(public, name) || memcmp(name, h->c->srk_name, sizeof(name)))
-		return replaced(h->c, "its storage key is not the pinned one", e);
+	if (tpm2_name(public, name) || memcmp(name, c->srk_name, sizeof(name)))
+		return replaced(c, "its storage key is not the pinned one", e);
 	if (!parse_srk(public, &h->srk))
 		return error_set(e, -EINVAL, CAUSE_NOT_CONFIGURED,
 				 "the host TPM's storage key is no ECC P-256 key: run "
@@ -237,9 +238,8 @@ static int read_srk(struct client *h, struct error *e)
 	return 0;
 }
 
-/* Starts a session that is salted to the storage key; end_session() ends it. */
-static int start_session(struct client *h, uint8_t type, struct tpm2_session *s,
-			 struct error *e)
+int hosttpm_start(struct hosttpm *h, uint8_t type, struct tpm2_session *s,
+		  struct error *e)
 {
 	struct tpm2_point salt;
 	int rc = tpm2_session_salt(s, &h->srk, &salt);
@@ -250,18 +250,18 @@ static int start_session(struct client *h, uint8_t type, struct tpm2_session *s,
 			"no salt can be made for the host's TPM: there is no good "
 			"source of random numbers, or its storage key is no point "
 			"of P-256");
-	return command_result(
+	return hosttpm_result(
 		&h->cmd,
 		tpm2_start_auth_session(&h->cmd, h->c->srk_handle, type, &salt, s), e);
 }
 
-static void end_session(struct client *h, struct tpm2_session *s)
+void hosttpm_end(struct hosttpm *h, struct tpm2_session *s)
 {
-	flush_handle(h, s->handle);
+	hosttpm_flush(h, s->handle);
 	tpm2_session_wipe(s);
 }
 
-static struct tpm2_object srk_of(const struct client *h)
+static struct tpm2_object srk_of(const struct hosttpm *h)
 {
 	return (struct tpm2_object){h->c->srk_handle, h->c->srk_name};
 }
@@ -312,25 +312,20 @@ static int make_policy(const struct hosttpm_config *c, enum approval_purpose pur
 	return rc ? error_crypto(e, rc, "SHA-256") : 0;
 }
 
-/* Create under the storage key, in a session of its own. */
-static int create_sealed(struct client *h, const uint8_t policy[CRYPT_HASH_SIZE],
-			 struct tpm2_bytes auth, struct tpm2_bytes secret,
-			 uint8_t *object, size_t *len, struct error *e)
+int hosttpm_create(struct hosttpm *h, const struct tpm2_template *template,
+		   struct tpm2_bytes auth, struct tpm2_bytes secret, uint8_t *object,
+		   size_t *len, struct error *e)
 {
-	const struct tpm2_template template = {.type = TPM2_ALG_KEYEDHASH,
-					       .name_alg = TPM2_ALG_SHA256,
-					       .attributes = SEALED_ATTRIBUTES,
-					       .policy = {policy, CRYPT_HASH_SIZE}};
 	struct cursor out = cursor_writer(object, *len);
 	struct tpm2_bytes private, public;
 	struct tpm2_session s = {0};
-	int rc = start_session(h, TPM2_SE_HMAC, &s, e);
+	int rc = hosttpm_start(h, TPM2_SE_HMAC, &s, e);
 
 	if (rc)
 		goto out;
-	rc = tpm2_create(&h->cmd, srk_of(h), &(struct tpm2_auth){.session = &s},
-			 &template, auth, secret, &public, &private);
-	rc = command_result(&h->cmd, rc, e);
+	rc = tpm2_create(&h->cmd, srk_of(h), &(struct tpm2_auth){.session = &s}, template,
+			 auth, secret, &public, &private);
+	rc = hosttpm_result(&h->cmd, rc, e);
 	if (rc)
 		goto out;
 	tpm2_put_2b(&out, public);
@@ -339,7 +334,7 @@ static int create_sealed(struct client *h, const uint8_t policy[CRYPT_HASH_SIZE]
 	if (!cursor_ok(&out))
 		rc = error_set(e, -ENOSPC, CAUSE_INTERNAL, "a sealed object is too long");
 out:
-	end_session(h, &s);
+	hosttpm_end(h, &s);
 	return rc;
 }
 
@@ -350,19 +345,24 @@ int hosttpm_seal(const struct hosttpm_config *c, const struct tpm2_transport *t,
 {
 	const struct tpm2_bytes key = {auth, auth ? TPM2_AUTH_SIZE : 0};
 	const struct tpm2_bytes data = {secret, len};
-	struct client h = {.c = c, .cmd = {.transport = t, .waits = true}};
 	uint8_t policy[CRYPT_HASH_SIZE];
+	const struct tpm2_template template = {.type = TPM2_ALG_KEYEDHASH,
+					       .name_alg = TPM2_ALG_SHA256,
+					       .attributes = SEALED_ATTRIBUTES,
+					       .policy = {policy, sizeof(policy)}};
+	struct hosttpm h;
 	int rc;
 
 	if (!len || len > SECRET_MAX)
 		return error_set(e, -EINVAL, CAUSE_INTERNAL, "%zu bytes cannot be sealed",
 				 len);
 	rc = make_policy(c, purpose, auth, policy, e);
+	if (rc)
+		return rc;
+	rc = hosttpm_open(&h, c, t, e);
 	if (!rc)
-		rc = read_srk(&h, e);
-	if (!rc)
-		rc = create_sealed(&h, policy, key, data, object, object_len, e);
-	tpm2_wipe(&h.cmd);
+		rc = hosttpm_create(&h, &template, key, data, object, object_len, e);
+	hosttpm_close(&h);
 	return rc;
 }
 
@@ -430,7 +430,7 @@ static int parse_all(const struct hosttpm_config *c, struct approval *a, uint32_
 	return 0;
 }
 
-static int read_pcrs(struct client *h, uint32_t wanted,
+static int read_pcrs(struct hosttpm *h, uint32_t wanted,
 		     uint8_t value[TPM2_PCRS][CRYPT_HASH_SIZE], struct error *e)
 {
 	const struct tpm2_hash *sha256 = tpm2_hash_of(TPM2_ALG_SHA256);
@@ -440,7 +440,7 @@ static int read_pcrs(struct client *h, uint32_t wanted,
 	for (; wanted; wanted &= ~got) {
 		rc = tpm2_pcr_read(&h->cmd, sha256, wanted, &got, value[0]);
 		if (rc)
-			return command_result(&h->cmd, rc, e);
+			return hosttpm_result(&h->cmd, rc, e);
 		if (!(got & wanted))
 			return error_set(
 				e, -ENODEV, CAUSE_TPM_REFUSED,
@@ -452,7 +452,7 @@ static int read_pcrs(struct client *h, uint32_t wanted,
 
 /* Reads the PCRs and finds the approval that they fit.  -EACCES with
  * CAUSE_PCRS_CHANGED, -EINVAL with CAUSE_NOT_CONFIGURED. */
-static int match_approval(struct client *h, struct approval *a, struct error *e)
+static int match_approval(struct hosttpm *h, struct approval *a, struct error *e)
 {
 	const struct hosttpm_config *c = h->c;
 	uint8_t value[TPM2_PCRS][CRYPT_HASH_SIZE];
@@ -499,33 +499,33 @@ static int revoked(uint32_t code, struct error *e)
 }
 
 /* PolicyNV in the policy session: the counter of revocations equals the approval's number. */
-static int policy_counter(struct client *h, uint32_t policy, const struct approval *a,
+static int policy_counter(struct hosttpm *h, uint32_t policy, const struct approval *a,
 			  struct error *e)
 {
 	const struct tpm2_object counter = {CHANNEL_COUNTER_INDEX, h->c->counter_name};
 	struct tpm2_session s = {0};
-	int rc = start_session(h, TPM2_SE_HMAC, &s, e);
+	int rc = hosttpm_start(h, TPM2_SE_HMAC, &s, e);
 
 	if (rc)
 		goto out;
 	tpm2_session_auth(&s, h->c->auth, sizeof(h->c->auth), true);
 	rc = tpm2_policy_nv(&h->cmd, counter, &(struct tpm2_auth){.session = &s}, policy,
 			    a->number);
-	rc = rc == -EREMOTEIO ? revoked(h->cmd.rc, e) : command_result(&h->cmd, rc, e);
+	rc = rc == -EREMOTEIO ? revoked(h->cmd.rc, e) : hosttpm_result(&h->cmd, rc, e);
 out:
-	end_session(h, &s);
+	hosttpm_end(h, &s);
 	return rc;
 }
 
 /* Whether the session has come to the approved digest.  -EACCES, CAUSE_PCRS_CHANGED */
-static int check_approved(struct client *h, uint32_t policy, const struct approval *a,
+static int check_approved(struct hosttpm *h, uint32_t policy, const struct approval *a,
 			  struct error *e)
 {
 	struct tpm2_bytes digest;
 	int rc = tpm2_policy_get_digest(&h->cmd, policy, &digest);
 
 	if (rc)
-		return command_result(&h->cmd, rc, e);
+		return hosttpm_result(&h->cmd, rc, e);
 	if (digest.n != CRYPT_HASH_SIZE || memcmp(digest.p, a->digest, CRYPT_HASH_SIZE))
 		return error_set(e, -EACCES, CAUSE_PCRS_CHANGED,
 				 "the host's boot state changed while it was checked, or "
@@ -535,7 +535,7 @@ static int check_approved(struct client *h, uint32_t policy, const struct approv
 }
 
 /* The TPM checks the approval's signature of hash, and gives a ticket for it. */
-static int get_ticket(struct client *h, const struct approval_signature *s,
+static int get_ticket(struct hosttpm *h, const struct approval_signature *s,
 		      const uint8_t hash[CRYPT_HASH_SIZE], uint8_t ticket[TICKET_MAX],
 		      size_t *len, struct error *e)
 {
@@ -548,7 +548,7 @@ static int get_ticket(struct client *h, const struct approval_signature *s,
 	rc = tpm2_load_external(
 		&h->cmd, (struct tpm2_bytes){h->c->policy_key, h->c->policy_key_len});
 	if (rc)
-		return command_result(&h->cmd, rc, e);
+		return hosttpm_result(&h->cmd, rc, e);
 	key = h->cmd.handle;
 	approval_put_signature(&w, s);
 	rc = tpm2_verify_signature(&h->cmd, key, hash,
@@ -558,12 +558,12 @@ static int get_ticket(struct client *h, const struct approval_signature *s,
 	if (!rc)
 		memcpy(ticket, got.p, got.n);
 	*len = got.n;
-	rc = command_result(&h->cmd, rc, e);
-	flush_handle(h, key);
+	rc = hosttpm_result(&h->cmd, rc, e);
+	hosttpm_flush(h, key);
 	return rc;
 }
 
-static int authorize_policy(struct client *h, uint32_t policy, const struct approval *a,
+static int authorize_policy(struct hosttpm *h, uint32_t policy, const struct approval *a,
 			    enum approval_purpose purpose, struct error *e)
 {
 	uint8_t name[TPM2_NAME_SIZE], ref[CRYPT_HASH_SIZE], hash[CRYPT_HASH_SIZE];
@@ -579,23 +579,21 @@ static int authorize_policy(struct client *h, uint32_t policy, const struct appr
 	if (!rc)
 		rc = policy_key_name(h->c, name, e);
 	return rc ? rc
-		  : command_result(&h->cmd,
+		  : hosttpm_result(&h->cmd,
 				   tpm2_policy_authorize(&h->cmd, policy, a->digest, ref,
 							 name, ticket),
 				   e);
 }
 
-/* Brings the policy session into the state that opens what is sealed: finds the approval
- * that the PCRs fit, or fails with CAUSE_PCRS_CHANGED and the PCRs that do not. */
-static int satisfy_policy(struct client *h, uint32_t policy,
-			  enum approval_purpose purpose, bool with_auth, struct error *e)
+int hosttpm_satisfy(struct hosttpm *h, uint32_t policy, enum approval_purpose purpose,
+		    bool with_auth, struct error *e)
 {
 	struct approval a;
 	int rc;
 
 	rc = match_approval(h, &a, e);
 	if (!rc)
-		rc = command_result(&h->cmd, tpm2_policy_pcr(&h->cmd, policy, a.pcrs), e);
+		rc = hosttpm_result(&h->cmd, tpm2_policy_pcr(&h->cmd, policy, a.pcrs), e);
 	if (!rc)
 		rc = policy_counter(h, policy, &a, e);
 	if (!rc)
@@ -603,24 +601,7 @@ static int satisfy_policy(struct client *h, uint32_t policy,
 	if (!rc)
 		rc = authorize_policy(h, policy, &a, purpose, e);
 	if (!rc && with_auth)
-		rc = command_result(&h->cmd, tpm2_policy_auth_value(&h->cmd, policy), e);
-	return rc;
-}
-
-/* Loads the object in a session of its own, which is gone afterwards. */
-static int load_hosttpm(struct client *h, struct tpm2_bytes public,
-			struct tpm2_bytes private, uint32_t *handle, struct error *e)
-{
-	struct tpm2_session s = {0};
-	int rc = start_session(h, TPM2_SE_HMAC, &s, e);
-
-	if (!rc) {
-		rc = tpm2_load(&h->cmd, srk_of(h), &(struct tpm2_auth){.session = &s},
-			       public, private);
-		*handle = h->cmd.handle; /* also of a response that does not verify */
-		rc = command_result(&h->cmd, rc, e);
-	}
-	end_session(h, &s);
+		rc = hosttpm_result(&h->cmd, tpm2_policy_auth_value(&h->cmd, policy), e);
 	return rc;
 }
 
@@ -632,8 +613,31 @@ static int damaged(struct error *e)
 		"the previous generation or a backup");
 }
 
+int hosttpm_load(struct hosttpm *h, const uint8_t *object, size_t len, uint32_t *handle,
+		 struct error *e)
+{
+	struct cursor cur = cursor_reader(object, len);
+	struct tpm2_bytes public = tpm2_get_2b(&cur), private = tpm2_get_2b(&cur);
+	struct tpm2_session s = {0};
+	int rc;
+
+	*handle = 0;
+	if (!cursor_done(&cur))
+		return damaged(e);
+	rc = hosttpm_start(h, TPM2_SE_HMAC, &s, e);
+
+	if (!rc) {
+		rc = tpm2_load(&h->cmd, srk_of(h), &(struct tpm2_auth){.session = &s},
+			       public, private);
+		*handle = h->cmd.handle; /* also of a response that does not verify */
+		rc = hosttpm_result(&h->cmd, rc, e);
+	}
+	hosttpm_end(h, &s);
+	return rc;
+}
+
 /* Unseal, in the policy session s; -EKEYREJECTED: the authValue is wrong. */
-static int unseal_object(struct client *h, struct tpm2_object object,
+static int unseal_object(struct hosttpm *h, struct tpm2_object object,
 			 struct tpm2_session *s, uint8_t *secret, size_t *len,
 			 struct error *e)
 {
@@ -645,7 +649,7 @@ static int unseal_object(struct client *h, struct tpm2_object object,
 	if (!rc && got.n > *len)
 		rc = -EBADMSG;
 	if (rc) {
-		rc = command_result(&h->cmd, rc, e);
+		rc = hosttpm_result(&h->cmd, rc, e);
 		return wrong ? -EKEYREJECTED : rc;
 	}
 	memcpy(secret, got.p, got.n);
@@ -653,7 +657,7 @@ static int unseal_object(struct client *h, struct tpm2_object object,
 	return 0;
 }
 
-static int unseal_loaded(struct client *h, enum approval_purpose purpose,
+static int unseal_loaded(struct hosttpm *h, enum approval_purpose purpose,
 			 const uint8_t *auth, struct tpm2_bytes public, uint32_t handle,
 			 uint8_t *secret, size_t *len, struct error *e)
 {
@@ -663,15 +667,15 @@ static int unseal_loaded(struct client *h, enum approval_purpose purpose,
 
 	if (tpm2_name(public, name))
 		return damaged(e);
-	rc = start_session(h, TPM2_SE_POLICY, &s, e);
+	rc = hosttpm_start(h, TPM2_SE_POLICY, &s, e);
 	if (!rc)
-		rc = satisfy_policy(h, s.handle, purpose, auth, e);
+		rc = hosttpm_satisfy(h, s.handle, purpose, auth, e);
 	if (!rc) {
 		tpm2_session_auth(&s, auth, auth ? TPM2_AUTH_SIZE : 0, auth);
 		rc = unseal_object(h, (struct tpm2_object){handle, name}, &s, secret, len,
 				   e);
 	}
-	end_session(h, &s);
+	hosttpm_end(h, &s);
 	return rc;
 }
 
@@ -680,20 +684,21 @@ int hosttpm_unseal(const struct hosttpm_config *c, const struct tpm2_transport *
 		   const uint8_t *object, size_t object_len, uint8_t *secret, size_t *len,
 		   struct error *e)
 {
-	struct client h = {.c = c, .cmd = {.transport = t, .waits = true}};
+	struct hosttpm h;
 	struct cursor cur = cursor_reader(object, object_len);
-	struct tpm2_bytes public = tpm2_get_2b(&cur), private = tpm2_get_2b(&cur);
+	struct tpm2_bytes public = tpm2_get_2b(&cur);
 	uint32_t handle = 0;
 	int rc;
 
+	(void)tpm2_get_2b(&cur); /* private part */
 	if (!cursor_done(&cur) || !is_sealed(public) || object_len > HOSTTPM_OBJECT_MAX)
 		return damaged(e);
-	rc = read_srk(&h, e);
+	rc = hosttpm_open(&h, c, t, e);
 	if (!rc)
-		rc = load_hosttpm(&h, public, private, &handle, e);
+		rc = hosttpm_load(&h, object, object_len, &handle, e);
 	if (!rc)
 		rc = unseal_loaded(&h, purpose, auth, public, handle, secret, len, e);
-	flush_handle(&h, handle);
-	tpm2_wipe(&h.cmd);
+	hosttpm_flush(&h, handle);
+	hosttpm_close(&h);
 	return rc;
 }

@@ -16,7 +16,7 @@
 #include "compiler.h"
 #include "include/channel.h"
 #include "lib/error.h"
-#include "lib/tpm2/cmd.h"
+#include "lib/tpm2/commands.h"
 
 #define HOSTTPM_OBJECT_MAX 1024 /* TPM2B_PUBLIC | TPM2B_PRIVATE, marshalled */
 
@@ -51,5 +51,42 @@ int __must_check hosttpm_unseal(const struct hosttpm_config *c,
 				enum approval_purpose purpose, const uint8_t *auth,
 				const uint8_t *object, size_t object_len, uint8_t *secret,
 				size_t *len, struct error *e);
+
+/*
+ * What these two are made of, for those who do something else with the host's TPM.
+ *
+ * hosttpm_open -> hosttpm_start, commands of lib/tpm2/commands.h on h->cmd, hosttpm_end ->
+ * hosttpm_close, always.
+ */
+struct hosttpm {
+	const struct hosttpm_config *c;
+	struct tpm2_cmd cmd;
+	struct tpm2_point srk;
+};
+
+/* Reads the storage key: refuses any but the pinned one (-EXDEV). */
+int __must_check hosttpm_open(struct hosttpm *h, const struct hosttpm_config *c,
+			      const struct tpm2_transport *t, struct error *e);
+void hosttpm_close(struct hosttpm *h);
+/* Says why a command failed with rc, which it returns; 0 stays 0. */
+int __must_check hosttpm_result(const struct tpm2_cmd *c, int rc, struct error *e);
+/* Starts a session that is salted to the storage key.  In either case hosttpm_end() follows. */
+int __must_check hosttpm_start(struct hosttpm *h, uint8_t type, struct tpm2_session *s,
+			       struct error *e);
+void hosttpm_end(struct hosttpm *h, struct tpm2_session *s);
+/* Brings a policy session into the state that opens what is sealed: finds the approval that
+ * the PCRs fit, or fails with CAUSE_PCRS_CHANGED and the PCRs that do not. */
+int __must_check hosttpm_satisfy(struct hosttpm *h, uint32_t policy,
+				 enum approval_purpose purpose, bool with_auth,
+				 struct error *e);
+/* Makes an object under the storage key, in a session of its own, as
+ * TPM2B_PUBLIC | TPM2B_PRIVATE; and loads it: *handle is 0 if it is not. */
+int __must_check hosttpm_create(struct hosttpm *h, const struct tpm2_template *template,
+				struct tpm2_bytes auth, struct tpm2_bytes secret,
+				uint8_t *object, size_t *len, struct error *e);
+int __must_check hosttpm_load(struct hosttpm *h, const uint8_t *object, size_t len,
+			      uint32_t *handle, struct error *e);
+/* A failure only costs the TPM a slot until the relay closes; handle 0: none. */
+void hosttpm_flush(struct hosttpm *h, uint32_t handle);
 
 #endif

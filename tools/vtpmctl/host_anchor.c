@@ -199,73 +199,97 @@ static int find_approval(struct tpm *t, const struct hostconf *h,
 	return refuse_state(h, value, e);
 }
 
-/* Signs that the policy session with this nonce is meant (Part 3, 23.3.1): aHash =
- * H(nonceTPM || expiration || cpHashA || policyRef), all but the nonce zero or empty. */
-static int sign_nonce(const struct hostconf *h, const TPM2B_NONCE *nonce,
-		      struct approval_signature *s)
+/* Signs that this policy session is meant (Part 3, 23.3.1): aHash = H(nonceTPM || expiration
+ * || cpHashA || policyRef), all but the nonce zero or empty; a TPMT_SIGNATURE. */
+static int sign_session(const struct hostconf *h, const struct tpm2_session *session,
+			uint8_t out[APPROVAL_SIGNATURE_SIZE])
 {
 	static const uint8_t no_expiration[4];
-	const struct crypt_part parts[] = {{nonce->buffer, nonce->size},
+	const struct crypt_part parts[] = {{session->nonce_tpm, TPM2_NONCE_SIZE},
 					   {no_expiration, sizeof(no_expiration)}};
+	struct cursor w = cursor_writer(out, APPROVAL_SIGNATURE_SIZE);
+	struct approval_signature s;
 	uint8_t hash[CRYPT_HASH_SIZE];
 	EVP_PKEY *key = anchor_key(h);
 	int rc = key ? crypt_sha256(parts, ARRAY_SIZE(parts), hash) : -EINVAL;
 
 	if (!rc)
-		rc = policykey_sign_hash(key, hash, s);
+		rc = policykey_sign_hash(key, hash, &s);
+	if (!rc)
+		approval_put_signature(&w, &s);
 	EVP_PKEY_free(key);
 	return rc;
 }
 
-static TSS2_RC policy_signed(struct tpm *t, const struct hostconf *h, ESYS_TR session)
+static int policy_signed(struct hosttpm *c, const struct hostconf *h,
+			 const struct tpm2_session *session, struct error *e)
 {
-	const TPM2B_DIGEST none = {0};
-	uint8_t public[POLICYKEY_PUBLIC_SIZE];
-	struct approval_signature s;
-	TPMT_SIGNATURE signature;
-	TPM2B_NONCE *nonce = NULL;
-	ESYS_TR key = ESYS_TR_NONE;
-	TSS2_RC rc = Esys_TRSess_GetNonceTPM(t->esys, session, &nonce);
+	uint8_t public[POLICYKEY_PUBLIC_SIZE], signature[APPROVAL_SIGNATURE_SIZE];
+	uint32_t key;
+	int rc;
 
-	if (!rc && (anchor_public(h, public) || sign_nonce(h, nonce, &s)))
-		rc = TSS2_ESYS_RC_GENERAL_FAILURE;
+	if (anchor_public(h, public) || sign_session(h, session, signature))
+		return error_set(e, -EIO, CAUSE_INTERNAL,
+				 "OpenSSL could not sign with the anchor key");
+	rc = tpm2_load_external(&c->cmd, (struct tpm2_bytes){public, sizeof(public)});
+	key = c->cmd.handle;
 	if (!rc)
-		rc = tpmseal_load_public(t, public, &key);
-	if (!rc) {
-		signature = tpmseal_signature(&s);
-		rc = Esys_PolicySigned(t->esys, key, session, ESYS_TR_NONE, ESYS_TR_NONE,
-				       ESYS_TR_NONE, nonce, &none, &none, 0, &signature,
-				       NULL, NULL);
-	}
-	if (key != ESYS_TR_NONE)
-		Esys_FlushContext(t->esys, key);
-	Esys_Free(nonce);
+		rc = tpm2_policy_signed(
+			&c->cmd, key, session,
+			(struct tpm2_bytes){signature, sizeof(signature)});
+	rc = hosttpm_result(&c->cmd, rc, e);
+	hosttpm_flush(c, key);
+	return rc;
+}
+
+/* Writes in a policy session that is salted to the storage key.  name: the index's. */
+static int write_signed(struct hosttpm *c, const struct hostconf *h,
+			const uint8_t name[TPM_NAME_SIZE],
+			const uint8_t value[TPMANCHOR_SIZE], struct error *e)
+{
+	struct tpm2_session s = {0};
+	const struct tpm2_auth auth = {.session = &s};
+	const struct tpm2_nv nv = {TPMANCHOR_INDEX, TPMANCHOR_INDEX, &auth, name};
+	int rc = hosttpm_start(c, TPM2_SE_POLICY, &s, e);
+
+	if (!rc)
+		rc = hosttpm_satisfy(c, s.handle, APPROVAL_ANCHOR, false, e);
+	if (!rc)
+		rc = policy_signed(c, h, &s, e);
+	if (!rc)
+		rc = hosttpm_result(
+			&c->cmd,
+			tpm2_nv_write(&c->cmd, &nv,
+				      (struct tpm2_bytes){value, TPMANCHOR_SIZE}, 0),
+			e);
+	hosttpm_end(c, &s);
 	return rc;
 }
 
 static int write_value(struct tpm *t, const struct hostconf *h, ESYS_TR nv,
 		       const uint8_t value[TPMANCHOR_SIZE], struct error *e)
 {
-	TPM2B_MAX_NV_BUFFER data = {.size = TPMANCHOR_SIZE};
-	ESYS_TR session = ESYS_TR_NONE;
+	const struct tpm2_transport tpm = tpm_transport(t);
+	uint8_t name[TPM_NAME_SIZE], approval[APPROVAL_SIZE_MAX];
 	const struct approval *a = NULL;
-	TSS2_RC rc;
-	int ret = find_approval(t, h, &a, e);
+	struct hosttpm_config config;
+	struct hosttpm c;
+	int rc = find_approval(t, h, &a, e);
 
-	if (ret)
-		return ret;
-	memcpy(data.buffer, value, TPMANCHOR_SIZE);
-	rc = tpm_start_session(t, TPM2_SE_POLICY, TPMA_SESSION_CONTINUESESSION, &session);
+	if (rc)
+		return rc;
+	tpm_hosttpm_config(h, &config);
+	config.approvals = 1;
+	config.approval[0] = approval;
+	config.approval_len[0] = sizeof(approval);
+	if (tpm_name(t, nv, name) ||
+	    approval_encode(a, approval, &config.approval_len[0]))
+		return error_set(e, -EIO, CAUSE_INTERNAL, "the anchor has no Name");
+	rc = hosttpm_open(&c, &config, &tpm, e);
 	if (!rc)
-		rc = tpmseal_policy(t, h, APPROVAL_ANCHOR, a, session);
-	if (!rc)
-		rc = policy_signed(t, h, session);
-	if (!rc)
-		rc = Esys_NV_Write(t->esys, nv, nv, session, ESYS_TR_NONE, ESYS_TR_NONE,
-				   &data, 0);
-	if (session != ESYS_TR_NONE)
-		Esys_FlushContext(t->esys, session);
-	return rc ? tpmrc_set(e, rc, "write the anchor") : 0;
+		rc = write_signed(&c, h, name, value, e);
+	hosttpm_close(&c);
+	return rc;
 }
 
 /* -EPERM, CAUSE_PCRS_CHANGED: the boot state is not an approved one. */

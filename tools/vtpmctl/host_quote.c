@@ -12,11 +12,9 @@
 
 #include <errno.h>
 #include <jansson.h>
-#include <openssl/crypto.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <tss2/tss2_mu.h>
 
 struct quote {
 	const char *tcti, *config, *qualify;
@@ -91,7 +89,7 @@ static int quote_with_tpm(struct quote *q, struct error *e)
 
 static json_t *encode_quote(const uint8_t *bytes, size_t len)
 {
-	char text[BASE64URL_SIZE(sizeof(TPM2B_PUBLIC) + sizeof(TPM2B_ATTEST)) + 1];
+	char text[BASE64URL_SIZE(TPMQUOTE_PART_MAX) + 1];
 
 	base64url_encode(bytes, len, text);
 	return json_string(text);
@@ -115,19 +113,10 @@ static json_t *quote_pcrs_json(const struct tpmquote *q)
 
 static json_t *quote_to_json(const struct tpmquote *q)
 {
-	uint8_t public[sizeof(TPM2B_PUBLIC)], signature[sizeof(TPMT_SIGNATURE)];
-	uint8_t one_form[TPM2_ECDSA_P256];
-	size_t public_len = 0, signature_len = 0;
-
-	if (Tss2_MU_TPMT_PUBLIC_Marshal(&q->public.publicArea, public, sizeof(public),
-					&public_len) ||
-	    Tss2_MU_TPMT_SIGNATURE_Marshal(&q->signature, signature, sizeof(signature),
-					   &signature_len) ||
-	    tpm2_ecdsa_p256(signature, signature_len, one_form))
-		return NULL;
-	return json_pack("{s:o, s:o, s:o, s:o}", "ak", encode_quote(public, public_len),
-			 "quote", encode_quote(q->quote.attestationData, q->quote.size),
-			 "signature", encode_quote(one_form, sizeof(one_form)), "pcrs",
+	return json_pack("{s:o, s:o, s:o, s:o}", "ak",
+			 encode_quote(q->public.p, q->public.n), "quote",
+			 encode_quote(q->quote.p, q->quote.n), "signature",
+			 encode_quote(q->signature, sizeof(q->signature)), "pcrs",
 			 quote_pcrs_json(q));
 }
 
@@ -170,70 +159,22 @@ int host_quote_main(int argc, char **argv)
 /* Between reading the PCRs and quoting them somebody may extend one. */
 #define TRIES 4
 
-static const TPM2B_PUBLIC template = {
-	.publicArea =
-		{
-			.type = TPM2_ALG_ECC,
-			.nameAlg = TPM2_ALG_SHA256,
-			.objectAttributes =
-				TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT |
-				TPMA_OBJECT_SENSITIVEDATAORIGIN |
-				TPMA_OBJECT_USERWITHAUTH | TPMA_OBJECT_NODA |
-				TPMA_OBJECT_RESTRICTED | TPMA_OBJECT_SIGN_ENCRYPT,
-			.parameters.eccDetail =
-				{
-					.symmetric.algorithm = TPM2_ALG_NULL,
-					.scheme = {.scheme = TPM2_ALG_ECDSA,
-						   .details.ecdsa.hashAlg =
-							   TPM2_ALG_SHA256},
-					.curveID = TPM2_ECC_NIST_P256,
-					.kdf.scheme = TPM2_ALG_NULL,
-				},
-		},
-};
-
 /* A random key with a random authValue; the session says that what comes is the TPM's. */
-static TSS2_RC create_quote(struct tpm *t, struct hostconf *h)
+static int make_quote(struct hosttpm *c, struct hostconf *h, struct error *e)
 {
-	const TPM2B_DATA no_data = {0};
-	const TPML_PCR_SELECTION no_pcrs = {0};
-	TPM2B_SENSITIVE_CREATE sensitive = {
-		.sensitive = {.userAuth.size = HOSTCONF_AUTH_SIZE}};
-	TPM2B_PUBLIC *public = NULL;
-	TPM2B_PRIVATE *private = NULL;
-	ESYS_TR session = ESYS_TR_NONE;
-	TSS2_RC rc = tpm_start_session(
-		t, TPM2_SE_HMAC, TPMA_SESSION_DECRYPT | TPMA_SESSION_CONTINUESESSION,
-		&session);
-
-	memcpy(sensitive.sensitive.userAuth.buffer, h->ak_auth, HOSTCONF_AUTH_SIZE);
-	if (!rc)
-		rc = Esys_Create(t->esys, t->srk, session, ESYS_TR_NONE, ESYS_TR_NONE,
-				 &sensitive, &template, &no_data, &no_pcrs, &private,
-				 &public, NULL, NULL, NULL);
-	OPENSSL_cleanse(&sensitive, sizeof(sensitive));
-	h->ak_object_len = sizeof(h->ak_object);
-	if (!rc)
-		rc = tpmseal_marshal(public, private, h->ak_object, &h->ak_object_len);
-	Esys_Free(public);
-	Esys_Free(private);
-	if (session != ESYS_TR_NONE)
-		Esys_FlushContext(t->esys, session);
-	return rc;
-}
-
-static int make_quote(struct tpm *t, struct hostconf *h, struct error *e)
-{
-	TSS2_RC rc;
+	const struct tpm2_bytes auth = {h->ak_auth, sizeof(h->ak_auth)}, none = {0};
+	int rc;
 
 	if (crypt_random(h->ak_auth, sizeof(h->ak_auth)))
 		return error_set(e, -EIO, CAUSE_RANDOM,
 				 "there is no good randomness yet; try again in a "
 				 "minute");
-	rc = create_quote(t, h);
+	h->ak_object_len = sizeof(h->ak_object);
+	rc = hosttpm_create(c, &tpm2_attestation_key, auth, none, h->ak_object,
+			    &h->ak_object_len, e);
 	if (rc)
 		h->ak_object_len = 0;
-	return rc ? tpmrc_set(e, rc, "make the attestation key") : 0;
+	return rc;
 }
 
 static int load_quote(struct tpm *t, uint32_t handle, ESYS_TR *key, struct error *e)
@@ -244,33 +185,14 @@ static int load_quote(struct tpm *t, uint32_t handle, ESYS_TR *key, struct error
 	return rc ? tpmrc_set(e, rc, "read its attestation key") : 0;
 }
 
-/* What is at the handle is the key of that Name. */
-static int check_name(struct tpm *t, ESYS_TR key, const uint8_t name[TPM_NAME_SIZE],
-		      struct error *e)
+static int other_key(struct error *e)
 {
-	uint8_t there[TPM_NAME_SIZE] = {0};
-
-	if (!tpm_name(t, key, there) && !memcmp(there, name, sizeof(there)))
-		return 0;
 	return error_set(
 		e, -EXDEV, CAUSE_TPM_REPLACED,
 		"0x%08x in the host's TPM is not this host's attestation key; if "
 		"nobody needs what is there, remove it with `tpm2_evictcontrol -C "
 		"o -c 0x%08x`, then `vtpmctl host quote --init`",
 		TPMQUOTE_HANDLE, TPMQUOTE_HANDLE);
-}
-
-static int keep_quote(struct tpm *t, ESYS_TR primary, bool *made, struct error *e)
-{
-	ESYS_TR key = ESYS_TR_NONE;
-	TSS2_RC rc =
-		Esys_EvictControl(t->esys, ESYS_TR_RH_OWNER, primary, ESYS_TR_PASSWORD,
-				  ESYS_TR_NONE, ESYS_TR_NONE, TPMQUOTE_HANDLE, &key);
-
-	if (key != ESYS_TR_NONE)
-		Esys_TR_Close(t->esys, &key);
-	*made = !rc;
-	return rc ? tpmrc_set(e, rc, "keep the attestation key") : 0;
 }
 
 static int read_public(struct tpm *t, ESYS_TR key, TPM2B_PUBLIC *out, struct error *e)
@@ -292,15 +214,15 @@ static int read_public(struct tpm *t, ESYS_TR key, TPM2B_PUBLIC *out, struct err
  * object of somebody else's.  The first is told by its template, and makes room. */
 static int make_room(struct tpm *t, ESYS_TR *there, bool *used, struct error *e)
 {
-	TPM2B_PUBLIC area;
+	TPM2B_PUBLIC area = {0};
 	ESYS_TR none = ESYS_TR_NONE;
 	TSS2_RC rc;
 	int ret = read_public(t, *there, &area, e);
 
 	if (ret)
 		return ret;
-	if (area.publicArea.type != template.publicArea.type ||
-	    area.publicArea.objectAttributes != template.publicArea.objectAttributes ||
+	if (area.publicArea.type != tpm2_attestation_key.type ||
+	    area.publicArea.objectAttributes != tpm2_attestation_key.attributes ||
 	    area.publicArea.parameters.eccDetail.scheme.scheme != TPM2_ALG_ECDSA)
 		return 0;
 	rc = Esys_EvictControl(t->esys, ESYS_TR_RH_OWNER, *there, ESYS_TR_PASSWORD,
@@ -313,9 +235,11 @@ static int make_room(struct tpm *t, ESYS_TR *there, bool *used, struct error *e)
 }
 
 /* Has the key that is loaded at the handle. */
-static int put_in_place(struct tpm *t, ESYS_TR key, const uint8_t name[TPM_NAME_SIZE],
-			bool fresh, bool *made, struct error *e)
+static int put_in_place(struct tpm *t, struct hosttpm *c, uint32_t key,
+			const uint8_t name[TPM_NAME_SIZE], bool fresh, bool *made,
+			struct error *e)
 {
+	uint8_t found[TPM_NAME_SIZE] = {0};
 	ESYS_TR there = ESYS_TR_NONE;
 	bool used;
 	int rc = tpm_handle_used(t, TPMQUOTE_HANDLE, &used, e);
@@ -324,41 +248,66 @@ static int put_in_place(struct tpm *t, ESYS_TR key, const uint8_t name[TPM_NAME_
 		rc = load_quote(t, TPMQUOTE_HANDLE, &there, e);
 	if (!rc && used && fresh)
 		rc = make_room(t, &there, &used, e);
-	if (!rc)
-		rc = used ? check_name(t, there, name, e) : keep_quote(t, key, made, e);
+	if (!rc && used &&
+	    (tpm_name(t, there, found) || memcmp(found, name, sizeof(found))))
+		rc = other_key(e);
+	if (!rc && !used)
+		rc = hosttpm_result(&c->cmd,
+				    tpm2_evict_control(&c->cmd, key, TPMQUOTE_HANDLE), e);
+	*made = !rc && !used;
 	if (there != ESYS_TR_NONE)
 		Esys_TR_Close(t->esys, &there);
 	return rc;
 }
 
-int tpmquote_make_key(struct tpm *t, struct hostconf *h, bool *made, struct error *e)
+/* The Name that a TPMT_PUBLIC has. */
+static int name_key(struct tpm2_bytes public, uint8_t name[TPM_NAME_SIZE],
+		    struct error *e)
+{
+	return tpm2_name(public, name) ? error_set(e, -EIO, CAUSE_INTERNAL,
+						   "the attestation key has no Name")
+				       : 0;
+}
+
+static int place_key(struct tpm *t, struct hosttpm *c, struct hostconf *h, bool *made,
+		     struct error *e)
 {
 	bool fresh = !h->ak_object_len;
-	ESYS_TR key = ESYS_TR_NONE, audit;
 	uint8_t name[TPM_NAME_SIZE];
-	TSS2_RC tpm_rc;
-	int rc = fresh ? make_quote(t, h, e) : 0;
+	struct cursor object;
+	uint32_t key = 0;
+	int rc = fresh ? make_quote(c, h, e) : 0;
 
-	*made = false;
 	if (rc)
 		return rc;
-	tpm_rc = tpm_audit(t, &audit);
-	if (!tpm_rc)
-		tpm_rc = tpmseal_load(t, audit, h->ak_object, h->ak_object_len,
-				      h->ak_auth, &key);
-	if (tpm_rc)
-		return tpmrc_set(e, tpm_rc, "load the attestation key of host.json");
-	if (tpm_name(t, key, name))
-		rc = error_set(e, -EIO, CAUSE_INTERNAL,
-			       "the attestation key has no Name");
-	else
-		rc = put_in_place(t, key, name, fresh, made, e);
-	Esys_FlushContext(t->esys, key);
+	object = cursor_reader(h->ak_object, h->ak_object_len);
+	rc = name_key(tpm2_get_2b(&object), name, e);
+	if (!rc)
+		rc = hosttpm_load(c, h->ak_object, h->ak_object_len, &key, e);
+	if (!rc)
+		rc = put_in_place(t, c, key, name, fresh, made, e);
+	hosttpm_flush(c, key);
 	if (rc)
 		return rc;
 	h->ak_handle = TPMQUOTE_HANDLE;
 	memcpy(h->ak_name, name, sizeof(name));
 	return 0;
+}
+
+int tpmquote_make_key(struct tpm *t, struct hostconf *h, bool *made, struct error *e)
+{
+	const struct tpm2_transport tpm = tpm_transport(t);
+	struct hosttpm_config config;
+	struct hosttpm c;
+	int rc;
+
+	*made = false;
+	tpm_hosttpm_config(h, &config);
+	rc = hosttpm_open(&c, &config, &tpm, e);
+	if (!rc)
+		rc = place_key(t, &c, h, made, e);
+	hosttpm_close(&c);
+	return rc;
 }
 
 void tpmquote_inherit(struct hostconf *h, const struct hostconf *old)
@@ -370,48 +319,43 @@ void tpmquote_inherit(struct hostconf *h, const struct hostconf *old)
 	h->ak_object_len = old->ak_object_len;
 }
 
-static TSS2_RC quote_once(struct tpm *t, ESYS_TR key, const TPM2B_DATA *extra,
-			  struct tpmquote *out)
+static int keep_part(struct tpmquote_part *out, struct tpm2_bytes b)
 {
-	const TPMT_SIG_SCHEME scheme = {.scheme = TPM2_ALG_NULL};
-	const TPML_PCR_SELECTION pcrs = {
-		.count = 1,
-		.pcrSelections = {{.hash = TPM2_ALG_SHA256,
-				   .sizeofSelect = 3,
-				   .pcrSelect = {(uint8_t)out->pcrs,
-						 (uint8_t)(out->pcrs >> 8),
-						 (uint8_t)(out->pcrs >> 16)}}},
-	};
-	TPM2B_ATTEST *quote = NULL;
-	TPMT_SIGNATURE *signature = NULL;
-	ESYS_TR session;
-	TSS2_RC rc = tpm_audit(t, &session);
+	if (b.n > sizeof(out->p))
+		return -EBADMSG;
+	memcpy(out->p, b.p, b.n);
+	out->n = b.n;
+	return 0;
+}
+
+/* Has the TPM sign, in a session that has the key's authValue. */
+static int quote_once(struct hosttpm *c, const struct hostconf *h, struct tpm2_session *s,
+		      struct tpm2_bytes extra, struct tpmquote *out)
+{
+	const struct tpm2_object key = {h->ak_handle, h->ak_name};
+	const uint32_t pcrs[TPM2_BANKS] = {
+		[1] = out->pcrs}; /* SHA-256: lib/tpm2/marshal.h */
+	struct tpm2_bytes quote, signature;
+	int rc = tpm2_quote(&c->cmd, key, &(struct tpm2_auth){.session = s}, extra, pcrs,
+			    &quote, &signature);
 
 	if (!rc)
-		rc = Esys_Quote(t->esys, key, session, ESYS_TR_NONE, ESYS_TR_NONE, extra,
-				&scheme, &pcrs, &quote, &signature);
-	if (!rc) {
-		out->quote = *quote;
-		out->signature = *signature;
-	}
-	Esys_Free(quote);
-	Esys_Free(signature);
-	return rc;
+		rc = keep_part(&out->quote, quote);
+	return rc ? rc : tpm2_ecdsa_p256(signature.p, signature.n, out->signature);
 }
 
 /* The PCRs are read before and after, and have to be the same. */
-static int quote_stable(struct tpm *t, ESYS_TR key, const TPM2B_DATA *extra,
+static int quote_stable(struct tpm *t, struct hosttpm *c, const struct hostconf *h,
+			struct tpm2_session *s, struct tpm2_bytes extra,
 			struct tpmquote *out, struct error *e)
 {
 	uint8_t after[APPROVAL_PCRS][APPROVAL_HASH_SIZE];
 	int n, rc = tpm_pcrs(t, out->pcrs, out->value, e);
 
 	for (n = 0; !rc && n < TRIES; n++) {
-		TSS2_RC tpm_rc = quote_once(t, key, extra, out);
-
-		if (tpm_rc)
-			return tpmrc_set(e, tpm_rc, "quote its PCRs");
-		rc = tpm_pcrs(t, out->pcrs, after, e);
+		rc = hosttpm_result(&c->cmd, quote_once(c, h, s, extra, out), e);
+		if (!rc)
+			rc = tpm_pcrs(t, out->pcrs, after, e);
 		if (rc || !memcmp(after, out->value, sizeof(after)))
 			return rc;
 		memcpy(out->value, after, sizeof(after));
@@ -421,22 +365,50 @@ static int quote_stable(struct tpm *t, ESYS_TR key, const TPM2B_DATA *extra,
 			      "the PCRs of the host's TPM do not stand still: ask again");
 }
 
-static TSS2_RC set_auth(struct tpm *t, ESYS_TR key, const struct hostconf *h)
+/* The key's public part, if what is at its handle has its Name. */
+static int read_key(struct hosttpm *c, const struct hostconf *h, struct tpmquote *out,
+		    struct error *e)
 {
-	TPM2B_AUTH auth = {.size = HOSTCONF_AUTH_SIZE};
-	TSS2_RC rc;
+	uint8_t name[TPM_NAME_SIZE];
+	struct tpm2_bytes public, its_name;
+	int rc = tpm2_read_public(&c->cmd, h->ak_handle, &public, &its_name);
 
-	memcpy(auth.buffer, h->ak_auth, HOSTCONF_AUTH_SIZE);
-	rc = Esys_TR_SetAuth(t->esys, key, &auth);
-	OPENSSL_cleanse(&auth, sizeof(auth));
+	if (!rc)
+		rc = keep_part(&out->public, public);
+	if (rc)
+		return hosttpm_result(&c->cmd, rc, e);
+	if (tpm2_name(public, name) || memcmp(name, h->ak_name, sizeof(name)))
+		return other_key(e);
+	return 0;
+}
+
+static int quote_with_key(struct tpm *t, const struct hostconf *h,
+			  struct tpm2_bytes extra, struct tpmquote *out, struct error *e)
+{
+	const struct tpm2_transport tpm = tpm_transport(t);
+	struct hosttpm_config config;
+	struct tpm2_session s = {0};
+	struct hosttpm c;
+	int rc;
+
+	tpm_hosttpm_config(h, &config);
+	rc = hosttpm_open(&c, &config, &tpm, e);
+	if (!rc)
+		rc = read_key(&c, h, out, e);
+	if (!rc)
+		rc = hosttpm_start(&c, TPM2_SE_HMAC, &s, e);
+	if (!rc) {
+		tpm2_session_auth(&s, h->ak_auth, sizeof(h->ak_auth), true);
+		rc = quote_stable(t, &c, h, &s, extra, out, e);
+	}
+	hosttpm_end(&c, &s);
+	hosttpm_close(&c);
 	return rc;
 }
 
 int tpmquote(struct tpm *t, const struct hostconf *h, const uint8_t *extra, size_t len,
 	     struct tpmquote *out, struct error *e)
 {
-	TPM2B_DATA data = {.size = (uint16_t)len};
-	ESYS_TR key = ESYS_TR_NONE;
 	bool used;
 	int rc;
 
@@ -444,7 +416,6 @@ int tpmquote(struct tpm *t, const struct hostconf *h, const uint8_t *extra, size
 		return error_set(e, -ENOENT, CAUSE_NOT_CONFIGURED,
 				 "this host has no attestation key: `vtpmctl host quote "
 				 "--init` makes one");
-	memcpy(data.buffer, extra, len);
 	out->pcrs = h->pcrs | TPMQUOTE_PCRS;
 	rc = tpm_handle_used(t, h->ak_handle, &used, e);
 	if (!rc && !used)
@@ -454,18 +425,5 @@ int tpmquote(struct tpm *t, const struct hostconf *h, const uint8_t *extra, size
 			"removed, and `vtpmctl host quote --init` puts it back; or the "
 			"TPM was replaced or cleared: put the old one back",
 			h->ak_handle);
-	if (!rc)
-		rc = load_quote(t, h->ak_handle, &key, e);
-	if (!rc)
-		rc = check_name(t, key, h->ak_name, e);
-	if (!rc)
-		rc = read_public(t, key, &out->public, e);
-	if (!rc && set_auth(t, key, h))
-		rc = error_set(e, -EIO, CAUSE_INTERNAL,
-			       "the attestation key's authValue cannot be used");
-	if (!rc)
-		rc = quote_stable(t, key, &data, out, e);
-	if (key != ESYS_TR_NONE)
-		Esys_TR_Close(t->esys, &key);
-	return rc;
+	return rc ? rc : quote_with_key(t, h, (struct tpm2_bytes){extra, len}, out, e);
 }

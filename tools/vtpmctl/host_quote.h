@@ -3,6 +3,7 @@
 #define XVTPM_VTPMCTL_HOST_QUOTE_H
 
 #include "lib/hostconf.h"
+#include "lib/tpm2/quote.h"
 #include "tools/vtpmctl/tpm.h"
 
 /*
@@ -21,11 +22,15 @@
 #define TPMQUOTE_PCRS	   0x43ffu
 #define TPMQUOTE_EXTRA_MAX 64
 
+#define TPMQUOTE_PART_MAX 1024
+
 struct tpmquote {
-	TPM2B_PUBLIC public;
-	TPM2B_ATTEST quote;
-	TPMT_SIGNATURE signature;
-	uint32_t pcrs; /* SHA-256 bank; bit n: value[n] is there */
+	struct tpmquote_part {
+		uint8_t p[TPMQUOTE_PART_MAX];
+		size_t n;
+	} public, quote;		    /* TPMT_PUBLIC, TPMS_ATTEST */
+	uint8_t signature[TPM2_ECDSA_P256]; /* TPMT_SIGNATURE, in its one form */
+	uint32_t pcrs;			    /* SHA-256 bank; bit n: value[n] is there */
 	uint8_t value[APPROVAL_PCRS][APPROVAL_HASH_SIZE];
 };
 

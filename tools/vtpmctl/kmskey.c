@@ -290,17 +290,6 @@ static struct kms_stream tcp_stream(struct tcp *t)
 	};
 }
 
-static int transmit_kms(void *ctx, const uint8_t *cmd, size_t len, uint8_t *rsp,
-			size_t *rsp_len)
-{
-	struct tpm *t = ctx;
-
-	if (Tss2_Tcti_Transmit(t->tcti, len, cmd) ||
-	    Tss2_Tcti_Receive(t->tcti, rsp_len, rsp, TSS2_TCTI_TIMEOUT_BLOCK))
-		return -EIO;
-	return 0;
-}
-
 struct unlockconf *unlockconf_new(const struct hostconf *h, struct tpm *tpm,
 				  const uint8_t *uuid, struct error *e)
 {
@@ -326,7 +315,7 @@ struct unlockconf *unlockconf_new(const struct hostconf *h, struct tpm *tpm,
 	u->tcp.addresses = u->config.kms_address;
 	u->unlock = (struct unlock){
 		.config = &u->config,
-		.tpm = {.ctx = tpm, .exchange = transmit_kms},
+		.tpm = tpm_transport(tpm),
 		.kms = tcp_stream(&u->tcp),
 		.error = e,
 	};

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Connection, storage key and PCRs; sealing is in tpmseal.c. */
 #include "tools/vtpmctl/tpm.h"
 #include "lib/text.h"
 #include "lib/tpmbusy.h"
@@ -476,4 +475,30 @@ int tpm_policy_digest(struct tpm *t, uint32_t pcrs, uint8_t digest[APPROVAL_HASH
 	if (session != ESYS_TR_NONE)
 		Esys_FlushContext(t->esys, session);
 	return rc ? tpmrc_set(e, rc, "compute a PCR policy") : 0;
+}
+
+static int exchange_tpm(void *ctx, const uint8_t *cmd, size_t len, uint8_t *rsp,
+			size_t *rsp_len)
+{
+	struct tpm *t = ctx;
+
+	if (Tss2_Tcti_Transmit(t->tcti, len, cmd) ||
+	    Tss2_Tcti_Receive(t->tcti, rsp_len, rsp, TSS2_TCTI_TIMEOUT_BLOCK))
+		return -EIO;
+	return 0;
+}
+
+struct tpm2_transport tpm_transport(struct tpm *t)
+{
+	return (struct tpm2_transport){.ctx = t, .exchange = exchange_tpm};
+}
+
+void tpm_hosttpm_config(const struct hostconf *h, struct hosttpm_config *c)
+{
+	*c = (struct hosttpm_config){.srk_handle = h->srk_handle,
+				     .policy_key = h->policy_key,
+				     .policy_key_len = sizeof(h->policy_key)};
+	memcpy(c->srk_name, h->srk_name, sizeof(h->srk_name));
+	memcpy(c->counter_name, h->counter_name, sizeof(h->counter_name));
+	memcpy(c->auth, h->auth, sizeof(h->auth));
 }

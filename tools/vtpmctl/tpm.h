@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The host's TPM for `vtpmctl host`, over libtss2-esys.  What it seals, a manager
- * unseals with its own client (stubdom/manager/hosttpm): object attributes and
- * policies are the same in both.
+ * The host's TPM for `vtpmctl host`: what it has and is set up with over libtss2-esys;
+ * what is made under the storage key, and what needs an approval, with the managers' own
+ * client.
  *
  * Anyone who is on the TPM's bus, or in place of a relay, may answer in its place.  So what
  * is believed is read in sessions that are salted to the storage key, whose Name host.json
@@ -16,16 +16,15 @@
 
 #include "lib/error.h"
 #include "lib/hostconf.h"
+#include "stubdom/manager/hosttpm.h"
 #include "tools/vtpmctl/policykey.h"
 
 #include <stdbool.h>
 #include <tss2/tss2_common.h>
 #include <tss2/tss2_esys.h>
 
-#define TPM_TCTI	"device:/dev/tpmrm0"
-#define TPM_OBJECT_MAX	1024 /* TPM2B_PUBLIC | TPM2B_PRIVATE */
-#define TPM_NAME_SIZE	34
-#define TPM_SECRET_SIZE 32
+#define TPM_TCTI      "device:/dev/tpmrm0"
+#define TPM_NAME_SIZE 34
 
 struct tpm {
 	TSS2_TCTI_CONTEXT *tcti;  /* to the TPM */
@@ -69,7 +68,12 @@ int __must_check tpm_pcrs(struct tpm *t, uint32_t pcrs,
 int __must_check tpm_policy_digest(struct tpm *t, uint32_t pcrs,
 				   uint8_t digest[APPROVAL_HASH_SIZE], struct error *e);
 
-/* What tpm.c, tpmnv.c, tpmseal.c, host_anchor.c and host_quote.c share. */
+/* The client that managers have of the host's TPM (stubdom/manager/hosttpm.h), here: its
+ * configuration, without approvals, and the way to the TPM.  h has to outlive *c. */
+void tpm_hosttpm_config(const struct hostconf *h, struct hosttpm_config *c);
+struct tpm2_transport tpm_transport(struct tpm *t);
+
+/* What tpm.c, tpmnv.c, host_anchor.c and host_quote.c share. */
 
 /* -EIO and "the host's TPM refused to DOING: what it said"; -ENODEV (CAUSE_TPM_UNREACHABLE)
  * when it said nothing. */
@@ -79,20 +83,5 @@ int tpmrc_set(struct error *e, TSS2_RC rc, const char *doing);
  * nobody on the bus can answer in the TPM's place. */
 TSS2_RC tpm_start_session(struct tpm *t, TPM2_SE type, TPMA_SESSION attributes,
 			  ESYS_TR *session);
-/* PolicyPCR, PolicyNV, and PolicyAuthorize with the approval's signature for this purpose.
- */
-TSS2_RC tpmseal_policy(struct tpm *t, const struct hostconf *h,
-		       enum approval_purpose purpose, const struct approval *a,
-		       ESYS_TR session);
-/* Loads a public part, and has the TPM check a signature of hash by it. */
-/* *len: in, room; out, bytes of TPM2B_PUBLIC | TPM2B_PRIVATE. */
-TSS2_RC tpmseal_marshal(const TPM2B_PUBLIC *public, const TPM2B_PRIVATE *private,
-			uint8_t *object, size_t *len);
-/* Loads such an object under the storage key, in the session, and sets its authValue. */
-TSS2_RC tpmseal_load(struct tpm *t, ESYS_TR session, const uint8_t *object, size_t len,
-		     const uint8_t auth_value[HOSTCONF_AUTH_SIZE], ESYS_TR *out);
-TSS2_RC tpmseal_load_public(struct tpm *t, const uint8_t public[POLICYKEY_PUBLIC_SIZE],
-			    ESYS_TR *key);
-TPMT_SIGNATURE tpmseal_signature(const struct approval_signature *s);
 
 #endif

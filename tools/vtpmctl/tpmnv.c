@@ -288,27 +288,3 @@ int tpmcounter_increment(struct tpm *t, const struct hostconf *h, struct error *
 	Esys_TR_Close(t->esys, &nv);
 	return rc ? tpmrc_set(e, rc, "count a revocation") : 0;
 }
-
-/* TPM2_PolicyNV in the policy session: it equals number. */
-TSS2_RC tpmcounter_policy(struct tpm *t, const struct hostconf *h, uint64_t number,
-			  ESYS_TR policy)
-{
-	const TPM2B_AUTH auth = auth_of(h);
-	TPM2B_OPERAND operand = {.size = SIZE};
-	struct cursor c = cursor_writer(operand.buffer, SIZE);
-	ESYS_TR nv = ESYS_TR_NONE, audit;
-	TSS2_RC rc = tpm_audit(t, &audit);
-
-	cursor_put_u64(&c, number);
-	if (!rc)
-		rc = Esys_TR_FromTPMPublic(t->esys, CHANNEL_COUNTER_INDEX, audit,
-					   ESYS_TR_NONE, ESYS_TR_NONE, &nv);
-	if (!rc)
-		rc = Esys_TR_SetAuth(t->esys, nv, &auth);
-	if (!rc)
-		rc = Esys_PolicyNV(t->esys, nv, nv, policy, audit, ESYS_TR_NONE,
-				   ESYS_TR_NONE, &operand, 0, TPM2_EO_EQ);
-	if (nv != ESYS_TR_NONE)
-		Esys_TR_Close(t->esys, &nv);
-	return rc;
-}

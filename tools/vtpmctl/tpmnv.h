@@ -37,8 +37,5 @@ int __must_check tpmcounter_read(struct tpm *t, const struct hostconf *h,
 				 uint64_t *number, struct error *e);
 int __must_check tpmcounter_increment(struct tpm *t, const struct hostconf *h,
 				      struct error *e);
-/* TPM2_PolicyNV in the policy session: the counter equals number. */
-TSS2_RC tpmcounter_policy(struct tpm *t, const struct hostconf *h, uint64_t number,
-			  ESYS_TR policy);
 
 #endif
