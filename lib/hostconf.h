@@ -26,7 +26,7 @@
 #define XVTPM_HOSTCONF_H
 
 #include "lib/slot/recovery.h"
-#include "lib/approval.h"
+#include "lib/tpm2/policy.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -43,13 +43,13 @@ recovery_UNIT_SRCS := $(ENVELOPE_SRCS)
 recovery_UNIT_LIBS := -lcrypto
 
 # Commands to a TPM; also with the policies and approvals of the host's.
-TPM2_SRCS := $(addprefix lib/tpm2/,cmd.c commands.c marshal.c) lib/tpmbusy.c lib/crypt.c lib/cursor.c
+TPM2_SRCS := $(addprefix lib/tpm2/,cmd.c commands.c marshal.c) lib/crypt.c lib/cursor.c
 # What TPMs say of keys, and what they sign with them.
 TPM2_PUBLIC_SRCS := $(addprefix lib/tpm2/,public.c marshal.c) lib/crypt.c lib/cursor.c
 
 UNIT_TESTS += tpmbusy
-tpmbusy_UNIT_SRCS := lib/tpmbusy.c lib/cursor.c
-tpmbusy_UNIT_LIBS := -Wl,--wrap=nanosleep
+tpmbusy_UNIT_SRCS := $(TPM2_SRCS)
+tpmbusy_UNIT_LIBS := -lcrypto -Wl,--wrap=nanosleep
 
 UNIT_TESTS += stamp
 stamp_UNIT_SRCS := lib/text.c
@@ -89,4 +89,4 @@ binding_UNIT_SRCS := lib/binding.c lib/cursor.c
 FUZZ_TESTS += binding
 binding_FUZZ_SRCS := lib/binding.c lib/cursor.c
 
-HOSTCONF_SRCS := lib/hostconf.c lib/approval.c lib/hostpolicy.c lib/channel.c lib/text.c $(ENVELOPE_SRCS)
+HOSTCONF_SRCS := lib/hostconf.c lib/tpm2/policy.c lib/tpm2/marshal.c lib/channel.c lib/text.c $(ENVELOPE_SRCS)

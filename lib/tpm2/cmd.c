@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lib/tpm2/cmd.h"
-#include "lib/tpmbusy.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -10,6 +9,7 @@
 #include <openssl/evp.h>
 #include <openssl/params.h>
 #include <string.h>
+#include <time.h>
 
 /* An uncompressed point: 4 | x | y (SEC 1, 2.3.3). */
 #define OCTETS (1 + 2 * TPM2_ECC_SIZE)
@@ -417,19 +417,66 @@ static int parse_response(struct tpm2_cmd *c, size_t len)
 	return 0;
 }
 
+#define PAUSE_MIN_MS 20
+#define PAUSE_MAX_MS 1000
+
+bool tpm2_busy_is_code(uint32_t code)
+{
+	switch (code) {
+	case 0x902: /* TPM_RC_OBJECT_MEMORY: others use it at the same time */
+	case 0x903: /* TPM_RC_SESSION_MEMORY */
+	case 0x908: /* TPM_RC_YIELDED */
+	case 0x90a: /* TPM_RC_TESTING */
+	case 0x920: /* TPM_RC_NV_RATE */
+	case 0x922: /* TPM_RC_RETRY */
+	case 0x923: /* TPM_RC_NV_UNAVAILABLE */
+		return true;
+	}
+	return false;
+}
+
+bool tpm2_busy_is_response(const uint8_t *rsp, size_t len)
+{
+	struct cursor c = cursor_reader(rsp, len);
+	uint32_t code;
+
+	(void)cursor_u16(&c);
+	(void)cursor_u32(&c);
+	code = cursor_u32(&c);
+	return cursor_ok(&c) && tpm2_busy_is_code(code);
+}
+
+bool tpm2_busy_pause(struct tpm2_busy *b)
+{
+	/* as long as it has waited altogether: twice as long each time */
+	unsigned int ms = b->waited_ms;
+	struct timespec pause;
+
+	if (b->waited_ms >= 1000 * TPM2_BUSY_S)
+		return false;
+	if (ms < PAUSE_MIN_MS)
+		ms = PAUSE_MIN_MS;
+	if (ms > PAUSE_MAX_MS)
+		ms = PAUSE_MAX_MS;
+	pause = (struct timespec){ms / 1000, (long)(ms % 1000) * 1000000};
+	nanosleep(&pause, NULL);
+	b->waited_ms += ms;
+	return true;
+}
+
 /* A busy TPM changed nothing, so that not even the session's nonces are others (Part 1,
  * 19.6): the same bytes go there again. */
 static int exchange_command(struct tpm2_cmd *c, size_t *len)
 {
 	const struct tpm2_transport *t = c->transport;
-	struct tpmbusy busy = {0};
+	struct tpm2_busy busy = {0};
 	int rc;
 
 	do {
 		*len = sizeof(c->rsp);
 		rc = t->exchange(t->ctx, c->cmd, c->in.pos, c->rsp, len);
 	} while (!rc && c->waits && *len <= sizeof(c->rsp) &&
-		 tpmbusy_is_response(c->rsp, *len) && tpmbusy_pause(&busy));
+		 tpm2_busy_is_response(c->rsp, *len) && tpm2_busy_pause(&busy));
 	return rc;
 }
 

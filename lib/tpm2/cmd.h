@@ -15,7 +15,7 @@
 #include "lib/crypt.h"
 #include "include/compiler.h"
 #include "lib/cursor.h"
-#include "lib/tpm2/types.h"
+#include "lib/tpm2/marshal.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -23,7 +23,6 @@
 
 #define TPM2_BUFFER_SIZE 4096
 #define TPM2_HANDLES_MAX 3
-#define TPM2_NAME_SIZE	 34 /* nameAlg and a SHA-256 digest */
 #define TPM2_NONCE_SIZE	 32
 #define TPM2_AUTH_SIZE	 32 /* the longest authValue of a session's entity */
 #define TPM2_ECC_SIZE	 32
@@ -62,7 +61,7 @@ enum tpm2_stage { TPM2_NOT_SENT, TPM2_NOT_ANSWERED, TPM2_ANSWERED };
 struct tpm2_cmd {
 	/* For all commands that are made in this struct: */
 	const struct tpm2_transport *transport;
-	bool waits; /* submits it again while the TPM is busy (lib/tpmbusy.h) */
+	bool waits; /* submits it again while the TPM is busy (below) */
 
 	TPM2_CC code;
 	bool gives_handle; /* set it between begin and run */
@@ -107,5 +106,24 @@ int __must_check tpm2_session_derive_key(struct tpm2_session *s, uint32_t handle
 void tpm2_session_auth(struct tpm2_session *s, const uint8_t *auth, size_t len,
 		       bool in_hmac);
 void tpm2_session_wipe(struct tpm2_session *s);
+
+/*
+ * What a TPM answers when it did nothing, and the same command, byte for byte, may
+ * succeed a moment later: warnings, not refusals.  Every client of the host's TPM
+ * submits such a command again, after a pause, and gives up after TPM2_BUSY_S.
+ * Source: TPM 2.0 Library, Part 2, clause 6.6.3.
+ */
+#define TPM2_BUSY_S 20 /* of pauses, for one command */
+
+/* Of one command; starts zeroed. */
+struct tpm2_busy {
+	unsigned int waited_ms;
+};
+
+bool tpm2_busy_is_code(uint32_t code);
+/* The same of a whole response. */
+bool tpm2_busy_is_response(const uint8_t *rsp, size_t len);
+/* Sleeps, longer each time, up to a second; false, at once: it has been TPM2_BUSY_S. */
+bool __must_check tpm2_busy_pause(struct tpm2_busy *b);
 
 #endif

@@ -22,7 +22,7 @@ void tpm2_put_2b(struct cursor *c, struct tpm2_bytes b)
 		cursor_put(c, b.p, b.n);
 }
 
-int tpm2_name(struct tpm2_bytes public, uint8_t *name)
+int tpm2_name(struct tpm2_bytes public, uint8_t name[TPM2_NAME_SIZE])
 {
 	const struct crypt_part part = {public.p, public.n};
 	struct cursor c = cursor_reader(public.p, public.n);

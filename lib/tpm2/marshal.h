@@ -24,9 +24,11 @@ struct tpm2_bytes {
 struct tpm2_bytes tpm2_get_2b(struct cursor *c);
 void tpm2_put_2b(struct cursor *c, struct tpm2_bytes b);
 
-/* The Name of a TPMT_PUBLIC with nameAlg SHA-256 (Part 1, 16); TPM2_NAME_SIZE bytes.
- * -EINVAL: it has another nameAlg. */
-int __must_check tpm2_name(struct tpm2_bytes public, uint8_t *name);
+#define TPM2_NAME_SIZE 34 /* of a Name with SHA-256 */
+
+/* The Name of a TPMT_PUBLIC with nameAlg SHA-256 (Part 1, 16).  -EINVAL: it has another
+ * nameAlg. */
+int __must_check tpm2_name(struct tpm2_bytes public, uint8_t name[TPM2_NAME_SIZE]);
 
 /* The hash algorithms of TPMs and event logs (TCG Algorithm Registry, 6).  The first
  * TPM2_BANKS, SHA-1, SHA-256, SHA-384 and SHA-512, are those that a TPM may have PCR banks

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "stubdom/manager/hosttpm.h"
-#include "lib/approval.h"
-#include "lib/hostpolicy.h"
+#include "lib/tpm2/policy.h"
 #include "lib/tpm2/commands.h"
 #include "lib/tpm2/public.h"
-#include "lib/tpmbusy.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -102,12 +100,12 @@ static enum cause refusal(uint32_t code)
 
 static int refused(const struct tpm2_cmd *c, int rc, struct error *e)
 {
-	if (tpmbusy_is_code(c->rc))
+	if (tpm2_busy_is_code(c->rc))
 		return error_set(
 			e, rc, CAUSE_TPM_BUSY,
 			"the host's TPM is busy: it answered TPM2_%s with code 0x%03X for "
 			"%d s; nothing was changed, try again later",
-			command_name(c->code), c->rc, TPMBUSY_S);
+			command_name(c->code), c->rc, TPM2_BUSY_S);
 	return error_set(e, rc, refusal(c->rc),
 			 "the host's TPM refused TPM2_%s with code 0x%03X (%s)",
 			 command_name(c->code), c->rc, code_words(c->rc));
@@ -304,11 +302,11 @@ static int make_policy(const struct hosttpm_config *c, enum approval_purpose pur
 	rc = policy_key_name(c, name, e);
 	if (rc)
 		return rc;
-	rc = hostpolicy_ref(purpose, c->srk_name, ref);
+	rc = policy_ref(purpose, c->srk_name, ref);
 	if (!rc)
-		rc = hostpolicy_authorize(digest, name, ref);
+		rc = policy_authorize(digest, name, ref);
 	if (!rc && with_auth)
-		rc = hostpolicy_auth_value(digest);
+		rc = policy_auth_value(digest);
 	return rc ? error_crypto(e, rc, "SHA-256") : 0;
 }
 
@@ -569,10 +567,10 @@ static int authorize_policy(struct hosttpm *h, uint32_t policy, const struct app
 	uint8_t name[TPM2_NAME_SIZE], ref[CRYPT_HASH_SIZE], hash[CRYPT_HASH_SIZE];
 	uint8_t bytes[TICKET_MAX];
 	struct tpm2_bytes ticket = {bytes, 0};
-	int rc = hostpolicy_ref(purpose, h->c->srk_name, ref);
+	int rc = policy_ref(purpose, h->c->srk_name, ref);
 
 	if (!rc)
-		rc = hostpolicy_signed(a->digest, ref, hash);
+		rc = policy_signed(a->digest, ref, hash);
 	if (rc)
 		return error_crypto(e, rc, "SHA-256");
 	rc = get_ticket(h, &a->signature[purpose - 1], hash, bytes, &ticket.n, e);

@@ -2,7 +2,7 @@
 # The manager, build/bin/vtpm-manager: one static program, so that the stub domain's
 # kernel can run it, linked from Debian's archives and small enough for 8 MiB.
 # The client of the host's TPM and the key slots: vtpmctl recover has them too.
-HOSTTPM_SRCS := stubdom/manager/hosttpm.c $(TPM2_SRCS) lib/tpm2/public.c lib/hostpolicy.c lib/approval.c
+HOSTTPM_SRCS := stubdom/manager/hosttpm.c $(TPM2_SRCS) lib/tpm2/public.c lib/tpm2/policy.c
 UNLOCK_SRCS := stubdom/manager/unlock.c $(ENVELOPE_SRCS)
 
 MANAGER_SRCS := $(wildcard stubdom/manager/*.c) lib/text.c lib/atomic.c lib/channel.c lib/tpm2/quote.c $(HOSTTPM_SRCS) $(ENVELOPE_SRCS) lib/measure.c $(KMS_SRCS) \

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/unit.h"
-#include "lib/tpmbusy.h"
+#include "lib/tpm2/cmd.h"
 
 #include <time.h>
 
@@ -23,12 +23,12 @@ static void the_codes(void **state)
 	uint32_t code, n = 0;
 
 	for (code = 0; code < 0x20000; code++)
-		n += tpmbusy_is_code(code);
+		n += tpm2_busy_is_code(code);
 	assert_int_equal(n, 7);
-	assert_true(tpmbusy_is_code(0x920));
-	assert_false(tpmbusy_is_code(0));     /* success */
-	assert_false(tpmbusy_is_code(0x921)); /* LOCKOUT: trying again makes it worse */
-	assert_false(tpmbusy_is_code(0x80000920)); /* another layer's */
+	assert_true(tpm2_busy_is_code(0x920));
+	assert_false(tpm2_busy_is_code(0));	/* success */
+	assert_false(tpm2_busy_is_code(0x921)); /* LOCKOUT: trying again makes it worse */
+	assert_false(tpm2_busy_is_code(0x80000920)); /* another layer's */
 }
 
 static void responses(void **state)
@@ -36,25 +36,25 @@ static void responses(void **state)
 	uint8_t rsp[] = {0x80, 1, 0, 0, 0, 10, 0, 0, 9, 0x22, 7};
 	size_t n;
 
-	assert_true(tpmbusy_is_response(rsp, 10));
+	assert_true(tpm2_busy_is_response(rsp, 10));
 	for (n = 0; n < 10; n++)
-		assert_false(tpmbusy_is_response(rsp, n));
+		assert_false(tpm2_busy_is_response(rsp, n));
 	rsp[9] = 0x21;
-	assert_false(tpmbusy_is_response(rsp, 10));
+	assert_false(tpm2_busy_is_response(rsp, 10));
 }
 
 static void pauses_have_an_end(void **state)
 {
-	struct tpmbusy b = {0};
+	struct tpm2_busy b = {0};
 	int n = 0;
 
-	while (tpmbusy_pause(&b))
+	while (tpm2_busy_pause(&b))
 		assert_true(++n < 100);
-	assert_in_range(slept_ms, 1000 * TPMBUSY_S, 1000 * TPMBUSY_S + 1000);
+	assert_in_range(slept_ms, 1000 * TPM2_BUSY_S, 1000 * TPM2_BUSY_S + 1000);
 	assert_int_equal(longest_ms, 1000);
 	assert_in_range(n, 20, 40);
 	n = (int)slept_ms;
-	assert_false(tpmbusy_pause(&b));
+	assert_false(tpm2_busy_pause(&b));
 	assert_int_equal(slept_ms, n);
 }
 

@@ -765,7 +765,7 @@ static void altered_responses(void **state)
 	opens();
 }
 
-/* tpmbusy_pause() sleeps here. */
+/* tpm2_busy_pause() sleeps here. */
 static uint64_t slept_ms;
 
 int __wrap_nanosleep(const struct timespec *time, struct timespec *left);

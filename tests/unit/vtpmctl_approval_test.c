@@ -107,7 +107,7 @@ static void authorize_policy_is_the_tpms(void **state)
 	assert_memory_equal(name, want, sizeof(name));
 	/* with an empty policyRef the TPM got 8bb8522e...: the last hash is of a ref, too */
 	assert_int_equal(policykey_policy(public, APPROVAL_KMS, srk, policy), 0);
-	assert_int_equal(hostpolicy_ref(APPROVAL_KMS, srk, ref), 0);
+	assert_int_equal(policy_ref(APPROVAL_KMS, srk, ref), 0);
 	assert_int_equal(crypt_sha256(parts, 3, inner), 0);
 	assert_int_equal(crypt_sha256(again, 2, want), 0);
 	assert_memory_equal(policy, want, sizeof(policy));

@@ -73,7 +73,7 @@ static int template(const struct hostconf *h, TPMS_NV_PUBLIC *out)
 	    policykey_policy(h->policy_key, APPROVAL_ANCHOR, h->srk_name,
 			     out->authPolicy.buffer))
 		return -EIO;
-	return hostpolicy_key(out->authPolicy.buffer, name);
+	return policy_key(out->authPolicy.buffer, name);
 }
 
 static int gone(struct error *e)
@@ -221,8 +221,8 @@ static int sign_session(const struct hostconf *h, const struct tpm2_session *ses
 	return rc;
 }
 
-static int policy_signed(struct hosttpm *c, const struct hostconf *h,
-			 const struct tpm2_session *session, struct error *e)
+static int satisfy_signed(struct hosttpm *c, const struct hostconf *h,
+			  const struct tpm2_session *session, struct error *e)
 {
 	uint8_t public[POLICYKEY_PUBLIC_SIZE], signature[APPROVAL_SIGNATURE_SIZE];
 	uint32_t key;
@@ -255,7 +255,7 @@ static int write_signed(struct hosttpm *c, const struct hostconf *h,
 	if (!rc)
 		rc = hosttpm_satisfy(c, s.handle, APPROVAL_ANCHOR, false, e);
 	if (!rc)
-		rc = policy_signed(c, h, &s, e);
+		rc = satisfy_signed(c, h, &s, e);
 	if (!rc)
 		rc = hosttpm_result(
 			&c->cmd,

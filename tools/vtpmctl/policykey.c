@@ -2,6 +2,7 @@
 #include "tools/vtpmctl/policykey.h"
 #include "lib/crypt.h"
 #include "lib/cursor.h"
+#include "lib/tpm2/quote.h"
 #include "lib/text.h"
 #include "tools/vtpmctl/file.h"
 
@@ -13,12 +14,10 @@
 #include <openssl/crypto.h>
 #include <openssl/ec.h>
 #include <openssl/ecdsa.h>
-#include <openssl/param_build.h>
 #include <openssl/pem.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <tss2/tss2_tpm2_types.h>
 
 #define P256	   "prime256v1"
 #define COORDINATE 32
@@ -93,23 +92,20 @@ int policykey_public(EVP_PKEY *key, uint8_t out[POLICYKEY_PUBLIC_SIZE])
 {
 	struct cursor c = cursor_writer(out, POLICYKEY_PUBLIC_SIZE);
 	uint8_t x[COORDINATE], y[COORDINATE];
+	const struct tpm2_template t = {
+		.type = TPM2_ALG_ECC,
+		.name_alg = TPM2_ALG_SHA256,
+		.attributes = TPMA_OBJECT_SIGN_ENCRYPT | TPMA_OBJECT_USERWITHAUTH,
+		.ecdsa = TPM2_ALG_SHA256,
+		.size = TPM2_ECC_NIST_P256,
+		.x = {x, sizeof(x)},
+		.y = {y, sizeof(y)},
+	};
 
 	if (!is_p256(key) || coordinate(key, OSSL_PKEY_PARAM_EC_PUB_X, x) ||
 	    coordinate(key, OSSL_PKEY_PARAM_EC_PUB_Y, y))
 		return -EINVAL;
-	cursor_put_u16(&c, TPM2_ALG_ECC);
-	cursor_put_u16(&c, TPM2_ALG_SHA256);
-	cursor_put_u32(&c, TPMA_OBJECT_SIGN_ENCRYPT | TPMA_OBJECT_USERWITHAUTH);
-	cursor_put_u16(&c, 0);		   /* authPolicy */
-	cursor_put_u16(&c, TPM2_ALG_NULL); /* symmetric */
-	cursor_put_u16(&c, TPM2_ALG_ECDSA);
-	cursor_put_u16(&c, TPM2_ALG_SHA256);
-	cursor_put_u16(&c, TPM2_ECC_NIST_P256);
-	cursor_put_u16(&c, TPM2_ALG_NULL); /* kdf */
-	cursor_put_u16(&c, COORDINATE);
-	cursor_put(&c, x, COORDINATE);
-	cursor_put_u16(&c, COORDINATE);
-	cursor_put(&c, y, COORDINATE);
+	tpm2_put_template(&c, &t);
 	return cursor_ok(&c) ? 0 : -EINVAL;
 }
 
@@ -119,9 +115,9 @@ static int signed_hash(const struct approval *a, enum approval_purpose purpose,
 		       uint8_t hash[CRYPT_HASH_SIZE])
 {
 	uint8_t ref[CRYPT_HASH_SIZE];
-	int rc = hostpolicy_ref(purpose, srk_name, ref);
+	int rc = policy_ref(purpose, srk_name, ref);
 
-	return rc ? rc : hostpolicy_signed(a->digest, ref, hash);
+	return rc ? rc : policy_signed(a->digest, ref, hash);
 }
 
 static int split_signature(const uint8_t *der, size_t len, struct approval_signature *out)
@@ -162,94 +158,40 @@ int policykey_sign(EVP_PKEY *key, const uint8_t srk_name[POLICYKEY_NAME_SIZE],
 	return rc;
 }
 
-/* The EVP_PKEY of a TPMT_PUBLIC that policykey_public() made; NULL for others. */
-static EVP_PKEY *import(const uint8_t public[POLICYKEY_PUBLIC_SIZE])
+/* Whether the key has signed what TPM2_PolicyAuthorize wants signed: the hash of this. */
+static bool is_signed_by(const struct tpm2_key *key, const struct approval *a,
+			 enum approval_purpose purpose,
+			 const uint8_t srk_name[POLICYKEY_NAME_SIZE])
 {
-	uint8_t point[1 + 2 * COORDINATE] = {POINT_CONVERSION_UNCOMPRESSED};
-	char group[] = P256;
-	OSSL_PARAM params[] = {
-		OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, group, 0),
-		OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, point,
-						  sizeof(point)),
-		OSSL_PARAM_construct_end(),
-	};
-	struct cursor c = cursor_reader(public, POLICYKEY_PUBLIC_SIZE);
-	EVP_PKEY_CTX *ctx;
-	EVP_PKEY *key = NULL;
+	uint8_t data[2 * CRYPT_HASH_SIZE], bytes[APPROVAL_SIGNATURE_SIZE];
+	struct cursor w = cursor_writer(bytes, sizeof(bytes));
+	struct tpm2_signature s;
 
-	(void)cursor_bytes(&c, POLICYKEY_PUBLIC_SIZE - 2 * (2 + COORDINATE));
-	(void)cursor_u16(&c);
-	cursor_copy(&c, point + 1, COORDINATE);
-	(void)cursor_u16(&c);
-	cursor_copy(&c, point + 1 + COORDINATE, COORDINATE);
-	ctx = cursor_done(&c) ? EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL) : NULL;
-	if (ctx && EVP_PKEY_fromdata_init(ctx) == 1 &&
-	    EVP_PKEY_fromdata(ctx, &key, EVP_PKEY_PUBLIC_KEY, params) != 1)
-		key = NULL;
-	EVP_PKEY_CTX_free(ctx);
-	return key;
-}
-
-static int join_signature(const struct approval_signature *a, uint8_t **der)
-{
-	ECDSA_SIG *sig = ECDSA_SIG_new();
-	BIGNUM *r = BN_bin2bn(a->r, sizeof(a->r), NULL);
-	BIGNUM *s = BN_bin2bn(a->s, sizeof(a->s), NULL);
-	int len = -1;
-
-	if (sig && r && s && ECDSA_SIG_set0(sig, r, s) == 1) {
-		r = s = NULL; /* they are the signature's now */
-		len = i2d_ECDSA_SIG(sig, der);
-	}
-	BN_free(r);
-	BN_free(s);
-	ECDSA_SIG_free(sig);
-	return len;
-}
-
-static bool verifies(EVP_PKEY *key, const uint8_t hash[CRYPT_HASH_SIZE],
-		     const struct approval_signature *s)
-{
-	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(key, NULL);
-	uint8_t *der = NULL;
-	int len = join_signature(s, &der);
-	bool ok = ctx && len > 0 && EVP_PKEY_verify_init(ctx) == 1 &&
-		  EVP_PKEY_CTX_set_signature_md(ctx, EVP_sha256()) == 1 &&
-		  EVP_PKEY_verify(ctx, der, (size_t)len, hash, CRYPT_HASH_SIZE) == 1;
-
-	OPENSSL_free(der);
-	EVP_PKEY_CTX_free(ctx);
-	return ok;
+	memcpy(data, a->digest, CRYPT_HASH_SIZE);
+	approval_put_signature(&w, &a->signature[purpose - 1]);
+	return !policy_ref(purpose, srk_name, data + CRYPT_HASH_SIZE) &&
+	       !tpm2_signature_parse(bytes, sizeof(bytes), &s) &&
+	       !tpm2_signature_verify(&s, key, data, sizeof(data));
 }
 
 int policykey_verify(const uint8_t public[POLICYKEY_PUBLIC_SIZE],
 		     const uint8_t srk_name[POLICYKEY_NAME_SIZE],
 		     const struct approval *a)
 {
-	EVP_PKEY *key = import(public);
-	uint8_t hash[CRYPT_HASH_SIZE];
-	bool ok = key;
+	struct tpm2_key key;
+	bool ok = !tpm2_key_parse(public, POLICYKEY_PUBLIC_SIZE, &key);
 	int i;
 
 	for (i = 0; i < APPROVAL_PURPOSES && ok; i++)
-		ok = !signed_hash(a, (enum approval_purpose)(i + 1), srk_name, hash) &&
-		     verifies(key, hash, &a->signature[i]);
-	EVP_PKEY_free(key);
+		ok = is_signed_by(&key, a, (enum approval_purpose)(i + 1), srk_name);
+	tpm2_key_free(&key);
 	return ok ? 0 : -EBADMSG;
 }
 
-/* Part 1 clause 16: Name = nameAlg || H(TPMT_PUBLIC). */
 int policykey_name(const uint8_t public[POLICYKEY_PUBLIC_SIZE],
 		   uint8_t name[POLICYKEY_NAME_SIZE])
 {
-	const struct crypt_part part = {public, POLICYKEY_PUBLIC_SIZE};
-	struct cursor c = cursor_writer(name, POLICYKEY_NAME_SIZE);
-	uint8_t hash[CRYPT_HASH_SIZE];
-	int rc = crypt_sha256(&part, 1, hash);
-
-	cursor_put_u16(&c, TPM2_ALG_SHA256);
-	cursor_put(&c, hash, sizeof(hash));
-	return rc;
+	return tpm2_name((struct tpm2_bytes){public, POLICYKEY_PUBLIC_SIZE}, name);
 }
 
 int policykey_policy(const uint8_t public[POLICYKEY_PUBLIC_SIZE],
@@ -259,7 +201,7 @@ int policykey_policy(const uint8_t public[POLICYKEY_PUBLIC_SIZE],
 {
 	uint8_t name[POLICYKEY_NAME_SIZE], ref[CRYPT_HASH_SIZE];
 
-	if (policykey_name(public, name) || hostpolicy_ref(purpose, srk_name, ref))
+	if (policykey_name(public, name) || policy_ref(purpose, srk_name, ref))
 		return -EIO;
-	return hostpolicy_authorize(digest, name, ref);
+	return policy_authorize(digest, name, ref);
 }

@@ -8,7 +8,7 @@
 #define XVTPM_POLICYKEY_H
 
 #include "lib/error.h"
-#include "lib/approval.h"
+#include "lib/tpm2/policy.h"
 
 #include <openssl/evp.h>
 #include <stdbool.h>

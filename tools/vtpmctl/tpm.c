@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmctl/tpm.h"
 #include "lib/text.h"
-#include "lib/tpmbusy.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -17,7 +16,7 @@
 struct tpmagain {
 	TSS2_TCTI_CONTEXT_COMMON_V1 v1; /* first: what libtss2 sees */
 	TSS2_TCTI_CONTEXT *inner;
-	struct tpmbusy busy;
+	struct tpm2_busy busy;
 	bool gave_up; /* with the last command: the library's own tries do not wait again */
 	uint8_t cmd[COMMAND_MAX];
 	size_t len;
@@ -31,7 +30,7 @@ static TSS2_RC transmit_tpm(TSS2_TCTI_CONTEXT *tcti, size_t len, const uint8_t *
 		return TSS2_TCTI_RC_INSUFFICIENT_BUFFER;
 	memcpy(a->cmd, cmd, len);
 	a->len = len;
-	a->busy = (struct tpmbusy){0};
+	a->busy = (struct tpm2_busy){0};
 	return Tss2_Tcti_Transmit(a->inner, len, cmd);
 }
 
@@ -47,11 +46,11 @@ static TSS2_RC receive(TSS2_TCTI_CONTEXT *tcti, size_t *len, uint8_t *rsp,
 		rc = Tss2_Tcti_Receive(a->inner, len, rsp, timeout);
 		if (rc || !rsp)
 			return rc;
-		if (!tpmbusy_is_response(rsp, *len)) {
+		if (!tpm2_busy_is_response(rsp, *len)) {
 			a->gave_up = false;
 			return 0;
 		}
-		if (a->gave_up || !tpmbusy_pause(&a->busy)) {
+		if (a->gave_up || !tpm2_busy_pause(&a->busy)) {
 			a->gave_up = true;
 			return 0;
 		}
@@ -115,12 +114,12 @@ int tpmrc_set(struct error *e, TSS2_RC rc, const char *doing)
 			"authentic (%s): something between this program and the TPM "
 			"alters what they say; nothing was done with it",
 			doing, Tss2_RC_Decode(rc));
-	if (tpmbusy_is_code(rc))
+	if (tpm2_busy_is_code(rc))
 		return error_set(
 			e, -EIO, CAUSE_TPM_BUSY,
 			"the host's TPM is busy: asked to %s, it answered \"%s\" "
 			"(0x%x) for %d s; nothing was changed, try again later",
-			doing, Tss2_RC_Decode(rc), rc, TPMBUSY_S);
+			doing, Tss2_RC_Decode(rc), rc, TPM2_BUSY_S);
 	return error_set(
 		e, -EIO, CAUSE_TPM_REFUSED,
 		"the host's TPM refused to %s: %s (0x%x); `dmesg | grep -i tpm` and "

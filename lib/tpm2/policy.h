@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef XVTPM_APPROVAL_H
-#define XVTPM_APPROVAL_H
+/*
+ * The digests of the policies that bind secrets to this host, for those who make them
+ * (vtpmctl) and those who satisfy them (the manager).  All with SHA-256; Names are 34
+ * bytes, nameAlg and hash.  What an approval says is in include/channel.h.
+ * Source: TPM 2.0 Library, Part 3, 23.  0, or -EIO when OpenSSL fails.
+ */
+#ifndef XVTPM_LIB_TPM2_POLICY_H
+#define XVTPM_LIB_TPM2_POLICY_H
 
 #include "include/compiler.h"
-#include "lib/cursor.h"
-#include "lib/hostpolicy.h"
+#include "include/channel.h"
+#include "lib/tpm2/marshal.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -50,7 +56,7 @@ int __must_check approval_pcr_digest(const struct approval *a,
 				     uint8_t digest[APPROVAL_HASH_SIZE]);
 /* The policy digest that values and number make, with the counter of that Name. */
 int __must_check approval_digest(const struct approval *a,
-				 const uint8_t counter_name[HOSTPOLICY_NAME_SIZE],
+				 const uint8_t counter_name[TPM2_NAME_SIZE],
 				 uint8_t digest[APPROVAL_HASH_SIZE]);
 /* *len: in, room; out, bytes. -ENOSPC. */
 int __must_check approval_encode(const struct approval *a, uint8_t *out, size_t *len);
@@ -61,11 +67,31 @@ void approval_put_signature(struct cursor *c, const struct approval_signature *s
 int __must_check approval_parse(const uint8_t *in, size_t len, struct approval *a);
 /* The same; -EBADMSG, too, unless the digest is that of the values and the number. */
 int __must_check approval_decode(const uint8_t *in, size_t len,
-				 const uint8_t counter_name[HOSTPOLICY_NAME_SIZE],
+				 const uint8_t counter_name[TPM2_NAME_SIZE],
 				 struct approval *a);
 /* The approved PCRs have these values. */
 bool approval_matches(const struct approval *a,
 		      const uint8_t value[APPROVAL_PCRS][APPROVAL_HASH_SIZE]);
+
+/* The policyRef of approvals for this purpose on the host that has this storage key. */
+int __must_check policy_ref(enum approval_purpose purpose,
+			    const uint8_t srk_name[TPM2_NAME_SIZE],
+			    uint8_t ref[CRYPT_HASH_SIZE]);
+/* What the policy key signs for TPM2_PolicyAuthorize: H(approvedPolicy || policyRef). */
+int __must_check policy_signed(const uint8_t approved[CRYPT_HASH_SIZE],
+			       const uint8_t ref[CRYPT_HASH_SIZE],
+			       uint8_t hash[CRYPT_HASH_SIZE]);
+
+/* Each extends *digest by one command of a policy session. */
+
+/* Starts from zeroes, whatever *digest was (23.16.3). */
+int __must_check policy_authorize(uint8_t digest[CRYPT_HASH_SIZE],
+				  const uint8_t key_name[TPM2_NAME_SIZE],
+				  const uint8_t ref[CRYPT_HASH_SIZE]);
+/* TPM2_PolicySigned by this key, policyRef empty. */
+int __must_check policy_key(uint8_t digest[CRYPT_HASH_SIZE],
+			    const uint8_t key_name[TPM2_NAME_SIZE]);
+int __must_check policy_auth_value(uint8_t digest[CRYPT_HASH_SIZE]);
 
 /* Of the host policy key, whose signatures these are: its TPMT_PUBLIC, and a Name. */
 #define POLICYKEY_PUBLIC_SIZE 88

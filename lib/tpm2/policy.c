@@ -1,15 +1,111 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "lib/approval.h"
-#include "lib/crypt.h"
-#include "lib/cursor.h"
+#include "lib/tpm2/policy.h"
 #include "lib/text.h"
-#include "lib/tpm2/types.h"
 
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* digest = H(digest || code || data || more) */
+static int extend(uint8_t digest[CRYPT_HASH_SIZE], uint32_t code, struct crypt_part data,
+		  struct crypt_part more)
+{
+	uint8_t be[4];
+	struct cursor c = cursor_writer(be, sizeof(be));
+	const struct crypt_part parts[] = {
+		{digest, CRYPT_HASH_SIZE}, {be, sizeof(be)}, data, more};
+
+	cursor_put_u32(&c, code);
+	return crypt_sha256(parts, ARRAY_SIZE(parts), digest);
+}
+
+/* TPM2_PolicyPCR, of the SHA-256 bank */
+static int extend_pcr(uint8_t digest[CRYPT_HASH_SIZE], uint32_t pcrs,
+		      const uint8_t pcr_digest[CRYPT_HASH_SIZE])
+{
+	uint8_t selection[4 + 2 + 1 + TPM2_PCRS / 8];
+	struct cursor c = cursor_writer(selection, sizeof(selection));
+
+	cursor_put_u32(&c, 1);
+	tpm2_put_selection(&c, TPM2_ALG_SHA256, pcrs);
+	return extend(digest, TPM2_CC_PolicyPCR,
+		      (struct crypt_part){selection, sizeof(selection)},
+		      (struct crypt_part){pcr_digest, CRYPT_HASH_SIZE});
+}
+
+/* TPM2_PolicyNV: the counter of revocations equals number. */
+static int extend_counter(uint8_t digest[CRYPT_HASH_SIZE],
+			  const uint8_t counter_name[TPM2_NAME_SIZE], uint64_t number)
+{
+	uint8_t operand[8 + 2 + 2], args[CRYPT_HASH_SIZE];
+	const struct crypt_part part = {operand, sizeof(operand)};
+	struct cursor c = cursor_writer(operand, sizeof(operand));
+	int rc;
+
+	cursor_put_u64(&c, number);
+	cursor_put_u16(&c, 0); /* offset */
+	cursor_put_u16(&c, TPM2_EO_EQ);
+	rc = crypt_sha256(&part, 1, args);
+	return rc ? rc
+		  : extend(digest, TPM2_CC_PolicyNV,
+			   (struct crypt_part){args, sizeof(args)},
+			   (struct crypt_part){counter_name, TPM2_NAME_SIZE});
+}
+
+/* PolicyUpdate() of 23.2.3: a key's Name, then policyRef in a hash of its own. */
+static int extend_by_key(uint8_t digest[CRYPT_HASH_SIZE], uint32_t code,
+			 const uint8_t name[TPM2_NAME_SIZE], struct crypt_part ref)
+{
+	const struct crypt_part key = {name, TPM2_NAME_SIZE}, none = {NULL, 0};
+	const struct crypt_part again[] = {{digest, CRYPT_HASH_SIZE}, ref};
+	int rc = extend(digest, code, key, none);
+
+	return rc ? rc : crypt_sha256(again, ARRAY_SIZE(again), digest);
+}
+
+int policy_ref(enum approval_purpose purpose, const uint8_t srk_name[TPM2_NAME_SIZE],
+	       uint8_t ref[CRYPT_HASH_SIZE])
+{
+	static const char label[] = "xen-vtpm approval";
+	const uint8_t number = (uint8_t)purpose;
+	const struct crypt_part parts[] = {
+		{label, sizeof(label) - 1}, {&number, 1}, {srk_name, TPM2_NAME_SIZE}};
+
+	return crypt_sha256(parts, ARRAY_SIZE(parts), ref);
+}
+
+int policy_signed(const uint8_t approved[CRYPT_HASH_SIZE],
+		  const uint8_t ref[CRYPT_HASH_SIZE], uint8_t hash[CRYPT_HASH_SIZE])
+{
+	const struct crypt_part parts[] = {{approved, CRYPT_HASH_SIZE},
+					   {ref, CRYPT_HASH_SIZE}};
+
+	return crypt_sha256(parts, ARRAY_SIZE(parts), hash);
+}
+
+int policy_authorize(uint8_t digest[CRYPT_HASH_SIZE],
+		     const uint8_t key_name[TPM2_NAME_SIZE],
+		     const uint8_t ref[CRYPT_HASH_SIZE])
+{
+	memset(digest, 0, CRYPT_HASH_SIZE);
+	return extend_by_key(digest, TPM2_CC_PolicyAuthorize, key_name,
+			     (struct crypt_part){ref, CRYPT_HASH_SIZE});
+}
+
+int policy_key(uint8_t digest[CRYPT_HASH_SIZE], const uint8_t key_name[TPM2_NAME_SIZE])
+{
+	return extend_by_key(digest, TPM2_CC_PolicySigned, key_name,
+			     (struct crypt_part){NULL, 0});
+}
+
+int policy_auth_value(uint8_t digest[CRYPT_HASH_SIZE])
+{
+	const struct crypt_part none = {NULL, 0};
+
+	return extend(digest, TPM2_CC_PolicyAuthValue, none, none);
+}
 
 int approval_pcrs_parse(const char *text, uint32_t *pcrs)
 {
@@ -102,16 +198,15 @@ int approval_pcr_digest(const struct approval *a, uint8_t digest[APPROVAL_HASH_S
 	memset(digest, 0, APPROVAL_HASH_SIZE);
 	if (crypt_sha256(values, count, pcr_digest))
 		return -EIO;
-	return hostpolicy_pcr(digest, a->pcrs, pcr_digest);
+	return extend_pcr(digest, a->pcrs, pcr_digest);
 }
 
-int approval_digest(const struct approval *a,
-		    const uint8_t counter_name[HOSTPOLICY_NAME_SIZE],
+int approval_digest(const struct approval *a, const uint8_t counter_name[TPM2_NAME_SIZE],
 		    uint8_t digest[APPROVAL_HASH_SIZE])
 {
 	int rc = approval_pcr_digest(a, digest);
 
-	return rc ? rc : hostpolicy_counter(digest, counter_name, a->number);
+	return rc ? rc : extend_counter(digest, counter_name, a->number);
 }
 
 void approval_put_signature(struct cursor *c, const struct approval_signature *s)
@@ -196,7 +291,7 @@ int approval_parse(const uint8_t *in, size_t len, struct approval *a)
 }
 
 int approval_decode(const uint8_t *in, size_t len,
-		    const uint8_t counter_name[HOSTPOLICY_NAME_SIZE], struct approval *a)
+		    const uint8_t counter_name[TPM2_NAME_SIZE], struct approval *a)
 {
 	uint8_t digest[APPROVAL_HASH_SIZE];
 	int rc = approval_parse(in, len, a);
