@@ -199,105 +199,6 @@ static int folder_unlock(struct folder *f, struct state *s, bool *create, struct
 	return rc;
 }
 
-/*
- * The control channel that clients of swtpm use, as far as a TPM for tests needs it:
- * GET_CAPABILITY, INIT, SHUTDOWN, SET_LOCALITY, CANCEL_TPM_CMD and STOP.  Numbers and
- * layouts are those of <swtpm/tpm_ioctl.h>; all integers are big-endian.
- */
-
-enum command {
-	CMD_GET_CAPABILITY = 1,
-	CMD_INIT = 2,
-	CMD_SHUTDOWN = 3,
-	CMD_SET_LOCALITY = 5,
-	CMD_CANCEL_TPM_CMD = 9,
-	CMD_STOP = 14,
-};
-
-enum capability {
-	CAP_INIT = 1 << 0,
-	CAP_SHUTDOWN = 1 << 1,
-	CAP_SET_LOCALITY = 1 << 3,
-	CAP_CANCEL_TPM_CMD = 1 << 5,
-	CAP_STOP = 1 << 10,
-};
-
-#define LOCALITY_MAX	     4
-#define CONTROL_REQUEST_MAX  8
-#define CONTROL_RESPONSE_MAX 8
-
-struct control_ops {
-	void *ctx;
-	int (*init)(void *ctx); /* power cycle, or power on after stop; 0 or -errno */
-	int (*stop)(void *ctx); /* power off */
-	void (*set_locality)(void *ctx, uint8_t locality);
-	void (*cancel)(void *ctx);
-};
-
-/* How many bytes the request that begins in buf has; 0 while that is not known. */
-static size_t control_request_size(const uint8_t *buf, size_t len)
-{
-	struct cursor c = cursor_reader(buf, len);
-
-	if (len < 4)
-		return 0;
-	switch (cursor_u32(&c)) {
-	case CMD_INIT: /* u32 flags: what volatile state to drop; all goes anyway */
-		return 8;
-	case CMD_SET_LOCALITY:
-		return 5;
-	default:
-		return 4;
-	}
-}
-
-static uint32_t set_locality(const struct control_ops *ops, struct cursor *c)
-{
-	uint8_t locality = cursor_u8(c);
-
-	if (!cursor_ok(c) || locality > LOCALITY_MAX)
-		return TPM_BAD_LOCALITY;
-	ops->set_locality(ops->ctx, locality);
-	return TPM_SUCCESS;
-}
-
-/* Carries out the request in buf, which is whole; returns the response's length.
- * *end: it was SHUTDOWN, the process ends once the response is sent. */
-static size_t control_answer(const struct control_ops *ops, const uint8_t *buf,
-			     size_t len, uint8_t rsp[CONTROL_RESPONSE_MAX], bool *end)
-{
-	struct cursor c = cursor_reader(buf, len);
-	struct cursor w = cursor_writer(rsp, CONTROL_RESPONSE_MAX);
-
-	*end = false;
-	switch (cursor_u32(&c)) {
-	case CMD_GET_CAPABILITY:
-		cursor_put_u64(&w, CAP_INIT | CAP_SHUTDOWN | CAP_SET_LOCALITY |
-					   CAP_CANCEL_TPM_CMD | CAP_STOP);
-		break;
-	case CMD_INIT:
-		cursor_put_u32(&w, ops->init(ops->ctx) ? TPM_FAIL : TPM_SUCCESS);
-		break;
-	case CMD_STOP:
-		cursor_put_u32(&w, ops->stop(ops->ctx) ? TPM_FAIL : TPM_SUCCESS);
-		break;
-	case CMD_SHUTDOWN:
-		*end = true;
-		cursor_put_u32(&w, ops->stop(ops->ctx) ? TPM_FAIL : TPM_SUCCESS);
-		break;
-	case CMD_SET_LOCALITY:
-		cursor_put_u32(&w, set_locality(ops, &c));
-		break;
-	case CMD_CANCEL_TPM_CMD:
-		ops->cancel(ops->ctx);
-		cursor_put_u32(&w, TPM_SUCCESS);
-		break;
-	default:
-		cursor_put_u32(&w, TPM_BAD_ORDINAL);
-	}
-	return w.pos;
-}
-
 #define FLUSH_MS 1000 /* how long the clock's last state may wait */
 
 /* The main thread serves commands; the control channel has a thread of its own, as
@@ -336,7 +237,52 @@ static int power_off(void)
 	return rc ? rc : state_flush(&alone.state);
 }
 
-static int on_init(void *ctx)
+/*
+ * The control channel that clients of swtpm use, as far as a TPM for tests needs it:
+ * GET_CAPABILITY, INIT, SHUTDOWN, SET_LOCALITY, CANCEL_TPM_CMD and STOP.  Numbers and
+ * layouts are those of <swtpm/tpm_ioctl.h>; all integers are big-endian.
+ */
+
+enum command {
+	CMD_GET_CAPABILITY = 1,
+	CMD_INIT = 2,
+	CMD_SHUTDOWN = 3,
+	CMD_SET_LOCALITY = 5,
+	CMD_CANCEL_TPM_CMD = 9,
+	CMD_STOP = 14,
+};
+
+enum capability {
+	CAP_INIT = 1 << 0,
+	CAP_SHUTDOWN = 1 << 1,
+	CAP_SET_LOCALITY = 1 << 3,
+	CAP_CANCEL_TPM_CMD = 1 << 5,
+	CAP_STOP = 1 << 10,
+};
+
+#define LOCALITY_MAX	     4
+#define CONTROL_REQUEST_MAX  8
+#define CONTROL_RESPONSE_MAX 8
+
+/* How many bytes the request that begins in buf has; 0 while that is not known. */
+static size_t control_request_size(const uint8_t *buf, size_t len)
+{
+	struct cursor c = cursor_reader(buf, len);
+
+	if (len < 4)
+		return 0;
+	switch (cursor_u32(&c)) {
+	case CMD_INIT: /* u32 flags: what volatile state to drop; all goes anyway */
+		return 8;
+	case CMD_SET_LOCALITY:
+		return 5;
+	default:
+		return 4;
+	}
+}
+
+/* A power cycle, or power on after a stop */
+static uint32_t init_tpm(void)
 {
 	int rc;
 
@@ -344,37 +290,67 @@ static int on_init(void *ctx)
 	rc = alone.on ? engine_power_cycle() : alone_power_on(false);
 	alone.locality = 0;
 	pthread_mutex_unlock(&alone.lock);
-	return rc;
+	return rc ? TPM_FAIL : TPM_SUCCESS;
 }
 
-static int on_stop(void *ctx)
+static uint32_t stop_tpm(void)
 {
 	int rc;
 
 	pthread_mutex_lock(&alone.lock);
 	rc = power_off();
 	pthread_mutex_unlock(&alone.lock);
-	return rc;
+	return rc ? TPM_FAIL : TPM_SUCCESS;
 }
 
-static void on_locality(void *ctx, uint8_t locality)
+static uint32_t set_locality(struct cursor *c)
 {
+	uint8_t locality = cursor_u8(c);
+
+	if (!cursor_ok(c) || locality > LOCALITY_MAX)
+		return TPM_BAD_LOCALITY;
 	pthread_mutex_lock(&alone.lock);
 	alone.locality = locality;
 	pthread_mutex_unlock(&alone.lock);
+	return TPM_SUCCESS;
 }
 
-static void on_cancel(void *ctx)
+/* Carries out the request in buf, which is whole; returns the response's length.
+ * *end: it was SHUTDOWN, the process ends once the response is sent. */
+static size_t control_answer(const uint8_t *buf, size_t len,
+			     uint8_t rsp[CONTROL_RESPONSE_MAX], bool *end)
 {
-	engine_cancel();
-}
+	struct cursor c = cursor_reader(buf, len);
+	struct cursor w = cursor_writer(rsp, CONTROL_RESPONSE_MAX);
 
-static const struct control_ops control_ops = {
-	.init = on_init,
-	.stop = on_stop,
-	.set_locality = on_locality,
-	.cancel = on_cancel,
-};
+	*end = false;
+	switch (cursor_u32(&c)) {
+	case CMD_GET_CAPABILITY:
+		cursor_put_u64(&w, CAP_INIT | CAP_SHUTDOWN | CAP_SET_LOCALITY |
+					   CAP_CANCEL_TPM_CMD | CAP_STOP);
+		break;
+	case CMD_INIT:
+		cursor_put_u32(&w, init_tpm());
+		break;
+	case CMD_STOP:
+		cursor_put_u32(&w, stop_tpm());
+		break;
+	case CMD_SHUTDOWN:
+		*end = true;
+		cursor_put_u32(&w, stop_tpm());
+		break;
+	case CMD_SET_LOCALITY:
+		cursor_put_u32(&w, set_locality(&c));
+		break;
+	case CMD_CANCEL_TPM_CMD:
+		engine_cancel();
+		cursor_put_u32(&w, TPM_SUCCESS);
+		break;
+	default:
+		cursor_put_u32(&w, TPM_BAD_ORDINAL);
+	}
+	return w.pos;
+}
 
 static int execute_standalone(void *ctx, uint8_t locality, const uint8_t *cmd, size_t len,
 			      uint8_t *rsp, size_t *rsp_len)
@@ -407,7 +383,7 @@ static bool serve_request(int fd)
 		have += (size_t)n;
 		want = control_request_size(buf, have);
 	} while (!want || have < want);
-	want = control_answer(&control_ops, buf, want, rsp, &end);
+	want = control_answer(buf, want, rsp, &end);
 	n = send(fd, rsp, want, MSG_NOSIGNAL);
 	if (end)
 		kill(getpid(), SIGTERM); /* serve_standalone() hears of it */

@@ -37,11 +37,10 @@ ENGINE_LIBS := $(ENGINE_WRAPS) -Wl,-Bstatic -ltpms -Wl,-Bdynamic
 UNIT_TESTS += control engine folder front plain
 front_UNIT_SRCS := stubdom/manager/front.c
 # Parts of alone.c, which the tests include
-folder_UNIT_SRCS := $(ENGINE_SRCS) $(addprefix stubdom/manager/,front.c socket.c state.c) \
-                    lib/atomic.c $(ENVELOPE_SRCS)
+control_UNIT_SRCS := $(addprefix stubdom/manager/,front.c socket.c state.c) lib/atomic.c $(ENVELOPE_SRCS)
+control_UNIT_LIBS := -lcrypto
+folder_UNIT_SRCS := $(control_UNIT_SRCS) $(ENGINE_SRCS)
 folder_UNIT_LIBS := $(ENGINE_LIBS) -lcrypto
-control_UNIT_SRCS := $(folder_UNIT_SRCS)
-control_UNIT_LIBS := $(folder_UNIT_LIBS)
 plain_UNIT_SRCS := $(addprefix stubdom/manager/,front.c socket.c) lib/cursor.c lib/error.c
 engine_UNIT_SRCS := $(ENGINE_SRCS) stubdom/manager/state.c $(ENVELOPE_SRCS)
 engine_UNIT_LIBS := $(ENGINE_LIBS) -lcrypto

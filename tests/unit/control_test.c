@@ -1,40 +1,43 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/unit.h"
-/* The control channel of the stand-alone mode. */
+/* The control channel of the stand-alone mode, with an engine that counts. */
 #include "stubdom/manager/alone.c"
 
-#include <errno.h>
-#include <string.h>
-
 static struct {
-	int inits, stops, cancels, fail;
-	uint8_t locality;
+	int opens, inits, stops, cancels, fail;
 } did;
 
-static int count_init(void *ctx)
+int engine_open(const struct engine_store *store, const struct engine_options *options,
+		struct error *e)
+{
+	assert_false(options->create);
+	did.opens++;
+	return did.fail;
+}
+
+int engine_power_cycle(void)
 {
 	did.inits++;
 	return did.fail;
 }
 
-static int count_stop(void *ctx)
+int engine_close(void)
 {
 	did.stops++;
 	return did.fail;
 }
 
-static void note_locality(void *ctx, uint8_t locality)
-{
-	did.locality = locality;
-}
-
-static void count_cancel(void *ctx)
+void engine_cancel(void)
 {
 	did.cancels++;
 }
 
-static const struct control_ops ops = {NULL, count_init, count_stop, note_locality,
-				       count_cancel};
+int engine_execute(uint8_t locality, const uint8_t *cmd, size_t len, uint8_t *rsp,
+		   size_t *rsp_len)
+{
+	abort();
+}
+
 static uint8_t rsp[CONTROL_RESPONSE_MAX];
 static bool end;
 
@@ -43,7 +46,7 @@ static size_t ask(uint8_t command, const char *body, size_t body_len)
 	uint8_t buf[16] = {0, 0, 0, command};
 
 	memcpy(buf + 4, body, body_len);
-	return control_answer(&ops, buf, 4 + body_len, rsp, &end);
+	return control_answer(buf, 4 + body_len, rsp, &end);
 }
 
 static void result_is(size_t len, uint8_t want)
@@ -57,6 +60,8 @@ static void result_is(size_t len, uint8_t want)
 static int setup(void **state)
 {
 	memset(&did, 0, sizeof(did));
+	alone.on = true;
+	alone.locality = 0;
 	return 0;
 }
 
@@ -85,26 +90,42 @@ static void capabilities(void **state)
 
 static void power(void **state)
 {
+	alone.locality = 3;
 	result_is(ask(2, "\0\0\0\1", 4), 0);
 	assert_int_equal(did.inits, 1);
+	assert_int_equal(alone.locality, 0);
 	result_is(ask(14, "", 0), 0);
 	assert_int_equal(did.stops, 1);
 	assert_false(end);
+	result_is(ask(14, "", 0), 0); /* it is off already */
+	assert_int_equal(did.stops, 1);
+	result_is(ask(2, "\0\0\0\0", 4), 0);
+	assert_int_equal(did.opens, 1);
+	assert_int_equal(did.inits, 1);
 	result_is(ask(3, "", 0), 0);
 	assert_int_equal(did.stops, 2);
 	assert_true(end);
+}
+
+static void power_fails(void **state)
+{
 	did.fail = -EIO;
 	result_is(ask(2, "\0\0\0\0", 4), 9);
+	assert_int_equal(did.inits, 1);
 	assert_false(end);
+	result_is(ask(14, "", 0), 9);
+	result_is(ask(2, "\0\0\0\0", 4), 9);
+	assert_int_equal(did.opens, 1);
+	assert_false(alone.on);
 }
 
 static void localities(void **state)
 {
 	result_is(ask(5, "\4", 1), 0);
-	assert_int_equal(did.locality, 4);
+	assert_int_equal(alone.locality, 4);
 	result_is(ask(5, "\5", 1), 0x3d);
 	result_is(ask(5, "", 0), 0x3d);
-	assert_int_equal(did.locality, 4);
+	assert_int_equal(alone.locality, 4);
 }
 
 static void cancel_and_unknown(void **state)
@@ -113,7 +134,7 @@ static void cancel_and_unknown(void **state)
 	assert_int_equal(did.cancels, 1);
 	result_is(ask(12, "", 0), 0x0a);
 	result_is(ask(0, "", 0), 0x0a);
-	assert_int_equal(did.inits + did.stops, 0);
+	assert_int_equal(did.opens + did.inits + did.stops, 0);
 }
 
 int main(void)
@@ -122,6 +143,7 @@ int main(void)
 		cmocka_unit_test_setup(sizes, setup),
 		cmocka_unit_test_setup(capabilities, setup),
 		cmocka_unit_test_setup(power, setup),
+		cmocka_unit_test_setup(power_fails, setup),
 		cmocka_unit_test_setup(localities, setup),
 		cmocka_unit_test_setup(cancel_and_unknown, setup),
 	};
