@@ -6,9 +6,8 @@
 #include "include/compiler.h"
 #include "include/vendor.h"
 #include "include/version.h"
-#include "lib/cursor.h"
 #include "lib/text.h"
-#include "lib/tpm2/types.h"
+#include "lib/tpm2/cmd.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -20,7 +19,6 @@
 #include <tss2/tss2_rc.h>
 #include <tss2/tss2_tcti.h>
 #include <tss2/tss2_tctildr.h>
-#include <tss2/tss2_tpm2_types.h>
 
 struct vendorcmd_attest {
 	const uint8_t *nonce, *user; /* user data, of 0 to 64 bytes */
@@ -28,99 +26,64 @@ struct vendorcmd_attest {
 	uint32_t pcrs;
 };
 
-#define BUFFER	     4096
 #define EVIDENCE_MAX (1024 * 1024)
 
-struct exchange {
-	uint8_t cmd[BUFFER], rsp[BUFFER];
-	struct cursor in, out;
-};
-
-static void begin(struct exchange *x, uint32_t code)
+static int exchange(void *ctx, const uint8_t *cmd, size_t len, uint8_t *rsp,
+		    size_t *rsp_len)
 {
-	x->in = cursor_writer(x->cmd, sizeof(x->cmd));
-	cursor_put_u16(&x->in, TPM2_ST_NO_SESSIONS);
-	cursor_put_u32(&x->in, 0);
-	cursor_put_u32(&x->in, code);
+	TSS2_TCTI_CONTEXT *tcti = ctx;
+
+	if (Tss2_Tcti_Transmit(tcti, len, cmd) ||
+	    Tss2_Tcti_Receive(tcti, rsp_len, rsp, TSS2_TCTI_TIMEOUT_BLOCK))
+		return -EIO;
+	return 0;
 }
 
-static int vendorcmd_run(TSS2_TCTI_CONTEXT *tcti, struct exchange *x, uint32_t *tpm_rc)
+/* As tpm2_run(), here and below. */
+static int vendorcmd_attest(struct tpm2_cmd *c, const struct vendorcmd_attest *a)
 {
-	struct cursor size = cursor_writer(x->cmd + 2, 4);
-	size_t len = sizeof(x->rsp);
-
-	cursor_put_u32(&size, (uint32_t)x->in.pos);
-	if (!cursor_ok(&x->in) || Tss2_Tcti_Transmit(tcti, x->in.pos, x->cmd) ||
-	    Tss2_Tcti_Receive(tcti, &len, x->rsp, TSS2_TCTI_TIMEOUT_BLOCK))
-		return -EIO;
-	x->out = cursor_reader(x->rsp, len);
-	(void)cursor_u16(&x->out);
-	if (cursor_u32(&x->out) != len)
-		return -EIO;
-	*tpm_rc = cursor_u32(&x->out);
-	if (!cursor_ok(&x->out))
-		return -EIO;
-	return *tpm_rc ? -EREMOTEIO : 0;
-}
-
-static void put_2b(struct cursor *w, const uint8_t *p, size_t n)
-{
-	cursor_put_u16(w, (uint16_t)n);
-	cursor_put(w, p, n);
-}
-
-/* *tpm_rc is what the TPM answered.  -EIO: it did not answer, or nonsense; -EREMOTEIO: it
- * refused. */
-static int vendorcmd_attest(TSS2_TCTI_CONTEXT *tcti, const struct vendorcmd_attest *a,
-			    uint32_t *tpm_rc)
-{
-	struct exchange x;
-
-	begin(&x, XVTPM_CC_ATTEST);
-	put_2b(&x.in, a->nonce, a->nonce_len);
-	cursor_put_u32(&x.in, a->pcrs);
-	put_2b(&x.in, a->user, a->user_len);
-	return vendorcmd_run(tcti, &x, tpm_rc);
+	tpm2_begin(c, XVTPM_CC_ATTEST);
+	tpm2_put_2b(&c->in, (struct tpm2_bytes){a->nonce, a->nonce_len});
+	cursor_put_u32(&c->in, a->pcrs);
+	tpm2_put_2b(&c->in, (struct tpm2_bytes){a->user, a->user_len});
+	return tpm2_run(c);
 }
 
 /* One piece; *total grows from 0 to what it is. */
-static int read_piece(TSS2_TCTI_CONTEXT *tcti, char **text, size_t *at, size_t *total,
-		      uint32_t *tpm_rc)
+static int read_piece(struct tpm2_cmd *c, char **text, size_t *at, size_t *total)
 {
-	struct exchange x;
 	size_t n, all;
 	int rc;
 
-	begin(&x, XVTPM_CC_READ_EVIDENCE);
-	cursor_put_u32(&x.in, (uint32_t)*at);
-	rc = vendorcmd_run(tcti, &x, tpm_rc);
+	tpm2_begin(c, XVTPM_CC_READ_EVIDENCE);
+	cursor_put_u32(&c->in, (uint32_t)*at);
+	rc = tpm2_run(c);
 	if (rc)
 		return rc;
-	all = cursor_u32(&x.out);
-	n = cursor_u16(&x.out);
+	all = cursor_u32(&c->out);
+	n = cursor_u16(&c->out);
 	if (!all || all > EVIDENCE_MAX || (*total && all != *total) || !n ||
-	    n > all - *at || n > cursor_left(&x.out))
+	    n > all - *at || n > cursor_left(&c->out))
 		return -EIO;
 	if (!*total)
 		*text = calloc(1, all + 1);
 	if (!*text)
 		return -ENOMEM;
 	*total = all;
-	cursor_copy(&x.out, *text + *at, n);
+	cursor_copy(&c->out, *text + *at, n);
 	*at += n;
 	return 0;
 }
 
 /* *text is malloc()ed, len bytes and a zero. */
-static int vendorcmd_evidence(TSS2_TCTI_CONTEXT *tcti, char **text, size_t *len,
-			      uint32_t *tpm_rc)
+static int vendorcmd_evidence(struct tpm2_cmd *c, char **text, size_t *len)
 {
 	size_t at = 0, total = 0;
 	int rc;
 
 	*text = NULL;
 	do
-		rc = read_piece(tcti, text, &at, &total, tpm_rc);
+		rc = read_piece(c, text, &at, &total);
 	while (!rc && at < total);
 	*len = total;
 	if (rc) {
@@ -298,14 +261,15 @@ static int main_run(const struct options *o, TSS2_TCTI_CONTEXT *tcti)
 					   .user = o->user_bytes,
 					   .user_len = o->user_len,
 					   .pcrs = o->bits};
-	uint32_t tpm_rc = 0;
+	const struct tpm2_transport tpm = {.ctx = tcti, .exchange = exchange};
+	struct tpm2_cmd c = {.transport = &tpm};
 	char *text = NULL;
 	size_t len;
-	int status, rc = vendorcmd_attest(tcti, &a, &tpm_rc);
+	int status, rc = vendorcmd_attest(&c, &a);
 
 	if (!rc)
-		rc = vendorcmd_evidence(tcti, &text, &len, &tpm_rc);
-	status = rc ? no_evidence(rc, tpm_rc) : write_out(o, text, len);
+		rc = vendorcmd_evidence(&c, &text, &len);
+	status = rc ? no_evidence(rc, c.rc) : write_out(o, text, len);
 	free(text);
 	return status;
 }
