@@ -8,12 +8,15 @@ import shutil
 import time
 
 from agentlink import HostError
-from vhost import BUILD, VHost, build, made_here
+from hvmdisk import make_disk
+from vhost import BUILD, VHost, build, images, made_here
 
 HOST_INIT = ("vtpmctl host init --kms kmip://127.0.0.1:5696 --kms-ca /root/kms/ca.pem "
              "--kms-cert /root/kms/host.pem --kms-key /root/kms/host.key --kms-key-id {key}")
 STORE = "/var/lib/xen-vtpm"
 VTPMD_LOG = "/var/log/vtpmd.log"
+HVM_DISK = "/boot/guest/hvm.img"    # copied for each HVM guest
+EXTRA = "payload/usr/lib/vhost/guest-extra.cpio"    # VHost.make_guest_initrd's
 KINDS = {"web1": "pv", "web2": "pvh"}
 # QEMU's nested virtualization now and then saves the host's registers as the
 # guest's.  Xen then shows its own code segment and addresses in the dump of a guest
@@ -220,20 +223,36 @@ class Lab:
             "xl list | awk 'NR > 2 && $1 !~ /^vtpm-/'").strip())
         time.sleep(5)   # until their devices are gone, too
 
+    def boot_guest(self, name, args, timeout):
+        """Starts a guest; one that QEMU kills is started again, three times at most."""
+        start = f"guest start --timeout {timeout} {args}"
+        for _ in range(4):
+            before = self.killed_by_qemu()
+            rc, out = self.host.run(start, timeout + 60)
+            if not rc or not self.died_booting(name, before):
+                break
+        check(rc == 0, f"{start}: status {rc}: {out.strip()[-1500:]}")
+
     def guest_up(self, name, driver="own"):
-        """A guest that runs; one that QEMU kills is started again, three times at most."""
+        """A PV or PVH guest that runs."""
         if self.running(name):
             return
         if self.show(name)["guests"] != "all":   # once launched, it refuses this one
             self.stop(name)
             self.start(name)
-        start = f"guest start --timeout 90 {self.guest_args(name, driver)}"
-        for _ in range(4):
-            before = self.killed_by_qemu()
-            rc, out = self.host.run(start, 150)
-            if not rc or not self.died_booting(name, before):
-                break
-        check(rc == 0, f"{start}: status {rc}: {out.strip()[-1500:]}")
+        self.boot_guest(name, self.guest_args(name, driver), 90)
+
+    def hvm_up(self, name, vtpm_line=None, bios=None):
+        """Starts an HVM guest, which has minutes until it answers; its kernel's own TPM
+        drivers are all that it has.  bios: a file in dom0, for Debian's SeaBIOS."""
+        if self.host.run(f"[ -e {HVM_DISK} ]")[0]:
+            cache, disk = images(), self.host.path("hvm.img")
+            make_disk(disk, f"{cache}/vmlinuz",
+                      [f"{cache}/guest.cpio", self.host.path(EXTRA)])
+            self.host.put(disk, HVM_DISK)
+        options = f" --vtpm '{vtpm_line}'" if vtpm_line else ""
+        options += f" --bios {bios}" if bios else ""
+        self.boot_guest(name, f"{name} hvm{options}", 420)
 
     def guest_down(self, name):
         self.host.must(f"guest stop --timeout 60 {name}", 90)

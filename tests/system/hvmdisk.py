@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The disk of an HVM guest: the BIOS starts GRUB from it, and GRUB Debian's kernel with
+the test guests' initial RAM disk, which needs no other disk."""
+import os
+import shutil
+import struct
+import subprocess
+import tempfile
+
+GRUB = "/usr/lib/grub/i386-pc"
+MODULES = ["biosdisk", "part_msdos", "fat", "linux", "normal", "configfile", "echo", "serial",
+           "terminal"]
+SECTOR = 512
+START = 2048    # the partition's first sector; GRUB's core lies before it
+# Each read of a PCI register is an exit to QEMU, and pci=noearly saves 8192 of them.
+CMDLINE = "console=ttyS0 console=hvc0 quiet pci=noearly tpmfront=none"
+CONFIG = f"""serial --unit=0 --speed=115200
+terminal_input serial
+terminal_output serial
+echo "GRUB: loading"
+linux /vmlinuz {CMDLINE}
+initrd /initrd
+echo "GRUB: starting Linux"
+boot
+"""
+
+
+def run(*command):
+    subprocess.run(command, stdin=subprocess.DEVNULL, check=True)
+
+
+def make_partition_table(sectors):
+    """A table with one active partition of FAT, and the boot sector's signature."""
+    entry = struct.pack("<B3sB3sII", 0x80, b"\xfe\xff\xff", 0x0e, b"\xfe\xff\xff", START, sectors)
+    return entry + bytes(48) + b"\x55\xaa"
+
+
+def make_boot_loader(folder):
+    """(GRUB's boot sector, what it loads from the sectors behind itself)."""
+    with open(f"{folder}/early.cfg", "w") as f:
+        f.write("configfile (hd0,msdos1)/grub.cfg\n")
+    run("grub-mkimage", "-d", GRUB, "-O", "i386-pc", "-o", f"{folder}/core.img",
+        "-p", "(hd0,msdos1)", "-c", f"{folder}/early.cfg", *MODULES)
+    with open(f"{GRUB}/boot.img", "rb") as boot, open(f"{folder}/core.img", "rb") as core:
+        return boot.read()[:440], core.read()
+
+
+def pack(out, parts):
+    """Joins archives to a small one: GRUB reads 32 KiB at a time, with 12 exits to QEMU each."""
+    with open(out, "wb") as f:
+        packer = subprocess.Popen(["zstd", "-q", "-9"], stdin=subprocess.PIPE, stdout=f)
+        for part in parts:
+            with open(part, "rb") as source:
+                shutil.copyfileobj(source, packer.stdin)
+        packer.stdin.close()
+        if packer.wait():
+            raise OSError("zstd: failed")
+
+
+def make_disk(out, kernel, initrds):
+    """Writes the disk's image; initrds are archives, one laid over the other."""
+    with tempfile.TemporaryDirectory(dir=os.path.dirname(out)) as folder:
+        pack(f"{folder}/initrd", initrds)
+        shutil.copy(kernel, f"{folder}/vmlinuz")
+        with open(f"{folder}/grub.cfg", "w") as f:
+            f.write(CONFIG)
+        files = [f"{folder}/{name}" for name in ("grub.cfg", "vmlinuz", "initrd")]
+        boot, core = make_boot_loader(folder)
+        sectors = (sum(map(os.path.getsize, files)) >> 20) + 8 << 11
+        with open(out, "wb") as f:
+            f.write(boot)
+            f.seek(446)
+            f.write(make_partition_table(sectors) + core)
+            f.truncate((START + sectors) * SECTOR)
+        run("mformat", "-i", f"{out}@@{START * SECTOR}", "-T", str(sectors), "-h", "64",
+            "-s", "32", "-c", "16", "::")
+        run("mcopy", "-i", f"{out}@@{START * SECTOR}", *files, "::/")
