@@ -39,6 +39,7 @@ all:
 include lib/lib.mk
 include $(wildcard stubdom/*/*.mk backend/*.mk frontend/*.mk tools/*/*.mk)
 include docs/man/man.mk
+include $(wildcard firmware/*.mk)
 include $(wildcard tests/*/*.mk)
 
 all: $(PROGRAMS)
@@ -100,6 +101,7 @@ help:
 	@echo 'make fuzz     the fuzzers, without limit'
 	@echo 'make install  the programs, the stub domain image and the units (DESTDIR, PREFIX)'
 	@echo 'make deb      Debian packages, in build/deb'
+	@echo 'make firmware  firmware for HVM guests that measures, from Debian sources; needs network'
 	@echo 'make style    check the layout of the sources'
 
 .PHONY: all test-programs deps check check-long demo bench fuzz style install deb clean help

@@ -9,13 +9,14 @@ import time
 
 from agentlink import HostError
 from hvmdisk import make_disk
-from vhost import BUILD, VHost, build, images, made_here
+from vhost import BUILD, TOP, VHost, build, images, made_here
 
 HOST_INIT = ("vtpmctl host init --kms kmip://127.0.0.1:5696 --kms-ca /root/kms/ca.pem "
              "--kms-cert /root/kms/host.pem --kms-key /root/kms/host.key --kms-key-id {key}")
 STORE = "/var/lib/xen-vtpm"
 VTPMD_LOG = "/var/log/vtpmd.log"
 HVM_DISK = "/boot/guest/hvm.img"    # copied for each HVM guest
+OUR_BIOS = "/usr/lib/xen-vtpm/xen-vtpm-seabios.bin"
 EXTRA = "payload/usr/lib/vhost/guest-extra.cpio"    # VHost.make_guest_initrd's
 KINDS = {"web1": "pv", "web2": "pvh"}
 # QEMU's nested virtualization now and then saves the host's registers as the
@@ -253,6 +254,12 @@ class Lab:
         options = f" --vtpm '{vtpm_line}'" if vtpm_line else ""
         options += f" --bios {bios}" if bios else ""
         self.boot_guest(name, f"{name} hvm{options}", 420)
+
+    def our_bios(self):
+        """Where our SeaBIOS is in dom0, made when it was not yet."""
+        made_here("make", "-s", "firmware")
+        self.host.put(f"{TOP}/build/firmware/xen-vtpm-seabios.bin", OUR_BIOS)
+        return OUR_BIOS
 
     def guest_down(self, name):
         self.host.must(f"guest stop --timeout 60 {name}", 90)
