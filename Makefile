@@ -37,7 +37,7 @@ INSTALL    :=
 all:
 
 include lib/lib.mk
-include $(wildcard stubdom/*/*.mk backend/*.mk frontend/*.mk tools/*/*.mk)
+include $(wildcard stubdom/*/*.mk backend/*.mk frontend/*.mk frontend/*/*.mk tools/*/*.mk)
 include docs/man/man.mk
 include $(wildcard firmware/*.mk)
 include $(wildcard tests/*/*.mk)

@@ -7,6 +7,7 @@
 #include <xen/io/xenbus.h>
 #include "backend/ring.h"
 #include "backend/tpmif.h"
+#include "include/channel.h"
 #include "lib/cursor.h"
 
 #define ROOT BACKEND_ROOT
@@ -36,8 +37,9 @@ struct tpmif {
 	uint32_t domid;
 	uint32_t devid;
 	char leaf[BACKEND_PATH_MAX];
-	char guest[BACKEND_PATH_MAX]; /* the guest's end */
-	int state;		      /* what we wrote last */
+	char guest[BACKEND_PATH_MAX]; /* the guest's end, or vtpm-crb's, in domain 0 */
+	bool crb;
+	int state; /* what we wrote last */
 	bool connected;
 	bool failed;	     /* the last connect, with ref and port */
 	bool seen_connected; /* the guest has been at 4 since we connected */
@@ -195,14 +197,14 @@ static void connect_guest(struct tpmif *t, uint32_t ref, uint32_t port)
 			"use a driver that writes feature-protocol-v2");
 		return;
 	}
-	if (ring_open(&t->ring, &t->xen, t->domid, ref, port)) {
+	if (ring_open(&t->ring, &t->xen, t->crb ? 0 : t->domid, ref, port)) {
 		fail(t, "the guest's ring-ref or event-channel cannot be used; "
 			"reload the guest's TPM driver");
 		return;
 	}
 	t->ring.tpm12 = t->config.tpm12;
 	t->connected = true;
-	set_xenbus_state(t, XenbusStateConnected);
+	set_xenbus_state(t, t->crb ? XenbusStateInitWait : XenbusStateConnected);
 }
 
 /* The guest is at 3 or 4: connects, unless that has been done for this page. */
@@ -264,6 +266,18 @@ static void guest_is_starting(struct tpmif *t, bool online, uint64_t due)
 	set_xenbus_state(t, XenbusStateInitWait);
 }
 
+/* The leaf stays at InitWait, for which the toolstack waits before it lets an HVM guest
+ * run: its TPM has to be on the board by then. */
+static void follow_crb(struct tpmif *t, int guest, bool online, uint64_t due)
+{
+	if (!online && guest == GUEST_GONE)
+		end_leaf(t);
+	else if (!online || guest == XenbusStateClosed)
+		guest_is_closed(t, online, due);
+	else if (guest == XenbusStateInitialised)
+		guest_is_ready(t, guest, online);
+}
+
 static void update_active(struct tpmif *t)
 {
 	char value[BACKEND_VALUE_MAX];
@@ -281,6 +295,10 @@ static void update_active(struct tpmif *t)
 		return;
 	}
 	guest = guest_state(t);
+	if (t->crb) {
+		follow_crb(t, guest, online, due);
+		return;
+	}
 	switch (guest) {
 	case XenbusStateInitialising:
 	case XenbusStateInitWait:
@@ -315,10 +333,11 @@ static void adopt_xenbus(struct tpmif *t, uint32_t domid, uint32_t devid,
 {
 	char path[BACKEND_PATH_MAX * 2];
 	const char *why = "the vTPM cannot be started for this guest; see `vtpmctl show`";
+	enum front_firmware firmware;
 
 	if (read_node(t, leaf, "frontend", t->guest) || t->guest[0] != '/')
 		return;
-	if (front_adopt(&t->front, domid, &why)) {
+	if (front_adopt(&t->front, domid, &firmware, &why)) {
 		refuse_xenbus(t, leaf, 0, why);
 		return;
 	}
@@ -327,11 +346,16 @@ static void adopt_xenbus(struct tpmif *t, uint32_t domid, uint32_t devid,
 	t->domid = domid;
 	t->devid = devid;
 	t->state = XenbusStateInitialising;
+	t->crb = firmware == FRONT_FIRMWARE_GUEST;
+	if (t->crb)
+		snprintf(t->guest, sizeof(t->guest), CHANNEL_CRB_NODES "/%u", domid);
 	watched_path(t, path);
 	(void)!xenstore_watch(&t->xen.store, path);
-	/* Before InitWait: a driver may look as soon as it sees that. */
-	write_node(t, t->leaf, "feature-protocol-v2", "1");
-	set_xenbus_state(t, XenbusStateInitWait);
+	if (!t->crb) {
+		/* Before InitWait: a driver may look as soon as it sees that. */
+		write_node(t, t->leaf, "feature-protocol-v2", "1");
+		set_xenbus_state(t, XenbusStateInitWait);
+	}
 	update_active(t);
 }
 

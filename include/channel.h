@@ -39,6 +39,9 @@
 #define CHANNEL_PAYLOAD_MAX (512 * 1024)
 #define CHANNEL_REPLY	    0x8000
 #define CHANNEL_PROCESS_FD  3
+/* In xenstore: N/state, /ring-ref, /event-channel of the vtpm-crb for HVM domain N, which
+ * stands for a driver of that guest's, and grants its pages as domain 0. */
+#define CHANNEL_CRB_NODES "/local/domain/0/xen-vtpm/crb"
 
 enum channel_type {
 	/* u16 version min | u16 version max | u8 mode | uuid[16] | u64 seq
@@ -94,9 +97,9 @@ enum channel_type {
 	CHANNEL_ATTEST = 18,
 	/* u32 domid of a guest that comes | u64 power-on that the TPM had last; before the
 	 * first guest a number that the manager drew; 0: a start failed
-	 *   -> u8 enum channel_guest | u8 1: it was measured | u64 power-on that the guest
-	 * has | measurements (lib/measure.h), none unless NEW.  Any other status refuses
-	 * the guest, and its text tells why.  A power-on is a start of the TPM for one
+	 *   -> u8 enum channel_guest | u8 CHANNEL_GUEST_IS_* | u64 power-on that the
+	 * guest has | measurements (lib/measure.h), none unless NEW.  Any other status
+	 * refuses the guest, and its text tells why.  A power-on is a start of the TPM for one
 	 * domain; NEW has a number that no other had.  Asked again with the power-on that
 	 * it had when the last guest came, vtpmd takes its answer of then for lost. */
 	CHANNEL_GUEST = 16,
@@ -119,6 +122,10 @@ enum channel_guest {
 	CHANNEL_GUEST_SAME = 2,	   /* it goes on with the TPM as it left it */
 	CHANNEL_GUEST_RESUMED = 3, /* the same; it was saved, and restored */
 };
+
+/* flags */
+#define CHANNEL_GUEST_IS_MEASURED 1
+#define CHANNEL_GUEST_IS_HVM	  2 /* vtpm-crb stands for its driver */
 
 enum channel_mode { CHANNEL_STARTING = 0, CHANNEL_RESUMED = 1 };
 

@@ -4,7 +4,7 @@
 # all there.
 set -eu
 packages='
-	gcc make clang clang-format libclang-rt-dev pkg-config libxen-dev
+	acpica-tools gcc make clang clang-format libclang-rt-dev pkg-config libxen-dev
 	libtpms-dev libssl-dev libcmocka-dev libevent-dev libjansson-dev
 	libtss2-dev libsystemd-dev libseccomp-dev uuid-dev linux-headers-amd64 qemu-system-x86
 	qemu-utils logrotate swtpm swtpm-tools tpm2-tools libtss2-tcti-swtpm0 mmdebstrap e2fsprogs

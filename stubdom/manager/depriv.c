@@ -21,6 +21,7 @@
 #include <xen/xen.h>
 #include <xen/sys/evtchn.h>
 #include <xen/sys/gntdev.h>
+#include <xen/sys/privcmd.h>
 
 #define ADDRESSES_MAX	(64u << 20)
 #define DESCRIPTORS_MAX 64
@@ -59,11 +60,17 @@ static const int calls[] = {
 	SCMP_SYS(exit_group),
 };
 
-/* Of /dev/xen/evtchn and /dev/xen/gntdev. */
+/* Of vtpm-crb: a mapping of its guest's RAM, to which the file is restricted. */
+static const unsigned long crb_requests[] = {
+	IOCTL_EVTCHN_NOTIFY,
+	IOCTL_PRIVCMD_MMAPBATCH_V2,
+};
+
+/* Of a manager: /dev/xen/evtchn and /dev/xen/gntdev. */
 static const unsigned long requests[] = {
-	IOCTL_EVTCHN_BIND_INTERDOMAIN, IOCTL_EVTCHN_UNBIND,
-	IOCTL_EVTCHN_NOTIFY,	       IOCTL_GNTDEV_MAP_GRANT_REF,
-	IOCTL_GNTDEV_UNMAP_GRANT_REF,  IOCTL_GNTDEV_GET_OFFSET_FOR_VADDR,
+	IOCTL_EVTCHN_NOTIFY,	      IOCTL_EVTCHN_BIND_INTERDOMAIN,
+	IOCTL_EVTCHN_UNBIND,	      IOCTL_GNTDEV_MAP_GRANT_REF,
+	IOCTL_GNTDEV_UNMAP_GRANT_REF, IOCTL_GNTDEV_GET_OFFSET_FOR_VADDR,
 };
 
 /* Takes a decimal that is not 0, nor -1, which set*id() takes for "as it is". */
@@ -145,7 +152,7 @@ static int empty_bounding_set(void)
 	return 0;
 }
 
-static int leave_root(const struct depriv_user *user)
+static int leave_root(const struct depriv_user *user, bool bound)
 {
 	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
 	const struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {{0}};
@@ -160,13 +167,13 @@ static int leave_root(const struct depriv_user *user)
 	    /* another user had it set to what fs.suid_dumpable says */
 	    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) ||
 	    /* ... and took back what vtpmd had set */
-	    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0))
+	    (bound && prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0)))
 		return -errno;
 	return setuid(0) == 0 ? -EPERM : 0;
 }
 
 /* Allows mmap and mprotect, but of code; abort() of this process; the ioctls of Xen. */
-static int allow_some(scmp_filter_ctx f)
+static int allow_some(scmp_filter_ctx f, const unsigned long *ioctls, size_t count)
 {
 	const struct scmp_arg_cmp no_code = SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0);
 	size_t i;
@@ -177,13 +184,13 @@ static int allow_some(scmp_filter_ctx f)
 	if (!rc)
 		rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
 				      SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
-	for (i = 0; i < ARRAY_SIZE(requests) && !rc; i++)
+	for (i = 0; i < count && !rc; i++)
 		rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
-				      SCMP_A1(SCMP_CMP_EQ, requests[i]));
+				      SCMP_A1(SCMP_CMP_EQ, ioctls[i]));
 	return rc;
 }
 
-static int install_filter(void)
+static int install_filter(const unsigned long *ioctls, size_t count)
 {
 	scmp_filter_ctx f = seccomp_init(SCMP_ACT_KILL_PROCESS);
 	size_t i;
@@ -196,7 +203,7 @@ static int install_filter(void)
 	if (!rc)
 		rc = seccomp_attr_set(f, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
 	if (!rc)
-		rc = allow_some(f);
+		rc = allow_some(f, ioctls, count);
 	if (!rc)
 		rc = seccomp_load(f);
 	seccomp_release(f);
@@ -207,13 +214,14 @@ static int failed(struct error *e, int rc, const char *what)
 {
 	return error_set(
 		e, rc, error_of_host(rc),
-		"The manager could not give up its rights (%s: %s): vtpmd has to "
+		"It could not give up its rights (%s: %s): vtpmd has to "
 		"run as root, with the capabilities that vtpmd.service gives it, "
 		"on a kernel with name spaces and seccomp.",
 		what, strerror(-rc));
 }
 
-int depriv(const struct depriv_user *user, struct error *e)
+static int give_up_rights(const struct depriv_user *user, bool bound,
+			  const unsigned long *ioctls, size_t count, struct error *e)
 {
 	int rc;
 
@@ -229,9 +237,19 @@ int depriv(const struct depriv_user *user, struct error *e)
 	rc = limit_all();
 	if (rc)
 		return failed(e, rc, "limits");
-	rc = leave_root(user);
+	rc = leave_root(user, bound);
 	if (rc)
 		return failed(e, rc, "user and capabilities");
-	rc = install_filter();
+	rc = install_filter(ioctls, count);
 	return rc ? failed(e, rc, "seccomp") : 0;
+}
+
+int depriv(const struct depriv_user *user, struct error *e)
+{
+	return give_up_rights(user, true, requests, ARRAY_SIZE(requests), e);
+}
+
+int depriv_crb(const struct depriv_user *user, struct error *e)
+{
+	return give_up_rights(user, false, crb_requests, ARRAY_SIZE(crb_requests), e);
 }

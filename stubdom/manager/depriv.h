@@ -39,5 +39,8 @@ bool __must_check depriv_parse(const char *text, struct depriv_user *user);
  * afterwards: what a manager has to say goes over the host channel.  A program that the
  * sanitizers watch keeps all that it has, as they need it. */
 int __must_check depriv(const struct depriv_user *user, struct error *e);
+/* The same for vtpm-crb, which outlives vtpmd; of Xen it keeps the event channels that it
+ * has, and the pages of its guest. */
+int __must_check depriv_crb(const struct depriv_user *user, struct error *e);
 
 #endif

@@ -79,7 +79,8 @@ void fronts_close(struct fronts *s)
 		s->front[s->n - 1]->ops->close(s->front[s->n - 1]);
 }
 
-int front_adopt(struct front *f, uint32_t domid, const char **why)
+int front_adopt(struct front *f, uint32_t domid, enum front_firmware *firmware,
+		const char **why)
 {
 	struct fronts *s = f->all;
 
@@ -95,5 +96,6 @@ int front_adopt(struct front *f, uint32_t domid, const char **why)
 			return -EBUSY;
 		}
 	}
-	return s->tpm.adopt(s->tpm.ctx, domid, f->ops->firmware, why);
+	*firmware = f->ops->firmware;
+	return s->tpm.adopt(s->tpm.ctx, domid, firmware, why);
 }

@@ -30,10 +30,10 @@ enum front_firmware {
 /* The TPM behind the fronts. */
 struct front_tpm {
 	void *ctx;
-	/* Domain domid is to have this TPM: gets it ready, by _TPM_Init and what firmware
-	 * says, unless the domain had it before.  Fails with *why, a sentence: the guest
-	 * is refused. */
-	int (*adopt)(void *ctx, uint32_t domid, enum front_firmware firmware,
+	/* Domain domid is to have this TPM: gets it ready, by _TPM_Init and what *firmware
+	 * says, unless the domain had it before.  An HVM guest has a firmware of its own:
+	 * *firmware says so then.  Fails with *why, a sentence: the guest is refused. */
+	int (*adopt)(void *ctx, uint32_t domid, enum front_firmware *firmware,
 		     const char **why);
 	/* Runs one command and returns when the state that it changed is durable.
 	 * rsp_len: in, room (4096); out, bytes.  Negative: nothing may be shown,
@@ -104,6 +104,7 @@ void fronts_stats(const struct fronts *s, struct front_stats *sum);
 void fronts_close(struct fronts *s);
 
 /* For a front: asks the TPM for its guest, unless another front has one.  As adopt(). */
-int __must_check front_adopt(struct front *f, uint32_t domid, const char **why);
+int __must_check front_adopt(struct front *f, uint32_t domid,
+			     enum front_firmware *firmware, const char **why);
 
 #endif

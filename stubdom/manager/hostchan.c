@@ -565,9 +565,12 @@ static int parse_guest(const struct hostchan_call *c, uint64_t on,
 		       struct hostchan_guest *g)
 {
 	struct cursor r = cursor_reader(c->reply, c->reply_len);
+	uint8_t flags;
 
 	g->what = cursor_u8(&r);
-	g->measured = cursor_u8(&r) != 0;
+	flags = cursor_u8(&r);
+	g->measured = flags & CHANNEL_GUEST_IS_MEASURED;
+	g->crb = flags & CHANNEL_GUEST_IS_HVM;
 	g->on = cursor_u64(&r);
 	g->len = cursor_left(&r);
 	if (!cursor_ok(&r) || !makes_sense(g, on))

@@ -66,6 +66,7 @@ int __must_check hostchan_config(struct hostchan *h, uint8_t **tlvs, size_t *len
 struct hostchan_guest {
 	enum channel_guest what;
 	bool measured;
+	bool crb; /* an HVM guest: vtpm-crb stands for its driver */
 	uint64_t on;
 	uint8_t *list; /* free(); NULL: none */
 	size_t len;

@@ -3,6 +3,7 @@
 #include "backend/tpmif.h"
 #include "lib/crypt.h"
 #include "lib/cursor.h"
+#include "lib/tpm2/types.h"
 #include "stubdom/manager/certnv.h"
 #include "stubdom/manager/engine.h"
 #include "stubdom/manager/eventlog.h"
@@ -46,6 +47,7 @@ struct vtpm {
 	/* The TPM's last power-on for a guest, as vtpmd numbers it; before the first one a
 	 * number of our own; 0: a start for a guest failed. */
 	uint64_t on;
+	bool crb; /* its guest has firmware, which holds the platform hierarchy */
 	struct latency latency;
 };
 
@@ -158,6 +160,7 @@ static int judge(struct vtpm *v, uint32_t domid, enum front_firmware firmware,
 			why);
 	if (told->what == CHANNEL_GUEST_RESUMED)
 		return 0;
+	v->crb = told->crb;
 	/* should it fail in the midst, it is no guest's TPM any more */
 	v->on = 0;
 	if (start_anew(v, firmware, told))
@@ -173,15 +176,17 @@ static int judge(struct vtpm *v, uint32_t domid, enum front_firmware firmware,
 /* Asks vtpmd about domain domid, and starts the TPM again if the domain is new, with what
  * was measured of it.  After a failure the guest is refused, with *why for its xenstore;
  * vtpmd's log has it, too, once it is there. */
-static int adopt(void *ctx, uint32_t domid, enum front_firmware firmware,
+static int adopt(void *ctx, uint32_t domid, enum front_firmware *firmware,
 		 const char **why)
 {
 	struct vtpm *v = ctx;
 	struct hostchan_guest told;
 	int rc = hostchan_guest(v->chan, domid, v->on, &told);
 
+	if (told.crb)
+		*firmware = FRONT_FIRMWARE_GUEST;
 	rc = rc ? not_told(v, domid, rc, &told, why)
-		: judge(v, domid, firmware, &told, why);
+		: judge(v, domid, *firmware, &told, why);
 	free(told.list);
 	return rc;
 }
@@ -291,6 +296,31 @@ static int begin_vtpm(struct vtpm *v)
 	return tpm12 ? 0 : report(v);
 }
 
+/* A firmware that holds the platform hierarchy could give the TPM another identity, or
+ * take from its owner all that is in it, at each boot.  An owner clears it by TPM_RH_LOCKOUT. */
+static bool is_withheld(const uint8_t *cmd, size_t len)
+{
+	struct cursor c = cursor_reader(cmd, len);
+	uint32_t code, handle;
+
+	(void)cursor_u16(&c); /* tag */
+	(void)cursor_u32(&c); /* size */
+	code = cursor_u32(&c);
+	handle = cursor_u32(&c);
+	return cursor_ok(&c) && (code == TPM2_CC_ChangeEPS || code == TPM2_CC_ChangePPS ||
+				 (code == TPM2_CC_Clear && handle == TPM2_RH_PLATFORM));
+}
+
+static void answer_code(uint32_t code, uint8_t *rsp, size_t *rsp_len)
+{
+	struct cursor w = cursor_writer(rsp, *rsp_len);
+
+	cursor_put_u16(&w, TPM2_ST_NO_SESSIONS);
+	cursor_put_u32(&w, 10);
+	cursor_put_u32(&w, code);
+	*rsp_len = w.pos;
+}
+
 static int execute_vtpm(void *ctx, uint8_t locality, const uint8_t *cmd, size_t len,
 			uint8_t *rsp, size_t *rsp_len)
 {
@@ -299,7 +329,9 @@ static int execute_vtpm(void *ctx, uint8_t locality, const uint8_t *cmd, size_t 
 	uint64_t start = now_ns();
 	int rc = 0;
 
-	if (!vendor_execute(&vendor, cmd, len, rsp, rsp_len))
+	if (v->crb && is_withheld(cmd, len))
+		answer_code(TPM2_RC_DISABLED, rsp, rsp_len);
+	else if (!vendor_execute(&vendor, cmd, len, rsp, rsp_len))
 		rc = engine_execute(locality, cmd, len, rsp, rsp_len);
 	latency_add(&v->latency, now_ns() - start);
 	if (rc)
@@ -377,10 +409,11 @@ static void send_status(struct vtpm *v)
 /* Without Xen, for tests, no guest comes, and the TPM is started as for one. */
 static void play_guest(struct vtpm *v)
 {
+	enum front_firmware firmware = FRONT_FIRMWARE_MANAGER;
 	const char *why;
 
 	if (v->place->no_xen)
-		(void)!adopt(v, 0, FRONT_FIRMWARE_MANAGER, &why);
+		(void)!adopt(v, 0, &firmware, &why);
 }
 
 /* Takes in all that vtpmd sent: 1 to stop, 0, or -errno. */

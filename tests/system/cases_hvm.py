@@ -29,4 +29,57 @@ def our_bios(lab):
     boots(lab, lab.our_bios())
 
 
-CASES = [debian_bios, our_bios]
+def own_drivers(lab):
+    """an HVM guest finds its vTPM by its own drivers; no command fails as vtpm-crb is killed"""
+    lab.vtpms(NAME)
+    lab.hvm_up(NAME, vtpm_line=f"backend=vtpm-{NAME},uuid={lab.uuid[NAME]}")
+    out = lab.ask(NAME, "cat /sys/class/tpm/tpm0/tpm_version_major; ls /sys/class/tpm; "
+                        "tpm2_getrandom --hex 8 && tpm2_nvdefine -Q -s 8 0x1500016 && "
+                        "echo 12345678 | tpm2_nvwrite -Q -i - 0x1500016")
+    check(out.startswith("2\ntpm0\n"), f"the guest says: {out}")
+    killed = lab.host.must("(for i in 1 2 3 4; do sleep 5; pkill -9 vtpm-crb && echo $i; done) "
+                           ">/tmp/killed 2>&1 & echo begun")
+    check("begun" in killed, killed)
+    out = lab.ask(NAME, "bad=0; for i in $(seq 30); do tpm2_getrandom --hex 8 >/dev/null || "
+                        "bad=$((bad + 1)); done; echo failed: $bad", 200)
+    check("failed: 0" in out, out)
+    check(lab.host.must("grep -c . /tmp/killed").strip() == "4", "vtpm-crb was not killed")
+    check(lab.host.run("pgrep -x vtpm-crb")[0] == 0, "no vtpm-crb runs")
+
+
+def withheld(lab):
+    """the firmware of an HVM guest gives its TPM no other identity, and does not clear it"""
+    code = "printf '\\200\\002\\000\\000\\000\\033\\000\\000\\001\\0%s%s\\100\\000\\000\\014" \
+           "\\000\\000\\000\\011\\100\\000\\000\\011\\000\\000\\000\\000\\000' | " \
+           "tpm2_send | od -An -tx1"
+    for digits in ("44", "45", "46"):   # ChangeEPS, ChangePPS, Clear
+        out = lab.ask(NAME, code % (digits[0], digits[1]))
+        check(out.split()[-4:] == ["00", "00", "01", "20"], f"code 0{digits}: {out}")
+
+
+def both_killed(lab):
+    """an HVM guest's TPM goes on when vtpm-crb and vtpmd were both killed; PCRs stay"""
+    before = lab.ask(NAME, "tpm2_pcrextend 16:sha256=" + "11" * 32 + "; tpm2_pcrread sha256:16")
+    lab.host.must("kill -9 $(pgrep -x vtpmd); pkill -9 vtpm-crb; sleep 1")
+    lab.start_vtpmd()
+    after = lab.ask(NAME, "tpm2_pcrread sha256:16")
+    check(after.split()[-1] == before.split()[-1], f"PCR 16 was {before}, is {after}")
+
+
+def reboots(lab):
+    """a reboot of an HVM guest from inside clears PCRs, and keeps NV"""
+    lab.host.must(f"guest reboot --timeout 500 {NAME}", 600)
+    out = lab.ask(NAME, "tpm2_pcrread sha256:16; tpm2_nvread -s 8 0x1500016")
+    check("16: 0x" + "00" * 32 in out and "12345678" in out, out)
+
+
+def leaves_nothing(lab):
+    """an HVM guest that is destroyed leaves no vtpm-crb, no domain, no node"""
+    lab.host.must(f"xl destroy {NAME}", 60)
+    lab.wait("vtpm-crb's end", lambda: lab.host.run("pgrep -x vtpm-crb")[0] != 0)
+    lab.wait("the domain's end", lambda: "(null)" not in lab.host.must("xl list"))
+    out = lab.host.run("xenstore-ls /local/domain/0/xen-vtpm/crb")[1]
+    check("state" not in out, out)
+
+
+CASES = [debian_bios, our_bios, own_drivers, withheld, both_killed, reboots, leaves_nothing]

@@ -96,6 +96,7 @@ class Lab:
         if self.systemd:
             self.host.must("systemctl start vtpmd", 200)
             return
+        self.host.must("systemd-sysusers /usr/lib/sysusers.d/xen-vtpm.conf")
         self.host.must(f"{preload} setsid vtpmd --verbose {options} >>{VTPMD_LOG} 2>&1 "
                        "</dev/null & echo $! >/run/vtpmd.pid")
         rc, out = self.host.run("for i in $(seq 100); do vtpmctl list >/dev/null 2>&1 && exit 0; "

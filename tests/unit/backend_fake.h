@@ -342,7 +342,7 @@ void xen_close(struct xen *x)
 
 /* the engine */
 
-static int fake_adopt(void *ctx, uint32_t domid, enum front_firmware firmware,
+static int fake_adopt(void *ctx, uint32_t domid, enum front_firmware *firmware,
 		      const char **why)
 {
 	struct fake_world *w = ctx;

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -121,4 +122,25 @@ void child_end(void)
 		free(c);
 	}
 	event_free(reaper);
+}
+
+int child_user(const char *name, char *out, size_t size, struct error *e)
+{
+	const struct passwd *pw = getpwnam(name);
+
+	if (!pw)
+		return error_set(
+			e, -ENOENT, CAUSE_NOT_CONFIGURED,
+			"There is no user %s for managers that are processes: make "
+			"it (systemd-sysusers xen-vtpm.conf, which the package "
+			"xen-vtpm-host does), or give vtpmd --user.",
+			name);
+	if (!pw->pw_uid || !pw->pw_gid)
+		return error_set(
+			e, -EPERM, CAUSE_NOT_CONFIGURED,
+			"The user %s for managers that are processes is root, or of "
+			"root's group: give vtpmd another --user.",
+			name);
+	snprintf(out, size, "%u:%u", (unsigned int)pw->pw_uid, (unsigned int)pw->pw_gid);
+	return 0;
 }

@@ -4,6 +4,7 @@
 #define VTPMD_CHILD_H
 
 #include "include/compiler.h"
+#include "lib/error.h"
 
 #include <event2/event.h>
 #include <stdbool.h>
@@ -28,5 +29,8 @@ int __must_check child_spawn(const struct child_start *s, pid_t *pid);
 void child_end(void);
 /* Nobody is told any more; the child is still reaped. */
 void child_forget(pid_t pid);
+
+/* Writes "UID:GID" of the user that managers and vtpm-crb become.  -ENOENT, -EPERM */
+int __must_check child_user(const char *name, char *out, size_t size, struct error *e);
 
 #endif

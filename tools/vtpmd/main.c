@@ -4,6 +4,7 @@
 #include "tools/vtpmd/ready.h"
 #include "tools/vtpmd/child.h"
 #include "tools/vtpmd/control.h"
+#include "tools/vtpmd/crb.h"
 #include "tools/vtpmd/vtpm.h"
 #include "tools/vtpmd/launch.h"
 #include "tools/vtpmd/log.h"
@@ -35,13 +36,14 @@
 static const char usage[] =
 	"usage: vtpmd [OPTIONS]\n"
 	"Keeps the sealed states of this host's vTPMs, starts and supervises their stub\n"
-	"domains, and gives them the way to the host's TPM and to the KMS.\n\n"
+	"domains, and gives them the way to the host's TPM and to the KMS.\n"
 	"  --socket PATH         where vtpmctl finds it (/run/xen-vtpm/vtpmd.sock)\n"
 	"  --store DIR           the sealed states (/var/lib/xen-vtpm)\n"
 	"  --config FILE         of vtpmctl host init (/etc/xen-vtpm/host.json)\n"
 	"  --tpm TARGET          the host's TPM (/dev/tpmrm0); unix:PATH, raw, for tests\n"
 	"  --manager PATH        the vTPM manager (/usr/lib/xen-vtpm/vtpm-manager)\n"
 	"  --stubdom PATH        the kernel that runs it (/usr/lib/xen-vtpm/vtpm-stubdom)\n"
+	"  --crb PATH            the TPM of HVM guests (/usr/lib/xen-vtpm/vtpm-crb)\n"
 	"  --domain-config FILE  into stub domains' xl files (/etc/xen-vtpm/stubdom.cfg)\n"
 	"  --anchor DIR          the table against rollback (the store)\n"
 	"  --anchor-interval S   changes are anchored in the TPM this often (600)\n"
@@ -63,6 +65,7 @@ enum option_id {
 	TPM,
 	MANAGER,
 	STUBDOM,
+	CRB,
 	DOMAIN_CONFIG,
 	UNIX,
 	AUDIT,
@@ -76,13 +79,21 @@ enum option_id {
 static bool take_path(struct vtpmd *d, int id, const char *value)
 {
 	const char **where[] = {
-		[SOCKET] = &d->socket,		[STORE] = &d->store,
-		[CONFIG] = &d->config,		[TPM] = &d->tpm,
-		[MANAGER] = &d->manager,	[STUBDOM] = &d->stubdom,
-		[UNIX] = &d->unix_dir,		[AUDIT] = &d->audit,
-		[HOST_LOG_FILE] = &d->host_log, [METRICS] = &d->metrics,
-		[ANCHOR] = &d->anchor_dir,	[VTPMCTL] = &d->vtpmctl,
-		[USER_NAME] = &d->user,		[DOMAIN_CONFIG] = &d->domain_config,
+		[SOCKET] = &d->socket,
+		[STORE] = &d->store,
+		[CONFIG] = &d->config,
+		[TPM] = &d->tpm,
+		[MANAGER] = &d->manager,
+		[STUBDOM] = &d->stubdom,
+		[CRB] = &d->crb,
+		[UNIX] = &d->unix_dir,
+		[AUDIT] = &d->audit,
+		[HOST_LOG_FILE] = &d->host_log,
+		[METRICS] = &d->metrics,
+		[ANCHOR] = &d->anchor_dir,
+		[VTPMCTL] = &d->vtpmctl,
+		[USER_NAME] = &d->user,
+		[DOMAIN_CONFIG] = &d->domain_config,
 	};
 
 	if (id < 1 || id >= (int)ARRAY_SIZE(where))
@@ -113,6 +124,7 @@ static int parse_options(struct vtpmd *d, int argc, char **argv)
 		{"tpm", required_argument, NULL, TPM},
 		{"manager", required_argument, NULL, MANAGER},
 		{"stubdom", required_argument, NULL, STUBDOM},
+		{"crb", required_argument, NULL, CRB},
 		{"domain-config", required_argument, NULL, DOMAIN_CONFIG},
 		{"process-unix", required_argument, NULL, UNIX},
 		{"audit", required_argument, NULL, AUDIT},
@@ -265,6 +277,7 @@ static void end(struct vtpmd *d)
 		vtpm_free(v);
 	}
 	ready_end(d);
+	crb_end(d);
 	anchor_free(d->anchor);
 	quote_end(d);
 	xen_close(d->xen);
@@ -325,6 +338,12 @@ static int run_loop(struct vtpmd *d)
 			 strerror(-rc));
 		return rc;
 	}
+	rc = crb_load(d);
+	if (rc) {
+		log_line(LOG_ERR, "the run folder %s cannot be read: %s", d->run,
+			 strerror(-rc));
+		return rc;
+	}
 	/* a log that goes on has an end in the host's TPM */
 	if (d->vtpms || d->audited.n)
 		(void)anchor_want(d->anchor);
@@ -359,6 +378,7 @@ int main(int argc, char **argv)
 		.tpm = "/dev/tpmrm0",
 		.manager = "/usr/lib/xen-vtpm/vtpm-manager",
 		.stubdom = "/usr/lib/xen-vtpm/vtpm-stubdom",
+		.crb = "/usr/lib/xen-vtpm/vtpm-crb",
 		.domain_config = "/etc/xen-vtpm/stubdom.cfg",
 		.audit = AUDIT_PATH,
 		.host_log = HOST_LOG,

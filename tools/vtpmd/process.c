@@ -5,7 +5,6 @@
 #include "tools/vtpmd/child.h"
 
 #include <errno.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,28 +63,6 @@ static void on_grace(evutil_socket_t fd, short what, void *ctx)
 		kill(p->pid, SIGKILL);
 }
 
-/* Writes "UID:GID" of the user that managers become. */
-static int find_user(const struct vtpmd *d, char *out, size_t size, struct error *e)
-{
-	const struct passwd *pw = getpwnam(d->user);
-
-	if (!pw)
-		return error_set(
-			e, -ENOENT, CAUSE_NOT_CONFIGURED,
-			"There is no user %s for managers that are processes: make "
-			"it (systemd-sysusers xen-vtpm.conf, which the package "
-			"xen-vtpm-host does), or give vtpmd --user.",
-			d->user);
-	if (!pw->pw_uid || !pw->pw_gid)
-		return error_set(
-			e, -EPERM, CAUSE_NOT_CONFIGURED,
-			"The user %s for managers that are processes is root, or of "
-			"root's group: give vtpmd another --user.",
-			d->user);
-	snprintf(out, size, "%u:%u", (unsigned int)pw->pw_uid, (unsigned int)pw->pw_gid);
-	return 0;
-}
-
 static int run_process(struct process *p, char *user, int fd3)
 {
 	char path[PATH_SIZE];
@@ -132,7 +109,7 @@ static int process_start(struct body *b, struct error *e)
 		p->grace = evtimer_new(b->d->base, on_grace, p);
 	if (!p->grace)
 		return error_set(e, -ENOMEM, CAUSE_RESOURCES, "There is no memory.");
-	rc = find_user(b->d, user, sizeof(user), e);
+	rc = child_user(b->d->user, user, sizeof(user), e);
 	if (!rc)
 		rc = take_process_image(b, e);
 	if (rc)

@@ -6,6 +6,7 @@
 #include "tools/vtpmd/anchor.h"
 #include "tools/vtpmd/ask.h"
 #include "tools/vtpmd/cert.h"
+#include "tools/vtpmd/crb.h"
 #include "tools/vtpmd/identity.h"
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/quote.h"
@@ -136,12 +137,36 @@ static enum guests_served served(const struct vtpm *v)
 	return v->meta.launched ? GUESTS_MEASURED_UNTIL_STOPPED : GUESTS_ALL;
 }
 
+/* The TPM on an HVM guest's board. */
+static int start_crb(struct vtpm *v, uint32_t domid, struct guests_verdict *judged)
+{
+	const struct crb_guest g = {
+		.vtpm = v->meta.uuid,
+		.name = v->meta.name,
+		.domid = domid,
+		.backend = v->body->domid > 0 ? (uint32_t)v->body->domid : 0,
+		.localities = v->meta.localities,
+		.restored = judged->what == CHANNEL_GUEST_RESUMED,
+	};
+
+	if (v->meta.tpm12) {
+		judged->why =
+			"it is an HVM guest, which needs a TPM 2.0, and this is a TPM "
+			"1.2: `vtpmctl create` another one for it";
+		return -EPERM;
+	}
+	return crb_start(v->d, &g, &judged->why);
+}
+
 static int answer_vtpm(struct vtpm *v, uint32_t domid, uint64_t on, struct cursor *list,
 		       struct cursor *out, const char **why)
 {
 	struct guests_verdict judged;
+	bool crb = crb_is_wanted(v->d, domid);
 	int rc = guests_judge(&v->guests, domid, on, served(v), &judged, list);
 
+	if (!rc && crb)
+		rc = start_crb(v, domid, &judged);
 	if (rc) {
 		snprintf(v->refused, sizeof(v->refused), "domain %u: %s", domid,
 			 judged.why);
@@ -149,7 +174,8 @@ static int answer_vtpm(struct vtpm *v, uint32_t domid, uint64_t on, struct curso
 		return rc;
 	}
 	cursor_put_u8(out, (uint8_t)judged.what);
-	cursor_put_u8(out, judged.measured);
+	cursor_put_u8(out, (judged.measured ? CHANNEL_GUEST_IS_MEASURED : 0) |
+				   (crb ? CHANNEL_GUEST_IS_HVM : 0));
 	cursor_put_u64(out, judged.on);
 	if (judged.what == CHANNEL_GUEST_NEW)
 		cursor_put(out, list->wr, list->pos);

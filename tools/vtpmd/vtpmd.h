@@ -32,6 +32,7 @@ struct vtpmd {
 	const char *tpm;	   /* target of the relay */
 	const char *manager;	   /* the manager's ELF */
 	const char *stubdom;	   /* the stub domain's kernel */
+	const char *crb;	   /* vtpm-crb, the TPM of HVM guests */
 	const char *domain_config; /* lines added to each stub domain's xl file */
 	const char *audit;	   /* the audit log */
 	struct audit_head audited; /* its last entry: trail.h */

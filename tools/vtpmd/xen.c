@@ -302,6 +302,18 @@ int xen_share_folder(struct xen *x, int domid, const char *path)
 	return 0;
 }
 
+bool xen_has_run(struct xen *x, uint32_t domid)
+{
+	xc_domaininfo_t info;
+
+	return !tell(x, domid, &info) || info.cpu_time;
+}
+
+void xen_remove(struct xen *x, const char *path)
+{
+	(void)!xs_rm(x->xs, XBT_NULL, path);
+}
+
 bool xen_exists(struct xen *x, const char *path)
 {
 	unsigned int len;

@@ -39,6 +39,10 @@ int __must_check xen_watch(struct xen *x, const char *path, xen_changed *changed
 void xen_unwatch(struct xen *x, void *ctx); /* all of ctx's */
 /* Makes a folder that domain domid may write to, as may what is made in it. -EIO. */
 int __must_check xen_share_folder(struct xen *x, int domid, const char *path);
+/* Whether a domain has had a processor yet. */
+bool xen_has_run(struct xen *x, uint32_t domid);
+/* With all below it; what is not there is removed already. */
+void xen_remove(struct xen *x, const char *path);
 bool xen_exists(struct xen *x, const char *path);
 /* Whether something lies below path. */
 bool xen_has_children(struct xen *x, const char *path);

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The registers of a TPM 2.0 with the Command Response Buffer interface, as a guest's
+ * firmware and drivers find it at 0xFED40000: localities 0 to 4, a page each.
+ * Source: TCG PC Client Platform TPM Profile 1.05, 6.5.3 (CRB); offsets in a page:
+ *
+ *   00 LOC_STATE  08 LOC_CTRL  0c LOC_STS  30 INTF_ID (8)  38 CTRL_EXT (8)
+ *   40 CTRL_REQ   44 CTRL_STS  48 CTRL_CANCEL  4c CTRL_START
+ *   50 INT_ENABLE 54 INT_STS   58 CTRL_CMD_SIZE  5c CTRL_CMD_ADDR (8)
+ *   64 CTRL_RSP_SIZE  68 CTRL_RSP_ADDR (8)  80 the buffer's first bytes
+ *
+ * The buffer is a page of the guest's RAM that CTRL_CMD_ADDR and _RSP_ADDR name, so that
+ * command and response cost no exits.  Reserved offsets read as 0 and ignore writes; an
+ * access of any size at any offset is defined, byte by byte.
+ *
+ *             cmdReady        goIdle   START                    cancel
+ *   idle      -> ready        -        -                        -
+ *   ready     -               -> idle  -> executing             -
+ *   executing -               -        -                        passed on, once
+ *   complete  -> ready        -> idle  -> executing             -
+ *
+ * The guest is hostile.  A command is copied once out of the buffer, and the copy is
+ * checked.  One command at a time; each access is a few stores.
+ *
+ * struct crb_state is all that there is: it is kept where it outlives this process, and
+ * goes along with a guest that is saved.  crb_write() changes it in an order in which each
+ * prefix can be gone on with: prepare() before start is set, send() after it, which may be
+ * repeated; a response is whole before start is cleared.
+ */
+#ifndef XVTPM_CRB_H
+#define XVTPM_CRB_H
+
+#include "include/compiler.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define CRB_BASE       0xFED40000u
+#define CRB_LOCALITIES 5
+#define CRB_SIZE       (CRB_LOCALITIES * 0x1000u)
+#define CRB_BUFFER     0xFED45000u /* RAM of the guest */
+#define CRB_BUFFER_MAX 4096u
+
+#define CRB_NO_LOCALITY 0xff
+
+struct crb_state {
+	uint8_t active;	 /* the locality that has the TPM, or CRB_NO_LOCALITY */
+	uint8_t pending; /* bit n: locality n has asked for it */
+	uint8_t seized;	 /* bit n: it was taken from locality n */
+	uint8_t ready;	 /* not idle */
+	uint8_t failed;	 /* tpmSts: the TPM does not answer any more */
+	uint8_t start;	 /* a command is executing, or its response is not delivered */
+	uint8_t cancel;
+	uint8_t locality; /* of the command */
+	uint32_t int_enable;
+	uint32_t rsp_len; /* of the last response; 0: none since the last command */
+	uint8_t rsp[CRB_BUFFER_MAX];
+};
+
+struct crb_ops {
+	/* Gives the TPM a command, of 10..CRB_BUFFER_MAX bytes; crb_complete() follows.
+	 * It is prepared, and sent by send(), which may be repeated. */
+	void (*prepare)(void *ctx, uint8_t locality, const uint8_t *cmd, size_t len);
+	void (*send)(void *ctx);
+	/* The command shall end early; its response comes all the same. */
+	void (*cancel)(void *ctx);
+};
+
+struct crb {
+	struct crb_state *s;
+	volatile uint8_t *buffer; /* CRB_BUFFER_MAX bytes, the guest's */
+	uint8_t localities;	  /* bit n: the guest may have locality n */
+	const struct crb_ops *ops;
+	void *ctx;
+};
+
+/* As after a power-on. */
+void crb_reset(struct crb_state *s);
+/* The guest's access at CRB_BASE + at, of size bytes, 1 to 8. */
+uint64_t crb_read(const struct crb *c, uint32_t at, unsigned int size);
+void crb_write(struct crb *c, uint32_t at, unsigned int size, uint64_t value);
+/* The response to the command that executes; one that no buffer can hold becomes
+ * TPM_RC_FAILURE.  Without a command: nothing. */
+void crb_complete(struct crb *c, const uint8_t *rsp, size_t len);
+/* The guest was restored, or the ring to its TPM was lost: a response that came while its
+ * RAM was being saved is put into the buffer, and a command that was executing has failed. */
+void crb_restore(struct crb *c);
+/* The TPM does not answer any more: tpmSts, and TPM_RC_FAILURE to what executes. */
+void crb_fail(struct crb *c);
+
+#endif

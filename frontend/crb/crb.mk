@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+# vtpm-crb, build/bin/vtpm-crb: the TPM on an HVM guest's board.
+CRB_SRCS := $(addprefix frontend/crb/,main.c crb.c ring.c ioreq.c acpi.c) stubdom/manager/depriv.c \
+            lib/cursor.c lib/error.c
+CRB_LIBS := -lxendevicemodel -lxenforeignmemory -lxencall -lxenevtchn -lxenstore -lseccomp
+CRB_OBJS := $(sort $(CRB_SRCS:%.c=$(BUILD)/obj/%.o))
+
+# The SSDT, as an array.
+$(BUILD)/crb/tpm.hex: frontend/crb/tpm.asl
+	@mkdir -p $(@D)
+	cd $(@D) && iasl -vs -p tpm -tc $(abspath $<) >tpm.log || { cat tpm.log; exit 1; }
+$(BUILD)/obj/frontend/crb/%.o: CPPFLAGS += -I$(BUILD)/crb -D__XEN_TOOLS__
+$(BUILD)/obj/frontend/crb/acpi.o: $(BUILD)/crb/tpm.hex
+
+PROGRAMS += $(BUILD)/bin/vtpm-crb
+$(BUILD)/bin/vtpm-crb: $(CRB_OBJS)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) $^ -o $@ $(CRB_LIBS)
+
+INSTALL += install-crb
+install-crb: $(BUILD)/bin/vtpm-crb
+	install -D -m 0755 $< $(DESTDIR)$(PREFIX)/lib/xen-vtpm/vtpm-crb
+.PHONY: install-crb
+
+UNIT_TESTS += crb
+crb_UNIT_SRCS := frontend/crb/crb.c lib/cursor.c
+FUZZ_TESTS += crb
+crb_FUZZ_SRCS := frontend/crb/crb.c frontend/crb/ring.c lib/cursor.c

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The vtpm-crb processes: the TPM on an HVM guest's board (frontend/crb).  One is started
+ * when a vTPM's manager asks for such a guest, before the guest runs, and ends with it.
+ *
+ *   crb_start() -> starting -> (it wrote its nodes) ready -> (the guest ended) gone
+ *                                   |  it died: its pages and event channels are kept
+ *                                   +- here, and the next one goes on with them
+ *
+ * It does not end with vtpmd: crb_load() finds what an earlier vtpmd left.  The file
+ * crb-UUID of the run folder (frontend/crb/saved.h) outlives both, and goes along with a
+ * guest that is saved and restored.
+ */
+#ifndef VTPMD_CRB_H
+#define VTPMD_CRB_H
+
+#include "include/compiler.h"
+#include "tools/vtpmd/vtpmd.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct crb_guest {
+	const uint8_t *vtpm; /* its uuid */
+	const char *name;    /* of the vTPM */
+	uint32_t domid;	     /* the guest's */
+	uint32_t backend;    /* the domain of the vTPM's manager */
+	uint8_t localities;
+	bool restored; /* its TPM goes on as it was saved */
+};
+
+/* Whether a domain is an HVM guest, which has no driver for a vTPM. */
+bool crb_is_wanted(const struct vtpmd *d, uint32_t domid);
+/* Starts one for a guest that has not run yet; does nothing when it has one.  Fails with
+ * *why, a sentence. */
+int __must_check crb_start(struct vtpmd *d, const struct crb_guest *g, const char **why);
+/* Those of an earlier vtpmd.  -ENOMEM, -EIO */
+int __must_check crb_load(struct vtpmd *d);
+/* vtpmd ends; the processes stay. */
+void crb_end(struct vtpmd *d);
+
+#endif
