@@ -68,7 +68,7 @@ void ring_close(struct ring *r);
 /*
  * Looks for a request.
  *   0         q holds one; the caller must answer it with ring_put()
- *   -EAGAIN   there is none (a stale CANCEL was acknowledged with IDLE)
+ *   -EAGAIN   no command (a stale CANCEL was acknowledged with IDLE)
  *   -EBADMSG  there was one that cannot be served; it has been answered with
  *             TPM_RC_COMMAND_SIZE or, for pages that do not map, TPM_RC_FAILURE
  */

@@ -317,7 +317,7 @@ static void update_active(struct tpmif *t)
 	case XenbusStateClosed:
 		guest_is_closed(t, online, due);
 		break;
-	case GUEST_GONE: /* destroyed: nobody looks for Closed any more */
+	case GUEST_GONE: /* destroyed: the toolstack does not wait for Closed */
 		if (online)
 			guest_is_closed(t, online, due);
 		else
@@ -586,7 +586,7 @@ static void tpmif_stats(const struct front *f, struct front_stats *s)
 	};
 }
 
-/* Disconnects, leaves Closed (6) behind, stops to watch. */
+/* Disconnects, writes Closed (6), removes the watches. */
 static void tpmif_close(struct front *f)
 {
 	struct tpmif *t = tpmif_of(f);

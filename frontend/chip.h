@@ -20,7 +20,7 @@ void xtpm_chip_retire(struct front *front);
 void xtpm_chip_suspend(struct front *front);
 
 /* Another backend, or the same after a power cycle: starts the TPM with its saved
- * state, without one if there is none, and not at all if it runs.  The ring is
+ * state, or without a saved state, and not at all if it runs.  The ring is
  * started and no command gets to it. */
 int __must_check xtpm_chip_revive(struct front *front);
 

@@ -5,7 +5,7 @@
  * hands it out by a command of its own (include/vendor.h of xen-vtpm); a guest that was
  * not measured, or that has another vTPM, has no such file.
  *
- * The backend may be hostile: it can make the log be nonsense, which the PCRs show, and
+ * The backend may be hostile: it can make the log contradict the PCRs, and
  * nothing else.  The log has at most EVENTLOG_MAX bytes, is read within some seconds,
  * and is handed out as it was read.
  */

@@ -106,7 +106,7 @@ static int start(struct front *front)
 			set_phase(front, FRONT_READY);
 		return rc;
 	}
-	/* Nobody else knows the chip yet. */
+	/* The chip is not registered yet: no lock is needed. */
 	set_phase(front, FRONT_READY);
 	return xtpm_chip_enroll(front);
 }

@@ -109,7 +109,7 @@ int xtpm_packet_log(const u8 *rsp, size_t len, u32 offset, struct packet_log *pa
 		return -ENODATA;
 	if (part->len != len - OFFSET_BYTES || offset >= part->total)
 		return -EBADMSG;
-	/* Nobody is to be asked 65,536 times for a byte. */
+	/* A size of one byte would take 65,536 reads. */
 	left = part->total - offset;
 	return part->len == (left < READ_LOG_CHUNK ? left : READ_LOG_CHUNK) ? 0
 									    : -EBADMSG;

@@ -140,7 +140,7 @@ void xtpm_ring_shorten_timeouts(struct ring *r)
 
 static void post(struct ring *r, u8 state)
 {
-	/* What was written before must be seen before the state; pairs with the
+	/* Earlier writes must be visible before the state; pairs with the
 	 * backend's barrier after it has read SUBMIT. */
 	virt_wmb();
 	WRITE_ONCE(r->page->state, state);
@@ -194,7 +194,7 @@ static void give_up(struct ring *r)
 	if (!outcome(r))
 		return;
 	dev_warn(&r->dev->dev, "the vTPM's backend does not answer\n");
-	/* Nobody shall wait once for each of the commands of an orderly end. */
+	/* One timeout for all commands of an orderly end, not one for each. */
 	if (READ_ONCE(r->hurry))
 		xtpm_ring_abort(r);
 }

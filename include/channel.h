@@ -19,7 +19,7 @@
  * Events go from vtpmd to the manager with id 0 and get no reply.
  * HELLO and FAIL are said once in a connection: who repeats them is dropped.  Texts
  * are UTF-8; vtpmd makes them printable (lib/text.h).  vtpmd takes requests as fast as
- * tools/vtpmd/peer.c allows, and none behind a PUT until that is answered.
+ * tools/vtpmd/peer.c allows, and none after a PUT until that is answered.
  *
  * Versions: HELLO carries the range that the manager speaks; vtpmd answers with
  * the version that it chose, or EPROTO.  Unknown TLV tags are skipped, unknown
@@ -48,7 +48,7 @@ enum channel_type {
 	 *   -> u16 version | CONFIG TLVs.  uuid and seq: zero when STARTING, else
 	 * of the vTPM that runs and the last permanent state that was stored. */
 	CHANNEL_HELLO = 1,
-	/* u16 object -> bytes; ENOENT when there is none */
+	/* u16 object -> bytes; ENOENT: it is not stored */
 	CHANNEL_GET = 2,
 	/* u16 object | u64 seq | bytes -> nothing; the reply means durable.
 	 * seq must be greater than the stored one (ESTALE), unless the bytes are
@@ -82,7 +82,7 @@ enum channel_type {
 	/* u32 enum cause | text -> nothing: the answer to EVENT_REKEY and _REKEY_DEEP;
 	 * cause 0: done, and the text says what: "" new key slots, "deep" for a new
 	 * data key, "finished" a deep rekey that had been interrupted: unasked, when the
-	 * stored header had both keys at HELLO.  EPERM: nobody asked for it. */
+	 * stored header had both keys at HELLO.  EPERM: vtpmd did not ask for it. */
 	CHANNEL_REKEYED = 14,
 	/* TPM2B_PUBLICs, endorsement keys of this TPM, before READY -> u32, how many of
 	 * them vtpmd keeps.  EPERM when the stored header does not have their Names. */
@@ -90,7 +90,7 @@ enum channel_type {
 	/* B nonce | B user data | B Name | B SHA-256 | B SHA-256 -> the host's part of a
 	 * deep quote, JSON: docs/attestation.md.  B is u16 n | bytes.  The Name is that of
 	 * the vTPM's attestation key, the hashes are those of its quote and of the log of
-	 * the guest's launch, n 0: there is none.  EAGAIN: too many. */
+	 * the guest's launch, n 0: no log.  EAGAIN: too many. */
 	CHANNEL_QUOTE = 17,
 	/* u32 enum cause | text -> nothing: the answer to EVENT_ATTEST: cause 0, and the
 	 * evidence */

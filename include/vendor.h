@@ -11,14 +11,14 @@
  * XVTPM_CC_READ_LOG   u32 offset -> u32 total | TPM2B bytes
  *   The event log of this guest's launch (stubdom/manager/eventlog.h), from offset on,
  *   at most VENDOR_CHUNK bytes at once; none when offset is total.  total 0: the guest
- *   was not measured.  TPM_RC_VALUE, parameter 1: offset is behind the end.
+ *   was not measured.  TPM_RC_VALUE, parameter 1: offset is past the end.
  *
  * XVTPM_CC_ATTEST   TPM2B nonce | u32 PCRs | TPM2B user data -> u32 total
  *   Makes evidence of this vTPM and its host (docs/attestation.md), for
- *   XVTPM_CC_READ_EVIDENCE, and drops what was made before.  The nonce is the verifier's,
+ *   XVTPM_CC_READ_EVIDENCE, and drops the previous one.  The nonce is the verifier's,
  *   16 to 64 bytes; bit n of PCRs: PCR n of every bank; the user data, 0 to 64 bytes, is
  *   what the caller wants to have signed with it.  The manager quotes, with an attestation
- *   key that nobody but it can use.  TPM_RC_RETRY: too many in too short a time for this
+ *   key that only the manager can use.  TPM_RC_RETRY: too many in too short a time for this
  *   vTPM, or for the host's TPM; TPM_RC_DISABLED: the host cannot quote;
  *   TPM_RC_OBJECT_MEMORY: the guest has left no place in the TPM for the attestation key.
  *

@@ -27,7 +27,7 @@ static int write_all(int fd, const uint8_t *p, size_t len)
 	return 0;
 }
 
-/* The new bytes, durable under a name that nobody reads. */
+/* Writes the new bytes, durable, under a temporary name. */
 static int write_new(int dir, const char *name, const void *buf, size_t len)
 {
 	int fd, rc;
@@ -106,7 +106,7 @@ int atomic_read(int dir, const char *name, size_t max, uint8_t **buf, size_t *le
 	uint8_t *p = NULL;
 	int fd, rc = 0;
 
-	/* a FIFO that somebody put there must not keep us waiting for a writer */
+	/* do not wait for a writer when path is a FIFO */
 	fd = openat(dir, name, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return -errno;

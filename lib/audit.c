@@ -183,7 +183,7 @@ static void judge(struct reader *d, enum audit_wrong wrong)
 	r->missing = r->end.n + 1;
 }
 
-/* What has come so far is what was asked for. */
+/* Checks that the bytes so far match the request. */
 static void look_at_end(struct reader *d)
 {
 	if (audit_head_equal(&d->r->end, d->want))
@@ -277,7 +277,7 @@ static int read_lines(struct reader *d, FILE *f)
 	return rc ? rc : ferror(f) ? -EIO : 0;
 }
 
-/* -ENOENT: there is none. */
+/* -ENOENT: no such entry. */
 static int read_file(struct reader *d, int dir, const char *name)
 {
 	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK), rc;

@@ -29,7 +29,7 @@
 #define BINDING_NAME_MAX  66 /* TPMT_HA with SHA-512 */
 #define BINDING_SIZE_MAX  1024
 
-/* Some bytes inside of a buffer of somebody else's. */
+/* Bytes inside of the caller's buffer. */
 struct binding_part {
 	const uint8_t *p;
 	size_t n;

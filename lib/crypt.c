@@ -73,7 +73,7 @@ int crypt_hmac(const uint8_t *key, size_t key_len, const struct crypt_part *part
 	EVP_MAC *mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
 	EVP_MAC_CTX *ctx = mac ? EVP_MAC_CTX_new(mac) : NULL;
 	size_t i, len = 0;
-	/* a NULL key means "the key of before" to EVP_MAC_init */
+	/* EVP_MAC_init() takes a NULL key for "keep the previous key" */
 	bool ok = ctx && EVP_MAC_init(ctx, key_len ? key : no_key, key_len, params) == 1;
 
 	for (i = 0; ok && i < count; i++)

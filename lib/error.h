@@ -13,16 +13,16 @@
 
 enum cause {
 	CAUSE_NONE = 0,
-	CAUSE_INTERNAL = 1,	    /* a bug, or no memory */
-	CAUSE_CHANNEL = 2,	    /* the host channel broke or spoke nonsense */
-	CAUSE_STORE = 3,	    /* vtpmd could not read or write the store */
-	CAUSE_NO_STATE = 4,	    /* the vTPM has no state and was not being created */
-	CAUSE_STATE_EXISTS = 5,	    /* asked to create over an existing state */
-	CAUSE_HEADER_CORRUPT = 6,   /* the header does not parse or authenticate */
-	CAUSE_BLOB_CORRUPT = 7,	    /* a state blob does not parse or authenticate */
-	CAUSE_WRONG_VTPM = 8,	    /* header, blob or entry are of different vTPMs */
-	CAUSE_ROLLED_BACK = 9,	    /* an older generation than the last known */
-	CAUSE_VERSION = 10,	    /* a format or protocol newer than this program */
+	CAUSE_INTERNAL = 1,	  /* a bug, or no memory */
+	CAUSE_CHANNEL = 2,	  /* the host channel broke, or its data were malformed */
+	CAUSE_STORE = 3,	  /* vtpmd could not read or write the store */
+	CAUSE_NO_STATE = 4,	  /* the vTPM has no state and was not being created */
+	CAUSE_STATE_EXISTS = 5,	  /* asked to create over an existing state */
+	CAUSE_HEADER_CORRUPT = 6, /* the header does not parse or authenticate */
+	CAUSE_BLOB_CORRUPT = 7,	  /* a state blob does not parse or authenticate */
+	CAUSE_WRONG_VTPM = 8,	  /* header, blob or entry are of different vTPMs */
+	CAUSE_ROLLED_BACK = 9,	  /* an older generation than the last known */
+	CAUSE_VERSION = 10,	  /* a format or protocol newer than this program */
 	CAUSE_NOT_CONFIGURED = 11,  /* the policy asks for what the host lacks */
 	CAUSE_TPM_UNREACHABLE = 12, /* the host's TPM did not answer */
 	CAUSE_TPM_REPLACED = 13,    /* its storage key is not the pinned one */
@@ -54,7 +54,7 @@ int error_set(struct error *e, int rc, enum cause cause, const char *fmt, ...)
 int error_crypto(struct error *e, int rc, const char *what);
 /* A short word for the cause, for JSON and logs: "pcrs-changed"; never NULL. */
 const char *error_word(uint32_t cause);
-/* Whether it may pass without anybody's doing something to this host: a start that fails of
+/* Whether it may pass without a change to this host: a start that fails of
  * it is tried again for ever.  All others need a person, and stay failed. */
 bool error_passes(uint32_t cause);
 /* Whether another host.json may be what mends it. */

@@ -190,7 +190,7 @@ static int take_pcrs(const json_t *tpm, uint32_t *pcrs)
 	return *pcrs ? 0 : -EBADMSG;
 }
 
-/* Notes are for people: one that fits no approval, or makes no sense, is left out. */
+/* Notes are for people: one that is malformed, or of no approval, is left out. */
 static void take_notes(const json_t *tpm, struct hostconf *h)
 {
 	const json_t *note, *notes = json_object_get(tpm, "approval_notes");

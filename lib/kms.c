@@ -401,7 +401,7 @@ static int tls_send(struct tls *t, const uint8_t *buf, size_t len, struct error 
 	rc = flush(t);
 	if (rc && rc != -EPIPE && rc != -ECONNRESET)
 		return unreachable(t, rc, e);
-	return 0; /* tls_recv() finds the alert, or that there is none */
+	return 0; /* tls_recv() reads the alert, if any */
 }
 
 /* Exactly len bytes. */
@@ -433,7 +433,7 @@ static void tls_close(struct tls *t)
 		return;
 	if (t->open) {
 		if (SSL_is_init_finished(t->ssl)) {
-			/* close_notify is a courtesy; a lost one harms nobody */
+			/* a lost close_notify does no harm */
 			(void)SSL_shutdown(t->ssl);
 			(void)flush(t);
 		}

@@ -51,7 +51,7 @@ struct kms_wrapped {
  * The addresses are tried in order.  The next one's turn comes when one cannot be
  * reached or gives no answer, and never when it answered: a server that shows a
  * wrong certificate may be an attacker's, and one that refuses the key may be the
- * only one that knows yet that it was revoked.  Both exchanges leave nothing behind
+ * only one that knows yet that it was revoked.  Both exchanges leave no object
  * at the KMS and may be repeated. */
 int __must_check kms_wrap(const struct kms_config *c, const struct kms_stream *s,
 			  const uint8_t *aad, size_t aad_len,

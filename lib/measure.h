@@ -30,7 +30,7 @@ struct measure_event {
 	size_t data_len;
 };
 
-/* The next event of a list, which it points into; false: what is there is none. */
+/* The next event of a list, which it points into; false: malformed. */
 bool __must_check measure_next(struct cursor *list, struct measure_event *e);
 /* The whole list is well-formed, and has something in it. */
 bool __must_check measure_check(const uint8_t *list, size_t len);

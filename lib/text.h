@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 /* Writes at most room - 1 bytes and a zero; a character that does not fit as a whole, and
- * all behind it, is left out. out may be in: it never gets longer. */
+ * all after it, is left out. out may be in: it never gets longer. */
 void text_clean(char *out, size_t room, const void *in, size_t len);
 /* Whether text_clean() would change nothing. */
 bool __must_check text_is_clean(const void *in, size_t len);

@@ -65,7 +65,7 @@ struct tpm2_cmd {
 
 	TPM2_CC code;
 	bool gives_handle; /* set it between begin and run */
-	struct cursor in;  /* behind the header */
+	struct cursor in;  /* after the header */
 	struct cursor out; /* the response's parameters, verified and decrypted */
 	enum tpm2_stage stage;
 	uint32_t rc;	 /* TPM_RC, valid when run returned 0 or -EREMOTEIO */

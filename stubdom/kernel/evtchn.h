@@ -39,7 +39,7 @@ struct evtchn *evtchn_entry(unsigned int n);
 void evtchn_arm(struct evtchn *e);
 void evtchn_disarm(struct evtchn *e);
 int evtchn_notify(struct evtchn *e);
-/* By number, whoever owns it: what an unmap notification does. */
+/* Notifies by port number, without an owner check: for unmap notifications. */
 void evtchn_notify_port(uint32_t port);
 /* Takes pending bits of armed ports; true when there was one. */
 bool evtchn_scan(void);

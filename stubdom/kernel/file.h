@@ -46,7 +46,7 @@ struct file *file_get(uint64_t fd);
 /* Ends the program's hold on everything: mappings first, event channels last, so
  * that the unmap notifications reach the peers. */
 void file_close_all(void);
-/* The operations behind a path, or NULL. */
+/* The operations of a device path, or NULL. */
 const struct file_ops *file_lookup(const char *path);
 /* A zeroed page as f->state, and its return. */
 int __must_check file_alloc_state(struct file *f);

@@ -57,7 +57,7 @@ static void unmap_perform(struct unmap *u, uint64_t page)
 	if (u->action & UNMAP_NOTIFY_CLEAR_BYTE) {
 		map_fixed(LAYOUT_TEMPORARY, page);
 		at[u->byte % LAYOUT_PAGE] = 0;
-		/* Nothing may reach the page once it is someone else's. */
+		/* No mapping may outlive the grant. */
 		map_unfix(LAYOUT_TEMPORARY);
 	}
 	/* The port may have been closed meanwhile, and be another's by now. */

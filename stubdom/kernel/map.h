@@ -31,7 +31,7 @@ void map_protect(uint64_t va, unsigned int rights);
 /* Takes the page at va away; true and its address if there was one. */
 bool map_remove(uint64_t va, uint64_t *pa);
 /* Panics if any mapping is writable and executable, or shows the kernel to the
- * program, or if the processor does not heed these bits. */
+ * program, or if the processor ignores these bits. */
 void map_check(void);
 /* Gives back tables that have become empty in this range. */
 void map_trim(uint64_t start, uint64_t end);

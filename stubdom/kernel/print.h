@@ -11,7 +11,7 @@
 size_t print_to(char *out, size_t size, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 size_t print_list(char *out, size_t size, const char *format, va_list list);
-/* One line of the kernel's own, "stub: " before it and a new line behind it. */
+/* Prints a line of the kernel's own: "stub: ", the text, a new line. */
 void print_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Sets where printed text goes from now on; drain, or NULL: waits, for a while, until

@@ -24,7 +24,7 @@
 /*
  * Where the parts of the address space may begin, each at random and apart from the
  * others: the program (when it is static-pie) in the first 16 TiB above PROGRAM_LOW, the
- * heap up to 512 GiB behind its end, the mappings' top in the 16 TiB below the lowest
+ * heap up to 512 GiB above its end, the mappings' top in the 16 TiB below the lowest
  * place of the stack, and the stack's top in the highest 512 GiB.
  */
 #define PROGRAM_LOW	0x100000000000ULL

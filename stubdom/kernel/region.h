@@ -36,7 +36,7 @@ bool region_is_free(uint64_t start, uint64_t end);
 /* Every page of [start, end) is mapped. */
 bool region_is_mapped(uint64_t start, uint64_t end);
 /* The highest free place of `size` bytes, a page free on both sides, inside
- * [bottom, top); 0 when there is none. */
+ * [bottom, top); 0: none is free. */
 uint64_t region_gap(uint64_t size, uint64_t bottom, uint64_t top);
 /* Adds a region where nothing is.  -ENOMEM: too many of them. */
 int __must_check region_add(const struct region *r);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The files without a device of Xen's behind them. */
+/* The files that are no device of Xen. */
 #include <asm/poll.h>
 #include "stubdom/kernel/panic.h"
 #include "stubdom/kernel/evtchn.h"

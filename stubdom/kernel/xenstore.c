@@ -26,7 +26,7 @@ static int xenstore_send(const struct xsd_sockmsg *request, const void *bytes);
 #define HEADER		 sizeof(struct xsd_sockmsg)
 #define TRANSACTIONS_MAX 8
 #define PREFIX_MAX	 10 /* "ffffffff:" before a token, and a zero */
-#define NO_REQUEST	 0  /* the number of requests whose reply nobody reads */
+#define NO_REQUEST	 0  /* the number of requests whose reply is dropped */
 
 enum stage {
 	STAGE_WRITING, /* the program is writing its request */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The ring to xenstored (xen/io/xs_wire.h).  xenstore.c shares it among the open
- * files.  A ring or a message that makes no sense ends all use of it: -EIO.
+ * files.  A malformed ring or message ends all use of it: -EIO.
  */
 #ifndef STUB_XENSTORE_H
 #define STUB_XENSTORE_H

@@ -122,7 +122,7 @@ static int make_state_folder(struct folder *f, struct state *s, struct envelope_
 		rc = slot_seal(&x, &h->slots[0], s->data_key);
 	if (!rc)
 		rc = envelope_header_seal(h, s->data_key, out, &len);
-	/* the key first: a header without it would be a vTPM that nobody can open */
+	/* the key first: a header without its key would open no vTPM */
 	if (!rc)
 		rc = atomic_write(f->dir, KEY, key, sizeof(key), false);
 	if (!rc)
@@ -367,7 +367,7 @@ static int execute_standalone(void *ctx, uint8_t locality, const uint8_t *cmd, s
 	return rc;
 }
 
-/* One request, which may come in pieces.  Bytes behind it in the same packet are a
+/* One request, which may come in pieces.  Bytes after it in the same packet are a
  * client's padding, as swtpm takes them.  false: the client is gone. */
 static bool serve_request(int fd)
 {
@@ -418,7 +418,7 @@ static int flush(void)
 	return rc;
 }
 
-/* For how long to wait for work: a state that waits is stored when there is none. */
+/* For how long to wait for work: a state that waits is stored when idle. */
 static int idle_ms(void)
 {
 	int ms;

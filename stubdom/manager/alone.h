@@ -21,7 +21,7 @@ struct alone_place {
 	const char *pid;       /* file for the daemon's process id, or NULL */
 };
 
-/* Returns when it was told to end, or in the parent of a daemon: 0, or *e says why. */
+/* Returns after SIGTERM or CMD_SHUTDOWN, or in the parent of a daemon: 0, or *e says why. */
 int __must_check alone_run(const struct alone_place *place, struct error *e);
 
 #endif

@@ -79,7 +79,7 @@ static int quote_pcrs(struct tpm2_cmd *c, const struct firmware *f,
 	return rc;
 }
 
-/* The NV index's content, malloc()ed; NULL: there is none that everybody can read. */
+/* The NV index's content, malloc()ed; NULL: not defined, or not readable without authorization. */
 static uint8_t *read_nv(struct tpm2_cmd *c, uint32_t index, size_t *len)
 {
 	const struct tpm2_nv nv = {.by = index, .index = index};

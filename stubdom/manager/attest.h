@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Deep quotes, the manager's part: this TPM's quote, which the manager makes with a key that
- * nobody else can use, the key's public part, the PCRs, certificates and event log; and,
+ * only the manager can use, the key's public part, the PCRs, certificates and event log; and,
  * from vtpmd, the quote of the host's TPM that binds all that.  The result is the text of
  * the file that vtpm-verify reads (docs/attestation.md), kept until the next one or the
  * TPM's next power-on.
@@ -38,7 +38,7 @@ struct attest {
 	const struct eventlog *log; /* of the guest's launch */
 	const struct firmware *firmware;
 
-	char *evidence; /* NULL: none; else len bytes, with a zero behind them */
+	char *evidence; /* NULL: none; else len bytes, zero-terminated */
 	size_t len;
 };
 
@@ -50,7 +50,7 @@ struct attest_request {
 	size_t user_len; /* 0 to ATTEST_USER_MAX */
 };
 
-/* 0, and a->evidence is new; else there is none, *tpm_rc is what a guest is told and *e
+/* 0, and a->evidence is new; else a->evidence is NULL, *tpm_rc is the guest's response code and *e
  * what an operator is. */
 int __must_check attest_run(struct attest *a, const struct attest_request *r,
 			    uint32_t *tpm_rc, struct error *e);

@@ -308,7 +308,7 @@ static struct {
 	uint64_t durable_ms; /* when a state was stored last */
 	bool shut;	     /* the last command was the client's own shutdown */
 	uint8_t locality;
-	/* What libtpms wants stored, behind the version's mark, until engine code
+	/* What libtpms wants stored, after the version mark, until engine code
 	 * stores it. */
 	uint8_t *pending;
 	size_t pending_len;
@@ -467,7 +467,7 @@ static int commit(bool clock_only)
 }
 
 /*
- * libtpms has the clock stored with other changes only.  A clock that is told is at most
+ * libtpms has the clock stored with other changes only.  A clock in a response is at most
  * ENGINE_CLOCK_LAG_MS ahead of the stored one: libtpms puts it into its state each 4.1 s
  * (Part 1, 36.3), and a state that is older than CLOCK_FRESH_MS is stored again first.  A
  * clock that was set is stored at once.

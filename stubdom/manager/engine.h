@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The engine: libtpms as a TPM 2.0 or a TPM 1.2 behind six calls.  One engine a
+ * The engine: libtpms as a TPM 2.0 or a TPM 1.2, as six calls.  One engine a
  * process (libtpms has global state).
  *
  * States: closed -> engine_open -> running <-> engine_power_cycle; engine_close.
@@ -20,14 +20,14 @@
 #include <stdint.h>
 
 #define ENGINE_BUFFER_SIZE 4096
-/* How far the clock that a TPM 2.0 told may be ahead of the stored one. */
+/* How far a TPM 2.0's clock may be ahead of the stored one. */
 #define ENGINE_CLOCK_LAG_MS 8192
 
 /* Where the permanent state is kept; bytes are libtpms's plaintext blob. */
 struct engine_store {
 	void *ctx;
 	/* malloc()ed state that the engine frees; -ENOENT: none, and the engine
-	 * then refuses to open unless it was told to create. */
+	 * then refuses to open unless create is set. */
 	int (*load)(void *ctx, uint8_t **state, size_t *len);
 	/* Returns 0 once the state is durable. clock_only: nothing changed that a
 	 * guest was promised, the write may be coalesced and done later. */

@@ -89,7 +89,7 @@ int firmware_banks(uint8_t banks)
 	unsigned int now = 0, i;
 	int rc = tpm2_startup(&c);
 
-	/* a crash is behind this start alone: the next one is an orderly one */
+	/* this start alone follows a crash: the next one is orderly */
 	if (!rc)
 		rc = firmware_clock(&c);
 	if (!rc)

@@ -12,7 +12,7 @@
  * TPM_RC_INITIALIZE: runs already.
  *
  * The platform hierarchy is the machine's maker's (Part 1, 13.3), and here that is
- * the manager: its authorization is known to nobody else, and a new one each time.
+ * the manager: only it knows the authorization, which is a new one each time.
  */
 #ifndef XVTPM_FIRMWARE_H
 #define XVTPM_FIRMWARE_H
@@ -42,8 +42,8 @@ struct tpm2_auth firmware_auth(const struct firmware *f);
 
 /*
  * The clock of a TPM 2.0 after a crash.  Without a TPM2_Shutdown it starts at the value
- * that was stored last, and says that it is not safe: it may have told a later one
- * (Part 1, 36.3.2).  Here it does not go back: it is set to what cannot have been told.
+ * that was stored last, and is not safe: a response may have had a later one
+ * (Part 1, 36.3.2).  Here it does not go back: it is set to a value above any in a response.
  */
 
 /*
@@ -63,7 +63,7 @@ int __must_check firmware_banks(uint8_t banks);
  *     -> once in its life: endorsement key, NV lock, presence set for good
  *     -> no physical presence until the next power-on -> the guest
  *
- * The guest gets a TPM that it can own.  Physical presence is nobody's but ours: no
+ * The guest gets a TPM that it can own.  Physical presence is the manager's alone: no
  * guest can clear the TPM without the owner's authorization.  A guest that disables or
  * deactivates its TPM finds it enabled and active after the next power cycle: there is
  * no set-up menu in which somebody could do it.

@@ -16,7 +16,7 @@ struct hostchan_call {
 	size_t head_len;
 	const uint8_t *body;
 	size_t body_len;
-	/* out: what stands behind the status; free(reply) */
+	/* out: the data after the status; free(reply) */
 	uint8_t *reply;
 	size_t reply_len;
 	char text[160]; /* out: the sentence of a refusal */
@@ -155,7 +155,7 @@ static int exchange_frames(struct hostchan *h, struct hostchan_call *c)
 			break;
 		if (f.id == id && f.type == (c->type | CHANNEL_REPLY))
 			return take_reply(c, &f);
-		/* an event, or the reply of a call that nobody waits for */
+		/* an event, or the late reply of a call that has ended */
 		if (!f.id)
 			note_event(h, &f);
 		else
@@ -286,7 +286,7 @@ static int hostchan_call(struct hostchan *h, struct hostchan_call *c)
 	return rc;
 }
 
-/* The same; what stands behind the status is the caller's, free(*buf). */
+/* The same; gives the data after the status to the caller: free(*buf). */
 static int hostchan_call_bytes(struct hostchan *h, struct hostchan_call *c, uint8_t **buf,
 			       size_t *len)
 {
@@ -537,7 +537,7 @@ int hostchan_identity(void *hostchan, const uint8_t *keys, size_t len, uint32_t 
 	int rc = call_into(hostchan, &c, reply, &room);
 	struct cursor r = cursor_reader(reply, rc ? 0 : room);
 
-	if (rc == -ENOSYS) { /* of before there were any: it wants none */
+	if (rc == -ENOSYS) { /* an older vtpmd, without identities */
 		*known = UINT32_MAX;
 		return 0;
 	}
@@ -776,7 +776,7 @@ static int place_put(void *ctx, enum channel_object object, uint64_t seq,
 	return put_channel(ctx, false, object, seq, buf, len);
 }
 
-/* While vtpmd is away the write is dropped: nobody was promised it, and the
+/* While vtpmd is away the write is dropped: it was not acknowledged, and the
  * next one carries it. */
 static int place_put_later(void *ctx, enum channel_object object, uint64_t seq,
 			   const uint8_t *buf, size_t len)

@@ -55,7 +55,7 @@ int __must_check hostchan_identity(void *hostchan, const uint8_t *keys, size_t l
  * -EPIPE.  struct attest's host(), ctx is the hostchan. */
 int __must_check hostchan_quote(void *hostchan, const uint8_t *request, size_t len,
 				uint8_t **reply, size_t *reply_len);
-/* What came of EVENT_ATTEST: evidence, or why there is none. */
+/* Answers EVENT_ATTEST: evidence, or the error. */
 void hostchan_attested(struct hostchan *h, const struct error *e, const char *evidence,
 		       size_t len);
 /* Tells vtpmd why the manager gives up; best effort. */

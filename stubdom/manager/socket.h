@@ -20,7 +20,7 @@ struct listener {
 	struct sockaddr_un at; /* sun_path is empty for TCP */
 };
 
-/* Listens at path (0600), which must be free or a socket that nobody serves. */
+/* Listens at path (0600), which must be free or a socket without a server. */
 int __must_check listener_unix(struct listener *l, const char *path, struct error *e);
 /* Listens on 127.0.0.1 alone. */
 int __must_check listener_tcp(struct listener *l, uint16_t port, struct error *e);

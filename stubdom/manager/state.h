@@ -20,7 +20,7 @@ struct state_place {
 	/* 0 means durable. seq as in CHANNEL_PUT. */
 	int (*put)(void *ctx, enum channel_object object, uint64_t seq,
 		   const uint8_t *buf, size_t len);
-	/* Starts a put that nobody waits for; the place copies what it needs.
+	/* Starts a put without waiting for it; the place copies what it needs.
 	 * May be NULL: then clock-only writes wait for state_flush(). */
 	int (*put_later)(void *ctx, enum channel_object object, uint64_t seq,
 			 const uint8_t *buf, size_t len);

@@ -79,7 +79,7 @@ static int refuse_vtpm(struct vtpm *v, uint32_t domid, int rc, const char *what,
 	return rc;
 }
 
-/* vtpmd has told the journal of its own refusals. */
+/* vtpmd has logged its own refusals. */
 static int not_told(struct vtpm *v, uint32_t domid, int rc,
 		    const struct hostchan_guest *told, const char **why)
 {

@@ -19,7 +19,7 @@ struct vtpm_place {
 	struct depriv_user user; /* of a process: who it becomes */
 };
 
-/* Returns when it ends: 0 after STOP; else *e says why, and vtpmd was told. */
+/* Returns when it ends: 0 after STOP; else *e says why, and FAIL was sent. */
 int __must_check vtpm_run(const struct vtpm_place *place, struct error *e);
 
 #endif

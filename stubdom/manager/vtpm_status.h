@@ -21,7 +21,7 @@ void latency_add(struct latency *l, uint64_t ns);
 
 #define VTPM_STATUS_MAX 512
 
-/* What /proc/xen-stub says; known is false where there is none. */
+/* What /proc/xen-stub says; known is false on other systems. */
 struct vtpm_stub {
 	bool known;
 	uint64_t hypercalls, notifications, uptime_ns, free_kib;
@@ -39,7 +39,7 @@ struct vtpm_status {
 };
 
 void vtpm_stub_read(struct vtpm_stub *s);
-/* Opens what tells of this process's memory; -1: there is none. */
+/* Opens this process's memory figures; -1: not available. */
 int vtpm_resident_open(void);
 /* That memory, in KiB; 0: not known. */
 uint64_t vtpm_resident_kib(int fd);

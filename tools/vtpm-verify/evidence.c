@@ -292,7 +292,7 @@ static void take_spec_id(struct cursor *c, struct eventlog *log)
 	(void)cursor_bytes(c, cursor_u8(c)); /* vendorInfo */
 }
 
-/* The first event, in the format of before (TCG_PCClientPCREvent): 10.4.5 */
+/* The first event, in the TPM 1.2 format (TCG_PCClientPCREvent): 10.4.5 */
 static int take_header(struct cursor *c, struct eventlog *log)
 {
 	uint32_t pcr = cursor_le32(c), type = cursor_le32(c);

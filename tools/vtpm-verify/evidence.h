@@ -5,7 +5,7 @@
  * members.  Byte strings are base64url.  Nothing in it is trusted for being there.
  *
  * It has one form: no space, no member that is not known, none twice, all in one order.  So there are no
- * two files that say the same, and no byte that nobody looks at.
+ * two files that say the same, and no byte that is not checked.
  */
 #ifndef VERIFY_EVIDENCE_H
 #define VERIFY_EVIDENCE_H
@@ -67,7 +67,7 @@ struct eventlog {
 	const struct tpm2_hash *alg[EVENTLOG_BANKS];
 	uint32_t pcrs; /* bit n: PCR n is extended by an event */
 	uint8_t value[EVENTLOG_BANKS][EVENTLOG_PCRS][TPM2_HASH_MAX];
-	size_t first; /* where the events begin, behind the header */
+	size_t first; /* where the events begin, after the header */
 };
 
 struct eventlog_event {

@@ -132,7 +132,7 @@ static int parse(int argc, char **argv, struct options *o)
 	return check(o);
 }
 
-/* malloc()ed, with a zero behind it; NULL: it was said why. */
+/* malloc()ed, zero-terminated; NULL: an error was printed. */
 static char *read_text(const char *path)
 {
 	FILE *f = strcmp(path, "-") ? fopen(path, "re") : stdin;
@@ -148,7 +148,7 @@ static char *read_text(const char *path)
 		text = NULL;
 	} else {
 		text[n] = 0;
-		/* a zero inside would hide what is behind it */
+		/* a zero inside would hide the rest */
 		if (strlen(text) != n)
 			text[0] = 0;
 	}

@@ -17,7 +17,7 @@
 #define STRENGTH       2	      /* OpenSSL's: 112 bits, no SHA-1 */
 #define HASH_MIN       28
 
-/* All certificates of a PEM text: each is trusted.  NULL: there is none, or one does not
+/* All certificates of a PEM text: each is trusted.  NULL: no certificate, or one does not
  * parse. */
 static X509_STORE *chain_store(const char *pem)
 {

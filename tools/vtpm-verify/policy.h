@@ -42,7 +42,7 @@ bool policy_has(const json_t *value, const uint8_t *bytes, size_t len);
 
 /* Takes in the revocation lists (RFC 5280, 5) of a file, PEM, any number, or DER.  From then
  * on a certificate is good only with one of its CA, and of each CA above it.  -EBADMSG:
- * there is none, or one does not parse. */
+ * no certificate, or one does not parse. */
 int __must_check chain_add_crls(X509_STORE *store, const uint8_t *bytes, size_t len);
 /*
  * 0, or one sentence's half in *why and

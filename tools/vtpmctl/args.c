@@ -146,7 +146,7 @@ static void letters(const struct args_command *cmd, char out[2 * OPTIONS_MAX + 3
 				       cmd->options[i].kind == ARGS_FLAG ? "" : ":");
 }
 
-/* The option that getopt returned code for; NULL: there is none. */
+/* The option that getopt returned code for; NULL: none. */
 static const struct args_option *option_of(const struct args_command *cmd, int code)
 {
 	size_t i;

@@ -498,7 +498,7 @@ int host_init_main(int argc, char **argv)
  * vtpmctl host renew: another certificate and key for the KMS, another CA, other
  * addresses.  What is sealed for vTPMs stays as it is, approvals too, and the policy
  * key is not needed: its public part in host.json is what the new key is sealed under.
- * Everything is tried before host.json is replaced; vtpmd is told last.
+ * Everything is tried before host.json is replaced; vtpmd reloads last.
  */
 
 struct renew {
@@ -628,7 +628,7 @@ static int renew(struct renew *r, struct error *e)
 	return hostfile_write(r->config, &r->conf, e);
 }
 
-/* vtpmd reads host.json for each start anyway; told, it also tries again at once what
+/* vtpmd notices a new host.json at each start; a reload also tries again at once what
  * failed with what was configured before. */
 static int tell_vtpmd(const struct renew *r)
 {

@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* NO_DA: nobody locks the host out of its anchor by wrong authorizations. */
+/* NO_DA: wrong authorizations cannot lock the host out of its anchor. */
 #define ATTRIBUTES                                                                    \
 	(TPMA_NV_POLICYWRITE | TPMA_NV_AUTHREAD | TPMA_NV_OWNERREAD | TPMA_NV_NO_DA | \
 	 TPM2_NT_ORDINARY << TPMA_NV_TPM2_NT_SHIFT)
@@ -306,7 +306,7 @@ static int tpmanchor_write(struct tpm *t, const struct hostconf *h,
 	return rc;
 }
 
-/* A value that nobody could know before. */
+/* A fresh random value. */
 static int write_once(struct tpm *t, struct hostconf *h, ESYS_TR nv, struct error *e)
 {
 	if (crypt_random(h->anchor_adopt, sizeof(h->anchor_adopt)))

@@ -18,7 +18,7 @@
  * part of the Name.  Anyone who has the owner's authorization can remove the index, and make
  * another; but one with other attributes or another policy has another Name than the
  * pinned one, and one with the same has never been written.  Reading is free, in a session that is salted to the
- * pinned storage key, so that nobody on the bus answers in the TPM's place.
+ * pinned storage key, so that an interposer on the bus cannot answer for the TPM.
  *
  * All need the storage key (tpm_srk_pinned()).  An index that is gone, or another one:
  * -ENOENT, CAUSE_ROLLED_BACK.

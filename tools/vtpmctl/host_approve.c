@@ -231,7 +231,7 @@ static int load_approval(struct approve *a, struct error *e)
 	return rc ? rc : finish_revocation(a, e);
 }
 
-/* Nothing is signed that nobody has seen. */
+/* Signs only values that were shown. */
 static int sign_approval(struct approve *a, struct error *e)
 {
 	const struct hostconf *h = &a->conf;

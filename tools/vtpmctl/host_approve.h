@@ -9,7 +9,7 @@
  * digest and the policy key's signature, after an operator has seen what is signed. */
 
 /* Shows the values on stderr before they are signed, and which differ from those of last,
- * the newest approval so far; NULL: there is none. */
+ * the newest approval so far; NULL: none. */
 void bootstate_show(const struct approval *a, const struct approval *last);
 
 /* Fills digest and signatures of the values and number in *a for the host *h, and warns on stderr of PCRs that

@@ -210,8 +210,8 @@ static int read_public(struct tpm *t, ESYS_TR key, TPM2B_PUBLIC *out, struct err
 	return rc ? tpmrc_set(e, rc, "read its attestation key") : 0;
 }
 
-/* One of another host.json of this host's: nobody has its authValue any more, or it is an
- * object of somebody else's.  The first is told by its template, and makes room. */
+/* One of an earlier host.json of this host, whose authValue is lost, or an
+ * object of another program.  The first is known by its template, and makes room. */
 static int make_room(struct tpm *t, ESYS_TR *there, bool *used, struct error *e)
 {
 	TPM2B_PUBLIC area = {0};

@@ -7,7 +7,7 @@
 #include "lib/error.h"
 #include "lib/hostconf.h"
 
-/* -ENOENT with CAUSE_NOT_CONFIGURED when there is none; -EBADMSG with the same
+/* -ENOENT with CAUSE_NOT_CONFIGURED: no file; -EBADMSG with the same
  * cause when it is not what hostfile_write() writes. */
 int __must_check hostfile_load(const char *path, struct hostconf *h, struct error *e);
 /* Atomically, mode 0600. */

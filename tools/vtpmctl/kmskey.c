@@ -24,7 +24,7 @@
 static X509 *first_certificate(const char *pem)
 {
 	BIO *bio = BIO_new_mem_buf(pem, -1);
-	/* the text is the passphrase: nobody is asked for one */
+	/* the text is the passphrase, so that OpenSSL does not ask for one */
 	X509 *cert = bio ? PEM_read_bio_X509(bio, NULL, NULL, "") : NULL;
 
 	BIO_free(bio);

@@ -272,7 +272,7 @@ static bool parse_line(const char *text, struct line *l)
 	return ok && l->backend[0];
 }
 
-/* The vTPM that a line means; NULL, and a sentence was printed, if there is none. */
+/* The vTPM that a line names; NULL: none, and an error was printed. */
 static const json_t *find_launch(const json_t *vtpms, const struct line *l,
 				 const char *file)
 {

@@ -191,7 +191,7 @@ int clone_main(int argc, char **argv)
 
 /*
  * vtpmctl rekey, of one vTPM or of all.  Each is a request of its own, which vtpmd and
- * the vTPM's manager finish whatever becomes of this program; what was done is told from
+ * the vTPM's manager finish whatever becomes of this program; what was done is known from
  * when the keys were made, so that a run which was interrupted goes on.
  */
 

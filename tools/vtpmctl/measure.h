@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A file that a guest boots of, read once: a private copy that nobody can change
+ * A file that a guest boots from, read once: a private copy that cannot change
  * (memfd, sealed), and the hashes of that copy.  xl inherits the descriptor and opens
  * /proc/self/fd/N, never the file's name; also when the guest reboots.
  */
@@ -33,7 +33,7 @@ int __must_check launch_image_make(const char *name, const void *bytes, size_t l
  *   PCR 1   each line of the config that says what the guest's machine is
  *   0 to 7  a separator: the machine is complete, what follows is what it boots
  *   PCR 4   the kernel
- *   PCR 9   the initial RAM disk, or that there is none
+ *   PCR 9   the initial RAM disk, or its absence
  *   PCR 12  the kernel's command line
  */
 

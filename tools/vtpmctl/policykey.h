@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The host policy key: ECDSA P-256, signs which boot states are good.  The TPM
- * and host.json know its public part as a TPMT_PUBLIC of fixed length; whoever
+ * and host.json know its public part as a TPMT_PUBLIC of fixed length; who
  * has the private part can approve any boot state, so it belongs off the host.
  */
 #ifndef XVTPM_POLICYKEY_H

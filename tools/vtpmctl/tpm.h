@@ -50,7 +50,7 @@ int __must_check tpm_srk_pinned(struct tpm *t, uint32_t handle,
 				const uint8_t pinned[TPM_NAME_SIZE], struct error *e);
 
 /* The session for a command that is only read from: HMAC, audit, salted to the storage
- * key.  ESYS_TR_NONE while there is none, before `host init`: then nothing says that the
+ * key.  ESYS_TR_NONE before `host init`: then nothing says that the
  * answer is the TPM's. */
 TSS2_RC tpm_audit(struct tpm *t, ESYS_TR *session);
 
@@ -80,7 +80,7 @@ struct tpm2_transport tpm_transport(struct tpm *t);
 int tpmrc_set(struct error *e, TSS2_RC rc, const char *doing);
 
 /* A session salted to the storage key; secrets cross the bus encrypted by it, and
- * nobody on the bus can answer in the TPM's place. */
+ * an interposer on the bus cannot answer for the TPM. */
 TSS2_RC tpm_start_session(struct tpm *t, TPM2_SE type, TPMA_SESSION attributes,
 			  ESYS_TR *session);
 

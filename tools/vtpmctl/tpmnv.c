@@ -135,7 +135,7 @@ int tpmnv_take(struct tpm *t, const TPMS_NV_PUBLIC *wanted, ESYS_TR *nv, bool *w
 
 #define SIZE 8
 
-/* NO_DA: nobody locks the host out of its vTPMs by wrong authorizations. */
+/* NO_DA: wrong authorizations cannot lock the host out of its vTPMs. */
 static const TPMS_NV_PUBLIC counter_template = {
 	.nvIndex = CHANNEL_COUNTER_INDEX,
 	.nameAlg = TPM2_ALG_SHA256,

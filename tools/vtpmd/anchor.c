@@ -24,7 +24,7 @@ struct anchor {
 	char *name;			 /* the NV index's, as host.json had it last */
 	uint8_t adopt[ANCHOR_HASH_SIZE]; /* the one-time value: no table is known */
 	bool take_store;		 /* with that value: the store as it is */
-	bool warned;			 /* that there is none */
+	bool warned;			 /* that the index is missing */
 	bool finishing;			 /* vtpmd ends */
 	struct error error; /* broken: why; known: why the TPM did not take the last */
 	struct anchor_known known;
@@ -364,7 +364,7 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
 	tick_after(a, a->d->anchor_every);
 	note_all(a);
 	a->asked = a->known.changes;
-	/* running vTPMs shall be anchored even if nobody starts one */
+	/* anchor running vTPMs even if none is started */
 	(void)anchor_want(a);
 }
 

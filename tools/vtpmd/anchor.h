@@ -12,7 +12,7 @@
  *   it is the one with which that epoch began, and none of the epoch is anchored yet.
  *
  * A header opens if it is the one that is known; a new one is anchored before its manager
- * is told that it is stored.  Until then the one before it stays beside it, as header.prev,
+ * gets its reply.  Until then the previous one stays beside it, as header.prev,
  * and is the one that a start after a crash finds.
  *
  *   off      host.json has no anchor: vTPMs start unchecked, and the log says so once
@@ -49,7 +49,7 @@ bool anchor_busy(const struct anchor *a);
 /* Whether the folder of a vTPM that does not run is what is known of it; else *e.  Then the
  * store gives out nothing else (store_know()). */
 int __must_check anchor_check(struct anchor *a, struct vtpm *v, struct error *e);
-/* The same, before its manager runs, and a new epoch for that; there is none needed when
+/* The same, before its manager runs, and a new epoch for that; not needed when
  * nothing was put in the last one. */
 int __must_check anchor_begin(struct anchor *a, struct vtpm *v, struct error *e);
 /* After that: 0 when the TPM has the epoch; -EAGAIN: d->on_anchored() follows. */
@@ -74,7 +74,7 @@ void anchor_claim(struct anchor *a, struct vtpm *v);
 /* It has a new header, made by an operator: as anchor_claim() when nothing is known of
  * it; but what is known of its state stays. */
 void anchor_recover(struct anchor *a, struct vtpm *v);
-/* It is deleted: a copy of its folder is nobody's. */
+/* It is deleted: a copy of its folder will not start. */
 void anchor_forget(struct anchor *a, const struct vtpm *v);
 
 /* Calls w when the TPM has what is known now; at once when there is no anchor. */

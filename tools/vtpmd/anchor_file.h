@@ -90,7 +90,7 @@ struct anchor_file {
 /* f->dir, which is made when it is not there. */
 int __must_check anchor_file_open(struct anchor_file *f, const char *dir);
 void anchor_file_close(struct anchor_file *f);
-/* The table that has this hash.  -ENOENT: there is none at all; -ESTALE: no file has
+/* The table that has this hash.  -ENOENT: no table at all; -ESTALE: no file has
  * it; -EBADMSG: it has the hash, but a newer version wrote it. */
 int __must_check anchor_file_load(struct anchor_file *f,
 				  const uint8_t hash[ANCHOR_HASH_SIZE],

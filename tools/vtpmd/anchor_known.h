@@ -34,7 +34,7 @@ bool anchor_known_grow(struct anchor_known *k, struct vtpm *v);
 void anchor_known_note(struct anchor_known *k, struct vtpmd *d);
 /* The header that the store knows counts.  false: nothing is known of the vTPM. */
 bool anchor_known_header(struct anchor_known *k, struct vtpm *v);
-/* The entry has v->meta.launched.  false: there is none. */
+/* The entry has v->meta.launched.  false: no entry. */
 bool anchor_known_launched(struct anchor_known *k, struct vtpm *v);
 /* A new epoch, which begins with the state that the store knows.  There is an entry. */
 int __must_check anchor_known_raise(struct anchor_known *k, struct vtpm *v);

@@ -28,7 +28,7 @@ struct body_owner {
 	/* It is ending, and no guest uses it, or uses it any more.  false: not now; it is
 	 * called again. */
 	bool __must_check (*unused)(void *ctx);
-	/* The manager ended and left nothing behind; why is a sentence.  cause: why it
+	/* The manager ended; why is a sentence.  cause: why it
 	 * never began; CAUSE_NONE: it did. */
 	void (*gone)(void *ctx, enum cause cause, const char *why);
 	/* A line for anyone who waits. */

@@ -27,7 +27,7 @@ int __must_check child_init(struct event_base *base);
 int __must_check child_spawn(const struct child_start *s, pid_t *pid);
 /* Forgets all. */
 void child_end(void);
-/* Nobody is told any more; the child is still reaped. */
+/* Drops the callback; the child is still reaped. */
 void child_forget(pid_t pid);
 
 /* Writes "UID:GID" of the user that managers and vtpm-crb become.  -ENOENT, -EPERM */

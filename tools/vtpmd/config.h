@@ -28,11 +28,11 @@ struct config_file {
 	struct stat at;	     /* the file that it was read from */
 };
 
-/* What path says now; the caller gives it back by config_put().  -ENOENT: there is none;
+/* What path says now; the caller gives it back by config_put().  -ENOENT: no file;
  * -EBADMSG; both with a sentence that says what to do. */
 int __must_check config_get(struct config_file *f, const char *path, struct config **c,
 			    struct error *e);
-/* Wipes and frees what nobody uses any more.  NULL is allowed. */
+/* Drops one use; wipes and frees after the last.  NULL is allowed. */
 void config_put(struct config *c);
 /* The next config_get() reads the file. */
 void config_forget(struct config_file *f);

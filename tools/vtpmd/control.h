@@ -113,7 +113,7 @@ void control_answer_no_such(struct control *c);
  */
 
 /* Answers when the vTPM has settled, which may be now; until then c is on its list of
- * waiters, and the client is told what goes on.  A DELETE removes the vTPM then. */
+ * waiters, and the client gets progress lines.  A DELETE removes the vTPM then. */
 void control_settle(struct control *c, struct vtpm *v);
 
 #endif

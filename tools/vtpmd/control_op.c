@@ -282,7 +282,7 @@ static bool guest_is_there(const struct vtpm *v)
 	       v->status.value[STATUS_GUEST_DOMID] > 0;
 }
 
-/* STOP and DELETE, once the manager has told whether a guest is connected. */
+/* STOP and DELETE, once the manager's status says whether a guest is connected. */
 static void op_stop(struct control *c, struct vtpm *v)
 {
 	struct error e = {.cause = CAUSE_NONE};
@@ -324,7 +324,7 @@ static void say_resume(int rc, const char *name, char *text, size_t size)
 			 name);
 }
 
-/* RESUME, once the manager has told which power-on its TPM has. */
+/* RESUME, once the manager's status has its TPM's power-on. */
 static void op_resume(struct control *c, struct vtpm *v)
 {
 	char text[240];
@@ -407,7 +407,7 @@ static void op_list(struct control *c, struct vtpm *none)
 					 "damaged", registry_damaged()));
 }
 
-/* CERTIFY, once the manager has told how many the TPM has. */
+/* CERTIFY, once the manager's status has the number of certificates. */
 static void op_certify(struct control *c, struct vtpm *v)
 {
 	if (!vtpm_is(v, VTPM_UP) ||

@@ -312,7 +312,7 @@ static int domain_start(struct body *b, struct error *e)
 {
 	struct domain *d = (struct domain *)b;
 	char path[512];
-	/* -e: no xl stays behind to wait for its end */
+	/* -e: xl does not stay to wait for its end */
 	char *argv[] = {"xl", "create", "-e", path, NULL};
 	int rc;
 

@@ -13,7 +13,7 @@
  *     has the power-on of then             had its answer
  *   had another power-on before         -> refused, as that one's PCRs are lost: the TPM
  *                                          served another domain since, or was restarted
- *   is the saved one, to be resumed     -> resumed: the power-on of before its save
+ *   is the saved one, to be resumed     -> resumed: the power-on that it was saved with
  *   is restored by a launch, and its    -> refused: it was not booted by that launch, so
  *     power-on is lost                     that what this measured is not its
  *

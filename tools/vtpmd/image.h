@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a manager is started from: private copies of the kernel and the manager's program,
- * made and hashed in one reading, that nobody can change any more (sealed memfds).  What
+ * made and hashed in one reading, which cannot change any more (sealed memfds).  What
  * runs is what was hashed, whatever happens to the files meanwhile.
  */
 #ifndef VTPMD_IMAGE_H

@@ -6,7 +6,7 @@
  * domain) in vtpmd's run folder.  vtpmctl locks that file (flock, shared) and becomes
  * xl, which keeps the lock as long as it is the guest's monitor, and builds the guest
  * of the descriptors that were measured, again after a reboot.  So the file counts
- * while somebody holds the lock: without it, nobody holds the measured bytes either.
+ * while a process holds the lock: without it, the measured bytes are gone, too.
  * And it does so whether vtpmd was restarted meanwhile or not.
  *
  *   kept by launch_keep -> locked by vtpmctl -> launch_held, found by launch_find
@@ -40,10 +40,10 @@ int __must_check launch_keep(int run_dir, const struct launch *l);
 /* Whether somebody holds the lock on it. */
 bool __must_check launch_held(int run_dir, const uint8_t domain[16]);
 /* Writes the list of a held launch to out.  domain NULL: of any that names the vTPM, for
- * tests without Xen.  -ENOENT: there is none, or it does not name the vTPM. */
+ * tests without Xen.  -ENOENT: no launch, or it does not name the vTPM. */
 int __must_check launch_find(int run_dir, const uint8_t *domain, const uint8_t vtpm[16],
 			     struct cursor *out);
-/* Removes what is a minute old and held by nobody. */
+/* Removes launches that are a minute old and not locked. */
 void launch_sweep(int run_dir);
 
 #endif

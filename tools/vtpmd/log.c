@@ -79,7 +79,7 @@ static bool to_journal(int level, const struct log_about *about, const char *tex
 		add_log(&f, "VTPM_CAUSE", error_word(about->cause));
 	if (about->id)
 		add_log(&f, "MESSAGE_ID", about->id);
-	/* sd_journal_sendv() calls it a success when nobody has ever listened there */
+	/* sd_journal_sendv() succeeds also when journald has never run */
 	return !access(JOURNAL_SOCKET, F_OK) && !sd_journal_sendv(f.iov, f.count);
 }
 

@@ -285,7 +285,7 @@ static void put_host(struct vtpmd *d, struct evbuffer *out)
 			(double)fs.f_bavail * (double)fs.f_frsize);
 }
 
-/* What managers last told, and what vtpmd knows itself. */
+/* What managers last reported, and what vtpmd knows itself. */
 static void metrics_text(struct vtpmd *d, struct evbuffer *out)
 {
 	put_host(d, out);

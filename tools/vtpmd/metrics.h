@@ -3,9 +3,9 @@
  * Figures for Prometheus: GET /metrics in its text format 0.0.4, on a Unix socket
  * (0600) or on a loopback address.  A scrape asks the managers again, twice a second at most.
  *
- * On loopback every user of this host may connect: names and figures are told, and
+ * On loopback every user of this host may connect and read names and figures, and
  * nothing secret.  What connections may cost is bounded (their number, their time and
- * their bytes), so that nobody takes descriptors from vtpmd, which it needs to store
+ * their bytes), so that no client takes descriptors from vtpmd, which it needs to store
  * states; that is why it is no evhttp: libevent 2.1's bounds no number of connections, gives
  * each read and write a time, but a connection no end, and accepts all that wait at once,
  * before managers and the operator have their turn.

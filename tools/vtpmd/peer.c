@@ -100,7 +100,7 @@ static void end_put(struct peer *p, int rc)
 
 /* Nothing that was not stored may be acknowledged, and what the guest was promised
  * before must not be given up: wait for the disk.  Before the manager is ready, somebody
- * waits for its start, and is told. */
+ * waits for its start, and gets progress. */
 static bool wait_for_disk(struct peer *p, int rc)
 {
 	struct timeval pause = {.tv_usec = PUT_PAUSE_US};

@@ -45,7 +45,7 @@ struct peer_owner {
 	/* CHANNEL_GUEST of domain domid, whose reply goes to out; as hello(). */
 	int (*guest)(void *ctx, uint32_t domid, uint64_t on, struct cursor *out,
 		     const char **why);
-	/* cause 0: its header is new. false: nobody asked for it. */
+	/* cause 0: its header is new. false: vtpmd did not ask for it. */
 	bool (*rekeyed)(void *ctx, uint32_t cause, const char *text);
 	/* TPM2B_PUBLICs; *known: the reply.  As hello(). */
 	int (*identity)(void *ctx, const uint8_t *keys, size_t len, uint32_t *known,
@@ -96,7 +96,7 @@ void peer_tpm_open(struct peer *p);
  * asked for, and for nothing that a peer brings about: not for starts after its end or its
  * FAIL, nor for a new connection. */
 void peer_tpm_fill(struct peer_limits *limits);
-/* Whether a request of it is held, since it asked for too much: others wait behind. */
+/* Whether a request of it is held, since it asked for too much: later ones wait, too. */
 bool peer_is_held(const struct peer *p);
 /* Answers the put that waits: rc 0, or why it does not count. */
 void peer_put_counts(struct peer *p, int rc);

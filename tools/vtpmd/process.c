@@ -22,7 +22,7 @@ struct process {
 	struct event *grace;
 };
 
-/* Writes the name of a test's socket; false: there is none. */
+/* Writes the name of a test's socket; false: none. */
 static bool socket_path(const struct process *p, char *out, size_t size)
 {
 	if (!p->body.d->unix_dir)

@@ -21,7 +21,7 @@
 
 struct quote {
 	struct vtpmd *d;
-	struct vtpm *v; /* whose quote is under way; NULL: nobody's any more */
+	struct vtpm *v; /* whose quote is under way; NULL: its vTPM is gone */
 	uint32_t id;
 	struct helper tpm;
 	uint8_t binding[BINDING_SIZE_MAX];

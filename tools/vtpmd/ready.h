@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What systemd is told: vtpmd is ready when each vTPM that starts with the host runs or
+ * Readiness for systemd: vtpmd is ready when each vTPM that starts with the host runs or
  * has failed, so that the guests, which xendomains.service starts after it, find theirs.
  * One that hangs is not waited for: vtpmd is ready, too, when none has settled for half a
  * minute.

@@ -37,7 +37,7 @@ void registry_add(struct vtpmd *d, struct vtpm *v)
 	*at = v;
 }
 
-static json_t *damaged; /* folders that hold a vTPM which cannot be told */
+static json_t *damaged; /* folders whose vtpm.json cannot be used */
 
 static void note_damaged(const char *folder, int rc)
 {
@@ -350,7 +350,7 @@ static json_t *registry_uptime(struct vtpm *v)
 	return json_integer(now.tv_sec - v->started.tv_sec);
 }
 
-/* How long commands took: counts by upper bound; null when it is not told. */
+/* How long commands took: counts by upper bound; null: not known. */
 static json_t *latency(struct vtpm *v)
 {
 	json_t *counts = json_array();

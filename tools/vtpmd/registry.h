@@ -28,9 +28,9 @@ struct registry_new {
 int __must_check registry_load(struct vtpmd *d);
 /* Into its place in the order of names. */
 void registry_add(struct vtpmd *d, struct vtpm *v);
-/* NULL: there is none. */
+/* NULL: none. */
 struct vtpm *registry_find(struct vtpmd *d, const char *name);
-/* Makes an entry in state creating and starts it.  On failure there is none. */
+/* Makes an entry in state creating and starts it.  On failure none is left. */
 int __must_check registry_create(struct vtpmd *d, const struct registry_new *n,
 				 struct vtpm **out, struct error *e);
 /* Removes a vTPM that is stopped or failed, with its whole store. */

@@ -82,7 +82,7 @@ static void finish_relay(struct relay *r, int rc)
 
 	event_del(r->limit);
 	event_del(r->retry);
-	/* What a failed exchange left in the file is nobody's answer. */
+	/* Drops what a failed exchange left in the file. */
 	if (r->stream || rc)
 		close_target(r);
 	r->done = NULL;
@@ -115,7 +115,7 @@ static void on_readable(evutil_socket_t fd, short what, void *ctx)
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (!r->done) {
-		/* nobody asked: start afresh with the next command */
+		/* no request is open: start afresh with the next command */
 		close_target(r);
 		return;
 	}

@@ -3,7 +3,7 @@
  * The way of one manager's allowed commands to the host's TPM.  Every relay has
  * its own open file of /dev/tpmrm0, so that the kernel's resource manager keeps
  * the managers' objects and sessions apart, and flushes them when it is closed.
- * A slow command blocks nobody but its own manager.
+ * A slow command blocks its own manager only.
  */
 #ifndef VTPMD_RELAY_H
 #define VTPMD_RELAY_H

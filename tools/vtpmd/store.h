@@ -141,7 +141,7 @@ struct store_put {
 	uint8_t hash[32]; /* SHA-256 */
 	bool running, now;
 	int rc;
-	store_put_done *done; /* NULL: nobody waits for it */
+	store_put_done *done; /* NULL: no callback */
 	void *ctx;
 	size_t len;
 	uint8_t buf[];
@@ -178,7 +178,7 @@ const struct store_known *store_known(const struct store *s, uint16_t object);
 /* Whether these bytes are known to be the object. */
 bool store_knows(const struct store *s, uint16_t object, const uint8_t *buf, size_t len);
 /* The header with this hash, which is the stored one or, after a crash, the one before it:
- * that is put back then (1).  -ENOENT, -ESTALE: there is none */
+ * that is put back then (1).  -ENOENT, -ESTALE: no such header */
 int __must_check store_find_header(struct store *s, const uint8_t hash[32]);
 /* For a vTPM that is being made as a copy: puts what is stored of another one beside it,
  * as the CHANNEL_OBJECT_SOURCE_*, which no manager can put. */

@@ -29,7 +29,7 @@ void trail_begin(struct vtpmd *d)
 	d->audit_found = r.end.n;
 }
 
-/* Nobody but who wrote them knows of those: vtpmd, before it was killed; or another. */
+/* Entries that only their writer knows: vtpmd, before it was killed; or another. */
 static void tell_unknown(struct vtpmd *d, uint64_t known)
 {
 	char detail[96];

@@ -8,7 +8,7 @@
  * The end in the table goes to the TPM with whatever else does, once an interval, and when
  * vtpmd ends; no entry brings a write about by itself.  So entries of the time after the
  * last write can be taken off unnoticed after a crash, and only then.  Who writes entries of
- * his own behind the last one while vtpmd does not run is not told from a vtpmd that was
+ * his own after the last one while vtpmd does not run cannot be told from a vtpmd that was
  * killed: an entry "unanchored" says which ones the TPM did not know.
  */
 #ifndef VTPMD_TRAIL_H
@@ -22,7 +22,7 @@
 /* vtpmd starts: the log ends where its files end, as long as nothing else is known. */
 void trail_begin(struct vtpmd *d);
 /* The host's TPM knows that it ended there once.  A log that does not have that entry goes
- * on behind it all the same, so that the gap shows. */
+ * on after it all the same, so that the gap shows. */
 void trail_anchored(struct vtpmd *d, const struct audit_head *known);
 /* When it cannot be written the journal says so. */
 void trail_add(struct vtpmd *d, const struct audit_event *a);

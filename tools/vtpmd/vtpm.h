@@ -164,7 +164,7 @@ static inline void waiter_cancel(struct waiter **list, struct waiter *w)
 struct vtpm_status {
 	struct timespec at;
 	int64_t value[16]; /* by enum channel_status */
-	bool timed;	   /* it told how long commands took: STATUS_LATENCY */
+	bool timed;	   /* it has STATUS_LATENCY */
 	uint64_t sum_ns, bucket[LATENCY_BUCKETS];
 };
 
@@ -366,7 +366,7 @@ void vtpm_guest_load(struct vtpm *v);
 int __must_check vtpm_guest_watch(struct vtpmd *d);
 /* Lets the next guest go on with the PCRs, if it is the last one, saved and restored;
  * launched: the uuid of the launched domain that it becomes, NULL: its own.  The
- * manager has told its status just now.  -ESTALE: the TPM was restarted since; -EBUSY: a
+ * manager has just sent its status.  -ESTALE: the TPM was restarted since; -EBUSY: a
  * launch restores another one. */
 int __must_check vtpm_guest_resume(struct vtpm *v, const uint8_t *launched);
 /* The domains that live, had the vTPM, and have a device of a stub domain of it that is
@@ -387,7 +387,7 @@ void vtpm_guest_failed(struct vtpm *v, const uint8_t uuid[16]);
 /* `vtpmctl attest`: the running manager is asked for evidence of its vTPM. */
 
 /* -EINVAL: no such nonce or PCRs; -EBUSY: somebody else's is being made; -ENOTCONN: there
- * is nobody to ask.  0: v->attest.pending until v->attest tells. */
+ * no manager is connected.  0: v->attest.pending until the result is there. */
 int __must_check attest_begin(struct vtpm *v, const char *nonce, const char *user,
 			      uint32_t pcrs);
 /* The manager is gone, or its vTPM: nothing will come. */

@@ -189,7 +189,7 @@ bool vtpm_adopt(struct vtpm *v)
 	return false;
 }
 
-/* The queue: of those that nobody waits for, some start at the same time. */
+/* The queue: of those without a waiting operator, some start at the same time. */
 
 /* In how many seconds it may be started without an operator, as the start costs a write of
  * the host's TPM, or it was ready; 0: at once.  Once for each start. */

@@ -223,7 +223,7 @@ void vtpm_guest_launched(struct vtpm *v, const uint8_t uuid[16], bool restored)
 		guests_boots(&v->guests, uuid);
 	if (!v->meta.launched)
 		memcpy(v->launcher, uuid, sizeof(v->launcher));
-	/* nobody else would tell a manager without Xen that a guest comes */
+	/* without Xen, vtpmd tells the manager that a guest comes */
 	if (!v->d->xen && !restored && peer_is_greeted(v->peer))
 		peer_event(v->peer, CHANNEL_EVENT_GUEST);
 }
@@ -326,7 +326,7 @@ static void put_desc(struct vtpm *v, struct cursor *out)
 				sizeof(v->meta.copy_of));
 }
 
-/* What a manager that starts is told. */
+/* Appends the configuration of a manager that starts. */
 static void put_vtpm_config(struct vtpm *v, bool create, struct cursor *out)
 {
 	channel_tlv_put(out, CONFIG_UUID, v->meta.uuid, sizeof(v->meta.uuid));
@@ -386,7 +386,7 @@ static int on_config(void *ctx, struct cursor *out, const char **why)
 }
 
 /* When the keys were made counts from the configuration that they were made of, and so
- * not for those of before an interruption. */
+ * not for those that an interruption preceded. */
 static void note_keys(struct vtpm *v, const char *what)
 {
 	if (!v->rekey.configured[0] || !strcmp(what, "finished"))
@@ -410,7 +410,7 @@ static bool has_old_key(struct vtpm *v)
 	return false;
 }
 
-/* What nobody asked for, again at each connection, is one entry of the audit log. */
+/* An unasked rekey that repeats at each connection is one entry of the audit log. */
 static void rekey_failed(struct vtpm *v, bool asked, enum cause cause, const char *text)
 {
 	error_set(&v->rekey.error, 0, cause, "%s", text);
@@ -491,7 +491,7 @@ static int hello_resumed(struct vtpm *v, const uint8_t uuid[16], uint64_t seq,
 		return -ESTALE;
 	}
 	know_state(v, seq);
-	/* what it was to be told of meanwhile it was not */
+	/* events of the time without a connection were lost */
 	peer_event(v->peer, CHANNEL_EVENT_IDENTITY);
 	if (!vtpm_is(v, VTPM_STARTING)) {
 		vtpm_step(v, VTPM_RESUME);

@@ -86,7 +86,7 @@ int wire_fd_new(struct event_base *base, int fd, struct wire **out)
 		.free = fd_free,
 	};
 	f->fd = fd;
-	/* edges: what is left unread wakes nobody again */
+	/* edge-triggered: data that are left unread cause no further event */
 	f->readable = event_new(base, fd, EV_READ | EV_ET | EV_PERSIST, on_wire_ready, f);
 	f->writable =
 		event_new(base, fd, EV_WRITE | EV_ET | EV_PERSIST, on_wire_ready, f);

@@ -29,7 +29,7 @@ struct wire {
 /* Takes fd over. */
 int __must_check wire_fd_new(struct event_base *base, int fd, struct wire **out);
 /* Connects to the server at path, an absolute xenstore path, in domain domid;
- * -EAGAIN when there is none yet. */
+ * -EAGAIN: none yet. */
 int __must_check wire_vchan_new(struct event_base *base, uint32_t domid, const char *path,
 				struct wire **out);
 

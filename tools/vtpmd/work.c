@@ -43,7 +43,7 @@ static bool is_running(const void *key)
 	return false;
 }
 
-/* Takes the oldest whose key is not at work; NULL: there is none. */
+/* Takes the oldest whose key is not at work; NULL: none. */
 static struct work *take_next(void)
 {
 	struct work **at, *w;
@@ -81,7 +81,7 @@ static void *serve(void *arg)
 	struct work *w;
 
 	pthread_mutex_lock(&lock);
-	/* what waits behind work of its own key is left to who does that */
+	/* work that waits for its own key is left to the thread that has the key */
 	while ((w = take_next()) || !ending)
 		if (w)
 			run_one(self, w);

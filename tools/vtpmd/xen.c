@@ -217,7 +217,7 @@ static bool tell(struct xen *x, uint32_t domid, xc_domaininfo_t *out)
 {
 	const xc_domaininfo_t *info;
 
-	/* Xen gives the next domain when there is none with this number */
+	/* Xen returns the next domain when this one does not exist */
 	if (!x->is_calling)
 		return xc_domain_getinfolist(x->xc, domid, 1, out) == 1 &&
 		       out->domain == domid;

@@ -12,7 +12,7 @@ struct xen;
 
 /* A domain that Xen has not got rid of yet, though it was destroyed, counts as gone. */
 enum xen_domain {
-	XEN_DOMAIN_GONE,  /* there is none with this uuid */
+	XEN_DOMAIN_GONE,  /* no domain has this uuid */
 	XEN_DOMAIN_ENDED, /* it shut down or crashed, and is to be destroyed */
 	XEN_DOMAIN_ALIVE,
 };
@@ -27,7 +27,7 @@ void xen_close(struct xen *x);
  * for an ended one why: "it crashed". */
 enum xen_domain xen_find(struct xen *x, const uint8_t uuid[16], int *domid,
 			 const char **why);
-/* The uuid of the domain with this number.  -ENOENT: there is none. */
+/* The uuid of the domain with this number.  -ENOENT: no such domain. */
 int __must_check xen_uuid(struct xen *x, uint32_t domid, uint8_t uuid[16]);
 /* Whether no two domains have this uuid, as Xen itself lets them.  Domain 0, which may be
  * a guest as well, is not counted. */
