@@ -9,7 +9,9 @@
 #include "frontend/crb/ioreq.h"
 #include "frontend/crb/ring.h"
 #include "include/version.h"
+#include "lib/cursor.h"
 #include "lib/error.h"
+#include "lib/tpm2/types.h"
 #include "stubdom/manager/depriv.h"
 
 #include <errno.h>
@@ -29,10 +31,13 @@
 #include <xen/io/xenbus.h>
 #include <xenstore.h>
 
-/* How long the write to START waits for the response, which saves reads of START. */
-#define HOLD_NS	    1000000
-#define RC_CANCELED 0x909
-#define PATH_SIZE   256
+/* How long the write to START waits for the response, which saves reads of START; the
+ * drivers' own time limits begin after it.  TPM2_Startup, once in a boot, changes the stored
+ * state, and Linux allows it 750 ms, which a busy disk may need for itself. */
+#define HOLD_NS		1000000ll
+#define STARTUP_HOLD_NS 5000000000ll
+#define RC_CANCELED	0x909
+#define PATH_SIZE	256
 
 static const char usage[] =
 	"Usage: vtpm-crb --domain D --backend B --node PATH --state FILE --user UID:GID\n"
@@ -62,6 +67,7 @@ struct device {
 	struct ioreq_server ioreq;
 	struct crb_ring ring;
 	struct crb crb;
+	int64_t hold_ns; /* of the command that executes */
 };
 
 static bool number(const char *text, uint32_t max, uint32_t *out)
@@ -254,7 +260,11 @@ static int offer_ring(const struct device *d, const struct options *o, uint32_t 
 static void prepare(void *ctx, uint8_t locality, const uint8_t *cmd, size_t len)
 {
 	struct device *d = ctx;
+	struct cursor c = cursor_reader(cmd, len);
 
+	(void)cursor_u16(&c); /* tag */
+	(void)cursor_u32(&c); /* size */
+	d->hold_ns = cursor_u32(&c) == TPM2_CC_Startup ? STARTUP_HOLD_NS : HOLD_NS;
 	crb_ring_prepare(&d->ring, locality, cmd, len);
 }
 
@@ -316,12 +326,13 @@ static int64_t now_ns(void)
 
 static void hold(struct device *d)
 {
-	int64_t until = now_ns() + HOLD_NS, left;
+	int64_t until = now_ns() + d->hold_ns, left;
 
 	look_at_ring(d);
 	while (d->saved->crb.start && (left = until - now_ns()) > 0) {
 		struct pollfd p = {.fd = d->saved->event_fd, .events = POLLIN};
-		struct timespec t = {.tv_nsec = left};
+		struct timespec t = {.tv_sec = left / 1000000000,
+				     .tv_nsec = left % 1000000000};
 
 		(void)!ppoll(&p, 1, &t, NULL);
 		look_at_ring(d);

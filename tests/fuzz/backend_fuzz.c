@@ -53,7 +53,7 @@ static void require(bool holds, const char *what)
 	abort();
 }
 
-static int power_on(void *ctx, uint32_t domid, enum front_firmware firmware,
+static int power_on(void *ctx, uint32_t domid, enum front_firmware *firmware,
 		    const char **why)
 {
 	int rc = fake_adopt(ctx, domid, firmware, why);

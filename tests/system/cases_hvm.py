@@ -73,7 +73,7 @@ def reboots(lab):
     check("16: 0x" + "00" * 32 in out and "12345678" in out, out)
 
 
-def leaves_nothing(lab):
+def hvm_leaves_nothing(lab):
     """an HVM guest that is destroyed leaves no vtpm-crb, no domain, no node"""
     lab.host.must(f"xl destroy {NAME}", 60)
     lab.wait("vtpm-crb's end", lambda: lab.host.run("pgrep -x vtpm-crb")[0] != 0)
@@ -82,4 +82,4 @@ def leaves_nothing(lab):
     check("state" not in out, out)
 
 
-CASES = [debian_bios, our_bios, own_drivers, withheld, both_killed, reboots, leaves_nothing]
+CASES = [debian_bios, our_bios, own_drivers, withheld, both_killed, reboots, hvm_leaves_nothing]
