@@ -237,6 +237,8 @@ int slot_open(const struct slot_context *x, const struct envelope_slot *slot,
 			  slot->id);
 	if (rc == -EOPNOTSUPP)
 		not_usable(x, slot->kind);
+	if (rc == -EIO) /* a sentence that is there already stays */
+		error_crypto(x->error, rc, "the key slot");
 	if (rc)
 		goto out;
 	iv = cursor_bytes(&c, CRYPT_IV_SIZE);

@@ -43,6 +43,7 @@ static const struct {
 	{TPM2_CC_PolicySigned, "PolicySigned"},
 	{TPM2_CC_NV_Write, "NV_Write"},
 	{TPM2_CC_EvictControl, "EvictControl"},
+	{TPM2_CC_Quote, "Quote"},
 };
 
 /* Part 2, 6.6; a format-one code is given without the number of what it is about. */
@@ -107,12 +108,16 @@ static int refused(const struct tpm2_cmd *c, int rc, struct error *e)
 			"%d s; nothing was changed, try again later",
 			command_name(c->code), c->rc, TPM2_BUSY_S);
 	return error_set(e, rc, refusal(c->rc),
-			 "the host's TPM refused TPM2_%s with code 0x%03X (%s)",
-			 command_name(c->code), c->rc, code_words(c->rc));
+			 "the host's TPM refused TPM2_%s with code 0x%03X (%s): see "
+			 "`tpm2_rc_decode 0x%03X` and `dmesg | grep -i tpm`",
+			 command_name(c->code), c->rc, code_words(c->rc), c->rc);
 }
 
 static int transport_failed(const struct tpm2_cmd *c, int rc, struct error *e)
 {
+	/* whether these were carried out before the answer was lost is not known */
+	bool lasts = c->code == TPM2_CC_NV_Write || c->code == TPM2_CC_EvictControl;
+
 	/* not a command that vtpmd lets through, or not at this time */
 	if (rc == -EPERM || rc == -ECANCELED)
 		return error_set(
@@ -127,8 +132,8 @@ static int transport_failed(const struct tpm2_cmd *c, int rc, struct error *e)
 				 "the host's TPM; nothing was changed, try again later");
 	return error_set(e, rc, CAUSE_TPM_UNREACHABLE,
 			 "the host's TPM cannot be reached (%s): see that /dev/tpmrm0 "
-			 "exists and that the TPM is enabled; nothing was changed",
-			 strerror(-rc));
+			 "exists and that the TPM is enabled%s",
+			 strerror(-rc), lasts ? "" : "; nothing was changed");
 }
 
 int hosttpm_result(const struct tpm2_cmd *c, int rc, struct error *e)

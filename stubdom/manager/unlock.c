@@ -335,6 +335,7 @@ static int check_sealed(const struct unlock *u, const char *key_pem,
 			"the host's TPM unsealed something else than it sealed; do not "
 			"use it");
 	pem_wipe(&pem);
+	OPENSSL_cleanse(&config, sizeof(config));
 	return rc;
 }
 

@@ -39,7 +39,7 @@ def own_drivers(lab):
     lab.hvm_up(NAME, vtpm_line=f"backend=vtpm-{NAME},uuid={lab.uuid[NAME]}")
     out = lab.ask(NAME, "cat /sys/class/tpm/tpm0/tpm_version_major; ls /sys/class/tpm; "
                         "tpm2_getrandom --hex 8 && tpm2_nvdefine -Q -s 8 0x1500016 && "
-                        "echo 12345678 | tpm2_nvwrite -Q -i - 0x1500016")
+                        "printf 12345678 | tpm2_nvwrite -Q -i - 0x1500016")
     check(out.startswith("2\ntpm0\n"), f"the guest says: {out}")
     killed = lab.host.must("(for i in 1 2 3 4; do sleep 5; pkill -9 vtpm-crb && echo $i; done) "
                            ">/tmp/killed 2>&1 & echo begun")

@@ -229,7 +229,8 @@ struct header {
 	struct envelope_header parsed;
 };
 
-/* Reads the header, and checks that it has the endorsement key that is expected. */
+/* Reads the header, and checks that it has the endorsement key that is expected.  from: the
+ * backup's file; NULL: vtpmd's answer. */
 static int get_header(struct header *h, const json_t *backup, const char *from,
 		      const char *expected, struct error *e)
 {
@@ -239,8 +240,11 @@ static int get_header(struct header *h, const json_t *backup, const char *from,
 
 	h->len = sizeof(h->bytes);
 	if (!hex || hex_decode(hex, h->bytes, &h->len))
-		return error_set(e, -EBADMSG, CAUSE_HEADER_CORRUPT,
-				 "%s has no header: use another backup", from);
+		return from ? error_set(e, -EBADMSG, CAUSE_HEADER_CORRUPT,
+					"%s has no header: use another backup", from)
+			    : error_set(e, -EBADMSG, CAUSE_INTERNAL,
+					"vtpmd's answer has no header: install vtpmd and "
+					"vtpmctl of one version");
 	rc = envelope_header_parse(h->bytes, h->len, &h->parsed, e);
 	return rc ? rc : expectek_check(&h->parsed.desc, expected, e);
 }
@@ -407,7 +411,7 @@ static int store_backup(const struct recover *r)
 
 static int recover(struct recover *r, const json_t *backup, struct error *e)
 {
-	int rc = get_header(&r->header, backup, "vtpmd's answer", r->expected, e);
+	int rc = get_header(&r->header, backup, NULL, r->expected, e);
 
 	if (!rc)
 		rc = load_backup_key(r, e);

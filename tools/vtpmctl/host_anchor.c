@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <openssl/crypto.h>
 #include <string.h>
 
 /* NO_DA: wrong authorizations cannot lock the host out of its anchor. */
@@ -271,6 +272,7 @@ static int write_value(struct tpm *t, const struct hostconf *h, ESYS_TR nv,
 {
 	const struct tpm2_transport tpm = tpm_transport(t);
 	uint8_t name[TPM_NAME_SIZE], approval[APPROVAL_SIZE_MAX];
+	size_t len = sizeof(approval);
 	const struct approval *a = NULL;
 	struct hosttpm_config config;
 	struct hosttpm c;
@@ -278,17 +280,17 @@ static int write_value(struct tpm *t, const struct hostconf *h, ESYS_TR nv,
 
 	if (rc)
 		return rc;
+	if (tpm_name(t, nv, name) || approval_encode(a, approval, &len))
+		return error_set(e, -EIO, CAUSE_INTERNAL, "the anchor has no Name");
 	tpm_hosttpm_config(h, &config);
 	config.approvals = 1;
 	config.approval[0] = approval;
-	config.approval_len[0] = sizeof(approval);
-	if (tpm_name(t, nv, name) ||
-	    approval_encode(a, approval, &config.approval_len[0]))
-		return error_set(e, -EIO, CAUSE_INTERNAL, "the anchor has no Name");
+	config.approval_len[0] = len;
 	rc = hosttpm_open(&c, &config, &tpm, e);
 	if (!rc)
 		rc = write_signed(&c, h, name, value, e);
 	hosttpm_close(&c);
+	OPENSSL_cleanse(&config, sizeof(config));
 	return rc;
 }
 

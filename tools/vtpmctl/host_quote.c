@@ -14,6 +14,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <openssl/crypto.h>
 #include <string.h>
 
 struct quote {
@@ -307,6 +308,7 @@ int tpmquote_make_key(struct tpm *t, struct hostconf *h, bool *made, struct erro
 	if (!rc)
 		rc = place_key(t, &c, h, made, e);
 	hosttpm_close(&c);
+	OPENSSL_cleanse(&config, sizeof(config));
 	return rc;
 }
 
@@ -403,6 +405,7 @@ static int quote_with_key(struct tpm *t, const struct hostconf *h,
 	}
 	hosttpm_end(&c, &s);
 	hosttpm_close(&c);
+	OPENSSL_cleanse(&config, sizeof(config));
 	return rc;
 }
 

@@ -296,19 +296,21 @@ struct unlockconf *unlockconf_new(const struct hostconf *h, struct tpm *tpm,
 	static const uint8_t trial[ENVELOPE_UUID_SIZE] = "xen-vtpm trial";
 	struct unlockconf *u = calloc(1, sizeof(*u));
 	struct cursor w;
-	int rc = -ENOMEM;
+	int rc;
 
-	if (u) {
-		w = cursor_writer(u->tlvs, sizeof(u->tlvs));
-		channel_tlv_put(&w, CONFIG_UUID, uuid ? uuid : trial, sizeof(trial));
-		rc = hostconf_encode(h, &w);
-		if (!rc)
-			rc = unlock_config_parse(u->tlvs, w.pos, &u->config, NULL);
+	if (!u) {
+		error_set(e, -ENOMEM, CAUSE_INTERNAL, "out of memory");
+		return NULL;
 	}
+	w = cursor_writer(u->tlvs, sizeof(u->tlvs));
+	channel_tlv_put(&w, CONFIG_UUID, uuid ? uuid : trial, sizeof(trial));
+	rc = hostconf_encode(h, &w);
+	if (!rc)
+		rc = unlock_config_parse(u->tlvs, w.pos, &u->config, NULL);
 	if (rc) {
 		error_set(e, rc, CAUSE_NOT_CONFIGURED,
-			  "%s: run `vtpmctl host init` again",
-			  rc == -ENOMEM ? "out of memory" : "host.json makes no sense");
+			  "host.json makes no sense: run `vtpmctl host init` again");
+		OPENSSL_cleanse(u, sizeof(*u));
 		free(u);
 		return NULL;
 	}
