@@ -185,6 +185,13 @@ static void copy_in(uint8_t *to, const volatile uint8_t *from, size_t n)
 		to[i] = from[i];
 }
 
+/* The guest has read it. */
+static void forget_response(struct crb_state *s)
+{
+	s->rsp_len = 0;
+	explicit_bzero(s->rsp, sizeof(s->rsp));
+}
+
 /* START: the command is copied once; its size is that of the copied header. */
 static void execute(struct crb *c)
 {
@@ -197,7 +204,7 @@ static void execute(struct crb *c)
 	r = cursor_reader(cmd, TPM_HEADER);
 	(void)cursor_u16(&r);
 	size = cursor_u32(&r);
-	s->rsp_len = 0;
+	forget_response(s);
 	s->cancel = 0;
 	s->locality = s->active;
 	if (s->failed || size < TPM_HEADER || size > sizeof(cmd)) {
@@ -220,6 +227,8 @@ static void write_control(struct crb *c, uint32_t reg, uint32_t v)
 	case CTRL_REQ:
 		if (s->start)
 			break;
+		if (v & (REQ_CMD_READY | REQ_GO_IDLE))
+			forget_response(s);
 		if (v & REQ_CMD_READY)
 			s->ready = 1;
 		else if (v & REQ_GO_IDLE)

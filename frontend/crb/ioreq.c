@@ -147,7 +147,8 @@ static int copy_tables(struct handles *h, uint8_t *to, size_t room, size_t *len)
 	uint8_t *from;
 
 	*len = 0;
-	if (!at || !n)
+	/* ours: the toolstack starts it a second time */
+	if (!at || !n || at == (uint64_t)TABLES_GFN * PAGE)
 		return 0;
 	count = (unsigned int)((at % PAGE + n + PAGE - 1) / PAGE);
 	if (n > room || count > TABLES_PAGES) {
@@ -290,11 +291,15 @@ int ioreq_open(struct ioreq_server *q, struct saved *s, enum ioreq_how how,
 	return rc;
 }
 
+bool ioreq_is_taken(const struct ioreq_server *q, unsigned int n)
+{
+	return q->page->vcpu_ioreq[n].state == STATE_IOREQ_INPROCESS;
+}
+
 bool ioreq_take(struct ioreq_server *q, unsigned int n, ioreq_t *copy)
 {
 	ioreq_t *r = &q->page->vcpu_ioreq[n];
 
-	/* INPROCESS: a vtpm-crb that died had it; each access can be repeated */
 	if (r->state != STATE_IOREQ_READY && r->state != STATE_IOREQ_INPROCESS)
 		return false;
 	__atomic_thread_fence(__ATOMIC_ACQUIRE);

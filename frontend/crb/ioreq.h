@@ -33,6 +33,8 @@ struct ioreq_server {
  * the guest's accesses from then on.  0, or -errno and *what: the call that failed. */
 int __must_check ioreq_open(struct ioreq_server *q, struct saved *s, enum ioreq_how how,
 			    xenevtchn_handle *events, const char **what);
+/* Whether a vtpm-crb that died had taken vCPU n's request. */
+bool ioreq_is_taken(const struct ioreq_server *q, unsigned int n);
 /* Copies vCPU n's request, which it waits for; false: none.  ioreq_done() answers it. */
 bool __must_check ioreq_take(struct ioreq_server *q, unsigned int n, ioreq_t *copy);
 /* Copies size bytes, 1 to 8, from the guest's RAM at gpa to *data, or from *data; where the

@@ -68,6 +68,8 @@ struct device {
 	struct crb_ring ring;
 	struct crb crb;
 	int64_t hold_ns; /* of the command that executes */
+	uint32_t vcpu;	 /* 1 + the one whose access is served; 0: none */
+	bool noted;	 /* an event was taken in while a command was waited for */
 };
 
 static bool number(const char *text, uint32_t max, uint32_t *out)
@@ -167,6 +169,8 @@ static int map_saved(struct device *d, const struct options *o)
 		crb_reset(&s->crb);
 		s->magic = SAVED_MAGIC;
 	}
+	if (s->crb.active >= CRB_LOCALITIES && s->crb.active != CRB_NO_LOCALITY)
+		return failed(o->state, -EBADMSG);
 	s->domid = o->domain;
 	s->backend = o->backend;
 	s->localities = o->localities;
@@ -272,6 +276,8 @@ static void send_command(void *ctx)
 {
 	struct device *d = ctx;
 
+	if (d->vcpu)
+		d->saved->starter = d->vcpu;
 	crb_ring_send(&d->ring);
 	(void)!xenevtchn_notify(d->events, d->saved->ring_port);
 }
@@ -324,6 +330,16 @@ static int64_t now_ns(void)
 	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
+/* Takes an event in; an access waits for its turn. */
+static void note_event(struct device *d)
+{
+	xenevtchn_port_or_error_t port = xenevtchn_pending(d->events);
+
+	if (port >= 0)
+		(void)!xenevtchn_unmask(d->events, (evtchn_port_t)port);
+	d->noted = true;
+}
+
 static void hold(struct device *d)
 {
 	int64_t until = now_ns() + d->hold_ns, left;
@@ -334,7 +350,8 @@ static void hold(struct device *d)
 		struct timespec t = {.tv_sec = left / 1000000000,
 				     .tv_nsec = left % 1000000000};
 
-		(void)!ppoll(&p, 1, &t, NULL);
+		if (ppoll(&p, 1, &t, NULL) > 0)
+			note_event(d);
 		look_at_ring(d);
 	}
 }
@@ -376,14 +393,45 @@ static uint64_t serve_access(struct device *d, const ioreq_t *r)
 	return r->data_is_ptr ? r->data : result;
 }
 
+/* An access that a vtpm-crb which died was serving is served again, but for a write to START
+ * that it had taken: what is in the buffer by now is not that command. */
 static void serve_vcpu(struct device *d, unsigned int n)
 {
+	bool again = ioreq_is_taken(&d->ioreq, n);
+	uint64_t data;
 	ioreq_t r;
 
+	if (!again && d->saved->starter == n + 1)
+		d->saved->starter = 0;
 	if (!ioreq_take(&d->ioreq, n, &r))
 		return;
-	ioreq_done(&d->ioreq, n, serve_access(d, &r));
+	data = r.data;
+	if (again && d->saved->starter == n + 1) {
+		look_at_ring(d);
+	} else {
+		d->vcpu = n + 1;
+		data = serve_access(d, &r);
+		d->vcpu = 0;
+	}
+	ioreq_done(&d->ioreq, n, data);
 	(void)!xenevtchn_notify(d->events, d->saved->vcpu_port[n]);
+}
+
+static void serve_all(struct device *d)
+{
+	for (unsigned int n = 0; n < d->saved->vcpus; n++)
+		serve_vcpu(d, n);
+}
+
+/* What one that died had read and not unmasked, or had done and not told. */
+static void catch_up(struct device *d)
+{
+	(void)!xenevtchn_unmask(d->events, d->saved->ring_port);
+	(void)!xenevtchn_notify(d->events, d->saved->ring_port);
+	for (unsigned int n = 0; n < d->saved->vcpus; n++) {
+		(void)!xenevtchn_unmask(d->events, d->saved->vcpu_port[n]);
+		(void)!xenevtchn_notify(d->events, d->saved->vcpu_port[n]);
+	}
 }
 
 static void serve_event(struct device *d)
@@ -454,6 +502,21 @@ static int set_up(struct device *d, const struct options *o)
 	return o->keeper ? 0 : offer_ring(d, o, refs[0]);
 }
 
+/* The part that root goes by is mapped again of a file that is open for reading only, so
+ * that no mprotect() makes it writable. */
+static int seal_head(struct device *d, const struct options *o)
+{
+	int fd = open(o->state, O_RDONLY | O_NOFOLLOW | O_CLOEXEC), rc;
+	void *at = fd < 0 ? MAP_FAILED
+			  : mmap(d->saved, offsetof(struct saved, crb), PROT_READ,
+				 MAP_SHARED | MAP_FIXED, fd, 0);
+
+	rc = at == MAP_FAILED ? failed(o->state, -errno) : 0;
+	if (fd >= 0)
+		close(fd);
+	return rc;
+}
+
 int main(int argc, char **argv)
 {
 	struct options o = {.localities = 1};
@@ -465,18 +528,22 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	(void)prctl(PR_SET_DUMPABLE, 0);
-	if (set_up(&d, &o))
+	if (set_up(&d, &o) || seal_head(&d, &o))
 		return 1;
 	if (depriv_crb(&o.user, &e)) {
 		fprintf(stderr, "vtpm-crb: %s\n", e.text);
 		return 1;
 	}
+	catch_up(&d);
 	look_at_ring(&d);
-	for (unsigned int n = 0; n < d.saved->vcpus; n++)
-		serve_vcpu(&d, n);
+	serve_all(&d);
 	for (;;) {
 		struct pollfd p = {.fd = d.saved->event_fd, .events = POLLIN};
 
+		while (d.noted) {
+			d.noted = false;
+			serve_all(&d);
+		}
 		if (poll(&p, 1, -1) > 0)
 			serve_event(&d);
 	}

@@ -2,14 +2,15 @@
 /*
  * What outlives a vtpm-crb: a file of vtpmd's run folder that it maps, so that each store
  * is there also after SIGKILL.  The next vtpm-crb for the same domain goes on with it;
- * that of a restored domain takes struct crb_state alone.  Nobody but root can write it.
+ * that of a restored domain takes struct crb_state alone.  Only root can open it; a vtpm-crb
+ * that serves can write struct crb_state and what follows.
  */
 #ifndef XVTPM_CRB_SAVED_H
 #define XVTPM_CRB_SAVED_H
 
 #include "frontend/crb/crb.h"
 
-#define SAVED_MAGIC 0x31435658u /* "XVC1" */
+#define SAVED_MAGIC 0x32435658u /* "XVC2" */
 #define SAVED_VCPUS 128u	/* that one ioreq page has room for */
 
 struct saved {
@@ -24,7 +25,9 @@ struct saved {
 	uint32_t server;	   /* the ioreq server's id */
 	uint32_t vcpus;
 	uint32_t ring_port, vcpu_port[SAVED_VCPUS];
-	struct crb_state crb;
+	/* All before is what root goes by, and read-only to the vtpm-crb that serves. */
+	_Alignas(4096) struct crb_state crb;
+	uint32_t starter; /* 1 + the vCPU whose write to START was taken; 0: none */
 };
 
 #endif

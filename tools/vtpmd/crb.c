@@ -36,6 +36,7 @@ struct crb_process {
 	int ring_fd, event_fd;	/* what it has open, kept for the next one; -1 */
 	int pidfd;		/* -1: none runs */
 	struct event *ended;	/* pidfd is readable */
+	bool resumes;		/* one before it was ready once */
 	int64_t ends[ENDS_MAX]; /* stamp_ms() */
 };
 
@@ -104,6 +105,9 @@ static void end_process(struct crb_process *p)
 		(void)!syscall(SYS_pidfd_send_signal, p->pidfd, SIGKILL, NULL, 0);
 	node_of(p->domid, node);
 	xen_remove(p->d->xen, node);
+	/* what it had may be another's number by now */
+	p->saved->pid = 0;
+	p->saved->domid = 0;
 	free_process(p);
 }
 
@@ -118,9 +122,11 @@ static bool is_crb(const struct vtpmd *d, pid_t pid)
 
 	snprintf(link, sizeof(link), "/proc/%d/exe", (int)pid);
 	n = readlink(link, path, sizeof(path) - 1);
+	/* who cannot be looked at may be it: never two for one guest */
+	if (n < 0)
+		return errno != ENOENT && errno != ESRCH;
 	/* " (deleted)" follows after an upgrade */
-	return n > 0 && (size_t)n >= strlen(d->crb) &&
-	       !strncmp(path, d->crb, strlen(d->crb));
+	return (size_t)n >= strlen(d->crb) && !strncmp(path, d->crb, strlen(d->crb));
 }
 
 static int watch_process(struct crb_process *p, pid_t pid)
@@ -152,7 +158,8 @@ static int spawn_crb(struct crb_process *p, const char *how, const char *pid_tex
 			(char *)how,
 			(char *)pid_text,
 			NULL};
-	const struct child_start s = {.argv = argv, .fd3 = -1, .out = -1};
+	/* bound until it becomes another user, whom the kernel takes that from */
+	const struct child_start s = {.argv = argv, .fd3 = -1, .out = -1, .bound = true};
 	struct error e = {.cause = CAUSE_NONE};
 	pid_t pid;
 	int rc;
@@ -168,7 +175,12 @@ static int spawn_crb(struct crb_process *p, const char *how, const char *pid_tex
 		return rc;
 	}
 	rc = child_spawn(&s, &pid);
-	return rc ? rc : watch_process(p, pid);
+	if (rc)
+		return rc;
+	rc = watch_process(p, pid);
+	if (rc)
+		kill(pid, SIGKILL);
+	return rc;
 }
 
 /* Whether it ended too often lately. */
@@ -193,6 +205,7 @@ static void resume_crb(struct crb_process *p)
 	p->saved->ring_fd = p->ring_fd;
 	p->saved->event_fd = p->event_fd;
 	p->saved->pid = 0; /* until it is ready */
+	p->resumes = true;
 	snprintf(keeper, sizeof(keeper), "%d", p->ring_fd < 0 ? 0 : (int)getpid());
 	if (spawn_crb(p, "--resume", keeper))
 		log_line(LOG_ERR, "vTPM %s: vtpm-crb could not be started", p->name);
@@ -208,12 +221,12 @@ static void on_crb_end(evutil_socket_t fd, short what, void *ctx)
 		end_process(p);
 		return;
 	}
-	if (!p->saved->pid || ends_too_often(p)) {
+	if ((!p->saved->pid && !p->resumes) || ends_too_often(p)) {
 		log_line(LOG_ERR,
 			 "vTPM %s: the TPM of HVM domain %u cannot be served; its "
 			 "vtpm-crb %s: destroy the guest, and see the lines before",
 			 p->name, p->domid,
-			 p->saved->pid ? "ends again and again" : "did not get ready");
+			 p->resumes ? "ends again and again" : "did not get ready");
 		return;
 	}
 	log_line(LOG_WARNING,
@@ -303,6 +316,15 @@ static int watch_guest(struct crb_process *p)
 	return xen_watch(p->d->xen, node, on_crb_change, p);
 }
 
+static bool has_process(uint32_t domid)
+{
+	struct crb_process *p = processes;
+
+	while (p && (p->domid != domid || !guest_lives(p)))
+		p = p->next;
+	return p;
+}
+
 int crb_start(struct vtpmd *d, const struct crb_guest *g, const char **why)
 {
 	char uuid[37], node[NODE_SIZE];
@@ -312,8 +334,14 @@ int crb_start(struct vtpmd *d, const struct crb_guest *g, const char **why)
 	p = find_process(uuid);
 	if (p && p->domid == g->domid)
 		return 0;
+	*why = "another guest that runs has this TPM on its board: shut that down first";
+	if (p && guest_lives(p))
+		return -EBUSY;
 	if (p)
 		end_process(p);
+	*why = "it is an HVM guest, which has one TPM: leave its other vtpm lines out";
+	if (has_process(g->domid))
+		return -EBUSY;
 	if (xen_has_run(d->xen, g->domid)) {
 		*why = "it is an HVM guest, and a TPM is part of the board, which is not "
 		       "attached to one that runs: write the vtpm line into its "
@@ -349,8 +377,10 @@ static void adopt_process(struct vtpmd *d, const char *uuid)
 		return;
 	p->domid = p->saved->domid;
 	p->localities = (uint8_t)p->saved->localities;
-	good = p->saved->magic == SAVED_MAGIC && p->saved->pid > 0;
-	if (good && (watch_process(p, p->saved->pid) || !is_crb(d, p->saved->pid)))
+	good = p->saved->magic == SAVED_MAGIC && p->domid &&
+	       (p->saved->pid > 0 || xen_has_run(d->xen, p->domid));
+	if (good && p->saved->pid > 0 &&
+	    (watch_process(p, p->saved->pid) || !is_crb(d, p->saved->pid)))
 		forget_process(p);
 	if (!good)
 		free_process(p);
@@ -381,6 +411,15 @@ int crb_load(struct vtpmd *d)
 			adopt_process(d, entry->d_name + strlen(FILE_PREFIX));
 	closedir(dir);
 	return 0;
+}
+
+void crb_forget(struct vtpmd *d, const uint8_t vtpm[16])
+{
+	char uuid[37], name[64];
+
+	uuid_unparse_lower(vtpm, uuid);
+	snprintf(name, sizeof(name), FILE_PREFIX "%s", uuid);
+	(void)unlinkat(d->run_dir, name, 0);
 }
 
 void crb_end(struct vtpmd *d)

@@ -36,6 +36,8 @@ bool crb_is_wanted(const struct vtpmd *d, uint32_t domid);
 int __must_check crb_start(struct vtpmd *d, const struct crb_guest *g, const char **why);
 /* Those of an earlier vtpmd.  -ENOMEM, -EIO */
 int __must_check crb_load(struct vtpmd *d);
+/* The vTPM is deleted: what is kept of its last guest goes, too. */
+void crb_forget(struct vtpmd *d, const uint8_t vtpm[16]);
 /* vtpmd ends; the processes stay. */
 void crb_end(struct vtpmd *d);
 

@@ -4,6 +4,7 @@
 #include "lib/slot/envelope.h"
 #include "tools/vtpmd/anchor.h"
 #include "tools/vtpmd/cert.h"
+#include "tools/vtpmd/crb.h"
 #include "tools/vtpmd/identity.h"
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/vtpm.h"
@@ -246,6 +247,7 @@ int registry_remove(struct vtpm *v, struct error *e)
 	log_about(LOG_NOTICE, VTPM_ABOUT(v, .id = LOG_ID_DELETED), "deleted");
 	vtpm_audit(v, "delete", NULL);
 	anchor_forget(v->d->anchor, v);
+	crb_forget(v->d, v->meta.uuid);
 	while (*at != v)
 		at = &(*at)->next;
 	*at = v->next;

@@ -48,7 +48,7 @@ int store_reopen(struct store *s, const char *root)
 	struct store fresh;
 	int rc;
 
-	if (s->claimed)
+	if (s->claimed || s->claiming)
 		return 0;
 	rc = store_open(&fresh, root, s->uuid, false);
 	if (rc)

@@ -58,7 +58,10 @@ void vtpm_on_keep(evutil_socket_t fd, short what, void *ctx)
 	struct vtpm *v = ctx;
 	bool claimed = v->store.claimed;
 
-	if (store_claim(&v->store, &e) && e.cause == CAUSE_LEASE)
+	/* its manager is being ended, and puts nothing any more */
+	if (v->store.lost && vtpm_is(v, VTPM_WITH_BODY))
+		return;
+	if (store_claim(&v->store, &e))
 		return;
 	(void)!try_to_keep(v);
 	if (!claimed)

@@ -279,7 +279,8 @@ static bool start_one(struct vtpm *v)
 	struct error e = {.cause = CAUSE_NONE};
 	int rc = start_body(v, &e);
 
-	if (rc == -EAGAIN)
+	/* once it boots, that of fork() is a failure as any other */
+	if (rc == -EAGAIN && v->state == VTPM_ANCHORING)
 		return false;
 	if (rc)
 		refuse_start(v, &e);
@@ -644,8 +645,8 @@ bool vtpm_leave(struct vtpm *v)
 /* Fails closed: without the claim its state may be going on elsewhere. */
 static void lose_claim(struct vtpm *v)
 {
-	if (v->state == VTPM_ANCHORING)
-		vtpm_step(v, VTPM_LOSE);
+	if (v->state == VTPM_ANCHORING && vtpm_step(v, VTPM_LOSE))
+		event_active(v->settle, EV_TIMEOUT, 0);
 	if (!vtpm_is(v, VTPM_WITH_BODY))
 		return;
 	vtpm_audit_refusal(v, CAUSE_LEASE);

@@ -47,9 +47,9 @@ int vtpm_guest_watch(struct vtpmd *d)
 	return d->xen ? xen_watch(d->xen, NULL, on_released, d) : 0;
 }
 
-/* Whether the device at path, libxl's copy of a backend's nodes, is this vTPM's and of
- * another domain than its stub domain. */
-static bool is_orphan(const struct vtpm *v, const char *path)
+/* The backend's domain of the device at path, libxl's copy of its nodes; -1: it is none of
+ * this vTPM's. */
+static int backend_of(const struct vtpm *v, const char *path)
 {
 	char node[128], text[128];
 	uint8_t uuid[16];
@@ -58,11 +58,35 @@ static bool is_orphan(const struct vtpm *v, const char *path)
 	snprintf(node, sizeof(node), "%s/uuid", path);
 	if (xen_read(v->d->xen, node, text, sizeof(text)) || uuid_parse(text, uuid) ||
 	    memcmp(uuid, v->meta.uuid, sizeof(uuid)))
-		return false;
+		return -1;
 	snprintf(node, sizeof(node), "%s/backend", path);
 	return !xen_read(v->d->xen, node, text, sizeof(text)) &&
-	       sscanf(text, "/local/domain/%d/", &domid) == 1 &&
-	       (!vtpm_is(v, VTPM_WITH_BODY) || v->body->domid != domid);
+			       sscanf(text, "/local/domain/%d/", &domid) == 1
+		       ? domid
+		       : -1;
+}
+
+/* Whether the device is of another domain than this vTPM's stub domain. */
+static bool is_orphan(const struct vtpm *v, const char *path)
+{
+	int domid = backend_of(v, path);
+
+	return domid >= 0 && (!vtpm_is(v, VTPM_WITH_BODY) || v->body->domid != domid);
+}
+
+/* Whether the toolstack gave this vTPM to the domain: a manager that its guest took over
+ * asks for whatever domain it likes. */
+static bool is_given(const struct vtpm *v, uint32_t domid)
+{
+	int own = v->body->domid > 0 ? v->body->domid : 0;
+	char path[64];
+
+	for (unsigned int i = 0; i < DEVICES_MAX; i++) {
+		snprintf(path, sizeof(path), "/libxl/%u/device/vtpm/%u", domid, i);
+		if (backend_of(v, path) == own)
+			return true;
+	}
+	return false;
 }
 
 static bool has_lost(const struct vtpm *v, uint32_t domid)
@@ -163,8 +187,14 @@ static int answer_vtpm(struct vtpm *v, uint32_t domid, uint64_t on, struct curso
 {
 	struct guests_verdict judged;
 	bool crb = crb_is_wanted(v->d, domid);
-	int rc = guests_judge(&v->guests, domid, on, served(v), &judged, list);
+	int rc = 0;
 
+	if (crb && !is_given(v, domid)) {
+		judged.why = "its configuration has no vtpm line of this vTPM's";
+		rc = -EPERM;
+	}
+	if (!rc)
+		rc = guests_judge(&v->guests, domid, on, served(v), &judged, list);
 	if (!rc && crb)
 		rc = start_crb(v, domid, &judged);
 	if (rc) {
