@@ -13,6 +13,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -214,6 +215,19 @@ bool xs_write(struct xs_handle *h, xs_transaction_t t, const char *path, const v
 	if (fd >= 0)
 		close(fd);
 	return done;
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	return remove(path);
+}
+
+bool xs_rm(struct xs_handle *h, xs_transaction_t t, const char *path)
+{
+	char whole[512];
+
+	place(whole, "store", path);
+	return !nftw(whole, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
 char **xs_directory(struct xs_handle *h, xs_transaction_t t, const char *path,
