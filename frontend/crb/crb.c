@@ -240,8 +240,10 @@ static void write_control(struct crb *c, uint32_t reg, uint32_t v)
 		s->cancel = v & CANCEL_BIT;
 		break;
 	case CTRL_START:
-		if ((v & START_BIT) && s->ready && !s->start)
+		if ((v & START_BIT) && !s->start) {
+			s->ready = 1;
 			execute(c);
+		}
 		break;
 	case INT_ENABLE:
 		s->int_enable = v & INT_ENABLE_MASK;

@@ -14,10 +14,12 @@
  * access of any size at any offset is defined, byte by byte.
  *
  *             cmdReady        goIdle   START                    cancel
- *   idle      -> ready        -        -                        -
+ *   idle      -> ready        -        -> executing (*)            -
  *   ready     -               -> idle  -> executing             -
  *   executing -               -        -                        passed on, once
  *   complete  -> ready        -> idle  -> executing             -
+ *
+ * (*) The profile has no such step; SeaBIOS sends its first command without a cmdReady.
  *
  * The guest is hostile.  A command is copied once out of the buffer, and the copy is
  * checked.  One command at a time; each access is a few stores.
