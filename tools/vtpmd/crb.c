@@ -235,7 +235,9 @@ static void on_crb_end(evutil_socket_t fd, short what, void *ctx)
 	resume_crb(p);
 }
 
-/* Once it is ready: a copy of what it has open, which outlives it. */
+/* Once it is ready: a copy of what it has open, which outlives it, where vtpmd may take one
+ * (CAP_SYS_PTRACE, which the shipped unit does not give); else the next one has new channels,
+ * and a command that executes as it dies fails. */
 static void keep_open(struct crb_process *p)
 {
 	if (p->ring_fd >= 0 || p->pidfd < 0 || !p->saved->pid)
@@ -243,10 +245,6 @@ static void keep_open(struct crb_process *p)
 	p->ring_fd = (int)syscall(SYS_pidfd_getfd, p->pidfd, p->saved->ring_fd, 0);
 	p->event_fd = (int)syscall(SYS_pidfd_getfd, p->pidfd, p->saved->event_fd, 0);
 	if (p->ring_fd < 0 || p->event_fd < 0) {
-		log_line(LOG_WARNING,
-			 "vTPM %s: pidfd_getfd: %m: vtpm-crb cannot be "
-			 "started again when it ends",
-			 p->name);
 		close_fd(&p->ring_fd);
 		close_fd(&p->event_fd);
 	}
