@@ -103,6 +103,9 @@ enum channel_type {
 	 * domain; NEW has a number that no other had.  Asked again with the power-on that
 	 * it had when the last guest came, vtpmd takes its answer of then for lost. */
 	CHANNEL_GUEST = 16,
+	/* u32 TPM response code of the TPM2_Clear that CHANNEL_GUEST_IS_CLEARED asked for
+	 *   -> nothing; the reply means that it is not asked for again.  EPERM: it was not. */
+	CHANNEL_CLEARED = 19,
 
 	/* events of vtpmd, id 0 */
 	CHANNEL_EVENT_STOP = 0x4001,	   /* finish, store, exit 0 */
@@ -126,6 +129,8 @@ enum channel_guest {
 /* flags */
 #define CHANNEL_GUEST_IS_MEASURED 1
 #define CHANNEL_GUEST_IS_HVM	  2 /* vtpm-crb stands for its driver */
+#define CHANNEL_GUEST_IS_CLEARED \
+	4 /* NEW: a TPM2_Clear comes first, which was requested by PPI */
 
 enum channel_mode { CHANNEL_STARTING = 0, CHANNEL_RESUMED = 1 };
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # vtpm-crb, build/bin/vtpm-crb: the TPM on an HVM guest's board.
-CRB_SRCS := $(addprefix frontend/crb/,main.c crb.c ring.c ioreq.c acpi.c) stubdom/manager/depriv.c \
+CRB_SRCS := $(addprefix frontend/crb/,main.c crb.c ppi.c ring.c ioreq.c acpi.c) stubdom/manager/depriv.c \
             lib/cursor.c lib/error.c
 CRB_LIBS := -lxendevicemodel -lxenforeignmemory -lxencall -lxenevtchn -lxenstore -lseccomp
 CRB_OBJS := $(sort $(CRB_SRCS:%.c=$(BUILD)/obj/%.o))
@@ -25,4 +25,6 @@ install-crb: $(BUILD)/bin/vtpm-crb
 UNIT_TESTS += crb
 crb_UNIT_SRCS := frontend/crb/crb.c lib/cursor.c
 FUZZ_TESTS += crb
-crb_FUZZ_SRCS := frontend/crb/crb.c frontend/crb/ring.c lib/cursor.c
+crb_FUZZ_SRCS := frontend/crb/crb.c frontend/crb/ppi.c frontend/crb/ring.c lib/cursor.c
+UNIT_TESTS += ppi
+ppi_UNIT_SRCS := frontend/crb/ppi.c

@@ -196,7 +196,9 @@ static int make_server(struct handles *h, struct saved *s)
 		return fail(h, "an ioreq server");
 	s->server = id;
 	if (xendevicemodel_map_io_range_to_ioreq_server(h->dm, domid, id, 1, CRB_BASE,
-							CRB_BASE + CRB_SIZE - 1))
+							CRB_BASE + CRB_SIZE - 1) ||
+	    xendevicemodel_map_io_range_to_ioreq_server(h->dm, domid, id, 1, PPI_BASE,
+							PPI_BASE + PPI_SIZE - 1))
 		return fail(h, "the register range");
 	return 0;
 }

@@ -7,6 +7,7 @@
  */
 #include "frontend/crb/crb.h"
 #include "frontend/crb/ioreq.h"
+#include "frontend/crb/ppi.h"
 #include "frontend/crb/ring.h"
 #include "include/version.h"
 #include "lib/cursor.h"
@@ -38,6 +39,9 @@
 #define STARTUP_HOLD_NS 5000000000ll
 #define RC_CANCELED	0x909
 #define PATH_SIZE	256
+/* What is trapped, but for the page of the buffer, which is RAM. */
+#define PPI_AT	   (PPI_BASE - CRB_BASE)
+#define BOARD_SIZE (PPI_AT + PPI_SIZE)
 
 static const char usage[] =
 	"Usage: vtpm-crb --domain D --backend B --node PATH --state FILE --user UID:GID\n"
@@ -67,6 +71,7 @@ struct device {
 	struct ioreq_server ioreq;
 	struct crb_ring ring;
 	struct crb crb;
+	struct ppi ppi;
 	int64_t hold_ns; /* of the command that executes */
 	uint32_t vcpu;	 /* 1 + the one whose access is served; 0: none */
 	bool noted;	 /* an event was taken in while a command was waited for */
@@ -165,7 +170,13 @@ static int map_saved(struct device *d, const struct options *o)
 		    s->crb.rsp_len > sizeof(s->crb.rsp) || s->vcpus > SAVED_VCPUS)
 			return failed(o->state, -EBADMSG);
 	} else {
+		/* vtpmd has filled these in */
+		const struct ppi_told told = s->ppi_told;
+		const struct ppi_state ppi = s->ppi;
+
 		memset(s, 0, sizeof(*s));
+		s->ppi_told = told;
+		s->ppi = ppi;
 		crb_reset(&s->crb);
 		s->magic = SAVED_MAGIC;
 	}
@@ -356,6 +367,20 @@ static void hold(struct device *d)
 	}
 }
 
+static uint64_t read_board(const struct device *d, uint32_t at, unsigned int size)
+{
+	return at < PPI_AT ? crb_read(&d->crb, at, size)
+			   : ppi_read(&d->ppi, at - PPI_AT, size);
+}
+
+static void write_board(struct device *d, uint32_t at, unsigned int size, uint64_t v)
+{
+	if (at < PPI_AT)
+		crb_write(&d->crb, at, size, v);
+	else
+		ppi_write(&d->ppi, at - PPI_AT, size, v);
+}
+
 /* One element of an instruction; data is what it writes, or a place in the guest's RAM. */
 static uint64_t serve_element(struct device *d, const ioreq_t *r, uint32_t at,
 			      uint64_t data)
@@ -363,14 +388,14 @@ static uint64_t serve_element(struct device *d, const ioreq_t *r, uint32_t at,
 	uint64_t v = data;
 
 	if (r->dir == IOREQ_READ) {
-		v = crb_read(&d->crb, at, r->size);
+		v = read_board(d, at, r->size);
 		if (r->data_is_ptr)
 			ioreq_copy(&d->ioreq, data, &v, r->size, true);
 		return v;
 	}
 	if (r->data_is_ptr)
 		ioreq_copy(&d->ioreq, data, &v, r->size, false);
-	crb_write(&d->crb, at, r->size, v);
+	write_board(d, at, r->size, v);
 	return data;
 }
 
@@ -383,7 +408,7 @@ static uint64_t serve_access(struct device *d, const ioreq_t *r)
 
 	if (r->type != IOREQ_TYPE_COPY || !r->size || r->size > 8)
 		return data;
-	for (uint32_t i = 0; i < r->count && at < CRB_SIZE; i++, at += step) {
+	for (uint32_t i = 0; i < r->count && at < BOARD_SIZE; i++, at += step) {
 		result = serve_element(d, r, (uint32_t)at, data);
 		if (r->data_is_ptr)
 			data += step;
@@ -496,6 +521,7 @@ static int set_up(struct device *d, const struct options *o)
 		.ops = &ops,
 		.ctx = d,
 	};
+	d->ppi = (struct ppi){.s = &d->saved->ppi, .told = &d->saved->ppi_told};
 	if (o->restore || (o->resume && !o->keeper))
 		crb_restore(&d->crb);
 	d->saved->pid = getpid();

@@ -9,6 +9,7 @@
 #define XVTPM_CRB_SAVED_H
 
 #include "frontend/crb/crb.h"
+#include "frontend/crb/ppi.h"
 
 #define SAVED_MAGIC 0x32435658u /* "XVC2" */
 #define SAVED_VCPUS 128u	/* that one ioreq page has room for */
@@ -25,9 +26,11 @@ struct saved {
 	uint32_t server;	   /* the ioreq server's id */
 	uint32_t vcpus;
 	uint32_t ring_port, vcpu_port[SAVED_VCPUS];
+	struct ppi_told ppi_told; /* vtpmd writes it */
 	/* All before is what root goes by, and read-only to the vtpm-crb that serves. */
 	_Alignas(4096) struct crb_state crb;
 	uint32_t starter; /* 1 + the vCPU whose write to START was taken; 0: none */
+	struct ppi_state ppi;
 };
 
 #endif

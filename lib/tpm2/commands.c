@@ -121,6 +121,21 @@ int tpm2_hierarchy_change_auth(struct tpm2_cmd *c, const struct tpm2_auth *auth,
 	return tpm2_run(c);
 }
 
+/* Part 3, 24.7 */
+int tpm2_clear_control(struct tpm2_cmd *c, const struct tpm2_auth *auth, bool disable)
+{
+	begin_on_platform(c, TPM2_CC_ClearControl, auth);
+	cursor_put_u8(&c->in, disable);
+	return tpm2_run(c);
+}
+
+/* Part 3, 24.6 */
+int tpm2_clear(struct tpm2_cmd *c, const struct tpm2_auth *auth)
+{
+	begin_on_platform(c, TPM2_CC_Clear, auth);
+	return tpm2_run(c);
+}
+
 /* Part 3, 22.5 */
 int tpm2_pcr_allocate(struct tpm2_cmd *c, const struct tpm2_auth *auth,
 		      unsigned int banks)

@@ -24,12 +24,15 @@ int __must_check tpm2_get_property(struct tpm2_cmd *c, uint32_t property,
 /* TPM_CAP_PCRS: the PCRs that each bank has; none: it is not active. */
 int __must_check tpm2_get_banks(struct tpm2_cmd *c, uint32_t pcrs[TPM2_BANKS]);
 int __must_check tpm2_read_clock(struct tpm2_cmd *c, uint64_t *clock);
-/* With platformAuth, here and in the next two. */
+/* With platformAuth, here and in the next four. */
 int __must_check tpm2_clock_set(struct tpm2_cmd *c, const struct tpm2_auth *auth,
 				uint64_t clock);
 int __must_check tpm2_hierarchy_change_auth(struct tpm2_cmd *c,
 					    const struct tpm2_auth *auth,
 					    struct tpm2_bytes new_auth);
+int __must_check tpm2_clear_control(struct tpm2_cmd *c, const struct tpm2_auth *auth,
+				    bool disable);
+int __must_check tpm2_clear(struct tpm2_cmd *c, const struct tpm2_auth *auth);
 /* All PCRs in the banks of the mask, and none in the others.  -ENOSPC */
 int __must_check tpm2_pcr_allocate(struct tpm2_cmd *c, const struct tpm2_auth *auth,
 				   unsigned int banks);

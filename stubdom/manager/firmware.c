@@ -67,6 +67,20 @@ int firmware_start(struct firmware *f)
 	return rc;
 }
 
+int firmware_clear(uint32_t *code)
+{
+	struct tpm2_cmd c = {.transport = &engine_tpm};
+	int rc = tpm2_startup(&c);
+
+	if (!rc)
+		rc = tpm2_clear_control(&c, NULL, false);
+	if (!rc)
+		rc = tpm2_clear(&c, NULL);
+	*code = rc == -EREMOTEIO ? c.rc : 0;
+	tpm2_wipe(&c);
+	return rc && rc != -EREMOTEIO ? rc : engine_power_cycle();
+}
+
 int firmware_failed(int rc, struct error *e)
 {
 	if (rc == -EREMOTEIO || rc == -EBADMSG || rc == -EMSGSIZE)

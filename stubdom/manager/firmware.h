@@ -34,6 +34,10 @@ struct firmware {
 
 /* After a power-on.  -errno: no guest may be let near this TPM. */
 int __must_check firmware_start(struct firmware *f);
+/* A TPM that was just powered on: TPM2_ClearControl(NO) and TPM2_Clear by the platform, which
+ * a guest requested by physical presence, and powers it on again.  *code: the TPM's response,
+ * 0 is done.  -errno: it could not be stored. */
+int __must_check firmware_clear(uint32_t *code);
 /* Says why a start failed with rc, which it returns: the TPM, or the store. */
 int firmware_failed(int rc, struct error *e);
 void firmware_wipe(struct firmware *f);

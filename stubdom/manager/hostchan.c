@@ -571,6 +571,7 @@ static int parse_guest(const struct hostchan_call *c, uint64_t on,
 	flags = cursor_u8(&r);
 	g->measured = flags & CHANNEL_GUEST_IS_MEASURED;
 	g->crb = flags & CHANNEL_GUEST_IS_HVM;
+	g->cleared = flags & CHANNEL_GUEST_IS_CLEARED;
 	g->on = cursor_u64(&r);
 	g->len = cursor_left(&r);
 	if (!cursor_ok(&r) || !makes_sense(g, on))
@@ -612,6 +613,15 @@ int hostchan_guest(struct hostchan *h, uint32_t domid, uint64_t on,
 		rc = parse_guest(&c, on, g);
 	free(c.reply);
 	return rc;
+}
+
+int hostchan_cleared(struct hostchan *h, uint32_t code)
+{
+	uint8_t head[4];
+	struct cursor w = cursor_writer(head, sizeof(head));
+
+	cursor_put_u32(&w, code);
+	return call_plain(h, CHANNEL_CLEARED, head, sizeof(head));
 }
 
 /* A call that carries why something failed, or CAUSE_NONE.  head: 4 bytes for it. */

@@ -66,7 +66,8 @@ int __must_check hostchan_config(struct hostchan *h, uint8_t **tlvs, size_t *len
 struct hostchan_guest {
 	enum channel_guest what;
 	bool measured;
-	bool crb; /* an HVM guest: vtpm-crb stands for its driver */
+	bool crb;     /* an HVM guest: vtpm-crb stands for its driver */
+	bool cleared; /* by a TPM2_Clear before it starts, which hostchan_cleared() follows */
 	uint64_t on;
 	uint8_t *list; /* free(); NULL: none */
 	size_t len;
@@ -77,6 +78,8 @@ struct hostchan_guest {
  * reply makes no sense; else vtpmd's refusal, with why. */
 int __must_check hostchan_guest(struct hostchan *h, uint32_t domid, uint64_t on,
 				struct hostchan_guest *g);
+/* Tells what the TPM2_Clear gave; 0: vtpmd does not ask for it again. */
+int __must_check hostchan_cleared(struct hostchan *h, uint32_t code);
 /* Answers EVENT_REKEY and _REKEY_DEEP, as CHANNEL_REKEYED says. */
 void hostchan_rekeyed(struct hostchan *h, const struct error *e);
 void hostchan_log(struct hostchan *h, int level, const char *text);

@@ -129,6 +129,16 @@ static int start_firmware(struct vtpm *v)
 	return rc;
 }
 
+/* Before vtpmd's answer no guest runs, so that a Clear that is repeated after a crash takes
+ * nothing from one. */
+static int clear_requested(struct vtpm *v)
+{
+	uint32_t code;
+	int rc = firmware_clear(&code);
+
+	return rc ? rc : hostchan_cleared(v->chan, code);
+}
+
 /* A start for a guest: what was said and measured of the last one is not this one's. */
 static int start_anew(struct vtpm *v, enum front_firmware firmware,
 		      const struct hostchan_guest *told)
@@ -138,6 +148,8 @@ static int start_anew(struct vtpm *v, enum front_firmware firmware,
 	eventlog_clear(&v->log);
 	attest_clear(&v->attest);
 	firmware_wipe(&v->firmware);
+	if (!rc && told->cleared)
+		rc = clear_requested(v);
 	if (!rc && firmware == FRONT_FIRMWARE_MANAGER)
 		rc = start_firmware(v);
 	return rc || !told->len ? rc : launch_measure(told->list, told->len, &v->log);

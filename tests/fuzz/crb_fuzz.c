@@ -4,6 +4,7 @@
  * Input: steps of 12 bytes: what, size, u16 offset, u64 value.
  */
 #include "frontend/crb/crb.h"
+#include "frontend/crb/ppi.h"
 #include "frontend/crb/ring.h"
 #include "lib/cursor.h"
 
@@ -13,6 +14,7 @@
 static uint8_t pages[RING_PAGES * 4096] __attribute__((aligned(8)));
 static struct crb_ring ring = {.page = pages, .extra = 7};
 static struct crb_state state;
+static struct ppi_state presence;
 
 static void prepare(void *ctx, uint8_t locality, const uint8_t *cmd, size_t len)
 {
@@ -45,7 +47,8 @@ static void answer(struct crb *c)
 static void check(void)
 {
 	if ((state.active >= CRB_LOCALITIES && state.active != CRB_NO_LOCALITY) ||
-	    state.rsp_len > CRB_BUFFER_MAX || state.start > 1 || state.ready > 1)
+	    state.rsp_len > CRB_BUFFER_MAX || state.start > 1 || state.ready > 1 ||
+	    (presence.request && !ppi_is_clear(presence.request)))
 		abort();
 }
 
@@ -55,16 +58,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static const struct crb_ops ops = {prepare, send_command, cancel};
 	uint8_t *buffer = calloc(1, CRB_BUFFER_MAX);
 	struct crb c = {.s = &state, .buffer = buffer, .localities = 0x1f, .ops = &ops};
+	struct ppi_told told = {.allowed = size & 1};
+	struct ppi ppi = {.s = &presence, .told = &told};
 	struct cursor in = cursor_reader(data, size);
 
 	crb_reset(&state);
+	memset(&presence, 0, sizeof(presence));
 	memset(pages, 0, sizeof(pages));
 	while (cursor_left(&in) >= 12) {
 		uint8_t what = cursor_u8(&in), width = cursor_u8(&in) % 9;
 		uint16_t at = cursor_u16(&in);
 		uint64_t value = cursor_u64(&in);
 
-		switch (what % 6) {
+		switch (what % 8) {
 		case 0:
 			(void)crb_read(&c, at, width);
 			break;
@@ -79,6 +85,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			break;
 		case 4:
 			answer(&c);
+			break;
+		case 6:
+			(void)ppi_read(&ppi, at, width);
+			break;
+		case 7:
+			ppi_write(&ppi, at, width, value);
+			if (!told.allowed && presence.request)
+				abort();
 			break;
 		default:
 			if (value % 7 == 0)

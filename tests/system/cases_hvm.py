@@ -4,6 +4,7 @@ import base64
 import hashlib
 import struct
 
+import hvm_ppi
 from lab import check
 
 NAME = "hvm1"
@@ -77,6 +78,13 @@ def reboots(lab):
     check("16: 0x" + "00" * 32 in out and "12345678" in out, out)
 
 
+def presence(lab):
+    """an HVM guest has its TPM cleared by physical presence at its next start, if it may"""
+    before = hvm_ppi.request_clear(lab, NAME)
+    lab.host.must(f"guest reboot --timeout 500 {NAME}", 600)
+    hvm_ppi.was_cleared(lab, NAME, before)
+
+
 def replay(log):
     """({PCR: value of the SHA-256 bank}, number of events) of a crypto-agile event log: TCG PC
     Client Platform Firmware Profile, 10."""
@@ -127,5 +135,5 @@ def hvm_leaves_nothing(lab):
     check("state" not in out, out)
 
 
-CASES = [debian_bios, our_bios, own_drivers, withheld, both_killed, reboots, hvm_leaves_nothing,
-         measured_bios]
+CASES = [debian_bios, our_bios, own_drivers, withheld, both_killed, reboots, presence,
+         hvm_leaves_nothing, measured_bios]

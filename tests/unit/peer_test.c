@@ -94,6 +94,16 @@ static int on_guest(void *ctx, uint32_t domid, uint64_t on, struct cursor *c,
 	return 0;
 }
 
+static uint32_t cleared;
+
+static int on_cleared(void *ctx, uint32_t response, const char **why)
+{
+	if (cleared)
+		return -EPERM;
+	cleared = response | 0x1000;
+	return 0;
+}
+
 static bool on_rekeyed(void *ctx, uint32_t why, const char *words)
 {
 	if (!asked_for_keys)
@@ -167,6 +177,7 @@ static const struct peer_owner owner = {
 	.stored = on_stored,
 	.config = on_config,
 	.guest = on_guest,
+	.cleared = on_cleared,
 	.rekeyed = on_rekeyed,
 	.identity = on_identity,
 	.quote = on_quote,
@@ -432,6 +443,11 @@ static void guests_are_judged(void **state)
 	assert_int_equal(ask(CHANNEL_GUEST, ask_for, 4), EINVAL);
 	ask_for[3] = 8;
 	assert_int_equal(ask(CHANNEL_GUEST, ask_for, 12), EPERM);
+	assert_int_equal(ask(CHANNEL_CLEARED, "\0\0\1\x01", 3), EINVAL);
+	assert_int_equal(ask(CHANNEL_CLEARED, "\0\0\1\x01\0", 5), EINVAL);
+	assert_int_equal(ask(CHANNEL_CLEARED, "\0\0\1\x01", 4), 0);
+	assert_int_equal(cleared, 0x1101);
+	assert_int_equal(ask(CHANNEL_CLEARED, "\0\0\0\0", 4), EPERM);
 }
 
 static void dropped(void)

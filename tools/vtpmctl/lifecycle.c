@@ -409,6 +409,7 @@ struct create {
 	const char *tpm;	/* NULL: vtpmd's default */
 	const char *localities; /* NULL: vtpmd's default */
 	const char *banks;	/* NULL: vtpmd's default */
+	const char *ppi;	/* NULL: vtpmd's default */
 	unsigned int locality_mask, bank_mask;
 	bool measured;
 	const char *folder, *tcti;
@@ -416,6 +417,8 @@ struct create {
 
 static const char *const policies[] = {"host", "tpm", "kms", NULL};
 static const char *const placements[] = {"stubdom", "process", NULL};
+
+static const char *const presences[] = {"allow", "deny", NULL};
 
 static const char *const versions[] = {"2.0", "1.2", NULL};
 
@@ -435,6 +438,8 @@ static const struct args_option create_options[] = {
 		    "for the guest: 0, or 0,2-3, or 0-4"),
 	OPTION_TEXT("pcr-banks", struct create, banks, "LIST",
 		    "some of sha1,sha256,sha384,sha512"),
+	OPTION_CHOICE("ppi", struct create, ppi, "allow|deny", presences,
+		      "whether an HVM guest may have its TPM cleared"),
 	OPTION_FLAG("measured", struct create, measured,
 		    "only for guests that `vtpmctl launch` started"),
 	CLIENT_SOCKET_OPTION(struct create),
@@ -531,6 +536,7 @@ static json_t *request_of(const struct create *c)
 		{"tpm", c->tpm ? json_string(c->tpm) : NULL},
 		{"localities", c->locality_mask ? json_integer(c->locality_mask) : NULL},
 		{"pcr_banks", c->bank_mask ? json_integer(c->bank_mask) : NULL},
+		{"ppi", c->ppi ? json_string(c->ppi) : NULL},
 		{"measured", c->measured ? json_true() : NULL},
 	};
 	json_t *request = client_request("create", c->name);
@@ -607,4 +613,46 @@ int create_main(int argc, char **argv)
 	/* the certificates are a TPM 2.0's */
 	certified = ca_is_there(c.folder) && !is_12(&c);
 	return certified ? make_with(&c) : make_vtpm(&c);
+}
+
+struct set {
+	const char *name, *ppi, *socket;
+};
+
+static const struct args_option set_options[] = {
+	OPTION_CHOICE("ppi", struct set, ppi, "allow|deny", presences,
+		      "whether an HVM guest may have its TPM cleared"),
+	CLIENT_SOCKET_OPTION(struct set),
+};
+
+static const struct args_command set_command = {
+	.usage = "set NAME --ppi allow|deny [OPTIONS]",
+	.about =
+		"Changes a vTPM, also while a guest uses it.  --ppi: the guest of a type=\"hvm\"\n"
+		"may request by physical presence (Windows: Clear-Tpm) that its TPM be cleared\n"
+		"before its next start; with deny it may not, and what is pending is refused.\n",
+	.options = set_options,
+	.option_count = ARRAY_SIZE(set_options),
+	.word = "NAME",
+	.word_offset = offsetof(struct set, name),
+};
+
+int set_main(int argc, char **argv)
+{
+	struct set s = {.socket = CLIENT_SOCKET};
+	json_t *request, *reply;
+	int status;
+
+	args_parse_or_exit(&set_command, argc, argv, &s);
+	if (!s.ppi) {
+		fprintf(stderr, "vtpmctl: say what is to be set: usage: vtpmctl %s\n",
+			set_command.usage);
+		return VTPMCTL_USAGE;
+	}
+	request = client_request("set", s.name);
+	if (request)
+		json_object_set_new(request, "ppi", json_string(s.ppi));
+	status = client_call(s.socket, request, &reply);
+	json_decref(reply);
+	return status;
 }

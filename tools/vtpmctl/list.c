@@ -204,6 +204,8 @@ static const struct {
 	{"tpm", "TPM"},
 	{"localities", "localities"},
 	{"pcr_banks", "PCR banks"},
+	{"ppi", "physical presence"},
+	{"ppi_request", "of it pending"},
 	{"policy", "policy"},
 	{"guests", "serves guests"},
 	{"refused_guest", "refused guest"},

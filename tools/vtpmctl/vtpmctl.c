@@ -14,6 +14,7 @@ static const struct vtpmctl_command commands[] = {
 	{"create", "make a vTPM, seal it, start it, print its uuid", create_main},
 	{"start", "start a vTPM that was stopped", start_main},
 	{"stop", "stop a vTPM; its state stays in the store", stop_main},
+	{"set", "change what a vTPM's guest may", set_main},
 	{"launch", "start a guest's vTPMs, then the guest (xl create)", launch_main},
 	{"resume", "keep the PCRs for a guest that is saved and restored", resume_main},
 	{"list", "all vTPMs of this host", list_main},
@@ -38,11 +39,10 @@ static void vtpmctl_help(FILE *to)
 {
 	size_t i;
 
-	fputs("Commands:\n", to);
+	fputs("Commands: vtpmctl COMMAND [OPTIONS]; COMMAND --help lists them; vtpmctl(8)\n",
+	      to);
 	for (i = 0; i < ARRAY_SIZE(commands); i++)
 		fprintf(to, "  %-8s %s\n", commands[i].name, commands[i].help);
-	fputs("Usage: vtpmctl COMMAND [OPTIONS]; COMMAND --help lists them; see vtpmctl(8).\n",
-	      to);
 }
 
 int main(int argc, char **argv)

@@ -35,6 +35,7 @@ int create_main(int argc, char **argv);
 int start_main(int argc, char **argv);
 int stop_main(int argc, char **argv);
 int resume_main(int argc, char **argv);
+int set_main(int argc, char **argv);
 int launch_main(int argc, char **argv);
 int backup_main(int argc, char **argv);
 int restore_main(int argc, char **argv);

@@ -8,6 +8,7 @@
 #include "tools/vtpmd/identity.h"
 #include "tools/vtpmd/launch.h"
 #include "tools/vtpmd/log.h"
+#include "tools/vtpmd/presence.h"
 #include "tools/vtpmd/registry.h"
 #include "tools/vtpmd/trail.h"
 #include "tools/vtpmd/xen.h"
@@ -58,6 +59,41 @@ static int take_mask(const json_t *value, unsigned int least, unsigned int all,
 	return 0;
 }
 
+/* --ppi; what is not there stays as it is. */
+static int take_ppi(const json_t *value, bool *denied)
+{
+	const char *text = json_string_value(value);
+
+	if (!value)
+		return 0;
+	if (!text || (strcmp(text, META_PPI_ALLOW) && strcmp(text, META_PPI_DENY)))
+		return -EINVAL;
+	*denied = !strcmp(text, META_PPI_DENY);
+	return 0;
+}
+
+static void op_set(struct control *c, struct vtpm *v, const json_t *request)
+{
+	const json_t *ppi = json_object_get(request, "ppi");
+	struct error e = {.cause = CAUSE_NONE};
+	bool denied;
+	int rc;
+
+	if (!ppi || take_ppi(ppi, &denied)) {
+		control_answer_malformed(c);
+		return;
+	}
+	rc = presence_set(v, denied);
+	if (rc) {
+		error_set(&e, rc, CAUSE_STORE,
+			  "The vtpm.json of %s could not be written: %s.", v->meta.name,
+			  strerror(-rc));
+		control_answer_refuse(c, rc, &e);
+		return;
+	}
+	control_answer_with(c, json_pack("{s:b}", "ok", 1));
+}
+
 static void control_create(struct control *c, struct vtpm *v, const json_t *request)
 {
 	const json_t *memory = json_object_get(request, "memory");
@@ -75,6 +111,7 @@ static void control_create(struct control *c, struct vtpm *v, const json_t *requ
 	    meta_version_parse(version, &n.tpm12) ||
 	    take_mask(json_object_get(request, "localities"), META_LOCALITIES, 31,
 		      &n.localities) ||
+	    take_ppi(json_object_get(request, "ppi"), &n.ppi_denied) ||
 	    take_mask(json_object_get(request, "pcr_banks"), 0, 15, &n.pcr_banks)) {
 		control_answer_malformed(c);
 		return;
@@ -114,6 +151,7 @@ static void control_clone(struct control *c, struct vtpm *source, const json_t *
 		.memory = source->meta.memory,
 		.process = source->meta.process,
 		.localities = source->meta.localities,
+		.ppi_denied = source->meta.presence.denied,
 		.tpm12 = source->meta.tpm12,
 		.pcr_banks = source->meta.pcr_banks,
 		.measured = source->meta.measured,
@@ -690,6 +728,7 @@ static const struct {
 	[RELOAD] = {"reload", true, op_reload},
 	[ACCEPT] = {"accept", false, op_accept},
 	[CLONE] = {"clone", false, control_clone},
+	[SET] = {"set", false, op_set},
 	[ATTEST] = {"attest", false, control_ask_attest, op_attest},
 	[CERTIFY] = {"certify", false, control_ask_certify, op_certify},
 	[CERTIFICATES] = {"certificates", false, op_certificates},

@@ -24,7 +24,11 @@
 
 #define FILE_PREFIX "crb-"
 #define NODE_SIZE   64
-#define ENDS_MAX    5 /* in a minute; then its guest stays without a TPM */
+/* Each request that a guest makes is written to the disk: at most one in this time, and so
+ * many; later ones at its end. */
+#define REQUEST_S    5
+#define REQUESTS_MAX 64
+#define ENDS_MAX     5 /* in a minute; then its guest stays without a TPM */
 
 struct crb_process {
 	struct crb_process *next;
@@ -36,11 +40,15 @@ struct crb_process {
 	int ring_fd, event_fd;	/* what it has open, kept for the next one; -1 */
 	int pidfd;		/* -1: none runs */
 	struct event *ended;	/* pidfd is readable */
+	uint32_t request;	/* of physical presence, as it was noted last */
+	unsigned int requests;	/* that were noted */
 	bool resumes;		/* one before it was ready once */
 	int64_t ends[ENDS_MAX]; /* stamp_ms() */
 };
 
 static struct crb_process *processes;
+static crb_request *on_request;
+static struct event *look; /* at the requests */
 
 static void node_of(uint32_t domid, char out[static NODE_SIZE])
 {
@@ -96,6 +104,26 @@ static bool guest_lives(const struct crb_process *p)
 	return !xen_uuid(p->d->xen, p->domid, uuid);
 }
 
+static void note_request(struct crb_process *p)
+{
+	uint32_t now = __atomic_load_n(&p->saved->ppi.request, __ATOMIC_RELAXED);
+	uuid_t vtpm;
+
+	if (now == p->request || uuid_parse(p->uuid, vtpm))
+		return;
+	p->request = now;
+	p->requests++;
+	if (on_request)
+		on_request(p->d, vtpm, now);
+}
+
+static void on_look(evutil_socket_t fd, short what, void *ctx)
+{
+	for (struct crb_process *p = processes; p; p = p->next)
+		if (p->requests < REQUESTS_MAX)
+			note_request(p);
+}
+
 /* Its guest has ended: its mappings would keep the domain. */
 static void end_process(struct crb_process *p)
 {
@@ -105,6 +133,7 @@ static void end_process(struct crb_process *p)
 		(void)!syscall(SYS_pidfd_send_signal, p->pidfd, SIGKILL, NULL, 0);
 	node_of(p->domid, node);
 	xen_remove(p->d->xen, node);
+	note_request(p);
 	/* what it had may be another's number by now */
 	p->saved->pid = 0;
 	p->saved->domid = 0;
@@ -354,6 +383,9 @@ int crb_start(struct vtpmd *d, const struct crb_guest *g, const char **why)
 	p->localities = g->localities;
 	p->saved->backend = g->backend;
 	p->saved->pid = 0;
+	p->saved->ppi_told = g->ppi_told;
+	p->saved->ppi = (struct ppi_state){.request = g->ppi_request};
+	p->request = g->ppi_request;
 	/* a driver of Xen's would find a second TPM there */
 	snprintf(node, sizeof(node), "/local/domain/%u/device/vtpm", g->domid);
 	xen_remove(d->xen, node);
@@ -392,14 +424,37 @@ static void adopt_process(struct vtpmd *d, const char *uuid)
 		keep_open(p);
 }
 
-int crb_load(struct vtpmd *d)
+void crb_tell_presence(const uint8_t vtpm[16], const struct ppi_told *told,
+		       uint32_t request)
 {
+	struct crb_process *p;
+	char uuid[37];
+
+	uuid_unparse_lower(vtpm, uuid);
+	p = find_process(uuid);
+	if (!p)
+		return;
+	p->saved->ppi_told = *told;
+	/* one that the guest makes meanwhile stays */
+	if (p->request != request) {
+		p->saved->ppi.request = request;
+		p->request = request;
+	}
+}
+
+int crb_load(struct vtpmd *d, crb_request *requested)
+{
+	static const struct timeval every = {.tv_sec = REQUEST_S};
 	DIR *dir;
 	struct dirent *entry;
 	uuid_t parsed;
 
 	if (!d->xen)
 		return 0;
+	on_request = requested;
+	look = event_new(d->base, -1, EV_PERSIST, on_look, NULL);
+	if (!look || event_add(look, &every))
+		return -ENOMEM;
 	dir = opendir(d->run);
 	if (!dir)
 		return -errno;
@@ -422,6 +477,11 @@ void crb_forget(struct vtpmd *d, const uint8_t vtpm[16])
 
 void crb_end(struct vtpmd *d)
 {
-	while (processes)
+	while (processes) {
+		note_request(processes);
 		free_process(processes);
+	}
+	if (look)
+		event_free(look);
+	look = NULL;
 }

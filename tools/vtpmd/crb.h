@@ -14,6 +14,7 @@
 #ifndef VTPMD_CRB_H
 #define VTPMD_CRB_H
 
+#include "frontend/crb/ppi.h"
 #include "include/compiler.h"
 #include "tools/vtpmd/vtpmd.h"
 
@@ -27,6 +28,8 @@ struct crb_guest {
 	uint32_t backend;    /* the domain of the vTPM's manager */
 	uint8_t localities;
 	bool restored; /* its TPM goes on as it was saved */
+	struct ppi_told ppi_told;
+	uint32_t ppi_request; /* that is pending */
 };
 
 /* Whether a domain is an HVM guest, which has no driver for a vTPM. */
@@ -34,8 +37,14 @@ bool crb_is_wanted(const struct vtpmd *d, uint32_t domid);
 /* Starts one for a guest that has not run yet; does nothing when it has one.  Fails with
  * *why, a sentence. */
 int __must_check crb_start(struct vtpmd *d, const struct crb_guest *g, const char **why);
-/* Those of an earlier vtpmd.  -ENOMEM, -EIO */
-int __must_check crb_load(struct vtpmd *d);
+/* The guest of a vTPM requests an operation of physical presence; 0: none any more. */
+typedef void crb_request(struct vtpmd *d, const uint8_t vtpm[16], uint32_t operation);
+/* Those of an earlier vtpmd.  requested() is called some seconds after a guest requests
+ * something, or at its end.  -ENOMEM, -EIO */
+int __must_check crb_load(struct vtpmd *d, crb_request *requested);
+/* Has the guest of a vTPM, if it has one, read this. */
+void crb_tell_presence(const uint8_t vtpm[16], const struct ppi_told *told,
+		       uint32_t request);
 /* The vTPM is deleted: what is kept of its last guest goes, too. */
 void crb_forget(struct vtpmd *d, const uint8_t vtpm[16]);
 /* vtpmd ends; the processes stay. */

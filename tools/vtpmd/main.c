@@ -8,6 +8,7 @@
 #include "tools/vtpmd/vtpm.h"
 #include "tools/vtpmd/launch.h"
 #include "tools/vtpmd/log.h"
+#include "tools/vtpmd/presence.h"
 #include "tools/vtpmd/metrics.h"
 #include "tools/vtpmd/work.h"
 #include "tools/vtpmd/registry.h"
@@ -338,7 +339,7 @@ static int run_loop(struct vtpmd *d)
 			 strerror(-rc));
 		return rc;
 	}
-	rc = crb_load(d);
+	rc = crb_load(d, presence_requested);
 	if (rc) {
 		log_line(LOG_ERR, "the run folder %s cannot be read: %s", d->run,
 			 strerror(-rc));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/meta.h"
+#include "frontend/crb/ppi.h"
 #include "lib/slot/slot.h"
 #include "lib/slot/envelope.h"
 #include "lib/text.h"
@@ -95,6 +96,24 @@ json_t *meta_eks(const struct meta *m)
 	return array;
 }
 
+static void take_presence(const json_t *root, struct meta_presence *p)
+{
+	const json_t *ppi = json_object_get(root, "ppi");
+
+	p->denied = ppi && (!json_is_string(ppi) ||
+			    strcmp(json_string_value(ppi), META_PPI_ALLOW) != 0);
+	p->request = (uint32_t)json_integer_value(json_object_get(root, "ppi_request"));
+	if (!ppi_is_clear(p->request))
+		p->request = 0;
+	p->last = (uint32_t)json_integer_value(json_object_get(root, "ppi_last"));
+	p->response = (uint32_t)json_integer_value(json_object_get(root, "ppi_response"));
+}
+
+const char *meta_ppi(const struct meta *m)
+{
+	return m->presence.denied ? META_PPI_DENY : META_PPI_ALLOW;
+}
+
 static int take(const json_t *root, struct meta *m)
 {
 	char uuid[40], placement[16], state[16];
@@ -120,6 +139,7 @@ static int take(const json_t *root, struct meta *m)
 		return -EBADMSG;
 	if (!take_eks(json_object_get(root, "ek"), m))
 		return -EBADMSG;
+	take_presence(root, &m->presence);
 	/* of an earlier version: not known */
 	(void)take_meta_text(root, "sealed", m->sealed, sizeof(m->sealed));
 	(void)take_meta_text(root, "keyed", m->keyed, sizeof(m->keyed));
@@ -145,6 +165,7 @@ int meta_parse(const json_t *root, struct meta *m)
 		rc = take(own, m);
 	json_decref(own);
 	m->wanted = m->launched = m->ending = false;
+	m->presence = (struct meta_presence){.denied = m->presence.denied};
 	m->sealed[0] = m->keyed[0] = 0;
 	m->error = (struct error){.cause = CAUSE_NONE};
 	return rc;
@@ -179,13 +200,17 @@ int meta_write(struct store *s, const struct meta *m)
 	int rc;
 
 	uuid_unparse_lower(m->uuid, uuid);
-	root = json_pack("{s:s, s:s, s:i, s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:o}",
+	root = json_pack("{s:s, s:s, s:i, s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:o, "
+			 "s:s, s:I, s:I, s:I}",
 			 "name", m->name, "uuid", uuid, "memory", (int)m->memory,
 			 "placement", m->process ? "process" : "stubdom", "state",
 			 m->creating ? "creating" : "ready", "created", m->created,
 			 "sealed", m->sealed, "keyed", m->keyed, "wanted", (int)m->wanted,
 			 "ending", (int)m->ending, "launched", (int)m->launched, "ek",
-			 meta_eks(m));
+			 meta_eks(m), "ppi", meta_ppi(m), "ppi_request",
+			 (json_int_t)m->presence.request, "ppi_last",
+			 (json_int_t)m->presence.last, "ppi_response",
+			 (json_int_t)m->presence.response);
 	if (root && m->is_copy) {
 		uuid_unparse_lower(m->copy_of, uuid);
 		if (json_object_set_new(root, "copy_of", json_string(uuid))) {

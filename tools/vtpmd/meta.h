@@ -48,6 +48,12 @@ struct meta {
 		uint16_t len;
 		uint8_t bytes[META_EK_MAX];
 	} ek[META_EKS];
+	/* PPI of HVM guests (presence.h): operations and a response, as function 5 has them */
+	struct meta_presence {
+		bool denied;
+		uint32_t request; /* 0: none is pending */
+		uint32_t last, response;
+	} presence;
 	struct error error; /* of the last start; cause none: it went well */
 };
 
@@ -60,6 +66,10 @@ const char *meta_version(const struct meta *m);
 int __must_check meta_version_parse(const char *version, bool *tpm12);
 /* CONFIG_POLICY's value; 0: no such policy. */
 uint16_t meta_policy(const char *policy);
+/* --ppi */
+#define META_PPI_ALLOW "allow"
+#define META_PPI_DENY  "deny"
+const char *meta_ppi(const struct meta *m);
 /* The endorsement keys, as vtpm.json and backups have them. */
 json_t *meta_eks(const struct meta *m);
 /* Of a backup: ready, not wanted, without an error. -EBADMSG */

@@ -545,6 +545,23 @@ static void serve_guest(struct peer *p, const struct channel_frame *f, struct cu
 	(void)peer_answer_written(p, f, out, &w, rc, why);
 }
 
+static void serve_cleared(struct peer *p, const struct channel_frame *f, struct cursor *c)
+{
+	uint32_t response = cursor_u32(c);
+	const char *why = "vtpmd did not ask for it.";
+	int rc;
+
+	if (!cursor_done(c)) {
+		peer_answer_malformed(p, f);
+		return;
+	}
+	rc = p->owner->cleared(p->ctx, response, &why);
+	if (rc)
+		peer_refuse(p, f->type, f->id, -rc, why);
+	else
+		peer_answer(p, f, 0);
+}
+
 static void serve_status(struct peer *p, const struct channel_frame *f, struct cursor *c)
 {
 	peer_answer(p, f, 0);
@@ -579,6 +596,7 @@ static void (*const serve[])(struct peer *, const struct channel_frame *,
 	[CHANNEL_CONFIG] = serve_config,     [CHANNEL_REKEYED] = serve_rekeyed,
 	[CHANNEL_IDENTITY] = serve_identity, [CHANNEL_QUOTE] = serve_quote,
 	[CHANNEL_ATTEST] = serve_attest,     [CHANNEL_GUEST] = serve_guest,
+	[CHANNEL_CLEARED] = serve_cleared,
 };
 
 /* Milliseconds of vtpmd that a request of this type is counted as; never 0. */
@@ -591,6 +609,7 @@ static unsigned int peer_cost(uint16_t type)
 	case CHANNEL_IDENTITY:
 	case CHANNEL_KMS_OPEN:
 	case CHANNEL_GUEST:
+	case CHANNEL_CLEARED:
 	case CHANNEL_QUOTE:
 		return 16;
 	case CHANNEL_PUT:

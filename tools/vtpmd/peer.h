@@ -45,6 +45,8 @@ struct peer_owner {
 	/* CHANNEL_GUEST of domain domid, whose reply goes to out; as hello(). */
 	int (*guest)(void *ctx, uint32_t domid, uint64_t on, struct cursor *out,
 		     const char **why);
+	/* CHANNEL_CLEARED.  As hello(). */
+	int (*cleared)(void *ctx, uint32_t response, const char **why);
 	/* cause 0: its header is new. false: vtpmd did not ask for it. */
 	bool (*rekeyed)(void *ctx, uint32_t cause, const char *text);
 	/* TPM2B_PUBLICs; *known: the reply.  As hello(). */

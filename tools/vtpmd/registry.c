@@ -164,6 +164,7 @@ static void fill_registry(struct meta *m, const struct registry_new *n)
 	uuid_generate_random(m->uuid);
 	m->memory = n->memory;
 	m->localities = n->localities;
+	m->presence.denied = n->ppi_denied;
 	m->tpm12 = n->tpm12;
 	m->pcr_banks = n->pcr_banks;
 	m->process = n->process;
@@ -472,6 +473,11 @@ json_t *registry_show(struct vtpm *v, json_t *approved)
 			    rc ? json_string(strerror(-rc)) : json_null());
 	json_object_set_new(o, "tpm", json_string(meta_version(&v->meta)));
 	json_object_set_new(o, "localities", localities(v->meta.localities));
+	json_object_set_new(o, "ppi", json_string(meta_ppi(&v->meta)));
+	json_object_set_new(o, "ppi_request",
+			    v->meta.presence.request
+				    ? json_integer(v->meta.presence.request)
+				    : json_null());
 	json_object_set_new(o, "pcr_banks", banks(&v->meta));
 	json_object_set_new(o, "policy", json_string(v->meta.policy));
 	json_object_set_new(o, "guests", json_string(guests_word(&v->meta)));

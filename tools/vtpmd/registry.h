@@ -16,6 +16,7 @@ struct registry_new {
 	unsigned int memory;
 	bool process;
 	uint8_t localities;
+	bool ppi_denied;
 	bool tpm12;
 	uint8_t pcr_banks;
 	bool measured;

@@ -266,6 +266,8 @@ struct vtpm {
 	struct vtpm_attest attest;
 	struct guests guests;
 	uint8_t launcher[16]; /* whose launch set, or may set, meta.launched */
+	bool clears;	      /* the guest that comes waits for its TPM2_Clear ... */
+	uint32_t clears_for;  /* ... and is this domain */
 	char refused[200];    /* the last guest that was, and why; empty: none since */
 	struct vtpm_status status;
 	int64_t asked_ms; /* stamp_ms() of the first question for it without an answer */

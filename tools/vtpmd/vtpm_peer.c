@@ -9,6 +9,7 @@
 #include "tools/vtpmd/crb.h"
 #include "tools/vtpmd/identity.h"
 #include "tools/vtpmd/log.h"
+#include "tools/vtpmd/presence.h"
 #include "tools/vtpmd/quote.h"
 #include "tools/vtpmd/trail.h"
 #include "tools/vtpmd/vtpm.h"
@@ -170,6 +171,8 @@ static int start_crb(struct vtpm *v, uint32_t domid, struct guests_verdict *judg
 		.domid = domid,
 		.backend = v->body->domid > 0 ? (uint32_t)v->body->domid : 0,
 		.localities = v->meta.localities,
+		.ppi_told = presence_told(v),
+		.ppi_request = v->meta.presence.request,
 		.restored = judged->what == CHANNEL_GUEST_RESUMED,
 	};
 
@@ -186,7 +189,7 @@ static int answer_vtpm(struct vtpm *v, uint32_t domid, uint64_t on, struct curso
 		       struct cursor *out, const char **why)
 {
 	struct guests_verdict judged;
-	bool crb = crb_is_wanted(v->d, domid);
+	bool crb = crb_is_wanted(v->d, domid), cleared;
 	int rc = 0;
 
 	if (crb && !is_given(v, domid)) {
@@ -203,14 +206,26 @@ static int answer_vtpm(struct vtpm *v, uint32_t domid, uint64_t on, struct curso
 		*why = judged.why;
 		return rc;
 	}
+	cleared = judged.what == CHANNEL_GUEST_NEW && presence_begin(v, domid);
 	cursor_put_u8(out, (uint8_t)judged.what);
 	cursor_put_u8(out, (judged.measured ? CHANNEL_GUEST_IS_MEASURED : 0) |
-				   (crb ? CHANNEL_GUEST_IS_HVM : 0));
+				   (crb ? CHANNEL_GUEST_IS_HVM : 0) |
+				   (cleared ? CHANNEL_GUEST_IS_CLEARED : 0));
 	cursor_put_u64(out, judged.on);
 	if (judged.what == CHANNEL_GUEST_NEW)
 		cursor_put(out, list->wr, list->pos);
 	note_guest(v, domid, &judged);
 	return 0;
+}
+
+/* struct peer_owner's cleared() */
+static int on_cleared(void *ctx, uint32_t response, const char **why)
+{
+	int rc = presence_cleared(ctx, response);
+
+	if (rc && rc != -EPERM)
+		*why = "Its vtpm.json could not be written: see vtpmd's log.";
+	return rc;
 }
 
 /* struct peer_owner's guest() */
@@ -777,6 +792,7 @@ const struct peer_owner vtpm_peer_owner = {
 	.stored = on_stored,
 	.config = on_config,
 	.guest = vtpm_guest_on_ask,
+	.cleared = on_cleared,
 	.rekeyed = on_rekeyed,
 	.identity = identity_on_peer,
 	.quote = quote_on_peer,
