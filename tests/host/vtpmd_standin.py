@@ -148,13 +148,15 @@ class Manager:
             return self.hello()
         if what == "config":
             return self.config.get(int(rest[0]), b"").hex()
-        if what == "guest":
+        if what in ("guest", "comes"):      # comes: what vtpmd says of it, and the flags
             self.guest = int(rest[0])
             if self.guest:
                 status, data = self.call(GUEST, struct.pack(">IQ", self.guest, self.on))
                 if status:
                     return f"{status} {data.decode()}"
                 self.on = struct.unpack(">Q", data[2:10])[0]
+                if what == "comes":
+                    return data[:2].hex()
             return 0
         if what == "events":
             return " ".join(f"{kind:x}" for kind in self.events)

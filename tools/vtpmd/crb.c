@@ -352,6 +352,17 @@ static bool has_process(uint32_t domid)
 	return p;
 }
 
+void crb_release(const uint8_t vtpm[16])
+{
+	struct crb_process *p;
+	char uuid[37];
+
+	uuid_unparse_lower(vtpm, uuid);
+	p = find_process(uuid);
+	if (p && !guest_lives(p))
+		end_process(p);
+}
+
 int crb_start(struct vtpmd *d, const struct crb_guest *g, const char **why)
 {
 	char uuid[37], node[NODE_SIZE];
@@ -362,10 +373,8 @@ int crb_start(struct vtpmd *d, const struct crb_guest *g, const char **why)
 	if (p && p->domid == g->domid)
 		return 0;
 	*why = "another guest that runs has this TPM on its board: shut that down first";
-	if (p && guest_lives(p))
-		return -EBUSY;
 	if (p)
-		end_process(p);
+		return -EBUSY;
 	*why = "it is an HVM guest, which has one TPM: leave its other vtpm lines out";
 	if (has_process(g->domid))
 		return -EBUSY;

@@ -34,6 +34,8 @@ struct crb_guest {
 
 /* Whether a domain is an HVM guest, which has no driver for a vTPM. */
 bool crb_is_wanted(const struct vtpmd *d, uint32_t domid);
+/* Ends that of a vTPM whose guest has ended, which may not have been noticed yet. */
+void crb_release(const uint8_t vtpm[16]);
 /* Starts one for a guest that has not run yet; does nothing when it has one.  Fails with
  * *why, a sentence. */
 int __must_check crb_start(struct vtpmd *d, const struct crb_guest *g, const char **why);

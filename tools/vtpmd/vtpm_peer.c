@@ -165,7 +165,11 @@ static enum guests_served served(const struct vtpm *v)
 /* The TPM on an HVM guest's board. */
 static int start_crb(struct vtpm *v, uint32_t domid, struct guests_verdict *judged)
 {
-	const struct crb_guest g = {
+	struct crb_guest g;
+
+	/* its last guest may have requested something, which this one reads */
+	crb_release(v->meta.uuid);
+	g = (struct crb_guest){
 		.vtpm = v->meta.uuid,
 		.name = v->meta.name,
 		.domid = domid,
