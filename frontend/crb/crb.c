@@ -55,6 +55,11 @@ void crb_reset(struct crb_state *s)
 	s->active = CRB_NO_LOCALITY;
 }
 
+static bool is_executing(const struct crb_state *s)
+{
+	return s->start & CRB_EXECUTING;
+}
+
 static uint32_t read_location(const struct crb *c)
 {
 	uint32_t v = STATE_VALID;
@@ -84,7 +89,7 @@ static uint32_t read_register(const struct crb *c, unsigned int locality, uint32
 	case CTRL_CANCEL:
 		return s->cancel;
 	case CTRL_START:
-		return s->start;
+		return s->start & CRB_EXECUTING;
 	case INT_ENABLE:
 		return s->int_enable;
 	case CTRL_CMD_SIZE:
@@ -151,10 +156,11 @@ static void write_location(struct crb *c, unsigned int locality, uint32_t v)
 	if (v & CTRL_RELINQUISH) {
 		s->pending &= (uint8_t) ~(1u << locality);
 		/* what executes ends for the locality that sent it */
-		if (s->active == locality && !s->start)
+		if (s->active == locality && !is_executing(s))
 			relinquish(s);
 	} else if (v & CTRL_SEIZE) {
-		if (s->active != CRB_NO_LOCALITY && s->active < locality && !s->start) {
+		if (s->active != CRB_NO_LOCALITY && s->active < locality &&
+		    !is_executing(s)) {
 			s->seized |= (uint8_t)(1u << s->active);
 			assign(s, locality);
 		} else if (s->active == CRB_NO_LOCALITY) {
@@ -168,7 +174,13 @@ static void write_location(struct crb *c, unsigned int locality, uint32_t v)
 	}
 }
 
-static void respond_code(struct crb *c, uint32_t code)
+static void keep_response(struct crb_state *s, const uint8_t *rsp, size_t len)
+{
+	memcpy(s->rsp, rsp, len);
+	s->rsp_len = (uint32_t)len;
+}
+
+static void keep_code(struct crb_state *s, uint32_t code)
 {
 	uint8_t rsp[TPM_HEADER];
 	struct cursor w = cursor_writer(rsp, sizeof(rsp));
@@ -176,7 +188,7 @@ static void respond_code(struct crb *c, uint32_t code)
 	cursor_put_u16(&w, TPM2_ST_NO_SESSIONS);
 	cursor_put_u32(&w, sizeof(rsp));
 	cursor_put_u32(&w, code);
-	crb_complete(c, rsp, sizeof(rsp));
+	keep_response(s, rsp, sizeof(rsp));
 }
 
 static void copy_in(uint8_t *to, const volatile uint8_t *from, size_t n)
@@ -208,13 +220,14 @@ static void execute(struct crb *c)
 	s->cancel = 0;
 	s->locality = s->active;
 	if (s->failed || size < TPM_HEADER || size > sizeof(cmd)) {
-		s->start = 1;
-		respond_code(c, s->failed ? TPM2_RC_FAILURE : TPM2_RC_COMMAND_SIZE);
+		keep_code(s, s->failed ? TPM2_RC_FAILURE : TPM2_RC_COMMAND_SIZE);
+		s->start = c->vcpu << 1;
+		crb_deliver(c);
 		return;
 	}
 	copy_in(cmd + TPM_HEADER, c->buffer + TPM_HEADER, size - TPM_HEADER);
 	c->ops->prepare(c->ctx, s->locality, cmd, size);
-	s->start = 1;
+	s->start = c->vcpu << 1 | CRB_EXECUTING;
 	c->ops->send(c->ctx);
 	explicit_bzero(cmd, size);
 }
@@ -225,7 +238,7 @@ static void write_control(struct crb *c, uint32_t reg, uint32_t v)
 
 	switch (reg) {
 	case CTRL_REQ:
-		if (s->start)
+		if (is_executing(s))
 			break;
 		if (v & (REQ_CMD_READY | REQ_GO_IDLE))
 			forget_response(s);
@@ -235,12 +248,12 @@ static void write_control(struct crb *c, uint32_t reg, uint32_t v)
 			s->ready = 0;
 		break;
 	case CTRL_CANCEL:
-		if (s->start && (v & CANCEL_BIT) && !s->cancel)
+		if (is_executing(s) && (v & CANCEL_BIT) && !s->cancel)
 			c->ops->cancel(c->ctx);
 		s->cancel = v & CANCEL_BIT;
 		break;
 	case CTRL_START:
-		if ((v & START_BIT) && !s->start) {
+		if ((v & START_BIT) && !is_executing(s)) {
 			s->ready = 1;
 			execute(c);
 		}
@@ -264,7 +277,8 @@ void crb_write(struct crb *c, uint32_t at, unsigned int size, uint64_t value)
 		if (locality >= CRB_LOCALITIES)
 			return;
 		if (off >= DATA) {
-			if (c->s->active == locality && c->s->ready && !c->s->start)
+			if (c->s->active == locality && c->s->ready &&
+			    !is_executing(c->s))
 				c->buffer[off - DATA] = (uint8_t)(value >> i * 8);
 			i++;
 			continue;
@@ -284,32 +298,33 @@ void crb_complete(struct crb *c, const uint8_t *rsp, size_t len)
 {
 	struct crb_state *s = c->s;
 
-	if (!s->start)
+	if (!is_executing(s))
 		return;
-	if (len < TPM_HEADER || len > sizeof(s->rsp)) {
-		respond_code(c, TPM2_RC_FAILURE);
-		return;
-	}
-	memcpy(s->rsp, rsp, len);
-	s->rsp_len = (uint32_t)len;
-	for (size_t i = 0; i < len; i++)
+	if (len < TPM_HEADER || len > sizeof(s->rsp))
+		keep_code(s, TPM2_RC_FAILURE);
+	else
+		keep_response(s, rsp, len);
+	crb_deliver(c);
+}
+
+void crb_deliver(struct crb *c)
+{
+	struct crb_state *s = c->s;
+
+	for (uint32_t i = 0; i < s->rsp_len; i++)
 		c->buffer[i] = s->rsp[i];
 	/* the bytes before START reads 0 */
 	__atomic_thread_fence(__ATOMIC_RELEASE);
-	s->start = 0;
+	s->start &= ~CRB_EXECUTING;
+}
+
+void crb_abort(struct crb *c)
+{
+	crb_complete(c, NULL, 0);
 }
 
 void crb_fail(struct crb *c)
 {
 	c->s->failed = 1;
-	if (c->s->start)
-		respond_code(c, TPM2_RC_FAILURE);
-}
-
-void crb_restore(struct crb *c)
-{
-	if (c->s->start)
-		respond_code(c, TPM2_RC_FAILURE);
-	for (uint32_t i = 0; i < c->s->rsp_len; i++)
-		c->buffer[i] = c->s->rsp[i];
+	crb_abort(c);
 }

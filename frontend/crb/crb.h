@@ -25,9 +25,10 @@
  * checked.  One command at a time; each access is a few stores.
  *
  * struct crb_state is all that there is: it is kept where it outlives this process, and
- * goes along with a guest that is saved.  crb_write() changes it in an order in which each
- * prefix can be gone on with: prepare() before start is set, send() after it, which may be
- * repeated; a response is whole before start is cleared.
+ * goes along with a guest that is saved.  Whatever store to it, to the buffer or by ops
+ * was the last of a process that was killed, the next one goes on: the access that was
+ * served is served again, unless start names its vCPU: then its command was taken, and
+ * the response is delivered (again).
  */
 #ifndef XVTPM_CRB_H
 #define XVTPM_CRB_H
@@ -45,6 +46,7 @@
 #define CRB_BUFFER_MAX 4096u
 
 #define CRB_NO_LOCALITY 0xff
+#define CRB_EXECUTING	1u
 
 struct crb_state {
 	uint8_t active;	 /* the locality that has the TPM, or CRB_NO_LOCALITY */
@@ -52,9 +54,11 @@ struct crb_state {
 	uint8_t seized;	 /* bit n: it was taken from locality n */
 	uint8_t ready;	 /* not idle */
 	uint8_t failed;	 /* tpmSts: the TPM does not answer any more */
-	uint8_t start;	 /* a command is executing, or its response is not delivered */
 	uint8_t cancel;
 	uint8_t locality; /* of the command */
+	/* CRB_EXECUTING: a command has no response yet; above it, 1 + the vCPU whose write
+	 * to START is being served, and its command was taken; 0: none */
+	uint32_t start;
 	uint32_t int_enable;
 	uint32_t rsp_len; /* of the last response; 0: none since the last command */
 	uint8_t rsp[CRB_BUFFER_MAX];
@@ -73,6 +77,7 @@ struct crb {
 	struct crb_state *s;
 	volatile uint8_t *buffer; /* CRB_BUFFER_MAX bytes, the guest's */
 	uint8_t localities;	  /* bit n: the guest may have locality n */
+	uint32_t vcpu;		  /* 1 + the one whose access is served; 0: none */
 	const struct crb_ops *ops;
 	void *ctx;
 };
@@ -85,10 +90,12 @@ void crb_write(struct crb *c, uint32_t at, unsigned int size, uint64_t value);
 /* The response to the command that executes; one that no buffer can hold becomes
  * TPM_RC_FAILURE.  Without a command: nothing. */
 void crb_complete(struct crb *c, const uint8_t *rsp, size_t len);
-/* The guest was restored, or the ring to its TPM was lost: a response that came while its
- * RAM was being saved is put into the buffer, and a command that was executing has failed. */
-void crb_restore(struct crb *c);
-/* The TPM does not answer any more: tpmSts, and TPM_RC_FAILURE to what executes. */
+/* Puts the last response into the buffer; the command is over. */
+void crb_deliver(struct crb *c);
+/* A command that executes has failed: the way to the TPM was lost. */
+void crb_abort(struct crb *c);
+/* The TPM does not answer any more: tpmSts, and TPM_RC_FAILURE to what executes, and to all
+ * that follows. */
 void crb_fail(struct crb *c);
 
 #endif

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # vtpm-crb, build/bin/vtpm-crb: the TPM on an HVM guest's board.
-CRB_SRCS := $(addprefix frontend/crb/,main.c crb.c ppi.c ring.c ioreq.c acpi.c) stubdom/manager/depriv.c \
+CRB_SRCS := $(addprefix frontend/crb/,main.c serve.c crb.c ppi.c ring.c ioreq.c acpi.c) stubdom/manager/depriv.c \
             lib/cursor.c lib/error.c
 CRB_LIBS := -lxendevicemodel -lxenforeignmemory -lxencall -lxenevtchn -lxenstore -lseccomp
 CRB_OBJS := $(sort $(CRB_SRCS:%.c=$(BUILD)/obj/%.o))

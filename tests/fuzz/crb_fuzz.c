@@ -98,7 +98,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			if (value % 7 == 0)
 				crb_fail(&c);
 			else
-				crb_restore(&c);
+				crb_abort(&c);
 		}
 		check();
 	}

@@ -6,7 +6,7 @@ export FAKEXEN=$dir/xen
 vtpmd_by=(env FAKEXEN="$FAKEXEN" "LD_PRELOAD=$root/build/bin/fakexen.so" "PATH=$dir/bin:$PATH" "$root/build/bin/vtpmd")
 
 xen_up() { # and what vtpmd needs besides
-	mkdir -p "$FAKEXEN"/{domains,store} "$dir"/{bin,run,store,unix}
+	mkdir -p "$FAKEXEN"/{domains,opened,store} "$dir"/{bin,run,store,unix}
 	printf '#!/bin/bash\nexec bash %s/tests/host/fakexen_xl "$@"\n' "$root" >"$dir/bin/xl"
 	chmod +x "$dir/bin/xl"
 	echo kernel >"$dir/stubdom"

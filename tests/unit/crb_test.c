@@ -45,7 +45,7 @@ static void on_cancel(void *ctx)
 }
 
 static const struct crb_ops ops = {on_prepare, on_send, on_cancel};
-static struct crb crb = {&state, buffer, 0x1f, &ops, NULL};
+static struct crb crb = {.s = &state, .buffer = buffer, .ops = &ops};
 
 static const uint8_t get_random[] = {0x80, 1, 0, 0, 0, 12, 0, 0, 1, 0x7b, 0, 8};
 static const uint8_t response[] = {0x80, 1, 0, 0, 0, 12, 0, 0, 0, 0, 0, 0};
@@ -56,6 +56,7 @@ static int setup(void **ctx)
 	memset(buffer, 0, sizeof(buffer));
 	memset(&tpm, 0, sizeof(tpm));
 	crb.localities = 0x1f;
+	crb.vcpu = 0;
 	return 0;
 }
 
@@ -273,10 +274,11 @@ static void a_guest_that_was_saved(void **ctx)
 	command();
 	crb_complete(&crb, response, sizeof(response));
 	memset(buffer, 0xaa, sizeof(buffer));
-	crb_restore(&crb);
+	crb_abort(&crb);
+	crb_deliver(&crb);
 	assert_memory_equal(buffer, response, sizeof(response));
 	command();
-	crb_restore(&crb);
+	crb_abort(&crb);
 	assert_int_equal(rd(CTRL_START), 0);
 	assert_int_equal(buffer[8] << 8 | buffer[9], 0x101);
 }

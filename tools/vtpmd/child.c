@@ -47,6 +47,22 @@ int child_init(struct event_base *base)
 	return reaper && !event_add(reaper, NULL) ? 0 : -ENOMEM;
 }
 
+/* First out of each other's way. */
+static int pass_on(const struct child_start *s)
+{
+	int aside[CHILD_FDS];
+
+	for (unsigned int i = 0; i < s->fd_count; i++) {
+		aside[i] = fcntl(s->fds[i], F_DUPFD_CLOEXEC, 3 + CHILD_FDS);
+		if (aside[i] < 0)
+			return -1;
+	}
+	for (int i = 0; i < (int)s->fd_count; i++)
+		if (dup2(aside[i], 3 + i) < 0)
+			return -1;
+	return 0;
+}
+
 static int redirect(const struct child_start *s)
 {
 	int null = open("/dev/null", O_RDONLY);
@@ -56,9 +72,7 @@ static int redirect(const struct child_start *s)
 	if (s->out >= 0 &&
 	    (dup2(s->out, STDOUT_FILENO) < 0 || dup2(s->out, STDERR_FILENO) < 0))
 		return -1;
-	if (s->fd3 == 3)
-		return fcntl(3, F_SETFD, 0);
-	return s->fd3 >= 0 && dup2(s->fd3, 3) < 0 ? -1 : 0;
+	return pass_on(s);
 }
 
 static void __attribute__((noreturn)) run_child(const struct child_start *s, pid_t parent)
@@ -74,7 +88,7 @@ static void __attribute__((noreturn)) run_child(const struct child_start *s, pid
 	if (redirect(s))
 		_exit(126);
 	/* what libraries opened without O_CLOEXEC is none of the child's */
-	closefrom(s->fd3 >= 0 ? 4 : 3);
+	closefrom(3 + (int)s->fd_count);
 	execvp(s->argv[0], s->argv);
 	_exit(127);
 }

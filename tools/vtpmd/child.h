@@ -13,9 +13,12 @@
 /* status as of waitpid(2) */
 typedef void child_done(void *ctx, int status);
 
+#define CHILD_FDS 2u
+
 struct child_start {
 	char *const *argv;
-	int fd3;    /* becomes file descriptor 3; -1: none */
+	const int *fds; /* fd_count of them become file descriptors 3, 4, ... */
+	unsigned int fd_count;
 	int out;    /* becomes standard output and error; -1: vtpmd's own */
 	bool bound; /* killed when vtpmd ends, however it does */
 	child_done *done;

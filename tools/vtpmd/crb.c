@@ -19,6 +19,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <systemd/sd-daemon.h>
 #include <unistd.h>
 #include <uuid/uuid.h>
 
@@ -30,14 +31,24 @@
 #define REQUESTS_MAX 64
 #define ENDS_MAX     5 /* in a minute; then its guest stays without a TPM */
 
+/* As vtpm-crb expects them from descriptor 3 on.  Event channels and grants are open as long
+ * as one process has these open: vtpmd, or systemd, which keeps them under these names
+ * while vtpmd is restarted. */
+enum { EVENTS, GRANTS, DEVICES };
+static const struct {
+	const char *path, *name;
+} devices[DEVICES] = {
+	[EVENTS] = {"/dev/xen/evtchn", "crb-events-"},
+	[GRANTS] = {"/dev/xen/gntalloc", "crb-grants-"},
+};
+
 struct crb_process {
 	struct crb_process *next;
 	struct vtpmd *d;
 	char uuid[37], name[64];
 	uint32_t domid;
-	uint8_t localities;
 	struct saved *saved;	/* the file, mapped */
-	int ring_fd, event_fd;	/* what it has open, kept for the next one; -1 */
+	int fds[DEVICES];	/* what it has open, kept for the next one; -1 */
 	int pidfd;		/* -1: none runs */
 	struct event *ended;	/* pidfd is readable */
 	uint32_t request;	/* of physical presence, as it was noted last */
@@ -49,6 +60,11 @@ struct crb_process {
 static struct crb_process *processes;
 static crb_request *on_request;
 static struct event *look; /* at the requests */
+/* What systemd kept, until crb_load() has found its guests. */
+static struct {
+	char **names;
+	int count;
+} kept;
 
 static void node_of(uint32_t domid, char out[static NODE_SIZE])
 {
@@ -71,6 +87,77 @@ static void close_fd(int *fd)
 	*fd = -1;
 }
 
+static void name_device(const struct crb_process *p, int device, char out[64])
+{
+	snprintf(out, 64, "%s%s", devices[device].name, p->uuid);
+}
+
+static void close_devices(struct crb_process *p)
+{
+	char name[64];
+
+	for (int i = 0; i < DEVICES; i++) {
+		if (p->fds[i] >= 0) {
+			name_device(p, i, name);
+			(void)sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", name);
+		}
+		close_fd(&p->fds[i]);
+	}
+}
+
+/* Opens new ones for a vtpm-crb. */
+static int open_devices(struct crb_process *p)
+{
+	char name[64], text[128];
+
+	close_devices(p);
+	p->saved->bound = 0;
+	for (int i = 0; i < DEVICES; i++) {
+		p->fds[i] = open(devices[i].path, O_RDWR | O_CLOEXEC);
+		if (p->fds[i] < 0) {
+			log_line(LOG_ERR, "vTPM %s: %s cannot be opened: %m", p->name,
+				 devices[i].path);
+			return -errno;
+		}
+		name_device(p, i, name);
+		snprintf(text, sizeof(text), "FDSTORE=1\nFDPOLL=0\nFDNAME=%s", name);
+		(void)sd_pid_notify_with_fds(0, 0, text, &p->fds[i], 1);
+	}
+	return 0;
+}
+
+/* Takes what systemd kept of them. */
+static void take_devices(struct crb_process *p)
+{
+	char name[64];
+
+	for (int i = 0; i < DEVICES; i++) {
+		name_device(p, i, name);
+		for (int n = 0; n < kept.count; n++)
+			if (p->fds[i] < 0 && kept.names[n] &&
+			    !strcmp(kept.names[n], name)) {
+				p->fds[i] = SD_LISTEN_FDS_START + n;
+				free(kept.names[n]);
+				kept.names[n] = NULL;
+			}
+	}
+}
+
+/* Whose guests are no more. */
+static void drop_kept(void)
+{
+	for (int n = 0; n < kept.count; n++) {
+		if (!kept.names[n])
+			continue;
+		(void)sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", kept.names[n]);
+		close(SD_LISTEN_FDS_START + n);
+		free(kept.names[n]);
+	}
+	if (kept.count > 0)
+		free(kept.names);
+	kept.count = 0;
+}
+
 /* The process is gone, or not ours to watch any more. */
 static void forget_process(struct crb_process *p)
 {
@@ -90,8 +177,8 @@ static void free_process(struct crb_process *p)
 		*at = p->next;
 	xen_unwatch(p->d->xen, p);
 	forget_process(p);
-	close_fd(&p->ring_fd);
-	close_fd(&p->event_fd);
+	for (int i = 0; i < DEVICES; i++)
+		close_fd(&p->fds[i]);
 	if (p->saved)
 		munmap(p->saved, sizeof(*p->saved));
 	free(p);
@@ -137,6 +224,7 @@ static void end_process(struct crb_process *p)
 	/* what it had may be another's number by now */
 	p->saved->pid = 0;
 	p->saved->domid = 0;
+	close_devices(p);
 	free_process(p);
 }
 
@@ -168,35 +256,21 @@ static int watch_process(struct crb_process *p, pid_t pid)
 	return p->ended && !event_add(p->ended, NULL) ? 0 : -ENOMEM;
 }
 
-static int spawn_crb(struct crb_process *p, const char *how, const char *pid_text)
+static int spawn_crb(struct crb_process *p, const char *how)
 {
-	char domid[16], backend[16], localities[8], node[NODE_SIZE], file[320], user[32];
-	char *argv[] = {(char *)p->d->crb,
-			"--domain",
-			domid,
-			"--backend",
-			backend,
-			"--node",
-			node,
-			"--state",
-			file,
-			"--user",
-			user,
-			"--localities",
-			localities,
-			(char *)how,
-			(char *)pid_text,
-			NULL};
+	char file[320], user[32];
+	char *argv[] = {(char *)p->d->crb, (char *)how, file, user, NULL};
 	/* bound until it becomes another user, whom the kernel takes that from */
-	const struct child_start s = {.argv = argv, .fd3 = -1, .out = -1, .bound = true};
+	const struct child_start s = {.argv = argv,
+				      .fds = p->fds,
+				      .fd_count = DEVICES,
+				      .out = -1,
+				      .bound = true};
 	struct error e = {.cause = CAUSE_NONE};
 	pid_t pid;
 	int rc;
 
-	snprintf(domid, sizeof(domid), "%u", p->domid);
-	snprintf(backend, sizeof(backend), "%u", p->saved->backend);
-	snprintf(localities, sizeof(localities), "%u", p->localities);
-	node_of(p->domid, node);
+	p->saved->pid = 0; /* until it is ready */
 	snprintf(file, sizeof(file), "%s/" FILE_PREFIX "%s", p->d->run, p->uuid);
 	rc = child_user(p->d->user, user, sizeof(user), &e);
 	if (rc) {
@@ -226,17 +300,14 @@ static bool ends_too_often(struct crb_process *p)
 	return true;
 }
 
-/* The next one goes on with what is kept here; if nothing is, with new channels. */
+/* The next one goes on with the channels that are kept; if none are, with new ones. */
 static void resume_crb(struct crb_process *p)
 {
-	char keeper[16];
+	bool keeps = p->saved->bound && p->fds[EVENTS] >= 0 && p->fds[GRANTS] >= 0;
+	int rc = keeps ? 0 : open_devices(p);
 
-	p->saved->ring_fd = p->ring_fd;
-	p->saved->event_fd = p->event_fd;
-	p->saved->pid = 0; /* until it is ready */
 	p->resumes = true;
-	snprintf(keeper, sizeof(keeper), "%d", p->ring_fd < 0 ? 0 : (int)getpid());
-	if (spawn_crb(p, "--resume", keeper))
+	if (rc || spawn_crb(p, keeps ? "resume" : "rebind"))
 		log_line(LOG_ERR, "vTPM %s: vtpm-crb could not be started", p->name);
 }
 
@@ -258,34 +329,18 @@ static void on_crb_end(evutil_socket_t fd, short what, void *ctx)
 			 p->resumes ? "ends again and again" : "did not get ready");
 		return;
 	}
-	log_line(LOG_WARNING,
-		 "vTPM %s: vtpm-crb of domain %u ended; the next one goes on", p->name,
-		 p->domid);
+	if (!p->saved->lost)
+		log_line(LOG_WARNING,
+			 "vTPM %s: vtpm-crb of domain %u ended; the next one goes on",
+			 p->name, p->domid);
 	resume_crb(p);
-}
-
-/* Once it is ready: a copy of what it has open, which outlives it, where vtpmd may take one
- * (CAP_SYS_PTRACE, which the shipped unit does not give); else the next one has new channels,
- * and a command that executes as it dies fails. */
-static void keep_open(struct crb_process *p)
-{
-	if (p->ring_fd >= 0 || p->pidfd < 0 || !p->saved->pid)
-		return;
-	p->ring_fd = (int)syscall(SYS_pidfd_getfd, p->pidfd, p->saved->ring_fd, 0);
-	p->event_fd = (int)syscall(SYS_pidfd_getfd, p->pidfd, p->saved->event_fd, 0);
-	if (p->ring_fd < 0 || p->event_fd < 0) {
-		close_fd(&p->ring_fd);
-		close_fd(&p->event_fd);
-	}
 }
 
 static void on_crb_change(void *ctx)
 {
 	struct crb_process *p = ctx;
 
-	if (guest_lives(p))
-		keep_open(p);
-	else
+	if (!guest_lives(p))
 		end_process(p);
 }
 
@@ -315,7 +370,7 @@ static struct crb_process *new_process(struct vtpmd *d, const char *uuid,
 	if (!p)
 		return NULL;
 	p->d = d;
-	p->ring_fd = p->event_fd = p->pidfd = -1;
+	p->fds[EVENTS] = p->fds[GRANTS] = p->pidfd = -1;
 	snprintf(p->uuid, sizeof(p->uuid), "%s", uuid);
 	snprintf(p->name, sizeof(p->name), "%s", name);
 	p->next = processes;
@@ -363,6 +418,23 @@ void crb_release(const uint8_t vtpm[16])
 		end_process(p);
 }
 
+static void init_saved(struct crb_process *p, const struct crb_guest *g)
+{
+	struct saved *s = p->saved;
+
+	if (!g->restored) {
+		memset(s, 0, sizeof(*s));
+		s->magic = SAVED_MAGIC;
+	}
+	p->domid = s->domid = g->domid;
+	s->lost = 0;
+	s->backend = g->backend;
+	s->localities = g->localities;
+	s->ppi_told = g->ppi_told;
+	s->ppi = (struct ppi_state){.request = g->ppi_request};
+	p->request = g->ppi_request;
+}
+
 int crb_start(struct vtpmd *d, const struct crb_guest *g, const char **why)
 {
 	char uuid[37], node[NODE_SIZE];
@@ -370,8 +442,10 @@ int crb_start(struct vtpmd *d, const struct crb_guest *g, const char **why)
 
 	uuid_unparse_lower(g->vtpm, uuid);
 	p = find_process(uuid);
+	*why = "this vTPM was restarted while the guest ran, and its PCRs are lost; restart "
+	       "the guest";
 	if (p && p->domid == g->domid)
-		return 0;
+		return p->saved->lost || p->saved->backend != g->backend ? -EPERM : 0;
 	*why = "another guest that runs has this TPM on its board: shut that down first";
 	if (p)
 		return -EBUSY;
@@ -388,21 +462,49 @@ int crb_start(struct vtpmd *d, const struct crb_guest *g, const char **why)
 	p = new_process(d, uuid, g->name);
 	if (!p)
 		return -ENOMEM;
-	p->domid = g->domid;
-	p->localities = g->localities;
-	p->saved->backend = g->backend;
-	p->saved->pid = 0;
-	p->saved->ppi_told = g->ppi_told;
-	p->saved->ppi = (struct ppi_state){.request = g->ppi_request};
-	p->request = g->ppi_request;
+	init_saved(p, g);
 	/* a driver of Xen's would find a second TPM there */
 	snprintf(node, sizeof(node), "/local/domain/%u/device/vtpm", g->domid);
 	xen_remove(d->xen, node);
-	if (watch_guest(p) || spawn_crb(p, g->restored ? "--restore" : NULL, NULL)) {
+	if (watch_guest(p) || open_devices(p) ||
+	    spawn_crb(p, g->restored ? "restore" : "new")) {
+		close_devices(p);
 		free_process(p);
 		return -EIO;
 	}
 	return 0;
+}
+
+/* Has another vtpm-crb go on, which fails what executes, and all that follows. */
+static void lose_tpm(struct crb_process *p)
+{
+	p->saved->lost = 1;
+	log_line(
+		LOG_ERR,
+		"vTPM %s: its stub domain ended under HVM domain %u, and with it what the "
+		"PCRs were: each TPM command of that guest fails until it is started again",
+		p->name, p->domid);
+	if (p->pidfd >= 0)
+		(void)!syscall(SYS_pidfd_send_signal, p->pidfd, SIGKILL, NULL, 0);
+}
+
+void crb_lost(const uint8_t vtpm[16])
+{
+	char uuid[37];
+	struct crb_process *p;
+
+	uuid_unparse_lower(vtpm, uuid);
+	p = find_process(uuid);
+	if (p && !p->saved->lost && guest_lives(p))
+		lose_tpm(p);
+}
+
+/* A manager that is a process ends with its vtpmd. */
+static bool manager_lives(const struct crb_process *p)
+{
+	uint8_t uuid[16];
+
+	return p->saved->backend && !xen_uuid(p->d->xen, p->saved->backend, uuid);
 }
 
 /* A vtpm-crb that an earlier vtpmd started, if its guest is still there; one that has died
@@ -415,22 +517,25 @@ static void adopt_process(struct vtpmd *d, const char *uuid)
 	if (!p)
 		return;
 	p->domid = p->saved->domid;
-	p->localities = (uint8_t)p->saved->localities;
+	take_devices(p);
 	good = p->saved->magic == SAVED_MAGIC && p->domid &&
 	       (p->saved->pid > 0 || xen_has_run(d->xen, p->domid));
 	if (good && p->saved->pid > 0 &&
 	    (watch_process(p, p->saved->pid) || !is_crb(d, p->saved->pid)))
 		forget_process(p);
-	if (!good)
-		free_process(p);
-	else if (!guest_lives(p))
+	if (good && !guest_lives(p)) {
 		end_process(p);
-	else if (watch_guest(p))
+		return;
+	}
+	if (!good || watch_guest(p)) {
+		close_devices(p);
 		free_process(p);
-	else if (p->pidfd < 0)
+		return;
+	}
+	if (!p->saved->lost && !manager_lives(p))
+		lose_tpm(p);
+	if (p->pidfd < 0)
 		resume_crb(p);
-	else
-		keep_open(p);
 }
 
 void crb_tell_presence(const uint8_t vtpm[16], const struct ppi_told *told,
@@ -458,20 +563,21 @@ int crb_load(struct vtpmd *d, crb_request *requested)
 	struct dirent *entry;
 	uuid_t parsed;
 
-	if (!d->xen)
-		return 0;
+	kept.count = sd_listen_fds_with_names(1, &kept.names);
 	on_request = requested;
 	look = event_new(d->base, -1, EV_PERSIST, on_look, NULL);
 	if (!look || event_add(look, &every))
 		return -ENOMEM;
-	dir = opendir(d->run);
-	if (!dir)
+	dir = d->xen ? opendir(d->run) : NULL;
+	if (d->xen && !dir)
 		return -errno;
-	while ((entry = readdir(dir)))
+	while (dir && (entry = readdir(dir)))
 		if (!strncmp(entry->d_name, FILE_PREFIX, strlen(FILE_PREFIX)) &&
 		    !uuid_parse(entry->d_name + strlen(FILE_PREFIX), parsed))
 			adopt_process(d, entry->d_name + strlen(FILE_PREFIX));
-	closedir(dir);
+	if (dir)
+		closedir(dir);
+	drop_kept();
 	return 0;
 }
 

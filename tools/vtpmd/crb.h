@@ -4,10 +4,11 @@
  * when a vTPM's manager asks for such a guest, before the guest runs, and ends with it.
  *
  *   crb_start() -> starting -> (it wrote its nodes) ready -> (the guest ended) gone
- *                                   |  it died: its pages and event channels are kept
+ *                                   |  it died: its grants and event channels are kept
  *                                   +- here, and the next one goes on with them
  *
- * It does not end with vtpmd: crb_load() finds what an earlier vtpmd left.  The file
+ * It does not end with vtpmd: crb_load() finds what an earlier vtpmd left, and systemd keeps
+ * the descriptors meanwhile (FileDescriptorStoreMax=).  The file
  * crb-UUID of the run folder (frontend/crb/saved.h) outlives both, and goes along with a
  * guest that is saved and restored.
  */
@@ -47,6 +48,9 @@ int __must_check crb_load(struct vtpmd *d, crb_request *requested);
 /* Has the guest of a vTPM, if it has one, read this. */
 void crb_tell_presence(const uint8_t vtpm[16], const struct ppi_told *told,
 		       uint32_t request);
+/* The vTPM's manager has ended: a guest that has it is without a TPM until it starts again,
+ * as its PCRs are lost. */
+void crb_lost(const uint8_t vtpm[16]);
 /* The vTPM is deleted: what is kept of its last guest goes, too. */
 void crb_forget(struct vtpmd *d, const uint8_t vtpm[16]);
 /* vtpmd ends; the processes stay. */

@@ -91,7 +91,6 @@ static int run_xl(struct domain *d, char *const argv[], child_done *done)
 	char path[512];
 	struct child_start s = {
 		.argv = argv,
-		.fd3 = -1,
 		.done = done,
 		.ctx = d,
 	};

@@ -150,7 +150,6 @@ static int spawn_helper(struct helper *h, char *const argv[])
 {
 	struct child_start s = {
 		.argv = argv,
-		.fd3 = -1,
 		.bound = true,
 		.done = on_helper_end,
 		.ctx = h,

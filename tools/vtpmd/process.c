@@ -70,7 +70,8 @@ static int run_process(struct process *p, char *user, int fd3)
 	size_t n = 4;
 	struct child_start s = {
 		.argv = argv,
-		.fd3 = fd3,
+		.fds = &fd3,
+		.fd_count = 1,
 		.out = -1,
 		/* a manager that was taken over would not heed its channel's end */
 		.bound = true,

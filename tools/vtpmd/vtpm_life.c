@@ -5,6 +5,7 @@
  * left), what ends its manager, and what follows from that.
  */
 #include "tools/vtpmd/anchor.h"
+#include "tools/vtpmd/crb.h"
 #include "tools/vtpmd/identity.h"
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/quote.h"
@@ -483,6 +484,7 @@ static void on_body_gone(void *ctx, enum cause cause, const char *why)
 
 	if (evtimer_pending(v->ended, NULL))
 		return;
+	crb_lost(v->meta.uuid);
 	event_del(v->timer);
 	if (v->peer)
 		vtpm_drop_peer(v);

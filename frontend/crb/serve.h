@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What vtpm-crb does once it is set up: it serves the guest's accesses, gives its commands
+ * to the manager, and takes the responses. */
+#ifndef XVTPM_CRB_SERVE_H
+#define XVTPM_CRB_SERVE_H
+
+#include "frontend/crb/ioreq.h"
+#include "frontend/crb/ring.h"
+
+struct device {
+	struct saved *saved;
+	xenevtchn_handle *events;
+	struct ioreq_server ioreq;
+	struct crb_ring ring;
+	struct crb crb;
+	struct ppi ppi;
+	int64_t hold_ns; /* of the command that executes */
+	bool noted;	 /* an event was taken in while a command was waited for */
+};
+
+/* For d->crb, whose ctx is d. */
+extern const struct crb_ops serve_ops;
+
+/* Goes on with what a vtpm-crb that died left undone. */
+void serve_begin(struct device *d);
+/* Waits for one event, and serves it. */
+void serve_next(struct device *d);
+
+#endif
