@@ -39,6 +39,8 @@ enum {
 #define CANCEL_BIT	0x01u
 #define INT_ENABLE_MASK 0x8000000fu
 #define TPM_HEADER	10
+#define LOCALITY_HARDWARE \
+	4 /* the processor's, for a measured launch: never the guest's */
 #define INTF_CRB	0x1u	     /* InterfaceType: CRB */
 #define INTF_VERSION	(0x1u << 4)  /* CRB interface, version 1 */
 #define INTF_LOCALITIES (0x1u << 8)  /* five localities */
@@ -126,7 +128,7 @@ uint64_t crb_read(const struct crb *c, uint32_t at, unsigned int size)
 
 static bool is_allowed(const struct crb *c, unsigned int locality)
 {
-	return c->localities >> locality & 1;
+	return locality != LOCALITY_HARDWARE && c->localities >> locality & 1;
 }
 
 static void assign(struct crb_state *s, unsigned int locality)

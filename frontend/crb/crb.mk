@@ -28,3 +28,7 @@ FUZZ_TESTS += crb
 crb_FUZZ_SRCS := frontend/crb/crb.c frontend/crb/ppi.c frontend/crb/ring.c lib/cursor.c
 UNIT_TESTS += ppi
 ppi_UNIT_SRCS := frontend/crb/ppi.c
+UNIT_TESTS += crb_serve
+crb_serve_UNIT_SRCS := $(addprefix frontend/crb/,serve.c crb.c ppi.c ring.c ioreq.c) lib/cursor.c
+crb_serve_UNIT_LIBS := $(CRB_LIBS)
+$(BUILD)/san/frontend/crb/%.o $(BUILD)/san/tests/unit/crb_serve_test.o: CPPFLAGS += -D__XEN_TOOLS__

@@ -188,11 +188,25 @@ static void localities(void **ctx)
 	own(1);
 	assert_int_equal(rd(LOC(1) + LOC_STS), 1);
 	wr(LOC(1) + LOC_CTRL, 2);
-	/* one that the guest may not have is never granted */
-	crb.localities = 1;
+	/* 4 is the hardware's, whatever the policy says; others are granted by policy */
 	wr(LOC(4) + LOC_CTRL, 1);
 	wr(LOC(4) + LOC_CTRL, 4);
 	assert_int_equal(rd(LOC_STATE), 0x80);
+	crb.localities = 1;
+	for (unsigned int n = 1; n < CRB_LOCALITIES; n++) {
+		wr(LOC(n) + LOC_CTRL, 1);
+		wr(LOC(n) + LOC_CTRL, 4);
+		wr(LOC(n) + CTRL_REQ, 1);
+		wr(LOC(n) + CTRL_START, 1);
+	}
+	assert_int_equal(rd(LOC_STATE), 0x80);
+	assert_int_equal(tpm.prepared, 0);
+	crb.localities = 0x1f;
+	own(3);
+	wr(LOC(3) + CTRL_REQ, 1);
+	memcpy(buffer, get_random, sizeof(get_random));
+	wr(LOC(3) + CTRL_START, 1);
+	assert_int_equal(tpm.locality, 3);
 }
 
 static void commands_of_bad_size(void **ctx)
