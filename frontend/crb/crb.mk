@@ -1,16 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # vtpm-crb, build/bin/vtpm-crb: the TPM on an HVM guest's board.
-CRB_SRCS := $(addprefix frontend/crb/,main.c serve.c crb.c ppi.c ring.c ioreq.c acpi.c) stubdom/manager/depriv.c \
+CRB_SRCS := $(addprefix frontend/crb/,main.c serve.c crb.c ppi.c ring.c ioreq.c) stubdom/manager/depriv.c \
             lib/cursor.c lib/error.c
-CRB_LIBS := -lxendevicemodel -lxenforeignmemory -lxencall -lxenevtchn -lxenstore -lseccomp
+CRB_LIBS := -lxendevicemodel -lxenforeignmemory -lxenevtchn -lxenstore -lseccomp
 CRB_OBJS := $(sort $(CRB_SRCS:%.c=$(BUILD)/obj/%.o))
 
-# The SSDT, as an array.
-$(BUILD)/crb/tpm.hex: frontend/crb/tpm.asl
-	@mkdir -p $(@D)
-	cd $(@D) && iasl -vs -p tpm -tc $(abspath $<) >tpm.log || { cat tpm.log; exit 1; }
-$(BUILD)/obj/frontend/crb/%.o: CPPFLAGS += -I$(BUILD)/crb -D__XEN_TOOLS__
-$(BUILD)/obj/frontend/crb/acpi.o: $(BUILD)/crb/tpm.hex
+$(BUILD)/obj/frontend/crb/%.o: CPPFLAGS += -D__XEN_TOOLS__
 
 PROGRAMS += $(BUILD)/bin/vtpm-crb
 $(BUILD)/bin/vtpm-crb: $(CRB_OBJS)

@@ -1,35 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "frontend/crb/ioreq.h"
-#include "frontend/crb/acpi.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <xencall.h>
 #include <xendevicemodel.h>
 #include <xenforeignmemory.h>
-#include <xenstore.h>
 #include <xen/hvm/dm_op.h>
 #include <xen/memory.h>
 
-#define PAGE	     4096u
-#define BUFFER_GFN   (CRB_BUFFER / PAGE)
-#define LOG_GFN	     (ACPI_LOG_ADDR / PAGE)
-#define LOG_PAGES    (ACPI_LOG_SIZE / PAGE)
-#define TABLES_GFN   0xFED60u
-#define TABLES_PAGES 16u /* ours, and those of acpi_firmware= */
-#define NODE_ADDRESS "hvmloader/acpi/address"
-#define NODE_LENGTH  "hvmloader/acpi/length"
+#define PAGE 4096u
 
 /* Open only while ioreq_open() runs. */
 struct handles {
 	uint32_t domid;
-	xencall_handle *call;
 	xendevicemodel_handle *dm;
 	xenforeignmemory_handle *memory;
-	struct xs_handle *xs;
 	const char **what;
 };
 
@@ -41,149 +27,18 @@ static int fail(struct handles *h, const char *what)
 
 static int open_handles(struct handles *h)
 {
-	h->call = xencall_open(NULL, 0);
 	h->dm = xendevicemodel_open(NULL, 0);
 	h->memory = xenforeignmemory_open(NULL, 0);
-	h->xs = xs_open(0);
-	return h->call && h->dm && h->memory && h->xs ? 0 : fail(h, "Xen's devices");
+	return h->dm && h->memory ? 0 : fail(h, "Xen's devices");
 }
 
 /* What is mapped stays so. */
 static void close_handles(struct handles *h)
 {
-	if (h->xs)
-		xs_close(h->xs);
 	if (h->memory)
 		xenforeignmemory_close(h->memory);
 	if (h->dm)
 		xendevicemodel_close(h->dm);
-	if (h->call)
-		xencall_close(h->call);
-}
-
-/* Gives the guest RAM there. */
-static int populate(struct handles *h, xen_pfn_t first, unsigned int count)
-{
-	xen_pfn_t *frames = xencall_alloc_buffer(h->call, count * sizeof(*frames));
-	xen_memory_reservation_t *r = xencall_alloc_buffer(h->call, sizeof(*r));
-	int done = -1;
-
-	if (frames && r) {
-		for (unsigned int i = 0; i < count; i++)
-			frames[i] = first + i;
-		memset(r, 0, sizeof(*r));
-		r->nr_extents = count;
-		r->domid = (domid_t)h->domid;
-		set_xen_guest_handle(r->extent_start, frames);
-		done = xencall2(h->call, __HYPERVISOR_memory_op, XENMEM_populate_physmap,
-				(uintptr_t)r);
-	}
-	if (frames)
-		xencall_free_buffer(h->call, frames);
-	if (r)
-		xencall_free_buffer(h->call, r);
-	if (done == (int)count)
-		return 0;
-	if (done >= 0)
-		errno = ENOMEM;
-	return fail(h, "memory for the guest's TPM pages: does the host have any left");
-}
-
-static void *map_frames(struct handles *h, xen_pfn_t first, unsigned int count)
-{
-	xen_pfn_t frames[TABLES_PAGES] = {0};
-	int error[TABLES_PAGES] = {0};
-	void *at;
-
-	for (unsigned int i = 0; i < count; i++)
-		frames[i] = first + i;
-	at = xenforeignmemory_map(h->memory, h->domid, PROT_READ | PROT_WRITE, count,
-				  frames, error);
-	for (unsigned int i = 0; at && i < count; i++)
-		if (error[i]) {
-			xenforeignmemory_unmap(h->memory, at, count);
-			errno = -error[i];
-			return NULL;
-		}
-	return at;
-}
-
-/* A number of the domain's nodes; 0: there is none. */
-static uint64_t read_number(struct handles *h, const char *node)
-{
-	char path[96], *text;
-	unsigned int len;
-	uint64_t v;
-
-	snprintf(path, sizeof(path), "/local/domain/%u/%s", h->domid, node);
-	text = xs_read(h->xs, XBT_NULL, path, &len);
-	v = text ? strtoull(text, NULL, 0) : 0;
-	free(text);
-	return v;
-}
-
-/* As libxl's own: the guest may read it, and no more. */
-static int write_number(struct handles *h, const char *node, uint64_t v)
-{
-	struct xs_permissions perms[] = {
-		{.id = 0, .perms = XS_PERM_NONE},
-		{.id = h->domid, .perms = XS_PERM_READ},
-	};
-	char path[96], text[32];
-
-	snprintf(path, sizeof(path), "/local/domain/%u/%s", h->domid, node);
-	snprintf(text, sizeof(text), "0x%llx", (unsigned long long)v);
-	return xs_write(h->xs, XBT_NULL, path, text, (unsigned int)strlen(text)) &&
-			       xs_set_permissions(h->xs, XBT_NULL, path, perms, 2)
-		       ? 0
-		       : fail(h, "the guest's hvmloader nodes");
-}
-
-/* Copies the tables that acpi_firmware= gave, which ours follow. */
-static int copy_tables(struct handles *h, uint8_t *to, size_t room, size_t *len)
-{
-	uint64_t at = read_number(h, NODE_ADDRESS), n = read_number(h, NODE_LENGTH);
-	unsigned int count;
-	uint8_t *from;
-
-	*len = 0;
-	/* ours: the toolstack starts it a second time */
-	if (!at || !n || at == (uint64_t)TABLES_GFN * PAGE)
-		return 0;
-	count = (unsigned int)((at % PAGE + n + PAGE - 1) / PAGE);
-	if (n > room || count > TABLES_PAGES) {
-		errno = ENOSPC;
-		return fail(h, "the tables of acpi_firmware=");
-	}
-	from = map_frames(h, at / PAGE, count);
-	if (!from)
-		return fail(h, "the tables of acpi_firmware=");
-	memcpy(to, from + at % PAGE, n);
-	xenforeignmemory_unmap(h->memory, from, count);
-	*len = n;
-	return 0;
-}
-
-static int put_tables(struct handles *h)
-{
-	size_t room = TABLES_PAGES * PAGE, others, own;
-	uint8_t *tables;
-	int rc = populate(h, TABLES_GFN, TABLES_PAGES);
-
-	if (rc)
-		return rc;
-	tables = map_frames(h, TABLES_GFN, TABLES_PAGES);
-	if (!tables)
-		return fail(h, "the guest's ACPI pages");
-	rc = copy_tables(h, tables, room, &others);
-	if (!rc && acpi_tables(tables + others, room - others, &own)) {
-		errno = ENOSPC;
-		rc = fail(h, "the guest's ACPI pages");
-	}
-	xenforeignmemory_unmap(h->memory, tables, TABLES_PAGES);
-	if (!rc)
-		rc = write_number(h, NODE_ADDRESS, (uint64_t)TABLES_GFN * PAGE);
-	return rc ? rc : write_number(h, NODE_LENGTH, others + own);
 }
 
 static int make_server(struct handles *h, struct saved *s)
@@ -242,14 +97,17 @@ static int bind_vcpus(struct handles *h, struct ioreq_server *q, struct saved *s
 	return s->vcpus ? 0 : fail(h, "the guest's vCPUs");
 }
 
-/* A guest that has not run yet gets its pages and tables. */
-static int furnish(struct handles *h)
+static int map_buffer(struct handles *h, struct ioreq_server *q)
 {
-	int rc = populate(h, BUFFER_GFN, 1);
+	const xen_pfn_t frame = CRB_BUFFER / PAGE;
+	int error = 0;
 
-	if (!rc)
-		rc = populate(h, LOG_GFN, LOG_PAGES);
-	return rc ? rc : put_tables(h);
+	q->buffer = xenforeignmemory_map(h->memory, h->domid, PROT_READ | PROT_WRITE, 1,
+					 &frame, &error);
+	if (q->buffer && !error)
+		return 0;
+	errno = error ? -error : errno;
+	return fail(h, "the command buffer");
 }
 
 static int open_all(struct handles *h, struct ioreq_server *q, struct saved *s,
@@ -258,14 +116,9 @@ static int open_all(struct handles *h, struct ioreq_server *q, struct saved *s,
 	bool runs = how == IOREQ_RESUME || how == IOREQ_REBIND;
 	int rc = open_handles(h);
 
-	if (!rc && how == IOREQ_NEW)
-		rc = furnish(h);
-	if (rc)
-		return rc;
-	q->buffer = map_frames(h, BUFFER_GFN, 1);
-	if (!q->buffer)
-		return fail(h, "the command buffer");
-	if (!runs)
+	if (!rc)
+		rc = map_buffer(h, q);
+	if (!rc && !runs)
 		rc = make_server(h, s);
 	if (!rc)
 		rc = map_server(h, q, s);

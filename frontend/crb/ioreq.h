@@ -16,7 +16,7 @@
 #include <xen/hvm/ioreq.h>
 
 enum ioreq_how {
-	IOREQ_NEW,     /* the domain has not run yet: makes its pages and tables */
+	IOREQ_NEW,     /* the domain has not run yet */
 	IOREQ_RESTORE, /* its RAM came out of a file, with the pages in it */
 	IOREQ_RESUME,  /* it runs, and a vtpm-crb before this one has died ... */
 	IOREQ_REBIND,  /* ... and its event channels have gone with it */

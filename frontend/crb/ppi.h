@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The registers behind the ACPI methods of physical presence and of memory clearing
- * (tpm.asl), a page that is trapped as the TPM's are: 32 bits each, which are written as a
+ * (tools/vtpmd/tpm.asl), a page that is trapped as the TPM's are: 32 bits each, which are written as a
  * whole and aligned; anything else is ignored, and reads as 0.
  * Source: TCG PC Client Platform Physical Presence Interface 1.30, 2.1 and table 2; TCG
  * Platform Reset Attack Mitigation 1.10, 6.

@@ -7,10 +7,8 @@
  * command, which the TPM executed once.
  */
 #include "tests/unit/unit.h"
-#include "frontend/crb/acpi.h"
 #include "frontend/crb/serve.h"
 
-#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,11 +42,6 @@ static struct world {
 static struct world *states;
 static unsigned int state_count;
 static int events = -1;
-
-int acpi_tables(uint8_t *out, size_t room, size_t *len)
-{
-	return -ENOSPC;
-}
 
 int xenevtchn_fd(xenevtchn_handle *h)
 {

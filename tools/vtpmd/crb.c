@@ -4,6 +4,7 @@
 #include "include/channel.h"
 #include "lib/error.h"
 #include "lib/text.h"
+#include "tools/vtpmd/board.h"
 #include "tools/vtpmd/child.h"
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/xen.h"
@@ -435,6 +436,17 @@ static void init_saved(struct crb_process *p, const struct crb_guest *g)
 	p->request = g->ppi_request;
 }
 
+static int furnish(const struct crb_process *p)
+{
+	const char *what;
+	int rc = board_furnish(p->d->xen, p->domid, &what);
+
+	if (rc)
+		log_line(LOG_ERR, "vTPM %s: HVM domain %u: %s: %s", p->name, p->domid,
+			 what, strerror(-rc));
+	return rc;
+}
+
 int crb_start(struct vtpmd *d, const struct crb_guest *g, const char **why)
 {
 	char uuid[37], node[NODE_SIZE];
@@ -466,7 +478,7 @@ int crb_start(struct vtpmd *d, const struct crb_guest *g, const char **why)
 	/* a driver of Xen's would find a second TPM there */
 	snprintf(node, sizeof(node), "/local/domain/%u/device/vtpm", g->domid);
 	xen_remove(d->xen, node);
-	if (watch_guest(p) || open_devices(p) ||
+	if ((!g->restored && furnish(p)) || watch_guest(p) || open_devices(p) ||
 	    spawn_crb(p, g->restored ? "restore" : "new")) {
 		close_devices(p);
 		free_process(p);

@@ -5,7 +5,14 @@ CHANNEL_SRCS := lib/channel.c lib/cursor.c
 VTPMD_SRCS := $(wildcard tools/vtpmd/*.c) $(CHANNEL_SRCS) lib/text.c lib/atomic.c \
               $(HOSTCONF_SRCS) lib/error.c lib/measure.c frontend/crb/ppi.c $(TPM2_PUBLIC_SRCS) lib/binding.c $(AUDIT_SRCS)
 VTPMD_LIBS := -levent -levent_extra -ljansson -lsystemd -luuid \
-              -lxenvchan -lxenstore -lxenctrl -lcrypto -lpthread
+              -lxenvchan -lxenstore -lxenctrl -lxenforeignmemory -lcrypto -lpthread
+
+# The SSDT of HVM guests, as an array.
+$(BUILD)/crb/tpm.hex: tools/vtpmd/tpm.asl
+	@mkdir -p $(@D)
+	cd $(@D) && iasl -vs -p tpm -tc $(abspath $<) >tpm.log || { cat tpm.log; exit 1; }
+$(BUILD)/obj/tools/vtpmd/acpi.o $(BUILD)/san/tools/vtpmd/acpi.o: CPPFLAGS += -I$(BUILD)/crb
+$(BUILD)/obj/tools/vtpmd/acpi.o $(BUILD)/san/tools/vtpmd/acpi.o: $(BUILD)/crb/tpm.hex
 
 PROGRAMS += $(BUILD)/bin/vtpmd
 $(BUILD)/bin/vtpmd: $(sort $(VTPMD_SRCS:%.c=$(BUILD)/obj/%.o))
@@ -81,7 +88,7 @@ vtpmd_guests_UNIT_SRCS := tools/vtpmd/guests.c $(LAUNCH_SRCS) lib/crypt.c
 vtpmd_guests_UNIT_LIBS := -luuid -lcrypto
 UNIT_TESTS += vtpmd_xen
 vtpmd_xen_UNIT_SRCS := tools/vtpmd/xen.c
-vtpmd_xen_UNIT_LIBS := -levent_core -lxenstore -lxenctrl
+vtpmd_xen_UNIT_LIBS := -levent_core -lxenstore -lxenctrl -lxenforeignmemory
 UNIT_TESTS += vtpmd_launch
 vtpmd_launch_UNIT_SRCS := $(LAUNCH_SRCS)
 vtpmd_launch_UNIT_LIBS := -luuid

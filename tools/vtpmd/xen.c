@@ -6,8 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 #include <xenctrl.h>
+#include <xenforeignmemory.h>
 #include <xenstore.h>
 #include <xen/sched.h>
 
@@ -348,4 +350,55 @@ int xen_write(struct xen *x, const char *path, const char *text)
 {
 	return xs_write(x->xs, XBT_NULL, path, text, (unsigned int)strlen(text)) ? 0
 										 : -EIO;
+}
+
+int xen_populate(struct xen *x, uint32_t domid, uint64_t first, unsigned int count)
+{
+	xen_pfn_t frames[XEN_FRAMES_MAX];
+
+	if (count > XEN_FRAMES_MAX)
+		return -E2BIG;
+	for (unsigned int i = 0; i < count; i++)
+		frames[i] = first + i;
+	return xc_domain_populate_physmap_exact(x->xc, domid, count, 0, 0, frames)
+		       ? -ENOMEM
+		       : 0;
+}
+
+void *xen_map(struct xen *x, uint32_t domid, uint64_t first, unsigned int count)
+{
+	xenforeignmemory_handle *memory = xenforeignmemory_open(NULL, 0);
+	xen_pfn_t frames[XEN_FRAMES_MAX];
+	int errors[XEN_FRAMES_MAX] = {0};
+	void *at = NULL;
+
+	for (unsigned int i = 0; i < count && i < XEN_FRAMES_MAX; i++)
+		frames[i] = first + i;
+	if (memory && count <= XEN_FRAMES_MAX)
+		at = xenforeignmemory_map(memory, domid, PROT_READ | PROT_WRITE, count,
+					  frames, errors);
+	for (unsigned int i = 0; at && i < count; i++)
+		if (errors[i]) {
+			xen_unmap(at, count);
+			at = NULL;
+		}
+	if (memory)
+		xenforeignmemory_close(memory);
+	return at;
+}
+
+void xen_unmap(void *at, unsigned int count)
+{
+	munmap(at, count * XC_PAGE_SIZE);
+}
+
+int xen_write_for(struct xen *x, uint32_t domid, const char *path, const char *text)
+{
+	struct xs_permissions perms[] = {
+		{.id = 0, .perms = XS_PERM_NONE}, /* ours */
+		{.id = domid, .perms = XS_PERM_READ},
+	};
+	int rc = xen_write(x, path, text);
+
+	return !rc && !xs_set_permissions(x->xs, XBT_NULL, path, perms, 2) ? -EIO : rc;
 }

@@ -49,5 +49,16 @@ bool xen_has_children(struct xen *x, const char *path);
 /* Text, cut to room; -ENOENT. */
 int __must_check xen_read(struct xen *x, const char *path, char *out, size_t room);
 int __must_check xen_write(struct xen *x, const char *path, const char *text); /* -EIO */
+/* Writes a node that domain domid may read.  -EIO */
+int __must_check xen_write_for(struct xen *x, uint32_t domid, const char *path,
+			       const char *text);
+
+#define XEN_FRAMES_MAX 16u
+/* Gives a domain RAM at its frames first and on, XEN_FRAMES_MAX at most.  -ENOMEM, -E2BIG */
+int __must_check xen_populate(struct xen *x, uint32_t domid, uint64_t first,
+			      unsigned int count);
+/* A domain's frames, to read and write; NULL.  xen_unmap() gives them back. */
+void *xen_map(struct xen *x, uint32_t domid, uint64_t first, unsigned int count);
+void xen_unmap(void *at, unsigned int count);
 
 #endif

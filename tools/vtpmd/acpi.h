@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The ACPI tables of an HVM guest's TPM: TPM2, revision 4, and an SSDT with the device
  * MSFT0101 (tpm.asl).  Source: TCG ACPI Specification 1.3, 7.3. */
-#ifndef XVTPM_CRB_ACPI_H
-#define XVTPM_CRB_ACPI_H
+#ifndef VTPMD_ACPI_H
+#define VTPMD_ACPI_H
 
 #include "include/compiler.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "frontend/crb/acpi.h"
+#include "tools/vtpmd/acpi.h"
 #include "frontend/crb/crb.h"
 
 #include <errno.h>
