@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """HVM guests, which a BIOS boots from a disk."""
-import base64
 import hashlib
 import struct
 
@@ -106,26 +105,6 @@ def replay(log):
     return pcrs, count
 
 
-def measured_bios(lab):
-    """our SeaBIOS measures into an HVM guest's vTPM; its log replays to PCRs 0 to 7"""
-    lab.vtpms(NAME)
-    lab.hvm_up(NAME, vtpm_line=f"backend=vtpm-{NAME},uuid={lab.uuid[NAME]}", bios=lab.our_bios())
-    try:
-        log = base64.b64decode(lab.ask(
-            NAME, "mount -t securityfs s /sys/kernel/security 2>/dev/null; "
-                  "base64 /sys/kernel/security/tpm0/binary_bios_measurements"))
-        pcrs, count = replay(log)
-        out = lab.ask(NAME, "tpm2_pcrread sha256:0,1,2,3,4,5,6,7")
-        read = {int(line.split(":")[0]): bytes.fromhex(line.split("0x")[1])
-                for line in out.splitlines() if "0x" in line}
-        check(count > 5 and len(read) == 8, f"{count} events; {out}")
-        check(all(pcrs.get(n, bytes(32)) == value for n, value in read.items()),
-              f"the log gives {pcrs}, the TPM has {out}")
-        check(all(any(read[n]) for n in (0, 4, 7)), out)
-    finally:
-        lab.guest_down(NAME)
-
-
 def hvm_leaves_nothing(lab):
     """an HVM guest that is destroyed leaves no vtpm-crb, no domain, no node"""
     lab.host.must(f"xl destroy {NAME}", 60)
@@ -136,4 +115,4 @@ def hvm_leaves_nothing(lab):
 
 
 CASES = [debian_bios, our_bios, own_drivers, withheld, both_killed, reboots, presence,
-         hvm_leaves_nothing, measured_bios]
+         hvm_leaves_nothing]

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One HVM guest that our SeaBIOS boots: booted once, as that takes minutes here; each case
+goes on with it."""
+import base64
+import struct
+import time
+
+import cases_guests
+from cases_hvm import replay
+from lab import check
+
+NAME = "board1"
+LOG = "/sys/kernel/security/tpm0/binary_bios_measurements"
+NV = "0x1500016"
+TABLE = "/root/own.aml"     # of acpi_firmware=, by the guest's owner
+
+
+def acpi_table(signature):
+    """A table of a signature that nothing acts on, as its owner would add one."""
+    head = struct.pack("<4sIBB6s8sI4sI", signature, 40, 1, 0, b"OWNER ", b"OWNTABLE", 1, b"OWN ", 1)
+    table = bytearray(head + b"own!")
+    table[9] = -sum(table) & 0xff
+    return bytes(table)
+
+
+def up(lab):
+    """The guest, which an earlier case booted, or does now."""
+    lab.vtpms(NAME)
+    if not lab.running(NAME):
+        lab.host.put(acpi_table(b"OWNT"), TABLE)
+        lab.hvm_up(NAME, vtpm_line=f"backend=vtpm-{NAME},uuid={lab.uuid[NAME]}",
+                   bios=lab.our_bios(), extra=f'acpi_firmware="{TABLE}"')
+        lab.ask(NAME, f"tpm2_nvdefine -Q -s 8 {NV} 2>/dev/null; printf 12345678 | "
+                      f"tpm2_nvwrite -Q -i - {NV}")
+
+
+def pcrs_of(lab):
+    out = lab.ask(NAME, "tpm2_pcrread sha256:0,1,2,3,4,5,6,7")
+    return {int(line.split(":")[0]): bytes.fromhex(line.split("0x")[1])
+            for line in out.splitlines() if "0x" in line}
+
+
+def log_of(lab):
+    return base64.b64decode(lab.ask(
+        NAME, f"mount -t securityfs s /sys/kernel/security 2>/dev/null; base64 {LOG}"))
+
+
+def measured(lab):
+    """an HVM guest's own drivers find its vTPM; the BIOS's log replays to PCRs 0 to 7"""
+    up(lab)
+    out = lab.ask(NAME, "cat /sys/class/tpm/tpm0/tpm_version_major; ls /sys/class/tpm")
+    check(out.split() == ["2", "tpm0"], out)
+    pcrs, count = replay(log_of(lab))
+    read = pcrs_of(lab)
+    check(count > 5 and len(read) == 8, f"{count} events, {read}")
+    check(all(pcrs.get(n, bytes(32)) == value for n, value in read.items()),
+          f"the log gives {pcrs}, the TPM has {read}")
+    check(all(any(read[n]) for n in (0, 4, 7)), f"{read}")
+
+
+def tools(lab):
+    """tpm2-tools seal to PCRs that the BIOS extended, and unseal, in an HVM guest"""
+    up(lab)
+    out = lab.ask(NAME, "cd /tmp && tpm2_createprimary -Q -C o -G ecc -c p && "
+                        "tpm2_createpolicy -Q --policy-pcr -l sha256:0,4,7 -L policy && "
+                        "printf secret | tpm2_create -Q -C p -L policy -i- -u pub -r priv && "
+                        "tpm2_load -Q -C p -u pub -r priv -c s && "
+                        "tpm2_unseal -c s -p pcr:sha256:0,4,7; tpm2_flushcontext -t", 200)
+    check("secret" in out, out)
+
+
+def own_table(lab):
+    """the table of a user's own acpi_firmware= is in an HVM guest, beside its TPM2"""
+    up(lab)
+    out = lab.ask(NAME, "cd /sys/firmware/acpi/tables && ls && tail -c 4 OWNT")
+    check("TPM2" in out.split() and out.endswith("own!"), out)
+
+
+def launch_refused(lab):
+    """`vtpmctl launch` of an HVM guest is refused, and says why and what to do"""
+    up(lab)
+    rc, out = lab.vtpmctl(f"launch --dry-run /etc/xen/{NAME}.cfg")
+    lab.log(out.strip())
+    check(rc != 0 and "--unmeasured" in out, f"status {rc}: {out}")
+
+
+def killed(lab):
+    """no command of an HVM guest fails while its vtpm-crb is killed, four times"""
+    up(lab)
+    lab.ask(NAME, "rm -f /tmp/end /tmp/count; (n=0; bad=0; while [ ! -e /tmp/end ]; do "
+                  "n=$((n + 1)); tpm2_getrandom --hex 8 >/dev/null || bad=$((bad + 1)); done; "
+                  "echo $n commands, failed: $bad >/tmp/count) >/dev/null 2>&1 &")
+    for _ in range(4):
+        time.sleep(3)
+        lab.wait("a vtpm-crb", lambda: lab.host.run("pkill -9 -x vtpm-crb")[0] == 0)
+    out = lab.ask(NAME, "touch /tmp/end; while [ ! -s /tmp/count ]; do sleep 1; done; "
+                        "cat /tmp/count", 120)
+    lab.log(out.strip())
+    check(out.endswith("failed: 0\n") and int(out.split()[0]) > 3, out)
+    lab.wait("the next vtpm-crb", lambda: lab.host.run("pgrep -x vtpm-crb")[0] == 0)
+
+
+def saved(lab):
+    """an HVM guest that is saved and restored finds its TPM as it was: PCRs, keys, sessions, NV"""
+    up(lab)
+    lab.ask(NAME, cases_guests.EXTEND)
+    lab.ask(NAME, cases_guests.VOLATILE)
+    pcrs, pcr16 = pcrs_of(lab), lab.ask(NAME, cases_guests.PCR16)
+    log = log_of(lab)
+    save = f"/var/tmp/{NAME}.save"
+    lab.host.must(f"rm -f {save}; xl save {NAME} {save}", 200)
+    lab.wait("vtpm-crb's end", lambda: lab.host.run("pgrep -x vtpm-crb")[0] != 0)
+    lab.host.must(f"vtpmctl resume {NAME} && xl restore {save} && rm {save}", 200)
+    lab.host.must(f"guest wait --timeout 100 {NAME}", 120)
+    check(pcrs_of(lab) == pcrs and lab.ask(NAME, cases_guests.PCR16) == pcr16,
+          "PCRs changed over save and restore")
+    check(log_of(lab) == log, "the log changed over save and restore")
+    out = lab.ask(NAME, cases_guests.GOES_ON)
+    check(out.split()[-1] == "32", f"sessions and objects: {out!r}")
+    check("12345678" in lab.ask(NAME, f"tpm2_nvread -s 8 {NV}"), "its NV index is lost")
+
+
+def leaves_nothing(lab):
+    """an HVM guest that ends leaves no vtpm-crb and no domain"""
+    up(lab)
+    lab.guest_down(NAME)
+    lab.wait("vtpm-crb's end", lambda: lab.host.run("pgrep -x vtpm-crb")[0] != 0)
+    lab.wait("the domain's end", lambda: "(null)" not in lab.host.must("xl list"))
+
+
+CASES = [measured, tools, own_table, launch_refused, killed, saved, leaves_nothing]
