@@ -1,11 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Event logs as evidence may have them. */
-#include "tools/vtpm-verify/evidence.h"
+#include "tools/vtpm-verify/firmware.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* As a policy sees it that asks for Secure Boot, and one that is made of it. */
+static void judge_log(const uint8_t *data, size_t size, const struct eventlog *log)
+{
+	struct evidence_side evidence = {.log = {(uint8_t *)data, size},
+					 .log_is_guests = true};
+	struct side side = {.who = "vTPM", .e = &evidence, .log = *log};
+	struct policy p = {.all = json_pack("{s:{s:s, s:b}}", "firmware", "image",
+					    "unbound", "secure_boot", 1)};
+	struct verdict v = {0};
+
+	if (!p.all)
+		abort();
+	judge_firmware(&p, &side, &v);
+	json_decref(firmware_policy(&p, &side));
+	json_decref(p.all);
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -25,6 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			    e.digest[i] + log.alg[i]->size > data + size)
 				abort();
 	}
+	judge_log(data, size, &log);
 	/* what was replayed is gone through to its end */
 	if (at != size)
 		abort();

@@ -110,7 +110,7 @@ static void goes_through(void **state)
 	assert_true(eventlog_next(&replayed, bytes, len, &at, &e));
 	assert_int_equal(e.pcr, 9);
 	eventlog_name(&e, name, sizeof(name));
-	assert_string_equal(name, "of type 0xd");
+	assert_string_equal(name, "EV_IPL");
 	assert_false(eventlog_next(&replayed, bytes, len, &at, &e));
 }
 

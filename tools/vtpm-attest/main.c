@@ -93,15 +93,17 @@ static int vendorcmd_evidence(struct tpm2_cmd *c, char **text, size_t *len)
 	return rc;
 }
 
-#define NONCE_MIN 16
-#define NONCE_MAX 64
-#define USER_MAX  64
-#define TCTI	  "device:/dev/tpm0"
+#define NONCE_MIN    16
+#define NONCE_MAX    64
+#define USER_MAX     64
+#define TCTI	     "device:/dev/tpm0"
+#define FIRMWARE_LOG "/sys/kernel/security/tpm0/binary_bios_measurements"
+#define LOG_MAX	     (512 * 1024)
 
 enum { DONE = 0, FAILED = 1, USAGE = 2, AGAIN = 3 };
 
 struct options {
-	const char *nonce, *user, *pcrs, *output, *tcti;
+	const char *nonce, *user, *pcrs, *output, *tcti, *log;
 	uint8_t nonce_bytes[NONCE_MAX], user_bytes[USER_MAX];
 	size_t nonce_len, user_len;
 	uint32_t bits;
@@ -114,6 +116,9 @@ static void help(FILE *to)
 	      "  --nonce HEX        the verifier's random number, 16 to 64 bytes\n"
 	      "  --user-data HEX    up to 64 bytes to be signed with it, e.g. a TLS key's hash\n"
 	      "  --pcrs N,N,...     that are quoted, in every bank; 0 to 15\n"
+	      "  --event-log FILE   of this guest's firmware; without it\n"
+	      "                     " FIRMWARE_LOG ",\n"
+	      "                     if there is one\n"
 	      "  --output FILE, -o  where to; else standard output\n"
 	      "  --tcti TCTI        the TPM, " TCTI "; not /dev/tpmrm0,\n"
 	      "                     which passes the TCG's commands only\n"
@@ -168,6 +173,7 @@ static int parse(int argc, char **argv, struct options *o)
 		{"nonce", required_argument, NULL, 'n'},
 		{"user-data", required_argument, NULL, 'u'},
 		{"pcrs", required_argument, NULL, 'p'},
+		{"event-log", required_argument, NULL, 'l'},
 		{"output", required_argument, NULL, 'o'},
 		{"tcti", required_argument, NULL, 't'},
 		{"help", no_argument, NULL, 'h'},
@@ -183,6 +189,8 @@ static int parse(int argc, char **argv, struct options *o)
 			o->user = optarg;
 		else if (c == 'p')
 			o->pcrs = optarg;
+		else if (c == 'l')
+			o->log = optarg;
 		else if (c == 'o')
 			o->output = optarg;
 		else if (c == 't')
@@ -254,6 +262,102 @@ static int write_out(const struct options *o, const char *text, size_t len)
 	return good ? DONE : FAILED;
 }
 
+/* malloc()ed; NULL with *len 0: there is none, and nobody named one.  -errno was said. */
+static int read_log(const struct options *o, uint8_t **log, size_t *len)
+{
+	const char *path = o->log ? o->log : FIRMWARE_LOG;
+	FILE *f = fopen(path, "re");
+	int rc = 0;
+
+	*len = 0;
+	*log = NULL;
+	if (!f && !o->log)
+		return 0;
+	*log = malloc(LOG_MAX + 1);
+	if (!f || !*log)
+		rc = errno ? -errno : -ENOMEM;
+	else
+		*len = fread(*log, 1, LOG_MAX + 1, f);
+	if (!rc && ferror(f))
+		rc = -EIO;
+	if (!rc && *len > LOG_MAX)
+		rc = -EFBIG;
+	if (!rc && !*len && o->log)
+		rc = -ENODATA;
+	if (f)
+		fclose(f);
+	if (rc) {
+		fprintf(stderr, "vtpm-attest: the event log %s cannot be read: %s\n",
+			path, strerror(-rc));
+		free(*log);
+		*log = NULL;
+	}
+	return rc;
+}
+
+/* Where the vTPM's part of the evidence takes a log: before its certificates, or its end.
+ * NULL: it has one, of a measured launch.  The evidence has one form
+ * (docs/attestation.md), in which these marks stand nowhere else before. */
+static char *place_of_log(char *text)
+{
+	char *log = strstr(text, "}},\"log\":\""), *host = strstr(text, "},\"host\":{");
+	char *certificates = strstr(text, ",\"certificates\":[");
+
+	if (!host || (log && log < host))
+		return NULL;
+	return certificates && certificates < host ? certificates : host;
+}
+
+/* *text becomes the evidence with the log in it, of *len bytes.  -EEXIST, -ENOMEM */
+static int add_log(char **text, size_t *len, const uint8_t *log, size_t log_len)
+{
+	static const char name[] = ",\"firmware_log\":\"";
+	char *at = place_of_log(*text), *all;
+	size_t before, n;
+
+	if (!at)
+		return -EEXIST;
+	before = (size_t)(at - *text);
+	all = malloc(*len + sizeof(name) + BASE64URL_SIZE(log_len) + 2);
+	if (!all)
+		return -ENOMEM;
+	memcpy(all, *text, before);
+	n = before + sizeof(name) - 1;
+	memcpy(all + before, name, sizeof(name));
+	base64url_encode(log, log_len, all + n);
+	n += BASE64URL_SIZE(log_len);
+	all[n++] = '"';
+	memcpy(all + n, at, *len - before + 1);
+	*len += n - before;
+	free(*text);
+	*text = all;
+	return 0;
+}
+
+/* 0, or it was said why not.  Without --event-log a launch's log stays as it is. */
+static int add_firmware_log(const struct options *o, char **text, size_t *len)
+{
+	uint8_t *log;
+	size_t n;
+	int rc = read_log(o, &log, &n);
+
+	if (rc || !n) {
+		free(log);
+		return rc;
+	}
+	rc = add_log(text, len, log, n);
+	free(log);
+	if (rc == -EEXIST && !o->log)
+		return 0;
+	if (rc)
+		fprintf(stderr, "vtpm-attest: --event-log: %s\n",
+			rc == -EEXIST
+				? "the host measured this guest's launch, and its log is "
+				  "in the evidence: leave the option out"
+				: strerror(-rc));
+	return rc;
+}
+
 static int main_run(const struct options *o, TSS2_TCTI_CONTEXT *tcti)
 {
 	const struct vendorcmd_attest a = {.nonce = o->nonce_bytes,
@@ -269,7 +373,12 @@ static int main_run(const struct options *o, TSS2_TCTI_CONTEXT *tcti)
 
 	if (!rc)
 		rc = vendorcmd_evidence(&c, &text, &len);
-	status = rc ? no_evidence(rc, c.rc) : write_out(o, text, len);
+	if (rc)
+		status = no_evidence(rc, c.rc);
+	else if (add_firmware_log(o, &text, &len))
+		status = FAILED;
+	else
+		status = write_out(o, text, len);
 	free(text);
 	return status;
 }

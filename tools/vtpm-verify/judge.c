@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpm-verify/judge.h"
 #include "lib/text.h"
+#include "tools/vtpm-verify/firmware.h"
 #include "tools/vtpm-verify/policy.h"
 
 #include <errno.h>
 #include <jansson.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,9 +28,11 @@ static bool side_open(struct side *s, const char *who, const struct evidence_sid
 		return malformed(s, "quote", v);
 	if (tpm2_signature_parse(e->signature.p, e->signature.n, &s->signature))
 		return malformed(s, "signature", v);
-	if (e->log.p && eventlog_replay(e->log.p, e->log.n, &s->log))
-		return malformed(s, "event log", v);
-	return true;
+	if (!e->log.p || !eventlog_replay(e->log.p, e->log.n, &s->log))
+		return true;
+	verdict_add(v, "malformed", "the %s's event log does not parse, event %zu: %s",
+		    who, s->log.count, s->log.why ? s->log.why : "a hash failed");
+	return false;
 }
 
 static void side_close(struct side *s)
@@ -167,8 +169,6 @@ static void side_check(const struct side *s, struct verdict *v)
 
 /* What the policy says about the host's boot state and about what the guest booted. */
 
-#define EV_SEPARATOR 4
-
 static const json_t *find_host(const struct policy *p, const struct side *host)
 {
 	const json_t *hosts = json_object_get(p->all, "hosts"), *item;
@@ -283,17 +283,6 @@ static void check_values(const struct side *vtpm, const struct tpm2_hash *alg,
 	}
 }
 
-/* A separator of the specification's own bytes says nothing (PFP 1.05, 2.3.4). */
-static bool is_separator(const struct eventlog_event *e, const uint8_t *digest)
-{
-	static const uint8_t zeroes[4];
-	const struct crypt_part part = {zeroes, sizeof(zeroes)};
-	uint8_t hash[CRYPT_HASH_SIZE];
-
-	return e->type == EV_SEPARATOR && !crypt_sha256(&part, 1, hash) &&
-	       !memcmp(digest, hash, sizeof(hash));
-}
-
 /* The PCR's next event that says something; *digest is its SHA-256 one. */
 static bool next_event(const struct side *s, unsigned int pcr, size_t *at,
 		       struct eventlog_event *e, const uint8_t **digest)
@@ -306,8 +295,7 @@ static bool next_event(const struct side *s, unsigned int pcr, size_t *at,
 		for (i = 0; i < s->log.banks; i++)
 			if (s->log.alg[i]->id == TPM2_ALG_SHA256)
 				*digest = e->digest[i];
-		if (e->pcr == pcr && e->type != EVENTLOG_NO_ACTION && *digest &&
-		    !is_separator(e, *digest))
+		if (e->pcr == pcr && *digest && eventlog_is_telling(e, *digest))
 			return true;
 	}
 	return false;
@@ -491,10 +479,16 @@ static bool is_hash_of(struct binding_part hash, const struct evidence_bytes *by
 	return !crypt_sha256(&part, 1, is) && same(is, sizeof(is), hash.p, hash.n);
 }
 
+/* A launch that the host measured has its own log, whose place no guest's takes. */
 static void check_log_bound(const struct side *s, struct binding_part bound,
 			    struct verdict *v)
 {
-	if (s->e->log.p ? !is_hash_of(bound, &s->e->log) : bound.n != 0)
+	if (s->e->log_is_guests && bound.n)
+		verdict_add(v, "log",
+			    "the host vouches for the log of a measured launch, and the "
+			    "evidence has a log that the guest handed over in its place");
+	else if (!s->e->log_is_guests &&
+		 (s->e->log.p ? !is_hash_of(bound, &s->e->log) : bound.n != 0))
 		verdict_add(v, "log",
 			    "the %s's event log is not the one that the host's "
 			    "quote vouches for",
@@ -600,6 +594,14 @@ static void judge_sides(const struct judge *j, const struct evidence *e,
 	check_side_image(j->policy, b, v);
 	judge_host(j->policy, host, b->uuid, v);
 	judge_guest(j->policy, vtpm, v);
+	judge_firmware(j->policy, vtpm, v);
+	if (j->policy_made && !v->reasons && !e->vtpm.log_is_guests)
+		verdict_add(
+			v, "firmware",
+			"there is no log of the guest's firmware in the evidence, from "
+			"which a policy could be made");
+	else if (j->policy_made && !v->reasons)
+		*j->policy_made = firmware_policy(j->policy, vtpm);
 }
 
 void judge(const struct judge *j, const struct evidence *e, struct verdict *v)
@@ -625,61 +627,4 @@ void judge(const struct judge *j, const struct evidence *e, struct verdict *v)
 	side_close(&host);
 	while (keys.n)
 		tpm2_key_free(&keys.key[--keys.n]);
-}
-
-void verdict_add(struct verdict *v, const char *word, const char *fmt, ...)
-{
-	size_t i = v->reasons++;
-	va_list args;
-
-	if (i >= VERDICT_REASONS)
-		return;
-	v->reason[i].word = word;
-	va_start(args, fmt);
-	vsnprintf(v->reason[i].text, sizeof(v->reason[i].text), fmt, args);
-	va_end(args);
-}
-
-static size_t kept(const struct verdict *v)
-{
-	return v->reasons < VERDICT_REASONS ? v->reasons : VERDICT_REASONS;
-}
-
-static json_t *text_or_null(const char *text)
-{
-	return text[0] ? json_string(text) : json_null();
-}
-
-static void print_json(const struct verdict *v, FILE *to)
-{
-	json_t *reasons = json_array(), *all;
-	size_t i;
-
-	for (i = 0; i < kept(v); i++)
-		json_array_append_new(reasons,
-				      json_pack("{s:s, s:s}", "reason", v->reason[i].word,
-						"text", v->reason[i].text));
-	all = json_pack("{s:b, s:o, s:o, s:o}", "accepted", !v->reasons, "vtpm",
-			text_or_null(v->vtpm), "host", text_or_null(v->host), "reasons",
-			reasons);
-	json_dumpf(all, to, JSON_INDENT(2));
-	fputc('\n', to);
-	json_decref(all);
-}
-
-void verdict_print(const struct verdict *v, bool json, FILE *to)
-{
-	size_t i;
-
-	if (json) {
-		print_json(v, to);
-		return;
-	}
-	if (!v->reasons)
-		fprintf(to, "accepted: vTPM %s on host %s\n", v->vtpm, v->host);
-	else
-		fprintf(to, "refused: %zu reason%s\n", v->reasons,
-			v->reasons == 1 ? "" : "s");
-	for (i = 0; i < kept(v); i++)
-		fprintf(to, "- %s: %s\n", v->reason[i].word, v->reason[i].text);
 }

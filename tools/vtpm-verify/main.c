@@ -24,7 +24,7 @@ enum { ACCEPTED = 0, REFUSED = 1, USAGE = 2 };
 struct options {
 	const char *policy, *nonce, *user, *evidence, *crl[CRLS_MAX];
 	size_t crls;
-	bool json;
+	bool json, make_policy;
 	time_t at;
 	uint8_t nonce_bytes[BINDING_NONCE_MAX], user_bytes[BINDING_USER_MAX];
 	size_t nonce_len, user_len;
@@ -40,6 +40,8 @@ static void help(FILE *to)
 	      "  --user-data HEX  what it has to have been made for besides, e.g. the hash\n"
 	      "                   of the TLS key of who presents it; without it: nothing\n"
 	      "  --crl FILE       revocation lists of the policy's CAs, PEM or DER; repeatable\n"
+	      "  --make-policy    when it accepts, print the policy with this boot added,\n"
+	      "                   in place of the verdict: of the log of its own firmware\n"
 	      "  --json           the verdict as a JSON object\n"
 	      "  --at SECONDS     judge certificates as of then, since 1970; else now\n"
 	      "  --version, --help\n\n"
@@ -96,6 +98,7 @@ static int parse(int argc, char **argv, struct options *o)
 		{"user-data", required_argument, NULL, 'u'},
 		{"crl", required_argument, NULL, 'c'},
 		{"at", required_argument, NULL, 'a'},
+		{"make-policy", no_argument, NULL, 'm'},
 		{"json", no_argument, NULL, 'j'},
 		{"help", no_argument, NULL, 'h'},
 		{"version", no_argument, NULL, 'v'},
@@ -117,6 +120,8 @@ static int parse(int argc, char **argv, struct options *o)
 		else if (c == 'a' && !take_time(optarg, &o->at))
 			return usage("--at takes seconds since 1970, in decimal, up to "
 				     "the year 9999");
+		else if (c == 'm')
+			o->make_policy = true;
 		else if (c == 'j')
 			o->json = true;
 		else if (c == 'h')
@@ -192,15 +197,24 @@ static int add_all_crls(const struct options *o, struct policy *p)
 	return 0;
 }
 
+static void print_policy(json_t *policy)
+{
+	json_dumpf(policy, stdout, JSON_INDENT(2));
+	putchar('\n');
+	json_decref(policy);
+}
+
 static int verify_evidence(const struct options *o, const struct policy *p,
 			   const char *text)
 {
+	json_t *made = NULL;
 	struct judge j = {.policy = p,
 			  .nonce = o->nonce_bytes,
 			  .nonce_len = o->nonce_len,
 			  .user = o->user_bytes,
 			  .user_len = o->user_len,
-			  .at = o->at};
+			  .at = o->at,
+			  .policy_made = o->make_policy ? &made : NULL};
 	struct verdict v = {0};
 	struct evidence *e;
 
@@ -212,8 +226,11 @@ static int verify_evidence(const struct options *o, const struct policy *p,
 		judge(&j, e, &v);
 		evidence_free(e);
 	}
-	verdict_print(&v, o->json, stdout);
-	if (fflush(stdout))
+	if (made)
+		print_policy(made);
+	else
+		verdict_print(&v, o->json, stdout);
+	if (fflush(stdout) || (o->make_policy && !v.reasons && !made))
 		return USAGE;
 	return v.reasons ? REFUSED : ACCEPTED;
 }

@@ -376,6 +376,33 @@ static int check_pcrs(const struct check *c, const json_t *banks)
 	return 0;
 }
 
+static int check_policy_firmware(const struct check *c, const json_t *firmware)
+{
+	static const char *const known[] = {"image", "secure_boot", "variables", NULL};
+	static const char *const names[] = {"PK", "KEK", "db", "dbx", NULL};
+	const json_t *secure = json_object_get(firmware, "secure_boot");
+	const json_t *variables = json_object_get(firmware, "variables");
+	const char *image = json_string_value(json_object_get(firmware, "image"));
+	const char *key;
+	json_t *value;
+
+	if (!firmware)
+		return 0;
+	if (only(c, firmware, "\"firmware\"", known))
+		return -EBADMSG;
+	if (!image || strcmp(image, "unbound") != 0)
+		return bad(c, "\"firmware\" needs \"image\": \"unbound\", since no host "
+			      "vouches for the firmware of a guest");
+	if (secure && !json_is_boolean(secure))
+		return bad(c, "\"secure_boot\" has to be true or false");
+	if (variables && only(c, variables, "\"variables\"", names))
+		return -EBADMSG;
+	json_object_foreach(
+		(json_t *)variables, key,
+		value) if (hashes(c, value, "\"variables\"", HASH_SIZE)) return -EBADMSG;
+	return 0;
+}
+
 static int check_policy_keys(const struct check *c, struct policy *p)
 {
 	const json_t *ca = json_object_get(p->all, "ek_ca");
@@ -393,8 +420,9 @@ static int check_policy_keys(const struct check *c, struct policy *p)
 
 static int check_all(const struct check *c, struct policy *p)
 {
-	static const char *const known[] = {"version", "hosts", "images", "ek_ca",
-					    "eks",     "pcrs",	"events", NULL};
+	static const char *const known[] = {"version", "hosts",	   "images",
+					    "ek_ca",   "eks",	   "pcrs",
+					    "events",  "firmware", NULL};
 
 	if (only(c, p->all, "it", known))
 		return -EBADMSG;
@@ -406,7 +434,9 @@ static int check_all(const struct check *c, struct policy *p)
 		return -EBADMSG;
 	if (check_policy_keys(c, p) || check_pcrs(c, json_object_get(p->all, "pcrs")))
 		return -EBADMSG;
-	return check_policy_events(c, json_object_get(p->all, "events"));
+	if (check_policy_events(c, json_object_get(p->all, "events")))
+		return -EBADMSG;
+	return check_policy_firmware(c, json_object_get(p->all, "firmware"));
 }
 
 int policy_parse(const char *text, struct policy *p, char *why, size_t size)

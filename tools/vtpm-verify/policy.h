@@ -10,7 +10,9 @@
  *                                        "kernel" absent: a process of domain 0
  *   "ek_ca": PEM, "eks": [SHA-256 of SubjectPublicKeyInfo, ...],   one of them, or both
  *   "pcrs": { "sha256": { "7": [value, ...] } },        may be absent
- *   "events": { "4": [{ "name": TEXT, "sha256": [digest, ...] }, ...] } }    the same
+ *   "events": { "4": [{ "name": TEXT, "sha256": [digest, ...] }, ...] },     the same
+ *   "firmware": { "image": "unbound", "secure_boot": BOOLEAN,                the same
+ *                 "variables": { "db": [digest of its event, ...], ... } } }
  *
  * A member that is not known is an error: a word that is misspelt must not approve.
  */

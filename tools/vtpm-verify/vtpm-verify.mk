@@ -21,7 +21,7 @@ install-verify: $(BUILD)/bin/vtpm-verify
 .PHONY: install-verify
 
 VERIFY_PARTS := $(filter-out tools/vtpm-verify/main.c,$(VERIFY_SRCS))
-UNIT_TESTS += verify_public verify_quote verify_signature verify_eventlog verify_evidence verify_policy verify_judge
+UNIT_TESTS += verify_public verify_quote verify_signature verify_eventlog verify_evidence verify_policy verify_judge verify_firmware
 FUZZ_TESTS += verify_public verify_quote verify_signature verify_eventlog verify_evidence
 define verify_rule
 verify_$(1)_UNIT_SRCS := $(VERIFY_PARTS)
@@ -29,4 +29,4 @@ verify_$(1)_UNIT_LIBS := $(VERIFY_LIBS)
 verify_$(1)_FUZZ_SRCS := $(VERIFY_PARTS)
 verify_$(1)_FUZZ_LIBS := $(VERIFY_LIBS)
 endef
-$(foreach p,public quote signature eventlog evidence policy judge,$(eval $(call verify_rule,$(p))))
+$(foreach p,public quote signature eventlog evidence policy judge firmware,$(eval $(call verify_rule,$(p))))
