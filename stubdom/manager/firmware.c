@@ -52,6 +52,47 @@ struct tpm2_auth firmware_auth(const struct firmware *f)
 				  .len = f->platform_auth_len};
 }
 
+/* The password of a command's only session; false: there is another kind, or more. */
+static bool is_in_plain(struct cursor *c)
+{
+	struct cursor area = cursor_sub(c, cursor_u32(c));
+	uint32_t session = cursor_u32(&area);
+
+	(void)cursor_bytes(&area, cursor_u16(&area)); /* nonceCaller */
+	(void)cursor_u8(&area);			      /* sessionAttributes */
+	(void)cursor_bytes(&area, cursor_u16(&area));
+	return cursor_done(&area) && session == TPM2_RS_PW;
+}
+
+void firmware_observe(struct firmware *f, const uint8_t *cmd, size_t len,
+		      const uint8_t *rsp, size_t rsp_len)
+{
+	struct cursor c = cursor_reader(cmd, len), r = cursor_reader(rsp, rsp_len);
+	uint32_t code, handle, rc;
+	const uint8_t *auth;
+	size_t n;
+
+	(void)cursor_u16(&c); /* tag */
+	(void)cursor_u32(&c); /* size */
+	code = cursor_u32(&c);
+	handle = cursor_u32(&c);
+	(void)cursor_u16(&r);
+	(void)cursor_u32(&r);
+	rc = cursor_u32(&r);
+	if (!cursor_ok(&c) || !cursor_ok(&r) || rc ||
+	    code != TPM2_CC_HierarchyChangeAuth || handle != TPM2_RH_PLATFORM)
+		return;
+	firmware_wipe(f);
+	if (!is_in_plain(&c))
+		return;
+	n = cursor_u16(&c);
+	auth = cursor_bytes(&c, n);
+	if (!cursor_done(&c) || n > sizeof(f->platform_auth))
+		return;
+	memcpy(f->platform_auth, auth, n);
+	f->platform_auth_len = n;
+}
+
 int firmware_start(struct firmware *f)
 {
 	struct tpm2_cmd c = {.transport = &engine_tpm};

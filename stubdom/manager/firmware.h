@@ -25,10 +25,11 @@
 #include <stdint.h>
 
 #define FIRMWARE_AUTH_SIZE 32
+#define FIRMWARE_AUTH_MAX  64 /* of a digest that TPM2B_AUTH holds, Part 2, 10.4.5 */
 
 struct firmware {
 	/* platformAuth, once it runs */
-	uint8_t platform_auth[FIRMWARE_AUTH_SIZE];
+	uint8_t platform_auth[FIRMWARE_AUTH_MAX];
 	size_t platform_auth_len; /* 0: the empty one, before the TPM is handed over */
 };
 
@@ -41,6 +42,15 @@ int __must_check firmware_clear(uint32_t *code);
 /* Says why a start failed with rc, which it returns: the TPM, or the store. */
 int firmware_failed(int rc, struct error *e);
 void firmware_wipe(struct firmware *f);
+/*
+ * A command of an HVM guest that the TPM executed, with its response.  The guest's firmware
+ * sets platformAuth (TPM2_HierarchyChangeAuth, with a password and in plain, before it starts
+ * the operating system) and forgets it; the manager, which makes the attestation key in
+ * that hierarchy, keeps it in *f.  What is set in an encrypted session it does not get to
+ * know: then it cannot attest.
+ */
+void firmware_observe(struct firmware *f, const uint8_t *cmd, size_t len,
+		      const uint8_t *rsp, size_t rsp_len);
 /* platformAuth; it points into *f. */
 struct tpm2_auth firmware_auth(const struct firmware *f);
 

@@ -333,6 +333,16 @@ static void answer_code(uint32_t code, uint8_t *rsp, size_t *rsp_len)
 	*rsp_len = w.pos;
 }
 
+static int execute_engine(struct vtpm *v, uint8_t locality, const uint8_t *cmd,
+			  size_t len, uint8_t *rsp, size_t *rsp_len)
+{
+	int rc = engine_execute(locality, cmd, len, rsp, rsp_len);
+
+	if (!rc && v->crb)
+		firmware_observe(&v->firmware, cmd, len, rsp, *rsp_len);
+	return rc;
+}
+
 static int execute_vtpm(void *ctx, uint8_t locality, const uint8_t *cmd, size_t len,
 			uint8_t *rsp, size_t *rsp_len)
 {
@@ -344,7 +354,7 @@ static int execute_vtpm(void *ctx, uint8_t locality, const uint8_t *cmd, size_t 
 	if (v->crb && is_withheld(cmd, len))
 		answer_code(TPM2_RC_DISABLED, rsp, rsp_len);
 	else if (!vendor_execute(&vendor, cmd, len, rsp, rsp_len))
-		rc = engine_execute(locality, cmd, len, rsp, rsp_len);
+		rc = execute_engine(v, locality, cmd, len, rsp, rsp_len);
 	latency_add(&v->latency, now_ns() - start);
 	if (rc)
 		hostchan_log(v->chan, LOG_ERR,

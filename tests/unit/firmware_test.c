@@ -117,6 +117,56 @@ static void the_platform_is_ours_alone(void **unused)
 	assert_int_equal(clear(first, sizeof(first)), RC_BAD_AUTH);
 }
 
+/* As SeaBIOS and edk2 do it, before they start the operating system. */
+static uint32_t set_platform_auth(uint32_t session, const uint8_t *auth, size_t len)
+{
+	const uint8_t tail[] = {0, 0, 1, 0, 0}; /* nonceCaller, attributes, password */
+	static uint8_t sent[128], rsp[ENGINE_BUFFER_SIZE];
+	struct cursor w = cursor_writer(sent, sizeof(sent));
+	size_t size, n = sizeof(rsp);
+
+	cursor_put_u16(&w, TPM2_ST_SESSIONS);
+	size = w.pos;
+	cursor_put_u32(&w, 0);
+	cursor_put_u32(&w, TPM2_CC_HierarchyChangeAuth);
+	cursor_put_u32(&w, TPM2_RH_PLATFORM);
+	cursor_put_u32(&w, 4 + sizeof(tail));
+	cursor_put_u32(&w, session);
+	cursor_put(&w, tail, sizeof(tail));
+	cursor_put_u16(&w, (uint16_t)len);
+	cursor_put(&w, auth, len);
+	sent[size + 3] = (uint8_t)w.pos;
+	assert_true(cursor_ok(&w));
+	assert_int_equal(engine_execute(0, sent, w.pos, rsp, &n), 0);
+	firmware_observe(&firmware, sent, w.pos, rsp, n);
+	return (uint32_t)rsp[8] << 8 | rsp[9];
+}
+
+static void the_guests_firmware_sets_it(void **unused)
+{
+	static const uint8_t auth[20] = {1, 2, 3};
+
+	assert_int_equal(rc_of(CC_STARTUP, 0), 0);
+	assert_int_equal(set_platform_auth(TPM2_RS_PW, auth, sizeof(auth)), 0);
+	assert_int_equal(firmware.platform_auth_len, sizeof(auth));
+	assert_int_equal(clear(NULL, 0), RC_BAD_AUTH);
+	assert_int_equal(clear(firmware.platform_auth, firmware.platform_auth_len), 0);
+}
+
+/* What the TPM refused is not kept. */
+static void a_guest_does_not_set_it(void **unused)
+{
+	static const uint8_t auth[20] = {1, 2, 3}, other[65] = {9};
+
+	assert_int_equal(rc_of(CC_STARTUP, 0), 0);
+	assert_int_equal(set_platform_auth(TPM2_RS_PW, auth, sizeof(auth)), 0);
+	assert_int_not_equal(set_platform_auth(TPM2_RS_PW, other, 20), 0);
+	assert_int_not_equal(set_platform_auth(0x02000000, other, 20), 0);
+	assert_int_not_equal(set_platform_auth(TPM2_RS_PW, other, sizeof(other)), 0);
+	assert_int_equal(firmware.platform_auth_len, sizeof(auth));
+	assert_memory_equal(firmware.platform_auth, auth, sizeof(auth));
+}
+
 static void a_broken_tpm_is_given_to_no_guest(void **unused)
 {
 	assert_int_equal(engine_close(), 0);
@@ -140,6 +190,8 @@ int main(void)
 		T(it_is_started),
 		T(the_guest_cannot_choose_how),
 		T(the_platform_is_ours_alone),
+		T(the_guests_firmware_sets_it),
+		T(a_guest_does_not_set_it),
 		T(a_broken_tpm_is_given_to_no_guest),
 		T(what_does_not_fit_is_not_sent),
 	};
