@@ -256,5 +256,52 @@ def process_serves(lab):
     lab.host.must("vtpmctl delete --yes proc1", 60)
 
 
+def crb_status(lab):
+    """The vtpm-crb's pid, and what it may do."""
+    pid = lab.host.must("pgrep -x vtpm-crb").strip()
+    status = lab.host.must(f"grep -e ^Uid: -e ^CapEff: -e ^CapBnd: -e ^NoNewPrivs: -e ^Seccomp: "
+                           f"/proc/{pid}/status").split()
+    files = lab.host.must(f"readlink /proc/{pid}/fd/* | sort -u").split()
+    return pid, status, files
+
+
+def hvm_goes_on(lab):
+    """no command of an HVM guest fails as vtpm-crb and vtpmd are killed and restarted"""
+    enabled(lab)
+    name = "hvm1"
+    lab.vtpms(name)
+    lab.hvm_up(name, vtpm_line=f"backend=vtpm-{name},uuid={lab.uuid[name]}")
+    try:
+        pid, status, files = crb_status(lab)
+        user = lab.host.must("id -u _vtpm").strip()
+        check(status == ["Uid:", user, user, user, user, "CapEff:", "0" * 16, "CapBnd:", "0" * 16,
+                         "NoNewPrivs:", "1", "Seccomp:", "2"], f"vtpm-crb has {status}")
+        check(not lab.host.must(f"ls -A /proc/{pid}/root/"), "its root is not empty")
+        check(set(files) == {"/dev/null", "/dev/xen/evtchn", "/dev/xen/privcmd"}, f"{files}")
+        # the vtpmd that starts the last ones has the descriptors from systemd
+        lab.host.must("(for i in 1 2 3 4; do sleep 4; pkill -9 vtpm-crb && echo $i; sleep 2; "
+                      "[ $i = 2 ] && systemctl restart vtpmd; [ $i = 3 ] && "
+                      "systemctl kill -s KILL --kill-who=main vtpmd; done) "
+                      ">/tmp/killed 2>&1 & echo begun")
+        out = lab.ask(name, "bad=0; for i in $(seq 40); do tpm2_getrandom --hex 8 >/dev/null || "
+                            "bad=$((bad + 1)); done; echo failed: $bad", 300)
+        check("failed: 0" in out, out)
+        lab.wait("four kills", lambda: lab.host.must("cat /tmp/killed").split() ==
+                 ["1", "2", "3", "4"], 60)
+        lab.wait("vtpmd", lambda: says(lab, "is-active vtpmd") == "active", 60)
+        out = lab.host.must("pgrep -ax vtpm-crb")
+        check(" resume " in out, f"it is {out}")
+        # the guest's TPM is lost with its stub domain, and each command fails at once
+        lab.host.must(f"xl destroy vtpm-{name}", 60)
+        lab.wait("vtpmd to say so", lambda: lab.host.run(
+            "journalctl -b -u vtpmd | grep 'its stub domain ended under HVM domain'")[0] == 0)
+        out = lab.ask(name, "time -p tpm2_getrandom --hex 8 2>&1; echo status: $?")
+        check("status: 0" not in out, out)
+        took = float(out.split("real")[1].split()[0])
+        check(took < 10, f"a command of a TPM that is lost took {took} s")
+    finally:
+        lab.guest_down(name)
+
+
 CASES = [install, host_goes_down, host_comes_up, sandboxed, process_serves, restarts, upgrade,
-         doctor_looks, asked_to_end, purge]
+         hvm_goes_on, doctor_looks, asked_to_end, purge]
