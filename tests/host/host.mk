@@ -43,3 +43,9 @@ TEST_PROGRAMS += $(BUILD)/bin/lightmanager
 $(BUILD)/bin/lightmanager: tests/host/lightmanager.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) $< -o $@
+
+# The only program of the machines of tests/host/firmware.
+TEST_PROGRAMS += $(BUILD)/bin/firmware-init
+$(BUILD)/bin/firmware-init: tests/host/firmware_init.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(filter-out $(HARDEN),$(CFLAGS)) -static $< -o $@
