@@ -101,6 +101,27 @@ static void what_a_driver_finds(void **ctx)
 	assert_int_equal(crb_read(&crb, LOC(5), 8), ~0ull);
 }
 
+/* TPM_INTERFACE_ID of the PTP 1.05: a CRB of version 1, five localities, goIdle needed
+ * (no idle bypass), transfers of 64 bytes, no FIFO to select, the selection locked. */
+static void the_only_interface(void **ctx)
+{
+	for (unsigned int n = 0; n < CRB_LOCALITIES; n++) {
+		uint64_t id = crb_read(&crb, LOC(n) + INTF_ID, 8);
+
+		assert_int_equal((uint32_t)id, 0x000a5911);
+		assert_int_not_equal(id >> 32, 0);
+		wr(LOC(n) + INTF_ID, 0);	  /* to FIFO */
+		wr(LOC(n) + INTF_ID, 0xffffffff); /* all that there is */
+		crb_write(&crb, LOC(n) + INTF_ID + 4, 4, 0);
+		assert_int_equal(crb_read(&crb, LOC(n) + INTF_ID, 8), id);
+	}
+	own(0);
+	wr(CTRL_REQ, 1);
+	command();
+	crb_complete(&crb, response, sizeof(response));
+	assert_int_equal(rd(CTRL_START), 0);
+}
+
 /* Each state of the table, each event, and what comes of it. */
 static void the_state_table(void **ctx)
 {
@@ -301,6 +322,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(what_a_driver_finds, setup),
+		cmocka_unit_test_setup(the_only_interface, setup),
 		cmocka_unit_test_setup(the_state_table, setup),
 		cmocka_unit_test_setup(localities, setup),
 		cmocka_unit_test_setup(commands_of_bad_size, setup),

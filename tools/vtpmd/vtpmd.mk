@@ -135,3 +135,5 @@ UNIT_TESTS += domain_file
 domain_file_UNIT_SRCS := tools/vtpmd/domain_file.c tools/vtpmd/image.c lib/atomic.c lib/cursor.c \
                          lib/text.c lib/error.c
 domain_file_UNIT_LIBS := -lcrypto -luuid
+UNIT_TESTS += acpi
+acpi_UNIT_SRCS := tools/vtpmd/acpi.c
