@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One HVM guest that our SeaBIOS boots: booted once, as that takes minutes here; each case
-goes on with it."""
+"""One HVM guest that our SeaBIOS boots, with a PV and a PVH guest beside it: booted once,
+as that takes minutes here; each case goes on with it."""
 import base64
 import struct
 import time
@@ -10,7 +10,9 @@ from cases_hvm import replay
 from lab import check
 
 NAME = "board1"
-LOG = "/sys/kernel/security/tpm0/binary_bios_measurements"
+ZEROS = "0x" + "00" * 32
+LOG = "/sys/kernel/security/tpm[01]/binary_bios_measurements"
+CRB = "/sys/bus/acpi/drivers/tpm_crb"
 NV = "0x1500016"
 TABLE = "/root/own.aml"     # of acpi_firmware=, by the guest's owner
 
@@ -120,12 +122,66 @@ def saved(lab):
     check("12345678" in lab.ask(NAME, f"tpm2_nvread -s 8 {NV}"), "its NV index is lost")
 
 
-def leaves_nothing(lab):
-    """an HVM guest that ends leaves no vtpm-crb and no domain"""
+def hostile(lab):
+    """a hostile driver at all registers of an HVM guest's TPM: others go on, and its own driver after it"""
     up(lab)
-    lab.guest_down(NAME)
+    lab.guests("web1", "web2")
+    kept = {name: lab.ask(name, cases_guests.PCR16) for name in ("web1", "web2")}
+    crb = lab.host.must("pgrep -x vtpm-crb")
+    # Linux lets no program have what a driver has
+    lab.ask(NAME, f"echo MSFT0101:00 >{CRB}/unbind; "
+                  "(/crb-fuzz 10 $(date +%s) >/tmp/fuzz 2>&1; echo $? >/tmp/fuzz.rc) "
+                  ">/dev/null 2>&1 & ")
+    for name, value in kept.items():
+        check(lab.ask(name, "tpm2_getrandom --hex 8 >/dev/null && " + cases_guests.PCR16) == value,
+              f"{name} beside a hostile guest")
+    out = lab.ask(NAME, "cd /tmp; while [ ! -e fuzz.rc ]; do sleep 1; done; cat fuzz fuzz.rc; "
+                        "rm fuzz.rc", 120)
+    lab.log(out.strip().splitlines()[0])
+    check("accesses" in out and out.split()[-1] == "0", out)
+    check(lab.host.must("pgrep -x vtpm-crb") == crb, "vtpm-crb did not survive it")
+    # IMA still has tpm0, so that it comes again as tpm1
+    out = lab.ask(NAME, f"echo MSFT0101:00 >{CRB}/bind; cd /dev; [ -e tpmrm0 ] || "
+                        "{ ln -s tpm1 tpm0; ln -s tpmrm1 tpmrm0; }; "
+                        "tpm2_getrandom --hex 8 && tpm2_selftest -f && "
+                        f"tpm2_nvread -s 8 {NV}", 120)
+    check("12345678" in out, out)
+
+
+def rebooted(lab):
+    """a reboot of a measured HVM guest from inside measures anew, clears other PCRs, keeps NV"""
+    up(lab)
+    before = pcrs_of(lab)
+    lab.ask(NAME, cases_guests.EXTEND)
+    lab.host.must(f"guest reboot --timeout 500 {NAME}", 600)
+    out = lab.ask(NAME, f"tpm2_pcrread sha256:16; tpm2_nvread -s 8 {NV}")
+    check(f"16: {ZEROS}" in out and "12345678" in out, out)
+    check(pcrs_of(lab) == before, "the same BIOS and boot loader have other PCRs")
+
+
+def attach_refused(lab):
+    """`xl vtpm-attach` to an HVM guest that runs is refused; `vtpmctl show` says why"""
+    lab.vtpms("hot1")
+    lab.hvm_up("hot1", wait=False)
+    try:
+        time.sleep(3)
+        rc, out = lab.host.run("xl vtpm-attach hot1 backend=vtpm-hot1 uuid=" + lab.uuid["hot1"], 60)
+        check(rc != 0, f"it is attached: {out}")
+        out = lab.show("hot1").get("refused_guest") or lab.host.must("vtpmctl show hot1")
+        check("part of the board" in out and "start it again" in out, out)
+    finally:
+        lab.host.must("xl destroy hot1", 60)
+
+
+def detached(lab):
+    """libxl detaches the TPM of an HVM guest, and destroys the guest, without complaints"""
+    up(lab)
+    for command in (f"vtpm-detach {NAME} 0", f"destroy {NAME}"):
+        rc, out = lab.host.run(f"xl {command}", 60)
+        check(rc == 0 and "error" not in out.lower(), f"xl {command}: status {rc}: {out}")
     lab.wait("vtpm-crb's end", lambda: lab.host.run("pgrep -x vtpm-crb")[0] != 0)
     lab.wait("the domain's end", lambda: "(null)" not in lab.host.must("xl list"))
 
 
-CASES = [measured, tools, own_table, launch_refused, killed, saved, leaves_nothing]
+CASES = [measured, tools, own_table, launch_refused, killed, saved, hostile, rebooted,
+         attach_refused, detached]

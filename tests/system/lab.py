@@ -66,7 +66,7 @@ class Lab:
         os.makedirs(workdir)
         self.host = VHost(f"{workdir}/host", payload=make_payload(f"{workdir}/programs"),
                           log=log)
-        self.host.guest_overlay.append(f"{BUILD}/bin/tpm12")
+        self.host.guest_overlay += [f"{BUILD}/bin/tpm12", f"{BUILD}/bin/crb-fuzz"]
         self.uuid, self.key = {}, None
         self.systemd = False    # whether it is domain 0's first program
         self.served = False     # whether the services of the host that runs are up

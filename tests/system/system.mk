@@ -21,3 +21,9 @@ TEST_PROGRAMS += $(BUILD)/bin/tpm12
 $(BUILD)/bin/tpm12: $(TPM12_OBJS)
 	@mkdir -p $(@D)
 	$(CC) -static $^ -o $@ $(shell pkg-config --static --libs libcrypto)
+
+# A hostile driver of an HVM guest's TPM; it runs in the guest.
+TEST_PROGRAMS += $(BUILD)/bin/crb-fuzz
+$(BUILD)/bin/crb-fuzz: $(BUILD)/obj/tests/system/crbfuzz/crbfuzz.o
+	@mkdir -p $(@D)
+	$(CC) -static $^ -o $@
