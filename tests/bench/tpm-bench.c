@@ -4,7 +4,10 @@
  *
  *   tpm-bench compare OURS THEIRS   two TPMs on Unix sockets, started; in turns, so
  *                                   that what disturbs one disturbs the other
- *   tpm-bench device PATH N         N TPM2_GetRandom(32) on a character device
+ *   tpm-bench device PATH N [SIZE]  N TPM2_GetRandom(32) on a character device; with
+ *                                   SIZE, N commands of so many bytes, which it refuses
+ *   tpm-bench exits N               N reads of a register of the TPM on an HVM guest's
+ *                                   board, by /dev/mem, where its driver is unbound
  *   tpm-bench count PATH N          N TPM2_NV_Increment on a TPM at a Unix socket, which
  *                                   is started if need be; N 0: without end
  *
@@ -16,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <time.h>
@@ -29,6 +33,8 @@
 #define RUNS_MAX       10000
 #define NV_INDEX       0x01500099
 #define OWNER	       0x40000001
+#define CRB_BASE       0xFED40000
+#define CRB_INTF_ID    0x30
 
 static void fail(const char *what)
 {
@@ -45,7 +51,7 @@ static uint64_t now_ns(void)
 }
 
 struct command {
-	uint8_t bytes[512];
+	uint8_t bytes[4096];
 	size_t len;
 };
 
@@ -83,6 +89,20 @@ static struct command get_random(void)
 
 	cursor_put_u16(&w, 32);
 	end(&c, &w);
+	return c;
+}
+
+/* TPM2_Hash of more than any TPM takes at once. */
+static struct command long_one(size_t size)
+{
+	struct command c = {.len = size};
+	struct cursor w = begin(&c, 0x8001, 0x17d);
+
+	if (size < 12 || size > sizeof(c.bytes))
+		fail("SIZE is 12 to 4096");
+	cursor_put_u16(&w, (uint16_t)(size - 12));
+	w = cursor_writer(c.bytes + 2, 4);
+	cursor_put_u32(&w, (uint32_t)size);
 	return c;
 }
 
@@ -264,17 +284,43 @@ static int compare(char **paths)
 	return 0;
 }
 
-static int device(const char *path, size_t n)
+static int device(const char *path, size_t n, size_t size)
 {
-	const struct command random = get_random();
+	const struct command c = size ? long_one(size) : get_random();
+	uint64_t start;
 	int fd = open(path, O_RDWR);
 	size_t i;
 
 	if (fd < 0 || n < 1 || n > RUNS_MAX)
 		fail(fd < 0 ? strerror(errno) : "N is 1 to 10000");
-	for (i = 0; i < n; i++)
-		times[0][i] = run(fd, &random);
+	for (i = 0; i < n; i++) {
+		start = now_ns();
+		if (try_run(fd, &c) && !size)
+			fail("TPM2_GetRandom failed");
+		times[0][i] = now_ns() - start;
+	}
 	printf("{\"roundtrip_us\": %.1f, \"runs\": %zu}\n", median_us(times[0], n), n);
+	return 0;
+}
+
+static int exits(size_t n)
+{
+	int fd = open("/dev/mem", O_RDWR | O_SYNC);
+	volatile uint32_t *page;
+	uint64_t start;
+
+	if (fd < 0 || n < 1 || n > RUNS_MAX)
+		fail(fd < 0 ? strerror(errno) : "N is 1 to 10000");
+	page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, CRB_BASE);
+	if (page == MAP_FAILED)
+		fail(strerror(errno));
+	for (size_t i = 0; i < n; i++) {
+		start = now_ns();
+		if (page[CRB_INTF_ID / sizeof(*page)] == UINT32_MAX)
+			fail("no TPM is there");
+		times[0][i] = now_ns() - start;
+	}
+	printf("{\"exit_us\": %.1f, \"runs\": %zu}\n", median_us(times[0], n), n);
 	return 0;
 }
 
@@ -311,12 +357,16 @@ int main(int argc, char **argv)
 {
 	if (argc == 4 && !strcmp(argv[1], "compare"))
 		return compare(argv + 2);
-	if (argc == 4 && !strcmp(argv[1], "device"))
-		return device(argv[2], strtoul(argv[3], NULL, 10));
+	if ((argc == 4 || argc == 5) && !strcmp(argv[1], "device"))
+		return device(argv[2], strtoul(argv[3], NULL, 10),
+			      argc == 5 ? strtoul(argv[4], NULL, 10) : 0);
+	if (argc == 3 && !strcmp(argv[1], "exits"))
+		return exits(strtoul(argv[2], NULL, 10));
 	if (argc == 4 && !strcmp(argv[1], "count"))
 		return count(argv[2], strtoul(argv[3], NULL, 10));
 	fprintf(stderr, "usage: tpm-bench compare OURS THEIRS\n"
-			"       tpm-bench device PATH N\n"
+			"       tpm-bench device PATH N [SIZE]\n"
+			"       tpm-bench exits N\n"
 			"       tpm-bench count PATH N\n");
 	return 2;
 }
