@@ -10,6 +10,7 @@ _vtpmctl() {
 	[ -n "$group" ] && [ "$COMP_CWORD" -gt 2 ] && command="$group ${COMP_WORDS[2]}"
 	if [ "$COMP_CWORD" -eq 1 ]; then
 		mapfile -t words < <("$me" --help 2>/dev/null | sed -n 's/^  \([a-z]*\)  *.*/\1/p')
+		words+=(csr)
 	elif [ -n "$group" ] && [ "$COMP_CWORD" -eq 2 ]; then
 		mapfile -t words < <("$me" "$group" --help 2>/dev/null | sed -n 's/^  \([a-z]*\)  *.*/\1/p')
 	elif [[ $cur == -* ]]; then
@@ -22,7 +23,7 @@ _vtpmctl() {
 		return # a name that is not there yet
 	elif [[ $group == cert && $prev != --* && $COMP_CWORD -eq 3 ]]; then
 		mapfile -t words < <("$me" list 2>/dev/null | sed '1d; s/ .*//')
-	elif [[ $prev == --* || $command == launch || $command == restore || $COMP_CWORD -gt 2 ]]; then
+	elif [[ $prev == --* || $command == launch || $command == check || $command == restore || $COMP_CWORD -gt 2 ]]; then
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 	else

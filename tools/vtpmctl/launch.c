@@ -429,20 +429,28 @@ static int start_listed(const struct launch *l, const json_t *vtpms,
 	return status;
 }
 
+/* The file's lines of vTPMs, of which there are some, and all vTPMs of this host: an exit
+ * status. */
+static int read_lines(const struct launch *l, const struct launch_config *c,
+		      XLU_ConfigList **lines, int *n, json_t **reply)
+{
+	*n = 0;
+	*reply = NULL;
+	if (!xlu_cfg_get_list(c->cfg, "vtpm", lines, n, 1) && *n)
+		return client_call(l->socket, client_request("list", NULL), reply);
+	fprintf(stderr,
+		"vtpmctl: %s has no vtpm=[...]: add vtpm=[\"backend=vtpm-NAME,"
+		"uuid=UUID\"], or use `xl create`\n",
+		l->file);
+	return VTPMCTL_FAILED;
+}
+
 static int start_all(const struct launch *l, const struct launch_config *c)
 {
 	XLU_ConfigList *lines;
 	json_t *reply;
-	int n = 0, status;
+	int n, status = read_lines(l, c, &lines, &n, &reply);
 
-	if (xlu_cfg_get_list(c->cfg, "vtpm", &lines, &n, 1) || !n) {
-		fprintf(stderr,
-			"vtpmctl: %s has no vtpm=[...]: add vtpm=[\"backend=vtpm-NAME,"
-			"uuid=UUID\"], or use `xl create`\n",
-			l->file);
-		return VTPMCTL_FAILED;
-	}
-	status = client_call(l->socket, client_request("list", NULL), &reply);
 	if (!status)
 		status = start_listed(l, json_object_get(reply, "vtpms"), lines, n);
 	json_decref(reply);
@@ -690,6 +698,123 @@ static int run_launch(const struct launch *l)
 	}
 	launch_config_free(&c);
 	return status;
+}
+
+/* vtpmctl check: what `xl create` would meet. */
+
+#define SEABIOS "/usr/lib/xen-vtpm/xen-vtpm-seabios.bin" /* of `make firmware` */
+
+static const struct args_option check_options[] = {
+	CLIENT_SOCKET_OPTION(struct launch),
+};
+
+static const struct args_command check_command = {
+	.usage = "check FILE [OPTIONS]",
+	.about =
+		"Tells what `xl create FILE` would meet: whether the vTPMs that it names are\n"
+		"there, run and are free, how the guest reaches them, and whether what it boots\n"
+		"is measured.  Nothing is changed.  Exit status 0: the guest gets its TPM.\n",
+	.options = check_options,
+	.option_count = ARRAY_SIZE(check_options),
+	.word = "FILE",
+	.word_offset = offsetof(struct launch, file),
+};
+
+static bool is_hvm(const struct launch_config *c)
+{
+	const char *type = text_of(c, "type"), *builder = text_of(c, "builder");
+
+	return !strcmp(type ? type : builder ? builder : "pv", "hvm");
+}
+
+/* What would make xl fail with a vTPM that a line names rightly. */
+static int check_ready(const struct launch *l, const struct launch_config *c,
+		       const json_t *vtpm)
+{
+	const char *name = client_text(vtpm, "name"), *state = client_text(vtpm, "state");
+
+	if (is_hvm(c) && strcmp(client_text(vtpm, "tpm"), "2.0"))
+		fprintf(stderr,
+			"vtpmctl: %s is an HVM guest, whose TPM is a TPM 2.0, and the vTPM %s "
+			"is a TPM %s: create one with --tpm 2.0\n",
+			l->file, name, client_text(vtpm, "tpm"));
+	else if (!strncmp(client_text(vtpm, "guests"), "measured", 8))
+		fprintf(stderr,
+			"vtpmctl: the vTPM %s serves measured guests only, which `xl create` "
+			"does not make: `vtpmctl launch %s`, or give the guest another vTPM\n",
+			name, l->file);
+	else if (strcmp(state, "running"))
+		fprintf(stderr, "vtpmctl: the vTPM %s is %s: `vtpmctl start %s` first\n",
+			name, state, name);
+	else
+		return VTPMCTL_OK;
+	return VTPMCTL_FAILED;
+}
+
+static int check_vtpms(const struct launch *l, const struct launch_config *c)
+{
+	XLU_ConfigList *lines;
+	const json_t *vtpm;
+	json_t *reply;
+	int i, n, status = read_lines(l, c, &lines, &n, &reply);
+
+	if (!status && n > 1 && is_hvm(c)) {
+		fprintf(stderr,
+			"vtpmctl: %s is an HVM guest, which has one TPM, and names %d: leave "
+			"the other ones out\n",
+			l->file, n);
+		status = VTPMCTL_FAILED;
+	}
+	for (i = 0; i < n && !status; i++) {
+		status = check_line(l, json_object_get(reply, "vtpms"),
+				    xlu_cfg_get_listitem(lines, i), &vtpm);
+		if (!status)
+			status = check_ready(l, c, vtpm);
+		if (!status)
+			printf("vTPM %s: a TPM %s, running, used by no guest\n",
+			       client_text(vtpm, "name"), client_text(vtpm, "tpm"));
+	}
+	json_decref(reply);
+	return status;
+}
+
+/* Whether what the guest boots is measured, as far as the file says. */
+static const char *measured_by(const struct launch_config *c)
+{
+	const char *bios = text_of(c, "bios"), *file = text_of(c, "bios_path_override");
+
+	if (!is_hvm(c))
+		return boots_a_kernel(c) && text_of(c, "kernel")
+			       ? "not by `xl create`; `vtpmctl launch` measures what it boots"
+			       : "no: what it boots is not in domain 0";
+	if (file)
+		return strcmp(file, SEABIOS)
+			       ? "not known: bios_path_override is firmware of your own"
+			       : "yes, by its firmware, the SeaBIOS of `make firmware`";
+	if (bios && strcmp(bios, "seabios"))
+		return "no: Xen's firmware of that name has no TPM (docs/hvm.md)";
+	return "no: Debian's SeaBIOS does not on Xen; bios_path_override=\"" SEABIOS
+	       "\" does (docs/hvm.md)";
+}
+
+int check_main(int argc, char **argv)
+{
+	struct launch l = {.socket = CLIENT_SOCKET};
+	struct launch_config c;
+	int status;
+
+	args_parse_or_exit(&check_command, argc, argv, &l);
+	status = launch_config_read(l.file, &c);
+	if (status)
+		return status;
+	status = check_vtpms(&l, &c);
+	if (!status)
+		printf("guest: %s\nmeasured: %s\n",
+		       is_hvm(&c) ? "HVM, finds it on its board, by its own drivers"
+				  : "PV or PVH, finds it by the module xen-tpmfront",
+		       measured_by(&c));
+	launch_config_free(&c);
+	return fflush(stdout) ? VTPMCTL_FAILED : status;
 }
 
 int launch_main(int argc, char **argv)

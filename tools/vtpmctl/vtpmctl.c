@@ -16,6 +16,7 @@ static const struct vtpmctl_command commands[] = {
 	{"stop", "stop a vTPM; its state stays in the store", stop_main},
 	{"set", "change what a vTPM's guest may", set_main},
 	{"launch", "start a guest's vTPMs, then the guest (xl create)", launch_main},
+	{"check", "tell what xl create would meet with a guest's file", check_main},
 	{"resume", "keep the PCRs for a guest that is saved and restored", resume_main},
 	{"list", "all vTPMs of this host", list_main},
 	{"top", "what the vTPMs do: commands, latency, writes, memory", top_main},
@@ -28,8 +29,9 @@ static const struct vtpmctl_command commands[] = {
 	{"recover", "open a vTPM with the recovery key, seal it to this host",
 	 recover_main},
 	{"ca", "the CA for vTPMs' certificates: init, show", ca_main},
-	{"cert", "a vTPM's certificates: issue, install, show, export", cert_main},
-	{"csr", "what another CA needs for a vTPM's certificates", csr_main},
+	{"cert", "a vTPM's certificates: issue, install, show, export; csr: for a CA",
+	 cert_main},
+	{"csr", NULL, csr_main}, /* help: one screen of 24 lines */
 	{"doctor", "look for what is wrong on this host", doctor_main},
 	{"audit", "verify the audit log, or note its rotation", audit_main},
 	{"delete", "remove a vTPM and its state for ever", delete_main},
@@ -42,7 +44,8 @@ static void vtpmctl_help(FILE *to)
 	fputs("Commands: vtpmctl COMMAND [OPTIONS]; COMMAND --help lists them; vtpmctl(8)\n",
 	      to);
 	for (i = 0; i < ARRAY_SIZE(commands); i++)
-		fprintf(to, "  %-8s %s\n", commands[i].name, commands[i].help);
+		if (commands[i].help)
+			fprintf(to, "  %-8s %s\n", commands[i].name, commands[i].help);
 }
 
 int main(int argc, char **argv)

@@ -37,6 +37,7 @@ int stop_main(int argc, char **argv);
 int resume_main(int argc, char **argv);
 int set_main(int argc, char **argv);
 int launch_main(int argc, char **argv);
+int check_main(int argc, char **argv);
 int backup_main(int argc, char **argv);
 int restore_main(int argc, char **argv);
 int recover_main(int argc, char **argv);
