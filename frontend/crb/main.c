@@ -193,10 +193,12 @@ static int set_up(struct device *d, const struct options *o)
 	/* its RAM was saved before the response came */
 	if (o->how == IOREQ_RESTORE)
 		crb_deliver(&d->crb);
-	d->saved->bound = 1;
 	rc = o->how == IOREQ_RESUME ? 0 : offer_ring(d->saved, ref);
-	if (!rc)
-		d->saved->pid = getpid();
+	if (rc)
+		return rc;
+	/* who resumes offers no ring */
+	d->saved->bound = 1;
+	d->saved->pid = getpid();
 	return rc;
 }
 

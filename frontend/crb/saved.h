@@ -11,7 +11,7 @@
 #include "frontend/crb/crb.h"
 #include "frontend/crb/ppi.h"
 
-#define SAVED_MAGIC 0x33435658u /* "XVC3" */
+#define SAVED_MAGIC 0x34435658u /* "XVC4" */
 #define SAVED_VCPUS 128u	/* that one ioreq page has room for */
 
 struct saved {
@@ -30,6 +30,8 @@ struct saved {
 	uint64_t ring_index; /* for mmap() of /dev/xen/gntalloc */
 	uint32_t server;     /* the ioreq server's id */
 	uint32_t vcpus, ring_port, vcpu_port[SAVED_VCPUS];
+	/* vtpmd's: the request of physical presence that it noted last */
+	uint32_t ppi_noted;
 	/* All before is what root goes by, and read-only to the vtpm-crb that serves. */
 	_Alignas(4096) struct crb_state crb;
 	struct ppi_state ppi;

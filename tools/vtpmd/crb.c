@@ -27,7 +27,7 @@
 #define FILE_PREFIX "crb-"
 #define NODE_SIZE   64
 /* Each request that a guest makes is written to the disk: at most one in this time, and so
- * many; later ones at its end. */
+ * many; later ones at its end.  That it has none any more is always written. */
 #define REQUEST_S    5
 #define REQUESTS_MAX 64
 #define ENDS_MAX     5 /* in a minute; then its guest stays without a TPM */
@@ -52,8 +52,7 @@ struct crb_process {
 	int fds[DEVICES];	/* what it has open, kept for the next one; -1 */
 	int pidfd;		/* -1: none runs */
 	struct event *ended;	/* pidfd is readable */
-	uint32_t request;	/* of physical presence, as it was noted last */
-	unsigned int requests;	/* that were noted */
+	unsigned int requests;	/* of physical presence that were noted */
 	bool resumes;		/* one before it was ready once */
 	int64_t ends[ENDS_MAX]; /* stamp_ms() */
 };
@@ -110,15 +109,17 @@ static void close_devices(struct crb_process *p)
 static int open_devices(struct crb_process *p)
 {
 	char name[64], text[128];
+	int rc;
 
 	close_devices(p);
 	p->saved->bound = 0;
 	for (int i = 0; i < DEVICES; i++) {
 		p->fds[i] = open(devices[i].path, O_RDWR | O_CLOEXEC);
 		if (p->fds[i] < 0) {
-			log_line(LOG_ERR, "vTPM %s: %s cannot be opened: %m", p->name,
-				 devices[i].path);
-			return -errno;
+			rc = -errno;
+			log_line(LOG_ERR, "vTPM %s: %s cannot be opened: %s", p->name,
+				 devices[i].path, strerror(-rc));
+			return rc;
 		}
 		name_device(p, i, name);
 		snprintf(text, sizeof(text), "FDSTORE=1\nFDPOLL=0\nFDNAME=%s", name);
@@ -192,24 +193,26 @@ static bool guest_lives(const struct crb_process *p)
 	return !xen_uuid(p->d->xen, p->domid, uuid);
 }
 
-static void note_request(struct crb_process *p)
+/* all: also when its guest made many before. */
+static void note_request(struct crb_process *p, bool all)
 {
 	uint32_t now = __atomic_load_n(&p->saved->ppi.request, __ATOMIC_RELAXED);
 	uuid_t vtpm;
 
-	if (now == p->request || uuid_parse(p->uuid, vtpm))
+	if (now == p->saved->ppi_noted || !on_request || uuid_parse(p->uuid, vtpm))
 		return;
-	p->request = now;
+	if (now && !all && p->requests >= REQUESTS_MAX)
+		return;
+	if (!on_request(p->d, vtpm, now))
+		return;
+	p->saved->ppi_noted = now;
 	p->requests++;
-	if (on_request)
-		on_request(p->d, vtpm, now);
 }
 
 static void on_look(evutil_socket_t fd, short what, void *ctx)
 {
 	for (struct crb_process *p = processes; p; p = p->next)
-		if (p->requests < REQUESTS_MAX)
-			note_request(p);
+		note_request(p, false);
 }
 
 /* Its guest has ended: its mappings would keep the domain. */
@@ -221,7 +224,7 @@ static void end_process(struct crb_process *p)
 		(void)!syscall(SYS_pidfd_send_signal, p->pidfd, SIGKILL, NULL, 0);
 	node_of(p->domid, node);
 	xen_remove(p->d->xen, node);
-	note_request(p);
+	note_request(p, true);
 	/* what it had may be another's number by now */
 	p->saved->pid = 0;
 	p->saved->domid = 0;
@@ -433,7 +436,7 @@ static void init_saved(struct crb_process *p, const struct crb_guest *g)
 	s->localities = g->localities;
 	s->ppi_told = g->ppi_told;
 	s->ppi = (struct ppi_state){.request = g->ppi_request};
-	p->request = g->ppi_request;
+	s->ppi_noted = g->ppi_request;
 }
 
 static int furnish(const struct crb_process *p)
@@ -562,9 +565,9 @@ void crb_tell_presence(const uint8_t vtpm[16], const struct ppi_told *told,
 		return;
 	p->saved->ppi_told = *told;
 	/* one that the guest makes meanwhile stays */
-	if (p->request != request) {
+	if (p->saved->ppi_noted != request) {
 		p->saved->ppi.request = request;
-		p->request = request;
+		p->saved->ppi_noted = request;
 	}
 }
 
@@ -605,7 +608,7 @@ void crb_forget(struct vtpmd *d, const uint8_t vtpm[16])
 void crb_end(struct vtpmd *d)
 {
 	while (processes) {
-		note_request(processes);
+		note_request(processes, true);
 		free_process(processes);
 	}
 	if (look)

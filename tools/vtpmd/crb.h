@@ -40,8 +40,9 @@ void crb_release(const uint8_t vtpm[16]);
 /* Starts one for a guest that has not run yet; does nothing when it has one.  Fails with
  * *why, a sentence. */
 int __must_check crb_start(struct vtpmd *d, const struct crb_guest *g, const char **why);
-/* The guest of a vTPM requests an operation of physical presence; 0: none any more. */
-typedef void crb_request(struct vtpmd *d, const uint8_t vtpm[16], uint32_t operation);
+/* The guest of a vTPM requests an operation of physical presence; 0: none any more.  false:
+ * that cannot be noted now, and is to be told again. */
+typedef bool crb_request(struct vtpmd *d, const uint8_t vtpm[16], uint32_t operation);
 /* Those of an earlier vtpmd.  requested() is called some seconds after a guest requests
  * something, or at its end.  -ENOMEM, -EIO */
 int __must_check crb_load(struct vtpmd *d, crb_request *requested);

@@ -271,6 +271,8 @@ static void end(struct vtpmd *d)
 	metrics_close(d);
 	/* before the leases are given back */
 	work_end();
+	/* notes what guests requested, in the vTPMs */
+	crb_end(d);
 	while (d->vtpms) {
 		struct vtpm *v = d->vtpms;
 
@@ -278,7 +280,6 @@ static void end(struct vtpmd *d)
 		vtpm_free(v);
 	}
 	ready_end(d);
-	crb_end(d);
 	anchor_free(d->anchor);
 	quote_end(d);
 	xen_close(d->xen);

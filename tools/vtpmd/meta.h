@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What vtpmd knows about a vTPM: vtpm.json, where nothing stands that has to be trusted,
- * and beside it what the vTPM's header says (describe.h). */
+/* What vtpmd knows about a vTPM: vtpm.json, whose writer can delete or clear the vTPM, and
+ * learns and opens nothing; and beside it what the vTPM's header says (describe.h). */
 #ifndef VTPMD_META_H
 #define VTPMD_META_H
 

@@ -10,18 +10,33 @@
 #include <string.h>
 
 #define RESPONSE_CODE_MAX 0xfffu /* of function 5: a TPM's */
+/* Each request costs some writes to the disk and an entry of the audit log. */
+#define CLEARS	       20
+#define CLEAR_EVERY_MS (30 * 60 * 1000)
 
-void presence_requested(struct vtpmd *d, const uint8_t vtpm[16], uint32_t operation)
+bool presence_requested(struct vtpmd *d, const uint8_t vtpm[16], uint32_t operation)
 {
+	struct error e = {.cause = CAUSE_NONE};
 	struct vtpm *v = d->vtpms;
+	bool claimed;
 
 	while (v && memcmp(v->meta.uuid, vtpm, 16))
 		v = v->next;
-	if (!v || v->meta.presence.request == operation ||
-	    (operation && !ppi_is_clear(operation)))
-		return;
-	v->meta.presence.request = operation;
-	vtpm_keep_meta(v);
+	if (!v || (operation && !ppi_is_clear(operation)))
+		return true;
+	/* another host that has it now has its vtpm.json, too */
+	claimed = v->store.claimed;
+	if (!claimed && store_claim(&v->store, &e))
+		return false;
+	if (!claimed)
+		vtpm_refresh_presence(v);
+	if (v->meta.presence.request != operation) {
+		v->meta.presence.request = operation;
+		(void)vtpm_keep_meta(v); /* tries again by itself */
+	}
+	if (!claimed)
+		store_release(&v->store);
+	return true;
 }
 
 struct ppi_told presence_told(const struct vtpm *v)
@@ -57,7 +72,7 @@ static int end_request(struct vtpm *v, uint32_t response)
 	return rc;
 }
 
-static void audit_request(const struct vtpm *v, uint32_t operation, const char *what)
+static void audit_request(struct vtpm *v, uint32_t operation, const char *what)
 {
 	char path[64], name[64] = "", shown[65], detail[192];
 
@@ -69,7 +84,7 @@ static void audit_request(const struct vtpm *v, uint32_t operation, const char *
 		 "physical presence, operation %u, before domain %u%s%s: %s", operation,
 		 v->clears_for, shown[0] ? " " : "", shown, what);
 	vtpm_audit(v, "clear", detail);
-	log_about(LOG_NOTICE, VTPM_ABOUT(v), "%s", detail);
+	log_limited(&v->limits.lines, LOG_NOTICE, VTPM_ABOUT(v), "%s", detail);
 }
 
 bool presence_begin(struct vtpm *v, uint32_t domid)
@@ -80,6 +95,13 @@ bool presence_begin(struct vtpm *v, uint32_t domid)
 	v->clears_for = domid;
 	if (!operation)
 		return false;
+	if (!bucket_take(&v->clearings, CLEARS, CLEAR_EVERY_MS, (uint64_t)stamp_ms())) {
+		log_limited(
+			&v->limits.lines, LOG_WARNING, VTPM_ABOUT(v),
+			"its guests request too often that it be cleared; the request "
+			"stays pending: restart the guest later");
+		return false;
+	}
 	if (v->meta.presence.denied) {
 		if (!end_request(v, PPI_RESPONSE_ABORTED))
 			audit_request(v, operation, "refused by --ppi deny");
@@ -111,13 +133,22 @@ int presence_cleared(struct vtpm *v, uint32_t response)
 
 int presence_set(struct vtpm *v, bool denied)
 {
-	bool before = v->meta.presence.denied;
+	struct meta_presence before;
 	int rc;
 
+	if (!v->store.claimed)
+		vtpm_refresh_presence(v);
+	before = v->meta.presence;
+	/* what was requested while it was denied stays denied */
+	if (before.denied && !denied && before.request) {
+		v->meta.presence.last = before.request;
+		v->meta.presence.response = PPI_RESPONSE_ABORTED;
+		v->meta.presence.request = 0;
+	}
 	v->meta.presence.denied = denied;
 	rc = vtpm_keep_meta(v);
 	if (rc) {
-		v->meta.presence.denied = before;
+		v->meta.presence = before;
 		return rc;
 	}
 	tell_guest(v);

@@ -21,10 +21,11 @@
 #include <stdint.h>
 
 /* crb_request: a guest's request, of what it or a vtpm-crb that it took over wrote. */
-void presence_requested(struct vtpmd *d, const uint8_t vtpm[16], uint32_t operation);
+bool presence_requested(struct vtpmd *d, const uint8_t vtpm[16], uint32_t operation);
 /* What the guest is to read. */
 struct ppi_told presence_told(const struct vtpm *v);
-/* A new guest, domain domid, comes.  Whether its TPM is to be cleared first. */
+/* A new guest, domain domid, comes.  Whether its TPM is to be cleared first; that is put off
+ * when its guests have it done too often. */
 bool presence_begin(struct vtpm *v, uint32_t domid);
 /* The Clear was executed with this response.  -EPERM: none was asked for; -EIO, ...: it could
  * not be stored, and is pending still. */

@@ -39,6 +39,14 @@ static int try_to_keep(struct vtpm *v)
 	return rc;
 }
 
+void vtpm_refresh_presence(struct vtpm *v)
+{
+	struct meta m;
+
+	if (!evtimer_pending(v->keep, NULL) && !meta_read(&v->store, &m))
+		v->meta.presence = m.presence;
+}
+
 int vtpm_keep_meta(struct vtpm *v)
 {
 	bool told = evtimer_pending(v->keep, NULL);

@@ -266,9 +266,10 @@ struct vtpm {
 	struct vtpm_attest attest;
 	struct guests guests;
 	uint8_t launcher[16]; /* whose launch set, or may set, meta.launched */
-	bool clears;	      /* the guest that comes waits for its TPM2_Clear ... */
-	uint32_t clears_for;  /* ... and is this domain */
-	char refused[200];    /* the last guest that was, and why; empty: none since */
+	struct bucket clearings;
+	bool clears;	     /* the guest that comes waits for its TPM2_Clear ... */
+	uint32_t clears_for; /* ... and is this domain */
+	char refused[200];   /* the last guest that was, and why; empty: none since */
 	struct vtpm_status status;
 	int64_t asked_ms; /* stamp_ms() of the first question for it without an answer */
 	/* Until the state is none of starting and stopping; the last one that is called may
@@ -323,6 +324,9 @@ bool __must_check vtpm_rekey(struct vtpm *v, bool deep);
 /* Writes vtpm.json; what goes wrong goes to the journal, and is tried again until it is
  * done. */
 int vtpm_keep_meta(struct vtpm *v);
+/* Takes --ppi and the pending request from vtpm.json, which another host may have written
+ * since it was read here. */
+void vtpm_refresh_presence(struct vtpm *v);
 /* A line in the audit log; detail may be NULL.  When it cannot be written, the journal
  * says so, and the vTPM goes on. */
 void vtpm_audit(const struct vtpm *v, const char *event, const char *detail);

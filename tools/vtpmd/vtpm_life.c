@@ -53,6 +53,8 @@ static int begin_start(struct vtpm *v, struct error *e)
 	rc = store_claim(&v->store, e);
 	if (rc)
 		return rc;
+	if (!v->making)
+		vtpm_refresh_presence(v);
 	return anchor_begin(v->d->anchor, v, e);
 }
 
@@ -158,6 +160,9 @@ int vtpm_start(struct vtpm *v, struct error *e)
 	v->urgent = true;
 	wear_fill(&v->wear);
 	peer_tpm_fill(&v->limits);
+	/* another host may have had it since */
+	if (!v->making && !v->store.claimed)
+		vtpm_refresh_presence(v);
 	vtpm_keep_meta(v);
 	start_later(v);
 	return 0;
