@@ -149,14 +149,19 @@ def hostile(lab):
 
 
 def rebooted(lab):
-    """a reboot of a measured HVM guest from inside measures anew, clears other PCRs, keeps NV"""
+    """a reboot of a measured HVM guest from inside measures the same, clears other PCRs, keeps NV"""
     up(lab)
     before = pcrs_of(lab)
     lab.ask(NAME, cases_guests.EXTEND)
     lab.host.must(f"guest reboot --timeout 500 {NAME}", 600)
     out = lab.ask(NAME, f"tpm2_pcrread sha256:16; tpm2_nvread -s 8 {NV}")
     check(f"16: {ZEROS}" in out and "12345678" in out, out)
-    check(pcrs_of(lab) == before, "the same BIOS and boot loader have other PCRs")
+    after = pcrs_of(lab)
+    # PCR 1 has the SMBIOS tables, into which hvmloader puts the processor's frequency as
+    # Xen measures it (docs/hvm.md)
+    other = {n: (before[n].hex(), after[n].hex()) for n in before if before[n] != after[n]}
+    lab.log(f"PCRs that differ after a reboot: {sorted(other)}")
+    check(set(other) <= {1}, f"the same BIOS and boot loader have other PCRs: {other}")
 
 
 def attach_refused(lab):
