@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # vtpm-crb, build/bin/vtpm-crb: the TPM on an HVM guest's board.
-CRB_SRCS := $(addprefix frontend/crb/,main.c serve.c crb.c ppi.c ring.c ioreq.c) stubdom/manager/depriv.c \
+CRB_SRCS := $(addprefix frontend/crb/,main.c serve.c crb.c ring.c ioreq.c) lib/ppi.c stubdom/manager/depriv.c \
             lib/cursor.c lib/error.c
 CRB_LIBS := -lxendevicemodel -lxenforeignmemory -lxenevtchn -lxenstore -lseccomp
 CRB_OBJS := $(sort $(CRB_SRCS:%.c=$(BUILD)/obj/%.o))
@@ -20,10 +20,10 @@ install-crb: $(BUILD)/bin/vtpm-crb
 UNIT_TESTS += crb
 crb_UNIT_SRCS := frontend/crb/crb.c lib/cursor.c
 FUZZ_TESTS += crb
-crb_FUZZ_SRCS := frontend/crb/crb.c frontend/crb/ppi.c frontend/crb/ring.c lib/cursor.c
+crb_FUZZ_SRCS := frontend/crb/crb.c lib/ppi.c frontend/crb/ring.c lib/cursor.c
 UNIT_TESTS += ppi
-ppi_UNIT_SRCS := frontend/crb/ppi.c
+ppi_UNIT_SRCS := lib/ppi.c
 UNIT_TESTS += crb_serve
-crb_serve_UNIT_SRCS := $(addprefix frontend/crb/,serve.c crb.c ppi.c ring.c ioreq.c) lib/cursor.c
+crb_serve_UNIT_SRCS := $(addprefix frontend/crb/,serve.c crb.c ring.c ioreq.c) lib/ppi.c lib/cursor.c
 crb_serve_UNIT_LIBS := $(CRB_LIBS)
 $(BUILD)/san/frontend/crb/%.o $(BUILD)/san/tests/unit/crb_serve_test.o: CPPFLAGS += -D__XEN_TOOLS__

@@ -9,7 +9,7 @@
 #define XVTPM_CRB_SAVED_H
 
 #include "frontend/crb/crb.h"
-#include "frontend/crb/ppi.h"
+#include "lib/ppi.h"
 
 #define SAVED_MAGIC 0x34435658u /* "XVC4" */
 #define SAVED_VCPUS 128u	/* that one ioreq page has room for */

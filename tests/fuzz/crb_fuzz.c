@@ -4,7 +4,7 @@
  * Input: steps of 12 bytes: what, size, u16 offset, u64 value.
  */
 #include "frontend/crb/crb.h"
-#include "frontend/crb/ppi.h"
+#include "lib/ppi.h"
 #include "frontend/crb/ring.h"
 #include "lib/cursor.h"
 

@@ -2,7 +2,7 @@
 /* The registers of physical presence, against the answers of TCG PC Client Platform Physical
  * Presence Interface 1.30, 2.1 and table 2. */
 #include "tests/unit/unit.h"
-#include "frontend/crb/ppi.h"
+#include "lib/ppi.h"
 
 #include <string.h>
 

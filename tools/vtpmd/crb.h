@@ -15,7 +15,7 @@
 #ifndef VTPMD_CRB_H
 #define VTPMD_CRB_H
 
-#include "frontend/crb/ppi.h"
+#include "lib/ppi.h"
 #include "include/compiler.h"
 #include "tools/vtpmd/vtpmd.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/meta.h"
-#include "frontend/crb/ppi.h"
+#include "lib/ppi.h"
 #include "lib/slot/slot.h"
 #include "lib/slot/envelope.h"
 #include "lib/text.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Physical presence of HVM guests: a guest requests that its TPM be cleared, by the
- * registers of its vtpm-crb (frontend/crb/ppi.h), and that is done before its next start.
+ * registers of its vtpm-crb (lib/ppi.h), and that is done before its next start.
  *
  *   the guest requests -> noted in vtpm.json, within seconds or at its end
  *     -> CHANNEL_GUEST of the next new guest: told to the manager; or, by `--ppi deny`, not
@@ -14,7 +14,7 @@
 #define VTPMD_PRESENCE_H
 
 #include "compiler.h"
-#include "frontend/crb/ppi.h"
+#include "lib/ppi.h"
 #include "tools/vtpmd/vtpm.h"
 
 #include <stdbool.h>

@@ -3,7 +3,7 @@
 # the manager.
 CHANNEL_SRCS := lib/channel.c lib/cursor.c
 VTPMD_SRCS := $(wildcard tools/vtpmd/*.c) $(CHANNEL_SRCS) lib/text.c lib/atomic.c \
-              $(HOSTCONF_SRCS) lib/error.c lib/measure.c frontend/crb/ppi.c $(TPM2_PUBLIC_SRCS) lib/binding.c $(AUDIT_SRCS)
+              $(HOSTCONF_SRCS) lib/error.c lib/measure.c lib/ppi.c $(TPM2_PUBLIC_SRCS) lib/binding.c $(AUDIT_SRCS)
 VTPMD_LIBS := -levent -levent_extra -ljansson -lsystemd -luuid \
               -lxenvchan -lxenstore -lxenctrl -lxenforeignmemory -lcrypto -lpthread
 
@@ -51,7 +51,7 @@ hostchan_UNIT_LIBS := -lxenvchan
 STORE_SRCS := $(addprefix tools/vtpmd/,store.c store_folder.c work.c) lib/atomic.c $(ENVELOPE_SRCS)
 STORE_LIBS := -levent -lpthread -luuid -lcrypto
 UNIT_TESTS += vtpmd_store
-vtpmd_store_UNIT_SRCS := $(STORE_SRCS) tools/vtpmd/meta.c frontend/crb/ppi.c lib/text.c
+vtpmd_store_UNIT_SRCS := $(STORE_SRCS) tools/vtpmd/meta.c lib/ppi.c lib/text.c
 vtpmd_store_UNIT_LIBS := -ljansson $(STORE_LIBS)
 
 # all of vtpmd but its main(), above a store in memory
@@ -60,7 +60,7 @@ vtpmd_store_ops_UNIT_SRCS := $(filter-out tools/vtpmd/main.c,$(VTPMD_SRCS))
 vtpmd_store_ops_UNIT_LIBS := $(VTPMD_LIBS)
 
 UNIT_TESTS += vtpmd_identity
-vtpmd_identity_UNIT_SRCS := tools/vtpmd/identity.c tools/vtpmd/meta.c frontend/crb/ppi.c $(TPM2_PUBLIC_SRCS) lib/text.c $(STORE_SRCS)
+vtpmd_identity_UNIT_SRCS := tools/vtpmd/identity.c tools/vtpmd/meta.c lib/ppi.c $(TPM2_PUBLIC_SRCS) lib/text.c $(STORE_SRCS)
 vtpmd_identity_UNIT_LIBS := -ljansson $(STORE_LIBS)
 
 UNIT_TESTS += vtpmd_cert

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "frontend/crb/ppi.h"
+#include "lib/ppi.h"
 
 #define NO_OPERATION	    0
 #define CLEAR		    5

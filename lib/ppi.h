@@ -9,8 +9,8 @@
  * A request is not acted on here: vtpmd keeps it, and the vTPM's manager executes it before
  * the next start of a guest.
  */
-#ifndef XVTPM_CRB_PPI_H
-#define XVTPM_CRB_PPI_H
+#ifndef XVTPM_LIB_PPI_H
+#define XVTPM_LIB_PPI_H
 
 #include "include/compiler.h"
 
