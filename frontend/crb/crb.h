@@ -41,7 +41,9 @@
 
 #define CRB_BASE       0xFED40000u
 #define CRB_LOCALITIES 5
-#define CRB_SIZE       (CRB_LOCALITIES * 0x1000u)
+#define CRB_PAGE       0x1000u
+#define CRB_SIZE       (CRB_LOCALITIES * CRB_PAGE)
+#define CRB_CTRL_START 0x4cu
 #define CRB_BUFFER     0xFED45000u /* RAM of the guest */
 #define CRB_BUFFER_MAX 4096u
 

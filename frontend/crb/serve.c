@@ -7,12 +7,15 @@
 #include <string.h>
 #include <time.h>
 
-/* How long the write to START waits for the response, which saves reads of START; the
- * drivers' own time limits begin after it.  TPM2_Startup, once in a boot, changes the stored
- * state, and Linux allows it 750 ms, which a busy disk may need for itself. */
-#define HOLD_NS		1000000ll
-#define STARTUP_HOLD_NS 5000000000ll
-#define RC_CANCELED	0x909
+/* For how long after START the write to it, and reads of it, wait for the response, which
+ * saves reads: no longer than Xen's scheduler lets a vCPU wait, too.  Longer for what comes
+ * once in a boot, when nothing else is there to be done; the drivers' own time limits begin
+ * after the write.  TPM2_Startup changes the stored state, and Linux allows it 750 ms, which
+ * a busy disk may need for itself. */
+#define HOLD_NS		  20000000ll
+#define SELF_TEST_HOLD_NS 2000000000ll
+#define STARTUP_HOLD_NS	  5000000000ll
+#define RC_CANCELED	  0x909
 /* What is trapped, but for the page of the buffer, which is RAM. */
 #define PPI_AT	   (PPI_BASE - CRB_BASE)
 #define BOARD_SIZE (PPI_AT + PPI_SIZE)
@@ -22,6 +25,21 @@ static bool is_busy(const struct device *d)
 	return d->saved->crb.start & CRB_EXECUTING;
 }
 
+static int64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static int64_t hold_ns(uint32_t code)
+{
+	if (code == TPM2_CC_Startup)
+		return STARTUP_HOLD_NS;
+	return code == TPM2_CC_SelfTest ? SELF_TEST_HOLD_NS : HOLD_NS;
+}
+
 static void prepare(void *ctx, uint8_t locality, const uint8_t *cmd, size_t len)
 {
 	struct device *d = ctx;
@@ -29,7 +47,7 @@ static void prepare(void *ctx, uint8_t locality, const uint8_t *cmd, size_t len)
 
 	(void)cursor_u16(&c); /* tag */
 	(void)cursor_u32(&c); /* size */
-	d->hold_ns = cursor_u32(&c) == TPM2_CC_Startup ? STARTUP_HOLD_NS : HOLD_NS;
+	d->hold_until = now_ns() + hold_ns(cursor_u32(&c));
 	crb_ring_prepare(&d->ring, locality, cmd, len);
 }
 
@@ -81,40 +99,6 @@ static void look_at_ring(struct device *d)
 	}
 }
 
-static int64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
-/* Takes an event in; an access waits for its turn. */
-static void note_event(struct device *d)
-{
-	xenevtchn_port_or_error_t port = xenevtchn_pending(d->events);
-
-	if (port >= 0)
-		(void)!xenevtchn_unmask(d->events, (evtchn_port_t)port);
-	d->noted = true;
-}
-
-static void hold(struct device *d)
-{
-	int64_t until = now_ns() + d->hold_ns, left;
-
-	look_at_ring(d);
-	while (is_busy(d) && (left = until - now_ns()) > 0) {
-		struct pollfd p = {.fd = xenevtchn_fd(d->events), .events = POLLIN};
-		struct timespec t = {.tv_sec = left / 1000000000,
-				     .tv_nsec = left % 1000000000};
-
-		if (ppoll(&p, 1, &t, NULL) > 0)
-			note_event(d);
-		look_at_ring(d);
-	}
-}
-
 static uint64_t read_board(const struct device *d, uint32_t at, unsigned int size)
 {
 	return at < PPI_AT ? crb_read(&d->crb, at, size)
@@ -152,7 +136,6 @@ static uint64_t serve_access(struct device *d, const ioreq_t *r)
 {
 	uint64_t at = r->addr - CRB_BASE, data = r->data, result = ~0ull;
 	uint64_t step = r->df ? -(uint64_t)r->size : r->size;
-	bool executes = is_busy(d);
 
 	if (r->type != IOREQ_TYPE_COPY || !r->size || r->size > 8)
 		return data;
@@ -161,9 +144,25 @@ static uint64_t serve_access(struct device *d, const ioreq_t *r)
 		if (r->data_is_ptr)
 			data += step;
 	}
-	if (!executes && is_busy(d))
-		hold(d);
 	return r->data_is_ptr ? r->data : result;
+}
+
+static void answer_vcpu(struct device *d, unsigned int n, uint64_t data)
+{
+	d->held[n] = false;
+	ioreq_done(&d->ioreq, n, data);
+	(void)!xenevtchn_notify(d->events, d->saved->vcpu_port[n]);
+}
+
+/* Whether the access, which was served, asks for what a response changes: it gave the
+ * command, or reads whether it executes still. */
+static bool awaits_response(const struct device *d, const ioreq_t *r, bool gave)
+{
+	uint64_t at = r->addr - CRB_BASE;
+
+	return is_busy(d) && now_ns() < d->hold_until &&
+	       (gave || (r->dir == IOREQ_READ && r->count == 1 && !r->data_is_ptr &&
+			 at < CRB_SIZE && at % CRB_PAGE == CRB_CTRL_START));
 }
 
 /* An access that a vtpm-crb which died was serving is served again, but for a write to START
@@ -172,9 +171,12 @@ static void serve_vcpu(struct device *d, unsigned int n)
 {
 	struct crb_state *s = &d->saved->crb;
 	bool again = ioreq_is_taken(&d->ioreq, n), started = s->start >> 1 == n + 1;
+	bool executes = is_busy(d);
 	uint64_t data;
 	ioreq_t r;
 
+	if (d->held[n])
+		return;
 	if (!again && started)
 		s->start &= CRB_EXECUTING;
 	if (!ioreq_take(&d->ioreq, n, &r))
@@ -184,19 +186,35 @@ static void serve_vcpu(struct device *d, unsigned int n)
 		d->crb.vcpu = n + 1;
 		data = serve_access(d, &r);
 		d->crb.vcpu = 0;
-	} else if (is_busy(d)) {
-		look_at_ring(d);
-	} else {
+		d->held[n] = awaits_response(d, &r, !executes);
+	} else if (!executes) {
 		crb_deliver(&d->crb);
 	}
-	ioreq_done(&d->ioreq, n, data);
-	(void)!xenevtchn_notify(d->events, d->saved->vcpu_port[n]);
+	if (!d->held[n])
+		answer_vcpu(d, n, data);
 }
 
+/* Answers whoever waits for a response that has come, or comes too late. */
+static void release_held(struct device *d)
+{
+	ioreq_t r;
+
+	look_at_ring(d);
+	if (is_busy(d) && now_ns() < d->hold_until)
+		return;
+	for (unsigned int n = 0; n < d->saved->vcpus; n++)
+		if (d->held[n] && ioreq_take(&d->ioreq, n, &r))
+			answer_vcpu(d, n,
+				    r.dir == IOREQ_READ ? serve_access(d, &r) : r.data);
+}
+
+/* First those that one which died had taken: their vCPUs came before the others. */
 static void serve_all(struct device *d)
 {
-	for (unsigned int n = 0; n < d->saved->vcpus; n++)
-		serve_vcpu(d, n);
+	for (int taken = 1; taken >= 0; taken--)
+		for (unsigned int n = 0; n < d->saved->vcpus; n++)
+			if (ioreq_is_taken(&d->ioreq, n) == taken)
+				serve_vcpu(d, n);
 }
 
 /* What one that died had read and not unmasked, or had done and not told. */
@@ -217,8 +235,7 @@ static void serve_event(struct device *d)
 	if (port < 0)
 		return;
 	(void)!xenevtchn_unmask(d->events, (evtchn_port_t)port);
-	if ((uint32_t)port == d->saved->ring_port)
-		look_at_ring(d);
+	look_at_ring(d);
 	for (unsigned int n = 0; n < d->saved->vcpus; n++)
 		if ((uint32_t)port == d->saved->vcpu_port[n])
 			serve_vcpu(d, n);
@@ -229,16 +246,27 @@ void serve_begin(struct device *d)
 	catch_up(d);
 	look_at_ring(d);
 	serve_all(d);
+	release_held(d);
+}
+
+/* NULL: no access waits. */
+static const struct timespec *time_left(const struct device *d, struct timespec *t)
+{
+	int64_t left = d->hold_until - now_ns();
+
+	if (!memchr(d->held, true, sizeof(d->held)))
+		return NULL;
+	left = left > 0 ? left : 0;
+	*t = (struct timespec){left / 1000000000, left % 1000000000};
+	return t;
 }
 
 void serve_next(struct device *d)
 {
 	struct pollfd p = {.fd = xenevtchn_fd(d->events), .events = POLLIN};
+	struct timespec t;
 
-	while (d->noted) {
-		d->noted = false;
-		serve_all(d);
-	}
-	if (poll(&p, 1, -1) > 0)
+	if (ppoll(&p, 1, time_left(d, &t), NULL) > 0)
 		serve_event(d);
+	release_held(d);
 }

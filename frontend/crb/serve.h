@@ -14,8 +14,9 @@ struct device {
 	struct crb_ring ring;
 	struct crb crb;
 	struct ppi ppi;
-	int64_t hold_ns; /* of the command that executes */
-	bool noted;	 /* an event was taken in while a command was waited for */
+	/* vCPUs whose access waits for the response to the command that executes */
+	bool held[SAVED_VCPUS];
+	int64_t hold_until; /* CLOCK_MONOTONIC, ns */
 };
 
 /* For d->crb, whose ctx is d. */

@@ -16,17 +16,20 @@
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include <xen/xen.h>
 #include <xen/io/tpmif.h>
 
-#define RING_PORT  7
-#define VCPU_PORT  9
-#define CTRL_REQ   0x40
-#define CTRL_START 0x4c
-#define SIZE	   12u
-#define EXTRA	   (sizeof(struct tpmif_shared_page) + 4)
-#define STATES_MAX 4096u
+#define RING_PORT   7
+#define VCPU_PORT   9
+#define VCPUS	    2u /* the first one's commands are what most cases are about */
+#define CTRL_CANCEL 0x48
+#define CTRL_REQ    0x40
+#define CTRL_START  0x4c
+#define SIZE	    12u
+#define EXTRA	    (sizeof(struct tpmif_shared_page) + 4)
+#define STATES_MAX  4096u
 
 /* What outlives a vtpm-crb. */
 static struct world {
@@ -42,6 +45,7 @@ static struct world {
 static struct world *states;
 static unsigned int state_count;
 static int events = -1;
+static evtchn_port_t event = RING_PORT; /* the next one's port */
 
 int xenevtchn_fd(xenevtchn_handle *h)
 {
@@ -66,7 +70,7 @@ xenevtchn_port_or_error_t xenevtchn_pending(xenevtchn_handle *h)
 {
 	eventfd_t n;
 
-	return eventfd_read(events, &n) ? -1 : RING_PORT;
+	return eventfd_read(events, &n) ? -1 : (xenevtchn_port_or_error_t)event;
 }
 
 static struct world *make_worlds(size_t count)
@@ -109,20 +113,32 @@ static void make_device(struct device *d)
 	d->crb.ctx = d;
 }
 
+static ioreq_t *request_of(unsigned int n)
+{
+	shared_iopage_t *page = &w->page;
+
+	return &page->vcpu_ioreq[n];
+}
+
 static ioreq_t *vcpu(void)
 {
-	return &w->page.vcpu_ioreq[0];
+	return request_of(0);
+}
+
+static void access_by(unsigned int n, uint32_t reg, uint8_t dir, uint64_t data)
+{
+	*request_of(n) = (ioreq_t){.addr = CRB_BASE + reg,
+				   .data = data,
+				   .count = 1,
+				   .size = 4,
+				   .dir = dir,
+				   .type = IOREQ_TYPE_COPY,
+				   .state = STATE_IOREQ_READY};
 }
 
 static void access_register(uint32_t reg, uint8_t dir, uint64_t data)
 {
-	*vcpu() = (ioreq_t){.addr = CRB_BASE + reg,
-			    .data = data,
-			    .count = 1,
-			    .size = 4,
-			    .dir = dir,
-			    .type = IOREQ_TYPE_COPY,
-			    .state = STATE_IOREQ_READY};
+	access_by(0, reg, dir, data);
 }
 
 static void put_command(uint8_t last, uint8_t size)
@@ -137,9 +153,11 @@ static void new_world(void)
 {
 	memset(w, 0, sizeof(*w));
 	crb_reset(&w->saved.crb);
-	w->saved.vcpus = 1;
+	w->saved.vcpus = VCPUS;
 	w->saved.ring_port = RING_PORT;
-	w->saved.vcpu_port[0] = VCPU_PORT;
+	for (unsigned int n = 0; n < VCPUS; n++)
+		w->saved.vcpu_port[n] = VCPU_PORT + n;
+	event = RING_PORT;
 	w->saved.crb.active = 0;
 	w->saved.crb.ready = 1;
 }
@@ -150,6 +168,8 @@ static void serve_one(void)
 
 	make_device(&d);
 	serve_begin(&d);
+	while (memchr(d.held, true, sizeof(d.held)))
+		serve_next(&d);
 }
 
 static void keep_state(void)
@@ -319,6 +339,81 @@ static void the_next_command(void **ctx)
 	go_on_from_each(0x26);
 }
 
+/* The other vCPU does something while the first one's write to START is held. */
+static uint64_t other_does(struct device *d, uint32_t reg, uint8_t dir, uint64_t data)
+{
+	access_by(1, reg, dir, data);
+	event = VCPU_PORT + 1;
+	eventfd_write(events, 1);
+	serve_next(d);
+	event = RING_PORT;
+	return request_of(1)->data;
+}
+
+static uint8_t state_of(unsigned int n)
+{
+	return request_of(n)->state;
+}
+
+static void the_other_vcpu(void **ctx)
+{
+	struct tpmif_shared_page *h = (struct tpmif_shared_page *)w->ring;
+	struct device d;
+
+	put_command(0x27, SIZE);
+	access_register(CTRL_START, IOREQ_WRITE, 1);
+	make_device(&d);
+	serve_begin(&d);
+	/* the test may be slower than the hold */
+	d.hold_until = INT64_MAX;
+	assert_int_equal(state_of(0), STATE_IOREQ_INPROCESS);
+	assert_int_equal(other_does(&d, CTRL_REQ, IOREQ_READ, 5), 0);
+	assert_int_equal(state_of(1), STATE_IORESP_READY);
+	(void)other_does(&d, CTRL_REQ, IOREQ_WRITE, 2);
+	assert_int_equal(state_of(1), STATE_IORESP_READY);
+	assert_int_equal(w->saved.crb.start & CRB_EXECUTING, 1);
+	assert_int_equal(w->saved.crb.ready, 1);
+	(void)other_does(&d, CTRL_CANCEL, IOREQ_WRITE, 1);
+	assert_int_equal(state_of(1), STATE_IORESP_READY);
+	assert_int_equal(h->state, TPMIF_STATE_CANCEL);
+	(void)other_does(&d, CTRL_START, IOREQ_READ, 5);
+	assert_int_equal(state_of(1), STATE_IOREQ_INPROCESS);
+	assert_int_equal(state_of(0), STATE_IOREQ_INPROCESS);
+	h->state = TPMIF_STATE_SUBMIT;
+	manage();
+	serve_next(&d);
+	assert_int_equal(state_of(0), STATE_IORESP_READY);
+	assert_int_equal(state_of(1), STATE_IORESP_READY);
+	assert_int_equal(request_of(1)->data, 0);
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* Whose TPM takes its time gets on, and polls. */
+static void a_hold_ends(void **ctx)
+{
+	int64_t began = now_ms();
+	struct device d;
+
+	put_command(0x28, SIZE);
+	access_register(CTRL_START, IOREQ_WRITE, 1);
+	make_device(&d);
+	serve_begin(&d);
+	while (state_of(0) == STATE_IOREQ_INPROCESS)
+		serve_next(&d);
+	assert_in_range(now_ms() - began, 10, 10000);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(other_does(&d, CTRL_START, IOREQ_READ, 5), 1);
+		assert_int_equal(state_of(1), STATE_IORESP_READY);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -328,6 +423,8 @@ int main(void)
 		cmocka_unit_test_setup(two_kills, setup),
 		cmocka_unit_test_setup(a_bad_command, setup),
 		cmocka_unit_test_setup(the_next_command, setup),
+		cmocka_unit_test_setup(the_other_vcpu, setup),
+		cmocka_unit_test_setup(a_hold_ends, setup),
 	};
 
 	w = make_worlds(1);
