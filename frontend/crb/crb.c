@@ -62,6 +62,20 @@ static bool is_executing(const struct crb_state *s)
 	return s->start & CRB_EXECUTING;
 }
 
+static void forget_response(struct crb_state *s)
+{
+	s->rsp_len = 0;
+	explicit_bzero(s->rsp, sizeof(s->rsp));
+}
+
+/* A guest that reads 0 has the response in its RAM, and may write there from now on. */
+static uint32_t read_start(struct crb_state *s)
+{
+	if (!is_executing(s) && s->rsp_len)
+		forget_response(s);
+	return s->start & CRB_EXECUTING;
+}
+
 static uint32_t read_location(const struct crb *c)
 {
 	uint32_t v = STATE_VALID;
@@ -91,7 +105,7 @@ static uint32_t read_register(const struct crb *c, unsigned int locality, uint32
 	case CTRL_CANCEL:
 		return s->cancel;
 	case CTRL_START:
-		return s->start & CRB_EXECUTING;
+		return read_start(c->s);
 	case INT_ENABLE:
 		return s->int_enable;
 	case CTRL_CMD_SIZE:
@@ -197,13 +211,6 @@ static void copy_in(uint8_t *to, const volatile uint8_t *from, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		to[i] = from[i];
-}
-
-/* The guest has read it. */
-static void forget_response(struct crb_state *s)
-{
-	s->rsp_len = 0;
-	explicit_bzero(s->rsp, sizeof(s->rsp));
 }
 
 /* START: the command is copied once; its size is that of the copied header. */

@@ -132,18 +132,25 @@ static int open_all(struct handles *h, struct ioreq_server *q, struct saved *s,
 int ioreq_open(struct ioreq_server *q, struct saved *s, enum ioreq_how how,
 	       xenevtchn_handle *events, const char **what)
 {
-	struct handles h = {.domid = s->domid, .what = what};
+	struct handles h = {.domid = s->guest.domid, .what = what};
 	int rc = open_all(&h, q, s, how, events);
 
-	if (!rc && xenforeignmemory_restrict(h.memory, (domid_t)s->domid))
+	if (!rc && xenforeignmemory_restrict(h.memory, (domid_t)s->guest.domid))
 		rc = fail(&h, "the restriction of what it may map to the guest");
 	if (!rc) {
 		q->memory = h.memory;
-		q->domid = s->domid;
+		q->domid = s->guest.domid;
 		h.memory = NULL;
 	}
 	close_handles(&h);
 	return rc;
+}
+
+void ioreq_close(struct ioreq_server *q)
+{
+	munmap(q->page, PAGE);
+	munmap((void *)(uintptr_t)q->buffer, PAGE);
+	xenforeignmemory_close(q->memory);
 }
 
 bool ioreq_is_taken(const struct ioreq_server *q, unsigned int n)

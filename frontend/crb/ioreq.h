@@ -33,6 +33,8 @@ struct ioreq_server {
  * the guest's accesses from then on.  0, or -errno and *what: the call that failed. */
 int __must_check ioreq_open(struct ioreq_server *q, struct saved *s, enum ioreq_how how,
 			    xenevtchn_handle *events, const char **what);
+/* Gives back all that is of the guest, so that its domain can go. */
+void ioreq_close(struct ioreq_server *q);
 /* Whether a vtpm-crb that died had taken vCPU n's request. */
 bool ioreq_is_taken(const struct ioreq_server *q, unsigned int n);
 /* Copies vCPU n's request, which it waits for; false: none.  ioreq_done() answers it. */

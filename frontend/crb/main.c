@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -90,16 +91,14 @@ static int map_saved(struct device *d, const struct options *o)
 	return 0;
 }
 
-static int make_ring(struct device *d, uint32_t *ref)
+static int make_grants(struct saved *s)
 {
-	struct saved *s = d->saved;
 	struct {
 		struct ioctl_gntalloc_alloc_gref head;
 		uint32_t more[RING_PAGES - 1];
-	} a = {.head = {.domid = (uint16_t)s->backend,
+	} a = {.head = {.domid = (uint16_t)s->manager.domid,
 			.flags = GNTALLOC_FLAG_WRITABLE,
 			.count = RING_PAGES}};
-	xenevtchn_port_or_error_t port;
 	uint32_t refs[RING_PAGES];
 
 	if (ioctl(GRANTS_FD, IOCTL_GNTALLOC_ALLOC_GREF, &a))
@@ -107,9 +106,21 @@ static int make_ring(struct device *d, uint32_t *ref)
 	s->ring_index = a.head.index;
 	memcpy(refs, (uint8_t *)&a + offsetof(struct ioctl_gntalloc_alloc_gref, gref_ids),
 	       sizeof(refs));
-	*ref = refs[0];
+	s->ring_ref = refs[0];
 	s->ring_extra = refs[1];
-	port = xenevtchn_bind_unbound_port(d->events, s->backend);
+	return 0;
+}
+
+/* The grants may be those of the manager's last guest. */
+static int make_ring(struct device *d)
+{
+	struct saved *s = d->saved;
+	int rc = s->ring_ref ? 0 : make_grants(s);
+	xenevtchn_port_or_error_t port;
+
+	if (rc)
+		return rc;
+	port = xenevtchn_bind_unbound_port(d->events, s->manager.domid);
 	if (port < 0)
 		return failed("an event channel to the manager", -errno);
 	s->ring_port = (uint32_t)port;
@@ -117,7 +128,7 @@ static int make_ring(struct device *d, uint32_t *ref)
 }
 
 /* The pages stay with who has mapped them, and with vtpmd. */
-static int map_ring(struct device *d)
+static int map_ring(struct device *d, bool is_new)
 {
 	struct saved *s = d->saved;
 	void *page = mmap(NULL, RING_PAGES * 4096, PROT_READ | PROT_WRITE, MAP_SHARED,
@@ -126,6 +137,8 @@ static int map_ring(struct device *d)
 	if (page == MAP_FAILED)
 		return failed("the ring's pages", -errno);
 	close(GRANTS_FD);
+	if (is_new)
+		memset(page, 0, RING_PAGES * 4096);
 	d->ring = (struct crb_ring){.page = page, .extra = s->ring_extra};
 	return 0;
 }
@@ -135,21 +148,21 @@ static bool put_node(struct xs_handle *xs, const struct saved *s, const char *na
 {
 	struct xs_permissions perms[] = {
 		{.id = 0, .perms = XS_PERM_NONE},
-		{.id = s->backend, .perms = XS_PERM_READ},
+		{.id = s->manager.domid, .perms = XS_PERM_READ},
 	};
 	char path[64], text[16];
 
-	snprintf(path, sizeof(path), CHANNEL_CRB_NODES "/%u/%s", s->domid, name);
+	snprintf(path, sizeof(path), CHANNEL_CRB_NODES "/%u/%s", s->guest.domid, name);
 	snprintf(text, sizeof(text), "%u", v);
 	return xs_write(xs, XBT_NULL, path, text, (unsigned int)strlen(text)) &&
-	       xs_set_permissions(xs, XBT_NULL, path, perms, s->backend ? 2 : 1);
+	       xs_set_permissions(xs, XBT_NULL, path, perms, s->manager.domid ? 2 : 1);
 }
 
 /* The manager connects to what the nodes say as soon as state is 3. */
-static int offer_ring(const struct saved *s, uint32_t ref)
+static int offer_ring(const struct saved *s)
 {
 	struct xs_handle *xs = xs_open(0);
-	bool good = xs && put_node(xs, s, "ring-ref", ref) &&
+	bool good = xs && put_node(xs, s, "ring-ref", s->ring_ref) &&
 		    put_node(xs, s, "event-channel", s->ring_port) &&
 		    put_node(xs, s, "feature-protocol-v2", 1) &&
 		    put_node(xs, s, "state", XenbusStateInitialised);
@@ -161,18 +174,18 @@ static int offer_ring(const struct saved *s, uint32_t ref)
 
 static int set_up(struct device *d, const struct options *o)
 {
+	bool is_new = o->how != IOREQ_RESUME;
 	const char *what = "";
-	uint32_t ref = 0;
 	int rc = map_saved(d, o);
 
 	if (rc)
 		return rc;
 	d->events = xenevtchn_fdopen(NULL, EVENTS_FD, 0);
 	rc = d->events ? 0 : failed("event channels", -errno);
-	if (!rc && o->how != IOREQ_RESUME)
-		rc = make_ring(d, &ref);
+	if (!rc && is_new)
+		rc = make_ring(d);
 	if (!rc)
-		rc = map_ring(d);
+		rc = map_ring(d, is_new);
 	if (rc)
 		return rc;
 	rc = ioreq_open(&d->ioreq, d->saved, o->how, d->events, &what);
@@ -188,12 +201,12 @@ static int set_up(struct device *d, const struct options *o)
 	d->ppi = (struct ppi){.s = &d->saved->ppi, .told = &d->saved->ppi_told};
 	if (d->saved->lost)
 		crb_fail(&d->crb);
-	else if (o->how != IOREQ_RESUME)
+	else if (is_new)
 		crb_abort(&d->crb);
 	/* its RAM was saved before the response came */
 	if (o->how == IOREQ_RESTORE)
 		crb_deliver(&d->crb);
-	rc = o->how == IOREQ_RESUME ? 0 : offer_ring(d->saved, ref);
+	rc = is_new ? offer_ring(d->saved) : 0;
 	if (rc)
 		return rc;
 	/* who resumes offers no ring */
@@ -217,16 +230,36 @@ static int seal_head(struct device *d, const struct options *o)
 	return rc;
 }
 
+static volatile sig_atomic_t is_over;
+
+static void on_term(int sig)
+{
+	is_over = 1;
+}
+
+/* From now on SIGTERM ends serve_next() alone. */
+static void await_term(void)
+{
+	const struct sigaction over = {.sa_handler = on_term};
+	sigset_t term;
+
+	sigemptyset(&term);
+	sigaddset(&term, SIGTERM);
+	(void)sigprocmask(SIG_BLOCK, &term, NULL);
+	(void)sigaction(SIGTERM, &over, NULL);
+}
+
 int main(int argc, char **argv)
 {
+	static struct device d;
 	struct options o = {0};
-	struct device d = {0};
 	struct error e = {.cause = CAUSE_NONE};
 
 	if (!parse_options(&o, argc, argv)) {
 		fputs(usage, stderr);
 		return 2;
 	}
+	await_term();
 	(void)prctl(PR_SET_DUMPABLE, 0);
 	if (set_up(&d, &o) || seal_head(&d, &o))
 		return 1;
@@ -235,6 +268,8 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	serve_begin(&d);
-	for (;;)
+	while (!is_over)
 		serve_next(&d);
+	serve_end(&d);
+	return 0;
 }

@@ -4,6 +4,7 @@
 #include "lib/tpm2/types.h"
 
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <time.h>
 
@@ -265,8 +266,27 @@ void serve_next(struct device *d)
 {
 	struct pollfd p = {.fd = xenevtchn_fd(d->events), .events = POLLIN};
 	struct timespec t;
+	sigset_t none;
 
-	if (ppoll(&p, 1, time_left(d, &t), NULL) > 0)
+	sigemptyset(&none);
+	if (ppoll(&p, 1, time_left(d, &t), &none) > 0)
 		serve_event(d);
 	release_held(d);
+}
+
+void serve_end(struct device *d)
+{
+	static uint8_t nowhere[CRB_BUFFER_MAX];
+	struct pollfd p = {.fd = xenevtchn_fd(d->events), .events = POLLIN};
+
+	ioreq_close(&d->ioreq);
+	d->crb.buffer = nowhere;
+	for (look_at_ring(d); is_busy(d); look_at_ring(d)) {
+		xenevtchn_port_or_error_t port;
+
+		(void)!poll(&p, 1, -1);
+		port = xenevtchn_pending(d->events);
+		if (port >= 0)
+			(void)!xenevtchn_unmask(d->events, (evtchn_port_t)port);
+	}
 }

@@ -24,7 +24,10 @@ extern const struct crb_ops serve_ops;
 
 /* Goes on with what a vtpm-crb that died left undone. */
 void serve_begin(struct device *d);
-/* Waits for one event, and serves it. */
+/* Waits for one event, or for SIGTERM, which is blocked otherwise, and serves it. */
 void serve_next(struct device *d);
+/* The guest has ended, and may be restored: gives back what is of it, and waits until the
+ * TPM has answered its command. */
+void serve_end(struct device *d);
 
 #endif

@@ -6,7 +6,7 @@ export FAKEXEN=$dir/xen
 vtpmd_by=(env FAKEXEN="$FAKEXEN" "LD_PRELOAD=$root/build/bin/fakexen.so" "PATH=$dir/bin:$PATH" "$root/build/bin/vtpmd")
 
 xen_up() { # and what vtpmd needs besides
-	mkdir -p "$FAKEXEN"/{domains,opened,store} "$dir"/{bin,run,store,unix}
+	mkdir -p "$FAKEXEN"/{domains,opened,ram,store} "$dir"/{bin,run,store,unix}
 	printf '#!/bin/bash\nexec bash %s/tests/host/fakexen_xl "$@"\n' "$root" >"$dir/bin/xl"
 	chmod +x "$dir/bin/xl"
 	echo kernel >"$dir/stubdom"
@@ -37,6 +37,6 @@ guest_up() { # guest_up DOMID NAME BACKEND-DOMID VTPM-UUID: a guest with a vTPM 
 	set_node "/libxl/$1/device/vtpm/0/uuid" "$4"
 }
 guest_down() { # guest_down DOMID
-	rm -rf "$FAKEXEN/domains/$1" "$FAKEXEN/store/local/domain/$1" "$FAKEXEN/store/libxl/$1" \
+	rm -rf "$FAKEXEN/domains/$1" "$FAKEXEN/ram/$1".* "$FAKEXEN/store/local/domain/$1" "$FAKEXEN/store/libxl/$1" \
 		"$FAKEXEN"/store/local/domain/*/backend/vtpm/"$1"
 }

@@ -5,6 +5,7 @@
  *
  *   domains/DOMID	the domain's uuid, 32 hexadecimal digits, and its state: "up", "ended"
  *   store/PATH/=	the value of xenstore's node PATH
+ *   ram/DOMID.FRAME	a page of that domain's
  *   opened/N		what the Nth open() of a device of /dev/xen opens, of a process
  *   vchan.DOMID	a socket at which that domain's manager listens
  *
@@ -138,10 +139,27 @@ int xc_domain_getinfolist(xc_interface *xc, uint32_t first, unsigned int max,
 	return (int)n;
 }
 
+/* The file that is a frame of a domain's; -1: it has no RAM there. */
+static int open_frame(uint32_t domid, xen_pfn_t frame, int flags)
+{
+	char name[64], whole[512];
+
+	snprintf(name, sizeof(name), "%u.%llx", domid, (unsigned long long)frame);
+	place(whole, "ram/", name);
+	return openat(AT_FDCWD, whole, flags | O_CLOEXEC, 0600);
+}
+
 int xc_domain_populate_physmap_exact(xc_interface *xc, uint32_t domid,
 				     unsigned long count, unsigned int order,
 				     unsigned int flags, xen_pfn_t *frames)
 {
+	for (unsigned long i = 0; i < count; i++) {
+		int fd = open_frame(domid, frames[i], O_RDWR | O_CREAT | O_TRUNC);
+
+		if (fd < 0 || ftruncate(fd, XC_PAGE_SIZE))
+			return -1;
+		close(fd);
+	}
 	return 0;
 }
 
@@ -156,12 +174,22 @@ int xenforeignmemory_close(xenforeignmemory_handle *h)
 	return 0;
 }
 
-/* The frames are new ones each time. */
 void *xenforeignmemory_map(xenforeignmemory_handle *h, uint32_t domid, int prot,
 			   size_t count, const xen_pfn_t frames[], int errors[])
 {
-	void *at = mmap(NULL, count * 4096, prot, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint8_t *at = mmap(NULL, count * XC_PAGE_SIZE, prot, MAP_PRIVATE | MAP_ANONYMOUS,
+			   -1, 0);
 
+	for (size_t i = 0; at != MAP_FAILED && i < count; i++) {
+		int fd = open_frame(domid, frames[i], O_RDWR);
+
+		errors[i] = fd < 0 ? -EINVAL : 0;
+		if (fd < 0)
+			continue;
+		(void)!mmap(at + i * XC_PAGE_SIZE, XC_PAGE_SIZE, prot,
+			    MAP_SHARED | MAP_FIXED, fd, 0);
+		close(fd);
+	}
 	return at == MAP_FAILED ? NULL : at;
 }
 

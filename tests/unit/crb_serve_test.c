@@ -387,6 +387,68 @@ static void the_other_vcpu(void **ctx)
 	assert_int_equal(request_of(1)->data, 0);
 }
 
+/* Pages of the guest, which can be given back. */
+static void *guest_page(void)
+{
+	void *at = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			-1, 0);
+
+	assert_ptr_not_equal(at, MAP_FAILED);
+	return at;
+}
+
+static void start_and_end(struct device *d, bool manager_is_fast)
+{
+	put_command(0x29, SIZE);
+	make_device(d);
+	d->crb.vcpu = 1;
+	crb_write(&d->crb, CTRL_START, 4, 1);
+	if (manager_is_fast)
+		manage();
+	d->ioreq.page = guest_page();
+	d->ioreq.buffer = guest_page();
+	serve_end(d);
+}
+
+/* Its RAM was saved while its command executed. */
+static void find_response(void)
+{
+	uint8_t saved[4096] = {0};
+	struct device d;
+
+	make_device(&d);
+	d.crb.buffer = saved;
+	assert_int_equal(w->saved.crb.start & CRB_EXECUTING, 0);
+	crb_deliver(&d.crb);
+	assert_int_equal(crb_read(&d.crb, CTRL_START, 4), 0);
+	assert_memory_equal(saved, "\x80\x01\0\0\0\x0c\0\0\0\0\0\x29", SIZE);
+	assert_int_equal(w->executed, 1);
+	/* the guest has read that, and writes its next command */
+	saved[0] = 1;
+	crb_deliver(&d.crb);
+	assert_int_equal(saved[0], 1);
+}
+
+static void the_end_of_a_guest(void **ctx)
+{
+	struct device d;
+	pid_t pid;
+
+	start_and_end(&d, true);
+	find_response();
+	new_world();
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid) {
+		usleep(200000);
+		manage();
+		_exit(0);
+	}
+	start_and_end(&d, false);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	find_response();
+}
+
 static int64_t now_ms(void)
 {
 	struct timespec t;
@@ -425,6 +487,7 @@ int main(void)
 		cmocka_unit_test_setup(the_next_command, setup),
 		cmocka_unit_test_setup(the_other_vcpu, setup),
 		cmocka_unit_test_setup(a_hold_ends, setup),
+		cmocka_unit_test_setup(the_end_of_a_guest, setup),
 	};
 
 	w = make_worlds(1);

@@ -36,39 +36,34 @@ static int write_number(struct xen *x, uint32_t domid, const char *node, uint64_
 }
 
 /* Copies the tables that acpi_firmware= gave, which ours follow. */
-static int copy_tables(struct xen *x, uint32_t domid, uint8_t *to, size_t room,
-		       size_t *len)
+static int copy_tables(struct xen *x, uint32_t domid, const struct saved_board *b,
+		       uint8_t *to, size_t room)
 {
-	uint64_t at = read_number(x, domid, NODE_ADDRESS);
-	uint64_t n = read_number(x, domid, NODE_LENGTH);
 	unsigned int count;
 	uint8_t *from;
 
-	*len = 0;
-	/* ours: the toolstack starts it a second time */
-	if (!at || !n || at == (uint64_t)TABLES_GFN * PAGE)
+	if (!b->length)
 		return 0;
-	if (n > room)
+	if (b->length > room)
 		return -ENOSPC;
-	count = (unsigned int)((at % PAGE + n + PAGE - 1) / PAGE);
-	from = xen_map(x, domid, at / PAGE, count);
+	count = (unsigned int)((b->address % PAGE + b->length + PAGE - 1) / PAGE);
+	from = xen_map(x, domid, b->address / PAGE, count);
 	if (!from)
 		return -EIO;
-	memcpy(to, from + at % PAGE, n);
+	memcpy(to, from + b->address % PAGE, b->length);
 	xen_unmap(from, count);
-	*len = n;
 	return 0;
 }
 
-static int put_tables(struct xen *x, uint32_t domid)
+static int put_tables(struct xen *x, uint32_t domid, const struct saved_board *b)
 {
-	size_t room = TABLES_PAGES * PAGE, others = 0, own = 0;
+	size_t room = TABLES_PAGES * PAGE, others = b->length, own = 0;
 	uint8_t *tables = xen_map(x, domid, TABLES_GFN, TABLES_PAGES);
 	int rc;
 
 	if (!tables)
 		return -EIO;
-	rc = copy_tables(x, domid, tables, room, &others);
+	rc = copy_tables(x, domid, b, tables, room);
 	if (!rc)
 		rc = acpi_tables(tables + others, room - others, &own);
 	xen_unmap(tables, TABLES_PAGES);
@@ -77,17 +72,42 @@ static int put_tables(struct xen *x, uint32_t domid)
 	return rc ? rc : write_number(x, domid, NODE_LENGTH, others + own);
 }
 
-int board_furnish(struct xen *x, uint32_t domid, const char **what)
+static int make_pages(struct xen *x, uint32_t domid, uint64_t first, unsigned int count)
 {
-	int rc = xen_populate(x, domid, BUFFER_GFN, 1);
+	void *at = xen_map(x, domid, first, count);
 
+	if (!at)
+		return xen_populate(x, domid, first, count);
+	xen_unmap(at, count);
+	return 0;
+}
+
+bool board_is_there(struct xen *x, uint32_t domid)
+{
+	void *at = xen_map(x, domid, BUFFER_GFN, 1);
+
+	if (at)
+		xen_unmap(at, 1);
+	return at;
+}
+
+int board_furnish(struct xen *x, uint32_t domid, struct saved_board *b, const char **what)
+{
+	int rc;
+
+	if (!b->begun) {
+		b->address = read_number(x, domid, NODE_ADDRESS);
+		b->length = b->address ? read_number(x, domid, NODE_LENGTH) : 0;
+		b->begun = 1;
+	}
 	*what = "memory for its TPM's pages: does the host have any left";
+	rc = make_pages(x, domid, BUFFER_GFN, 1);
 	if (!rc)
-		rc = xen_populate(x, domid, LOG_GFN, LOG_PAGES);
+		rc = make_pages(x, domid, LOG_GFN, LOG_PAGES);
 	if (!rc)
-		rc = xen_populate(x, domid, TABLES_GFN, TABLES_PAGES);
+		rc = make_pages(x, domid, TABLES_GFN, TABLES_PAGES);
 	if (rc)
 		return rc;
 	*what = "its ACPI tables, with those of acpi_firmware=";
-	return put_tables(x, domid);
+	return put_tables(x, domid, b);
 }

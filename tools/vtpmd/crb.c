@@ -6,6 +6,7 @@
 #include "lib/text.h"
 #include "tools/vtpmd/board.h"
 #include "tools/vtpmd/child.h"
+#include "tools/vtpmd/crb_devices.h"
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/xen.h"
 
@@ -20,7 +21,6 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <systemd/sd-daemon.h>
 #include <unistd.h>
 #include <uuid/uuid.h>
 
@@ -30,41 +30,29 @@
  * many; later ones at its end.  That it has none any more is always written. */
 #define REQUEST_S    5
 #define REQUESTS_MAX 64
-#define ENDS_MAX     5 /* in a minute; then its guest stays without a TPM */
-
-/* As vtpm-crb expects them from descriptor 3 on.  Event channels and grants are open as long
- * as one process has these open: vtpmd, or systemd, which keeps them under these names
- * while vtpmd is restarted. */
-enum { EVENTS, GRANTS, DEVICES };
-static const struct {
-	const char *path, *name;
-} devices[DEVICES] = {
-	[EVENTS] = {"/dev/xen/evtchn", "crb-events-"},
-	[GRANTS] = {"/dev/xen/gntalloc", "crb-grants-"},
-};
+/* After its guest's end: for the response to a command, which may make a key. */
+#define FINISH_S   30
+#define RELEASE_MS 500 /* when the next guest is there */
+#define ENDS_MAX   5   /* in a minute; then its guest stays without a TPM */
 
 struct crb_process {
 	struct crb_process *next;
 	struct vtpmd *d;
 	char uuid[37], name[64];
 	uint32_t domid;
-	struct saved *saved;	/* the file, mapped */
-	int fds[DEVICES];	/* what it has open, kept for the next one; -1 */
-	int pidfd;		/* -1: none runs */
-	struct event *ended;	/* pidfd is readable */
-	unsigned int requests;	/* of physical presence that were noted */
-	bool resumes;		/* one before it was ready once */
+	struct saved *saved;	    /* the file, mapped */
+	struct crb_devices devices; /* what it has open, kept for the next one */
+	int pidfd;		    /* -1: none runs */
+	struct event *ended;	    /* pidfd is readable */
+	unsigned int requests;	    /* of physical presence that were noted */
+	struct event *over; /* its guest has ended; the time that it has for its end */
+	bool resumes;	    /* one before it was ready once */
 	int64_t ends[ENDS_MAX]; /* stamp_ms() */
 };
 
 static struct crb_process *processes;
 static crb_request *on_request;
 static struct event *look; /* at the requests */
-/* What systemd kept, until crb_load() has found its guests. */
-static struct {
-	char **names;
-	int count;
-} kept;
 
 static void node_of(uint32_t domid, char out[static NODE_SIZE])
 {
@@ -80,84 +68,39 @@ bool crb_is_wanted(const struct vtpmd *d, uint32_t domid)
 	       !strcmp(type, "hvm");
 }
 
-static void close_fd(int *fd)
+static bool is_domain(const struct vtpmd *d, const struct saved_domain *is)
 {
-	if (*fd >= 0)
-		close(*fd);
-	*fd = -1;
+	uint8_t uuid[16];
+
+	return !xen_uuid(d->xen, is->domid, uuid) &&
+	       !memcmp(uuid, is->uuid, sizeof(uuid));
 }
 
-static void name_device(const struct crb_process *p, int device, char out[64])
+static bool guest_lives(const struct crb_process *p)
 {
-	snprintf(out, 64, "%s%s", devices[device].name, p->uuid);
+	return is_domain(p->d, &p->saved->guest);
 }
 
-static void close_devices(struct crb_process *p)
+/* A manager that is a process ends with its vtpmd. */
+static bool manager_lives(const struct crb_process *p)
 {
-	char name[64];
-
-	for (int i = 0; i < DEVICES; i++) {
-		if (p->fds[i] >= 0) {
-			name_device(p, i, name);
-			(void)sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", name);
-		}
-		close_fd(&p->fds[i]);
-	}
+	return p->saved->manager.domid && is_domain(p->d, &p->saved->manager);
 }
 
-/* Opens new ones for a vtpm-crb. */
+/* Opens for a vtpm-crb what is not open. */
 static int open_devices(struct crb_process *p)
 {
-	char name[64], text[128];
+	const char *what;
 	int rc;
 
-	close_devices(p);
 	p->saved->bound = 0;
-	for (int i = 0; i < DEVICES; i++) {
-		p->fds[i] = open(devices[i].path, O_RDWR | O_CLOEXEC);
-		if (p->fds[i] < 0) {
-			rc = -errno;
-			log_line(LOG_ERR, "vTPM %s: %s cannot be opened: %s", p->name,
-				 devices[i].path, strerror(-rc));
-			return rc;
-		}
-		name_device(p, i, name);
-		snprintf(text, sizeof(text), "FDSTORE=1\nFDPOLL=0\nFDNAME=%s", name);
-		(void)sd_pid_notify_with_fds(0, 0, text, &p->fds[i], 1);
-	}
-	return 0;
-}
-
-/* Takes what systemd kept of them. */
-static void take_devices(struct crb_process *p)
-{
-	char name[64];
-
-	for (int i = 0; i < DEVICES; i++) {
-		name_device(p, i, name);
-		for (int n = 0; n < kept.count; n++)
-			if (p->fds[i] < 0 && kept.names[n] &&
-			    !strcmp(kept.names[n], name)) {
-				p->fds[i] = SD_LISTEN_FDS_START + n;
-				free(kept.names[n]);
-				kept.names[n] = NULL;
-			}
-	}
-}
-
-/* Whose guests are no more. */
-static void drop_kept(void)
-{
-	for (int n = 0; n < kept.count; n++) {
-		if (!kept.names[n])
-			continue;
-		(void)sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", kept.names[n]);
-		close(SD_LISTEN_FDS_START + n);
-		free(kept.names[n]);
-	}
-	if (kept.count > 0)
-		free(kept.names);
-	kept.count = 0;
+	if (p->devices.fd[CRB_GRANTS] < 0)
+		p->saved->ring_ref = 0;
+	rc = crb_devices_open(&p->devices, &what);
+	if (rc)
+		log_line(LOG_ERR, "vTPM %s: %s cannot be opened: %s", p->name, what,
+			 strerror(-rc));
+	return rc;
 }
 
 /* The process is gone, or not ours to watch any more. */
@@ -166,7 +109,9 @@ static void forget_process(struct crb_process *p)
 	if (p->ended)
 		event_free(p->ended);
 	p->ended = NULL;
-	close_fd(&p->pidfd);
+	if (p->pidfd >= 0)
+		close(p->pidfd);
+	p->pidfd = -1;
 }
 
 static void free_process(struct crb_process *p)
@@ -179,18 +124,12 @@ static void free_process(struct crb_process *p)
 		*at = p->next;
 	xen_unwatch(p->d->xen, p);
 	forget_process(p);
-	for (int i = 0; i < DEVICES; i++)
-		close_fd(&p->fds[i]);
+	if (p->over)
+		event_free(p->over);
+	crb_devices_leave(&p->devices);
 	if (p->saved)
 		munmap(p->saved, sizeof(*p->saved));
 	free(p);
-}
-
-static bool guest_lives(const struct crb_process *p)
-{
-	uint8_t uuid[16];
-
-	return !xen_uuid(p->d->xen, p->domid, uuid);
 }
 
 /* all: also when its guest made many before. */
@@ -215,21 +154,56 @@ static void on_look(evutil_socket_t fd, short what, void *ctx)
 		note_request(p, false);
 }
 
-/* Its guest has ended: its mappings would keep the domain. */
-static void end_process(struct crb_process *p)
+static void signal_crb(const struct crb_process *p, int sig)
+{
+	if (p->pidfd >= 0)
+		(void)!syscall(SYS_pidfd_send_signal, p->pidfd, sig, NULL, 0);
+}
+
+/* Its guest has ended, and so has it, or has to. */
+static void forget_guest(struct crb_process *p)
 {
 	char node[NODE_SIZE];
 
-	if (p->pidfd >= 0)
-		(void)!syscall(SYS_pidfd_send_signal, p->pidfd, SIGKILL, NULL, 0);
+	signal_crb(p, SIGKILL);
 	node_of(p->domid, node);
 	xen_remove(p->d->xen, node);
 	note_request(p, true);
-	/* what it had may be another's number by now */
 	p->saved->pid = 0;
-	p->saved->domid = 0;
-	close_devices(p);
+	p->saved->guest.domid = 0;
+	if (manager_lives(p))
+		crb_devices_keep(&p->devices, p->saved->manager.uuid);
+	else
+		crb_devices_close(&p->devices);
 	free_process(p);
+}
+
+static void on_overdue(evutil_socket_t fd, short what, void *ctx)
+{
+	struct crb_process *p = ctx;
+
+	log_line(LOG_WARNING,
+		 "vTPM %s: the last command of domain %u, which has ended, has no "
+		 "response after %d s; a guest that is restored reads TPM_RC_FAILURE",
+		 p->name, p->domid, FINISH_S);
+	forget_guest(p);
+}
+
+/* Its guest has ended: it gives back what is the domain's, which could not go otherwise, at
+ * once, and ends with the response to the command that executes: a guest that was saved
+ * reads that when it is restored. */
+static void end_process(struct crb_process *p)
+{
+	static const struct timeval finish = {.tv_sec = FINISH_S};
+
+	if (p->over)
+		return;
+	note_request(p, true);
+	p->over = evtimer_new(p->d->base, on_overdue, p);
+	if (p->pidfd < 0 || !p->over || event_add(p->over, &finish))
+		forget_guest(p);
+	else
+		signal_crb(p, SIGTERM);
 }
 
 static void on_crb_end(evutil_socket_t fd, short what, void *ctx);
@@ -266,8 +240,8 @@ static int spawn_crb(struct crb_process *p, const char *how)
 	char *argv[] = {(char *)p->d->crb, (char *)how, file, user, NULL};
 	/* bound until it becomes another user, whom the kernel takes that from */
 	const struct child_start s = {.argv = argv,
-				      .fds = p->fds,
-				      .fd_count = DEVICES,
+				      .fds = p->devices.fd,
+				      .fd_count = CRB_DEVICES,
 				      .out = -1,
 				      .bound = true};
 	struct error e = {.cause = CAUSE_NONE};
@@ -307,8 +281,12 @@ static bool ends_too_often(struct crb_process *p)
 /* The next one goes on with the channels that are kept; if none are, with new ones. */
 static void resume_crb(struct crb_process *p)
 {
-	bool keeps = p->saved->bound && p->fds[EVENTS] >= 0 && p->fds[GRANTS] >= 0;
-	int rc = keeps ? 0 : open_devices(p);
+	bool keeps = p->saved->bound && crb_devices_are_open(&p->devices);
+	int rc;
+
+	if (!keeps)
+		crb_devices_close(&p->devices);
+	rc = keeps ? 0 : open_devices(p);
 
 	p->resumes = true;
 	if (rc || spawn_crb(p, keeps ? "resume" : "rebind"))
@@ -321,8 +299,8 @@ static void on_crb_end(evutil_socket_t fd, short what, void *ctx)
 	struct crb_process *p = ctx;
 
 	forget_process(p);
-	if (!guest_lives(p)) {
-		end_process(p);
+	if (p->over || !guest_lives(p)) {
+		forget_guest(p);
 		return;
 	}
 	if ((!p->saved->pid && !p->resumes) || ends_too_often(p)) {
@@ -356,9 +334,11 @@ static int map_file(struct crb_process *p)
 
 	snprintf(name, sizeof(name), FILE_PREFIX "%s", p->uuid);
 	fd = openat(p->d->run_dir, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd < 0 || ftruncate(fd, sizeof(*s))) {
-		close_fd(&fd);
+	if (fd < 0)
 		return -errno;
+	if (ftruncate(fd, sizeof(*s))) {
+		close(fd);
+		return -EIO;
 	}
 	s = mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	close(fd);
@@ -374,7 +354,8 @@ static struct crb_process *new_process(struct vtpmd *d, const char *uuid,
 	if (!p)
 		return NULL;
 	p->d = d;
-	p->fds[EVENTS] = p->fds[GRANTS] = p->pidfd = -1;
+	p->pidfd = -1;
+	crb_devices_init(&p->devices, uuid);
 	snprintf(p->uuid, sizeof(p->uuid), "%s", uuid);
 	snprintf(p->name, sizeof(p->name), "%s", name);
 	p->next = processes;
@@ -411,6 +392,15 @@ static bool has_process(uint32_t domid)
 	return p;
 }
 
+/* The manager has no command by now, and so its answer, if there is one, has been given. */
+static void await_end(const struct crb_process *p)
+{
+	struct pollfd end = {.fd = p->pidfd, .events = POLLIN};
+
+	if (p->pidfd >= 0)
+		(void)!poll(&end, 1, RELEASE_MS);
+}
+
 void crb_release(const uint8_t vtpm[16])
 {
 	struct crb_process *p;
@@ -418,31 +408,54 @@ void crb_release(const uint8_t vtpm[16])
 
 	uuid_unparse_lower(vtpm, uuid);
 	p = find_process(uuid);
-	if (p && !guest_lives(p))
-		end_process(p);
+	if (!p || guest_lives(p))
+		return;
+	signal_crb(p, SIGTERM);
+	await_end(p);
+	forget_guest(p);
 }
 
-static void init_saved(struct crb_process *p, const struct crb_guest *g)
+/* Whether a vtpmd has begun with the board of domain g. */
+static bool has_begun(const struct saved *s, const struct saved_domain *g)
+{
+	return s->magic == SAVED_MAGIC && s->board.begun && s->guest.domid == g->domid &&
+	       !memcmp(s->guest.uuid, g->uuid, sizeof(g->uuid));
+}
+
+static void init_saved(struct crb_process *p, const struct crb_guest *g,
+		       const struct saved_domain *guest)
 {
 	struct saved *s = p->saved;
+	struct saved_board board = {0};
 
-	if (!g->restored) {
+	/* one that goes on knows its own registers alone */
+	if (!g->restored && has_begun(s, guest))
+		board = s->board;
+	if (!g->restored || s->magic != SAVED_MAGIC ||
+	    memcmp(s->guest.uuid, guest->uuid, sizeof(guest->uuid))) {
 		memset(s, 0, sizeof(*s));
 		s->magic = SAVED_MAGIC;
+		s->crb.active = CRB_NO_LOCALITY;
 	}
-	p->domid = s->domid = g->domid;
-	s->lost = 0;
-	s->backend = g->backend;
+	s->guest = *guest;
+	s->manager.domid = g->backend;
+	if (xen_uuid(p->d->xen, g->backend, s->manager.uuid))
+		memset(s->manager.uuid, 0, sizeof(s->manager.uuid));
+	s->board = board;
+	s->lost = g->lost;
 	s->localities = g->localities;
 	s->ppi_told = g->ppi_told;
 	s->ppi = (struct ppi_state){.request = g->ppi_request};
 	s->ppi_noted = g->ppi_request;
+	if (!crb_devices_again(&p->devices, s->manager.uuid))
+		s->ring_ref = 0;
+	p->domid = guest->domid;
 }
 
 static int furnish(const struct crb_process *p)
 {
 	const char *what;
-	int rc = board_furnish(p->d->xen, p->domid, &what);
+	int rc = board_furnish(p->d->xen, p->domid, &p->saved->board, &what);
 
 	if (rc)
 		log_line(LOG_ERR, "vTPM %s: HVM domain %u: %s: %s", p->name, p->domid,
@@ -450,40 +463,79 @@ static int furnish(const struct crb_process *p)
 	return rc;
 }
 
+bool crb_is_restored(struct vtpmd *d, const uint8_t vtpm[16], uint32_t domid)
+{
+	struct saved_domain guest = {.domid = domid};
+	struct crb_process *p;
+	char uuid[37];
+	bool is;
+
+	uuid_unparse_lower(vtpm, uuid);
+	if (find_process(uuid) || xen_uuid(d->xen, domid, guest.uuid) ||
+	    !board_is_there(d->xen, domid))
+		return false;
+	p = new_process(d, uuid, uuid);
+	is = p && !has_begun(p->saved, &guest);
+	if (p)
+		free_process(p);
+	return is;
+}
+
+/* Whether it may have one; else *why. */
+static int check_guest(struct vtpmd *d, const struct crb_guest *g, const char **why)
+{
+	*why = "it is an HVM guest, which has one TPM: leave its other vtpm lines out";
+	if (has_process(g->domid))
+		return -EBUSY;
+	*why = "it is an HVM guest, and a TPM is part of the board, which is not "
+	       "attached to one that runs: write the vtpm line into its "
+	       "configuration, and start it again";
+	return xen_has_run(d->xen, g->domid) ? -EPERM : 0;
+}
+
+static int begin_process(struct crb_process *p, const struct crb_guest *g)
+{
+	char node[NODE_SIZE];
+	int rc;
+
+	/* a driver of Xen's would find a second TPM there */
+	snprintf(node, sizeof(node), "/local/domain/%u/device/vtpm", g->domid);
+	xen_remove(p->d->xen, node);
+	rc = g->restored ? 0 : furnish(p);
+	if (!rc)
+		rc = watch_guest(p);
+	if (!rc)
+		rc = open_devices(p);
+	return rc ? rc : spawn_crb(p, g->restored ? "restore" : "new");
+}
+
 int crb_start(struct vtpmd *d, const struct crb_guest *g, const char **why)
 {
-	char uuid[37], node[NODE_SIZE];
+	struct saved_domain guest = {.domid = g->domid};
 	struct crb_process *p;
+	char uuid[37];
+	int rc;
 
 	uuid_unparse_lower(g->vtpm, uuid);
 	p = find_process(uuid);
 	*why = "this vTPM was restarted while the guest ran, and its PCRs are lost; restart "
 	       "the guest";
 	if (p && p->domid == g->domid)
-		return p->saved->lost || p->saved->backend != g->backend ? -EPERM : 0;
+		return p->saved->lost || p->saved->manager.domid != g->backend ? -EPERM
+									       : 0;
 	*why = "another guest that runs has this TPM on its board: shut that down first";
 	if (p)
 		return -EBUSY;
-	*why = "it is an HVM guest, which has one TPM: leave its other vtpm lines out";
-	if (has_process(g->domid))
-		return -EBUSY;
-	if (xen_has_run(d->xen, g->domid)) {
-		*why = "it is an HVM guest, and a TPM is part of the board, which is not "
-		       "attached to one that runs: write the vtpm line into its "
-		       "configuration, and start it again";
-		return -EPERM;
-	}
+	rc = check_guest(d, g, why);
+	if (rc)
+		return rc;
 	*why = "the TPM for an HVM guest could not be started: see vtpmd's log";
-	p = new_process(d, uuid, g->name);
+	p = xen_uuid(d->xen, g->domid, guest.uuid) ? NULL : new_process(d, uuid, g->name);
 	if (!p)
 		return -ENOMEM;
-	init_saved(p, g);
-	/* a driver of Xen's would find a second TPM there */
-	snprintf(node, sizeof(node), "/local/domain/%u/device/vtpm", g->domid);
-	xen_remove(d->xen, node);
-	if ((!g->restored && furnish(p)) || watch_guest(p) || open_devices(p) ||
-	    spawn_crb(p, g->restored ? "restore" : "new")) {
-		close_devices(p);
+	init_saved(p, g, &guest);
+	if (begin_process(p, g)) {
+		crb_devices_close(&p->devices);
 		free_process(p);
 		return -EIO;
 	}
@@ -499,8 +551,7 @@ static void lose_tpm(struct crb_process *p)
 		"vTPM %s: its stub domain ended under HVM domain %u, and with it what the "
 		"PCRs were: each TPM command of that guest fails until it is started again",
 		p->name, p->domid);
-	if (p->pidfd >= 0)
-		(void)!syscall(SYS_pidfd_send_signal, p->pidfd, SIGKILL, NULL, 0);
+	signal_crb(p, SIGKILL);
 }
 
 void crb_lost(const uint8_t vtpm[16])
@@ -509,17 +560,12 @@ void crb_lost(const uint8_t vtpm[16])
 	struct crb_process *p;
 
 	uuid_unparse_lower(vtpm, uuid);
+	crb_devices_drop(uuid);
 	p = find_process(uuid);
-	if (p && !p->saved->lost && guest_lives(p))
+	if (p && p->over)
+		forget_guest(p);
+	else if (p && !p->saved->lost && guest_lives(p))
 		lose_tpm(p);
-}
-
-/* A manager that is a process ends with its vtpmd. */
-static bool manager_lives(const struct crb_process *p)
-{
-	uint8_t uuid[16];
-
-	return p->saved->backend && !xen_uuid(p->d->xen, p->saved->backend, uuid);
 }
 
 /* A vtpm-crb that an earlier vtpmd started, if its guest is still there; one that has died
@@ -531,8 +577,8 @@ static void adopt_process(struct vtpmd *d, const char *uuid)
 
 	if (!p)
 		return;
-	p->domid = p->saved->domid;
-	take_devices(p);
+	p->domid = p->saved->guest.domid;
+	crb_devices_take(&p->devices);
 	good = p->saved->magic == SAVED_MAGIC && p->domid &&
 	       (p->saved->pid > 0 || xen_has_run(d->xen, p->domid));
 	if (good && p->saved->pid > 0 &&
@@ -543,7 +589,7 @@ static void adopt_process(struct vtpmd *d, const char *uuid)
 		return;
 	}
 	if (!good || watch_guest(p)) {
-		close_devices(p);
+		crb_devices_close(&p->devices);
 		free_process(p);
 		return;
 	}
@@ -578,7 +624,7 @@ int crb_load(struct vtpmd *d, crb_request *requested)
 	struct dirent *entry;
 	uuid_t parsed;
 
-	kept.count = sd_listen_fds_with_names(1, &kept.names);
+	crb_devices_load();
 	on_request = requested;
 	look = event_new(d->base, -1, EV_PERSIST, on_look, NULL);
 	if (!look || event_add(look, &every))
@@ -592,7 +638,7 @@ int crb_load(struct vtpmd *d, crb_request *requested)
 			adopt_process(d, entry->d_name + strlen(FILE_PREFIX));
 	if (dir)
 		closedir(dir);
-	drop_kept();
+	crb_devices_loaded();
 	return 0;
 }
 
@@ -611,6 +657,7 @@ void crb_end(struct vtpmd *d)
 		note_request(processes, true);
 		free_process(processes);
 	}
+	crb_devices_end();
 	if (look)
 		event_free(look);
 	look = NULL;

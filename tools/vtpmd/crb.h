@@ -3,9 +3,11 @@
  * The vtpm-crb processes: the TPM on an HVM guest's board (frontend/crb).  One is started
  * when a vTPM's manager asks for such a guest, before the guest runs, and ends with it.
  *
- *   crb_start() -> starting -> (it wrote its nodes) ready -> (the guest ended) gone
+ *   crb_start() -> starting -> (it wrote its nodes) ready -> (the guest ended) over -> gone
  *                                   |  it died: its grants and event channels are kept
  *                                   +- here, and the next one goes on with them
+ *
+ * over: it has nothing of the guest's any more, and gets the response to a last command.
  *
  * It does not end with vtpmd: crb_load() finds what an earlier vtpmd left, and systemd keeps
  * the descriptors meanwhile (FileDescriptorStoreMax=).  The file
@@ -28,7 +30,8 @@ struct crb_guest {
 	uint32_t domid;	     /* the guest's */
 	uint32_t backend;    /* the domain of the vTPM's manager */
 	uint8_t localities;
-	bool restored; /* its TPM goes on as it was saved */
+	bool restored; /* its TPM goes on as it was saved ... */
+	bool lost;     /* ... or would, but what it held is lost: each command fails */
 	struct ppi_told ppi_told;
 	uint32_t ppi_request; /* that is pending */
 };
@@ -37,6 +40,9 @@ struct crb_guest {
 bool crb_is_wanted(const struct vtpmd *d, uint32_t domid);
 /* Ends that of a vTPM whose guest has ended, which may not have been noticed yet. */
 void crb_release(const uint8_t vtpm[16]);
+/* Whether a domain that has not run yet was restored with this board, and so has a TPM that
+ * goes on: not one that a vtpmd has begun with, and been killed. */
+bool crb_is_restored(struct vtpmd *d, const uint8_t vtpm[16], uint32_t domid);
 /* Starts one for a guest that has not run yet; does nothing when it has one.  Fails with
  * *why, a sentence. */
 int __must_check crb_start(struct vtpmd *d, const struct crb_guest *g, const char **why);

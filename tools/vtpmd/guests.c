@@ -229,6 +229,30 @@ static enum guests_resume spent(const struct guests *g)
 	return guests_restores(g) ? GUESTS_RESUME_LOST : GUESTS_RESUME_NONE;
 }
 
+/* A resume is of the last guest, and of the power-on that it had. */
+static bool can_resume(const struct guests *g, const uint8_t uuid[16], uint64_t on)
+{
+	return on && on == g->last.on && !memcmp(g->last.uuid, uuid, 16);
+}
+
+static bool does_resume(const struct guests *g, const uint8_t uuid[16], uint64_t on)
+{
+	return on && on == g->last.on && guests_resumes(g) && !memcmp(g->saved, uuid, 16);
+}
+
+enum guests_restored guests_expect(const struct guests *g, uint32_t domid, uint64_t on)
+{
+	const struct guest *known;
+	uint8_t uuid[16];
+
+	if (xen_uuid(g->at.xen, domid, uuid))
+		return GUESTS_HAS_LOST;
+	known = find_guest(g, domid, uuid);
+	if (does_resume(g, uuid, on) || (on && known && known->on == on))
+		return GUESTS_GOES_ON;
+	return can_resume(g, uuid, on) ? GUESTS_MAY_RESUME : GUESTS_HAS_LOST;
+}
+
 static void forget_guest(struct guests *g, uint32_t domid, const uint8_t uuid[16])
 {
 	const struct guest *known = find_guest(g, domid, uuid);
@@ -242,7 +266,7 @@ static int power_on(struct guests *g, uint32_t domid, uint64_t on,
 		    struct guests_verdict *v)
 {
 	bool is_saved = !memcmp(g->saved, v->uuid, sizeof(g->saved));
-	bool resumes = on && on == g->last.on && guests_resumes(g) && is_saved;
+	bool resumes = does_resume(g, v->uuid, on);
 	struct guests next = *g;
 	uint8_t drawn[8];
 	struct cursor c = cursor_reader(drawn, sizeof(drawn));

@@ -90,6 +90,13 @@ void guests_load(struct guests *g, const struct guests_place *at);
 int __must_check guests_judge(struct guests *g, uint32_t domid, uint64_t on,
 			      enum guests_served served, struct guests_verdict *v,
 			      struct cursor *list);
+enum guests_restored {
+	GUESTS_GOES_ON,	   /* it finds what it had */
+	GUESTS_MAY_RESUME, /* it could, by guests_resume() */
+	GUESTS_HAS_LOST,
+};
+/* What a restored domain will find, before it is judged. */
+enum guests_restored guests_expect(const struct guests *g, uint32_t domid, uint64_t on);
 /* A domain of Xen's has ended: forgets those that are gone. */
 void guests_released(struct guests *g);
 /* The next guest goes on with power-on on, if it is the last one's: by its uuid; or, not

@@ -163,13 +163,10 @@ static enum guests_served served(const struct vtpm *v)
 }
 
 /* The TPM on an HVM guest's board. */
-static int start_crb(struct vtpm *v, uint32_t domid, struct guests_verdict *judged)
+static int start_crb(struct vtpm *v, uint32_t domid, bool lost,
+		     struct guests_verdict *judged)
 {
-	struct crb_guest g;
-
-	/* its last guest may have requested something, which this one reads */
-	crb_release(v->meta.uuid);
-	g = (struct crb_guest){
+	const struct crb_guest g = {
 		.vtpm = v->meta.uuid,
 		.name = v->meta.name,
 		.domid = domid,
@@ -177,7 +174,8 @@ static int start_crb(struct vtpm *v, uint32_t domid, struct guests_verdict *judg
 		.localities = v->meta.localities,
 		.ppi_told = presence_told(v),
 		.ppi_request = v->meta.presence.request,
-		.restored = judged->what == CHANNEL_GUEST_RESUMED,
+		.restored = lost || judged->what != CHANNEL_GUEST_NEW,
+		.lost = lost,
 	};
 
 	if (v->meta.tpm12) {
@@ -189,21 +187,51 @@ static int start_crb(struct vtpm *v, uint32_t domid, struct guests_verdict *judg
 	return crb_start(v->d, &g, &judged->why);
 }
 
+/* A domain that was restored has booted with another TPM than one that is started anew for
+ * it: it would find PCRs that are zero, and platformAuth empty.  *lost: it finds none that
+ * works; where it still can go on it is refused. */
+static int judge_restored(struct vtpm *v, uint32_t domid, uint64_t on, bool *lost,
+			  const char **why)
+{
+	enum guests_restored expect;
+
+	/* its last guest may have requested something, which this one reads */
+	crb_release(v->meta.uuid);
+	if (!crb_is_restored(v->d, v->meta.uuid, domid))
+		return 0;
+	expect = guests_expect(&v->guests, domid, on);
+	*lost = expect == GUESTS_HAS_LOST;
+	*why = "it was restored, and its TPM would begin anew, where its own is here still: "
+	       "`vtpmctl resume` this vTPM, then `xl restore` the guest again";
+	return expect == GUESTS_MAY_RESUME ? -EPERM : 0;
+}
+
+static void note_lost(struct vtpm *v, uint32_t domid)
+{
+	snprintf(v->refused, sizeof(v->refused),
+		 "domain %u: it was restored, and what its TPM held is lost: each TPM "
+		 "command of it fails until it is started again",
+		 domid);
+	log_about(LOG_WARNING, VTPM_ABOUT(v), "%s", v->refused);
+}
+
 static int answer_vtpm(struct vtpm *v, uint32_t domid, uint64_t on, struct cursor *list,
 		       struct cursor *out, const char **why)
 {
 	struct guests_verdict judged;
-	bool crb = crb_is_wanted(v->d, domid), cleared;
+	bool crb = crb_is_wanted(v->d, domid), cleared, lost = false;
 	int rc = 0;
 
 	if (crb && !is_given(v, domid)) {
 		judged.why = "its configuration has no vtpm line of this vTPM's";
 		rc = -EPERM;
 	}
+	if (!rc && crb)
+		rc = judge_restored(v, domid, on, &lost, &judged.why);
 	if (!rc)
 		rc = guests_judge(&v->guests, domid, on, served(v), &judged, list);
 	if (!rc && crb)
-		rc = start_crb(v, domid, &judged);
+		rc = start_crb(v, domid, lost, &judged);
 	if (rc) {
 		snprintf(v->refused, sizeof(v->refused), "domain %u: %s", domid,
 			 judged.why);
@@ -219,6 +247,8 @@ static int answer_vtpm(struct vtpm *v, uint32_t domid, uint64_t on, struct curso
 	if (judged.what == CHANNEL_GUEST_NEW)
 		cursor_put(out, list->wr, list->pos);
 	note_guest(v, domid, &judged);
+	if (lost)
+		note_lost(v, domid);
 	return 0;
 }
 
