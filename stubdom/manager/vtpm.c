@@ -178,8 +178,12 @@ static int judge(struct vtpm *v, uint32_t domid, enum front_firmware firmware,
 	if (start_anew(v, firmware, told))
 		return refuse_vtpm(
 			v, domid, -EIO,
-			"the TPM could not be started for it, or did not take its "
-			"measurements: stop and start the vTPM",
+			told->cleared
+				? "the TPM could not be cleared and started for it; what "
+				  "was requested is pending still, and done before its "
+				  "next start: stop and start the vTPM"
+				: "the TPM could not be started for it, or did not take "
+				  "its measurements: stop and start the vTPM",
 			why);
 	v->on = told->on;
 	return 0;

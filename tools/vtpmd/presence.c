@@ -107,6 +107,8 @@ bool presence_begin(struct vtpm *v, uint32_t domid)
 			audit_request(v, operation, "refused by --ppi deny");
 		return false;
 	}
+	/* no Clear is without an entry, whoever dies when */
+	audit_request(v, operation, "begins");
 	v->clears = true;
 	return true;
 }
@@ -121,14 +123,14 @@ int presence_cleared(struct vtpm *v, uint32_t response)
 		return -EPERM;
 	if (response > RESPONSE_CODE_MAX)
 		response = PPI_RESPONSE_FAILED;
-	rc = end_request(v, response);
-	if (rc)
-		return rc;
-	v->clears = false;
 	if (response)
 		snprintf(what, sizeof(what), "the TPM answered 0x%x", response);
+	/* before vtpm.json: what is pending still is done, and told, again */
 	audit_request(v, operation, what);
-	return 0;
+	rc = end_request(v, response);
+	if (!rc)
+		v->clears = false;
+	return rc;
 }
 
 int presence_set(struct vtpm *v, bool denied)
