@@ -14,11 +14,10 @@ host_up() { # host_up HOST: its TPM, its configuration, its vtpmd
 }
 vtpmd_start() { # vtpmd_start HOST
 	local at=$dir/$1
-	"$root/build/bin/vtpmd-san" --socket "$at/run/sock" --store "$at/store" --audit "$at/audit.log" \
+	server "$root/build/bin/vtpmd-san" --socket "$at/run/sock" --store "$at/store" --audit "$at/audit.log" \
 		--config "$at/host.json" --tpm "unix:$at/tpm.sock" --vtpmctl "$vtpmctl" --host-log "$at/host.log" \
 		--manager "$root/build/bin/vtpm-manager-san" --placement process \
-		--process-unix "$at/unix" >>"$at/vtpmd.log" 2>&1 &
-	pids+=($!)
+		--process-unix "$at/unix" >>"$at/vtpmd.log" 2>&1
 	await 10 ctl "$1" 0 list
 }
 host() { # host HOST STATUS ARGS...: vtpmctl host ...

@@ -2,7 +2,8 @@
 # shellcheck shell=bash disable=SC2034
 # What the tests of this folder share.  `. tests/host/common.bash NAME`, from the top of
 # the tree, makes a private folder, $dir, in which all servers have their sockets; at the
-# end it goes, and with it the processes in $vtpmd, in pids and in the files *.pid.
+# end, and when a signal ends the test, it goes, and with it the processes in $vtpmd, in
+# pids (of `server`, with all that these have started) and in the files *.pid.
 set -u
 root=$PWD
 vtpmctl=$root/build/bin/vtpmctl-san
@@ -25,12 +26,22 @@ end() {
 	at_end
 	# shellcheck disable=SC2046
 	kill $vtpmd "${pids[@]}" $(cat "$dir"/*.pid 2>/dev/null) 2>/dev/null
-	[ -z "$kms_pid" ] || kill -KILL "$kms_pid" 2>/dev/null # TERM takes it 10 s
+	[ -z "$kms_pid" ] || end_group "$kms_pid" # TERM takes it 10 s
 	wait 2>/dev/null
+	local pid
+	for pid in "${pids[@]}"; do end_group "$pid"; done
 	rm -rf "$dir"
 	[ -z "$port" ] || rmdir "/tmp/xen-vtpm-test-port.$port"
 }
 trap end EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
+server() { # server COMMAND...: in a session, so a process group, of its own, which `end` ends; $! and pids have it
+	setsid "$@" &
+	pids+=($!)
+}
+end_group() { kill -KILL -- "-$1" 2>/dev/null; } # end_group PID: what `server` started, and all of its children
 
 ok() { # ok NAME: the last command's status decides
 	local rc=$?
@@ -92,9 +103,8 @@ settled() { state "$1" running || state "$1" failed; }
 tpm_up() { # tpm_up [FOLDER]: a TPM of a host; its socket is FOLDER.sock
 	local at=$dir/${1:-tpm}
 	mkdir -p "$at"
-	swtpm socket --tpm2 --tpmstate dir="$at" --flags startup-clear,not-need-init \
-		--server type=unixio,path="$at.sock" --ctrl type=unixio,path="$at.sock.ctrl" 2>/dev/null &
-	pids+=($!)
+	server swtpm socket --tpm2 --tpmstate dir="$at" --flags startup-clear,not-need-init \
+		--server type=unixio,path="$at.sock" --ctrl type=unixio,path="$at.sock.ctrl" 2>/dev/null
 	await 10 test -S "$at.sock"
 }
 auth_of() { /usr/bin/python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["tpm"]["auth"])' "$1"; } # auth_of HOST.JSON

@@ -51,13 +51,12 @@ kms_up() { # kms_up PORT CA: what clients' certificates have to be signed by
 		database_path=$dir/kms.db
 	END
 	rm -f kms.log
-	/usr/bin/python3 /usr/bin/pykmip-server -f kms.conf -l "$dir/kms.log" >/dev/null 2>&1 &
+	server /usr/bin/python3 /usr/bin/pykmip-server -f kms.conf -l "$dir/kms.log" >/dev/null 2>&1
 	kms_pid=$!
-	pids+=("$kms_pid")
 	await 30 grep -q 'Starting connection service' kms.log
 }
-kms_down() {
-	kill -KILL "$kms_pid"
+kms_down() { # with the processes that it has forked, to watch its policies
+	end_group "$kms_pid"
 	wait "$kms_pid" 2>/dev/null
 	kms_pid=
 }
