@@ -353,7 +353,7 @@ static int write_certs(const struct init *i, const char *name, bool chain,
 			       "OpenSSL could not write %s: out of memory?", name);
 	} else {
 		len = BIO_get_mem_data(bio, &pem);
-		rc = file_write(path, 0644, true, pem, (size_t)len, e);
+		rc = file_write(path, 0644, false, pem, (size_t)len, e);
 	}
 	BIO_free(bio);
 	return rc;

@@ -11,6 +11,7 @@
 #include "tools/vtpmctl/vtpmctl.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <openssl/pem.h>
 #include <stdbool.h>
@@ -18,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static void holder_free(struct holder *h);
 
@@ -313,11 +315,13 @@ int cert_install_main(int argc, char **argv)
 
 struct csr {
 	const char *name, *folder, *socket;
+	bool replace;
 };
 
 static const struct args_option csr_options[] = {
 	OPTION_TEXT("to", struct csr, folder, "DIR",
 		    "where the files go, the present folder"),
+	OPTION_FLAG("replace", struct csr, replace, "write over files that are there"),
 	CLIENT_SOCKET_OPTION(struct csr),
 };
 
@@ -338,18 +342,43 @@ static const struct args_command csr_command = {
 	.word_offset = offsetof(struct csr, name),
 };
 
+static int csr_path(const struct csr *c, const char *alg, const char *end,
+		    char path[PATH_MAX], struct error *e)
+{
+	if (snprintf(path, PATH_MAX, "%s/%s-%s.%s", c->folder, c->name, alg, end) <
+	    PATH_MAX)
+		return 0;
+	return error_set(e, -ENAMETOOLONG, CAUSE_INTERNAL,
+			 "%s is too long a name: choose another folder", c->folder);
+}
+
+/* -EEXIST before the first file is written, so that it is all of them or none. */
+static int refuse_overwriting(const struct csr *c, const struct holder *h,
+			      struct error *e)
+{
+	static const char *const ends[] = {"pub", "csr"};
+	char path[PATH_MAX];
+	unsigned int i;
+
+	for (i = 0; i < 2 * h->eks && !c->replace; i++) {
+		int rc = csr_path(c, h->ek[i / 2].alg, ends[i % 2], path, e);
+
+		if (rc)
+			return rc;
+		if (!faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW))
+			return file_there(path, "another --to", e);
+	}
+	return 0;
+}
+
 static int save(const struct csr *c, const char *alg, const char *end, BIO *bio,
 		struct error *e)
 {
 	char path[PATH_MAX], *pem = NULL;
 	long len = BIO_get_mem_data(bio, &pem);
+	int rc = csr_path(c, alg, end, path, e);
 
-	if (snprintf(path, sizeof(path), "%s/%s-%s.%s", c->folder, c->name, alg, end) >=
-	    (int)sizeof(path))
-		return error_set(e, -ENAMETOOLONG, CAUSE_INTERNAL,
-				 "%s is too long a name: choose another folder",
-				 c->folder);
-	return file_write(path, 0644, true, pem, (size_t)len, e);
+	return rc ? rc : file_save(path, 0644, c->replace, pem, (size_t)len, e);
 }
 
 static int write_one(const struct csr *c, const struct holder_ek *ek, struct error *e)
@@ -377,12 +406,13 @@ int csr_main(int argc, char **argv)
 	struct error e = {.cause = CAUSE_NONE};
 	struct holder h;
 	unsigned int i;
-	int status, rc = 0;
+	int status, rc;
 
 	args_parse_or_exit(&csr_command, argc, argv, &c);
 	status = holder_ask(&h, c.socket, c.name);
 	if (status)
 		return status;
+	rc = refuse_overwriting(&c, &h, &e);
 	for (i = 0; i < h.eks && !rc; i++)
 		rc = write_one(&c, &h.ek[i], &e);
 	holder_free(&h);

@@ -14,6 +14,11 @@
 
 static int file_failed(struct error *e, int error, const char *what, const char *path)
 {
+	if (error == EEXIST)
+		return error_set(e, -EEXIST, CAUSE_INTERNAL,
+				 "%s %s: it is there already, and is not written over: "
+				 "move it away first",
+				 what, path);
 	return error_set(
 		e, -error, CAUSE_INTERNAL,
 		"%s %s: %s; check the path, its permissions and the disk's space", what,
@@ -134,6 +139,13 @@ int file_write(const char *path, mode_t mode, bool replace, const char *text, si
 	return error ? file_failed(e, error, "cannot write", path) : 0;
 }
 
+int file_there(const char *path, const char *other, struct error *e)
+{
+	return error_set(e, -EEXIST, CAUSE_INTERNAL,
+			 "%s is there already: give %s, or --replace to write over it",
+			 path, other);
+}
+
 int file_save(const char *path, mode_t mode, bool replace, const char *text, size_t len,
 	      struct error *e)
 {
@@ -141,11 +153,7 @@ int file_save(const char *path, mode_t mode, bool replace, const char *text, siz
 	int rc = file_write(path, mode, replace, text, len, &why);
 
 	if (rc == -EEXIST)
-		return error_set(
-			e, rc, CAUSE_INTERNAL,
-			"%s is there already: give another FILE, or --replace to "
-			"write over it",
-			path);
+		return file_there(path, "another FILE", e);
 	return rc ? error_set(e, rc, why.cause, "%s", why.text) : 0;
 }
 

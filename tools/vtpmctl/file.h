@@ -25,6 +25,8 @@ int __must_check file_write(const char *path, mode_t mode, bool replace, const c
  * the sentence names --replace, which each command that calls this has to have. */
 int __must_check file_save(const char *path, mode_t mode, bool replace, const char *text,
 			   size_t len, struct error *e);
+/* -EEXIST, and the sentence that file_save() gives then; other: "another FILE" */
+int __must_check file_there(const char *path, const char *other, struct error *e);
 /* Makes path's folder (0755) when it is not there; not the folder's folder. */
 int __must_check file_make_folder(const char *path, struct error *e);
 /* path's folder, with its slash; out has room for size. */
