@@ -43,9 +43,12 @@ recovery_UNIT_SRCS := $(ENVELOPE_SRCS)
 recovery_UNIT_LIBS := -lcrypto
 
 # Commands to a TPM; also with the policies and approvals of the host's.
-TPM2_SRCS := $(addprefix lib/tpm2/,cmd.c commands.c marshal.c) lib/crypt.c lib/cursor.c
+TPM2_SRCS := $(addprefix lib/tpm2/,cmd.c code.c commands.c marshal.c) lib/crypt.c lib/cursor.c
 # What TPMs say of keys, and what they sign with them.
 TPM2_PUBLIC_SRCS := $(addprefix lib/tpm2/,public.c marshal.c) lib/crypt.c lib/cursor.c
+
+UNIT_TESTS += tpm2_code
+tpm2_code_UNIT_SRCS := lib/tpm2/code.c
 
 UNIT_TESTS += tpmbusy
 tpmbusy_UNIT_SRCS := $(TPM2_SRCS)

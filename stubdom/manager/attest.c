@@ -3,6 +3,7 @@
 #include "include/vendor.h"
 #include "lib/text.h"
 #include "lib/crypt.h"
+#include "lib/tpm2/code.h"
 #include "lib/tpm2/quote.h"
 #include "lib/tpm2/commands.h"
 #include "stubdom/manager/engine.h"
@@ -301,7 +302,10 @@ static int refuse_tpm(int rc, uint32_t said, uint32_t *tpm_rc, struct error *e)
 		return error_set(e, rc, CAUSE_ENGINE,
 				 "The guest fills the TPM's memory for keys right now: "
 				 "ask again.");
-	return error_set(e, rc, CAUSE_ENGINE, "The TPM refused to quote: 0x%x.", said);
+	return error_set(e, rc, CAUSE_ENGINE,
+			 "The TPM refused to quote (0x%x, %s): ask again; when that "
+			 "stays, restart it with its guest.",
+			 said, tpm2_code_words(said));
 }
 
 static int refuse_host(int rc, uint32_t *tpm_rc, struct error *e)

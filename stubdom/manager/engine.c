@@ -583,7 +583,9 @@ static int engine_power_on(bool create, struct error *e)
 				 "a newer version; nothing was changed",
 				 (unsigned int)res);
 	if (create && !engine.pending)
-		return error_set(e, -EIO, CAUSE_ENGINE, "libtpms made no state");
+		return error_set(e, -EIO, CAUSE_ENGINE,
+				 "libtpms made no state: delete the vTPM and create it "
+				 "again; when that stays, report it");
 	rc = commit(false);
 	if (rc)
 		return error_set(e, rc, CAUSE_STORE, "the state could not be stored: %s",

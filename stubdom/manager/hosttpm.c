@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "stubdom/manager/hosttpm.h"
 #include "lib/tpm2/policy.h"
+#include "lib/tpm2/code.h"
 #include "lib/tpm2/commands.h"
 #include "lib/tpm2/public.h"
 
@@ -46,28 +47,6 @@ static const struct {
 	{TPM2_CC_Quote, "Quote"},
 };
 
-/* Part 2, 6.6; a format-one code is given without the number of what it is about. */
-static const struct {
-	uint32_t code;
-	const char *words;
-} codes[] = {
-	{0x082, "attributes that do not fit"},
-	{0x084, "a value out of range"},
-	{0x08b, "no such handle"},
-	{0x08e, "the authorization value is wrong"},
-	{0x095, "a structure of the wrong size"},
-	{0x09b, "the signature is not valid"},
-	{0x09d, "the policy is not satisfied"},
-	{0x09f, "the object was not made under this storage key, or was altered"},
-	{0x0a0, "the ticket is not valid"},
-	{0x0a2, "the authorization is wrong"},
-	{0x100, "the TPM was not started"},
-	{0x101, "the TPM is in failure mode"},
-	{0x128, "the PCRs changed meanwhile"},
-	{0x143, "the TPM does not know the command"},
-	{0x921, "the TPM is locked out after wrong authorizations"},
-};
-
 static const char *command_name(TPM2_CC code)
 {
 	size_t i;
@@ -76,18 +55,6 @@ static const char *command_name(TPM2_CC code)
 		if (commands[i].code == code)
 			return commands[i].name;
 	return "?";
-}
-
-static const char *code_words(uint32_t code)
-{
-	size_t i;
-
-	if (code & 0x80) /* format one: 0x80 and six bits of error number */
-		code &= 0xbf;
-	for (i = 0; i < ARRAY_SIZE(codes); i++)
-		if (codes[i].code == code)
-			return codes[i].words;
-	return "see Part 2, 6.6 of the TPM's specification";
 }
 
 /* A warning (Part 2, 6.6.3) that is not waited for, as a lockout, and PCRs that changed in
@@ -108,9 +75,9 @@ static int refused(const struct tpm2_cmd *c, int rc, struct error *e)
 			"%d s; nothing was changed, try again later",
 			command_name(c->code), c->rc, TPM2_BUSY_S);
 	return error_set(e, rc, refusal(c->rc),
-			 "the host's TPM refused TPM2_%s with code 0x%03X (%s): see "
-			 "`tpm2_rc_decode 0x%03X` and `dmesg | grep -i tpm`",
-			 command_name(c->code), c->rc, code_words(c->rc), c->rc);
+			 "the host's TPM refused TPM2_%s with code 0x%03X (%s): %s",
+			 command_name(c->code), c->rc, tpm2_code_words(c->rc),
+			 tpm2_code_step(c->rc));
 }
 
 static int transport_failed(const struct tpm2_cmd *c, int rc, struct error *e)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "identity.h"
+#include "lib/tpm2/code.h"
 #include "lib/tpm2/commands.h"
 #include "stubdom/manager/engine.h"
 
@@ -129,7 +130,8 @@ int identity_find(struct identity_keys *keys, struct envelope_name names[ENVELOP
 	if (made && rc)
 		return error_set(e, rc, CAUSE_ENGINE,
 				 "its endorsement keys could not be made (%d, TPM_RC "
-				 "0x%x)",
-				 rc, (unsigned int)f.c.rc);
+				 "0x%x, %s): delete it and create it again, with more "
+				 "--memory",
+				 rc, (unsigned int)f.c.rc, tpm2_code_words(f.c.rc));
 	return 0;
 }

@@ -210,8 +210,8 @@ static int parse(int argc, char **argv, struct options *o)
 static int refused(TSS2_RC rc)
 {
 	fprintf(stderr,
-		"vtpm-attest: the TPM refused to attest: %s (0x%x); `dmesg | grep -i "
-		"tpm` may tell why\n",
+		"vtpm-attest: the TPM refused to attest: %s (0x%x); ask again, and when "
+		"that stays, have the host's operator look at `journalctl -u vtpmd`\n",
 		Tss2_RC_Decode(rc), rc);
 	return FAILED;
 }
@@ -257,7 +257,8 @@ static int write_out(const struct options *o, const char *text, size_t len)
 
 	good = f && !(f == stdout ? fflush(f) : fclose(f)) && good;
 	if (!good)
-		fprintf(stderr, "vtpm-attest: %s cannot be written: %s\n",
+		fprintf(stderr,
+			"vtpm-attest: %s cannot be written: %s; check the path and the disk's space\n",
 			o->output ? o->output : "standard output", strerror(errno));
 	return good ? DONE : FAILED;
 }
@@ -287,7 +288,8 @@ static int read_log(const struct options *o, uint8_t **log, size_t *len)
 	if (f)
 		fclose(f);
 	if (rc) {
-		fprintf(stderr, "vtpm-attest: the event log %s cannot be read: %s\n",
+		fprintf(stderr,
+			"vtpm-attest: the event log %s cannot be read: %s; give another --event-log\n",
 			path, strerror(-rc));
 		free(*log);
 		*log = NULL;

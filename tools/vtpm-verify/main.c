@@ -147,8 +147,9 @@ static char *read_text(const char *path)
 	if (f && text)
 		n = fread(text, 1, EVIDENCE_MAX + 1, f);
 	if (!f || !text || ferror(f) || n > EVIDENCE_MAX) {
-		fprintf(stderr, "vtpm-verify: cannot read %s: %s\n", path,
-			n > EVIDENCE_MAX ? "it is too long" : strerror(errno));
+		fprintf(stderr,
+			"vtpm-verify: cannot read %s: %s; check the path and its permissions\n",
+			path, n > EVIDENCE_MAX ? "it is too long" : strerror(errno));
 		free(text);
 		text = NULL;
 	} else {
@@ -178,7 +179,7 @@ static int add_crls(struct policy *p, const char *path)
 		fprintf(stderr,
 			"vtpm-verify: %s cannot be read, or has other things in it than "
 			"complete revocation lists (no delta CRL), PEM or DER, signed with "
-			"a hash that is not weak (no SHA-1)\n",
+			"a hash that is not weak (no SHA-1): see `openssl crl -in`\n",
 			path);
 	return rc;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmctl/tpm.h"
 #include "lib/text.h"
+#include "lib/tpm2/code.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -120,11 +121,9 @@ int tpmrc_set(struct error *e, TSS2_RC rc, const char *doing)
 			"the host's TPM is busy: asked to %s, it answered \"%s\" "
 			"(0x%x) for %d s; nothing was changed, try again later",
 			doing, Tss2_RC_Decode(rc), rc, TPM2_BUSY_S);
-	return error_set(
-		e, -EIO, CAUSE_TPM_REFUSED,
-		"the host's TPM refused to %s: %s (0x%x); `dmesg | grep -i tpm` and "
-		"`tpm2_getcap properties-variable` may tell why",
-		doing, Tss2_RC_Decode(rc), rc);
+	return error_set(e, -EIO, CAUSE_TPM_REFUSED,
+			 "the host's TPM refused to %s: %s (0x%x); %s", doing,
+			 Tss2_RC_Decode(rc), rc, tpm2_code_step(rc));
 }
 
 static int no_device(const char *path, int error, struct error *e)

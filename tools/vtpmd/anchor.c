@@ -114,9 +114,10 @@ static int begin_anchor(struct anchor *a, struct error *e)
 		rc = anchor_file_write(&a->file, &a->known.table);
 	}
 	if (rc)
-		return error_set(e, rc, CAUSE_STORE,
-				 "The anchor's table could not be written to %s: %s.",
-				 a->d->anchor_dir, strerror(-rc));
+		return error_set(
+			e, rc, CAUSE_STORE,
+			"The anchor's table could not be written to %s: %s; see its disk's space and permissions.",
+			a->d->anchor_dir, strerror(-rc));
 	hex_encode(a->file.next, ANCHOR_HASH_SIZE, set);
 	hex_encode(a->file.hash, ANCHOR_HASH_SIZE, from);
 	return helper_run(&a->tpm, "anchor", args, e);

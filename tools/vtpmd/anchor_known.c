@@ -84,8 +84,10 @@ static int check_header(const struct anchor_entry *known, struct vtpm *v, struct
 			"back, or, when this one is meant, `vtpmctl host anchor --accept "
 			"%s --yes`.",
 			v->meta.name, v->meta.name);
-	return error_set(e, rc, CAUSE_STORE, "The header of %s could not be read: %s.",
-			 v->meta.name, strerror(-rc));
+	return error_set(
+		e, rc, CAUSE_STORE,
+		"The header of %s could not be read: %s; see its disk's space and permissions.",
+		v->meta.name, strerror(-rc));
 }
 
 static int check_state(const struct anchor_entry *known, struct vtpm *v, struct error *e)
@@ -97,9 +99,10 @@ static int check_state(const struct anchor_entry *known, struct vtpm *v, struct 
 	if (rc == -ENOENT || rc == -EBADMSG)
 		return 0;
 	if (rc)
-		return error_set(e, rc, CAUSE_STORE,
-				 "The state of %s could not be read: %s.", v->meta.name,
-				 strerror(-rc));
+		return error_set(
+			e, rc, CAUSE_STORE,
+			"The state of %s could not be read: %s; see its disk's space and permissions.",
+			v->meta.name, strerror(-rc));
 	k = store_known(&v->store, CHANNEL_OBJECT_PERMALL);
 	if (k->epoch == known->epoch && k->seq >= known->permall)
 		return 0;
@@ -146,9 +149,10 @@ int anchor_check_nothing(struct vtpm *v, struct error *e)
 		if (rc == -ENOENT || rc == -EBADMSG)
 			rc = 0;
 	}
-	return rc ? error_set(e, rc, CAUSE_STORE,
-			      "The folder of %s could not be read: %s.", v->meta.name,
-			      strerror(-rc))
+	return rc ? error_set(
+			    e, rc, CAUSE_STORE,
+			    "The folder of %s could not be read: %s; see its disk's space and permissions.",
+			    v->meta.name, strerror(-rc))
 		  : 0;
 }
 
@@ -172,8 +176,10 @@ static void anchor_check_say(int rc, const char *dir, struct error *e)
 			"anchor --init --yes`.",
 			dir);
 	else
-		error_set(e, rc, rc == -EBADMSG ? CAUSE_VERSION : CAUSE_STORE,
-			  "%s/anchor could not be read: %s.", dir, strerror(-rc));
+		error_set(
+			e, rc, rc == -EBADMSG ? CAUSE_VERSION : CAUSE_STORE,
+			"%s/anchor could not be read: %s; see its disk's space and permissions.",
+			dir, strerror(-rc));
 }
 
 static void set(struct anchor_known *k, const struct anchor_entry *e)

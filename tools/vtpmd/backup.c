@@ -51,9 +51,10 @@ json_t *backup_make(struct vtpm *v, struct error *e)
 	}
 	if (rc) {
 		json_decref(all);
-		error_set(e, rc, CAUSE_STORE,
-			  "The state of %s could not be read from the store: %s.",
-			  v->meta.name, strerror(-rc));
+		error_set(
+			e, rc, CAUSE_STORE,
+			"The state of %s could not be read from the store: %s; see its disk's space and permissions.",
+			v->meta.name, strerror(-rc));
 		return NULL;
 	}
 	uuid_unparse_lower(v->meta.uuid, uuid);
@@ -140,9 +141,10 @@ int backup_accept(struct vtpm *v, struct error *e)
 				 v->meta.name);
 	rc = store_reopen(&v->store, v->d->store);
 	if (rc)
-		return error_set(e, rc, CAUSE_STORE,
-				 "The folder of %s in %s cannot be opened: %s.",
-				 v->meta.name, v->d->store, strerror(-rc));
+		return error_set(
+			e, rc, CAUSE_STORE,
+			"The folder of %s in %s cannot be opened: %s; see its disk's space and permissions.",
+			v->meta.name, v->d->store, strerror(-rc));
 	log_line(LOG_NOTICE, "vTPM %s: its state is accepted as it is", v->meta.name);
 	backup_take(v, "accept");
 	return 0;
@@ -218,9 +220,10 @@ int backup_restore(struct vtpmd *d, const json_t *backup, const char *name,
 	store_close(&s);
 	if (rc == -EBADMSG || rc == -EINVAL || rc == -EPERM)
 		return not_whole(e);
-	return error_set(e, rc ? rc : -ENOMEM, CAUSE_STORE,
-			 "The folder in %s could not be written: %s.", d->store,
-			 strerror(rc ? -rc : ENOMEM));
+	return error_set(
+		e, rc ? rc : -ENOMEM, CAUSE_STORE,
+		"The folder in %s could not be written: %s; see its disk's space and permissions.",
+		d->store, strerror(rc ? -rc : ENOMEM));
 }
 
 /* The header that was put is what counts, and what the vTPM is. */
@@ -232,9 +235,10 @@ static int know_header(struct vtpm *v, struct error *e)
 	rc = store_know_stored(&v->store, CHANNEL_OBJECT_HEADER);
 	if (!rc)
 		rc = describe_stored(&v->meta, &v->store, e);
-	return rc ? error_set(e, rc, CAUSE_STORE,
-			      "The header of %s could not be read: %s.", v->meta.name,
-			      strerror(-rc))
+	return rc ? error_set(
+			    e, rc, CAUSE_STORE,
+			    "The header of %s could not be read: %s; see its disk's space and permissions.",
+			    v->meta.name, strerror(-rc))
 		  : 0;
 }
 
@@ -254,9 +258,10 @@ int backup_reseal(struct vtpm *v, const json_t *header, struct error *e)
 		rc = put_object(&v->store, CHANNEL_OBJECT_HEADER, header);
 	store_release(&v->store);
 	if (rc)
-		return error_set(e, rc, CAUSE_STORE,
-				 "The header of %s could not be stored: %s.",
-				 v->meta.name, strerror(-rc));
+		return error_set(
+			e, rc, CAUSE_STORE,
+			"The header of %s could not be stored: %s; see its disk's space and permissions.",
+			v->meta.name, strerror(-rc));
 	log_about(LOG_NOTICE, VTPM_ABOUT(v, .id = LOG_ID_REKEYED), "sealed anew");
 	vtpm_audit(v, "recover", NULL);
 	stamp_now(v->meta.sealed);

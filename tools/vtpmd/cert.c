@@ -169,9 +169,10 @@ int cert_install(struct vtpm *v, const json_t *certs, struct error *e)
 				 "most %d bytes of DER.",
 				 CERT_MAX);
 	if (rc)
-		return error_set(e, rc, CAUSE_STORE,
-				 "The certificates of %s could not be stored: %s.",
-				 v->meta.name, strerror(-rc));
+		return error_set(
+			e, rc, CAUSE_STORE,
+			"The certificates of %s could not be stored: %s; see its disk's space and permissions.",
+			v->meta.name, strerror(-rc));
 	list(certs, what, sizeof(what));
 	log_about(LOG_NOTICE, VTPM_ABOUT(v), "has new certificates: %s", what);
 	vtpm_audit(v, "certify", what);

@@ -85,9 +85,10 @@ static void op_set(struct control *c, struct vtpm *v, const json_t *request)
 	}
 	rc = presence_set(v, denied);
 	if (rc) {
-		error_set(&e, rc, CAUSE_STORE,
-			  "The vtpm.json of %s could not be written: %s.", v->meta.name,
-			  strerror(-rc));
+		error_set(
+			&e, rc, CAUSE_STORE,
+			"The vtpm.json of %s could not be written: %s; see its disk's space and permissions.",
+			v->meta.name, strerror(-rc));
 		control_answer_refuse(c, rc, &e);
 		return;
 	}
@@ -244,9 +245,10 @@ static void keep_op(struct control *c, struct launch *l, const char *hex)
 		rc = launch_keep(c->d->run_dir, l);
 	free(list);
 	if (rc) {
-		error_set(&e, rc, CAUSE_INTERNAL,
-			  "The measurements could not be kept in %s: %s.", c->d->run,
-			  strerror(-rc));
+		error_set(
+			&e, rc, CAUSE_INTERNAL,
+			"The measurements could not be kept in %s: %s; see its disk's space and permissions.",
+			c->d->run, strerror(-rc));
 		control_answer_refuse(c, rc, &e);
 		return;
 	}

@@ -338,9 +338,10 @@ static int domain_start(struct body *b, struct error *e)
 		rc = run_xl(d, argv, on_created);
 	if (rc) {
 		drop_image(d);
-		return error_set(e, rc, error_of_host(rc),
-				 "The stub domain could not be started: %s.",
-				 strerror(-rc));
+		return error_set(
+			e, rc, error_of_host(rc),
+			"The stub domain could not be started: %s; see `xl info`, `free` and `df /run`.",
+			strerror(-rc));
 	}
 	d->creating = true;
 	b->owner->progress(b->ctx, "creating the stub domain");

@@ -84,9 +84,10 @@ int domain_file_config(const struct body *b, const uint8_t uuid[16], int kernel,
 	name_of(b, DOMAIN_FILE_CONFIG, name);
 	rc = atomic_write(b->d->run_dir, name, text, strlen(text), false);
 	if (rc)
-		return error_set(e, rc, error_of_host(rc),
-				 "%s/%s could not be written: %s.", b->d->run, name,
-				 strerror(-rc));
+		return error_set(
+			e, rc, error_of_host(rc),
+			"%s/%s could not be written: %s; see its disk's space and permissions.",
+			b->d->run, name, strerror(-rc));
 	return 0;
 }
 

@@ -181,8 +181,10 @@ int helper_run(struct helper *h, const char *verb, const char *const args[HELPER
 		return 0;
 	event_del(h->limit);
 	close_output(h);
-	return error_set(e, rc, error_of_host(rc), "%s could not be started: %s.",
-			 h->d->vtpmctl, strerror(-rc));
+	return error_set(
+		e, rc, error_of_host(rc),
+		"%s could not be started: %s; see that it is installed, and `free`.",
+		h->d->vtpmctl, strerror(-rc));
 }
 
 int helper_init(struct helper *h, struct vtpmd *d, unsigned int limit_s,

@@ -220,9 +220,10 @@ int describe_stored(struct meta *m, struct store *s, struct error *e)
 				 "from a backup; no new one is made.",
 				 m->name);
 	if (rc)
-		return error_set(e, rc, CAUSE_STORE,
-				 "The header of %s could not be read: %s.", m->name,
-				 strerror(-rc));
+		return error_set(
+			e, rc, CAUSE_STORE,
+			"The header of %s could not be read: %s; see its disk's space and permissions.",
+			m->name, strerror(-rc));
 	rc = describe_header(m, header, len, e);
 	free(header);
 	return rc;

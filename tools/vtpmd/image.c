@@ -75,8 +75,10 @@ int image_take(const char *path, int *fd, uint8_t hash[IMAGE_HASH_SIZE], struct 
 		close(*fd);
 		*fd = -1;
 	}
-	return rc ? error_set(e, rc, error_of_host(rc), "%s could not be read: %s.", path,
-			      strerror(-rc))
+	return rc ? error_set(
+			    e, rc, error_of_host(rc),
+			    "%s could not be read: %s; see its disk's space and permissions.",
+			    path, strerror(-rc))
 		  : 0;
 }
 

@@ -300,8 +300,10 @@ static int run_loop(struct vtpmd *d)
 		log_line(LOG_ERR, "another vtpmd answers at %s: stop it first",
 			 d->socket);
 	else if (rc)
-		log_line(LOG_ERR, "%s cannot be listened at: %s", d->socket,
-			 strerror(-rc));
+		log_line(
+			LOG_ERR,
+			"%s cannot be listened at: %s; see its folder, or give another --socket",
+			d->socket, strerror(-rc));
 	if (rc)
 		return rc;
 	rc = metrics_open(d);
@@ -322,28 +324,32 @@ static int run_loop(struct vtpmd *d)
 	d->on_anchored = vtpm_start_queued;
 	rc = anchor_new(d);
 	if (rc) {
-		log_line(LOG_ERR,
-			 rc == -EWOULDBLOCK ? "another vtpmd uses the store's anchor "
-					      "in %s: end it first (%s)"
-					    : "the anchor's folder %s cannot be used: %s",
-			 d->anchor_dir, strerror(-rc));
+		log_line(
+			LOG_ERR,
+			rc == -EWOULDBLOCK
+				? "another vtpmd uses the store's anchor "
+				  "in %s: end it first (%s)"
+				: "the anchor's folder %s cannot be used: %s; see its disk and permissions",
+			d->anchor_dir, strerror(-rc));
 		return rc;
 	}
 	launch_sweep(d->run_dir);
 	if (vtpm_guest_watch(d)) {
-		log_line(LOG_ERR, "xenstore cannot be watched");
+		log_line(LOG_ERR,
+			 "xenstore cannot be watched: see `systemctl status xenstored`");
 		return -EIO;
 	}
 	rc = registry_load(d);
 	if (rc) {
-		log_line(LOG_ERR, "the store %s cannot be read: %s", d->store,
-			 strerror(-rc));
+		log_line(LOG_ERR,
+			 "the store %s cannot be read: %s; see its disk and permissions",
+			 d->store, strerror(-rc));
 		return rc;
 	}
 	rc = crb_load(d, presence_requested);
 	if (rc) {
-		log_line(LOG_ERR, "the run folder %s cannot be read: %s", d->run,
-			 strerror(-rc));
+		log_line(LOG_ERR, "the run folder %s cannot be read: %s; see `df /run`",
+			 d->run, strerror(-rc));
 		return rc;
 	}
 	/* a log that goes on has an end in the host's TPM */
@@ -417,8 +423,10 @@ int main(int argc, char **argv)
 	}
 	rc = open_run(&d);
 	if (rc) {
-		log_line(LOG_ERR, "the folder of %s cannot be used: %s", d.socket,
-			 strerror(-rc));
+		log_line(
+			LOG_ERR,
+			"the folder of %s cannot be used: %s; see its owner and permissions",
+			d.socket, strerror(-rc));
 		return 1;
 	}
 	d.base = event_base_new();

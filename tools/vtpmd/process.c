@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -122,8 +123,10 @@ static int process_start(struct body *b, struct error *e)
 	close(fds[1]);
 	if (rc) {
 		close(fds[0]);
-		return error_set(e, rc, error_of_host(rc),
-				 "The manager %s could not be started.", b->d->manager);
+		return error_set(
+			e, rc, error_of_host(rc),
+			"The manager %s could not be started: %s; see that it is installed, and `free`.",
+			b->d->manager, strerror(-rc));
 	}
 	rc = wire_fd_new(b->d->base, fds[0], &wire);
 	if (rc)

@@ -207,9 +207,10 @@ int registry_create(struct vtpmd *d, const struct registry_new *n, struct vtpm *
 	if (!v) {
 		(void)!s.ops->remove(&s, d->store);
 		store_close(&s);
-		return error_set(e, rc ? rc : -ENOMEM, CAUSE_STORE,
-				 "The folder in %s could not be written: %s.", d->store,
-				 strerror(rc ? -rc : ENOMEM));
+		return error_set(
+			e, rc ? rc : -ENOMEM, CAUSE_STORE,
+			"The folder in %s could not be written: %s; see its disk's space and permissions.",
+			d->store, strerror(rc ? -rc : ENOMEM));
 	}
 	v->making = true;
 	registry_add(d, v);
@@ -242,9 +243,10 @@ int registry_remove(struct vtpm *v, struct error *e)
 		return rc;
 	rc = v->store.ops->remove(&v->store, v->d->store);
 	if (rc)
-		return error_set(e, rc, CAUSE_STORE,
-				 "The folder of %s in %s could not be removed: %s.",
-				 v->meta.name, v->d->store, strerror(-rc));
+		return error_set(
+			e, rc, CAUSE_STORE,
+			"The folder of %s in %s could not be removed: %s; see its disk's space and permissions.",
+			v->meta.name, v->d->store, strerror(-rc));
 	log_about(LOG_NOTICE, VTPM_ABOUT(v, .id = LOG_ID_DELETED), "deleted");
 	vtpm_audit(v, "delete", NULL);
 	anchor_forget(v->d->anchor, v);

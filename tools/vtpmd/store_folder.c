@@ -176,7 +176,7 @@ static int claim_folder(struct store *s, struct error *e)
 	if (fd < 0)
 		return error_set(
 			e, -errno, CAUSE_STORE,
-			"The lease on the vTPM's store could not be opened: %m.");
+			"The lease on the vTPM's store could not be opened: %m; see its disk's space and permissions.");
 	if (flock(fd, LOCK_EX | LOCK_NB)) {
 		close(fd);
 		return error_set(e, -EBUSY, CAUSE_LEASE,
@@ -199,7 +199,7 @@ static int claim_folder(struct store *s, struct error *e)
 		close(fd);
 		return error_set(
 			e, rc, CAUSE_STORE,
-			"The lease on the vTPM's store could not be written: %s.",
+			"The lease on the vTPM's store could not be written: %s; see its disk's space and permissions.",
 			strerror(-rc));
 	}
 	s->lease = fd;

@@ -14,8 +14,10 @@ static int read_trail_log(const struct vtpmd *d, const struct audit_head *want,
 	int rc = audit_read(d->audit, want, LIMIT, r);
 
 	if (rc)
-		log_line(LOG_ERR, "the audit log %s cannot be read: %s", d->audit,
-			 strerror(-rc));
+		log_line(
+			LOG_ERR,
+			"the audit log %s cannot be read: %s; see its disk and permissions",
+			d->audit, strerror(-rc));
 	return rc;
 }
 
@@ -91,8 +93,9 @@ int trail_rotate(struct vtpmd *d, struct error *e)
 		snprintf(detail, sizeof(detail), "entries before %llu are gone",
 			 (unsigned long long)a.first);
 	rc = audit_append(d->audit, &d->audited, &a);
-	return rc ? error_set(e, rc, CAUSE_STORE,
-			      "The audit log %s could not be written: %s.", d->audit,
-			      strerror(-rc))
+	return rc ? error_set(
+			    e, rc, CAUSE_STORE,
+			    "The audit log %s could not be written: %s; see its disk's space and permissions.",
+			    d->audit, strerror(-rc))
 		  : 0;
 }

@@ -47,9 +47,10 @@ static int begin_start(struct vtpm *v, struct error *e)
 	int rc = v->making ? 0 : store_reopen(&v->store, v->d->store);
 
 	if (rc)
-		return error_set(e, rc, CAUSE_STORE,
-				 "The folder of %s in %s cannot be opened: %s.",
-				 v->meta.name, v->d->store, strerror(-rc));
+		return error_set(
+			e, rc, CAUSE_STORE,
+			"The folder of %s in %s cannot be opened: %s; see its disk's space and permissions.",
+			v->meta.name, v->d->store, strerror(-rc));
 	rc = store_claim(&v->store, e);
 	if (rc)
 		return rc;
