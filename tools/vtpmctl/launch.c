@@ -410,9 +410,12 @@ static int check_line(const struct launch *l, const json_t *vtpms, const char *t
 	return *vtpm ? launch_check(l, *vtpm, &line) : VTPMCTL_NO_SUCH_VTPM;
 }
 
-/* All lines are checked before the first vTPM is started. */
-static int start_listed(const struct launch *l, const json_t *vtpms,
-			XLU_ConfigList *lines, int n)
+static int check_boots(const struct launch *l, struct launch_config *c);
+
+/* All lines are checked, then what the guest boots, before the first vTPM is started.  A dry
+ * run tells all that is wrong. */
+static int start_listed(const struct launch *l, struct launch_config *c,
+			const json_t *vtpms, XLU_ConfigList *lines, int n)
 {
 	const json_t *vtpm[VTPMS_MAX];
 	int i, status = VTPMCTL_OK;
@@ -422,8 +425,13 @@ static int start_listed(const struct launch *l, const json_t *vtpms,
 			n, VTPMS_MAX);
 		return VTPMCTL_FAILED;
 	}
-	for (i = 0; i < n && !status; i++)
-		status = check_line(l, vtpms, xlu_cfg_get_listitem(lines, i), &vtpm[i]);
+	for (i = 0; i < n && (!status || l->dry_run); i++) {
+		int rc = check_line(l, vtpms, xlu_cfg_get_listitem(lines, i), &vtpm[i]);
+
+		status = status ? status : rc;
+	}
+	if (!status || l->dry_run)
+		status = check_boots(l, c) && !status ? VTPMCTL_FAILED : status;
 	for (i = 0; i < n && !status; i++)
 		status = start(l, vtpm[i]);
 	return status;
@@ -445,14 +453,14 @@ static int read_lines(const struct launch *l, const struct launch_config *c,
 	return VTPMCTL_FAILED;
 }
 
-static int start_all(const struct launch *l, const struct launch_config *c)
+static int start_all(const struct launch *l, struct launch_config *c)
 {
 	XLU_ConfigList *lines;
 	json_t *reply;
 	int n, status = read_lines(l, c, &lines, &n, &reply);
 
 	if (!status)
-		status = start_listed(l, json_object_get(reply, "vtpms"), lines, n);
+		status = start_listed(l, c, json_object_get(reply, "vtpms"), lines, n);
 	json_decref(reply);
 	return status;
 }
@@ -537,8 +545,10 @@ static int create_guest(const struct launch *l, const char *file, const char *uu
 
 static int cannot_read(const char *path, int rc)
 {
-	fprintf(stderr, "vtpmctl: %s cannot be read into memory: %s\n", path,
-		strerror(-rc));
+	fprintf(stderr,
+		"vtpmctl: %s cannot be read into memory: %s; check the path and its "
+		"permissions\n",
+		path, strerror(-rc));
 	return VTPMCTL_FAILED;
 }
 
@@ -669,6 +679,13 @@ static int check_images(const struct launch_config *c)
 	return VTPMCTL_OK;
 }
 
+static int check_boots(const struct launch *l, struct launch_config *c)
+{
+	if (l->unmeasured)
+		return VTPMCTL_OK;
+	return launch_config_measurable(c, l->file) ? check_images(c) : VTPMCTL_FAILED;
+}
+
 static int run_launch(const struct launch *l)
 {
 	struct launch_config c;
@@ -684,12 +701,7 @@ static int run_launch(const struct launch *l)
 	status = launch_config_read(l->file, &c);
 	if (status)
 		return status;
-	if (!l->unmeasured && !launch_config_measurable(&c, l->file))
-		status = VTPMCTL_FAILED;
-	else if (!l->unmeasured)
-		status = check_images(&c);
-	if (!status)
-		status = start_all(l, &c);
+	status = start_all(l, &c);
 	if (!status && l->dry_run) {
 		status = say_rest(l);
 	} else if (!status) {
