@@ -34,17 +34,33 @@ static int keep_bytes(struct bytes *out, struct tpm2_bytes b)
 	return 0;
 }
 
+#define ERROR_FMT1 0x0bfu
+
+/* Whether the TPM did not let the manager into the platform hierarchy: an HVM guest's firmware,
+ * or its system, has set platformAuth in an encrypted session, or disabled the hierarchy. */
+static bool is_kept_out(int rc, uint32_t code)
+{
+	if (rc != -EREMOTEIO || !(code & TPM2_RC_FMT1))
+		return false;
+	code &= ERROR_FMT1;
+	return code == TPM2_RC_BAD_AUTH || code == TPM2_RC_AUTH_FAIL ||
+	       code == TPM2_RC_HIERARCHY;
+}
+
 /* The attestation key: c->handle is the key. */
 static int make_attest_key(struct tpm2_cmd *c, const struct firmware *f,
 			   struct quote *out)
 {
-	const struct tpm2_auth auth = firmware_auth(f);
+	const struct tpm2_auth auth = firmware_auth(f), empty = {0};
 	struct tpm2_bytes public, name;
 	uint32_t key;
 	int rc = tpm2_create_primary(c, TPM2_RH_PLATFORM, &auth, &tpm2_attestation_key,
 				     &public, &name);
 
 	OPENSSL_cleanse(c->cmd, sizeof(c->cmd));
+	if (is_kept_out(rc, c->rc))
+		rc = tpm2_create_primary(c, TPM2_RH_NULL, &empty, &tpm2_attestation_key,
+					 &public, &name);
 	if (!rc)
 		rc = keep_bytes(&out->public, public);
 	if (!rc)

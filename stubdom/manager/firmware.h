@@ -47,7 +47,7 @@ void firmware_wipe(struct firmware *f);
  * sets platformAuth (TPM2_HierarchyChangeAuth, with a password and in plain, before it starts
  * the operating system) and forgets it; the manager, which makes the attestation key in
  * that hierarchy, keeps it in *f.  What is set in an encrypted session it does not get to
- * know: then it cannot attest.
+ * know (attest.h: then the key is of another hierarchy).
  */
 void firmware_observe(struct firmware *f, const uint8_t *cmd, size_t len,
 		      const uint8_t *rsp, size_t rsp_len);

@@ -77,6 +77,9 @@ vendor_FUZZ_LIBS := -lcrypto
 UNIT_TESTS += launch
 launch_UNIT_SRCS := $(sort $(firmware_UNIT_SRCS) stubdom/manager/launch.c $(EVENTLOG_SRCS))
 launch_UNIT_LIBS := $(ENGINE_LIBS) -lcrypto
+UNIT_TESTS += attest
+attest_UNIT_SRCS := $(sort $(launch_UNIT_SRCS) stubdom/manager/attest.c lib/text.c lib/tpm2/quote.c $(TPM2_PUBLIC_SRCS))
+attest_UNIT_LIBS := $(ENGINE_LIBS) -lcrypto
 UNIT_TESTS += rekey
 rekey_UNIT_SRCS := $(addprefix stubdom/manager/,rekey.c state.c) \
                    $(addprefix tools/vtpmd/,store.c store_folder.c work.c) lib/atomic.c $(ENVELOPE_SRCS)

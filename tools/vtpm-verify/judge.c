@@ -41,12 +41,12 @@ static void side_close(struct side *s)
 }
 
 /* The quote's signer is s->ak, as a primary key of the hierarchy (Part 1, 16.3). */
-static bool signed_by_primary(const struct side *s)
+static bool signed_by_primary(const struct side *s, uint32_t hierarchy)
 {
 	uint8_t name[TPM2_NAME_MAX];
 	size_t len;
 
-	return !tpm2_public_qualified(&s->ak.area, s->hierarchy, name, &len) &&
+	return !tpm2_public_qualified(&s->ak.area, hierarchy, name, &len) &&
 	       len == s->quote.signer.n && !memcmp(name, s->quote.signer.p, len);
 }
 
@@ -146,10 +146,11 @@ static void side_check(const struct side *s, struct verdict *v)
 			    "the %s's attestation key is not one that signs only what "
 			    "its TPM made (attributes 0x%08x)",
 			    s->who, s->ak.area.attributes);
-	if (s->hierarchy && !signed_by_primary(s))
+	if (s->is_primary && !signed_by_primary(s, TPM2_RH_PLATFORM) &&
+	    !signed_by_primary(s, TPM2_RH_NULL))
 		verdict_add(v, "ak-hierarchy",
 			    "the %s's attestation key is no primary key of its TPM's "
-			    "platform hierarchy",
+			    "platform or null hierarchy",
 			    s->who);
 	if (tpm2_signature_verify(&s->signature, &s->ak, s->e->quote.p, s->e->quote.n))
 		verdict_add(v, "signature",
@@ -619,8 +620,7 @@ void judge(const struct judge *j, const struct evidence *e, struct verdict *v)
 		good = false;
 	}
 	vtpm.whole_log = true;
-	vtpm.hierarchy = TPM2_RH_PLATFORM;
-	host.hierarchy = 0;
+	vtpm.is_primary = true;
 	if (good)
 		judge_sides(j, e, &b, &keys, &vtpm, &host, v);
 	side_close(&vtpm);

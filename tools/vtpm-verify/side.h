@@ -9,8 +9,9 @@
 struct side {
 	const char *who; /* "vTPM", "host" */
 	bool whole_log;	 /* all PCRs that the log extends have to be quoted */
-	/* TPM_RH of which the attestation key is a primary; 0: the policy pins its Name */
-	uint32_t hierarchy;
+	/* the attestation key is a primary one, of the platform hierarchy, or of the null one
+	 * (stubdom/manager/attest.h); else the policy pins its Name */
+	bool is_primary;
 	const struct evidence_side *e;
 	struct tpm2_key ak;
 	struct tpm2_attest quote;
