@@ -5,6 +5,12 @@
  *   u32 PCR | u32 event type | MEASURE_DIGESTS bytes | u32 size | size bytes of data
  * The digests are those of all TPM2_BANKS hashes, one after the other, in the order of
  * tpm2_hashes (lib/tpm2/marshal.h).  The manager extends the banks that its TPM has.
+ *
+ * A list of an HVM guest, whose firmware measures by itself, is a record: all its events
+ * are of EV_NO_ACTION and extend nothing, with zeroes for digests (PFP 1.05, 10.4.1).  Its
+ * data are, for each image that libxl gives to the domain,
+ *   "firmware " KIND " sha256=" 64 lower-case digits " size=" N " name=" NAME
+ * with "hvmloader" and "bios" for KIND, each once, and "acpi", "smbios" if there are such.
  */
 #ifndef XVTPM_MEASURE_H
 #define XVTPM_MEASURE_H
@@ -23,6 +29,8 @@
 #define MEASURE_EV_PLATFORM_CONFIG_FLAGS 0x0a
 #define MEASURE_EV_IPL			 0x0d
 
+#define MEASURE_FIRMWARE "firmware "
+
 struct measure_event {
 	uint32_t pcr, type;
 	const uint8_t *digests; /* MEASURE_DIGESTS */
@@ -32,8 +40,10 @@ struct measure_event {
 
 /* The next event of a list, which it points into; false: malformed. */
 bool __must_check measure_next(struct cursor *list, struct measure_event *e);
-/* The whole list is well-formed, and has something in it. */
+/* The whole list is well-formed, has something in it, and is a record or has no event of one. */
 bool __must_check measure_check(const uint8_t *list, size_t len);
+/* Of a list that was checked. */
+bool measure_is_record(const uint8_t *list, size_t len);
 void measure_put(struct cursor *list, const struct measure_event *e);
 
 #endif

@@ -17,6 +17,23 @@ static int read_banks(struct tpm2_cmd *c, unsigned int *banks)
 	return rc;
 }
 
+/* Of one bank, in which no event has a digest: the TPM is the firmware's to start. */
+static int record_launch(struct cursor *in, struct eventlog *log)
+{
+	unsigned int banks = 0, i;
+	struct measure_event e;
+	int rc;
+
+	for (i = 0; i < TPM2_BANKS; i++)
+		banks |= tpm2_hashes[i].id == TPM2_ALG_SHA256 ? 1u << i : 0;
+	rc = eventlog_begin(log, banks);
+	while (!rc && cursor_left(in) && measure_next(in, &e))
+		rc = eventlog_add(log, &e);
+	if (rc)
+		eventlog_clear(log);
+	return rc;
+}
+
 int launch_measure(const uint8_t *list, size_t len, struct eventlog *log)
 {
 	struct cursor in = cursor_reader(list, len);
@@ -27,6 +44,8 @@ int launch_measure(const uint8_t *list, size_t len, struct eventlog *log)
 
 	if (!measure_check(list, len))
 		return -EBADMSG;
+	if (measure_is_record(list, len))
+		return record_launch(&in, log);
 	rc = read_banks(&c, &banks);
 	if (!rc)
 		rc = eventlog_begin(log, banks);

@@ -7,14 +7,16 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* As a policy sees it that asks for Secure Boot, and one that is made of it. */
+/* As a policy sees it that asks for Secure Boot and names an image, as the record of a launch,
+ * too; and one that is made of it. */
 static void judge_log(const uint8_t *data, size_t size, const struct eventlog *log)
 {
 	struct evidence_side evidence = {.log = {(uint8_t *)data, size},
-					 .log_is_guests = true};
-	struct side side = {.who = "vTPM", .e = &evidence, .log = *log};
-	struct policy p = {.all = json_pack("{s:{s:s, s:b}}", "firmware", "image",
-					    "unbound", "secure_boot", 1)};
+					 .log_is_guests = true,
+					 .record = {(uint8_t *)data, size}};
+	struct side side = {.who = "vTPM", .e = &evidence, .log = *log, .record = *log};
+	struct policy p = {.all = json_pack("{s:{s:[s], s:b}}", "firmware", "image",
+					    "sha256:00", "secure_boot", 1)};
 	struct verdict v = {0};
 
 	if (!p.all)

@@ -145,6 +145,36 @@ static void only_in_those_that_are_there(void **unused)
 	assert_int_equal(read_pcr(0x04, 12, got), 0);
 }
 
+/* The TPM is the firmware's to start: not one command goes to it. */
+static void a_record_extends_nothing(void **unused)
+{
+	static const uint8_t zeroes[MEASURE_DIGESTS];
+	struct measure_event e = {0, MEASURE_EV_NO_ACTION, zeroes,
+				  (const uint8_t *)"firmware bios", 13};
+	struct cursor w = cursor_writer(list, sizeof(list));
+	uint8_t got[64];
+
+	measure_put(&w, &e);
+	assert_int_equal(engine_power_cycle(), 0);
+	assert_int_equal(launch_measure(list, w.pos, &logged), 0);
+	assert_int_equal(logged.banks, 2);
+	assert_true(logged.len > 13);
+	assert_memory_equal(logged.bytes + logged.len - 13, "firmware bios", 13);
+	assert_int_equal(firmware_start(&firmware), 0);
+	assert_int_equal(read_pcr(0x0b, 0, got), 32);
+	assert_memory_equal(got, zeroes, 32);
+}
+
+/* Of an HVM guest, whose TPM nobody has started yet. */
+static void nothing_is_extended_before_startup(void **unused)
+{
+	add(4, 1, "kernel");
+	assert_int_equal(engine_power_cycle(), 0);
+	assert_int_equal(launch_measure(list, list_len, &logged), -EREMOTEIO);
+	assert_int_equal(logged.len, 0);
+	assert_int_equal(firmware_start(&firmware), 0);
+}
+
 static void nonsense_leaves_no_log(void **unused)
 {
 	assert_int_equal(launch_measure(list, 0, &logged), -EBADMSG);
@@ -170,8 +200,12 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(each_event_extends_its_pcr),	       T(in_all_banks),
-		T(only_in_those_that_are_there),       T(nonsense_leaves_no_log),
+		T(each_event_extends_its_pcr),
+		T(in_all_banks),
+		T(only_in_those_that_are_there),
+		T(nonsense_leaves_no_log),
+		T(a_record_extends_nothing),
+		T(nothing_is_extended_before_startup),
 		T(a_tpm_that_is_not_started_has_none),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -56,10 +56,32 @@ static void limits(void **state)
 	assert_true(holds(15, MEASURE_EV_SEPARATOR, 4));
 	assert_false(holds(16, MEASURE_EV_SEPARATOR, 4));
 	assert_false(holds(UINT32_MAX, MEASURE_EV_SEPARATOR, 4));
-	assert_false(holds(0, MEASURE_EV_NO_ACTION, 4));
 	assert_false(measure_check(list, 0));
 	memset(list, 0, sizeof(list));
 	assert_false(measure_check(list, MEASURE_MAX + 1));
+}
+
+/* All of a list extends, or nothing. */
+static void a_record_is_of_one_kind(void **state)
+{
+	struct measure_event e = {0, MEASURE_EV_NO_ACTION, digests, data, 4};
+	struct cursor w = cursor_writer(list, sizeof(list));
+
+	measure_put(&w, &e);
+	assert_true(measure_check(list, w.pos));
+	assert_true(measure_is_record(list, w.pos));
+	measure_put(&w, &e);
+	assert_true(measure_check(list, w.pos));
+	e.type = MEASURE_EV_IPL;
+	measure_put(&w, &e);
+	assert_false(measure_check(list, w.pos));
+	w = cursor_writer(list, sizeof(list));
+	measure_put(&w, &e);
+	assert_false(measure_is_record(list, w.pos));
+	e.type = MEASURE_EV_NO_ACTION;
+	measure_put(&w, &e);
+	assert_false(measure_check(list, w.pos));
+	assert_false(measure_is_record(list, 0));
 }
 
 static void each_cut_is_seen(void **state)
@@ -87,6 +109,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_put_is_read),
 		cmocka_unit_test(limits),
+		cmocka_unit_test(a_record_is_of_one_kind),
 		cmocka_unit_test(each_cut_is_seen),
 		cmocka_unit_test(the_table_adds_up),
 	};

@@ -24,6 +24,8 @@ static size_t len;
 static struct evidence_side evidence;
 static struct side side;
 static struct verdict v;
+/* The record of the guest's launch, for which the host vouches; NULL: there is none. */
+static const char *const *images;
 
 static void le(uint32_t value, size_t n)
 {
@@ -94,6 +96,7 @@ static int setup(void **state)
 	memset(bytes, 0, sizeof(bytes));
 	memset(&v, 0, sizeof(v));
 	memset(&evidence, 0, sizeof(evidence));
+	images = NULL;
 	len = 0;
 	le(0, 4);
 	le(EVENTLOG_NO_ACTION, 4);
@@ -112,13 +115,44 @@ static int setup(void **state)
 	return 0;
 }
 
+/* Writes it, in the form of lib/measure.h, behind setup()'s header. */
+static size_t make_record(uint8_t out[4096])
+{
+	size_t kept = len, n;
+
+	len = 32 + 33; /* of setup(): the header, which a record has, too */
+	memcpy(out, bytes, len);
+	n = len;
+	for (const char *const *i = images; *i; i++) {
+		uint8_t *e = out + n;
+
+		memset(e, 0, 4 + 4 + 4 + 2 + 32 + 4);
+		e[4] = EVENTLOG_NO_ACTION;
+		e[8] = 1;
+		e[12] = TPM2_ALG_SHA256;
+		e[46] = (uint8_t)strlen(*i);
+		memcpy(e + 50, *i, strlen(*i));
+		n += 50 + strlen(*i);
+	}
+	len = kept;
+	return n;
+}
+
 static void judged(const char *text)
 {
+	static uint8_t record[4096];
+
 	struct policy p = {.all = json_loads(text, 0, NULL)};
 
 	assert_non_null(p.all);
 	evidence.log = (struct evidence_bytes){bytes, len};
+	evidence.record = (struct evidence_bytes){0};
+	if (images)
+		evidence.record = (struct evidence_bytes){record, make_record(record)};
 	side = (struct side){.who = "vTPM", .e = &evidence};
+	if (images)
+		assert_int_equal(eventlog_replay(record, evidence.record.n, &side.record),
+				 0);
 	assert_int_equal(eventlog_replay(bytes, len, &side.log), 0);
 	memset(&v, 0, sizeof(v));
 	judge_guest(&p, &side, &v);
@@ -132,7 +166,8 @@ static void accepts(const char *text)
 	if (v.reasons)
 		print_message("%s: %s\n", v.reason[0].word, v.reason[0].text);
 	assert_int_equal(v.reasons, 0);
-	assert_true(v.firmware_is_unbound);
+	assert_true(v.firmware_is_unbound != v.firmware_is_bound);
+	assert_int_equal(v.firmware_is_unbound, strstr(text, "unbound") != NULL);
 }
 
 static void refuses(const char *policy, const char *word, const char *text)
@@ -370,6 +405,63 @@ static void not_quoted(void **state)
 	refuses(FIRMWARE, "pcr", "not all quoted");
 }
 
+#define A16	"aaaaaaaaaaaaaaaa"
+#define B16	"bbbbbbbbbbbbbbbb"
+#define A64	A16 A16 A16 A16
+#define B64	B16 B16 B16 B16
+#define LOADER	"firmware hvmloader sha256=" A64 " size=7 name=hvmloader"
+#define BIOS	"firmware bios sha256=" B64 " size=7 name=seabios.bin"
+#define BOUND	"{\"firmware\": {\"image\": [\"sha256:" A64 "\", \"sha256:" B64 "\"]}}"
+#define BOUND_A "{\"firmware\": {\"image\": \"sha256:" A64 "\"}}"
+
+static void has(const char *const *list)
+{
+	images = list;
+}
+
+static void image_named(void **state)
+{
+	separators(0);
+	has((const char *const[]){LOADER, BIOS, NULL});
+	accepts(BOUND);
+	accepts(FIRMWARE);
+	refuses(BOUND_A, "firmware", "image \"bios\" has the digest sha256:" B64);
+}
+
+static void image_unknown(void **state)
+{
+	separators(0);
+	refuses(BOUND, "firmware", "not started by `vtpmctl launch`");
+	has((const char *const[]){LOADER, BIOS, LOADER, NULL});
+	refuses(BOUND, "firmware", "none of a guest with firmware");
+	has((const char *const[]){LOADER, NULL});
+	refuses(BOUND, "firmware", "none of a guest with firmware");
+	has((const char *const[]){NULL});
+	refuses(BOUND, "firmware", "none of a guest with firmware");
+}
+
+static void image_malformed(void **state)
+{
+	static const char *const bad[] = {
+		"kernel size=7 name=" A64,
+		"firmware BIOS sha256=" B64 " size=7 name=x",
+		"firmware bios\nsha256=" B64 " size=7 name=x",
+		"firmware abcdefghijklmnop sha256=" B64 " size=7 name=x",
+		"firmware bios sha1=" B64 " size=7 name=x",
+		"firmware bios sha256=" A16 A16 A16 " size=7 name=" B64,
+		"firmware bios sha256=" B16 B16 B16 "BBBBBBBBBBBBBBBB size=7 name=x",
+		"firmware bios sha256=" B64,
+		"firmware ",
+		"",
+	};
+
+	separators(0);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		has((const char *const[]){LOADER, bad[i], BIOS, NULL});
+		refuses(BOUND, "firmware", "none of a guest with firmware");
+	}
+}
+
 static void second_header(void **state)
 {
 	struct eventlog log;
@@ -413,6 +505,9 @@ int main(void)
 		cmocka_unit_test_setup(unknown_type, setup),
 		cmocka_unit_test_setup(of_other_kind, setup),
 		cmocka_unit_test_setup(not_quoted, setup),
+		cmocka_unit_test_setup(image_named, setup),
+		cmocka_unit_test_setup(image_unknown, setup),
+		cmocka_unit_test_setup(image_malformed, setup),
 		cmocka_unit_test_setup(second_header, setup),
 		cmocka_unit_test_setup(legacy, setup),
 	};

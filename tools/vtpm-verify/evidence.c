@@ -173,15 +173,18 @@ static int take_certificates(struct members *m, struct evidence *e)
 	return array ? take_list(array, CERT_MAX, e->certificate, &e->certificates) : 0;
 }
 
-/* Of its launch, which the host vouches for, or of its firmware: not both. */
+/* Of its launch, which the host vouches for, and of its firmware; either may be absent. */
 static int take_guest_log(struct members *m, struct evidence_side *side)
 {
-	int rc = take_bytes(m, "log", LOG_MAX, &side->log);
+	int rc = take_bytes(m, "log", LOG_MAX, &side->record);
 
-	if (rc || side->log.p)
-		return rc;
-	rc = take_bytes(m, "firmware_log", LOG_MAX, &side->log);
+	if (!rc)
+		rc = take_bytes(m, "firmware_log", LOG_MAX, &side->log);
 	side->log_is_guests = side->log.p != NULL;
+	if (!rc && !side->log_is_guests) {
+		side->log = side->record;
+		side->record = (struct evidence_bytes){0};
+	}
 	return rc;
 }
 
@@ -257,6 +260,7 @@ static void free_side(struct evidence_side *side)
 	free(side->quote.p);
 	free(side->signature.p);
 	free(side->log.p);
+	free(side->record.p);
 }
 
 void evidence_free(struct evidence *e)

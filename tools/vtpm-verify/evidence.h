@@ -37,6 +37,9 @@ struct evidence_side {
 	/* The guest handed it over: the log of its own firmware, which the host's quote does
 	 * not vouch for.  Else the host does. */
 	bool log_is_guests;
+	/* Beside a log that the guest handed over: which firmware its launch gave to it, for
+	 * which the host vouches (lib/measure.h); may be absent. */
+	struct evidence_bytes record;
 	size_t banks;
 	struct evidence_bank bank[TPM2_ATTEST_BANKS];
 };

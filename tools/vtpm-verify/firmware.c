@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpm-verify/firmware.h"
 #include "include/compiler.h"
+#include "lib/measure.h"
 #include "lib/text.h"
 
 #include <string.h>
+#include <strings.h>
 
 #define FIRMWARE_PCRS	  8 /* 0 to 7 are the firmware's: PFP 1.05, 3.3.4 */
 #define SECURE_BOOT_PCR	  7
@@ -182,12 +184,115 @@ static bool is_quoted(const struct side *s)
 	return false;
 }
 
+#define HASH_NAME   "sha256:"
+#define HASH_DIGITS (2 * CRYPT_HASH_SIZE)
+
+/* An image of the launch's record (lib/measure.h); the texts end with a zero. */
+struct record_image {
+	char kind[16], hash[sizeof(HASH_NAME) + HASH_DIGITS]; /* "sha256:..." */
+};
+
+static bool take_word(struct cursor *c, const char *word)
+{
+	const uint8_t *p = cursor_bytes(c, strlen(word));
+
+	return p && !memcmp(p, word, strlen(word));
+}
+
+static bool take_image(const struct eventlog_event *e, struct record_image *image)
+{
+	struct cursor c = cursor_reader(e->data, e->len);
+	const uint8_t *digits;
+	size_t n = 0;
+
+	memset(image, 0, sizeof(*image));
+	if (e->type != EVENTLOG_NO_ACTION || !take_word(&c, MEASURE_FIRMWARE))
+		return false;
+	while (n < sizeof(image->kind) - 1 && cursor_ok(&c) &&
+	       (image->kind[n] = (char)cursor_u8(&c)) >= 'a' && image->kind[n] <= 'z')
+		n++;
+	if (image->kind[n] != ' ' || !take_word(&c, "sha256="))
+		return false;
+	image->kind[n] = '\0';
+	digits = cursor_bytes(&c, HASH_DIGITS);
+	if (!digits || !take_word(&c, " size="))
+		return false;
+	memcpy(image->hash, HASH_NAME, strlen(HASH_NAME));
+	memcpy(image->hash + strlen(HASH_NAME), digits, HASH_DIGITS);
+	return strspn(image->hash + strlen(HASH_NAME), "0123456789abcdef") == HASH_DIGITS;
+}
+
+/* The record's next image; *at starts at record.first.  false: the end, or *bad. */
+static bool next_image(const struct side *s, size_t *at, struct record_image *image,
+		       bool *bad)
+{
+	const struct evidence_bytes *record = &s->e->record;
+	struct eventlog_event e;
+
+	if (!record->p || !eventlog_next(&s->record, record->p, record->n, at, &e))
+		return false;
+	*bad = !take_image(&e, image);
+	return !*bad;
+}
+
+static bool names_image(const json_t *wanted, const char *hash)
+{
+	const json_t *item;
+	size_t i;
+
+	if (json_is_string(wanted))
+		return !strcasecmp(json_string_value(wanted), hash);
+	json_array_foreach(wanted, i, item) if (!strcasecmp(json_string_value(item),
+							    hash)) return true;
+	return false;
+}
+
+/* What libxl gave to the guest's domain, for which the host vouches, is what the policy names,
+ * all of it. */
+static void check_images(const struct side *vtpm, const json_t *wanted, struct verdict *v)
+{
+	unsigned int loaders = 0, bioses = 0;
+	size_t at = vtpm->record.first;
+	struct record_image image;
+	bool bad = false;
+
+	while (next_image(vtpm, &at, &image, &bad)) {
+		loaders += !strcmp(image.kind, "hvmloader");
+		bioses += !strcmp(image.kind, "bios");
+		if (!names_image(wanted, image.hash))
+			verdict_add(
+				v, "firmware",
+				"the guest's firmware image \"%s\" has the digest %s, "
+				"which the policy does not name",
+				image.kind, image.hash);
+	}
+	if (!vtpm->e->record.p)
+		verdict_add(
+			v, "firmware",
+			"the policy names the guest's firmware, and the host does not "
+			"say which one it gave to it: the guest was not started by "
+			"`vtpmctl launch`");
+	else if (bad || loaders != 1 || bioses != 1)
+		verdict_add(
+			v, "firmware",
+			"the log of the guest's launch is none of a guest with firmware "
+			"of its own");
+}
+
+static bool is_unbound(const json_t *firmware)
+{
+	const char *image = json_string_value(json_object_get(firmware, "image"));
+
+	return !firmware || (image && !strcmp(image, "unbound"));
+}
+
 void judge_firmware(const struct policy *p, const struct side *vtpm, struct verdict *v)
 {
 	const json_t *firmware = json_object_get(p->all, "firmware");
 	struct walk w;
 
-	v->firmware_is_unbound = vtpm->e->log_is_guests;
+	v->firmware_is_unbound = vtpm->e->log_is_guests && is_unbound(firmware);
+	v->firmware_is_bound = vtpm->e->log_is_guests && !is_unbound(firmware);
 	if (!firmware) {
 		if (vtpm->e->log_is_guests && json_object_get(p->all, "events"))
 			verdict_add(v, "firmware",
@@ -204,6 +309,8 @@ void judge_firmware(const struct policy *p, const struct side *vtpm, struct verd
 			vtpm->e->log.p ? "that of a measured launch" : "none");
 		return;
 	}
+	if (!is_unbound(firmware))
+		check_images(vtpm, json_object_get(firmware, "image"), v);
 	if (!walk_log(&w, vtpm, v)) {
 		verdict_add(v, "firmware", "the firmware's log has no SHA-256 digests");
 		return;
@@ -249,6 +356,22 @@ static void add_policy_event(json_t *events, const struct walk *w,
 	json_array_append_new(list, item);
 }
 
+/* "unbound" where the host does not say which firmware it is. */
+static json_t *policy_images(const struct side *vtpm)
+{
+	json_t *images = json_array();
+	size_t at = vtpm->record.first;
+	struct record_image image;
+	bool bad = false;
+
+	while (next_image(vtpm, &at, &image, &bad))
+		json_array_append_new(images, json_string(image.hash));
+	if (!bad && json_array_size(images))
+		return images;
+	json_decref(images);
+	return json_string("unbound");
+}
+
 static json_t *policy_firmware(const struct walk *w)
 {
 	json_t *variables = json_object(), *firmware;
@@ -257,7 +380,7 @@ static json_t *policy_firmware(const struct walk *w)
 	for (i = SECURE_BOOT + 1; i < VARIABLES; i++)
 		if (w->times[i])
 			add_hex(variables, secure_variables[i].name, w->digest[i]);
-	firmware = json_pack("{s:s, s:b}", "image", "unbound", "secure_boot",
+	firmware = json_pack("{s:o, s:b}", "image", policy_images(w->side), "secure_boot",
 			     w->secure_boot);
 	if (json_object_size(variables))
 		json_object_set(firmware, "variables", variables);

@@ -2,9 +2,9 @@
 /*
  * The log of a guest's own firmware, which the guest hands over.  It is worth what the PCRs
  * are: with firmware that measures, each step of the boot is in them before it can do
- * anything.  The host does not vouch for that firmware (its quote has no hash of it), and a
- * guest that boots another can extend what it likes.  So a policy has to say that it accepts
- * this ("image": "unbound"), and a verdict says it, too.
+ * anything; a guest that boots another can extend what it likes.  Which firmware it was the
+ * host vouches for when `vtpmctl launch` started the guest, and a policy names it ("image").
+ * One that does not has to say so ("unbound"), and a verdict says it, too.
  */
 #ifndef VERIFY_FIRMWARE_H
 #define VERIFY_FIRMWARE_H

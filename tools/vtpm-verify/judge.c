@@ -15,6 +15,17 @@ static bool malformed(const struct side *s, const char *what, struct verdict *v)
 	return false;
 }
 
+/* Of a log that is there. */
+static bool log_open(const struct side *s, const struct evidence_bytes *bytes,
+		     struct eventlog *log, struct verdict *v)
+{
+	if (!bytes->p || !eventlog_replay(bytes->p, bytes->n, log))
+		return true;
+	verdict_add(v, "malformed", "the %s's event log does not parse, event %zu: %s",
+		    s->who, log->count, log->why ? log->why : "a hash failed");
+	return false;
+}
+
 /* false: it does not parse, *v says what, and nothing more can be said. */
 static bool side_open(struct side *s, const char *who, const struct evidence_side *e,
 		      struct verdict *v)
@@ -28,11 +39,7 @@ static bool side_open(struct side *s, const char *who, const struct evidence_sid
 		return malformed(s, "quote", v);
 	if (tpm2_signature_parse(e->signature.p, e->signature.n, &s->signature))
 		return malformed(s, "signature", v);
-	if (!e->log.p || !eventlog_replay(e->log.p, e->log.n, &s->log))
-		return true;
-	verdict_add(v, "malformed", "the %s's event log does not parse, event %zu: %s",
-		    who, s->log.count, s->log.why ? s->log.why : "a hash failed");
-	return false;
+	return log_open(s, &e->log, &s->log, v) && log_open(s, &e->record, &s->record, v);
 }
 
 static void side_close(struct side *s)
@@ -484,16 +491,23 @@ static bool is_hash_of(struct binding_part hash, const struct evidence_bytes *by
 static void check_log_bound(const struct side *s, struct binding_part bound,
 			    struct verdict *v)
 {
-	if (s->e->log_is_guests && bound.n)
+	const struct evidence_bytes *log =
+		s->e->log_is_guests ? &s->e->record : &s->e->log;
+
+	if (s->e->log_is_guests && !log->p && bound.n)
 		verdict_add(v, "log",
 			    "the host vouches for the log of a measured launch, and the "
 			    "evidence has a log that the guest handed over in its place");
-	else if (!s->e->log_is_guests &&
-		 (s->e->log.p ? !is_hash_of(bound, &s->e->log) : bound.n != 0))
+	else if (log->p ? !is_hash_of(bound, log) : bound.n != 0)
 		verdict_add(v, "log",
 			    "the %s's event log is not the one that the host's "
 			    "quote vouches for",
 			    s->who);
+	if (s->record.pcrs)
+		verdict_add(v, "log",
+			    "the host measured the guest's launch into its PCRs, and the "
+			    "evidence has a log that the guest handed over beside that "
+			    "launch's");
 }
 
 /* What the host's TPM signed for is what stands in the evidence. */

@@ -376,13 +376,41 @@ static int check_pcrs(const struct check *c, const json_t *banks)
 	return 0;
 }
 
+static bool is_image(const json_t *value)
+{
+	static const char name[] = "sha256:";
+	const char *text = json_string_value(value);
+	uint8_t hash[HASH_SIZE];
+	size_t len = sizeof(hash);
+
+	return text && !strncmp(text, name, strlen(name)) &&
+	       !hex_decode(text + strlen(name), hash, &len) && len == HASH_SIZE;
+}
+
+/* "unbound", "sha256:..." or a list of such. */
+static int check_firmware_image(const struct check *c, const json_t *image)
+{
+	const char *text = json_string_value(image);
+	const json_t *item;
+	size_t i;
+
+	if (is_image(image) || (text && !strcmp(text, "unbound")))
+		return 0;
+	if (!json_array_size(image))
+		return bad(c,
+			   "\"firmware\" needs \"image\": a list of \"sha256:...\", or "
+			   "\"unbound\" where any firmware will do");
+	json_array_foreach(image, i, item) if (!is_image(item)) return bad(
+		c, "\"image\": item %zu is not \"sha256:\" and 64 digits", i + 1);
+	return 0;
+}
+
 static int check_policy_firmware(const struct check *c, const json_t *firmware)
 {
 	static const char *const known[] = {"image", "secure_boot", "variables", NULL};
 	static const char *const names[] = {"PK", "KEK", "db", "dbx", NULL};
 	const json_t *secure = json_object_get(firmware, "secure_boot");
 	const json_t *variables = json_object_get(firmware, "variables");
-	const char *image = json_string_value(json_object_get(firmware, "image"));
 	const char *key;
 	json_t *value;
 
@@ -390,9 +418,8 @@ static int check_policy_firmware(const struct check *c, const json_t *firmware)
 		return 0;
 	if (only(c, firmware, "\"firmware\"", known))
 		return -EBADMSG;
-	if (!image || strcmp(image, "unbound") != 0)
-		return bad(c, "\"firmware\" needs \"image\": \"unbound\", since no host "
-			      "vouches for the firmware of a guest");
+	if (check_firmware_image(c, json_object_get(firmware, "image")))
+		return -EBADMSG;
 	if (secure && !json_is_boolean(secure))
 		return bad(c, "\"secure_boot\" has to be true or false");
 	if (variables && only(c, variables, "\"variables\"", names))

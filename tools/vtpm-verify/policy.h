@@ -11,7 +11,8 @@
  *   "ek_ca": PEM, "eks": [SHA-256 of SubjectPublicKeyInfo, ...],   one of them, or both
  *   "pcrs": { "sha256": { "7": [value, ...] } },        may be absent
  *   "events": { "4": [{ "name": TEXT, "sha256": [digest, ...] }, ...] },     the same
- *   "firmware": { "image": "unbound", "secure_boot": BOOLEAN,                the same
+ *   "firmware": { "image": ["sha256:...", ...], or "unbound": any;           the same
+ *                 "secure_boot": BOOLEAN,
  *                 "variables": { "db": [digest of its event, ...], ... } } }
  *
  * A member that is not known is an error: a word that is misspelt must not approve.

@@ -16,7 +16,8 @@ struct side {
 	struct tpm2_key ak;
 	struct tpm2_attest quote;
 	struct tpm2_signature signature;
-	struct eventlog log; /* if e->log is there */
+	struct eventlog log;	/* if e->log is there */
+	struct eventlog record; /* if e->record is there */
 };
 
 #endif

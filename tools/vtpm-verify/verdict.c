@@ -39,7 +39,9 @@ static void print_json(const struct verdict *v, FILE *to)
 	all = json_pack("{s:b, s:o, s:o, s:o}", "accepted", !v->reasons, "vtpm",
 			text_or_null(v->vtpm), "host", text_or_null(v->host), "reasons",
 			reasons);
-	if (v->firmware_is_unbound)
+	if (v->firmware_is_bound)
+		json_object_set_new(all, "firmware", json_string("bound"));
+	else if (v->firmware_is_unbound)
 		json_object_set_new(all, "firmware", json_string("not bound"));
 	json_dumpf(all, to, JSON_INDENT(2));
 	fputc('\n', to);
@@ -62,7 +64,7 @@ void verdict_print(const struct verdict *v, bool json, FILE *to)
 	for (i = 0; i < kept(v); i++)
 		fprintf(to, "- %s: %s\n", v->reason[i].word, v->reason[i].text);
 	if (v->firmware_is_unbound)
-		fputs("- note: firmware not bound: the host's quote has no hash of the guest's "
-		      "firmware, and other firmware could have measured the same\n",
+		fputs("- note: firmware not bound: the policy names no firmware by its hash, "
+		      "and other firmware could have measured the same\n",
 		      to);
 }

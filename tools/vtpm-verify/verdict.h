@@ -19,8 +19,8 @@ struct verdict {
 	} reason[VERDICT_REASONS];
 	/* what was found, for anyone who reads the verdict; "": not known */
 	char host[64], vtpm[37];
-	/* the log is of the guest's firmware, for which the host does not vouch */
-	bool firmware_is_unbound;
+	/* the log is of the guest's firmware; the policy names that firmware, or does not */
+	bool firmware_is_bound, firmware_is_unbound;
 };
 
 void verdict_add(struct verdict *v, const char *word, const char *fmt, ...)

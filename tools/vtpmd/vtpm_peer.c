@@ -230,6 +230,13 @@ static int answer_vtpm(struct vtpm *v, uint32_t domid, uint64_t on, struct curso
 		rc = judge_restored(v, domid, on, &lost, &judged.why);
 	if (!rc)
 		rc = guests_judge(&v->guests, domid, on, served(v), &judged, list);
+	if (!rc && v->d->xen && list->pos &&
+	    measure_is_record(list->wr, list->pos) != crb) {
+		judged.why =
+			"it is of another type than the file that was launched says: "
+			"`vtpmctl launch` it again";
+		rc = -EPERM;
+	}
 	if (!rc && crb)
 		rc = start_crb(v, domid, lost, &judged);
 	if (rc) {
