@@ -9,6 +9,7 @@
 #include "tools/vtpmctl/args.h"
 #include "tools/vtpmctl/client.h"
 #include "tools/vtpmctl/file.h"
+#include "tools/vtpmctl/firmware.h"
 #include "tools/vtpmctl/measure.h"
 
 #include <errno.h>
@@ -34,6 +35,13 @@ struct launch_config {
 	char *cmdline;		      /* "": none */
 	char uuid[37];		      /* of the guest's domain */
 	bool own_uuid;		      /* made here: the file has none */
+	struct firmware firmware;     /* of an HVM guest, which has no kernel */
+	/* The lines that are added to the text: what was measured is what xl gets. */
+	struct {
+		const char *key;
+		char value[40];
+	} line[FIRMWARE_KINDS + 2];
+	size_t lines;
 };
 
 static void launch_config_free(struct launch_config *c);
@@ -80,7 +88,7 @@ static bool refuse(const char *file, const char *what, const char *key)
 {
 	fprintf(stderr,
 		"vtpmctl: %s %s%s, and what it boots cannot be measured: give kernel= of "
-		"a pv or pvh guest, or `vtpmctl launch --unmeasured`\n",
+		"a pv or pvh guest, or type=\"hvm\", or `vtpmctl launch --unmeasured`\n",
 		file, what, key);
 	return false;
 }
@@ -127,13 +135,22 @@ static bool boots_a_kernel(const struct launch_config *c)
 	return !builder || !strcmp(builder, "generic") || !strcmp(builder, "linux");
 }
 
+static bool is_hvm(const struct launch_config *c)
+{
+	const char *type = text_of(c, "type"), *builder = text_of(c, "builder");
+
+	return !strcmp(type ? type : builder ? builder : "pv", "hvm");
+}
+
 /* Whether all that the guest boots can be measured; else a sentence was printed. */
 static bool launch_config_measurable(struct launch_config *c, const char *file)
 {
 	const char *shim = text_of(c, "pvshim");
 
+	if (is_hvm(c))
+		return firmware_find(&c->firmware, c->cfg, file) && take_uuid(c, file);
 	if (!boots_a_kernel(c))
-		return refuse(file, "is for a guest with firmware", "");
+		return refuse(file, "is for a guest of another type", "");
 	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
 		if (text_of(c, others[i]))
 			return refuse(file, "has ", others[i]);
@@ -155,40 +172,56 @@ static bool reads(const XLU_Config *cfg, const char *key, const char *want)
 	return !xlu_cfg_get_string(cfg, key, &value, 1) && !strcmp(value, want);
 }
 
-static bool launch_config_check(const struct launch_config *c, const char *kernel,
-				const char *ramdisk)
+static bool launch_config_check(const struct launch_config *c)
 {
 	XLU_Config *again = xlu_cfg_init(stderr, "the launch's file");
-	bool good = again && !xlu_cfg_readdata(again, c->text, (int)c->len) &&
-		    reads(again, "kernel", kernel) &&
-		    (!*ramdisk || reads(again, "ramdisk", ramdisk)) &&
-		    (!c->own_uuid || reads(again, "uuid", c->uuid));
+	bool good = again && !xlu_cfg_readdata(again, c->text, (int)c->len);
 
+	for (size_t i = 0; good && i < c->lines; i++)
+		good = reads(again, c->line[i].key, c->line[i].value);
 	if (again)
 		xlu_cfg_destroy(again);
 	return good;
 }
 
-/* -EINVAL: xl would not read it as it is meant; -ENOMEM.  ramdisk -1: none. */
-/* The last one of several lines counts for xl. */
-static int launch_config_finish(struct launch_config *c, int kernel, int ramdisk)
+static void add_line(struct launch_config *c, const char *key, const char *value)
 {
-	char k[32], r[32] = "", *text;
-	int len;
+	c->line[c->lines].key = key;
+	snprintf(c->line[c->lines].value, sizeof(c->line[c->lines].value), "%s", value);
+	c->lines++;
+}
 
-	snprintf(k, sizeof(k), "/proc/self/fd/%d", kernel);
-	if (ramdisk >= 0)
-		snprintf(r, sizeof(r), "/proc/self/fd/%d", ramdisk);
-	len = asprintf(&text, "%.*s\nkernel = \"%s\"\n%s%s%s%s%s%s", (int)c->len, c->text,
-		       k, *r ? "ramdisk = \"" : "", r, *r ? "\"\n" : "",
-		       c->own_uuid ? "uuid = \"" : "", c->own_uuid ? c->uuid : "",
-		       c->own_uuid ? "\"\n" : "");
-	if (len < 0)
+/* xl opens the copy by its descriptor. */
+static void add_image(struct launch_config *c, const char *key,
+		      const struct launch_image *i)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", i->fd);
+	add_line(c, key, path);
+}
+
+/* -EINVAL: xl would not read it as it is meant; -ENOMEM. */
+/* The last one of several lines counts for xl. */
+static int launch_config_finish(struct launch_config *c)
+{
+	char *text = NULL;
+	FILE *f = open_memstream(&text, &c->len);
+
+	if (c->own_uuid)
+		add_line(c, "uuid", c->uuid);
+	if (!f)
 		return -ENOMEM;
+	fprintf(f, "%s\n", c->text);
+	for (size_t i = 0; i < c->lines; i++)
+		fprintf(f, "%s = \"%s\"\n", c->line[i].key, c->line[i].value);
+	if (fclose(f)) {
+		free(text);
+		return -ENOMEM;
+	}
 	free(c->text);
 	c->text = text;
-	c->len = (size_t)len;
-	return launch_config_check(c, k, r) ? 0 : -EINVAL;
+	return launch_config_check(c) ? 0 : -EINVAL;
 }
 
 static void launch_config_free(struct launch_config *c)
@@ -228,8 +261,9 @@ static const struct args_command command = {
 	.usage = "launch FILE [OPTIONS]",
 	.about =
 		"Starts the vTPMs that a guest's xl file names, waits until they are ready,\n"
-		"measures the guest's kernel, ramdisk, command line and machine into them, and\n"
-		"has xl create the guest of the very bytes that were measured.  The guest is not\n"
+		"measures the guest's kernel, ramdisk, command line and machine into them, or of\n"
+		"an HVM guest records the firmware, which measures these by itself, and has xl\n"
+		"create the guest of the very bytes that were hashed.  The guest is not\n"
 		"created when a vTPM does not open, or when it cannot be measured.  A guest that\n"
 		"is restored goes on as it was saved; what is measured boots at its next reboot.\n",
 	.options = options,
@@ -442,14 +476,23 @@ static int start_listed(const struct launch *l, struct launch_config *c,
 static int read_lines(const struct launch *l, const struct launch_config *c,
 		      XLU_ConfigList **lines, int *n, json_t **reply)
 {
+	bool has_lines;
+
 	*n = 0;
 	*reply = NULL;
-	if (!xlu_cfg_get_list(c->cfg, "vtpm", lines, n, 1) && *n)
+	has_lines = !xlu_cfg_get_list(c->cfg, "vtpm", lines, n, 1) && *n;
+	if (has_lines && *n > 1 && is_hvm(c))
+		fprintf(stderr,
+			"vtpmctl: %s is an HVM guest, which has one TPM, and names %d: leave "
+			"the other ones out\n",
+			l->file, *n);
+	else if (has_lines)
 		return client_call(l->socket, client_request("list", NULL), reply);
-	fprintf(stderr,
-		"vtpmctl: %s has no vtpm=[...]: add vtpm=[\"backend=vtpm-NAME,"
-		"uuid=UUID\"], or use `xl create`\n",
-		l->file);
+	else
+		fprintf(stderr,
+			"vtpmctl: %s has no vtpm=[...]: add vtpm=[\"backend=vtpm-NAME,"
+			"uuid=UUID\"], or use `xl create`\n",
+			l->file);
 	return VTPMCTL_FAILED;
 }
 
@@ -602,37 +645,56 @@ static int announce(const struct launch *l, const char *uuid, const struct curso
 	return status;
 }
 
-/* With the copies made: measures them, and creates the guest of them. */
+/* With the copies made, measured and named in *c: creates the guest of them. */
 static int create_launch(const struct launch *l, struct launch_config *c,
-			 const struct launch_measured *m)
+			 const struct cursor *list)
 {
-	static uint8_t bytes[MEASURE_MAX];
-	struct cursor list = cursor_writer(bytes, sizeof(bytes));
 	struct launch_image config;
 	char file[32];
-	int rc = launch_measure(m, &list), status;
+	int rc = launch_config_finish(c), status;
 
-	if (rc) {
-		fprintf(stderr, "vtpmctl: %s cannot be measured: %s\n", l->file,
-			rc == -E2BIG ? "its lines are too long or too many"
-				     : "OpenSSL failed");
-		return VTPMCTL_FAILED;
-	}
-	rc = launch_config_finish(c, m->kernel_image->fd,
-				  m->ramdisk ? m->ramdisk_image->fd : -1);
 	if (!rc)
 		rc = launch_image_make("vtpmctl-config", c->text, c->len, &config);
 	if (rc)
 		return cannot_read(l->file, rc);
-	status = announce(l, c->uuid, &list);
+	status = announce(l, c->uuid, list);
 	if (status)
 		return status;
 	snprintf(file, sizeof(file), "/proc/self/fd/%d", config.fd);
 	return create_guest(l, file, c->uuid);
 }
 
+static int cannot_measure(const struct launch *l, int rc)
+{
+	fprintf(stderr, "vtpmctl: %s cannot be measured: %s\n", l->file,
+		rc == -E2BIG ? "its lines are too long or too many" : "OpenSSL failed");
+	return VTPMCTL_FAILED;
+}
+
+/* An HVM guest: its firmware measures, and the launch records that firmware. */
+static int record_and_create(const struct launch *l, struct launch_config *c,
+			     struct cursor *list)
+{
+	struct firmware *f = &c->firmware;
+	const char *path;
+	int i, rc = firmware_read(f, &path);
+
+	if (rc)
+		return cannot_read(path, rc);
+	rc = firmware_record(f, list);
+	if (rc)
+		return cannot_measure(l, rc);
+	add_line(c, "bios", f->bios);
+	for (i = 0; i < FIRMWARE_KINDS; i++)
+		if (f->one[i].path)
+			add_image(c, firmware_key[i], &f->one[i].image);
+	return create_launch(l, c, list);
+}
+
 static int measure_and_create(const struct launch *l, struct launch_config *c)
 {
+	static uint8_t bytes[MEASURE_MAX];
+	struct cursor list = cursor_writer(bytes, sizeof(bytes));
 	struct launch_image kernel, ramdisk;
 	struct launch_measured m = {
 		.cfg = c->cfg,
@@ -642,14 +704,23 @@ static int measure_and_create(const struct launch *l, struct launch_config *c)
 		.ramdisk_image = &ramdisk,
 		.cmdline = c->cmdline,
 	};
-	int rc = launch_image_read(c->kernel, &kernel);
+	int rc;
 
+	if (is_hvm(c))
+		return record_and_create(l, c, &list);
+	rc = launch_image_read(c->kernel, &kernel);
 	if (rc)
 		return cannot_read(c->kernel, rc);
 	rc = c->ramdisk ? launch_image_read(c->ramdisk, &ramdisk) : 0;
 	if (rc)
 		return cannot_read(c->ramdisk, rc);
-	return create_launch(l, c, &m);
+	rc = launch_measure(&m, &list);
+	if (rc)
+		return cannot_measure(l, rc);
+	add_image(c, "kernel", &kernel);
+	if (c->ramdisk)
+		add_image(c, "ramdisk", &ramdisk);
+	return create_launch(l, c, &list);
 }
 
 /* A dry run's last lines. */
@@ -672,6 +743,8 @@ static int say_rest(const struct launch *l)
  * --dry-run.  What boots is read once, later. */
 static int check_images(const struct launch_config *c)
 {
+	if (is_hvm(c)) /* firmware_find() did */
+		return VTPMCTL_OK;
 	if (access(c->kernel, R_OK))
 		return cannot_read(c->kernel, -errno);
 	if (c->ramdisk && access(c->ramdisk, R_OK))
@@ -732,13 +805,6 @@ static const struct args_command check_command = {
 	.word_offset = offsetof(struct launch, file),
 };
 
-static bool is_hvm(const struct launch_config *c)
-{
-	const char *type = text_of(c, "type"), *builder = text_of(c, "builder");
-
-	return !strcmp(type ? type : builder ? builder : "pv", "hvm");
-}
-
 /* What would make xl fail with a vTPM that a line names rightly. */
 static int check_ready(const struct launch *l, const struct launch_config *c,
 		       const json_t *vtpm)
@@ -770,13 +836,6 @@ static int check_vtpms(const struct launch *l, const struct launch_config *c)
 	json_t *reply;
 	int i, n, status = read_lines(l, c, &lines, &n, &reply);
 
-	if (!status && n > 1 && is_hvm(c)) {
-		fprintf(stderr,
-			"vtpmctl: %s is an HVM guest, which has one TPM, and names %d: leave "
-			"the other ones out\n",
-			l->file, n);
-		status = VTPMCTL_FAILED;
-	}
 	for (i = 0; i < n && !status; i++) {
 		status = check_line(l, json_object_get(reply, "vtpms"),
 				    xlu_cfg_get_listitem(lines, i), &vtpm);

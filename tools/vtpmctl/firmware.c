@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/vtpmctl/firmware.h"
+#include "lib/text.h"
+#include "lib/tpm2/marshal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#define XEN_VERSION "/sys/hypervisor/version/"
+
+const char *const firmware_key[FIRMWARE_KINDS] = {
+	[FIRMWARE_HVMLOADER] = "firmware_override",
+	[FIRMWARE_BIOS] = "bios_path_override",
+	[FIRMWARE_ACPI] = "acpi_firmware",
+	[FIRMWARE_SMBIOS] = "smbios_firmware",
+};
+
+static const char *const kind_names[FIRMWARE_KINDS] = {
+	[FIRMWARE_HVMLOADER] = "hvmloader",
+	[FIRMWARE_BIOS] = "bios",
+	[FIRMWARE_ACPI] = "acpi",
+	[FIRMWARE_SMBIOS] = "smbios",
+};
+
+/* What else decides what an HVM guest runs before its own disk's first byte: a kernel that
+ * QEMU hands over, which no firmware measures; another QEMU, or any option of it; another
+ * name for the lines above. */
+static const char *const uncovered[] = {
+	"kernel",
+	"ramdisk",
+	"bootloader",
+	"loader",
+	"firmware",
+	"device_tree",
+	"device_model_override",
+	"device_model_args",
+	"device_model_args_hvm",
+	"stubdomain_kernel",
+	"stubdomain_ramdisk",
+	"stubdomain_cmdline",
+};
+
+/* Where Debian, and Xen's own configure, have what libxl takes by itself. */
+static const char *const seabios_paths[] = {
+	"/usr/share/seabios/bios-256k.bin",
+	"/usr/lib/xen/boot/seabios.bin",
+	"/usr/libexec/xen/boot/seabios.bin",
+	"/usr/local/lib/xen/boot/seabios.bin",
+	NULL,
+};
+static const char *const ovmf_paths[] = {
+	"/usr/share/ovmf/OVMF.fd",
+	"/usr/lib/xen/boot/ovmf.bin",
+	"/usr/libexec/xen/boot/ovmf.bin",
+	"/usr/local/lib/xen/boot/ovmf.bin",
+	NULL,
+};
+static const char *const loader_folders[] = {
+	"/usr/lib/xen/boot",
+	"/usr/libexec/xen/boot",
+	"/usr/local/lib/xen/boot",
+	NULL,
+};
+
+static const char *find_text(const XLU_Config *cfg, const char *key)
+{
+	const char *value = NULL;
+
+	return xlu_cfg_get_string(cfg, key, &value, 1) ? NULL : value;
+}
+
+static bool has_line(const XLU_Config *cfg, const char *key)
+{
+	XLU_ConfigList *items;
+	int n;
+
+	return find_text(cfg, key) || !xlu_cfg_get_list(cfg, key, &items, &n, 1);
+}
+
+static bool refuse_line(const char *file, const char *key, const char *instead)
+{
+	fprintf(stderr,
+		"vtpmctl: %s has %s, and what its guest boots would not be what the host "
+		"vouches for: %s, or `vtpmctl launch --unmeasured`\n",
+		file, key, instead);
+	return false;
+}
+
+static bool is_covered(const XLU_Config *cfg, const char *file)
+{
+	const char *model = find_text(cfg, "device_model_version");
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(uncovered); i++)
+		if (has_line(cfg, uncovered[i]))
+			return refuse_line(
+				file, uncovered[i],
+				strcmp(uncovered[i], "firmware")
+					? "leave it out"
+					: "write bios=, and bios_path_override= "
+					  "for an image of your own");
+	if (model && strcasecmp(model, "qemu-xen"))
+		return refuse_line(file, "a device_model_version of its own",
+				   "leave it out");
+	return true;
+}
+
+static const char *first_there(const char *const *paths)
+{
+	for (; *paths; paths++)
+		if (!access(*paths, R_OK))
+			return *paths;
+	return NULL;
+}
+
+/* One of the files in /sys/hypervisor/version; "": there is none. */
+static void read_version(const char *name, char out[8])
+{
+	char path[64];
+	FILE *f;
+
+	snprintf(path, sizeof(path), XEN_VERSION "%s", name);
+	f = fopen(path, "re");
+	if (!f || !fgets(out, 8, f))
+		out[0] = '\0';
+	out[strcspn(out, "\n")] = '\0';
+	if (f)
+		fclose(f);
+}
+
+/* name, which libxl looks for in its folder when it is relative. */
+static bool find_loader(struct firmware *f, const char *name)
+{
+	char major[8], minor[8];
+	size_t i;
+
+	if (name[0] == '/') {
+		snprintf(f->loader, sizeof(f->loader), "%s", name);
+		return true;
+	}
+	read_version("major", major);
+	read_version("minor", minor);
+	snprintf(f->loader, sizeof(f->loader), "/usr/lib/xen-%s.%s/boot/%s", major, minor,
+		 name);
+	for (i = 0; access(f->loader, R_OK) && loader_folders[i]; i++)
+		snprintf(f->loader, sizeof(f->loader), "%s/%s", loader_folders[i], name);
+	return !access(f->loader, R_OK);
+}
+
+static bool find_bios(struct firmware *f, const XLU_Config *cfg, const char *file)
+{
+	const char *bios = find_text(cfg, "bios");
+
+	/* libxl's default, with the QEMU that is_covered() leaves */
+	if (!bios || !strcasecmp(bios, "seabios"))
+		f->bios = "seabios";
+	else if (!strcasecmp(bios, "ovmf"))
+		f->bios = "ovmf";
+	else
+		return refuse_line(file, "bios= with a name that has no TPM 2.0",
+				   "write \"seabios\" or \"ovmf\"");
+	if (!f->one[FIRMWARE_BIOS].path)
+		f->one[FIRMWARE_BIOS].path =
+			first_there(strcmp(f->bios, "ovmf") ? seabios_paths : ovmf_paths);
+	if (f->one[FIRMWARE_BIOS].path)
+		return true;
+	fprintf(stderr,
+		"vtpmctl: the %s that libxl would take is not where it is looked for: name "
+		"it in %s, with bios_path_override=\n",
+		f->bios, file);
+	return false;
+}
+
+bool firmware_find(struct firmware *f, const XLU_Config *cfg, const char *file)
+{
+	const char *loader;
+	int i;
+
+	memset(f, 0, sizeof(*f));
+	if (!is_covered(cfg, file))
+		return false;
+	for (i = 0; i < FIRMWARE_KINDS; i++)
+		f->one[i].path = find_text(cfg, firmware_key[i]);
+	loader = f->one[FIRMWARE_HVMLOADER].path;
+	if (!find_loader(f, loader ? loader : "hvmloader")) {
+		fprintf(stderr,
+			"vtpmctl: Xen's %s is not where it is looked for: name it in %s, "
+			"with firmware_override= and its whole path\n",
+			loader ? loader : "hvmloader", file);
+		return false;
+	}
+	f->one[FIRMWARE_HVMLOADER].path = f->loader;
+	if (!find_bios(f, cfg, file))
+		return false;
+	for (i = 0; i < FIRMWARE_KINDS; i++)
+		if (f->one[i].path && access(f->one[i].path, R_OK)) {
+			fprintf(stderr,
+				"vtpmctl: %s, of %s, cannot be read: %s: correct its %s=\n",
+				f->one[i].path, file, strerror(errno), firmware_key[i]);
+			return false;
+		}
+	return true;
+}
+
+int firmware_read(struct firmware *f, const char **path)
+{
+	int i, rc;
+
+	for (i = 0; i < FIRMWARE_KINDS; i++) {
+		*path = f->one[i].path;
+		rc = *path ? launch_image_read(*path, &f->one[i].image) : 0;
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+static void put_firmware(struct cursor *list, const char *kind, const char *path,
+			 const struct launch_image *image)
+{
+	static const uint8_t zeroes[MEASURE_DIGESTS];
+	const char *slash = strrchr(path, '/');
+	char hex[2 * TPM2_HASH_MAX + 1], text[512];
+	const struct tpm2_hash *h;
+	size_t at = 0;
+	int len;
+
+	for (h = tpm2_hashes; h->id != TPM2_ALG_SHA256; h++)
+		at += h->size;
+	hex_encode(image->digests + at, h->size, hex);
+	len = snprintf(text, sizeof(text),
+		       MEASURE_FIRMWARE "%s sha256=%s size=%llu name=%.300s", kind, hex,
+		       (unsigned long long)image->size, slash ? slash + 1 : path);
+	measure_put(list, &(struct measure_event){0, MEASURE_EV_NO_ACTION, zeroes,
+						  (const uint8_t *)text, (size_t)len});
+}
+
+int firmware_record(const struct firmware *f, struct cursor *list)
+{
+	int i;
+
+	for (i = 0; i < FIRMWARE_KINDS; i++)
+		if (f->one[i].path)
+			put_firmware(list, kind_names[i], f->one[i].path,
+				     &f->one[i].image);
+	return cursor_ok(list) ? 0 : -E2BIG;
+}
