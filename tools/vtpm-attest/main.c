@@ -6,6 +6,7 @@
 #include "include/compiler.h"
 #include "include/vendor.h"
 #include "include/version.h"
+#include "lib/firmwarelog.h"
 #include "lib/text.h"
 #include "lib/tpm2/cmd.h"
 
@@ -98,7 +99,6 @@ static int vendorcmd_evidence(struct tpm2_cmd *c, char **text, size_t *len)
 #define USER_MAX     64
 #define TCTI	     "device:/dev/tpm0"
 #define FIRMWARE_LOG "/sys/kernel/security/tpm0/binary_bios_measurements"
-#define LOG_MAX	     (512 * 1024)
 
 enum { DONE = 0, FAILED = 1, USAGE = 2, AGAIN = 3 };
 
@@ -263,91 +263,23 @@ static int write_out(const struct options *o, const char *text, size_t len)
 	return good ? DONE : FAILED;
 }
 
-/* malloc()ed; NULL with *len 0: there is none, and nobody named one.  -errno was said. */
-static int read_log(const struct options *o, uint8_t **log, size_t *len)
+/* 0, or it was said why not.  Without --event-log a measured launch's log stays as it is. */
+static int add_firmware_log(const struct options *o, char **text, size_t *len)
 {
 	const char *path = o->log ? o->log : FIRMWARE_LOG;
-	FILE *f = fopen(path, "re");
-	int rc = 0;
+	uint8_t *log = NULL;
+	size_t n;
+	int rc = firmwarelog_read(path, &log, &n);
 
-	*len = 0;
-	*log = NULL;
-	if (!f && !o->log)
+	if (!o->log && (rc == -ENOENT || rc == -EACCES || rc == -ENODATA))
 		return 0;
-	*log = malloc(LOG_MAX + 1);
-	if (!f || !*log)
-		rc = errno ? -errno : -ENOMEM;
-	else
-		*len = fread(*log, 1, LOG_MAX + 1, f);
-	if (!rc && ferror(f))
-		rc = -EIO;
-	if (!rc && *len > LOG_MAX)
-		rc = -EFBIG;
-	if (!rc && !*len && o->log)
-		rc = -ENODATA;
-	if (f)
-		fclose(f);
 	if (rc) {
 		fprintf(stderr,
 			"vtpm-attest: the event log %s cannot be read: %s; give another --event-log\n",
 			path, strerror(-rc));
-		free(*log);
-		*log = NULL;
-	}
-	return rc;
-}
-
-/* Where the vTPM's part of the evidence takes a log: before its certificates, or its end.
- * NULL: it has one, of a measured launch.  The evidence has one form
- * (docs/attestation.md), in which these marks stand nowhere else before. */
-static char *place_of_log(char *text)
-{
-	char *log = strstr(text, "}},\"log\":\""), *host = strstr(text, "},\"host\":{");
-	char *certificates = strstr(text, ",\"certificates\":[");
-
-	if (!host || (log && log < host))
-		return NULL;
-	return certificates && certificates < host ? certificates : host;
-}
-
-/* *text becomes the evidence with the log in it, of *len bytes.  -EEXIST, -ENOMEM */
-static int add_log(char **text, size_t *len, const uint8_t *log, size_t log_len)
-{
-	static const char name[] = ",\"firmware_log\":\"";
-	char *at = place_of_log(*text), *all;
-	size_t before, n;
-
-	if (!at)
-		return -EEXIST;
-	before = (size_t)(at - *text);
-	all = malloc(*len + sizeof(name) + BASE64URL_SIZE(log_len) + 2);
-	if (!all)
-		return -ENOMEM;
-	memcpy(all, *text, before);
-	n = before + sizeof(name) - 1;
-	memcpy(all + before, name, sizeof(name));
-	base64url_encode(log, log_len, all + n);
-	n += BASE64URL_SIZE(log_len);
-	all[n++] = '"';
-	memcpy(all + n, at, *len - before + 1);
-	*len += n - before;
-	free(*text);
-	*text = all;
-	return 0;
-}
-
-/* 0, or it was said why not.  Without --event-log a launch's log stays as it is. */
-static int add_firmware_log(const struct options *o, char **text, size_t *len)
-{
-	uint8_t *log;
-	size_t n;
-	int rc = read_log(o, &log, &n);
-
-	if (rc || !n) {
-		free(log);
 		return rc;
 	}
-	rc = add_log(text, len, log, n);
+	rc = firmwarelog_add(text, len, log, n);
 	free(log);
 	if (rc == -EEXIST && !o->log)
 		return 0;

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # What a guest asks its TPM for evidence with: build/bin/vtpm-attest.
-ATTEST_TOOL_SRCS := tools/vtpm-attest/main.c $(addprefix lib/tpm2/,cmd.c marshal.c) lib/crypt.c lib/cursor.c lib/text.c
+ATTEST_TOOL_SRCS := tools/vtpm-attest/main.c $(addprefix lib/tpm2/,cmd.c marshal.c) lib/crypt.c lib/cursor.c lib/text.c lib/firmwarelog.c
 ATTEST_TOOL_LIBS := -ltss2-rc -ltss2-tctildr -lcrypto
 
 PROGRAMS += $(BUILD)/bin/vtpm-attest

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmctl/vtpmctl.h"
 #include "lib/binding.h"
+#include "lib/firmwarelog.h"
 #include "lib/text.h"
 #include "lib/tpm2/marshal.h"
 #include "tools/vtpmctl/policykey.h"
@@ -10,6 +11,7 @@
 #include "tools/vtpmctl/cert.h"
 #include "tools/vtpmctl/tpm.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -313,12 +315,13 @@ int rekey_main(int argc, char **argv)
 }
 
 /* vtpmctl attest: evidence of a vTPM and its host, for vtpm-verify.  The guest has no
- * part in it, and vtpm-attest in the guest gets the same. */
+ * part in it, but for the log of its firmware, which is in its memory; vtpm-attest in the
+ * guest gets the same. */
 
 #define PCRS "0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15"
 
 struct attest {
-	const char *name, *nonce, *user, *pcrs, *output, *socket;
+	const char *name, *nonce, *user, *pcrs, *output, *log, *socket;
 };
 
 static const struct args_option attest_options[] = {
@@ -328,6 +331,8 @@ static const struct args_option attest_options[] = {
 		    "to be signed with it, 64 bytes at most"),
 	OPTION_TEXT("pcrs", struct attest, pcrs, "N,N,...",
 		    "that are quoted, in every bank; 0 to 15"),
+	OPTION_TEXT("event-log", struct attest, log, "FILE",
+		    "of an HVM guest's firmware, from the guest"),
 	{.name = "output",
 	 .kind = ARGS_TEXT,
 	 .offset = offsetof(struct attest, output),
@@ -366,6 +371,30 @@ static int write_out(const struct attest *a, const char *text)
 		       : VTPMCTL_OK;
 }
 
+/* Hands the evidence out, with the log that the guest did. */
+static int put_evidence(const struct attest *a, const char *evidence)
+{
+	char *text = strdup(evidence ? evidence : "");
+	size_t len = text ? strlen(text) : 0, n;
+	uint8_t *log = NULL;
+	int status, rc = text ? 0 : -ENOMEM;
+
+	if (!rc && a->log)
+		rc = firmwarelog_read(a->log, &log, &n);
+	if (!rc && log)
+		rc = firmwarelog_add(&text, &len, log, n);
+	if (rc)
+		fprintf(stderr, "vtpmctl: the event log %s cannot be added: %s\n",
+			a->log ? a->log : "",
+			rc == -EEXIST ? "the host measured this guest's launch, and its "
+					"log is in the evidence: leave --event-log out"
+				      : strerror(-rc));
+	status = rc ? VTPMCTL_FAILED : write_out(a, text);
+	free(log);
+	free(text);
+	return status;
+}
+
 int attest_main(int argc, char **argv)
 {
 	struct attest a = {.user = "", .pcrs = PCRS, .socket = CLIENT_SOCKET};
@@ -391,8 +420,8 @@ int attest_main(int argc, char **argv)
 	}
 	status = client_call(a.socket, request, &reply);
 	if (!status)
-		status = write_out(&a,
-				   json_string_value(json_object_get(reply, "evidence")));
+		status = put_evidence(
+			&a, json_string_value(json_object_get(reply, "evidence")));
 	json_decref(reply);
 	return status;
 }
