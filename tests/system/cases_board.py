@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One HVM guest that our SeaBIOS boots, with a PV and a PVH guest beside it: booted once,
-as that takes minutes here; each case goes on with it."""
+"""One HVM guest, launched, that our SeaBIOS boots, with a PV and a PVH guest beside it: booted
+once, as that takes minutes here; each case goes on with it."""
 import base64
+import json
+import os
 import struct
+import subprocess
 import time
 
 import cases_guests
+from cases_attest import VERIFY, keep, sha256, verdict, workdir
 from cases_hvm import replay
 from lab import check
 
@@ -31,7 +35,7 @@ def up(lab):
     if not lab.running(NAME):
         lab.host.put(acpi_table(b"OWNT"), TABLE)
         lab.hvm_up(NAME, vtpm_line=f"backend=vtpm-{NAME},uuid={lab.uuid[NAME]}",
-                   bios=lab.our_bios(), extra=f'acpi_firmware="{TABLE}"')
+                   bios=lab.our_bios(), extra=f'acpi_firmware="{TABLE}"', launch=True)
         lab.ask(NAME, f"tpm2_nvdefine -Q -s 8 {NV} 2>/dev/null; printf 12345678 | "
                       f"tpm2_nvwrite -Q -i - {NV}")
 
@@ -78,12 +82,76 @@ def own_table(lab):
     check("TPM2" in out.split() and out.endswith("own!"), out)
 
 
-def launch_refused(lab):
-    """`vtpmctl launch` of an HVM guest is refused, and says why and what to do"""
+def evidence(lab, folder, name):
+    """From inside of the guest, with the log of its firmware; the nonce."""
+    nonce = os.urandom(32).hex()
+    log_of(lab)     # securityfs is mounted
+    out = lab.ask(NAME, f"/vtpm-attest --nonce {nonce}", 120).strip()
+    keep(folder, name, out.encode())
+    return nonce
+
+
+def base_policy(lab):
+    """What a verifier knows before the guest's first boot: host, programs, vTPM."""
+    host = json.loads(lab.host.must("vtpmctl host show --json"))["attest"]
+    installed = f"{lab.host.payload}/usr/lib/xen-vtpm"
+    with open(f"{installed}/vtpm-stubdom", "rb") as k, open(f"{installed}/vtpm-manager", "rb") as m:
+        image = {"kernel": sha256(k.read()), "manager": sha256(m.read())}
+    return {"version": 1, "hosts": [host], "images": [image],
+            "eks": [ek["sha256"] for ek in lab.show(NAME)["ek"]]}
+
+
+def write_policy(folder, policy):
+    with open(f"{folder}/policy.json", "w") as f:
+        json.dump(policy, f, indent=1)
+
+
+def attested(lab):
+    """evidence from inside of a launched HVM guest: accepted outside with its firmware's log and hash"""
     up(lab)
-    rc, out = lab.vtpmctl(f"launch --dry-run /etc/xen/{NAME}.cfg")
+    folder = workdir(lab)
+    write_policy(folder, base_policy(lab))
+    nonce = evidence(lab, folder, "board.json")
+    done = subprocess.run([VERIFY, "--make-policy", "--policy", f"{folder}/policy.json", "--nonce",
+                           nonce, f"{folder}/board.json"], stdout=subprocess.PIPE)
+    check(done.returncode == 0, f"vtpm-verify --make-policy: {done.stdout.decode()}")
+    policy = json.loads(done.stdout)
+    given = [lab.host.must(f"sha256sum {path}").split()[0]
+             for path in (lab.our_bios(), TABLE, "/usr/lib/xen-*/boot/hvmloader")]
+    images = policy["firmware"]["image"]
+    check(sorted(images) == sorted(f"sha256:{h}" for h in given), f"{images}, not {given}")
+    check(all(policy["events"].get(pcr) for pcr in "04"), f"{sorted(policy['events'])}")
+    write_policy(folder, policy)
+    nonce = evidence(lab, folder, "board.json")
+    rc, words, text = verdict(folder, "board.json", nonce)
+    check(rc == 0, f"refused: {words}: {text}")
+    # what a verifier says who knows another BIOS
+    policy["firmware"]["image"].remove(f"sha256:{given[0]}")
+    write_policy(folder, policy)
+    rc, words, text = verdict(folder, "board.json", nonce)
+    lab.log(text)
+    check(rc == 1 and words == {"firmware"} and '"bios"' in text and given[0] in text,
+          f"with another BIOS: {words}: {text}")
+    policy["firmware"]["image"].append(f"sha256:{given[0]}")
+    write_policy(folder, policy)
+
+
+def still_attested(lab):
+    """Evidence of the guest as it is now, for the policy that attested() made."""
+    folder = workdir(lab)
+    rc, words, text = verdict(folder, "board.json", evidence(lab, folder, "board.json"))
+    check(rc == 0, f"refused: {words}: {text}")
+
+
+def others_refused(lab):
+    """`vtpmctl launch` of an HVM guest with a device model of its own is refused, and says what to do"""
+    up(lab)
+    lab.host.must(f"cp /etc/xen/{NAME}.cfg /tmp/other.cfg && "
+                  "echo 'device_model_override=\"/bin/true\"' >>/tmp/other.cfg")
+    rc, out = lab.vtpmctl("launch --dry-run /tmp/other.cfg")
     lab.log(out.strip())
-    check(rc != 0 and "--unmeasured" in out, f"status {rc}: {out}")
+    check(rc != 0 and "device_model_override" in out and "--unmeasured" in out,
+          f"status {rc}: {out}")
 
 
 def killed(lab):
@@ -112,11 +180,12 @@ def saved(lab):
     save = f"/var/tmp/{NAME}.save"
     lab.host.must(f"rm -f {save}; xl save {NAME} {save}", 200)
     lab.wait("vtpm-crb's end", lambda: lab.host.run("pgrep -x vtpm-crb")[0] != 0)
-    lab.host.must(f"vtpmctl resume {NAME} && xl restore {save} && rm {save}", 200)
+    lab.host.must(f"vtpmctl launch /etc/xen/{NAME}.cfg --restore {save} && rm {save}", 200)
     lab.host.must(f"guest wait --timeout 100 {NAME}", 120)
     check(pcrs_of(lab) == pcrs and lab.ask(NAME, cases_guests.PCR16) == pcr16,
           "PCRs changed over save and restore")
     check(log_of(lab) == log, "the log changed over save and restore")
+    still_attested(lab)
     out = lab.ask(NAME, cases_guests.GOES_ON)
     check(out.split()[-1] == "32", f"sessions and objects: {out!r}")
     check("12345678" in lab.ask(NAME, f"tpm2_nvread -s 8 {NV}"), "its NV index is lost")
@@ -162,6 +231,7 @@ def rebooted(lab):
     other = {n: (before[n].hex(), after[n].hex()) for n in before if before[n] != after[n]}
     lab.log(f"PCRs that differ after a reboot: {sorted(other)}")
     check(set(other) <= {1}, f"the same BIOS and boot loader have other PCRs: {other}")
+    still_attested(lab)
 
 
 def attach_refused(lab):
@@ -188,5 +258,5 @@ def detached(lab):
     lab.wait("the domain's end", lambda: "(null)" not in lab.host.must("xl list"))
 
 
-CASES = [measured, tools, own_table, launch_refused, killed, saved, hostile, rebooted,
+CASES = [measured, tools, own_table, attested, others_refused, killed, saved, hostile, rebooted,
          attach_refused, detached]

@@ -244,10 +244,10 @@ class Lab:
             self.start(name)
         self.boot_guest(name, self.guest_args(name, driver), 90)
 
-    def hvm_up(self, name, vtpm_line=None, bios=None, extra=None, wait=True):
+    def hvm_up(self, name, vtpm_line=None, bios=None, extra=None, wait=True, launch=False):
         """Starts an HVM guest, which has minutes until it answers; its kernel's own TPM
         drivers are all that it has.  bios: a file in dom0, for Debian's SeaBIOS; extra: a
-        line of its configuration; wait: until it answers."""
+        line of its configuration; wait: until it answers; launch: by `vtpmctl launch`."""
         if self.host.run(f"[ -e {HVM_DISK} ]")[0]:
             cache, disk = images(), self.host.path("hvm.img")
             make_disk(disk, f"{cache}/vmlinuz",
@@ -256,7 +256,7 @@ class Lab:
         options = f" --vtpm '{vtpm_line}'" if vtpm_line else ""
         options += f" --bios {bios}" if bios else ""
         options += f" --extra '{extra}'" if extra else ""
-        options += "" if wait else " --no-wait"
+        options += ("" if wait else " --no-wait") + (" --launch" if launch else "")
         self.boot_guest(name, f"{name} hvm{options}", 420)
 
     def our_bios(self):
