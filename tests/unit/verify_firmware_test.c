@@ -180,6 +180,14 @@ static void refuses(const char *policy, const char *word, const char *text)
 	assert_non_null(strstr(v.reason[0].text, text));
 }
 
+#define A16	 "aaaaaaaaaaaaaaaa"
+#define B16	 "bbbbbbbbbbbbbbbb"
+#define A64	 A16 A16 A16 A16
+#define B64	 B16 B16 B16 B16
+#define LOADER	 "firmware hvmloader sha256=" A64 " size=7 name=hvmloader"
+#define BIOS	 "firmware bios sha256=" B64 " size=7 name=seabios.bin"
+#define BOUND	 "{\"firmware\": {\"image\": [\"sha256:" A64 "\", \"sha256:" B64 "\"]}}"
+#define BOUND_A	 "{\"firmware\": {\"image\": \"sha256:" A64 "\"}}"
 #define FIRMWARE "{\"firmware\": {\"image\": \"unbound\"}}"
 #define SECURE	 "{\"firmware\": {\"image\": \"unbound\", \"secure_boot\": true}}"
 
@@ -396,6 +404,7 @@ static void of_other_kind(void **state)
 	assert_string_equal(v.reason[1].word, "firmware");
 	evidence.log_is_guests = false;
 	refuses(FIRMWARE, "firmware", "measured launch");
+	refuses(BOUND, "firmware", "measured launch");
 }
 
 static void not_quoted(void **state)
@@ -404,15 +413,6 @@ static void not_quoted(void **state)
 	evidence.bank[0].pcrs = 0xff7f;
 	refuses(FIRMWARE, "pcr", "not all quoted");
 }
-
-#define A16	"aaaaaaaaaaaaaaaa"
-#define B16	"bbbbbbbbbbbbbbbb"
-#define A64	A16 A16 A16 A16
-#define B64	B16 B16 B16 B16
-#define LOADER	"firmware hvmloader sha256=" A64 " size=7 name=hvmloader"
-#define BIOS	"firmware bios sha256=" B64 " size=7 name=seabios.bin"
-#define BOUND	"{\"firmware\": {\"image\": [\"sha256:" A64 "\", \"sha256:" B64 "\"]}}"
-#define BOUND_A "{\"firmware\": {\"image\": \"sha256:" A64 "\"}}"
 
 static void has(const char *const *list)
 {

@@ -306,7 +306,7 @@ void judge_firmware(const struct policy *p, const struct side *vtpm, struct verd
 			v, "firmware",
 			"the policy asks for the log of the guest's firmware, and the "
 			"evidence has %s",
-			vtpm->e->log.p ? "that of a measured launch" : "none");
+			vtpm->log.pcrs ? "that of a measured launch" : "none");
 		return;
 	}
 	if (!is_unbound(firmware))

@@ -39,7 +39,7 @@ static void print_json(const struct verdict *v, FILE *to)
 	all = json_pack("{s:b, s:o, s:o, s:o}", "accepted", !v->reasons, "vtpm",
 			text_or_null(v->vtpm), "host", text_or_null(v->host), "reasons",
 			reasons);
-	if (v->firmware_is_bound)
+	if (v->firmware_is_bound && !v->reasons)
 		json_object_set_new(all, "firmware", json_string("bound"));
 	else if (v->firmware_is_unbound)
 		json_object_set_new(all, "firmware", json_string("not bound"));
