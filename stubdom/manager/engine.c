@@ -160,6 +160,14 @@ static bool clears_20(const uint8_t *cmd, size_t len, const uint8_t *rsp, size_t
 	return was(TPM2_CC_Clear, cmd, len, rsp, rsp_len);
 }
 
+static bool has_state_type(const uint8_t *cmd, size_t len)
+{
+	struct cursor c = cursor_reader(cmd, len);
+
+	(void)cursor_bytes(&c, 2 + 4 + 4);
+	return cursor_u16(&c) == TPM2_SU_STATE && cursor_done(&c);
+}
+
 static bool shuts_down_20(const uint8_t *cmd, size_t len, const uint8_t *rsp,
 			  size_t rsp_len)
 {
@@ -306,7 +314,8 @@ static struct {
 	bool broken;	     /* the store failed: memory may be newer than the disk */
 	bool making;	     /* libtpms finds nothing, manufactures, and reads it again */
 	uint64_t durable_ms; /* when a state was stored last */
-	bool shut;	     /* the last command was the client's own shutdown */
+	bool shut;	     /* the last command was the client's own shutdown ... */
+	bool sleeps;	     /* ... with TPM_SU_STATE */
 	uint8_t locality;
 	/* What libtpms wants stored, after the version mark, until engine code
 	 * stores it. */
@@ -619,6 +628,16 @@ int engine_open(const struct engine_store *store, const struct engine_options *o
 	return 0;
 }
 
+static void note_shutdown(const uint8_t *cmd, size_t len)
+{
+	if (engine.kind->shuts_down(cmd, len, engine.rsp, engine.rsp_size)) {
+		engine.shut = true;
+		engine.sleeps = has_state_type(cmd, len);
+	} else if (!engine.kind->changes_nothing(cmd, len)) {
+		engine.shut = engine.sleeps = false;
+	}
+}
+
 int engine_execute(uint8_t locality, const uint8_t *cmd, size_t len, uint8_t *rsp,
 		   size_t *rsp_len)
 {
@@ -640,8 +659,7 @@ int engine_execute(uint8_t locality, const uint8_t *cmd, size_t len, uint8_t *rs
 	if (!rc)
 		rc = commit(clock == ENGINE_CLOCK_NONE &&
 			    engine.kind->changes_nothing(cmd, len));
-	engine.shut = engine.kind->shuts_down(cmd, len, engine.rsp, engine.rsp_size) ||
-		      (engine.shut && engine.kind->changes_nothing(cmd, len));
+	note_shutdown(cmd, len);
 	if (!rc && res)
 		rc = -EIO;
 	if (!rc && engine.rsp_size > *rsp_len)
@@ -678,6 +696,11 @@ static void shut_down(void)
 	(void)!engine_execute(0, k->shutdown, k->shutdown_len, rsp, &len);
 }
 
+bool engine_is_broken(void)
+{
+	return engine.broken;
+}
+
 int engine_power_cycle(void)
 {
 	int rc = 0;
@@ -695,8 +718,29 @@ int engine_power_cycle(void)
 	if (rc)
 		return rc;
 	rc = engine_power_on(false, NULL);
+	engine.sleeps = false;
 	if (!rc)
 		engine.broken = false;
+	return rc;
+}
+
+int engine_execute_or_wake(uint8_t locality, const uint8_t *cmd, size_t len, uint8_t *rsp,
+			   size_t *rsp_len)
+{
+	bool keep = engine.keep_saved;
+	uint16_t tag;
+	int rc;
+
+	if (!engine.sleeps || !has_state_type(cmd, len) ||
+	    command_of(cmd, len, &tag) != TPM2_CC_Startup)
+		return engine_execute(locality, cmd, len, rsp, rsp_len);
+	engine.keep_saved = true;
+	rc = engine_power_cycle();
+	engine.keep_saved = keep;
+	if (!rc)
+		rc = engine_execute(locality, cmd, len, rsp, rsp_len);
+	if (rc || command_of(rsp, *rsp_len, &tag))
+		engine.broken = true;
 	return rc;
 }
 

@@ -51,12 +51,20 @@ int __must_check engine_open(const struct engine_store *store,
 			     const struct engine_options *options, struct error *e);
 /* _TPM_Init: drops volatile state, as a power cycle of the machine does. */
 int __must_check engine_power_cycle(void);
+/* Whether its store failed: the power cycle that follows is without a shutdown. */
+bool engine_is_broken(void);
 /* Runs one command; returns only when the state that it changed is durable.
  * rsp_len: in, room (ENGINE_BUFFER_SIZE); out, bytes.  A negative return means
  * that nothing may be published as success. */
 int __must_check engine_execute(uint8_t locality, const uint8_t *cmd, size_t len,
 				uint8_t *rsp, size_t *rsp_len);
-/* The same at locality 0, for the manager's own commands. */
+/* The same for a guest whose firmware starts the TPM itself, also after S3: TPM2_Startup(STATE)
+ * that follows upon its TPM2_Shutdown(STATE) is after an _TPM_Init, and finds what that
+ * saved.  A start that fails is that of a TPM that has failed: else TPM2_Startup(CLEAR) would
+ * give a guest that runs the PCRs of one that begins. */
+int __must_check engine_execute_or_wake(uint8_t locality, const uint8_t *cmd, size_t len,
+					uint8_t *rsp, size_t *rsp_len);
+/* engine_execute() at locality 0, for the manager's own commands. */
 extern const struct tpm2_transport engine_tpm;
 /* Asks the command in flight to end early with TPM_RC_CANCELED. */
 void engine_cancel(void);

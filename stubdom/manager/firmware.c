@@ -108,6 +108,20 @@ int firmware_start(struct firmware *f)
 	return rc;
 }
 
+/* Each other power cycle is behind a TPM2_Shutdown(CLEAR) of the engine's. */
+int firmware_leave(struct firmware *f)
+{
+	bool unordered = engine_is_broken();
+	int rc = engine_power_cycle();
+
+	if (!rc && unordered)
+		rc = firmware_start(f);
+	if (!rc && unordered)
+		rc = engine_power_cycle();
+	firmware_wipe(f);
+	return rc;
+}
+
 int firmware_clear(uint32_t *code)
 {
 	struct tpm2_cmd c = {.transport = &engine_tpm};

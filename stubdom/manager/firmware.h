@@ -35,6 +35,9 @@ struct firmware {
 
 /* After a power-on.  -errno: no guest may be let near this TPM. */
 int __must_check firmware_start(struct firmware *f);
+/* _TPM_Init, for a guest whose own firmware starts the TPM: by TPM2_Startup(STATE), too, which
+ * finds nothing of what a guest before it saved. */
+int __must_check firmware_leave(struct firmware *f);
 /* A TPM that was just powered on: TPM2_ClearControl(NO) and TPM2_Clear by the platform, which
  * a guest requested by physical presence, and powers it on again.  *code: the TPM's response,
  * 0 is done.  -errno: it could not be stored. */

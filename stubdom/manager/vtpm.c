@@ -143,7 +143,8 @@ static int clear_requested(struct vtpm *v)
 static int start_anew(struct vtpm *v, enum front_firmware firmware,
 		      const struct hostchan_guest *told)
 {
-	int rc = engine_power_cycle();
+	bool leaves = firmware == FRONT_FIRMWARE_GUEST && !v->config.desc.tpm12;
+	int rc = leaves ? firmware_leave(&v->firmware) : engine_power_cycle();
 
 	eventlog_clear(&v->log);
 	attest_clear(&v->attest);
@@ -340,7 +341,8 @@ static void answer_code(uint32_t code, uint8_t *rsp, size_t *rsp_len)
 static int execute_engine(struct vtpm *v, uint8_t locality, const uint8_t *cmd,
 			  size_t len, uint8_t *rsp, size_t *rsp_len)
 {
-	int rc = engine_execute(locality, cmd, len, rsp, rsp_len);
+	int rc = v->crb ? engine_execute_or_wake(locality, cmd, len, rsp, rsp_len)
+			: engine_execute(locality, cmd, len, rsp, rsp_len);
 
 	if (!rc && v->crb)
 		firmware_observe(&v->firmware, cmd, len, rsp, *rsp_len);

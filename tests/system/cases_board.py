@@ -155,14 +155,14 @@ def others_refused(lab):
 
 
 def killed(lab):
-    """no command of an HVM guest fails while its vtpm-crb is killed, four times"""
+    """no command of an HVM guest fails while its vtpm-crb is killed, or ended, four times"""
     up(lab)
     lab.ask(NAME, "rm -f /tmp/end /tmp/count; (n=0; bad=0; while [ ! -e /tmp/end ]; do "
                   "n=$((n + 1)); tpm2_getrandom --hex 8 >/dev/null || bad=$((bad + 1)); done; "
                   "echo $n commands, failed: $bad >/tmp/count) >/dev/null 2>&1 &")
-    for _ in range(4):
+    for sig in ("KILL", "TERM", "KILL", "TERM"):
         time.sleep(3)
-        lab.wait("a vtpm-crb", lambda: lab.host.run("pkill -9 -x vtpm-crb")[0] == 0)
+        lab.wait("a vtpm-crb", lambda: lab.host.run(f"pkill -{sig} -x vtpm-crb")[0] == 0)
     out = lab.ask(NAME, "touch /tmp/end; while [ ! -s /tmp/count ]; do sleep 1; done; "
                         "cat /tmp/count", 120)
     lab.log(out.strip())
@@ -191,6 +191,76 @@ def saved(lab):
     check("12345678" in lab.ask(NAME, f"tpm2_nvread -s 8 {NV}"), "its NV index is lost")
 
 
+def busy_saved(lab):
+    """a command that executes as an HVM guest is saved has its response when that is restored"""
+    up(lab)
+    state = f"/run/xen-vtpm/crb-{lab.uuid[NAME]}"
+    # Linux waits for its driver's command: this is the driver of another system
+    lab.ask(NAME, f"echo MSFT0101:00 >{CRB}/unbind; rm -f /tmp/busy; "
+                  "(/crb-fuzz busy 3 >/tmp/busy 2>&1; echo over >>/tmp/busy) >/dev/null 2>&1 &")
+    # struct saved: CRB_EXECUTING
+    executes = f"[ $(($(od -An -tu1 -j4104 -N1 {state}) & 1)) = 1 ]"
+    lab.wait("a command", lambda: lab.host.run(executes)[0] == 0)
+    save = f"/var/tmp/{NAME}.save"
+    lab.host.must(f"rm -f {save}; xl save {NAME} {save}", 200)
+    lab.wait("vtpm-crb's end", lambda: lab.host.run("pgrep -x vtpm-crb")[0] != 0, 60)
+    lab.log("at its end a command executes" if lab.host.run(executes)[0] == 0 else "it has ended")
+    check(lab.host.run(executes)[0] != 0, "vtpm-crb did not wait for the response")
+    lab.host.must(f"vtpmctl launch /etc/xen/{NAME}.cfg --restore {save} && rm {save}", 200)
+    lab.host.must(f"guest wait --timeout 100 {NAME}", 120)
+    out = lab.ask(NAME, "while ! grep -q over /tmp/busy; do sleep 1; done; cat /tmp/busy", 200)
+    lab.log(out.split())
+    check(out.split() == ["0", "0", "0", "over"], out)
+    bind_again(lab)
+
+
+def unresumed(lab):
+    """an HVM guest that xl restores although its TPM would begin anew is refused; nothing is lost"""
+    up(lab)
+    before = lab.ask(NAME, f"{cases_guests.PCR16}; tpm2_readclock")
+    save = f"/var/tmp/{NAME}.save"
+    lab.host.must(f"rm -f {save}; xl save {NAME} {save}", 200)
+    rc, out = lab.host.run(f"xl restore {save}", 200)
+    check(rc != 0, f"it is restored: {out}")
+    out = lab.show(NAME)["refused_guest"] or ""
+    check("vtpmctl resume" in out, out)
+    lab.host.must(f"vtpmctl launch /etc/xen/{NAME}.cfg --restore {save} && rm {save}", 200)
+    lab.host.must(f"guest wait --timeout 100 {NAME}", 120)
+    after = lab.ask(NAME, f"{cases_guests.PCR16}; tpm2_readclock")
+    check(after.split()[0] == before.split()[0] and counts_of(after) == counts_of(before),
+          f"before: {before}, after: {after}")
+
+
+def lost(lab):
+    """an HVM guest that is restored where its TPM has begun anew has none, until its next start"""
+    up(lab)
+    save = f"/var/tmp/{NAME}.save"
+    lab.host.must(f"rm -f {save}; xl save {NAME} {save}; vtpmctl stop {NAME}; "
+                  f"vtpmctl start {NAME}; xl restore {save} && rm {save}", 300)
+    lab.host.must(f"guest wait --timeout 100 {NAME}", 120)
+    rc, out = lab.guest(NAME, "tpm2_getrandom --hex 8 || tpm2_startup -c")
+    check(rc != 0 and "0x101" in out.lower(), f"status {rc}: {out}")
+    out = lab.show(NAME)["refused_guest"] or ""
+    check("what its TPM held is lost" in out, out)
+    lab.host.must(f"guest reboot --timeout 500 {NAME}", 600)
+    check("12345678" in lab.ask(NAME, f"tpm2_nvread -s 8 {NV}"), "its NV index is lost")
+
+
+def counts_of(clock):
+    """(resetCount, restartCount) that tpm2_readclock shows."""
+    return tuple(int(line.split()[1]) for line in clock.splitlines()
+                 if "reset_count" in line or "restart_count" in line)
+
+
+def bind_again(lab):
+    """Linux's driver has the TPM again; IMA still has tpm0, so that it comes as tpm1."""
+    return lab.ask(NAME, f"echo MSFT0101:00 >{CRB}/bind; cd /dev; [ -e tpmrm0 ] || "
+                         "{ n=$(ls -d tpmrm* | tail -n 1); ln -s $n tpmrm0; "
+                         "ln -s tpm${n#tpmrm} tpm0; }; "
+                         "tpm2_getrandom --hex 8 && tpm2_selftest -f && "
+                         f"tpm2_nvread -s 8 {NV}", 120)
+
+
 def hostile(lab):
     """a hostile driver at all registers of an HVM guest's TPM: others go on, and its own driver after it"""
     up(lab)
@@ -209,11 +279,7 @@ def hostile(lab):
     lab.log(out.strip().splitlines()[0])
     check("accesses" in out and out.split()[-1] == "0", out)
     check(lab.host.must("pgrep -x vtpm-crb") == crb, "vtpm-crb did not survive it")
-    # IMA still has tpm0, so that it comes again as tpm1
-    out = lab.ask(NAME, f"echo MSFT0101:00 >{CRB}/bind; cd /dev; [ -e tpmrm0 ] || "
-                        "{ ln -s tpm1 tpm0; ln -s tpmrm1 tpmrm0; }; "
-                        "tpm2_getrandom --hex 8 && tpm2_selftest -f && "
-                        f"tpm2_nvread -s 8 {NV}", 120)
+    out = bind_again(lab)
     check("12345678" in out, out)
 
 
@@ -258,5 +324,5 @@ def detached(lab):
     lab.wait("the domain's end", lambda: "(null)" not in lab.host.must("xl list"))
 
 
-CASES = [measured, tools, own_table, attested, others_refused, killed, saved, hostile, rebooted,
-         attach_refused, detached]
+CASES = [measured, tools, own_table, attested, others_refused, killed, saved, unresumed, hostile,
+         busy_saved, rebooted, lost, attach_refused, detached]

@@ -13,6 +13,7 @@ static struct {
 	uint8_t *blob;
 	size_t len;
 	int puts;
+	int fail; /* what a put returns; 0: it is done */
 } disk;
 
 static int disk_load(void *ctx, uint8_t **state, size_t *len)
@@ -27,6 +28,8 @@ static int disk_load(void *ctx, uint8_t **state, size_t *len)
 
 static int disk_save(void *ctx, const uint8_t *state, size_t len, bool clock_only)
 {
+	if (disk.fail)
+		return disk.fail;
 	free(disk.blob);
 	disk.blob = malloc(len);
 	memcpy(disk.blob, state, len);

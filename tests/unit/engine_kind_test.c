@@ -9,10 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RC_VALUE_P1 0x1c4
-#define FAIL	    9	 /* TPM_FAIL */
-#define FAILED_TEST 0x1c /* TPM_FAILEDSELFTEST: nothing was saved for this start */
-#define POSTINIT    0x26 /* TPM_INVALID_POSTINIT */
+#define RC_VALUE_P1   0x1c4
+#define RC_INITIALIZE 0x100
+#define FAIL	      9	   /* TPM_FAIL */
+#define FAILED_TEST   0x1c /* TPM_FAILEDSELFTEST: nothing was saved for this start */
+#define POSTINIT      0x26 /* TPM_INVALID_POSTINIT */
 
 enum { CLEAR, STATE };
 
@@ -320,6 +321,57 @@ static void what_was_saved_before_a_change_is_not(void **unused)
 	assert_false(extended20());
 }
 
+static uint32_t wake20(uint16_t type)
+{
+	const uint8_t cmd[] = {0x80, 1, 0, 0, 0, 12, 0, 0, 1, 0x44, 0, (uint8_t)type};
+	uint8_t out[ENGINE_BUFFER_SIZE];
+	size_t len = sizeof(out);
+
+	assert_int_equal(engine_execute_or_wake(0, cmd, sizeof(cmd), out, &len), 0);
+	return (uint32_t)out[6] << 24 | (uint32_t)out[7] << 16 | (uint32_t)out[8] << 8 |
+	       out[9];
+}
+
+/* S3 of a guest whose firmware starts the TPM. */
+static void a_tpm20_sleeps(void **unused)
+{
+	assert_int_equal(open_as(ENGINE_TPM_20, true, false), 0);
+	assert_int_equal(wake20(CLEAR), 0);
+	assert_int_equal(extend20(), 0);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(shutdown20(STATE), 0);
+		assert_int_equal(wake20(STATE), 0);
+		assert_true(extended20());
+	}
+	/* it runs */
+	assert_int_equal(wake20(STATE), RC_INITIALIZE);
+	assert_int_equal(wake20(CLEAR), RC_INITIALIZE);
+	assert_true(extended20());
+}
+
+/* Its guest gets no other PCRs by it. */
+static void a_tpm20_that_does_not_sleep(void **unused)
+{
+	assert_int_equal(open_as(ENGINE_TPM_20, true, false), 0);
+	assert_int_equal(wake20(CLEAR), 0);
+	assert_int_equal(extend20(), 0);
+	assert_int_equal(wake20(STATE), RC_INITIALIZE);
+	assert_int_equal(shutdown20(CLEAR), 0);
+	assert_int_equal(wake20(STATE), RC_INITIALIZE);
+	assert_int_equal(shutdown20(STATE), 0);
+	assert_int_equal(wake20(CLEAR), RC_INITIALIZE);
+	assert_int_equal(wake20(STATE), RC_INITIALIZE);
+	assert_int_equal(shutdown20(STATE), 0);
+	assert_int_equal(extend20(), 0);
+	assert_int_equal(wake20(STATE), RC_INITIALIZE);
+	/* the next guest does not find what the last one saved */
+	assert_int_equal(shutdown20(STATE), 0);
+	assert_int_equal(engine_power_cycle(), 0);
+	assert_int_equal(wake20(STATE), RC_VALUE_P1);
+	assert_int_equal(wake20(CLEAR), 0);
+	assert_false(extended20());
+}
+
 static void a_tpm20_that_may_not_keep_what_was_saved(void **unused)
 {
 	assert_int_equal(resume20(false, false, false), RC_VALUE_P1);
@@ -351,6 +403,8 @@ int main(void)
 		KIND_TEST(what_a_tpm20_saved_is_found_again),
 		KIND_TEST(what_was_saved_before_a_change_is_not),
 		KIND_TEST(a_tpm20_that_may_not_keep_what_was_saved),
+		KIND_TEST(a_tpm20_sleeps),
+		KIND_TEST(a_tpm20_that_does_not_sleep),
 	};
 	int failed = cmocka_run_group_tests_name("engine_kind", tests, NULL, NULL);
 

@@ -183,6 +183,38 @@ static void what_does_not_fit_is_not_sent(void **unused)
 	assert_int_equal(tpm2_run(&command), -EMSGSIZE);
 }
 
+/* TPM_RC_VALUE of the first parameter: nothing was saved for this start. */
+#define RC_NOT_SAVED 0x1c4
+
+static void fail_a_store(void)
+{
+	disk.fail = -EIO;
+	tpm2_begin(&command, CC_CLEAR);
+	cursor_put_u32(&command.in, TPM2_RH_PLATFORM);
+	tpm2_authorize(&command, NULL, 0);
+	(void)!tpm2_run(&command);
+	disk.fail = 0;
+	assert_true(engine_is_broken());
+}
+
+/* A guest's firmware may say TPM2_Startup(STATE): it finds nothing of a guest before it. */
+static void what_a_guest_saved_is_not_the_next_ones(void **unused)
+{
+	for (int fails = 0; fails < 2; fails++) {
+		assert_int_equal(firmware_leave(&firmware), 0);
+		assert_int_equal(rc_of(CC_STARTUP, SU_STATE), RC_NOT_SAVED);
+		assert_int_equal(rc_of(CC_STARTUP, 0), 0);
+		assert_int_equal(rc_of(CC_SHUTDOWN, SU_STATE), 0);
+		if (fails)
+			fail_a_store();
+	}
+	assert_int_equal(firmware_leave(&firmware), 0);
+	assert_int_equal(rc_of(CC_STARTUP, SU_STATE), RC_NOT_SAVED);
+	assert_int_equal(rc_of(CC_STARTUP, 0), 0);
+	/* platformAuth is the empty one, as a firmware finds it */
+	assert_int_equal(clear(NULL, 0), 0);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -194,6 +226,7 @@ int main(void)
 		T(a_guest_does_not_set_it),
 		T(a_broken_tpm_is_given_to_no_guest),
 		T(what_does_not_fit_is_not_sent),
+		T(what_a_guest_saved_is_not_the_next_ones),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

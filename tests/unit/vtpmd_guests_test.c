@@ -493,6 +493,37 @@ static void a_restored_guest_reboots_measured(void **state)
 }
 
 /* Also a saved guest is asked for its launch. */
+static void expects(uint32_t domid, enum guests_restored what)
+{
+	assert_int_equal(guests_expect(&guests, domid, on), what);
+}
+
+/* Before it is judged, and without a change by that. */
+static void what_a_restored_guest_will_find(void **state)
+{
+	starts(5, 1, "a");
+	expects(5, GUESTS_HAS_LOST); /* the vTPM never had it */
+	is(5, CHANNEL_GUEST_NEW);
+	expects(5, GUESTS_GOES_ON);
+	ends(5);
+	starts(6, 1, "a");
+	expects(6, GUESTS_MAY_RESUME);
+	ends(6);
+	assert_int_equal(resume(NULL), 0);
+	starts(7, 2, "b");
+	expects(7, GUESTS_HAS_LOST);
+	ends(7);
+	starts(8, 1, "a");
+	expects(8, GUESTS_GOES_ON);
+	is(8, CHANNEL_GUEST_RESUMED);
+	ends(8);
+	starts(9, 2, "b");
+	is(9, CHANNEL_GUEST_NEW);
+	ends(9);
+	starts(10, 1, "a");
+	expects(10, GUESTS_HAS_LOST);
+}
+
 static void a_resume_measures_nobody(void **state)
 {
 	starts(5, 1, "a");
@@ -569,6 +600,7 @@ int main(void)
 		GUESTS_TEST(a_launched_restore_is_no_boot),
 		GUESTS_TEST(a_launched_restore_behind_another),
 		GUESTS_TEST(a_restored_guest_reboots_measured),
+		GUESTS_TEST(what_a_restored_guest_will_find),
 		GUESTS_TEST(a_resume_measures_nobody),
 		GUESTS_TEST(what_an_unmeasured_guest_can_do),
 		GUESTS_TEST(a_launch_outlives_vtpmd),

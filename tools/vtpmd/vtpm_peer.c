@@ -202,7 +202,8 @@ static int judge_restored(struct vtpm *v, uint32_t domid, uint64_t on, bool *los
 	expect = guests_expect(&v->guests, domid, on);
 	*lost = expect == GUESTS_HAS_LOST;
 	*why = "it was restored, and its TPM would begin anew, where its own is here still: "
-	       "`vtpmctl resume` this vTPM, then `xl restore` the guest again";
+	       "`vtpmctl resume` this vTPM, then `xl restore` the guest again, or restore it "
+	       "with `vtpmctl launch` if that started it";
 	return expect == GUESTS_MAY_RESUME ? -EPERM : 0;
 }
 

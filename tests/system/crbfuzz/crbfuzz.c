@@ -5,9 +5,11 @@
  * instructions that repeat, in all localities and beyond them.
  *
  *   crb-fuzz SECONDS SEED
+ *   crb-fuzz busy N
  *
- * Afterwards it waits for what executes, gives up all localities, and prints the number of
- * accesses.
+ * The first afterwards waits for what executes, gives up all localities, and prints the
+ * number of accesses.  The second has N long commands executed, one behind the other, and
+ * prints the code of each response.
  */
 #include <fcntl.h>
 #include <stdint.h>
@@ -115,6 +117,58 @@ static int settle(volatile uint8_t *regs)
 	return *start == 1;
 }
 
+static void execute(volatile uint8_t *regs, const uint8_t *cmd, size_t len)
+{
+	volatile uint32_t *start = (volatile uint32_t *)(volatile void *)(regs + 0x4c);
+	volatile uint8_t *buffer = regs + LOCALITIES * 0x1000;
+
+	write_at(regs + 0x40, 4, 1); /* cmdReady */
+	for (size_t i = 0; i < len; i++)
+		buffer[i] = cmd[i];
+	*start = 1;
+	while (*start == 1)
+		usleep(1000);
+}
+
+static uint32_t word_at(const volatile uint8_t *at)
+{
+	return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 |
+	       at[3];
+}
+
+/* TPM2_CreatePrimary of an RSA key, another one each time. */
+static void keep_busy(volatile uint8_t *regs, unsigned long n)
+{
+	/* clang-format off */
+	uint8_t create[] = {
+		0x80, 2, 0, 0, 0, 71, 0, 0, 1, 0x31, 0x40, 0, 0, 1,	/* owner */
+		0, 0, 0, 9, 0x40, 0, 0, 9, 0, 0, 0, 0, 0,		/* password */
+		0, 4, 0, 0, 0, 0,					/* sensitive */
+		0, 30, 0, 1, 0, 0x0b, 0, 3, 4, 0x72, 0, 0, 0, 6, 0, 0x80, 0, 0x43,
+		0, 0x10, 8, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0,		/* public; unique */
+		0, 0, 0, 0, 0, 0};
+	uint8_t flush[] = {0x80, 1, 0, 0, 0, 14, 0, 0, 1, 0x65, 0, 0, 0, 0};
+	/* clang-format on */
+	const volatile uint8_t *rsp = regs + LOCALITIES * 0x1000;
+	uint32_t unique = (uint32_t)time(NULL), code, handle;
+
+	write_at(regs + 0x08, 4, 1);
+	for (unsigned long i = 0; i < n; i++) {
+		unique += 0x01000000;
+		memcpy(create + sizeof(create) - 6 - 4, &unique, 4);
+		execute(regs, create, sizeof(create));
+		code = word_at(rsp + 6);
+		handle = word_at(rsp + 10);
+		printf("%x\n", code);
+		fflush(stdout);
+		handle = __builtin_bswap32(handle);
+		memcpy(flush + 10, &handle, 4);
+		if (!code)
+			execute(regs, flush, sizeof(flush));
+	}
+	write_at(regs + 0x08, 4, 2);
+}
+
 int main(int argc, char **argv)
 {
 	int fd = open("/dev/mem", O_RDWR | O_SYNC);
@@ -131,6 +185,10 @@ int main(int argc, char **argv)
 	if (regs == MAP_FAILED) {
 		perror("crb-fuzz: the registers");
 		return 2;
+	}
+	if (!strcmp(argv[1], "busy")) {
+		keep_busy(regs + BEFORE, strtoul(argv[2], NULL, 0));
+		return 0;
 	}
 	state = strtoull(argv[2], NULL, 0);
 	end = time(NULL) + atoi(argv[1]);
