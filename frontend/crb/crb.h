@@ -58,6 +58,7 @@ struct crb_state {
 	uint8_t failed;	 /* tpmSts: the TPM does not answer any more */
 	uint8_t cancel;
 	uint8_t locality; /* of the command */
+	uint8_t away; /* the buffer was given back, and has no response from then on */
 	/* CRB_EXECUTING: a command has no response yet; above it, 1 + the vCPU whose write
 	 * to START is being served, and its command was taken; 0: none */
 	uint32_t start;

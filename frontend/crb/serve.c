@@ -244,6 +244,9 @@ static void serve_event(struct device *d)
 
 void serve_begin(struct device *d)
 {
+	if (d->saved->crb.away && !is_busy(d))
+		crb_deliver(&d->crb);
+	d->saved->crb.away = 0;
 	catch_up(d);
 	look_at_ring(d);
 	serve_all(d);
@@ -279,6 +282,7 @@ void serve_end(struct device *d)
 	static uint8_t nowhere[CRB_BUFFER_MAX];
 	struct pollfd p = {.fd = xenevtchn_fd(d->events), .events = POLLIN};
 
+	d->saved->crb.away = 1;
 	ioreq_close(&d->ioreq);
 	d->crb.buffer = nowhere;
 	for (look_at_ring(d); is_busy(d); look_at_ring(d)) {

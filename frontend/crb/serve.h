@@ -22,12 +22,12 @@ struct device {
 /* For d->crb, whose ctx is d. */
 extern const struct crb_ops serve_ops;
 
-/* Goes on with what a vtpm-crb that died left undone. */
+/* Goes on with what a vtpm-crb that died, or ended, left undone. */
 void serve_begin(struct device *d);
 /* Waits for one event, or for SIGTERM, which is blocked otherwise, and serves it. */
 void serve_next(struct device *d);
 /* The guest has ended, and may be restored: gives back what is of it, and waits until the
- * TPM has answered its command. */
+ * TPM has answered its command.  If it runs still, the next vtpm-crb goes on. */
 void serve_end(struct device *d);
 
 #endif

@@ -429,6 +429,19 @@ static void find_response(void)
 	assert_int_equal(saved[0], 1);
 }
 
+/* Somebody else's SIGTERM: the guest goes on. */
+static void an_end_in_between(void **ctx)
+{
+	struct device d;
+
+	start_and_end(&d, true);
+	assert_memory_equal(w->buffer, "\x80\x01\0\0\0\x0c\0\0\x01\x7b\0", SIZE - 1);
+	serve_one();
+	assert_memory_equal(w->buffer, "\x80\x01\0\0\0\x0c\0\0\0\0\0", SIZE - 1);
+	assert_int_equal(read_start(), 0);
+	assert_int_equal(w->executed, 1);
+}
+
 static void the_end_of_a_guest(void **ctx)
 {
 	struct device d;
@@ -488,6 +501,7 @@ int main(void)
 		cmocka_unit_test_setup(the_other_vcpu, setup),
 		cmocka_unit_test_setup(a_hold_ends, setup),
 		cmocka_unit_test_setup(the_end_of_a_guest, setup),
+		cmocka_unit_test_setup(an_end_in_between, setup),
 	};
 
 	w = make_worlds(1);
