@@ -187,8 +187,7 @@ static bool launch_config_check(const struct launch_config *c)
 static void add_line(struct launch_config *c, const char *key, const char *value)
 {
 	c->line[c->lines].key = key;
-	snprintf(c->line[c->lines].value, sizeof(c->line[c->lines].value), "%s", value);
-	c->lines++;
+	snprintf(c->line[c->lines++].value, sizeof(c->line[0].value), "%s", value);
 }
 
 /* xl opens the copy by its descriptor. */
@@ -201,8 +200,7 @@ static void add_image(struct launch_config *c, const char *key,
 	add_line(c, key, path);
 }
 
-/* -EINVAL: xl would not read it as it is meant; -ENOMEM. */
-/* The last one of several lines counts for xl. */
+/* The last of several lines counts for xl.  -EINVAL: it would not read these; -ENOMEM */
 static int launch_config_finish(struct launch_config *c)
 {
 	char *text = NULL;
@@ -743,9 +741,8 @@ static int say_rest(const struct launch *l)
  * --dry-run.  What boots is read once, later. */
 static int check_images(const struct launch_config *c)
 {
-	if (is_hvm(c)) /* firmware_find() did */
-		return VTPMCTL_OK;
-	if (access(c->kernel, R_OK))
+	/* an HVM guest has none, and firmware_find() looked at what it has */
+	if (c->kernel && access(c->kernel, R_OK))
 		return cannot_read(c->kernel, -errno);
 	if (c->ramdisk && access(c->ramdisk, R_OK))
 		return cannot_read(c->ramdisk, -errno);
