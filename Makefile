@@ -102,6 +102,7 @@ help:
 	@echo 'make install  the programs, the stub domain image and the units (DESTDIR, PREFIX)'
 	@echo 'make deb      Debian packages, in build/deb'
 	@echo 'make firmware  firmware for HVM guests that measures, from Debian sources; needs network'
+	@echo 'make firmware-ovmf  the same with UEFI: ten minutes'
 	@echo 'make style    check the layout of the sources'
 
 .PHONY: all test-programs deps check check-long demo bench fuzz style install deb clean help

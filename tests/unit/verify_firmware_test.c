@@ -245,6 +245,13 @@ static void ovmf(void **state)
 	real_log("ovmf");
 }
 
+/* OvmfXen's of an HVM guest on Xen: GRUB, and Linux by its EFI stub. */
+static void ovmf_xen(void **state)
+{
+	real_log("ovmf-xen");
+	refuses(SECURE, "secure-boot", "Secure Boot was off");
+}
+
 static void seabios(void **state)
 {
 	real_log("seabios");
@@ -280,13 +287,13 @@ static size_t last_application(void)
 }
 
 /* The same boot is accepted; one byte of the kernel, and the event is named. */
-static void made_policy(void **state)
+static void policy_of(const char *log)
 {
 	struct policy p = {.all = json_pack("{s:i}", "version", 1)};
 	char *text;
 	json_t *made;
 
-	load_log("ovmf");
+	load_log(log);
 	accepts(FIRMWARE);
 	made = firmware_policy(&p, &side);
 	assert_non_null(made);
@@ -298,6 +305,16 @@ static void made_policy(void **state)
 	refuses(text, "event", "EV_EFI_BOOT_SERVICES_APPLICATION");
 	assert_int_equal(v.reasons, 1);
 	free(text);
+}
+
+static void made_policy(void **state)
+{
+	policy_of("ovmf");
+}
+
+static void made_policy_xen(void **state)
+{
+	policy_of("ovmf-xen");
 }
 
 static void secure_boot_on(void **state)
@@ -489,9 +506,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(ovmf, setup),
+		cmocka_unit_test_setup(ovmf_xen, setup),
 		cmocka_unit_test_setup(seabios, setup),
 		cmocka_unit_test_setup(cut_real_log, setup),
 		cmocka_unit_test_setup(made_policy, setup),
+		cmocka_unit_test_setup(made_policy_xen, setup),
 		cmocka_unit_test_setup(secure_boot_on, setup),
 		cmocka_unit_test_setup(secure_boot_off, setup),
 		cmocka_unit_test_setup(secure_boot_lies, setup),
