@@ -15,7 +15,7 @@ packages='
 	tpm2-openssl tpm2-abrmd libtss2-tcti-tabrmd0 dbus-daemon expect iproute2 dpkg-dev
 	python3-tpm2-pytss python3-pytest python3-pytest-xdist python3-yaml
 	dkms kmod debhelper dh-dkms fakeroot mandoc cryptsetup-bin procps systemd xxd
-	grub-pc-bin mtools ovmf seabios systemd-boot-efi
+	grub-pc-bin grub-efi-amd64-bin mtools ovmf seabios systemd-boot-efi
 '
 missing=
 for p in $packages; do

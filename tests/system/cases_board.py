@@ -40,15 +40,15 @@ def up(lab):
                       f"tpm2_nvwrite -Q -i - {NV}")
 
 
-def pcrs_of(lab):
-    out = lab.ask(NAME, "tpm2_pcrread sha256:0,1,2,3,4,5,6,7")
+def pcrs_of(lab, guest=NAME, which="0,1,2,3,4,5,6,7"):
+    out = lab.ask(guest, f"tpm2_pcrread sha256:{which}")
     return {int(line.split(":")[0]): bytes.fromhex(line.split("0x")[1])
             for line in out.splitlines() if "0x" in line}
 
 
-def log_of(lab):
+def log_of(lab, guest=NAME):
     return base64.b64decode(lab.ask(
-        NAME, f"mount -t securityfs s /sys/kernel/security 2>/dev/null; base64 {LOG}"))
+        guest, f"mount -t securityfs s /sys/kernel/security 2>/dev/null; base64 {LOG}"))
 
 
 def measured(lab):
@@ -82,28 +82,36 @@ def own_table(lab):
     check("TPM2" in out.split() and out.endswith("own!"), out)
 
 
-def evidence(lab, folder, name):
+def evidence(lab, folder, name, guest=NAME):
     """From inside of the guest, with the log of its firmware; the nonce."""
     nonce = os.urandom(32).hex()
-    log_of(lab)     # securityfs is mounted
-    out = lab.ask(NAME, f"/vtpm-attest --nonce {nonce}", 120).strip()
+    log_of(lab, guest)     # securityfs is mounted
+    out = lab.ask(guest, f"/vtpm-attest --nonce {nonce}", 120).strip()
     keep(folder, name, out.encode())
     return nonce
 
 
-def base_policy(lab):
+def base_policy(lab, guest=NAME):
     """What a verifier knows before the guest's first boot: host, programs, vTPM."""
     host = json.loads(lab.host.must("vtpmctl host show --json"))["attest"]
     installed = f"{lab.host.payload}/usr/lib/xen-vtpm"
     with open(f"{installed}/vtpm-stubdom", "rb") as k, open(f"{installed}/vtpm-manager", "rb") as m:
         image = {"kernel": sha256(k.read()), "manager": sha256(m.read())}
     return {"version": 1, "hosts": [host], "images": [image],
-            "eks": [ek["sha256"] for ek in lab.show(NAME)["ek"]]}
+            "eks": [ek["sha256"] for ek in lab.show(guest)["ek"]]}
 
 
 def write_policy(folder, policy):
     with open(f"{folder}/policy.json", "w") as f:
         json.dump(policy, f, indent=1)
+
+
+def made_policy(folder, nonce, name):
+    """What `vtpm-verify --make-policy` makes of good evidence and the policy that is there."""
+    done = subprocess.run([VERIFY, "--make-policy", "--policy", f"{folder}/policy.json", "--nonce",
+                           nonce, f"{folder}/{name}"], stdout=subprocess.PIPE)
+    check(done.returncode == 0, f"vtpm-verify --make-policy: {done.stdout.decode()}")
+    return json.loads(done.stdout)
 
 
 def attested(lab):
@@ -112,10 +120,7 @@ def attested(lab):
     folder = workdir(lab)
     write_policy(folder, base_policy(lab))
     nonce = evidence(lab, folder, "board.json")
-    done = subprocess.run([VERIFY, "--make-policy", "--policy", f"{folder}/policy.json", "--nonce",
-                           nonce, f"{folder}/board.json"], stdout=subprocess.PIPE)
-    check(done.returncode == 0, f"vtpm-verify --make-policy: {done.stdout.decode()}")
-    policy = json.loads(done.stdout)
+    policy = made_policy(folder, nonce, "board.json")
     given = [lab.host.must(f"sha256sum {path}").split()[0]
              for path in (lab.our_bios(), TABLE, "/usr/lib/xen-*/boot/hvmloader")]
     images = policy["firmware"]["image"]

@@ -14,13 +14,20 @@ SECTOR = 512
 START = 2048    # the partition's first sector; GRUB's core lies before it
 # Each read of a PCI register is an exit to QEMU, and pci=noearly saves 8192 of them.
 CMDLINE = "console=ttyS0 console=hvc0 quiet pci=noearly tpmfront=none"
-CONFIG = f"""serial --unit=0 --speed=115200
+CONFIG = """serial --unit=0 --speed=115200
 terminal_input serial
 terminal_output serial
 echo "GRUB: loading"
-linux /vmlinuz {CMDLINE}
+linux /vmlinuz {cmdline}
 initrd /initrd
 echo "GRUB: starting Linux"
+boot
+"""
+EFI_GRUB = "/usr/lib/grub/x86_64-efi"
+EFI_MODULES = ["part_msdos", "fat", "normal", "configfile", "tpm", "chain"]
+# The kernel is an EFI application, which the firmware measures and whose stub asks it for
+# the event log.  GRUB measures this file and each command in it: there are few.
+EFI_CONFIG = """chainloader /vmlinuz initrd=\\\\initrd {cmdline}
 boot
 """
 
@@ -29,9 +36,9 @@ def run(*command):
     subprocess.run(command, stdin=subprocess.DEVNULL, check=True)
 
 
-def make_partition_table(sectors):
+def make_partition_table(sectors, kind=0x0e):
     """A table with one active partition of FAT, and the boot sector's signature."""
-    entry = struct.pack("<B3sB3sII", 0x80, b"\xfe\xff\xff", 0x0e, b"\xfe\xff\xff", START, sectors)
+    entry = struct.pack("<B3sB3sII", 0x80, b"\xfe\xff\xff", kind, b"\xfe\xff\xff", START, sectors)
     return entry + bytes(48) + b"\x55\xaa"
 
 
@@ -57,13 +64,17 @@ def pack(out, parts):
             raise OSError("zstd: failed")
 
 
-def make_disk(out, kernel, initrds):
+def make_file_system(image, sectors):
+    run("mformat", "-i", image, "-T", str(sectors), "-h", "64", "-s", "32", "-c", "16", "::")
+
+
+def make_disk(out, kernel, initrds, cmdline=CMDLINE):
     """Writes the disk's image; initrds are archives, one laid over the other."""
     with tempfile.TemporaryDirectory(dir=os.path.dirname(out)) as folder:
         pack(f"{folder}/initrd", initrds)
         shutil.copy(kernel, f"{folder}/vmlinuz")
         with open(f"{folder}/grub.cfg", "w") as f:
-            f.write(CONFIG)
+            f.write(CONFIG.format(cmdline=cmdline))
         files = [f"{folder}/{name}" for name in ("grub.cfg", "vmlinuz", "initrd")]
         boot, core = make_boot_loader(folder)
         sectors = (sum(map(os.path.getsize, files)) >> 20) + 8 << 11
@@ -72,6 +83,30 @@ def make_disk(out, kernel, initrds):
             f.seek(446)
             f.write(make_partition_table(sectors) + core)
             f.truncate((START + sectors) * SECTOR)
-        run("mformat", "-i", f"{out}@@{START * SECTOR}", "-T", str(sectors), "-h", "64",
-            "-s", "32", "-c", "16", "::")
+        make_file_system(f"{out}@@{START * SECTOR}", sectors)
         run("mcopy", "-i", f"{out}@@{START * SECTOR}", *files, "::/")
+
+
+def make_efi_disk(out, kernel, initrds, cmdline=CMDLINE):
+    """Writes the image of a disk with an EFI System Partition, from which the firmware
+    starts GRUB, and GRUB the kernel's EFI stub."""
+    with tempfile.TemporaryDirectory(dir=os.path.dirname(out)) as folder:
+        pack(f"{folder}/initrd", initrds)
+        shutil.copy(kernel, f"{folder}/vmlinuz")
+        with open(f"{folder}/early.cfg", "w") as f:
+            f.write("configfile /grub.cfg\n")
+        with open(f"{folder}/grub.cfg", "w") as f:
+            f.write(EFI_CONFIG.format(cmdline=cmdline))
+        run("grub-mkimage", "-d", EFI_GRUB, "-O", "x86_64-efi", "-o", f"{folder}/bootx64.efi",
+            "-p", "/EFI/BOOT", "-c", f"{folder}/early.cfg", *EFI_MODULES)
+        files = [f"{folder}/{name}" for name in ("bootx64.efi", "grub.cfg", "vmlinuz", "initrd")]
+        sectors = (sum(map(os.path.getsize, files)) >> 20) + 8 << 11
+        with open(out, "wb") as f:
+            f.seek(446)
+            f.write(make_partition_table(sectors, 0xef))
+            f.truncate((START + sectors) * SECTOR)
+        image = f"{out}@@{START * SECTOR}"
+        make_file_system(image, sectors)
+        run("mmd", "-i", image, "::/EFI", "::/EFI/BOOT")
+        run("mcopy", "-i", image, files[0], "::/EFI/BOOT/BOOTX64.EFI")
+        run("mcopy", "-i", image, *files[1:], "::/")

@@ -244,10 +244,12 @@ class Lab:
             self.start(name)
         self.boot_guest(name, self.guest_args(name, driver), 90)
 
-    def hvm_up(self, name, vtpm_line=None, bios=None, extra=None, wait=True, launch=False):
+    def hvm_up(self, name, vtpm_line=None, bios=None, extra=None, wait=True, launch=False,
+               uefi=None, disk=HVM_DISK):
         """Starts an HVM guest, which has minutes until it answers; its kernel's own TPM
         drivers are all that it has.  bios: a file in dom0, for Debian's SeaBIOS; extra: a
-        line of its configuration; wait: until it answers; launch: by `vtpmctl launch`."""
+        line of its configuration; wait: until it answers; launch: by `vtpmctl launch`;
+        uefi: a file in dom0, for a BIOS; disk: one that is there, for that with GRUB."""
         if self.host.run(f"[ -e {HVM_DISK} ]")[0]:
             cache, disk = images(), self.host.path("hvm.img")
             make_disk(disk, f"{cache}/vmlinuz",
@@ -255,9 +257,10 @@ class Lab:
             self.host.put(disk, HVM_DISK)
         options = f" --vtpm '{vtpm_line}'" if vtpm_line else ""
         options += f" --bios {bios}" if bios else ""
+        options += f" --uefi {uefi} --memory 512 --disk {disk}" if uefi else ""
         options += f" --extra '{extra}'" if extra else ""
         options += ("" if wait else " --no-wait") + (" --launch" if launch else "")
-        self.boot_guest(name, f"{name} hvm{options}", 420)
+        self.boot_guest(name, f"{name} hvm{options}", 900 if uefi else 420)
 
     def our_bios(self):
         """Where our SeaBIOS is in dom0, made when it was not yet."""

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An HVM guest whose UEFI measures: OvmfXen with a TPM, in its build for this lab
+(firmware/ovmf), starts GRUB, and GRUB the EFI stub of Debian's kernel."""
+import cases_guests
+from cases_attest import verdict, workdir
+from cases_board import base_policy, evidence, log_of, made_policy, pcrs_of, write_policy
+from cases_hvm import replay
+from hvmdisk import make_efi_disk
+from lab import EXTRA, check
+from vhost import TOP, images, made_here
+
+NAME = "uefi1"
+FIRMWARE = "/usr/lib/xen-vtpm/xen-vtpm-ovmf-lab.fd"
+DISK, CHANGED = "/boot/guest/efi.img", "/boot/guest/efi-changed.img"
+# Where nothing looks: the text that `file` prints of a kernel.
+PLACE = b"#1 SMP PREEMPT_DYNAMIC"
+
+
+def prepare(lab):
+    """Firmware and disks are in dom0; one of the disks has a kernel with another byte."""
+    lab.vtpms(NAME)
+    if lab.host.run(f"[ -e {CHANGED} ]")[0] == 0:
+        return
+    made_here("make", "-s", "firmware-ovmf-lab")
+    lab.host.put(f"{TOP}/build/firmware/xen-vtpm-ovmf-lab.fd", FIRMWARE)
+    cache, image = images(), lab.host.path("efi.img")
+    initrds = [f"{cache}/guest.cpio", lab.host.path(EXTRA)]
+    make_efi_disk(image, f"{cache}/vmlinuz", initrds)
+    lab.host.put(image, DISK)
+    with open(f"{cache}/vmlinuz", "rb") as f:
+        kernel = f.read()
+    check(kernel.count(PLACE) == 1, "the kernel's version is not in it once")
+    changed = lab.host.path("vmlinuz-changed")
+    with open(changed, "wb") as f:
+        f.write(kernel.replace(PLACE, PLACE.replace(b"#1", b"#2")))
+    make_efi_disk(image, changed, initrds)
+    lab.host.put(image, CHANGED)
+
+
+def boot(lab, disk=DISK):
+    prepare(lab)
+    if lab.running(NAME):
+        lab.host.must(f"xl destroy {NAME}", 60)
+        lab.wait("the guest's end", lambda: not lab.running(NAME))
+        lab.stop(NAME)
+        lab.start(NAME)
+    lab.hvm_up(NAME, vtpm_line=f"backend=vtpm-{NAME},uuid={lab.uuid[NAME]}", uefi=FIRMWARE,
+               disk=disk, launch=True)
+
+
+def up(lab):
+    prepare(lab)
+    if not lab.running(NAME):
+        boot(lab)
+
+
+def uefi_measured(lab):
+    """a UEFI guest's firmware measures: the EFI stub's log replays to PCRs 0 to 7 and 9"""
+    up(lab)
+    out = lab.ask(NAME, "ls /sys/firmware; cat /sys/class/tpm/tpm0/tpm_version_major")
+    check("efi" in out.split() and out.split()[-1] == "2", out)
+    pcrs, count = replay(log_of(lab, NAME))
+    read = pcrs_of(lab, NAME, "0,1,2,3,4,5,6,7,8,9")
+    lab.log(f"{count} events, PCRs {sorted(pcrs)}")
+    check(count > 20 and len(read) == 10, f"{count} events, {read}")
+    check(all(pcrs.get(n, bytes(32)) == value for n, value in read.items()),
+          f"the log gives {pcrs}, the TPM has {read}")
+    check(all(any(read[n]) for n in (0, 4, 7, 8, 9)), f"{read}")
+
+
+def uefi_attested(lab):
+    """evidence of a launched UEFI guest: accepted outside by a policy of a good boot"""
+    up(lab)
+    folder = workdir(lab)
+    write_policy(folder, base_policy(lab, NAME))
+    nonce = evidence(lab, folder, "uefi.json", NAME)
+    write_policy(folder, made_policy(folder, nonce, "uefi.json"))
+    nonce = evidence(lab, folder, "uefi.json", NAME)
+    rc, words, text = verdict(folder, "uefi.json", nonce)
+    check(rc == 0, f"refused: {words}: {text}")
+    lab.uefi_pcrs = pcrs_of(lab, NAME)
+
+
+def kernel_byte(lab):
+    """with one byte of its kernel changed a UEFI guest is refused, by the event's name"""
+    check(hasattr(lab, "uefi_pcrs"), "the case before this one has no policy")
+    boot(lab, CHANGED)
+    folder = workdir(lab)
+    nonce = evidence(lab, folder, "uefi.json", NAME)
+    rc, words, text = verdict(folder, "uefi.json", nonce)
+    lab.log(text)
+    check(rc == 1 and words == {"event"} and "PCR 4" in text, f"{rc}: {words}: {text}")
+    now = pcrs_of(lab, NAME)
+    differ = {n for n in now if now[n] != lab.uefi_pcrs[n]}
+    check(differ - {1} == {4}, f"PCRs that differ: {differ}")   # 1: docs/hvm.md
+
+
+def uefi_rebooted(lab):
+    """a UEFI guest that reboots from inside: PCRs start again, NV stays"""
+    up(lab)
+    lab.ask(NAME, "tpm2_nvdefine -Q -s 8 0x1500016; printf 12345678 | tpm2_nvwrite -Q -i - 0x1500016")
+    lab.ask(NAME, cases_guests.EXTEND)
+    lab.host.must(f"guest reboot --timeout 900 {NAME}", 960)
+    out = lab.ask(NAME, "tpm2_pcrread sha256:16; tpm2_nvread -s 8 0x1500016")
+    check("16: 0x" + "00" * 32 in out and "12345678" in out, out)
+    lab.host.must(f"xl destroy {NAME}", 60)
+
+
+CASES = [uefi_measured, uefi_attested, kernel_byte, uefi_rebooted]
