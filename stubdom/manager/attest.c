@@ -37,14 +37,14 @@ static int keep_bytes(struct bytes *out, struct tpm2_bytes b)
 #define ERROR_FMT1 0x0bfu
 
 /* Whether the TPM did not let the manager into the platform hierarchy: an HVM guest's firmware,
- * or its system, has set platformAuth in an encrypted session, or disabled the hierarchy. */
+ * or its system, has set platformAuth in an encrypted session.  One that disabled the hierarchy
+ * has no evidence: SeaBIOS does that when its TPM failed, and boots without measuring. */
 static bool is_kept_out(int rc, uint32_t code)
 {
 	if (rc != -EREMOTEIO || !(code & TPM2_RC_FMT1))
 		return false;
 	code &= ERROR_FMT1;
-	return code == TPM2_RC_BAD_AUTH || code == TPM2_RC_AUTH_FAIL ||
-	       code == TPM2_RC_HIERARCHY;
+	return code == TPM2_RC_BAD_AUTH || code == TPM2_RC_AUTH_FAIL;
 }
 
 /* The attestation key: c->handle is the key. */

@@ -20,9 +20,9 @@
  * exists, TPM2_Clear leaves it as it is, and no password of the guest's is needed for it.  To
  * make it, to use it, to disable its hierarchy (TPM2_HierarchyControl, Part 3, 24.2) and to
  * change its seed (TPM2_ChangePPS, 24.4) takes platformAuth, which the manager alone has
- * (firmware.h).  Where an HVM guest's firmware keeps platformAuth to itself, or disabled that
- * hierarchy, the key is one of the null hierarchy, whose authorization is always the empty one
- * (Part 1, 13.2): a new key at each power-on.  Of both the guest could make quotes by itself;
+ * (firmware.h).  Where an HVM guest's firmware keeps platformAuth to itself, the key is one of
+ * the null hierarchy, whose authorization is always the empty one (Part 1, 13.2): a new key at
+ * each power-on.  Of both the guest could make quotes by itself;
  * the host's quote has the hash of the manager's.  It is in the TPM from one command of the manager's to the next, between
  * which the guest has none: there is no handle of it that a guest could use.
  */

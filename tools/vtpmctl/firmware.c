@@ -27,7 +27,7 @@ static const char *const kind_names[FIRMWARE_KINDS] = {
 
 /* What else decides what an HVM guest runs before its own disk's first byte: a kernel that
  * QEMU hands over, which no firmware measures; another QEMU, or any option of it; another
- * name for the lines above. */
+ * name for the lines above.  And strings for its SMBIOS tables, which are in no file. */
 static const char *const uncovered[] = {
 	"kernel",
 	"ramdisk",
@@ -41,6 +41,7 @@ static const char *const uncovered[] = {
 	"stubdomain_kernel",
 	"stubdomain_ramdisk",
 	"stubdomain_cmdline",
+	"smbios",
 };
 
 /* Where Debian, and Xen's own configure, have what libxl takes by itself. */
@@ -92,6 +93,7 @@ static bool refuse_line(const char *file, const char *key, const char *instead)
 static bool is_covered(const XLU_Config *cfg, const char *file)
 {
 	const char *model = find_text(cfg, "device_model_version");
+	const char *acpi = find_text(cfg, "acpi");
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(uncovered); i++)
@@ -105,6 +107,9 @@ static bool is_covered(const XLU_Config *cfg, const char *file)
 	if (model && strcasecmp(model, "qemu-xen"))
 		return refuse_line(file, "a device_model_version of its own",
 				   "leave it out");
+	/* firmware finds the TPM by its ACPI table alone, and measures nothing without */
+	if (acpi && strcmp(acpi, "1"))
+		return refuse_line(file, "an acpi= other than 1", "leave it out");
 	return true;
 }
 
