@@ -84,6 +84,25 @@ def presence(lab):
     hvm_ppi.was_cleared(lab, NAME, before)
 
 
+def stalled(lab):
+    """an HVM guest whose TPM stalls while our BIOS measures is halted, with a sentence"""
+    name = "stall1"
+    lab.vtpms(name)
+    before = lab.show(name)["commands"]
+    lab.hvm_up(name, vtpm_line=f"backend=vtpm-{name},uuid={lab.uuid[name]}", bios=lab.our_bios(),
+               wait=False)
+    try:
+        lab.wait("the BIOS's first commands", lambda: lab.show(name)["commands"] > before + 1, 120)
+        lab.host.must(f"xl pause vtpm-{name}")
+        lab.wait("its sentence", lambda: lab.host.run(
+            "xl dmesg | grep -a 'would not be measured. Halted'")[0] == 0, 120)
+        serial = lab.host.run(f"cat /var/log/xen/console/guest-{name}-serial.log")[1]
+        check("GRUB" not in serial, f"it boots all the same: {serial[-500:]}")
+    finally:
+        lab.host.run(f"xl unpause vtpm-{name}")
+        lab.host.must(f"xl destroy {name}", 60)
+
+
 def replay(log):
     """({PCR: value of the SHA-256 bank}, number of events) of a crypto-agile event log: TCG PC
     Client Platform Firmware Profile, 10."""
@@ -115,4 +134,4 @@ def hvm_leaves_nothing(lab):
 
 
 CASES = [debian_bios, our_bios, own_drivers, withheld, both_killed, reboots, presence,
-         hvm_leaves_nothing]
+         hvm_leaves_nothing, stalled]
