@@ -72,7 +72,7 @@ static int end_request(struct vtpm *v, uint32_t response)
 	return rc;
 }
 
-static void audit_request(struct vtpm *v, uint32_t operation, const char *what)
+static int audit_request(struct vtpm *v, uint32_t operation, const char *what)
 {
 	char path[64], name[64] = "", shown[65], detail[192];
 
@@ -83,8 +83,8 @@ static void audit_request(struct vtpm *v, uint32_t operation, const char *what)
 	snprintf(detail, sizeof(detail),
 		 "physical presence, operation %u, before domain %u%s%s: %s", operation,
 		 v->clears_for, shown[0] ? " " : "", shown, what);
-	vtpm_audit(v, "clear", detail);
 	log_limited(&v->limits.lines, LOG_NOTICE, VTPM_ABOUT(v), "%s", detail);
+	return vtpm_audit(v, "clear", detail);
 }
 
 bool presence_begin(struct vtpm *v, uint32_t domid)
@@ -107,8 +107,9 @@ bool presence_begin(struct vtpm *v, uint32_t domid)
 			audit_request(v, operation, "refused by --ppi deny");
 		return false;
 	}
-	/* no Clear is without an entry, whoever dies when */
-	audit_request(v, operation, "begins");
+	/* no Clear is without an entry, whoever dies when, and where none can be written */
+	if (audit_request(v, operation, "begins"))
+		return false;
 	v->clears = true;
 	return true;
 }

@@ -62,7 +62,7 @@ void trail_anchored(struct vtpmd *d, const struct audit_head *known)
 	d->audited = *known;
 }
 
-void trail_add(struct vtpmd *d, const struct audit_event *a)
+int trail_add(struct vtpmd *d, const struct audit_event *a)
 {
 	int rc = audit_append(d->audit, &d->audited, a);
 
@@ -70,6 +70,7 @@ void trail_add(struct vtpmd *d, const struct audit_event *a)
 		log_about(LOG_ERR, &(struct log_about){.vtpm = a->vtpm},
 			  "\"%s\" is not in the audit log %s: %s", a->event, d->audit,
 			  strerror(-rc));
+	return rc;
 }
 
 int trail_rotate(struct vtpmd *d, struct error *e)

@@ -24,8 +24,8 @@ void trail_begin(struct vtpmd *d);
 /* The host's TPM knows that it ended there once.  A log that does not have that entry goes
  * on after it all the same, so that the gap shows. */
 void trail_anchored(struct vtpmd *d, const struct audit_head *known);
-/* When it cannot be written the journal says so. */
-void trail_add(struct vtpmd *d, const struct audit_event *a);
+/* 0, or -errno when it cannot be written, which the journal says, too. */
+int trail_add(struct vtpmd *d, const struct audit_event *a);
 /* Its files were rotated: an entry says which is the oldest one that is left.  -EINVAL: the
  * files that are there are not whole. */
 int __must_check trail_rotate(struct vtpmd *d, struct error *e);

@@ -155,14 +155,14 @@ void vtpm_cancel_end(struct vtpm *v)
 		  "`xl shutdown` of its stub domain does not count any more");
 }
 
-void vtpm_audit(const struct vtpm *v, const char *event, const char *detail)
+int vtpm_audit(const struct vtpm *v, const char *event, const char *detail)
 {
 	struct audit_event a = {.event = event, .vtpm = v->meta.name, .detail = detail};
 	char uuid[37];
 
 	uuid_unparse_lower(v->meta.uuid, uuid);
 	a.uuid = uuid;
-	trail_add(v->d, &a);
+	return trail_add(v->d, &a);
 }
 
 void vtpm_audit_refusal(const struct vtpm *v, enum cause cause)

@@ -327,9 +327,9 @@ int vtpm_keep_meta(struct vtpm *v);
 /* Takes --ppi and the pending request from vtpm.json, which another host may have written
  * since it was read here. */
 void vtpm_refresh_presence(struct vtpm *v);
-/* A line in the audit log; detail may be NULL.  When it cannot be written, the journal
- * says so, and the vTPM goes on. */
-void vtpm_audit(const struct vtpm *v, const char *event, const char *detail);
+/* A line in the audit log; detail may be NULL.  Returns 0, or -errno when it cannot be written,
+ * which the journal says, too; most go on. */
+int vtpm_audit(const struct vtpm *v, const char *event, const char *detail);
 /* The same for a start that failed, but for one that was tried again and failed of the same
  * cause.  Before the vTPM's error is set again. */
 void vtpm_audit_refusal(const struct vtpm *v, enum cause cause);
