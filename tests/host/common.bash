@@ -60,6 +60,14 @@ await() { # await SECONDS COMMAND...
 		sleep 0.05
 	done
 }
+flip() { # flip FILE OFFSET: another byte than before
+	/usr/bin/python3 -c 'import sys
+with open(sys.argv[1], "r+b") as f:
+    f.seek(int(sys.argv[2]))
+    byte = f.read(1)[0]
+    f.seek(int(sys.argv[2]))
+    f.write(bytes([byte ^ 1]))' "$@"
+}
 gone() { ! kill -0 "$1" 2>/dev/null; }
 listens() { (: <>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; } # listens PORT: somebody does there
 

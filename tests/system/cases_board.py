@@ -9,7 +9,7 @@ import subprocess
 import time
 
 import cases_guests
-from cases_attest import VERIFY, keep, sha256, verdict, workdir
+from cases_attest import VERIFY, installed, keep, verdict, workdir
 from cases_hvm import replay
 from lab import check
 
@@ -94,10 +94,7 @@ def evidence(lab, folder, name, guest=NAME):
 def base_policy(lab, guest=NAME):
     """What a verifier knows before the guest's first boot: host, programs, vTPM."""
     host = json.loads(lab.host.must("vtpmctl host show --json"))["attest"]
-    installed = f"{lab.host.payload}/usr/lib/xen-vtpm"
-    with open(f"{installed}/vtpm-stubdom", "rb") as k, open(f"{installed}/vtpm-manager", "rb") as m:
-        image = {"kernel": sha256(k.read()), "manager": sha256(m.read())}
-    return {"version": 1, "hosts": [host], "images": [image],
+    return {"version": 1, "hosts": [host], "images": [installed(lab)],
             "eks": [ek["sha256"] for ek in lab.show(guest)["ek"]]}
 
 

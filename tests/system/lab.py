@@ -251,10 +251,10 @@ class Lab:
         line of its configuration; wait: until it answers; launch: by `vtpmctl launch`;
         uefi: a file in dom0, for a BIOS; disk: one that is there, for that with GRUB."""
         if self.host.run(f"[ -e {HVM_DISK} ]")[0]:
-            cache, disk = images(), self.host.path("hvm.img")
-            make_disk(disk, f"{cache}/vmlinuz",
+            cache, image = images(), self.host.path("hvm.img")
+            make_disk(image, f"{cache}/vmlinuz",
                       [f"{cache}/guest.cpio", self.host.path(EXTRA)])
-            self.host.put(disk, HVM_DISK)
+            self.host.put(image, HVM_DISK)
         options = f" --vtpm '{vtpm_line}'" if vtpm_line else ""
         options += f" --bios {bios}" if bios else ""
         options += f" --uefi {uefi} --memory 512 --disk {disk}" if uefi else ""
