@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/vtpmctl/guestfile.h"
+#include "tools/vtpmctl/file.h"
+#include "tools/vtpmctl/vtpmctl.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uuid/uuid.h>
+
+/* Lines with which something else is booted than kernel= and ramdisk=, or something
+ * more: each names another program that would have to be measured. */
+static const char *const others[] = {
+	"bootloader",	      "firmware",      "firmware_override",
+	"pvshim_path",	      "loader",	       "device_tree",
+	"bios_path_override", "acpi_firmware", "smbios_firmware",
+};
+
+int guestfile_read(const char *file, struct guestfile *c)
+{
+	struct error e = {.cause = CAUSE_NONE};
+	int rc;
+
+	memset(c, 0, sizeof(*c));
+	rc = file_read(file, &c->text, &c->len, &e);
+	if (rc)
+		return vtpmctl_fail(&e);
+	c->cfg = xlu_cfg_init(stderr, file);
+	rc = c->cfg ? xlu_cfg_readdata(c->cfg, c->text, (int)c->len) : ENOMEM;
+	/* the parser stops at a zero, or does not */
+	if (!rc && strlen(c->text) != c->len)
+		rc = EINVAL;
+	if (!rc)
+		return VTPMCTL_OK;
+	fprintf(stderr, "vtpmctl: %s cannot be read as an xl file: %s\n", file,
+		strerror(rc));
+	guestfile_free(c);
+	return VTPMCTL_FAILED;
+}
+
+const char *guestfile_text(const struct guestfile *c, const char *key)
+{
+	const char *value = NULL;
+
+	return xlu_cfg_get_string(c->cfg, key, &value, 1) ? NULL : value;
+}
+
+static bool refuse_guestfile(const char *file, const char *what, const char *key)
+{
+	fprintf(stderr,
+		"vtpmctl: %s %s%s, and what it boots cannot be measured: give kernel= of "
+		"a pv or pvh guest, or type=\"hvm\", or `vtpmctl launch --unmeasured`\n",
+		file, what, key);
+	return false;
+}
+
+/* As xl does it (parse_cmdline() of Xen 4.17's xl). */
+static char *make_cmdline(const struct guestfile *c)
+{
+	const char *cmdline = guestfile_text(c, "cmdline"),
+		   *root = guestfile_text(c, "root");
+	const char *extra = guestfile_text(c, "extra");
+	char *out = NULL;
+
+	if (cmdline || !root)
+		return strdup(cmdline ? cmdline : extra ? extra : "");
+	if (asprintf(&out, "root=%s%s%s", root, extra ? " " : "", extra ? extra : "") < 0)
+		return NULL;
+	return out;
+}
+
+/* The uuid by which vtpmd knows the guest again. */
+static bool take_guest_uuid(struct guestfile *c, const char *file)
+{
+	const char *text = guestfile_text(c, "uuid");
+	uuid_t uuid;
+
+	c->own_uuid = !text;
+	if (!text)
+		uuid_generate(uuid);
+	else if (uuid_parse(text, uuid)) {
+		fprintf(stderr, "vtpmctl: uuid \"%s\" in %s is none: correct it\n", text,
+			file);
+		return false;
+	}
+	uuid_unparse_lower(uuid, c->uuid);
+	return true;
+}
+
+bool guestfile_boots_kernel(const struct guestfile *c)
+{
+	const char *type = guestfile_text(c, "type"),
+		   *builder = guestfile_text(c, "builder");
+
+	if (type)
+		return !strcmp(type, "pv") || !strcmp(type, "pvh");
+	return !builder || !strcmp(builder, "generic") || !strcmp(builder, "linux");
+}
+
+bool guestfile_is_hvm(const struct guestfile *c)
+{
+	const char *type = guestfile_text(c, "type"),
+		   *builder = guestfile_text(c, "builder");
+
+	return !strcmp(type ? type : builder ? builder : "pv", "hvm");
+}
+
+bool guestfile_measurable(struct guestfile *c, const char *file)
+{
+	const char *shim = guestfile_text(c, "pvshim");
+
+	if (guestfile_is_hvm(c))
+		return firmware_find(&c->firmware, c->cfg, file) &&
+		       take_guest_uuid(c, file);
+	if (!guestfile_boots_kernel(c))
+		return refuse_guestfile(file, "is for a guest of another type", "");
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		if (guestfile_text(c, others[i]))
+			return refuse_guestfile(file, "has ", others[i]);
+	if (shim && strcmp(shim, "0"))
+		return refuse_guestfile(file, "has ", "pvshim");
+	c->kernel = guestfile_text(c, "kernel");
+	if (!c->kernel)
+		return refuse_guestfile(file, "has no ", "kernel");
+	c->ramdisk = guestfile_text(c, "ramdisk");
+	c->cmdline = make_cmdline(c);
+	return c->cmdline && take_guest_uuid(c, file);
+}
+
+/* xl's parser has to find in the new text what was written into it. */
+static bool reads_back(const XLU_Config *cfg, const char *key, const char *want)
+{
+	const char *value = NULL;
+
+	return !xlu_cfg_get_string(cfg, key, &value, 1) && !strcmp(value, want);
+}
+
+static bool check_guestfile(const struct guestfile *c)
+{
+	XLU_Config *again = xlu_cfg_init(stderr, "the launch's file");
+	bool good = again && !xlu_cfg_readdata(again, c->text, (int)c->len);
+
+	for (size_t i = 0; good && i < c->lines; i++)
+		good = reads_back(again, c->line[i].key, c->line[i].value);
+	if (again)
+		xlu_cfg_destroy(again);
+	return good;
+}
+
+void guestfile_add(struct guestfile *c, const char *key, const char *value)
+{
+	c->line[c->lines].key = key;
+	snprintf(c->line[c->lines++].value, sizeof(c->line[0].value), "%s", value);
+}
+
+void guestfile_add_image(struct guestfile *c, const char *key,
+			 const struct launch_image *i)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", i->fd);
+	guestfile_add(c, key, path);
+}
+
+int guestfile_finish(struct guestfile *c)
+{
+	char *text = NULL;
+	FILE *f = open_memstream(&text, &c->len);
+
+	if (c->own_uuid)
+		guestfile_add(c, "uuid", c->uuid);
+	if (!f)
+		return -ENOMEM;
+	fprintf(f, "%s\n", c->text);
+	for (size_t i = 0; i < c->lines; i++)
+		fprintf(f, "%s = \"%s\"\n", c->line[i].key, c->line[i].value);
+	if (fclose(f)) {
+		free(text);
+		return -ENOMEM;
+	}
+	free(c->text);
+	c->text = text;
+	return check_guestfile(c) ? 0 : -EINVAL;
+}
+
+void guestfile_free(struct guestfile *c)
+{
+	if (c->cfg)
+		xlu_cfg_destroy(c->cfg);
+	free(c->text);
+	free(c->cmdline);
+	memset(c, 0, sizeof(*c));
+}

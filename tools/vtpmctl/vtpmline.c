@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/vtpmctl/vtpmline.h"
+#include "tools/vtpmctl/client.h"
+#include "tools/vtpmctl/vtpmctl.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define BACKEND_PREFIX "vtpm-"
+
+/* One "backend=...,uuid=..." of the file. */
+struct vtpmline {
+	char backend[64], uuid[37];
+};
+
+static bool take_vtpmline(struct vtpmline *l, const char *key, const char *value)
+{
+	if (!strcmp(key, "backend") && strlen(value) < sizeof(l->backend))
+		strcpy(l->backend, value);
+	else if (!strcmp(key, "uuid") && strlen(value) < sizeof(l->uuid))
+		strcpy(l->uuid, value);
+	else
+		return false;
+	return true;
+}
+
+/* As xl reads it: key=value, commas between them, spaces around a key do not count. */
+static bool parse_vtpmline(const char *text, struct vtpmline *l)
+{
+	char *copy = strdup(text), *rest = copy, *part, *value;
+	bool ok = copy != NULL;
+
+	memset(l, 0, sizeof(*l));
+	while (ok && (part = strsep(&rest, ","))) {
+		part += strspn(part, " \t");
+		value = strchr(part, '=');
+		if (value)
+			*value++ = '\0';
+		ok = value && take_vtpmline(l, part, value);
+	}
+	free(copy);
+	return ok && l->backend[0];
+}
+
+/* The vTPM that a line names; NULL: none, and an error was printed. */
+static const json_t *find_vtpmline(const json_t *vtpms, const struct vtpmline *l,
+				   const char *file)
+{
+	const char *prefix = BACKEND_PREFIX, *name = NULL;
+	const json_t *vtpm;
+	size_t i;
+
+	if (!strncmp(l->backend, prefix, strlen(prefix)))
+		name = l->backend + strlen(prefix);
+	json_array_foreach(vtpms, i, vtpm)
+	{
+		const char *its = json_string_value(json_object_get(vtpm, "name"));
+		const char *uuid = json_string_value(json_object_get(vtpm, "uuid"));
+		bool named = name && its && !strcmp(its, name);
+
+		if (l->uuid[0] ? uuid && !strcasecmp(uuid, l->uuid) : named) {
+			if (!name || named)
+				return vtpm;
+			fprintf(stderr,
+				"vtpmctl: %s names backend %s, but uuid %s is the vTPM "
+				"%s: correct one of the two\n",
+				file, l->backend, l->uuid, its);
+			return NULL;
+		}
+	}
+	fprintf(stderr,
+		"vtpmctl: %s asks for the vTPM with backend %s and uuid %s, which is not "
+		"on this host: see `vtpmctl list`\n",
+		file, l->backend, l->uuid[0] ? l->uuid : "(none given)");
+	return NULL;
+}
+
+/* xl connects the guest to the domain that the line names: it has to be the vTPM's. */
+static bool is_backend(const json_t *vtpm, const char *backend)
+{
+	const char *domain = json_string_value(json_object_get(vtpm, "domain"));
+	const json_t *domid = json_object_get(vtpm, "domid");
+	char number[24];
+
+	if (!domain) /* a process of domain 0 */
+		return !strcmp(backend, "0") || !strcasecmp(backend, "Domain-0");
+	snprintf(number, sizeof(number), "%lld", (long long)json_integer_value(domid));
+	return !strcmp(backend, domain) ||
+	       (json_is_integer(domid) && !strcmp(backend, number));
+}
+
+/* What would make xl fail, or the guest go without its TPM, is said before anything is
+ * changed. */
+static int check_vtpmline(const struct vtpmline_guest *g, const json_t *vtpm,
+			  const struct vtpmline *line)
+{
+	const char *name = client_text(vtpm, "name"), *state = client_text(vtpm, "state");
+	const char *domain = json_string_value(json_object_get(vtpm, "domain"));
+	const char *guests = client_text(vtpm, "guests");
+	const json_t *guest = json_object_get(vtpm, "guest_domid");
+
+	if (!line->uuid[0])
+		fprintf(stderr,
+			"vtpmctl: the vtpm line in %s has no uuid, and without it the "
+			"vTPM refuses the guest: write \"backend=%s,uuid=%s\"\n",
+			g->file, line->backend, client_text(vtpm, "uuid"));
+	else if (!is_backend(vtpm, line->backend))
+		fprintf(stderr,
+			"vtpmctl: %s names backend %s, but the vTPM %s is in %s: write "
+			"\"backend=%s,uuid=%s\"\n",
+			g->file, line->backend, name, domain ? domain : "domain 0",
+			domain ? domain : "0", line->uuid);
+	else if (json_is_integer(guest))
+		fprintf(stderr,
+			"vtpmctl: domain %lld uses the vTPM %s: shut it down first, or "
+			"give each guest its own\n",
+			(long long)json_integer_value(guest), name);
+	else if (g->unmeasured && !strcmp(guests, "measured"))
+		fprintf(stderr,
+			"vtpmctl: the vTPM %s was made to serve measured guests only: launch "
+			"the guest without --unmeasured, or give it another vTPM\n",
+			name);
+	else if (g->unmeasured && !strncmp(guests, "measured,", 9))
+		fprintf(stderr,
+			"vtpmctl: the vTPM %s serves measured guests only, until it is "
+			"stopped: `vtpmctl stop %s` first\n",
+			name, name);
+	else if (!strcmp(state, "stopping"))
+		fprintf(stderr, "vtpmctl: the vTPM %s is being stopped: try again\n",
+			name);
+	else
+		return VTPMCTL_OK;
+	return VTPMCTL_FAILED;
+}
+
+int vtpmline_check(const struct vtpmline_guest *g, const json_t *vtpms, const char *text,
+		   const json_t **vtpm)
+{
+	struct vtpmline line;
+
+	if (!text || !parse_vtpmline(text, &line)) {
+		fprintf(stderr,
+			"vtpmctl: \"%s\" in %s is no vTPM: write "
+			"\"backend=vtpm-NAME,uuid=UUID\"\n",
+			text ? text : "", g->file);
+		return VTPMCTL_FAILED;
+	}
+	*vtpm = find_vtpmline(vtpms, &line, g->file);
+	return *vtpm ? check_vtpmline(g, *vtpm, &line) : VTPMCTL_NO_SUCH_VTPM;
+}
+
+int vtpmline_list(const struct vtpmline_guest *g, const struct guestfile *c,
+		  XLU_ConfigList **lines, int *n, json_t **reply)
+{
+	bool has_lines;
+
+	*n = 0;
+	*reply = NULL;
+	has_lines = !xlu_cfg_get_list(c->cfg, "vtpm", lines, n, 1) && *n;
+	if (has_lines && *n > 1 && guestfile_is_hvm(c))
+		fprintf(stderr,
+			"vtpmctl: %s is an HVM guest, which has one TPM, and names %d: leave "
+			"the other ones out\n",
+			g->file, *n);
+	else if (has_lines)
+		return client_call(g->socket, client_request("list", NULL), reply);
+	else
+		fprintf(stderr,
+			"vtpmctl: %s has no vtpm=[...]: add vtpm=[\"backend=vtpm-NAME,"
+			"uuid=UUID\"], or use `xl create`\n",
+			g->file);
+	return VTPMCTL_FAILED;
+}

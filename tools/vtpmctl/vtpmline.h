@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The lines of a guest's file that name its vTPMs, and whether the guest can have these.
+ */
+#ifndef XVTPM_VTPMCTL_VTPMLINE_H
+#define XVTPM_VTPMCTL_VTPMLINE_H
+
+#include "tools/vtpmctl/guestfile.h"
+
+#include <jansson.h>
+
+#define VTPMLINE_MAX 8 /* of one guest */
+
+struct vtpmline_guest {
+	const char *file, *socket;
+	bool unmeasured; /* it is started without measurements */
+};
+
+/* Gives the file's lines of vTPMs, of which there are some, and all vTPMs of this host.
+ * An exit status. */
+int __must_check vtpmline_list(const struct vtpmline_guest *g, const struct guestfile *c,
+			       XLU_ConfigList **lines, int *n, json_t **reply);
+/* Finds the vTPM of one line among those of vtpmline_list(), when the guest can have it.
+ * An exit status; a sentence was printed when it is not 0. */
+int __must_check vtpmline_check(const struct vtpmline_guest *g, const json_t *vtpms,
+				const char *text, const json_t **vtpm);
+
+#endif
