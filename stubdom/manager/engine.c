@@ -60,6 +60,7 @@ struct engine_kind {
 
 /* TPM 2.0 Library, Part 3, 9.4: TPM2_Shutdown(TPM_SU_CLEAR) */
 static const uint8_t shutdown_clear[] = {0x80, 0x01, 0, 0, 0, 12, 0, 0, 0x01, 0x45, 0, 0};
+static const uint8_t shutdown_state[] = {0x80, 0x01, 0, 0, 0, 12, 0, 0, 0x01, 0x45, 0, 1};
 
 /*
  * Part 3, 25.3: TPM2_DictionaryAttackParameters with the empty lockoutAuth.  libtpms comes
@@ -315,7 +316,7 @@ static struct {
 	bool making;	     /* libtpms finds nothing, manufactures, and reads it again */
 	uint64_t durable_ms; /* when a state was stored last */
 	bool shut;	     /* the last command was the client's own shutdown ... */
-	bool sleeps;	     /* ... with TPM_SU_STATE */
+	bool sleeps;	     /* the client's last was that with TPM_SU_STATE */
 	uint8_t locality;
 	/* What libtpms wants stored, after the version mark, until engine code
 	 * stores it. */
@@ -675,10 +676,15 @@ int engine_execute(uint8_t locality, const uint8_t *cmd, size_t len, uint8_t *rs
 	return rc;
 }
 
+/* The manager's own commands, for evidence or certificates, do not end its guest's S3. */
 static int exchange_engine(void *ctx, const uint8_t *cmd, size_t len, uint8_t *rsp,
 			   size_t *rsp_len)
 {
-	return engine_execute(0, cmd, len, rsp, rsp_len);
+	bool sleeps = engine.sleeps;
+	int rc = engine_execute(0, cmd, len, rsp, rsp_len);
+
+	engine.sleeps = sleeps;
+	return rc;
 }
 
 const struct tpm2_transport engine_tpm = {.exchange = exchange_engine};
@@ -724,19 +730,35 @@ int engine_power_cycle(void)
 	return rc;
 }
 
+/* _TPM_Init after S3.  What TPM2_Shutdown(STATE) saved no longer counts when the manager's own
+ * commands came after it: it is saved once more. */
+static int wake_up(void)
+{
+	bool keep = engine.keep_saved;
+	uint8_t rsp[ENGINE_BUFFER_SIZE];
+	size_t len = sizeof(rsp);
+	int rc = 0;
+
+	if (!engine.shut)
+		rc = engine_execute(0, shutdown_state, sizeof(shutdown_state), rsp, &len);
+	if (rc)
+		return rc;
+	engine.keep_saved = true;
+	rc = engine_power_cycle();
+	engine.keep_saved = keep;
+	return rc;
+}
+
 int engine_execute_or_wake(uint8_t locality, const uint8_t *cmd, size_t len, uint8_t *rsp,
 			   size_t *rsp_len)
 {
-	bool keep = engine.keep_saved;
 	uint16_t tag;
 	int rc;
 
 	if (!engine.sleeps || !has_state_type(cmd, len) ||
 	    command_of(cmd, len, &tag) != TPM2_CC_Startup)
 		return engine_execute(locality, cmd, len, rsp, rsp_len);
-	engine.keep_saved = true;
-	rc = engine_power_cycle();
-	engine.keep_saved = keep;
+	rc = wake_up();
 	if (!rc)
 		rc = engine_execute(locality, cmd, len, rsp, rsp_len);
 	if (rc || command_of(rsp, *rsp_len, &tag))

@@ -182,6 +182,44 @@ static void no_place_for_a_key(void **unused)
 	assert_int_equal(code, TPM2_RC_OBJECT_MEMORY);
 }
 
+static uint32_t send(uint32_t code, uint16_t type)
+{
+	const uint8_t cmd[] = {0x80,
+			       1,
+			       0,
+			       0,
+			       0,
+			       12,
+			       0,
+			       0,
+			       (uint8_t)(code >> 8),
+			       (uint8_t)code,
+			       0,
+			       (uint8_t)type};
+	uint8_t out[ENGINE_BUFFER_SIZE];
+	size_t len = sizeof(out);
+
+	assert_int_equal(engine_execute_or_wake(0, cmd, sizeof(cmd), out, &len), 0);
+	return (uint32_t)out[6] << 24 | (uint32_t)out[7] << 16 | (uint32_t)out[8] << 8 |
+	       out[9];
+}
+
+/* The host's operator asks for evidence of a guest in S3, which wakes as if he had not. */
+static void guest_sleeps(void **unused)
+{
+	uint8_t name[TPM2_NAME_MAX];
+	uint32_t code;
+
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(send(TPM2_CC_Shutdown, TPM2_SU_STATE), 0);
+		assert_int_equal(quotes(&code), 0);
+		assert_int_equal(send(TPM2_CC_Startup, TPM2_SU_STATE), 0);
+	}
+	is_of(TPM2_RH_PLATFORM, name);
+	/* awake */
+	assert_int_equal(send(TPM2_CC_Startup, TPM2_SU_STATE), TPM2_RC_INITIALIZE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -191,6 +229,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(platform_is_disabled, setup, teardown),
 		cmocka_unit_test_setup_teardown(null_key_is_new, setup, teardown),
 		cmocka_unit_test_setup_teardown(no_place_for_a_key, setup, teardown),
+		cmocka_unit_test_setup_teardown(guest_sleeps, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
