@@ -4,6 +4,7 @@
  */
 #include "include/compiler.h"
 #include "tools/vtpmctl/args.h"
+#include "tools/vtpmctl/boot.h"
 #include "tools/vtpmctl/client.h"
 #include "tools/vtpmctl/guestfile.h"
 #include "tools/vtpmctl/vtpmctl.h"
@@ -16,7 +17,7 @@ struct check {
 	const char *file, *socket;
 };
 
-#define SEABIOS "/usr/lib/xen-vtpm/xen-vtpm-seabios.bin" /* of `make firmware` */
+#define FOLDER "/usr/lib/xen-vtpm/"
 
 static const struct args_option check_options[] = {
 	CLIENT_SOCKET_OPTION(struct check),
@@ -26,51 +27,31 @@ static const struct args_command check_command = {
 	.usage = "check FILE [OPTIONS]",
 	.about =
 		"Tells what `xl create FILE` would meet: whether the vTPMs that it names are\n"
-		"there, run and are free, how the guest reaches them, and whether what it boots\n"
-		"is measured.  Nothing is changed.  Exit status 0: the guest gets its TPM.\n",
+		"there, run and are free, how the guest reaches them, which images it boots, with\n"
+		"their SHA-256, whether these are measured, and what `vtpmctl launch` would say.\n"
+		"Nothing is changed.  Exit status 0: the guest gets its TPM.\n",
 	.options = check_options,
 	.option_count = ARRAY_SIZE(check_options),
 	.word = "FILE",
 	.word_offset = offsetof(struct check, file),
 };
 
-/* What would make xl fail with a vTPM that a line names rightly. */
-static int check_ready(const struct check *l, const struct guestfile *c,
-		       const json_t *vtpm)
+static int check_vtpms(const struct check *k, const struct guestfile *c)
 {
-	const char *name = client_text(vtpm, "name"), *state = client_text(vtpm, "state");
-
-	if (guestfile_is_hvm(c) && strcmp(client_text(vtpm, "tpm"), "2.0"))
-		fprintf(stderr,
-			"vtpmctl: %s is an HVM guest, whose TPM is a TPM 2.0, and the vTPM %s "
-			"is a TPM %s: create one with --tpm 2.0\n",
-			l->file, name, client_text(vtpm, "tpm"));
-	else if (!strncmp(client_text(vtpm, "guests"), "measured", 8))
-		fprintf(stderr,
-			"vtpmctl: the vTPM %s serves measured guests only, which `xl create` "
-			"does not make: `vtpmctl launch %s`, or give the guest another vTPM\n",
-			name, l->file);
-	else if (strcmp(state, "running"))
-		fprintf(stderr, "vtpmctl: the vTPM %s is %s: `vtpmctl start %s` first\n",
-			name, state, name);
-	else
-		return VTPMCTL_OK;
-	return VTPMCTL_FAILED;
-}
-
-static int check_vtpms(const struct check *l, const struct guestfile *c)
-{
+	struct vtpmline_guest g = {
+		.file = k->file,
+		.socket = k->socket,
+		.how = VTPMLINE_XL,
+		.is_hvm = guestfile_is_hvm(c),
+	};
 	XLU_ConfigList *lines;
 	const json_t *vtpm;
 	json_t *reply;
-	struct vtpmline_guest g = {.file = l->file, .socket = l->socket};
 	int i, n, status = vtpmline_list(&g, c, &lines, &n, &reply);
 
 	for (i = 0; i < n && !status; i++) {
 		status = vtpmline_check(&g, json_object_get(reply, "vtpms"),
 					xlu_cfg_get_listitem(lines, i), &vtpm);
-		if (!status)
-			status = check_ready(l, c, vtpm);
 		if (!status)
 			printf("vTPM %s: a TPM %s, running, used by no guest\n",
 			       client_text(vtpm, "name"), client_text(vtpm, "tpm"));
@@ -79,43 +60,92 @@ static int check_vtpms(const struct check *l, const struct guestfile *c)
 	return status;
 }
 
-/* Whether what the guest boots is measured, as far as the file says. */
+/* Whether the firmware that was read measures: it is known by its hash, or as the one that
+ * libxl takes by itself. */
+static const char *measured_by_firmware(const struct firmware *f)
+{
+	if (!f->bios)
+		return "no: Xen's firmware of that name has no TPM (docs/hvm.md)";
+	if (!f->one[FIRMWARE_BIOS].path)
+		return "not known: its BIOS or UEFI was not read";
+	if (firmware_measures(&f->one[FIRMWARE_BIOS].image))
+		return "yes, by its firmware, whose SHA-256 is that of this release's "
+		       "`make firmware` or `make firmware-ovmf`";
+	if (!firmware_is_stock(f))
+		return "not known: the SHA-256 of its firmware is none of this release's: "
+		       "ask who made it";
+	return strcmp(f->bios, "ovmf")
+		       ? "no: Debian's SeaBIOS does not on Xen; bios_path_override=\"" FOLDER
+			 "xen-vtpm-seabios.bin\" does (docs/hvm.md)"
+		       : "no: Debian's OVMF has no drivers for Xen; "
+			 "bios_path_override=\"" FOLDER
+			 "xen-vtpm-ovmf.fd\" does (docs/hvm.md)";
+}
+
 static const char *measured_by(const struct guestfile *c)
 {
-	const char *bios = guestfile_text(c, "bios"),
-		   *file = guestfile_text(c, "bios_path_override");
+	const char *acpi = guestfile_text(c, "acpi");
 
-	if (!guestfile_is_hvm(c))
-		return guestfile_boots_kernel(c) && guestfile_text(c, "kernel")
-			       ? "not by `xl create`; `vtpmctl launch` measures what it boots"
-			       : "no: what it boots is not in domain 0";
-	if (file)
-		return strcmp(file, SEABIOS)
-			       ? "not known: bios_path_override is firmware of your own"
-			       : "yes, by its firmware, the SeaBIOS of `make firmware`";
-	if (bios && strcmp(bios, "seabios"))
-		return "no: Xen's firmware of that name has no TPM (docs/hvm.md)";
-	return "no: Debian's SeaBIOS does not on Xen; bios_path_override=\"" SEABIOS
-	       "\" does (docs/hvm.md)";
+	if (guestfile_is_hvm(c))
+		return acpi && strcmp(acpi, "1")
+			       ? "no: without ACPI its firmware finds no TPM"
+			       : measured_by_firmware(&c->firmware);
+	return guestfile_boots_kernel(c) && guestfile_text(c, "kernel")
+		       ? "not by `xl create`; `vtpmctl launch` measures what it boots"
+		       : "no: what it boots is not in domain 0";
+}
+
+/* What `xl create` would fail of, or the guest's TPM with it, on standard error; what only
+ * `vtpmctl launch` refuses, in the same words, beside the rest. */
+static int print_refusals(const struct refusals *r)
+{
+	int status = VTPMCTL_OK;
+
+	for (unsigned int i = 0; i < r->count; i++)
+		if (r->one[i].by_xl) {
+			fprintf(stderr, "vtpmctl: %s\n", r->one[i].text);
+			status = VTPMCTL_FAILED;
+		} else {
+			printf("launch: refused: %s\n", r->one[i].text);
+		}
+	return status;
+}
+
+static int check_boots(const struct check *k, struct guestfile *c)
+{
+	static uint8_t bytes[MEASURE_MAX];
+	struct cursor list = cursor_writer(bytes, sizeof(bytes));
+	struct refusals r = {.count = 0};
+	bool whole = boot_find(c, k->file, &r);
+
+	whole = boot_read(c, k->file, &r) && whole;
+	if (whole)
+		(void)!boot_measure(c, k->file, &list, &r);
+	printf("guest: %s\n", guestfile_is_hvm(c)
+				      ? "HVM, finds it on its board, by its own drivers"
+				      : "PV or PVH, finds it by the module xen-tpmfront");
+	boot_print(c);
+	printf("measured: %s%s\n", measured_by(c),
+	       r.count && guestfile_is_hvm(c) ? "; but see what is said below" : "");
+	if (!r.count)
+		printf("launch: %s what is hashed above\n",
+		       guestfile_is_hvm(c) ? "records" : "measures");
+	return print_refusals(&r);
 }
 
 int check_main(int argc, char **argv)
 {
-	struct check l = {.socket = CLIENT_SOCKET};
+	struct check k = {.socket = CLIENT_SOCKET};
 	struct guestfile c;
-	int status;
+	int status, boots;
 
-	args_parse_or_exit(&check_command, argc, argv, &l);
-	status = guestfile_read(l.file, &c);
+	args_parse_or_exit(&check_command, argc, argv, &k);
+	status = guestfile_read(k.file, &c);
 	if (status)
 		return status;
-	status = check_vtpms(&l, &c);
-	if (!status)
-		printf("guest: %s\nmeasured: %s\n",
-		       guestfile_is_hvm(&c)
-			       ? "HVM, finds it on its board, by its own drivers"
-			       : "PV or PVH, finds it by the module xen-tpmfront",
-		       measured_by(&c));
+	status = check_vtpms(&k, &c);
+	boots = check_boots(&k, &c);
+	status = status ? status : boots;
 	guestfile_free(&c);
 	return fflush(stdout) ? VTPMCTL_FAILED : status;
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmctl/firmware.h"
-#include "lib/text.h"
-#include "lib/tpm2/marshal.h"
+#include "tools/vtpmctl/measuring.h" /* made of firmware's sha256 files */
 
 #include <errno.h>
 #include <stdio.h>
@@ -18,7 +17,7 @@ const char *const firmware_key[FIRMWARE_KINDS] = {
 	[FIRMWARE_SMBIOS] = "smbios_firmware",
 };
 
-static const char *const kind_names[FIRMWARE_KINDS] = {
+const char *const firmware_kind[FIRMWARE_KINDS] = {
 	[FIRMWARE_HVMLOADER] = "hvmloader",
 	[FIRMWARE_BIOS] = "bios",
 	[FIRMWARE_ACPI] = "acpi",
@@ -81,16 +80,17 @@ static bool has_line(const XLU_Config *cfg, const char *key)
 	return find_text(cfg, key) || !xlu_cfg_get_list(cfg, key, &items, &n, 1);
 }
 
-static bool refuse_line(const char *file, const char *key, const char *instead)
+#define NOT_VOUCHED "and what its guest boots would not be what the host vouches for"
+
+static bool refuse_line(struct refusals *r, const char *file, const char *key,
+			const char *instead)
 {
-	fprintf(stderr,
-		"vtpmctl: %s has %s, and what its guest boots would not be what the host "
-		"vouches for: %s, or `vtpmctl launch --unmeasured`\n",
+	return refusals_add(
+		r, "%s has %s, " NOT_VOUCHED ": %s, or `vtpmctl launch --unmeasured`",
 		file, key, instead);
-	return false;
 }
 
-static bool is_covered(const XLU_Config *cfg, const char *file)
+static void check_covered(const XLU_Config *cfg, const char *file, struct refusals *r)
 {
 	const char *model = find_text(cfg, "device_model_version");
 	const char *acpi = find_text(cfg, "acpi");
@@ -98,19 +98,21 @@ static bool is_covered(const XLU_Config *cfg, const char *file)
 
 	for (i = 0; i < ARRAY_SIZE(uncovered); i++)
 		if (has_line(cfg, uncovered[i]))
-			return refuse_line(
-				file, uncovered[i],
+			(void)refuse_line(
+				r, file, uncovered[i],
 				strcmp(uncovered[i], "firmware")
 					? "leave it out"
 					: "write bios=, and bios_path_override= "
 					  "for an image of your own");
 	if (model && strcasecmp(model, "qemu-xen"))
-		return refuse_line(file, "a device_model_version of its own",
-				   "leave it out");
-	/* firmware finds the TPM by its ACPI table alone, and measures nothing without */
+		(void)refuse_line(r, file, "a device_model_version of its own",
+				  "leave it out");
 	if (acpi && strcmp(acpi, "1"))
-		return refuse_line(file, "an acpi= other than 1", "leave it out");
-	return true;
+		(void)refusals_add_by_xl(
+			r,
+			"%s has acpi=%s, and without ACPI's tables neither the firmware "
+			"nor the drivers of an HVM guest find its TPM: leave it out",
+			file, acpi);
 }
 
 static const char *first_there(const char *const *paths)
@@ -155,72 +157,96 @@ static bool find_loader(struct firmware *f, const char *name)
 	return !access(f->loader, R_OK);
 }
 
-static bool find_bios(struct firmware *f, const XLU_Config *cfg, const char *file)
+static bool find_bios(struct firmware *f, const XLU_Config *cfg, const char *file,
+		      struct refusals *r)
 {
 	const char *bios = find_text(cfg, "bios");
 
-	/* libxl's default, with the QEMU that is_covered() leaves */
+	/* libxl's default, with the QEMU that check_covered() leaves */
 	if (!bios || !strcasecmp(bios, "seabios"))
 		f->bios = "seabios";
 	else if (!strcasecmp(bios, "ovmf"))
 		f->bios = "ovmf";
 	else
-		return refuse_line(file, "bios= with a name that has no TPM 2.0",
+		return refuse_line(r, file, "bios= with a name that has no TPM 2.0",
 				   "write \"seabios\" or \"ovmf\"");
 	if (!f->one[FIRMWARE_BIOS].path)
 		f->one[FIRMWARE_BIOS].path =
 			first_there(strcmp(f->bios, "ovmf") ? seabios_paths : ovmf_paths);
-	if (f->one[FIRMWARE_BIOS].path)
-		return true;
-	fprintf(stderr,
-		"vtpmctl: the %s that libxl would take is not where it is looked for: name "
-		"it in %s, with bios_path_override=\n",
-		f->bios, file);
-	return false;
+	return f->one[FIRMWARE_BIOS].path ||
+	       refusals_add(r,
+			    "the %s that libxl would take is not where it is looked for: "
+			    "name it in %s, with bios_path_override=",
+			    f->bios, file);
 }
 
-bool firmware_find(struct firmware *f, const XLU_Config *cfg, const char *file)
+bool firmware_find(struct firmware *f, const XLU_Config *cfg, const char *file,
+		   struct refusals *r)
 {
+	unsigned int before = r->count;
 	const char *loader;
 	int i;
 
 	memset(f, 0, sizeof(*f));
-	if (!is_covered(cfg, file))
-		return false;
+	check_covered(cfg, file, r);
 	for (i = 0; i < FIRMWARE_KINDS; i++)
 		f->one[i].path = find_text(cfg, firmware_key[i]);
 	loader = f->one[FIRMWARE_HVMLOADER].path;
-	if (!find_loader(f, loader ? loader : "hvmloader")) {
-		fprintf(stderr,
-			"vtpmctl: Xen's %s is not where it is looked for: name it in %s, "
-			"with firmware_override= and its whole path\n",
-			loader ? loader : "hvmloader", file);
-		return false;
-	}
 	f->one[FIRMWARE_HVMLOADER].path = f->loader;
-	if (!find_bios(f, cfg, file))
-		return false;
-	for (i = 0; i < FIRMWARE_KINDS; i++)
-		if (f->one[i].path && access(f->one[i].path, R_OK)) {
-			fprintf(stderr,
-				"vtpmctl: %s, of %s, cannot be read: %s: correct its %s=\n",
-				f->one[i].path, file, strerror(errno), firmware_key[i]);
-			return false;
-		}
-	return true;
+	if (!find_loader(f, loader ? loader : "hvmloader")) {
+		f->one[FIRMWARE_HVMLOADER].path = NULL;
+		(void)refusals_add(
+			r,
+			"Xen's %s is not where it is looked for: name it in %s, "
+			"with firmware_override= and its whole path",
+			loader ? loader : "hvmloader", file);
+	}
+	(void)!find_bios(f, cfg, file, r);
+	return r->count == before;
 }
 
-int firmware_read(struct firmware *f, const char **path)
+bool firmware_is_stock(const struct firmware *f)
 {
-	int i, rc;
+	const char *const *paths = seabios_paths;
 
-	for (i = 0; i < FIRMWARE_KINDS; i++) {
-		*path = f->one[i].path;
-		rc = *path ? launch_image_read(*path, &f->one[i].image) : 0;
-		if (rc)
-			return rc;
+	if (!f->bios)
+		return false;
+	if (!strcmp(f->bios, "ovmf"))
+		paths = ovmf_paths;
+	for (; *paths; paths++)
+		if (!strcmp(*paths, f->one[FIRMWARE_BIOS].path))
+			return true;
+	return false;
+}
+
+bool firmware_measures(const struct launch_image *image)
+{
+	char hex[LAUNCH_IMAGE_SHA256];
+	size_t i;
+
+	launch_image_sha256(image, hex);
+	for (i = 0; i < ARRAY_SIZE(measuring); i++)
+		if (!strcmp(hex, measuring[i]))
+			return true;
+	return false;
+}
+
+bool firmware_read(struct firmware *f, const char *file, struct refusals *r)
+{
+	bool good = true;
+
+	for (int i = 0; i < FIRMWARE_KINDS; i++) {
+		const char *path = f->one[i].path;
+		int rc = path ? launch_image_read(path, &f->one[i].image) : 0;
+
+		if (!rc)
+			continue;
+		good = refusals_add_by_xl(
+			r, "%s, of %s, cannot be read: %s: correct its %s=", path, file,
+			strerror(-rc), firmware_key[i]);
+		f->one[i].path = NULL;
 	}
-	return 0;
+	return good;
 }
 
 static void put_firmware(struct cursor *list, const char *kind, const char *path,
@@ -228,14 +254,10 @@ static void put_firmware(struct cursor *list, const char *kind, const char *path
 {
 	static const uint8_t zeroes[MEASURE_DIGESTS];
 	const char *slash = strrchr(path, '/');
-	char hex[2 * TPM2_HASH_MAX + 1], text[512];
-	const struct tpm2_hash *h;
-	size_t at = 0;
+	char hex[LAUNCH_IMAGE_SHA256], text[512];
 	int len;
 
-	for (h = tpm2_hashes; h->id != TPM2_ALG_SHA256; h++)
-		at += h->size;
-	hex_encode(image->digests + at, h->size, hex);
+	launch_image_sha256(image, hex);
 	len = snprintf(text, sizeof(text),
 		       MEASURE_FIRMWARE "%s sha256=%s size=%llu name=%.300s", kind, hex,
 		       (unsigned long long)image->size, slash ? slash + 1 : path);
@@ -249,7 +271,7 @@ int firmware_record(const struct firmware *f, struct cursor *list)
 
 	for (i = 0; i < FIRMWARE_KINDS; i++)
 		if (f->one[i].path)
-			put_firmware(list, kind_names[i], f->one[i].path,
+			put_firmware(list, firmware_kind[i], f->one[i].path,
 				     &f->one[i].image);
 	return cursor_ok(list) ? 0 : -E2BIG;
 }

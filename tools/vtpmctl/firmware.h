@@ -10,6 +10,7 @@
 
 #include "include/compiler.h"
 #include "tools/vtpmctl/measure.h"
+#include "tools/vtpmctl/refusal.h"
 
 #include <libxlutil.h>
 #include <stdbool.h>
@@ -23,7 +24,7 @@ enum firmware_kind {
 };
 
 struct firmware {
-	const char *bios; /* "seabios" or "ovmf" */
+	const char *bios; /* "seabios" or "ovmf"; NULL: one that has no TPM */
 	char loader[512]; /* hvmloader's path */
 	struct {
 		const char *path; /* NULL: the guest has none */
@@ -31,15 +32,22 @@ struct firmware {
 	} one[FIRMWARE_KINDS];
 };
 
-/* The line of xl's file that names an image of that kind. */
+/* The line of xl's file that names an image of that kind, and the kind's name. */
 extern const char *const firmware_key[FIRMWARE_KINDS];
+extern const char *const firmware_kind[FIRMWARE_KINDS];
 
-/* The images of the guest with this file, which outlives *f.  false: a line of it names
- * something that no hash would cover, or an image is not there; a sentence was printed. */
+/* Finds the images of the guest with this file, which outlives *f.  false: a line of it
+ * names something that no hash would cover, or an image is not there; *r says so, and those
+ * of the others that are there are found all the same. */
 bool __must_check firmware_find(struct firmware *f, const XLU_Config *cfg,
-				const char *file);
-/* Reads and hashes them all.  -errno, with *path the one that failed. */
-int __must_check firmware_read(struct firmware *f, const char **path);
+				const char *file, struct refusals *r);
+/* Reads and hashes all that were found.  One that cannot be read is then none. */
+bool __must_check firmware_read(struct firmware *f, const char *file, struct refusals *r);
+/* Whether its BIOS or UEFI, which was found, is the one that libxl takes by itself. */
+bool firmware_is_stock(const struct firmware *f);
+/* Whether these bytes are firmware of this release that measures: of `make firmware` or
+ * `make firmware-ovmf`, whose SHA-256 is the same on all hosts. */
+bool firmware_measures(const struct launch_image *image);
 /* Writes the launch's record of them (lib/measure.h).  -E2BIG: it has no room */
 int __must_check firmware_record(const struct firmware *f, struct cursor *list);
 

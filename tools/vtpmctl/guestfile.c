@@ -7,15 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uuid/uuid.h>
-
-/* Lines with which something else is booted than kernel= and ramdisk=, or something
- * more: each names another program that would have to be measured. */
-static const char *const others[] = {
-	"bootloader",	      "firmware",      "firmware_override",
-	"pvshim_path",	      "loader",	       "device_tree",
-	"bios_path_override", "acpi_firmware", "smbios_firmware",
-};
 
 int guestfile_read(const char *file, struct guestfile *c)
 {
@@ -46,48 +37,6 @@ const char *guestfile_text(const struct guestfile *c, const char *key)
 	return xlu_cfg_get_string(c->cfg, key, &value, 1) ? NULL : value;
 }
 
-static bool refuse_guestfile(const char *file, const char *what, const char *key)
-{
-	fprintf(stderr,
-		"vtpmctl: %s %s%s, and what it boots cannot be measured: give kernel= of "
-		"a pv or pvh guest, or type=\"hvm\", or `vtpmctl launch --unmeasured`\n",
-		file, what, key);
-	return false;
-}
-
-/* As xl does it (parse_cmdline() of Xen 4.17's xl). */
-static char *make_cmdline(const struct guestfile *c)
-{
-	const char *cmdline = guestfile_text(c, "cmdline"),
-		   *root = guestfile_text(c, "root");
-	const char *extra = guestfile_text(c, "extra");
-	char *out = NULL;
-
-	if (cmdline || !root)
-		return strdup(cmdline ? cmdline : extra ? extra : "");
-	if (asprintf(&out, "root=%s%s%s", root, extra ? " " : "", extra ? extra : "") < 0)
-		return NULL;
-	return out;
-}
-
-/* The uuid by which vtpmd knows the guest again. */
-static bool take_guest_uuid(struct guestfile *c, const char *file)
-{
-	const char *text = guestfile_text(c, "uuid");
-	uuid_t uuid;
-
-	c->own_uuid = !text;
-	if (!text)
-		uuid_generate(uuid);
-	else if (uuid_parse(text, uuid)) {
-		fprintf(stderr, "vtpmctl: uuid \"%s\" in %s is none: correct it\n", text,
-			file);
-		return false;
-	}
-	uuid_unparse_lower(uuid, c->uuid);
-	return true;
-}
-
 bool guestfile_boots_kernel(const struct guestfile *c)
 {
 	const char *type = guestfile_text(c, "type"),
@@ -104,28 +53,6 @@ bool guestfile_is_hvm(const struct guestfile *c)
 		   *builder = guestfile_text(c, "builder");
 
 	return !strcmp(type ? type : builder ? builder : "pv", "hvm");
-}
-
-bool guestfile_measurable(struct guestfile *c, const char *file)
-{
-	const char *shim = guestfile_text(c, "pvshim");
-
-	if (guestfile_is_hvm(c))
-		return firmware_find(&c->firmware, c->cfg, file) &&
-		       take_guest_uuid(c, file);
-	if (!guestfile_boots_kernel(c))
-		return refuse_guestfile(file, "is for a guest of another type", "");
-	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
-		if (guestfile_text(c, others[i]))
-			return refuse_guestfile(file, "has ", others[i]);
-	if (shim && strcmp(shim, "0"))
-		return refuse_guestfile(file, "has ", "pvshim");
-	c->kernel = guestfile_text(c, "kernel");
-	if (!c->kernel)
-		return refuse_guestfile(file, "has no ", "kernel");
-	c->ramdisk = guestfile_text(c, "ramdisk");
-	c->cmdline = make_cmdline(c);
-	return c->cmdline && take_guest_uuid(c, file);
 }
 
 /* xl's parser has to find in the new text what was written into it. */

@@ -18,12 +18,13 @@ struct guestfile {
 	XLU_Config *cfg;
 	char *text; /* of the file; after guestfile_finish() the one for xl */
 	size_t len;
-	/* of guestfile_measurable() */
+	/* of boot_find() */
 	const char *kernel, *ramdisk; /* ramdisk NULL: none */
-	char *cmdline;		      /* "": none */
-	char uuid[37];		      /* of the guest's domain */
-	bool own_uuid;		      /* made here: the file has none */
-	struct firmware firmware;     /* of an HVM guest, which has no kernel */
+	struct launch_image kernel_image, ramdisk_image;
+	char *cmdline;		  /* "": none */
+	char uuid[37];		  /* of the guest's domain */
+	bool own_uuid;		  /* made here: the file has none */
+	struct firmware firmware; /* of an HVM guest, which has no kernel of these */
 	/* The lines that are added to the text: what was measured is what xl gets. */
 	struct {
 		const char *key;
@@ -34,14 +35,13 @@ struct guestfile {
 
 /* An exit status; a sentence was printed when it is not 0. */
 int __must_check guestfile_read(const char *file, struct guestfile *c);
+/* The images that were read stay open. */
 void guestfile_free(struct guestfile *c);
 /* The value of a line that is a text, or NULL. */
 const char *guestfile_text(const struct guestfile *c, const char *key);
 /* A PV or PVH guest: the firmware of an HVM guest would read its disk. */
 bool guestfile_boots_kernel(const struct guestfile *c);
 bool guestfile_is_hvm(const struct guestfile *c);
-/* Whether all that the guest boots can be measured; else a sentence was printed. */
-bool __must_check guestfile_measurable(struct guestfile *c, const char *file);
 void guestfile_add(struct guestfile *c, const char *key, const char *value);
 /* xl opens the copy by its descriptor. */
 void guestfile_add_image(struct guestfile *c, const char *key,

@@ -7,8 +7,8 @@
 #include "include/compiler.h"
 #include "lib/text.h"
 #include "tools/vtpmctl/args.h"
+#include "tools/vtpmctl/boot.h"
 #include "tools/vtpmctl/client.h"
-#include "tools/vtpmctl/firmware.h"
 #include "tools/vtpmctl/guestfile.h"
 #include "tools/vtpmctl/measure.h"
 #include "tools/vtpmctl/vtpmline.h"
@@ -37,7 +37,7 @@ struct launch {
 
 static const struct args_option options[] = {
 	OPTION_FLAG("dry-run", struct launch, dry_run,
-		    "say what would be done, and do nothing"),
+		    "say what would be done and measured; do nothing"),
 	OPTION_FLAG("unmeasured", struct launch, unmeasured,
 		    "measure nothing: its PCRs start with zeroes"),
 	OPTION_TEXT("restore", struct launch, restore, "SAVED",
@@ -60,9 +60,14 @@ static const struct args_command command = {
 	.word_offset = offsetof(struct launch, file),
 };
 
-static struct vtpmline_guest guest_of(const struct launch *l)
+static struct vtpmline_guest guest_of(const struct launch *l, const struct guestfile *c)
 {
-	return (struct vtpmline_guest){l->file, l->socket, l->unmeasured};
+	return (struct vtpmline_guest){
+		.file = l->file,
+		.socket = l->socket,
+		.how = l->unmeasured ? VTPMLINE_UNMEASURED : VTPMLINE_MEASURED,
+		.is_hvm = guestfile_is_hvm(c),
+	};
 }
 
 static int start(const struct launch *l, const json_t *vtpm)
@@ -95,14 +100,27 @@ static int start(const struct launch *l, const json_t *vtpm)
 	return status;
 }
 
-static int check_boots(const struct launch *l, struct guestfile *c);
+/* What the guest boots is read, and said what is wrong with it, before a vTPM is started
+ * for it. */
+static int measure_boots(const struct launch *l, struct guestfile *c, struct cursor *list)
+{
+	struct refusals r = {.count = 0};
+
+	if (l->unmeasured)
+		return VTPMCTL_OK;
+	/* without a part of it there is nothing to measure */
+	if (boot_find(c, l->file, &r) && boot_read(c, l->file, &r) &&
+	    boot_measure(c, l->file, list, &r))
+		return VTPMCTL_OK;
+	return refusals_print(&r, l->dry_run);
+}
 
 /* All lines are checked, then what the guest boots, before the first vTPM is started.  A dry
  * run tells all that is wrong. */
 static int start_listed(const struct launch *l, struct guestfile *c, const json_t *vtpms,
-			XLU_ConfigList *lines, int n)
+			XLU_ConfigList *lines, int n, struct cursor *list)
 {
-	struct vtpmline_guest g = guest_of(l);
+	struct vtpmline_guest g = guest_of(l, c);
 	const json_t *vtpm[VTPMLINE_MAX];
 	int i, status = VTPMCTL_OK;
 
@@ -118,21 +136,22 @@ static int start_listed(const struct launch *l, struct guestfile *c, const json_
 		status = status ? status : rc;
 	}
 	if (!status || l->dry_run)
-		status = check_boots(l, c) && !status ? VTPMCTL_FAILED : status;
+		status = measure_boots(l, c, list) && !status ? VTPMCTL_FAILED : status;
 	for (i = 0; i < n && !status; i++)
 		status = start(l, vtpm[i]);
 	return status;
 }
 
-static int start_all(const struct launch *l, struct guestfile *c)
+static int start_all(const struct launch *l, struct guestfile *c, struct cursor *list)
 {
-	struct vtpmline_guest g = guest_of(l);
+	struct vtpmline_guest g = guest_of(l, c);
 	XLU_ConfigList *lines;
 	json_t *reply;
 	int n, status = vtpmline_list(&g, c, &lines, &n, &reply);
 
 	if (!status)
-		status = start_listed(l, c, json_object_get(reply, "vtpms"), lines, n);
+		status = start_listed(l, c, json_object_get(reply, "vtpms"), lines, n,
+				      list);
 	json_decref(reply);
 	return status;
 }
@@ -215,15 +234,6 @@ static int create_guest(const struct launch *l, const char *file, const char *uu
 	return status;
 }
 
-static int cannot_read(const char *path, int rc)
-{
-	fprintf(stderr,
-		"vtpmctl: %s cannot be read into memory: %s; check the path and its "
-		"permissions\n",
-		path, strerror(-rc));
-	return VTPMCTL_FAILED;
-}
-
 static json_t *request(const struct launch *l, const char *op, const char *uuid)
 {
 	return json_pack("{s:s, s:s, s:O, s:b}", "op", op, "uuid", uuid, "vtpms",
@@ -274,18 +284,25 @@ static int announce(const struct launch *l, const char *uuid, const struct curso
 	return status;
 }
 
-/* With the copies made, measured and named in *c: creates the guest of them. */
+/* Creates the guest of the images that were read and measured. */
 static int create_launch(const struct launch *l, struct guestfile *c,
 			 const struct cursor *list)
 {
 	struct launch_image config;
 	char file[32];
-	int rc = guestfile_finish(c), status;
+	int rc, status;
 
+	boot_hand(c);
+	rc = guestfile_finish(c);
 	if (!rc)
 		rc = launch_image_make("vtpmctl-config", c->text, c->len, &config);
-	if (rc)
-		return cannot_read(l->file, rc);
+	if (rc) {
+		fprintf(stderr,
+			"vtpmctl: the file for xl, which is made of %s, cannot be written "
+			"into memory: %s; see `free`\n",
+			l->file, strerror(-rc));
+		return VTPMCTL_FAILED;
+	}
 	status = announce(l, c->uuid, list);
 	if (status)
 		return status;
@@ -293,71 +310,15 @@ static int create_launch(const struct launch *l, struct guestfile *c,
 	return create_guest(l, file, c->uuid);
 }
 
-static int cannot_measure(const struct launch *l, int rc)
-{
-	fprintf(stderr, "vtpmctl: %s cannot be measured: %s\n", l->file,
-		rc == -E2BIG ? "its lines are too long or too many" : "OpenSSL failed");
-	return VTPMCTL_FAILED;
-}
-
-/* An HVM guest: its firmware measures, and the launch records that firmware. */
-static int record_and_create(const struct launch *l, struct guestfile *c,
-			     struct cursor *list)
-{
-	struct firmware *f = &c->firmware;
-	const char *path;
-	int i, rc = firmware_read(f, &path);
-
-	if (rc)
-		return cannot_read(path, rc);
-	rc = firmware_record(f, list);
-	if (rc)
-		return cannot_measure(l, rc);
-	guestfile_add(c, "bios", f->bios);
-	for (i = 0; i < FIRMWARE_KINDS; i++)
-		if (f->one[i].path)
-			guestfile_add_image(c, firmware_key[i], &f->one[i].image);
-	return create_launch(l, c, list);
-}
-
-static int measure_and_create(const struct launch *l, struct guestfile *c)
-{
-	static uint8_t bytes[MEASURE_MAX];
-	struct cursor list = cursor_writer(bytes, sizeof(bytes));
-	struct launch_image kernel, ramdisk;
-	struct launch_measured m = {
-		.cfg = c->cfg,
-		.kernel = c->kernel,
-		.kernel_image = &kernel,
-		.ramdisk = c->ramdisk,
-		.ramdisk_image = &ramdisk,
-		.cmdline = c->cmdline,
-	};
-	int rc;
-
-	if (guestfile_is_hvm(c))
-		return record_and_create(l, c, &list);
-	rc = launch_image_read(c->kernel, &kernel);
-	if (rc)
-		return cannot_read(c->kernel, rc);
-	rc = c->ramdisk ? launch_image_read(c->ramdisk, &ramdisk) : 0;
-	if (rc)
-		return cannot_read(c->ramdisk, rc);
-	rc = launch_measure(&m, &list);
-	if (rc)
-		return cannot_measure(l, rc);
-	guestfile_add_image(c, "kernel", &kernel);
-	if (c->ramdisk)
-		guestfile_add_image(c, "ramdisk", &ramdisk);
-	return create_launch(l, c, &list);
-}
-
 /* A dry run's last lines. */
-static int say_rest(const struct launch *l)
+static int say_rest(const struct launch *l, const struct guestfile *c,
+		    const struct cursor *list)
 {
 	const json_t *name;
 	size_t i;
 
+	boot_print(c);
+	launch_measure_print(list->wr, list->pos);
 	if (!l->restore) {
 		printf("xl create %s\n", l->file);
 	} else {
@@ -368,27 +329,10 @@ static int say_rest(const struct launch *l)
 	return fflush(stdout) ? VTPMCTL_FAILED : VTPMCTL_OK;
 }
 
-/* What the guest boots of is there: said before a vTPM is started for it, and by
- * --dry-run.  What boots is read once, later. */
-static int check_images(const struct guestfile *c)
-{
-	/* an HVM guest has none, and firmware_find() looked at what it has */
-	if (c->kernel && access(c->kernel, R_OK))
-		return cannot_read(c->kernel, -errno);
-	if (c->ramdisk && access(c->ramdisk, R_OK))
-		return cannot_read(c->ramdisk, -errno);
-	return VTPMCTL_OK;
-}
-
-static int check_boots(const struct launch *l, struct guestfile *c)
-{
-	if (l->unmeasured)
-		return VTPMCTL_OK;
-	return guestfile_measurable(c, l->file) ? check_images(c) : VTPMCTL_FAILED;
-}
-
 static int run_launch(const struct launch *l)
 {
+	static uint8_t bytes[MEASURE_MAX];
+	struct cursor list = cursor_writer(bytes, sizeof(bytes));
 	struct guestfile c;
 	int status;
 
@@ -402,13 +346,12 @@ static int run_launch(const struct launch *l)
 	status = guestfile_read(l->file, &c);
 	if (status)
 		return status;
-	status = start_all(l, &c);
-	if (!status && l->dry_run) {
-		status = say_rest(l);
-	} else if (!status) {
+	status = start_all(l, &c, &list);
+	if (!status && l->dry_run)
+		status = say_rest(l, &c, &list);
+	else if (!status)
 		status = l->unmeasured ? create_guest(l, l->file, NULL)
-				       : measure_and_create(l, &c);
-	}
+				       : create_launch(l, &c, &list);
 	guestfile_free(&c);
 	return status;
 }

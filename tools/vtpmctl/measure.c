@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmctl/measure.h"
+#include "lib/text.h"
 #include "lib/tpm2/marshal.h"
 
 #include <errno.h>
@@ -100,6 +101,50 @@ int launch_image_make(const char *name, const void *bytes, size_t len,
 	for (; len && (n = write(i->fd, p, len)) > 0; p += n)
 		len -= (size_t)n;
 	return finish_measure(i, n < 0 ? -errno : 0);
+}
+
+/* The SHA-256 among an event's digests, in hexadecimal. */
+static void print_sha256(const uint8_t digests[MEASURE_DIGESTS],
+			 char hex[LAUNCH_IMAGE_SHA256])
+{
+	const struct tpm2_hash *h;
+
+	for (h = tpm2_hashes; h->id != TPM2_ALG_SHA256; h++)
+		digests += h->size;
+	hex_encode(digests, h->size, hex);
+}
+
+void launch_image_sha256(const struct launch_image *i, char hex[LAUNCH_IMAGE_SHA256])
+{
+	print_sha256(i->digests, hex);
+}
+
+/* Event data is text, or a separator's zeroes. */
+static void print_data(const struct measure_event *e)
+{
+	if (e->type == MEASURE_EV_SEPARATOR) {
+		puts("separator");
+		return;
+	}
+	for (size_t i = 0; i < e->data_len; i++)
+		putchar(e->data[i] < ' ' || e->data[i] == 0x7f ? '?' : e->data[i]);
+	putchar('\n');
+}
+
+void launch_measure_print(const uint8_t *bytes, size_t len)
+{
+	struct cursor list = cursor_reader(bytes, len);
+	char hex[LAUNCH_IMAGE_SHA256];
+	struct measure_event e;
+
+	while (cursor_left(&list) && measure_next(&list, &e)) {
+		print_sha256(e.digests, hex);
+		if (e.type == MEASURE_EV_NO_ACTION)
+			printf("record: ");
+		else
+			printf("measure: PCR %u sha256=%s ", e.pcr, hex);
+		print_data(&e);
+	}
 }
 
 #define PCR_CONFIG	   1

@@ -27,6 +27,9 @@ int __must_check launch_image_read(const char *path, struct launch_image *i);
 int __must_check launch_image_make(const char *name, const void *bytes, size_t len,
 				   struct launch_image *i);
 
+#define LAUNCH_IMAGE_SHA256 65 /* in hexadecimal, and its zero */
+void launch_image_sha256(const struct launch_image *i, char hex[LAUNCH_IMAGE_SHA256]);
+
 /*
  * What a launch measures, and into which PCR: docs/launch.md says why.
  *
@@ -46,6 +49,8 @@ struct launch_measured {
 	const char *cmdline; /* "": none */
 };
 
+/* Prints a list as it is to be measured or recorded, a line an event. */
+void launch_measure_print(const uint8_t *bytes, size_t len);
 /* Writes the list.  -EIO: OpenSSL failed; -E2BIG: something is too long. */
 int __must_check launch_measure(const struct launch_measured *m, struct cursor *list);
 

@@ -4,6 +4,15 @@ VTPMCTL_SRCS := $(wildcard tools/vtpmctl/*.c) $(KMS_SRCS) lib/audit.c lib/tpm2/q
                 $(HOSTCONF_SRCS) $(HOSTTPM_SRCS) $(UNLOCK_SRCS)
 VTPMCTL_LIBS := -ltss2-esys -ltss2-mu -ltss2-rc -ltss2-tctildr -ljansson -lssl -lcrypto -lxlutil -luuid
 
+# The firmware that measures, by its SHA-256: of each build, whichever host made it.
+VTPMCTL_MEASURING := $(wildcard firmware/*/sha256)
+$(BUILD)/measuring/tools/vtpmctl/measuring.h: $(VTPMCTL_MEASURING)
+	@mkdir -p $(@D)
+	{ echo 'static const char *const measuring[] = {'; \
+	  sed -n 's/^\([0-9a-f]\{64\}\)$$/	"\1",/p' $^; echo '};'; } >$@
+$(BUILD)/obj/tools/vtpmctl/firmware.o $(BUILD)/san/tools/vtpmctl/firmware.o: CPPFLAGS += -I$(BUILD)/measuring
+$(BUILD)/obj/tools/vtpmctl/firmware.o $(BUILD)/san/tools/vtpmctl/firmware.o: $(BUILD)/measuring/tools/vtpmctl/measuring.h
+
 PROGRAMS += $(BUILD)/bin/vtpmctl
 $(BUILD)/bin/vtpmctl: $(sort $(VTPMCTL_SRCS:%.c=$(BUILD)/obj/%.o))
 	@mkdir -p $(@D)
@@ -50,3 +59,7 @@ hostconf_UNIT_SRCS := $(HOSTCONF_SRCS) tools/vtpmctl/hostfile.c \
 	$(vtpmctl_approval_UNIT_SRCS)
 hostconf_UNIT_LIBS := -ljansson -lcrypto
 latency_UNIT_LIBS := -ljansson
+UNIT_TESTS += vtpmctl_firmware
+vtpmctl_firmware_UNIT_SRCS := $(addprefix tools/vtpmctl/,firmware.c measure.c refusal.c) lib/measure.c lib/cursor.c \
+	lib/text.c lib/crypt.c lib/tpm2/marshal.c
+vtpmctl_firmware_UNIT_LIBS := -lxlutil -lcrypto

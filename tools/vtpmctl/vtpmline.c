@@ -91,6 +91,43 @@ static bool is_backend(const json_t *vtpm, const char *backend)
 	       (json_is_integer(domid) && !strcmp(backend, number));
 }
 
+/* Whether this guest, started like this, can have this vTPM at all. */
+static int check_kind(const struct vtpmline_guest *g, const json_t *vtpm)
+{
+	const char *name = client_text(vtpm, "name"), *tpm = client_text(vtpm, "tpm");
+	const char *guests = client_text(vtpm, "guests");
+
+	if (g->is_hvm && strcmp(tpm, "2.0"))
+		fprintf(stderr,
+			"vtpmctl: %s is an HVM guest, whose TPM is a TPM 2.0, and the vTPM %s "
+			"is a TPM %s: create one with --tpm 2.0\n",
+			g->file, name, tpm);
+	else if (g->how == VTPMLINE_MEASURED && strcmp(tpm, "2.0")) {
+		fprintf(stderr,
+			"vtpmctl: the vTPM %s is a TPM %s, into which nothing is measured: "
+			"`vtpmctl launch --unmeasured %s`\n",
+			name, tpm, g->file);
+		return VTPMCTL_NOT_CONFIGURED;
+	} else if (g->how == VTPMLINE_UNMEASURED && !strcmp(guests, "measured"))
+		fprintf(stderr,
+			"vtpmctl: the vTPM %s was made to serve measured guests only: launch "
+			"the guest without --unmeasured, or give it another vTPM\n",
+			name);
+	else if (g->how == VTPMLINE_UNMEASURED && !strncmp(guests, "measured,", 9))
+		fprintf(stderr,
+			"vtpmctl: the vTPM %s serves measured guests only, until it is "
+			"stopped: `vtpmctl stop %s` first\n",
+			name, name);
+	else if (g->how == VTPMLINE_XL && !strncmp(guests, "measured", 8))
+		fprintf(stderr,
+			"vtpmctl: the vTPM %s serves measured guests only, which `xl create` "
+			"does not make: `vtpmctl launch %s`, or give the guest another vTPM\n",
+			name, g->file);
+	else
+		return VTPMCTL_OK;
+	return VTPMCTL_FAILED;
+}
+
 /* What would make xl fail, or the guest go without its TPM, is said before anything is
  * changed. */
 static int check_vtpmline(const struct vtpmline_guest *g, const json_t *vtpm,
@@ -98,8 +135,8 @@ static int check_vtpmline(const struct vtpmline_guest *g, const json_t *vtpm,
 {
 	const char *name = client_text(vtpm, "name"), *state = client_text(vtpm, "state");
 	const char *domain = json_string_value(json_object_get(vtpm, "domain"));
-	const char *guests = client_text(vtpm, "guests");
 	const json_t *guest = json_object_get(vtpm, "guest_domid");
+	int status;
 
 	if (!line->uuid[0])
 		fprintf(stderr,
@@ -117,19 +154,14 @@ static int check_vtpmline(const struct vtpmline_guest *g, const json_t *vtpm,
 			"vtpmctl: domain %lld uses the vTPM %s: shut it down first, or "
 			"give each guest its own\n",
 			(long long)json_integer_value(guest), name);
-	else if (g->unmeasured && !strcmp(guests, "measured"))
-		fprintf(stderr,
-			"vtpmctl: the vTPM %s was made to serve measured guests only: launch "
-			"the guest without --unmeasured, or give it another vTPM\n",
-			name);
-	else if (g->unmeasured && !strncmp(guests, "measured,", 9))
-		fprintf(stderr,
-			"vtpmctl: the vTPM %s serves measured guests only, until it is "
-			"stopped: `vtpmctl stop %s` first\n",
-			name, name);
+	else if ((status = check_kind(g, vtpm)))
+		return status;
 	else if (!strcmp(state, "stopping"))
 		fprintf(stderr, "vtpmctl: the vTPM %s is being stopped: try again\n",
 			name);
+	else if (g->how == VTPMLINE_XL && strcmp(state, "running"))
+		fprintf(stderr, "vtpmctl: the vTPM %s is %s: `vtpmctl start %s` first\n",
+			name, state, name);
 	else
 		return VTPMCTL_OK;
 	return VTPMCTL_FAILED;

@@ -11,9 +11,17 @@
 
 #define VTPMLINE_MAX 8 /* of one guest */
 
+/* Who starts the guest. */
+enum vtpmline_how {
+	VTPMLINE_XL,	     /* `xl create` */
+	VTPMLINE_MEASURED,   /* `vtpmctl launch` */
+	VTPMLINE_UNMEASURED, /* `vtpmctl launch --unmeasured` */
+};
+
 struct vtpmline_guest {
 	const char *file, *socket;
-	bool unmeasured; /* it is started without measurements */
+	enum vtpmline_how how;
+	bool is_hvm;
 };
 
 /* Gives the file's lines of vTPMs, of which there are some, and all vTPMs of this host.
