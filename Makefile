@@ -90,6 +90,11 @@ install: all $(INSTALL)
 deb: deps
 	@tools/build-deb.sh
 
+# Apart: it downloads sources and takes ten minutes, and `make deb` does neither.
+deb-firmware: deps
+	+@$(MAKE) --no-print-directory firmware firmware-ovmf
+	@tools/build-deb-firmware.sh
+
 clean:
 	rm -rf $(BUILD)/obj $(BUILD)/san $(BUILD)/fuzz $(BUILD)/bin
 
@@ -103,7 +108,8 @@ help:
 	@echo 'make deb      Debian packages, in build/deb'
 	@echo 'make firmware  firmware for HVM guests that measures, from Debian sources; needs network'
 	@echo 'make firmware-ovmf  the same with UEFI: ten minutes'
+	@echo 'make deb-firmware  Debian packages of both, in build/deb-firmware'
 	@echo 'make style    check the layout of the sources'
 
-.PHONY: all test-programs deps check check-long demo bench fuzz style install deb clean help
+.PHONY: all test-programs deps check check-long demo bench fuzz style install deb deb-firmware clean help
 -include $(shell find $(addprefix $(BUILD)/,obj san fuzz) -name '*.d' 2>/dev/null)

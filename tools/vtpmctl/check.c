@@ -70,16 +70,18 @@ static const char *measured_by_firmware(const struct firmware *f)
 		return "not known: its BIOS or UEFI was not read";
 	if (firmware_measures(&f->one[FIRMWARE_BIOS].image))
 		return "yes, by its firmware, whose SHA-256 is that of this release's "
-		       "`make firmware` or `make firmware-ovmf`";
+		       "xen-vtpm-seabios or xen-vtpm-ovmf";
 	if (!firmware_is_stock(f))
 		return "not known: the SHA-256 of its firmware is none of this release's: "
 		       "ask who made it";
 	return strcmp(f->bios, "ovmf")
 		       ? "no: Debian's SeaBIOS does not on Xen; bios_path_override=\"" FOLDER
-			 "xen-vtpm-seabios.bin\" does (docs/hvm.md)"
+			 "xen-vtpm-seabios.bin\" does, of the package xen-vtpm-seabios "
+			 "(docs/hvm.md)"
 		       : "no: Debian's OVMF has no drivers for Xen; "
 			 "bios_path_override=\"" FOLDER
-			 "xen-vtpm-ovmf.fd\" does (docs/hvm.md)";
+			 "xen-vtpm-ovmf.fd\" does, of the package xen-vtpm-ovmf "
+			 "(docs/hvm.md)";
 }
 
 static const char *measured_by(const struct guestfile *c)
