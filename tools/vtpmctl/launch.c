@@ -221,7 +221,9 @@ static int create_guest(const struct launch *l, const char *file, const char *uu
 	if (!status)
 		return VTPMCTL_OK;
 	if (uuid) {
-		/* from here on a late domain of this launch is not measured any more */
+		/* From here on a late domain of this launch is not measured any more.  What
+		 * xl had started may live on, with the descriptor: closing is not enough. */
+		(void)!flock(lease_fd, LOCK_UN);
 		close(lease_fd);
 		(void)!client_call(
 			l->socket,
@@ -257,7 +259,15 @@ static int send_list(const struct launch *l, const char *uuid, const struct curs
 	return client_call(l->socket, r, reply);
 }
 
-/* The lock that says that this process, or the xl that it starts, is there. */
+/*
+ * Takes the lock that says that this process, or the xl that it starts, is there.  The file
+ * is not closed on exec: xl has to have the lock, also the one that stays as the guest's
+ * monitor, which is a child of the one that is started here.  flock(2) is of the open file,
+ * which all of them share; a lock of fcntl(2) would end at xl's first fork.  So those whom
+ * xl starts, and does not close its files for, have it too: its scripts for a moment, and
+ * QEMU, which ends with its domain.  While that lives no other domain is taken for the
+ * launched one, since vtpmd refuses a uuid that two domains have.
+ */
 static int hold(const char *lease)
 {
 	lease_fd = lease ? open(lease, O_RDONLY) : -1;
