@@ -15,6 +15,7 @@
 #include "tools/vtpmctl/client.h"
 #include "tools/vtpmctl/file.h"
 #include "tools/vtpmctl/kmskey.h"
+#include "tools/vtpmctl/vtpmline.h"
 
 #include <errno.h>
 #include <openssl/crypto.h>
@@ -277,8 +278,11 @@ int restore_main(int argc, char **argv)
 		request = json_pack("{s:s, s:O, s:s*}", "op", "restore", "backup", backup,
 				    "name", b.name);
 		status = client_call(b.socket, request, &reply);
-		if (!status)
+		if (!status) {
 			printf("%s\n", json_string_value(json_object_get(reply, "uuid")));
+			vtpmline_print(b.socket,
+				       b.name ? b.name : client_text(backup, "name"));
+		}
 		json_decref(reply);
 	}
 	json_decref(backup);

@@ -10,6 +10,7 @@
 #include "tools/vtpmctl/file.h"
 #include "tools/vtpmctl/cert.h"
 #include "tools/vtpmctl/tpm.h"
+#include "tools/vtpmctl/vtpmline.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -188,6 +189,7 @@ int clone_main(int argc, char **argv)
 		return status;
 	printf("%s\n", json_string_value(json_object_get(reply, "uuid")));
 	json_decref(reply);
+	vtpmline_print(c.socket, c.to);
 	return fflush(stdout) ? VTPMCTL_FAILED : VTPMCTL_OK;
 }
 
@@ -478,8 +480,8 @@ static const struct args_command create_command = {
 	.usage = "create NAME [OPTIONS]",
 	.about =
 		"Makes a new vTPM, seals it, starts it, and waits until guests may come.\n"
-		"Prints its uuid, alone, on standard output; in the guest's file:\n"
-		"  vtpm=[\"backend=vtpm-NAME,uuid=UUID\"]\n"
+		"Prints its uuid, alone, on standard output, and for the guest's file, on\n"
+		"standard error:  vtpm=[\"backend=vtpm-NAME,uuid=UUID\"]\n"
 		"With a CA (`vtpmctl ca init`) it gets certificates.\n",
 	.options = create_options,
 	.option_count = ARRAY_SIZE(create_options),
@@ -595,6 +597,7 @@ static int make_vtpm(const struct create *c)
 			c->name);
 		return VTPMCTL_FAILED;
 	}
+	vtpmline_print(c->socket, c->name);
 	return VTPMCTL_OK;
 }
 

@@ -5,6 +5,7 @@
 #include "tools/vtpmctl/args.h"
 #include "tools/vtpmctl/client.h"
 #include "tools/vtpmctl/table.h"
+#include "tools/vtpmctl/vtpmline.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -144,10 +145,21 @@ static void warn_damaged(const json_t *damaged)
 	}
 }
 
+/* What vtpmctl itself has to tell of each. */
+static void add_vtpm_line(json_t *vtpm)
+{
+	char *text = vtpmline_text(vtpm);
+
+	if (text)
+		json_object_set_new(vtpm, "vtpm_line", json_string(text));
+	free(text);
+}
+
 int list_main(int argc, char **argv)
 {
 	struct list l = {.socket = CLIENT_SOCKET};
-	json_t *reply, *vtpms;
+	json_t *reply, *vtpms, *vtpm;
+	size_t i;
 	int status;
 
 	args_parse_or_exit(&list_command, argc, argv, &l);
@@ -157,6 +169,7 @@ int list_main(int argc, char **argv)
 	vtpms = json_object_get(reply, "vtpms");
 	warn_damaged(json_object_get(reply, "damaged"));
 	if (l.json) {
+		json_array_foreach(vtpms, i, vtpm) add_vtpm_line(vtpm);
 		json_dumpf(vtpms, stdout, JSON_INDENT(2));
 		putchar('\n');
 	} else if (json_array_size(vtpms)) {
@@ -192,6 +205,7 @@ static const struct {
 } fields[] = {
 	{"name", "name"},
 	{"uuid", "uuid"},
+	{"vtpm_line", "for the guest's file"},
 	{"state", "state"},
 	{"error", "why"},
 	{"cause", "cause"},
@@ -346,6 +360,7 @@ int show_main(int argc, char **argv)
 	if (status)
 		return status;
 	vtpm = json_object_get(reply, "vtpm");
+	add_vtpm_line(vtpm);
 	if (s.json) {
 		json_dumpf(vtpm, stdout, JSON_INDENT(2));
 		putchar('\n');

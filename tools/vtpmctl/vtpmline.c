@@ -205,3 +205,28 @@ int vtpmline_list(const struct vtpmline_guest *g, const struct guestfile *c,
 			g->file);
 	return VTPMCTL_FAILED;
 }
+
+char *vtpmline_text(const json_t *vtpm)
+{
+	const char *domain = json_string_value(json_object_get(vtpm, "domain"));
+	char *text;
+
+	/* without a domain of its own it is a process of domain 0 */
+	if (asprintf(&text, "vtpm=[\"backend=%s,uuid=%s\"]", domain ? domain : "0",
+		     client_text(vtpm, "uuid")) < 0)
+		return NULL;
+	return text;
+}
+
+void vtpmline_print(const char *socket, const char *name)
+{
+	char why[CLIENT_TEXT], *text = NULL;
+	json_t *reply = NULL;
+
+	if (!client_try(socket, client_request("show", name), &reply, why))
+		text = vtpmline_text(json_object_get(reply, "vtpm"));
+	if (text)
+		fprintf(stderr, "for the guest's file: %s\n", text);
+	free(text);
+	json_decref(reply);
+}

@@ -33,4 +33,11 @@ int __must_check vtpmline_list(const struct vtpmline_guest *g, const struct gues
 int __must_check vtpmline_check(const struct vtpmline_guest *g, const json_t *vtpms,
 				const char *text, const json_t **vtpm);
 
+/* The line for a guest's file, vtpm=["backend=...,uuid=..."], of what vtpmd tells of a vTPM;
+ * the caller frees it.  NULL: out of memory. */
+char *vtpmline_text(const json_t *vtpm);
+/* Prints it on standard error for a vTPM that was made; it is no loss when vtpmd does not
+ * answer any more. */
+void vtpmline_print(const char *socket, const char *name);
+
 #endif
