@@ -125,8 +125,9 @@ static int start_listed(const struct launch *l, struct guestfile *c, const json_
 	int i, status = VTPMCTL_OK;
 
 	if (n > VTPMLINE_MAX) {
-		fprintf(stderr, "vtpmctl: %s names %d vTPMs; %d are the most\n", l->file,
-			n, VTPMLINE_MAX);
+		fprintf(stderr,
+			"vtpmctl: %s names %d vTPMs; %d are the most: leave the others out\n",
+			l->file, n, VTPMLINE_MAX);
 		return VTPMCTL_FAILED;
 	}
 	for (i = 0; i < n && (!status || l->dry_run); i++) {
@@ -273,7 +274,7 @@ static int hold(const char *lease)
 	lease_fd = lease ? open(lease, O_RDONLY) : -1;
 	if (lease_fd >= 0 && !flock(lease_fd, LOCK_SH | LOCK_NB))
 		return VTPMCTL_OK;
-	fprintf(stderr, "vtpmctl: %s of vtpmd cannot be locked: %s\n",
+	fprintf(stderr, "vtpmctl: %s of vtpmd cannot be locked: %s; launch again\n",
 		lease ? lease : "the file", strerror(errno));
 	return VTPMCTL_FAILED;
 }
@@ -349,7 +350,7 @@ static int run_launch(const struct launch *l)
 	if (l->restore && access(l->restore, R_OK)) {
 		fprintf(stderr,
 			"vtpmctl: %s, which `xl save` shall have written, cannot "
-			"be read: %s\n",
+			"be read: %s; check the path\n",
 			l->restore, strerror(errno));
 		return VTPMCTL_FAILED;
 	}

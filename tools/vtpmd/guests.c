@@ -309,7 +309,10 @@ static int identify(const struct guests_place *p, uint32_t domid,
 			v, -EPERM,
 			"it comes by `xl migrate`, and what its vTPM holds does "
 			"not: shut it down there and start it here");
-	return rc ? refuse_guest(v, -EPERM, "its name cannot be read from xenstore") : 0;
+	return rc ? refuse_guest(
+			    v, -EPERM,
+			    "its name cannot be read from xenstore: `systemctl status xenstored`")
+		  : 0;
 }
 
 int guests_judge(struct guests *g, uint32_t domid, uint64_t on, enum guests_served served,
