@@ -166,7 +166,7 @@ static void tell(struct vtpm_keys *k, struct error *e, const char *done)
 void vtpm_keys_rekey(struct vtpm_keys *k, bool deep)
 {
 	struct error e = {.cause = CAUSE_NONE};
-	struct unlock_config c;
+	struct unlock_config c = {0};
 	struct unlock u = unlock_of(k, &c, &e);
 	const struct rekey_source source = {&u, unlock_random, unlock_seal};
 	uint8_t *tlvs = NULL;
