@@ -13,7 +13,7 @@ NAME = "uefi1"
 FIRMWARE = "/usr/lib/xen-vtpm/xen-vtpm-ovmf-lab.fd"
 DISK, CHANGED = "/boot/guest/efi.img", "/boot/guest/efi-changed.img"
 # Where nothing looks: the text that `file` prints of a kernel.
-PLACE = b"#1 SMP PREEMPT_DYNAMIC"
+PLACE = b"debian.org) #1 SMP"
 
 
 def prepare(lab):
