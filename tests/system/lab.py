@@ -250,14 +250,15 @@ class Lab:
         drivers are all that it has.  bios: a file in dom0, for Debian's SeaBIOS; extra: a
         line of its configuration; wait: until it answers; launch: by `vtpmctl launch`;
         uefi: a file in dom0, for a BIOS; disk: one that is there, for that with GRUB."""
-        if self.host.run(f"[ -e {HVM_DISK} ]")[0]:
+        if disk == HVM_DISK and self.host.run(f"[ -e {HVM_DISK} ]")[0]:
             cache, image = images(), self.host.path("hvm.img")
             make_disk(image, f"{cache}/vmlinuz",
                       [f"{cache}/guest.cpio", self.host.path(EXTRA)])
             self.host.put(image, HVM_DISK)
         options = f" --vtpm '{vtpm_line}'" if vtpm_line else ""
         options += f" --bios {bios}" if bios else ""
-        options += f" --uefi {uefi} --memory 512 --disk {disk}" if uefi else ""
+        options += f" --uefi {uefi} --memory 512" if uefi else ""
+        options += f" --disk {disk}"
         options += f" --extra '{extra}'" if extra else ""
         options += ("" if wait else " --no-wait") + (" --launch" if launch else "")
         self.boot_guest(name, f"{name} hvm{options}", 900 if uefi else 420)

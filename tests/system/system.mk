@@ -27,3 +27,14 @@ TEST_PROGRAMS += $(BUILD)/bin/crb-fuzz
 $(BUILD)/bin/crb-fuzz: $(BUILD)/obj/tests/system/crbfuzz/crbfuzz.o
 	@mkdir -p $(@D)
 	$(CC) -static $^ -o $@
+
+# A guest that is no operating system, to sleep: a boot sector, and 32-bit code behind it.
+SLEEPER := tests/system/sleeper
+TEST_PROGRAMS += $(BUILD)/bin/sleeper.img
+$(BUILD)/bin/sleeper.img: $(addprefix $(SLEEPER)/,boot.S sleeper.c sleeper.lds)
+	@mkdir -p $(@D)
+	$(CC) -m32 -march=i686 -std=gnu11 -Os -Wall -Wextra -Werror -ffreestanding -nostdlib -static \
+		-fno-pie -no-pie -fno-stack-protector -fcf-protection=none -mno-sse \
+		-fno-asynchronous-unwind-tables -Wl,--build-id=none,-z,noexecstack,--no-warn-rwx-segments \
+		-T $(SLEEPER)/sleeper.lds $(SLEEPER)/boot.S $(SLEEPER)/sleeper.c -o $@.elf
+	objcopy -O binary -j .image $@.elf $@
