@@ -32,6 +32,7 @@ struct launch {
 	const char *restore; /* what xl save wrote; NULL: the guest boots */
 	bool dry_run;
 	bool unmeasured;
+	bool shutdown; /* the guest is not started, but ended */
 	json_t *vtpms; /* their names */
 };
 
@@ -42,6 +43,8 @@ static const struct args_option options[] = {
 		    "measure nothing: its PCRs start with zeroes"),
 	OPTION_TEXT("restore", struct launch, restore, "SAVED",
 		    "the guest that `xl save` wrote, with its PCRs"),
+	OPTION_FLAG("shutdown", struct launch, shutdown,
+		    "shut the guest down, and wait until it has gone"),
 	CLIENT_SOCKET_OPTION(struct launch),
 };
 
@@ -179,17 +182,26 @@ static int resume_all(const struct launch *l, const char *uuid, bool revoke)
 	return VTPMCTL_OK;
 }
 
-static void be_xl(const struct launch *l, const char *file)
+#define NO_XL 127 /* as a shell has it */
+
+static void be_xl(char *const argv[], bool quiet)
 {
-	execlp("xl", "xl", l->restore ? "restore" : "create", file, l->restore,
-	       (char *)NULL);
+	int null = quiet ? open("/dev/null", O_WRONLY) : -1;
+
+	if (null >= 0) {
+		dup2(null, STDOUT_FILENO);
+		dup2(null, STDERR_FILENO);
+	}
+	execvp(argv[0], argv);
+	if (quiet)
+		_exit(NO_XL);
 	fprintf(stderr, "vtpmctl: xl cannot be run: %s\n", strerror(errno));
 	_exit(VTPMCTL_FAILED);
 }
 
 /* xl keeps what is open here as long as it is the guest's monitor.  Signals from the
  * terminal are for it; what comes of it is its exit status. */
-static int run_xl(const struct launch *l, const char *file)
+static int run_xl(char *const argv[], bool quiet)
 {
 	void (*interrupt)(int) = signal(SIGINT, SIG_IGN);
 	void (*quit)(int) = signal(SIGQUIT, SIG_IGN);
@@ -201,13 +213,50 @@ static int run_xl(const struct launch *l, const char *file)
 		signal(SIGQUIT, quit);
 		/* vtpmctl ignores it, and xl would inherit that */
 		signal(SIGPIPE, SIG_DFL);
-		be_xl(l, file);
+		be_xl(argv, quiet);
 	}
 	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
 	if (pid < 0)
 		fprintf(stderr, "vtpmctl: xl cannot be run: %s\n", strerror(errno));
 	return pid > 0 && WIFEXITED(status) ? WEXITSTATUS(status) : VTPMCTL_FAILED;
+}
+
+static int run_xl_create(const struct launch *l, const char *file)
+{
+	char *const argv[] = {"xl", l->restore ? "restore" : "create", (char *)file,
+			      (char *)l->restore, NULL};
+
+	return run_xl(argv, false);
+}
+
+/* Shuts the file's guest down, by an ACPI event where it has no driver of Xen's. */
+static int shut_down(const struct launch *l)
+{
+	struct guestfile c;
+	int status = guestfile_read(l->file, &c);
+	char *name;
+
+	if (status)
+		return status;
+	name = (char *)guestfile_text(&c, "name");
+	if (!name) {
+		fprintf(stderr, "vtpmctl: %s has no name=, which xl asks for: add it\n",
+			l->file);
+		status = VTPMCTL_FAILED;
+	} else if (l->dry_run) {
+		printf("xl shutdown -F -w %s\n", name);
+	} else {
+		status = run_xl((char *[]){"xl", "domid", name, NULL}, true);
+		if (!status || status == NO_XL)
+			status = run_xl(
+				(char *[]){"xl", "shutdown", "-F", "-w", name, NULL},
+				false);
+		else
+			status = VTPMCTL_OK; /* it is not there */
+	}
+	guestfile_free(&c);
+	return status;
 }
 
 /* uuid of a measured guest, or NULL.  When xl fails, what was changed for it is put
@@ -218,7 +267,7 @@ static int create_guest(const struct launch *l, const char *file, const char *uu
 	json_t *reply;
 
 	if (!status)
-		status = run_xl(l, file);
+		status = run_xl_create(l, file);
 	if (!status)
 		return VTPMCTL_OK;
 	if (uuid) {
@@ -373,6 +422,8 @@ int launch_main(int argc, char **argv)
 	int status;
 
 	args_parse_or_exit(&command, argc, argv, &l);
+	if (l.shutdown)
+		return shut_down(&l);
 	l.vtpms = json_array();
 	status = l.vtpms ? run_launch(&l) : VTPMCTL_FAILED;
 	json_decref(l.vtpms);

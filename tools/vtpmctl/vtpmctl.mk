@@ -27,6 +27,8 @@ TEST_PROGRAMS += $(BUILD)/bin/vtpmctl-san
 INSTALL += install-vtpmctl
 install-vtpmctl: $(BUILD)/bin/vtpmctl
 	install -D -m 0755 $< $(DESTDIR)$(PREFIX)/sbin/vtpmctl
+	install -D -m 0644 tools/vtpmctl/xen-vtpm-guest@.service \
+		$(DESTDIR)/lib/systemd/system/xen-vtpm-guest@.service
 	install -D -m 0644 tools/vtpmctl/completion.bash \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/vtpmctl
 
