@@ -108,6 +108,7 @@ help:
 	@echo 'make deb      Debian packages, in build/deb'
 	@echo 'make firmware  firmware for HVM guests that measures, from Debian sources; needs network'
 	@echo 'make firmware-ovmf  the same with UEFI: ten minutes'
+	@echo 'make firmware-ovmf-enrolled  the same with keys: Secure Boot is on'
 	@echo 'make deb-firmware  Debian packages of both, in build/deb-firmware'
 	@echo 'make style    check the layout of the sources'
 

@@ -5,12 +5,16 @@ $(BUILD)/firmware/xen-vtpm-seabios.bin: firmware/source $(wildcard firmware/seab
 	@firmware/seabios/build $@
 .PHONY: firmware
 
-# Ten minutes: not a part of `make firmware`'s one.
-firmware-ovmf: $(BUILD)/firmware/xen-vtpm-ovmf.fd
-$(BUILD)/firmware/xen-vtpm-ovmf.fd: firmware/source $(wildcard firmware/ovmf/*)
-	@firmware/ovmf/build $@
+# Ten minutes: not a part of `make firmware`'s one.  One build makes both: without keys of Secure
+# Boot, and with Debian's.
+OVMF := $(BUILD)/firmware/xen-vtpm-ovmf
+OVMF_FROM := firmware/source $(filter-out %/sha256 %/sha256-enrolled,$(wildcard firmware/ovmf/*))
+firmware-ovmf: $(OVMF).fd
+firmware-ovmf-enrolled: $(OVMF)-enrolled.fd
+$(OVMF).fd $(OVMF)-enrolled.fd &: $(OVMF_FROM)
+	@firmware/ovmf/build $(OVMF).fd
 # For tests in QEMU's emulator alone.
-firmware-ovmf-lab: $(BUILD)/firmware/xen-vtpm-ovmf-lab.fd
-$(BUILD)/firmware/xen-vtpm-ovmf-lab.fd: firmware/source $(wildcard firmware/ovmf/*)
-	@firmware/ovmf/build $@ --lab
-.PHONY: firmware-ovmf firmware-ovmf-lab
+firmware-ovmf-lab: $(OVMF)-lab.fd $(OVMF)-lab-enrolled.fd
+$(OVMF)-lab.fd $(OVMF)-lab-enrolled.fd &: $(OVMF_FROM)
+	@firmware/ovmf/build $(OVMF)-lab.fd --lab
+.PHONY: firmware-ovmf firmware-ovmf-enrolled firmware-ovmf-lab

@@ -14,7 +14,7 @@ exec 9>$out/lock
 flock 9
 rm -rf $out/work
 mkdir -p $copy/firmware
-cp "$images/xen-vtpm-seabios.bin" "$images/xen-vtpm-ovmf.fd" $copy
+cp "$images/xen-vtpm-seabios.bin" "$images/xen-vtpm-ovmf.fd" "$images/xen-vtpm-ovmf-enrolled.fd" $copy
 cp -r firmware/debian $copy/debian
 cp -r firmware/source firmware/seabios firmware/ovmf $copy/firmware
 if ! (cd $copy && dpkg-buildpackage -b -uc -us) >$out/build.log 2>&1; then

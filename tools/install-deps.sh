@@ -30,13 +30,27 @@ if [ -n "$missing" ]; then
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing
 fi
 
-# promtool alone, for tests/host/metrics: its package starts a server, and wants 100 MB.
-[ ! -x build/promtool ] || exit 0
-here=$PWD
-mkdir -p build
-dir=$(mktemp -d build/promtool.XXXX)
-trap 'rm -rf "$here/$dir"' EXIT
-cd "$dir"
-apt-get download -q prometheus || { apt-get update -qq && apt-get download -q prometheus; }
-dpkg-deb --fsys-tarfile prometheus_*.deb | tar -xf - ./usr/bin/promtool
-mv usr/bin/promtool ../promtool
+# Of packages that do more than is wanted: files alone, FILE NAME-HERE each.
+take_files() {
+	package=$1
+	shift
+	dir=$(mktemp -d build/take.XXXX)
+	trap 'rm -rf "$dir"' EXIT
+	(cd "$dir" && { apt-get download -q "$package" ||
+		{ apt-get update -qq && apt-get download -q "$package"; }; })
+	while [ $# -gt 0 ]; do
+		dpkg-deb --fsys-tarfile "$dir/$package"_*.deb | tar -xOf - "./$1" >"$dir/file"
+		chmod 755 "$dir/file"
+		mv "$dir/file" "build/$2"
+		shift 2
+	done
+	rm -rf "$dir"
+}
+mkdir -p build/signed
+# for tests/host/metrics: the package starts a server, and wants 100 MB
+[ -x build/promtool ] || take_files prometheus usr/bin/promtool promtool
+# for guests with Secure Boot: the packages write the machine's own boot loader
+[ -x build/signed/shimx64.efi.signed ] ||
+	take_files shim-signed usr/lib/shim/shimx64.efi.signed signed/shimx64.efi.signed
+[ -x build/signed/grubx64.efi.signed ] || take_files grub-efi-amd64-signed \
+	usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed signed/grubx64.efi.signed

@@ -7,9 +7,11 @@ lint() {
 	lintian --allow-root --suppress-tags bogus-mail-host,bogus-mail-host-in-debian-changelog "$@"
 }
 
-# install_in ROOT DEB...: into an empty system of its own, where they are all that is there.
+# install_in ROOT DEB...: into a system of its own, where they are all that is there, but for a
+# python3 that they may ask for.
 install_in() {
 	mkdir -p "$1/var/lib/dpkg/info" "$1/var/lib/dpkg/updates"
-	touch "$1/var/lib/dpkg/status"
+	printf '%s\n' 'Package: python3' 'Status: install ok installed' 'Maintainer: nobody' 'Architecture: amd64' \
+		'Version: 3.11' 'Description: stands for it' '' >"$1/var/lib/dpkg/status"
 	dpkg --root="$1" --force-script-chrootless -i "${@:2}"
 }

@@ -41,6 +41,8 @@ static void what_the_scripts_build_measures(void **state)
 	assert_true(firmware_measures(&image));
 	take_hash("firmware/ovmf/sha256");
 	assert_true(firmware_measures(&image));
+	take_hash("firmware/ovmf/sha256-enrolled");
+	assert_true(firmware_measures(&image));
 }
 
 static void any_other_is_not_known(void **state)

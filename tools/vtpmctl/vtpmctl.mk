@@ -5,7 +5,7 @@ VTPMCTL_SRCS := $(wildcard tools/vtpmctl/*.c) $(KMS_SRCS) lib/audit.c lib/tpm2/q
 VTPMCTL_LIBS := -ltss2-esys -ltss2-mu -ltss2-rc -ltss2-tctildr -ljansson -lssl -lcrypto -lxlutil -luuid
 
 # The firmware that measures, by its SHA-256: of each build, whichever host made it.
-VTPMCTL_MEASURING := $(wildcard firmware/*/sha256)
+VTPMCTL_MEASURING := $(wildcard firmware/*/sha256*)
 $(BUILD)/measuring/tools/vtpmctl/measuring.h: $(VTPMCTL_MEASURING)
 	@mkdir -p $(@D)
 	{ echo 'static const char *const measuring[] = {'; \
