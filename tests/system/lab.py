@@ -87,8 +87,8 @@ class Lab:
     def services(self):
         if self.systemd:
             return      # it starts what is enabled
-        self.host.must("[ -e /root/kms/ca.pem ] || kms init")
-        self.host.must("kms start")
+        self.host.must("[ -e /root/kms/ca.pem ] || kms init", 180)
+        self.host.must("kms start", 180)
         if self.host.run("vtpmctl list >/dev/null 2>&1")[0]:
             self.start_vtpmd()
 

@@ -220,6 +220,20 @@ static void guest_sleeps(void **unused)
 	assert_int_equal(send(TPM2_CC_Startup, TPM2_SU_STATE), TPM2_RC_INITIALIZE);
 }
 
+/* What was saved is stored, or the TPM has failed: it does not begin anew for a guest that runs. */
+static void store_fails_while_guest_sleeps(void **unused)
+{
+	uint32_t code;
+
+	assert_int_equal(send(TPM2_CC_Shutdown, TPM2_SU_STATE), 0);
+	disk.fail = -EIO;
+	assert_int_not_equal(quotes(&code), 0);
+	disk.fail = 0;
+	assert_true(engine_is_broken());
+	(void)send(TPM2_CC_Startup, TPM2_SU_STATE);
+	assert_int_not_equal(send(TPM2_CC_Startup, TPM2_SU_CLEAR), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -230,6 +244,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(null_key_is_new, setup, teardown),
 		cmocka_unit_test_setup_teardown(no_place_for_a_key, setup, teardown),
 		cmocka_unit_test_setup_teardown(guest_sleeps, setup, teardown),
+		cmocka_unit_test_setup_teardown(store_fails_while_guest_sleeps, setup,
+						teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
