@@ -4,6 +4,7 @@
   firmware_disk.py bios OUT KERNEL PROGRAM    the BIOS starts GRUB, and GRUB Linux
   firmware_disk.py uefi OUT KERNEL PROGRAM    a GPT, and in its ESP one image of systemd's EFI
                                               stub, kernel, command line and initial RAM disk
+  firmware_disk.py signed OUT KERNEL PROGRAM  shim, GRUB and kernel as Debian has signed them
 """
 import os
 import shutil
@@ -15,11 +16,12 @@ import uuid
 import zlib
 
 sys.path.insert(0, f"{os.path.dirname(os.path.abspath(__file__))}/../system")
-from hvmdisk import make_disk, run  # noqa: E402  pylint: disable=wrong-import-position
+from hvmdisk import make_disk, make_signed_disk, run  # noqa: E402  pylint: disable=wrong-import-position
 
 SECTOR = 512
 START = 2048
 STUB = "/usr/lib/systemd/boot/efi/linuxx64.efi.stub"
+SIGNED = f"{os.path.dirname(os.path.abspath(__file__))}/../../build/signed"
 CMDLINE = "console=ttyS0 quiet panic=-1"
 ESP_TYPE = uuid.UUID("c12a7328-f81f-11d2-ba4b-00a0c93ec93b")
 # Measured with the table: the same in each run.
@@ -95,6 +97,8 @@ def main():
         make_initrd(initrd, program)
         if kind == "bios":
             make_disk(out, kernel, [initrd])
+        elif kind == "signed":
+            make_signed_disk(out, kernel, [initrd], SIGNED, CMDLINE)
         else:
             make_uefi_disk(out, kernel, initrd, folder)
 

@@ -30,6 +30,11 @@ EFI_MODULES = ["part_msdos", "fat", "normal", "configfile", "tpm", "chain"]
 EFI_CONFIG = """chainloader /vmlinuz initrd=\\\\initrd {cmdline}
 boot
 """
+# Where GRUB of Debian looks, which asks shim whether the kernel is signed.
+SIGNED_CONFIG = """linux /vmlinuz {cmdline}
+initrd /initrd
+boot
+"""
 
 
 def run(*command):
@@ -87,26 +92,45 @@ def make_disk(out, kernel, initrds, cmdline=CMDLINE):
         run("mcopy", "-i", f"{out}@@{START * SECTOR}", *files, "::/")
 
 
+def make_system_partition(out, files):
+    """Writes the image of a disk with an EFI System Partition: {path in it: a file here}."""
+    sectors = (sum(map(os.path.getsize, files.values())) >> 20) + 8 << 11
+    with open(out, "wb") as f:
+        f.seek(446)
+        f.write(make_partition_table(sectors, 0xef))
+        f.truncate((START + sectors) * SECTOR)
+    image = f"{out}@@{START * SECTOR}"
+    make_file_system(image, sectors)
+    run("mmd", "-i", image, "::/EFI", "::/EFI/BOOT", "::/EFI/debian")
+    for path, file in files.items():
+        run("mcopy", "-i", image, file, f"::{path}")
+
+
 def make_efi_disk(out, kernel, initrds, cmdline=CMDLINE):
-    """Writes the image of a disk with an EFI System Partition, from which the firmware
-    starts GRUB, and GRUB the kernel's EFI stub."""
+    """Writes the image of a disk from which the firmware starts GRUB, and GRUB the kernel's
+    EFI stub."""
     with tempfile.TemporaryDirectory(dir=os.path.dirname(out)) as folder:
         pack(f"{folder}/initrd", initrds)
-        shutil.copy(kernel, f"{folder}/vmlinuz")
         with open(f"{folder}/early.cfg", "w") as f:
             f.write("configfile /grub.cfg\n")
         with open(f"{folder}/grub.cfg", "w") as f:
             f.write(EFI_CONFIG.format(cmdline=cmdline))
         run("grub-mkimage", "-d", EFI_GRUB, "-O", "x86_64-efi", "-o", f"{folder}/bootx64.efi",
             "-p", "/EFI/BOOT", "-c", f"{folder}/early.cfg", *EFI_MODULES)
-        files = [f"{folder}/{name}" for name in ("bootx64.efi", "grub.cfg", "vmlinuz", "initrd")]
-        sectors = (sum(map(os.path.getsize, files)) >> 20) + 8 << 11
-        with open(out, "wb") as f:
-            f.seek(446)
-            f.write(make_partition_table(sectors, 0xef))
-            f.truncate((START + sectors) * SECTOR)
-        image = f"{out}@@{START * SECTOR}"
-        make_file_system(image, sectors)
-        run("mmd", "-i", image, "::/EFI", "::/EFI/BOOT")
-        run("mcopy", "-i", image, files[0], "::/EFI/BOOT/BOOTX64.EFI")
-        run("mcopy", "-i", image, *files[1:], "::/")
+        make_system_partition(out, {
+            "/EFI/BOOT/BOOTX64.EFI": f"{folder}/bootx64.efi", "/grub.cfg": f"{folder}/grub.cfg",
+            "/vmlinuz": kernel, "/initrd": f"{folder}/initrd"})
+
+
+def make_signed_disk(out, kernel, initrds, signed, cmdline=CMDLINE):
+    """Writes the image of a disk as Debian boots with Secure Boot: the firmware checks and
+    starts shim, that GRUB, and that the kernel; signed: the folder that has the first two."""
+    with tempfile.TemporaryDirectory(dir=os.path.dirname(out)) as folder:
+        pack(f"{folder}/initrd", initrds)
+        with open(f"{folder}/grub.cfg", "w") as f:
+            f.write(SIGNED_CONFIG.format(cmdline=cmdline))
+        make_system_partition(out, {
+            "/EFI/BOOT/BOOTX64.EFI": f"{signed}/shimx64.efi.signed",
+            "/EFI/BOOT/grubx64.efi": f"{signed}/grubx64.efi.signed",
+            "/EFI/debian/grub.cfg": f"{folder}/grub.cfg",
+            "/vmlinuz": kernel, "/initrd": f"{folder}/initrd"})
