@@ -2,7 +2,11 @@
 """A TPM on a Unix socket, with swtpm's control channel beside it, as QEMU's `-tpmdev emulator`
 wants it: QEMU sends the descriptor that carries the commands over the control channel.
 
-  firmware_tpm.py LISTEN TPM    LISTEN: QEMU's chardev; TPM: commands, control at TPM.ctrl
+  firmware_tpm.py LISTEN TPM                LISTEN: QEMU's chardev; TPM: commands, control at
+                                            TPM.ctrl
+  firmware_tpm.py LISTEN TPM CODE:N:ANSWER  but the N-th command with that code is not executed,
+                                            and has that response code (both hexadecimal); or
+                                            none, when ANSWER is "none"
 
 What QEMU asks for and the TPM's own control channel lacks is answered here, or refused; all
 else is passed on.  Ends when QEMU does, and the TPM with it.
@@ -20,6 +24,7 @@ PASSED_ON = (INIT, SHUTDOWN, SET_LOCALITY, CANCEL, STOP)
 CAPABILITIES = (1 << 0 | 1 << 1 | 1 << 2 | 1 << 3 | 1 << 5 | 1 << 7 | 1 << 10 | 1 << 12 |
                 1 << 13)
 BUFFER = 4096
+PCR_EXTEND = 0x182  # TPM_CC_PCR_Extend
 BAD_ORDINAL = 10    # TPM_BAD_ORDINAL
 
 
@@ -41,10 +46,12 @@ def take_packet(s):
 
 
 class Proxy:
-    def __init__(self, qemu, tpm):
+    def __init__(self, qemu, tpm, failure=None):
         self.qemu, self.data = qemu, None
+        self.fails, self.left, self.answer_code = failure.split(":") if failure else ("0", "0", "")
+        self.fails, self.left = int(self.fails, 16), int(self.left)
         self.tpm, self.control = connect(tpm), connect(f"{tpm}.ctrl")
-        self.commands = 0
+        self.commands = self.extends = 0
 
     def pass_on(self, command, body):
         # QEMU sends SET_LOCALITY's byte in a field of four.
@@ -79,11 +86,23 @@ class Proxy:
         command = take_packet(self.data)
         if not command:
             return False
+        code = struct.unpack_from(">I", command, 6)[0]
+        self.extends += code == PCR_EXTEND
+        if code == self.fails:
+            self.left -= 1
+            if self.left == 0:
+                return self.fail()
         self.tpm.sendall(command)
         response = take_packet(self.tpm)
         self.data.sendall(response)
         self.commands += 1
         return bool(response)
+
+    def fail(self):
+        print(f"# {self.fails:#x} fails after {self.commands} commands", flush=True)
+        if self.answer_code != "none":
+            self.data.sendall(struct.pack(">HII", 0x8001, 10, int(self.answer_code, 16)))
+        return True
 
     def run(self):
         alive = True
@@ -93,14 +112,14 @@ class Proxy:
                 alive = self.serve_control()
             elif self.data in ready:
                 alive = self.serve_command()
-        print(f"# {self.commands} commands")
+        print(f"# {self.commands} commands, {self.extends} PCR_Extend")
 
 
 def main():
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(sys.argv[1])
     listener.listen(1)
-    Proxy(listener.accept()[0], sys.argv[2]).run()
+    Proxy(listener.accept()[0], *sys.argv[2:]).run()
 
 
 if __name__ == "__main__":
