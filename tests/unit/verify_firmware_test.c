@@ -17,7 +17,14 @@
 #define FOLDER "tests/unit/firmware-logs/"
 #define GLOBAL "\x61\xdf\xe4\x8b\xca\x93\xd2\x11\xaa\x0d\x00\xe0\x98\x03\x2b\x8c"
 
-enum { EFI_ACTION = 0x80000007, VARIABLE = 0x80000001, APPLICATION = 0x80000003 };
+#define DATABASE "\xcb\xb2\x19\xd7\x3a\x3d\x96\x45\xa3\xbc\xda\xd0\x0e\x67\x65\x6f"
+
+enum {
+	EFI_ACTION = 0x80000007,
+	VARIABLE = 0x80000001,
+	APPLICATION = 0x80000003,
+	AUTHORITY = 0x800000e0,
+};
 
 static uint8_t bytes[65536];
 static size_t len;
@@ -60,18 +67,24 @@ static void event(uint32_t pcr, uint32_t type, const void *data, size_t n)
 	lying_event(pcr, type, data, n, data, n);
 }
 
-static size_t variable(uint8_t out[128], const char *name, uint8_t value)
+static size_t variable_of(uint8_t out[128], const char *vendor, const char *name,
+			  const void *value, size_t size)
 {
 	size_t n = strlen(name), i;
 
 	memset(out, 0, 128);
-	memcpy(out, GLOBAL, 16);
+	memcpy(out, vendor, 16);
 	out[16] = (uint8_t)n;
-	out[24] = 1;
+	out[24] = (uint8_t)size;
 	for (i = 0; i < n; i++)
 		out[32 + 2 * i] = (uint8_t)name[i];
-	out[32 + 2 * n] = value;
-	return 33 + 2 * n;
+	memcpy(out + 32 + 2 * n, value, size);
+	return 32 + 2 * n + size;
+}
+
+static size_t variable(uint8_t out[128], const char *name, uint8_t value)
+{
+	return variable_of(out, GLOBAL, name, &value, 1);
 }
 
 static void secure_boot(uint8_t value)
@@ -190,6 +203,8 @@ static void refuses(const char *policy, const char *word, const char *text)
 #define BOUND_A	 "{\"firmware\": {\"image\": \"sha256:" A64 "\"}}"
 #define FIRMWARE "{\"firmware\": {\"image\": \"unbound\"}}"
 #define SECURE	 "{\"firmware\": {\"image\": \"unbound\", \"secure_boot\": true}}"
+#define VARIABLES \
+	"{\"firmware\": {\"image\": \"unbound\", \"variables\": {\"db\": \"" A64 "\"}}}"
 
 static void load_log(const char *name)
 {
@@ -367,7 +382,60 @@ static void secure_boot_elsewhere(void **state)
 	data[0] ^= 1;
 	event(7, VARIABLE, data, n);
 	separators(0);
-	refuses(SECURE, "secure-boot", "was off");
+	refuses(SECURE, "secure-boot", "is none of those");
+	assert_int_equal(v.reasons, 2);
+}
+
+/* What the firmware extended PCR 7 with when Secure Boot was off, under another type, which no
+ * digest covers; the guest's root extends the rest. */
+static void secure_boot_renamed(void **state)
+{
+	static const uint32_t types[] = {EVENTLOG_ACTION, EFI_ACTION, APPLICATION,
+					 AUTHORITY,	  0x6,	      0x80001234};
+	uint8_t off[128];
+	size_t n = variable(off, "SecureBoot", 0);
+
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+		(void)setup(state);
+		event(7, types[i], off, n);
+		event(7, types[i], "\0\0\0\0", 4);
+		secure_boot(1);
+		separators(0);
+		accepts(FIRMWARE);
+		refuses(SECURE, "secure-boot", "is none of those");
+		assert_int_equal(v.reasons, 2);
+		refuses(VARIABLES, "secure-boot", "is none of those");
+		assert_int_equal(v.reasons, 3);
+	}
+}
+
+/* The firmware's menu turned it off, or took another key into db, behind the separator. */
+static void secure_boot_ended(void **state)
+{
+	static const uint8_t list[28 + 17] = {[16] = 28 + 17, [24] = 17};
+	uint8_t data[128];
+	size_t n = variable(data, "SecureBoot", 0);
+
+	secure_boot(1);
+	separators(0);
+	event(7, AUTHORITY, data, n);
+	refuses(SECURE, "secure-boot", "is none of those");
+	len -= n + 50;
+	n = variable_of(data, DATABASE, "db", "", 0);
+	event(7, AUTHORITY, data, n);
+	refuses(SECURE, "secure-boot", "is none of those");
+	len -= n + 50;
+	n = variable_of(data, DATABASE, "db", list, sizeof(list));
+	event(7, AUTHORITY, data, n);
+	refuses(SECURE, "secure-boot", "is none of those");
+	assert_int_equal(v.reasons, 1);
+	len -= n + 50;
+	/* an entry of db, which let a loader start */
+	n = variable_of(data, DATABASE, "db", list, sizeof(list) - 1);
+	event(7, AUTHORITY, data, n);
+	n = variable(data, "SbatLevel", 1);
+	event(7, AUTHORITY, data, n);
+	accepts(SECURE);
 }
 
 static void separator_missing(void **state)
@@ -517,6 +585,8 @@ int main(void)
 		cmocka_unit_test_setup(secure_boot_twice, setup),
 		cmocka_unit_test_setup(secure_boot_late, setup),
 		cmocka_unit_test_setup(secure_boot_elsewhere, setup),
+		cmocka_unit_test_setup(secure_boot_renamed, setup),
+		cmocka_unit_test_setup(secure_boot_ended, setup),
 		cmocka_unit_test_setup(separator_missing, setup),
 		cmocka_unit_test_setup(separator_twice, setup),
 		cmocka_unit_test_setup(separator_of_failure, setup),

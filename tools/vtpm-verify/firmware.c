@@ -25,12 +25,13 @@ static const struct {
 	{"db", DATABASE},	{"dbx", DATABASE},
 };
 
-enum { SECURE_BOOT, VARIABLES = ARRAY_SIZE(secure_variables) };
+enum { SECURE_BOOT, DB = 3, VARIABLES = ARRAY_SIZE(secure_variables) };
 
 /* One pass through a log. */
 struct walk {
 	const struct side *side;
 	struct verdict *v;
+	bool asks;	    /* the policy: for Secure Boot or its variables */
 	size_t n;	    /* of the event */
 	size_t sha256;	    /* which digest is that */
 	uint32_t separated; /* bit n: PCR n had its separator */
@@ -65,6 +66,18 @@ static void note_separator(struct walk *w, const struct eventlog_event *e)
 	w->separated |= 1u << e->pcr;
 }
 
+/* VARIABLES: it is none of them. */
+static size_t find_variable(const struct eventlog_variable *is)
+{
+	size_t i;
+
+	for (i = 0; i < VARIABLES; i++)
+		if (!strcmp(secure_variables[i].name, is->name) &&
+		    !memcmp(secure_variables[i].guid, is->guid, EVENTLOG_GUID))
+			break;
+	return i;
+}
+
 static void note_variable(struct walk *w, const struct eventlog_event *e)
 {
 	struct eventlog_variable is;
@@ -72,10 +85,7 @@ static void note_variable(struct walk *w, const struct eventlog_event *e)
 
 	if (e->pcr != SECURE_BOOT_PCR || !eventlog_variable(e, &is))
 		return;
-	for (i = 0; i < VARIABLES; i++)
-		if (!strcmp(secure_variables[i].name, is.name) &&
-		    !memcmp(secure_variables[i].guid, is.guid, EVENTLOG_GUID))
-			break;
+	i = find_variable(&is);
 	if (i == VARIABLES)
 		return;
 	if (w->times[i]++)
@@ -86,6 +96,45 @@ static void note_variable(struct walk *w, const struct eventlog_event *e)
 	memcpy(w->digest[i], e->digest[w->sha256], CRYPT_HASH_SIZE);
 	if (i == SECURE_BOOT)
 		w->secure_boot = is.len == 1 && is.data[0] == 1;
+}
+
+/* EFI signature lists, as db is a whole (UEFI 2.10, 32.4.1), and no single entry of it. */
+static bool is_lists(const struct eventlog_variable *is)
+{
+	struct cursor c = cursor_reader(is->data, is->len);
+
+	while (cursor_left(&c)) {
+		size_t size;
+
+		(void)cursor_bytes(&c, EVENTLOG_GUID);
+		size = cursor_le32(&c);
+		(void)cursor_bytes(&c, 4 + 4); /* of the header, of an entry */
+		(void)cursor_bytes(&c, size - EVENTLOG_GUID - 4 - 4 - 4);
+	}
+	return cursor_done(&c);
+}
+
+/*
+ * No digest covers an event's type.  A guest can tell what the firmware extended PCR 7 with as
+ * something else, and extend, and tell, what it likes behind it.  So everything there has to be
+ * one of PFP 1.05, 3.3.4.8: a separator, a variable, or the entry of db (or of shim's lists)
+ * that let a loader start.  None of them can be told as another one, since the data are what
+ * the digest is of: a separator is no variable, and an entry is no whole variable.
+ */
+static bool is_of_secure_boot(const struct eventlog_event *e)
+{
+	struct eventlog_variable is;
+	size_t i;
+
+	if (e->type == EVENTLOG_SEPARATOR)
+		return true;
+	if (!eventlog_variable(e, &is))
+		return false;
+	if (e->type == EVENTLOG_VARIABLE_CONFIG)
+		return true;
+	i = find_variable(&is);
+	return e->type == EVENTLOG_VARIABLE_AUTHORITY &&
+	       (i == VARIABLES || (i == DB && !is_lists(&is)));
 }
 
 static void walk_event(struct walk *w, const struct eventlog_event *e)
@@ -102,6 +151,10 @@ static void walk_event(struct walk *w, const struct eventlog_event *e)
 				"has other data than its digest is the hash of");
 		return;
 	}
+	if (w->asks && e->pcr == SECURE_BOOT_PCR && e->type != EVENTLOG_NO_ACTION &&
+	    !is_of_secure_boot(e))
+		refuse_firmware(w, "secure-boot", e,
+				"is none of those by which PCR 7 tells of Secure Boot");
 	if (e->type == EVENTLOG_SEPARATOR)
 		note_separator(w, e);
 	else if (e->type == EVENTLOG_VARIABLE_CONFIG)
@@ -112,7 +165,8 @@ static void walk_event(struct walk *w, const struct eventlog_event *e)
 }
 
 /* false: the log has no SHA-256 digests, and nothing was said. */
-static bool walk_log(struct walk *w, const struct side *side, struct verdict *v)
+static bool walk_log(struct walk *w, const struct side *side, const json_t *firmware,
+		     struct verdict *v)
 {
 	const struct evidence_bytes *log = &side->e->log;
 	struct eventlog_event e;
@@ -121,6 +175,8 @@ static bool walk_log(struct walk *w, const struct side *side, struct verdict *v)
 	memset(w, 0, sizeof(*w));
 	w->side = side;
 	w->v = v;
+	w->asks = json_is_true(json_object_get(firmware, "secure_boot")) ||
+		  json_object_size(json_object_get(firmware, "variables"));
 	while (w->sha256 < side->log.banks &&
 	       side->log.alg[w->sha256]->id != TPM2_ALG_SHA256)
 		w->sha256++;
@@ -311,7 +367,7 @@ void judge_firmware(const struct policy *p, const struct side *vtpm, struct verd
 	}
 	if (!is_unbound(firmware))
 		check_images(vtpm, json_object_get(firmware, "image"), v);
-	if (!walk_log(&w, vtpm, v)) {
+	if (!walk_log(&w, vtpm, firmware, v)) {
 		verdict_add(v, "firmware", "the firmware's log has no SHA-256 digests");
 		return;
 	}
@@ -397,7 +453,7 @@ json_t *firmware_policy(const struct policy *p, const struct side *vtpm)
 	struct verdict ignored = {0};
 	struct walk w;
 
-	if (!all || !events || !walk_log(&w, vtpm, &ignored)) {
+	if (!all || !events || !walk_log(&w, vtpm, NULL, &ignored)) {
 		json_decref(all);
 		json_decref(events);
 		return NULL;
