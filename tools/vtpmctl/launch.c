@@ -184,24 +184,25 @@ static int resume_all(const struct launch *l, const char *uuid, bool revoke)
 
 #define NO_XL 127 /* as a shell has it */
 
-static void be_xl(char *const argv[], bool quiet)
+static void be_xl(char *const argv[], int out)
 {
-	int null = quiet ? open("/dev/null", O_WRONLY) : -1;
+	int null = out >= 0 ? open("/dev/null", O_WRONLY) : -1;
 
-	if (null >= 0) {
-		dup2(null, STDOUT_FILENO);
+	if (out >= 0)
+		dup2(out, STDOUT_FILENO);
+	if (null >= 0)
 		dup2(null, STDERR_FILENO);
-	}
 	execvp(argv[0], argv);
-	if (quiet)
+	if (out >= 0)
 		_exit(NO_XL);
 	fprintf(stderr, "vtpmctl: xl cannot be run: %s\n", strerror(errno));
 	_exit(VTPMCTL_FAILED);
 }
 
 /* xl keeps what is open here as long as it is the guest's monitor.  Signals from the
- * terminal are for it; what comes of it is its exit status. */
-static int run_xl(char *const argv[], bool quiet)
+ * terminal are for it; what comes of it is its exit status.  out: where its output goes, and
+ * its complaints nowhere; -1: to the terminal. */
+static int run_xl(char *const argv[], int out)
 {
 	void (*interrupt)(int) = signal(SIGINT, SIG_IGN);
 	void (*quit)(int) = signal(SIGQUIT, SIG_IGN);
@@ -213,7 +214,7 @@ static int run_xl(char *const argv[], bool quiet)
 		signal(SIGQUIT, quit);
 		/* vtpmctl ignores it, and xl would inherit that */
 		signal(SIGPIPE, SIG_DFL);
-		be_xl(argv, quiet);
+		be_xl(argv, out);
 	}
 	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
@@ -227,7 +228,26 @@ static int run_xl_create(const struct launch *l, const char *file)
 	char *const argv[] = {"xl", l->restore ? "restore" : "create", (char *)file,
 			      (char *)l->restore, NULL};
 
-	return run_xl(argv, false);
+	return run_xl(argv, -1);
+}
+
+/* The number of the domain of that name.  xl takes a name of digits for a number, too, but
+ * where it is asked for the number.  Returns xl's status; NO_XL: there is no xl. */
+static int find_domid(char *name, char domid[static 16])
+{
+	int fd[2], status = VTPMCTL_FAILED;
+	ssize_t n = 0;
+
+	if (pipe2(fd, O_CLOEXEC))
+		return status;
+	status = run_xl((char *[]){"xl", "domid", "--", name, NULL}, fd[1]);
+	close(fd[1]);
+	if (!status)
+		n = read(fd[0], domid, 15);
+	close(fd[0]);
+	domid[n > 0 ? n : 0] = '\0';
+	domid[strspn(domid, "0123456789")] = '\0';
+	return status || domid[0] ? status : VTPMCTL_FAILED;
 }
 
 /* Shuts the file's guest down, by an ACPI event where it has no driver of Xen's. */
@@ -235,7 +255,7 @@ static int shut_down(const struct launch *l)
 {
 	struct guestfile c;
 	int status = guestfile_read(l->file, &c);
-	char *name;
+	char *name, domid[16];
 
 	if (status)
 		return status;
@@ -245,13 +265,13 @@ static int shut_down(const struct launch *l)
 			l->file);
 		status = VTPMCTL_FAILED;
 	} else if (l->dry_run) {
-		printf("xl shutdown -F -w %s\n", name);
+		printf("xl shutdown -F -w $(xl domid -- '%s')\n", name);
 	} else {
-		status = run_xl((char *[]){"xl", "domid", name, NULL}, true);
+		status = find_domid(name, domid);
 		if (!status || status == NO_XL)
 			status = run_xl(
-				(char *[]){"xl", "shutdown", "-F", "-w", name, NULL},
-				false);
+				(char *[]){"xl", "shutdown", "-F", "-w", domid, NULL},
+				-1);
 		else
 			status = VTPMCTL_OK; /* it is not there */
 	}
