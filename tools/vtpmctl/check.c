@@ -60,17 +60,37 @@ static int check_vtpms(const struct check *k, const struct guestfile *c)
 	return status;
 }
 
+/* Of firmware that measures, by its hash, as what xl starts it. */
+static const char *measured_by_ours(const struct guestfile *c, const char *bios)
+{
+	if (strcmp(bios, c->firmware.bios))
+		return strcmp(bios, "ovmf")
+			       ? "no: this image is a BIOS, which does not start as "
+				 "bios=\"ovmf\": write bios=\"seabios\""
+			       : "no: this image is a UEFI, which does not start without "
+				 "bios=\"ovmf\": add that";
+	if (guestfile_text(c, "firmware_override"))
+		return "yes, by its firmware, whose SHA-256 is that of this release's "
+		       "xen-vtpm-seabios or xen-vtpm-ovmf, if the hvmloader that "
+		       "firmware_override= names starts that";
+	return "yes, by its firmware, whose SHA-256 is that of this release's "
+	       "xen-vtpm-seabios or xen-vtpm-ovmf";
+}
+
 /* Whether the firmware that was read measures: it is known by its hash, or as the one that
  * libxl takes by itself. */
-static const char *measured_by_firmware(const struct firmware *f)
+static const char *measured_by_firmware(const struct guestfile *c)
 {
+	const struct firmware *f = &c->firmware;
+	const char *ours;
+
 	if (!f->bios)
 		return "no: Xen's firmware of that name has no TPM (docs/hvm.md)";
 	if (!f->one[FIRMWARE_BIOS].path)
 		return "not known: its BIOS or UEFI was not read";
-	if (firmware_measures(&f->one[FIRMWARE_BIOS].image))
-		return "yes, by its firmware, whose SHA-256 is that of this release's "
-		       "xen-vtpm-seabios or xen-vtpm-ovmf";
+	ours = firmware_measures(&f->one[FIRMWARE_BIOS].image);
+	if (ours)
+		return measured_by_ours(c, ours);
 	if (!firmware_is_stock(f))
 		return "not known: the SHA-256 of its firmware is none of this release's: "
 		       "ask who made it";
@@ -91,7 +111,7 @@ static const char *measured_by(const struct guestfile *c)
 	if (guestfile_is_hvm(c))
 		return acpi && strcmp(acpi, "1")
 			       ? "no: without ACPI its firmware finds no TPM"
-			       : measured_by_firmware(&c->firmware);
+			       : measured_by_firmware(c);
 	return guestfile_boots_kernel(c) && guestfile_text(c, "kernel")
 		       ? "not by `xl create`; `vtpmctl launch` measures what it boots"
 		       : "no: what it boots is not in domain 0";

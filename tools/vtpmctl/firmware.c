@@ -219,16 +219,16 @@ bool firmware_is_stock(const struct firmware *f)
 	return false;
 }
 
-bool firmware_measures(const struct launch_image *image)
+const char *firmware_measures(const struct launch_image *image)
 {
 	char hex[LAUNCH_IMAGE_SHA256];
 	size_t i;
 
 	launch_image_sha256(image, hex);
 	for (i = 0; i < ARRAY_SIZE(measuring); i++)
-		if (!strcmp(hex, measuring[i]))
-			return true;
-	return false;
+		if (!strcmp(hex, measuring[i].sha256))
+			return measuring[i].bios;
+	return NULL;
 }
 
 bool firmware_read(struct firmware *f, const char *file, struct refusals *r)

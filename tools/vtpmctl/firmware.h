@@ -45,9 +45,9 @@ bool __must_check firmware_find(struct firmware *f, const XLU_Config *cfg,
 bool __must_check firmware_read(struct firmware *f, const char *file, struct refusals *r);
 /* Whether its BIOS or UEFI, which was found, is the one that libxl takes by itself. */
 bool firmware_is_stock(const struct firmware *f);
-/* Whether these bytes are firmware of this release that measures: of the packages
- * xen-vtpm-seabios and xen-vtpm-ovmf, whose SHA-256 is the same on all hosts. */
-bool firmware_measures(const struct launch_image *image);
+/* "seabios" or "ovmf", as which these bytes are firmware of this release that measures, of the
+ * packages xen-vtpm-seabios and xen-vtpm-ovmf, whose SHA-256 is the same on all hosts; or NULL. */
+const char *firmware_measures(const struct launch_image *image);
 /* Writes the launch's record of them (lib/measure.h).  -E2BIG: it has no room */
 int __must_check firmware_record(const struct firmware *f, struct cursor *list);
 

@@ -47,12 +47,13 @@ bool guestfile_boots_kernel(const struct guestfile *c)
 	return !builder || !strcmp(builder, "generic") || !strcmp(builder, "linux");
 }
 
+/* As xl does it: the beginning of the word is enough, even none of it. */
 bool guestfile_is_hvm(const struct guestfile *c)
 {
-	const char *type = guestfile_text(c, "type"),
-		   *builder = guestfile_text(c, "builder");
+	const char *type = guestfile_text(c, "type");
 
-	return !strcmp(type ? type : builder ? builder : "pv", "hvm");
+	type = type ? type : guestfile_text(c, "builder");
+	return type && !strncmp(type, "hvm", strlen(type));
 }
 
 /* xl's parser has to find in the new text what was written into it. */

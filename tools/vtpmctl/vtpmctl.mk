@@ -6,10 +6,11 @@ VTPMCTL_LIBS := -ltss2-esys -ltss2-mu -ltss2-rc -ltss2-tctildr -ljansson -lssl -
 
 # The firmware that measures, by its SHA-256: of each build, whichever host made it.
 VTPMCTL_MEASURING := $(wildcard firmware/*/sha256*)
-$(BUILD)/measuring/tools/vtpmctl/measuring.h: $(VTPMCTL_MEASURING)
+$(BUILD)/measuring/tools/vtpmctl/measuring.h: $(VTPMCTL_MEASURING) tools/vtpmctl/vtpmctl.mk
 	@mkdir -p $(@D)
-	{ echo 'static const char *const measuring[] = {'; \
-	  sed -n 's/^\([0-9a-f]\{64\}\)$$/	"\1",/p' $^; echo '};'; } >$@
+	{ echo 'static const struct { const char *sha256, *bios; } measuring[] = {'; \
+	  for f in $(VTPMCTL_MEASURING); do bios=$${f%/*}; \
+	  sed -n "s/^\([0-9a-f]\{64\}\)$$/	{\"\1\", \"$${bios##*/}\"},/p" $$f; done; echo '};'; } >$@
 $(BUILD)/obj/tools/vtpmctl/firmware.o $(BUILD)/san/tools/vtpmctl/firmware.o: CPPFLAGS += -I$(BUILD)/measuring
 $(BUILD)/obj/tools/vtpmctl/firmware.o $(BUILD)/san/tools/vtpmctl/firmware.o: $(BUILD)/measuring/tools/vtpmctl/measuring.h
 
