@@ -12,16 +12,15 @@
 #include "tools/vtpmctl/guestfile.h"
 #include "tools/vtpmctl/measure.h"
 #include "tools/vtpmctl/vtpmline.h"
+#include "tools/vtpmctl/xl.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 static int lease_fd = -1; /* of vtpmd's file, locked */
@@ -182,57 +181,17 @@ static int resume_all(const struct launch *l, const char *uuid, bool revoke)
 	return VTPMCTL_OK;
 }
 
-#define NO_XL 127 /* as a shell has it */
-
-static void be_xl(char *const argv[], int out)
-{
-	int null = out >= 0 ? open("/dev/null", O_WRONLY) : -1;
-
-	if (out >= 0)
-		dup2(out, STDOUT_FILENO);
-	if (null >= 0)
-		dup2(null, STDERR_FILENO);
-	execvp(argv[0], argv);
-	if (out >= 0)
-		_exit(NO_XL);
-	fprintf(stderr, "vtpmctl: xl cannot be run: %s\n", strerror(errno));
-	_exit(VTPMCTL_FAILED);
-}
-
-/* xl keeps what is open here as long as it is the guest's monitor.  Signals from the
- * terminal are for it; what comes of it is its exit status.  out: where its output goes, and
- * its complaints nowhere; -1: to the terminal. */
-static int run_xl(char *const argv[], int out)
-{
-	void (*interrupt)(int) = signal(SIGINT, SIG_IGN);
-	void (*quit)(int) = signal(SIGQUIT, SIG_IGN);
-	int status = 0;
-	pid_t pid = fork();
-
-	if (!pid) {
-		signal(SIGINT, interrupt);
-		signal(SIGQUIT, quit);
-		/* vtpmctl ignores it, and xl would inherit that */
-		signal(SIGPIPE, SIG_DFL);
-		be_xl(argv, out);
-	}
-	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
-	if (pid < 0)
-		fprintf(stderr, "vtpmctl: xl cannot be run: %s\n", strerror(errno));
-	return pid > 0 && WIFEXITED(status) ? WEXITSTATUS(status) : VTPMCTL_FAILED;
-}
-
-static int run_xl_create(const struct launch *l, const char *file)
+/* uuid of a measured guest, or NULL */
+static int run_xl_create(const struct launch *l, const char *file, const char *uuid)
 {
 	char *const argv[] = {"xl", l->restore ? "restore" : "create", (char *)file,
 			      (char *)l->restore, NULL};
 
-	return run_xl(argv, -1);
+	return uuid ? xl_run_held(argv) : xl_run(argv, -1);
 }
 
 /* The number of the domain of that name.  xl takes a name of digits for a number, too, but
- * where it is asked for the number.  Returns xl's status; NO_XL: there is no xl. */
+ * where it is asked for the number.  Returns xl's status; XL_MISSING: there is no xl. */
 static int find_domid(char *name, char domid[static 16])
 {
 	int fd[2], status = VTPMCTL_FAILED;
@@ -240,7 +199,7 @@ static int find_domid(char *name, char domid[static 16])
 
 	if (pipe2(fd, O_CLOEXEC))
 		return status;
-	status = run_xl((char *[]){"xl", "domid", "--", name, NULL}, fd[1]);
+	status = xl_run((char *[]){"xl", "domid", "--", name, NULL}, fd[1]);
 	close(fd[1]);
 	if (!status)
 		n = read(fd[0], domid, 15);
@@ -268,8 +227,8 @@ static int shut_down(const struct launch *l)
 		printf("xl shutdown -F -w $(xl domid -- '%s')\n", name);
 	} else {
 		status = find_domid(name, domid);
-		if (!status || status == NO_XL)
-			status = run_xl(
+		if (!status || status == XL_MISSING)
+			status = xl_run(
 				(char *[]){"xl", "shutdown", "-F", "-w", domid, NULL},
 				-1);
 		else
@@ -287,12 +246,12 @@ static int create_guest(const struct launch *l, const char *file, const char *uu
 	json_t *reply;
 
 	if (!status)
-		status = run_xl_create(l, file);
+		status = run_xl_create(l, file, uuid);
 	if (!status)
 		return VTPMCTL_OK;
 	if (uuid) {
-		/* From here on a late domain of this launch is not measured any more.  What
-		 * xl had started may live on, with the descriptor: closing is not enough. */
+		/* From here on a late domain of this launch is not measured any more, also
+		 * when xl has left another one of its kind, for which the lock is held. */
 		(void)!flock(lease_fd, LOCK_UN);
 		close(lease_fd);
 		(void)!client_call(
@@ -330,17 +289,14 @@ static int send_list(const struct launch *l, const char *uuid, const struct curs
 }
 
 /*
- * Takes the lock that says that this process, or the xl that it starts, is there.  The file
- * is not closed on exec: xl has to have the lock, also the one that stays as the guest's
- * monitor, which is a child of the one that is started here.  flock(2) is of the open file,
- * which all of them share; a lock of fcntl(2) would end at xl's first fork.  So those whom
- * xl starts, and does not close its files for, have it too: its scripts for a moment, and
- * QEMU, which ends with its domain.  While that lives no other domain is taken for the
- * launched one, since vtpmd refuses a uuid that two domains have.
+ * Takes the lock that says that this process, or the xl that it starts, is there.  It is held for
+ * xl by xl_run_held(): what xl itself has its children have too, and a QEMU that hangs after its
+ * domain's end would keep the guest's name taken.  flock(2) is of the open file, which processes
+ * share by fork; a lock of fcntl(2) would be this process's alone.
  */
 static int hold(const char *lease)
 {
-	lease_fd = lease ? open(lease, O_RDONLY) : -1;
+	lease_fd = lease ? open(lease, O_RDONLY | O_CLOEXEC) : -1;
 	if (lease_fd >= 0 && !flock(lease_fd, LOCK_SH | LOCK_NB))
 		return VTPMCTL_OK;
 	fprintf(stderr, "vtpmctl: %s of vtpmd cannot be locked: %s; launch again\n",

@@ -3,11 +3,10 @@
  * Guests that `vtpmctl launch` has measured.
  *
  * vtpmctl sends what it measured; it becomes the file launch-UUID (of the guest's
- * domain) in vtpmd's run folder.  vtpmctl locks that file (flock, shared) and becomes
- * xl, which keeps the lock as long as it is the guest's monitor, and builds the guest
- * of the descriptors that were measured, again after a reboot.  (What xl starts has the
- * lock, too: an HVM guest's QEMU, to the guest's end.)  So the file counts
- * while a process holds the lock: without it, the measured bytes are gone, too.
+ * domain) in vtpmd's run folder.  vtpmctl locks that file (flock, shared) and runs xl,
+ * which builds the guest of the descriptors that were measured, again after a reboot.
+ * A vtpmctl stays, with the lock, as long as that xl is the guest's monitor.  So the file
+ * counts while a process holds the lock: without it, the measured bytes are gone, too.
  * And it does so whether vtpmd was restarted meanwhile or not.
  *
  *   kept by launch_keep -> locked by vtpmctl -> launch_held, found by launch_find

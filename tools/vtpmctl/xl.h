@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * xl, run as a child.  What is open here without O_CLOEXEC it has, and so has the xl that stays
+ * as the guest's monitor.  xl's own children have it, too: libxl closes nothing for QEMU.
+ */
+#ifndef XVTPM_VTPMCTL_XL_H
+#define XVTPM_VTPMCTL_XL_H
+
+#define XL_MISSING 127 /* as a shell has it; where out is given */
+
+/* Returns xl's exit status; VTPMCTL_FAILED: a signal ended it, or it could not be run, of which
+ * a sentence was printed.  out: where what it prints goes, and its complaints
+ * nowhere; -1: to the terminal. */
+int xl_run(char *const argv[], int out);
+/*
+ * The same of an xl that stays as the guest's monitor, for a caller that holds a lock of flock(2)
+ * by a descriptor with O_CLOEXEC.  A process remains that has it until no xl of this run is there
+ * any more; a QEMU that hangs has it not.  When that process is killed the lock is gone, as when
+ * xl is.
+ */
+int xl_run_held(char *const argv[]);
+
+#endif
