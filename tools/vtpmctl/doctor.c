@@ -5,6 +5,7 @@
 #include "lib/crypt.h"
 #include "stubdom/manager/unlock.h"
 #include "tools/vtpmctl/args.h"
+#include "tools/vtpmctl/autostart.h"
 #include "tools/vtpmctl/client.h"
 #include "tools/vtpmctl/file.h"
 #include "tools/vtpmctl/host_anchor.h"
@@ -30,15 +31,16 @@
 enum finding { FINE, WARN, BAD, SKIPPED };
 
 struct doctor {
-	const char *config, *tcti, *socket, *store;
+	const char *config, *tcti, *socket, *store, *xendomains;
 	bool json;
 
 	struct hostconf conf;
 	bool configured;
 	struct tpm tpm;
 	bool tpm_open;
-	bool tpm_pinned; /* and it is the one of the configuration */
-	char text[480];	 /* what the last check found, and the next step */
+	bool tpm_pinned;     /* and it is the one of the configuration */
+	char autostart[256]; /* xendomains' folder of guests; "": none */
+	char text[1024];     /* what the last check found, and the next step */
 };
 
 #define DOCTOR_NO_TPM "no configuration, or not its TPM"
@@ -47,7 +49,7 @@ struct doctor {
 typedef enum finding doctor_check(struct doctor *d);
 
 doctor_check doctor_xen, doctor_devices, doctor_clock, doctor_store, doctor_vtpmd;
-doctor_check doctor_xendomains;
+doctor_check doctor_xendomains, doctor_autostart;
 doctor_check doctor_config, doctor_policy_key, doctor_recovery, doctor_certificate;
 doctor_check doctor_tpm, doctor_lockout, doctor_nv, doctor_keys, doctor_kms;
 doctor_check doctor_attest;
@@ -64,6 +66,7 @@ static const struct args_option options[] = {
 	TEXT(tcti, "tcti", "TCTI", "the TPM, " TPM_TCTI),
 	TEXT(config, "config", "FILE", HOSTCONF_PATH),
 	TEXT(store, "store", "DIR", VTPMCTL_STORE),
+	TEXT(xendomains, "xendomains", "FILE", AUTOSTART_DEFAULTS),
 	CLIENT_SOCKET_OPTION(struct doctor),
 };
 
@@ -99,6 +102,7 @@ static const struct {
 	{"anchor", doctor_anchor},
 	{"vtpmd", doctor_vtpmd},
 	{"xendomains", doctor_xendomains},
+	{"autostart", doctor_autostart},
 };
 
 /* Fills d->text. */
@@ -154,6 +158,7 @@ int doctor_main(int argc, char **argv)
 		.config = HOSTCONF_PATH,
 		.tcti = TPM_TCTI,
 		.store = VTPMCTL_STORE,
+		.xendomains = AUTOSTART_DEFAULTS,
 		.socket = CLIENT_SOCKET,
 	};
 	bool wrong;
@@ -367,8 +372,7 @@ enum finding doctor_leases(struct doctor *d)
 
 /* The machine: Xen, its devices, the clock, vtpmd and its vTPMs. */
 
-#define XENDOMAINS "/etc/default/xendomains"
-#define BORN	   1704067200 /* 2024-01-01: no clock that is right is before */
+#define BORN 1704067200 /* 2024-01-01: no clock that is right is before */
 
 static bool read_line(const char *path, char *out, size_t room)
 {
@@ -480,37 +484,50 @@ enum finding doctor_vtpmd(struct doctor *d)
 	return f;
 }
 
-/* What XENDOMAINS_SAVE= is set to last, without quotes; "": it is not. */
-static void saves_to(FILE *f, char out[256])
-{
-	char line[256], *value;
-
-	out[0] = '\0';
-	while (fgets(line, sizeof(line), f)) {
-		if (strncmp(line, "XENDOMAINS_SAVE=", 16))
-			continue;
-		value = line + 16 + strspn(line + 16, "\"'");
-		value[strcspn(value, "\"' \t#\n")] = '\0';
-		snprintf(out, 256, "%s", value);
-	}
-}
-
 enum finding doctor_xendomains(struct doctor *d)
 {
-	FILE *f = fopen(XENDOMAINS, "re");
+	FILE *f = fopen(d->xendomains, "re");
 	char folder[256];
 
 	if (!f)
-		return doctor_say(d, SKIPPED, "there is no " XENDOMAINS);
-	saves_to(f, folder);
+		return doctor_say(d, SKIPPED, "there is no %s", d->xendomains);
+	autostart_setting(f, "XENDOMAINS_SAVE", folder);
+	autostart_setting(f, "XENDOMAINS_AUTO", d->autostart);
 	fclose(f);
 	if (folder[0])
 		return doctor_say(d, WARN,
 				  "guests are saved in %s when the host goes down, and "
 				  "find an empty TPM when they are restored: "
-				  "XENDOMAINS_SAVE= in " XENDOMAINS,
-				  folder);
+				  "XENDOMAINS_SAVE= in %s",
+				  folder, d->xendomains);
 	return doctor_say(d, FINE, "guests are shut down before the host, not saved");
+}
+
+/* Uses d->autostart, of the check before. */
+enum finding doctor_autostart(struct doctor *d)
+{
+	char text[CLIENT_TEXT];
+	struct autostart a;
+	json_t *reply;
+
+	if (!d->autostart[0])
+		return doctor_say(d, SKIPPED, "xendomains starts no guests");
+	if (client_try(d->socket, client_request("list", NULL), &reply, text))
+		return doctor_say(d, SKIPPED, "vtpmd does not answer");
+	autostart_read(d->autostart, json_object_get(reply, "vtpms"), &a);
+	json_decref(reply);
+	if (!a.refused)
+		return doctor_say(d, FINE,
+				  "%u guests in %s, none with a vTPM that serves "
+				  "measured guests only",
+				  a.files, d->autostart);
+	return doctor_say(
+		d, BAD,
+		"xendomains starts %u of %u guests in %s by `xl create`, which "
+		"their vTPMs refuse, as they serve measured guests only: %s; move "
+		"each to /etc/xen/NAME.cfg and `systemctl enable "
+		"xen-vtpm-guest@NAME`, as xen-vtpm-guest@%s",
+		a.refused, a.files, d->autostart, a.names, a.first);
 }
 
 /* What opens vTPMs: host.json, the TPM, the KMS. */

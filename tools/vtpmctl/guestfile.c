@@ -8,26 +8,33 @@
 #include <stdlib.h>
 #include <string.h>
 
-int guestfile_read(const char *file, struct guestfile *c)
+int guestfile_parse(const char *file, FILE *report, struct guestfile *c, struct error *e)
 {
-	struct error e = {.cause = CAUSE_NONE};
 	int rc;
 
 	memset(c, 0, sizeof(*c));
-	rc = file_read(file, &c->text, &c->len, &e);
+	rc = file_read(file, &c->text, &c->len, e);
 	if (rc)
-		return vtpmctl_fail(&e);
-	c->cfg = xlu_cfg_init(stderr, file);
+		return rc;
+	c->cfg = xlu_cfg_init(report, file);
 	rc = c->cfg ? xlu_cfg_readdata(c->cfg, c->text, (int)c->len) : ENOMEM;
 	/* the parser stops at a zero, or does not */
 	if (!rc && strlen(c->text) != c->len)
 		rc = EINVAL;
 	if (!rc)
-		return VTPMCTL_OK;
-	fprintf(stderr, "vtpmctl: %s cannot be read as an xl file: %s\n", file,
-		strerror(rc));
+		return 0;
 	guestfile_free(c);
-	return VTPMCTL_FAILED;
+	return error_set(e, -rc, CAUSE_INTERNAL,
+			 "%s cannot be read as an xl file: %s; xl.cfg(5) has its "
+			 "syntax",
+			 file, strerror(rc));
+}
+
+int guestfile_read(const char *file, struct guestfile *c)
+{
+	struct error e = {.cause = CAUSE_NONE};
+
+	return guestfile_parse(file, stderr, c, &e) ? vtpmctl_fail(&e) : VTPMCTL_OK;
 }
 
 const char *guestfile_text(const struct guestfile *c, const char *key)

@@ -7,12 +7,14 @@
 #define XVTPM_VTPMCTL_GUESTFILE_H
 
 #include "include/compiler.h"
+#include "lib/error.h"
 #include "tools/vtpmctl/firmware.h"
 #include "tools/vtpmctl/measure.h"
 
 #include <libxlutil.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 struct guestfile {
 	XLU_Config *cfg;
@@ -33,7 +35,11 @@ struct guestfile {
 	size_t lines;
 };
 
-/* An exit status; a sentence was printed when it is not 0. */
+/* Reads it; report: where xl's parser says of which lines it makes nothing.  -errno, and then
+ * there is nothing to free. */
+int __must_check guestfile_parse(const char *file, FILE *report, struct guestfile *c,
+				 struct error *e);
+/* The same for a command: an exit status; a sentence was printed when it is not 0. */
 int __must_check guestfile_read(const char *file, struct guestfile *c);
 /* The images that were read stay open. */
 void guestfile_free(struct guestfile *c);

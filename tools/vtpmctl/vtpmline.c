@@ -44,9 +44,10 @@ static bool parse_vtpmline(const char *text, struct vtpmline *l)
 	return ok && l->backend[0];
 }
 
-/* The vTPM that a line names; NULL: none, and an error was printed. */
-static const json_t *find_vtpmline(const json_t *vtpms, const struct vtpmline *l,
-				   const char *file)
+/* The vTPM of the line's uuid, or without one of its backend's name; NULL: none.  *named:
+ * whether the backend, as far as it has a name, is that vTPM's. */
+static const json_t *match_vtpmline(const json_t *vtpms, const struct vtpmline *l,
+				    bool *named)
 {
 	const char *prefix = BACKEND_PREFIX, *name = NULL;
 	const json_t *vtpm;
@@ -56,25 +57,50 @@ static const json_t *find_vtpmline(const json_t *vtpms, const struct vtpmline *l
 		name = l->backend + strlen(prefix);
 	json_array_foreach(vtpms, i, vtpm)
 	{
-		const char *its = json_string_value(json_object_get(vtpm, "name"));
-		const char *uuid = json_string_value(json_object_get(vtpm, "uuid"));
-		bool named = name && its && !strcmp(its, name);
+		bool has_name = name && !strcmp(client_text(vtpm, "name"), name);
 
-		if (l->uuid[0] ? uuid && !strcasecmp(uuid, l->uuid) : named) {
-			if (!name || named)
-				return vtpm;
-			fprintf(stderr,
-				"vtpmctl: %s names backend %s, but uuid %s is the vTPM "
-				"%s: correct one of the two\n",
-				file, l->backend, l->uuid, its);
-			return NULL;
-		}
+		*named = !name || has_name;
+		if (l->uuid[0] ? !strcasecmp(client_text(vtpm, "uuid"), l->uuid)
+			       : has_name)
+			return vtpm;
 	}
-	fprintf(stderr,
-		"vtpmctl: %s asks for the vTPM with backend %s and uuid %s, which is not "
-		"on this host: see `vtpmctl list`\n",
-		file, l->backend, l->uuid[0] ? l->uuid : "(none given)");
 	return NULL;
+}
+
+/* The vTPM that a line names; NULL: none, and an error was printed. */
+static const json_t *find_vtpmline(const json_t *vtpms, const struct vtpmline *l,
+				   const char *file)
+{
+	bool named;
+	const json_t *vtpm = match_vtpmline(vtpms, l, &named);
+
+	if (vtpm && named)
+		return vtpm;
+	if (vtpm)
+		fprintf(stderr,
+			"vtpmctl: %s names backend %s, but uuid %s is the vTPM %s: correct "
+			"one of the two\n",
+			file, l->backend, l->uuid, client_text(vtpm, "name"));
+	else
+		fprintf(stderr,
+			"vtpmctl: %s asks for the vTPM with backend %s and uuid %s, which is "
+			"not on this host: see `vtpmctl list`\n",
+			file, l->backend, l->uuid[0] ? l->uuid : "(none given)");
+	return NULL;
+}
+
+const json_t *vtpmline_match(const json_t *vtpms, const char *text)
+{
+	struct vtpmline line;
+	bool named;
+
+	return text && parse_vtpmline(text, &line) ? match_vtpmline(vtpms, &line, &named)
+						   : NULL;
+}
+
+bool vtpmline_is_for_measured(const json_t *vtpm)
+{
+	return !strncmp(client_text(vtpm, "guests"), "measured", 8);
 }
 
 /* xl connects the guest to the domain that the line names: it has to be the vTPM's. */
@@ -118,7 +144,7 @@ static int check_kind(const struct vtpmline_guest *g, const json_t *vtpm)
 			"vtpmctl: the vTPM %s serves measured guests only, until it is "
 			"stopped: `vtpmctl stop %s` first\n",
 			name, name);
-	else if (g->how == VTPMLINE_XL && !strncmp(guests, "measured", 8))
+	else if (g->how == VTPMLINE_XL && vtpmline_is_for_measured(vtpm))
 		fprintf(stderr,
 			"vtpmctl: the vTPM %s serves measured guests only, which `xl create` "
 			"does not make: `vtpmctl launch %s`, or give the guest another vTPM\n",

@@ -33,6 +33,12 @@ int __must_check vtpmline_list(const struct vtpmline_guest *g, const struct gues
 int __must_check vtpmline_check(const struct vtpmline_guest *g, const json_t *vtpms,
 				const char *text, const json_t **vtpm);
 
+/* Gives the vTPM that a line's text names; NULL: none of these, or it is no such line.  Prints
+ * nothing. */
+const json_t *vtpmline_match(const json_t *vtpms, const char *text);
+/* Whether it refuses guests that `xl create` starts. */
+bool vtpmline_is_for_measured(const json_t *vtpm);
+
 /* The line for a guest's file, vtpm=["backend=...,uuid=..."], of what vtpmd tells of a vTPM;
  * the caller frees it.  NULL: out of memory. */
 char *vtpmline_text(const json_t *vtpm);
