@@ -6,6 +6,7 @@
 #include "stubdom/manager/engine.h"
 
 #include <errno.h>
+#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -372,6 +373,101 @@ static void a_tpm20_that_does_not_sleep(void **unused)
 	assert_false(extended20());
 }
 
+/* false: the TPM has failed.  Else PCR 10 is what was extended. */
+static bool has_pcr10(const uint8_t want[20])
+{
+	uint32_t code = RUN20(1, 0x7e, 0, 0, 0, 1, 0, 4, 3, 0, 4, 0);
+
+	if (code == UINT32_MAX || code == 0x101)
+		return false;
+	/* a TPM that waits for its Startup would let it choose */
+	assert_int_equal(code, 0);
+	assert_memory_equal(rsp + rsp_len - 20, want, 20);
+	return true;
+}
+
+/* One of what it may send in between. */
+static const struct {
+	uint8_t locality, len, bytes[40];
+} sent[] = {
+	{0, 12, {0x80, 1, 0, 0, 0, 12, 0, 0, 1, 0x45, 0, 1}}, /* Shutdown(STATE) */
+	{0, 12, {0x80, 1, 0, 0, 0, 12, 0, 0, 1, 0x45, 0, 1}},
+	{3, 12, {0x80, 1, 0, 0, 0, 12, 0, 0, 1, 0x45, 0, 1}},
+	{0, 12, {0x80, 1, 0, 0, 0, 12, 0, 0, 1, 0x45, 0, 0}},
+	{0, 12, {0x80, 1, 0, 0, 0, 12, 0, 0, 1, 0x44, 0, 1}}, /* Startup(STATE) */
+	{0, 12, {0x80, 1, 0, 0, 0, 12, 0, 0, 1, 0x44, 0, 1}},
+	{3, 12, {0x80, 1, 0, 0, 0, 12, 0, 0, 1, 0x44, 0, 1}},
+	{0, 12, {0x80, 2, 0, 0, 0, 12, 0, 0, 1, 0x44, 0, 1}},
+	{0, 12, {0x80, 1, 0, 0, 0, 99, 0, 0, 1, 0x44, 0, 1}},
+	{0, 12, {0x80, 1, 0, 0, 0, 12, 0, 0, 1, 0x44, 0, 0}},
+	{3, 12, {0x80, 1, 0, 0, 0, 12, 0, 0, 1, 0x44, 0, 0}},
+	{0, 12, {0x80, 1, 0, 0, 0, 12, 0, 0, 1, 0x7b, 0, 8}},	     /* GetRandom */
+	{0, 11, {0x80, 1, 0, 0, 0, 11, 0, 0, 1, 0x43, 1}},	     /* SelfTest */
+	{0, 10, {0x80, 1, 0, 0, 0, 10, 0, 0, 1, 0x81}},		     /* ReadClock */
+	{3, 27, {0x80, 2, 0, 0, 0,    27, 0, 0, 1, 0x3d, 0, 0, 0, 0, /* PCR_Reset */
+		 0,    0, 0, 9, 0x40, 0,  0, 9}},
+	{3, 27, {0x80, 2, 0,  0, 0, 27, 0, 0,	 1, 0x3d, 0,
+		 0,    0, 16, 0, 0, 0,	9, 0x40, 0, 0,	  9}},
+	{0,
+	 32,
+	 {0x80, 2, 0, 0, 0,    32, 0, 0, 1, 0x21, 0x40, 0, 0, 0x0c, /* HierarchyControl */
+	  0,	0, 0, 9, 0x40, 0,  0, 9, 0, 0,	  0,	0, 0, 0x40, 0, 0, 0x0b, 0}},
+};
+
+/* The manager's own, between two of the guest's. */
+static void of_manager(void)
+{
+	static const uint8_t cmd[] = {0x80, 2, 0, 0, 0,	   27, 0, 0, 1, 0x3d, 0, 0, 0, 23,
+				      0,    0, 0, 9, 0x40, 0,  0, 9, 0, 0,    0, 0, 0};
+	size_t len = sizeof(rsp);
+
+	(void)!engine_tpm.exchange(NULL, cmd, sizeof(cmd), rsp, &len);
+}
+
+static void extend_model(uint8_t pcr[20])
+{
+	const uint8_t digest[] = {DIGEST12};
+	uint8_t both[40];
+
+	memcpy(both, pcr, 20);
+	memcpy(both + 20, digest, 20);
+	assert_int_equal(EVP_Q_digest(NULL, "SHA1", NULL, both, 40, pcr, NULL), 1);
+}
+
+static void whatever_a_guest_sends_no_pcr_begins_anew(void **unused)
+{
+	unsigned int runs, wakes = 0, i;
+
+	srandom(1);
+	for (runs = 0; runs < 40; runs++) {
+		uint8_t pcr10[20] = {0};
+
+		(void)!engine_close();
+		setup(NULL);
+		assert_int_equal(open_as(ENGINE_TPM_20, true, false), 0);
+		assert_int_equal(wake20(CLEAR), 0);
+		for (i = 0; i < 60 && has_pcr10(pcr10); i++) {
+			size_t n = (size_t)random() % (ARRAY_SIZE(sent) + 4);
+
+			rsp_len = sizeof(rsp);
+			if (n < ARRAY_SIZE(sent)) {
+				(void)!engine_execute_or_wake(sent[n].locality,
+							      sent[n].bytes, sent[n].len,
+							      rsp, &rsp_len);
+				wakes += sent[n].bytes[9] == 0x44 && rsp_len == 10 &&
+					 !rsp[6] && !rsp[7] && !rsp[8] && !rsp[9];
+			} else if (n == ARRAY_SIZE(sent)) {
+				if (!extend20())
+					extend_model(pcr10);
+			} else if (n == ARRAY_SIZE(sent) + 1) {
+				of_manager();
+			}
+		}
+	}
+	print_message("%u wakes\n", wakes);
+	assert_in_range(wakes, 20, 3600);
+}
+
 static void a_tpm20_that_may_not_keep_what_was_saved(void **unused)
 {
 	assert_int_equal(resume20(false, false, false), RC_VALUE_P1);
@@ -405,6 +501,7 @@ int main(void)
 		KIND_TEST(a_tpm20_that_may_not_keep_what_was_saved),
 		KIND_TEST(a_tpm20_sleeps),
 		KIND_TEST(a_tpm20_that_does_not_sleep),
+		KIND_TEST(whatever_a_guest_sends_no_pcr_begins_anew),
 	};
 	int failed = cmocka_run_group_tests_name("engine_kind", tests, NULL, NULL);
 
