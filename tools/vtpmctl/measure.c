@@ -61,17 +61,22 @@ static int finish_measure(struct launch_image *i, int rc)
 
 static int copy(int from, int to)
 {
+	uint64_t copied = 0;
 	ssize_t n;
 
 	do {
 		n = sendfile(to, from, NULL, CHUNK);
-	} while (n > 0);
+		copied += n > 0 ? (uint64_t)n : 0;
+	} while (n > 0 && copied <= LAUNCH_IMAGE_MAX);
+	if (copied > LAUNCH_IMAGE_MAX)
+		return -EFBIG;
 	return n < 0 ? -errno : 0;
 }
 
 int launch_image_read(const char *path, struct launch_image *i)
 {
-	int from = open(path, O_RDONLY | O_CLOEXEC), rc = 0;
+	/* a FIFO would have its opener wait */
+	int from = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), rc = 0;
 	struct stat st;
 
 	if (from < 0)
@@ -80,6 +85,8 @@ int launch_image_read(const char *path, struct launch_image *i)
 		rc = -errno;
 	else if (!S_ISREG(st.st_mode))
 		rc = S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
+	else if ((uint64_t)st.st_size > LAUNCH_IMAGE_MAX)
+		rc = -EFBIG;
 	i->fd = rc ? -1 : memfd_create("vtpmctl-launch", MFD_ALLOW_SEALING);
 	if (!rc && i->fd < 0)
 		rc = -errno;
