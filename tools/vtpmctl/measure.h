@@ -21,7 +21,8 @@ struct launch_image {
 	uint8_t digests[MEASURE_DIGESTS];
 };
 
-#define LAUNCH_IMAGE_MAX (1ull << 30) /* it takes domain 0's memory while the guest lives */
+#define LAUNCH_IMAGE_MAX \
+	(1ull << 30) /* it takes domain 0's memory while the guest lives */
 
 /* -errno, EIO when OpenSSL failed, EFBIG: it is larger than LAUNCH_IMAGE_MAX. */
 int __must_check launch_image_read(const char *path, struct launch_image *i);
