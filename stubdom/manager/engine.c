@@ -30,9 +30,7 @@ struct engine_kind {
 	 * first day, and libtpms's own begin with other bytes. */
 	uint8_t mark[ENGINE_KIND_MARK_SIZE];
 	size_t mark_len;
-	/* the answer of a TPM that has failed */
-	uint16_t tag;
-	uint32_t failure;
+	uint16_t tag; /* of an answer that is an error */
 	/* What a machine's system sends before its power goes; NULL: nothing.  Without
 	 * it a TPM 2.0 starts as after a crash, and its clock is not safe (TPM 2.0
 	 * Library, Part 1, 36.3.2). */
@@ -201,7 +199,6 @@ static const struct engine_kind kinds[] = {
 	[ENGINE_TPM_20] = {.name = "TPM 2.0",
 			   .libtpms = TPMLIB_TPM_VERSION_2,
 			   .tag = TPM2_ST_NO_SESSIONS,
-			   .failure = TPM2_RC_FAILURE,
 			   .shutdown = shutdown_clear,
 			   .shutdown_len = sizeof(shutdown_clear),
 			   .made = made,
@@ -216,7 +213,6 @@ static const struct engine_kind kinds[] = {
 			   .mark = {'X', 'V', 'T', 'P', 'M', '1', '.', '2'},
 			   .mark_len = ENGINE_KIND_MARK_SIZE,
 			   .tag = TAG_RSP_COMMAND,
-			   .failure = FAIL,
 			   .clears = clears_12,
 			   .changes_nothing = changes_nothing_12,
 			   .clock = clock_12,
@@ -238,19 +234,27 @@ static const struct engine_kind *engine_kind_find(const uint8_t *state, size_t l
 	return &kinds[ENGINE_TPM_20];
 }
 
-/* The answer of a TPM that has failed; NULL: of any. -EMSGSIZE */
-static int engine_kind_refuse(const struct engine_kind *k, uint8_t *rsp, size_t *rsp_len)
+int engine_refuse(enum engine_version version, uint32_t tpm2, uint32_t tpm12,
+		  uint8_t *rsp, size_t *rsp_len)
 {
 	struct cursor w = cursor_writer(rsp, *rsp_len);
 
-	k = k ? k : &kinds[ENGINE_TPM_20];
-	cursor_put_u16(&w, k->tag);
+	cursor_put_u16(&w, engine_kind_of(version)->tag);
 	cursor_put_u32(&w, 10);
-	cursor_put_u32(&w, k->failure);
+	cursor_put_u32(&w, version == ENGINE_TPM_12 ? tpm12 : tpm2);
 	if (!cursor_ok(&w))
 		return -EMSGSIZE;
 	*rsp_len = 10;
 	return 0;
+}
+
+/* The answer of a TPM that has failed; NULL: of any. -EMSGSIZE */
+static int engine_kind_refuse(const struct engine_kind *k, uint8_t *rsp, size_t *rsp_len)
+{
+	enum engine_version version =
+		k == &kinds[ENGINE_TPM_12] ? ENGINE_TPM_12 : ENGINE_TPM_20;
+
+	return engine_refuse(version, TPM2_RC_FAILURE, FAIL, rsp, rsp_len);
 }
 
 /*
@@ -340,6 +344,14 @@ static void drop_engine(uint8_t **bytes, size_t *len)
 	*len = 0;
 }
 
+/* For the next start alone: engine_set_blob(). */
+static struct {
+	uint8_t *bytes;
+	size_t len;
+} next[ENGINE_BLOBS];
+
+static uint32_t buffer_size = ENGINE_BUFFER_SIZE;
+
 static void drop_pending(void)
 {
 	drop_engine(&engine.pending, &engine.pending_len);
@@ -396,6 +408,15 @@ static TPM_RESULT nvram_load(unsigned char **data, uint32_t *length, uint32_t nu
 	size_t len;
 	int rc;
 
+	if (!strcmp(name, TPM_VOLATILESTATE_NAME) && next[ENGINE_BLOB_VOLATILE].len &&
+	    !engine.making) {
+		if (copy_of(next[ENGINE_BLOB_VOLATILE].bytes,
+			    next[ENGINE_BLOB_VOLATILE].len, &state, &len))
+			return TPM_FAIL;
+		*data = state;
+		*length = (uint32_t)len;
+		return TPM_SUCCESS;
+	}
 	if (permanent ? engine.making && !engine.pending : !saved || !engine.saved)
 		return TPM_RETRY; /* none */
 	rc = permanent ? load_permanent(&state, &len)
@@ -516,8 +537,31 @@ static int register_callbacks(void)
 	if (TPMLIB_ChooseTPMVersion((TPMLIB_TPMVersion)engine.kind->libtpms) ||
 	    TPMLIB_RegisterCallbacks(&callbacks))
 		return -EIO;
-	TPMLIB_SetBufferSize(ENGINE_BUFFER_SIZE, NULL, NULL);
+	TPMLIB_SetBufferSize(buffer_size, NULL, NULL);
 	return 0;
+}
+
+/* Lays out what engine_set_blob() left: libtpms reads what waits to be stored. */
+static int take_next(void)
+{
+	int rc = 0;
+
+	if (next[ENGINE_BLOB_PERMANENT].len &&
+	    store_permanent(next[ENGINE_BLOB_PERMANENT].bytes,
+			    (uint32_t)next[ENGINE_BLOB_PERMANENT].len))
+		rc = -ENOMEM;
+	if (!rc && next[ENGINE_BLOB_SAVED].len) {
+		drop_saved();
+		rc = copy_of(next[ENGINE_BLOB_SAVED].bytes, next[ENGINE_BLOB_SAVED].len,
+			     &engine.saved, &engine.saved_len);
+	}
+	return rc;
+}
+
+static void drop_next(void)
+{
+	for (int i = 0; i < ENGINE_BLOBS; i++)
+		drop_engine(&next[i].bytes, &next[i].len);
 }
 
 /* libtpms must never find nothing where there should be something. */
@@ -532,6 +576,8 @@ static int look_engine(bool create, struct error *e)
 	if (!rc && create)
 		return error_set(e, -EEXIST, CAUSE_STATE_EXISTS,
 				 "there is a state already: a new vTPM would destroy it");
+	if (rc == -ENOENT && !create && next[ENGINE_BLOB_PERMANENT].len)
+		return 0;
 	if (rc == -ENOENT && !create)
 		return error_set(e, rc, CAUSE_NO_STATE,
 				 "the vTPM has no state in the store: restore it from a "
@@ -582,9 +628,12 @@ static int engine_power_on(bool create, struct error *e)
 	TPM_RESULT res;
 	int rc;
 
+	if (take_next())
+		return error_set(e, -ENOMEM, CAUSE_INTERNAL, "out of memory");
 	engine.making = create;
 	res = TPMLIB_MainInit();
 	engine.making = false;
+	drop_next();
 	if (!res && create)
 		res = finish_making();
 	if (res)
@@ -764,6 +813,65 @@ int engine_execute_or_wake(uint8_t locality, const uint8_t *cmd, size_t len, uin
 	if (rc || command_of(rsp, *rsp_len, &tag))
 		engine.broken = true;
 	return rc;
+}
+
+int engine_get_blob(enum engine_blob which, uint8_t **blob, size_t *len)
+{
+	unsigned char *state = NULL;
+	uint32_t state_len = 0;
+
+	if (!engine.running || engine.broken)
+		return -ENOENT;
+	if (which == ENGINE_BLOB_SAVED) {
+		if (!engine.saved)
+			return -ENOENT;
+		return copy_of(engine.saved, engine.saved_len, blob, len);
+	}
+	if (TPMLIB_GetState(which == ENGINE_BLOB_PERMANENT ? TPMLIB_STATE_PERMANENT
+							   : TPMLIB_STATE_VOLATILE,
+			    &state, &state_len)) {
+		free(state);
+		return -EIO;
+	}
+	if (which == ENGINE_BLOB_VOLATILE)
+		engine.shut = true;
+	*blob = state;
+	*len = state_len;
+	return 0;
+}
+
+int engine_set_blob(enum engine_blob which, const uint8_t *blob, size_t len)
+{
+	drop_engine(&next[which].bytes, &next[which].len);
+	return len ? copy_of(blob, len, &next[which].bytes, &next[which].len) : 0;
+}
+
+int engine_settle(void)
+{
+	int rc = commit(false);
+
+	if (rc)
+		engine.broken = true;
+	return rc;
+}
+
+void engine_at_locality(uint8_t locality)
+{
+	engine.locality = locality;
+}
+
+uint32_t engine_buffer_size(enum engine_version version, uint32_t wanted, uint32_t *min,
+			    uint32_t *max)
+{
+	uint32_t got;
+
+	if (!engine.running)
+		TPMLIB_ChooseTPMVersion(
+			(TPMLIB_TPMVersion)engine_kind_of(version)->libtpms);
+	got = TPMLIB_SetBufferSize(wanted, min, max);
+	if (wanted)
+		buffer_size = got;
+	return got;
 }
 
 void engine_cancel(void)

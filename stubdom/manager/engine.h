@@ -66,6 +66,32 @@ int __must_check engine_execute_or_wake(uint8_t locality, const uint8_t *cmd, si
 					uint8_t *rsp, size_t *rsp_len);
 /* engine_execute() at locality 0, for the manager's own commands. */
 extern const struct tpm2_transport engine_tpm;
+
+/* libtpms's own blobs, as clients of swtpm carry them from one TPM to another. */
+enum engine_blob {
+	ENGINE_BLOB_PERMANENT,
+	ENGINE_BLOB_VOLATILE, /* PCRs, sessions, objects of a TPM that runs */
+	ENGINE_BLOB_SAVED,    /* TPM_SaveState's of a TPM 1.2 */
+	ENGINE_BLOBS,
+};
+
+/* malloc()ed; -ENOENT: there is none, or the TPM is off.  Who takes the volatile state means
+ * to go on with it: the TPM's next end is without a shutdown, unless it is used again. */
+int __must_check engine_get_blob(enum engine_blob which, uint8_t **blob, size_t *len);
+/* What the next engine_open() or engine_power_cycle() begins with, once; len 0: nothing.
+ * A permanent state is stored when libtpms has accepted it, and not before. */
+int __must_check engine_set_blob(enum engine_blob which, const uint8_t *blob, size_t len);
+/* Makes durable what the TPM changed outside of a command, as engine_execute() does; for
+ * engine_tis.h. */
+int __must_check engine_settle(void);
+/* What libtpms sees as the locality until the next command. */
+void engine_at_locality(uint8_t locality);
+/* TPMLIB_SetBufferSize() for this and the next engine_open(); wanted 0: only asks. */
+uint32_t engine_buffer_size(enum engine_version version, uint32_t wanted, uint32_t *min,
+			    uint32_t *max);
+/* The answer of a TPM of that version with that response code (tpm2 or tpm12). -EMSGSIZE */
+int __must_check engine_refuse(enum engine_version version, uint32_t tpm2, uint32_t tpm12,
+			       uint8_t *rsp, size_t *rsp_len);
 /* Asks the command in flight to end early with TPM_RC_CANCELED. */
 void engine_cancel(void);
 /* Has call(ctx) run now and then while a long command does, for anyone who has no other

@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define FRONT_POLLFDS 2 /* of one front, at most */
+#define FRONT_POLLFDS 5 /* of one front, at most */
 #define FRONTS_MAX    2
 
 /* Who does what a machine's firmware does between _TPM_Init and the first command of a

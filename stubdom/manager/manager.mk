@@ -36,10 +36,20 @@ ENGINE_LIBS := $(ENGINE_WRAPS) -Wl,-Bstatic -ltpms -Wl,-Bdynamic
 
 UNIT_TESTS += control engine folder front plain
 front_UNIT_SRCS := stubdom/manager/front.c
-# Parts of alone.c, which the tests include
-control_UNIT_SRCS := $(addprefix stubdom/manager/,front.c socket.c state.c) lib/atomic.c $(ENVELOPE_SRCS)
+STATEBLOB_SRCS := stubdom/manager/stateblob.c lib/crypt.c lib/cursor.c lib/error.c
+control_UNIT_SRCS := $(addprefix stubdom/manager/,control.c front.c socket.c) $(STATEBLOB_SRCS)
 control_UNIT_LIBS := -lcrypto
-folder_UNIT_SRCS := $(control_UNIT_SRCS) $(ENGINE_SRCS)
+FUZZ_TESTS += control stateblob
+control_FUZZ_SRCS := $(control_UNIT_SRCS)
+control_FUZZ_LIBS := -lcrypto
+stateblob_FUZZ_SRCS := $(STATEBLOB_SRCS) stubdom/manager/swtpmkey.c lib/atomic.c
+stateblob_FUZZ_LIBS := -lcrypto
+UNIT_TESTS += stateblob sockspec
+stateblob_UNIT_SRCS := $(stateblob_FUZZ_SRCS)
+stateblob_UNIT_LIBS := -lcrypto
+sockspec_UNIT_SRCS := stubdom/manager/sockspec.c lib/error.c
+# folder.c itself is included by the test
+folder_UNIT_SRCS := stubdom/manager/state.c lib/atomic.c $(ENGINE_SRCS) $(ENVELOPE_SRCS)
 folder_UNIT_LIBS := $(ENGINE_LIBS) -lcrypto
 plain_UNIT_SRCS := $(addprefix stubdom/manager/,front.c socket.c) lib/cursor.c lib/error.c
 engine_UNIT_SRCS := $(ENGINE_SRCS) stubdom/manager/state.c $(ENVELOPE_SRCS)

@@ -11,17 +11,30 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define HEADER_SIZE 10
 
+#define PREFIX_SIZE	  9 /* TCG's TPM2_SEND_COMMAND: u32 8 | u8 locality | u32 length */
+#define SEND_COMMAND	  8
+#define LOCALITIES	  5
+#define BAD_PARAM_SIZE_12 25 /* TPM_BAD_PARAM_SIZE */
+#define FAIL_12		  9  /* TPM_FAIL */
+
 struct socket_front {
 	struct front front;
 	const struct listener *listener;
+	struct socket_options options;
+	enum engine_version version;
 	int client; /* -1: none */
 	uint64_t commands;
 	size_t have;
-	uint8_t in[ENGINE_BUFFER_SIZE], out[ENGINE_BUFFER_SIZE];
+	/* of a command that has no right length, what may still come of it; not 0: it is
+	 * answered later */
+	uint64_t skip, silent_at;
+	size_t out_len, out_done;
+	uint8_t in[PREFIX_SIZE + ENGINE_BUFFER_SIZE], out[4 + ENGINE_BUFFER_SIZE + 4];
 };
 
 static struct socket_front *socket_of(const struct front *f)
@@ -29,96 +42,183 @@ static struct socket_front *socket_of(const struct front *f)
 	return (struct socket_front *)f;
 }
 
+static uint64_t socket_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
 static void drop_socket(struct socket_front *p)
 {
 	close(p->client);
 	p->client = -1;
-	p->have = 0;
+	p->have = p->out_len = p->out_done = 0;
+	p->skip = 0;
+	if (p->options.left)
+		p->options.left(p->options.ctx);
+}
+
+/* How many bytes of the TCG's header stand before the command. */
+static size_t prefix_of(const struct socket_front *p)
+{
+	struct cursor c = cursor_reader(p->in, p->have);
+
+	return p->options.prefix && cursor_u32(&c) == SEND_COMMAND ? PREFIX_SIZE : 0;
 }
 
 /* The length that the command, of which the header is there, says. */
-static size_t wanted(const struct socket_front *p)
+static size_t wanted(const struct socket_front *p, size_t prefix)
 {
-	struct cursor c = cursor_reader(p->in, p->have);
+	struct cursor c = cursor_reader(p->in + prefix, p->have - prefix);
 
 	(void)cursor_u16(&c);
 	return cursor_u32(&c);
 }
 
-static void answer(struct socket_front *p, size_t len)
+/* Sends what the client takes of the response. */
+static void send_socket(struct socket_front *p)
 {
-	size_t done = 0;
-	ssize_t n;
+	ssize_t n = 1;
 
-	while (done < len) {
-		n = send(p->client, p->out + done, len - done, MSG_NOSIGNAL);
+	while (p->out_done < p->out_len && n > 0) {
+		n = send(p->client, p->out + p->out_done, p->out_len - p->out_done,
+			 MSG_NOSIGNAL | MSG_DONTWAIT);
 		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0) {
+			n = 1;
+		else if (n > 0)
+			p->out_done += (size_t)n;
+	}
+	if (n < 0 && errno != EAGAIN) {
+		drop_socket(p);
+	} else if (p->out_done == p->out_len) {
+		p->out_done = p->out_len = 0;
+		if (p->options.disconnect)
 			drop_socket(p);
-			return;
-		}
-		done += (size_t)n;
 	}
 }
 
-static void refuse_socket(struct socket_front *p)
+/* Has p->out answered, which has len bytes behind the room for a prefix. */
+static void answer(struct socket_front *p, size_t prefix, size_t len)
 {
 	struct cursor w = cursor_writer(p->out, sizeof(p->out));
 
-	cursor_put_u16(&w, TPM2_ST_NO_SESSIONS);
-	cursor_put_u32(&w, HEADER_SIZE);
-	cursor_put_u32(&w, TPM2_RC_COMMAND_SIZE);
-	answer(p, HEADER_SIZE);
-	if (p->client >= 0)
-		drop_socket(p);
+	p->out_done = prefix ? 0 : 4;
+	p->out_len = 4 + len;
+	if (prefix) {
+		cursor_put_u32(&w, (uint32_t)len);
+		memset(p->out + p->out_len, 0, 4);
+		p->out_len += 4;
+	}
+	send_socket(p);
 }
 
-static void run_socket(struct socket_front *p, size_t len)
+static void refuse_socket(struct socket_front *p, size_t prefix, uint32_t tpm2,
+			  uint32_t tpm12)
+{
+	size_t len = ENGINE_BUFFER_SIZE;
+
+	if (engine_refuse(p->version, tpm2, tpm12, p->out + 4, &len))
+		drop_socket(p);
+	else
+		answer(p, prefix, len);
+}
+
+static void run_socket(struct socket_front *p, size_t prefix, size_t len)
 {
 	const struct front_tpm *tpm = &p->front.all->tpm;
-	size_t rsp_len = sizeof(p->out);
+	size_t rsp_len = ENGINE_BUFFER_SIZE;
+	int rc;
 
 	p->commands++;
-	if (tpm->execute(tpm->ctx, 0, p->in, len, p->out, &rsp_len)) {
-		drop_socket(p); /* nothing may be shown */
+	rc = tpm->execute(tpm->ctx, 0, p->in + prefix, len, p->out + 4, &rsp_len);
+	p->have -= prefix + len;
+	memmove(p->in, p->in + prefix + len, p->have);
+	if (rc) /* nothing of it may be shown */
+		refuse_socket(p, prefix, TPM2_RC_FAILURE, FAIL_12);
+	else
+		answer(p, prefix, rsp_len);
+}
+
+/* No command is that long, or that short: what has come is no more than its begin. */
+static void begin_skip(struct socket_front *p, size_t total)
+{
+	p->skip = total > p->have ? total - p->have : UINT64_MAX;
+	p->silent_at = socket_now() + SOCKET_SILENCE_MS;
+	p->have = 0;
+}
+
+/* Runs the commands that are there, each when the one before is answered. */
+static void run_commands(struct socket_front *p)
+{
+	size_t prefix, len;
+
+	while (p->client >= 0 && !p->out_len && !p->skip && p->have >= HEADER_SIZE) {
+		prefix = prefix_of(p);
+		if (p->have < prefix + HEADER_SIZE)
+			break;
+		len = wanted(p, prefix);
+		if (len < HEADER_SIZE || len > ENGINE_BUFFER_SIZE ||
+		    (prefix && p->in[4] >= LOCALITIES)) {
+			begin_skip(p, prefix + len);
+			break;
+		}
+		if (prefix + len > p->have)
+			break;
+		if (prefix)
+			p->options.locality(p->options.ctx, p->in[4]);
+		run_socket(p, prefix, len);
+	}
+}
+
+static void read_socket(struct socket_front *p)
+{
+	ssize_t got =
+		recv(p->client, p->in + p->have, sizeof(p->in) - p->have, MSG_DONTWAIT);
+
+	if (got <= 0) {
+		if (got == 0 || (errno != EINTR && errno != EAGAIN))
+			drop_socket(p);
 		return;
 	}
-	answer(p, rsp_len);
-	if (p->client < 0)
+	if (!p->skip) {
+		p->have += (size_t)got;
 		return;
-	p->have -= len;
-	memmove(p->in, p->in + len, p->have);
+	}
+	p->silent_at = socket_now() + SOCKET_SILENCE_MS;
+	if ((uint64_t)got < p->skip)
+		p->skip -= (uint64_t)got;
+	else
+		p->silent_at = 0;
+}
+
+static void end_skip(struct socket_front *p)
+{
+	if (!p->skip || socket_now() < p->silent_at)
+		return;
+	p->skip = 0;
+	refuse_socket(p, 0, TPM2_RC_COMMAND_SIZE, BAD_PARAM_SIZE_12);
 }
 
 static int socket_ready(struct front *f, const struct pollfd *fds)
 {
 	struct socket_front *p = socket_of(f);
-	ssize_t got;
-	size_t len;
 
-	if (!fds[0].revents)
-		return 0;
 	if (p->client < 0) {
-		p->client = listener_accept(p->listener);
+		if (fds[0].revents && p->listener->fd >= 0)
+			p->client = listener_accept(p->listener);
 		return 0;
 	}
-	got = recv(p->client, p->in + p->have, sizeof(p->in) - p->have, 0);
-	if (got <= 0) {
-		if (got == 0 || errno != EINTR)
-			drop_socket(p);
-		return 0;
-	}
-	p->have += (size_t)got;
-	while (p->client >= 0 && p->have >= HEADER_SIZE) {
-		len = wanted(p);
-		if (len < HEADER_SIZE || len > sizeof(p->in))
-			refuse_socket(p);
-		else if (len > p->have)
-			break;
+	if (fds[0].revents && fds[0].fd == p->client) {
+		if (p->out_len)
+			send_socket(p);
 		else
-			run_socket(p, len);
+			read_socket(p);
 	}
+	if (p->client >= 0)
+		end_skip(p);
+	run_commands(p);
 	return 0;
 }
 
@@ -127,8 +227,26 @@ static nfds_t socket_pollfds(struct front *f, struct pollfd fds[static FRONT_POL
 	struct socket_front *p = socket_of(f);
 
 	fds[0].fd = p->client >= 0 ? p->client : p->listener->fd;
-	fds[0].events = POLLIN;
+	fds[0].events = p->client >= 0 && p->out_len ? POLLOUT : POLLIN;
+	fds[0].revents = 0;
 	return 1;
+}
+
+static int socket_timeout(const struct front *f)
+{
+	const struct socket_front *p = socket_of(f);
+	uint64_t now = socket_now();
+
+	if (p->client < 0 || !p->skip)
+		return -1;
+	return now < p->silent_at ? (int)(p->silent_at - now) : 0;
+}
+
+static int socket_open(struct front *f, const struct front_config *config)
+{
+	if (config && config->tpm12)
+		socket_of(f)->version = ENGINE_TPM_12;
+	return 0;
 }
 
 static void socket_stats(const struct front *f, struct front_stats *s)
@@ -148,13 +266,16 @@ static void socket_close(struct front *f)
 
 static const struct front_ops socket_ops = {
 	.firmware = FRONT_FIRMWARE_MANAGER,
+	.open = socket_open,
 	.pollfds = socket_pollfds,
 	.ready = socket_ready,
+	.timeout = socket_timeout,
 	.stats = socket_stats,
 	.close = socket_close,
 };
 
-int socket_front(struct front **f, const struct listener *listener, struct error *e)
+int socket_front(struct front **f, const struct listener *listener,
+		 const struct socket_options *options, struct error *e)
 {
 	struct socket_front *p = calloc(1, sizeof(*p));
 
@@ -163,7 +284,19 @@ int socket_front(struct front **f, const struct listener *listener, struct error
 	p->front.ops = &socket_ops;
 	p->client = -1;
 	p->listener = listener;
+	if (options)
+		p->options = *options;
 	*f = &p->front;
+	return 0;
+}
+
+int socket_take(struct front *f, int fd)
+{
+	struct socket_front *p = socket_of(f);
+
+	if (p->client >= 0)
+		return -EBUSY;
+	p->client = fd;
 	return 0;
 }
 
@@ -237,8 +370,9 @@ int listener_tcp(struct listener *l, uint16_t port, struct error *e)
 		    bind(l->fd, (struct sockaddr *)&at, sizeof(at))))
 		rc = -errno;
 	rc = start(l, rc);
-	return rc ? error_set(e, rc, CAUSE_INTERNAL, "cannot listen at 127.0.0.1:%u: %s",
-			      port, strerror(-rc))
+	return rc ? error_set(e, rc, CAUSE_INTERNAL,
+			      "cannot listen at 127.0.0.1:%u: %s%s", port, strerror(-rc),
+			      rc == -EADDRINUSE ? ": name another port" : "")
 		  : 0;
 }
 

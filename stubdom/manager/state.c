@@ -168,6 +168,28 @@ static int reseal(struct state *s, enum channel_object object, const struct plai
 	return rc;
 }
 
+int state_put_object(struct state *s, enum channel_object object, const uint8_t *plain,
+		     size_t len)
+{
+	return seal_and(s, object, s->seq, plain, len, false);
+}
+
+int state_get_object(struct state *s, enum channel_object object, uint8_t **plain,
+		     size_t *len)
+{
+	struct plain p = {0};
+	uint8_t *blob = NULL;
+	size_t blob_len = 0;
+	int rc = s->place.get(s->place.ctx, object, &blob, &blob_len);
+
+	if (!rc)
+		rc = open_blob(s, object, blob, blob_len, &p, s->error);
+	free(blob);
+	*plain = p.bytes;
+	*len = p.len;
+	return rc;
+}
+
 int state_reseal(struct state *s, enum channel_object object, struct error *e)
 {
 	struct plain p = {0};

@@ -50,6 +50,11 @@ int __must_check state_flush(struct state *s);
  * and still under the old key. */
 int __must_check state_reseal(struct state *s, enum channel_object object,
 			      struct error *e);
+/* Another object than the permanent state, sealed beside it.  get: plain is malloc()ed. */
+int __must_check state_put_object(struct state *s, enum channel_object object,
+				  const uint8_t *plain, size_t len);
+int __must_check state_get_object(struct state *s, enum channel_object object,
+				  uint8_t **plain, size_t *len);
 /* Gets the header from the place; -ENOENT (CAUSE_NO_STATE), -ESTALE (CAUSE_ROLLED_BACK) */
 int __must_check state_get_header(struct state *s, uint8_t **header, size_t *len,
 				  struct error *e);

@@ -527,7 +527,7 @@ static int settle_in(struct vtpm *v)
 	else if (p->unix_path)
 		rc = listener_unix(&v->listener, p->unix_path, &v->error);
 	if (!rc && v->listener.fd >= 0)
-		rc = socket_front(&f, &v->listener, &v->error);
+		rc = socket_front(&f, &v->listener, NULL, &v->error);
 	if (f)
 		fronts_add(&v->fronts, f);
 	if (rc || p->stubdom)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/unit.h"
 /* The folder of the stand-alone mode. */
-#include "stubdom/manager/alone.c"
+#include "stubdom/manager/folder.c"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -2,6 +2,7 @@
 /* Raw commands on a socket, from clients that cut, glue and lie. */
 #include "tests/unit/unit.h"
 #include "stubdom/manager/socket.h"
+#include "stubdom/manager/engine.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -15,8 +16,44 @@ static char path[64];
 static struct listener listener;
 static struct fronts fronts;
 static struct error error;
+static struct front_config config;
 static int executed, result;
 static size_t last_len;
+
+/* As the engine's. */
+int engine_refuse(enum engine_version version, uint32_t tpm2, uint32_t tpm12,
+		  uint8_t *rsp, size_t *rsp_len)
+{
+	const uint8_t all[10] = {
+		version == ENGINE_TPM_12 ? 0 : 0x80,
+		version == ENGINE_TPM_12 ? 0xc4 : 1,
+		0,
+		0,
+		0,
+		10,
+		0,
+		0,
+		(uint8_t)((version == ENGINE_TPM_12 ? tpm12 : tpm2) >> 8),
+		(uint8_t)(version == ENGINE_TPM_12 ? tpm12 : tpm2)};
+
+	memcpy(rsp, all, sizeof(all));
+	*rsp_len = sizeof(all);
+	return 0;
+}
+
+static struct socket_options options;
+static int left_count;
+static uint8_t locality_now;
+
+static void count_left(void *ctx)
+{
+	left_count++;
+}
+
+static void note_locality(void *ctx, uint8_t locality)
+{
+	locality_now = locality;
+}
 
 /* Answers with the command's own bytes. */
 static int echo(void *ctx, uint8_t locality, const uint8_t *cmd, size_t len, uint8_t *rsp,
@@ -40,10 +77,34 @@ static int setup(void **state)
 	snprintf(path, sizeof(path), "/tmp/plain-test.%d", (int)getpid());
 	if (listener_unix(&listener, path, &error))
 		return -1;
-	if (socket_front(&f, &listener, &error))
+	if (socket_front(&f, &listener, &options, &error))
 		return -1;
 	fronts_add(&fronts, f);
-	return fronts_open(&fronts, NULL);
+	return fronts_open(&fronts, &config);
+}
+
+static int setup_12(void **state)
+{
+	int rc;
+
+	config.tpm12 = true;
+	rc = setup(state);
+	config.tpm12 = false;
+	return rc;
+}
+
+static int setup_swtpm(void **state)
+{
+	int rc;
+
+	options = (struct socket_options){.prefix = true,
+					  .disconnect = true,
+					  .left = count_left,
+					  .locality = note_locality};
+	left_count = 0;
+	rc = setup(state);
+	options = (struct socket_options){0};
+	return rc;
 }
 
 static int teardown(void **state)
@@ -137,26 +198,132 @@ static void the_next_client_waits(void **state)
 	close(two);
 }
 
+/* Serves until there is an answer. */
+static void await(int fd)
+{
+	struct pollfd none = {.fd = -1};
+	uint8_t b;
+
+	while (recv(fd, &b, 1, MSG_PEEK) < 0)
+		assert_true(fronts_serve(&fronts, &none, 1000) >= 0);
+}
+
+/* Answered when nothing more comes, and the connection goes on. */
 static void lengths_that_lie(void **state)
 {
 	static const uint32_t lengths[] = {0, 9, 4097, 0xffffffff};
 	uint8_t cmd[sizeof(command)], rsp[16];
+	int fd = client();
 	size_t i;
-	int fd;
 
 	for (i = 0; i < ARRAY_SIZE(lengths); i++) {
-		fd = client();
 		memcpy(cmd, command, sizeof(cmd));
 		cmd[2] = (uint8_t)(lengths[i] >> 24);
 		cmd[3] = (uint8_t)(lengths[i] >> 16);
 		cmd[4] = (uint8_t)(lengths[i] >> 8);
 		cmd[5] = (uint8_t)lengths[i];
-		send_bytes(fd, cmd, sizeof(cmd));
+		assert_int_equal(send(fd, cmd, sizeof(cmd), 0), sizeof(cmd));
+		await(fd);
 		assert_int_equal(recv(fd, rsp, sizeof(rsp), 0), 10);
 		assert_memory_equal(rsp + 6, "\0\0\1\x42", 4);
-		is_dropped(fd);
-		assert_int_equal(executed, 0);
+		send_bytes(fd, command, sizeof(command));
+		receives(fd, sizeof(command));
+		assert_int_equal(executed, (int)i + 1);
 	}
+	close(fd);
+}
+
+/* One that is honestly too long is answered when it is all there, and only once. */
+static void a_command_that_is_too_long(void **state)
+{
+	static uint8_t cmd[50000] = {0x80, 1, 0, 0, 50000 >> 8, 50000 & 0xff};
+	struct pollfd none = {.fd = -1};
+	int fd = client();
+	uint8_t rsp[16];
+	size_t done = 0;
+
+	while (done < sizeof(cmd)) {
+		ssize_t n = send(fd, cmd + done, sizeof(cmd) - done, MSG_DONTWAIT);
+
+		done += n > 0 ? (size_t)n : 0;
+		assert_true(fronts_serve(&fronts, &none, 1) >= 0);
+	}
+	await(fd);
+	assert_int_equal(recv(fd, rsp, sizeof(rsp), 0), 10);
+	assert_int_equal(executed, 0);
+	send_bytes(fd, command, sizeof(command));
+	receives(fd, sizeof(command));
+	close(fd);
+}
+
+static void a_tpm_12_refuses_as_one(void **state)
+{
+	static const uint8_t bad[12] = {0, 0xc1, 0, 0, 0, 3};
+	int fd = client();
+	uint8_t rsp[16];
+
+	assert_int_equal(send(fd, bad, sizeof(bad), 0), sizeof(bad));
+	await(fd);
+	assert_int_equal(recv(fd, rsp, sizeof(rsp), 0), 10);
+	assert_memory_equal(rsp, "\0\xc4\0\0\0\x0a\0\0\0\x19", 10);
+	result = -EIO;
+	assert_int_equal(send(fd, command, sizeof(command), 0), sizeof(command));
+	await(fd);
+	assert_int_equal(recv(fd, rsp, sizeof(rsp), 0), 10);
+	assert_memory_equal(rsp, "\0\xc4\0\0\0\x0a\0\0\0\x09", 10);
+	close(fd);
+}
+
+/* Nothing waits for it: it gets as many answers as the socket holds, and no command is run
+ * for the others. */
+static void a_client_that_does_not_read(void **state)
+{
+	struct pollfd none = {.fd = -1};
+	uint8_t cmd[4096] = {0x80, 1, 0, 0, 0x10, 0};
+	int fd = client(), quiet = 0, i;
+
+	for (i = 0; i < 100000 && quiet < 20; i++) {
+		quiet = send(fd, cmd, sizeof(cmd), MSG_DONTWAIT) < 0 ? quiet + 1 : 0;
+		assert_true(fronts_serve(&fronts, &none, 0) >= 0);
+	}
+	assert_int_equal(quiet, 20);
+	i = executed;
+	serve();
+	assert_int_equal(executed, i);
+	while (recv(fd, cmd, sizeof(cmd), 0) > 0)
+		serve(); /* now it reads */
+	assert_true(executed > i);
+	close(fd);
+}
+
+/* As swtpm's clients use it: the TCG's header, and a connection for each command. */
+static void prefix_and_disconnect(void **state)
+{
+	uint8_t cmd[9 + sizeof(command)] = {0, 0, 0, 8, 3, 0, 0, 0, sizeof(command)};
+	uint8_t rsp[64];
+	int fd = client();
+
+	memcpy(cmd + 9, command, sizeof(command));
+	send_bytes(fd, cmd, sizeof(cmd));
+	assert_int_equal(recv(fd, rsp, sizeof(rsp), 0), 4 + sizeof(command) + 4);
+	assert_memory_equal(rsp, "\0\0\0\x0c", 4);
+	assert_memory_equal(rsp + 4, command, sizeof(command));
+	assert_memory_equal(rsp + 4 + sizeof(command), "\0\0\0\0", 4);
+	assert_int_equal(locality_now, 3);
+	is_dropped(fd);
+	assert_int_equal(left_count, 1);
+	fd = client();
+	send_bytes(fd, command, sizeof(command)); /* without it */
+	receives(fd, sizeof(command));
+	is_dropped(fd);
+	assert_int_equal(locality_now, 3);
+	fd = client();
+	cmd[4] = 5; /* no such locality */
+	assert_int_equal(send(fd, cmd, sizeof(cmd), 0), sizeof(cmd));
+	await(fd);
+	assert_int_equal(recv(fd, rsp, sizeof(rsp), 0), 10);
+	assert_int_equal(executed, 2);
+	close(fd);
 }
 
 static void the_longest_command(void **state)
@@ -170,17 +337,18 @@ static void the_longest_command(void **state)
 	close(fd);
 }
 
-/* What could not be stored is not shown. */
+/* What could not be stored is not shown: the client hears that the TPM has failed. */
 static void a_failure_shows_nothing(void **state)
 {
 	int fd = client();
+	uint8_t rsp[16];
 
 	result = -EIO;
 	send_bytes(fd, command, sizeof(command));
 	assert_int_equal(executed, 1);
-	is_dropped(fd);
+	assert_int_equal(recv(fd, rsp, sizeof(rsp), 0), 10);
+	assert_memory_equal(rsp, "\x80\1\0\0\0\x0a\0\0\1\1", 10);
 	result = 0;
-	fd = client();
 	send_bytes(fd, command, sizeof(command));
 	receives(fd, sizeof(command));
 	close(fd);
@@ -211,6 +379,14 @@ int main(void)
 		cmocka_unit_test_setup_teardown(the_next_client_waits, setup, teardown),
 		cmocka_unit_test_setup_teardown(lengths_that_lie, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_longest_command, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_command_that_is_too_long, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(a_tpm_12_refuses_as_one, setup_12,
+						teardown),
+		cmocka_unit_test_setup_teardown(a_client_that_does_not_read, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(prefix_and_disconnect, setup_swtpm,
+						teardown),
 		cmocka_unit_test_setup_teardown(a_failure_shows_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(sockets_of_the_dead_are_taken_over, setup,
 						teardown),
