@@ -217,6 +217,7 @@ static void refuses_bad_options(void **state)
 
 	assert_int_equal(PARSE(&with_word, &s, "--nonsense", "n"), ARGS_BAD);
 	assert_int_equal(PARSE(&with_word, &s, "-x", "n"), ARGS_BAD);
+	assert_int_equal(PARSE(&with_word, &s, "-xyz"), ARGS_BAD);
 	assert_int_equal(PARSE(&with_word, &s, "n", "--file"), ARGS_BAD);
 	assert_int_equal(PARSE(&with_word, &s, "--file=", "n"), ARGS_BAD);
 	assert_int_equal(PARSE(&with_word, &s, "--force=1", "n"), ARGS_BAD);

@@ -158,6 +158,17 @@ static const struct args_option *option_of(const struct args_command *cmd, int c
 	return NULL;
 }
 
+/* What getopt_long() does not know: a letter, of which word does not tell, or the word. */
+static const char *wrong_option(const char *word)
+{
+	static char letter[] = "-x";
+
+	if (optopt <= 0 || optopt >= FIRST_CODE)
+		return word;
+	letter[1] = (char)optopt;
+	return letter;
+}
+
 enum args_result args_parse(const struct args_command *cmd, int argc, char **argv,
 			    void *out)
 {
@@ -190,7 +201,7 @@ enum args_result args_parse(const struct args_command *cmd, int argc, char **arg
 		o = option_of(cmd, code);
 		if (!o)
 			return bad(cmd, "%s is not an option of this command",
-				   argv[optind - 1]);
+				   wrong_option(argv[optind - 1]));
 		result = store_args(cmd, o, optarg, out);
 		if (result != ARGS_RUN)
 			return result;
