@@ -614,7 +614,8 @@ static void judge_sides(const struct judge *j, const struct evidence *e,
 		verdict_add(
 			v, "firmware",
 			"there is no log of the guest's firmware in the evidence, from "
-			"which a policy could be made");
+			"which a policy could be made: vtpm-attest in the guest puts it "
+			"there, and vtpmctl attest --event-log");
 	else if (j->policy_made && !v->reasons)
 		*j->policy_made = firmware_policy(j->policy, vtpm);
 }
