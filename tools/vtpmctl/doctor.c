@@ -495,11 +495,13 @@ enum finding doctor_xendomains(struct doctor *d)
 	autostart_setting(f, "XENDOMAINS_AUTO", d->autostart);
 	fclose(f);
 	if (folder[0])
-		return doctor_say(d, WARN,
-				  "guests are saved in %s when the host goes down, and "
-				  "find an empty TPM when they are restored: "
-				  "XENDOMAINS_SAVE= in %s",
-				  folder, d->xendomains);
+		return doctor_say(
+			d, WARN,
+			"guests are saved in %s when the host goes down, and what "
+			"their TPMs had measured is lost when they are restored (an "
+			"HVM guest's TPM fails until it reboots): "
+			"XENDOMAINS_SAVE= in %s has them shut down",
+			folder, d->xendomains);
 	return doctor_say(d, FINE, "guests are shut down before the host, not saved");
 }
 
