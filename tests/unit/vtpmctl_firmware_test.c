@@ -89,6 +89,7 @@ static void all_that_is_wrong_is_said(void **state)
 	assert_non_null(f.one[FIRMWARE_BIOS].path);
 	/* a name that has no TPM */
 	assert_false(find("firmware_override='/x'\nbios='rombios'\n", &f, &r));
+	assert_true(r.one[0].by_xl);
 	assert_null(f.bios);
 	assert_false(firmware_is_stock(&f));
 }

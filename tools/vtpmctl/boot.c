@@ -51,8 +51,10 @@ static void take_guest_uuid(struct guestfile *c, const char *file, struct refusa
 	if (!text)
 		uuid_generate(uuid);
 	else if (uuid_parse(text, uuid)) {
-		(void)refusals_add_by_xl(r, "uuid \"%s\" in %s is none: correct it", text,
-					 file);
+		(void)refusals_add_by_xl(r,
+					 "uuid \"%s\" in %s is none: `cat "
+					 "/proc/sys/kernel/random/uuid` makes one",
+					 text, file);
 		return;
 	}
 	uuid_unparse_lower(uuid, c->uuid);
@@ -81,6 +83,23 @@ static void find_kernel(struct guestfile *c, const char *file, struct refusals *
 		(void)cannot_measure(r, file, strerror(ENOMEM));
 }
 
+/* Neither an HVM guest nor one that boots a kernel: a word that xl does not know, or the
+ * beginning of one. */
+static void refuse_type(const struct guestfile *c, const char *file, struct refusals *r)
+{
+	const char *type = guestfile_text(c, "type"),
+		   *builder = guestfile_text(c, "builder");
+	const char *word = type ? type : builder ? builder : "";
+
+	if (!strncmp(word, type ? "pvh" : "generic", strlen(word)))
+		(void)refuse_boot(r, file, "is for a guest of another type", "");
+	else
+		(void)refusals_add_by_xl(r,
+					 "%s has %s=\"%s\", of which xl makes no guest: "
+					 "write type=\"hvm\", \"pvh\" or \"pv\"",
+					 file, type ? "type" : "builder", word);
+}
+
 bool boot_find(struct guestfile *c, const char *file, struct refusals *r)
 {
 	unsigned int before = r->count;
@@ -90,7 +109,7 @@ bool boot_find(struct guestfile *c, const char *file, struct refusals *r)
 	else if (guestfile_boots_kernel(c))
 		find_kernel(c, file, r);
 	else
-		(void)refuse_boot(r, file, "is for a guest of another type", "");
+		refuse_type(c, file, r);
 	take_guest_uuid(c, file, r);
 	return r->count == before;
 }

@@ -60,15 +60,9 @@ static int check_vtpms(const struct check *k, const struct guestfile *c)
 	return status;
 }
 
-/* Of firmware that measures, by its hash, as what xl starts it. */
-static const char *measured_by_ours(const struct guestfile *c, const char *bios)
+/* Of firmware that measures, by its hash. */
+static const char *measured_by_ours(const struct guestfile *c)
 {
-	if (strcmp(bios, c->firmware.bios))
-		return strcmp(bios, "ovmf")
-			       ? "no: this image is a BIOS, which does not start as "
-				 "bios=\"ovmf\": write bios=\"seabios\""
-			       : "no: this image is a UEFI, which does not start without "
-				 "bios=\"ovmf\": add that";
 	if (guestfile_text(c, "firmware_override"))
 		return "yes, by its firmware, whose SHA-256 is that of this release's "
 		       "xen-vtpm-seabios or xen-vtpm-ovmf, if the hvmloader that "
@@ -82,15 +76,21 @@ static const char *measured_by_ours(const struct guestfile *c, const char *bios)
 static const char *measured_by_firmware(const struct guestfile *c)
 {
 	const struct firmware *f = &c->firmware;
-	const char *ours;
+	const char *kind;
 
 	if (!f->bios)
 		return "no: Xen's firmware of that name has no TPM (docs/hvm.md)";
 	if (!f->one[FIRMWARE_BIOS].path)
 		return "not known: its BIOS or UEFI was not read";
-	ours = firmware_measures(&f->one[FIRMWARE_BIOS].image);
-	if (ours)
-		return measured_by_ours(c, ours);
+	kind = firmware_kind_of(&f->one[FIRMWARE_BIOS].image);
+	if (strcmp(kind, f->bios))
+		return strcmp(kind, "ovmf")
+			       ? "no: this image is a BIOS, which does not start as "
+				 "bios=\"ovmf\": write bios=\"seabios\""
+			       : "no: this image is a UEFI, which does not start without "
+				 "bios=\"ovmf\": add that";
+	if (firmware_measures(&f->one[FIRMWARE_BIOS].image))
+		return measured_by_ours(c);
 	if (!firmware_is_stock(f))
 		return "not known: the SHA-256 of its firmware is none of this release's: "
 		       "ask who made it";

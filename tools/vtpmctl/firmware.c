@@ -8,6 +8,8 @@
 #include <strings.h>
 #include <unistd.h>
 
+#define UEFI_VOLUME \
+	40 /* signature of a firmware volume (PI, vol. 3, EFI_FIRMWARE_VOLUME_HEADER) */
 #define XEN_VERSION "/sys/hypervisor/version/"
 
 const char *const firmware_key[FIRMWARE_KINDS] = {
@@ -64,6 +66,8 @@ static const char *const loader_folders[] = {
 	"/usr/local/lib/xen/boot",
 	NULL,
 };
+
+#define OURS "/usr/lib/xen-vtpm/" /* where the packages have images */
 
 static const char *find_text(const XLU_Config *cfg, const char *key)
 {
@@ -168,8 +172,11 @@ static bool find_bios(struct firmware *f, const XLU_Config *cfg, const char *fil
 	else if (!strcasecmp(bios, "ovmf"))
 		f->bios = "ovmf";
 	else
-		return refuse_line(r, file, "bios= with a name that has no TPM 2.0",
-				   "write \"seabios\" or \"ovmf\"");
+		return refusals_add_by_xl(
+			r,
+			"%s has bios=\"%s\", of which xl makes no guest with a TPM 2.0: "
+			"write \"seabios\" or \"ovmf\"",
+			file, bios);
 	if (!f->one[FIRMWARE_BIOS].path)
 		f->one[FIRMWARE_BIOS].path =
 			first_there(strcmp(f->bios, "ovmf") ? seabios_paths : ovmf_paths);
@@ -231,6 +238,18 @@ const char *firmware_measures(const struct launch_image *image)
 	return NULL;
 }
 
+const char *firmware_kind_of(const struct launch_image *image)
+{
+	char head[UEFI_VOLUME + 4] = "";
+
+	/* OVMF is a firmware volume, and OvmfXen begins with the header of an ELF file */
+	if (pread(image->fd, head, sizeof(head), 0) < (ssize_t)sizeof(head))
+		return "seabios";
+	return memcmp(head + UEFI_VOLUME, "_FVH", 4) && memcmp(head, "\177ELF", 4)
+		       ? "seabios"
+		       : "ovmf";
+}
+
 bool firmware_read(struct firmware *f, const char *file, struct refusals *r)
 {
 	bool good = true;
@@ -242,8 +261,11 @@ bool firmware_read(struct firmware *f, const char *file, struct refusals *r)
 		if (!rc)
 			continue;
 		good = refusals_add_by_xl(
-			r, "%s, of %s, cannot be read: %s: correct its %s=", path, file,
-			strerror(-rc), firmware_key[i]);
+			r, "%s, of %s, cannot be read: %s: correct its %s=%s", path, file,
+			strerror(-rc), firmware_key[i],
+			rc == -ENOENT && !strncmp(path, OURS, strlen(OURS))
+				? ", or install its package"
+				: "");
 		f->one[i].path = NULL;
 	}
 	return good;

@@ -48,6 +48,8 @@ bool firmware_is_stock(const struct firmware *f);
 /* "seabios" or "ovmf", as which these bytes are firmware of this release that measures, of the
  * packages xen-vtpm-seabios and xen-vtpm-ovmf, whose SHA-256 is the same on all hosts; or NULL. */
 const char *firmware_measures(const struct launch_image *image);
+/* "ovmf" of bytes that are a UEFI, else "seabios". */
+const char *firmware_kind_of(const struct launch_image *image);
 /* Writes the launch's record of them (lib/measure.h).  -E2BIG: it has no room */
 int __must_check firmware_record(const struct firmware *f, struct cursor *list);
 

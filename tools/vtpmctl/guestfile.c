@@ -10,6 +10,7 @@
 
 int guestfile_parse(const char *file, FILE *report, struct guestfile *c, struct error *e)
 {
+	bool has_cr;
 	int rc;
 
 	memset(c, 0, sizeof(*c));
@@ -18,16 +19,19 @@ int guestfile_parse(const char *file, FILE *report, struct guestfile *c, struct 
 		return rc;
 	c->cfg = xlu_cfg_init(report, file);
 	rc = c->cfg ? xlu_cfg_readdata(c->cfg, c->text, (int)c->len) : ENOMEM;
+	has_cr = memchr(c->text, '\r', c->len) != NULL;
 	/* the parser stops at a zero, or does not */
 	if (!rc && strlen(c->text) != c->len)
 		rc = EINVAL;
 	if (!rc)
 		return 0;
 	guestfile_free(c);
-	return error_set(e, -rc, CAUSE_INTERNAL,
-			 "%s cannot be read as an xl file: %s; xl.cfg(5) has its "
-			 "syntax",
-			 file, strerror(rc));
+	return error_set(
+		e, -rc, CAUSE_INTERNAL, "%s cannot be read as an xl file: %s; %s", file,
+		strerror(rc),
+		has_cr ? "its lines end as Windows has them: `sed -i 's/\\r$//'` "
+			 "mends that"
+		       : "xl.cfg(5) has its syntax");
 }
 
 int guestfile_read(const char *file, struct guestfile *c)

@@ -107,13 +107,16 @@ static int start(const struct launch *l, const json_t *vtpm)
 static int measure_boots(const struct launch *l, struct guestfile *c, struct cursor *list)
 {
 	struct refusals r = {.count = 0};
+	bool whole;
 
 	if (l->unmeasured)
 		return VTPMCTL_OK;
-	/* without a part of it there is nothing to measure */
-	if (boot_find(c, l->file, &r) && boot_read(c, l->file, &r) &&
-	    boot_measure(c, l->file, list, &r))
-		return VTPMCTL_OK;
+	whole = boot_find(c, l->file, &r);
+	/* without a part of it there is nothing to measure; a dry run reads the others */
+	if (whole || l->dry_run)
+		whole = boot_read(c, l->file, &r) && whole;
+	if (whole)
+		(void)!boot_measure(c, l->file, list, &r);
 	return refusals_print(&r, l->dry_run);
 }
 

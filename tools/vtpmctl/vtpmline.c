@@ -76,7 +76,13 @@ static const json_t *find_vtpmline(const json_t *vtpms, const struct vtpmline *l
 
 	if (vtpm && named)
 		return vtpm;
-	if (vtpm)
+	if (!l->uuid[0])
+		fprintf(stderr,
+			"vtpmctl: the vtpm line in %s has no uuid, and its backend %s is no "
+			"vTPM's of this host: `vtpmctl list` has their names, `vtpmctl show "
+			"NAME` the line\n",
+			file, l->backend);
+	else if (vtpm)
 		fprintf(stderr,
 			"vtpmctl: %s names backend %s, but uuid %s is the vTPM %s: correct "
 			"one of the two\n",
@@ -84,8 +90,9 @@ static const json_t *find_vtpmline(const json_t *vtpms, const struct vtpmline *l
 	else
 		fprintf(stderr,
 			"vtpmctl: %s asks for the vTPM with backend %s and uuid %s, which is "
-			"not on this host: see `vtpmctl list`\n",
-			file, l->backend, l->uuid[0] ? l->uuid : "(none given)");
+			"not on this host: `vtpmctl list` has their names, `vtpmctl show "
+			"NAME` the line\n",
+			file, l->backend, l->uuid);
 	return NULL;
 }
 
