@@ -270,7 +270,9 @@ static void ovmf_xen(void **state)
 static void seabios(void **state)
 {
 	real_log("seabios");
-	refuses(SECURE, "secure-boot", "Secure Boot was off");
+	refuses(SECURE, "secure-boot", "is none of those");
+	assert_int_equal(v.reasons, 2);
+	assert_non_null(strstr(v.reason[1].text, "Secure Boot was off"));
 }
 
 static void cut_real_log(void **state)
@@ -407,6 +409,17 @@ static void secure_boot_renamed(void **state)
 		refuses(VARIABLES, "secure-boot", "is none of those");
 		assert_int_equal(v.reasons, 3);
 	}
+}
+
+/* An option ROM extends what a UEFI would, and SeaBIOS, which knows no Secure Boot, ends it. */
+static void secure_boot_of_bios(void **state)
+{
+	secure_boot(1);
+	separators(1 << 7);
+	event(7, EVENTLOG_SEPARATOR, "\xff\xff\xff\xff", 4);
+	accepts(FIRMWARE);
+	refuses(SECURE, "secure-boot", "is none of those");
+	assert_int_equal(v.reasons, 1);
 }
 
 /* The firmware's menu turned it off, or took another key into db, behind the separator. */
@@ -586,6 +599,7 @@ int main(void)
 		cmocka_unit_test_setup(secure_boot_late, setup),
 		cmocka_unit_test_setup(secure_boot_elsewhere, setup),
 		cmocka_unit_test_setup(secure_boot_renamed, setup),
+		cmocka_unit_test_setup(secure_boot_of_bios, setup),
 		cmocka_unit_test_setup(secure_boot_ended, setup),
 		cmocka_unit_test_setup(separator_missing, setup),
 		cmocka_unit_test_setup(separator_twice, setup),

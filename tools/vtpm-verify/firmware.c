@@ -119,15 +119,17 @@ static bool is_lists(const struct eventlog_variable *is)
  * something else, and extend, and tell, what it likes behind it.  So everything there has to be
  * one of PFP 1.05, 3.3.4.8: a separator, a variable, or the entry of db (or of shim's lists)
  * that let a loader start.  None of them can be told as another one, since the data are what
- * the digest is of: a separator is no variable, and an entry is no whole variable.
+ * the digest is of: a separator is no variable, and an entry is no whole variable.  A UEFI's
+ * separator is 0; that of ones is a BIOS's, before which an option ROM may extend variables.
  */
 static bool is_of_secure_boot(const struct eventlog_event *e)
 {
+	static const uint8_t zeroes[SEPARATOR_SIZE];
 	struct eventlog_variable is;
 	size_t i;
 
 	if (e->type == EVENTLOG_SEPARATOR)
-		return true;
+		return e->len == SEPARATOR_SIZE && !memcmp(e->data, zeroes, e->len);
 	if (!eventlog_variable(e, &is))
 		return false;
 	if (e->type == EVENTLOG_VARIABLE_CONFIG)
