@@ -40,6 +40,7 @@ static struct {
 	bool brought[ENGINE_BLOBS]; /* by SET_STATEBLOB, for the next power on */
 	bool ending;
 	bool is_daemon;
+	bool owns_pid; /* its pid file is of this process, and goes with it */
 } alone;
 
 /* On standard error; of a daemon, which has none, in its log. */
@@ -381,6 +382,7 @@ static int become_daemon(void)
 		return rc ? rc : 1;
 	}
 	setsid();
+	alone.owns_pid = true;
 	rc = point_to_log(null);
 	if (!alone.place->log)
 		openlog("vtpm-manager", LOG_PID | LOG_NDELAY, LOG_DAEMON);
@@ -427,6 +429,8 @@ int alone_run(const struct alone_place *place, struct error *e)
 		rc = become_daemon();
 	else if (!rc && place->pid)
 		rc = write_pid(place->pid, getpid());
+	if (!rc)
+		alone.owns_pid = true;
 	if (rc == 1)
 		return 0;
 	if (!rc)
@@ -434,7 +438,7 @@ int alone_run(const struct alone_place *place, struct error *e)
 	fronts_close(&alone.fronts);
 	listener_close(&alone.commands);
 	listener_close(&alone.control);
-	if (place->pid)
+	if (place->pid && alone.owns_pid)
 		(void)unlink(place->pid);
 	close_state(&rc);
 	if (rc)
