@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Logs of a guest's own firmware: two real ones, with the PCRs that they lead to
+ * Logs of a guest's own firmware: real ones, with the PCRs that they lead to
  * (firmware-logs/: Debian 12's OVMF, a UKI and Linux' EFI stub, and Debian 12's SeaBIOS, of
- * QEMU machines with a TPM), and made ones that lie.
+ * QEMU machines with a TPM, and others), and made ones that lie.
  */
 #include "tests/unit/unit.h"
 #include "lib/text.h"
@@ -265,6 +265,44 @@ static void ovmf_xen(void **state)
 {
 	real_log("ovmf-xen");
 	refuses(SECURE, "secure-boot", "Secure Boot was off");
+}
+
+static void set_type(size_t event_at, uint32_t type)
+{
+	const size_t kept = len;
+
+	len = event_at + 4;
+	le(type, 4);
+	len = kept;
+}
+
+/* Debian's OVMF with Secure Boot on, which booted shim, GRUB and Linux of Debian.  None of what
+ * PCR 7 has can be told as something else. */
+static void ovmf_secure(void **state)
+{
+	static const uint32_t types[] = {VARIABLE,   AUTHORITY,	  EVENTLOG_SEPARATOR,
+					 EFI_ACTION, APPLICATION, EVENTLOG_ACTION,
+					 0x6,	     0x80001234};
+	struct eventlog_event e;
+	size_t begins, tried = 0;
+
+	real_log("ovmf-secure");
+	accepts(SECURE);
+	for (size_t at = begins = side.log.first;
+	     eventlog_next(&side.log, bytes, len, &at, &e); begins = at)
+		for (size_t i = 0; e.pcr == 7 && i < ARRAY_SIZE(types); i++) {
+			/* what shim adds is not said to be shim's, and no key of UEFI's */
+			if (types[i] == e.type ||
+			    (e.type == AUTHORITY && types[i] == VARIABLE))
+				continue;
+			set_type(begins, types[i]);
+			judged(SECURE);
+			assert_true(v.reasons);
+			set_type(begins, e.type);
+			tried++;
+		}
+	assert_int_equal(tried, 6 * 7 + 3 * 6);
+	accepts(SECURE);
 }
 
 static void seabios(void **state)
@@ -588,6 +626,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(ovmf, setup),
 		cmocka_unit_test_setup(ovmf_xen, setup),
+		cmocka_unit_test_setup(ovmf_secure, setup),
 		cmocka_unit_test_setup(seabios, setup),
 		cmocka_unit_test_setup(cut_real_log, setup),
 		cmocka_unit_test_setup(made_policy, setup),
