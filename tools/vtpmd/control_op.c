@@ -316,14 +316,10 @@ static void control_launch_failed(struct control *c, struct vtpm *none,
 #define REKEY_MS  60000 /* a TPM and a KMS have to be heard */
 #define ATTEST_MS 40000
 
-/* The manager may not have heard yet that its guest's domain has ended; Xen knows. */
 static bool guest_is_there(const struct vtpm *v)
 {
-	int64_t domid = v->status.value[STATUS_GUEST_DOMID];
-	uint8_t uuid[16];
-
-	return vtpm_is(v, VTPM_UP) && v->status.at.tv_sec && domid > 0 &&
-	       (!v->d->xen || !xen_uuid(v->d->xen, (uint32_t)domid, uuid));
+	return vtpm_is(v, VTPM_UP) && v->status.at.tv_sec &&
+	       v->status.value[STATUS_GUEST_DOMID] > 0 && !registry_guest_ended(v);
 }
 
 /* STOP and DELETE, once the manager's status says whether a guest is connected. */

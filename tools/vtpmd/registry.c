@@ -8,6 +8,7 @@
 #include "tools/vtpmd/identity.h"
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/vtpm.h"
+#include "tools/vtpmd/xen.h"
 #include "lib/tpm2/marshal.h"
 
 #include <errno.h>
@@ -319,6 +320,14 @@ static json_t *number(int64_t value)
 	return value < 0 ? json_null() : json_integer(value);
 }
 
+bool registry_guest_ended(const struct vtpm *v)
+{
+	int64_t domid = v->status.value[STATUS_GUEST_DOMID];
+	uint8_t uuid[16];
+
+	return v->d->xen && domid > 0 && xen_uuid(v->d->xen, (uint32_t)domid, uuid);
+}
+
 /* A number that the manager tells; null when it does not run or does not tell. */
 static json_t *registry_told(struct vtpm *v, enum channel_status what)
 {
@@ -391,7 +400,6 @@ static void set_numbers(struct vtpm *v, json_t *o)
 		const char *key;
 		enum channel_status what;
 	} fields[] = {
-		{"guest_domid", STATUS_GUEST_DOMID},
 		{"commands", STATUS_COMMANDS},
 		{"refused", STATUS_REFUSED},
 		{"state_writes", STATUS_STATE_WRITES},
@@ -406,6 +414,10 @@ static void set_numbers(struct vtpm *v, json_t *o)
 
 	for (i = 0; i < ARRAY_SIZE(fields); i++)
 		json_object_set_new(o, fields[i].key, registry_told(v, fields[i].what));
+	json_object_set_new(o, "guest_domid",
+			    registry_guest_ended(v)
+				    ? json_null()
+				    : registry_told(v, STATUS_GUEST_DOMID));
 	json_object_set_new(o, "latency", latency(v));
 	json_object_set_new(o, "seq", registry_generation(v));
 	json_object_set_new(o, "anchored", anchored(v));

@@ -40,6 +40,9 @@ int __must_check registry_remove(struct vtpm *v, struct error *e);
 json_t *registry_approved(struct vtpmd *d);
 /* An array of {"folder": UUID, "error": TEXT}: vTPMs whose vtpm.json cannot be used. */
 json_t *registry_damaged(void);
+/* Whether Xen has no domain any more of the number that the manager tells of its guest: it may
+ * not have heard yet. */
+bool __must_check registry_guest_ended(const struct vtpm *v);
 /* The object of `vtpmctl show --json`, with a reference to that array. */
 json_t *registry_show(struct vtpm *v, json_t *approved);
 
