@@ -212,6 +212,28 @@ static int find_domid(char *name, char domid[static 16])
 	return status || domid[0] ? status : VTPMCTL_FAILED;
 }
 
+#define GONE_S	     120
+#define GONE_STEP_MS 200
+
+/* xl returns when the guest has shut down, and its domain, with its memory, goes later: until
+ * then it has its vTPM and its uuid, and cannot be launched again. */
+static int wait_until_gone(const struct launch *l, char *name)
+{
+	char domid[16];
+	int i;
+
+	for (i = 0; i < GONE_S * 1000 / GONE_STEP_MS; i++) {
+		if (find_domid(name, domid))
+			return VTPMCTL_OK;
+		usleep(GONE_STEP_MS * 1000);
+	}
+	fprintf(stderr,
+		"vtpmctl: %s has shut down, and its domain is there after %d s: see "
+		"on_poweroff= in %s, and `xl destroy %s`\n",
+		name, GONE_S, l->file, domid);
+	return VTPMCTL_FAILED;
+}
+
 /* Shuts the file's guest down, by an ACPI event where it has no driver of Xen's. */
 static int shut_down(const struct launch *l)
 {
@@ -235,7 +257,8 @@ static int shut_down(const struct launch *l)
 				(char *[]){"xl", "shutdown", "-F", "-w", domid, NULL},
 				-1);
 		else
-			status = VTPMCTL_OK; /* it is not there */
+			name = NULL; /* it is not there */
+		status = !name ? VTPMCTL_OK : status ? status : wait_until_gone(l, name);
 	}
 	guestfile_free(&c);
 	return status;

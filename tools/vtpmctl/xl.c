@@ -26,7 +26,9 @@ static void be_xl(char *const argv[], int out)
 	execvp(argv[0], argv);
 	if (out >= 0)
 		_exit(XL_MISSING);
-	fprintf(stderr, "vtpmctl: xl cannot be run: %s\n", strerror(errno));
+	fprintf(stderr,
+		"vtpmctl: xl cannot be run: %s; `apt install xen-system-amd64` brings it\n",
+		strerror(errno));
 	_exit(VTPMCTL_FAILED);
 }
 
