@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #define HEADER_SIZE 10
+#define LENGTH_END  6 /* of the header, up to the length */
 
 #define PREFIX_SIZE	  9 /* TCG's TPM2_SEND_COMMAND: u32 8 | u8 locality | u32 length */
 #define SEND_COMMAND	  8
@@ -68,7 +69,7 @@ static size_t prefix_of(const struct socket_front *p)
 	return p->options.prefix && cursor_u32(&c) == SEND_COMMAND ? PREFIX_SIZE : 0;
 }
 
-/* The length that the command, of which the header is there, says. */
+/* The length that the command says, of which LENGTH_END bytes are there. */
 static size_t wanted(const struct socket_front *p, size_t prefix)
 {
 	struct cursor c = cursor_reader(p->in + prefix, p->have - prefix);
@@ -154,9 +155,9 @@ static void run_commands(struct socket_front *p)
 {
 	size_t prefix, len;
 
-	while (p->client >= 0 && !p->out_len && !p->skip && p->have >= HEADER_SIZE) {
+	while (p->client >= 0 && !p->out_len && !p->skip) {
 		prefix = prefix_of(p);
-		if (p->have < prefix + HEADER_SIZE)
+		if (p->have < prefix + LENGTH_END)
 			break;
 		len = wanted(p, prefix);
 		if (len < HEADER_SIZE || len > ENGINE_BUFFER_SIZE ||
@@ -164,7 +165,7 @@ static void run_commands(struct socket_front *p)
 			begin_skip(p, prefix + len);
 			break;
 		}
-		if (prefix + len > p->have)
+		if (p->have < prefix + len)
 			break;
 		if (prefix)
 			p->options.locality(p->options.ctx, p->in[4]);

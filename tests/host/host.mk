@@ -44,7 +44,7 @@ $(BUILD)/bin/lightmanager: tests/host/lightmanager.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) $< -o $@
 
-# The only program of the machines of tests/long/firmware-measures.
+# The only program of the machines of tests/host/qemu.
 TEST_PROGRAMS += $(BUILD)/bin/firmware-init
 $(BUILD)/bin/firmware-init: tests/host/firmware_init.c
 	@mkdir -p $(@D)
