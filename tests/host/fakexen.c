@@ -105,7 +105,7 @@ static long next_domain(uint32_t first)
 
 static void tell(long id, xc_domaininfo_t *info)
 {
-	char path[512], name[16], state[16] = "";
+	char path[512], name[24], state[16] = "";
 	bool known = true;
 	FILE *f;
 
