@@ -6,6 +6,7 @@ import time
 
 from cases_guests import still_there
 from cases_keep import sealed
+from cases_launch import wait_for, write_config
 from lab import STORE, check
 from vhost import BUILD, TOP, build, made_here
 
@@ -79,12 +80,47 @@ def enabled(lab):
     check(says(lab, "is-active vtpmd") == "active", says(lab, "status vtpmd"))
 
 
+UNIT = "xen-vtpm-guest@web1-launch"     # of /etc/xen/web1-launch.cfg, cases_launch's
+
+
+def unit_launches(lab):
+    """the unit of a guest launches it, and shuts it down; a guest that ended itself is no error"""
+    enabled(lab)
+    lab.vtpms("web1")
+    if lab.running("web1"):
+        lab.guest_down("web1")
+    write_config(lab, "web1")
+    for end in (f"systemctl stop {UNIT}", "xl shutdown -w web1"):
+        lab.host.must(f"systemctl start {UNIT}", 200)
+        check(wait_for(lab, "web1") == 0, f"web1 does not boot: {lab.console('web1', 15)}")
+        check("0x" + "00" * 32 not in lab.ask("web1", "tpm2_pcrread sha256:4"), "not launched")
+        mark = lab.console_mark("web1")
+        lab.host.must(end, 200)
+        check(not lab.running("web1"), f"{end}: web1 runs")
+        lab.wait("its last words", lambda: "reboot: " in lab.console_since("web1", mark))
+        lab.host.must(f"systemctl stop {UNIT}", 60)
+        check(says(lab, f"is-failed {UNIT}") == "inactive", says(lab, f"status {UNIT}"))
+    lab.host.must("mv /root/launch/vmlinux /root/launch/away")
+    try:
+        rc, out = lab.host.run(f"systemctl start {UNIT}", 200)
+        check(rc, f"without a kernel the unit starts: {out}")
+        out = lab.host.must(f"journalctl -u {UNIT} -n 20 -o cat --no-pager")
+        check("/root/launch/vmlinux" in out, f"its journal: {out}")
+    finally:
+        lab.host.run(f"mv /root/launch/away /root/launch/vmlinux; systemctl stop {UNIT}; "
+                     f"systemctl reset-failed {UNIT}")
+
+
 def host_goes_down(lab):
-    """`systemctl poweroff` ends guests, then their vTPMs, in order, and waits for none"""
+    """`systemctl poweroff` ends guests, xl's and launched ones, then their vTPMs, in order"""
     enabled(lab)
     for name in ("web1", "web2"):
         sealed(lab, name)
-    lab.host.must("mkdir -p /etc/xen/auto && cp /etc/xen/web1.cfg /etc/xen/web2.cfg /etc/xen/auto")
+    lab.guest_down("web1")
+    write_config(lab, "web1")
+    lab.host.must(f"systemctl enable --now {UNIT}", 200)
+    check(wait_for(lab, "web1") == 0, f"web1 does not boot: {lab.console('web1', 15)}")
+    lab.host.must("mkdir -p /etc/xen/auto && cp /etc/xen/web2.cfg /etc/xen/auto")
     marks = {name: lab.console_mark(name) for name in ("web1", "web2")}
     began = time.monotonic()
     lab.poweroff(240)   # Debian's xendomains waits 300 s for a domain that stays
@@ -98,15 +134,18 @@ def host_goes_down(lab):
 
 
 def host_comes_up(lab):
-    """then vTPMs start by themselves, before the guests of xendomains, which find theirs"""
-    if not lab.host.alive() or not lab.running("web1"):
+    """then vTPMs start by themselves, before the guests, xl's and launched ones, find theirs"""
+    if not lab.host.alive() or not lab.running("web2"):
         host_goes_down(lab)
     out = lab.host.must("journalctl -b -u vtpmd -u xendomains -o short-monotonic --no-pager")
-    check(out.index("vTPMs were started") < out.index("Starting Xen domain web1"), out)
+    check(out.index("vTPMs were started") < out.index("Starting Xen domain web2"), out)
     for name in ("web1", "web2"):
         lab.host.must(f"guest wait --timeout 120 {name}", 150)
         check(lab.state(name) == "running", f"{name} is {lab.state(name)}")
         still_there(lab, name)
+    check(says(lab, f"is-active {UNIT}") == "active", says(lab, f"status {UNIT}"))
+    check("0x" + "00" * 32 not in lab.ask("web1", "tpm2_pcrread sha256:4"), "web1: not launched")
+    lab.host.must(f"systemctl disable {UNIT}")
     kept = lab.host.must(f"journalctl -b VTPM_UUID={lab.uuid['web1']} -o json --no-pager")
     check('"VTPM_NAME":"web1"' in kept and '"MESSAGE_ID":' in kept, f"journald has {kept}")
 
@@ -309,5 +348,5 @@ def hvm_goes_on(lab):
         lab.guest_down(name)
 
 
-CASES = [install, host_goes_down, host_comes_up, sandboxed, process_serves, restarts, upgrade,
-         hvm_goes_on, doctor_looks, asked_to_end, purge]
+CASES = [install, unit_launches, host_goes_down, host_comes_up, sandboxed, process_serves,
+         restarts, upgrade, hvm_goes_on, doctor_looks, asked_to_end, purge]

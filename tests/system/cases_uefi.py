@@ -19,6 +19,7 @@ ENROLLED = "/usr/lib/xen-vtpm/xen-vtpm-ovmf-lab-enrolled.fd"
 DISK, CHANGED = "/boot/guest/efi.img", "/boot/guest/efi-changed.img"
 SIGNED = "/boot/guest/signed.img"
 SERIAL = f"/var/log/xen/console/guest-{NAME}-serial.log"
+HALTED = "what boots would not be measured. Halted."     # firmware/ovmf/change
 # Where nothing looks: the text that `file` prints of a kernel.
 PLACE = b"debian.org) #1 SMP"
 
@@ -187,5 +188,19 @@ def unsigned_refused(lab):
     lab.host.must(f"xl destroy {NAME}", 60)
 
 
+def tpm_lost(lab):
+    """when the TPM goes while the firmware measures, the firmware halts, and nothing boots"""
+    lab.host.run(f"rm -f {SERIAL}")
+    boot(lab, wait=False)
+    lab.wait("the firmware's first commands", lambda: lab.figure(NAME, "commands") > 8, 300)
+    lab.host.must(f"xl destroy vtpm-{NAME}", 60)
+    lab.wait("the firmware's last words", lambda: HALTED in lab.host.run("xl dmesg")[1], 600)
+    # as long as it takes from there to GRUB in a boot that goes on
+    check(lab.host.run(f"for i in $(seq 240); do grep -a GRUB {SERIAL} && exit 0; sleep 1; "
+                       "done; exit 1", 300)[0], "GRUB starts, without a TPM")
+    check(lab.running(NAME), "the guest is gone")
+    lab.host.must(f"xl destroy {NAME}", 60)
+
+
 CASES = [uefi_measured, uefi_attested, kernel_byte, uefi_rebooted, secure_booted, secure_rebooted,
-         unsigned_refused]
+         unsigned_refused, tpm_lost]
