@@ -57,6 +57,7 @@ def bring(lab, vtpm, name):
         if getattr(lab, "suites_on", None) == (vtpm, inside):
             return
         lab.host.must(f"guest stop {cases_luks.NAME}", 150)
+    lab.suites_on = None
     lab.suites = {suite: have(suite) for suite in inside}
     path = lab.host.path("suites.tar")
     with tarfile.open(path, "w") as tar:
@@ -68,15 +69,15 @@ def bring(lab, vtpm, name):
                 tar.add(os.path.join(lab.suites[suite][0], part), suite)
     lab.host.put(path, TAR)
     disk = lab.host.must(f"modprobe loop && losetup -r -f --show {TAR}").split()[-1]
-    more = f',"format=raw,vdev=xvdb,access=ro,script=/usr/lib/vhost/block,target={disk}"'
-    cases_luks.create(lab, "initrd.enrol", vtpm, more)
-    lab.host.must(f"guest wait --timeout 300 {cases_luks.NAME}", 320)
+    more = f',"format=raw,vdev={cases_luks.disks(lab)[1]},access=ro,script=/usr/lib/vhost/block,target={disk}"'
+    cases_luks.boot(lab, "initrd.enrol", vtpm, more)
     unpack(lab)
     lab.suites_on = vtpm, inside
 
 
 def unpack(lab):
-    lab.ask(cases_luks.NAME, "mkdir -p /run/suites && tar -xf /dev/xvdb -C /run/suites")
+    lab.ask(cases_luks.NAME, "mkdir -p /run/suites && tar -xf "
+            f"/dev/{cases_luks.disks(lab)[1]} -C /run/suites")
 
 
 def suite(lab, name, tests="", timeout=600, vtpm=VTPM, fresh=()):
@@ -89,7 +90,7 @@ def suite(lab, name, tests="", timeout=600, vtpm=VTPM, fresh=()):
         return
     out = lab.ask(cases_luks.NAME, f"/run/suites/guest {name} {tests}", timeout)
     for test in fresh:
-        lab.host.must(f"guest reboot --timeout 300 {cases_luks.NAME}", 320)
+        cases_luks.reboot(lab)
         unpack(lab)
         out += lab.ask(cases_luks.NAME, f"/run/suites/guest {name} {test}", 300)
     judge(lab, name, folder, out)

@@ -10,7 +10,6 @@ from vhost import made_here
 NAME, OTHER = "luks1", "luks2"
 DISK = "/dev/vdc"
 BOOT = "/root/luks"     # the guest's kernel and initial RAM disks, in dom0
-LUKS_DEVICE = "/dev/xvda"
 # In the initial RAM disk, before cryptsetup: measures something into PCR 16.
 EXTEND_UNIT = """[Unit]
 DefaultDependencies=no
@@ -22,14 +21,17 @@ Type=oneshot
 Environment=TPM2TOOLS_TCTI=device:/dev/tpmrm0
 ExecStart=/usr/bin/tpm2_pcrextend 16:sha256=%s
 """ % ("22" * 32)
+CMDLINE = ("console=hvc0 root=/dev/mapper/root rd.shell=0 rd.emergency=halt "
+           "systemd.show_status=false systemd.log_target=kmsg printk.devkmsg=on")
+PV = f"""type="pv"
+kernel="{BOOT}/vmlinux"
+ramdisk="{BOOT}/{{initrd}}"
+extra="{CMDLINE}"
+"""
 CONFIG = """name="{name}"
-type="pv"
-kernel="{boot}/vmlinux"
-ramdisk="{boot}/{initrd}"
-extra="console=hvc0 root=/dev/mapper/root rd.shell=0 rd.emergency=halt systemd.show_status=false systemd.log_target=kmsg printk.devkmsg=on"
-memory=1024
+{board}memory=1024
 vcpus=1
-disk=["format=raw,vdev=xvda,script=/usr/lib/vhost/block,target={disk}"{more}]
+disk=["format=raw,vdev={disk},script=/usr/lib/vhost/block,target={device}"{more}]
 vtpm=["backend=vtpm-{vtpm},uuid={uuid}"]
 on_reboot="restart"
 """
@@ -68,21 +70,59 @@ def prepare(lab, *vtpms):
                   "cat initrd extend.cpio >initrd.extended && touch ready")
 
 
+def disks(lab):
+    """The names of the disk with LUKS and of one more; to an HVM guest Xen would show the
+    first four as disks of the board, too."""
+    return ("xvdg", "xvdh") if lab.luks_board else ("xvda", "xvdb")
+
+
 def create(lab, initrd, vtpm=NAME, more=""):
     """Creates the guest; returns where its console begins."""
     lab.host.run(f"xl destroy {NAME} 2>/dev/null")
     lab.wait("the end of the guest", lambda: not lab.running(NAME))
     mark = lab.console_mark(NAME)
-    config = CONFIG.format(name=NAME, boot=BOOT, initrd=initrd, disk=DISK, vtpm=vtpm, more=more,
-                           uuid=lab.uuid[vtpm])
+    if lab.luks_board:      # of an HVM guest: cases_hvmluks
+        board, boot_disk = lab.luks_board(lab, initrd)
+        more = f",{boot_disk}{more}"
+    else:
+        board = PV.format(initrd=initrd)
+    config = CONFIG.format(name=NAME, board=board, disk=disks(lab)[0], device=DISK, vtpm=vtpm,
+                           more=more, uuid=lab.uuid[vtpm])
     lab.host.must(f"cat >/etc/xen/{NAME}.cfg && xl create /etc/xen/{NAME}.cfg", 90,
                   config.encode())
     return mark
 
 
-def boot(lab, initrd):
-    create(lab, initrd)
-    lab.host.must(f"guest wait --timeout 300 {NAME}", 320)
+def boot(lab, initrd, vtpm=NAME, more=""):
+    mark = create(lab, initrd, vtpm, more)
+    rc, out = lab.host.run(f"guest wait --timeout {boot_time(lab)} {NAME}", boot_time(lab) + 20)
+    if rc:
+        said = [line for line in lab.console_since(NAME, mark).splitlines()
+                if "cryptsetup" in line or "tpm" in line.lower()]
+        check(False, "\n".join([f"the guest does not boot: {out}"] + said[-30:]))
+    has_tpm(lab)
+
+
+def has_tpm(lab):
+    """libtss2 gives its first command a second, which a guest that has just begun to answer
+    and has more to start may not have here."""
+    lab.ask(NAME, "for i in $(seq 60); do tpm2_getrandom --hex 1 >/tmp/tpm 2>&1 && exit; "
+                  "echo $(cut -d ' ' -f 1 /proc/uptime /proc/loadavg) $(head -n 1 /tmp/tpm); sleep 1; "
+                  "done; ls -l /dev/tpm*; dmesg | tail -n 20; "
+                  "ps axo stat,wchan:30,time,comm | awk '$1 !~ /^[SI]/ || /tpm/'; exit 1", 250)
+
+
+def boot_time(lab):
+    """Seconds that a guest has until it answers."""
+    if not lab.luks_board:
+        return 300
+    return 1100 if lab.luks_uefi else 580
+
+
+def reboot(lab):
+    """From inside."""
+    lab.host.must(f"guest reboot --timeout {boot_time(lab)} {NAME}", boot_time(lab) + 20)
+    has_tpm(lab)
 
 
 def on_luks(lab):
@@ -98,11 +138,22 @@ def stays_locked(lab, mark, why, sentence):
         text = lab.console_since(NAME, mark)
         check("@READY" not in text, f"with {why} the disk opens")
         return "Failed to start systemd-cryptsetup@root.service" in text
-    lab.wait(f"the refusal with {why}", refused, 300)
+    lab.wait(f"the refusal with {why}", refused, boot_time(lab))
     text = lab.console_since(NAME, mark)
     said = [line for line in text.splitlines() if "systemd-cryptsetup[" in line]
     check(any(sentence in line for line in said), f"with {why} it says {said}")
     lab.host.must(f"xl destroy {NAME}", 60)
+
+
+def enrol_tpm(lab, pcrs):
+    """The guest that runs has systemd enrol its TPM, with these PCRs."""
+    on_luks(lab)
+    key = lab.host.must(f"base64 -w 0 {BOOT}/key").strip()
+    lab.ask(NAME, f"echo {key} | base64 -d >/run/key; PASSWORD= systemd-cryptenroll "
+            f"--unlock-key-file=/run/key --tpm2-device=auto --tpm2-pcrs={pcrs} --wipe-slot=tpm2 "
+            f"/dev/{disks(lab)[0]}; rc=$?; rm /run/key; exit $rc", 150)
+    out = lab.ask(NAME, f"cryptsetup luksDump /dev/{disks(lab)[0]} | sed -n '/^Tokens/,/^Digests/p'")
+    check("systemd-tpm2" in out and pcrs in out, f"the tokens are {out}")
 
 
 def enrol(lab):
@@ -116,13 +167,7 @@ def enrol(lab):
     check(lines[0] == "install ok installed" and "installed" in lines[1] and
           "/updates/dkms/" in lines[2], f"the package in the guest: {out}")
     check(lines[3] == lines[4], f"the initial RAM disk loaded another module: {out}")
-    on_luks(lab)
-    key = lab.host.must(f"base64 -w 0 {BOOT}/key").strip()
-    lab.ask(NAME, f"echo {key} | base64 -d >/run/key; PASSWORD= systemd-cryptenroll "
-            "--unlock-key-file=/run/key --tpm2-device=auto --tpm2-pcrs=7+16 "
-            f"{LUKS_DEVICE}; rc=$?; rm /run/key; exit $rc", 150)
-    out = lab.ask(NAME, f"cryptsetup luksDump {LUKS_DEVICE} | sed -n '/^Tokens/,/^Digests/p'")
-    check("systemd-tpm2" in out and "7+16" in out, f"the tokens are {out}")
+    enrol_tpm(lab, "7+16")
     lab.host.must(f"guest stop {NAME}", 150)
     lab.enrolled = True
 
@@ -149,15 +194,22 @@ def another_vtpm(lab):
 
 
 def unlocks(lab):
-    """the vTPM alone unlocks root, restarted in between, and once more after a reboot"""
+    """the vTPM alone, restarted in between, unlocks root"""
     enrolled(lab)
     lab.stop(NAME)
     lab.start(NAME)
     boot(lab, "initrd")
     on_luks(lab)
-    lab.host.must(f"guest reboot --timeout 300 {NAME}", 320)
+    lab.host.must(f"guest stop {NAME}", 150)
+
+
+def unlocks_again(lab):
+    """the vTPM alone unlocks root, and once more after a reboot from inside"""
+    enrolled(lab)
+    boot(lab, "initrd")
+    reboot(lab)
     on_luks(lab)
     lab.host.must(f"guest stop {NAME}", 150)
 
 
-CASES = [enrol, measured_otherwise, another_vtpm, unlocks]
+CASES = [enrol, unlocks, unlocks_again, measured_otherwise, another_vtpm]

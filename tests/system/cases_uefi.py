@@ -24,14 +24,19 @@ HALTED = "what boots would not be measured. Halted."     # firmware/ovmf/change
 PLACE = b"debian.org) #1 SMP"
 
 
+def firmware(lab):
+    """The builds for this lab, in dom0."""
+    made_here("make", "-s", "firmware-ovmf-lab")
+    for path in (FIRMWARE, ENROLLED):
+        lab.host.put(f"{TOP}/build/firmware/{path.split('/')[-1]}", path)
+
+
 def prepare(lab):
     """Firmware and disks are in dom0; one of the disks has a kernel with another byte."""
     lab.vtpms(NAME)
     if lab.host.run(f"[ -e {CHANGED} ]")[0] == 0:
         return
-    made_here("make", "-s", "firmware-ovmf-lab")
-    for path in (FIRMWARE, ENROLLED):
-        lab.host.put(f"{TOP}/build/firmware/{path.split('/')[-1]}", path)
+    firmware(lab)
     cache, image = images(), lab.host.path("efi.img")
     initrds = [f"{cache}/guest.cpio", lab.host.path(EXTRA)]
     make_efi_disk(image, f"{cache}/vmlinuz", initrds)

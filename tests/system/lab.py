@@ -68,6 +68,7 @@ class Lab:
                           log=log)
         self.host.guest_overlay += [f"{BUILD}/bin/tpm12", f"{BUILD}/bin/crb-fuzz"]
         self.uuid, self.key = {}, None
+        self.luks_board = None  # of cases_luks' guest when it is an HVM guest
         self.systemd = False    # whether it is domain 0's first program
         self.served = False     # whether the services of the host that runs are up
 
