@@ -140,6 +140,7 @@ def host_comes_up(lab):
     out = lab.host.must("journalctl -b -u vtpmd -u xendomains -o short-monotonic --no-pager")
     check(out.index("vTPMs were started") < out.index("Starting Xen domain web2"), out)
     for name in ("web1", "web2"):
+        lab.wait(f"{name}'s start", lambda: lab.running(name), 240)     # the unit's come last
         lab.host.must(f"guest wait --timeout 120 {name}", 150)
         check(lab.state(name) == "running", f"{name} is {lab.state(name)}")
         still_there(lab, name)
