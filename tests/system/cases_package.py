@@ -282,7 +282,8 @@ def process_serves(lab):
     lab.vtpms("web1")
     if lab.running("web1"):
         lab.guest_down("web1")
-    uuid = lab.host.must("vtpmctl create proc1 --placement process", 60).split()[-1]
+    lab.create("proc1", "--placement process")
+    uuid = lab.uuid["proc1"]
     pid = lab.host.must("pgrep -f '^/usr/lib/xen-vtpm/vtpm-manager --user'").strip()
     status = lab.host.must(f"grep -e ^Uid: -e ^CapEff: -e ^CapBnd: -e ^Seccomp: /proc/{pid}/status")
     user = lab.host.must("id -u _vtpm").strip()
