@@ -450,6 +450,22 @@ static int make_room(struct control_client *c, size_t want)
 	return 0;
 }
 
+/* What the client sent will not be whole. */
+static void give_up(struct control_client *c)
+{
+	static const uint8_t bad[4] = {0, 0, 0, TPM_BAD_PARAMETER};
+
+	forget_request(c);
+	c->out = malloc(sizeof(bad));
+	if (!c->out) {
+		drop_control(c);
+		return;
+	}
+	memcpy(c->out, bad, sizeof(bad));
+	c->out_len = sizeof(bad);
+	send_control(c);
+}
+
 static ssize_t receive_control(struct control_client *c, void *buf, size_t len)
 {
 	union {
@@ -466,6 +482,9 @@ static ssize_t receive_control(struct control_client *c, void *buf, size_t len)
 	if (got > 0) {
 		take_descriptor(c, &m);
 		c->silent_at = control_now() + CONTROL_SILENCE_MS;
+	} else if (got == 0 && (c->have || c->skip)) {
+		give_up(c); /* no more will come, but it may still read */
+		drop_control(c);
 	} else if (got == 0 || (errno != EINTR && errno != EAGAIN)) {
 		drop_control(c);
 	}
@@ -515,22 +534,6 @@ static void reply(struct control_front *p, struct control_client *c)
 		send_control(c);
 	else
 		drop_control(c);
-}
-
-/* What the client sent will not be whole. */
-static void give_up(struct control_client *c)
-{
-	static const uint8_t bad[4] = {0, 0, 0, TPM_BAD_PARAMETER};
-
-	forget_request(c);
-	c->out = malloc(sizeof(bad));
-	if (!c->out) {
-		drop_control(c);
-		return;
-	}
-	memcpy(c->out, bad, sizeof(bad));
-	c->out_len = sizeof(bad);
-	send_control(c);
 }
 
 static void serve_client(struct control_front *p, struct control_client *c,

@@ -142,11 +142,14 @@ static void run_socket(struct socket_front *p, size_t prefix, size_t len)
 		answer(p, prefix, rsp_len);
 }
 
-/* No command is that long, or that short: what has come is no more than its begin. */
+/* No command is that long, or that short: what has come is no more than its begin, unless all
+ * of it is there. */
 static void begin_skip(struct socket_front *p, size_t total)
 {
-	p->skip = total > p->have ? total - p->have : UINT64_MAX;
-	p->silent_at = socket_now() + SOCKET_SILENCE_MS;
+	bool is_long = total >= HEADER_SIZE;
+
+	p->skip = is_long && total > p->have ? total - p->have : UINT64_MAX;
+	p->silent_at = is_long && total <= p->have ? 0 : socket_now() + SOCKET_SILENCE_MS;
 	p->have = 0;
 }
 
@@ -173,13 +176,21 @@ static void run_commands(struct socket_front *p)
 	}
 }
 
+static void answer_skipped(struct socket_front *p)
+{
+	p->skip = 0;
+	refuse_socket(p, 0, TPM2_RC_COMMAND_SIZE, BAD_PARAM_SIZE_12);
+}
+
 static void read_socket(struct socket_front *p)
 {
 	ssize_t got =
 		recv(p->client, p->in + p->have, sizeof(p->in) - p->have, MSG_DONTWAIT);
 
+	if (got == 0 && p->skip) /* it may still read */
+		answer_skipped(p);
 	if (got <= 0) {
-		if (got == 0 || (errno != EINTR && errno != EAGAIN))
+		if (p->client >= 0 && (got == 0 || (errno != EINTR && errno != EAGAIN)))
 			drop_socket(p);
 		return;
 	}
@@ -196,10 +207,8 @@ static void read_socket(struct socket_front *p)
 
 static void end_skip(struct socket_front *p)
 {
-	if (!p->skip || socket_now() < p->silent_at)
-		return;
-	p->skip = 0;
-	refuse_socket(p, 0, TPM2_RC_COMMAND_SIZE, BAD_PARAM_SIZE_12);
+	if (p->skip && socket_now() >= p->silent_at)
+		answer_skipped(p);
 }
 
 static int socket_ready(struct front *f, const struct pollfd *fds)
@@ -217,6 +226,7 @@ static int socket_ready(struct front *f, const struct pollfd *fds)
 		else
 			read_socket(p);
 	}
+	run_commands(p);
 	if (p->client >= 0)
 		end_skip(p);
 	run_commands(p);

@@ -496,6 +496,19 @@ static void wrong_sizes_are_answered(void **state)
 	close(fd);
 }
 
+static void half_closed(void **state)
+{
+	uint8_t b;
+	int fd = client();
+
+	assert_int_equal(send(fd, "\0\0\0\2\0", 5, 0), 5);
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	serve(5);
+	gets_answer(fd, "\0\0\0\3", 4);
+	assert_int_equal(recv(fd, &b, 1, 0), 0);
+	close(fd);
+}
+
 static void several_clients(void **state)
 {
 	int fd[CONTROL_CLIENTS + 1], i;
@@ -632,6 +645,7 @@ int main(void)
 						serve_teardown),
 		cmocka_unit_test_setup_teardown(wrong_sizes_are_answered, serve_setup,
 						serve_teardown),
+		cmocka_unit_test_setup_teardown(half_closed, serve_setup, serve_teardown),
 		cmocka_unit_test_setup_teardown(several_clients, serve_setup,
 						serve_teardown),
 		cmocka_unit_test_setup_teardown(a_client_that_does_not_read, serve_setup,

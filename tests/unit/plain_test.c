@@ -256,6 +256,26 @@ static void a_command_that_is_too_long(void **state)
 	close(fd);
 }
 
+/* A client that has said all that it wants to is answered, too. */
+static void half_closed(void **state)
+{
+	static uint8_t cmd[4097] = {0x80, 1, 0, 0, 0x10, 1};
+	static const size_t sent[] = {sizeof(cmd), 100, 6};
+	uint8_t rsp[16];
+
+	for (size_t i = 0; i < ARRAY_SIZE(sent); i++) {
+		int fd = client();
+
+		assert_int_equal(send(fd, cmd, sent[i], 0), (int)sent[i]);
+		assert_int_equal(shutdown(fd, SHUT_WR), 0);
+		serve();
+		assert_int_equal(recv(fd, rsp, sizeof(rsp), 0), 10);
+		assert_memory_equal(rsp + 6, "\0\0\1\x42", 4);
+		is_dropped(fd);
+	}
+	assert_int_equal(executed, 0);
+}
+
 static void a_tpm_12_refuses_as_one(void **state)
 {
 	static const uint8_t bad[12] = {0, 0xc1, 0, 0, 0, 3};
@@ -381,6 +401,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(the_longest_command, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_command_that_is_too_long, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(half_closed, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_tpm_12_refuses_as_one, setup_12,
 						teardown),
 		cmocka_unit_test_setup_teardown(a_client_that_does_not_read, setup,
