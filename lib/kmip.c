@@ -2,10 +2,14 @@
 #include "lib/kmip.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 /* KMIP 1.4, 9.1.3.1 */
 enum tag {
+	ATTRIBUTE = 0x420008,
+	ATTRIBUTE_NAME = 0x42000a,
+	ATTRIBUTE_VALUE = 0x42000b,
 	BATCH_COUNT = 0x42000d,
 	BATCH_ITEM = 0x42000f,
 	BLOCK_CIPHER_MODE = 0x420011,
@@ -32,7 +36,7 @@ enum tag {
 	AUTHENTICATED_TAG = 0x4200ff,
 };
 
-enum { ALGORITHM_AES = 3, MODE_GCM = 9 };
+enum { MODE_GCM = 9 };
 
 /* KMIP 1.4, 9.1.3.2.29 */
 enum reason {
@@ -60,9 +64,43 @@ static void put_parameters(struct cursor *c)
 	size_t mark = ttlv_begin(c, CRYPTOGRAPHIC_PARAMETERS);
 
 	ttlv_put_u32(c, BLOCK_CIPHER_MODE, TTLV_ENUM, MODE_GCM);
-	ttlv_put_u32(c, CRYPTOGRAPHIC_ALGORITHM, TTLV_ENUM, ALGORITHM_AES);
+	ttlv_put_u32(c, CRYPTOGRAPHIC_ALGORITHM, TTLV_ENUM, KMIP_ALGORITHM_AES);
 	ttlv_put_u32(c, TAG_LENGTH, TTLV_INT, KMIP_TAG_SIZE);
 	ttlv_end(c, mark);
+}
+
+/* KMIP 1.4, 3: those that tell whether a key is one that we can use. */
+static const struct attribute {
+	const char *name;
+	enum ttlv_type type;
+	size_t offset; /* in struct kmip_attributes */
+} attributes[] = {
+	{"Object Type", TTLV_ENUM, offsetof(struct kmip_attributes, object_type)},
+	{"Cryptographic Algorithm", TTLV_ENUM,
+	 offsetof(struct kmip_attributes, algorithm)},
+	{"Cryptographic Length", TTLV_INT, offsetof(struct kmip_attributes, length)},
+	{"Cryptographic Usage Mask", TTLV_INT,
+	 offsetof(struct kmip_attributes, usage_mask)},
+	{"State", TTLV_ENUM, offsetof(struct kmip_attributes, state)},
+};
+
+static void put_attribute_names(struct cursor *c)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(attributes); i++)
+		ttlv_put(c, ATTRIBUTE_NAME, TTLV_TEXT, attributes[i].name,
+			 strlen(attributes[i].name));
+}
+
+static void put_cipher(struct cursor *c, const struct kmip_request *rq)
+{
+	put_parameters(c);
+	ttlv_put(c, DATA, TTLV_BYTES, rq->data, rq->data_len);
+	ttlv_put(c, IV_COUNTER_NONCE, TTLV_BYTES, rq->iv, rq->iv_len);
+	ttlv_put(c, AUTHENTICATED_DATA, TTLV_BYTES, rq->aad, rq->aad_len);
+	if (rq->operation == KMIP_DECRYPT)
+		ttlv_put(c, AUTHENTICATED_TAG, TTLV_BYTES, rq->tag, KMIP_TAG_SIZE);
 }
 
 int kmip_encode(const struct kmip_request *rq, uint8_t *out, size_t *len)
@@ -76,12 +114,10 @@ int kmip_encode(const struct kmip_request *rq, uint8_t *out, size_t *len)
 	ttlv_put_u32(&c, OPERATION, TTLV_ENUM, rq->operation);
 	payload = ttlv_begin(&c, REQUEST_PAYLOAD);
 	ttlv_put(&c, UNIQUE_IDENTIFIER, TTLV_TEXT, rq->key_id, strlen(rq->key_id));
-	put_parameters(&c);
-	ttlv_put(&c, DATA, TTLV_BYTES, rq->data, rq->data_len);
-	ttlv_put(&c, IV_COUNTER_NONCE, TTLV_BYTES, rq->iv, rq->iv_len);
-	ttlv_put(&c, AUTHENTICATED_DATA, TTLV_BYTES, rq->aad, rq->aad_len);
-	if (rq->operation == KMIP_DECRYPT)
-		ttlv_put(&c, AUTHENTICATED_TAG, TTLV_BYTES, rq->tag, KMIP_TAG_SIZE);
+	if (rq->operation == KMIP_GET_ATTRIBUTES)
+		put_attribute_names(&c);
+	else
+		put_cipher(&c, rq);
 	ttlv_end(&c, payload);
 	ttlv_end(&c, item);
 	ttlv_end(&c, message);
@@ -133,12 +169,59 @@ static void take_kmip(struct cursor *c, struct ttlv *item, enum ttlv_type type,
 	*p = ttlv_data(c, item, type, len);
 }
 
+static const struct attribute *find_attribute(const uint8_t *name, size_t len)
+{
+	size_t i;
+
+	for (i = 0; name && i < ARRAY_SIZE(attributes); i++)
+		if (len == strlen(attributes[i].name) &&
+		    !memcmp(name, attributes[i].name, len))
+			return &attributes[i];
+	return NULL;
+}
+
+/* KMIP 1.4, 2.1.1: a name, an index, a value of the type that the name tells.  One that
+ * stands there twice is refused: which of the two holds is not said. */
+static void parse_attribute(struct cursor *c, struct kmip_attributes *a)
+{
+	const struct attribute *which;
+	const uint8_t *name = NULL;
+	struct ttlv item, value;
+	bool has_value = false;
+	uint32_t *to;
+	size_t len = 0;
+
+	while (ttlv_next(c, &item)) {
+		if (item.tag == ATTRIBUTE_NAME) {
+			take_kmip(c, &item, TTLV_TEXT, &name, &len);
+		} else if (item.tag == ATTRIBUTE_VALUE) {
+			if (has_value)
+				cursor_fail(c);
+			value = item;
+			has_value = true;
+		}
+	}
+	which = find_attribute(name, len);
+	if (!cursor_ok(c) || !which || !has_value)
+		return;
+	to = (uint32_t *)((uint8_t *)a + which->offset);
+	if (*to)
+		cursor_fail(c);
+	*to = ttlv_u32(c, &value, which->type);
+}
+
 static void parse_payload(struct cursor *c, struct kmip_response *rsp)
 {
 	struct ttlv item;
 
 	while (ttlv_next(c, &item)) {
-		if (item.tag == UNIQUE_IDENTIFIER)
+		if (item.tag == ATTRIBUTE) {
+			if (item.type != TTLV_STRUCT)
+				cursor_fail(c);
+			parse_attribute(&item.value, &rsp->attributes);
+			if (!cursor_ok(&item.value))
+				cursor_fail(c);
+		} else if (item.tag == UNIQUE_IDENTIFIER)
 			take_kmip(c, &item, TTLV_TEXT, &rsp->key_id, &rsp->key_id_len);
 		else if (item.tag == DATA)
 			take_kmip(c, &item, TTLV_BYTES, &rsp->data, &rsp->data_len);
@@ -199,6 +282,54 @@ int kmip_parse(const uint8_t *buf, size_t len, struct kmip_response *rsp)
 		return -EBADMSG;
 	parse_item(&item.value, rsp);
 	return cursor_ok(&header.value) && cursor_ok(&item.value) ? 0 : -EBADMSG;
+}
+
+/* A table's words for its numbers; out of it: NULL. */
+static const char *word_of(const char *const *words, size_t count, uint32_t n)
+{
+	return n < count ? words[n] : NULL;
+}
+
+/* 9.1.3.2.18 */
+const char *kmip_state(uint32_t state)
+{
+	static const char *const states[] = {NULL,
+					     "Pre-Active",
+					     "Active",
+					     "Deactivated",
+					     "Compromised",
+					     "Destroyed",
+					     "Destroyed Compromised"};
+	const char *word = word_of(states, ARRAY_SIZE(states), state);
+
+	return word ? word : "in a state that the KMS does not tell";
+}
+
+void kmip_describe(const struct kmip_attributes *a, char *out, size_t room)
+{
+	/* 9.1.3.2.12 and 9.1.3.2.13 */
+	static const char *const objects[] = {
+		NULL,		"a certificate",	"a symmetric key",
+		"a public key", "a private key",	"a split key",
+		"a template",	"a secret data object", "an opaque object",
+		"a PGP key"};
+	static const char *const algorithms[] = {
+		NULL,	       "DES",	      "3DES",	     "AES",
+		"RSA",	       "DSA",	      "ECDSA",	     "HMAC-SHA1",
+		"HMAC-SHA224", "HMAC-SHA256", "HMAC-SHA384", "HMAC-SHA512"};
+	const char *object = word_of(objects, ARRAY_SIZE(objects), a->object_type);
+	const char *algorithm = word_of(algorithms, ARRAY_SIZE(algorithms), a->algorithm);
+
+	if (a->object_type == KMIP_OBJECT_SYMMETRIC_KEY &&
+	    a->algorithm == KMIP_ALGORITHM_AES && a->length)
+		snprintf(out, room, "an AES key of %u bits", a->length);
+	else if (a->algorithm && a->length)
+		snprintf(out, room, "%s (%s, %u bits)",
+			 object ? object : "an object of another type",
+			 algorithm ? algorithm : "another algorithm", a->length);
+	else
+		snprintf(out, room, "%s of which the KMS tells no algorithm and length",
+			 object ? object : "an object");
 }
 
 enum cause kmip_cause(const struct kmip_response *rsp)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The KMIP 1.4 messages that a client of one AES key needs: Encrypt and Decrypt
- * with AES-GCM, a 12-byte IV of the client's, a 16-byte tag, and AAD.
- * Source: KMIP Specification 1.4, clauses 4.29, 4.30, 7 and 9.1.3.
+ * with AES-GCM, a 12-byte IV of the client's, a 16-byte tag, and AAD; and Get Attributes,
+ * of what tells whether it is that key.
+ * Source: KMIP Specification 1.4, clauses 3, 4.12, 4.29, 4.30, 7 and 9.1.3.
  */
 #ifndef XVTPM_KMIP_H
 #define XVTPM_KMIP_H
@@ -20,14 +21,31 @@
 #define KMIP_KEY_ID_MAX	 127
 #define KMIP_TAG_SIZE	 16
 
-enum kmip_operation { KMIP_ENCRYPT = 0x1f, KMIP_DECRYPT = 0x20 };
+enum kmip_operation {
+	KMIP_GET_ATTRIBUTES = 0x0b,
+	KMIP_ENCRYPT = 0x1f,
+	KMIP_DECRYPT = 0x20,
+};
 
 struct kmip_request {
 	enum kmip_operation operation;
 	const char *key_id;
+	/* KMIP_ENCRYPT and KMIP_DECRYPT: */
 	const uint8_t *data, *iv, *aad;
 	size_t data_len, iv_len, aad_len;
 	const uint8_t *tag; /* KMIP_TAG_SIZE bytes; KMIP_DECRYPT only */
+};
+
+/* 9.1.3.2.3, 9.1.3.2.13, 9.1.3.2.18 and 9.1.3.3.1, as far as we act on them */
+enum { KMIP_OBJECT_SYMMETRIC_KEY = 2 };
+enum { KMIP_ALGORITHM_AES = 3 };
+enum { KMIP_STATE_ACTIVE = 2 };
+enum { KMIP_MAY_ENCRYPT = 0x04, KMIP_MAY_DECRYPT = 0x08 };
+
+/* What Get Attributes tells of an object.  0: it did not tell. */
+struct kmip_attributes {
+	uint32_t object_type, algorithm, length, state;
+	uint32_t usage_mask;
 };
 
 /* Pointers point into the message that was parsed. */
@@ -38,6 +56,7 @@ struct kmip_response {
 	char message[128];  /* the server's words, printable ASCII only */
 	const uint8_t *key_id, *data, *tag;
 	size_t key_id_len, data_len, tag_len;
+	struct kmip_attributes attributes;
 };
 
 /* len: room in, bytes out.  -ENOSPC. */
@@ -47,6 +66,11 @@ int __must_check kmip_encode(const struct kmip_request *rq, uint8_t *out, size_t
 int __must_check kmip_parse(const uint8_t *buf, size_t len, struct kmip_response *rsp);
 /* Which of CAUSE_KMS_* a failed response is. */
 enum cause kmip_cause(const struct kmip_response *rsp);
+/* What such an object is, for people: "an AES key of 128 bits", "a private key (RSA, 2048
+ * bits)". */
+void kmip_describe(const struct kmip_attributes *a, char *out, size_t room);
+/* "Pre-Active", as the specification has it. */
+const char *kmip_state(uint32_t state);
 
 /*
  * TTLV, the encoding of KMIP messages: tag (3 bytes), type (1), length (4),

@@ -2,7 +2,8 @@
 /*
  * The KMS: KMIP 1.4 Encrypt and Decrypt (AES-256-GCM, 12-byte IV of our own,
  * 16-byte tag, AAD) inside TLS 1.2+ with client certificate, over any stream.
- * The KMS's key never leaves it.  Used by the manager (stream: the tunnel
+ * The KMS's key never leaves it.  Before each Encrypt, Get Attributes: it has to be an active
+ * AES key of 256 bits, which may encrypt and decrypt.  Used by the manager (stream: the tunnel
  * through vtpmd) and by `vtpmctl host init` (stream: a socket).
  */
 #ifndef XVTPM_KMS_H

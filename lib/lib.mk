@@ -19,7 +19,7 @@ FUZZ_TESTS += envelope
 envelope_FUZZ_SRCS := $(ENVELOPE_SRCS)
 envelope_FUZZ_LIBS := -lcrypto
 
-KMS_SRCS := lib/kms.c lib/text.c lib/kmip.c lib/crypt.c lib/cursor.c lib/error.c
+KMS_SRCS := lib/kms.c lib/tls.c lib/text.c lib/kmip.c lib/crypt.c lib/cursor.c lib/error.c
 
 UNIT_TESTS += crypt ttlv kmip
 crypt_UNIT_SRCS := lib/crypt.c

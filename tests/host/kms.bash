@@ -61,10 +61,11 @@ kms_down() { # with the processes that it has forked, to watch its policies
 	kms_pid=
 }
 
-kms_does() { # kms_does STATEMENT...: Python, of PyKMIP's client c and its enumerations e
+kms_does() { # kms_does STATEMENT...: Python, of PyKMIP's client c, its enumerations e and objects o
 	/usr/bin/python3 - "$port" "$@" >/dev/null 2>kms.err <<-'END'
 		import sys
 		from kmip.core import enums as e
+		from kmip.pie import objects as o
 		from kmip.pie.client import ProxyKmipClient
 		with ProxyKmipClient(hostname="127.0.0.1", port=int(sys.argv[1]), cert="host.pem",
 		                     key="host.key", ca="ca.pem", ssl_version="PROTOCOL_TLSv1_2",
@@ -75,6 +76,12 @@ kms_does() { # kms_does STATEMENT...: Python, of PyKMIP's client c and its enume
 }
 new_kms_key='key = c.create(e.CryptographicAlgorithm.AES, 256, cryptographic_usage_mask=
 	[e.CryptographicUsageMask.ENCRYPT, e.CryptographicUsageMask.DECRYPT])'
+given_kms_key() { # given_kms_key BITS MASK...: a statement that registers, and activates, such an AES key
+	local bits=$1
+	shift
+	echo "c.activate(c.register(o.SymmetricKey(e.CryptographicAlgorithm.AES, $bits, bytes(range($((bits / 8)))),
+		masks=[getattr(e.CryptographicUsageMask, m) for m in '$*'.split()])))"
+}
 # Keys 1 and 3 are active, key 2 is not.
 kms_keys() { kms_does "$new_kms_key" 'c.activate(key)' "$new_kms_key" "$new_kms_key" 'c.activate(key)'; }
 kms_revoke() { kms_does "c.revoke(e.RevocationReasonCode.KEY_COMPROMISE, '$1')"; } # kms_revoke KEY-ID

@@ -119,6 +119,10 @@ static void requests_are_byte_for_byte(void **state)
 	rq.aad = (const uint8_t *)"aad";
 	rq.aad_len = 3;
 	encodes("40-hostB-encrypt-noperm", &rq);
+	rq = (struct kmip_request){.operation = KMIP_GET_ATTRIBUTES, .key_id = "1"};
+	encodes("70-attributes-aes256", &rq);
+	rq.key_id = "4242";
+	encodes("75-attributes-unknown-err", &rq);
 }
 
 static void parses(const char *name, struct kmip_response *rsp, uint8_t *buf, size_t room)
@@ -161,6 +165,57 @@ static void successes_are_parsed(void **state)
 	assert_null(r.tag);
 }
 
+static void attributes_are_parsed(void **state)
+{
+	static const struct {
+		const char *name, *what, *state;
+		uint32_t object_type, length, usage_mask;
+	} keys[] = {
+		{"70-attributes-aes256", "an AES key of 256 bits", "Active", 2, 256, 12},
+		{"71-attributes-preactive", "an AES key of 256 bits", "Pre-Active", 2,
+		 256, 12},
+		{"72-attributes-aes128", "an AES key of 128 bits", "Active", 2, 128, 12},
+		{"73-attributes-rsa-public", "a public key (RSA, 2048 bits)", "Active", 3,
+		 2048, 4},
+		{"74-attributes-rsa-private", "a private key (RSA, 2048 bits)", "Active",
+		 4, 2048, 8},
+	};
+	struct kmip_response r;
+	uint8_t buf[1024];
+	char what[100];
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(keys); i++) {
+		parses(keys[i].name, &r, buf, sizeof(buf));
+		assert_int_equal(r.operation, KMIP_GET_ATTRIBUTES);
+		assert_int_equal(r.status, 0);
+		assert_int_equal(r.attributes.object_type, keys[i].object_type);
+		assert_int_equal(r.attributes.length, keys[i].length);
+		assert_int_equal(r.attributes.usage_mask, keys[i].usage_mask);
+		kmip_describe(&r.attributes, what, sizeof(what));
+		assert_string_equal(what, keys[i].what);
+		assert_string_equal(kmip_state(r.attributes.state), keys[i].state);
+	}
+}
+
+/* Numbers that no table has, and none at all. */
+static void strange_attributes_are_described(void **state)
+{
+	struct kmip_attributes a = {
+		.object_type = 99, .algorithm = 0x80000001u, .length = UINT32_MAX};
+	char what[100];
+
+	kmip_describe(&a, what, sizeof(what));
+	assert_string_equal(what, "an object of another type (another algorithm, "
+				  "4294967295 bits)");
+	a = (struct kmip_attributes){.object_type = 0};
+	kmip_describe(&a, what, sizeof(what));
+	assert_string_equal(what,
+			    "an object of which the KMS tells no algorithm and length");
+	assert_string_equal(kmip_state(0x80000000u),
+			    "in a state that the KMS does not tell");
+}
+
 static void failures_have_their_cause(void **state)
 {
 	static const struct {
@@ -191,6 +246,10 @@ static void failures_have_their_cause(void **state)
 		 "must be in the Active state"},
 		{"40-hostB-encrypt-noperm", KMIP_ENCRYPT, 0x0c, CAUSE_KMS_DENIED,
 		 "Could not locate object: 2"},
+		{"75-attributes-unknown-err", KMIP_GET_ATTRIBUTES, 0x01, CAUSE_KMS_KEY,
+		 "Could not locate object: 4242"},
+		{"76-hostB-attributes-noperm", KMIP_GET_ATTRIBUTES, 0x0c,
+		 CAUSE_KMS_DENIED, "Could not locate object: 1"},
 		{"50-cert-nocn", 0, 0x03, CAUSE_KMS_DENIED, "client authentication"},
 		{"50-cert-noeku", 0, 0x03, CAUSE_KMS_DENIED, "client certificate"},
 	};
@@ -221,10 +280,10 @@ static void other_versions_and_messages_are_refused(void **state)
 
 /* Whatever one byte is changed to, or where the message ends: it is parsed within
  * its bounds, and what was parsed points into it. */
-static void damaged_messages_stay_in_bounds(void **state)
+static void damage(const char *name)
 {
 	uint8_t in[1024], *copy;
-	size_t len = vector("12-encrypt-gcm", "rsp", in, sizeof(in)), at;
+	size_t len = vector(name, "rsp", in, sizeof(in)), at;
 	struct kmip_response r;
 	unsigned int bit;
 
@@ -243,6 +302,12 @@ static void damaged_messages_stay_in_bounds(void **state)
 		}
 		free(copy);
 	}
+}
+
+static void damaged_messages_stay_in_bounds(void **state)
+{
+	damage("12-encrypt-gcm");
+	damage("70-attributes-aes256");
 }
 
 /* The server's words go to a console: no escape codes, no newlines, and bounded. */
@@ -266,6 +331,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(requests_are_byte_for_byte),
 		cmocka_unit_test(successes_are_parsed),
+		cmocka_unit_test(attributes_are_parsed),
+		cmocka_unit_test(strange_attributes_are_described),
 		cmocka_unit_test(failures_have_their_cause),
 		cmocka_unit_test(other_versions_and_messages_are_refused),
 		cmocka_unit_test(damaged_messages_stay_in_bounds),

@@ -35,6 +35,18 @@ enum way {
 	CUT,	  /* ends in the middle */
 	SILENT,	  /* ends without a word */
 	OLD_TLS,  /* offers TLS 1.1 alone */
+	/* of its key it tells: */
+	AES_128,
+	RSA_PRIVATE,
+	PRE_ACTIVE,
+	DEACTIVATED,
+	NO_DECRYPT,
+	NO_ENCRYPT,
+	NOTHING,	/* no attribute at all */
+	TWO_LENGTHS,	/* one that fits, and one that does not */
+	WRONG_TYPE,	/* the length as a text */
+	ATTRS_OF_OTHER, /* those of another key */
+	ATTRS_DENIED,	/* that the client may not ask */
 };
 
 struct identity {
@@ -50,6 +62,7 @@ static enum way way;
 static struct identity *shown; /* the server's */
 static int ends[2];
 static pthread_t thread;
+static bool asked_attributes; /* of the server, since setup() */
 
 static char *pem_of(int (*write)(BIO *, const void *), const void *what)
 {
@@ -146,6 +159,48 @@ static void collect(struct cursor *c, struct asked *a)
 	}
 }
 
+static void put_attribute(struct cursor *w, const char *name, enum ttlv_type type,
+			  uint32_t value)
+{
+	size_t mark = ttlv_begin(w, 0x420008);
+
+	ttlv_put(w, 0x42000a, TTLV_TEXT, name, strlen(name));
+	if (type == TTLV_TEXT)
+		ttlv_put(w, 0x42000b, type, "256", 3);
+	else
+		ttlv_put_u32(w, 0x42000b, type, value);
+	ttlv_end(w, mark);
+}
+
+static void put_attributes(struct cursor *w)
+{
+	size_t payload = ttlv_begin(w, 0x42007c);
+	bool rsa = way == RSA_PRIVATE;
+
+	ttlv_put(w, 0x420094, TTLV_TEXT, way == ATTRS_OF_OTHER ? "2" : "1", 1);
+	put_attribute(w, "Lease Time", TTLV_INT, 1); /* not asked for */
+	if (way != NOTHING) {
+		put_attribute(w, "Object Type", TTLV_ENUM, rsa ? 4 : 2);
+		put_attribute(w, "Cryptographic Algorithm", TTLV_ENUM, rsa ? 4 : 3);
+		put_attribute(w, "Cryptographic Length",
+			      way == WRONG_TYPE ? TTLV_TEXT : TTLV_INT,
+			      rsa	       ? 2048
+			      : way == AES_128 ? 128
+					       : 256);
+		if (way == TWO_LENGTHS)
+			put_attribute(w, "Cryptographic Length", TTLV_INT, 128);
+		put_attribute(w, "Cryptographic Usage Mask", TTLV_INT,
+			      way == NO_DECRYPT	  ? 4
+			      : way == NO_ENCRYPT ? 8
+						  : 12);
+		put_attribute(w, "State", TTLV_ENUM,
+			      way == PRE_ACTIVE	   ? 1
+			      : way == DEACTIVATED ? 3
+						   : 2);
+	}
+	ttlv_end(w, payload);
+}
+
 static void put_payload(struct cursor *w, const struct asked *a)
 {
 	size_t payload = ttlv_begin(w, 0x42007c);
@@ -172,6 +227,8 @@ static size_t make_answer(const struct asked *a, uint8_t *out, size_t room)
 	struct cursor w = cursor_writer(out, room);
 	size_t message = ttlv_begin(&w, 0x42007b), header = ttlv_begin(&w, 0x42007a);
 	size_t version = ttlv_begin(&w, 0x420069), item;
+	bool about = a->operation == KMIP_GET_ATTRIBUTES;
+	bool refused = way == (about ? ATTRS_DENIED : REVOKED);
 
 	ttlv_put_u32(&w, 0x42006a, TTLV_INT, 1);
 	ttlv_put_u32(&w, 0x42006b, TTLV_INT, 4);
@@ -180,12 +237,17 @@ static size_t make_answer(const struct asked *a, uint8_t *out, size_t room)
 	ttlv_end(&w, header);
 	item = ttlv_begin(&w, 0x42000f);
 	ttlv_put_u32(&w, 0x42005c, TTLV_ENUM,
-		     way == OTHER_OPERATION ? KMIP_DECRYPT + KMIP_ENCRYPT - a->operation
-					    : a->operation);
-	ttlv_put_u32(&w, 0x42007f, TTLV_ENUM, way == REVOKED);
-	if (way == REVOKED) {
+		     way == OTHER_OPERATION && !about
+			     ? KMIP_DECRYPT + KMIP_ENCRYPT - a->operation
+			     : a->operation);
+	ttlv_put_u32(&w, 0x42007f, TTLV_ENUM, refused);
+	if (refused) {
 		ttlv_put_u32(&w, 0x42007e, TTLV_ENUM, 0x0c);
-		ttlv_put(&w, 0x42007d, TTLV_TEXT, "The key is not Active.", 22);
+		ttlv_put(&w, 0x42007d, TTLV_TEXT,
+			 about ? "It may not be asked...." : "The key is not Active.",
+			 22);
+	} else if (about) {
+		put_attributes(&w);
 	} else {
 		put_payload(&w, a);
 	}
@@ -196,7 +258,8 @@ static size_t make_answer(const struct asked *a, uint8_t *out, size_t room)
 	return w.pos;
 }
 
-static void answer(SSL *ssl)
+/* Whether another request may follow. */
+static bool answer(SSL *ssl)
 {
 	static const uint8_t too_long[8] = {0x42, 0, 0x7b, 1, 255, 255, 255, 248};
 	uint8_t in[2048], out[2048];
@@ -206,18 +269,25 @@ static void answer(SSL *ssl)
 	size_t len;
 
 	if (n <= 0 || way == SILENT)
-		return;
+		return false;
 	c = cursor_reader(in, (size_t)n);
 	collect(&c, &a);
-	if (!cursor_ok(&c) || a.iv_len != 12)
+	if (!cursor_ok(&c))
 		abort();
 	len = make_answer(&a, out, sizeof(out));
+	if (a.operation == KMIP_GET_ATTRIBUTES) {
+		asked_attributes = true;
+		return SSL_write(ssl, out, (int)len) > 0;
+	}
+	if (a.iv_len != 12)
+		abort();
 	if (way == GARBAGE)
 		memset(out + 8, 0xff, len - 8);
 	if (way == TOO_LONG)
 		SSL_write(ssl, too_long, sizeof(too_long));
 	else
 		SSL_write(ssl, out, (int)(way == CUT ? len / 2 : len));
+	return false;
 }
 
 static void *serve(void *fd)
@@ -236,7 +306,8 @@ static void *serve(void *fd)
 	ssl = SSL_new(ctx);
 	SSL_set_fd(ssl, *(int *)fd);
 	if (SSL_accept(ssl) == 1)
-		answer(ssl);
+		while (answer(ssl))
+			;
 	SSL_shutdown(ssl);
 	SSL_free(ssl);
 	SSL_CTX_free(ctx);
@@ -297,6 +368,7 @@ static struct error error;
 static int setup(void **state)
 {
 	way = HONEST;
+	asked_attributes = false;
 	shown = &server;
 	away = tried = 0;
 	stream = (struct kms_stream){NULL, stream_open, stream_send, stream_recv,
@@ -357,6 +429,52 @@ static void answers_that_lie(void **state)
 	way = REVOKED;
 	refused(CAUSE_KMS_KEY);
 	assert_non_null(strstr(error.text, "not Active"));
+}
+
+/* What a key encrypts, it has to be fit for; and an answer that is not clear is none. */
+static void keys_that_are_not_fit(void **state)
+{
+	static const struct {
+		enum way way;
+		enum cause cause;
+		const char *words;
+	} keys[] = {
+		{AES_128, CAUSE_KMS_KEY, "is an AES key of 128 bits, and has to be"},
+		{RSA_PRIVATE, CAUSE_KMS_KEY, "is a private key (RSA, 2048 bits)"},
+		{PRE_ACTIVE, CAUSE_KMS_KEY, "is Pre-Active, and has to be Active"},
+		{DEACTIVATED, CAUSE_KMS_KEY, "is Deactivated"},
+		{NO_DECRYPT, CAUSE_KMS_KEY, "may not decrypt"},
+		{NO_ENCRYPT, CAUSE_KMS_KEY, "may not encrypt"},
+		{NOTHING, CAUSE_KMS_KEY, "tells no algorithm and length"},
+		{TWO_LENGTHS, CAUSE_KMS_REFUSED, "no KMIP message"},
+		{WRONG_TYPE, CAUSE_KMS_REFUSED, "no KMIP message"},
+		{ATTRS_OF_OTHER, CAUSE_KMS_REFUSED, "for another key"},
+		{ATTRS_DENIED, CAUSE_KMS_DENIED, "read the attributes of key 1"},
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(keys); i++) {
+		setup(NULL);
+		way = keys[i].way;
+		refused(keys[i].cause);
+		if (!strstr(error.text, keys[i].words))
+			print_error("%s\n", error.text);
+		assert_non_null(strstr(error.text, keys[i].words));
+	}
+}
+
+/* What was encrypted opens, also for a client that may not ask what the key is. */
+static void opening_asks_nothing_more(void **state)
+{
+	uint8_t out[KMS_SECRET_SIZE];
+
+	assert_int_equal(wrap(), 0);
+	assert_true(asked_attributes);
+	way = ATTRS_DENIED;
+	asked_attributes = false;
+	assert_int_equal(unwrap(out), 0);
+	assert_false(asked_attributes);
+	assert_memory_equal(out, secret, sizeof(secret));
 }
 
 static void connections_that_end(void **state)
@@ -542,6 +660,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		KMS_TEST(wraps_and_unwraps),
 		KMS_TEST(answers_that_lie),
+		KMS_TEST(keys_that_are_not_fit),
+		KMS_TEST(opening_asks_nothing_more),
 		KMS_TEST(connections_that_end),
 		KMS_TEST(servers_that_are_not_the_kms),
 		KMS_TEST(certificates_out_of_their_time),

@@ -122,6 +122,29 @@ static int host_usage(const char *what)
 	return -EINVAL;
 }
 
+/* Names those of the KMS's options that were left out. */
+static int lacks_kms_options(const struct init *in)
+{
+	const struct {
+		const char *name, *value;
+	} all[] = {
+		{"--kms", in->kms},
+		{"--kms-ca", in->kms_ca},
+		{"--kms-cert", in->kms_cert},
+		{"--kms-key", in->kms_key},
+		{"--kms-key-id", in->kms_key_id},
+	};
+	char text[160] = "";
+	size_t i, n = 0;
+
+	for (i = 0; i < ARRAY_SIZE(all); i++)
+		if (!all[i].value)
+			n += (size_t)sprintf(text + n, "%s%s", n ? ", " : "",
+					     all[i].name);
+	strcpy(text + n, strchr(text, ',') ? " are missing" : " is missing");
+	return host_usage(text);
+}
+
 /* What the option table cannot say. */
 static int host_init_check_usage(struct init *in)
 {
@@ -132,6 +155,8 @@ static int host_init_check_usage(struct init *in)
 	if (in->no_kms && some)
 		return host_usage(
 			"--no-kms and the other --kms options exclude each other");
+	if (some && !all)
+		return lacks_kms_options(in);
 	if (!in->no_kms && !all)
 		return host_usage(
 			"--kms, --kms-ca, --kms-cert, --kms-key and --kms-key-id are "

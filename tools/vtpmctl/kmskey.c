@@ -3,6 +3,7 @@
 #include "lib/channel.h"
 #include "tools/vtpmctl/file.h"
 #include "tools/vtpmctl/kmsurl.h"
+#include "tools/vtpmctl/pemkind.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,6 +11,7 @@
 #include <openssl/crypto.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
+#include <openssl/x509v3.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,8 +33,11 @@ static X509 *first_certificate(const char *pem)
 	return cert;
 }
 
-static int read_certificate(const char *path, char **pem, X509 **cert, struct error *e)
+/* option: what the operator gave it for. */
+static int read_certificate(const char *path, const char *option, char **pem, X509 **cert,
+			    struct error *e)
 {
+	const char *kind;
 	size_t len;
 	int rc = file_read(path, pem, &len, e);
 
@@ -41,8 +46,29 @@ static int read_certificate(const char *path, char **pem, X509 **cert, struct er
 	*cert = first_certificate(*pem);
 	if (*cert)
 		return 0;
+	kind = pemkind_of(*pem, len);
+	if (strstr(kind, "key"))
+		return error_set(e, -EINVAL, CAUSE_INTERNAL,
+				 "%s holds no PEM certificate but %s, and %s takes a "
+				 "certificate: give it the right file; keys go with "
+				 "--kms-key",
+				 path, kind, option);
+	return error_set(
+		e, -EINVAL, CAUSE_INTERNAL,
+		"%s holds no PEM certificate but %s, and %s takes a certificate: "
+		"convert it with `openssl x509`",
+		path, kind, option);
+}
+
+/* The CA's file, which the handshake would only find to be another's. */
+static int check_ca(X509 *ca, const char *path, struct error *e)
+{
+	if (X509_check_ca(ca) || X509_check_issued(ca, ca) == X509_V_OK)
+		return 0;
 	return error_set(e, -EINVAL, CAUSE_INTERNAL,
-			 "%s holds no PEM certificate; convert it with `openssl x509`",
+			 "the certificate in %s is no CA's, and --kms-ca takes the "
+			 "certificate of the CA that signed the KMS's: give that; this "
+			 "host's own goes with --kms-cert",
 			 path);
 }
 
@@ -66,45 +92,73 @@ static int to_pkcs8(EVP_PKEY *key, struct kmskey *k)
 	return k->key_pem ? 0 : -ENOMEM;
 }
 
-static int check_pair(X509 *cert, EVP_PKEY *key, const char *cert_path,
-		      const char *key_path, struct error *e)
+/* What the three files are, for whom two of them were swapped. */
+struct kms_files {
+	const char *ca, *cert, *key; /* paths; NULL: not given */
+	X509 *ca_x509;
+};
+
+static int check_pair(X509 *cert, EVP_PKEY *key, const struct kms_files *f,
+		      struct error *e)
 {
+	if (X509_check_private_key(cert, key) != 1 && f->ca_x509 &&
+	    X509_check_private_key(f->ca_x509, key) == 1)
+		return error_set(
+			e, -EINVAL, CAUSE_INTERNAL,
+			"the key in %s belongs to the certificate in %s, which --kms-ca "
+			"names, and not to that in %s, which --kms-cert names: swap the "
+			"two",
+			f->key, f->ca, f->cert);
 	if (X509_check_private_key(cert, key) != 1)
 		return error_set(
 			e, -EINVAL, CAUSE_INTERNAL,
 			"the key in %s does not belong to the certificate in %s; "
 			"give the two that were made together",
-			key_path, cert_path);
+			f->key, f->cert);
 	if (X509_cmp_current_time(X509_get0_notAfter(cert)) <= 0)
 		return error_set(e, -EINVAL, CAUSE_INTERNAL,
 				 "the certificate in %s has expired; have the KMS's "
 				 "operator issue a new one",
-				 cert_path);
+				 f->cert);
 	if (X509_cmp_current_time(X509_get0_notBefore(cert)) >= 0)
 		return error_set(e, -EINVAL, CAUSE_INTERNAL,
 				 "the certificate in %s is not valid yet; check this "
 				 "host's clock",
-				 cert_path);
+				 f->cert);
 	return 0;
 }
 
-static int load_pair(struct kmskey *k, const char *cert, const char *key, struct error *e)
+static int read_private_key(const char *path, EVP_PKEY **key, struct error *e)
 {
-	X509 *cert_x509 = NULL;
+	const char *kind = pemkind_of_file(path);
+
+	if (strstr(kind, "certificate") || strstr(kind, "public"))
+		return error_set(
+			e, -EINVAL, CAUSE_INTERNAL,
+			"%s holds no PEM private key but %s, and --kms-key takes "
+			"the private key of --kms-cert: give it the right file",
+			path, kind);
+	return pemfile_key(path, key,
+			   "holds no PEM private key without passphrase; convert "
+			   "it with `openssl pkey`",
+			   e);
+}
+
+static int load_pair(struct kmskey *k, const struct kms_files *f, struct error *e)
+{
+	X509 *cert = NULL;
 	EVP_PKEY *pkey = NULL;
-	int rc = read_certificate(cert, &k->cert_pem, &cert_x509, e);
+	int rc = read_certificate(f->cert, "--kms-cert", &k->cert_pem, &cert, e);
 
 	if (!rc)
-		rc = pemfile_key(key, &pkey,
-				 "holds no PEM private key without passphrase; convert "
-				 "it with `openssl pkey`",
-				 e);
+		rc = read_private_key(f->key, &pkey, e);
 	if (!rc)
-		rc = check_pair(cert_x509, pkey, cert, key, e);
+		rc = check_pair(cert, pkey, f, e);
 	if (!rc && to_pkcs8(pkey, k))
 		rc = error_set(e, -ENOMEM, CAUSE_INTERNAL,
-			       "the key in %s is too large; use an EC or RSA key", key);
-	X509_free(cert_x509);
+			       "the key in %s is too large; use an EC or RSA key",
+			       f->key);
+	X509_free(cert);
 	EVP_PKEY_free(pkey);
 	return rc;
 }
@@ -112,14 +166,16 @@ static int load_pair(struct kmskey *k, const char *cert, const char *key, struct
 int kmskey_load(struct kmskey *k, const char *ca, const char *cert, const char *key,
 		struct error *e)
 {
-	X509 *ca_x509 = NULL;
+	struct kms_files f = {.ca = ca, .cert = cert, .key = key};
 	int rc;
 
 	memset(k, 0, sizeof(*k));
-	rc = ca ? read_certificate(ca, &k->ca_pem, &ca_x509, e) : 0;
+	rc = ca ? read_certificate(ca, "--kms-ca", &k->ca_pem, &f.ca_x509, e) : 0;
 	if (!rc && cert)
-		rc = load_pair(k, cert, key, e);
-	X509_free(ca_x509);
+		rc = load_pair(k, &f, e);
+	if (!rc && ca)
+		rc = check_ca(f.ca_x509, ca, e);
+	X509_free(f.ca_x509);
 	if (rc)
 		kmskey_free(k);
 	return rc;
