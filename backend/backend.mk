@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The manager links all of backend/*.c, with -lxengnttab -lxenevtchn and what those
 # ask for.  The tests include ring.c, to play the guest at each access of it.
-BACKEND_TEST_SRCS := backend/tpmif.c stubdom/manager/front.c lib/cursor.c lib/error.c
+BACKEND_TEST_SRCS := backend/tpmif.c stubdom/manager/front.c lib/cursor.c lib/error.c lib/uuidtext.c
 backend_ring_UNIT_SRCS   := $(BACKEND_TEST_SRCS)
 backend_xenbus_UNIT_SRCS := $(BACKEND_TEST_SRCS) backend/ring.c
 ring_request_FUZZ_SRCS   := $(BACKEND_TEST_SRCS)

@@ -9,6 +9,7 @@
 #include "backend/tpmif.h"
 #include "include/channel.h"
 #include "lib/cursor.h"
+#include "lib/uuidtext.h"
 
 #define ROOT BACKEND_ROOT
 /* One leaf a guest in a stub domain; all the host's guests in dom0. */
@@ -328,7 +329,7 @@ static void update_active(struct tpmif *t)
 	}
 }
 
-static void adopt_xenbus(struct tpmif *t, uint32_t domid, uint32_t devid,
+static void adopt_xenbus(struct tpmif *t, const struct front_guest *g, uint32_t devid,
 			 const char *leaf)
 {
 	char path[BACKEND_PATH_MAX * 2];
@@ -337,18 +338,18 @@ static void adopt_xenbus(struct tpmif *t, uint32_t domid, uint32_t devid,
 
 	if (read_node(t, leaf, "frontend", t->guest) || t->guest[0] != '/')
 		return;
-	if (front_adopt(&t->front, domid, &firmware, &why)) {
+	if (front_adopt(&t->front, g, &firmware, &why)) {
 		refuse_xenbus(t, leaf, 0, why);
 		return;
 	}
 	snprintf(t->leaf, sizeof(t->leaf), "%s", leaf);
 	t->active = true;
-	t->domid = domid;
+	t->domid = g->domid;
 	t->devid = devid;
 	t->state = XenbusStateInitialising;
 	t->crb = firmware == FRONT_FIRMWARE_GUEST;
 	if (t->crb)
-		snprintf(t->guest, sizeof(t->guest), CHANNEL_CRB_NODES "/%u", domid);
+		snprintf(t->guest, sizeof(t->guest), CHANNEL_CRB_NODES "/%u", g->domid);
 	watched_path(t, path);
 	(void)!xenstore_watch(&t->xen.store, path);
 	if (!t->crb) {
@@ -362,7 +363,9 @@ static void adopt_xenbus(struct tpmif *t, uint32_t domid, uint32_t devid,
 /* A leaf that is not served: takes it, refuses it, or removes it. */
 static void consider(struct tpmif *t, uint32_t domid, uint32_t devid, const char *leaf)
 {
+	struct front_guest guest = {.domid = domid};
 	char uuid[BACKEND_VALUE_MAX];
+	uint8_t device[UUIDTEXT_SIZE];
 	bool ours;
 	uint32_t state;
 
@@ -371,9 +374,12 @@ static void consider(struct tpmif *t, uint32_t domid, uint32_t devid, const char
 	ours = strcasecmp(uuid, t->config.uuid) == 0;
 	if (!ours && t->shared)
 		return;
+	/* libxl's, when the guest's vtpm line has none, or another vTPM's: its owner knows */
+	if (!ours && !uuidtext_parse(uuid, device) && uuidtext_is_random(device))
+		guest.device = device;
 	if (!is_online(t, leaf))
 		remove_leaf(t, domid, leaf);
-	else if (!ours)
+	else if (!ours && !guest.device)
 		refuse_xenbus(
 			t, leaf, state,
 			"this backend holds the vTPM of another uuid; correct backend= "
@@ -388,7 +394,7 @@ static void consider(struct tpmif *t, uint32_t domid, uint32_t devid, const char
 			t, leaf, state,
 			"this vTPM is in use by another guest; give each guest its own");
 	else
-		adopt_xenbus(t, domid, devid, leaf);
+		adopt_xenbus(t, &guest, devid, leaf);
 }
 
 static void look(struct tpmif *t)

@@ -38,7 +38,8 @@
  * state of "remove the leaf"; any other state ends them.
  *
  * Refused with Closed (6) and a sentence in "error": a leaf with the uuid of
- * another vTPM, a second leaf while one is served, that of a guest that was not
+ * another vTPM (of one that may be libxl's own, as the guest's line has none, the owner
+ * decides), a second leaf while one is served, that of a guest that was not
  * measured when only such are served, and a leaf that an earlier
  * process served (its TPM has lost the PCRs that the guest goes on trusting, and
  * a guest must not gain fresh PCRs by crashing its vTPM).

@@ -96,7 +96,8 @@ enum channel_type {
 	 * evidence */
 	CHANNEL_ATTEST = 18,
 	/* u32 domid of a guest that comes | u64 power-on that the TPM had last; before the
-	 * first guest a number that the manager drew; 0: a start failed
+	 * first guest a number that the manager drew; 0: a start failed | nothing, or
+	 * uuid[16] that its device has instead of the vTPM's
 	 *   -> u8 enum channel_guest | u8 CHANNEL_GUEST_IS_* | u64 power-on that the
 	 * guest has | measurements (lib/measure.h), none unless NEW.  Any other status
 	 * refuses the guest, and its text tells why.  A power-on is a start of the TPM for one

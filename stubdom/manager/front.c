@@ -79,8 +79,8 @@ void fronts_close(struct fronts *s)
 		s->front[s->n - 1]->ops->close(s->front[s->n - 1]);
 }
 
-int front_adopt(struct front *f, uint32_t domid, enum front_firmware *firmware,
-		const char **why)
+int front_adopt(struct front *f, const struct front_guest *g,
+		enum front_firmware *firmware, const char **why)
 {
 	struct fronts *s = f->all;
 
@@ -97,5 +97,5 @@ int front_adopt(struct front *f, uint32_t domid, enum front_firmware *firmware,
 		}
 	}
 	*firmware = f->ops->firmware;
-	return s->tpm.adopt(s->tpm.ctx, domid, firmware, why);
+	return s->tpm.adopt(s->tpm.ctx, g, firmware, why);
 }

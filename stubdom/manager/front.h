@@ -27,14 +27,21 @@ enum front_firmware {
 	FRONT_FIRMWARE_GUEST, /* it has one, and finds platformAuth empty */
 };
 
+struct front_guest {
+	uint32_t domid;
+	/* 16 bytes, which its device has instead of the vTPM's uuid, perhaps since the
+	 * toolstack was given none; NULL: it has the vTPM's. */
+	const uint8_t *device;
+};
+
 /* The TPM behind the fronts. */
 struct front_tpm {
 	void *ctx;
-	/* Domain domid is to have this TPM: gets it ready, by _TPM_Init and what *firmware
+	/* A guest is to have this TPM: gets it ready, by _TPM_Init and what *firmware
 	 * says, unless the domain had it before.  An HVM guest has a firmware of its own:
 	 * *firmware says so then.  Fails with *why, a sentence: the guest is refused. */
-	int (*adopt)(void *ctx, uint32_t domid, enum front_firmware *firmware,
-		     const char **why);
+	int (*adopt)(void *ctx, const struct front_guest *g,
+		     enum front_firmware *firmware, const char **why);
 	/* Runs one command and returns when the state that it changed is durable.
 	 * rsp_len: in, room (4096); out, bytes.  Negative: nothing may be shown,
 	 * the guest gets TPM_RC_FAILURE. */
@@ -104,7 +111,7 @@ void fronts_stats(const struct fronts *s, struct front_stats *sum);
 void fronts_close(struct fronts *s);
 
 /* For a front: asks the TPM for its guest, unless another front has one.  As adopt(). */
-int __must_check front_adopt(struct front *f, uint32_t domid,
+int __must_check front_adopt(struct front *f, const struct front_guest *g,
 			     enum front_firmware *firmware, const char **why);
 
 #endif

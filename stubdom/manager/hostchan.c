@@ -583,15 +583,14 @@ static int parse_guest(const struct hostchan_call *c, uint64_t on,
 	return 0;
 }
 
-int hostchan_guest(struct hostchan *h, uint32_t domid, uint64_t on,
+int hostchan_guest(struct hostchan *h, uint32_t domid, const uint8_t *device, uint64_t on,
 		   struct hostchan_guest *g)
 {
-	uint8_t head[12];
+	uint8_t head[12 + 16];
 	struct cursor w = cursor_writer(head, sizeof(head));
 	struct hostchan_call c = {
 		.type = CHANNEL_GUEST,
 		.head = head,
-		.head_len = sizeof(head),
 	};
 	int64_t until = hostchan_call_now_ms() + GUEST_MS;
 	int rc;
@@ -599,6 +598,9 @@ int hostchan_guest(struct hostchan *h, uint32_t domid, uint64_t on,
 	memset(g, 0, sizeof(*g));
 	cursor_put_u32(&w, domid);
 	cursor_put_u64(&w, on);
+	if (device)
+		cursor_put(&w, device, 16);
+	c.head_len = w.pos;
 	do {
 		c.ms = (int)(until - hostchan_call_now_ms());
 		rc = hostchan_call_await(h, c.ms);

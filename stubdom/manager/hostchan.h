@@ -73,11 +73,12 @@ struct hostchan_guest {
 	size_t len;
 	char why[160]; /* of a refusal: vtpmd's sentence */
 };
-/* Asks about domain domid; on: the TPM's power-on, 0: none.  Waits for a vtpmd that is
+/* Asks about domain domid, whose device has the uuid device, 16 bytes, NULL: the vTPM's;
+ * on: the TPM's power-on, 0: none.  Waits for a vtpmd that is
  * away, for less than a toolstack waits for a backend, and then -EPIPE.  -EBADMSG: the
  * reply makes no sense; else vtpmd's refusal, with why. */
-int __must_check hostchan_guest(struct hostchan *h, uint32_t domid, uint64_t on,
-				struct hostchan_guest *g);
+int __must_check hostchan_guest(struct hostchan *h, uint32_t domid, const uint8_t *device,
+				uint64_t on, struct hostchan_guest *g);
 /* Tells what the TPM2_Clear gave; 0: vtpmd does not ask for it again. */
 int __must_check hostchan_cleared(struct hostchan *h, uint32_t code);
 /* Answers EVENT_REKEY and _REKEY_DEEP, as CHANNEL_REKEYED says. */

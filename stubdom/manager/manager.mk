@@ -5,7 +5,7 @@
 HOSTTPM_SRCS := stubdom/manager/hosttpm.c $(TPM2_SRCS) lib/tpm2/public.c lib/tpm2/policy.c
 UNLOCK_SRCS := stubdom/manager/unlock.c $(ENVELOPE_SRCS)
 
-MANAGER_SRCS := $(wildcard stubdom/manager/*.c) lib/text.c lib/atomic.c lib/channel.c lib/tpm2/quote.c $(HOSTTPM_SRCS) $(ENVELOPE_SRCS) lib/measure.c $(KMS_SRCS) \
+MANAGER_SRCS := $(wildcard stubdom/manager/*.c) lib/text.c lib/uuidtext.c lib/atomic.c lib/channel.c lib/tpm2/quote.c $(HOSTTPM_SRCS) $(ENVELOPE_SRCS) lib/measure.c $(KMS_SRCS) \
                 $(addprefix backend/,ring.c tpmif.c xen.c)
 MANAGER_OBJS := $(sort $(MANAGER_SRCS:%.c=$(BUILD)/manager/%.o))
 # What libssl itself needs is another thing in each Debian; asked when the recipe runs.

@@ -190,20 +190,20 @@ static int judge(struct vtpm *v, uint32_t domid, enum front_firmware firmware,
 	return 0;
 }
 
-/* Asks vtpmd about domain domid, and starts the TPM again if the domain is new, with what
+/* Asks vtpmd about the guest's domain, and starts the TPM again if the domain is new, with what
  * was measured of it.  After a failure the guest is refused, with *why for its xenstore;
  * vtpmd's log has it, too, once it is there. */
-static int adopt(void *ctx, uint32_t domid, enum front_firmware *firmware,
+static int adopt(void *ctx, const struct front_guest *g, enum front_firmware *firmware,
 		 const char **why)
 {
 	struct vtpm *v = ctx;
 	struct hostchan_guest told;
-	int rc = hostchan_guest(v->chan, domid, v->on, &told);
+	int rc = hostchan_guest(v->chan, g->domid, g->device, v->on, &told);
 
 	if (told.crb)
 		*firmware = FRONT_FIRMWARE_GUEST;
-	rc = rc ? not_told(v, domid, rc, &told, why)
-		: judge(v, domid, *firmware, &told, why);
+	rc = rc ? not_told(v, g->domid, rc, &told, why)
+		: judge(v, g->domid, *firmware, &told, why);
 	free(told.list);
 	return rc;
 }
@@ -441,7 +441,7 @@ static void play_guest(struct vtpm *v)
 	const char *why;
 
 	if (v->place->no_xen)
-		(void)!adopt(v, 0, &firmware, &why);
+		(void)!adopt(v, &(struct front_guest){.domid = 0}, &firmware, &why);
 }
 
 /* Takes in all that vtpmd sent: 1 to stop, 0, or -errno. */

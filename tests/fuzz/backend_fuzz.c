@@ -53,12 +53,12 @@ static void require(bool holds, const char *what)
 	abort();
 }
 
-static int power_on(void *ctx, uint32_t domid, enum front_firmware *firmware,
+static int power_on(void *ctx, const struct front_guest *g, enum front_firmware *firmware,
 		    const char **why)
 {
-	int rc = fake_adopt(ctx, domid, firmware, why);
+	int rc = fake_adopt(ctx, g, firmware, why);
 
-	powered = rc ? NO_GUEST : (int32_t)domid;
+	powered = rc ? NO_GUEST : (int32_t)g->domid;
 	return rc;
 }
 

@@ -151,7 +151,8 @@ class Manager:
         if what in ("guest", "comes"):      # comes: what vtpmd says of it, and the flags
             self.guest = int(rest[0])
             if self.guest:
-                status, data = self.call(GUEST, struct.pack(">IQ", self.guest, self.on))
+                status, data = self.call(GUEST, struct.pack(">IQ", self.guest, self.on) +
+                                         bytes.fromhex("".join(rest[1:]).replace("-", "")))
                 if status:
                     return f"{status} {data.decode()}"
                 self.on = struct.unpack(">Q", data[2:10])[0]

@@ -52,6 +52,8 @@ struct fake_world {
 	/* the engine */
 	int power_cycles, power_error;
 	uint32_t power_domid;
+	size_t device_len; /* of a device that has not the vTPM's uuid: 16 */
+	uint8_t device[16];
 	int executed, execute_error, cancels;
 	uint8_t last[RING_PACKET_MAX];
 	size_t last_len;
@@ -342,13 +344,16 @@ void xen_close(struct xen *x)
 
 /* the engine */
 
-static int fake_adopt(void *ctx, uint32_t domid, enum front_firmware *firmware,
-		      const char **why)
+static int fake_adopt(void *ctx, const struct front_guest *g,
+		      enum front_firmware *firmware, const char **why)
 {
 	struct fake_world *w = ctx;
 
 	w->power_cycles++;
-	w->power_domid = domid;
+	w->power_domid = g->domid;
+	w->device_len = g->device ? sizeof(w->device) : 0;
+	if (g->device)
+		memcpy(w->device, g->device, sizeof(w->device));
 	if (w->power_error)
 		*why = "vtpmd's sentence: use `vtpmctl launch`";
 	return w->power_error;

@@ -3,7 +3,8 @@
 #include <xen/io/tpmif.h>
 #include "tests/unit/backend_fake.h"
 
-#define OTHER_UUID "7a3f0b52-0d7c-4c5e-9a51-0f9d3d1f2b02"
+#define OTHER_UUID  "7a3f0b52-0d7c-8c5e-9a51-0f9d3d1f2b02"
+#define RANDOM_UUID "7a3f0b52-0d7c-4c5e-9a51-0f9d3d1f2b02" /* of version 4 */
 
 static struct fake_world *w;
 
@@ -388,12 +389,64 @@ static void another_uuid_is_refused(void **state)
 	assert_leaf("5/0/state", "");
 }
 
+/* As libxl makes one for a vtpm line without uuid=: the owner knows whether it may be. */
+static void a_random_uuid_is_asked_for(void **state)
+{
+	fake_toolstack(w, 5, 0, RANDOM_UUID);
+	look();
+	assert_leaf("5/0/state", "2");
+	assert_int_equal(w->power_cycles, 1);
+	assert_int_equal(w->device_len, 16);
+	assert_memory_equal(w->device, "\x7a\x3f\x0b\x52\x0d\x7c\x4c\x5e", 8);
+	toolstack_destroys(5);
+	guest_starts(6);
+	assert_int_equal(w->device_len, 0);
+	toolstack_destroys(6);
+	w->power_error = -EPERM;
+	fake_toolstack(w, 7, 0, RANDOM_UUID);
+	look();
+	assert_leaf("7/0/state", "6");
+	assert_true(strstr(leaf("7/0/error"), "vtpmd's sentence") != NULL);
+	assert_false(fake_stats(w).present);
+}
+
+static void a_random_uuid_of_a_driver_that_ran_is_not_asked_for(void **state)
+{
+	fake_toolstack(w, 5, 0, RANDOM_UUID);
+	fake_set(w, "backend/vtpm/5/0/state", "4");
+	look();
+	assert_leaf("5/0/state", "6");
+	assert_true(strstr(leaf("5/0/error"), "was restarted") != NULL);
+	assert_int_equal(w->power_cycles, 0);
+	guest_starts(6);
+	fake_toolstack(w, 7, 0, RANDOM_UUID);
+	look();
+	assert_leaf("7/0/state", "6");
+	assert_int_equal(w->power_cycles, 1);
+}
+
+static void a_uuid_of_another_form_is_refused(void **state)
+{
+	static const char *const bad[] = {"", "7a3f0b520d7c4c5e9a510f9d3d1f2b02",
+					  "7a3f0b52-0d7c-4c5e-9a51-0f9d3d1f2b0g",
+					  "7a3f0b52-0d7c-4c5e-9a51-0f9d3d1f2b022"};
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(bad); i++) {
+		fake_toolstack(w, 5, 0, bad[i]);
+		look();
+		assert_leaf("5/0/state", "6");
+		assert_int_equal(w->power_cycles, 0);
+		toolstack_destroys(5);
+	}
+}
+
 static void another_uuid_is_ignored_in_a_shared_domain(void **state)
 {
 	teardown(state);
 	w = fake_new();
 	assert_int_equal(fake_open(w, 1, true), 0);
 	fake_toolstack(w, 5, 0, OTHER_UUID);
+	fake_toolstack(w, 8, 0, RANDOM_UUID);
 	fake_set(w, "backend/vtpm/4/0/online", "0");
 	look();
 	assert_leaf("5/0/state", "1");
@@ -614,6 +667,9 @@ int main(void)
 		XENBUS_TEST(a_reboot_power_cycles),
 		XENBUS_TEST(old_guest_gone_and_new_one_there_in_one_look),
 		XENBUS_TEST(another_uuid_is_refused),
+		XENBUS_TEST(a_random_uuid_is_asked_for),
+		XENBUS_TEST(a_random_uuid_of_a_driver_that_ran_is_not_asked_for),
+		XENBUS_TEST(a_uuid_of_another_form_is_refused),
 		XENBUS_TEST(another_uuid_is_ignored_in_a_shared_domain),
 		XENBUS_TEST(the_uuid_may_be_in_capitals),
 		XENBUS_TEST(a_second_guest_is_refused),

@@ -96,12 +96,12 @@ static const struct front_ops model_ops = {
 	.close = double_close,
 };
 
-static int adopt(void *ctx, uint32_t domid, enum front_firmware *firmware,
+static int adopt(void *ctx, const struct front_guest *g, enum front_firmware *firmware,
 		 const char **why)
 {
 	assert_ptr_equal(ctx, &tpm);
 	tpm.adopted++;
-	tpm.domid = domid;
+	tpm.domid = g->domid;
 	tpm.firmware = *firmware;
 	return 0;
 }
@@ -204,16 +204,24 @@ static void only_one_has_the_guest(void **state)
 	enum front_firmware firmware;
 	const char *why = NULL;
 
-	assert_int_equal(front_adopt(&driver.front, 5, &firmware, &why), 0);
+	assert_int_equal(front_adopt(&driver.front, &(struct front_guest){.domid = 5},
+				     &firmware, &why),
+			 0);
 	assert_int_equal(tpm.domid, 5);
 	assert_int_equal(tpm.firmware, FRONT_FIRMWARE_MANAGER);
 	driver.stats.present = true;
-	assert_int_equal(front_adopt(&model.front, 6, &firmware, &why), -EBUSY);
+	assert_int_equal(front_adopt(&model.front, &(struct front_guest){.domid = 6},
+				     &firmware, &why),
+			 -EBUSY);
 	assert_non_null(strstr(why, "in use"));
 	assert_int_equal(tpm.adopted, 1);
-	assert_int_equal(front_adopt(&driver.front, 5, &firmware, &why), 0); /* its own */
+	assert_int_equal(front_adopt(&driver.front, &(struct front_guest){.domid = 5},
+				     &firmware, &why),
+			 0); /* its own */
 	driver.stats.present = false;
-	assert_int_equal(front_adopt(&model.front, 6, &firmware, &why), 0);
+	assert_int_equal(front_adopt(&model.front, &(struct front_guest){.domid = 6},
+				     &firmware, &why),
+			 0);
 	assert_int_equal(tpm.domid, 6);
 	assert_int_equal(tpm.firmware, FRONT_FIRMWARE_GUEST);
 }

@@ -22,6 +22,8 @@ static struct fake {
 	uint64_t put_seq;
 	const uint8_t *guest; /* the reply to CHANNEL_GUEST */
 	size_t guest_len;
+	uint8_t asked[28]; /* CHANNEL_GUEST */
+	size_t asked_len;
 	bool gone, garbage, away;
 } fake;
 
@@ -69,7 +71,8 @@ static void answer(struct channel_frame *f)
 		len = w.pos;
 	}
 	if (f->type == CHANNEL_GUEST) {
-		assert_int_equal(f->len, 12);
+		fake.asked_len = f->len;
+		memcpy(fake.asked, f->payload, f->len);
 		cursor_put(&w, fake.guest, fake.guest_len);
 		len = w.pos;
 	}
@@ -331,7 +334,7 @@ static int ask_guest(struct hostchan *h, uint64_t on, const char *reply, size_t 
 	fake.guest = (const uint8_t *)reply;
 	fake.guest_len = len;
 	fake.count = 0;
-	rc = hostchan_guest(h, 7, on, &g);
+	rc = hostchan_guest(h, 7, NULL, on, &g);
 	assert_true(rc || !g.len == !g.list);
 	free(g.list);
 	return rc;
@@ -346,17 +349,23 @@ static void a_guest_is_asked_for(void **state)
 
 	fake.guest = (const uint8_t *)"\1\1\0\0\0\0\0\0\0\11list";
 	fake.guest_len = 14;
-	assert_int_equal(hostchan_guest(h, 7, 0, &g), 0);
+	assert_int_equal(hostchan_guest(h, 7, NULL, 0, &g), 0);
 	assert_int_equal(fake.types[fake.count - 1], CHANNEL_GUEST);
 	assert_int_equal(g.what, CHANNEL_GUEST_NEW);
 	assert_int_equal(g.on, 9);
 	assert_true(g.measured && g.len == 4);
 	assert_memory_equal(g.list, "list", 4);
 	free(g.list);
+	assert_int_equal(fake.asked_len, 12);
+	assert_int_equal(hostchan_guest(h, 7, (const uint8_t *)"0123456789abcdef", 0, &g),
+			 0);
+	assert_int_equal(fake.asked_len, 28);
+	assert_memory_equal(fake.asked + 12, "0123456789abcdef", 16);
+	free(g.list);
 	assert_int_equal(ask_guest(h, 9, GUEST("\2\0\0\0\0\0\0\0\0\11")), 0);
 	assert_int_equal(ask_guest(h, 9, GUEST("\3\1\0\0\0\0\0\0\0\11")), 0);
 	fake.status = EPERM;
-	assert_int_equal(hostchan_guest(h, 7, 9, &g), -EPERM);
+	assert_int_equal(hostchan_guest(h, 7, NULL, 9, &g), -EPERM);
 	assert_null(g.list);
 	end(h);
 }

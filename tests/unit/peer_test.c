@@ -84,11 +84,11 @@ static int on_config(void *ctx, struct cursor *c, const char **why)
 }
 
 /* Domain 7 is new, and had another power-on than 5. */
-static int on_guest(void *ctx, uint32_t domid, uint64_t on, struct cursor *c,
+static int on_guest(void *ctx, const struct peer_guest *g, struct cursor *c,
 		    const char **why)
 {
 	*why = "it is another's[2J";
-	if (domid != 7 || on != 5)
+	if (g->domid != 7 || g->on != 5 || (g->device && g->device[15] != 1))
 		return -EPERM;
 	cursor_put(c, "list", 4);
 	return 0;
@@ -428,7 +428,7 @@ static void what_it_tells(void **state)
 
 static void guests_are_judged(void **state)
 {
-	uint8_t ask_for[13] = {0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 5};
+	uint8_t ask_for[29] = {0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 5, [27] = 1};
 	const uint8_t *data;
 	size_t len;
 
@@ -440,6 +440,9 @@ static void guests_are_judged(void **state)
 	assert_memory_equal(data, "list", 4);
 	assert_int_equal(ask(CHANNEL_GUEST, ask_for, 11), EINVAL);
 	assert_int_equal(ask(CHANNEL_GUEST, ask_for, 13), EINVAL);
+	assert_int_equal(ask(CHANNEL_GUEST, ask_for, 27), EINVAL);
+	assert_int_equal(ask(CHANNEL_GUEST, ask_for, 28), 0);
+	assert_int_equal(ask(CHANNEL_GUEST, ask_for, 29), EINVAL);
 	assert_int_equal(ask(CHANNEL_GUEST, ask_for, 4), EINVAL);
 	ask_for[3] = 8;
 	assert_int_equal(ask(CHANNEL_GUEST, ask_for, 12), EPERM);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/backup.h"
+#include "tools/vtpmd/bind.h"
 #include "tools/vtpmd/anchor.h"
 #include "tools/vtpmd/cert.h"
 #include "tools/vtpmd/identity.h"
@@ -61,13 +62,14 @@ json_t *backup_make(struct vtpm *v, struct error *e)
 	vtpm_audit(v, "backup", NULL);
 	log_about(LOG_NOTICE, VTPM_ABOUT(v), "backed up at generation %llu",
 		  (unsigned long long)store_seq(&v->store, CHANNEL_OBJECT_PERMALL));
-	return json_pack("{s:s, s:s, s:i, s:s, s:s, s:I, s:o, s:o, s:o, s:s}", "name",
-			 v->meta.name, "uuid", uuid, "memory", (int)v->meta.memory,
-			 "placement", v->meta.process ? "process" : "stubdom", "created",
-			 v->meta.created, "generation",
-			 (json_int_t)store_seq(&v->store, CHANNEL_OBJECT_PERMALL),
-			 "objects", all, "certificates", cert_show(&v->store), "ek",
-			 meta_eks(&v->meta), "ppi", meta_ppi(&v->meta));
+	return json_pack(
+		"{s:s, s:s, s:i, s:s, s:s, s:I, s:o, s:o, s:o, s:s, s:s}", "name",
+		v->meta.name, "uuid", uuid, "memory", (int)v->meta.memory, "placement",
+		v->meta.process ? "process" : "stubdom", "created", v->meta.created,
+		"generation", (json_int_t)store_seq(&v->store, CHANNEL_OBJECT_PERMALL),
+		"objects", all, "certificates", cert_show(&v->store), "ek",
+		meta_eks(&v->meta), "ppi", meta_ppi(&v->meta), "bind",
+		bind_word(&v->meta));
 }
 
 static int not_whole(struct error *e)

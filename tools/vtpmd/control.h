@@ -40,6 +40,7 @@ enum control_what {
 	RELOAD,
 	ACCEPT,
 	CLONE,
+	RENAME,
 	SET,
 	ATTEST,
 	CERTIFY,

@@ -4,10 +4,12 @@
 #include "lib/measure.h"
 #include "tools/vtpmd/vtpm.h"
 #include "tools/vtpmd/backup.h"
+#include "tools/vtpmd/bind.h"
 #include "tools/vtpmd/cert.h"
 #include "tools/vtpmd/identity.h"
 #include "tools/vtpmd/launch.h"
 #include "tools/vtpmd/log.h"
+#include "tools/vtpmd/newvtpm.h"
 #include "tools/vtpmd/presence.h"
 #include "tools/vtpmd/registry.h"
 #include "tools/vtpmd/trail.h"
@@ -45,45 +47,44 @@ static void create(struct control *c, const struct registry_new *n)
 	control_settle(c, v);
 }
 
-/* A mask of at least the bits of `least`; what is not there stays as it is. */
-static int take_mask(const json_t *value, unsigned int least, unsigned int all,
-		     uint8_t *mask)
+/* What can be changed of a vTPM that is there, at once. */
+static int set_vtpm(struct vtpm *v, const json_t *ppi, const json_t *bind)
 {
-	json_int_t got = json_integer_value(value);
+	bool denied = v->meta.presence.denied, before = v->meta.by_name;
+	int rc = 0;
 
-	if (!value)
-		return 0;
-	if (!json_is_integer(value) || got <= 0 || got > all || (got & least) != least)
+	if (newvtpm_ppi(ppi, &denied) || newvtpm_bind(bind, &v->meta.by_name))
 		return -EINVAL;
-	*mask = (uint8_t)got;
-	return 0;
-}
-
-/* --ppi; what is not there stays as it is. */
-static int take_ppi(const json_t *value, bool *denied)
-{
-	const char *text = json_string_value(value);
-
-	if (!value)
-		return 0;
-	if (!text || (strcmp(text, META_PPI_ALLOW) && strcmp(text, META_PPI_DENY)))
-		return -EINVAL;
-	*denied = !strcmp(text, META_PPI_DENY);
-	return 0;
+	if (ppi)
+		rc = presence_set(v, denied);
+	if (!rc && bind && before != v->meta.by_name) {
+		rc = vtpm_keep_meta(v);
+		if (!rc)
+			vtpm_audit(v, "set",
+				   v->meta.by_name ? "--bind name" : "--bind uuid");
+	}
+	if (rc)
+		v->meta.by_name = before;
+	return rc;
 }
 
 static void op_set(struct control *c, struct vtpm *v, const json_t *request)
 {
 	const json_t *ppi = json_object_get(request, "ppi");
+	const json_t *bind = json_object_get(request, "bind");
 	struct error e = {.cause = CAUSE_NONE};
-	bool denied;
-	int rc;
+	int rc = !ppi && !bind ? -EINVAL : 0;
 
-	if (!ppi || take_ppi(ppi, &denied)) {
+	if (!rc && bind && v->meta.process) {
+		control_answer_word(c, "internal", BIND_PROCESS);
+		return;
+	}
+	if (!rc)
+		rc = set_vtpm(v, ppi, bind);
+	if (rc == -EINVAL) {
 		control_answer_malformed(c);
 		return;
 	}
-	rc = presence_set(v, denied);
 	if (rc) {
 		error_set(
 			&e, rc, CAUSE_STORE,
@@ -95,36 +96,39 @@ static void op_set(struct control *c, struct vtpm *v, const json_t *request)
 	control_answer_with(c, json_pack("{s:b}", "ok", 1));
 }
 
-static void control_create(struct control *c, struct vtpm *v, const json_t *request)
+/* One that is there, and is as the client wants it, is left as it is. */
+static void create_again(struct control *c, struct vtpm *v, const json_t *request,
+			 const struct registry_new *n)
 {
-	const json_t *memory = json_object_get(request, "memory");
-	const char *policy = text_of(request, "policy", "host");
-	const char *version = text_of(request, "tpm", "2.0");
-	const char *placement =
-		text_of(request, "placement", c->d->processes ? "process" : "stubdom");
-	struct registry_new n = {.name = c->name,
-				 .policy = policy,
-				 .memory = 8,
-				 .localities = META_LOCALITIES};
+	struct error e = {.cause = CAUSE_NONE};
+	int rc = newvtpm_compare(v, request, n, &e);
+	char uuid[37];
 
-	if (!policy || !placement ||
-	    (strcmp(placement, "process") && strcmp(placement, "stubdom")) || !version ||
-	    meta_version_parse(version, &n.tpm12) ||
-	    take_mask(json_object_get(request, "localities"), META_LOCALITIES, 31,
-		      &n.localities) ||
-	    take_ppi(json_object_get(request, "ppi"), &n.ppi_denied) ||
-	    take_mask(json_object_get(request, "pcr_banks"), 0, 15, &n.pcr_banks)) {
+	if (rc) {
+		control_answer_refuse(c, rc, &e);
+		return;
+	}
+	uuid_unparse_lower(v->meta.uuid, uuid);
+	control_answer_with(c, json_pack("{s:b, s:s, s:b, s:s}", "ok", 1, "uuid", uuid,
+					 "changed", 0, "state", vtpm_state_word(v)));
+}
+
+static void control_create(struct control *c, struct vtpm *none, const json_t *request)
+{
+	struct vtpm *there = registry_find(c->d, c->name);
+	struct registry_new n;
+
+	if (newvtpm_parse(c->d, request, &n)) {
 		control_answer_malformed(c);
 		return;
 	}
-	if (memory)
-		n.memory = json_integer_value(memory) < 8 ||
-					   json_integer_value(memory) > 4096
-				   ? 0
-				   : (unsigned int)json_integer_value(memory);
-	n.process = !strcmp(placement, "process");
-	n.measured = json_is_true(json_object_get(request, "measured"));
-	create(c, &n);
+	n.name = c->name;
+	if (n.by_name && n.process)
+		control_answer_word(c, "internal", BIND_PROCESS);
+	else if (there && !there->meta.creating)
+		create_again(c, there, request, &n);
+	else
+		create(c, &n);
 }
 
 /* A new vTPM as another one; its state, too, when the identity is to be the same. */
@@ -151,6 +155,7 @@ static void control_clone(struct control *c, struct vtpm *source, const json_t *
 		.policy = source->meta.policy,
 		.memory = source->meta.memory,
 		.process = source->meta.process,
+		.by_name = source->meta.by_name,
 		.localities = source->meta.localities,
 		.ppi_denied = source->meta.presence.denied,
 		.tpm12 = source->meta.tpm12,
@@ -630,6 +635,23 @@ static void op_accept(struct control *c, struct vtpm *v, const json_t *request)
 	answer_done(c, rc, &e, v);
 }
 
+static void op_rename(struct control *c, struct vtpm *v, const json_t *request)
+{
+	const char *to = json_string_value(json_object_get(request, "to"));
+	struct error e = {.cause = CAUSE_NONE};
+	int rc;
+
+	if (!to) {
+		control_answer_malformed(c);
+		return;
+	}
+	rc = registry_rename(v, to, &e);
+	if (rc)
+		control_answer_refuse(c, rc, &e);
+	else
+		control_answer_ok(c, v->meta.uuid);
+}
+
 static void op_start(struct control *c, struct vtpm *v, const json_t *request)
 {
 	struct error e = {.cause = CAUSE_NONE};
@@ -730,6 +752,7 @@ static const struct {
 	[RELOAD] = {"reload", true, op_reload},
 	[ACCEPT] = {"accept", false, op_accept},
 	[CLONE] = {"clone", false, control_clone},
+	[RENAME] = {"rename", false, op_rename},
 	[SET] = {"set", false, op_set},
 	[ATTEST] = {"attest", false, control_ask_attest, op_attest},
 	[CERTIFY] = {"certify", false, control_ask_certify, op_certify},

@@ -116,7 +116,7 @@ const char *meta_ppi(const struct meta *m)
 
 static int take(const json_t *root, struct meta *m)
 {
-	char uuid[40], placement[16], state[16];
+	char uuid[40], placement[16], state[16], bind[16] = "";
 	json_int_t memory = json_integer_value(json_object_get(root, "memory"));
 
 	if (!take_meta_text(root, "name", m->name, sizeof(m->name)) ||
@@ -140,6 +140,9 @@ static int take(const json_t *root, struct meta *m)
 	if (!take_eks(json_object_get(root, "ek"), m))
 		return -EBADMSG;
 	take_presence(root, &m->presence);
+	/* before this could be said they were bound to their uuids */
+	(void)take_meta_text(root, "bind", bind, sizeof(bind));
+	m->by_name = !m->process && !strcmp(bind, "name");
 	/* of an earlier version: not known */
 	(void)take_meta_text(root, "sealed", m->sealed, sizeof(m->sealed));
 	(void)take_meta_text(root, "keyed", m->keyed, sizeof(m->keyed));
@@ -200,17 +203,17 @@ int meta_write(struct store *s, const struct meta *m)
 	int rc;
 
 	uuid_unparse_lower(m->uuid, uuid);
-	root = json_pack("{s:s, s:s, s:i, s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:o, "
-			 "s:s, s:I, s:I, s:I}",
-			 "name", m->name, "uuid", uuid, "memory", (int)m->memory,
-			 "placement", m->process ? "process" : "stubdom", "state",
-			 m->creating ? "creating" : "ready", "created", m->created,
-			 "sealed", m->sealed, "keyed", m->keyed, "wanted", (int)m->wanted,
-			 "ending", (int)m->ending, "launched", (int)m->launched, "ek",
-			 meta_eks(m), "ppi", meta_ppi(m), "ppi_request",
-			 (json_int_t)m->presence.request, "ppi_last",
-			 (json_int_t)m->presence.last, "ppi_response",
-			 (json_int_t)m->presence.response);
+	root = json_pack(
+		"{s:s, s:s, s:i, s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:o, "
+		"s:s, s:I, s:I, s:I, s:s}",
+		"name", m->name, "uuid", uuid, "memory", (int)m->memory, "placement",
+		m->process ? "process" : "stubdom", "state",
+		m->creating ? "creating" : "ready", "created", m->created, "sealed",
+		m->sealed, "keyed", m->keyed, "wanted", (int)m->wanted, "ending",
+		(int)m->ending, "launched", (int)m->launched, "ek", meta_eks(m), "ppi",
+		meta_ppi(m), "ppi_request", (json_int_t)m->presence.request, "ppi_last",
+		(json_int_t)m->presence.last, "ppi_response",
+		(json_int_t)m->presence.response, "bind", m->by_name ? "name" : "uuid");
 	if (root && m->is_copy) {
 		uuid_unparse_lower(m->copy_of, uuid);
 		if (json_object_set_new(root, "copy_of", json_string(uuid))) {

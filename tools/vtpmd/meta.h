@@ -35,6 +35,7 @@ struct meta {
 	bool is_copy; /* ... of the vTPM copy_of */
 	uint8_t copy_of[16];
 	bool process;  /* placement */
+	bool by_name;  /* a guest's line need not have its uuid (bind.h) */
 	bool creating; /* it has never been ready */
 	bool launched; /* it serves measured guests only, until it is stopped */
 	bool wanted;   /* it is to run; also after a reboot of the host */

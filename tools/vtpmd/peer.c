@@ -525,23 +525,24 @@ static void serve_attest(struct peer *p, const struct channel_frame *f, struct c
 
 static void serve_guest(struct peer *p, const struct channel_frame *f, struct cursor *c)
 {
-	uint32_t domid = cursor_u32(c);
-	uint64_t on = cursor_u64(c);
+	struct peer_guest g = {.domid = cursor_u32(c)};
 	const char *why = "vtpmd could not judge it.";
 	struct cursor w;
 	uint8_t *out;
 	int rc;
 
+	g.on = cursor_u64(c);
+	g.device = cursor_left(c) ? cursor_bytes(c, 16) : NULL;
 	if (!cursor_done(c)) {
 		peer_answer_malformed(p, f);
 		return;
 	}
 	out = malloc(CHANNEL_PAYLOAD_MAX);
 	w = cursor_writer(out, out ? CHANNEL_PAYLOAD_MAX - 4 : 0);
-	rc = out ? p->owner->guest(p->ctx, domid, on, &w, &why) : -ENOMEM;
+	rc = out ? p->owner->guest(p->ctx, &g, &w, &why) : -ENOMEM;
 	if (rc)
 		peer_log(p, LOG_ERR, PEER_ABOUT(p, .id = LOG_ID_REFUSED),
-			 "domain %u is refused: %s", domid, why);
+			 "domain %u is refused: %s", g.domid, why);
 	(void)peer_answer_written(p, f, out, &w, rc, why);
 }
 

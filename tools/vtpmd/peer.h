@@ -27,6 +27,13 @@
 #include <stdint.h>
 #include <time.h>
 
+/* CHANNEL_GUEST */
+struct peer_guest {
+	uint32_t domid;
+	uint64_t on;	       /* the TPM's power-on */
+	const uint8_t *device; /* 16 bytes; NULL: the vTPM's uuid */
+};
+
 /* What a peer tells the vTPM that it belongs to; texts are printable (lib/text.h).
  * peer_free() may be called in none of them but gone(). */
 struct peer_owner {
@@ -42,8 +49,8 @@ struct peer_owner {
 	bool (*stored)(void *ctx, uint16_t object);
 	/* As hello(): the TLVs, read again. */
 	int (*config)(void *ctx, struct cursor *out, const char **why);
-	/* CHANNEL_GUEST of domain domid, whose reply goes to out; as hello(). */
-	int (*guest)(void *ctx, uint32_t domid, uint64_t on, struct cursor *out,
+	/* CHANNEL_GUEST, whose reply goes to out; as hello(). */
+	int (*guest)(void *ctx, const struct peer_guest *g, struct cursor *out,
 		     const char **why);
 	/* CHANNEL_CLEARED.  As hello(). */
 	int (*cleared)(void *ctx, uint32_t response, const char **why);

@@ -3,6 +3,7 @@
 #include "lib/slot/slot.h"
 #include "lib/slot/envelope.h"
 #include "tools/vtpmd/anchor.h"
+#include "tools/vtpmd/bind.h"
 #include "tools/vtpmd/cert.h"
 #include "tools/vtpmd/crb.h"
 #include "tools/vtpmd/identity.h"
@@ -119,16 +120,26 @@ int registry_load(struct vtpmd *d)
 	return 0;
 }
 
+static int check_name(struct vtpmd *d, const char *name, struct error *e)
+{
+	if (!meta_name_ok(name))
+		return error_set(e, -EINVAL, CAUSE_INTERNAL,
+				 "The name is not usable: give 1 to %d letters, digits, "
+				 "'_', '.' or '-', the first a letter or digit.",
+				 META_NAME_MAX);
+	if (registry_find(d, name))
+		return error_set(e, -EEXIST, CAUSE_STATE_EXISTS,
+				 "There is a vTPM %s already: choose another name, or "
+				 "`vtpmctl delete %s` first.",
+				 name, name);
+	return 0;
+}
+
 static int check_new(struct vtpmd *d, const struct registry_new *n, struct error *e)
 {
 	struct config *config;
 	int rc;
 
-	if (!meta_name_ok(n->name))
-		return error_set(e, -EINVAL, CAUSE_INTERNAL,
-				 "The name is not usable: give 1 to %d letters, digits, "
-				 "'_', '.' or '-', the first a letter or digit.",
-				 META_NAME_MAX);
 	if (!meta_policy(n->policy))
 		return error_set(e, -EINVAL, CAUSE_INTERNAL,
 				 "There is no policy \"%.20s\": choose host, tpm or kms.",
@@ -141,11 +152,9 @@ static int check_new(struct vtpmd *d, const struct registry_new *n, struct error
 		return error_set(e, -EINVAL, CAUSE_INTERNAL,
 				 "A TPM 1.2 has PCRs of SHA-1 alone: leave the PCR banks "
 				 "out.");
-	if (registry_find(d, n->name))
-		return error_set(e, -EEXIST, CAUSE_STATE_EXISTS,
-				 "There is a vTPM %s already: choose another name, or "
-				 "`vtpmctl delete %s` first.",
-				 n->name, n->name);
+	rc = check_name(d, n->name, e);
+	if (rc)
+		return rc;
 	rc = config_get(&d->host, d->config, &config, e);
 	if (rc)
 		return rc;
@@ -162,13 +171,17 @@ static void fill_registry(struct meta *m, const struct registry_new *n)
 	memset(m, 0, sizeof(*m));
 	strcpy(m->name, n->name);
 	strcpy(m->policy, n->policy);
-	uuid_generate_random(m->uuid);
+	if (n->has_uuid)
+		memcpy(m->uuid, n->uuid, sizeof(m->uuid));
+	else
+		bind_draw(m->uuid);
 	m->memory = n->memory;
 	m->localities = n->localities;
 	m->presence.denied = n->ppi_denied;
 	m->tpm12 = n->tpm12;
 	m->pcr_banks = n->pcr_banks;
 	m->process = n->process;
+	m->by_name = n->by_name;
 	m->measured = n->measured;
 	m->is_copy = n->copy_of != NULL;
 	if (m->is_copy) {
@@ -196,6 +209,11 @@ int registry_create(struct vtpmd *d, const struct registry_new *n, struct vtpm *
 		return rc;
 	fill_registry(&m, n);
 	rc = store_open(&s, d->store, m.uuid, true);
+	if (rc == -EEXIST)
+		return error_set(e, rc, CAUSE_STATE_EXISTS,
+				 "A vTPM with this uuid is in %s already: see `vtpmctl "
+				 "list`, and leave --uuid out, or choose another one.",
+				 d->store);
 	if (rc)
 		return error_set(e, rc, CAUSE_STORE, "No folder could be made in %s: %s.",
 				 d->store, strerror(-rc));
@@ -226,11 +244,18 @@ int registry_create(struct vtpmd *d, const struct registry_new *n, struct vtpm *
 	return rc;
 }
 
-int registry_remove(struct vtpm *v, struct error *e)
+static void unlink_vtpm(struct vtpm *v)
 {
 	struct vtpm **at = &v->d->vtpms;
-	int rc;
 
+	while (*at != v)
+		at = &(*at)->next;
+	*at = v->next;
+}
+
+/* Has nobody use it, on this host or another one. */
+static int claim_stopped(struct vtpm *v, struct error *e)
+{
 	if (!vtpm_is(v, VTPM_DOWN))
 		return error_set(e, -EBUSY, CAUSE_INTERNAL,
 				 "The vTPM %s runs: `vtpmctl stop %s` first.",
@@ -239,7 +264,42 @@ int registry_remove(struct vtpm *v, struct error *e)
 		return error_set(e, -EBUSY, CAUSE_INTERNAL,
 				 "Someone else waits for the vTPM %s: try again.",
 				 v->meta.name);
-	rc = store_claim(&v->store, e);
+	return store_claim(&v->store, e);
+}
+
+int registry_rename(struct vtpm *v, const char *to, struct error *e)
+{
+	char old[META_NAME_MAX + 1], text[META_NAME_MAX + 16];
+	int rc = strcmp(v->meta.name, to) ? check_name(v->d, to, e) : 0;
+
+	if (rc || !strcmp(v->meta.name, to))
+		return rc;
+	rc = claim_stopped(v, e);
+	if (rc)
+		return rc;
+	strcpy(old, v->meta.name);
+	unlink_vtpm(v);
+	strcpy(v->meta.name, to);
+	rc = meta_write(&v->store, &v->meta);
+	if (rc)
+		strcpy(v->meta.name, old);
+	registry_add(v->d, v);
+	store_release(&v->store);
+	if (rc)
+		return error_set(
+			e, rc, CAUSE_STORE,
+			"The vtpm.json of %s could not be written: %s; see its disk's space and permissions.",
+			old, strerror(-rc));
+	snprintf(text, sizeof(text), "it was %s", old);
+	vtpm_audit(v, "rename", text);
+	log_about(LOG_NOTICE, VTPM_ABOUT(v), "renamed, it was %s", old);
+	return 0;
+}
+
+int registry_remove(struct vtpm *v, struct error *e)
+{
+	int rc = claim_stopped(v, e);
+
 	if (rc)
 		return rc;
 	rc = v->store.ops->remove(&v->store, v->d->store);
@@ -252,9 +312,7 @@ int registry_remove(struct vtpm *v, struct error *e)
 	vtpm_audit(v, "delete", NULL);
 	anchor_forget(v->d->anchor, v);
 	crb_forget(v->d, v->meta.uuid);
-	while (*at != v)
-		at = &(*at)->next;
-	*at = v->next;
+	unlink_vtpm(v);
 	vtpm_free(v);
 	return 0;
 }
@@ -487,6 +545,7 @@ json_t *registry_show(struct vtpm *v, json_t *approved)
 			    rc ? json_string(strerror(-rc)) : json_null());
 	json_object_set_new(o, "tpm", json_string(meta_version(&v->meta)));
 	json_object_set_new(o, "localities", localities(v->meta.localities));
+	json_object_set_new(o, "bind", json_string(bind_word(&v->meta)));
 	json_object_set_new(o, "ppi", json_string(meta_ppi(&v->meta)));
 	json_object_set_new(o, "ppi_request",
 			    v->meta.presence.request

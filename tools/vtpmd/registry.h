@@ -15,6 +15,9 @@ struct registry_new {
 	const char *policy;
 	unsigned int memory;
 	bool process;
+	bool by_name;
+	bool has_uuid; /* else it gets one */
+	uint8_t uuid[16];
 	uint8_t localities;
 	bool ppi_denied;
 	bool tpm12;
@@ -36,6 +39,8 @@ int __must_check registry_create(struct vtpmd *d, const struct registry_new *n,
 				 struct vtpm **out, struct error *e);
 /* Removes a vTPM that is stopped or failed, with its whole store. */
 int __must_check registry_remove(struct vtpm *v, struct error *e);
+/* Gives a vTPM that is stopped or failed another name. */
+int __must_check registry_rename(struct vtpm *v, const char *to, struct error *e);
 /* The boot states that host.json approves now; an array. */
 json_t *registry_approved(struct vtpmd *d);
 /* An array of {"folder": UUID, "error": TEXT}: vTPMs whose vtpm.json cannot be used. */

@@ -13,6 +13,7 @@
 #include "tools/vtpmd/quote.h"
 #include "tools/vtpmd/trail.h"
 #include "tools/vtpmd/vtpm.h"
+#include "tools/vtpmd/bind.h"
 #include "tools/vtpmd/xen.h"
 
 #include <errno.h>
@@ -49,16 +50,17 @@ int vtpm_guest_watch(struct vtpmd *d)
 }
 
 /* The backend's domain of the device at path, libxl's copy of its nodes; -1: it is none of
- * this vTPM's. */
+ * this vTPM's, or one without its uuid is of another domain than its stub domain. */
 static int backend_of(const struct vtpm *v, const char *path)
 {
 	char node[128], text[128];
 	uint8_t uuid[16];
+	const char *why;
 	int domid;
 
 	snprintf(node, sizeof(node), "%s/uuid", path);
 	if (xen_read(v->d->xen, node, text, sizeof(text)) || uuid_parse(text, uuid) ||
-	    memcmp(uuid, v->meta.uuid, sizeof(uuid)))
+	    bind_judge(v, uuid, &why))
 		return -1;
 	snprintf(node, sizeof(node), "%s/backend", path);
 	return !xen_read(v->d->xen, node, text, sizeof(text)) &&
@@ -67,11 +69,24 @@ static int backend_of(const struct vtpm *v, const char *path)
 		       : -1;
 }
 
-/* Whether the device is of another domain than this vTPM's stub domain. */
+static bool is_stubdom(const struct vtpmd *d, int domid)
+{
+	const struct vtpm *v;
+
+	for (v = d->vtpms; v; v = v->next)
+		if (vtpm_is(v, VTPM_WITH_BODY) && v->body->domid == domid)
+			return true;
+	return false;
+}
+
+/* Whether the device is of another domain than this vTPM's stub domain, and of no other
+ * vTPM's, of which one without a uuid may be. */
 static bool is_orphan(const struct vtpm *v, const char *path)
 {
 	int domid = backend_of(v, path);
 
+	if (domid > 0 && is_stubdom(v->d, domid))
+		return false;
 	return domid >= 0 && (!vtpm_is(v, VTPM_WITH_BODY) || v->body->domid != domid);
 }
 
@@ -216,14 +231,16 @@ static void note_lost(struct vtpm *v, uint32_t domid)
 	log_about(LOG_WARNING, VTPM_ABOUT(v), "%s", v->refused);
 }
 
-static int answer_vtpm(struct vtpm *v, uint32_t domid, uint64_t on, struct cursor *list,
-		       struct cursor *out, const char **why)
+static int answer_vtpm(struct vtpm *v, const struct peer_guest *asked,
+		       struct cursor *list, struct cursor *out, const char **why)
 {
+	uint32_t domid = asked->domid;
+	uint64_t on = asked->on;
 	struct guests_verdict judged;
 	bool crb = crb_is_wanted(v->d, domid), cleared, lost = false;
-	int rc = 0;
+	int rc = asked->device ? bind_judge(v, asked->device, &judged.why) : 0;
 
-	if (crb && !is_given(v, domid)) {
+	if (!rc && crb && !is_given(v, domid)) {
 		judged.why = "its configuration has no vtpm line of this vTPM's";
 		rc = -EPERM;
 	}
@@ -271,8 +288,8 @@ static int on_cleared(void *ctx, uint32_t response, const char **why)
 }
 
 /* struct peer_owner's guest() */
-static int vtpm_guest_on_ask(void *ctx, uint32_t domid, uint64_t on, struct cursor *out,
-			     const char **why)
+static int vtpm_guest_on_ask(void *ctx, const struct peer_guest *asked,
+			     struct cursor *out, const char **why)
 {
 	struct vtpm *v = ctx;
 	uint8_t *list;
@@ -286,7 +303,7 @@ static int vtpm_guest_on_ask(void *ctx, uint32_t domid, uint64_t on, struct curs
 	if (!list)
 		return -ENOMEM;
 	w = cursor_writer(list, MEASURE_MAX);
-	rc = answer_vtpm(v, domid, on, &w, out, why);
+	rc = answer_vtpm(v, asked, &w, out, why);
 	free(list);
 	return rc;
 }
