@@ -3,11 +3,13 @@
 #include "lib/binding.h"
 #include "lib/firmwarelog.h"
 #include "lib/text.h"
+#include "lib/uuidtext.h"
 #include "lib/tpm2/marshal.h"
 #include "tools/vtpmctl/policykey.h"
 #include "tools/vtpmctl/args.h"
 #include "tools/vtpmctl/client.h"
 #include "tools/vtpmctl/file.h"
+#include "tools/vtpmctl/forfile.h"
 #include "tools/vtpmctl/cert.h"
 #include "tools/vtpmctl/tpm.h"
 #include "tools/vtpmctl/vtpmline.h"
@@ -191,6 +193,45 @@ int clone_main(int argc, char **argv)
 	json_decref(reply);
 	vtpmline_print(c.socket, c.to);
 	return fflush(stdout) ? VTPMCTL_FAILED : VTPMCTL_OK;
+}
+
+struct rename {
+	const char *name, *to, *socket;
+};
+
+static const struct args_option rename_options[] = {
+	CLIENT_SOCKET_OPTION(struct rename),
+};
+
+static const struct args_command rename_command = {
+	.usage = "rename NAME NEW [OPTIONS]",
+	.about =
+		"Gives a vTPM that is stopped another name; uuid, keys and state stay.  Prints\n"
+		"on standard error what the vtpm line in its guest's file has to become, since\n"
+		"backend= is the name's: vtpm=[\"backend=vtpm-NEW,uuid=UUID\"]\n",
+	.options = rename_options,
+	.option_count = ARRAY_SIZE(rename_options),
+	.word = "NAME",
+	.word_offset = offsetof(struct rename, name),
+	.second = "NEW",
+	.second_offset = offsetof(struct rename, to),
+};
+
+int rename_main(int argc, char **argv)
+{
+	struct rename r = {.socket = CLIENT_SOCKET};
+	json_t *request, *reply;
+	int status;
+
+	args_parse_or_exit(&rename_command, argc, argv, &r);
+	request = client_request("rename", r.name);
+	if (request)
+		json_object_set_new(request, "to", json_string(r.to));
+	status = client_call(r.socket, request, &reply);
+	json_decref(reply);
+	if (!status)
+		vtpmline_print(r.socket, r.to);
+	return status;
 }
 
 /*
@@ -434,13 +475,15 @@ int attest_main(int argc, char **argv)
 struct create {
 	const char *name;
 	const char *socket;
-	const char *policy;	/* NULL: vtpmd's default */
-	const char *placement;	/* NULL: vtpmd's default */
-	unsigned int memory;	/* MiB, 0: vtpmd's default */
-	const char *tpm;	/* NULL: vtpmd's default */
-	const char *localities; /* NULL: vtpmd's default */
-	const char *banks;	/* NULL: vtpmd's default */
-	const char *ppi;	/* NULL: vtpmd's default */
+	const char *policy;	 /* NULL: vtpmd's default */
+	const char *placement;	 /* NULL: vtpmd's default */
+	unsigned int memory;	 /* MiB, 0: vtpmd's default */
+	const char *tpm;	 /* NULL: vtpmd's default */
+	const char *localities;	 /* NULL: vtpmd's default */
+	const char *banks;	 /* NULL: vtpmd's default */
+	const char *ppi;	 /* NULL: vtpmd's default */
+	const char *uuid, *bind; /* NULL: vtpmd's choice */
+	const char *file;	 /* that gets the line; NULL: none */
 	unsigned int locality_mask, bank_mask;
 	bool measured;
 	const char *folder, *tcti;
@@ -450,6 +493,8 @@ static const char *const policies[] = {"host", "tpm", "kms", NULL};
 static const char *const placements[] = {"stubdom", "process", NULL};
 
 static const char *const presences[] = {"allow", "deny", NULL};
+
+static const char *const binds[] = {"name", "uuid", NULL};
 
 static const char *const versions[] = {"2.0", "1.2", NULL};
 
@@ -471,6 +516,12 @@ static const struct args_option create_options[] = {
 		    "some of sha1,sha256,sha384,sha512"),
 	OPTION_CHOICE("ppi", struct create, ppi, "allow|deny", presences,
 		      "whether an HVM guest may have its TPM cleared"),
+	OPTION_CHOICE("bind", struct create, bind, "name|uuid", binds,
+		      "what a guest's line has to have of it"),
+	OPTION_TEXT("uuid", struct create, uuid, "UUID",
+		    "of the vTPM, and --bind uuid; else it gets one"),
+	OPTION_TEXT("for", struct create, file, "FILE",
+		    "a guest's, which gets the vtpm line"),
 	OPTION_FLAG("measured", struct create, measured,
 		    "only for guests that `vtpmctl launch` started"),
 	CLIENT_SOCKET_OPTION(struct create),
@@ -482,6 +533,7 @@ static const struct args_command create_command = {
 		"Makes a new vTPM, seals it, starts it, and waits until guests may come.\n"
 		"Prints its uuid, alone, on standard output, and for the guest's file, on\n"
 		"standard error:  vtpm=[\"backend=vtpm-NAME,uuid=UUID\"]\n"
+		"One that is there, and is as asked for, is left as it is: status 0.\n"
 		"With a CA (`vtpmctl ca init`) it gets certificates.\n",
 	.options = create_options,
 	.option_count = ARRAY_SIZE(create_options),
@@ -568,6 +620,8 @@ static json_t *request_of(const struct create *c)
 		{"localities", c->locality_mask ? json_integer(c->locality_mask) : NULL},
 		{"pcr_banks", c->bank_mask ? json_integer(c->bank_mask) : NULL},
 		{"ppi", c->ppi ? json_string(c->ppi) : NULL},
+		{"bind", c->bind ? json_string(c->bind) : NULL},
+		{"uuid", c->uuid ? json_string(c->uuid) : NULL},
 		{"measured", c->measured ? json_true() : NULL},
 	};
 	json_t *request = client_request("create", c->name);
@@ -578,7 +632,19 @@ static json_t *request_of(const struct create *c)
 	return request;
 }
 
-static int make_vtpm(const struct create *c)
+static int add_line_for(const struct create *c)
+{
+	json_t *reply;
+	int status = client_call(c->socket, client_request("show", c->name), &reply);
+
+	if (!status)
+		status = forfile_add(c->file, json_object_get(reply, "vtpm"));
+	json_decref(reply);
+	return status;
+}
+
+/* *made: it was not there. */
+static int make_vtpm(const struct create *c, bool *made)
 {
 	json_t *reply;
 	const char *uuid;
@@ -586,6 +652,11 @@ static int make_vtpm(const struct create *c)
 
 	if (status)
 		return status;
+	*made = !json_is_false(json_object_get(reply, "changed"));
+	if (!*made)
+		fprintf(stderr,
+			"%s is there already, as asked for, and is %s: nothing was changed\n",
+			c->name, client_text(reply, "state"));
 	uuid = json_string_value(json_object_get(reply, "uuid"));
 	if (uuid)
 		printf("%s\n", uuid);
@@ -597,6 +668,8 @@ static int make_vtpm(const struct create *c)
 			c->name);
 		return VTPMCTL_FAILED;
 	}
+	if (c->file)
+		return add_line_for(c);
 	vtpmline_print(c->socket, c->name);
 	return VTPMCTL_OK;
 }
@@ -605,15 +678,18 @@ static int make_vtpm(const struct create *c)
 static int make_with(const struct create *c)
 {
 	struct error e = {.cause = CAUSE_NONE};
+	bool made = false;
 	struct ca ca;
 	int status;
 
 	if (ca_open(&ca, c->folder, c->tcti, true, &e))
 		return vtpmctl_fail(&e);
-	status = make_vtpm(c);
-	if (!status) {
-		status = issue(&ca, c->socket, c->name);
-		if (status)
+	status = make_vtpm(c, &made);
+	if (made) {
+		int issued = issue(&ca, c->socket, c->name);
+
+		status = status ? status : issued;
+		if (issued)
 			fprintf(stderr,
 				"%s is there, but without certificates: `vtpmctl cert "
 				"issue %s`\n",
@@ -621,6 +697,14 @@ static int make_with(const struct create *c)
 	}
 	ca_close(&ca);
 	return status;
+}
+
+static bool is_uuid(const char *text)
+{
+	static const uint8_t nil[UUIDTEXT_SIZE];
+	uint8_t uuid[UUIDTEXT_SIZE];
+
+	return !uuidtext_parse(text, uuid) && memcmp(uuid, nil, sizeof(nil));
 }
 
 static bool is_12(const struct create *c)
@@ -632,37 +716,50 @@ int create_main(int argc, char **argv)
 {
 	struct create c = {
 		.socket = CLIENT_SOCKET, .folder = CA_FOLDER, .tcti = TPM_TCTI};
-	bool certified;
+	bool certified, made;
+	int status;
 
 	args_parse_or_exit(&create_command, argc, argv, &c);
 	if (!take_lists(&c))
 		return VTPMCTL_USAGE;
+	if (c.uuid && !is_uuid(c.uuid)) {
+		fprintf(stderr,
+			"vtpmctl: --uuid takes 8-4-4-4-12 hexadecimal digits, as `uuidgen` "
+			"prints, not all of them 0; usage: vtpmctl %s (--help says more)\n",
+			create_command.usage);
+		return VTPMCTL_USAGE;
+	}
 	if (c.measured && is_12(&c)) {
 		fprintf(stderr, "vtpmctl: nothing is measured into a TPM 1.2: leave out "
 				"--measured or --tpm 1.2\n");
 		return VTPMCTL_USAGE;
 	}
+	if (c.file && (status = forfile_check(c.file, c.name)))
+		return status;
 	/* the certificates are a TPM 2.0's */
 	certified = ca_is_there(c.folder) && !is_12(&c);
-	return certified ? make_with(&c) : make_vtpm(&c);
+	return certified ? make_with(&c) : make_vtpm(&c, &made);
 }
 
 struct set {
-	const char *name, *ppi, *socket;
+	const char *name, *ppi, *bind, *socket;
 };
 
 static const struct args_option set_options[] = {
+	OPTION_CHOICE("bind", struct set, bind, "name|uuid", binds,
+		      "what a guest's line has to have of it"),
 	OPTION_CHOICE("ppi", struct set, ppi, "allow|deny", presences,
 		      "whether an HVM guest may have its TPM cleared"),
 	CLIENT_SOCKET_OPTION(struct set),
 };
 
 static const struct args_command set_command = {
-	.usage = "set NAME --ppi allow|deny [OPTIONS]",
+	.usage = "set NAME {--ppi allow|deny | --bind name|uuid} [OPTIONS]",
 	.about =
 		"Changes a vTPM, also while a guest uses it.  --ppi: the guest of a type=\"hvm\"\n"
 		"may request by physical presence (Windows: Clear-Tpm) that its TPM be cleared\n"
-		"before its next start; with deny it may not, and what is pending is refused.\n",
+		"before its next start; with deny it may not, and what is pending is refused.\n"
+		"--bind uuid: a guest whose vtpm line has no uuid is refused; name: it is served.\n",
 	.options = set_options,
 	.option_count = ARRAY_SIZE(set_options),
 	.word = "NAME",
@@ -676,14 +773,16 @@ int set_main(int argc, char **argv)
 	int status;
 
 	args_parse_or_exit(&set_command, argc, argv, &s);
-	if (!s.ppi) {
+	if (!s.ppi && !s.bind) {
 		fprintf(stderr, "vtpmctl: say what is to be set: usage: vtpmctl %s\n",
 			set_command.usage);
 		return VTPMCTL_USAGE;
 	}
 	request = client_request("set", s.name);
-	if (request)
+	if (request && s.ppi)
 		json_object_set_new(request, "ppi", json_string(s.ppi));
+	if (request && s.bind)
+		json_object_set_new(request, "bind", json_string(s.bind));
 	status = client_call(s.socket, request, &reply);
 	json_decref(reply);
 	return status;

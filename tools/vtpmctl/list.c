@@ -218,6 +218,7 @@ static const struct {
 	{"tpm", "TPM"},
 	{"localities", "localities"},
 	{"pcr_banks", "PCR banks"},
+	{"bind", "bound to its"},
 	{"ppi", "physical presence"},
 	{"ppi_request", "of it pending"},
 	{"policy", "policy"},

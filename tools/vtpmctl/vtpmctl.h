@@ -44,6 +44,7 @@ int recover_main(int argc, char **argv);
 int attest_main(int argc, char **argv);
 int rekey_main(int argc, char **argv);
 int clone_main(int argc, char **argv);
+int rename_main(int argc, char **argv);
 int doctor_main(int argc, char **argv);
 int audit_main(int argc, char **argv);
 int list_main(int argc, char **argv);

@@ -171,17 +171,18 @@ static int check_vtpmline(const struct vtpmline_guest *g, const json_t *vtpm,
 	const json_t *guest = json_object_get(vtpm, "guest_domid");
 	int status;
 
-	if (!line->uuid[0])
+	if (!line->uuid[0] && strcmp(client_text(vtpm, "bind"), "name"))
 		fprintf(stderr,
-			"vtpmctl: the vtpm line in %s has no uuid, and without it the "
-			"vTPM refuses the guest: write \"backend=%s,uuid=%s\"\n",
-			g->file, line->backend, client_text(vtpm, "uuid"));
+			"vtpmctl: the vtpm line in %s has no uuid, and the vTPM %s is bound "
+			"to its own: write \"backend=%s,uuid=%s\", or `vtpmctl set %s "
+			"--bind name`\n",
+			g->file, name, line->backend, client_text(vtpm, "uuid"), name);
 	else if (!is_backend(vtpm, line->backend))
 		fprintf(stderr,
 			"vtpmctl: %s names backend %s, but the vTPM %s is in %s: write "
 			"\"backend=%s,uuid=%s\"\n",
 			g->file, line->backend, name, domain ? domain : "domain 0",
-			domain ? domain : "0", line->uuid);
+			domain ? domain : "0", client_text(vtpm, "uuid"));
 	else if (json_is_integer(guest))
 		fprintf(stderr,
 			"vtpmctl: domain %lld uses the vTPM %s: shut it down first, or "
