@@ -145,8 +145,7 @@ int shares_open(const struct slot_context *x, const struct slot_kind *k,
 		rc = error_set(
 			x->error, -EXDEV, CAUSE_TPM_REPLACED,
 			"this vTPM is sealed to another TPM than this host's: start "
-			"it on its own host; when that is lost, `vtpmctl recover` it "
-			"with the recovery key; nothing was changed");
+			"it on its own host; nothing was changed");
 	if (!rc && k->has_kms)
 		rc = x->host->kms_unwrap(x->unlock, &w.kms, kms);
 	if (!rc && k->has_tpm && k->has_kms)

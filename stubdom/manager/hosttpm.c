@@ -160,8 +160,8 @@ static int replaced(const struct hosttpm_config *c, const char *how, struct erro
 	return error_set(
 		e, -EXDEV, CAUSE_TPM_REPLACED,
 		"the host's TPM was replaced or cleared (%s at 0x%08X): bring the "
-		"old TPM back, or run `vtpmctl host init --force --new-tpm`, then `vtpmctl "
-		"recover` for vTPMs with a recovery key; nothing was changed",
+		"old TPM back, or, when it is lost, run `vtpmctl host init --force "
+		"--new-tpm`; nothing was changed",
 		how, c->srk_handle);
 }
 

@@ -365,6 +365,18 @@ int unlock_kms_seal_key(const struct unlock *u, const char *key_pem, uint8_t *ou
 		  : check_sealed(u, key_pem, out, *len);
 }
 
+int unlock_kms_move_key(const struct unlock *from, const struct unlock *to, uint8_t *out,
+			size_t *len)
+{
+	struct pem pem = {0};
+	int rc = unseal_pem(from, &pem);
+
+	if (!rc)
+		rc = unlock_kms_seal_key(to, pem.text, out, len);
+	pem_wipe(&pem);
+	return rc;
+}
+
 static struct kms_config kms_config(const struct unlock_config *c, const struct pem *pem)
 {
 	return (struct kms_config){
@@ -629,6 +641,23 @@ static bool is_more_specific(const struct error *than, const struct error *e)
 	       (than->cause == CAUSE_NOT_CONFIGURED || than->cause == CAUSE_TPM_REPLACED);
 }
 
+/* Says, where its own TPM is not there, what else opens the vTPM. */
+static int unlock_replaced(const struct unlock *u, const struct envelope_header *h,
+			   int rc, const struct error *why)
+{
+	const char *name = u->config->name[0] ? u->config->name : "NAME";
+
+	if (slot_find(h, ENVELOPE_SLOT_RECOVERY) == h->slot_count)
+		return error_set(
+			u->error, rc, why->cause,
+			"%s (this vTPM has no recovery slot: nothing else opens it)",
+			why->text);
+	return error_set(u->error, rc, why->cause,
+			 "%s (this vTPM has a recovery slot: `vtpmctl recover %s --key "
+			 "FILE` seals it to this TPM)",
+			 why->text, name);
+}
+
 static int open_slots(const struct unlock *u, const struct envelope_header *h,
 		      uint8_t data_key[ENVELOPE_KEY_SIZE])
 {
@@ -660,6 +689,8 @@ static int open_slots(const struct unlock *u, const struct envelope_header *h,
 		return error_set(u->error, best_rc, CAUSE_HEADER_CORRUPT,
 				 "the vTPM's header has no key slot of its policy: "
 				 "restore it from a backup");
+	if (best.cause == CAUSE_TPM_REPLACED)
+		return unlock_replaced(u, h, best_rc, &best);
 	return error_set(u->error, best_rc, best.cause, "%s", best.text);
 }
 

@@ -86,6 +86,9 @@ int __must_check unlock_open(const struct unlock *u, const uint8_t *header,
  * is not the PEM; out, bytes. */
 int __must_check unlock_kms_seal_key(const struct unlock *u, const char *key_pem,
 				     uint8_t *out, size_t *len);
+/* The same with the key that is sealed in *from's configuration. */
+int __must_check unlock_kms_move_key(const struct unlock *from, const struct unlock *to,
+				     uint8_t *out, size_t *len);
 int __must_check unlock_kms_wrap(const struct unlock *u,
 				 const uint8_t secret[KMS_SECRET_SIZE],
 				 struct kms_wrapped *out);

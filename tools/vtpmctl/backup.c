@@ -14,7 +14,7 @@
 #include "tools/vtpmctl/args.h"
 #include "tools/vtpmctl/client.h"
 #include "tools/vtpmctl/file.h"
-#include "tools/vtpmctl/kmskey.h"
+#include "tools/vtpmctl/reseal.h"
 #include "tools/vtpmctl/vtpmline.h"
 
 #include <errno.h>
@@ -223,36 +223,19 @@ static bool is_backup(const char *file, const json_t *backup, const char *why)
 	return false;
 }
 
-/* The vTPM's header, in a backup or in vtpmd's answer. */
-struct header {
-	uint8_t bytes[ENVELOPE_HEADER_MAX];
-	size_t len;
-	struct envelope_header parsed;
-};
-
 /* Reads the header, and checks that it has the endorsement key that is expected.  from: the
  * backup's file; NULL: vtpmd's answer. */
-static int get_header(struct header *h, const json_t *backup, const char *from,
+static int get_header(struct reseal_header *h, const json_t *backup, const char *from,
 		      const char *expected, struct error *e)
 {
-	const json_t *objects = json_object_get(backup, "objects");
-	const char *hex = json_string_value(json_object_get(objects, "header"));
-	int rc;
+	int rc = reseal_get(h, backup, from, e);
 
-	h->len = sizeof(h->bytes);
-	if (!hex || hex_decode(hex, h->bytes, &h->len))
-		return from ? error_set(e, -EBADMSG, CAUSE_HEADER_CORRUPT,
-					"%s has no header: use another backup", from)
-			    : error_set(e, -EBADMSG, CAUSE_INTERNAL,
-					"vtpmd's answer has no header: install vtpmd and "
-					"vtpmctl of one version");
-	rc = envelope_header_parse(h->bytes, h->len, &h->parsed, e);
 	return rc ? rc : expectek_check(&h->parsed.desc, expected, e);
 }
 
 static int check_keys(const struct backup *b, const json_t *backup, struct error *e)
 {
-	struct header *h = malloc(sizeof(*h));
+	struct reseal_header *h = malloc(sizeof(*h));
 	int rc = h ? get_header(h, backup, b->words[0], b->expected, e)
 		   : error_set(e, -ENOMEM, CAUSE_INTERNAL, "out of memory");
 
@@ -304,7 +287,7 @@ struct recover {
 	uint8_t data_key[ENVELOPE_KEY_SIZE];
 	int has_old; /* 1: a deep rekey was under way, and states may be under ... */
 	uint8_t old_key[ENVELOPE_KEY_SIZE];
-	struct header header; /* the old one, then the bytes of the new one */
+	struct reseal_header header; /* the old one, then the bytes of the new one */
 };
 
 #define TEXT(field, NAME, VALUE, HELP)                                                  \
@@ -379,40 +362,6 @@ static int open_header(struct recover *r, struct error *e)
 	return r->has_old < 0 ? r->has_old : 0;
 }
 
-static int seal(struct recover *r, struct error *e)
-{
-	struct header *h = &r->header;
-	struct unlockconf *u = unlockconf_new(&r->conf, &r->tpm, h->parsed.uuid, e);
-	int rc;
-
-	if (!u)
-		return -EINVAL;
-	u->config.desc = h->parsed.desc;
-	h->len = sizeof(h->bytes);
-	rc = unlock_seal(&u->unlock, r->data_key, h->parsed.seq + 1, h->bytes, &h->len);
-	if (!rc && r->has_old)
-		rc = previous_key_add(h->bytes, &h->len, r->data_key, r->old_key, e);
-	unlockconf_free(u);
-	return rc;
-}
-
-/* Puts the new header into the store; an exit status. */
-static int store_backup(const struct recover *r)
-{
-	char *hex = malloc(2 * r->header.len + 1);
-	json_t *request = client_request("reseal", r->name), *reply;
-	int status;
-
-	if (hex) {
-		hex_encode(r->header.bytes, r->header.len, hex);
-		json_object_set_new(request, "header", json_string(hex));
-	}
-	free(hex);
-	status = client_call(r->socket, request, &reply);
-	json_decref(reply);
-	return status;
-}
-
 static int recover(struct recover *r, const json_t *backup, struct error *e)
 {
 	int rc = get_header(&r->header, backup, NULL, r->expected, e);
@@ -427,7 +376,8 @@ static int recover(struct recover *r, const json_t *backup, struct error *e)
 		rc = tpm_open(&r->tpm, r->tcti, e);
 	if (rc)
 		return rc;
-	rc = seal(r, e);
+	rc = reseal_seal(&r->header, &r->conf, &r->tpm, r->data_key,
+			 r->has_old ? r->old_key : NULL, e);
 	tpm_close(&r->tpm);
 	return rc;
 }
@@ -437,6 +387,7 @@ int recover_main(int argc, char **argv)
 	struct recover *r = calloc(1, sizeof(*r));
 	enum args_result parsed;
 	struct error e = {.cause = CAUSE_NONE};
+	char text[CLIENT_TEXT] = "";
 	json_t *request, *reply;
 	int status = VTPMCTL_FAILED;
 
@@ -462,7 +413,9 @@ int recover_main(int argc, char **argv)
 		if (recover(r, json_object_get(reply, "backup"), &e))
 			status = vtpmctl_fail(&e);
 		else
-			status = store_backup(r);
+			status = reseal_put(r->socket, r->name, &r->header, text);
+		if (text[0])
+			fprintf(stderr, "vtpmctl: %s\n", text);
 	}
 	json_decref(reply);
 	EVP_PKEY_free(r->private);

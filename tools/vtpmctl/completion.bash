@@ -12,7 +12,7 @@ _vtpmctl() {
 		mapfile -t words < <("$me" --help 2>/dev/null | sed -n 's/^  \([a-z]*\)  *.*/\1/p')
 		words+=(csr rename)
 	elif [ -n "$group" ] && [ "$COMP_CWORD" -eq 2 ]; then
-		mapfile -t words < <("$me" "$group" --help 2>/dev/null | sed -n 's/^  \([a-z]*\)  *.*/\1/p')
+		mapfile -t words < <("$me" "$group" --help 2>/dev/null | sed -n 's/^  \([a-z-]*\)  *.*/\1/p')
 	elif [[ $cur == -* ]]; then
 		# shellcheck disable=SC2086
 		mapfile -t words < <("$me" $command --help 2>/dev/null | sed -n 's/^  \(-., \)\{0,1\}\(--[a-z-]*\).*/\2/p')

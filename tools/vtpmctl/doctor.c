@@ -591,7 +591,7 @@ enum finding doctor_recovery(struct doctor *d)
 		return doctor_say(d, WARN,
 				  "there is no recovery key: a broken mainboard "
 				  "takes all vTPMs with it; see `vtpmctl host "
-				  "init --recovery-key`");
+				  "renew --recovery-key`");
 	return doctor_say(d, FINE, "a recovery key is configured");
 }
 

@@ -8,7 +8,6 @@
 #include "tools/vtpmctl/hostfile.h"
 #include "tools/vtpmctl/kmskey.h"
 #include "tools/vtpmctl/kmsurl.h"
-#include "tools/vtpmctl/kmsurl.h"
 #include "tools/vtpmctl/tpm.h"
 #include "tools/vtpmctl/host_anchor.h"
 #include "tools/vtpmctl/tpmnv.h"
@@ -34,6 +33,8 @@ static const struct vtpmctl_command commands[] = {
 	 host_approve_main},
 	{"anchor", "against rollback of the store: make it, accept an older state",
 	 host_anchor_main},
+	{"new-policy-key", "the policy key is lost: sign and seal all with another one",
+	 host_newkey_main},
 	{"quote", "the host's attestation key, and quotes with it", host_quote_main},
 	{"show", "what was set up, and whether the boot state is approved",
 	 host_show_main},
@@ -267,32 +268,33 @@ static int fill_kms(struct init *in, struct error *e)
 	return 0;
 }
 
-static int load_recovery_key(struct init *in, struct error *e)
+/* path: a PEM; NULL: none, and *h stays. */
+static int load_recovery_key(const char *path, struct hostconf *h, struct error *e)
 {
-	uint8_t *p = in->conf.recovery_key;
+	uint8_t *p = h->recovery_key;
 	EVP_PKEY *key = NULL;
 	BIO *bio;
 	int n = 0;
 
-	if (!in->recovery_key)
+	if (!path)
 		return 0;
-	bio = BIO_new_file(in->recovery_key, "r");
+	bio = BIO_new_file(path, "r");
 	if (bio)
 		key = PEM_read_bio_PUBKEY(bio, NULL, NULL, NULL);
 	BIO_free(bio);
 	if (key)
 		n = i2d_PUBKEY(key, NULL);
-	if (n > 0 && n <= (int)sizeof(in->conf.recovery_key))
+	if (n > 0 && n <= (int)sizeof(h->recovery_key))
 		n = i2d_PUBKEY(key, &p);
 	EVP_PKEY_free(key);
-	in->conf.recovery_key_len = n > 0 ? (size_t)n : 0;
-	if (recovery_public_ok(in->conf.recovery_key, in->conf.recovery_key_len))
+	h->recovery_key_len = n > 0 ? (size_t)n : 0;
+	if (recovery_public_ok(h->recovery_key, h->recovery_key_len))
 		return 0;
 	return error_set(e, -EINVAL, CAUSE_INTERNAL,
 			 "%s is no public key that can be used: make one with `openssl "
 			 "genpkey -algorithm X25519 -out key.pem` and `openssl pkey -in "
 			 "key.pem -pubout`",
-			 in->recovery_key);
+			 path);
 }
 
 /* The authorization values of the configuration that is replaced stay, so that what the
@@ -323,7 +325,7 @@ static int prepare(struct init *in, struct error *e)
 	if (!rc)
 		rc = find_auth(in, e);
 	if (!rc)
-		rc = load_recovery_key(in, e);
+		rc = load_recovery_key(in->recovery_key, &in->conf, e);
 	if (!rc && !in->no_kms)
 		rc = kmskey_load(&in->identity, in->kms_ca, in->kms_cert, in->kms_key, e);
 	if (!rc)
@@ -521,13 +523,14 @@ int host_init_main(int argc, char **argv)
 
 /*
  * vtpmctl host renew: another certificate and key for the KMS, another CA, other
- * addresses.  What is sealed for vTPMs stays as it is, approvals too, and the policy
+ * addresses, another key in the KMS, or another KMS; another recovery key, which needs
+ * neither TPM nor KMS.  What is sealed for vTPMs stays as it is, approvals too, and the policy
  * key is not needed: its public part in host.json is what the new key is sealed under.
  * Everything is tried before host.json is replaced; vtpmd reloads last.
  */
 
 struct renew {
-	const char *kms, *kms_ca, *kms_cert, *kms_key;
+	const char *kms, *kms_ca, *kms_cert, *kms_key, *kms_key_id, *recovery_key;
 	const char *tcti, *config, *socket;
 
 	char addresses[ADDRESS_LIST];
@@ -549,6 +552,9 @@ static const struct args_option host_renew_options[] = {
 	HOST_RENEW_TEXT(kms_ca, "kms-ca", "FILE", "PEM: who signs the KMS's certificate"),
 	HOST_RENEW_TEXT(kms, "kms", "kmip://HOST:PORT",
 			"the KMS; more after it: ,HOST:PORT"),
+	HOST_RENEW_TEXT(kms_key_id, "kms-key-id", "ID", "of the AES-256 key in the KMS"),
+	HOST_RENEW_TEXT(recovery_key, "recovery-key", "FILE",
+			"PEM: a public key, for `vtpmctl recover`"),
 	HOST_RENEW_TEXT(tcti, "tcti", "TCTI", "the TPM, " TPM_TCTI),
 	HOST_RENEW_TEXT(config, "config", "FILE", HOSTCONF_PATH),
 	CLIENT_SOCKET_OPTION(struct renew),
@@ -557,20 +563,28 @@ static const struct args_option host_renew_options[] = {
 static const struct args_command host_renew_command = {
 	.usage = "host renew [--kms-cert FILE --kms-key FILE] [OPTIONS]",
 	.about =
-		"Replaces this host's certificate and key for the KMS, its CA or its addresses,\n"
-		"and leaves the rest as `host init` made it.  vTPMs run on; the next one that is\n"
-		"opened or sealed anew uses what is new.\n",
+		"Replaces this host's certificate and key for the KMS, its CA, its addresses, the\n"
+		"key in it, all of them for another KMS, or the recovery key, and leaves the rest\n"
+		"as `host init` made it.  vTPMs run on; the next one that is opened or sealed\n"
+		"anew uses what is new.\n",
 	.options = host_renew_options,
 	.option_count = ARRAY_SIZE(host_renew_options),
 };
+
+static bool asks_kms(const struct renew *r)
+{
+	return r->kms || r->kms_ca || r->kms_cert || r->kms_key || r->kms_key_id;
+}
 
 static int host_renew_check_usage(struct renew *r)
 {
 	const char *wrong = NULL;
 
-	if (!r->kms && !r->kms_ca && !r->kms_cert && !r->kms_key)
-		wrong = "nothing is to be renewed: give --kms-cert and --kms-key, --kms-ca "
-			"or --kms";
+	if (!asks_kms(r) && !r->recovery_key)
+		wrong = "nothing is to be renewed: give --kms-cert and --kms-key, --kms-ca, "
+			"--kms, --kms-key-id or --recovery-key";
+	else if (r->kms_key_id && strlen(r->kms_key_id) > 127)
+		wrong = "--kms-key-id takes at most 127 bytes";
 	else if (!r->kms_cert != !r->kms_key)
 		wrong = "--kms-cert and --kms-key belong together";
 	else if (r->kms && kmsurl_parse_list(r->kms, r->addresses))
@@ -622,35 +636,64 @@ static int load_host(struct renew *r, struct error *e)
 {
 	int rc = hostfile_load(r->config, &r->conf, e);
 
-	if (!rc && !r->conf.has_kms)
-		rc = error_set(e, -ENOENT, CAUSE_NOT_CONFIGURED,
-			       "this host was set up without a KMS: `vtpmctl host init "
-			       "--force --kms kmip://HOST:PORT ...`");
 	if (!rc)
-		rc = kmskey_load(&r->identity, r->kms_ca, r->kms_cert, r->kms_key, e);
+		rc = load_recovery_key(r->recovery_key, &r->conf, e);
+	if (rc || !asks_kms(r))
+		return rc;
+	if (!r->conf.has_kms &&
+	    !(r->kms && r->kms_ca && r->kms_cert && r->kms_key && r->kms_key_id))
+		return error_set(e, -ENOENT, CAUSE_NOT_CONFIGURED,
+				 "this host was set up without a KMS: give it one with "
+				 "all of --kms, --kms-ca, --kms-cert, --kms-key and "
+				 "--kms-key-id");
+	r->conf.has_kms = true;
+	rc = kmskey_load(&r->identity, r->kms_ca, r->kms_cert, r->kms_key, e);
 	if (!rc && (replace(&r->conf.kms_ca, r->identity.ca_pem) ||
 		    replace(&r->conf.kms_cert, r->identity.cert_pem) ||
-		    replace(&r->conf.kms_address, r->kms ? r->addresses : NULL)))
+		    replace(&r->conf.kms_address, r->kms ? r->addresses : NULL) ||
+		    replace(&r->conf.kms_key_id, r->kms_key_id)))
 		rc = error_set(e, -ENOMEM, CAUSE_INTERNAL, "out of memory");
 	return rc;
+}
+
+static int renew_kms(struct renew *r, struct error *e)
+{
+	int rc = find_tpm(r, e);
+
+	if (!rc)
+		rc = seal_key(r, e);
+	if (rc)
+		return rc;
+	fprintf(stderr, "Trying the KMS at %s with key %s as a vTPM will\n",
+		r->conf.kms_address, r->conf.kms_key_id);
+	return kmskey_try_sealed(&r->conf, &r->tpm, NULL, e);
 }
 
 static int renew(struct renew *r, struct error *e)
 {
 	int rc = load_host(r, e);
 
-	if (!rc)
-		rc = find_tpm(r, e);
-	if (!rc)
-		rc = seal_key(r, e);
-	if (rc)
-		return rc;
-	fprintf(stderr, "Trying the KMS at %s as a vTPM will\n", r->conf.kms_address);
-	rc = kmskey_try_sealed(&r->conf, &r->tpm, NULL, e);
+	if (!rc && asks_kms(r))
+		rc = renew_kms(r, e);
 	if (rc)
 		return rc;
 	hostfile_keep(r->config);
 	return hostfile_write(r->config, &r->conf, e);
+}
+
+/* What is sealed already opens with what it was sealed with. */
+static void tell_rekey(const struct renew *r)
+{
+	if (r->recovery_key)
+		fprintf(stderr,
+			"Each vTPM gets its slot for the recovery key when it "
+			"starts next, and one that runs now with `vtpmctl rekey`.\n");
+	if (!r->kms_key_id && !r->kms)
+		return;
+	fprintf(stderr,
+		"What was sealed before needs the key of before, in the KMS of before: leave "
+		"both active until\n`vtpmctl rekey --all --old %s.prev` has done every vTPM.\n",
+		r->config);
 }
 
 /* vtpmd notices a new host.json at each start; a reload also tries again at once what
@@ -672,6 +715,8 @@ static int tell_vtpmd(const struct renew *r)
 		fprintf(stderr,
 			"Keep a copy of %s offline and remove it here (`shred -u %s`).\n",
 			r->kms_key, r->kms_key);
+	if (!status)
+		tell_rekey(r);
 	return status;
 }
 

@@ -63,8 +63,7 @@ void bootstate_show(const struct approval *a, const struct approval *last)
 				   last && last->pcrs & 1u << n ? last->value[n] : NULL);
 }
 
-/* Asks on stderr whether these values are to be signed; reads the answer from stdin. */
-static bool bootstate_confirm(void)
+bool bootstate_confirm(void)
 {
 	char *line = NULL;
 	size_t room = 0;

@@ -5,12 +5,15 @@
 #include "tools/vtpmctl/policykey.h"
 #include "tools/vtpmctl/tpm.h"
 
-/* The step that `host init` and `host approve` share: a boot state gets its policy
+/* The step that `host init`, `host approve` and `host new-policy-key` share: a boot state gets its policy
  * digest and the policy key's signature, after an operator has seen what is signed. */
 
 /* Shows the values on stderr before they are signed, and which differ from those of last,
  * the newest approval so far; NULL: none. */
 void bootstate_show(const struct approval *a, const struct approval *last);
+
+/* Asks on stderr whether these values are to be signed; reads the answer from stdin. */
+bool bootstate_confirm(void);
 
 /* Fills digest and signatures of the values and number in *a for the host *h, and warns on stderr of PCRs that
  * nothing was measured into. */

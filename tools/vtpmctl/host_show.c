@@ -251,6 +251,17 @@ static json_t *attest_json(const struct show *s)
 			 hex_json(s->conf.ak_name, TPM_NAME_SIZE), "pcrs", values);
 }
 
+/* The identifier of the recovery key, as slots name it. */
+static json_t *recovery_json(const struct hostconf *h)
+{
+	uint8_t id[CRYPT_HASH_SIZE];
+
+	if (!h->recovery_key_len ||
+	    recovery_key_id(h->recovery_key, h->recovery_key_len, id))
+		return json_null();
+	return hex_json(id, sizeof(id));
+}
+
 static json_t *host_to_json(const struct show *s)
 {
 	uint8_t fingerprint[POLICYKEY_NAME_SIZE] = {0};
@@ -260,7 +271,7 @@ static json_t *host_to_json(const struct show *s)
 	if (policykey_name(s->conf.policy_key, fingerprint))
 		return NULL;
 	return json_pack(
-		"{s:s, s:s, s:o, s:o, s:o, s:i, s:o, s:o, s:b, s:o, s:o, s:o, s:o}",
+		"{s:s, s:s, s:o, s:o, s:o, s:i, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:o}",
 		"config", s->config, "srk_handle", handle, "srk_name",
 		hex_json(s->conf.srk_name, TPM_NAME_SIZE), "srk_present",
 		s->tpm_error.cause ? json_null() : json_boolean(s->srk_same),
@@ -268,7 +279,7 @@ static json_t *host_to_json(const struct show *s)
 		(int)s->conf.approval_count, "approved_states", approvals_json(s), "pcrs",
 		host_pcrs_json(s), "approved", s->match && s->srk_same, "kms",
 		kms_json(&s->conf), "anchor", anchor_json(s), "attest", attest_json(s),
-		"tpm_error",
+		"recovery_key", recovery_json(&s->conf), "tpm_error",
 		s->tpm_error.cause ? json_string(s->tpm_error.text) : json_null());
 }
 
@@ -369,6 +380,11 @@ static void print_text(const struct show *s, const json_t *all)
 	print_host_approvals(s);
 	print_host_anchor(json_object_get(all, "anchor"));
 	print_attest(s);
+	if (json_is_null(json_object_get(all, "recovery_key")))
+		printf("recovery    no key: a broken mainboard takes the vTPMs with it; "
+		       "`vtpmctl host renew --recovery-key`\n");
+	else
+		printf("recovery    key SHA-256 %s\n", text(all, "recovery_key"));
 	if (json_is_null(kms)) {
 		printf("KMS         none: only vTPMs of --policy tpm can be made\n");
 		return;

@@ -407,6 +407,30 @@ int kmskey_seal(const struct kmskey *k, const struct hostconf *h, struct tpm *t,
 	return rc;
 }
 
+int kmskey_move(const struct hostconf *from, const struct hostconf *to, struct tpm *t,
+		uint8_t **sealed, size_t *len, struct error *e)
+{
+	struct unlockconf *old = unlockconf_new(from, t, NULL, e),
+			  *new = old ? unlockconf_new(to, t, NULL, e) : NULL;
+	int rc = new ? 0 : -EINVAL;
+
+	*len = from->kms_key_sealed_len + UNLOCK_KEY_OVERHEAD;
+	*sealed = rc ? NULL : malloc(*len);
+	if (!rc)
+		rc = *sealed ? unlock_kms_move_key(&old->unlock, &new->unlock, *sealed,
+						   len)
+			     : error_set(e, -ENOMEM, CAUSE_INTERNAL, "out of memory");
+	if (new)
+		unlockconf_free(new);
+	if (old)
+		unlockconf_free(old);
+	if (rc) {
+		free(*sealed);
+		*sealed = NULL;
+	}
+	return rc;
+}
+
 struct attempt {
 	const struct kmskey *key; /* or, when it is NULL: */
 	const struct hostconf *conf;

@@ -59,6 +59,12 @@ int __must_check kmskey_seal(const struct kmskey *k, const struct hostconf *h,
 			     struct tpm *t, uint8_t **sealed, size_t *len,
 			     struct error *e);
 
+/* The same of the key that *from has sealed, which takes a boot state that is approved in
+ * both. */
+int __must_check kmskey_move(const struct hostconf *from, const struct hostconf *to,
+			     struct tpm *t, uint8_t **sealed, size_t *len,
+			     struct error *e);
+
 /*
  * Tries the KMS: a secret is encrypted and decrypted at each address by itself, so
  * that a mistake in the second one is found now, and not on the day when the first

@@ -680,15 +680,33 @@ static void op_certificates(struct control *c, struct vtpm *v, const json_t *req
 					 identity_show(&v->meta)));
 }
 
+static void on_reload_anchored(void *ctx, const struct error *e)
+{
+	struct control *c = ctx;
+
+	if (e)
+		control_answer_refuse(c, -EIO, e);
+	else
+		control_answer_with(c, json_pack("{s:b}", "ok", 1));
+}
+
+/* With "anchored", the answer comes when the host's TPM has what is known: host.json may
+ * name another index of it. */
 static void op_reload(struct control *c, struct vtpm *v, const json_t *request)
 {
 	struct error e = {.cause = CAUSE_NONE};
 	int rc = reload(c->d, &e);
 
-	if (rc)
+	if (rc) {
 		control_answer_refuse(c, rc, &e);
-	else
+		return;
+	}
+	if (json_is_true(json_object_get(request, "anchored"))) {
+		c->waiter = (struct waiter){.done = on_reload_anchored, .ctx = c};
+		anchor_wait(c->d->anchor, &c->waiter);
+	} else {
 		control_answer_with(c, json_pack("{s:b}", "ok", 1));
+	}
 }
 
 /* Where the audit log ends, once it is known what the host's TPM knows of that. */
