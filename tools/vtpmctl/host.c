@@ -38,6 +38,8 @@ static const struct vtpmctl_command commands[] = {
 	{"quote", "the host's attestation key, and quotes with it", host_quote_main},
 	{"show", "what was set up, and whether the boot state is approved",
 	 host_show_main},
+	{"remove", "take away what init and the use of it left, in TPM and files",
+	 host_remove_main},
 };
 
 int host_main(int argc, char **argv)

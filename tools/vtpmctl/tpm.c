@@ -313,6 +313,17 @@ int tpm_srk_pinned(struct tpm *t, uint32_t handle, const uint8_t pinned[TPM_NAME
 	return rc;
 }
 
+int tpm_srk_remove(struct tpm *t, uint32_t handle, struct error *e)
+{
+	ESYS_TR none = ESYS_TR_NONE;
+	TSS2_RC rc =
+		Esys_EvictControl(t->esys, ESYS_TR_RH_OWNER, t->srk, ESYS_TR_PASSWORD,
+				  ESYS_TR_NONE, ESYS_TR_NONE, handle, &none);
+
+	t->srk = ESYS_TR_NONE;
+	return rc ? tpmrc_set(e, rc, "remove the storage key") : 0;
+}
+
 static int make_primary(struct tpm *t, ESYS_TR *primary, struct error *e)
 {
 	const TPM2B_SENSITIVE_CREATE no_secret = {0};

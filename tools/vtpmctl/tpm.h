@@ -49,6 +49,9 @@ int __must_check tpm_srk_find(struct tpm *t, uint32_t handle, uint8_t name[TPM_N
 int __must_check tpm_srk_pinned(struct tpm *t, uint32_t handle,
 				const uint8_t pinned[TPM_NAME_SIZE], struct error *e);
 
+/* Removes it from its handle, after tpm_srk_pinned(). */
+int __must_check tpm_srk_remove(struct tpm *t, uint32_t handle, struct error *e);
+
 /* The session for a command that is only read from: HMAC, audit, salted to the storage
  * key.  ESYS_TR_NONE before `host init`: then nothing says that the
  * answer is the TPM's. */

@@ -72,7 +72,7 @@ int tpmnv_define(struct tpm *t, const TPMS_NV_PUBLIC *public, const TPM2B_AUTH *
 	return rc ? tpmrc_set(e, rc, "make an NV index") : 0;
 }
 
-static int tpmnv_remove(struct tpm *t, ESYS_TR *nv, struct error *e)
+int tpmnv_remove(struct tpm *t, ESYS_TR *nv, struct error *e)
 {
 	TSS2_RC rc = Esys_NV_UndefineSpace(t->esys, ESYS_TR_RH_OWNER, *nv,
 					   ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE);

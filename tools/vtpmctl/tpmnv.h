@@ -29,6 +29,9 @@ int __must_check tpmnv_define(struct tpm *t, const TPMS_NV_PUBLIC *public,
 int __must_check tpmnv_take(struct tpm *t, const TPMS_NV_PUBLIC *wanted, ESYS_TR *nv,
 			    bool *written, struct error *e);
 
+/* Removes it, whatever it is; *nv is ESYS_TR_NONE then. */
+int __must_check tpmnv_remove(struct tpm *t, ESYS_TR *nv, struct error *e);
+
 /* Makes the counter with h->auth, or finds that it is there, and pins its Name in *h.  One
  * with another authValue is replaced, which ends all approvals, too. */
 int __must_check tpmcounter_make(struct tpm *t, struct hostconf *h, struct error *e);
