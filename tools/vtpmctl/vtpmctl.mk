@@ -39,6 +39,8 @@ install-docs:
 	install -d $(VTPMCTL_DOC)/docs
 	install -m 0644 README.md $(VTPMCTL_DOC)
 	install -m 0644 docs/*.md $(VTPMCTL_DOC)/docs
+	for f in $$(find ansible -type f); do \
+		install -D -m 0644 $$f $(VTPMCTL_DOC)/examples/$$f || exit 1; done
 .PHONY: install-vtpmctl install-docs
 
 UNIT_TESTS += certfile
