@@ -41,6 +41,7 @@ install-docs:
 	install -m 0644 docs/*.md $(VTPMCTL_DOC)/docs
 	for f in $$(find ansible -type f); do \
 		install -D -m 0644 $$f $(VTPMCTL_DOC)/examples/$$f || exit 1; done
+	install -m 0755 tools/libvirt/hook $(VTPMCTL_DOC)/examples/libvirt-hook
 .PHONY: install-vtpmctl install-docs
 
 UNIT_TESTS += certfile
