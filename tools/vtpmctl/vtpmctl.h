@@ -18,6 +18,7 @@ enum vtpmctl_status {
 	VTPMCTL_NO_SUCH_VTPM = 5,
 	VTPMCTL_TPM = 6, /* the host's TPM: absent, replaced, PCRs changed, ... */
 	VTPMCTL_KMS = 7, /* the KMS: unreachable, untrusted, denied, key gone */
+	VTPMCTL_XL = 8,	 /* xl failed, with a complaint of its own */
 };
 
 struct vtpmctl_command {

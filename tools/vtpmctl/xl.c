@@ -24,12 +24,12 @@ static void be_xl(char *const argv[], int out)
 	if (null >= 0)
 		dup2(null, STDERR_FILENO);
 	execvp(argv[0], argv);
-	if (out >= 0)
-		_exit(XL_MISSING);
-	fprintf(stderr,
-		"vtpmctl: xl cannot be run: %s; `apt install xen-system-amd64` brings it\n",
-		strerror(errno));
-	_exit(VTPMCTL_FAILED);
+	if (out < 0)
+		fprintf(stderr,
+			"vtpmctl: xl cannot be run: %s; `apt install xen-system-amd64` "
+			"brings it\n",
+			strerror(errno));
+	_exit(XL_MISSING);
 }
 
 static int wait_for(pid_t pid)
@@ -43,8 +43,18 @@ static int wait_for(pid_t pid)
 	return pid > 0 && WIFEXITED(status) ? WEXITSTATUS(status) : VTPMCTL_FAILED;
 }
 
+/* xl ends with the absolute value of libxl's error: 3 for ERROR_FAIL, 5 for ERROR_NOMEM, ... */
+static int status_of_xl(int status)
+{
+	if (!status)
+		return VTPMCTL_OK;
+	return status == XL_MISSING ? VTPMCTL_NOT_CONFIGURED : VTPMCTL_XL;
+}
+
 int xl_run(char *const argv[], int out)
 {
+	int status;
+
 	/* signals from the terminal are for xl; what comes of it is its exit status */
 	void (*interrupt)(int) = signal(SIGINT, SIG_IGN);
 	void (*quit)(int) = signal(SIGQUIT, SIG_IGN);
@@ -57,7 +67,8 @@ int xl_run(char *const argv[], int out)
 		signal(SIGPIPE, SIG_DFL);
 		be_xl(argv, out);
 	}
-	return wait_for(pid);
+	status = wait_for(pid);
+	return out < 0 ? status_of_xl(status) : status;
 }
 
 /* Whether /proc/PID/stat is of a child of this process that is an xl.  A process has its
@@ -121,7 +132,7 @@ int xl_run_held(char *const argv[])
 {
 	void (*interrupt)(int) = signal(SIGINT, SIG_IGN);
 	void (*quit)(int) = signal(SIGQUIT, SIG_IGN);
-	unsigned char status = VTPMCTL_FAILED;
+	unsigned char status = VTPMCTL_XL;
 	int told[2];
 	pid_t pid;
 

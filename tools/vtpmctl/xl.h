@@ -8,12 +8,13 @@
 
 #define XL_MISSING 127 /* as a shell has it; where out is given */
 
-/* Returns xl's exit status; VTPMCTL_FAILED: a signal ended it, or it could not be run, of which
- * a sentence was printed.  out: where what it prints goes, and its complaints
- * nowhere; -1: to the terminal. */
+/* out: where what xl prints goes, and its complaints nowhere; then returns xl's exit status, or
+ * VTPMCTL_FAILED when a signal ended it.  -1: to the terminal; then returns an exit status:
+ * VTPMCTL_XL, whatever xl's own is, which says what libxl's error was, and has other meanings
+ * here; VTPMCTL_NOT_CONFIGURED: there is no xl, of which a sentence was printed. */
 int xl_run(char *const argv[], int out);
 /*
- * The same of an xl that stays as the guest's monitor, for a caller that holds a lock of flock(2)
+ * The same, to the terminal, of an xl that stays as the guest's monitor, for a caller that holds a lock of flock(2)
  * by a descriptor with O_CLOEXEC.  A process remains that has it until no xl of this run is there
  * any more; a QEMU that hangs has it not.  When that process is killed the lock is gone, as when
  * xl is.
