@@ -31,6 +31,8 @@ static const struct vtpmctl_command commands[] = {
 	{"renew", "replace the KMS's credentials, CA or addresses", host_renew_main},
 	{"approve", "sign another boot state: after an update, or before it",
 	 host_approve_main},
+	{"predict", "before a reboot: the PCRs that come, and whether they are approved",
+	 host_predict_main},
 	{"anchor", "against rollback of the store: make it, accept an older state",
 	 host_anchor_main},
 	{"new-policy-key", "the policy key is lost: sign and seal all with another one",

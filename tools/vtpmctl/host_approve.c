@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * vtpmctl host approve: adds a signed boot state to host.json.  Run after a reboot
- * into the new state, or before it with the values that a tool predicts.  Or revokes
+ * into the new state, or before it with the values that `host predict` tells, or another
+ * tool.  Or revokes
  * one: the TPM's counter of revocations is incremented, which ends all approvals, and
  * those that stay are signed again.  vtpmd reads host.json for every start, and needs no signal.
  */
 #include "tools/vtpmctl/host_approve.h"
 #include "lib/text.h"
 #include "tools/vtpmctl/args.h"
+#include "tools/vtpmctl/host_predict.h"
 #include "tools/vtpmctl/hostfile.h"
 #include "tools/vtpmctl/tpmnv.h"
 #include "tools/vtpmctl/vtpmctl.h"
@@ -108,8 +110,8 @@ int bootstate_check(struct tpm *t, const struct approval *a, struct error *e)
 }
 
 struct approve {
-	const char *policy_key, *values, *label, *revoke, *tcti, *config;
-	bool only, yes;
+	const char *policy_key, *values, *label, *revoke, *log, *replace, *tcti, *config;
+	bool predicted, only, yes;
 
 	struct hostconf conf;
 	struct tpm tpm;
@@ -123,6 +125,11 @@ static const struct args_option options[] = {
 		    "the private key of `host init`"),
 	OPTION_TEXT("values", struct approve, values, "N=HEX,N=HEX",
 		    "these SHA-256 PCR values, not the present ones"),
+	OPTION_FLAG("predicted", struct approve, predicted,
+		    "those that come, as `host predict` tells them"),
+	OPTION_TEXT("log", struct approve, log, "FILE", "with it: as of `host predict`"),
+	OPTION_TEXT("replace", struct approve, replace, "OLD=NEW,...",
+		    "with it: the same"),
 	OPTION_FLAG("only", struct approve, only, "revoke all approvals so far"),
 	OPTION_TEXT("label", struct approve, label, "LABEL",
 		    "a name for this state, for `host show`"),
@@ -162,6 +169,8 @@ static int load_approval_key(struct approve *a, struct error *e)
 
 static int read_state(struct approve *a, struct error *e)
 {
+	const struct predict_from from = {"", PREDICT_ESP, a->replace};
+	bool changed;
 	int rc;
 
 	a->state.pcrs = a->conf.pcrs;
@@ -171,6 +180,8 @@ static int read_state(struct approve *a, struct error *e)
 			e, -EINVAL, CAUSE_INTERNAL,
 			"--values takes N=HEX,N=HEX with 64 hex digits each, for PCRs "
 			"that `vtpmctl host show` lists");
+	if (!rc && a->predicted)
+		rc = hostpredict(&a->conf, a->log, &from, a->state.value, &changed, e);
 	return rc;
 }
 
@@ -244,7 +255,7 @@ static int sign_approval(struct approve *a, struct error *e)
 			"nothing was signed: type yes when asked, or give --yes");
 	a->state.number = a->number + a->only;
 	rc = bootstate_sign(a->key, h, &a->state, e);
-	if (!rc && !a->values)
+	if (!rc && !a->values && !a->predicted)
 		rc = bootstate_check(&a->tpm, &a->state, e);
 	return rc;
 }
@@ -354,8 +365,12 @@ static int check_usage(const struct approve *a)
 {
 	const char *wrong = NULL;
 
-	if (a->revoke && (a->values || a->only || a->label || a->yes))
+	if (a->revoke && (a->values || a->predicted || a->only || a->label || a->yes))
 		wrong = "--revoke goes with --policy-key alone";
+	else if (a->predicted && a->values)
+		wrong = "--predicted and --values exclude each other";
+	else if (a->replace && !a->predicted)
+		wrong = "--replace goes with --predicted";
 	else if (!a->policy_key)
 		wrong = "--policy-key is missing";
 	else if (a->label && !hostconf_label_ok(a->label))
@@ -370,7 +385,11 @@ static int check_usage(const struct approve *a)
 
 int host_approve_main(int argc, char **argv)
 {
-	struct approve a = {.tcti = TPM_TCTI, .config = HOSTCONF_PATH};
+	struct approve a = {
+		.log = PREDICT_LOG,
+		.tcti = TPM_TCTI,
+		.config = HOSTCONF_PATH,
+	};
 	struct error e = {0};
 	int rc;
 

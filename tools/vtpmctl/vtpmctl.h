@@ -66,6 +66,7 @@ int host_anchor_main(int argc, char **argv);
 int host_approve_main(int argc, char **argv);
 int host_newkey_main(int argc, char **argv);
 int host_init_main(int argc, char **argv);
+int host_predict_main(int argc, char **argv);
 int host_remove_main(int argc, char **argv);
 int host_renew_main(int argc, char **argv);
 int host_quote_main(int argc, char **argv);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # What an operator types: build/bin/vtpmctl.
 VTPMCTL_SRCS := $(wildcard tools/vtpmctl/*.c) $(KMS_SRCS) lib/audit.c lib/tpm2/quote.c lib/text.c lib/uuidtext.c lib/measure.c lib/firmwarelog.c \
+                tools/vtpm-verify/eventlog.c \
                 $(HOSTCONF_SRCS) $(HOSTTPM_SRCS) $(UNLOCK_SRCS)
 VTPMCTL_LIBS := -ltss2-esys -ltss2-mu -ltss2-rc -ltss2-tctildr -ljansson -lssl -lcrypto -lxlutil -luuid
 
@@ -32,6 +33,8 @@ install-vtpmctl: $(BUILD)/bin/vtpmctl
 		$(DESTDIR)/lib/systemd/system/xen-vtpm-guest@.service
 	install -D -m 0644 tools/vtpmctl/completion.bash \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/vtpmctl
+	install -D -m 0644 tools/vtpmctl/apt-predict.conf \
+		$(DESTDIR)$(PREFIX)/share/xen-vtpm/apt-predict.conf
 
 VTPMCTL_DOC := $(DESTDIR)$(PREFIX)/share/doc/xen-vtpm
 INSTALL += install-docs
@@ -69,3 +72,11 @@ UNIT_TESTS += vtpmctl_firmware
 vtpmctl_firmware_UNIT_SRCS := $(addprefix tools/vtpmctl/,firmware.c measure.c refusal.c) lib/measure.c lib/cursor.c \
 	lib/text.c lib/crypt.c lib/tpm2/marshal.c
 vtpmctl_firmware_UNIT_LIBS := -lxlutil -lcrypto
+
+UNIT_TESTS += vtpmctl_predict
+vtpmctl_predict_UNIT_SRCS := $(addprefix tools/vtpmctl/,predict.c pefile.c) tools/vtpm-verify/eventlog.c \
+	lib/firmwarelog.c lib/measure.c lib/text.c lib/error.c lib/tpm2/quote.c $(TPM2_PUBLIC_SRCS)
+vtpmctl_predict_UNIT_LIBS := -lcrypto
+FUZZ_TESTS += pefile
+pefile_FUZZ_SRCS := tools/vtpmctl/pefile.c lib/cursor.c lib/crypt.c
+pefile_FUZZ_LIBS := -lcrypto
