@@ -164,6 +164,8 @@ enum channel_config {
 	CONFIG_TPM_VERSION = 9, /* u8: 20 a TPM 2.0 (also when absent), 12 a TPM 1.2 */
 	CONFIG_EPOCH =
 		10, /* u64: of this run, for all that it stores (lib/slot/envelope.h) */
+	CONFIG_TRIAL = 11, /* u8: 1 it is opened, said READY of, and closed: no guest is
+			    * offered it, and what is put is dropped */
 
 	CONFIG_SRK_HANDLE = 16,	  /* u32, a persistent handle */
 	CONFIG_SRK_NAME = 17,	  /* 34 bytes: the pinned TPM Name */

@@ -96,6 +96,9 @@ static bool take_vtpm(struct cursor *v, uint16_t tag, struct unlock_config *c)
 	case CONFIG_EPOCH:
 		c->epoch = cursor_u64(v);
 		break;
+	case CONFIG_TRIAL:
+		c->trial = cursor_u8(v) != 0;
+		break;
 	default:
 		return false;
 	}

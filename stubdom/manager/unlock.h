@@ -26,6 +26,7 @@ struct unlock_config {
 	bool is_copy; /* of the vTPM copy_of */
 	uint8_t copy_of[16];
 	uint64_t epoch; /* of this run */
+	bool trial;	/* nobody gets it: it is to be opened, and closed again */
 	/* of a vTPM that is to be made; else its header's, once that is open */
 	struct envelope_desc desc;
 	struct hosttpm_config tpm; /* srk handle and name, policy key, approvals */

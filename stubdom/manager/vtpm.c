@@ -571,11 +571,11 @@ static int run_vtpm(struct vtpm *v)
 		return rc;
 	}
 	rc = begin_vtpm(v);
-	if (!rc)
+	if (!rc && !v->config.trial)
 		rc = open_fronts(v);
 	if (!rc)
 		rc = announce(v);
-	if (!rc)
+	if (!rc && !v->config.trial)
 		rc = serve_vtpm(v);
 	close_fronts(v);
 	if (engine_close() && !rc)

@@ -115,6 +115,24 @@ static void either_a_word_or_a_flag(void **state)
 	assert_int_equal(PARSE(&with_word_or_flag, &s, "web1", "web2"), ARGS_BAD);
 }
 
+static void both_words_or_none(void **state)
+{
+	struct args_command c = with_word;
+	struct sample s;
+
+	c.second = "FILE";
+	c.second_offset = offsetof(struct sample, file);
+	c.words_optional = true;
+	assert_int_equal(PARSE(&c, &s, "--force"), ARGS_RUN);
+	assert_null(s.name);
+	assert_int_equal(PARSE(&c, &s, "web1", "a", "--force"), ARGS_RUN);
+	assert_string_equal(s.name, "web1");
+	assert_string_equal(s.file, "a");
+	assert_int_equal(PARSE(&c, &s, "web1"), ARGS_BAD);
+	assert_int_equal(PARSE(&c, &s, ""), ARGS_BAD);
+	assert_int_equal(PARSE(&c, &s, "web1", "a", "b"), ARGS_BAD);
+}
+
 static void takes_every_kind(void **state)
 {
 	struct sample s;
@@ -267,6 +285,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(two_words),
 		cmocka_unit_test(either_a_word_or_a_flag),
+		cmocka_unit_test(both_words_or_none),
 		cmocka_unit_test(takes_every_kind),
 		cmocka_unit_test(letters_are_short_names),
 		cmocka_unit_test(parses_twice),

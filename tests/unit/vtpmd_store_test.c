@@ -150,6 +150,63 @@ static void finds_a_folder_that_was_put_back(void **state)
 	assert_int_equal(store_reopen(&store, root), -ENOENT);
 }
 
+static void count_names(void *ctx, const char *name)
+{
+	if (name[0] != '.' || strlen(name) > 2)
+		++*(int *)ctx;
+}
+
+static int names_in_root(void)
+{
+	int n = 0;
+
+	assert_int_equal(store_list(root, count_names, &n), 0);
+	return n;
+}
+
+/* The other place has the other state, whole; a second one finds nothing of the first. */
+static void swaps_with_the_place_beside(void **state)
+{
+	struct store beside;
+
+	assert_int_equal(put(7, 'a', 100), 0);
+	assert_int_equal(store_open_beside(&beside, root, uuid), 0);
+	assert_int_equal(store_put(&beside, CHANNEL_OBJECT_PERMALL, 3,
+				   object(false, uuid, 3, 'b', 100), 100),
+			 0);
+	store_close(&beside);
+	assert_int_equal(store_open_beside(&beside, root, uuid), 0);
+	assert_int_equal(store_seq(&beside, CHANNEL_OBJECT_PERMALL), 0);
+	assert_int_equal(store_put(&beside, CHANNEL_OBJECT_PERMALL, 3,
+				   object(false, uuid, 3, 'b', 100), 100),
+			 0);
+	assert_int_equal(store_swap(&store, &beside, root), 0);
+	assert_int_equal(store.ops->remove(&store, root), 0);
+	store_close(&store);
+	store_close(&beside);
+	assert_int_equal(store_open(&store, root, uuid, false), 0);
+	assert_int_equal(last_byte("permall"), 'b');
+	assert_int_equal(last_byte("permall.prev"), -1);
+	assert_int_equal(names_in_root(), 1);
+}
+
+/* Also when it is whole: it is nobody's. */
+static void a_place_beside_goes_with_the_next_list(void **state)
+{
+	struct store beside;
+
+	assert_int_equal(put(7, 'a', 100), 0);
+	assert_int_equal(store_open_beside(&beside, root, uuid), 0);
+	assert_int_equal(store_put(&beside, CHANNEL_OBJECT_PERMALL, 3,
+				   object(false, uuid, 3, 'b', 100), 100),
+			 0);
+	assert_int_equal(names_in_root(), 1);
+	assert_int_equal(store_swap(&store, &beside, root), -ENOENT);
+	store_close(&beside);
+	assert_int_equal(store_reopen(&store, root), 0);
+	assert_int_equal(last_byte("permall"), 'a');
+}
+
 static void refuses_what_is_no_object(void **state)
 {
 	assert_int_equal(store_put(&store, CHANNEL_OBJECT_PERMALL, 1,
@@ -614,6 +671,8 @@ int main(void)
 		TEST(drops_only_a_useless_header),
 		TEST(removes_all_of_it),
 		TEST(meta_round_trip),
+		TEST(swaps_with_the_place_beside),
+		TEST(a_place_beside_goes_with_the_next_list),
 		cmocka_unit_test(names),
 	};
 

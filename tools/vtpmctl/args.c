@@ -124,6 +124,8 @@ static enum args_result take_words(const struct args_command *cmd, int argc, cha
 		if (flag)
 			return ARGS_RUN;
 	}
+	if (cmd->words_optional && optind >= argc)
+		return ARGS_RUN;
 	for (i = 0; i < ARRAY_SIZE(words) && words[i].name; i++, optind++) {
 		if (optind >= argc || !argv[optind][0])
 			return bad(cmd, "%s is missing", words[i].name);

@@ -40,7 +40,8 @@ struct args_command {
 	/* a flag, one of options, that is given in the word's place; NULL: none is */
 	const char *word_or;
 	size_t word_or_offset;
-	const char *second; /* the same for a second word */
+	bool words_optional; /* none of the words is a command line, too */
+	const char *second;  /* the same for a second word */
 	size_t second_offset;
 };
 

@@ -12,6 +12,7 @@
 #include "lib/slot/previous_key.h"
 #include "lib/slot/recovery.h"
 #include "tools/vtpmctl/args.h"
+#include "tools/vtpmctl/backup.h"
 #include "tools/vtpmctl/client.h"
 #include "tools/vtpmctl/file.h"
 #include "tools/vtpmctl/reseal.h"
@@ -77,53 +78,58 @@ static int expectek_check(const struct envelope_desc *desc, const char *expected
 #define FORMAT	"xen-vtpm backup"
 #define VERSION 2
 
-struct backup {
-	const char *words[2]; /* NAME FILE; FILE */
-	const char *socket;
-	const char *name;
-	const char *expected;
-	bool replace, unchecked;
-};
-
 static const struct args_option backup_options[] = {
-	OPTION_FLAG("replace", struct backup, replace,
+	OPTION_FLAG("replace", struct backup_options, replace,
 		    "write over FILE when it is there"),
-	OPTION_FLAG("unchecked", struct backup, unchecked,
+	OPTION_FLAG("unchecked", struct backup_options, unchecked,
 		    "also of what would not start here"),
-	CLIENT_SOCKET_OPTION(struct backup),
+	OPTION_TEXT("all", struct backup_options, all, "DIR",
+		    "all vTPMs, each to DIR/NAME-DATE.backup"),
+	OPTION_NUMBER("keep", struct backup_options, keep, "N", 1, 100000,
+		      "with --all: of each vTPM the newest N only"),
+	OPTION_TEXT("verify", struct backup_options, verify, "FILE",
+		    "see whether a backup opens here"),
+	OPTION_TEXT("key", struct backup_options, key, "PEM",
+		    "with --verify: by the private recovery key"),
+	CLIENT_SOCKET_OPTION(struct backup_options),
 };
 
 static const struct args_command backup_command = {
-	.usage = "backup NAME FILE [OPTIONS]",
+	.usage = "backup NAME FILE | --all DIR | --verify FILE [OPTIONS]",
 	.about =
 		"Writes a vTPM's sealed state and its description into a file.  May be done\n"
 		"while a guest uses it.  The file holds no secret in clear: it opens only\n"
 		"where the vTPM opens (its TPM, its KMS key).  A vTPM that does not run is\n"
-		"compared with what is anchored in the host's TPM before.\n",
+		"compared with what is anchored in the host's TPM before.  --verify has a\n"
+		"manager of its own open a backup, beside the store and what runs.\n",
 	.options = backup_options,
 	.option_count = ARRAY_SIZE(backup_options),
 	.word = "NAME",
-	.word_offset = offsetof(struct backup, words[0]),
+	.word_offset = offsetof(struct backup_options, words[0]),
 	.second = "FILE",
-	.second_offset = offsetof(struct backup, words[1]),
+	.second_offset = offsetof(struct backup_options, words[1]),
+	.words_optional = true,
 };
 
 static const struct args_option restore_options[] = {
-	OPTION_TEXT("name", struct backup, name, "NAME", "another one than it had"),
-	EXPECTEK_OPTION(struct backup, expected),
-	CLIENT_SOCKET_OPTION(struct backup),
+	OPTION_FLAG("replace", struct backup_options, replace,
+		    "the vTPM that is here, once FILE opened"),
+	OPTION_TEXT("name", struct backup_options, name, "NAME",
+		    "another one than it had"),
+	EXPECTEK_OPTION(struct backup_options, expected),
+	CLIENT_SOCKET_OPTION(struct backup_options),
 };
 
 static const struct args_command restore_command = {
 	.usage = "restore FILE [OPTIONS]",
 	.about =
 		"Makes a stopped vTPM of a backup, with the uuid that it had.  Refused while\n"
-		"this vTPM is here; make sure that it runs on no other host either.  What\n"
-		"the guest wrote after the backup is not in it.\n",
+		"this vTPM is here, but with --replace; make sure that it runs on no other\n"
+		"host either.  What the guest wrote after the backup is not in it.\n",
 	.options = restore_options,
 	.option_count = ARRAY_SIZE(restore_options),
 	.word = "FILE",
-	.word_offset = offsetof(struct backup, words[0]),
+	.word_offset = offsetof(struct backup_options, words[0]),
 };
 
 /* The checksum of an object without its "sha256". */
@@ -150,10 +156,10 @@ static int checksum(const json_t *backup, char hex[2 * CRYPT_HASH_SIZE + 1])
 	return rc;
 }
 
-static int write_backup(const struct backup *b, json_t *backup)
+/* backup: vtpmd's, to which the rest is added. */
+static int save_backup(const char *file, bool replace, json_t *backup, struct error *e)
 {
 	char taken[32], hex[2 * CRYPT_HASH_SIZE + 1], *text = NULL;
-	struct error e = {.cause = CAUSE_NONE};
 	time_t now = time(NULL);
 	struct tm tm;
 	int rc = -1;
@@ -167,29 +173,71 @@ static int write_backup(const struct backup *b, json_t *backup)
 	    !json_object_set_new(backup, "sha256", json_string(hex)))
 		text = json_dumps(backup, JSON_INDENT(1));
 	if (text)
-		rc = file_save(b->words[1], 0600, b->replace, text, strlen(text), &e);
+		rc = file_save(file, 0600, replace, text, strlen(text), e);
 	free(text);
-	if (!rc)
-		return VTPMCTL_OK;
-	if (e.cause == CAUSE_NONE)
-		error_set(&e, rc, CAUSE_INTERNAL, "there is no memory for the backup");
-	return vtpmctl_fail(&e);
+	if (rc && e->cause == CAUSE_NONE)
+		error_set(e, rc, CAUSE_INTERNAL, "there is no memory for the backup");
+	return rc;
+}
+
+int backup_write(struct client *c, const struct backup_options *o, const char *name,
+		 const char *file, struct error *e)
+{
+	json_t *request = client_request("backup", name), *reply, *told;
+	char text[CLIENT_TEXT];
+	int rc, status;
+
+	if (request && o->unchecked)
+		json_object_set_new(request, "unchecked", json_true());
+	status = client_ask(c, o->socket, request, &reply, text);
+	if (status) {
+		error_set(e, -EIO, CAUSE_INTERNAL, "%s", text);
+		return status;
+	}
+	rc = save_backup(file, o->replace, json_object_get(reply, "backup"), e);
+	json_decref(reply);
+	request = client_request("backed-up", NULL);
+	if (request && rc)
+		json_object_set_new(request, "error", json_string(e->text));
+	status = client_ask(c, o->socket, request, &told, text);
+	json_decref(told);
+	if (status && !rc)
+		error_set(e, -EIO, CAUSE_INTERNAL,
+			  "%s is written, but vtpmd's audit log does not have it: %s",
+			  file, text);
+	return rc ? VTPMCTL_FAILED : status;
+}
+
+static int backup_bad(const char *why)
+{
+	fprintf(stderr, "vtpmctl: %s; usage: vtpmctl %s (--help says more)\n", why,
+		backup_command.usage);
+	return VTPMCTL_USAGE;
 }
 
 int backup_main(int argc, char **argv)
 {
-	struct backup b = {.socket = CLIENT_SOCKET};
-	json_t *request, *reply;
+	struct backup_options o = {.socket = CLIENT_SOCKET};
+	struct error e = {.cause = CAUSE_NONE};
+	struct client c = {.stream = NULL};
 	int status;
 
-	args_parse_or_exit(&backup_command, argc, argv, &b);
-	request = client_request("backup", b.words[0]);
-	if (request && b.unchecked)
-		json_object_set_new(request, "unchecked", json_true());
-	status = client_call(b.socket, request, &reply);
-	if (!status)
-		status = write_backup(&b, json_object_get(reply, "backup"));
-	json_decref(reply);
+	args_parse_or_exit(&backup_command, argc, argv, &o);
+	if (!o.words[0] + !o.all + !o.verify != 2)
+		return backup_bad("give one of NAME FILE, --all DIR and --verify FILE");
+	if ((o.keep && !o.all) || (o.key && !o.verify) || (o.replace && !o.words[0]) ||
+	    (o.unchecked && o.verify))
+		return backup_bad(
+			"--keep goes with --all, --key with --verify, --replace "
+			"with NAME FILE, --unchecked with both but --verify");
+	if (o.all)
+		return backup_all(&o);
+	if (o.verify)
+		return backup_verify(&o);
+	status = backup_write(&c, &o, o.words[0], o.words[1], &e);
+	client_close(&c);
+	if (status)
+		fprintf(stderr, "vtpmctl: %s\n", e.text);
 	return status;
 }
 
@@ -233,38 +281,46 @@ static int get_header(struct reseal_header *h, const json_t *backup, const char 
 	return rc ? rc : expectek_check(&h->parsed.desc, expected, e);
 }
 
-static int check_keys(const struct backup *b, const json_t *backup, struct error *e)
+static int check_keys(const struct backup_options *o, const json_t *backup,
+		      struct error *e)
 {
 	struct reseal_header *h = malloc(sizeof(*h));
-	int rc = h ? get_header(h, backup, b->words[0], b->expected, e)
+	int rc = h ? get_header(h, backup, o->words[0], o->expected, e)
 		   : error_set(e, -ENOMEM, CAUSE_INTERNAL, "out of memory");
 
 	free(h);
 	return rc;
 }
 
+json_t *backup_read(const char *file)
+{
+	json_error_t why;
+	json_t *backup = json_load_file(file, JSON_REJECT_DUPLICATES, &why);
+
+	if (is_backup(file, backup, why.text))
+		return backup;
+	json_decref(backup);
+	return NULL;
+}
+
 int restore_main(int argc, char **argv)
 {
-	struct backup b = {.socket = CLIENT_SOCKET};
+	struct backup_options o = {.socket = CLIENT_SOCKET};
 	json_t *backup, *request, *reply;
 	struct error e = {.cause = CAUSE_NONE};
-	json_error_t why;
 	int status = VTPMCTL_FAILED;
 
-	args_parse_or_exit(&restore_command, argc, argv, &b);
-	backup = json_load_file(b.words[0], JSON_REJECT_DUPLICATES, &why);
-	if (!is_backup(b.words[0], backup, why.text)) {
-		status = VTPMCTL_FAILED;
-	} else if (check_keys(&b, backup, &e)) {
+	args_parse_or_exit(&restore_command, argc, argv, &o);
+	backup = backup_read(o.words[0]);
+	if (backup && check_keys(&o, backup, &e)) {
 		status = vtpmctl_fail(&e);
-	} else {
-		request = json_pack("{s:s, s:O, s:s*}", "op", "restore", "backup", backup,
-				    "name", b.name);
-		status = client_call(b.socket, request, &reply);
+	} else if (backup) {
+		request = json_pack("{s:s, s:O, s:b, s:s*}", "op", "restore", "backup",
+				    backup, "replace", o.replace, "name", o.name);
+		status = client_call(o.socket, request, &reply);
 		if (!status) {
-			printf("%s\n", json_string_value(json_object_get(reply, "uuid")));
-			vtpmline_print(b.socket,
-				       b.name ? b.name : client_text(backup, "name"));
+			printf("%s\n", client_text(reply, "uuid"));
+			vtpmline_print(o.socket, client_text(reply, "name"));
 		}
 		json_decref(reply);
 	}
@@ -407,7 +463,8 @@ int recover_main(int argc, char **argv)
 	/* the state stays what it is, and is compared when the vTPM starts */
 	request = client_request("backup", r->name);
 	if (request)
-		json_object_set_new(request, "unchecked", json_true());
+		json_object_update_new(
+			request, json_pack("{s:b, s:b}", "unchecked", 1, "recover", 1));
 	status = client_call(r->socket, request, &reply);
 	if (!status) {
 		if (recover(r, json_object_get(reply, "backup"), &e))

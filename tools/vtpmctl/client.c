@@ -61,12 +61,29 @@ static int dial_client(const char *path, int *fd, char text[CLIENT_TEXT])
 	return VTPMCTL_OK;
 }
 
-static int send_request(FILE *stream, json_t *request)
+/* By the descriptor: a stream that was read from is not written to. */
+static int send_text(int fd, const char *text, size_t len)
 {
-	if (json_dumpf(request, stream, JSON_COMPACT) || fputc('\n', stream) == EOF ||
-	    fflush(stream))
-		return -EIO;
+	while (len) {
+		ssize_t n = write(fd, text, len);
+
+		if (n < 0)
+			return -errno;
+		text += n;
+		len -= (size_t)n;
+	}
 	return 0;
+}
+
+static int send_request(int fd, json_t *request)
+{
+	char *text = json_dumps(request, JSON_COMPACT);
+	int rc = text ? send_text(fd, text, strlen(text)) : -ENOMEM;
+
+	if (!rc)
+		rc = send_text(fd, "\n", 1);
+	free(text);
+	return rc;
 }
 
 static int refused(const json_t *line, char text[CLIENT_TEXT])
@@ -103,23 +120,29 @@ static json_t *last_line(FILE *stream)
 	return line;
 }
 
-static int converse(const char *socket_path, json_t *request, json_t **reply,
-		    char text[CLIENT_TEXT])
+static int dial(struct client *c, const char *path, char text[CLIENT_TEXT])
+{
+	int fd = -1, status = c->stream ? VTPMCTL_OK : dial_client(path, &fd, text);
+
+	if (fd < 0)
+		return status;
+	c->stream = fdopen(fd, "r");
+	if (c->stream)
+		return VTPMCTL_OK;
+	close(fd);
+	return unreachable(path, errno, text);
+}
+
+static int converse(struct client *c, const char *socket_path, json_t *request,
+		    json_t **reply, char text[CLIENT_TEXT])
 {
 	json_t *line = NULL;
-	FILE *stream;
-	int fd = -1, status = dial_client(socket_path, &fd, text);
+	int status = dial(c, socket_path, text);
 
 	if (status)
 		return status;
-	stream = fdopen(fd, "r+");
-	if (!stream) {
-		close(fd);
-		return unreachable(socket_path, errno, text);
-	}
-	if (!send_request(stream, request))
-		line = last_line(stream);
-	fclose(stream);
+	if (!send_request(fileno(c->stream), request))
+		line = last_line(c->stream);
 	if (!line) {
 		snprintf(text, CLIENT_TEXT,
 			 "vtpmd ended the conversation without an answer; `journalctl -u "
@@ -134,18 +157,35 @@ static int converse(const char *socket_path, json_t *request, json_t **reply,
 	return status;
 }
 
-int client_try(const char *socket_path, json_t *request, json_t **reply,
+int client_ask(struct client *c, const char *socket_path, json_t *request, json_t **reply,
 	       char text[CLIENT_TEXT])
 {
 	int status = VTPMCTL_USAGE;
 
 	*reply = NULL;
 	if (request)
-		status = converse(socket_path, request, reply, text);
+		status = converse(c, socket_path, request, reply, text);
 	else /* jansson takes UTF-8 only */
 		snprintf(text, CLIENT_TEXT,
 			 "the name is not plain text; see `vtpmctl list`");
 	json_decref(request);
+	return status;
+}
+
+void client_close(struct client *c)
+{
+	if (c->stream)
+		fclose(c->stream);
+	c->stream = NULL;
+}
+
+int client_try(const char *socket_path, json_t *request, json_t **reply,
+	       char text[CLIENT_TEXT])
+{
+	struct client c = {.stream = NULL};
+	int status = client_ask(&c, socket_path, request, reply, text);
+
+	client_close(&c);
 	return status;
 }
 

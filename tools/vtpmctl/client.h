@@ -14,6 +14,7 @@
 #include "tools/vtpmctl/args.h"
 
 #include <jansson.h>
+#include <stdio.h>
 
 #define CLIENT_SOCKET "/run/xen-vtpm/vtpmd.sock"
 #define CLIENT_TEXT   4096 /* a sentence, and its zero */
@@ -29,6 +30,17 @@ int __must_check client_call(const char *socket_path, json_t *request, json_t **
 /* The same, with the sentence in text, which is set when it fails. */
 int __must_check client_try(const char *socket_path, json_t *request, json_t **reply,
 			    char text[CLIENT_TEXT]);
+
+/* A connection with several requests, one after the other. */
+struct client {
+	FILE *stream; /* NULL: none */
+};
+
+/* As client_try(); the connection, which it makes, stays until client_close(). */
+int __must_check client_ask(struct client *c, const char *socket_path, json_t *request,
+			    json_t **reply, char text[CLIENT_TEXT]);
+void client_close(struct client *c);
+
 /* each() for every vTPM of this host, with what "list" tells of it, one after the other;
  * what each() prints is shown at once.  each() returns an exit status: after
  * VTPMCTL_NO_VTPMD there is no sense in going on, after another one there is.  Returns

@@ -173,11 +173,13 @@ int reseal_one(struct reseal *r, const char *name, char text[CLIENT_TEXT])
 {
 	struct reseal_header *h = malloc(sizeof(*h));
 	struct error e = {.cause = CAUSE_NONE};
-	json_t *reply = NULL;
+	json_t *request = client_request("backup", name), *reply = NULL;
 	int status;
 
 	/* it is compared with what is anchored: no other header is sealed to this host */
-	status = client_try(r->socket, client_request("backup", name), &reply, text);
+	if (request) /* no file is made of it */
+		json_object_set_new(request, "recover", json_true());
+	status = client_try(r->socket, request, &reply, text);
 	if (!status && !h)
 		status = VTPMCTL_FAILED;
 	if (!status && seal_anew(r, h, json_object_get(reply, "backup"), &e)) {

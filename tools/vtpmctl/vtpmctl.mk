@@ -31,6 +31,8 @@ install-vtpmctl: $(BUILD)/bin/vtpmctl
 	install -D -m 0755 $< $(DESTDIR)$(PREFIX)/sbin/vtpmctl
 	install -D -m 0644 tools/vtpmctl/xen-vtpm-guest@.service \
 		$(DESTDIR)/lib/systemd/system/xen-vtpm-guest@.service
+	install -m 0644 tools/vtpmctl/xen-vtpm-backup.service tools/vtpmctl/xen-vtpm-backup.timer \
+		$(DESTDIR)/lib/systemd/system
 	install -D -m 0644 tools/vtpmctl/completion.bash \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/vtpmctl
 	install -D -m 0644 tools/vtpmctl/apt-predict.conf \

@@ -3,8 +3,10 @@
 #include "tools/vtpmd/bind.h"
 #include "tools/vtpmd/anchor.h"
 #include "tools/vtpmd/cert.h"
+#include "tools/vtpmd/crb.h"
 #include "tools/vtpmd/identity.h"
 #include "tools/vtpmd/log.h"
+#include "tools/vtpmd/trail.h"
 #include "lib/text.h"
 
 #include <errno.h>
@@ -59,9 +61,6 @@ json_t *backup_make(struct vtpm *v, struct error *e)
 		return NULL;
 	}
 	uuid_unparse_lower(v->meta.uuid, uuid);
-	vtpm_audit(v, "backup", NULL);
-	log_about(LOG_NOTICE, VTPM_ABOUT(v), "backed up at generation %llu",
-		  (unsigned long long)store_seq(&v->store, CHANNEL_OBJECT_PERMALL));
 	return json_pack(
 		"{s:s, s:s, s:i, s:s, s:s, s:I, s:o, s:o, s:o, s:s, s:s}", "name",
 		v->meta.name, "uuid", uuid, "memory", (int)v->meta.memory, "placement",
@@ -72,7 +71,56 @@ json_t *backup_make(struct vtpm *v, struct error *e)
 		bind_word(&v->meta));
 }
 
-static int not_whole(struct error *e)
+void backup_give(struct vtpm *v, struct backup_given *g)
+{
+	*g = (struct backup_given){.waits = true,
+				   .seq = store_seq(&v->store, CHANNEL_OBJECT_PERMALL)};
+	strcpy(g->name, v->meta.name);
+	memcpy(g->uuid, v->meta.uuid, sizeof(g->uuid));
+}
+
+void backup_told(struct vtpmd *d, struct backup_given *g, const char *why)
+{
+	const struct log_about about = {.vtpm = g->name, .uuid = g->uuid};
+	char detail[160], uuid[37];
+	const struct audit_event a = {.event = why ? "backup-failed" : "backup",
+				      .vtpm = g->name,
+				      .uuid = uuid,
+				      .detail = detail};
+
+	if (!g->waits)
+		return;
+	g->waits = false;
+	uuid_unparse_lower(g->uuid, uuid);
+	if (why)
+		text_clean(detail, sizeof(detail), why, strlen(why));
+	else
+		snprintf(detail, sizeof(detail), "generation %llu",
+			 (unsigned long long)g->seq);
+	log_about(why ? LOG_WARNING : LOG_NOTICE, &about,
+		  why ? "its backup was not made: %s" : "backed up at %s", detail);
+	(void)trail_add(d, &a);
+}
+
+static struct vtpm *find_uuid(struct vtpmd *d, const uint8_t uuid[16])
+{
+	struct vtpm *v;
+
+	for (v = d->vtpms; v; v = v->next)
+		if (!memcmp(v->meta.uuid, uuid, sizeof(v->meta.uuid)))
+			return v;
+	return NULL;
+}
+
+struct vtpm *backup_find(struct vtpmd *d, const json_t *backup)
+{
+	const char *text = json_string_value(json_object_get(backup, "uuid"));
+	uint8_t uuid[16];
+
+	return text && !uuid_parse(text, uuid) ? find_uuid(d, uuid) : NULL;
+}
+
+int backup_not_whole(struct error *e)
 {
 	return error_set(e, -EBADMSG, CAUSE_INTERNAL,
 			 "The backup is not whole, or not one of a vTPM: use another "
@@ -152,24 +200,40 @@ int backup_accept(struct vtpm *v, struct error *e)
 	return 0;
 }
 
-static int check_free(struct vtpmd *d, const struct meta *m, struct error *e)
+/* The name that a restored vTPM gets; own: the vTPM that may have it already, or NULL. */
+static int take_name(struct vtpmd *d, const struct vtpm *own, const char *name,
+		     struct meta *m, struct error *e)
 {
-	struct vtpm *v;
+	const struct vtpm *other;
 
-	for (v = d->vtpms; v; v = v->next)
-		if (!memcmp(v->meta.uuid, m->uuid, sizeof(m->uuid)))
-			return error_set(
-				e, -EEXIST, CAUSE_STATE_EXISTS,
-				"This vTPM is here already, as %s: if the backup "
-				"shall take its place, keep what is here with "
-				"`vtpmctl backup %s FILE`, then `vtpmctl delete %s` "
-				"first.",
-				v->meta.name, v->meta.name, v->meta.name);
-	if (registry_find(d, m->name))
+	if (!meta_name_ok(name))
+		return error_set(e, -EINVAL, CAUSE_INTERNAL,
+				 "The name is not usable: give 1 to %d letters, "
+				 "digits, '_', '.' or '-', the first a letter or "
+				 "digit.",
+				 META_NAME_MAX);
+	other = registry_find(d, name);
+	if (other && other != own)
 		return error_set(e, -EEXIST, CAUSE_STATE_EXISTS,
 				 "There is a vTPM %s already: give another name with "
 				 "--name.",
-				 m->name);
+				 name);
+	if (name != m->name)
+		strcpy(m->name, name);
+	return 0;
+}
+
+/* That the vTPM itself is not here. */
+static int check_absent(struct vtpmd *d, const struct meta *m, struct error *e)
+{
+	const struct vtpm *v = find_uuid(d, m->uuid);
+
+	if (v)
+		return error_set(e, -EEXIST, CAUSE_STATE_EXISTS,
+				 "This vTPM is here already, as %s: `vtpmctl stop %s`, "
+				 "then `vtpmctl restore --replace` puts the backup in "
+				 "its place once that has opened.",
+				 v->meta.name, v->meta.name);
 	return 0;
 }
 
@@ -182,18 +246,11 @@ int backup_restore(struct vtpmd *d, const json_t *backup, const char *name,
 	int rc = meta_parse(backup, &m);
 
 	if (rc)
-		return not_whole(e);
+		return backup_not_whole(e);
 	m.process = d->processes;
-	if (name) {
-		if (!meta_name_ok(name))
-			return error_set(e, -EINVAL, CAUSE_INTERNAL,
-					 "The name is not usable: give 1 to %d letters, "
-					 "digits, '_', '.' or '-', the first a letter or "
-					 "digit.",
-					 META_NAME_MAX);
-		strcpy(m.name, name);
-	}
-	rc = check_free(d, &m, e);
+	rc = check_absent(d, &m, e);
+	if (!rc)
+		rc = take_name(d, NULL, name[0] ? name : m.name, &m, e);
 	if (rc)
 		return rc;
 	rc = store_open(&s, d->store, m.uuid, true);
@@ -221,11 +278,108 @@ int backup_restore(struct vtpmd *d, const json_t *backup, const char *name,
 	(void)!s.ops->remove(&s, d->store);
 	store_close(&s);
 	if (rc == -EBADMSG || rc == -EINVAL || rc == -EPERM)
-		return not_whole(e);
+		return backup_not_whole(e);
 	return error_set(
 		e, rc ? rc : -ENOMEM, CAUSE_STORE,
 		"The folder in %s could not be written: %s; see its disk's space and permissions.",
 		d->store, strerror(rc ? -rc : ENOMEM));
+}
+
+int backup_may_replace(const struct vtpm *v, struct error *e)
+{
+	if (vtpm_is(v, VTPM_DOWN) && !v->waiters)
+		return 0;
+	return error_set(
+		e, -EBUSY, CAUSE_INTERNAL,
+		"The vTPM %s runs, or is being stopped: `vtpmctl stop %s` first.",
+		v->meta.name, v->meta.name);
+}
+
+/* Makes the new folder beside the old one, and exchanges them. */
+static int swap_in(struct vtpm *v, struct meta *m, const json_t *backup, struct store *s)
+{
+	int rc = store_open_beside(s, v->d->store, v->meta.uuid);
+
+	if (rc)
+		return rc;
+	rc = put_all(s, m, backup);
+	if (!rc)
+		rc = store_swap(&v->store, s, v->d->store);
+	if (rc) {
+		(void)!s->ops->remove(s, v->d->store);
+		store_close(s);
+	}
+	return rc;
+}
+
+/* The old one goes; the vTPM is what the new folder says. */
+static void take_new(struct vtpm *v, const struct meta *m, struct store *s)
+{
+	struct vtpm **at = &v->d->vtpms;
+	struct store old = v->store;
+	int rc;
+
+	s->on_event = old.on_event;
+	s->ctx = old.ctx;
+	v->store = *s;
+	rc = old.ops->remove(&old, v->d->store);
+	if (rc)
+		log_about(LOG_WARNING, VTPM_ABOUT(v),
+			  "what a backup replaced could not be erased: %s; it is, when "
+			  "vtpmd starts the next time",
+			  strerror(-rc));
+	store_release(&old);
+	store_close(&old);
+	v->meta = *m;
+	if (v->body)
+		v->body->memory = m->memory;
+	while (*at != v)
+		at = &(*at)->next;
+	*at = v->next;
+	registry_add(v->d, v);
+	crb_forget(v->d, v->meta.uuid);
+}
+
+static int failed_in(const struct vtpm *v, int rc, struct error *e)
+{
+	if (rc == -EBADMSG || rc == -EINVAL || rc == -EPERM)
+		return backup_not_whole(e);
+	return error_set(
+		e, rc, CAUSE_STORE,
+		"The folder in %s could not be written: %s; see its disk's space "
+		"and permissions. The vTPM %s is as it was.",
+		v->d->store, strerror(-rc), v->meta.name);
+}
+
+int backup_replace(struct vtpm *v, const json_t *backup, const char *name,
+		   struct error *e)
+{
+	struct store s;
+	struct meta m;
+	int rc = meta_parse(backup, &m);
+
+	if (rc)
+		return backup_not_whole(e);
+	m.process = v->meta.process;
+	rc = take_name(v->d, v, name[0] ? name : v->meta.name, &m, e);
+	if (!rc)
+		rc = backup_may_replace(v, e);
+	/* what a start that failed would have tried again is given up, too */
+	if (!rc)
+		rc = vtpm_stop(v, e);
+	if (!rc)
+		rc = store_claim(&v->store, e);
+	if (rc)
+		return rc;
+	rc = swap_in(v, &m, backup, &s);
+	if (rc) {
+		store_release(&v->store);
+		return failed_in(v, rc, e);
+	}
+	take_new(v, &m, &s);
+	backup_take(v, "restore");
+	log_about(LOG_NOTICE, VTPM_ABOUT(v), "replaced by its backup");
+	return 0;
 }
 
 /* The header that was put is what counts, and what the vTPM is. */

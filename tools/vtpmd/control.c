@@ -2,6 +2,7 @@
 #include "tools/vtpmd/control.h"
 #include "lib/text.h"
 #include "tools/vtpmd/log.h"
+#include "tools/vtpmd/trial.h"
 
 #include <errno.h>
 #include <event2/buffer.h>
@@ -39,6 +40,8 @@ static void drop_control(struct control *c)
 	if (c->settling)
 		waiter_cancel(&c->settling->waiters, &c->waiter);
 	anchor_cancel(c->d->anchor, &c->waiter);
+	trial_cancel(c);
+	backup_told(c->d, &c->given, "vtpmctl ended before it told of a file");
 	release(c);
 }
 
@@ -224,7 +227,8 @@ void control_answer_ok(struct control *c, const uint8_t uuid[16])
 	char text[37];
 
 	uuid_unparse_lower(uuid, text);
-	control_answer_with(c, json_pack("{s:b, s:s}", "ok", 1, "uuid", text));
+	control_answer_with(c, json_pack("{s:b, s:s, s:s*}", "ok", 1, "uuid", text,
+					 "name", c->what == RESTORE ? c->name : NULL));
 }
 
 void control_answer_malformed(struct control *c)

@@ -18,6 +18,7 @@
 #include "include/compiler.h"
 #include "tools/vtpmd/anchor.h"
 #include "tools/vtpmd/ask.h"
+#include "tools/vtpmd/backup.h"
 #include "tools/vtpmd/registry.h"
 
 #include <event2/bufferevent.h>
@@ -34,7 +35,9 @@ enum control_what {
 	LIST,
 	RESUME,
 	BACKUP,
+	BACKED_UP,
 	RESTORE,
+	VERIFY,
 	RESEAL,
 	REKEY,
 	RELOAD,
@@ -65,8 +68,10 @@ struct control {
 	char name[META_NAME_MAX + 2]; /* of the vTPM; one too long stays so */
 	struct waiter waiter;	      /* in a list of settling's, or of the anchor's */
 	struct vtpm *settling;	      /* NULL: no vTPM is waited for */
+	bool recovers;		      /* BACKUP: for `vtpmctl recover` */
 	bool ran;		      /* STOP: it is not stopped already */
 	uint8_t uuid[16];	      /* of the answer, while the anchor is waited for */
+	struct backup_given given;    /* BACKUP: what became of it was not told yet */
 	struct ask ask;
 };
 

@@ -13,6 +13,7 @@
 #include "tools/vtpmd/work.h"
 #include "tools/vtpmd/registry.h"
 #include "tools/vtpmd/trail.h"
+#include "tools/vtpmd/trial.h"
 #include "tools/vtpmd/tunnel.h"
 #include "tools/vtpmd/xen.h"
 #include "lib/crypt.h"
@@ -268,6 +269,7 @@ static void end(struct vtpmd *d)
 	size_t i;
 
 	control_close(d);
+	trial_end();
 	metrics_close(d);
 	/* before the leases are given back */
 	work_end();
@@ -346,6 +348,7 @@ static int run_loop(struct vtpmd *d)
 			 d->store, strerror(-rc));
 		return rc;
 	}
+	trial_sweep(d);
 	rc = crb_load(d, presence_requested);
 	if (rc) {
 		log_line(LOG_ERR, "the run folder %s cannot be read: %s; see `df /run`",

@@ -43,6 +43,29 @@ int store_open(struct store *s, const char *root, const uint8_t uuid[16], bool c
 	return rc;
 }
 
+int store_open_beside(struct store *s, const char *root, const uint8_t uuid[16])
+{
+	int rc;
+
+	*s = (struct store){.ops = ops_of(root), .beside = true};
+	memcpy(s->uuid, uuid, sizeof(s->uuid));
+	rc = s->ops->open_beside ? s->ops->open_beside(s, root) : -EOPNOTSUPP;
+	if (rc)
+		s->ops = NULL;
+	return rc;
+}
+
+int store_swap(struct store *own, struct store *beside, const char *root)
+{
+	int rc = own->ops->swap ? own->ops->swap(own, beside, root) : -EOPNOTSUPP;
+
+	if (!rc) {
+		own->beside = true;
+		beside->beside = false;
+	}
+	return rc;
+}
+
 int store_reopen(struct store *s, const char *root)
 {
 	struct store fresh;

@@ -61,13 +61,16 @@ struct store_ops {
 	/* As store_set(); no other generation is kept. */
 	int (*set)(struct store *s, const char *name, const void *buf, size_t len);
 	/* Begins to store p->buf if it may replace what is stored (store_put()), and calls
-	 * store_put_end() unless this fails: later, or, p->now, within the call. */
+	 * store_put_end() unless this fails: later or within the call, p->now within it. */
 	int (*put)(struct store_put *p);
 	/* Erases the generation before a value; whole: the value too.  Not being there is
 	 * success. */
 	int (*erase)(struct store *s, const char *name, bool whole);
 	/* The key slots go first. */
 	int (*remove)(struct store *s, const char *root);
+	/* As store_open_beside() and store_swap(); NULL: the place has no such thing. */
+	int (*open_beside)(struct store *s, const char *root);
+	int (*swap)(struct store *own, struct store *beside, const char *root);
 };
 
 extern const struct store_ops store_folder;
@@ -88,6 +91,7 @@ struct store_known {
 struct store {
 	const struct store_ops *ops; /* NULL: none is open */
 	uint8_t uuid[16];
+	bool beside; /* not the vTPM's place, but the one beside it: store_open_beside() */
 	uint64_t epoch; /* of the run, which all puts have to carry; 0: any */
 	bool claimed, claiming;
 	bool lost; /* the claim, and not claimed again since: nothing is written */
@@ -105,6 +109,13 @@ int __must_check store_list(const char *root, void (*each)(void *ctx, const char
 /* Opens the vTPM's place below root; create: makes it (-EEXIST). */
 int __must_check store_open(struct store *s, const char *root, const uint8_t uuid[16],
 			    bool create);
+/* Opens an empty place beside the vTPM's own, for what is to replace it: it is no vTPM, and
+ * goes when vtpmd starts, or is opened beside again.  -EOPNOTSUPP */
+int __must_check store_open_beside(struct store *s, const char *root,
+				   const uint8_t uuid[16]);
+/* Exchanges the two places in one step, which is durable: beside is the vTPM's own then.  On
+ * failure both are as they were. */
+int __must_check store_swap(struct store *own, struct store *beside, const char *root);
 /* While there is no claim: what is there now, which may be another one (a folder's copy
  * that was put back). */
 int __must_check store_reopen(struct store *s, const char *root);

@@ -95,12 +95,26 @@ static int erase_previous(int dir, const char *name)
 
 #define MACHINE_ID "/etc/machine-id"
 
-static void uuid_path(char *out, size_t room, const char *root, const uint8_t uuid[16])
+#define BESIDE_LEN (1 + 36 + 4) /* .UUID.new */
+
+static void folder_path(char *out, size_t room, const char *root, const struct store *s)
 {
 	char text[37];
 
-	uuid_unparse_lower(uuid, text);
-	snprintf(out, room, "%s/%s", root, text);
+	uuid_unparse_lower(s->uuid, text);
+	snprintf(out, room, s->beside ? "%s/.%s.new" : "%s/%s", root, text);
+}
+
+/* Whether a name is that of a folder beside a vTPM's. */
+static bool is_beside(const char *name, uint8_t uuid[16])
+{
+	char text[37];
+
+	if (strlen(name) != BESIDE_LEN || name[0] != '.' || strcmp(name + 37, ".new"))
+		return false;
+	memcpy(text, name + 1, 36);
+	text[36] = '\0';
+	return !uuid_parse(text, uuid);
 }
 
 /* Makes the entry of path in its parent durable. */
@@ -116,10 +130,30 @@ static int sync_parent(const char *root)
 	return rc;
 }
 
+static int remove_folder(struct store *s, const char *root);
+
+/* A replacement that was interrupted left it: what it was to replace, or what was not whole. */
+static int sweep_beside(const char *root, const uint8_t uuid[16])
+{
+	struct store s = {.beside = true, .lease = -1};
+	char path[4096];
+	int rc;
+
+	memcpy(s.uuid, uuid, sizeof(s.uuid));
+	folder_path(path, sizeof(path), root, &s);
+	s.dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (s.dir < 0)
+		return errno == ENOENT ? 0 : -errno;
+	rc = remove_folder(&s, root);
+	close(s.dir);
+	return rc;
+}
+
 static int list_folders(const char *root, void (*each)(void *ctx, const char *uuid),
 			void *ctx)
 {
 	struct dirent *entry;
+	uint8_t uuid[16];
 	DIR *dir;
 
 	if (mkdir(root, 0700) && errno != EEXIST)
@@ -128,7 +162,10 @@ static int list_folders(const char *root, void (*each)(void *ctx, const char *uu
 	if (!dir)
 		return -errno;
 	while ((entry = readdir(dir)))
-		each(ctx, entry->d_name);
+		if (!is_beside(entry->d_name, uuid))
+			each(ctx, entry->d_name);
+		else
+			(void)!sweep_beside(root, uuid);
 	closedir(dir);
 	return 0;
 }
@@ -138,13 +175,33 @@ static int open_folder(struct store *s, const char *root, bool create)
 	char path[4096];
 
 	s->dir = s->lease = -1;
-	uuid_path(path, sizeof(path), root, s->uuid);
+	folder_path(path, sizeof(path), root, s);
 	if (create && mkdir(path, 0700))
 		return -errno;
 	s->dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (s->dir < 0)
 		return -errno;
 	return create ? sync_parent(root) : 0;
+}
+
+static int open_beside(struct store *s, const char *root)
+{
+	int rc = sweep_beside(root, s->uuid);
+
+	return rc ? rc : open_folder(s, root, true);
+}
+
+static int swap_folders(struct store *own, struct store *beside, const char *root)
+{
+	char a[4096], b[4096];
+
+	folder_path(a, sizeof(a), root, own);
+	folder_path(b, sizeof(b), root, beside);
+	if (renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE))
+		return -errno;
+	/* should it not be durable, a power cut leaves the old one: none is lost */
+	(void)!sync_parent(root);
+	return 0;
 }
 
 static void close_folder(struct store *s)
@@ -369,7 +426,7 @@ static int remove_folder(struct store *s, const char *root)
 		if (strcmp(d->d_name, ".") && strcmp(d->d_name, ".."))
 			(void)unlinkat(s->dir, d->d_name, 0);
 	closedir(dir);
-	uuid_path(path, sizeof(path), root, s->uuid);
+	folder_path(path, sizeof(path), root, s);
 	if (rmdir(path))
 		return -errno;
 	return sync_parent(root);
@@ -386,4 +443,6 @@ const struct store_ops store_folder = {
 	.put = begin_put,
 	.erase = erase_value,
 	.remove = remove_folder,
+	.open_beside = open_beside,
+	.swap = swap_folders,
 };
