@@ -2,6 +2,7 @@
 #include "tools/vtpm-verify/judge.h"
 #include "lib/text.h"
 #include "tools/vtpm-verify/firmware.h"
+#include "tools/vtpm-verify/first.h"
 #include "tools/vtpm-verify/policy.h"
 
 #include <errno.h>
@@ -551,6 +552,27 @@ static void check_binding(const struct judge *j, const struct evidence *e,
 	check_log_bound(host, b->host_log, v);
 }
 
+/* The hashes are what a policy has to name, if they are meant. */
+static void refuse_image(const struct binding *b, struct verdict *v)
+{
+	char kernel[2 * CRYPT_HASH_SIZE + 1], manager[2 * CRYPT_HASH_SIZE + 1];
+
+	hex_encode(b->manager.p, b->manager.n, manager);
+	if (!b->kernel.n) {
+		verdict_add(
+			v, "image",
+			"the vTPM's manager is a process of domain 0, which the policy "
+			"does not name: manager %s",
+			manager);
+		return;
+	}
+	hex_encode(b->kernel.p, b->kernel.n, kernel);
+	verdict_add(v, "image",
+		    "the stub domain runs a kernel and manager that the policy does not "
+		    "name: kernel %s, manager %s",
+		    kernel, manager);
+}
+
 static void check_side_image(const struct policy *p, const struct binding *b,
 			     struct verdict *v)
 {
@@ -567,9 +589,7 @@ static void check_side_image(const struct policy *p, const struct binding *b,
 			    : !b->kernel.n))
 			return;
 	}
-	verdict_add(v, "image",
-		    "the stub domain runs a kernel and manager that the "
-		    "policy does not name");
+	refuse_image(b, v);
 }
 
 /* Both have to say the same: user data that the verifier knows nothing of were signed for
@@ -610,7 +630,9 @@ static void judge_sides(const struct judge *j, const struct evidence *e,
 	judge_host(j->policy, host, b->uuid, v);
 	judge_guest(j->policy, vtpm, v);
 	judge_firmware(j->policy, vtpm, v);
-	if (j->policy_made && !v->reasons && !e->vtpm.log_is_guests)
+	if (j->policy_made && j->is_first && !v->reasons && !e->vtpm.log_is_guests)
+		*j->policy_made = first_launch(j->policy, vtpm);
+	else if (j->policy_made && !v->reasons && !e->vtpm.log_is_guests)
 		verdict_add(
 			v, "firmware",
 			"there is no log of the guest's firmware in the evidence, from "

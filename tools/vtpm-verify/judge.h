@@ -23,6 +23,7 @@ struct judge {
 	size_t user_len;      /* 0: none */
 	time_t at;	      /* when certificates have to be valid */
 	json_t **policy_made; /* NULL: none is wanted; else it is that of this boot */
+	bool is_first;	      /* the policy is this evidence's own: first.h */
 };
 
 void judge(const struct judge *j, const struct evidence *e, struct verdict *v);

@@ -5,6 +5,7 @@
  */
 #include "tools/vtpm-verify/policy.h"
 #include "tools/vtpm-verify/judge.h"
+#include "tools/vtpm-verify/first.h"
 #include "lib/crypt.h"
 #include "lib/text.h"
 #include "version.h"
@@ -41,7 +42,8 @@ static void help(FILE *to)
 	      "                   of the TLS key of who presents it; without it: nothing\n"
 	      "  --crl FILE       revocation lists of the policy's CAs, PEM or DER; repeatable\n"
 	      "  --make-policy    when it accepts, print the policy with this boot added,\n"
-	      "                   in place of the verdict: of the log of its own firmware\n"
+	      "                   in place of the verdict: of the log of its own firmware;\n"
+	      "                   without --policy a first one, of this evidence alone\n"
 	      "  --json           the verdict as a JSON object\n"
 	      "  --at SECONDS     judge certificates as of then, since 1970; else now\n"
 	      "  --version, --help\n\n"
@@ -75,8 +77,9 @@ static bool take_time(const char *text, time_t *at)
 
 static int check(struct options *o)
 {
-	if (!o->policy || !o->nonce || !o->evidence)
-		return usage("--policy, --nonce and one file of evidence are needed");
+	if ((!o->policy && !o->make_policy) || !o->nonce || !o->evidence)
+		return usage("--policy (or --make-policy), --nonce and one file of "
+			     "evidence are needed");
 	o->nonce_len = sizeof(o->nonce_bytes);
 	if (hex_decode(o->nonce, o->nonce_bytes, &o->nonce_len) ||
 	    o->nonce_len < BINDING_NONCE_MIN)
@@ -215,7 +218,8 @@ static int verify_evidence(const struct options *o, const struct policy *p,
 			  .user = o->user_bytes,
 			  .user_len = o->user_len,
 			  .at = o->at,
-			  .policy_made = o->make_policy ? &made : NULL};
+			  .policy_made = o->make_policy ? &made : NULL,
+			  .is_first = !o->policy};
 	struct verdict v = {0};
 	struct evidence *e;
 
@@ -236,6 +240,22 @@ static int verify_evidence(const struct options *o, const struct policy *p,
 	return v.reasons ? REFUSED : ACCEPTED;
 }
 
+/* The text of a policy of the evidence's own; "": it is no evidence, as no policy is. */
+static char *make_first(const char *text)
+{
+	struct evidence *e;
+	json_t *policy;
+	char *made;
+
+	if (evidence_parse(text, &e))
+		return strdup("");
+	policy = first_policy(e);
+	evidence_free(e);
+	made = policy ? json_dumps(policy, 0) : NULL;
+	json_decref(policy);
+	return made ? made : strdup("");
+}
+
 int main(int argc, char **argv)
 {
 	struct options o = {.at = time(NULL)};
@@ -250,12 +270,16 @@ int main(int argc, char **argv)
 	}
 	if (status >= 0)
 		return status;
-	policy = read_text(o.policy);
 	text = read_text(o.evidence);
+	policy = o.policy ? read_text(o.policy) : text ? make_first(text) : NULL;
 	status = USAGE;
-	if (policy && text && policy_parse(policy, &p, why, sizeof(why))) {
+	if (policy && text && !o.policy && !policy[0]) {
+		fprintf(stderr,
+			"vtpm-verify: %s is not evidence as `vtpmctl attest` writes it\n",
+			o.evidence);
+	} else if (policy && text && policy_parse(policy, &p, why, sizeof(why))) {
 		fprintf(stderr, "vtpm-verify: the policy %s makes no sense: %s\n",
-			o.policy, why);
+			o.policy ? o.policy : "of this evidence", why);
 	} else if (policy && text) {
 		status = add_all_crls(&o, &p);
 		if (!status)
