@@ -405,6 +405,14 @@ int ca_init_main(int argc, char **argv)
 		rc = write_certs(&i, "chain.pem", true, &e);
 	if (!rc)
 		rc = write_json(&i, &e);
+	if (!rc)
+		fprintf(stderr,
+			"The CA is made. Now:\n"
+			"- `vtpmctl cert issue --all` gives its certificates to the vTPMs that "
+			"run;\n  new ones get them when they are created\n"
+			"- give %s/chain.pem to those who shall trust these vTPMs (\"ek_ca\" of\n"
+			"  vtpm-verify's policy)\n",
+			i.folder);
 	if (!rc && i.intermediate)
 		fprintf(stderr,
 			"Move %s/root-key.pem to a safe place off this host: nothing here "

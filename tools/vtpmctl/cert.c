@@ -95,10 +95,28 @@ static int ask(const struct cert *c, json_t **reply)
 	return VTPMCTL_FAILED;
 }
 
+/* "01c00002  RSA-2048 EK" */
+static void label_cert(const char *index, const X509 *cert, char *out, size_t size)
+{
+	EVP_PKEY *key = X509_get0_pubkey(cert);
+	const char *what = strcmp(index, HOLDER_PLATFORM) ? "EK" : "platform";
+	char group[32] = "";
+
+	if (key && EVP_PKEY_is_a(key, "RSA"))
+		snprintf(out, size, "%s  RSA-%d %s:", index, EVP_PKEY_get_bits(key),
+			 what);
+	else if (key && EVP_PKEY_get_group_name(key, group, sizeof(group), NULL) == 1)
+		snprintf(out, size, "%s  ECC P-%d %s:", index, EVP_PKEY_get_bits(key),
+			 what);
+	else
+		snprintf(out, size, "%s  %s:", index, what);
+}
+
 int cert_show_main(int argc, char **argv)
 {
 	struct cert c = {.socket = CLIENT_SOCKET};
 	uint8_t der[HOLDER_CERT_MAX];
+	char label[64];
 	json_t *reply, *value;
 	const char *index;
 	int status;
@@ -113,10 +131,13 @@ int cert_show_main(int argc, char **argv)
 		const uint8_t *at = decode(value, der, &len);
 		X509 *cert = at ? d2i_X509(NULL, &at, (long)len) : NULL;
 
-		if (cert)
-			certprint(index, cert);
-		else
-			printf("%-11s an attribute certificate, %zu bytes\n", index, len);
+		if (cert) {
+			label_cert(index, cert, label, sizeof(label));
+			certprint(label, cert);
+		} else {
+			printf("%-11s platform, an attribute certificate, %zu bytes\n",
+			       index, len);
+		}
 		X509_free(cert);
 	}
 	json_decref(reply);

@@ -23,6 +23,8 @@ _vtpmctl() {
 		return # a name that is not there yet
 	elif [[ $group == cert && $prev != --* && $COMP_CWORD -eq 3 ]]; then
 		mapfile -t words < <("$me" list 2>/dev/null | sed '1d; s/ .*//')
+	elif [[ $prev == --accept ]]; then
+		mapfile -t words < <("$me" list 2>/dev/null | sed '1d; s/ .*//')
 	elif [[ $command == backup && $prev == --keep ]]; then
 		return
 	elif [[ $prev == --* || $command == launch || $command == check || $command == restore || $COMP_CWORD -gt 2 ]]; then

@@ -488,12 +488,26 @@ static void say_done(const struct init *in)
 			"  this host uses its sealed form\n",
 			in->kms_key, in->kms_key);
 	fprintf(stderr,
+		"- keep a copy of %s where only root can read it: without it this\n"
+		"  host's vTPMs do not open\n"
 		"- move %s off this host: whoever has it can approve any\n"
 		"  boot state, and updates of this host cannot be approved without it\n",
-		in->key_path);
+		in->config, in->key_path);
+	if (in->recovery_key)
+		fprintf(stderr,
+			"- put the private half of %s into a safe: it opens every vTPM "
+			"of\n  this host\n",
+			in->recovery_key);
+	else
+		fprintf(stderr,
+			"- this host has no recovery key: when its TPM is lost, so are its "
+			"vTPMs\n  (docs/host-setup.md, 7)\n");
 	fprintf(stderr,
 		"- start vtpmd: `systemctl enable --now vtpmd`, or, when it runs,\n"
-		"  `systemctl reload vtpmd`\n");
+		"  `systemctl reload vtpmd`\n"
+		"- see that nothing is wrong: `vtpmctl doctor`\n"
+		"- make a vTPM: `vtpmctl create NAME`; back up all, each day: `systemctl\n"
+		"  enable --now xen-vtpm-backup.timer`\n");
 }
 
 int host_init_main(int argc, char **argv)
