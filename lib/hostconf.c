@@ -131,6 +131,8 @@ char *hostconf_print(const struct hostconf *h)
 				"ca", h->kms_ca, "cert", h->kms_cert, "key_sealed",
 				hex_string(h->kms_key_sealed, h->kms_key_sealed_len),
 				"key_id", h->kms_key_id);
+		if (h->kms_get)
+			json_object_set_new(kms, "mode", json_string("get"));
 		if (json_object_set_new(all, "kms", kms)) {
 			json_decref(all);
 			return NULL;
@@ -287,7 +289,11 @@ static int take_text(const json_t *object, const char *key, char **out)
 static int take_kms(const json_t *kms, struct hostconf *h)
 {
 	const char *sealed = json_string_value(json_object_get(kms, "key_sealed"));
+	const json_t *mode = json_object_get(kms, "mode");
 
+	h->kms_get = mode;
+	if (mode && (!json_is_string(mode) || strcmp(json_string_value(mode), "get")))
+		return -EBADMSG;
 	if (take_text(kms, "address", &h->kms_address) ||
 	    take_text(kms, "ca", &h->kms_ca) || take_text(kms, "cert", &h->kms_cert) ||
 	    take_text(kms, "key_id", &h->kms_key_id) || !sealed)

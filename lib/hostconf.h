@@ -19,7 +19,8 @@
  *            "ak": { "handle": "0x81015655", "name": HEX, "auth": HEX, "object": HEX }, the key
  *            that attests: host_quote.h
  *   "kms": { "address": "HOST:PORT[,HOST:PORT...]", "ca": PEM, "cert": PEM, "key_sealed": HEX,
- *            "key_id": TEXT },           "kms" is absent after --no-kms
+ *            "key_id": TEXT, "mode": "get" },     "kms" is absent after --no-kms, "mode" of
+ *                                      a KMS that encrypts
  *   "recovery_key": HEX }               absent without --recovery-key
  */
 #ifndef XVTPM_HOSTCONF_H
@@ -80,6 +81,7 @@ struct hostconf {
 	size_t ak_object_len;
 
 	bool has_kms;
+	bool kms_get; /* it gives its key out: what new vTPMs are made for, and no more */
 	char *kms_address, *kms_ca, *kms_cert, *kms_key_id; /* malloc()ed */
 	uint8_t *kms_key_sealed;			    /* malloc()ed */
 	size_t kms_key_sealed_len;

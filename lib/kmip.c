@@ -15,7 +15,14 @@ enum tag {
 	BLOCK_CIPHER_MODE = 0x420011,
 	CRYPTOGRAPHIC_ALGORITHM = 0x420028,
 	CRYPTOGRAPHIC_PARAMETERS = 0x42002b,
+	CRYPTOGRAPHIC_LENGTH = 0x42002a,
 	IV_COUNTER_NONCE = 0x42003d,
+	KEY_BLOCK = 0x420040,
+	KEY_FORMAT_TYPE = 0x420042,
+	KEY_MATERIAL = 0x420043,
+	KEY_VALUE = 0x420045,
+	KEY_WRAPPING_DATA = 0x420046,
+	OBJECT_TYPE = 0x420057,
 	OPERATION = 0x42005c,
 	PROTOCOL_VERSION = 0x420069,
 	PROTOCOL_VERSION_MAJOR = 0x42006a,
@@ -29,6 +36,7 @@ enum tag {
 	RESULT_MESSAGE = 0x42007d,
 	RESULT_REASON = 0x42007e,
 	RESULT_STATUS = 0x42007f,
+	SYMMETRIC_KEY = 0x42008f,
 	UNIQUE_IDENTIFIER = 0x420094,
 	DATA = 0x4200c2,
 	TAG_LENGTH = 0x4200ce,
@@ -116,7 +124,7 @@ int kmip_encode(const struct kmip_request *rq, uint8_t *out, size_t *len)
 	ttlv_put(&c, UNIQUE_IDENTIFIER, TTLV_TEXT, rq->key_id, strlen(rq->key_id));
 	if (rq->operation == KMIP_GET_ATTRIBUTES)
 		put_attribute_names(&c);
-	else
+	else if (rq->operation != KMIP_GET)
 		put_cipher(&c, rq);
 	ttlv_end(&c, payload);
 	ttlv_end(&c, item);
@@ -210,6 +218,67 @@ static void parse_attribute(struct cursor *c, struct kmip_attributes *a)
 	*to = ttlv_u32(c, &value, which->type);
 }
 
+/* Takes what stands once, or not at all. */
+static void take_once(struct cursor *c, struct ttlv *item, enum ttlv_type type,
+		      uint32_t *to)
+{
+	if (*to)
+		cursor_fail(c);
+	*to = ttlv_u32(c, item, type);
+}
+
+/* KMIP 1.4, 2.1.4: of a key that is not wrapped, a structure with the material. */
+static void parse_key_value(struct cursor *c, struct ttlv *value,
+			    struct kmip_response *rsp)
+{
+	struct ttlv item;
+
+	if (value->type != TTLV_STRUCT) {
+		rsp->is_wrapped = true;
+		return;
+	}
+	while (ttlv_next(&value->value, &item))
+		if (item.tag == KEY_MATERIAL && item.type == TTLV_BYTES)
+			take_kmip(c, &item, TTLV_BYTES, &rsp->data, &rsp->data_len);
+	if (!cursor_ok(&value->value))
+		cursor_fail(c);
+}
+
+/* KMIP 1.4, 2.1.3 */
+static void parse_key_block(struct cursor *c, struct kmip_response *rsp)
+{
+	struct ttlv item;
+
+	while (ttlv_next(c, &item)) {
+		if (item.tag == KEY_FORMAT_TYPE)
+			take_once(c, &item, TTLV_ENUM, &rsp->format);
+		else if (item.tag == CRYPTOGRAPHIC_ALGORITHM)
+			take_once(c, &item, TTLV_ENUM, &rsp->attributes.algorithm);
+		else if (item.tag == CRYPTOGRAPHIC_LENGTH)
+			take_once(c, &item, TTLV_INT, &rsp->attributes.length);
+		else if (item.tag == KEY_VALUE)
+			parse_key_value(c, &item, rsp);
+		else if (item.tag == KEY_WRAPPING_DATA)
+			rsp->is_wrapped = true;
+	}
+}
+
+/* KMIP 1.4, 2.2.2: a key block, alone. */
+static void parse_key(struct cursor *c, struct ttlv *key, struct kmip_response *rsp)
+{
+	struct ttlv block;
+
+	if (key->type != TTLV_STRUCT || rsp->data || !ttlv_next(&key->value, &block) ||
+	    block.tag != KEY_BLOCK || block.type != TTLV_STRUCT ||
+	    cursor_left(&key->value)) {
+		cursor_fail(c);
+		return;
+	}
+	parse_key_block(&block.value, rsp);
+	if (!cursor_ok(&block.value))
+		cursor_fail(c);
+}
+
 static void parse_payload(struct cursor *c, struct kmip_response *rsp)
 {
 	struct ttlv item;
@@ -221,12 +290,17 @@ static void parse_payload(struct cursor *c, struct kmip_response *rsp)
 			parse_attribute(&item.value, &rsp->attributes);
 			if (!cursor_ok(&item.value))
 				cursor_fail(c);
-		} else if (item.tag == UNIQUE_IDENTIFIER)
+		} else if (item.tag == OBJECT_TYPE) {
+			take_once(c, &item, TTLV_ENUM, &rsp->attributes.object_type);
+		} else if (item.tag == SYMMETRIC_KEY) {
+			parse_key(c, &item, rsp);
+		} else if (item.tag == UNIQUE_IDENTIFIER) {
 			take_kmip(c, &item, TTLV_TEXT, &rsp->key_id, &rsp->key_id_len);
-		else if (item.tag == DATA)
+		} else if (item.tag == DATA) {
 			take_kmip(c, &item, TTLV_BYTES, &rsp->data, &rsp->data_len);
-		else if (item.tag == AUTHENTICATED_TAG)
+		} else if (item.tag == AUTHENTICATED_TAG) {
 			take_kmip(c, &item, TTLV_BYTES, &rsp->tag, &rsp->tag_len);
+		}
 	}
 }
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The KMIP 1.4 messages that a client of one AES key needs: Encrypt and Decrypt
- * with AES-GCM, a 12-byte IV of the client's, a 16-byte tag, and AAD; and Get Attributes,
- * of what tells whether it is that key.
- * Source: KMIP Specification 1.4, clauses 3, 4.12, 4.29, 4.30, 7 and 9.1.3.
+ * with AES-GCM, a 12-byte IV of the client's, a 16-byte tag, and AAD; Get Attributes, of
+ * what tells whether it is that key; and Get, for a server that only gives keys out.
+ * Source: KMIP Specification 1.4, clauses 2.1.3, 2.2.2, 3, 4.11, 4.12, 4.29, 4.30, 7, 9.1.3.
  */
 #ifndef XVTPM_KMIP_H
 #define XVTPM_KMIP_H
@@ -22,6 +22,7 @@
 #define KMIP_TAG_SIZE	 16
 
 enum kmip_operation {
+	KMIP_GET = 0x0a,
 	KMIP_GET_ATTRIBUTES = 0x0b,
 	KMIP_ENCRYPT = 0x1f,
 	KMIP_DECRYPT = 0x20,
@@ -40,6 +41,7 @@ struct kmip_request {
 enum { KMIP_OBJECT_SYMMETRIC_KEY = 2 };
 enum { KMIP_ALGORITHM_AES = 3 };
 enum { KMIP_STATE_ACTIVE = 2 };
+enum { KMIP_FORMAT_RAW = 1 };
 enum { KMIP_MAY_ENCRYPT = 0x04, KMIP_MAY_DECRYPT = 0x08 };
 
 /* What Get Attributes tells of an object.  0: it did not tell. */
@@ -56,6 +58,10 @@ struct kmip_response {
 	char message[128];  /* the server's words, printable ASCII only */
 	const uint8_t *key_id, *data, *tag;
 	size_t key_id_len, data_len, tag_len;
+	/* Get: data is the key's material, format its Key Format Type; of the attributes
+	 * there are the object's type, and of the Key Block algorithm and length */
+	uint32_t format;
+	bool is_wrapped; /* under another key: the material is none */
 	struct kmip_attributes attributes;
 };
 

@@ -52,8 +52,9 @@ static int receive(struct tls *t, const struct kms_config *c, uint8_t **rsp, siz
 static int refused(const struct kms_config *c, const struct kmip_request *rq,
 		   const struct kmip_response *r, struct error *e)
 {
-	const char *what =
-		rq->operation == KMIP_GET_ATTRIBUTES ? "read the attributes of" : "use";
+	const char *what = rq->operation == KMIP_GET_ATTRIBUTES ? "read the attributes of"
+			   : rq->operation == KMIP_GET		? "get"
+								: "use";
 	const char *key_id = rq->key_id;
 	const char *text = r->message[0] ? r->message : "no reason given";
 	enum cause cause = kmip_cause(r);
@@ -84,6 +85,24 @@ struct answer {
 	struct kmip_response r;
 };
 
+/* The key itself.  Its block is judged as its attributes are: a server may tell one thing
+ * and give another. */
+static int check_given(const struct kms_config *c, const struct kmip_response *r,
+		       struct error *e)
+{
+	const struct kmip_attributes *a = &r->attributes;
+
+	if (r->is_wrapped)
+		return nonsense(c, "with a key that is wrapped under another one", e);
+	if (a->object_type != KMIP_OBJECT_SYMMETRIC_KEY || r->format != KMIP_FORMAT_RAW ||
+	    (a->algorithm && a->algorithm != KMIP_ALGORITHM_AES) ||
+	    (a->length && a->length != 8 * KMS_SECRET_SIZE) || !r->data ||
+	    r->data_len != KMS_SECRET_SIZE)
+		return nonsense(c, "with another thing than a raw AES key of 256 bits",
+				e);
+	return 0;
+}
+
 static int check_kms(const struct kms_config *c, const struct kmip_request *rq,
 		     const struct kmip_response *r, struct error *e)
 {
@@ -96,6 +115,8 @@ static int check_kms(const struct kms_config *c, const struct kmip_request *rq,
 		return nonsense(c, "for another key", e);
 	if (rq->operation == KMIP_GET_ATTRIBUTES)
 		return 0;
+	if (rq->operation == KMIP_GET)
+		return check_given(c, r, e);
 	if (!r->data || r->data_len != KMS_SECRET_SIZE)
 		return nonsense(c, "with data of another length", e);
 	/* a shortened tag would make forgeries cheap */
@@ -135,11 +156,11 @@ static void answer_free(struct answer *a)
 }
 
 /* A key of less than 256 bits would be the weakest of all that guards a vTPM, and one that
- * may not decrypt would be found out at the next start. */
-static int check_key(const struct kms_config *c, const struct kmip_attributes *a,
-		     struct error *e)
+ * may not decrypt would be found out at the next start.  usage: what it has to allow. */
+static int check_key(const struct kms_config *c, const char *key_id, uint32_t usage,
+		     const struct kmip_attributes *a, struct error *e)
 {
-	uint32_t lacks = (KMIP_MAY_ENCRYPT | KMIP_MAY_DECRYPT) & ~a->usage_mask;
+	uint32_t lacks = usage & ~a->usage_mask;
 	char what[100];
 
 	kmip_describe(a, what, sizeof(what));
@@ -150,47 +171,57 @@ static int check_key(const struct kms_config *c, const struct kmip_attributes *a
 			"the KMS key %.64s at %.100s is %s, and has to be an AES "
 			"key of 256 bits: give --kms-key-id of such a one, or "
 			"have the KMS's operator make it",
-			c->key_id, c->address, what);
+			key_id, c->address, what);
 	if (a->state != KMIP_STATE_ACTIVE)
 		return error_set(
 			e, -ENOKEY, CAUSE_KMS_KEY,
 			"the KMS key %.64s at %.100s is %s, and has to be Active: "
 			"ask the KMS's operator to activate or restore it; "
 			"nothing was changed",
-			c->key_id, c->address, kmip_state(a->state));
+			key_id, c->address, kmip_state(a->state));
 	if (lacks)
 		return error_set(e, -ENOKEY, CAUSE_KMS_KEY,
-				 "the KMS key %.64s at %.100s may not %s: have the KMS's "
+				 "the KMS key %.64s at %.90s may not %s: have the KMS's "
 				 "operator set Encrypt and Decrypt in its Cryptographic "
-				 "Usage Mask; nothing was changed",
-				 c->key_id, c->address,
+				 "Usage Mask; for a KMS that encrypts nothing there is "
+				 "`vtpmctl host init --kms-mode get`",
+				 key_id, c->address,
 				 lacks & KMIP_MAY_ENCRYPT ? "encrypt" : "decrypt");
 	return 0;
 }
 
 /* Asks the KMS what its key is. */
-static int judge_key(struct tls *t, const struct kms_config *c, struct error *e)
+static int judge_key(struct tls *t, const struct kms_config *c, const char *key_id,
+		     uint32_t usage, struct error *e)
 {
 	const struct kmip_request rq = {
 		.operation = KMIP_GET_ATTRIBUTES,
-		.key_id = c->key_id,
+		.key_id = key_id,
 	};
 	struct answer a = {.len = 0};
 	int rc = ask_kms(t, c, &rq, &a, e);
 
 	if (!rc)
-		rc = check_key(c, &a.r.attributes, e);
+		rc = check_key(c, key_id, usage, &a.r.attributes, e);
 	answer_free(&a);
 	return rc;
 }
 
+/* A request, and where of its answer what goes; or Get Attributes alone. */
+struct exchange {
+	struct kmip_request rq;
+	uint8_t *data, *tag; /* tag: or NULL */
+};
+
 /* One request and its answer on a connection of its own to c's only address, which
- * is the nth one that the stream knows.  What a key encrypts, it has to be fit for. */
+ * is the nth one that the stream knows.  What a key encrypts, it has to be fit for; and of
+ * one that is given out only the client sees that it was revoked: Get has no regard to the
+ * State (KMIP 1.4, 4.11). */
 static int exchange_at(const struct kms_config *c, const struct kms_stream *s,
-		       unsigned int nth, const struct kmip_request *rq,
-		       uint8_t data[KMS_SECRET_SIZE], uint8_t tag[KMS_TAG_SIZE],
-		       struct error *e)
+		       unsigned int nth, const struct exchange *x, struct error *e)
 {
+	const struct kmip_request *rq = &x->rq;
+	bool encrypts = rq->operation == KMIP_ENCRYPT;
 	struct answer a = {.len = 0};
 	struct tls *t = NULL;
 	int rc;
@@ -202,14 +233,15 @@ static int exchange_at(const struct kms_config *c, const struct kms_stream *s,
 			"run `vtpmctl host init` again",
 			KMIP_KEY_ID_MAX);
 	rc = tls_open(&t, c, s, nth, e);
-	if (!rc && rq->operation == KMIP_ENCRYPT)
-		rc = judge_key(t, c, e);
-	if (!rc)
+	if (!rc && rq->operation != KMIP_DECRYPT)
+		rc = judge_key(t, c, rq->key_id,
+			       encrypts ? KMIP_MAY_ENCRYPT | KMIP_MAY_DECRYPT : 0, e);
+	if (!rc && rq->operation != KMIP_GET_ATTRIBUTES) {
 		rc = ask_kms(t, c, rq, &a, e);
-	if (!rc) {
-		memcpy(data, a.r.data, KMS_SECRET_SIZE);
-		if (tag)
-			memcpy(tag, a.r.tag, KMS_TAG_SIZE);
+		if (!rc)
+			memcpy(x->data, a.r.data, KMS_SECRET_SIZE);
+		if (!rc && x->tag)
+			memcpy(x->tag, a.r.tag, KMS_TAG_SIZE);
 	}
 	tls_close(t);
 	answer_free(&a);
@@ -234,8 +266,7 @@ static void note(struct tried *t, const char *address, int rc)
 
 /* At the first address that answers. */
 static int exchange(const struct kms_config *c, const struct kms_stream *s,
-		    const struct kmip_request *rq, uint8_t data[KMS_SECRET_SIZE],
-		    uint8_t tag[KMS_TAG_SIZE], struct error *e)
+		    const struct exchange *x, struct error *e)
 {
 	unsigned int i, n = address_count(c->address);
 	struct tried tried = {.len = 0};
@@ -249,7 +280,7 @@ static int exchange(const struct kms_config *c, const struct kms_stream *s,
 		why = (struct error){.cause = CAUSE_NONE};
 		rc = address_nth(c->address, i, address);
 		if (!rc)
-			rc = exchange_at(&one, s, i, rq, data, tag, &why);
+			rc = exchange_at(&one, s, i, x, &why);
 		if (!rc)
 			return 0;
 		if (why.cause != CAUSE_KMS_UNREACHABLE || n == 1)
@@ -271,15 +302,17 @@ int kms_wrap(const struct kms_config *c, const struct kms_stream *s, const uint8
 	     size_t aad_len, const uint8_t secret[KMS_SECRET_SIZE],
 	     struct kms_wrapped *out, struct error *e)
 {
-	const struct kmip_request rq = {
-		.operation = KMIP_ENCRYPT,
-		.key_id = c->key_id,
-		.data = secret,
-		.data_len = KMS_SECRET_SIZE,
-		.iv = out->iv,
-		.iv_len = KMS_IV_SIZE,
-		.aad = aad,
-		.aad_len = aad_len,
+	const struct exchange x = {
+		.rq = {.operation = KMIP_ENCRYPT,
+		       .key_id = c->key_id,
+		       .data = secret,
+		       .data_len = KMS_SECRET_SIZE,
+		       .iv = out->iv,
+		       .iv_len = KMS_IV_SIZE,
+		       .aad = aad,
+		       .aad_len = aad_len},
+		.data = out->ct,
+		.tag = out->tag,
 	};
 	int rc;
 
@@ -288,7 +321,7 @@ int kms_wrap(const struct kms_config *c, const struct kms_stream *s, const uint8
 		return error_set(e, -EIO, CAUSE_RANDOM,
 				 "there is no good source of random numbers: the "
 				 "processor needs RDRAND");
-	rc = exchange(c, s, &rq, out->ct, out->tag, e);
+	rc = exchange(c, s, &x, e);
 	if (!rc)
 		memcpy(out->key_id, c->key_id, strlen(c->key_id));
 	return rc;
@@ -298,17 +331,90 @@ int kms_unwrap(const struct kms_config *c, const struct kms_stream *s, const uin
 	       size_t aad_len, const struct kms_wrapped *in,
 	       uint8_t secret[KMS_SECRET_SIZE], struct error *e)
 {
-	const struct kmip_request rq = {
-		.operation = KMIP_DECRYPT,
-		.key_id = in->key_id,
-		.data = in->ct,
-		.data_len = KMS_SECRET_SIZE,
-		.iv = in->iv,
-		.iv_len = KMS_IV_SIZE,
-		.aad = aad,
-		.aad_len = aad_len,
-		.tag = in->tag,
+	const struct exchange x = {
+		.rq = {.operation = KMIP_DECRYPT,
+		       .key_id = in->key_id,
+		       .data = in->ct,
+		       .data_len = KMS_SECRET_SIZE,
+		       .iv = in->iv,
+		       .iv_len = KMS_IV_SIZE,
+		       .aad = aad,
+		       .aad_len = aad_len,
+		       .tag = in->tag},
+		.data = secret,
 	};
 
-	return exchange(c, s, &rq, secret, NULL, e);
+	return exchange(c, s, &x, e);
+}
+
+int kms_probe(const struct kms_config *c, const struct kms_stream *s, struct error *e)
+{
+	const struct exchange x = {
+		.rq = {.operation = KMIP_GET_ATTRIBUTES, .key_id = c->key_id},
+	};
+
+	return exchange(c, s, &x, e);
+}
+
+static int derive_of(const uint8_t key[KMS_SECRET_SIZE], const struct kms_derived *d,
+		     const char *label, const uint8_t *context, size_t len,
+		     uint8_t out[CRYPT_HASH_SIZE])
+{
+	uint8_t info[sizeof(KMS_CHECK_LABEL) + KMS_CONTEXT_MAX];
+	struct cursor c = cursor_writer(info, sizeof(info));
+
+	cursor_put(&c, label, strlen(label));
+	cursor_put(&c, context, len);
+	if (!cursor_ok(&c))
+		return -EINVAL;
+	return crypt_hkdf(key, KMS_SECRET_SIZE, d->nonce, sizeof(d->nonce), info, c.pos,
+			  out);
+}
+
+/* What comes of the key: the secret, and what proves that it is the same key. */
+static int derive_both(const uint8_t key[KMS_SECRET_SIZE], const struct kms_derived *d,
+		       const uint8_t *context, size_t len, uint8_t check[CRYPT_HASH_SIZE],
+		       uint8_t secret[KMS_SECRET_SIZE], struct error *e)
+{
+	int rc = derive_of(key, d, KMS_CHECK_LABEL, context, len, check);
+
+	if (!rc)
+		rc = derive_of(key, d, KMS_DERIVE_LABEL, context, len, secret);
+	return rc ? error_crypto(e, rc, "HKDF-SHA256") : 0;
+}
+
+int kms_derive(const struct kms_config *c, const struct kms_stream *s,
+	       const uint8_t *context, size_t context_len, bool is_new,
+	       struct kms_derived *d, uint8_t secret[KMS_SECRET_SIZE], struct error *e)
+{
+	uint8_t key[KMS_SECRET_SIZE] = {0}, check[CRYPT_HASH_SIZE] = {0};
+	const struct exchange x = {
+		.rq = {.operation = KMIP_GET, .key_id = is_new ? c->key_id : d->key_id},
+		.data = key,
+	};
+	int rc;
+
+	if (is_new && crypt_random(d->nonce, sizeof(d->nonce)))
+		return error_set(e, -EIO, CAUSE_RANDOM,
+				 "there is no good source of random numbers: the "
+				 "processor needs RDRAND");
+	rc = exchange(c, s, &x, e);
+	if (!rc)
+		rc = derive_both(key, d, context, context_len, check, secret, e);
+	if (!rc && is_new) {
+		snprintf(d->key_id, sizeof(d->key_id), "%s", c->key_id);
+		memcpy(d->check, check, sizeof(d->check));
+	} else if (!rc && CRYPTO_memcmp(check, d->check, sizeof(d->check))) {
+		rc = error_set(e, -EKEYREJECTED, CAUSE_KMS_KEY,
+			       "the KMS key %.64s at %.90s is not the one that this "
+			       "vTPM's key slots were made with: have the KMS's operator "
+			       "see whether its material was replaced; or the header was "
+			       "altered: restore it",
+			       d->key_id, c->address);
+	}
+	if (rc)
+		OPENSSL_cleanse(secret, KMS_SECRET_SIZE);
+	OPENSSL_cleanse(key, sizeof(key));
+	OPENSSL_cleanse(check, sizeof(check));
+	return rc;
 }

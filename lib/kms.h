@@ -2,7 +2,8 @@
 /*
  * The KMS: KMIP 1.4 Encrypt and Decrypt (AES-256-GCM, 12-byte IV of our own,
  * 16-byte tag, AAD) inside TLS 1.2+ with client certificate, over any stream.
- * The KMS's key never leaves it.  Before each Encrypt, Get Attributes: it has to be an active
+ * The KMS's key never leaves it; unless the KMS is one that encrypts nothing, and only gives
+ * keys out (KMIP Get): kms_derive(), and then whoever runs it has had that key.  Before each Encrypt, Get Attributes: it has to be an active
  * AES key of 256 bits, which may encrypt and decrypt.  Used by the manager (stream: the tunnel
  * through vtpmd) and by `vtpmctl host init` (stream: a socket).
  */
@@ -12,6 +13,7 @@
 #include "include/compiler.h"
 #include "lib/error.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -46,6 +48,22 @@ struct kms_wrapped {
 	uint8_t tag[KMS_TAG_SIZE];
 };
 
+/* What leads to a secret that is derived of the KMS's key:
+ *   secret = HKDF-SHA256(key, salt nonce, info KMS_DERIVE_LABEL | context)
+ *   check = the first bytes of HKDF-SHA256(key, salt nonce, info KMS_CHECK_LABEL | context)
+ * It tells, before the secret is used, that the KMS gave the same key. */
+#define KMS_NONCE_SIZE	 32
+#define KMS_CHECK_SIZE	 16
+#define KMS_CONTEXT_MAX	 64
+#define KMS_DERIVE_LABEL "xen-vtpm kms get"
+#define KMS_CHECK_LABEL	 "xen-vtpm kms get check"
+
+struct kms_derived {
+	char key_id[128];
+	uint8_t nonce[KMS_NONCE_SIZE];
+	uint8_t check[KMS_CHECK_SIZE];
+};
+
 /* Each call connects, does its one exchange, and closes.  On failure *e says
  * which of CAUSE_KMS_* it is and what the KMS answered.
  *
@@ -62,5 +80,15 @@ int __must_check kms_unwrap(const struct kms_config *c, const struct kms_stream 
 			    const uint8_t *aad, size_t aad_len,
 			    const struct kms_wrapped *in, uint8_t secret[KMS_SECRET_SIZE],
 			    struct error *e);
+/* Has the key given out, derives the secret of it, and forgets the key.  is_new: d is made,
+ * of the configured key; else what it says is followed. */
+int __must_check kms_derive(const struct kms_config *c, const struct kms_stream *s,
+			    const uint8_t *context, size_t context_len, bool is_new,
+			    struct kms_derived *d, uint8_t secret[KMS_SECRET_SIZE],
+			    struct error *e);
+/* Whether the KMS answers, and has the key, for kms_derive(): it is asked what the key is,
+ * and not for the key. */
+int __must_check kms_probe(const struct kms_config *c, const struct kms_stream *s,
+			   struct error *e);
 
 #endif

@@ -62,6 +62,9 @@ enum envelope_slot_kind {
 	ENVELOPE_SLOT_LOCAL = 6,    /* a key file beside the state: tests only */
 	ENVELOPE_SLOT_OLD_KEY =
 		7, /* lib/slot/previous_key.h: the data key is being replaced */
+	/* as HOST and KMS, of a KMS that only gives its key out: S_kms is derived of it */
+	ENVELOPE_SLOT_HOST_GET = 8,
+	ENVELOPE_SLOT_KMS_GET = 9,
 };
 
 enum envelope_ek {

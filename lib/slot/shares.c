@@ -18,11 +18,23 @@ static void put_kms(struct cursor *c, const struct kms_wrapped *w)
 	cursor_put(c, w->tag, sizeof(w->tag));
 }
 
+static void put_given(struct cursor *c, const struct kms_derived *d)
+{
+	size_t len = strnlen(d->key_id, sizeof(d->key_id));
+
+	cursor_put_u16(c, (uint16_t)len);
+	cursor_put(c, d->key_id, len);
+	cursor_put(c, d->nonce, sizeof(d->nonce));
+	cursor_put(c, d->check, sizeof(d->check));
+}
+
 void shares_encode(const struct slot_kind *k, const struct shares *s, struct cursor *out)
 {
 	size_t mark = cursor_mark_u16(out);
 
-	if (k->has_kms)
+	if (k->is_get)
+		put_given(out, &s->given);
+	else if (k->has_kms)
 		put_kms(out, &s->kms);
 	cursor_patch_u16(out, mark);
 	mark = cursor_mark_u16(out);
@@ -49,6 +61,25 @@ static bool parse_kms(struct cursor *c, struct kms_wrapped *w)
 	return cursor_done(c) && strlen(w->key_id) == len;
 }
 
+static bool parse_given(struct cursor *c, struct kms_derived *d)
+{
+	uint16_t len = cursor_u16(c);
+
+	if (!len || len >= sizeof(d->key_id))
+		return false;
+	cursor_copy(c, d->key_id, len);
+	cursor_copy(c, d->nonce, sizeof(d->nonce));
+	cursor_copy(c, d->check, sizeof(d->check));
+	return cursor_done(c) && strlen(d->key_id) == len;
+}
+
+static bool parse_kms_part(const struct slot_kind *k, struct cursor *c, struct shares *s)
+{
+	if (k->is_get)
+		return parse_given(c, &s->given);
+	return k->has_kms ? parse_kms(c, &s->kms) : cursor_done(c);
+}
+
 static bool parse_tpm(struct cursor *c, struct shares *s)
 {
 	if (cursor_u16(c) != sizeof(s->srk_name))
@@ -67,9 +98,7 @@ int shares_parse(const struct slot_kind *k, struct cursor *in, struct shares *s)
 	struct cursor tpm = cursor_sub(in, cursor_u16(in));
 
 	memset(s, 0, sizeof(*s));
-	return cursor_done(in) &&
-			       (k->has_kms ? parse_kms(&kms, &s->kms)
-					   : cursor_done(&kms)) &&
+	return cursor_done(in) && parse_kms_part(k, &kms, s) &&
 			       (k->has_tpm ? parse_tpm(&tpm, s) : cursor_done(&tpm))
 		       ? 0
 		       : -EBADMSG;
@@ -106,6 +135,17 @@ static bool has_source(const struct slot_context *x, const struct slot_kind *k,
 	return x->key;
 }
 
+static int new_kms_share(const struct slot_context *x, const struct slot_kind *k,
+			 struct shares *w, uint8_t share[SLOT_SHARE_SIZE])
+{
+	int rc;
+
+	if (k->is_get)
+		return x->host->kms_derive(x->unlock, true, &w->given, share);
+	rc = x->host->random(x->unlock, share);
+	return rc ? rc : x->host->kms_wrap(x->unlock, share, &w->kms);
+}
+
 int shares_seal(const struct slot_context *x, const struct slot_kind *k,
 		struct cursor *parts, struct slot_secret *s)
 {
@@ -114,9 +154,7 @@ int shares_seal(const struct slot_context *x, const struct slot_kind *k,
 	int rc = has_source(x, k, s) ? 0 : -EOPNOTSUPP;
 
 	if (!rc && k->has_kms)
-		rc = x->host->random(x->unlock, kms);
-	if (!rc && k->has_kms)
-		rc = x->host->kms_wrap(x->unlock, kms, &w.kms);
+		rc = new_kms_share(x, k, &w, kms);
 	if (!rc && k->has_tpm)
 		rc = x->host->random(x->unlock, tpm);
 	if (!rc && k->has_tpm && k->has_kms)
@@ -146,7 +184,9 @@ int shares_open(const struct slot_context *x, const struct slot_kind *k,
 			x->error, -EXDEV, CAUSE_TPM_REPLACED,
 			"this vTPM is sealed to another TPM than this host's: start "
 			"it on its own host; nothing was changed");
-	if (!rc && k->has_kms)
+	if (!rc && k->is_get)
+		rc = x->host->kms_derive(x->unlock, false, &w.given, kms);
+	else if (!rc && k->has_kms)
 		rc = x->host->kms_unwrap(x->unlock, &w.kms, kms);
 	if (!rc && k->has_tpm && k->has_kms)
 		rc = derive_auth(x->uuid, kms, auth);

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The key slots that this host opens: of the kinds host, kms and tpm, by the key shares
- * S_tpm, which the host's TPM has sealed, and S_kms, which the KMS has encrypted; and of the
+ * S_tpm, which the host's TPM has sealed, and S_kms, which the KMS has encrypted; of the kinds
+ * host-get and kms-get, whose S_kms is derived of a key that the KMS gives out; and of the
  * kind local, by a key file beside the state.
  *
  * Parts (an absent one has length 0): u16 n | the KMS part | u16 n | the TPM part
  *   KMS part:  u16 n | key id text | iv[12] | u16 n | ciphertext | tag[16]
+ *     of the kinds host-get and kms-get:
+ *              u16 n | key id text | nonce[32] | check[16]
  *   TPM part:  srk name: u16 n | bytes | TPM2B_PUBLIC | TPM2B_PRIVATE
  * Secret: S_tpm || S_kms, of those that the kind needs; or the key file's bytes.
  * With both, the sealed object's authValue is derived from S_kms: without the KMS, the
@@ -22,7 +25,8 @@
 
 /* The parts, parsed.  Which are there follows from the kind. */
 struct shares {
-	struct kms_wrapped kms;
+	struct kms_wrapped kms; /* or, of a kind that is_get: */
+	struct kms_derived given;
 	uint8_t srk_name[34]; /* of the TPM that it was sealed to */
 	uint8_t object[SHARES_OBJECT_MAX];
 	size_t object_len;

@@ -79,6 +79,29 @@ static const struct slot_kind kinds[] = {
 		.open = use_new_key,
 	},
 	{.kind = ENVELOPE_SLOT_MIGRATE, .name = "migrate"},
+	{
+		.kind = ENVELOPE_SLOT_HOST_GET,
+		.name = "host-get",
+		.label = SHARES_LABEL,
+		.is_policy = true,
+		.is_offered = true,
+		.has_tpm = true,
+		.has_kms = true,
+		.is_get = true,
+		.seal = shares_seal,
+		.open = shares_open,
+	},
+	{
+		.kind = ENVELOPE_SLOT_KMS_GET,
+		.name = "kms-get",
+		.label = SHARES_LABEL,
+		.is_policy = true,
+		.is_offered = true,
+		.has_kms = true,
+		.is_get = true,
+		.seal = shares_seal,
+		.open = shares_open,
+	},
 };
 
 const struct slot_kind *slot_kind_find(uint16_t kind)

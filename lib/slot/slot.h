@@ -29,7 +29,8 @@
 
 struct cursor;
 struct kms_wrapped; /* lib/kms.h */
-struct unlock;	    /* stubdom/manager/unlock.h */
+struct kms_derived;
+struct unlock; /* stubdom/manager/unlock.h */
 
 /* What seals and opens the key shares of the kinds host, kms and tpm.  auth is NULL or the
  * object's authValue; object_len is room in, bytes out.  Each sets u->error. */
@@ -44,6 +45,9 @@ struct slot_host {
 	int (*kms_wrap)(const struct unlock *u, const uint8_t share[SLOT_SHARE_SIZE],
 			struct kms_wrapped *out);
 	int (*kms_unwrap)(const struct unlock *u, const struct kms_wrapped *in,
+			  uint8_t share[SLOT_SHARE_SIZE]);
+	/* is_new: fills d; else d says what to derive of */
+	int (*kms_derive)(const struct unlock *u, bool is_new, struct kms_derived *d,
 			  uint8_t share[SLOT_SHARE_SIZE]);
 };
 
@@ -80,6 +84,7 @@ struct slot_kind {
 	bool is_offered;       /* `vtpmctl create --policy` takes it */
 	bool is_extra;	       /* may stand in a header beside its policy's */
 	bool has_tpm, has_kms; /* whose key shares it needs */
+	bool is_get;	       /* S_kms is derived of a key that the KMS gives out */
 	/* Makes a secret, and writes the parts that lead to it.  0 or -errno; sets x->error when
 	 * there is more to say than that the slot could not be made. */
 	int (*seal)(const struct slot_context *x, const struct slot_kind *k,

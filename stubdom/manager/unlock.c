@@ -443,6 +443,43 @@ int unlock_kms_unwrap(const struct unlock *u, const struct kms_wrapped *in,
 	return rc;
 }
 
+int unlock_kms_derive(const struct unlock *u, bool is_new, struct kms_derived *d,
+		      uint8_t secret[KMS_SECRET_SIZE])
+{
+	struct kms_config config;
+	struct pem pem = {0};
+	int rc;
+
+	if (u->keeps_key_away)
+		return error_set(
+			u->error, -EPERM, CAUSE_NOT_CONFIGURED,
+			"the KMS gives its key out for this vTPM, and with it all "
+			"vTPMs of that key open: it comes into domain 0 "
+			"only by `vtpmctl recover --fetch-kms-key`");
+	rc = unseal_pem(u, &pem);
+	if (!rc) {
+		config = kms_config(u->config, &pem);
+		rc = kms_derive(&config, &u->kms, u->config->uuid, ENVELOPE_UUID_SIZE,
+				is_new, d, secret, u->error);
+	}
+	pem_wipe(&pem);
+	return rc;
+}
+
+int unlock_kms_probe(const struct unlock *u)
+{
+	struct kms_config config;
+	struct pem pem = {0};
+	int rc = unseal_pem(u, &pem);
+
+	if (!rc) {
+		config = kms_config(u->config, &pem);
+		rc = kms_probe(&config, &u->kms, u->error);
+	}
+	pem_wipe(&pem);
+	return rc;
+}
+
 /* What this host lacks for the vTPM's policy. */
 static int check_configured(const struct unlock *u, uint16_t policy)
 {
@@ -453,7 +490,7 @@ static int check_configured(const struct unlock *u, uint16_t policy)
 		return error_set(
 			u->error, -EOPNOTSUPP, CAUSE_NOT_CONFIGURED,
 			"key slots of kind %u cannot be used here: the policies are "
-			"host, kms and tpm",
+			"host, kms, tpm, host-get and kms-get",
 			policy);
 	if (k->has_tpm && (!tpm->srk_handle || !tpm->policy_key || !tpm->approvals))
 		return error_set(
@@ -531,6 +568,7 @@ static struct slot_context context_of(const struct unlock *u)
 		.tpm_unseal = unseal_tpm,
 		.kms_wrap = unlock_kms_wrap,
 		.kms_unwrap = unlock_kms_unwrap,
+		.kms_derive = unlock_kms_derive,
 	};
 
 	return (struct slot_context){

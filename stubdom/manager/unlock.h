@@ -54,6 +54,8 @@ struct unlock {
 	struct tpm2_transport tpm;
 	struct kms_stream kms;
 	struct error *error;
+	/* the KMS's key is not to come here: vtpmctl in domain 0 */
+	bool keeps_key_away;
 };
 
 /* 32 random bytes: OpenSSL's, with the host TPM's GetRandom mixed in when there is one. */
@@ -95,5 +97,10 @@ int __must_check unlock_kms_wrap(const struct unlock *u,
 				 struct kms_wrapped *out);
 int __must_check unlock_kms_unwrap(const struct unlock *u, const struct kms_wrapped *in,
 				   uint8_t secret[KMS_SECRET_SIZE]);
+int __must_check unlock_kms_derive(const struct unlock *u, bool is_new,
+				   struct kms_derived *d,
+				   uint8_t secret[KMS_SECRET_SIZE]);
+/* Whether the KMS has its key for unlock_kms_derive(), which is not asked for. */
+int __must_check unlock_kms_probe(const struct unlock *u);
 
 #endif

@@ -42,6 +42,7 @@ static void sample(struct hostconf *h)
 	h->kms_address = strdup("kms.example:5696");
 	h->kms_ca = strdup("CA\n\"quoted\"\n");
 	h->kms_cert = strdup("CERT\n");
+	h->kms_get = true;
 	h->kms_key_id = strdup("1");
 	h->kms_key_sealed_len = 100;
 	h->kms_key_sealed = malloc(100);
@@ -80,6 +81,7 @@ static void prints_and_parses(void **state)
 	assert_true(again.has_kms);
 	assert_string_equal(again.kms_ca, h.kms_ca);
 	assert_string_equal(again.kms_key_id, "1");
+	assert_true(again.kms_get);
 	assert_int_equal(again.kms_key_sealed_len, 100);
 	assert_memory_equal(again.kms_key_sealed, h.kms_key_sealed, 100);
 	free(text);

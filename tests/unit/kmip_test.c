@@ -123,6 +123,10 @@ static void requests_are_byte_for_byte(void **state)
 	encodes("70-attributes-aes256", &rq);
 	rq.key_id = "4242";
 	encodes("75-attributes-unknown-err", &rq);
+	rq.operation = KMIP_GET;
+	encodes("83-get-unknown-err", &rq);
+	rq.key_id = "1";
+	encodes("80-get-aes256", &rq);
 }
 
 static void parses(const char *name, struct kmip_response *rsp, uint8_t *buf, size_t room)
@@ -198,6 +202,27 @@ static void attributes_are_parsed(void **state)
 	}
 }
 
+static void keys_are_parsed(void **state)
+{
+	struct kmip_response r;
+	uint8_t buf[2048];
+
+	parses("80-get-aes256", &r, buf, sizeof(buf));
+	assert_int_equal(r.operation, KMIP_GET);
+	assert_int_equal(r.attributes.object_type, KMIP_OBJECT_SYMMETRIC_KEY);
+	assert_int_equal(r.format, KMIP_FORMAT_RAW);
+	assert_int_equal(r.attributes.length, 256);
+	assert_int_equal(r.data_len, 32);
+	assert_false(r.is_wrapped);
+	parses("81-get-aes128", &r, buf, sizeof(buf));
+	assert_int_equal(r.attributes.length, 128);
+	assert_int_equal(r.data_len, 16);
+	/* what is no symmetric key is not looked into */
+	parses("82-get-rsa-private", &r, buf, sizeof(buf));
+	assert_int_equal(r.attributes.object_type, 4);
+	assert_null(r.data);
+}
+
 /* Numbers that no table has, and none at all. */
 static void strange_attributes_are_described(void **state)
 {
@@ -250,6 +275,10 @@ static void failures_have_their_cause(void **state)
 		 "Could not locate object: 4242"},
 		{"76-hostB-attributes-noperm", KMIP_GET_ATTRIBUTES, 0x0c,
 		 CAUSE_KMS_DENIED, "Could not locate object: 1"},
+		{"83-get-unknown-err", KMIP_GET, 0x01, CAUSE_KMS_KEY,
+		 "Could not locate object: 4242"},
+		{"84-hostB-get-noperm", KMIP_GET, 0x0c, CAUSE_KMS_DENIED,
+		 "Could not locate object: 1"},
 		{"50-cert-nocn", 0, 0x03, CAUSE_KMS_DENIED, "client authentication"},
 		{"50-cert-noeku", 0, 0x03, CAUSE_KMS_DENIED, "client certificate"},
 	};
@@ -308,6 +337,7 @@ static void damaged_messages_stay_in_bounds(void **state)
 {
 	damage("12-encrypt-gcm");
 	damage("70-attributes-aes256");
+	damage("80-get-aes256");
 }
 
 /* The server's words go to a console: no escape codes, no newlines, and bounded. */
@@ -332,6 +362,7 @@ int main(void)
 		cmocka_unit_test(requests_are_byte_for_byte),
 		cmocka_unit_test(successes_are_parsed),
 		cmocka_unit_test(attributes_are_parsed),
+		cmocka_unit_test(keys_are_parsed),
 		cmocka_unit_test(strange_attributes_are_described),
 		cmocka_unit_test(failures_have_their_cause),
 		cmocka_unit_test(other_versions_and_messages_are_refused),

@@ -47,6 +47,14 @@ enum way {
 	WRONG_TYPE,	/* the length as a text */
 	ATTRS_OF_OTHER, /* those of another key */
 	ATTRS_DENIED,	/* that the client may not ask */
+	/* of what it gives out: */
+	GIVES_OTHER,   /* the key has changed */
+	GIVES_SHORT,   /* 16 bytes */
+	GIVES_WRAPPED, /* under another key */
+	GIVES_RSA,
+	GIVES_PKCS8, /* in another format */
+	GIVES_TWO,
+	GIVES_NOTHING,
 };
 
 struct identity {
@@ -62,7 +70,7 @@ static enum way way;
 static struct identity *shown; /* the server's */
 static int ends[2];
 static pthread_t thread;
-static bool asked_attributes; /* of the server, since setup() */
+static bool asked_attributes, gave_key; /* of the server, since setup() */
 
 static char *pem_of(int (*write)(BIO *, const void *), const void *what)
 {
@@ -201,6 +209,33 @@ static void put_attributes(struct cursor *w)
 	ttlv_end(w, payload);
 }
 
+static void put_key(struct cursor *w)
+{
+	size_t payload = ttlv_begin(w, 0x42007c), object, block, value, n;
+
+	ttlv_put_u32(w, 0x420057, TTLV_ENUM, way == GIVES_RSA ? 4 : 2);
+	ttlv_put(w, 0x420094, TTLV_TEXT, way == OTHER_KEY ? "2" : "1", 1);
+	for (n = 0; n < (way == GIVES_TWO ? 2 : 1); n++) {
+		object = ttlv_begin(w, 0x42008f);
+		block = ttlv_begin(w, 0x420040);
+		ttlv_put_u32(w, 0x420042, TTLV_ENUM, way == GIVES_PKCS8 ? 4 : 1);
+		if (way == GIVES_WRAPPED)
+			ttlv_put(w, 0x420045, TTLV_BYTES, key, sizeof(key));
+		value = way == GIVES_WRAPPED ? 0 : ttlv_begin(w, 0x420045);
+		if (value && way != GIVES_NOTHING)
+			ttlv_put(w, 0x420043, TTLV_BYTES,
+				 way == GIVES_OTHER ? secret : key,
+				 way == GIVES_SHORT ? 16 : sizeof(key));
+		if (value)
+			ttlv_end(w, value);
+		ttlv_put_u32(w, 0x420028, TTLV_ENUM, 3);
+		ttlv_put_u32(w, 0x42002a, TTLV_INT, way == GIVES_SHORT ? 128 : 256);
+		ttlv_end(w, block);
+		ttlv_end(w, object);
+	}
+	ttlv_end(w, payload);
+}
+
 static void put_payload(struct cursor *w, const struct asked *a)
 {
 	size_t payload = ttlv_begin(w, 0x42007c);
@@ -248,6 +283,8 @@ static size_t make_answer(const struct asked *a, uint8_t *out, size_t room)
 			 22);
 	} else if (about) {
 		put_attributes(&w);
+	} else if (a->operation == KMIP_GET) {
+		put_key(&w);
 	} else {
 		put_payload(&w, a);
 	}
@@ -279,7 +316,8 @@ static bool answer(SSL *ssl)
 		asked_attributes = true;
 		return SSL_write(ssl, out, (int)len) > 0;
 	}
-	if (a.iv_len != 12)
+	gave_key = a.operation == KMIP_GET;
+	if (a.iv_len != 12 && a.operation != KMIP_GET)
 		abort();
 	if (way == GARBAGE)
 		memset(out + 8, 0xff, len - 8);
@@ -368,7 +406,7 @@ static struct error error;
 static int setup(void **state)
 {
 	way = HONEST;
-	asked_attributes = false;
+	asked_attributes = gave_key = false;
 	shown = &server;
 	away = tried = 0;
 	stream = (struct kms_stream){NULL, stream_open, stream_send, stream_recv,
@@ -475,6 +513,103 @@ static void opening_asks_nothing_more(void **state)
 	assert_int_equal(unwrap(out), 0);
 	assert_false(asked_attributes);
 	assert_memory_equal(out, secret, sizeof(secret));
+}
+
+static struct kms_derived derived;
+
+static int derive(bool is_new, const char *context, uint8_t out[KMS_SECRET_SIZE])
+{
+	return kms_derive(&config, &stream, (const uint8_t *)context, strlen(context),
+			  is_new, &derived, out, &error);
+}
+
+/* HKDF-SHA256 as any other program would do it (docs/formats.md). */
+static void expect_derived(const char *context, const uint8_t out[KMS_SECRET_SIZE])
+{
+	char info[100];
+	uint8_t want[KMS_SECRET_SIZE];
+
+	snprintf(info, sizeof(info), "xen-vtpm kms get%s", context);
+	assert_int_equal(crypt_hkdf(key, sizeof(key), derived.nonce,
+				    sizeof(derived.nonce), (const uint8_t *)info,
+				    strlen(info), want),
+			 0);
+	assert_memory_equal(out, want, sizeof(want));
+}
+
+static void derives_of_a_key_that_is_given(void **state)
+{
+	uint8_t first[KMS_SECRET_SIZE], out[KMS_SECRET_SIZE];
+	struct kms_derived kept;
+
+	assert_int_equal(derive(true, "web1", first), 0);
+	assert_string_equal(derived.key_id, "1");
+	assert_true(asked_attributes);
+	expect_derived("web1", first);
+	assert_int_equal(derive(false, "web1", out), 0);
+	assert_memory_equal(first, out, sizeof(first));
+	/* another vTPM, another slot */
+	kept = derived;
+	assert_int_equal(derive(true, "web2", out), 0);
+	assert_memory_not_equal(first, out, sizeof(first));
+	assert_int_equal(derive(true, "web1", out), 0);
+	assert_memory_not_equal(kept.nonce, derived.nonce, sizeof(kept.nonce));
+	assert_memory_not_equal(first, out, sizeof(first));
+	derived = kept;
+	config.key_id = "another one"; /* for new ones */
+	assert_int_equal(derive(false, "web1", out), 0);
+	assert_memory_equal(first, out, sizeof(first));
+}
+
+static void keys_that_are_given_and_are_none(void **state)
+{
+	static const struct {
+		enum way way;
+		enum cause cause;
+	} ways[] = {
+		{GIVES_OTHER, CAUSE_KMS_KEY},	    {GIVES_SHORT, CAUSE_KMS_REFUSED},
+		{GIVES_WRAPPED, CAUSE_KMS_REFUSED}, {GIVES_RSA, CAUSE_KMS_REFUSED},
+		{GIVES_PKCS8, CAUSE_KMS_REFUSED},   {GIVES_TWO, CAUSE_KMS_REFUSED},
+		{GIVES_NOTHING, CAUSE_KMS_REFUSED}, {OTHER_KEY, CAUSE_KMS_REFUSED},
+		{AES_128, CAUSE_KMS_KEY},	    {DEACTIVATED, CAUSE_KMS_KEY},
+		{GARBAGE, CAUSE_KMS_REFUSED},	    {TOO_LONG, CAUSE_KMS_REFUSED},
+	};
+	static const uint8_t none[KMS_SECRET_SIZE];
+	uint8_t out[KMS_SECRET_SIZE];
+	size_t i;
+
+	assert_int_equal(derive(true, "web1", out), 0);
+	for (i = 0; i < ARRAY_SIZE(ways); i++) {
+		setup(NULL);
+		way = ways[i].way;
+		memset(out, 1, sizeof(out));
+		assert_true(derive(false, "web1", out) < 0);
+		if (error.cause != ways[i].cause)
+			print_error("%zu: %s\n", i, error.text);
+		assert_int_equal(error.cause, ways[i].cause);
+		assert_memory_equal(out, none, sizeof(out));
+	}
+	/* an altered nonce, or another vTPM's, is told before the TPM is asked */
+	setup(NULL);
+	derived.nonce[3] ^= 4;
+	assert_int_equal(derive(false, "web1", out), -EKEYREJECTED);
+	derived.nonce[3] ^= 4;
+	setup(NULL);
+	assert_int_equal(derive(false, "web2", out), -EKEYREJECTED);
+	/* its usage mask is for what the KMS does */
+	setup(NULL);
+	way = NO_ENCRYPT;
+	assert_int_equal(derive(false, "web1", out), 0);
+}
+
+/* What `host init` asks, in domain 0: never for the key. */
+static void probing_fetches_no_key(void **state)
+{
+	assert_int_equal(kms_probe(&config, &stream, &error), 0);
+	assert_true(asked_attributes);
+	assert_false(gave_key);
+	way = AES_128;
+	assert_int_equal(kms_probe(&config, &stream, &error), -ENOKEY);
 }
 
 static void connections_that_end(void **state)
@@ -662,6 +797,9 @@ int main(void)
 		KMS_TEST(answers_that_lie),
 		KMS_TEST(keys_that_are_not_fit),
 		KMS_TEST(opening_asks_nothing_more),
+		KMS_TEST(derives_of_a_key_that_is_given),
+		KMS_TEST(keys_that_are_given_and_are_none),
+		KMS_TEST(probing_fetches_no_key),
 		KMS_TEST(connections_that_end),
 		KMS_TEST(servers_that_are_not_the_kms),
 		KMS_TEST(certificates_out_of_their_time),

@@ -64,7 +64,7 @@ static size_t read_file(const char *name, uint8_t *buf, size_t room)
 
 static void vectors_survive_a_round_trip(void **state)
 {
-	uint8_t in[1024], out[1024];
+	uint8_t in[2048], out[2048];
 	struct cursor r, w;
 	struct dirent *d;
 	DIR *dir = opendir(VECTORS);

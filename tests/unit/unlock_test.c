@@ -112,7 +112,7 @@ static int tpm(void *ctx, const uint8_t *cmd, size_t len, uint8_t *rsp, size_t *
 static struct {
 	uint8_t key_pem[2048];
 	enum cause refuse;
-	unsigned int wraps, unwraps;
+	unsigned int wraps, unwraps, derives;
 	uint8_t fault; /* in what it encrypts */
 	uint8_t wrong; /* in what it decrypts */
 } kms;
@@ -146,6 +146,28 @@ int kms_wrap(const struct kms_config *c, const struct kms_stream *s, const uint8
 	snprintf(out->key_id, sizeof(out->key_id), "%s", c->key_id);
 	mask(aad, aad_len, secret, out->ct);
 	out->ct[31] ^= kms.fault;
+	return kms_answer(c, e);
+}
+
+int kms_derive(const struct kms_config *c, const struct kms_stream *s,
+	       const uint8_t *context, size_t context_len, bool is_new,
+	       struct kms_derived *d, uint8_t secret[KMS_SECRET_SIZE], struct error *e)
+{
+	kms.derives++;
+	if (is_new) {
+		snprintf(d->key_id, sizeof(d->key_id), "%s", c->key_id);
+		memset(d->nonce, 0x5a, sizeof(d->nonce));
+		memset(d->check, 0xa5, sizeof(d->check));
+	}
+	assert_int_equal(context_len, 16);
+	memcpy(secret, context, 16);
+	memcpy(secret + 16, d->nonce, 16);
+	secret[31] ^= kms.wrong;
+	return kms_answer(c, e);
+}
+
+int kms_probe(const struct kms_config *c, const struct kms_stream *s, struct error *e)
+{
 	return kms_answer(c, e);
 }
 
@@ -448,7 +470,8 @@ static void refused(enum cause cause)
 static void every_policy_opens_again(void **state)
 {
 	static const uint16_t kinds[] = {ENVELOPE_SLOT_HOST, ENVELOPE_SLOT_KMS,
-					 ENVELOPE_SLOT_TPM};
+					 ENVELOPE_SLOT_TPM, ENVELOPE_SLOT_HOST_GET,
+					 ENVELOPE_SLOT_KMS_GET};
 	uint8_t first[32];
 	size_t i;
 
@@ -463,6 +486,41 @@ static void every_policy_opens_again(void **state)
 	config.desc.policy = ENVELOPE_SLOT_RECOVERY;
 	assert_int_equal(create(), -EOPNOTSUPP);
 	assert_int_equal(error.cause, CAUSE_NOT_CONFIGURED);
+}
+
+/* Which of the two a vTPM asks its KMS for, the header says, and nothing beside it. */
+static void the_header_says_what_the_kms_does(void **state)
+{
+	assert_int_equal(create(), 0);
+	opens();
+	assert_int_equal(kms.derives, 0);
+	assert_int_equal(kms.wraps, 1);
+	config.desc.policy = ENVELOPE_SLOT_HOST_GET;
+	assert_int_equal(create(), 0);
+	assert_int_equal(kms.derives, 1);
+	config.desc.policy =
+		ENVELOPE_SLOT_HOST; /* what vtpmd tells counts at create alone */
+	assert_int_equal(reopen(), 0);
+	assert_int_equal(desc.policy, ENVELOPE_SLOT_HOST_GET);
+	assert_int_equal(kms.derives, 2);
+	assert_int_equal(kms.wraps, 1);
+}
+
+/* vtpmctl, in domain 0, does not have the KMS's key unless it is told to. */
+static void the_kms_key_stays_away(void **state)
+{
+	struct unlock here = host;
+
+	here.keeps_key_away = true;
+	header_len = sizeof(header);
+	config.desc.policy = ENVELOPE_SLOT_HOST_GET;
+	assert_int_equal(unlock_create(&here, key, header, &header_len), -EPERM);
+	assert_non_null(strstr(error.text, "--fetch-kms-key"));
+	assert_int_equal(kms.derives, 0);
+	config.desc.policy = ENVELOPE_SLOT_HOST;
+	error = (struct error){.cause = CAUSE_NONE};
+	header_len = sizeof(header);
+	assert_int_equal(unlock_create(&here, key, header, &header_len), 0);
 }
 
 /* What the relay and the bus see holds no secret, in create and in open. */
@@ -824,6 +882,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		UNLOCK_TEST(every_policy_opens_again),
+		UNLOCK_TEST(the_header_says_what_the_kms_does),
+		UNLOCK_TEST(the_kms_key_stays_away),
 		UNLOCK_TEST(nothing_secret_crosses_the_wire),
 		UNLOCK_TEST(the_kms_has_to_give_it_back),
 		UNLOCK_TEST(a_kms_with_another_secret),

@@ -195,6 +195,36 @@ static void missing_parts_have_a_sentence(void **state)
 	assert_non_null(strstr(error.text, "vtpmctl host init"));
 }
 
+/* A new vTPM is of the mode that its policy says, whatever the KMS does. */
+static void a_policy_is_of_one_mode(void **state)
+{
+	static const char head[] = "{\"version\": 3, \"kms\": {\"address\": \"a:1\", "
+				   "\"ca\": \"C\", \"cert\": \"D\", \"key_sealed\": "
+				   "\"ff\", \"key_id\": \"1\"";
+	char text[300];
+
+	snprintf(text, sizeof(text), "%s}}", head);
+	assert_int_equal(load(text), 0);
+	assert_string_equal(config_policy(config), "host");
+	assert_int_equal(config_makes(config, "kms", &error), 0);
+	assert_int_equal(config_makes(config, "kms-get", &error), -EINVAL);
+	assert_non_null(strstr(error.text, "--kms-mode get"));
+	assert_int_equal(config_covers(config, "kms-get", &error), 0);
+	config_put(config);
+	error.cause = CAUSE_NONE;
+	snprintf(text, sizeof(text), "%s, \"mode\": \"get\"}}", head);
+	assert_int_equal(load(text), 0);
+	assert_string_equal(config_policy(config), "host-get");
+	assert_int_equal(config_makes(config, "kms-get", &error), 0);
+	assert_int_equal(config_makes(config, "kms", &error), -EINVAL);
+	assert_non_null(strstr(error.text, "--policy kms-get"));
+	config_put(config);
+	snprintf(text, sizeof(text), "%s, \"mode\": \"give\"}}", head);
+	assert_true(load(text) < 0);
+	snprintf(text, sizeof(text), "%s, \"mode\": 1}}", head);
+	assert_true(load(text) < 0);
+}
+
 static void nonsense_is_refused(void **state)
 {
 	static const char *const bad[] = {
@@ -297,6 +327,7 @@ int main(void)
 		cmocka_unit_test(approvals_are_told),
 		cmocka_unit_test(the_anchor_is_for_vtpmd_alone),
 		cmocka_unit_test(missing_parts_have_a_sentence),
+		cmocka_unit_test(a_policy_is_of_one_mode),
 		cmocka_unit_test(nonsense_is_refused),
 		cmocka_unit_test(it_is_read_when_it_has_changed),
 		cmocka_unit_test(addresses),

@@ -44,9 +44,9 @@ static void print_help(const struct args_command *cmd)
 		else
 			snprintf(left, sizeof(left), "--%s %s", o->name,
 				 o->value ? o->value : "");
-		printf("  %-29s%s\n", left, o->help);
+		printf("  %-28s %s\n", left, o->help);
 	}
-	printf("  %-29s%s\n", "--help", "this text");
+	printf("  %-28s %s\n", "--help", "this text");
 }
 
 static bool args_number(const char *text, unsigned int min, unsigned int max,

@@ -336,6 +336,7 @@ int restore_main(int argc, char **argv)
 
 struct recover {
 	const char *name, *key, *tcti, *config, *socket, *expected;
+	bool fetch;
 
 	EVP_PKEY *private;
 	struct hostconf conf;
@@ -356,6 +357,10 @@ static const struct args_option options[] = {
 	TEXT(key, "key", "FILE", "PEM: the private recovery key"),
 	TEXT(tcti, "tcti", "TCTI", "the TPM, " TPM_TCTI),
 	TEXT(config, "config", "FILE", HOSTCONF_PATH),
+	{.name = "fetch-kms-key",
+	 .kind = ARGS_FLAG,
+	 .offset = offsetof(struct recover, fetch),
+	 .help = "of policy *-get: the KMS's key comes into dom0"},
 	EXPECTEK_OPTION(struct recover, expected),
 	CLIENT_SOCKET_OPTION(struct recover),
 };
@@ -433,7 +438,7 @@ static int recover(struct recover *r, const json_t *backup, struct error *e)
 	if (rc)
 		return rc;
 	rc = reseal_seal(&r->header, &r->conf, &r->tpm, r->data_key,
-			 r->has_old ? r->old_key : NULL, e);
+			 r->has_old ? r->old_key : NULL, r->fetch, e);
 	tpm_close(&r->tpm);
 	return rc;
 }

@@ -16,9 +16,9 @@ _vtpmctl() {
 	elif [[ $cur == -* ]]; then
 		# shellcheck disable=SC2086
 		mapfile -t words < <("$me" $command --help 2>/dev/null | sed -n 's/^  \(-., \)\{0,1\}\(--[a-z-]*\).*/\2/p')
-	elif [[ $prev == --* ]] && "$me" $command --help 2>/dev/null | grep -q "^  $prev [a-z0-9.|]*|"; then
+	elif [[ $prev == --* ]] && "$me" $command --help 2>/dev/null | grep -q "^  $prev [a-z0-9.|-]*|"; then
 		# shellcheck disable=SC2086
-		mapfile -t words < <("$me" $command --help | sed -n "s/^  $prev \([a-z0-9.|]*\) .*/\1/p" | tr '|' '\n')
+		mapfile -t words < <("$me" $command --help | sed -n "s/^  $prev \([a-z0-9.|-]*\) .*/\1/p" | tr '|' '\n')
 	elif [[ ($command == clone || $command == rename) && $prev != --* && $COMP_CWORD -gt 2 ]]; then
 		return # a name that is not there yet
 	elif [[ $group == cert && $prev != --* && $COMP_CWORD -eq 3 ]]; then

@@ -764,9 +764,11 @@ static int there_and_back(struct doctor *d, struct unlockconf *u, struct error *
 	if (!rc)
 		rc = hosttpm_unseal(&u->config.tpm, &u->unlock.tpm, APPROVAL_VTPM, NULL,
 				    object, len, again, &n, e);
-	if (!rc && d->conf.has_kms)
+	if (!rc && d->conf.has_kms && d->conf.kms_get)
+		rc = unlock_kms_probe(&u->unlock);
+	if (!rc && d->conf.has_kms && !d->conf.kms_get)
 		rc = unlock_kms_wrap(&u->unlock, secret, &wrapped);
-	if (!rc && d->conf.has_kms)
+	if (!rc && d->conf.has_kms && !d->conf.kms_get)
 		rc = unlock_kms_unwrap(&u->unlock, &wrapped, again);
 	if (!rc && CRYPTO_memcmp(secret, again, sizeof(secret)))
 		rc = error_set(e, -EIO, CAUSE_INTERNAL,
@@ -792,7 +794,7 @@ enum finding doctor_keys(struct doctor *d)
 		return doctor_say(d, BAD, "%s",
 				  e.text[0] ? e.text : "there is no good randomness yet");
 	return doctor_say(d, FINE, "a secret went to the TPM%s and came back",
-			  d->conf.has_kms ? " and the KMS" : "");
+			  d->conf.has_kms && !d->conf.kms_get ? " and the KMS" : "");
 }
 
 /* What verifiers need, and vTPMs do not: anyone who has the owner's authorization can

@@ -60,7 +60,7 @@ int host_main(int argc, char **argv)
 #define POLICY_KEY_FILE "policy-key.pem"
 
 struct init {
-	const char *kms, *kms_ca, *kms_cert, *kms_key, *kms_key_id;
+	const char *kms, *kms_ca, *kms_cert, *kms_key, *kms_key_id, *kms_mode;
 	const char *pcrs, *policy_key, *recovery_key, *tcti, *config, *store;
 	bool no_kms, force, new_tpm;
 
@@ -88,6 +88,8 @@ struct init {
 		.help = HELP                                                             \
 	}
 
+static const char *const kms_modes[] = {"encrypt", "get", NULL};
+
 static const struct args_option host_init_options[] = {
 	HOST_INIT_TEXT(kms, "kms", "kmip://HOST:PORT",
 		       "the KMS; more after it: ,HOST:PORT"),
@@ -96,6 +98,12 @@ static const struct args_option host_init_options[] = {
 		       "PEM: this host's certificate for it"),
 	HOST_INIT_TEXT(kms_key, "kms-key", "FILE", "PEM: the certificate's private key"),
 	HOST_INIT_TEXT(kms_key_id, "kms-key-id", "ID", "of the AES-256 key in the KMS"),
+	{.name = "kms-mode",
+	 .kind = ARGS_CHOICE,
+	 .offset = offsetof(struct init, kms_mode),
+	 .value = "encrypt|get",
+	 .choices = kms_modes,
+	 .help = "get: a KMS that only gives keys out"},
 	FLAG(no_kms, "no-kms", "go without: only --policy tpm works then"),
 	HOST_INIT_TEXT(pcrs, "pcrs", "N,N,...",
 		       "the boot state to approve, " PCRS_DEFAULT),
@@ -153,8 +161,8 @@ static int lacks_kms_options(const struct init *in)
 /* What the option table cannot say. */
 static int host_init_check_usage(struct init *in)
 {
-	bool some =
-		in->kms || in->kms_ca || in->kms_cert || in->kms_key || in->kms_key_id;
+	bool some = in->kms || in->kms_ca || in->kms_cert || in->kms_key ||
+		    in->kms_key_id || in->kms_mode;
 	bool all = in->kms && in->kms_ca && in->kms_cert && in->kms_key && in->kms_key_id;
 
 	if (in->no_kms && some)
@@ -251,6 +259,11 @@ static int approve_first_state(struct init *in, struct error *e)
 	return rc ? rc : hostconf_approve(&in->conf, a, "host-init");
 }
 
+static bool is_get(const struct init *in)
+{
+	return in->kms_mode && !strcmp(in->kms_mode, "get");
+}
+
 static int fill_kms(struct init *in, struct error *e)
 {
 	struct hostconf *h = &in->conf;
@@ -263,6 +276,7 @@ static int fill_kms(struct init *in, struct error *e)
 	if (rc)
 		return rc;
 	h->has_kms = true;
+	h->kms_get = is_get(in);
 	h->kms_address = strdup(in->addresses);
 	h->kms_ca = strdup(in->identity.ca_pem);
 	h->kms_cert = strdup(in->identity.cert_pem);
@@ -337,7 +351,8 @@ static int prepare(struct init *in, struct error *e)
 	if (!rc)
 		rc = tpm_open(&in->tpm, in->tcti, e);
 	if (!rc && !in->no_kms)
-		rc = kmskey_try(in->addresses, &in->identity, in->kms_key_id, e);
+		rc = kmskey_try(in->addresses, &in->identity, in->kms_key_id, is_get(in),
+				e);
 	return rc;
 }
 
@@ -482,6 +497,10 @@ static void say_done(const struct init *in)
 	if (in->key_made)
 		fprintf(stderr, "The policy key is new, in %s.\n", in->key_path);
 	fprintf(stderr, "Now:\n");
+	if (is_get(in))
+		fprintf(stderr,
+			"- know that each vTPM's manager has the KMS's key in its memory as it\n"
+			"  starts (docs/threat-model.md): new vTPMs have the policy host-get\n");
 	if (!in->no_kms)
 		fprintf(stderr,
 			"- keep a copy of %s offline and remove it here (`shred -u %s`):\n"

@@ -204,11 +204,11 @@ static json_t *kms_json(const struct hostconf *h)
 		return json_null();
 	if (!kmskey_describe(h->kms_cert, &subject, &expires))
 		expiry(expires, until, sizeof(until));
-	json = json_pack("{s:s, s:o, s:s, s:s, s:s, s:b}", "address", h->kms_address,
-			 "addresses", addresses_json(h->kms_address), "key_id",
-			 h->kms_key_id, "cert_subject", subject ? subject : "",
-			 "cert_expires", until, "cert_expired",
-			 !subject || expires <= time(NULL));
+	json = json_pack("{s:s, s:s, s:o, s:s, s:s, s:s, s:b}", "address", h->kms_address,
+			 "mode", h->kms_get ? "get" : "encrypt", "addresses",
+			 addresses_json(h->kms_address), "key_id", h->kms_key_id,
+			 "cert_subject", subject ? subject : "", "cert_expires", until,
+			 "cert_expired", !subject || expires <= time(NULL));
 	free(subject);
 	return json;
 }
@@ -389,7 +389,8 @@ static void print_text(const struct show *s, const json_t *all)
 		printf("KMS         none: only vTPMs of --policy tpm can be made\n");
 		return;
 	}
-	printf("KMS         %s, key %s\n", text(kms, "address"), text(kms, "key_id"));
+	printf("KMS         %s, key %s%s\n", text(kms, "address"), text(kms, "key_id"),
+	       strcmp(text(kms, "mode"), "get") ? "" : ", which it gives out (mode get)");
 	printf("certificate %s, %s %s\n", text(kms, "cert_subject"),
 	       json_is_true(json_object_get(kms, "cert_expired")) ? "EXPIRED" : "until",
 	       text(kms, "cert_expires"));

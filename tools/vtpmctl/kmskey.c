@@ -376,6 +376,7 @@ struct unlockconf *unlockconf_new(const struct hostconf *h, struct tpm *tpm,
 		.tpm = tpm_transport(tpm),
 		.kms = tcp_stream(&u->tcp),
 		.error = e,
+		.keeps_key_away = true,
 	};
 	return u;
 }
@@ -436,6 +437,7 @@ struct attempt {
 	const struct hostconf *conf;
 	struct tpm *tpm;
 	const char *key_id;
+	bool is_get;
 };
 
 static int with_key(const struct attempt *a, const char *address,
@@ -453,8 +455,11 @@ static int with_key(const struct attempt *a, const char *address,
 	const struct kms_stream stream = tcp_stream(&tcp);
 	uint8_t again[KMS_SECRET_SIZE];
 	struct kms_wrapped wrapped;
-	int rc = kms_wrap(&config, &stream, aad, sizeof(aad), secret, &wrapped, e);
+	int rc;
 
+	if (a->is_get)
+		return kms_probe(&config, &stream, e);
+	rc = kms_wrap(&config, &stream, aad, sizeof(aad), secret, &wrapped, e);
 	if (!rc)
 		rc = kms_unwrap(&config, &stream, aad, sizeof(aad), &wrapped, again, e);
 	if (!rc && CRYPTO_memcmp(secret, again, sizeof(again)))
@@ -479,7 +484,8 @@ static int with_sealed(const struct attempt *a, const char *address,
 	u = unlockconf_new(&one, a->tpm, NULL, e);
 	if (!u)
 		return -EINVAL;
-	rc = unlock_kms_wrap(&u->unlock, secret, &wrapped);
+	rc = a->conf->kms_get ? unlock_kms_probe(&u->unlock)
+			      : unlock_kms_wrap(&u->unlock, secret, &wrapped);
 	unlockconf_free(u);
 	return rc;
 }
@@ -543,9 +549,9 @@ static int try_all(const struct attempt *a, const char *addresses, char *away,
 }
 
 int kmskey_try(const char *addresses, const struct kmskey *k, const char *key_id,
-	       struct error *e)
+	       bool is_get, struct error *e)
 {
-	const struct attempt a = {.key = k, .key_id = key_id};
+	const struct attempt a = {.key = k, .key_id = key_id, .is_get = is_get};
 
 	fprintf(stderr, "Trying the KMS at %s with key %s\n", addresses, key_id);
 	return try_all(&a, addresses, NULL, e);

@@ -68,13 +68,14 @@ int __must_check kmskey_move(const struct hostconf *from, const struct hostconf 
 /*
  * Tries the KMS: a secret is encrypted and decrypted at each address by itself, so
  * that a mistake in the second one is found now, and not on the day when the first
- * one is away.  An address that cannot be reached is passed over as long as another one
+ * one is away.  Of a KMS that gives its key out (is_get, or h's kms_get) it is asked what the
+ * key is, and the key stays where it is.  An address that cannot be reached is passed over as long as another one
  * works; one that answers and refuses is an error.
  */
 
 /* With a key that lies in memory.  Warns on stderr of an address that is passed over. */
 int __must_check kmskey_try(const char *addresses, const struct kmskey *k,
-			    const char *key_id, struct error *e);
+			    const char *key_id, bool is_get, struct error *e);
 /* With h's sealed key, as a vTPM's manager would: the boot state must be approved.
  * away: the addresses that were passed over, with commas between; NULL: warns of them on
  * stderr. */

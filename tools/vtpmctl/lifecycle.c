@@ -366,7 +366,7 @@ struct create {
 	const char *folder, *tcti;
 };
 
-static const char *const policies[] = {"host", "tpm", "kms", NULL};
+static const char *const policies[] = {"host", "tpm", "kms", "host-get", "kms-get", NULL};
 static const char *const placements[] = {"stubdom", "process", NULL};
 
 static const char *const presences[] = {"allow", "deny", NULL};
@@ -376,8 +376,8 @@ static const char *const binds[] = {"name", "uuid", NULL};
 static const char *const versions[] = {"2.0", "1.2", NULL};
 
 static const struct args_option create_options[] = {
-	OPTION_CHOICE("policy", struct create, policy, "host|tpm|kms", policies,
-		      "what opens the state: TPM and KMS, or one"),
+	OPTION_CHOICE("policy", struct create, policy, "host|tpm|kms|host-get|kms-get",
+		      policies, "what opens it: TPM and KMS, or one"),
 	OPTION_NUMBER("memory", struct create, memory, "MIB", MEMORY_MIN, MEMORY_MAX,
 		      "of the stub domain, 8 unless said otherwise"),
 	OPTION_CHOICE("placement", struct create, placement, "stubdom|process",

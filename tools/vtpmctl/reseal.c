@@ -65,7 +65,7 @@ static const struct envelope_slot *recovery_slot(const struct envelope_header *h
 
 int reseal_seal(struct reseal_header *h, const struct hostconf *conf, struct tpm *tpm,
 		const uint8_t data_key[ENVELOPE_KEY_SIZE], const uint8_t *old_key,
-		struct error *e)
+		bool fetch, struct error *e)
 {
 	const struct envelope_slot *recovery = recovery_slot(&h->parsed);
 	struct unlockconf *u = unlockconf_new(conf, tpm, h->parsed.uuid, e);
@@ -74,6 +74,7 @@ int reseal_seal(struct reseal_header *h, const struct hostconf *conf, struct tpm
 	if (!u)
 		return -EINVAL;
 	u->config.desc = h->parsed.desc;
+	u->unlock.keeps_key_away = !fetch;
 	h->len = sizeof(h->bytes);
 	rc = unlock_seal(&u->unlock, data_key, h->parsed.seq + 1, h->bytes, &h->len);
 	if (!rc && recovery && !conf->recovery_key_len) {
@@ -163,7 +164,7 @@ static int seal_anew(struct reseal *r, struct reseal_header *h, const json_t *ba
 	if (!rc)
 		rc = has_old < 0 ? has_old
 				 : reseal_seal(h, &r->now, &r->tpm, data_key,
-					       has_old ? old_key : NULL, e);
+					       has_old ? old_key : NULL, false, e);
 	OPENSSL_cleanse(data_key, sizeof(data_key));
 	OPENSSL_cleanse(old_key, sizeof(old_key));
 	return rc;

@@ -23,10 +23,11 @@ int __must_check reseal_get(struct reseal_header *h, const json_t *backup,
 			    const char *from, struct error *e);
 /* Makes the bytes of the next header of what is in h->parsed: sealed to this TPM, and as
  * *conf says.  A recovery slot that it had stays, and stderr is told, when *conf has no
- * recovery key.  old_key: the data key that a deep rekey is replacing; NULL: none is */
+ * recovery key.  old_key: the data key that a deep rekey is replacing; NULL: none is.  fetch: a KMS
+ * that gives its key out may give it to this process */
 int __must_check reseal_seal(struct reseal_header *h, const struct hostconf *conf,
 			     struct tpm *tpm, const uint8_t data_key[ENVELOPE_KEY_SIZE],
-			     const uint8_t *old_key, struct error *e);
+			     const uint8_t *old_key, bool fetch, struct error *e);
 /* Puts it into the store; an exit status, and the sentence in text. */
 int __must_check reseal_put(const char *socket, const char *name,
 			    const struct reseal_header *h, char text[CLIENT_TEXT]);

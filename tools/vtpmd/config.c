@@ -147,6 +147,33 @@ void config_put(struct config *c)
 	free(c);
 }
 
+const char *config_policy(const struct config *c)
+{
+	return c->host.has_kms && c->host.kms_get ? "host-get" : "host";
+}
+
+int config_makes(const struct config *c, const char *policy, struct error *e)
+{
+	const struct slot_kind *k = slot_kind_of_policy(policy);
+	int rc = config_covers(c, policy, e);
+
+	if (rc || !k || !k->has_kms || k->is_get == c->host.kms_get)
+		return rc;
+	if (k->is_get)
+		return error_set(
+			e, -EINVAL, CAUSE_NOT_CONFIGURED,
+			"The policy \"%s\" is for a KMS that only gives keys out, "
+			"and this host's encrypts: leave --policy out, or set the "
+			"host up with `vtpmctl host init --kms-mode get`.",
+			policy);
+	return error_set(
+		e, -EINVAL, CAUSE_NOT_CONFIGURED,
+		"This host's KMS only gives keys out (--kms-mode get), which the "
+		"policy \"%s\" does not do with: choose --policy %s-get, or set "
+		"the host up with a KMS that encrypts.",
+		policy, policy);
+}
+
 int config_covers(const struct config *c, const char *policy, struct error *e)
 {
 	const struct slot_kind *k = slot_kind_of_policy(policy);

@@ -36,9 +36,15 @@ int __must_check config_get(struct config_file *f, const char *path, struct conf
 void config_put(struct config *c);
 /* The next config_get() reads the file. */
 void config_forget(struct config_file *f);
-/* Whether the host has what a policy ("host", "tpm", "kms") asks for; else
+/* Whether the host has what a policy ("host", "tpm", ...) asks for; else
  * -ENOENT and a sentence. */
 int __must_check config_covers(const struct config *c, const char *policy,
 			       struct error *e);
+/* The policy of a new vTPM of which nothing is said. */
+const char *config_policy(const struct config *c);
+/* Whether a new vTPM may have a policy: config_covers(), and the KMS is of the kind that the
+ * policy's name tells, so that a weaker one is what was asked for.  -EINVAL */
+int __must_check config_makes(const struct config *c, const char *policy,
+			      struct error *e);
 
 #endif

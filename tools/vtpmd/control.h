@@ -2,7 +2,7 @@
 /*
  * The control socket (0600), for vtpmctl.  One JSON object a line; a request is
  *   {"op": "create|start|stop|delete|show", "name": NAME, ...} or {"op": "list"}
- *   create: "policy" ("host"), "memory" (8, MiB), "placement" (vtpmd's default)
+ *   create: "policy" (host.json's), "memory" (8, MiB), "placement" (vtpmd's default)
  *   "measured": true, for measured guests only; launch, launched: control_launch.h
  *   resume, backup, rekey, accept: a name alone; restore, reseal: backup.h
  *   stop, delete: "force": true, also when a guest is connected

@@ -24,7 +24,7 @@ struct meta {
 	char name[META_NAME_MAX + 1];
 	uint8_t uuid[16];
 	/* of the header; of a vTPM that is being made, what was asked for */
-	char policy[8]; /* "host", "tpm", "kms"; "unknown": there is no header */
+	char policy[12]; /* lib/slot/slot.c; "unknown": there is no header */
 	uint8_t localities;
 	uint8_t pcr_banks; /* CONFIG_PCR_BANKS; 0: what a new TPM has */
 	bool tpm12;	   /* a TPM 1.2; else a TPM 2.0 */

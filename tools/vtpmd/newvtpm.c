@@ -62,14 +62,27 @@ static int take_uuid(const json_t *value, struct registry_new *n)
 		       : 0;
 }
 
-int newvtpm_parse(const struct vtpmd *d, const json_t *request, struct registry_new *n)
+/* Of a request that names none; "host" on a host that is not set up, which is told later. */
+static const char *policy_here(struct vtpmd *d)
+{
+	const char *policy = "host";
+	struct config *config;
+
+	if (config_get(&d->host, d->config, &config, NULL))
+		return policy;
+	policy = config_policy(config);
+	config_put(config);
+	return policy;
+}
+
+int newvtpm_parse(struct vtpmd *d, const json_t *request, struct registry_new *n)
 {
 	const json_t *memory = json_object_get(request, "memory");
 	const char *version = new_text(request, "tpm", "2.0");
 	const char *placement =
 		new_text(request, "placement", d->processes ? "process" : "stubdom");
 
-	*n = (struct registry_new){.policy = new_text(request, "policy", "host"),
+	*n = (struct registry_new){.policy = new_text(request, "policy", policy_here(d)),
 				   .memory = 8,
 				   .localities = META_LOCALITIES};
 	if (!n->policy || !placement ||

@@ -11,7 +11,7 @@ int __must_check newvtpm_ppi(const json_t *value, bool *denied);
 /* --bind; the same. */
 int __must_check newvtpm_bind(const json_t *value, bool *by_name);
 /* Reads a request to create, which has to live as long as *n.  -EINVAL: malformed */
-int __must_check newvtpm_parse(const struct vtpmd *d, const json_t *request,
+int __must_check newvtpm_parse(struct vtpmd *d, const json_t *request,
 			       struct registry_new *n);
 /* Whether v is what the request asks for.  What can be changed later (uuid of the line, PPI)
  * counts only if the request says it.  -EEXIST: *e names each difference. */

@@ -142,7 +142,8 @@ static int check_new(struct vtpmd *d, const struct registry_new *n, struct error
 
 	if (!meta_policy(n->policy))
 		return error_set(e, -EINVAL, CAUSE_INTERNAL,
-				 "There is no policy \"%.20s\": choose host, tpm or kms.",
+				 "There is no policy \"%.20s\": choose host, tpm, kms, "
+				 "host-get or kms-get.",
 				 n->policy);
 	if (n->memory < 8 || n->memory > 4096)
 		return error_set(e, -EINVAL, CAUSE_INTERNAL,
@@ -158,7 +159,7 @@ static int check_new(struct vtpmd *d, const struct registry_new *n, struct error
 	rc = config_get(&d->host, d->config, &config, e);
 	if (rc)
 		return rc;
-	rc = config_covers(config, n->policy, e);
+	rc = config_makes(config, n->policy, e);
 	config_put(config);
 	return rc;
 }
