@@ -3,6 +3,7 @@
 #include "lib/channel.h"
 #include "lib/slot/recovery.h"
 #include "lib/text.h"
+#include "lib/vault.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -127,7 +128,7 @@ char *hostconf_print(const struct hostconf *h)
 		return NULL;
 	}
 	if (h->has_kms) {
-		kms = json_pack("{s:s, s:s, s:s, s:o, s:s}", "address", h->kms_address,
+		kms = json_pack("{s:s, s:s, s:s*, s:o, s:s}", "address", h->kms_address,
 				"ca", h->kms_ca, "cert", h->kms_cert, "key_sealed",
 				hex_string(h->kms_key_sealed, h->kms_key_sealed_len),
 				"key_id", h->kms_key_id);
@@ -295,8 +296,12 @@ static int take_kms(const json_t *kms, struct hostconf *h)
 	if (mode && (!json_is_string(mode) || strcmp(json_string_value(mode), "get")))
 		return -EBADMSG;
 	if (take_text(kms, "address", &h->kms_address) ||
-	    take_text(kms, "ca", &h->kms_ca) || take_text(kms, "cert", &h->kms_cert) ||
+	    take_text(kms, "ca", &h->kms_ca) ||
 	    take_text(kms, "key_id", &h->kms_key_id) || !sealed)
+		return -EBADMSG;
+	/* a token of Vault's has no certificate */
+	if ((json_object_get(kms, "cert") || !vault_is_key_id(h->kms_key_id)) &&
+	    take_text(kms, "cert", &h->kms_cert))
 		return -EBADMSG;
 	h->kms_key_sealed_len = HOSTCONF_SEALED_MAX;
 	h->kms_key_sealed = malloc(HOSTCONF_SEALED_MAX);
@@ -397,7 +402,8 @@ int hostconf_encode(const struct hostconf *h, struct cursor *w)
 	if (h->has_kms) {
 		put_text(w, CONFIG_KMS_ADDRESS, h->kms_address);
 		put_text(w, CONFIG_KMS_CA, h->kms_ca);
-		put_text(w, CONFIG_KMS_CERT, h->kms_cert);
+		if (h->kms_cert)
+			put_text(w, CONFIG_KMS_CERT, h->kms_cert);
 		channel_tlv_put(w, CONFIG_KMS_KEY_SEALED, h->kms_key_sealed,
 				h->kms_key_sealed_len);
 		put_text(w, CONFIG_KMS_KEY_ID, h->kms_key_id);

@@ -20,7 +20,8 @@
  *            that attests: host_quote.h
  *   "kms": { "address": "HOST:PORT[,HOST:PORT...]", "ca": PEM, "cert": PEM, "key_sealed": HEX,
  *            "key_id": TEXT, "mode": "get" },     "kms" is absent after --no-kms, "mode" of
- *                                      a KMS that encrypts
+ *                                      a KMS that encrypts; "cert" with a token of Vault's,
+ *                                      which is what "key_sealed" has then
  *   "recovery_key": HEX }               absent without --recovery-key
  */
 #ifndef XVTPM_HOSTCONF_H
@@ -82,8 +83,9 @@ struct hostconf {
 
 	bool has_kms;
 	bool kms_get; /* it gives its key out: what new vTPMs are made for, and no more */
-	char *kms_address, *kms_ca, *kms_cert, *kms_key_id; /* malloc()ed */
-	uint8_t *kms_key_sealed;			    /* malloc()ed */
+	char *kms_address, *kms_ca, *kms_cert,
+		*kms_key_id;	 /* malloc()ed; cert: or NULL */
+	uint8_t *kms_key_sealed; /* malloc()ed */
 	size_t kms_key_sealed_len;
 
 	uint8_t recovery_key[RECOVERY_PUBLIC_MAX]; /* SubjectPublicKeyInfo, DER */

@@ -5,6 +5,7 @@
 #include "lib/kmip.h"
 #include "lib/text.h"
 #include "lib/tls.h"
+#include "lib/vault.h"
 
 #include <errno.h>
 #include <openssl/crypto.h>
@@ -209,6 +210,7 @@ static int judge_key(struct tls *t, const struct kms_config *c, const char *key_
 
 /* A request, and where of its answer what goes; or Get Attributes alone. */
 struct exchange {
+	const struct vault_exchange *vault; /* NULL: it is KMIP's, as follows */
 	struct kmip_request rq;
 	uint8_t *data, *tag; /* tag: or NULL */
 };
@@ -226,6 +228,8 @@ static int exchange_at(const struct kms_config *c, const struct kms_stream *s,
 	struct tls *t = NULL;
 	int rc;
 
+	if (x->vault)
+		return vault_exchange_at(c, s, nth, x->vault, e);
 	if (!rq->key_id[0] || strlen(rq->key_id) > KMIP_KEY_ID_MAX)
 		return error_set(
 			e, -EINVAL, CAUSE_NOT_CONFIGURED,
@@ -298,11 +302,32 @@ static int exchange(const struct kms_config *c, const struct kms_stream *s,
 			 tried.text);
 }
 
+/* A slot's key, and the configured one, are of one kind of KMS. */
+static int check_kind(const struct kms_config *c, const char *key_id, struct error *e)
+{
+	bool is_vault = vault_is_key_id(key_id);
+
+	if (vault_is_key_id(c->key_id) == is_vault)
+		return 0;
+	return error_set(
+		e, -EINVAL, CAUSE_NOT_CONFIGURED,
+		"this vTPM's key slots were made with the %s key %.100s, and this "
+		"host is set up for %s: set it up with that KMS again, or "
+		"`vtpmctl recover` the vTPM",
+		is_vault ? "Transit" : "KMIP", key_id, is_vault ? "KMIP" : "Vault");
+}
+
 int kms_wrap(const struct kms_config *c, const struct kms_stream *s, const uint8_t *aad,
 	     size_t aad_len, const uint8_t secret[KMS_SECRET_SIZE],
 	     struct kms_wrapped *out, struct error *e)
 {
+	const struct vault_exchange vault = {.encrypts = true,
+					     .aad = aad,
+					     .aad_len = aad_len,
+					     .plain = secret,
+					     .wrapped = out};
 	const struct exchange x = {
+		.vault = vault_is_key_id(c->key_id) ? &vault : NULL,
 		.rq = {.operation = KMIP_ENCRYPT,
 		       .key_id = c->key_id,
 		       .data = secret,
@@ -322,7 +347,7 @@ int kms_wrap(const struct kms_config *c, const struct kms_stream *s, const uint8
 				 "there is no good source of random numbers: the "
 				 "processor needs RDRAND");
 	rc = exchange(c, s, &x, e);
-	if (!rc)
+	if (!rc && !x.vault)
 		memcpy(out->key_id, c->key_id, strlen(c->key_id));
 	return rc;
 }
@@ -331,7 +356,11 @@ int kms_unwrap(const struct kms_config *c, const struct kms_stream *s, const uin
 	       size_t aad_len, const struct kms_wrapped *in,
 	       uint8_t secret[KMS_SECRET_SIZE], struct error *e)
 {
+	struct kms_wrapped copy = *in;
+	const struct vault_exchange vault = {
+		.aad = aad, .aad_len = aad_len, .wrapped = &copy, .secret = secret};
 	const struct exchange x = {
+		.vault = vault_is_key_id(in->key_id) ? &vault : NULL,
 		.rq = {.operation = KMIP_DECRYPT,
 		       .key_id = in->key_id,
 		       .data = in->ct,
@@ -344,7 +373,9 @@ int kms_unwrap(const struct kms_config *c, const struct kms_stream *s, const uin
 		.data = secret,
 	};
 
-	return exchange(c, s, &x, e);
+	int rc = check_kind(c, in->key_id, e);
+
+	return rc ? rc : exchange(c, s, &x, e);
 }
 
 int kms_probe(const struct kms_config *c, const struct kms_stream *s, struct error *e)
@@ -394,6 +425,10 @@ int kms_derive(const struct kms_config *c, const struct kms_stream *s,
 	};
 	int rc;
 
+	if (vault_is_key_id(x.rq.key_id))
+		return error_set(e, -EINVAL, CAUSE_NOT_CONFIGURED,
+				 "Vault's Transit engine gives no key out: the policies "
+				 "host and kms are for it");
 	if (is_new && crypt_random(d->nonce, sizeof(d->nonce)))
 		return error_set(e, -EIO, CAUSE_RANDOM,
 				 "there is no good source of random numbers: the "

@@ -36,9 +36,9 @@ struct kms_config {
 	 * name */
 	const char *address;
 	const char *ca_pem;
-	const char *cert_pem;
-	const char *key_pem; /* PKCS#8; the caller wipes it */
-	const char *key_id;  /* KMIP Unique Identifier */
+	const char *cert_pem; /* NULL: none, and key_pem is a token of Vault's */
+	const char *key_pem;  /* PKCS#8; the caller wipes it */
+	const char *key_id;   /* KMIP Unique Identifier; or of Vault, lib/vault.h */
 };
 
 struct kms_wrapped {

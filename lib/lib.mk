@@ -20,7 +20,7 @@ FUZZ_TESTS += envelope
 envelope_FUZZ_SRCS := $(ENVELOPE_SRCS)
 envelope_FUZZ_LIBS := -lcrypto
 
-KMS_SRCS := lib/kms.c lib/tls.c lib/text.c lib/kmip.c lib/crypt.c lib/cursor.c lib/error.c
+KMS_SRCS := lib/kms.c lib/tls.c lib/vault.c lib/httpread.c lib/jsonread.c lib/text.c lib/kmip.c lib/crypt.c lib/cursor.c lib/error.c
 
 UNIT_TESTS += crypt ttlv kmip
 crypt_UNIT_SRCS := lib/crypt.c
@@ -29,6 +29,12 @@ ttlv_UNIT_SRCS := lib/kmip.c lib/cursor.c
 kmip_UNIT_SRCS := lib/kmip.c lib/cursor.c
 FUZZ_TESTS += kmip
 kmip_FUZZ_SRCS := lib/kmip.c lib/cursor.c
+UNIT_TESTS += jsonread httpread
+jsonread_UNIT_SRCS := lib/jsonread.c
+httpread_UNIT_SRCS := lib/httpread.c
+FUZZ_TESTS += vault
+vault_FUZZ_SRCS := $(KMS_SRCS)
+vault_FUZZ_LIBS := -lssl -lcrypto
 UNIT_TESTS += kms
 kms_UNIT_SRCS := $(KMS_SRCS)
 kms_UNIT_LIBS := -lssl -lcrypto -lpthread

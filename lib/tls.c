@@ -88,8 +88,8 @@ static int set_context(struct tls *t, const struct kms_config *c, struct error *
 		return error_set(e, -EINVAL, CAUSE_NOT_CONFIGURED,
 				 "the KMS's CA certificate cannot be read: run `vtpmctl "
 				 "host init` again with a PEM file for --kms-ca");
-	if (each_certificate(c->cert_pem, add_own, t->ctx) <= 0 ||
-	    !use_key(t->ctx, c->key_pem))
+	if (c->cert_pem && (each_certificate(c->cert_pem, add_own, t->ctx) <= 0 ||
+			    !use_key(t->ctx, c->key_pem)))
 		return error_set(e, -EINVAL, CAUSE_NOT_CONFIGURED,
 				 "this host's KMS certificate and key cannot be used or "
 				 "do not belong together: run `vtpmctl host init` again "
@@ -393,25 +393,31 @@ int tls_send(struct tls *t, const uint8_t *buf, size_t len, struct error *e)
 	return 0; /* tls_recv() reads the alert, if any */
 }
 
-int tls_recv(struct tls *t, uint8_t *buf, size_t len, struct error *e)
+int tls_read(struct tls *t, uint8_t *buf, size_t room, size_t *n, struct error *e)
 {
-	size_t done = 0;
 	int ret, rc;
 
-	while (done < len) {
-		size_t n;
-
+	for (;;) {
 		ERR_clear_error();
-		ret = SSL_read_ex(t->ssl, buf + done, len - done, &n);
-		if (ret == 1) {
-			done += n;
-			continue;
-		}
+		ret = SSL_read_ex(t->ssl, buf, room, n);
+		if (ret == 1)
+			return 0;
 		rc = pump(t, ret, e);
 		if (rc)
 			return rc;
 	}
-	return 0;
+}
+
+int tls_recv(struct tls *t, uint8_t *buf, size_t len, struct error *e)
+{
+	size_t done = 0, n;
+	int rc = 0;
+
+	while (!rc && done < len) {
+		rc = tls_read(t, buf + done, len - done, &n, e);
+		done += rc ? 0 : n;
+	}
+	return rc;
 }
 
 void tls_close(struct tls *t)

@@ -3,6 +3,7 @@
 #include "include/channel.h"
 #include "lib/cursor.h"
 #include "lib/slot/recovery.h"
+#include "lib/vault.h"
 
 #include <errno.h>
 #include <openssl/crypto.h>
@@ -208,7 +209,10 @@ struct pem {
 /* 0, or -ENOENT with CAUSE_NOT_CONFIGURED: no KMS, or no key for it. */
 static int unlock_kms_configured(const struct unlock_config *c, struct error *e)
 {
-	if (!c->kms_address || !c->kms_ca || !c->kms_cert || !c->kms_key_id)
+	bool has_token = c->kms_key_id && vault_is_key_id(c->kms_key_id);
+
+	if (!c->kms_address || !c->kms_ca || !c->kms_key_id ||
+	    (!c->kms_cert && !has_token))
 		return error_set(
 			e, -ENOENT, CAUSE_NOT_CONFIGURED,
 			"this vTPM's policy asks for a KMS, but none is configured "

@@ -2,6 +2,10 @@
 #include "tests/unit/unit.h"
 #include "tools/vtpmctl/kmsurl.h"
 
+#include <stdio.h>
+
+#include <errno.h>
+
 #include <string.h>
 
 static void check(const char *text, const char *host, const char *port,
@@ -86,6 +90,47 @@ static void takes_lists(void **state)
 			fail_msg("\"%s\" was taken", bad[i]);
 }
 
+static void takes_vaults(void **state)
+{
+	static const char *const bad[] = {
+		"vault://a/transit/keys/web",
+		"vault://a:1,b/transit/keys/web",
+		"vault://a:1",
+		"vault://a:1/",
+		"vault://a:1/keys/web",
+		"vault://a:1//keys/web",
+		"vault://a:1/transit/keys/",
+		"vault://a:1/transit/web",
+		"vault://a:1/transit/keys/web/x",
+		"vault://a:1/../keys/web",
+		"vault://a:1/transit/keys/..",
+		"vault://a:1/tr%61nsit/keys/web",
+		"vault://a:1/transit/keys/web?x=1",
+		"vault://a:1/transit/keys/web\r\nX: y",
+		"kmip://a:1/transit/keys/web",
+		"vault://:1/transit/keys/web",
+		"vault://a:/transit/keys/web",
+	};
+	char list[ADDRESS_LIST], id[128], text[300];
+	size_t i;
+
+	assert_int_equal(kmsurl_parse_vault("vault://v.example:8200/transit/keys/web-1",
+					    list, id, sizeof(id)),
+			 0);
+	assert_string_equal(list, "v.example:8200");
+	assert_string_equal(id, "vault:transit/web-1");
+	assert_int_equal(kmsurl_parse_vault("vault://[::1]:8200,b:1/team/a.b/keys/keys",
+					    list, id, sizeof(id)),
+			 0);
+	assert_string_equal(list, "[::1]:8200,b:1");
+	assert_string_equal(id, "vault:team/a.b/keys");
+	for (i = 0; i < ARRAY_SIZE(bad); i++)
+		if (!kmsurl_parse_vault(bad[i], list, id, sizeof(id)))
+			fail_msg("\"%s\" was taken", bad[i]);
+	snprintf(text, sizeof(text), "vault://a:1/transit/keys/%0150d", 7);
+	assert_int_equal(kmsurl_parse_vault(text, list, id, sizeof(id)), -EINVAL);
+}
+
 static void bounds_the_length(void **state)
 {
 	char text[1024] = "kmip://";
@@ -107,6 +152,7 @@ int main(void)
 		cmocka_unit_test(has_a_default_port),
 		cmocka_unit_test(refuses_what_is_no_address),
 		cmocka_unit_test(takes_lists),
+		cmocka_unit_test(takes_vaults),
 		cmocka_unit_test(bounds_the_length),
 	};
 

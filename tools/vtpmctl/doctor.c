@@ -627,6 +627,17 @@ enum finding doctor_certificate(struct doctor *d)
 
 	if (!d->configured || !d->conf.has_kms)
 		return doctor_say(d, SKIPPED, "no KMS");
+	if (!d->conf.kms_cert) {
+		f = judge_certificate(d, "the KMS's CA certificate", d->conf.kms_ca,
+				      "--kms-ca FILE", &ca_days);
+		return f != FINE
+			       ? f
+			       : doctor_say(
+					 d, FINE,
+					 "this host is known to the KMS by a token; the "
+					 "CA's certificate is good for %lld days",
+					 ca_days);
+	}
 	f = judge_certificate(d, "the KMS client certificate", d->conf.kms_cert,
 			      "--kms-cert FILE --kms-key FILE", &days);
 	if (f == FINE)

@@ -61,11 +61,13 @@ int host_main(int argc, char **argv)
 
 struct init {
 	const char *kms, *kms_ca, *kms_cert, *kms_key, *kms_key_id, *kms_mode;
+	const char *kms_token;
 	const char *pcrs, *policy_key, *recovery_key, *tcti, *config, *store;
 	bool no_kms, force, new_tpm;
 
 	uint32_t pcr_bits;
 	char addresses[ADDRESS_LIST];
+	char vault_key[128]; /* as kms_key_id, of vault:// */
 	struct kmskey identity;
 	struct tpm tpm;
 	bool srk_made;
@@ -92,12 +94,14 @@ static const char *const kms_modes[] = {"encrypt", "get", NULL};
 
 static const struct args_option host_init_options[] = {
 	HOST_INIT_TEXT(kms, "kms", "kmip://HOST:PORT",
-		       "the KMS; more after it: ,HOST:PORT"),
+		       "the KMS; or vault://HOST:PORT/transit/keys/NAME"),
 	HOST_INIT_TEXT(kms_ca, "kms-ca", "FILE", "PEM: who signs the KMS's certificate"),
 	HOST_INIT_TEXT(kms_cert, "kms-cert", "FILE",
 		       "PEM: this host's certificate for it"),
 	HOST_INIT_TEXT(kms_key, "kms-key", "FILE", "PEM: the certificate's private key"),
 	HOST_INIT_TEXT(kms_key_id, "kms-key-id", "ID", "of the AES-256 key in the KMS"),
+	HOST_INIT_TEXT(kms_token, "kms-token", "FILE",
+		       "of Vault, in place of --kms-cert and --kms-key"),
 	{.name = "kms-mode",
 	 .kind = ARGS_CHOICE,
 	 .offset = offsetof(struct init, kms_mode),
@@ -151,20 +155,49 @@ static int lacks_kms_options(const struct init *in)
 	size_t i, n = 0;
 
 	for (i = 0; i < ARRAY_SIZE(all); i++)
-		if (!all[i].value)
+		if (!all[i].value && (!in->kms_token || (i != 2 && i != 3)))
 			n += (size_t)sprintf(text + n, "%s%s", n ? ", " : "",
 					     all[i].name);
 	strcpy(text + n, strchr(text, ',') ? " are missing" : " is missing");
 	return host_usage(text);
 }
 
+static bool is_get(const struct init *in)
+{
+	return in->kms_mode && !strcmp(in->kms_mode, "get");
+}
+
+/* NULL: nothing is wrong.  The path of vault:// is the key's id. */
+static const char *check_vault(struct init *in)
+{
+	if (!in->kms || strncmp(in->kms, KMSURL_VAULT, strlen(KMSURL_VAULT)))
+		return in->kms_token ? "--kms-token is for --kms vault://..." : NULL;
+	if (kmsurl_parse_vault(in->kms, in->addresses, in->vault_key,
+			       sizeof(in->vault_key)))
+		return "--kms takes vault://HOST:PORT/MOUNT/keys/NAME, as "
+		       "vault://vault.example:8200/transit/keys/web, with "
+		       "at most 4 HOST:PORT";
+	if (in->kms_key_id)
+		return "--kms-key-id is for KMIP: the path of vault:// names the key";
+	if (is_get(in))
+		return "--kms-mode get is for KMIP: Vault's Transit engine encrypts";
+	if (in->kms_token && (in->kms_cert || in->kms_key))
+		return "--kms-token and --kms-cert, --kms-key exclude each other";
+	in->kms_key_id = in->vault_key;
+	return NULL;
+}
+
 /* What the option table cannot say. */
 static int host_init_check_usage(struct init *in)
 {
+	const char *wrong = check_vault(in);
 	bool some = in->kms || in->kms_ca || in->kms_cert || in->kms_key ||
 		    in->kms_key_id || in->kms_mode;
-	bool all = in->kms && in->kms_ca && in->kms_cert && in->kms_key && in->kms_key_id;
+	bool all = in->kms && in->kms_ca && in->kms_key_id &&
+		   (in->kms_token || (in->kms_cert && in->kms_key));
 
+	if (wrong)
+		return host_usage(wrong);
 	if (in->no_kms && some)
 		return host_usage(
 			"--no-kms and the other --kms options exclude each other");
@@ -174,7 +207,7 @@ static int host_init_check_usage(struct init *in)
 		return host_usage(
 			"--kms, --kms-ca, --kms-cert, --kms-key and --kms-key-id are "
 			"all needed, or --no-kms");
-	if (in->kms && kmsurl_parse_list(in->kms, in->addresses))
+	if (in->kms && !in->vault_key[0] && kmsurl_parse_list(in->kms, in->addresses))
 		return host_usage(
 			"--kms takes kmip://HOST:PORT, or kmip://HOST:PORT,HOST:PORT "
 			"with at most 4 of them");
@@ -259,11 +292,6 @@ static int approve_first_state(struct init *in, struct error *e)
 	return rc ? rc : hostconf_approve(&in->conf, a, "host-init");
 }
 
-static bool is_get(const struct init *in)
-{
-	return in->kms_mode && !strcmp(in->kms_mode, "get");
-}
-
 static int fill_kms(struct init *in, struct error *e)
 {
 	struct hostconf *h = &in->conf;
@@ -279,9 +307,10 @@ static int fill_kms(struct init *in, struct error *e)
 	h->kms_get = is_get(in);
 	h->kms_address = strdup(in->addresses);
 	h->kms_ca = strdup(in->identity.ca_pem);
-	h->kms_cert = strdup(in->identity.cert_pem);
+	h->kms_cert = in->kms_token ? NULL : strdup(in->identity.cert_pem);
 	h->kms_key_id = strdup(in->kms_key_id);
-	if (!h->kms_address || !h->kms_ca || !h->kms_cert || !h->kms_key_id)
+	if (!h->kms_address || !h->kms_ca || !h->kms_key_id ||
+	    (!h->kms_cert && !in->kms_token))
 		return error_set(e, -ENOMEM, CAUSE_INTERNAL, "out of memory");
 	return 0;
 }
@@ -345,7 +374,10 @@ static int prepare(struct init *in, struct error *e)
 	if (!rc)
 		rc = load_recovery_key(in->recovery_key, &in->conf, e);
 	if (!rc && !in->no_kms)
-		rc = kmskey_load(&in->identity, in->kms_ca, in->kms_cert, in->kms_key, e);
+		rc = in->kms_token ? kmskey_load_token(&in->identity, in->kms_ca,
+						       in->kms_token, e)
+				   : kmskey_load(&in->identity, in->kms_ca, in->kms_cert,
+						 in->kms_key, e);
 	if (!rc)
 		rc = find_policy_key(in, e);
 	if (!rc)
@@ -505,7 +537,8 @@ static void say_done(const struct init *in)
 		fprintf(stderr,
 			"- keep a copy of %s offline and remove it here (`shred -u %s`):\n"
 			"  this host uses its sealed form\n",
-			in->kms_key, in->kms_key);
+			in->kms_token ? in->kms_token : in->kms_key,
+			in->kms_token ? in->kms_token : in->kms_key);
 	fprintf(stderr,
 		"- keep a copy of %s where only root can read it: without it this\n"
 		"  host's vTPMs do not open\n"

@@ -202,13 +202,14 @@ static json_t *kms_json(const struct hostconf *h)
 
 	if (!h->has_kms)
 		return json_null();
-	if (!kmskey_describe(h->kms_cert, &subject, &expires))
+	if (h->kms_cert && !kmskey_describe(h->kms_cert, &subject, &expires))
 		expiry(expires, until, sizeof(until));
 	json = json_pack("{s:s, s:s, s:o, s:s, s:s, s:s, s:b}", "address", h->kms_address,
 			 "mode", h->kms_get ? "get" : "encrypt", "addresses",
 			 addresses_json(h->kms_address), "key_id", h->kms_key_id,
 			 "cert_subject", subject ? subject : "", "cert_expires", until,
-			 "cert_expired", !subject || expires <= time(NULL));
+			 "cert_expired",
+			 h->kms_cert && (!subject || expires <= time(NULL)));
 	free(subject);
 	return json;
 }
@@ -391,6 +392,11 @@ static void print_text(const struct show *s, const json_t *all)
 	}
 	printf("KMS         %s, key %s%s\n", text(kms, "address"), text(kms, "key_id"),
 	       strcmp(text(kms, "mode"), "get") ? "" : ", which it gives out (mode get)");
+	if (!text(kms, "cert_subject")[0] &&
+	    !json_is_true(json_object_get(kms, "cert_expired"))) {
+		printf("certificate none: a token\n");
+		return;
+	}
 	printf("certificate %s, %s %s\n", text(kms, "cert_subject"),
 	       json_is_true(json_object_get(kms, "cert_expired")) ? "EXPIRED" : "until",
 	       text(kms, "cert_expires"));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmctl/kmskey.h"
 #include "lib/channel.h"
+#include "lib/vault.h"
 #include "tools/vtpmctl/file.h"
 #include "tools/vtpmctl/kmsurl.h"
 #include "tools/vtpmctl/pemkind.h"
@@ -176,6 +177,44 @@ int kmskey_load(struct kmskey *k, const char *ca, const char *cert, const char *
 	if (!rc && ca)
 		rc = check_ca(f.ca_x509, ca, e);
 	X509_free(f.ca_x509);
+	if (rc)
+		kmskey_free(k);
+	return rc;
+}
+
+/* A line of printable letters, as `vault token create -field=token` prints it. */
+static int read_token(const char *path, struct kmskey *k, struct error *e)
+{
+	size_t len, n;
+	char *text;
+	int rc = file_read(path, &text, &len, e);
+
+	if (rc)
+		return rc;
+	for (n = 0; text[n] > ' ' && text[n] <= '~'; n++)
+		;
+	if (n && n < VAULT_TOKEN_MAX && text[n + strspn(text + n, "\r\n")] == '\0' &&
+	    text[0] != '-')
+		k->key_pem = strndup(text, n);
+	k->key_len = n;
+	if (!k->key_pem)
+		rc = error_set(
+			e, -EINVAL, CAUSE_INTERNAL,
+			"%s holds no token of Vault's, which is one line: make one "
+			"with `vault token create -field=token`",
+			path);
+	OPENSSL_cleanse(text, len);
+	free(text);
+	return rc;
+}
+
+int kmskey_load_token(struct kmskey *k, const char *ca, const char *token,
+		      struct error *e)
+{
+	int rc = kmskey_load(k, ca, NULL, NULL, e);
+
+	if (!rc)
+		rc = read_token(token, k, e);
 	if (rc)
 		kmskey_free(k);
 	return rc;

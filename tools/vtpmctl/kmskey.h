@@ -19,7 +19,7 @@
 
 struct kmskey {
 	char *ca_pem, *cert_pem; /* as in the files */
-	char *key_pem;		 /* PKCS#8, whatever form the file had */
+	char *key_pem; /* PKCS#8, whatever form the file had; or a token, and no cert_pem */
 	size_t key_len;
 };
 
@@ -28,6 +28,9 @@ struct kmskey {
  * key both may: what they would fill stays NULL. */
 int __must_check kmskey_load(struct kmskey *k, const char *ca, const char *cert,
 			     const char *key, struct error *e);
+/* The same, with a token of Vault's in place of certificate and key. */
+int __must_check kmskey_load_token(struct kmskey *k, const char *ca, const char *token,
+				   struct error *e);
 /* Wipes and frees. */
 void kmskey_free(struct kmskey *k);
 /* What `host show` says of the certificate.  *subject is malloc()ed, RFC 2253. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmctl/kmsurl.h"
+#include "lib/vault.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -114,4 +115,46 @@ int kmsurl_parse_list(const char *text, char list[ADDRESS_LIST])
 		text += len + 1;
 	}
 	return -EINVAL;
+}
+
+/* Whether each address of a list has its port. */
+static bool has_ports(const char *list)
+{
+	size_t len, port;
+
+	for (;; list += len + 1) {
+		len = strcspn(list, ",");
+		for (port = len; port && isdigit((unsigned char)list[port - 1]); port--)
+			;
+		if (port == len || !port || list[port - 1] != ':')
+			return false;
+		if (!list[len])
+			return true;
+	}
+}
+
+int kmsurl_parse_vault(const char *text, char list[ADDRESS_LIST], char *key_id,
+		       size_t room)
+{
+	char hosts[ADDRESS_LIST], key[VAULT_KEY_MAX];
+	const char *path, *name;
+	int n;
+
+	if (strncmp(text, KMSURL_VAULT, strlen(KMSURL_VAULT)))
+		return -EINVAL;
+	text += strlen(KMSURL_VAULT);
+	path = strchr(text, '/');
+	name = path ? strrchr(path, '/') : NULL;
+	if (!name || name - path < 6 || strncmp(name - 5, "/keys", 5))
+		return -EINVAL;
+	n = snprintf(hosts, sizeof(hosts), "%.*s", (int)(path - text), text);
+	if (n < 0 || n >= (int)sizeof(hosts) || !has_ports(hosts) ||
+	    kmsurl_parse_list(hosts, list))
+		return -EINVAL;
+	n = snprintf(key, sizeof(key), "%.*s%s", (int)(name - 5 - path - 1), path + 1,
+		     name);
+	if (n < 0 || n >= (int)sizeof(key) || !vault_key_ok(key))
+		return -EINVAL;
+	n = snprintf(key_id, room, VAULT_PREFIX "%s", key);
+	return n < 0 || n >= (int)room ? -EINVAL : 0;
 }

@@ -27,4 +27,10 @@ int __must_check kmsurl_parse(const char *text, struct kmsurl *url);
  * are more than ADDRESSES. */
 int __must_check kmsurl_parse_list(const char *text, char list[ADDRESS_LIST]);
 
+#define KMSURL_VAULT "vault://"
+/* vault://HOST:PORT[,HOST:PORT]/MOUNT/keys/NAME, with each port: the list, and the key id of
+ * lib/vault.h.  -EINVAL */
+int __must_check kmsurl_parse_vault(const char *text, char list[ADDRESS_LIST],
+				    char *key_id, size_t room);
+
 #endif

@@ -62,7 +62,8 @@ vtpmctl_table_UNIT_SRCS := tools/vtpmctl/table.c
 vtpmctl_table_UNIT_LIBS := -ljansson
 UNIT_TESTS += vtpmctl_args vtpmctl_kmsurl vtpmctl_approval hostconf
 vtpmctl_args_UNIT_SRCS := tools/vtpmctl/args.c lib/error.c
-vtpmctl_kmsurl_UNIT_SRCS := tools/vtpmctl/kmsurl.c lib/text.c
+vtpmctl_kmsurl_UNIT_SRCS := tools/vtpmctl/kmsurl.c lib/text.c $(KMS_SRCS)
+vtpmctl_kmsurl_UNIT_LIBS := -lssl -lcrypto
 vtpmctl_approval_UNIT_SRCS := lib/tpm2/policy.c lib/tpm2/quote.c $(TPM2_PUBLIC_SRCS) tools/vtpmctl/policykey.c \
 	tools/vtpmctl/file.c lib/text.c lib/error.c
 vtpmctl_approval_UNIT_LIBS := -lcrypto

@@ -252,7 +252,9 @@ static void put_metrics_config(struct vtpmd *d, struct evbuffer *out)
 	struct error e = {.cause = CAUSE_NONE};
 	struct config *c;
 	int rc = config_get(&d->host, d->config, &c, &e);
-	double until = !rc && c->host.has_kms ? expiry(c->host.kms_cert) : -1;
+	double until = !rc && c->host.has_kms && c->host.kms_cert
+			       ? expiry(c->host.kms_cert)
+			       : -1;
 
 	put_one(out, "config_valid", "Whether host.json can be used.", !rc);
 	if (d->reloaded)
