@@ -11,7 +11,8 @@
 #include "lib/cursor.h"
 #include "lib/uuidtext.h"
 
-#define ROOT BACKEND_ROOT
+#define ROOT   BACKEND_ROOT
+#define ERRORS "error"
 /* One leaf a guest in a stub domain; all the host's guests in dom0. */
 #define LEAVES_MAX  512
 #define DEVICES_MAX 8
@@ -126,13 +127,45 @@ static void remove_leaf(struct tpmif *t, uint32_t domid, const char *leaf)
 		(void)!xenstore_remove(&t->xen.store, folder);
 }
 
+/* Where xenbus has a device's errors, below the backend's own home: the leaf goes with the
+ * guest that is not made.  One at most, the last: each node costs of this domain's quota. */
+static void write_error(struct tpmif *t, const char *leaf, const char *why)
+{
+	char folder[BACKEND_PATH_MAX * 2];
+
+	(void)!xenstore_remove(&t->xen.store, ERRORS "/" ROOT);
+	snprintf(folder, sizeof(folder), ERRORS "/%s", leaf);
+	write_node(t, folder, "error", why);
+}
+
+/* A toolstack that makes a guest (state Initialising) waits 10 s for InitWait, whatever else
+ * it reads; it gives up at once when there is no state (libxl: "wanted state 2 but it was
+ * removed"), and removes the leaf with the guest, without a wait for Closed ("already
+ * removed, cleanup frontend only").  Later it waits no more, and Closed is for the guest. */
 static void refuse_xenbus(struct tpmif *t, const char *leaf, uint32_t state,
 			  const char *why)
 {
+	char path[BACKEND_PATH_MAX * 2];
+
 	if (state == XenbusStateClosed)
 		return;
 	write_node(t, leaf, "error", why);
-	write_state(t, leaf, XenbusStateClosed);
+	write_error(t, leaf, why);
+	if (state != XenbusStateInitialising) {
+		write_state(t, leaf, XenbusStateClosed);
+		return;
+	}
+	snprintf(path, sizeof(path), "%s/state", leaf);
+	(void)!xenstore_remove(&t->xen.store, path);
+}
+
+/* The same for a leaf of which the TPM was not asked; its owner is told. */
+static void refuse_unasked(struct tpmif *t, uint32_t domid, const char *leaf,
+			   uint32_t state, const char *why)
+{
+	if (state != XenbusStateClosed)
+		front_refuse(&t->front, domid, why);
+	refuse_xenbus(t, leaf, state, why);
 }
 
 static void disconnect(struct tpmif *t)
@@ -330,7 +363,7 @@ static void update_active(struct tpmif *t)
 }
 
 static void adopt_xenbus(struct tpmif *t, const struct front_guest *g, uint32_t devid,
-			 const char *leaf)
+			 const char *leaf, uint32_t state)
 {
 	char path[BACKEND_PATH_MAX * 2];
 	const char *why = "the vTPM cannot be started for this guest; see `vtpmctl show`";
@@ -339,7 +372,7 @@ static void adopt_xenbus(struct tpmif *t, const struct front_guest *g, uint32_t 
 	if (read_node(t, leaf, "frontend", t->guest) || t->guest[0] != '/')
 		return;
 	if (front_adopt(&t->front, g, &firmware, &why)) {
-		refuse_xenbus(t, leaf, 0, why);
+		refuse_xenbus(t, leaf, state, why);
 		return;
 	}
 	snprintf(t->leaf, sizeof(t->leaf), "%s", leaf);
@@ -380,21 +413,21 @@ static void consider(struct tpmif *t, uint32_t domid, uint32_t devid, const char
 	if (!is_online(t, leaf))
 		remove_leaf(t, domid, leaf);
 	else if (!ours && !guest.device)
-		refuse_xenbus(
-			t, leaf, state,
+		refuse_unasked(
+			t, domid, leaf, state,
 			"this backend holds the vTPM of another uuid; correct backend= "
 			"or uuid= in the guest's vtpm line");
 	else if (state > XenbusStateInitWait)
-		refuse_xenbus(
-			t, leaf, state,
+		refuse_unasked(
+			t, domid, leaf, state,
 			"this vTPM was restarted while the guest ran, and its PCRs are "
 			"lost; restart the guest");
 	else if (t->active)
-		refuse_xenbus(
-			t, leaf, state,
+		refuse_unasked(
+			t, domid, leaf, state,
 			"this vTPM is in use by another guest; give each guest its own");
 	else
-		adopt_xenbus(t, &guest, devid, leaf);
+		adopt_xenbus(t, &guest, devid, leaf, state);
 }
 
 static void look(struct tpmif *t)

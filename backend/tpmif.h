@@ -37,12 +37,15 @@
  * The seconds until the leaf's removal count while each look finds the guest in a
  * state of "remove the leaf"; any other state ends them.
  *
- * Refused with Closed (6) and a sentence in "error": a leaf with the uuid of
+ * Refused, with a sentence in "error" of the leaf and, which stays when that goes, of
+ * error/backend/vtpm/DOMID/DEVID below this domain's home: a leaf with the uuid of
  * another vTPM (of one that may be libxl's own, as the guest's line has none, the owner
  * decides), a second leaf while one is served, that of a guest that was not
  * measured when only such are served, and a leaf that an earlier
  * process served (its TPM has lost the PCRs that the guest goes on trusting, and
- * a guest must not gain fresh PCRs by crashing its vTPM).
+ * a guest must not gain fresh PCRs by crashing its vTPM).  A leaf that is new (state 1)
+ * loses its node "state", so that the toolstack does not make the guest, and does not
+ * wait; another one gets Closed (6).
  */
 #ifndef XVTPM_BACKEND_TPMIF_H
 #define XVTPM_BACKEND_TPMIF_H

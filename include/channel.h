@@ -107,6 +107,8 @@ enum channel_type {
 	/* u32 TPM response code of the TPM2_Clear that CHANNEL_GUEST_IS_CLEARED asked for
 	 *   -> nothing; the reply means that it is not asked for again.  EPERM: it was not. */
 	CHANNEL_CLEARED = 19,
+	/* u32 domid | text -> nothing: a guest that the manager refuses itself, and why */
+	CHANNEL_REFUSED = 20,
 
 	/* events of vtpmd, id 0 */
 	CHANNEL_EVENT_STOP = 0x4001,	   /* finish, store, exit 0 */

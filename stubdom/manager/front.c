@@ -79,6 +79,14 @@ void fronts_close(struct fronts *s)
 		s->front[s->n - 1]->ops->close(s->front[s->n - 1]);
 }
 
+void front_refuse(struct front *f, uint32_t domid, const char *why)
+{
+	const struct front_tpm *tpm = &f->all->tpm;
+
+	if (tpm->refused)
+		tpm->refused(tpm->ctx, domid, why);
+}
+
 int front_adopt(struct front *f, const struct front_guest *g,
 		enum front_firmware *firmware, const char **why)
 {
@@ -93,6 +101,7 @@ int front_adopt(struct front *f, const struct front_guest *g,
 		if (other.present) {
 			*why = "this vTPM is in use by another guest; give each guest "
 			       "its own";
+			front_refuse(f, g->domid, *why);
 			return -EBUSY;
 		}
 	}

@@ -42,6 +42,9 @@ struct front_tpm {
 	 * *firmware says so then.  Fails with *why, a sentence: the guest is refused. */
 	int (*adopt)(void *ctx, const struct front_guest *g,
 		     enum front_firmware *firmware, const char **why);
+	/* A front has refused domain domid itself, without adopt(); why: a sentence.  NULL:
+	 * nobody wants to know. */
+	void (*refused)(void *ctx, uint32_t domid, const char *why);
 	/* Runs one command and returns when the state that it changed is durable.
 	 * rsp_len: in, room (4096); out, bytes.  Negative: nothing may be shown,
 	 * the guest gets TPM_RC_FAILURE. */
@@ -110,6 +113,8 @@ void fronts_check_cancel(void *fronts);
 void fronts_stats(const struct fronts *s, struct front_stats *sum);
 void fronts_close(struct fronts *s);
 
+/* For a front: tells the TPM's owner of a guest that is refused without asking the TPM. */
+void front_refuse(struct front *f, uint32_t domid, const char *why);
 /* For a front: asks the TPM for its guest, unless another front has one.  As adopt(). */
 int __must_check front_adopt(struct front *f, const struct front_guest *g,
 			     enum front_firmware *firmware, const char **why);

@@ -676,6 +676,22 @@ void hostchan_log(struct hostchan *h, int level, const char *text)
 	hostchan_call_later(h, &c);
 }
 
+void hostchan_refused(struct hostchan *h, uint32_t domid, const char *why)
+{
+	uint8_t head[4];
+	struct cursor w = cursor_writer(head, sizeof(head));
+	struct hostchan_call c = {
+		.type = CHANNEL_REFUSED,
+		.head = head,
+		.head_len = sizeof(head),
+		.body = (const uint8_t *)why,
+		.body_len = strnlen(why, 256),
+	};
+
+	cursor_put_u32(&w, domid);
+	hostchan_call_later(h, &c);
+}
+
 int hostchan_fd(const struct hostchan *h)
 {
 	return h->io.ops->fd(&h->io);

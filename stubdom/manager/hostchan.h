@@ -83,6 +83,8 @@ int __must_check hostchan_guest(struct hostchan *h, uint32_t domid, const uint8_
 int __must_check hostchan_cleared(struct hostchan *h, uint32_t code);
 /* Answers EVENT_REKEY and _REKEY_DEEP, as CHANNEL_REKEYED says. */
 void hostchan_rekeyed(struct hostchan *h, const struct error *e);
+/* As hostchan_log(): a guest is refused, by the manager itself. */
+void hostchan_refused(struct hostchan *h, uint32_t domid, const char *why);
 void hostchan_log(struct hostchan *h, int level, const char *text);
 
 /* For the poll loop: the descriptor to wait on for POLLIN.  It may be another one

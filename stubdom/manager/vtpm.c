@@ -74,7 +74,7 @@ static int refuse_vtpm(struct vtpm *v, uint32_t domid, int rc, const char *what,
 	static char text[192];
 
 	snprintf(text, sizeof(text), "domain %u is refused: %s", domid, what);
-	hostchan_log(v->chan, LOG_ERR, text);
+	hostchan_refused(v->chan, domid, what);
 	*why = text;
 	return rc;
 }
@@ -206,6 +206,14 @@ static int adopt(void *ctx, const struct front_guest *g, enum front_firmware *fi
 		: judge(v, g->domid, *firmware, &told, why);
 	free(told.list);
 	return rc;
+}
+
+/* struct front_tpm's refused() */
+static void tell_refused(void *ctx, uint32_t domid, const char *why)
+{
+	struct vtpm *v = ctx;
+
+	hostchan_refused(v->chan, domid, why);
 }
 
 static int take_certs(struct vtpm *v, const struct unlock_config *config)
@@ -593,7 +601,7 @@ int vtpm_run(const struct vtpm_place *place, struct error *e)
 		return error_set(e, -ENOMEM, CAUSE_INTERNAL, "out of memory");
 	v->place = place;
 	v->listener.fd = -1;
-	v->fronts.tpm = (struct front_tpm){v, adopt, execute_vtpm, cancel};
+	v->fronts.tpm = (struct front_tpm){v, adopt, tell_refused, execute_vtpm, cancel};
 	if (place->stubdom)
 		rc = hostchan_open_vchan(&v->chan, &v->error);
 	else

@@ -292,7 +292,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint8_t what, who;
 
 	w = fake_new();
-	w->fronts.tpm = (struct front_tpm){w, power_on, check_command, fake_cancel};
+	w->fronts.tpm =
+		(struct front_tpm){w, power_on, fake_refused, check_command, fake_cancel};
 	in = cursor_reader(data, size);
 	memset(alive, 0, sizeof(alive));
 	powered = NO_GUEST;

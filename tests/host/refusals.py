@@ -20,6 +20,7 @@ PLACES = [
     (r"\blog_line\(\s*LOG_(?:ERR|WARNING),|\*what =", ["tools/vtpmd/crb.c", "tools/vtpmd/board.c"], ""),
     (r"\bsnprintf\(v->refused,", ["tools/vtpmd/vtpm_peer.c"], ""),
     (r"\brefuse_vtpm\(", ["stubdom/manager/vtpm.c"], ""),
+    (r"\brefuse_unasked\(|\*why =", ["backend/tpmif.c", "stubdom/manager/front.c"], ""),
     (r"\bfprintf\(stderr,", ["frontend/crb/main.c"], "vtpm-crb: "),
 ]
 SHORT = 25  # a part that is put into another sentence

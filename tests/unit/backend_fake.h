@@ -54,6 +54,8 @@ struct fake_world {
 	uint32_t power_domid;
 	size_t device_len; /* of a device that has not the vTPM's uuid: 16 */
 	uint8_t device[16];
+	unsigned int refused; /* guests, without asking it */
+	uint32_t refused_domid;
 	int executed, execute_error, cancels;
 	uint8_t last[RING_PACKET_MAX];
 	size_t last_len;
@@ -359,6 +361,14 @@ static int fake_adopt(void *ctx, const struct front_guest *g,
 	return w->power_error;
 }
 
+static void fake_refused(void *ctx, uint32_t domid, const char *why)
+{
+	struct fake_world *w = ctx;
+
+	w->refused++;
+	w->refused_domid = domid;
+}
+
 static int fake_execute(void *ctx, uint8_t locality, const uint8_t *cmd, size_t len,
 			uint8_t *rsp, size_t *rsp_len)
 {
@@ -472,8 +482,8 @@ static inline int fake_open(struct fake_world *w, uint8_t localities, bool share
 	if (rc)
 		return rc;
 	if (!w->fronts.tpm.execute)
-		w->fronts.tpm =
-			(struct front_tpm){w, fake_adopt, fake_execute, fake_cancel};
+		w->fronts.tpm = (struct front_tpm){w, fake_adopt, fake_refused,
+						   fake_execute, fake_cancel};
 	fronts_add(&w->fronts, f);
 	return fronts_open(&w->fronts, &config);
 }

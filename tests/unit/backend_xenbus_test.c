@@ -39,6 +39,25 @@ static const char *leaf(const char *name)
 
 #define assert_leaf(name, value) assert_string_equal(leaf(name), value)
 
+/* libxl fails at once when the leaf of a guest that it makes has no state. */
+static void refused_at_once(uint32_t domid, const char *words)
+{
+	char path[BACKEND_PATH_MAX];
+
+	snprintf(path, sizeof(path), "backend/vtpm/%u/0/state", domid);
+	assert_null(fake_find(w, path));
+	snprintf(path, sizeof(path), "backend/vtpm/%u/0/error", domid);
+	assert_non_null(strstr(fake_get(w, path), words));
+	snprintf(path, sizeof(path), "error/backend/vtpm/%u/0/error", domid);
+	assert_non_null(strstr(fake_get(w, path), words));
+}
+
+static void refused_unasked(uint32_t domid, unsigned int times)
+{
+	assert_int_equal(w->refused, times);
+	assert_int_equal(w->refused_domid, domid);
+}
+
 static void guest_starts(uint32_t domid)
 {
 	fake_toolstack(w, domid, 0, FAKE_UUID);
@@ -147,8 +166,7 @@ static void the_power_cycle_comes_before_initwait(void **state)
 {
 	w->power_error = -EIO;
 	guest_starts(5);
-	assert_leaf("5/0/state", "6");
-	assert_true(*leaf("5/0/error"));
+	refused_at_once(5, "vtpmd's sentence");
 	assert_false(fake_stats(w).present);
 	assert_int_equal(w->maps, 0);
 }
@@ -158,8 +176,8 @@ static void a_guest_that_was_not_measured_is_refused(void **state)
 	w->power_error = -EPERM;
 	guest_starts(5);
 	assert_int_equal(w->power_domid, 5);
-	assert_leaf("5/0/state", "6");
-	assert_non_null(strstr(leaf("5/0/error"), "vtpmctl launch"));
+	refused_at_once(5, "vtpmctl launch");
+	assert_int_equal(w->refused, 0); /* who was asked knows */
 	assert_false(fake_stats(w).present);
 	fake_remove(w, "backend/vtpm/5");
 	w->power_error = 0;
@@ -379,12 +397,13 @@ static void another_uuid_is_refused(void **state)
 {
 	fake_toolstack(w, 5, 0, OTHER_UUID);
 	look();
-	assert_leaf("5/0/state", "6");
-	assert_true(strstr(leaf("5/0/error"), "another uuid") != NULL);
+	refused_at_once(5, "another uuid");
+	refused_unasked(5, 1);
 	assert_int_equal(w->power_cycles, 0);
 	fake_driver(w, 5);
 	look();
 	assert_int_equal(w->maps, 0);
+	refused_unasked(5, 1);
 	toolstack_destroys(5);
 	assert_leaf("5/0/state", "");
 }
@@ -405,8 +424,7 @@ static void a_random_uuid_is_asked_for(void **state)
 	w->power_error = -EPERM;
 	fake_toolstack(w, 7, 0, RANDOM_UUID);
 	look();
-	assert_leaf("7/0/state", "6");
-	assert_true(strstr(leaf("7/0/error"), "vtpmd's sentence") != NULL);
+	refused_at_once(7, "vtpmd's sentence");
 	assert_false(fake_stats(w).present);
 }
 
@@ -421,7 +439,7 @@ static void a_random_uuid_of_a_driver_that_ran_is_not_asked_for(void **state)
 	guest_starts(6);
 	fake_toolstack(w, 7, 0, RANDOM_UUID);
 	look();
-	assert_leaf("7/0/state", "6");
+	refused_at_once(7, "in use");
 	assert_int_equal(w->power_cycles, 1);
 }
 
@@ -434,7 +452,7 @@ static void a_uuid_of_another_form_is_refused(void **state)
 	for (unsigned int i = 0; i < ARRAY_SIZE(bad); i++) {
 		fake_toolstack(w, 5, 0, bad[i]);
 		look();
-		assert_leaf("5/0/state", "6");
+		refused_at_once(5, "another uuid");
 		assert_int_equal(w->power_cycles, 0);
 		toolstack_destroys(5);
 	}
@@ -470,8 +488,8 @@ static void a_second_guest_is_refused(void **state)
 	guest_starts(5);
 	driver_connects(5);
 	guest_starts(6);
-	assert_leaf("6/0/state", "6");
-	assert_true(strstr(leaf("6/0/error"), "in use") != NULL);
+	refused_at_once(6, "in use");
+	refused_unasked(6, 1);
 	assert_leaf("5/0/state", "4");
 	assert_int_equal(w->power_cycles, 1);
 	submit(1);
@@ -485,7 +503,8 @@ static void a_second_device_of_the_same_guest_is_refused(void **state)
 	guest_starts(5);
 	fake_toolstack(w, 5, 1, FAKE_UUID);
 	look();
-	assert_leaf("5/1/state", "6");
+	assert_leaf("5/1/state", "");
+	assert_true(*leaf("5/1/error"));
 	assert_leaf("5/0/state", "2");
 	fake_set(w, "backend/vtpm/5/1/online", "0");
 	look();
@@ -502,7 +521,39 @@ static void a_guest_of_an_earlier_process_is_refused(void **state)
 	look();
 	assert_leaf("5/0/state", "6");
 	assert_true(strstr(leaf("5/0/error"), "restart the guest") != NULL);
+	refused_unasked(5, 1);
 	assert_int_equal(w->maps, 0);
+	w->changed = true;
+	look();
+	refused_unasked(5, 1);
+}
+
+/* The toolstack has read InitWait, of an earlier process, and waits no more. */
+static void a_guest_that_an_earlier_process_adopted(void **state)
+{
+	fake_toolstack(w, 5, 0, FAKE_UUID);
+	fake_set(w, "backend/vtpm/5/0/state", "2");
+	w->power_error = -EPERM;
+	look();
+	assert_leaf("5/0/state", "6");
+	assert_non_null(strstr(leaf("5/0/error"), "vtpmctl launch"));
+}
+
+/* Many guests that are refused leave the last one's error, and no more. */
+static void refused_guests_cost_one_node(void **state)
+{
+	char path[BACKEND_PATH_MAX];
+
+	w->power_error = -EPERM;
+	for (uint32_t domid = 5; domid < 5 + FAKE_NODES; domid++) {
+		guest_starts(domid);
+		refused_at_once(domid, "vtpmctl launch");
+		snprintf(path, sizeof(path), "backend/vtpm/%u", domid);
+		fake_remove(w, path);
+		snprintf(path, sizeof(path), "/local/domain/%u", domid);
+		fake_remove(w, path);
+	}
+	assert_int_equal(xenstore_list(NULL, "error/backend/vtpm", NULL, 0), 1);
 }
 
 static void a_driver_of_protocol_1(void **state)
@@ -675,6 +726,8 @@ int main(void)
 		XENBUS_TEST(a_second_guest_is_refused),
 		XENBUS_TEST(a_second_device_of_the_same_guest_is_refused),
 		XENBUS_TEST(a_guest_of_an_earlier_process_is_refused),
+		XENBUS_TEST(a_guest_that_an_earlier_process_adopted),
+		XENBUS_TEST(refused_guests_cost_one_node),
 		XENBUS_TEST(a_driver_of_protocol_1),
 		XENBUS_TEST(bad_page_and_port_numbers),
 		XENBUS_TEST(a_failed_connect_is_not_tried_again_and_again),

@@ -170,6 +170,13 @@ static bool on_stored(void *ctx, uint16_t object)
 	return object == CHANNEL_OBJECT_HEADER && counts_later;
 }
 
+static char refused[64];
+
+static void on_refused(void *ctx, uint32_t domid, const char *why)
+{
+	snprintf(refused, sizeof(refused), "%u: %s", domid, why);
+}
+
 static const struct peer_owner owner = {
 	.hello = on_hello,
 	.ready = on_ready,
@@ -177,6 +184,7 @@ static const struct peer_owner owner = {
 	.stored = on_stored,
 	.config = on_config,
 	.guest = on_guest,
+	.refused = on_refused,
 	.cleared = on_cleared,
 	.rekeyed = on_rekeyed,
 	.identity = on_identity,
@@ -451,6 +459,9 @@ static void guests_are_judged(void **state)
 	assert_int_equal(ask(CHANNEL_CLEARED, "\0\0\1\x01", 4), 0);
 	assert_int_equal(cleared, 0x1101);
 	assert_int_equal(ask(CHANNEL_CLEARED, "\0\0\0\0", 4), EPERM);
+	assert_int_equal(ask(CHANNEL_REFUSED, "\0\0\0", 3), EINVAL);
+	assert_int_equal(ask(CHANNEL_REFUSED, "\0\0\0\7in\nuse", 10), 0);
+	assert_string_equal(refused, "7: in?use");
 }
 
 static void dropped(void)

@@ -264,6 +264,56 @@ static int shut_down(const struct launch *l)
 	return status;
 }
 
+/* The last guest that each vTPM of l->vtpms refused, or null. */
+static json_t *list_refused(const struct launch *l)
+{
+	json_t *refused = json_array(), *reply, *name;
+	char why[CLIENT_TEXT];
+	size_t i;
+
+	json_array_foreach(l->vtpms, i, name)
+	{
+		json_t *vtpm = NULL;
+
+		if (!client_try(l->socket,
+				client_request("show", json_string_value(name)), &reply,
+				why))
+			vtpm = json_object_get(json_object_get(reply, "vtpm"),
+					       "refused_guest");
+		json_array_append_new(refused, vtpm ? json_incref(vtpm) : json_null());
+		json_decref(reply);
+	}
+	return refused;
+}
+
+/* Behind xl's lines, which do not say why: what vTPMs refused since before was listed. */
+static void print_refused(const struct launch *l, const json_t *before)
+{
+	json_t *now = list_refused(l), *one;
+	size_t i;
+
+	json_array_foreach(now, i, one)
+	{
+		if (json_is_string(one) && !json_equal(one, json_array_get(before, i)))
+			fprintf(stderr, "vtpmctl: the vTPM %s refused %s\n",
+				json_string_value(json_array_get(l->vtpms, i)),
+				json_string_value(one));
+	}
+	json_decref(now);
+}
+
+/* As run_xl_create(); when that fails since a vTPM refused the guest, says so. */
+static int run_xl_told(const struct launch *l, const char *file, const char *uuid)
+{
+	json_t *before = list_refused(l);
+	int status = run_xl_create(l, file, uuid);
+
+	if (status)
+		print_refused(l, before);
+	json_decref(before);
+	return status;
+}
+
 /* uuid of a measured guest, or NULL.  When xl fails, what was changed for it is put
  * back. */
 static int create_guest(const struct launch *l, const char *file, const char *uuid)
@@ -272,7 +322,7 @@ static int create_guest(const struct launch *l, const char *file, const char *uu
 	json_t *reply;
 
 	if (!status)
-		status = run_xl_create(l, file, uuid);
+		status = run_xl_told(l, file, uuid);
 	if (!status)
 		return VTPMCTL_OK;
 	if (uuid) {

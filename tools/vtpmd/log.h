@@ -31,6 +31,7 @@
 #define LOG_ID_REKEYED	   "560d6ae3defd408788d5a07091158b09"
 #define LOG_ID_RELOADED	   "560d6ae3defd408788d5a07091158b0a"
 #define LOG_ID_AUTOSTART   "560d6ae3defd408788d5a07091158b0b"
+#define LOG_ID_NO_GUEST	   "560d6ae3defd408788d5a07091158b0c"
 
 /* What a line is about; each member may be NULL or CAUSE_NONE. */
 struct log_about {

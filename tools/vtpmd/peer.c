@@ -540,10 +540,19 @@ static void serve_guest(struct peer *p, const struct channel_frame *f, struct cu
 	out = malloc(CHANNEL_PAYLOAD_MAX);
 	w = cursor_writer(out, out ? CHANNEL_PAYLOAD_MAX - 4 : 0);
 	rc = out ? p->owner->guest(p->ctx, &g, &w, &why) : -ENOMEM;
-	if (rc)
-		peer_log(p, LOG_ERR, PEER_ABOUT(p, .id = LOG_ID_REFUSED),
-			 "domain %u is refused: %s", g.domid, why);
 	(void)peer_answer_written(p, f, out, &w, rc, why);
+}
+
+static void serve_refused(struct peer *p, const struct channel_frame *f, struct cursor *c)
+{
+	char text[TEXT_MAX + 1];
+	uint32_t domid;
+
+	/* a number and a text, too */
+	if (!take_cause(p, f, c, &domid, text))
+		return;
+	p->owner->refused(p->ctx, domid, text);
+	peer_answer(p, f, 0);
 }
 
 static void serve_cleared(struct peer *p, const struct channel_frame *f, struct cursor *c)
@@ -597,7 +606,7 @@ static void (*const serve[])(struct peer *, const struct channel_frame *,
 	[CHANNEL_CONFIG] = serve_config,     [CHANNEL_REKEYED] = serve_rekeyed,
 	[CHANNEL_IDENTITY] = serve_identity, [CHANNEL_QUOTE] = serve_quote,
 	[CHANNEL_ATTEST] = serve_attest,     [CHANNEL_GUEST] = serve_guest,
-	[CHANNEL_CLEARED] = serve_cleared,
+	[CHANNEL_CLEARED] = serve_cleared,   [CHANNEL_REFUSED] = serve_refused,
 };
 
 /* Milliseconds of vtpmd that a request of this type is counted as; never 0. */
@@ -611,6 +620,7 @@ static unsigned int peer_cost(uint16_t type)
 	case CHANNEL_KMS_OPEN:
 	case CHANNEL_GUEST:
 	case CHANNEL_CLEARED:
+	case CHANNEL_REFUSED:
 	case CHANNEL_QUOTE:
 		return 16;
 	case CHANNEL_PUT:

@@ -52,6 +52,8 @@ struct peer_owner {
 	/* CHANNEL_GUEST, whose reply goes to out; as hello(). */
 	int (*guest)(void *ctx, const struct peer_guest *g, struct cursor *out,
 		     const char **why);
+	/* CHANNEL_REFUSED */
+	void (*refused)(void *ctx, uint32_t domid, const char *why);
 	/* CHANNEL_CLEARED.  As hello(). */
 	int (*cleared)(void *ctx, uint32_t response, const char **why);
 	/* cause 0: its header is new. false: vtpmd did not ask for it. */

@@ -269,7 +269,7 @@ struct vtpm {
 	struct bucket clearings;
 	bool clears;	     /* the guest that comes waits for its TPM2_Clear ... */
 	uint32_t clears_for; /* ... and is this domain */
-	char refused[200];   /* the last guest that was, and why; empty: none since */
+	char refused[320];   /* the last guest that was, and why; empty: none since */
 	struct vtpm_status status;
 	int64_t asked_ms; /* stamp_ms() of the first question for it without an answer */
 	/* Until the state is none of starting and stopping; the last one that is called may
@@ -368,6 +368,13 @@ void vtpm_drop_peer(struct vtpm *v);
 
 /* What an earlier vtpmd knew. */
 void vtpm_guest_load(struct vtpm *v);
+#define GUEST_NAME_MAX 96
+/* "domain 7 (web1)", as the toolstack calls it; printable. */
+void vtpm_guest_name(const struct vtpm *v, uint32_t domid,
+		     char out[static GUEST_NAME_MAX]);
+/* A guest does not get this vTPM: tells the journal, and `vtpmctl show`. */
+void vtpm_guest_refused(struct vtpm *v, uint32_t domid, const char *why);
+void vtpm_guest_on_refused(void *ctx, uint32_t domid, const char *why);
 /* Has all vTPMs forget domains when Xen releases them. */
 int __must_check vtpm_guest_watch(struct vtpmd *d);
 /* Lets the next guest go on with the PCRs, if it is the last one, saved and restored;

@@ -224,10 +224,13 @@ static int judge_restored(struct vtpm *v, uint32_t domid, uint64_t on, bool *los
 
 static void note_lost(struct vtpm *v, uint32_t domid)
 {
+	char guest[GUEST_NAME_MAX];
+
+	vtpm_guest_name(v, domid, guest);
 	snprintf(v->refused, sizeof(v->refused),
-		 "domain %u: it was restored, and what its TPM held is lost: each TPM "
+		 "%s: it was restored, and what its TPM held is lost: each TPM "
 		 "command of it fails until it is started again",
-		 domid);
+		 guest);
 	log_about(LOG_WARNING, VTPM_ABOUT(v), "%s", v->refused);
 }
 
@@ -258,8 +261,6 @@ static int answer_vtpm(struct vtpm *v, const struct peer_guest *asked,
 	if (!rc && crb)
 		rc = start_crb(v, domid, lost, &judged);
 	if (rc) {
-		snprintf(v->refused, sizeof(v->refused), "domain %u: %s", domid,
-			 judged.why);
 		*why = judged.why;
 		return rc;
 	}
@@ -304,6 +305,8 @@ static int vtpm_guest_on_ask(void *ctx, const struct peer_guest *asked,
 		return -ENOMEM;
 	w = cursor_writer(list, MEASURE_MAX);
 	rc = answer_vtpm(v, asked, &w, out, why);
+	if (rc)
+		vtpm_guest_refused(v, asked->domid, *why);
 	free(list);
 	return rc;
 }
@@ -851,6 +854,7 @@ const struct peer_owner vtpm_peer_owner = {
 	.stored = on_stored,
 	.config = on_config,
 	.guest = vtpm_guest_on_ask,
+	.refused = vtpm_guest_on_refused,
 	.cleared = on_cleared,
 	.rekeyed = on_rekeyed,
 	.identity = identity_on_peer,
