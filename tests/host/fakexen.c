@@ -3,7 +3,8 @@
  * A Xen of files, for LD_PRELOAD, in the folder that FAKEXEN names: as much of it as vtpmd
  * asks for.
  *
- *   domains/DOMID	the domain's uuid, 32 hexadecimal digits, and its state: "up", "ended"
+ *   domains/DOMID	the domain's uuid, 32 hexadecimal digits, and its state: "up", "ended",
+ *			"reboots"
  *   store/PATH/=	the value of xenstore's node PATH
  *   ram/DOMID.FRAME	a page of that domain's
  *   opened/N		what the Nth open() of a device of /dev/xen opens, of a process
@@ -120,8 +121,9 @@ static void tell(long id, xc_domaininfo_t *info)
 		known = known && fscanf(f, "%2x", &byte) == 1;
 		info->handle[i] = known ? (uint8_t)byte : 0;
 	}
-	if (f && fscanf(f, " %15s", state) == 1 && !strcmp(state, "ended"))
-		info->flags = XEN_DOMINF_shutdown | 3u << XEN_DOMINF_shutdownshift;
+	if (f && fscanf(f, " %15s", state) == 1 && strcmp(state, "up"))
+		info->flags = XEN_DOMINF_shutdown | (strcmp(state, "reboots") ? 3u : 1u)
+							    << XEN_DOMINF_shutdownshift;
 	if (f)
 		fclose(f);
 }

@@ -186,5 +186,73 @@ def figures(lab):
         lab.start_vtpmd()
 
 
-CASES = [vtpmd_restarted, restart_unnoticed, kms_renewed, kms_fails_over, figures,
+# Of domain 0's guest file, started by xl or by launch; how long that took is told.
+REFUSED = """cat >/etc/xen/refused.cfg <<'END'
+name="{guest}"
+type="pv"
+memory=64
+kernel="/boot/guest/vmlinux"
+{more}
+vtpm=["backend={backend},uuid={uuid}"]
+END
+start=$(date +%s%N); {by} /etc/xen/refused.cfg 2>&1; rc=$?
+echo "took $(( ($(date +%s%N) - start) / 1000000 )) ms"; exit $rc"""
+
+
+def refuse(lab, vtpm, words, by="timeout 60 xl create", more="", **file):
+    """The guest is not made, xl does not wait for it, and who asks learns why."""
+    rc, out = lab.host.run(REFUSED.format(by=by, more=more, **file), 90)
+    check(rc != 0, f"xl made the guest: {out}")
+    took = int(re.search(r"took (\d+) ms", out)[1])
+    lab.log(f"refused ({words}) after {took} ms: {len(out.splitlines()) - 1} lines")
+    check(took < 9000, f"xl waited {took} ms: {out}")
+    told = lab.show(vtpm)["refused_guest"] or ""
+    m = re.match(r"domain (\d+) \((.*?)\): ", told)
+    check(m and m[2] == file["guest"] and words in told, f"show has {told!r}; xl: {out}")
+    said = lab.host.must(f"grep -F 'vTPM {vtpm}: domain {m[1]} ({m[2]}) is refused: ' {VTPMD_LOG}")
+    check(words in said, f"vtpmd's log has {said}")
+    node = f"/local/domain/{lab.show(vtpm)['domid']}/error/backend/vtpm/{m[1]}/0/error"
+    check(words in lab.host.must(f"xenstore-read {node}"), f"{node} does not say why")
+    left = lab.host.must(f"xenstore-ls /local/domain/{lab.show(vtpm)['domid']}/backend/vtpm")
+    check(not re.search(rf"^{m[1]} = ", left, re.M), f"the device is left: {left}")
+    check(not lab.running(file["guest"]), "there is a guest")
+    return out
+
+
+def refused_at_once(lab):
+    """a guest that is refused: xl gives up at once; show, log, xenstore and launch say why"""
+    lab.guests("web1")
+    lab.vtpms("web2")
+    lab.guest_down("web2")
+    domid = lab.show("web1")["guest_domid"]
+    refuse(lab, "web1", "in use by another guest", guest="thief", backend="vtpm-web1",
+           uuid=lab.uuid["web1"])
+    refuse(lab, "web2", "another uuid", guest="wrong", backend="vtpm-web2",
+           uuid=lab.uuid["web1"])
+    twin = lab.host.must(f"xenstore-read /local/domain/{domid}/vm").strip().split("/")[-1]
+    out = refuse(lab, "web2", "another domain has its uuid", by="vtpmctl launch --unmeasured",
+                 more=f'uuid="{twin}"', guest="twin", backend="vtpm-web2", uuid=lab.uuid["web2"])
+    last = [line for line in out.splitlines() if not line.startswith("took ")][-1]
+    check(re.match(r"vtpmctl: the vTPM web2 refused domain \d+ \(twin\): another domain", last),
+          f"launch says {out}")
+    lab.ask("web1", "tpm2_getrandom --hex 8")
+    lab.guests("web2")
+    lab.ask("web2", "tpm2_getrandom --hex 8")
+
+
+def reboot_is_no_end(lab):
+    """`xl shutdown` of a stub domain: its guest reboots, and goes on; its end is the guest's"""
+    lab.guests("web1")
+    before = lab.show("web1")["domid"]
+    lab.host.must("xl shutdown vtpm-web1", 30)
+    check("asked to end" in lab.host.must("vtpmctl list"), "list does not say so")
+    lab.guest_reboot("web1")
+    lab.ask("web1", "tpm2_getrandom --hex 8")
+    after = lab.show("web1")
+    check(after["domid"] == before and after["ending"], f"show says {after}")
+    lab.guest_down("web1")
+    lab.wait("its end", lambda: lab.state("web1") == "stopped" and not lab.running("vtpm-web1"))
+
+
+CASES = [refused_at_once, reboot_is_no_end, vtpmd_restarted, restart_unnoticed, kms_renewed, kms_fails_over, figures,
          one_broken_at_start]

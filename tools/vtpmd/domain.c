@@ -5,6 +5,7 @@
  * which is kept in a file (domain_file.h).
  */
 #include "include/channel.h"
+#include "lib/text.h"
 #include "tools/vtpmd/body.h"
 #include "tools/vtpmd/child.h"
 #include "tools/vtpmd/domain_file.h"
@@ -23,6 +24,8 @@
 #define RECONNECT_MS 200
 #define DESTROY_MS   5000
 #define HEED_MS	     2000
+/* A guest that rebooted is back by then, or its toolstack does not start it again. */
+#define RETURN_MS 60000
 
 struct domain {
 	struct body body;
@@ -32,7 +35,8 @@ struct domain {
 	char control[64]; /* where the toolstack asks it to shut down */
 	char guests[64];  /* a folder for each guest */
 	bool watching, connected, destroying, condemned, creating;
-	bool puzzled;		/* the toolstack asked for what no stub domain does */
+	int64_t returns_ms; /* until when a guest is waited for that reboots: stamp_ms() */
+	bool puzzled;	    /* the toolstack asked for what no stub domain does */
 	struct log_limit lines; /* about what a stub domain can write into xenstore */
 	int kernel, manager;	/* copies, while xl reads them; -1 */
 	pid_t xl;
@@ -59,6 +63,7 @@ static void finish_domain(struct domain *d)
 	event_del(d->retry);
 	d->watching = d->connected = d->destroying = d->condemned = false;
 	d->puzzled = false;
+	d->returns_ms = 0;
 	d->body.domid = -1;
 	d->body.owner->gone(d->body.ctx, d->cause, d->why);
 }
@@ -194,6 +199,33 @@ static void heed(struct domain *d)
 	}
 }
 
+/* The guest's reboot is not its end: another domain comes in its place, from the same
+ * configuration.  Returns for how many milliseconds it is waited for, or 0. */
+static int64_t wait_for_return(struct domain *d)
+{
+	struct xen_below below = xen_below(d->body.d->xen, d->guests);
+	int64_t now = stamp_ms();
+
+	if (below.returns)
+		d->returns_ms = now + RETURN_MS;
+	else if (below.lives)
+		d->returns_ms = 0;
+	return d->returns_ms > now ? d->returns_ms - now : 0;
+}
+
+/* It was asked to end, and does when no guest uses it. */
+static void end_unused(struct domain *d)
+{
+	int64_t ms = wait_for_return(d);
+
+	if (xen_has_children(d->body.d->xen, d->guests))
+		return;
+	if (ms)
+		look_again(d, (int)ms);
+	else if (!d->body.owner->unused(d->body.ctx))
+		look_again(d, RECONNECT_MS);
+}
+
 static void look_alive(struct domain *d)
 {
 	if (d->condemned) {
@@ -202,9 +234,10 @@ static void look_alive(struct domain *d)
 	}
 	heed(d);
 	try_connect(d);
-	if (d->body.ending && !xen_has_children(d->body.d->xen, d->guests) &&
-	    !d->body.owner->unused(d->body.ctx))
-		look_again(d, RECONNECT_MS);
+	if (d->body.ending)
+		end_unused(d);
+	else
+		d->returns_ms = 0;
 }
 
 /* Something changed in Xen: does it live, does it listen, is it wanted? */

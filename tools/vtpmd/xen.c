@@ -334,6 +334,33 @@ bool xen_has_children(struct xen *x, const char *path)
 	return names && count;
 }
 
+static bool is_to_return(uint32_t flags)
+{
+	uint32_t reason = flags >> XEN_DOMINF_shutdownshift & XEN_DOMINF_shutdownmask;
+
+	return flags & XEN_DOMINF_shutdown &&
+	       (reason == SHUTDOWN_reboot || reason == SHUTDOWN_crash);
+}
+
+struct xen_below xen_below(struct xen *x, const char *path)
+{
+	struct xen_below below = {.lives = false};
+	unsigned int i, count = 0;
+	char **names = xs_directory(x->xs, XBT_NULL, path, &count);
+	xc_domaininfo_t info;
+
+	for (i = 0; names && i < count; i++) {
+		if (!tell(x, (uint32_t)strtoul(names[i], NULL, 10), &info))
+			continue;
+		if (is_to_return(info.flags))
+			below.returns = true;
+		else if (!is_dying(&info) && !(info.flags & XEN_DOMINF_shutdown))
+			below.lives = true;
+	}
+	free(names);
+	return below;
+}
+
 int xen_read(struct xen *x, const char *path, char *out, size_t room)
 {
 	unsigned int len;

@@ -44,6 +44,12 @@ bool xen_has_run(struct xen *x, uint32_t domid);
 /* With all below it; what is not there is removed already. */
 void xen_remove(struct xen *x, const char *path);
 bool xen_exists(struct xen *x, const char *path);
+/* Of the domains that have folders, by their numbers, below path. */
+struct xen_below {
+	bool lives;   /* one runs */
+	bool returns; /* one has ended to be started again: it rebooted, or crashed */
+};
+struct xen_below xen_below(struct xen *x, const char *path);
 /* Whether something lies below path. */
 bool xen_has_children(struct xen *x, const char *path);
 /* Text, cut to room; -ENOENT. */
