@@ -58,13 +58,26 @@ static void join(const json_t *slots, char out[TABLE_CELL])
 		strcpy(out, "-");
 }
 
-static long long lost_guest(const json_t *v)
+/* Which guests run without their TPM; behind what the note says already. */
+static void add_lost(const json_t *v, char *note, size_t room)
 {
-	return (long long)json_integer_value(
-		json_array_get(json_object_get(v, "lost_guests"), 0));
+	const json_t *domids = json_object_get(v, "lost_guests"), *domid;
+	const json_t *names = json_object_get(v, "lost_names");
+	size_t i;
+
+	json_array_foreach(domids, i, domid)
+	{
+		const char *name = json_string_value(json_array_get(names, i));
+		long long number = (long long)json_integer_value(domid);
+		size_t at = strlen(note);
+
+		snprintf(note + at, room - at,
+			 "%s%s lost its TPM until it restarts: `xl reboot %lld`",
+			 at ? "; " : "", name ? name : "a domain", number);
+	}
 }
 
-/* Why it does not run, or what it waits for, below its line. */
+/* Why it does not run, or what it waits for, and who has lost it, below its line. */
 static void fill_note(const json_t *v, char *note, size_t room)
 {
 	const char *error = json_string_value(json_object_get(v, "error"));
@@ -82,12 +95,9 @@ static void fill_note(const json_t *v, char *note, size_t room)
 			 "asked to end (`xl shutdown`), as soon as no guest uses it: "
 			 "`vtpmctl start %s` cancels that",
 			 table_text(v, "name"));
-	else if (json_array_size(json_object_get(v, "lost_guests")))
-		snprintf(note, room,
-			 "domain %lld lost its TPM until it restarts: `xl reboot %lld`",
-			 lost_guest(v), lost_guest(v));
 	else if (store)
 		snprintf(note, room, "its guest waits for the disk: %s", store);
+	add_lost(v, note, room);
 }
 
 static void list_fill(const json_t *v, struct table_row *r)
@@ -278,9 +288,9 @@ static void print_value(const json_t *value)
 	}
 }
 
-static void print_lost(const json_t *domids)
+static void print_lost(const json_t *vtpm)
 {
-	print_value(domids);
+	print_value(json_object_get(vtpm, "lost_names"));
 	printf(": each lost its TPM until it restarts (`xl reboot DOMID`)");
 }
 
@@ -347,7 +357,7 @@ static void print_fields(const json_t *vtpm)
 		if (!strcmp(fields[i].key, "ending"))
 			print_ending(vtpm);
 		else if (!strcmp(fields[i].key, "lost_guests"))
-			print_lost(value);
+			print_lost(vtpm);
 		else if (!strcmp(fields[i].key, "approved"))
 			print_approved(value);
 		else if (!strcmp(fields[i].key, "ek"))
@@ -430,6 +440,7 @@ static const struct args_command top_command = {
 /* What one vTPM did in an interval; below 0: not known. */
 struct done {
 	const char *name, *state;
+	const json_t *vtpm;
 	double commands_s, p50_ms, p99_ms, writes_s, writes, memory_kib;
 };
 
@@ -493,6 +504,7 @@ static struct done compare(const json_t *old, const json_t *new, double seconds)
 	struct done d = {
 		.name = table_text(new, "name"),
 		.state = table_text(new, "state"),
+		.vtpm = new,
 		.commands_s = rate(old, new, "commands", anew, seconds),
 		.p50_ms = -1,
 		.p99_ms = -1,
@@ -529,6 +541,7 @@ static void top_fill(const struct done *d, struct table_row *r)
 		strcpy(r->cell[7], "-");
 	else
 		snprintf(r->cell[7], TABLE_CELL, "%.1f", d->memory_kib / 1024);
+	add_lost(d->vtpm, r->note, sizeof(r->note));
 }
 
 static json_t *real(double value)
@@ -538,11 +551,12 @@ static json_t *real(double value)
 
 static json_t *list_to_json(const struct done *d)
 {
-	return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "name", d->name,
-			 "state", d->state, "commands_per_s", real(d->commands_s),
-			 "latency_p50_ms", real(d->p50_ms), "latency_p99_ms",
-			 real(d->p99_ms), "state_writes_per_s", real(d->writes_s),
-			 "state_writes", real(d->writes), "memory_kib",
+	return json_pack("{s:s, s:s, s:O?, s:o, s:o, s:o, s:o, s:o, s:o}", "name",
+			 d->name, "state", d->state, "lost_guests",
+			 json_object_get(d->vtpm, "lost_guests"), "commands_per_s",
+			 real(d->commands_s), "latency_p50_ms", real(d->p50_ms),
+			 "latency_p99_ms", real(d->p99_ms), "state_writes_per_s",
+			 real(d->writes_s), "state_writes", real(d->writes), "memory_kib",
 			 real(d->memory_kib));
 }
 

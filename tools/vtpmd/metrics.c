@@ -94,9 +94,32 @@ static double failures(const struct vtpm *v)
 	return (double)v->failures;
 }
 
+static double refusals(const struct vtpm *v)
+{
+	return (double)v->refusals;
+}
+
+static double guests_that_lost(const struct vtpm *v)
+{
+	uint32_t domids[GUESTS_MAX];
+
+	return vtpm_guest_lost(v, domids);
+}
+
+static double is_ending(const struct vtpm *v)
+{
+	return v->meta.ending;
+}
+
 static const struct figure figures[] = {
 	{"up", "gauge", "Whether the vTPM runs and serves.", .get = up},
 	{"guest_connected", "gauge", "Whether a guest uses the vTPM.", .get = guest},
+	{"lost_guests", "gauge",
+	 "Guests that run, and have lost this vTPM until they restart.",
+	 .get = guests_that_lost},
+	{"refused_guests_total", "counter", "Guests that were refused.", .get = refusals},
+	{"ending", "gauge", "Whether the vTPM ends with its guest, by `xl shutdown`.",
+	 .get = is_ending},
 	{"commands_total", "counter", "TPM commands since the vTPM was opened.",
 	 .what = STATUS_COMMANDS, .unit = 1},
 	{"refused_requests_total", "counter",

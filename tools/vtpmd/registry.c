@@ -496,6 +496,21 @@ static json_t *lost_guests(struct vtpm *v)
 	return array;
 }
 
+/* "domain 7 (web1)", for people; in the order of lost_guests(). */
+static json_t *lost_names(struct vtpm *v)
+{
+	uint32_t domids[GUESTS_MAX];
+	unsigned int count = vtpm_guest_lost(v, domids);
+	json_t *array = json_array();
+	char name[GUEST_NAME_MAX];
+
+	for (unsigned int i = 0; i < count; i++) {
+		vtpm_guest_name(v, domids[i], name);
+		json_array_append_new(array, json_string(name));
+	}
+	return array;
+}
+
 json_t *registry_approved(struct vtpmd *d)
 {
 	struct error e = {.cause = CAUSE_NONE};
@@ -557,6 +572,7 @@ json_t *registry_show(struct vtpm *v, json_t *approved)
 	json_object_set_new(o, "guests", json_string(guests_word(&v->meta)));
 	json_object_set_new(o, "refused_guest", text(v->refused));
 	json_object_set_new(o, "lost_guests", lost_guests(v));
+	json_object_set_new(o, "lost_names", lost_names(v));
 	json_object_set_new(o, "slots", slots(v));
 	json_object_set_new(o, "placement",
 			    json_string(v->meta.process ? "process" : "stubdom"));

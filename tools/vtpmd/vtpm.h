@@ -260,6 +260,7 @@ struct vtpm {
 	int64_t deaths[VTPM_DEATHS]; /* stamp_ms(); 0: none */
 	struct vtpm_trouble trouble;
 	uint64_t restarts, failures; /* since vtpmd started */
+	uint64_t refusals;	     /* of guests, likewise */
 	struct vtpm_rekey rekey;
 	struct vtpm_quote quote;
 	struct peer_limits limits;

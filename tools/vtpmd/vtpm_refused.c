@@ -26,6 +26,7 @@ void vtpm_guest_refused(struct vtpm *v, uint32_t domid, const char *why)
 {
 	char guest[GUEST_NAME_MAX];
 
+	v->refusals++;
 	vtpm_guest_name(v, domid, guest);
 	snprintf(v->refused, sizeof(v->refused), "%s: %s", guest, why);
 	log_limited(&v->limits.lines, LOG_ERR, VTPM_ABOUT(v, .id = LOG_ID_NO_GUEST),

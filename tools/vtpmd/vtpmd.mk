@@ -36,6 +36,8 @@ install-vtpmd: $(BUILD)/bin/vtpmd
 		$(DESTDIR)$(PREFIX)/lib/sysusers.d/xen-vtpm.conf
 	install -D -m 0644 tools/vtpmd/grafana-dashboard.json \
 		$(DESTDIR)$(PREFIX)/share/xen-vtpm/grafana-dashboard.json
+	install -D -m 0644 tools/vtpmd/prometheus-alerts.yml \
+		$(DESTDIR)$(PREFIX)/share/xen-vtpm/prometheus-alerts.yml
 .PHONY: install-vtpmd
 
 UNIT_TESTS += channel
