@@ -190,7 +190,7 @@ def figures(lab):
 REFUSED = """cat >/etc/xen/refused.cfg <<'END'
 name="{guest}"
 type="pv"
-memory=64
+memory=128
 kernel="/boot/guest/vmlinux"
 {more}
 vtpm=["backend={backend},uuid={uuid}"]

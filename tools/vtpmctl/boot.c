@@ -153,9 +153,12 @@ bool boot_measure(const struct guestfile *c, const char *file, struct cursor *li
 	int rc = guestfile_is_hvm(c) ? firmware_record(&c->firmware, list)
 				     : launch_measure(&m, list);
 
-	return !rc || cannot_measure(r, file,
-				     rc == -E2BIG ? "its lines are too long or too many"
-						  : "OpenSSL failed");
+	return !rc ||
+	       cannot_measure(r, file,
+			      rc == -E2BIG     ? "its lines are too long or too many"
+			      : rc == -EBADMSG ? "a line has a list in a list of a list, "
+						 "of which xl makes nothing: xl.cfg(5)"
+					       : "OpenSSL failed");
 }
 
 static void print_image(const char *kind, const char *path, const struct launch_image *i)

@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -193,16 +194,15 @@ static int run_xl_create(const struct launch *l, const char *file, const char *u
 	return uuid ? xl_run_held(argv) : xl_run(argv, -1);
 }
 
-/* The number of the domain of that name.  xl takes a name of digits for a number, too, but
- * where it is asked for the number.  Returns xl's status; XL_MISSING: there is no xl. */
-static int find_domid(char *name, char domid[static 16])
+/* The number of the domain of that name, as xl says it.  Returns xl's status. */
+static int ask_domid(const char *name, char domid[static 16])
 {
 	int fd[2], status = VTPMCTL_FAILED;
 	ssize_t n = 0;
 
 	if (pipe2(fd, O_CLOEXEC))
 		return status;
-	status = xl_run((char *[]){"xl", "domid", "--", name, NULL}, fd[1]);
+	status = xl_run((char *[]){"xl", "domid", "--", (char *)name, NULL}, fd[1]);
 	close(fd[1]);
 	if (!status)
 		n = read(fd[0], domid, 15);
@@ -212,6 +212,23 @@ static int find_domid(char *name, char domid[static 16])
 	return status || domid[0] ? status : VTPMCTL_FAILED;
 }
 
+enum found { DOMAIN_FOUND, DOMAIN_GONE, DOMAIN_UNKNOWN, DOMAIN_NO_XL };
+
+/* xl takes a name of digits for a number, too, but where it is asked for the number.  It has
+ * one status for a domain that is not there and for a xenstore that does not answer; then it
+ * does not know domain 0 either. */
+static enum found find_domid(const char *name, char domid[static 16])
+{
+	char own[16];
+	int status = ask_domid(name, domid);
+
+	if (!status)
+		return DOMAIN_FOUND;
+	if (status == XL_MISSING)
+		return DOMAIN_NO_XL;
+	return ask_domid("Domain-0", own) ? DOMAIN_UNKNOWN : DOMAIN_GONE;
+}
+
 #define GONE_S	     120
 #define GONE_STEP_MS 200
 
@@ -219,11 +236,11 @@ static int find_domid(char *name, char domid[static 16])
  * then it has its vTPM and its uuid, and cannot be launched again. */
 static int wait_until_gone(const struct launch *l, char *name)
 {
-	char domid[16];
+	char domid[16] = "";
 	int i;
 
 	for (i = 0; i < GONE_S * 1000 / GONE_STEP_MS; i++) {
-		if (find_domid(name, domid))
+		if (find_domid(name, domid) == DOMAIN_GONE)
 			return VTPMCTL_OK;
 		usleep(GONE_STEP_MS * 1000);
 	}
@@ -234,12 +251,34 @@ static int wait_until_gone(const struct launch *l, char *name)
 	return VTPMCTL_FAILED;
 }
 
+static int shut_down_domain(const struct launch *l, char *name)
+{
+	char domid[16];
+	int status;
+
+	switch (find_domid(name, domid)) {
+	case DOMAIN_FOUND:
+	case DOMAIN_NO_XL: /* which is said */
+		status =
+			xl_run((char *[]){"xl", "shutdown", "-F", "-w", domid, NULL}, -1);
+		return status ? status : wait_until_gone(l, name);
+	case DOMAIN_GONE:
+		return VTPMCTL_OK;
+	default:
+		fprintf(stderr,
+			"vtpmctl: xl does not say whether %s runs, so it was not shut down: "
+			"see what `xl list` says, and `systemctl status xenstored`\n",
+			name);
+		return VTPMCTL_XL;
+	}
+}
+
 /* Shuts the file's guest down, by an ACPI event where it has no driver of Xen's. */
 static int shut_down(const struct launch *l)
 {
 	struct guestfile c;
 	int status = guestfile_read(l->file, &c);
-	char *name, domid[16];
+	char *name;
 
 	if (status)
 		return status;
@@ -251,14 +290,7 @@ static int shut_down(const struct launch *l)
 	} else if (l->dry_run) {
 		printf("xl shutdown -F -w $(xl domid -- '%s')\n", name);
 	} else {
-		status = find_domid(name, domid);
-		if (!status || status == XL_MISSING)
-			status = xl_run(
-				(char *[]){"xl", "shutdown", "-F", "-w", domid, NULL},
-				-1);
-		else
-			name = NULL; /* it is not there */
-		status = !name ? VTPMCTL_OK : status ? status : wait_until_gone(l, name);
+		status = shut_down_domain(l, name);
 	}
 	guestfile_free(&c);
 	return status;
@@ -302,15 +334,41 @@ static void print_refused(const struct launch *l, const json_t *before)
 	json_decref(now);
 }
 
+/* `systemctl stop` of the unit while xl makes the guest: an xl that is killed in the midst
+ * leaves half of one, and one that is left alone a guest that nobody asked for. */
+static volatile sig_atomic_t is_ended;
+
+static void note_end(int number)
+{
+	is_ended = 1;
+}
+
+/* The guest is there, and not wanted any more: shuts it down, and ends as SIGTERM ends it. */
+static void end_created(const struct launch *l)
+{
+	fprintf(stderr,
+		"vtpmctl: asked to end while xl made the guest, which is shut down "
+		"now\n");
+	(void)!shut_down(l);
+	(void)signal(SIGTERM, SIG_DFL);
+	(void)raise(SIGTERM);
+}
+
 /* As run_xl_create(); when that fails since a vTPM refused the guest, says so. */
 static int run_xl_told(const struct launch *l, const char *file, const char *uuid)
 {
 	json_t *before = list_refused(l);
-	int status = run_xl_create(l, file, uuid);
+	int status;
 
+	is_ended = 0;
+	(void)signal(SIGTERM, note_end);
+	status = run_xl_create(l, file, uuid);
 	if (status)
 		print_refused(l, before);
 	json_decref(before);
+	if (!status && is_ended)
+		end_created(l);
+	(void)signal(SIGTERM, SIG_DFL);
 	return status;
 }
 

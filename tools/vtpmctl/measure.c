@@ -204,10 +204,30 @@ static int put_config(struct cursor *list, const char *key, int index, const cha
 	return put_text(list, PCR_CONFIG, MEASURE_EV_PLATFORM_CONFIG_FLAGS, text, len);
 }
 
+/* An item that is a list itself, as vnuma= has them: "config vnuma[0][1]=size=128".
+ * -EBADMSG: it has lists as well, which no line of xl's has. */
+static int put_inner(struct cursor *list, XLU_Config *cfg, const char *key,
+		     XLU_ConfigValue *item)
+{
+	XLU_ConfigList *inner;
+	const char *value;
+	int i, rc = 0;
+
+	if (xlu_cfg_value_type(item) != XLU_LIST ||
+	    xlu_cfg_value_get_list(cfg, item, &inner, 1))
+		return -EBADMSG;
+	for (i = 0; !rc && xlu_cfg_get_listitem2(inner, i); i++) {
+		value = xlu_cfg_get_listitem(inner, i);
+		rc = value ? put_config(list, key, i, value) : -EBADMSG;
+	}
+	return rc;
+}
+
 static int put_key(struct cursor *list, XLU_Config *cfg, const char *key)
 {
 	XLU_ConfigList *items;
 	const char *value;
+	char inner[64];
 	int i, n = 0, rc = 0;
 
 	if (!xlu_cfg_get_string(cfg, key, &value, 1))
@@ -216,7 +236,9 @@ static int put_key(struct cursor *list, XLU_Config *cfg, const char *key)
 		return 0;
 	for (i = 0; i < n && !rc; i++) {
 		value = xlu_cfg_get_listitem(items, i);
-		rc = value ? put_config(list, key, i, value) : -EINVAL;
+		snprintf(inner, sizeof(inner), "%s[%d]", key, i);
+		rc = value ? put_config(list, key, i, value)
+			   : put_inner(list, cfg, inner, xlu_cfg_get_listitem2(items, i));
 	}
 	return rc;
 }

@@ -54,7 +54,8 @@ struct launch_measured {
 
 /* Prints a list as it is to be measured or recorded, a line an event. */
 void launch_measure_print(const uint8_t *bytes, size_t len);
-/* Writes the list.  -EIO: OpenSSL failed; -E2BIG: something is too long. */
+/* Writes the list.  -EIO: OpenSSL failed; -E2BIG: something is too long; -EBADMSG: a line of
+ * xl's has lists in lists of a list. */
 int __must_check launch_measure(const struct launch_measured *m, struct cursor *list);
 
 #endif

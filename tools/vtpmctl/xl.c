@@ -142,6 +142,8 @@ int xl_run_held(char *const argv[])
 	if (!pid) {
 		signal(SIGINT, interrupt);
 		signal(SIGQUIT, quit);
+		/* whoever ends it ends the launch */
+		signal(SIGTERM, SIG_DFL);
 		close(told[0]);
 		hold_for_xl(argv, told[1]);
 	}
