@@ -368,7 +368,7 @@ static void a_guest_is_asked_for(void **state)
 	assert_int_equal(hostchan_guest(h, 7, NULL, 9, &g), -EPERM);
 	assert_null(g.list);
 	hostchan_refused(h, 8, "in use");
-	assert_int_equal(hostchan_guest(h, 7, 9, &g), -EPERM);
+	assert_int_equal(hostchan_guest(h, 7, NULL, 9, &g), -EPERM);
 	assert_int_equal(fake.types[fake.count - 2], CHANNEL_REFUSED);
 	end(h);
 }
