@@ -12,6 +12,7 @@
 #define PORTS_END 4096 /* the two-level ABI's limit */
 
 uint64_t evtchn_notifications;
+uint64_t evtchn_taken;
 
 static struct evtchn table[EVTCHN_MAX];
 
@@ -153,18 +154,19 @@ bool evtchn_scan(void)
 			continue;
 		e->armed = false;
 		e->fired = true;
+		evtchn_taken++;
 		any = true;
 	}
 	return any;
 }
 
-void evtchn_wait(uint64_t until)
+void evtchn_wait_since(uint64_t seen, uint64_t until)
 {
 	evtchn_port_t ports[EVTCHN_MAX];
 	struct sched_poll poll = {.timeout = until == TIME_NEVER ? 0 : until};
 	unsigned int n = 0;
 
-	if (evtchn_scan())
+	if (evtchn_scan() || evtchn_taken != seen)
 		return;
 	for (unsigned int i = 0; i < EVTCHN_MAX; i++)
 		if (table[i].port && table[i].armed)
@@ -173,4 +175,9 @@ void evtchn_wait(uint64_t until)
 	poll.nr_ports = n;
 	(void)hypercall_sched(SCHEDOP_poll, &poll);
 	(void)evtchn_scan();
+}
+
+void evtchn_wait(uint64_t until)
+{
+	evtchn_wait_since(evtchn_taken, until);
 }

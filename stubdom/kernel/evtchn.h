@@ -22,6 +22,7 @@ struct evtchn {
 };
 
 extern uint64_t evtchn_notifications;
+extern uint64_t evtchn_taken; /* events that evtchn_scan() took, ever */
 
 /* A port that Xen made for us; NULL for port 0 or when there is no entry left. */
 struct evtchn *evtchn_adopt(uint32_t port);
@@ -46,5 +47,8 @@ bool evtchn_scan(void);
 /* Sleeps until an armed port has an event or until time_now() is `until`; may
  * return early.  TIME_NEVER: without limit. */
 void evtchn_wait(uint64_t until);
+/* The same, and returns at once when evtchn_taken is not `seen` any more: an event that
+ * was taken since wakes nobody, as its port is not armed. */
+void evtchn_wait_since(uint64_t seen, uint64_t until);
 
 #endif

@@ -41,7 +41,8 @@ install-stubdom: $(BUILD)/stubdom/vtpm-stubdom
 .PHONY: install-stubdom
 
 # The parts that are pure run on the host, too.
-UNIT_TESTS += stub_watch stub_region stub_elf stub_page stub_ring stub_print
+UNIT_TESTS += stub_poll stub_watch stub_region stub_elf stub_page stub_ring stub_print
+stub_poll_UNIT_SRCS   := $(STUB_DIR)/poll.c
 stub_watch_UNIT_SRCS  := $(STUB_DIR)/watch.c
 stub_region_UNIT_SRCS := $(STUB_DIR)/region.c
 stub_elf_UNIT_SRCS    := $(STUB_DIR)/elf.c

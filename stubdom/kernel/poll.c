@@ -24,6 +24,7 @@ static short check(const struct pollfd *p)
 long file_poll(uint64_t fds, uint64_t n, uint64_t until)
 {
 	struct pollfd set[FILE_MAX];
+	uint64_t seen;
 	long ready;
 	int rc;
 
@@ -34,6 +35,8 @@ long file_poll(uint64_t fds, uint64_t n, uint64_t until)
 		return rc;
 	for (;;) {
 		(void)evtchn_scan();
+		/* Looking at one file may take the event of another that was looked at. */
+		seen = evtchn_taken;
 		ready = 0;
 		for (uint64_t i = 0; i < n; i++) {
 			set[i].revents = check(&set[i]);
@@ -41,7 +44,7 @@ long file_poll(uint64_t fds, uint64_t n, uint64_t until)
 		}
 		if (ready || (until != TIME_NEVER && time_now() >= until))
 			break;
-		evtchn_wait(until);
+		evtchn_wait_since(seen, until);
 	}
 	rc = copy_to_user(fds, set, n * sizeof(set[0]));
 	return rc ? rc : ready;

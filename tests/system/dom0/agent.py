@@ -73,19 +73,16 @@ class Job:
 
     def drain(self):
         """The command ends when its shell does, whoever else holds the pipe."""
-        out = self.proc.stdout.fileno()
-        reader = threading.Thread(target=self.copy, args=(out,), daemon=True)
+        reader = threading.Thread(target=self.copy, daemon=True)
         reader.start()
         rc = self.proc.wait()
         reader.join(0.5)
         send(self.port, b"X", self.ident, str(rc).encode())
 
-    def copy(self, out):
-        while True:
-            data = os.read(out, 16384)
-            if not data:
-                return
-            send(self.port, b"O", self.ident, data)
+    def copy(self):
+        with self.proc.stdout as out:
+            while data := out.read1(16384):
+                send(self.port, b"O", self.ident, data)
 
     def kill(self):
         try:
