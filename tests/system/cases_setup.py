@@ -88,8 +88,10 @@ def duplicate_name(lab):
     """a second vTPM of the same name is refused and the first one kept"""
     lab.vtpms()
     before = lab.store_sums("web1")
+    rc, out = lab.vtpmctl("create web1 --localities 0,2")
+    check(rc != 0 and "web1" in out and "localities" in out, f"status {rc}: {out}")
     rc, out = lab.vtpmctl("create web1")
-    check(rc != 0 and "web1" in out, f"status {rc}: {out}")
+    check(rc == 0 and lab.uuid["web1"] in out, f"status {rc}: {out}")
     check(lab.store_sums("web1") == before, "the store has changed")
 
 
