@@ -144,8 +144,24 @@ static void toolstack_writes(uint32_t domid, uint32_t devid, const char *name,
 	fake_set(w, path, value);
 }
 
+static void toolstack_removes(uint32_t domid, uint32_t devid)
+{
+	char path[BACKEND_PATH_MAX];
+
+	snprintf(path, sizeof(path), "backend/vtpm/%u/%u", domid, devid);
+	fake_remove(w, path);
+}
+
+/* libxl removes the folder of a device that has no state: the backend refused it. */
 static void toolstack_detaches(uint32_t domid, uint32_t devid)
 {
+	char path[BACKEND_PATH_MAX];
+
+	snprintf(path, sizeof(path), "backend/vtpm/%u/%u/state", domid, devid);
+	if (!fake_find(w, path)) {
+		toolstack_removes(domid, devid);
+		return;
+	}
 	toolstack_writes(domid, devid, "online", "0");
 	toolstack_writes(domid, devid, "state", "5");
 }
@@ -159,14 +175,6 @@ static void toolstack_destroys(uint32_t domid)
 	alive[domid - FIRST] = false;
 	for (uint32_t devid = 0; devid < DEVICES; devid++)
 		toolstack_detaches(domid, devid);
-}
-
-static void toolstack_removes(uint32_t domid, uint32_t devid)
-{
-	char path[BACKEND_PATH_MAX];
-
-	snprintf(path, sizeof(path), "backend/vtpm/%u/%u", domid, devid);
-	fake_remove(w, path);
 }
 
 static bool has_room(void)
