@@ -34,7 +34,7 @@ def up(lab):
     lab.vtpms(NAME)
     if not lab.running(NAME):
         lab.host.put(acpi_table(b"OWNT"), TABLE)
-        lab.hvm_up(NAME, vtpm_line=f"backend=vtpm-{NAME},uuid={lab.uuid[NAME]}",
+        lab.hvm_up(NAME, vtpm_line=f"backend=vtpm-{NAME}",
                    bios=lab.our_bios(), extra=f'acpi_firmware="{TABLE}"', launch=True)
         lab.ask(NAME, f"tpm2_nvdefine -Q -s 8 {NV} 2>/dev/null; printf 12345678 | "
                       f"tpm2_nvwrite -Q -i - {NV}")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A vTPM is cloned while its guest uses it: into a TPM of its own, and into a second
-one with the same identity."""
+one with the same identity.  Its backup is tried, and takes its place."""
 from lab import check
 
 NAME, INDEX = "web1", "0x1500030"
@@ -45,4 +45,80 @@ def clones(lab):
     check(lab.ask(NAME, READ).strip() == "went_on!", "the original has not what was written")
 
 
-CASES = [clones]
+TRIAL, FILE = "vtpm-_trial", "/root/clone.backup"
+
+
+def damaged(lab):
+    """FILE.bad: the backup with three other bytes in its state."""
+    lab.host.must(f"sed 's/\\(\"permall\": *\".\\{{600\\}}\\)..../\\1AAAA/' {FILE} >{FILE}.bad; "
+                  f"! cmp -s {FILE} {FILE}.bad")
+
+
+def tried(lab):
+    """a backup is opened by a stub domain of its own, which ends, also when vtpmd is killed"""
+    lab.guests(NAME)
+    lab.ask(NAME, WRITE.format(text="original"))
+    lab.host.must(f"rm -f {FILE}; vtpmctl backup {NAME} {FILE}")
+    stub = lab.show(NAME)["domid"]
+    lab.host.must(f"vtpmctl backup --verify {FILE}", 120)
+    check(not lab.running(TRIAL), "the stub domain of the trial is left")
+    damaged(lab)
+    rc, out = lab.vtpmctl(f"backup --verify {FILE}.bad")
+    check(rc and "does not open" in out, f"a damaged one: status {rc}: {out}")
+    lab.host.must(f"(vtpmctl backup --verify {FILE} >/dev/null 2>&1 &) ; for i in $(seq 100); do "
+                  f"xl domid {TRIAL} 2>/dev/null && exit 0; sleep 0.05; done; exit 1", 60)
+    lab.stop_vtpmd("KILL")
+    lab.start_vtpmd()
+    lab.wait("the end of the trial's stub domain", lambda: not lab.running(TRIAL))
+    check(lab.show(NAME)["domid"] == stub, "the stub domain of the guest is another one")
+    lab.ask(NAME, "tpm2_getrandom --hex 8")
+
+
+def replaced(lab):
+    """restore --replace: a backup that does not open changes nothing, one that does is taken"""
+    lab.guests(NAME)
+    lab.ask(NAME, WRITE.format(text="original"))
+    lab.host.must(f"rm -f {FILE}; vtpmctl backup {NAME} {FILE}")
+    damaged(lab)
+    lab.ask(NAME, WRITE.format(text="went_on!"))
+    rc, out = lab.vtpmctl(f"restore --replace {FILE}")
+    check(rc, f"under its guest: {out}")
+    lab.guest_down(NAME)
+    lab.stop(NAME)
+    rc, out = lab.vtpmctl(f"restore --replace {FILE}.bad")
+    check(rc, f"a damaged one: {out}")
+    lab.guests(NAME)
+    check(lab.ask(NAME, READ).strip() == "went_on!", "a damaged backup took something away")
+    lab.guest_down(NAME)
+    lab.stop(NAME)
+    lab.host.must(f"vtpmctl restore --replace {FILE}", 120)
+    lab.guests(NAME)
+    check(lab.ask(NAME, READ).strip() == "original", "it has not what the backup has")
+
+
+def renamed(lab):
+    """a vTPM that is stopped gets another name, and its guest's line that of the new one"""
+    lab.guests(NAME)
+    lab.ask(NAME, WRITE.format(text="original"))
+    rc, out = lab.vtpmctl(f"rename {NAME} clone3")
+    check(rc, f"under its guest: {out}")
+    lab.guest_down(NAME)
+    lab.stop(NAME)
+    lab.host.must(f"vtpmctl rename {NAME} clone3")
+    try:
+        lab.uuid["clone3"] = lab.uuid[NAME]
+        lab.vtpms("clone3")
+        rc, out = lab.host.run(f"xl create /etc/xen/{NAME}.cfg", 60)
+        check(rc and not lab.running(NAME), f"with the line of before: {out}")
+        lab.guest_up("clone3")
+        check(lab.ask("clone3", READ).strip() == "original", "its NV is another")
+        lab.guest_down("clone3")
+        lab.stop("clone3")
+    finally:
+        lab.host.run(f"vtpmctl rename clone3 {NAME}")
+        del lab.uuid["clone3"]
+    lab.guests(NAME)
+    check(lab.ask(NAME, READ).strip() == "original", "its NV is another")
+
+
+CASES = [clones, tried, replaced, renamed]

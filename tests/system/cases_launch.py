@@ -33,7 +33,7 @@ def write_config(lab, name, cmdline="", driver="own", vtpm=None):
     lines = [f'name="{name}"', 'kernel="/root/launch/vmlinux"', 'ramdisk="/run/guest.cpio"',
              f'extra="console=hvc0 quiet tpmfront={driver} {cmdline}"', "memory=256", "vcpus=1",
              'on_reboot="restart"', 'on_crash="destroy"', f'type="{kind}"',
-             f'vtpm=["backend=vtpm-{vtpm},uuid={lab.uuid[vtpm]}"]']
+             f'vtpm=["backend=vtpm-{vtpm}"]']
     if kind == "pvh":
         lines.append('cpuid="host,xsave=0,avx=0"')
     path = CONFIG.format(name=name)

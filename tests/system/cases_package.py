@@ -7,7 +7,7 @@ import time
 from cases_guests import still_there
 from cases_keep import sealed
 from cases_launch import wait_for, write_config
-from lab import STORE, check
+from lab import KINDS, STORE, check
 from vhost import BUILD, TOP, build, made_here
 
 DEBS = "/root/debs"
@@ -233,15 +233,26 @@ def asked_to_end(lab):
 
 
 def purge(lab):
-    """a purge keeps the store, the configuration and the audit log, and says so"""
+    """a removal waits for guests and stops vTPMs; a purge keeps store, configuration, audit log"""
     enabled(lab)
-    lab.vtpms("web1")
+    lab.guests("web1")
     kept = f"{STORE} /etc/xen-vtpm /var/log/xen-vtpm"
-    if lab.running("web1"):
-        lab.guest_down("web1")
-    lab.stop("web1")    # at once: the manager may not have heard of its guest's end
+    ask = "dpkg --force-unsafe-io --remove xen-vtpm-host xen-vtpm-stubdom 2>&1"
+    rc, out = lab.host.run(ask, 600)
+    domid = lab.host.must("xl domid web1").strip()
+    check(rc and f"guests use their TPMs: web1 (domain {domid})" in out, f"with a guest: {out}")
+    lab.ask("web1", "tpm2_getrandom --hex 8")
+    for name in KINDS:
+        if lab.running(name):
+            lab.guest_down(name)
+    lab.start("web1")       # that it runs, though its guest is gone, is what is stopped
     lab.stop_vtpmd()
-    dpkg(lab, f"-i {DEBS}/stubdom.deb {DEBS}/host.deb")
+    rc, out = lab.host.run(ask, 600)
+    check(rc and "stub domains run without vtpmd: " in out and "vtpm-web1" in out,
+          f"without vtpmd: {out}")
+    lab.start_vtpmd()
+    out = dpkg(lab, "--remove xen-vtpm-host xen-vtpm-stubdom")
+    check("stopping the vTPM web1" in out and not lab.running("vtpm-web1"), f"it says {out}")
     sums = f"find {kept} -type f | sort | xargs sha256sum"
     before = lab.host.must(sums)
     check("header" in before and "host.json" in before and "audit.log" in before, before)

@@ -163,6 +163,25 @@ bool front_wait_state(struct front *f, int state, unsigned int ms)
 	return false;
 }
 
+bool front_refused(struct front *f, const char *words, unsigned int ms)
+{
+	char path[160];
+	unsigned int len;
+	char *why;
+	bool ok = front_wait_state(f, 0, ms);
+
+	snprintf(path, sizeof(path), "%s/error", f->leaf);
+	why = xs_read(f->xs, XBT_NULL, path, &len);
+	if (!why || !strstr(why, words)) {
+		fprintf(stderr, "# error: %s\n", why ? why : "none");
+		ok = false;
+	}
+	free(why);
+	xs_rm(f->xs, XBT_NULL, f->leaf);
+	xs_rm(f->xs, XBT_NULL, f->dir);
+	return ok;
+}
+
 int front_connect(struct front *f)
 {
 	front_write_number(f, "ring-ref", f->ref);

@@ -40,6 +40,10 @@ int __must_check front_create(struct front *f, const char *uuid);
 /* online = 0, our folder gone; waits until the backend has removed its leaf. */
 int __must_check front_destroy(struct front *f);
 
+/* Whether the backend refuses the device: within ms milliseconds its state is gone and its
+ * node error has these words.  The toolstack's part then: both folders are removed. */
+bool front_refused(struct front *f, const char *words, unsigned int ms);
+
 void front_write(struct front *f, const char *name, const char *value);
 void front_write_number(struct front *f, const char *name, uint32_t value);
 /* The backend's state, 0 when there is none. */
