@@ -40,6 +40,9 @@ install-vtpmd: $(BUILD)/bin/vtpmd
 		$(DESTDIR)$(PREFIX)/share/xen-vtpm/prometheus-alerts.yml
 .PHONY: install-vtpmd
 
+UNIT_TESTS += handover
+handover_UNIT_SRCS := tools/vtpmd/handover.c
+
 UNIT_TESTS += channel
 channel_UNIT_SRCS := $(CHANNEL_SRCS)
 FUZZ_TESTS += channel

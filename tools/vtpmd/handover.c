@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/vtpmd/handover.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define IN(state) (1u << HANDOVER_##state)
+
+enum {
+	SOURCE_RUNS = IN(OFFERED) | IN(JUDGING) | IN(PROVED),
+	SOURCE_FROZEN = IN(EXPORTING) | IN(FROZEN) | IN(HELD),
+	GIVEN = IN(RELEASED) | IN(CONFIRMED),
+	COMING = IN(INCOMING) | IN(ACCEPTED) | IN(IMPORTING),
+	/* this host has not got it, and owes nobody an answer about it */
+	EMPTY = IN(ABSENT) | IN(AWAY),
+	OWNS = IN(HERE) | SOURCE_RUNS | SOURCE_FROZEN,
+	ANY = (1u << HANDOVER_STATES) - 1,
+};
+
+/* Which transfer the event has to be of. */
+enum which {
+	NEW,	 /* begins one */
+	CURRENT, /* h->txid, or the event has none */
+	GONE,	 /* h->gone */
+	OTHER,	 /* none of them */
+};
+
+struct row {
+	enum handover_kind kind;
+	enum which which;
+	unsigned int from;
+	int to; /* enum handover_state; -1: it stays */
+	struct {
+		enum handover_act act;
+		enum handover_kind message;
+	} todo[HANDOVER_TODO_MAX];
+};
+
+#define STAYS (-1)
+#define DO(what)                       \
+	{                              \
+		.act = HANDOVER_##what \
+	}
+#define SEND(what)                                                   \
+	{                                                            \
+		.act = HANDOVER_SEND, .message = HANDOVER_MSG_##what \
+	}
+
+/* The first row that fits is taken. */
+static const struct row table[] = {
+	/* source */
+	{HANDOVER_BEGIN, NEW, IN(HERE), HANDOVER_OFFERED, {SEND(OFFER)}},
+	{HANDOVER_MSG_ACCEPT, CURRENT, IN(OFFERED), HANDOVER_JUDGING, {DO(JUDGE)}},
+	{HANDOVER_JUDGED_GOOD, CURRENT, IN(JUDGING), HANDOVER_PROVED, {}},
+	{HANDOVER_JUDGED_BAD, CURRENT, IN(JUDGING), HANDOVER_HERE, {SEND(ABORT)}},
+	{HANDOVER_EXPORT, CURRENT, IN(PROVED), HANDOVER_EXPORTING, {DO(FREEZE)}},
+	{HANDOVER_EXPORTED, CURRENT, IN(EXPORTING), HANDOVER_FROZEN, {SEND(EXPORT)}},
+	{HANDOVER_MSG_PREPARED, CURRENT, IN(FROZEN), HANDOVER_HELD, {}},
+	{HANDOVER_COMMIT,
+	 CURRENT,
+	 IN(HELD),
+	 HANDOVER_RELEASED,
+	 {DO(STORE), SEND(RELEASED)}},
+	{HANDOVER_MSG_ACTIVATED, CURRENT, GIVEN, HANDOVER_CONFIRMED, {}},
+	{HANDOVER_FINISH,
+	 CURRENT,
+	 IN(CONFIRMED),
+	 HANDOVER_AWAY,
+	 {DO(STORE), DO(WIPE), SEND(DONE)}},
+
+	/* it comes to nothing */
+	{HANDOVER_CANCEL, CURRENT, SOURCE_RUNS, HANDOVER_HERE, {SEND(ABORT)}},
+	{HANDOVER_CANCEL, CURRENT, SOURCE_FROZEN, HANDOVER_HERE, {DO(THAW), SEND(ABORT)}},
+	{HANDOVER_LOST, CURRENT, SOURCE_RUNS, HANDOVER_HERE, {SEND(ABORT)}},
+	{HANDOVER_LOST, CURRENT, IN(EXPORTING), HANDOVER_HERE, {DO(THAW), SEND(ABORT)}},
+	{HANDOVER_MSG_REFUSE, CURRENT, SOURCE_RUNS, HANDOVER_HERE, {}},
+	{HANDOVER_MSG_REFUSE, CURRENT, SOURCE_FROZEN, HANDOVER_HERE, {DO(THAW)}},
+
+	/* it is given back */
+	{HANDOVER_MSG_BACK,
+	 CURRENT,
+	 SOURCE_FROZEN,
+	 HANDOVER_HERE,
+	 {DO(THAW), SEND(TAKEN)}},
+	{HANDOVER_MSG_BACK,
+	 CURRENT,
+	 GIVEN,
+	 HANDOVER_HERE,
+	 {DO(STORE), DO(THAW), SEND(TAKEN)}},
+	{HANDOVER_MSG_BACK, GONE, ANY, STAYS, {SEND(GONE)}},
+	/* it was taken, and nobody heard so */
+	{HANDOVER_MSG_BACK, CURRENT, IN(HERE), STAYS, {SEND(TAKEN)}},
+	{HANDOVER_MSG_BACK, OTHER, OWNS, STAYS, {SEND(TAKEN)}},
+
+	/* late messages of the destination's, which waits for an answer */
+	{HANDOVER_MSG_PREPARED, CURRENT, GIVEN, STAYS, {SEND(RELEASED)}},
+	{HANDOVER_MSG_PREPARED, CURRENT, IN(HERE) | IN(ABSENT), STAYS, {SEND(ABORT)}},
+	{HANDOVER_MSG_PREPARED, OTHER, ANY, STAYS, {SEND(ABORT)}},
+	{HANDOVER_MSG_ACTIVATED, GONE, ANY, STAYS, {SEND(DONE)}},
+
+	/* destination */
+	{HANDOVER_MSG_OFFER, NEW, EMPTY, HANDOVER_INCOMING, {DO(STORE), DO(MAKE)}},
+	{HANDOVER_MSG_OFFER, CURRENT, IN(ACCEPTED), STAYS, {SEND(ACCEPT)}},
+	{HANDOVER_MSG_OFFER, CURRENT, EMPTY, STAYS, {SEND(REFUSE)}},
+	{HANDOVER_MSG_OFFER, OTHER, ANY & ~EMPTY, STAYS, {SEND(REFUSE)}},
+	{HANDOVER_MADE, CURRENT, IN(INCOMING), HANDOVER_ACCEPTED, {SEND(ACCEPT)}},
+	{HANDOVER_MSG_EXPORT, CURRENT, IN(ACCEPTED), HANDOVER_IMPORTING, {DO(IMPORT)}},
+	{HANDOVER_MSG_EXPORT, CURRENT, IN(PREPARED), STAYS, {SEND(PREPARED)}},
+	{HANDOVER_MSG_EXPORT, CURRENT, EMPTY, STAYS, {SEND(REFUSE)}},
+	{HANDOVER_MSG_EXPORT, OTHER, ANY, STAYS, {SEND(REFUSE)}},
+	{HANDOVER_IMPORTED,
+	 CURRENT,
+	 IN(IMPORTING),
+	 HANDOVER_PREPARED,
+	 {DO(STORE), SEND(PREPARED)}},
+	{HANDOVER_LOST,
+	 CURRENT,
+	 COMING,
+	 HANDOVER_ABSENT,
+	 {DO(STORE), DO(WIPE), SEND(REFUSE)}},
+	{HANDOVER_MSG_ABORT,
+	 CURRENT,
+	 COMING | IN(PREPARED) | IN(BACK),
+	 HANDOVER_ABSENT,
+	 {DO(STORE), DO(WIPE)}},
+	{HANDOVER_MSG_RELEASED,
+	 CURRENT,
+	 IN(PREPARED),
+	 HANDOVER_OWNED,
+	 {DO(STORE), DO(ACTIVATE), SEND(ACTIVATED)}},
+	{HANDOVER_MSG_RELEASED, CURRENT, IN(OWNED), STAYS, {SEND(ACTIVATED)}},
+	{HANDOVER_MSG_RELEASED, CURRENT, IN(BACK), STAYS, {SEND(BACK)}},
+	{HANDOVER_MSG_DONE, CURRENT, IN(OWNED), HANDOVER_HERE, {DO(STORE)}},
+	{HANDOVER_MSG_DONE,
+	 CURRENT,
+	 IN(GIVING),
+	 HANDOVER_HERE,
+	 {DO(STORE), DO(ACTIVATE)}},
+
+	/* it gives back */
+	{HANDOVER_GIVE_BACK, CURRENT, IN(OWNED), HANDOVER_GIVING, {DO(DEACTIVATE)}},
+	{HANDOVER_UNTOUCHED, CURRENT, IN(GIVING), HANDOVER_BACK, {DO(STORE), SEND(BACK)}},
+	{HANDOVER_TOUCHED, CURRENT, IN(GIVING), HANDOVER_OWNED, {DO(ACTIVATE)}},
+	{HANDOVER_LOST, CURRENT, IN(GIVING), HANDOVER_OWNED, {DO(ACTIVATE)}},
+	{HANDOVER_GIVE_BACK,
+	 CURRENT,
+	 IN(PREPARED),
+	 HANDOVER_BACK,
+	 {DO(STORE), SEND(BACK)}},
+	{HANDOVER_MSG_TAKEN, CURRENT, IN(BACK), HANDOVER_ABSENT, {DO(STORE), DO(WIPE)}},
+	{HANDOVER_MSG_GONE, CURRENT, IN(BACK), HANDOVER_HERE, {DO(STORE), DO(ACTIVATE)}},
+
+	/* until there is an answer */
+	{HANDOVER_TICK, CURRENT, IN(OFFERED), STAYS, {SEND(OFFER)}},
+	{HANDOVER_TICK, CURRENT, IN(FROZEN), STAYS, {SEND(EXPORT)}},
+	{HANDOVER_TICK, CURRENT, IN(RELEASED), STAYS, {SEND(RELEASED)}},
+	{HANDOVER_TICK, CURRENT, IN(ACCEPTED), STAYS, {SEND(ACCEPT)}},
+	{HANDOVER_TICK, CURRENT, IN(PREPARED), STAYS, {SEND(PREPARED)}},
+	{HANDOVER_TICK, CURRENT, IN(OWNED), STAYS, {SEND(ACTIVATED)}},
+	{HANDOVER_TICK, CURRENT, IN(BACK), STAYS, {SEND(BACK)}},
+	{HANDOVER_TICK, CURRENT, ANY, STAYS, {}},
+};
+
+/* What follows upon a record. */
+static const struct row restarts[] = {
+	{.from = IN(HERE), .to = STAYS, .todo = {DO(ACTIVATE)}},
+	{.from = IN(INCOMING),
+	 .to = HANDOVER_ABSENT,
+	 .todo = {DO(STORE), DO(WIPE), SEND(REFUSE)}},
+	{.from = IN(PREPARED), .to = STAYS, .todo = {SEND(PREPARED)}},
+	{.from = IN(OWNED), .to = STAYS, .todo = {DO(ACTIVATE), SEND(ACTIVATED)}},
+	{.from = IN(BACK), .to = STAYS, .todo = {SEND(BACK)}},
+	{.from = IN(RELEASED), .to = STAYS, .todo = {SEND(RELEASED)}},
+	/* the crash may have come before all was erased */
+	{.from = IN(AWAY) | IN(ABSENT), .to = STAYS, .todo = {DO(WIPE)}},
+};
+
+static const uint8_t no_txid[HANDOVER_TXID_SIZE];
+
+static bool is_message(enum handover_kind kind)
+{
+	return kind > 0 && kind < HANDOVER_MESSAGES;
+}
+
+static bool is_txid(const uint8_t *a, const uint8_t *b)
+{
+	return !memcmp(a, b, HANDOVER_TXID_SIZE);
+}
+
+static bool fits_transfer(const struct handover *h, const struct handover_event *ev,
+			  enum which which)
+{
+	bool current = !ev->txid || is_txid(ev->txid, h->txid);
+	bool gone = ev->txid && is_txid(ev->txid, h->gone);
+
+	switch (which) {
+	case NEW:
+		/* one that was used is not used again */
+		return ev->txid && !gone && !current;
+	case CURRENT:
+		return current && !gone;
+	case GONE:
+		return gone;
+	default:
+		return !current && !gone;
+	}
+}
+
+static void fill_todo(const struct row *row, const uint8_t *txid,
+		      struct handover_todo *todo)
+{
+	memset(todo, 0, sizeof(*todo));
+	memcpy(todo->txid, txid, sizeof(todo->txid));
+	for (; todo->n < HANDOVER_TODO_MAX && row->todo[todo->n].act; todo->n++) {
+		todo->item[todo->n].act = row->todo[todo->n].act;
+		todo->item[todo->n].message = row->todo[todo->n].message;
+	}
+}
+
+static void enter_state(struct handover *h, int to)
+{
+	if (to == STAYS)
+		return;
+	if (to == HANDOVER_AWAY)
+		memcpy(h->gone, h->txid, sizeof(h->gone));
+	else if (to == HANDOVER_ABSENT && !is_txid(h->gone, no_txid))
+		to = HANDOVER_AWAY;
+	h->state = (enum handover_state)to;
+}
+
+static void take_row(struct handover *h, const struct row *row, const uint8_t *txid,
+		     struct handover_todo *todo)
+{
+	fill_todo(row, txid, todo);
+	if (row->which == NEW)
+		memcpy(h->txid, txid, sizeof(h->txid));
+	enter_state(h, row->to);
+}
+
+int handover_step(struct handover *h, const struct handover_event *ev,
+		  struct handover_todo *todo)
+{
+	uint8_t txid[HANDOVER_TXID_SIZE];
+	size_t i;
+
+	memset(todo, 0, sizeof(*todo));
+	if ((is_message(ev->kind) || ev->kind == HANDOVER_BEGIN) &&
+	    (!ev->txid || is_txid(ev->txid, no_txid)))
+		return -EPERM;
+	memcpy(txid, ev->txid ? ev->txid : h->txid, sizeof(txid));
+	for (i = 0; i < ARRAY_SIZE(table); i++)
+		if (table[i].kind == ev->kind && table[i].from & 1u << h->state &&
+		    fits_transfer(h, ev, table[i].which)) {
+			take_row(h, &table[i], txid, todo);
+			return 0;
+		}
+	return is_message(ev->kind) ? 0 : -EPERM;
+}
+
+void handover_restart(struct handover *h, struct handover_todo *todo)
+{
+	uint8_t txid[HANDOVER_TXID_SIZE];
+	size_t i;
+
+	memset(todo, 0, sizeof(*todo));
+	memcpy(txid, h->txid, sizeof(txid));
+	for (i = 0; i < ARRAY_SIZE(restarts); i++)
+		if (restarts[i].from & 1u << h->state) {
+			fill_todo(&restarts[i], txid, todo);
+			enter_state(h, restarts[i].to);
+			return;
+		}
+}
+
+bool handover_runs(const struct handover *h)
+{
+	return (IN(HERE) | SOURCE_RUNS | IN(OWNED)) & 1u << h->state;
+}
+
+const char *handover_word(enum handover_state state)
+{
+	static const char *const words[HANDOVER_STATES] = {
+		[HANDOVER_ABSENT] = "absent",	  [HANDOVER_HERE] = "here",
+		[HANDOVER_OFFERED] = "offered",	  [HANDOVER_JUDGING] = "judging",
+		[HANDOVER_PROVED] = "proved",	  [HANDOVER_EXPORTING] = "exporting",
+		[HANDOVER_FROZEN] = "frozen",	  [HANDOVER_HELD] = "held",
+		[HANDOVER_RELEASED] = "released", [HANDOVER_CONFIRMED] = "confirmed",
+		[HANDOVER_AWAY] = "away",	  [HANDOVER_INCOMING] = "incoming",
+		[HANDOVER_ACCEPTED] = "accepted", [HANDOVER_IMPORTING] = "importing",
+		[HANDOVER_PREPARED] = "prepared", [HANDOVER_OWNED] = "owned",
+		[HANDOVER_GIVING] = "giving",	  [HANDOVER_BACK] = "back",
+	};
+
+	return (unsigned int)state < HANDOVER_STATES ? words[state] : "unknown";
+}
