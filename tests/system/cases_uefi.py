@@ -195,6 +195,7 @@ def unsigned_refused(lab):
 
 def tpm_lost(lab):
     """when the TPM goes while the firmware measures, the firmware halts, and nothing boots"""
+    prepare(lab)
     lab.host.run(f"rm -f {SERIAL}")
     boot(lab, wait=False)
     lab.wait("the firmware's first commands", lambda: lab.figure(NAME, "commands") > 8, 300)
