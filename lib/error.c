@@ -45,6 +45,7 @@ static const struct {
 	[CAUSE_KMS_CERT_TIME] = {"kms-cert-time", PASSES | CONFIG},
 	[CAUSE_LEASE] = {"lease", 0},
 	[CAUSE_RESOURCES] = {"resources", PASSES},
+	[CAUSE_PEER] = {"peer", 0},
 };
 
 /* Takes off a last character of UTF-8 that may not be whole. */

@@ -40,6 +40,7 @@ enum cause {
 	CAUSE_KMS_CERT_TIME = 25,   /* a certificate is out of its time by a clock */
 	CAUSE_LEASE = 26,	    /* another vtpmd, or another machine, has the vTPM */
 	CAUSE_RESOURCES = 27,	    /* this host has no memory, room or time for it now */
+	CAUSE_PEER = 28,	    /* another host is none that a vTPM may move to */
 };
 
 struct error {

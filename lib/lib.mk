@@ -99,4 +99,7 @@ binding_UNIT_SRCS := lib/binding.c lib/cursor.c
 FUZZ_TESTS += binding
 binding_FUZZ_SRCS := lib/binding.c lib/cursor.c
 
+# What two hosts say to each other, and which may.
+MOVE_SRCS := lib/move.c lib/pool.c lib/crypt.c lib/cursor.c
+
 HOSTCONF_SRCS := lib/hostconf.c lib/tpm2/policy.c lib/tpm2/marshal.c lib/channel.c lib/text.c $(ENVELOPE_SRCS)

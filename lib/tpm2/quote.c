@@ -55,6 +55,34 @@ int tpm2_attest_parse(const uint8_t *buf, size_t len, struct tpm2_attest *q)
 	return cursor_done(&c) ? 0 : -EBADMSG;
 }
 
+bool tpm2_attest_fits(const struct tpm2_attest *q, const struct tpm2_hash *hash,
+		      const struct tpm2_pcr_bank *bank, size_t banks)
+{
+	struct crypt_part parts[TPM2_ATTEST_BANKS * TPM2_PCRS];
+	uint8_t digest[TPM2_HASH_MAX];
+	size_t i, pcr, n = 0;
+
+	if (q->banks != banks || !hash)
+		return false;
+	for (i = 0; i < banks; i++) {
+		if (bank[i].alg != q->bank[i].alg || bank[i].pcrs != q->bank[i].pcrs)
+			return false;
+		for (pcr = 0; pcr < TPM2_PCRS; pcr++)
+			if (bank[i].pcrs & 1u << pcr)
+				parts[n++] = (struct crypt_part){bank[i].value[pcr],
+								 bank[i].alg->size};
+	}
+	return !tpm2_digest(hash, parts, n, digest) && q->digest.n == hash->size &&
+	       !memcmp(digest, q->digest.p, q->digest.n);
+}
+
+bool tpm2_key_attests(const struct tpm2_key *k)
+{
+	const uint32_t mask = TPM2_AK_ATTRIBUTES | TPMA_OBJECT_DECRYPT;
+
+	return (k->area.attributes & mask) == TPM2_AK_ATTRIBUTES;
+}
+
 #define SIGNATURE_PART_MAX 512
 
 static struct tpm2_bytes take_integer(struct cursor *c)

@@ -47,6 +47,21 @@ struct tpm2_attest {
  * TPM (TPM_GENERATED_VALUE). */
 int __must_check tpm2_attest_parse(const uint8_t *buf, size_t len, struct tpm2_attest *q);
 
+/* PCR values of one bank, as who asks for a quote reads them. */
+struct tpm2_pcr_bank {
+	const struct tpm2_hash *alg;
+	uint32_t pcrs; /* bit n: value[n] is there */
+	uint8_t value[TPM2_PCRS][TPM2_HASH_MAX];
+};
+
+/* Whether the values, in the quote's order, are what it has the digest of (Part 3, 18.4), by
+ * the hash of its signature; none more and none less than it names. */
+bool __must_check tpm2_attest_fits(const struct tpm2_attest *q,
+				   const struct tpm2_hash *hash,
+				   const struct tpm2_pcr_bank *bank, size_t banks);
+/* Whether a key signs only what its TPM made, and never left that: its attributes. */
+bool __must_check tpm2_key_attests(const struct tpm2_key *k);
+
 /* A TPMT_SIGNATURE: RSASSA, RSAPSS and ECDSA. */
 struct tpm2_signature {
 	uint16_t scheme;

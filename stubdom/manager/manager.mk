@@ -5,7 +5,7 @@
 HOSTTPM_SRCS := stubdom/manager/hosttpm.c $(TPM2_SRCS) lib/tpm2/public.c lib/tpm2/policy.c
 UNLOCK_SRCS := stubdom/manager/unlock.c $(ENVELOPE_SRCS)
 
-MANAGER_SRCS := $(wildcard stubdom/manager/*.c) lib/text.c lib/uuidtext.c lib/atomic.c lib/channel.c lib/tpm2/quote.c $(HOSTTPM_SRCS) $(ENVELOPE_SRCS) lib/measure.c $(KMS_SRCS) \
+MANAGER_SRCS := $(wildcard stubdom/manager/*.c) $(MOVE_SRCS) lib/text.c lib/uuidtext.c lib/atomic.c lib/channel.c lib/tpm2/quote.c $(HOSTTPM_SRCS) $(ENVELOPE_SRCS) lib/measure.c $(KMS_SRCS) \
                 $(addprefix backend/,ring.c tpmif.c xen.c)
 MANAGER_OBJS := $(sort $(MANAGER_SRCS:%.c=$(BUILD)/manager/%.o))
 # What libssl itself needs is another thing in each Debian; asked when the recipe runs.
@@ -90,6 +90,15 @@ launch_UNIT_LIBS := $(ENGINE_LIBS) -lcrypto
 UNIT_TESTS += attest
 attest_UNIT_SRCS := $(sort $(launch_UNIT_SRCS) stubdom/manager/attest.c lib/text.c lib/tpm2/quote.c $(TPM2_PUBLIC_SRCS))
 attest_UNIT_LIBS := $(ENGINE_LIBS) -lcrypto
+MOVEJUDGE_SRCS := $(sort stubdom/manager/movejudge.c $(MOVE_SRCS) $(TPM2_PUBLIC_SRCS) lib/tpm2/quote.c lib/jsonread.c lib/text.c lib/error.c)
+UNIT_TESTS += movejudge
+movejudge_UNIT_SRCS := $(MOVEJUDGE_SRCS)
+movejudge_UNIT_LIBS := -lcrypto
+FUZZ_TESTS += movejudge move
+movejudge_FUZZ_SRCS := $(MOVEJUDGE_SRCS)
+movejudge_FUZZ_LIBS := -lcrypto
+move_FUZZ_SRCS := $(MOVE_SRCS) $(TPM2_PUBLIC_SRCS) lib/tpm2/quote.c
+move_FUZZ_LIBS := -lcrypto
 UNIT_TESTS += rekey
 rekey_UNIT_SRCS := $(addprefix stubdom/manager/,rekey.c state.c) \
                    $(addprefix tools/vtpmd/,store.c store_folder.c work.c) lib/atomic.c $(ENVELOPE_SRCS)

@@ -83,7 +83,7 @@ static int need_bytes(struct members *m, const char *key, size_t max,
 	return rc || out->p ? rc : -EBADMSG;
 }
 
-static int take_value(const char *key, const json_t *value, struct evidence_bank *bank)
+static int take_value(const char *key, const json_t *value, struct tpm2_pcr_bank *bank)
 {
 	unsigned int pcr = (unsigned int)strtoul(key, NULL, 10);
 	size_t n = bank->alg->size;
@@ -100,7 +100,7 @@ static int take_value(const char *key, const json_t *value, struct evidence_bank
 }
 
 static int take_evidence_bank(const char *name, json_t *values,
-			      struct evidence_bank *bank)
+			      struct tpm2_pcr_bank *bank)
 {
 	const char *key;
 	json_t *value;

@@ -23,12 +23,6 @@ struct evidence_bytes {
 	size_t n;
 };
 
-struct evidence_bank {
-	const struct tpm2_hash *alg;
-	uint32_t pcrs; /* bit n: value[n] is there */
-	uint8_t value[TPM2_PCRS][TPM2_HASH_MAX];
-};
-
 /* What one TPM, the virtual one or the host's, says. */
 struct evidence_side {
 	struct evidence_bytes ak, quote,
@@ -41,7 +35,7 @@ struct evidence_side {
 	 * which the host vouches (lib/measure.h); may be absent. */
 	struct evidence_bytes record;
 	size_t banks;
-	struct evidence_bank bank[TPM2_ATTEST_BANKS];
+	struct tpm2_pcr_bank bank[TPM2_ATTEST_BANKS];
 };
 
 struct evidence {

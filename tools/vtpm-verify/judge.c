@@ -58,7 +58,7 @@ static bool signed_by_primary(const struct side *s, uint32_t hierarchy)
 	       len == s->quote.signer.n && !memcmp(name, s->quote.signer.p, len);
 }
 
-static const struct evidence_bank *find_bank(const struct side *s,
+static const struct tpm2_pcr_bank *find_bank(const struct side *s,
 					     const struct tpm2_hash *alg)
 {
 	size_t i;
@@ -73,40 +73,14 @@ static const struct evidence_bank *find_bank(const struct side *s,
 static const uint8_t *side_pcr(const struct side *s, const struct tpm2_hash *alg,
 			       unsigned int pcr)
 {
-	const struct evidence_bank *b = find_bank(s, alg);
+	const struct tpm2_pcr_bank *b = find_bank(s, alg);
 
 	return b && b->pcrs & 1u << pcr ? b->value[pcr] : NULL;
 }
 
-/* The values, in the quote's order, are what it has the digest of (Part 3, 18.4).  They
- * are none more and none less than it names. */
-static bool digest_fits(const struct side *s)
-{
-	struct crypt_part parts[TPM2_ATTEST_BANKS * TPM2_PCRS];
-	uint8_t digest[TPM2_HASH_MAX];
-	size_t i, pcr, n = 0;
-
-	if (s->quote.banks != s->e->banks)
-		return false;
-	for (i = 0; i < s->quote.banks; i++) {
-		const struct tpm2_hash *alg = s->quote.bank[i].alg;
-		const struct evidence_bank *b = &s->e->bank[i];
-
-		if (b->alg != alg || b->pcrs != s->quote.bank[i].pcrs)
-			return false;
-		for (pcr = 0; pcr < TPM2_PCRS; pcr++)
-			if (b->pcrs & 1u << pcr)
-				parts[n++] =
-					(struct crypt_part){b->value[pcr], alg->size};
-	}
-	return !tpm2_digest(s->signature.hash, parts, n, digest) &&
-	       s->quote.digest.n == s->signature.hash->size &&
-	       !memcmp(digest, s->quote.digest.p, s->quote.digest.n);
-}
-
 /* Every PCR that an event extends has to be what the events make.  The vTPM's have to be
  * quoted, too; a host's firmware and loaders log more than its quote is of. */
-static void check_log_bank(const struct side *s, const struct evidence_bank *b,
+static void check_log_bank(const struct side *s, const struct tpm2_pcr_bank *b,
 			   struct verdict *v)
 {
 	unsigned int pcr;
@@ -147,9 +121,7 @@ static void check_log(const struct side *s, struct verdict *v)
  * leads to the PCRs. */
 static void side_check(const struct side *s, struct verdict *v)
 {
-	const uint32_t mask = TPM2_AK_ATTRIBUTES | TPMA_OBJECT_DECRYPT;
-
-	if ((s->ak.area.attributes & mask) != TPM2_AK_ATTRIBUTES)
+	if (!tpm2_key_attests(&s->ak))
 		verdict_add(v, "ak-attributes",
 			    "the %s's attestation key is not one that signs only what "
 			    "its TPM made (attributes 0x%08x)",
@@ -169,7 +141,7 @@ static void side_check(const struct side *s, struct verdict *v)
 			    "the signature of the %s's quote has another form than what "
 			    "its manager, or vtpmctl, writes",
 			    s->who);
-	if (!digest_fits(s))
+	if (!tpm2_attest_fits(&s->quote, s->signature.hash, s->e->bank, s->e->banks))
 		verdict_add(v, "pcr-digest",
 			    "the %s's PCRs are not those that its quote is of", s->who);
 	if (s->e->log.p)
