@@ -17,6 +17,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 struct removal {
 	const char *tcti, *config, *store, *socket;
@@ -24,6 +25,7 @@ struct removal {
 
 	struct hostconf conf;
 	struct tpm tpm;
+	int claim;	   /* of the store, or -1 */
 	unsigned int left; /* in the TPM, at a handle of ours */
 };
 
@@ -219,6 +221,8 @@ static int host_remove(struct removal *r, struct error *e)
 	if (!rc)
 		rc = check_stopped(r, e);
 	if (!rc)
+		rc = storefiles_claim(r->store, &r->claim, e);
+	if (!rc)
 		rc = check_vtpms(r, e);
 	if (!rc)
 		rc = ask_removal(r, e);
@@ -234,12 +238,15 @@ int host_remove_main(int argc, char **argv)
 		.config = HOSTCONF_PATH,
 		.store = VTPMCTL_STORE,
 		.socket = CLIENT_SOCKET,
+		.claim = -1,
 	};
 	struct error e = {0};
 	int rc;
 
 	args_parse_or_exit(&command, argc, argv, &r);
 	rc = host_remove(&r, &e);
+	if (r.claim >= 0)
+		close(r.claim);
 	tpm_close(&r.tpm);
 	if (!rc)
 		tell_what_stays(&r);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmctl/storefiles.h"
+#include "include/channel.h"
+#include "lib/atomic.h"
+#include "lib/text.h"
 #include "tools/vtpmctl/xl.h"
 
 #include <dirent.h>
@@ -8,11 +11,17 @@
 #include <jansson.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <uuid/uuid.h>
+
+#define META_MAX   65536 /* of vtpm.json */
+#define MACHINE_ID "/etc/machine-id"
+#define LEASE_LEN  32
 
 static bool is_folder_of_vtpm(const struct dirent *d)
 {
@@ -66,17 +75,30 @@ static bool is_listed(FILE *domains, const char *name)
 	return found;
 }
 
-static void name_of(const char *store, const char *folder, char name[STOREFILES_NAME])
+/* A vTPM's folder, of which a link of that name is none. */
+static int open_folder(int store, const char *uuid)
 {
-	char path[PATH_MAX];
-	json_t *meta = NULL;
-	const char *text;
+	int fd = openat(store, uuid, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
-	if (snprintf(path, sizeof(path), "%s/%s/vtpm.json", store, folder) <
-	    (int)sizeof(path))
-		meta = json_load_file(path, 0, NULL);
-	text = json_string_value(json_object_get(meta, "name"));
-	snprintf(name, STOREFILES_NAME, "%s", text ? text : "");
+	return fd < 0 ? -errno : fd;
+}
+
+static void name_of(int store, const char *uuid, char name[STOREFILES_NAME])
+{
+	int folder = open_folder(store, uuid);
+	json_t *meta = NULL;
+	const char *value;
+	uint8_t *text;
+	size_t len;
+
+	if (folder >= 0 && !atomic_read(folder, "vtpm.json", META_MAX, &text, &len)) {
+		meta = json_loadb((const char *)text, len, 0, NULL);
+		free(text);
+	}
+	if (folder >= 0)
+		close(folder);
+	value = json_string_value(json_object_get(meta, "name"));
+	snprintf(name, STOREFILES_NAME, "%s", value ? value : "");
 	json_decref(meta);
 }
 
@@ -90,7 +112,7 @@ bool storefiles_runs(const char *store, char name[STOREFILES_NAME])
 	while (dir && !runs && (d = readdir(dir))) {
 		if (!is_folder_of_vtpm(d))
 			continue;
-		name_of(store, d->d_name, name);
+		name_of(dirfd(dir), d->d_name, name);
 		runs = is_listed(domains, name);
 	}
 	if (dir)
@@ -98,6 +120,76 @@ bool storefiles_runs(const char *store, char name[STOREFILES_NAME])
 	if (domains)
 		fclose(domains);
 	return runs;
+}
+
+/* Whether a vTPM's lease is another one's; where: whose. */
+static bool is_leased(int folder, char where[LEASE_LEN + 1])
+{
+	char own[LEASE_LEN + 1] = "";
+	int fd = openat(folder, "lock", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	int id = open(MACHINE_ID, O_RDONLY | O_CLOEXEC);
+	bool is_held = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK;
+
+	memset(where, 0, LEASE_LEN + 1);
+	if (id < 0 || read(id, own, LEASE_LEN) != LEASE_LEN)
+		strcpy(own, "unknown");
+	/* what is in it is of who has started the vTPM, and did not stop it */
+	if (fd >= 0 && pread(fd, where, LEASE_LEN, 0) > 0 && strcmp(own, where))
+		is_held = true;
+	if (fd >= 0)
+		close(fd);
+	if (id >= 0)
+		close(id);
+	return is_held;
+}
+
+static int check_leases(int store, const char *path, struct error *e)
+{
+	char where[LEASE_LEN + 1], shown[LEASE_LEN + 1];
+	int fd = openat(store, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), folder, rc = 0;
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *d;
+
+	if (fd >= 0 && !dir)
+		close(fd);
+	while (dir && !rc && (d = readdir(dir))) {
+		folder = is_folder_of_vtpm(d) ? open_folder(store, d->d_name) : -ENOENT;
+		if (folder < 0)
+			continue;
+		if (is_leased(folder, where)) {
+			text_clean(shown, sizeof(shown), where, strlen(where));
+			rc = error_set(
+				e, -EBUSY, CAUSE_LEASE,
+				"the vTPM %.36s in %.100s is in use by a vtpmd of the "
+				"machine %s: stop it there; nothing was removed",
+				d->d_name, path, shown);
+		}
+		close(folder);
+	}
+	if (dir)
+		closedir(dir);
+	return rc;
+}
+
+int storefiles_claim(const char *store, int *claim, struct error *e)
+{
+	int rc;
+
+	*claim = open(store, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (*claim < 0)
+		return 0; /* there is nothing that could be claimed */
+	if (!flock(*claim, LOCK_EX | LOCK_NB))
+		rc = check_leases(*claim, store, e);
+	else
+		rc = error_set(e, -EBUSY, CAUSE_LEASE,
+			       "a vtpmd runs on %.200s, at another socket than --socket: "
+			       "stop it; nothing was removed",
+			       store);
+	if (rc) {
+		close(*claim);
+		*claim = -1;
+	}
+	return rc;
 }
 
 static int write_zeroes(int fd)
@@ -109,6 +201,9 @@ static int write_zeroes(int fd)
 
 	if (fstat(fd, &s) || !S_ISREG(s.st_mode))
 		return 0;
+	/* nothing of ours is longer; a sparse file is as long as it likes */
+	if (s.st_size > CHANNEL_PAYLOAD_MAX)
+		s.st_size = CHANNEL_PAYLOAD_MAX;
 	while (at < s.st_size && n >= 0) {
 		n = pwrite(fd, zeroes,
 			   s.st_size - at < (off_t)sizeof(zeroes)
@@ -149,21 +244,28 @@ int storefiles_wipe(const char *path, struct error *e)
 	return cannot_remove(e, wipe_at(AT_FDCWD, path), path);
 }
 
-/* All files in it, then itself. */
-static int remove_folder(const char *path, struct error *e)
+/* All files in it, then itself; of a link in its place, that alone. */
+static int remove_folder(int store, const char *uuid)
 {
-	DIR *dir = opendir(path);
+	int fd = open_folder(store, uuid), rc = 0;
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *d;
-	int rc = dir ? 0 : -errno;
 
+	if (fd == -ENOTDIR || fd == -ELOOP)
+		return unlinkat(store, uuid, 0) ? -errno : 0;
+	if (!dir) {
+		rc = fd < 0 ? fd : -errno;
+		if (fd >= 0)
+			close(fd);
+		return rc;
+	}
 	while (!rc && (d = readdir(dir)))
 		if (strcmp(d->d_name, ".") && strcmp(d->d_name, ".."))
-			rc = wipe_at(dirfd(dir), d->d_name);
-	if (dir)
-		closedir(dir);
-	if (!rc && rmdir(path))
+			rc = wipe_at(fd, d->d_name);
+	closedir(dir);
+	if (!rc && unlinkat(store, uuid, AT_REMOVEDIR))
 		rc = -errno;
-	return cannot_remove(e, rc, path);
+	return rc;
 }
 
 int storefiles_remove_vtpms(const char *store, struct error *e)
@@ -174,11 +276,11 @@ int storefiles_remove_vtpms(const char *store, struct error *e)
 	int rc = 0;
 
 	while (dir && !rc && (d = readdir(dir))) {
-		if (!is_folder_of_vtpm(d) || snprintf(path, sizeof(path), "%s/%s", store,
-						      d->d_name) >= (int)sizeof(path))
+		if (!is_folder_of_vtpm(d))
 			continue;
 		fprintf(stderr, "Removing the vTPM %s\n", d->d_name);
-		rc = remove_folder(path, e);
+		snprintf(path, sizeof(path), "%.200s/%.36s", store, d->d_name);
+		rc = cannot_remove(e, remove_folder(dirfd(dir), d->d_name), path);
 	}
 	if (dir)
 		closedir(dir);

@@ -15,6 +15,10 @@ unsigned int storefiles_count(const char *store);
 /* Whether xl lists the stub domain of one of them: its vTPM's name. */
 bool storefiles_runs(const char *store, char name[STOREFILES_NAME]);
 
+/* Has the store for this process, until *claim, if it is not -1, is closed: no vtpmd runs on it,
+ * and none of another machine, or at another socket, has a vTPM in it.  -EBUSY */
+int __must_check storefiles_claim(const char *store, int *claim, struct error *e);
+
 /* Each writes zeroes over a file before it goes, as vtpmd does. */
 
 /* A file that is not there is no failure. */
