@@ -226,10 +226,10 @@ int backup_main(int argc, char **argv)
 	if (!o.words[0] + !o.all + !o.verify != 2)
 		return backup_bad("give one of NAME FILE, --all DIR and --verify FILE");
 	if ((o.keep && !o.all) || (o.key && !o.verify) || (o.replace && !o.words[0]) ||
-	    (o.unchecked && o.verify))
+	    (o.unchecked && (o.verify || o.keep)))
 		return backup_bad(
-			"--keep goes with --all, --key with --verify, --replace "
-			"with NAME FILE, --unchecked with both but --verify");
+			"--keep goes with --all, --key with --verify, --replace with NAME "
+			"FILE, --unchecked with neither --verify nor --keep");
 	if (o.all)
 		return backup_all(&o);
 	if (o.verify)
@@ -294,10 +294,18 @@ static int check_keys(const struct backup_options *o, const json_t *backup,
 
 json_t *backup_read(const char *file)
 {
-	json_error_t why;
-	json_t *backup = json_load_file(file, JSON_REJECT_DUPLICATES, &why);
+	struct error e = {.cause = CAUSE_NONE};
+	json_error_t why = {.text = ""};
+	json_t *backup = NULL;
+	size_t len;
+	char *text;
+	int rc = file_read_most(file, BACKUP_FILE_MAX, &text, &len, &e);
 
-	if (is_backup(file, backup, why.text))
+	if (!rc) {
+		backup = json_loadb(text, len, JSON_REJECT_DUPLICATES, &why);
+		free(text);
+	}
+	if (is_backup(file, backup, rc ? strerror(-rc) : why.text))
 		return backup;
 	json_decref(backup);
 	return NULL;

@@ -11,6 +11,8 @@
 #include <jansson.h>
 #include <stdbool.h>
 
+#define BACKUP_FILE_MAX (4u << 20) /* two objects in hex, certificates */
+
 struct backup_options {
 	const char *name;	  /* another one than it had; restore */
 	const char *words[2];	  /* NAME FILE; FILE */

@@ -3,6 +3,10 @@
  * vtpmctl backup --all DIR: a backup of every vTPM, DIR/NAME-DATE.backup, and of each the
  * newest --keep of them.  One at a time: DIR is locked meanwhile, so that what an interrupted
  * one left there is known to be nobody's.
+ *
+ * Nothing is removed for a backup that may be worth less.  The state of a vTPM that does not run
+ * is what the store has, which nobody but a manager can tell from noise: so its backup has to
+ * open first.  One with a later date, of a clock that was wrong, is neither counted nor removed.
  */
 #include "tools/vtpmctl/backup.h"
 #include "tools/vtpmctl/file.h"
@@ -145,44 +149,113 @@ static void list_kept(const struct all *a, const char *name, struct kept *k)
 static bool is_of(const struct all *a, const char *file, const char *uuid)
 {
 	int fd = openat(a->dir, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	json_t *backup = fd < 0 ? NULL : json_loadfd(fd, JSON_REJECT_DUPLICATES, NULL);
-	bool is = !strcmp(client_text(backup, "uuid"), uuid);
+	bool is = false;
+	json_t *backup;
+	struct stat s;
 
-	json_decref(backup);
+	if (fd >= 0 && !fstat(fd, &s) && S_ISREG(s.st_mode) &&
+	    s.st_size <= (off_t)BACKUP_FILE_MAX) {
+		backup = json_loadfd(fd, JSON_REJECT_DUPLICATES, NULL);
+		is = !strcmp(client_text(backup, "uuid"), uuid);
+		json_decref(backup);
+	}
 	if (fd >= 0)
 		close(fd);
 	return is;
 }
 
-/* Removes the vTPM's backups but the newest; 0, or -errno. */
-static int thin_out(struct all *a, const char *name, const char *uuid)
+/* What was made of a vTPM, and in whose place. */
+struct made {
+	const json_t *vtpm;
+	const char *path, *file; /* file: of the folder */
+};
+
+/* Leaves in k what is to go.  Returns how many have a later date. */
+static unsigned int choose_old(const struct all *a, const struct made *m, struct kept *k)
 {
-	unsigned int own = 0;
+	const char *uuid = client_text(m->vtpm, "uuid");
+	unsigned int own = 0, later = 0;
+	size_t i, old = 0;
+
+	for (i = 0; i < k->count; i++) {
+		bool is_own = is_of(a, k->files[i], uuid);
+
+		if (is_own && strcmp(k->files[i], m->file) > 0)
+			later++;
+		else if (is_own && ++own > a->options->keep) {
+			k->files[old++] = k->files[i];
+			continue;
+		}
+		free(k->files[i]);
+	}
+	k->count = old;
+	return later;
+}
+
+/* Whether the backup of a vTPM that does not run opens. */
+static int check_opens(const struct all *a, const struct made *m, struct error *e)
+{
+	json_t *backup, *reply = NULL;
+	char text[CLIENT_TEXT] = "it cannot be read";
+	int status = VTPMCTL_FAILED;
+
+	if (!strcmp(client_text(m->vtpm, "state"), "running"))
+		return 0;
+	backup = backup_read(m->path);
+	if (backup)
+		status = client_try(
+			a->options->socket,
+			json_pack("{s:s, s:O}", "op", "verify", "backup", backup), &reply,
+			text);
+	json_decref(reply);
+	json_decref(backup);
+	return status ? error_set(e, -EIO, CAUSE_INTERNAL,
+				  "%.200s does not open, so no older one was removed: %s",
+				  m->path, text)
+		      : 0;
+}
+
+/* Removes the vTPM's backups but the newest; 0, or -errno. */
+static int thin_out(struct all *a, const struct made *m, struct error *e)
+{
+	const char *name = client_text(m->vtpm, "name");
 	struct kept k;
+	unsigned int later;
 	size_t i;
-	int rc = 0;
+	int rc;
 
 	list_kept(a, name, &k);
-	for (i = 0; k.count > a->options->keep && i < k.count; i++) {
-		if (!is_of(a, k.files[i], uuid) || ++own <= a->options->keep)
-			continue;
-		if (unlinkat(a->dir, k.files[i], 0))
-			rc = -errno;
-		else
+	later = choose_old(a, m, &k);
+	if (later)
+		fprintf(stderr,
+			"vtpmctl: %s: %u backups have a later date than this one: they "
+			"are neither counted nor removed; see the host's clock, and move "
+			"them away when it was wrong then\n",
+			name, later);
+	rc = k.count ? check_opens(a, m, e) : 0;
+	for (i = 0; i < k.count; i++) {
+		if (!rc && unlinkat(a->dir, k.files[i], 0))
+			rc = error_set(
+				e, -errno, CAUSE_INTERNAL,
+				"an old backup in %s could not be removed: %s; see its "
+				"permissions",
+				a->options->all, strerror(errno));
+		else if (!rc)
 			a->gone++;
-	}
-	for (i = 0; i < k.count; i++)
 		free(k.files[i]);
+	}
 	free(k.files);
 	return rc;
 }
 
-static int backup_one(struct all *a, const char *name, const char *uuid, struct error *e)
+static int backup_one(struct all *a, const json_t *vtpm, struct error *e)
 {
 	char path[PATH_MAX], date[DATE_LEN + 1];
+	const char *name = client_text(vtpm, "name");
 	time_t now = time(NULL);
+	struct made made = {.vtpm = vtpm, .path = path};
 	struct tm tm;
-	int status, rc;
+	int status;
 
 	gmtime_r(&now, &tm);
 	strftime(date, sizeof(date), "%Y%m%dT%H%M%SZ", &tm);
@@ -190,18 +263,13 @@ static int backup_one(struct all *a, const char *name, const char *uuid, struct 
 		     date) >= (int)sizeof(path))
 		return error_set(e, VTPMCTL_FAILED, CAUSE_INTERNAL,
 				 "%s is too long a path", a->options->all);
+	made.file = path + strlen(a->options->all) + 1;
 	status = backup_write(&a->client, a->options, name, path, e);
 	if (status)
 		return status;
 	a->made++;
 	printf("%s\n", path);
-	rc = a->options->keep ? thin_out(a, name, uuid) : 0;
-	if (rc)
-		error_set(e, rc, CAUSE_INTERNAL,
-			  "an old backup in %s could not be removed: %s; see its "
-			  "permissions",
-			  a->options->all, strerror(-rc));
-	return rc ? VTPMCTL_FAILED : VTPMCTL_OK;
+	return a->options->keep && thin_out(a, &made, e) ? VTPMCTL_FAILED : VTPMCTL_OK;
 }
 
 /* One failure does not stop the others, unless nobody answers. */
@@ -214,7 +282,7 @@ static int backup_each(struct all *a, const json_t *vtpms)
 	{
 		const char *name = client_text(v, "name");
 		struct error e = {.cause = CAUSE_NONE};
-		int status = backup_one(a, name, client_text(v, "uuid"), &e);
+		int status = backup_one(a, v, &e);
 
 		if (!status)
 			continue;

@@ -20,6 +20,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SHOWN_MAX 64
+
 struct verify {
 	const struct backup_options *options;
 	const json_t *backup;
@@ -95,14 +97,24 @@ static void print_slot(const struct envelope_slot *s)
 	printf("opens with the recovery key sha256:%s\n", hex);
 }
 
+/* A text of the file's, for a terminal: anybody may have written it. */
+static const char *shown(const struct verify *v, const char *key, char out[SHOWN_MAX])
+{
+	const char *text = client_text(v->backup, key);
+
+	text_clean(out, SHOWN_MAX, text, strlen(text));
+	return out;
+}
+
 static void print_parts(const struct verify *v)
 {
+	char name[SHOWN_MAX], text[SHOWN_MAX];
 	size_t i;
 
 	printf("%-20s %s, taken %s\n", "backup", v->options->verify,
-	       client_text(v->backup, "taken"));
+	       shown(v, "taken", text));
 	printf("%-20s %s, uuid %s, TPM %s, generation %llu\n", "vTPM",
-	       client_text(v->backup, "name"), client_text(v->backup, "uuid"),
+	       shown(v, "name", name), shown(v, "uuid", text),
 	       v->parsed.desc.tpm12 ? "1.2" : "2.0", (unsigned long long)v->head.seq);
 	printf("%-20s %s\n", "policy", slot_kind_name(v->parsed.desc.policy));
 	for (i = 0; i < v->parsed.slot_count; i++)

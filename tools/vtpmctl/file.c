@@ -25,20 +25,21 @@ static int file_failed(struct error *e, int error, const char *what, const char 
 		path, strerror(error));
 }
 
-int file_read(const char *path, char **text, size_t *len, struct error *e)
+int file_read_most(const char *path, size_t max, char **text, size_t *len,
+		   struct error *e)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	char *buf = malloc(FILE_READ_MAX + 1);
+	char *buf = malloc(max + 1);
 	size_t n = 0;
 	ssize_t got = -1;
 	int error;
 
 	while (fd >= 0 && buf) {
-		got = read(fd, buf + n, FILE_READ_MAX + 1 - n);
+		got = read(fd, buf + n, max + 1 - n);
 		if (got <= 0)
 			break;
 		n += (size_t)got;
-		if (n > FILE_READ_MAX) {
+		if (n > max) {
 			errno = EFBIG;
 			got = -1;
 			break;
@@ -57,6 +58,11 @@ int file_read(const char *path, char **text, size_t *len, struct error *e)
 	*text = buf;
 	*len = n;
 	return 0;
+}
+
+int file_read(const char *path, char **text, size_t *len, struct error *e)
+{
+	return file_read_most(path, FILE_READ_MAX, text, len, e);
 }
 
 int file_beside(const char *path, const char *name, char *out, size_t size)

@@ -17,6 +17,9 @@
 
 /* *text is malloc()ed and ends with a zero. The caller wipes what is secret. */
 int __must_check file_read(const char *path, char **text, size_t *len, struct error *e);
+/* The same, of a file of up to max bytes. */
+int __must_check file_read_most(const char *path, size_t max, char **text, size_t *len,
+				struct error *e);
 /* A file of this mode, whole and fsynced, under its name; then its folder is
  * fsynced.  replace: what was there goes; else -EEXIST. */
 int __must_check file_write(const char *path, mode_t mode, bool replace, const char *text,

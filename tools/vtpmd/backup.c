@@ -39,6 +39,21 @@ static json_t *object_hex(struct vtpm *v, uint16_t object, int *rc)
 	return value;
 }
 
+static int cannot_give(const struct vtpm *v, int rc, struct error *e)
+{
+	if (rc == -ESTALE)
+		return error_set(
+			e, rc, CAUSE_STORE,
+			"The state of %s was changed in the store, by another "
+			"one than its manager: see who writes there, and `vtpmctl "
+			"restore --replace` a backup that opens.",
+			v->meta.name);
+	return error_set(
+		e, rc, CAUSE_STORE,
+		"The state of %s could not be read from the store: %s; see its disk's space and permissions.",
+		v->meta.name, strerror(-rc));
+}
+
 json_t *backup_make(struct vtpm *v, struct error *e)
 {
 	json_t *all = json_object();
@@ -54,10 +69,7 @@ json_t *backup_make(struct vtpm *v, struct error *e)
 	}
 	if (rc) {
 		json_decref(all);
-		error_set(
-			e, rc, CAUSE_STORE,
-			"The state of %s could not be read from the store: %s; see its disk's space and permissions.",
-			v->meta.name, strerror(-rc));
+		(void)cannot_give(v, rc, e);
 		return NULL;
 	}
 	uuid_unparse_lower(v->meta.uuid, uuid);
