@@ -147,7 +147,14 @@ enum channel_object {
 	 * that one's header and permanent state, as they were stored together */
 	CHANNEL_OBJECT_SOURCE_HEADER = 16,
 	CHANNEL_OBJECT_SOURCE_PERMALL = 17,
+	/* for GET only, while a vTPM is made of swtpm's state (CONFIG_SOURCE); it is in
+	 * vtpmd's memory alone: u8 n | n bytes of swtpm's key, 0, 16 or 32 | the same of its
+	 * migration key | the file */
+	CHANNEL_OBJECT_SOURCE_SWTPM = 18,
 };
+
+/* Of CHANNEL_OBJECT_SOURCE_SWTPM. */
+#define CHANNEL_SOURCE_MAX (256 * 1024)
 
 /* TLV: u16 tag | u32 length | value.  Texts have no terminating zero. */
 enum channel_config {
@@ -166,8 +173,13 @@ enum channel_config {
 	CONFIG_TPM_VERSION = 9, /* u8: 20 a TPM 2.0 (also when absent), 12 a TPM 1.2 */
 	CONFIG_EPOCH =
 		10, /* u64: of this run, for all that it stores (lib/slot/envelope.h) */
-	CONFIG_TRIAL = 11, /* u8: 1 it is opened, said READY of, and closed: no guest is
+	CONFIG_TRIAL = 11,  /* u8: 1 it is opened, said READY of, and closed: no guest is
 			    * offered it, and what is put is dropped */
+	CONFIG_SOURCE = 12, /* u8: 1, beside CREATE 1: the new one gets the state that
+			     * CHANNEL_OBJECT_SOURCE_SWTPM has */
+	CONFIG_KEEP_CERTS =
+		13, /* u8: 1 certificates that came with such a state stay, since
+				 * vtpmd has none for it */
 
 	CONFIG_SRK_HANDLE = 16,	  /* u32, a persistent handle */
 	CONFIG_SRK_NAME = 17,	  /* 34 bytes: the pinned TPM Name */

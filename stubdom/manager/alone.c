@@ -450,7 +450,7 @@ int alone_run(const struct alone_place *place, struct error *e)
 }
 
 int alone_import(const struct alone_place *place, const char *file,
-		 const struct stateblob_key *key, struct error *e)
+		 const struct stateblob_keys *keys, struct error *e)
 {
 	uint8_t *bytes = NULL, *plain = NULL;
 	size_t len = 0, plain_len = 0;
@@ -463,8 +463,11 @@ int alone_import(const struct alone_place *place, const char *file,
 		rc = error_set(&alone.error, rc, CAUSE_STORE, "%s: %s", file,
 			       strerror(-rc));
 	else
-		rc = stateblob_open_file(bytes, len, key, &plain, &plain_len,
+		rc = stateblob_open_file(bytes, len, keys, &plain, &plain_len,
 					 &alone.error);
+	if (!rc)
+		rc = stateblob_check(plain, plain_len, place->version == ENGINE_TPM_12,
+				     &alone.error);
 	stateblob_free(bytes, len);
 	if (!rc)
 		rc = open_state();

@@ -33,6 +33,6 @@ struct alone_place {
 int __must_check alone_run(const struct alone_place *place, struct error *e);
 /* Makes a TPM in place->state of swtpm's file.  -EEXIST: there is a TPM. */
 int __must_check alone_import(const struct alone_place *place, const char *file,
-			      const struct stateblob_key *key, struct error *e);
+			      const struct stateblob_keys *keys, struct error *e);
 
 #endif

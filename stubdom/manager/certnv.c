@@ -119,6 +119,8 @@ int certnv_apply(const struct certnv *want, const struct firmware *f, unsigned i
 	*good = 0;
 	for (i = 0; i < TPM2_CERTS; i++) {
 		nv.index = tpm2_certs[i].index;
+		if (!want->one[i].len && want->keeps_others)
+			continue;
 		one = want->one[i].len ? put_cert(&c, &nv, &want->one[i])
 				       : drop_cert(&c, &nv);
 		if (!one && want->one[i].len)

@@ -26,6 +26,7 @@ struct certnv {
 		uint16_t len;
 		uint8_t der[CERTNV_SIZE_MAX];
 	} one[TPM2_CERTS];
+	bool keeps_others; /* where none is to be, one that came with the TPM stays */
 };
 
 /* -EINVAL: no certificate belongs there, or it is too long. */

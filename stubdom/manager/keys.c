@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "stubdom/manager/keys.h"
+#include "lib/cursor.h"
 #include "stubdom/manager/hostchan.h"
 #include "stubdom/manager/rekey.h"
+#include "stubdom/manager/stateblob.h"
 
 #include <errno.h>
 #include <openssl/crypto.h>
@@ -255,5 +257,66 @@ int vtpm_copy(struct vtpm_keys *k)
 	if (plain)
 		OPENSSL_cleanse(plain, len);
 	free(plain);
+	return rc;
+}
+
+static void take_source_key(struct cursor *c, struct stateblob_key *key)
+{
+	key->len = cursor_u8(c);
+	if (key->len > sizeof(key->bytes))
+		cursor_fail(c);
+	else
+		cursor_copy(c, key->bytes, key->len);
+}
+
+/* CHANNEL_OBJECT_SOURCE_SWTPM, opened. */
+static int open_swtpm(const uint8_t *source, size_t len, uint8_t **plain,
+		      size_t *plain_len, struct error *e)
+{
+	struct cursor c = cursor_reader(source, len);
+	struct stateblob_keys keys = {0};
+	const uint8_t *file;
+	size_t n;
+	int rc = 0;
+
+	take_source_key(&c, &keys.file);
+	take_source_key(&c, &keys.migration);
+	n = cursor_left(&c);
+	file = cursor_bytes(&c, n);
+	if (!cursor_ok(&c) || !file)
+		rc = error_set(e, -EBADMSG, CAUSE_CHANNEL,
+			       "what vtpmd has of swtpm's state makes no sense: install "
+			       "vtpmd and the vTPM manager of one release");
+	else
+		rc = stateblob_open_file(file, n, &keys, plain, plain_len, e);
+	OPENSSL_cleanse(&keys, sizeof(keys));
+	return rc;
+}
+
+int vtpm_take_source(struct vtpm_keys *k)
+{
+	const struct state_place *place = &k->state->place;
+	struct error *e = k->state->error;
+	uint8_t *source = NULL, *plain = NULL;
+	size_t len = 0, plain_len = 0;
+	int rc = place->get(place->ctx, CHANNEL_OBJECT_SOURCE_SWTPM, &source, &len);
+
+	if (rc)
+		rc = error_set(e, rc, CAUSE_STORE,
+			       "vtpmd has not the state any more that this vTPM is to "
+			       "have (%s): delete it, and import it again",
+			       strerror(-rc));
+	else
+		rc = open_swtpm(source, len, &plain, &plain_len, e);
+	stateblob_free(source, len);
+	if (!rc)
+		rc = stateblob_check(plain, plain_len, k->config->desc.tpm12, e);
+	if (!rc)
+		rc = vtpm_keys_unlock(k);
+	if (!rc && engine_set_blob(ENGINE_BLOB_PERMANENT, plain, plain_len))
+		rc = error_set(e, -ENOMEM, CAUSE_RESOURCES,
+			       "there is no memory for the state: give the vTPM more, "
+			       "with --memory");
+	stateblob_free(plain, plain_len);
 	return rc;
 }

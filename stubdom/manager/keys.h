@@ -39,4 +39,9 @@ void vtpm_keys_finish(struct vtpm_keys *k);
 /* In place of vtpm_keys_unlock(); afterwards the state is there to be opened. */
 int __must_check vtpm_copy(struct vtpm_keys *k);
 
+/* A new vTPM that gets a state of swtpm (CONFIG_SOURCE): opens it, and makes a data key and a
+ * header.  In place of vtpm_keys_unlock(); engine_open() then begins with that state, and
+ * stores it when libtpms has accepted it. */
+int __must_check vtpm_take_source(struct vtpm_keys *k);
+
 #endif

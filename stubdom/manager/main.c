@@ -35,7 +35,7 @@ static const char usage[] =
 	"  --daemon     go to the background once the sockets listen\n"
 	"  --log FILE   what a daemon says; in the system's log otherwise\n"
 	"  --pid FILE   write the process id there\n"
-	"  --swtpm FILE, --key KEY  swtpm's tpm2-00.permall, and its --key\n";
+	"  --swtpm FILE, --key KEY, --migration-key KEY  swtpm's state, and what opens it\n";
 
 enum place { NONE, STUBDOM, PROCESS, ALONE };
 
@@ -47,7 +47,7 @@ struct options {
 	const char *swtpm;     /* what to import */
 	const char *unix_path; /* --unix */
 	unsigned long port;    /* --tcp; 0: none */
-	struct stateblob_key key;
+	struct stateblob_keys keys;
 	struct vtpm_place vtpm;
 	struct alone_place alone;
 	struct error why; /* an option was refused, and why */
@@ -143,7 +143,8 @@ static bool fits_alone(struct options *o)
 		       a->control.kind == SOCKSPEC_NONE &&
 		       a->server.kind == SOCKSPEC_NONE;
 	a->need_init = a->control.kind != SOCKSPEC_NONE && !o->flags;
-	return !o->swtpm && !o->key.len && name_sockets(o);
+	return !o->swtpm && !o->keys.file.len && !o->keys.migration.len &&
+	       name_sockets(o);
 }
 
 static bool fits(struct options *o)
@@ -208,7 +209,10 @@ static bool take_option(int c, struct options *o)
 		o->swtpm = optarg;
 		return true;
 	case 'k':
-		return !swtpmkey_parse(optarg, &o->key, &o->why);
+		return !swtpmkey_parse("--key", optarg, &o->keys.file, &o->why);
+	case 'm':
+		return !swtpmkey_parse("--migration-key", optarg, &o->keys.migration,
+				       &o->why);
 	default:
 		return false;
 	}
@@ -234,6 +238,7 @@ static int parse_options(int argc, char **argv, struct options *o)
 		{"tpm", required_argument, NULL, 'T'},
 		{"swtpm", required_argument, NULL, 'w'},
 		{"key", required_argument, NULL, 'k'},
+		{"migration-key", required_argument, NULL, 'm'},
 		{"help", no_argument, NULL, 'h'},
 		{0},
 	};
@@ -257,7 +262,7 @@ static int parse_options(int argc, char **argv, struct options *o)
 static int run_place(const struct options *o, struct error *e)
 {
 	if (o->import)
-		return alone_import(&o->alone, o->swtpm, &o->key, e);
+		return alone_import(&o->alone, o->swtpm, &o->keys, e);
 	return o->place == ALONE ? alone_run(&o->alone, e) : vtpm_run(&o->vtpm, e);
 }
 
@@ -285,7 +290,7 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	rc = run_place(&o, &e);
-	OPENSSL_cleanse(&o.key, sizeof(o.key));
+	OPENSSL_cleanse(&o.keys, sizeof(o.keys));
 	if (!rc)
 		return 0;
 	fprintf(stderr, "vtpm-manager: %s (%s)\n",

@@ -7,7 +7,6 @@
 #include <limits.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,7 +20,9 @@ enum blob_tag {
 	BLOB_TAG_ENCRYPTED = 2,
 	BLOB_TAG_HMAC = 3,
 	BLOB_TAG_MIGRATION = 4,
+	BLOB_TAG_MIGRATION_ENCRYPTED = 5,
 	BLOB_TAG_IVEC = 6,
+	BLOB_TAG_MIGRATION_IVEC = 7,
 };
 
 enum blob_flag {
@@ -29,7 +30,21 @@ enum blob_flag {
 	BLOB_MIGRATION_ENCRYPTED = 1 << 1,
 	BLOB_MIGRATION = 1 << 2,
 	BLOB_KEY_256 = 1 << 3,
+	BLOB_MIGRATION_KEY_256 = 1 << 4,
 };
+
+/* One of swtpm's two layers of encryption. */
+struct blob_layer {
+	enum blob_tag data, iv;
+	uint16_t key_256; /* the flag of a key of 256 bits */
+	const char *option;
+};
+
+static const struct blob_layer file_layer = {BLOB_TAG_ENCRYPTED, BLOB_TAG_IVEC,
+					     BLOB_KEY_256, "--key"};
+static const struct blob_layer migration_layer = {
+	BLOB_TAG_MIGRATION_ENCRYPTED, BLOB_TAG_MIGRATION_IVEC, BLOB_MIGRATION_KEY_256,
+	"--migration-key"};
 
 #define STATE_FLAG_ENCRYPTED 2 /* PTM_STATE_FLAG_ENCRYPTED */
 
@@ -124,8 +139,8 @@ static int check_mac(const struct stateblob_key *key, const struct crypt_part pa
 }
 
 /* Checks the HMAC first, as swtpm made it last. */
-static int decrypt_blob(const struct cursor *tlvs, const struct stateblob_key *key,
-			uint8_t **plain, size_t *len)
+static int decrypt_blob(const struct cursor *tlvs, const struct blob_layer *layer,
+			const struct stateblob_key *key, uint8_t **plain, size_t *len)
 {
 	static const uint8_t zero[32];
 	struct cursor data, mac, iv;
@@ -133,12 +148,11 @@ static int decrypt_blob(const struct cursor *tlvs, const struct stateblob_key *k
 	int rc;
 	size_t n;
 
-	if (!find_tag(*tlvs, BLOB_TAG_ENCRYPTED, &data) ||
-	    !find_tag(*tlvs, BLOB_TAG_HMAC, &mac))
+	if (!find_tag(*tlvs, layer->data, &data) || !find_tag(*tlvs, BLOB_TAG_HMAC, &mac))
 		return -EBADMSG;
 	n = cursor_left(&data);
 	parts[0] = (struct crypt_part){cursor_bytes(&data, n), n};
-	if (find_tag(*tlvs, BLOB_TAG_IVEC, &iv))
+	if (find_tag(*tlvs, layer->iv, &iv))
 		parts[1] = (struct crypt_part){cursor_bytes(&iv, key->len), key->len};
 	if (!n || n % 16 || n > INT_MAX || (parts[1].n && !parts[1].p))
 		return -EBADMSG;
@@ -167,15 +181,10 @@ static int say_blob(struct error *e, int rc)
 				 "this is no state of swtpm 0.3 or newer: name its "
 				 "tpm2-00.permall; one of an older swtpm is written anew "
 				 "when a newer one has run on it");
-	case -ENOKEY:
-		return error_set(e, rc, CAUSE_NOT_CONFIGURED,
-				 "the state is encrypted: give the --key that swtpm had, "
-				 "of the same size (mode=aes-cbc or aes-256-cbc)");
 	case -EBADMSG:
 		return error_set(
 			e, rc, CAUSE_BLOB_CORRUPT,
-			"the state does not open: the key is another one (or is "
-			"derived in another way: kdf=pbkdf2 or kdf=sha512), or the "
+			"the state does not open: the key is another one, or the "
 			"file was changed; nothing was made of it");
 	case -EIO:
 		return error_crypto(e, rc, "AES-CBC");
@@ -184,25 +193,85 @@ static int say_blob(struct error *e, int rc)
 	}
 }
 
-int stateblob_open_file(const uint8_t *file, size_t len, const struct stateblob_key *key,
-			uint8_t **plain, size_t *plain_len, struct error *e)
+/* What is inside of a layer. */
+static int open_layer(const struct cursor *tlvs, uint16_t flags,
+		      const struct blob_layer *layer, const struct stateblob_key *key,
+		      uint8_t **plain, size_t *len, struct error *e)
 {
-	struct cursor c = cursor_reader(file, len), value;
+	if (key->len == (flags & layer->key_256 ? 32 : 16))
+		return decrypt_blob(tlvs, layer, key, plain, len);
+	return error_set(
+		e, -ENOKEY, CAUSE_NOT_CONFIGURED,
+		"the state is encrypted: give the %s that swtpm had, of the same "
+		"size (mode=aes-cbc or aes-256-cbc)",
+		layer->option);
+}
+
+static int copy_tag(const struct cursor *tlvs, enum blob_tag tag, uint8_t **plain,
+		    size_t *len)
+{
+	struct cursor value;
+
+	return find_tag(*tlvs, tag, &value) ? copy_plain(&value, plain, len) : -EBADMSG;
+}
+
+int stateblob_open_file(const uint8_t *file, size_t len,
+			const struct stateblob_keys *keys, uint8_t **plain,
+			size_t *plain_len, struct error *e)
+{
+	struct cursor c = cursor_reader(file, len);
+	uint8_t *inner = NULL;
+	size_t inner_len = 0;
 	uint16_t flags;
 	int rc = read_blob_header(&c, &flags);
 
 	*plain = NULL;
-	if (!rc && flags & BLOB_ENCRYPTED) {
-		if (key->len != (flags & BLOB_KEY_256 ? 32 : 16))
-			rc = -ENOKEY;
-		else
-			rc = decrypt_blob(&c, key, plain, plain_len);
-	} else if (!rc) {
-		rc = find_tag(c, BLOB_TAG_DATA, &value)
-			     ? copy_plain(&value, plain, plain_len)
-			     : -EBADMSG;
-	}
+	if (!rc && flags & BLOB_MIGRATION_ENCRYPTED)
+		rc = open_layer(&c, flags, &migration_layer, &keys->migration, &inner,
+				&inner_len, e);
+	else if (!rc && flags & BLOB_MIGRATION)
+		rc = copy_tag(&c, BLOB_TAG_MIGRATION, &inner, &inner_len);
+	if (inner)
+		c = cursor_reader(inner, inner_len);
+	if (!rc && flags & BLOB_ENCRYPTED)
+		rc = open_layer(&c, flags, &file_layer, &keys->file, plain, plain_len, e);
+	else if (!rc)
+		rc = copy_tag(&c, BLOB_TAG_DATA, plain, plain_len);
+	stateblob_free(inner, inner_len);
 	return rc ? say_blob(e, rc) : 0;
+}
+
+/* The first bytes of what libtpms writes: of a TPM 2.0 version and magic number, of a TPM 1.2
+ * a tag, and in the permanent state the tag of TPM_PERMANENT_DATA behind it. */
+#define STATE_PERMANENT_20 0xAB364723u
+#define STATE_VOLATILE_20  0x45637889u
+#define STATE_TAG_12	   0x0001
+#define STATE_PERMANENT_12 0x0022
+
+int stateblob_check(const uint8_t *plain, size_t len, bool tpm12, struct error *e)
+{
+	struct cursor c = cursor_reader(plain, len);
+	uint16_t tag = cursor_u16(&c);
+	uint32_t magic = cursor_u32(&c);
+	bool is_12 = tag == STATE_TAG_12 && magic >> 16 == STATE_PERMANENT_12;
+	bool is_20 = magic == STATE_PERMANENT_20;
+
+	if (!cursor_ok(&c) || (is_20 && !tpm12) || (is_12 && tpm12))
+		return 0;
+	if (is_20 || is_12)
+		return error_set(
+			e, -EMEDIUMTYPE, CAUSE_ENGINE,
+			"this is the state of a TPM %s: %s, and import it again; "
+			"nothing was made of it",
+			is_12 ? "1.2" : "2.0",
+			is_12 ? "add --tpm 1.2" : "leave --tpm 1.2 out");
+	if (magic == STATE_VOLATILE_20 || tag == STATE_TAG_12)
+		return error_set(
+			e, -EMEDIUMTYPE, CAUSE_ENGINE,
+			"this is a volatile state, which has the PCRs of a guest "
+			"that ran and no keys: name the file beside it that ends "
+			"in .permall; nothing was made of it");
+	return 0;
 }
 
 int stateblob_take(const uint8_t *blob, size_t len, uint32_t state_flags, uint8_t **plain,

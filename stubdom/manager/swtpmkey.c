@@ -132,7 +132,8 @@ static int read_spec(char *copy, struct keyspec *s)
 	return 0;
 }
 
-int swtpmkey_parse(const char *text, struct stateblob_key *key, struct error *e)
+int swtpmkey_parse(const char *option, const char *text, struct stateblob_key *key,
+		   struct error *e)
 {
 	struct keyspec s = {.kind = SWTPMKEY_HEX, .len = 16}; /* swtpm's defaults */
 	char *copy = strdup(text);
@@ -143,11 +144,11 @@ int swtpmkey_parse(const char *text, struct stateblob_key *key, struct error *e)
 	key->len = s.len;
 	if (rc) {
 		rc = error_set(e, rc, CAUSE_NOT_CONFIGURED,
-			       "--key %.80s: write it as for swtpm: "
+			       "%s %.80s: write it as for swtpm: "
 			       "file=F[,format=hex|binary] or "
 			       "pwdfile=F[,kdf=pbkdf2|sha512], and "
 			       "[,mode=aes-cbc|aes-256-cbc]",
-			       text);
+			       option, text);
 		free(copy);
 		return rc;
 	}

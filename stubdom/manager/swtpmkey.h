@@ -17,8 +17,9 @@ enum swtpmkey_kind { SWTPMKEY_HEX, SWTPMKEY_BINARY, SWTPMKEY_PBKDF2, SWTPMKEY_SH
  * size. */
 int __must_check swtpmkey_make(enum swtpmkey_kind kind, const uint8_t *file, size_t len,
 			       struct stateblob_key *key);
-/* Reads the file that text names.  *e says what is wrong with it, or with text. */
-int __must_check swtpmkey_parse(const char *text, struct stateblob_key *key,
-				struct error *e);
+/* Reads the file that text, the value of the option, names.  *e says what is wrong with it, or
+ * with text. */
+int __must_check swtpmkey_parse(const char *option, const char *text,
+				struct stateblob_key *key, struct error *e);
 
 #endif

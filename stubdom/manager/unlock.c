@@ -97,6 +97,12 @@ static bool take_vtpm(struct cursor *v, uint16_t tag, struct unlock_config *c)
 	case CONFIG_EPOCH:
 		c->epoch = cursor_u64(v);
 		break;
+	case CONFIG_SOURCE:
+		c->has_source = cursor_u8(v) != 0;
+		break;
+	case CONFIG_KEEP_CERTS:
+		c->keeps_certs = cursor_u8(v) != 0;
+		break;
 	case CONFIG_TRIAL:
 		c->trial = cursor_u8(v) != 0;
 		break;

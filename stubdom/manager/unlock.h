@@ -25,8 +25,10 @@ struct unlock_config {
 	bool create;
 	bool is_copy; /* of the vTPM copy_of */
 	uint8_t copy_of[16];
-	uint64_t epoch; /* of this run */
-	bool trial;	/* nobody gets it: it is to be opened, and closed again */
+	bool has_source;  /* swtpm's state, to be taken over */
+	bool keeps_certs; /* that came with it */
+	uint64_t epoch;	  /* of this run */
+	bool trial;	  /* nobody gets it: it is to be opened, and closed again */
 	/* of a vTPM that is to be made; else its header's, once that is open */
 	struct envelope_desc desc;
 	struct hosttpm_config tpm; /* srk handle and name, policy key, approvals */

@@ -222,6 +222,7 @@ static int take_certs(struct vtpm *v, const struct unlock_config *config)
 	int rc = 0;
 
 	memset(&v->certs, 0, sizeof(v->certs));
+	v->certs.keeps_others = config->keeps_certs;
 	for (n = 0; n < config->certs && !rc; n++)
 		rc = certnv_set(&v->certs, config->cert[n].index, config->cert[n].der,
 				config->cert[n].len);
@@ -251,12 +252,18 @@ static void renew_certs(struct vtpm *v)
 		apply_certs(v);
 }
 
+/* A TPM that has no state yet, of its own or of another one. */
+static bool is_new(const struct vtpm *v)
+{
+	return v->config.create && !v->config.is_copy && !v->config.has_source;
+}
+
 /* The header has the Names before vtpmd gets the keys. */
 static int report(struct vtpm *v)
 {
 	struct vtpm_keys keys = keys_of(v);
 	struct envelope_desc desc = v->config.desc;
-	bool made = v->config.create && !v->config.is_copy;
+	bool made = is_new(v);
 	struct identity_keys found;
 	uint32_t kept;
 	int rc = identity_find(&found, desc.ek, made, &v->error);
@@ -273,11 +280,18 @@ static int report(struct vtpm *v)
 		  : 0;
 }
 
+static int make_keys(struct vtpm *v, struct vtpm_keys *keys)
+{
+	if (v->config.is_copy)
+		return vtpm_copy(keys);
+	return v->config.create && v->config.has_source ? vtpm_take_source(keys)
+							: vtpm_keys_unlock(keys);
+}
+
 static int start_engine(struct vtpm *v)
 {
 	struct vtpm_keys keys = keys_of(v);
-	struct engine_options options = {.create =
-						 v->config.create && !v->config.is_copy};
+	struct engine_options options = {.create = is_new(v)};
 	struct engine_store store;
 	uint64_t start;
 	int rc;
@@ -287,7 +301,7 @@ static int start_engine(struct vtpm *v)
 	v->state.epoch = v->config.epoch;
 	v->state.error = &v->error;
 	start = now_ns();
-	rc = v->config.is_copy ? vtpm_copy(&keys) : vtpm_keys_unlock(&keys);
+	rc = make_keys(v, &keys);
 	/* its own work on TLS and sessions too; announce() adds what comes after it */
 	v->unlock_ns = now_ns() - start - hostchan_waited_ns(v->chan);
 	if (rc)

@@ -8,17 +8,20 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct stateblob_key key = {.len = 0}, made = {.len = 16};
+	struct stateblob_key made = {.len = 16};
+	struct stateblob_keys keys = {0};
 	uint8_t *plain, *blob;
 	size_t len, blob_len;
 	struct error e = {0};
 
 	if (!size)
 		return 0;
-	key.len = data[0] % 3 * 16;
-	if (!stateblob_open_file(data + 1, size - 1, &key, &plain, &len, &e)) {
+	keys.file.len = data[0] % 3 * 16;
+	keys.migration.len = data[0] / 3 % 3 * 16;
+	if (!stateblob_open_file(data + 1, size - 1, &keys, &plain, &len, &e)) {
 		if (len > size)
 			abort();
+		(void)!stateblob_check(plain, len, data[0] & 1, &e);
 		stateblob_free(plain, len);
 	} else if (plain || !e.text[0]) {
 		abort();

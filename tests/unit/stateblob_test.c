@@ -55,18 +55,20 @@ static void make_plain(void)
 	finish();
 }
 
-/* As swtpm: AES-CBC, padded to the key's size; HMAC over it and the IV. */
-static void make_encrypted(const struct stateblob_key *key, uint8_t pad, bool has_iv)
+/* As swtpm: AES-CBC, padded to the key's size; HMAC over it and the IV.  at: the tag of the
+ * ciphertext, 2 or 5; that of the IV is 6 or 7.  In place of the TLVs from `from` on. */
+static void encrypt_from(size_t from, const struct stateblob_key *key, uint16_t at,
+			 uint8_t pad, bool has_iv)
 {
-	uint8_t in[128] = {0}, out[128], mac[32], iv[32] = {0}, both[160];
-	size_t n = (sizeof(text) / key->len + 1) * key->len;
+	uint8_t in[300] = {0}, out[300], mac[32], iv[32] = {0}, both[340];
+	size_t used = file_len - from, n = (used / key->len + 1) * key->len;
 	EVP_CIPHER_CTX *x = EVP_CIPHER_CTX_new();
 	int len = 0;
 
 	if (has_iv)
 		memset(iv, 7, sizeof(iv));
 	memset(in, pad, n);
-	memcpy(in, text, sizeof(text));
+	memcpy(in, file + from, used);
 	assert_int_equal(
 		EVP_EncryptInit_ex(x,
 				   key->len == 32 ? EVP_aes_256_cbc() : EVP_aes_128_cbc(),
@@ -79,12 +81,20 @@ static void make_encrypted(const struct stateblob_key *key, uint8_t pad, bool ha
 	memcpy(both + n, iv, key->len);
 	HMAC(EVP_sha256(), key->bytes, (int)key->len, both, n + (has_iv ? key->len : 0),
 	     mac, NULL);
-	begin(key->len == 32 ? 9 : 1);
-	put_tlv(2, out, n);
+	file_len = from;
+	put_tlv(at, out, n);
 	put_tlv(3, mac, sizeof(mac));
 	if (has_iv)
-		put_tlv(6, iv, key->len);
+		put_tlv(at == 2 ? 6 : 7, iv, key->len);
 	finish();
+}
+
+static void make_encrypted(const struct stateblob_key *key, uint8_t pad, bool has_iv)
+{
+	begin(key->len == 32 ? 9 : 1);
+	memcpy(file + file_len, text, sizeof(text));
+	file_len += sizeof(text);
+	encrypt_from(10, key, 2, pad, has_iv);
 }
 
 static struct stateblob_key key_of(size_t len)
@@ -96,7 +106,7 @@ static struct stateblob_key key_of(size_t len)
 	return key;
 }
 
-static int open_file(const struct stateblob_key *key)
+static int open_blob(const struct stateblob_keys *keys)
 {
 	/* of its own size, for the sanitizer */
 	uint8_t *copy = malloc(file_len ? file_len : 1), *plain = NULL;
@@ -105,7 +115,7 @@ static int open_file(const struct stateblob_key *key)
 
 	memcpy(copy, file, file_len);
 	error = (struct error){0};
-	rc = stateblob_open_file(copy, file_len, key, &plain, &len, &error);
+	rc = stateblob_open_file(copy, file_len, keys, &plain, &len, &error);
 	if (!rc) {
 		assert_int_equal(len, sizeof(text));
 		assert_memory_equal(plain, text, len);
@@ -116,6 +126,11 @@ static int open_file(const struct stateblob_key *key)
 	stateblob_free(plain, len);
 	free(copy);
 	return rc;
+}
+
+static int open_file(const struct stateblob_key *key)
+{
+	return open_blob(&(struct stateblob_keys){.file = *key});
 }
 
 static void plain_files(void **state)
@@ -173,6 +188,82 @@ static void encrypted_files(void **state)
 		make_encrypted(&key, 0xff, true);
 		assert_int_equal(open_file(&key), -EBADMSG);
 	}
+}
+
+/* `swtpm_ioctl --save`, without and with --migration-key, and beside it --key. */
+static void migration_blobs(void **state)
+{
+	static const size_t sizes[] = {16, 32};
+	struct stateblob_keys keys = {0}, none = {0}, other;
+
+	begin(4);
+	put_tlv(4, text, 6);
+	finish();
+	assert_int_equal(open_blob(&none), -EBADMSG); /* nothing of a file inside */
+	begin(4);
+	put(2, 4);
+	put(4, 6 + sizeof(text));
+	put_tlv(1, text, sizeof(text));
+	finish();
+	assert_int_equal(open_blob(&none), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+		keys.migration = key_of(sizes[i]);
+		begin((uint16_t)(6 | (i ? 0x10 : 0)));
+		put_tlv(1, text, sizeof(text));
+		encrypt_from(10, &keys.migration, 5,
+			     (uint8_t)(sizes[i] - (6 + sizeof(text)) % sizes[i]), true);
+		assert_int_equal(open_blob(&keys), 0);
+		other = keys;
+		other.migration.bytes[0] ^= 1;
+		assert_int_equal(open_blob(&other), -EBADMSG);
+		assert_int_equal(open_blob(&none), -ENOKEY);
+		assert_non_null(strstr(error.text, "--migration-key"));
+		other.migration.len = 48 - sizes[i];
+		assert_int_equal(open_blob(&other), -ENOKEY);
+		while (--file_len)
+			assert_int_not_equal(open_blob(&keys), 0);
+	}
+	keys.file = key_of(16);
+	make_encrypted(&keys.file, (uint8_t)(16 - sizeof(text) % 16), true);
+	file[5] |= 0x16;
+	encrypt_from(10, &keys.migration, 5, (uint8_t)(32 - (file_len - 10) % 32), true);
+	assert_int_equal(open_blob(&keys), 0);
+	keys.file.len = 0;
+	assert_int_equal(open_blob(&keys), -ENOKEY);
+	assert_non_null(strstr(error.text, "the --key "));
+}
+
+/* What libtpms's states begin with. */
+static void kinds(void **state)
+{
+	static const struct {
+		uint8_t bytes[8];
+		size_t len;
+		int rc[2]; /* of a TPM 2.0, of a TPM 1.2 */
+		const char *says;
+	} each[] = {
+		{{0, 3, 0xab, 0x36, 0x47, 0x23}, 8, {0, -EMEDIUMTYPE}, "leave --tpm 1.2"},
+		{{0, 1, 0xab, 0x36, 0x47, 0x23}, 8, {0, -EMEDIUMTYPE}, "leave --tpm 1.2"},
+		{{0, 1, 0, 0x22}, 8, {-EMEDIUMTYPE, 0}, "add --tpm 1.2"},
+		{{0, 4, 0x45, 0x63, 0x78, 0x89},
+		 8,
+		 {-EMEDIUMTYPE, -EMEDIUMTYPE},
+		 ".permall"},
+		{{0, 1, 0, 1, 1, 2}, 8, {-EMEDIUMTYPE, -EMEDIUMTYPE}, ".permall"},
+		{{9, 9, 9, 9, 9, 9}, 8, {0, 0}, ""}, /* libtpms's to say */
+		{{0, 3, 0xab}, 3, {0, 0}, ""},
+		{{0}, 0, {0, 0}, ""},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(each); i++)
+		for (int tpm12 = 0; tpm12 < 2; tpm12++) {
+			error = (struct error){0};
+			assert_int_equal(stateblob_check(each[i].bytes, each[i].len,
+							 tpm12, &error),
+					 each[i].rc[tpm12]);
+			if (each[i].rc[tpm12])
+				assert_non_null(strstr(error.text, each[i].says));
+		}
 }
 
 static void give_and_take(void **state)
@@ -259,7 +350,7 @@ static void key_options(void **state)
 
 	for (i = 0; i < ARRAY_SIZE(bad); i++) {
 		error = (struct error){0};
-		assert_true(swtpmkey_parse(bad[i], &key, &error) < 0);
+		assert_true(swtpmkey_parse("--key", bad[i], &key, &error) < 0);
 		assert_non_null(strstr(error.text, "key"));
 	}
 }
@@ -269,7 +360,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(plain_files),	 cmocka_unit_test(encrypted_files),
 		cmocka_unit_test(give_and_take), cmocka_unit_test(keys),
-		cmocka_unit_test(key_options),
+		cmocka_unit_test(key_options),	 cmocka_unit_test(migration_blobs),
+		cmocka_unit_test(kinds),
 	};
 
 	return cmocka_run_group_tests_name("stateblob", tests, NULL, NULL);

@@ -10,7 +10,7 @@ _vtpmctl() {
 	[ -n "$group" ] && [ "$COMP_CWORD" -gt 2 ] && command="$group ${COMP_WORDS[2]}"
 	if [ "$COMP_CWORD" -eq 1 ]; then
 		mapfile -t words < <("$me" --help 2>/dev/null | sed -n 's/^  \([a-z]*\)  *.*/\1/p')
-		words+=(csr rename)
+		words+=(csr rename import)
 	elif [ -n "$group" ] && [ "$COMP_CWORD" -eq 2 ]; then
 		mapfile -t words < <("$me" "$group" --help 2>/dev/null | sed -n 's/^  \([a-z-]*\)  *.*/\1/p')
 	elif [[ $cur == -* ]]; then
@@ -19,6 +19,8 @@ _vtpmctl() {
 	elif [[ $prev == --* ]] && "$me" $command --help 2>/dev/null | grep -q "^  $prev [a-z0-9.|-]*|"; then
 		# shellcheck disable=SC2086
 		mapfile -t words < <("$me" $command --help | sed -n "s/^  $prev \([a-z0-9.|-]*\) .*/\1/p" | tr '|' '\n')
+	elif [[ $command == import && $prev == import && $cur != -* ]]; then
+		return # a name that is not there yet
 	elif [[ ($command == clone || $command == rename) && $prev != --* && $COMP_CWORD -gt 2 ]]; then
 		return # a name that is not there yet
 	elif [[ $group == cert && $prev != --* && $COMP_CWORD -eq 3 ]]; then

@@ -10,6 +10,7 @@
 #include "tools/vtpmctl/client.h"
 #include "tools/vtpmctl/file.h"
 #include "tools/vtpmctl/forfile.h"
+#include "tools/vtpmctl/import.h"
 #include "tools/vtpmctl/cert.h"
 #include "tools/vtpmctl/tpm.h"
 #include "tools/vtpmctl/vtpmline.h"
@@ -364,6 +365,7 @@ struct create {
 	unsigned int locality_mask, bank_mask;
 	bool measured;
 	const char *folder, *tcti;
+	struct import import; /* of `vtpmctl import` */
 };
 
 static const char *const policies[] = {"host", "tpm", "kms", "host-get", "kms-get", NULL};
@@ -418,6 +420,50 @@ static const struct args_command create_command = {
 	.word_offset = offsetof(struct create, name),
 };
 
+static const struct args_option import_options[] = {
+	OPTION_TEXT("swtpm", struct create, import.file, "FILE",
+		    "swtpm's tpm2-00.permall, or tpm-00.permall"),
+	OPTION_TEXT("key", struct create, import.key, "KEY",
+		    "that swtpm had as its --key"),
+	OPTION_TEXT("migration-key", struct create, import.migration_key, "KEY",
+		    "of a blob of `swtpm_ioctl --save`"),
+	OPTION_CHOICE("policy", struct create, policy, "host|tpm|kms|host-get|kms-get",
+		      policies, "what opens it: TPM and KMS, or one"),
+	OPTION_NUMBER("memory", struct create, memory, "MIB", MEMORY_MIN, MEMORY_MAX,
+		      "of the stub domain, 8 unless said otherwise"),
+	OPTION_CHOICE("placement", struct create, placement, "stubdom|process",
+		      placements, "its own stub domain, or a process of dom0"),
+	OPTION_CHOICE("tpm", struct create, tpm, "2.0|1.2", versions,
+		      "1.2: the file is a TPM 1.2's"),
+	OPTION_TEXT("localities", struct create, localities, "LIST",
+		    "for the guest: 0, or 0,2-3, or 0-4"),
+	OPTION_CHOICE("ppi", struct create, ppi, "allow|deny", presences,
+		      "whether an HVM guest may have its TPM cleared"),
+	OPTION_CHOICE("bind", struct create, bind, "name|uuid", binds,
+		      "what a guest's line has to have of it"),
+	OPTION_TEXT("uuid", struct create, uuid, "UUID",
+		    "of the vTPM, and --bind uuid; else it gets one"),
+	OPTION_TEXT("for", struct create, file, "FILE",
+		    "a guest's, which gets the vtpm line"),
+	OPTION_FLAG("measured", struct create, measured,
+		    "only for guests that `vtpmctl launch` started"),
+	CLIENT_SOCKET_OPTION(struct create),
+};
+
+static const struct args_command import_command = {
+	.usage = "import NAME --swtpm FILE [OPTIONS]",
+	.about =
+		"Makes a vTPM of the state that swtpm kept for a guest of KVM or XCP-ng: its EK,\n"
+		"certificates, keys, NV and secrets stay.  The rest is as `vtpmctl create` does\n"
+		"it.  Shut the guest down first; afterwards destroy FILE and its copies.\n"
+		"KEY: file=F[,format=hex|binary] or pwdfile=F[,kdf=pbkdf2|sha512], [,mode=\n"
+		"aes-cbc|aes-256-cbc]\n",
+	.options = import_options,
+	.option_count = ARRAY_SIZE(import_options),
+	.word = "NAME",
+	.word_offset = offsetof(struct create, name),
+};
+
 /* "0", "0,2", "0-4": a mask that has locality 0; 0: it is none. */
 static unsigned int localities_of(const char *text)
 {
@@ -461,7 +507,7 @@ static unsigned int banks_of(const char *text)
 }
 
 /* Parses --localities and --pcr-banks into masks; false if either is invalid. */
-static bool take_lists(struct create *c)
+static bool take_lists(struct create *c, const struct args_command *command)
 {
 	if (c->localities)
 		c->locality_mask = localities_of(c->localities);
@@ -471,13 +517,13 @@ static bool take_lists(struct create *c)
 		fprintf(stderr,
 			"vtpmctl: --localities is a list of 0 to 4 that has 0, as 0,2 or "
 			"0-4, not %s; usage: vtpmctl %s (--help says more)\n",
-			c->localities, create_command.usage);
+			c->localities, command->usage);
 	else if (c->banks && !c->bank_mask)
 		fprintf(stderr,
 			"vtpmctl: --pcr-banks is a list of sha1, sha256, sha384 and "
 			"sha512, as sha256,sha384, not %s; usage: vtpmctl %s (--help says "
 			"more)\n",
-			c->banks, create_command.usage);
+			c->banks, command->usage);
 	else
 		return true;
 	return false;
@@ -523,10 +569,16 @@ static int add_line_for(const struct create *c)
 /* *made: it was not there. */
 static int make_vtpm(const struct create *c, bool *made)
 {
-	json_t *reply;
+	struct error e = {.cause = CAUSE_NONE};
+	json_t *reply, *request = request_of(c);
 	const char *uuid;
-	int status = client_call(c->socket, request_of(c), &reply);
+	int status;
 
+	if (c->import.file && import_add(request, &c->import, &e)) {
+		json_decref(request);
+		return vtpmctl_fail(&e);
+	}
+	status = client_call(c->socket, request, &reply);
 	if (status)
 		return status;
 	*made = !json_is_false(json_object_get(reply, "changed"));
@@ -589,6 +641,44 @@ static bool is_12(const struct create *c)
 	return c->tpm && !strcmp(c->tpm, "1.2");
 }
 
+static int check_create(struct create *c, const struct args_command *command)
+{
+	if (!take_lists(c, command))
+		return VTPMCTL_USAGE;
+	if (c->uuid && !is_uuid(c->uuid)) {
+		fprintf(stderr,
+			"vtpmctl: --uuid takes 8-4-4-4-12 hexadecimal digits, as `uuidgen` "
+			"prints, not all of them 0; usage: vtpmctl %s (--help says more)\n",
+			command->usage);
+		return VTPMCTL_USAGE;
+	}
+	if (c->measured && is_12(c)) {
+		fprintf(stderr, "vtpmctl: nothing is measured into a TPM 1.2: leave out "
+				"--measured or --tpm 1.2\n");
+		return VTPMCTL_USAGE;
+	}
+	return c->file ? forfile_check(c->file, c->name) : VTPMCTL_OK;
+}
+
+/* Certificates that came with the state stay; `vtpmctl cert issue` replaces them. */
+int import_main(int argc, char **argv)
+{
+	struct create c = {.socket = CLIENT_SOCKET};
+	bool made;
+	int status;
+
+	args_parse_or_exit(&import_command, argc, argv, &c);
+	if (!c.import.file) {
+		fprintf(stderr,
+			"vtpmctl: --swtpm FILE is missing: the state of swtpm that %s is "
+			"to have; usage: vtpmctl %s (--help says more)\n",
+			c.name, import_command.usage);
+		return VTPMCTL_USAGE;
+	}
+	status = check_create(&c, &import_command);
+	return status ? status : make_vtpm(&c, &made);
+}
+
 int create_main(int argc, char **argv)
 {
 	struct create c = {
@@ -597,21 +687,8 @@ int create_main(int argc, char **argv)
 	int status;
 
 	args_parse_or_exit(&create_command, argc, argv, &c);
-	if (!take_lists(&c))
-		return VTPMCTL_USAGE;
-	if (c.uuid && !is_uuid(c.uuid)) {
-		fprintf(stderr,
-			"vtpmctl: --uuid takes 8-4-4-4-12 hexadecimal digits, as `uuidgen` "
-			"prints, not all of them 0; usage: vtpmctl %s (--help says more)\n",
-			create_command.usage);
-		return VTPMCTL_USAGE;
-	}
-	if (c.measured && is_12(&c)) {
-		fprintf(stderr, "vtpmctl: nothing is measured into a TPM 1.2: leave out "
-				"--measured or --tpm 1.2\n");
-		return VTPMCTL_USAGE;
-	}
-	if (c.file && (status = forfile_check(c.file, c.name)))
+	status = check_create(&c, &create_command);
+	if (status)
 		return status;
 	/* the certificates are a TPM 2.0's */
 	certified = ca_is_there(c.folder) && !is_12(&c);

@@ -238,6 +238,7 @@ static const struct {
 	{"refused_guest", "refused guest"},
 	{"lost_guests", "without their TPM"},
 	{"copy_of", "copy of"},
+	{"imported", "imported from"},
 	{"slots", "key slots"},
 	{"approved", "approved PCRs"},
 	{"ek", "EK"},

@@ -11,7 +11,8 @@
 
 static const struct vtpmctl_command commands[] = {
 	{"host", "set up this host: init, renew, approve, anchor, show", host_main},
-	{"create", "make a vTPM, seal it, start it, print its uuid", create_main},
+	{"create", "make a vTPM, seal it, start it; import: of a state of swtpm",
+	 create_main},
 	{"start", "start a vTPM that was stopped", start_main},
 	{"stop", "stop a vTPM; its state stays in the store", stop_main},
 	{"set", "change what a vTPM's guest may", set_main},
@@ -34,6 +35,7 @@ static const struct vtpmctl_command commands[] = {
 	 cert_main},
 	{"csr", NULL, csr_main}, /* help: one screen of 24 lines */
 	{"rename", NULL, rename_main},
+	{"import", NULL, import_main},
 	{"doctor", "look for what is wrong on this host", doctor_main},
 	{"audit", "verify the audit log, or note its rotation", audit_main},
 	{"delete", "remove a vTPM and its state for ever", delete_main},

@@ -33,6 +33,7 @@ int vtpmctl_status(const char *cause);
 int vtpmctl_fail(const struct error *e);
 
 int create_main(int argc, char **argv);
+int import_main(int argc, char **argv);
 int start_main(int argc, char **argv);
 int stop_main(int argc, char **argv);
 int resume_main(int argc, char **argv);

@@ -131,8 +131,7 @@ int anchor_check_folder(const struct anchor_entry *known, struct vtpm *v, struct
 			e, -ENOENT, CAUSE_NO_STATE,
 			"The vTPM %s was being made when the host or vtpmd went down, and is "
 			"not whole. `vtpmctl delete %s`, and %s again.",
-			v->meta.name, v->meta.name,
-			v->meta.is_copy ? "clone" : "create it");
+			v->meta.name, v->meta.name, meta_made_by(&v->meta));
 	rc = check_header(known, v, e);
 	return rc ? rc : check_state(known, v, e);
 }

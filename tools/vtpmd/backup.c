@@ -74,13 +74,13 @@ json_t *backup_make(struct vtpm *v, struct error *e)
 	}
 	uuid_unparse_lower(v->meta.uuid, uuid);
 	return json_pack(
-		"{s:s, s:s, s:i, s:s, s:s, s:I, s:o, s:o, s:o, s:s, s:s}", "name",
+		"{s:s, s:s, s:i, s:s, s:s, s:I, s:o, s:o, s:o, s:s, s:s, s:b}", "name",
 		v->meta.name, "uuid", uuid, "memory", (int)v->meta.memory, "placement",
 		v->meta.process ? "process" : "stubdom", "created", v->meta.created,
 		"generation", (json_int_t)store_seq(&v->store, CHANNEL_OBJECT_PERMALL),
 		"objects", all, "certificates", cert_show(&v->store), "ek",
 		meta_eks(&v->meta), "ppi", meta_ppi(&v->meta), "bind",
-		bind_word(&v->meta));
+		bind_word(&v->meta), "imported", (int)v->meta.imported);
 }
 
 void backup_give(struct vtpm *v, struct backup_given *g)

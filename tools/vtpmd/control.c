@@ -5,6 +5,7 @@
 #include "tools/vtpmd/trial.h"
 
 #include <errno.h>
+#include <openssl/crypto.h>
 #include <event2/buffer.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,6 +74,7 @@ static void take_line(struct control *c)
 	if (line) {
 		c->busy = true;
 		ops->request(c, line, len);
+		OPENSSL_cleanse(line, len); /* a state of swtpm's may be in it */
 		free(line);
 	}
 }

@@ -126,7 +126,7 @@ static void control_create(struct control *c, struct vtpm *none, const json_t *r
 	n.name = c->name;
 	if (n.by_name && n.process)
 		control_answer_word(c, "internal", BIND_PROCESS);
-	else if (there && !there->meta.creating)
+	else if (there && !there->meta.creating && !n.source)
 		create_again(c, there, request, &n);
 	else
 		create(c, &n);

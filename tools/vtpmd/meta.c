@@ -137,6 +137,7 @@ static int take(const json_t *root, struct meta *m)
 	if (m->is_copy && (!take_meta_text(root, "copy_of", uuid, sizeof(uuid)) ||
 			   uuid_parse(uuid, m->copy_of)))
 		return -EBADMSG;
+	m->imported = json_is_true(json_object_get(root, "imported"));
 	if (!take_eks(json_object_get(root, "ek"), m))
 		return -EBADMSG;
 	take_presence(root, &m->presence);
@@ -204,16 +205,17 @@ int meta_write(struct store *s, const struct meta *m)
 
 	uuid_unparse_lower(m->uuid, uuid);
 	root = json_pack(
-		"{s:s, s:s, s:i, s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:o, "
+		"{s:s, s:s, s:i, s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:b, s:o, "
 		"s:s, s:I, s:I, s:I, s:s}",
 		"name", m->name, "uuid", uuid, "memory", (int)m->memory, "placement",
 		m->process ? "process" : "stubdom", "state",
 		m->creating ? "creating" : "ready", "created", m->created, "sealed",
 		m->sealed, "keyed", m->keyed, "wanted", (int)m->wanted, "ending",
-		(int)m->ending, "launched", (int)m->launched, "ek", meta_eks(m), "ppi",
-		meta_ppi(m), "ppi_request", (json_int_t)m->presence.request, "ppi_last",
-		(json_int_t)m->presence.last, "ppi_response",
-		(json_int_t)m->presence.response, "bind", m->by_name ? "name" : "uuid");
+		(int)m->ending, "launched", (int)m->launched, "imported",
+		(int)m->imported, "ek", meta_eks(m), "ppi", meta_ppi(m), "ppi_request",
+		(json_int_t)m->presence.request, "ppi_last", (json_int_t)m->presence.last,
+		"ppi_response", (json_int_t)m->presence.response, "bind",
+		m->by_name ? "name" : "uuid");
 	if (root && m->is_copy) {
 		uuid_unparse_lower(m->copy_of, uuid);
 		if (json_object_set_new(root, "copy_of", json_string(uuid))) {

@@ -34,6 +34,7 @@ struct meta {
 	unsigned int memory;
 	bool is_copy; /* ... of the vTPM copy_of */
 	uint8_t copy_of[16];
+	bool imported; /* its state was swtpm's, or it is a copy of such a one */
 	bool process;  /* placement */
 	bool by_name;  /* a guest's line need not have its uuid (bind.h) */
 	bool creating; /* it has never been ready */
@@ -61,6 +62,13 @@ struct meta {
 /* Letters, digits, "_", ".", "-", not first a sign: it becomes part of a domain's
  * name, of file names and of xenstore values. */
 bool meta_name_ok(const char *name);
+/* What an operator does once more when it did not come to be: "clone", ... */
+static inline const char *meta_made_by(const struct meta *m)
+{
+	if (m->is_copy)
+		return "clone";
+	return m->imported ? "import it" : "create it";
+}
 /* "1.2", "2.0" */
 const char *meta_version(const struct meta *m);
 /* NULL stands for what vTPMs were before there was a choice. -EINVAL */

@@ -62,6 +62,14 @@ static int take_uuid(const json_t *value, struct registry_new *n)
 		       : 0;
 }
 
+static int take_source(const json_t *value, struct registry_new *n)
+{
+	n->source = json_string_value(value);
+	return value && (!n->source || json_string_length(value) > 2 * CHANNEL_SOURCE_MAX)
+		       ? -EINVAL
+		       : 0;
+}
+
 /* Of a request that names none; "host" on a host that is not set up, which is told later. */
 static const char *policy_here(struct vtpmd *d)
 {
@@ -105,7 +113,7 @@ int newvtpm_parse(struct vtpmd *d, const json_t *request, struct registry_new *n
 				    ? 0
 				    : (unsigned int)json_integer_value(memory);
 	n->measured = json_is_true(json_object_get(request, "measured"));
-	return 0;
+	return take_source(json_object_get(request, "source"), n);
 }
 
 static void __attribute__((format(printf, 2, 3)))

@@ -10,6 +10,7 @@
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/vtpm.h"
 #include "tools/vtpmd/xen.h"
+#include "lib/text.h"
 #include "lib/tpm2/marshal.h"
 
 #include <errno.h>
@@ -185,6 +186,7 @@ static void fill_registry(struct meta *m, const struct registry_new *n)
 	m->by_name = n->by_name;
 	m->measured = n->measured;
 	m->is_copy = n->copy_of != NULL;
+	m->imported = n->source || (m->is_copy && n->copy_of->meta.imported);
 	if (m->is_copy) {
 		memcpy(m->copy_of, n->copy_of->meta.uuid, sizeof(m->copy_of));
 		memcpy(m->names, n->copy_of->meta.names, sizeof(m->names));
@@ -195,6 +197,19 @@ static void fill_registry(struct meta *m, const struct registry_new *n)
 	m->wanted = true;
 	gmtime_r(&now, &tm);
 	strftime(m->created, sizeof(m->created), "%FT%TZ", &tm);
+}
+
+static int lend_source(struct store *s, const char *hex)
+{
+	size_t len = strlen(hex) / 2;
+	uint8_t *bytes = malloc(len + 1);
+	int rc = bytes ? hex_decode(hex, bytes, &len) : -ENOMEM;
+
+	if (rc)
+		free(bytes);
+	else
+		store_lend_source(s, bytes, len);
+	return rc;
 }
 
 int registry_create(struct vtpmd *d, const struct registry_new *n, struct vtpm **out,
@@ -223,6 +238,8 @@ int registry_create(struct vtpmd *d, const struct registry_new *n, struct vtpm *
 		rc = store_take_source(&s, &n->copy_of->store);
 	if (!rc && n->copy_of)
 		rc = cert_copy(&s, &n->copy_of->store);
+	if (!rc && n->source)
+		rc = lend_source(&s, n->source);
 	v = rc ? NULL : vtpm_new(d, &m, &s);
 	if (!v) {
 		(void)!s.ops->remove(&s, d->store);
@@ -583,6 +600,8 @@ json_t *registry_show(struct vtpm *v, json_t *approved)
 		uuid_unparse_lower(v->meta.copy_of, uuid);
 	json_object_set_new(o, "copy_of",
 			    v->meta.is_copy ? json_string(uuid) : json_null());
+	json_object_set_new(o, "imported",
+			    v->meta.imported ? json_string("swtpm") : json_null());
 	json_object_set_new(o, "sealed", text(v->meta.sealed));
 	json_object_set_new(o, "keyed", text(v->meta.keyed));
 	json_object_set_new(o, "ek", eks(v));

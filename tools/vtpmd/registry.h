@@ -25,6 +25,8 @@ struct registry_new {
 	bool measured;
 	/* Not NULL: the state is to be that of this one, which is stored. */
 	struct vtpm *copy_of;
+	/* Not NULL: the state is to be swtpm's, CHANNEL_OBJECT_SOURCE_SWTPM in hex. */
+	const char *source;
 };
 
 /* Reads the store (made when it is not there), takes over what runs, and starts

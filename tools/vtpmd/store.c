@@ -3,6 +3,7 @@
 #include "lib/crypt.h"
 
 #include <errno.h>
+#include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -83,12 +84,21 @@ int store_reopen(struct store *s, const char *root)
 	return 0;
 }
 
+static void wipe_lent(struct store *s)
+{
+	if (s->lent)
+		OPENSSL_cleanse(s->lent, s->lent_len);
+	free(s->lent);
+	s->lent = NULL;
+}
+
 void store_close(struct store *s)
 {
 	if (s->ops)
 		s->ops->close(s);
 	s->ops = NULL;
 	s->claimed = false;
+	wipe_lent(s);
 }
 
 int store_claim(struct store *s, struct error *e)
@@ -212,11 +222,25 @@ bool store_knows(const struct store *s, uint16_t object, const uint8_t *buf, siz
 	return k && has_hash(k, buf, len);
 }
 
+static int get_lent(const struct store *s, uint8_t **buf, size_t *len)
+{
+	if (!s->lent)
+		return -ENOENT;
+	*buf = malloc(s->lent_len + 1);
+	if (!*buf)
+		return -ENOMEM;
+	memcpy(*buf, s->lent, s->lent_len);
+	*len = s->lent_len;
+	return 0;
+}
+
 int store_get(struct store *s, uint16_t object, uint8_t **buf, size_t *len)
 {
 	const char *name = store_name(object);
 	int rc;
 
+	if (object == CHANNEL_OBJECT_SOURCE_SWTPM)
+		return get_lent(s, buf, len);
 	if (!name)
 		return -EINVAL;
 	rc = s->ops->get(s, name, CHANNEL_PAYLOAD_MAX, buf, len);
@@ -488,11 +512,19 @@ int store_take_source(struct store *s, struct store *from)
 	return rc;
 }
 
+void store_lend_source(struct store *s, uint8_t *bytes, size_t len)
+{
+	wipe_lent(s);
+	s->lent = bytes;
+	s->lent_len = len;
+}
+
 int store_drop_source(struct store *s)
 {
 	size_t i;
 	int rc = 0;
 
+	wipe_lent(s);
 	for (i = 0; i < ARRAY_SIZE(sources) && !rc; i++)
 		rc = s->ops->erase(s, store_name(sources[i].copy), true);
 	return rc;

@@ -96,7 +96,9 @@ struct store {
 	bool claimed, claiming;
 	bool lost; /* the claim, and not claimed again since: nothing is written */
 	struct store_known known[STORE_KNOWN];
-	struct store_known coming;			    /* of the put that runs */
+	struct store_known coming; /* of the put that runs */
+	uint8_t *lent; /* CHANNEL_OBJECT_SOURCE_SWTPM: in memory alone; NULL: none */
+	size_t lent_len;
 	unsigned int puts;				    /* that run */
 	void (*on_event)(void *ctx, enum store_event what); /* NULL: nobody is told */
 	void *ctx;
@@ -194,7 +196,10 @@ int __must_check store_find_header(struct store *s, const uint8_t hash[32]);
 /* For a vTPM that is being made as a copy: puts what is stored of another one beside it,
  * as the CHANNEL_OBJECT_SOURCE_*, which no manager can put. */
 int __must_check store_take_source(struct store *s, struct store *from);
-/* Erases it again. */
+/* For one that is made of swtpm's state: takes over the malloc()ed bytes of
+ * CHANNEL_OBJECT_SOURCE_SWTPM, which stay in memory and never get into the place. */
+void store_lend_source(struct store *s, uint8_t *bytes, size_t len);
+/* Erases either again. */
 int __must_check store_drop_source(struct store *s);
 /* The end of a deep rekey: erases a header.prev with an old-key slot beside a header
  * without, once that is the one that counts (anchor.h). */

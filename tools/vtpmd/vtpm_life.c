@@ -70,7 +70,7 @@ static int describe_start(struct vtpm *v, struct error *e)
 		e, -ENOENT, CAUSE_NO_STATE,
 		"The vTPM %s was being made when the host or vtpmd went down, and is "
 		"not whole. `vtpmctl delete %s`, and %s again.",
-		v->meta.name, v->meta.name, v->meta.is_copy ? "clone" : "create it");
+		v->meta.name, v->meta.name, meta_made_by(&v->meta));
 }
 
 int vtpm_check(struct vtpm *v, struct error *e)
@@ -104,7 +104,7 @@ static int prepare(struct vtpm *v, struct error *e)
 	/* the header of an interrupted creation protects nothing yet */
 	if (v->making && !store_has(&v->store, CHANNEL_OBJECT_PERMALL))
 		rc = store_drop_header(&v->store);
-	else if (v->meta.is_copy)
+	else if (v->meta.is_copy || v->meta.imported)
 		rc = store_drop_source(&v->store);
 	if (!rc)
 		rc = store_settle(&v->store);

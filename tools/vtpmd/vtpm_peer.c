@@ -431,6 +431,19 @@ static void put_desc(struct vtpm *v, struct cursor *out)
 	if (v->meta.is_copy)
 		channel_tlv_put(out, CONFIG_COPY_OF, v->meta.copy_of,
 				sizeof(v->meta.copy_of));
+	else if (v->meta.imported)
+		channel_tlv_put_u8(out, CONFIG_SOURCE, 1);
+}
+
+/* What a TPM of swtpm's had of certificates stays in it until vtpmd has some. */
+static void put_certs(struct vtpm *v, struct cursor *out)
+{
+	json_t *there = cert_list(&v->store);
+
+	if (v->meta.imported && !json_array_size(there))
+		channel_tlv_put_u8(out, CONFIG_KEEP_CERTS, 1);
+	json_decref(there);
+	cert_put_config(&v->store, out);
 }
 
 /* Appends the configuration of a manager that starts. */
@@ -443,7 +456,7 @@ static void put_vtpm_config(struct vtpm *v, bool create, struct cursor *out)
 		put_desc(v, out);
 	channel_tlv_put_u64(out, CONFIG_EPOCH, v->store.epoch);
 	cursor_put(out, v->config->tlvs, v->config->len);
-	cert_put_config(&v->store, out);
+	put_certs(v, out);
 }
 
 static int hello_starting(struct vtpm *v, struct cursor *out, const char **why)
@@ -651,6 +664,8 @@ static void audit_ready(struct vtpm *v)
 	uuid_unparse_lower(v->meta.copy_of, detail + strlen(detail));
 	if (v->meta.creating && v->meta.is_copy)
 		vtpm_audit(v, "clone", detail);
+	else if (v->meta.creating && v->meta.imported)
+		vtpm_audit(v, "import", v->meta.policy);
 	else
 		vtpm_audit(v, v->meta.creating ? "create" : "open", v->meta.policy);
 }
@@ -658,7 +673,8 @@ static void audit_ready(struct vtpm *v)
 /* A copy has what it was made of; if not now, it is erased before its next start. */
 static void drop_source(struct vtpm *v)
 {
-	int rc = v->meta.creating && v->meta.is_copy ? store_drop_source(&v->store) : 0;
+	bool has = v->meta.creating && (v->meta.is_copy || v->meta.imported);
+	int rc = has ? store_drop_source(&v->store) : 0;
 
 	if (rc)
 		log_line(LOG_ERR,
