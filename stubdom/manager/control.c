@@ -420,17 +420,28 @@ static void send_control(struct control_client *c)
 		forget_answer(c);
 }
 
-/* Keeps the one descriptor that came; the kernel has closed what was more. */
+/* Keeps the first descriptor that came with a request.  The buffer's alignment leaves room for
+ * one more, which the kernel has opened then. */
 static void take_descriptor(struct control_client *c, struct msghdr *m)
 {
 	struct cmsghdr *h = CMSG_FIRSTHDR(m);
+	size_t n;
+	int fd;
 
 	if (!h || h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS ||
-	    h->cmsg_len != CMSG_LEN(sizeof(int)))
+	    h->cmsg_len < CMSG_LEN(0))
 		return;
-	if (c->passed >= 0)
-		close(c->passed);
-	memcpy(&c->passed, CMSG_DATA(h), sizeof(int));
+	n = (h->cmsg_len - CMSG_LEN(0)) / sizeof(fd);
+	for (size_t i = 0; i < n; i++) {
+		memcpy(&fd, CMSG_DATA(h) + i * sizeof(fd), sizeof(fd));
+		if (i) {
+			close(fd);
+			continue;
+		}
+		if (c->passed >= 0)
+			close(c->passed);
+		c->passed = fd;
+	}
 }
 
 /* Room for a request of that many bytes, or for what begins with a packet. */
