@@ -56,6 +56,7 @@ static int dial_client(const char *path, int *fd, char text[CLIENT_TEXT])
 		int error = errno;
 
 		close(*fd);
+		*fd = -1;
 		return unreachable(path, error, text);
 	}
 	return VTPMCTL_OK;
