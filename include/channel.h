@@ -90,7 +90,8 @@ enum channel_type {
 	/* B nonce | B user data | B Name | B SHA-256 | B SHA-256 -> the host's part of a
 	 * deep quote, JSON: docs/attestation.md.  B is u16 n | bytes.  The Name is that of
 	 * the vTPM's attestation key, the hashes are those of its quote and of the log of
-	 * the guest's launch, n 0: no log.  EAGAIN: too many. */
+	 * the guest's launch, n 0: no log.  EAGAIN: too many.  With CONFIG_INCOMING: B SHA-256
+	 * of the public key that is to be in ACCEPT -> its proof (lib/move.h). */
 	CHANNEL_QUOTE = 17,
 	/* u32 enum cause | text -> nothing: the answer to EVENT_ATTEST: cause 0, and the
 	 * evidence */
@@ -109,6 +110,9 @@ enum channel_type {
 	CHANNEL_CLEARED = 19,
 	/* u32 domid | text -> nothing: a guest that the manager refuses itself, and why */
 	CHANNEL_REFUSED = 20,
+	/* u8 enum channel_move | u32 enum cause | bytes, or with a cause text -> nothing: the
+	 * answer to EVENT_MOVE */
+	CHANNEL_MOVED = 21,
 
 	/* events of vtpmd, id 0 */
 	CHANNEL_EVENT_STOP = 0x4001,	   /* finish, store, exit 0 */
@@ -121,6 +125,22 @@ enum channel_type {
 	CHANNEL_EVENT_IDENTITY = 0x4006,
 	/* without Xen, for tests: a guest comes, domain 0 */
 	CHANNEL_EVENT_GUEST = 0x4007,
+	/* u8 enum channel_move | bytes: a step of a handover (tools/vtpmd/handover.h) */
+	CHANNEL_EVENT_MOVE = 0x4009,
+};
+
+/* L is u32 length | bytes; lib/move.h has what is in them.  Each is answered by MOVED, with
+ * the bytes that follow the arrow, but THAW and ACTIVATE. */
+enum channel_move {
+	/* at the source */
+	CHANNEL_MOVE_JUDGE = 1,	 /* L pool | L OFFER | L ACCEPT -> nothing */
+	CHANNEL_MOVE_FREEZE = 2, /* -> EXPORT, for what was judged; executes no more */
+	CHANNEL_MOVE_THAW = 3,
+	/* at the destination, in a manager that has CONFIG_INCOMING */
+	CHANNEL_MOVE_OFFER = 4,	     /* OFFER -> ACCEPT */
+	CHANNEL_MOVE_IMPORT = 5,     /* EXPORT -> nothing: all is stored */
+	CHANNEL_MOVE_ACTIVATE = 6,   /* READY is the answer */
+	CHANNEL_MOVE_DEACTIVATE = 7, /* -> u8, 1: it executed a command since */
 };
 
 enum channel_guest {
@@ -151,6 +171,8 @@ enum channel_object {
 	 * vtpmd's memory alone: u8 n | n bytes of swtpm's key, 0, 16 or 32 | the same of its
 	 * migration key | the file */
 	CHANNEL_OBJECT_SOURCE_SWTPM = 18,
+	/* never stored: what goes to another host (stubdom/manager/moveseal.h) */
+	CHANNEL_OBJECT_EXPORT = 32,
 };
 
 /* Of CHANNEL_OBJECT_SOURCE_SWTPM. */
@@ -180,6 +202,10 @@ enum channel_config {
 	CONFIG_KEEP_CERTS =
 		13, /* u8: 1 certificates that came with such a state stay, since
 				 * vtpmd has none for it */
+
+	CONFIG_INCOMING =
+		12, /* u8, beside CREATE 1: 1 what it is comes from another host,
+			       * by EVENT_MOVE */
 
 	CONFIG_SRK_HANDLE = 16,	  /* u32, a persistent handle */
 	CONFIG_SRK_NAME = 17,	  /* 34 bytes: the pinned TPM Name */

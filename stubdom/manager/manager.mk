@@ -99,6 +99,13 @@ movejudge_FUZZ_SRCS := $(MOVEJUDGE_SRCS)
 movejudge_FUZZ_LIBS := -lcrypto
 move_FUZZ_SRCS := $(MOVE_SRCS) $(TPM2_PUBLIC_SRCS) lib/tpm2/quote.c
 move_FUZZ_LIBS := -lcrypto
+MOVESEAL_SRCS := $(sort stubdom/manager/moveseal.c $(MOVE_SRCS) $(TPM2_PUBLIC_SRCS) lib/tpm2/quote.c lib/channel.c $(ENVELOPE_SRCS))
+UNIT_TESTS += moveseal
+moveseal_UNIT_SRCS := $(MOVESEAL_SRCS)
+moveseal_UNIT_LIBS := -lcrypto
+FUZZ_TESTS += moveseal
+moveseal_FUZZ_SRCS := $(MOVESEAL_SRCS)
+moveseal_FUZZ_LIBS := -lcrypto
 UNIT_TESTS += rekey
 rekey_UNIT_SRCS := $(addprefix stubdom/manager/,rekey.c state.c) \
                    $(addprefix tools/vtpmd/,store.c store_folder.c work.c) lib/atomic.c $(ENVELOPE_SRCS)
