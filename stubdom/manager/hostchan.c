@@ -26,7 +26,7 @@ struct hostchan_call {
 static const uint16_t events[] = {
 	CHANNEL_EVENT_STOP,	  CHANNEL_EVENT_GUEST,	CHANNEL_EVENT_REKEY,
 	CHANNEL_EVENT_REKEY_DEEP, CHANNEL_EVENT_ATTEST, CHANNEL_EVENT_IDENTITY,
-	CHANNEL_EVENT_STATUS,
+	CHANNEL_EVENT_STATUS,	  CHANNEL_EVENT_MOVE,
 };
 
 static int hostchan_call(struct hostchan *h, struct hostchan_call *c);
@@ -112,6 +112,10 @@ static void note_event(struct hostchan *h, struct channel_frame *f)
 		free(h->payload);
 		h->payload = f->payload;
 		h->payload_len = f->len;
+	} else if (f->type == CHANNEL_EVENT_MOVE) {
+		free(h->move);
+		h->move = f->payload;
+		h->move_len = f->len;
 	} else {
 		free(f->payload);
 	}
@@ -402,6 +406,7 @@ void hostchan_close(struct hostchan *h)
 	channel_reader_reset(&h->in);
 	h->io.ops->close(&h->io);
 	free(h->payload);
+	free(h->move);
 	free(h);
 }
 
@@ -723,6 +728,38 @@ uint8_t *hostchan_event_payload(struct hostchan *h, size_t *len)
 	*len = payload ? h->payload_len : 0;
 	h->payload = NULL;
 	return payload;
+}
+
+uint8_t *hostchan_move_payload(struct hostchan *h, size_t *len)
+{
+	uint8_t *payload = h->move;
+
+	*len = payload ? h->move_len : 0;
+	h->move = NULL;
+	return payload;
+}
+
+int hostchan_moved(struct hostchan *h, enum channel_move step, const struct error *e,
+		   const uint8_t *bytes, size_t len)
+{
+	uint8_t head[5];
+	struct cursor w = cursor_writer(head, sizeof(head));
+	struct hostchan_call c = {.type = CHANNEL_MOVED,
+				  .head = head,
+				  .head_len = sizeof(head),
+				  .body = bytes,
+				  .body_len = len};
+	int rc;
+
+	cursor_put_u8(&w, (uint8_t)step);
+	cursor_put_u32(&w, e->cause);
+	if (e->cause) {
+		c.body = (const uint8_t *)e->text;
+		c.body_len = strnlen(e->text, sizeof(e->text));
+	}
+	rc = hostchan_call(h, &c);
+	free(c.reply);
+	return rc;
 }
 
 int hostchan_status(struct hostchan *h, const uint8_t *tlvs, size_t len)

@@ -58,6 +58,9 @@ int __must_check hostchan_quote(void *hostchan, const uint8_t *request, size_t l
 /* Answers EVENT_ATTEST: evidence, or the error. */
 void hostchan_attested(struct hostchan *h, const struct error *e, const char *evidence,
 		       size_t len);
+/* Answers EVENT_MOVE's step: bytes, or the error. */
+int __must_check hostchan_moved(struct hostchan *h, enum channel_move step,
+				const struct error *e, const uint8_t *bytes, size_t len);
 /* Tells vtpmd why the manager gives up; best effort. */
 void hostchan_fail(struct hostchan *h, const struct error *e);
 /* malloc()ed CONFIG TLVs as they are now. */
@@ -98,6 +101,8 @@ int hostchan_fd(const struct hostchan *h);
 int __must_check hostchan_event(struct hostchan *h);
 /* The payload of the event that hostchan_event() gave last, malloc()ed; NULL: none. */
 uint8_t *hostchan_event_payload(struct hostchan *h, size_t *len);
+/* The same of EVENT_MOVE. */
+uint8_t *hostchan_move_payload(struct hostchan *h, size_t *len);
 /* Answers EVENT_STATUS: TLVs as in enum channel_status. */
 int __must_check hostchan_status(struct hostchan *h, const uint8_t *tlvs, size_t len);
 
@@ -148,6 +153,8 @@ struct hostchan {
 	uint32_t pending;
 	uint8_t *payload; /* of the last event that has one; NULL: taken */
 	size_t payload_len;
+	uint8_t *move; /* the same of EVENT_MOVE, which waits for an answer each time */
+	size_t move_len;
 	uint8_t uuid[16];
 	const uint64_t *seq;
 };

@@ -103,6 +103,9 @@ static bool take_vtpm(struct cursor *v, uint16_t tag, struct unlock_config *c)
 	case CONFIG_KEEP_CERTS:
 		c->keeps_certs = cursor_u8(v) != 0;
 		break;
+	case CONFIG_INCOMING:
+		c->incoming = cursor_u8(v) != 0;
+		break;
 	case CONFIG_TRIAL:
 		c->trial = cursor_u8(v) != 0;
 		break;

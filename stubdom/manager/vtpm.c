@@ -17,6 +17,7 @@
 #include "stubdom/manager/vendor.h"
 #include "stubdom/manager/attest.h"
 #include "stubdom/manager/keys.h"
+#include "stubdom/manager/vtpm_move.h"
 #include "stubdom/manager/vtpm_status.h"
 
 #include <errno.h>
@@ -48,6 +49,7 @@ struct vtpm {
 	 * number of our own; 0: a start for a guest failed. */
 	uint64_t on;
 	bool crb; /* its guest has firmware, which holds the platform hierarchy */
+	struct vtpm_move move;
 	struct latency latency;
 };
 
@@ -65,6 +67,18 @@ static struct vtpm_keys keys_of(struct vtpm *v)
 		.chan = v->chan,
 		.config = &v->config,
 		.state = &v->state,
+	};
+}
+
+static struct vtpm_move_parts move_parts_of(struct vtpm *v)
+{
+	return (struct vtpm_move_parts){
+		.chan = v->chan,
+		.keys = keys_of(v),
+		.firmware = &v->firmware,
+		.log = &v->log,
+		.on = &v->on,
+		.crb = &v->crb,
 	};
 }
 
@@ -288,6 +302,14 @@ static int make_keys(struct vtpm *v, struct vtpm_keys *keys)
 							: vtpm_keys_unlock(keys);
 }
 
+static void prepare_state(struct vtpm *v)
+{
+	v->state.place = hostchan_place(v->chan);
+	memcpy(v->state.uuid, v->config.uuid, sizeof(v->state.uuid));
+	v->state.epoch = v->config.epoch;
+	v->state.error = &v->error;
+}
+
 static int start_engine(struct vtpm *v)
 {
 	struct vtpm_keys keys = keys_of(v);
@@ -296,10 +318,7 @@ static int start_engine(struct vtpm *v)
 	uint64_t start;
 	int rc;
 
-	v->state.place = hostchan_place(v->chan);
-	memcpy(v->state.uuid, v->config.uuid, sizeof(v->state.uuid));
-	v->state.epoch = v->config.epoch;
-	v->state.error = &v->error;
+	prepare_state(v);
 	start = now_ns();
 	rc = make_keys(v, &keys);
 	/* its own work on TLS and sessions too; announce() adds what comes after it */
@@ -379,6 +398,7 @@ static int execute_vtpm(void *ctx, uint8_t locality, const uint8_t *cmd, size_t 
 	uint64_t start = now_ns();
 	int rc = 0;
 
+	v->move.touched = true;
 	if (v->crb && is_withheld(cmd, len))
 		answer_code(TPM2_RC_DISABLED, rsp, rsp_len);
 	else if (!vendor_execute(&vendor, cmd, len, rsp, rsp_len))
@@ -469,13 +489,21 @@ static void play_guest(struct vtpm *v)
 /* Takes in all that vtpmd sent: 1 to stop, 0, or -errno. */
 static int hear(struct vtpm *v)
 {
+	const struct vtpm_move_parts parts = move_parts_of(v);
 	struct vtpm_keys keys = keys_of(v);
 	int rc;
 
 	while ((rc = hostchan_event(v->chan)) > 0) {
+		/* what another host may have by now does not change here */
+		if (v->move.frozen && rc != CHANNEL_EVENT_STOP &&
+		    rc != CHANNEL_EVENT_MOVE && rc != CHANNEL_EVENT_STATUS)
+			continue;
 		switch (rc) {
 		case CHANNEL_EVENT_STOP:
 			return 1;
+		case CHANNEL_EVENT_MOVE:
+			vtpm_move_hear(&v->move, &parts);
+			break;
 		case CHANNEL_EVENT_GUEST:
 			play_guest(v);
 			break;
@@ -506,7 +534,11 @@ static int serve_vtpm(struct vtpm *v)
 
 	while (!(rc = hear(v))) {
 		own.fd = hostchan_fd(v->chan);
-		rc = fronts_serve(&v->fronts, &own, -1);
+		/* no guest is served while it is frozen */
+		rc = v->move.frozen ? poll(&own, 1, -1)
+				    : fronts_serve(&v->fronts, &own, -1);
+		if (v->move.frozen && rc < 0)
+			rc = errno == EINTR ? 0 : -errno;
 		if (rc < 0)
 			return error_set(&v->error, rc, CAUSE_INTERNAL,
 					 "xenstore or the event channels were lost: %s",
@@ -573,6 +605,21 @@ static int draw_power_on(struct vtpm *v)
 	return 0;
 }
 
+/* What is made of a configuration: opens the state, or takes it from another host.  1:
+ * vtpmd stops it. */
+static int come_up(struct vtpm *v)
+{
+	const struct vtpm_move_parts parts = move_parts_of(v);
+	int rc;
+
+	if (v->config.incoming) {
+		prepare_state(v);
+		return vtpm_move_arrive(&v->move, &parts, &v->error);
+	}
+	rc = start_engine(v);
+	return rc ? rc : begin_vtpm(v);
+}
+
 static int run_vtpm(struct vtpm *v)
 {
 	size_t len = 0;
@@ -587,12 +634,7 @@ static int run_vtpm(struct vtpm *v)
 	if (!rc)
 		rc = draw_power_on(v);
 	if (!rc)
-		rc = start_engine(v);
-	if (rc) {
-		close_fronts(v);
-		return rc;
-	}
-	rc = begin_vtpm(v);
+		rc = come_up(v);
 	if (!rc && !v->config.trial)
 		rc = open_fronts(v);
 	if (!rc)
@@ -600,6 +642,10 @@ static int run_vtpm(struct vtpm *v)
 	if (!rc && !v->config.trial)
 		rc = serve_vtpm(v);
 	close_fronts(v);
+	/* it may run elsewhere: its end is not one that the TPM should store */
+	if (v->move.frozen)
+		return rc < 0 ? rc : 0;
+	rc = rc < 0 ? rc : 0;
 	if (engine_close() && !rc)
 		rc = error_set(&v->error, -EIO, CAUSE_STORE,
 			       "the last clock state could not be stored");
@@ -635,6 +681,7 @@ int vtpm_run(const struct vtpm_place *place, struct error *e)
 	firmware_wipe(&v->firmware);
 	eventlog_clear(&v->log);
 	attest_clear(&v->attest);
+	vtpm_move_wipe(&v->move);
 	unlock_config_free(&v->config);
 	free(v->tlvs);
 	free(v);
