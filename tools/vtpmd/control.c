@@ -2,6 +2,7 @@
 #include "tools/vtpmd/control.h"
 #include "lib/text.h"
 #include "tools/vtpmd/log.h"
+#include "tools/vtpmd/move.h"
 #include "tools/vtpmd/trial.h"
 
 #include <errno.h>
@@ -42,6 +43,7 @@ static void drop_control(struct control *c)
 		waiter_cancel(&c->settling->waiters, &c->waiter);
 	anchor_cancel(c->d->anchor, &c->waiter);
 	trial_cancel(c);
+	move_forget(c);
 	backup_told(c->d, &c->given, "vtpmctl ended before it told of a file");
 	release(c);
 }

@@ -53,6 +53,7 @@ enum control_what {
 	LAUNCH_FAILED,
 	AUDIT_END,
 	AUDIT_ROTATE,
+	MOVE,
 	NO_OP
 };
 

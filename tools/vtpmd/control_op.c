@@ -9,6 +9,7 @@
 #include "tools/vtpmd/identity.h"
 #include "tools/vtpmd/launch.h"
 #include "tools/vtpmd/log.h"
+#include "tools/vtpmd/move.h"
 #include "tools/vtpmd/newvtpm.h"
 #include "tools/vtpmd/presence.h"
 #include "tools/vtpmd/registry.h"
@@ -838,6 +839,11 @@ static void op_audit_rotate(struct control *c, struct vtpm *v, const json_t *req
 	anchor_wait_known(c->d->anchor, &c->waiter);
 }
 
+static void op_move(struct control *c, struct vtpm *none, const json_t *request)
+{
+	move_on_control(c, request);
+}
+
 static const struct {
 	const char *word;
 	bool host; /* about no vTPM that is there: run() gets NULL */
@@ -871,6 +877,7 @@ static const struct {
 	[LAUNCH_FAILED] = {"launch-failed", true, control_launch_failed},
 	[AUDIT_END] = {"audit-end", true, op_audit_end},
 	[AUDIT_ROTATE] = {"audit-rotate", true, op_audit_rotate},
+	[MOVE] = {"move", true, op_move},
 };
 
 static enum control_what parse_op(const char *op)

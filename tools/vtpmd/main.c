@@ -8,6 +8,7 @@
 #include "tools/vtpmd/vtpm.h"
 #include "tools/vtpmd/launch.h"
 #include "tools/vtpmd/log.h"
+#include "tools/vtpmd/move.h"
 #include "tools/vtpmd/presence.h"
 #include "tools/vtpmd/metrics.h"
 #include "tools/vtpmd/work.h"
@@ -284,6 +285,7 @@ static void end(struct vtpmd *d)
 	ready_end(d);
 	anchor_free(d->anchor);
 	quote_end(d);
+	move_end(d);
 	xen_close(d->xen);
 	config_forget(&d->host);
 	child_end();
@@ -341,7 +343,11 @@ static int run_loop(struct vtpmd *d)
 			 "xenstore cannot be watched: see `systemctl status xenstored`");
 		return -EIO;
 	}
-	rc = registry_load(d);
+	rc = move_init(d);
+	if (!rc)
+		rc = registry_load(d);
+	if (!rc)
+		move_resume(d);
 	if (rc) {
 		log_line(LOG_ERR,
 			 "the store %s cannot be read: %s; see its disk and permissions",

@@ -523,6 +523,21 @@ static void serve_attest(struct peer *p, const struct channel_frame *f, struct c
 	free(text);
 }
 
+static void serve_moved(struct peer *p, const struct channel_frame *f, struct cursor *c)
+{
+	uint8_t step = cursor_u8(c);
+	uint32_t cause = cursor_u32(c);
+	size_t n = cursor_left(c);
+	const uint8_t *bytes = cursor_bytes(c, n);
+
+	if (!cursor_done(c)) {
+		peer_answer_malformed(p, f);
+		return;
+	}
+	peer_answer(p, f, 0);
+	p->owner->moved(p->ctx, step, cause, bytes, n);
+}
+
 static void serve_guest(struct peer *p, const struct channel_frame *f, struct cursor *c)
 {
 	struct peer_guest g = {.domid = cursor_u32(c)};
@@ -607,6 +622,7 @@ static void (*const serve[])(struct peer *, const struct channel_frame *,
 	[CHANNEL_IDENTITY] = serve_identity, [CHANNEL_QUOTE] = serve_quote,
 	[CHANNEL_ATTEST] = serve_attest,     [CHANNEL_GUEST] = serve_guest,
 	[CHANNEL_CLEARED] = serve_cleared,   [CHANNEL_REFUSED] = serve_refused,
+	[CHANNEL_MOVED] = serve_moved,
 };
 
 /* Milliseconds of vtpmd that a request of this type is counted as; never 0. */
@@ -622,6 +638,7 @@ static unsigned int peer_cost(uint16_t type)
 	case CHANNEL_CLEARED:
 	case CHANNEL_REFUSED:
 	case CHANNEL_QUOTE:
+	case CHANNEL_MOVED:
 		return 16;
 	case CHANNEL_PUT:
 		return 4;

@@ -66,6 +66,9 @@ struct peer_owner {
 		     const char **why);
 	/* The answer to EVENT_ATTEST.  cause 0: text is the evidence. */
 	void (*attested)(void *ctx, uint32_t cause, const char *text);
+	/* The answer to EVENT_MOVE; with a cause, bytes are its text. */
+	void (*moved)(void *ctx, uint8_t step, uint32_t cause, const uint8_t *bytes,
+		      size_t len);
 	/* Once in a connection. */
 	void (*fail)(void *ctx, uint32_t cause, const char *text);
 	/* TLVs as in enum channel_status */

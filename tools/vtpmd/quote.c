@@ -4,6 +4,7 @@
 #include "lib/crypt.h"
 #include "tools/vtpmd/helper.h"
 #include "tools/vtpmd/identity.h"
+#include "tools/vtpmd/move.h"
 #include "tools/vtpmd/peer.h"
 
 #include <errno.h>
@@ -210,10 +211,16 @@ static int begin_quote(struct quote *q, struct vtpm *v, const char **why)
 	*why = "The host's TPM quotes for others.";
 	if ((uint64_t)stamp_ms() - v->quote.since_ms > WAIT_MS)
 		return -EAGAIN;
-	rc = take_request(v->quote.request, v->quote.len, &b);
-	read_quote_log(q);
-	if (!rc)
-		rc = bind_known(q, v, &b, why);
+	if (move_is_incoming(v)) {
+		q->binding_len = sizeof(q->binding);
+		rc = move_bind(v, v->quote.request, v->quote.len, q->binding,
+			       &q->binding_len);
+	} else {
+		rc = take_request(v->quote.request, v->quote.len, &b);
+		read_quote_log(q);
+		if (!rc)
+			rc = bind_known(q, v, &b, why);
+	}
 	if (!rc) {
 		*why = "vtpmctl could not be started.";
 		rc = quote_host(q);
@@ -272,14 +279,14 @@ int quote_on_peer(void *ctx, uint32_t id, const uint8_t *request, size_t len,
 	struct vtpm *v = ctx;
 	struct vtpm_quote *own = &v->quote;
 	struct binding b;
-	int rc = take_request(request, len, &b);
+	int rc = move_is_incoming(v) ? 0 : take_request(request, len, &b);
 
 	*why = "The request is malformed.";
 	if (rc || len > sizeof(own->request))
 		return -EINVAL;
 	*why = "This vTPM asks for quotes too often.";
 	if (own->waits ||
-	    (!asked_by_host(v, &b) &&
+	    (!move_is_incoming(v) && !asked_by_host(v, &b) &&
 	     !bucket_take(&own->bucket, BURST, EACH_MS, (uint64_t)stamp_ms())))
 		return -EAGAIN;
 	memcpy(own->request, request, len);

@@ -8,6 +8,7 @@
 #include "tools/vtpmd/crb.h"
 #include "tools/vtpmd/identity.h"
 #include "tools/vtpmd/log.h"
+#include "tools/vtpmd/move.h"
 #include "tools/vtpmd/vtpm.h"
 #include "tools/vtpmd/xen.h"
 #include "lib/text.h"
@@ -274,6 +275,10 @@ static void unlink_vtpm(struct vtpm *v)
 /* Has nobody use it, on this host or another one. */
 static int claim_stopped(struct vtpm *v, struct error *e)
 {
+	int rc = move_may_change(v, e);
+
+	if (rc)
+		return rc;
 	if (!vtpm_is(v, VTPM_DOWN))
 		return error_set(e, -EBUSY, CAUSE_INTERNAL,
 				 "The vTPM %s runs: `vtpmctl stop %s` first.",

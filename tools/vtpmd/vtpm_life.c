@@ -7,6 +7,7 @@
 #include "tools/vtpmd/anchor.h"
 #include "tools/vtpmd/crb.h"
 #include "tools/vtpmd/identity.h"
+#include "tools/vtpmd/move.h"
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/quote.h"
 #include "tools/vtpmd/vtpm.h"
@@ -44,7 +45,11 @@ static int make_body(struct vtpm *v)
  * refuse_start() follows. */
 static int begin_start(struct vtpm *v, struct error *e)
 {
-	int rc = v->making ? 0 : store_reopen(&v->store, v->d->store);
+	int rc = move_may_start(v, e);
+
+	if (rc)
+		return rc;
+	rc = v->making ? 0 : store_reopen(&v->store, v->d->store);
 
 	if (rc)
 		return error_set(

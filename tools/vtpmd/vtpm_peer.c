@@ -8,6 +8,7 @@
 #include "tools/vtpmd/cert.h"
 #include "tools/vtpmd/crb.h"
 #include "tools/vtpmd/identity.h"
+#include "tools/vtpmd/move.h"
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/presence.h"
 #include "tools/vtpmd/quote.h"
@@ -455,6 +456,8 @@ static void put_vtpm_config(struct vtpm *v, bool create, struct cursor *out)
 	if (create)
 		put_desc(v, out);
 	channel_tlv_put_u64(out, CONFIG_EPOCH, v->store.epoch);
+	if (move_is_incoming(v))
+		channel_tlv_put_u8(out, CONFIG_INCOMING, 1);
 	cursor_put(out, v->config->tlvs, v->config->len);
 	put_certs(v, out);
 }
@@ -477,6 +480,7 @@ static int hello_starting(struct vtpm *v, struct cursor *out, const char **why)
 	put_vtpm_config(v, create, out);
 	stamp_now(v->rekey.configured);
 	vtpm_step(v, VTPM_HELLO);
+	move_on_hello(v);
 	return 0;
 }
 
@@ -859,6 +863,7 @@ static void on_vtpm_gone(void *ctx)
 	struct vtpm *v = ctx;
 
 	vtpm_drop_peer(v);
+	move_on_gone(v);
 	if (vtpm_is(v, VTPM_WITH_BODY))
 		v->body->ops->lost(v->body);
 }
@@ -876,6 +881,7 @@ const struct peer_owner vtpm_peer_owner = {
 	.identity = identity_on_peer,
 	.quote = quote_on_peer,
 	.attested = attest_on_result,
+	.moved = move_on_peer,
 	.fail = on_fail,
 	.status = on_vtpm_status,
 	.gone = on_vtpm_gone,

@@ -22,6 +22,7 @@ struct xen;
 struct vtpm;
 struct anchor;
 struct quote;
+struct move;
 
 struct vtpmd {
 	struct event_base *base;
@@ -51,6 +52,7 @@ struct vtpmd {
 	struct anchor *anchor;
 	struct quote *quote; /* the host's TPM, for deep quotes */
 	struct vtpm *vtpms;
+	struct move *moves; /* handovers */
 	struct ask *asks; /* who wait for managers' answers */
 	/* The host's TPM has what starts wait for. */
 	void (*on_anchored)(struct vtpmd *d);

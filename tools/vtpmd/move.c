@@ -1,0 +1,545 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/vtpmd/move.h"
+#include "lib/crypt.h"
+#include "lib/move.h"
+#include "lib/text.h"
+#include "lib/tpm2/marshal.h"
+#include "tools/vtpmd/control.h"
+#include "tools/vtpmd/identity.h"
+#include "tools/vtpmd/log.h"
+#include "tools/vtpmd/move_private.h"
+#include "tools/vtpmd/registry.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define IN(state) (1u << HANDOVER_##state)
+
+static const struct timeval soon;
+
+struct move *move_find(struct vtpmd *d, const uint8_t uuid[16])
+{
+	struct move *m;
+
+	for (m = d->moves; m; m = m->next)
+		if (!memcmp(m->r.uuid, uuid, sizeof(m->r.uuid)))
+			return m;
+	return NULL;
+}
+
+static struct vtpm *vtpm_of(const struct move *m)
+{
+	struct vtpm *v;
+
+	for (v = m->d->vtpms; v; v = v->next)
+		if (!memcmp(v->meta.uuid, m->r.uuid, sizeof(m->r.uuid)))
+			return v;
+	return NULL;
+}
+
+static bool is_in(const struct move *m, unsigned int states)
+{
+	return states >> m->r.h.state & 1;
+}
+
+static int keep_bytes(struct move_bytes *b, const void *p, size_t n)
+{
+	uint8_t *copy = malloc(n ? n : 1);
+
+	if (!copy)
+		return -ENOMEM;
+	memcpy(copy, p, n);
+	free(b->p);
+	*b = (struct move_bytes){copy, n};
+	return 0;
+}
+
+static void drop_bytes(struct move_bytes *b)
+{
+	free(b->p);
+	*b = (struct move_bytes){NULL, 0};
+}
+
+static void set_why(struct move *m, const char *text)
+{
+	text_clean(m->why, sizeof(m->why), text, strlen(text));
+}
+
+/* A crash is what handover.h knows; a record of which nobody knows whether it is on the
+ * disk is not. */
+static void store_record(struct move *m)
+{
+	int rc = move_record_write(m->d->store, &m->r);
+
+	if (!rc)
+		return;
+	log_line(
+		LOG_CRIT,
+		"the record of %s's handover cannot be written to %s (%s): vtpmd ends, and "
+		"goes on from the last record; see the disk's space",
+		m->r.name, m->d->store, strerror(-rc));
+	exit(EXIT_FAILURE);
+}
+
+/* The body of a message that is sent. */
+static struct move_bytes body_of(struct move *m, enum handover_kind message)
+{
+	switch (message) {
+	case HANDOVER_MSG_OFFER:
+		return m->offer;
+	case HANDOVER_MSG_ACCEPT:
+		return m->accept;
+	case HANDOVER_MSG_EXPORT:
+		return m->export;
+	case HANDOVER_MSG_REFUSE:
+		return (struct move_bytes){(uint8_t *)m->why, strlen(m->why)};
+	default:
+		return (struct move_bytes){NULL, 0};
+	}
+}
+
+static void send_message(struct move *m, enum handover_kind message,
+			 const uint8_t txid[HANDOVER_TXID_SIZE])
+{
+	struct move_bytes body = body_of(m, message);
+	struct move_message out = {.kind = (uint8_t)message, .body = {body.p, body.n}};
+	size_t len = body.n + 64;
+	uint8_t *bytes = malloc(len);
+
+	memcpy(out.txid, txid, sizeof(out.txid));
+	memcpy(out.uuid, m->r.uuid, sizeof(out.uuid));
+	/* it is sent again anyway */
+	if (bytes && !move_message_encode(&out, bytes, &len)) {
+		char *hex = malloc(2 * len + 1);
+
+		if (hex) {
+			hex_encode(bytes, len, hex);
+			json_array_append_new(m->outbox, json_string(hex));
+		}
+		free(hex);
+	}
+	free(bytes);
+}
+
+static void tell_manager(struct move *m, enum channel_move step, const void *bytes,
+			 size_t len)
+{
+	struct vtpm *v = vtpm_of(m);
+	uint8_t *out = malloc(len + 1);
+
+	if (out && v && peer_is_greeted(v->peer)) {
+		out[0] = (uint8_t)step;
+		if (len)
+			memcpy(out + 1, bytes, len);
+		peer_event_with(v->peer, CHANNEL_EVENT_MOVE, out, len + 1);
+	} else {
+		m->lost = true;
+		set_why(m, "its manager does not run");
+	}
+	free(out);
+}
+
+static void put_long(struct cursor *w, struct move_bytes b)
+{
+	cursor_put_u32(w, (uint32_t)b.n);
+	cursor_put(w, b.p, b.n);
+}
+
+static void ask_judge(struct move *m)
+{
+	struct move_bytes pool = {NULL, 0};
+	struct cursor w;
+	uint8_t *out;
+	size_t len;
+
+	/* without one the manager judges, and refuses */
+	(void)!move_read_pool(m->d, &pool);
+	len = 12 + pool.n + m->offer.n + m->accept.n;
+	out = malloc(len);
+	w = cursor_writer(out, out ? len : 0);
+	put_long(&w, pool);
+	put_long(&w, m->offer);
+	put_long(&w, m->accept);
+	tell_manager(m, CHANNEL_MOVE_JUDGE, out, w.pos);
+	free(out);
+	drop_bytes(&pool);
+}
+
+/* Its manager runs and waits; or is started as after a crash. */
+static void have_it_run(struct move *m, enum channel_move step)
+{
+	struct error e = {.cause = CAUSE_NONE};
+	struct vtpm *v = vtpm_of(m);
+
+	if (!v)
+		return;
+	if (peer_is_greeted(v->peer))
+		tell_manager(m, step, NULL, 0);
+	else if (vtpm_is(v, VTPM_DOWN) && v->meta.wanted && vtpm_start(v, &e))
+		log_about(LOG_ERR, VTPM_ABOUT(v), "%s", e.text);
+}
+
+static void erase_later(struct move *m)
+{
+	drop_bytes(&m->export);
+	event_add(m->erase, &soon);
+}
+
+static void make_incoming(struct move *m)
+{
+	struct error e = {.cause = CAUSE_NONE};
+
+	if (!move_create(m, &e))
+		return;
+	set_why(m, e.text);
+	m->lost = true;
+}
+
+static void do_one(struct move *m, const struct handover_todo *todo, size_t i)
+{
+	switch (todo->item[i].act) {
+	case HANDOVER_STORE:
+		store_record(m);
+		break;
+	case HANDOVER_SEND:
+		send_message(m, todo->item[i].message, todo->txid);
+		break;
+	case HANDOVER_JUDGE:
+		ask_judge(m);
+		break;
+	case HANDOVER_FREEZE:
+		tell_manager(m, CHANNEL_MOVE_FREEZE, NULL, 0);
+		break;
+	case HANDOVER_THAW:
+		have_it_run(m, CHANNEL_MOVE_THAW);
+		break;
+	case HANDOVER_ACTIVATE:
+		have_it_run(m, CHANNEL_MOVE_ACTIVATE);
+		break;
+	case HANDOVER_DEACTIVATE:
+		tell_manager(m, CHANNEL_MOVE_DEACTIVATE, NULL, 0);
+		break;
+	case HANDOVER_IMPORT:
+		tell_manager(m, CHANNEL_MOVE_IMPORT, m->export.p, m->export.n);
+		break;
+	case HANDOVER_MAKE:
+		make_incoming(m);
+		break;
+	case HANDOVER_WIPE:
+		erase_later(m);
+		break;
+	}
+}
+
+static void tell_of_state(const struct move *m, enum handover_state before)
+{
+	if (before != m->r.h.state)
+		log_line(LOG_NOTICE, "handover of %s with %s: %s, after %s%s%s",
+			 m->r.name, m->r.peer[0] ? m->r.peer : "another host",
+			 handover_word(m->r.h.state), handover_word(before),
+			 m->why[0] ? ": " : "", m->why);
+}
+
+int move_step(struct move *m, enum handover_kind kind, const uint8_t *txid)
+{
+	const struct handover_event ev = {kind, txid}, lost = {HANDOVER_LOST, NULL};
+	enum handover_state before = m->r.h.state;
+	struct handover_todo todo;
+	int rc = handover_step(&m->r.h, &ev, &todo);
+	size_t i;
+
+	for (i = 0; !rc && i < todo.n; i++)
+		do_one(m, &todo, i);
+	tell_of_state(m, before);
+	/* what a manager was to be told, and cannot be */
+	if (m->lost) {
+		m->lost = false;
+		if (handover_step(&m->r.h, &lost, &todo))
+			todo.n = 0;
+		for (i = 0; i < todo.n; i++)
+			do_one(m, &todo, i);
+		m->lost = false;
+	}
+	move_answer(m);
+	return rc;
+}
+
+static void on_erased(void *ctx, const struct error *none)
+{
+	struct move *m = ctx;
+
+	m->waits = false;
+	event_add(m->erase, &soon);
+}
+
+/* Not in the midst of what the vTPM itself does. */
+static void on_erase(evutil_socket_t fd, short what, void *ctx)
+{
+	struct error e = {.cause = CAUSE_NONE};
+	struct move *m = ctx;
+	struct vtpm *v = vtpm_of(m);
+	int rc = 0;
+
+	if (m->waits || !is_in(m, IN(ABSENT) | IN(AWAY)))
+		return;
+	if (v && !vtpm_is(v, VTPM_DOWN)) {
+		m->waits = true;
+		m->waiter = (struct waiter){.done = on_erased, .ctx = m};
+		if (!vtpm_is(v, VTPM_LEAVING))
+			rc = vtpm_stop(v, &e);
+		waiter_add(&v->waiters, &m->waiter);
+	} else if (v) {
+		rc = registry_remove(v, &e);
+	}
+	if (!rc && !vtpm_of(m) && is_in(m, IN(ABSENT)))
+		rc = move_record_remove(m->d->store, m->r.uuid);
+	if (rc)
+		log_line(LOG_ERR, "%s, which moved, is not erased: %s", m->r.name,
+			 e.text[0] ? e.text : strerror(-rc));
+}
+
+/* After the reply to its HELLO. */
+static void on_greet(evutil_socket_t fd, short what, void *ctx)
+{
+	struct move *m = ctx;
+
+	if (is_in(m, IN(INCOMING)))
+		tell_manager(m, CHANNEL_MOVE_OFFER, m->offer.p, m->offer.n);
+}
+
+struct move *move_new(struct vtpmd *d, const struct move_record *r)
+{
+	struct move *m, *one;
+	size_t n = 0;
+
+	for (one = d->moves; one; one = one->next)
+		n++;
+	m = n < MOVES_MAX ? calloc(1, sizeof(*m)) : NULL;
+	if (!m)
+		return NULL;
+	m->d = d;
+	m->r = *r;
+	m->outbox = json_array();
+	m->erase = evtimer_new(d->base, on_erase, m);
+	m->late = evtimer_new(d->base, move_on_late, m);
+	m->greet = evtimer_new(d->base, on_greet, m);
+	if (!m->outbox || !m->erase || !m->late || !m->greet) {
+		free(m);
+		return NULL;
+	}
+	m->next = d->moves;
+	d->moves = m;
+	return m;
+}
+
+static void load_record(void *ctx, const struct move_record *r)
+{
+	if (!move_new(ctx, r))
+		log_line(LOG_ERR, "there is no memory for the handover of %s", r->name);
+}
+
+int move_init(struct vtpmd *d)
+{
+	return move_record_each(d->store, d, load_record);
+}
+
+/* A vTPM that may run was started by registry_load(). */
+void move_resume(struct vtpmd *d)
+{
+	struct handover_todo todo;
+	struct move *m;
+	size_t i;
+
+	for (m = d->moves; m; m = m->next) {
+		handover_restart(&m->r.h, &todo);
+		for (i = 0; i < todo.n; i++)
+			if (todo.item[i].act != HANDOVER_ACTIVATE)
+				do_one(m, &todo, i);
+	}
+}
+
+void move_end(struct vtpmd *d)
+{
+	struct move *m;
+
+	while ((m = d->moves)) {
+		d->moves = m->next;
+		drop_bytes(&m->offer);
+		drop_bytes(&m->accept);
+		drop_bytes(&m->export);
+		json_decref(m->outbox);
+		event_free(m->erase);
+		event_free(m->late);
+		event_free(m->greet);
+		free(m);
+	}
+}
+
+int move_may_start(const struct vtpm *v, struct error *e)
+{
+	const struct move *m = move_find(v->d, v->meta.uuid);
+
+	if (!m || handover_runs(&m->r.h) || (is_in(m, IN(INCOMING)) && v->making))
+		return 0;
+	return error_set(e, -EBUSY, CAUSE_LEASE,
+			 "The vTPM %s is in a handover with %s (%s): `vtpmctl migrate "
+			 "--continue %s` goes on with it.",
+			 v->meta.name, m->r.peer, handover_word(m->r.h.state),
+			 v->meta.name);
+}
+
+int move_may_change(const struct vtpm *v, struct error *e)
+{
+	const struct move *m = move_find(v->d, v->meta.uuid);
+
+	if (!m || is_in(m, IN(HERE) | IN(ABSENT) | IN(AWAY) | IN(OWNED)))
+		return 0;
+	return error_set(e, -EBUSY, CAUSE_LEASE,
+			 "The vTPM %s is in a handover with %s (%s): `vtpmctl migrate "
+			 "--continue %s` goes on with it.",
+			 v->meta.name, m->r.peer, handover_word(m->r.h.state),
+			 v->meta.name);
+}
+
+bool move_is_incoming(const struct vtpm *v)
+{
+	const struct move *m = move_find(v->d, v->meta.uuid);
+
+	return m && v->making && is_in(m, IN(INCOMING) | IN(ACCEPTED));
+}
+
+void move_on_hello(struct vtpm *v)
+{
+	struct move *m = move_find(v->d, v->meta.uuid);
+
+	if (m && move_is_incoming(v))
+		event_add(m->greet, &soon);
+}
+
+/* What the destination's manager stored is of these keys. */
+static void take_identity(struct move *m)
+{
+	struct vtpm *v = vtpm_of(m);
+
+	if (v && m->ek.n && identity_take(&v->meta, m->ek.p, m->ek.n) < 0)
+		log_about(LOG_WARNING, VTPM_ABOUT(v),
+			  "the endorsement keys that its last host told are not its");
+}
+
+static enum handover_kind answer_of(struct move *m, uint8_t step, const uint8_t *bytes,
+				    size_t len)
+{
+	struct vtpm *v = vtpm_of(m);
+
+	switch (step) {
+	case CHANNEL_MOVE_JUDGE:
+		return HANDOVER_JUDGED_GOOD;
+	case CHANNEL_MOVE_FREEZE:
+		return keep_bytes(&m->export, bytes, len) ? HANDOVER_LOST
+							  : HANDOVER_EXPORTED;
+	case CHANNEL_MOVE_OFFER:
+		/* from here on it waits for the guest's memory to be copied */
+		if (v)
+			event_del(v->timer);
+		return keep_bytes(&m->accept, bytes, len) ? HANDOVER_LOST : HANDOVER_MADE;
+	case CHANNEL_MOVE_IMPORT:
+		take_identity(m);
+		return HANDOVER_IMPORTED;
+	case CHANNEL_MOVE_DEACTIVATE:
+		return len == 1 && !bytes[0] ? HANDOVER_UNTOUCHED : HANDOVER_TOUCHED;
+	default:
+		return HANDOVER_LOST;
+	}
+}
+
+void move_on_peer(void *ctx, uint8_t step, uint32_t cause, const uint8_t *bytes,
+		  size_t len)
+{
+	struct vtpm *v = ctx;
+	struct move *m = move_find(v->d, v->meta.uuid);
+	enum handover_kind kind;
+
+	if (!m)
+		return;
+	if (cause) {
+		text_clean(m->why, sizeof(m->why), bytes, len);
+		kind = step == CHANNEL_MOVE_JUDGE ? HANDOVER_JUDGED_BAD : HANDOVER_LOST;
+	} else {
+		kind = answer_of(m, step, bytes, len);
+	}
+	/* an answer that fits no state any more */
+	(void)!move_step(m, kind, NULL);
+}
+
+void move_on_gone(struct vtpm *v)
+{
+	struct move *m = move_find(v->d, v->meta.uuid);
+
+	if (!m)
+		return;
+	if (v->meta.error.cause)
+		set_why(m, v->meta.error.text);
+	else if (!m->why[0])
+		set_why(m, "its manager ended");
+	(void)!move_step(m, HANDOVER_LOST, NULL);
+}
+
+int move_bind(const struct vtpm *v, const uint8_t *request, size_t len, uint8_t *out,
+	      size_t *out_len)
+{
+	const struct move *m = move_find(v->d, v->meta.uuid);
+	const struct image *image = &v->body->image;
+	struct cursor c = cursor_reader(request, len);
+	struct move_binding b = {.manager = {image->manager, IMAGE_HASH_SIZE}};
+	int rc;
+
+	if (!m || cursor_u16(&c) != sizeof(b.key) || !image->known)
+		return -EINVAL;
+	cursor_copy(&c, b.key, sizeof(b.key));
+	if (!cursor_done(&c))
+		return -EINVAL;
+	if (image->has_kernel)
+		b.kernel = (struct binding_part){image->kernel, IMAGE_HASH_SIZE};
+	memcpy(b.uuid, v->meta.uuid, sizeof(b.uuid));
+	rc = crypt_sha256(&(struct crypt_part){m->offer.p, m->offer.n}, 1, b.offer);
+	return rc ? rc : move_binding_encode(&b, out, out_len);
+}
+
+/* The other host's message, that the transport says is the peer's. */
+int move_hear(struct vtpmd *d, const char *peer, const struct move_message *msg)
+{
+	struct move_record fresh = {.h.state = HANDOVER_ABSENT};
+	struct move *m = move_find(d, msg->uuid);
+	bool can_begin;
+
+	memcpy(fresh.uuid, msg->uuid, sizeof(fresh.uuid));
+	if (!m)
+		m = move_new(d, &fresh);
+	if (!m)
+		return -ENOMEM;
+	if (is_in(m, IN(ABSENT)) && vtpm_of(m) &&
+	    !event_pending(m->erase, EV_TIMEOUT, NULL))
+		m->r.h.state = HANDOVER_HERE;
+	can_begin = msg->kind == HANDOVER_MSG_OFFER && is_in(m, IN(ABSENT) | IN(AWAY)) &&
+		    !vtpm_of(m);
+	if (can_begin) {
+		snprintf(m->r.peer, sizeof(m->r.peer), "%s", peer);
+		if (move_take_offer(m, msg->body.p, msg->body.n))
+			return -EBADMSG;
+	} else if (m->r.peer[0] && strcmp(m->r.peer, peer) != 0) {
+		return -EPERM;
+	}
+	if (msg->kind == HANDOVER_MSG_ACCEPT && is_in(m, IN(OFFERED)) &&
+	    keep_bytes(&m->accept, msg->body.p, msg->body.n))
+		return -ENOMEM;
+	if (msg->kind == HANDOVER_MSG_EXPORT && is_in(m, IN(ACCEPTED)) &&
+	    keep_bytes(&m->export, msg->body.p, msg->body.n))
+		return -ENOMEM;
+	if (msg->kind == HANDOVER_MSG_REFUSE &&
+	    !memcmp(msg->txid, m->r.h.txid, sizeof(msg->txid)))
+		text_clean(m->why, sizeof(m->why), msg->body.p, msg->body.n);
+	return move_step(m, (enum handover_kind)msg->kind, msg->txid);
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The handovers of this host: what handover.h says is to be done is done here, with records,
+ * managers and the messages that `vtpmctl migrate` carries.
+ */
+#ifndef VTPMD_MOVE_H
+#define VTPMD_MOVE_H
+
+#include "tools/vtpmd/move_record.h"
+#include "tools/vtpmd/vtpm.h"
+
+#include <jansson.h>
+
+struct control;
+struct move;
+struct binding_part;
+
+/* Reads the records; before registry_load(). */
+int __must_check move_init(struct vtpmd *d);
+/* What follows upon the records; after registry_load(). */
+void move_resume(struct vtpmd *d);
+void move_end(struct vtpmd *d);
+
+/* Whether a vTPM's body may be started; else *e: another host has it, or may have. */
+int __must_check move_may_start(const struct vtpm *v, struct error *e);
+/* Whether it may be deleted or renamed. */
+int __must_check move_may_change(const struct vtpm *v, struct error *e);
+/* Whether it is made of what comes from another host. */
+bool move_is_incoming(const struct vtpm *v);
+/* Its manager got its configuration: it is told of the OFFER. */
+void move_on_hello(struct vtpm *v);
+/* CHANNEL_MOVED (struct peer_owner). */
+void move_on_peer(void *ctx, uint8_t step, uint32_t cause, const uint8_t *bytes,
+		  size_t len);
+/* Its manager is gone. */
+void move_on_gone(struct vtpm *v);
+/* Writes the binding that the host's TPM is to sign for an incoming vTPM; request: what its
+ * manager asked.  -EINVAL */
+int __must_check move_bind(const struct vtpm *v, const uint8_t *request, size_t len,
+			   uint8_t *out, size_t *out_len);
+
+/*
+ * {"op": "move", "name": NAME, "event": WORD, "host": HOST}       of this host's vTPM
+ * {"op": "move", "peer": HOST, "messages": [HEX, ...]}            that came from that host
+ *   -> {"ok": true, "state": WORD, "why": TEXT, "messages": [HEX, ...]}   to be sent there
+ * event: begin, export, commit, cancel, finish, back, tick.  The answer waits for the manager.
+ */
+void move_on_control(struct control *c, const json_t *request);
+/* The client is gone. */
+void move_forget(struct control *c);
+
+#endif

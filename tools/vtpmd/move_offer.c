@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lib/atomic.h"
+#include "lib/crypt.h"
+#include "lib/pool.h"
+#include "lib/text.h"
+#include "tools/vtpmd/identity.h"
+#include "tools/vtpmd/log.h"
+#include "tools/vtpmd/move_private.h"
+#include "tools/vtpmd/registry.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define POOL_FILE "pool"
+#define EKS_MAX	  (META_EKS * (META_EK_MAX + 2))
+
+/* The endorsement keys, as TPM2B_PUBLICs. */
+static size_t put_eks(const struct meta *meta, uint8_t out[EKS_MAX])
+{
+	struct cursor w = cursor_writer(out, EKS_MAX);
+	unsigned int i;
+
+	for (i = 0; i < meta->eks; i++) {
+		cursor_put_u16(&w, meta->ek[i].len);
+		cursor_put(&w, meta->ek[i].bytes, meta->ek[i].len);
+	}
+	return cursor_ok(&w) ? w.pos : 0;
+}
+
+static char *describe_offer(const struct vtpm *v)
+{
+	const struct meta *meta = &v->meta;
+	uint8_t eks[EKS_MAX];
+	char hex[2 * EKS_MAX + 1], *text;
+	json_t *o;
+
+	hex_encode(eks, put_eks(meta, eks), hex);
+	o = json_pack("{s:s, s:i, s:b, s:b, s:i, s:i, s:b, s:b, s:b, s:s}", "policy",
+		      meta->policy, "memory", (int)meta->memory, "process", meta->process,
+		      "by_name", meta->by_name, "localities", meta->localities,
+		      "pcr_banks", meta->pcr_banks, "tpm12", meta->tpm12, "measured",
+		      meta->measured, "ppi_denied", meta->presence.denied, "ek", hex);
+	text = json_dumps(o, JSON_COMPACT);
+	json_decref(o);
+	return text;
+}
+
+int move_make_offer(struct move *m, const struct vtpm *v)
+{
+	struct move_offer o = {
+		.seq = store_seq((struct store *)&v->store, CHANNEL_OBJECT_PERMALL),
+		.epoch = v->store.epoch,
+		.name = {(const uint8_t *)v->meta.name, strlen(v->meta.name)}};
+	char *text = describe_offer(v);
+	size_t len = MOVE_OFFER_MAX;
+	uint8_t *out = malloc(len);
+	int rc = text && out ? crypt_random(o.nonce, sizeof(o.nonce)) : -ENOMEM;
+
+	if (!rc) {
+		o.description = (struct binding_part){(uint8_t *)text, strlen(text)};
+		rc = move_offer_encode(&o, out, &len);
+	}
+	free(text);
+	if (rc) {
+		free(out);
+		return rc;
+	}
+	free(m->offer.p);
+	m->offer = (struct move_bytes){out, len};
+	return 0;
+}
+
+static int copy_bytes(struct move_bytes *b, const uint8_t *p, size_t n)
+{
+	free(b->p);
+	b->p = malloc(n ? n : 1);
+	b->n = b->p ? n : 0;
+	if (!b->p)
+		return -ENOMEM;
+	memcpy(b->p, p, n);
+	return 0;
+}
+
+int move_take_offer(struct move *m, const uint8_t *body, size_t len)
+{
+	struct move_offer o;
+	int rc = move_offer_decode(body, len, &o);
+
+	if (rc || o.name.n > META_NAME_MAX || memchr(o.name.p, 0, o.name.n))
+		return -EBADMSG;
+	memcpy(m->r.name, o.name.p, o.name.n);
+	m->r.name[o.name.n] = '\0';
+	m->why[0] = '\0';
+	if (!meta_name_ok(m->r.name))
+		return -EBADMSG;
+	return copy_bytes(&m->offer, body, len);
+}
+
+static int take_eks(struct move *m, const char *hex)
+{
+	uint8_t eks[EKS_MAX];
+	size_t len = sizeof(eks);
+	int rc = hex ? hex_decode(hex, eks, &len) : -EINVAL;
+
+	return rc ? rc : copy_bytes(&m->ek, eks, len);
+}
+
+static int read_number(const json_t *o, const char *key, json_int_t max,
+		       unsigned int *out)
+{
+	const json_t *value = json_object_get(o, key);
+	json_int_t n = json_integer_value(value);
+
+	if (!json_is_integer(value) || n < 0 || n > max)
+		return -EBADMSG;
+	*out = (unsigned int)n;
+	return 0;
+}
+
+/* What registry_create() does not look at, is looked at here. */
+static int read_description(struct move *m, const json_t *o, struct registry_new *n)
+{
+	unsigned int localities, banks;
+
+	n->policy = json_string_value(json_object_get(o, "policy"));
+	n->process = json_is_true(json_object_get(o, "process"));
+	n->by_name = json_is_true(json_object_get(o, "by_name"));
+	n->tpm12 = json_is_true(json_object_get(o, "tpm12"));
+	n->measured = json_is_true(json_object_get(o, "measured"));
+	n->ppi_denied = json_is_true(json_object_get(o, "ppi_denied"));
+	if (!n->policy || strlen(n->policy) >= sizeof(((struct meta *)0)->policy) ||
+	    read_number(o, "memory", 4096, &n->memory) ||
+	    read_number(o, "localities", 31, &localities) ||
+	    read_number(o, "pcr_banks", 15, &banks) ||
+	    take_eks(m, json_string_value(json_object_get(o, "ek"))))
+		return -EBADMSG;
+	n->localities = (uint8_t)localities;
+	n->pcr_banks = (uint8_t)banks;
+	n->name = m->r.name;
+	n->has_uuid = true;
+	memcpy(n->uuid, m->r.uuid, sizeof(n->uuid));
+	return 0;
+}
+
+int move_create(struct move *m, struct error *e)
+{
+	struct registry_new n = {.name = NULL};
+	struct move_offer o;
+	struct vtpm *v;
+	json_t *description = NULL;
+	int rc = move_offer_decode(m->offer.p, m->offer.n, &o);
+
+	if (!rc)
+		description = json_loadb((const char *)o.description.p, o.description.n,
+					 JSON_REJECT_DUPLICATES, NULL);
+	if (!rc)
+		rc = json_is_object(description) ? read_description(m, description, &n)
+						 : -EBADMSG;
+	if (rc)
+		error_set(e, rc, CAUSE_PEER,
+			  "The offer of %s makes no sense here: install one release on "
+			  "both hosts.",
+			  m->r.name);
+	else
+		rc = registry_create(m->d, &n, &v, e);
+	json_decref(description);
+	return rc;
+}
+
+int move_read_pool(struct vtpmd *d, struct move_bytes *pool)
+{
+	const char *slash = strrchr(d->config, '/');
+	char path[4096];
+	int n = snprintf(path, sizeof(path), "%.*s" POOL_FILE,
+			 slash ? (int)(slash - d->config + 1) : 0, d->config);
+
+	if (n < 0 || (size_t)n >= sizeof(path))
+		return -ENAMETOOLONG;
+	return atomic_read(AT_FDCWD, path, POOL_MAX, &pool->p, &pool->n);
+}

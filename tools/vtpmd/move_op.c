@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The operation "move" of the control socket: what `vtpmctl migrate` carries between hosts. */
+#include "lib/crypt.h"
+#include "lib/text.h"
+#include "tools/vtpmd/control.h"
+#include "tools/vtpmd/move_private.h"
+#include "tools/vtpmd/registry.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WAIT_S	     60 /* for a manager: a TPM and a KMS have to be heard */
+#define MESSAGES_MAX 8
+
+/* Its manager is to answer. */
+#define PENDING                                                                        \
+	(1u << HANDOVER_JUDGING | 1u << HANDOVER_EXPORTING | 1u << HANDOVER_INCOMING | \
+	 1u << HANDOVER_IMPORTING | 1u << HANDOVER_GIVING)
+
+static void answer_state(struct control *c, struct move *m)
+{
+	json_t *out = m->outbox;
+
+	m->outbox = json_array();
+	control_answer_with(c, json_pack("{s:b, s:s, s:s, s:s, s:o}", "ok", 1, "state",
+					 handover_word(m->r.h.state), "peer", m->r.peer,
+					 "why", m->why, "messages", out));
+}
+
+void move_answer(struct move *m)
+{
+	struct control *c = m->client;
+
+	if (!c || PENDING >> m->r.h.state & 1)
+		return;
+	m->client = NULL;
+	event_del(m->late);
+	answer_state(c, m);
+}
+
+void move_on_late(evutil_socket_t fd, short what, void *ctx)
+{
+	struct move *m = ctx;
+	struct control *c = m->client;
+
+	m->client = NULL;
+	if (c)
+		answer_state(c, m);
+}
+
+static void wait_for(struct control *c, struct move *m)
+{
+	const struct timeval limit = {.tv_sec = WAIT_S};
+
+	if (m->client && m->client != c) {
+		control_answer_word(
+			c, "busy",
+			"Another `vtpmctl migrate` is at it: wait for its end.");
+		return;
+	}
+	m->client = c;
+	event_add(m->late, &limit);
+	move_answer(m);
+}
+
+void move_forget(struct control *c)
+{
+	struct move *m;
+
+	for (m = c->d->moves; m; m = m->next)
+		if (m->client == c) {
+			m->client = NULL;
+			event_del(m->late);
+		}
+}
+
+/* The move of a vTPM that is here; made if there is none. */
+static struct move *move_of(struct vtpmd *d, const char *name)
+{
+	struct move_record fresh = {.h.state = HANDOVER_HERE};
+	struct vtpm *v = registry_find(d, name);
+	struct move *m;
+
+	/* one that is away has no vTPM, and a record with its name */
+	for (m = v ? NULL : d->moves; m; m = m->next)
+		if (!strcmp(m->r.name, name))
+			return m;
+	if (!v)
+		return NULL;
+	m = move_find(d, v->meta.uuid);
+	if (m)
+		return m;
+	memcpy(fresh.uuid, v->meta.uuid, sizeof(fresh.uuid));
+	strcpy(fresh.name, v->meta.name);
+	return move_new(d, &fresh);
+}
+
+static int begin_move(struct control *c, struct move *m, const char *host)
+{
+	struct vtpm *v = registry_find(c->d, c->name);
+	uint8_t txid[HANDOVER_TXID_SIZE];
+	int rc;
+
+	if (!host || strlen(host) > POOL_NAME_MAX || !host[0])
+		return -EINVAL;
+	if (!v || !vtpm_hears(v))
+		return -ENOTCONN;
+	if (m->r.h.state == HANDOVER_ABSENT)
+		m->r.h.state = HANDOVER_HERE;
+	if (m->r.h.state != HANDOVER_HERE)
+		return -EBUSY;
+	m->why[0] = '\0';
+	strcpy(m->r.peer, host);
+	strcpy(m->r.name, v->meta.name);
+	rc = move_make_offer(m, v);
+	if (!rc)
+		rc = crypt_random(txid, sizeof(txid));
+	return rc ? rc : move_step(m, HANDOVER_BEGIN, txid);
+}
+
+static const struct {
+	const char *word;
+	enum handover_kind kind;
+} wishes[] = {
+	{"begin", HANDOVER_BEGIN},   {"export", HANDOVER_EXPORT},
+	{"commit", HANDOVER_COMMIT}, {"cancel", HANDOVER_CANCEL},
+	{"finish", HANDOVER_FINISH}, {"back", HANDOVER_GIVE_BACK},
+	{"tick", HANDOVER_TICK},
+};
+
+static int wish(struct control *c, struct move *m, const char *word, const char *host)
+{
+	size_t i;
+
+	for (i = 0; word && i < ARRAY_SIZE(wishes); i++)
+		if (!strcmp(word, wishes[i].word))
+			return wishes[i].kind == HANDOVER_BEGIN
+				       ? begin_move(c, m, host)
+				       : move_step(m, wishes[i].kind, NULL);
+	return -EINVAL;
+}
+
+/* All are of one vTPM. */
+static int hear_all(struct vtpmd *d, const char *peer, const json_t *messages,
+		    struct move **m)
+{
+	struct move_message msg;
+	const json_t *item;
+	uint8_t *bytes;
+	size_t i, len;
+	int rc = 0;
+
+	json_array_foreach(messages, i, item)
+	{
+		const char *hex = json_string_value(item);
+
+		if (!hex || i == MESSAGES_MAX)
+			return -EINVAL;
+		len = strlen(hex) / 2;
+		bytes = malloc(len + 1);
+		rc = bytes ? hex_decode(hex, bytes, &len) : -ENOMEM;
+		if (!rc)
+			rc = move_message_decode(bytes, len, &msg);
+		if (!rc)
+			rc = move_hear(d, peer, &msg);
+		if (!rc)
+			*m = move_find(d, msg.uuid);
+		free(bytes);
+		if (rc)
+			return rc;
+	}
+	return *m ? 0 : -EINVAL;
+}
+
+static void refuse_move(struct control *c, int rc)
+{
+	if (rc == -ENOTCONN)
+		control_answer_word(
+			c, "busy",
+			"The vTPM does not run: `vtpmctl start` it first, or move its "
+			"backup.");
+	else if (rc == -EBUSY)
+		control_answer_word(
+			c, "busy",
+			"A handover of the vTPM is under way: `vtpmctl migrate "
+			"--continue` goes on with it.");
+	else if (rc == -EPERM)
+		control_answer_word(
+			c, "busy",
+			"That does not fit the handover's state: see `vtpmctl "
+			"migrate --continue`.");
+	else
+		control_answer_malformed(c);
+}
+
+void move_on_control(struct control *c, const json_t *request)
+{
+	const char *peer = json_string_value(json_object_get(request, "peer"));
+	const json_t *messages = json_object_get(request, "messages");
+	struct move *m = NULL;
+	int rc;
+
+	if (messages && peer && peer[0] && strlen(peer) <= POOL_NAME_MAX) {
+		rc = hear_all(c->d, peer, messages, &m);
+	} else {
+		m = move_of(c->d, c->name);
+		if (!m) {
+			control_answer_no_such(c);
+			return;
+		}
+		rc = wish(c, m, json_string_value(json_object_get(request, "event")),
+			  json_string_value(json_object_get(request, "host")));
+	}
+	if (rc)
+		refuse_move(c, rc);
+	else
+		wait_for(c, m);
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files move*.c share. */
+#ifndef VTPMD_MOVE_PRIVATE_H
+#define VTPMD_MOVE_PRIVATE_H
+
+#include "lib/move.h"
+#include "tools/vtpmd/move.h"
+
+#include <event2/util.h>
+
+/* Vtpms that are, or were, in a handover, since the records were last erased. */
+#define MOVES_MAX 10000
+
+struct move_bytes {
+	uint8_t *p; /* malloc()ed */
+	size_t n;
+};
+
+struct move {
+	struct move *next;
+	struct vtpmd *d;
+	struct move_record r;
+	struct move_bytes offer, accept, export; /* as they were sent, or came */
+	struct move_bytes ek;			 /* TPM2B_PUBLICs, of the OFFER */
+	char why[320];				 /* it came to nothing; "": it did not */
+	json_t *outbox;		/* messages, hex, until a client takes them */
+	struct control *client; /* waits for the manager; NULL: none */
+	struct event *erase, *late, *greet;
+	struct waiter waiter; /* until the vTPM has stopped ... */
+	bool waits;	      /* ... if so */
+	bool lost;	      /* there is no manager to be told */
+};
+
+/* NULL: none, or out of memory */
+struct move *move_find(struct vtpmd *d, const uint8_t uuid[16]);
+struct move *move_new(struct vtpmd *d, const struct move_record *r);
+/* Takes an event in, and has done what follows. */
+int move_step(struct move *m, enum handover_kind kind, const uint8_t *txid);
+/* -EPERM: another host's handover; -EBADMSG, -ENOMEM */
+int __must_check move_hear(struct vtpmd *d, const char *peer,
+			   const struct move_message *msg);
+/* Answers the client that waits, unless the manager is still to answer. */
+void move_answer(struct move *m);
+/* It waited long enough. */
+void move_on_late(evutil_socket_t fd, short what, void *ctx);
+
+/* What an OFFER says. */
+
+/* Writes m->offer of the vTPM. */
+int __must_check move_make_offer(struct move *m, const struct vtpm *v);
+/* Takes another host's in.  -EBADMSG */
+int __must_check move_take_offer(struct move *m, const uint8_t *body, size_t len);
+/* Makes the vTPM that m->offer describes, and starts its manager. */
+int __must_check move_create(struct move *m, struct error *e);
+/* The pool, beside host.json.  -ENOENT */
+int __must_check move_read_pool(struct vtpmd *d, struct move_bytes *pool);
+
+#endif

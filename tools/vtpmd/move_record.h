@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The durable records of handovers: STORE/handovers/UUID, one for each vTPM that is moving or
+ * has moved.  They are beside the vTPMs' folders, so that erasing a folder leaves them.
+ *
+ *   B "xen-vtpm handover 1" | u8 enum handover_state | txid[16] | gone[16] | uuid[16]
+ *   | B name of the vTPM | B name of the other host
+ */
+#ifndef VTPMD_MOVE_RECORD_H
+#define VTPMD_MOVE_RECORD_H
+
+#include "include/compiler.h"
+#include "lib/pool.h"
+#include "tools/vtpmd/handover.h"
+#include "tools/vtpmd/meta.h"
+
+#define MOVE_RECORD_MAX 512
+
+struct move_record {
+	struct handover h;
+	uint8_t uuid[16];
+	char name[META_NAME_MAX + 1];
+	char peer[POOL_NAME_MAX + 1]; /* "": none yet */
+};
+
+/* *len: room, then bytes.  -EMSGSIZE */
+int __must_check move_record_encode(const struct move_record *r, uint8_t *out,
+				    size_t *len);
+/* -EBADMSG: it is none, or its state is not one that is recorded. */
+int __must_check move_record_decode(const uint8_t *buf, size_t len,
+				    struct move_record *r);
+/* Writes it, durably, and removes one of ABSENT, which is none. */
+int __must_check move_record_write(const char *store, const struct move_record *r);
+/* Removes it: there is no record. */
+int __must_check move_record_remove(const char *store, const uint8_t uuid[16]);
+/* Calls each with all that are there; one that does not parse is logged, and left. */
+int __must_check move_record_each(const char *store, void *ctx,
+				  void (*each)(void *ctx, const struct move_record *r));
+
+#endif
