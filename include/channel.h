@@ -204,7 +204,7 @@ enum channel_config {
 				 * vtpmd has none for it */
 
 	CONFIG_INCOMING =
-		12, /* u8, beside CREATE 1: 1 what it is comes from another host,
+		14, /* u8, beside CREATE 1: 1 what it is comes from another host,
 			       * by EVENT_MOVE */
 
 	CONFIG_SRK_HANDLE = 16,	  /* u32, a persistent handle */

@@ -33,6 +33,9 @@ static const struct vtpmctl_command commands[] = {
 	{"ca", "the CA for vTPMs' certificates: init, show", ca_main},
 	{"cert", "a vTPM's certificates: issue, install, show, export; csr: for a CA",
 	 cert_main},
+	{"peer", NULL, peer_main},
+	{"migrate", NULL, migrate_main},
+	{"migrate-receive", NULL, migrate_receive_main},
 	{"csr", NULL, csr_main}, /* help: one screen of 24 lines */
 	{"rename", NULL, rename_main},
 	{"import", NULL, import_main},

@@ -2,7 +2,7 @@
 # What an operator types: build/bin/vtpmctl.
 VTPMCTL_SRCS := $(wildcard tools/vtpmctl/*.c) $(KMS_SRCS) lib/audit.c lib/tpm2/quote.c lib/text.c lib/uuidtext.c lib/measure.c lib/firmwarelog.c \
                 tools/vtpm-verify/eventlog.c stubdom/manager/stateblob.c stubdom/manager/swtpmkey.c lib/atomic.c \
-                $(HOSTCONF_SRCS) $(HOSTTPM_SRCS) $(UNLOCK_SRCS)
+                $(HOSTCONF_SRCS) $(MOVE_SRCS) $(HOSTTPM_SRCS) $(UNLOCK_SRCS)
 VTPMCTL_LIBS := -ltss2-esys -ltss2-mu -ltss2-rc -ltss2-tctildr -ljansson -lssl -lcrypto -lxlutil -luuid
 
 # The firmware that measures, by its SHA-256: of each build, whichever host made it.

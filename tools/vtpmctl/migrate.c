@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * vtpmctl migrate, migrate-receive: carry a handover's messages between two vtpmds, and tell
+ * the source's when to go on.  They decide nothing that counts: what a lost connection or a
+ * kill of them leaves is one of tools/vtpmd/handover.h's states, from which `--continue` goes
+ * on.
+ */
+#include "lib/text.h"
+#include "tools/vtpmctl/args.h"
+#include "tools/vtpmctl/client.h"
+#include "tools/vtpmctl/file.h"
+#include "tools/vtpmctl/hostfile.h"
+#include "tools/vtpmctl/peerlink.h"
+#include "tools/vtpmctl/poolfile.h"
+#include "tools/vtpmctl/vtpmctl.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define PEER_CA	  "/etc/xen-vtpm/peer-ca.pem"
+#define PEER_CERT "/etc/xen-vtpm/peer-cert.pem"
+#define PEER_KEY  "/etc/xen-vtpm/peer-key.pem"
+#define QUIET_MAX 5   /* turns in which nothing comes of it, one after the other ... */
+#define TURNS_MAX 100 /* ... and all */
+#define CHILDREN  16
+
+struct migrate {
+	const char *name, *host, *goes_on, *listen, *socket, *config;
+	bool back;
+	struct peerlink_keys keys;
+
+	struct hostconf conf;
+	struct poolfile file;
+	struct client client;
+	struct peerlink *link;
+	char state[32], why[320], peer[POOL_NAME_MAX + 1];
+	json_t *out; /* messages for the other host */
+};
+
+#define COMMON                                                                        \
+	OPTION_TEXT("ca", struct migrate, keys.ca, "FILE", PEER_CA),                  \
+		OPTION_TEXT("cert", struct migrate, keys.cert, "FILE", PEER_CERT),    \
+		OPTION_TEXT("key", struct migrate, keys.key, "FILE", PEER_KEY),       \
+		OPTION_TEXT("config", struct migrate, config, "FILE", HOSTCONF_PATH), \
+		CLIENT_SOCKET_OPTION(struct migrate)
+
+static const struct args_option options[] = {
+	OPTION_TEXT("continue", struct migrate, goes_on, "NAME",
+		    "go on with a handover that was interrupted"),
+	OPTION_FLAG("back", struct migrate, back,
+		    "with it, at the destination: give the vTPM back"),
+	COMMON,
+};
+
+static const struct args_command command = {
+	.usage = "migrate NAME HOST | --continue NAME [OPTIONS]",
+	.about =
+		"Moves a vTPM that runs to another host of the pool (`vtpmctl peer list`), with\n"
+		"its PCRs, sessions and objects.  Until the other host has proved itself, and\n"
+		"has stored all of it, it goes on here when anything fails.\n",
+	.options = options,
+	.option_count = ARRAY_SIZE(options),
+	.word = "NAME",
+	.word_offset = offsetof(struct migrate, name),
+	.words_optional = true,
+	.second = "HOST",
+	.second_offset = offsetof(struct migrate, host),
+};
+
+static const struct args_option receive_options[] = {
+	OPTION_TEXT("listen", struct migrate, listen, "HOST:PORT",
+		    "as the pool has this host's address"),
+	COMMON,
+};
+
+static const struct args_command receive_command = {
+	.usage = "migrate-receive --listen HOST:PORT [OPTIONS]",
+	.about = "Takes vTPMs that other hosts of the pool move to this one, until it is "
+		 "ended.\n",
+	.options = receive_options,
+	.option_count = ARRAY_SIZE(receive_options),
+};
+
+/* Asks vtpmd, and keeps what it says.  An exit status. */
+static int ask_vtpmd(struct migrate *m, json_t *request, char text[CLIENT_TEXT])
+{
+	json_t *reply;
+	int rc = client_ask(&m->client, m->socket, request, &reply, text);
+
+	if (rc)
+		return rc;
+	json_decref(m->out);
+	m->out = json_incref(json_object_get(reply, "messages"));
+	snprintf(m->state, sizeof(m->state), "%s", client_text(reply, "state"));
+	snprintf(m->why, sizeof(m->why), "%s", client_text(reply, "why"));
+	snprintf(m->peer, sizeof(m->peer), "%s", client_text(reply, "peer"));
+	json_decref(reply);
+	return VTPMCTL_OK;
+}
+
+static int tell_wish(struct migrate *m, const char *event, char text[CLIENT_TEXT])
+{
+	return ask_vtpmd(m,
+			 json_pack("{s:s, s:s, s:s, s:s*}", "op", "move", "name", m->name,
+				   "event", event, "host", m->host),
+			 text);
+}
+
+static int tell_messages(struct migrate *m, const char *peer, json_t *messages,
+			 char text[CLIENT_TEXT])
+{
+	return ask_vtpmd(m,
+			 json_pack("{s:s, s:s, s:o}", "op", "move", "peer", peer,
+				   "messages", messages),
+			 text);
+}
+
+static bool state_is(const struct migrate *m, const char *word)
+{
+	return !strcmp(m->state, word);
+}
+
+/* The other host's answer to what there is to send, given to vtpmd. */
+static int exchange(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
+{
+	json_t *in = NULL;
+	int rc = peerlink_send(m->link, m->out, e);
+
+	if (!rc)
+		rc = peerlink_recv(m->link, &in, e);
+	if (rc)
+		return VTPMCTL_FAILED;
+	json_array_clear(m->out);
+	if (json_array_size(in))
+		return tell_messages(m, m->peer, in, text);
+	json_decref(in);
+	return VTPMCTL_OK;
+}
+
+/* What the source does next by itself; without a guest, at once.  NULL: it waits. */
+static const char *next_wish(const struct migrate *m)
+{
+	if (state_is(m, "proved"))
+		return "export";
+	if (state_is(m, "held"))
+		return "commit";
+	if (state_is(m, "confirmed"))
+		return "finish";
+	return NULL;
+}
+
+static bool has_ended(const struct migrate *m)
+{
+	return state_is(m, "away") || state_is(m, "here") || state_is(m, "absent");
+}
+
+/* Until it is here again, or away.  An exit status. */
+static int carry(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
+{
+	unsigned int quiet = 0, turns = 0;
+	const char *wish;
+	int rc = VTPMCTL_OK;
+
+	while (!rc && quiet < QUIET_MAX && turns++ < TURNS_MAX) {
+		wish = next_wish(m);
+		if (wish) {
+			fprintf(stderr, "%s: %s\n", m->name, m->state);
+			rc = tell_wish(m, wish, text);
+		} else if (json_array_size(m->out)) {
+			rc = exchange(m, text, e);
+			quiet = 0;
+		} else if (has_ended(m)) {
+			return VTPMCTL_OK;
+		} else {
+			usleep(200000u * quiet++);
+			rc = tell_wish(m, "tick", text);
+		}
+	}
+	return rc ? rc : VTPMCTL_FAILED;
+}
+
+static int connect_host(struct migrate *m, const char *host, struct error *e)
+{
+	struct pool_host h;
+	char address[ADDRESS_MAX];
+
+	if (!poolfile_find(&m->file, host, &h))
+		return error_set(e, -ENOENT, CAUSE_PEER,
+				 "the pool has no host %s: see `vtpmctl peer list`",
+				 host);
+	snprintf(address, sizeof(address), "%.*s", (int)h.address.n,
+		 (const char *)h.address.p);
+	return peerlink_connect(&m->keys, address, host, &m->link, e);
+}
+
+static int load_migrate(struct migrate *m, struct error *e)
+{
+	int rc = hostfile_load(m->config, &m->conf, e);
+
+	return rc ? rc : poolfile_load(&m->file, m->config, &m->conf, e);
+}
+
+static void end_migrate(struct migrate *m)
+{
+	peerlink_close(m->link);
+	client_close(&m->client);
+	json_decref(m->out);
+	poolfile_free(&m->file);
+	hostconf_free(&m->conf);
+}
+
+/* What failed, once: this host's sentence, or vtpmd's. */
+static int say(const struct migrate *m, int rc, const char *text, const struct error *e)
+{
+	if (state_is(m, "away")) {
+		fprintf(stderr, "%s runs on %s\n", m->name, m->peer);
+		return VTPMCTL_OK;
+	}
+	if (state_is(m, "here") && m->why[0])
+		fprintf(stderr, "vtpmctl: %s goes on here: %s\n", m->name, m->why);
+	else if (e->cause)
+		return vtpmctl_fail(e);
+	else if (text[0])
+		fprintf(stderr, "vtpmctl: %s\n", text);
+	else
+		fprintf(stderr,
+			"vtpmctl: the handover of %s is %s: `vtpmctl migrate --continue "
+			"%s` goes on with it\n",
+			m->name, m->state, m->name);
+	return rc ? rc : VTPMCTL_FAILED;
+}
+
+/* Before RELEASED it is taken back. */
+static void give_up(struct migrate *m, int rc)
+{
+	char ignored[CLIENT_TEXT] = "";
+
+	if (!rc || has_ended(m))
+		return;
+	if (!tell_wish(m, "cancel", ignored) && m->link && json_array_size(m->out)) {
+		struct error e = {.cause = CAUSE_NONE};
+
+		(void)!peerlink_send(m->link, m->out, &e);
+	}
+}
+
+static int run_migrate(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
+{
+	int rc;
+
+	if (load_migrate(m, e))
+		return VTPMCTL_FAILED;
+	if (m->goes_on) {
+		m->name = m->goes_on;
+		rc = tell_wish(m, m->back ? "back" : "tick", text);
+		if (!rc && !has_ended(m) && connect_host(m, m->peer, e))
+			rc = VTPMCTL_FAILED;
+	} else {
+		/* a host that cannot be reached is told before anything is begun */
+		rc = connect_host(m, m->host, e) ? VTPMCTL_FAILED
+						 : tell_wish(m, "begin", text);
+	}
+	if (!rc)
+		rc = carry(m, text, e);
+	give_up(m, rc);
+	return rc;
+}
+
+int migrate_main(int argc, char **argv)
+{
+	struct migrate m = {.socket = CLIENT_SOCKET,
+			    .config = HOSTCONF_PATH,
+			    .keys = {PEER_CA, PEER_CERT, PEER_KEY}};
+	struct error e = {.cause = CAUSE_NONE};
+	char text[CLIENT_TEXT] = "";
+	int rc;
+
+	args_parse_or_exit(&command, argc, argv, &m);
+	if (!m.goes_on == !m.host || (m.back && !m.goes_on)) {
+		fprintf(stderr,
+			"vtpmctl: migrate takes NAME and HOST, or --continue NAME; `vtpmctl "
+			"migrate --help` says more\n");
+		return VTPMCTL_USAGE;
+	}
+	rc = run_migrate(&m, text, &e);
+	rc = say(&m, rc, text, &e);
+	end_migrate(&m);
+	return rc;
+}
+
+/* One connection: each turn of the other host's is given to vtpmd. */
+static int serve_peer(struct migrate *m, int fd, struct error *e)
+{
+	char text[CLIENT_TEXT] = "", peer[POOL_NAME_MAX + 1];
+	json_t *in;
+	struct pool_host h;
+	int rc = load_migrate(m, e);
+
+	if (rc) {
+		close(fd);
+		return rc;
+	}
+	rc = peerlink_accept(&m->keys, fd, &m->link, peer, e);
+	if (!rc && !poolfile_find(&m->file, peer, &h))
+		rc = error_set(e, -EACCES, CAUSE_PEER,
+			       "%s is no host of the pool: `vtpmctl peer list`", peer);
+	while (!rc) {
+		rc = peerlink_recv(m->link, &in, e);
+		if (rc)
+			break;
+		if (json_array_size(in))
+			rc = tell_messages(m, peer, in, text);
+		else
+			json_decref(in);
+		if (rc) {
+			fprintf(stderr, "vtpmctl: %s: %s\n", peer, text);
+			break;
+		}
+		if (!m->out)
+			m->out = json_array();
+		rc = peerlink_send(m->link, m->out, e);
+		json_array_clear(m->out);
+	}
+	return rc;
+}
+
+static void serve_child(struct migrate *m, int fd)
+{
+	struct error e = {.cause = CAUSE_NONE};
+
+	(void)!serve_peer(m, fd, &e);
+	end_migrate(m);
+	_exit(0);
+}
+
+static int receive(struct migrate *m, struct error *e)
+{
+	unsigned int children = 0;
+	int fd, one, rc = peerlink_listen(m->listen, &fd, e);
+
+	while (!rc) {
+		one = accept(fd, NULL, NULL);
+		while (children &&
+		       waitpid(-1, NULL, children < CHILDREN ? WNOHANG : 0) > 0)
+			children--;
+		if (one < 0)
+			continue;
+		switch (fork()) {
+		case 0:
+			close(fd);
+			serve_child(m, one);
+			break;
+		case -1:
+			break;
+		default:
+			children++;
+		}
+		close(one);
+	}
+	return rc;
+}
+
+int migrate_receive_main(int argc, char **argv)
+{
+	struct migrate m = {.socket = CLIENT_SOCKET,
+			    .config = HOSTCONF_PATH,
+			    .keys = {PEER_CA, PEER_CERT, PEER_KEY}};
+	struct error e = {.cause = CAUSE_NONE};
+
+	args_parse_or_exit(&receive_command, argc, argv, &m);
+	if (!m.listen) {
+		fprintf(stderr, "vtpmctl: migrate-receive needs --listen HOST:PORT\n");
+		return VTPMCTL_USAGE;
+	}
+	return receive(&m, &e) ? vtpmctl_fail(&e) : VTPMCTL_OK;
+}

@@ -1,0 +1,455 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* vtpmctl peer: the hosts to which vTPMs may be moved. */
+#include "lib/crypt.h"
+#include "lib/text.h"
+#include "tools/vtpmctl/args.h"
+#include "tools/vtpmctl/file.h"
+#include "tools/vtpmctl/hostfile.h"
+#include "tools/vtpmctl/policykey.h"
+#include "tools/vtpmctl/poolfile.h"
+#include "tools/vtpmctl/vtpmctl.h"
+
+#include <errno.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int poolfile_load(struct poolfile *f, const char *config, const struct hostconf *h,
+		  struct error *e)
+{
+	int rc;
+
+	memset(f, 0, sizeof(*f));
+	if (file_beside(config, "pool", f->path, sizeof(f->path)))
+		return error_set(e, -ENAMETOOLONG, CAUSE_INTERNAL, "%s is too long",
+				 config);
+	rc = file_read(f->path, &f->bytes, &f->len, NULL);
+	if (rc == -ENOENT)
+		return 0;
+	if (rc)
+		return error_set(e, rc, CAUSE_INTERNAL, "cannot read %s: %s", f->path,
+				 strerror(-rc));
+	rc = pool_open((const uint8_t *)f->bytes, f->len, h->policy_key,
+		       sizeof(h->policy_key), &f->pool);
+	if (!rc)
+		return 0;
+	poolfile_free(f);
+	return error_set(e, rc, CAUSE_PEER,
+			 "%s is not what this host's policy key signed: bring it back, "
+			 "or remove it and `vtpmctl peer add` the hosts anew",
+			 f->path);
+}
+
+bool poolfile_find(const struct poolfile *f, const char *name, struct pool_host *h)
+{
+	struct cursor c = f->pool.host;
+
+	while (f->bytes && pool_next_host(&c, h))
+		if (h->name.n == strlen(name) && !memcmp(h->name.p, name, h->name.n))
+			return true;
+	return false;
+}
+
+void poolfile_free(struct poolfile *f)
+{
+	free(f->bytes);
+	f->bytes = NULL;
+}
+
+struct peer {
+	const char *name, *address, *ak, *srk, *pcrs, *manager, *kernel, *policy_key;
+	const char *config;
+
+	struct hostconf conf;
+	struct poolfile file;
+	EVP_PKEY *key;
+	uint8_t out[POOL_MAX];
+	struct cursor w;
+};
+
+#define CONFIG_OPTION OPTION_TEXT("config", struct peer, config, "FILE", HOSTCONF_PATH)
+#define KEY_OPTION                                                 \
+	OPTION_TEXT("policy-key", struct peer, policy_key, "FILE", \
+		    "the private key of `host init`, which signs the pool")
+
+static const struct args_option add_options[] = {
+	OPTION_TEXT("address", struct peer, address, "HOST:PORT",
+		    "where `migrate-receive` listens there"),
+	OPTION_TEXT("ak", struct peer, ak, "HEX", "Name of its attestation key"),
+	OPTION_TEXT("srk", struct peer, srk, "HEX", "Name of its storage key"),
+	OPTION_TEXT("pcrs", struct peer, pcrs, "N=HEX,N=HEX",
+		    "a boot state that it may be in: SHA-256 PCRs"),
+	OPTION_TEXT("manager", struct peer, manager, "HEX",
+		    "SHA-256 of a manager that vTPMs may run in"),
+	OPTION_TEXT("kernel", struct peer, kernel, "HEX",
+		    "the same of its stub domain's kernel"),
+	KEY_OPTION,
+	CONFIG_OPTION,
+};
+
+static const struct args_command add_command = {
+	.usage = "peer add NAME --policy-key FILE [OPTIONS]",
+	.about =
+		"Adds a host to the pool, to which vTPMs may be moved; or, of one that is in it,\n"
+		"another boot state, or another address.  --manager adds an image, for all.\n"
+		"NAME is the one in its certificate.\n",
+	.options = add_options,
+	.option_count = ARRAY_SIZE(add_options),
+	.word = "NAME",
+	.word_offset = offsetof(struct peer, name),
+};
+
+static const struct args_option remove_options[] = {KEY_OPTION, CONFIG_OPTION};
+
+static const struct args_command remove_command = {
+	.usage = "peer remove NAME --policy-key FILE [OPTIONS]",
+	.about = "Removes a host from the pool: no vTPM is moved there any more.\n",
+	.options = remove_options,
+	.option_count = ARRAY_SIZE(remove_options),
+	.word = "NAME",
+	.word_offset = offsetof(struct peer, name),
+};
+
+static const struct args_option list_options[] = {CONFIG_OPTION};
+
+static const struct args_command list_command = {
+	.usage = "peer list [OPTIONS]",
+	.about = "Lists the hosts of the pool, and the images, once their signature is "
+		 "verified.\n",
+	.options = list_options,
+	.option_count = ARRAY_SIZE(list_options),
+};
+
+static void put_part(struct cursor *w, const void *p, size_t n)
+{
+	cursor_put_u16(w, (uint16_t)n);
+	cursor_put(w, p, n);
+}
+
+static void put_text(struct cursor *w, const char *text)
+{
+	put_part(w, text, strlen(text));
+}
+
+static int put_hex(struct cursor *w, const char *hex, size_t min)
+{
+	uint8_t bytes[BINDING_NAME_MAX];
+	size_t n = sizeof(bytes);
+
+	if (hex_decode(hex, bytes, &n) || n < min)
+		return -EINVAL;
+	put_part(w, bytes, n);
+	return 0;
+}
+
+/* What is signed already, from one cursor to another. */
+static void put_same(struct cursor *w, const struct cursor *from, const struct cursor *to)
+{
+	cursor_put(w, from->rd + from->pos, to->pos - from->pos);
+}
+
+static int put_images(struct peer *p, struct error *e)
+{
+	struct cursor c = p->file.pool.image, at;
+	size_t count = p->w.pos;
+	struct pool_image image;
+	unsigned int n = 0;
+	int rc = 0;
+
+	cursor_put_u8(&p->w, 0);
+	for (at = c; p->file.bytes && pool_next_image(&c, &image); at = c, n++)
+		put_same(&p->w, &at, &c);
+	if (p->manager) {
+		if (p->kernel)
+			rc = put_hex(&p->w, p->kernel, CRYPT_HASH_SIZE);
+		else
+			put_part(&p->w, NULL, 0);
+		if (!rc)
+			rc = put_hex(&p->w, p->manager, CRYPT_HASH_SIZE);
+		n++;
+	}
+	if (rc || n > POOL_IMAGES_MAX)
+		return error_set(e, -EINVAL, CAUSE_INTERNAL,
+				 "--manager and --kernel take 64 hexadecimal digits, and "
+				 "the pool has %d images at most",
+				 POOL_IMAGES_MAX);
+	p->out[count] = (uint8_t)n;
+	return 0;
+}
+
+static int put_state(struct cursor *w, const char *pcrs)
+{
+	struct approval a = {.pcrs = (1u << POOL_PCRS) - 1};
+	uint32_t named = 0;
+	const char *at;
+	int n;
+
+	if (approval_values_parse(pcrs, &a))
+		return -EINVAL;
+	/* which it has, approval_values_parse() does not tell */
+	for (at = pcrs; at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL)
+		named |= 1u << strtoul(at, NULL, 10);
+	cursor_put_u8(w, (uint8_t)__builtin_popcount(named));
+	for (n = 0; n < POOL_PCRS; n++)
+		if (named & 1u << n) {
+			cursor_put_u8(w, (uint8_t)n);
+			cursor_put(w, a.value[n], APPROVAL_HASH_SIZE);
+		}
+	return 0;
+}
+
+/* The host that is added; old: what it was, NULL: it is new. */
+static int put_new_host(struct peer *p, const struct pool_host *old, struct error *e)
+{
+	size_t count;
+	unsigned int n = 0;
+
+	put_text(&p->w, p->name);
+	if (p->address)
+		put_text(&p->w, p->address);
+	else if (old)
+		put_part(&p->w, old->address.p, old->address.n);
+	if (p->ak ? put_hex(&p->w, p->ak, 22)
+		  : (put_part(&p->w, old->ak.p, old->ak.n), 0))
+		return error_set(e, -EINVAL, CAUSE_INTERNAL,
+				 "--ak takes a Name, in hexadecimal: `vtpmctl host show` "
+				 "there tells it");
+	if (p->srk ? put_hex(&p->w, p->srk, 22)
+		   : (put_part(&p->w, old->srk.p, old->srk.n), 0))
+		return error_set(
+			e, -EINVAL, CAUSE_INTERNAL,
+			"--srk takes a Name, in hexadecimal: `vtpmctl host show` "
+			"there tells it");
+	count = p->w.pos;
+	cursor_put_u8(&p->w, 0);
+	if (old) {
+		n = old->states;
+		cursor_put(&p->w, old->state.rd + old->state.pos,
+			   old->state.len - old->state.pos);
+	}
+	if (p->pcrs && put_state(&p->w, p->pcrs))
+		return error_set(
+			e, -EINVAL, CAUSE_INTERNAL,
+			"--pcrs takes N=HEX,N=HEX with 64 hexadecimal digits each");
+	n += p->pcrs != NULL;
+	if (!n || n > POOL_STATES_MAX)
+		return error_set(e, -EINVAL, CAUSE_INTERNAL,
+				 "a host has 1 to %d boot states in the pool: --pcrs "
+				 "gives one; remove the host first to begin anew",
+				 POOL_STATES_MAX);
+	p->out[count] = (uint8_t)n;
+	return 0;
+}
+
+static bool is_named(const struct pool_host *h, const char *name)
+{
+	return h->name.n == strlen(name) && !memcmp(h->name.p, name, h->name.n);
+}
+
+static int put_hosts(struct peer *p, bool adds, struct error *e)
+{
+	struct cursor c = p->file.pool.host, at;
+	size_t count = p->w.pos;
+	struct pool_host h;
+	unsigned int n = 0;
+	bool found = false;
+	int rc = 0;
+
+	cursor_put_u8(&p->w, 0);
+	for (at = c; !rc && p->file.bytes && pool_next_host(&c, &h); at = c) {
+		if (!is_named(&h, p->name)) {
+			put_same(&p->w, &at, &c);
+			n++;
+			continue;
+		}
+		found = true;
+		if (adds)
+			rc = put_new_host(p, &h, e);
+		n += adds;
+	}
+	if (!rc && adds && !found) {
+		if (!p->address || !p->ak || !p->srk)
+			return error_set(e, -EINVAL, CAUSE_INTERNAL,
+					 "a new host needs --address, --ak, --srk and "
+					 "--pcrs");
+		rc = put_new_host(p, NULL, e);
+		n++;
+	}
+	if (!rc && !adds && !found)
+		rc = error_set(e, -ENOENT, CAUSE_PEER,
+			       "the pool has no host %s: see `vtpmctl peer list`",
+			       p->name);
+	if (!rc && n > POOL_HOSTS_MAX)
+		rc = error_set(e, -ENOSPC, CAUSE_INTERNAL,
+			       "the pool has %d hosts at most: remove one",
+			       POOL_HOSTS_MAX);
+	p->out[count] = (uint8_t)n;
+	return rc;
+}
+
+static int sign_pool(struct peer *p, struct error *e)
+{
+	const struct crypt_part part = {p->out, p->w.pos};
+	uint8_t hash[CRYPT_HASH_SIZE], raw[APPROVAL_SIGNATURE_SIZE], one[TPM2_ECDSA_P256];
+	struct cursor w = cursor_writer(raw, sizeof(raw));
+	struct approval_signature s;
+	struct pool check;
+	int rc = cursor_ok(&p->w) ? crypt_sha256(&part, 1, hash) : -EMSGSIZE;
+
+	if (!rc)
+		rc = policykey_sign_hash(p->key, hash, &s);
+	if (!rc) {
+		approval_put_signature(&w, &s);
+		rc = tpm2_ecdsa_p256(raw, w.pos, one);
+	}
+	if (!rc) {
+		cursor_put(&p->w, one, sizeof(one));
+		rc = pool_open(p->out, p->w.pos, p->conf.policy_key,
+			       sizeof(p->conf.policy_key), &check);
+	}
+	return rc ? error_set(e, rc, CAUSE_INTERNAL,
+			      "the pool could not be signed: is the name, address or "
+			      "policy key another one than it may be?")
+		  : 0;
+}
+
+static int load_peer(struct peer *p, bool signs, struct error *e)
+{
+	uint8_t public[POLICYKEY_PUBLIC_SIZE];
+	int rc = hostfile_load(p->config, &p->conf, e);
+
+	if (!rc)
+		rc = poolfile_load(&p->file, p->config, &p->conf, e);
+	if (rc || !signs)
+		return rc;
+	rc = policykey_load(p->policy_key, &p->key, e);
+	if (!rc && (policykey_public(p->key, public) ||
+		    memcmp(public, p->conf.policy_key, sizeof(public))))
+		rc = error_set(e, -EKEYREJECTED, CAUSE_INTERNAL,
+			       "%s is not the policy key of this host; `vtpmctl host "
+			       "show` tells that one's fingerprint",
+			       p->policy_key);
+	return rc;
+}
+
+static int write_pool(struct peer *p, bool adds, struct error *e)
+{
+	int rc;
+
+	p->w = cursor_writer(p->out, sizeof(p->out));
+	put_text(&p->w, POOL_LABEL);
+	cursor_put_u64(&p->w, p->file.bytes ? p->file.pool.number + 1 : 1);
+	rc = put_images(p, e);
+	if (!rc)
+		rc = put_hosts(p, adds, e);
+	if (!rc)
+		rc = sign_pool(p, e);
+	return rc ? rc
+		  : file_write(p->file.path, 0600, true, (char *)p->out, p->w.pos, e);
+}
+
+static int run_peer(const struct args_command *command, bool adds, int argc, char **argv)
+{
+	struct peer *p = calloc(1, sizeof(*p));
+	struct error e = {.cause = CAUSE_NONE};
+	int rc;
+
+	if (!p)
+		return VTPMCTL_FAILED;
+	p->config = HOSTCONF_PATH;
+	args_parse_or_exit(command, argc, argv, p);
+	if (!p->policy_key) {
+		fprintf(stderr, "vtpmctl: --policy-key is needed: the pool is signed\n");
+		free(p);
+		return VTPMCTL_USAGE;
+	}
+	rc = load_peer(p, true, &e);
+	if (!rc)
+		rc = write_pool(p, adds, &e);
+	EVP_PKEY_free(p->key);
+	poolfile_free(&p->file);
+	hostconf_free(&p->conf);
+	free(p);
+	return rc ? vtpmctl_fail(&e) : VTPMCTL_OK;
+}
+
+static int peer_add_main(int argc, char **argv)
+{
+	return run_peer(&add_command, true, argc, argv);
+}
+
+static int peer_remove_main(int argc, char **argv)
+{
+	return run_peer(&remove_command, false, argc, argv);
+}
+
+static void print_hex(const char *what, struct binding_part part)
+{
+	char hex[2 * BINDING_NAME_MAX + 1];
+
+	hex_encode(part.p, part.n, hex);
+	printf("  %-8s %s\n", what, part.n ? hex : "a process");
+}
+
+static void print_pool(const struct pool *pool)
+{
+	struct cursor c = pool->host;
+	struct pool_host h;
+	struct pool_image image;
+	struct pool_state s;
+	int n;
+
+	while (pool_next_host(&c, &h)) {
+		printf("%.*s\n  %-8s %.*s\n", (int)h.name.n, (const char *)h.name.p,
+		       "address", (int)h.address.n, (const char *)h.address.p);
+		print_hex("ak", h.ak);
+		print_hex("srk", h.srk);
+		while (pool_next_state(&h.state, &s)) {
+			printf("  %-8s", "pcrs");
+			for (n = 0; n < POOL_PCRS; n++)
+				if (s.pcrs & 1u << n) {
+					char hex[2 * CRYPT_HASH_SIZE + 1];
+
+					hex_encode(s.value[n], CRYPT_HASH_SIZE, hex);
+					printf(" %d=%s", n, hex);
+				}
+			putchar('\n');
+		}
+	}
+	for (c = pool->image; pool_next_image(&c, &image);) {
+		puts("image");
+		print_hex("manager", image.manager);
+		print_hex("kernel", image.kernel);
+	}
+}
+
+static int peer_list_main(int argc, char **argv)
+{
+	struct peer *p = calloc(1, sizeof(*p));
+	struct error e = {.cause = CAUSE_NONE};
+	int rc;
+
+	if (!p)
+		return VTPMCTL_FAILED;
+	p->config = HOSTCONF_PATH;
+	args_parse_or_exit(&list_command, argc, argv, p);
+	rc = load_peer(p, false, &e);
+	if (!rc && p->file.bytes)
+		print_pool(&p->file.pool);
+	poolfile_free(&p->file);
+	hostconf_free(&p->conf);
+	free(p);
+	return rc ? vtpmctl_fail(&e) : VTPMCTL_OK;
+}
+
+int peer_main(int argc, char **argv)
+{
+	static const struct vtpmctl_command commands[] = {
+		{"add", "add a host, a boot state of it, or an image", peer_add_main},
+		{"list", "the hosts, their boot states, the images", peer_list_main},
+		{"remove", "remove a host", peer_remove_main},
+	};
+
+	return group_main("peer", commands, ARRAY_SIZE(commands), argc, argv);
+}

@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/vtpmctl/peerlink.h"
+#include "lib/cursor.h"
+#include "lib/move.h"
+#include "lib/text.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define SILENT_S 90 /* longer than a manager may take: tools/vtpmd/move_op.c */
+
+struct peerlink {
+	SSL_CTX *ctx;
+	SSL *ssl;
+	int fd;
+};
+
+static int fail_link(struct error *e, const char *what)
+{
+	const char *why = ERR_reason_error_string(ERR_peek_last_error());
+
+	ERR_clear_error();
+	return error_set(e, -EACCES, CAUSE_PEER,
+			 "%s (%s): see both hosts' certificates, and `vtpmctl peer list`",
+			 what, why ? why : "the connection ended");
+}
+
+static SSL_CTX *new_context(const struct peerlink_keys *k, bool server)
+{
+	SSL_CTX *ctx = SSL_CTX_new(server ? TLS_server_method() : TLS_client_method());
+
+	if (ctx && SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) == 1 &&
+	    SSL_CTX_load_verify_file(ctx, k->ca) == 1 &&
+	    SSL_CTX_use_certificate_chain_file(ctx, k->cert) == 1 &&
+	    SSL_CTX_use_PrivateKey_file(ctx, k->key, SSL_FILETYPE_PEM) == 1 &&
+	    SSL_CTX_check_private_key(ctx) == 1) {
+		SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
+				   NULL);
+		SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+		(void)SSL_CTX_set_num_tickets(ctx, 0);
+		return ctx;
+	}
+	SSL_CTX_free(ctx);
+	return NULL;
+}
+
+/* Takes fd over, also on failure. */
+static int new_link(const struct peerlink_keys *k, int fd, bool server,
+		    struct peerlink **out, struct error *e)
+{
+	const struct timeval limit = {.tv_sec = SILENT_S};
+	struct peerlink *l = calloc(1, sizeof(*l));
+
+	if (!l) {
+		close(fd);
+		return error_set(e, -ENOMEM, CAUSE_RESOURCES, "there is no memory");
+	}
+	l->fd = fd;
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+	l->ctx = new_context(k, server);
+	l->ssl = l->ctx ? SSL_new(l->ctx) : NULL;
+	if (!l->ssl || SSL_set_fd(l->ssl, fd) != 1) {
+		peerlink_close(l);
+		return fail_link(e, "this host's own certificate, key or CA for other "
+				    "hosts cannot be used");
+	}
+	*out = l;
+	return 0;
+}
+
+static int resolve(const char *address, bool passive, struct addrinfo **found,
+		   struct error *e)
+{
+	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
+				       .ai_flags = passive ? AI_PASSIVE : 0};
+	const char *colon = strrchr(address, ':');
+	char host[ADDRESS_MAX];
+	size_t n = colon ? (size_t)(colon - address) : 0;
+
+	if (!n || n >= sizeof(host))
+		return error_set(e, -EINVAL, CAUSE_NOT_CONFIGURED, "%s is no HOST:PORT",
+				 address);
+	memcpy(host, address, n);
+	host[n] = '\0';
+	/* [::1]:7771 */
+	if (host[0] == '[' && host[n - 1] == ']') {
+		memmove(host, host + 1, n - 2);
+		host[n - 2] = '\0';
+	}
+	if (getaddrinfo(host, colon + 1, &hints, found))
+		return error_set(e, -EHOSTUNREACH, CAUSE_NOT_CONFIGURED,
+				 "%s has no address: see its name, and DNS", address);
+	return 0;
+}
+
+static int connect_any(const struct addrinfo *a, int *fd)
+{
+	int rc = -ECONNREFUSED;
+
+	for (; a; a = a->ai_next) {
+		*fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		if (*fd < 0)
+			return -errno;
+		if (!connect(*fd, a->ai_addr, a->ai_addrlen))
+			return 0;
+		rc = -errno;
+		close(*fd);
+	}
+	return rc;
+}
+
+int peerlink_connect(const struct peerlink_keys *k, const char *address, const char *name,
+		     struct peerlink **out, struct error *e)
+{
+	struct addrinfo *found;
+	int fd, rc = resolve(address, false, &found, e);
+
+	if (rc)
+		return rc;
+	rc = connect_any(found, &fd);
+	freeaddrinfo(found);
+	if (rc)
+		return error_set(e, rc, CAUSE_PEER,
+				 "%s at %s cannot be reached: %s; see that `vtpmctl "
+				 "migrate-receive` runs there",
+				 name, address, strerror(-rc));
+	rc = new_link(k, fd, false, out, e);
+	if (rc)
+		return rc;
+	if (SSL_set1_host((*out)->ssl, name) == 1 && SSL_connect((*out)->ssl) == 1)
+		return 0;
+	peerlink_close(*out);
+	*out = NULL;
+	return fail_link(e,
+			 "the other host does not show that it is the one of that name");
+}
+
+int peerlink_listen(const char *address, int *fd, struct error *e)
+{
+	struct addrinfo *found;
+	int one = 1, rc = resolve(address, true, &found, e);
+
+	if (rc)
+		return rc;
+	*fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (*fd < 0 || setsockopt(*fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) ||
+	    bind(*fd, found->ai_addr, found->ai_addrlen) || listen(*fd, 8))
+		rc = -errno;
+	freeaddrinfo(found);
+	return rc ? error_set(e, rc, CAUSE_INTERNAL,
+			      "%s cannot be listened at: %s; choose another address",
+			      address, strerror(-rc))
+		  : 0;
+}
+
+/* The certificate was verified. */
+static int name_of_peer(SSL *ssl, char peer[POOL_NAME_MAX + 1])
+{
+	X509 *cert = SSL_get1_peer_certificate(ssl);
+	int n = cert ? X509_NAME_get_text_by_NID(X509_get_subject_name(cert),
+						 NID_commonName, peer, POOL_NAME_MAX + 1)
+		     : -1;
+
+	X509_free(cert);
+	return n > 0 && (size_t)n == strlen(peer) && text_is_clean(peer, (size_t)n)
+		       ? 0
+		       : -EACCES;
+}
+
+int peerlink_accept(const struct peerlink_keys *k, int fd, struct peerlink **out,
+		    char peer[POOL_NAME_MAX + 1], struct error *e)
+{
+	int rc = new_link(k, fd, true, out, e);
+
+	if (rc)
+		return rc;
+	if (SSL_accept((*out)->ssl) == 1 && !name_of_peer((*out)->ssl, peer))
+		return 0;
+	peerlink_close(*out);
+	*out = NULL;
+	return fail_link(e, "another host showed no certificate of this pool");
+}
+
+static int write_all(struct peerlink *l, const uint8_t *p, size_t n, struct error *e)
+{
+	size_t done;
+
+	if (!n || SSL_write_ex(l->ssl, p, n, &done) == 1)
+		return 0;
+	return fail_link(e, "the connection to the other host was lost");
+}
+
+static int read_all(struct peerlink *l, uint8_t *p, size_t n, struct error *e)
+{
+	size_t got;
+
+	for (; n; p += got, n -= got)
+		if (SSL_read_ex(l->ssl, p, n, &got) != 1)
+			return fail_link(e, "the connection to the other host was lost");
+	return 0;
+}
+
+static int write_number(struct peerlink *l, size_t value, struct error *e)
+{
+	uint8_t bytes[4];
+	struct cursor w = cursor_writer(bytes, sizeof(bytes));
+
+	cursor_put_u32(&w, (uint32_t)value);
+	return write_all(l, bytes, sizeof(bytes), e);
+}
+
+static int read_number(struct peerlink *l, size_t max, size_t *value, struct error *e)
+{
+	uint8_t bytes[4] = {0};
+	struct cursor r = cursor_reader(bytes, sizeof(bytes));
+	int rc = read_all(l, bytes, sizeof(bytes), e);
+
+	*value = cursor_u32(&r);
+	if (!rc && *value > max)
+		rc = error_set(e, -EBADMSG, CAUSE_PEER,
+			       "the other host sends too much at once: install one "
+			       "release on both");
+	return rc;
+}
+
+static int send_one(struct peerlink *l, const char *hex, struct error *e)
+{
+	size_t len = strlen(hex) / 2;
+	uint8_t *bytes = malloc(len + 1);
+	int rc = bytes ? hex_decode(hex, bytes, &len) : -ENOMEM;
+
+	if (rc)
+		error_set(e, rc, CAUSE_INTERNAL, "a message of vtpmd's makes no sense");
+	if (!rc)
+		rc = write_number(l, len, e);
+	if (!rc)
+		rc = write_all(l, bytes, len, e);
+	free(bytes);
+	return rc;
+}
+
+int peerlink_send(struct peerlink *l, const json_t *messages, struct error *e)
+{
+	const json_t *item;
+	size_t i;
+	int rc = write_number(l, json_array_size(messages), e);
+
+	json_array_foreach(messages, i, item)
+	{
+		if (!rc)
+			rc = json_is_string(item)
+				     ? send_one(l, json_string_value(item), e)
+				     : error_set(e, -EBADMSG, CAUSE_INTERNAL,
+						 "vtpmd's answer makes no sense");
+	}
+	return rc;
+}
+
+static int recv_one(struct peerlink *l, json_t *messages, struct error *e)
+{
+	size_t len;
+	uint8_t *bytes;
+	char *hex;
+	int rc = read_number(l, MOVE_MESSAGE_MAX, &len, e);
+
+	if (rc)
+		return rc;
+	bytes = malloc(len + 1);
+	hex = malloc(2 * len + 1);
+	rc = bytes && hex ? read_all(l, bytes, len, e) : -ENOMEM;
+	if (!rc) {
+		hex_encode(bytes, len, hex);
+		rc = json_array_append_new(messages, json_string(hex)) ? -ENOMEM : 0;
+	}
+	free(bytes);
+	free(hex);
+	return rc ? error_set(e, rc, CAUSE_RESOURCES, "there is no memory") : 0;
+}
+
+int peerlink_recv(struct peerlink *l, json_t **messages, struct error *e)
+{
+	size_t n = 0, i;
+	int rc = read_number(l, PEERLINK_MESSAGES, &n, e);
+
+	*messages = json_array();
+	for (i = 0; !rc && i < n; i++)
+		rc = recv_one(l, *messages, e);
+	if (!rc)
+		return 0;
+	json_decref(*messages);
+	*messages = NULL;
+	return rc;
+}
+
+void peerlink_close(struct peerlink *l)
+{
+	if (!l)
+		return;
+	if (l->ssl && SSL_is_init_finished(l->ssl))
+		(void)SSL_shutdown(l->ssl);
+	SSL_free(l->ssl);
+	SSL_CTX_free(l->ctx);
+	close(l->fd);
+	free(l);
+}

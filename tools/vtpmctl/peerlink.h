@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The connection between two hosts of a pool: TLS 1.3, with certificates on both sides whose
+ * common name, or DNS name, is the host's name in the pool.  What it carries are handovers'
+ * messages (lib/move.h), some at once, each way in turn:
+ *   u32 n, at most PEERLINK_MESSAGES | n * (u32 length | bytes)
+ * vtpmd has them as hexadecimal strings.
+ */
+#ifndef XVTPM_VTPMCTL_PEERLINK_H
+#define XVTPM_VTPMCTL_PEERLINK_H
+
+#include "include/compiler.h"
+#include "lib/error.h"
+#include "lib/pool.h"
+
+#include <jansson.h>
+
+#define PEERLINK_MESSAGES 8
+
+struct peerlink;
+
+/* Files, PEM. */
+struct peerlink_keys {
+	const char *ca, *cert, *key;
+};
+
+/* Connects to HOST:PORT, which has to be the host of that name. */
+int __must_check peerlink_connect(const struct peerlink_keys *k, const char *address,
+				  const char *name, struct peerlink **out,
+				  struct error *e);
+/* Listens at HOST:PORT. */
+int __must_check peerlink_listen(const char *address, int *fd, struct error *e);
+/* Takes the connected socket over, also on failure; peer: the other host's name. */
+int __must_check peerlink_accept(const struct peerlink_keys *k, int fd,
+				 struct peerlink **out, char peer[POOL_NAME_MAX + 1],
+				 struct error *e);
+/* messages: an array of hexadecimal strings. */
+int __must_check peerlink_send(struct peerlink *l, const json_t *messages,
+			       struct error *e);
+/* *messages is a new array. */
+int __must_check peerlink_recv(struct peerlink *l, json_t **messages, struct error *e);
+/* l may be NULL. */
+void peerlink_close(struct peerlink *l);
+
+#endif
