@@ -396,14 +396,26 @@ static void settle_side(struct world *w, unsigned int which, bool late)
 	if (late)
 		(void)happens(w, which, HANDOVER_CANCEL, 0, CUT_NEVER, false);
 	for (size_t i = 0; i < sizeof(answers) / sizeof(*answers); i++)
-		if (prepare_event(w, which, answers[i], true))
+		/* who waits for the other side is not lost */
+		if ((answers[i] != HANDOVER_LOST ||
+		     w->side[which].memory.state != HANDOVER_ACCEPTED) &&
+		    prepare_event(w, which, answers[i], true))
 			(void)happens(w, which, answers[i], 0, CUT_NEVER, false);
+}
+
+/* Who has it can move it again, to the other one, or soon. */
+static bool is_at_rest(const struct side *s)
+{
+	return s->running || s->memory.state == HANDOVER_ABSENT ||
+	       s->memory.state == HANDOVER_AWAY || s->memory.state == HANDOVER_RELEASED ||
+	       s->memory.state == HANDOVER_CONFIRMED;
 }
 
 static bool is_settled(const struct world *w)
 {
 	return w->side[0].up && w->side[1].up &&
-	       w->side[0].running + w->side[1].running == 1;
+	       w->side[0].running + w->side[1].running == 1 && is_at_rest(&w->side[0]) &&
+	       is_at_rest(&w->side[1]);
 }
 
 /* All that is under way is lost; then all goes well. */

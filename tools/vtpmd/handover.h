@@ -83,7 +83,7 @@ enum handover_kind {
 	HANDOVER_MSG_ABORT = 4, /* this transfer is never released */
 	HANDOVER_MSG_DONE = 5,	/* it cannot be given back any more */
 	HANDOVER_MSG_TAKEN = 6, /* the answer to BACK: it is the source's again */
-	HANDOVER_MSG_GONE = 7,	/* or: the source has nothing left, keep it */
+	HANDOVER_MSG_GONE = 7,	/* this transfer is over: who has it keeps it */
 	/* messages of the destination */
 	HANDOVER_MSG_ACCEPT = 8,
 	HANDOVER_MSG_REFUSE = 9, /* it has nothing of this transfer */

@@ -4,6 +4,7 @@
 #include "lib/move.h"
 #include "lib/text.h"
 #include "lib/tpm2/marshal.h"
+#include "tools/vtpmd/anchor.h"
 #include "tools/vtpmd/control.h"
 #include "tools/vtpmd/identity.h"
 #include "tools/vtpmd/log.h"
@@ -95,6 +96,9 @@ static struct move_bytes body_of(struct move *m, enum handover_kind message)
 	case HANDOVER_MSG_EXPORT:
 		return m->export;
 	case HANDOVER_MSG_REFUSE:
+		if (!m->why[0])
+			set_why(m, "It is there already, or in another handover: "
+				   "`vtpmctl migrate --continue` there.");
 		return (struct move_bytes){(uint8_t *)m->why, strlen(m->why)};
 	default:
 		return (struct move_bytes){NULL, 0};
@@ -445,14 +449,30 @@ static enum handover_kind answer_of(struct move *m, uint8_t step, const uint8_t 
 		if (v)
 			event_del(v->timer);
 		return keep_bytes(&m->accept, bytes, len) ? HANDOVER_LOST : HANDOVER_MADE;
-	case CHANNEL_MOVE_IMPORT:
-		take_identity(m);
-		return HANDOVER_IMPORTED;
 	case CHANNEL_MOVE_DEACTIVATE:
 		return len == 1 && !bytes[0] ? HANDOVER_UNTOUCHED : HANDOVER_TOUCHED;
 	default:
 		return HANDOVER_LOST;
 	}
+}
+
+static void on_import_anchored(void *ctx, const struct error *e)
+{
+	struct move *m = ctx;
+
+	if (e)
+		set_why(m, e->text);
+	(void)!move_step(m, e ? HANDOVER_LOST : HANDOVER_IMPORTED, NULL);
+}
+
+/* A copy of it that does not start after a power cut is none. */
+static void anchor_import(struct move *m, struct vtpm *v)
+{
+	take_identity(m);
+	anchor_made(m->d->anchor, v);
+	anchor_cancel(m->d->anchor, &m->anchored);
+	m->anchored = (struct waiter){.done = on_import_anchored, .ctx = m};
+	anchor_wait(m->d->anchor, &m->anchored);
 }
 
 void move_on_peer(void *ctx, uint8_t step, uint32_t cause, const uint8_t *bytes,
@@ -467,6 +487,9 @@ void move_on_peer(void *ctx, uint8_t step, uint32_t cause, const uint8_t *bytes,
 	if (cause) {
 		text_clean(m->why, sizeof(m->why), bytes, len);
 		kind = step == CHANNEL_MOVE_JUDGE ? HANDOVER_JUDGED_BAD : HANDOVER_LOST;
+	} else if (step == CHANNEL_MOVE_IMPORT) {
+		anchor_import(m, v);
+		return;
 	} else {
 		kind = answer_of(m, step, bytes, len);
 	}
@@ -480,6 +503,7 @@ void move_on_gone(struct vtpm *v)
 
 	if (!m)
 		return;
+	anchor_cancel(m->d->anchor, &m->anchored);
 	if (v->meta.error.cause)
 		set_why(m, v->meta.error.text);
 	else if (!m->why[0])
