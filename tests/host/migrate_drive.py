@@ -112,16 +112,19 @@ class Host:
 def settle(side, other):
     """Both are up, and nobody does anything but what waits for an answer."""
     for n in range(14):
-        for one, two in ((side, other), (other, side)):
+        for first in (side, other):
+            one, two = first, other if first is side else side
             answer = one.move(name="web1", event="tick")
             if n == 6 and one is side and answer.get("state") in ("frozen", "held", "proved", "offered"):
                 answer = one.move(name="web1", event="cancel")
             for _ in range(4):
+                if one is side and answer.get("state") == "confirmed":
+                    answer = one.move(name="web1", event="finish")
                 if not answer.get("messages"):
                     break
                 answer = two.move(peer=one.name, messages=answer["messages"])
                 one, two = two, one
-        if [h.state() for h in (side, other)].count("running") == 1 and n > 7:
+        if sorted(h.state() for h in (side, other)) == ["none", "running"] and n > 7:
             return
 
 
@@ -133,6 +136,11 @@ def wait_for(what, seconds=15):
             return value
         time.sleep(0.1)
     return what()
+
+
+def gone(host):
+    """What moved away is erased."""
+    return wait_for(lambda: host.state() == "none" or None)
 
 
 class Handover:
@@ -161,6 +169,7 @@ class Handover:
 
 
 def whole_move(source, destination, until=None):
+    gone(destination)
     h = Handover(source, destination)
     for name in Handover.STEPS:
         h.step(name)
@@ -218,7 +227,7 @@ def killed(a, b):
                 settle(source, destination)
             except (RuntimeError, OSError) as e:
                 bad.append(f"{step}/{victim}: {e}")
-            found = [wait_for(h.counter, 12 if h.state() in ("running", "starting") else 0) for h in (source, destination)]
+            found = [wait_for(h.counter, 0 if h.state() in ("none", "failed") else 12) for h in (source, destination)]
             if [f for f in found if f is not None] != [before]:
                 bad.append(f"{step}/{victim}: {before} became {found}, {source.state()}, {destination.state()}")
             if found[1] is not None and found[0] is None:
@@ -240,7 +249,7 @@ def replayed(source, destination):
     h = whole_move(source, destination)
     for to, sender, messages in h.sent + h.sent[::-1]:
         to.move(peer=sender, messages=messages)
-    ok(wait_for(destination.counter) == before and source.counter() is None and source.state() == "none",
+    ok(wait_for(destination.counter) == before and source.counter() is None and gone(source),
        "each recorded message, again: nothing comes of it")
     source, destination = destination, source
     h2 = whole_move(source, destination, "accept")

@@ -374,6 +374,7 @@ void move_end(struct vtpmd *d)
 		drop_bytes(&m->offer);
 		drop_bytes(&m->accept);
 		drop_bytes(&m->export);
+		drop_bytes(&m->ek);
 		json_decref(m->outbox);
 		event_free(m->erase);
 		event_free(m->late);
@@ -460,8 +461,15 @@ static void on_import_anchored(void *ctx, const struct error *e)
 {
 	struct move *m = ctx;
 
-	if (e)
+	struct vtpm *v = vtpm_of(m);
+
+	if (e) {
 		set_why(m, e->text);
+	} else if (v) {
+		/* it is whole: from now on it is only ever opened */
+		v->making = v->meta.creating = false;
+		vtpm_keep_meta(v);
+	}
 	(void)!move_step(m, e ? HANDOVER_LOST : HANDOVER_IMPORTED, NULL);
 }
 
@@ -549,6 +557,13 @@ int move_hear(struct vtpmd *d, const char *peer, const struct move_message *msg)
 		m->r.h.state = HANDOVER_HERE;
 	can_begin = msg->kind == HANDOVER_MSG_OFFER && is_in(m, IN(ABSENT) | IN(AWAY)) &&
 		    !vtpm_of(m);
+	if (msg->kind == HANDOVER_MSG_OFFER && is_in(m, IN(ABSENT) | IN(AWAY)) &&
+	    vtpm_of(m)) {
+		set_why(m, "What it was there is still being erased: try again.");
+		send_message(m, HANDOVER_MSG_REFUSE, msg->txid);
+		move_answer(m);
+		return 0;
+	}
 	if (can_begin) {
 		snprintf(m->r.peer, sizeof(m->r.peer), "%s", peer);
 		if (move_take_offer(m, msg->body.p, msg->body.n))
