@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Drives a handover between two vtpmds message by message, in the place of `vtpmctl migrate`:
 kills at each step, replays, changes bytes.  TAP, from number FIRST + 1 on."""
-import hashlib
 import json
 import os
 import re
@@ -149,6 +148,7 @@ class Handover:
 
     def __init__(self, source, destination):
         self.a, self.b, self.last, self.sent = source, destination, None, []
+        gone(destination)
 
     def pass_on(self, to, sender):
         self.sent.append((to, sender.name, self.last["messages"]))
@@ -169,7 +169,6 @@ class Handover:
 
 
 def whole_move(source, destination, until=None):
-    gone(destination)
     h = Handover(source, destination)
     for name in Handover.STEPS:
         h.step(name)
@@ -205,10 +204,9 @@ def under_load(a, b):
     ok(wait_for(lambda: a.state() == "none" or None) and b.state() == "running", "under load: it runs on one side")
 
 
-def killed(a, b):
+def killed(source, destination):
     """Each step, and then each of the four is killed.  The side that has it is the next source."""
     bad, n, moved = [], 0, 0
-    source, destination = b, a
     for step in Handover.STEPS:
         for victim in ("source", "destination", "source's manager", "destination's manager"):
             n += 1
@@ -274,7 +272,7 @@ def changed(source, destination):
             for step in Handover.STEPS[:Handover.STEPS.index(name)]:
                 h.step(step)
             message = bytearray.fromhex(h.last["messages"][0])
-            message[at] ^= 1
+            message[min(at, len(message) - 1)] ^= 1
             to, sender = (destination, source) if name in ("offer", "import") else (source, destination)
             answer = to.move(peer=sender.name, messages=[message.hex()])
             h.last = answer
@@ -295,14 +293,10 @@ def main():
     b.start()
     source, destination = (a, b) if a.state() != "none" else (b, a)
     wait_for(source.counter)
-    if sys.argv[4:] == ["changed"]:
-        changed(source, destination)
-    else:
-        under_load(source, destination)
-        source, destination = killed(source, destination)
-        if source.counter() is not None:
-            source, destination = replayed(source, destination)
-            changed(source, destination)
+    under_load(source, destination)
+    source, destination = killed(destination, source)
+    source, destination = replayed(source, destination)
+    changed(source, destination)
     logs = b"".join(open(f"{h.dir}/vtpmd.log", "rb").read() for h in (a, b))
     for line in re.findall(b".*(?:Sanitizer|runtime error).*(?:\n.*){12}", logs)[:3]:
         print("#", line.decode(errors="replace").replace("\n", "\n# "))
