@@ -27,9 +27,9 @@ struct move {
 	struct control *client; /* waits for the manager; NULL: none */
 	struct event *erase, *late, *greet;
 	struct waiter anchored; /* until the host's TPM knows what was imported */
-	struct waiter waiter; /* until the vTPM has stopped ... */
-	bool waits;	      /* ... if so */
-	bool lost;	      /* there is no manager to be told */
+	struct waiter waiter;	/* until the vTPM has stopped ... */
+	bool waits;		/* ... if so */
+	bool lost;		/* there is no manager to be told */
 };
 
 /* NULL: none, or out of memory */

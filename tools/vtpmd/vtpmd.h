@@ -53,7 +53,7 @@ struct vtpmd {
 	struct quote *quote; /* the host's TPM, for deep quotes */
 	struct vtpm *vtpms;
 	struct move *moves; /* handovers */
-	struct ask *asks; /* who wait for managers' answers */
+	struct ask *asks;   /* who wait for managers' answers */
 	/* The host's TPM has what starts wait for. */
 	void (*on_anchored)(struct vtpmd *d);
 	unsigned int autostart, autostarted, autostart_failed; /* of this start */
