@@ -71,7 +71,7 @@ struct peer {
 #define CONFIG_OPTION OPTION_TEXT("config", struct peer, config, "FILE", HOSTCONF_PATH)
 #define KEY_OPTION                                                 \
 	OPTION_TEXT("policy-key", struct peer, policy_key, "FILE", \
-		    "the private key of `host init`, which signs the pool")
+		    "that of `host init`, which signs the pool")
 
 static const struct args_option add_options[] = {
 	OPTION_TEXT("address", struct peer, address, "HOST:PORT",

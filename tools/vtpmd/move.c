@@ -238,13 +238,29 @@ static void do_one(struct move *m, const struct handover_todo *todo, size_t i)
 	}
 }
 
+/* Both hosts' audit logs name one transfer. */
+static void audit_state(const struct move *m)
+{
+	char text[POOL_NAME_MAX + 2 * HANDOVER_TXID_SIZE + 32];
+	char hex[2 * HANDOVER_TXID_SIZE + 1];
+	struct vtpm *v = vtpm_of(m);
+
+	if (!v || !is_in(m, IN(RELEASED) | IN(OWNED)))
+		return;
+	hex_encode(m->r.h.txid, sizeof(m->r.h.txid), hex);
+	snprintf(text, sizeof(text), "%s %s, transfer %s",
+		 is_in(m, IN(RELEASED)) ? "to" : "from", m->r.peer, hex);
+	vtpm_audit(v, "migrate", text);
+}
+
 static void tell_of_state(const struct move *m, enum handover_state before)
 {
-	if (before != m->r.h.state)
-		log_line(LOG_NOTICE, "handover of %s with %s: %s, after %s%s%s",
-			 m->r.name, m->r.peer[0] ? m->r.peer : "another host",
-			 handover_word(m->r.h.state), handover_word(before),
-			 m->why[0] ? ": " : "", m->why);
+	if (before == m->r.h.state)
+		return;
+	log_line(LOG_NOTICE, "handover of %s with %s: %s, after %s%s%s", m->r.name,
+		 m->r.peer[0] ? m->r.peer : "another host", handover_word(m->r.h.state),
+		 handover_word(before), m->why[0] ? ": " : "", m->why);
+	audit_state(m);
 }
 
 int move_step(struct move *m, enum handover_kind kind, const uint8_t *txid)
