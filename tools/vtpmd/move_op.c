@@ -54,12 +54,10 @@ static void wait_for(struct control *c, struct move *m)
 {
 	const struct timeval limit = {.tv_sec = WAIT_S};
 
-	if (m->client && m->client != c) {
-		control_answer_word(
-			c, "busy",
-			"Another `vtpmctl migrate` is at it: wait for its end.");
-		return;
-	}
+	/* one whose other host has gone may wait yet */
+	if (m->client && m->client != c)
+		control_answer_word(m->client, "busy",
+				    "Another `vtpmctl migrate` goes on with it.");
 	m->client = c;
 	event_add(m->late, &limit);
 	move_answer(m);
