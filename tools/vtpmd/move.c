@@ -562,6 +562,7 @@ int move_hear(struct vtpmd *d, const char *peer, const struct move_message *msg)
 	struct move_record fresh = {.h.state = HANDOVER_ABSENT};
 	struct move *m = move_find(d, msg->uuid);
 	bool can_begin;
+	int rc;
 
 	memcpy(fresh.uuid, msg->uuid, sizeof(fresh.uuid));
 	if (!m)
@@ -596,5 +597,10 @@ int move_hear(struct vtpmd *d, const char *peer, const struct move_message *msg)
 	if (msg->kind == HANDOVER_MSG_REFUSE &&
 	    !memcmp(msg->txid, m->r.h.txid, sizeof(msg->txid)))
 		text_clean(m->why, sizeof(m->why), msg->body.p, msg->body.n);
-	return move_step(m, (enum handover_kind)msg->kind, msg->txid);
+	rc = move_step(m, (enum handover_kind)msg->kind, msg->txid);
+	/* who offers anew has given up the last transfer: it is asked to say so */
+	if (!rc && msg->kind == HANDOVER_MSG_OFFER &&
+	    memcmp(msg->txid, m->r.h.txid, sizeof(msg->txid)) != 0)
+		rc = move_step(m, HANDOVER_TICK, NULL);
+	return rc;
 }
