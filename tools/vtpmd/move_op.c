@@ -103,6 +103,9 @@ static int begin_move(struct control *c, struct move *m, const char *host)
 
 	if (!host || strlen(host) > POOL_NAME_MAX || !host[0])
 		return -EINVAL;
+	/* a guest of Xen's would find its TPM gone, or come while it leaves */
+	if (!c->d->unix_dir || (v && !v->meta.process))
+		return -EOPNOTSUPP;
 	if (!v || !vtpm_hears(v))
 		return -ENOTCONN;
 	if (m->r.h.state == HANDOVER_ABSENT)
@@ -179,6 +182,11 @@ static void refuse_move(struct control *c, int rc)
 			c, "busy",
 			"The vTPM does not run: `vtpmctl start` it first, or move its "
 			"backup.");
+	else if (rc == -EOPNOTSUPP)
+		control_answer_word(
+			c, "busy",
+			"On Xen a vTPM does not move yet, as its guest does not move with "
+			"it: stop it, and move its backup (`vtpmctl backup`).");
 	else if (rc == -EBUSY)
 		control_answer_word(
 			c, "busy",
