@@ -22,9 +22,12 @@
  * tools/vtpmd/peer.c allows, and none after a PUT until that is answered.
  *
  * Versions: HELLO carries the range that the manager speaks; vtpmd answers with
- * the version that it chose, or EPROTO.  Unknown TLV tags are skipped, unknown
- * request types are answered ENOSYS, unknown events are ignored: both ends can
- * grow (migration, attestation) without breaking the other.
+ * the version that it chose, or EPROTO.  Unknown request types are answered ENOSYS,
+ * unknown events are ignored, unknown STATUS tags are skipped.  An unknown CONFIG tag
+ * is an end, unless it has CONFIG_MAY_BE_SKIPPED: a manager that skips "this is an
+ * import" makes an empty TPM of it.  So is an unknown flag of CHANNEL_GUEST.
+ * A manager of version 1 skips every tag that it does not know: vtpmd starts none (EPROTO),
+ * and goes on with one that ran when vtpmd was upgraded (RESUMED).
  *
  * When the connection breaks, a running manager holds back the answer of the
  * command in flight, re-opens the channel, says HELLO with mode RESUMED, repeats
@@ -33,7 +36,8 @@
 #ifndef XVTPM_CHANNEL_H
 #define XVTPM_CHANNEL_H
 
-#define CHANNEL_VERSION	    1
+#define CHANNEL_VERSION	    2
+#define CHANNEL_VERSION_MIN 1
 #define CHANNEL_XS_PATH	    "data/xen-vtpm"
 #define CHANNEL_HEADER_SIZE 12
 #define CHANNEL_PAYLOAD_MAX (512 * 1024)
@@ -154,6 +158,7 @@ enum channel_guest {
 #define CHANNEL_GUEST_IS_HVM	  2 /* vtpm-crb stands for its driver */
 #define CHANNEL_GUEST_IS_CLEARED \
 	4 /* NEW: a TPM2_Clear comes first, which was requested by PPI */
+#define CHANNEL_GUEST_IS_ALL 7
 
 enum channel_mode { CHANNEL_STARTING = 0, CHANNEL_RESUMED = 1 };
 
@@ -177,6 +182,10 @@ enum channel_object {
 
 /* Of CHANNEL_OBJECT_SOURCE_SWTPM. */
 #define CHANNEL_SOURCE_MAX (256 * 1024)
+
+/* In a tag that a manager may skip when it does not know it.  Only what a TPM is the same,
+ * and as safe, without has it. */
+#define CONFIG_MAY_BE_SKIPPED 0x8000
 
 /* TLV: u16 tag | u32 length | value.  Texts have no terminating zero. */
 enum channel_config {

@@ -119,3 +119,12 @@ void channel_tlv_put_u64(struct cursor *c, uint16_t tag, uint64_t v)
 	cursor_put_u32(c, sizeof(v));
 	cursor_put_u64(c, v);
 }
+
+uint16_t channel_version(uint16_t min, uint16_t max, uint8_t mode)
+{
+	uint16_t least = mode == CHANNEL_RESUMED ? CHANNEL_VERSION_MIN : CHANNEL_VERSION;
+
+	if (min > max || min > CHANNEL_VERSION || max < least)
+		return 0;
+	return max < CHANNEL_VERSION ? max : CHANNEL_VERSION;
+}

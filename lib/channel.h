@@ -56,4 +56,8 @@ void channel_tlv_put_u16(struct cursor *c, uint16_t tag, uint16_t v);
 void channel_tlv_put_u32(struct cursor *c, uint16_t tag, uint32_t v);
 void channel_tlv_put_u64(struct cursor *c, uint16_t tag, uint64_t v);
 
+/* The version that vtpmd speaks with a manager of this range; 0: none.  A manager of version
+ * 1 that starts would skip of its configuration what it does not know. */
+uint16_t channel_version(uint16_t min, uint16_t max, uint8_t mode);
+
 #endif

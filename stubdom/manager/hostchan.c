@@ -185,7 +185,7 @@ static int hostchan_call_hello(struct hostchan *h, struct hostchan_call *c)
 	struct cursor w = cursor_writer(head, sizeof(head));
 	int rc;
 
-	cursor_put_u16(&w, CHANNEL_VERSION);
+	cursor_put_u16(&w, CHANNEL_VERSION_MIN);
 	cursor_put_u16(&w, CHANNEL_VERSION);
 	cursor_put_u8(&w, h->running ? CHANNEL_RESUMED : CHANNEL_STARTING);
 	cursor_put(&w, h->uuid, sizeof(h->uuid));
@@ -414,6 +414,7 @@ int hostchan_hello(struct hostchan *h, uint8_t **config, size_t *len, struct err
 {
 	struct hostchan_call c = {0};
 	struct cursor in;
+	uint16_t chosen;
 	int rc = hostchan_call_hello(h, &c);
 
 	if (rc)
@@ -421,7 +422,8 @@ int hostchan_hello(struct hostchan *h, uint8_t **config, size_t *len, struct err
 				 "vtpmd did not accept this manager: %s",
 				 c.text[0] ? c.text : "the connection was closed.");
 	in = cursor_reader(c.reply, c.reply_len);
-	if (cursor_u16(&in) != CHANNEL_VERSION || !cursor_ok(&in)) {
+	chosen = cursor_u16(&in);
+	if (!cursor_ok(&in) || chosen < CHANNEL_VERSION_MIN || chosen > CHANNEL_VERSION) {
 		free(c.reply);
 		return error_set(e, -EPROTO, CAUSE_VERSION,
 				 "vtpmd chose a host channel version that this manager "
@@ -579,7 +581,7 @@ static int parse_guest(const struct hostchan_call *c, uint64_t on,
 	g->cleared = flags & CHANNEL_GUEST_IS_CLEARED;
 	g->on = cursor_u64(&r);
 	g->len = cursor_left(&r);
-	if (!cursor_ok(&r) || !makes_sense(g, on))
+	if (!cursor_ok(&r) || flags & ~CHANNEL_GUEST_IS_ALL || !makes_sense(g, on))
 		return -EBADMSG;
 	g->list = g->len ? malloc(g->len) : NULL;
 	if (g->len && !g->list)

@@ -164,6 +164,10 @@ static void take_host(struct cursor *v, uint16_t tag, struct unlock_config *c)
 		take_text(v, len, &c->kms_key_id);
 		break;
 	default: /* of a newer vtpmd */
+		if (!(tag & CONFIG_MAY_BE_SKIPPED)) {
+			c->unknown = tag;
+			cursor_fail(v);
+		}
 		(void)cursor_bytes(v, len);
 	}
 }
@@ -183,6 +187,15 @@ int unlock_config_parse(const uint8_t *tlvs, size_t len, struct unlock_config *c
 			take_host(&value, tag, c);
 		if (!cursor_done(&value))
 			cursor_fail(&cur);
+	}
+	if (c->unknown) {
+		tag = c->unknown;
+		unlock_config_free(c);
+		return error_set(
+			e, -EPROTO, CAUSE_VERSION,
+			"vtpmd's configuration has an item, %u, that this vTPM manager does "
+			"not know: install vtpmd and the vTPM manager of one release",
+			tag);
 	}
 	if (cursor_ok(&cur) && memcmp(c->uuid, none, sizeof(none)))
 		return 0;

@@ -22,6 +22,7 @@
 struct unlock_config {
 	uint8_t uuid[16];
 	char name[64];
+	uint16_t unknown; /* a tag that may not be skipped */
 	bool create;
 	bool is_copy; /* of the vTPM copy_of */
 	uint8_t copy_of[16];
@@ -46,7 +47,8 @@ struct unlock_config {
 	} cert[UNLOCK_CERTS_MAX];
 };
 
-/* -EBADMSG with CAUSE_CHANNEL when the TLVs do not parse. */
+/* -EBADMSG with CAUSE_CHANNEL when the TLVs do not parse; -EPROTO with CAUSE_VERSION when
+ * one is unknown that may not be skipped. */
 int __must_check unlock_config_parse(const uint8_t *tlvs, size_t len,
 				     struct unlock_config *c, struct error *e);
 void unlock_config_free(struct unlock_config *c);

@@ -124,7 +124,7 @@ class Taken:
                 return struct.unpack(">I", data[:4])[0], data[4:]
 
     def hello(self):
-        status, data = self.call(HELLO, struct.pack(">HHB16sQ", 1, 1, 0, bytes(16), 0))
+        status, data = self.call(HELLO, struct.pack(">HHB16sQ", 1, 2, 0, bytes(16), 0))
         at = 2
         while not status and at < len(data):
             tag, size = struct.unpack(">HI", data[at:at + 6])

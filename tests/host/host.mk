@@ -8,7 +8,7 @@ TEST_PROGRAMS += $(BUILD)/bin/keys-probe
 
 UNIT_TESTS += unlock
 unlock_UNIT_SRCS := $(HOSTTPM_SRCS) $(UNLOCK_SRCS) $(ENGINE_SRCS) \
-	lib/tpm2/quote.c lib/text.c tools/vtpmd/tpm_filter.c $(addprefix tools/vtpmctl/,policykey.c file.c)
+	lib/tpm2/quote.c lib/channel.c lib/text.c tools/vtpmd/tpm_filter.c $(addprefix tools/vtpmctl/,policykey.c file.c)
 unlock_UNIT_LIBS := $(ENGINE_LIBS) -lcrypto -Wl,--wrap=nanosleep
 
 PRELOADS := $(addprefix $(BUILD)/bin/,faultdisk.so stepclock.so)

@@ -45,8 +45,8 @@ static void send_request(uint16_t type, uint32_t id, const void *payload, uint32
 
 int main(int argc, char **argv)
 {
-	/* version 1 at least and at most; it starts; no uuid, no generation */
-	static const uint8_t hello[2 + 2 + 1 + 16 + 8] = {0, 1, 0, 1},
+	/* version 2 at least and at most; it starts; no uuid, no generation */
+	static const uint8_t hello[2 + 2 + 1 + 16 + 8] = {0, 2, 0, 2},
 						    generation[8] = {[7] = 1};
 	char buf[4096];
 

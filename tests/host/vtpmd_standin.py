@@ -73,7 +73,7 @@ class Manager:
             elif ident == want and got == kind | REPLY:
                 return struct.unpack(">I", data[:4])[0], data[4:]
 
-    def hello(self, mode=0, uuid=bytes(16), seq=0, low=1, high=1):
+    def hello(self, mode=0, uuid=bytes(16), seq=0, low=1, high=2):
         status, data = self.call(HELLO, struct.pack(">HHB16sQ", low, high, mode, uuid, seq))
         if not status and not mode:
             at = 2
@@ -107,7 +107,10 @@ class Manager:
                 behave = f.read().strip()
         if behave.startswith(("speaks", "claims")):
             self.first_words(behave.split())
-        self.hello()
+        older = behave == "older"   # of the release before
+        if self.hello(high=1 if older else 2) and older:
+            self.call(FAIL, struct.pack(">I", 18) + b"vtpmd did not accept this manager.")
+            sys.exit(1)
         if behave == "die":
             os._exit(3)
         while behave == "hang":

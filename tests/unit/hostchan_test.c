@@ -382,6 +382,8 @@ static void nonsense_about_a_guest_is_a_refusal(void **state)
 	assert_int_equal(ask_guest(h, 9, GUEST("\1\1\0\0\0\0\0\0\0")), -EBADMSG);
 	assert_int_equal(ask_guest(h, 9, GUEST("\0\1\0\0\0\0\0\0\0\11")), -EBADMSG);
 	assert_int_equal(ask_guest(h, 9, GUEST("\4\1\0\0\0\0\0\0\0\11")), -EBADMSG);
+	/* a flag of a newer vtpmd */
+	assert_int_equal(ask_guest(h, 9, GUEST("\2\10\0\0\0\0\0\0\0\11")), -EBADMSG);
 	/* a new guest with the last one's power-on, or none */
 	assert_int_equal(ask_guest(h, 9, GUEST("\1\1\0\0\0\0\0\0\0\11")), -EBADMSG);
 	assert_int_equal(ask_guest(h, 9, GUEST("\1\1\0\0\0\0\0\0\0\0")), -EBADMSG);

@@ -286,7 +286,7 @@ static uint32_t ask(uint16_t type, const void *p, size_t n)
 
 static void say_hello(void)
 {
-	uint8_t hello[29] = {0, 1, 0, 1};
+	uint8_t hello[29] = {0, 1, 0, 2};
 
 	assert_int_equal(ask(CHANNEL_HELLO, hello, sizeof(hello)), 0);
 	assert_int_equal(hellos, 1);
@@ -379,7 +379,7 @@ static void when_the_tpm_is_its_to_use(void **state)
 static void no_tpm_for_one_that_resumes(void **state)
 {
 	static const uint8_t random[] = {0x80, 1, 0, 0, 0, 12, 0, 0, 1, 0x7b, 0, 8};
-	uint8_t hello[29] = {0, 1, 0, 1, CHANNEL_RESUMED};
+	uint8_t hello[29] = {0, 1, 0, 1, CHANNEL_RESUMED}; /* an older one that runs */
 
 	assert_int_equal(ask(CHANNEL_HELLO, hello, sizeof(hello)), 0);
 	assert_int_equal(ask(CHANNEL_TPM, random, sizeof(random)), EPERM);
@@ -479,11 +479,24 @@ static void no_hello_first(void **state)
 
 static void a_version_that_is_not_spoken(void **state)
 {
-	uint8_t hello[29] = {0, 2, 0, 3};
+	uint8_t hello[29] = {0, 3, 0, 4};
 
 	assert_int_equal(ask(CHANNEL_HELLO, hello, sizeof(hello)), EPROTO);
 	assert_int_equal(hellos, 0);
 	send_frame(CHANNEL_HELLO, 1, hello, 20);
+	dropped();
+}
+
+/* It would skip of its configuration what it does not know. */
+static void an_older_manager_does_not_start(void **state)
+{
+	uint8_t hello[29] = {0, 1, 0, 1};
+
+	assert_int_equal(ask(CHANNEL_HELLO, hello, sizeof(hello)), EPROTO);
+	assert_int_equal(hellos, 0);
+	assert_int_equal(fails, 1);
+	assert_int_equal(cause, CAUSE_VERSION);
+	send_frame(CHANNEL_GET, 1, "\0\2", 2);
 	dropped();
 }
 
@@ -628,7 +641,7 @@ static void no_tpm_commands_back(void **state)
 
 static void hello_twice(void **state)
 {
-	uint8_t hello[29] = {0, 1, 0, 1};
+	uint8_t hello[29] = {0, 1, 0, 2};
 
 	say_hello();
 	send_frame(CHANNEL_HELLO, 1, hello, sizeof(hello));
@@ -676,6 +689,7 @@ int main(void)
 		PEER_TEST(guests_are_judged),
 		PEER_TEST(no_hello_first),
 		PEER_TEST(a_version_that_is_not_spoken),
+		PEER_TEST(an_older_manager_does_not_start),
 		PEER_TEST(what_only_vtpmd_may_send),
 		PEER_TEST(garbage),
 		PEER_TEST(one_request_a_turn),

@@ -4,6 +4,7 @@
  * through a wire that the tests tap and cut, and a KMS that is a table.
  */
 #include "tests/unit/unit.h"
+#include "lib/channel.h"
 #include "lib/cursor.h"
 #include "lib/slot/recovery.h"
 #include "lib/slot/shares.h"
@@ -876,12 +877,41 @@ static void a_tpm_that_is_busy_or_gone(void **state)
 	opens();
 }
 
+/* Of a newer vtpmd: a manager that skips what makes another TPM of it, makes another. */
+static void an_unknown_item_is_not_skipped(void **state)
+{
+	static const uint16_t tags[] = {0, 15, 4711, 0x7fff};
+	struct error e = {.cause = CAUSE_NONE};
+	struct unlock_config c;
+	uint8_t tlvs[64];
+	struct cursor w;
+	size_t i, known;
+
+	w = cursor_writer(tlvs, sizeof(tlvs));
+	channel_tlv_put(&w, CONFIG_UUID, "0123456789abcdef", 16);
+	known = w.pos;
+	channel_tlv_put_u8(&w, CONFIG_MAY_BE_SKIPPED | 15, 1);
+	assert_int_equal(unlock_config_parse(tlvs, w.pos, &c, &e), 0);
+	unlock_config_free(&c);
+	for (i = 0; i < ARRAY_SIZE(tags); i++) {
+		w = cursor_writer(tlvs + known, sizeof(tlvs) - known);
+		channel_tlv_put(&w, tags[i], NULL, 0);
+		e = (struct error){.cause = CAUSE_NONE};
+		assert_int_equal(unlock_config_parse(tlvs, known + w.pos, &c, &e),
+				 tags[i] ? -EPROTO : -EBADMSG);
+		assert_int_equal(e.cause, tags[i] ? CAUSE_VERSION : CAUSE_CHANNEL);
+		channel_tlv_put_u8(&w, CONFIG_CREATE, 1);
+		assert_int_not_equal(unlock_config_parse(tlvs, known + w.pos, &c, &e), 0);
+	}
+}
+
 #define UNLOCK_TEST(t) cmocka_unit_test_setup(t, setup)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		UNLOCK_TEST(every_policy_opens_again),
+		cmocka_unit_test(an_unknown_item_is_not_skipped),
 		UNLOCK_TEST(the_header_says_what_the_kms_does),
 		UNLOCK_TEST(the_kms_key_stays_away),
 		UNLOCK_TEST(nothing_secret_crosses_the_wire),

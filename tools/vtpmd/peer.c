@@ -367,9 +367,13 @@ static void peer_tpm_end(struct peer *p)
 
 #define TEXT_MAX 1000
 
+static const char other_release[] =
+	"The vTPM manager is of another release than vtpmd, and they do not understand each "
+	"other: install both of one release.";
+
 static void serve_hello(struct peer *p, const struct channel_frame *f, struct cursor *c)
 {
-	uint16_t min = cursor_u16(c), max = cursor_u16(c);
+	uint16_t min = cursor_u16(c), max = cursor_u16(c), version;
 	uint8_t mode = cursor_u8(c), uuid[16];
 	const char *why = "vtpmd refused it.";
 	struct cursor w;
@@ -385,15 +389,16 @@ static void serve_hello(struct peer *p, const struct channel_frame *f, struct cu
 		return;
 	}
 	p->said_hello = true;
-	if (min > CHANNEL_VERSION || max < CHANNEL_VERSION) {
-		peer_refuse(p, f->type, f->id, EPROTO,
-			    "vtpmd speaks version 1 of the host channel: install vtpmd "
-			    "and the vTPM manager of one release.");
+	version = channel_version(min, max, mode);
+	if (!version) {
+		peer_refuse(p, f->type, f->id, EPROTO, other_release);
+		if (mode == CHANNEL_STARTING)
+			p->owner->fail(p->ctx, CAUSE_VERSION, other_release);
 		return;
 	}
 	out = malloc(CHANNEL_PAYLOAD_MAX);
 	w = cursor_writer(out, out ? CHANNEL_PAYLOAD_MAX - 4 : 0);
-	cursor_put_u16(&w, CHANNEL_VERSION);
+	cursor_put_u16(&w, version);
 	rc = out ? p->owner->hello(p->ctx, mode, uuid, seq, &w, &why) : -ENOMEM;
 	if (!peer_answer_written(p, f, out, &w, rc, why)) {
 		p->greeted = true;
