@@ -34,6 +34,7 @@ struct tpmif {
 	struct front_config config;
 	struct xen xen;
 	bool shared; /* leaves with another uuid belong to other vTPMs: ignored */
+	bool held;   /* its TPM moves: nothing is connected or executed */
 
 	bool active; /* a leaf is served; the rest describes it */
 	uint32_t domid;
@@ -312,6 +313,14 @@ static void follow_crb(struct tpmif *t, int guest, bool online, uint64_t due)
 		guest_is_ready(t, guest, online);
 }
 
+/* While its TPM moves: a guest that is suspended, or not there yet, writes nothing, and what
+ * it finds afterwards has to be what it left; one that is destroyed is not waited for. */
+static void follow_held(struct tpmif *t, bool online)
+{
+	if (guest_state(t) == GUEST_GONE && !online)
+		end_leaf(t);
+}
+
 static void update_active(struct tpmif *t)
 {
 	char value[BACKEND_VALUE_MAX];
@@ -326,6 +335,10 @@ static void update_active(struct tpmif *t)
 	t->remove_at = 0;
 	if (is_absent(rc)) {
 		drop(t);
+		return;
+	}
+	if (t->held) {
+		follow_held(t, online);
 		return;
 	}
 	guest = guest_state(t);
@@ -385,11 +398,12 @@ static void adopt_xenbus(struct tpmif *t, const struct front_guest *g, uint32_t 
 		snprintf(t->guest, sizeof(t->guest), CHANNEL_CRB_NODES "/%u", g->domid);
 	watched_path(t, path);
 	(void)!xenstore_watch(&t->xen.store, path);
-	if (!t->crb) {
-		/* Before InitWait: a driver may look as soon as it sees that. */
+	/* Before InitWait: a driver may look as soon as it sees that. */
+	if (!t->crb)
 		write_node(t, t->leaf, "feature-protocol-v2", "1");
+	/* one that comes with its TPM has its board when that is there */
+	if (!t->crb || t->held)
 		set_xenbus_state(t, XenbusStateInitWait);
-	}
 	update_active(t);
 }
 
@@ -536,7 +550,7 @@ static void serve(struct tpmif *t)
 	size_t len;
 	int rc;
 
-	if (!t->connected)
+	if (!t->connected || t->held)
 		return;
 	rc = ring_take(&t->ring, &t->request);
 	if (rc == -EBADMSG)
@@ -603,6 +617,18 @@ static int tpmif_ready(struct front *f, const struct pollfd *fds)
 	return rc;
 }
 
+static void tpmif_hold(struct front *f, bool held)
+{
+	struct tpmif *t = tpmif_of(f);
+
+	t->held = held;
+	if (held)
+		return;
+	/* what happened meanwhile, and a command whose event was taken then */
+	look(t);
+	serve(t);
+}
+
 static void tpmif_check_cancel(struct front *f)
 {
 	const struct front_tpm *tpm = &f->all->tpm;
@@ -647,6 +673,7 @@ static const struct front_ops tpmif_ops = {
 	.ready = tpmif_ready,
 	.timeout = tpmif_timeout,
 	.check_cancel = tpmif_check_cancel,
+	.hold = tpmif_hold,
 	.stats = tpmif_stats,
 	.close = tpmif_close,
 };

@@ -37,6 +37,11 @@
  * The seconds until the leaf's removal count while each look finds the guest in a
  * state of "remove the leaf"; any other state ends them.
  *
+ * While the TPM is held, as it moves to another host or comes from one, a guest that it is
+ * given to gets InitWait, for which the toolstack waits, and nothing else; one that is served
+ * keeps its page.  Then all goes on as the guest's state says: a guest that was moved renews
+ * its page, and one that was suspended in vain goes on with the old one.
+ *
  * Refused, with a sentence in "error" of the leaf and, which stays when that goes, of
  * error/backend/vtpm/DOMID/DEVID below this domain's home: a leaf with the uuid of
  * another vTPM (of one that may be libxl's own, as the guest's line has none, the owner

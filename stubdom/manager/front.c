@@ -6,6 +6,8 @@
 void fronts_add(struct fronts *s, struct front *f)
 {
 	f->all = s;
+	if (s->held && f->ops->hold)
+		f->ops->hold(f, true);
 	s->front[s->n++] = f;
 }
 
@@ -19,6 +21,21 @@ int fronts_open(struct fronts *s, const struct front_config *config)
 	return rc;
 }
 
+static bool is_looked_at(const struct fronts *s, const struct front *f)
+{
+	return !s->held || f->ops->hold;
+}
+
+void fronts_hold(struct fronts *s, bool held)
+{
+	if (s->held == held)
+		return;
+	s->held = held;
+	for (unsigned int i = 0; i < s->n; i++)
+		if (s->front[i]->ops->hold)
+			s->front[i]->ops->hold(s->front[i], held);
+}
+
 int fronts_serve(struct fronts *s, struct pollfd *own, int ms)
 {
 	struct pollfd fds[1 + FRONTS_MAX * FRONT_POLLFDS];
@@ -30,6 +47,8 @@ int fronts_serve(struct fronts *s, struct pollfd *own, int ms)
 		struct front *f = s->front[i];
 
 		at[i] = n;
+		if (!is_looked_at(s, f))
+			continue;
 		n += f->ops->pollfds(f, fds + n);
 		left = f->ops->timeout ? f->ops->timeout(f) : -1;
 		if (left >= 0 && (ms < 0 || left < ms))
@@ -41,7 +60,9 @@ int fronts_serve(struct fronts *s, struct pollfd *own, int ms)
 		return errno == EINTR ? 1 : -errno;
 	own->revents = fds[0].revents;
 	for (unsigned int i = 0; i < s->n; i++) {
-		rc = s->front[i]->ops->ready(s->front[i], fds + at[i]);
+		rc = is_looked_at(s, s->front[i])
+			     ? s->front[i]->ops->ready(s->front[i], fds + at[i])
+			     : 0;
 		if (rc)
 			return rc;
 	}

@@ -89,6 +89,10 @@ struct front_ops {
 	int (*timeout)(const struct front *f);
 	/* Passes its guest's cancel on to front_tpm.cancel(); NULL: there is none. */
 	void (*check_cancel)(struct front *f);
+	/* The TPM is held: guests come and go, as far as adopt() lets them, but nothing is
+	 * executed and nobody is connected or disconnected until it is not held any more.
+	 * NULL: nothing is looked at meanwhile. */
+	void (*hold)(struct front *f, bool held);
 	void (*stats)(const struct front *f, struct front_stats *s);
 	void (*close)(struct front *f);
 };
@@ -98,6 +102,7 @@ struct fronts {
 	struct front_tpm tpm;
 	struct front *front[FRONTS_MAX];
 	unsigned int n;
+	bool held;
 };
 
 /* From now on f is closed by fronts_close(). */
@@ -107,6 +112,8 @@ int __must_check fronts_open(struct fronts *s, const struct front_config *config
  * and has each front do it.  Returns 0 when the time has passed, 1, and own->revents is
  * set, or -errno. */
 int __must_check fronts_serve(struct fronts *s, struct pollfd *own, int ms);
+/* While its TPM moves to another host, or comes from one (tools/vtpmd/handover.h). */
+void fronts_hold(struct fronts *s, bool held);
 /* For anyone who gets the processor while the TPM works; fronts: a struct fronts. */
 void fronts_check_cancel(void *fronts);
 /* Of all: the sums, and the guest that one of them has. */

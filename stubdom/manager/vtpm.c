@@ -50,6 +50,7 @@ struct vtpm {
 	uint64_t on;
 	bool crb; /* its guest has firmware, which holds the platform hierarchy */
 	struct vtpm_move move;
+	bool arriving; /* from another host: its guest may come, and finds it later */
 	struct latency latency;
 };
 
@@ -79,6 +80,7 @@ static struct vtpm_move_parts move_parts_of(struct vtpm *v)
 		.log = &v->log,
 		.on = &v->on,
 		.crb = &v->crb,
+		.fronts = &v->fronts,
 	};
 }
 
@@ -177,6 +179,15 @@ static int judge(struct vtpm *v, uint32_t domid, enum front_firmware firmware,
 
 	if (told->what == CHANNEL_GUEST_SAME)
 		return 0;
+	/* it was measured where it comes from, or not, and this TPM served it there */
+	if (v->arriving)
+		return told->what == CHANNEL_GUEST_RESUMED
+			       ? 0
+			       : refuse_vtpm(
+					 v, domid, -EBUSY,
+					 "this vTPM comes from another host, with its "
+					 "guest: wait until it is there",
+					 why);
 	if ((desc->measured && !told->measured) || (desc->tpm12 && told->measured))
 		return refuse_vtpm(
 			v, domid, -EPERM,
@@ -212,8 +223,14 @@ static int adopt(void *ctx, const struct front_guest *g, enum front_firmware *fi
 {
 	struct vtpm *v = ctx;
 	struct hostchan_guest told;
-	int rc = hostchan_guest(v->chan, g->domid, g->device, v->on, &told);
+	int rc;
 
+	if (v->move.frozen)
+		return refuse_vtpm(v, g->domid, -EBUSY,
+				   "this vTPM moves to another host: `vtpmctl migrate "
+				   "--continue` goes on with it, or ends it",
+				   why);
+	rc = hostchan_guest(v->chan, g->domid, g->device, v->on, &told);
 	if (told.crb)
 		*firmware = FRONT_FIRMWARE_GUEST;
 	rc = rc ? not_told(v, g->domid, rc, &told, why)
@@ -535,10 +552,8 @@ static int serve_vtpm(struct vtpm *v)
 	while (!(rc = hear(v))) {
 		own.fd = hostchan_fd(v->chan);
 		/* no guest is served while it is frozen */
-		rc = v->move.frozen ? poll(&own, 1, -1)
-				    : fronts_serve(&v->fronts, &own, -1);
-		if (v->move.frozen && rc < 0)
-			rc = errno == EINTR ? 0 : -errno;
+		fronts_hold(&v->fronts, v->move.frozen);
+		rc = fronts_serve(&v->fronts, &own, -1);
 		if (rc < 0)
 			return error_set(&v->error, rc, CAUSE_INTERNAL,
 					 "xenstore or the event channels were lost: %s",
@@ -605,19 +620,35 @@ static int draw_power_on(struct vtpm *v)
 	return 0;
 }
 
-/* What is made of a configuration: opens the state, or takes it from another host.  1:
- * vtpmd stops it. */
-static int come_up(struct vtpm *v)
+/* Takes it from another host.  The toolstack there waits for a backend before the vTPM comes,
+ * so that its guest is adopted while nothing is executed.  1: vtpmd stops it. */
+static int arrive(struct vtpm *v)
 {
 	const struct vtpm_move_parts parts = move_parts_of(v);
 	int rc;
 
-	if (v->config.incoming) {
-		prepare_state(v);
-		return vtpm_move_arrive(&v->move, &parts, &v->error);
-	}
+	prepare_state(v);
+	v->arriving = true;
+	fronts_hold(&v->fronts, true);
+	rc = open_fronts(v);
+	if (!rc)
+		rc = vtpm_move_arrive(&v->move, &parts, &v->error);
+	v->arriving = false;
+	return rc;
+}
+
+/* What is made of a configuration: opens the state, or takes it from another host, and offers
+ * it.  1: vtpmd stops it. */
+static int come_up(struct vtpm *v)
+{
+	int rc;
+
+	if (v->config.incoming)
+		return arrive(v);
 	rc = start_engine(v);
-	return rc ? rc : begin_vtpm(v);
+	if (!rc)
+		rc = begin_vtpm(v);
+	return rc || v->config.trial ? rc : open_fronts(v);
 }
 
 static int run_vtpm(struct vtpm *v)
@@ -635,8 +666,6 @@ static int run_vtpm(struct vtpm *v)
 		rc = draw_power_on(v);
 	if (!rc)
 		rc = come_up(v);
-	if (!rc && !v->config.trial)
-		rc = open_fronts(v);
 	if (!rc)
 		rc = announce(v);
 	if (!rc && !v->config.trial)

@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <openssl/crypto.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -199,11 +198,11 @@ void vtpm_move_hear(struct vtpm_move *m, const struct vtpm_move_parts *p)
 	drop_step(&s);
 }
 
-/* Waits for the next step: 0; 1: vtpmd stops it. */
+/* Waits for the next step, while its guest may come: 0; 1: vtpmd stops it. */
 static int await_step(const struct vtpm_move_parts *p, struct step *s, struct error *e)
 {
 	struct pollfd fd = {.events = POLLIN};
-	int event;
+	int event, rc;
 
 	for (;;) {
 		event = hostchan_event(p->chan);
@@ -219,9 +218,11 @@ static int await_step(const struct vtpm_move_parts *p, struct step *s, struct er
 		if (event)
 			continue;
 		fd.fd = hostchan_fd(p->chan);
-		if (poll(&fd, 1, -1) < 0 && errno != EINTR)
-			return error_set(e, -errno, CAUSE_INTERNAL,
-					 "the host channel could not be waited for");
+		rc = fronts_serve(p->fronts, &fd, -1);
+		if (rc < 0)
+			return error_set(e, rc, CAUSE_INTERNAL,
+					 "xenstore or the event channels were lost: %s",
+					 strerror(-rc));
 	}
 }
 
@@ -289,7 +290,10 @@ static int take_over(const struct vtpm_move_parts *p, const struct moveseal *s)
 		memcpy(p->firmware->platform_auth, s->platform_auth.p,
 		       s->platform_auth.n);
 	p->firmware->platform_auth_len = s->platform_auth.n;
-	*p->on = s->on;
+	/* Numbers of power-ons are vtpmd's: its guest was given this manager's own, and has
+	 * it as long as it runs.  A TPM whose start failed is no guest's. */
+	if (!s->on)
+		*p->on = 0;
 	*p->crb = s->crb;
 	/* its generations go on from here */
 	p->keys.state->seq = s->seq;
@@ -302,7 +306,13 @@ static int import_vtpm(const struct vtpm_move_parts *p, const struct moveseal *s
 	const struct engine_options options = {.version = ENGINE_TPM_20};
 	struct engine_store store = state_store(p->keys.state);
 	struct vtpm_keys keys = p->keys;
-	int rc = s->desc.tpm12 ? -EOPNOTSUPP : take_over(p, s);
+	int rc = s->desc.tpm12 ? -EOPNOTSUPP : 0;
+
+	/* its guest was offered what the OFFER says */
+	if (!rc && s->desc.localities != p->keys.config->desc.localities)
+		rc = -EBADMSG;
+	if (!rc)
+		rc = take_over(p, s);
 
 	if (!rc)
 		rc = vtpm_keys_describe(&keys, &s->desc);
@@ -337,7 +347,13 @@ static int take_import(struct vtpm_move *m, const struct vtpm_move_parts *p,
 	if (!rc)
 		rc = import_vtpm(p, &got, e);
 	moveseal_wipe(&got);
-	return rc ? rc : hostchan_moved(p->chan, CHANNEL_MOVE_IMPORT, e, NULL, 0);
+	if (rc)
+		return rc;
+	rc = hostchan_moved(p->chan, CHANNEL_MOVE_IMPORT, e, NULL, 0);
+	/* all is stored: from here on it outlives a vtpmd */
+	if (!rc)
+		hostchan_running(p->chan, p->keys.state->uuid, &p->keys.state->seq);
+	return rc;
 }
 
 int vtpm_move_arrive(struct vtpm_move *m, const struct vtpm_move_parts *p,

@@ -10,6 +10,7 @@
 
 #include "stubdom/manager/eventlog.h"
 #include "stubdom/manager/firmware.h"
+#include "stubdom/manager/front.h"
 #include "stubdom/manager/hostchan.h"
 #include "stubdom/manager/keys.h"
 #include "lib/move.h"
@@ -34,6 +35,7 @@ struct vtpm_move_parts {
 	struct eventlog *log;
 	uint64_t *on;
 	bool *crb;
+	struct fronts *fronts; /* held while it arrives */
 };
 
 /* Answers an EVENT_MOVE of a vTPM that is open. */

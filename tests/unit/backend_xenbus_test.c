@@ -693,6 +693,67 @@ static void closing_tells_the_guest(void **state)
 	assert_false(w->bound);
 }
 
+/* Its TPM comes from another host: the toolstack has its backend, the guest nothing yet. */
+static void a_guest_waits_for_its_tpm(void **state)
+{
+	teardown(state);
+	w = fake_new();
+	fronts_hold(&w->fronts, true);
+	assert_int_equal(fake_open(w, 1, false), 0);
+	guest_starts(5);
+	assert_leaf("5/0/state", "2");
+	assert_leaf("5/0/feature-protocol-v2", "1");
+	assert_true(fake_stats(w).present);
+	fake_driver(w, 5); /* which nobody can have run */
+	look();
+	assert_leaf("5/0/state", "2");
+	assert_int_equal(w->maps, 0);
+	fake_front(w, 5, "state", "1");
+	look();
+	fronts_hold(&w->fronts, false);
+	assert_leaf("5/0/state", "2");
+	driver_connects(5);
+	submit(1);
+	assert_int_equal(w->power_cycles, 1);
+}
+
+/* Its guest is suspended, to be moved, and goes on where it was. */
+static void a_held_tpm_keeps_its_guests_page(void **state)
+{
+	guest_starts(5);
+	driver_connects(5);
+	submit(1);
+	fronts_hold(&w->fronts, true);
+	submit(1); /* by a guest that runs all the same: nothing is executed */
+	assert_int_equal(fake_state(w), TPMIF_STATE_SUBMIT);
+	fake_front(w, 5, "state", "6");
+	look();
+	fake_front(w, 5, "state", "3");
+	look();
+	assert_leaf("5/0/state", "4");
+	assert_int_equal(w->maps, 1);
+	assert_int_equal(w->unmaps, 0);
+	fake_front(w, 5, "state", "4");
+	fronts_hold(&w->fronts, false);
+	assert_int_equal(w->executed, 2);
+	assert_int_equal(fake_state(w), TPMIF_STATE_FINISH);
+	assert_int_equal(w->maps, 1);
+	assert_int_equal(w->power_cycles, 1);
+}
+
+/* It went to another host. */
+static void a_guest_of_a_held_tpm_that_is_destroyed(void **state)
+{
+	guest_starts(5);
+	driver_connects(5);
+	fronts_hold(&w->fronts, true);
+	toolstack_destroys(5);
+	assert_null(fake_find(w, "backend/vtpm/5/0/state"));
+	assert_false(fake_stats(w).present);
+	assert_int_equal(w->maps, w->unmaps);
+	assert_false(w->bound);
+}
+
 #define XENBUS_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -737,6 +798,9 @@ int main(void)
 		XENBUS_TEST(a_lost_xenstore_is_said),
 		XENBUS_TEST(a_guest_that_writes_without_end),
 		XENBUS_TEST(closing_tells_the_guest),
+		XENBUS_TEST(a_guest_waits_for_its_tpm),
+		XENBUS_TEST(a_held_tpm_keeps_its_guests_page),
+		XENBUS_TEST(a_guest_of_a_held_tpm_that_is_destroyed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,6 +14,7 @@ struct double_front {
 	int ms, rc;
 	unsigned int opened, served, looked, cancels, closed;
 	struct front_stats stats;
+	bool held;
 };
 
 static struct double_front driver, model;
@@ -66,6 +67,11 @@ static void double_check_cancel(struct front *f)
 	double_of(f)->cancels++;
 }
 
+static void double_hold(struct front *f, bool held)
+{
+	double_of(f)->held = held;
+}
+
 static void double_stats(const struct front *f, struct front_stats *s)
 {
 	*s = double_of(f)->stats;
@@ -83,6 +89,7 @@ static const struct front_ops driver_ops = {
 	.ready = double_ready,
 	.timeout = double_timeout,
 	.check_cancel = double_check_cancel,
+	.hold = double_hold,
 	.stats = double_stats,
 	.close = double_close,
 };
@@ -176,6 +183,26 @@ static void the_nearest_deadline(void **state)
 	assert_int_equal(driver.served, 0);
 }
 
+/* Only who knows what that is is looked at. */
+static void a_held_tpm(void **state)
+{
+	struct pollfd own = {.fd = -1};
+
+	fronts_hold(&fronts, true);
+	assert_true(driver.held);
+	comes(&model);
+	assert_int_equal(fronts_serve(&fronts, &own, 0), 0);
+	assert_int_equal(driver.looked, 1);
+	assert_int_equal(model.looked, 0);
+	comes(&driver);
+	assert_int_equal(fronts_serve(&fronts, &own, -1), 1);
+	assert_int_equal(driver.served, 1);
+	fronts_hold(&fronts, false);
+	assert_false(driver.held);
+	assert_int_equal(fronts_serve(&fronts, &own, -1), 1);
+	assert_int_equal(model.served, 1);
+}
+
 static void a_front_that_is_lost(void **state)
 {
 	struct pollfd own = {.fd = -1};
@@ -251,13 +278,10 @@ int main(void)
 {
 #define FRONT_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		FRONT_TEST(each_front_is_served),
-		FRONT_TEST(the_owner_is_woken),
-		FRONT_TEST(the_nearest_deadline),
-		FRONT_TEST(a_front_that_is_lost),
-		FRONT_TEST(opening),
-		FRONT_TEST(only_one_has_the_guest),
-		FRONT_TEST(figures_of_all),
+		FRONT_TEST(each_front_is_served),   FRONT_TEST(the_owner_is_woken),
+		FRONT_TEST(the_nearest_deadline),   FRONT_TEST(a_held_tpm),
+		FRONT_TEST(a_front_that_is_lost),   FRONT_TEST(opening),
+		FRONT_TEST(only_one_has_the_guest), FRONT_TEST(figures_of_all),
 	};
 
 	return cmocka_run_group_tests_name("front", tests, NULL, NULL);
