@@ -4,7 +4,7 @@
  * asks for.
  *
  *   domains/DOMID	the domain's uuid, 32 hexadecimal digits, and its state: "up", "ended",
- *			"reboots"
+ *			"reboots", "suspended"
  *   store/PATH/=	the value of xenstore's node PATH
  *   ram/DOMID.FRAME	a page of that domain's
  *   opened/N		what the Nth open() of a device of /dev/xen opens, of a process
@@ -104,6 +104,18 @@ static long next_domain(uint32_t first)
 	return next;
 }
 
+/* XEN_DOMINF_shutdown, and the reason's number */
+static uint32_t flags_of(const char *state)
+{
+	uint32_t reason = !strcmp(state, "reboots")	? 1u
+			  : !strcmp(state, "suspended") ? 2u
+							: 3u;
+
+	return strcmp(state, "up")
+		       ? XEN_DOMINF_shutdown | reason << XEN_DOMINF_shutdownshift
+		       : 0;
+}
+
 static void tell(long id, xc_domaininfo_t *info)
 {
 	char path[512], name[24], state[16] = "";
@@ -121,9 +133,8 @@ static void tell(long id, xc_domaininfo_t *info)
 		known = known && fscanf(f, "%2x", &byte) == 1;
 		info->handle[i] = known ? (uint8_t)byte : 0;
 	}
-	if (f && fscanf(f, " %15s", state) == 1 && strcmp(state, "up"))
-		info->flags = XEN_DOMINF_shutdown | (strcmp(state, "reboots") ? 3u : 1u)
-							    << XEN_DOMINF_shutdownshift;
+	if (f && fscanf(f, " %15s", state) == 1)
+		info->flags = flags_of(state);
 	if (f)
 		fclose(f);
 }

@@ -14,8 +14,10 @@ sys.dont_write_bytecode = True
 from vtpmd_objects import blob  # noqa: E402
 
 REPLY = 0x8000
-HELLO, GET, PUT, TPM, READY, FAIL, STATUS, LOG, GUEST = 1, 2, 3, 4, 9, 10, 11, 12, 16
-EVENT_STOP, EVENT_STATUS = 0x4001, 0x4002
+HELLO, GET, PUT, TPM, READY, FAIL, STATUS, LOG, GUEST, MOVED = 1, 2, 3, 4, 9, 10, 11, 12, 16, 21
+EVENT_STOP, EVENT_STATUS, EVENT_MOVE = 0x4001, 0x4002, 0x4009
+JUDGE, FREEZE, THAW, OFFER, IMPORT, ACTIVATE, DEACTIVATE = 1, 2, 3, 4, 5, 6, 7  # of EVENT_MOVE
+INCOMING = 14                           # CONFIG_INCOMING
 
 
 class Manager:
@@ -26,6 +28,8 @@ class Manager:
         self.chan = chan or socket.socket(fileno=3)
         self.uuid, self.config = bytes(16), {}
         self.events = []        # that came, so far
+        self.moves, self.steps = [], []     # the steps of EVENT_MOVE that came, and are to be taken
+        self.arrived = False    # from another host, and READY was said
 
     def exact(self, n):
         data = b""
@@ -51,8 +55,10 @@ class Manager:
     def end(self):
         sys.exit(0)
 
-    def event(self, kind):
+    def event(self, kind, payload=b""):
         self.events.append(kind)
+        if kind == EVENT_MOVE:
+            self.steps.append(payload[0])
         if kind == EVENT_STOP:
             self.end()
         if kind == EVENT_STATUS:
@@ -69,7 +75,7 @@ class Manager:
         while True:
             got, ident, data = self.frame()
             if not ident:
-                self.event(got)
+                self.event(got, data)
             elif ident == want and got == kind | REPLY:
                 return struct.unpack(">I", data[:4])[0], data[4:]
 
@@ -83,6 +89,19 @@ class Manager:
                 at += 6 + size
             self.uuid = self.config[1]
         return status
+
+    def move(self, step):
+        """Its part in a handover: it believes all that it is told."""
+        self.moves.append(step)
+        answer = {JUDGE: b"", FREEZE: b"export", OFFER: b"accept", IMPORT: b"", DEACTIVATE: b"\0"}
+        if step == IMPORT:
+            self.put(1, 2, b"header")
+            self.put(2, 2, b"state")
+        if step in answer:
+            self.call(MOVED, struct.pack(">BI", step, 0) + answer[step])
+        elif self.config.get(INCOMING) == b"\1" and not self.arrived:
+            self.arrived = True
+            self.call(READY, struct.pack(">Q", 2))
 
     def put(self, obj, seq, data, uuid=None):
         return self.call(PUT, struct.pack(">HQ", obj, seq) +
@@ -123,6 +142,10 @@ class Manager:
         if "fail" in behave:
             self.call(FAIL, struct.pack(">I", 19) + b"The key is revoked.")
             sys.exit(1)
+        if self.config.get(INCOMING) == b"\1":
+            self.on = 4711      # as one that is drawn
+            self.put(1, 1, b"header")
+            return
         # GetRandom, while it may
         self.random = self.call(TPM, bytes.fromhex("80010000000c0000017b0010"))
         if self.config[3] == b"\1":
@@ -164,6 +187,8 @@ class Manager:
             return 0
         if what == "events":
             return " ".join(f"{kind:x}" for kind in self.events)
+        if what == "moves":
+            return " ".join(map(str, self.moves))
         if what == "asked":     # for its status, so far
             return self.asked
         if what == "raw":
@@ -224,11 +249,13 @@ class Manager:
         server.bind(self.path + ".ctl")
         server.listen()
         while True:
+            while self.steps:
+                self.move(self.steps.pop(0))
             ready, _, _ = select.select([server, self.chan], [], [])
             if self.chan in ready:
-                kind, ident, _ = self.frame()
+                kind, ident, data = self.frame()
                 if not ident:
-                    self.event(kind)
+                    self.event(kind, data)
             if server in ready:
                 client = server.accept()[0]
                 line = client.makefile().readline().split()

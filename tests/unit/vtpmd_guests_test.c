@@ -304,6 +304,49 @@ static void who_comes_in_by_migration_is_refused(void **state)
 	is(5, CHANNEL_GUEST_NEW);
 }
 
+/* All but the one that comes along waits. */
+static void who_comes_with_its_vtpm_goes_on(void **state)
+{
+	uint8_t one[16];
+	uint64_t own = on = 4711; /* the manager's, which has started no guest */
+
+	memset(one, 1, sizeof(one));
+	guests_arrive(&guests, true, one);
+	starts(4, 2, "web2--incoming");
+	assert_int_equal(comes(4), -EPERM);
+	starts(5, 1, "web1"); /* one of the same file, that was started here */
+	assert_int_equal(comes(5), -EBUSY);
+	assert_non_null(strstr(verdict.why, "another host"));
+	strcpy(domains[5].name, "web1--incoming");
+	assert_int_equal(comes_with(5, GUESTS_MEASURED), 0);
+	assert_int_equal(verdict.what, CHANNEL_GUEST_RESUMED);
+	assert_false(verdict.measured);
+	is(5, CHANNEL_GUEST_SAME);
+	starts(6, 1, "web1--incoming"); /* a second one of that uuid */
+	assert_int_equal(comes(6), -EPERM);
+	ends(6);
+	guests_arrive(&guests, false, NULL);
+	strcpy(domains[5].name, "web1");
+	is(5, CHANNEL_GUEST_SAME);
+	assert_int_equal(on, own);
+	ends(5);
+	starts(7, 1, "web1"); /* its reboot */
+	is(7, CHANNEL_GUEST_NEW);
+	starts(8, 3, "db1--incoming"); /* nothing is announced any more */
+	assert_int_equal(comes(8), -EPERM);
+}
+
+static void a_vtpm_comes_without_a_guest(void **state)
+{
+	guests_arrive(&guests, true, NULL);
+	starts(5, 1, "web1--incoming");
+	assert_int_equal(comes(5), -EPERM);
+	starts(6, 2, "web2");
+	assert_int_equal(comes(6), -EBUSY);
+	guests_arrive(&guests, false, NULL);
+	is(6, CHANNEL_GUEST_NEW);
+}
+
 static void only_measured_ones(void **state)
 {
 	starts(5, 1, "a");
@@ -592,6 +635,8 @@ int main(void)
 		GUESTS_TEST(a_living_domain_gets_no_second_power_on),
 		GUESTS_TEST(no_domain_no_power_on),
 		GUESTS_TEST(who_comes_in_by_migration_is_refused),
+		GUESTS_TEST(who_comes_with_its_vtpm_goes_on),
+		GUESTS_TEST(a_vtpm_comes_without_a_guest),
 		GUESTS_TEST(only_measured_ones),
 		GUESTS_TEST(a_launch_is_for_one_domain),
 		GUESTS_TEST(a_restored_guest_goes_on),

@@ -345,7 +345,9 @@ static void op_stop(struct control *c, struct vtpm *v)
 		return;
 	}
 	c->ran = !vtpm_is(v, VTPM_DOWN);
-	rc = vtpm_stop(v, &e);
+	rc = move_may_stop(v, &e);
+	if (!rc)
+		rc = vtpm_stop(v, &e);
 	if (rc)
 		control_answer_refuse(c, rc, &e);
 	else

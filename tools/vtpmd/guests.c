@@ -235,8 +235,17 @@ static bool can_resume(const struct guests *g, const uint8_t uuid[16], uint64_t 
 	return on && on == g->last.on && !memcmp(g->last.uuid, uuid, 16);
 }
 
+/* Whether it comes with the vTPM. */
+static bool is_company(const struct guests *g, const uint8_t uuid[16])
+{
+	return g->arrives && g->has_company &&
+	       !memcmp(g->company, uuid, sizeof(g->company));
+}
+
 static bool does_resume(const struct guests *g, const uint8_t uuid[16], uint64_t on)
 {
+	if (g->arrives)
+		return on && is_company(g, uuid);
 	return on && on == g->last.on && guests_resumes(g) && !memcmp(g->saved, uuid, 16);
 }
 
@@ -297,18 +306,24 @@ static int power_on(struct guests *g, uint32_t domid, uint64_t on,
 	return 0;
 }
 
-static int identify(const struct guests_place *p, uint32_t domid,
-		    struct guests_verdict *v)
+static int identify(const struct guests *g, uint32_t domid, struct guests_verdict *v)
 {
+	bool incoming;
 	int rc;
 
-	if (xen_uuid(p->xen, domid, v->uuid))
+	if (xen_uuid(g->at.xen, domid, v->uuid))
 		return refuse_guest(v, -ENOENT, "Xen has no such domain");
-	if (is_incoming(p->xen, domid, &rc))
+	incoming = is_incoming(g->at.xen, domid, &rc);
+	if (incoming && !is_company(g, v->uuid))
 		return refuse_guest(
 			v, -EPERM,
 			"it comes by `xl migrate`, and what its vTPM holds does "
-			"not: shut it down there and start it here");
+			"not: use `vtpmctl migrate`, or shut it down there and start it here");
+	if (!rc && !incoming && g->arrives)
+		return refuse_guest(
+			v, -EBUSY,
+			"its vTPM comes from another host and is not there yet: see "
+			"`vtpmctl show`");
 	return rc ? refuse_guest(
 			    v, -EPERM,
 			    "its name cannot be read from xenstore: `systemctl status xenstored`")
@@ -326,7 +341,7 @@ int guests_judge(struct guests *g, uint32_t domid, uint64_t on, enum guests_serv
 		v->on = g->last.on = on + 1;
 		return measured(&g->at, served, v, list);
 	}
-	rc = identify(&g->at, domid, v);
+	rc = identify(g, domid, v);
 	if (rc)
 		return rc;
 	guests_released(g);
@@ -339,7 +354,8 @@ int guests_judge(struct guests *g, uint32_t domid, uint64_t on, enum guests_serv
 			v, -EPERM,
 			"another domain has its uuid, see `xl list -v`: give each "
 			"its own");
-	rc = measured(&g->at, served, v, list);
+	/* one that was measured elsewhere has that in its PCRs */
+	rc = g->arrives ? 0 : measured(&g->at, served, v, list);
 	return rc ? rc : power_on(g, domid, on, v);
 }
 
@@ -373,6 +389,14 @@ int guests_set_launched(struct guests *g, bool launched)
 	if (rc)
 		g->launched = before;
 	return rc;
+}
+
+void guests_arrive(struct guests *g, bool arrives, const uint8_t *uuid)
+{
+	g->arrives = arrives;
+	g->has_company = arrives && uuid;
+	if (g->has_company)
+		memcpy(g->company, uuid, sizeof(g->company));
 }
 
 void guests_revoke(struct guests *g)

@@ -14,6 +14,9 @@
  *   had another power-on before         -> refused, as that one's PCRs are lost: the TPM
  *                                          served another domain since, or was restarted
  *   is the saved one, to be resumed     -> resumed: the power-on that it was saved with
+ *   comes by `xl migrate`, and the vTPM -> resumed: the manager's own, which the source's
+ *     comes with it, from its last host    manager has no say in
+ *   comes by `xl migrate` otherwise     -> refused
  *   is restored by a launch, and its    -> refused: it was not booted by that launch, so
  *     power-on is lost                     that what this measured is not its
  *
@@ -65,6 +68,10 @@ struct guests {
 	uint8_t saved[16]; /* the uuid that the resumed domain has */
 	uint64_t until;
 	bool launched; /* as in struct meta */
+	/* The vTPM comes from another host, and no guest has it before it is there, but one:
+	 * the domain with this uuid, which comes with it. */
+	bool arrives, has_company;
+	uint8_t company[16];
 };
 
 /* Which guests are served. */
@@ -105,6 +112,9 @@ void guests_released(struct guests *g);
 int __must_check guests_resume(struct guests *g, uint64_t on, const uint8_t *launched);
 /* -EIO, ...: the file has what it had. */
 int __must_check guests_set_launched(struct guests *g, bool launched);
+/* The vTPM comes from another host, and with it the domain with this uuid; NULL: none, or
+ * it is not known any more.  false: it is there. */
+void guests_arrive(struct guests *g, bool arrives, const uint8_t *uuid);
 /* No guest is resumed. */
 void guests_revoke(struct guests *g);
 /* Domain uuid is launched to boot: an earlier launch, whose xl ended, restores it not. */

@@ -172,6 +172,14 @@ static void ask_judge(struct move *m)
 	drop_bytes(&pool);
 }
 
+/* It is this host's: what guests it may have is as ever. */
+static void end_arrival(struct vtpm *v)
+{
+	if (!v->guests.arrives)
+		return;
+	guests_arrive(&v->guests, false, NULL);
+}
+
 /* Its manager runs and waits; or is started as after a crash. */
 static void have_it_run(struct move *m, enum channel_move step)
 {
@@ -180,6 +188,7 @@ static void have_it_run(struct move *m, enum channel_move step)
 
 	if (!v)
 		return;
+	end_arrival(v);
 	if (peer_is_greeted(v->peer))
 		tell_manager(m, step, NULL, 0);
 	else if (vtpm_is(v, VTPM_DOWN) && v->meta.wanted && vtpm_start(v, &e))
@@ -375,6 +384,8 @@ void move_resume(struct vtpmd *d)
 
 	for (m = d->moves; m; m = m->next) {
 		handover_restart(&m->r.h, &todo);
+		if (vtpm_of(m) && is_in(m, IN(PREPARED) | IN(BACK)))
+			guests_arrive(&vtpm_of(m)->guests, true, NULL);
 		for (i = 0; i < todo.n; i++)
 			if (todo.item[i].act != HANDOVER_ACTIVATE)
 				do_one(m, &todo, i);
@@ -399,17 +410,22 @@ void move_end(struct vtpmd *d)
 	}
 }
 
+static int refuse_in_handover(const struct vtpm *v, const struct move *m, struct error *e)
+{
+	return error_set(e, -EBUSY, CAUSE_LEASE,
+			 "The vTPM %s is in a handover with %s (%s): `vtpmctl migrate "
+			 "--continue %s` goes on with it.",
+			 v->meta.name, m->r.peer, handover_word(m->r.h.state),
+			 v->meta.name);
+}
+
 int move_may_start(const struct vtpm *v, struct error *e)
 {
 	const struct move *m = move_find(v->d, v->meta.uuid);
 
 	if (!m || handover_runs(&m->r.h) || (is_in(m, IN(INCOMING)) && v->making))
 		return 0;
-	return error_set(e, -EBUSY, CAUSE_LEASE,
-			 "The vTPM %s is in a handover with %s (%s): `vtpmctl migrate "
-			 "--continue %s` goes on with it.",
-			 v->meta.name, m->r.peer, handover_word(m->r.h.state),
-			 v->meta.name);
+	return refuse_in_handover(v, m, e);
 }
 
 int move_may_change(const struct vtpm *v, struct error *e)
@@ -418,11 +434,17 @@ int move_may_change(const struct vtpm *v, struct error *e)
 
 	if (!m || is_in(m, IN(HERE) | IN(ABSENT) | IN(AWAY) | IN(OWNED)))
 		return 0;
-	return error_set(e, -EBUSY, CAUSE_LEASE,
-			 "The vTPM %s is in a handover with %s (%s): `vtpmctl migrate "
-			 "--continue %s` goes on with it.",
-			 v->meta.name, m->r.peer, handover_word(m->r.h.state),
-			 v->meta.name);
+	return refuse_in_handover(v, m, e);
+}
+
+int move_may_stop(const struct vtpm *v, struct error *e)
+{
+	const struct move *m = move_find(v->d, v->meta.uuid);
+
+	if (!m || handover_runs(&m->r.h) || vtpm_is(v, VTPM_DOWN) ||
+	    is_in(m, IN(ABSENT) | IN(AWAY) | IN(INCOMING) | IN(ACCEPTED) | IN(IMPORTING)))
+		return 0;
+	return refuse_in_handover(v, m, e);
 }
 
 bool move_is_incoming(const struct vtpm *v)
@@ -438,6 +460,24 @@ void move_on_hello(struct vtpm *v)
 
 	if (m && move_is_incoming(v))
 		event_add(m->greet, &soon);
+}
+
+/* What is not recorded is this host's, and what was frozen goes on.  One that runs already
+ * does not mind. */
+void move_on_resumed(struct vtpm *v)
+{
+	const struct move *m = move_find(v->d, v->meta.uuid);
+	const uint8_t step = CHANNEL_MOVE_ACTIVATE;
+
+	if (!m || handover_runs(&m->r.h))
+		peer_event_with(v->peer, CHANNEL_EVENT_MOVE, &step, 1);
+}
+
+bool move_waits(const struct vtpm *v)
+{
+	const struct move *m = move_find(v->d, v->meta.uuid);
+
+	return m && is_in(m, IN(ACCEPTED) | IN(IMPORTING) | IN(PREPARED));
 }
 
 /* What the destination's manager stored is of these keys. */

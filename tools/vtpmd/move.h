@@ -25,10 +25,16 @@ void move_end(struct vtpmd *d);
 int __must_check move_may_start(const struct vtpm *v, struct error *e);
 /* Whether it may be deleted or renamed. */
 int __must_check move_may_change(const struct vtpm *v, struct error *e);
+/* Whether an operator may have it stopped: not while only its manager has the PCRs. */
+int __must_check move_may_stop(const struct vtpm *v, struct error *e);
 /* Whether it is made of what comes from another host. */
 bool move_is_incoming(const struct vtpm *v);
 /* Its manager got its configuration: it is told of the OFFER. */
 void move_on_hello(struct vtpm *v);
+/* One that ran on without vtpmd is connected again: it may have waited for a word. */
+void move_on_resumed(struct vtpm *v);
+/* Whether its manager waits for what comes from another host, as long as that takes. */
+bool move_waits(const struct vtpm *v);
 /* CHANNEL_MOVED (struct peer_owner). */
 void move_on_peer(void *ctx, uint8_t step, uint32_t cause, const uint8_t *bytes,
 		  size_t len);

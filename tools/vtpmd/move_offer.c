@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <uuid/uuid.h>
 
 #define POOL_FILE "pool"
 #define EKS_MAX	  (META_EKS * (META_EK_MAX + 2))
@@ -33,8 +34,8 @@ static size_t put_eks(const struct meta *meta, uint8_t out[EKS_MAX])
 static char *describe_offer(const struct vtpm *v)
 {
 	const struct meta *meta = &v->meta;
-	uint8_t eks[EKS_MAX];
-	char hex[2 * EKS_MAX + 1], *text;
+	uint8_t eks[EKS_MAX], guest[16];
+	char hex[2 * EKS_MAX + 1], uuid[37], *text;
 	json_t *o;
 
 	hex_encode(eks, put_eks(meta, eks), hex);
@@ -43,6 +44,10 @@ static char *describe_offer(const struct vtpm *v)
 		      "by_name", meta->by_name, "localities", meta->localities,
 		      "pcr_banks", meta->pcr_banks, "tpm12", meta->tpm12, "measured",
 		      meta->measured, "ppi_denied", meta->presence.denied, "ek", hex);
+	if (move_guest(v, guest)) {
+		uuid_unparse_lower(guest, uuid);
+		json_object_set_new(o, "guest", json_string(uuid));
+	}
 	text = json_dumps(o, JSON_COMPACT);
 	json_decref(o);
 	return text;
@@ -145,6 +150,16 @@ static int read_description(struct move *m, const json_t *o, struct registry_new
 	return 0;
 }
 
+/* Until it is here it has no other guest than the one that comes along. */
+static void await_guest(struct vtpm *v, const json_t *description)
+{
+	const char *text = json_string_value(json_object_get(description, "guest"));
+	uint8_t guest[16];
+	bool known = text && !uuid_parse(text, guest);
+
+	guests_arrive(&v->guests, true, known ? guest : NULL);
+}
+
 int move_create(struct move *m, struct error *e)
 {
 	struct registry_new n = {.name = NULL};
@@ -166,6 +181,8 @@ int move_create(struct move *m, struct error *e)
 			  m->r.name);
 	else
 		rc = registry_create(m->d, &n, &v, e);
+	if (!rc)
+		await_guest(v, description);
 	json_decref(description);
 	return rc;
 }

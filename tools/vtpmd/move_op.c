@@ -95,7 +95,22 @@ static struct move *move_of(struct vtpmd *d, const char *name)
 	return move_new(d, &fresh);
 }
 
-static int begin_move(struct control *c, struct move *m, const char *host)
+/* A manager in domain 0 shares that with others, and a guest is moved with a backend of its
+ * own. */
+static bool can_move(const struct vtpmd *d, const struct vtpm *v, const char **why)
+{
+	*why = "It is a process of domain 0 (`--placement process`): stop it, and move its "
+	       "backup (`vtpmctl backup`).";
+	if (d->xen && v->meta.process)
+		return false;
+	*why = "Nobody uses it here: stop it, and move its backup (`vtpmctl backup`).";
+	if (!d->xen && !d->unix_dir)
+		return false;
+	return move_guest_can(v, why);
+}
+
+static int begin_move(struct control *c, struct move *m, const char *host,
+		      const char **why)
 {
 	struct vtpm *v = registry_find(c->d, c->name);
 	uint8_t txid[HANDOVER_TXID_SIZE];
@@ -103,11 +118,10 @@ static int begin_move(struct control *c, struct move *m, const char *host)
 
 	if (!host || strlen(host) > POOL_NAME_MAX || !host[0])
 		return -EINVAL;
-	/* a guest of Xen's would find its TPM gone, or come while it leaves */
-	if (!c->d->unix_dir || (v && !v->meta.process))
-		return -EOPNOTSUPP;
 	if (!v || !vtpm_hears(v))
 		return -ENOTCONN;
+	if (!can_move(c->d, v, why))
+		return -EOPNOTSUPP;
 	if (m->r.h.state == HANDOVER_ABSENT)
 		m->r.h.state = HANDOVER_HERE;
 	if (m->r.h.state != HANDOVER_HERE)
@@ -131,15 +145,32 @@ static const struct {
 	{"tick", HANDOVER_TICK},
 };
 
-static int wish(struct control *c, struct move *m, const char *word, const char *host)
+/* A guest that runs would go on with what has been exported. */
+static int export_move(struct control *c, struct move *m, const char **why)
+{
+	const struct vtpm *v = registry_find(c->d, c->name);
+
+	*why = "A guest that runs uses it: it is exported when `xl migrate` has suspended "
+	       "that guest, or when it is shut down.";
+	if (v && !move_guest_rests(v))
+		return -EOPNOTSUPP;
+	return move_step(m, HANDOVER_EXPORT, NULL);
+}
+
+static int wish(struct control *c, struct move *m, const char *word, const char *host,
+		const char **why)
 {
 	size_t i;
 
-	for (i = 0; word && i < ARRAY_SIZE(wishes); i++)
-		if (!strcmp(word, wishes[i].word))
-			return wishes[i].kind == HANDOVER_BEGIN
-				       ? begin_move(c, m, host)
-				       : move_step(m, wishes[i].kind, NULL);
+	for (i = 0; word && i < ARRAY_SIZE(wishes); i++) {
+		if (strcmp(word, wishes[i].word) != 0)
+			continue;
+		if (wishes[i].kind == HANDOVER_BEGIN)
+			return begin_move(c, m, host, why);
+		if (wishes[i].kind == HANDOVER_EXPORT)
+			return export_move(c, m, why);
+		return move_step(m, wishes[i].kind, NULL);
+	}
 	return -EINVAL;
 }
 
@@ -175,7 +206,7 @@ static int hear_all(struct vtpmd *d, const char *peer, const json_t *messages,
 	return *m ? 0 : -EINVAL;
 }
 
-static void refuse_move(struct control *c, int rc)
+static void refuse_move(struct control *c, int rc, const char *why)
 {
 	if (rc == -ENOTCONN)
 		control_answer_word(
@@ -183,10 +214,7 @@ static void refuse_move(struct control *c, int rc)
 			"The vTPM does not run: `vtpmctl start` it first, or move its "
 			"backup.");
 	else if (rc == -EOPNOTSUPP)
-		control_answer_word(
-			c, "busy",
-			"On Xen a vTPM does not move yet, as its guest does not move with "
-			"it: stop it, and move its backup (`vtpmctl backup`).");
+		control_answer_word(c, "busy", why);
 	else if (rc == -EBUSY)
 		control_answer_word(
 			c, "busy",
@@ -205,6 +233,7 @@ void move_on_control(struct control *c, const json_t *request)
 {
 	const char *peer = json_string_value(json_object_get(request, "peer"));
 	const json_t *messages = json_object_get(request, "messages");
+	const char *why = NULL;
 	struct move *m = NULL;
 	int rc;
 
@@ -217,10 +246,10 @@ void move_on_control(struct control *c, const json_t *request)
 			return;
 		}
 		rc = wish(c, m, json_string_value(json_object_get(request, "event")),
-			  json_string_value(json_object_get(request, "host")));
+			  json_string_value(json_object_get(request, "host")), &why);
 	}
 	if (rc)
-		refuse_move(c, rc);
+		refuse_move(c, rc, why);
 	else
 		wait_for(c, m);
 }

@@ -45,6 +45,15 @@ void move_answer(struct move *m);
 /* It waited long enough. */
 void move_on_late(evutil_socket_t fd, short what, void *ctx);
 
+/* The guest of Xen that moves along. */
+
+/* The uuid of the domain that uses the vTPM; false: none does. */
+bool move_guest(const struct vtpm *v, uint8_t uuid[16]);
+/* Whether the vTPM can be moved with the guest that it has; else why: a sentence. */
+bool move_guest_can(const struct vtpm *v, const char **why);
+/* Whether no guest that runs uses it, so that what is exported is the last of it. */
+bool move_guest_rests(const struct vtpm *v);
+
 /* What an OFFER says. */
 
 /* Writes m->offer of the vTPM. */

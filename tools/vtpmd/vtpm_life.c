@@ -263,6 +263,7 @@ static void refuse_start(struct vtpm *v, const struct error *e)
 	vtpm_audit_refusal(v, e->cause);
 	v->urgent = false;
 	fail_and_rest(v, e->cause, e->text);
+	move_on_gone(v);
 	try_again_later(v);
 }
 
@@ -310,7 +311,7 @@ void vtpm_start_queued(struct vtpmd *d)
 		return;
 	begin_queued(d);
 	for (v = d->vtpms; v; v = v->next)
-		busy += vtpm_is(v, VTPM_COMING | VTPM_IN(ABORTING));
+		busy += vtpm_is(v, VTPM_COMING | VTPM_IN(ABORTING)) && !move_waits(v);
 	for (v = d->vtpms; v; v = v->next)
 		if (v->state == VTPM_ANCHORING && (v->urgent || busy < STARTS_AT_ONCE))
 			busy += start_one(v);
@@ -476,6 +477,7 @@ static void after_end(struct vtpm *v, enum cause cause, const char *why)
 	} else {
 		die_unasked(v, why);
 	}
+	move_on_gone(v);
 }
 
 /* What its manager sent last may be on its way to the disk: until that is over, the

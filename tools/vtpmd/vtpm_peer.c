@@ -93,7 +93,7 @@ static bool is_orphan(const struct vtpm *v, const char *path)
 
 /* Whether the toolstack gave this vTPM to the domain: a manager that its guest took over
  * asks for whatever domain it likes. */
-static bool is_given(const struct vtpm *v, uint32_t domid)
+bool vtpm_guest_is_given(const struct vtpm *v, uint32_t domid)
 {
 	int own = v->body->domid > 0 ? v->body->domid : 0;
 	char path[64];
@@ -244,7 +244,7 @@ static int answer_vtpm(struct vtpm *v, const struct peer_guest *asked,
 	bool crb = crb_is_wanted(v->d, domid), cleared, lost = false;
 	int rc = asked->device ? bind_judge(v, asked->device, &judged.why) : 0;
 
-	if (!rc && crb && !is_given(v, domid)) {
+	if (!rc && crb && !vtpm_guest_is_given(v, domid)) {
 		judged.why = "its configuration has no vtpm line of this vTPM's";
 		rc = -EPERM;
 	}
@@ -617,6 +617,7 @@ static int hello_resumed(struct vtpm *v, const uint8_t uuid[16], uint64_t seq,
 	know_state(v, seq);
 	/* events of the time without a connection were lost */
 	peer_event(v->peer, CHANNEL_EVENT_IDENTITY);
+	move_on_resumed(v);
 	if (!vtpm_is(v, VTPM_STARTING)) {
 		vtpm_step(v, VTPM_RESUME);
 		return 0;

@@ -311,6 +311,17 @@ bool xen_has_run(struct xen *x, uint32_t domid)
 	return !tell(x, domid, &info) || info.cpu_time;
 }
 
+bool xen_is_suspended(struct xen *x, uint32_t domid)
+{
+	xc_domaininfo_t info;
+	uint32_t reason;
+
+	if (!tell(x, domid, &info) || is_dying(&info))
+		return false;
+	reason = info.flags >> XEN_DOMINF_shutdownshift & XEN_DOMINF_shutdownmask;
+	return info.flags & XEN_DOMINF_shutdown && reason == SHUTDOWN_suspend;
+}
+
 void xen_remove(struct xen *x, const char *path)
 {
 	(void)!xs_rm(x->xs, XBT_NULL, path);

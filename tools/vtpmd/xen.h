@@ -41,6 +41,8 @@ void xen_unwatch(struct xen *x, void *ctx); /* all of ctx's */
 int __must_check xen_share_folder(struct xen *x, int domid, const char *path);
 /* Whether a domain has had a processor yet. */
 bool xen_has_run(struct xen *x, uint32_t domid);
+/* Whether a domain has no processor any more, as it was saved or is being moved. */
+bool xen_is_suspended(struct xen *x, uint32_t domid);
 /* With all below it; what is not there is removed already. */
 void xen_remove(struct xen *x, const char *path);
 bool xen_exists(struct xen *x, const char *path);

@@ -1,0 +1,305 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Moves a vTPM, and plays the toolstacks of both hosts, each a Xen of files (fakexen.c)."""
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+
+ROOT, DIR = sys.argv[1:]
+GUEST = "0123456789abcdef0123456789abcdef"
+OTHER = "fedcba9876543210fedcba9876543210"
+count = 0
+
+
+def ok(good, name):
+    global count
+    count += 1
+    print(f"{'ok' if good else 'not ok'} {count} - {name}", flush=True)
+    if good:
+        return
+    for host in ("a", "b"):
+        with open(f"{DIR}/{host}/vtpmd.log", errors="replace") as f:
+            print("".join(f"# {host}: {line.rstrip()[:300]}\n" for line in f.readlines()[-12:]), end="", flush=True)
+
+
+def wait_for(what, seconds=15):
+    end = time.time() + seconds
+    while time.time() < end:
+        if what():
+            return True
+        time.sleep(0.05)
+    return bool(what())
+
+
+class Host:
+    def __init__(self, name):
+        self.name, self.dir, self.xen = name, f"{DIR}/{name}", f"{DIR}/{name}/xen"
+        self.process, self.uuid = None, None
+
+    def start(self):
+        env = dict(os.environ, FAKEXEN=self.xen, LD_PRELOAD=f"{ROOT}/build/bin/fakexen.so",
+                   PATH=f"{self.dir}/bin:{os.environ['PATH']}")
+        self.process = subprocess.Popen(
+            [f"{ROOT}/build/bin/vtpmd", "--socket", f"{self.dir}/run/sock", "--store", f"{self.dir}/store",
+             "--audit", f"{self.dir}/audit.log", "--config", f"{self.dir}/host.json", "--tpm", f"unix:{self.dir}/tpm.sock",
+             "--manager", f"{self.dir}/manager", "--placement", "stubdom", "--stubdom", f"{self.dir}/stubdom", "--verbose"],
+            env=env, stdin=subprocess.DEVNULL, stdout=open(f"{self.dir}/vtpmd.log", "ab"), stderr=subprocess.STDOUT)
+        with open(f"{self.dir}/pid", "w") as f:
+            print(self.process.pid, file=f)
+        return wait_for(self.answers)
+
+    def answers(self):
+        try:
+            return self.ask(op="list").get("ok")
+        except OSError:
+            return False
+
+    def again(self):
+        self.process.kill()
+        self.process.wait()
+        return self.start()
+
+    def ask(self, **request):
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(30)
+            s.connect(f"{self.dir}/run/sock")
+            s.sendall(json.dumps(request).encode() + b"\n")
+            for line in s.makefile():
+                answer = json.loads(line)
+                if "ok" in answer:
+                    return answer
+        raise OSError("no answer")
+
+    def move(self, **request):
+        return self.ask(op="move", **request)
+
+    def state(self):
+        return {v["name"]: v["state"] for v in self.ask(op="list")["vtpms"]}.get("web1", "none")
+
+    def move_state(self):
+        return self.move(name="web1", event="tick").get("state")
+
+    def stubdom(self):
+        """The number of its stub domain; 0: it has none."""
+        try:
+            with open(f"{self.xen}/name.vtpm-web1") as f:
+                domid = int(f.read())
+        except OSError:
+            return 0
+        return domid if os.path.exists(f"{self.xen}/domains/{domid}") else 0
+
+    def tell(self, words):
+        """The stand-in for the manager."""
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(10)
+            s.connect(f"{self.xen}/manager.{self.stubdom()}.ctl")
+            s.sendall(words.encode() + b"\n")
+            return s.makefile().readline().strip()
+
+    def told(self, moves):
+        """The last steps that it was told."""
+        return wait_for(lambda: self.tell("moves").endswith(moves))
+
+    def node(self, path, value):
+        os.makedirs(f"{self.xen}/store{path}", exist_ok=True)
+        with open(f"{self.xen}/store{path}/=", "w") as f:
+            f.write(value)
+
+    def guest(self, domid, name, uuid=GUEST, state="up"):
+        """A guest with a device of web1's, as libxl makes it."""
+        back = f"/local/domain/{self.stubdom()}/backend/vtpm/{domid}/0"
+        self.node(f"/local/domain/{domid}/name", name)
+        for node, value in (("backend", back), ("backend-id", str(self.stubdom())), ("uuid", self.uuid)):
+            self.node(f"/libxl/{domid}/device/vtpm/0/{node}", value)
+        self.node(f"{back}/uuid", self.uuid)
+        self.is_now(domid, state, uuid)
+
+    def is_now(self, domid, state, uuid=GUEST):
+        with open(f"{self.xen}/domains/{domid}.new", "w") as f:
+            print(uuid, state, file=f)
+        os.rename(f"{self.xen}/domains/{domid}.new", f"{self.xen}/domains/{domid}")
+
+    def guest_ends(self, domid):
+        os.unlink(f"{self.xen}/domains/{domid}")
+        for path in (f"local/domain/{domid}", f"libxl/{domid}"):
+            shutil.rmtree(f"{self.xen}/store/{path}", ignore_errors=True)
+
+
+def pass_on(answer, sender, to):
+    return to.move(peer=sender.name, messages=answer["messages"])
+
+
+def until(a, b, last):
+    """The transfer as far as the state last of the source, or of the destination."""
+    said = a.move(name="web1", event="begin", host=b.name)
+    steps = [("accepted", a, b), ("proved", b, a), ("frozen", None, "export"), ("prepared", a, b), ("held", b, a),
+             ("released", None, "commit"), ("owned", a, b), ("confirmed", b, a)]
+    for state, sender, to in steps:
+        if sender:
+            said = pass_on(said, sender, to)
+        else:
+            a.is_now(50, "suspended")
+            said = a.move(name="web1", event=to)
+        if said.get("state") != state:
+            print(f"# {said}, not {state}")
+            return {"state": None, "messages": []}
+        if state == "accepted":
+            b.uuid = a.uuid
+            b.guest(60, "web1--incoming")
+            b.came = b.tell("comes 60")
+        if state == last:
+            break
+    return said
+
+
+def comes_to_nothing(a, b):
+    a.is_now(50, "up")
+    return wait_for(lambda: b.state() == "none" and not b.stubdom()) and a.state() == "running"
+
+
+def while_it_comes(a, b):
+    said = a.move(name="web1", event="begin", host="b")
+    offer = bytes.fromhex(said["messages"][0])
+    ok(said["state"] == "offered" and b'"guest":"01234567-89ab-cdef-0123-456789abcdef"' in offer, "it is offered, with its guest's uuid")
+    said = pass_on(said, a, b)
+    b.uuid = a.uuid
+    ok(said["state"] == "accepted" and b.stubdom() and b.tell("config 14") == "01" and b.state() == "creating",
+       "the destination has a stub domain that waits for it")
+    b.guest(70, "web2", OTHER)
+    b.guest(71, "web1--incoming", OTHER)
+    b.guest(72, "web1")
+    ok("another host" in b.tell("comes 70") and "xl migrate" in b.tell("comes 71") and "another host" in b.tell("comes 72"),
+       "no other guest gets it meanwhile")
+    for domid in (70, 71, 72):
+        b.guest_ends(domid)
+    b.guest(60, "web1--incoming")
+    ok(b.tell("comes 60") == "0300", "the guest that comes along does, and goes on with its PCRs")
+    said = pass_on(said, b, a)
+    refused = a.move(name="web1", event="export")
+    ok(said["state"] == "proved" and not refused["ok"] and "A guest that runs uses it" in refused["error"] and a.move_state() == "proved",
+       "nothing is exported while the guest runs")
+    a.is_now(50, "reboots")
+    ok(not a.move(name="web1", event="export")["ok"], "nor when it has shut down for another reason")
+    said = a.move(name="web1", event="cancel")
+    pass_on(said, a, b)
+    ok(said["state"] == "here" and comes_to_nothing(a, b), "given up: the destination has nothing left of it")
+    b.guest_ends(60)
+
+
+def refused_meanwhile(a, name, what):
+    for request in ({"op": "stop", "force": True}, {"op": "delete", "force": True}, {"op": "rename", "to": "web9"}):
+        answer = a.ask(name="web1", **request)
+        if answer["ok"] or ("handover" not in answer["error"] and "runs" not in answer["error"]):
+            print(f"# {name}: {request}: {answer}")
+            return ok(False, what)
+    return ok(True, what)
+
+
+def restarts(a, b):
+    for last in ("frozen", "prepared", "held"):
+        until(a, b, last)
+        fits = a.again() and wait_for(lambda: a.state() == "running") and a.told("6")
+        ok(fits and b.came == "0300", f"vtpmd of the source killed ({last}): its vTPM goes on there")
+        said = b.move(name="web1", event="tick")
+        if said["messages"]:
+            said = pass_on(said, b, a)
+        if said.get("messages"):
+            pass_on(said, a, b)
+        else:   # it was asked for before there was an answer
+            said = a.move(name="web1", event="begin", host="b")
+            pass_on(pass_on(said, a, b), b, a)
+            pass_on(a.move(name="web1", event="cancel"), a, b)
+        ok(comes_to_nothing(a, b), "and the destination has nothing left of it")
+        b.guest_ends(60)
+    until(a, b, "accepted")
+    ok(b.again() and wait_for(lambda: b.state() == "none" and not b.stubdom()), "vtpmd of the destination killed before it has it: it has nothing")
+    a.move(name="web1", event="cancel")
+    b.guest_ends(60)
+
+
+def whole(a, b):
+    said = until(a, b, "prepared")
+    stub = b.stubdom()
+    ok(b.again() and wait_for(lambda: b.move_state() == "prepared") and b.stubdom() == stub and b.tell("moves") == "4 5",
+       "prepared, vtpmd of the destination is killed: its stub domain waits on")
+    refused_meanwhile(b, "b", "prepared: it is not stopped, deleted or renamed")
+    said = pass_on(b.move(name="web1", event="tick"), b, a)
+    ok(said["state"] == "held", "the source hears of it")
+    said = a.move(name="web1", event="commit")
+    source = a.stubdom()
+    ok(a.again() and wait_for(lambda: a.move_state() == "released") and a.stubdom() == source and a.tell("moves").endswith("2"),
+       "released, vtpmd of the source is killed: its stub domain stays as it was")
+    refused_meanwhile(a, "a", "released: it is not stopped, deleted or renamed")
+    said = pass_on(a.move(name="web1", event="tick"), a, b)
+    ok(said["state"] == "owned" and b.told("6") and wait_for(lambda: b.state() == "running"), "the destination runs it")
+    said = pass_on(said, b, a)
+    ok(b.again() and wait_for(lambda: b.state() == "running") and b.told("6 6") and b.stubdom() == stub,
+       "vtpmd of the destination is killed: it goes on")
+    b.node("/local/domain/60/name", "web1")
+    ok(b.tell("comes 60") == "0200", "its guest has it, and had no other power-on")
+    said = a.move(name="web1", event="finish")
+    pass_on(said, a, b)
+    ok(wait_for(lambda: a.state() == "none" and not a.stubdom()) and b.move_state() == "here", "the source's stub domain is gone, and all else")
+    with open(f"{a.dir}/vtpmd.log", errors="replace") as f:
+        ok(not re.search("lost|died|failed", f.read().split("released, after")[-1]), "which is no failure there")
+    a.guest_ends(50)
+    b.guest_ends(60)
+    b.guest(61, "web1")
+    ok(b.tell("comes 61") == "0100", "its reboot is one")
+    b.guest_ends(61)
+    b.guest(62, "web1--incoming")
+    ok("xl migrate" in b.tell("comes 62"), "and who comes by xl migrate alone is refused")
+    b.guest_ends(62)
+
+
+def no_guest(a, b):
+    """Back, while nobody uses it."""
+    said = b.move(name="web1", event="begin", host="a")
+    offer = bytes.fromhex(said["messages"][0])
+    said = pass_on(pass_on(said, b, a), a, b)
+    said = b.move(name="web1", event="export")
+    ok(b'"guest"' not in offer and said["state"] == "frozen", "a vTPM that nobody uses is exported at once")
+    said = pass_on(pass_on(said, b, a), a, b)
+    said = pass_on(b.move(name="web1", event="commit"), b, a)
+    said = pass_on(said, a, b)
+    pass_on(b.move(name="web1", event="finish"), b, a)
+    ok(wait_for(lambda: b.state() == "none") and wait_for(lambda: a.state() == "running"), "and moves")
+
+
+def no_room(a, b):
+    """The destination cannot make a stub domain."""
+    os.rename(f"{b.dir}/bin/xl", f"{b.dir}/bin/xl.not")
+    with open(f"{b.dir}/bin/xl", "w") as f:
+        f.write("#!/bin/bash\necho 'not enough memory' >&2\nexit 1\n")
+    os.chmod(f"{b.dir}/bin/xl", 0o755)
+    said = pass_on(a.move(name="web1", event="begin", host="b"), a, b)
+    refused = pass_on(said, b, a)
+    ok(said["state"] == "absent" and refused["state"] == "here" and "vtpm-web1" in refused["why"] and b.state() == "none",
+       "a destination without room says so at once")
+    os.rename(f"{b.dir}/bin/xl.not", f"{b.dir}/bin/xl")
+
+
+def main():
+    a, b = Host("a"), Host("b")
+    a.start()
+    b.start()
+    made = a.ask(op="create", name="web1", policy="tpm")
+    a.uuid = a.ask(op="show", name="web1")["vtpm"]["uuid"] if made.get("ok") else ""
+    a.guest(50, "web1")
+    ok(made.get("ok") and a.state() == "running" and a.tell("comes 50") == "0100", "a vTPM in a stub domain, and its guest")
+    no_room(a, b)
+    while_it_comes(a, b)
+    restarts(a, b)
+    whole(a, b)
+    no_guest(a, b)
+    for host in (a, b):
+        host.process.terminate()
+        host.process.wait()
+    print(f"1..{count}")
+
+
+main()
