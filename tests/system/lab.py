@@ -64,6 +64,9 @@ class Lab:
         self.log = log
         shutil.rmtree(workdir, ignore_errors=True)
         os.makedirs(workdir)
+        self.workdir = workdir
+        self.peer = None        # another host, on a network with this one (pair())
+        self.address = None     # there
         self.host = VHost(f"{workdir}/host", payload=make_payload(f"{workdir}/programs"),
                           log=log)
         self.host.guest_overlay += [f"{BUILD}/bin/tpm12", f"{BUILD}/bin/crb-fuzz"]
@@ -82,6 +85,7 @@ class Lab:
                 self.host.tpm = self.host.path(tpm)
             self.host.boot(600 if self.systemd else 180)
         if not self.served:     # nor when a case before failed at that
+            self.network_up()
             self.services()
             self.served = True
 
@@ -103,6 +107,27 @@ class Lab:
         rc, out = self.host.run("for i in $(seq 100); do vtpmctl list >/dev/null 2>&1 && exit 0; "
                                 "sleep 0.1; done; vtpmctl list; exit 1", 60)
         check(rc == 0, f"vtpmd does not answer: {out}{self.tail(VTPMD_LOG)}")
+
+    def pair(self):
+        """Two hosts that run, on a network of their own: 10.9.0.1, and peer, 10.9.0.2.
+        Datagrams, so that a power cut of one costs the other no connection."""
+        if not self.peer:
+            self.peer = Lab(f"{self.workdir}/peer", lambda text: self.log(f"peer: {text}"))
+            for n, one, other in ((1, self, self.peer), (2, self.peer, self)):
+                one.host.power_cut()
+                one.address = f"10.9.0.{n}"
+                one.host.net = [
+                    "-netdev", f"dgram,id=net0,local.type=unix,local.path={one.host.path('net')},"
+                    f"remote.type=unix,remote.path={other.host.path('net')}",
+                    "-device", f"virtio-net-pci,netdev=net0,mac=52:54:00:00:09:0{n},romfile="]
+        self.up()
+        self.peer.up()
+
+    def network_up(self):
+        if self.address:
+            self.host.must("modprobe virtio_net && dev=$(ls /sys/class/net | grep -v lo) && "
+                           f"ip address replace {self.address}/24 dev $dev && "
+                           "ip link set $dev up")
 
     def stop_vtpmd(self, sig="TERM"):
         if self.systemd:
@@ -133,9 +158,9 @@ class Lab:
             self.key = self.host.must("kms key 2>/dev/null").split()[-1]
         return self.key
 
-    def host_init(self):
+    def host_init(self, options=""):
         if self.host.run("[ -e /etc/xen-vtpm/host.json ]")[0]:
-            self.host.must(HOST_INIT.format(key=self.new_key()), 120)
+            self.host.must(f"{HOST_INIT.format(key=self.new_key())} {options}", 120)
             self.stop_vtpmd()
             self.start_vtpmd()
 
@@ -306,8 +331,17 @@ class Lab:
         for name in names or KINDS:
             self.guest_up(name)
 
+    def end(self):
+        self.host.stop()
+        if self.peer:
+            self.peer.end()
+
     def diagnose(self):
         """Lines that help after a failure."""
+        return self.diagnose_one() + \
+            ([f"peer: {line}" for line in self.peer.diagnose_one()] if self.peer else [])
+
+    def diagnose_one(self):
         if not self.host.alive():
             return ["the host is not running"] + self.host.console_tail(20)
         try:

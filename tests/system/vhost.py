@@ -77,6 +77,7 @@ class VHost:
         self.slot = self.link = None
         self.guest_overlay = []
         self.disks = []     # images that dom0 has as vdc, ...; they stay as they are
+        self.net = []       # QEMU's options for a network (Lab.pair())
         os.makedirs(self.dir, exist_ok=True)
 
     # -- the pieces ---------------------------------------------------------
@@ -199,7 +200,8 @@ class VHost:
                 "-chardev", f"socket,id=agent,path={self.path('agent.sock')},server=on,wait=off",
                 "-device", "virtserialport,chardev=agent,name=vhost",
                 "-chardev", f"socket,id=tpm,path={self.path('swtpm.sock')}",
-                "-tpmdev", "emulator,id=tpm0,chardev=tpm", "-device", "tpm-tis,tpmdev=tpm0"]
+                "-tpmdev", "emulator,id=tpm0,chardev=tpm", "-device", "tpm-tis,tpmdev=tpm0",
+                *self.net]
 
     def boot(self, timeout=180):
         """Starts the host and returns when dom0 runs commands and xl works."""

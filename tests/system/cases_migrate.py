@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A guest moves with its vTPM to another host: two virtual hosts, which have a network, a
+TPM and a KMS each, and one policy key.  They take both slots of the machine."""
+import json
+
+from lab import check
+
+PORT = 7771
+KEYS = "/etc/xen-vtpm"
+TPM = "export TPM2TOOLS_TCTI=device:/dev/tpm0; cd /tmp; "     # no kernel that swaps contexts
+PRIMARY = "0x80000000"
+PROVE = TPM + "tpm2_pcrread sha256:16 && tpm2_nvread -C o 0x1500020 && tpm2_getcap handles-transient"
+
+
+def certify(hosts):
+    """A CA, and a certificate for each host's name."""
+    ca = hosts["alpha"].host
+    ca.must("cd /root && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes "
+            "-keyout peer-ca.key -out peer-ca.pem -subj /CN=pool -days 30 2>/dev/null")
+    for name, lab in hosts.items():
+        ca.must(f"cd /root && openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes "
+                f"-keyout {name}.key -out {name}.csr -subj /CN={name} 2>/dev/null && openssl x509 -req "
+                f"-in {name}.csr -CA peer-ca.pem -CAkey peer-ca.key -CAcreateserial -days 30 "
+                f"-out {name}.pem 2>/dev/null")
+        for source, dest in (("peer-ca.pem", "peer-ca.pem"), (f"{name}.pem", "peer-cert.pem"),
+                             (f"{name}.key", "peer-key.pem")):
+            lab.host.put(ca.get(f"/root/{source}"), f"{KEYS}/{dest}")
+        lab.host.must(f"chmod 600 {KEYS}/peer-key.pem")
+
+
+def facts(lab):
+    """What the pool says of a host."""
+    tpm = json.loads(lab.host.get(f"{KEYS}/host.json"))["tpm"]
+    pcrs = lab.host.must("tpm2_pcrread sha256:0,2,4,7 | sed -n "
+                         r"'s/^ *\([0-9]*\) *: 0x\(.*\)/\1=\L\2/p' | paste -sd,").strip()
+    return (f"--address {lab.address}:{PORT} --ak {tpm['ak']['name']} --srk {tpm['srk_name']} "
+            f"--pcrs {pcrs}")
+
+
+def pool_up(lab):
+    """Both hosts, set up with one policy key, each with the pool; once."""
+    lab.pair()
+    hosts = {"alpha": lab, "beta": lab.peer}
+    if lab.host.run(f"[ -e {KEYS}/pool ]")[0]:
+        lab.host_init()
+        key = lab.host.get(f"{KEYS}/policy-key.pem")
+        lab.peer.host.put(key, "/root/policy-key.pem")
+        lab.peer.host_init("--policy-key /root/policy-key.pem")
+        certify(hosts)
+        image = lab.host.must("sha256sum /usr/lib/xen-vtpm/vtpm-manager | cut -d' ' -f1").strip()
+        kernel = lab.host.must("sha256sum /usr/lib/xen-vtpm/vtpm-stubdom | cut -d' ' -f1").strip()
+        about = {name: facts(one) for name, one in hosts.items()}
+        for one in hosts.values():
+            one.host.put(key, "/root/policy-key.pem")
+            for name in hosts:
+                one.host.must(f"vtpmctl peer add {name} --policy-key /root/policy-key.pem "
+                              f"{about[name]} --manager {image} --kernel {kernel}")
+    for one in hosts.values():
+        if one.host.run(f"ss -ltn | grep -q :{PORT}")[0]:
+            one.host.must(f"setsid vtpmctl migrate-receive --listen {one.address}:{PORT} "
+                          ">>/var/log/receive.log 2>&1 </dev/null & sleep 1")
+
+
+def network(lab):
+    """two virtual hosts reach each other"""
+    lab.pair()
+    lab.host.must("busybox ping -c 1 -W 5 10.9.0.2", 30)
+    lab.peer.host.must("busybox ping -c 1 -W 5 10.9.0.1", 30)
+
+
+def pool(lab):
+    """both are set up with one policy key, and know each other by a signed pool"""
+    pool_up(lab)
+    for one in (lab, lab.peer):
+        out = one.host.must("vtpmctl peer list")
+        check("alpha" in out and "beta" in out, f"peer list says {out}")
+
+
+def memory(lab, name):
+    """What a TPM has in its memory and in its NV, as the guest sees it."""
+    return lab.ask(name, PROVE)
+
+
+def guest_with_memory(lab, name):
+    """A guest whose vTPM has a PCR, a counter, a key and a session that can be told."""
+    lab.vtpms(name)
+    lab.guest_up(name)
+    if lab.guest(name, "tpm2_nvread -C o 0x1500020 >/dev/null 2>&1")[0]:
+        lab.ask(name, "tpm2_nvdefine -C o -s 8 -a 'ownerread|ownerwrite|nt=counter' 0x1500020")
+    lab.ask(name, TPM + "tpm2_nvincrement -C o 0x1500020 && "
+            "tpm2_pcrextend 16:sha256=$(printf '%064d' 7) && tpm2_flushcontext -t && "
+            "tpm2_createprimary -C o -G ecc && echo secret >s && "
+            f"tpm2_create -C {PRIMARY} -i s -u s.pub -r s.priv && tpm2_flushcontext -t && "
+            "tpm2_createprimary -C o -G ecc")
+    # the gaps of a clock that is read all the time: 10 ms and more
+    lab.ask(name, "cat >/tmp/gap <<'E'\nlast=0\nwhile :; do read now rest </proc/uptime; "
+            "now=${now%.*}${now#*.}; [ $((now - last)) -le 10 ] || [ $last = 0 ] || "
+            "echo $((now - last)) >>/tmp/gaps; last=$now; usleep 20000; done\nE\n"
+            "pkill -f /tmp/gap; rm -f /tmp/gaps; setsid sh /tmp/gap </dev/null >/dev/null 2>&1 &")
+    return memory(lab, name)
+
+
+def moved(source, dest, name, to, timeout=400):
+    """vtpmctl migrate, which has to do it."""
+    rc, out = source.host.run(f"vtpmctl migrate {name} {to} </dev/null", timeout)
+    check(rc == 0, f"vtpmctl migrate {name} {to}: status {rc}: {out}"
+          f"{dest.tail('/var/log/receive.log')}")
+    check(not source.running(name), f"{name} is still on the source: {source.host.run('xl list')[1]}")
+    check(dest.running(name), f"{name} is not there: {dest.host.run('xl list')[1]}")
+    dest.uuid[name] = source.uuid.pop(name)
+    return out
+
+
+def pvh_guest_moves(lab):
+    """a PVH guest that runs moves, and finds PCR, counter and loaded key as they were"""
+    pool_up(lab)
+    before = guest_with_memory(lab, "web2")
+    moved(lab, lab.peer, "web2", "beta")
+    after = memory(lab.peer, "web2")
+    check(before == after, f"its TPM was {before!r}, and is {after!r}")
+    lab.peer.ask("web2", TPM + f"tpm2_load -C {PRIMARY} -u s.pub -r s.priv -c s.ctx && "
+                 "[ $(tpm2_unseal -c s.ctx) = secret ] && tpm2_nvincrement -C o 0x1500020")
+    rc, out = lab.vtpmctl("show web2")
+    check(rc != 0, f"it is still here: {out}")
+    check(not lab.running("vtpm-web2"), "its stub domain is still here")
+    lab.log("gaps of the guest's clock, in 10 ms: " +
+            lab.peer.guest("web2", "cat /tmp/gaps")[1].replace("\n", " "))
+
+
+def moved_guest_reboots(lab):
+    """it reboots where it is now, and goes back"""
+    lab.peer.guest_reboot("web2")
+    check("0x1500020" in lab.peer.ask("web2", "tpm2_getcap handles-nv-index"), "its NV is gone")
+    lab.peer.ask("web2", TPM + "tpm2_createprimary -C o -G ecc")
+    before = memory(lab.peer, "web2")
+    moved(lab.peer, lab, "web2", "alpha")
+    after = memory(lab, "web2")
+    check(before == after, f"its TPM was {before!r}, and is {after!r}")
+
+
+CASES = [network, pool, pvh_guest_moves, moved_guest_reboots]
