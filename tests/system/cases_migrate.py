@@ -138,4 +138,106 @@ def moved_guest_reboots(lab):
     check(before == after, f"its TPM was {before!r}, and is {after!r}")
 
 
-CASES = [network, pool, pvh_guest_moves, moved_guest_reboots]
+def stays(lab, name, before, out, why):
+    """It was not moved: it says why, and goes on here, with all that it had."""
+    check(why in out, f"it does not say {why!r}: {out}")
+    check(memory(lab, name) == before, "its TPM is another")
+    lab.ask(name, TPM + "tpm2_nvincrement -C o 0x1500020")
+    lab.peer.wait("the end of what came to the peer", lambda: not lab.peer.running(name) and
+                  not lab.peer.running(f"vtpm-{name}"), 60)
+
+
+def boot_state_refused(lab):
+    """a host in a boot state that the pool has not is refused before anything is copied"""
+    pool_up(lab)
+    before = guest_with_memory(lab, "web2")
+    lab.host.must(f"cp -p {KEYS}/pool /root/pool && vtpmctl peer remove beta --policy-key "
+                  "/root/policy-key.pem")
+    about = facts(lab.peer).split("--pcrs")[0]
+    lab.host.must(f"vtpmctl peer add beta --policy-key /root/policy-key.pem {about} "
+                  f"--pcrs 7={'01' * 32}")
+    rc, out = lab.host.run("vtpmctl migrate web2 beta </dev/null", 200)
+    lab.host.must(f"cp -p /root/pool {KEYS}/pool")
+    check(rc != 0, f"it was moved: {out}")
+    check("Saving to migration stream" not in out, f"xl migrate was begun: {out}")
+    stays(lab, "web2", before, out, "boot state")
+
+
+def xl_alone_refused(lab):
+    """xl migrate by itself is refused at the other host, and the guest goes on here"""
+    pool_up(lab)
+    before = guest_with_memory(lab, "web2")
+    lab.peer.host.start("socat -t 300 TCP-LISTEN:7772,bind=10.9.0.2 EXEC:'xl migrate-receive'")
+    rc, out = lab.host.run("xl migrate -s '' web2 'socat -t 300 - TCP:10.9.0.2:7772'", 300)
+    check(rc != 0, f"it was moved: {out}")
+    stays(lab, "web2", before, out, "")
+
+
+def peer_cut_in_copy(lab):
+    """a power cut of the other host in the midst of the copy: the guest goes on here"""
+    pool_up(lab)
+    before = guest_with_memory(lab, "web2")
+    run = lab.host.start("vtpmctl migrate web2 beta 2>&1 </dev/null")
+    lab.peer.wait("the guest's copy", lambda: lab.peer.running("web2--incoming"), 120)
+    lab.peer.host.power_cut()
+    rc, out = run.wait(300)
+    lab.peer.up()
+    pool_up(lab)
+    check(rc != 0, f"it was moved: {out}")
+    stays(lab, "web2", before, out.decode(), "")
+
+
+def cut_at(lab, word):
+    """Cuts a host's power when a handover there comes to that state."""
+    lab.host.start(f"tail -n 0 -f /var/log/vtpmd.log | grep -q -m 1 'handover of .*: {word}' && "
+                   "echo b >/proc/sysrq-trigger")
+
+
+def counts_on(lab, name, counter):
+    """The vTPM is here, whole, and what the guest was told to be written is."""
+    lab.wait(f"{name}'s vTPM", lambda: lab.state(name) == "running", 120)
+    lab.guest_up(name)
+    seen = lab.ask(name, "tpm2_nvread -C o 0x1500020 | xxd -p").strip()
+    check(seen == counter, f"the counter is {seen}, and was {counter}")
+
+
+def source_cut_when_released(lab):
+    """a power cut of the source when it has just given the vTPM away: the other has it"""
+    pool_up(lab)
+    guest_with_memory(lab, "web2")
+    counter = lab.ask("web2", "tpm2_nvread -C o 0x1500020 | xxd -p").strip()
+    cut_at(lab, "released")
+    lab.host.start("vtpmctl migrate web2 beta </dev/null")
+    lab.wait("the source's end", lambda: not lab.host.alive(), 300)
+    lab.host.power_cut()
+    pool_up(lab)
+    lab.host.run("vtpmctl migrate --continue web2", 120)
+    lab.peer.uuid["web2"] = lab.uuid.pop("web2")
+    counts_on(lab.peer, "web2", counter)
+    check(lab.vtpmctl("start web2")[0] != 0, "both hosts run it")
+
+
+def peer_cut_when_released(lab):
+    """a power cut of the destination when it is to have the vTPM: one host has it, whole"""
+    pool_up(lab)
+    lab.peer.guest_down("web2") if lab.peer.running("web2") else None
+    name = "web3"
+    guest_with_memory(lab, name)
+    counter = lab.ask(name, "tpm2_nvread -C o 0x1500020 | xxd -p").strip()
+    run = lab.host.start(f"vtpmctl migrate {name} beta 2>&1 </dev/null")
+    lab.wait("released", lambda: "released" in lab.host.run(
+        f"grep 'handover of {name}' /var/log/vtpmd.log")[1], 300)
+    lab.peer.host.power_cut()
+    run.wait(300)
+    pool_up(lab)
+    lab.host.run(f"vtpmctl migrate --continue {name}", 120)
+    if lab.host.run(f"vtpmctl show {name}")[0]:
+        lab.peer.uuid[name] = lab.uuid.pop(name)
+        counts_on(lab.peer, name, counter)
+    else:
+        check(lab.peer.host.run(f"vtpmctl show {name}")[0] != 0, "both hosts have it")
+        counts_on(lab, name, counter)
+
+
+CASES = [network, pool, pvh_guest_moves, moved_guest_reboots, boot_state_refused,
+         xl_alone_refused, peer_cut_in_copy, source_cut_when_released, peer_cut_when_released]
