@@ -23,6 +23,7 @@ enum {
 	DATA = 0x80,
 };
 
+#define STATE_NO_LAUNCH 0x01u /* tpmEstablished is inverse: no _TPM_Hash_End has come */
 #define STATE_ASSIGNED	0x02u
 #define STATE_LOCALITY	2 /* shift of the active one */
 #define STATE_VALID	0x80u
@@ -78,7 +79,7 @@ static uint32_t read_start(struct crb_state *s)
 
 static uint32_t read_location(const struct crb *c)
 {
-	uint32_t v = STATE_VALID;
+	uint32_t v = STATE_VALID | STATE_NO_LAUNCH;
 
 	if (c->s->active != CRB_NO_LOCALITY)
 		v |= STATE_ASSIGNED | (uint32_t)c->s->active << STATE_LOCALITY;

@@ -85,7 +85,7 @@ static void command(void)
 static void what_a_driver_finds(void **ctx)
 {
 	for (unsigned int n = 0; n < CRB_LOCALITIES; n++) {
-		assert_int_equal(rd(LOC(n) + LOC_STATE), 0x80);
+		assert_int_equal(rd(LOC(n) + LOC_STATE), 0x81);
 		assert_int_equal(rd(LOC(n) + LOC_STS), 0);
 		assert_int_equal(rd(LOC(n) + INTF_ID) & 0xf, 1);
 		assert_int_equal(rd(LOC(n) + INTF_ID) >> 17 & 3, 1);
@@ -185,7 +185,7 @@ static void the_state_table(void **ctx)
 static void localities(void **ctx)
 {
 	own(1);
-	assert_int_equal(rd(LOC_STATE), 0x80 | 2 | 1 << 2);
+	assert_int_equal(rd(LOC_STATE), 0x81 | 2 | 1 << 2);
 	/* a lower one waits, a higher one too, unless it seizes */
 	wr(LOC(0) + LOC_CTRL, 1);
 	wr(LOC(3) + LOC_CTRL, 1);
@@ -205,14 +205,14 @@ static void localities(void **ctx)
 	wr(LOC(3) + LOC_CTRL, 2);
 	assert_int_equal(rd(LOC(0) + LOC_STS), 1);
 	wr(LOC(0) + LOC_CTRL, 2);
-	assert_int_equal(rd(LOC_STATE), 0x80);
+	assert_int_equal(rd(LOC_STATE), 0x81);
 	own(1);
 	assert_int_equal(rd(LOC(1) + LOC_STS), 1);
 	wr(LOC(1) + LOC_CTRL, 2);
 	/* 4 is the hardware's, whatever the policy says; others are granted by policy */
 	wr(LOC(4) + LOC_CTRL, 1);
 	wr(LOC(4) + LOC_CTRL, 4);
-	assert_int_equal(rd(LOC_STATE), 0x80);
+	assert_int_equal(rd(LOC_STATE), 0x81);
 	crb.localities = 1;
 	for (unsigned int n = 1; n < CRB_LOCALITIES; n++) {
 		wr(LOC(n) + LOC_CTRL, 1);
@@ -220,7 +220,7 @@ static void localities(void **ctx)
 		wr(LOC(n) + CTRL_REQ, 1);
 		wr(LOC(n) + CTRL_START, 1);
 	}
-	assert_int_equal(rd(LOC_STATE), 0x80);
+	assert_int_equal(rd(LOC_STATE), 0x81);
 	assert_int_equal(tpm.prepared, 0);
 	crb.localities = 0x1f;
 	own(3);
@@ -228,6 +228,22 @@ static void localities(void **ctx)
 	memcpy(buffer, get_random, sizeof(get_random));
 	wr(LOC(3) + CTRL_START, 1);
 	assert_int_equal(tpm.locality, 3);
+}
+
+/* tpmEstablished is 0 behind a _TPM_Hash_End alone, which no guest can send: else software
+ * that asks finds that a dynamic launch was before it.  resetEstablishmentBit leaves it. */
+static void no_dynamic_launch(void **ctx)
+{
+	for (unsigned int n = 0; n < CRB_LOCALITIES; n++) {
+		wr(LOC(n) + LOC_CTRL, 1);
+		for (uint32_t off = 0x20; off < 0x30; off += 4)
+			wr(LOC(n) + off, 0xffffffff); /* TPM_HASH_* of a FIFO */
+		assert_int_equal(rd(LOC(n) + LOC_STATE) & 1, 1);
+		wr(LOC(n) + LOC_CTRL, 8);
+		assert_int_equal(rd(LOC(n) + LOC_STATE) & 1, 1);
+		wr(LOC(n) + LOC_CTRL, 2);
+	}
+	assert_int_equal(tpm.prepared, 0);
 }
 
 static void commands_of_bad_size(void **ctx)
@@ -325,6 +341,7 @@ int main(void)
 		cmocka_unit_test_setup(the_only_interface, setup),
 		cmocka_unit_test_setup(the_state_table, setup),
 		cmocka_unit_test_setup(localities, setup),
+		cmocka_unit_test_setup(no_dynamic_launch, setup),
 		cmocka_unit_test_setup(commands_of_bad_size, setup),
 		cmocka_unit_test_setup(responses_of_bad_size, setup),
 		cmocka_unit_test_setup(a_tpm_that_is_gone, setup),
