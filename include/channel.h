@@ -212,9 +212,11 @@ enum channel_config {
 		13, /* u8: 1 certificates that came with such a state stay, since
 				 * vtpmd has none for it */
 
-	CONFIG_INCOMING =
-		14, /* u8, beside CREATE 1: 1 what it is comes from another host,
-			       * by EVENT_MOVE */
+	/* u8, beside CREATE 1: 1 what it is comes from another host, by EVENT_MOVE */
+	CONFIG_INCOMING = 14,
+	/* u8 enum envelope_ek | Name, repeated, beside INCOMING: of an endorsement key, as
+	 * the other host told; the header that is made first has them */
+	CONFIG_EK_NAME = 15,
 
 	CONFIG_SRK_HANDLE = 16,	  /* u32, a persistent handle */
 	CONFIG_SRK_NAME = 17,	  /* 34 bytes: the pinned TPM Name */

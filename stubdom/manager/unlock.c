@@ -62,6 +62,23 @@ static void take_version(struct cursor *v, bool *tpm12)
 		cursor_fail(v);
 }
 
+static void take_ek_name(struct cursor *v, struct envelope_desc *desc)
+{
+	uint8_t which = cursor_u8(v);
+	size_t len = cursor_left(v);
+	struct envelope_name name = {.len = (uint16_t)len};
+
+	if (which >= ENVELOPE_EKS || len > sizeof(name.bytes)) {
+		cursor_fail(v);
+		return;
+	}
+	cursor_copy(v, name.bytes, len);
+	if (len && envelope_name_ok((enum envelope_ek)which, &name))
+		desc->ek[which] = name;
+	else
+		cursor_fail(v);
+}
+
 /* What the vTPM is; false: the TLV is of another kind. */
 static bool take_vtpm(struct cursor *v, uint16_t tag, struct unlock_config *c)
 {
@@ -105,6 +122,9 @@ static bool take_vtpm(struct cursor *v, uint16_t tag, struct unlock_config *c)
 		break;
 	case CONFIG_INCOMING:
 		c->incoming = cursor_u8(v) != 0;
+		break;
+	case CONFIG_EK_NAME:
+		take_ek_name(v, &c->desc);
 		break;
 	case CONFIG_TRIAL:
 		c->trial = cursor_u8(v) != 0;

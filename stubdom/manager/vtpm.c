@@ -630,6 +630,13 @@ static int arrive(struct vtpm *v)
 	prepare_state(v);
 	v->arriving = true;
 	fronts_hold(&v->fronts, true);
+	/* for its next start; until then it has them in its NV memory */
+	rc = take_certs(v, &v->config);
+	if (rc)
+		return error_set(&v->error, rc, CAUSE_CHANNEL,
+				 "the last host told of certificates that do not belong "
+				 "into a TPM");
+	v->certified = v->config.certs;
 	rc = open_fronts(v);
 	if (!rc)
 		rc = vtpm_move_arrive(&v->move, &parts, &v->error);

@@ -300,6 +300,20 @@ static int take_over(const struct vtpm_move_parts *p, const struct moveseal *s)
 	return 0;
 }
 
+/* But for the recovery slot, which follows the host that sealed. */
+static bool is_described(const struct envelope_desc *a, const struct envelope_desc *b)
+{
+	size_t i;
+
+	for (i = 0; i < ENVELOPE_EKS; i++)
+		if (a->ek[i].len != b->ek[i].len ||
+		    memcmp(a->ek[i].bytes, b->ek[i].bytes, a->ek[i].len) != 0)
+			return false;
+	return a->policy == b->policy && a->measured == b->measured &&
+	       a->tpm12 == b->tpm12 && a->localities == b->localities &&
+	       a->pcr_banks == b->pcr_banks;
+}
+
 static int import_vtpm(const struct vtpm_move_parts *p, const struct moveseal *s,
 		       struct error *e)
 {
@@ -314,7 +328,9 @@ static int import_vtpm(const struct vtpm_move_parts *p, const struct moveseal *s
 	if (!rc)
 		rc = take_over(p, s);
 
-	if (!rc)
+	/* a new header is one that the host's TPM has to have, while the guest waits: the
+	 * first one says all that the OFFER said */
+	if (!rc && !is_described(&s->desc, &keys.config->desc))
 		rc = vtpm_keys_describe(&keys, &s->desc);
 	if (!rc)
 		rc = engine_set_blob(ENGINE_BLOB_PERMANENT, s->permanent.p,

@@ -11,6 +11,7 @@ import time
 
 ROOT, DIR = sys.argv[1:]
 GUEST = "0123456789abcdef0123456789abcdef"
+CERT = b"\x30\x82\x01\x04" + bytes(260)
 OTHER = "fedcba9876543210fedcba9876543210"
 count = 0
 
@@ -164,10 +165,12 @@ def comes_to_nothing(a, b):
 def while_it_comes(a, b):
     said = a.move(name="web1", event="begin", host="b")
     offer = bytes.fromhex(said["messages"][0])
-    ok(said["state"] == "offered" and b'"guest":"01234567-89ab-cdef-0123-456789abcdef"' in offer, "it is offered, with its guest's uuid")
+    ok(said["state"] == "offered" and b'"guest":"01234567-89ab-cdef-0123-456789abcdef"' in offer and CERT.hex().encode() in offer,
+       "it is offered, with its guest's uuid and its certificates")
     said = pass_on(said, a, b)
     b.uuid = a.uuid
-    ok(said["state"] == "accepted" and b.stubdom() and b.tell("config 14") == "01" and b.state() == "creating",
+    ok(said["state"] == "accepted" and b.stubdom() and b.tell("config 14") == "01" and b.state() == "creating" and
+       b.tell("config 64") == "01c00002" + CERT.hex(),
        "the destination has a stub domain that waits for it")
     b.guest(70, "web2", OTHER)
     b.guest(71, "web1--incoming", OTHER)
@@ -291,6 +294,7 @@ def main():
     a.uuid = a.ask(op="show", name="web1")["vtpm"]["uuid"] if made.get("ok") else ""
     a.guest(50, "web1")
     ok(made.get("ok") and a.state() == "running" and a.tell("comes 50") == "0100", "a vTPM in a stub domain, and its guest")
+    a.ask(op="certify", name="web1", certificates={"01c00002": CERT.hex()})
     no_room(a, b)
     while_it_comes(a, b)
     restarts(a, b)

@@ -880,7 +880,7 @@ static void a_tpm_that_is_busy_or_gone(void **state)
 /* Of a newer vtpmd: a manager that skips what makes another TPM of it, makes another. */
 static void an_unknown_item_is_not_skipped(void **state)
 {
-	static const uint16_t tags[] = {0, 15, 4711, 0x7fff};
+	static const uint16_t tags[] = {0, 31, 4711, 0x7fff};
 	struct error e = {.cause = CAUSE_NONE};
 	struct unlock_config c;
 	uint8_t tlvs[64];
@@ -890,7 +890,7 @@ static void an_unknown_item_is_not_skipped(void **state)
 	w = cursor_writer(tlvs, sizeof(tlvs));
 	channel_tlv_put(&w, CONFIG_UUID, "0123456789abcdef", 16);
 	known = w.pos;
-	channel_tlv_put_u8(&w, CONFIG_MAY_BE_SKIPPED | 15, 1);
+	channel_tlv_put_u8(&w, CONFIG_MAY_BE_SKIPPED | 31, 1);
 	assert_int_equal(unlock_config_parse(tlvs, w.pos, &c, &e), 0);
 	unlock_config_free(&c);
 	for (i = 0; i < ARRAY_SIZE(tags); i++) {
@@ -905,6 +905,45 @@ static void an_unknown_item_is_not_skipped(void **state)
 	}
 }
 
+/* What another host says of the endorsement keys of a vTPM that comes from there. */
+static void names_of_endorsement_keys(void **state)
+{
+	/* which, of how many bytes, and what they begin with */
+	static const struct {
+		uint8_t which, hash;
+		size_t len;
+		bool good;
+	} names[] = {
+		{ENVELOPE_EK_P256, 0x0b, 34, true},  {ENVELOPE_EK_P384, 0x0c, 50, true},
+		{ENVELOPE_EK_P256, 0x0b, 33, false}, {ENVELOPE_EK_P256, 0x0c, 34, false},
+		{ENVELOPE_EK_P384, 0x0c, 51, false}, {ENVELOPE_EKS, 0x0b, 34, false},
+		{ENVELOPE_EK_P256, 0x0b, 0, false},
+	};
+	uint8_t tlvs[128], value[64];
+	struct error e = {.cause = CAUSE_NONE};
+	struct unlock_config c;
+	struct cursor w;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(names); i++) {
+		memset(value, 7, sizeof(value));
+		value[0] = names[i].which;
+		value[1] = 0;
+		value[2] = names[i].hash;
+		w = cursor_writer(tlvs, sizeof(tlvs));
+		channel_tlv_put(&w, CONFIG_UUID, "0123456789abcdef", 16);
+		channel_tlv_put(&w, CONFIG_EK_NAME, value, 1 + names[i].len);
+		assert_int_equal(!unlock_config_parse(tlvs, w.pos, &c, &e),
+				 names[i].good);
+		if (!names[i].good)
+			continue;
+		assert_int_equal(c.desc.ek[names[i].which].len, names[i].len);
+		assert_memory_equal(c.desc.ek[names[i].which].bytes, value + 1,
+				    names[i].len);
+		unlock_config_free(&c);
+	}
+}
+
 #define UNLOCK_TEST(t) cmocka_unit_test_setup(t, setup)
 
 int main(void)
@@ -912,6 +951,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		UNLOCK_TEST(every_policy_opens_again),
 		cmocka_unit_test(an_unknown_item_is_not_skipped),
+		cmocka_unit_test(names_of_endorsement_keys),
 		UNLOCK_TEST(the_header_says_what_the_kms_does),
 		UNLOCK_TEST(the_kms_key_stays_away),
 		UNLOCK_TEST(nothing_secret_crosses_the_wire),

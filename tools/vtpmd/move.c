@@ -490,6 +490,66 @@ static void take_identity(struct move *m)
 			  "the endorsement keys that its last host told are not its");
 }
 
+/* All is stored, and what the host's TPM has of it opens it after a power cut. */
+static void end_import(struct move *m)
+{
+	struct vtpm *v = vtpm_of(m);
+
+	m->imported = false;
+	if (v) {
+		/* it is whole: from now on it is only ever opened */
+		v->making = v->meta.creating = false;
+		vtpm_keep_meta(v);
+		anchor_note(m->d->anchor, v);
+	}
+	(void)!move_step(m, HANDOVER_IMPORTED, NULL);
+}
+
+static void on_import_anchored(void *ctx, const struct error *e)
+{
+	struct move *m = ctx;
+
+	if (e) {
+		set_why(m, e->text);
+		(void)!move_step(m, HANDOVER_LOST, NULL);
+		return;
+	}
+	m->is_anchored = true;
+	if (m->imported)
+		end_import(m);
+}
+
+/* Has the TPM take the header that is stored, and the epoch of this run. */
+static void anchor_import(struct move *m, struct vtpm *v)
+{
+	m->is_anchored = false;
+	m->header = store_seq(&v->store, CHANNEL_OBJECT_HEADER);
+	anchor_made(m->d->anchor, v);
+	anchor_cancel(m->d->anchor, &m->anchored);
+	m->anchored = (struct waiter){.done = on_import_anchored, .ctx = m};
+	anchor_wait(m->d->anchor, &m->anchored);
+}
+
+/* The guest stands still: nothing more is asked of the TPM, unless the manager had to make
+ * another header. */
+static void take_imported(struct move *m, struct vtpm *v)
+{
+	take_identity(m);
+	m->imported = true;
+	if (store_seq(&v->store, CHANNEL_OBJECT_HEADER) != m->header)
+		anchor_import(m, v);
+	else if (m->is_anchored)
+		end_import(m);
+}
+
+/* Its manager has its keys, and waits for the guest's memory to be copied. */
+static void take_made(struct move *m, struct vtpm *v)
+{
+	m->imported = false;
+	event_del(v->timer);
+	anchor_import(m, v);
+}
+
 static enum handover_kind answer_of(struct move *m, uint8_t step, const uint8_t *bytes,
 				    size_t len)
 {
@@ -502,41 +562,14 @@ static enum handover_kind answer_of(struct move *m, uint8_t step, const uint8_t 
 		return keep_bytes(&m->export, bytes, len) ? HANDOVER_LOST
 							  : HANDOVER_EXPORTED;
 	case CHANNEL_MOVE_OFFER:
-		/* from here on it waits for the guest's memory to be copied */
-		if (v)
-			event_del(v->timer);
+		if (v && is_in(m, IN(INCOMING)))
+			take_made(m, v);
 		return keep_bytes(&m->accept, bytes, len) ? HANDOVER_LOST : HANDOVER_MADE;
 	case CHANNEL_MOVE_DEACTIVATE:
 		return len == 1 && !bytes[0] ? HANDOVER_UNTOUCHED : HANDOVER_TOUCHED;
 	default:
 		return HANDOVER_LOST;
 	}
-}
-
-static void on_import_anchored(void *ctx, const struct error *e)
-{
-	struct move *m = ctx;
-
-	struct vtpm *v = vtpm_of(m);
-
-	if (e) {
-		set_why(m, e->text);
-	} else if (v) {
-		/* it is whole: from now on it is only ever opened */
-		v->making = v->meta.creating = false;
-		vtpm_keep_meta(v);
-	}
-	(void)!move_step(m, e ? HANDOVER_LOST : HANDOVER_IMPORTED, NULL);
-}
-
-/* A copy of it that does not start after a power cut is none. */
-static void anchor_import(struct move *m, struct vtpm *v)
-{
-	take_identity(m);
-	anchor_made(m->d->anchor, v);
-	anchor_cancel(m->d->anchor, &m->anchored);
-	m->anchored = (struct waiter){.done = on_import_anchored, .ctx = m};
-	anchor_wait(m->d->anchor, &m->anchored);
 }
 
 void move_on_peer(void *ctx, uint8_t step, uint32_t cause, const uint8_t *bytes,
@@ -552,7 +585,8 @@ void move_on_peer(void *ctx, uint8_t step, uint32_t cause, const uint8_t *bytes,
 		text_clean(m->why, sizeof(m->why), bytes, len);
 		kind = step == CHANNEL_MOVE_JUDGE ? HANDOVER_JUDGED_BAD : HANDOVER_LOST;
 	} else if (step == CHANNEL_MOVE_IMPORT) {
-		anchor_import(m, v);
+		if (is_in(m, IN(IMPORTING)))
+			take_imported(m, v);
 		return;
 	} else {
 		kind = answer_of(m, step, bytes, len);

@@ -6,6 +6,7 @@
 #ifndef VTPMD_MOVE_H
 #define VTPMD_MOVE_H
 
+#include "lib/cursor.h"
 #include "tools/vtpmd/move_record.h"
 #include "tools/vtpmd/vtpm.h"
 
@@ -29,6 +30,8 @@ int __must_check move_may_change(const struct vtpm *v, struct error *e);
 int __must_check move_may_stop(const struct vtpm *v, struct error *e);
 /* Whether it is made of what comes from another host. */
 bool move_is_incoming(const struct vtpm *v);
+/* What the manager of such a one gets besides: CONFIG_INCOMING, CONFIG_EK_NAME. */
+void move_put_config(const struct vtpm *v, struct cursor *out);
 /* Its manager got its configuration: it is told of the OFFER. */
 void move_on_hello(struct vtpm *v);
 /* One that ran on without vtpmd is connected again: it may have waited for a word. */

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lib/atomic.h"
+#include "lib/channel.h"
 #include "lib/crypt.h"
 #include "lib/pool.h"
 #include "lib/text.h"
+#include "tools/vtpmd/cert.h"
 #include "tools/vtpmd/identity.h"
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/move_private.h"
@@ -31,7 +33,21 @@ static size_t put_eks(const struct meta *meta, uint8_t out[EKS_MAX])
 	return cursor_ok(&w) ? w.pos : 0;
 }
 
-static char *describe_offer(const struct vtpm *v)
+/* Of the header; an empty text: it is not known. */
+static json_t *show_names(const struct meta *meta)
+{
+	char hex[2 * ENVELOPE_NAME_MAX + 1];
+	json_t *names = json_array();
+	size_t i;
+
+	for (i = 0; i < ENVELOPE_EKS; i++) {
+		hex_encode(meta->names[i].bytes, meta->names[i].len, hex);
+		json_array_append_new(names, json_string(hex));
+	}
+	return names;
+}
+
+static char *describe_offer(struct vtpm *v)
 {
 	const struct meta *meta = &v->meta;
 	uint8_t eks[EKS_MAX], guest[16];
@@ -44,6 +60,10 @@ static char *describe_offer(const struct vtpm *v)
 		      "by_name", meta->by_name, "localities", meta->localities,
 		      "pcr_banks", meta->pcr_banks, "tpm12", meta->tpm12, "measured",
 		      meta->measured, "ppi_denied", meta->presence.denied, "ek", hex);
+	json_object_set_new(o, "launched", json_boolean(meta->launched));
+	json_object_set_new(o, "imported", json_boolean(meta->imported));
+	json_object_set_new(o, "names", show_names(meta));
+	json_object_set_new(o, "certs", cert_show(&v->store));
 	if (move_guest(v, guest)) {
 		uuid_unparse_lower(guest, uuid);
 		json_object_set_new(o, "guest", json_string(uuid));
@@ -53,10 +73,10 @@ static char *describe_offer(const struct vtpm *v)
 	return text;
 }
 
-int move_make_offer(struct move *m, const struct vtpm *v)
+int move_make_offer(struct move *m, struct vtpm *v)
 {
 	struct move_offer o = {
-		.seq = store_seq((struct store *)&v->store, CHANNEL_OBJECT_PERMALL),
+		.seq = store_seq(&v->store, CHANNEL_OBJECT_PERMALL),
 		.epoch = v->store.epoch,
 		.name = {(const uint8_t *)v->meta.name, strlen(v->meta.name)}};
 	char *text = describe_offer(v);
@@ -150,6 +170,27 @@ static int read_description(struct move *m, const json_t *o, struct registry_new
 	return 0;
 }
 
+static int take_names(struct meta *meta, const json_t *names)
+{
+	const json_t *item;
+	size_t i, len;
+
+	json_array_foreach(names, i, item)
+	{
+		const char *hex = json_string_value(item);
+		struct envelope_name name = {.len = 0};
+
+		len = sizeof(name.bytes);
+		if (i >= ENVELOPE_EKS || !hex || hex_decode(hex, name.bytes, &len))
+			return -EBADMSG;
+		name.len = (uint16_t)len;
+		if (len && !envelope_name_ok((enum envelope_ek)i, &name))
+			return -EBADMSG;
+		meta->names[i] = name;
+	}
+	return 0;
+}
+
 /* Until it is here it has no other guest than the one that comes along. */
 static void await_guest(struct vtpm *v, const json_t *description)
 {
@@ -158,6 +199,26 @@ static void await_guest(struct vtpm *v, const json_t *description)
 	bool known = text && !uuid_parse(text, guest);
 
 	guests_arrive(&v->guests, true, known ? guest : NULL);
+}
+
+/* What it is besides, and has beside its states. */
+static int furnish_vtpm(struct vtpm *v, const json_t *o, struct error *e)
+{
+	int rc = take_names(&v->meta, json_object_get(o, "names"));
+
+	if (!rc)
+		rc = cert_take(&v->store, json_object_get(o, "certs"));
+	if (rc)
+		return error_set(
+			e, rc, CAUSE_PEER,
+			"The names or certificates that the offer of %s has make "
+			"no sense, or could not be stored: %s.",
+			v->meta.name, strerror(-rc));
+	v->meta.imported = json_is_true(json_object_get(o, "imported"));
+	if (json_is_true(json_object_get(o, "launched")))
+		vtpm_guest_set_launched(v, true);
+	await_guest(v, o);
+	return 0;
 }
 
 int move_create(struct move *m, struct error *e)
@@ -181,10 +242,28 @@ int move_create(struct move *m, struct error *e)
 			  m->r.name);
 	else
 		rc = registry_create(m->d, &n, &v, e);
+	/* it starts from the loop */
 	if (!rc)
-		await_guest(v, description);
+		rc = furnish_vtpm(v, description, e);
 	json_decref(description);
 	return rc;
+}
+
+void move_put_config(const struct vtpm *v, struct cursor *out)
+{
+	size_t i;
+
+	channel_tlv_put_u8(out, CONFIG_INCOMING, 1);
+	for (i = 0; i < ENVELOPE_EKS; i++) {
+		const struct envelope_name *name = &v->meta.names[i];
+
+		if (!name->len)
+			continue;
+		cursor_put_u16(out, CONFIG_EK_NAME);
+		cursor_put_u32(out, 1u + name->len);
+		cursor_put_u8(out, (uint8_t)i);
+		cursor_put(out, name->bytes, name->len);
+	}
 }
 
 int move_read_pool(struct vtpmd *d, struct move_bytes *pool)

@@ -26,10 +26,14 @@ struct move {
 	json_t *outbox;		/* messages, hex, until a client takes them */
 	struct control *client; /* waits for the manager; NULL: none */
 	struct event *erase, *late, *greet;
-	struct waiter anchored; /* until the host's TPM knows what was imported */
-	struct waiter waiter;	/* until the vTPM has stopped ... */
-	bool waits;		/* ... if so */
-	bool lost;		/* there is no manager to be told */
+	/* Destination: until the host's TPM knows the header, which is made before the guest
+	 * stands still, and the epoch of what is imported under it. */
+	struct waiter anchored;
+	uint64_t header; /* the generation of that; 0: none yet */
+	bool is_anchored, imported;
+	struct waiter waiter; /* until the vTPM has stopped ... */
+	bool waits;	      /* ... if so */
+	bool lost;	      /* there is no manager to be told */
 };
 
 /* NULL: none, or out of memory */
@@ -57,7 +61,7 @@ bool move_guest_rests(const struct vtpm *v);
 /* What an OFFER says. */
 
 /* Writes m->offer of the vTPM. */
-int __must_check move_make_offer(struct move *m, const struct vtpm *v);
+int __must_check move_make_offer(struct move *m, struct vtpm *v);
 /* Takes another host's in.  -EBADMSG */
 int __must_check move_take_offer(struct move *m, const uint8_t *body, size_t len);
 /* Makes the vTPM that m->offer describes, and starts its manager. */

@@ -432,7 +432,7 @@ static void put_desc(struct vtpm *v, struct cursor *out)
 	if (v->meta.is_copy)
 		channel_tlv_put(out, CONFIG_COPY_OF, v->meta.copy_of,
 				sizeof(v->meta.copy_of));
-	else if (v->meta.imported)
+	else if (v->meta.imported && !move_is_incoming(v))
 		channel_tlv_put_u8(out, CONFIG_SOURCE, 1);
 }
 
@@ -457,7 +457,7 @@ static void put_vtpm_config(struct vtpm *v, bool create, struct cursor *out)
 		put_desc(v, out);
 	channel_tlv_put_u64(out, CONFIG_EPOCH, v->store.epoch);
 	if (move_is_incoming(v))
-		channel_tlv_put_u8(out, CONFIG_INCOMING, 1);
+		move_put_config(v, out);
 	cursor_put(out, v->config->tlvs, v->config->len);
 	put_certs(v, out);
 }
