@@ -100,15 +100,25 @@ static const struct args_command add_command = {
 	.word_offset = offsetof(struct peer, name),
 };
 
-static const struct args_option remove_options[] = {KEY_OPTION, CONFIG_OPTION};
+static const struct args_option remove_options[] = {
+	OPTION_TEXT("manager", struct peer, manager, "HEX",
+		    "without NAME: the image of this manager"),
+	OPTION_TEXT("kernel", struct peer, kernel, "HEX",
+		    "and of this stub domain's kernel"),
+	KEY_OPTION,
+	CONFIG_OPTION,
+};
 
 static const struct args_command remove_command = {
-	.usage = "peer remove NAME --policy-key FILE [OPTIONS]",
-	.about = "Removes a host from the pool: no vTPM is moved there any more.\n",
+	.usage = "peer remove NAME|--manager HEX [OPTIONS] --policy-key FILE",
+	.about =
+		"Removes a host from the pool, to which no vTPM is moved any more; or an "
+		"image,\nin which none runs on another host any more.\n",
 	.options = remove_options,
 	.option_count = ARRAY_SIZE(remove_options),
 	.word = "NAME",
 	.word_offset = offsetof(struct peer, name),
+	.words_optional = true,
 };
 
 static const struct args_option list_options[] = {CONFIG_OPTION};
@@ -149,30 +159,65 @@ static void put_same(struct cursor *w, const struct cursor *from, const struct c
 	cursor_put(w, from->rd + from->pos, to->pos - from->pos);
 }
 
-static int put_images(struct peer *p, struct error *e)
+/* The image of --manager and --kernel, as the pool has it. */
+static int read_image(const struct peer *p, struct cursor *w, struct error *e)
 {
-	struct cursor c = p->file.pool.image, at;
+	int rc = 0;
+
+	if (p->kernel)
+		rc = put_hex(w, p->kernel, CRYPT_HASH_SIZE);
+	else
+		put_part(w, NULL, 0);
+	if (!rc)
+		rc = put_hex(w, p->manager, CRYPT_HASH_SIZE);
+	return rc || !cursor_ok(w)
+		       ? error_set(e, -EINVAL, CAUSE_INTERNAL,
+				   "--manager and --kernel take 64 hexadecimal "
+				   "digits")
+		       : 0;
+}
+
+static bool is_same(const struct cursor *from, const struct cursor *to,
+		    const struct cursor *image)
+{
+	return image->len == to->pos - from->pos &&
+	       !memcmp(image->rd, from->rd + from->pos, image->len);
+}
+
+/* Those that are there, without --manager's; adds: and that. */
+static int put_images(struct peer *p, bool adds, struct error *e)
+{
+	struct cursor c = p->file.pool.image, at, one;
+	uint8_t bytes[2 * (2 + BINDING_NAME_MAX)];
 	size_t count = p->w.pos;
 	struct pool_image image;
 	unsigned int n = 0;
-	int rc = 0;
+	bool found = false;
+	int rc;
 
+	one = cursor_writer(bytes, sizeof(bytes));
+	rc = p->manager ? read_image(p, &one, e) : 0;
+	if (rc)
+		return rc;
+	one = cursor_reader(bytes, one.pos);
 	cursor_put_u8(&p->w, 0);
-	for (at = c; p->file.bytes && pool_next_image(&c, &image); at = c, n++)
+	for (at = c; p->file.bytes && pool_next_image(&c, &image); at = c) {
+		if (p->manager && is_same(&at, &c, &one) && (found = true))
+			continue;
 		put_same(&p->w, &at, &c);
-	if (p->manager) {
-		if (p->kernel)
-			rc = put_hex(&p->w, p->kernel, CRYPT_HASH_SIZE);
-		else
-			put_part(&p->w, NULL, 0);
-		if (!rc)
-			rc = put_hex(&p->w, p->manager, CRYPT_HASH_SIZE);
 		n++;
 	}
-	if (rc || n > POOL_IMAGES_MAX)
-		return error_set(e, -EINVAL, CAUSE_INTERNAL,
-				 "--manager and --kernel take 64 hexadecimal digits, and "
-				 "the pool has %d images at most",
+	if (p->manager && !adds && !found)
+		return error_set(e, -ENOENT, CAUSE_PEER,
+				 "the pool has no such image: see `vtpmctl peer list`");
+	if (p->manager && adds) {
+		cursor_put(&p->w, one.rd, one.len);
+		n++;
+	}
+	if (n > POOL_IMAGES_MAX)
+		return error_set(e, -ENOSPC, CAUSE_INTERNAL,
+				 "the pool has %d images at most: `vtpmctl peer remove "
+				 "--manager` takes one out",
 				 POOL_IMAGES_MAX);
 	p->out[count] = (uint8_t)n;
 	return 0;
@@ -199,12 +244,44 @@ static int put_state(struct cursor *w, const char *pcrs)
 	return 0;
 }
 
+/* Those of old, and that of --pcrs. */
+static int put_states(struct peer *p, const struct pool_host *old, struct error *e)
+{
+	uint8_t bytes[1 + POOL_PCRS * (1 + APPROVAL_HASH_SIZE)];
+	struct cursor one = cursor_writer(bytes, sizeof(bytes)), c, at;
+	size_t count = p->w.pos;
+	struct pool_state state;
+	unsigned int n = 0;
+
+	if (p->pcrs && put_state(&one, p->pcrs))
+		return error_set(
+			e, -EINVAL, CAUSE_INTERNAL,
+			"--pcrs takes N=HEX,N=HEX with 64 hexadecimal digits each");
+	one = cursor_reader(bytes, one.pos);
+	cursor_put_u8(&p->w, 0);
+	c = old ? old->state : cursor_reader(bytes, 0);
+	for (at = c; n < (old ? old->states : 0) && pool_next_state(&c, &state); at = c) {
+		put_same(&p->w, &at, &c);
+		n++;
+		if (is_same(&at, &c, &one))
+			one.len = 0;
+	}
+	if (one.len) {
+		cursor_put(&p->w, one.rd, one.len);
+		n++;
+	}
+	if (!n || n > POOL_STATES_MAX)
+		return error_set(e, -EINVAL, CAUSE_INTERNAL,
+				 "a host has 1 to %d boot states in the pool: --pcrs "
+				 "gives one; remove the host first to begin anew",
+				 POOL_STATES_MAX);
+	p->out[count] = (uint8_t)n;
+	return 0;
+}
+
 /* The host that is added; old: what it was, NULL: it is new. */
 static int put_new_host(struct peer *p, const struct pool_host *old, struct error *e)
 {
-	size_t count;
-	unsigned int n = 0;
-
 	put_text(&p->w, p->name);
 	if (p->address)
 		put_text(&p->w, p->address);
@@ -221,30 +298,12 @@ static int put_new_host(struct peer *p, const struct pool_host *old, struct erro
 			e, -EINVAL, CAUSE_INTERNAL,
 			"--srk takes a Name, in hexadecimal: `vtpmctl host show` "
 			"there tells it");
-	count = p->w.pos;
-	cursor_put_u8(&p->w, 0);
-	if (old) {
-		n = old->states;
-		cursor_put(&p->w, old->state.rd + old->state.pos,
-			   old->state.len - old->state.pos);
-	}
-	if (p->pcrs && put_state(&p->w, p->pcrs))
-		return error_set(
-			e, -EINVAL, CAUSE_INTERNAL,
-			"--pcrs takes N=HEX,N=HEX with 64 hexadecimal digits each");
-	n += p->pcrs != NULL;
-	if (!n || n > POOL_STATES_MAX)
-		return error_set(e, -EINVAL, CAUSE_INTERNAL,
-				 "a host has 1 to %d boot states in the pool: --pcrs "
-				 "gives one; remove the host first to begin anew",
-				 POOL_STATES_MAX);
-	p->out[count] = (uint8_t)n;
-	return 0;
+	return put_states(p, old, e);
 }
 
 static bool is_named(const struct pool_host *h, const char *name)
 {
-	return h->name.n == strlen(name) && !memcmp(h->name.p, name, h->name.n);
+	return name && h->name.n == strlen(name) && !memcmp(h->name.p, name, h->name.n);
 }
 
 static int put_hosts(struct peer *p, bool adds, struct error *e)
@@ -276,7 +335,7 @@ static int put_hosts(struct peer *p, bool adds, struct error *e)
 		rc = put_new_host(p, NULL, e);
 		n++;
 	}
-	if (!rc && !adds && !found)
+	if (!rc && !adds && p->name && !found)
 		rc = error_set(e, -ENOENT, CAUSE_PEER,
 			       "the pool has no host %s: see `vtpmctl peer list`",
 			       p->name);
@@ -340,7 +399,7 @@ static int write_pool(struct peer *p, bool adds, struct error *e)
 	p->w = cursor_writer(p->out, sizeof(p->out));
 	put_text(&p->w, POOL_LABEL);
 	cursor_put_u64(&p->w, p->file.bytes ? p->file.pool.number + 1 : 1);
-	rc = put_images(p, e);
+	rc = put_images(p, adds, e);
 	if (!rc)
 		rc = put_hosts(p, adds, e);
 	if (!rc)
@@ -361,6 +420,12 @@ static int run_peer(const struct args_command *command, bool adds, int argc, cha
 	args_parse_or_exit(command, argc, argv, p);
 	if (!p->policy_key) {
 		fprintf(stderr, "vtpmctl: --policy-key is needed: the pool is signed\n");
+		free(p);
+		return VTPMCTL_USAGE;
+	}
+	if (!adds && !p->name == !p->manager) {
+		fprintf(stderr,
+			"vtpmctl: peer remove takes NAME, or --manager for an image\n");
 		free(p);
 		return VTPMCTL_USAGE;
 	}
@@ -448,7 +513,8 @@ int peer_main(int argc, char **argv)
 	static const struct vtpmctl_command commands[] = {
 		{"add", "add a host, a boot state of it, or an image", peer_add_main},
 		{"list", "the hosts, their boot states, the images", peer_list_main},
-		{"remove", "remove a host", peer_remove_main},
+		{"remove", "remove a host, or an image", peer_remove_main},
+		{"self", "what other hosts have to be told of this one", peer_self_main},
 	};
 
 	return group_main("peer", commands, ARRAY_SIZE(commands), argc, argv);
