@@ -104,6 +104,8 @@ help:
 	@echo 'make check-long  those, and the ones that take hours'
 	@echo 'make bench    the figures, beside their peers; writes build/bench.json'
 	@echo 'make fuzz     the fuzzers, without limit'
+	@echo 'make prove    that the code on the way of a hostile byte has no run-time error'
+	@echo 'make prove-mutants  that faults put into it are not proved'
 	@echo 'make install  the programs, the stub domain image and the units (DESTDIR, PREFIX)'
 	@echo 'make deb      Debian packages, in build/deb'
 	@echo 'make firmware  firmware for HVM guests that measures, from Debian sources; needs network'

@@ -33,6 +33,10 @@ void cursor_fail(struct cursor *c)
 	c->bad = true;
 }
 
+/*@ requires cursor_holds(c) && \valid(at) && \separated(c, at);
+    assigns c->pos, c->bad, *at;
+    ensures cursor_holds(c) && cursor_moved{Pre, Post}(c, n) && (\result <==> !c->bad);
+    ensures \result ==> *at == \old(c->pos); */
 static bool cursor_claim(struct cursor *c, size_t n, size_t *at)
 {
 	if (c->bad || n > c->len - c->pos) {
@@ -44,6 +48,10 @@ static bool cursor_claim(struct cursor *c, size_t n, size_t *at)
 	return true;
 }
 
+/*@ requires cursor_holds(c);
+    assigns c->pos, c->bad;
+    ensures cursor_holds(c) && cursor_moved{Pre, Post}(c, n);
+    ensures c->bad ==> \result == 0; */
 static uint64_t get_be(struct cursor *c, size_t n)
 {
 	size_t at, i;
@@ -51,6 +59,9 @@ static uint64_t get_be(struct cursor *c, size_t n)
 
 	if (!cursor_claim(c, n, &at))
 		return 0;
+	/*@ loop invariant 0 <= i <= n;
+	    loop assigns i, v;
+	    loop variant n - i; */
 	for (i = 0; i < n; i++)
 		v = v << 8 | c->rd[at + i];
 	return v;
@@ -98,12 +109,15 @@ const uint8_t *cursor_bytes(struct cursor *c, size_t n)
 struct cursor cursor_sub(struct cursor *c, size_t n)
 {
 	const uint8_t *p = cursor_bytes(c, n);
-	struct cursor s = cursor_reader(p, p ? n : 0);
+	struct cursor s = cursor_reader(p, c->bad ? 0 : n);
 
-	s.bad = !p;
+	s.bad = c->bad;
 	return s;
 }
 
+/*@ requires cursor_holds(c);
+    assigns c->pos, c->bad, c->wr[c->pos .. c->len - 1];
+    ensures cursor_holds(c) && cursor_wrote{Pre, Post}(c, n); */
 static void put_be(struct cursor *c, uint64_t v, size_t n)
 {
 	size_t at;
@@ -112,6 +126,9 @@ static void put_be(struct cursor *c, uint64_t v, size_t n)
 		c->bad = true;
 	if (!cursor_claim(c, n, &at))
 		return;
+	/*@ loop invariant 0 <= n <= \at(n, Pre);
+	    loop assigns n, v, c->wr[at .. at + \at(n, Pre) - 1];
+	    loop variant n; */
 	while (n--) {
 		c->wr[at + n] = (uint8_t)v;
 		v >>= 8;
@@ -180,12 +197,15 @@ size_t cursor_mark_u32(struct cursor *c)
 	return c->pos;
 }
 
+/*@ requires cursor_holds(c) && (width == 2 || width == 4);
+    assigns c->bad, c->wr[mark - width .. mark - 1];
+    ensures cursor_holds(c) && (\old(c->bad) || mark < width || mark > c->pos ==> c->bad); */
 static void patch(struct cursor *c, size_t mark, size_t width)
 {
 	struct cursor field;
 	size_t n;
 
-	if (c->bad || mark < width || mark > c->pos) {
+	if (!c->wr || c->bad || mark < width || mark > c->pos) {
 		c->bad = true;
 		return;
 	}

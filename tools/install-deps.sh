@@ -16,6 +16,7 @@ packages='
 	python3-tpm2-pytss python3-pytest python3-pytest-xdist python3-yaml
 	dkms kmod debhelper dh-dkms fakeroot mandoc cryptsetup-bin procps systemd xxd
 	grub-pc-bin grub-efi-amd64-bin mtools ovmf seabios systemd-boot-efi
+	frama-c-base why3 z3 cvc4
 	nasm g++ python3 lintian ansible-core libvirt-clients
 '
 missing=

@@ -86,6 +86,28 @@ static void a_reader_refuses_writes(void **state)
 	assert_false(cursor_ok(&c));
 }
 
+static void a_reader_refuses_a_patch(void **state)
+{
+	uint8_t in[4] = {1, 2, 3, 4};
+	struct cursor c = cursor_reader(in, sizeof(in));
+
+	(void)cursor_u32(&c);
+	cursor_patch_u16(&c, 4);
+	assert_false(cursor_ok(&c));
+	assert_memory_equal(in, "\1\2\3\4", 4);
+}
+
+static void a_part_of_no_bytes_is_good(void **state)
+{
+	struct cursor c = cursor_reader(NULL, 0), part = cursor_sub(&c, 0);
+
+	assert_true(cursor_done(&c));
+	assert_true(cursor_done(&part));
+	part = cursor_sub(&c, 1);
+	assert_false(cursor_ok(&c));
+	assert_false(cursor_ok(&part));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -95,6 +117,8 @@ int main(void)
 		cmocka_unit_test(huge_lengths_do_not_wrap),
 		cmocka_unit_test(writes_and_patches),
 		cmocka_unit_test(a_reader_refuses_writes),
+		cmocka_unit_test(a_reader_refuses_a_patch),
+		cmocka_unit_test(a_part_of_no_bytes_is_good),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
