@@ -7,12 +7,9 @@
  */
 #include "lib/text.h"
 #include "tools/vtpmctl/args.h"
-#include "tools/vtpmctl/client.h"
-#include "tools/vtpmctl/file.h"
-#include "tools/vtpmctl/hostfile.h"
-#include "tools/vtpmctl/peerlink.h"
-#include "tools/vtpmctl/poolfile.h"
+#include "tools/vtpmctl/migrate.h"
 #include "tools/vtpmctl/vtpmctl.h"
+#include "tools/vtpmctl/xlmigrate.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -28,19 +25,6 @@
 #define QUIET_MAX 5   /* turns in which nothing comes of it, one after the other ... */
 #define TURNS_MAX 100 /* ... and all */
 #define CHILDREN  16
-
-struct migrate {
-	const char *name, *host, *goes_on, *listen, *socket, *config;
-	bool back;
-	struct peerlink_keys keys;
-
-	struct hostconf conf;
-	struct poolfile file;
-	struct client client;
-	struct peerlink *link;
-	char state[32], why[320], peer[POOL_NAME_MAX + 1];
-	json_t *out; /* messages for the other host */
-};
 
 #define COMMON                                                                        \
 	OPTION_TEXT("ca", struct migrate, keys.ca, "FILE", PEER_CA),                  \
@@ -96,6 +80,7 @@ static int ask_vtpmd(struct migrate *m, json_t *request, char text[CLIENT_TEXT])
 		return rc;
 	json_decref(m->out);
 	m->out = json_incref(json_object_get(reply, "messages"));
+	snprintf(m->vtpm, sizeof(m->vtpm), "%s", client_text(reply, "name"));
 	snprintf(m->state, sizeof(m->state), "%s", client_text(reply, "state"));
 	snprintf(m->why, sizeof(m->why), "%s", client_text(reply, "why"));
 	snprintf(m->peer, sizeof(m->peer), "%s", client_text(reply, "peer"));
@@ -103,7 +88,7 @@ static int ask_vtpmd(struct migrate *m, json_t *request, char text[CLIENT_TEXT])
 	return VTPMCTL_OK;
 }
 
-static int tell_wish(struct migrate *m, const char *event, char text[CLIENT_TEXT])
+int migrate_wish(struct migrate *m, const char *event, char text[CLIENT_TEXT])
 {
 	return ask_vtpmd(m,
 			 json_pack("{s:s, s:s, s:s, s:s*}", "op", "move", "name", m->name,
@@ -111,8 +96,8 @@ static int tell_wish(struct migrate *m, const char *event, char text[CLIENT_TEXT
 			 text);
 }
 
-static int tell_messages(struct migrate *m, const char *peer, json_t *messages,
-			 char text[CLIENT_TEXT])
+int migrate_hear(struct migrate *m, const char *peer, json_t *messages,
+		 char text[CLIENT_TEXT])
 {
 	return ask_vtpmd(m,
 			 json_pack("{s:s, s:s, s:o}", "op", "move", "peer", peer,
@@ -120,9 +105,20 @@ static int tell_messages(struct migrate *m, const char *peer, json_t *messages,
 			 text);
 }
 
-static bool state_is(const struct migrate *m, const char *word)
+bool migrate_is(const struct migrate *m, const char *state)
 {
-	return !strcmp(m->state, word);
+	return !strcmp(m->state, state);
+}
+
+int migrate_flush(struct migrate *m, struct error *e)
+{
+	int rc;
+
+	if (!json_array_size(m->out))
+		return 0;
+	rc = peerlink_send(m->link, m->out, e);
+	json_array_clear(m->out);
+	return rc;
 }
 
 /* The other host's answer to what there is to send, given to vtpmd. */
@@ -137,7 +133,7 @@ static int exchange(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
 		return VTPMCTL_FAILED;
 	json_array_clear(m->out);
 	if (json_array_size(in))
-		return tell_messages(m, m->peer, in, text);
+		return migrate_hear(m, m->peer, in, text);
 	json_decref(in);
 	return VTPMCTL_OK;
 }
@@ -145,18 +141,18 @@ static int exchange(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
 /* What the source does next by itself; without a guest, at once.  NULL: it waits. */
 static const char *next_wish(const struct migrate *m)
 {
-	if (state_is(m, "proved"))
+	if (migrate_is(m, "proved"))
 		return "export";
-	if (state_is(m, "held"))
+	if (migrate_is(m, "held"))
 		return "commit";
-	if (state_is(m, "confirmed"))
+	if (migrate_is(m, "confirmed"))
 		return "finish";
 	return NULL;
 }
 
-static bool has_ended(const struct migrate *m)
+bool migrate_has_ended(const struct migrate *m)
 {
-	return state_is(m, "away") || state_is(m, "here") || state_is(m, "absent");
+	return migrate_is(m, "away") || migrate_is(m, "here") || migrate_is(m, "absent");
 }
 
 /* Until it is here again, or away.  An exit status. */
@@ -167,18 +163,20 @@ static int carry(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
 	int rc = VTPMCTL_OK;
 
 	while (!rc && quiet < QUIET_MAX && turns++ < TURNS_MAX) {
+		if (m->domid[0] && migrate_is(m, "proved"))
+			return xlmigrate_run(m, text, e);
 		wish = next_wish(m);
 		if (wish) {
 			fprintf(stderr, "%s: %s\n", m->name, m->state);
-			rc = tell_wish(m, wish, text);
+			rc = migrate_wish(m, wish, text);
 		} else if (json_array_size(m->out)) {
 			rc = exchange(m, text, e);
 			quiet = 0;
-		} else if (has_ended(m)) {
+		} else if (migrate_has_ended(m)) {
 			return VTPMCTL_OK;
 		} else {
 			usleep(200000u * quiet++);
-			rc = tell_wish(m, "tick", text);
+			rc = migrate_wish(m, "tick", text);
 		}
 	}
 	return rc ? rc : VTPMCTL_FAILED;
@@ -217,11 +215,12 @@ static void end_migrate(struct migrate *m)
 /* What failed, once: this host's sentence, or vtpmd's. */
 static int say(const struct migrate *m, int rc, const char *text, const struct error *e)
 {
-	if (state_is(m, "away")) {
-		fprintf(stderr, "%s runs on %s\n", m->name, m->peer);
+	if (migrate_is(m, "away")) {
+		fprintf(stderr, "%s runs on %s\n", m->domid[0] ? m->guest : m->name,
+			m->peer);
 		return VTPMCTL_OK;
 	}
-	if (state_is(m, "here") && m->why[0])
+	if (migrate_is(m, "here") && m->why[0])
 		fprintf(stderr, "vtpmctl: %s goes on here: %s\n", m->name, m->why);
 	else if (e->cause)
 		return vtpmctl_fail(e);
@@ -240,9 +239,9 @@ static void give_up(struct migrate *m, int rc)
 {
 	char ignored[CLIENT_TEXT] = "";
 
-	if (!rc || has_ended(m))
+	if (!rc || migrate_has_ended(m))
 		return;
-	if (!tell_wish(m, "cancel", ignored) && m->link && json_array_size(m->out)) {
+	if (!migrate_wish(m, "cancel", ignored) && m->link && json_array_size(m->out)) {
 		struct error e = {.cause = CAUSE_NONE};
 
 		(void)!peerlink_send(m->link, m->out, &e);
@@ -257,13 +256,16 @@ static int run_migrate(struct migrate *m, char text[CLIENT_TEXT], struct error *
 		return VTPMCTL_FAILED;
 	if (m->goes_on) {
 		m->name = m->goes_on;
-		rc = tell_wish(m, m->back ? "back" : "tick", text);
-		if (!rc && !has_ended(m) && connect_host(m, m->peer, e))
+		rc = migrate_wish(m, m->back ? "back" : "tick", text);
+		if (!rc && !migrate_has_ended(m) && connect_host(m, m->peer, e))
 			rc = VTPMCTL_FAILED;
 	} else {
 		/* a host that cannot be reached is told before anything is begun */
-		rc = connect_host(m, m->host, e) ? VTPMCTL_FAILED
-						 : tell_wish(m, "begin", text);
+		rc = connect_host(m, m->host, e) ? VTPMCTL_FAILED : xlguest_find(m);
+		if (rc && !e->cause)
+			m->said = true;
+		if (!rc)
+			rc = migrate_wish(m, "begin", text);
 	}
 	if (!rc)
 		rc = carry(m, text, e);
@@ -288,8 +290,37 @@ int migrate_main(int argc, char **argv)
 		return VTPMCTL_USAGE;
 	}
 	rc = run_migrate(&m, text, &e);
-	rc = say(&m, rc, text, &e);
+	if (!m.said)
+		rc = say(&m, rc, text, &e);
 	end_migrate(&m);
+	return rc;
+}
+
+static int serve_item(struct migrate *m, const char *peer, struct peerlink_item *item,
+		      char text[CLIENT_TEXT], struct error *e)
+{
+	int rc = peerlink_recv_item(m->link, item, e);
+
+	if (rc)
+		return rc;
+	if (item->kind == PEERLINK_IS_WORD && item->word == XLWORD_START)
+		return xlreceive_run(m, peer, text, e);
+	if (item->kind != PEERLINK_IS_TURN)
+		return error_set(
+			e, -EBADMSG, CAUSE_PEER,
+			"%s sends what makes no sense now: install one release on "
+			"both",
+			peer);
+	if (json_array_size(item->messages))
+		rc = migrate_hear(m, peer, item->messages, text);
+	else
+		json_decref(item->messages);
+	if (rc)
+		return rc;
+	if (!m->out)
+		m->out = json_array();
+	rc = peerlink_send(m->link, m->out, e);
+	json_array_clear(m->out);
 	return rc;
 }
 
@@ -297,7 +328,7 @@ int migrate_main(int argc, char **argv)
 static int serve_peer(struct migrate *m, int fd, struct error *e)
 {
 	char text[CLIENT_TEXT] = "", peer[POOL_NAME_MAX + 1];
-	json_t *in;
+	struct peerlink_item *item;
 	struct pool_host h;
 	int rc = load_migrate(m, e);
 
@@ -309,23 +340,12 @@ static int serve_peer(struct migrate *m, int fd, struct error *e)
 	if (!rc && !poolfile_find(&m->file, peer, &h))
 		rc = error_set(e, -EACCES, CAUSE_PEER,
 			       "%s is no host of the pool: `vtpmctl peer list`", peer);
-	while (!rc) {
-		rc = peerlink_recv(m->link, &in, e);
-		if (rc)
-			break;
-		if (json_array_size(in))
-			rc = tell_messages(m, peer, in, text);
-		else
-			json_decref(in);
-		if (rc) {
-			fprintf(stderr, "vtpmctl: %s: %s\n", peer, text);
-			break;
-		}
-		if (!m->out)
-			m->out = json_array();
-		rc = peerlink_send(m->link, m->out, e);
-		json_array_clear(m->out);
-	}
+	item = rc ? NULL : malloc(sizeof(*item));
+	while (item && !rc)
+		rc = serve_item(m, peer, item, text, e);
+	if (text[0])
+		fprintf(stderr, "vtpmctl: %s: %s\n", peer, text);
+	free(item);
 	return rc;
 }
 

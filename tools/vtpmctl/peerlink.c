@@ -216,6 +216,13 @@ static int write_number(struct peerlink *l, size_t value, struct error *e)
 	return write_all(l, bytes, sizeof(bytes), e);
 }
 
+static int refuse_length(struct error *e)
+{
+	return error_set(e, -EBADMSG, CAUSE_PEER,
+			 "the other host sends too much at once: install one release on "
+			 "both");
+}
+
 static int read_number(struct peerlink *l, size_t max, size_t *value, struct error *e)
 {
 	uint8_t bytes[4] = {0};
@@ -223,11 +230,7 @@ static int read_number(struct peerlink *l, size_t max, size_t *value, struct err
 	int rc = read_all(l, bytes, sizeof(bytes), e);
 
 	*value = cursor_u32(&r);
-	if (!rc && *value > max)
-		rc = error_set(e, -EBADMSG, CAUSE_PEER,
-			       "the other host sends too much at once: install one "
-			       "release on both");
-	return rc;
+	return !rc && *value > max ? refuse_length(e) : rc;
 }
 
 static int send_one(struct peerlink *l, const char *hex, struct error *e)
@@ -284,10 +287,10 @@ static int recv_one(struct peerlink *l, json_t *messages, struct error *e)
 	return rc ? error_set(e, rc, CAUSE_RESOURCES, "there is no memory") : 0;
 }
 
-int peerlink_recv(struct peerlink *l, json_t **messages, struct error *e)
+static int recv_messages(struct peerlink *l, size_t n, json_t **messages, struct error *e)
 {
-	size_t n = 0, i;
-	int rc = read_number(l, PEERLINK_MESSAGES, &n, e);
+	size_t i;
+	int rc = 0;
 
 	*messages = json_array();
 	for (i = 0; !rc && i < n; i++)
@@ -297,6 +300,63 @@ int peerlink_recv(struct peerlink *l, json_t **messages, struct error *e)
 	json_decref(*messages);
 	*messages = NULL;
 	return rc;
+}
+
+int peerlink_recv(struct peerlink *l, json_t **messages, struct error *e)
+{
+	size_t n = 0;
+	int rc = read_number(l, PEERLINK_MESSAGES, &n, e);
+
+	*messages = NULL;
+	return rc ? rc : recv_messages(l, n, messages, e);
+}
+
+#define IS_DATA (UINT32_C(1) << 31)
+#define IS_WORD (UINT32_C(1) << 30)
+
+int peerlink_send_data(struct peerlink *l, const uint8_t *p, size_t n, struct error *e)
+{
+	int rc = write_number(l, IS_DATA | n, e);
+
+	return rc ? rc : write_all(l, p, n, e);
+}
+
+int peerlink_send_word(struct peerlink *l, uint32_t word, struct error *e)
+{
+	return write_number(l, IS_WORD | word, e);
+}
+
+int peerlink_recv_item(struct peerlink *l, struct peerlink_item *item, struct error *e)
+{
+	size_t n = 0;
+	int rc = read_number(l, UINT32_MAX, &n, e);
+
+	if (rc)
+		return rc;
+	if (n & IS_DATA && (n ^ IS_DATA) <= PEERLINK_DATA) {
+		item->kind = PEERLINK_IS_DATA;
+		item->len = n ^ IS_DATA;
+		return read_all(l, item->data, item->len, e);
+	}
+	if (!(n & IS_DATA) && n & IS_WORD) {
+		item->kind = PEERLINK_IS_WORD;
+		item->word = (uint32_t)n ^ IS_WORD;
+		return 0;
+	}
+	if (n > PEERLINK_MESSAGES)
+		return refuse_length(e);
+	item->kind = PEERLINK_IS_TURN;
+	return recv_messages(l, n, &item->messages, e);
+}
+
+int peerlink_fd(const struct peerlink *l)
+{
+	return l->fd;
+}
+
+bool peerlink_has(const struct peerlink *l)
+{
+	return SSL_pending(l->ssl) > 0;
 }
 
 void peerlink_close(struct peerlink *l)

@@ -4,7 +4,9 @@
  * common name, or DNS name, is the host's name in the pool.  What it carries are handovers'
  * messages (lib/move.h), some at once, each way in turn:
  *   u32 n, at most PEERLINK_MESSAGES | n * (u32 length | bytes)
- * vtpmd has them as hexadecimal strings.
+ * vtpmd has them as hexadecimal strings.  While a guest moves along, there are besides
+ *   u32 2^31 + length, at most PEERLINK_DATA | bytes	a piece of xl's stream
+ *   u32 2^30 + word					see tools/vtpmctl/xlmigrate.h
  */
 #ifndef XVTPM_VTPMCTL_PEERLINK_H
 #define XVTPM_VTPMCTL_PEERLINK_H
@@ -16,6 +18,7 @@
 #include <jansson.h>
 
 #define PEERLINK_MESSAGES 8
+#define PEERLINK_DATA	  (64 * 1024)
 
 struct peerlink;
 
@@ -39,6 +42,26 @@ int __must_check peerlink_send(struct peerlink *l, const json_t *messages,
 			       struct error *e);
 /* *messages is a new array. */
 int __must_check peerlink_recv(struct peerlink *l, json_t **messages, struct error *e);
+enum peerlink_kind { PEERLINK_IS_TURN, PEERLINK_IS_DATA, PEERLINK_IS_WORD };
+
+struct peerlink_item {
+	enum peerlink_kind kind;
+	json_t *messages; /* of a turn: a new array, the caller's */
+	uint32_t word;
+	size_t len; /* of data */
+	uint8_t data[PEERLINK_DATA];
+};
+
+int __must_check peerlink_send_data(struct peerlink *l, const uint8_t *p, size_t n,
+				    struct error *e);
+/* word < 2^30 */
+int __must_check peerlink_send_word(struct peerlink *l, uint32_t word, struct error *e);
+/* Whatever comes next. */
+int __must_check peerlink_recv_item(struct peerlink *l, struct peerlink_item *item,
+				    struct error *e);
+/* For poll(); nothing has to come there when peerlink_has() already. */
+int peerlink_fd(const struct peerlink *l);
+bool peerlink_has(const struct peerlink *l);
 /* l may be NULL. */
 void peerlink_close(struct peerlink *l);
 

@@ -36,6 +36,7 @@ static const struct vtpmctl_command commands[] = {
 	{"peer", NULL, peer_main},
 	{"migrate", NULL, migrate_main},
 	{"migrate-receive", NULL, migrate_receive_main},
+	{"migrate-pipe", NULL, migrate_pipe_main},
 	{"csr", NULL, csr_main}, /* help: one screen of 24 lines */
 	{"rename", NULL, rename_main},
 	{"import", NULL, import_main},

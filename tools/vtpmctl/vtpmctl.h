@@ -53,6 +53,7 @@ int peer_main(int argc, char **argv);
 int peer_self_main(int argc, char **argv);
 int migrate_main(int argc, char **argv);
 int migrate_receive_main(int argc, char **argv);
+int migrate_pipe_main(int argc, char **argv);
 int list_main(int argc, char **argv);
 int top_main(int argc, char **argv);
 int show_main(int argc, char **argv);

@@ -51,7 +51,7 @@ int __must_check move_bind(const struct vtpm *v, const uint8_t *request, size_t 
 /*
  * {"op": "move", "name": NAME, "event": WORD, "host": HOST}       of this host's vTPM
  * {"op": "move", "peer": HOST, "messages": [HEX, ...]}            that came from that host
- *   -> {"ok": true, "state": WORD, "why": TEXT, "messages": [HEX, ...]}   to be sent there
+ *   -> {"ok": true, "name": NAME, "state": WORD, "why": TEXT, "messages": [HEX, ...]}   to be sent there
  * event: begin, export, commit, cancel, finish, back, tick.  The answer waits for the manager.
  */
 void move_on_control(struct control *c, const json_t *request);

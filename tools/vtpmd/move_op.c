@@ -24,9 +24,10 @@ static void answer_state(struct control *c, struct move *m)
 	json_t *out = m->outbox;
 
 	m->outbox = json_array();
-	control_answer_with(c, json_pack("{s:b, s:s, s:s, s:s, s:o}", "ok", 1, "state",
-					 handover_word(m->r.h.state), "peer", m->r.peer,
-					 "why", m->why, "messages", out));
+	control_answer_with(c,
+			    json_pack("{s:b, s:s, s:s, s:s, s:s, s:o}", "ok", 1, "name",
+				      m->r.name, "state", handover_word(m->r.h.state),
+				      "peer", m->r.peer, "why", m->why, "messages", out));
 }
 
 void move_answer(struct move *m)

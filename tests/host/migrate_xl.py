@@ -1,0 +1,216 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""xl for tests/host/migrate-xl: one file of $XLHOST/domains for each guest, with its number, its vTPM's uuid and its
+state, and what xl migrate and xl migrate-receive of Xen 4.17 write to each other.  $XLHOST/fault is where it fails."""
+import json
+import os
+import struct
+import subprocess
+import sys
+import time
+
+HOME = os.environ["XLHOST"]
+BANNER = b"xl migration receiver ready, send binary domain data.\n"
+READY = b"domain received, ready to unpause\0"
+GO = b"domain is yours, you are cleared to unpause\0"
+REPORT = b"my copy unpause results are as follows\0"
+
+
+def fault(word):
+    try:
+        with open(f"{HOME}/fault") as f:
+            return f.read().strip() == word
+    except OSError:
+        return False
+
+
+def load(name):
+    with open(f"{HOME}/domains/{name}") as f:
+        return json.load(f)
+
+
+def store(name, guest):
+    with open(f"{HOME}/domains.new", "w") as f:
+        json.dump(guest, f)
+    os.rename(f"{HOME}/domains.new", f"{HOME}/domains/{name}")
+
+
+def rename(name, to):
+    os.rename(f"{HOME}/domains/{name}", f"{HOME}/domains/{to}")
+
+
+def by_number(domid):
+    for name in os.listdir(f"{HOME}/domains"):
+        if load(name)["domid"] == int(domid):
+            return name
+    sys.exit(f"{domid} is an invalid domain identifier (rc=-6)")
+
+
+def note(text):
+    with open(f"{HOME}/xl.log", "a") as f:
+        print(f"{time.time():.3f} {text}", file=f)
+
+
+def exact(fd, n):
+    data = b""
+    while len(data) < n:
+        got = os.read(fd, min(n - len(data), 65536))
+        if not got:
+            raise EOFError
+        data += got
+    return data
+
+
+def record(kind, body=b""):
+    return struct.pack("<II", kind, len(body)) + body + bytes(-len(body) % 8)
+
+
+def stream(guest):
+    """As libxl and libxc write it: the guest's description, its memory, its device model."""
+    text = json.dumps(guest).encode()
+    yield b"Xen saved domain, xl format\n \0 \r" + struct.pack("<IIII", 0x01020304, 3, 0, len(text) + 4)
+    yield struct.pack("<I", len(text)) + text
+    yield b"LibxlFmt" + struct.pack(">II", 2, 0) + record(1)
+    yield struct.pack(">QIIHHI", 2**64 - 1, 0x58454E46, 3, 0, 0, 0) + struct.pack("<IHHII", 2, 12, 0, 4, 17)
+    page = record(1, struct.pack("<II", 1, 0) + GO * 90)
+    for _ in range(int(guest.get("kib", 6000)) // 4):
+        yield page
+    yield record(9, b"x" * 13) + record(0)
+    yield record(3, b"QEMU" * 5) + record(0)
+
+
+def read_record(fd):
+    kind, size = struct.unpack("<II", exact(fd, 8))
+    return kind, exact(fd, -(-size // 8) * 8)
+
+
+def read_stream(fd):
+    head = exact(fd, 48)
+    text = exact(fd, struct.unpack("<I", head[44:])[0])[4:]
+    if fault("stream"):
+        exact(fd, 200000)
+        sys.exit(1)
+    exact(fd, 16)
+    kind = None
+    while kind != 0:
+        kind, _ = read_record(fd)
+        if kind == 1:
+            exact(fd, 40)
+            while read_record(fd)[0] != 0:
+                pass
+    return json.loads(text)
+
+
+def resume(name, guest):
+    store(name, dict(guest, state="running"))
+    note(f"resumed {name}")
+    sys.exit("Migration failed, resuming at sender.")
+
+
+def say_until_ready(guest, name, to, fro):
+    """Whether READY has come."""
+    try:
+        if exact(fro, len(BANNER)) != BANNER:
+            sys.exit("no banner")
+        for part in stream(guest):
+            view = memoryview(part)
+            while view:
+                view = view[os.write(to, view):]
+        store(name, dict(guest, state="suspended"))
+        note("suspended")
+        return exact(fro, len(READY)) == READY
+    except (OSError, EOFError):
+        return False
+
+
+def migrate(domid, rune):
+    name = by_number(domid)
+    guest = load(name)
+    if fault("begin"):
+        sys.exit("No config file stored for running domain and none supplied - cannot migrate.")
+    child_in, to = os.pipe()
+    fro, child_out = os.pipe()
+    with subprocess.Popen(["sh", "-c", rune], stdin=child_in, stdout=child_out, close_fds=False):
+        os.close(child_in)
+        os.close(child_out)
+        ready = say_until_ready(guest, name, to, fro)
+        if not ready or fault("rename"):
+            os.close(to)
+            os.close(fro)
+            resume(name, guest)
+        rename(name, name + "--migratedaway")
+        try:
+            os.write(to, GO)
+            note("go")
+            if exact(fro, len(REPORT)) != REPORT:
+                raise EOFError
+            if exact(fro, 1) != b"\0":
+                if exact(fro, len(GO)) != GO:
+                    raise EOFError
+                rename(name + "--migratedaway", name)
+                os.close(to)
+                resume(name, guest)
+        except (OSError, EOFError):
+            note("failed badly")
+            sys.exit("** Migration failed during final handshake **")
+        os.unlink(f"{HOME}/domains/{name}--migratedaway")
+        note("destroyed")
+        os._exit(0)     # its transport may live on
+
+
+def give_back(name):
+    os.unlink(f"{HOME}/domains/{name}--incoming")
+    os.write(1, GO)
+    note("gave back")
+
+
+def migrate_receive():
+    if fault("banner"):
+        sys.exit(1)
+    os.write(1, BANNER)
+    try:
+        guest = read_stream(0)
+    except EOFError:
+        note("no guest")
+        sys.exit("migration target: Domain creation failed")
+    name = guest["name"]
+    if fault("ready"):
+        sys.exit(1)
+    store(name + "--incoming", dict(guest, state="paused"))
+    os.write(1, READY)
+    try:
+        good = exact(0, len(GO)) == GO
+    except EOFError:
+        good = False
+    if good and fault("unpause"):
+        good = False
+    os.write(1, REPORT + (b"\0" if good else b"\3"))
+    if not good:
+        return give_back(name)
+    rename(name + "--incoming", name)
+    store(name, dict(guest, state="running"))
+    note("started")
+    return None
+
+
+def main():
+    args = sys.argv[1:]
+    if args[0] == "domid":
+        try:
+            print(load(args[-1])["domid"])
+        except OSError:
+            sys.exit(f"{args[-1]} is an invalid domain identifier (rc=-6)")
+    elif args[0] == "list":
+        guest = load(by_number(args[-1]))
+        print(json.dumps([{"domid": guest["domid"], "config": {
+            "c_info": {"type": guest.get("type", "pvh"), "name": guest["name"]},
+            "vtpms": [{"backend_domname": "vtpm-web1", "uuid": u} for u in guest["vtpms"]]}}]))
+    elif args[0] == "info":
+        print("host                   : a\nvirt_caps              : pv hvm hap\ntotal_memory           : 4096")
+    elif args[0] == "migrate":
+        migrate(args[3], args[4])
+    elif args[0] == "migrate-receive":
+        migrate_receive()
+
+
+main()

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What `vtpmctl migrate` and `migrate-receive` know of one transfer, and how they ask vtpmd. */
+#ifndef XVTPM_VTPMCTL_MIGRATE_H
+#define XVTPM_VTPMCTL_MIGRATE_H
+
+#include "tools/vtpmctl/client.h"
+#include "tools/vtpmctl/hostfile.h"
+#include "tools/vtpmctl/peerlink.h"
+#include "tools/vtpmctl/poolfile.h"
+
+struct migrate {
+	const char *name, *host, *goes_on, *listen, *socket, *config;
+	bool back, said; /* said: on stderr, why not */
+	struct peerlink_keys keys;
+
+	struct hostconf conf;
+	struct poolfile file;
+	struct client client;
+	struct peerlink *link;
+	/* as vtpmd said last */
+	char vtpm[80], state[32], why[320], peer[POOL_NAME_MAX + 1];
+	json_t *out; /* messages for the other host */
+
+	/* of a guest that moves along; domid "": none does */
+	char domid[16], guest[80], of_guest[80];
+};
+
+/* Asks vtpmd, and keeps what it says.  An exit status; text: why not. */
+int __must_check migrate_wish(struct migrate *m, const char *event,
+			      char text[CLIENT_TEXT]);
+/* messages, which it takes over, came from that host. */
+int __must_check migrate_hear(struct migrate *m, const char *peer, json_t *messages,
+			      char text[CLIENT_TEXT]);
+bool migrate_is(const struct migrate *m, const char *state);
+bool migrate_has_ended(const struct migrate *m);
+/* What there is to be sent to the other host, if anything. */
+int __must_check migrate_flush(struct migrate *m, struct error *e);
+
+#endif

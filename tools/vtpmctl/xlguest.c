@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which vTPM a guest of Xen has, and whether it can move. */
+#include "tools/vtpmctl/vtpmctl.h"
+#include "tools/vtpmctl/xl.h"
+#include "tools/vtpmctl/xlmigrate.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define OUTPUT_MAX (256 * 1024)
+
+/* What xl prints, a new string; NULL: it fails. */
+static char *read_xl(char *const argv[], int *status)
+{
+	int fd = memfd_create("xl", MFD_CLOEXEC);
+	char *text = fd >= 0 ? malloc(OUTPUT_MAX + 1) : NULL;
+	ssize_t n = -1;
+
+	*status = text ? xl_run(argv, fd) : VTPMCTL_FAILED;
+	if (!*status)
+		n = pread(fd, text, OUTPUT_MAX, 0);
+	if (fd >= 0)
+		close(fd);
+	if (n >= 0) {
+		text[n] = '\0';
+		return text;
+	}
+	free(text);
+	return NULL;
+}
+
+/* Xen's xl says on one line what it can virtualise. */
+static bool has_shadow(void)
+{
+	int status;
+	char *text = read_xl((char *[]){"xl", "info", NULL}, &status);
+	char *line = text ? strstr(text, "\nvirt_caps") : NULL;
+	bool has;
+
+	if (line)
+		line[1 + strcspn(line + 1, "\n")] = '\0';
+	/* who does not say it is tried */
+	has = !line || strstr(line, " shadow");
+	free(text);
+	return has;
+}
+
+static json_t *describe(const char *domid)
+{
+	int status;
+	char *text =
+		read_xl((char *[]){"xl", "list", "-l", (char *)domid, NULL}, &status);
+	json_t *all = text ? json_loads(text, JSON_REJECT_DUPLICATES, NULL) : NULL;
+	json_t *one = json_incref(json_array_get(all, 0));
+
+	json_decref(all);
+	free(text);
+	return one;
+}
+
+static bool config_names(const json_t *config, const char *uuid)
+{
+	const json_t *device;
+	size_t i;
+
+	json_array_foreach(json_object_get(config, "vtpms"), i, device)
+	{
+		if (uuid[0] && !strcmp(client_text(device, "uuid"), uuid))
+			return true;
+	}
+	return false;
+}
+
+static bool is_used_by(const json_t *vtpm, const json_t *config, const char *domid)
+{
+	const json_t *user = json_object_get(vtpm, "guest_domid");
+
+	return config_names(config, client_text(vtpm, "uuid")) ||
+	       (json_is_integer(user) && json_integer_value(user) == atol(domid));
+}
+
+static int refuse_guest(struct migrate *m, const char *why)
+{
+	fprintf(stderr, "vtpmctl: %s %s\n", m->guest, why);
+	return VTPMCTL_FAILED;
+}
+
+static int check_guest(struct migrate *m, const json_t *config, const json_t *vtpms)
+{
+	const json_t *vtpm;
+	unsigned int count = 0;
+	size_t i;
+
+	json_array_foreach(vtpms, i, vtpm)
+	{
+		if (!is_used_by(vtpm, config, m->domid))
+			continue;
+		count++;
+		snprintf(m->of_guest, sizeof(m->of_guest), "%s",
+			 client_text(vtpm, "name"));
+	}
+	if (count > 1 || json_array_size(json_object_get(config, "vtpms")) > 1)
+		return refuse_guest(m, "has more than one vTPM, and moves with one only: "
+				       "shut it down, and move its vTPMs' backups");
+	if (!count)
+		return refuse_guest(m, "has no vTPM of this host: move it by `xl "
+				       "migrate`");
+	if (!strcmp(client_text(json_object_get(config, "c_info"), "type"), "pv") &&
+	    !has_shadow())
+		return refuse_guest(
+			m,
+			"is a PV guest, and this Xen cannot move one that runs: it has "
+			"no shadow paging (`xl info`, virt_caps); shut it down, and "
+			"move its vTPM's backup");
+	m->name = m->of_guest;
+	return VTPMCTL_OK;
+}
+
+/* The number of the domain of that name; "": there is none, or no Xen. */
+static void find_domain(struct migrate *m)
+{
+	int status;
+	char *text =
+		read_xl((char *[]){"xl", "domid", "--", (char *)m->name, NULL}, &status);
+
+	snprintf(m->domid, sizeof(m->domid), "%.15s", text ? text : "");
+	m->domid[strspn(m->domid, "0123456789")] = '\0';
+	free(text);
+}
+
+/* A vTPM alone: not from under a guest that has it. */
+static int check_alone(struct migrate *m, const json_t *vtpms)
+{
+	const json_t *vtpm, *user;
+	size_t i;
+
+	json_array_foreach(vtpms, i, vtpm)
+	{
+		user = json_object_get(vtpm, "guest_domid");
+		if (strcmp(client_text(vtpm, "name"), m->name) || !json_is_integer(user))
+			continue;
+		fprintf(stderr,
+			"vtpmctl: the guest with the number %lld uses the vTPM %s: "
+			"`vtpmctl migrate` takes the guest's name (`xl list`), and "
+			"moves both\n",
+			(long long)json_integer_value(user), m->name);
+		return VTPMCTL_FAILED;
+	}
+	return VTPMCTL_OK;
+}
+
+int xlguest_find(struct migrate *m)
+{
+	json_t *reply, *one = NULL;
+	const json_t *vtpms;
+	int rc = client_call(m->socket, client_request("list", NULL), &reply);
+
+	if (rc)
+		return rc;
+	vtpms = json_object_get(reply, "vtpms");
+	find_domain(m);
+	snprintf(m->guest, sizeof(m->guest), "%s", m->name);
+	if (!m->domid[0]) {
+		rc = check_alone(m, vtpms);
+	} else {
+		one = describe(m->domid);
+		rc = one ? check_guest(m, json_object_get(one, "config"), vtpms)
+			 : refuse_guest(m, "is a guest of which `xl list -l` tells "
+					   "nothing: see whether it runs");
+	}
+	json_decref(one);
+	json_decref(reply);
+	return rc;
+}

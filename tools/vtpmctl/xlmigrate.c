@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The source's side of a guest that moves.  READY reaches xl when the destination has all of
+ * the vTPM; GO reaches the destination when vtpmd here has released it, and the one there has
+ * said so.  Until then a failure is xl's own: its pipes are closed, and it resumes the guest;
+ * or, once it has said GO, it is told what a receiver says that has not started its copy.
+ */
+#include "tools/vtpmctl/xlmigrate.h"
+#include "tools/vtpmctl/vtpmctl.h"
+#include "tools/vtpmctl/xlgate.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define XL_ENDS_S 120 /* it destroys, or resumes, the guest */
+
+struct xlsource {
+	struct migrate *m;
+	struct error *e;
+	char *text;
+	struct xlpipes xl;
+	struct xlgate_stream stream;
+	size_t credit; /* bytes */
+	bool banner, ready, ready_passed, go, go_passed, reported, gives_back, over;
+	uint8_t code; /* of the report */
+	time_t heard, told;
+	struct peerlink_item item;
+	uint8_t bytes[PEERLINK_DATA];
+};
+
+static volatile sig_atomic_t is_interrupted;
+
+static void note_interrupt(int number)
+{
+	is_interrupted = 1;
+}
+
+static time_t seconds_now(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec;
+}
+
+static int fail_source(struct xlsource *x, const char *why)
+{
+	return error_set(x->e, -EBADMSG, CAUSE_PEER, "%s", why);
+}
+
+/* To xl, as its receiver would say it. */
+static int tell_xl(struct xlsource *x, enum xlgate_text text)
+{
+	size_t len;
+	const uint8_t *bytes = xlgate_bytes(text, &len);
+
+	if (write(x->xl.to, bytes, len) == (ssize_t)len)
+		return 0;
+	return fail_source(x, "xl migrate has ended too early; its lines above say why");
+}
+
+static int report_xl(struct xlsource *x, uint8_t code)
+{
+	int rc = tell_xl(x, XLGATE_REPORT);
+
+	x->reported = true;
+	if (!rc && write(x->xl.to, &code, 1) != 1)
+		rc = fail_source(x, "xl migrate has ended before its last word");
+	return rc;
+}
+
+static int wish_and_flush(struct xlsource *x, const char *event)
+{
+	int rc = migrate_wish(x->m, event, x->text);
+
+	x->told = seconds_now();
+	return rc ? rc : migrate_flush(x->m, x->e);
+}
+
+/* It has run there from GO on: what is left of it here goes. */
+static int finish_source(struct xlsource *x)
+{
+	int status = xlpipe_wait(&x->xl, XL_ENDS_S);
+	int rc = wish_and_flush(x, "finish");
+
+	x->over = true;
+	if (status)
+		fprintf(stderr,
+			"vtpmctl: xl migrate ended with %d after the guest had started on %s: "
+			"see `xl list`, and `xl destroy %s--migratedaway` if it is there\n",
+			status, x->m->peer, x->m->guest);
+	return rc;
+}
+
+/* What vtpmd's state lets pass now. */
+static int let_pass(struct xlsource *x)
+{
+	if (migrate_is(x->m, "held") && x->ready && !x->ready_passed) {
+		x->ready_passed = true;
+		return tell_xl(x, XLGATE_READY);
+	}
+	if (migrate_is(x->m, "confirmed") && x->go && !x->go_passed) {
+		x->go_passed = true;
+		return peerlink_send_word(x->m->link, XLWORD(XLWORD_GO, 0), x->e);
+	}
+	if (migrate_is(x->m, "here") && x->gives_back) {
+		x->over = true;
+		return tell_xl(x, XLGATE_GO);
+	}
+	if (migrate_is(x->m, "here") && !x->go_passed)
+		return VTPMCTL_FAILED;
+	return 0;
+}
+
+static int hear_ready(struct xlsource *x)
+{
+	if (!x->banner || x->ready || !xlgate_stream_ended(&x->stream))
+		return fail_source(x,
+				   "the other host says that it has the guest before it "
+				   "was sent: do not move vTPMs there");
+	x->ready = true;
+	return wish_and_flush(x, "export");
+}
+
+static int hear_report(struct xlsource *x, uint32_t code)
+{
+	int rc;
+
+	if (!x->go_passed || x->reported || code > 255)
+		return fail_source(
+			x, "the other host says that the guest runs before it may: do "
+			   "not move vTPMs there");
+	x->code = (uint8_t)code;
+	rc = report_xl(x, x->code);
+	return rc || code ? rc : finish_source(x);
+}
+
+static int hear_word(struct xlsource *x, uint32_t word)
+{
+	switch (XLWORD_KIND(word)) {
+	case XLWORD_ALIVE:
+		return 0;
+	case XLWORD_TAKEN:
+		x->credit += XLWORD_VALUE(word);
+		if (x->credit <= XL_WINDOW)
+			return 0;
+		break;
+	case XLWORD_BANNER:
+		if (x->banner)
+			break;
+		x->banner = true;
+		return tell_xl(x, XLGATE_BANNER);
+	case XLWORD_READY:
+		return hear_ready(x);
+	case XLWORD_REPORT:
+		return hear_report(x, XLWORD_VALUE(word));
+	case XLWORD_GIVE_BACK:
+		if (!x->code || x->gives_back)
+			break;
+		x->gives_back = true;
+		return let_pass(x);
+	case XLWORD_GONE:
+		return fail_source(x, "xl migrate-receive has ended on the other host: "
+				      "`vtpmctl migrate-receive`'s lines there say why");
+	}
+	return fail_source(x, "the other host says what makes no sense now: do not move "
+			      "vTPMs there, or install one release on both");
+}
+
+static int hear_link(struct xlsource *x)
+{
+	struct migrate *m = x->m;
+	int rc = peerlink_recv_item(m->link, &x->item, x->e);
+
+	x->heard = seconds_now();
+	if (rc)
+		return rc;
+	if (x->item.kind == PEERLINK_IS_WORD)
+		return hear_word(x, x->item.word);
+	if (x->item.kind == PEERLINK_IS_DATA)
+		return hear_word(x, 0);
+	if (!json_array_size(x->item.messages)) {
+		json_decref(x->item.messages);
+		return 0;
+	}
+	rc = migrate_hear(m, m->peer, x->item.messages, x->text);
+	if (!rc)
+		rc = migrate_flush(m, x->e);
+	return rc ? rc : let_pass(x);
+}
+
+/* The guest, from xl to the other host; then GO, which is held. */
+static int hear_xl(struct xlsource *x)
+{
+	size_t room = x->credit < sizeof(x->bytes) ? x->credit : sizeof(x->bytes), pass;
+	ssize_t n = read(x->xl.from, x->bytes, room);
+	bool go;
+	int rc;
+
+	if (n < 0 && errno == EINTR)
+		return 0;
+	if (n <= 0)
+		return fail_source(x, "xl migrate has given up; its lines above say why");
+	if (xlgate_stream_take(&x->stream, x->bytes, (size_t)n, &pass, &go) ||
+	    (pass < (size_t)n && !x->ready_passed))
+		return fail_source(x, "xl migrate says what vtpmctl does not know: is it "
+				      "newer than Xen 4.20?");
+	x->credit -= pass;
+	rc = pass ? peerlink_send_data(x->m->link, x->bytes, pass, x->e) : 0;
+	if (rc || !go)
+		return rc;
+	x->go = true;
+	return wish_and_flush(x, "commit");
+}
+
+/* Now and then: the other host hears that this one is there, and what it did not answer. */
+static int keep_up(struct xlsource *x)
+{
+	time_t now = seconds_now();
+	int rc;
+
+	if (now - x->heard > XL_QUIET_S)
+		return fail_source(x, "the other host has not answered for a long time");
+	if ((now - x->told) * 1000 < XL_TICK_MS)
+		return 0;
+	rc = peerlink_send_word(x->m->link, XLWORD(XLWORD_ALIVE, 0), x->e);
+	x->told = now;
+	if (!rc && (migrate_is(x->m, "frozen") || migrate_is(x->m, "released")))
+		rc = wish_and_flush(x, "tick");
+	return rc;
+}
+
+static int run_source(struct xlsource *x)
+{
+	struct pollfd p[2] = {{.fd = peerlink_fd(x->m->link), .events = POLLIN},
+			      {.events = POLLIN}};
+	bool has;
+	int rc = 0;
+
+	while (!rc && !x->over) {
+		has = peerlink_has(x->m->link);
+		p[1].fd = x->credit && x->banner && !x->go ? x->xl.from : -1;
+		p[0].revents = p[1].revents = 0;
+		if (poll(p, 2, has ? 0 : XL_TICK_MS) < 0 && errno != EINTR)
+			return fail_source(x, "poll fails");
+		if (is_interrupted && !x->go)
+			return fail_source(x, "it was interrupted");
+		if (has || p[0].revents)
+			rc = hear_link(x);
+		else if (p[1].revents)
+			rc = hear_xl(x);
+		if (!rc && !x->over)
+			rc = keep_up(x);
+	}
+	return rc;
+}
+
+/* Before the commit it is taken back, and xl goes on with the guest. */
+static void undo_source(struct xlsource *x)
+{
+	struct error ignored = {.cause = CAUSE_NONE};
+	char text[CLIENT_TEXT] = "";
+
+	if (migrate_is(x->m, "released") || migrate_is(x->m, "confirmed"))
+		return;
+	if (!migrate_has_ended(x->m) && !migrate_wish(x->m, "cancel", text))
+		(void)!migrate_flush(x->m, &ignored);
+	if (x->go && !x->reported && migrate_is(x->m, "here") && !report_xl(x, 1))
+		(void)!tell_xl(x, XLGATE_GO);
+}
+
+int xlmigrate_run(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
+{
+	struct xlsource *x = calloc(1, sizeof(*x));
+	struct sigaction act = {.sa_handler = note_interrupt};
+	int rc;
+
+	if (!x)
+		return error_set(e, VTPMCTL_FAILED, CAUSE_RESOURCES,
+				 "there is no memory");
+	x->m = m;
+	x->e = e;
+	x->text = text;
+	x->credit = XL_WINDOW;
+	x->heard = x->told = seconds_now();
+	(void)sigaction(SIGINT, &act, NULL);
+	(void)sigaction(SIGTERM, &act, NULL);
+	rc = xlpipe_start(m->domid, &x->xl)
+		     ? fail_source(x,
+				   "xl migrate does not begin; its lines above say why")
+		     : peerlink_send_word(m->link, XLWORD(XLWORD_START, 0), e);
+	if (!rc)
+		rc = run_source(x);
+	if (rc || x->code)
+		undo_source(x);
+	xlpipe_close(&x->xl);
+	if (xlpipe_wait(&x->xl, XL_ENDS_S) && !rc)
+		rc = error_set(e, VTPMCTL_FAILED, CAUSE_PEER,
+			       "the guest could not be started on %s: `vtpmctl "
+			       "migrate-receive`'s lines there say why",
+			       m->peer);
+	free(x);
+	return rc ? VTPMCTL_FAILED : VTPMCTL_OK;
+}

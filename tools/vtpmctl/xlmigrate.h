@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A guest of Xen that moves with its vTPM: `xl migrate` here and `xl migrate-receive` there are
+ * children of vtpmctl, and what they say to each other (xlgate.h) passes through the connection
+ * that carries the handover's messages.
+ *
+ *	source					destination
+ *	START -------------------------------->	starts xl
+ *			    <------------------	BANNER
+ *	pieces of the stream ----------------->
+ *			    <------------------	TAKEN: as many bytes more may come
+ *			    <------------------	READY, held at the source, while
+ *	vtpmd exports; the destination's is prepared; xl gets READY, and says GO, held, while
+ *	vtpmd commits; the destination's owns it
+ *	GO ----------------------------------->	passes if vtpmd there says that it owns it
+ *			    <------------------	REPORT
+ *	xl ends with 0; vtpmd finishes
+ *			    or <---------------	GIVE_BACK, passes if vtpmd here says it has it
+ *
+ * Messages come between, either way.
+ */
+#ifndef XVTPM_VTPMCTL_XLMIGRATE_H
+#define XVTPM_VTPMCTL_XLMIGRATE_H
+
+#include "tools/vtpmctl/migrate.h"
+
+/* In the low 8 bits of a word. */
+enum xlword {
+	XLWORD_START = 1,
+	XLWORD_ALIVE = 2, /* now and then, each way */
+	XLWORD_TAKEN = 3, /* value: bytes */
+	XLWORD_BANNER = 4,
+	XLWORD_READY = 5,
+	XLWORD_GO = 6,
+	XLWORD_REPORT = 7, /* value: its byte */
+	XLWORD_GIVE_BACK = 8,
+	XLWORD_GONE = 9, /* xl has ended there; value: its status */
+};
+
+#define XLWORD(kind, value) ((uint32_t)(kind) | (uint32_t)(value) << 8)
+#define XLWORD_KIND(word)   ((word)&0xff)
+#define XLWORD_VALUE(word)  ((word) >> 8)
+
+#define XL_WINDOW  (2u * 1024 * 1024) /* bytes on their way, at most */
+#define XL_TICK_MS 2000
+#define XL_QUIET_S 90 /* in which the other host says nothing: it is gone */
+
+/* Finds the guest m->name, and the one vTPM that it has, which m->name is then; or m->name is
+ * a vTPM that no guest has.  An exit status, and a sentence on stderr. */
+int __must_check xlguest_find(struct migrate *m);
+
+/* From "proved" to the end.  An exit status. */
+int __must_check xlmigrate_run(struct migrate *m, char text[CLIENT_TEXT],
+			       struct error *e);
+/* Of the destination, once START has come; until the connection ends. */
+int __must_check xlreceive_run(struct migrate *m, const char *peer,
+			       char text[CLIENT_TEXT], struct error *e);
+
+/* xl migrate of the guest, whose transport hands its pipes over.  Returns 0, or -1. */
+struct xlpipes {
+	pid_t pid;
+	int guard; /* the transport ends when it is closed */
+	int from, to;
+};
+int __must_check xlpipe_start(const char *domid, struct xlpipes *x);
+/* Ends the transport, and waits until xl has ended; its status, or -1. */
+int xlpipe_wait(struct xlpipes *x, int seconds);
+void xlpipe_close(struct xlpipes *x);
+
+#endif

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * xl migrate starts its transport by a shell, with pipes at its standard input and output.
+ * The transport is `vtpmctl migrate-pipe FD`, which gives these to the vtpmctl that has
+ * started xl, over a socket, and stays as long as that has the socket open.
+ */
+#include "tools/vtpmctl/vtpmctl.h"
+#include "tools/vtpmctl/xl.h"
+#include "tools/vtpmctl/xlmigrate.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define SELF \
+	"XEN_VTPM_TRANSPORT" /* the environment's; a path in a command would need quotes */
+
+union fds {
+	struct cmsghdr head;
+	char bytes[CMSG_SPACE(2 * sizeof(int))];
+};
+
+static int give_pipes(int fd)
+{
+	const int pipes[2] = {STDIN_FILENO, STDOUT_FILENO};
+	char byte = 0;
+	struct iovec one = {&byte, 1};
+	union fds control = {.bytes = {0}};
+	struct msghdr msg = {.msg_iov = &one,
+			     .msg_iovlen = 1,
+			     .msg_control = control.bytes,
+			     .msg_controllen = sizeof(control.bytes)};
+
+	control.head.cmsg_level = SOL_SOCKET;
+	control.head.cmsg_type = SCM_RIGHTS;
+	control.head.cmsg_len = CMSG_LEN(sizeof(pipes));
+	memcpy(CMSG_DATA(&control.head), pipes, sizeof(pipes));
+	return sendmsg(fd, &msg, 0) == 1 ? 0 : -errno;
+}
+
+int migrate_pipe_main(int argc, char **argv)
+{
+	int fd = argc == 2 ? atoi(argv[1]) : -1, null;
+	char byte;
+
+	if (fd <= STDERR_FILENO || give_pipes(fd)) {
+		fprintf(stderr,
+			"vtpmctl: migrate-pipe is what `vtpmctl migrate` starts xl with: run "
+			"that\n");
+		return VTPMCTL_USAGE;
+	}
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (null < 0)
+		return VTPMCTL_FAILED;
+	dup2(null, STDIN_FILENO);
+	dup2(null, STDOUT_FILENO);
+	while (read(fd, &byte, 1) < 0 && errno == EINTR)
+		;
+	return VTPMCTL_OK;
+}
+
+/* 0, or -1: xl has ended before it had a transport. */
+static int take_pipes(struct xlpipes *x)
+{
+	char byte;
+	struct iovec one = {&byte, 1};
+	union fds control;
+	struct msghdr msg = {.msg_iov = &one,
+			     .msg_iovlen = 1,
+			     .msg_control = control.bytes,
+			     .msg_controllen = sizeof(control.bytes)};
+	const struct cmsghdr *c;
+	int pipes[2];
+	ssize_t n;
+
+	do
+		n = recvmsg(x->guard, &msg, MSG_CMSG_CLOEXEC);
+	while (n < 0 && errno == EINTR);
+	c = n == 1 ? CMSG_FIRSTHDR(&msg) : NULL;
+	if (!c || c->cmsg_type != SCM_RIGHTS || c->cmsg_len != CMSG_LEN(sizeof(pipes)))
+		return -1;
+	memcpy(pipes, CMSG_DATA(c), sizeof(pipes));
+	x->from = pipes[0];
+	x->to = pipes[1];
+	return 0;
+}
+
+static void be_xl_migrate(const char *domid, int guard)
+{
+	char self[PATH_MAX], transport[64];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	int fd = fcntl(guard, F_DUPFD, 3), null = open("/dev/null", O_RDWR);
+	char *const argv[] = {"xl", "migrate", "-s", "", (char *)domid, transport, NULL};
+
+	if (n <= 0 || fd < 0 || null < 0)
+		_exit(VTPMCTL_FAILED);
+	self[n] = '\0';
+	(void)setenv(SELF, self, 1);
+	snprintf(transport, sizeof(transport), "exec \"$" SELF "\" migrate-pipe %d", fd);
+	dup2(null, STDIN_FILENO);
+	/* the terminal's signals are not for it: half of a migration is undone by vtpmctl */
+	(void)setpgid(0, 0);
+	(void)signal(SIGPIPE, SIG_DFL);
+	(void)signal(SIGINT, SIG_DFL);
+	(void)signal(SIGTERM, SIG_DFL);
+	execvp(argv[0], argv);
+	fprintf(stderr, "vtpmctl: xl cannot be run: %s\n", strerror(errno));
+	_exit(XL_MISSING);
+}
+
+int xlpipe_start(const char *domid, struct xlpipes *x)
+{
+	int sv[2];
+
+	*x = (struct xlpipes){.pid = -1, .guard = -1, .from = -1, .to = -1};
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv))
+		return -1;
+	x->pid = fork();
+	if (!x->pid)
+		be_xl_migrate(domid, sv[1]);
+	close(sv[1]);
+	x->guard = sv[0];
+	return x->pid > 0 ? take_pipes(x) : -1;
+}
+
+static void close_one(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+void xlpipe_close(struct xlpipes *x)
+{
+	close_one(&x->from);
+	close_one(&x->to);
+	close_one(&x->guard);
+}
+
+int xlpipe_wait(struct xlpipes *x, int seconds)
+{
+	int status = 0, i;
+	pid_t pid = x->pid > 0 ? 0 : -1;
+
+	/* it may wait for its transport */
+	close_one(&x->guard);
+	for (i = 0; !pid && i < seconds * 50; i++) {
+		pid = waitpid(x->pid, &status, WNOHANG);
+		if (!pid)
+			usleep(20000);
+	}
+	if (pid != x->pid)
+		return -1;
+	x->pid = -1;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}

@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The destination's side of a guest that moves.  The source is not trusted: past the end of the
+ * guest nothing reaches xl but GO, and that when vtpmd here says that the vTPM is this host's.
+ * What xl has to say last is waited for, whatever becomes of the connection.
+ */
+#include "tools/vtpmctl/vtpmctl.h"
+#include "tools/vtpmctl/xlgate.h"
+#include "tools/vtpmctl/xlmigrate.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LAST_WORD_S 120 /* xl destroys its copy of the guest */
+
+struct xlsink {
+	struct migrate *m;
+	const char *peer;
+	struct error *e;
+	char *text;
+	pid_t pid;
+	int to, from; /* xl's standard input and output; -1: closed */
+	struct xlgate_stream stream;
+	struct xlgate_answer answer;
+	bool ready, go_passed, gave_back;
+	time_t heard, told;
+	size_t at, have; /* of the queue, a ring */
+	uint8_t queue[XL_WINDOW];
+	struct peerlink_item item;
+};
+
+static int fail_sink(struct xlsink *s, const char *why)
+{
+	return error_set(s->e, -EBADMSG, CAUSE_PEER, "%s", why);
+}
+
+static time_t sink_now(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec;
+}
+
+static void close_end(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+static int start_xl(struct xlsink *s)
+{
+	char *const argv[] = {"xl", "migrate-receive", NULL};
+	int in[2], out[2];
+
+	if (pipe2(in, O_CLOEXEC))
+		return -errno;
+	if (pipe2(out, O_CLOEXEC)) {
+		close(in[0]);
+		close(in[1]);
+		return -errno;
+	}
+	s->pid = fork();
+	if (!s->pid) {
+		dup2(in[0], STDIN_FILENO);
+		dup2(out[1], STDOUT_FILENO);
+		(void)setpgid(0, 0);
+		(void)signal(SIGPIPE, SIG_DFL);
+		execvp(argv[0], argv);
+		fprintf(stderr, "vtpmctl: xl cannot be run: %s\n", strerror(errno));
+		_exit(127);
+	}
+	close(in[0]);
+	close(out[1]);
+	s->to = in[1];
+	s->from = out[0];
+	(void)fcntl(s->to, F_SETFL, O_NONBLOCK);
+	return s->pid < 0 ? -ENOMEM : 0;
+}
+
+static int say_word(struct xlsink *s, uint32_t word)
+{
+	s->told = sink_now();
+	return peerlink_send_word(s->m->link, word, s->e);
+}
+
+static int take_data(struct xlsink *s)
+{
+	size_t pass, i;
+	bool go;
+
+	if (s->item.len > sizeof(s->queue) - s->have)
+		return fail_sink(s, "the other host sends more than it was asked for");
+	if (xlgate_stream_take(&s->stream, s->item.data, s->item.len, &pass, &go) ||
+	    pass < s->item.len)
+		return fail_sink(s, "the other host sends what is no guest");
+	for (i = 0; i < s->item.len; i++)
+		s->queue[(s->at + s->have + i) % sizeof(s->queue)] = s->item.data[i];
+	s->have += s->item.len;
+	return 0;
+}
+
+static int pass_go(struct xlsink *s)
+{
+	size_t len;
+	const uint8_t *bytes = xlgate_bytes(XLGATE_GO, &len);
+
+	if (!s->ready || s->go_passed || !migrate_is(s->m, "owned"))
+		return fail_sink(s, "the other host wants the guest started before its "
+				    "vTPM is here");
+	s->go_passed = true;
+	return write(s->to, bytes, len) == (ssize_t)len
+		       ? 0
+		       : fail_sink(s, "xl migrate-receive has ended too early");
+}
+
+static int hear_source(struct xlsink *s)
+{
+	int rc = peerlink_recv_item(s->m->link, &s->item, s->e);
+
+	s->heard = sink_now();
+	if (rc)
+		return rc;
+	if (s->item.kind == PEERLINK_IS_DATA)
+		return take_data(s);
+	if (s->item.kind == PEERLINK_IS_TURN) {
+		if (json_array_size(s->item.messages))
+			rc = migrate_hear(s->m, s->peer, s->item.messages, s->text);
+		else
+			json_decref(s->item.messages);
+		return rc ? rc : migrate_flush(s->m, s->e);
+	}
+	if (s->item.word == XLWORD(XLWORD_GO, 0))
+		return pass_go(s);
+	if (s->item.word == XLWORD(XLWORD_ALIVE, 0))
+		return 0;
+	return fail_sink(s, "the other host says what makes no sense now");
+}
+
+/* The vTPM, which has executed nothing here, goes back. */
+static int hand_back(struct xlsink *s)
+{
+	s->m->name = s->m->vtpm;
+	s->gave_back = true;
+	return migrate_wish(s->m, "back", s->text);
+}
+
+static int hear_text(struct xlsink *s, enum xlgate_text found)
+{
+	int rc;
+
+	switch (found) {
+	case XLGATE_BANNER:
+		return say_word(s, XLWORD(XLWORD_BANNER, 0));
+	case XLGATE_READY:
+		if (!xlgate_stream_ended(&s->stream) || s->have)
+			break;
+		s->ready = true;
+		return say_word(s, XLWORD(XLWORD_READY, 0));
+	case XLGATE_REPORT:
+		if (!s->go_passed)
+			break;
+		return say_word(s, XLWORD(XLWORD_REPORT, s->answer.code));
+	case XLGATE_GO:
+		rc = hand_back(s);
+		if (!rc)
+			rc = migrate_flush(s->m, s->e);
+		return rc ? rc : say_word(s, XLWORD(XLWORD_GIVE_BACK, 0));
+	default:
+		return 0;
+	}
+	return fail_sink(s, "xl migrate-receive says what vtpmctl does not know");
+}
+
+/* What xl writes; bytes: the first n of a buffer.  told: the other host hears of it. */
+static int take_answer(struct xlsink *s, const uint8_t *bytes, size_t n, bool told)
+{
+	enum xlgate_text found;
+	size_t used, at;
+	int rc = 0;
+
+	for (at = 0; !rc && at < n; at += used) {
+		if (xlgate_answer_take(&s->answer, bytes + at, n - at, &used, &found))
+			return fail_sink(s,
+					 "xl migrate-receive says what vtpmctl does not "
+					 "know");
+		rc = told ? hear_text(s, found) : 0;
+	}
+	return rc;
+}
+
+static int hear_receiver(struct xlsink *s)
+{
+	uint8_t bytes[256];
+	ssize_t n = read(s->from, bytes, sizeof(bytes));
+
+	if (n > 0)
+		return take_answer(s, bytes, (size_t)n, true);
+	if (n < 0 && errno == EINTR)
+		return 0;
+	close_end(&s->from);
+	return s->answer.last == XLGATE_REPORT || s->answer.last == XLGATE_GO
+		       ? 0
+		       : say_word(s, XLWORD(XLWORD_GONE, 0));
+}
+
+static int feed_xl(struct xlsink *s)
+{
+	size_t n = sizeof(s->queue) - s->at;
+	ssize_t done;
+
+	n = n < s->have ? n : s->have;
+	done = write(s->to, s->queue + s->at, n);
+	if (done < 0 && (errno == EAGAIN || errno == EINTR))
+		return 0;
+	if (done <= 0) {
+		/* what it has to say is still heard */
+		close_end(&s->to);
+		return 0;
+	}
+	s->at = (s->at + (size_t)done) % sizeof(s->queue);
+	s->have -= (size_t)done;
+	return say_word(s, XLWORD(XLWORD_TAKEN, done));
+}
+
+static int serve_source(struct xlsink *s)
+{
+	struct pollfd p[3] = {{.fd = peerlink_fd(s->m->link), .events = POLLIN},
+			      {.events = POLLIN},
+			      {.events = POLLOUT}};
+	bool has;
+	int rc = 0;
+
+	while (!rc) {
+		has = peerlink_has(s->m->link);
+		p[1].fd = s->from;
+		p[2].fd = s->have ? s->to : -1;
+		p[0].revents = p[1].revents = p[2].revents = 0;
+		if (poll(p, 3, has ? 0 : XL_TICK_MS) < 0 && errno != EINTR)
+			return -errno;
+		if (p[1].revents)
+			rc = hear_receiver(s);
+		if (!rc && p[2].revents)
+			rc = feed_xl(s);
+		if (!rc && (has || p[0].revents))
+			rc = hear_source(s);
+		if (!rc && sink_now() - s->heard > XL_QUIET_S)
+			rc = fail_sink(s, "the other host is silent");
+		if (!rc && (sink_now() - s->told) * 1000 >= XL_TICK_MS)
+			rc = say_word(s, XLWORD(XLWORD_ALIVE, 0));
+	}
+	return rc;
+}
+
+/* xl gets no more, and says its last word: a copy that it may not start is destroyed. */
+static void end_xl(struct xlsink *s)
+{
+	time_t end = sink_now() + LAST_WORD_S;
+	struct pollfd p = {.events = POLLIN};
+	uint8_t bytes[256];
+	ssize_t n = 1;
+
+	close_end(&s->to);
+	for (; s->from >= 0 && n > 0 && sink_now() < end;) {
+		p.fd = s->from;
+		if (poll(&p, 1, 1000) <= 0)
+			continue;
+		n = read(s->from, bytes, sizeof(bytes));
+		if (n > 0)
+			(void)!take_answer(s, bytes, (size_t)n, false);
+	}
+	close_end(&s->from);
+	if (s->pid > 0)
+		(void)waitpid(s->pid, NULL, 0);
+}
+
+int xlreceive_run(struct migrate *m, const char *peer, char text[CLIENT_TEXT],
+		  struct error *e)
+{
+	struct xlsink *s = calloc(1, sizeof(*s));
+	int rc;
+
+	if (!s)
+		return error_set(e, -ENOMEM, CAUSE_RESOURCES, "there is no memory");
+	s->m = m;
+	s->peer = peer;
+	s->e = e;
+	s->text = text;
+	s->to = s->from = -1;
+	s->heard = s->told = sink_now();
+	rc = start_xl(s);
+	rc = rc ? fail_sink(s, "xl migrate-receive cannot be started") : serve_source(s);
+	end_xl(s);
+	/* the source waits for it, and hears of it when it is there again */
+	if (!s->go_passed && !s->gave_back && migrate_is(m, "owned"))
+		(void)!hand_back(s);
+	if (!(s->go_passed && s->answer.last == XLGATE_REPORT && !s->answer.code))
+		fprintf(stderr, "vtpmctl: a guest did not come from %s: %s\n", peer,
+			text[0] ? text : e->text);
+	text[0] = '\0';
+	free(s);
+	return rc;
+}
