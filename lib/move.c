@@ -143,6 +143,24 @@ int move_export_decode(const uint8_t *buf, size_t len, struct move_export *x)
 	return end_decode(&c);
 }
 
+int move_parcel_encode(const struct move_parcel *x, uint8_t *out, size_t *len)
+{
+	struct cursor w = cursor_writer(out, *len);
+
+	put_long(&w, x->sealed);
+	put_long(&w, x->board);
+	return end_encode(&w, len);
+}
+
+int move_parcel_decode(const uint8_t *buf, size_t len, struct move_parcel *x)
+{
+	struct cursor c = cursor_reader(buf, len);
+
+	x->sealed = take_long(&c, MOVE_MESSAGE_MAX);
+	x->board = take_long(&c, MOVE_BOARD_MAX);
+	return end_decode(&c);
+}
+
 int move_binding_encode(const struct move_binding *b, uint8_t *out, size_t *len)
 {
 	struct cursor w = cursor_writer(out, *len);

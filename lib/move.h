@@ -11,7 +11,9 @@
  * ACCEPT    B "xen-vtpm accept 1" | B public key that the importing manager made for it,
  *           SubjectPublicKeyInfo (DER, P-256) | L proof, JSON as the host's part of evidence:
  *           "ak", "quote", "signature", "pcrs": {"sha256": {...}}, "binding"
- * EXPORT    L header, with one key slot, for that public key | L blob, under that header's
+ * EXPORT    L what the manager sealed | L what the TPM's board in domain 0 has, of an HVM
+ *           guest (tools/vtpmd/move_board.h), else empty.  The first is
+ *           L header, with one key slot, for that public key | L blob, under that header's
  *           data key: lib/slot/envelope.h.  In it are the TLVs of enum move_tlv.
  * The others have no body; REFUSE has a sentence, UTF-8.
  *
@@ -37,6 +39,7 @@
 #define MOVE_OFFER_MAX	   32768
 #define MOVE_ACCEPT_MAX	   32768
 #define MOVE_MESSAGE_MAX   (512 * 1024)
+#define MOVE_BOARD_MAX	   16384
 
 /* Inside of an EXPORT: u16 tag | u32 length | value. */
 enum move_tlv {
@@ -69,6 +72,11 @@ struct move_export {
 	struct binding_part header, blob;
 };
 
+/* The body of an EXPORT. */
+struct move_parcel {
+	struct binding_part sealed, board;
+};
+
 struct move_binding {
 	uint8_t offer[CRYPT_HASH_SIZE], uuid[16], key[CRYPT_HASH_SIZE];
 	struct binding_part kernel, manager;
@@ -90,6 +98,10 @@ int __must_check move_export_encode(const struct move_export *x, uint8_t *out,
 				    size_t *len);
 int __must_check move_export_decode(const uint8_t *buf, size_t len,
 				    struct move_export *x);
+int __must_check move_parcel_encode(const struct move_parcel *x, uint8_t *out,
+				    size_t *len);
+int __must_check move_parcel_decode(const uint8_t *buf, size_t len,
+				    struct move_parcel *x);
 int __must_check move_binding_encode(const struct move_binding *b, uint8_t *out,
 				     size_t *len);
 int __must_check move_binding_decode(const uint8_t *buf, size_t len,

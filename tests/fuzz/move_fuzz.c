@@ -53,6 +53,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	TRY(offer);
 	TRY(accept);
 	TRY(export);
+	TRY(parcel);
 	TRY(binding);
 	walk_pool(data, size);
 	return 0;

@@ -39,7 +39,7 @@ def wait_for(what, seconds=15):
 class Host:
     def __init__(self, name):
         self.name, self.dir, self.xen = name, f"{DIR}/{name}", f"{DIR}/{name}/xen"
-        self.process, self.uuid = None, None
+        self.process, self.uuid, self.hvm = None, None, False
 
     def start(self):
         env = dict(os.environ, FAKEXEN=self.xen, LD_PRELOAD=f"{ROOT}/build/bin/fakexen.so",
@@ -47,7 +47,8 @@ class Host:
         self.process = subprocess.Popen(
             [f"{ROOT}/build/bin/vtpmd", "--socket", f"{self.dir}/run/sock", "--store", f"{self.dir}/store",
              "--audit", f"{self.dir}/audit.log", "--config", f"{self.dir}/host.json", "--tpm", f"unix:{self.dir}/tpm.sock",
-             "--manager", f"{self.dir}/manager", "--placement", "stubdom", "--stubdom", f"{self.dir}/stubdom", "--verbose"],
+             "--manager", f"{self.dir}/manager", "--placement", "stubdom", "--stubdom", f"{self.dir}/stubdom", "--crb", f"{self.dir}/crb",
+             "--user", "nobody", "--verbose"],
             env=env, stdin=subprocess.DEVNULL, stdout=open(f"{self.dir}/vtpmd.log", "ab"), stderr=subprocess.STDOUT)
         with open(f"{self.dir}/pid", "w") as f:
             print(self.process.pid, file=f)
@@ -117,7 +118,33 @@ class Host:
         for node, value in (("backend", back), ("backend-id", str(self.stubdom())), ("uuid", self.uuid)):
             self.node(f"/libxl/{domid}/device/vtpm/0/{node}", value)
         self.node(f"{back}/uuid", self.uuid)
+        if self.hvm:
+            self.node(f"/libxl/{domid}/type", "hvm")
         self.is_now(domid, state, uuid)
+
+    def log(self):
+        with open(f"{self.dir}/vtpmd.log", errors="replace") as f:
+            return f.read()
+
+    def boards(self):
+        """How each vtpm-crb began, and with which registers."""
+        with open(f"{self.dir}/crb.log") as f:
+            return f.read().split("\n")[:-1]
+
+    def poke(self, at, data):
+        """The registers, in the file that vtpm-crb has mapped."""
+        with open(f"{self.dir}/run/crb-{self.uuid}", "r+b") as f:
+            f.seek(4096 + at)
+            f.write(data)
+
+    def buffer(self, domid, data=None):
+        path = f"{self.xen}/ram/{domid}.fed45"
+        if data is None:
+            with open(path, "rb") as f:
+                return f.read()
+        with open(path, "wb") as f:
+            f.write(data.ljust(4096, b"\0"))
+        return None
 
     def is_now(self, domid, state, uuid=GUEST):
         with open(f"{self.xen}/domains/{domid}.new", "w") as f:
@@ -247,8 +274,7 @@ def whole(a, b):
     said = a.move(name="web1", event="finish")
     pass_on(said, a, b)
     ok(wait_for(lambda: a.state() == "none" and not a.stubdom()) and b.move_state() == "here", "the source's stub domain is gone, and all else")
-    with open(f"{a.dir}/vtpmd.log", errors="replace") as f:
-        ok(not re.search("lost|died|failed", f.read().split("released, after")[-1]), "which is no failure there")
+    ok(not re.search("lost|died|failed", a.log().split("released, after")[-1]), "which is no failure there")
     a.guest_ends(50)
     b.guest_ends(60)
     b.guest(61, "web1")
@@ -286,6 +312,62 @@ def no_room(a, b):
     os.rename(f"{b.dir}/bin/xl.not", f"{b.dir}/bin/xl")
 
 
+def hvm(a, b):
+    """What of an HVM guest's TPM is in domain 0 goes along."""
+    a.hvm = b.hvm = True
+    b.uuid = a.uuid
+    a.guest(50, "web1")
+    ok(a.tell("comes 50") == "0102" and wait_for(lambda: a.boards()) and a.boards()[0].startswith("new "), "an HVM guest has its TPM on its board")
+    # locality 2 has it, 0 asks for it, a response of 10 bytes was not read
+    registers = bytes([2, 1, 0, 1, 0, 0, 2, 0]) + bytes(4) + b"\x01\0\0\0" + b"\x0a\0\0\0" + b"0123456789"
+    a.buffer(50, b"a response that was read")
+    b.buffer(60, b"what was there before")
+    a.poke(0, registers)
+    a.poke(8, b"\x07\0\0\0")     # a command of vCPU 2 executes
+    said = a.move(name="web1", event="begin", host="b")
+    said = pass_on(said, a, b)
+    b.guest(60, "web1--incoming")
+    ok(b.tell("comes 60") == "0302" and not b.boards(), "the guest that comes has no board before its TPM is there")
+    pass_on(said, b, a)
+    a.is_now(50, "suspended")
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(20)
+        s.connect(f"{a.dir}/run/sock")
+        s.sendall(b'{"op": "move", "name": "web1", "event": "export"}\n')
+        time.sleep(0.5)
+        waits = a.log().endswith(": proved, after judging\n")
+        a.poke(8, b"\x06\0\0\0")
+        said = json.loads(s.makefile().readline())
+    ok(waits and said["state"] == "frozen", "it is exported when its last command has its response")
+    said = pass_on(said, a, b)
+    want = "restore " + registers.hex()
+    ok(said["state"] == "prepared" and b.boards() == [want] and b.buffer(60).startswith(b"a response that was read"),
+       "the destination's vtpm-crb has its registers, and the guest the buffer, before it is released")
+    pass_on(said, b, a)
+    said = pass_on(pass_on(a.move(name="web1", event="commit"), a, b), b, a)
+    pass_on(a.move(name="web1", event="finish"), a, b)
+    gone = wait_for(lambda: a.state() == "none" and not a.stubdom())
+    ok(gone and said["state"] == "confirmed" and "ended under HVM domain" not in a.log() and len(a.boards()) == 1,
+       "at the source its end is none of the guest's TPM")
+    a.guest_ends(50)
+    b.is_now(60, "up")
+    b.node("/local/domain/60/name", "web1")
+    # back, to a host where vtpm-crb does not get ready
+    open(f"{a.dir}/never", "w").close()
+    said = pass_on(b.move(name="web1", event="begin", host="a"), b, a)
+    a.guest(51, "web1--incoming")
+    a.buffer(51, b"")
+    came = a.tell("comes 51")
+    pass_on(said, a, b)
+    b.is_now(60, "suspended")
+    said = pass_on(b.move(name="web1", event="export"), b, a)
+    back = pass_on(said, a, b)
+    ok(came == "0302" and said["state"] == "away" and back["state"] == "here" and "board" in back["why"] and b.told("3"),
+       "a board that is not there in time: the vTPM goes on where it was")
+    b.is_now(60, "up")
+    ok(wait_for(lambda: a.state() == "none") and b.state() == "running", "and nothing is left of it there")
+
+
 def main():
     a, b = Host("a"), Host("b")
     a.start()
@@ -300,6 +382,7 @@ def main():
     restarts(a, b)
     whole(a, b)
     no_guest(a, b)
+    hvm(a, b)
     for host in (a, b):
         host.process.terminate()
         host.process.wait()

@@ -8,6 +8,7 @@
 #include "tools/vtpmd/child.h"
 #include "tools/vtpmd/crb_devices.h"
 #include "tools/vtpmd/log.h"
+#include "tools/vtpmd/move_board.h"
 #include "tools/vtpmd/xen.h"
 
 #include <dirent.h>
@@ -431,7 +432,7 @@ static void init_saved(struct crb_process *p, const struct crb_guest *g,
 	/* one that goes on knows its own registers alone */
 	if (!g->restored && has_begun(s, guest))
 		board = s->board;
-	if (!g->restored || s->magic != SAVED_MAGIC ||
+	if (!g->restored || g->moved || s->magic != SAVED_MAGIC ||
 	    memcmp(s->guest.uuid, guest->uuid, sizeof(guest->uuid))) {
 		memset(s, 0, sizeof(*s));
 		s->magic = SAVED_MAGIC;
@@ -441,6 +442,8 @@ static void init_saved(struct crb_process *p, const struct crb_guest *g,
 	s->manager.domid = g->backend;
 	if (xen_uuid(p->d->xen, g->backend, s->manager.uuid))
 		memset(s->manager.uuid, 0, sizeof(s->manager.uuid));
+	if (g->moved)
+		s->crb = g->moved->crb;
 	s->board = board;
 	s->lost = g->lost;
 	s->localities = g->localities;
@@ -493,6 +496,18 @@ static int check_guest(struct vtpmd *d, const struct crb_guest *g, const char **
 	return xen_has_run(d->xen, g->domid) ? -EPERM : 0;
 }
 
+/* What was written into the buffer last, and that a copy of the guest's memory may lack. */
+static int put_buffer(const struct crb_process *p, const struct move_board *b)
+{
+	uint8_t *at = xen_map(p->d->xen, p->domid, CRB_BUFFER / 4096, 1);
+
+	if (!at)
+		return -EIO;
+	memcpy(at, b->buffer, sizeof(b->buffer));
+	xen_unmap(at, 1);
+	return 0;
+}
+
 static int begin_process(struct crb_process *p, const struct crb_guest *g)
 {
 	char node[NODE_SIZE];
@@ -502,6 +517,8 @@ static int begin_process(struct crb_process *p, const struct crb_guest *g)
 	snprintf(node, sizeof(node), "/local/domain/%u/device/vtpm", g->domid);
 	xen_remove(p->d->xen, node);
 	rc = g->restored ? 0 : furnish(p);
+	if (!rc && g->moved)
+		rc = put_buffer(p, g->moved);
 	if (!rc)
 		rc = watch_guest(p);
 	if (!rc)
@@ -552,6 +569,58 @@ static void lose_tpm(struct crb_process *p)
 		"PCRs were: each TPM command of that guest fails until it is started again",
 		p->name, p->domid);
 	signal_crb(p, SIGKILL);
+}
+
+static struct crb_process *process_of(const uint8_t vtpm[16])
+{
+	char uuid[37];
+
+	uuid_unparse_lower(vtpm, uuid);
+	return find_process(uuid);
+}
+
+bool crb_is_ready(const uint8_t vtpm[16])
+{
+	const struct crb_process *p = process_of(vtpm);
+
+	return p && !p->over && p->pidfd >= 0 &&
+	       __atomic_load_n(&p->saved->pid, __ATOMIC_ACQUIRE) > 0;
+}
+
+bool crb_is_busy(const uint8_t vtpm[16])
+{
+	const struct crb_process *p = process_of(vtpm);
+
+	return p && !p->over &&
+	       __atomic_load_n(&p->saved->crb.start, __ATOMIC_ACQUIRE) & CRB_EXECUTING;
+}
+
+int crb_take_board(struct vtpmd *d, const uint8_t vtpm[16], struct move_board *b)
+{
+	const struct crb_process *p = process_of(vtpm);
+	uint8_t *at;
+
+	if (!p || p->over || p->saved->lost)
+		return -ENOENT;
+	/* vtpm-crb can write there: the copy is what is checked and sent */
+	b->crb = p->saved->crb;
+	b->crb.start &= CRB_EXECUTING;
+	b->crb.away = 0;
+	b->request = p->saved->ppi.request;
+	at = xen_map(d->xen, p->domid, CRB_BUFFER / 4096, 1);
+	if (!at)
+		return -EIO;
+	memcpy(b->buffer, at, sizeof(b->buffer));
+	xen_unmap(at, 1);
+	return 0;
+}
+
+void crb_left(const uint8_t vtpm[16])
+{
+	char uuid[37];
+
+	uuid_unparse_lower(vtpm, uuid);
+	crb_devices_drop(uuid);
 }
 
 void crb_lost(const uint8_t vtpm[16])

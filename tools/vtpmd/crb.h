@@ -24,6 +24,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct move_board;
+
 struct crb_guest {
 	const uint8_t *vtpm; /* its uuid */
 	const char *name;    /* of the vTPM */
@@ -34,6 +36,8 @@ struct crb_guest {
 	bool lost;     /* ... or would, but what it held is lost: each command fails */
 	struct ppi_told ppi_told;
 	uint32_t ppi_request; /* that is pending */
+	/* it comes with its TPM from another host, where its board was so; NULL: it does not */
+	const struct move_board *moved;
 };
 
 /* Whether a domain is an HVM guest, which has no driver for a vTPM. */
@@ -46,6 +50,13 @@ bool crb_is_restored(struct vtpmd *d, const uint8_t vtpm[16], uint32_t domid);
 /* Starts one for a guest that has not run yet; does nothing when it has one.  Fails with
  * *why, a sentence. */
 int __must_check crb_start(struct vtpmd *d, const struct crb_guest *g, const char **why);
+/* Whether it is there: nothing of the guest's is lost from then on. */
+bool crb_is_ready(const uint8_t vtpm[16]);
+/* Whether a command of its guest has no response yet. */
+bool crb_is_busy(const uint8_t vtpm[16]);
+/* The board of a guest that is suspended.  -ENOENT: it has none; -EIO */
+int __must_check crb_take_board(struct vtpmd *d, const uint8_t vtpm[16],
+				struct move_board *b);
 /* The guest of a vTPM requests an operation of physical presence; 0: none any more.  false:
  * that cannot be noted now, and is to be told again. */
 typedef bool crb_request(struct vtpmd *d, const uint8_t vtpm[16], uint32_t operation);
@@ -58,6 +69,8 @@ void crb_tell_presence(const uint8_t vtpm[16], const struct ppi_told *told,
 /* The vTPM's manager has ended: a guest that has it is without a TPM until it starts again,
  * as its PCRs are lost. */
 void crb_lost(const uint8_t vtpm[16]);
+/* The same of one that moved away: its guest has, too. */
+void crb_left(const uint8_t vtpm[16]);
 /* The vTPM is deleted: what is kept of its last guest goes, too. */
 void crb_forget(struct vtpmd *d, const uint8_t vtpm[16]);
 /* vtpmd ends; the processes stay. */

@@ -6,6 +6,7 @@
 #include "lib/tpm2/marshal.h"
 #include "tools/vtpmd/anchor.h"
 #include "tools/vtpmd/control.h"
+#include "tools/vtpmd/crb.h"
 #include "tools/vtpmd/identity.h"
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/move_private.h"
@@ -19,7 +20,11 @@
 
 #define IN(state) (1u << HANDOVER_##state)
 
-static const struct timeval soon;
+/* For the TPM on the board of an HVM guest. */
+#define BOARD_LOOKS 500
+static void on_board_ready(evutil_socket_t fd, short what, void *ctx);
+
+static const struct timeval soon, board_every = {.tv_usec = 10000};
 
 struct move *move_find(struct vtpmd *d, const uint8_t uuid[16])
 {
@@ -198,6 +203,7 @@ static void have_it_run(struct move *m, enum channel_move step)
 static void erase_later(struct move *m)
 {
 	drop_bytes(&m->export);
+	drop_bytes(&m->board);
 	event_add(m->erase, &soon);
 }
 
@@ -355,7 +361,9 @@ struct move *move_new(struct vtpmd *d, const struct move_record *r)
 	m->erase = evtimer_new(d->base, on_erase, m);
 	m->late = evtimer_new(d->base, move_on_late, m);
 	m->greet = evtimer_new(d->base, on_greet, m);
-	if (!m->outbox || !m->erase || !m->late || !m->greet) {
+	m->calm = evtimer_new(d->base, move_on_calm, m);
+	m->ready = evtimer_new(d->base, on_board_ready, m);
+	if (!m->outbox || !m->erase || !m->late || !m->greet || !m->calm || !m->ready) {
 		free(m);
 		return NULL;
 	}
@@ -401,11 +409,14 @@ void move_end(struct vtpmd *d)
 		drop_bytes(&m->offer);
 		drop_bytes(&m->accept);
 		drop_bytes(&m->export);
+		drop_bytes(&m->board);
 		drop_bytes(&m->ek);
 		json_decref(m->outbox);
 		event_free(m->erase);
 		event_free(m->late);
 		event_free(m->greet);
+		event_free(m->calm);
+		event_free(m->ready);
 		free(m);
 	}
 }
@@ -473,6 +484,13 @@ void move_on_resumed(struct vtpm *v)
 		peer_event_with(v->peer, CHANNEL_EVENT_MOVE, &step, 1);
 }
 
+bool move_is_away(const struct vtpm *v)
+{
+	const struct move *m = move_find(v->d, v->meta.uuid);
+
+	return m && is_in(m, IN(AWAY) | IN(ABSENT));
+}
+
 bool move_waits(const struct vtpm *v)
 {
 	const struct move *m = move_find(v->d, v->meta.uuid);
@@ -490,6 +508,12 @@ static void take_identity(struct move *m)
 			  "the endorsement keys that its last host told are not its");
 }
 
+static void fail_import(struct move *m, const char *why)
+{
+	set_why(m, why);
+	(void)!move_step(m, HANDOVER_LOST, NULL);
+}
+
 /* All is stored, and what the host's TPM has of it opens it after a power cut. */
 static void end_import(struct move *m)
 {
@@ -505,18 +529,48 @@ static void end_import(struct move *m)
 	(void)!move_step(m, HANDOVER_IMPORTED, NULL);
 }
 
+/* An HVM guest that runs finds its TPM on its board: before anybody lets it. */
+static void on_board_ready(evutil_socket_t fd, short what, void *ctx)
+{
+	struct move *m = ctx;
+
+	if (!is_in(m, IN(IMPORTING)))
+		return;
+	if (crb_is_ready(m->r.uuid))
+		end_import(m);
+	else if (++m->looks < BOARD_LOOKS)
+		event_add(m->ready, &board_every);
+	else
+		fail_import(m, "The TPM on the board of its guest did not get ready: see "
+			       "vtpmd's log.");
+}
+
+static void furnish_guest(struct move *m)
+{
+	struct vtpm *v = vtpm_of(m);
+	const char *why = "";
+
+	if (!v || !move_guest_has_board(v)) {
+		end_import(m);
+	} else if (move_guest_give(v, &m->board, &why)) {
+		fail_import(m, why);
+	} else {
+		m->looks = 0;
+		event_add(m->ready, &board_every);
+	}
+}
+
 static void on_import_anchored(void *ctx, const struct error *e)
 {
 	struct move *m = ctx;
 
 	if (e) {
-		set_why(m, e->text);
-		(void)!move_step(m, HANDOVER_LOST, NULL);
+		fail_import(m, e->text);
 		return;
 	}
 	m->is_anchored = true;
 	if (m->imported)
-		end_import(m);
+		furnish_guest(m);
 }
 
 /* Has the TPM take the header that is stored, and the epoch of this run. */
@@ -539,7 +593,7 @@ static void take_imported(struct move *m, struct vtpm *v)
 	if (store_seq(&v->store, CHANNEL_OBJECT_HEADER) != m->header)
 		anchor_import(m, v);
 	else if (m->is_anchored)
-		end_import(m);
+		furnish_guest(m);
 }
 
 /* Its manager has its keys, and waits for the guest's memory to be copied. */
@@ -548,6 +602,42 @@ static void take_made(struct move *m, struct vtpm *v)
 	m->imported = false;
 	event_del(v->timer);
 	anchor_import(m, v);
+}
+
+/* What its manager sealed, and what of its TPM is in domain 0. */
+static int keep_export(struct move *m, const uint8_t *bytes, size_t len)
+{
+	struct vtpm *v = vtpm_of(m);
+	struct move_bytes board = {NULL, 0};
+	size_t room = len + MOVE_BOARD_MAX + 8;
+	uint8_t *out = malloc(room);
+	int rc = out ? 0 : -ENOMEM;
+
+	if (!rc && v)
+		rc = move_guest_take(v, &board);
+	if (!rc)
+		rc = move_parcel_encode(
+			&(struct move_parcel){{bytes, len}, {board.p, board.n}}, out,
+			&room);
+	drop_bytes(&board);
+	if (rc) {
+		free(out);
+		set_why(m, "What of its TPM is on its guest's board could not be taken");
+		return rc;
+	}
+	drop_bytes(&m->export);
+	m->export = (struct move_bytes){out, room};
+	return 0;
+}
+
+static int take_export(struct move *m, struct binding_part body)
+{
+	struct move_parcel parcel;
+	int rc = move_parcel_decode(body.p, body.n, &parcel);
+
+	if (!rc)
+		rc = keep_bytes(&m->export, parcel.sealed.p, parcel.sealed.n);
+	return rc ? rc : keep_bytes(&m->board, parcel.board.p, parcel.board.n);
 }
 
 static enum handover_kind answer_of(struct move *m, uint8_t step, const uint8_t *bytes,
@@ -559,8 +649,7 @@ static enum handover_kind answer_of(struct move *m, uint8_t step, const uint8_t 
 	case CHANNEL_MOVE_JUDGE:
 		return HANDOVER_JUDGED_GOOD;
 	case CHANNEL_MOVE_FREEZE:
-		return keep_bytes(&m->export, bytes, len) ? HANDOVER_LOST
-							  : HANDOVER_EXPORTED;
+		return keep_export(m, bytes, len) ? HANDOVER_LOST : HANDOVER_EXPORTED;
 	case CHANNEL_MOVE_OFFER:
 		if (v && is_in(m, IN(INCOMING)))
 			take_made(m, v);
@@ -636,7 +725,7 @@ int move_hear(struct vtpmd *d, const char *peer, const struct move_message *msg)
 	struct move_record fresh = {.h.state = HANDOVER_ABSENT};
 	struct move *m = move_find(d, msg->uuid);
 	bool can_begin;
-	int rc;
+	int rc = 0;
 
 	memcpy(fresh.uuid, msg->uuid, sizeof(fresh.uuid));
 	if (!m)
@@ -665,9 +754,10 @@ int move_hear(struct vtpmd *d, const char *peer, const struct move_message *msg)
 	if (msg->kind == HANDOVER_MSG_ACCEPT && is_in(m, IN(OFFERED)) &&
 	    keep_bytes(&m->accept, msg->body.p, msg->body.n))
 		return -ENOMEM;
-	if (msg->kind == HANDOVER_MSG_EXPORT && is_in(m, IN(ACCEPTED)) &&
-	    keep_bytes(&m->export, msg->body.p, msg->body.n))
-		return -ENOMEM;
+	if (msg->kind == HANDOVER_MSG_EXPORT && is_in(m, IN(ACCEPTED)))
+		rc = take_export(m, msg->body);
+	if (rc)
+		return rc;
 	if (msg->kind == HANDOVER_MSG_REFUSE &&
 	    !memcmp(msg->txid, m->r.h.txid, sizeof(msg->txid)))
 		text_clean(m->why, sizeof(m->why), msg->body.p, msg->body.n);

@@ -36,6 +36,8 @@ void move_put_config(const struct vtpm *v, struct cursor *out);
 void move_on_hello(struct vtpm *v);
 /* One that ran on without vtpmd is connected again: it may have waited for a word. */
 void move_on_resumed(struct vtpm *v);
+/* Whether another host has it, and what is left of it here is being erased. */
+bool move_is_away(const struct vtpm *v);
 /* Whether its manager waits for what comes from another host, as long as that takes. */
 bool move_waits(const struct vtpm *v);
 /* CHANNEL_MOVED (struct peer_owner). */

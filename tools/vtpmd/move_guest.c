@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which guest of Xen moves along with a vTPM, and whether it is suspended. */
 #include "tools/vtpmd/crb.h"
+#include "tools/vtpmd/move_board.h"
 #include "tools/vtpmd/move_private.h"
+#include "tools/vtpmd/presence.h"
 #include "tools/vtpmd/xen.h"
 
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 static bool has_body(const struct vtpm *v)
@@ -30,17 +34,6 @@ bool move_guest(const struct vtpm *v, uint8_t uuid[16])
 	return true;
 }
 
-bool move_guest_can(const struct vtpm *v, const char **why)
-{
-	uint8_t uuid[16];
-
-	if (!move_guest(v, uuid))
-		return true;
-	*why = "Its guest is an HVM guest, whose TPM's registers do not move yet: shut it "
-	       "down, and move the vTPM without it.";
-	return !crb_is_wanted(v->d, v->guests.last.domid);
-}
-
 /* All that had it and live, since a manager that its guest took over may tell of any: what
  * the toolstack says counts. */
 bool move_guest_rests(const struct vtpm *v)
@@ -52,4 +45,57 @@ bool move_guest_rests(const struct vtpm *v)
 		    !xen_is_suspended(v->d->xen, g->one[i].domid))
 			return false;
 	return true;
+}
+
+bool move_guest_has_board(const struct vtpm *v)
+{
+	const struct guest *last = &v->guests.last;
+
+	return has_body(v) && last->on && is_there(v, last) &&
+	       crb_is_wanted(v->d, last->domid);
+}
+
+int move_guest_take(struct vtpm *v, struct move_bytes *board)
+{
+	struct move_board *b;
+	size_t len = MOVE_BOARD_MAX;
+	uint8_t *out;
+	int rc;
+
+	if (!move_guest_has_board(v) || !vtpm_guest_is_given(v, v->guests.last.domid)) {
+		*board = (struct move_bytes){NULL, 0};
+		return 0;
+	}
+	b = calloc(1, sizeof(*b));
+	out = malloc(len);
+	rc = b && out ? crb_take_board(v->d, v->meta.uuid, b) : -ENOMEM;
+	if (!rc)
+		rc = move_board_encode(b, out, &len);
+	free(b);
+	if (rc)
+		free(out);
+	else
+		*board = (struct move_bytes){out, len};
+	return rc;
+}
+
+int move_guest_give(struct vtpm *v, const struct move_bytes *board, const char **why)
+{
+	struct crb_guest g = vtpm_guest_crb(v, v->guests.last.domid);
+	struct move_board *b = malloc(sizeof(*b));
+	int rc = b ? move_board_decode(board->p, board->n, b) : -ENOMEM;
+
+	*why = "The registers of its guest's TPM did not come along, or make no sense here: "
+	       "install one release on both hosts.";
+	if (!rc) {
+		/* what is none is forgotten */
+		(void)presence_requested(v->d, v->meta.uuid, b->request);
+		g.ppi_request = v->meta.presence.request;
+		g.restored = true;
+		g.moved = b;
+		crb_release(v->meta.uuid);
+		rc = crb_start(v->d, &g, why);
+	}
+	free(b);
+	return rc;
 }

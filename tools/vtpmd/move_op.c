@@ -3,6 +3,7 @@
 #include "lib/crypt.h"
 #include "lib/text.h"
 #include "tools/vtpmd/control.h"
+#include "tools/vtpmd/crb.h"
 #include "tools/vtpmd/move_private.h"
 #include "tools/vtpmd/registry.h"
 
@@ -13,6 +14,9 @@
 
 #define WAIT_S	     60 /* for a manager: a TPM and a KMS have to be heard */
 #define MESSAGES_MAX 8
+#define CALM_LOOKS   500 /* for the response to a command, which may make a key */
+
+static const struct timeval calm_every = {.tv_usec = 20000};
 
 /* Its manager is to answer. */
 #define PENDING                                                                        \
@@ -34,7 +38,7 @@ void move_answer(struct move *m)
 {
 	struct control *c = m->client;
 
-	if (!c || PENDING >> m->r.h.state & 1)
+	if (!c || m->calms || PENDING >> m->r.h.state & 1)
 		return;
 	m->client = NULL;
 	event_del(m->late);
@@ -105,9 +109,7 @@ static bool can_move(const struct vtpmd *d, const struct vtpm *v, const char **w
 	if (d->xen && v->meta.process)
 		return false;
 	*why = "Nobody uses it here: stop it, and move its backup (`vtpmctl backup`).";
-	if (!d->xen && !d->unix_dir)
-		return false;
-	return move_guest_can(v, why);
+	return d->xen || d->unix_dir;
 }
 
 static int begin_move(struct control *c, struct move *m, const char *host,
@@ -155,7 +157,29 @@ static int export_move(struct control *c, struct move *m, const char **why)
 	       "that guest, or when it is shut down.";
 	if (v && !move_guest_rests(v))
 		return -EOPNOTSUPP;
-	return move_step(m, HANDOVER_EXPORT, NULL);
+	if (m->r.h.state != HANDOVER_PROVED || !crb_is_busy(m->r.uuid))
+		return move_step(m, HANDOVER_EXPORT, NULL);
+	m->looks = 0;
+	m->calms = true;
+	event_add(m->calm, &calm_every);
+	return 0;
+}
+
+/* An HVM guest may be suspended in the midst of a command, and no other follows: its
+ * response is in the registers that move. */
+void move_on_calm(evutil_socket_t fd, short what, void *ctx)
+{
+	struct move *m = ctx;
+
+	if (m->r.h.state == HANDOVER_PROVED && crb_is_busy(m->r.uuid) &&
+	    ++m->looks < CALM_LOOKS) {
+		event_add(m->calm, &calm_every);
+		return;
+	}
+	m->calms = false;
+	/* it may have come to nothing meanwhile */
+	if (move_step(m, HANDOVER_EXPORT, NULL))
+		move_answer(m);
 }
 
 static int wish(struct control *c, struct move *m, const char *word, const char *host,

@@ -20,12 +20,17 @@ struct move {
 	struct move *next;
 	struct vtpmd *d;
 	struct move_record r;
-	struct move_bytes offer, accept, export; /* as they were sent, or came */
-	struct move_bytes ek;			 /* TPM2B_PUBLICs, of the OFFER */
-	char why[320];				 /* it came to nothing; "": it did not */
+	/* As they were sent, or came; of an EXPORT that came, what was sealed, and board. */
+	struct move_bytes offer, accept, export, board;
+	struct move_bytes ek;	/* TPM2B_PUBLICs, of the OFFER */
+	char why[320];		/* it came to nothing; "": it did not */
 	json_t *outbox;		/* messages, hex, until a client takes them */
 	struct control *client; /* waits for the manager; NULL: none */
 	struct event *erase, *late, *greet;
+	/* until the guest's board has no command (source), or is there (destination) */
+	struct event *calm, *ready;
+	unsigned int looks;
+	bool calms;
 	/* Destination: until the host's TPM knows the header, which is made before the guest
 	 * stands still, and the epoch of what is imported under it. */
 	struct waiter anchored;
@@ -46,6 +51,8 @@ int __must_check move_hear(struct vtpmd *d, const char *peer,
 			   const struct move_message *msg);
 /* Answers the client that waits, unless the manager is still to answer. */
 void move_answer(struct move *m);
+/* Of m->calm: exports, once no command of the guest's is left. */
+void move_on_calm(evutil_socket_t fd, short what, void *ctx);
 /* It waited long enough. */
 void move_on_late(evutil_socket_t fd, short what, void *ctx);
 
@@ -53,10 +60,15 @@ void move_on_late(evutil_socket_t fd, short what, void *ctx);
 
 /* The uuid of the domain that uses the vTPM; false: none does. */
 bool move_guest(const struct vtpm *v, uint8_t uuid[16]);
-/* Whether the vTPM can be moved with the guest that it has; else why: a sentence. */
-bool move_guest_can(const struct vtpm *v, const char **why);
 /* Whether no guest that runs uses it, so that what is exported is the last of it. */
 bool move_guest_rests(const struct vtpm *v);
+/* What of its TPM is in domain 0; n 0: nothing.  -ENOENT, -EIO, -ENOMEM, -EBADMSG */
+int __must_check move_guest_take(struct vtpm *v, struct move_bytes *board);
+/* Whether the guest that came along has a board, for which that is awaited. */
+bool move_guest_has_board(const struct vtpm *v);
+/* Has its TPM on its board, as it was; crb_is_ready() follows. */
+int __must_check move_guest_give(struct vtpm *v, const struct move_bytes *board,
+				 const char **why);
 
 /* What an OFFER says. */
 

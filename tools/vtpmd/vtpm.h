@@ -375,6 +375,8 @@ void vtpm_guest_name(const struct vtpm *v, uint32_t domid,
 		     char out[static GUEST_NAME_MAX]);
 /* Whether the toolstack gave this vTPM, whose body there is, to the domain. */
 bool vtpm_guest_is_given(const struct vtpm *v, uint32_t domid);
+/* The TPM on its board, of a domain that is new. */
+struct crb_guest vtpm_guest_crb(const struct vtpm *v, uint32_t domid);
 /* A guest does not get this vTPM: tells the journal, and `vtpmctl show`. */
 void vtpm_guest_refused(struct vtpm *v, uint32_t domid, const char *why);
 void vtpm_guest_on_refused(void *ctx, uint32_t domid, const char *why);

@@ -497,7 +497,10 @@ static void on_body_gone(void *ctx, enum cause cause, const char *why)
 
 	if (evtimer_pending(v->ended, NULL))
 		return;
-	crb_lost(v->meta.uuid);
+	if (move_is_away(v))
+		crb_left(v->meta.uuid);
+	else
+		crb_lost(v->meta.uuid);
 	event_del(v->timer);
 	if (v->peer)
 		vtpm_drop_peer(v);

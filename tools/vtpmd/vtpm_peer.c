@@ -182,18 +182,10 @@ static enum guests_served served(const struct vtpm *v)
 static int start_crb(struct vtpm *v, uint32_t domid, bool lost,
 		     struct guests_verdict *judged)
 {
-	const struct crb_guest g = {
-		.vtpm = v->meta.uuid,
-		.name = v->meta.name,
-		.domid = domid,
-		.backend = v->body->domid > 0 ? (uint32_t)v->body->domid : 0,
-		.localities = v->meta.localities,
-		.ppi_told = presence_told(v),
-		.ppi_request = v->meta.presence.request,
-		.restored = lost || judged->what != CHANNEL_GUEST_NEW,
-		.lost = lost,
-	};
+	struct crb_guest g = vtpm_guest_crb(v, domid);
 
+	g.restored = lost || judged->what != CHANNEL_GUEST_NEW;
+	g.lost = lost;
 	if (v->meta.tpm12) {
 		judged->why =
 			"it is an HVM guest, which needs a TPM 2.0, and this is a TPM "
@@ -241,14 +233,16 @@ static int answer_vtpm(struct vtpm *v, const struct peer_guest *asked,
 	uint32_t domid = asked->domid;
 	uint64_t on = asked->on;
 	struct guests_verdict judged;
-	bool crb = crb_is_wanted(v->d, domid), cleared, lost = false;
+	bool crb = crb_is_wanted(v->d, domid), starts, cleared, lost = false;
 	int rc = asked->device ? bind_judge(v, asked->device, &judged.why) : 0;
 
 	if (!rc && crb && !vtpm_guest_is_given(v, domid)) {
 		judged.why = "its configuration has no vtpm line of this vTPM's";
 		rc = -EPERM;
 	}
-	if (!rc && crb)
+	/* the board of one that comes with its TPM is here later */
+	starts = crb && !v->guests.arrives;
+	if (!rc && starts)
 		rc = judge_restored(v, domid, on, &lost, &judged.why);
 	if (!rc)
 		rc = guests_judge(&v->guests, domid, on, served(v), &judged, list);
@@ -259,7 +253,7 @@ static int answer_vtpm(struct vtpm *v, const struct peer_guest *asked,
 			"`vtpmctl launch` it again";
 		rc = -EPERM;
 	}
-	if (!rc && crb)
+	if (!rc && starts)
 		rc = start_crb(v, domid, lost, &judged);
 	if (rc) {
 		*why = judged.why;

@@ -2,6 +2,8 @@
 /* Guests that get no TPM are told of: by name and number, in the journal and `vtpmctl show`. */
 #include "lib/text.h"
 #include "tools/vtpmd/log.h"
+#include "tools/vtpmd/crb.h"
+#include "tools/vtpmd/presence.h"
 #include "tools/vtpmd/vtpm.h"
 #include "tools/vtpmd/xen.h"
 
@@ -37,4 +39,17 @@ void vtpm_guest_refused(struct vtpm *v, uint32_t domid, const char *why)
 void vtpm_guest_on_refused(void *ctx, uint32_t domid, const char *why)
 {
 	vtpm_guest_refused(ctx, domid, why);
+}
+
+struct crb_guest vtpm_guest_crb(const struct vtpm *v, uint32_t domid)
+{
+	return (struct crb_guest){
+		.vtpm = v->meta.uuid,
+		.name = v->meta.name,
+		.domid = domid,
+		.backend = v->body->domid > 0 ? (uint32_t)v->body->domid : 0,
+		.localities = v->meta.localities,
+		.ppi_told = presence_told(v),
+		.ppi_request = v->meta.presence.request,
+	};
 }

@@ -48,6 +48,11 @@ move_record_UNIT_LIBS := -lsystemd -luuid
 FUZZ_TESTS += move_record
 move_record_FUZZ_SRCS := tools/vtpmd/move_record.c lib/cursor.c lib/text.c
 
+UNIT_TESTS += move_board
+move_board_UNIT_SRCS := tools/vtpmd/move_board.c lib/cursor.c
+FUZZ_TESTS += move_board
+move_board_FUZZ_SRCS := tools/vtpmd/move_board.c lib/cursor.c
+
 UNIT_TESTS += channel
 channel_UNIT_SRCS := $(CHANNEL_SRCS)
 FUZZ_TESTS += channel
