@@ -5,7 +5,6 @@ state, and what xl migrate and xl migrate-receive of Xen 4.17 write to each othe
 import json
 import os
 import struct
-import subprocess
 import sys
 import time
 
@@ -130,32 +129,38 @@ def migrate(domid, rune):
         sys.exit("No config file stored for running domain and none supplied - cannot migrate.")
     child_in, to = os.pipe()
     fro, child_out = os.pipe()
-    with subprocess.Popen(["sh", "-c", rune], stdin=child_in, stdout=child_out, close_fds=False):
-        os.close(child_in)
-        os.close(child_out)
-        ready = say_until_ready(guest, name, to, fro)
-        if not ready or fault("rename"):
-            os.close(to)
-            os.close(fro)
-            resume(name, guest)
-        rename(name, name + "--migratedaway")
-        try:
-            os.write(to, GO)
-            note("go")
-            if exact(fro, len(REPORT)) != REPORT:
+    if os.fork() == 0:  # it may live longer
+        os.dup2(child_in, 0)
+        os.dup2(child_out, 1)
+        for fd in (child_in, child_out, to, fro):
+            os.close(fd)
+        os.execvp("sh", ["sh", "-c", rune])
+    os.close(child_in)
+    os.close(child_out)
+    ready = say_until_ready(guest, name, to, fro)
+    if not ready or fault("rename"):
+        os.close(to)
+        os.close(fro)
+        resume(name, guest)
+    rename(name, name + "--migratedaway")
+    if fault("killed"):
+        os.kill(os.getpid(), 9)
+    try:
+        os.write(to, GO)
+        note("go")
+        if exact(fro, len(REPORT)) != REPORT:
+            raise EOFError
+        if exact(fro, 1) != b"\0":
+            if exact(fro, len(GO)) != GO:
                 raise EOFError
-            if exact(fro, 1) != b"\0":
-                if exact(fro, len(GO)) != GO:
-                    raise EOFError
-                rename(name + "--migratedaway", name)
-                os.close(to)
-                resume(name, guest)
-        except (OSError, EOFError):
-            note("failed badly")
-            sys.exit("** Migration failed during final handshake **")
-        os.unlink(f"{HOME}/domains/{name}--migratedaway")
-        note("destroyed")
-        os._exit(0)     # its transport may live on
+            rename(name + "--migratedaway", name)
+            os.close(to)
+            resume(name, guest)
+    except (OSError, EOFError):
+        note("failed badly")
+        sys.exit("** Migration failed during final handshake **")
+    os.unlink(f"{HOME}/domains/{name}--migratedaway")
+    note("destroyed")
 
 
 def give_back(name):
@@ -182,6 +187,8 @@ def migrate_receive():
         good = exact(0, len(GO)) == GO
     except EOFError:
         good = False
+    if fault("lost"):
+        sys.exit(1)
     if good and fault("unpause"):
         good = False
     os.write(1, REPORT + (b"\0" if good else b"\3"))
@@ -201,10 +208,13 @@ def main():
         except OSError:
             sys.exit(f"{args[-1]} is an invalid domain identifier (rc=-6)")
     elif args[0] == "list":
-        guest = load(by_number(args[-1]))
+        names = [by_number(args[2])] if args[2:] else os.listdir(f"{HOME}/domains")
         print(json.dumps([{"domid": guest["domid"], "config": {
-            "c_info": {"type": guest.get("type", "pvh"), "name": guest["name"]},
-            "vtpms": [{"backend_domname": "vtpm-web1", "uuid": u} for u in guest["vtpms"]]}}]))
+            "c_info": {"type": guest.get("type", "pvh"), "name": name},
+            "vtpms": [{"backend_domname": "vtpm-web1", "uuid": u} for u in guest["vtpms"]]}}
+            for name, guest in ((n, load(n)) for n in names)]))
+    elif args[0] == "destroy":
+        os.unlink(f"{HOME}/domains/{by_number(args[-1])}")
     elif args[0] == "info":
         print("host                   : a\nvirt_caps              : pv hvm hap\ntotal_memory           : 4096")
     elif args[0] == "migrate":

@@ -121,8 +121,7 @@ int migrate_flush(struct migrate *m, struct error *e)
 	return rc;
 }
 
-/* The other host's answer to what there is to send, given to vtpmd. */
-static int exchange(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
+int migrate_exchange(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
 {
 	json_t *in = NULL;
 	int rc = peerlink_send(m->link, m->out, e);
@@ -141,6 +140,8 @@ static int exchange(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
 /* What the source does next by itself; without a guest, at once.  NULL: it waits. */
 static const char *next_wish(const struct migrate *m)
 {
+	if (m->domid[0])
+		return NULL; /* xlmigrate.c knows when */
 	if (migrate_is(m, "proved"))
 		return "export";
 	if (migrate_is(m, "held"))
@@ -170,7 +171,7 @@ static int carry(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
 			fprintf(stderr, "%s: %s\n", m->name, m->state);
 			rc = migrate_wish(m, wish, text);
 		} else if (json_array_size(m->out)) {
-			rc = exchange(m, text, e);
+			rc = migrate_exchange(m, text, e);
 			quiet = 0;
 		} else if (migrate_has_ended(m)) {
 			return VTPMCTL_OK;
@@ -182,7 +183,7 @@ static int carry(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
 	return rc ? rc : VTPMCTL_FAILED;
 }
 
-static int connect_host(struct migrate *m, const char *host, struct error *e)
+int migrate_connect(struct migrate *m, const char *host, struct error *e)
 {
 	struct pool_host h;
 	char address[ADDRESS_MAX];
@@ -220,8 +221,14 @@ static int say(const struct migrate *m, int rc, const char *text, const struct e
 			m->peer);
 		return VTPMCTL_OK;
 	}
-	if (migrate_is(m, "here") && m->why[0])
-		fprintf(stderr, "vtpmctl: %s goes on here: %s\n", m->name, m->why);
+	if (migrate_is(m, "here") && !rc && m->goes_on) {
+		fprintf(stderr, "%s is here\n", m->name);
+		return VTPMCTL_OK;
+	}
+	if (migrate_is(m, "here") && (m->why[0] || e->cause))
+		fprintf(stderr, "vtpmctl: %s goes on here: %s\n",
+			m->domid[0] && !m->goes_on ? m->guest : m->name,
+			e->cause && m->domid[0] ? e->text : m->why);
 	else if (e->cause)
 		return vtpmctl_fail(e);
 	else if (text[0])
@@ -248,28 +255,63 @@ static void give_up(struct migrate *m, int rc)
 	}
 }
 
+static int lock_source(struct migrate *m, struct error *e)
+{
+	m->lock = migrate_lock(m, "migrate", 2);
+	if (m->lock >= 0)
+		return VTPMCTL_OK;
+	m->busy = true;
+	return error_set(
+		e, VTPMCTL_FAILED, CAUSE_PEER,
+		m->lock == -EBUSY
+			? "another `vtpmctl migrate` goes on with %s: wait for it"
+			: "no lock can be made for %s beside vtpmd's socket: run "
+			  "this as root",
+		m->name);
+}
+
+static int continue_migrate(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
+{
+	int rc;
+
+	m->name = m->goes_on;
+	rc = lock_source(m, e);
+	if (!rc)
+		rc = migrate_wish(m, m->back ? "back" : "tick", text);
+	if (!rc && !m->back)
+		rc = xlguest_of(m);
+	if (!rc && m->domid[0])
+		return xlcontinue_run(m, text, e);
+	if (!rc && !migrate_has_ended(m) && migrate_connect(m, m->peer, e))
+		rc = VTPMCTL_FAILED;
+	return rc ? rc : carry(m, text, e);
+}
+
+static int begin_migrate(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
+{
+	int rc;
+
+	/* a host that cannot be reached is told before anything is begun */
+	if (migrate_connect(m, m->host, e))
+		return VTPMCTL_FAILED;
+	rc = xlguest_find(m);
+	m->said = rc != VTPMCTL_OK;
+	if (!rc)
+		rc = lock_source(m, e);
+	if (!rc)
+		rc = migrate_wish(m, "begin", text);
+	return rc ? rc : carry(m, text, e);
+}
+
 static int run_migrate(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
 {
 	int rc;
 
 	if (load_migrate(m, e))
 		return VTPMCTL_FAILED;
-	if (m->goes_on) {
-		m->name = m->goes_on;
-		rc = migrate_wish(m, m->back ? "back" : "tick", text);
-		if (!rc && !migrate_has_ended(m) && connect_host(m, m->peer, e))
-			rc = VTPMCTL_FAILED;
-	} else {
-		/* a host that cannot be reached is told before anything is begun */
-		rc = connect_host(m, m->host, e) ? VTPMCTL_FAILED : xlguest_find(m);
-		if (rc && !e->cause)
-			m->said = true;
-		if (!rc)
-			rc = migrate_wish(m, "begin", text);
-	}
-	if (!rc)
-		rc = carry(m, text, e);
-	give_up(m, rc);
+	rc = m->goes_on ? continue_migrate(m, text, e) : begin_migrate(m, text, e);
+	if (!m->said && !m->busy)
+		give_up(m, rc);
 	return rc;
 }
 
@@ -296,6 +338,23 @@ int migrate_main(int argc, char **argv)
 	return rc;
 }
 
+/* Another connection's xl may be about to end, which decides whether the vTPM stays. */
+static int wait_for_xl(struct migrate *m, char text[CLIENT_TEXT])
+{
+	int lock = migrate_lock(m, "receive", 0);
+
+	if (lock >= 0) {
+		close(lock);
+		return 0;
+	}
+	lock = migrate_lock(m, "receive", 60);
+	if (lock < 0)
+		return lock;
+	close(lock);
+	m->name = m->vtpm;
+	return migrate_wish(m, "tick", text);
+}
+
 static int serve_item(struct migrate *m, const char *peer, struct peerlink_item *item,
 		      char text[CLIENT_TEXT], struct error *e)
 {
@@ -315,6 +374,8 @@ static int serve_item(struct migrate *m, const char *peer, struct peerlink_item 
 		rc = migrate_hear(m, peer, item->messages, text);
 	else
 		json_decref(item->messages);
+	if (!rc && migrate_is(m, "owned"))
+		rc = wait_for_xl(m, text);
 	if (rc)
 		return rc;
 	if (!m->out)

@@ -11,6 +11,8 @@
 struct migrate {
 	const char *name, *host, *goes_on, *listen, *socket, *config;
 	bool back, said; /* said: on stderr, why not */
+	bool busy;	 /* another process goes on with it */
+	int lock;
 	struct peerlink_keys keys;
 
 	struct hostconf conf;
@@ -35,5 +37,13 @@ bool migrate_is(const struct migrate *m, const char *state);
 bool migrate_has_ended(const struct migrate *m);
 /* What there is to be sent to the other host, if anything. */
 int __must_check migrate_flush(struct migrate *m, struct error *e);
+/* To the host of that name in the pool. */
+int __must_check migrate_connect(struct migrate *m, const char *host, struct error *e);
+/* The other host's answer to what there is to send, given to vtpmd. */
+int __must_check migrate_exchange(struct migrate *m, char text[CLIENT_TEXT],
+				  struct error *e);
+/* One process at a time moves a vTPM, on each side: a lock that ends with it.  Waits that many
+ * seconds for another one.  Returns a descriptor, or -errno. */
+int __must_check migrate_lock(const struct migrate *m, const char *side, int seconds);
 
 #endif

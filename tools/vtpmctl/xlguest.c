@@ -175,3 +175,40 @@ int xlguest_find(struct migrate *m)
 	json_decref(reply);
 	return rc;
 }
+
+/* Which of xl's domains has the vTPM. */
+static void find_guest_of(struct migrate *m, const json_t *all, const char *uuid)
+{
+	const json_t *one, *config;
+	size_t i;
+
+	json_array_foreach(all, i, one)
+	{
+		config = json_object_get(one, "config");
+		if (!config_names(config, uuid))
+			continue;
+		snprintf(m->domid, sizeof(m->domid), "%lld",
+			 (long long)json_integer_value(json_object_get(one, "domid")));
+		snprintf(m->guest, sizeof(m->guest), "%s",
+			 client_text(json_object_get(config, "c_info"), "name"));
+	}
+}
+
+int xlguest_of(struct migrate *m)
+{
+	int status;
+	char *text = read_xl((char *[]){"xl", "list", "-l", NULL}, &status);
+	json_t *all = text ? json_loads(text, JSON_REJECT_DUPLICATES, NULL) : NULL,
+	       *reply;
+	char why[CLIENT_TEXT];
+
+	free(text);
+	/* one that is away is not there any more */
+	if (!client_try(m->socket, client_request("show", m->name), &reply, why)) {
+		find_guest_of(m, all,
+			      client_text(json_object_get(reply, "vtpm"), "uuid"));
+		json_decref(reply);
+	}
+	json_decref(all);
+	return VTPMCTL_OK;
+}

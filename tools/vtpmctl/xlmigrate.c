@@ -261,17 +261,35 @@ static int run_source(struct xlsource *x)
 	return rc;
 }
 
-/* Before the commit it is taken back, and xl goes on with the guest. */
+/* After the commit the destination is asked what became of it, until it says so. */
+static void settle_source(struct xlsource *x)
+{
+	struct error e = {.cause = CAUSE_NONE};
+	char text[CLIENT_TEXT] = "";
+
+	peerlink_close(x->m->link);
+	x->m->link = NULL;
+	if (xlsettle(x->m, text, &e) || !migrate_is(x->m, "confirmed"))
+		return;
+	if (x->go_passed && (x->reported || !report_xl(x, 0)))
+		(void)!finish_source(x);
+}
+
+/* The guest goes on here when its vTPM is here. */
 static void undo_source(struct xlsource *x)
 {
 	struct error ignored = {.cause = CAUSE_NONE};
 	char text[CLIENT_TEXT] = "";
 
-	if (migrate_is(x->m, "released") || migrate_is(x->m, "confirmed"))
+	if (x->gives_back)
 		return;
-	if (!migrate_has_ended(x->m) && !migrate_wish(x->m, "cancel", text))
+	if (migrate_is(x->m, "released") || migrate_is(x->m, "confirmed"))
+		settle_source(x);
+	else if (!migrate_has_ended(x->m) && !migrate_wish(x->m, "cancel", text))
 		(void)!migrate_flush(x->m, &ignored);
-	if (x->go && !x->reported && migrate_is(x->m, "here") && !report_xl(x, 1))
+	if (!x->go || !migrate_is(x->m, "here"))
+		return;
+	if (x->reported || !report_xl(x, 1))
 		(void)!tell_xl(x, XLGATE_GO);
 }
 
@@ -291,7 +309,7 @@ int xlmigrate_run(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
 	x->heard = x->told = seconds_now();
 	(void)sigaction(SIGINT, &act, NULL);
 	(void)sigaction(SIGTERM, &act, NULL);
-	rc = xlpipe_start(m->domid, &x->xl)
+	rc = xlpipe_start(m, &x->xl)
 		     ? fail_source(x,
 				   "xl migrate does not begin; its lines above say why")
 		     : peerlink_send_word(m->link, XLWORD(XLWORD_START, 0), e);
@@ -306,5 +324,5 @@ int xlmigrate_run(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
 			       "migrate-receive`'s lines there say why",
 			       m->peer);
 	free(x);
-	return rc ? VTPMCTL_FAILED : VTPMCTL_OK;
+	return rc && !migrate_is(m, "away") ? VTPMCTL_FAILED : VTPMCTL_OK;
 }

@@ -49,6 +49,14 @@ enum xlword {
  * a vTPM that no guest has.  An exit status, and a sentence on stderr. */
 int __must_check xlguest_find(struct migrate *m);
 
+/* The guest that the vTPM m->name has, if any, as `xl migrate` may have left it: m->domid. */
+int __must_check xlguest_of(struct migrate *m);
+/* Until the vTPM is here again, or the other host has said that it runs there. */
+int __must_check xlsettle(struct migrate *m, char text[CLIENT_TEXT], struct error *e);
+/* `migrate --continue` of a vTPM with a guest; what vtpmd says of it is known. */
+int __must_check xlcontinue_run(struct migrate *m, char text[CLIENT_TEXT],
+				struct error *e);
+
 /* From "proved" to the end.  An exit status. */
 int __must_check xlmigrate_run(struct migrate *m, char text[CLIENT_TEXT],
 			       struct error *e);
@@ -59,10 +67,10 @@ int __must_check xlreceive_run(struct migrate *m, const char *peer,
 /* xl migrate of the guest, whose transport hands its pipes over.  Returns 0, or -1. */
 struct xlpipes {
 	pid_t pid;
-	int guard; /* the transport ends when it is closed */
+	int guard; /* the transport's; when it is closed without a word it continues */
 	int from, to;
 };
-int __must_check xlpipe_start(const char *domid, struct xlpipes *x);
+int __must_check xlpipe_start(const struct migrate *m, struct xlpipes *x);
 /* Ends the transport, and waits until xl has ended; its status, or -1. */
 int xlpipe_wait(struct xlpipes *x, int seconds);
 void xlpipe_close(struct xlpipes *x);

@@ -2,7 +2,8 @@
 /*
  * xl migrate starts its transport by a shell, with pipes at its standard input and output.
  * The transport is `vtpmctl migrate-pipe FD`, which gives these to the vtpmctl that has
- * started xl, over a socket, and stays as long as that has the socket open.
+ * started xl, over a socket, and stays until that says the last word there.  When that is
+ * killed instead, the transport goes on with what it left, as `vtpmctl migrate --continue`.
  */
 #include "tools/vtpmctl/vtpmctl.h"
 #include "tools/vtpmctl/xl.h"
@@ -19,6 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define ARGS_MAX 14
 #define SELF \
 	"XEN_VTPM_TRANSPORT" /* the environment's; a path in a command would need quotes */
 
@@ -45,10 +47,26 @@ static int give_pipes(int fd)
 	return sendmsg(fd, &msg, 0) == 1 ? 0 : -errno;
 }
 
+/* The arguments of a vtpmctl, each with its zero, which was killed before it said the last
+ * word, an empty one. */
+static void continue_after(char *words, size_t len)
+{
+	char *argv[ARGS_MAX + 1], *at;
+	size_t n = 0;
+
+	for (at = words; at < words + len && n < ARGS_MAX; at += strlen(at) + 1)
+		argv[n++] = at;
+	argv[n] = NULL;
+	if (n == ARGS_MAX && argv[n - 1][0])
+		execv("/proc/self/exe", argv);
+}
+
 int migrate_pipe_main(int argc, char **argv)
 {
 	int fd = argc == 2 ? atoi(argv[1]) : -1, null;
-	char byte;
+	char words[4096 + 1];
+	size_t len = 0;
+	ssize_t n;
 
 	if (fd <= STDERR_FILENO || give_pipes(fd)) {
 		fprintf(stderr,
@@ -61,9 +79,30 @@ int migrate_pipe_main(int argc, char **argv)
 		return VTPMCTL_FAILED;
 	dup2(null, STDIN_FILENO);
 	dup2(null, STDOUT_FILENO);
-	while (read(fd, &byte, 1) < 0 && errno == EINTR)
-		;
+	while (len < sizeof(words) - 1) {
+		n = read(fd, words + len, sizeof(words) - 1 - len);
+		if (n > 0)
+			len += (size_t)n;
+		else if (n == 0 || errno != EINTR)
+			break;
+	}
+	words[len] = '\0';
+	if (len < 2 || words[len - 1] || words[len - 2])
+		continue_after(words, len);
 	return VTPMCTL_OK;
+}
+
+/* What the transport has to know to go on. */
+static void tell_guard(const struct migrate *m, int guard)
+{
+	const char *const words[ARGS_MAX] = {
+		"vtpmctl", "migrate",	 "--continue", m->name,	   "--socket",
+		m->socket, "--config",	 m->config,    "--ca",	   m->keys.ca,
+		"--cert",  m->keys.cert, "--key",      m->keys.key};
+	size_t i;
+
+	for (i = 0; i < ARGS_MAX; i++)
+		(void)!write(guard, words[i], strlen(words[i]) + 1);
 }
 
 /* 0, or -1: xl has ended before it had a transport. */
@@ -115,7 +154,7 @@ static void be_xl_migrate(const char *domid, int guard)
 	_exit(XL_MISSING);
 }
 
-int xlpipe_start(const char *domid, struct xlpipes *x)
+int xlpipe_start(const struct migrate *m, struct xlpipes *x)
 {
 	int sv[2];
 
@@ -124,10 +163,13 @@ int xlpipe_start(const char *domid, struct xlpipes *x)
 		return -1;
 	x->pid = fork();
 	if (!x->pid)
-		be_xl_migrate(domid, sv[1]);
+		be_xl_migrate(m->domid, sv[1]);
 	close(sv[1]);
 	x->guard = sv[0];
-	return x->pid > 0 ? take_pipes(x) : -1;
+	if (x->pid < 0 || take_pipes(x))
+		return -1;
+	tell_guard(m, x->guard);
+	return 0;
 }
 
 static void close_one(int *fd)
@@ -137,11 +179,18 @@ static void close_one(int *fd)
 	*fd = -1;
 }
 
+static void end_guard(struct xlpipes *x)
+{
+	if (x->guard >= 0)
+		(void)!write(x->guard, "", 1);
+	close_one(&x->guard);
+}
+
 void xlpipe_close(struct xlpipes *x)
 {
 	close_one(&x->from);
 	close_one(&x->to);
-	close_one(&x->guard);
+	end_guard(x);
 }
 
 int xlpipe_wait(struct xlpipes *x, int seconds)
@@ -150,7 +199,7 @@ int xlpipe_wait(struct xlpipes *x, int seconds)
 	pid_t pid = x->pid > 0 ? 0 : -1;
 
 	/* it may wait for its transport */
-	close_one(&x->guard);
+	end_guard(x);
 	for (i = 0; !pid && i < seconds * 50; i++) {
 		pid = waitpid(x->pid, &status, WNOHANG);
 		if (!pid)

@@ -287,7 +287,7 @@ int xlreceive_run(struct migrate *m, const char *peer, char text[CLIENT_TEXT],
 		  struct error *e)
 {
 	struct xlsink *s = calloc(1, sizeof(*s));
-	int rc;
+	int rc, lock;
 
 	if (!s)
 		return error_set(e, -ENOMEM, CAUSE_RESOURCES, "there is no memory");
@@ -297,12 +297,16 @@ int xlreceive_run(struct migrate *m, const char *peer, char text[CLIENT_TEXT],
 	s->text = text;
 	s->to = s->from = -1;
 	s->heard = s->told = sink_now();
-	rc = start_xl(s);
+	lock = migrate_lock(m, "receive", 60);
+	rc = lock < 0 ? lock : start_xl(s);
 	rc = rc ? fail_sink(s, "xl migrate-receive cannot be started") : serve_source(s);
 	end_xl(s);
 	/* the source waits for it, and hears of it when it is there again */
-	if (!s->go_passed && !s->gave_back && migrate_is(m, "owned"))
+	if ((!s->go_passed || s->answer.last == XLGATE_GO) && !s->gave_back &&
+	    migrate_is(m, "owned"))
 		(void)!hand_back(s);
+	if (lock >= 0)
+		close(lock);
 	if (!(s->go_passed && s->answer.last == XLGATE_REPORT && !s->answer.code))
 		fprintf(stderr, "vtpmctl: a guest did not come from %s: %s\n", peer,
 			text[0] ? text : e->text);

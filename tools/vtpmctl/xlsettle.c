@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What becomes of a guest whose move was interrupted: both vtpmds are heard until they agree
+ * who has its vTPM, and the guest goes on there.  Xen 4.17's xl cannot resume a guest that
+ * `xl migrate` has left suspended; libxl can.
+ */
+#include "tools/vtpmctl/vtpmctl.h"
+#include "tools/vtpmctl/xl.h"
+#include "tools/vtpmctl/xlmigrate.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libxl.h>
+#include <libxl_utils.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#define SETTLE_S     300
+#define XL_RESUMES_S 10 /* an xl that lives yet does it by itself */
+#define AWAY	     "--migratedaway"
+
+int migrate_lock(const struct migrate *m, const char *side, int seconds)
+{
+	const char *slash = strrchr(m->socket, '/');
+	int folder = slash ? (int)(slash - m->socket) : 1, fd, i;
+	char path[4096];
+
+	snprintf(path, sizeof(path), "%.*s/%s-%s.lock", folder, slash ? m->socket : ".",
+		 side, m->vtpm[0] ? m->vtpm : m->name);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	for (i = 0; fd >= 0 && flock(fd, LOCK_EX | LOCK_NB); i++) {
+		if (i == seconds * 10) {
+			close(fd);
+			return -EBUSY;
+		}
+		usleep(100000);
+	}
+	return fd >= 0 ? fd : -errno;
+}
+
+static bool is_settled(const struct migrate *m)
+{
+	return migrate_has_ended(m) || migrate_is(m, "confirmed");
+}
+
+int xlsettle(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
+{
+	int i;
+
+	for (i = 0; i < SETTLE_S; i++) {
+		*e = (struct error){.cause = CAUSE_NONE};
+		if (migrate_wish(m, "tick", text))
+			return VTPMCTL_FAILED;
+		if (is_settled(m))
+			return VTPMCTL_OK;
+		if ((m->link || !migrate_connect(m, m->peer, e)) &&
+		    json_array_size(m->out) && migrate_exchange(m, text, e)) {
+			peerlink_close(m->link);
+			m->link = NULL;
+		}
+		if (is_settled(m))
+			return VTPMCTL_OK;
+		if (i == 5)
+			fprintf(stderr, "%s: waiting for %s: %s\n", m->name, m->peer,
+				e->text);
+		sleep(1);
+	}
+	return VTPMCTL_FAILED;
+}
+
+static int resume_with(libxl_ctx *ctx, uint32_t domid)
+{
+	char *name = libxl_domid_to_name(ctx, domid), *suffix;
+	size_t len = name ? strlen(name) : 0;
+	int rc = 0;
+
+	suffix = len > strlen(AWAY) ? name + len - strlen(AWAY) : NULL;
+	if (suffix && !strcmp(suffix, AWAY)) {
+		char *was = strdup(name);
+
+		*suffix = '\0';
+		rc = was ? libxl_domain_rename(ctx, domid, was, name) : ERROR_NOMEM;
+		free(was);
+	}
+	free(name);
+	return rc ? rc : libxl_domain_resume(ctx, domid, 1, NULL);
+}
+
+/* Whether the domain is suspended: after a while, since xl may be about to resume it. */
+static bool stays_suspended(libxl_ctx *ctx, uint32_t domid)
+{
+	libxl_dominfo info;
+	bool is = true;
+
+	for (int i = 0; is && i < XL_RESUMES_S * 5; i++) {
+		libxl_dominfo_init(&info);
+		is = !libxl_domain_info(ctx, &info, domid) && info.shutdown &&
+		     info.shutdown_reason == LIBXL_SHUTDOWN_REASON_SUSPEND;
+		libxl_dominfo_dispose(&info);
+		if (is)
+			usleep(200000);
+	}
+	return is;
+}
+
+/* The guest here goes on, as it was suspended; the vTPM is this host's. */
+static int resume_guest(const struct migrate *m)
+{
+	xentoollog_logger_stdiostream *log =
+		xtl_createlogger_stdiostream(stderr, XTL_ERROR, 0);
+	uint32_t domid = (uint32_t)strtoul(m->domid, NULL, 10);
+	libxl_ctx *ctx = NULL;
+	int rc = libxl_ctx_alloc(&ctx, LIBXL_VERSION, 0, (xentoollog_logger *)log);
+
+	if (!rc && stays_suspended(ctx, domid)) {
+		rc = resume_with(ctx, domid);
+		if (!rc)
+			fprintf(stderr, "the guest of %s was suspended, and goes on\n",
+				m->name);
+	}
+	libxl_ctx_free(ctx);
+	xtl_logger_destroy((xentoollog_logger *)log);
+	if (!rc)
+		return VTPMCTL_OK;
+	fprintf(stderr,
+		"vtpmctl: the guest with the number %s cannot be resumed (libxl: %d): see "
+		"`xl list`, and /var/log/xen\n",
+		m->domid, rc);
+	return VTPMCTL_XL;
+}
+
+/* It runs on the other host: what is suspended here must never go on. */
+static int destroy_guest(struct migrate *m)
+{
+	return xl_run((char *[]){"xl", "destroy", m->domid, NULL}, -1);
+}
+
+int xlcontinue_run(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
+{
+	int rc;
+
+	if (migrate_is(m, "released") || migrate_is(m, "confirmed")) {
+		rc = xlsettle(m, text, e);
+	} else {
+		rc = migrate_has_ended(m) ? 0 : migrate_wish(m, "cancel", text);
+		/* the other host hears of it now, or when it asks */
+		if (!rc && json_array_size(m->out) && !migrate_connect(m, m->peer, e))
+			(void)!migrate_exchange(m, text, e);
+		*e = (struct error){.cause = CAUSE_NONE};
+	}
+	if (!rc && migrate_is(m, "here"))
+		return resume_guest(m);
+	if (rc || !migrate_is(m, "confirmed"))
+		return rc;
+	rc = destroy_guest(m);
+	if (!rc)
+		rc = migrate_wish(m, "finish", text);
+	if (!rc && json_array_size(m->out) &&
+	    (m->link || !migrate_connect(m, m->peer, e)))
+		rc = migrate_exchange(m, text, e);
+	return rc;
+}
