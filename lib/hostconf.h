@@ -90,6 +90,10 @@ struct hostconf {
 
 	uint8_t recovery_key[RECOVERY_PUBLIC_MAX]; /* SubjectPublicKeyInfo, DER */
 	size_t recovery_key_len;		   /* 0: none */
+
+	/* of vtpmctl's: the SHA-256 of the text that it was read from; not written */
+	bool has_origin;
+	uint8_t origin[APPROVAL_HASH_SIZE];
 };
 
 /* The text that is written, malloc()ed; NULL: out of memory or not UTF-8. */

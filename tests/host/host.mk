@@ -38,6 +38,11 @@ $(BUILD)/bin/fixeduuid.so: tests/attack/uuid.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -shared -fPIC $< -o $@ -luuid
 
+TEST_PROGRAMS += $(BUILD)/bin/steps.so
+$(BUILD)/bin/steps.so: tests/attack/steps.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -shared -fPIC $< -o $@ -ldl
+
 # For tests/host/thousand.
 TEST_PROGRAMS += $(BUILD)/bin/lightmanager
 $(BUILD)/bin/lightmanager: tests/host/lightmanager.c

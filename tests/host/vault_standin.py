@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 port, cert, key, ca, mode_file, log_file = sys.argv[1:]
 # name: type, derived, versions
 KEYS = {"web": ["aes256-gcm96", False, [secrets.token_bytes(32)]],
+        "db": ["aes256-gcm96", False, [secrets.token_bytes(32)]],
         "small": ["aes128-gcm96", False, [secrets.token_bytes(16)]],
         "derived": ["aes256-gcm96", True, [secrets.token_bytes(32)]],
         "rsa": ["rsa-2048", False, []]}

@@ -25,6 +25,15 @@ enum forfile_has {
 	FORFILE_OTHER, /* it is another's, or there are several, or none in the brackets */
 };
 
+/* The file as it was read. */
+struct forfile {
+	const char *path; /* without links, with a slash */
+	const char *text;
+	size_t len;
+	int old; /* it, open */
+	struct stat st;
+};
+
 static enum forfile_has find_line(const struct guestfile *c, const json_t *vtpms)
 {
 	XLU_ConfigList *lines;
@@ -123,14 +132,28 @@ static int fill_copy(int fd, int old, const struct stat *st, const char *text)
 	return rc ? rc : write_whole(fd, text, strlen(text));
 }
 
-static bool is_unchanged(const char *path, const struct stat *st)
+/* Whether the open file's bytes are these, to its end. */
+static bool has_bytes(int fd, const char *text, size_t len)
+{
+	char part[4096];
+	size_t at = 0;
+	ssize_t n;
+
+	while ((n = pread(fd, part, sizeof(part), (off_t)at)) > 0) {
+		if ((size_t)n > len - at || memcmp(text + at, part, (size_t)n))
+			return false;
+		at += (size_t)n;
+	}
+	return !n && at == len;
+}
+
+/* Whether the name is still that of the file that was read, with what was read of it. */
+static bool is_as_read(const char *path, const struct forfile *f)
 {
 	struct stat now;
 
-	return !lstat(path, &now) && now.st_dev == st->st_dev &&
-	       now.st_ino == st->st_ino && now.st_size == st->st_size &&
-	       now.st_mtim.tv_sec == st->st_mtim.tv_sec &&
-	       now.st_mtim.tv_nsec == st->st_mtim.tv_nsec;
+	return !lstat(path, &now) && now.st_dev == f->st.st_dev &&
+	       now.st_ino == f->st.st_ino && has_bytes(f->old, f->text, f->len);
 }
 
 static int sync_folder(const char *path)
@@ -147,27 +170,57 @@ static int sync_folder(const char *path)
 	return rc;
 }
 
-/* path: without links; old: it, open, as st. */
-static int replace_with(const char *path, int old, const struct stat *st,
-			const char *text)
+static bool is_name_of(const char *path, int fd)
+{
+	struct stat named, opened;
+
+	return !lstat(path, &named) && !fstat(fd, &opened) &&
+	       named.st_dev == opened.st_dev && named.st_ino == opened.st_ino;
+}
+
+/* Has temp take path's place, unless somebody has saved another text there; then temp stays
+ * what it is.  Who saves it between the last look and the rename finds his file put back. */
+static int swap_in(const struct forfile *f, const char *temp)
+{
+	if (!is_as_read(f->path, f))
+		return -EAGAIN;
+	if (renameat2(AT_FDCWD, temp, AT_FDCWD, f->path, RENAME_EXCHANGE)) {
+		if (errno != EINVAL && errno != ENOSYS)
+			return -errno;
+		/* a file system that cannot do that */
+		return rename(temp, f->path) ? -errno : 0;
+	}
+	if (is_as_read(temp, f))
+		return unlink(temp) ? -errno : 0;
+	return renameat2(AT_FDCWD, temp, AT_FDCWD, f->path, RENAME_EXCHANGE) ? -errno
+									     : -EAGAIN;
+}
+
+/* Its name begins with a dot: xendomains and vtpm-guests start all others of a folder. */
+static int name_temp(const char *path, char temp[PATH_MAX + 16])
+{
+	const char *base = strrchr(path, '/') + 1;
+	int n = snprintf(temp, PATH_MAX + 16, "%.*s.%s.XXXXXX", (int)(base - path), path,
+			 base);
+
+	return n < PATH_MAX + 16 ? mkostemp(temp, O_CLOEXEC) : -1;
+}
+
+static int replace_with(const struct forfile *f, const char *text)
 {
 	char temp[PATH_MAX + 16];
-	int fd, rc;
+	int fd = name_temp(f->path, temp), rc;
 
-	snprintf(temp, sizeof(temp), "%s.XXXXXX", path);
-	fd = mkostemp(temp, O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	rc = fill_copy(fd, old, st, text);
-	/* an editor that has saved it meanwhile */
-	if (!rc && !is_unchanged(path, st))
-		rc = -EAGAIN;
-	if (!rc && rename(temp, path))
-		rc = -errno;
-	if (rc)
+	rc = fill_copy(fd, f->old, &f->st, text);
+	if (!rc)
+		rc = swap_in(f, temp);
+	/* never what somebody else has saved: only what is this program's own */
+	if (rc && is_name_of(temp, fd))
 		unlink(temp);
 	close(fd);
-	return rc ? rc : sync_folder(path);
+	return rc ? rc : sync_folder(f->path);
 }
 
 /* xl's parser has to find the line, and the rest of the file. */
@@ -188,24 +241,24 @@ static bool reads_line(const char *text, const char *want)
 static int add_line(const char *path, const struct guestfile *c, const char *line)
 {
 	bool has_end = !c->len || c->text[c->len - 1] == '\n';
-	int rc = -ENOMEM, old = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	struct forfile f = {.path = path, .text = c->text, .len = c->len};
 	char *text = NULL;
-	struct stat st;
+	int rc = -ENOMEM;
 
-	if (old < 0 || fstat(old, &st))
+	f.old = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (f.old < 0 || fstat(f.old, &f.st))
 		rc = -errno;
-	else if (st.st_nlink > 1)
+	else if (f.st.st_nlink > 1)
 		rc = -EMLINK;
-	else if ((size_t)st.st_size != c->len)
+	else if (!has_bytes(f.old, c->text, c->len))
 		rc = -EAGAIN;
 	else if (asprintf(&text, "%s%s%s\n", c->text, has_end ? "" : "\n", line) < 0)
 		text = NULL;
 	else
-		rc = reads_line(text, line) ? replace_with(path, old, &st, text)
-					    : -EINVAL;
+		rc = reads_line(text, line) ? replace_with(&f, text) : -EINVAL;
 	free(text);
-	if (old >= 0)
-		close(old);
+	if (f.old >= 0)
+		close(f.old);
 	return rc;
 }
 

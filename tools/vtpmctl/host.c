@@ -316,41 +316,17 @@ static int fill_kms(struct init *in, struct error *e)
 }
 
 /* path: a PEM; NULL: none, and *h stays. */
-static int load_recovery_key(const char *path, struct hostconf *h, struct error *e)
-{
-	uint8_t *p = h->recovery_key;
-	EVP_PKEY *key = NULL;
-	BIO *bio;
-	int n = 0;
-
-	if (!path)
-		return 0;
-	bio = BIO_new_file(path, "r");
-	if (bio)
-		key = PEM_read_bio_PUBKEY(bio, NULL, NULL, NULL);
-	BIO_free(bio);
-	if (key)
-		n = i2d_PUBKEY(key, NULL);
-	if (n > 0 && n <= (int)sizeof(h->recovery_key))
-		n = i2d_PUBKEY(key, &p);
-	EVP_PKEY_free(key);
-	h->recovery_key_len = n > 0 ? (size_t)n : 0;
-	if (recovery_public_ok(h->recovery_key, h->recovery_key_len))
-		return 0;
-	return error_set(e, -EINVAL, CAUSE_INTERNAL,
-			 "%s is no public key that can be used: make one with `openssl "
-			 "genpkey -algorithm X25519 -out key.pem` and `openssl pkey -in "
-			 "key.pem -pubout`",
-			 path);
-}
-
 /* The authorization values of the configuration that is replaced stay, so that what the
  * TPM has can stay; else, or for another TPM, which is not to get them, new ones. */
 static int find_auth(struct init *in, struct error *e)
 {
 	struct hostconf *h = &in->conf, *old = &in->old;
+	int rc;
 
-	if (hostfile_load(in->config, old, NULL) || in->new_tpm)
+	rc = hostfile_load(in->config, old, NULL);
+	h->has_origin = old->has_origin;
+	memcpy(h->origin, old->origin, sizeof(h->origin));
+	if (rc || in->new_tpm)
 		return crypt_random(h->auth, sizeof(h->auth))
 			       ? error_set(e, -EIO, CAUSE_RANDOM,
 					   "there is no good randomness yet; try again "
@@ -372,7 +348,7 @@ static int prepare(struct init *in, struct error *e)
 	if (!rc)
 		rc = find_auth(in, e);
 	if (!rc)
-		rc = load_recovery_key(in->recovery_key, &in->conf, e);
+		rc = hostfile_recovery_key(in->recovery_key, &in->conf, e);
 	if (!rc && !in->no_kms)
 		rc = in->kms_token ? kmskey_load_token(&in->identity, in->kms_ca,
 						       in->kms_token, e)
@@ -518,8 +494,8 @@ static int store_host(struct init *in, struct error *e)
 		rc = policykey_save(in->key, in->key_path, e);
 	if (rc)
 		return rc;
-	hostfile_keep(in->config);
-	return hostfile_write(in->config, &in->conf, e);
+	rc = hostfile_keep(in->config, e);
+	return rc ? rc : hostfile_write(in->config, &in->conf, e);
 }
 
 static void say_done(const struct init *in)
@@ -589,223 +565,4 @@ int host_init_main(int argc, char **argv)
 	hostconf_free(&in.old);
 	EVP_PKEY_free(in.key);
 	return rc ? vtpmctl_fail(&e) : VTPMCTL_OK;
-}
-
-/*
- * vtpmctl host renew: another certificate and key for the KMS, another CA, other
- * addresses, another key in the KMS, or another KMS; another recovery key, which needs
- * neither TPM nor KMS.  What is sealed for vTPMs stays as it is, approvals too, and the policy
- * key is not needed: its public part in host.json is what the new key is sealed under.
- * Everything is tried before host.json is replaced; vtpmd reloads last.
- */
-
-struct renew {
-	const char *kms, *kms_ca, *kms_cert, *kms_key, *kms_key_id, *recovery_key;
-	const char *tcti, *config, *socket;
-
-	char addresses[ADDRESS_LIST];
-	struct kmskey identity;
-	struct hostconf conf;
-	struct tpm tpm;
-};
-
-#define HOST_RENEW_TEXT(field, NAME, VALUE, HELP)                                     \
-	{                                                                             \
-		.name = NAME, .kind = ARGS_TEXT,                                      \
-		.offset = offsetof(struct renew, field), .value = VALUE, .help = HELP \
-	}
-
-static const struct args_option host_renew_options[] = {
-	HOST_RENEW_TEXT(kms_cert, "kms-cert", "FILE", "PEM: this host's new certificate"),
-	HOST_RENEW_TEXT(kms_key, "kms-key", "FILE",
-			"PEM: the new certificate's private key"),
-	HOST_RENEW_TEXT(kms_ca, "kms-ca", "FILE", "PEM: who signs the KMS's certificate"),
-	HOST_RENEW_TEXT(kms, "kms", "kmip://HOST:PORT",
-			"the KMS; more after it: ,HOST:PORT"),
-	HOST_RENEW_TEXT(kms_key_id, "kms-key-id", "ID", "of the AES-256 key in the KMS"),
-	HOST_RENEW_TEXT(recovery_key, "recovery-key", "FILE",
-			"PEM: a public key, for `vtpmctl recover`"),
-	HOST_RENEW_TEXT(tcti, "tcti", "TCTI", "the TPM, " TPM_TCTI),
-	HOST_RENEW_TEXT(config, "config", "FILE", HOSTCONF_PATH),
-	CLIENT_SOCKET_OPTION(struct renew),
-};
-
-static const struct args_command host_renew_command = {
-	.usage = "host renew [--kms-cert FILE --kms-key FILE] [OPTIONS]",
-	.about =
-		"Replaces this host's certificate and key for the KMS, its CA, its addresses, the\n"
-		"key in it, all of them for another KMS, or the recovery key, and leaves the rest\n"
-		"as `host init` made it.  vTPMs run on; the next one that is opened or sealed\n"
-		"anew uses what is new.\n",
-	.options = host_renew_options,
-	.option_count = ARRAY_SIZE(host_renew_options),
-};
-
-static bool asks_kms(const struct renew *r)
-{
-	return r->kms || r->kms_ca || r->kms_cert || r->kms_key || r->kms_key_id;
-}
-
-static int host_renew_check_usage(struct renew *r)
-{
-	const char *wrong = NULL;
-
-	if (!asks_kms(r) && !r->recovery_key)
-		wrong = "nothing is to be renewed: give --kms-cert and --kms-key, --kms-ca, "
-			"--kms, --kms-key-id or --recovery-key";
-	else if (r->kms_key_id && strlen(r->kms_key_id) > 127)
-		wrong = "--kms-key-id takes at most 127 bytes";
-	else if (!r->kms_cert != !r->kms_key)
-		wrong = "--kms-cert and --kms-key belong together";
-	else if (r->kms && kmsurl_parse_list(r->kms, r->addresses))
-		wrong = "--kms takes kmip://HOST:PORT, or kmip://HOST:PORT,HOST:PORT with at "
-			"most 4 of them";
-	if (!wrong)
-		return 0;
-	fprintf(stderr, "vtpmctl: %s; `vtpmctl host renew --help` lists the options\n",
-		wrong);
-	return -EINVAL;
-}
-
-static int replace(char **old, const char *new)
-{
-	if (!new)
-		return 0;
-	free(*old);
-	*old = strdup(new);
-	return *old ? 0 : -ENOMEM;
-}
-
-static int seal_key(struct renew *r, struct error *e)
-{
-	struct hostconf *h = &r->conf;
-	uint8_t *sealed;
-	size_t len;
-	int rc;
-
-	if (!r->kms_key)
-		return 0;
-	fprintf(stderr, "Sealing this host's new KMS key to the TPM\n");
-	rc = kmskey_seal(&r->identity, h, &r->tpm, &sealed, &len, e);
-	if (rc)
-		return rc;
-	free(h->kms_key_sealed);
-	h->kms_key_sealed = sealed;
-	h->kms_key_sealed_len = len;
-	return 0;
-}
-
-static int find_tpm(struct renew *r, struct error *e)
-{
-	int rc = tpm_open(&r->tpm, r->tcti, e);
-
-	return rc ? rc : tpm_srk_pinned(&r->tpm, r->conf.srk_handle, r->conf.srk_name, e);
-}
-
-static int load_host(struct renew *r, struct error *e)
-{
-	int rc = hostfile_load(r->config, &r->conf, e);
-
-	if (!rc)
-		rc = load_recovery_key(r->recovery_key, &r->conf, e);
-	if (rc || !asks_kms(r))
-		return rc;
-	if (!r->conf.has_kms &&
-	    !(r->kms && r->kms_ca && r->kms_cert && r->kms_key && r->kms_key_id))
-		return error_set(e, -ENOENT, CAUSE_NOT_CONFIGURED,
-				 "this host was set up without a KMS: give it one with "
-				 "all of --kms, --kms-ca, --kms-cert, --kms-key and "
-				 "--kms-key-id");
-	r->conf.has_kms = true;
-	rc = kmskey_load(&r->identity, r->kms_ca, r->kms_cert, r->kms_key, e);
-	if (!rc && (replace(&r->conf.kms_ca, r->identity.ca_pem) ||
-		    replace(&r->conf.kms_cert, r->identity.cert_pem) ||
-		    replace(&r->conf.kms_address, r->kms ? r->addresses : NULL) ||
-		    replace(&r->conf.kms_key_id, r->kms_key_id)))
-		rc = error_set(e, -ENOMEM, CAUSE_INTERNAL, "out of memory");
-	return rc;
-}
-
-static int renew_kms(struct renew *r, struct error *e)
-{
-	int rc = find_tpm(r, e);
-
-	if (!rc)
-		rc = seal_key(r, e);
-	if (rc)
-		return rc;
-	fprintf(stderr, "Trying the KMS at %s with key %s as a vTPM will\n",
-		r->conf.kms_address, r->conf.kms_key_id);
-	return kmskey_try_sealed(&r->conf, &r->tpm, NULL, e);
-}
-
-static int renew(struct renew *r, struct error *e)
-{
-	int rc = load_host(r, e);
-
-	if (!rc && asks_kms(r))
-		rc = renew_kms(r, e);
-	if (rc)
-		return rc;
-	hostfile_keep(r->config);
-	return hostfile_write(r->config, &r->conf, e);
-}
-
-/* What is sealed already opens with what it was sealed with. */
-static void tell_rekey(const struct renew *r)
-{
-	if (r->recovery_key)
-		fprintf(stderr,
-			"Each vTPM gets its slot for the recovery key when it "
-			"starts next, and one that runs now with `vtpmctl rekey`.\n");
-	if (!r->kms_key_id && !r->kms)
-		return;
-	fprintf(stderr,
-		"What was sealed before needs the key of before, in the KMS of before: leave "
-		"both active until\n`vtpmctl rekey --all --old %s.prev` has done every vTPM.\n",
-		r->config);
-}
-
-/* vtpmd notices a new host.json at each start; a reload also tries again at once what
- * failed with what was configured before. */
-static int tell_vtpmd(const struct renew *r)
-{
-	json_t *reply;
-	int status = client_call(r->socket, client_request("reload", NULL), &reply);
-
-	json_decref(reply);
-	if (!status) {
-		fprintf(stderr, "vtpmd has taken it over; vTPMs that run go on.\n");
-	} else if (status == VTPMCTL_NO_VTPMD) {
-		fprintf(stderr, "%s is written; vtpmd will read it when it runs.\n",
-			r->config);
-		status = VTPMCTL_OK;
-	}
-	if (!status && r->kms_key)
-		fprintf(stderr,
-			"Keep a copy of %s offline and remove it here (`shred -u %s`).\n",
-			r->kms_key, r->kms_key);
-	if (!status)
-		tell_rekey(r);
-	return status;
-}
-
-int host_renew_main(int argc, char **argv)
-{
-	struct renew r = {
-		.tcti = TPM_TCTI,
-		.config = HOSTCONF_PATH,
-		.socket = CLIENT_SOCKET,
-	};
-	struct error e = {0};
-	int rc;
-
-	args_parse_or_exit(&host_renew_command, argc, argv, &r);
-	if (host_renew_check_usage(&r))
-		return VTPMCTL_USAGE;
-	rc = renew(&r, &e);
-	tpm_close(&r.tpm);
-	kmskey_free(&r.identity);
-	hostconf_free(&r.conf);
-	return rc ? vtpmctl_fail(&e) : tell_vtpmd(&r);
 }

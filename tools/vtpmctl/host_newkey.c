@@ -272,6 +272,7 @@ static int new_key_store(struct newkey *n, struct error *e)
 {
 	int rc = n->key_made ? policykey_save(n->key, n->key_path, e) : 0;
 
+	n->old.has_origin = false; /* that is another file */
 	if (!rc)
 		rc = hostfile_write(n->old_path, &n->old, e);
 	if (!rc)

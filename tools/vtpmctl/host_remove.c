@@ -188,7 +188,7 @@ static int clear_tpm(struct removal *r, struct error *e)
 
 static int clear_files(const struct removal *r, struct error *e)
 {
-	static const char *const old[] = {".prev", ".old-policy-key"};
+	static const char *const old[] = {".prev", ".prev.new", ".old-policy-key"};
 	char path[PATH_MAX];
 	int rc = r->vtpms ? storefiles_remove_vtpms(r->store, e) : 0;
 
@@ -196,6 +196,11 @@ static int clear_files(const struct removal *r, struct error *e)
 		rc = storefiles_remove_tables(r->store, e);
 	for (size_t i = 0; i < ARRAY_SIZE(old) && !rc; i++)
 		rc = snprintf(path, sizeof(path), "%s%s", r->config, old[i]) >=
+				     (int)sizeof(path)
+			     ? 0
+			     : storefiles_wipe(path, e);
+	for (int n = 1; n <= HOSTFILE_KEPT_MAX && !rc; n++)
+		rc = snprintf(path, sizeof(path), "%s.prev.%d", r->config, n) >=
 				     (int)sizeof(path)
 			     ? 0
 			     : storefiles_wipe(path, e);
