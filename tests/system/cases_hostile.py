@@ -17,13 +17,32 @@ def hostile_front(lab):
     rc, out = lab.host.run(f"/usr/lib/vhost/hostile-front {domid} {lab.uuid['web1']}", 300)
     for line in out.splitlines():
         lab.log(line)
-    bad = [line for line in out.splitlines() if line.startswith("not ok")]
+    now = lab.show("web1")
+    check(now["domid"] == domid, f"the stub domain {domid} ended under it, and {now['domid']} is "
+          f"in its place: {now['last_error']}: {out[-500:]}")
+    bad = [line for line in out.splitlines() if line.startswith(("not ok", "Bail out!"))]
     check(rc == 0 and not bad, f"status {rc}: {bad or out[-500:]}")
     rc, out = other.wait(400)
     check(rc == 0 and len(out.split()) == 60, f"the other guest noticed: {rc} {out[-300:]!r}")
-    check(lab.show("web1")["domid"] == domid, "the stub domain was started anew")
     refused = lab.figure("web2", "refused") - before
     check(refused == 0, f"the other vTPM had {refused} requests to refuse")
+
+
+def ended_beneath(lab):
+    """the stub domain ends beneath a hostile front, which says so; the next has the new one"""
+    lab.vtpms("web1")
+    lab.guest_down("web1")
+    domid = lab.show("web1")["domid"]
+    front = f"/usr/lib/vhost/hostile-front {{}} {lab.uuid['web1']}"
+    rc, out = lab.host.run(
+        f"{front.format(domid)} >/tmp/front.log 2>&1 & "
+        "for i in $(seq 600); do grep -q '^ok 5' /tmp/front.log && break; sleep 0.1; done; "
+        "xl destroy vtpm-web1; wait; cat /tmp/front.log", 200)
+    check(f"Bail out! domain {domid} is gone" in out, f"the front went on: {rc} {out[-500:]}")
+    lab.wait("another stub domain", lambda: lab.state("web1") == "running" and
+             lab.show("web1")["domid"] not in (None, domid), 60)
+    rc, out = lab.host.run(front.format(lab.show("web1")["domid"]) + " 1", 200)
+    check(rc == 0, f"the next front: {rc} {out[-500:]}")
 
 
 def still_serves(lab):
@@ -91,4 +110,4 @@ def leaves_nothing(lab):
     check(seen.split()[-1] == "0x0", f"the TPM counts failures: {seen}")
 
 
-CASES = [hostile_front, still_serves, allow_list, no_others_blobs, leaves_nothing]
+CASES = [hostile_front, ended_beneath, still_serves, allow_list, no_others_blobs, leaves_nothing]

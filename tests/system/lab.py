@@ -33,6 +33,8 @@ QEMU_KILL = re.compile(
     r"|Triple fault[^\n]*\n(?:\(XEN\) [-*C][^\n]*\n)*\(XEN\) RIP: +0010:\[<ffffffff81[^\n]*\n"
     r"[^\n]*CONTEXT: hvm guest[^\n]*\n"
     r"(?:[^\n]*rcx: 000000000000080b\b|(?:[^\n]*\n){5}[^\n]*cr4: 00000000000000a0\b)")
+DUMP = re.compile(r"CONTEXT: hvm guest \(d(\d+)v")
+ENDED = re.compile(r"Triple fault|Domain \d+ .*crashed on cpu")
 
 
 class Failure(Exception):
@@ -223,18 +225,28 @@ class Lab:
     def running(self, domain):
         return self.host.run(f"xl domid {domain}")[0] == 0
 
-    def killed_by_qemu(self):
-        """How many domains QEMU has killed since this host booted, by Xen's console."""
+    def xen_console(self):
+        """What Xen has written since this host booted."""
         try:
             with open(self.host.console, errors="replace") as f:
-                return len(QEMU_KILL.findall(f.read().replace("\r", "")))
+                return f.read().replace("\r", "")
         except FileNotFoundError:
-            return 0
+            return ""
+
+    def killed_by_qemu(self):
+        """The numbers of the domains that QEMU has killed since then, in their order."""
+        return [int(DUMP.search(kill[0])[1]) for kill in QEMU_KILL.finditer(self.xen_console())]
+
+    def ends_in_xen(self):
+        """What Xen wrote of the last domains that it ended, or that had a triple fault."""
+        lines = self.xen_console().splitlines()
+        ends = [n for n, line in enumerate(lines) if ENDED.search(line)]
+        return [line for n in ends[-3:] for line in lines[n:n + 18]]
 
     def died_booting(self, name, before):
         """Whether QEMU has killed a guest that was just started and does not answer: more
         domains than before.  Each death is told; afterwards it is not there."""
-        if self.killed_by_qemu() <= before:
+        if len(self.killed_by_qemu()) <= len(before):
             return False
         self.log(f"{name} died while it booted: QEMU has killed it")
         time.sleep(5)   # until xl has made another of it, after a triple fault
@@ -346,14 +358,15 @@ class Lab:
             return ["the host is not running"] + self.host.console_tail(20)
         try:
             text = self.host.run(
-                "xl list; vtpmctl list; echo '-- vtpmd'; tail -n 12 " + VTPMD_LOG +
+                f"xl list; vtpmctl list; echo '-- vtpmd'; grep -v '^<7>' {VTPMD_LOG} | tail -n 12"
                 "; [ ! -e /run/systemd/private ] || journalctl -n 30 --no-pager"
                 "; for f in /var/log/xen/console/guest-*.log; do echo \"-- $f\"; "
                 "tail -n 12 $f; done; echo '-- dmesg'; dmesg | tail -n 5; "
                 "echo '-- xen'; xl dmesg | tail -n 12", 60)[1]
         except HostError as e:
             return [str(e)] + self.host.console_tail(20)
-        lines = [re.sub(r"[^\x20-\x7e]", "", line)[:160] for line in text.splitlines()]
+        lines = [re.sub(r"[^\x20-\x7e]", "", line)[:160]
+                 for line in text.splitlines() + ["-- ended in Xen"] + self.ends_in_xen()]
         return [line for line in lines if line and not line.startswith("@PONG")]
 
     def wait(self, what, test, timeout=30):

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 #include <xenevtchn.h>
 #include <xengnttab.h>
@@ -109,6 +110,9 @@ int front_create(struct front *f, const char *uuid)
 	char path[96];
 	int rc;
 
+	/* Nodes that are there keep their owner and readers: those that a front left which
+	 * was killed are another backend's to read. */
+	xs_rm(f->xs, XBT_NULL, f->dir);
 	snprintf(path, sizeof(path), "/local/domain/%u/backend/vtpm/0", f->backend);
 	rc = make_folder(f, path, f->backend, 0);
 	if (!rc)
@@ -130,12 +134,21 @@ int front_create(struct front *f, const char *uuid)
 
 int front_destroy(struct front *f)
 {
+	if (!front_backend_lives(f)) {
+		xs_rm(f->xs, XBT_NULL, f->dir);
+		return -ESRCH;
+	}
 	/* in this order: a state that is written after the leaf was removed would make
 	 * the leaf again */
 	write_in(f, f->leaf, "state", "5");
 	write_in(f, f->leaf, "online", "0");
 	xs_rm(f->xs, XBT_NULL, f->dir);
 	return front_wait_state(f, 0, 10000) ? 0 : -ETIMEDOUT;
+}
+
+bool front_backend_lives(struct front *f)
+{
+	return xs_is_domain_introduced(f->xs, f->backend);
 }
 
 int front_backend_state(struct front *f)
@@ -221,13 +234,23 @@ uint32_t front_length(const struct front *f)
 	return *(const volatile uint32_t *)f->page;
 }
 
+static uint64_t front_now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
 bool front_wait_done(struct front *f, unsigned int ms)
 {
-	for (unsigned int us = 0; us / 1000 <= ms; us += 200) {
+	uint64_t until = front_now_ms() + ms;
+
+	do {
 		if (front_state(f) == FRONT_FINISH || front_state(f) == FRONT_IDLE)
 			return true;
 		usleep(200);
-	}
+	} while (front_now_ms() <= until);
 	return false;
 }
 

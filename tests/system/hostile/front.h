@@ -35,9 +35,11 @@ struct front {
 int __must_check front_open(struct front *f, uint32_t backend, unsigned int devid);
 void front_close(struct front *f);
 
-/* The toolstack's part: both folders, as libxl writes them. */
+/* The toolstack's part: both folders, as libxl writes them, with nothing of an earlier front
+ * in them. */
 int __must_check front_create(struct front *f, const char *uuid);
-/* online = 0, our folder gone; waits until the backend has removed its leaf. */
+/* online = 0, our folder gone; waits until the backend has removed its leaf.  -ESRCH: the
+ * backend's domain is gone. */
 int __must_check front_destroy(struct front *f);
 
 /* Whether the backend refuses the device: within ms milliseconds its state is gone and its
@@ -46,6 +48,8 @@ bool front_refused(struct front *f, const char *words, unsigned int ms);
 
 void front_write(struct front *f, const char *name, const char *value);
 void front_write_number(struct front *f, const char *name, uint32_t value);
+/* Whether there is a domain that has the backend's number. */
+bool front_backend_lives(struct front *f);
 /* The backend's state, 0 when there is none. */
 int front_backend_state(struct front *f);
 /* Waits for it; false after ms milliseconds. */
