@@ -42,7 +42,8 @@ class Host:
         self.process, self.uuid, self.hvm = None, None, False
 
     def start(self):
-        env = dict(os.environ, FAKEXEN=self.xen, LD_PRELOAD=f"{ROOT}/build/bin/fakexen.so",
+        env = dict(os.environ, FAKEXEN=self.xen, CLOCK=f"{self.dir}/clock",
+                   LD_PRELOAD=f"{ROOT}/build/bin/fakexen.so:{ROOT}/build/bin/stepclock.so",
                    PATH=f"{self.dir}/bin:{os.environ['PATH']}")
         self.process = subprocess.Popen(
             [f"{ROOT}/build/bin/vtpmd", "--socket", f"{self.dir}/run/sock", "--store", f"{self.dir}/store",
@@ -81,6 +82,12 @@ class Host:
 
     def state(self):
         return {v["name"]: v["state"] for v in self.ask(op="list")["vtpms"]}.get("web1", "none")
+
+    def time_passes(self, seconds):
+        """For vtpmd."""
+        with open(f"{self.dir}/clock.new", "w") as f:
+            print(0, seconds, file=f)
+        os.rename(f"{self.dir}/clock.new", f"{self.dir}/clock")
 
     def move_state(self):
         return self.move(name="web1", event="tick").get("state")
@@ -251,6 +258,40 @@ def restarts(a, b):
     b.guest_ends(60)
 
 
+def left_alone(a, b):
+    """Whoever carried the messages is gone."""
+    for last in ("frozen", "held"):
+        until(a, b, last)
+        a.is_now(50, "up")
+        refused = a.move(name="web1", event="commit")
+        ok(not refused["ok"] and a.told("3") and "runs here again" in a.log().splitlines()[-1], f"xl resumes the guest of a source that waits ({last}): its TPM goes on")
+        said = a.move(name="web1", event="tick")
+        pass_on(said, a, b)
+        ok(said["state"] == "here" and comes_to_nothing(a, b), "and the destination has nothing left of it")
+        b.guest_ends(60)
+    until(a, b, "frozen")
+    a.time_passes(100)
+    ok(a.told("3") and "Nobody went on" in a.log().splitlines()[-1], "nobody goes on with a source that waits: its TPM goes on")
+    pass_on(a.move(name="web1", event="tick"), a, b)
+    ok(comes_to_nothing(a, b), "and the destination has nothing left of it")
+    b.guest_ends(60)
+    until(a, b, "prepared")
+    b.time_passes(20000)
+    time.sleep(1)
+    waits = b.move_state() == "prepared"
+    a.move(name="web1", event="cancel")
+    pass_on(a.move(name="web1", event="tick"), a, b)
+    pass_on(pass_on(b.move(name="web1", event="tick"), b, a), a, b)
+    ok(waits and comes_to_nothing(a, b), "a destination that has all of it waits on, since only the source knows")
+    b.guest_ends(60)
+    until(a, b, "accepted")
+    b.time_passes(40000)
+    ok(wait_for(lambda: b.state() == "none" and not b.stubdom()), "one that has nothing yet gives up after hours")
+    a.move(name="web1", event="cancel")
+    a.is_now(50, "up")
+    b.guest_ends(60)
+
+
 def whole(a, b):
     said = until(a, b, "prepared")
     stub = b.stubdom()
@@ -380,6 +421,7 @@ def main():
     no_room(a, b)
     while_it_comes(a, b)
     restarts(a, b)
+    left_alone(a, b)
     whole(a, b)
     no_guest(a, b)
     hvm(a, b)

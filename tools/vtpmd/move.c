@@ -36,7 +36,7 @@ struct move *move_find(struct vtpmd *d, const uint8_t uuid[16])
 	return NULL;
 }
 
-static struct vtpm *vtpm_of(const struct move *m)
+struct vtpm *move_vtpm(const struct move *m)
 {
 	struct vtpm *v;
 
@@ -69,7 +69,7 @@ static void drop_bytes(struct move_bytes *b)
 	*b = (struct move_bytes){NULL, 0};
 }
 
-static void set_why(struct move *m, const char *text)
+void move_set_why(struct move *m, const char *text)
 {
 	text_clean(m->why, sizeof(m->why), text, strlen(text));
 }
@@ -102,8 +102,8 @@ static struct move_bytes body_of(struct move *m, enum handover_kind message)
 		return m->export;
 	case HANDOVER_MSG_REFUSE:
 		if (!m->why[0])
-			set_why(m, "It is there already, or in another handover: "
-				   "`vtpmctl migrate --continue` there.");
+			move_set_why(m, "It is there already, or in another handover: "
+					"`vtpmctl migrate --continue` there.");
 		return (struct move_bytes){(uint8_t *)m->why, strlen(m->why)};
 	default:
 		return (struct move_bytes){NULL, 0};
@@ -136,7 +136,7 @@ static void send_message(struct move *m, enum handover_kind message,
 static void tell_manager(struct move *m, enum channel_move step, const void *bytes,
 			 size_t len)
 {
-	struct vtpm *v = vtpm_of(m);
+	struct vtpm *v = move_vtpm(m);
 	uint8_t *out = malloc(len + 1);
 
 	if (out && v && peer_is_greeted(v->peer)) {
@@ -146,7 +146,7 @@ static void tell_manager(struct move *m, enum channel_move step, const void *byt
 		peer_event_with(v->peer, CHANNEL_EVENT_MOVE, out, len + 1);
 	} else {
 		m->lost = true;
-		set_why(m, "its manager does not run");
+		move_set_why(m, "its manager does not run");
 	}
 	free(out);
 }
@@ -189,7 +189,7 @@ static void end_arrival(struct vtpm *v)
 static void have_it_run(struct move *m, enum channel_move step)
 {
 	struct error e = {.cause = CAUSE_NONE};
-	struct vtpm *v = vtpm_of(m);
+	struct vtpm *v = move_vtpm(m);
 
 	if (!v)
 		return;
@@ -213,7 +213,7 @@ static void make_incoming(struct move *m)
 
 	if (!move_create(m, &e))
 		return;
-	set_why(m, e.text);
+	move_set_why(m, e.text);
 	m->lost = true;
 }
 
@@ -258,7 +258,7 @@ static void audit_state(const struct move *m)
 {
 	char text[POOL_NAME_MAX + 2 * HANDOVER_TXID_SIZE + 32];
 	char hex[2 * HANDOVER_TXID_SIZE + 1];
-	struct vtpm *v = vtpm_of(m);
+	struct vtpm *v = move_vtpm(m);
 
 	if (!v || !is_in(m, IN(RELEASED) | IN(OWNED)))
 		return;
@@ -289,6 +289,7 @@ int move_step(struct move *m, enum handover_kind kind, const uint8_t *txid)
 	for (i = 0; !rc && i < todo.n; i++)
 		do_one(m, &todo, i);
 	tell_of_state(m, before);
+	move_watch(m);
 	/* what a manager was to be told, and cannot be */
 	if (m->lost) {
 		m->lost = false;
@@ -315,7 +316,7 @@ static void on_erase(evutil_socket_t fd, short what, void *ctx)
 {
 	struct error e = {.cause = CAUSE_NONE};
 	struct move *m = ctx;
-	struct vtpm *v = vtpm_of(m);
+	struct vtpm *v = move_vtpm(m);
 	int rc = 0;
 
 	if (m->waits || !is_in(m, IN(ABSENT) | IN(AWAY)))
@@ -329,7 +330,7 @@ static void on_erase(evutil_socket_t fd, short what, void *ctx)
 	} else if (v) {
 		rc = registry_remove(v, &e);
 	}
-	if (!rc && !vtpm_of(m) && is_in(m, IN(ABSENT)))
+	if (!rc && !move_vtpm(m) && is_in(m, IN(ABSENT)))
 		rc = move_record_remove(m->d->store, m->r.uuid);
 	if (rc)
 		log_line(LOG_ERR, "%s, which moved, is not erased: %s", m->r.name,
@@ -363,7 +364,9 @@ struct move *move_new(struct vtpmd *d, const struct move_record *r)
 	m->greet = evtimer_new(d->base, on_greet, m);
 	m->calm = evtimer_new(d->base, move_on_calm, m);
 	m->ready = evtimer_new(d->base, on_board_ready, m);
-	if (!m->outbox || !m->erase || !m->late || !m->greet || !m->calm || !m->ready) {
+	m->watch = evtimer_new(d->base, move_on_watch, m);
+	if (!m->outbox || !m->erase || !m->late || !m->greet || !m->calm || !m->ready ||
+	    !m->watch) {
 		free(m);
 		return NULL;
 	}
@@ -392,8 +395,8 @@ void move_resume(struct vtpmd *d)
 
 	for (m = d->moves; m; m = m->next) {
 		handover_restart(&m->r.h, &todo);
-		if (vtpm_of(m) && is_in(m, IN(PREPARED) | IN(BACK)))
-			guests_arrive(&vtpm_of(m)->guests, true, NULL);
+		if (move_vtpm(m) && is_in(m, IN(PREPARED) | IN(BACK)))
+			guests_arrive(&move_vtpm(m)->guests, true, NULL);
 		for (i = 0; i < todo.n; i++)
 			if (todo.item[i].act != HANDOVER_ACTIVATE)
 				do_one(m, &todo, i);
@@ -417,6 +420,7 @@ void move_end(struct vtpmd *d)
 		event_free(m->greet);
 		event_free(m->calm);
 		event_free(m->ready);
+		event_free(m->watch);
 		free(m);
 	}
 }
@@ -501,7 +505,7 @@ bool move_waits(const struct vtpm *v)
 /* What the destination's manager stored is of these keys. */
 static void take_identity(struct move *m)
 {
-	struct vtpm *v = vtpm_of(m);
+	struct vtpm *v = move_vtpm(m);
 
 	if (v && m->ek.n && identity_take(&v->meta, m->ek.p, m->ek.n) < 0)
 		log_about(LOG_WARNING, VTPM_ABOUT(v),
@@ -510,14 +514,14 @@ static void take_identity(struct move *m)
 
 static void fail_import(struct move *m, const char *why)
 {
-	set_why(m, why);
+	move_set_why(m, why);
 	(void)!move_step(m, HANDOVER_LOST, NULL);
 }
 
 /* All is stored, and what the host's TPM has of it opens it after a power cut. */
 static void end_import(struct move *m)
 {
-	struct vtpm *v = vtpm_of(m);
+	struct vtpm *v = move_vtpm(m);
 
 	m->imported = false;
 	if (v) {
@@ -547,7 +551,7 @@ static void on_board_ready(evutil_socket_t fd, short what, void *ctx)
 
 static void furnish_guest(struct move *m)
 {
-	struct vtpm *v = vtpm_of(m);
+	struct vtpm *v = move_vtpm(m);
 	const char *why = "";
 
 	if (!v || !move_guest_has_board(v)) {
@@ -607,7 +611,7 @@ static void take_made(struct move *m, struct vtpm *v)
 /* What its manager sealed, and what of its TPM is in domain 0. */
 static int keep_export(struct move *m, const uint8_t *bytes, size_t len)
 {
-	struct vtpm *v = vtpm_of(m);
+	struct vtpm *v = move_vtpm(m);
 	struct move_bytes board = {NULL, 0};
 	size_t room = len + MOVE_BOARD_MAX + 8;
 	uint8_t *out = malloc(room);
@@ -622,7 +626,8 @@ static int keep_export(struct move *m, const uint8_t *bytes, size_t len)
 	drop_bytes(&board);
 	if (rc) {
 		free(out);
-		set_why(m, "What of its TPM is on its guest's board could not be taken");
+		move_set_why(
+			m, "What of its TPM is on its guest's board could not be taken");
 		return rc;
 	}
 	drop_bytes(&m->export);
@@ -643,7 +648,7 @@ static int take_export(struct move *m, struct binding_part body)
 static enum handover_kind answer_of(struct move *m, uint8_t step, const uint8_t *bytes,
 				    size_t len)
 {
-	struct vtpm *v = vtpm_of(m);
+	struct vtpm *v = move_vtpm(m);
 
 	switch (step) {
 	case CHANNEL_MOVE_JUDGE:
@@ -692,9 +697,9 @@ void move_on_gone(struct vtpm *v)
 		return;
 	anchor_cancel(m->d->anchor, &m->anchored);
 	if (v->meta.error.cause)
-		set_why(m, v->meta.error.text);
+		move_set_why(m, v->meta.error.text);
 	else if (!m->why[0])
-		set_why(m, "its manager ended");
+		move_set_why(m, "its manager ended");
 	(void)!move_step(m, HANDOVER_LOST, NULL);
 }
 
@@ -732,14 +737,14 @@ int move_hear(struct vtpmd *d, const char *peer, const struct move_message *msg)
 		m = move_new(d, &fresh);
 	if (!m)
 		return -ENOMEM;
-	if (is_in(m, IN(ABSENT)) && vtpm_of(m) &&
+	if (is_in(m, IN(ABSENT)) && move_vtpm(m) &&
 	    !event_pending(m->erase, EV_TIMEOUT, NULL))
 		m->r.h.state = HANDOVER_HERE;
 	can_begin = msg->kind == HANDOVER_MSG_OFFER && is_in(m, IN(ABSENT) | IN(AWAY)) &&
-		    !vtpm_of(m);
+		    !move_vtpm(m);
 	if (msg->kind == HANDOVER_MSG_OFFER && is_in(m, IN(ABSENT) | IN(AWAY)) &&
-	    vtpm_of(m)) {
-		set_why(m, "What it was there is still being erased: try again.");
+	    move_vtpm(m)) {
+		move_set_why(m, "What it was there is still being erased: try again.");
 		send_message(m, HANDOVER_MSG_REFUSE, msg->txid);
 		move_answer(m);
 		return 0;

@@ -148,6 +148,17 @@ static const struct {
 	{"tick", HANDOVER_TICK},
 };
 
+/* A guest that xl has resumed here has its TPM here. */
+static int commit_move(struct control *c, struct move *m, const char **why)
+{
+	const struct vtpm *v = registry_find(c->d, c->name);
+
+	*why = "Its guest runs here again: the vTPM stays with it.";
+	if (v && !move_guest_rests(v))
+		return -EOPNOTSUPP;
+	return move_step(m, HANDOVER_COMMIT, NULL);
+}
+
 /* A guest that runs would go on with what has been exported. */
 static int export_move(struct control *c, struct move *m, const char **why)
 {
@@ -194,6 +205,8 @@ static int wish(struct control *c, struct move *m, const char *word, const char 
 			return begin_move(c, m, host, why);
 		if (wishes[i].kind == HANDOVER_EXPORT)
 			return export_move(c, m, why);
+		if (wishes[i].kind == HANDOVER_COMMIT)
+			return commit_move(c, m, why);
 		return move_step(m, wishes[i].kind, NULL);
 	}
 	return -EINVAL;

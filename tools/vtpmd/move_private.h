@@ -31,6 +31,8 @@ struct move {
 	struct event *calm, *ready;
 	unsigned int looks;
 	bool calms;
+	struct event *watch; /* for one that nobody goes on with ... */
+	int64_t heard_ms;    /* ... since: stamp_ms() */
 	/* Destination: until the host's TPM knows the header, which is made before the guest
 	 * stands still, and the epoch of what is imported under it. */
 	struct waiter anchored;
@@ -44,6 +46,10 @@ struct move {
 /* NULL: none, or out of memory */
 struct move *move_find(struct vtpmd *d, const uint8_t uuid[16]);
 struct move *move_new(struct vtpmd *d, const struct move_record *r);
+/* NULL: it has none, or none any more. */
+struct vtpm *move_vtpm(const struct move *m);
+/* It came to nothing, and this is why. */
+void move_set_why(struct move *m, const char *text);
 /* Takes an event in, and has done what follows. */
 int move_step(struct move *m, enum handover_kind kind, const uint8_t *txid);
 /* -EPERM: another host's handover; -EBADMSG, -ENOMEM */
@@ -51,6 +57,9 @@ int __must_check move_hear(struct vtpmd *d, const char *peer,
 			   const struct move_message *msg);
 /* Answers the client that waits, unless the manager is still to answer. */
 void move_answer(struct move *m);
+/* Something was heard of it, or it is in another state. */
+void move_watch(struct move *m);
+void move_on_watch(evutil_socket_t fd, short what, void *ctx);
 /* Of m->calm: exports, once no command of the guest's is left. */
 void move_on_calm(evutil_socket_t fd, short what, void *ctx);
 /* It waited long enough. */
