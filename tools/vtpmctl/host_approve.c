@@ -324,9 +324,28 @@ static int sign_again(struct approve *a, struct error *e)
 		  : 0;
 }
 
+/* Revoking asks nothing: what it takes from the host is said. */
+static void warn_of_present(struct approve *a, const struct approval *revoked)
+{
+	uint8_t now[APPROVAL_PCRS][APPROVAL_HASH_SIZE];
+	struct error why = {0};
+	size_t i;
+
+	if (tpm_pcrs(&a->tpm, a->conf.pcrs, now, &why) || !approval_matches(revoked, now))
+		return;
+	for (i = 0; i < a->conf.approval_count; i++)
+		if (approval_matches(&a->conf.approvals[i], now))
+			return;
+	fprintf(stderr,
+		"Warning: this is the present boot state: no vTPM that needs this TPM starts\n"
+		"before one that is approved is booted, or `vtpmctl host approve` approves it\n");
+}
+
 static int revoke(struct approve *a, struct error *e)
 {
 	struct hostconf *h = &a->conf;
+	struct hostconf_note note;
+	struct approval revoked;
 	size_t index;
 	int rc;
 
@@ -335,9 +354,8 @@ static int revoke(struct approve *a, struct error *e)
 				 "there is no approval %.60s; `vtpmctl host show` lists "
 				 "them with their numbers and labels",
 				 a->revoke);
-	fprintf(stderr, "Revoking approval %zu: %s %s\n", index + 1,
-		h->notes[index].label[0] ? h->notes[index].label : "without a label",
-		h->notes[index].at[0] ? h->notes[index].at : "");
+	revoked = h->approvals[index];
+	note = h->notes[index];
 	hostconf_revoke(h, index);
 	drop_useless(a);
 	if (!h->approval_count)
@@ -345,6 +363,9 @@ static int revoke(struct approve *a, struct error *e)
 			e, -EBUSY, CAUSE_INTERNAL,
 			"this is the only approved boot state, and without one no "
 			"vTPM opens; approve another one first");
+	fprintf(stderr, "Revoking approval %zu: %s %s\n", index + 1,
+		note.label[0] ? note.label : "without a label", note.at);
+	warn_of_present(a, &revoked);
 	rc = sign_again(a, e);
 	return rc ? rc : count_revocation(a, e);
 }
@@ -365,8 +386,8 @@ static int check_usage(const struct approve *a)
 {
 	const char *wrong = NULL;
 
-	if (a->revoke && (a->values || a->predicted || a->only || a->label || a->yes))
-		wrong = "--revoke goes with --policy-key alone";
+	if (a->revoke && (a->values || a->predicted || a->only || a->label))
+		wrong = "--revoke takes no --values, --predicted, --only or --label";
 	else if (a->predicted && a->values)
 		wrong = "--predicted and --values exclude each other";
 	else if (a->replace && !a->predicted)
