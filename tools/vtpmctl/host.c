@@ -534,8 +534,9 @@ static void say_done(const struct init *in)
 		"- start vtpmd: `systemctl enable --now vtpmd`, or, when it runs,\n"
 		"  `systemctl reload vtpmd`\n"
 		"- see that nothing is wrong: `vtpmctl doctor`\n"
-		"- make a vTPM: `vtpmctl create NAME`; back up all, each day: `systemctl\n"
-		"  enable --now xen-vtpm-backup.timer`\n");
+		"- make a vTPM: `vtpmctl create NAME%s`; back up all, each day: `systemctl\n"
+		"  enable --now xen-vtpm-backup.timer`\n",
+		in->no_kms ? " --policy tpm" : "");
 }
 
 int host_init_main(int argc, char **argv)

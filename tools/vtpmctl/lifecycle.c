@@ -122,6 +122,12 @@ int delete_main(int argc, char **argv)
 	int status;
 
 	args_parse_or_exit(&delete_command, argc, argv, &d);
+	if (!d.yes) { /* nobody is asked for the name of one that is not there */
+		status = client_call(d.socket, client_request("show", d.name), &reply);
+		json_decref(reply);
+		if (status)
+			return status;
+	}
 	if (!d.yes && !typed_again(d.name)) {
 		fprintf(stderr,
 			"vtpmctl: nothing was deleted: type %s again when asked, or "
