@@ -26,6 +26,8 @@ static uint32_t shared_read_u32(const volatile uint8_t *from)
 	return *(const volatile uint32_t *)from;
 }
 
+/*@ requires \valid_read(from);
+    assigns \nothing; */
 static uint8_t shared_read_u8(const volatile uint8_t *from)
 {
 	SHARED_ACCESS(from);
@@ -38,20 +40,32 @@ static void shared_write_u32(volatile uint8_t *to, uint32_t value)
 	*(volatile uint32_t *)to = value;
 }
 
+/*@ requires \valid(to);
+    assigns *to; */
 static void shared_write_u8(volatile uint8_t *to, uint8_t value)
 {
 	SHARED_ACCESS(to);
 	*to = value;
 }
 
+/*@ requires \valid(to + (0 .. n - 1)) && \valid_read(from + (0 .. n - 1));
+    assigns to[0 .. n - 1]; */
 static void shared_copy_in(uint8_t *to, const volatile uint8_t *from, size_t n)
 {
+	/*@ loop invariant 0 <= i <= n;
+	    loop assigns i, to[0 .. n - 1];
+	    loop variant n - i; */
 	for (size_t i = 0; i < n; i++)
 		to[i] = shared_read_u8(from + i);
 }
 
+/*@ requires \valid(to + (0 .. n - 1)) && \valid_read(from + (0 .. n - 1));
+    assigns to[0 .. n - 1]; */
 static void shared_copy_out(volatile uint8_t *to, const uint8_t *from, size_t n)
 {
+	/*@ loop invariant 0 <= i <= n;
+	    loop assigns i, to[0 .. n - 1];
+	    loop variant n - i; */
 	for (size_t i = 0; i < n; i++)
 		shared_write_u8(to + i, from[i]);
 }
@@ -70,6 +84,8 @@ _Static_assert(offsetof(struct tpmif_shared_page, extra_pages) == OFFSET_REFS, "
 _Static_assert(OFFSET_REFS + 4 * UINT8_MAX + RING_TPM_HEADER_SIZE <= BACKEND_PAGE_SIZE,
 	       "a refusal fits into the page whatever nr_extra_pages says");
 
+/*@ assigns \nothing;
+    ensures \result == OFFSET_REFS + 4 * nr_extra; */
 static size_t packet_offset(uint8_t nr_extra)
 {
 	return OFFSET_REFS + 4 * (size_t)nr_extra;
@@ -96,6 +112,9 @@ int ring_open(struct ring *r, struct xen *xen, uint32_t domid, uint32_t ref,
 	return 0;
 }
 
+/*@ requires \valid(r);
+    assigns r->extra, r->nr_extra;
+    ensures r->extra == \null && r->nr_extra == 0; */
 static void drop_extra(struct ring *r)
 {
 	if (r->extra)
@@ -115,6 +134,11 @@ void ring_close(struct ring *r)
 }
 
 /* Mappings are kept while a guest names the same pages: mapping costs hypercalls. */
+/*@ requires \valid(r) && ring_extra(r) && nr <= RING_EXTRA_MAX;
+    requires \valid_read(refs + (0 .. RING_EXTRA_MAX - 1));
+    requires \separated(r, refs + (0 .. RING_EXTRA_MAX - 1));
+    assigns r->extra, r->nr_extra, r->extra_refs[0 .. RING_EXTRA_MAX - 1];
+    ensures ring_extra(r) && (\result == 0 ==> r->nr_extra == nr); */
 static int want_extra(struct ring *r, const uint32_t *refs, uint8_t nr)
 {
 	void *pages;
@@ -134,6 +158,8 @@ static int want_extra(struct ring *r, const uint32_t *refs, uint8_t nr)
 	return 0;
 }
 
+/*@ requires \valid_read(r) && \valid(r->page + OFFSET_STATE);
+    assigns r->page[OFFSET_STATE]; */
 static void set_ring_state(struct ring *r, enum tpmif_state state)
 {
 	shared_write_u8(r->page + OFFSET_STATE, state);
@@ -141,6 +167,11 @@ static void set_ring_state(struct ring *r, enum tpmif_state state)
 }
 
 /* The one place where an answer becomes visible. */
+/*@ requires ring_holds(r) && \valid_read(rsp + (0 .. len - 1));
+    requires len <= RING_TPM_HEADER_SIZE ||
+	(nr_extra == r->nr_extra && len <= ring_space(nr_extra));
+    assigns r->page[0 .. BACKEND_PAGE_SIZE - 1];
+    assigns r->extra[0 .. len - 1 - (BACKEND_PAGE_SIZE - OFFSET_REFS - 4 * nr_extra)]; */
 static void publish(struct ring *r, uint8_t nr_extra, const uint8_t *rsp, size_t len)
 {
 	size_t offset = packet_offset(nr_extra);
@@ -158,6 +189,7 @@ static void publish(struct ring *r, uint8_t nr_extra, const uint8_t *rsp, size_t
 	set_ring_state(r, TPMIF_STATE_FINISH);
 }
 
+/*@ assigns \nothing; */
 static uint32_t code_12(uint32_t code)
 {
 	switch (code) {
@@ -179,6 +211,9 @@ void ring_error(uint8_t rsp[static RING_TPM_HEADER_SIZE], uint32_t code, bool tp
 	cursor_put_u32(&c, tpm12 ? code_12(code) : code);
 }
 
+/*@ requires ring_holds(r);
+    assigns r->page[0 .. BACKEND_PAGE_SIZE - 1];
+    ensures \result == -EBADMSG; */
 static int refuse_ring(struct ring *r, uint8_t nr_extra, uint32_t code)
 {
 	uint8_t rsp[RING_TPM_HEADER_SIZE];
@@ -196,6 +231,8 @@ size_t ring_room(const struct ring_request *q)
 	return room < RING_PACKET_MAX ? room : RING_PACKET_MAX;
 }
 
+/*@ requires ring_holds(r) && \valid(q) && \separated(r, q) && ring_taken(r, q);
+    assigns q->packet[0 .. RING_PACKET_MAX - 1]; */
 static void copy_packet(struct ring *r, struct ring_request *q)
 {
 	size_t offset = packet_offset(q->nr_extra);
@@ -231,6 +268,9 @@ int ring_take(struct ring *r, struct ring_request *q)
 		return refuse_ring(r, q->nr_extra, TPM2_RC_COMMAND_SIZE);
 	if (q->len < RING_TPM_HEADER_SIZE || q->len > ring_room(q))
 		return refuse_ring(r, q->nr_extra, TPM2_RC_COMMAND_SIZE);
+	/*@ loop invariant 0 <= i <= q->nr_extra;
+	    loop assigns i, refs[0 .. RING_EXTRA_MAX - 1];
+	    loop variant q->nr_extra - i; */
 	for (uint8_t i = 0; i < q->nr_extra; i++)
 		refs[i] = shared_read_u32(r->page + OFFSET_REFS + 4 * i);
 	if (want_extra(r, refs, q->nr_extra))

@@ -59,6 +59,24 @@ struct ring_request {
 	uint8_t packet[RING_PACKET_MAX];
 };
 
+/*
+ * The contracts, which `make prove` proves for whatever the guest writes, whenever
+ * (docs/proofs.md).  ring_holds: the page is mapped, and so are nr_extra more.
+ */
+/*@ predicate ring_extra(struct ring *r) =
+	r->nr_extra <= RING_EXTRA_MAX &&
+	(r->nr_extra > 0 ==>
+	 \valid(r->extra + (0 .. BACKEND_PAGE_SIZE * r->nr_extra - 1)));
+    predicate ring_holds(struct ring *r) =
+	\valid(r) && \valid(r->page + (0 .. BACKEND_PAGE_SIZE - 1)) &&
+	\separated(r, r->page + (0 .. BACKEND_PAGE_SIZE - 1)) && ring_extra(r);
+    logic integer ring_space(integer nr_extra) =
+	BACKEND_PAGE_SIZE * (1 + nr_extra) - 8 - 4 * nr_extra;
+    predicate ring_taken(struct ring *r, struct ring_request *q) =
+	q->nr_extra == r->nr_extra &&
+	RING_TPM_HEADER_SIZE <= q->len <= RING_PACKET_MAX && q->len <= ring_space(q->nr_extra);
+*/
+
 /* Maps the page and binds the event channel; on failure nothing is left. */
 int __must_check ring_open(struct ring *r, struct xen *xen, uint32_t domid, uint32_t ref,
 			   uint32_t remote_port);
@@ -72,21 +90,40 @@ void ring_close(struct ring *r);
  *   -EBADMSG  there was one that cannot be served; it has been answered with
  *             TPM_RC_COMMAND_SIZE or, for pages that do not map, TPM_RC_FAILURE
  */
+/*@ requires ring_holds(r) && \valid(q);
+    requires \separated(r, q, r->page + (0 .. BACKEND_PAGE_SIZE - 1));
+    assigns *q, r->nr_extra, r->extra, r->extra_refs[0 .. RING_EXTRA_MAX - 1];
+    assigns r->page[0 .. BACKEND_PAGE_SIZE - 1];
+    ensures ring_holds(r);
+    ensures \result == 0 ==> ring_taken(r, q);
+    ensures \result == 0 || \result == -EAGAIN || \result == -EBADMSG; */
 int __must_check ring_take(struct ring *r, struct ring_request *q);
 
 /* How long a response to q may be. */
+/*@ requires \valid_read(q);
+    assigns \nothing;
+    ensures \result <= RING_PACKET_MAX && \result <= ring_space(q->nr_extra);
+    ensures \result >= RING_TPM_HEADER_SIZE; */
 size_t ring_room(const struct ring_request *q);
 
 /* Publishes the response to q and notifies the guest.  One that is longer than
  * ring_room() is replaced by TPM_RC_FAILURE. */
+/*@ requires ring_holds(r) && \valid_read(q) && q->nr_extra == r->nr_extra;
+    requires \valid_read(rsp + (0 .. len - 1));
+    assigns r->page[0 .. BACKEND_PAGE_SIZE - 1];
+    assigns r->extra[0 .. BACKEND_PAGE_SIZE * r->nr_extra - 1]; */
 void ring_put(struct ring *r, const struct ring_request *q, const uint8_t *rsp,
 	      size_t len);
 
 /* The guest asks for an end of the command that executes now. */
+/*@ requires \valid_read(r) && (r->page == \null || \valid_read(r->page + 4));
+    assigns \nothing; */
 bool ring_cancelled(const struct ring *r);
 
 /* A response without parameters: RING_TPM_HEADER_SIZE bytes.  code is a TPM_RC of
  * above; for tpm12 it is the TPM 1.2's word for the same. */
+/*@ requires \valid(rsp + (0 .. RING_TPM_HEADER_SIZE - 1));
+    assigns rsp[0 .. RING_TPM_HEADER_SIZE - 1]; */
 void ring_error(uint8_t rsp[static RING_TPM_HEADER_SIZE], uint32_t code, bool tpm12);
 
 #endif

@@ -7,12 +7,17 @@
 #ifndef XVTPM_PROVE_AXIOMS_H
 #define XVTPM_PROVE_AXIOMS_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-#include <strings.h>
 
+/* The compiler checks them whenever it builds the file. */
+#define _Static_assert(condition, text)
+
+/* Where a module is proved with frama-c -instantiate, that plug-in's contracts are taken. */
+#ifndef PROVE_INSTANTIATE
 /* ISO C, 7.24.2.1: memcpy() copies n bytes between objects that do not overlap.  Of bytes
  * only: WP's typed memory has no other view of an object than that of its type. */
 /*@ requires \valid(to + (0 .. n - 1)) && \valid_read(from + (0 .. n - 1));
@@ -28,6 +33,7 @@ void axiom_memcpy(uint8_t *to, const uint8_t *from, size_t n);
     ensures \forall integer i; 0 <= i < n ==> to[i] == (uint8_t)byte; */
 void axiom_memset(uint8_t *to, int byte, size_t n);
 #define memset(to, byte, n) axiom_memset((uint8_t *)(to), byte, n)
+#endif
 
 /* GCC, "Other Builtins": the order of the bytes is reversed, so zero stays zero, which is
  * all that is used. */
@@ -37,5 +43,41 @@ uint16_t __builtin_bswap16(uint16_t v);
 /*@ assigns \nothing;
     ensures v == 0 ==> \result == 0; */
 uint32_t __builtin_bswap32(uint32_t v);
+
+/* A fence orders accesses and makes none.  That each one pairs with the peer's is not
+ * proved: WP knows one thread, and a peer only as volatile memory. */
+#define atomic_thread_fence(order) ((void)0)
+
+/* Shared memory: a read of a volatile object has any value, each time anew (WP's
+ * -wp-volatile); a write is an access like any other. */
+
+/* backend/ring.c: an aligned word of four bytes of the page, in one access.  WP's memory of
+ * bytes has no words, so these two bodies are not proved, only that each call of them
+ * names four bytes that are there. */
+/*@ requires \valid_read(from + (0 .. 3));
+    assigns \nothing; */
+static uint32_t shared_read_u32(const volatile uint8_t *from);
+/*@ requires \valid(to + (0 .. 3));
+    assigns to[0 .. 3]; */
+static void shared_write_u32(volatile uint8_t *to, uint32_t value);
+
+/* backend/xen.h, libxengnttab: what was mapped can be read and written until it is
+ * unmapped (Xen keeps a mapped page's frame), and lies apart from the program's objects.
+ * What xen_unmap() takes away is not modelled: the ring's pointer is NULL after it. */
+struct xen;
+/*@ requires \valid(pages) && \valid_read(refs + (0 .. n - 1));
+    assigns *pages;
+    ensures \result == 0 ==> \valid((uint8_t *)*pages + (0 .. n * 4096 - 1)); */
+int xen_map(struct xen *x, uint32_t domid, const uint32_t *refs, unsigned int n,
+	    void **pages);
+/*@ assigns \nothing; */
+void xen_unmap(struct xen *x, void *pages, unsigned int n);
+/*@ requires \valid(port);
+    assigns *port; */
+int xen_bind(struct xen *x, uint32_t domid, uint32_t remote_port, uint32_t *port);
+/*@ assigns \nothing; */
+void xen_unbind(struct xen *x, uint32_t port);
+/*@ assigns \nothing; */
+void xen_notify(struct xen *x, uint32_t port);
 
 #endif

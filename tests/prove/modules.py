@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is proved, and what must not be: tests/prove/run reads both.
 
-A module is a source and its functions that are proved; None is every function of it.
+A module is a source, all of whose functions are proved but those that it names, each with
+the reason, and options of frama-c's.  -instantiate: memcpy() and its like on other objects
+than bytes.
 A mutant is a fault that somebody might make: the text OLD, which stands once in FILE,
 becomes NEW, and the goals of FUNCTION are not all proved any more.
 """
 from collections import namedtuple
 
-Module = namedtuple("Module", "name source functions mutants")
+Module = namedtuple("Module", "name source left_out options mutants")
 Mutant = namedtuple("Mutant", "name function old new")
 
 MODULES = [
-    Module("cursor", "lib/cursor.c", None, [
+    Module("cursor", "lib/cursor.c", {}, [], [
         Mutant("a claim has no bound", "cursor_claim",
                "if (c->bad || n > c->len - c->pos) {", "if (c->bad) {"),
         Mutant("a claim may be one byte too long", "cursor_claim",
@@ -29,5 +31,31 @@ MODULES = [
                "!c->wr || c->bad ||", "c->bad ||"),
         Mutant("a part of an empty buffer is bad", "cursor_sub",
                "s.bad = c->bad;", "s.bad = p == NULL;"),
+    ]),
+    Module("ring", "backend/ring.c", {
+        "shared_read_u32": "an axiom: a word of a memory of bytes",
+        "shared_write_u32": "an axiom: a word of a memory of bytes",
+        "ring_open": "runs before the guest's bytes come",
+        "ring_close": "runs after they came",
+    }, ["-instantiate"], [
+        Mutant("the length is fetched a second time", "copy_packet",
+               "\tif (first > q->len)\n\t\tfirst = q->len;\n",
+               "\tq->len = shared_read_u32(r->page + OFFSET_LENGTH);\n"
+               "\tif (first > q->len)\n\t\tfirst = q->len;\n"),
+        Mutant("a packet may be shorter than a header", "ring_take",
+               "q->len < RING_TPM_HEADER_SIZE || q->len", "q->len"),
+        Mutant("a packet may be longer than its pages", "ring_take",
+               "q->len < RING_TPM_HEADER_SIZE || q->len > ring_room(q)",
+               "q->len < RING_TPM_HEADER_SIZE"),
+        Mutant("one more extra page is let in", "ring_take",
+               "q->nr_extra > RING_EXTRA_MAX", "q->nr_extra > RING_EXTRA_MAX + 1"),
+        Mutant("a response runs one byte past its page", "publish",
+               "\tif (first > len)\n\t\tfirst = len;\n\tshared",
+               "\tif (++first > len)\n\t\tfirst = len;\n\tshared"),
+        Mutant("the room forgets the references", "ring_room",
+               "(1 + (size_t)q->nr_extra) -\n\t\t      packet_offset(q->nr_extra)",
+               "(1 + (size_t)q->nr_extra)"),
+        Mutant("pages that were not mapped are kept", "want_extra",
+               "\tif (rc)\n\t\treturn rc;\n\tr->extra", "\tr->extra"),
     ]),
 ]
