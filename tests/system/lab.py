@@ -219,7 +219,8 @@ class Lab:
     # -- guests -------------------------------------------------------------
     def guest_args(self, name, driver):
         vtpm = f",uuid={self.uuid[name]}" if name == "web2" else ""    # xl takes both lines
-        return (f"{name} {KINDS.get(name, 'pv')} --driver {driver} "
+        kind = "pvh" if name.startswith("pvh") else KINDS.get(name, "pv")
+        return (f"{name} {kind} --driver {driver} "
                 f"--vtpm 'backend=vtpm-{name}{vtpm}'")
 
     def running(self, domain):
