@@ -588,8 +588,9 @@ static int look_engine(bool create, struct error *e)
 	if (found != engine.kind)
 		return error_set(e, -EMEDIUMTYPE, CAUSE_ENGINE,
 				 "the state is that of a %s, and a %s was asked for: "
-				 "nothing was changed; open it as what it is",
-				 found->name, engine.kind->name);
+				 "nothing was changed; open it as what it is: `--tpm %s`",
+				 found->name, engine.kind->name,
+				 found->name + strlen("TPM "));
 	return 0;
 }
 

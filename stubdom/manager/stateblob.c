@@ -184,7 +184,8 @@ static int say_blob(struct error *e, int rc)
 	case -EBADMSG:
 		return error_set(
 			e, rc, CAUSE_BLOB_CORRUPT,
-			"the state does not open: the key is another one, or the "
+			"the state does not open: the key is another one (or is "
+			"derived in another way: kdf=pbkdf2 or kdf=sha512), or the "
 			"file was changed; nothing was made of it");
 	case -EIO:
 		return error_crypto(e, rc, "AES-CBC");
