@@ -551,8 +551,12 @@ static int serve_vtpm(struct vtpm *v)
 
 	while (!(rc = hear(v))) {
 		own.fd = hostchan_fd(v->chan);
-		/* no guest is served while it is frozen */
-		fronts_hold(&v->fronts, v->move.frozen);
+		/* no guest is served while it is frozen; what a guest that is served again
+		 * had waiting may have brought an event of vtpmd's in */
+		if (v->fronts.held != v->move.frozen) {
+			fronts_hold(&v->fronts, v->move.frozen);
+			continue;
+		}
 		rc = fronts_serve(&v->fronts, &own, -1);
 		if (rc < 0)
 			return error_set(&v->error, rc, CAUSE_INTERNAL,
