@@ -22,6 +22,11 @@ $(BUILD)/bin/fakexen.so: tests/host/fakexen.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -shared -fPIC $< -o $@
 
+TEST_PROGRAMS += $(BUILD)/bin/fakelibxl.so
+$(BUILD)/bin/fakelibxl.so: tests/host/fakelibxl.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(filter-out -W%,$(CFLAGS)) -shared -fPIC $< -o $@
+
 TEST_PROGRAMS += $(BUILD)/bin/faultcrypt.so
 $(BUILD)/bin/faultcrypt.so: tests/host/faultcrypt.c
 	@mkdir -p $(@D)

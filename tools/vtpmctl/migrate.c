@@ -38,18 +38,23 @@ static const struct args_option options[] = {
 		    "go on with a handover that was interrupted"),
 	OPTION_FLAG("back", struct migrate, back,
 		    "with it, at the destination: give the vTPM back"),
+	OPTION_TEXT("evacuate", struct migrate, evacuate, "HOST",
+		    "move all guests that have vTPMs there"),
+	OPTION_NUMBER("jobs", struct migrate, jobs, "N", 1, EVACUATE_JOBS_MAX,
+		      "so many at a time; 1"),
 	COMMON,
 };
 
 static const struct args_command command = {
-	.usage = "migrate NAME HOST | --continue NAME [OPTIONS]",
+	.usage = "migrate GUEST HOST | --evacuate HOST | --continue NAME",
 	.about =
-		"Moves a vTPM that runs to another host of the pool (`vtpmctl peer list`), with\n"
-		"its PCRs, sessions and objects.  Until the other host has proved itself, and\n"
-		"has stored all of it, it goes on here when anything fails.\n",
+		"Moves a guest that runs, with its vTPM, to another host of the pool: by xl\n"
+		"migrate, and with the vTPM's PCRs, sessions and objects.  Until the other host\n"
+		"has proved itself and stored all of it, both go on here when anything fails.\n"
+		"A vTPM that no guest has is moved alone, by its own name.\n",
 	.options = options,
 	.option_count = ARRAY_SIZE(options),
-	.word = "NAME",
+	.word = "GUEST",
 	.word_offset = offsetof(struct migrate, name),
 	.words_optional = true,
 	.second = "HOST",
@@ -64,8 +69,8 @@ static const struct args_option receive_options[] = {
 
 static const struct args_command receive_command = {
 	.usage = "migrate-receive --listen HOST:PORT [OPTIONS]",
-	.about = "Takes vTPMs that other hosts of the pool move to this one, until it is "
-		 "ended.\n",
+	.about = "Takes guests and vTPMs that other hosts of the pool move to this one, "
+		 "until\nit is ended.\n",
 	.options = receive_options,
 	.option_count = ARRAY_SIZE(receive_options),
 };
@@ -241,18 +246,30 @@ static int say(const struct migrate *m, int rc, const char *text, const struct e
 	return rc ? rc : VTPMCTL_FAILED;
 }
 
+#define ABORT_TRIES 5
+
+/* On a connection of its own: the one that there was may be what failed. */
+void migrate_cancel(struct migrate *m)
+{
+	struct error e = {.cause = CAUSE_NONE};
+	char text[CLIENT_TEXT] = "";
+	int i;
+
+	if (migrate_wish(m, "cancel", text) || !json_array_size(m->out))
+		return;
+	peerlink_close(m->link);
+	m->link = NULL;
+	for (i = 0; migrate_connect(m, m->peer, &e) && i < ABORT_TRIES; i++)
+		sleep(1);
+	if (m->link)
+		(void)!migrate_exchange(m, text, &e);
+}
+
 /* Before RELEASED it is taken back. */
 static void give_up(struct migrate *m, int rc)
 {
-	char ignored[CLIENT_TEXT] = "";
-
-	if (!rc || migrate_has_ended(m))
-		return;
-	if (!migrate_wish(m, "cancel", ignored) && m->link && json_array_size(m->out)) {
-		struct error e = {.cause = CAUSE_NONE};
-
-		(void)!peerlink_send(m->link, m->out, &e);
-	}
+	if (rc && m->state[0] && !migrate_has_ended(m))
+		migrate_cancel(m);
 }
 
 static int lock_source(struct migrate *m, struct error *e)
@@ -325,12 +342,15 @@ int migrate_main(int argc, char **argv)
 	int rc;
 
 	args_parse_or_exit(&command, argc, argv, &m);
-	if (!m.goes_on == !m.host || (m.back && !m.goes_on)) {
+	if ((m.goes_on != NULL) + (m.host != NULL) + (m.evacuate != NULL) != 1 ||
+	    (m.back && !m.goes_on) || (m.jobs && !m.evacuate)) {
 		fprintf(stderr,
-			"vtpmctl: migrate takes NAME and HOST, or --continue NAME; `vtpmctl "
-			"migrate --help` says more\n");
+			"vtpmctl: migrate takes GUEST and HOST, or --evacuate HOST, or "
+			"--continue NAME; `vtpmctl migrate --help` says more\n");
 		return VTPMCTL_USAGE;
 	}
+	if (m.evacuate)
+		return evacuate_run(&m);
 	rc = run_migrate(&m, text, &e);
 	if (!m.said)
 		rc = say(&m, rc, text, &e);
@@ -351,8 +371,50 @@ static int wait_for_xl(struct migrate *m, char text[CLIENT_TEXT])
 	if (lock < 0)
 		return lock;
 	close(lock);
-	m->name = m->vtpm;
+	if (!m->asked[0])
+		m->name = m->vtpm;
 	return migrate_wish(m, "tick", text);
+}
+
+static int answer_turn(struct migrate *m, struct error *e)
+{
+	int rc;
+
+	if (!m->out)
+		m->out = json_array();
+	rc = peerlink_send(m->link, m->out, e);
+	json_array_clear(m->out);
+	return rc;
+}
+
+/* The source has lost a connection, and asks what became of a vTPM: by its name, which is
+ * believed if vtpmd has it from that host. */
+static int tell_again(struct migrate *m, const char *peer,
+		      const struct peerlink_item *item, char text[CLIENT_TEXT],
+		      struct error *e)
+{
+	int rc;
+
+	if (!item->len || item->len >= sizeof(m->asked) ||
+	    !text_is_clean((const char *)item->data, item->len))
+		return error_set(e, -EBADMSG, CAUSE_PEER, "%s asks for no vTPM", peer);
+	memcpy(m->asked, item->data, item->len);
+	m->asked[item->len] = '\0';
+	m->name = m->asked;
+	rc = migrate_wish(m, "tick", text);
+	if (!rc && !strcmp(m->peer, peer))
+		rc = wait_for_xl(m, text);
+	if (!rc && strcmp(m->peer, peer) != 0)
+		rc = error_set(e, -EACCES, CAUSE_PEER,
+			       "%s asks for a vTPM that has not come from there", peer);
+	return rc ? rc : answer_turn(m, e);
+}
+
+static int hand_over_again(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
+{
+	int rc = migrate_is(m, "owned") ? migrate_wish(m, "back", text) : 0;
+
+	return rc ? rc : answer_turn(m, e);
 }
 
 static int serve_item(struct migrate *m, const char *peer, struct peerlink_item *item,
@@ -364,6 +426,11 @@ static int serve_item(struct migrate *m, const char *peer, struct peerlink_item 
 		return rc;
 	if (item->kind == PEERLINK_IS_WORD && item->word == XLWORD_START)
 		return xlreceive_run(m, peer, text, e);
+	if (item->kind == PEERLINK_IS_DATA)
+		return tell_again(m, peer, item, text, e);
+	if (item->kind == PEERLINK_IS_WORD && item->word == XLWORD(XLWORD_HAND_BACK, 0) &&
+	    m->asked[0])
+		return hand_over_again(m, text, e);
 	if (item->kind != PEERLINK_IS_TURN)
 		return error_set(
 			e, -EBADMSG, CAUSE_PEER,
@@ -378,11 +445,7 @@ static int serve_item(struct migrate *m, const char *peer, struct peerlink_item 
 		rc = wait_for_xl(m, text);
 	if (rc)
 		return rc;
-	if (!m->out)
-		m->out = json_array();
-	rc = peerlink_send(m->link, m->out, e);
-	json_array_clear(m->out);
-	return rc;
+	return answer_turn(m, e);
 }
 
 /* One connection: each turn of the other host's is given to vtpmd. */

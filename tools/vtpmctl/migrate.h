@@ -9,7 +9,8 @@
 #include "tools/vtpmctl/poolfile.h"
 
 struct migrate {
-	const char *name, *host, *goes_on, *listen, *socket, *config;
+	const char *name, *host, *goes_on, *listen, *socket, *config, *evacuate;
+	unsigned int jobs;
 	bool back, said; /* said: on stderr, why not */
 	bool busy;	 /* another process goes on with it */
 	int lock;
@@ -22,6 +23,8 @@ struct migrate {
 	/* as vtpmd said last */
 	char vtpm[80], state[32], why[320], peer[POOL_NAME_MAX + 1];
 	json_t *out; /* messages for the other host */
+
+	char asked[80]; /* the vTPM that the source asks about */
 
 	/* of a guest that moves along; domid "": none does */
 	char domid[16], guest[80], of_guest[80];
@@ -42,6 +45,8 @@ int __must_check migrate_connect(struct migrate *m, const char *host, struct err
 /* The other host's answer to what there is to send, given to vtpmd. */
 int __must_check migrate_exchange(struct migrate *m, char text[CLIENT_TEXT],
 				  struct error *e);
+/* Takes the vTPM back, and tells the other host. */
+void migrate_cancel(struct migrate *m);
 /* One process at a time moves a vTPM, on each side: a lock that ends with it.  Waits that many
  * seconds for another one.  Returns a descriptor, or -errno. */
 int __must_check migrate_lock(const struct migrate *m, const char *side, int seconds);

@@ -85,3 +85,8 @@ vtpmctl_predict_UNIT_LIBS := -lcrypto
 FUZZ_TESTS += pefile
 pefile_FUZZ_SRCS := tools/vtpmctl/pefile.c lib/cursor.c lib/crypt.c
 pefile_FUZZ_LIBS := -lcrypto
+
+UNIT_TESTS += xlgate
+xlgate_UNIT_SRCS := tools/vtpmctl/xlgate.c
+FUZZ_TESTS += xlgate
+xlgate_FUZZ_SRCS := tools/vtpmctl/xlgate.c

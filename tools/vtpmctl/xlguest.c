@@ -194,15 +194,21 @@ static void find_guest_of(struct migrate *m, const json_t *all, const char *uuid
 	}
 }
 
-int xlguest_of(struct migrate *m)
+static json_t *list_all(void)
 {
 	int status;
 	char *text = read_xl((char *[]){"xl", "list", "-l", NULL}, &status);
-	json_t *all = text ? json_loads(text, JSON_REJECT_DUPLICATES, NULL) : NULL,
-	       *reply;
-	char why[CLIENT_TEXT];
+	json_t *all = text ? json_loads(text, JSON_REJECT_DUPLICATES, NULL) : NULL;
 
 	free(text);
+	return all;
+}
+
+int xlguest_of(struct migrate *m)
+{
+	json_t *all = list_all(), *reply;
+	char why[CLIENT_TEXT];
+
 	/* one that is away is not there any more */
 	if (!client_try(m->socket, client_request("show", m->name), &reply, why)) {
 		find_guest_of(m, all,
@@ -211,4 +217,50 @@ int xlguest_of(struct migrate *m)
 	}
 	json_decref(all);
 	return VTPMCTL_OK;
+}
+
+/* Whether a domain has one of them; those that come or have gone are no guests of this host. */
+static bool is_guest(const json_t *config, const json_t *vtpms)
+{
+	const char *name = client_text(json_object_get(config, "c_info"), "name");
+	const json_t *vtpm;
+	size_t i;
+
+	if (!name[0] || strstr(name, "--"))
+		return false;
+	json_array_foreach(vtpms, i, vtpm)
+	{
+		if (config_names(config, client_text(vtpm, "uuid")))
+			return true;
+	}
+	return false;
+}
+
+json_t *xlguest_all(const struct migrate *m)
+{
+	json_t *all = list_all(), *names = json_array(), *reply, *one;
+	const json_t *config;
+	size_t i;
+
+	if (!json_is_array(all)) {
+		fprintf(stderr,
+			"vtpmctl: `xl list -l` does not tell the guests: run it, and see "
+			"`systemctl status xenstored`\n");
+	} else if (!client_call(m->socket, client_request("list", NULL), &reply)) {
+		json_array_foreach(all, i, one)
+		{
+			config = json_object_get(one, "config");
+			if (is_guest(config, json_object_get(reply, "vtpms")))
+				json_array_append(
+					names,
+					json_object_get(json_object_get(config, "c_info"),
+							"name"));
+		}
+		json_decref(reply);
+		json_decref(all);
+		return names;
+	}
+	json_decref(all);
+	json_decref(names);
+	return NULL;
 }

@@ -269,7 +269,7 @@ static void settle_source(struct xlsource *x)
 
 	peerlink_close(x->m->link);
 	x->m->link = NULL;
-	if (xlsettle(x->m, text, &e) || !migrate_is(x->m, "confirmed"))
+	if (xlsettle(x->m, !x->go_passed, text, &e) || !migrate_is(x->m, "confirmed"))
 		return;
 	if (x->go_passed && (x->reported || !report_xl(x, 0)))
 		(void)!finish_source(x);
@@ -278,15 +278,12 @@ static void settle_source(struct xlsource *x)
 /* The guest goes on here when its vTPM is here. */
 static void undo_source(struct xlsource *x)
 {
-	struct error ignored = {.cause = CAUSE_NONE};
-	char text[CLIENT_TEXT] = "";
-
 	if (x->gives_back)
 		return;
 	if (migrate_is(x->m, "released") || migrate_is(x->m, "confirmed"))
 		settle_source(x);
-	else if (!migrate_has_ended(x->m) && !migrate_wish(x->m, "cancel", text))
-		(void)!migrate_flush(x->m, &ignored);
+	else if (!migrate_has_ended(x->m))
+		migrate_cancel(x->m);
 	if (!x->go || !migrate_is(x->m, "here"))
 		return;
 	if (x->reported || !report_xl(x, 1))

@@ -17,7 +17,8 @@
  *	xl ends with 0; vtpmd finishes
  *			    or <---------------	GIVE_BACK, passes if vtpmd here says it has it
  *
- * Messages come between, either way.
+ * Messages come between, either way.  When the connection was lost, on a new one the name of the
+ * vTPM, as a piece of data, asks what became of it; the answer are the destination's messages.
  */
 #ifndef XVTPM_VTPMCTL_XLMIGRATE_H
 #define XVTPM_VTPMCTL_XLMIGRATE_H
@@ -34,7 +35,8 @@ enum xlword {
 	XLWORD_GO = 6,
 	XLWORD_REPORT = 7, /* value: its byte */
 	XLWORD_GIVE_BACK = 8,
-	XLWORD_GONE = 9, /* xl has ended there; value: its status */
+	XLWORD_GONE = 9,       /* xl has ended there */
+	XLWORD_HAND_BACK = 10, /* GO is never sent: the vTPM shall go back */
 };
 
 #define XLWORD(kind, value) ((uint32_t)(kind) | (uint32_t)(value) << 8)
@@ -51,8 +53,17 @@ int __must_check xlguest_find(struct migrate *m);
 
 /* The guest that the vTPM m->name has, if any, as `xl migrate` may have left it: m->domid. */
 int __must_check xlguest_of(struct migrate *m);
-/* Until the vTPM is here again, or the other host has said that it runs there. */
-int __must_check xlsettle(struct migrate *m, char text[CLIENT_TEXT], struct error *e);
+/* The names of all guests that have a vTPM of this host; NULL, and a sentence on stderr. */
+json_t *xlguest_all(const struct migrate *m);
+
+#define EVACUATE_JOBS_MAX 16
+
+/* An exit status. */
+int __must_check evacuate_run(const struct migrate *m);
+/* Until the vTPM is here again, or the other host has said that it runs there; never_went:
+ * GO was not sent, so that the other host may give it back. */
+int __must_check xlsettle(struct migrate *m, bool never_went, char text[CLIENT_TEXT],
+			  struct error *e);
 /* `migrate --continue` of a vTPM with a guest; what vtpmd says of it is known. */
 int __must_check xlcontinue_run(struct migrate *m, char text[CLIENT_TEXT],
 				struct error *e);

@@ -41,28 +41,60 @@ int migrate_lock(const struct migrate *m, const char *side, int seconds)
 	return fd >= 0 ? fd : -errno;
 }
 
-static bool is_settled(const struct migrate *m)
+/* What comes back for the question, which was sent. */
+static int take_turn(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
 {
-	return migrate_has_ended(m) || migrate_is(m, "confirmed");
+	json_t *in = NULL;
+
+	if (peerlink_recv(m->link, &in, e))
+		return VTPMCTL_FAILED;
+	if (json_array_size(in))
+		return migrate_hear(m, m->peer, in, text);
+	json_decref(in);
+	return VTPMCTL_OK;
 }
 
-int xlsettle(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
+/* Of a connection that knows nothing: the other host's last word about the vTPM, which it has
+ * when no xl of this transfer runs there any more. */
+static int ask_other(struct migrate *m, bool never_went, char text[CLIENT_TEXT],
+		     struct error *e)
 {
-	int i;
+	int rc =
+		peerlink_send_data(m->link, (const uint8_t *)m->name, strlen(m->name), e);
+
+	if (!rc)
+		rc = take_turn(m, text, e);
+	/* no guest runs there, since it was never told to start */
+	if (!rc && never_went && migrate_is(m, "confirmed")) {
+		rc = peerlink_send_word(m->link, XLWORD(XLWORD_HAND_BACK, 0), e);
+		if (!rc)
+			rc = take_turn(m, text, e);
+	}
+	if (!rc && json_array_size(m->out))
+		rc = migrate_exchange(m, text, e);
+	return rc;
+}
+
+int xlsettle(struct migrate *m, bool never_went, char text[CLIENT_TEXT], struct error *e)
+{
+	int i, rc;
 
 	for (i = 0; i < SETTLE_S; i++) {
 		*e = (struct error){.cause = CAUSE_NONE};
 		if (migrate_wish(m, "tick", text))
 			return VTPMCTL_FAILED;
-		if (is_settled(m))
+		if (migrate_has_ended(m))
 			return VTPMCTL_OK;
-		if ((m->link || !migrate_connect(m, m->peer, e)) &&
-		    json_array_size(m->out) && migrate_exchange(m, text, e)) {
-			peerlink_close(m->link);
-			m->link = NULL;
-		}
-		if (is_settled(m))
+		rc = migrate_connect(m, m->peer, e);
+		if (!rc && json_array_size(m->out))
+			rc = migrate_exchange(m, text, e);
+		if (!rc)
+			rc = ask_other(m, never_went, text, e);
+		if (migrate_has_ended(m) ||
+		    (!rc && migrate_is(m, "confirmed") && !never_went))
 			return VTPMCTL_OK;
+		peerlink_close(m->link);
+		m->link = NULL;
 		if (i == 5)
 			fprintf(stderr, "%s: waiting for %s: %s\n", m->name, m->peer,
 				e->text);
@@ -143,13 +175,11 @@ int xlcontinue_run(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
 	int rc;
 
 	if (migrate_is(m, "released") || migrate_is(m, "confirmed")) {
-		rc = xlsettle(m, text, e);
+		rc = xlsettle(m, false, text, e);
 	} else {
-		rc = migrate_has_ended(m) ? 0 : migrate_wish(m, "cancel", text);
-		/* the other host hears of it now, or when it asks */
-		if (!rc && json_array_size(m->out) && !migrate_connect(m, m->peer, e))
-			(void)!migrate_exchange(m, text, e);
-		*e = (struct error){.cause = CAUSE_NONE};
+		if (!migrate_has_ended(m))
+			migrate_cancel(m);
+		rc = migrate_has_ended(m) ? VTPMCTL_OK : VTPMCTL_FAILED;
 	}
 	if (!rc && migrate_is(m, "here"))
 		return resume_guest(m);
