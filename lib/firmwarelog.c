@@ -5,16 +5,37 @@
 #include "lib/text.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define SHA1_SIZE 20
 
+/* NULL, with errno: also of what is no regular file, as securityfs's is. */
+static FILE *open_firmwarelog(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	FILE *f = NULL;
+	struct stat st;
+
+	if (fd < 0)
+		return NULL;
+	if (!fstat(fd, &st) && S_ISREG(st.st_mode))
+		f = fdopen(fd, "r");
+	else
+		errno = EINVAL;
+	if (!f)
+		close(fd);
+	return f;
+}
+
 int firmwarelog_read(const char *path, uint8_t **log, size_t *len)
 {
-	FILE *f = fopen(path, "re");
+	FILE *f = open_firmwarelog(path);
 	uint8_t *bytes;
 	int rc = 0;
 

@@ -240,7 +240,8 @@ static int log_in(struct vault *v, const char *key, struct error *e)
 		rc = check_status(v, key, e);
 	if (!rc && answer_text(v, "auth.client_token", v->token, sizeof(v->token)))
 		rc = vault_nonsense(v, "a login without a token", e);
-	if (!rc && strspn(v->token, "\r\n \t"))
+	/* in the midst, too: it goes into the next requests' header */
+	if (!rc && v->token[strcspn(v->token, "\r\n \t")])
 		rc = vault_nonsense(v, "a login with a token that is none", e);
 	v->is_login = !rc;
 	return rc;

@@ -119,6 +119,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if name != "host1":
             return self.errors(403, "invalid certificate or no client certificate supplied")
         token = "hvs." + secrets.token_urlsafe(60)
+        if self.mode() == "two-words":
+            token = "hvs.a other"
         LOGGED_IN.add(token)
         return self.answer(200, {"auth": {"client_token": token, "policies": ["default"],
                                           "lease_duration": 600, "renewable": True},

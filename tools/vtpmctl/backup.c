@@ -387,11 +387,18 @@ static const struct args_command command = {
 
 static int load_backup_key(struct recover *r, struct error *e)
 {
-	BIO *bio = BIO_new_file(r->key, "r");
+	char *text;
+	size_t len;
+	int rc = file_read(r->key, &text, &len, e);
+	BIO *bio = rc ? NULL : BIO_new_mem_buf(text, (int)len);
 
+	if (rc)
+		return rc;
 	if (bio)
 		r->private = PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL);
 	BIO_free(bio);
+	OPENSSL_cleanse(text, len);
+	free(text);
 	return r->private ? 0
 			  : error_set(e, -EINVAL, CAUSE_INTERNAL,
 				      "%s cannot be read as a private key in PEM: check "

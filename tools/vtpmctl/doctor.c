@@ -362,12 +362,14 @@ enum finding doctor_leases(struct doctor *d)
 		return doctor_say(d, SKIPPED, "no store");
 	(void)each_folder(d->store, count_lease, &l);
 	if (l.elsewhere)
-		return doctor_say(d, WARN,
-				  "%u vTPMs are leased by other machines, as %s by %s: "
-				  "stop them there, or, when that machine is gone for "
-				  "good, remove the file lock in the folder",
-				  l.elsewhere, l.name, l.other);
-	return doctor_say(d, FINE, "%u leases, all of this machine", l.here);
+		return doctor_say(
+			d, WARN,
+			"%u of the vTPMs have other machines' leases, as %s by %s: "
+			"stop them there, or, when that machine is gone for "
+			"good, remove the file lock in the folder",
+			l.elsewhere, l.name, l.other);
+	return doctor_say(d, FINE, "%u lease%s of this machine, and of no other", l.here,
+			  l.here == 1 ? "" : "s");
 }
 
 /* The machine: Xen, its devices, the clock, vtpmd and its vTPMs. */
@@ -467,8 +469,8 @@ static enum finding judge_vtpms(struct doctor *d, const json_t *vtpms)
 			d, BAD,
 			"%zu of %zu vTPMs have failed or wait for the disk, as %s: %s",
 			failed, json_array_size(vtpms), name ? name : "?", why);
-	return doctor_say(d, FINE, "vtpmd answers, %zu vTPMs, none has failed",
-			  json_array_size(vtpms));
+	return doctor_say(d, FINE, "vtpmd answers, %zu vTPM%s, none has failed",
+			  json_array_size(vtpms), json_array_size(vtpms) == 1 ? "" : "s");
 }
 
 enum finding doctor_vtpmd(struct doctor *d)

@@ -28,11 +28,23 @@ static int file_failed(struct error *e, int error, const char *what, const char 
 int file_read_most(const char *path, size_t max, char **text, size_t *len,
 		   struct error *e)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	/* a FIFO would be waited for, and a device may do something when it is read */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	char *buf = malloc(max + 1);
 	size_t n = 0;
 	ssize_t got = -1;
+	struct stat st;
 	int error;
+
+	if (fd >= 0 && !fstat(fd, &st) && !S_ISREG(st.st_mode)) {
+		close(fd);
+		free(buf);
+		return error_set(
+			e, -EINVAL, CAUSE_INTERNAL,
+			"cannot read %s: it is no regular file, but a folder, pipe "
+			"or device; name a file",
+			path);
+	}
 
 	while (fd >= 0 && buf) {
 		got = read(fd, buf + n, max + 1 - n);

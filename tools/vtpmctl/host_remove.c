@@ -72,15 +72,21 @@ static int check_vtpms(const struct removal *r, struct error *e)
 {
 	char name[STOREFILES_NAME];
 	unsigned int n = storefiles_count(r->store);
+	bool runs = false;
 
 	if (n && !r->vtpms)
 		return error_set(
 			e, -ENOTEMPTY, CAUSE_STATE_EXISTS,
-			"%u vTPMs are in %.100s: start vtpmd and delete each, or --vtpms "
+			"%u vTPM%s in %.100s: start vtpmd and delete each, or --vtpms "
 			"removes all of them, and what their guests sealed is lost; nothing "
 			"was removed",
-			n, r->store);
-	if (n && storefiles_runs(r->store, name))
+			n, n == 1 ? " is" : "s are", r->store);
+	if (n && storefiles_runs(r->store, name, &runs))
+		return error_set(
+			e, -EBUSY, CAUSE_INTERNAL,
+			"xl does not tell which domains run: mend what `xl list` says, and "
+			"run this again; nothing was removed");
+	if (runs)
 		return error_set(
 			e, -EBUSY, CAUSE_INTERNAL,
 			"the stub domain vtpm-%s runs: shut its guest down, then "

@@ -192,14 +192,20 @@ int hostfile_recovery_key(const char *path, struct hostconf *h, struct error *e)
 {
 	uint8_t *p = h->recovery_key;
 	EVP_PKEY *key = NULL;
+	char *text;
+	size_t len;
 	BIO *bio;
-	int n = 0;
+	int n = 0, rc;
 
 	if (!path)
 		return 0;
-	bio = BIO_new_file(path, "r");
+	rc = file_read(path, &text, &len, e);
+	if (rc)
+		return rc;
+	bio = BIO_new_mem_buf(text, (int)len);
 	if (bio)
 		key = PEM_read_bio_PUBKEY(bio, NULL, NULL, NULL);
+	free(text);
 	BIO_free(bio);
 	if (key)
 		n = i2d_PUBKEY(key, NULL);

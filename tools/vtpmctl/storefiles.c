@@ -43,22 +43,32 @@ unsigned int storefiles_count(const char *store)
 	return n;
 }
 
-/* The names of all domains, a line each; NULL: there is no Xen.  The caller closes it. */
-static FILE *list_domains(void)
+/* Without it no domain runs, whatever xl says. */
+static bool has_xen(void)
+{
+	return !access("/dev/xen/privcmd", F_OK) || !access("/proc/xen/privcmd", F_OK);
+}
+
+/* The names of all domains, a line each; *out NULL: there is no Xen.  The caller closes it.
+ * -EIO: there is, and xl did not tell. */
+static int list_domains(FILE **out)
 {
 	char *const argv[] = {"xl", "list", NULL};
 	int fd = memfd_create("xl list", MFD_CLOEXEC);
 	FILE *f = fd >= 0 ? fdopen(fd, "r") : NULL;
 
+	*out = NULL;
 	if (!f && fd >= 0)
 		close(fd);
-	if (f && xl_run(argv, fd)) {
+	if (!f)
+		return -EIO;
+	if (xl_run(argv, fd)) {
 		fclose(f);
-		return NULL;
+		return has_xen() ? -EIO : 0;
 	}
-	if (f)
-		rewind(f);
-	return f;
+	rewind(f);
+	*out = f;
+	return 0;
 }
 
 static bool is_listed(FILE *domains, const char *name)
@@ -102,9 +112,10 @@ static void name_of(int store, const char *uuid, char name[STOREFILES_NAME])
 	json_decref(meta);
 }
 
-bool storefiles_runs(const char *store, char name[STOREFILES_NAME])
+int storefiles_runs(const char *store, char name[STOREFILES_NAME], bool *is_running)
 {
-	FILE *domains = list_domains();
+	FILE *domains;
+	int rc = list_domains(&domains);
 	DIR *dir = domains ? opendir(store) : NULL;
 	struct dirent *d;
 	bool runs = false;
@@ -119,7 +130,8 @@ bool storefiles_runs(const char *store, char name[STOREFILES_NAME])
 		closedir(dir);
 	if (domains)
 		fclose(domains);
-	return runs;
+	*is_running = runs;
+	return rc;
 }
 
 /* Whether a vTPM's lease is another one's; where: whose. */

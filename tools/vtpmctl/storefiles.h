@@ -12,8 +12,10 @@
 
 /* How many vTPMs' folders there are. */
 unsigned int storefiles_count(const char *store);
-/* Whether xl lists the stub domain of one of them: its vTPM's name. */
-bool storefiles_runs(const char *store, char name[STOREFILES_NAME]);
+/* Whether xl lists the stub domain of one of them: its vTPM's name.  -EIO: this is a Xen, and xl
+ * does not tell. */
+int __must_check storefiles_runs(const char *store, char name[STOREFILES_NAME],
+				 bool *is_running);
 
 /* Has the store for this process, until *claim, if it is not -1, is closed: no vtpmd runs on it,
  * and none of another machine, or at another socket, has a vTPM in it.  -EBUSY */
