@@ -18,6 +18,7 @@ packages='
 	grub-pc-bin grub-efi-amd64-bin mtools ovmf seabios systemd-boot-efi
 	frama-c-base why3 z3 cvc4
 	nasm g++ python3 lintian ansible-core libvirt-clients
+	libnghttp2-dev etcd-server etcd-client
 '
 missing=
 for p in $packages; do

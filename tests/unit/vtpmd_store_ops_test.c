@@ -289,6 +289,7 @@ static int setup(void **state)
 	fd = open(path[1], O_CREAT | O_RDWR, 0600);
 	d = (struct vtpmd){.base = event_base_new(),
 			   .store = root,
+			   .folder = root,
 			   .config = path[1],
 			   .audit = path[0],
 			   .tpm = "unix:/no/such",

@@ -562,7 +562,7 @@ int anchor_new(struct vtpmd *d)
 	a->state = ANCHOR_UNKNOWN;
 	a->file.dir = -1;
 	if (!d->anchor_dir)
-		d->anchor_dir = d->store;
+		d->anchor_dir = d->folder;
 	rc = anchor_file_open(&a->file, d->anchor_dir);
 	if (rc)
 		return rc;

@@ -179,6 +179,14 @@ int control_open(struct vtpmd *d, const struct control_handlers *handlers)
 	return 0;
 }
 
+void control_pause(bool yes)
+{
+	if (yes)
+		(void)event_del(listener);
+	else
+		(void)event_add(listener, NULL);
+}
+
 void control_close(struct vtpmd *d)
 {
 	while (controls)

@@ -89,6 +89,8 @@ struct control_handlers {
 extern const struct control_handlers control_ops;
 
 int __must_check control_open(struct vtpmd *d, const struct control_handlers *handlers);
+/* Who connects waits until it is over. */
+void control_pause(bool yes);
 void control_close(struct vtpmd *d);
 
 /* Sends a line; takes the object over.  NULL: it could not be made, and a sentence that

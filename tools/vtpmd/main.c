@@ -13,6 +13,8 @@
 #include "tools/vtpmd/metrics.h"
 #include "tools/vtpmd/work.h"
 #include "tools/vtpmd/registry.h"
+#include "tools/vtpmd/registry_pool.h"
+#include "tools/vtpmd/store_etcd.h"
 #include "tools/vtpmd/trail.h"
 #include "tools/vtpmd/trial.h"
 #include "tools/vtpmd/tunnel.h"
@@ -34,14 +36,16 @@
 
 #define HOST_LOG "/sys/kernel/security/tpm0/binary_bios_measurements"
 #define USER	 "_vtpm" /* of the Debian package */
-#define LEAVE_S	 15	 /* for processes to end, and the TPM to take the last anchor */
+#define FOLDER	 "/var/lib/xen-vtpm"
+#define LEAVE_S	 15 /* for processes to end, and the TPM to take the last anchor */
 
 static const char usage[] =
 	"usage: vtpmd [OPTIONS]\n"
 	"Keeps the sealed states of this host's vTPMs, starts and supervises their stub\n"
 	"domains, and gives them the way to the host's TPM and to the KMS.\n"
 	"  --socket PATH         where vtpmctl finds it (/run/xen-vtpm/vtpmd.sock)\n"
-	"  --store DIR           the sealed states (/var/lib/xen-vtpm)\n"
+	"  --store DIR | etcd://HOST:PORT,.../POOL  the sealed states (" FOLDER ")\n"
+	"  --store-ca FILE, --store-cert FILE, --store-key FILE, --store-ttl S   for etcd\n"
 	"  --config FILE         of vtpmctl host init (/etc/xen-vtpm/host.json)\n"
 	"  --tpm TARGET          the host's TPM (/dev/tpmrm0); unix:PATH, raw, for tests\n"
 	"  --manager PATH        the vTPM manager (/usr/lib/xen-vtpm/vtpm-manager)\n"
@@ -76,7 +80,10 @@ enum option_id {
 	METRICS,
 	ANCHOR,
 	VTPMCTL,
-	USER_NAME
+	USER_NAME,
+	STORE_CA,
+	STORE_CERT,
+	STORE_KEY
 };
 
 static bool take_path(struct vtpmd *d, int id, const char *value)
@@ -97,6 +104,9 @@ static bool take_path(struct vtpmd *d, int id, const char *value)
 		[VTPMCTL] = &d->vtpmctl,
 		[USER_NAME] = &d->user,
 		[DOMAIN_CONFIG] = &d->domain_config,
+		[STORE_CA] = &d->pool.ca,
+		[STORE_CERT] = &d->pool.cert,
+		[STORE_KEY] = &d->pool.key,
 	};
 
 	if (id < 1 || id >= (int)ARRAY_SIZE(where))
@@ -105,15 +115,16 @@ static bool take_path(struct vtpmd *d, int id, const char *value)
 	return true;
 }
 
-/* A number of seconds, a day at most. */
-static bool take_interval(struct vtpmd *d, const char *value)
+/* A number of seconds, from least to most. */
+static bool take_seconds(const char *value, unsigned long least, unsigned long most,
+			 unsigned int *out)
 {
 	char *end;
 	unsigned long s = strtoul(value, &end, 10);
 
-	if (value[0] < '0' || value[0] > '9' || *end || s < 1 || s > 86400)
+	if (value[0] < '0' || value[0] > '9' || *end || s < least || s > most)
 		return false;
-	d->anchor_every = (unsigned int)s;
+	*out = (unsigned int)s;
 	return true;
 }
 
@@ -123,6 +134,10 @@ static int parse_options(struct vtpmd *d, int argc, char **argv)
 	static const struct option options[] = {
 		{"socket", required_argument, NULL, SOCKET},
 		{"store", required_argument, NULL, STORE},
+		{"store-ca", required_argument, NULL, STORE_CA},
+		{"store-cert", required_argument, NULL, STORE_CERT},
+		{"store-key", required_argument, NULL, STORE_KEY},
+		{"store-ttl", required_argument, NULL, 't'},
 		{"config", required_argument, NULL, CONFIG},
 		{"tpm", required_argument, NULL, TPM},
 		{"manager", required_argument, NULL, MANAGER},
@@ -149,7 +164,10 @@ static int parse_options(struct vtpmd *d, int argc, char **argv)
 	while ((id = getopt_long(argc, argv, "fvh", options, NULL)) != -1) {
 		if (id == 'f' || take_path(d, id, optarg))
 			continue;
-		if (id == 'i' && take_interval(d, optarg))
+		if (id == 'i' && take_seconds(optarg, 1, 86400, &d->anchor_every))
+			continue;
+		if (id == 't' && take_seconds(optarg, SESSION_TTL_MIN_S,
+					      SESSION_TTL_MAX_S, &d->pool.ttl))
 			continue;
 		if (id == 'v')
 			log_verbose(true);
@@ -282,6 +300,7 @@ static void end(struct vtpmd *d)
 		d->vtpms = v->next;
 		vtpm_free(v);
 	}
+	store_etcd_end();
 	ready_end(d);
 	anchor_free(d->anchor);
 	quote_end(d);
@@ -294,6 +313,33 @@ static void end(struct vtpmd *d)
 		event_free(events[i]);
 	event_base_free(d->base);
 	close(d->run_dir);
+}
+
+/* What is there, and what of it runs on. */
+static int load_store(struct vtpmd *d)
+{
+	struct error e = {.cause = CAUSE_NONE};
+	int rc;
+
+	/* nobody is told of half a store */
+	control_pause(true);
+	rc = registry_join_pool(d, &e);
+	control_pause(false);
+
+	if (rc) {
+		log_line(LOG_ERR, "%s", e.text);
+		return rc;
+	}
+	rc = move_init(d);
+	if (!rc)
+		rc = registry_load(d);
+	if (!rc)
+		move_resume(d);
+	if (rc)
+		log_line(LOG_ERR,
+			 "the store %s cannot be read: %s; see its disk and permissions",
+			 d->store, strerror(-rc));
+	return rc;
 }
 
 static int run_loop(struct vtpmd *d)
@@ -343,17 +389,9 @@ static int run_loop(struct vtpmd *d)
 			 "xenstore cannot be watched: see `systemctl status xenstored`");
 		return -EIO;
 	}
-	rc = move_init(d);
-	if (!rc)
-		rc = registry_load(d);
-	if (!rc)
-		move_resume(d);
-	if (rc) {
-		log_line(LOG_ERR,
-			 "the store %s cannot be read: %s; see its disk and permissions",
-			 d->store, strerror(-rc));
+	rc = load_store(d);
+	if (rc)
 		return rc;
-	}
 	trial_sweep(d);
 	rc = crb_load(d, presence_requested);
 	if (rc) {
@@ -390,7 +428,7 @@ int main(int argc, char **argv)
 {
 	struct vtpmd d = {
 		.socket = "/run/xen-vtpm/vtpmd.sock",
-		.store = "/var/lib/xen-vtpm",
+		.store = FOLDER,
 		.config = "/etc/xen-vtpm/host.json",
 		.tpm = "/dev/tpmrm0",
 		.manager = "/usr/lib/xen-vtpm/vtpm-manager",
@@ -417,6 +455,10 @@ int main(int argc, char **argv)
 		log_line(LOG_ERR, CRYPT_LACKS, lacks);
 		return 1;
 	}
+	if (!store_etcd_is(d.store))
+		d.folder = d.store;
+	else
+		d.folder = d.anchor_dir ? d.anchor_dir : FOLDER;
 	if (!d.user)
 		d.user = d.unix_dir ? "nobody" : USER;
 	d.started = time(NULL);

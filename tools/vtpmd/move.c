@@ -78,7 +78,7 @@ void move_set_why(struct move *m, const char *text)
  * disk is not. */
 static void store_record(struct move *m)
 {
-	int rc = move_record_write(m->d->store, &m->r);
+	int rc = move_record_write(m->d->folder, &m->r);
 
 	if (!rc)
 		return;
@@ -331,7 +331,7 @@ static void on_erase(evutil_socket_t fd, short what, void *ctx)
 		rc = registry_remove(v, &e);
 	}
 	if (!rc && !move_vtpm(m) && is_in(m, IN(ABSENT)))
-		rc = move_record_remove(m->d->store, m->r.uuid);
+		rc = move_record_remove(m->d->folder, m->r.uuid);
 	if (rc)
 		log_line(LOG_ERR, "%s, which moved, is not erased: %s", m->r.name,
 			 e.text[0] ? e.text : strerror(-rc));
@@ -383,7 +383,7 @@ static void load_record(void *ctx, const struct move_record *r)
 
 int move_init(struct vtpmd *d)
 {
-	return move_record_each(d->store, d, load_record);
+	return move_record_each(d->folder, d, load_record);
 }
 
 /* A vTPM that may run was started by registry_load(). */

@@ -57,7 +57,7 @@ json_t *registry_damaged(void)
 	return damaged ? json_incref(damaged) : json_array();
 }
 
-static void load_one(void *ctx, const char *folder)
+void registry_load_one(void *ctx, const char *folder)
 {
 	struct vtpmd *d = ctx;
 	struct error why = {.cause = CAUSE_NONE};
@@ -98,6 +98,9 @@ static void resume_one(struct vtpm *v)
 	struct error e = {.cause = CAUSE_NONE};
 	bool wanted = v->meta.wanted;
 
+	/* another host of the pool has it, or had it last */
+	if (!store_is_here(&v->store))
+		return;
 	if (vtpm_adopt(v)) {
 		/* the last vtpmd ended while it was stopping it */
 		if (!wanted && vtpm_stop(v, &e))
@@ -111,7 +114,7 @@ static void resume_one(struct vtpm *v)
 int registry_load(struct vtpmd *d)
 {
 	struct vtpm *v;
-	int rc = store_list(d->store, load_one, d);
+	int rc = store_list(d->store, registry_load_one, d);
 
 	if (rc)
 		return rc;
@@ -263,7 +266,7 @@ int registry_create(struct vtpmd *d, const struct registry_new *n, struct vtpm *
 	return rc;
 }
 
-static void unlink_vtpm(struct vtpm *v)
+void registry_unlink(struct vtpm *v)
 {
 	struct vtpm **at = &v->d->vtpms;
 
@@ -301,7 +304,7 @@ int registry_rename(struct vtpm *v, const char *to, struct error *e)
 	if (rc)
 		return rc;
 	strcpy(old, v->meta.name);
-	unlink_vtpm(v);
+	registry_unlink(v);
 	strcpy(v->meta.name, to);
 	rc = meta_write(&v->store, &v->meta);
 	if (rc)
@@ -335,7 +338,7 @@ int registry_remove(struct vtpm *v, struct error *e)
 	vtpm_audit(v, "delete", NULL);
 	anchor_forget(v->d->anchor, v);
 	crb_forget(v->d, v->meta.uuid);
-	unlink_vtpm(v);
+	registry_unlink(v);
 	vtpm_free(v);
 	return 0;
 }

@@ -21,10 +21,24 @@ const char *store_name(uint16_t object)
 	return object < ARRAY_SIZE(names) ? names[object] : NULL;
 }
 
-/* A place that is named in another way than by a folder is told apart here. */
+/* A place that is named in another way than by a folder: by a URL. */
+static struct {
+	const char *scheme; /* NULL: none */
+	const struct store_ops *ops;
+} other;
+
+void store_add(const char *scheme, const struct store_ops *ops)
+{
+	other.scheme = scheme;
+	other.ops = ops;
+}
+
 static const struct store_ops *ops_of(const char *root)
 {
-	return &store_folder;
+	bool is_other =
+		other.scheme && !strncmp(root, other.scheme, strlen(other.scheme));
+
+	return is_other ? other.ops : &store_folder;
 }
 
 int store_list(const char *root, void (*each)(void *ctx, const char *uuid), void *ctx)
@@ -120,6 +134,16 @@ void store_release(struct store *s)
 	if (s->claimed || s->claiming)
 		s->ops->release(s);
 	s->claimed = s->claiming = false;
+}
+
+bool store_is_here(const struct store *s)
+{
+	return !s->ops->is_here || s->ops->is_here(s);
+}
+
+bool store_is_settled(const struct store *s)
+{
+	return !s->ops || !s->ops->is_settled || s->ops->is_settled(s);
 }
 
 void store_tell(struct store *s, enum store_event what)

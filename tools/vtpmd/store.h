@@ -6,7 +6,8 @@
  * or an older one, cannot get into another's place.
  *
  * What is the same wherever it is kept is store.c; struct store_ops is a place, by names of
- * whole values.  There is one: the folder ROOT/UUID/ (0700), store_folder.c.
+ * whole values: the folder ROOT/UUID/ (0700), store_folder.c, or a pool of hosts in etcd,
+ * store_etcd.c.
  *
  * The generation before an object is kept beside it as NAME.prev, but for one case: a
  * deep rekey.  It begins with a header that has an old-key slot (lib/slot/previous_key.h), and ends
@@ -71,6 +72,9 @@ struct store_ops {
 	/* As store_open_beside() and store_swap(); NULL: the place has no such thing. */
 	int (*open_beside)(struct store *s, const char *root);
 	int (*swap)(struct store *own, struct store *beside, const char *root);
+	/* As store_is_here() and store_is_settled(); NULL: always. */
+	bool (*is_here)(const struct store *s);
+	bool (*is_settled)(const struct store *s);
 };
 
 extern const struct store_ops store_folder;
@@ -105,6 +109,8 @@ struct store {
 	int dir, lease; /* the folder's own */
 };
 
+/* Roots that begin with the scheme, "etcd://", are that place's. */
+void store_add(const char *scheme, const struct store_ops *ops);
 /* Calls each() with the uuid of every vTPM in root, which is made if it is not there. */
 int __must_check store_list(const char *root, void (*each)(void *ctx, const char *uuid),
 			    void *ctx);
@@ -130,10 +136,17 @@ void store_close(struct store *s);
 int __must_check store_claim(struct store *s, struct error *e);
 /* The vTPM is stopped; it may be started anywhere. */
 void store_release(struct store *s);
+/* Whether the vTPM is this host's to adopt, and to start with the host: of those in a pool,
+ * no other host had it since. */
+bool store_is_here(const struct store *s);
+/* Whether all that store_set() changed is durable, too. */
+bool store_is_settled(const struct store *s);
 /* For implementations.  A claim that is lost, or a change under it, stops the vTPM. */
 void store_tell(struct store *s, enum store_event what);
 
-/* Replaces a value that is not a manager's: 0, it is durable.  -ESTALE: the claim is lost */
+/* Replaces a value that is not a manager's: 0, it is durable, or, in a store that is far
+ * away, will be before any put that follows (store_is_settled()).  -ESTALE: the claim is
+ * lost */
 int __must_check store_set(struct store *s, const char *name, const void *buf,
 			   size_t len);
 /* malloc()ed; -ENOENT, -EINVAL for an unknown object; -ESTALE: it is not what is known. */

@@ -10,6 +10,7 @@
 #include "tools/vtpmd/move.h"
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/quote.h"
+#include "tools/vtpmd/registry_pool.h"
 #include "tools/vtpmd/vtpm.h"
 
 #include <errno.h>
@@ -61,6 +62,8 @@ static int begin_start(struct vtpm *v, struct error *e)
 		return rc;
 	if (!v->making)
 		vtpm_refresh_presence(v);
+	if (!v->making)
+		registry_witness(v);
 	return anchor_begin(v->d->anchor, v, e);
 }
 
@@ -366,11 +369,17 @@ static void on_pause(evutil_socket_t fd, short what, void *ctx)
 /* From the loop, since a waiter may free the vTPM. */
 static void on_settle(evutil_socket_t fd, short what, void *ctx)
 {
+	static const struct timeval soon = {.tv_usec = PUTS_POLL_US};
 	struct vtpm *v = ctx;
 	struct waiter *w;
 	bool more = true;
 
 	vtpm_start_queued(v->d);
+	/* what they are told is to be true when this host loses power */
+	if (v->waiters && vtpm_is(v, VTPM_SETTLED) && !store_is_settled(&v->store)) {
+		event_add(v->settle, &soon);
+		return;
+	}
 	while (more && vtpm_is(v, VTPM_SETTLED) && (w = v->waiters)) {
 		v->waiters = w->next;
 		more = v->waiters != NULL;

@@ -27,7 +27,12 @@ struct move;
 struct vtpmd {
 	struct event_base *base;
 	const char *socket;
-	const char *store;	   /* root of the store */
+	const char *store;  /* root of the store */
+	const char *folder; /* of this host's own: the store, unless that is etcd's */
+	struct {
+		const char *ca, *cert, *key; /* PEM files, for etcd */
+		unsigned int ttl;	     /* s, of the host's lease; 0: as usual */
+	} pool;
 	const char *config;	   /* host.json ... */
 	struct config_file host;   /* ... as it was read last */
 	const char *tpm;	   /* target of the relay */

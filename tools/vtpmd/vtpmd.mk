@@ -2,9 +2,9 @@
 # The daemon of domain 0, build/bin/vtpmd, and the channel that it shares with
 # the manager.
 CHANNEL_SRCS := lib/channel.c lib/cursor.c
-VTPMD_SRCS := $(wildcard tools/vtpmd/*.c) $(CHANNEL_SRCS) lib/text.c lib/uuidtext.c lib/atomic.c \
+VTPMD_SRCS := $(wildcard tools/vtpmd/*.c tools/vtpmd/etcd/*.c) $(CHANNEL_SRCS) lib/text.c lib/uuidtext.c lib/atomic.c \
               $(HOSTCONF_SRCS) $(MOVE_SRCS) lib/tpm2/quote.c lib/error.c lib/measure.c lib/ppi.c $(TPM2_PUBLIC_SRCS) lib/binding.c $(AUDIT_SRCS)
-VTPMD_LIBS := -levent -levent_extra -ljansson -lsystemd -luuid \
+VTPMD_LIBS := -levent -levent_extra -levent_openssl -lnghttp2 -lssl -ljansson -lsystemd -luuid \
               -lxenvchan -lxenstore -lxenctrl -lxenforeignmemory -lcrypto -lpthread
 
 # The SSDT of HVM guests, as an array.
@@ -152,3 +152,12 @@ domain_file_UNIT_SRCS := tools/vtpmd/domain_file.c tools/vtpmd/image.c lib/atomi
 domain_file_UNIT_LIBS := -lcrypto -luuid
 UNIT_TESTS += acpi
 acpi_UNIT_SRCS := tools/vtpmd/acpi.c
+
+UNIT_TESTS += etcd_proto store_etcd
+store_etcd_UNIT_SRCS := $(addprefix tools/vtpmd/,store_etcd.c store_etcd_txn.c etcd/mirror.c etcd/session.c etcd/proto.c log.c bucket.c) lib/text.c lib/error.c $(STORE_SRCS)
+store_etcd_UNIT_LIBS := -lsystemd $(STORE_LIBS)
+etcd_proto_UNIT_SRCS := tools/vtpmd/etcd/proto.c lib/cursor.c
+FUZZ_TESTS += etcd_proto grpc
+etcd_proto_FUZZ_SRCS := tools/vtpmd/etcd/proto.c lib/cursor.c
+grpc_FUZZ_SRCS := tools/vtpmd/etcd/grpc.c lib/cursor.c
+grpc_FUZZ_LIBS := -levent -lnghttp2

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a hostile etcd answers: the first byte says to which question. */
+#include "tools/vtpmd/etcd/proto.h"
+
+#include <stdlib.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+struct answer {
+	const uint8_t *buf;
+	size_t len;
+};
+
+static void inside(const struct answer *a, const uint8_t *p, size_t len)
+{
+	if (len &&
+	    (p < a->buf || p > a->buf + a->len || len > (size_t)(a->buf + a->len - p)))
+		abort();
+}
+
+static void check_kv(void *ctx, const struct proto_kv *kv)
+{
+	if (!kv->key_len || kv->key_len >= PROTO_KEY_MAX)
+		abort();
+	inside(ctx, kv->key, kv->key_len);
+	inside(ctx, kv->value, kv->value_len);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct answer a = {data + 1, size - 1};
+	struct proto_reply r;
+	int rc;
+
+	if (!size)
+		return 0;
+	switch (data[0] % 4) {
+	case 0:
+		rc = proto_range_reply(a.buf, a.len, &r, check_kv, &a);
+		break;
+	case 1:
+		rc = proto_txn_reply(a.buf, a.len, &r, check_kv, &a);
+		break;
+	case 2:
+		rc = proto_lease_reply(a.buf, a.len, &r);
+		break;
+	default:
+		rc = proto_watch_reply(a.buf, a.len, &r, check_kv, &a);
+	}
+	(void)rc;
+	return 0;
+}

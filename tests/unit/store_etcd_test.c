@@ -1,0 +1,787 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The store of a pool against an etcd in memory, of which each answer may get lost: the
+ * transaction done or not, refused, or done late; the claim taken; the lease ended. */
+#include "tests/unit/unit.h"
+#include "tools/vtpmd/store_etcd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define KEYS 64
+
+/* -- etcd ------------------------------------------------------------------------ */
+
+enum outcome {
+	DONE,
+	LOST_ANSWER, /* done, and nobody hears of it */
+	LOST,	     /* not done, and nobody hears of it */
+	LATE,	     /* as LOST, and done by do_late() */
+	FULL,
+	DENIED,
+};
+
+static struct pair {
+	char key[PROTO_KEY_MAX];
+	uint8_t *value;
+	size_t len;
+	int64_t create, mod, lease;
+} pairs[KEYS];
+
+struct etcd_call {
+	struct etcd_call *next;
+	enum etcd_method method;
+	uint8_t *buf;
+	size_t len;
+	etcd_done *done;
+	void *ctx;
+};
+
+static struct etcd_call *calls, *watch;
+static int64_t revision, lease;
+static enum outcome outcomes[8];
+static size_t txns, outcome_at;
+static uint8_t late[65536];
+static size_t late_len;
+static struct etcd_options options;
+static struct event_base *base;
+
+int etcd_new(struct event_base *b, const struct etcd_options *o, struct etcd **out,
+	     struct error *e)
+{
+	options = *o;
+	*out = (struct etcd *)&options;
+	return 0;
+}
+
+void etcd_free(struct etcd *c)
+{
+	while (calls)
+		etcd_cancel(calls);
+	if (watch)
+		etcd_cancel(watch);
+}
+
+bool etcd_is_up(const struct etcd *c)
+{
+	return true;
+}
+
+const char *etcd_trouble(const struct etcd *c)
+{
+	return "";
+}
+
+const char *etcd_member(const struct etcd *c)
+{
+	return "fake";
+}
+
+static struct etcd_call *new_call(enum etcd_method method, const uint8_t *buf, size_t len,
+				  etcd_done *done, void *ctx)
+{
+	struct etcd_call *call = calloc(1, sizeof(*call));
+
+	*call = (struct etcd_call){
+		.method = method, .len = len, .done = done, .ctx = ctx};
+	call->buf = malloc(len + 1);
+	memcpy(call->buf, buf, len);
+	return call;
+}
+
+int etcd_call(struct etcd *c, enum etcd_method method, const uint8_t *buf, size_t len,
+	      etcd_done *done, void *ctx, struct etcd_call **out)
+{
+	struct etcd_call **at = &calls;
+
+	while (*at)
+		at = &(*at)->next;
+	*out = *at = new_call(method, buf, len, done, ctx);
+	return 0;
+}
+
+int etcd_watch(struct etcd *c, const uint8_t *buf, size_t len, etcd_done *done, void *ctx,
+	       struct etcd_call **out)
+{
+	assert_null(watch);
+	*out = watch = new_call(ETCD_WATCH, buf, len, done, ctx);
+	return 0;
+}
+
+void etcd_cancel(struct etcd_call *call)
+{
+	struct etcd_call **at = &calls;
+
+	while (*at && *at != call)
+		at = &(*at)->next;
+	if (*at)
+		*at = call->next;
+	if (watch == call)
+		watch = NULL;
+	free(call->buf);
+	free(call);
+}
+
+static struct pair *find_pair(const char *key)
+{
+	for (size_t i = 0; i < KEYS; i++)
+		if (pairs[i].mod && !strcmp(pairs[i].key, key))
+			return &pairs[i];
+	return NULL;
+}
+
+static void put_head(struct cursor *w)
+{
+	size_t head = proto_open(w, 1);
+
+	proto_put_number(w, 1, 77);
+	proto_put_number(w, 3, (uint64_t)revision);
+	proto_close(w, head);
+}
+
+static void put_pair(struct cursor *w, uint32_t field, const struct pair *p)
+{
+	size_t kv = proto_open(w, field);
+
+	proto_put_bytes(w, 1, p->key, strlen(p->key));
+	proto_put_number(w, 2, (uint64_t)p->create);
+	proto_put_number(w, 3, (uint64_t)p->mod);
+	proto_put_bytes(w, 5, p->value ? p->value : (void *)"", p->len);
+	proto_close(w, kv);
+}
+
+static uint8_t events[65536];
+static struct cursor event_writer;
+static size_t event_count;
+
+static void note_change(const struct pair *p, bool deleted)
+{
+	size_t event = proto_open(&event_writer, 11);
+
+	if (deleted)
+		proto_put_number(&event_writer, 1, 1);
+	put_pair(&event_writer, 2, p);
+	proto_close(&event_writer, event);
+	event_count++;
+}
+
+static void text_of(const struct proto_field *f, char key[PROTO_KEY_MAX])
+{
+	assert_in_range(f->len, 1, PROTO_KEY_MAX - 1);
+	memcpy(key, f->bytes, f->len);
+	key[f->len] = '\0';
+}
+
+static void set_pair(const char *key, const uint8_t *value, size_t len, int64_t of_lease)
+{
+	struct pair *p = find_pair(key);
+
+	for (size_t i = 0; !p && i < KEYS; i++)
+		if (!pairs[i].mod) {
+			p = &pairs[i];
+			strcpy(p->key, key);
+			p->create = revision;
+		}
+	assert_non_null(p);
+	free(p->value);
+	p->value = malloc(len + 1);
+	memcpy(p->value, value, len);
+	p->len = len;
+	p->mod = revision;
+	p->lease = of_lease;
+	note_change(p, false);
+}
+
+static void drop_pair(struct pair *p)
+{
+	struct pair gone = {.mod = revision};
+
+	strcpy(gone.key, p->key);
+	free(p->value);
+	*p = (struct pair){.mod = 0};
+	note_change(&gone, true);
+}
+
+static void do_put(const struct proto_field *op)
+{
+	struct cursor c = cursor_reader(op->bytes, op->len);
+	struct proto_field f, value = {0};
+	char key[PROTO_KEY_MAX] = "";
+	int64_t of_lease = 0;
+
+	while (proto_next(&c, &f)) {
+		if (f.number == 1)
+			text_of(&f, key);
+		if (f.number == 2)
+			value = f;
+		if (f.number == 3)
+			of_lease = (int64_t)f.value;
+	}
+	set_pair(key, value.bytes, value.len, of_lease);
+}
+
+static void do_delete(const struct proto_field *op)
+{
+	struct cursor c = cursor_reader(op->bytes, op->len);
+	char key[PROTO_KEY_MAX] = "";
+	struct proto_field f;
+	bool prefix = false;
+
+	while (proto_next(&c, &f)) {
+		if (f.number == 1)
+			text_of(&f, key);
+		prefix = prefix || f.number == 2;
+	}
+	for (size_t i = 0; i < KEYS; i++)
+		if (pairs[i].mod && (prefix ? !strncmp(pairs[i].key, key, strlen(key))
+					    : !strcmp(pairs[i].key, key)))
+			drop_pair(&pairs[i]);
+}
+
+static bool compares(const struct proto_field *compare)
+{
+	struct cursor c = cursor_reader(compare->bytes, compare->len);
+	char key[PROTO_KEY_MAX] = "";
+	int64_t wanted = -1;
+	struct proto_field f;
+	struct pair *p;
+
+	while (proto_next(&c, &f)) {
+		if (f.number == 3)
+			text_of(&f, key);
+		if (f.number == 6)
+			wanted = (int64_t)f.value;
+	}
+	p = find_pair(key);
+	return (p ? p->mod : 0) == wanted;
+}
+
+/* Does it, and writes the answer. */
+static void do_txn(const uint8_t *buf, size_t len, struct cursor *w)
+{
+	struct cursor c = cursor_reader(buf, len), op, in;
+	struct proto_field f, inner, key;
+	char name[PROTO_KEY_MAX];
+	bool yes = true;
+
+	while (proto_next(&c, &f))
+		if (f.number == 1 && !compares(&f))
+			yes = false;
+	revision += yes;
+	c = cursor_reader(buf, len);
+	put_head(w);
+	proto_put_number(w, 2, yes);
+	while (proto_next(&c, &f)) {
+		if (f.number != (yes ? 2 : 3))
+			continue;
+		op = cursor_reader(f.bytes, f.len);
+		assert_true(proto_next(&op, &inner));
+		if (inner.number == 2)
+			do_put(&inner);
+		else if (inner.number == 3)
+			do_delete(&inner);
+		if (inner.number != 1)
+			continue;
+		in = cursor_reader(inner.bytes, inner.len);
+		assert_true(proto_next(&in, &key));
+		text_of(&key, name);
+		if (find_pair(name)) {
+			size_t response = proto_open(w, 3), range = proto_open(w, 1);
+
+			put_pair(w, 2, find_pair(name));
+			proto_close(w, range);
+			proto_close(w, response);
+		}
+	}
+	assert_true(cursor_done(&c));
+}
+
+static int answer_txn(const struct etcd_call *call, struct cursor *w)
+{
+	bool of_store = call->len > 200; /* not the one that shows the lease */
+	enum outcome o = of_store && outcome_at < 8 ? outcomes[outcome_at++] : DONE;
+
+	txns += of_store;
+	switch (o) {
+	case DONE:
+	case LOST_ANSWER:
+		do_txn(call->buf, call->len, w);
+		return o == DONE ? 0 : -ETIMEDOUT;
+	case LATE:
+		memcpy(late, call->buf, late_len = call->len);
+		return -ETIMEDOUT;
+	case FULL:
+		return -ENOSPC;
+	case DENIED:
+		return -EACCES;
+	default:
+		return -ETIMEDOUT;
+	}
+}
+
+static void do_late(void)
+{
+	uint8_t buf[65536];
+	struct cursor w = cursor_writer(buf, sizeof(buf));
+
+	do_txn(late, late_len, &w);
+}
+
+static int answer_call(const struct etcd_call *call, struct cursor *w)
+{
+	switch (call->method) {
+	case ETCD_TXN:
+		return answer_txn(call, w);
+	case ETCD_RANGE:
+		put_head(w);
+		for (size_t i = 0; i < KEYS; i++)
+			if (pairs[i].mod)
+				put_pair(w, 2, &pairs[i]);
+		return 0;
+	case ETCD_LEASE_GRANT:
+		put_head(w);
+		proto_put_number(w, 2, (uint64_t)++lease);
+		proto_put_number(w, 3, 30);
+		return 0;
+	default:
+		put_head(w);
+		proto_put_number(w, 2, (uint64_t)lease);
+		proto_put_number(w, 3, 30);
+		return 0;
+	}
+}
+
+static void send_events(void)
+{
+	uint8_t buf[65536];
+	struct cursor w = cursor_writer(buf, sizeof(buf));
+
+	if (!watch)
+		return;
+	put_head(&w);
+	cursor_put(&w, events, event_writer.pos);
+	event_writer = cursor_writer(events, sizeof(events));
+	event_count = 0;
+	watch->done(watch->ctx, 0, buf, w.pos);
+}
+
+static bool events_first; /* a watch is faster than an answer */
+
+static void serve(void)
+{
+	static uint8_t buf[65536];
+	struct etcd_call *call;
+
+	while ((call = calls)) {
+		struct cursor w = cursor_writer(buf, sizeof(buf));
+		int rc = answer_call(call, &w);
+
+		calls = call->next;
+		if (events_first && event_count)
+			send_events();
+		call->done(call->ctx, rc, buf, rc ? 0 : w.pos);
+		free(call->buf);
+		free(call);
+	}
+	if (event_count)
+		send_events();
+}
+
+static void on_serve(evutil_socket_t fd, short what, void *ctx)
+{
+	static bool told;
+
+	if (!told) {
+		told = true;
+		options.on_link(options.ctx, true);
+	}
+	if (watch && !event_count && watch->len) {
+		watch->len = 0; /* it is created */
+		send_events();
+	}
+	serve();
+}
+
+/* -- the store --------------------------------------------------------------------- */
+
+static const uint8_t uuid[16] = "vtpm number one";
+static struct store s;
+static int lost, claimed, foreign;
+static struct event *server;
+static char owner_key[PROTO_KEY_MAX], gen_key[PROTO_KEY_MAX];
+
+static void on_event(void *ctx, enum store_event what)
+{
+	lost += what == STORE_LOST;
+	claimed += what == STORE_CLAIMED;
+}
+
+static void on_foreign(void *ctx, const uint8_t of[16], bool there)
+{
+	foreign++;
+}
+
+static void turn_for(int ms)
+{
+	int64_t end = session_now_ms() + ms;
+
+	while (session_now_ms() < end) {
+		(void)event_base_loop(base, EVLOOP_NONBLOCK);
+		usleep(1000);
+	}
+}
+
+static void write_certificate(const char *path)
+{
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+	X509 *x = X509_new();
+	FILE *f = fopen(path, "w");
+
+	X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_ASC,
+				   (const unsigned char *)"one", -1, -1, 0);
+	X509_set_pubkey(x, key);
+	X509_gmtime_adj(X509_getm_notBefore(x), 0);
+	X509_gmtime_adj(X509_getm_notAfter(x), 3600);
+	assert_true(X509_sign(x, key, EVP_sha256()) > 0);
+	assert_int_equal(PEM_write_X509(f, x), 1);
+	fclose(f);
+	X509_free(x);
+	EVP_PKEY_free(key);
+}
+
+static int begin(void **state)
+{
+	static const struct timeval often = {.tv_usec = 1000};
+	char path[] = "/tmp/store-etcd.XXXXXX";
+	struct store_etcd_options o = {
+		.url = "etcd://one:1/p1", .cert = path, .on_foreign = on_foreign};
+	struct error e = {.cause = CAUSE_NONE};
+	int rc;
+
+	close(mkstemp(path));
+	write_certificate(path);
+	base = event_base_new();
+	o.base = base;
+	revision = 1;
+	event_writer = cursor_writer(events, sizeof(events));
+	server = event_new(base, -1, EV_PERSIST, on_serve, NULL);
+	event_add(server, &often);
+	rc = store_etcd_begin(&o, &e);
+	unlink(path);
+	return rc;
+}
+
+static int finish(void **state)
+{
+	store_etcd_end();
+	event_free(server);
+	event_base_free(base);
+	for (size_t i = 0; i < KEYS; i++)
+		free(pairs[i].value);
+	return 0;
+}
+
+/* One that is made and claimed, with a state of generation 1. */
+static int make(void **state)
+{
+	struct error e = {.cause = CAUSE_NONE};
+
+	events_first = *state != NULL;
+	lost = claimed = foreign = 0;
+	txns = 0;
+	outcome_at = 8;
+	assert_int_equal(store_open(&s, "etcd://one:1/p1", uuid, true), 0);
+	s.on_event = on_event;
+	assert_int_equal(store_claim(&s, &e), -EAGAIN);
+	assert_int_equal(store_set(&s, "vtpm.json", "{}", 2), 0);
+	turn_for(30);
+	assert_int_equal(claimed, 1);
+	assert_int_equal(store_claim(&s, &e), 0);
+	assert_true(store_is_settled(&s));
+	strcpy(owner_key, "/xen-vtpm/1/p1/v/7674706d-206e-756d-6265-72206f6e6500/owner");
+	strcpy(gen_key, "/xen-vtpm/1/p1/v/7674706d-206e-756d-6265-72206f6e6500/gen");
+	assert_non_null(find_pair(owner_key));
+	return 0;
+}
+
+static int unmake(void **state)
+{
+	outcome_at = 8;
+	store_close(&s);
+	for (size_t i = 0; i < KEYS; i++)
+		if (pairs[i].mod) {
+			revision++;
+			drop_pair(&pairs[i]);
+		}
+	turn_for(700);
+	assert_int_equal(store_open(&s, "etcd://one:1/p1", uuid, false), -ENOENT);
+	return 0;
+}
+
+static int put_rc, put_ends;
+static struct store_put *again;
+
+static void on_put(void *ctx, int rc)
+{
+	put_rc = rc;
+	put_ends++;
+}
+
+static void put(uint64_t seq, enum outcome a, enum outcome b, enum outcome c)
+{
+	uint8_t buf[100];
+	struct cursor w = cursor_writer(buf, sizeof(buf));
+
+	outcomes[5] = a;
+	outcomes[6] = b;
+	outcomes[7] = c;
+	outcome_at = 5;
+	txns = 0;
+	put_ends = 0;
+	put_rc = 1;
+	cursor_put(&w, "XVTPMBLB", 8);
+	cursor_put_u16(&w, 1);
+	cursor_put_u16(&w, 2);
+	cursor_put(&w, uuid, 16);
+	cursor_put_u64(&w, seq);
+	cursor_put_u64(&w, 5);
+	cursor_put(&w, "sealed", 6);
+	assert_int_equal(store_put_new(&s, CHANNEL_OBJECT_PERMALL, seq, buf, w.pos,
+				       on_put, NULL, &again),
+			 0);
+	assert_int_equal(store_put_run(again), 0);
+	turn_for(30);
+	for (int i = 0; i < 150 && c == DONE && !put_ends; i++)
+		turn_for(10);
+}
+
+static uint64_t stored(void)
+{
+	const struct pair *p = find_pair(
+		"/xen-vtpm/1/p1/v/7674706d-206e-756d-6265-72206f6e6500/permall");
+	uint64_t seq = 0;
+
+	if (p)
+		assert_int_equal(
+			store_object_seq(CHANNEL_OBJECT_PERMALL, p->value, p->len, &seq),
+			0);
+	return seq;
+}
+
+/* Another host has it: the lease ended while this one heard nothing. */
+static void take_it(bool tell)
+{
+	revision++;
+	drop_pair(find_pair(owner_key));
+	revision++;
+	set_pair(owner_key, (const uint8_t *)"two", 3, 0);
+	set_pair(gen_key, (const uint8_t *)"another gen", 11, 0);
+	if (!tell) {
+		event_writer = cursor_writer(events, sizeof(events));
+		event_count = 0;
+	}
+}
+
+/* -- the cases ------------------------------------------------------------------------ */
+
+static void a_put_is_done(void **state)
+{
+	put(1, DONE, DONE, DONE);
+	assert_int_equal(put_ends, 1);
+	assert_int_equal(put_rc, 0);
+	assert_int_equal(stored(), 1);
+	store_put_free(again);
+	put(2, DONE, DONE, DONE);
+	assert_int_equal(put_rc, 0);
+	assert_int_equal(stored(), 2);
+	store_put_free(again);
+	assert_int_equal(lost, 0);
+	assert_int_equal(foreign, 0);
+}
+
+static void a_put_whose_answer_is_lost(void **state)
+{
+	put(1, LOST_ANSWER, DONE, DONE);
+	assert_int_equal(put_ends, 1);
+	assert_int_equal(put_rc, 0);
+	assert_int_equal(txns, 2);
+	assert_int_equal(stored(), 1);
+	assert_int_equal(lost, 0);
+	store_put_free(again);
+	put(2, DONE, DONE, DONE);
+	assert_int_equal(put_rc, 0);
+	store_put_free(again);
+}
+
+static void a_put_that_is_lost(void **state)
+{
+	put(1, LOST, LOST, DONE);
+	assert_int_equal(put_ends, 1);
+	assert_int_equal(put_rc, 0);
+	assert_int_equal(txns, 3);
+	assert_int_equal(stored(), 1);
+	assert_int_equal(lost, 0);
+	store_put_free(again);
+}
+
+/* It must not come into the place of what came behind it. */
+static void a_put_that_comes_late(void **state)
+{
+	put(1, LATE, DONE, DONE);
+	assert_int_equal(put_rc, 0);
+	store_put_free(again);
+	put(2, DONE, DONE, DONE);
+	assert_int_equal(put_rc, 0);
+	do_late();
+	turn_for(20);
+	assert_int_equal(stored(), 2);
+	assert_int_equal(lost, 0);
+	store_put_free(again);
+}
+
+/* Before the repeated one: that finds it done. */
+static void a_put_that_comes_late_in_time(void **state)
+{
+	put(1, LATE, LOST, LOST);
+	do_late();
+	turn_for(1700);
+	assert_int_equal(put_ends, 1);
+	assert_int_equal(put_rc, 0);
+	assert_int_equal(stored(), 1);
+	assert_int_equal(lost, 0);
+	store_put_free(again);
+}
+
+static void etcd_is_full(void **state)
+{
+	put(1, FULL, DONE, DONE);
+	assert_int_equal(put_ends, 1);
+	assert_int_equal(put_rc, -ENOSPC);
+	assert_int_equal(stored(), 0);
+	assert_int_equal(lost, 0);
+	assert_int_equal(store_put_run(again), 0);
+	turn_for(30);
+	assert_int_equal(put_rc, 0);
+	assert_int_equal(stored(), 1);
+	store_put_free(again);
+}
+
+/* Nobody heard that it was done, and then there was no room: it is not lost for that. */
+static void etcd_is_full_behind_a_lost_answer(void **state)
+{
+	put(1, LOST_ANSWER, FULL, DONE);
+	assert_int_equal(put_ends, 1);
+	assert_int_equal(put_rc, -ENOSPC);
+	assert_int_equal(store_put_run(again), 0);
+	turn_for(100);
+	assert_int_equal(put_rc, 0);
+	assert_int_equal(stored(), 1);
+	assert_int_equal(lost, 0);
+	store_put_free(again);
+}
+
+static void etcd_denies_it(void **state)
+{
+	put(1, DENIED, DONE, DONE);
+	assert_int_equal(put_rc, -EIO);
+	assert_int_equal(stored(), 0);
+	assert_int_equal(lost, 0);
+	store_put_free(again);
+}
+
+static void another_host_has_it(void **state)
+{
+	take_it(false);
+	put(1, DONE, DONE, DONE);
+	assert_int_equal(put_ends, 1);
+	assert_int_equal(put_rc, -ESTALE);
+	assert_int_equal(stored(), 0);
+	assert_int_equal(lost, 1);
+	store_put_free(again);
+}
+
+static void another_host_has_it_behind_a_lost_answer(void **state)
+{
+	put(1, LOST, LOST, LOST);
+	take_it(false);
+	turn_for(1700);
+	assert_int_equal(put_ends, 1);
+	assert_int_equal(put_rc, -ESTALE);
+	assert_int_equal(stored(), 0);
+	assert_int_equal(lost, 1);
+	store_put_free(again);
+}
+
+static void the_watch_tells_that_another_has_it(void **state)
+{
+	take_it(true);
+	turn_for(30);
+	assert_int_equal(lost, 1);
+	assert_int_equal(store_set(&s, "vtpm.json", "{ }", 3), -ESTALE);
+}
+
+/* The lease ended, and nobody took it: it goes on with another lease. */
+static void the_lease_ends(void **state)
+{
+	revision++;
+	drop_pair(find_pair(owner_key));
+	turn_for(300);
+	assert_non_null(find_pair(owner_key));
+	assert_int_equal(lost, 0);
+	put(1, DONE, DONE, DONE);
+	assert_int_equal(put_rc, 0);
+	store_put_free(again);
+}
+
+static void a_claim_of_anothers(void **state)
+{
+	struct error e = {.cause = CAUSE_NONE};
+
+	store_release(&s);
+	turn_for(30);
+	assert_null(find_pair(owner_key));
+	revision++;
+	set_pair(owner_key, (const uint8_t *)"two", 3, 0);
+	turn_for(20);
+	claimed = 0;
+	assert_int_equal(store_claim(&s, &e), -EAGAIN);
+	turn_for(30);
+	assert_int_equal(claimed, 1);
+	e = (struct error){.cause = CAUSE_NONE};
+	assert_int_equal(store_claim(&s, &e), -EBUSY);
+	assert_int_equal(e.cause, CAUSE_LEASE);
+	assert_string_equal(store_etcd_owner(&s), "two");
+}
+
+#define BOTH(t)                                                      \
+	cmocka_unit_test_setup_teardown(t, make, unmake),            \
+	{                                                            \
+#t ", watch first", t, make, unmake, (void *)"first" \
+	}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		BOTH(a_put_is_done),
+		BOTH(a_put_whose_answer_is_lost),
+		BOTH(a_put_that_is_lost),
+		BOTH(a_put_that_comes_late),
+		BOTH(a_put_that_comes_late_in_time),
+		BOTH(etcd_is_full),
+		BOTH(etcd_is_full_behind_a_lost_answer),
+		BOTH(etcd_denies_it),
+		BOTH(another_host_has_it),
+		BOTH(another_host_has_it_behind_a_lost_answer),
+		BOTH(the_watch_tells_that_another_has_it),
+		BOTH(the_lease_ends),
+		BOTH(a_claim_of_anothers),
+	};
+
+	return cmocka_run_group_tests_name("store_etcd", tests, begin, finish);
+}

@@ -1,0 +1,471 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/vtpmd/etcd/session.h"
+#include "tools/vtpmd/log.h"
+
+#include <errno.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define SCHEME	   "etcd://"
+#define PAGE	   6 /* keys: each is half a MiB at most */
+#define SMALL	   1024
+#define AGAIN_MS   300
+#define POOL_MAX   64
+#define NAME_CHARS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
+
+int64_t session_now_ms(void)
+{
+	struct timespec now;
+
+	/* one that goes on while the host sleeps, as etcd's does */
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+bool session_valid(const struct session *s)
+{
+	return s->lease && session_now_ms() < s->renewed_ms + (int64_t)s->o.ttl * 1000;
+}
+
+const char *session_trouble(const struct session *s)
+{
+	if (s->put_back)
+		return "its data are older than they were";
+	if (s->mirror.overflow)
+		return "there is more in the pool than this host can keep";
+	if (!etcd_is_up(s->etcd))
+		return etcd_trouble(s->etcd);
+	return s->ready ? "" : "it is being read";
+}
+
+bool session_accepts(struct session *s, const struct proto_header *h)
+{
+	if (s->put_back)
+		return false;
+	if (!s->cluster_id)
+		s->cluster_id = h->cluster_id;
+	if (h->cluster_id == s->cluster_id && h->revision >= 0)
+		return true;
+	s->put_back = true;
+	log_line(
+		LOG_ERR,
+		"etcd at %s is another cluster than it was: nothing is stored; when that "
+		"is meant, restart vtpmd",
+		etcd_member(s->etcd));
+	return false;
+}
+
+static void advance(struct session *s);
+
+/* Of what was asked for: it is not there; once more in a moment. */
+static void ask_again(struct session *s)
+{
+	struct timeval soon = {.tv_usec = AGAIN_MS * 1000};
+
+	event_add(s->again, &soon);
+}
+
+static void on_again(evutil_socket_t fd, short what, void *ctx)
+{
+	advance(ctx);
+}
+
+/* One question of advance(); its answer goes on. */
+static void ask(struct session *s, enum etcd_method method, const struct cursor *c,
+		etcd_done *done)
+{
+	struct etcd_call *call;
+
+	if (cursor_ok(c) && !etcd_call(s->etcd, method, c->wr, c->pos, done, s, &call))
+		s->asking = true;
+	else
+		ask_again(s);
+}
+
+/* -- the lease ------------------------------------------------------------------ */
+
+static void lose_lease(struct session *s)
+{
+	if (!s->lease)
+		return;
+	s->lease = 0;
+	s->ready = false;
+	log_line(LOG_WARNING, "etcd has ended this host's lease");
+	s->o.on_lease_lost(s->o.ctx);
+	ask_again(s);
+}
+
+static void on_renewed(void *ctx, int rc, const uint8_t *buf, size_t len)
+{
+	struct session *s = ctx;
+	struct proto_reply r;
+
+	s->renewing = false;
+	if (rc == -ENOENT) {
+		lose_lease(s);
+		return;
+	}
+	if (rc || proto_lease_reply(buf, len, &r) || !session_accepts(s, &r.header) ||
+	    r.id != s->lease)
+		return;
+	if (!r.ttl)
+		lose_lease(s);
+	else /* the moment of the question counts, not that of the answer */
+		s->renewed_ms = s->renew_sent_ms;
+}
+
+static void renew_now(struct session *s)
+{
+	struct etcd_call *call;
+	uint8_t buf[SMALL];
+	struct cursor c = cursor_writer(buf, sizeof(buf));
+
+	if (!s->lease || s->renewing)
+		return;
+	s->renew_sent_ms = session_now_ms();
+	proto_lease_id(&c, s->lease);
+	s->renewing = !etcd_call(s->etcd, ETCD_LEASE_KEEPALIVE, buf, c.pos, on_renewed, s,
+				 &call);
+}
+
+static void on_renew_time(evutil_socket_t fd, short what, void *ctx)
+{
+	renew_now(ctx);
+}
+
+static void on_shown(void *ctx, int rc, const uint8_t *buf, size_t len)
+{
+	struct session *s = ctx;
+	struct proto_reply r;
+
+	s->asking = false;
+	if (rc == -EACCES)
+		log_line(
+			LOG_ERR,
+			"etcd does not let this host write %salive/%s: give its user the "
+			"role for the pool",
+			s->mirror.prefix, s->mirror.host);
+	if (rc || proto_txn_reply(buf, len, &r, NULL, NULL) ||
+	    !session_accepts(s, &r.header)) {
+		s->lease = 0;
+		ask_again(s);
+		return;
+	}
+	advance(s);
+}
+
+/* So that nobody else can revoke it, who may not write this key. */
+static void show_lease(struct session *s)
+{
+	uint8_t buf[SMALL];
+	struct cursor c = cursor_writer(buf, sizeof(buf));
+	char key[PROTO_KEY_MAX];
+
+	snprintf(key, sizeof(key), "%salive/%s", s->mirror.prefix, s->mirror.host);
+	proto_txn_put(&c, key, s->mirror.host, strlen(s->mirror.host), s->lease);
+	ask(s, ETCD_TXN, &c, on_shown);
+}
+
+static void on_granted(void *ctx, int rc, const uint8_t *buf, size_t len)
+{
+	struct session *s = ctx;
+	struct proto_reply r;
+
+	s->asking = false;
+	if (rc || proto_lease_reply(buf, len, &r) || !r.id ||
+	    !session_accepts(s, &r.header)) {
+		ask_again(s);
+		return;
+	}
+	s->lease = r.id;
+	show_lease(s);
+}
+
+static void want_lease(struct session *s)
+{
+	uint8_t buf[SMALL];
+	struct cursor c = cursor_writer(buf, sizeof(buf));
+
+	s->renewed_ms = session_now_ms();
+	proto_lease_grant(&c, s->o.ttl);
+	ask(s, ETCD_LEASE_GRANT, &c, on_granted);
+}
+
+/* -- the mirror ------------------------------------------------------------------ */
+
+static void keep_kv(void *ctx, const struct proto_kv *kv)
+{
+	struct session *s = ctx;
+
+	mirror_apply(&s->mirror, kv);
+	if (kv->key_len < sizeof(s->after)) {
+		memcpy(s->after, kv->key, kv->key_len);
+		s->after[kv->key_len] = '\0';
+	}
+}
+
+static void on_page(void *ctx, int rc, const uint8_t *buf, size_t len)
+{
+	struct session *s = ctx;
+	struct proto_reply r;
+
+	s->asking = false;
+	if (rc == -EACCES)
+		log_line(
+			LOG_ERR,
+			"etcd does not let this host read %s: give its user the role for "
+			"the pool",
+			s->mirror.prefix);
+	if (rc || proto_range_reply(buf, len, &r, NULL, NULL) ||
+	    !session_accepts(s, &r.header)) {
+		/* compacted: from its begin, as it is now */
+		s->after[0] = '\0';
+		ask_again(s);
+		return;
+	}
+	if (!s->snapshot_rev) {
+		s->snapshot_rev = r.header.revision;
+		mirror_begin(&s->mirror);
+	}
+	if (proto_range_reply(buf, len, &r, keep_kv, s) || !r.more) {
+		mirror_end(&s->mirror);
+		s->rev = s->snapshot_rev;
+		s->synced = true;
+	}
+	advance(s);
+}
+
+static void want_page(struct session *s)
+{
+	uint8_t buf[2 * PROTO_KEY_MAX + SMALL];
+	struct cursor c = cursor_writer(buf, sizeof(buf));
+	char prefix[sizeof(s->mirror.prefix) + 2];
+
+	if (!s->after[0])
+		s->snapshot_rev = 0;
+	snprintf(prefix, sizeof(prefix), "%sv/", s->mirror.prefix);
+	proto_range(&c, prefix, s->after, PAGE, s->snapshot_rev);
+	ask(s, ETCD_RANGE, &c, on_page);
+}
+
+static void apply_event(void *ctx, const struct proto_kv *kv)
+{
+	struct session *s = ctx;
+
+	mirror_apply(&s->mirror, kv);
+	if (kv->mod_revision > s->rev)
+		s->rev = kv->mod_revision;
+}
+
+static void on_watched(void *ctx, int rc, const uint8_t *buf, size_t len)
+{
+	struct session *s = ctx;
+	struct proto_reply r;
+
+	if (rc) {
+		s->watch = NULL;
+		s->ready = false;
+		ask_again(s);
+		return;
+	}
+	if (proto_watch_reply(buf, len, &r, NULL, NULL) || !session_accepts(s, &r.header))
+		return;
+	if (r.canceled) {
+		etcd_cancel(s->watch);
+		s->watch = NULL;
+		s->ready = false;
+		if (r.compact_revision)
+			session_resync(s);
+		else
+			ask_again(s);
+		return;
+	}
+	if (proto_watch_reply(buf, len, &r, apply_event, s))
+		return;
+	s->ready = true;
+	if (!r.fragment)
+		s->o.on_change(s->o.ctx);
+}
+
+/* A read that a majority stands for: what it says is not older than what was seen, unless
+ * etcd's data were put back. */
+static void on_checked(void *ctx, int rc, const uint8_t *buf, size_t len)
+{
+	struct session *s = ctx;
+	struct proto_reply r;
+
+	s->asking = false;
+	if (rc || proto_range_reply(buf, len, &r, NULL, NULL) ||
+	    !session_accepts(s, &r.header)) {
+		ask_again(s);
+		return;
+	}
+	s->checked = r.header.revision >= s->rev;
+	if (!s->checked) {
+		s->put_back = true;
+		log_line(
+			LOG_ERR,
+			"etcd at %s has older data than it had: nothing is stored; find out "
+			"who put them back, and restart vtpmd when that is meant",
+			etcd_member(s->etcd));
+	}
+	advance(s);
+}
+
+static void want_check(struct session *s)
+{
+	uint8_t buf[2 * PROTO_KEY_MAX + SMALL];
+	struct cursor c = cursor_writer(buf, sizeof(buf));
+
+	proto_range(&c, s->mirror.prefix, "", 1, 0);
+	ask(s, ETCD_RANGE, &c, on_checked);
+}
+
+static void want_watch(struct session *s)
+{
+	uint8_t buf[2 * PROTO_KEY_MAX + SMALL];
+	struct cursor c = cursor_writer(buf, sizeof(buf));
+	char prefix[sizeof(s->mirror.prefix) + 2];
+
+	snprintf(prefix, sizeof(prefix), "%sv/", s->mirror.prefix);
+	proto_watch(&c, prefix, s->rev + 1);
+	if (!cursor_ok(&c) || etcd_watch(s->etcd, buf, c.pos, on_watched, s, &s->watch))
+		ask_again(s);
+}
+
+void session_resync(struct session *s)
+{
+	s->synced = s->ready = false;
+	s->after[0] = '\0';
+	if (s->watch) {
+		etcd_cancel(s->watch);
+		s->watch = NULL;
+	}
+	ask_again(s);
+}
+
+/* What is next on the way to "ready". */
+static void advance(struct session *s)
+{
+	if (!etcd_is_up(s->etcd) || s->asking || s->put_back || s->mirror.overflow)
+		return;
+	if (!s->lease)
+		want_lease(s);
+	else if (!s->synced)
+		want_page(s);
+	else if (!s->checked)
+		want_check(s);
+	else if (!s->watch)
+		want_watch(s);
+	else if (!s->ready) {
+		s->ready = true;
+		s->o.on_change(s->o.ctx);
+	}
+}
+
+static void on_link(void *ctx, bool up)
+{
+	struct session *s = ctx;
+
+	if (up) {
+		log_line(LOG_INFO, "connected to etcd at %s", etcd_member(s->etcd));
+		renew_now(s);
+		advance(s);
+		return;
+	}
+	log_line(LOG_INFO, "not connected to etcd: %s", etcd_trouble(s->etcd));
+	s->ready = s->asking = s->checked = false;
+	s->watch = NULL;
+}
+
+/* -- its life ---------------------------------------------------------------------- */
+
+/* The CN of the host's certificate, which is its user's name in etcd as well. */
+static int read_name(const char *path, char name[MIRROR_HOST_MAX])
+{
+	FILE *f = fopen(path, "re");
+	X509 *x = f ? PEM_read_X509(f, NULL, NULL, NULL) : NULL;
+	int n = -1;
+
+	if (x)
+		n = X509_NAME_get_text_by_NID(X509_get_subject_name(x), NID_commonName,
+					      name, MIRROR_HOST_MAX);
+	X509_free(x);
+	if (f)
+		fclose(f);
+	return n > 0 && strspn(name, NAME_CHARS) == (size_t)n ? 0 : -EINVAL;
+}
+
+static int read_url(struct session *s, const char *url, struct error *e)
+{
+	const char *pool = strncmp(url, SCHEME, strlen(SCHEME))
+				   ? NULL
+				   : strchr(url + strlen(SCHEME), '/');
+	size_t n = pool ? strspn(pool + 1, NAME_CHARS) : 0;
+
+	if (!n || n > POOL_MAX || pool[1 + n])
+		return error_set(e, -EINVAL, CAUSE_NOT_CONFIGURED,
+				 "The store \"%.100s\" is not "
+				 "etcd://HOST:PORT,HOST:PORT/POOL.",
+				 url);
+	snprintf(s->mirror.prefix, sizeof(s->mirror.prefix), "/xen-vtpm/1/%s/", pool + 1);
+	return 0;
+}
+
+int session_new(const struct session_options *o, struct session **out, struct error *e)
+{
+	struct session *s = calloc(1, sizeof(*s));
+	struct etcd_options to = {.endpoints = o->url + strlen(SCHEME),
+				  .ca = o->ca,
+				  .cert = o->cert,
+				  .key = o->key,
+				  .on_link = on_link,
+				  .ctx = s};
+	int rc;
+
+	if (!s)
+		return error_set(e, -ENOMEM, CAUSE_INTERNAL, "There is no memory.");
+	s->o = *o;
+	if (!s->o.ttl)
+		s->o.ttl = SESSION_TTL_S;
+	rc = read_url(s, o->url, e);
+	if (!rc)
+		rc = etcd_new(o->base, &to, &s->etcd, e);
+	if (!rc && read_name(o->cert, s->mirror.host))
+		rc = error_set(
+			e, -EINVAL, CAUSE_NOT_CONFIGURED,
+			"The certificate %s has no CN of letters, digits, '_', '.' "
+			"and '-' that could be this host's name in the pool: give "
+			"another --store-cert.",
+			o->cert);
+	if (!rc) {
+		struct timeval often = {.tv_sec = s->o.ttl / 3};
+
+		s->renew = event_new(o->base, -1, EV_PERSIST, on_renew_time, s);
+		s->again = evtimer_new(o->base, on_again, s);
+		if (!s->renew || !s->again || event_add(s->renew, &often))
+			rc = error_set(e, -ENOMEM, CAUSE_INTERNAL, "There is no memory.");
+	}
+	if (rc)
+		session_free(s);
+	else
+		*out = s;
+	return rc;
+}
+
+void session_free(struct session *s)
+{
+	if (!s)
+		return;
+	etcd_free(s->etcd);
+	if (s->renew)
+		event_free(s->renew);
+	if (s->again)
+		event_free(s->again);
+	mirror_free(&s->mirror);
+	free(s);
+}

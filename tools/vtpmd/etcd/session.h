@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A host in a pool: its connection to etcd, its lease, and its mirror of the pool.
+ *
+ *   link up -> lease (granted, and shown at alive/HOST) -> snapshot -> watch -> ready
+ *
+ * A link that breaks ends "ready"; the lease and the mirror stay, and the watch goes on
+ * behind what was seen.  The lease is this host's word that it runs: session_valid() until a
+ * whole TTL after the last renewal was sent, by this host's own clock, so that etcd never
+ * thinks it gone before.
+ */
+#ifndef VTPMD_ETCD_SESSION_H
+#define VTPMD_ETCD_SESSION_H
+
+#include "tools/vtpmd/etcd/etcd.h"
+#include "tools/vtpmd/etcd/mirror.h"
+
+#include <event2/event.h>
+
+#define SESSION_TTL_S	  30
+#define SESSION_TTL_MIN_S 3
+#define SESSION_TTL_MAX_S 300
+
+struct session_options {
+	struct event_base *base;
+	const char *url; /* etcd://HOST:PORT,.../POOL */
+	const char *ca, *cert,
+		*key;	  /* PEM files; the host's name is the certificate's CN */
+	unsigned int ttl; /* s; 0: SESSION_TTL_S */
+	/* Something in the mirror has changed, or the session is ready (again). */
+	void (*on_change)(void *ctx);
+	/* etcd has ended the lease: what was claimed with it is nobody's. */
+	void (*on_lease_lost)(void *ctx);
+	void *ctx;
+};
+
+struct session {
+	struct etcd *etcd;
+	struct mirror mirror;
+	struct session_options o;
+	int64_t lease; /* 0: none */
+	int64_t renewed_ms, renew_sent_ms;
+	bool renewing;
+	uint64_t cluster_id;
+	int64_t rev; /* up to which the mirror is complete */
+	char after[PROTO_KEY_MAX];
+	int64_t snapshot_rev;
+	bool synced, checked, ready, asking;
+	/* etcd's data are older than they were, or another cluster's: nothing is done */
+	bool put_back;
+	struct etcd_call *watch;
+	struct event *renew, *again;
+};
+
+int __must_check session_new(const struct session_options *o, struct session **out,
+			     struct error *e);
+void session_free(struct session *s);
+/* Whether this host's claims hold for certain. */
+bool session_valid(const struct session *s);
+/* Why it is not ready, for people. */
+const char *session_trouble(const struct session *s);
+/* Has a look at an answer's header: false, and nothing of it counts, when it is of a
+ * cluster or of data that were put back. */
+bool session_accepts(struct session *s, const struct proto_header *h);
+/* The mirror is read again as a whole. */
+void session_resync(struct session *s);
+int64_t session_now_ms(void);
+
+#endif

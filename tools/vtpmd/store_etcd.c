@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/vtpmd/store_etcd_private.h"
+
+#include <errno.h>
+#include <openssl/rand.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uuid/uuid.h>
+
+#define END_MS 1000
+#define TIDY_S 2
+
+bool store_etcd_is(const char *root)
+{
+	return !strncmp(root, STORE_ETCD_SCHEME, strlen(STORE_ETCD_SCHEME));
+}
+
+static struct place *place_of(const struct store *s)
+{
+	return store_pool.session ? mirror_find(&store_pool.session->mirror, s->uuid)
+				  : NULL;
+}
+
+/* -- store.h ------------------------------------------------------------------------- */
+
+struct lister {
+	void (*each)(void *ctx, const char *uuid);
+	void *ctx;
+};
+
+static void list_place(void *ctx, struct place *p)
+{
+	struct lister *l = ctx;
+	char text[37];
+
+	uuid_unparse_lower(p->uuid, text);
+	if (mirror_get(p, "vtpm.json"))
+		l->each(l->ctx, text);
+}
+
+static int etcd_list(const char *root, void (*each)(void *ctx, const char *uuid),
+		     void *ctx)
+{
+	struct lister l = {each, ctx};
+
+	if (!store_pool.session)
+		return -ENOTCONN;
+	mirror_each(&store_pool.session->mirror, list_place, &l);
+	return 0;
+}
+
+static int etcd_open(struct store *s, const char *root, bool create)
+{
+	struct place *p = place_of(s);
+
+	s->dir = s->lease = -1;
+	if (!store_pool.session)
+		return -ENOTCONN;
+	if (!create)
+		return p && p->gen_mod ? 0 : -ENOENT;
+	if (p && (p->gen_mod || p->ops))
+		return -EEXIST;
+	p = mirror_place(&store_pool.session->mirror, s->uuid);
+	if (!p || !store_txn_add(p, OP_CREATE))
+		return -ENOMEM;
+	store_txn_send(p);
+	return 0;
+}
+
+static void etcd_close(struct store *s)
+{
+	struct place *p = place_of(s);
+
+	if (!p || p->user != s)
+		return;
+	/* vtpmd ends: its lease goes, or the same host has it again */
+	p->user = NULL;
+}
+
+static bool is_releasing(const struct place *p)
+{
+	const struct place_op *op = p->ops;
+
+	while (op && op->kind != OP_RELEASE)
+		op = op->next;
+	return op != NULL;
+}
+
+static bool is_coming(const struct place *p)
+{
+	const struct place_op *op = p->ops;
+
+	while (op && op->kind != OP_CREATE && (op->kind != OP_CLAIM || op->again))
+		op = op->next;
+	return op != NULL;
+}
+
+static int etcd_claim(struct store *s, struct error *e)
+{
+	struct place *p = place_of(s);
+	int rc;
+
+	if (!p)
+		return error_set(
+			e, -ENOENT, CAUSE_STORE,
+			"The vTPM is not in the pool any more: see `vtpmctl list` "
+			"on the other hosts.");
+	rc = p->answered ? p->claim_rc : 0;
+	p->answered = false;
+	if (rc == -EBUSY)
+		return error_set(
+			e, rc, CAUSE_LEASE,
+			"The vTPM is in use on the host %s: stop it there first, or "
+			"wait until that host's lease has run out.",
+			p->owner);
+	if (rc)
+		return error_set(e, rc, CAUSE_STORE,
+				 "The vTPM could not be claimed in etcd: %s.",
+				 strerror(-rc));
+	p->user = s;
+	if (p->mine && !is_releasing(p))
+		return 0;
+	if (!is_coming(p) && !store_txn_add(p, OP_CLAIM))
+		return error_set(e, -ENOMEM, CAUSE_INTERNAL, "There is no memory.");
+	store_txn_send(p);
+	return -EAGAIN;
+}
+
+static void etcd_release(struct store *s)
+{
+	struct place *p = place_of(s);
+
+	if (!p)
+		return;
+	p->user = NULL;
+	if (!is_releasing(p) && store_txn_add(p, OP_RELEASE))
+		store_txn_send(p);
+}
+
+static int etcd_get(struct store *s, const char *name, size_t max, uint8_t **buf,
+		    size_t *len)
+{
+	struct place *p = place_of(s);
+	const struct mirror_value *v = p ? mirror_get(p, name) : NULL;
+
+	if (!v)
+		return -ENOENT;
+	if (v->len > max)
+		return -EFBIG;
+	*buf = malloc(v->len + 1);
+	if (!*buf)
+		return -ENOMEM;
+	memcpy(*buf, v->buf, v->len);
+	*len = v->len;
+	return 0;
+}
+
+/* Whether another host has it: what this one knows of it is not for keeping. */
+static bool is_anothers(const struct place *p)
+{
+	return !p->mine && !is_coming(p) && p->owner_mod &&
+	       strcmp(p->owner, store_pool.session->mirror.host) != 0;
+}
+
+static int etcd_set(struct store *s, const char *name, const void *buf, size_t len)
+{
+	struct place *p = place_of(s);
+	struct place_op *op;
+	int rc;
+
+	if (!p)
+		return -ENOENT;
+	if (is_anothers(p))
+		return 0;
+	if (len + STORE_TXN_KEYS_ROOM > ETCD_REQUEST_MAX)
+		return -EFBIG;
+	op = store_txn_add(p, OP_WRITE);
+	if (!op)
+		return -ENOMEM;
+	rc = store_txn_change(op, name, buf, len);
+	if (rc) {
+		store_txn_drop_last(p, op);
+		return rc;
+	}
+	store_txn_apply(op);
+	store_txn_send(p);
+	return 0;
+}
+
+static int etcd_erase(struct store *s, const char *name, bool whole)
+{
+	struct place *p = place_of(s);
+	char prev[MIRROR_NAME_MAX + 8];
+	struct place_op *op;
+	int rc = 0;
+
+	if (!p)
+		return -ENOENT;
+	snprintf(prev, sizeof(prev), "%s.prev", name);
+	if (!mirror_get(p, prev) && (!whole || !mirror_get(p, name)))
+		return 0;
+	op = store_txn_add(p, OP_WRITE);
+	if (!op)
+		return -ENOMEM;
+	if (mirror_get(p, prev))
+		rc = store_txn_change(op, prev, NULL, 0);
+	if (!rc && whole && mirror_get(p, name))
+		rc = store_txn_change(op, name, NULL, 0);
+	if (rc) {
+		store_txn_drop_last(p, op);
+		return rc;
+	}
+	store_txn_apply(op);
+	store_txn_send(p);
+	return 0;
+}
+
+/* As store_folder.c's; 1: it is stored already. */
+static int compare_put(const struct store_put *put, const struct mirror_value *old)
+{
+	struct envelope_head h;
+	int rc = envelope_head_parse(put->object, old->buf, old->len, &h);
+
+	if (rc)
+		return rc;
+	if (put->head.seq == h.seq && old->len == put->len &&
+	    !memcmp(old->buf, put->buf, put->len))
+		return 1;
+	return put->head.seq <= h.seq ? -ESTALE : 0;
+}
+
+/* The header before it is kept, for one that the anchor knows better (anchor.h). */
+static int add_put(struct place_op *op, struct store_put *put,
+		   const struct mirror_value *old)
+{
+	int rc = store_txn_change(op, store_name(put->object), put->buf, put->len);
+
+	if (!rc && old && put->object == CHANNEL_OBJECT_HEADER)
+		rc = store_txn_change(op, "header.prev", old->buf, old->len);
+	return rc;
+}
+
+static int etcd_put(struct store_put *put)
+{
+	struct place *p = place_of(put->store);
+	const struct mirror_value *old;
+	struct place_op *op;
+	int rc;
+
+	if (!p)
+		return -ESTALE;
+	old = mirror_get(p, store_name(put->object));
+	rc = old ? compare_put(put, old) : 0;
+	if (rc) {
+		store_put_end(put, rc < 0 ? rc : 0);
+		return 0;
+	}
+	op = store_txn_add(p, OP_WRITE);
+	if (!op)
+		return -ENOMEM;
+	rc = add_put(op, put, old);
+	if (rc || store_txn_size(op) > ETCD_REQUEST_MAX) {
+		store_txn_drop_last(p, op);
+		return rc ? rc : -EFBIG;
+	}
+	if (put->now) {
+		store_txn_apply(op);
+		store_put_end(put, 0);
+	} else {
+		op->put = put;
+	}
+	store_txn_send(p);
+	return 0;
+}
+
+static int etcd_remove(struct store *s, const char *root)
+{
+	struct place *p = place_of(s);
+
+	if (!p)
+		return 0;
+	while (p->values)
+		if (mirror_set(&store_pool.session->mirror, p, p->values->name, NULL, 0))
+			break;
+	p->user = NULL;
+	if (!store_txn_add(p, OP_REMOVE))
+		return -ENOMEM;
+	store_txn_send(p);
+	return 0;
+}
+
+static bool etcd_is_here(const struct store *s)
+{
+	struct place *p = place_of(s);
+
+	return p && (p->owner_mod ? p->mine : store_txn_was_here(p));
+}
+
+static bool etcd_is_settled(const struct store *s)
+{
+	struct place *p = place_of(s);
+
+	return !p || !p->ops;
+}
+
+const struct store_ops store_etcd = {
+	.list = etcd_list,
+	.open = etcd_open,
+	.close = etcd_close,
+	.claim = etcd_claim,
+	.release = etcd_release,
+	.get = etcd_get,
+	.set = etcd_set,
+	.put = etcd_put,
+	.erase = etcd_erase,
+	.remove = etcd_remove,
+	.is_here = etcd_is_here,
+	.is_settled = etcd_is_settled,
+};
+
+bool store_etcd_is_taken_over(const struct store *s)
+{
+	struct place *p = place_of(s);
+
+	return p && p->mine && p->taken_over;
+}
+
+const char *store_etcd_owner(const struct store *s)
+{
+	struct place *p = place_of(s);
+
+	return p && p->owner_mod ? p->owner : "";
+}
+
+/* -- begin and end ------------------------------------------------------------------- */
+
+/* What this host had last, and nobody has since: its stub domain may run. */
+static void take_own(void *ctx, struct place *p)
+{
+	bool ours = !strcmp(p->owner, store_pool.session->mirror.host);
+
+	p->changed = false;
+	if ((p->owner_mod ? ours : store_txn_was_here(p)) && !p->mine && !p->ops &&
+	    store_txn_add(p, OP_CLAIM))
+		store_txn_send(p);
+}
+
+/* Runs the loop, in which nothing else is yet (or any more), until it is so. */
+static bool run_until(bool (*is_done)(void), int64_t ms)
+{
+	static const struct timeval often = {.tv_usec = 20000};
+	int64_t end = session_now_ms() + ms;
+
+	while (!is_done() && session_now_ms() < end) {
+		(void)event_base_loopexit(store_pool.o.base, &often);
+		(void)event_base_dispatch(store_pool.o.base);
+	}
+	return is_done();
+}
+
+static bool is_read(void)
+{
+	return store_pool.session->ready;
+}
+
+static bool has_no_ops(void)
+{
+	return !store_pool.ops;
+}
+
+int store_etcd_begin(const struct store_etcd_options *o, struct error *e)
+{
+	struct session_options to = {.base = o->base,
+				     .url = o->url,
+				     .ca = o->ca,
+				     .cert = o->cert,
+				     .key = o->key,
+				     .ttl = o->ttl,
+				     .on_change = store_txn_on_change,
+				     .on_lease_lost = store_txn_on_lease_lost};
+	static const struct timeval often = {.tv_sec = TIDY_S};
+	int rc;
+
+	store_pool.o = *o;
+	store_add(STORE_ETCD_SCHEME, &store_etcd);
+	store_pool.loading = true;
+	store_pool.retry = evtimer_new(o->base, store_txn_on_retry, NULL);
+	store_pool.tidy = event_new(o->base, -1, EV_PERSIST, store_txn_on_tidy, NULL);
+	if (!store_pool.retry || !store_pool.tidy ||
+	    RAND_bytes(store_pool.run, sizeof(store_pool.run)) != 1)
+		return error_set(e, -ENOMEM, CAUSE_INTERNAL, "There is no memory.");
+	rc = session_new(&to, &store_pool.session, e);
+	if (rc)
+		return rc;
+	if (!run_until(is_read, STORE_ETCD_WAIT_S * 1000))
+		return error_set(e, -ETIMEDOUT, CAUSE_STORE,
+				 "The pool cannot be read from etcd: %s.",
+				 session_trouble(store_pool.session));
+	mirror_each(&store_pool.session->mirror, take_own, NULL);
+	if (!run_until(has_no_ops, STORE_ETCD_WAIT_S * 1000))
+		return error_set(
+			e, -ETIMEDOUT, CAUSE_STORE,
+			"What this host had in the pool cannot be claimed in etcd: "
+			"%s.",
+			session_trouble(store_pool.session));
+	store_pool.loading = false;
+	return event_add(store_pool.tidy, &often)
+		       ? error_set(e, -ENOMEM, CAUSE_INTERNAL, "There is no memory.")
+		       : 0;
+}
+
+void store_etcd_end(void)
+{
+	if (!store_pool.session)
+		return;
+	store_pool.o.on_foreign = NULL;
+	(void)run_until(has_no_ops, END_MS);
+	for (size_t i = 0; i < ARRAY_SIZE(store_pool.session->mirror.places); i++)
+		for (struct place *p = store_pool.session->mirror.places[i]; p;
+		     p = p->next)
+			while (p->ops)
+				store_txn_pop(p);
+	event_free(store_pool.retry);
+	event_free(store_pool.tidy);
+	session_free(store_pool.session);
+	store_pool.session = NULL;
+}
