@@ -93,6 +93,50 @@ void firmware_observe(struct firmware *f, const uint8_t *cmd, size_t len,
 	f->platform_auth_len = n;
 }
 
+/* TCG EK Credential Profile 2.5, 2.2.1.4 and 2.2.1.5: of EK templates and certificates. */
+#define EK_FIRST 0x01c00000u
+#define EK_LAST	 0x01c07fffu
+
+/* TPM2_NV_DefineSpace of an index that only its own policy deletes, which may be one that nobody
+ * can satisfy; c is behind the handle.  A session encrypts the first parameter alone. */
+static bool defines_for_good(struct cursor *c)
+{
+	uint32_t index, attributes;
+
+	(void)cursor_bytes(c, cursor_u32(c)); /* authorizationSize */
+	(void)cursor_bytes(c, cursor_u16(c)); /* auth */
+	(void)cursor_u16(c);		      /* publicInfo: size */
+	index = cursor_u32(c);
+	(void)cursor_u16(c); /* nameAlg */
+	attributes = cursor_u32(c);
+	return cursor_ok(c) && index >= EK_FIRST && index <= EK_LAST &&
+	       attributes & TPMA_NV_POLICY_DELETE;
+}
+
+bool firmware_withholds(const uint8_t *cmd, size_t len)
+{
+	struct cursor c = cursor_reader(cmd, len);
+	uint32_t code, handle;
+
+	(void)cursor_u16(&c); /* tag */
+	(void)cursor_u32(&c); /* size */
+	code = cursor_u32(&c);
+	handle = cursor_u32(&c);
+	if (!cursor_ok(&c))
+		return false;
+	switch (code) {
+	case TPM2_CC_ChangeEPS:
+	case TPM2_CC_ChangePPS:
+		return true;
+	case TPM2_CC_Clear:
+		return handle == TPM2_RH_PLATFORM;
+	case TPM2_CC_NV_DefineSpace:
+		return defines_for_good(&c);
+	default:
+		return false;
+	}
+}
+
 int firmware_start(struct firmware *f)
 {
 	struct tpm2_cmd c = {.transport = &engine_tpm};
@@ -151,11 +195,24 @@ void firmware_wipe(struct firmware *f)
 	OPENSSL_cleanse(f, sizeof(*f));
 }
 
+#define ALL_PCRS   ((1u << TPM2_PCRS) - 1)
+#define SHA256_BIT 2u
+
+/* The banks that the TPM has PCRs of, and those of which it has all. */
+static void sort_banks(const uint32_t pcrs[TPM2_BANKS], uint8_t *some, uint8_t *whole)
+{
+	*some = *whole = 0;
+	for (unsigned int i = 0; i < TPM2_BANKS; i++) {
+		*some |= (uint8_t)(pcrs[i] ? 1u << i : 0);
+		*whole |= (uint8_t)((pcrs[i] & ALL_PCRS) == ALL_PCRS ? 1u << i : 0);
+	}
+}
+
 int firmware_banks(uint8_t banks)
 {
 	struct tpm2_cmd c = {.transport = &engine_tpm};
 	uint32_t pcrs[TPM2_BANKS];
-	unsigned int now = 0, i;
+	uint8_t some, whole;
 	int rc = tpm2_startup(&c);
 
 	/* this start alone follows a crash: the next one is orderly */
@@ -163,12 +220,28 @@ int firmware_banks(uint8_t banks)
 		rc = firmware_clock(&c);
 	if (!rc)
 		rc = tpm2_get_banks(&c, pcrs);
-	for (i = 0; !rc && i < TPM2_BANKS; i++)
-		now |= pcrs[i] ? 1u << i : 0;
-	if (!rc && now != banks)
+	if (rc)
+		return rc;
+	sort_banks(pcrs, &some, &whole);
+	banks = banks ? banks : some | SHA256_BIT;
+	if (some != banks || whole != banks)
 		rc = tpm2_pcr_allocate(&c, NULL, banks);
 	/* Whatever comes next finds the TPM as it is after a power-on. */
 	return rc ? rc : engine_power_cycle();
+}
+
+int firmware_banks_are_whole(bool *are)
+{
+	struct tpm2_cmd c = {.transport = &engine_tpm};
+	uint32_t pcrs[TPM2_BANKS];
+	uint8_t some, whole;
+	int rc = tpm2_get_banks(&c, pcrs);
+
+	if (rc)
+		return rc;
+	sort_banks(pcrs, &some, &whole);
+	*are = some == whole && whole & SHA256_BIT;
+	return 0;
 }
 
 /* Ordinals and values of TPM Main, Parts 2 and 3, level 2, revision 116 */

@@ -21,6 +21,7 @@
 #include "lib/error.h"
 #include "lib/tpm2/cmd.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -54,6 +55,11 @@ void firmware_wipe(struct firmware *f);
  */
 void firmware_observe(struct firmware *f, const uint8_t *cmd, size_t len,
 		      const uint8_t *rsp, size_t rsp_len);
+/* Whether a command of an HVM guest is refused, who holds the platform hierarchy as its firmware,
+ * or its root where that leaves it open: what would give the TPM another identity, take from its
+ * owner all that is in it (who clears it by TPM_RH_LOCKOUT), or put an NV index in the place of
+ * an EK certificate that nobody can delete. */
+bool firmware_withholds(const uint8_t *cmd, size_t len);
 /* platformAuth; it points into *f. */
 struct tpm2_auth firmware_auth(const struct firmware *f);
 
@@ -64,14 +70,18 @@ struct tpm2_auth firmware_auth(const struct firmware *f);
  */
 
 /*
- * The PCR banks that the operator chose for a TPM 2.0: TPM2_PCR_Allocate asks for the
- * platform's authorization, which no guest has.
+ * The PCR banks of a TPM 2.0.  TPM2_PCR_Allocate asks for the platform's authorization, which an
+ * HVM guest's firmware may leave to its root: he could take PCRs from a bank, or a whole one, for
+ * good.  What he allocated ends with this run of the vTPM.
  */
 
 /* Starts a TPM that was just powered on; when it has other banks than these (bit n: the
- * n-th of SHA-1, SHA-256, SHA-384, SHA-512), allocates them, and powers it on again.
- * The TPM keeps them.  -errno */
+ * n-th of SHA-1, SHA-256, SHA-384, SHA-512), or not all PCRs of them, allocates them, and powers
+ * it on again.  The TPM keeps them.  0: none were chosen; those that it has, and SHA-256.
+ * -errno */
 int __must_check firmware_banks(uint8_t banks);
+/* Whether a TPM that runs has all PCRs of SHA-256, and of no other bank a part.  -errno */
+int __must_check firmware_banks_are_whole(bool *are);
 
 /*
  * The manager in the place of a machine's firmware, for a TPM 1.2.

@@ -353,6 +353,22 @@ static int start_engine(struct vtpm *v)
 	return rc;
 }
 
+/* Where no banks were chosen, start_engine() did not look at them. */
+static int restore_banks(struct vtpm *v)
+{
+	bool whole;
+	int rc = firmware_banks_are_whole(&whole);
+
+	if (rc || whole)
+		return rc;
+	hostchan_log(v->chan, LOG_WARNING,
+		     "a guest had taken PCRs from its banks: they are allocated again");
+	rc = engine_power_cycle();
+	if (!rc)
+		rc = firmware_banks(0);
+	return rc ? rc : start_firmware(v);
+}
+
 /* Before anybody is offered this TPM: powers it on, compares its endorsement keys with
  * the header, writes there those that it did not know, and tells vtpmd.  New keys take
  * longer than a guest would wait. */
@@ -366,24 +382,11 @@ static int begin_vtpm(struct vtpm *v)
 				 "vtpmd sent certificates that do not belong into a TPM: "
 				 "install vtpmd and the vTPM manager of one version");
 	rc = start_firmware(v);
+	if (!rc && !tpm12)
+		rc = restore_banks(v);
 	if (rc)
 		return firmware_failed(rc, &v->error);
 	return tpm12 ? 0 : report(v);
-}
-
-/* A firmware that holds the platform hierarchy could give the TPM another identity, or
- * take from its owner all that is in it, at each boot.  An owner clears it by TPM_RH_LOCKOUT. */
-static bool is_withheld(const uint8_t *cmd, size_t len)
-{
-	struct cursor c = cursor_reader(cmd, len);
-	uint32_t code, handle;
-
-	(void)cursor_u16(&c); /* tag */
-	(void)cursor_u32(&c); /* size */
-	code = cursor_u32(&c);
-	handle = cursor_u32(&c);
-	return cursor_ok(&c) && (code == TPM2_CC_ChangeEPS || code == TPM2_CC_ChangePPS ||
-				 (code == TPM2_CC_Clear && handle == TPM2_RH_PLATFORM));
 }
 
 static void answer_code(uint32_t code, uint8_t *rsp, size_t *rsp_len)
@@ -416,7 +419,7 @@ static int execute_vtpm(void *ctx, uint8_t locality, const uint8_t *cmd, size_t 
 	int rc = 0;
 
 	v->move.touched = true;
-	if (v->crb && is_withheld(cmd, len))
+	if (v->crb && firmware_withholds(cmd, len))
 		answer_code(TPM2_RC_DISABLED, rsp, rsp_len);
 	else if (!vendor_execute(&vendor, cmd, len, rsp, rsp_len))
 		rc = execute_engine(v, locality, cmd, len, rsp, rsp_len);

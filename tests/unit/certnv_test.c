@@ -21,6 +21,8 @@
 #define CC_READ	      0x14e
 #define CC_READPUBLIC 0x169
 #define OWNER_INDEX   0x00020002u /* ownerwrite, ownerread */
+#define POLICY_DELETE 0x00000400u
+#define FOR_GOOD      (0x40010001u | POLICY_DELETE) /* platformcreate, ppread, ppwrite */
 #define RC_LOCKED     0x148
 #define RC_NV_AUTH    0x149
 
@@ -211,6 +213,55 @@ static void a_guests_index_with_the_same_bytes_is_replaced(void **unused)
 	assert_int_equal(attributes(EK_RSA), 0x62072801);
 }
 
+/* Root in an HVM guest whose firmware left the platform hierarchy open. */
+static void define_as_platform(uint32_t index, uint32_t attributes)
+{
+	const struct tpm2_auth auth = firmware_auth(&firmware);
+	size_t mark;
+
+	tpm2_begin(&command, CC_DEFINE);
+	cursor_put_u32(&command.in, TPM2_RH_PLATFORM);
+	tpm2_authorize(&command, &auth, 0);
+	cursor_put_u16(&command.in, 3);
+	cursor_put(&command.in, "own", 3);
+	mark = cursor_mark_u16(&command.in);
+	cursor_put_u32(&command.in, index);
+	cursor_put_u16(&command.in, 0x0b);
+	cursor_put_u32(&command.in, attributes);
+	cursor_put_u16(&command.in, 32);
+	cursor_put(&command.in, der, 32); /* authPolicy, which nothing satisfies */
+	cursor_put_u16(&command.in, 8);
+	cursor_patch_u16(&command.in, mark);
+	assert_int_equal(tpm2_run(&command), 0);
+}
+
+static bool withholds(size_t len)
+{
+	return firmware_withholds(command.cmd, len);
+}
+
+/* It would be there for good, Clear or not, and so it is not executed for a guest. */
+static void one_that_only_its_policy_deletes(void **unused)
+{
+	unsigned int good;
+
+	set(EK_RSA, der, 300);
+	define_as_platform(EK_RSA, FOR_GOOD);
+	assert_true(withholds(command.in.pos));
+	for (size_t n = 0; n + 42 < command.in.pos; n++)
+		assert_false(withholds(n));
+	assert_int_equal(certnv_apply(&want, &firmware, &good), -EREMOTEIO);
+	/* what is nobody's else's place is the guest's */
+	define_as_platform(OTHER, FOR_GOOD);
+	assert_false(withholds(command.in.pos));
+	define_as_platform(EK_ECC, FOR_GOOD & ~POLICY_DELETE);
+	assert_false(withholds(command.in.pos));
+	want.one[TPM2_CERT_RSA2048].len = 0;
+	want.keeps_others = true;
+	set(EK_ECC, der, 300);
+	apply(1);
+}
+
 static void what_has_no_place_is_refused(void **unused)
 {
 	assert_int_equal(certnv_set(&want, OTHER, der, 300), -EINVAL);
@@ -249,6 +300,7 @@ int main(void)
 		T(one_that_is_not_wanted_goes),
 		T(a_guests_own_index_stays_until_there_is_one),
 		T(a_guests_index_with_the_same_bytes_is_replaced),
+		T(one_that_only_its_policy_deletes),
 		T(what_has_no_place_is_refused),
 		T(a_full_memory_is_told),
 	};

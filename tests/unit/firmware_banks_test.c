@@ -76,6 +76,61 @@ static void others_take_their_place(void **unused)
 	are(true, true, true, true);
 }
 
+/* Root in an HVM guest, by the platform hierarchy that its firmware left open: only these PCRs
+ * of these banks, from the next power-on on. */
+static void allocate(uint8_t sha256, uint8_t sha384)
+{
+	static const uint16_t banks[] = {4, 11, 12, 13};
+	const uint8_t pcrs[] = {0, sha256, sha384, 0};
+
+	assert_int_equal(tpm2_startup(&command), 0);
+	tpm2_begin(&command, 0x12b);
+	cursor_put_u32(&command.in, 0x4000000c);
+	cursor_put(&command.in, "\0\0\0\x09\x40\0\0\x09\0\0\0\0\0", 13);
+	cursor_put_u32(&command.in, 4);
+	for (size_t i = 0; i < 4; i++) {
+		cursor_put_u16(&command.in, banks[i]);
+		cursor_put_u8(&command.in, 3);
+		cursor_put_u8(&command.in, pcrs[i]); /* 0 to 7 */
+		cursor_put_u8(&command.in, pcrs[i]);
+		cursor_put_u8(&command.in, pcrs[i] ? 0xfe : 0); /* 16 */
+	}
+	command.cmd[1] = 2; /* TPM_ST_SESSIONS */
+	assert_int_equal(tpm2_run(&command), 0);
+	assert_int_equal(engine_power_cycle(), 0);
+}
+
+static bool are_whole(void)
+{
+	bool are = false;
+
+	assert_int_equal(firmware_start(&firmware), 0);
+	assert_int_equal(firmware_banks_are_whole(&are), 0);
+	return are;
+}
+
+static void a_part_of_one_is_none(void **unused)
+{
+	assert_true(are_whole());
+	assert_int_equal(engine_power_cycle(), 0);
+	allocate(0x7f, 0);
+	assert_false(are_whole());
+	assert_int_equal(engine_power_cycle(), 0);
+	assert_int_equal(firmware_banks(2), 0);
+	assert_true(are_whole());
+	assert_true(!has(4) && has(11) && !has(12) && !has(13));
+}
+
+static void none_were_chosen(void **unused)
+{
+	allocate(0, 0xff);
+	assert_false(are_whole());
+	assert_int_equal(engine_power_cycle(), 0);
+	assert_int_equal(firmware_banks(0), 0);
+	assert_true(are_whole());
+	assert_true(!has(4) && has(11) && has(12) && !has(13));
+}
+
 static void a_broken_tpm_has_none(void **unused)
 {
 	assert_int_equal(engine_close(), 0);
@@ -89,6 +144,8 @@ int main(void)
 		T(they_are_as_chosen_and_stay),
 		T(asked_for_again_nothing_changes),
 		T(others_take_their_place),
+		T(a_part_of_one_is_none),
+		T(none_were_chosen),
 		T(a_broken_tpm_has_none),
 	};
 	return cmocka_run_group_tests_name("firmware_banks", tests, NULL, NULL);
