@@ -26,4 +26,6 @@ ppi_UNIT_SRCS := lib/ppi.c
 UNIT_TESTS += crb_serve
 crb_serve_UNIT_SRCS := $(addprefix frontend/crb/,serve.c crb.c ring.c ioreq.c) lib/ppi.c lib/cursor.c
 crb_serve_UNIT_LIBS := $(CRB_LIBS)
-$(BUILD)/san/frontend/crb/%.o $(BUILD)/san/tests/unit/crb_serve_test.o: CPPFLAGS += -D__XEN_TOOLS__
+UNIT_TESTS += crb_ioreq
+crb_ioreq_UNIT_SRCS := frontend/crb/ioreq.c
+$(BUILD)/san/frontend/crb/%.o $(BUILD)/san/tests/unit/crb_serve_test.o $(BUILD)/san/tests/unit/crb_ioreq_test.o: CPPFLAGS += -D__XEN_TOOLS__

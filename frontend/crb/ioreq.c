@@ -110,23 +110,50 @@ static int map_buffer(struct handles *h, struct ioreq_server *q)
 	return fail(h, "the command buffer");
 }
 
+static int begin_server(struct handles *h, struct ioreq_server *q, struct saved *s,
+			xenevtchn_handle *events)
+{
+	int rc = make_server(h, s);
+
+	if (!rc)
+		rc = map_server(h, q, s);
+	if (!rc)
+		rc = start_server(h, s);
+	return rc ? rc : bind_vcpus(h, q, s, events);
+}
+
+/* Those to a server that Xen has destroyed: each guest could use domain 0's up otherwise. */
+static void unbind_vcpus(const struct saved *s, xenevtchn_handle *events)
+{
+	for (unsigned int n = 0; n < s->vcpus; n++)
+		(void)!xenevtchn_unbind(events, s->vcpu_port[n]);
+}
+
+static int find_server(struct handles *h, struct ioreq_server *q, struct saved *s,
+		       enum ioreq_how how, xenevtchn_handle *events)
+{
+	int rc = map_server(h, q, s);
+
+	if (rc == -ENOENT) {
+		if (how != IOREQ_REBIND)
+			unbind_vcpus(s, events);
+		return begin_server(h, q, s, events);
+	}
+	return rc || how != IOREQ_REBIND ? rc : bind_vcpus(h, q, s, events);
+}
+
 static int open_all(struct handles *h, struct ioreq_server *q, struct saved *s,
 		    enum ioreq_how how, xenevtchn_handle *events)
 {
-	bool runs = how == IOREQ_RESUME || how == IOREQ_REBIND;
 	int rc = open_handles(h);
 
 	if (!rc)
 		rc = map_buffer(h, q);
-	if (!rc && !runs)
-		rc = make_server(h, s);
-	if (!rc)
-		rc = map_server(h, q, s);
-	if (!rc && !runs)
-		rc = start_server(h, s);
-	if (!rc && how != IOREQ_RESUME)
-		rc = bind_vcpus(h, q, s, events);
-	return rc;
+	if (rc)
+		return rc;
+	return how == IOREQ_NEW || how == IOREQ_RESTORE
+		       ? begin_server(h, q, s, events)
+		       : find_server(h, q, s, how, events);
 }
 
 int ioreq_open(struct ioreq_server *q, struct saved *s, enum ioreq_how how,

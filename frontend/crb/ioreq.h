@@ -20,6 +20,7 @@ enum ioreq_how {
 	IOREQ_RESTORE, /* its RAM came out of a file, with the pages in it */
 	IOREQ_RESUME,  /* it runs, and a vtpm-crb before this one has died ... */
 	IOREQ_REBIND,  /* ... and its event channels have gone with it */
+	IOREQ_RENEW,   /* as RESUME, and the guest's device was made anew */
 };
 
 struct ioreq_server {
@@ -30,7 +31,9 @@ struct ioreq_server {
 };
 
 /* Makes the server, or goes on with that of *s, which gets its id and its ports; it has
- * the guest's accesses from then on.  0, or -errno and *what: the call that failed. */
+ * the guest's accesses from then on.  A soft reset of the guest (kexec) takes the server along,
+ * and the event channels: then they are made anew.  0, or -errno and *what: the call that
+ * failed. */
 int __must_check ioreq_open(struct ioreq_server *q, struct saved *s, enum ioreq_how how,
 			    xenevtchn_handle *events, const char **what);
 /* Gives back all that is of the guest, so that its domain can go. */

@@ -28,13 +28,14 @@
 #define GRANTS_FD 4
 
 static const char usage[] =
-	"Usage: vtpm-crb new|restore|resume|rebind FILE UID:GID\n"
+	"Usage: vtpm-crb new|restore|resume|rebind|renew FILE UID:GID\n"
 	"The TPM of an HVM guest.  vtpmd starts it, with /dev/xen/evtchn as descriptor 3,\n"
 	"and /dev/xen/gntalloc as 4.\n"
 	"  new      the guest has not run yet\n"
 	"  restore  it was restored, and FILE is of when it was saved\n"
 	"  resume   it runs, and the descriptors have what a vtpm-crb that died had opened\n"
 	"  rebind   it runs, and they are new: a command that was executing fails\n"
+	"  renew    as resume, and the guest's device was made anew: kexec, vtpm-attach\n"
 	"  FILE     what outlives this process\n"
 	"  UID:GID  whom it becomes\n";
 
@@ -47,10 +48,9 @@ struct options {
 static bool parse_options(struct options *o, int argc, char **argv)
 {
 	static const char *const hows[] = {
-		[IOREQ_NEW] = "new",
-		[IOREQ_RESTORE] = "restore",
-		[IOREQ_RESUME] = "resume",
-		[IOREQ_REBIND] = "rebind",
+		[IOREQ_NEW] = "new",	   [IOREQ_RESTORE] = "restore",
+		[IOREQ_RESUME] = "resume", [IOREQ_REBIND] = "rebind",
+		[IOREQ_RENEW] = "renew",
 	};
 	unsigned int how;
 
@@ -174,7 +174,7 @@ static int offer_ring(const struct saved *s)
 
 static int set_up(struct device *d, const struct options *o)
 {
-	bool is_new = o->how != IOREQ_RESUME;
+	bool is_new = o->how != IOREQ_RESUME && o->how != IOREQ_RENEW;
 	const char *what = "";
 	int rc = map_saved(d, o);
 
@@ -206,10 +206,10 @@ static int set_up(struct device *d, const struct options *o)
 	/* its RAM was saved before the response came */
 	if (o->how == IOREQ_RESTORE)
 		crb_deliver(&d->crb);
-	rc = is_new ? offer_ring(d->saved) : 0;
+	/* who resumes has offered it */
+	rc = o->how != IOREQ_RESUME ? offer_ring(d->saved) : 0;
 	if (rc)
 		return rc;
-	/* who resumes offers no ring */
 	d->saved->bound = 1;
 	d->saved->pid = getpid();
 	return rc;

@@ -229,6 +229,43 @@ DEBIAN = [
     script.startup(script.CLEAR), *script.read_pcrs()]
 
 
+RESETS = [script.extend(8), script.get_random(), *script.read_pcrs(), "r",
+          script.get_random(), *script.read_pcrs(), script.startup(script.CLEAR), "r",
+          script.get_random(), *script.read_pcrs()]
+
+
+def soft_reset(lab):
+    """an HVM guest that Xen resets softly, as by kexec, finds its TPM, and the PCRs that it had"""
+    lab.up()
+    guest = Sleeper(lab, RESETS, lab.our_bios())
+    _, random, *before = guest.responses("resets")
+    check(script.code_of(random) == 0 and any(script.pcrs_of(before)[8]), f"{random.hex()}, {before}")
+    for word in ("resets", "end"):
+        guest.taken = 0     # its new QEMU begins with an empty file
+        guest.until("reset")
+        responses = guest.responses(word)
+        check(codes(responses[:4]) == [0] * 4, f"behind a soft reset: {codes(responses)}")
+        check(script.pcrs_of(responses[1:4]) == script.pcrs_of(before), "it has other PCRs")
+        check(codes(responses[4:]) in ([], [RC_INITIALIZE]), f"TPM2_Startup: {codes(responses)}")
+    check(lab.host.must("pgrep -c -x vtpm-crb").strip() == "1", "there is not one vtpm-crb")
+    guest.end()
+
+
+def page_given_back(lab):
+    """an HVM guest gives the page of its TPM's buffer back: its vtpm-crb goes on, and its end leaves nothing"""
+    lab.up()
+    guest = Sleeper(lab, [script.get_random(), "b"] + 9 * [script.get_random()], lab.our_bios())
+    crb = lab.host.must("pgrep -x vtpm-crb")
+    guest.until("end")
+    check(lab.host.must("pgrep -x vtpm-crb") == crb, "vtpm-crb did not survive it")
+    lab.host.must("pkill -KILL -x vtpm-crb")
+    lab.wait("that vtpmd gives it up", lambda: lab.host.run(
+        f"journalctl -u vtpmd | grep -q '{NAME}: .* its vtpm-crb ends again and again'")[0] == 0, 60)
+    guest.end()
+    check(lab.host.run("pgrep -x vtpm-crb")[0] != 0, "a vtpm-crb is left")
+    lab.wait("that no guest uses the vTPM", lambda: not lab.show(NAME).get("guest"), 60)
+
+
 def other_bios(lab):
     """with a BIOS that starts no TPM an HVM guest's goes on over S3; another guest finds nothing that one saved"""
     if NAME not in lab.uuid:
@@ -253,4 +290,4 @@ def other_bios(lab):
     guest.end()
 
 
-CASES = [wakes, unsaved, other_bios]
+CASES = [wakes, unsaved, soft_reset, page_given_back, other_bios]

@@ -48,6 +48,7 @@ struct crb_process {
 	unsigned int requests;	    /* of physical presence that were noted */
 	struct event *over; /* its guest has ended; the time that it has for its end */
 	bool resumes;	    /* one before it was ready once */
+	bool renews;	    /* the next one offers the ring to the manager again */
 	int64_t ends[ENDS_MAX]; /* stamp_ms() */
 };
 
@@ -283,6 +284,7 @@ static bool ends_too_often(struct crb_process *p)
 static void resume_crb(struct crb_process *p)
 {
 	bool keeps = p->saved->bound && crb_devices_are_open(&p->devices);
+	const char *how;
 	int rc;
 
 	if (!keeps)
@@ -290,7 +292,9 @@ static void resume_crb(struct crb_process *p)
 	rc = keeps ? 0 : open_devices(p);
 
 	p->resumes = true;
-	if (rc || spawn_crb(p, keeps ? "resume" : "rebind"))
+	how = p->renews ? "renew" : "resume";
+	p->renews = false;
+	if (rc || spawn_crb(p, keeps ? how : "rebind"))
 		log_line(LOG_ERR, "vTPM %s: vtpm-crb could not be started", p->name);
 }
 
@@ -312,7 +316,7 @@ static void on_crb_end(evutil_socket_t fd, short what, void *ctx)
 			 p->resumes ? "ends again and again" : "did not get ready");
 		return;
 	}
-	if (!p->saved->lost)
+	if (!p->saved->lost && !p->renews)
 		log_line(LOG_WARNING,
 			 "vTPM %s: vtpm-crb of domain %u ended; the next one goes on",
 			 p->name, p->domid);
@@ -508,14 +512,20 @@ static int put_buffer(const struct crb_process *p, const struct move_board *b)
 	return 0;
 }
 
-static int begin_process(struct crb_process *p, const struct crb_guest *g)
+/* A driver of Xen's would find a second TPM there. */
+static void hide_device(const struct crb_process *p)
 {
 	char node[NODE_SIZE];
+
+	snprintf(node, sizeof(node), "/local/domain/%u/device/vtpm", p->domid);
+	xen_remove(p->d->xen, node);
+}
+
+static int begin_process(struct crb_process *p, const struct crb_guest *g)
+{
 	int rc;
 
-	/* a driver of Xen's would find a second TPM there */
-	snprintf(node, sizeof(node), "/local/domain/%u/device/vtpm", g->domid);
-	xen_remove(p->d->xen, node);
+	hide_device(p);
 	rc = g->restored ? 0 : furnish(p);
 	if (!rc && g->moved)
 		rc = put_buffer(p, g->moved);
@@ -524,6 +534,36 @@ static int begin_process(struct crb_process *p, const struct crb_guest *g)
 	if (!rc)
 		rc = open_devices(p);
 	return rc ? rc : spawn_crb(p, g->restored ? "restore" : "new");
+}
+
+/*
+ * The device of a guest that has its TPM was made anew: by `xl vtpm-attach` behind a detach, or
+ * by libxl behind a soft reset (kexec), with which Xen destroys all ioreq servers.  Another
+ * vtpm-crb goes on, and the manager connects to it, before the guest runs.
+ */
+static void renew_process(struct crb_process *p)
+{
+	char node[NODE_SIZE];
+
+	if (p->renews || !p->saved->pid || p->pidfd < 0)
+		return;
+	log_line(LOG_NOTICE,
+		 "vTPM %s: the device of HVM domain %u was made anew (kexec, or xl "
+		 "vtpm-attach): its next vtpm-crb goes on",
+		 p->name, p->domid);
+	node_of(p->domid, node);
+	xen_remove(p->d->xen, node);
+	hide_device(p);
+	p->renews = true;
+	signal_crb(p, SIGKILL);
+}
+
+static int start_again(struct crb_process *p, const struct crb_guest *g)
+{
+	if (p->saved->lost || p->saved->manager.domid != g->backend)
+		return -EPERM;
+	renew_process(p);
+	return 0;
 }
 
 int crb_start(struct vtpmd *d, const struct crb_guest *g, const char **why)
@@ -538,8 +578,7 @@ int crb_start(struct vtpmd *d, const struct crb_guest *g, const char **why)
 	*why = "this vTPM was restarted while the guest ran, and its PCRs are lost; restart "
 	       "the guest";
 	if (p && p->domid == g->domid)
-		return p->saved->lost || p->saved->manager.domid != g->backend ? -EPERM
-									       : 0;
+		return start_again(p, g);
 	*why = "another guest that runs has this TPM on its board: shut that down first";
 	if (p)
 		return -EBUSY;
@@ -642,6 +681,7 @@ void crb_lost(const uint8_t vtpm[16])
 static void adopt_process(struct vtpmd *d, const char *uuid)
 {
 	struct crb_process *p = new_process(d, uuid, uuid);
+	char node[NODE_SIZE];
 	bool good;
 
 	if (!p)
@@ -664,8 +704,12 @@ static void adopt_process(struct vtpmd *d, const char *uuid)
 	}
 	if (!p->saved->lost && !manager_lives(p))
 		lose_tpm(p);
-	if (p->pidfd < 0)
-		resume_crb(p);
+	if (p->pidfd >= 0)
+		return;
+	/* the last vtpmd died in renew_process() */
+	node_of(p->domid, node);
+	p->renews = !xen_has_children(d->xen, node);
+	resume_crb(p);
 }
 
 void crb_tell_presence(const uint8_t vtpm[16], const struct ppi_told *told,

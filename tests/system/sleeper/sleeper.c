@@ -11,6 +11,10 @@
  *   l N             that locality from now on
  *   m ADDRESS SIZE  memory, in hexadecimal; says "mem HEX"
  *   s               sleeps; says "sleeps", and "woken" when its firmware gave control back
+ *   r               asks Xen for a soft reset, as a Linux does that executes another one by kexec;
+ *                   says "resets", and "reset" when it goes on
+ *
+ *   b               gives the page of the TPM's buffer back to Xen; says "given back"
  *
  * At the script's end, a zero byte, it says "end".  What it cannot do it says as "error ...",
  * and stops.
@@ -52,6 +56,14 @@
 #define SLP_EN	     (1u << 13)
 #define SCI_EN	     1u
 #define PM1_WAK_STS  0x8000u
+#define XEN_LEAF     0x40000000u
+#define HYPERCALLS   0x30000u /* RAM that nothing else uses */
+#define MEMORY_OP    12u
+#define DECREASE     1u
+#define DOMID_SELF   0x7ff0u
+#define SCHED_OP     29u
+#define SHUTDOWN     2u
+#define SOFT_RESET   5u
 
 /* boot.S, sleeper.lds */
 extern const char sleeper_script[];
@@ -371,6 +383,42 @@ static void fall_asleep(void)
 	halt();
 }
 
+/* Xen's public headers, arch-x86/cpuid.h: the page that the MSR makes has the calls. */
+static uint32_t hypercall(uint32_t which, uint32_t what, const void *arg)
+{
+	uint32_t a = XEN_LEAF + 2, b, c = 0, d;
+
+	__asm__ volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+	__asm__ volatile("wrmsr" : : "c"(b), "a"(HYPERCALLS), "d"(0));
+	a = HYPERCALLS + which * 32;
+	__asm__ volatile("call *%0" : "+a"(a), "+b"(what), "+c"(arg) : : "memory");
+	return a;
+}
+
+static void soft_reset(void)
+{
+	const uint32_t reason = SOFT_RESET;
+
+	say("resets\n");
+	if (hypercall(SCHED_OP, SHUTDOWN, &reason))
+		fail("Xen does not reset it");
+	say("reset\n");
+}
+
+/* struct xen_memory_reservation of a guest of 32 bits, memory.h */
+static void give_back(void)
+{
+	const uint32_t frame = load(CRB + CTRL_CMD) >> 12;
+	const struct {
+		uint32_t frames, count, order, flags;
+		uint16_t domid;
+	} pages = {(uint32_t)(uintptr_t)&frame, 1, 0, 0, DOMID_SELF};
+
+	if (hypercall(MEMORY_OP, DECREASE, &pages) != 1)
+		fail("Xen does not take the page");
+	say("given back\n");
+}
+
 static void dump_memory(void)
 {
 	uintptr_t at = number();
@@ -398,6 +446,10 @@ static void run_line(void)
 		script++;
 	if (what == 's')
 		fall_asleep();
+	else if (what == 'r')
+		soft_reset();
+	else if (what == 'b')
+		give_back();
 }
 
 void sleeper_main(bool woken)
