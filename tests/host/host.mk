@@ -38,6 +38,11 @@ $(BUILD)/bin/attest-flips: $(ATTEST_FLIPS_SRCS:%.c=$(BUILD)/obj/%.o)
 	$(CC) $^ -o $@ $(VERIFY_LIBS)
 TEST_PROGRAMS += $(BUILD)/bin/attest-flips
 
+TEST_PROGRAMS += $(BUILD)/bin/crbxen.so
+$(BUILD)/bin/crbxen.so: tests/attack/crbxen.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) -D__XEN_TOOLS__ $(CFLAGS) -shared -fPIC $< -o $@
+
 TEST_PROGRAMS += $(BUILD)/bin/fixeduuid.so
 $(BUILD)/bin/fixeduuid.so: tests/attack/uuid.c
 	@mkdir -p $(@D)
