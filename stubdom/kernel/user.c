@@ -31,6 +31,9 @@ int copy_to_user(uint64_t to, const void *from, size_t n)
 
 int copy_text_from_user(char *to, uint64_t from, size_t size)
 {
+	/*@ loop invariant 0 <= i <= size;
+	    loop assigns i, to[0 .. size - 1];
+	    loop variant size - i; */
 	for (size_t i = 0; i < size; i++) {
 		int rc = copy_from_user(&to[i], from + i, 1);
 

@@ -80,4 +80,12 @@ void xen_unbind(struct xen *x, uint32_t port);
 /*@ assigns \nothing; */
 void xen_notify(struct xen *x, uint32_t port);
 
+/* stubdom/kernel/copy.S: copies n bytes between the kernel's memory and the program's half;
+ * a fault in the program's half ends it, and is told.  Which of the two the program's is,
+ * the caller has checked, and that is proved. */
+/*@ requires (65536 <= (uint64_t)from && (uint64_t)from + n <= 0x7ffffffff000) ||
+	     (65536 <= (uint64_t)to && (uint64_t)to + n <= 0x7ffffffff000);
+    assigns ((uint8_t *)to)[0 .. n - 1]; */
+size_t copy_bytes(void *to, const void *from, size_t n);
+
 #endif

@@ -58,4 +58,16 @@ MODULES = [
         Mutant("pages that were not mapped are kept", "want_extra",
                "\tif (rc)\n\t\treturn rc;\n\tr->extra", "\tr->extra"),
     ]),
+    Module("user", "stubdom/kernel/user.c", {}, [], [
+        Mutant("the end of a range wraps", "user_range",
+               "n <= LAYOUT_USER_TOP - at", "at + n <= LAYOUT_USER_TOP"),
+        Mutant("a range may begin past the program's half", "user_range",
+               "at < LAYOUT_USER_TOP &&", ""),
+        Mutant("a range may end one byte past it", "user_range",
+               "n <= LAYOUT_USER_TOP - at", "n <= LAYOUT_USER_TOP - at + 1"),
+        Mutant("a copy's range is not checked", "copy_from_user",
+               "\tif (!user_range(from, n))\n\t\treturn -EFAULT;\n", ""),
+        Mutant("a text is one byte longer than its buffer", "copy_text_from_user",
+               "\tfor (size_t i = 0; i < size; i++)", "\tfor (size_t i = 0; i <= size; i++)"),
+    ]),
 ]
