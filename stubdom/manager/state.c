@@ -238,10 +238,11 @@ int state_put_header(struct state *s, uint64_t seq, const uint8_t *header, size_
 	int rc = s->place.put(s->place.ctx, CHANNEL_OBJECT_HEADER, seq, header, len);
 
 	if (rc == -EBUSY) /* vtpmd's, while the anchor has not the one before */
-		return error_set(e, rc, CAUSE_STORE,
-				 "a new header is not taken before the host's TPM has the hash "
-				 "of the last one: `journalctl -u vtpmd` says why it has not; "
-				 "try again when it has");
+		return error_set(
+			e, rc, CAUSE_STORE,
+			"a new header is not taken before the host's TPM has the hash "
+			"of the last one: `journalctl -u vtpmd` says why it has not; "
+			"try again when it has");
 	return rc ? error_set(e, rc, CAUSE_STORE, "the header could not be stored: %s",
 			      strerror(-rc))
 		  : 0;

@@ -296,11 +296,21 @@ static void files_are_whole_and_private(void **state)
 static void reading_is_bounded(void **state)
 {
 	struct error e = {0};
-	char *text;
+	char *text, path[] = "/tmp/hostconf-test.XXXXXX";
+	int fd = mkstemp(path);
 	size_t len;
 
-	assert_int_equal(file_read("/dev/zero", &text, &len, &e), -EFBIG);
-	assert_int_equal(file_read("/tmp", &text, &len, NULL), -EISDIR);
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, FILE_READ_MAX + 1), 0);
+	assert_int_equal(file_read(path, &text, &len, &e), -EFBIG);
+	assert_int_equal(ftruncate(fd, FILE_READ_MAX), 0);
+	assert_int_equal(file_read(path, &text, &len, &e), 0);
+	free(text);
+	close(fd);
+	unlink(path);
+	/* a device, a pipe: nothing is waited for */
+	assert_int_equal(file_read("/dev/zero", &text, &len, &e), -EINVAL);
+	assert_int_equal(file_read("/tmp", &text, &len, NULL), -EINVAL);
 }
 
 static void host_json_is_roots_alone(void **state)

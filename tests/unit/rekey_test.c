@@ -539,8 +539,8 @@ static void what_led_to_the_old_key_is_zeroed(void **unused)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 /* vtpmd takes none while the anchor has not the one before: says what to look at. */
-static int put_busy(void *ctx, enum channel_object object, uint64_t seq, const uint8_t *data,
-		    size_t len)
+static int put_busy(void *ctx, enum channel_object object, uint64_t seq,
+		    const uint8_t *data, size_t len)
 {
 	return -EBUSY;
 }
@@ -552,7 +552,8 @@ static void header_waits_for_the_anchor(void **unused)
 
 	assert_int_equal(state_put_header(&s, 2, (const uint8_t *)"h", 1, &e), -EBUSY);
 	assert_int_equal(e.cause, CAUSE_STORE);
-	assert_non_null(strstr(e.text, "before the host's TPM has the hash of the last one"));
+	assert_non_null(
+		strstr(e.text, "before the host's TPM has the hash of the last one"));
 	assert_non_null(strstr(e.text, "journalctl -u vtpmd"));
 	assert_non_null(strstr(e.text, "try again"));
 }
