@@ -62,8 +62,7 @@ static const char usage[] =
 	"  --user NAME           whom managers that are processes become (" USER ")\n"
 	"  --process-unix DIR    for tests: TPM commands at DIR/NAME, and no Xen guests\n"
 	"  --foreground          accepted for compatibility; vtpmd never forks\n"
-	"  --verbose             more lines on standard error\n"
-	"  --version             print the version\n";
+	"  --verbose, --version  more lines on standard error; the version, and no more\n";
 
 enum option_id {
 	SOCKET = 1,
