@@ -18,7 +18,7 @@ packages='
 	grub-pc-bin grub-efi-amd64-bin mtools ovmf seabios systemd-boot-efi
 	frama-c-base why3 z3 cvc4
 	nasm g++ python3 lintian ansible-core libvirt-clients
-	libnghttp2-dev etcd-server etcd-client
+	libnghttp2-dev
 '
 missing=
 for p in $packages; do
@@ -51,6 +51,9 @@ take_files() {
 mkdir -p build/signed
 # for tests/host/metrics: the package starts a server, and wants 100 MB
 [ -x build/promtool ] || take_files prometheus usr/bin/promtool promtool
+# for tests/long/etcd: the package starts a server
+[ -x build/etcd/etcd ] || { mkdir -p build/etcd && take_files etcd-server usr/bin/etcd etcd/etcd; }
+[ -x build/etcd/etcdctl ] || take_files etcd-client usr/bin/etcdctl etcd/etcdctl
 # for guests with Secure Boot: the packages write the machine's own boot loader
 [ -x build/signed/shimx64.efi.signed ] ||
 	take_files shim-signed usr/lib/shim/shimx64.efi.signed signed/shimx64.efi.signed

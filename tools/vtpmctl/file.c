@@ -6,11 +6,16 @@
 #include <limits.h>
 #include <openssl/crypto.h>
 #include <openssl/pem.h>
+#include <poll.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define PIPE_BEGINS_MS	5000  /* until its writer has written first ... */
+#define PIPE_GOES_ON_MS 60000 /* ... and goes on */
 
 static int file_failed(struct error *e, int error, const char *what, const char *path)
 {
@@ -25,51 +30,89 @@ static int file_failed(struct error *e, int error, const char *what, const char 
 		path, strerror(error));
 }
 
+/* Until there is something to read, or its end: a writer that is slow may ask a person.
+ * -errno */
+static int wait_for_pipe(int fd, int ms)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	int n;
+
+	do
+		n = poll(&p, 1, ms);
+	while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : n ? 0 : -ETIMEDOUT;
+}
+
+/* Opens a file, or a pipe (`--key <(pass show key)`), without waiting for either. */
+static int open_to_read(const char *path, bool *is_pipe, struct error *e)
+{
+	/* a device may do something when it is read */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	struct stat st;
+
+	if (fd < 0)
+		return file_failed(e, errno, "cannot read", path);
+	if (fstat(fd, &st) || (!S_ISREG(st.st_mode) && !S_ISFIFO(st.st_mode))) {
+		close(fd);
+		return error_set(e, -EINVAL, CAUSE_INTERNAL,
+				 "cannot read %s: it is no file, but a folder or device; "
+				 "name a file",
+				 path);
+	}
+	*is_pipe = S_ISFIFO(st.st_mode);
+	return fd;
+}
+
+/* Bytes until the end, at most max + 1; -errno. */
+static ssize_t read_all(int fd, bool is_pipe, char *buf, size_t max)
+{
+	size_t n = 0;
+	ssize_t got;
+	int rc;
+
+	/* a FIFO without a writer seems to be at its end */
+	rc = is_pipe ? wait_for_pipe(fd, PIPE_BEGINS_MS) : 0;
+	while (!rc && n <= max) {
+		got = read(fd, buf + n, max + 1 - n);
+		if (got > 0)
+			n += (size_t)got;
+		else if (!got)
+			break;
+		else
+			rc = errno == EAGAIN ? wait_for_pipe(fd, PIPE_GOES_ON_MS)
+					     : -errno;
+	}
+	return rc ? rc : (ssize_t)n;
+}
+
 int file_read_most(const char *path, size_t max, char **text, size_t *len,
 		   struct error *e)
 {
-	/* a FIFO would be waited for, and a device may do something when it is read */
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	char *buf = malloc(max + 1);
-	size_t n = 0;
-	ssize_t got = -1;
-	struct stat st;
-	int error;
+	bool is_pipe = false;
+	int fd = open_to_read(path, &is_pipe, e);
+	char *buf;
+	ssize_t n;
 
-	if (fd >= 0 && !fstat(fd, &st) && !S_ISREG(st.st_mode)) {
-		close(fd);
-		free(buf);
-		return error_set(
-			e, -EINVAL, CAUSE_INTERNAL,
-			"cannot read %s: it is no regular file, but a folder, pipe "
-			"or device; name a file",
-			path);
+	if (fd < 0)
+		return fd;
+	buf = malloc(max + 2);
+	n = buf ? read_all(fd, is_pipe, buf, max) : -ENOMEM;
+	close(fd);
+	if (n >= 0 && (size_t)n <= max) {
+		buf[n] = 0;
+		*text = buf;
+		*len = (size_t)n;
+		return 0;
 	}
-
-	while (fd >= 0 && buf) {
-		got = read(fd, buf + n, max + 1 - n);
-		if (got <= 0)
-			break;
-		n += (size_t)got;
-		if (n > max) {
-			errno = EFBIG;
-			got = -1;
-			break;
-		}
-	}
-	error = errno;
-	if (fd >= 0)
-		close(fd);
-	if (fd < 0 || !buf || got < 0) {
-		if (buf)
-			OPENSSL_cleanse(buf, n);
-		free(buf);
-		return file_failed(e, error, "cannot read", path);
-	}
-	buf[n] = 0;
-	*text = buf;
-	*len = n;
-	return 0;
+	if (buf)
+		OPENSSL_cleanse(buf, max + 2);
+	free(buf);
+	if (n == -ETIMEDOUT)
+		return error_set(e, -ETIMEDOUT, CAUSE_INTERNAL,
+				 "cannot read %s: nobody has written into this pipe for "
+				 "%d s",
+				 path, PIPE_BEGINS_MS / 1000);
+	return file_failed(e, n < 0 ? (int)-n : EFBIG, "cannot read", path);
 }
 
 int file_read(const char *path, char **text, size_t *len, struct error *e)

@@ -464,6 +464,12 @@ int main(int argc, char **argv)
 	umask(077);
 	raise_limit();
 	signal(SIGPIPE, SIG_IGN);
+	if (store_etcd_is(d.store))
+		log_line(
+			LOG_WARNING,
+			"a store in etcd is for trying: the manager of a host that stands "
+			"still may answer while another host runs its vTPM; see "
+			"docs/pool.md");
 	rc = find_vtpmctl(&d);
 	if (rc) {
 		log_line(LOG_ERR,
