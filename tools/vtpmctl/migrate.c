@@ -233,7 +233,7 @@ static int say(const struct migrate *m, int rc, const char *text, const struct e
 	if (migrate_is(m, "here") && (m->why[0] || e->cause))
 		fprintf(stderr, "vtpmctl: %s goes on here: %s\n",
 			m->domid[0] && !m->goes_on ? m->guest : m->name,
-			e->cause && m->domid[0] ? e->text : m->why);
+			e->cause && (m->domid[0] || !m->why[0]) ? e->text : m->why);
 	else if (e->cause)
 		return vtpmctl_fail(e);
 	else if (text[0])
