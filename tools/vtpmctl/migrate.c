@@ -24,7 +24,8 @@
 #define PEER_KEY  "/etc/xen-vtpm/peer-key.pem"
 #define QUIET_MAX 5   /* turns in which nothing comes of it, one after the other ... */
 #define TURNS_MAX 100 /* ... and all */
-#define CHILDREN  16
+#define CHILDREN  64
+#define GREET_S	  10 /* in which who connects has to have proved which host it is */
 
 #define COMMON                                                                        \
 	OPTION_TEXT("ca", struct migrate, keys.ca, "FILE", PEER_CA),                  \
@@ -424,8 +425,12 @@ static int serve_item(struct migrate *m, const char *peer, struct peerlink_item 
 
 	if (rc)
 		return rc;
+	/* xl makes whatever guest is described to it: only that of a vTPM that comes */
 	if (item->kind == PEERLINK_IS_WORD && item->word == XLWORD_START)
-		return xlreceive_run(m, peer, text, e);
+		return migrate_is(m, "accepted")
+			       ? xlreceive_run(m, peer, text, e)
+			       : error_set(e, -EACCES, CAUSE_PEER,
+					   "%s sends a guest without its vTPM", peer);
 	if (item->kind == PEERLINK_IS_DATA)
 		return tell_again(m, peer, item, text, e);
 	if (item->kind == PEERLINK_IS_WORD && item->word == XLWORD(XLWORD_HAND_BACK, 0) &&
@@ -460,7 +465,9 @@ static int serve_peer(struct migrate *m, int fd, struct error *e)
 		close(fd);
 		return rc;
 	}
+	(void)alarm(GREET_S); /* which ends this process */
 	rc = peerlink_accept(&m->keys, fd, &m->link, peer, e);
+	(void)alarm(0);
 	if (!rc && !poolfile_find(&m->file, peer, &h))
 		rc = error_set(e, -EACCES, CAUSE_PEER,
 			       "%s is no host of the pool: `vtpmctl peer list`", peer);
@@ -469,6 +476,8 @@ static int serve_peer(struct migrate *m, int fd, struct error *e)
 		rc = serve_item(m, peer, item, text, e);
 	if (text[0])
 		fprintf(stderr, "vtpmctl: %s: %s\n", peer, text);
+	else if (e->cause == CAUSE_PEER && m->link)
+		fprintf(stderr, "vtpmctl: %s\n", e->text);
 	free(item);
 	return rc;
 }
@@ -485,7 +494,10 @@ static void serve_child(struct migrate *m, int fd)
 static int receive(struct migrate *m, struct error *e)
 {
 	unsigned int children = 0;
-	int fd, one, rc = peerlink_listen(m->listen, &fd, e);
+	int fd, one, rc = peerlink_check(&m->keys, e);
+
+	if (!rc)
+		rc = peerlink_listen(m->listen, &fd, e);
 
 	while (!rc) {
 		one = accept(fd, NULL, NULL);

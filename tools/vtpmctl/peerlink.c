@@ -50,6 +50,22 @@ static SSL_CTX *new_context(const struct peerlink_keys *k, bool server)
 	return NULL;
 }
 
+static int fail_keys(const struct peerlink_keys *k, struct error *e)
+{
+	return error_set(e, -EINVAL, CAUSE_PEER,
+			 "this host's certificate %s, key %s or CA %s for other hosts "
+			 "cannot be used: are they there, and do they belong together?",
+			 k->cert, k->key, k->ca);
+}
+
+int peerlink_check(const struct peerlink_keys *k, struct error *e)
+{
+	SSL_CTX *ctx = new_context(k, true);
+
+	SSL_CTX_free(ctx);
+	return ctx ? 0 : fail_keys(k, e);
+}
+
 /* Takes fd over, also on failure. */
 static int new_link(const struct peerlink_keys *k, int fd, bool server,
 		    struct peerlink **out, struct error *e)
@@ -68,8 +84,7 @@ static int new_link(const struct peerlink_keys *k, int fd, bool server,
 	l->ssl = l->ctx ? SSL_new(l->ctx) : NULL;
 	if (!l->ssl || SSL_set_fd(l->ssl, fd) != 1) {
 		peerlink_close(l);
-		return fail_link(e, "this host's own certificate, key or CA for other "
-				    "hosts cannot be used");
+		return fail_keys(k, e);
 	}
 	*out = l;
 	return 0;

@@ -27,6 +27,8 @@ struct peerlink_keys {
 	const char *ca, *cert, *key;
 };
 
+/* Whether they are there, and belong together. */
+int __must_check peerlink_check(const struct peerlink_keys *k, struct error *e);
 /* Connects to HOST:PORT, which has to be the host of that name. */
 int __must_check peerlink_connect(const struct peerlink_keys *k, const char *address,
 				  const char *name, struct peerlink **out,

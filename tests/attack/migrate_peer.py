@@ -1,0 +1,179 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""A host of the pool that lies, for tests/attack/migrate-peer:  migrate_peer.py destination|source LIE PORT DIR
+A destination gives the handover's messages to the vtpmd of b, as `vtpmctl migrate-receive` does, and lies in what it
+says of the guest.  A source says something to b's `vtpmctl migrate-receive`, and tells whether it was cut off."""
+import json
+import socket
+import ssl
+import struct
+import sys
+import time
+
+ROLE, LIE, PORT, DIR = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]
+DATA, WORD = 1 << 31, 1 << 30
+START, ALIVE, TAKEN, BANNER, READY, GO, REPORT, GIVE_BACK = range(1, 9)
+GO_TEXT = b"domain is yours, you are cleared to unpause\0"
+
+
+def tls(side, name):
+    c = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if side == "server" else ssl.PROTOCOL_TLS_CLIENT)
+    c.minimum_version = ssl.TLSVersion.TLSv1_3
+    c.load_cert_chain(f"{DIR}/{name}.pem", f"{DIR}/{name}.key")
+    c.load_verify_locations(f"{DIR}/ca.pem")
+    c.check_hostname = False
+    c.verify_mode = ssl.CERT_REQUIRED
+    return c
+
+
+class Link:
+    def __init__(self, s):
+        self.s = s
+
+    def exact(self, n):
+        data = b""
+        while len(data) < n:
+            got = self.s.recv(n - len(data))
+            if not got:
+                raise EOFError
+            data += got
+        return data
+
+    def item(self):
+        """(kind, value): messages, a piece of data, a word."""
+        n, = struct.unpack(">I", self.exact(4))
+        if n & DATA:
+            return "data", self.exact(n & ~DATA)
+        if n & WORD:
+            return "word", n & ~WORD
+        return "turn", [self.exact(struct.unpack(">I", self.exact(4))[0]) for _ in range(n)]
+
+    def turn(self, messages):
+        self.s.sendall(struct.pack(">I", len(messages)) +
+                       b"".join(struct.pack(">I", len(m)) + m for m in messages))
+
+    def word(self, kind, value=0):
+        self.s.sendall(struct.pack(">I", WORD | kind | value << 8))
+
+    def data(self, piece):
+        self.s.sendall(struct.pack(">I", DATA | len(piece)) + piece)
+
+
+def vtpmd(**request):
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(90)
+        s.connect(f"{DIR}/b/run/sock")
+        s.sendall(json.dumps(request).encode() + b"\n")
+        for line in s.makefile():
+            answer = json.loads(line)
+            if "ok" in answer:
+                return answer
+    raise OSError("vtpmd gives no answer")
+
+
+def lie_as_destination(link):
+    """Once the source has begun to send the guest."""
+    if LIE == "banner-twice":
+        link.word(BANNER)
+        link.word(BANNER)
+    elif LIE == "ready-first":
+        link.word(READY)
+    elif LIE == "ready-twice":
+        link.word(BANNER)
+        link.word(READY)
+        link.word(READY)
+    elif LIE == "report-first":
+        link.word(BANNER)
+        link.word(REPORT, 0)
+    elif LIE == "give-back-first":
+        link.word(BANNER)
+        link.word(GIVE_BACK)
+    elif LIE == "taken-too-much":
+        link.word(BANNER)
+        for _ in range(100):
+            link.word(TAKEN, (1 << 21) - 1)
+    elif LIE == "data-back":
+        link.data(GO_TEXT)
+    elif LIE == "huge":
+        link.s.sendall(struct.pack(">I", 0xffffffff))
+    elif LIE == "word":
+        link.word(0x77)
+
+
+def destination():
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", PORT))
+        listener.listen(8)
+        while True:
+            try:
+                one, _ = listener.accept()
+                link = Link(tls("server", "b").wrap_socket(one, server_side=True))
+                serve(link)
+            except (OSError, EOFError) as e:
+                print(f"connection: {e}", flush=True)
+
+
+def serve(link):
+    lied = False
+    while True:
+        kind, value = link.item()
+        if kind == "turn" and value:
+            answer = vtpmd(op="move", peer="a", messages=[m.hex() for m in value])
+            link.turn([bytes.fromhex(m) for m in answer.get("messages", [])])
+        elif kind == "turn":
+            link.turn([])
+        elif kind == "word" and value & 0xff == START and not lied:
+            lied = True
+            lie_as_destination(link)
+
+
+def lie_as_source(link):
+    if LIE == "start-alone":
+        link.word(START)
+        link.data(b"Xen saved domain, xl format\n \0 \r" + struct.pack("<IIII", 0x01020304, 3, 0, 12) + b"\0" * 12)
+    elif LIE == "go-first":
+        link.word(START)
+        link.word(GO)
+    elif LIE == "go-in-data":
+        link.word(START)
+        link.data(GO_TEXT * 10)
+    elif LIE == "more-than-window":
+        link.word(START)
+        link.data(b"Xen saved domain, xl format\n \0 \r" + struct.pack("<IIII", 0x01020304, 3, 0, 1 << 30))
+        for _ in range(200):
+            link.data(b"x" * 65536)
+    elif LIE == "huge":
+        link.s.sendall(struct.pack(">I", 0xffffffff) + b"x" * 100000)
+    elif LIE == "nine-messages":
+        link.turn([b"x" * 10] * 9)
+    elif LIE == "endless-head":
+        link.s.sendall(struct.pack(">II", 1, 0xfffffff0) + b"x" * 100000)
+
+
+def source():
+    link = Link(tls("client", "a").wrap_socket(socket.create_connection(("127.0.0.1", PORT))))
+    link.s.settimeout(40)
+    try:
+        lie_as_source(link)
+        while True:
+            kind, value = link.item()
+            if kind == "word" and value & 0xff == BANNER:
+                print("started xl", flush=True)
+    except (OSError, EOFError) as e:
+        print("late" if isinstance(e, TimeoutError) else "dropped", flush=True)
+
+
+def strangers():
+    held = [socket.create_connection(("127.0.0.1", PORT)) for _ in range(int(LIE))]
+    print(f"connected {len(held)}", flush=True)
+    for _ in range(90):     # a byte now and then, which restarts a limit of silence
+        time.sleep(1)
+        for s in held:
+            try:
+                s.send(b"\x16")
+            except OSError:
+                pass
+
+
+{"destination": destination, "source": source, "strangers": strangers}[ROLE]()
