@@ -6,6 +6,7 @@
 #include "tools/vtpmd/backup.h"
 #include "tools/vtpmd/bind.h"
 #include "tools/vtpmd/cert.h"
+#include "tools/vtpmd/control_backup.h"
 #include "tools/vtpmd/identity.h"
 #include "tools/vtpmd/launch.h"
 #include "tools/vtpmd/log.h"
@@ -14,7 +15,6 @@
 #include "tools/vtpmd/presence.h"
 #include "tools/vtpmd/registry.h"
 #include "tools/vtpmd/trail.h"
-#include "tools/vtpmd/trial.h"
 #include "tools/vtpmd/xen.h"
 
 #include <errno.h>
@@ -558,175 +558,6 @@ static void control_ask_certify(struct control *c, struct vtpm *v, const json_t 
 		ask_managers(c, ASK_STATUS, DECIDE_MS);
 }
 
-/* For `vtpmctl recover`, which makes no file, nothing is to follow. */
-static void answer_backup(struct control *c, struct vtpm *v)
-{
-	struct error e = {.cause = CAUSE_NONE};
-	json_t *backup = backup_make(v, &e);
-
-	if (!backup) {
-		control_answer_refuse(c, -EIO, &e);
-		return;
-	}
-	if (!c->recovers)
-		backup_give(v, &c->given);
-	control_answer_with(c, json_pack("{s:b, s:o}", "ok", 1, "backup", backup));
-}
-
-/* On the connection that got the backup: "error": why there is no file of it. */
-static void op_backed_up(struct control *c, struct vtpm *none, const json_t *request)
-{
-	const char *why = json_string_value(json_object_get(request, "error"));
-
-	if (!c->given.waits) {
-		control_answer_malformed(c);
-		return;
-	}
-	backup_told(c->d, &c->given, why);
-	control_answer_with(c, json_pack("{s:b}", "ok", 1));
-}
-
-/* A backup that is restored, here or elsewhere, counts as the newest: what would not start
- * here, an older state for one, is not to come back in that way. */
-static void on_backup_known(void *ctx, const struct error *why)
-{
-	struct error e = why ? *why : (struct error){.cause = CAUSE_NONE};
-	struct control *c = ctx;
-	struct vtpm *v = registry_find(c->d, c->name);
-	size_t n;
-
-	if (!v) {
-		control_answer_no_such(c);
-		return;
-	}
-	if (!why && !vtpm_check(v, &e)) {
-		answer_backup(c, v);
-		return;
-	}
-	n = strlen(e.text);
-	snprintf(e.text + n, sizeof(e.text) - n,
-		 " `vtpmctl backup --unchecked` takes what is there as it is.");
-	control_answer_refuse(c, -EIO, &e);
-}
-
-static void op_backup(struct control *c, struct vtpm *v, const json_t *request)
-{
-	c->recovers = json_is_true(json_object_get(request, "recover"));
-	if (vtpm_is(v, VTPM_WITH_BODY) ||
-	    json_is_true(json_object_get(request, "unchecked"))) {
-		answer_backup(c, v);
-		return;
-	}
-	c->waiter = (struct waiter){.done = on_backup_known, .ctx = c};
-	anchor_wait_known(c->d->anchor, &c->waiter);
-}
-
-static void answer_done(struct control *c, int rc, const struct error *e, struct vtpm *v)
-{
-	if (rc)
-		control_answer_refuse(c, rc, e);
-	else
-		control_answer_anchored(c, v->meta.uuid);
-}
-
-static void restored(struct control *c, int rc, const struct error *e, struct vtpm *v)
-{
-	if (!rc)
-		strcpy(c->name, v->meta.name);
-	answer_done(c, rc, e, v);
-}
-
-/* Has opened, or not, what is to replace the vTPM that is here. */
-static void on_tried(void *ctx, const struct error *why, const json_t *backup)
-{
-	struct error e = why ? *why : (struct error){.cause = CAUSE_NONE};
-	struct control *c = ctx;
-	struct vtpm *v = backup_find(c->d, backup);
-	size_t n = strlen(e.text);
-
-	if (why) {
-		snprintf(e.text + n, sizeof(e.text) - n,
-			 "; so the backup does not open here, and nothing was changed");
-		control_answer_refuse(c, -EIO, &e);
-	} else if (v) {
-		restored(c, backup_replace(v, backup, c->name, &e), &e, v);
-	} else {
-		control_answer_word(c, "no-such-vtpm",
-				    "The vTPM was deleted meanwhile: restore it "
-				    "without --replace.");
-	}
-}
-
-static void op_restore(struct control *c, struct vtpm *v, const json_t *request)
-{
-	json_t *backup = json_object_get(request, "backup");
-	struct error e = {.cause = CAUSE_NONE};
-	int rc;
-
-	v = json_is_true(json_object_get(request, "replace")) ? backup_find(c->d, backup)
-							      : NULL;
-	if (!v) {
-		rc = backup_restore(c->d, backup, c->name, &v, &e);
-		restored(c, rc, &e, v);
-		return;
-	}
-	rc = backup_may_replace(v, &e);
-	if (!rc)
-		rc = trial_begin(c->d, backup, on_tried, c, &e);
-	if (rc)
-		control_answer_refuse(c, rc, &e);
-}
-
-/* The vTPM that a backup is of, if it is here; null. */
-static json_t *is_here(struct control *c, const json_t *backup)
-{
-	struct vtpm *v = backup_find(c->d, backup);
-
-	return v ? json_pack("{s:s, s:s, s:I}", "name", v->meta.name, "state",
-			     vtpm_state_word(v), "seq",
-			     (json_int_t)store_seq(&v->store, CHANNEL_OBJECT_PERMALL))
-		 : json_null();
-}
-
-static void on_verified(void *ctx, const struct error *e, const json_t *backup)
-{
-	struct control *c = ctx;
-
-	if (e)
-		control_answer_refuse(c, -EIO, e);
-	else
-		control_answer_with(
-			c, json_pack("{s:b, s:o}", "ok", 1, "here", is_here(c, backup)));
-}
-
-static void op_verify(struct control *c, struct vtpm *v, const json_t *request)
-{
-	struct error e = {.cause = CAUSE_NONE};
-	int rc =
-		trial_begin(c->d, json_object_get(request, "backup"), on_verified, c, &e);
-
-	if (rc)
-		control_answer_refuse(c, rc, &e);
-}
-
-/* Replaces the header of a vTPM that does not run; the previous one is kept as
- * header.prev. */
-static void op_reseal(struct control *c, struct vtpm *v, const json_t *request)
-{
-	struct error e = {.cause = CAUSE_NONE};
-	int rc = backup_reseal(v, json_object_get(request, "header"), &e);
-
-	answer_done(c, rc, &e, v);
-}
-
-static void op_accept(struct control *c, struct vtpm *v, const json_t *request)
-{
-	struct error e = {.cause = CAUSE_NONE};
-	int rc = backup_accept(v, &e);
-
-	answer_done(c, rc, &e, v);
-}
-
 static void op_rename(struct control *c, struct vtpm *v, const json_t *request)
 {
 	const char *to = json_string_value(json_object_get(request, "to"));
@@ -860,14 +691,14 @@ static const struct {
 	[SHOW] = {"show", false, control_ask, op_show},
 	[LIST] = {"list", true, control_ask, op_list},
 	[RESUME] = {"resume", false, control_ask_resume, op_resume},
-	[BACKUP] = {"backup", false, op_backup},
-	[BACKED_UP] = {"backed-up", true, op_backed_up},
-	[RESTORE] = {"restore", true, op_restore},
-	[VERIFY] = {"verify", true, op_verify},
-	[RESEAL] = {"reseal", false, op_reseal},
+	[BACKUP] = {"backup", false, control_op_backup},
+	[BACKED_UP] = {"backed-up", true, control_op_backed_up},
+	[RESTORE] = {"restore", true, control_op_restore},
+	[VERIFY] = {"verify", true, control_op_verify},
+	[RESEAL] = {"reseal", false, control_op_reseal},
 	[REKEY] = {"rekey", false, control_ask_rekey, op_rekey},
 	[RELOAD] = {"reload", true, op_reload},
-	[ACCEPT] = {"accept", false, op_accept},
+	[ACCEPT] = {"accept", false, control_op_accept},
 	[CLONE] = {"clone", false, control_clone},
 	[RENAME] = {"rename", false, op_rename},
 	[SET] = {"set", false, op_set},
