@@ -299,13 +299,14 @@ json_t *backup_read(const char *file)
 	json_t *backup = NULL;
 	size_t len;
 	char *text;
-	int rc = file_read_most(file, BACKUP_FILE_MAX, &text, &len, &e);
 
-	if (!rc) {
-		backup = json_loadb(text, len, JSON_REJECT_DUPLICATES, &why);
-		free(text);
+	if (file_read_most(file, BACKUP_FILE_MAX, &text, &len, &e)) {
+		(void)vtpmctl_fail(&e);
+		return NULL;
 	}
-	if (is_backup(file, backup, rc ? strerror(-rc) : why.text))
+	backup = json_loadb(text, len, JSON_REJECT_DUPLICATES, &why);
+	free(text);
+	if (is_backup(file, backup, why.text))
 		return backup;
 	json_decref(backup);
 	return NULL;

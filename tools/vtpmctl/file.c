@@ -85,6 +85,23 @@ static ssize_t read_all(int fd, bool is_pipe, char *buf, size_t max)
 	return rc ? rc : (ssize_t)n;
 }
 
+/* Why a file of up to max bytes was not read: n is -errno, or what read_all() returned. */
+static int reading_failed(struct error *e, ssize_t n, const char *path)
+{
+	if (n == -ETIMEDOUT)
+		return error_set(e, -ETIMEDOUT, CAUSE_INTERNAL,
+				 "cannot read %s: nobody has written into this pipe for "
+				 "%d s",
+				 path, PIPE_BEGINS_MS / 1000);
+	if (n == 0)
+		return error_set(e, -ENODATA, CAUSE_INTERNAL,
+				 "cannot read %s: the program that writes into this pipe "
+				 "has ended without a byte; run it by itself, and see "
+				 "what it says",
+				 path);
+	return file_failed(e, n < 0 ? (int)-n : EFBIG, "cannot read", path);
+}
+
 int file_read_most(const char *path, size_t max, char **text, size_t *len,
 		   struct error *e)
 {
@@ -98,7 +115,8 @@ int file_read_most(const char *path, size_t max, char **text, size_t *len,
 	buf = malloc(max + 2);
 	n = buf ? read_all(fd, is_pipe, buf, max) : -ENOMEM;
 	close(fd);
-	if (n >= 0 && (size_t)n <= max) {
+	/* a program that fails leaves its pipe empty: that is no empty file */
+	if (n >= (is_pipe ? 1 : 0) && (size_t)n <= max) {
 		buf[n] = 0;
 		*text = buf;
 		*len = (size_t)n;
@@ -107,12 +125,7 @@ int file_read_most(const char *path, size_t max, char **text, size_t *len,
 	if (buf)
 		OPENSSL_cleanse(buf, max + 2);
 	free(buf);
-	if (n == -ETIMEDOUT)
-		return error_set(e, -ETIMEDOUT, CAUSE_INTERNAL,
-				 "cannot read %s: nobody has written into this pipe for "
-				 "%d s",
-				 path, PIPE_BEGINS_MS / 1000);
-	return file_failed(e, n < 0 ? (int)-n : EFBIG, "cannot read", path);
+	return reading_failed(e, n, path);
 }
 
 int file_read(const char *path, char **text, size_t *len, struct error *e)
@@ -223,20 +236,26 @@ static int no_passphrase(char *buf, int size, int rwflag, void *arg)
 	return -1;
 }
 
+EVP_PKEY *pemfile_parse_key(const char *pem, size_t len)
+{
+	BIO *bio = BIO_new_mem_buf(pem, (int)len);
+	EVP_PKEY *key =
+		bio ? PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL) : NULL;
+
+	BIO_free(bio);
+	return key;
+}
+
 int pemfile_key(const char *path, EVP_PKEY **key, const char *otherwise, struct error *e)
 {
 	char *pem;
 	size_t len;
-	BIO *bio;
 	int rc = file_read(path, &pem, &len, e);
 
 	*key = NULL;
 	if (rc)
 		return rc;
-	bio = BIO_new_mem_buf(pem, (int)len);
-	if (bio)
-		*key = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL);
-	BIO_free(bio);
+	*key = pemfile_parse_key(pem, len);
 	OPENSSL_cleanse(pem, len);
 	free(pem);
 	if (*key)

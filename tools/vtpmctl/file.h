@@ -35,6 +35,8 @@ int __must_check file_make_folder(const char *path, struct error *e);
 /* path's folder, with its slash; out has room for size. */
 int __must_check file_beside(const char *path, const char *name, char *out, size_t size);
 
+/* The private key in PEM text of len bytes; NULL: it holds none without a passphrase. */
+EVP_PKEY *pemfile_parse_key(const char *pem, size_t len);
 /* The private key in a PEM file; no passphrase is asked for.  otherwise: how the
  * sentence goes on after the path when the file holds none.  On failure *key is NULL. */
 int __must_check pemfile_key(const char *path, EVP_PKEY **key, const char *otherwise,

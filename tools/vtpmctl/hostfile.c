@@ -21,9 +21,10 @@
 
 int hostfile_load(const char *path, struct hostconf *h, struct error *e)
 {
+	struct error why = {.cause = CAUSE_NONE};
 	char *text;
 	size_t len;
-	int rc = file_read(path, &text, &len, NULL);
+	int rc = file_read(path, &text, &len, &why);
 
 	memset(h, 0, sizeof(*h));
 	if (rc == -ENOENT)
@@ -33,10 +34,11 @@ int hostfile_load(const char *path, struct hostconf *h, struct error *e)
 			"from a backup, or, on a new host, run `vtpmctl host init` "
 			"(see its --help)",
 			path);
-	if (rc)
+	if (rc == -EACCES)
 		return error_set(e, rc, CAUSE_INTERNAL,
-				 "cannot read %s: %s; run this as root", path,
-				 strerror(-rc));
+				 "%s may be read by root only; run this as root", path);
+	if (rc)
+		return error_set(e, rc, why.cause, "%s", why.text);
 	rc = hostconf_parse(text, h);
 	if (!rc && !h->srk_handle) {
 		hostconf_free(h);

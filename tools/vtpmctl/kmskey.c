@@ -131,18 +131,29 @@ static int check_pair(X509 *cert, EVP_PKEY *key, const struct kms_files *f,
 
 static int read_private_key(const char *path, EVP_PKEY **key, struct error *e)
 {
-	const char *kind = pemkind_of_file(path);
+	const char *kind;
+	char *pem;
+	size_t len;
+	int rc = file_read(path, &pem, &len, e);
 
+	if (rc)
+		return rc;
+	*key = pemfile_parse_key(pem, len);
+	kind = pemkind_of(pem, len);
+	OPENSSL_cleanse(pem, len);
+	free(pem);
+	if (*key)
+		return 0;
 	if (strstr(kind, "certificate") || strstr(kind, "public"))
 		return error_set(
 			e, -EINVAL, CAUSE_INTERNAL,
 			"%s holds no PEM private key but %s, and --kms-key takes "
 			"the private key of --kms-cert: give it the right file",
 			path, kind);
-	return pemfile_key(path, key,
-			   "holds no PEM private key without passphrase; convert "
-			   "it with `openssl pkey`",
-			   e);
+	return error_set(e, -EINVAL, CAUSE_INTERNAL,
+			 "%s holds no PEM private key without passphrase; convert it "
+			 "with `openssl pkey`",
+			 path);
 }
 
 static int load_pair(struct kmskey *k, const struct kms_files *f, struct error *e)

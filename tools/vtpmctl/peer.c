@@ -18,18 +18,18 @@
 int poolfile_load(struct poolfile *f, const char *config, const struct hostconf *h,
 		  struct error *e)
 {
+	struct error why = {.cause = CAUSE_NONE};
 	int rc;
 
 	memset(f, 0, sizeof(*f));
 	if (file_beside(config, "pool", f->path, sizeof(f->path)))
 		return error_set(e, -ENAMETOOLONG, CAUSE_INTERNAL, "%s is too long",
 				 config);
-	rc = file_read(f->path, &f->bytes, &f->len, NULL);
+	rc = file_read(f->path, &f->bytes, &f->len, &why);
 	if (rc == -ENOENT)
 		return 0;
 	if (rc)
-		return error_set(e, rc, CAUSE_INTERNAL, "cannot read %s: %s", f->path,
-				 strerror(-rc));
+		return error_set(e, rc, why.cause, "%s", why.text);
 	rc = pool_open((const uint8_t *)f->bytes, f->len, h->policy_key,
 		       sizeof(h->policy_key), &f->pool);
 	if (!rc)

@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmctl/pemkind.h"
 #include "include/compiler.h"
-#include "tools/vtpmctl/file.h"
 
-#include <openssl/crypto.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* RFC 7468, and the older names that OpenSSL writes. */
@@ -45,18 +42,4 @@ const char *pemkind_of(const char *text, size_t len)
 			return kinds[i].words;
 	}
 	return "PEM of another kind";
-}
-
-const char *pemkind_of_file(const char *path)
-{
-	const char *words;
-	char *text;
-	size_t len;
-
-	if (file_read(path, &text, &len, NULL))
-		return "nothing that can be read";
-	words = pemkind_of(text, len);
-	OPENSSL_cleanse(text, len);
-	free(text);
-	return words;
 }

@@ -8,7 +8,5 @@
 /* "a certificate", "a private key", ... of the first PEM block; "no PEM" words when there is
  * none; never NULL. */
 const char *pemkind_of(const char *text, size_t len);
-/* The same of a file; "nothing that can be read" */
-const char *pemkind_of_file(const char *path);
 
 #endif
