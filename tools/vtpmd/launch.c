@@ -164,13 +164,16 @@ int launch_find(int run_dir, const uint8_t *domain, const uint8_t vtpm[16],
 
 static int sweep_one(int run_dir, const char *name, void *ctx)
 {
+	struct timespec now;
 	struct stat st;
 	time_t age;
 
 	if (fstatat(run_dir, name, &st, AT_SYMLINK_NOFOLLOW))
 		return -ENOENT;
 	/* a new one may not be locked yet; one from the future is not known to be new */
-	age = time(NULL) - st.st_mtime;
+	/* time() is behind the times of files, by a tick, from Linux 6.13 on */
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	age = now.tv_sec - st.st_mtime;
 	if ((age < 0 || age > SWEEP_S) && !held(run_dir, name))
 		(void)unlinkat(run_dir, name, 0);
 	return -ENOENT;
