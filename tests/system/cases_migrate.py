@@ -232,7 +232,7 @@ def peer_cut_in_copy(lab):
 
 def cut_at(lab, word):
     """Cuts a host's power when a handover there comes to that state."""
-    lab.host.start(f"tail -n 0 -f /var/log/vtpmd.log | grep -q -m 1 'handover of .*: {word}' && "
+    lab.host.start(f"tail -n 0 -f /var/log/vtpmd.log | grep -a -q -m 1 'handover of .*: {word}' && "
                    "echo b >/proc/sysrq-trigger")
 
 
@@ -244,8 +244,21 @@ def counts_on(lab, name, counter):
     check(seen == counter, f"the counter is {seen}, and was {counter}")
 
 
+def one_has_it(lab, name, counter):
+    """After a cut: one of both hosts has the vTPM, whole, and the other refuses it."""
+    rc, out = lab.host.run(f"vtpmctl migrate --continue {name}", 120)
+    lab.log(f"--continue: status {rc}: {out.strip()}")
+    owner, other = lab, lab.peer
+    if lab.host.run(f"vtpmctl show {name}")[0]:
+        owner, other = lab.peer, lab
+        lab.peer.uuid[name] = lab.uuid.pop(name)
+    lab.log(f"it is {'the peer' if owner is lab.peer else 'the source'}'s")
+    check(other.host.run(f"vtpmctl start {name}")[0] != 0, "both hosts run it")
+    counts_on(owner, name, counter)
+
+
 def source_cut_when_released(lab):
-    """a power cut of the source when it has just given the vTPM away: the other has it"""
+    """a power cut of the source when it has just given the vTPM away: one host has it, whole"""
     pool_up(lab)
     guest_with_memory(lab, "web2")
     counter = lab.ask("web2", "tpm2_nvread -C o 0x1500020 | xxd -p").strip()
@@ -254,32 +267,22 @@ def source_cut_when_released(lab):
     lab.wait("the source's end", lambda: not lab.host.alive(), 300)
     lab.host.power_cut()
     pool_up(lab)
-    lab.host.run("vtpmctl migrate --continue web2", 120)
-    lab.peer.uuid["web2"] = lab.uuid.pop("web2")
-    counts_on(lab.peer, "web2", counter)
-    check(lab.vtpmctl("start web2")[0] != 0, "both hosts run it")
+    one_has_it(lab, "web2", counter)
 
 
 def peer_cut_when_released(lab):
     """a power cut of the destination when it is to have the vTPM: one host has it, whole"""
     pool_up(lab)
-    lab.peer.guest_down("web2") if lab.peer.running("web2") else None
     name = "pvh3"
     guest_with_memory(lab, name)
     counter = lab.ask(name, "tpm2_nvread -C o 0x1500020 | xxd -p").strip()
     run = lab.host.start(f"vtpmctl migrate {name} beta 2>&1 </dev/null")
     lab.wait("released", lambda: "released" in lab.host.run(
-        f"grep 'handover of {name}' /var/log/vtpmd.log")[1], 300)
+        f"grep -a 'handover of {name}' /var/log/vtpmd.log")[1], 300)
     lab.peer.host.power_cut()
     run.wait(300)
     pool_up(lab)
-    lab.host.run(f"vtpmctl migrate --continue {name}", 120)
-    if lab.host.run(f"vtpmctl show {name}")[0]:
-        lab.peer.uuid[name] = lab.uuid.pop(name)
-        counts_on(lab.peer, name, counter)
-    else:
-        check(lab.peer.host.run(f"vtpmctl show {name}")[0] != 0, "both hosts have it")
-        counts_on(lab, name, counter)
+    one_has_it(lab, name, counter)
 
 
 CASES = [network, pool, pvh_guest_moves, moved_guest_reboots, downtime, boot_state_refused,

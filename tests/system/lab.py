@@ -359,7 +359,7 @@ class Lab:
             return ["the host is not running"] + self.host.console_tail(20)
         try:
             text = self.host.run(
-                f"xl list; vtpmctl list; echo '-- vtpmd'; grep -v '^<7>' {VTPMD_LOG} | tail -n 12"
+                f"xl list; vtpmctl list; echo '-- vtpmd'; grep -av '^<7>' {VTPMD_LOG} | tail -n 12"
                 "; [ ! -e /run/systemd/private ] || journalctl -n 30 --no-pager"
                 "; for f in /var/log/xen/console/guest-*.log; do echo \"-- $f\"; "
                 "tail -n 12 $f; done; echo '-- dmesg'; dmesg | tail -n 5; "
