@@ -78,18 +78,29 @@ def memory(lab, name):
     return lab.ask(name, PROVE)
 
 
-def guest_with_memory(lab, name):
-    """A guest whose vTPM has a PCR, a counter, a key and a session that can be told."""
-    lab.vtpms(name)
-    lab.guest_up(name)
+def remember(lab, name):
+    """Gives a guest's TPM a PCR, a counter and a loaded key that can be told."""
     if lab.guest(name, "tpm2_nvread -C o 0x1500020 >/dev/null 2>&1")[0]:
         lab.ask(name, "tpm2_nvdefine -C o -s 8 -a 'ownerread|ownerwrite|nt=counter' 0x1500020")
     lab.ask(name, TPM + "tpm2_nvincrement -C o 0x1500020 && "
             "tpm2_pcrextend 16:sha256=$(printf '%064d' 7) && tpm2_flushcontext -t && "
             "tpm2_createprimary -C o -G ecc && echo secret >s && "
             f"tpm2_create -C {PRIMARY} -i s -u s.pub -r s.priv && tpm2_flushcontext -t && "
-            "tpm2_createprimary -C o -G ecc")
+            "tpm2_createprimary -C o -G ecc", 120)
     return memory(lab, name)
+
+
+def guest_with_memory(lab, name):
+    """A PV or PVH guest that runs, with a TPM that can be told."""
+    lab.vtpms(name)
+    lab.guest_up(name)
+    return remember(lab, name)
+
+
+def unseals(lab, name):
+    """The key that was loaded at the other host opens what was sealed there."""
+    lab.ask(name, TPM + f"tpm2_load -C {PRIMARY} -u s.pub -r s.priv -c s.ctx && "
+            "[ $(tpm2_unseal -c s.ctx) = secret ] && tpm2_nvincrement -C o 0x1500020", 120)
 
 
 def watch_clock(lab, name):
@@ -124,8 +135,7 @@ def pvh_guest_moves(lab):
     moved(lab, lab.peer, "web2", "beta")
     after = memory(lab.peer, "web2")
     check(before == after, f"its TPM was {before!r}, and is {after!r}")
-    lab.peer.ask("web2", TPM + f"tpm2_load -C {PRIMARY} -u s.pub -r s.priv -c s.ctx && "
-                 "[ $(tpm2_unseal -c s.ctx) = secret ] && tpm2_nvincrement -C o 0x1500020")
+    unseals(lab.peer, "web2")
     rc, out = lab.vtpmctl("show web2")
     check(rc != 0, f"it is still here: {out}")
     check(not lab.running("vtpm-web2"), "its stub domain is still here")
@@ -156,6 +166,21 @@ def downtime(lab):
     lab.log(f"stood still {ours:.2f} s with a vTPM, {theirs:.2f} s without; the first command "
             f"took {float(took[1]) - float(took[0]):.2f} s")
     lab.peer.guest_down("pvh1")
+
+
+def hvm_guest_moves(lab):
+    """an HVM guest moves, and its own driver goes on with the TPM on its board"""
+    pool_up(lab)
+    name = "hvm1"
+    lab.peer.hvm_disk()
+    lab.vtpms(name)
+    lab.hvm_up(name, vtpm_line=f"backend=vtpm-{name}")
+    before = remember(lab, name)
+    moved(lab, lab.peer, name, "beta", 900)
+    after = memory(lab.peer, name)
+    check(before == after, f"its TPM was {before!r}, and is {after!r}")
+    unseals(lab.peer, name)
+    lab.peer.host.must(f"xl destroy {name}", 60)
 
 
 def evacuated(lab):
@@ -287,4 +312,4 @@ def peer_cut_when_released(lab):
 
 CASES = [network, pool, pvh_guest_moves, moved_guest_reboots, downtime, boot_state_refused,
          xl_alone_refused, peer_cut_in_copy, source_cut_when_released, peer_cut_when_released,
-         evacuated]
+         hvm_guest_moves, evacuated]

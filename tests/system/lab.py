@@ -283,17 +283,22 @@ class Lab:
             self.start(name)
         self.boot_guest(name, self.guest_args(name, driver), 90)
 
+    def hvm_disk(self):
+        """The disk of HVM guests, which they only read; made when it was not yet."""
+        if self.host.run(f"[ -e {HVM_DISK} ]")[0]:
+            cache, image = images(), self.host.path("hvm.img")
+            make_disk(image, f"{cache}/vmlinuz",
+                      [f"{cache}/guest.cpio", self.host.path(EXTRA)])
+            self.host.put(image, HVM_DISK)
+
     def hvm_up(self, name, vtpm_line=None, bios=None, extra=None, wait=True, launch=False,
                uefi=None, disk=HVM_DISK):
         """Starts an HVM guest, which has minutes until it answers; its kernel's own TPM
         drivers are all that it has.  bios: a file in dom0, for Debian's SeaBIOS; extra: a
         line of its configuration; wait: until it answers; launch: by `vtpmctl launch`;
         uefi: a file in dom0, for a BIOS; disk: one that is there, for that with GRUB."""
-        if disk == HVM_DISK and self.host.run(f"[ -e {HVM_DISK} ]")[0]:
-            cache, image = images(), self.host.path("hvm.img")
-            make_disk(image, f"{cache}/vmlinuz",
-                      [f"{cache}/guest.cpio", self.host.path(EXTRA)])
-            self.host.put(image, HVM_DISK)
+        if disk == HVM_DISK:
+            self.hvm_disk()
         options = f" --vtpm '{vtpm_line}'" if vtpm_line else ""
         options += f" --bios {bios}" if bios else ""
         options += f" --uefi {uefi} --memory 512" if uefi else ""
