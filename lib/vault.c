@@ -382,13 +382,16 @@ static int check_bound(struct vault *v, const char *key, const struct vault_exch
 	return check_status(v, key, e);
 }
 
-/* A token that was made for this connection is of no use behind it. */
-static void log_out(struct vault *v)
+/* A token that was made for this connection is revoked; the host's own is renewed: a periodic
+ * one lives on as long as it is used in time.  What the server answers changes nothing here. */
+static void leave_token(struct vault *v)
 {
 	struct error ignored = {.cause = CAUSE_NONE};
+	const char *path =
+		v->is_login ? "auth/token/revoke-self" : "auth/token/renew-self";
 
-	if (v->is_login)
-		(void)!ask_vault(v, "auth/token/revoke-self", "{}", &ignored);
+	if (v->token[0])
+		(void)!ask_vault(v, path, "{}", &ignored);
 }
 
 int vault_exchange_at(const struct kms_config *c, const struct kms_stream *s,
@@ -413,8 +416,8 @@ int vault_exchange_at(const struct kms_config *c, const struct kms_stream *s,
 		rc = x->encrypts ? encrypt_at(v, key, x, e) : decrypt_at(v, key, x, e);
 	if (!rc && x->encrypts)
 		rc = check_bound(v, key, x, e);
-	if (v->is_login)
-		log_out(v);
+	if (v->is_login || !rc)
+		leave_token(v);
 	tls_close(v->tls);
 	OPENSSL_cleanse(v, sizeof(*v));
 	free(v);

@@ -8,8 +8,8 @@
  *   "vault:vN:" | base64(nonce[12] | 32 bytes | tag[16])
  * which is what struct kms_wrapped has room for.  AAD ("associated_data") is the vTPM's uuid.
  *
- * The client is known by a token, or by its certificate (auth method "cert", at its usual
- * path): then it logs in, and revokes the token that it got when it is done.
+ * The client is known by a token, which it renews each time, or by its certificate (auth method
+ * "cert", at its usual path): then it logs in, and revokes the token that it got when it is done.
  */
 #ifndef XVTPM_LIB_VAULT_H
 #define XVTPM_LIB_VAULT_H

@@ -7,7 +7,8 @@ vault_standin.py PORT CERT KEY CLIENTS-CA MODE-FILE LOG
 
 The file MODE-FILE has a word, read for each request: sealed, standby, old (leaves
 associated_data out), chunked, huge, endless, garbage, nolength, twolengths, redirected, liar
-(decrypts to something else), expired (no token counts)."""
+(decrypts to something else), expired (no token counts), rootlike (a token that cannot be
+renewed)."""
 import base64
 import http.server
 import json
@@ -104,6 +105,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.path == "/v1/auth/token/revoke-self":
             LOGGED_IN.discard(token)
             return self.answer(204, None)
+        if self.path == "/v1/auth/token/renew-self":
+            if mode == "rootlike":
+                return self.errors(400, "lease is not renewable")
+            return self.answer(200, {"auth": {"client_token": token, "policies": ["default"],
+                                              "lease_duration": 86400, "renewable": True},
+                                     "data": None})
         m = re.fullmatch(r"/v1/([\w./-]+)/(keys|encrypt|decrypt)/([\w.-]+)", self.path)
         if not m or m[1] not in MOUNTS:
             return self.errors(404, "no handler for route. route entry not found.")
