@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the acceptance tests share: one virtual host with a KMS, vtpmd, vTPMs
 and guests, and the words in which the tests are written."""
+import functools
 import json
 import os
 import re
 import shutil
+import struct
 import time
 
 from agentlink import HostError
@@ -22,18 +24,18 @@ KINDS = {"web1": "pv", "web2": "pvh"}
 # QEMU's nested virtualization now and then saves the host's registers as the
 # guest's.  Xen then shows its own code segment and addresses in the dump of a guest
 # that it has to kill: no guest can have them, whatever runs in it.
-# Or it cannot deliver the next interrupt when Linux has written that it is done with one
-# (rcx: the x2APIC's EOI): a triple fault behind an instruction that cannot fault.  The
-# stub domain's kernel lies below ffffffff81000000 and has no APIC: its faults count.
+# Or it cannot deliver the next interrupt when the guest goes on behind an exit to Xen: a triple
+# fault at an instruction that cannot fault, where Linux has written that it is done with an
+# interrupt (rcx: the x2APIC's EOI), or behind RDTSC (follows_rdtsc).  The stub domain's kernel
+# lies below ffffffff81000000 and has no APIC: its faults count.
 # Or it has the like in Linux's first milliseconds, before the processor is set up (cr4:
 # no more than PAE and PGE): when 100000 reads of a timer that is not there, and an exit
 # to Xen for each, are to tell the processor's speed.
-QEMU_KILL = re.compile(
-    r"RIP: +e008:\[<ffff82d0[^\n]*\n[^\n]*CONTEXT: hvm guest \(d\d+v"
-    r"|Triple fault[^\n]*\n(?:\(XEN\) [-*C][^\n]*\n)*\(XEN\) RIP: +0010:\[<ffffffff81[^\n]*\n"
-    r"[^\n]*CONTEXT: hvm guest[^\n]*\n"
-    r"(?:[^\n]*rcx: 000000000000080b\b|(?:[^\n]*\n){5}[^\n]*cr4: 00000000000000a0\b)")
-DUMP = re.compile(r"CONTEXT: hvm guest \(d(\d+)v")
+HOST_SAVED = re.compile(r"RIP: +e008:\[<ffff82d0[^\n]*\n[^\n]*CONTEXT: hvm guest \(d(?P<domain>\d+)v")
+TRIPLE_FAULT = re.compile(
+    r"Triple fault[^\n]*\n(?:\(XEN\) [-*C][^\n]*\n)*\(XEN\) RIP: +0010:\[<(?P<rip>ffffffff81[0-9a-f]+)>"
+    r"[^\n]*\n[^\n]*CONTEXT: hvm guest \(d(?P<domain>\d+)v[^\n]*\n"
+    r"[^\n]*rcx: (?P<rcx>[0-9a-f]+)\b(?:[^\n]*\n){5}[^\n]*cr4: (?P<cr4>[0-9a-f]+)\b")
 ENDED = re.compile(r"Triple fault|Domain \d+ .*crashed on cpu")
 
 
@@ -44,6 +46,31 @@ class Failure(Exception):
 def check(holds, message):
     if not holds:
         raise Failure(message)
+
+
+@functools.cache
+def guest_kernel():
+    with open(f"{images()}/vmlinux", "rb") as f:
+        return f.read()
+
+
+def follows_rdtsc(address):
+    """Whether an address of the guests' kernel is the one behind RDTSC, of 5 bytes with what
+    Linux reserves to change it."""
+    kernel = guest_kernel()
+    offset, size, count = (struct.unpack_from(kind, kernel, at)[0]
+                           for kind, at in (("<Q", 32), ("<H", 54), ("<H", 56)))
+    for n in range(count):      # program headers of an ELF64
+        at, start, length = struct.unpack_from("<8xQQ8xQ", kernel, offset + n * size)
+        if start + 5 <= address < start + length:
+            return kernel[at + address - start - 5:at + address - start].startswith(b"\x0f\x31")
+    return False
+
+
+def is_qemus_fault(fault):
+    """Whether a triple fault (of TRIPLE_FAULT) is one that no guest can have."""
+    return int(fault["rcx"], 16) == 0x80b or int(fault["cr4"], 16) == 0xa0 or \
+        follows_rdtsc(int(fault["rip"], 16))
 
 
 def make_payload(folder):
@@ -71,7 +98,7 @@ class Lab:
         self.address = None     # there
         self.host = VHost(f"{workdir}/host", payload=make_payload(f"{workdir}/programs"),
                           log=log)
-        self.host.guest_overlay += [f"{BUILD}/bin/tpm12", f"{BUILD}/bin/crb-fuzz"]
+        self.host.guest_overlay += [f"{BUILD}/bin/{name}" for name in ("tpm12", "crb-fuzz", "gap")]
         self.uuid, self.key = {}, None
         self.luks_board = None  # of cases_luks' guest when it is an HVM guest
         self.systemd = False    # whether it is domain 0's first program
@@ -236,7 +263,10 @@ class Lab:
 
     def killed_by_qemu(self):
         """The numbers of the domains that QEMU has killed since then, in their order."""
-        return [int(DUMP.search(kill[0])[1]) for kill in QEMU_KILL.finditer(self.xen_console())]
+        console = self.xen_console()
+        kills = list(HOST_SAVED.finditer(console)) + \
+            [fault for fault in TRIPLE_FAULT.finditer(console) if is_qemus_fault(fault)]
+        return [int(kill["domain"]) for kill in sorted(kills, key=lambda kill: kill.start())]
 
     def ends_in_xen(self):
         """What Xen wrote of the last domains that it ended, or that had a triple fault."""

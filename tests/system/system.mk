@@ -28,6 +28,12 @@ $(BUILD)/bin/crb-fuzz: $(BUILD)/obj/tests/system/crbfuzz/crbfuzz.o
 	@mkdir -p $(@D)
 	$(CC) -static $^ -o $@
 
+# How long a guest stood still; it runs in the guest.
+TEST_PROGRAMS += $(BUILD)/bin/gap
+$(BUILD)/bin/gap: $(BUILD)/obj/tests/system/gap/gap.o
+	@mkdir -p $(@D)
+	$(CC) -static $^ -o $@
+
 # A guest that is no operating system, to sleep: a boot sector, and 32-bit code behind it.
 SLEEPER := tests/system/sleeper
 TEST_PROGRAMS += $(BUILD)/bin/sleeper.img
