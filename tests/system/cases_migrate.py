@@ -290,8 +290,9 @@ def peer_cut_when_released(lab):
     lab.wait("released", lambda: "released" in lab.host.run(
         f"grep -a 'handover of {name}' /var/log/vtpmd.log")[1], 300)
     lab.peer.host.power_cut()
-    run.wait(300)
     pool_up(lab)
+    rc, out = run.wait(400)     # it has waited for the peer
+    lab.log(f"vtpmctl migrate: status {rc}: {out.decode(errors='replace').strip()[-300:]}")
     one_has_it(lab, name, counter)
 
 
