@@ -3,7 +3,7 @@
 TPM and a KMS each, and one policy key.  They take both slots of the machine."""
 import re
 
-from lab import check
+from lab import HVM_DISK, check
 
 PORT = 7771
 KEYS = "/etc/xen-vtpm"
@@ -157,7 +157,8 @@ def hvm_guest_moves(lab):
     """an HVM guest moves, and its own driver goes on with the TPM on its board"""
     pool_up(lab)
     name = "hvm1"
-    lab.peer.hvm_disk()
+    lab.peer.hvm_disk()     # of the same bytes, which it only reads
+    lab.peer.host.must(f"cp {HVM_DISK} /var/tmp/guest-{name}.img")
     lab.vtpms(name)
     lab.hvm_up(name, vtpm_line=f"backend=vtpm-{name}")
     before = remember(lab, name)
