@@ -211,7 +211,7 @@ def main():
         names = [by_number(args[2])] if args[2:] else os.listdir(f"{HOME}/domains")
         print(json.dumps([{"domid": guest["domid"], "config": {
             "c_info": {"type": guest.get("type", "pvh"), "name": name},
-            "vtpms": [{"backend_domname": "vtpm-web1", "uuid": u} for u in guest["vtpms"]]}}
+            "vtpms": [{"backend_domname": f"vtpm-{guest.get('vtpm', 'web1')}", "uuid": u} for u in guest["vtpms"]]}}
             for name, guest in ((n, load(n)) for n in names)]))
     elif args[0] == "destroy":
         os.unlink(f"{HOME}/domains/{by_number(args[-1])}")

@@ -10,26 +10,27 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define OUTPUT_MAX (256 * 1024)
+#define OUTPUT_MAX     (64 << 20) /* of xl list -l, some KiB a domain */
+#define BACKEND_PREFIX "vtpm-"
 
 /* What xl prints, a new string; NULL: it fails. */
 static char *read_xl(char *const argv[], int *status)
 {
 	int fd = memfd_create("xl", MFD_CLOEXEC);
-	char *text = fd >= 0 ? malloc(OUTPUT_MAX + 1) : NULL;
-	ssize_t n = -1;
+	char *text = NULL;
+	off_t size;
 
-	*status = text ? xl_run(argv, fd) : VTPMCTL_FAILED;
-	if (!*status)
-		n = pread(fd, text, OUTPUT_MAX, 0);
+	*status = fd >= 0 ? xl_run(argv, fd) : VTPMCTL_FAILED;
+	size = *status ? -1 : lseek(fd, 0, SEEK_END);
+	if (size >= 0 && size <= OUTPUT_MAX)
+		text = calloc(1, (size_t)size + 1);
+	if (text && pread(fd, text, (size_t)size, 0) != (ssize_t)size) {
+		free(text);
+		text = NULL;
+	}
 	if (fd >= 0)
 		close(fd);
-	if (n >= 0) {
-		text[n] = '\0';
-		return text;
-	}
-	free(text);
-	return NULL;
+	return text;
 }
 
 /* Xen's xl says on one line what it can virtualise. */
@@ -61,25 +62,31 @@ static json_t *describe(const char *domid)
 	return one;
 }
 
-static bool config_names(const json_t *config, const char *uuid)
+/* Whether a device is of that vTPM: by its backend's name, when its line had no uuid and libxl
+ * made one up, or by its uuid. */
+static bool device_is_of(const json_t *device, const json_t *vtpm)
 {
-	const json_t *device;
+	const char *backend = client_text(device, "backend_domname");
+	const char *uuid = client_text(vtpm, "uuid");
+	size_t n = strlen(BACKEND_PREFIX);
+
+	return (uuid[0] && !strcmp(client_text(device, "uuid"), uuid)) ||
+	       (!strncmp(backend, BACKEND_PREFIX, n) && backend[n] &&
+		!strcmp(backend + n, client_text(vtpm, "name")));
+}
+
+/* Whether a domain has the vTPM, by what xl knows of it or by what vtpmd does. */
+static bool is_used_by(const json_t *vtpm, const json_t *config, int64_t domid)
+{
+	const json_t *user = json_object_get(vtpm, "guest_domid"), *device;
 	size_t i;
 
 	json_array_foreach(json_object_get(config, "vtpms"), i, device)
 	{
-		if (uuid[0] && !strcmp(client_text(device, "uuid"), uuid))
+		if (device_is_of(device, vtpm))
 			return true;
 	}
-	return false;
-}
-
-static bool is_used_by(const json_t *vtpm, const json_t *config, const char *domid)
-{
-	const json_t *user = json_object_get(vtpm, "guest_domid");
-
-	return config_names(config, client_text(vtpm, "uuid")) ||
-	       (json_is_integer(user) && json_integer_value(user) == atol(domid));
+	return json_is_integer(user) && json_integer_value(user) == domid;
 }
 
 static int refuse_guest(struct migrate *m, const char *why)
@@ -96,7 +103,7 @@ static int check_guest(struct migrate *m, const json_t *config, const json_t *vt
 
 	json_array_foreach(vtpms, i, vtpm)
 	{
-		if (!is_used_by(vtpm, config, m->domid))
+		if (!is_used_by(vtpm, config, atoll(m->domid)))
 			continue;
 		count++;
 		snprintf(m->of_guest, sizeof(m->of_guest), "%s",
@@ -176,8 +183,13 @@ int xlguest_find(struct migrate *m)
 	return rc;
 }
 
+static int64_t number_of(const json_t *one)
+{
+	return json_integer_value(json_object_get(one, "domid"));
+}
+
 /* Which of xl's domains has the vTPM. */
-static void find_guest_of(struct migrate *m, const json_t *all, const char *uuid)
+static void find_guest_of(struct migrate *m, const json_t *all, const json_t *vtpm)
 {
 	const json_t *one, *config;
 	size_t i;
@@ -185,10 +197,9 @@ static void find_guest_of(struct migrate *m, const json_t *all, const char *uuid
 	json_array_foreach(all, i, one)
 	{
 		config = json_object_get(one, "config");
-		if (!config_names(config, uuid))
+		if (!is_used_by(vtpm, config, number_of(one)))
 			continue;
-		snprintf(m->domid, sizeof(m->domid), "%lld",
-			 (long long)json_integer_value(json_object_get(one, "domid")));
+		snprintf(m->domid, sizeof(m->domid), "%lld", (long long)number_of(one));
 		snprintf(m->guest, sizeof(m->guest), "%s",
 			 client_text(json_object_get(config, "c_info"), "name"));
 	}
@@ -211,8 +222,7 @@ int xlguest_of(struct migrate *m)
 
 	/* one that is away is not there any more */
 	if (!client_try(m->socket, client_request("show", m->name), &reply, why)) {
-		find_guest_of(m, all,
-			      client_text(json_object_get(reply, "vtpm"), "uuid"));
+		find_guest_of(m, all, json_object_get(reply, "vtpm"));
 		json_decref(reply);
 	}
 	json_decref(all);
@@ -220,17 +230,17 @@ int xlguest_of(struct migrate *m)
 }
 
 /* Whether a domain has one of them; those that come or have gone are no guests of this host. */
-static bool is_guest(const json_t *config, const json_t *vtpms)
+static bool is_guest(const json_t *one, const json_t *vtpms)
 {
+	const json_t *config = json_object_get(one, "config"), *vtpm;
 	const char *name = client_text(json_object_get(config, "c_info"), "name");
-	const json_t *vtpm;
 	size_t i;
 
 	if (!name[0] || strstr(name, "--"))
 		return false;
 	json_array_foreach(vtpms, i, vtpm)
 	{
-		if (config_names(config, client_text(vtpm, "uuid")))
+		if (is_used_by(vtpm, config, number_of(one)))
 			return true;
 	}
 	return false;
@@ -250,7 +260,7 @@ json_t *xlguest_all(const struct migrate *m)
 		json_array_foreach(all, i, one)
 		{
 			config = json_object_get(one, "config");
-			if (is_guest(config, json_object_get(reply, "vtpms")))
+			if (is_guest(one, json_object_get(reply, "vtpms")))
 				json_array_append(
 					names,
 					json_object_get(json_object_get(config, "c_info"),
