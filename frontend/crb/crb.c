@@ -3,6 +3,7 @@
 #include "lib/cursor.h"
 #include "lib/tpm2/types.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 enum {
@@ -40,8 +41,6 @@ enum {
 #define CANCEL_BIT	0x01u
 #define INT_ENABLE_MASK 0x8000000fu
 #define TPM_HEADER	10
-#define LOCALITY_HARDWARE \
-	4 /* the processor's, for a measured launch: never the guest's */
 #define INTF_CRB	0x1u	     /* InterfaceType: CRB */
 #define INTF_VERSION	(0x1u << 4)  /* CRB interface, version 1 */
 #define INTF_LOCALITIES (0x1u << 8)  /* five localities */
@@ -58,11 +57,17 @@ void crb_reset(struct crb_state *s)
 	s->active = CRB_NO_LOCALITY;
 }
 
+/*@ requires \valid_read(s);
+    assigns \nothing;
+    ensures \result <==> crb_executes(s); */
 static bool is_executing(const struct crb_state *s)
 {
 	return s->start & CRB_EXECUTING;
 }
 
+/*@ requires \valid(s);
+    assigns s->rsp_len, s->rsp[0 .. CRB_BUFFER_MAX - 1];
+    ensures s->rsp_len == 0; */
 static void forget_response(struct crb_state *s)
 {
 	s->rsp_len = 0;
@@ -70,6 +75,10 @@ static void forget_response(struct crb_state *s)
 }
 
 /* A guest that reads 0 has the response in its RAM, and may write there from now on. */
+/*@ requires \valid(s);
+    assigns s->rsp_len, s->rsp[0 .. CRB_BUFFER_MAX - 1];
+    ensures crb_executes(s) ==> s->rsp_len == \old(s->rsp_len);
+    ensures !crb_executes(s) ==> s->rsp_len == 0; */
 static uint32_t read_start(struct crb_state *s)
 {
 	if (!is_executing(s) && s->rsp_len)
@@ -77,6 +86,8 @@ static uint32_t read_start(struct crb_state *s)
 	return s->start & CRB_EXECUTING;
 }
 
+/*@ requires crb_holds(c);
+    assigns \nothing; */
 static uint32_t read_location(const struct crb *c)
 {
 	uint32_t v = STATE_VALID | STATE_NO_LAUNCH;
@@ -86,6 +97,10 @@ static uint32_t read_location(const struct crb *c)
 	return v;
 }
 
+/*@ requires crb_holds(c) && locality < CRB_LOCALITIES;
+    assigns c->s->rsp_len, c->s->rsp[0 .. CRB_BUFFER_MAX - 1];
+    ensures crb_holds(c);
+    ensures crb_kept{Pre, Post}(c); */
 static uint32_t read_register(const struct crb *c, unsigned int locality, uint32_t reg)
 {
 	const struct crb_state *s = c->s;
@@ -120,32 +135,55 @@ static uint32_t read_register(const struct crb *c, unsigned int locality, uint32
 	}
 }
 
+/*@ requires crb_holds(c);
+    assigns c->s->rsp_len, c->s->rsp[0 .. CRB_BUFFER_MAX - 1];
+    ensures crb_holds(c);
+    ensures crb_kept{Pre, Post}(c); */
+static uint8_t read_byte(const struct crb *c, uint32_t at)
+{
+	uint32_t locality = at / CRB_PAGE, off = at % CRB_PAGE;
+
+	if (locality >= CRB_LOCALITIES)
+		return 0xff;
+	if (off >= DATA)
+		return c->s->active == locality ? c->buffer[off - DATA] : 0xff;
+	return (uint8_t)(read_register(c, locality, off - off % 4) >> off % 4 * 8);
+}
+
 uint64_t crb_read(const struct crb *c, uint32_t at, unsigned int size)
 {
 	uint64_t v = 0;
 
-	for (unsigned int i = 0; i < size && i < 8; i++, at++) {
-		unsigned int locality = at >> 12;
-		uint32_t off = at & 0xfff;
-		uint8_t byte = 0xff;
-
-		if (locality >= CRB_LOCALITIES)
-			;
-		else if (off >= DATA)
-			byte = c->s->active == locality ? c->buffer[off - DATA] : 0xff;
-		else
-			byte = (uint8_t)(read_register(c, locality, off & ~3u) >>
-					 (off & 3) * 8);
-		v |= (uint64_t)byte << i * 8;
-	}
+	/*@ loop invariant 0 <= i <= 8 && crb_holds(c) && crb_kept{Pre, Here}(c);
+	    loop assigns i, v, c->s->rsp_len, c->s->rsp[0 .. CRB_BUFFER_MAX - 1];
+	    loop variant 8 - i; */
+	for (unsigned int i = 0; i < size && i < 8; i++)
+		v |= (uint64_t)read_byte(c, at + i) << i * 8;
 	return v;
 }
 
+/*@ requires \valid_read(c) && locality < CRB_LOCALITIES;
+    assigns \nothing;
+    ensures \result <==> crb_may(c, locality); */
 static bool is_allowed(const struct crb *c, unsigned int locality)
 {
-	return locality != LOCALITY_HARDWARE && c->localities >> locality & 1;
+	return locality != CRB_LOCALITY_HARDWARE && c->localities >> locality & 1;
 }
 
+bool crb_is_sound(const struct crb *c)
+{
+	const struct crb_state *s = c->s;
+
+	if (s->rsp_len > sizeof(s->rsp))
+		return false;
+	if (s->active == CRB_NO_LOCALITY)
+		return !is_executing(s);
+	return s->active < CRB_LOCALITIES && is_allowed(c, s->active);
+}
+
+/*@ requires \valid(s) && locality < CRB_LOCALITIES;
+    assigns s->active, s->pending, s->seized;
+    ensures s->active == locality; */
 static void assign(struct crb_state *s, unsigned int locality)
 {
 	s->pending &= (uint8_t) ~(1u << locality);
@@ -154,49 +192,97 @@ static void assign(struct crb_state *s, unsigned int locality)
 }
 
 /* The highest locality that has asked gets the TPM. */
-static void relinquish(struct crb_state *s)
+/*@ requires crb_holds(c) && !crb_executes(c->s);
+    assigns c->s->active, c->s->pending, c->s->seized;
+    ensures crb_holds(c); */
+static void relinquish(struct crb *c)
 {
+	struct crb_state *s = c->s;
+
 	s->active = CRB_NO_LOCALITY;
-	for (unsigned int n = CRB_LOCALITIES; n-- > 0;)
-		if (s->pending >> n & 1) {
-			assign(s, n);
+	/*@ loop invariant 0 <= n <= CRB_LOCALITIES && s->active == CRB_NO_LOCALITY;
+	    loop assigns n;
+	    loop variant n; */
+	for (unsigned int n = CRB_LOCALITIES; n > 0; n--)
+		if (s->pending >> (n - 1) & 1 && is_allowed(c, n - 1)) {
+			assign(s, n - 1);
 			return;
 		}
 }
 
-static void write_location(struct crb *c, unsigned int locality, uint32_t v)
+/* What executes ends for the locality that sent it. */
+/*@ requires crb_holds(c) && locality < CRB_LOCALITIES;
+    assigns c->s->active, c->s->pending, c->s->seized;
+    ensures crb_holds(c);
+    ensures crb_executes(c->s) ==> c->s->active == \old(c->s->active); */
+static void give_up(struct crb *c, unsigned int locality)
 {
 	struct crb_state *s = c->s;
 
-	if (!is_allowed(c, locality))
-		return;
-	if (v & CTRL_RELINQUISH) {
-		s->pending &= (uint8_t) ~(1u << locality);
-		/* what executes ends for the locality that sent it */
-		if (s->active == locality && !is_executing(s))
-			relinquish(s);
-	} else if (v & CTRL_SEIZE) {
-		if (s->active != CRB_NO_LOCALITY && s->active < locality &&
-		    !is_executing(s)) {
-			s->seized |= (uint8_t)(1u << s->active);
-			assign(s, locality);
-		} else if (s->active == CRB_NO_LOCALITY) {
-			assign(s, locality);
-		}
-	} else if (v & CTRL_REQUEST) {
-		if (s->active == CRB_NO_LOCALITY)
-			assign(s, locality);
-		else if (s->active != locality)
-			s->pending |= (uint8_t)(1u << locality);
+	s->pending &= (uint8_t) ~(1u << locality);
+	if (s->active == locality && !is_executing(s))
+		relinquish(c);
+}
+
+/*@ requires crb_holds(c) && crb_may(c, locality);
+    assigns c->s->active, c->s->pending, c->s->seized;
+    ensures crb_holds(c);
+    ensures crb_executes(c->s) ==> c->s->active == \old(c->s->active); */
+static void seize(struct crb *c, unsigned int locality)
+{
+	struct crb_state *s = c->s;
+
+	if (s->active == CRB_NO_LOCALITY) {
+		assign(s, locality);
+	} else if (s->active < locality && !is_executing(s)) {
+		s->seized |= (uint8_t)(1u << s->active);
+		assign(s, locality);
 	}
 }
 
+/*@ requires crb_holds(c) && crb_may(c, locality);
+    assigns c->s->active, c->s->pending, c->s->seized;
+    ensures crb_holds(c);
+    ensures \old(c->s->active) != CRB_NO_LOCALITY ==> c->s->active == \old(c->s->active); */
+static void request(struct crb *c, unsigned int locality)
+{
+	struct crb_state *s = c->s;
+
+	if (s->active == CRB_NO_LOCALITY)
+		assign(s, locality);
+	else if (s->active != locality)
+		s->pending |= (uint8_t)(1u << locality);
+}
+
+/*@ requires crb_holds(c) && locality < CRB_LOCALITIES;
+    assigns c->s->active, c->s->pending, c->s->seized;
+    ensures crb_holds(c);
+    ensures crb_kept{Pre, Post}(c); */
+static void write_location(struct crb *c, unsigned int locality, uint32_t v)
+{
+	if (!is_allowed(c, locality))
+		return;
+	if (v & CTRL_RELINQUISH)
+		give_up(c, locality);
+	else if (v & CTRL_SEIZE)
+		seize(c, locality);
+	else if (v & CTRL_REQUEST)
+		request(c, locality);
+}
+
+/*@ requires \valid(s) && \valid_read(rsp + (0 .. len - 1)) && len <= CRB_BUFFER_MAX;
+    requires \separated(s, rsp + (0 .. len - 1));
+    assigns s->rsp_len, s->rsp[0 .. CRB_BUFFER_MAX - 1];
+    ensures s->rsp_len == len; */
 static void keep_response(struct crb_state *s, const uint8_t *rsp, size_t len)
 {
 	memcpy(s->rsp, rsp, len);
 	s->rsp_len = (uint32_t)len;
 }
 
+/*@ requires \valid(s);
+    assigns s->rsp_len, s->rsp[0 .. CRB_BUFFER_MAX - 1];
+    ensures s->rsp_len == TPM_HEADER; */
 static void keep_code(struct crb_state *s, uint32_t code)
 {
 	uint8_t rsp[TPM_HEADER];
@@ -208,69 +294,169 @@ static void keep_code(struct crb_state *s, uint32_t code)
 	keep_response(s, rsp, sizeof(rsp));
 }
 
+/*@ requires \valid(to + (0 .. n - 1)) && \valid_read(from + (0 .. n - 1));
+    requires \separated(to + (0 .. n - 1), from + (0 .. n - 1));
+    assigns to[0 .. n - 1]; */
 static void copy_in(uint8_t *to, const volatile uint8_t *from, size_t n)
 {
+	/*@ loop invariant 0 <= i <= n;
+	    loop assigns i, to[0 .. n - 1];
+	    loop variant n - i; */
 	for (size_t i = 0; i < n; i++)
 		to[i] = from[i];
 }
 
-/* START: the command is copied once; its size is that of the copied header. */
-static void execute(struct crb *c)
+/* Copies the command's header out of the buffer.  Returns the size that it tells, or 0:
+ * no command can have that one. */
+/*@ requires crb_apart(c) && \valid(cmd + (0 .. CRB_BUFFER_MAX - 1));
+    requires \separated(cmd + (0 .. CRB_BUFFER_MAX - 1), c,
+			c->buffer + (0 .. CRB_BUFFER_MAX - 1));
+    assigns cmd[0 .. TPM_HEADER - 1];
+    ensures \result == 0 || TPM_HEADER <= \result <= CRB_BUFFER_MAX; */
+static uint32_t take_header(const struct crb *c, uint8_t *cmd)
 {
-	struct crb_state *s = c->s;
-	uint8_t cmd[CRB_BUFFER_MAX];
 	struct cursor r;
 	uint32_t size;
 
 	copy_in(cmd, c->buffer, TPM_HEADER);
 	r = cursor_reader(cmd, TPM_HEADER);
-	(void)cursor_u16(&r);
+	(void)cursor_u16(&r); /* tag */
 	size = cursor_u32(&r);
+	return size >= TPM_HEADER && size <= CRB_BUFFER_MAX ? size : 0;
+}
+
+/* START: the command is copied once; its size is that of the copied header. */
+/*@ requires crb_holds(c) && crb_calls(c) && !crb_executes(c->s);
+    requires c->s->active != CRB_NO_LOCALITY;
+    assigns c->s->cancel, c->s->locality, c->s->start;
+    assigns c->s->rsp_len, c->s->rsp[0 .. CRB_BUFFER_MAX - 1];
+    assigns c->buffer[0 .. CRB_BUFFER_MAX - 1];
+    ensures crb_holds(c) && c->s->locality == c->s->active; */
+static void execute(struct crb *c)
+{
+	struct crb_state *s = c->s;
+	uint8_t cmd[CRB_BUFFER_MAX];
+	uint32_t size = take_header(c, cmd);
+
 	forget_response(s);
 	s->cancel = 0;
 	s->locality = s->active;
-	if (s->failed || size < TPM_HEADER || size > sizeof(cmd)) {
+	if (s->failed || !size) {
 		keep_code(s, s->failed ? TPM2_RC_FAILURE : TPM2_RC_COMMAND_SIZE);
 		s->start = c->vcpu << 1;
 		crb_deliver(c);
 		return;
 	}
 	copy_in(cmd + TPM_HEADER, c->buffer + TPM_HEADER, size - TPM_HEADER);
+	/*@ calls axiom_crb_prepare; */
 	c->ops->prepare(c->ctx, s->locality, cmd, size);
 	s->start = c->vcpu << 1 | CRB_EXECUTING;
+	/*@ calls axiom_crb_send; */
 	c->ops->send(c->ctx);
 	explicit_bzero(cmd, size);
 }
 
+/*@ requires \valid(s);
+    assigns s->ready, s->rsp_len, s->rsp[0 .. CRB_BUFFER_MAX - 1];
+    ensures s->rsp_len == 0 || s->rsp_len == \old(s->rsp_len);
+    ensures crb_executes(s) ==> s->ready == \old(s->ready) && s->rsp_len == \old(s->rsp_len); */
+static void write_request(struct crb_state *s, uint32_t v)
+{
+	if (is_executing(s))
+		return;
+	if (v & (REQ_CMD_READY | REQ_GO_IDLE))
+		forget_response(s);
+	if (v & REQ_CMD_READY)
+		s->ready = 1;
+	else if (v & REQ_GO_IDLE)
+		s->ready = 0;
+}
+
+/*@ requires crb_holds(c) && crb_calls(c);
+    assigns c->s->cancel; */
+static void write_cancel(struct crb *c, uint32_t v)
+{
+	if (is_executing(c->s) && (v & CANCEL_BIT) && !c->s->cancel)
+		/*@ calls axiom_crb_cancel; */
+		c->ops->cancel(c->ctx);
+	c->s->cancel = v & CANCEL_BIT;
+}
+
+/*@ requires crb_holds(c) && crb_calls(c);
+    requires c->s->active != CRB_NO_LOCALITY;
+    assigns c->s->ready, c->s->cancel, c->s->locality, c->s->start;
+    assigns c->s->rsp_len, c->s->rsp[0 .. CRB_BUFFER_MAX - 1];
+    assigns c->buffer[0 .. CRB_BUFFER_MAX - 1];
+    ensures crb_holds(c);
+    ensures crb_kept{Pre, Post}(c); */
+static void write_start(struct crb *c, uint32_t v)
+{
+	if (!(v & START_BIT) || is_executing(c->s))
+		return;
+	c->s->ready = 1;
+	execute(c);
+}
+
+/*@ requires crb_holds(c) && crb_calls(c);
+    requires c->s->active != CRB_NO_LOCALITY;
+    assigns c->s->ready, c->s->cancel, c->s->locality, c->s->start, c->s->int_enable;
+    assigns c->s->rsp_len, c->s->rsp[0 .. CRB_BUFFER_MAX - 1];
+    assigns c->buffer[0 .. CRB_BUFFER_MAX - 1];
+    ensures crb_holds(c);
+    ensures crb_kept{Pre, Post}(c); */
 static void write_control(struct crb *c, uint32_t reg, uint32_t v)
 {
-	struct crb_state *s = c->s;
-
 	switch (reg) {
 	case CTRL_REQ:
-		if (is_executing(s))
-			break;
-		if (v & (REQ_CMD_READY | REQ_GO_IDLE))
-			forget_response(s);
-		if (v & REQ_CMD_READY)
-			s->ready = 1;
-		else if (v & REQ_GO_IDLE)
-			s->ready = 0;
+		write_request(c->s, v);
 		break;
 	case CTRL_CANCEL:
-		if (is_executing(s) && (v & CANCEL_BIT) && !s->cancel)
-			c->ops->cancel(c->ctx);
-		s->cancel = v & CANCEL_BIT;
+		write_cancel(c, v);
 		break;
 	case CTRL_START:
-		if ((v & START_BIT) && !is_executing(s)) {
-			s->ready = 1;
-			execute(c);
-		}
+		write_start(c, v);
 		break;
 	case INT_ENABLE:
-		s->int_enable = v & INT_ENABLE_MASK;
+		c->s->int_enable = v & INT_ENABLE_MASK;
 		break;
+	}
+}
+
+/* The buffer is the guest's to write through its window when it may be in its RAM. */
+/*@ requires crb_holds(c) && off < CRB_BUFFER_MAX;
+    assigns c->buffer[off]; */
+static void write_data(struct crb *c, unsigned int locality, uint32_t off, uint8_t v)
+{
+	const struct crb_state *s = c->s;
+
+	if (s->active == locality && s->ready && !is_executing(s))
+		c->buffer[off] = v;
+}
+
+/* Writes the bytes of one word, a register's or one of the window's. */
+/*@ requires crb_holds(c) && crb_calls(c);
+    requires locality < CRB_LOCALITIES && off < CRB_PAGE && 1 <= n <= 4 - off % 4;
+    assigns c->s->active, c->s->pending, c->s->seized, c->s->ready, c->s->cancel;
+    assigns c->s->locality, c->s->start, c->s->int_enable;
+    assigns c->s->rsp_len, c->s->rsp[0 .. CRB_BUFFER_MAX - 1];
+    assigns c->buffer[0 .. CRB_BUFFER_MAX - 1];
+    ensures crb_holds(c);
+    ensures crb_kept{Pre, Post}(c); */
+static void write_word(struct crb *c, unsigned int locality, uint32_t off, unsigned int n,
+		       uint32_t v)
+{
+	uint32_t in_word = off % 4;
+
+	if (off >= DATA) {
+		/*@ loop invariant 0 <= i <= n;
+		    loop assigns i, c->buffer[0 .. CRB_BUFFER_MAX - 1];
+		    loop variant n - i; */
+		for (unsigned int i = 0; i < n; i++)
+			write_data(c, locality, off - DATA + i, (uint8_t)(v >> i * 8));
+	} else if (off - in_word == LOC_CTRL) {
+		write_location(c, locality, v << in_word * 8);
+	} else if (c->s->active == locality) {
+		write_control(c, off - in_word, v << in_word * 8);
 	}
 }
 
@@ -278,29 +464,24 @@ static void write_control(struct crb *c, uint32_t reg, uint32_t v)
  * nothing. */
 void crb_write(struct crb *c, uint32_t at, unsigned int size, uint64_t value)
 {
-	unsigned int i = 0;
+	unsigned int end = size < 8 ? size : 8, n;
 
-	while (i < size && i < 8) {
-		uint32_t off = (at + i) & 0xfff, reg = off & ~3u, v = 0;
-		unsigned int locality = (at + i) >> 12;
+	/*@ loop invariant 0 <= i <= end && end <= 8;
+	    loop invariant crb_holds(c) && crb_calls(c) && crb_kept{Pre, Here}(c);
+	    loop assigns i, n;
+	    loop assigns c->s->active, c->s->pending, c->s->seized, c->s->ready, c->s->cancel;
+	    loop assigns c->s->locality, c->s->start, c->s->int_enable;
+	    loop assigns c->s->rsp_len, c->s->rsp[0 .. CRB_BUFFER_MAX - 1];
+	    loop assigns c->buffer[0 .. CRB_BUFFER_MAX - 1];
+	    loop variant end - i; */
+	for (unsigned int i = 0; i < end; i += n) {
+		uint32_t locality = (at + i) / CRB_PAGE, off = (at + i) % CRB_PAGE;
 
-		if (locality >= CRB_LOCALITIES)
-			return;
-		if (off >= DATA) {
-			if (c->s->active == locality && c->s->ready &&
-			    !is_executing(c->s))
-				c->buffer[off - DATA] = (uint8_t)(value >> i * 8);
-			i++;
-			continue;
-		}
-		do {
-			v |= (uint32_t)(value >> i * 8 & 0xff) << (off & 3) * 8;
-			i++, off++;
-		} while (i < size && i < 8 && off & 3);
-		if (reg == LOC_CTRL)
-			write_location(c, locality, v);
-		else if (c->s->active == locality)
-			write_control(c, reg, v);
+		n = 4 - off % 4 < end - i ? 4 - off % 4 : end - i;
+		if (locality < CRB_LOCALITIES)
+			write_word(c, locality, off, n,
+				   (uint32_t)(value >> i * 8) &
+					   UINT32_MAX >> (4 - n) * 8);
 	}
 }
 
@@ -321,10 +502,13 @@ void crb_deliver(struct crb *c)
 {
 	struct crb_state *s = c->s;
 
+	/*@ loop invariant 0 <= i <= s->rsp_len;
+	    loop assigns i, c->buffer[0 .. CRB_BUFFER_MAX - 1];
+	    loop variant s->rsp_len - i; */
 	for (uint32_t i = 0; i < s->rsp_len; i++)
 		c->buffer[i] = s->rsp[i];
 	/* the bytes before START reads 0 */
-	__atomic_thread_fence(__ATOMIC_RELEASE);
+	atomic_thread_fence(memory_order_release);
 	s->start &= ~CRB_EXECUTING;
 }
 

@@ -48,7 +48,9 @@
 #define CRB_BUFFER_MAX 4096u
 
 #define CRB_NO_LOCALITY 0xff
-#define CRB_EXECUTING	1u
+#define CRB_LOCALITY_HARDWARE \
+	4 /* the processor's, for a measured launch: never the guest's */
+#define CRB_EXECUTING 1u
 
 struct crb_state {
 	uint8_t active;	 /* the locality that has the TPM, or CRB_NO_LOCALITY */
@@ -85,20 +87,92 @@ struct crb {
 	void *ctx;
 };
 
+/*
+ * The contracts, which `make prove` proves for every access and whatever the buffer has at
+ * each read (docs/proofs.md).
+ *   crb_may        the guest may have locality n: never 4, the processor's
+ *   crb_sound      no locality has the TPM but one that may, one has it while a command
+ *                  executes, and the response fits
+ *   crb_apart      registers and buffer are there, apart from each other
+ *   crb_kept       a command that executes keeps its locality, its START, and no
+ *                  register write ends it
+ */
+/*@ predicate crb_may(struct crb *c, integer n) =
+	0 <= n < CRB_LOCALITY_HARDWARE && (c->localities >> n & 1) != 0;
+    predicate crb_executes(struct crb_state *s) = (s->start & CRB_EXECUTING) != 0;
+    predicate crb_sound(struct crb *c) =
+	(c->s->active == CRB_NO_LOCALITY || crb_may(c, c->s->active)) &&
+	(crb_executes(c->s) ==> c->s->active != CRB_NO_LOCALITY) &&
+	c->s->rsp_len <= CRB_BUFFER_MAX;
+    predicate crb_apart(struct crb *c) =
+	\valid_read(c) && \valid(c->s) && \valid(c->buffer + (0 .. CRB_BUFFER_MAX - 1)) &&
+	\separated(c, c->s, c->buffer + (0 .. CRB_BUFFER_MAX - 1));
+    predicate crb_holds(struct crb *c) = crb_apart(c) && crb_sound(c);
+    predicate crb_calls(struct crb *c) =
+	\valid_read(c->ops) && c->ops->prepare == &axiom_crb_prepare &&
+	c->ops->send == &axiom_crb_send && c->ops->cancel == &axiom_crb_cancel;
+    predicate crb_kept{A, B}(struct crb *c) =
+	\at(crb_executes(c->s), A) ==>
+		\at(c->s->start, B) == \at(c->s->start, A) &&
+		\at(c->s->active, B) == \at(c->s->active, A) &&
+		\at(c->s->locality, B) == \at(c->s->locality, A) &&
+		\at(c->s->ready, B) == \at(c->s->ready, A) &&
+		\at(c->s->rsp_len, B) == \at(c->s->rsp_len, A);
+*/
+
 /* As after a power-on. */
+/*@ requires \valid(s);
+    assigns *s;
+    ensures s->active == CRB_NO_LOCALITY && s->rsp_len == 0 && s->start == 0; */
 void crb_reset(struct crb_state *s);
+/* A state that comes from elsewhere is one that a guest can have brought about. */
+/*@ requires crb_apart(c);
+    assigns \nothing;
+    ensures \result <==> crb_sound(c); */
+bool crb_is_sound(const struct crb *c);
 /* The guest's access at CRB_BASE + at, of size bytes, 1 to 8. */
+/*@ requires crb_holds(c);
+    assigns c->s->rsp_len, c->s->rsp[0 .. CRB_BUFFER_MAX - 1];
+    ensures crb_holds(c);
+    ensures crb_kept{Pre, Post}(c); */
 uint64_t crb_read(const struct crb *c, uint32_t at, unsigned int size);
+/*@ requires crb_holds(c) && crb_calls(c);
+    assigns c->s->active, c->s->pending, c->s->seized, c->s->ready, c->s->cancel;
+    assigns c->s->locality, c->s->start, c->s->int_enable;
+    assigns c->s->rsp_len, c->s->rsp[0 .. CRB_BUFFER_MAX - 1];
+    assigns c->buffer[0 .. CRB_BUFFER_MAX - 1];
+    ensures crb_holds(c);
+    ensures crb_kept{Pre, Post}(c); */
 void crb_write(struct crb *c, uint32_t at, unsigned int size, uint64_t value);
 /* The response to the command that executes; one that no buffer can hold becomes
  * TPM_RC_FAILURE.  Without a command: nothing. */
+/*@ requires crb_holds(c) && (len > 0 ==> \valid_read(rsp + (0 .. len - 1)));
+    requires \separated(c->s, c->buffer + (0 .. CRB_BUFFER_MAX - 1), rsp + (0 .. len - 1));
+    assigns c->s->start, c->s->rsp_len, c->s->rsp[0 .. CRB_BUFFER_MAX - 1];
+    assigns c->buffer[0 .. CRB_BUFFER_MAX - 1];
+    ensures crb_holds(c);
+    ensures (c->s->start & CRB_EXECUTING) == 0; */
 void crb_complete(struct crb *c, const uint8_t *rsp, size_t len);
 /* Puts the last response into the buffer; the command is over. */
+/*@ requires crb_holds(c);
+    assigns c->s->start, c->buffer[0 .. CRB_BUFFER_MAX - 1];
+    ensures crb_holds(c);
+    ensures (c->s->start & CRB_EXECUTING) == 0; */
 void crb_deliver(struct crb *c);
 /* A command that executes has failed: the way to the TPM was lost. */
+/*@ requires crb_holds(c);
+    assigns c->s->start, c->s->rsp_len, c->s->rsp[0 .. CRB_BUFFER_MAX - 1];
+    assigns c->buffer[0 .. CRB_BUFFER_MAX - 1];
+    ensures crb_holds(c);
+    ensures (c->s->start & CRB_EXECUTING) == 0; */
 void crb_abort(struct crb *c);
 /* The TPM does not answer any more: tpmSts, and TPM_RC_FAILURE to what executes, and to all
  * that follows. */
+/*@ requires crb_holds(c);
+    assigns c->s->start, c->s->rsp_len, c->s->rsp[0 .. CRB_BUFFER_MAX - 1];
+    assigns c->s->failed, c->buffer[0 .. CRB_BUFFER_MAX - 1];
+    ensures crb_holds(c) && c->s->failed == 1;
+    ensures (c->s->start & CRB_EXECUTING) == 0; */
 void crb_fail(struct crb *c);
 
 #endif

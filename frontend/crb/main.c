@@ -84,9 +84,13 @@ static int map_saved(struct device *d, const struct options *o)
 	d->saved = s;
 	if (o->how == IOREQ_NEW)
 		crb_reset(&s->crb);
-	if (s->magic != SAVED_MAGIC || s->vcpus > SAVED_VCPUS ||
-	    s->crb.rsp_len > sizeof(s->crb.rsp) ||
-	    (s->crb.active >= CRB_LOCALITIES && s->crb.active != CRB_NO_LOCALITY))
+	d->crb = (struct crb){
+		.s = &s->crb,
+		.localities = (uint8_t)s->localities,
+		.ops = &serve_ops,
+		.ctx = d,
+	};
+	if (s->magic != SAVED_MAGIC || s->vcpus > SAVED_VCPUS || !crb_is_sound(&d->crb))
 		return failed(o->state, -EBADMSG);
 	return 0;
 }
@@ -191,13 +195,7 @@ static int set_up(struct device *d, const struct options *o)
 	rc = ioreq_open(&d->ioreq, d->saved, o->how, d->events, &what);
 	if (rc)
 		return failed(what, rc);
-	d->crb = (struct crb){
-		.s = &d->saved->crb,
-		.buffer = d->ioreq.buffer,
-		.localities = (uint8_t)d->saved->localities,
-		.ops = &serve_ops,
-		.ctx = d,
-	};
+	d->crb.buffer = d->ioreq.buffer;
 	d->ppi = (struct ppi){.s = &d->saved->ppi, .told = &d->saved->ppi_told};
 	if (d->saved->lost)
 		crb_fail(&d->crb);

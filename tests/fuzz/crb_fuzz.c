@@ -44,10 +44,9 @@ static void answer(struct crb *c)
 		crb_complete(c, rsp, len);
 }
 
-static void check(void)
+static void check(const struct crb *c)
 {
-	if ((state.active >= CRB_LOCALITIES && state.active != CRB_NO_LOCALITY) ||
-	    state.rsp_len > CRB_BUFFER_MAX || state.start > 1 || state.ready > 1 ||
+	if (!crb_is_sound(c) || state.start > 1 || state.ready > 1 ||
 	    (presence.request && !ppi_is_clear(presence.request)))
 		abort();
 }
@@ -100,7 +99,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			else
 				crb_abort(&c);
 		}
-		check();
+		check(&c);
 	}
 	free(buffer);
 	return 0;

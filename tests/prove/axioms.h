@@ -35,6 +35,13 @@ void axiom_memset(uint8_t *to, int byte, size_t n);
 #define memset(to, byte, n) axiom_memset((uint8_t *)(to), byte, n)
 #endif
 
+/* glibc, explicit_bzero(3): it sets n bytes to zero, and no compiler leaves it out. */
+/*@ requires \valid(to + (0 .. n - 1));
+    assigns to[0 .. n - 1];
+    ensures \forall integer i; 0 <= i < n ==> to[i] == 0; */
+void axiom_bzero(uint8_t *to, size_t n);
+#define explicit_bzero(to, n) axiom_bzero((uint8_t *)(to), n)
+
 /* GCC, "Other Builtins": the order of the bytes is reversed, so zero stays zero, which is
  * all that is used. */
 /*@ assigns \nothing;
@@ -79,6 +86,16 @@ int xen_bind(struct xen *x, uint32_t domid, uint32_t remote_port, uint32_t *port
 void xen_unbind(struct xen *x, uint32_t port);
 /*@ assigns \nothing; */
 void xen_notify(struct xen *x, uint32_t port);
+
+/* frontend/crb/crb.h, struct crb_ops, filled in by serve.c: hands the command to the ring, and
+ * touches neither the registers nor the buffer. */
+/*@ requires 10 <= len <= 4096 && \valid_read(cmd + (0 .. len - 1));
+    assigns \nothing; */
+void axiom_crb_prepare(void *ctx, uint8_t locality, const uint8_t *cmd, size_t len);
+/*@ assigns \nothing; */
+void axiom_crb_send(void *ctx);
+/*@ assigns \nothing; */
+void axiom_crb_cancel(void *ctx);
 
 /* stubdom/kernel/copy.S: copies n bytes between the kernel's memory and the program's half;
  * a fault in the program's half ends it, and is told.  Which of the two the program's is,

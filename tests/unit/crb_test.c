@@ -334,6 +334,30 @@ static void a_guest_that_was_saved(void **ctx)
 	assert_int_equal(buffer[8] << 8 | buffer[9], 0x101);
 }
 
+/* A state that was saved elsewhere may say anything: the processor's locality, and those
+ * that the policy does not grant, get the TPM by no bit of it. */
+static void a_state_of_others(void **ctx)
+{
+	crb.localities = 0x13;
+	own(0);
+	state.pending = 0xff;
+	wr(LOC(0) + LOC_CTRL, 2);
+	assert_int_equal(state.active, 1);
+	assert_true(crb_is_sound(&crb));
+	for (unsigned int n = 0; n < 256; n++) {
+		state.active = (uint8_t)n;
+		assert_int_equal(crb_is_sound(&crb), n < 2 || n == CRB_NO_LOCALITY);
+	}
+	/* a command executes, and is no locality's */
+	state.start = CRB_EXECUTING;
+	assert_false(crb_is_sound(&crb));
+	state.start = 0;
+	state.rsp_len = CRB_BUFFER_MAX + 1;
+	assert_false(crb_is_sound(&crb));
+	state.rsp_len = CRB_BUFFER_MAX;
+	assert_true(crb_is_sound(&crb));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -347,6 +371,7 @@ int main(void)
 		cmocka_unit_test_setup(a_tpm_that_is_gone, setup),
 		cmocka_unit_test_setup(parts_of_registers, setup),
 		cmocka_unit_test_setup(a_guest_that_was_saved, setup),
+		cmocka_unit_test_setup(a_state_of_others, setup),
 	};
 
 	return cmocka_run_group_tests_name("crb", tests, NULL, NULL);
