@@ -22,17 +22,23 @@
 #define OFFSET_PART  (PACKET_HEADER_SIZE + 4)
 #define OFFSET_BYTES (PACKET_HEADER_SIZE + 6)
 
+/*@ requires \valid_read(p + (0 .. 3));
+    assigns \nothing; */
 static u32 get_be32(const u8 *p)
 {
 	return (u32)p[0] << 24 | (u32)p[1] << 16 | (u32)p[2] << 8 | p[3];
 }
 
+/*@ requires \valid(p + (0 .. 1));
+    assigns p[0 .. 1]; */
 static void put_be16(u8 *p, u16 v)
 {
 	p[0] = v >> 8;
 	p[1] = v & 0xff;
 }
 
+/*@ requires \valid(p + (0 .. 3));
+    assigns p[0 .. 3]; */
 static void put_be32(u8 *p, u32 v)
 {
 	put_be16(p, v >> 16);
