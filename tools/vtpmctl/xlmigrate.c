@@ -27,7 +27,8 @@ struct xlsource {
 	struct xlpipes xl;
 	struct xlgate_stream stream;
 	size_t credit; /* bytes */
-	bool banner, ready, ready_passed, go, go_passed, reported, gives_back, over;
+	bool banner, exports, ready, ready_passed, go, go_passed, reported, gives_back;
+	bool over;
 	uint8_t code; /* of the report */
 	time_t heard, told;
 	struct peerlink_item item;
@@ -118,14 +119,24 @@ static int let_pass(struct xlsource *x)
 	return 0;
 }
 
+/* The vTPM follows the guest, which is suspended, as soon as xl there has all of the guest:
+ * while xl makes its devices. */
+static int export_in_time(struct xlsource *x)
+{
+	if (x->exports || x->credit < XL_WINDOW || !xlgate_stream_ended(&x->stream))
+		return 0;
+	x->exports = true;
+	return wish_and_flush(x, "export");
+}
+
 static int hear_ready(struct xlsource *x)
 {
-	if (!x->banner || x->ready || !xlgate_stream_ended(&x->stream))
+	if (!x->banner || x->ready || !x->exports)
 		return fail_source(x,
 				   "the other host says that it has the guest before it "
 				   "was sent: do not move vTPMs there");
 	x->ready = true;
-	return wish_and_flush(x, "export");
+	return let_pass(x);
 }
 
 static int hear_report(struct xlsource *x, uint32_t code)
@@ -149,7 +160,7 @@ static int hear_word(struct xlsource *x, uint32_t word)
 	case XLWORD_TAKEN:
 		x->credit += XLWORD_VALUE(word);
 		if (x->credit <= XL_WINDOW)
-			return 0;
+			return export_in_time(x);
 		break;
 	case XLWORD_BANNER:
 		if (x->banner)
