@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* libxl for tests/host/migrate-xl, to be preloaded: the guests of migrate_xl.py, of which it knows
- * one: the file $XLHOST/domains/*--migratedaway. */
+/* libxl for tests/host/migrate-xl and tests/attack/migrate-killed, to be preloaded: the guests of
+ * migrate_xl.py, of which it knows one: the file of $XLHOST/domains that says "suspended". */
 #include <libxl.h>
 #include <libxl_utils.h>
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static const char away[] = "--migratedaway";
 
 static const char *folder(void)
 {
@@ -39,6 +37,20 @@ int libxl_domain_info(libxl_ctx *ctx, libxl_dominfo *info, uint32_t domid)
 	return 0;
 }
 
+static int is_suspended(const char *name)
+{
+	char path[1024], text[4096] = "";
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%s", folder(), name);
+	f = fopen(path, "r");
+	if (f) {
+		text[fread(text, 1, sizeof(text) - 1, f)] = '\0';
+		fclose(f);
+	}
+	return strstr(text, "\"suspended\"") != NULL;
+}
+
 char *libxl_domid_to_name(libxl_ctx *ctx, uint32_t domid)
 {
 	DIR *d = opendir(folder());
@@ -46,7 +58,7 @@ char *libxl_domid_to_name(libxl_ctx *ctx, uint32_t domid)
 	char *name = NULL;
 
 	while (d && (one = readdir(d)))
-		if (strstr(one->d_name, away))
+		if (is_suspended(one->d_name))
 			name = strdup(one->d_name);
 	if (d)
 		closedir(d);

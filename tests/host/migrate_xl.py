@@ -23,6 +23,14 @@ def fault(word):
         return False
 
 
+def wait_at(word):
+    """Stays there as long as the fault is that; the test ends it, or something else."""
+    if fault(word):
+        note(f"{word} {os.getpid()}")
+    while fault(word):
+        time.sleep(0.02)
+
+
 def load(name):
     with open(f"{HOME}/domains/{name}") as f:
         return json.load(f)
@@ -138,13 +146,12 @@ def migrate(domid, rune):
     os.close(child_in)
     os.close(child_out)
     ready = say_until_ready(guest, name, to, fro)
+    wait_at("hold-ready")
     if not ready or fault("rename"):
         os.close(to)
         os.close(fro)
         resume(name, guest)
     rename(name, name + "--migratedaway")
-    if fault("killed"):
-        os.kill(os.getpid(), 9)
     try:
         os.write(to, GO)
         note("go")
@@ -181,23 +188,23 @@ def migrate_receive():
     name = guest["name"]
     if fault("ready"):
         sys.exit(1)
-    store(name + "--incoming", dict(guest, state="paused"))
+    store(name + "--incoming", dict(guest, state="paused", receiver=os.getpid()))
     os.write(1, READY)
     try:
         good = exact(0, len(GO)) == GO
     except EOFError:
         good = False
-    if fault("lost"):
-        sys.exit(1)
-    if good and fault("unpause"):
+    if good:
+        wait_at("hold-go")
+    if good and not fault("unpause"):
+        rename(name + "--incoming", name)
+        wait_at("hold-unpause")
+        store(name, dict(guest, state="running"))
+        note("started")
+    else:
         good = False
     os.write(1, REPORT + (b"\0" if good else b"\3"))
-    if not good:
-        return give_back(name)
-    rename(name + "--incoming", name)
-    store(name, dict(guest, state="running"))
-    note("started")
-    return None
+    return None if good else give_back(name)
 
 
 def main():
@@ -213,6 +220,12 @@ def main():
             "c_info": {"type": guest.get("type", "pvh"), "name": name},
             "vtpms": [{"backend_domname": f"vtpm-{guest.get('vtpm', 'web1')}", "uuid": u} for u in guest["vtpms"]]}}
             for name, guest in ((n, load(n)) for n in names)]))
+    elif args[0] == "rename":
+        rename(by_number(args[1]), args[2])
+    elif args[0] == "unpause":
+        name = by_number(args[1])
+        store(name, dict(load(name), state="running"))
+        note(f"unpaused {name}")
     elif args[0] == "destroy":
         os.unlink(f"{HOME}/domains/{by_number(args[-1])}")
     elif args[0] == "info":

@@ -215,6 +215,7 @@ static void end_migrate(struct migrate *m)
 	peerlink_close(m->link);
 	client_close(&m->client);
 	json_decref(m->out);
+	json_decref(m->comes);
 	poolfile_free(&m->file);
 	hostconf_free(&m->conf);
 }
@@ -413,8 +414,13 @@ static int tell_again(struct migrate *m, const char *peer,
 
 static int hand_over_again(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
 {
-	int rc = migrate_is(m, "owned") ? migrate_wish(m, "back", text) : 0;
+	int rc = 0;
 
+	/* GO has not gone and will not: an xl that lives destroys its copy as well */
+	xlguest_note_vtpm(m);
+	(void)!xlguest_drop_incoming(m);
+	if (migrate_is(m, "owned"))
+		rc = migrate_wish(m, "back", text);
 	return rc ? rc : answer_turn(m, e);
 }
 

@@ -25,6 +25,7 @@ struct migrate {
 	json_t *out; /* messages for the other host */
 
 	char asked[80]; /* the vTPM that the source asks about */
+	json_t *comes;	/* the vTPM that comes with a guest, as vtpmd describes it */
 
 	/* of a guest that moves along; domid "": none does */
 	char domid[16], guest[80], of_guest[80];

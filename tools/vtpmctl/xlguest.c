@@ -12,6 +12,7 @@
 
 #define OUTPUT_MAX     (64 << 20) /* of xl list -l, some KiB a domain */
 #define BACKEND_PREFIX "vtpm-"
+#define INCOMING       "--incoming"
 
 /* What xl prints, a new string; NULL: it fails. */
 static char *read_xl(char *const argv[], int *status)
@@ -215,18 +216,93 @@ static json_t *list_all(void)
 	return all;
 }
 
+/* What vtpmd says of it, a new reference; NULL: it has none of that name. */
+static json_t *describe_vtpm(const struct migrate *m, const char *name)
+{
+	char why[CLIENT_TEXT];
+	json_t *reply, *vtpm;
+
+	if (client_try(m->socket, client_request("show", name), &reply, why))
+		return NULL;
+	vtpm = json_incref(json_object_get(reply, "vtpm"));
+	json_decref(reply);
+	return vtpm;
+}
+
+void xlguest_note_vtpm(struct migrate *m)
+{
+	json_decref(m->comes);
+	m->comes = describe_vtpm(m, m->vtpm);
+}
+
 int xlguest_of(struct migrate *m)
 {
-	json_t *all = list_all(), *reply;
-	char why[CLIENT_TEXT];
+	json_t *all = list_all(), *vtpm;
 
 	/* one that is away is not there any more */
-	if (!client_try(m->socket, client_request("show", m->name), &reply, why)) {
-		find_guest_of(m, all, json_object_get(reply, "vtpm"));
-		json_decref(reply);
-	}
+	vtpm = describe_vtpm(m, m->name);
+	find_guest_of(m, all, vtpm);
+	json_decref(vtpm);
 	json_decref(all);
 	return VTPMCTL_OK;
+}
+
+/* Finds the guest that has come with the vTPM; whether it still has the name that xl gives to
+ * one that may not start yet. */
+static bool find_incoming(struct migrate *m)
+{
+	json_t *all = m->comes ? list_all() : NULL;
+	size_t len;
+
+	m->domid[0] = m->guest[0] = '\0';
+	find_guest_of(m, all, m->comes);
+	json_decref(all);
+	len = strlen(m->guest);
+	return len > strlen(INCOMING) &&
+	       !strcmp(m->guest + len - strlen(INCOMING), INCOMING);
+}
+
+/* Says what became of the guest, which is no guest of this process any more. */
+static int end_incoming(struct migrate *m, int rc, const char *what)
+{
+	if (rc)
+		fprintf(stderr,
+			"vtpmctl: %s, which has come from another host and does not run, "
+			"cannot be %s: see `xl list`, and /var/log/xen\n",
+			m->guest, what);
+	else
+		fprintf(stderr,
+			"vtpmctl: xl migrate-receive has left %s paused: it was %s\n",
+			m->guest, what);
+	m->domid[0] = m->guest[0] = '\0';
+	return rc;
+}
+
+int xlguest_drop_incoming(struct migrate *m)
+{
+	if (find_incoming(m))
+		return end_incoming(
+			m, xl_run((char *[]){"xl", "destroy", m->domid, NULL}, -1),
+			"destroyed");
+	m->domid[0] = m->guest[0] = '\0';
+	return VTPMCTL_OK;
+}
+
+int xlguest_start_incoming(struct migrate *m)
+{
+	char name[sizeof(m->guest)];
+	int rc = VTPMCTL_OK;
+
+	if (find_incoming(m)) {
+		snprintf(name, sizeof(name), "%.*s",
+			 (int)(strlen(m->guest) - strlen(INCOMING)), m->guest);
+		rc = xl_run((char *[]){"xl", "rename", m->domid, name, NULL}, -1);
+	}
+	if (!m->domid[0])
+		return VTPMCTL_OK;
+	if (!rc)
+		rc = xl_run((char *[]){"xl", "unpause", m->domid, NULL}, -1);
+	return end_incoming(m, rc, "started");
 }
 
 /* Whether a domain has one of them; those that come or have gone are no guests of this host. */

@@ -18,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define XL_ENDS_S 120 /* it destroys, or resumes, the guest */
+#define XL_ENDS_S 120 /* it destroys, or resumes, the guest; or says GO behind READY */
 
 struct xlsource {
 	struct migrate *m;
@@ -272,6 +272,26 @@ static int run_source(struct xlsource *x)
 	return rc;
 }
 
+/* Once xl has READY it renames the guest and says GO, whatever becomes of the connection, and
+ * resumes the guest only when it hears behind GO that the receiver has not started its copy:
+ * an end of its pipes would leave the guest suspended. */
+static void await_go(struct xlsource *x)
+{
+	struct pollfd p = {.fd = x->xl.from, .events = POLLIN};
+	time_t end = seconds_now() + XL_ENDS_S;
+	ssize_t n = 1;
+	size_t pass;
+
+	while (x->ready_passed && !x->go && n > 0 && seconds_now() < end) {
+		if (poll(&p, 1, 1000) <= 0)
+			continue;
+		n = read(x->xl.from, x->bytes, sizeof(x->bytes));
+		if (n > 0 &&
+		    xlgate_stream_take(&x->stream, x->bytes, (size_t)n, &pass, &x->go))
+			return;
+	}
+}
+
 /* After the commit the destination is asked what became of it, until it says so. */
 static void settle_source(struct xlsource *x)
 {
@@ -295,6 +315,7 @@ static void undo_source(struct xlsource *x)
 		settle_source(x);
 	else if (!migrate_has_ended(x->m))
 		migrate_cancel(x->m);
+	await_go(x);
 	if (!x->go || !migrate_is(x->m, "here"))
 		return;
 	if (x->reported || !report_xl(x, 1))
@@ -305,7 +326,7 @@ int xlmigrate_run(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
 {
 	struct xlsource *x = calloc(1, sizeof(*x));
 	struct sigaction act = {.sa_handler = note_interrupt};
-	int rc;
+	int rc, status;
 
 	if (!x)
 		return error_set(e, VTPMCTL_FAILED, CAUSE_RESOURCES,
@@ -326,7 +347,11 @@ int xlmigrate_run(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
 	if (rc || x->code)
 		undo_source(x);
 	xlpipe_close(&x->xl);
-	if (xlpipe_wait(&x->xl, XL_ENDS_S) && !rc)
+	status = xlpipe_wait(&x->xl, XL_ENDS_S);
+	/* an xl that was killed resumes nothing */
+	if (status < 0 && !x->over && migrate_is(m, "here"))
+		(void)!xlresume(m);
+	if (status && !rc)
 		rc = error_set(e, VTPMCTL_FAILED, CAUSE_PEER,
 			       "the guest could not be started on %s: `vtpmctl "
 			       "migrate-receive`'s lines there say why",

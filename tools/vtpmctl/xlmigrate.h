@@ -56,6 +56,15 @@ int __must_check xlguest_of(struct migrate *m);
 /* The names of all guests that have a vTPM of this host; NULL, and a sentence on stderr. */
 json_t *xlguest_all(const struct migrate *m);
 
+/* xl migrate-receive calls a guest NAME--incoming, paused, until it may start it, and then gives
+ * it its name and lets it run.  These do what an xl that was killed has left undone, for
+ * m->comes: the first destroys a guest that may never start here, the second starts one that
+ * may.  An exit status; VTPMCTL_OK also when there is none. */
+int __must_check xlguest_drop_incoming(struct migrate *m);
+int __must_check xlguest_start_incoming(struct migrate *m);
+/* m->comes becomes what vtpmd says of m->vtpm; NULL when it has none of that name. */
+void xlguest_note_vtpm(struct migrate *m);
+
 #define EVACUATE_JOBS_MAX 16
 
 /* An exit status. */
@@ -67,6 +76,9 @@ int __must_check xlsettle(struct migrate *m, bool never_went, char text[CLIENT_T
 /* `migrate --continue` of a vTPM with a guest; what vtpmd says of it is known. */
 int __must_check xlcontinue_run(struct migrate *m, char text[CLIENT_TEXT],
 				struct error *e);
+
+/* The guest here goes on if it stays suspended; the vTPM is this host's.  An exit status. */
+int __must_check xlresume(const struct migrate *m);
 
 /* From "proved" to the end.  An exit status. */
 int __must_check xlmigrate_run(struct migrate *m, char text[CLIENT_TEXT],

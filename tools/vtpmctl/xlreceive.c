@@ -73,6 +73,9 @@ static int start_xl(struct xlsink *s)
 	if (!s->pid) {
 		dup2(in[0], STDIN_FILENO);
 		dup2(out[1], STDOUT_FILENO);
+		/* with a reader of its own it can say its last words, and destroy its copy
+		 * behind them, when vtpmctl has been killed */
+		(void)fcntl(out[0], F_SETFD, 0);
 		(void)setpgid(0, 0);
 		(void)signal(SIGPIPE, SIG_DFL);
 		execvp(argv[0], argv);
@@ -283,6 +286,26 @@ static void end_xl(struct xlsink *s)
 		(void)waitpid(s->pid, NULL, 0);
 }
 
+/* Whether xl has said what became of its guest: it runs, or was destroyed. */
+static bool has_said_all(const struct xlsink *s)
+{
+	return s->answer.last == XLGATE_GO ||
+	       (s->answer.last == XLGATE_REPORT && !s->answer.code);
+}
+
+/* Behind GO the guest is this host's; without it, or when xl gave it back, the source's. */
+static void settle_guest(struct xlsink *s)
+{
+	struct migrate *m = s->m;
+	bool ours = s->go_passed && s->answer.last != XLGATE_GO && !s->answer.code;
+
+	if (!has_said_all(s))
+		(void)!(ours ? xlguest_start_incoming(m) : xlguest_drop_incoming(m));
+	/* the source waits for it, and hears of it when it is there again */
+	if (!ours && !s->gave_back && migrate_is(m, "owned"))
+		(void)!hand_back(s);
+}
+
 int xlreceive_run(struct migrate *m, const char *peer, char text[CLIENT_TEXT],
 		  struct error *e)
 {
@@ -298,13 +321,14 @@ int xlreceive_run(struct migrate *m, const char *peer, char text[CLIENT_TEXT],
 	s->to = s->from = -1;
 	s->heard = s->told = sink_now();
 	lock = migrate_lock(m, "receive", 60);
-	rc = lock < 0 ? lock : start_xl(s);
+	xlguest_note_vtpm(m);
+	/* of an earlier try: xl makes no second guest of that name */
+	rc = lock < 0 ? lock : xlguest_drop_incoming(m);
+	rc = rc ? rc : start_xl(s);
 	rc = rc ? fail_sink(s, "xl migrate-receive cannot be started") : serve_source(s);
 	end_xl(s);
-	/* the source waits for it, and hears of it when it is there again */
-	if ((!s->go_passed || s->answer.last == XLGATE_GO) && !s->gave_back &&
-	    migrate_is(m, "owned"))
-		(void)!hand_back(s);
+	if (lock >= 0)
+		settle_guest(s);
 	if (lock >= 0)
 		close(lock);
 	if (!(s->go_passed && s->answer.last == XLGATE_REPORT && !s->answer.code))

@@ -138,8 +138,7 @@ static bool stays_suspended(libxl_ctx *ctx, uint32_t domid)
 	return is;
 }
 
-/* The guest here goes on, as it was suspended; the vTPM is this host's. */
-static int resume_guest(const struct migrate *m)
+int xlresume(const struct migrate *m)
 {
 	xentoollog_logger_stdiostream *log =
 		xtl_createlogger_stdiostream(stderr, XTL_ERROR, 0);
@@ -182,7 +181,7 @@ int xlcontinue_run(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
 		rc = migrate_has_ended(m) ? VTPMCTL_OK : VTPMCTL_FAILED;
 	}
 	if (!rc && migrate_is(m, "here"))
-		return resume_guest(m);
+		return xlresume(m);
 	if (rc || !migrate_is(m, "confirmed"))
 		return rc;
 	rc = destroy_guest(m);
