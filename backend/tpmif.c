@@ -550,7 +550,7 @@ static void serve(struct tpmif *t)
 	size_t len;
 	int rc;
 
-	if (!t->connected || t->held)
+	if (!t->connected || t->held || t->front.all->ended)
 		return;
 	rc = ring_take(&t->ring, &t->request);
 	if (rc == -EBADMSG)
@@ -558,7 +558,8 @@ static void serve(struct tpmif *t)
 	if (rc)
 		return;
 	len = answer(t);
-	ring_put(&t->ring, &t->request, t->response, len);
+	if (!t->front.all->ended)
+		ring_put(&t->ring, &t->request, t->response, len);
 	/* A guest's secrets pass through here, also when an error was shown instead. */
 	explicit_bzero(t->request.packet, t->request.len);
 	explicit_bzero(t->response, sizeof(t->response));

@@ -117,6 +117,10 @@ enum channel_type {
 	/* u8 enum channel_move | u32 enum cause | bytes, or with a cause text -> nothing: the
 	 * answer to EVENT_MOVE */
 	CHANNEL_MOVED = 21,
+	/* nothing -> u32 ms, at most CHANNEL_LEASE_MAX_MS: for so long from the question on no
+	 * other host can have this vTPM (stubdom/manager/lease.h); 0: that is not known now, ask
+	 * again.  ESTALE: another host may have it already: end, and answer nobody. */
+	CHANNEL_RENEW = 22,
 
 	/* events of vtpmd, id 0 */
 	CHANNEL_EVENT_STOP = 0x4001,	   /* finish, store, exit 0 */
@@ -159,6 +163,9 @@ enum channel_guest {
 #define CHANNEL_GUEST_IS_CLEARED \
 	4 /* NEW: a TPM2_Clear comes first, which was requested by PPI */
 #define CHANNEL_GUEST_IS_ALL 7
+
+/* Of CHANNEL_RENEW. */
+#define CHANNEL_LEASE_MAX_MS 300000
 
 enum channel_mode { CHANNEL_STARTING = 0, CHANNEL_RESUMED = 1 };
 
@@ -217,6 +224,9 @@ enum channel_config {
 	/* u8 enum envelope_ek | Name, repeated, beside INCOMING: of an endorsement key, as
 	 * the other host told; the header that is made first has them */
 	CONFIG_EK_NAME = 15,
+
+	/* u8: 1 the store is several hosts', and RENEW says for how long it is this one's */
+	CONFIG_LEASED = 22,
 
 	CONFIG_SRK_HANDLE = 16,	  /* u32, a persistent handle */
 	CONFIG_SRK_NAME = 17,	  /* 34 bytes: the pinned TPM Name */

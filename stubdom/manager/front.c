@@ -36,12 +36,19 @@ void fronts_hold(struct fronts *s, bool held)
 			s->front[i]->ops->hold(s->front[i], held);
 }
 
+void fronts_end(struct fronts *s)
+{
+	s->ended = true;
+}
+
 int fronts_serve(struct fronts *s, struct pollfd *own, int ms)
 {
 	struct pollfd fds[1 + FRONTS_MAX * FRONT_POLLFDS];
 	nfds_t at[FRONTS_MAX], n = 1;
 	int rc, events, left;
 
+	if (s->ended)
+		return -ESHUTDOWN;
 	fds[0] = *own;
 	for (unsigned int i = 0; i < s->n; i++) {
 		struct front *f = s->front[i];
@@ -63,6 +70,8 @@ int fronts_serve(struct fronts *s, struct pollfd *own, int ms)
 		rc = is_looked_at(s, s->front[i])
 			     ? s->front[i]->ops->ready(s->front[i], fds + at[i])
 			     : 0;
+		if (s->ended)
+			rc = -ESHUTDOWN;
 		if (rc)
 			return rc;
 	}

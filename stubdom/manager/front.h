@@ -102,7 +102,7 @@ struct fronts {
 	struct front_tpm tpm;
 	struct front *front[FRONTS_MAX];
 	unsigned int n;
-	bool held;
+	bool held, ended;
 };
 
 /* From now on f is closed by fronts_close(). */
@@ -114,6 +114,9 @@ int __must_check fronts_open(struct fronts *s, const struct front_config *config
 int __must_check fronts_serve(struct fronts *s, struct pollfd *own, int ms);
 /* While its TPM moves to another host, or comes from one (tools/vtpmd/handover.h). */
 void fronts_hold(struct fronts *s, bool held);
+/* From within execute(): nothing is answered any more, also not what that returns, and
+ * fronts_serve() returns -ESHUTDOWN. */
+void fronts_end(struct fronts *s);
 /* For anyone who gets the processor while the TPM works; fronts: a struct fronts. */
 void fronts_check_cancel(void *fronts);
 /* Of all: the sums, and the guest that one of them has. */

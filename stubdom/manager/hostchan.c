@@ -633,6 +633,35 @@ int hostchan_cleared(struct hostchan *h, uint32_t code)
 	return call_plain(h, CHANNEL_CLEARED, head, sizeof(head));
 }
 
+int hostchan_renew(struct hostchan *h, uint32_t *ms)
+{
+	struct hostchan_call c = {.type = CHANNEL_RENEW, .repeat = true};
+	uint8_t reply[4];
+	size_t room = sizeof(reply);
+	int rc = call_into(h, &c, reply, &room);
+	struct cursor r = cursor_reader(reply, rc ? 0 : room);
+
+	*ms = cursor_u32(&r);
+	if (rc)
+		return rc;
+	return cursor_done(&r) && *ms <= CHANNEL_LEASE_MAX_MS ? 0 : -EBADMSG;
+}
+
+void hostchan_pause(struct hostchan *h, int ms)
+{
+	/* what failed, the next call finds as well */
+	(void)!h->io.ops->wait(&h->io, false, ms);
+}
+
+bool hostchan_is_stopped(const struct hostchan *h)
+{
+	size_t i = 0;
+
+	while (events[i] != CHANNEL_EVENT_STOP)
+		i++;
+	return h->pending & 1u << i;
+}
+
 /* A call that carries why something failed, or CAUSE_NONE.  head: 4 bytes for it. */
 static struct hostchan_call cause_call(uint16_t type, const struct error *e,
 				       uint8_t head[static 4])

@@ -84,6 +84,13 @@ int __must_check hostchan_guest(struct hostchan *h, uint32_t domid, const uint8_
 				uint64_t on, struct hostchan_guest *g);
 /* Tells what the TPM2_Clear gave; 0: vtpmd does not ask for it again. */
 int __must_check hostchan_cleared(struct hostchan *h, uint32_t code);
+/* CHANNEL_RENEW.  Waits for a vtpmd that is away, or stands still.  -ESTALE etc.: the vTPM is
+ * not this host's any more, or vtpmd is gone for good. */
+int __must_check hostchan_renew(struct hostchan *h, uint32_t *ms);
+/* Waits until something may have come, for ms at most. */
+void hostchan_pause(struct hostchan *h, int ms);
+/* Whether EVENT_STOP came, and hostchan_event() has not given it yet. */
+bool hostchan_is_stopped(const struct hostchan *h);
 /* Answers EVENT_REKEY and _REKEY_DEEP, as CHANNEL_REKEYED says. */
 void hostchan_rekeyed(struct hostchan *h, const struct error *e);
 /* As hostchan_log(): a guest is refused, by the manager itself. */

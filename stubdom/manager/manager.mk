@@ -34,7 +34,8 @@ ENGINE_SRCS := stubdom/manager/engine.c
 ENGINE_WRAPS := -Wl,--wrap=_plat__IsCanceled,--wrap=DAStartup
 ENGINE_LIBS := $(ENGINE_WRAPS) -Wl,-Bstatic -ltpms -Wl,-Bdynamic
 
-UNIT_TESTS += control engine folder front plain
+UNIT_TESTS += control engine folder front plain lease
+lease_UNIT_SRCS := stubdom/manager/lease.c
 front_UNIT_SRCS := stubdom/manager/front.c
 STATEBLOB_SRCS := stubdom/manager/stateblob.c lib/crypt.c lib/cursor.c lib/error.c
 control_UNIT_SRCS := $(addprefix stubdom/manager/,control.c front.c socket.c) $(STATEBLOB_SRCS)

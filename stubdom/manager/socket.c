@@ -136,7 +136,9 @@ static void run_socket(struct socket_front *p, size_t prefix, size_t len)
 	rc = tpm->execute(tpm->ctx, 0, p->in + prefix, len, p->out + 4, &rsp_len);
 	p->have -= prefix + len;
 	memmove(p->in, p->in + prefix + len, p->have);
-	if (rc) /* nothing of it may be shown */
+	if (p->front.all->ended)
+		drop_socket(p);
+	else if (rc) /* nothing of it may be shown */
 		refuse_socket(p, prefix, TPM2_RC_FAILURE, FAIL_12);
 	else
 		answer(p, prefix, rsp_len);

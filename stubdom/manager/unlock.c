@@ -126,6 +126,9 @@ static bool take_vtpm(struct cursor *v, uint16_t tag, struct unlock_config *c)
 	case CONFIG_EK_NAME:
 		take_ek_name(v, &c->desc);
 		break;
+	case CONFIG_LEASED:
+		c->leased = cursor_u8(v) != 0;
+		break;
 	case CONFIG_TRIAL:
 		c->trial = cursor_u8(v) != 0;
 		break;

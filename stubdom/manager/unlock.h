@@ -30,6 +30,7 @@ struct unlock_config {
 	bool keeps_certs; /* that came with it */
 	uint64_t epoch;	  /* of this run */
 	bool incoming;	  /* its state comes from another host */
+	bool leased;	  /* it answers while its host's lease lasts: lease.h */
 	bool trial;	  /* nobody gets it: it is to be opened, and closed again */
 	/* of a vTPM that is to be made; else its header's, once that is open */
 	struct envelope_desc desc;

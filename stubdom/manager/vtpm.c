@@ -11,6 +11,7 @@
 #include "stubdom/manager/hostchan.h"
 #include "stubdom/manager/identity.h"
 #include "stubdom/manager/launch.h"
+#include "stubdom/manager/lease.h"
 #include "stubdom/manager/socket.h"
 #include "stubdom/manager/state.h"
 #include "stubdom/manager/unlock.h"
@@ -52,6 +53,7 @@ struct vtpm {
 	struct vtpm_move move;
 	bool arriving; /* from another host: its guest may come, and finds it later */
 	struct latency latency;
+	struct lease lease; /* of its host on it, in a pool */
 };
 
 static uint64_t now_ns(void)
@@ -410,6 +412,56 @@ static int execute_engine(struct vtpm *v, uint8_t locality, const uint8_t *cmd,
 	return rc;
 }
 
+/* Linux's with the time that the host slept; a stub domain's is Xen's either way. */
+static int64_t lease_now_ms(void *ctx)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_BOOTTIME, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static int renew_lease(void *ctx, uint32_t *ms)
+{
+	const struct vtpm *v = ctx;
+
+	return hostchan_renew(v->chan, ms);
+}
+
+#define RENEW_PAUSE_MS 200
+
+static void pause_renewing(void *ctx)
+{
+	const struct vtpm *v = ctx;
+
+	hostchan_pause(v->chan, RENEW_PAUSE_MS);
+}
+
+static bool is_stopped(void *ctx)
+{
+	const struct vtpm *v = ctx;
+
+	return hostchan_is_stopped(v->chan);
+}
+
+/* Waits until nobody else can have this vTPM.  Fails when somebody may: v->error tells, unless
+ * vtpmd stops it. */
+static int await_lease(struct vtpm *v)
+{
+	const struct lease_env env = {v, lease_now_ms, renew_lease, pause_renewing,
+				      is_stopped};
+	int rc = lease_await(&v->lease, &env);
+
+	if (rc == -EPIPE)
+		error_set(&v->error, rc, CAUSE_CHANNEL, "vtpmd is gone for good");
+	else if (rc && rc != -ECANCELED)
+		error_set(&v->error, rc, CAUSE_LEASE,
+			  "This host may not have the vTPM any more (%s): see `vtpmctl "
+			  "list` on the pool's other hosts.",
+			  strerror(-rc));
+	return rc;
+}
+
 static int execute_vtpm(void *ctx, uint8_t locality, const uint8_t *cmd, size_t len,
 			uint8_t *rsp, size_t *rsp_len)
 {
@@ -423,6 +475,10 @@ static int execute_vtpm(void *ctx, uint8_t locality, const uint8_t *cmd, size_t 
 		answer_code(TPM2_RC_DISABLED, rsp, rsp_len);
 	else if (!vendor_execute(&vendor, cmd, len, rsp, rsp_len))
 		rc = execute_engine(v, locality, cmd, len, rsp, rsp_len);
+	if (await_lease(v)) {
+		fronts_end(&v->fronts);
+		return -ESHUTDOWN;
+	}
 	latency_add(&v->latency, now_ns() - start);
 	if (rc)
 		hostchan_log(v->chan, LOG_ERR,
@@ -532,6 +588,9 @@ static int hear(struct vtpm *v)
 			vtpm_keys_rekey(&keys, rc == CHANNEL_EVENT_REKEY_DEEP);
 			break;
 		case CHANNEL_EVENT_ATTEST:
+			rc = await_lease(v);
+			if (rc)
+				return rc == -ECANCELED ? 1 : rc;
 			vtpm_attest(v->chan, &v->attest);
 			break;
 		case CHANNEL_EVENT_IDENTITY:
@@ -561,6 +620,8 @@ static int serve_vtpm(struct vtpm *v)
 			continue;
 		}
 		rc = fronts_serve(&v->fronts, &own, -1);
+		if (v->fronts.ended)
+			return v->error.cause ? rc : 0;
 		if (rc < 0)
 			return error_set(&v->error, rc, CAUSE_INTERNAL,
 					 "xenstore or the event channels were lost: %s",
@@ -676,6 +737,7 @@ static int run_vtpm(struct vtpm *v)
 		rc = settled;
 	if (!rc)
 		rc = unlock_config_parse(v->tlvs, len, &v->config, &v->error);
+	v->lease.needed = v->config.leased;
 	if (!rc)
 		rc = draw_power_on(v);
 	if (!rc)

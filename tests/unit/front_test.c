@@ -12,6 +12,7 @@ struct double_front {
 	struct front front;
 	int ends[2]; /* a byte in this pipe: something to do */
 	int ms, rc;
+	bool ends_it; /* its command ends all */
 	unsigned int opened, served, looked, cancels, closed;
 	struct front_stats stats;
 	bool held;
@@ -54,6 +55,8 @@ static int double_ready(struct front *f, const struct pollfd *fds)
 	d->looked++;
 	if (fds[1].revents)
 		d->served += (unsigned int)read(d->ends[0], &byte, 1);
+	if (fds[1].revents && d->ends_it)
+		fronts_end(f->all);
 	return d->rc;
 }
 
@@ -203,6 +206,22 @@ static void a_held_tpm(void **state)
 	assert_int_equal(model.served, 1);
 }
 
+/* A command found that somebody else may have the TPM: no other one is looked at. */
+static void nobody_is_answered_any_more(void **state)
+{
+	struct pollfd own = {.fd = -1};
+
+	driver.ends_it = true;
+	comes(&driver);
+	comes(&model);
+	assert_int_equal(fronts_serve(&fronts, &own, -1), -ESHUTDOWN);
+	assert_int_equal(driver.served, 1);
+	assert_int_equal(model.looked, 0);
+	/* it does not wait either */
+	assert_int_equal(fronts_serve(&fronts, &own, -1), -ESHUTDOWN);
+	assert_int_equal(driver.looked, 1);
+}
+
 static void a_front_that_is_lost(void **state)
 {
 	struct pollfd own = {.fd = -1};
@@ -278,10 +297,11 @@ int main(void)
 {
 #define FRONT_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		FRONT_TEST(each_front_is_served),   FRONT_TEST(the_owner_is_woken),
-		FRONT_TEST(the_nearest_deadline),   FRONT_TEST(a_held_tpm),
-		FRONT_TEST(a_front_that_is_lost),   FRONT_TEST(opening),
-		FRONT_TEST(only_one_has_the_guest), FRONT_TEST(figures_of_all),
+		FRONT_TEST(each_front_is_served),	 FRONT_TEST(the_owner_is_woken),
+		FRONT_TEST(the_nearest_deadline),	 FRONT_TEST(a_held_tpm),
+		FRONT_TEST(a_front_that_is_lost),	 FRONT_TEST(opening),
+		FRONT_TEST(only_one_has_the_guest),	 FRONT_TEST(figures_of_all),
+		FRONT_TEST(nobody_is_answered_any_more),
 	};
 
 	return cmocka_run_group_tests_name("front", tests, NULL, NULL);

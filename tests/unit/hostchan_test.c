@@ -70,6 +70,10 @@ static void answer(struct channel_frame *f)
 		cursor_put_u32(&w, 2);
 		len = w.pos;
 	}
+	if (f->type == CHANNEL_RENEW) {
+		cursor_put(&w, fake.guest, fake.guest_len);
+		len = w.pos;
+	}
 	if (f->type == CHANNEL_GUEST) {
 		fake.asked_len = f->len;
 		memcpy(fake.asked, f->payload, f->len);
@@ -326,6 +330,41 @@ static void a_configuration_that_is_read_anew(void **state)
 	end(h);
 }
 
+static int renew(struct hostchan *h, const char *reply, size_t len, uint32_t *ms)
+{
+	fake.guest = (const uint8_t *)reply;
+	fake.guest_len = len;
+	return hostchan_renew(h, ms);
+}
+
+static void a_lease_is_asked_for(void **state)
+{
+	struct hostchan *h = start(true);
+	uint32_t ms;
+
+	assert_int_equal(renew(h, "\0\0\x4e\x20", 4, &ms), 0);
+	assert_int_equal(ms, 20000);
+	assert_int_equal(renew(h, "\0\0\0\0", 4, &ms), 0);
+	assert_int_equal(ms, 0);
+	/* nonsense gives no time; 300001 ms are more than there can be */
+	assert_int_equal(renew(h, "\0\0\1", 3, &ms), -EBADMSG);
+	assert_int_equal(renew(h, "\0\0\1\0\0", 5, &ms), -EMSGSIZE);
+	assert_int_equal(renew(h, "\0\4\x93\xe1", 4, &ms), -EBADMSG);
+	/* a vtpmd that comes back is asked again */
+	fake.gone = true;
+	assert_int_equal(renew(h, "\0\0\0\1", 4, &ms), 0);
+	assert_int_equal(ms, 1);
+	assert_int_equal(fake.reopened, 1);
+	assert_false(hostchan_is_stopped(h));
+	fake.event_with = CHANNEL_EVENT_STOP;
+	fake.status = ESTALE;
+	assert_int_equal(renew(h, NULL, 0, &ms), -ESTALE);
+	assert_true(hostchan_is_stopped(h));
+	assert_int_equal(hostchan_event(h), CHANNEL_EVENT_STOP);
+	assert_false(hostchan_is_stopped(h));
+	end(h);
+}
+
 static int ask_guest(struct hostchan *h, uint64_t on, const char *reply, size_t len)
 {
 	struct hostchan_guest g;
@@ -478,6 +517,7 @@ int main(void)
 		cmocka_unit_test(garbage_is_a_loss),
 		cmocka_unit_test(events_beside_replies_are_kept),
 		cmocka_unit_test(a_configuration_that_is_read_anew),
+		cmocka_unit_test(a_lease_is_asked_for),
 		cmocka_unit_test(a_guest_is_asked_for),
 		cmocka_unit_test(nonsense_about_a_guest_is_a_refusal),
 		cmocka_unit_test(a_guest_waits_for_vtpmd),

@@ -336,6 +336,27 @@ static void objects_of_its_own(void **state)
 	assert_int_equal(ask(CHANNEL_GET, get, 2), EINVAL);
 }
 
+/* A folder is one host's as long as its claim; one that lost it is told so. */
+static void how_long_it_may_answer(void **state)
+{
+	static const uint8_t longest[] = {0, 4, 0x93, 0xe0}; /* 300000 */
+	const uint8_t *data;
+	size_t len;
+
+	store.claimed = true;
+	say_hello();
+	send_frame(CHANNEL_RENEW, 7, NULL, 0);
+	turn();
+	assert_int_equal(reply(CHANNEL_RENEW, 7, &data, &len), 0);
+	assert_int_equal(len, sizeof(longest));
+	assert_memory_equal(data, longest, len);
+	store.lost = true;
+	assert_int_equal(ask(CHANNEL_RENEW, NULL, 0), ESTALE);
+	store.lost = false;
+	store.claimed = false;
+	assert_int_equal(ask(CHANNEL_RENEW, NULL, 0), ESTALE);
+}
+
 static void commands_that_are_not_allowed(void **state)
 {
 	static const uint8_t clear[] = {0x80, 2, 0,    0,    0, 14, 0,
@@ -682,6 +703,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		PEER_TEST(objects_of_its_own),
+		PEER_TEST(how_long_it_may_answer),
 		PEER_TEST(commands_that_are_not_allowed),
 		PEER_TEST(when_the_tpm_is_its_to_use),
 		PEER_TEST(no_tpm_for_one_that_resumes),

@@ -720,20 +720,48 @@ static void another_host_has_it_behind_a_lost_answer(void **state)
 
 static void the_watch_tells_that_another_has_it(void **state)
 {
+	uint32_t ms;
+
 	take_it(true);
 	turn_for(30);
 	assert_int_equal(lost, 1);
 	assert_int_equal(store_set(&s, "vtpm.json", "{ }", 3), -ESTALE);
+	assert_int_equal(store_lease_ms(&s, &ms), -ESTALE);
+}
+
+/* Two thirds of the TTL, from when the last renewal was sent. */
+static void for_how_long_it_is_this_hosts(void **state)
+{
+	uint32_t ms = 0, later = 0;
+
+	assert_true(store_is_leased(&s));
+	assert_int_equal(store_lease_ms(&s, &ms), 0);
+	assert_in_range(ms, 1, SESSION_TTL_S * 1000 * 2 / 3);
+	turn_for(50);
+	assert_int_equal(store_lease_ms(&s, &later), 0);
+	assert_in_range(later, ms - 1000, ms - 50);
 }
 
 /* The lease ended, and nobody took it: it goes on with another lease. */
 static void the_lease_ends(void **state)
 {
+	uint32_t ms = 0;
+
 	revision++;
 	drop_pair(find_pair(owner_key));
-	turn_for(300);
+	outcome_at = 0;
+	outcomes[0] = LOST;
+	outcomes[1] = DONE;
+	turn_for(50);
+	/* another host could claim it before this one has again */
+	assert_null(find_pair(owner_key));
+	assert_int_equal(store_lease_ms(&s, &ms), 0);
+	assert_int_equal(ms, 0);
+	turn_for(600);
 	assert_non_null(find_pair(owner_key));
 	assert_int_equal(lost, 0);
+	assert_int_equal(store_lease_ms(&s, &ms), 0);
+	assert_true(ms > 0);
 	put(1, DONE, DONE, DONE);
 	assert_int_equal(put_rc, 0);
 	store_put_free(again);
@@ -779,6 +807,7 @@ int main(void)
 		BOTH(another_host_has_it),
 		BOTH(another_host_has_it_behind_a_lost_answer),
 		BOTH(the_watch_tells_that_another_has_it),
+		BOTH(for_how_long_it_is_this_hosts),
 		BOTH(the_lease_ends),
 		BOTH(a_claim_of_anothers),
 	};

@@ -877,6 +877,23 @@ static void a_tpm_that_is_busy_or_gone(void **state)
 	opens();
 }
 
+static void a_lease_is_one_of_the_items(void **state)
+{
+	struct error e = {.cause = CAUSE_NONE};
+	struct unlock_config c;
+	uint8_t tlvs[64];
+	struct cursor w = cursor_writer(tlvs, sizeof(tlvs));
+
+	channel_tlv_put(&w, CONFIG_UUID, "0123456789abcdef", 16);
+	assert_int_equal(unlock_config_parse(tlvs, w.pos, &c, &e), 0);
+	assert_false(c.leased);
+	unlock_config_free(&c);
+	channel_tlv_put_u8(&w, CONFIG_LEASED, 1);
+	assert_int_equal(unlock_config_parse(tlvs, w.pos, &c, &e), 0);
+	assert_true(c.leased);
+	unlock_config_free(&c);
+}
+
 /* Of a newer vtpmd: a manager that skips what makes another TPM of it, makes another. */
 static void an_unknown_item_is_not_skipped(void **state)
 {
@@ -951,6 +968,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		UNLOCK_TEST(every_policy_opens_again),
 		cmocka_unit_test(an_unknown_item_is_not_skipped),
+		cmocka_unit_test(a_lease_is_one_of_the_items),
 		cmocka_unit_test(names_of_endorsement_keys),
 		UNLOCK_TEST(the_header_says_what_the_kms_does),
 		UNLOCK_TEST(the_kms_key_stays_away),

@@ -467,9 +467,8 @@ int main(int argc, char **argv)
 	if (store_etcd_is(d.store))
 		log_line(
 			LOG_WARNING,
-			"a store in etcd is for trying: the manager of a host that stands "
-			"still may answer while another host runs its vTPM; see "
-			"docs/pool.md");
+			"a store in etcd is for trying: a host anchors the vTPMs that it "
+			"runs, not all of the pool's; see docs/pool.md");
 	rc = find_vtpmctl(&d);
 	if (rc) {
 		log_line(LOG_ERR,

@@ -170,6 +170,22 @@ static void peer_store_put(struct peer *p, const struct channel_frame *f,
 	put_again(-1, 0, p);
 }
 
+/* CHANNEL_RENEW */
+static void peer_store_renew(struct peer *p, const struct channel_frame *f,
+			     struct cursor *c)
+{
+	uint8_t reply[4];
+	struct cursor w = cursor_writer(reply, sizeof(reply));
+	uint32_t ms = 0;
+	int rc = store_lease_ms(p->env.store, &ms);
+
+	cursor_put_u32(&w, ms);
+	if (rc)
+		peer_answer(p, f, rc);
+	else
+		peer_reply(p, f->type, f->id, reply, sizeof(reply));
+}
+
 bool peer_is_greeted(const struct peer *p)
 {
 	return p && p->greeted;
@@ -627,7 +643,7 @@ static void (*const serve[])(struct peer *, const struct channel_frame *,
 	[CHANNEL_IDENTITY] = serve_identity, [CHANNEL_QUOTE] = serve_quote,
 	[CHANNEL_ATTEST] = serve_attest,     [CHANNEL_GUEST] = serve_guest,
 	[CHANNEL_CLEARED] = serve_cleared,   [CHANNEL_REFUSED] = serve_refused,
-	[CHANNEL_MOVED] = serve_moved,
+	[CHANNEL_MOVED] = serve_moved,	     [CHANNEL_RENEW] = peer_store_renew,
 };
 
 /* Milliseconds of vtpmd that a request of this type is counted as; never 0. */

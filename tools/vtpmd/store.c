@@ -141,6 +141,19 @@ bool store_is_here(const struct store *s)
 	return !s->ops->is_here || s->ops->is_here(s);
 }
 
+bool store_is_leased(const struct store *s)
+{
+	return s->ops && s->ops->lease_ms;
+}
+
+int store_lease_ms(const struct store *s, uint32_t *ms)
+{
+	if (!s->claimed || s->lost)
+		return -ESTALE;
+	*ms = CHANNEL_LEASE_MAX_MS;
+	return s->ops->lease_ms ? s->ops->lease_ms(s, ms) : 0;
+}
+
 bool store_is_settled(const struct store *s)
 {
 	return !s->ops || !s->ops->is_settled || s->ops->is_settled(s);

@@ -75,6 +75,8 @@ struct store_ops {
 	/* As store_is_here() and store_is_settled(); NULL: always. */
 	bool (*is_here)(const struct store *s);
 	bool (*is_settled)(const struct store *s);
+	/* As store_lease_ms() of what is claimed; NULL: a claim lasts until it is given back. */
+	int (*lease_ms)(const struct store *s, uint32_t *ms);
 };
 
 extern const struct store_ops store_folder;
@@ -141,6 +143,11 @@ void store_release(struct store *s);
 bool store_is_here(const struct store *s);
 /* Whether all that store_set() changed is durable, too. */
 bool store_is_settled(const struct store *s);
+/* Whether a claim ends by itself, when it is not renewed in time. */
+bool store_is_leased(const struct store *s);
+/* For how long from now nobody else can claim it, whatever happens to this vtpmd: CHANNEL_RENEW.
+ * -ESTALE: somebody may have. */
+int __must_check store_lease_ms(const struct store *s, uint32_t *ms);
 /* For implementations.  A claim that is lost, or a change under it, stops the vTPM. */
 void store_tell(struct store *s, enum store_event what);
 

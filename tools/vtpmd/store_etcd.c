@@ -304,6 +304,17 @@ static bool etcd_is_settled(const struct store *s)
 	return !p || !p->ops;
 }
 
+/* Between two leases nothing is certain of a claim until it is made anew. */
+static int etcd_lease_ms(const struct store *s, uint32_t *ms)
+{
+	struct place *p = place_of(s);
+
+	if (!p || !p->mine)
+		return -ESTALE;
+	*ms = store_txn_is_claiming_again(p) ? 0 : session_left_ms(store_pool.session);
+	return 0;
+}
+
 const struct store_ops store_etcd = {
 	.list = etcd_list,
 	.open = etcd_open,
@@ -317,6 +328,7 @@ const struct store_ops store_etcd = {
 	.remove = etcd_remove,
 	.is_here = etcd_is_here,
 	.is_settled = etcd_is_settled,
+	.lease_ms = etcd_lease_ms,
 };
 
 bool store_etcd_is_taken_over(const struct store *s)

@@ -62,6 +62,8 @@ size_t store_txn_size(const struct place_op *op);
 void store_txn_send(struct place *p);
 /* Whether this host had it last. */
 bool store_txn_was_here(const struct place *p);
+/* Whether it is claimed with a lease that is gone, and not yet with the next one. */
+bool store_txn_is_claiming_again(const struct place *p);
 /* Of struct session_options, and of timers. */
 void store_txn_on_change(void *ctx);
 void store_txn_on_lease_lost(void *ctx);

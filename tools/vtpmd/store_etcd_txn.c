@@ -32,9 +32,17 @@ void store_txn_pop(struct place *p)
 	free_op(op);
 }
 
-struct place_op *store_txn_add(struct place *p, enum op_kind kind)
+/* What is in a queue is sent again until it is over. */
+static void retry_later(void)
 {
 	static const struct timeval often = {.tv_usec = STORE_TXN_RETRY_MS * 1000};
+
+	if (!evtimer_pending(store_pool.retry, NULL))
+		event_add(store_pool.retry, &often);
+}
+
+struct place_op *store_txn_add(struct place *p, enum op_kind kind)
+{
 	struct place_op *op = calloc(1, sizeof(*op)), **at = &p->ops;
 
 	if (!op)
@@ -45,8 +53,7 @@ struct place_op *store_txn_add(struct place *p, enum op_kind kind)
 		at = &(*at)->next;
 	*at = op;
 	store_pool.ops++;
-	if (!evtimer_pending(store_pool.retry, NULL))
-		event_add(store_pool.retry, &often);
+	retry_later();
 	return op;
 }
 
@@ -489,9 +496,10 @@ static void claim_again(struct place *p)
 	*op = (struct place_op){.next = first, .p = p, .kind = OP_CLAIM, .again = true};
 	p->ops = op;
 	store_pool.ops++;
+	retry_later();
 }
 
-static bool is_claiming_again(const struct place *p)
+bool store_txn_is_claiming_again(const struct place *p)
 {
 	return p->ops && p->ops->again;
 }
@@ -499,7 +507,7 @@ static bool is_claiming_again(const struct place *p)
 /* It is of this host, but its lease is gone: if nobody has taken it, it goes on. */
 static void reclaim(void *ctx, struct place *p)
 {
-	if (p->mine && !is_claiming_again(p))
+	if (p->mine && !store_txn_is_claiming_again(p))
 		claim_again(p);
 }
 
@@ -525,7 +533,7 @@ static void look_at_place(void *ctx, struct place *p)
 	if (p->mine && p->taken) {
 		if (p->owner_mod || changed)
 			lose_place(p);
-		else if (!is_claiming_again(p))
+		else if (!store_txn_is_claiming_again(p))
 			claim_again(p);
 	} else if (changed && p->mine) {
 		lose_place(p);
@@ -551,11 +559,9 @@ static void send_place(void *ctx, struct place *p)
 
 void store_txn_on_retry(evutil_socket_t fd, short what, void *ctx)
 {
-	static const struct timeval often = {.tv_usec = STORE_TXN_RETRY_MS * 1000};
-
 	mirror_each(&store_pool.session->mirror, send_place, NULL);
 	if (store_pool.ops)
-		event_add(store_pool.retry, &often);
+		retry_later();
 }
 
 /* Claimed, and nobody came for it: who asked has gone. */

@@ -31,6 +31,14 @@ bool session_valid(const struct session *s)
 	return s->lease && session_now_ms() < s->renewed_ms + (int64_t)s->o.ttl * 1000;
 }
 
+uint32_t session_left_ms(const struct session *s)
+{
+	int64_t left =
+		s->renewed_ms + (int64_t)s->o.ttl * 1000 * 2 / 3 - session_now_ms();
+
+	return s->lease && !s->put_back && left > 0 ? (uint32_t)left : 0;
+}
+
 const char *session_trouble(const struct session *s)
 {
 	if (s->put_back)

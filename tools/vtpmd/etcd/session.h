@@ -57,6 +57,11 @@ int __must_check session_new(const struct session_options *o, struct session **o
 void session_free(struct session *s);
 /* Whether this host's claims hold for certain. */
 bool session_valid(const struct session *s);
+/* For how many ms nobody else can have what this host claims, without another renewal: two
+ * thirds of a TTL after the last one was sent, at most SESSION_TTL_MAX_S.  The last third is for
+ * clocks of hosts that differ, and for a leader of etcd that was cut off, and answered for some
+ * more moments than it led. */
+uint32_t session_left_ms(const struct session *s);
 /* Why it is not ready, for people. */
 const char *session_trouble(const struct session *s);
 /* Has a look at an answer's header: false, and nothing of it counts, when it is of a
