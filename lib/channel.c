@@ -5,19 +5,31 @@
 #include <stdlib.h>
 #include <string.h>
 
-uint8_t *channel_reader_room(struct channel_reader *r, size_t *room)
+/* Bytes of the header, or else of the payload, that have not come yet. */
+/*@ requires channel_holds(r);
+    assigns \nothing;
+    ensures r->have < CHANNEL_HEADER_SIZE ?
+		\result == CHANNEL_HEADER_SIZE - r->have :
+		\result == CHANNEL_HEADER_SIZE + r->frame.len - r->have; */
+static size_t bytes_missing(const struct channel_reader *r)
 {
-	size_t at;
-
-	if (r->have < CHANNEL_HEADER_SIZE) {
-		*room = CHANNEL_HEADER_SIZE - r->have;
-		return r->header + r->have;
-	}
-	at = r->have - CHANNEL_HEADER_SIZE;
-	*room = r->frame.len - at;
-	return r->frame.payload + at;
+	if (r->have < CHANNEL_HEADER_SIZE)
+		return CHANNEL_HEADER_SIZE - r->have;
+	return r->frame.len - (r->have - CHANNEL_HEADER_SIZE);
 }
 
+uint8_t *channel_reader_room(struct channel_reader *r, size_t *room)
+{
+	*room = bytes_missing(r);
+	if (r->have < CHANNEL_HEADER_SIZE)
+		return r->header + r->have;
+	return r->frame.payload + (r->have - CHANNEL_HEADER_SIZE);
+}
+
+/*@ requires \valid(r);
+    assigns r->frame.type, r->frame.id, r->frame.len;
+    ensures \result == 0 || \result == -EPROTO;
+    ensures \result == 0 ==> r->frame.len <= CHANNEL_PAYLOAD_MAX; */
 static int parse_channel_header(struct channel_reader *r)
 {
 	struct cursor c = cursor_reader(r->header, sizeof(r->header));
@@ -27,10 +39,21 @@ static int parse_channel_header(struct channel_reader *r)
 		return -EPROTO;
 	r->frame.id = cursor_u32(&c);
 	r->frame.len = cursor_u32(&c);
-	if (!cursor_done(&c) || r->frame.len > CHANNEL_PAYLOAD_MAX)
-		return -EPROTO;
-	if (!r->frame.len)
-		return 0;
+	return cursor_done(&c) && r->frame.len <= CHANNEL_PAYLOAD_MAX ? 0 : -EPROTO;
+}
+
+/*@ requires \valid(r);
+    assigns r->frame.type, r->frame.id, r->frame.len, r->frame.payload;
+    ensures \result == 0 || \result == -EPROTO || \result == -ENOMEM;
+    ensures \result == 0 ==> r->frame.len <= CHANNEL_PAYLOAD_MAX;
+    ensures \result == 0 && r->frame.len > 0 ==>
+	    \valid(r->frame.payload + (0 .. r->frame.len - 1)); */
+static int begin_payload(struct channel_reader *r)
+{
+	int rc = parse_channel_header(r);
+
+	if (rc || !r->frame.len)
+		return rc;
 	r->frame.payload = malloc(r->frame.len);
 	return r->frame.payload ? 0 : -ENOMEM;
 }
@@ -38,17 +61,15 @@ static int parse_channel_header(struct channel_reader *r)
 int channel_reader_add(struct channel_reader *r, size_t n)
 {
 	bool in_header = r->have < CHANNEL_HEADER_SIZE;
-	size_t room;
-	int rc;
 
-	channel_reader_room(r, &room);
-	if (n > room)
+	if (n > bytes_missing(r))
 		return -EPROTO;
 	r->have += n;
 	if (r->have < CHANNEL_HEADER_SIZE)
 		return 0;
 	if (in_header) {
-		rc = parse_channel_header(r);
+		int rc = begin_payload(r);
+
 		if (rc)
 			return rc;
 	}

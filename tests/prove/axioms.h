@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* The compiler checks them whenever it builds the file. */
@@ -41,6 +42,15 @@ void axiom_memset(uint8_t *to, int byte, size_t n);
     ensures \forall integer i; 0 <= i < n ==> to[i] == 0; */
 void axiom_bzero(uint8_t *to, size_t n);
 #define explicit_bzero(to, n) axiom_bzero((uint8_t *)(to), n)
+
+/* ISO C, 7.22.3: malloc() gives n bytes, or NULL; what free() takes away is not modelled. */
+/*@ assigns \nothing;
+    ensures \result == \null || \valid((uint8_t *)\result + (0 .. n - 1)); */
+void *axiom_malloc(size_t n);
+#define malloc(n) axiom_malloc(n)
+/*@ assigns \nothing; */
+void axiom_free(void *p);
+#define free(p) axiom_free(p)
 
 /* GCC, "Other Builtins": the order of the bytes is reversed, so zero stays zero, which is
  * all that is used. */

@@ -99,6 +99,18 @@ MODULES = [
         Mutant("a part's length is not looked at when it is short", "xtpm_packet_log",
                "len < OFFSET_BYTES", "len < OFFSET_PART"),
     ]),
+    Module("channel", "lib/channel.c", {}, ["-instantiate"], [
+        Mutant("a payload may be of any length", "parse_channel_header",
+               "cursor_done(&c) && r->frame.len <= CHANNEL_PAYLOAD_MAX", "cursor_done(&c)"),
+        Mutant("more bytes may come than there is room for", "channel_reader_add",
+               "\tif (n > bytes_missing(r))\n\t\treturn -EPROTO;\n", ""),
+        Mutant("the payload's buffer has no room for its last byte", "begin_payload",
+               "malloc(r->frame.len)", "malloc(r->frame.len - 1)"),
+        Mutant("a payload goes on where the header's bytes count", "channel_reader_room",
+               "r->frame.payload + (r->have - CHANNEL_HEADER_SIZE)", "r->frame.payload + r->have"),
+        Mutant("a value that is cut short is handed on", "channel_tlv_next",
+               "return cursor_ok(c);", "return true;"),
+    ]),
     Module("user", "stubdom/kernel/user.c", {}, [], [
         Mutant("the end of a range wraps", "user_range",
                "n <= LAYOUT_USER_TOP - at", "at + n <= LAYOUT_USER_TOP"),
