@@ -7,7 +7,9 @@
  * Message:  u8 enum handover_kind | txid[16] | uuid[16] | L body
  *
  * OFFER     B "xen-vtpm offer 1" | nonce[32], the source's | u64 generation
- *           | u64 epoch | B name | L description, JSON: vtpm.json's, of vtpmd for vtpmd
+ *           | u64 epoch | B name | L description, JSON: vtpm.json's, of vtpmd for vtpmd;
+ *           and of a guest that was launched {"launch": {"uuid": UUID, "list": HEX}}, what
+ *           was measured of it (lib/measure.h)
  * ACCEPT    B "xen-vtpm accept 1" | B public key that the importing manager made for it,
  *           SubjectPublicKeyInfo (DER, P-256) | L proof, JSON as the host's part of evidence:
  *           "ak", "quote", "signature", "pcrs": {"sha256": {...}}, "binding"
@@ -36,7 +38,7 @@
 #define MOVE_NAME_MAX	   64
 #define MOVE_KEY_MAX	   160
 #define MOVE_BINDING_MAX   256
-#define MOVE_OFFER_MAX	   32768
+#define MOVE_OFFER_MAX	   (128 * 1024)
 #define MOVE_ACCEPT_MAX	   32768
 #define MOVE_MESSAGE_MAX   (512 * 1024)
 #define MOVE_BOARD_MAX	   16384

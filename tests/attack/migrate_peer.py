@@ -5,58 +5,21 @@ A destination gives the handover's messages to the vtpmd of b, as `vtpmctl migra
 says of the guest.  A source says something to b's `vtpmctl migrate-receive`, and tells whether it was cut off."""
 import json
 import socket
-import ssl
 import struct
 import sys
 import time
 
+from peer_link import Link, tls as context
+
 ROLE, LIE, PORT, DIR = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]
-DATA, WORD = 1 << 31, 1 << 30
 START, ALIVE, TAKEN, BANNER, READY, GO, REPORT, GIVE_BACK = range(1, 9)
-GO_TEXT = b"domain is yours, you are cleared to unpause\0"
 
 
 def tls(side, name):
-    c = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if side == "server" else ssl.PROTOCOL_TLS_CLIENT)
-    c.minimum_version = ssl.TLSVersion.TLSv1_3
-    c.load_cert_chain(f"{DIR}/{name}.pem", f"{DIR}/{name}.key")
-    c.load_verify_locations(f"{DIR}/ca.pem")
-    c.check_hostname = False
-    c.verify_mode = ssl.CERT_REQUIRED
-    return c
+    return context(DIR, side, name)
 
 
-class Link:
-    def __init__(self, s):
-        self.s = s
-
-    def exact(self, n):
-        data = b""
-        while len(data) < n:
-            got = self.s.recv(n - len(data))
-            if not got:
-                raise EOFError
-            data += got
-        return data
-
-    def item(self):
-        """(kind, value): messages, a piece of data, a word."""
-        n, = struct.unpack(">I", self.exact(4))
-        if n & DATA:
-            return "data", self.exact(n & ~DATA)
-        if n & WORD:
-            return "word", n & ~WORD
-        return "turn", [self.exact(struct.unpack(">I", self.exact(4))[0]) for _ in range(n)]
-
-    def turn(self, messages):
-        self.s.sendall(struct.pack(">I", len(messages)) +
-                       b"".join(struct.pack(">I", len(m)) + m for m in messages))
-
-    def word(self, kind, value=0):
-        self.s.sendall(struct.pack(">I", WORD | kind | value << 8))
-
-    def data(self, piece):
-        self.s.sendall(struct.pack(">I", DATA | len(piece)) + piece)
+GO_TEXT = b"domain is yours, you are cleared to unpause\0"
 
 
 def vtpmd(**request):

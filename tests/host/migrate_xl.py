@@ -1,7 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """xl for tests/host/migrate-xl: one file of $XLHOST/domains for each guest, with its number, its vTPM's uuid and its
-state, and what xl migrate and xl migrate-receive of Xen 4.17 write to each other.  $XLHOST/fault is where it fails."""
+state, and what xl migrate and xl migrate-receive of Xen 4.17 write to each other.  $XLHOST/fault is where it fails.
+xl create, and what comes by migration, leaves a monitor, which boots the guest again when $XLHOST/reboot is there: it
+reads kernel and ramdisk as the guest's description names them, and writes their SHA-256 to $XLHOST/booted."""
+import hashlib
 import json
 import os
 import struct
@@ -72,9 +75,18 @@ def record(kind, body=b""):
     return struct.pack("<II", kind, len(body)) + body + bytes(-len(body) % 8)
 
 
+def describe(name, guest):
+    """As libxl_domain_config_to_json() has it, but for "fake", which is this guest's file."""
+    kind = guest.get("type", "pvh")
+    build = {k: guest[k] for k in ("kernel", "ramdisk", "cmdline") if k in guest}
+    return {"c_info": {"type": kind, "name": name, "uuid": guest.get("uuid", "")},
+            "b_info": dict(build, **{f"type.{kind}": {}}), "fake": guest,
+            "vtpms": [{"backend_domname": f"vtpm-{guest.get('vtpm', 'web1')}", "uuid": u} for u in guest["vtpms"]]}
+
+
 def stream(guest):
     """As libxl and libxc write it: the guest's description, its memory, its device model."""
-    text = json.dumps(guest).encode()
+    text = json.dumps(describe(guest["name"], guest)).encode() + b"\0"
     yield b"Xen saved domain, xl format\n \0 \r" + struct.pack("<IIII", 0x01020304, 3, 0, len(text) + 4)
     yield struct.pack("<I", len(text)) + text
     yield b"LibxlFmt" + struct.pack(">II", 2, 0) + record(1)
@@ -93,7 +105,7 @@ def read_record(fd):
 
 def read_stream(fd):
     head = exact(fd, 48)
-    text = exact(fd, struct.unpack("<I", head[44:])[0])[4:]
+    text = exact(fd, struct.unpack("<I", head[44:])[0])[4:-1]
     if fault("stream"):
         exact(fd, 200000)
         sys.exit(1)
@@ -105,7 +117,55 @@ def read_stream(fd):
             exact(fd, 40)
             while read_record(fd)[0] != 0:
                 pass
-    return json.loads(text)
+    return json.loads(text)["fake"]
+
+
+def boot(guest):
+    """What it boots, by xl's descriptors."""
+    text = "".join(f"{key} {hashlib.sha256(open(guest[key], 'rb').read()).hexdigest()}\n"
+                   for key in ("kernel", "ramdisk") if key in guest)
+    with open(f"{HOME}/booted.new", "w") as f:
+        f.write(text)
+    os.rename(f"{HOME}/booted.new", f"{HOME}/booted")
+
+
+def is_there(name):
+    return any(os.path.exists(f"{HOME}/domains/{name}{end}") for end in ("", "--incoming"))
+
+
+def monitor(name, guest):
+    """Stays, as xl does, until the guest is suspended or has gone; a process of the name of xl."""
+    null = os.open("/dev/null", os.O_RDWR)
+    if os.fork():
+        os.close(null)
+        return
+    os.setsid()
+    for fd in (0, 1, 2):
+        os.dup2(null, fd)
+    while is_there(name):
+        try:
+            if load(name)["state"] == "suspended":
+                break
+        except (OSError, ValueError):
+            pass
+        if os.path.exists(f"{HOME}/reboot"):
+            boot(guest)
+            os.unlink(f"{HOME}/reboot")
+        time.sleep(0.05)
+    os._exit(0)
+
+
+def create(path):
+    """A guest of a file with plain lines, of which the last counts."""
+    lines = {}
+    for line in open(path):
+        key, _, value = line.partition("=")
+        lines[key.strip()] = value.strip().strip("'\"")
+    guest = {k: lines[k] for k in ("name", "type", "uuid", "kernel", "ramdisk") if k in lines}
+    guest.update(domid=7, state="running", cmdline=lines["extra"], vtpms=[lines["vtpm"].split("uuid=")[1].rstrip("'\" ]")])
+    store(guest["name"], guest)
+    boot(guest)
+    monitor(guest["name"], guest)
 
 
 def resume(name, guest):
@@ -189,6 +249,7 @@ def migrate_receive():
     if fault("ready"):
         sys.exit(1)
     store(name + "--incoming", dict(guest, state="paused", receiver=os.getpid()))
+    monitor(name, guest)
     os.write(1, READY)
     try:
         good = exact(0, len(GO)) == GO
@@ -216,10 +277,8 @@ def main():
             sys.exit(f"{args[-1]} is an invalid domain identifier (rc=-6)")
     elif args[0] == "list":
         names = [by_number(args[2])] if args[2:] else os.listdir(f"{HOME}/domains")
-        print(json.dumps([{"domid": guest["domid"], "config": {
-            "c_info": {"type": guest.get("type", "pvh"), "name": name},
-            "vtpms": [{"backend_domname": f"vtpm-{guest.get('vtpm', 'web1')}", "uuid": u} for u in guest["vtpms"]]}}
-            for name, guest in ((n, load(n)) for n in names)]))
+        print(json.dumps([{"domid": guest["domid"], "config": describe(name, guest)}
+                          for name, guest in ((n, load(n)) for n in names)]))
     elif args[0] == "rename":
         rename(by_number(args[1]), args[2])
     elif args[0] == "unpause":
@@ -232,6 +291,8 @@ def main():
         print("host                   : a\nvirt_caps              : pv hvm hap\ntotal_memory           : 4096")
     elif args[0] == "migrate":
         migrate(args[3], args[4])
+    elif args[0] == "create":
+        create(args[1])
     elif args[0] == "migrate-receive":
         migrate_receive()
 

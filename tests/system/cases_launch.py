@@ -29,7 +29,7 @@ def write_config(lab, name, cmdline="", driver="own", vtpm=None):
     vtpm = vtpm or name
     lab.host.must(f"mkdir -p /root/launch; [ -e /root/launch/vmlinux ] || "
                   "cp /boot/guest/vmlinux /root/launch/vmlinux")
-    kind = KINDS[name]
+    kind = "pvh" if name.startswith("pvh") else KINDS[name]
     lines = [f'name="{name}"', 'kernel="/root/launch/vmlinux"', 'ramdisk="/run/guest.cpio"',
              f'extra="console=hvc0 quiet tpmfront={driver} {cmdline}"', "memory=256", "vcpus=1",
              'on_reboot="restart"', 'on_crash="destroy"', f'type="{kind}"',

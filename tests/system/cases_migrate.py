@@ -3,6 +3,7 @@
 TPM and a KMS each, and one policy key.  They take both slots of the machine."""
 import re
 
+import cases_launch
 from lab import HVM_DISK, check
 
 PORT = 7771
@@ -193,6 +194,25 @@ def moved_guest_reboots(lab):
     check(before == after, f"its TPM was {before!r}, and is {after!r}")
 
 
+def measured_guest_reboots(lab):
+    """a guest that was launched moves, and reboots there from inside: what it boots has gone along"""
+    pool_up(lab)
+    name = "pvh1"
+    cases_launch.fresh(lab, name)
+    cases_launch.launch(lab, name)
+    before = cases_launch.replayed(lab, name)
+    lab.host.must("rm -rf /root/launch")
+    moved(lab, lab.peer, name, "beta")
+    check(cases_launch.replayed(lab.peer, name) == before, "its PCRs or its log are others")
+    lab.peer.guest_reboot(name)
+    after = cases_launch.replayed(lab.peer, name)
+    check(after == before, f"its PCRs were {before}, and are {after}")
+    moved(lab.peer, lab, name, "alpha")
+    lab.guest_reboot(name)
+    check(cases_launch.replayed(lab, name) == before, "its PCRs are others after the way back")
+    lab.guest_down(name)
+
+
 def stays(lab, name, before, out, why):
     """It was not moved: it says why, and goes on here, with all that it had."""
     check(why in out, f"it does not say {why!r}: {out}")
@@ -299,4 +319,4 @@ def peer_cut_when_released(lab):
 
 CASES = [network, pool, pvh_guest_moves, moved_guest_reboots, downtime, boot_state_refused,
          xl_alone_refused, peer_cut_in_copy, source_cut_when_released, peer_cut_when_released,
-         hvm_guest_moves, evacuated]
+         hvm_guest_moves, measured_guest_reboots, evacuated]

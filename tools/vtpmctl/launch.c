@@ -430,11 +430,11 @@ static int send_list(const struct launch *l, const char *uuid, const struct curs
  */
 static int hold(const char *lease)
 {
-	lease_fd = lease ? open(lease, O_RDONLY | O_CLOEXEC) : -1;
-	if (lease_fd >= 0 && !flock(lease_fd, LOCK_SH | LOCK_NB))
+	lease_fd = lease ? xl_lease(lease) : -ENOENT;
+	if (lease_fd >= 0)
 		return VTPMCTL_OK;
 	fprintf(stderr, "vtpmctl: %s of vtpmd cannot be locked: %s; launch again\n",
-		lease ? lease : "the file", strerror(errno));
+		lease ? lease : "the file", strerror(-lease_fd));
 	return VTPMCTL_FAILED;
 }
 

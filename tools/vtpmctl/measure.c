@@ -27,15 +27,16 @@ static int launch_image_hash(const void *bytes, size_t len,
 	return 0;
 }
 
-/* What is hashed is the copy as it is from now on, not what went into it. */
-static int seal_and_hash(struct launch_image *i)
+#define SEALS (F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
+
+/* Of bytes that cannot change any more. */
+static int hash_sealed(struct launch_image *i)
 {
-	const int seals = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 	struct stat st;
 	void *bytes;
 	int rc;
 
-	if (fcntl(i->fd, F_ADD_SEALS, seals) || fstat(i->fd, &st))
+	if (fstat(i->fd, &st))
 		return -errno;
 	i->size = (uint64_t)st.st_size;
 	if (!i->size)
@@ -46,6 +47,12 @@ static int seal_and_hash(struct launch_image *i)
 	rc = launch_image_hash(bytes, i->size, i->digests);
 	munmap(bytes, i->size);
 	return rc;
+}
+
+/* What is hashed is the copy as it is from now on, not what went into it. */
+static int seal_and_hash(struct launch_image *i)
+{
+	return fcntl(i->fd, F_ADD_SEALS, SEALS) ? -errno : hash_sealed(i);
 }
 
 static int finish_measure(struct launch_image *i, int rc)
@@ -87,13 +94,52 @@ int launch_image_read(const char *path, struct launch_image *i)
 		rc = S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
 	else if ((uint64_t)st.st_size > LAUNCH_IMAGE_MAX)
 		rc = -EFBIG;
-	i->fd = rc ? -1 : memfd_create("vtpmctl-launch", MFD_ALLOW_SEALING);
-	if (!rc && i->fd < 0)
-		rc = -errno;
+	i->fd = -1;
+	if (!rc)
+		rc = launch_image_begin(i);
 	if (!rc)
 		rc = finish_measure(i, copy(from, i->fd));
 	close(from);
 	return rc;
+}
+
+int launch_image_open(const char *path, struct launch_image *i)
+{
+	int seals, rc;
+
+	i->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (i->fd < 0)
+		return -errno;
+	seals = fcntl(i->fd, F_GET_SEALS);
+	rc = seals < 0 || (seals & SEALS) != SEALS ? -EPERM : hash_sealed(i);
+	if (rc) {
+		close(i->fd);
+		i->fd = -1;
+	}
+	return rc;
+}
+
+int launch_image_begin(struct launch_image *i)
+{
+	i->fd = memfd_create("vtpmctl-launch", MFD_ALLOW_SEALING);
+	return i->fd < 0 ? -errno : 0;
+}
+
+int launch_image_add(struct launch_image *i, const uint8_t *bytes, size_t len)
+{
+	ssize_t n;
+
+	for (; len; bytes += n, len -= (size_t)n) {
+		n = write(i->fd, bytes, len);
+		if (n < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+int launch_image_end(struct launch_image *i)
+{
+	return finish_measure(i, 0);
 }
 
 int launch_image_make(const char *name, const void *bytes, size_t len,
@@ -167,6 +213,14 @@ static const char keys[] =
 	"nestedhvm altp2m acpi apic tsc_mode e820_host passthrough nomigrate "
 	"driver_domain seclabel disk vif pci pci_permissive ioports iomem irqs "
 	"usbctrl usbdev dtdev p9 channel vfb vkb vdispl vsnd vnuma virtio pvcalls";
+
+bool launch_measure_is_text(const struct measure_event *e)
+{
+	uint8_t own[MEASURE_DIGESTS];
+
+	return !launch_image_hash(e->data, e->data_len, own) &&
+	       !memcmp(own, e->digests, sizeof(own));
+}
 
 static int put(struct cursor *list, uint32_t pcr, uint32_t type, const uint8_t *digests,
 	       const void *data, size_t len)

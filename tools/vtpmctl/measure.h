@@ -29,6 +29,15 @@ int __must_check launch_image_read(const char *path, struct launch_image *i);
 /* The same of bytes in memory. */
 int __must_check launch_image_make(const char *name, const void *bytes, size_t len,
 				   struct launch_image *i);
+/* Opens one that another process has, by /proc/PID/fd/N, and hashes it; it is closed on exec.
+ * -EPERM: what is there is none, or its bytes can still change. */
+int __must_check launch_image_open(const char *path, struct launch_image *i);
+/* The same as launch_image_read(), of bytes that come one after the other. */
+int __must_check launch_image_begin(struct launch_image *i);
+int __must_check launch_image_add(struct launch_image *i, const uint8_t *bytes,
+				  size_t len);
+/* On failure it is closed. */
+int __must_check launch_image_end(struct launch_image *i);
 
 #define LAUNCH_IMAGE_SHA256 65 /* in hexadecimal, and its zero */
 void launch_image_sha256(const struct launch_image *i, char hex[LAUNCH_IMAGE_SHA256]);
@@ -52,6 +61,8 @@ struct launch_measured {
 	const char *cmdline; /* "": none */
 };
 
+/* Whether its digests are those of its data: it is not an image's. */
+bool launch_measure_is_text(const struct measure_event *e);
 /* Prints a list as it is to be measured or recorded, a line an event. */
 void launch_measure_print(const uint8_t *bytes, size_t len);
 /* Writes the list.  -EIO: OpenSSL failed; -E2BIG: something is too long; -EBADMSG: a line of

@@ -9,6 +9,7 @@
 #include "tools/vtpmctl/args.h"
 #include "tools/vtpmctl/migrate.h"
 #include "tools/vtpmctl/vtpmctl.h"
+#include "tools/vtpmctl/xlimages.h"
 #include "tools/vtpmctl/xlmigrate.h"
 
 #include <errno.h>
@@ -162,6 +163,16 @@ bool migrate_has_ended(const struct migrate *m)
 	return migrate_is(m, "away") || migrate_is(m, "here") || migrate_is(m, "absent");
 }
 
+/* With what it boots, if it was launched. */
+static int move_guest(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
+{
+	json_t *config = xlguest_config(m);
+	int rc = xlimages_send(m, config, text, e);
+
+	json_decref(config);
+	return rc ? rc : xlmigrate_run(m, text, e);
+}
+
 /* Until it is here again, or away.  An exit status. */
 static int carry(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
 {
@@ -171,7 +182,7 @@ static int carry(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
 
 	while (!rc && quiet < QUIET_MAX && turns++ < TURNS_MAX) {
 		if (m->domid[0] && migrate_is(m, "proved"))
-			return xlmigrate_run(m, text, e);
+			return move_guest(m, text, e);
 		wish = next_wish(m);
 		if (wish) {
 			fprintf(stderr, "%s: %s\n", m->name, m->state);
@@ -214,6 +225,7 @@ static void end_migrate(struct migrate *m)
 {
 	peerlink_close(m->link);
 	client_close(&m->client);
+	xlimages_free(m->images);
 	json_decref(m->out);
 	json_decref(m->comes);
 	poolfile_free(&m->file);
@@ -437,6 +449,11 @@ static int serve_item(struct migrate *m, const char *peer, struct peerlink_item 
 			       ? xlreceive_run(m, peer, text, e)
 			       : error_set(e, -EACCES, CAUSE_PEER,
 					   "%s sends a guest without its vTPM", peer);
+	if (item->kind == PEERLINK_IS_WORD && item->word == XLWORD_IMAGE)
+		return migrate_is(m, "accepted")
+			       ? xlimages_receive(m, item, text, e)
+			       : error_set(e, -EACCES, CAUSE_PEER,
+					   "%s sends a guest without its vTPM", peer);
 	if (item->kind == PEERLINK_IS_DATA)
 		return tell_again(m, peer, item, text, e);
 	if (item->kind == PEERLINK_IS_WORD && item->word == XLWORD(XLWORD_HAND_BACK, 0) &&
@@ -506,7 +523,7 @@ static int receive(struct migrate *m, struct error *e)
 		rc = peerlink_listen(m->listen, &fd, e);
 
 	while (!rc) {
-		one = accept(fd, NULL, NULL);
+		one = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
 		while (children &&
 		       waitpid(-1, NULL, children < CHILDREN ? WNOHANG : 0) > 0)
 			children--;

@@ -8,6 +8,8 @@
 #include "tools/vtpmctl/peerlink.h"
 #include "tools/vtpmctl/poolfile.h"
 
+struct xlimages;
+
 struct migrate {
 	const char *name, *host, *goes_on, *listen, *socket, *config, *evacuate;
 	unsigned int jobs;
@@ -27,6 +29,8 @@ struct migrate {
 	char asked[80]; /* the vTPM that the source asks about */
 	json_t *comes;	/* the vTPM that comes with a guest, as vtpmd describes it */
 
+	/* what that guest boots, if it was launched; NULL: not asked yet */
+	struct xlimages *images;
 	/* of a guest that moves along; domid "": none does */
 	char domid[16], guest[80], of_guest[80];
 };

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -108,7 +109,7 @@ static bool has_xl(void)
 
 /* Becomes the parent of what xl leaves behind, tells xl's exit status, and stays as long as one
  * of that is an xl. */
-static void hold_for_xl(char *const argv[], int told)
+void xl_hold(char *const argv[], int told)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	unsigned char status;
@@ -128,6 +129,19 @@ static void hold_for_xl(char *const argv[], int told)
 	_exit(0);
 }
 
+int xl_lease(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC), rc;
+
+	if (fd < 0)
+		return -errno;
+	if (!flock(fd, LOCK_SH | LOCK_NB))
+		return fd;
+	rc = -errno;
+	close(fd);
+	return rc;
+}
+
 int xl_run_held(char *const argv[])
 {
 	void (*interrupt)(int) = signal(SIGINT, SIG_IGN);
@@ -145,7 +159,7 @@ int xl_run_held(char *const argv[])
 		/* whoever ends it ends the launch */
 		signal(SIGTERM, SIG_DFL);
 		close(told[0]);
-		hold_for_xl(argv, told[1]);
+		xl_hold(argv, told[1]);
 	}
 	close(told[1]);
 	if (pid < 0)

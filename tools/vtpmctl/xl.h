@@ -6,6 +6,8 @@
 #ifndef XVTPM_VTPMCTL_XL_H
 #define XVTPM_VTPMCTL_XL_H
 
+#include "include/compiler.h"
+
 #define XL_MISSING 127 /* as a shell has it; where out is given */
 
 /* out: where what xl prints goes, and its complaints nowhere; then returns xl's exit status, or
@@ -20,5 +22,10 @@ int xl_run(char *const argv[], int out);
  * xl is.
  */
 int xl_run_held(char *const argv[]);
+/* What that process does, in a child that has the lock: runs xl, writes its exit status (u8) to
+ * told, which it closes, and stays. */
+void __attribute__((noreturn)) xl_hold(char *const argv[], int told);
+/* Takes the lock of a launch, which vtpmd has made a file for.  A descriptor, or -errno. */
+int __must_check xl_lease(const char *path);
 
 #endif

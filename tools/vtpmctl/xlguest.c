@@ -63,6 +63,15 @@ static json_t *describe(const char *domid)
 	return one;
 }
 
+json_t *xlguest_config(const struct migrate *m)
+{
+	json_t *one = describe(m->domid);
+	json_t *config = json_incref(json_object_get(one, "config"));
+
+	json_decref(one);
+	return config;
+}
+
 /* Whether a device is of that vTPM: by its backend's name, when its line had no uuid and libxl
  * made one up, or by its uuid. */
 static bool device_is_of(const json_t *device, const json_t *vtpm)

@@ -176,6 +176,10 @@ static int hear_word(struct xlsource *x, uint32_t word)
 			break;
 		x->gives_back = true;
 		return let_pass(x);
+	case XLWORD_REFUSED:
+		return fail_source(x,
+				   "the other host does not take what the guest boots: "
+				   "`vtpmctl migrate-receive`'s lines there say why");
 	case XLWORD_GONE:
 		return fail_source(x, "xl migrate-receive has ended on the other host: "
 				      "`vtpmctl migrate-receive`'s lines there say why");

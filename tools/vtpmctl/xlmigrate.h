@@ -5,6 +5,7 @@
  * that carries the handover's messages.
  *
  *	source					destination
+ *	what a launched guest boots: xlimages.h
  *	START -------------------------------->	starts xl
  *			    <------------------	BANNER
  *	pieces of the stream ----------------->
@@ -37,6 +38,8 @@ enum xlword {
 	XLWORD_GIVE_BACK = 8,
 	XLWORD_GONE = 9,       /* xl has ended there */
 	XLWORD_HAND_BACK = 10, /* GO is never sent: the vTPM shall go back */
+	XLWORD_IMAGE = 11,     /* of what a launched guest boots: xlimages.h */
+	XLWORD_REFUSED = 12,   /* that, or the guest that boots it */
 };
 
 #define XLWORD(kind, value) ((uint32_t)(kind) | (uint32_t)(value) << 8)
@@ -51,6 +54,8 @@ enum xlword {
  * a vTPM that no guest has.  An exit status, and a sentence on stderr. */
 int __must_check xlguest_find(struct migrate *m);
 
+/* Its description, a new object; NULL: xl does not tell it. */
+json_t *xlguest_config(const struct migrate *m);
 /* The guest that the vTPM m->name has, if any, as `xl migrate` may have left it: m->domid. */
 int __must_check xlguest_of(struct migrate *m);
 /* The names of all guests that have a vTPM of this host; NULL, and a sentence on stderr. */

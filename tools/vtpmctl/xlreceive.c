@@ -5,7 +5,9 @@
  * What xl has to say last is waited for, whatever becomes of the connection.
  */
 #include "tools/vtpmctl/vtpmctl.h"
+#include "tools/vtpmctl/xl.h"
 #include "tools/vtpmctl/xlgate.h"
+#include "tools/vtpmctl/xlimages.h"
 #include "tools/vtpmctl/xlmigrate.h"
 
 #include <errno.h>
@@ -28,6 +30,9 @@ struct xlsink {
 	char *text;
 	pid_t pid;
 	int to, from; /* xl's standard input and output; -1: closed */
+	int status; /* when what xl boots is held: its exit status comes there; else -1 */
+	struct xlboot_stream
+		*head; /* of a guest that was launched, until it was checked */
 	struct xlgate_stream stream;
 	struct xlgate_answer answer;
 	bool ready, go_passed, gave_back;
@@ -57,18 +62,55 @@ static void close_end(int *fd)
 	*fd = -1;
 }
 
+static char *const receive[] = {"xl", "migrate-receive", NULL};
+
+static void be_xl_receive(void)
+{
+	(void)setpgid(0, 0);
+	(void)signal(SIGPIPE, SIG_DFL);
+	execvp(receive[0], receive);
+	fprintf(stderr, "vtpmctl: xl cannot be run: %s\n", strerror(errno));
+	_exit(127);
+}
+
+/* xl has what the guest boots, and this process the launch's lock. */
+static void hold_xl_receive(const struct xlimages *images, int told)
+{
+	(void)setsid();
+	if (xlimages_place(images, &told)) {
+		fprintf(stderr,
+			"vtpmctl: what the guest boots cannot be given to xl: see "
+			"`ulimit -n`\n");
+		_exit(127);
+	}
+	xl_hold(receive, told);
+}
+
+/* Four ends each: what xl reads, writes, and its status if that is told. */
+static int make_pipes(int in[2], int out[2], int told[2])
+{
+	int *const all[] = {in, out, told};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(all); i++) {
+		if (!pipe2(all[i], O_CLOEXEC))
+			continue;
+		for (; i-- > 0;) {
+			close(all[i][0]);
+			close(all[i][1]);
+		}
+		return -EMFILE;
+	}
+	return 0;
+}
+
 static int start_xl(struct xlsink *s)
 {
-	char *const argv[] = {"xl", "migrate-receive", NULL};
-	int in[2], out[2];
+	bool held = xlimages_expected(s->m);
+	int in[2], out[2], told[2];
 
-	if (pipe2(in, O_CLOEXEC))
-		return -errno;
-	if (pipe2(out, O_CLOEXEC)) {
-		close(in[0]);
-		close(in[1]);
-		return -errno;
-	}
+	if (make_pipes(in, out, told))
+		return -EMFILE;
 	s->pid = fork();
 	if (!s->pid) {
 		dup2(in[0], STDIN_FILENO);
@@ -76,14 +118,17 @@ static int start_xl(struct xlsink *s)
 		/* with a reader of its own it can say its last words, and destroy its copy
 		 * behind them, when vtpmctl has been killed */
 		(void)fcntl(out[0], F_SETFD, 0);
-		(void)setpgid(0, 0);
-		(void)signal(SIGPIPE, SIG_DFL);
-		execvp(argv[0], argv);
-		fprintf(stderr, "vtpmctl: xl cannot be run: %s\n", strerror(errno));
-		_exit(127);
+		if (held)
+			hold_xl_receive(s->m->images, told[1]);
+		be_xl_receive();
 	}
 	close(in[0]);
 	close(out[1]);
+	close(told[1]);
+	if (held)
+		s->status = told[0];
+	else
+		close(told[0]);
 	s->to = in[1];
 	s->from = out[0];
 	(void)fcntl(s->to, F_SETFL, O_NONBLOCK);
@@ -96,6 +141,28 @@ static int say_word(struct xlsink *s, uint32_t word)
 	return peerlink_send_word(s->m->link, word, s->e);
 }
 
+/* Whether the guest boots what was measured of it: xl hears of it only then. */
+static int check_head(struct xlsink *s)
+{
+	json_t *config;
+	int rc = xlboot_stream_take(s->head, s->item.data, s->item.len, &config);
+
+	if (rc == -EAGAIN)
+		return 0;
+	if (rc)
+		(void)!fail_sink(s, "the other host's description of the guest cannot be "
+				    "read");
+	else
+		rc = xlimages_check(s->m->images, config, s->e);
+	json_decref(config);
+	free(s->head);
+	s->head = NULL;
+	if (rc)
+		(void)!peerlink_send_word(s->m->link, XLWORD(XLWORD_REFUSED, 0),
+					  &(struct error){.cause = CAUSE_NONE});
+	return rc;
+}
+
 static int take_data(struct xlsink *s)
 {
 	size_t pass, i;
@@ -106,6 +173,8 @@ static int take_data(struct xlsink *s)
 	if (xlgate_stream_take(&s->stream, s->item.data, s->item.len, &pass, &go) ||
 	    pass < s->item.len)
 		return fail_sink(s, "the other host sends what is no guest");
+	if (s->head && check_head(s))
+		return -EBADMSG;
 	for (i = 0; i < s->item.len; i++)
 		s->queue[(s->at + s->have + i) % sizeof(s->queue)] = s->item.data[i];
 	s->have += s->item.len;
@@ -246,7 +315,7 @@ static int serve_source(struct xlsink *s)
 	while (!rc) {
 		has = peerlink_has(s->m->link);
 		p[1].fd = s->from;
-		p[2].fd = s->have ? s->to : -1;
+		p[2].fd = s->have && !s->head ? s->to : -1;
 		p[0].revents = p[1].revents = p[2].revents = 0;
 		if (poll(p, 3, has ? 0 : XL_TICK_MS) < 0 && errno != EINTR)
 			return -errno;
@@ -282,8 +351,25 @@ static void end_xl(struct xlsink *s)
 			(void)!take_answer(s, bytes, (size_t)n, false);
 	}
 	close_end(&s->from);
-	if (s->pid > 0)
+	if (s->status >= 0)
+		(void)!read(s->status, bytes, 1);
+	else if (s->pid > 0)
 		(void)waitpid(s->pid, NULL, 0);
+	close_end(&s->status);
+}
+
+/* Once what the guest boots, if it was launched, is there. */
+static int begin_sink(struct xlsink *s)
+{
+	int rc = xlimages_lock(s->m, s->text, s->e);
+
+	if (!rc && xlimages_expected(s->m)) {
+		s->head = calloc(1, sizeof(*s->head));
+		rc = s->head ? 0 : -ENOMEM;
+	}
+	if (!rc && start_xl(s))
+		rc = fail_sink(s, "xl migrate-receive cannot be started");
+	return rc;
 }
 
 /* Whether xl has said what became of its guest: it runs, or was destroyed. */
@@ -318,14 +404,18 @@ int xlreceive_run(struct migrate *m, const char *peer, char text[CLIENT_TEXT],
 	s->peer = peer;
 	s->e = e;
 	s->text = text;
-	s->to = s->from = -1;
+	s->to = s->from = s->status = -1;
 	s->heard = s->told = sink_now();
 	lock = migrate_lock(m, "receive", 60);
 	xlguest_note_vtpm(m);
 	/* of an earlier try: xl makes no second guest of that name */
-	rc = lock < 0 ? lock : xlguest_drop_incoming(m);
-	rc = rc ? rc : start_xl(s);
-	rc = rc ? fail_sink(s, "xl migrate-receive cannot be started") : serve_source(s);
+	if (lock < 0)
+		rc = fail_sink(s, "another guest's xl migrate-receive does not end");
+	else if (xlguest_drop_incoming(m))
+		rc = fail_sink(s, "xl migrate-receive cannot be started");
+	else
+		rc = begin_sink(s);
+	rc = rc ? rc : serve_source(s);
 	end_xl(s);
 	if (lock >= 0)
 		settle_guest(s);
@@ -335,6 +425,7 @@ int xlreceive_run(struct migrate *m, const char *peer, char text[CLIENT_TEXT],
 		fprintf(stderr, "vtpmctl: a guest did not come from %s: %s\n", peer,
 			text[0] ? text : e->text);
 	text[0] = '\0';
+	free(s->head);
 	free(s);
 	return rc;
 }

@@ -141,25 +141,37 @@ static int walk(int run_dir, int (*each)(int run_dir, const char *name, void *ct
 struct search {
 	const uint8_t *vtpm;
 	struct cursor *out;
+	uint8_t *found; /* the guest's uuid */
 };
 
 static int search_one(int run_dir, const char *name, void *ctx)
 {
 	struct search *s = ctx;
 
-	return find_launch(run_dir, name, s->vtpm, s->out);
+	return uuid_parse(name + strlen(PREFIX), s->found)
+		       ? -ENOENT
+		       : find_launch(run_dir, name, s->vtpm, s->out);
+}
+
+int launch_find_of(int run_dir, const uint8_t *domain, const uint8_t vtpm[16],
+		   struct cursor *out, uint8_t found[16])
+{
+	struct search any = {vtpm, out, found};
+	char name[LAUNCH_NAME_SIZE];
+
+	if (!domain)
+		return walk(run_dir, search_one, &any);
+	memcpy(found, domain, 16);
+	launch_name(domain, name);
+	return find_launch(run_dir, name, vtpm, out);
 }
 
 int launch_find(int run_dir, const uint8_t *domain, const uint8_t vtpm[16],
 		struct cursor *out)
 {
-	struct search any = {vtpm, out};
-	char name[LAUNCH_NAME_SIZE];
+	uint8_t found[16];
 
-	if (!domain)
-		return walk(run_dir, search_one, &any);
-	launch_name(domain, name);
-	return find_launch(run_dir, name, vtpm, out);
+	return launch_find_of(run_dir, domain, vtpm, out, found);
 }
 
 static int sweep_one(int run_dir, const char *name, void *ctx)

@@ -43,6 +43,10 @@ bool __must_check launch_held(int run_dir, const uint8_t domain[16]);
  * tests without Xen.  -ENOENT: no launch, or it does not name the vTPM. */
 int __must_check launch_find(int run_dir, const uint8_t *domain, const uint8_t vtpm[16],
 			     struct cursor *out);
+/* The same; found: the guest's uuid. */
+int __must_check launch_find_of(int run_dir, const uint8_t *domain,
+				const uint8_t vtpm[16], struct cursor *out,
+				uint8_t found[16]);
 /* Removes launches that are a minute old and not locked. */
 void launch_sweep(int run_dir);
 

@@ -414,6 +414,7 @@ void move_end(struct vtpmd *d)
 		drop_bytes(&m->export);
 		drop_bytes(&m->board);
 		drop_bytes(&m->ek);
+		drop_bytes(&m->launch);
 		json_decref(m->outbox);
 		event_free(m->erase);
 		event_free(m->late);

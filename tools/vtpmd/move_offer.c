@@ -64,6 +64,7 @@ static char *describe_offer(struct vtpm *v)
 	json_object_set_new(o, "imported", json_boolean(meta->imported));
 	json_object_set_new(o, "names", show_names(meta));
 	json_object_set_new(o, "certs", cert_show(&v->store));
+	json_object_set_new(o, "launch", move_launch_describe(v));
 	if (move_guest(v, guest)) {
 		uuid_unparse_lower(guest, uuid);
 		json_object_set_new(o, "guest", json_string(uuid));
@@ -160,7 +161,8 @@ static int read_description(struct move *m, const json_t *o, struct registry_new
 	    read_number(o, "memory", 4096, &n->memory) ||
 	    read_number(o, "localities", 31, &localities) ||
 	    read_number(o, "pcr_banks", 15, &banks) ||
-	    take_eks(m, json_string_value(json_object_get(o, "ek"))))
+	    take_eks(m, json_string_value(json_object_get(o, "ek"))) ||
+	    move_launch_take(m, o))
 		return -EBADMSG;
 	n->localities = (uint8_t)localities;
 	n->pcr_banks = (uint8_t)banks;

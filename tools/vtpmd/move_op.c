@@ -270,6 +270,7 @@ static void refuse_move(struct control *c, int rc, const char *why)
 void move_on_control(struct control *c, const json_t *request)
 {
 	const char *peer = json_string_value(json_object_get(request, "peer"));
+	const char *event = json_string_value(json_object_get(request, "event"));
 	const json_t *messages = json_object_get(request, "messages");
 	const char *why = NULL;
 	struct move *m = NULL;
@@ -277,13 +278,16 @@ void move_on_control(struct control *c, const json_t *request)
 
 	if (messages && peer && peer[0] && strlen(peer) <= POOL_NAME_MAX) {
 		rc = hear_all(c->d, peer, messages, &m);
+	} else if (event && !strcmp(event, "launch")) {
+		move_launch_on_control(c, c->name[0] ? move_of(c->d, c->name) : NULL);
+		return;
 	} else {
 		m = move_of(c->d, c->name);
 		if (!m) {
 			control_answer_no_such(c);
 			return;
 		}
-		rc = wish(c, m, json_string_value(json_object_get(request, "event")),
+		rc = wish(c, m, event,
 			  json_string_value(json_object_get(request, "host")), &why);
 	}
 	if (rc)

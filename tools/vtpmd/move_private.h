@@ -22,7 +22,11 @@ struct move {
 	struct move_record r;
 	/* As they were sent, or came; of an EXPORT that came, what was sealed, and board. */
 	struct move_bytes offer, accept, export, board;
-	struct move_bytes ek;	/* TPM2B_PUBLICs, of the OFFER */
+	struct move_bytes ek; /* TPM2B_PUBLICs, of the OFFER */
+	/* Of the OFFER that came: what was measured of the guest that comes along (lib/measure.h),
+	 * n 0: nothing; and that guest's uuid. */
+	struct move_bytes launch;
+	uint8_t launched[16];
 	char why[320];		/* it came to nothing; "": it did not */
 	json_t *outbox;		/* messages, hex, until a client takes them */
 	struct control *client; /* waits for the manager; NULL: none */
@@ -78,6 +82,20 @@ bool move_guest_has_board(const struct vtpm *v);
 /* Has its TPM on its board, as it was; crb_is_ready() follows. */
 int __must_check move_guest_give(struct vtpm *v, const struct move_bytes *board,
 				 const char **why);
+
+/* What was measured of that guest. */
+
+/* NULL: it was not launched, or its xl, with what it boots, has gone. */
+json_t *move_launch_describe(const struct vtpm *v);
+/* Of an OFFER's description; -EBADMSG: it makes no sense; -ENOMEM */
+int __must_check move_launch_take(struct move *m, const json_t *description);
+/*
+ * {"op": "move", "name": NAME, "event": "launch"}, which answers at once.  At the source:
+ *   -> {"ok": true, "uuid": UUID, "measurements": HEX}   of the guest that has the vTPM; "": none
+ * At the destination the launch's file is made besides, for vtpmctl to lock it:
+ *   -> {"ok": true, "uuid": ..., "measurements": ..., "lease": PATH}
+ */
+void move_launch_on_control(struct control *c, struct move *m);
 
 /* What an OFFER says. */
 
