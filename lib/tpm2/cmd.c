@@ -228,11 +228,13 @@ void tpm2_session_wipe(struct tpm2_session *s)
 void tpm2_begin(struct tpm2_cmd *c, TPM2_CC code)
 {
 	const struct tpm2_transport *transport = c->transport;
-	bool waits = c->waits;
+	bool waits = c->waits, yields = c->yields, yielded = c->yielded;
 
 	memset(c, 0, sizeof(*c));
 	c->transport = transport;
 	c->waits = waits;
+	c->yields = yields;
+	c->yielded = yielded;
 	c->code = code;
 	c->in = cursor_writer(c->cmd, sizeof(c->cmd));
 	cursor_put_u16(&c->in, TPM2_ST_NO_SESSIONS);
@@ -435,7 +437,13 @@ bool tpm2_busy_is_code(uint32_t code)
 	return false;
 }
 
-bool tpm2_busy_is_response(const uint8_t *rsp, size_t len)
+bool tpm2_busy_is_memory(uint32_t code)
+{
+	return code == 0x902 || code == 0x903;
+}
+
+/* 0 also of what is too short for one. */
+static uint32_t response_code(const uint8_t *rsp, size_t len)
 {
 	struct cursor c = cursor_reader(rsp, len);
 	uint32_t code;
@@ -443,7 +451,12 @@ bool tpm2_busy_is_response(const uint8_t *rsp, size_t len)
 	(void)cursor_u16(&c);
 	(void)cursor_u32(&c);
 	code = cursor_u32(&c);
-	return cursor_ok(&c) && tpm2_busy_is_code(code);
+	return cursor_ok(&c) ? code : 0;
+}
+
+bool tpm2_busy_is_response(const uint8_t *rsp, size_t len)
+{
+	return tpm2_busy_is_code(response_code(rsp, len));
 }
 
 bool tpm2_busy_pause(struct tpm2_busy *b)
@@ -470,13 +483,19 @@ static int exchange_command(struct tpm2_cmd *c, size_t *len)
 {
 	const struct tpm2_transport *t = c->transport;
 	struct tpm2_busy busy = {0};
+	uint32_t code;
 	int rc;
 
 	do {
 		*len = sizeof(c->rsp);
 		rc = t->exchange(t->ctx, c->cmd, c->in.pos, c->rsp, len);
-	} while (!rc && c->waits && *len <= sizeof(c->rsp) &&
-		 tpm2_busy_is_response(c->rsp, *len) && tpm2_busy_pause(&busy));
+		code = rc || *len > sizeof(c->rsp) ? 0 : response_code(c->rsp, *len);
+		if (c->yields && busy.waited_ms >= TPM2_YIELD_MS &&
+		    tpm2_busy_is_memory(code)) {
+			c->yielded = true;
+			break;
+		}
+	} while (c->waits && tpm2_busy_is_code(code) && tpm2_busy_pause(&busy));
 	return rc;
 }
 

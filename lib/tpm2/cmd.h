@@ -62,6 +62,10 @@ struct tpm2_cmd {
 	/* For all commands that are made in this struct: */
 	const struct tpm2_transport *transport;
 	bool waits; /* submits it again while the TPM is busy (below) */
+	/* The caller holds sessions or objects: does not wait long when the TPM has no memory
+	 * for more, since who has it may wait for what this one holds. */
+	bool yields;
+	bool yielded; /* that was so: the caller flushes all that it holds, and begins anew */
 
 	TPM2_CC code;
 	bool gives_handle; /* set it between begin and run */
@@ -113,14 +117,17 @@ void tpm2_session_wipe(struct tpm2_session *s);
  * submits such a command again, after a pause, and gives up after TPM2_BUSY_S.
  * Source: TPM 2.0 Library, Part 2, clause 6.6.3.
  */
-#define TPM2_BUSY_S 20 /* of pauses, for one command */
+#define TPM2_BUSY_S   20  /* of pauses, for one command */
+#define TPM2_YIELD_MS 500 /* of one that yields, for memory */
 
-/* Of one command; starts zeroed. */
+/* Of one command, or of what is begun anew; starts zeroed. */
 struct tpm2_busy {
 	unsigned int waited_ms;
 };
 
 bool tpm2_busy_is_code(uint32_t code);
+/* Of those: there is no memory for one more object or session. */
+bool tpm2_busy_is_memory(uint32_t code);
 /* The same of a whole response. */
 bool tpm2_busy_is_response(const uint8_t *rsp, size_t len);
 /* Sleeps, longer each time, up to a second; false, at once: it has been TPM2_BUSY_S. */

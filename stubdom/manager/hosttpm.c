@@ -208,6 +208,14 @@ int hosttpm_open(struct hosttpm *h, const struct hosttpm_config *c,
 	return 0;
 }
 
+bool hosttpm_again(const struct hosttpm *h, struct tpm2_busy *b, struct error *e)
+{
+	if (!h->cmd.yielded || !tpm2_busy_pause(b))
+		return false;
+	*e = (struct error){.cause = CAUSE_NONE};
+	return true;
+}
+
 int hosttpm_start(struct hosttpm *h, uint8_t type, struct tpm2_session *s,
 		  struct error *e)
 {
@@ -649,26 +657,46 @@ static int unseal_loaded(struct hosttpm *h, enum approval_purpose purpose,
 	return rc;
 }
 
+/* The TPM's memory for objects and sessions is small, and each of those who open something
+ * needs two of either: nobody may wait for the second with the first in hand. */
+static int open_sealed(struct hosttpm *h, enum approval_purpose purpose,
+		       const uint8_t *auth, struct tpm2_bytes object, uint8_t *secret,
+		       size_t *len, struct error *e)
+{
+	struct cursor cur = cursor_reader(object.p, object.n);
+	struct tpm2_bytes public = tpm2_get_2b(&cur);
+	uint32_t handle = 0;
+	int rc;
+
+	h->cmd.yields = true;
+	rc = hosttpm_load(h, object.p, object.n, &handle, e);
+	if (!rc)
+		rc = unseal_loaded(h, purpose, auth, public, handle, secret, len, e);
+	hosttpm_flush(h, handle);
+	return rc;
+}
+
 int hosttpm_unseal(const struct hosttpm_config *c, const struct tpm2_transport *t,
 		   enum approval_purpose purpose, const uint8_t *auth,
 		   const uint8_t *object, size_t object_len, uint8_t *secret, size_t *len,
 		   struct error *e)
 {
-	struct hosttpm h;
+	const struct tpm2_bytes whole = {object, object_len};
+	struct error why = {.cause = CAUSE_NONE};
 	struct cursor cur = cursor_reader(object, object_len);
 	struct tpm2_bytes public = tpm2_get_2b(&cur);
-	uint32_t handle = 0;
+	struct tpm2_busy busy = {0};
+	struct hosttpm h;
 	int rc;
 
 	(void)tpm2_get_2b(&cur); /* private part */
 	if (!cursor_done(&cur) || !is_sealed(public) || object_len > HOSTTPM_OBJECT_MAX)
 		return damaged(e);
-	rc = hosttpm_open(&h, c, t, e);
-	if (!rc)
-		rc = hosttpm_load(&h, object, object_len, &handle, e);
-	if (!rc)
-		rc = unseal_loaded(&h, purpose, auth, public, handle, secret, len, e);
-	hosttpm_flush(&h, handle);
+	do {
+		rc = hosttpm_open(&h, c, t, &why);
+		if (!rc)
+			rc = open_sealed(&h, purpose, auth, whole, secret, len, &why);
+	} while (rc && hosttpm_again(&h, &busy, &why));
 	hosttpm_close(&h);
-	return rc;
+	return rc ? error_set(e, rc, why.cause, "%s", why.text) : 0;
 }

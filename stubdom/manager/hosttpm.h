@@ -70,6 +70,10 @@ int __must_check hosttpm_open(struct hosttpm *h, const struct hosttpm_config *c,
 void hosttpm_close(struct hosttpm *h);
 /* Says why a command failed with rc, which it returns; 0 stays 0. */
 int __must_check hosttpm_result(const struct tpm2_cmd *c, int rc, struct error *e);
+/* Whether what failed is to be begun anew, from hosttpm_open() on, which it has slept for: the
+ * TPM had no memory for a further object or session beside what this program held.  *e is none
+ * then.  b: of all tries, zeroed first. */
+bool hosttpm_again(const struct hosttpm *h, struct tpm2_busy *b, struct error *e);
 /* Starts a session that is salted to the storage key.  In either case hosttpm_end() follows. */
 int __must_check hosttpm_start(struct hosttpm *h, uint8_t type, struct tpm2_session *s,
 			       struct error *e);

@@ -58,6 +58,10 @@ static struct {
 	uint32_t busy;	    /* answers with this code ... */
 	unsigned int times; /* ... so often */
 	unsigned int count;
+	/* another client holds all sessions but one, and waits for that one before it ends any */
+	bool rival;
+	unsigned int held; /* sessions of this client */
+	bool refused;	   /* one more was */
 } wire;
 
 static void tap(const uint8_t *p, size_t n)
@@ -72,6 +76,38 @@ static bool on_wire(const uint8_t *p, size_t n)
 	return memmem(wire.log, wire.len, p, n) != NULL;
 }
 
+/* Whether the TPM has no session left for this command. */
+static bool lacks_session(const uint8_t *cmd, size_t len)
+{
+	struct cursor c = cursor_reader(cmd, len);
+	uint32_t code, handle;
+
+	(void)cursor_u16(&c);
+	(void)cursor_u32(&c);
+	code = cursor_u32(&c);
+	handle = cursor_u32(&c);
+	if (code == TPM2_CC_StartAuthSession && wire.rival && wire.held) {
+		wire.refused = true;
+		return true;
+	}
+	wire.held += code == TPM2_CC_StartAuthSession;
+	if (code == TPM2_CC_FlushContext && (handle >> 24 == 2 || handle >> 24 == 3) &&
+	    !--wire.held && wire.refused)
+		wire.rival = false; /* it has had what it waits for */
+	return false;
+}
+
+static int say_code(uint32_t code, uint8_t *rsp, size_t *rsp_len)
+{
+	struct cursor w = cursor_writer(rsp, *rsp_len);
+
+	cursor_put_u16(&w, 0x8001);
+	cursor_put_u32(&w, 10);
+	cursor_put_u32(&w, code);
+	*rsp_len = w.pos;
+	return 0;
+}
+
 /* vtpmd's filter on the way there: all that is sent here has to pass it. */
 static struct tpm_filter filter;
 static uint8_t policy_public[POLICYKEY_PUBLIC_SIZE];
@@ -80,7 +116,6 @@ static int tpm(void *ctx, const uint8_t *cmd, size_t len, uint8_t *rsp, size_t *
 {
 	const struct tpm_filter_host host = {SRK, policy_public, sizeof(policy_public)};
 	struct tpm_filter_verdict v;
-	struct cursor w = cursor_writer(rsp, *rsp_len);
 	uint8_t big[ENGINE_BUFFER_SIZE];
 	size_t n = sizeof(big);
 
@@ -91,12 +126,10 @@ static int tpm(void *ctx, const uint8_t *cmd, size_t len, uint8_t *rsp, size_t *
 		return wire.fail;
 	if (wire.times) {
 		wire.times--;
-		cursor_put_u16(&w, 0x8001);
-		cursor_put_u32(&w, 10);
-		cursor_put_u32(&w, wire.busy);
-		*rsp_len = w.pos;
-		return 0;
+		return say_code(wire.busy, rsp, rsp_len);
 	}
+	if (lacks_session(cmd, len))
+		return say_code(0x903, rsp, rsp_len);
 	tap(cmd, len);
 	assert_int_equal(engine_execute(0, cmd, len, big, &n), 0);
 	assert_true(n <= *rsp_len);
@@ -894,6 +927,20 @@ static void a_lease_is_one_of_the_items(void **state)
 	unlock_config_free(&c);
 }
 
+/* Two who hold a session each, and wait for one more: the TPM has three. */
+static void nobody_waits_with_a_session_in_hand(void **state)
+{
+	assert_int_equal(create(), 0);
+	assert_int_equal(wire.held, 0);
+	wire.rival = true;
+	slept_ms = 0;
+	opens();
+	assert_true(wire.refused);
+	assert_false(wire.rival);
+	assert_int_equal(wire.held, 0);
+	assert_in_range(slept_ms, 1, 2000);
+}
+
 /* Of a newer vtpmd: a manager that skips what makes another TPM of it, makes another. */
 static void an_unknown_item_is_not_skipped(void **state)
 {
@@ -986,6 +1033,7 @@ int main(void)
 		UNLOCK_TEST(recovery),
 		UNLOCK_TEST(altered_responses),
 		UNLOCK_TEST(a_tpm_that_is_busy_or_gone),
+		UNLOCK_TEST(nobody_waits_with_a_session_in_hand),
 	};
 	int failed;
 

@@ -274,7 +274,9 @@ static int write_value(struct tpm *t, const struct hostconf *h, ESYS_TR nv,
 	uint8_t name[TPM_NAME_SIZE], approval[APPROVAL_SIZE_MAX];
 	size_t len = sizeof(approval);
 	const struct approval *a = NULL;
+	struct error why = {.cause = CAUSE_NONE};
 	struct hosttpm_config config;
+	struct tpm2_busy busy = {0};
 	struct hosttpm c;
 	int rc = find_approval(t, h, &a, e);
 
@@ -286,12 +288,15 @@ static int write_value(struct tpm *t, const struct hostconf *h, ESYS_TR nv,
 	config.approvals = 1;
 	config.approval[0] = approval;
 	config.approval_len[0] = len;
-	rc = hosttpm_open(&c, &config, &tpm, e);
-	if (!rc)
-		rc = write_signed(&c, h, name, value, e);
+	do {
+		rc = hosttpm_open(&c, &config, &tpm, &why);
+		c.cmd.yields = true;
+		if (!rc)
+			rc = write_signed(&c, h, name, value, &why);
+	} while (rc && hosttpm_again(&c, &busy, &why));
 	hosttpm_close(&c);
 	OPENSSL_cleanse(&config, sizeof(config));
-	return rc;
+	return rc ? error_set(e, rc, why.cause, "%s", why.text) : 0;
 }
 
 /* -EPERM, CAUSE_PCRS_CHANGED: the boot state is not an approved one. */
