@@ -354,10 +354,12 @@ static int lift(int fd)
 	return fcntl(fd, F_DUPFD_CLOEXEC, XLBOOT_FD_MAX + 1);
 }
 
-int xlimages_place(const struct xlimages *x, int *told)
+int xlimages_place(const struct xlimages *x, int reader, int *told)
 {
 	int lifted[XLBOOT_KINDS], lock = lift(x->lock), i;
 
+	/* with a reader xl can say its last words when vtpmctl has been killed */
+	reader = lift(reader);
 	*told = lift(*told);
 	for (i = 0; i < XLBOOT_KINDS; i++)
 		lifted[i] = x->at.fd[i] < 0 ? -1 : lift(x->image[i].fd);
@@ -366,5 +368,5 @@ int xlimages_place(const struct xlimages *x, int *told)
 	for (i = 0; i < XLBOOT_KINDS; i++)
 		if (x->at.fd[i] >= 0 && dup2(lifted[i], x->at.fd[i]) < 0)
 			return -errno;
-	return lock < 0 || *told < 0 ? -EMFILE : 0;
+	return lock < 0 || reader < 0 || *told < 0 ? -EMFILE : 0;
 }

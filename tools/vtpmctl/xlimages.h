@@ -44,8 +44,8 @@ bool xlimages_expected(const struct migrate *m);
 int __must_check xlimages_check(const struct xlimages *x, const json_t *config,
 				struct error *e);
 /* In a child that becomes xl's parent: the images are where xl looks for them, and but for these,
- * the lock and *told nothing is open any more.  -errno */
-int __must_check xlimages_place(const struct xlimages *x, int *told);
+ * the lock, *told and the end where what xl says is read, nothing is open any more.  -errno */
+int __must_check xlimages_place(const struct xlimages *x, int reader, int *told);
 /* x may be NULL. */
 void xlimages_free(struct xlimages *x);
 

@@ -74,10 +74,10 @@ static void be_xl_receive(void)
 }
 
 /* xl has what the guest boots, and this process the launch's lock. */
-static void hold_xl_receive(const struct xlimages *images, int told)
+static void hold_xl_receive(const struct xlimages *images, int reader, int told)
 {
 	(void)setsid();
-	if (xlimages_place(images, &told)) {
+	if (xlimages_place(images, reader, &told)) {
 		fprintf(stderr,
 			"vtpmctl: what the guest boots cannot be given to xl: see "
 			"`ulimit -n`\n");
@@ -119,7 +119,7 @@ static int start_xl(struct xlsink *s)
 		 * behind them, when vtpmctl has been killed */
 		(void)fcntl(out[0], F_SETFD, 0);
 		if (held)
-			hold_xl_receive(s->m->images, told[1]);
+			hold_xl_receive(s->m->images, out[0], told[1]);
 		be_xl_receive();
 	}
 	close(in[0]);
