@@ -430,7 +430,7 @@ static void its_manager_ends_while_it_puts(void **state)
 /* The vTPM is stopped, and nothing is acknowledged any more: not even what was stored. */
 static void the_claim_is_lost_while_it_puts(void **state)
 {
-	int before;
+	int before, claimed;
 
 	run();
 	send_put(2);
@@ -451,7 +451,10 @@ static void the_claim_is_lost_while_it_puts(void **state)
 	assert_int_equal(v->meta.error.cause, CAUSE_LEASE);
 	assert_int_equal(vtpm_next_try(v), -1);
 	/* its vtpm.json is another's, too */
+	claimed = claims;
+	vtpm_on_keep(-1, 0, v);
 	assert_int_equal(sets, before);
+	assert_int_equal(claims, claimed);
 	assert_int_equal(releases, 0);
 }
 

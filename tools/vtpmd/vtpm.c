@@ -66,8 +66,9 @@ void vtpm_on_keep(evutil_socket_t fd, short what, void *ctx)
 	struct vtpm *v = ctx;
 	bool claimed = v->store.claimed;
 
-	/* its manager is being ended, and puts nothing any more */
-	if (v->store.lost && vtpm_is(v, VTPM_WITH_BODY))
+	/* another host has described it since: to claim it for writing would put this host's
+	 * description over that one, and keep others from starting it */
+	if (v->store.lost)
 		return;
 	if (store_claim(&v->store, &e))
 		return;
