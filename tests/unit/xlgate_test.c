@@ -206,6 +206,25 @@ static int count_texts(const uint8_t *p, size_t n, size_t cut, struct xlgate_ans
 	return count;
 }
 
+/* xl would read them into domain 0's memory, whole. */
+static void what_xl_keeps_is_bounded(void **state)
+{
+	struct xlgate_stream s = {.part = 0};
+	size_t pass;
+	bool go;
+
+	make_stream();
+	/* the description, of just more than 1 MiB */
+	memcpy(stream + 44, "\1\0\x10\0", 4);
+	assert_int_equal(xlgate_stream_take(&s, stream, 48, &pass, &go), -EBADMSG);
+	make_stream();
+	s = (struct xlgate_stream){.part = 0};
+	/* libxl's first record, of 1 GiB, though none of libxc's may follow */
+	memcpy(stream + 48 + 9 + 16, "\2\0\0\0\0\0\0\x40", 8);
+	assert_int_equal(xlgate_stream_take(&s, stream, 48 + 9 + 16 + 8, &pass, &go),
+			 -EBADMSG);
+}
+
 static void answers_are_known_in_all_pieces(void **state)
 {
 	uint8_t bytes[512];
@@ -255,6 +274,7 @@ int main(void)
 		cmocka_unit_test(go_in_the_memory_passes),
 		cmocka_unit_test(other_streams_are_none),
 		cmocka_unit_test(a_long_record_is_the_guests),
+		cmocka_unit_test(what_xl_keeps_is_bounded),
 		cmocka_unit_test(answers_are_known_in_all_pieces),
 		cmocka_unit_test(no_other_answer_is_taken),
 	};

@@ -51,6 +51,10 @@ enum xlgate_part {
 #define XL_STREAM_2  2u /* of the flags that a reader must know */
 #define BYTEORDER    0x01020304u
 
+/* xl and libxl keep these in domain 0's memory as a whole. */
+#define DESCRIPTION_MAX (1u << 20)
+#define RECORD_MAX	(64u << 20) /* of libxl's: a device model's state is the largest */
+
 static const uint8_t head_size[] = {
 	[PART_XL] = 48,	   [PART_LIBXL] = 16,  [PART_RECORD] = 8,
 	[PART_LIBXC] = 24, [PART_DOMAIN] = 16, [PART_LIBXC_RECORD] = 8,
@@ -74,6 +78,8 @@ static int parse_xl(struct xlgate_stream *s)
 	    !(number_at(s->head + 36) & XL_STREAM_2))
 		return -EBADMSG;
 	s->skip = number_at(s->head + 44);
+	if (s->skip > DESCRIPTION_MAX)
+		return -EBADMSG;
 	s->part = PART_LIBXL;
 	return 0;
 }
@@ -100,7 +106,7 @@ static int parse_head(struct xlgate_stream *s)
 		return memcmp(s->head, libxl_magic, sizeof(libxl_magic)) ? -EBADMSG : 0;
 	case PART_RECORD:
 		parse_record(s, PART_END);
-		return 0;
+		return s->skip > RECORD_MAX ? -EBADMSG : 0;
 	case PART_LIBXC:
 		s->part = PART_DOMAIN;
 		return memcmp(s->head, libxc_magic, sizeof(libxc_magic)) ? -EBADMSG : 0;
