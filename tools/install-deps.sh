@@ -1,7 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Installs from Debian what building and testing need; does nothing when it is
-# all there.
+# Installs from Debian what building and testing need, and the newest kernel headers.
 set -eu
 packages='
 	acpica-tools gcc make clang clang-format libclang-rt-dev pkg-config libxen-dev
@@ -25,12 +24,12 @@ for p in $packages; do
 	dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q 'ok installed' ||
 		missing="$missing $p"
 done
-if [ -n "$missing" ]; then
-	echo "installing:$missing"
-	apt-get update -qq
-	# shellcheck disable=SC2086
-	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing
-fi
+[ -z "$missing" ] || echo "installing:$missing"
+apt-get update -qq
+# The virtual hosts run the kernel that Debian has today (tests/system/image), and modules
+# for it need its headers: installed ones may be of the kernel before it.
+# shellcheck disable=SC2086
+DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends linux-headers-amd64 $missing
 
 # Of packages that do more than is wanted: files alone, FILE NAME-HERE each.
 take_files() {
@@ -38,8 +37,7 @@ take_files() {
 	shift
 	dir=$(mktemp -d build/take.XXXX)
 	trap 'rm -rf "$dir"' EXIT
-	(cd "$dir" && { apt-get download -q "$package" ||
-		{ apt-get update -qq && apt-get download -q "$package"; }; })
+	(cd "$dir" && apt-get download -q "$package")
 	while [ $# -gt 0 ]; do
 		dpkg-deb --fsys-tarfile "$dir/$package"_*.deb | tar -xOf - "./$1" >"$dir/file"
 		chmod 755 "$dir/file"
