@@ -6,6 +6,7 @@
 #include "tools/vtpmd/crb.h"
 #include "tools/vtpmd/identity.h"
 #include "tools/vtpmd/log.h"
+#include "tools/vtpmd/move.h"
 #include "tools/vtpmd/trail.h"
 #include "lib/text.h"
 
@@ -190,8 +191,10 @@ void backup_take(struct vtpm *v, const char *event)
 
 int backup_accept(struct vtpm *v, struct error *e)
 {
-	int rc;
+	int rc = move_may_change(v, e);
 
+	if (rc)
+		return rc;
 	if (anchor_off(v->d->anchor))
 		return error_set(
 			e, -ENOENT, CAUSE_NOT_CONFIGURED,
@@ -249,7 +252,7 @@ static int check_absent(struct vtpmd *d, const struct meta *m, struct error *e)
 	return 0;
 }
 
-int backup_restore(struct vtpmd *d, const json_t *backup, const char *name,
+int backup_restore(struct vtpmd *d, const json_t *backup, const char *name, bool replace,
 		   struct vtpm **out, struct error *e)
 {
 	struct store s;
@@ -262,7 +265,11 @@ int backup_restore(struct vtpmd *d, const json_t *backup, const char *name,
 	m.process = d->processes;
 	rc = check_absent(d, &m, e);
 	if (!rc)
+		rc = move_may_restore(d, m.uuid, replace, e);
+	if (!rc)
 		rc = take_name(d, NULL, name[0] ? name : m.name, &m, e);
+	if (!rc)
+		rc = move_restores(d, m.uuid, e);
 	if (rc)
 		return rc;
 	rc = store_open(&s, d->store, m.uuid, true);
@@ -299,6 +306,10 @@ int backup_restore(struct vtpmd *d, const json_t *backup, const char *name,
 
 int backup_may_replace(const struct vtpm *v, struct error *e)
 {
+	int rc = move_may_change(v, e);
+
+	if (rc)
+		return rc;
 	if (vtpm_is(v, VTPM_DOWN) && !v->waiters)
 		return 0;
 	return error_set(
@@ -412,8 +423,10 @@ static int know_header(struct vtpm *v, struct error *e)
 
 int backup_reseal(struct vtpm *v, const json_t *header, struct error *e)
 {
-	int rc;
+	int rc = move_may_change(v, e);
 
+	if (rc)
+		return rc;
 	if (!vtpm_is(v, VTPM_DOWN))
 		return error_set(e, -EBUSY, CAUSE_INTERNAL,
 				 "The vTPM %s runs: `vtpmctl stop %s` first.",

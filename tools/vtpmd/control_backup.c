@@ -111,13 +111,13 @@ static void on_tried(void *ctx, const struct error *why, const json_t *backup)
 void control_op_restore(struct control *c, struct vtpm *v, const json_t *request)
 {
 	json_t *backup = json_object_get(request, "backup");
+	bool replace = json_is_true(json_object_get(request, "replace"));
 	struct error e = {.cause = CAUSE_NONE};
 	int rc;
 
-	v = json_is_true(json_object_get(request, "replace")) ? backup_find(c->d, backup)
-							      : NULL;
+	v = replace ? backup_find(c->d, backup) : NULL;
 	if (!v) {
-		rc = backup_restore(c->d, backup, c->name, &v, &e);
+		rc = backup_restore(c->d, backup, c->name, replace, &v, &e);
 		restored(c, rc, &e, v);
 		return;
 	}

@@ -26,6 +26,13 @@ void move_end(struct vtpmd *d);
 int __must_check move_may_start(const struct vtpm *v, struct error *e);
 /* Whether it may be deleted or renamed. */
 int __must_check move_may_change(const struct vtpm *v, struct error *e);
+/* Whether a backup of a vTPM that is not here may be restored; replace: also when it has moved
+ * to another host. */
+int __must_check move_may_restore(struct vtpmd *d, const uint8_t uuid[16], bool replace,
+				  struct error *e);
+/* Records that it is this host's again, whatever became of it on the other one: before it is
+ * made, so that no crash has the record of the move erase it. */
+int __must_check move_restores(struct vtpmd *d, const uint8_t uuid[16], struct error *e);
 /* Whether an operator may have it stopped: not while only its manager has the PCRs. */
 int __must_check move_may_stop(const struct vtpm *v, struct error *e);
 /* Whether it is made of what comes from another host. */
@@ -54,6 +61,7 @@ int __must_check move_bind(const struct vtpm *v, const uint8_t *request, size_t 
  * {"op": "move", "name": NAME, "event": WORD, "host": HOST}       of this host's vTPM
  * {"op": "move", "peer": HOST, "messages": [HEX, ...]}            that came from that host
  *   -> {"ok": true, "name": NAME, "state": WORD, "why": TEXT, "messages": [HEX, ...]}   to be sent there
+ * The first with a "peer", too: that host asks, and is told nothing of what is another's.
  * event: begin, export, commit, cancel, finish, back, tick.  The answer waits for the manager.
  * And launch, which says what was measured of the guest: move_private.h.
  */

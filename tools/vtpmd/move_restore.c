@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The backup of a vTPM that has moved: by its record the next vtpmd would erase it. */
+#include "tools/vtpmd/move_private.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <string.h>
+
+#define NOWHERE (1u << HANDOVER_ABSENT | 1u << HANDOVER_AWAY)
+
+int move_may_restore(struct vtpmd *d, const uint8_t uuid[16], bool replace,
+		     struct error *e)
+{
+	const struct move *m = move_find(d, uuid);
+
+	if (!m || m->r.h.state == HANDOVER_HERE || m->r.h.state == HANDOVER_OWNED ||
+	    m->r.h.state == HANDOVER_ABSENT)
+		return 0;
+	if (m->r.h.state != HANDOVER_AWAY)
+		return error_set(e, -EBUSY, CAUSE_LEASE,
+				 "The vTPM %s is in a handover with %s (%s): `vtpmctl "
+				 "migrate --continue %s` goes on with it.",
+				 m->r.name, m->r.peer, handover_word(m->r.h.state),
+				 m->r.name);
+	if (replace)
+		return 0;
+	return error_set(
+		e, -EEXIST, CAUSE_STATE_EXISTS,
+		"The vTPM %s has moved to %s, and may run there, newer than this "
+		"backup: restore it there. When it is lost there for good, "
+		"`vtpmctl restore --replace` has it here again.",
+		m->r.name, m->r.peer);
+}
+
+int move_restores(struct vtpmd *d, const uint8_t uuid[16], struct error *e)
+{
+	struct move *m = move_find(d, uuid);
+	struct move_record here;
+	int rc;
+
+	if (!m || !(NOWHERE >> m->r.h.state & 1))
+		return 0;
+	here = m->r;
+	here.h.state = HANDOVER_HERE;
+	rc = move_record_write(d->folder, &here);
+	if (rc)
+		return error_set(e, rc, CAUSE_STORE,
+				 "The record of %s's handover could not be written to "
+				 "%s: %s; see its disk's space and permissions.",
+				 m->r.name, d->store, strerror(-rc));
+	m->r = here;
+	event_del(m->erase);
+	return 0;
+}
