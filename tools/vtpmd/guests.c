@@ -153,7 +153,7 @@ static const struct guest *find_guest(const struct guests *g, uint32_t domid,
 }
 
 /* xl gives a guest that it receives this name until it has all of it. */
-static bool is_incoming(struct xen *x, uint32_t domid, int *rc)
+bool guests_is_incoming(struct xen *x, uint32_t domid, int *rc)
 {
 	char path[64], name[256];
 	size_t len;
@@ -313,7 +313,7 @@ static int identify(const struct guests *g, uint32_t domid, struct guests_verdic
 
 	if (xen_uuid(g->at.xen, domid, v->uuid))
 		return refuse_guest(v, -ENOENT, "Xen has no such domain");
-	incoming = is_incoming(g->at.xen, domid, &rc);
+	incoming = guests_is_incoming(g->at.xen, domid, &rc);
 	if (incoming && !is_company(g, v->uuid))
 		return refuse_guest(
 			v, -EPERM,

@@ -89,6 +89,10 @@ struct guests_verdict {
 	const char *why;  /* it is refused: a sentence, with the next step */
 };
 
+/* Whether it is a guest that xl receives and has not started yet.  *rc: 0, or that the name
+ * could not be read. */
+bool guests_is_incoming(struct xen *x, uint32_t domid, int *rc);
+
 /* Reads the file of the vTPM's that at names.  Without one, or with one that makes no sense, none is known. */
 void guests_load(struct guests *g, const struct guests_place *at);
 /* Judges domain domid; on: the manager's power-on, 0 none.  The measurements of a

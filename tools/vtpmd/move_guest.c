@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which guest of Xen moves along with a vTPM, and whether it is suspended. */
 #include "tools/vtpmd/crb.h"
+#include "tools/vtpmd/guests.h"
 #include "tools/vtpmd/move_board.h"
 #include "tools/vtpmd/move_private.h"
 #include "tools/vtpmd/presence.h"
@@ -45,6 +46,22 @@ bool move_guest_rests(const struct vtpm *v)
 		    !xen_is_suspended(v->d->xen, g->one[i].domid))
 			return false;
 	return true;
+}
+
+bool move_guest_runs(const struct vtpm *v)
+{
+	const struct guests *g = &v->guests;
+	uint32_t domid;
+	int rc = 0;
+
+	for (unsigned int i = 0; has_body(v) && i < g->count; i++) {
+		domid = g->one[i].domid;
+		if (is_there(v, &g->one[i]) && vtpm_guest_is_given(v, domid) &&
+		    !guests_is_incoming(v->d->xen, domid, &rc) &&
+		    !xen_is_suspended(v->d->xen, domid))
+			return true;
+	}
+	return false;
 }
 
 bool move_guest_has_board(const struct vtpm *v)

@@ -176,6 +176,19 @@ static int export_move(struct control *c, struct move *m, const char **why)
 	return 0;
 }
 
+/* Nothing executes here what a guest that was started here asks: it would run without its TPM,
+ * and once more where that goes. */
+static int give_back(struct control *c, struct move *m, const char **why)
+{
+	const struct vtpm *v = registry_find(c->d, c->name);
+
+	*why = "Its guest has been started here: the vTPM stays with it, and moves back by "
+	       "`vtpmctl migrate`.";
+	if (v && move_guest_runs(v))
+		return -EOPNOTSUPP;
+	return move_step(m, HANDOVER_GIVE_BACK, NULL);
+}
+
 /* An HVM guest may be suspended in the midst of a command, and no other follows: its
  * response is in the registers that move. */
 void move_on_calm(evutil_socket_t fd, short what, void *ctx)
@@ -207,6 +220,8 @@ static int wish(struct control *c, struct move *m, const char *word, const char 
 			return export_move(c, m, why);
 		if (wishes[i].kind == HANDOVER_COMMIT)
 			return commit_move(c, m, why);
+		if (wishes[i].kind == HANDOVER_GIVE_BACK)
+			return give_back(c, m, why);
 		return move_step(m, wishes[i].kind, NULL);
 	}
 	return -EINVAL;

@@ -75,6 +75,8 @@ void move_on_late(evutil_socket_t fd, short what, void *ctx);
 bool move_guest(const struct vtpm *v, uint8_t uuid[16]);
 /* Whether no guest that runs uses it, so that what is exported is the last of it. */
 bool move_guest_rests(const struct vtpm *v);
+/* Whether a guest that has it was started here, and is not suspended. */
+bool move_guest_runs(const struct vtpm *v);
 /* What of its TPM is in domain 0; n 0: nothing.  -ENOENT, -EIO, -ENOMEM, -EBADMSG */
 int __must_check move_guest_take(struct vtpm *v, struct move_bytes *board);
 /* Whether the guest that came along has a board, for which that is awaited. */
