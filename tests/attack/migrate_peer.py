@@ -4,6 +4,7 @@
 A destination gives the handover's messages to the vtpmd of b, as `vtpmctl migrate-receive` does, and lies in what it
 says of the guest.  A source says something to b's `vtpmctl migrate-receive`, and tells whether it was cut off."""
 import json
+import os
 import socket
 import struct
 import sys
@@ -139,4 +140,71 @@ def strangers():
                 pass
 
 
-{"destination": destination, "source": source, "strangers": strangers}[ROLE]()
+def message(kind, body=b"", uuid=None):
+    return struct.pack(">B16s16sI", kind, os.urandom(16), uuid or os.urandom(16), len(body)) + body
+
+
+def offer(name):
+    description = json.dumps({"policy": "tpm", "memory": 8, "process": True, "localities": 1, "pcr_banks": 0, "ek": ""}).encode()
+    part = [struct.pack(">H", len(p)) + p for p in (b"xen-vtpm offer 1", name)]
+    return message(1, part[0] + os.urandom(32) + struct.pack(">QQ", 1, 1) + part[1] + struct.pack(">I", len(description)) + description)
+
+
+class Flood:
+    """Of the host c of the pool, which has nothing to do with a and b."""
+    def __init__(self):
+        self.link = None
+
+    def connect(self):
+        self.link = Link(tls("client", "c").wrap_socket(socket.create_connection(("127.0.0.1", PORT))))
+        self.link.s.settimeout(90)
+
+    def turn(self, *messages):
+        """What comes back; None: it was cut off."""
+        try:
+            if not self.link:
+                self.connect()
+            self.link.turn(messages)
+            kind, value = self.link.item()
+            return value if kind == "turn" else None
+        except (OSError, EOFError):
+            self.link = None
+            return None
+
+    @staticmethod
+    def uuids():
+        """Messages about vTPMs that nobody has, each of another one; as migrate-receive gives them to vtpmd."""
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(60)
+            s.connect(f"{DIR}/a/run/sock")
+            answers = s.makefile()
+            for _ in range(11000):
+                s.sendall(json.dumps({"op": "move", "peer": "c", "messages": [message(13).hex()]}).encode() + b"\n")
+                answers.readline()
+        print("sent", flush=True)
+
+    def outbox(self):
+        """Answers that nobody takes, since the last message is another vTPM's; then they are asked for."""
+        uuid = os.urandom(16)
+        for _ in range(10):
+            self.turn(*[message(10, uuid=uuid) for _ in range(7)], message(13))
+        print("kept", len(self.turn(message(10, uuid=uuid)) or []), flush=True)
+
+    def offers(self):
+        """vTPMs that never come; how many were taken at a time, and how many in all."""
+        taken = [self.turn(offer(b"flood%d" % i)) for i in range(24)]
+        print("at once", sum(bool(t) and t[0][0] == 8 for t in taken), flush=True)
+        print("said", [t[0][37:].decode() for t in taken if t and t[0][0] == 9][-1:], flush=True)
+
+    def name(self):
+        """Asks for a vTPM that moves from a to b."""
+        self.connect()
+        self.link.data(b"web1")
+        try:
+            print("told", self.link.item()[0], flush=True)
+        except (OSError, EOFError):
+            print("dropped", flush=True)
+
+
+{"destination": destination, "source": source, "strangers": strangers,
+ "flood": lambda: getattr(Flood(), LIE)()}[ROLE]()

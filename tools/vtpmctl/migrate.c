@@ -415,7 +415,10 @@ static int tell_again(struct migrate *m, const char *peer,
 	memcpy(m->asked, item->data, item->len);
 	m->asked[item->len] = '\0';
 	m->name = m->asked;
-	rc = migrate_wish(m, "tick", text);
+	rc = ask_vtpmd(m,
+		       json_pack("{s:s, s:s, s:s, s:s}", "op", "move", "name", m->name,
+				 "event", "tick", "peer", peer),
+		       text);
 	if (!rc && !strcmp(m->peer, peer))
 		rc = wait_for_xl(m, text);
 	if (!rc && strcmp(m->peer, peer) != 0)

@@ -51,7 +51,7 @@ static bool is_in(const struct move *m, unsigned int states)
 	return states >> m->r.h.state & 1;
 }
 
-static int keep_bytes(struct move_bytes *b, const void *p, size_t n)
+int move_keep_bytes(struct move_bytes *b, const void *p, size_t n)
 {
 	uint8_t *copy = malloc(n ? n : 1);
 
@@ -110,14 +110,17 @@ static struct move_bytes body_of(struct move *m, enum handover_kind message)
 	}
 }
 
-static void send_message(struct move *m, enum handover_kind message,
-			 const uint8_t txid[HANDOVER_TXID_SIZE])
+void move_send(struct move *m, enum handover_kind message,
+	       const uint8_t txid[HANDOVER_TXID_SIZE])
 {
 	struct move_bytes body = body_of(m, message);
 	struct move_message out = {.kind = (uint8_t)message, .body = {body.p, body.n}};
 	size_t len = body.n + 64;
 	uint8_t *bytes = malloc(len);
 
+	/* what nobody fetches is sent again with the next TICK */
+	if (json_array_size(m->outbox) >= MOVE_OUTBOX_MAX)
+		(void)json_array_remove(m->outbox, 0);
 	memcpy(out.txid, txid, sizeof(out.txid));
 	memcpy(out.uuid, m->r.uuid, sizeof(out.uuid));
 	/* it is sent again anyway */
@@ -224,7 +227,7 @@ static void do_one(struct move *m, const struct handover_todo *todo, size_t i)
 		store_record(m);
 		break;
 	case HANDOVER_SEND:
-		send_message(m, todo->item[i].message, todo->txid);
+		move_send(m, todo->item[i].message, todo->txid);
 		break;
 	case HANDOVER_JUDGE:
 		ask_judge(m);
@@ -346,11 +349,53 @@ static void on_greet(evutil_socket_t fd, short what, void *ctx)
 		tell_manager(m, CHANNEL_MOVE_OFFER, m->offer.p, m->offer.n);
 }
 
+static void free_move(struct move *m)
+{
+	drop_bytes(&m->offer);
+	drop_bytes(&m->accept);
+	drop_bytes(&m->export);
+	drop_bytes(&m->board);
+	drop_bytes(&m->ek);
+	drop_bytes(&m->launch);
+	json_decref(m->outbox);
+	event_free(m->erase);
+	event_free(m->late);
+	event_free(m->greet);
+	event_free(m->calm);
+	event_free(m->ready);
+	event_free(m->watch);
+	free(m);
+}
+
+/* It says what no move says, too: there is no such vTPM. */
+static bool is_idle(const struct move *m)
+{
+	return is_in(m, IN(ABSENT)) && !move_vtpm(m) && !m->client && !m->waits &&
+	       !event_pending(m->erase, EV_TIMEOUT, NULL);
+}
+
+/* Otherwise another host's messages about vTPMs that nobody has would be kept for ever. */
+static void drop_idle(struct vtpmd *d)
+{
+	struct move **at = &d->moves, *m;
+
+	while ((m = *at)) {
+		if (!is_idle(m)) {
+			at = &m->next;
+			continue;
+		}
+		*at = m->next;
+		anchor_cancel(d->anchor, &m->anchored);
+		free_move(m);
+	}
+}
+
 struct move *move_new(struct vtpmd *d, const struct move_record *r)
 {
 	struct move *m, *one;
 	size_t n = 0;
 
+	drop_idle(d);
 	for (one = d->moves; one; one = one->next)
 		n++;
 	m = n < MOVES_MAX ? calloc(1, sizeof(*m)) : NULL;
@@ -409,20 +454,7 @@ void move_end(struct vtpmd *d)
 
 	while ((m = d->moves)) {
 		d->moves = m->next;
-		drop_bytes(&m->offer);
-		drop_bytes(&m->accept);
-		drop_bytes(&m->export);
-		drop_bytes(&m->board);
-		drop_bytes(&m->ek);
-		drop_bytes(&m->launch);
-		json_decref(m->outbox);
-		event_free(m->erase);
-		event_free(m->late);
-		event_free(m->greet);
-		event_free(m->calm);
-		event_free(m->ready);
-		event_free(m->watch);
-		free(m);
+		free_move(m);
 	}
 }
 
@@ -636,16 +668,6 @@ static int keep_export(struct move *m, const uint8_t *bytes, size_t len)
 	return 0;
 }
 
-static int take_export(struct move *m, struct binding_part body)
-{
-	struct move_parcel parcel;
-	int rc = move_parcel_decode(body.p, body.n, &parcel);
-
-	if (!rc)
-		rc = keep_bytes(&m->export, parcel.sealed.p, parcel.sealed.n);
-	return rc ? rc : keep_bytes(&m->board, parcel.board.p, parcel.board.n);
-}
-
 static enum handover_kind answer_of(struct move *m, uint8_t step, const uint8_t *bytes,
 				    size_t len)
 {
@@ -659,7 +681,8 @@ static enum handover_kind answer_of(struct move *m, uint8_t step, const uint8_t 
 	case CHANNEL_MOVE_OFFER:
 		if (v && is_in(m, IN(INCOMING)))
 			take_made(m, v);
-		return keep_bytes(&m->accept, bytes, len) ? HANDOVER_LOST : HANDOVER_MADE;
+		return move_keep_bytes(&m->accept, bytes, len) ? HANDOVER_LOST
+							       : HANDOVER_MADE;
 	case CHANNEL_MOVE_DEACTIVATE:
 		return len == 1 && !bytes[0] ? HANDOVER_UNTOUCHED : HANDOVER_TOUCHED;
 	default:
@@ -723,54 +746,4 @@ int move_bind(const struct vtpm *v, const uint8_t *request, size_t len, uint8_t 
 	memcpy(b.uuid, v->meta.uuid, sizeof(b.uuid));
 	rc = crypt_sha256(&(struct crypt_part){m->offer.p, m->offer.n}, 1, b.offer);
 	return rc ? rc : move_binding_encode(&b, out, out_len);
-}
-
-/* The other host's message, that the transport says is the peer's. */
-int move_hear(struct vtpmd *d, const char *peer, const struct move_message *msg)
-{
-	struct move_record fresh = {.h.state = HANDOVER_ABSENT};
-	struct move *m = move_find(d, msg->uuid);
-	bool can_begin;
-	int rc = 0;
-
-	memcpy(fresh.uuid, msg->uuid, sizeof(fresh.uuid));
-	if (!m)
-		m = move_new(d, &fresh);
-	if (!m)
-		return -ENOMEM;
-	if (is_in(m, IN(ABSENT)) && move_vtpm(m) &&
-	    !event_pending(m->erase, EV_TIMEOUT, NULL))
-		m->r.h.state = HANDOVER_HERE;
-	can_begin = msg->kind == HANDOVER_MSG_OFFER && is_in(m, IN(ABSENT) | IN(AWAY)) &&
-		    !move_vtpm(m);
-	if (msg->kind == HANDOVER_MSG_OFFER && is_in(m, IN(ABSENT) | IN(AWAY)) &&
-	    move_vtpm(m)) {
-		move_set_why(m, "What it was there is still being erased: try again.");
-		send_message(m, HANDOVER_MSG_REFUSE, msg->txid);
-		move_answer(m);
-		return 0;
-	}
-	if (can_begin) {
-		snprintf(m->r.peer, sizeof(m->r.peer), "%s", peer);
-		if (move_take_offer(m, msg->body.p, msg->body.n))
-			return -EBADMSG;
-	} else if (m->r.peer[0] && strcmp(m->r.peer, peer) != 0) {
-		return -EPERM;
-	}
-	if (msg->kind == HANDOVER_MSG_ACCEPT && is_in(m, IN(OFFERED)) &&
-	    keep_bytes(&m->accept, msg->body.p, msg->body.n))
-		return -ENOMEM;
-	if (msg->kind == HANDOVER_MSG_EXPORT && is_in(m, IN(ACCEPTED)))
-		rc = take_export(m, msg->body);
-	if (rc)
-		return rc;
-	if (msg->kind == HANDOVER_MSG_REFUSE &&
-	    !memcmp(msg->txid, m->r.h.txid, sizeof(msg->txid)))
-		text_clean(m->why, sizeof(m->why), msg->body.p, msg->body.n);
-	rc = move_step(m, (enum handover_kind)msg->kind, msg->txid);
-	/* who offers anew has given up the last transfer: it is asked to say so */
-	if (!rc && msg->kind == HANDOVER_MSG_OFFER &&
-	    memcmp(msg->txid, m->r.h.txid, sizeof(msg->txid)) != 0)
-		rc = move_step(m, HANDOVER_TICK, NULL);
-	return rc;
 }

@@ -248,6 +248,9 @@ static int hear_all(struct vtpmd *d, const char *peer, const json_t *messages,
 		rc = bytes ? hex_decode(hex, bytes, &len) : -ENOMEM;
 		if (!rc)
 			rc = move_message_decode(bytes, len, &msg);
+		/* of the others nobody would take the answers */
+		if (!rc && *m && memcmp((*m)->r.uuid, msg.uuid, sizeof(msg.uuid)) != 0)
+			rc = -EINVAL;
 		if (!rc)
 			rc = move_hear(d, peer, &msg);
 		if (!rc)
@@ -298,7 +301,8 @@ void move_on_control(struct control *c, const json_t *request)
 		return;
 	} else {
 		m = move_of(c->d, c->name);
-		if (!m) {
+		/* another host asks, of what it has nothing to do with */
+		if (!m || (peer && strcmp(m->r.peer, peer) != 0)) {
 			control_answer_no_such(c);
 			return;
 		}

@@ -10,6 +10,8 @@
 
 /* Vtpms that are, or were, in a handover, since the records were last erased. */
 #define MOVES_MAX 10000
+/* Messages of one that wait for a client, which are as many as a connection takes at once. */
+#define MOVE_OUTBOX_MAX 8
 
 struct move_bytes {
 	uint8_t *p; /* malloc()ed */
@@ -59,6 +61,11 @@ int move_step(struct move *m, enum handover_kind kind, const uint8_t *txid);
 /* -EPERM: another host's handover; -EBADMSG, -ENOMEM */
 int __must_check move_hear(struct vtpmd *d, const char *peer,
 			   const struct move_message *msg);
+/* Has it in the outbox: a message of that transfer. */
+void move_send(struct move *m, enum handover_kind message,
+	       const uint8_t txid[HANDOVER_TXID_SIZE]);
+/* Copies p; what b had is freed.  -ENOMEM */
+int __must_check move_keep_bytes(struct move_bytes *b, const void *p, size_t n);
 /* Answers the client that waits, unless the manager is still to answer. */
 void move_answer(struct move *m);
 /* Something was heard of it, or it is in another state. */
@@ -98,6 +105,13 @@ int __must_check move_launch_take(struct move *m, const json_t *description);
  *   -> {"ok": true, "uuid": ..., "measurements": ..., "lease": PATH}
  */
 void move_launch_on_control(struct control *c, struct move *m);
+
+/* What other hosts may have done here. */
+
+/* A vTPM is to be made for that host.  NULL: it may; else the sentence that says why not. */
+const char *move_limit_take(struct vtpmd *d, const char *peer);
+/* That host's transfer came to something. */
+void move_limit_return(const char *peer);
 
 /* What an OFFER says. */
 

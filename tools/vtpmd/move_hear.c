@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What another host says of a vTPM that moves. */
+#include "lib/text.h"
+#include "tools/vtpmd/move_private.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <stdio.h>
+#include <string.h>
+
+#define IN(state) (1u << HANDOVER_##state)
+
+static bool hears_in(const struct move *m, unsigned int states)
+{
+	return states >> m->r.h.state & 1;
+}
+
+static int take_export(struct move *m, struct binding_part body)
+{
+	struct move_parcel parcel;
+	int rc = move_parcel_decode(body.p, body.n, &parcel);
+
+	if (!rc)
+		rc = move_keep_bytes(&m->export, parcel.sealed.p, parcel.sealed.n);
+	return rc ? rc : move_keep_bytes(&m->board, parcel.board.p, parcel.board.n);
+}
+
+/* What a record says of a vTPM counts as far as that is there: one that was deleted may come
+ * again, and one that was made again is this host's. */
+static void compare_here(struct move *m, uint8_t kind)
+{
+	static const uint8_t none[HANDOVER_TXID_SIZE];
+
+	if (kind == HANDOVER_MSG_OFFER && hears_in(m, IN(HERE)) && !move_vtpm(m))
+		m->r.h.state = memcmp(m->r.h.gone, none, sizeof(none)) ? HANDOVER_AWAY
+								       : HANDOVER_ABSENT;
+	else if (hears_in(m, IN(ABSENT)) && move_vtpm(m) &&
+		 !event_pending(m->erase, EV_TIMEOUT, NULL))
+		m->r.h.state = HANDOVER_HERE;
+}
+
+/* An OFFER, to a host that has nothing of the vTPM.  Why it is refused; NULL: *rc tells whether
+ * it was taken in. */
+static const char *hear_offer(struct move *m, const char *peer,
+			      const struct move_message *msg, int *rc)
+{
+	const char *why;
+
+	if (move_vtpm(m))
+		return "What it was there is still being erased: try again.";
+	/* one that is heard again */
+	if (!memcmp(msg->txid, m->r.h.txid, sizeof(msg->txid)))
+		return NULL;
+	why = move_limit_take(m->d, peer);
+	if (why)
+		return why;
+	snprintf(m->r.peer, sizeof(m->r.peer), "%s", peer);
+	*rc = move_take_offer(m, msg->body.p, msg->body.n);
+	return NULL;
+}
+
+/* The body of a message that this state has a use for. */
+static int take_body(struct move *m, const struct move_message *msg)
+{
+	if (msg->kind == HANDOVER_MSG_ACCEPT && hears_in(m, IN(OFFERED)))
+		return move_keep_bytes(&m->accept, msg->body.p, msg->body.n);
+	if (msg->kind == HANDOVER_MSG_EXPORT && hears_in(m, IN(ACCEPTED)))
+		return take_export(m, msg->body);
+	if (msg->kind == HANDOVER_MSG_REFUSE &&
+	    !memcmp(msg->txid, m->r.h.txid, sizeof(msg->txid)))
+		text_clean(m->why, sizeof(m->why), msg->body.p, msg->body.n);
+	return 0;
+}
+
+/* The other host's message, that the transport says is the peer's. */
+int move_hear(struct vtpmd *d, const char *peer, const struct move_message *msg)
+{
+	struct move_record fresh = {.h.state = HANDOVER_ABSENT};
+	struct move *m = move_find(d, msg->uuid);
+	enum handover_state before;
+	const char *why = NULL;
+	int rc = 0;
+
+	memcpy(fresh.uuid, msg->uuid, sizeof(fresh.uuid));
+	if (!m)
+		m = move_new(d, &fresh);
+	if (!m)
+		return -ENOMEM;
+	compare_here(m, msg->kind);
+	if (msg->kind == HANDOVER_MSG_OFFER && hears_in(m, IN(ABSENT) | IN(AWAY)))
+		why = hear_offer(m, peer, msg, &rc);
+	else if (m->r.peer[0] && strcmp(m->r.peer, peer) != 0 &&
+		 memcmp(msg->txid, m->r.h.gone, sizeof(msg->txid)) != 0)
+		return -EPERM;
+	if (why) {
+		move_set_why(m, why);
+		move_send(m, HANDOVER_MSG_REFUSE, msg->txid);
+		move_answer(m);
+		return 0;
+	}
+	if (!rc)
+		rc = take_body(m, msg);
+	if (rc)
+		return rc;
+	before = m->r.h.state;
+	rc = move_step(m, (enum handover_kind)msg->kind, msg->txid);
+	if (before == HANDOVER_PREPARED && hears_in(m, IN(OWNED)))
+		move_limit_return(peer);
+	/* who offers anew has given up the last transfer: it is asked to say so */
+	if (!rc && msg->kind == HANDOVER_MSG_OFFER &&
+	    memcmp(msg->txid, m->r.h.txid, sizeof(msg->txid)) != 0)
+		rc = move_step(m, HANDOVER_TICK, NULL);
+	return rc;
+}
