@@ -26,6 +26,7 @@
 #define QUIET_MAX 5   /* turns in which nothing comes of it, one after the other ... */
 #define TURNS_MAX 100 /* ... and all */
 #define CHILDREN  64
+#define PER_HOST  24 /* of them: those of an evacuation, and some that ask again */
 #define GREET_S	  10 /* in which who connects has to have proved which host it is */
 
 #define COMMON                                                                        \
@@ -479,6 +480,27 @@ static int serve_item(struct migrate *m, const char *peer, struct peerlink_item 
 	return answer_turn(m, e);
 }
 
+/* One of the connections that a host of the pool may have, until this process ends: else one
+ * that only holds them keeps all others away. */
+static int take_place(struct migrate *m, const char *peer, struct error *e)
+{
+	char hex[2 * POOL_NAME_MAX + 1], side[16];
+	int lock = -EBUSY;
+
+	hex_encode((const uint8_t *)peer, strlen(peer), hex);
+	m->name = hex;
+	for (unsigned int i = 0; lock == -EBUSY && i < PER_HOST; i++) {
+		snprintf(side, sizeof(side), "peer%u", i);
+		lock = migrate_lock(m, side, 0);
+	}
+	m->name = NULL;
+	return lock >= 0 ? 0
+			 : error_set(e, lock, CAUSE_PEER,
+				     "%s has %d connections already, or no lock can be "
+				     "made beside vtpmd's socket",
+				     peer, PER_HOST);
+}
+
 /* One connection: each turn of the other host's is given to vtpmd. */
 static int serve_peer(struct migrate *m, int fd, struct error *e)
 {
@@ -497,6 +519,7 @@ static int serve_peer(struct migrate *m, int fd, struct error *e)
 	if (!rc && !poolfile_find(&m->file, peer, &h))
 		rc = error_set(e, -EACCES, CAUSE_PEER,
 			       "%s is no host of the pool: `vtpmctl peer list`", peer);
+	rc = rc ? rc : take_place(m, peer, e);
 	item = rc ? NULL : malloc(sizeof(*item));
 	while (item && !rc)
 		rc = serve_item(m, peer, item, text, e);
