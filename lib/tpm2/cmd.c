@@ -442,8 +442,7 @@ bool tpm2_busy_is_memory(uint32_t code)
 	return code == 0x902 || code == 0x903;
 }
 
-/* 0 also of what is too short for one. */
-static uint32_t response_code(const uint8_t *rsp, size_t len)
+uint32_t tpm2_response_code(const uint8_t *rsp, size_t len)
 {
 	struct cursor c = cursor_reader(rsp, len);
 	uint32_t code;
@@ -456,7 +455,7 @@ static uint32_t response_code(const uint8_t *rsp, size_t len)
 
 bool tpm2_busy_is_response(const uint8_t *rsp, size_t len)
 {
-	return tpm2_busy_is_code(response_code(rsp, len));
+	return tpm2_busy_is_code(tpm2_response_code(rsp, len));
 }
 
 bool tpm2_busy_pause(struct tpm2_busy *b)
@@ -489,7 +488,7 @@ static int exchange_command(struct tpm2_cmd *c, size_t *len)
 	do {
 		*len = sizeof(c->rsp);
 		rc = t->exchange(t->ctx, c->cmd, c->in.pos, c->rsp, len);
-		code = rc || *len > sizeof(c->rsp) ? 0 : response_code(c->rsp, *len);
+		code = rc || *len > sizeof(c->rsp) ? 0 : tpm2_response_code(c->rsp, *len);
 		if (c->yields && busy.waited_ms >= TPM2_YIELD_MS &&
 		    tpm2_busy_is_memory(code)) {
 			c->yielded = true;

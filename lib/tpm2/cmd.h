@@ -128,7 +128,9 @@ struct tpm2_busy {
 bool tpm2_busy_is_code(uint32_t code);
 /* Of those: there is no memory for one more object or session. */
 bool tpm2_busy_is_memory(uint32_t code);
-/* The same of a whole response. */
+/* TPM_RC of a whole response; 0 also of what is too short for one. */
+uint32_t tpm2_response_code(const uint8_t *rsp, size_t len);
+/* tpm2_busy_is_code() of it. */
 bool tpm2_busy_is_response(const uint8_t *rsp, size_t len);
 /* Sleeps, longer each time, up to a second; false, at once: it has been TPM2_BUSY_S. */
 bool __must_check tpm2_busy_pause(struct tpm2_busy *b);

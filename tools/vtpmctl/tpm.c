@@ -16,12 +16,34 @@
 
 struct tpmagain {
 	TSS2_TCTI_CONTEXT_COMMON_V1 v1; /* first: what libtss2 sees */
-	TSS2_TCTI_CONTEXT *inner;
+	struct tpm *tpm;
 	struct tpm2_busy busy;
 	bool gave_up; /* with the last command: the library's own tries do not wait again */
 	uint8_t cmd[COMMAND_MAX];
 	size_t len;
 };
+
+/* A TPM on a socket serves one connection, and who has the memory that the TPM lacks may
+ * wait for that: leaves it to others until the next command.  Nothing in the TPM depends
+ * on it, other than behind a resource manager, which is not short of memory. */
+static void yield_socket(struct tpm *t, const uint8_t *rsp, size_t len)
+{
+	static const char *const sockets[] = {"swtpm", "mssim", "cmd"};
+	size_t i;
+
+	if (!tpm2_busy_is_memory(tpm2_response_code(rsp, len)))
+		return;
+	for (i = 0; i < ARRAY_SIZE(sockets); i++)
+		if (!strncmp(t->name, sockets[i], strlen(sockets[i])))
+			Tss2_TctiLdr_Finalize(&t->tcti);
+}
+
+static TSS2_RC send_command(struct tpm *t, const uint8_t *cmd, size_t len)
+{
+	TSS2_RC rc = t->tcti ? 0 : Tss2_TctiLdr_Initialize(t->name, &t->tcti);
+
+	return rc ? rc : Tss2_Tcti_Transmit(t->tcti, len, cmd);
+}
 
 static TSS2_RC transmit_tpm(TSS2_TCTI_CONTEXT *tcti, size_t len, const uint8_t *cmd)
 {
@@ -32,7 +54,7 @@ static TSS2_RC transmit_tpm(TSS2_TCTI_CONTEXT *tcti, size_t len, const uint8_t *
 	memcpy(a->cmd, cmd, len);
 	a->len = len;
 	a->busy = (struct tpm2_busy){0};
-	return Tss2_Tcti_Transmit(a->inner, len, cmd);
+	return send_command(a->tpm, cmd, len);
 }
 
 static TSS2_RC receive(TSS2_TCTI_CONTEXT *tcti, size_t *len, uint8_t *rsp,
@@ -44,25 +66,26 @@ static TSS2_RC receive(TSS2_TCTI_CONTEXT *tcti, size_t *len, uint8_t *rsp,
 
 	for (;;) {
 		*len = room;
-		rc = Tss2_Tcti_Receive(a->inner, len, rsp, timeout);
+		rc = Tss2_Tcti_Receive(a->tpm->tcti, len, rsp, timeout);
 		if (rc || !rsp)
 			return rc;
 		if (!tpm2_busy_is_response(rsp, *len)) {
 			a->gave_up = false;
 			return 0;
 		}
+		yield_socket(a->tpm, rsp, *len);
 		if (a->gave_up || !tpm2_busy_pause(&a->busy)) {
 			a->gave_up = true;
 			return 0;
 		}
-		rc = Tss2_Tcti_Transmit(a->inner, a->len, a->cmd);
+		rc = send_command(a->tpm, a->cmd, a->len);
 		if (rc)
 			return rc;
 	}
 }
 
-/* NULL: out of memory.  inner stays the caller's, and has to live as long. */
-static TSS2_TCTI_CONTEXT *tpmagain_new(TSS2_TCTI_CONTEXT *inner)
+/* NULL: out of memory.  t has to live as long. */
+static TSS2_TCTI_CONTEXT *tpmagain_new(struct tpm *t)
 {
 	struct tpmagain *a = calloc(1, sizeof(*a));
 
@@ -72,7 +95,7 @@ static TSS2_TCTI_CONTEXT *tpmagain_new(TSS2_TCTI_CONTEXT *inner)
 	a->v1.version = 1;
 	a->v1.transmit = transmit_tpm;
 	a->v1.receive = receive;
-	a->inner = inner;
+	a->tpm = t;
 	return (TSS2_TCTI_CONTEXT *)a;
 }
 
@@ -151,6 +174,7 @@ int tpm_open(struct tpm *t, const char *tcti, struct error *e)
 	TSS2_RC rc;
 
 	memset(t, 0, sizeof(*t));
+	t->name = tcti;
 	t->srk = t->audit = ESYS_TR_NONE;
 	/* the library logs each refusal by itself; one sentence is enough */
 	setenv("TSS2_LOG", "all+NONE", 0);
@@ -164,7 +188,7 @@ int tpm_open(struct tpm *t, const char *tcti, struct error *e)
 			"the host's TPM does not answer at \"%s\" (%s); check --tcti "
 			"and `dmesg | grep -i tpm`",
 			tcti, Tss2_RC_Decode(rc));
-	t->again = tpmagain_new(t->tcti);
+	t->again = tpmagain_new(t);
 	if (!t->again) {
 		tpm_close(t);
 		return error_set(e, -ENOMEM, CAUSE_INTERNAL, "out of memory");
@@ -491,9 +515,10 @@ static int exchange_tpm(void *ctx, const uint8_t *cmd, size_t len, uint8_t *rsp,
 {
 	struct tpm *t = ctx;
 
-	if (Tss2_Tcti_Transmit(t->tcti, len, cmd) ||
+	if (send_command(t, cmd, len) ||
 	    Tss2_Tcti_Receive(t->tcti, rsp_len, rsp, TSS2_TCTI_TIMEOUT_BLOCK))
 		return -EIO;
+	yield_socket(t, rsp, *rsp_len);
 	return 0;
 }
 

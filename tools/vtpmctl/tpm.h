@@ -27,13 +27,16 @@
 #define TPM_NAME_SIZE 34
 
 struct tpm {
-	TSS2_TCTI_CONTEXT *tcti;  /* to the TPM */
+	const char *name; /* of the TCTI */
+	TSS2_TCTI_CONTEXT
+		*tcti; /* to the TPM; NULL between the tries of a busy one on a socket */
 	TSS2_TCTI_CONTEXT *again; /* around it, for esys */
 	ESYS_CONTEXT *esys;
 	ESYS_TR srk;   /* after tpm_srk_*() */
 	ESYS_TR audit; /* a session for what is read; after the first tpm_audit() */
 };
 
+/* *t may not move, and tcti has to stay, until tpm_close(). */
 int __must_check tpm_open(struct tpm *t, const char *tcti, struct error *e);
 void tpm_close(struct tpm *t);
 
