@@ -29,7 +29,7 @@
 struct tpm {
 	const char *name; /* of the TCTI */
 	TSS2_TCTI_CONTEXT
-		*tcti; /* to the TPM; NULL between the tries of a busy one on a socket */
+	*tcti; /* to the TPM; NULL between the tries of a busy one on a socket */
 	TSS2_TCTI_CONTEXT *again; /* around it, for esys */
 	ESYS_CONTEXT *esys;
 	ESYS_TR srk;   /* after tpm_srk_*() */
