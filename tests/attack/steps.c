@@ -4,8 +4,9 @@
  * something of it: of a file's name or of its being on the disk, of another program, or of a
  * connection.  Before the STEP-th one, from 1, it is ended by the signal of STEP_BY, a number,
  * or, when that is none, the shell runs STEP_BY first.  Each step is a line of STEP_LOG.
- * With STEP_OF, names of such calls with spaces around each, only these are steps.  Programs
- * that it runs are not stopped.
+ * With STEP_OF, names of such calls with spaces around each, only these are steps.  With
+ * STEP_FROM, a file, steps are counted while that is there, and it holds STEP.  Programs that it
+ * runs are not stopped.
  */
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -21,7 +22,7 @@
 #include <unistd.h>
 
 static long at, step;
-static char *by, *log_path, *of;
+static char *by, *log_path, *of, *from;
 
 __attribute__((constructor)) static void begin(void)
 {
@@ -31,7 +32,29 @@ __attribute__((constructor)) static void begin(void)
 	by = getenv("STEP_BY") ? strdup(getenv("STEP_BY")) : NULL;
 	of = getenv("STEP_OF") ? strdup(getenv("STEP_OF")) : NULL;
 	log_path = getenv("STEP_LOG") ? strdup(getenv("STEP_LOG")) : NULL;
+	from = getenv("STEP_FROM") ? strdup(getenv("STEP_FROM")) : NULL;
 	unsetenv("LD_PRELOAD");
+}
+
+static int (*real_open)(const char *, int, ...);
+
+/* Whether steps are counted now; the first one after a while without is the first again. */
+static int is_counting(void)
+{
+	char text[16] = "";
+	int fd;
+
+	if (!from)
+		return 1;
+	fd = real_open(from, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0 && read(fd, text, sizeof(text) - 1) < 0)
+		abort();
+	if (fd < 0)
+		step = 0;
+	else
+		close(fd);
+	at = strtol(text, NULL, 10);
+	return fd >= 0;
 }
 
 /* An ordinary child would be a step. */
@@ -48,16 +71,15 @@ static void run_shell(const char *command)
 
 static void *take_step(const char *name, const char *what)
 {
-	static int (*real_open)(const char *, int, ...);
 	char line[512];
 	int fd, n;
 
-	snprintf(line, sizeof(line), " %s ", name);
-	if (of && !strstr(of, line))
-		return dlsym(RTLD_NEXT, name);
-	step++;
 	if (!real_open)
 		real_open = (int (*)(const char *, int, ...))dlsym(RTLD_NEXT, "open");
+	snprintf(line, sizeof(line), " %s ", name);
+	if ((of && !strstr(of, line)) || !is_counting())
+		return dlsym(RTLD_NEXT, name);
+	step++;
 	if (log_path) {
 		n = snprintf(line, sizeof(line), "%ld %s %s\n", step, name, what);
 		fd = real_open(log_path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);

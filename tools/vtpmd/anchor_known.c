@@ -47,12 +47,13 @@ static int not_as_new(struct vtpm *v, uint64_t found, const struct anchor_entry 
 
 	return error_set(
 		e, -ESTALE, CAUSE_ROLLED_BACK,
-		"The state of %s is generation %llu, and generation %llu is anchored in "
-		"the host's TPM%s. Bring the newest back, or, when this one is meant, "
+		"The state of %s is generation %llu, and %llu is anchored in "
+		"the host's TPM%s. Bring the newest back, or, if this one is meant, "
 		"`vtpmctl host anchor --accept %s --yes`.",
 		v->meta.name, (unsigned long long)found,
 		(unsigned long long)anchor_entry_seq(known),
-		older ? ": an older one was put back"
+		older ? ": an older one was put back, or `restore --replace` was "
+			"cut off: repeat it"
 		      : ", of another run: an older one was put back and went on, or another "
 			"vtpmd or host wrote this one",
 		v->meta.name);
@@ -80,9 +81,9 @@ static int check_header(const struct anchor_entry *known, struct vtpm *v, struct
 		return error_set(
 			e, rc, CAUSE_ROLLED_BACK,
 			"The header of %s is not the one that is anchored in the host's "
-			"TPM: it was changed, or another one put there. Bring the newest "
-			"back, or, when this one is meant, `vtpmctl host anchor --accept "
-			"%s --yes`.",
+			"TPM: it was changed or replaced, or `restore --replace` was cut "
+			"off: repeat it. Bring the newest back, or, when this one is meant, "
+			"`vtpmctl host anchor --accept %s --yes`.",
 			v->meta.name, v->meta.name);
 	return error_set(
 		e, rc, CAUSE_STORE,
