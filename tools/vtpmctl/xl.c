@@ -148,6 +148,7 @@ int xl_run_held(char *const argv[])
 	void (*quit)(int) = signal(SIGQUIT, SIG_IGN);
 	unsigned char status = VTPMCTL_XL;
 	int told[2];
+	ssize_t n;
 	pid_t pid;
 
 	if (pipe2(told, O_CLOEXEC))
@@ -164,9 +165,13 @@ int xl_run_held(char *const argv[])
 	close(told[1]);
 	if (pid < 0)
 		(void)!wait_for(pid);
-	/* nothing comes when it was killed */
-	while (read(told[0], &status, 1) < 0 && errno == EINTR)
+	while ((n = read(told[0], &status, 1)) < 0 && errno == EINTR)
 		;
 	close(told[0]);
+	if (pid > 0 && n < 1)
+		fprintf(stderr,
+			"vtpmctl: the process that ran xl for this launch was killed, and "
+			"what became of the guest is not known: see `xl list`, `xl "
+			"destroy` the guest if it is there, and launch it again\n");
 	return status;
 }
