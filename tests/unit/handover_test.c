@@ -6,6 +6,10 @@
  *
  * A message that was sent may arrive at any time, any number of times, so that the network
  * is the set of all that was ever sent.
+ *
+ * A person may say that one side is lost for good, and take it at the other one.  The lost side
+ * is then there again after all, and does and sends whatever it can: two of it may run then,
+ * but nothing that it sends stops or erases what was taken.
  */
 #include "tests/unit/unit.h"
 #include "tools/vtpmd/handover.h"
@@ -41,6 +45,7 @@ struct world {
 	uint8_t proved[TRANSFERS + 1];	 /* the key that was judged good */
 	uint8_t acknowledged;		 /* number of the last write that was */
 	uint8_t crashes;
+	uint8_t lost; /* 1 + the side of which that was said; 0: none */
 	uint32_t net; /* bit: a message was sent */
 };
 
@@ -79,15 +84,32 @@ static bool is_whole(const struct world *w, const struct side *s)
 
 static void look(const struct world *w)
 {
-	const struct side *a = &w->side[0], *b = &w->side[1];
+	unsigned int running = 0, whole = 0;
 
-	if (a->running && b->running)
+	for (unsigned int i = 0; i < 2; i++) {
+		const struct side *s = &w->side[i];
+
+		if (w->lost == 1 + i)
+			continue;
+		running += s->running;
+		whole += is_whole(w, s);
+		if (s->running && s->content != w->acknowledged)
+			wrong = "an acknowledged write is lost";
+	}
+	if (running == 2)
 		wrong = "two run";
-	if ((a->running && a->content != w->acknowledged) ||
-	    (b->running && b->content != w->acknowledged))
-		wrong = "an acknowledged write is lost";
-	if (!is_whole(w, a) && !is_whole(w, b))
+	if (!whole)
 		wrong = "no copy can be recovered";
+}
+
+/* The lost side is there, and has given up what it had. */
+static void find_again(struct world *w)
+{
+	const struct side *s = &w->side[w->lost - 1];
+	unsigned int empty = 1u << HANDOVER_ABSENT | 1u << HANDOVER_AWAY;
+
+	if (empty >> s->memory.state & 1 && empty >> s->disk.state & 1 && !s->running)
+		w->lost = 0;
 }
 
 /* keep: the manager, as a stub domain does. */
@@ -115,6 +137,8 @@ static void do_act(struct world *w, struct side *s, const struct handover_todo *
 	switch (todo->item[i].act) {
 	case HANDOVER_STORE:
 		s->disk = s->memory;
+		if (s->disk.state == HANDOVER_TAKEN)
+			w->lost = s == w->side ? 2 : 1;
 		break;
 	case HANDOVER_SEND:
 		do_send(w, todo->txid[0], todo->item[i].message);
@@ -153,6 +177,8 @@ static void do_all(struct world *w, unsigned int which, const struct handover *h
 	else if (s->running && !handover_runs(h))
 		wrong = "it runs in a state in which it must not";
 	look(w);
+	if (w->lost)
+		find_again(w);
 }
 
 static bool happens(struct world *w, unsigned int which, unsigned int kind,
@@ -222,6 +248,8 @@ static bool prepare_event(struct world *w, unsigned int which, unsigned int kind
 		return true;
 	case HANDOVER_UNTOUCHED:
 		return !s->touched;
+	case HANDOVER_TAKE: /* with all that was acknowledged: else that is lost, too */
+		return !w->lost && s->content == w->acknowledged;
 	default:
 		return true;
 	}
@@ -289,7 +317,8 @@ static void print_world(const struct world *w)
 			handover_word((enum handover_state)s->disk.state), s->disk.txid,
 			s->disk.gone, s->up, s->running, s->touched, s->content);
 	}
-	print_message("acknowledged %u, sent 0x%x\n", w->acknowledged, w->net);
+	print_message("acknowledged %u, lost %u, sent 0x%x\n", w->acknowledged, w->lost,
+		      w->net);
 }
 
 static void keep_world(const struct world *before, const struct world *w,
@@ -350,7 +379,7 @@ static void try_write(const struct world *w, unsigned int which)
 	struct world next = *w;
 	struct side *s = &next.side[which];
 
-	if (!s->running || w->acknowledged == 1 + writes)
+	if (!s->running || w->acknowledged == 1 + writes || w->lost == 1 + which)
 		return;
 	s->content = ++next.acknowledged;
 	s->touched = 1;
@@ -413,12 +442,14 @@ static bool is_at_rest(const struct side *s)
 
 static bool is_settled(const struct world *w)
 {
+	if (w->lost)
+		return w->side[!(w->lost - 1)].running;
 	return w->side[0].up && w->side[1].up &&
 	       w->side[0].running + w->side[1].running == 1 && is_at_rest(&w->side[0]) &&
 	       is_at_rest(&w->side[1]);
 }
 
-/* All that is under way is lost; then all goes well. */
+/* All that is under way is lost; then all goes well; but what is lost for good stays so. */
 static void check_recovery(const struct world *before)
 {
 	struct world w = *before;
@@ -426,9 +457,11 @@ static void check_recovery(const struct world *before)
 
 	w.net = 0;
 	for (round = 0; round < ROUNDS && !is_settled(&w); round++) {
-		settle_side(&w, 0, round > ROUNDS / 2);
-		settle_side(&w, 1, round > ROUNDS / 2);
-		deliver_all(&w);
+		for (unsigned int i = 0; i < 2; i++)
+			if (w.lost != 1 + i)
+				settle_side(&w, i, round > ROUNDS / 2);
+		if (!w.lost)
+			deliver_all(&w);
 	}
 	if (!wrong && !is_settled(&w))
 		wrong = "with all up again, not one side runs";

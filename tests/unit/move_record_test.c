@@ -50,7 +50,7 @@ static void states_that_are_not_recorded(void **state)
 		assert_int_equal(move_record_encode(&r, bytes, &len), 0);
 		good += !move_record_decode(bytes, len, &s);
 	}
-	assert_int_equal(good, 8);
+	assert_int_equal(good, 9);
 }
 
 static void a_name_that_is_no_text(void **state)

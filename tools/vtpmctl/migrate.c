@@ -41,6 +41,9 @@ static const struct args_option options[] = {
 		    "go on with a handover that was interrupted"),
 	OPTION_FLAG("back", struct migrate, back,
 		    "with it, at the destination: give the vTPM back"),
+	OPTION_FLAG("take", struct migrate, take,
+		    "with it: the other host is lost; have it here"),
+	OPTION_FLAG("yes", struct migrate, yes, "with --take: that it never comes back"),
 	OPTION_TEXT("evacuate", struct migrate, evacuate, "HOST",
 		    "move all guests that have vTPMs there"),
 	OPTION_NUMBER("jobs", struct migrate, jobs, "N", 1, EVACUATE_JOBS_MAX,
@@ -159,9 +162,14 @@ static const char *next_wish(const struct migrate *m)
 	return NULL;
 }
 
+bool migrate_is_here(const struct migrate *m)
+{
+	return migrate_is(m, "here") || migrate_is(m, "taken");
+}
+
 bool migrate_has_ended(const struct migrate *m)
 {
-	return migrate_is(m, "away") || migrate_is(m, "here") || migrate_is(m, "absent");
+	return migrate_is_here(m) || migrate_is(m, "away") || migrate_is(m, "absent");
 }
 
 /* With what it boots, if it was launched. */
@@ -241,11 +249,12 @@ static int say(const struct migrate *m, int rc, const char *text, const struct e
 			m->peer);
 		return VTPMCTL_OK;
 	}
-	if (migrate_is(m, "here") && !rc && m->goes_on) {
+	if (migrate_is_here(m) && !rc && m->goes_on &&
+	    (migrate_is(m, "here") || !m->why[0])) {
 		fprintf(stderr, "%s is here\n", m->name);
 		return VTPMCTL_OK;
 	}
-	if (migrate_is(m, "here") && (m->why[0] || e->cause))
+	if (migrate_is_here(m) && (m->why[0] || e->cause))
 		fprintf(stderr, "vtpmctl: %s goes on here: %s\n",
 			m->domid[0] && !m->goes_on ? m->guest : m->name,
 			e->cause && (m->domid[0] || !m->why[0]) ? e->text : m->why);
@@ -302,19 +311,66 @@ static int lock_source(struct migrate *m, struct error *e)
 		m->name);
 }
 
+/* The other host may run it, unless nothing is there that could: an address at which nothing
+ * answers. */
+static int see_it_is_gone(struct migrate *m, struct error *e)
+{
+	struct error why = {.cause = CAUSE_NONE};
+	struct pool_host h;
+	int rc;
+
+	if (!poolfile_find(&m->file, m->peer, &h))
+		return 0;
+	rc = migrate_connect(m, m->peer, &why);
+	if (rc == -ETIMEDOUT || rc == -EHOSTUNREACH || rc == -ENETUNREACH ||
+	    rc == -EHOSTDOWN)
+		return 0;
+	return error_set(e, -EBUSY, CAUSE_PEER,
+			 "%s is not taken: its other host, %s, is up, and may run it: "
+			 "`vtpmctl migrate --continue` asks it; when all that it had is "
+			 "lost, `vtpmctl peer remove %s` first",
+			 m->name, m->peer, m->peer);
+}
+
+/* From the other half of a handover, which is lost. */
+static int take_over(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
+{
+	int rc = migrate_wish(m, "tick", text);
+
+	if (rc || migrate_is(m, "taken"))
+		return rc;
+	rc = see_it_is_gone(m, e) ? VTPMCTL_FAILED : VTPMCTL_OK;
+	if (!rc && !m->yes)
+		rc = error_set(
+			e, VTPMCTL_FAILED, CAUSE_PEER,
+			"%s is not taken: if %s runs it, or ever does again, there "
+			"are two of it, and what was written there is lost here; "
+			"when it is lost for good, say --yes",
+			m->name, m->peer);
+	/* a guest that xl has left suspended */
+	if (!rc && (migrate_is(m, "released") || migrate_is(m, "confirmed")))
+		rc = xlguest_of(m);
+	if (!rc)
+		rc = migrate_wish(m, "take", text);
+	return !rc && m->domid[0] ? xlresume(m) : rc;
+}
+
 static int continue_migrate(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
 {
 	int rc;
 
 	m->name = m->goes_on;
 	rc = lock_source(m, e);
+	if (!rc && m->take)
+		return take_over(m, text, e);
 	if (!rc)
 		rc = migrate_wish(m, m->back ? "back" : "tick", text);
 	if (!rc && !m->back)
 		rc = xlguest_of(m);
 	if (!rc && m->domid[0])
 		return xlcontinue_run(m, text, e);
-	if (!rc && !migrate_has_ended(m) && migrate_connect(m, m->peer, e))
+	if (!rc && (!migrate_has_ended(m) || json_array_size(m->out)) &&
+	    migrate_connect(m, m->peer, e))
 		rc = VTPMCTL_FAILED;
 	return rc ? rc : carry(m, text, e);
 }
@@ -342,7 +398,7 @@ static int run_migrate(struct migrate *m, char text[CLIENT_TEXT], struct error *
 	if (load_migrate(m, e))
 		return VTPMCTL_FAILED;
 	rc = m->goes_on ? continue_migrate(m, text, e) : begin_migrate(m, text, e);
-	if (!m->said && !m->busy)
+	if (!m->said && !m->busy && !m->take)
 		give_up(m, rc);
 	return rc;
 }
@@ -358,7 +414,8 @@ int migrate_main(int argc, char **argv)
 
 	args_parse_or_exit(&command, argc, argv, &m);
 	if ((m.goes_on != NULL) + (m.host != NULL) + (m.evacuate != NULL) != 1 ||
-	    (m.back && !m.goes_on) || (m.jobs && !m.evacuate)) {
+	    ((m.back || m.take) && !m.goes_on) || (m.back && m.take) ||
+	    (m.yes && !m.take) || (m.jobs && !m.evacuate)) {
 		fprintf(stderr,
 			"vtpmctl: migrate takes GUEST and HOST, or --evacuate HOST, or "
 			"--continue NAME; `vtpmctl migrate --help` says more\n");

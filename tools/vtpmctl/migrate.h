@@ -13,8 +13,8 @@ struct xlimages;
 struct migrate {
 	const char *name, *host, *goes_on, *listen, *socket, *config, *evacuate;
 	unsigned int jobs;
-	bool back, said; /* said: on stderr, why not */
-	bool busy;	 /* another process goes on with it */
+	bool back, take, yes, said; /* said: on stderr, why not */
+	bool busy;		    /* another process goes on with it */
 	int lock;
 	struct peerlink_keys keys;
 
@@ -43,6 +43,8 @@ int __must_check migrate_hear(struct migrate *m, const char *peer, json_t *messa
 			      char text[CLIENT_TEXT]);
 bool migrate_is(const struct migrate *m, const char *state);
 bool migrate_has_ended(const struct migrate *m);
+/* It is this host's, and in no handover. */
+bool migrate_is_here(const struct migrate *m);
 /* What there is to be sent to the other host, if anything. */
 int __must_check migrate_flush(struct migrate *m, struct error *e);
 /* To the host of that name in the pool. */

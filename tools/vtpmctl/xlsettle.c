@@ -181,7 +181,7 @@ int xlcontinue_run(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
 			migrate_cancel(m);
 		rc = migrate_has_ended(m) ? VTPMCTL_OK : VTPMCTL_FAILED;
 	}
-	if (!rc && migrate_is(m, "here"))
+	if (!rc && migrate_is_here(m))
 		return xlresume(m);
 	if (rc || !migrate_is(m, "confirmed"))
 		return rc;

@@ -13,7 +13,7 @@ enum {
 	COMING = IN(INCOMING) | IN(ACCEPTED) | IN(IMPORTING),
 	/* this host has not got it, and owes nobody an answer about it */
 	EMPTY = IN(ABSENT) | IN(AWAY),
-	OWNS = IN(HERE) | SOURCE_RUNS | SOURCE_FROZEN,
+	OWNS = IN(HERE) | IN(TAKEN) | SOURCE_RUNS | SOURCE_FROZEN,
 	ANY = (1u << HANDOVER_STATES) - 1,
 };
 
@@ -49,7 +49,7 @@ struct row {
 /* The first row that fits is taken. */
 static const struct row table[] = {
 	/* source */
-	{HANDOVER_BEGIN, NEW, IN(HERE), HANDOVER_OFFERED, {SEND(OFFER)}},
+	{HANDOVER_BEGIN, NEW, IN(HERE) | IN(TAKEN), HANDOVER_OFFERED, {SEND(OFFER)}},
 	{HANDOVER_MSG_ACCEPT, CURRENT, IN(OFFERED), HANDOVER_JUDGING, {DO(JUDGE)}},
 	{HANDOVER_JUDGED_GOOD, CURRENT, IN(JUDGING), HANDOVER_PROVED, {}},
 	{HANDOVER_JUDGED_BAD, CURRENT, IN(JUDGING), HANDOVER_HERE, {SEND(ABORT)}},
@@ -89,18 +89,26 @@ static const struct row table[] = {
 	 {DO(STORE), DO(THAW), SEND(TAKEN)}},
 	{HANDOVER_MSG_BACK, GONE, ANY, STAYS, {SEND(GONE)}},
 	/* it was taken, and nobody heard so */
-	{HANDOVER_MSG_BACK, CURRENT, IN(HERE), STAYS, {SEND(TAKEN)}},
+	{HANDOVER_MSG_BACK, CURRENT, IN(HERE) | IN(TAKEN), STAYS, {SEND(TAKEN)}},
 	{HANDOVER_MSG_BACK, OTHER, OWNS, STAYS, {SEND(TAKEN)}},
 
 	/* late messages of the destination's, which waits for an answer */
 	{HANDOVER_MSG_PREPARED, CURRENT, GIVEN, STAYS, {SEND(RELEASED)}},
-	{HANDOVER_MSG_PREPARED, CURRENT, IN(HERE) | IN(ABSENT), STAYS, {SEND(ABORT)}},
-	{HANDOVER_MSG_PREPARED, OTHER, ANY, STAYS, {SEND(ABORT)}},
-	{HANDOVER_MSG_ACCEPT, CURRENT, IN(HERE) | EMPTY, STAYS, {SEND(ABORT)}},
+	{HANDOVER_MSG_PREPARED, CURRENT, IN(HERE) | IN(TAKEN), STAYS, {SEND(ABORT)}},
+	/* not a host that has lost its store: the only copy may be the destination's */
+	{HANDOVER_MSG_PREPARED, OTHER, ANY & ~IN(ABSENT), STAYS, {SEND(ABORT)}},
+	{HANDOVER_MSG_ACCEPT,
+	 CURRENT,
+	 IN(HERE) | IN(TAKEN) | EMPTY,
+	 STAYS,
+	 {SEND(ABORT)}},
 	{HANDOVER_MSG_ACCEPT, OTHER, ANY, STAYS, {SEND(ABORT)}},
 	/* no ABORT: it may have this transfer already, and give it back */
 	{HANDOVER_MSG_ACCEPT, GONE, ANY, STAYS, {SEND(GONE)}},
 	{HANDOVER_MSG_ACTIVATED, GONE, ANY, STAYS, {SEND(DONE)}},
+	/* it was taken there, as if this host were lost */
+	{HANDOVER_MSG_ACTIVATED, CURRENT, IN(HERE), STAYS, {SEND(ABORT)}},
+	{HANDOVER_MSG_ACTIVATED, OTHER, OWNS, STAYS, {SEND(ABORT)}},
 
 	/* destination */
 	{HANDOVER_MSG_OFFER, NEW, EMPTY, HANDOVER_INCOMING, {DO(STORE), DO(MAKE)}},
@@ -155,20 +163,35 @@ static const struct row table[] = {
 	{HANDOVER_MSG_GONE, CURRENT, COMING, HANDOVER_ABSENT, {DO(STORE), DO(WIPE)}},
 	{HANDOVER_MSG_GONE, CURRENT, IN(BACK), HANDOVER_HERE, {DO(STORE), DO(ACTIVATE)}},
 
+	/* an operator takes it; the other host may be there again */
+	{HANDOVER_TAKE, CURRENT, GIVEN, HANDOVER_TAKEN, {DO(STORE), DO(THAW)}},
+	{HANDOVER_TAKE,
+	 CURRENT,
+	 IN(PREPARED) | IN(BACK),
+	 HANDOVER_TAKEN,
+	 {DO(STORE), DO(ACTIVATE)}},
+	{HANDOVER_TAKE, CURRENT, IN(OWNED), HANDOVER_TAKEN, {DO(STORE)}},
+	{HANDOVER_MSG_RELEASED, CURRENT, IN(TAKEN), STAYS, {SEND(ACTIVATED)}},
+	{HANDOVER_MSG_ABORT, CURRENT, IN(TAKEN), STAYS, {SEND(REFUSE)}},
+	{HANDOVER_MSG_TAKEN, CURRENT, IN(TAKEN), STAYS, {SEND(REFUSE)}},
+	{HANDOVER_MSG_EXPORT, CURRENT, IN(TAKEN), STAYS, {SEND(REFUSE)}},
+	{HANDOVER_MSG_DONE, CURRENT, IN(TAKEN), HANDOVER_HERE, {DO(STORE)}},
+	{HANDOVER_MSG_GONE, CURRENT, IN(TAKEN), HANDOVER_HERE, {DO(STORE)}},
+
 	/* until there is an answer */
 	{HANDOVER_TICK, CURRENT, IN(OFFERED), STAYS, {SEND(OFFER)}},
 	{HANDOVER_TICK, CURRENT, IN(FROZEN), STAYS, {SEND(EXPORT)}},
 	{HANDOVER_TICK, CURRENT, IN(RELEASED), STAYS, {SEND(RELEASED)}},
 	{HANDOVER_TICK, CURRENT, IN(ACCEPTED), STAYS, {SEND(ACCEPT)}},
 	{HANDOVER_TICK, CURRENT, IN(PREPARED), STAYS, {SEND(PREPARED)}},
-	{HANDOVER_TICK, CURRENT, IN(OWNED), STAYS, {SEND(ACTIVATED)}},
+	{HANDOVER_TICK, CURRENT, IN(OWNED) | IN(TAKEN), STAYS, {SEND(ACTIVATED)}},
 	{HANDOVER_TICK, CURRENT, IN(BACK), STAYS, {SEND(BACK)}},
 	{HANDOVER_TICK, CURRENT, ANY, STAYS, {}},
 };
 
 /* What follows upon a record. */
 static const struct row restarts[] = {
-	{.from = IN(HERE), .to = STAYS, .todo = {DO(ACTIVATE)}},
+	{.from = IN(HERE) | IN(TAKEN), .to = STAYS, .todo = {DO(ACTIVATE)}},
 	{.from = IN(INCOMING),
 	 .to = HANDOVER_ABSENT,
 	 .todo = {DO(STORE), DO(WIPE), SEND(REFUSE)}},
@@ -279,7 +302,18 @@ void handover_restart(struct handover *h, struct handover_todo *todo)
 
 bool handover_runs(const struct handover *h)
 {
-	return (IN(HERE) | SOURCE_RUNS | IN(OWNED)) & 1u << h->state;
+	return (IN(HERE) | IN(TAKEN) | SOURCE_RUNS | IN(OWNED)) & 1u << h->state;
+}
+
+bool handover_contests(const struct handover *h, const struct handover_event *ev)
+{
+	if (!fits_transfer(h, ev, CURRENT))
+		return false;
+	if (h->state == HANDOVER_OWNED)
+		return ev->kind == HANDOVER_MSG_ABORT;
+	return h->state == HANDOVER_TAKEN &&
+	       (ev->kind == HANDOVER_MSG_ABORT || ev->kind == HANDOVER_MSG_TAKEN ||
+		ev->kind == HANDOVER_MSG_ACTIVATED);
 }
 
 const char *handover_word(enum handover_state state)
@@ -294,6 +328,7 @@ const char *handover_word(enum handover_state state)
 		[HANDOVER_ACCEPTED] = "accepted", [HANDOVER_IMPORTING] = "importing",
 		[HANDOVER_PREPARED] = "prepared", [HANDOVER_OWNED] = "owned",
 		[HANDOVER_GIVING] = "giving",	  [HANDOVER_BACK] = "back",
+		[HANDOVER_TAKEN] = "taken",
 	};
 
 	return (unsigned int)state < HANDOVER_STATES ? words[state] : "unknown";

@@ -17,11 +17,15 @@
  *   AWAY *      --- DONE ------------------->  HERE *
  * Before DONE:  <-- BACK -------------------   GIVING, then BACK *
  *   HERE *      --- TAKEN ------------------>  ABSENT
+ * The other host is lost for good, as its operator says:
+ *   TAKEN *                                    TAKEN *      runs
  *
  * States with * are durable records.  RELEASED is the commit point: before it the source
  * can take the vTPM back by itself (CANCEL), from it on only the destination gives it back.
  * A crash leads to the last record.  No record is HERE when there is a folder, else ABSENT.
- * ABSENT with a record is a folder that has to be erased.
+ * ABSENT with a record is a folder that has to be erased.  TAKEN runs, whatever the other
+ * host says of the transfer when it is there again after all: ABORT and the message TAKEN are
+ * refused, and RELEASED gets the answer that has it erase what it has.
  *
  * Messages may be lost, doubled, late or out of order.  Each names its transfer by a random
  * number (txid) that is never used again, and is sent again (HANDOVER_TICK) until the other
@@ -72,6 +76,8 @@ enum handover_state {
 	/* destination; its manager is frozen again */
 	HANDOVER_GIVING = 16, /* the record is OWNED */
 	HANDOVER_BACK = 17,
+	/* either side; its operator took it, and its manager runs */
+	HANDOVER_TAKEN = 18,
 	HANDOVER_STATES,
 };
 
@@ -100,6 +106,7 @@ enum handover_kind {
 	HANDOVER_FINISH = 36, /* the guest runs there: no give-back is wanted */
 	HANDOVER_GIVE_BACK = 37,
 	HANDOVER_TICK = 38, /* now and then, and when there is a connection again */
+	HANDOVER_TAKE = 39, /* the other host, and its copy, never come back */
 	/* the manager's answers */
 	HANDOVER_JUDGED_GOOD = 48,
 	HANDOVER_JUDGED_BAD = 49,
@@ -159,6 +166,9 @@ struct handover_todo {
  * any more; -EPERM: what is no message does not fit the state, and nothing is changed. */
 int __must_check handover_step(struct handover *h, const struct handover_event *ev,
 			       struct handover_todo *todo);
+/* Whether the message says that the other host runs it, too: one that was TAKEN here, or whose
+ * source has lost the record that it released it. */
+bool handover_contests(const struct handover *h, const struct handover_event *ev);
 /* After a crash, or the start of vtpmd: h is as the record says. */
 void handover_restart(struct handover *h, struct handover_todo *todo);
 

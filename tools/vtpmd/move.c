@@ -259,15 +259,18 @@ static void do_one(struct move *m, const struct handover_todo *todo, size_t i)
 /* Both hosts' audit logs name one transfer. */
 static void audit_state(const struct move *m)
 {
-	char text[POOL_NAME_MAX + 2 * HANDOVER_TXID_SIZE + 32];
+	char text[POOL_NAME_MAX + 2 * HANDOVER_TXID_SIZE + 64];
 	char hex[2 * HANDOVER_TXID_SIZE + 1];
 	struct vtpm *v = move_vtpm(m);
 
-	if (!v || !is_in(m, IN(RELEASED) | IN(OWNED)))
+	if (!v || !is_in(m, IN(RELEASED) | IN(OWNED) | IN(TAKEN)))
 		return;
 	hex_encode(m->r.h.txid, sizeof(m->r.h.txid), hex);
 	snprintf(text, sizeof(text), "%s %s, transfer %s",
-		 is_in(m, IN(RELEASED)) ? "to" : "from", m->r.peer, hex);
+		 is_in(m, IN(RELEASED)) ? "to"
+		 : is_in(m, IN(OWNED))	? "from"
+					: "taken, without",
+		 m->r.peer, hex);
 	vtpm_audit(v, "migrate", text);
 }
 
@@ -480,7 +483,7 @@ int move_may_change(const struct vtpm *v, struct error *e)
 {
 	const struct move *m = move_find(v->d, v->meta.uuid);
 
-	if (!m || is_in(m, IN(HERE) | IN(ABSENT) | IN(AWAY) | IN(OWNED)))
+	if (!m || is_in(m, IN(HERE) | IN(TAKEN) | IN(ABSENT) | IN(AWAY) | IN(OWNED)))
 		return 0;
 	return refuse_in_handover(v, m, e);
 }

@@ -62,7 +62,7 @@ int __must_check move_bind(const struct vtpm *v, const uint8_t *request, size_t 
  * {"op": "move", "peer": HOST, "messages": [HEX, ...]}            that came from that host
  *   -> {"ok": true, "name": NAME, "state": WORD, "why": TEXT, "messages": [HEX, ...]}   to be sent there
  * The first with a "peer", too: that host asks, and is told nothing of what is another's.
- * event: begin, export, commit, cancel, finish, back, tick.  The answer waits for the manager.
+ * event: begin, export, commit, cancel, finish, back, tick, take.  The answer waits for the manager.
  * And launch, which says what was measured of the guest: move_private.h.
  */
 void move_on_control(struct control *c, const json_t *request);

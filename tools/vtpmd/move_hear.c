@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What another host says of a vTPM that moves. */
 #include "lib/text.h"
+#include "tools/vtpmd/log.h"
 #include "tools/vtpmd/move_private.h"
 
 #include <errno.h>
@@ -31,7 +32,8 @@ static void compare_here(struct move *m, uint8_t kind)
 {
 	static const uint8_t none[HANDOVER_TXID_SIZE];
 
-	if (kind == HANDOVER_MSG_OFFER && hears_in(m, IN(HERE)) && !move_vtpm(m))
+	if (kind == HANDOVER_MSG_OFFER && hears_in(m, IN(HERE) | IN(TAKEN)) &&
+	    !move_vtpm(m))
 		m->r.h.state = memcmp(m->r.h.gone, none, sizeof(none)) ? HANDOVER_AWAY
 								       : HANDOVER_ABSENT;
 	else if (hears_in(m, IN(ABSENT)) && move_vtpm(m) &&
@@ -72,6 +74,22 @@ static int take_body(struct move *m, const struct move_message *msg)
 	return 0;
 }
 
+#define TWO_RUN                                                                      \
+	"Both hosts run it, as separate TPMs: keep the one that its guest has, and " \
+	"`vtpmctl delete` the other."
+
+/* Said once: the other host says so again and again. */
+static void tell_contest(struct move *m, const struct move_message *msg)
+{
+	const struct handover_event ev = {(enum handover_kind)msg->kind, msg->txid};
+
+	if (!handover_contests(&m->r.h, &ev) || !strcmp(m->why, TWO_RUN))
+		return;
+	move_set_why(m, TWO_RUN);
+	log_line(LOG_CRIT, "%s was taken here, or released by %s, and is there, too: %s",
+		 m->r.name, m->r.peer, m->why);
+}
+
 /* The other host's message, that the transport says is the peer's. */
 int move_hear(struct vtpmd *d, const char *peer, const struct move_message *msg)
 {
@@ -102,6 +120,7 @@ int move_hear(struct vtpmd *d, const char *peer, const struct move_message *msg)
 		rc = take_body(m, msg);
 	if (rc)
 		return rc;
+	tell_contest(m, msg);
 	before = m->r.h.state;
 	rc = move_step(m, (enum handover_kind)msg->kind, msg->txid);
 	if (before == HANDOVER_PREPARED && hears_in(m, IN(OWNED)))

@@ -127,7 +127,7 @@ static int begin_move(struct control *c, struct move *m, const char *host,
 		return -EOPNOTSUPP;
 	if (m->r.h.state == HANDOVER_ABSENT)
 		m->r.h.state = HANDOVER_HERE;
-	if (m->r.h.state != HANDOVER_HERE)
+	if (m->r.h.state != HANDOVER_HERE && m->r.h.state != HANDOVER_TAKEN)
 		return -EBUSY;
 	m->why[0] = '\0';
 	strcpy(m->r.peer, host);
@@ -145,7 +145,7 @@ static const struct {
 	{"begin", HANDOVER_BEGIN},   {"export", HANDOVER_EXPORT},
 	{"commit", HANDOVER_COMMIT}, {"cancel", HANDOVER_CANCEL},
 	{"finish", HANDOVER_FINISH}, {"back", HANDOVER_GIVE_BACK},
-	{"tick", HANDOVER_TICK},
+	{"tick", HANDOVER_TICK},     {"take", HANDOVER_TAKE},
 };
 
 /* A guest that xl has resumed here has its TPM here. */
@@ -222,6 +222,8 @@ static int wish(struct control *c, struct move *m, const char *word, const char 
 			return commit_move(c, m, why);
 		if (wishes[i].kind == HANDOVER_GIVE_BACK)
 			return give_back(c, m, why);
+		if (wishes[i].kind == HANDOVER_TAKE)
+			m->why[0] = '\0';
 		return move_step(m, wishes[i].kind, NULL);
 	}
 	return -EINVAL;

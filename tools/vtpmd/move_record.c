@@ -45,10 +45,10 @@ static void take_text(struct cursor *c, char *out, size_t room)
 
 static bool is_recorded(unsigned int state)
 {
-	const unsigned int all = 1u << HANDOVER_ABSENT | 1u << HANDOVER_HERE |
-				 1u << HANDOVER_RELEASED | 1u << HANDOVER_AWAY |
-				 1u << HANDOVER_INCOMING | 1u << HANDOVER_PREPARED |
-				 1u << HANDOVER_OWNED | 1u << HANDOVER_BACK;
+	const unsigned int all =
+		1u << HANDOVER_ABSENT | 1u << HANDOVER_HERE | 1u << HANDOVER_RELEASED |
+		1u << HANDOVER_AWAY | 1u << HANDOVER_INCOMING | 1u << HANDOVER_PREPARED |
+		1u << HANDOVER_OWNED | 1u << HANDOVER_BACK | 1u << HANDOVER_TAKEN;
 
 	return state < HANDOVER_STATES && all & 1u << state;
 }

@@ -7,14 +7,17 @@
 #include <string.h>
 
 #define NOWHERE (1u << HANDOVER_ABSENT | 1u << HANDOVER_AWAY)
+/* A record that says nothing of another host's copy. */
+#define HERE_ALONE                                                           \
+	(1u << HANDOVER_HERE | 1u << HANDOVER_TAKEN | 1u << HANDOVER_OWNED | \
+	 1u << HANDOVER_ABSENT)
 
 int move_may_restore(struct vtpmd *d, const uint8_t uuid[16], bool replace,
 		     struct error *e)
 {
 	const struct move *m = move_find(d, uuid);
 
-	if (!m || m->r.h.state == HANDOVER_HERE || m->r.h.state == HANDOVER_OWNED ||
-	    m->r.h.state == HANDOVER_ABSENT)
+	if (!m || HERE_ALONE >> m->r.h.state & 1)
 		return 0;
 	if (m->r.h.state != HANDOVER_AWAY)
 		return error_set(e, -EBUSY, CAUSE_LEASE,
