@@ -436,8 +436,10 @@ static void init_saved(struct crb_process *p, const struct crb_guest *g,
 	/* one that goes on knows its own registers alone */
 	if (!g->restored && has_begun(s, guest))
 		board = s->board;
+	/* a guest that goes on with its PCRs is the last one, of whom this is, though xl
+	 * gives it another UUID when its configuration has none */
 	if (!g->restored || g->moved || s->magic != SAVED_MAGIC ||
-	    memcmp(s->guest.uuid, guest->uuid, sizeof(guest->uuid))) {
+	    (g->lost && memcmp(s->guest.uuid, guest->uuid, sizeof(guest->uuid)))) {
 		memset(s, 0, sizeof(*s));
 		s->magic = SAVED_MAGIC;
 		s->crb.active = CRB_NO_LOCALITY;

@@ -9,7 +9,7 @@
  *
  * The first afterwards waits for what executes, gives up all localities, and prints the
  * number of accesses.  The second has N long commands executed, one behind the other, and
- * prints the code of each response.
+ * prints the code of each response, and last whether its locality is its own still.
  */
 #include <fcntl.h>
 #include <stdint.h>
@@ -126,7 +126,7 @@ static void execute(volatile uint8_t *regs, const uint8_t *cmd, size_t len)
 	for (size_t i = 0; i < len; i++)
 		buffer[i] = cmd[i];
 	*start = 1;
-	while (*start == 1)
+	while (*start & 1)
 		usleep(1000);
 }
 
@@ -166,6 +166,7 @@ static void keep_busy(volatile uint8_t *regs, unsigned long n)
 		if (!code)
 			execute(regs, flush, sizeof(flush));
 	}
+	puts(regs[0x0c] & 1 ? "granted" : "not granted");
 	write_at(regs + 0x08, 4, 2);
 }
 
