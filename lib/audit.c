@@ -338,7 +338,8 @@ static int find_files(int dir, const char *name, struct audit_result *r,
 		if (n > *highest)
 			*highest = n;
 		if (!n)
-			snprintf(r->other, sizeof(r->other), "%s", one->d_name);
+			text_clean(r->other, sizeof(r->other), one->d_name,
+				   strlen(one->d_name));
 	}
 	closedir(all);
 	return 0;

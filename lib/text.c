@@ -106,6 +106,68 @@ bool text_is_clean(const void *in, size_t len)
 	return true;
 }
 
+bool text_are_clean(int count, char *const words[], char *out, size_t room)
+{
+	for (int i = 0; i < count; i++) {
+		size_t len = strlen(words[i]);
+
+		if (!text_is_clean(words[i], len)) {
+			text_clean(out, room, words[i], len);
+			return false;
+		}
+	}
+	return true;
+}
+
+/* Bytes of a line before its comment, which begins behind a # outside of quotes. */
+static size_t length_of_code(const char *line, size_t len)
+{
+	char quote = 0;
+	size_t i;
+
+	for (i = 0; i < len && (quote || line[i] != '#'); i++) {
+		if (quote ? line[i] == quote : line[i] == '"' || line[i] == '\'')
+			quote = quote ? 0 : line[i];
+	}
+	return i;
+}
+
+static bool is_line_clean(const char *line, size_t len)
+{
+	size_t part;
+
+	for (; len; line += part, len -= part) {
+		const char *tab = memchr(line, '\t', len);
+
+		part = tab ? (size_t)(tab - line) : len;
+		if (!text_is_clean(line, part))
+			return false;
+		part += tab != NULL;
+	}
+	return true;
+}
+
+unsigned int text_unclean_line(const char *text, size_t len)
+{
+	unsigned int n = 1;
+	size_t line;
+
+	for (; len; text += line, len -= line, n++) {
+		const char *end = memchr(text, '\n', len);
+		size_t code;
+
+		line = end ? (size_t)(end - text) : len;
+		code = length_of_code(text, line);
+		/* of an end of line as Windows has it */
+		if (code && code == line && text[code - 1] == '\r')
+			code--;
+		if (!is_line_clean(text, code))
+			return n;
+		line += end != NULL;
+	}
+	return 0;
+}
+
 static const char hex_digits[] = "0123456789abcdef";
 
 void hex_encode(const uint8_t *in, size_t len, char *out)

@@ -22,6 +22,12 @@
 void text_clean(char *out, size_t room, const void *in, size_t len);
 /* Whether text_clean() would change nothing. */
 bool __must_check text_is_clean(const void *in, size_t len);
+/* The first line of a configuration file, from 1, in which text_clean() would change something
+ * outside of a comment (# outside of quotes), but tabs and ends of lines; 0: there is none. */
+unsigned int text_unclean_line(const char *text, size_t len);
+/* Whether text_clean() would change nothing of these arguments of a program, which its sentences
+ * quote.  If not, out gets the first that it would change, cleaned. */
+bool __must_check text_are_clean(int count, char *const words[], char *out, size_t room);
 
 /* out has room for 2 * len + 1. */
 void hex_encode(const uint8_t *in, size_t len, char *out);

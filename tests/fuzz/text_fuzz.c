@@ -42,7 +42,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (strlen(part) >= room || strncmp(whole, part, strlen(part)))
 		abort();
 	if (text_is_clean(data, size) &&
-	    (strlen(whole) != size || memcmp(whole, data, size)))
+	    (strlen(whole) != size || memcmp(whole, data, size) ||
+	     text_unclean_line((const char *)data, size)))
+		abort();
+	if (text_unclean_line((const char *)data, size) > size)
 		abort();
 	free(part);
 	free(whole);

@@ -91,12 +91,42 @@ static void in_place(void **state)
 	assert_string_equal(text, "\xe2\x82\xac??end");
 }
 
+static void arguments(void **state)
+{
+	char *good[] = {"vtpmctl", "show", "Schl\303\274ssel"};
+	char *bad[] = {"vtpmctl", "show", "a\nb", "c\033"};
+	char out[8] = "";
+
+	assert_true(text_are_clean(ARRAY_SIZE(good), good, out, sizeof(out)));
+	assert_false(text_are_clean(ARRAY_SIZE(bad), bad, out, sizeof(out)));
+	assert_string_equal(out, "a?b");
+}
+
+static unsigned int unclean_line(const char *text)
+{
+	return text_unclean_line(text, strlen(text));
+}
+
+static void lines_of_files(void **state)
+{
+	assert_int_equal(unclean_line(""), 0);
+	assert_int_equal(unclean_line("a = 'b'\n\tc = \"d\"\r\n"), 0);
+	assert_int_equal(unclean_line("# f\374r\na = 'b' # \033\n# don't\n"), 0);
+	assert_int_equal(unclean_line("a = '# \033'\n"), 1);
+	assert_int_equal(unclean_line("\na = \"'# \342\200\256\""), 2);
+	assert_int_equal(unclean_line("a\rb\n"), 1);
+	assert_int_equal(unclean_line("a\n\n\rb"), 3);
+	assert_int_equal(unclean_line("a = '\n# \374"), 0);
+	assert_int_equal(text_unclean_line("a\0b\n", 4), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(text_stays),	     cmocka_unit_test(controls),
 		cmocka_unit_test(not_utf8),	     cmocka_unit_test(a_zero_is_no_end),
 		cmocka_unit_test(what_does_not_fit), cmocka_unit_test(in_place),
+		cmocka_unit_test(arguments),	     cmocka_unit_test(lines_of_files),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,20 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpm-verify/verdict.h"
 
+#include "lib/text.h"
+
 #include <jansson.h>
 #include <stdarg.h>
+#include <string.h>
 
 void verdict_add(struct verdict *v, const char *word, const char *fmt, ...)
 {
 	size_t i = v->reasons++;
 	va_list args;
+	char *text;
 
 	if (i >= VERDICT_REASONS)
 		return;
 	v->reason[i].word = word;
+	text = v->reason[i].text;
 	va_start(args, fmt);
-	vsnprintf(v->reason[i].text, sizeof(v->reason[i].text), fmt, args);
+	vsnprintf(text, sizeof(v->reason[i].text), fmt, args);
 	va_end(args);
+	/* a name of the evidence's, or of its file */
+	text_clean(text, sizeof(v->reason[i].text), text, strlen(text));
 }
 
 static size_t kept(const struct verdict *v)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmctl/autostart.h"
+#include "lib/text.h"
 #include "tools/vtpmctl/client.h"
 #include "tools/vtpmctl/guestfile.h"
 #include "tools/vtpmctl/vtpmline.h"
@@ -42,10 +43,13 @@ static bool names_measured(const struct guestfile *c, const json_t *vtpms)
 	return false;
 }
 
-static void note_refused(struct autostart *a, const char *name)
+static void note_refused(struct autostart *a, const char *file)
 {
-	size_t used = strlen(a->names), len = strlen(name);
+	size_t used = strlen(a->names), len;
+	char name[NAME_MAX + 1];
 
+	text_clean(name, sizeof(name), file, strlen(file));
+	len = strlen(name);
 	if (!a->refused++) {
 		bool has_suffix = len > 4 && !strcmp(name + len - 4, ".cfg");
 
@@ -53,9 +57,10 @@ static void note_refused(struct autostart *a, const char *name)
 			 (int)(has_suffix ? len - 4 : len), name);
 	}
 	/* the last one is whole, or left out */
-	if (used + len + 2 < sizeof(a->names))
-		snprintf(a->names + used, sizeof(a->names) - used, "%s%s",
-			 used ? ", " : "", name);
+	if (used + len + 2 < sizeof(a->names)) {
+		strcat(a->names, used ? ", " : "");
+		strcat(a->names, name);
+	}
 }
 
 static void read_auto(const char *folder, const char *name, const json_t *vtpms,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmctl/guestfile.h"
+#include "lib/text.h"
 #include "tools/vtpmctl/file.h"
 #include "tools/vtpmctl/vtpmctl.h"
 
@@ -10,6 +11,7 @@
 
 int guestfile_parse(const char *file, FILE *report, struct guestfile *c, struct error *e)
 {
+	unsigned int unclean;
 	bool has_cr;
 	int rc;
 
@@ -17,6 +19,15 @@ int guestfile_parse(const char *file, FILE *report, struct guestfile *c, struct 
 	rc = file_read(file, &c->text, &c->len, e);
 	if (rc)
 		return rc;
+	/* its values stand in sentences, in the journal, and in the log of what was measured */
+	unclean = text_unclean_line(c->text, c->len);
+	if (unclean) {
+		guestfile_free(c);
+		return error_set(e, -EILSEQ, CAUSE_INTERNAL,
+				 "%s cannot be read as an xl file: line %u has a control "
+				 "character, or is no UTF-8: write it anew",
+				 file, unclean);
+	}
 	c->cfg = xlu_cfg_init(report, file);
 	rc = c->cfg ? xlu_cfg_readdata(c->cfg, c->text, (int)c->len) : ENOMEM;
 	has_cr = memchr(c->text, '\r', c->len) != NULL;

@@ -2,6 +2,7 @@
 #include "tools/vtpmctl/vtpmctl.h"
 #include "compiler.h"
 #include "lib/crypt.h"
+#include "lib/text.h"
 #include "version.h"
 
 #include <signal.h>
@@ -56,6 +57,20 @@ static void vtpmctl_help(FILE *to)
 			fprintf(to, "  %-8s %s\n", commands[i].name, commands[i].help);
 }
 
+/* An argument stands in sentences and in lines of the journal. */
+static bool check_arguments(int argc, char **argv)
+{
+	char word[80];
+
+	if (text_are_clean(argc, argv, word, sizeof(word)))
+		return true;
+	fprintf(stderr,
+		"vtpmctl: \"%s\" has a control character, or is no UTF-8 (shown as ?): give "
+		"it without these, and rename a file whose name has them\n",
+		word);
+	return false;
+}
+
 int main(int argc, char **argv)
 {
 	const char *lacks = crypt_init();
@@ -69,6 +84,8 @@ int main(int argc, char **argv)
 	}
 	/* a broken pipe is an error that write() returns, not a death */
 	signal(SIGPIPE, SIG_IGN);
+	if (!check_arguments(argc, argv))
+		return VTPMCTL_USAGE;
 	if (argc < 2) {
 		vtpmctl_help(stderr);
 		return VTPMCTL_USAGE;
