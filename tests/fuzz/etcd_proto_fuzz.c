@@ -3,6 +3,7 @@
 #include "tools/vtpmd/etcd/proto.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -29,12 +30,13 @@ static void check_kv(void *ctx, const struct proto_kv *kv)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct answer a = {data + 1, size - 1};
+	struct proto_status status;
 	struct proto_reply r;
 	int rc;
 
 	if (!size)
 		return 0;
-	switch (data[0] % 4) {
+	switch (data[0] % 5) {
 	case 0:
 		rc = proto_range_reply(a.buf, a.len, &r, check_kv, &a);
 		break;
@@ -43,6 +45,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		break;
 	case 2:
 		rc = proto_lease_reply(a.buf, a.len, &r);
+		break;
+	case 4:
+		rc = proto_status_reply(a.buf, a.len, &status);
+		if (strlen(status.version) >= sizeof(status.version) ||
+		    strlen(status.errors) >= sizeof(status.errors))
+			abort();
 		break;
 	default:
 		rc = proto_watch_reply(a.buf, a.len, &r, check_kv, &a);

@@ -2,7 +2,7 @@
 /* The store of a pool against an etcd in memory, of which each answer may get lost: the
  * transaction done or not, refused, or done late; the claim taken; the lease ended. */
 #include "tests/unit/unit.h"
-#include "tools/vtpmd/store_etcd.h"
+#include "tools/vtpmd/store_etcd_private.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -767,6 +767,112 @@ static void the_lease_ends(void **state)
 	store_put_free(again);
 }
 
+/* etcd had no majority for so long that the lease ended with a put under way, which is there or
+ * not.  Nobody took the vTPM: it goes on. */
+static void go_on_without_owner(bool tells)
+{
+	revision++;
+	drop_pair(find_pair(owner_key));
+	if (!tells) {
+		event_writer = cursor_writer(events, sizeof(events));
+		event_count = 0;
+	}
+	outcome_at = 8;
+	for (int i = 0; i < 200 && !put_ends; i++)
+		turn_for(10);
+	turn_for(500);
+	assert_int_equal(lost, 0);
+	assert_int_equal(foreign, 0);
+	assert_int_equal(put_ends, 1);
+	assert_int_equal(put_rc, 0);
+	assert_int_equal(stored(), 1);
+	assert_non_null(find_pair(owner_key));
+	store_put_free(again);
+	put(2, DONE, DONE, DONE);
+	assert_int_equal(put_rc, 0);
+	assert_int_equal(stored(), 2);
+	assert_int_equal(lost, 0);
+	store_put_free(again);
+}
+
+static void the_lease_ends_with_a_put_that_is_lost(void **state)
+{
+	put(1, LOST, LOST, LOST);
+	go_on_without_owner(true);
+}
+
+static void the_lease_ends_silently_with_a_put_that_is_lost(void **state)
+{
+	put(1, LOST, LOST, LOST);
+	go_on_without_owner(false);
+}
+
+static void the_lease_ends_with_a_put_that_is_done(void **state)
+{
+	put(1, LOST_ANSWER, LOST, LOST);
+	go_on_without_owner(true);
+}
+
+static void the_lease_ends_silently_with_a_put_that_is_done(void **state)
+{
+	put(1, LOST_ANSWER, LOST, LOST);
+	go_on_without_owner(false);
+}
+
+/* The keepalive tells that the lease is gone, before the watch tells of its keys. */
+static void the_lease_is_gone_before_its_keys(void **state)
+{
+	put(1, LOST_ANSWER, LOST, LOST);
+	store_txn_on_lease_lost(NULL);
+	go_on_without_owner(false);
+}
+
+/* The copy of the put that did not count comes behind all that. */
+static void the_lease_ends_with_a_put_that_comes_late(void **state)
+{
+	put(1, LATE, LOST, LOST);
+	go_on_without_owner(true);
+	do_late();
+	turn_for(20);
+	assert_int_equal(stored(), 2);
+	assert_int_equal(lost, 0);
+}
+
+/* Another host took it in that time: what was under way is not done by this one any more. */
+static void the_lease_ends_and_another_takes_it(void **state)
+{
+	put(1, LOST, LOST, LOST);
+	store_txn_on_lease_lost(NULL);
+	take_it(false);
+	outcome_at = 8;
+	turn_for(1700);
+	assert_int_equal(lost, 1);
+	assert_int_equal(put_ends, 1);
+	assert_int_equal(put_rc, -ESTALE);
+	assert_int_equal(stored(), 0);
+	store_put_free(again);
+}
+
+/* Who starts one, or makes one, is told, instead of waiting until etcd has room. */
+static void etcd_is_full_for_a_claim(void **state)
+{
+	struct error e = {.cause = CAUSE_NONE};
+
+	store_release(&s);
+	turn_for(30);
+	claimed = 0;
+	outcomes[7] = FULL;
+	outcome_at = 7;
+	assert_int_equal(store_claim(&s, &e), -EAGAIN);
+	turn_for(30);
+	assert_int_equal(claimed, 1);
+	assert_int_equal(store_claim(&s, &e), -ENOSPC);
+	e = (struct error){.cause = CAUSE_NONE};
+	assert_int_equal(store_claim(&s, &e), -EAGAIN);
+	turn_for(30);
+	assert_int_equal(store_claim(&s, &e), 0);
+}
+
 static void a_claim_of_anothers(void **state)
 {
 	struct error e = {.cause = CAUSE_NONE};
@@ -809,6 +915,14 @@ int main(void)
 		BOTH(the_watch_tells_that_another_has_it),
 		BOTH(for_how_long_it_is_this_hosts),
 		BOTH(the_lease_ends),
+		BOTH(the_lease_ends_with_a_put_that_is_lost),
+		BOTH(the_lease_ends_silently_with_a_put_that_is_lost),
+		BOTH(the_lease_ends_with_a_put_that_is_done),
+		BOTH(the_lease_ends_silently_with_a_put_that_is_done),
+		BOTH(the_lease_is_gone_before_its_keys),
+		BOTH(the_lease_ends_with_a_put_that_comes_late),
+		BOTH(the_lease_ends_and_another_takes_it),
+		BOTH(etcd_is_full_for_a_claim),
 		BOTH(a_claim_of_anothers),
 	};
 

@@ -81,10 +81,19 @@ void anchor_note(struct anchor *a, struct vtpm *v)
 		(void)anchor_known_grow(&a->known, v);
 }
 
-static void note_all(struct anchor *a)
+void anchor_witness(struct anchor *a, struct vtpm *v)
 {
 	if (a->state == ANCHOR_KNOWN)
-		anchor_known_note(&a->known, a->d);
+		(void)!anchor_known_claim(&a->known, v);
+}
+
+static void note_all(struct anchor *a)
+{
+	if (a->state != ANCHOR_KNOWN)
+		return;
+	if (a->d->on_anchoring)
+		a->d->on_anchoring(a->d);
+	anchor_known_note(&a->known, a->d);
 }
 
 /* -- to the TPM -------------------------------------------------------- */

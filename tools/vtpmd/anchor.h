@@ -74,6 +74,9 @@ void anchor_claim(struct anchor *a, struct vtpm *v);
 /* It has a new header, made by an operator: as anchor_claim() when nothing is known of
  * it; but what is known of its state stays. */
 void anchor_recover(struct anchor *a, struct vtpm *v);
+/* Another host of the pool has stored what is newer than what is known: it is known from now on,
+ * and the TPM has it with the next write. */
+void anchor_witness(struct anchor *a, struct vtpm *v);
 /* It is deleted: a copy of its folder will not start. */
 void anchor_forget(struct anchor *a, const struct vtpm *v);
 

@@ -42,6 +42,7 @@ static void drop_control(struct control *c)
 	if (c->settling)
 		waiter_cancel(&c->settling->waiters, &c->waiter);
 	anchor_cancel(c->d->anchor, &c->waiter);
+	waiter_cancel(&c->d->pool.waiters, &c->waiter);
 	trial_cancel(c);
 	move_forget(c);
 	backup_told(c->d, &c->given, "vtpmctl ended before it told of a file");

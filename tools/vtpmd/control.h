@@ -54,6 +54,8 @@ enum control_what {
 	AUDIT_END,
 	AUDIT_ROTATE,
 	MOVE,
+	POOL_ACCEPT,
+	POOL_SHOW,
 	NO_OP
 };
 

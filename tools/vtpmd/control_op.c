@@ -7,6 +7,7 @@
 #include "tools/vtpmd/bind.h"
 #include "tools/vtpmd/cert.h"
 #include "tools/vtpmd/control_backup.h"
+#include "tools/vtpmd/control_pool.h"
 #include "tools/vtpmd/identity.h"
 #include "tools/vtpmd/launch.h"
 #include "tools/vtpmd/log.h"
@@ -711,6 +712,8 @@ static const struct {
 	[AUDIT_END] = {"audit-end", true, op_audit_end},
 	[AUDIT_ROTATE] = {"audit-rotate", true, op_audit_rotate},
 	[MOVE] = {"move", true, op_move},
+	[POOL_SHOW] = {"pool", true, control_op_pool},
+	[POOL_ACCEPT] = {"pool-accept", true, control_op_pool_accept},
 };
 
 static enum control_what parse_op(const char *op)

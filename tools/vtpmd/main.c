@@ -299,7 +299,7 @@ static void end(struct vtpmd *d)
 		d->vtpms = v->next;
 		vtpm_free(v);
 	}
-	store_etcd_end();
+	registry_leave_pool(d);
 	ready_end(d);
 	anchor_free(d->anchor);
 	quote_end(d);
@@ -371,6 +371,7 @@ static int run_loop(struct vtpmd *d)
 	if (rc)
 		return rc;
 	d->on_anchored = vtpm_start_queued;
+	d->on_anchoring = registry_witness_all;
 	rc = anchor_new(d);
 	if (rc) {
 		log_line(
@@ -465,10 +466,9 @@ int main(int argc, char **argv)
 	raise_limit();
 	signal(SIGPIPE, SIG_IGN);
 	if (store_etcd_is(d.store))
-		log_line(
-			LOG_WARNING,
-			"a store in etcd is for trying: a host anchors the vTPMs that it "
-			"runs, not all of the pool's; see docs/pool.md");
+		log_line(LOG_WARNING,
+			 "a store in etcd is for trying: docs/pool.md says what is not "
+			 "promised yet");
 	rc = find_vtpmctl(&d);
 	if (rc) {
 		log_line(LOG_ERR,

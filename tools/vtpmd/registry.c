@@ -9,6 +9,7 @@
 #include "tools/vtpmd/identity.h"
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/move.h"
+#include "tools/vtpmd/store_etcd.h"
 #include "tools/vtpmd/vtpm.h"
 #include "tools/vtpmd/xen.h"
 #include "lib/text.h"
@@ -159,6 +160,8 @@ static int check_new(struct vtpmd *d, const struct registry_new *n, struct error
 				 "A TPM 1.2 has PCRs of SHA-1 alone: leave the PCR banks "
 				 "out.");
 	rc = check_name(d, n->name, e);
+	if (!rc && store_etcd_is(d->store))
+		rc = store_etcd_may(e);
 	if (rc)
 		return rc;
 	rc = config_get(&d->host, d->config, &config, e);
@@ -326,7 +329,10 @@ int registry_remove(struct vtpm *v, struct error *e)
 {
 	int rc = claim_stopped(v, e);
 
-	if (rc)
+	/* -ENOENT: the store has nothing of it, as it could not even be made there */
+	if (rc == -ENOENT)
+		*e = (struct error){.cause = CAUSE_NONE};
+	else if (rc)
 		return rc;
 	rc = v->store.ops->remove(&v->store, v->d->store);
 	if (rc)

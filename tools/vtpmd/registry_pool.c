@@ -3,13 +3,19 @@
 #include "tools/vtpmd/anchor.h"
 #include "tools/vtpmd/crb.h"
 #include "tools/vtpmd/log.h"
+#include "tools/vtpmd/pool_seen.h"
 #include "tools/vtpmd/registry.h"
 #include "tools/vtpmd/store_etcd.h"
+#include "tools/vtpmd/trail.h"
 #include "tools/vtpmd/vtpm.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uuid/uuid.h>
+
+#define SEEN_S	       30 /* what was seen of etcd is noted this often */
+#define ENDING_POLL_US 100000
 
 static struct vtpm *find_uuid(struct vtpmd *d, const uint8_t uuid[16])
 {
@@ -32,10 +38,55 @@ static void drop_foreign(struct vtpm *v)
 	vtpm_free(v);
 }
 
-void registry_witness(struct vtpm *v)
+/* Whether what etcd has is newer than what is known.  A header alone, which another host made
+ * anew, counts when this host knows that it came behind the one that is anchored. */
+static bool is_newer(const struct vtpm *v, uint64_t header, uint64_t permall)
 {
 	const struct anchor_entry *known = anchor_find(v->d->anchor, v);
-	uint64_t seq = 0, known_seq = known ? anchor_entry_seq(known) : 0;
+	uint64_t seq = known ? anchor_entry_seq(known) : 0;
+
+	return permall > seq || (known && permall == seq && v->anchor.seen_header &&
+				 header > v->anchor.seen_header);
+}
+
+static void witness_one(struct vtpm *v)
+{
+	const struct anchor_entry *known = anchor_find(v->d->anchor, v);
+	struct store_etcd_put put;
+	int64_t of = store_etcd_foreign(&v->store, &put);
+
+	if (!of || of == v->anchor.seen || !vtpm_is(v, VTPM_DOWN))
+		return;
+	v->anchor.seen = of;
+	store_know_nothing(&v->store);
+	if (is_newer(v, put.header, put.permall)) {
+		v->anchor.seen_header = put.header;
+		anchor_witness(v->d->anchor, v);
+	} else if (known && put.permall < anchor_entry_seq(known)) {
+		log_about(
+			LOG_ERR, VTPM_ABOUT(v),
+			"another host has put generation %llu into etcd, and generation "
+			"%llu was there: it does not start here",
+			(unsigned long long)put.permall,
+			(unsigned long long)anchor_entry_seq(known));
+	} else if (known && !memcmp(put.hash, known->header, sizeof(put.hash))) {
+		v->anchor.seen_header = put.header;
+	}
+}
+
+void registry_witness_all(struct vtpmd *d)
+{
+	struct vtpm *v;
+
+	if (!store_etcd_is(d->store) || store_etcd_put_back())
+		return;
+	for (v = d->vtpms; v; v = v->next)
+		witness_one(v);
+}
+
+void registry_witness(struct vtpm *v)
+{
+	uint64_t seq = 0;
 	uint8_t *buf;
 	size_t len;
 
@@ -48,7 +99,7 @@ void registry_witness(struct vtpm *v)
 	if (store_object_seq(CHANNEL_OBJECT_PERMALL, buf, len, &seq))
 		seq = 0;
 	free(buf);
-	if (seq > known_seq)
+	if (is_newer(v, 0, seq))
 		anchor_claim(v->d->anchor, v);
 }
 
@@ -64,6 +115,8 @@ static void refresh_foreign(struct vtpm *v)
 	registry_unlink(v);
 	v->meta = m;
 	registry_add(v->d, v);
+	if (!anchor_busy(v->d->anchor))
+		witness_one(v);
 }
 
 void registry_foreign(void *ctx, const uint8_t uuid[16], bool there)
@@ -81,16 +134,138 @@ void registry_foreign(void *ctx, const uint8_t uuid[16], bool there)
 		registry_load_one(d, text);
 }
 
+/* The name behind the last slash. */
+static const char *pool_of(const struct vtpmd *d)
+{
+	return strrchr(d->store, '/') + 1;
+}
+
+static void save_seen(struct vtpmd *d)
+{
+	static struct session_seen saved;
+	static bool failed;
+	struct session_seen seen = store_etcd_seen();
+	int rc;
+
+	if (!seen.cluster_id || !memcmp(&seen, &saved, sizeof(seen)))
+		return;
+	rc = pool_seen_save(d->folder, pool_of(d), &seen);
+	if (!rc)
+		saved = seen;
+	else if (!failed)
+		log_line(LOG_ERR,
+			 "%s/" POOL_SEEN_FILE
+			 " could not be written: %s; see its disk's space and "
+			 "permissions",
+			 d->folder, strerror(-rc));
+	failed = rc != 0;
+}
+
+static void on_seen_tick(evutil_socket_t fd, short what, void *ctx)
+{
+	save_seen(ctx);
+}
+
+static void wake_pool(struct vtpmd *d)
+{
+	struct waiter *w;
+
+	while ((w = d->pool.waiters)) {
+		d->pool.waiters = w->next;
+		w->done(w->ctx, NULL);
+	}
+}
+
+/* Those that ran go on with states that are not there any more: they have ended first. */
+static void on_ending(evutil_socket_t fd, short what, void *ctx)
+{
+	static const struct timeval soon = {.tv_usec = ENDING_POLL_US};
+	struct vtpmd *d = ctx;
+	struct vtpm *v = d->vtpms;
+
+	while (v && vtpm_is(v, VTPM_DOWN))
+		v = v->next;
+	if (v)
+		event_add(d->pool.ending, &soon);
+	else if (store_etcd_put_back())
+		store_etcd_accept();
+}
+
+static void on_accepted(void *ctx)
+{
+	struct audit_event line = {.event = "pool-accept"};
+	struct vtpmd *d = ctx;
+	struct vtpm *v;
+
+	for (v = d->vtpms; v; v = v->next) {
+		store_know_nothing(&v->store);
+		v->anchor.seen = 0;
+		anchor_claim(d->anchor, v);
+	}
+	trail_add(d, &line);
+	save_seen(d);
+	wake_pool(d);
+}
+
+void registry_pool_accept(struct vtpmd *d, struct waiter *w)
+{
+	struct error e = {.cause = CAUSE_NONE};
+
+	if (!store_etcd_is(d->store))
+		error_set(&e, -EINVAL, CAUSE_INTERNAL,
+			  "The store of this vtpmd is a folder, and no pool's: `vtpmctl "
+			  "host anchor --accept` is for that.");
+	else if (!store_etcd_put_back())
+		error_set(&e, -EALREADY, CAUSE_INTERNAL,
+			  "There is nothing to accept: etcd's data are those that this "
+			  "host knew.");
+	if (e.text[0]) {
+		w->done(w->ctx, &e);
+		return;
+	}
+	waiter_add(&d->pool.waiters, w);
+	store_etcd_lose_all();
+	event_active(d->pool.ending, EV_TIMEOUT, 0);
+}
+
 int registry_join_pool(struct vtpmd *d, struct error *e)
 {
-	const struct store_etcd_options o = {.base = d->base,
-					     .url = d->store,
-					     .ca = d->pool.ca,
-					     .cert = d->pool.cert,
-					     .key = d->pool.key,
-					     .ttl = d->pool.ttl,
-					     .on_foreign = registry_foreign,
-					     .ctx = d};
+	static const struct timeval often = {.tv_sec = SEEN_S};
+	struct store_etcd_options o = {.base = d->base,
+				       .url = d->store,
+				       .ca = d->pool.ca,
+				       .cert = d->pool.cert,
+				       .key = d->pool.key,
+				       .ttl = d->pool.ttl,
+				       .on_foreign = registry_foreign,
+				       .on_accepted = on_accepted,
+				       .ctx = d};
+	int rc;
 
-	return store_etcd_is(d->store) ? store_etcd_begin(&o, e) : 0;
+	if (!store_etcd_is(d->store))
+		return 0;
+	rc = strrchr(d->store, '/') ? pool_seen_load(d->folder, pool_of(d), &o.seen, e)
+				    : 0;
+	if (!rc)
+		rc = store_etcd_begin(&o, e);
+	if (rc)
+		return rc;
+	save_seen(d);
+	d->pool.tick = event_new(d->base, -1, EV_PERSIST, on_seen_tick, d);
+	d->pool.ending = evtimer_new(d->base, on_ending, d);
+	return d->pool.tick && d->pool.ending && !event_add(d->pool.tick, &often)
+		       ? 0
+		       : error_set(e, -ENOMEM, CAUSE_INTERNAL, "There is no memory.");
+}
+
+void registry_leave_pool(struct vtpmd *d)
+{
+	if (!store_etcd_is(d->store))
+		return;
+	save_seen(d);
+	if (d->pool.tick)
+		event_free(d->pool.tick);
+	if (d->pool.ending)
+		event_free(d->pool.ending);
+	store_etcd_end();
 }

@@ -96,11 +96,38 @@ static bool is_coming(const struct place *p)
 	return op != NULL;
 }
 
+/* Whether etcd has it, or is about to. */
+static bool is_made(const struct place *p)
+{
+	return p->gen_mod || p->mine || is_coming(p);
+}
+
+bool store_etcd_put_back(void)
+{
+	return store_pool.session && store_pool.session->put_back;
+}
+
+int store_etcd_may(struct error *e)
+{
+	const struct session *s = store_pool.session;
+
+	if (!s || !s->put_back)
+		return 0;
+	return error_set(
+		e, -ESTALE, CAUSE_ROLLED_BACK,
+		"etcd's data are not those that this host knew: revision %lld was seen, and it is "
+		"revision %lld, or another cluster. Bring the newest back and restart vtpmd, or, "
+		"when these are meant, `vtpmctl pool accept --yes` on each host.",
+		(long long)s->seen.revision, (long long)s->found);
+}
+
 static int etcd_claim(struct store *s, struct error *e)
 {
 	struct place *p = place_of(s);
-	int rc;
+	int rc = store_etcd_may(e);
 
+	if (rc)
+		return rc;
 	if (!p)
 		return error_set(
 			e, -ENOENT, CAUSE_STORE,
@@ -118,6 +145,11 @@ static int etcd_claim(struct store *s, struct error *e)
 		return error_set(e, rc, CAUSE_STORE,
 				 "The vTPM could not be claimed in etcd: %s.",
 				 strerror(-rc));
+	if (!is_made(p))
+		return error_set(
+			e, -ENOENT, CAUSE_NO_STATE,
+			"The vTPM was not made in etcd: `vtpmctl delete` it, and "
+			"make it again.");
 	p->user = s;
 	if (p->mine && !is_releasing(p))
 		return 0;
@@ -171,7 +203,9 @@ static int etcd_set(struct store *s, const char *name, const void *buf, size_t l
 
 	if (!p)
 		return -ENOENT;
-	if (is_anothers(p))
+	if (store_pool.session->put_back)
+		return p->mine ? -ESTALE : 0;
+	if (is_anothers(p) || !is_made(p))
 		return 0;
 	if (len + STORE_TXN_KEYS_ROOM > ETCD_REQUEST_MAX)
 		return -EFBIG;
@@ -198,6 +232,8 @@ static int etcd_erase(struct store *s, const char *name, bool whole)
 	if (!p)
 		return -ENOENT;
 	snprintf(prev, sizeof(prev), "%s.prev", name);
+	if (store_pool.session->put_back)
+		return -ESTALE;
 	if (!mirror_get(p, prev) && (!whole || !mirror_get(p, name)))
 		return 0;
 	op = store_txn_add(p, OP_WRITE);
@@ -345,6 +381,62 @@ const char *store_etcd_owner(const struct store *s)
 	return p && p->owner_mod ? p->owner : "";
 }
 
+int64_t store_etcd_foreign(const struct store *s, struct store_etcd_put *put)
+{
+	struct place *p = place_of(s);
+	struct cursor c;
+
+	if (!p || p->mine || p->ops || !p->gen_mod)
+		return 0;
+	c = cursor_reader(p->gen + MIRROR_ID_SIZE, sizeof(p->gen) - MIRROR_ID_SIZE);
+	put->header = cursor_u64(&c);
+	cursor_copy(&c, put->hash, sizeof(put->hash));
+	put->permall = cursor_u64(&c);
+	return cursor_ok(&c) ? p->gen_mod : 0;
+}
+
+void store_etcd_facts(struct store_etcd_facts *f)
+{
+	const struct session *s = store_pool.session;
+
+	*f = (struct store_etcd_facts){
+		.host = s->mirror.host,
+		.member = etcd_is_up(s->etcd) ? etcd_member(s->etcd) : "",
+		.trouble = session_trouble(s),
+		.put_back = s->put_back,
+		.cluster_id = s->seen.cluster_id,
+		.revision = s->seen.revision,
+		.found = s->found,
+		.lease_ms = session_left_ms(s),
+		.hosts = s->mirror.hosts,
+		.host_count = s->mirror.host_count,
+		.members = store_pool.members,
+	};
+}
+
+static void lose_any(void *ctx, struct place *p)
+{
+	if (p->mine || p->ops)
+		store_txn_lose(p);
+}
+
+void store_etcd_lose_all(void)
+{
+	mirror_each(&store_pool.session->mirror, lose_any, NULL);
+}
+
+void store_etcd_accept(void)
+{
+	store_etcd_lose_all();
+	store_pool.accepting = true;
+	session_accept(store_pool.session);
+}
+
+struct session_seen store_etcd_seen(void)
+{
+	return store_pool.session ? store_pool.session->seen : (struct session_seen){0};
+}
+
 /* -- begin and end ------------------------------------------------------------------- */
 
 /* What this host had last, and nobody has since: its stub domain may run. */
@@ -373,7 +465,9 @@ static bool run_until(bool (*is_done)(void), int64_t ms)
 
 static bool is_read(void)
 {
-	return store_pool.session->ready;
+	const struct session *s = store_pool.session;
+
+	return s->ready || (s->put_back && s->synced);
 }
 
 static bool has_no_ops(void)
@@ -389,6 +483,7 @@ int store_etcd_begin(const struct store_etcd_options *o, struct error *e)
 				     .cert = o->cert,
 				     .key = o->key,
 				     .ttl = o->ttl,
+				     .seen = o->seen,
 				     .on_change = store_txn_on_change,
 				     .on_lease_lost = store_txn_on_lease_lost};
 	static const struct timeval often = {.tv_sec = TIDY_S};
@@ -409,7 +504,8 @@ int store_etcd_begin(const struct store_etcd_options *o, struct error *e)
 		return error_set(e, -ETIMEDOUT, CAUSE_STORE,
 				 "The pool cannot be read from etcd: %s.",
 				 session_trouble(store_pool.session));
-	mirror_each(&store_pool.session->mirror, take_own, NULL);
+	if (!store_pool.session->put_back)
+		mirror_each(&store_pool.session->mirror, take_own, NULL);
 	if (!run_until(has_no_ops, STORE_ETCD_WAIT_S * 1000))
 		return error_set(
 			e, -ETIMEDOUT, CAUSE_STORE,
@@ -417,6 +513,14 @@ int store_etcd_begin(const struct store_etcd_options *o, struct error *e)
 			"%s.",
 			session_trouble(store_pool.session));
 	store_pool.loading = false;
+	if (members_new(o->base,
+			&(struct etcd_options){.endpoints =
+						       o->url + strlen(STORE_ETCD_SCHEME),
+					       .ca = o->ca,
+					       .cert = o->cert,
+					       .key = o->key},
+			&store_pool.members, e))
+		return -EINVAL;
 	return event_add(store_pool.tidy, &often)
 		       ? error_set(e, -ENOMEM, CAUSE_INTERNAL, "There is no memory.")
 		       : 0;
@@ -435,6 +539,7 @@ void store_etcd_end(void)
 				store_txn_pop(p);
 	event_free(store_pool.retry);
 	event_free(store_pool.tidy);
+	members_free(store_pool.members);
 	session_free(store_pool.session);
 	store_pool.session = NULL;
 }

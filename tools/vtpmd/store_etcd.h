@@ -22,6 +22,7 @@
 #ifndef VTPMD_STORE_ETCD_H
 #define VTPMD_STORE_ETCD_H
 
+#include "tools/vtpmd/etcd/members.h"
 #include "tools/vtpmd/etcd/session.h"
 #include "tools/vtpmd/store.h"
 
@@ -33,7 +34,10 @@ extern const struct store_ops store_etcd;
 struct store_etcd_options {
 	struct event_base *base;
 	const char *url, *ca, *cert, *key;
-	unsigned int ttl; /* s */
+	unsigned int ttl;	  /* s */
+	struct session_seen seen; /* by an earlier vtpmd */
+	/* etcd's data, which a person accepted, are read. */
+	void (*on_accepted)(void *ctx);
 	/* Another host has made, changed or removed a vTPM. */
 	void (*on_foreign)(void *ctx, const uint8_t uuid[16], bool there);
 	void *ctx;
@@ -46,8 +50,40 @@ bool store_etcd_is(const char *root);
 int __must_check store_etcd_begin(const struct store_etcd_options *o, struct error *e);
 /* Sends what is left, and gives the lease back: at the end, for a second at most. */
 void store_etcd_end(void);
+/* What an operator may want to know of the pool. */
+struct store_etcd_facts {
+	const char *host, *member, *trouble; /* trouble "": it is ready */
+	bool put_back;
+	uint64_t cluster_id;
+	int64_t revision; /* that was seen; put_back: also found, that there is instead */
+	int64_t found;
+	uint32_t lease_ms;
+	const struct mirror_host *hosts; /* whose leases run */
+	size_t host_count;
+	const struct members *members; /* NULL: they are not asked */
+};
+
+void store_etcd_facts(struct store_etcd_facts *f);
 /* Whether this host has claimed it from another one that had it last. */
 bool store_etcd_is_taken_over(const struct store *s);
+/* 0, or why nothing is claimed, made or stored now: etcd's data were put back, and nobody has
+ * accepted that. */
+int __must_check store_etcd_may(struct error *e);
+bool store_etcd_put_back(void);
+/* What was claimed is lost. */
+void store_etcd_lose_all(void);
+/* A person accepts them: they are read anew, and on_accepted() follows.  Nothing is claimed. */
+void store_etcd_accept(void);
+/* What this host has seen of etcd so far. */
+struct session_seen store_etcd_seen(void);
+/* What another host's last put made of a vTPM: the generations, and the header's SHA-256. */
+struct store_etcd_put {
+	uint64_t header, permall;
+	uint8_t hash[32];
+};
+
+/* Returns a number that another put changes; 0: it is this host's own, or nothing is there. */
+int64_t store_etcd_foreign(const struct store *s, struct store_etcd_put *put);
 /* "HOST" that has it now; "": nobody. */
 const char *store_etcd_owner(const struct store *s);
 

@@ -37,12 +37,13 @@ struct place_op {
 /* The pool that this vtpmd is in. */
 extern struct store_pool {
 	struct session *session;
+	struct members *members;
 	struct store_etcd_options o;
 	uint8_t run[16]; /* drawn at the start */
 	struct event *retry, *tidy;
 	size_t ops;
 	int last_rc; /* of a transaction that was refused; 0 since one was done */
-	bool loading;
+	bool loading, accepting;
 } store_pool;
 
 /* Appends a transaction to a vTPM's queue; NULL: no memory. */
@@ -64,6 +65,8 @@ void store_txn_send(struct place *p);
 bool store_txn_was_here(const struct place *p);
 /* Whether it is claimed with a lease that is gone, and not yet with the next one. */
 bool store_txn_is_claiming_again(const struct place *p);
+/* The claim is lost: what waits is told so. */
+void store_txn_lose(struct place *p);
 /* Of struct session_options, and of timers. */
 void store_txn_on_change(void *ctx);
 void store_txn_on_lease_lost(void *ctx);

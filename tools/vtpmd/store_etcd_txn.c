@@ -97,11 +97,11 @@ void store_txn_apply(struct place_op *op)
 }
 
 /* Its claim is another's, or nobody's: what waits is told so, and memory is read again. */
-static void lose_place(struct place *p)
+void store_txn_lose(struct place *p)
 {
 	struct store *s = p->user;
 
-	p->mine = p->taken = p->own_pending = false;
+	p->mine = p->taken = p->own_pending = p->before_pending = false;
 	p->own_rev = 0;
 	p->user = NULL;
 	/* it calls back, and may ask for more, which is refused then */
@@ -280,7 +280,7 @@ static void finish_op(struct place *p, int64_t owner_mod, int64_t gen_mod)
 	enum op_kind kind = op->kind;
 	bool again = op->again;
 
-	p->own_pending = false;
+	p->own_pending = p->before_pending = false;
 	p->round = store_pool.session->mirror.round;
 	/* of one that nobody had, another's may have come before it */
 	if (put || !p->mine)
@@ -297,6 +297,9 @@ static void finish_op(struct place *p, int64_t owner_mod, int64_t gen_mod)
 			       (const uint8_t *)store_pool.session->mirror.host,
 			       strlen(store_pool.session->mirror.host)))
 			store_pool.session->mirror.overflow = true;
+		/* a copy of what was sent before can do nothing any more */
+		for (struct place_op *next = op->next; next; next = next->next)
+			next->sent = false;
 		p->mine = true;
 		p->taken = false;
 		p->owner_mod = owner_mod;
@@ -315,56 +318,121 @@ static void finish_op(struct place *p, int64_t owner_mod, int64_t gen_mod)
 		tell_claim(p, 0);
 }
 
+static void claim_again(struct place *p);
+
+static bool is_of(const struct found *f, const struct place_op *op)
+{
+	return op && op->sent && f->gen_mod && !memcmp(f->id, op->gen, sizeof(f->id));
+}
+
+/* The claim of a place whose lease had ended, while nobody is known to have taken it. */
+static void refuse_again(struct place *p, const struct found *f)
+{
+	struct place_op *op = p->ops;
+	bool ours = f->owner_mod && !strcmp(f->owner, store_pool.session->mirror.host);
+
+	if (is_of(f, op) && ours) {
+		finish_op(p, f->owner_mod, f->gen_mod);
+	} else if (f->owner_mod && !ours) {
+		store_txn_lose(p);
+	} else if (is_of(f, op->next)) {
+		/* what was under way when the lease ended had been done before that */
+		store_txn_pop(p);
+		finish_op(p, p->owner_mod, f->gen_mod);
+		if (p->mine)
+			claim_again(p);
+	} else if (!f->owner_mod && f->gen_mod == op->gen_mod) {
+		p->owner_mod = 0; /* the watch has not told that it went */
+	} else {
+		store_txn_lose(p);
+	}
+}
+
+/* A write of what is claimed. */
+static void refuse_write(struct place *p, const struct found *f)
+{
+	struct place_op *op = p->ops;
+	bool ours = f->owner_mod && !strcmp(f->owner, store_pool.session->mirror.host);
+
+	if (is_of(f, op) && (ours || !f->owner_mod)) {
+		finish_op(p, ours ? f->owner_mod : p->owner_mod, f->gen_mod);
+		if (!ours && p->mine && !store_txn_is_claiming_again(p))
+			claim_again(p);
+	} else if (!f->owner_mod && f->gen_mod == op->gen_mod) {
+		/* the lease ended, and nobody has taken it */
+		claim_again(p);
+	} else {
+		store_txn_lose(p);
+	}
+}
+
+static void refuse_claim(struct place *p, const struct found *f)
+{
+	bool ours = f->owner_mod && !strcmp(f->owner, store_pool.session->mirror.host);
+
+	if (is_of(f, p->ops) && ours) {
+		finish_op(p, f->owner_mod, f->gen_mod);
+	} else if (f->owner_mod && !ours) {
+		p->owner_mod = f->owner_mod;
+		strcpy(p->owner, f->owner);
+		store_txn_pop(p);
+		p->own_pending = false;
+		tell_claim(p, -EBUSY);
+	} else if (!f->gen_mod) {
+		store_txn_pop(p);
+		p->own_pending = false;
+		tell_claim(p, -ENOENT);
+	}
+	/* else the watch will tell, and it is asked for again */
+}
+
 /* The comparison failed. */
 static void refuse_op(struct place *p, const struct found *f)
 {
 	struct place_op *op = p->ops;
 	bool ours = f->owner_mod && !strcmp(f->owner, store_pool.session->mirror.host);
-	bool done = f->gen_mod && !memcmp(f->id, op->gen, sizeof(f->id));
 
-	switch (op->kind) {
-	case OP_RELEASE:
+	if (op->kind == OP_RELEASE || (op->kind == OP_REMOVE && !f->gen_mod))
 		finish_op(p, 0, 0);
-		return;
-	case OP_REMOVE:
-		if (!f->gen_mod)
-			finish_op(p, 0, 0);
-		else
-			lose_place(p);
-		return;
-	case OP_CLAIM:
-		if (done && ours) {
-			finish_op(p, f->owner_mod, f->gen_mod);
-		} else if (op->again) {
-			lose_place(p);
-		} else if (f->owner_mod && !ours) {
-			p->owner_mod = f->owner_mod;
-			strcpy(p->owner, f->owner);
-			store_txn_pop(p);
-			p->own_pending = false;
-			tell_claim(p, -EBUSY);
-		} else if (!f->gen_mod) {
-			store_txn_pop(p);
-			p->own_pending = false;
-			tell_claim(p, -ENOENT);
-		}
-		/* else the watch will tell, and it is asked for again */
-		return;
-	case OP_CREATE:
-	case OP_WRITE:
-		if (done && (ours || !p->mine))
-			finish_op(p, f->owner_mod, f->gen_mod);
-		else if (op->kind == OP_CREATE || p->mine)
-			lose_place(p);
-		else if (f->owner_mod || !f->gen_mod)
-			drop_write(p);
-		return;
-	}
+	else if (op->kind == OP_REMOVE)
+		store_txn_lose(p);
+	else if (op->kind == OP_CLAIM && op->again)
+		refuse_again(p, f);
+	else if (op->kind == OP_CLAIM)
+		refuse_claim(p, f);
+	else if (op->kind == OP_WRITE && p->mine)
+		refuse_write(p, f);
+	else if (is_of(f, op) && (ours || op->kind == OP_WRITE))
+		finish_op(p, f->owner_mod, f->gen_mod);
+	else if (op->kind == OP_CREATE)
+		store_txn_lose(p);
+	else if (f->owner_mod || !f->gen_mod)
+		drop_write(p);
 }
 
 static bool is_refusal(int rc)
 {
 	return rc == -ENOSPC || rc == -EACCES || rc == -EINVAL || rc == -ENOENT;
+}
+
+static bool is_first_claim(const struct place_op *op)
+{
+	return op->kind == OP_CREATE || (op->kind == OP_CLAIM && !op->again);
+}
+
+/* Someone waits for this claim, and is told instead of waiting for an operator of etcd.  What was
+ * asked for behind it is given up as well. */
+static void refuse_coming(struct place *p, int rc)
+{
+	while (p->ops) {
+		struct store_put *put = p->ops->put;
+
+		store_txn_pop(p);
+		if (put)
+			store_put_end(put, rc);
+	}
+	p->own_pending = false;
+	tell_claim(p, rc);
 }
 
 /* A transaction that etcd does not take now. */
@@ -385,6 +453,10 @@ static void delay_op(struct place *p, int rc)
 		store_pool.last_rc = rc;
 	op->not_before =
 		session_now_ms() + (is_refusal(rc) ? 10 : 1) * STORE_TXN_RETRY_MS;
+	if (is_refusal(rc) && rc != -ENOENT && is_first_claim(op)) {
+		refuse_coming(p, rc);
+		return;
+	}
 	if (!put || !is_refusal(rc))
 		return;
 	/* the manager's guest waits, and it comes again */
@@ -473,6 +545,11 @@ void store_txn_send(struct place *p)
 	if (cursor_ok(&c) && !etcd_call(store_pool.session->etcd, ETCD_TXN, buf, c.pos,
 					on_txn, op, &op->call)) {
 		op->sent = true;
+		if (op->again && p->own_pending && op->next && op->next->sent &&
+		    !memcmp(p->own_id, op->next->gen, sizeof(p->own_id))) {
+			memcpy(p->before_id, p->own_id, sizeof(p->before_id));
+			p->before_pending = true;
+		}
 		memcpy(p->own_id, op->gen, sizeof(p->own_id));
 		p->own_pending = true;
 	}
@@ -486,7 +563,7 @@ static void claim_again(struct place *p)
 	struct place_op *op = calloc(1, sizeof(*op)), *first = p->ops;
 
 	if (!op) {
-		lose_place(p);
+		store_txn_lose(p);
 		return;
 	}
 	if (first && first->call) {
@@ -532,11 +609,11 @@ static void look_at_place(void *ctx, struct place *p)
 		p->taken = changed = false;
 	if (p->mine && p->taken) {
 		if (p->owner_mod || changed)
-			lose_place(p);
+			store_txn_lose(p);
 		else if (!store_txn_is_claiming_again(p))
 			claim_again(p);
 	} else if (changed && p->mine) {
-		lose_place(p);
+		store_txn_lose(p);
 	}
 	if (changed && !store_pool.loading && store_pool.o.on_foreign)
 		store_pool.o.on_foreign(store_pool.o.ctx, p->uuid,
@@ -548,6 +625,11 @@ void store_txn_on_change(void *ctx)
 {
 	if (!store_pool.session)
 		return;
+	if (store_pool.accepting && store_pool.session->ready) {
+		store_pool.accepting = false;
+		mirror_each(&store_pool.session->mirror, look_at_place, NULL);
+		store_pool.o.on_accepted(store_pool.o.ctx);
+	}
 	mirror_each(&store_pool.session->mirror, look_at_place, NULL);
 	mirror_sweep(&store_pool.session->mirror);
 }

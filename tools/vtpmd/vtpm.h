@@ -212,6 +212,10 @@ struct vtpm_anchor {
 	bool unused;		    /* nothing was put in that epoch: as good as ... */
 	struct anchor_entry before; /* ... what was known before it */
 	struct waiter waiter;	    /* for the last header */
+	/* of a pool: the put of another host that was seen, and the header's generation that
+	 * belongs to what is anchored; 0: not known */
+	int64_t seen;
+	uint64_t seen_header;
 };
 
 enum vtpm_rekey_asked { REKEY_NOTHING, REKEY_SLOTS, REKEY_DEEP };

@@ -376,7 +376,9 @@ static void on_settle(evutil_socket_t fd, short what, void *ctx)
 
 	vtpm_start_queued(v->d);
 	/* what they are told is to be true when this host loses power */
-	if (v->waiters && vtpm_is(v, VTPM_SETTLED) && !store_is_settled(&v->store)) {
+	/* who is told of a failure need not wait until that is durable, as it may be the store's */
+	if (v->waiters && vtpm_is(v, VTPM_SETTLED) && v->state != VTPM_FAILED &&
+	    !store_is_settled(&v->store)) {
 		event_add(v->settle, &soon);
 		return;
 	}

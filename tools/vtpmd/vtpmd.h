@@ -18,6 +18,7 @@
 #include "tools/vtpmd/config.h"
 
 struct ask;
+struct waiter;
 struct xen;
 struct vtpm;
 struct anchor;
@@ -32,6 +33,9 @@ struct vtpmd {
 	struct {
 		const char *ca, *cert, *key; /* PEM files, for etcd */
 		unsigned int ttl;	     /* s, of the host's lease; 0: as usual */
+		struct waiter *waiters;	     /* for accepted data of etcd */
+		struct event *tick;	     /* what was seen of etcd is noted */
+		struct event *ending;	     /* until no vTPM runs */
 	} pool;
 	const char *config;	   /* host.json ... */
 	struct config_file host;   /* ... as it was read last */
@@ -61,6 +65,8 @@ struct vtpmd {
 	struct ask *asks;   /* who wait for managers' answers */
 	/* The host's TPM has what starts wait for. */
 	void (*on_anchored)(struct vtpmd *d);
+	/* The anchor's table is about to be written: what other hosts did belongs in it. */
+	void (*on_anchoring)(struct vtpmd *d);
 	unsigned int autostart, autostarted, autostart_failed; /* of this start */
 	struct event *not_ready; /* until they have settled: ready.h */
 	bool ready;

@@ -150,14 +150,20 @@ static void apply_owner(struct mirror *m, struct place *p, const struct proto_kv
 	p->owner_mod = kv->deleted ? 0 : kv->mod_revision;
 }
 
+/* Whether it is of a transaction of ours whose answer has not come. */
+static bool is_own(const struct place *p, const uint8_t id[MIRROR_ID_SIZE])
+{
+	return (p->own_pending && !memcmp(id, p->own_id, MIRROR_ID_SIZE)) ||
+	       (p->before_pending && !memcmp(id, p->before_id, MIRROR_ID_SIZE));
+}
+
 static void apply_gen(struct place *p, const struct proto_kv *kv)
 {
 	bool whole = kv->value_len == MIRROR_GEN_SIZE && !kv->deleted;
 
 	if (kv->mod_revision <= p->own_rev || kv->mod_revision == p->gen_mod)
 		return;
-	/* what we sent is done, though its answer has not come */
-	if (whole && p->own_pending && !memcmp(kv->value, p->own_id, MIRROR_ID_SIZE)) {
+	if (whole && is_own(p, kv->value)) {
 		p->own_rev = kv->mod_revision;
 		return;
 	}
@@ -168,6 +174,35 @@ static void apply_gen(struct place *p, const struct proto_kv *kv)
 		memcpy(p->gen, kv->value, sizeof(p->gen));
 }
 
+/* Whether it is PREFIX/alive/HOST, which it takes in then. */
+static bool apply_alive(struct mirror *m, const struct proto_kv *kv)
+{
+	size_t at = strlen(m->prefix), n, i;
+	struct mirror_host *h;
+
+	if (kv->key_len <= at + 6 || memcmp(kv->key, m->prefix, at) ||
+	    memcmp(kv->key + at, "alive/", 6))
+		return false;
+	n = kv->key_len - at - 6;
+	for (i = 0; i < m->host_count; i++)
+		if (strlen(m->hosts[i].name) == n &&
+		    !memcmp(m->hosts[i].name, kv->key + at + 6, n))
+			break;
+	h = &m->hosts[i];
+	if (kv->deleted && i < m->host_count) {
+		*h = m->hosts[--m->host_count];
+	} else if (!kv->deleted && n < MIRROR_HOST_MAX && i < MIRROR_HOSTS_MAX) {
+		m->host_count += i == m->host_count;
+		*h = (struct mirror_host){.mod = kv->mod_revision, .round = m->round};
+		for (i = 0; i < n; i++)
+			h->name[i] = (char)(kv->key[at + 6 + i] > ' ' &&
+							    kv->key[at + 6 + i] < 127
+						    ? kv->key[at + 6 + i]
+						    : '?');
+	}
+	return true;
+}
+
 void mirror_apply(struct mirror *m, const struct proto_kv *kv)
 {
 	struct mirror_value *v;
@@ -175,7 +210,7 @@ void mirror_apply(struct mirror *m, const struct proto_kv *kv)
 	uint8_t uuid[16];
 	struct place *p;
 
-	if (!parse_key(m, kv, uuid, name))
+	if (apply_alive(m, kv) || !parse_key(m, kv, uuid, name))
 		return;
 	p = kv->deleted ? mirror_find(m, uuid) : mirror_place(m, uuid);
 	if (!p) {
@@ -230,6 +265,26 @@ static void end_place(void *ctx, struct place *p)
 void mirror_end(struct mirror *m)
 {
 	mirror_each(m, end_place, m);
+	for (size_t i = 0; i < m->host_count;)
+		if (m->hosts[i].round != m->round)
+			m->hosts[i] = m->hosts[--m->host_count];
+		else
+			i++;
+}
+
+static void forget_place(void *ctx, struct place *p)
+{
+	while (p->values)
+		drop_value(ctx, p, p->values);
+	p->owner_mod = p->gen_mod = p->own_rev = 0;
+	p->mine = p->taken = p->own_pending = p->before_pending = false;
+	p->owner[0] = '\0';
+	p->changed = true;
+}
+
+void mirror_forget(struct mirror *m)
+{
+	mirror_each(m, forget_place, m);
 }
 
 void mirror_each(struct mirror *m, void (*each)(void *ctx, struct place *p), void *ctx)

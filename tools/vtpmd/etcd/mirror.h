@@ -49,9 +49,12 @@ struct place {
 	int64_t own_rev;		/* of our last transaction that was seen */
 	uint8_t own_id[MIRROR_ID_SIZE]; /* of our last one, which may be under way */
 	bool own_pending;		/* the same, and it was not seen yet */
-	bool mine;			/* owner is this host's, by this vtpmd */
-	bool changed;			/* by another, and not told yet */
-	bool taken;			/* mine, and the owner went or is another */
+	/* Of the write behind which the place is claimed again, when that was not seen yet. */
+	uint8_t before_id[MIRROR_ID_SIZE];
+	bool before_pending;
+	bool mine;    /* owner is this host's, by this vtpmd */
+	bool changed; /* by another, and not told yet */
+	bool taken;   /* mine, and the owner went or is another */
 	unsigned int round;
 	struct place_op *ops; /* of store_etcd.c */
 	void *user;	      /* the struct store that claimed it */
@@ -61,7 +64,18 @@ struct place {
 	int64_t claimed_ms;
 };
 
+#define MIRROR_HOSTS_MAX 256
+
+/* A host whose lease runs. */
+struct mirror_host {
+	char name[MIRROR_HOST_MAX];
+	int64_t mod;
+	unsigned int round;
+};
+
 struct mirror {
+	struct mirror_host hosts[MIRROR_HOSTS_MAX];
+	size_t host_count;
 	char prefix[128]; /* with a slash at its end */
 	char host[MIRROR_HOST_MAX];
 	struct place *places[4096];
@@ -83,6 +97,8 @@ void mirror_apply(struct mirror *m, const struct proto_kv *kv);
 /* A snapshot: what mirror_apply() does not get until the end is gone. */
 void mirror_begin(struct mirror *m);
 void mirror_end(struct mirror *m);
+/* All places are read anew, whatever was known of them: none is this host's any more. */
+void mirror_forget(struct mirror *m);
 /* Frees places without anything. */
 void mirror_sweep(struct mirror *m);
 void mirror_each(struct mirror *m, void (*each)(void *ctx, struct place *p), void *ctx);

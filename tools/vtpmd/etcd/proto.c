@@ -336,6 +336,59 @@ int proto_lease_reply(const uint8_t *buf, size_t len, struct proto_reply *r)
 	return cursor_ok(&c) && r->ttl >= 0 ? 0 : -EBADMSG;
 }
 
+/* A text of a member's, of signs that can be shown; appended, as far as there is room. */
+static void append_text(char *out, size_t room, const struct proto_field *f)
+{
+	size_t at = strlen(out), i;
+
+	if (at && at + 3 < room) {
+		strcpy(out + at, "; ");
+		at += 2;
+	}
+	for (i = 0; i < f->len && at + 1 < room; i++)
+		if (f->bytes[i] >= ' ' && f->bytes[i] < 127)
+			out[at++] = (char)f->bytes[i];
+	out[at] = '\0';
+}
+
+static bool read_status_header(const struct proto_field *f, struct proto_status *s)
+{
+	struct cursor c = within(f);
+	struct proto_field in;
+
+	while (proto_next(&c, &in))
+		if (in.number == 2)
+			s->member = in.value;
+	return cursor_ok(&c) && read_header(f, &s->header);
+}
+
+int proto_status_reply(const uint8_t *buf, size_t len, struct proto_status *s)
+{
+	struct cursor c = cursor_reader(buf, len);
+	struct proto_field f;
+
+	*s = (struct proto_status){0};
+	while (proto_next(&c, &f)) {
+		if ((f.number == 2 || f.number == 8) && f.wire != PROTO_BYTES)
+			return -EBADMSG;
+		if (f.number == 1 && !read_status_header(&f, s))
+			return -EBADMSG;
+		if (f.number == 2)
+			append_text(s->version, sizeof(s->version), &f);
+		else if (f.number == 3)
+			s->size = f.value;
+		else if (f.number == 4)
+			s->leader = f.value;
+		else if (f.number == 8)
+			append_text(s->errors, sizeof(s->errors), &f);
+		else if (f.number == 9)
+			s->used = f.value;
+		else if (f.number == 12)
+			s->quota = f.value;
+	}
+	return cursor_ok(&c) && s->header.cluster_id ? 0 : -EBADMSG;
+}
+
 static bool read_event(const struct proto_field *f, proto_each *each, void *ctx)
 {
 	struct cursor c = within(f);

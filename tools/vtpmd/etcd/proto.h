@@ -73,6 +73,19 @@ int __must_check proto_lease_reply(const uint8_t *buf, size_t len, struct proto_
 int __must_check proto_watch_reply(const uint8_t *buf, size_t len, struct proto_reply *r,
 				   proto_each *each, void *ctx);
 
+/* etcdserverpb.StatusResponse, of one member. */
+struct proto_status {
+	struct proto_header header;
+	uint64_t member, leader; /* ids; leader 0: it knows of none */
+	uint64_t size, used; /* bytes of its data base, and of those that are in use */
+	uint64_t quota;	     /* 0: it does not tell, as before etcd 3.6 */
+	char version[32];
+	char errors[160]; /* alarms, as text; "": none */
+};
+
+int __must_check proto_status_reply(const uint8_t *buf, size_t len,
+				    struct proto_status *s);
+
 /* A range of keys: those that begin with prefix, after `after` unless that is "", at most
  * limit; as they were at revision (0: now). */
 void proto_range(struct cursor *c, const char *prefix, const char *after, int64_t limit,

@@ -42,7 +42,7 @@ uint32_t session_left_ms(const struct session *s)
 const char *session_trouble(const struct session *s)
 {
 	if (s->put_back)
-		return "its data are older than they were";
+		return "its data were put back, or it is another cluster";
 	if (s->mirror.overflow)
 		return "there is more in the pool than this host can keep";
 	if (!etcd_is_up(s->etcd))
@@ -54,16 +54,19 @@ bool session_accepts(struct session *s, const struct proto_header *h)
 {
 	if (s->put_back)
 		return false;
-	if (!s->cluster_id)
-		s->cluster_id = h->cluster_id;
-	if (h->cluster_id == s->cluster_id && h->revision >= 0)
+	if (!s->seen.cluster_id)
+		s->seen.cluster_id = h->cluster_id;
+	if (h->cluster_id == s->seen.cluster_id && h->revision >= 0) {
+		if (h->revision > s->seen.revision)
+			s->seen.revision = h->revision;
 		return true;
+	}
 	s->put_back = true;
-	log_line(
-		LOG_ERR,
-		"etcd at %s is another cluster than it was: nothing is stored; when that "
-		"is meant, restart vtpmd",
-		etcd_member(s->etcd));
+	s->found = h->revision;
+	log_line(LOG_ERR,
+		 "etcd at %s is another cluster than it was: nothing is stored until the "
+		 "first one is there again, or `vtpmctl pool accept --yes`",
+		 etcd_member(s->etcd));
 	return false;
 }
 
@@ -229,7 +232,7 @@ static void on_page(void *ctx, int rc, const uint8_t *buf, size_t len)
 			"the pool",
 			s->mirror.prefix);
 	if (rc || proto_range_reply(buf, len, &r, NULL, NULL) ||
-	    !session_accepts(s, &r.header)) {
+	    (!s->put_back && !session_accepts(s, &r.header))) {
 		/* compacted: from its begin, as it is now */
 		s->after[0] = '\0';
 		ask_again(s);
@@ -251,12 +254,10 @@ static void want_page(struct session *s)
 {
 	uint8_t buf[2 * PROTO_KEY_MAX + SMALL];
 	struct cursor c = cursor_writer(buf, sizeof(buf));
-	char prefix[sizeof(s->mirror.prefix) + 2];
 
 	if (!s->after[0])
 		s->snapshot_rev = 0;
-	snprintf(prefix, sizeof(prefix), "%sv/", s->mirror.prefix);
-	proto_range(&c, prefix, s->after, PAGE, s->snapshot_rev);
+	proto_range(&c, s->mirror.prefix, s->after, PAGE, s->snapshot_rev);
 	ask(s, ETCD_RANGE, &c, on_page);
 }
 
@@ -307,20 +308,24 @@ static void on_checked(void *ctx, int rc, const uint8_t *buf, size_t len)
 	struct proto_reply r;
 
 	s->asking = false;
-	if (rc || proto_range_reply(buf, len, &r, NULL, NULL) ||
-	    !session_accepts(s, &r.header)) {
+	if (rc || proto_range_reply(buf, len, &r, NULL, NULL)) {
 		ask_again(s);
 		return;
 	}
-	s->checked = r.header.revision >= s->rev;
-	if (!s->checked) {
+	s->checked = r.header.revision >= s->seen.revision;
+	if (!s->checked &&
+	    (!s->seen.cluster_id || r.header.cluster_id == s->seen.cluster_id)) {
 		s->put_back = true;
+		s->found = r.header.revision;
 		log_line(
 			LOG_ERR,
-			"etcd at %s has older data than it had: nothing is stored; find out "
-			"who put them back, and restart vtpmd when that is meant",
-			etcd_member(s->etcd));
+			"etcd at %s has older data than it had, revision %lld and not %lld: "
+			"nothing is stored until the newest are put back and vtpmd is "
+			"restarted, or `vtpmctl pool accept --yes`",
+			etcd_member(s->etcd), (long long)s->found,
+			(long long)s->seen.revision);
 	}
+	s->checked = session_accepts(s, &r.header);
 	advance(s);
 }
 
@@ -337,12 +342,21 @@ static void want_watch(struct session *s)
 {
 	uint8_t buf[2 * PROTO_KEY_MAX + SMALL];
 	struct cursor c = cursor_writer(buf, sizeof(buf));
-	char prefix[sizeof(s->mirror.prefix) + 2];
 
-	snprintf(prefix, sizeof(prefix), "%sv/", s->mirror.prefix);
-	proto_watch(&c, prefix, s->rev + 1);
+	proto_watch(&c, s->mirror.prefix, s->rev + 1);
 	if (!cursor_ok(&c) || etcd_watch(s->etcd, buf, c.pos, on_watched, s, &s->watch))
 		ask_again(s);
+}
+
+void session_accept(struct session *s)
+{
+	log_line(LOG_NOTICE, "etcd's data are accepted as they are");
+	s->put_back = s->checked = false;
+	s->seen = (struct session_seen){0};
+	s->rev = 0;
+	s->lease = 0;
+	mirror_forget(&s->mirror);
+	session_resync(s);
 }
 
 void session_resync(struct session *s)
@@ -359,14 +373,19 @@ void session_resync(struct session *s)
 /* What is next on the way to "ready". */
 static void advance(struct session *s)
 {
-	if (!etcd_is_up(s->etcd) || s->asking || s->put_back || s->mirror.overflow)
+	if (!etcd_is_up(s->etcd) || s->asking || s->mirror.overflow)
 		return;
-	if (!s->lease)
+	if (s->put_back) {
+		if (!s->synced)
+			want_page(s);
+		return;
+	}
+	if (!s->checked)
+		want_check(s);
+	else if (!s->lease)
 		want_lease(s);
 	else if (!s->synced)
 		want_page(s);
-	else if (!s->checked)
-		want_check(s);
 	else if (!s->watch)
 		want_watch(s);
 	else if (!s->ready) {
@@ -440,6 +459,7 @@ int session_new(const struct session_options *o, struct session **out, struct er
 	s->o = *o;
 	if (!s->o.ttl)
 		s->o.ttl = SESSION_TTL_S;
+	s->seen = o->seen;
 	rc = read_url(s, o->url, e);
 	if (!rc)
 		rc = etcd_new(o->base, &to, &s->etcd, e);

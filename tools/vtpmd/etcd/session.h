@@ -2,7 +2,11 @@
 /*
  * A host in a pool: its connection to etcd, its lease, and its mirror of the pool.
  *
- *   link up -> lease (granted, and shown at alive/HOST) -> snapshot -> watch -> ready
+ *   link up -> check -> lease (granted, and shown at alive/HOST) -> snapshot -> watch -> ready
+ *
+ * The check is a read that a majority stands for: its revision is not below any that this host has
+ * seen, unless etcd's data were put back, or it is another cluster.  Then the pool is read at
+ * most, and nothing is claimed or stored, until session_accept().
  *
  * A link that breaks ends "ready"; the lease and the mirror stay, and the watch goes on
  * behind what was seen.  The lease is this host's word that it runs: session_valid() until a
@@ -21,12 +25,19 @@
 #define SESSION_TTL_MIN_S 3
 #define SESSION_TTL_MAX_S 300
 
+/* How far etcd's data were, and of which cluster, when this host last heard of them. */
+struct session_seen {
+	uint64_t cluster_id; /* 0: it never did */
+	int64_t revision;
+};
+
 struct session_options {
 	struct event_base *base;
 	const char *url; /* etcd://HOST:PORT,.../POOL */
 	const char *ca, *cert,
-		*key;	  /* PEM files; the host's name is the certificate's CN */
-	unsigned int ttl; /* s; 0: SESSION_TTL_S */
+		*key;		  /* PEM files; the host's name is the certificate's CN */
+	unsigned int ttl;	  /* s; 0: SESSION_TTL_S */
+	struct session_seen seen; /* by an earlier vtpmd */
 	/* Something in the mirror has changed, or the session is ready (again). */
 	void (*on_change)(void *ctx);
 	/* etcd has ended the lease: what was claimed with it is nobody's. */
@@ -41,8 +52,9 @@ struct session {
 	int64_t lease; /* 0: none */
 	int64_t renewed_ms, renew_sent_ms;
 	bool renewing;
-	uint64_t cluster_id;
-	int64_t rev; /* up to which the mirror is complete */
+	struct session_seen seen;
+	int64_t found; /* put_back: the revision that etcd had instead */
+	int64_t rev;   /* up to which the mirror is complete */
 	char after[PROTO_KEY_MAX];
 	int64_t snapshot_rev;
 	bool synced, checked, ready, asking;
@@ -67,6 +79,9 @@ const char *session_trouble(const struct session *s);
 /* Has a look at an answer's header: false, and nothing of it counts, when it is of a
  * cluster or of data that were put back. */
 bool session_accepts(struct session *s, const struct proto_header *h);
+/* A person says that etcd's data as they are count: they are read anew as a whole, and nothing is
+ * this host's then. */
+void session_accept(struct session *s);
 /* The mirror is read again as a whole. */
 void session_resync(struct session *s);
 int64_t session_now_ms(void);

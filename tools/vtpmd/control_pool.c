@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/vtpmd/control_pool.h"
+#include "tools/vtpmd/anchor.h"
+#include "tools/vtpmd/registry_pool.h"
+
+#include "tools/vtpmd/store_etcd.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+static json_t *show_member(const struct member *m)
+{
+	const struct proto_status *s = &m->status;
+
+	if (!m->known)
+		return json_pack("{s:s, s:b, s:s}", "address", m->name, "up", 0, "error",
+				 m->trouble);
+	return json_pack("{s:s, s:b, s:s, s:b, s:b, s:I, s:I, s:I, s:s}", "address",
+			 m->name, "up", 1, "version", s->version, "leads",
+			 s->leader == s->member, "leader", s->leader != 0, "size",
+			 (json_int_t)s->size, "used", (json_int_t)s->used, "quota",
+			 (json_int_t)(s->quota ? s->quota : MEMBERS_QUOTA), "alarms",
+			 s->errors);
+}
+
+static json_t *show_members(const struct members *all)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < members_count(all); i++)
+		json_array_append_new(array, show_member(members_at(all, i)));
+	return array;
+}
+
+/* Those whose leases run, with the vTPMs that each has. */
+static json_t *show_hosts(const struct vtpmd *d, const struct store_etcd_facts *f)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < f->host_count; i++) {
+		json_int_t n = 0;
+
+		for (struct vtpm *v = d->vtpms; v; v = v->next)
+			n += !strcmp(store_etcd_owner(&v->store), f->hosts[i].name);
+		json_array_append_new(array, json_pack("{s:s, s:I}", "name",
+						       f->hosts[i].name, "vtpms", n));
+	}
+	return array;
+}
+
+static json_t *show_pool(const struct vtpmd *d)
+{
+	struct store_etcd_facts f;
+	char id[17];
+
+	store_etcd_facts(&f);
+	snprintf(id, sizeof(id), "%016" PRIx64, f.cluster_id);
+	return json_pack("{s:b, s:s, s:s, s:s, s:s, s:b, s:s, s:I, s:o, s:I, s:o, s:o}",
+			 "ok", 1, "pool", strrchr(d->store, '/') + 1, "host", f.host,
+			 "member", f.member, "trouble", f.trouble, "put_back", f.put_back,
+			 "cluster_id", id, "revision", (json_int_t)f.revision, "found",
+			 f.put_back ? json_integer(f.found) : json_null(), "lease_ms",
+			 (json_int_t)f.lease_ms, "hosts", show_hosts(d, &f), "members",
+			 show_members(f.members));
+}
+
+void control_op_pool(struct control *c, struct vtpm *none, const json_t *request)
+{
+	if (store_etcd_is(c->d->store))
+		control_answer_with(c, show_pool(c->d));
+	else
+		control_answer_word(c, "not-configured",
+				    "The store of this vtpmd is a folder, and no pool's: "
+				    "see vtpmd(8), --store.");
+}
+
+static void on_pool_anchored(void *ctx, const struct error *e)
+{
+	struct control *c = ctx;
+
+	if (e)
+		control_answer_refuse(c, -EIO, e);
+	else
+		control_answer_with(c, json_pack("{s:b}", "ok", 1));
+}
+
+static void on_pool_accepted(void *ctx, const struct error *e)
+{
+	struct control *c = ctx;
+
+	if (e) {
+		control_answer_refuse(c, -EIO, e);
+		return;
+	}
+	c->waiter = (struct waiter){.done = on_pool_anchored, .ctx = c};
+	anchor_wait(c->d->anchor, &c->waiter);
+}
+
+void control_op_pool_accept(struct control *c, struct vtpm *none, const json_t *request)
+{
+	c->waiter = (struct waiter){.done = on_pool_accepted, .ctx = c};
+	registry_pool_accept(c->d, &c->waiter);
+}
