@@ -35,6 +35,7 @@ static const struct vtpmctl_command commands[] = {
 	{"cert", "a vTPM's certificates: issue, install, show, export; csr: for a CA",
 	 cert_main},
 	{"peer", NULL, peer_main},
+	{"pool", NULL, pool_main},
 	{"migrate", NULL, migrate_main},
 	{"migrate-receive", NULL, migrate_receive_main},
 	{"migrate-pipe", NULL, migrate_pipe_main},

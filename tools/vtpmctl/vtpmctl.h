@@ -50,6 +50,7 @@ int rename_main(int argc, char **argv);
 int doctor_main(int argc, char **argv);
 int audit_main(int argc, char **argv);
 int peer_main(int argc, char **argv);
+int pool_main(int argc, char **argv);
 int peer_self_main(int argc, char **argv);
 int migrate_main(int argc, char **argv);
 int migrate_receive_main(int argc, char **argv);

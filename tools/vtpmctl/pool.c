@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* vtpmctl pool: the hosts that share a store in etcd, and what that is like. */
+#include "tools/vtpmctl/args.h"
+#include "tools/vtpmctl/client.h"
+#include "tools/vtpmctl/file.h"
+#include "tools/vtpmctl/table.h"
+#include "tools/vtpmctl/vtpmctl.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct pool_args {
+	const char *socket;
+	bool json, yes;
+};
+
+static const struct args_option show_options[] = {
+	OPTION_FLAG("json", struct pool_args, json, "as a JSON object"),
+	CLIENT_SOCKET_OPTION(struct pool_args),
+};
+
+static const struct args_command show_command = {
+	.usage = "pool show [OPTIONS]",
+	.about =
+		"Tells what this host sees of its pool: etcd's members and how full they are, the\n"
+		"hosts whose leases run, and how far etcd's data were seen.\n",
+	.options = show_options,
+	.option_count = ARRAY_SIZE(show_options),
+};
+
+static const struct args_option accept_options[] = {
+	OPTION_FLAG("yes", struct pool_args, yes,
+		    "that etcd's data as they are now are meant"),
+	CLIENT_SOCKET_OPTION(struct pool_args),
+};
+
+static const struct args_command accept_command = {
+	.usage = "pool accept --yes [OPTIONS]",
+	.about =
+		"Has this host take etcd's data as they are, though it knew newer ones, or\n"
+		"another cluster: after etcd was restored from a backup.  What was written\n"
+		"since then is lost; vTPMs that run here are ended.  For each host of the pool.\n",
+	.options = accept_options,
+	.option_count = ARRAY_SIZE(accept_options),
+};
+
+static json_int_t get_number(const json_t *object, const char *key)
+{
+	return json_integer_value(json_object_get(object, key));
+}
+
+static void print_members(const json_t *members)
+{
+	const json_t *m;
+	size_t i;
+
+	json_array_foreach(members, i, m)
+	{
+		char size[TABLE_CELL], quota[TABLE_CELL];
+
+		if (!json_is_true(json_object_get(m, "up"))) {
+			printf("member      %s: %s\n", client_text(m, "address"),
+			       client_text(m, "error"));
+			continue;
+		}
+		table_count((double)get_number(m, "size"), size);
+		table_count((double)get_number(m, "quota"), quota);
+		printf("member      %s: etcd %s, %s of %s bytes%s%s%s\n",
+		       client_text(m, "address"), client_text(m, "version"), size, quota,
+		       json_is_true(json_object_get(m, "leads")) ? ", leads" : "",
+		       client_text(m, "alarms")[0] ? ", ALARM: " : "",
+		       client_text(m, "alarms"));
+	}
+}
+
+static void print_pool_state(const json_t *p)
+{
+	const json_t *h;
+	size_t i;
+
+	printf("pool        %s\n", client_text(p, "pool"));
+	printf("this host   %s\n", client_text(p, "host"));
+	if (json_is_true(json_object_get(p, "put_back")))
+		printf("state       PUT BACK: revision %lld was seen, and it is %lld now, or "
+		       "another cluster; bring the newest back, or `vtpmctl pool accept "
+		       "--yes`\n",
+		       (long long)get_number(p, "revision"),
+		       (long long)get_number(p, "found"));
+	else if (client_text(p, "trouble")[0])
+		printf("state       not ready: %s\n", client_text(p, "trouble"));
+	else
+		printf("state       ready, at %s\n", client_text(p, "member"));
+	printf("cluster     %s\n", client_text(p, "cluster_id"));
+	printf("revision    %lld\n", (long long)get_number(p, "revision"));
+	printf("lease       %.1f s\n", (double)get_number(p, "lease_ms") / 1000);
+	print_members(json_object_get(p, "members"));
+	json_array_foreach(json_object_get(p, "hosts"), i, h)
+		printf("host        %s: %lld vTPMs\n", client_text(h, "name"),
+		       (long long)get_number(h, "vtpms"));
+}
+
+static int pool_show_main(int argc, char **argv)
+{
+	struct pool_args a = {.socket = CLIENT_SOCKET};
+	json_t *reply;
+	int status;
+
+	args_parse_or_exit(&show_command, argc, argv, &a);
+	status = client_call(a.socket, client_request("pool", NULL), &reply);
+	if (status)
+		return status;
+	if (a.json) {
+		json_object_del(reply, "ok");
+		json_dumpf(reply, stdout, JSON_INDENT(2));
+		putchar('\n');
+	} else {
+		print_pool_state(reply);
+	}
+	json_decref(reply);
+	return fflush(stdout) ? VTPMCTL_FAILED : VTPMCTL_OK;
+}
+
+static int pool_accept_main(int argc, char **argv)
+{
+	struct pool_args a = {.socket = CLIENT_SOCKET};
+	json_t *reply;
+	int status;
+
+	args_parse_or_exit(&accept_command, argc, argv, &a);
+	if (!a.yes) {
+		fprintf(stderr, "vtpmctl: what was written since these data is lost: "
+				"--yes says that they are meant\n");
+		return VTPMCTL_USAGE;
+	}
+	status = client_call(a.socket, client_request("pool-accept", NULL), &reply);
+	if (!status)
+		json_decref(reply);
+	return status;
+}
+
+int pool_main(int argc, char **argv)
+{
+	static const struct vtpmctl_command commands[] = {
+		{"accept", "take etcd's data as they are, after a restore of etcd",
+		 pool_accept_main},
+		{"show", "members of etcd, hosts, leases, how far etcd's data are",
+		 pool_show_main},
+	};
+
+	return group_main("pool", commands, ARRAY_SIZE(commands), argc, argv);
+}
