@@ -5,7 +5,7 @@
  * peer` writes it; managers get it as CONFIG_POOL.  Big-endian; B is u16 length | bytes.
  *
  *   B "xen-vtpm pool 1"
- *   u64 number               grows with each list
+ *   u64 number               grows with each list; ms since 1970, unless that is not more
  *   u8 n | n * image         what a manager there may be started from
  *     B SHA-256 of the stub domain's kernel; empty: a process of domain 0
  *     B SHA-256 of the manager

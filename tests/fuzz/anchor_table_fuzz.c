@@ -15,8 +15,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (anchor_table_decode(&t, data, size))
 		return 0;
-	/* what parses is what would have been written, and all of it is found */
-	if (anchor_table_encode(&t, again) != size || memcmp(again, data, size))
+	/* what parses is what would have been written, but for an old version, which is written
+	 * as a new one; and all of it is found */
+	if (data[9] == 5 &&
+	    (anchor_table_encode(&t, again) != size || memcmp(again, data, size)))
 		abort();
 	for (i = 0; i < t.count; i++)
 		if (anchor_table_find(&t, t.entries[i].uuid) != &t.entries[i])

@@ -2,6 +2,7 @@
 # Two hosts with TPMs, vtpmds, managers and certificates, for tests/host/migrate*: sourced in their folder, behind common.bash.
 # shellcheck shell=bash
 declare -A daemon receiver
+vtpmd_with=() # another one, with an environment
 on() { sock=$dir/$1/run/sock dir_of=$dir/$1; } # on HOST: ctl is about that one
 at() { # at HOST NAME COMMAND...: of the vTPM there
 	TPM2TOOLS_TCTI="cmd:socat -t 60 - UNIX-CONNECT:$dir/$1/unix/$2" "${@:3}" >gout 2>gerr
@@ -16,7 +17,7 @@ host_make() { # host_make NAME
 		--tcti "swtpm:path=$dir/$1/tpm.sock" --no-kms --policy-key policy.pem >>init.log 2>&1 </dev/null
 }
 host_start() { # host_start NAME
-	"$root/build/bin/vtpmd-san" --socket "$dir/$1/run/sock" --store "$dir/$1/store" --audit "$dir/$1/audit.log" \
+	"${vtpmd_with[@]:-$root/build/bin/vtpmd-san}" --socket "$dir/$1/run/sock" --store "$dir/$1/store" --audit "$dir/$1/audit.log" \
 		--config "$dir/$1/host.json" --tpm "unix:$dir/$1/tpm.sock" --manager "$root/build/bin/vtpm-manager-san" \
 		--placement process --process-unix "$dir/$1/unix" --verbose >>"$1/vtpmd.log" 2>&1 </dev/null &
 	daemon[$1]=$!

@@ -29,7 +29,8 @@ static uint64_t permall(const struct anchor_table *t, uint8_t first)
 
 static struct anchor_table three(void)
 {
-	struct anchor_table t = {.counter = 7, .audit = {.n = 17, .hash = {1, 2, 3}}};
+	struct anchor_table t = {
+		.counter = 7, .audit = {.n = 17, .hash = {1, 2, 3}}, .pool = 0x1122};
 
 	put(&t, 5, 50);
 	put(&t, 1, 10);
@@ -69,10 +70,29 @@ static void it_comes_back_as_it_was(void **state)
 	assert_int_equal(back.counter, 7);
 	assert_int_equal(back.audit.n, 17);
 	assert_memory_equal(back.audit.hash, t.audit.hash, sizeof(t.audit.hash));
+	assert_int_equal(back.pool, 0x1122);
 	assert_int_equal(back.count, 3);
 	assert_int_equal(permall(&back, 9), 90);
 	assert_int_equal(anchor_table_encode(&back, again), len);
 	assert_memory_equal(bytes, again, len);
+	anchor_table_free(&back);
+	anchor_table_free(&t);
+}
+
+/* Of a vtpmd that was updated. */
+static void one_of_the_last_version(void **state)
+{
+	static uint8_t bytes[ANCHOR_TABLE_MAX];
+	struct anchor_table t = three(), back;
+	size_t len = anchor_table_encode(&t, bytes);
+	const size_t pool = ANCHOR_TABLE_HEAD - 12;
+
+	bytes[9] = 4;
+	memmove(bytes + pool, bytes + pool + 8, len - pool - 8);
+	assert_int_equal(anchor_table_decode(&back, bytes, len), -EBADMSG);
+	assert_int_equal(anchor_table_decode(&back, bytes, len - 8), 0);
+	assert_int_equal(back.pool, 0);
+	assert_int_equal(permall(&back, 9), 90);
 	anchor_table_free(&back);
 	anchor_table_free(&t);
 }
@@ -111,7 +131,7 @@ static void as_many_as_fit(void **state)
 /* Each byte that is part of the form, changed; each length that is not right. */
 static void what_it_did_not_write_is_refused(void **state)
 {
-	static const size_t form[] = {0, 7, 8, 9, 58, 59, 60, 61};
+	static const size_t form[] = {0, 7, 8, 9, 66, 67, 68, 69};
 	static uint8_t bytes[ANCHOR_TABLE_MAX];
 	struct anchor_table t = three(), back;
 	size_t len = anchor_table_encode(&t, bytes);
@@ -147,6 +167,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(entries_are_found_replaced_and_removed),
 		cmocka_unit_test(it_comes_back_as_it_was),
+		cmocka_unit_test(one_of_the_last_version),
 		cmocka_unit_test(an_empty_one),
 		cmocka_unit_test(as_many_as_fit),
 		cmocka_unit_test(what_it_did_not_write_is_refused),

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 int poolfile_load(struct poolfile *f, const char *config, const struct hostconf *h,
 		  struct error *e)
@@ -392,13 +393,25 @@ static int load_peer(struct peer *p, bool signs, struct error *e)
 	return rc;
 }
 
+/* Also above that of a list that is not there any more: vtpmd takes none that is older. */
+static uint64_t next_number(const struct peer *p)
+{
+	uint64_t last = p->file.bytes ? p->file.pool.number : 0;
+	struct timespec now;
+	uint64_t ms;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+	return ms > last ? ms : last + 1;
+}
+
 static int write_pool(struct peer *p, bool adds, struct error *e)
 {
 	int rc;
 
 	p->w = cursor_writer(p->out, sizeof(p->out));
 	put_text(&p->w, POOL_LABEL);
-	cursor_put_u64(&p->w, p->file.bytes ? p->file.pool.number + 1 : 1);
+	cursor_put_u64(&p->w, next_number(p));
 	rc = put_images(p, adds, e);
 	if (!rc)
 		rc = put_hosts(p, adds, e);

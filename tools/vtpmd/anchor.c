@@ -226,6 +226,8 @@ static void load(struct anchor *a, const uint8_t hash[ANCHOR_HASH_SIZE])
 	a->error = (struct error){.cause = CAUSE_NONE};
 	a->written = a->taking = a->known.changes;
 	trail_anchored(a->d, &a->known.table.audit);
+	if (a->d->pool_number < a->known.table.pool)
+		a->d->pool_number = a->known.table.pool;
 	anchor_known_catch_up(&a->known, a->d->vtpms);
 	a->asked = a->known.changes;
 	/* who waits for what operators did could not count it then */

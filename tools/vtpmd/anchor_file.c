@@ -125,7 +125,8 @@ void anchor_file_done(struct anchor_file *f)
 }
 
 static const char magic[8] = {'X', 'V', 'T', 'P', 'M', 'A', 'N', 'C'};
-#define VERSION 4
+#define VERSION	    5
+#define VERSION_OLD 4
 
 /* Where the uuid's entry is, or would be. */
 static size_t place(const struct anchor_table *t, const uint8_t uuid[16], bool *there)
@@ -195,6 +196,7 @@ size_t anchor_table_encode(const struct anchor_table *t, uint8_t *out)
 	cursor_put_u64(&w, t->counter);
 	cursor_put_u64(&w, t->audit.n);
 	cursor_put(&w, t->audit.hash, sizeof(t->audit.hash));
+	cursor_put_u64(&w, t->pool);
 	cursor_put_u32(&w, (uint32_t)t->count);
 	for (i = 0; i < t->count; i++) {
 		cursor_put(&w, t->entries[i].uuid, 16);
@@ -253,8 +255,10 @@ int anchor_table_decode(struct anchor_table *t, const uint8_t *in, size_t len)
 	t->counter = cursor_u64(&c);
 	t->audit.n = cursor_u64(&c);
 	cursor_copy(&c, t->audit.hash, sizeof(t->audit.hash));
+	t->pool = version == VERSION_OLD ? 0 : cursor_u64(&c);
 	t->count = cursor_u32(&c);
-	if (cursor_ok(&c) && !memcmp(head, magic, sizeof(magic)) && version == VERSION &&
+	if (cursor_ok(&c) && !memcmp(head, magic, sizeof(magic)) &&
+	    (version == VERSION || version == VERSION_OLD) &&
 	    t->count <= ANCHOR_TABLE_ENTRIES &&
 	    cursor_left(&c) == t->count * ANCHOR_TABLE_ENTRY)
 		rc = take_entries(t, &c);

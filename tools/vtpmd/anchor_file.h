@@ -25,8 +25,8 @@
  * What is known of all vTPMs of this host, as one file whose SHA-256 the host's TPM
  * keeps.  Big-endian:
  *
- *   "XVTPMANC" | u16 version 4 | u64 counter | u64 number of the audit log's last entry |
- *   SHA-256 of that | u32 n | n entries:
+ *   "XVTPMANC" | u16 version 5 | u64 counter | u64 number of the audit log's last entry |
+ *   SHA-256 of that | u64 number of the newest pool (lib/pool.h) | u32 n | n entries:
  *   uuid (16 bytes) | SHA-256 of the header | u64 epoch | u64 generation of the
  *   permanent state in this epoch; 0: none yet | SHA-256 of the state with which the
  *   epoch began | u64 its generation | u8 1: it serves measured guests only, until it is
@@ -34,11 +34,11 @@
  *
  * A header of zeroes: the vTPM is being made.  The entries are in the order of their
  * uuids, each once.  The counter is how often a table was written, so that no two are the
- * same.
+ * same.  One of version 4, which has no pool, is read.
  */
 
 #define ANCHOR_TABLE_ENTRIES 10000
-#define ANCHOR_TABLE_HEAD    62
+#define ANCHOR_TABLE_HEAD    70
 #define ANCHOR_TABLE_ENTRY   105
 #define ANCHOR_TABLE_MAX     (ANCHOR_TABLE_HEAD + ANCHOR_TABLE_ENTRIES * ANCHOR_TABLE_ENTRY)
 
@@ -60,6 +60,7 @@ static inline uint64_t anchor_entry_seq(const struct anchor_entry *e)
 struct anchor_table {
 	uint64_t counter;
 	struct audit_head audit; /* where the audit log ends */
+	uint64_t pool;		 /* 0: none was used yet */
 	size_t count;
 	struct anchor_entry *entries; /* malloc()ed */
 };

@@ -335,6 +335,10 @@ void anchor_known_note(struct anchor_known *k, struct vtpmd *d)
 		k->table.audit = d->audited;
 		k->changes++;
 	}
+	if (k->table.pool < d->pool_number) {
+		k->table.pool = d->pool_number;
+		k->changes++;
+	}
 	for (v = d->vtpms; v; v = v->next)
 		if (vtpm_is(v, VTPM_OPENED))
 			(void)anchor_known_grow(k, v);

@@ -19,6 +19,8 @@
 #include <string.h>
 
 #define IN(state) (1u << HANDOVER_##state)
+/* The record of which is INCOMING. */
+#define GIVEN_UP (IN(INCOMING) | IN(ACCEPTED))
 
 /* For the TPM on the board of an HVM guest. */
 #define BOARD_LOOKS 500
@@ -63,7 +65,7 @@ int move_keep_bytes(struct move_bytes *b, const void *p, size_t n)
 	return 0;
 }
 
-static void drop_bytes(struct move_bytes *b)
+void move_drop_bytes(struct move_bytes *b)
 {
 	free(b->p);
 	*b = (struct move_bytes){NULL, 0};
@@ -75,13 +77,26 @@ void move_set_why(struct move *m, const char *text)
 }
 
 /* A crash is what handover.h knows; a record of which nobody knows whether it is on the
- * disk is not. */
-static void store_record(struct move *m)
+ * disk is not.  But that a vTPM comes is given up, since after a crash it is, too. */
+static void store_record(struct move *m, enum handover_state before)
 {
 	int rc = move_record_write(m->d->folder, &m->r);
 
 	if (!rc)
 		return;
+	if (is_in(m, IN(INCOMING))) {
+		m->lost = true;
+		move_set_why(m, "The record of its handover could not be written there: "
+				"see the space of the store's disk.");
+	}
+	if (is_in(m, IN(INCOMING)) || GIVEN_UP >> before & 1) {
+		log_line(
+			LOG_ERR,
+			"the record of %s's handover cannot be written to %s (%s): see the "
+			"disk's space",
+			m->r.name, m->d->store, strerror(-rc));
+		return;
+	}
 	log_line(
 		LOG_CRIT,
 		"the record of %s's handover cannot be written to %s (%s): vtpmd ends, and "
@@ -177,7 +192,7 @@ static void ask_judge(struct move *m)
 	put_long(&w, m->accept);
 	tell_manager(m, CHANNEL_MOVE_JUDGE, out, w.pos);
 	free(out);
-	drop_bytes(&pool);
+	move_drop_bytes(&pool);
 }
 
 /* It is this host's: what guests it may have is as ever. */
@@ -205,8 +220,8 @@ static void have_it_run(struct move *m, enum channel_move step)
 
 static void erase_later(struct move *m)
 {
-	drop_bytes(&m->export);
-	drop_bytes(&m->board);
+	move_drop_bytes(&m->export);
+	move_drop_bytes(&m->board);
 	event_add(m->erase, &soon);
 }
 
@@ -214,17 +229,18 @@ static void make_incoming(struct move *m)
 {
 	struct error e = {.cause = CAUSE_NONE};
 
-	if (!move_create(m, &e))
+	if (m->lost || !move_create(m, &e))
 		return;
 	move_set_why(m, e.text);
 	m->lost = true;
 }
 
-static void do_one(struct move *m, const struct handover_todo *todo, size_t i)
+static void do_one(struct move *m, const struct handover_todo *todo, size_t i,
+		   enum handover_state before)
 {
 	switch (todo->item[i].act) {
 	case HANDOVER_STORE:
-		store_record(m);
+		store_record(m, before);
 		break;
 	case HANDOVER_SEND:
 		move_send(m, todo->item[i].message, todo->txid);
@@ -293,16 +309,17 @@ int move_step(struct move *m, enum handover_kind kind, const uint8_t *txid)
 	size_t i;
 
 	for (i = 0; !rc && i < todo.n; i++)
-		do_one(m, &todo, i);
+		do_one(m, &todo, i, before);
 	tell_of_state(m, before);
 	move_watch(m);
 	/* what a manager was to be told, and cannot be */
 	if (m->lost) {
 		m->lost = false;
+		before = m->r.h.state;
 		if (handover_step(&m->r.h, &lost, &todo))
 			todo.n = 0;
 		for (i = 0; i < todo.n; i++)
-			do_one(m, &todo, i);
+			do_one(m, &todo, i, before);
 		m->lost = false;
 	}
 	move_answer(m);
@@ -354,12 +371,12 @@ static void on_greet(evutil_socket_t fd, short what, void *ctx)
 
 static void free_move(struct move *m)
 {
-	drop_bytes(&m->offer);
-	drop_bytes(&m->accept);
-	drop_bytes(&m->export);
-	drop_bytes(&m->board);
-	drop_bytes(&m->ek);
-	drop_bytes(&m->launch);
+	move_drop_bytes(&m->offer);
+	move_drop_bytes(&m->accept);
+	move_drop_bytes(&m->export);
+	move_drop_bytes(&m->board);
+	move_drop_bytes(&m->ek);
+	move_drop_bytes(&m->launch);
 	json_decref(m->outbox);
 	event_free(m->erase);
 	event_free(m->late);
@@ -437,17 +454,19 @@ int move_init(struct vtpmd *d)
 /* A vTPM that may run was started by registry_load(). */
 void move_resume(struct vtpmd *d)
 {
+	enum handover_state before;
 	struct handover_todo todo;
 	struct move *m;
 	size_t i;
 
 	for (m = d->moves; m; m = m->next) {
+		before = m->r.h.state;
 		handover_restart(&m->r.h, &todo);
 		if (move_vtpm(m) && is_in(m, IN(PREPARED) | IN(BACK)))
 			guests_arrive(&move_vtpm(m)->guests, true, NULL);
 		for (i = 0; i < todo.n; i++)
 			if (todo.item[i].act != HANDOVER_ACTIVATE)
-				do_one(m, &todo, i);
+				do_one(m, &todo, i, before);
 	}
 }
 
@@ -659,14 +678,14 @@ static int keep_export(struct move *m, const uint8_t *bytes, size_t len)
 		rc = move_parcel_encode(
 			&(struct move_parcel){{bytes, len}, {board.p, board.n}}, out,
 			&room);
-	drop_bytes(&board);
+	move_drop_bytes(&board);
 	if (rc) {
 		free(out);
 		move_set_why(
 			m, "What of its TPM is on its guest's board could not be taken");
 		return rc;
 	}
-	drop_bytes(&m->export);
+	move_drop_bytes(&m->export);
 	m->export = (struct move_bytes){out, room};
 	return 0;
 }

@@ -53,7 +53,8 @@ static const char *hear_offer(struct move *m, const char *peer,
 	/* one that is heard again */
 	if (!memcmp(msg->txid, m->r.h.txid, sizeof(msg->txid)))
 		return NULL;
-	why = move_limit_take(m->d, peer);
+	why = move_old_pool(m->d, true);
+	why = why ? why : move_limit_take(m->d, peer);
 	if (why)
 		return why;
 	snprintf(m->r.peer, sizeof(m->r.peer), "%s", peer);

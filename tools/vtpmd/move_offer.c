@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "lib/atomic.h"
 #include "lib/channel.h"
 #include "lib/crypt.h"
-#include "lib/pool.h"
 #include "lib/text.h"
 #include "tools/vtpmd/cert.h"
 #include "tools/vtpmd/identity.h"
@@ -11,14 +9,12 @@
 #include "tools/vtpmd/registry.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uuid/uuid.h>
 
-#define POOL_FILE "pool"
-#define EKS_MAX	  (META_EKS * (META_EK_MAX + 2))
+#define EKS_MAX (META_EKS * (META_EK_MAX + 2))
 
 /* The endorsement keys, as TPM2B_PUBLICs. */
 static size_t put_eks(const struct meta *meta, uint8_t out[EKS_MAX])
@@ -266,16 +262,4 @@ void move_put_config(const struct vtpm *v, struct cursor *out)
 		cursor_put_u8(out, (uint8_t)i);
 		cursor_put(out, name->bytes, name->len);
 	}
-}
-
-int move_read_pool(struct vtpmd *d, struct move_bytes *pool)
-{
-	const char *slash = strrchr(d->config, '/');
-	char path[4096];
-	int n = snprintf(path, sizeof(path), "%.*s" POOL_FILE,
-			 slash ? (int)(slash - d->config + 1) : 0, d->config);
-
-	if (n < 0 || (size_t)n >= sizeof(path))
-		return -ENAMETOOLONG;
-	return atomic_read(AT_FDCWD, path, POOL_MAX, &pool->p, &pool->n);
 }

@@ -125,6 +125,9 @@ static int begin_move(struct control *c, struct move *m, const char *host,
 		return -ENOTCONN;
 	if (!can_move(c->d, v, why))
 		return -EOPNOTSUPP;
+	*why = move_old_pool(c->d, false);
+	if (*why)
+		return -EOPNOTSUPP;
 	if (m->r.h.state == HANDOVER_ABSENT)
 		m->r.h.state = HANDOVER_HERE;
 	if (m->r.h.state != HANDOVER_HERE && m->r.h.state != HANDOVER_TAKEN)

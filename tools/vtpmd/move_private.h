@@ -66,6 +66,7 @@ void move_send(struct move *m, enum handover_kind message,
 	       const uint8_t txid[HANDOVER_TXID_SIZE]);
 /* Copies p; what b had is freed.  -ENOMEM */
 int __must_check move_keep_bytes(struct move_bytes *b, const void *p, size_t n);
+void move_drop_bytes(struct move_bytes *b);
 /* Answers the client that waits, unless the manager is still to answer. */
 void move_answer(struct move *m);
 /* Something was heard of it, or it is in another state. */
@@ -121,7 +122,9 @@ int __must_check move_make_offer(struct move *m, struct vtpm *v);
 int __must_check move_take_offer(struct move *m, const uint8_t *body, size_t len);
 /* Makes the vTPM that m->offer describes, and starts its manager. */
 int __must_check move_create(struct move *m, struct error *e);
-/* The pool, beside host.json.  -ENOENT */
+/* The pool, beside host.json.  -ENOENT; -ESTALE: it is older than one that was used. */
 int __must_check move_read_pool(struct vtpmd *d, struct move_bytes *pool);
+/* NULL, or the sentence of -ESTALE; comes: for the host that the vTPM comes from. */
+const char *move_old_pool(struct vtpmd *d, bool comes);
 
 #endif

@@ -61,8 +61,9 @@ struct vtpmd {
 	struct anchor *anchor;
 	struct quote *quote; /* the host's TPM, for deep quotes */
 	struct vtpm *vtpms;
-	struct move *moves; /* handovers */
-	struct ask *asks;   /* who wait for managers' answers */
+	struct move *moves;   /* handovers */
+	uint64_t pool_number; /* of the newest list of hosts that was used: lib/pool.h */
+	struct ask *asks;     /* who wait for managers' answers */
 	/* The host's TPM has what starts wait for. */
 	void (*on_anchored)(struct vtpmd *d);
 	/* The anchor's table is about to be written: what other hosts did belongs in it. */
