@@ -56,6 +56,11 @@ static char *describe_offer(struct vtpm *v)
 		      "by_name", meta->by_name, "localities", meta->localities,
 		      "pcr_banks", meta->pcr_banks, "tpm12", meta->tpm12, "measured",
 		      meta->measured, "ppi_denied", meta->presence.denied, "ek", hex);
+	json_object_set_new(o, "created", json_string(meta->created));
+	if (meta->is_copy) {
+		uuid_unparse_lower(meta->copy_of, uuid);
+		json_object_set_new(o, "copy_of", json_string(uuid));
+	}
 	json_object_set_new(o, "launched", json_boolean(meta->launched));
 	json_object_set_new(o, "imported", json_boolean(meta->imported));
 	json_object_set_new(o, "names", show_names(meta));
@@ -199,11 +204,32 @@ static void await_guest(struct vtpm *v, const json_t *description)
 	guests_arrive(&v->guests, true, known ? guest : NULL);
 }
 
+/* Since when it is, and of which vTPM it is a copy; an older release does not say so. */
+static int take_origin(struct meta *meta, const json_t *o)
+{
+	const char *created = json_string_value(json_object_get(o, "created"));
+	const json_t *copy = json_object_get(o, "copy_of");
+	size_t n = created ? strlen(created) : 0;
+
+	if (n >= sizeof(meta->created) || (n && !text_is_clean(created, n)))
+		return -EBADMSG;
+	if (n)
+		strcpy(meta->created, created);
+	if (!copy)
+		return 0;
+	if (!json_is_string(copy) || uuid_parse(json_string_value(copy), meta->copy_of))
+		return -EBADMSG;
+	meta->is_copy = true;
+	return 0;
+}
+
 /* What it is besides, and has beside its states. */
 static int furnish_vtpm(struct vtpm *v, const json_t *o, struct error *e)
 {
 	int rc = take_names(&v->meta, json_object_get(o, "names"));
 
+	if (!rc)
+		rc = take_origin(&v->meta, o);
 	if (!rc)
 		rc = cert_take(&v->store, json_object_get(o, "certs"));
 	if (rc)

@@ -423,7 +423,7 @@ static void put_desc(struct vtpm *v, struct cursor *out)
 	channel_tlv_put_u8(out, CONFIG_MEASURED, v->meta.measured);
 	channel_tlv_put_u8(out, CONFIG_PCR_BANKS, v->meta.pcr_banks);
 	channel_tlv_put_u8(out, CONFIG_TPM_VERSION, v->meta.tpm12 ? 12 : 20);
-	if (v->meta.is_copy)
+	if (v->meta.is_copy && !move_is_incoming(v))
 		channel_tlv_put(out, CONFIG_COPY_OF, v->meta.copy_of,
 				sizeof(v->meta.copy_of));
 	else if (v->meta.imported && !move_is_incoming(v))
