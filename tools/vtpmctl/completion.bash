@@ -25,7 +25,9 @@ _vtpmctl() {
 		return # a name that is not there yet
 	elif [[ $group == cert && $prev != --* && $COMP_CWORD -eq 3 ]]; then
 		mapfile -t words < <("$me" list 2>/dev/null | sed '1d; s/ .*//')
-	elif [[ $prev == --accept ]]; then
+	elif [[ $prev == --evacuate || ($command == "peer remove" && $prev == remove) || ($command == migrate && $COMP_CWORD -eq 3 && $prev != --*) ]]; then
+		mapfile -t words < <("$me" peer list 2>/dev/null | sed '/^ /d; /^image$/d')
+	elif [[ $prev == --accept || $prev == --continue ]]; then
 		mapfile -t words < <("$me" list 2>/dev/null | sed '1d; s/ .*//')
 	elif [[ $command == backup && $prev == --keep ]]; then
 		return
