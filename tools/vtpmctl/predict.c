@@ -9,23 +9,25 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <openssl/evp.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define EV_EVENT_TAG   0x6
-#define EV_IPL	       0xd
-#define EV_APPLICATION 0x80000003u /* EV_EFI_BOOT_SERVICES_APPLICATION */
-#define PCR_IMAGES     4
-#define PCR_COMMANDS   8
-#define PCR_FILES      9
-#define FILES_MAX      1024	  /* that GRUB reads */
-#define FILE_BYTES_MAX (1u << 30) /* of one */
-#define HASH	       CRYPT_HASH_SIZE
+#define EV_EVENT_TAG	0x6
+#define EV_IPL		0xd
+#define EV_APPLICATION	0x80000003u /* EV_EFI_BOOT_SERVICES_APPLICATION */
+#define PCR_IMAGES	4
+#define PCR_COMMANDS	8
+#define PCR_FILES	9
+#define FILES_MAX	1024	    /* that GRUB reads */
+#define FILE_BYTES_MAX	(1 << 30)   /* of one */
+#define IMAGE_BYTES_MAX (128 << 20) /* of one that is a PE image, which is read whole */
+#define PART_BYTES	(64 << 10)
+#define HASH		CRYPT_HASH_SIZE
 
 struct predict {
 	const struct predict_from *from;
@@ -110,29 +112,73 @@ static char *renamed(const struct predict *p, const char *text)
 	return out;
 }
 
+/* Up to max bytes: a file that is changed meanwhile may have fewer than it had. */
+static int read_bytes(int fd, uint8_t *bytes, size_t max, size_t *len)
+{
+	ssize_t n;
+
+	for (*len = 0; *len < max; *len += (size_t)n) {
+		n = read(fd, bytes + *len, max - *len);
+		if (n < 0)
+			return -errno;
+		if (!n)
+			break;
+	}
+	return 0;
+}
+
+static int hash_image(int fd, size_t size, uint8_t hash[HASH])
+{
+	uint8_t *bytes = malloc(size + 1);
+	size_t len = 0;
+	int rc = bytes ? read_bytes(fd, bytes, size, &len) : -ENOMEM;
+
+	if (!rc)
+		rc = pefile_hash(bytes, len, hash);
+	free(bytes);
+	return rc;
+}
+
+static int hash_bytes(int fd, uint8_t hash[HASH])
+{
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	uint8_t *part = malloc(PART_BYTES);
+	uint64_t all = 0;
+	size_t len = 0;
+	int rc = !ctx || !part ? -ENOMEM : EVP_DigestInit(ctx, EVP_sha256()) ? 0 : -EIO;
+
+	while (!rc) {
+		rc = read_bytes(fd, part, PART_BYTES, &len);
+		if (rc || !len)
+			break;
+		all += len;
+		if (all > FILE_BYTES_MAX)
+			rc = -EFBIG;
+		else if (!EVP_DigestUpdate(ctx, part, len))
+			rc = -EIO;
+	}
+	if (!rc && !EVP_DigestFinal(ctx, hash, NULL))
+		rc = -EIO;
+	EVP_MD_CTX_free(ctx);
+	free(part);
+	return rc;
+}
+
 /* The file's SHA-256, or as a PE image.  -ENOENT, what open() says, -EBADMSG: no PE image */
 static int hash_file(const char *path, bool image, uint8_t hash[HASH])
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), rc = 0;
-	struct crypt_part part = {NULL, 0};
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), rc;
 	struct stat s;
-	void *map = NULL;
 
 	if (fd < 0)
 		return -errno;
-	if (fstat(fd, &s) || !S_ISREG(s.st_mode) || s.st_size > FILE_BYTES_MAX)
+	if (fstat(fd, &s) || !S_ISREG(s.st_mode) ||
+	    s.st_size > (image ? IMAGE_BYTES_MAX : FILE_BYTES_MAX))
 		rc = -EINVAL;
-	if (!rc && s.st_size) {
-		map = mmap(NULL, (size_t)s.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-		rc = map == MAP_FAILED ? -errno : 0;
-	}
+	else
+		rc = image ? hash_image(fd, (size_t)s.st_size, hash)
+			   : hash_bytes(fd, hash);
 	close(fd);
-	if (rc)
-		return rc;
-	part = (struct crypt_part){map, (size_t)s.st_size};
-	rc = image ? pefile_hash(map, part.n, hash) : crypt_sha256(&part, 1, hash);
-	if (map)
-		munmap(map, part.n);
 	return rc;
 }
 
