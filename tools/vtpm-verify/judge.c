@@ -379,9 +379,11 @@ static bool open_keys(const struct evidence *e, struct keys *k, struct verdict *
 	return true;
 }
 
-static void refuse_certificate(int rc, const char *why, struct verdict *v)
+static void refuse_certificate(const struct evidence_bytes *cert, int rc, const char *why,
+			       struct verdict *v)
 {
 	const char *word = "ek-certificate";
+	char issuer[120];
 
 	if (rc == -EKEYEXPIRED)
 		word = "ek-expired";
@@ -391,8 +393,11 @@ static void refuse_certificate(int rc, const char *why, struct verdict *v)
 		word = "ek-crl";
 	else if (rc == -ENOKEY)
 		word = "ek-ca";
+	chain_issuer(cert->p, cert->n, issuer, sizeof(issuer));
 	verdict_add(v, word,
-		    "the certificate of the vTPM's endorsement key is refused: %s", why);
+		    "the certificate of the vTPM's endorsement key that \"%s\" issued is "
+		    "refused: %s",
+		    issuer, why);
 }
 
 /* Every certificate that is there has to be good, be it of the key that matters or not. */
@@ -413,7 +418,7 @@ static void check_certificates(const struct judge *j, const struct evidence *e,
 			known[n] |= !rc;
 		}
 		if (rc)
-			refuse_certificate(rc, why, v);
+			refuse_certificate(cert, rc, why, v);
 	}
 }
 
@@ -448,8 +453,11 @@ static void check_side_keys(const struct judge *j, const struct evidence *e,
 	}
 	if (!any)
 		verdict_add(v, "ek-ca",
-			    "no endorsement key of the vTPM has a certificate of a CA of "
-			    "the policy, or is named in it");
+			    "no endorsement key of the vTPM has a certificate%s",
+			    e->certificates
+				    ? " of a CA of the policy, or is named in it"
+				    : ", or is named in the policy: `vtpmctl cert issue` "
+				      "makes one, and the next evidence has it");
 }
 
 static bool is_hash_of(struct binding_part hash, const struct evidence_bytes *bytes)

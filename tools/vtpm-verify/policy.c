@@ -160,6 +160,23 @@ out:
 	return rc;
 }
 
+void chain_issuer(const uint8_t *der, size_t len, char *out, size_t room)
+{
+	const unsigned char *p = der;
+	X509 *cert = d2i_X509(NULL, &p, (long)len);
+	BIO *bio = BIO_new(BIO_s_mem());
+	char *text = NULL;
+	long n = 0;
+
+	if (cert && bio &&
+	    X509_NAME_print_ex(bio, X509_get_issuer_name(cert), 0, XN_FLAG_RFC2253) >= 0)
+		n = BIO_get_mem_data(bio, &text);
+	text_clean(out, room, n > 0 ? text : "?", n > 0 ? (size_t)n : 1);
+	BIO_free(bio);
+	ERR_clear_error();
+	X509_free(cert);
+}
+
 int chain_check(X509_STORE *store, time_t at, const uint8_t *der, size_t len,
 		const struct tpm2_key *key, const char **why)
 {

@@ -58,5 +58,7 @@ int __must_check chain_add_crls(X509_STORE *store, const uint8_t *bytes, size_t 
  */
 int __must_check chain_check(X509_STORE *store, time_t at, const uint8_t *der, size_t len,
 			     const struct tpm2_key *key, const char **why);
+/* Who issued a certificate, printable; "?": it does not parse. */
+void chain_issuer(const uint8_t *der, size_t len, char *out, size_t room);
 
 #endif

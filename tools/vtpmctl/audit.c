@@ -170,8 +170,9 @@ static void print_good(const struct audit *a)
 	char last[AUDIT_HASH_HEX];
 
 	hex_encode(r->end.hash, sizeof(r->end.hash), last);
-	printf("%zu entries in %zu files, %zu unfinished, last %s\n", r->entries,
-	       r->files, r->torn, last);
+	printf("%zu entr%s in %zu file%s, %zu unfinished, last %s\n", r->entries,
+	       r->entries == 1 ? "y" : "ies", r->files, r->files == 1 ? "" : "s", r->torn,
+	       last);
 	if (r->first > 1)
 		printf("entries before %llu were rotated away\n", LL(r->first));
 	if (!a->has_end)

@@ -228,10 +228,11 @@ static int thin_out(struct all *a, const struct made *m, struct error *e)
 	later = choose_old(a, m, &k);
 	if (later)
 		fprintf(stderr,
-			"vtpmctl: %s: %u backups have a later date than this one: they "
-			"are neither counted nor removed; see the host's clock, and move "
-			"them away when it was wrong then\n",
-			name, later);
+			"vtpmctl: %s: %u backup%s a later date than this one, and %s not "
+			"counted, nor removed; see the host's clock, and move what was "
+			"made when it was wrong away\n",
+			name, later, later == 1 ? " has" : "s have",
+			later == 1 ? "is" : "are");
 	rc = k.count ? check_opens(a, m, e) : 0;
 	for (i = 0; i < k.count; i++) {
 		if (!rc && unlinkat(a->dir, k.files[i], 0))

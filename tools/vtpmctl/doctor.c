@@ -365,10 +365,10 @@ enum finding doctor_leases(struct doctor *d)
 	if (l.elsewhere)
 		return doctor_say(
 			d, WARN,
-			"%u of the vTPMs have other machines' leases, as %s by %s: "
+			"%u vTPM%s of this store leased by other machines, as %s by %s: "
 			"stop them there, or, when that machine is gone for "
 			"good, remove the file lock in the folder",
-			l.elsewhere, l.name, l.other);
+			l.elsewhere, l.elsewhere == 1 ? " is" : "s are", l.name, l.other);
 	return doctor_say(d, FINE, "%u lease%s of this machine, and of no other", l.here,
 			  l.here == 1 ? "" : "s");
 }
@@ -604,9 +604,9 @@ enum finding doctor_autostart(struct doctor *d)
 	json_decref(reply);
 	if (!a.refused)
 		return doctor_say(d, FINE,
-				  "%u guests in %s, none with a vTPM that serves "
+				  "%u guest%s in %s, none with a vTPM that serves "
 				  "measured guests only",
-				  a.files, d->autostart);
+				  a.files, a.files == 1 ? "" : "s", d->autostart);
 	return doctor_say(
 		d, BAD,
 		"xendomains starts %u of %u guests in %s by `xl create`, which "
@@ -719,8 +719,8 @@ enum finding doctor_certificate(struct doctor *d)
 			       : doctor_say(
 					 d, FINE,
 					 "this host is known to the KMS by a token; the "
-					 "CA's certificate is good for %lld days",
-					 ca_days);
+					 "CA's certificate is good for %lld day%s",
+					 ca_days, ca_days == 1 ? "" : "s");
 	}
 	f = judge_certificate(d, "the KMS client certificate", d->conf.kms_cert,
 			      "--kms-cert FILE --kms-key FILE", &days);
@@ -731,9 +731,9 @@ enum finding doctor_certificate(struct doctor *d)
 		return f;
 	return doctor_say(
 		d, FINE,
-		"the KMS client certificate is good for %lld days, the CA's for "
+		"the KMS client certificate is good for %lld day%s, the CA's for "
 		"%lld",
-		days, ca_days);
+		days, days == 1 ? "" : "s", ca_days);
 }
 
 enum finding doctor_tpm(struct doctor *d)
@@ -839,9 +839,10 @@ enum finding doctor_nv(struct doctor *d)
 				  "the TPM's NV space is full (%d objects, %d indexes): "
 				  "vTPMs need no more of it, other programs may",
 				  objects, indexes);
-	return doctor_say(
-		d, FINE, "%d objects and %d indexes in the TPM, room for %u objects more",
-		objects, indexes, room);
+	return doctor_say(d, FINE,
+			  "%d object%s and %d index%s in the TPM, room for %u more",
+			  objects, objects == 1 ? "" : "s", indexes,
+			  indexes == 1 ? "" : "es", room);
 }
 
 /* A secret all the way: what a vTPM's start will do. */

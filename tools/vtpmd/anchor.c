@@ -148,8 +148,9 @@ static void taken(struct anchor *a)
 	anchor_file_done(&a->file);
 	a->error = (struct error){.cause = CAUSE_NONE};
 	a->written = a->taking;
-	log_line(LOG_INFO, "anchored table %llu, %zu vTPMs, in the host's TPM",
-		 (unsigned long long)a->known.table.counter, a->known.table.count);
+	log_line(LOG_INFO, "anchored table %llu, %zu vTPM%s, in the host's TPM",
+		 (unsigned long long)a->known.table.counter, a->known.table.count,
+		 a->known.table.count == 1 ? "" : "s");
 	wake(a, NULL);
 	pump(a);
 }

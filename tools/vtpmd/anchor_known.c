@@ -391,7 +391,8 @@ static void audit(const struct anchor_known *k, struct vtpmd *d, const char *eve
 	char detail[64];
 	struct audit_event line = {.event = event, .detail = detail};
 
-	snprintf(detail, sizeof(detail), "%zu vTPMs", k->table.count);
+	snprintf(detail, sizeof(detail), "%zu vTPM%s", k->table.count,
+		 k->table.count == 1 ? "" : "s");
 	trail_add(d, &line);
 }
 
@@ -406,8 +407,8 @@ void anchor_known_adopt(struct anchor_known *k, struct anchor_file *f,
 	k->changes++;
 	for (v = d->vtpms; v; v = v->next)
 		(void)anchor_known_claim(k, v);
-	log_line(LOG_NOTICE, "a new anchor: %zu vTPMs are taken as they are in the store",
-		 k->table.count);
+	log_line(LOG_NOTICE, "a new anchor: %zu vTPM%s in the store", k->table.count,
+		 k->table.count == 1 ? " is taken as it is" : "s are taken as they are");
 	audit(k, d, "anchor");
 }
 
@@ -422,8 +423,9 @@ int anchor_known_load(struct anchor_known *k, struct anchor_file *f,
 		return rc;
 	}
 	k->changes++;
-	log_line(LOG_INFO, "table %llu, %zu vTPMs, is the one that the host's TPM has",
-		 (unsigned long long)k->table.counter, k->table.count);
+	log_line(LOG_INFO, "table %llu, %zu vTPM%s, is the one that the host's TPM has",
+		 (unsigned long long)k->table.counter, k->table.count,
+		 k->table.count == 1 ? "" : "s");
 	return 0;
 }
 

@@ -135,8 +135,9 @@ void log_left_out(struct log_limit *l, const struct log_about *about)
 	const struct log_about whose = {.vtpm = about->vtpm, .uuid = about->uuid};
 
 	if (l->left_out)
-		log_about(LOG_WARNING, &whose, "%u lines about it were left out",
-			  l->left_out);
+		log_about(LOG_WARNING, &whose, "%u line%s about it %s left out",
+			  l->left_out, l->left_out == 1 ? "" : "s",
+			  l->left_out == 1 ? "was" : "were");
 	l->left_out = 0;
 }
 

@@ -652,7 +652,7 @@ int reload(struct vtpmd *d, struct error *e)
 			again++;
 		}
 	log_about(LOG_NOTICE, &about,
-		  "%s is read anew; %u vTPMs that had failed are tried again", d->config,
-		  again);
+		  "%s is read anew; %u vTPM%s that had failed %s tried again", d->config,
+		  again, again == 1 ? "" : "s", again == 1 ? "is" : "are");
 	return 0;
 }

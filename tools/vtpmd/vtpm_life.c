@@ -332,8 +332,9 @@ void vtpm_autostart_begin(struct vtpmd *d)
 	const struct log_about about = {.id = LOG_ID_AUTOSTART};
 
 	if (d->autostart)
-		log_about(LOG_NOTICE, &about, "%u vTPMs are started, %d at a time",
-			  d->autostart, STARTS_AT_ONCE);
+		log_about(LOG_NOTICE, &about, "%u vTPM%s started, %d at a time",
+			  d->autostart, d->autostart == 1 ? " is" : "s are",
+			  STARTS_AT_ONCE);
 }
 
 void vtpm_start_again(struct vtpm *v)
