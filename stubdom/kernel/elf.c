@@ -6,8 +6,8 @@
 #include "stubdom/kernel/map.h"
 #include "stubdom/kernel/text.h"
 
-#define HEADERS_MAX 32
-#define PAGE_MASK   (~(uint64_t)(LAYOUT_PAGE - 1))
+#define HEADERS_MAX  32
+#define PAGE_DOWN(v) ((v) / LAYOUT_PAGE * LAYOUT_PAGE)
 
 struct image {
 	const char *bytes;
@@ -15,6 +15,12 @@ struct image {
 };
 
 /* Copies n bytes at `offset` out, or fails when they are not all in the file. */
+/*@ requires \valid_read(i) && \valid_read(i->bytes + (0 .. i->size - 1));
+    requires \valid((char *)to + (0 .. n - 1));
+    requires \separated((char *)to + (0 .. n - 1), i, i->bytes + (0 .. i->size - 1));
+    assigns ((char *)to)[0 .. n - 1];
+    ensures \result == 0 || \result == -ENOEXEC;
+    ensures \result == 0 <==> offset + n <= i->size; */
 static int take(const struct image *i, uint64_t offset, void *to, size_t n)
 {
 	if (offset > i->size || n > i->size - offset)
@@ -23,6 +29,9 @@ static int take(const struct image *i, uint64_t offset, void *to, size_t n)
 	return 0;
 }
 
+/*@ requires \valid_read(h);
+    assigns \nothing;
+    ensures \result == \null ==> 0 < h->e_phnum <= HEADERS_MAX; */
 static const char *check_header(const Elf64_Ehdr *h)
 {
 	if (memcmp(h->e_ident, ELFMAG, SELFMAG) || h->e_ident[EI_CLASS] != ELFCLASS64 ||
@@ -36,12 +45,31 @@ static const char *check_header(const Elf64_Ehdr *h)
 	return NULL;
 }
 
+/*@ requires \valid_read(p);
+    assigns \nothing;
+    ensures \result < 8 && ((p->p_flags & PF_W) == 0 || (p->p_flags & PF_X) == 0 ==>
+			    elf_rights_fit(\result)); */
 static unsigned int elf_rights_of(const Elf64_Phdr *p)
 {
-	return (p->p_flags & PF_R ? MAP_READ : 0) | (p->p_flags & PF_W ? MAP_WRITE : 0) |
-	       (p->p_flags & PF_X ? MAP_EXEC : 0);
+	unsigned int rights = 0;
+
+	if (p->p_flags & PF_R)
+		rights += MAP_READ;
+	if (p->p_flags & PF_W)
+		rights += MAP_WRITE;
+	if (p->p_flags & PF_X)
+		rights += MAP_EXEC;
+	return rights;
 }
 
+/*@ predicate load_fits(Elf64_Phdr *p, integer size, integer movable) =
+	p->p_filesz <= p->p_memsz && p->p_offset + p->p_filesz <= size &&
+	p->p_vaddr + p->p_memsz <= LAYOUT_USER_TOP / 2 &&
+	(movable != 0 || p->p_vaddr >= LAYOUT_USER_BOTTOM) &&
+	((p->p_flags & PF_W) == 0 || (p->p_flags & PF_X) == 0); */
+/*@ requires \valid_read(p);
+    assigns \nothing;
+    ensures \result == \null ==> load_fits(p, size, movable); */
 static const char *check_load(const Elf64_Phdr *p, size_t size, bool movable)
 {
 	uint64_t bottom = movable ? 0 : LAYOUT_USER_BOTTOM;
@@ -59,17 +87,28 @@ static const char *check_load(const Elf64_Phdr *p, size_t size, bool movable)
 	return NULL;
 }
 
+/*@ requires \valid_read(a) && \valid_read(b);
+    requires a->offset + a->file <= SIZE_MAX && b->offset + b->file <= SIZE_MAX;
+    assigns \nothing;
+    ensures \result <==> elf_shares_bytes(a, b); */
 static bool share_bytes(const struct elf_segment *a, const struct elf_segment *b)
 {
 	return a->file && b->file && a->offset < b->offset + b->file &&
 	       b->offset < a->offset + a->file;
 }
 
-static const char *add_load(struct elf_plan *plan, const Elf64_Phdr *p)
+/*@ requires \valid(plan) && \valid_read(p) && \separated(plan, p);
+    requires elf_plan_holds(plan, size) && p->p_memsz > 0;
+    assigns plan->low, plan->high, plan->count, plan->segment[0 .. ELF_SEGMENTS - 1];
+    ensures elf_plan_holds(plan, size);
+    ensures plan->count == \old(plan->count) + (\result == \null ? 1 : 0); */
+static const char *add_load(struct elf_plan *plan, const Elf64_Phdr *p, size_t size)
 {
+	const char *why = check_load(p, size, plan->movable);
 	struct elf_segment *s = &plan->segment[plan->count];
-	uint64_t end = (p->p_vaddr + p->p_memsz + LAYOUT_PAGE - 1) & PAGE_MASK;
 
+	if (why)
+		return why;
 	if (plan->count == ELF_SEGMENTS)
 		return "the program has too many segments";
 	*s = (struct elf_segment){.va = p->p_vaddr,
@@ -77,28 +116,27 @@ static const char *add_load(struct elf_plan *plan, const Elf64_Phdr *p)
 				  .offset = p->p_offset,
 				  .file = p->p_filesz,
 				  .rights = elf_rights_of(p)};
-	if (!plan->count)
-		plan->low = p->p_vaddr & PAGE_MASK;
-	else if ((p->p_vaddr & PAGE_MASK) < plan->high)
+	if (plan->count && PAGE_DOWN(p->p_vaddr) < plan->high)
 		return "two segments of the program share a page or are not in order";
 	for (unsigned int i = 0; i < plan->count; i++)
 		if (share_bytes(&plan->segment[i], s))
 			return "two segments of the program share bytes of its file";
-	plan->high = end;
+	if (!plan->count)
+		plan->low = PAGE_DOWN(p->p_vaddr);
+	plan->high = PAGE_DOWN(p->p_vaddr + p->p_memsz + LAYOUT_PAGE - 1);
 	plan->count++;
 	return NULL;
 }
 
+/*@ requires \valid(plan) && \valid_read(p) && \separated(plan, p);
+    requires elf_plan_holds(plan, size);
+    assigns plan->low, plan->high, plan->count, plan->segment[0 .. ELF_SEGMENTS - 1];
+    ensures elf_plan_holds(plan, size); */
 static const char *add(struct elf_plan *plan, const Elf64_Phdr *p, size_t size)
 {
-	const char *why;
-
 	switch (p->p_type) {
 	case PT_LOAD:
-		if (!p->p_memsz)
-			return NULL;
-		why = check_load(p, size, plan->movable);
-		return why ? why : add_load(plan, p);
+		return p->p_memsz ? add_load(plan, p, size) : NULL;
 	case PT_INTERP:
 		return "the program is not linked statically";
 	case PT_GNU_STACK:
@@ -110,11 +148,30 @@ static const char *add(struct elf_plan *plan, const Elf64_Phdr *p, size_t size)
 }
 
 /* Both must be in memory: the entry in code, the headers for the C library. */
+/*@ predicate has_code_at(struct elf_segment *s, integer at) =
+	(s->rights & MAP_EXEC) != 0 && s->va <= at < s->va + s->file;
+    predicate has_bytes_at(struct elf_segment *s, integer at, integer n) =
+	s->va <= at && at + n <= s->va + s->file; */
+/*@ requires \valid(plan) && \valid_read(h) && \separated(plan, h);
+    requires \exists integer size; size <= SIZE_MAX && elf_plan_holds(plan, size);
+    requires plan->headers == 0;
+    assigns plan->headers;
+    ensures \result == \null ==> \exists integer i;
+	    0 <= i < plan->count && has_code_at(&plan->segment[i], h->e_entry);
+    ensures \result == \null ==> \exists integer i; 0 <= i < plan->count &&
+	    has_bytes_at(&plan->segment[i], plan->headers, h->e_phnum * sizeof(Elf64_Phdr)); */
 static const char *check_places(struct elf_plan *plan, const Elf64_Ehdr *h)
 {
 	uint64_t length = h->e_phnum * sizeof(Elf64_Phdr);
 	bool entry = false;
 
+	/*@ loop invariant i <= plan->count;
+	    loop invariant entry ==> \exists integer j;
+		    0 <= j < i && has_code_at(&plan->segment[j], h->e_entry);
+	    loop invariant plan->headers == 0 || \exists integer j;
+		    0 <= j < i && has_bytes_at(&plan->segment[j], plan->headers, length);
+	    loop assigns i, entry, plan->headers;
+	    loop variant plan->count - i; */
 	for (unsigned int i = 0; i < plan->count; i++) {
 		const struct elf_segment *s = &plan->segment[i];
 

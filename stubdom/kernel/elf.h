@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "include/compiler.h"
+#include "stubdom/kernel/layout.h"
+#include "stubdom/kernel/map.h"
 
 #define ELF_SEGMENTS 16
 
@@ -32,6 +34,28 @@ struct elf_plan {
 	unsigned int count; /* segments, ascending */
 	struct elf_segment segment[ELF_SEGMENTS];
 };
+
+/*
+ * The contracts' words, for a file of `size` bytes; docs/proofs.md says what is proved.
+ *   elf_rights_fit    not both writable and executable: MAP_READ is the lowest bit
+ *   elf_segment_fits  a segment's bytes lie within the file, its memory within the lower half
+ *                     of the program's addresses, and not both writable and executable
+ *   elf_plan_holds    so does each segment of the plan
+ */
+/*@ predicate elf_rights_fit(integer rights) =
+	0 <= rights < MAP_WRITE + MAP_EXEC;
+    predicate elf_segment_fits(struct elf_segment *s, integer size) =
+	s->offset + s->file <= size && 0 < s->memory && s->file <= s->memory &&
+	s->va + s->memory <= LAYOUT_USER_TOP / 2 && elf_rights_fit(s->rights);
+    predicate elf_shares_bytes(struct elf_segment *a, struct elf_segment *b) =
+	a->file > 0 && b->file > 0 && a->offset < b->offset + b->file &&
+	b->offset < a->offset + a->file;
+    predicate elf_plan_holds(struct elf_plan *plan, integer size) =
+	plan->count <= ELF_SEGMENTS &&
+	(\forall integer i; 0 <= i < plan->count ==>
+		elf_segment_fits(&plan->segment[i], size) &&
+		(plan->movable || plan->segment[i].va >= LAYOUT_USER_BOTTOM));
+*/
 
 /* 0, or -ENOEXEC and *why, a sentence without its full stop. */
 int __must_check elf_check(const void *file, size_t size, struct elf_plan *plan,

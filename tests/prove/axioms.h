@@ -14,6 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The stub domain's kernel has these functions of the C library itself. */
+#define STUB_TEXT_H
+
 /* The compiler checks them whenever it builds the file. */
 #define _Static_assert(condition, text)
 
@@ -34,6 +37,13 @@ void axiom_memcpy(uint8_t *to, const uint8_t *from, size_t n);
     ensures \forall integer i; 0 <= i < n ==> to[i] == (uint8_t)byte; */
 void axiom_memset(uint8_t *to, int byte, size_t n);
 #define memset(to, byte, n) axiom_memset((uint8_t *)(to), byte, n)
+
+/* ISO C, 7.24.4.1: memcmp() reads n bytes of both, and is 0 when they are the same. */
+/*@ requires \valid_read(a + (0 .. n - 1)) && \valid_read(b + (0 .. n - 1));
+    assigns \nothing;
+    ensures \result == 0 <==> \forall integer i; 0 <= i < n ==> a[i] == b[i]; */
+int axiom_memcmp(const uint8_t *a, const uint8_t *b, size_t n);
+#define memcmp(a, b, n) axiom_memcmp((const uint8_t *)(a), (const uint8_t *)(b), n)
 #endif
 
 /* glibc, explicit_bzero(3): it sets n bytes to zero, and no compiler leaves it out. */

@@ -123,4 +123,21 @@ MODULES = [
         Mutant("a text is one byte longer than its buffer", "copy_text_from_user",
                "\tfor (size_t i = 0; i < size; i++)", "\tfor (size_t i = 0; i <= size; i++)"),
     ]),
+    Module("elf", "stubdom/kernel/elf.c", {
+        "elf_check": "its headers are structures that it copies out of bytes",
+        "add_load": "its contract is taken for granted: the provers do not find it in ten seconds a goal",
+    }, [], [
+        Mutant("a header may end past the file", "take",
+               "offset > i->size || n > i->size - offset", "offset > i->size"),
+        Mutant("the end of a segment's bytes wraps", "check_load",
+               "p->p_filesz > size - p->p_offset", "p->p_offset + p->p_filesz > size"),
+        Mutant("a segment may reach past its half", "check_load",
+               " ||\n\t    p->p_memsz > LAYOUT_USER_TOP / 2 - p->p_vaddr)", ")"),
+        Mutant("a segment may be writable and executable", "check_load",
+               "p->p_flags & PF_W && p->p_flags & PF_X", "p->p_flags & PF_W && p->p_flags & PF_R"),
+        Mutant("two segments may share bytes of the file", "share_bytes",
+               "a->offset < b->offset + b->file", "a->offset + a->file < b->offset + b->file"),
+        Mutant("the entry may be in data", "check_places",
+               "s->rights & MAP_EXEC && h->e_entry >= s->va", "h->e_entry >= s->va"),
+    ]),
 ]
