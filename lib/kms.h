@@ -39,6 +39,9 @@ struct kms_config {
 	const char *cert_pem; /* NULL: none, and key_pem is a token of Vault's */
 	const char *key_pem;  /* PKCS#8; the caller wipes it */
 	const char *key_id;   /* KMIP Unique Identifier; or of Vault, lib/vault.h */
+	/* NULL; or gets for how many seconds a token of Vault's lasts behind this exchange, 0
+	 * when it has no end; unchanged when there is none, or Vault does not say */
+	int64_t *token_s;
 };
 
 struct kms_wrapped {

@@ -394,6 +394,37 @@ static void leave_token(struct vault *v)
 		(void)!ask_vault(v, path, "{}", &ignored);
 }
 
+/* The digits of a JSON number without sign, fraction and exponent, below 10^12; -1: it is another. */
+static int64_t seconds_of(const struct jsonread *v)
+{
+	int64_t n = 0;
+
+	if (v->kind != JSONREAD_NUMBER || !v->len || v->len > 12)
+		return -1;
+	for (size_t i = 0; i < v->len; i++) {
+		if (v->text[i] < '0' || v->text[i] > '9')
+			return -1;
+		n = n * 10 + (v->text[i] - '0');
+	}
+	return n;
+}
+
+/* What is left of the host's own token, which was renewed just now. */
+static void look_at_token(struct vault *v)
+{
+	struct error ignored = {.cause = CAUSE_NONE};
+	struct jsonread ttl;
+	int64_t left;
+
+	if (ask_vault(v, "auth/token/lookup-self", NULL, &ignored) ||
+	    v->r.status != 200 ||
+	    jsonread_find((const char *)v->r.body, v->r.body_len, "data.ttl", &ttl))
+		return;
+	left = seconds_of(&ttl);
+	if (left >= 0)
+		*v->c->token_s = left;
+}
+
 int vault_exchange_at(const struct kms_config *c, const struct kms_stream *s,
 		      unsigned int nth, const struct vault_exchange *x, struct error *e)
 {
@@ -418,6 +449,8 @@ int vault_exchange_at(const struct kms_config *c, const struct kms_stream *s,
 		rc = check_bound(v, key, x, e);
 	if (v->is_login || !rc)
 		leave_token(v);
+	if (!rc && !v->is_login && v->c->token_s)
+		look_at_token(v);
 	tls_close(v->tls);
 	OPENSSL_cleanse(v, sizeof(*v));
 	free(v);

@@ -18,8 +18,8 @@ static void inside(const struct jsonread *v, const char *text, size_t len)
 
 static void fuzz_json(const char *text, size_t len)
 {
-	static const char *const paths[] = {"data.ciphertext", "data.type", "errors.0",
-					    "auth.client_token", "data"};
+	static const char *const paths[] = {"data.ciphertext",	 "data.type", "errors.0",
+					    "auth.client_token", "data",      "data.ttl"};
 	struct jsonread v;
 	char out[100];
 	size_t i;

@@ -111,6 +111,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.answer(200, {"auth": {"client_token": token, "policies": ["default"],
                                               "lease_duration": 86400, "renewable": True},
                                      "data": None})
+        if self.path == "/v1/auth/token/lookup-self":
+            ttl = {"expiring": 7200, "unending": 0, "negative": -5}.get(mode, 2764800)
+            return self.data({"ttl": ttl, "renewable": True, "period": ttl, "policies": ["default"]})
         m = re.fullmatch(r"/v1/([\w./-]+)/(keys|encrypt|decrypt)/([\w.-]+)", self.path)
         if not m or m[1] not in MOUNTS:
             return self.errors(404, "no handler for route. route entry not found.")

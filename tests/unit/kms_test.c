@@ -412,7 +412,7 @@ static int setup(void **state)
 	stream = (struct kms_stream){NULL, stream_open, stream_send, stream_recv,
 				     stream_close};
 	config = (struct kms_config){"kms.example:5696", ca.cert_pem, client.cert_pem,
-				     client.key_pem, "1"};
+				     client.key_pem,	 "1",	      NULL};
 	memset(&wrapped, 0, sizeof(wrapped));
 	memset(&error, 0, sizeof(error));
 	return 0;

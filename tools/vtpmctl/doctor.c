@@ -909,17 +909,40 @@ enum finding doctor_attest(struct doctor *d)
 			  d->conf.ak_handle);
 }
 
+#define TOKEN_DAYS 7
+
+/* It was renewed just now, and is at the next start of a vTPM: a host on which none starts for
+ * longer loses it. */
+static enum finding judge_token(struct doctor *d, int64_t left_s)
+{
+	long long days = (long long)(left_s / DAY), hours = (long long)(left_s / 3600);
+
+	if (days >= TOKEN_DAYS)
+		return doctor_say(
+			d, FINE,
+			"the KMS answers at %s; the token for it lasts %lld days "
+			"after each use",
+			d->conf.kms_address, days);
+	return doctor_say(
+		d, WARN,
+		"the KMS answers at %s, and the token for it ends in %lld h unless a vTPM "
+		"starts before: make one with `vault token create -period=768h`, then "
+		"`vtpmctl host renew --kms-token FILE`",
+		d->conf.kms_address, hours);
+}
+
 /* Each address by itself: the second one is needed when the first is away. */
 enum finding doctor_kms(struct doctor *d)
 {
 	struct error e = {.cause = CAUSE_NONE};
 	char away[ADDRESS_LIST];
+	int64_t token_s = -1;
 
 	if (!d->configured || !d->conf.has_kms)
 		return doctor_say(d, SKIPPED, "no KMS");
 	if (!d->tpm_pinned)
 		return doctor_say(d, SKIPPED, "no TPM that opens the key for it");
-	if (kmskey_try_sealed(&d->conf, &d->tpm, away, &e))
+	if (kmskey_try_sealed(&d->conf, &d->tpm, away, &token_s, &e))
 		return doctor_say(d, BAD, "%s", e.text);
 	if (away[0])
 		return doctor_say(
@@ -927,5 +950,7 @@ enum finding doctor_kms(struct doctor *d)
 			"%u of the KMS's %u addresses cannot be reached: %s; start it, or "
 			"`vtpmctl host renew --kms` with those that there are",
 			address_count(away), address_count(d->conf.kms_address), away);
+	if (token_s > 0)
+		return judge_token(d, token_s);
 	return doctor_say(d, FINE, "the KMS answers at %s", d->conf.kms_address);
 }

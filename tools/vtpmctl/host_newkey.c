@@ -253,7 +253,7 @@ static int seal_kms_key(struct newkey *n, struct error *e)
 		return 0;
 	free(h->kms_cert);
 	h->kms_cert = strdup(n->identity.cert_pem);
-	return h->kms_cert ? kmskey_try_sealed(h, &n->tpm, NULL, e)
+	return h->kms_cert ? kmskey_try_sealed(h, &n->tpm, NULL, NULL, e)
 			   : error_set(e, -ENOMEM, CAUSE_INTERNAL, "out of memory");
 }
 

@@ -222,7 +222,7 @@ static int renew_kms(struct renew *r, struct error *e)
 		return rc;
 	fprintf(stderr, "Trying the KMS at %s with key %s as a vTPM will\n",
 		r->conf.kms_address, r->conf.kms_key_id);
-	return kmskey_try_sealed(&r->conf, &r->tpm, NULL, e);
+	return kmskey_try_sealed(&r->conf, &r->tpm, NULL, NULL, e);
 }
 
 static int renew(struct renew *r, struct error *e)

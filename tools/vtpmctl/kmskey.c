@@ -488,6 +488,7 @@ struct attempt {
 	struct tpm *tpm;
 	const char *key_id;
 	bool is_get;
+	int64_t *token_s; /* of kms_config */
 };
 
 static int with_key(const struct attempt *a, const char *address,
@@ -534,6 +535,7 @@ static int with_sealed(const struct attempt *a, const char *address,
 	u = unlockconf_new(&one, a->tpm, NULL, e);
 	if (!u)
 		return -EINVAL;
+	u->config.token_s = a->token_s;
 	rc = a->conf->kms_get ? unlock_kms_probe(&u->unlock)
 			      : unlock_kms_wrap(&u->unlock, secret, &wrapped);
 	unlockconf_free(u);
@@ -608,9 +610,9 @@ int kmskey_try(const char *addresses, const struct kmskey *k, const char *key_id
 }
 
 int kmskey_try_sealed(const struct hostconf *h, struct tpm *t, char away[ADDRESS_LIST],
-		      struct error *e)
+		      int64_t *token_s, struct error *e)
 {
-	const struct attempt a = {.conf = h, .tpm = t};
+	const struct attempt a = {.conf = h, .tpm = t, .token_s = token_s};
 
 	return try_all(&a, h->kms_address, away, e);
 }

@@ -81,8 +81,9 @@ int __must_check kmskey_try(const char *addresses, const struct kmskey *k,
 			    const char *key_id, bool is_get, struct error *e);
 /* With h's sealed key, as a vTPM's manager would: the boot state must be approved.
  * away: the addresses that were passed over, with commas between; NULL: warns of them on
- * stderr. */
+ * stderr.  token_s: as struct kms_config has it; may be NULL. */
 int __must_check kmskey_try_sealed(const struct hostconf *h, struct tpm *t,
-				   char away[ADDRESS_LIST], struct error *e);
+				   char away[ADDRESS_LIST], int64_t *token_s,
+				   struct error *e);
 
 #endif
