@@ -3,7 +3,8 @@
 
 A module is a source, all of whose functions are proved but those that it names, each with
 the reason, and options of frama-c's.  -instantiate: memcpy() and its like on other objects
-than bytes.
+than bytes.  Not memmove(): Frama-C 25's contract of it compares with the source as it is
+afterwards, which is false where the two overlap.
 A mutant is a fault that somebody might make: the text OLD, which stands once in FILE,
 becomes NEW, and the goals of FUNCTION are not all proved any more.
 """
