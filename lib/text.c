@@ -119,14 +119,19 @@ bool text_are_clean(int count, char *const words[], char *out, size_t room)
 	return true;
 }
 
-/* Bytes of a line before its comment, which begins behind a # outside of quotes. */
-static size_t length_of_code(const char *line, size_t len)
+/* Bytes of a line before its comment, which begins behind a # outside of quotes.  *hides: in
+ * quotes a character is written as an escape, as \n is (xl's are in libxlu_cfg.c), but a quote
+ * or a backslash. */
+static size_t length_of_code(const char *line, size_t len, bool *hides)
 {
 	char quote = 0;
 	size_t i;
 
+	*hides = false;
 	for (i = 0; i < len && (quote || line[i] != '#'); i++) {
-		if (quote ? line[i] == quote : line[i] == '"' || line[i] == '\'')
+		if (quote && line[i] == '\\' && i + 1 < len)
+			*hides |= !memchr("\"'\\", line[++i], 3);
+		else if (quote ? line[i] == quote : line[i] == '"' || line[i] == '\'')
 			quote = quote ? 0 : line[i];
 	}
 	return i;
@@ -155,13 +160,14 @@ unsigned int text_unclean_line(const char *text, size_t len)
 	for (; len; text += line, len -= line, n++) {
 		const char *end = memchr(text, '\n', len);
 		size_t code;
+		bool hides;
 
 		line = end ? (size_t)(end - text) : len;
-		code = length_of_code(text, line);
+		code = length_of_code(text, line, &hides);
 		/* of an end of line as Windows has it */
 		if (code && code == line && text[code - 1] == '\r')
 			code--;
-		if (!is_line_clean(text, code))
+		if (hides || !is_line_clean(text, code))
 			return n;
 		line += end != NULL;
 	}

@@ -23,7 +23,8 @@ void text_clean(char *out, size_t room, const void *in, size_t len);
 /* Whether text_clean() would change nothing. */
 bool __must_check text_is_clean(const void *in, size_t len);
 /* The first line of a configuration file, from 1, in which text_clean() would change something
- * outside of a comment (# outside of quotes), but tabs and ends of lines; 0: there is none. */
+ * outside of a comment (# outside of quotes), but tabs and ends of lines, or that writes a
+ * character in quotes as an escape, which may stand for such a one; 0: there is none. */
 unsigned int text_unclean_line(const char *text, size_t len);
 /* Whether text_clean() would change nothing of these arguments of a program, which its sentences
  * quote.  If not, out gets the first that it would change, cleaned. */

@@ -118,6 +118,14 @@ static void lines_of_files(void **state)
 	assert_int_equal(unclean_line("a\n\n\rb"), 3);
 	assert_int_equal(unclean_line("a = '\n# \374"), 0);
 	assert_int_equal(text_unclean_line("a\0b\n", 4), 1);
+	assert_int_equal(unclean_line("a = 'b\\n'\n"), 1);
+	assert_int_equal(unclean_line("a = 'b\\\\n'\n"), 0);
+	assert_int_equal(unclean_line("\na = \"\\027\"\n"), 2);
+	assert_int_equal(unclean_line("a = 'b' # \\n\n"), 0);
+	assert_int_equal(unclean_line("a = \"\\\"# b\"\n"), 0);
+	assert_int_equal(unclean_line("a = \"\\\"# \033\"\n"), 1);
+	assert_int_equal(unclean_line("a = '\\"), 0);
+	assert_int_equal(text_unclean_line("a = '\\\0'", 7), 1);
 }
 
 int main(void)
