@@ -16,6 +16,7 @@ PLACES = [
     (r"\bfprintf\(stderr,", ["tools/vtpmctl/vtpmline.c", "tools/vtpmctl/launch.c"], "vtpmctl: "),
     (r"\bfprintf\(stderr,", ["tools/vtpmctl/vtpmctl.c"], 'vtpmctl: "%s" has a control character'),
     (r"\bcontrol_answer_word\(", ["tools/vtpmd/control_op.c"], "A guest with|A vTPM of the guest|The launch's"),
+    (r"\bsnprintf\(text, size,", ["tools/vtpmd/control_op.c"], "The vTPM %s served another guest"),
     (r"\brefuse_guest\(|\bwhy =", ["tools/vtpmd/guests.c", "tools/vtpmd/crb.c", "tools/vtpmd/vtpm_peer.c", "tools/vtpmd/bind.c"],
      "(?!vtpmd was restarted)[a-z]"),  # such are of guests; the others of what a manager asks for
     (r"\blog_line\(\s*LOG_(?:ERR|WARNING),|\*what =", ["tools/vtpmd/crb.c", "tools/vtpmd/board.c"], ""),

@@ -503,6 +503,8 @@ static void a_launched_restore_behind_another(void **state)
 	ends(5);
 	launch(3);
 	assert_int_equal(resume(other), 0);
+	assert_true(guests_was_last(&guests, guests.last.uuid));
+	assert_false(guests_was_last(&guests, other));
 	assert_int_equal(resume(third), -EBUSY); /* it would be forgotten */
 	assert_int_equal(resume(NULL), -EBUSY);
 	starts(6, 2, "b"); /* has the vTPM in between */

@@ -13,6 +13,7 @@
 #include "tools/vtpmctl/measure.h"
 #include "tools/vtpmctl/vtpmline.h"
 #include "tools/vtpmctl/xl.h"
+#include "tools/vtpmctl/xlboot.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static int lease_fd = -1; /* of vtpmd's file, locked */
@@ -163,13 +165,37 @@ static int start_all(const struct launch *l, struct guestfile *c, struct cursor 
 	return status;
 }
 
+/* The uuid that the guest had as it was saved, by the description in xl's file; NULL: the file has
+ * none, or can be read once only. */
+static json_t *read_saved_uuid(const char *path)
+{
+	static struct xlboot_stream s;
+	json_t *config = NULL, *uuid;
+	uint8_t bytes[4096];
+	int rc = -EAGAIN;
+	struct stat st;
+	FILE *f;
+	size_t n;
+
+	if (stat(path, &st) || !S_ISREG(st.st_mode))
+		return NULL;
+	f = fopen(path, "re");
+	while (f && rc == -EAGAIN && (n = fread(bytes, 1, sizeof(bytes), f)))
+		rc = xlboot_stream_take(&s, bytes, n, &config);
+	if (f)
+		fclose(f);
+	uuid = json_incref(json_object_get(json_object_get(config, "c_info"), "uuid"));
+	json_decref(config);
+	return uuid;
+}
+
 /* For each vTPM: the saved guest goes on with what it left in it.  uuid: the one that
  * the launched guest has; NULL: as it was saved.  Or revoke: it does not after all. */
 static int resume_all(const struct launch *l, const char *uuid, bool revoke)
 {
-	json_t *reply, *r, *name;
+	json_t *reply, *r, *name, *saved = read_saved_uuid(l->restore);
 	size_t i;
-	int status;
+	int status = VTPMCTL_OK;
 
 	json_array_foreach(l->vtpms, i, name)
 	{
@@ -177,12 +203,15 @@ static int resume_all(const struct launch *l, const char *uuid, bool revoke)
 			      revoke);
 		if (r && uuid)
 			json_object_set_new(r, "uuid", json_string(uuid));
+		if (r && saved)
+			json_object_set(r, "saved", saved);
 		status = client_call(l->socket, r, &reply);
 		json_decref(reply);
 		if (status)
-			return status;
+			break;
 	}
-	return VTPMCTL_OK;
+	json_decref(saved);
+	return status;
 }
 
 /* uuid of a measured guest, or NULL */

@@ -68,6 +68,8 @@ struct control {
 	bool force;
 	bool launched; /* RESUME: what comes is this domain, of a launch */
 	uint8_t domain[16];
+	bool has_saved; /* RESUME: the guest in the file was this domain */
+	uint8_t saved[16];
 	char name[META_NAME_MAX + 2]; /* of the vTPM; one too long stays so */
 	struct waiter waiter;	      /* in a list of settling's, or of the anchor's */
 	struct vtpm *settling;	      /* NULL: no vTPM is waited for */

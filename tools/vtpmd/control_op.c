@@ -362,6 +362,12 @@ static void say_resume(int rc, const char *name, char *text, size_t size)
 			 "The vTPM %s was started after its guest was saved, and the "
 			 "guest's PCRs are lost: the restored guest has to reboot.",
 			 name);
+	else if (rc == -ESRCH)
+		snprintf(text, size,
+			 "The vTPM %s served another guest after this one was saved, "
+			 "and what it held for this one is lost: launch it without "
+			 "--restore.",
+			 name);
 	else if (rc == -EBUSY)
 		snprintf(text, size,
 			 "A `vtpmctl launch --restore` that runs restores a guest of the "
@@ -387,8 +393,12 @@ static void op_resume(struct control *c, struct vtpm *v)
 		control_answer_word(c, "busy", text);
 		return;
 	}
-	rc = vtpm_is(v, VTPM_UP) ? vtpm_guest_resume(v, c->launched ? c->domain : NULL)
-				 : -ESTALE;
+	if (c->has_saved && v->d->xen && !guests_was_last(&v->guests, c->saved))
+		rc = -ESRCH;
+	else
+		rc = vtpm_is(v, VTPM_UP)
+			     ? vtpm_guest_resume(v, c->launched ? c->domain : NULL)
+			     : -ESTALE;
 	if (!rc) {
 		log_about(LOG_NOTICE, VTPM_ABOUT(v),
 			  "the next guest goes on with its PCRs");
@@ -486,6 +496,7 @@ static void control_ask(struct control *c, struct vtpm *v, const json_t *request
 static void control_ask_resume(struct control *c, struct vtpm *v, const json_t *request)
 {
 	const char *uuid = json_string_value(json_object_get(request, "uuid"));
+	const char *saved = json_string_value(json_object_get(request, "saved"));
 
 	if (json_is_true(json_object_get(request, "revoke"))) {
 		guests_revoke(&v->guests);
@@ -493,7 +504,8 @@ static void control_ask_resume(struct control *c, struct vtpm *v, const json_t *
 		return;
 	}
 	c->launched = uuid && !uuid_parse(uuid, c->domain);
-	if (uuid && !c->launched)
+	c->has_saved = saved && !uuid_parse(saved, c->saved);
+	if ((uuid && !c->launched) || (saved && !c->has_saved))
 		control_answer_malformed(c);
 	else if (vtpm_hears(v))
 		ask_managers(c, ASK_STATUS, DECIDE_MS);

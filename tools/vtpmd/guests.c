@@ -359,6 +359,11 @@ int guests_judge(struct guests *g, uint32_t domid, uint64_t on, enum guests_serv
 	return rc ? rc : power_on(g, domid, on, v);
 }
 
+bool guests_was_last(const struct guests *g, const uint8_t uuid[16])
+{
+	return !memcmp(g->last.uuid, uuid, sizeof(g->last.uuid));
+}
+
 int guests_resume(struct guests *g, uint64_t on, const uint8_t *launched)
 {
 	struct guests next = *g;

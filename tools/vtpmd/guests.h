@@ -126,5 +126,7 @@ void guests_boots(struct guests *g, const uint8_t uuid[16]);
 /* Whether a launch, whose xl is there, restores a guest that has not come yet. */
 bool guests_restores(const struct guests *g);
 bool guests_resumes(const struct guests *g);
+/* Whether the last guest was this domain: what the TPM holds is what it left. */
+bool guests_was_last(const struct guests *g, const uint8_t uuid[16]);
 
 #endif
