@@ -94,6 +94,25 @@ static bool refuse_line(struct refusals *r, const char *file, const char *key,
 		file, key, instead);
 }
 
+static bool is_monitor(const char *serial)
+{
+	return serial && !strncmp(serial, "mon:", 4);
+}
+
+/* Whether QEMU would serve its monitor, which changes the guest's memory and devices, on
+ * one of the guest's serial lines: serial="mon:pty". */
+static bool has_monitor(const XLU_Config *cfg)
+{
+	XLU_ConfigList *items;
+	int n;
+
+	if (!xlu_cfg_get_list(cfg, "serial", &items, &n, 1))
+		while (n-- > 0)
+			if (is_monitor(xlu_cfg_get_listitem(items, n)))
+				return true;
+	return is_monitor(find_text(cfg, "serial"));
+}
+
 static void check_covered(const XLU_Config *cfg, const char *file, struct refusals *r)
 {
 	const char *model = find_text(cfg, "device_model_version");
@@ -111,6 +130,9 @@ static void check_covered(const XLU_Config *cfg, const char *file, struct refusa
 	if (model && strcasecmp(model, "qemu-xen"))
 		(void)refuse_line(r, file, "a device_model_version of its own",
 				  "leave it out");
+	if (has_monitor(cfg))
+		(void)refuse_line(r, file, "QEMU's monitor on a serial line",
+				  "write serial= without \"mon:\"");
 	if (acpi && strcmp(acpi, "1"))
 		(void)refusals_add_by_xl(
 			r,
