@@ -299,11 +299,14 @@ enum channel_status {
 	STATUS_UPTIME_NS = 12,	  /* since READY */
 	STATUS_RESIDENT_KIB = 13, /* memory, process only */
 	STATUS_CERTIFICATES = 14, /* how many CONFIG_CERTIFICATEs the TPM has */
+	STATUS_TOKEN_S = 15, /* how long the host's token for Vault lasted when it was
+				   * used; absent: none, it has no end, or that is not known */
 	/* u64 ns, the sum | LATENCY_BUCKETS * u64 count: how long commands took, from
 	 * the packet to the durable state.  The n-th counts those that took at most
 	 * LATENCY_FIRST_NS << n and longer than the one before; the last one counts
 	 * all that took longer. */
 	STATUS_LATENCY = 16,
+	STATUS_TOKEN_USED_MS = 17, /* how long ago that was; beside STATUS_TOKEN_S */
 };
 
 #define LATENCY_BUCKETS	 24

@@ -31,6 +31,12 @@ struct kms_stream {
 	void (*close)(void *ctx);
 };
 
+/* How long a token of Vault's lasts. */
+struct kms_token {
+	int64_t left_s;	 /* when it was used; 0: it has no end, or that is not known */
+	int64_t used_ms; /* when that was, by CLOCK_MONOTONIC */
+};
+
 struct kms_config {
 	/* host:port, or several (lib/text.h); host is what the certificate must
 	 * name */
@@ -39,9 +45,8 @@ struct kms_config {
 	const char *cert_pem; /* NULL: none, and key_pem is a token of Vault's */
 	const char *key_pem;  /* PKCS#8; the caller wipes it */
 	const char *key_id;   /* KMIP Unique Identifier; or of Vault, lib/vault.h */
-	/* NULL; or gets for how many seconds a token of Vault's lasts behind this exchange, 0
-	 * when it has no end; unchanged when there is none, or Vault does not say */
-	int64_t *token_s;
+	/* NULL; or is set when a token of Vault's was used that it tells the end of */
+	struct kms_token *token;
 };
 
 struct kms_wrapped {

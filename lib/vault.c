@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define SEALED_SIZE  (KMS_IV_SIZE + KMS_SECRET_SIZE + KMS_TAG_SIZE)
 #define BASE64_MAX   92 /* of SEALED_SIZE bytes, and some */
@@ -414,6 +415,7 @@ static void look_at_token(struct vault *v)
 {
 	struct error ignored = {.cause = CAUSE_NONE};
 	struct jsonread ttl;
+	struct timespec now;
 	int64_t left;
 
 	if (ask_vault(v, "auth/token/lookup-self", NULL, &ignored) ||
@@ -421,8 +423,12 @@ static void look_at_token(struct vault *v)
 	    jsonread_find((const char *)v->r.body, v->r.body_len, "data.ttl", &ttl))
 		return;
 	left = seconds_of(&ttl);
-	if (left >= 0)
-		*v->c->token_s = left;
+	if (left < 0)
+		return;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	*v->c->token = (struct kms_token){.left_s = left,
+					  .used_ms = (int64_t)now.tv_sec * 1000 +
+						     now.tv_nsec / 1000000};
 }
 
 int vault_exchange_at(const struct kms_config *c, const struct kms_stream *s,
@@ -449,7 +455,7 @@ int vault_exchange_at(const struct kms_config *c, const struct kms_stream *s,
 		rc = check_bound(v, key, x, e);
 	if (v->is_login || !rc)
 		leave_token(v);
-	if (!rc && !v->is_login && v->c->token_s)
+	if (!rc && !v->is_login && v->c->token)
 		look_at_token(v);
 	tls_close(v->tls);
 	OPENSSL_cleanse(v, sizeof(*v));

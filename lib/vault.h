@@ -10,7 +10,7 @@
  *
  * The client is known by a token, which it renews each time, or by its certificate (auth method
  * "cert", at its usual path): then it logs in, and revokes the token that it got when it is done.
- * Whoever wants to know how long the host's token lasts has it looked up (token_s).
+ * Whoever wants to know how long the host's token lasts has it looked up (struct kms_token).
  */
 #ifndef XVTPM_LIB_VAULT_H
 #define XVTPM_LIB_VAULT_H

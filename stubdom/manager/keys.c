@@ -183,6 +183,7 @@ void vtpm_keys_rekey(struct vtpm_keys *k, bool deep)
 		rc = unlock_config_parse(tlvs, len, &c, &e);
 	if (!rc) {
 		c.desc = k->config->desc;
+		c.token = k->config->token;
 		c.epoch = k->config->epoch;
 		rc = deep ? rekey_run(k->state, &source, &e)
 			  : rekey_slots(k->state, &source, &e);

@@ -437,7 +437,7 @@ static struct kms_config kms_config(const struct unlock_config *c, const struct 
 		.cert_pem = c->kms_cert,
 		.key_pem = pem->text,
 		.key_id = c->kms_key_id,
-		.token_s = c->token_s,
+		.token = c->token,
 	};
 }
 

@@ -36,7 +36,7 @@ struct unlock_config {
 	struct envelope_desc desc;
 	struct hosttpm_config tpm; /* srk handle and name, policy key, approvals */
 	char *kms_address, *kms_ca, *kms_cert, *kms_key_id; /* NULL: no KMS */
-	int64_t *token_s; /* of struct kms_config; NULL: nobody asks */
+	struct kms_token *token; /* of struct kms_config; NULL: nobody asks */
 	const uint8_t *kms_key_sealed;
 	size_t kms_key_sealed_len;
 	const uint8_t *recovery_key; /* NULL: none */

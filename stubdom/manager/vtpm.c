@@ -53,7 +53,8 @@ struct vtpm {
 	struct vtpm_move move;
 	bool arriving; /* from another host: its guest may come, and finds it later */
 	struct latency latency;
-	struct lease lease; /* of its host on it, in a pool */
+	struct lease lease;	/* of its host on it, in a pool */
+	struct kms_token token; /* when it was used last */
 };
 
 static uint64_t now_ns(void)
@@ -535,6 +536,7 @@ static void send_status(struct vtpm *v)
 		.certs = v->certified,
 		.on = v->on,
 		.latency = &v->latency,
+		.token = v->token,
 	};
 	uint8_t tlvs[VTPM_STATUS_MAX];
 	struct front_stats f;
@@ -738,6 +740,7 @@ static int run_vtpm(struct vtpm *v)
 	if (!rc)
 		rc = unlock_config_parse(v->tlvs, len, &v->config, &v->error);
 	v->lease.needed = v->config.leased;
+	v->config.token = &v->token;
 	if (!rc)
 		rc = draw_power_on(v);
 	if (!rc)

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 void vtpm_stub_read(struct vtpm_stub *s)
@@ -64,6 +65,15 @@ static void put_status(struct cursor *w, uint16_t tag, uint64_t value)
 	cursor_put_u64(w, value);
 }
 
+/* By CLOCK_MONOTONIC. */
+static uint64_t ms_since(int64_t then)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)((int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 - then);
+}
+
 size_t vtpm_status_encode(const struct vtpm_status *s, uint8_t out[VTPM_STATUS_MAX])
 {
 	struct cursor w = cursor_writer(out, VTPM_STATUS_MAX);
@@ -87,6 +97,10 @@ size_t vtpm_status_encode(const struct vtpm_status *s, uint8_t out[VTPM_STATUS_M
 	put_status(&w, STATUS_CERTIFICATES, s->certs);
 	if (s->resident_kib)
 		put_status(&w, STATUS_RESIDENT_KIB, s->resident_kib);
+	if (s->token.left_s) {
+		put_status(&w, STATUS_TOKEN_S, (uint64_t)s->token.left_s);
+		put_status(&w, STATUS_TOKEN_USED_MS, ms_since(s->token.used_ms));
+	}
 	if (s->latency)
 		put_latency(&w, s->latency);
 	return VTPM_STATUS_MAX - cursor_left(&w);

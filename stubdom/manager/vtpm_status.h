@@ -4,6 +4,7 @@
 #define XVTPM_VTPM_STATUS_H
 
 #include "include/channel.h"
+#include "lib/kms.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -35,6 +36,7 @@ struct vtpm_status {
 	unsigned int certs;	       /* in the TPM's NV memory */
 	uint64_t resident_kib;	       /* 0: not known */
 	const struct latency *latency; /* NULL: none */
+	struct kms_token token;
 	struct vtpm_stub stub;
 };
 

@@ -29,7 +29,7 @@ KEYS = {"web": ["aes256-gcm96", False, [secrets.token_bytes(32)]],
         "derived": ["aes256-gcm96", True, [secrets.token_bytes(32)]],
         "rsa": ["rsa-2048", False, []]}
 MOUNTS = {"transit", "team/transit"}
-TOKENS = {"hvs.the-static-token"}
+TOKENS = {"hvs.the-static-token", "hvs.another-token"}
 LOGGED_IN = set()
 
 

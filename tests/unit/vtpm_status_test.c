@@ -5,9 +5,10 @@
 #include "stubdom/manager/vtpm_status.h"
 
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
-#define TAGS 17
+#define TAGS 18
 
 static uint8_t out[VTPM_STATUS_MAX];
 static uint64_t seen[TAGS];
@@ -36,7 +37,8 @@ static void decode(const struct vtpm_status *s)
 static void everything(void **state)
 {
 	const struct latency l = {1, {1, UINT64_MAX}};
-	const struct vtpm_status s = {
+	struct timespec now;
+	struct vtpm_status s = {
 		.guest = true,
 		.uptime_ns = 12,
 		.certs = 4,
@@ -53,8 +55,10 @@ static void everything(void **state)
 		.stub = {true, 8, 9, 10, 11},
 	};
 
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	s.token = (struct kms_token){2764800, (int64_t)now.tv_sec * 1000 - 3000};
 	decode(&s);
-	assert_int_equal(count, 15);
+	assert_int_equal(count, 17);
 	assert_int_equal(seen[STATUS_CERTIFICATES], 4);
 	assert_int_equal(seen[STATUS_UPTIME_NS], 12);
 	assert_int_equal(seen[STATUS_RESIDENT_KIB], 13);
@@ -70,6 +74,8 @@ static void everything(void **state)
 	assert_int_equal(seen[STATUS_READY_NS], 5);
 	assert_int_equal(seen[STATUS_UNLOCK_NS], 6);
 	assert_int_equal(seen[STATUS_FREE_KIB], 11);
+	assert_int_equal(seen[STATUS_TOKEN_S], 2764800);
+	assert_in_range(seen[STATUS_TOKEN_USED_MS], 3000, 9000);
 }
 
 /* No guest, no stub domain: such figures are absent, not zero. */

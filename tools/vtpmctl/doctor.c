@@ -936,13 +936,13 @@ enum finding doctor_kms(struct doctor *d)
 {
 	struct error e = {.cause = CAUSE_NONE};
 	char away[ADDRESS_LIST];
-	int64_t token_s = -1;
+	struct kms_token token = {0};
 
 	if (!d->configured || !d->conf.has_kms)
 		return doctor_say(d, SKIPPED, "no KMS");
 	if (!d->tpm_pinned)
 		return doctor_say(d, SKIPPED, "no TPM that opens the key for it");
-	if (kmskey_try_sealed(&d->conf, &d->tpm, away, &token_s, &e))
+	if (kmskey_try_sealed(&d->conf, &d->tpm, away, &token, &e))
 		return doctor_say(d, BAD, "%s", e.text);
 	if (away[0])
 		return doctor_say(
@@ -950,7 +950,9 @@ enum finding doctor_kms(struct doctor *d)
 			"%u of the KMS's %u addresses cannot be reached: %s; start it, or "
 			"`vtpmctl host renew --kms` with those that there are",
 			address_count(away), address_count(d->conf.kms_address), away);
-	if (token_s > 0)
-		return judge_token(d, token_s);
+	if (token.left_s > 0) {
+		kmskey_tell(d->socket, &token);
+		return judge_token(d, token.left_s);
+	}
 	return doctor_say(d, FINE, "the KMS answers at %s", d->conf.kms_address);
 }

@@ -29,6 +29,7 @@ struct renew {
 	char addresses[ADDRESS_LIST];
 	char vault_key[128]; /* as kms_key_id, of vault:// */
 	struct kmskey identity;
+	struct kms_token token;
 	struct hostconf conf;
 	struct tpm tpm;
 };
@@ -222,7 +223,7 @@ static int renew_kms(struct renew *r, struct error *e)
 		return rc;
 	fprintf(stderr, "Trying the KMS at %s with key %s as a vTPM will\n",
 		r->conf.kms_address, r->conf.kms_key_id);
-	return kmskey_try_sealed(&r->conf, &r->tpm, NULL, NULL, e);
+	return kmskey_try_sealed(&r->conf, &r->tpm, NULL, &r->token, e);
 }
 
 static int renew(struct renew *r, struct error *e)
@@ -263,6 +264,8 @@ static int tell_vtpmd(const struct renew *r)
 	json_decref(reply);
 	if (!status) {
 		fprintf(stderr, "vtpmd has taken it over; vTPMs that run go on.\n");
+		if (r->conf.has_kms && !r->conf.kms_cert)
+			kmskey_tell(r->socket, &r->token);
 	} else if (status == VTPMCTL_NO_VTPMD) {
 		fprintf(stderr, "%s is written; vtpmd will read it when it runs.\n",
 			r->config);
@@ -294,6 +297,7 @@ int host_renew_main(int argc, char **argv)
 	rc = renew(&r, &e);
 	tpm_close(&r.tpm);
 	kmskey_free(&r.identity);
+	rc = rc ? vtpmctl_fail(&e) : tell_vtpmd(&r);
 	hostconf_free(&r.conf);
-	return rc ? vtpmctl_fail(&e) : tell_vtpmd(&r);
+	return rc;
 }

@@ -2,6 +2,7 @@
 #include "tools/vtpmctl/kmskey.h"
 #include "lib/channel.h"
 #include "lib/vault.h"
+#include "tools/vtpmctl/client.h"
 #include "tools/vtpmctl/file.h"
 #include "tools/vtpmctl/kmsurl.h"
 #include "tools/vtpmctl/pemkind.h"
@@ -488,7 +489,7 @@ struct attempt {
 	struct tpm *tpm;
 	const char *key_id;
 	bool is_get;
-	int64_t *token_s; /* of kms_config */
+	struct kms_token *token; /* of kms_config */
 };
 
 static int with_key(const struct attempt *a, const char *address,
@@ -535,7 +536,7 @@ static int with_sealed(const struct attempt *a, const char *address,
 	u = unlockconf_new(&one, a->tpm, NULL, e);
 	if (!u)
 		return -EINVAL;
-	u->config.token_s = a->token_s;
+	u->config.token = a->token;
 	rc = a->conf->kms_get ? unlock_kms_probe(&u->unlock)
 			      : unlock_kms_wrap(&u->unlock, secret, &wrapped);
 	unlockconf_free(u);
@@ -610,9 +611,22 @@ int kmskey_try(const char *addresses, const struct kmskey *k, const char *key_id
 }
 
 int kmskey_try_sealed(const struct hostconf *h, struct tpm *t, char away[ADDRESS_LIST],
-		      int64_t *token_s, struct error *e)
+		      struct kms_token *token, struct error *e)
 {
-	const struct attempt a = {.conf = h, .tpm = t, .token_s = token_s};
+	const struct attempt a = {.conf = h, .tpm = t, .token = token};
 
 	return try_all(&a, h->kms_address, away, e);
+}
+
+void kmskey_tell(const char *socket, const struct kms_token *token)
+{
+	json_t *request = client_request("kms-token", NULL), *reply = NULL;
+	char text[CLIENT_TEXT];
+
+	if (!request)
+		return;
+	json_object_set_new(request, "left_s", json_integer(token->left_s));
+	/* a figure alone is missed when vtpmd is away, or of an older release */
+	(void)!client_try(socket, request, &reply, text);
+	json_decref(reply);
 }

@@ -81,9 +81,11 @@ int __must_check kmskey_try(const char *addresses, const struct kmskey *k,
 			    const char *key_id, bool is_get, struct error *e);
 /* With h's sealed key, as a vTPM's manager would: the boot state must be approved.
  * away: the addresses that were passed over, with commas between; NULL: warns of them on
- * stderr.  token_s: as struct kms_config has it; may be NULL. */
+ * stderr.  token: as struct kms_config has it; may be NULL. */
 int __must_check kmskey_try_sealed(const struct hostconf *h, struct tpm *t,
-				   char away[ADDRESS_LIST], int64_t *token_s,
+				   char away[ADDRESS_LIST], struct kms_token *token,
 				   struct error *e);
+/* Tells vtpmd of this host's token, which was used just now: for its metrics. */
+void kmskey_tell(const char *socket, const struct kms_token *token);
 
 #endif

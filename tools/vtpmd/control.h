@@ -56,6 +56,7 @@ enum control_what {
 	MOVE,
 	POOL_ACCEPT,
 	POOL_SHOW,
+	KMS_TOKEN,
 	NO_OP
 };
 

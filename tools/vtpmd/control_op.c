@@ -11,6 +11,7 @@
 #include "tools/vtpmd/identity.h"
 #include "tools/vtpmd/launch.h"
 #include "tools/vtpmd/log.h"
+#include "tools/vtpmd/metrics.h"
 #include "tools/vtpmd/move.h"
 #include "tools/vtpmd/newvtpm.h"
 #include "tools/vtpmd/presence.h"
@@ -685,6 +686,19 @@ static void op_audit_rotate(struct control *c, struct vtpm *v, const json_t *req
 	anchor_wait_known(c->d->anchor, &c->waiter);
 }
 
+/* "left_s": how long the host's token for Vault lasts, which was used just now */
+static void op_kms_token(struct control *c, struct vtpm *none, const json_t *request)
+{
+	json_int_t left = json_integer_value(json_object_get(request, "left_s"));
+
+	if (left < 0) {
+		control_answer_malformed(c);
+		return;
+	}
+	metrics_token(c->d, left, 0);
+	control_answer_with(c, json_pack("{s:b}", "ok", 1));
+}
+
 static void op_move(struct control *c, struct vtpm *none, const json_t *request)
 {
 	move_on_control(c, request);
@@ -726,6 +740,7 @@ static const struct {
 	[MOVE] = {"move", true, op_move},
 	[POOL_SHOW] = {"pool", true, control_op_pool},
 	[POOL_ACCEPT] = {"pool-accept", true, control_op_pool_accept},
+	[KMS_TOKEN] = {"kms-token", true, op_kms_token},
 };
 
 static enum control_what parse_op(const char *op)

@@ -270,6 +270,28 @@ static double expiry(const char *pem)
 	return at;
 }
 
+static int64_t monotonic_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+void metrics_token(struct vtpmd *d, int64_t left_s, int64_t ago_ms)
+{
+	int64_t used = monotonic_ms() - ago_ms;
+
+	if (used >= d->token.used_ms)
+		d->token = (struct kms_token){.left_s = left_s, .used_ms = used};
+}
+
+static double token_end(const struct vtpmd *d)
+{
+	return (double)time(NULL) - (double)(monotonic_ms() - d->token.used_ms) / 1e3 +
+	       (double)d->token.left_s;
+}
+
 static void put_metrics_config(struct vtpmd *d, struct evbuffer *out)
 {
 	struct error e = {.cause = CAUSE_NONE};
@@ -289,6 +311,10 @@ static void put_metrics_config(struct vtpmd *d, struct evbuffer *out)
 	if (until >= 0)
 		put_one(out, "kms_certificate_expiry_timestamp_seconds",
 			"Until when the KMS client certificate is valid.", until);
+	if (!rc && c->host.has_kms && !c->host.kms_cert && d->token.left_s)
+		put_one(out, "kms_token_expiry_timestamp_seconds",
+			"Until when the token for Vault lasts unless it is used before.",
+			token_end(d));
 	if (!rc) {
 		put_one(out, "approved_states", "Boot states that open vTPMs.",
 			(double)c->host.approval_count);

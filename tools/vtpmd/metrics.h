@@ -24,4 +24,8 @@
 int __must_check metrics_open(struct vtpmd *d);
 void metrics_close(struct vtpmd *d);
 
+/* The host's token for Vault was used ago_ms ago, and lasted for left_s more (0: it has no end, or
+ * that is not known).  What was used later than that is believed. */
+void metrics_token(struct vtpmd *d, int64_t left_s, int64_t ago_ms);
+
 #endif

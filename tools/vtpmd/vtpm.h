@@ -163,8 +163,8 @@ static inline void waiter_cancel(struct waiter **list, struct waiter *w)
 /* What a manager last said about itself; -1: it did not. */
 struct vtpm_status {
 	struct timespec at;
-	int64_t value[16]; /* by enum channel_status */
-	bool timed;	   /* it has STATUS_LATENCY */
+	int64_t value[STATUS_TOKEN_USED_MS + 1]; /* by enum channel_status */
+	bool timed;				 /* it has STATUS_LATENCY */
 	uint64_t sum_ns, bucket[LATENCY_BUCKETS];
 };
 

@@ -10,6 +10,7 @@
 #include "tools/vtpmd/identity.h"
 #include "tools/vtpmd/move.h"
 #include "tools/vtpmd/log.h"
+#include "tools/vtpmd/metrics.h"
 #include "tools/vtpmd/presence.h"
 #include "tools/vtpmd/quote.h"
 #include "tools/vtpmd/trail.h"
@@ -804,6 +805,10 @@ static void on_vtpm_status(void *ctx, const uint8_t *tlvs, size_t len)
 		    value <= INT64_MAX)
 			v->status.value[t.tag] = (int64_t)value;
 	}
+	if (v->status.value[STATUS_TOKEN_S] > 0 &&
+	    v->status.value[STATUS_TOKEN_USED_MS] >= 0)
+		metrics_token(v->d, v->status.value[STATUS_TOKEN_S],
+			      v->status.value[STATUS_TOKEN_USED_MS]);
 	clock_gettime(CLOCK_MONOTONIC, &v->status.at);
 	v->asked_ms = 0;
 	ask_check(v->d);

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <event2/event.h>
 #include "lib/audit.h"
+#include "lib/kms.h"
 #include "tools/vtpmd/config.h"
 
 struct ask;
@@ -74,6 +75,8 @@ struct vtpmd {
 	time_t started;
 	time_t reloaded;    /* host.json was last found good; 0: not asked */
 	bool reload_failed; /* the last time */
+	/* of Vault, as whoever used it last told */
+	struct kms_token token;
 };
 
 #endif
