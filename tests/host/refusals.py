@@ -15,7 +15,7 @@ PLACES = [
      ["tools/vtpmctl/firmware.c", "tools/vtpmctl/boot.c"], ""),
     (r"\bfprintf\(stderr,", ["tools/vtpmctl/vtpmline.c", "tools/vtpmctl/launch.c"], "vtpmctl: "),
     (r"\bfprintf\(stderr,", ["tools/vtpmctl/vtpmctl.c"], 'vtpmctl: "%s" has a control character'),
-    (r"\bcontrol_answer_word\(", ["tools/vtpmd/control_op.c"], "A guest with|A vTPM of the guest|The launch's"),
+    (r"\bcontrol_answer_word\(", ["tools/vtpmd/control_launch.c"], "A guest with|A vTPM of the guest|The launch's"),
     (r"\bsnprintf\(text, size,", ["tools/vtpmd/control_op.c"], "The vTPM %s served another guest"),
     (r"\brefuse_guest\(|\bwhy =", ["tools/vtpmd/guests.c", "tools/vtpmd/crb.c", "tools/vtpmd/vtpm_peer.c", "tools/vtpmd/bind.c"],
      "(?!vtpmd was restarted)[a-z]"),  # such are of guests; the others of what a manager asks for
