@@ -34,24 +34,48 @@ struct crypt_part {
 
 int __must_check crypt_sha256(const struct crypt_part *parts, size_t count,
 			      uint8_t out[CRYPT_HASH_SIZE]);
+/*@ requires \valid_read(key + (0 .. key_len - 1)) && \valid_read(parts + (0 .. count - 1));
+    requires \forall integer i; 0 <= i < count ==>
+	    \valid_read((uint8_t *)parts[i].p + (0 .. parts[i].n - 1));
+    requires \valid(out + (0 .. CRYPT_HASH_SIZE - 1));
+    assigns out[0 .. CRYPT_HASH_SIZE - 1];
+    ensures \result == 0 || \result == -EIO; */
 int __must_check crypt_hmac(const uint8_t *key, size_t key_len,
 			    const struct crypt_part *parts, size_t count,
 			    uint8_t out[CRYPT_HASH_SIZE]);
 /* salt may be NULL (RFC 5869, 2.2: zeroes); out is one hash long. */
+/*@ requires \valid_read(ikm + (0 .. ikm_len - 1));
+    requires \valid_read(salt + (0 .. salt_len - 1)) && \valid_read(info + (0 .. info_len - 1));
+    requires \valid(out + (0 .. CRYPT_HASH_SIZE - 1));
+    assigns out[0 .. CRYPT_HASH_SIZE - 1];
+    ensures \result == 0 || \result == -EIO; */
 int __must_check crypt_hkdf(const uint8_t *ikm, size_t ikm_len, const uint8_t *salt,
 			    size_t salt_len, const uint8_t *info, size_t info_len,
 			    uint8_t out[CRYPT_HASH_SIZE]);
 /* in and out may be the same buffer. */
+/*@ requires \valid_read(key + (0 .. CRYPT_KEY_SIZE - 1));
+    requires \valid_read(iv + (0 .. CRYPT_IV_SIZE - 1)) && \valid_read(aad + (0 .. aad_len - 1));
+    requires \valid_read(in + (0 .. len - 1)) && \valid(out + (0 .. len - 1));
+    requires \valid(tag + (0 .. CRYPT_TAG_SIZE - 1));
+    assigns out[0 .. len - 1], tag[0 .. CRYPT_TAG_SIZE - 1]; */
 int __must_check crypt_gcm_seal(const uint8_t key[CRYPT_KEY_SIZE],
 				const uint8_t iv[CRYPT_IV_SIZE], const uint8_t *aad,
 				size_t aad_len, const uint8_t *in, size_t len,
 				uint8_t *out, uint8_t tag[CRYPT_TAG_SIZE]);
 /* -EBADMSG, and out wiped, when the tag does not match. */
+/*@ requires \valid_read(key + (0 .. CRYPT_KEY_SIZE - 1));
+    requires \valid_read(iv + (0 .. CRYPT_IV_SIZE - 1)) && \valid_read(aad + (0 .. aad_len - 1));
+    requires \valid_read(in + (0 .. len - 1)) && \valid(out + (0 .. len - 1));
+    requires \valid_read(tag + (0 .. CRYPT_TAG_SIZE - 1));
+    assigns out[0 .. len - 1];
+    ensures \result == 0 || \result == -EBADMSG || \result == -EIO; */
 int __must_check crypt_gcm_open(const uint8_t key[CRYPT_KEY_SIZE],
 				const uint8_t iv[CRYPT_IV_SIZE], const uint8_t *aad,
 				size_t aad_len, const uint8_t *in, size_t len,
 				uint8_t *out, const uint8_t tag[CRYPT_TAG_SIZE]);
 /* -EIO when the generator is not seeded. */
+/*@ requires \valid(out + (0 .. len - 1));
+    assigns out[0 .. len - 1]; */
 int __must_check crypt_random(uint8_t *out, size_t len);
 
 #endif

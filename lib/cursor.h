@@ -105,7 +105,7 @@ uint64_t cursor_u64(struct cursor *c);
 /*@ requires cursor_holds(c) && \valid((uint8_t *)out + (0 .. n - 1));
     requires \separated(c, (uint8_t *)out + (0 .. n - 1), c->rd + (0 .. c->len - 1));
     assigns c->pos, c->bad, ((uint8_t *)out)[0 .. n - 1];
-    ensures cursor_holds(c) && (n > 0 ==> cursor_moved{Pre, Post}(c, n));
+    ensures cursor_holds(c) && cursor_moved{Pre, Post}(c, n);
     ensures c->bad ==> \forall integer i; 0 <= i < n ==> ((uint8_t *)out)[i] == 0; */
 void cursor_copy(struct cursor *c, void *out, size_t n);
 /* Points at the next n bytes inside the buffer and skips them; NULL if short. */

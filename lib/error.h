@@ -49,9 +49,15 @@ struct error {
 };
 
 /* Fills *e unless it is NULL or already tells an earlier cause. Returns rc. */
+/*@ requires e == \null || \valid(e);
+    assigns *e;
+    ensures \result == rc; */
 int error_set(struct error *e, int rc, enum cause cause, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 /* OpenSSL failed at what ("AES-256-GCM"): says so, and that no key was found wrong. */
+/*@ requires e == \null || \valid(e);
+    assigns *e;
+    ensures \result == rc; */
 int error_crypto(struct error *e, int rc, const char *what);
 /* A short word for the cause, for JSON and logs: "pcrs-changed"; never NULL. */
 const char *error_word(uint32_t cause);

@@ -36,6 +36,10 @@ static void put_head(struct cursor *c, const uint8_t magic[8], uint16_t second,
 }
 
 /* What follows the magic and the version. */
+/*@ requires cursor_holds(c) && \valid(h) && \separated(h, c, c->rd + (0 .. c->len - 1));
+    assigns c->pos, c->bad, *h;
+    ensures cursor_holds(c);
+    ensures !c->bad ==> !\old(c->bad) && c->pos == \old(c->pos) + ENVELOPE_HEAD_SIZE - 10; */
 static void get_head(struct cursor *c, struct envelope_head *h)
 {
 	h->second = cursor_u16(c);
@@ -64,9 +68,15 @@ size_t envelope_slot_kinds(const uint8_t *buf, size_t len, uint16_t *kinds, size
 	size_t n = 0, i;
 
 	(void)cursor_bytes(&c, ENVELOPE_HEAD_SIZE + DESC_FIXED);
+	/*@ loop invariant i <= ENVELOPE_EKS && cursor_holds(&c);
+	    loop assigns i, c.pos, c.bad;
+	    loop variant ENVELOPE_EKS - i; */
 	for (i = 0; i < ENVELOPE_EKS; i++)
 		(void)cursor_bytes(&c, cursor_u16(&c));
 	if (!envelope_head_parse(CHANNEL_OBJECT_HEADER, buf, len, &h))
+		/*@ loop invariant n <= room && cursor_holds(&c);
+		    loop assigns n, c.pos, c.bad, kinds[0 .. room - 1];
+		    loop variant room - n; */
 		for (; n < room && n < h.second && cursor_ok(&c); n++) {
 			kinds[n] = cursor_u16(&c);
 			(void)cursor_u16(&c);
@@ -80,12 +90,20 @@ bool envelope_has_old_key(const uint8_t *header, size_t len)
 	uint16_t kinds[ENVELOPE_SLOTS_MAX];
 	size_t i, n = envelope_slot_kinds(header, len, kinds, ENVELOPE_SLOTS_MAX);
 
+	/*@ loop invariant i <= n;
+	    loop assigns i;
+	    loop variant n - i; */
 	for (i = 0; i < n; i++)
 		if (kinds[i] == ENVELOPE_SLOT_OLD_KEY)
 			return true;
 	return false;
 }
 
+/*@ requires \valid_read(buf + (0 .. len - 1));
+    requires \valid_read(data_key + (0 .. ENVELOPE_KEY_SIZE - 1));
+    requires \valid(mac + (0 .. MAC_SIZE - 1));
+    assigns mac[0 .. MAC_SIZE - 1];
+    ensures \result == 0 || \result == -EIO; */
 static int header_mac(const uint8_t *buf, size_t len, const uint8_t *data_key,
 		      uint8_t mac[MAC_SIZE])
 {
@@ -113,6 +131,9 @@ bool envelope_name_ok(enum envelope_ek which, const struct envelope_name *name)
 }
 
 /* Whether the description lets a slot of this kind open the vTPM. */
+/*@ requires \valid_read(d);
+    assigns \nothing;
+    ensures \result && kind == ENVELOPE_SLOT_RECOVERY ==> d->recovery || d->policy == kind; */
 static bool slot_belongs(const struct envelope_desc *d, uint16_t kind)
 {
 	const struct slot_kind *k = slot_kind_find(kind);
@@ -121,11 +142,18 @@ static bool slot_belongs(const struct envelope_desc *d, uint16_t kind)
 	       (k && k->is_extra && (kind != ENVELOPE_SLOT_RECOVERY || d->recovery));
 }
 
+/*@ requires \valid_read(d);
+    assigns \nothing;
+    ensures \result ==> envelope_desc_fits(d); */
 static bool desc_ok(const struct envelope_desc *d)
 {
 	const struct slot_kind *policy = slot_kind_find(d->policy);
 	unsigned int i;
 
+	/*@ loop invariant i <= ENVELOPE_EKS;
+	    loop invariant \forall integer j; 0 <= j < i ==> d->ek[j].len <= ENVELOPE_NAME_MAX;
+	    loop assigns i;
+	    loop variant ENVELOPE_EKS - i; */
 	for (i = 0; i < ENVELOPE_EKS; i++)
 		if (!envelope_name_ok(i, &d->ek[i]))
 			return false;
@@ -149,6 +177,11 @@ static void put_desc(struct cursor *c, const struct envelope_desc *d)
 	}
 }
 
+/*@ requires cursor_holds(c) && \valid(d) && \separated(d, c, c->rd + (0 .. c->len - 1));
+    assigns c->pos, c->bad, *d;
+    ensures cursor_holds(c) && (\old(c->bad) ==> c->bad);
+    ensures \result == 0 || \result == -EBADMSG;
+    ensures \result == 0 ==> envelope_desc_fits(d) && !c->bad; */
 static int parse_desc(struct cursor *c, struct envelope_desc *d)
 {
 	uint8_t flags, version;
@@ -162,6 +195,10 @@ static int parse_desc(struct cursor *c, struct envelope_desc *d)
 	d->tpm12 = version == 12;
 	d->localities = cursor_u8(c);
 	d->pcr_banks = cursor_u8(c);
+	/*@ loop invariant i <= ENVELOPE_EKS && cursor_holds(c);
+	    loop invariant \at(c->bad, Pre) ==> c->bad;
+	    loop assigns i, c->pos, c->bad, d->ek[0 .. ENVELOPE_EKS - 1];
+	    loop variant ENVELOPE_EKS - i; */
 	for (i = 0; i < ENVELOPE_EKS; i++) {
 		d->ek[i].len = cursor_u16(c);
 		if (d->ek[i].len > ENVELOPE_NAME_MAX)
@@ -208,6 +245,9 @@ int envelope_header_seal(const struct envelope_header *h,
 	return 0;
 }
 
+/*@ requires e == \null || \valid(e);
+    assigns *e;
+    ensures \result == -EBADMSG; */
 static int header_corrupt(struct error *e, const char *why)
 {
 	return error_set(
@@ -218,6 +258,11 @@ static int header_corrupt(struct error *e, const char *why)
 }
 
 /* The magic and the version, which every later version keeps in their places. */
+/*@ requires cursor_holds(c) && \valid_read(magic + (0 .. 7)) && (e == \null || \valid(e));
+    requires \separated(e, c, c->rd + (0 .. c->len - 1));
+    assigns c->pos, c->bad, *e;
+    ensures cursor_holds(c) && (\result == 0 ==> cursor_moved{Pre, Post}(c, 10) && !c->bad);
+    ensures \result == 0 || \result == -EBADMSG || \result == -EPROTONOSUPPORT; */
 static int parse_start(struct cursor *c, const uint8_t magic[8], const char *what,
 		       struct error *e)
 {
@@ -236,6 +281,11 @@ static int parse_start(struct cursor *c, const uint8_t magic[8], const char *wha
 	return 0;
 }
 
+/*@ requires cursor_holds(c) && \valid(slot) && \separated(slot, c, c->rd + (0 .. c->len - 1));
+    assigns c->pos, c->bad, *slot;
+    ensures cursor_holds(c) && (\old(c->bad) ==> c->bad);
+    ensures \result == 0 || \result == -EBADMSG;
+    ensures \result == 0 ==> slot->kind != 0 && slot->len <= ENVELOPE_SLOT_MAX; */
 static int parse_slot(struct cursor *c, struct envelope_slot *slot)
 {
 	uint32_t len;
@@ -251,14 +301,44 @@ static int parse_slot(struct cursor *c, struct envelope_slot *slot)
 }
 
 /* The KEK is bound to the slot's id, so two slots must not share one. */
+/*@ requires n < ENVELOPE_SLOTS_MAX && \valid_read(h);
+    assigns \nothing;
+    ensures !\result ==> \forall integer i; 0 <= i < n ==> h->slots[i].id != h->slots[n].id; */
 static bool envelope_id_taken(const struct envelope_header *h, size_t n)
 {
 	size_t i;
 
+	/*@ loop invariant i <= n;
+	    loop invariant \forall integer j; 0 <= j < i ==> h->slots[j].id != h->slots[n].id;
+	    loop assigns i;
+	    loop variant n - i; */
 	for (i = 0; i < n; i++)
 		if (h->slots[i].id == h->slots[n].id)
 			return true;
 	return false;
+}
+
+/* Reads the slots of a header whose description is known.  Returns NULL, or why it is none. */
+/*@ requires cursor_holds(c) && \valid(h) && \separated(h, c, c->rd + (0 .. c->len - 1));
+    requires 0 < h->slot_count <= ENVELOPE_SLOTS_MAX && envelope_desc_fits(&h->desc);
+    assigns c->pos, c->bad, h->slots[0 .. ENVELOPE_SLOTS_MAX - 1];
+    ensures cursor_holds(c);
+    ensures \result == \null ==> envelope_header_fits(h); */
+static const char *parse_slots(struct cursor *c, struct envelope_header *h)
+{
+	size_t i;
+
+	/*@ loop invariant i <= h->slot_count && cursor_holds(c);
+	    loop invariant envelope_slots_fit(h, i);
+	    loop assigns i, c->pos, c->bad, h->slots[0 .. ENVELOPE_SLOTS_MAX - 1];
+	    loop variant h->slot_count - i; */
+	for (i = 0; i < h->slot_count; i++) {
+		if (parse_slot(c, &h->slots[i]) || envelope_id_taken(h, i))
+			return "a key slot is out of range";
+		if (!slot_belongs(&h->desc, h->slots[i].kind))
+			return "it has a key slot that its policy does not name";
+	}
+	return NULL;
 }
 
 int envelope_header_parse(const uint8_t *buf, size_t len, struct envelope_header *h,
@@ -266,7 +346,7 @@ int envelope_header_parse(const uint8_t *buf, size_t len, struct envelope_header
 {
 	struct cursor c = cursor_reader(buf, len);
 	struct envelope_head head;
-	size_t i;
+	const char *why;
 	int rc;
 
 	memset(h, 0, sizeof(*h));
@@ -284,13 +364,9 @@ int envelope_header_parse(const uint8_t *buf, size_t len, struct envelope_header
 	h->epoch = head.epoch;
 	if (parse_desc(&c, &h->desc))
 		return header_corrupt(e, "its description is out of range");
-	for (i = 0; i < h->slot_count; i++) {
-		if (parse_slot(&c, &h->slots[i]) || envelope_id_taken(h, i))
-			return header_corrupt(e, "a key slot is out of range");
-		if (!slot_belongs(&h->desc, h->slots[i].kind))
-			return header_corrupt(
-				e, "it has a key slot that its policy does not name");
-	}
+	why = parse_slots(&c, h);
+	if (why)
+		return header_corrupt(e, why);
 	(void)cursor_bytes(&c, MAC_SIZE);
 	if (!cursor_done(&c))
 		return header_corrupt(e, "its length is wrong");
@@ -337,6 +413,10 @@ int envelope_header_open(const uint8_t *buf, size_t len,
 	return rc;
 }
 
+/*@ requires \valid_read(data_key + (0 .. ENVELOPE_KEY_SIZE - 1));
+    requires \valid_read(salt + (0 .. SALT_SIZE - 1)) && \valid(key + (0 .. CRYPT_KEY_SIZE - 1));
+    assigns key[0 .. CRYPT_KEY_SIZE - 1];
+    ensures \result == 0 || \result == -EIO; */
 static int blob_key(const uint8_t *data_key, const uint8_t salt[SALT_SIZE], uint16_t kind,
 		    uint8_t key[CRYPT_KEY_SIZE])
 {
@@ -380,6 +460,9 @@ int envelope_blob_seal(const uint8_t data_key[ENVELOPE_KEY_SIZE],
 	return rc;
 }
 
+/*@ requires e == \null || \valid(e);
+    assigns *e;
+    ensures \result == -EBADMSG; */
 static int blob_corrupt(struct error *e, const char *why)
 {
 	return error_set(e, -EBADMSG, CAUSE_BLOB_CORRUPT,
@@ -421,6 +504,7 @@ int envelope_blob_open(const uint8_t data_key[ENVELOPE_KEY_SIZE],
 	if (!rc)
 		rc = crypt_gcm_open(key, blob_iv, buf, BLOB_HEAD, ct, n, plain, tag);
 	OPENSSL_cleanse(key, sizeof(key));
+	/*@ assert \forall integer i; 0 <= i < CRYPT_HASH_SIZE ==> key[i] == 0; */
 	if (rc == -EBADMSG)
 		return blob_corrupt(e, "its authentication tag does not match its key");
 	if (rc)

@@ -112,16 +112,51 @@ struct envelope_head {
 	uint64_t seq, epoch;
 };
 
+/*
+ * The contracts, which `make prove` proves for every input (docs/proofs.md):
+ *   envelope_desc_fits    the Names lie within their room, localities and banks exist
+ *   envelope_header_fits  there are slots, as many as there is room for, each within its room
+ *                         (envelope_slots_fit) and with an id of its own; a recovery slot stands in none but a
+ *                         header that says so
+ */
+/*@ predicate envelope_desc_fits(struct envelope_desc *d) =
+	0 < d->localities <= 0x1f && d->pcr_banks <= 0x0f &&
+	\forall integer i; 0 <= i < ENVELOPE_EKS ==> d->ek[i].len <= ENVELOPE_NAME_MAX;
+    predicate envelope_slots_fit(struct envelope_header *h, integer n) =
+	(\forall integer i; 0 <= i < n ==> h->slots[i].kind != 0) &&
+	(\forall integer i; 0 <= i < n ==> h->slots[i].len <= ENVELOPE_SLOT_MAX) &&
+	(\forall integer i; 0 <= i < n ==> h->slots[i].kind == ENVELOPE_SLOT_RECOVERY ==>
+		h->desc.recovery || h->desc.policy == ENVELOPE_SLOT_RECOVERY) &&
+	(\forall integer i, j; 0 <= i < j < n ==> h->slots[i].id != h->slots[j].id);
+    predicate envelope_header_fits(struct envelope_header *h) =
+	0 < h->slot_count <= ENVELOPE_SLOTS_MAX && envelope_desc_fits(&h->desc) &&
+	envelope_slots_fit(h, h->slot_count);
+*/
+
 /* Reads the head of a stored object (enum channel_object) of any version, without a key.
  * -EBADMSG: it is not that object. */
+/*@ requires \valid_read(buf + (0 .. len - 1)) && \valid(h);
+    requires \separated(h, buf + (0 .. len - 1));
+    assigns *h;
+    ensures \result == 0 || \result == -EBADMSG;
+    ensures \result == 0 ==> len >= ENVELOPE_HEAD_SIZE; */
 int __must_check envelope_head_parse(uint16_t object, const uint8_t *buf, size_t len,
 				     struct envelope_head *h);
 /* Reads the kinds of a header's key slots, at most room; returns their number. */
+/*@ requires \valid_read(buf + (0 .. len - 1)) && \valid(kinds + (0 .. room - 1));
+    requires \separated(kinds + (0 .. room - 1), buf + (0 .. len - 1));
+    assigns kinds[0 .. room - 1];
+    ensures \result <= room; */
 size_t envelope_slot_kinds(const uint8_t *buf, size_t len, uint16_t *kinds, size_t room);
 /* Whether a header belongs to a deep rekey that is not finished (lib/slot/previous_key.h). */
+/*@ requires \valid_read(header + (0 .. len - 1));
+    assigns \nothing; */
 bool envelope_has_old_key(const uint8_t *header, size_t len);
 
 /* Whether a Name is one that this endorsement key can have, or none. */
+/*@ requires \valid_read(name);
+    assigns \nothing;
+    ensures \result ==> name->len <= ENVELOPE_NAME_MAX; */
 bool envelope_name_ok(enum envelope_ek which, const struct envelope_name *name);
 
 /* Writes and MACs *h. *len: in, room in out; out, bytes. 0 or -ENOSPC, -EIO. */
@@ -130,13 +165,29 @@ int __must_check envelope_header_seal(const struct envelope_header *h,
 				      uint8_t *out, size_t *len);
 /* Reads a header without a key: nothing in *h is authenticated yet.
  * -EBADMSG (CAUSE_HEADER_CORRUPT), -EPROTONOSUPPORT (CAUSE_VERSION). */
+/*@ requires \valid_read(buf + (0 .. len - 1)) && \valid(h);
+    requires e == \null || \valid(e);
+    requires \separated(h, e, buf + (0 .. len - 1));
+    assigns *h, *e;
+    ensures \result == 0 || \result == -EBADMSG || \result == -EPROTONOSUPPORT;
+    ensures \result == 0 ==> envelope_header_fits(h); */
 int __must_check envelope_header_parse(const uint8_t *buf, size_t len,
 				       struct envelope_header *h, struct error *e);
 /* Checks the MAC with the data key that a slot gave. -EBADMSG. */
+/*@ requires \valid_read(buf + (0 .. len - 1));
+    requires \valid_read(data_key + (0 .. ENVELOPE_KEY_SIZE - 1));
+    requires e == \null || \valid(e);
+    assigns *e; */
 int __must_check envelope_header_verify(const uint8_t *buf, size_t len,
 					const uint8_t data_key[ENVELOPE_KEY_SIZE],
 					struct error *e);
 /* Parses a header, which the caller frees, and checks its MAC. */
+/*@ requires \valid_read(buf + (0 .. len - 1)) && \valid(h);
+    requires \valid_read(data_key + (0 .. ENVELOPE_KEY_SIZE - 1));
+    requires e == \null || \valid(e);
+    requires \separated(h, e, buf + (0 .. len - 1));
+    assigns *h, *e;
+    ensures \result == 0 ==> \valid(*h) && envelope_header_fits(*h); */
 int __must_check envelope_header_open(const uint8_t *buf, size_t len,
 				      const uint8_t data_key[ENVELOPE_KEY_SIZE],
 				      struct envelope_header **h, struct error *e);
@@ -155,6 +206,14 @@ int __must_check envelope_blob_seal(const uint8_t data_key[ENVELOPE_KEY_SIZE],
 				    size_t *out_len);
 /* Opens a blob; plain has room for len bytes. Checks blob's uuid (-EXDEV,
  * CAUSE_WRONG_VTPM), kind and tag (-EBADMSG, CAUSE_BLOB_CORRUPT), version; sets its seq and epoch. */
+/*@ requires \valid_read(data_key + (0 .. ENVELOPE_KEY_SIZE - 1));
+    requires \valid(blob) && \valid_read(blob->uuid + (0 .. ENVELOPE_UUID_SIZE - 1));
+    requires \valid_read(buf + (0 .. len - 1)) && \valid(plain + (0 .. len - 1));
+    requires \valid(plain_len) && (e == \null || \valid(e));
+    requires \separated(plain + (0 .. len - 1), buf + (0 .. len - 1), blob,
+			blob->uuid + (0 .. ENVELOPE_UUID_SIZE - 1), plain_len, e);
+    assigns blob->seq, blob->epoch, plain[0 .. len - 1], *plain_len, *e;
+    ensures \result == 0 ==> *plain_len == len - ENVELOPE_BLOB_OVERHEAD; */
 int __must_check envelope_blob_open(const uint8_t data_key[ENVELOPE_KEY_SIZE],
 				    struct envelope_blob *blob, const uint8_t *buf,
 				    size_t len, uint8_t *plain, size_t *plain_len,

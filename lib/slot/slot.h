@@ -95,6 +95,8 @@ struct slot_kind {
 };
 
 /* NULL: there is no such kind. */
+/*@ assigns \nothing;
+    ensures \result == \null || (\valid_read(\result) && \result->kind == kind); */
 const struct slot_kind *slot_kind_find(uint16_t kind);
 /* NULL: no policy has this name. */
 const struct slot_kind *slot_kind_of_policy(const char *name);

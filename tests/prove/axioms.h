@@ -62,6 +62,23 @@ void *axiom_malloc(size_t n);
 void axiom_free(void *p);
 #define free(p) axiom_free(p)
 
+/* OPENSSL_cleanse(3): as explicit_bzero(). */
+#define OPENSSL_cleanse(to, n) axiom_bzero((uint8_t *)(to), n)
+/* CRYPTO_memcmp(3): as memcmp(), in a time that does not depend on the bytes. */
+/*@ requires \valid_read(a + (0 .. n - 1)) && \valid_read(b + (0 .. n - 1));
+    assigns \nothing;
+    ensures \result == 0 <==> \forall integer i; 0 <= i < n ==> a[i] == b[i]; */
+int axiom_crypto_memcmp(const uint8_t *a, const uint8_t *b, size_t n);
+#define CRYPTO_memcmp(a, b, n) \
+	axiom_crypto_memcmp((const uint8_t *)(a), (const uint8_t *)(b), n)
+/* None of OpenSSL's own headers are read, but their types' names. */
+#define OPENSSL_CRYPTO_H
+#define OPENSSL_EVP_H
+typedef struct evp_pkey_st EVP_PKEY;
+
+/* lib/error.h: what a sentence says is not proved, and its arguments are not looked at. */
+#define error_set(e, rc, cause, ...) error_set(e, rc, cause)
+
 /* GCC, "Other Builtins": the order of the bytes is reversed, so zero stays zero, which is
  * all that is used. */
 /*@ assigns \nothing;
