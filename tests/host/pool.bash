@@ -66,7 +66,7 @@ host_start() { # host_start NAME
 	daemon[$1]=$!
 	pids+=($!)
 	on "$1"
-	await 20 ctl 0 list
+	await 40 ctl 0 list
 }
 member_stop() { # member_stop 1|2|3 SIGNAL
 	kill "-$2" -- "-${member[$1]}"
@@ -80,7 +80,7 @@ members_end() { # until they have
 	wait "${member[1]}" "${member[2]}" "${member[3]}"
 	return 0
 }
-members_begin() { member_start 1 && member_start 2 && member_start 3 && await 30 healthy; }
+members_begin() { member_start 1 && member_start 2 && member_start 3 && await 60 healthy; }
 host_stop() { # host_stop NAME SIGNAL
 	kill "-$2" "${daemon[$1]}" && wait "${daemon[$1]}"
 }
@@ -91,7 +91,7 @@ number() { echo $((16#$(counter "$1" "$2"))); } # number HOST NAME: what the cou
 pool_up() { # three members, a KMS, and the users of etcd
 	make_pki 2>/dev/null
 	for name in member root a b c; do issue "$name" "$name" serverAuth,clientAuth ca 2; done
-	kms_up "$port" ca.pem && kms_keys && member_start 1 && member_start 2 && member_start 3 && await 20 healthy &&
+	kms_up "$port" ca.pem && kms_keys && member_start 1 && member_start 2 && member_start 3 && await 60 healthy &&
 		{ etcdctl user add root --no-password && etcdctl role add root && etcdctl user grant-role root root && role a && role b && role c && etcdctl auth enable; } >ctl.log
 }
 
@@ -101,7 +101,7 @@ watchdog() {
 	local last
 	while sleep 5; do
 		last=$(stat -c %Y progress)
-		[ $(($(date +%s) - last)) -lt 120 ] && continue
+		[ $(($(date +%s) - last)) -lt 300 ] && continue
 		echo "Bail out! hangs behind: $(cat progress)"
 		tail -n 20 {a,b,c}/vtpmd.log m?.log count.err err | cut -c1-300 | sed 's/^/# /'
 		kill -TERM $$

@@ -45,6 +45,7 @@ struct etcd_call {
 
 static struct etcd_call *calls, *watch;
 static int64_t revision, lease;
+static uint64_t cluster = 77;
 static enum outcome outcomes[8];
 static size_t txns, outcome_at;
 static uint8_t late[65536];
@@ -55,7 +56,8 @@ static struct event_base *base;
 int etcd_new(struct event_base *b, const struct etcd_options *o, struct etcd **out,
 	     struct error *e)
 {
-	options = *o;
+	if (!options.on_link) /* the store's comes first, those of members.c follow */
+		options = *o;
 	*out = (struct etcd *)&options;
 	return 0;
 }
@@ -140,7 +142,7 @@ static void put_head(struct cursor *w)
 {
 	size_t head = proto_open(w, 1);
 
-	proto_put_number(w, 1, 77);
+	proto_put_number(w, 1, cluster);
 	proto_put_number(w, 3, (uint64_t)revision);
 	proto_close(w, head);
 }
@@ -412,7 +414,7 @@ static void on_serve(evutil_socket_t fd, short what, void *ctx)
 
 static const uint8_t uuid[16] = "vtpm number one";
 static struct store s;
-static int lost, claimed, foreign;
+static int lost, claimed, foreign, accepted;
 static struct event *server;
 static char owner_key[PROTO_KEY_MAX], gen_key[PROTO_KEY_MAX];
 
@@ -425,6 +427,11 @@ static void on_event(void *ctx, enum store_event what)
 static void on_foreign(void *ctx, const uint8_t of[16], bool there)
 {
 	foreign++;
+}
+
+static void on_accepted(void *ctx)
+{
+	accepted++;
 }
 
 static void turn_for(int ms)
@@ -459,8 +466,10 @@ static int begin(void **state)
 {
 	static const struct timeval often = {.tv_usec = 1000};
 	char path[] = "/tmp/store-etcd.XXXXXX";
-	struct store_etcd_options o = {
-		.url = "etcd://one:1/p1", .cert = path, .on_foreign = on_foreign};
+	struct store_etcd_options o = {.url = "etcd://one:1/p1",
+				       .cert = path,
+				       .on_foreign = on_foreign,
+				       .on_accepted = on_accepted};
 	struct error e = {.cause = CAUSE_NONE};
 	int rc;
 
@@ -873,6 +882,106 @@ static void etcd_is_full_for_a_claim(void **state)
 	assert_int_equal(store_claim(&s, &e), 0);
 }
 
+/* All members were restarted with other data. */
+static void connect_again(void)
+{
+	options.on_link(options.ctx, false);
+	if (watch)
+		etcd_cancel(watch);
+	while (calls) {
+		struct etcd_call *call = calls;
+		etcd_done *done = call->done;
+		void *ctx = call->ctx;
+
+		etcd_cancel(call);
+		done(ctx, -ETIMEDOUT, NULL, 0);
+	}
+	options.on_link(options.ctx, true);
+	turn_for(500);
+}
+
+static void expect_refused(void)
+{
+	struct error e = {.cause = CAUSE_NONE};
+	uint8_t other[16] = "vtpm number two";
+	struct store second;
+	size_t before = txns;
+	uint32_t ms = 1;
+
+	assert_true(store_etcd_put_back());
+	assert_int_equal(store_lease_ms(&s, &ms), 0);
+	assert_int_equal(ms, 0);
+	assert_int_equal(store_set(&s, "vtpm.json", "{ }", 3), -ESTALE);
+	assert_int_equal(store_etcd_may(&e), -ESTALE);
+	assert_int_equal(e.cause, CAUSE_ROLLED_BACK);
+	assert_non_null(strstr(e.text, "vtpmctl pool accept"));
+	assert_int_equal(store_open(&second, "etcd://one:1/p1", other, false), -ENOENT);
+	turn_for(700);
+	assert_int_equal(txns, before);
+	assert_int_equal(stored(), 1);
+	assert_int_equal(lost, 0);
+}
+
+/* What etcd has counts, and the claim is to be made anew. */
+static void accept_it(void)
+{
+	struct error e = {.cause = CAUSE_NONE};
+
+	accepted = 0;
+	store_etcd_accept();
+	turn_for(1200);
+	assert_int_equal(accepted, 1);
+	assert_int_equal(lost, 1);
+	assert_false(store_etcd_put_back());
+	claimed = 0;
+	s.claimed = false;
+	assert_int_equal(store_claim(&s, &e), -EAGAIN);
+	turn_for(50);
+	assert_int_equal(claimed, 1);
+	assert_int_equal(store_claim(&s, &e), 0);
+	s.lost = false;
+	put(2, DONE, DONE, DONE);
+	assert_int_equal(put_rc, 0);
+	assert_int_equal(stored(), 2);
+	store_put_free(again);
+}
+
+static void data_are_put_back(void **state)
+{
+	put(1, DONE, DONE, DONE);
+	store_put_free(again);
+	revision--;
+	connect_again();
+	expect_refused();
+	revision += 100; /* it goes on from there: still another history */
+	connect_again();
+	expect_refused();
+	accept_it();
+}
+
+static void it_is_another_cluster(void **state)
+{
+	put(1, DONE, DONE, DONE);
+	store_put_free(again);
+	cluster++;
+	connect_again();
+	expect_refused();
+	accept_it();
+}
+
+/* A majority that has all of it is no reason to refuse anything. */
+static void a_connection_is_lost(void **state)
+{
+	put(1, DONE, DONE, DONE);
+	store_put_free(again);
+	connect_again();
+	assert_false(store_etcd_put_back());
+	put(2, DONE, DONE, DONE);
+	assert_int_equal(put_rc, 0);
+	assert_int_equal(lost, 0);
+	store_put_free(again);
+}
+
 static void a_claim_of_anothers(void **state)
 {
 	struct error e = {.cause = CAUSE_NONE};
@@ -924,6 +1033,9 @@ int main(void)
 		BOTH(the_lease_ends_and_another_takes_it),
 		BOTH(etcd_is_full_for_a_claim),
 		BOTH(a_claim_of_anothers),
+		BOTH(a_connection_is_lost),
+		BOTH(data_are_put_back),
+		BOTH(it_is_another_cluster),
 	};
 
 	return cmocka_run_group_tests_name("store_etcd", tests, begin, finish);

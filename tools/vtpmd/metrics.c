@@ -3,6 +3,7 @@
 #include "include/version.h"
 #include "tools/vtpmd/ask.h"
 #include "tools/vtpmd/http.h"
+#include "tools/vtpmd/store_etcd.h"
 #include "tools/vtpmd/work.h"
 #include "tools/vtpmd/vtpm.h"
 
@@ -336,11 +337,91 @@ static void put_host(struct vtpmd *d, struct evbuffer *out)
 			(double)fs.f_bavail * (double)fs.f_frsize);
 }
 
+/* One figure of each member of etcd that answers. */
+struct member_figure {
+	const char *name, *help;
+	double (*get)(const struct member *m);
+};
+
+static double member_size(const struct member *m)
+{
+	return (double)m->status.size;
+}
+
+static double member_quota(const struct member *m)
+{
+	return (double)(m->status.quota ? m->status.quota : MEMBERS_QUOTA);
+}
+
+static double member_alarms(const struct member *m)
+{
+	return m->status.errors[0] != '\0';
+}
+
+static double member_has_leader(const struct member *m)
+{
+	return m->status.leader != 0;
+}
+
+static void put_members(struct evbuffer *out, const struct members *all)
+{
+	static const struct member_figure told[] = {
+		{"etcd_size_bytes", "Size of the data base of a member of etcd.",
+		 member_size},
+		{"etcd_quota_bytes",
+		 "At which size etcd takes nothing more: the default when it does not tell.",
+		 member_quota},
+		{"etcd_alarm", "Whether a member of etcd has an alarm, as NOSPACE.",
+		 member_alarms},
+		{"etcd_has_leader", "Whether a member of etcd knows of a leader.",
+		 member_has_leader},
+	};
+	size_t i, n;
+
+	family(out, "etcd_member_up", "gauge", "Whether a member of etcd answers.");
+	for (n = 0; n < members_count(all); n++)
+		evbuffer_add_printf(out, "xen_vtpm_etcd_member_up{member=\"%s\"} %d\n",
+				    members_at(all, n)->name, members_at(all, n)->known);
+	for (i = 0; i < ARRAY_SIZE(told); i++) {
+		family(out, told[i].name, "gauge", told[i].help);
+		for (n = 0; n < members_count(all); n++)
+			if (members_at(all, n)->known)
+				evbuffer_add_printf(
+					out, "xen_vtpm_%s{member=\"%s\"} %.15g\n",
+					told[i].name, members_at(all, n)->name,
+					told[i].get(members_at(all, n)));
+	}
+}
+
+/* Of a host whose store is in etcd; of others, the names alone. */
+static void put_pool(struct vtpmd *d, struct evbuffer *out)
+{
+	struct store_etcd_facts f = {.put_back = false};
+	bool is_pool = store_etcd_is(d->store);
+
+	if (is_pool)
+		store_etcd_facts(&f);
+	family(out, "pool_ready", "gauge", "Whether this host can use its pool's etcd.");
+	if (is_pool)
+		evbuffer_add_printf(out, "xen_vtpm_pool_ready %d\n", !f.trouble[0]);
+	family(out, "pool_put_back", "gauge",
+	       "Whether etcd's data are older than this host knew, or another cluster's.");
+	if (is_pool)
+		evbuffer_add_printf(out, "xen_vtpm_pool_put_back %d\n", f.put_back);
+	family(out, "pool_lease_seconds", "gauge",
+	       "For how long no other host can have this host's vTPMs.");
+	if (is_pool)
+		evbuffer_add_printf(out, "xen_vtpm_pool_lease_seconds %.3f\n",
+				    f.lease_ms / 1e3);
+	put_members(out, f.members);
+}
+
 /* What managers last reported, and what vtpmd knows itself. */
 static void metrics_text(struct vtpmd *d, struct evbuffer *out)
 {
 	put_host(d, out);
 	put_metrics_config(d, out);
+	put_pool(d, out);
 	put_infos(d, out);
 	put_states(d, out);
 	put_figures(d, out);

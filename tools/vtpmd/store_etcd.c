@@ -337,7 +337,8 @@ static bool etcd_is_settled(const struct store *s)
 {
 	struct place *p = place_of(s);
 
-	return !p || !p->ops;
+	/* what waits for data that were put back is given up, or done when vtpmd starts anew */
+	return !p || !p->ops || store_etcd_put_back();
 }
 
 /* Between two leases nothing is certain of a claim until it is made anew. */
