@@ -959,6 +959,27 @@ static void data_are_put_back(void **state)
 	accept_it();
 }
 
+/* Its vTPM was stopped: what its manager sent last is not waited for. */
+static void a_put_is_given_up(void **state)
+{
+	put(1, DONE, DONE, DONE);
+	store_put_free(again);
+	revision--;
+	connect_again();
+	put(2, DONE, DONE, LOST);
+	turn_for(500);
+	assert_true(store_put_busy(&s));
+	assert_int_equal(put_ends, 0);
+	store_put_free(again);
+	turn_for(500);
+	assert_false(store_put_busy(&s));
+	assert_int_equal(put_ends, 0);
+	assert_int_equal(txns, 0);
+	assert_int_equal(stored(), 1);
+	revision += 100;
+	accept_it();
+}
+
 static void it_is_another_cluster(void **state)
 {
 	put(1, DONE, DONE, DONE);
@@ -1002,6 +1023,50 @@ static void a_claim_of_anothers(void **state)
 	assert_string_equal(store_etcd_owner(&s), "two");
 }
 
+/* The owner's key, of which the watch told; it goes while no watch runs. */
+static void lose_owner_unseen(const char *host)
+{
+	store_release(&s);
+	turn_for(30);
+	revision++;
+	set_pair(owner_key, (const uint8_t *)host, strlen(host), 0);
+	turn_for(20);
+	revision++;
+	drop_pair(find_pair(owner_key));
+	event_writer = cursor_writer(events, sizeof(events));
+	event_count = 0;
+	claimed = 0;
+}
+
+/* Of this host's own lease, as etcd's older data have it. */
+static void the_owner_went_unseen(void **state)
+{
+	struct error e = {.cause = CAUSE_NONE};
+
+	lose_owner_unseen("one");
+	assert_string_equal(store_etcd_owner(&s), "one");
+	assert_int_equal(store_claim(&s, &e), -EAGAIN);
+	turn_for(500);
+	assert_int_equal(claimed, 1);
+	assert_int_equal(store_claim(&s, &e), 0);
+	assert_non_null(find_pair(owner_key));
+}
+
+static void all_is_read_again_without_an_owner(void **state)
+{
+	struct error e = {.cause = CAUSE_NONE};
+
+	lose_owner_unseen("two");
+	assert_string_equal(store_etcd_owner(&s), "two");
+	session_resync(store_pool.session);
+	turn_for(500);
+	assert_string_equal(store_etcd_owner(&s), "");
+	assert_int_equal(store_claim(&s, &e), -EAGAIN);
+	turn_for(30);
+	assert_int_equal(claimed, 1);
+	assert_int_equal(store_claim(&s, &e), 0);
+}
+
 #define BOTH(t)                                                      \
 	cmocka_unit_test_setup_teardown(t, make, unmake),            \
 	{                                                            \
@@ -1033,8 +1098,11 @@ int main(void)
 		BOTH(the_lease_ends_and_another_takes_it),
 		BOTH(etcd_is_full_for_a_claim),
 		BOTH(a_claim_of_anothers),
+		BOTH(the_owner_went_unseen),
+		BOTH(all_is_read_again_without_an_owner),
 		BOTH(a_connection_is_lost),
 		BOTH(data_are_put_back),
+		BOTH(a_put_is_given_up),
 		BOTH(it_is_another_cluster),
 	};
 

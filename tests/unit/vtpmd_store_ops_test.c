@@ -524,6 +524,20 @@ static void a_claim_that_takes_its_time(void **state)
 	assert_true(v->store.claimed);
 }
 
+/* It is asked for again, and its operator gets the answer to that. */
+static void a_claim_that_is_lost_before_it_is_known(void **state)
+{
+	claim_says = -EAGAIN;
+	start();
+	assert_int_equal(claims, 1);
+	claim_says = 0;
+	store_tell(&v->store, STORE_LOST);
+	turn();
+	assert_int_equal(claims, 2);
+	assert_int_equal(begun, 1);
+	assert_true(v->store.claimed);
+}
+
 static void a_claim_that_is_anothers(void **state)
 {
 	claim_says = -EAGAIN;
@@ -565,6 +579,7 @@ int main(void)
 		OPS_TEST(another_changes_what_is_claimed),
 		OPS_TEST(another_changes_what_is_not_claimed),
 		OPS_TEST(a_claim_that_takes_its_time),
+		OPS_TEST(a_claim_that_is_lost_before_it_is_known),
 		OPS_TEST(a_claim_that_is_anothers),
 		OPS_TEST(it_is_stopped_while_it_is_claimed),
 	};

@@ -382,8 +382,10 @@ static void refuse_claim(struct place *p, const struct found *f)
 		store_txn_pop(p);
 		p->own_pending = false;
 		tell_claim(p, -ENOENT);
+	} else if (!f->owner_mod) {
+		p->owner_mod = 0; /* its key went while the watch did not run */
 	}
-	/* else the watch will tell, and it is asked for again */
+	/* it is asked for again, when the watch has told of another gen */
 }
 
 /* The comparison failed. */
@@ -634,8 +636,31 @@ void store_txn_on_change(void *ctx)
 	mirror_sweep(&store_pool.session->mirror);
 }
 
+/* Ends the puts for which no manager waits any more, as its vTPM was stopped: nothing is sent
+ * to an etcd whose data were put back, and the vTPM is stopped when they are over. */
+static void drop_unwaited(struct place *p)
+{
+	struct place_op **at = &p->ops, *op;
+
+	while ((op = *at)) {
+		struct store_put *put = op->put;
+
+		if (!put || put->done) {
+			at = &op->next;
+			continue;
+		}
+		*at = op->next;
+		if (op->call)
+			etcd_cancel(op->call);
+		free_op(op);
+		store_put_end(put, -ESTALE);
+	}
+}
+
 static void send_place(void *ctx, struct place *p)
 {
+	if (store_pool.session->put_back)
+		drop_unwaited(p);
 	store_txn_send(p);
 }
 

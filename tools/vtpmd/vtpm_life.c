@@ -675,7 +675,9 @@ bool vtpm_leave(struct vtpm *v)
 /* Fails closed: without the claim its state may be going on elsewhere. */
 static void lose_claim(struct vtpm *v)
 {
-	if (v->state == VTPM_ANCHORING && vtpm_step(v, VTPM_LOSE))
+	/* one that begins, or waits for its claim, asks for that again */
+	if (v->state == VTPM_QUEUED ||
+	    (v->state == VTPM_ANCHORING && vtpm_step(v, VTPM_LOSE)))
 		event_active(v->settle, EV_TIMEOUT, 0);
 	if (!vtpm_is(v, VTPM_WITH_BODY))
 		return;

@@ -140,6 +140,7 @@ static void apply_owner(struct mirror *m, struct place *p, const struct proto_kv
 		kv->value_len < sizeof(p->owner) ? kv->value_len : sizeof(p->owner) - 1;
 
 	/* an answer, or an event that came first, has told of a newer one */
+	p->owner_round = m->round;
 	if (kv->mod_revision <= p->own_rev)
 		return;
 	if (p->mine && kv->mod_revision != p->owner_mod)
@@ -254,6 +255,11 @@ static void end_place(void *ctx, struct place *p)
 		p->taken = p->mine;
 		p->owner_mod = p->gen_mod = 0;
 		p->changed = true;
+	}
+	/* its lease ended while no watch ran */
+	if (!p->mine && p->owner_round != m->round) {
+		p->owner_mod = 0;
+		p->owner[0] = '\0';
 	}
 	for (v = p->values; v && (!p->mine || p->taken); v = next) {
 		next = v->next;

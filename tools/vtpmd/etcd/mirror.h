@@ -55,7 +55,7 @@ struct place {
 	bool mine;    /* owner is this host's, by this vtpmd */
 	bool changed; /* by another, and not told yet */
 	bool taken;   /* mine, and the owner went or is another */
-	unsigned int round;
+	unsigned int round, owner_round;
 	struct place_op *ops; /* of store_etcd.c */
 	void *user;	      /* the struct store that claimed it */
 	int claim_rc;	      /* what store_claim() is to tell; 0: nothing */
