@@ -390,7 +390,8 @@ static const struct args_option create_options[] = {
 		      "of the stub domain, 8 unless said otherwise"),
 	OPTION_CHOICE("placement", struct create, placement, "stubdom|process",
 		      placements, "its own stub domain, or a process of dom0"),
-	CA_FOLDER_OPTION(struct create),
+	OPTION_TEXT("ca", struct create, folder, "DIR|none",
+		    "the CA's folder, " CA_FOLDER),
 	OPTION_TEXT("tcti", struct create, tcti, "TCTI",
 		    "of a CA key in the TPM, " TPM_TCTI),
 	OPTION_CHOICE("tpm", struct create, tpm, "2.0|1.2", versions,
@@ -687,18 +688,20 @@ int import_main(int argc, char **argv)
 
 int create_main(int argc, char **argv)
 {
-	struct create c = {
-		.socket = CLIENT_SOCKET, .folder = CA_FOLDER, .tcti = TPM_TCTI};
-	bool certified, made;
+	struct create c = {.socket = CLIENT_SOCKET, .tcti = TPM_TCTI};
+	bool made, named;
 	int status;
 
 	args_parse_or_exit(&create_command, argc, argv, &c);
 	status = check_create(&c, &create_command);
 	if (status)
 		return status;
-	/* the certificates are a TPM 2.0's */
-	certified = ca_is_there(c.folder) && !is_12(&c);
-	return certified ? make_with(&c) : make_vtpm(&c, &made);
+	/* a CA that was named has to be there; the certificates are a TPM 2.0's */
+	named = c.folder != NULL;
+	c.folder = named ? c.folder : CA_FOLDER;
+	if (is_12(&c) || !strcmp(c.folder, "none") || (!named && !ca_is_there(c.folder)))
+		return make_vtpm(&c, &made);
+	return make_with(&c);
 }
 
 struct set {

@@ -289,7 +289,8 @@ static void print_hash(BIO *out, X509 *cert)
 			BIO_printf(out, "%02x", hash[i]);
 }
 
-/* "TCG EK Credential Profile", 3.1.2; without names OpenSSL prints numbers and DER. */
+/* "TCG EK Credential Profile", 3.1.2, and its platform certificates' like; without names
+ * OpenSSL prints numbers and DER. */
 static void name_attributes(void)
 {
 	static const struct {
@@ -298,6 +299,10 @@ static void name_attributes(void)
 		{"2.23.133.2.1", "tpmManufacturer"},
 		{"2.23.133.2.2", "tpmModel"},
 		{"2.23.133.2.3", "tpmVersion"},
+		{"2.23.133.5.1.1", "platformManufacturerStr"},
+		{"2.23.133.5.1.4", "platformModel"},
+		{"2.23.133.5.1.5", "platformVersion"},
+		{"2.23.133.5.1.6", "platformSerial"},
 	};
 	size_t i;
 
