@@ -94,6 +94,42 @@ static void all_that_is_wrong_is_said(void **state)
 	assert_false(firmware_is_stock(&f));
 }
 
+/* What `xl create -n` of Xen 4.17 makes of these lines. */
+static void firmware_is_as_xl_takes_it(void **state)
+{
+	static const struct {
+		const char *lines, *bios, *loader, *loader_key;
+	} files[] = {
+		{"firmware='ovmf'\n", "ovmf", "/x", "firmware_override"},
+		{"firmware='OVMF'\nbios='seabios'\n", "ovmf", "/x", "firmware_override"},
+		{"firmware='uefi'\n", "ovmf", "/x", "firmware_override"},
+		{"firmware='seabios'\nbios='ovmf'\n", "seabios", "/x",
+		 "firmware_override"},
+		{"firmware='bios'\nbios='ovmf'\n", "ovmf", "/x", "firmware_override"},
+		{"firmware='bios'\n", "seabios", "/x", "firmware_override"},
+		{"firmware='/z'\nbios='ovmf'\n", "ovmf", "/z", "firmware"},
+		{"firmware='rombios'\nbios='ovmf'\n", NULL, "/x", "firmware_override"},
+	};
+	char lines[256];
+	struct firmware f;
+	struct refusals r;
+
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+		snprintf(lines, sizeof(lines),
+			 "firmware_override='/x'\nbios_path_override='/y'\n%s",
+			 files[i].lines);
+		assert_false(find(lines, &f, &r)); /* a launch takes none of them */
+		assert_int_equal(r.count, files[i].bios ? 1 : 2);
+		if (files[i].bios)
+			assert_string_equal(f.bios, files[i].bios);
+		else
+			assert_non_null(
+				strstr(r.one[1].text, "has firmware=\"rombios\""));
+		assert_string_equal(f.loader, files[i].loader);
+		assert_string_equal(f.loader_key, files[i].loader_key);
+	}
+}
+
 static void more_refusals_than_there_is_room_for(void **state)
 {
 	struct refusals r = {.count = 0};
@@ -110,6 +146,7 @@ int main(void)
 		cmocka_unit_test(what_the_scripts_build_measures),
 		cmocka_unit_test(any_other_is_not_known),
 		cmocka_unit_test(all_that_is_wrong_is_said),
+		cmocka_unit_test(firmware_is_as_xl_takes_it),
 		cmocka_unit_test(more_refusals_than_there_is_room_for),
 	};
 

@@ -63,10 +63,10 @@ static int check_vtpms(const struct check *k, const struct guestfile *c)
 /* Of firmware that measures, by its hash. */
 static const char *measured_by_ours(const struct guestfile *c)
 {
-	if (guestfile_text(c, "firmware_override"))
+	if (c->firmware.loader_key)
 		return "yes, by its firmware, whose SHA-256 is that of this release's "
 		       "xen-vtpm-seabios or xen-vtpm-ovmf, if the hvmloader that "
-		       "firmware_override= names starts that";
+		       "its file names starts that";
 	return "yes, by its firmware, whose SHA-256 is that of this release's "
 	       "xen-vtpm-seabios or xen-vtpm-ovmf";
 }

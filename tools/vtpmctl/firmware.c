@@ -183,54 +183,94 @@ static bool find_loader(struct firmware *f, const char *name)
 	return !access(f->loader, R_OK);
 }
 
-static bool find_bios(struct firmware *f, const XLU_Config *cfg, const char *file,
+/* What xl makes of the lines that choose among them: firmware= has the BIOS's name, which then
+ * counts in place of bios=, or else the path of an hvmloader, in place of firmware_override=. */
+struct choice {
+	const char *bios_key, *bios; /* the line and its word; NULL: libxl's default */
+	const char *loader_key, *loader; /* NULL: Xen's */
+};
+
+static bool is_bios_name(const char *name)
+{
+	return !strcasecmp(name, "seabios") || !strcasecmp(name, "ovmf") ||
+	       !strcasecmp(name, "rombios") || !strcasecmp(name, "unknown");
+}
+
+static struct choice read_choice(const XLU_Config *cfg)
+{
+	const char *firmware = find_text(cfg, "firmware");
+	const char *loader_key = firmware_key[FIRMWARE_HVMLOADER];
+	struct choice c = {"bios", find_text(cfg, "bios"), loader_key,
+			   find_text(cfg, loader_key)};
+
+	if (!firmware)
+		return c;
+	/* xl compares the beginning of these two words */
+	if (!is_bios_name(firmware) && !strncmp(firmware, "uefi", strlen(firmware)))
+		firmware = "ovmf";
+	else if (!is_bios_name(firmware) && !strncmp(firmware, "bios", strlen(firmware)))
+		return c;
+	if (is_bios_name(firmware)) {
+		c.bios_key = "firmware";
+		c.bios = firmware;
+	} else {
+		c.loader_key = "firmware";
+		c.loader = firmware;
+	}
+	return c;
+}
+
+static bool find_bios(struct firmware *f, const struct choice *c, const char *file,
 		      struct refusals *r)
 {
-	const char *bios = find_text(cfg, "bios");
+	bool is_ovmf = c->bios && !strcasecmp(c->bios, "ovmf");
 
 	/* libxl's default, with the QEMU that check_covered() leaves */
-	if (!bios || !strcasecmp(bios, "seabios"))
+	if (!c->bios || !strcasecmp(c->bios, "seabios"))
 		f->bios = "seabios";
-	else if (!strcasecmp(bios, "ovmf"))
+	else if (is_ovmf)
 		f->bios = "ovmf";
 	else
 		return refusals_add_by_xl(
 			r,
-			"%s has bios=\"%s\", of which xl makes no guest with a TPM 2.0: "
-			"write \"seabios\" or \"ovmf\"",
-			file, bios);
+			"%s has %s=\"%s\", of which xl makes no guest with a TPM 2.0: "
+			"write bios=\"seabios\" or bios=\"ovmf\"",
+			file, c->bios_key, c->bios);
 	if (!f->one[FIRMWARE_BIOS].path)
 		f->one[FIRMWARE_BIOS].path =
-			first_there(strcmp(f->bios, "ovmf") ? seabios_paths : ovmf_paths);
+			first_there(is_ovmf ? ovmf_paths : seabios_paths);
 	return f->one[FIRMWARE_BIOS].path ||
-	       refusals_add(r,
-			    "the %s that libxl would take is not where it is looked for: "
-			    "name it in %s, with bios_path_override=",
-			    f->bios, file);
+	       refusals_add(
+		       r,
+		       "the %s that libxl would take is not where it is looked for, and "
+		       "xl makes no guest without it: name one in %s, as "
+		       "bios_path_override=\"" OURS "%s\"",
+		       f->bios, file,
+		       is_ovmf ? "xen-vtpm-ovmf.fd" : "xen-vtpm-seabios.bin");
 }
 
 bool firmware_find(struct firmware *f, const XLU_Config *cfg, const char *file,
 		   struct refusals *r)
 {
+	struct choice c = read_choice(cfg);
 	unsigned int before = r->count;
-	const char *loader;
 	int i;
 
 	memset(f, 0, sizeof(*f));
 	check_covered(cfg, file, r);
 	for (i = 0; i < FIRMWARE_KINDS; i++)
 		f->one[i].path = find_text(cfg, firmware_key[i]);
-	loader = f->one[FIRMWARE_HVMLOADER].path;
+	f->loader_key = c.loader ? c.loader_key : NULL;
 	f->one[FIRMWARE_HVMLOADER].path = f->loader;
-	if (!find_loader(f, loader ? loader : "hvmloader")) {
+	if (!find_loader(f, c.loader ? c.loader : "hvmloader")) {
 		f->one[FIRMWARE_HVMLOADER].path = NULL;
 		(void)refusals_add(
 			r,
 			"Xen's %s is not where it is looked for: name it in %s, "
 			"with firmware_override= and its whole path",
-			loader ? loader : "hvmloader", file);
+			c.loader ? c.loader : "hvmloader", file);
 	}
-	(void)!find_bios(f, cfg, file, r);
+	(void)!find_bios(f, &c, file, r);
 	return r->count == before;
 }
 
@@ -284,7 +324,9 @@ bool firmware_read(struct firmware *f, const char *file, struct refusals *r)
 			continue;
 		good = refusals_add_by_xl(
 			r, "%s, of %s, cannot be read: %s: correct its %s=%s", path, file,
-			strerror(-rc), firmware_key[i],
+			strerror(-rc),
+			i == FIRMWARE_HVMLOADER && f->loader_key ? f->loader_key
+								 : firmware_key[i],
 			rc == -ENOENT && !strncmp(path, OURS, strlen(OURS))
 				? ", or install its package"
 				: "");

@@ -24,8 +24,9 @@ enum firmware_kind {
 };
 
 struct firmware {
-	const char *bios; /* "seabios" or "ovmf"; NULL: one that has no TPM */
-	char loader[512]; /* hvmloader's path */
+	const char *bios;	/* "seabios" or "ovmf"; NULL: one that has no TPM */
+	char loader[512];	/* hvmloader's path */
+	const char *loader_key; /* the line that names it; NULL: none, and it is Xen's */
 	struct {
 		const char *path; /* NULL: the guest has none */
 		struct launch_image image;
