@@ -17,6 +17,8 @@
 #define PIPE_BEGINS_MS	5000  /* until its writer has written first ... */
 #define PIPE_GOES_ON_MS 60000 /* ... and goes on */
 
+#define CANNOT_READ "cannot read"
+
 static int file_failed(struct error *e, int error, const char *what, const char *path)
 {
 	if (error == EEXIST)
@@ -24,10 +26,11 @@ static int file_failed(struct error *e, int error, const char *what, const char 
 				 "%s %s: it is there already, and is not written over: "
 				 "move it away first",
 				 what, path);
-	return error_set(
-		e, -error, CAUSE_INTERNAL,
-		"%s %s: %s; check the path, its permissions and the disk's space", what,
-		path, strerror(error));
+	return error_set(e, -error, CAUSE_INTERNAL, "%s %s: %s; check %s", what, path,
+			 strerror(error),
+			 strcmp(what, CANNOT_READ)
+				 ? "the path, its permissions and the disk's space"
+				 : "the path and its permissions");
 }
 
 /* Until there is something to read, or its end: a writer that is slow may ask a person.
@@ -51,7 +54,7 @@ static int open_to_read(const char *path, bool *is_pipe, struct error *e)
 	struct stat st;
 
 	if (fd < 0)
-		return file_failed(e, errno, "cannot read", path);
+		return file_failed(e, errno, CANNOT_READ, path);
 	if (fstat(fd, &st) || (!S_ISREG(st.st_mode) && !S_ISFIFO(st.st_mode))) {
 		close(fd);
 		return error_set(e, -EINVAL, CAUSE_INTERNAL,
@@ -99,7 +102,7 @@ static int reading_failed(struct error *e, ssize_t n, const char *path)
 				 "has ended without a byte; run it by itself, and see "
 				 "what it says",
 				 path);
-	return file_failed(e, n < 0 ? (int)-n : EFBIG, "cannot read", path);
+	return file_failed(e, n < 0 ? (int)-n : EFBIG, CANNOT_READ, path);
 }
 
 int file_read_most(const char *path, size_t max, char **text, size_t *len,

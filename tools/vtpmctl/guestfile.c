@@ -48,10 +48,17 @@ int guestfile_parse(const char *file, FILE *report, struct guestfile *c, struct 
 int guestfile_read(const char *file, struct guestfile *c)
 {
 	struct error e = {.cause = CAUSE_NONE};
+	int rc = guestfile_parse(file, stderr, c, &e);
 
-	if (!guestfile_parse(file, stderr, c, &e))
+	if (!rc)
 		return VTPMCTL_OK;
-	(void)vtpmctl_fail(&e);
+	if (rc == -ENOENT)
+		fprintf(stderr,
+			"vtpmctl: cannot read %s: %s: give the guest's file for xl, as "
+			"/etc/xen/web1.cfg\n",
+			file, strerror(-rc));
+	else
+		(void)vtpmctl_fail(&e);
 	return VTPMCTL_USAGE; /* it does not pass by itself: the unit tries no more */
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmctl/vtpmline.h"
+#include "lib/uuidtext.h"
 #include "tools/vtpmctl/client.h"
 #include "tools/vtpmctl/vtpmctl.h"
 
@@ -204,6 +205,7 @@ static int check_vtpmline(const struct vtpmline_guest *g, const json_t *vtpm,
 int vtpmline_check(const struct vtpmline_guest *g, const json_t *vtpms, const char *text,
 		   const json_t **vtpm)
 {
+	uint8_t uuid[UUIDTEXT_SIZE];
 	struct vtpmline line;
 
 	if (!text || !parse_vtpmline(text, &line)) {
@@ -211,6 +213,13 @@ int vtpmline_check(const struct vtpmline_guest *g, const json_t *vtpms, const ch
 			"vtpmctl: \"%s\" in %s is no vTPM: write "
 			"\"backend=vtpm-NAME,uuid=UUID\"\n",
 			text ? text : "", g->file);
+		return VTPMCTL_FAILED;
+	}
+	if (line.uuid[0] && uuidtext_parse(line.uuid, uuid)) {
+		fprintf(stderr,
+			"vtpmctl: uuid %s of the vtpm line in %s is none: `vtpmctl show NAME` "
+			"has the line\n",
+			line.uuid, g->file);
 		return VTPMCTL_FAILED;
 	}
 	*vtpm = find_vtpmline(vtpms, &line, g->file);
