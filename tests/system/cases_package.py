@@ -151,6 +151,55 @@ def host_comes_up(lab):
     check('"VTPM_NAME":"web1"' in kept and '"MESSAGE_ID":' in kept, f"journald has {kept}")
 
 
+AUTO = "/etc/xen-vtpm/auto"
+
+
+def auto_folder(lab):
+    """guests of /etc/xen-vtpm/auto start with the host; one that does not is a failed unit, till it can"""
+    # xendomains, which measures nothing, has a file of one of them, too, and is refused
+    enabled(lab)
+    lab.host_init()
+    names = ("pvh-auto", "pvh-late")
+    for name in names:
+        lab.create(name, "--measured")
+    auto, late = (write_config(lab, name) for name in names)
+    lab.host.must(f"mkdir -p {AUTO} /etc/xen/auto; ln -s {auto} {AUTO}/auto1.cfg; "
+                  f"cp {auto} /etc/xen/auto/auto1.cfg; "
+                  f"sed 's,^kernel=.*,kernel=\"/root/launch/late\",' {late} >{AUTO}/late1.cfg")
+    lab.host.must("vtpmctl doctor | grep '^autostart *wrong .* auto1.cfg'", 60)
+    try:
+        lab.poweroff(240)
+        lab.up()
+        lab.wait("the guest of the link", lambda: lab.running("pvh-auto"), 240)
+        check(wait_for(lab, "pvh-auto") == 0, f"it does not boot: {lab.console('pvh-auto', 15)}")
+        check("0x" + "00" * 32 not in lab.ask("pvh-auto", "tpm2_pcrread sha256:4"), "not launched")
+        check(says(lab, "is-active xen-vtpm-guest@auto1") == "active", "its unit is not active")
+        out = lab.host.must("journalctl -b -u vtpmd -u xendomains -o cat --no-pager")
+        check("pvh-auto) is refused: it was not measured" in out and "failed" in out, out)
+        lab.wait("the unit's failure", lambda: says(lab, "is-failed xen-vtpm-guest@late1") ==
+                 "failed", 120)
+        check("xen-vtpm-guest@late1" in says(lab, "--failed --no-pager"), says(lab, "--failed"))
+        out = lab.host.must("journalctl -b -u xen-vtpm-guest@late1 -o cat --no-pager")
+        check("/root/launch/late cannot be read" in out, out)
+        lab.host.must("ln -s vmlinux /root/launch/late")
+        lab.wait("its next launch", lambda: lab.running("pvh-late"), 150)
+        lab.wait("its unit", lambda: says(lab, "is-active xen-vtpm-guest@late1") == "active", 60)
+        check(wait_for(lab, "pvh-late") == 0, f"it does not boot: {lab.console('pvh-late', 15)}")
+        lab.host.must("rm /root/launch/late; systemctl stop xen-vtpm-guest@late1", 200)
+        lab.host.run("systemctl start xen-vtpm-guest@late1", 60)
+        again = "is-active xen-vtpm-guest-again@late1"
+        lab.wait("the wait for the next one", lambda: says(lab, again) == "active", 30)
+        lab.host.must("systemctl stop xen-vtpm-guest@late1")
+        check(says(lab, again) == "inactive", f"after a stop it is {says(lab, again)}")
+    finally:
+        lab.host.run(f"rm -rf {AUTO} /etc/xen/auto/auto1.cfg; systemctl stop 'xen-vtpm-guest*@auto1' "
+                     "'xen-vtpm-guest*@late1'; systemctl daemon-reload; systemctl reset-failed", 300)
+        for name in names:
+            lab.guest_down(name)
+            lab.host.run(f"vtpmctl delete --yes --force {name}", 60)
+            lab.uuid.pop(name, None)
+
+
 def in_use(lab, name):
     """Commands of a guest that go on while vtpmd is ended and started."""
     lab.ask(name, "rm -f /tmp/enough /tmp/used; (for i in $(seq 400); do "
@@ -361,5 +410,5 @@ def hvm_goes_on(lab):
         lab.guest_down(name)
 
 
-CASES = [install, unit_launches, host_goes_down, host_comes_up, sandboxed, process_serves,
+CASES = [install, unit_launches, host_goes_down, host_comes_up, auto_folder, sandboxed, process_serves,
          restarts, upgrade, hvm_goes_on, doctor_looks, asked_to_end, purge]

@@ -33,7 +33,8 @@ install-vtpmctl: $(BUILD)/bin/vtpmctl
 		$(DESTDIR)/lib/systemd/system/xen-vtpm-guest@.service
 	install -D -m 0755 tools/vtpmctl/xen-vtpm-auto \
 		$(DESTDIR)/lib/systemd/system-generators/xen-vtpm-auto
-	install -m 0644 tools/vtpmctl/xen-vtpm-backup.service tools/vtpmctl/xen-vtpm-backup.timer \
+	install -m 0644 tools/vtpmctl/xen-vtpm-guest-again@.service \
+		tools/vtpmctl/xen-vtpm-backup.service tools/vtpmctl/xen-vtpm-backup.timer \
 		$(DESTDIR)/lib/systemd/system
 	install -D -m 0644 tools/vtpmctl/completion.bash \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/vtpmctl
