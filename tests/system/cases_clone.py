@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A vTPM is cloned while its guest uses it: into a TPM of its own, and into a second
 one with the same identity.  Its backup is tried, and takes its place."""
+import os
+import subprocess
+
 from lab import check
 
 NAME, INDEX = "web1", "0x1500030"
@@ -43,6 +46,69 @@ def clones(lab):
     nv, other = seen_by_a_guest(lab, "clone2")
     check(nv is None and other != ek, f"the new one has NV {nv} and EK {other}")
     check(lab.ask(NAME, READ).strip() == "went_on!", "the original has not what was written")
+
+
+KVM = "kvm1"
+IN_SWTPM = """export TPM2TOOLS_TCTI='cmd:socat -t 60 - UNIX-CONNECT:sock'
+tpm2_createprimary -Q -C o -c p.ctx
+printf 'sealed under KVM' | tpm2_create -Q -C p.ctx -i- -u s.pub -r s.priv
+tpm2_flushcontext -t
+tpm2_load -Q -C p.ctx -u s.pub -r s.priv -c s.ctx
+tpm2_evictcontrol -Q -C o -c s.ctx 0x81000001
+tpm2_flushcontext -t
+tpm2_createek -Q -c ek -G ecc -u ek.pub
+tpm2_flushcontext -t
+tpm2_shutdown -c
+sha256sum <ek.pub
+"""
+
+
+def made_by_swtpm(folder):
+    """What the endorsement key of a TPM is, of which swtpm's state is in the folder, encrypted."""
+    os.makedirs(folder, exist_ok=True)
+    with open(f"{folder}/pwd", "w") as f:
+        f.write("a pass phrase\n")
+    ours = {"cwd": folder, "stdin": subprocess.DEVNULL}
+    with subprocess.Popen(
+            ["swtpm", "socket", "--tpm2", "--tpmstate", "dir=.", "--server", "type=unixio,path=sock",
+             "--flags", "not-need-init,startup-clear", "--key", "pwdfile=pwd,mode=aes-256-cbc",
+             "--ctrl", "type=unixio,path=ctrl"], **ours) as swtpm:
+        try:
+            subprocess.run(["sh", "-c", "for i in $(seq 100); do [ -S ctrl ] && exit; sleep 0.1; done; "
+                            "exit 1"], check=True, **ours)
+            p = subprocess.run(["sh", "-ec", IN_SWTPM], stdout=subprocess.PIPE, text=True,
+                               check=True, **ours)
+        finally:
+            subprocess.run(["swtpm_ioctl", "-s", "--unix", "ctrl"], check=False, **ours)
+            swtpm.wait(10)
+    return p.stdout
+
+
+def imported(lab):
+    """the TPM of a guest of KVM is imported from swtpm's state: a guest of Xen unseals with it"""
+    lab.up()
+    lab.host_init()
+    folder = lab.host.path("swtpm-state")
+    ek = made_by_swtpm(folder)
+    for name in ("tpm2-00.permall", "pwd"):
+        lab.host.put(f"{folder}/{name}", f"/root/kvm/{name}")
+    words = f"import {KVM} --swtpm /root/kvm/tpm2-00.permall 2>/tmp/import.err"
+    rc, _ = lab.vtpmctl(words)
+    check(rc == 4 and "give the --key" in lab.tail("/tmp/import.err"), f"without a key: status {rc}")
+    check(not lab.running(f"vtpm-{KVM}"), "its stub domain is left")
+    rc, out = lab.vtpmctl(f"{words} --key pwdfile=/root/kvm/pwd,mode=aes-256-cbc")
+    check(rc == 0, f"import: status {rc}: {lab.tail('/tmp/import.err')}")
+    lab.uuid[KVM] = out.strip()
+    for _ in range(2):      # as it was imported, and as it was stored
+        lab.guest_up(KVM)
+        out = lab.ask(KVM, "tpm2_unseal -c 0x81000001")
+        check(out == "sealed under KVM", f"the guest unseals {out}")
+        found = lab.ask(KVM, EK)
+        check(found == ek, f"the EK is {found}, and was {ek}")
+        lab.guest_down(KVM)
+        lab.stop(KVM)
+        lab.start(KVM)
+    lab.host.must(f"vtpmctl delete --yes --force {KVM}; rm -r /root/kvm", 60)
 
 
 TRIAL, FILE = "vtpm-_trial", "/root/clone.backup"
@@ -121,4 +187,4 @@ def renamed(lab):
     check(lab.ask(NAME, READ).strip() == "original", "its NV is another")
 
 
-CASES = [clones, tried, replaced, renamed]
+CASES = [clones, imported, tried, replaced, renamed]
