@@ -210,14 +210,16 @@ static int check_status(const struct vault *v, const char *key, struct error *e)
 		return error_set(
 			e, -EACCES, CAUSE_KMS_DENIED,
 			"the KMS at %.90s does not let this host use the Transit "
-			"key %.80s (\"%.70s\"): ask its operator for a policy, "
-			"and whether the token has expired; nothing was changed",
-			at, key, words);
+			"key %.80s (\"%.70s\"): ask its operator for a policy, and "
+			"%s; nothing was changed",
+			at, key, words,
+			v->c->cert_pem ? "for a role of this host's certificate"
+				       : "whether the token has expired");
 	if (status == 404 || strstr(words, "key not found"))
 		return error_set(e, -ENOKEY, CAUSE_KMS_KEY,
-				 "the KMS at %.90s has no Transit key %.80s (\"%.70s\"): "
-				 "create it, or correct the path; nothing was changed",
-				 at, key, words);
+				 "the KMS at %.90s has no Transit key %.80s: create it, "
+				 "or correct the path; nothing was changed",
+				 at, key);
 	if (status == 503 || status == 307 || status == 429 || status == 472 ||
 	    status == 473)
 		return error_set(

@@ -584,6 +584,8 @@ static void what_an_unmeasured_guest_can_do(void **state)
 	starts(5, 1, "a");
 	assert_int_equal(comes_with(5, GUESTS_MEASURED_UNTIL_STOPPED), -EPERM);
 	assert_non_null(strstr(verdict.why, "vtpmctl launch"));
+	/* of one that was saved, a stop would lose what its TPM holds for it */
+	assert_non_null(strstr(verdict.why, "a saved one with --restore"));
 	assert_non_null(strstr(verdict.why, "stop and start"));
 	assert_int_equal(comes_with(5, GUESTS_MEASURED), -EPERM);
 	assert_non_null(strstr(verdict.why, "it was not measured"));

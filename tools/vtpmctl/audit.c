@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #define TRIES 3 /* while entries come, or files are being renamed */
 
@@ -136,9 +137,11 @@ static void print_wrong(const struct audit *a, FILE *to)
 			r->line, LL(r->missing));
 	} else if (!r->first && !a->has_end) {
 		fprintf(to,
-			"%s has no entry, as an audit log has: give one with --file "
-			"FILE; what vtpmd writes is in " AUDIT_PATH,
-			a->file);
+			"%s %s: give an audit log with --file FILE; what vtpmd "
+			"writes is in " AUDIT_PATH,
+			a->file,
+			access(a->file, F_OK) ? "is not there"
+					      : "has no entry, as an audit log has");
 		return;
 	} else if (!r->first) {
 		fprintf(to, "%s has no entry, and there were %llu: it was removed",

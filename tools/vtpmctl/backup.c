@@ -494,6 +494,11 @@ int recover_main(int argc, char **argv)
 			status = reseal_put(r->socket, r->name, &r->header, text);
 		if (text[0])
 			fprintf(stderr, "vtpmctl: %s\n", text);
+		if (!status)
+			fprintf(stderr,
+				"%s opens with what this host is set up with: `vtpmctl "
+				"start %s`\n",
+				r->name, r->name);
 	}
 	json_decref(reply);
 	EVP_PKEY_free(r->private);

@@ -611,7 +611,7 @@ enum finding doctor_autostart(struct doctor *d)
 		d, BAD,
 		"xendomains starts %u of %u guests in %s by `xl create`, which "
 		"their vTPMs refuse, as they serve measured guests only: %s; move "
-		"each to /etc/xen/NAME.cfg and `systemctl enable "
+		"each to /etc/xen/NAME.cfg (or remove the link) and `systemctl enable "
 		"xen-vtpm-guest@NAME`, as xen-vtpm-guest@%s",
 		a.refused, a.files, d->autostart, a.names, a.first);
 }

@@ -530,6 +530,10 @@ static int accept_one(const struct anchor *a)
 	}
 	status = client_call(a->socket, client_request("accept", a->accept), &reply);
 	json_decref(reply);
+	if (!status)
+		fprintf(stderr,
+			"%s is the newest as it is in the store: `vtpmctl start %s`\n",
+			a->accept, a->accept);
 	return status;
 }
 

@@ -561,12 +561,15 @@ static int try_one(const struct attempt *a, const char *address, struct error *e
 static void pass_over(const char *address, const struct error *why, char *away)
 {
 	size_t used = away ? strlen(away) : 0;
+	const char *end = strstr(why->text, ", then try again; nothing was changed");
 
 	if (away)
 		snprintf(away + used, ADDRESS_LIST - used, "%s%s", used ? "," : "",
 			 address);
 	else
-		fprintf(stderr, "Warning: %s\n", why->text);
+		/* of what follows, as another address may answer, that is not known yet */
+		fprintf(stderr, "Warning: %.*s\n",
+			end ? (int)(end - why->text) : (int)strlen(why->text), why->text);
 }
 
 static int try_all(const struct attempt *a, const char *addresses, char *away,

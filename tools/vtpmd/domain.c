@@ -42,7 +42,7 @@ struct domain {
 	pid_t xl;
 	struct event *retry;
 	enum cause cause; /* why it never began */
-	char why[160];
+	char why[320];
 };
 
 #define ABOUT(d) (&(struct log_about){.vtpm = (d)->body.name, .uuid = (d)->body.uuid})
@@ -304,11 +304,29 @@ static int attach(struct domain *d)
 	return 0;
 }
 
+/* Why xl made no domain, by its last line; that its file does not parse is the site's lines'
+ * fault: the others are always the same. */
+static void note_xl_failed(struct domain *d)
+{
+	const struct vtpmd *v = d->body.d;
+	size_t used;
+	char said[256];
+
+	domain_file_said(&d->body, said, sizeof(said));
+	snprintf(d->why, sizeof(d->why), "`xl create` of vtpm-%s failed: %.100s.",
+		 d->body.name, said);
+	used = strlen(d->why);
+	if (strstr(said, "parse config") && v->domain_config)
+		snprintf(d->why + used, sizeof(d->why) - used,
+			 " Mend %.60s: %.40s/%.40s." DOMAIN_FILE_LOG " has the line.",
+			 v->domain_config, v->run, d->body.name);
+}
+
 static void on_created(void *ctx, int status)
 {
 	struct domain *d = ctx;
 	const char *why;
-	char said[256], text[64];
+	char text[64];
 
 	d->xl = 0;
 	d->creating = false;
@@ -316,16 +334,12 @@ static void on_created(void *ctx, int status)
 	/* for want of memory, mostly, which another domain's end gives back */
 	d->cause = CAUSE_RESOURCES;
 	if (xen_find(d->body.d->xen, d->uuid, &d->body.domid, &why) == XEN_DOMAIN_GONE) {
-		domain_file_said(&d->body, said, sizeof(said));
-		snprintf(d->why, sizeof(d->why), "`xl create` of vtpm-%s failed: %.100s.",
-			 d->body.name, said);
+		note_xl_failed(d);
 		finish_domain(d);
 		return;
 	}
 	if (!WIFEXITED(status) || WEXITSTATUS(status)) {
-		domain_file_said(&d->body, said, sizeof(said));
-		snprintf(d->why, sizeof(d->why), "`xl create` of vtpm-%s failed: %.100s.",
-			 d->body.name, said);
+		note_xl_failed(d);
 		destroy(d);
 		return;
 	}

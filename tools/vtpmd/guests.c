@@ -205,8 +205,8 @@ static int refuse_unmeasured(enum guests_served served, struct guests_verdict *v
 		served == GUESTS_MEASURED
 			? "it was not measured, and this vTPM was made for measured "
 			  "guests only: start it with `vtpmctl launch`"
-			: "it was not measured: start it with `vtpmctl launch`, or "
-			  "stop and start the vTPM for others");
+			: "it was not measured: start it with `vtpmctl launch` (a saved "
+			  "one with --restore), or stop and start the vTPM for others");
 }
 
 static int measured(const struct guests_place *p, enum guests_served served,
