@@ -138,8 +138,7 @@ struct envelope_head {
 /*@ requires \valid_read(buf + (0 .. len - 1)) && \valid(h);
     requires \separated(h, buf + (0 .. len - 1));
     assigns *h;
-    ensures \result == 0 || \result == -EBADMSG;
-    ensures \result == 0 ==> len >= ENVELOPE_HEAD_SIZE; */
+    ensures \result == 0 || \result == -EBADMSG; */
 int __must_check envelope_head_parse(uint16_t object, const uint8_t *buf, size_t len,
 				     struct envelope_head *h);
 /* Reads the kinds of a header's key slots, at most room; returns their number. */
