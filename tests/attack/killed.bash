@@ -29,17 +29,20 @@ vtpmd_again() { # behind its death
 	vtpmd_start
 }
 # attack NAME WHOM RUN CHECK: RUN's command is done over and over, and vtpmd or vtpmctl is killed
-# before its N-th step, until there are no more; CHECK, which gets the command's status, prints
-# what is wrong afterwards.
+# before its N-th step, until there are no more (beside: vtpmd before the N-th step of vtpmctl);
+# CHECK, which gets the command's status, prints what is wrong afterwards; what the command said
+# is in the file said.
 attack() {
 	local what=$1 whom=$2 run=$3 check=$4 n bad='' got
 	for ((n = 1; n < 90; n++)); do
 		rm -f steps.log
 		by=()
 		[ "$whom" = vtpmctl ] && by=(env "STEP=$n" STEP_BY=9 "STEP_OF=$shown" "STEP_LOG=$dir/steps.log" "LD_PRELOAD=$root/build/bin/steps.so")
+		[ "$whom" = beside ] && by=(env "STEP=$n" "STEP_BY=kill -9 $vtpmd" "STEP_OF=$shown" "STEP_LOG=$dir/steps.log" "LD_PRELOAD=$root/build/bin/steps.so")
 		[ "$whom" = vtpmd ] && echo $n >armed
 		"$run" >out 2>err
 		got=$?
+		cp err said
 		by=()
 		rm -f armed
 		[ $got -ne 3 ] || await 10 gone "$vtpmd"
@@ -48,6 +51,7 @@ attack() {
 		[ ! -s wrong ] || { bad="$bad $n"; sed "s/^/# $n, $(tail -1 steps.log | cut -d' ' -f2): /" wrong; }
 		[ $got -eq 137 ] || break
 	done
+	[ "$whom" != beside ] || whom="vtpmd beside it"
 	[ -z "$bad" ] && [ "$n" -gt 1 ] && [ "$n" -lt 90 ] && [ "$got" -eq 0 ]
 	ok "$what: $whom killed at each of $((n - 1)) steps"
 }
@@ -55,8 +59,8 @@ attack() {
 alone() { # alone: no second folder of the vTPM's, nor a copy of a file
 	[ "$(names)" = "$name" ] && [ "$(ls -A store | grep -c "$uuid")" -eq 1 ] || echo "names: $(names), and $(ls -A store | xargs)"
 }
-one_vtpm() {
+one_vtpm() { # one_vtpm [OPTIONS of host init]
 	name=web1
-	host_up --no-kms && vtpmd_start && ctl 0 create web1 --policy tpm && uuid=$(cat out) && guest web1 tpm2_startup -c &&
+	host_up "${@:---no-kms}" && vtpmd_start && ctl 0 create web1 --ca none $([ $# -gt 0 ] || echo --policy tpm) && uuid=$(cat out) && guest web1 tpm2_startup -c &&
 		guest web1 tpm2_nvdefine -s 8 -a 'ownerread|ownerwrite' 0x1500016 && write 7 && ctl 0 stop web1 --force && ctl 0 backup web1 seven && [ -z "$(has 7)" ]
 }

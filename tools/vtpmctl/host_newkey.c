@@ -257,13 +257,18 @@ static int seal_kms_key(struct newkey *n, struct error *e)
 			   : error_set(e, -ENOMEM, CAUSE_INTERNAL, "out of memory");
 }
 
-/* The one-time value says nothing of the store: the vtpmd that runs anchors what it knows. */
+/* The one-time value says nothing of the store: the vtpmd that runs anchors what it knows.
+ * It may have ended since it was asked first. */
 static int new_anchor(struct newkey *n, struct error *e)
 {
 	bool made;
+	int rc;
 
 	if (!n->old.anchor_index)
 		return 0;
+	rc = ask_vtpmd(n, e);
+	if (rc)
+		return rc;
 	n->conf.anchor_take_store = false;
 	return tpmanchor_make(&n->tpm, &n->conf, true, &made, e);
 }

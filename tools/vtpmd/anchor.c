@@ -249,8 +249,9 @@ static void on_new_anchor(struct anchor *a, const uint8_t value[ANCHOR_HASH_SIZE
 	error_set(
 		&e, 0, CAUSE_ROLLED_BACK,
 		"The anchor of this host's vTPMs was not in the host's TPM, and `vtpmctl "
-		"host init --force` made it anew: when you know that the store is the "
-		"newest, `vtpmctl host anchor --init --yes`.");
+		"host init --force` made it anew, or vtpmd ended in the midst of `vtpmctl "
+		"host new-policy-key`: when you know that the store is the newest, "
+		"`vtpmctl host anchor --init --yes`.");
 	broken(a, &e);
 }
 
