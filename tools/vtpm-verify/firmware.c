@@ -364,7 +364,10 @@ void judge_firmware(const struct policy *p, const struct side *vtpm, struct verd
 			v, "firmware",
 			"the policy asks for the log of the guest's firmware, and the "
 			"evidence has %s",
-			vtpm->log.pcrs ? "that of a measured launch" : "none");
+			vtpm->log.pcrs
+				? "that of a measured launch"
+				: "none: vtpm-attest in the guest puts it there, and "
+				  "vtpmctl attest --event-log");
 		return;
 	}
 	if (!is_unbound(firmware))

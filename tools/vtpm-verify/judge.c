@@ -608,8 +608,9 @@ static void judge_sides(const struct judge *j, const struct evidence *e,
 	check_side_keys(j, e, k, v);
 	check_side_image(j->policy, b, v);
 	judge_host(j->policy, host, b->uuid, v);
-	judge_guest(j->policy, vtpm, v);
+	/* a log that is missing is the reason for all events that are */
 	judge_firmware(j->policy, vtpm, v);
+	judge_guest(j->policy, vtpm, v);
 	if (j->policy_made && j->is_first && !v->reasons && !e->vtpm.log_is_guests)
 		*j->policy_made = first_launch(j->policy, vtpm);
 	else if (j->policy_made && !v->reasons && !e->vtpm.log_is_guests)
