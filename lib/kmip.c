@@ -136,10 +136,19 @@ int kmip_encode(const struct kmip_request *rq, uint8_t *out, size_t *len)
 }
 
 /* A server's text goes to consoles and logs: nothing but printable ASCII. */
+/*@ requires room > 0 && \valid(out + (0 .. room - 1)) && \valid_read(text + (0 .. len - 1));
+    requires \separated(out + (0 .. room - 1), text + (0 .. len - 1));
+    assigns out[0 .. room - 1];
+    ensures \exists integer n; 0 <= n < room && out[n] == 0 &&
+	    \forall integer i; 0 <= i < n ==> ' ' <= out[i] <= '~'; */
 static void copy_printable(char *out, size_t room, const uint8_t *text, size_t len)
 {
 	size_t i;
 
+	/*@ loop invariant i <= len && i < room;
+	    loop invariant \forall integer j; 0 <= j < i ==> ' ' <= out[j] <= '~';
+	    loop assigns i, out[0 .. room - 1];
+	    loop variant len - i; */
 	for (i = 0; i < len && i + 1 < room; i++)
 		out[i] = text[i] >= ' ' && text[i] <= '~' ? (char)text[i] : '?';
 	out[i] = '\0';
@@ -169,6 +178,11 @@ static void parse_kmip_header(struct cursor *c)
 }
 
 /* Takes a byte string that must not come twice. */
+/*@ requires ttlv_holds(c, item) && \valid(p) && \valid(len);
+    requires \separated(p, len, c, item);
+    assigns c->bad, item->value.pos, item->value.bad, *p, *len;
+    ensures ttlv_holds(c, item) && ttlv_is_there(*p, *len);
+    ensures \old(c->bad) || \old(*p) != \null || item->type != type ==> c->bad; */
 static void take_kmip(struct cursor *c, struct ttlv *item, enum ttlv_type type,
 		      const uint8_t **p, size_t *len)
 {
@@ -219,6 +233,10 @@ static void parse_attribute(struct cursor *c, struct kmip_attributes *a)
 }
 
 /* Takes what stands once, or not at all. */
+/*@ requires ttlv_holds(c, item) && \valid(to) && \separated(to, c, item);
+    assigns c->bad, item->value.pos, item->value.bad, *to;
+    ensures ttlv_holds(c, item);
+    ensures \old(c->bad) || \old(*to) != 0 || item->type != type ==> c->bad; */
 static void take_once(struct cursor *c, struct ttlv *item, enum ttlv_type type,
 		      uint32_t *to)
 {
@@ -428,9 +446,11 @@ enum cause kmip_cause(const struct kmip_response *rsp)
 	}
 }
 
+/*@ assigns \nothing;
+    ensures \result < 8; */
 static size_t padding(size_t len)
 {
-	return -len & 7;
+	return (8 - len % 8) % 8;
 }
 
 static void put_head(struct cursor *c, uint32_t tag, enum ttlv_type type)
@@ -473,6 +493,7 @@ void ttlv_put(struct cursor *c, uint32_t tag, enum ttlv_type type, const void *v
 }
 
 /* KMIP 1.4, 9.1.1.3: the lengths that each type may have. */
+/*@ assigns \nothing; */
 static bool length_fits(uint8_t type, uint32_t len)
 {
 	switch (type) {
@@ -512,16 +533,27 @@ bool ttlv_next(struct cursor *c, struct ttlv *item)
 	}
 	item->value = cursor_sub(c, len);
 	/* 9.1.1.4: padding bytes are zero */
+	/*@ loop invariant cursor_holds(c) && c->pos >= \at(c->pos, LoopEntry);
+	    loop invariant \at(c->bad, LoopEntry) ==> c->bad;
+	    loop assigns pad, c->pos, c->bad;
+	    loop variant pad; */
 	for (pad = padding(len); pad; pad--)
 		if (cursor_u8(c))
 			cursor_fail(c);
 	return cursor_ok(c);
 }
 
+/*@ requires cursor_holds(c);
+    decreases depth;
+    assigns c->pos, c->bad;
+    ensures cursor_holds(c); */
 static bool check_kmip(struct cursor *c, size_t depth)
 {
 	struct ttlv item;
 
+	/*@ loop invariant cursor_holds(c);
+	    loop assigns c->pos, c->bad, item;
+	    loop variant c->len - c->pos; */
 	while (ttlv_next(c, &item)) {
 		if (item.type != TTLV_STRUCT)
 			continue;

@@ -117,16 +117,44 @@ struct ttlv {
 	struct cursor value; /* a reader over the value, padding left out */
 };
 
+/*
+ * The contracts, which `make prove` proves for every message (docs/proofs.md):
+ *   ttlv_holds     the value of an item, which *c gave, lies within what *c reads
+ *   ttlv_is_there  so many bytes can be read there, or the pointer is NULL
+ */
+/*@ predicate ttlv_is_there(uint8_t *p, integer n) =
+	p == \null || \valid_read(p + (0 .. n - 1));
+    predicate ttlv_holds(struct cursor *c, struct ttlv *item) =
+	cursor_holds(c) && \valid(item) && cursor_holds(&item->value) && \separated(item, c); */
+
 /* The whole buffer is one item, every length and padding in it is right, and
  * structures nest at most TTLV_DEPTH_MAX deep. */
+/*@ requires \valid_read(buf + (0 .. len - 1));
+    assigns \nothing; */
 bool __must_check ttlv_check(const uint8_t *buf, size_t len);
 /* Takes the next item of a structure; false at its end or when it is malformed
  * (then the cursor is bad). */
+/*@ requires cursor_holds(c) && \valid(item);
+    requires \separated(item, c, c->rd + (0 .. c->len - 1));
+    assigns c->pos, c->bad, *item;
+    ensures cursor_holds(c);
+    ensures \result ==> ttlv_holds(c, item) && !c->bad && !item->value.bad;
+    ensures \result ==> item->value.wr == \null && item->value.pos == 0;
+    ensures \result ==> item->value.rd == c->rd + \old(c->pos) + TTLV_HEADER_SIZE;
+    ensures \result ==> c->pos >= \old(c->pos) + TTLV_HEADER_SIZE + item->value.len; */
 bool __must_check ttlv_next(struct cursor *c, struct ttlv *item);
 /* The value of an integer or enumeration; the cursor of from goes bad when item
  * is of another type. */
+/*@ requires ttlv_holds(from, item);
+    assigns from->bad, item->value.pos, item->value.bad;
+    ensures ttlv_holds(from, item);
+    ensures \old(from->bad) || item->type != type ? from->bad : !from->bad; */
 uint32_t ttlv_u32(struct cursor *from, struct ttlv *item, enum ttlv_type type);
 /* The value of a text or byte string; NULL, and from bad, for another type. */
+/*@ requires ttlv_holds(from, item) && \valid(len) && \separated(len, from, item);
+    assigns from->bad, item->value.pos, item->value.bad, *len;
+    ensures ttlv_holds(from, item) && ttlv_is_there(\result, *len);
+    ensures \old(from->bad) || item->type != type ? from->bad : !from->bad; */
 const uint8_t *ttlv_data(struct cursor *from, struct ttlv *item, enum ttlv_type type,
 			 size_t *len);
 
