@@ -16,14 +16,32 @@ uint64_t evtchn_taken;
 
 static struct evtchn table[EVTCHN_MAX];
 
+/*
+ * The contracts, which `make prove` proves (docs/proofs.md).
+ *   ports_hold  each port of the table has its bit in Xen's page
+ *   is_entry    an entry of the table
+ */
+/*@ predicate ports_hold =
+	\forall integer i; 0 <= i < EVTCHN_MAX ==> table[i].port < PORTS_END;
+    predicate is_entry(struct evtchn *e) =
+	\exists integer i; 0 <= i < EVTCHN_MAX && e == &table[i];
+*/
+
+/*@ assigns \nothing;
+    ensures \result == \null || is_entry(\result); */
 static struct evtchn *find_free(void)
 {
+	/*@ loop invariant i <= EVTCHN_MAX;
+	    loop assigns i;
+	    loop variant EVTCHN_MAX - i; */
 	for (unsigned int i = 0; i < EVTCHN_MAX; i++)
 		if (!table[i].port)
 			return &table[i];
 	return NULL;
 }
 
+/*@ requires port < PORTS_END && \valid(platform_shared);
+    assigns platform_shared->evtchn_pending[0 .. 63]; */
 static bool take_pending(uint32_t port)
 {
 	uint64_t bit = 1ULL << (port % 64);
@@ -34,6 +52,7 @@ static bool take_pending(uint32_t port)
 	return __atomic_fetch_and(word, ~bit, __ATOMIC_SEQ_CST) & bit;
 }
 
+/*@ assigns \nothing; */
 static void close_port(uint32_t port)
 {
 	struct evtchn_close close = {.port = port};
@@ -41,6 +60,10 @@ static void close_port(uint32_t port)
 	(void)hypercall_evtchn(EVTCHNOP_close, &close);
 }
 
+/*@ requires ports_hold && is_entry(e);
+    assigns *e;
+    ensures ports_hold && (\result == 0 || \result == -ENOSPC);
+    ensures \result == 0 ==> 0 < e->port < PORTS_END; */
 static int keep(struct evtchn *e, uint32_t port, const void *owner)
 {
 	if (!port || port >= PORTS_END) {
@@ -51,6 +74,9 @@ static int keep(struct evtchn *e, uint32_t port, const void *owner)
 	return 0;
 }
 
+/*@ requires ports_hold;
+    assigns table[0 .. EVTCHN_MAX - 1];
+    ensures ports_hold && (\result == \null || is_entry(\result)); */
 struct evtchn *evtchn_adopt(uint32_t port)
 {
 	struct evtchn *e = find_free();
@@ -92,39 +118,60 @@ int evtchn_bind_unbound(const void *owner, uint32_t domid, struct evtchn **out)
 	return rc ? (int)rc : keep(*out, alloc.port, owner);
 }
 
+/*@ requires ports_hold && is_entry(e) && \valid(platform_shared);
+    requires \separated(platform_shared, &table[0 .. EVTCHN_MAX - 1]);
+    assigns *e, platform_shared->evtchn_pending[0 .. 63];
+    ensures e->port == 0;
+    ensures ports_hold; */
 void evtchn_close(struct evtchn *e)
 {
 	close_port(e->port);
 	/* The number may come back for another channel: leave no old event. */
 	(void)take_pending(e->port);
-	*e = (struct evtchn){0};
+	evtchn_disarm(e);
+	e->owner = NULL;
+	e->port = 0; /* the entry is free */
 }
 
+/*@ assigns \nothing;
+    ensures \result == \null ||
+	    (is_entry(\result) && \result->port == port && \result->owner == owner); */
 struct evtchn *evtchn_find(const void *owner, uint32_t port)
 {
+	/*@ loop invariant i <= EVTCHN_MAX;
+	    loop assigns i;
+	    loop variant EVTCHN_MAX - i; */
 	for (unsigned int i = 0; port && i < EVTCHN_MAX; i++)
 		if (table[i].port == port && table[i].owner == owner)
 			return &table[i];
 	return NULL;
 }
 
+/*@ requires n < EVTCHN_MAX;
+    assigns \nothing;
+    ensures \result == &table[n]; */
 struct evtchn *evtchn_entry(unsigned int n)
 {
 	return &table[n];
 }
 
+/*@ requires e == \null || is_entry(e);
+    assigns e->armed; */
 void evtchn_arm(struct evtchn *e)
 {
 	if (e)
 		e->armed = true;
 }
 
+/*@ requires e == \null || is_entry(e);
+    assigns e->armed, e->fired; */
 void evtchn_disarm(struct evtchn *e)
 {
 	if (e)
 		e->armed = e->fired = false;
 }
 
+/*@ assigns evtchn_notifications; */
 void evtchn_notify_port(uint32_t port)
 {
 	struct evtchn_send send = {.port = port};
@@ -133,6 +180,8 @@ void evtchn_notify_port(uint32_t port)
 	(void)hypercall_evtchn(EVTCHNOP_send, &send);
 }
 
+/*@ requires e == \null || is_entry(e);
+    assigns evtchn_notifications; */
 int evtchn_notify(struct evtchn *e)
 {
 	struct evtchn_send send = {.port = e ? e->port : 0};
@@ -143,10 +192,18 @@ int evtchn_notify(struct evtchn *e)
 	return (int)hypercall_evtchn(EVTCHNOP_send, &send);
 }
 
+/*@ requires ports_hold && \valid(platform_shared);
+    assigns platform_shared->evtchn_pending[0 .. 63], evtchn_taken,
+	    table[0 .. EVTCHN_MAX - 1];
+    ensures ports_hold; */
 bool evtchn_scan(void)
 {
 	bool any = false;
 
+	/*@ loop invariant i <= EVTCHN_MAX && ports_hold;
+	    loop assigns i, any, platform_shared->evtchn_pending[0 .. 63], evtchn_taken,
+		    table[0 .. EVTCHN_MAX - 1];
+	    loop variant EVTCHN_MAX - i; */
 	for (unsigned int i = 0; i < EVTCHN_MAX; i++) {
 		struct evtchn *e = &table[i];
 
@@ -160,6 +217,10 @@ bool evtchn_scan(void)
 	return any;
 }
 
+/*@ requires ports_hold && \valid(platform_shared);
+    assigns platform_shared->evtchn_pending[0 .. 63], evtchn_taken,
+	    table[0 .. EVTCHN_MAX - 1];
+    ensures ports_hold; */
 void evtchn_wait_since(uint64_t seen, uint64_t until)
 {
 	evtchn_port_t ports[EVTCHN_MAX];
@@ -168,6 +229,9 @@ void evtchn_wait_since(uint64_t seen, uint64_t until)
 
 	if (evtchn_scan() || evtchn_taken != seen)
 		return;
+	/*@ loop invariant i <= EVTCHN_MAX && n <= i;
+	    loop assigns i, n, ports[0 .. EVTCHN_MAX - 1];
+	    loop variant EVTCHN_MAX - i; */
 	for (unsigned int i = 0; i < EVTCHN_MAX; i++)
 		if (table[i].port && table[i].armed)
 			ports[n++] = table[i].port;
@@ -177,6 +241,10 @@ void evtchn_wait_since(uint64_t seen, uint64_t until)
 	(void)evtchn_scan();
 }
 
+/*@ requires ports_hold && \valid(platform_shared);
+    assigns platform_shared->evtchn_pending[0 .. 63], evtchn_taken,
+	    table[0 .. EVTCHN_MAX - 1];
+    ensures ports_hold; */
 void evtchn_wait(uint64_t until)
 {
 	evtchn_wait_since(evtchn_taken, until);

@@ -15,9 +15,21 @@ static volatile grant_entry_v1_t *table;
 static uint64_t shared[ENTRIES / 64];	      /* references in use */
 static uint64_t window[PLATFORM_WINDOW / 64]; /* frames in use */
 
+/* What Xen's page and the two maps of bits owe to the contracts below. */
+/*@ predicate table_holds =
+	\valid(table + (0 .. ENTRIES - 1)) &&
+	\separated(table + (0 .. ENTRIES - 1), &shared[0 .. ENTRIES / 64 - 1],
+		   &window[0 .. PLATFORM_WINDOW / 64 - 1]); */
+
 /* Sets the first clear bit at or after `from`; -1 when all are set. */
+/*@ requires end <= INT32_MAX && \valid(bits + (0 .. (end - 1) / 64));
+    assigns bits[0 .. (end - 1) / 64];
+    ensures \result == -1 || from <= \result < end; */
 static int take_bit(uint64_t *bits, unsigned int from, unsigned int end)
 {
+	/*@ loop invariant from <= i && (i <= end || i == from);
+	    loop assigns i;
+	    loop variant end - i; */
 	for (unsigned int i = from; i < end; i++) {
 		if (bits[i / 64] >> (i % 64) & 1)
 			continue;
@@ -27,6 +39,8 @@ static int take_bit(uint64_t *bits, unsigned int from, unsigned int end)
 	return -1;
 }
 
+/*@ requires \valid(&bits[i / 64]);
+    assigns bits[i / 64]; */
 static void clear_bit(uint64_t *bits, unsigned int i)
 {
 	bits[i / 64] &= ~(1ULL << (i % 64));
@@ -39,6 +53,10 @@ void grant_init(void)
 	table = (grant_entry_v1_t *)LAYOUT_FIXED_AT(LAYOUT_GRANT_TABLE);
 }
 
+/*@ requires table_holds && \valid(ref) && \separated(ref, &shared[0 .. ENTRIES / 64 - 1]);
+    assigns shared[0 .. ENTRIES / 64 - 1], table[0 .. ENTRIES - 1], *ref;
+    ensures \result == 0 || \result == -ENOSPC;
+    ensures \result == 0 ==> FIRST <= *ref < ENTRIES; */
 int grant_share(uint16_t domid, uint64_t pa, bool writable, uint32_t *ref)
 {
 	int i = take_bit(shared, FIRST, ENTRIES);
@@ -54,11 +72,14 @@ int grant_share(uint16_t domid, uint64_t pa, bool writable, uint32_t *ref)
 	return 0;
 }
 
+/*@ requires table_holds && ref < ENTRIES;
+    assigns shared[0 .. ENTRIES / 64 - 1], table[0 .. ENTRIES - 1].flags; */
 bool grant_end(uint32_t ref)
 {
 	volatile uint16_t *flags = &table[ref].flags;
 	uint16_t now = *flags;
 
+	/*@ loop assigns now, *flags; */
 	do {
 		if (now & (GTF_reading | GTF_writing))
 			return false;
@@ -68,11 +89,17 @@ bool grant_end(uint32_t ref)
 	return true;
 }
 
+/*@ requires \valid_read(p);
+    assigns \nothing; */
 uint64_t grant_address(const struct grant_page *p)
 {
 	return (platform_window() + p->slot) * LAYOUT_PAGE;
 }
 
+/*@ requires \valid(p) && \separated(p, &window[0 .. PLATFORM_WINDOW / 64 - 1]);
+    assigns window[0 .. PLATFORM_WINDOW / 64 - 1], p->slot, p->handle;
+    ensures \result == 0 || \result == -EINVAL || \result == -ENOMEM;
+    ensures \result == 0 ==> p->slot < PLATFORM_WINDOW; */
 int grant_map(struct grant_page *p, bool writable)
 {
 	int slot = take_bit(window, 0, PLATFORM_WINDOW);
@@ -93,6 +120,8 @@ int grant_map(struct grant_page *p, bool writable)
 	return 0;
 }
 
+/*@ requires \valid_read(p) && p->slot < PLATFORM_WINDOW;
+    assigns window[0 .. PLATFORM_WINDOW / 64 - 1]; */
 void grant_unmap(struct grant_page *p)
 {
 	struct gnttab_unmap_grant_ref unmap = {.host_addr = grant_address(p),

@@ -6,6 +6,8 @@
 struct trap_frame;
 
 /* A fault of the kernel's own: says why and ends the domain with SHUTDOWN_crash. */
+/*@ assigns \nothing;
+    ensures \false; */
 void panic(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
 /* The same, with the place of the fault. */
 void panic_at(const struct trap_frame *frame, const char *format, ...)

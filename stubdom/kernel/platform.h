@@ -18,8 +18,10 @@ void platform_init(uint64_t top);
 /* One of HVM_PARAM_*; 0 when Xen does not know it. */
 uint64_t platform_param(unsigned int index);
 /* Puts the grant table's first frame at LAYOUT_GRANT_TABLE. */
+/*@ assigns \nothing; */
 int __must_check platform_map_grant_table(void);
 /* First frame number of the window of PLATFORM_WINDOW frames. */
+/*@ assigns \nothing; */
 uint64_t platform_window(void);
 
 #endif

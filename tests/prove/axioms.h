@@ -134,6 +134,32 @@ void axiom_crb_send(void *ctx);
 /*@ assigns \nothing; */
 void axiom_crb_cancel(void *ctx);
 
+/* stubdom/kernel/hypercall.h: of these operations (EVTCHNOP_close and _send, SCHEDOP_poll)
+ * Xen only reads the argument.  What it writes into others' is not modelled, and the functions
+ * that make them are not proved. */
+#define STUB_HYPERCALL_H
+/*@ assigns \nothing; */
+long axiom_hypercall(int op);
+#define hypercall_evtchn(op, arg) axiom_hypercall(op)
+#define hypercall_sched(op, arg)  axiom_hypercall(op)
+/* Of GNTTABOP_map_grant_ref and _unmap_grant_ref Xen writes status, and handle, which is a
+ * number that is only handed back. */
+/*@ requires \valid(status);
+    assigns *status; */
+long axiom_hypercall_grant(int op, int16_t *status);
+#define hypercall_grant(op, arg, count) axiom_hypercall_grant(op, &(arg)->status)
+/* GCC, "Built-in Functions for Memory Model Aware Atomic Operations" */
+/*@ requires \valid(word);
+    assigns *word; */
+uint64_t axiom_fetch_and(volatile uint64_t *word, uint64_t mask);
+#define __atomic_fetch_and(word, mask, order) axiom_fetch_and(word, mask)
+/*@ requires \valid(word) && \valid(seen);
+    assigns *word, *seen; */
+bool axiom_compare_exchange(volatile uint16_t *word, uint16_t *seen, uint16_t value);
+#define __atomic_compare_exchange_n(word, seen, value, weak, good, bad) \
+	axiom_compare_exchange(word, seen, value)
+#define __atomic_thread_fence(order) ((void)0)
+
 /* stubdom/kernel/copy.S: copies n bytes between the kernel's memory and the program's half;
  * a fault in the program's half ends it, and is told.  Which of the two the program's is,
  * the caller has checked, and that is proved. */
