@@ -6,6 +6,7 @@ from statistics import median
 
 import cases_launch
 from lab import HVM_DISK, check
+from vhost import SUITE, build
 
 PORT = 7771
 MOVES = 3     # there and back, whose median counts
@@ -39,11 +40,13 @@ def told(lab, name):
     return rest
 
 
-def pool_up(lab):
-    """Both hosts, set up with one policy key, each with the pool; once."""
-    lab.pair()
-    hosts = {"alpha": lab, "beta": lab.peer}
-    if lab.host.run(f"[ -e {KEYS}/pool ]")[0]:
+def pool_up(lab, suite=SUITE):
+    """Both hosts, set up with one policy key, each with the pool; once.  Returns the peer's name
+    in it: beta, or gamma when it is of another release of Debian."""
+    lab.pair(suite)
+    name = "beta" if suite == SUITE else "gamma"
+    hosts = {"alpha": lab, name: lab.peer}
+    if lab.peer.host.run(f"[ -e {KEYS}/pool ]")[0]:
         lab.host_init()
         key = lab.host.get(f"{KEYS}/policy-key.pem")
         lab.peer.host.put(key, "/root/policy-key.pem")
@@ -52,13 +55,14 @@ def pool_up(lab):
         about = {name: told(one, name) for name, one in hosts.items()}
         for one in hosts.values():
             one.host.put(key, "/root/policy-key.pem")
-            for name in hosts:
-                one.host.must(f"vtpmctl peer add {name} --policy-key /root/policy-key.pem "
-                              f"{about[name]}")
+            for known in hosts:
+                one.host.must(f"vtpmctl peer add {known} --policy-key /root/policy-key.pem "
+                              f"{about[known]}")
     for one in hosts.values():
         if one.host.run(f"ss -ltn | grep -q :{PORT}")[0]:
             one.host.must(f"setsid vtpmctl migrate-receive --listen {one.address}:{PORT} "
                           ">>/var/log/receive.log 2>&1 </dev/null & sleep 1")
+    return name
 
 
 def network(lab):
@@ -245,6 +249,20 @@ def measured_guest_reboots(lab):
     lab.guest_down(name)
 
 
+def newer_release(lab):
+    """a guest moves from a host of Debian 12 to one of Debian 13 with its TPM, and reboots there"""
+    build("-s", "-j2", "all", "test-programs", suite="trixie")
+    name = pool_up(lab, "trixie")
+    before = guest_with_memory(lab, "pvh9")
+    moved(lab, lab.peer, "pvh9", name)
+    after = memory(lab.peer, "pvh9")
+    check(before == after, f"its TPM was {before!r}, and is {after!r}")
+    unseals(lab.peer, "pvh9")
+    lab.peer.guest_reboot("pvh9")
+    check("0x1500020" in lab.peer.ask("pvh9", "tpm2_getcap handles-nv-index"), "its NV is gone")
+    lab.peer.guest_down("pvh9")
+
+
 def stays(lab, name, before, out, why):
     """It was not moved: it says why, and goes on here, with all that it had."""
     check(why in out, f"it does not say {why!r}: {out}")
@@ -351,4 +369,5 @@ def peer_cut_when_released(lab):
 
 CASES = [network, pool, pvh_guest_moves, moved_guest_reboots, downtime, boot_state_refused,
          xl_alone_refused, peer_cut_in_copy, source_cut_when_released, peer_cut_when_released,
-         hvm_guest_moves, measured_guest_reboots, evacuated]
+         hvm_guest_moves, measured_guest_reboots, evacuated,
+         newer_release]

@@ -11,7 +11,7 @@ import time
 
 from agentlink import HostError
 from hvmdisk import make_disk
-from vhost import BUILD, TOP, VHost, build, images, made_here
+from vhost import SUITE, TOP, VHost, build, build_folder, images, made_here
 
 HOST_INIT = ("vtpmctl host init --kms kmip://127.0.0.1:5696 --kms-ca /root/kms/ca.pem "
              "--kms-cert /root/kms/host.pem --kms-key /root/kms/host.key --kms-key-id {key}")
@@ -73,13 +73,14 @@ def is_qemus_fault(fault):
         follows_rdtsc(int(fault["rip"], 16))
 
 
-def make_payload(folder):
+def make_payload(folder, suite):
     """What `make install` installs, and the tests' own programs for dom0."""
+    built_in = build_folder(suite)
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(folder)
-    build("-s", "install", f"DESTDIR=build/{os.path.relpath(folder, BUILD)}")
+    build("-s", "install", f"DESTDIR=build/{os.path.relpath(folder, built_in)}", suite=suite)
     for program in ("hostile-front", "wiretap.so", "stubprobe"):
-        built = f"{BUILD}/bin/{program}"
+        built = f"{built_in}/bin/{program}"
         if os.path.exists(built):
             os.makedirs(f"{folder}/usr/lib/vhost", exist_ok=True)
             shutil.copy(built, f"{folder}/usr/lib/vhost/")
@@ -89,16 +90,18 @@ def make_payload(folder):
 
 
 class Lab:
-    def __init__(self, workdir, log):
-        self.log = log
+    def __init__(self, workdir, log, suite=SUITE):
+        """workdir: in the suite's build folder."""
+        self.log, self.suite = log, suite
         shutil.rmtree(workdir, ignore_errors=True)
         os.makedirs(workdir)
         self.workdir = workdir
         self.peer = None        # another host, on a network with this one (pair())
         self.address = None     # there
-        self.host = VHost(f"{workdir}/host", payload=make_payload(f"{workdir}/programs"),
-                          log=log)
-        self.host.guest_overlay += [f"{BUILD}/bin/{name}" for name in ("tpm12", "crb-fuzz", "gap")]
+        self.host = VHost(f"{workdir}/host", payload=make_payload(f"{workdir}/programs", suite),
+                          log=log, suite=suite)
+        self.host.guest_overlay += [f"{build_folder(suite)}/bin/{name}"
+                                    for name in ("tpm12", "crb-fuzz", "gap")]
         self.uuid, self.key = {}, None
         self.luks_board = None  # of cases_luks' guest when it is an HVM guest
         self.systemd = False    # whether it is domain 0's first program
@@ -137,11 +140,15 @@ class Lab:
                                 "sleep 0.1; done; vtpmctl list; exit 1", 60)
         check(rc == 0, f"vtpmd does not answer: {out}{self.tail(VTPMD_LOG)}")
 
-    def pair(self):
-        """Two hosts that run, on a network of their own: 10.9.0.1, and peer, 10.9.0.2.
-        Datagrams, so that a power cut of one costs the other no connection."""
+    def pair(self, suite=SUITE):
+        """Two hosts that run, on a network of their own: 10.9.0.1, and peer, 10.9.0.2, of that
+        release.  Datagrams, so that a power cut of one costs the other no connection."""
+        if self.peer and self.peer.suite != suite:
+            self.peer.end()
+            self.peer = None
         if not self.peer:
-            self.peer = Lab(f"{self.workdir}/peer", lambda text: self.log(f"peer: {text}"))
+            self.peer = Lab(f"{build_folder(suite)}/vhost/{os.path.basename(self.workdir)}-peer",
+                            lambda text: self.log(f"peer: {text}"), suite)
             for n, one, other in ((1, self, self.peer), (2, self.peer, self)):
                 one.host.power_cut()
                 one.address = f"10.9.0.{n}"

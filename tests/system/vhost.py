@@ -20,7 +20,13 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 # The release of Debian that the host is made of (release.sh), and what is built for it.
 SUITE = os.environ.get("VHOST_SUITE", "bookworm")
-BUILD = f"{TOP}/build" if SUITE == "bookworm" else f"{TOP}/build/{SUITE}"
+
+
+def build_folder(suite):
+    return f"{TOP}/build" if suite == "bookworm" else f"{TOP}/build/{suite}"
+
+
+BUILD = build_folder(SUITE)
 # avx, xsave: with nested guests QEMU 7.2 mixes up whose AVX state the processor holds,
 # and now and then a program of dom0 crashes of it.
 CPU = os.environ.get("VHOST_CPU", "max,smap=off,la57=off,pku=off,rdtscp=off,"
@@ -29,23 +35,25 @@ CPU = os.environ.get("VHOST_CPU", "max,smap=off,la57=off,pku=off,rdtscp=off,"
 SLOTS = ["/tmp/vhost.0.lock", "/tmp/vhost.1.lock"]
 
 
-def images():
+def images(suite=SUITE):
     """The folder with the cached images; builds them when they are missing."""
-    out = subprocess.run([f"{HERE}/image"], stdout=subprocess.PIPE, check=True)
+    out = subprocess.run([f"{HERE}/image"], stdout=subprocess.PIPE, check=True,
+                         env={**os.environ, "VHOST_SUITE": suite})
     return out.stdout.decode().strip().splitlines()[-1]
 
 
-def made_here(*command):
+def made_here(*command, suite=SUITE):
     """What a command of this machine prints."""
-    p = subprocess.run(command, cwd=TOP, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    p = subprocess.run(command, cwd=TOP, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                       env={**os.environ, "VHOST_SUITE": suite})
     if p.returncode:
         raise HostError(f"{' '.join(command)}: failed: {p.stdout.decode()[-1500:]}")
     return p.stdout.decode()
 
 
-def build(*what):
-    """make, for the host's release of Debian."""
-    return made_here(f"{HERE}/build", *what)
+def build(*what, suite=SUITE):
+    """make, for a host's release of Debian."""
+    return made_here(f"{HERE}/build", *what, suite=suite)
 
 
 def make_tpm(folder):
@@ -67,10 +75,10 @@ def wait_for(what, test, timeout=30):
 
 
 class VHost:
-    def __init__(self, workdir, payload=None, tpm="tpm", memory=5120, log=None):
+    def __init__(self, workdir, payload=None, tpm="tpm", memory=5120, log=None, suite=SUITE):
         """payload: a tree to lay over dom0's root at each boot (programs)."""
         self.dir = os.path.abspath(workdir)
-        self.payload, self.memory = payload, memory
+        self.payload, self.memory, self.suite = payload, memory, suite
         self.tpm = f"{self.dir}/{tpm}"
         self.console = f"{self.dir}/console.log"
         self.log = log or (lambda text: None)
@@ -158,7 +166,8 @@ class VHost:
 
     def make_guest_initrd(self, tree):
         """Guests find our driver and vtpm-attest, when built, behind their initrd."""
-        ours = [f"{BUILD}/frontend/xen-tpmfront.ko", f"{BUILD}/bin/vtpm-attest"]
+        folder = build_folder(self.suite)
+        ours = [f"{folder}/frontend/xen-tpmfront.ko", f"{folder}/bin/vtpm-attest"]
         extra = self.path("guest-extra")
         shutil.rmtree(extra, ignore_errors=True)
         os.makedirs(extra)
@@ -208,7 +217,7 @@ class VHost:
         if self.alive():
             raise HostError(f"{self.dir}: is running")
         began = time.monotonic()
-        cache = images()
+        cache = images(self.suite)
         self.slot = self.slot or self.take_slot()
         self.make_disk(cache)
         self.make_payload()
