@@ -132,7 +132,7 @@ static void check_covered(const XLU_Config *cfg, const char *file, struct refusa
 				  "leave it out");
 	if (has_monitor(cfg))
 		(void)refuse_line(r, file, "QEMU's monitor on a serial line",
-				  "write serial= without \"mon:\"");
+				  "leave \"mon:\" out");
 	if (acpi && strcmp(acpi, "1"))
 		(void)refusals_add_by_xl(
 			r,
