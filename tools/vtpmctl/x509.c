@@ -238,17 +238,16 @@ int certmake_request(EVP_PKEY *ek, X509_REQ **out, struct error *e)
 	return 0;
 }
 
-/* OpenSSL escapes the control characters of ASCII; others reach a terminal, too.  The TCG's names
- * of a platform, which OpenSSL does not know, are not printed as hexadecimal DER. */
+/* OpenSSL escapes the control characters of ASCII; others reach a terminal, too. */
 static void print_cert_name(BIO *out, X509_NAME *name)
 {
-	const unsigned long flags =
-		XN_FLAG_RFC2253 & ~(ASN1_STRFLGS_ESC_MSB | XN_FLAG_DUMP_UNKNOWN_FIELDS);
 	BIO *bio = BIO_new(BIO_s_mem());
 	char *text, *clean;
 	long len;
 
-	if (bio && X509_NAME_print_ex(bio, name, 0, flags) >= 0) {
+	if (bio && X509_NAME_print_ex(
+			   bio, name, 0,
+			   XN_FLAG_RFC2253 & ~(unsigned long)ASN1_STRFLGS_ESC_MSB) >= 0) {
 		len = BIO_get_mem_data(bio, &text);
 		clean = malloc((size_t)len + 1);
 		if (clean) {
