@@ -407,7 +407,11 @@ class Lab:
                 "tail -n 12 $f; done; echo '-- dmesg'; dmesg | tail -n 5; "
                 "echo '-- xen'; xl dmesg | tail -n 12", 60)[1]
         except HostError as e:
-            return [str(e)] + self.host.console_tail(20)
+            xen = self.host.ask_xen()
+            lines = [str(e)] + [line for line in xen if "RIP:" in line or "not answer" in line] + \
+                self.host.console_tail(20) + xen
+            self.host.power_cut()   # the next case begins with a host that answers
+            return lines
         lines = [re.sub(r"[^\x20-\x7e]", "", line)[:160]
                  for line in text.splitlines() + ["-- ended in Xen"] + self.ends_in_xen()]
         return [line for line in lines if line and not line.startswith("@PONG")]

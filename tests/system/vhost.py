@@ -196,7 +196,9 @@ class VHost:
         return ["qemu-system-x86_64", "-name", self.dir, "-accel", "tcg,thread=multi",
                 "-machine", "q35", "-cpu", CPU,
                 "-smp", "2", "-m", str(self.memory), "-nodefaults", "-display", "none",
-                "-no-reboot", "-serial", f"file:{self.console}",
+                "-no-reboot", "-serial", "chardev:xen",
+                "-chardev", f"socket,id=xen,path={self.path('console.sock')},server=on,wait=off,"
+                f"logfile={self.console}",
                 "-kernel", f"{cache}/xen",
                 "-initrd", f"{cache}/vmlinux console=hvc0 quiet,{cache}/dom0.cpio",
                 "-append", "com1=115200 console=com1 noreboot=1 loglvl=all "
@@ -302,6 +304,28 @@ class VHost:
         self.run("sync", 60)
         self.power_cut()
         self.boot()
+
+    def ask_xen(self, keys="dq0", seconds=10):
+        """Lines that Xen writes for its debug keys, when domain 0 does not answer.  d: what each
+        processor runs; q: the domains; 0: domain 0's registers."""
+        seen = b""
+        try:
+            with socket.socket(socket.AF_UNIX) as sock:
+                sock.settimeout(1)
+                sock.connect(self.path("console.sock"))
+                sock.sendall(b"\x01" * 3)   # from now on Xen reads, not domain 0
+                for key in keys:
+                    sock.sendall(key.encode())
+                    end = time.monotonic() + seconds
+                    while time.monotonic() < end:
+                        try:
+                            seen += sock.recv(65536)
+                        except socket.timeout:
+                            break
+        except OSError as e:
+            return [f"Xen's console: {e}"]
+        return seen.decode(errors="replace").replace("\r", "").splitlines() or \
+            ["Xen does not answer on its console"]
 
     def console_tail(self, lines=30):
         with open(self.console, errors="replace") as f:
