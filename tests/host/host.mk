@@ -53,11 +53,12 @@ $(BUILD)/bin/steps.so: tests/attack/steps.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -shared -fPIC $< -o $@ -ldl
 
-# For tests/host/thousand.
+# For tests/host/thousand and tests/bench/density.
 TEST_PROGRAMS += $(BUILD)/bin/lightmanager
-$(BUILD)/bin/lightmanager: tests/host/lightmanager.c
+LIGHTMANAGER_SRCS := tests/host/lightmanager.c $(CHANNEL_SRCS)
+$(BUILD)/bin/lightmanager: $(LIGHTMANAGER_SRCS:%.c=$(BUILD)/obj/%.o)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) $< -o $@
+	$(CC) $^ -o $@
 
 # The only program of the machines of tests/host/qemu.
 TEST_PROGRAMS += $(BUILD)/bin/firmware-init

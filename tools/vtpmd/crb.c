@@ -54,7 +54,7 @@ struct crb_process {
 
 static struct crb_process *processes;
 static crb_request *on_request;
-static struct event *look; /* at the requests */
+static struct event *look; /* at the requests, while there are processes */
 
 static void node_of(uint32_t domid, char out[static NODE_SIZE])
 {
@@ -124,6 +124,8 @@ static void free_process(struct crb_process *p)
 		at = &(*at)->next;
 	if (*at)
 		*at = p->next;
+	if (!processes)
+		(void)event_del(look);
 	xen_unwatch(p->d->xen, p);
 	forget_process(p);
 	if (p->over)
@@ -354,10 +356,15 @@ static int map_file(struct crb_process *p)
 static struct crb_process *new_process(struct vtpmd *d, const char *uuid,
 				       const char *name)
 {
+	static const struct timeval every = {.tv_sec = REQUEST_S};
 	struct crb_process *p = calloc(1, sizeof(*p));
 
 	if (!p)
 		return NULL;
+	if (!processes && event_add(look, &every)) {
+		free(p);
+		return NULL;
+	}
 	p->d = d;
 	p->pidfd = -1;
 	crb_devices_init(&p->devices, uuid);
@@ -734,7 +741,6 @@ void crb_tell_presence(const uint8_t vtpm[16], const struct ppi_told *told,
 
 int crb_load(struct vtpmd *d, crb_request *requested)
 {
-	static const struct timeval every = {.tv_sec = REQUEST_S};
 	DIR *dir;
 	struct dirent *entry;
 	uuid_t parsed;
@@ -742,7 +748,7 @@ int crb_load(struct vtpmd *d, crb_request *requested)
 	crb_devices_load();
 	on_request = requested;
 	look = event_new(d->base, -1, EV_PERSIST, on_look, NULL);
-	if (!look || event_add(look, &every))
+	if (!look)
 		return -ENOMEM;
 	dir = d->xen ? opendir(d->run) : NULL;
 	if (d->xen && !dir)
