@@ -9,6 +9,7 @@
  *   slow MS         fsync() takes MS ms
  *   kill N          the process is killed at its N-th fsync() from now on
  *   hold N          the N-th fsync() waits for another fault, with FAULT.held there
+ *   count           each fsync() appends an f to FAULT.count, each syncfs() an s
  *   anything else   all is well
  */
 #include <dlfcn.h>
@@ -94,6 +95,31 @@ static void kill_or_hold(const char *fault)
 		hold(fault);
 }
 
+static void note_count(const char *fault, char what)
+{
+	char path[4096];
+	int fd;
+
+	if (strcmp(fault, "count"))
+		return;
+	snprintf(path, sizeof(path), "%s.count", getenv("FAULT"));
+	fd = open(path, O_WRONLY | O_CREAT | O_APPEND, 0600);
+	(void)!write(fd, &what, 1);
+	close(fd);
+}
+
+int syncfs(int fd)
+{
+	static int (*real)(int);
+	char fault[16];
+
+	if (!real)
+		real = (int (*)(int))dlsym(RTLD_NEXT, "syncfs");
+	read_fault(fault);
+	note_count(fault, 's');
+	return real(fd);
+}
+
 int fsync(int fd)
 {
 	static int (*real)(int);
@@ -102,6 +128,7 @@ int fsync(int fd)
 	if (!real)
 		real = (int (*)(int))dlsym(RTLD_NEXT, "fsync");
 	read_fault(fault);
+	note_count(fault, 'f');
 	if (!strcmp(fault, "EIO")) {
 		errno = EIO;
 		return -1;

@@ -64,7 +64,7 @@ static int double_claim(struct store *s, struct error *e)
 		       : claim_says;
 }
 
-static void double_release(struct store *s)
+static void double_release(struct store *s, bool later)
 {
 	releases++;
 }

@@ -20,6 +20,35 @@
 
 static char root[64];
 static struct store store;
+static int fsyncs, syncs;   /* how often; of a whole file system */
+static const char *machine; /* the file in the place of /etc/machine-id; NULL: that */
+
+int __real_fsync(int fd);
+int __wrap_fsync(int fd);
+int __real_syncfs(int fd);
+int __wrap_syncfs(int fd);
+int __real_open(const char *path, int flags, ...);
+int __wrap_open(const char *path, int flags, mode_t mode);
+
+int __wrap_fsync(int fd)
+{
+	fsyncs++;
+	return __real_fsync(fd);
+}
+
+int __wrap_syncfs(int fd)
+{
+	syncs++;
+	return __real_syncfs(fd);
+}
+
+int __wrap_open(const char *path, int flags, mode_t mode)
+{
+	if (machine && !strcmp(path, "/etc/machine-id"))
+		path = machine;
+	return __real_open(path, flags, mode);
+}
+
 static const uint8_t uuid[16] = "vtpm number one";
 static const uint8_t other[16] = "vtpm number two";
 
@@ -319,6 +348,119 @@ static void another_machines_lease_holds(void **state)
 			 0);
 	assert_int_equal(store_claim(&store, &e), -EBUSY);
 	assert_non_null(strstr(e.text, "0123456789abcdef0123456789abcdef"));
+}
+
+/* Whether nobody has the claim, by what other machines see of it. */
+static bool is_free(const struct store *s)
+{
+	struct stat st;
+
+	return !fstatat(s->dir, "lock", &st, 0) && !st.st_size;
+}
+
+/* A vtpmd that ends with thousands of vTPMs does not wait for the disk for each of them; what
+ * a manager puts meanwhile it does wait for. */
+static void an_end_syncs_once(void **state)
+{
+	struct error e = {.cause = CAUSE_NONE};
+	struct store many[5];
+
+	for (uint8_t i = 0; i < ARRAY_SIZE(many); i++) {
+		assert_int_equal(store_open(&many[i], root, (uint8_t[16]){i + 1}, true),
+				 0);
+		assert_int_equal(store_claim(&many[i], &e), 0);
+	}
+	assert_int_equal(store_claim(&store, &e), 0);
+	store_ending();
+	fsyncs = syncs = 0;
+	assert_int_equal(put(1, 'a', 100), 0);
+	assert_int_equal(fsyncs, 2); /* the file and its folder */
+	for (size_t i = 0; i < ARRAY_SIZE(many); i++) {
+		store_release(&many[i]);
+		assert_true(is_free(&many[i]));
+	}
+	assert_int_equal(fsyncs, 2);
+	assert_int_equal(syncs, 0);
+	assert_int_equal(store_end(root), 0);
+	assert_int_equal(fsyncs, 2);
+	assert_int_equal(syncs, 1);
+	/* who stops one is told when that is durable */
+	fsyncs = 0;
+	store_release(&store);
+	assert_int_equal(fsyncs, 1);
+	for (size_t i = 0; i < ARRAY_SIZE(many); i++)
+		store_close(&many[i]);
+}
+
+/* A power cut before that sync undoes some of it: what is there again lets this machine in,
+ * and no other. */
+static void an_end_that_was_cut(void **state)
+{
+	static const char another[] = "0123456789abcdef0123456789abcdef";
+	struct error e = {.cause = CAUSE_NONE};
+	char path[96];
+	uint8_t *lease;
+	size_t len;
+
+	snprintf(path, sizeof(path), "%s/machine-id", root);
+	assert_int_equal(store_claim(&store, &e), 0);
+	assert_int_equal(atomic_read(store.dir, "lock", 64, &lease, &len), 0);
+	assert_int_equal(atomic_write(store.dir, "another", another, 32, false), 0);
+	assert_int_equal(renameat(store.dir, "another", AT_FDCWD, path), 0);
+	store_ending();
+	store_release(&store);
+	assert_int_equal(atomic_write(store.dir, "lock", lease, len, false), 0);
+	free(lease);
+	machine = path;
+	assert_int_equal(store_claim(&store, &e), -EBUSY);
+	assert_int_equal(e.cause, CAUSE_LEASE);
+	machine = NULL;
+	assert_int_equal(store_claim(&store, &e), 0);
+	/* one that is not undone lets both in */
+	store_release(&store);
+	assert_int_equal(store_end(root), 0);
+	machine = path;
+	assert_int_equal(store_claim(&store, &e), 0);
+	machine = NULL;
+}
+
+/* vtpm.json is written when something in it is another, or another host may have. */
+static void describes_when_that_changes(void **state)
+{
+	struct error e = {.cause = CAUSE_NONE};
+	struct meta m = {.name = "web1", .memory = 8, .wanted = true};
+
+	memcpy(m.uuid, uuid, sizeof(uuid));
+	assert_int_equal(store_claim(&store, &e), 0);
+	fsyncs = 0;
+	assert_int_equal(meta_write(&store, &m), 0);
+	assert_int_equal(fsyncs, 2);
+	assert_int_equal(meta_write(&store, &m), 0);
+	assert_int_equal(fsyncs, 2);
+	m.wanted = false;
+	assert_int_equal(meta_write(&store, &m), 0);
+	assert_int_equal(fsyncs, 4);
+	/* one that failed is written again, also as it was before */
+	assert_int_equal(mkdirat(store.dir, "vtpm.json.new", 0700), 0);
+	m.wanted = true;
+	assert_int_not_equal(meta_write(&store, &m), 0);
+	assert_int_equal(unlinkat(store.dir, "vtpm.json.new", AT_REMOVEDIR), 0);
+	fsyncs = 0;
+	m.wanted = false;
+	assert_int_equal(meta_write(&store, &m), 0);
+	assert_int_equal(fsyncs, 2);
+	store_release(&store);
+	assert_int_equal(store_claim(&store, &e), 0);
+	fsyncs = 0;
+	assert_int_equal(meta_write(&store, &m), 0);
+	assert_int_equal(fsyncs, 2);
+	/* without a claim nothing is known */
+	store_release(&store);
+	for (int i = 0; i < 2; i++) {
+		fsyncs = 0;
+		assert_int_equal(meta_write(&store, &m), 0);
+		assert_int_equal(fsyncs, 2);
+	}
 }
 
 static void drops_only_a_useless_header(void **state)
@@ -668,6 +810,9 @@ int main(void)
 		TEST(has_one_owner),
 		TEST(a_childs_copy_of_the_lease_does_not_hold),
 		TEST(another_machines_lease_holds),
+		TEST(an_end_syncs_once),
+		TEST(an_end_that_was_cut),
+		TEST(describes_when_that_changes),
 		TEST(drops_only_a_useless_header),
 		TEST(removes_all_of_it),
 		TEST(meta_round_trip),

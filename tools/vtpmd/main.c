@@ -238,6 +238,7 @@ static void on_signal(evutil_socket_t fd, short what, void *ctx)
 
 	(void)sd_notify(0, "STOPPING=1");
 	log_line(LOG_INFO, "ending; stub domains run on");
+	store_ending();
 	event_add(events[2], &often);
 	event_base_loopexit(d->base, &limit);
 }
@@ -285,6 +286,7 @@ static int add_events(struct vtpmd *d)
 static void end(struct vtpmd *d)
 {
 	size_t i;
+	int rc;
 
 	control_close(d);
 	trial_end();
@@ -299,6 +301,12 @@ static void end(struct vtpmd *d)
 		d->vtpms = v->next;
 		vtpm_free(v);
 	}
+	rc = store_end(d->store);
+	if (rc)
+		log_line(LOG_WARNING,
+			 "the leases that were given back may be this host's again after "
+			 "a power cut: %s",
+			 strerror(-rc));
 	registry_leave_pool(d);
 	ready_end(d);
 	anchor_free(d->anchor);

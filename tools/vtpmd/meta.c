@@ -12,8 +12,7 @@
 #include <string.h>
 #include <uuid/uuid.h>
 
-#define FILE_NAME "vtpm.json"
-#define FILE_MAX  65536
+#define FILE_MAX 65536
 
 bool meta_name_ok(const char *name)
 {
@@ -183,7 +182,7 @@ int meta_read(struct store *s, struct meta *m)
 	int rc;
 
 	memset(m, 0, sizeof(*m));
-	rc = s->ops->get(s, FILE_NAME, FILE_MAX, &text, &len);
+	rc = s->ops->get(s, STORE_DESCRIPTION, FILE_MAX, &text, &len);
 	if (rc)
 		return rc;
 	root = json_loadb((char *)text, len, JSON_REJECT_DUPLICATES, NULL);
@@ -232,7 +231,7 @@ int meta_write(struct store *s, const struct meta *m)
 	json_decref(root);
 	if (!text)
 		return -ENOMEM;
-	rc = store_set(s, FILE_NAME, text, strlen(text));
+	rc = store_describe(s, text, strlen(text));
 	free(text);
 	return rc;
 }

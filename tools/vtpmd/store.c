@@ -41,6 +41,8 @@ static const struct store_ops *ops_of(const char *root)
 	return is_other ? other.ops : &store_folder;
 }
 
+static bool is_ending;
+
 int store_list(const char *root, void (*each)(void *ctx, const char *uuid), void *ctx)
 {
 	return ops_of(root)->list(root, each, ctx);
@@ -77,6 +79,7 @@ int store_swap(struct store *own, struct store *beside, const char *root)
 	if (!rc) {
 		own->beside = true;
 		beside->beside = false;
+		own->described.set = beside->described.set = false;
 	}
 	return rc;
 }
@@ -119,6 +122,8 @@ int store_claim(struct store *s, struct error *e)
 {
 	int rc = s->claimed ? 0 : s->ops->claim(s, e);
 
+	if (!s->claimed)
+		s->described.set = false;
 	s->claimed = !rc;
 	s->claiming = rc == -EAGAIN;
 	if (!rc)
@@ -132,8 +137,22 @@ int store_claim(struct store *s, struct error *e)
 void store_release(struct store *s)
 {
 	if (s->claimed || s->claiming)
-		s->ops->release(s);
+		s->ops->release(s, is_ending);
 	s->claimed = s->claiming = false;
+}
+
+void store_ending(void)
+{
+	is_ending = true;
+}
+
+int store_end(const char *root)
+{
+	const struct store_ops *ops = ops_of(root);
+	int rc = is_ending && ops->sync ? ops->sync(root) : 0;
+
+	is_ending = false;
+	return rc;
 }
 
 bool store_is_here(const struct store *s)
@@ -291,6 +310,23 @@ int store_get(struct store *s, uint16_t object, uint8_t **buf, size_t *len)
 int store_set(struct store *s, const char *name, const void *buf, size_t len)
 {
 	return s->lost ? -ESTALE : s->ops->set(s, name, buf, len);
+}
+
+int store_describe(struct store *s, const void *buf, size_t len)
+{
+	struct store_known now = {.set = s->claimed};
+	int rc = store_hash_of(buf, len, now.hash);
+
+	if (rc)
+		return rc;
+	if (s->claimed && s->described.set &&
+	    !memcmp(s->described.hash, now.hash, sizeof(now.hash)))
+		return 0;
+	s->described.set = false;
+	rc = store_set(s, STORE_DESCRIPTION, buf, len);
+	if (!rc)
+		s->described = now;
+	return rc;
 }
 
 /* A value that has this hash becomes what is known of the header. */

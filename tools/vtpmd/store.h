@@ -54,8 +54,10 @@ struct store_ops {
 	void (*close)(struct store *s);
 	/* -EBUSY and CAUSE_LEASE: another's.  -EAGAIN: as store_claim() */
 	int (*claim)(struct store *s, struct error *e);
-	/* Also of a claim that is under way. */
-	void (*release)(struct store *s);
+	/* Also of a claim that is under way.  later: sync() makes it durable, not this. */
+	void (*release)(struct store *s, bool later);
+	/* NULL: release() leaves nothing for later. */
+	int (*sync)(const char *root);
 	/* malloc()ed, and one byte longer. -ENOENT; -EFBIG: longer than max */
 	int (*get)(struct store *s, const char *name, size_t max, uint8_t **buf,
 		   size_t *len);
@@ -92,7 +94,8 @@ struct store_known {
 	uint64_t seq, epoch;
 };
 
-#define STORE_KNOWN 4 /* header, permall, and the same of the source of a copy */
+#define STORE_DESCRIPTION "vtpm.json"
+#define STORE_KNOWN	  4 /* header, permall, and the same of the source of a copy */
 
 struct store {
 	const struct store_ops *ops; /* NULL: none is open */
@@ -102,7 +105,8 @@ struct store {
 	bool claimed, claiming;
 	bool lost; /* the claim, and not claimed again since: nothing is written */
 	struct store_known known[STORE_KNOWN];
-	struct store_known coming; /* of the put that runs */
+	struct store_known coming;    /* of the put that runs */
+	struct store_known described; /* by store_describe() since the claim */
 	uint8_t *lent; /* CHANNEL_OBJECT_SOURCE_SWTPM: in memory alone; NULL: none */
 	size_t lent_len;
 	unsigned int puts;				    /* that run */
@@ -138,6 +142,16 @@ void store_close(struct store *s);
 int __must_check store_claim(struct store *s, struct error *e);
 /* The vTPM is stopped; it may be started anywhere. */
 void store_release(struct store *s);
+/*
+ * The end of a vtpmd, which gives back all that it claimed: from store_ending() on that is
+ * not made durable one by one, which takes a disk's fsync() for each of thousands, but all
+ * at once by store_end().  After a power cut before that some claims are still this host's:
+ * safe, since nothing ran any more of what was given back, and as after a power cut while
+ * it ran.
+ */
+void store_ending(void);
+/* -errno: claims may come back with a power cut; nothing else is lost. */
+int __must_check store_end(const char *root);
 /* Whether the vTPM is this host's to adopt, and to start with the host: of those in a pool,
  * no other host had it since. */
 bool store_is_here(const struct store *s);
@@ -156,6 +170,9 @@ void store_tell(struct store *s, enum store_event what);
  * lost */
 int __must_check store_set(struct store *s, const char *name, const void *buf,
 			   size_t len);
+/* The same of vtpm.json, which is written when it is another than the last one, or the
+ * claim is new. */
+int __must_check store_describe(struct store *s, const void *buf, size_t len);
 /* malloc()ed; -ENOENT, -EINVAL for an unknown object; -ESTALE: it is not what is known. */
 int __must_check store_get(struct store *s, uint16_t object, uint8_t **buf, size_t *len);
 

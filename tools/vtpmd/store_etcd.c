@@ -159,7 +159,7 @@ static int etcd_claim(struct store *s, struct error *e)
 	return -EAGAIN;
 }
 
-static void etcd_release(struct store *s)
+static void etcd_release(struct store *s, bool later)
 {
 	struct place *p = place_of(s);
 

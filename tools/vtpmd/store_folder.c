@@ -263,16 +263,30 @@ static int claim_folder(struct store *s, struct error *e)
 	return 0;
 }
 
-static void release_folder(struct store *s)
+static void release_folder(struct store *s, bool later)
 {
 	/* failing leaves a lease of this very machine: harmless here */
-	if (ftruncate(s->lease, 0) == 0)
+	if (ftruncate(s->lease, 0) == 0 && !later)
 		(void)fsync(s->lease);
 	/* close() alone is not enough: a child that was forked for a program, and has
 	 * not come to it yet, has the descriptor too */
 	(void)flock(s->lease, LOCK_UN);
 	close(s->lease);
 	s->lease = -1;
+}
+
+/* All folders' leases, but for a folder that is a mount of its own: after a power cut that may
+ * have this machine's again, which is harmless, too. */
+static int sync_folders(const char *root)
+{
+	int fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (syncfs(fd))
+		rc = -errno;
+	close(fd);
+	return rc;
 }
 
 static int get_file(struct store *s, const char *name, size_t max, uint8_t **buf,
@@ -438,6 +452,7 @@ const struct store_ops store_folder = {
 	.close = close_folder,
 	.claim = claim_folder,
 	.release = release_folder,
+	.sync = sync_folders,
 	.get = get_file,
 	.set = set_file,
 	.put = begin_put,

@@ -476,9 +476,10 @@ static void after_end(struct vtpm *v, enum cause cause, const char *why)
 	config_put(v->config);
 	v->config = NULL;
 	if (vtpm_is(v, VTPM_LEAVING)) {
-		store_release(&v->store);
 		log_about(LOG_INFO, VTPM_ABOUT(v, .id = LOG_ID_STOPPED), "stopped");
+		/* describes it, which is this host's to do while it has the claim */
 		vtpm_settle(v, VTPM_GONE);
+		store_release(&v->store);
 	} else if (vtpm_is(v, VTPM_GIVEN_UP)) {
 		store_release(&v->store);
 		vtpm_settle(v, VTPM_GONE);
