@@ -4,10 +4,12 @@
 #include "tools/vtpmd/child.h"
 #include "tools/vtpmd/helper.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static char folder[] = "/tmp/helper-XXXXXX", program[64];
@@ -127,6 +129,45 @@ static void one_that_is_not_there(void **state)
 	assert_int_equal(done.error.cause, CAUSE_INTERNAL);
 }
 
+#define CHILDREN 40
+
+static unsigned int waits, ends;
+
+pid_t __real_waitpid(pid_t pid, int *status, int options);
+pid_t __wrap_waitpid(pid_t pid, int *status, int options);
+
+pid_t __wrap_waitpid(pid_t pid, int *status, int options)
+{
+	waits++;
+	return __real_waitpid(pid, status, options);
+}
+
+static void on_end(void *ctx, int status)
+{
+	assert_true(WIFSIGNALED(status));
+	ends++;
+	event_base_loopbreak(d.base);
+}
+
+/* Each of thousands that end when vtpmd does costs a look or two, not one at each other. */
+static void ends_of_many(void **state)
+{
+	char *argv[] = {"sleep", "60", NULL};
+	const struct child_start s = {
+		.argv = argv, .out = -1, .bound = true, .done = on_end};
+	pid_t pids[CHILDREN];
+
+	for (size_t i = 0; i < CHILDREN; i++)
+		assert_int_equal(child_spawn(&s, &pids[i]), 0);
+	waits = ends = 0;
+	for (size_t i = 0; i < CHILDREN; i++) {
+		assert_int_equal(kill(pids[i], SIGKILL), 0);
+		event_base_dispatch(d.base);
+		assert_int_equal(ends, i + 1);
+	}
+	assert_in_range(waits, CHILDREN, 3 * CHILDREN);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -137,6 +178,7 @@ int main(void)
 		cmocka_unit_test(who_holds_the_pipe),
 		cmocka_unit_test(one_that_hangs),
 		cmocka_unit_test(one_that_is_not_there),
+		cmocka_unit_test(ends_of_many),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -22,22 +22,31 @@ struct child {
 static struct child *children;
 static struct event *reaper;
 
-static void on_sigchld(evutil_socket_t fd, short what, void *ctx)
+static struct child *take_child(pid_t pid)
 {
 	struct child **at = &children, *c;
-	int status;
 
-	while ((c = *at)) {
-		if (waitpid(c->pid, &status, WNOHANG) != c->pid) {
-			at = &c->next;
-			continue;
-		}
+	while (*at && (*at)->pid != pid)
+		at = &(*at)->next;
+	c = *at;
+	if (c)
 		*at = c->next;
-		if (c->done)
+	return c;
+}
+
+/* Waits for whichever has ended: asking of each of thousands, at the end of each of them,
+ * would be millions of system calls.  done() may start and forget children. */
+static void on_sigchld(evutil_socket_t fd, short what, void *ctx)
+{
+	struct child *c;
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		c = take_child(pid);
+		if (c && c->done)
 			c->done(c->ctx, status);
 		free(c);
-		/* done() may have started or forgotten children */
-		at = &children;
 	}
 }
 

@@ -93,7 +93,7 @@ peer_UNIT_LIBS := -levent_extra -lsystemd $(STORE_LIBS)
 
 UNIT_TESTS += helper work
 helper_UNIT_SRCS := $(addprefix tools/vtpmd/,helper.c child.c) lib/text.c lib/error.c
-helper_UNIT_LIBS := -ljansson -levent
+helper_UNIT_LIBS := -ljansson -levent -Wl,--wrap=waitpid
 work_UNIT_SRCS := tools/vtpmd/work.c
 work_UNIT_LIBS := -levent -lpthread
 
