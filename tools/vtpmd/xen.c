@@ -14,8 +14,8 @@
 #include <xen/sched.h>
 
 #define RELEASED "@releaseDomain"
-/* Domains that Xen is asked for in one call. */
-#define BATCH 256
+/* Domains that Xen is asked for in one call, as libxl does: of 4,000 four times. */
+#define BATCH 1024
 /* Watch events that are taken in one turn: more than a xenstored makes meanwhile, so that
  * libxenstore does not queue them without end.  Its descriptor stays readable while it has
  * more. */
