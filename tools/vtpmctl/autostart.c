@@ -100,3 +100,41 @@ void autostart_read(const char *folder, const json_t *vtpms, struct autostart *a
 	if (null)
 		fclose(null);
 }
+
+static bool has_suffix(const char *name, const char *suffix)
+{
+	size_t n = strlen(name), m = strlen(suffix);
+
+	return n >= m && !strcmp(name + n - m, suffix);
+}
+
+/* Whether an instance of a unit can have the file's name, without .cfg: in the generator,
+ * this is the pattern that it refuses. */
+static bool can_be_instance(const char *name)
+{
+	size_t n = strlen(name);
+
+	return n > 4 && has_suffix(name, ".cfg") &&
+	       strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+			    "0123456789:_.-") == n;
+}
+
+void autostart_units(const char *folder, struct autostart_units *u)
+{
+	struct dirent **entries = NULL;
+	int i, n = scandir(folder, &entries, is_taken, alphasort);
+
+	memset(u, 0, sizeof(*u));
+	for (i = 0; i < n; i++) {
+		const char *name = entries[i]->d_name;
+
+		if (has_suffix(name, "~") || strstr(name, ".dpkg-"))
+			; /* no guest's: the generator passes over it, too */
+		else if (can_be_instance(name))
+			u->files++;
+		else if (!u->bad++)
+			text_clean(u->first, sizeof(u->first), name, strlen(name));
+		free(entries[i]);
+	}
+	free(entries);
+}

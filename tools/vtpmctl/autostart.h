@@ -23,4 +23,17 @@ void autostart_setting(FILE *f, const char *key, char out[256]);
 /* Reads the folder's files; vtpms: what vtpmd lists.  A folder that is not there has none. */
 void autostart_read(const char *folder, const json_t *vtpms, struct autostart *a);
 
+#define AUTOSTART_UNITS "/etc/xen-vtpm/auto"
+
+/* The guests that systemd starts with the host: the generator tools/vtpmctl/xen-vtpm-auto makes
+ * an instance of xen-vtpm-guest@ for each file whose name can be one's. */
+struct autostart_units {
+	unsigned int files; /* that have an instance */
+	unsigned int bad;   /* that have none, for their names */
+	char first[64];	    /* one of these */
+};
+
+/* Reads the folder's names, as the generator does.  A folder that is not there has none. */
+void autostart_units(const char *folder, struct autostart_units *u);
+
 #endif

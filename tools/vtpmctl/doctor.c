@@ -36,6 +36,7 @@ static const struct args_option options[] = {
 	TEXT(config, "config", "FILE", HOSTCONF_PATH),
 	TEXT(store, "store", "DIR", VTPMCTL_STORE),
 	TEXT(xendomains, "xendomains", "FILE", AUTOSTART_DEFAULTS),
+	TEXT(automatic, "auto", "DIR", AUTOSTART_UNITS),
 	CLIENT_SOCKET_OPTION(struct doctor),
 };
 
@@ -73,6 +74,7 @@ static const struct {
 	{"pool", doctor_pool},
 	{"xendomains", doctor_xendomains},
 	{"autostart", doctor_autostart},
+	{"auto", doctor_auto},
 };
 
 enum finding doctor_say(struct doctor *d, enum finding f, const char *fmt, ...)
@@ -128,6 +130,7 @@ int doctor_main(int argc, char **argv)
 		.tcti = TPM_TCTI,
 		.store = VTPMCTL_STORE,
 		.xendomains = AUTOSTART_DEFAULTS,
+		.automatic = AUTOSTART_UNITS,
 		.socket = CLIENT_SOCKET,
 	};
 	bool wrong;
@@ -582,4 +585,23 @@ enum finding doctor_autostart(struct doctor *d)
 		"each to /etc/xen/NAME.cfg (or remove the link) and `systemctl enable "
 		"xen-vtpm-guest@NAME`, as xen-vtpm-guest@%s",
 		a.refused, a.files, d->autostart, a.names, a.first);
+}
+
+enum finding doctor_auto(struct doctor *d)
+{
+	struct autostart_units u;
+
+	autostart_units(d->automatic, &u);
+	if (u.bad)
+		return doctor_say(
+			d, BAD,
+			"%u of %u files in %s do%s not start with the host, as %s: "
+			"give it a name of A-Z a-z 0-9 : _ . -, with .cfg behind "
+			"it, and `systemctl daemon-reload`",
+			u.bad, u.bad + u.files, d->automatic, u.bad == 1 ? "es" : "",
+			u.first);
+	if (!u.files)
+		return doctor_say(d, SKIPPED, "no guest in %s", d->automatic);
+	return doctor_say(d, FINE, "%u guest%s of %s start%s with the host", u.files,
+			  u.files == 1 ? "" : "s", d->automatic, u.files == 1 ? "s" : "");
 }

@@ -13,7 +13,7 @@
 enum finding { FINE, WARN, BAD, SKIPPED };
 
 struct doctor {
-	const char *config, *tcti, *socket, *store, *xendomains;
+	const char *config, *tcti, *socket, *store, *xendomains, *automatic;
 	bool json;
 
 	struct hostconf conf;
@@ -31,7 +31,7 @@ struct doctor {
 typedef enum finding doctor_check(struct doctor *d);
 
 doctor_check doctor_xen, doctor_devices, doctor_clock, doctor_store, doctor_vtpmd;
-doctor_check doctor_xendomains, doctor_autostart;
+doctor_check doctor_xendomains, doctor_autostart, doctor_auto;
 doctor_check doctor_config, doctor_policy_key, doctor_recovery, doctor_certificate;
 doctor_check doctor_tpm, doctor_lockout, doctor_nv, doctor_keys, doctor_kms;
 doctor_check doctor_attest;

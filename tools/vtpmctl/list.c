@@ -232,7 +232,7 @@ static const struct {
 	{"pcr_banks", "PCR banks"},
 	{"bind", "bound to its"},
 	{"ppi", "physical presence"},
-	{"ppi_request", "of it pending"},
+	{"ppi_request", "PPI request pending"},
 	{"policy", "policy"},
 	{"guests", "serves guests"},
 	{"refused_guest", "refused guest"},
