@@ -30,8 +30,8 @@ $(BUILD)/bin/vtpm-manager-san: $(sort $(MANAGER_SRCS:%.c=$(BUILD)/san/%.o))
 TEST_PROGRAMS += $(BUILD)/bin/vtpm-manager-san
 
 # libtpms behind six calls, which the linker leads past what libtpms has no option for.
-ENGINE_SRCS := stubdom/manager/engine.c
-ENGINE_WRAPS := -Wl,--wrap=_plat__IsCanceled,--wrap=DAStartup
+ENGINE_SRCS := stubdom/manager/engine.c stubdom/manager/engine_aes.c
+ENGINE_WRAPS := -Wl,--wrap=_plat__IsCanceled,--wrap=DAStartup,--wrap=AES_encrypt
 ENGINE_LIBS := $(ENGINE_WRAPS) -Wl,-Bstatic -ltpms -Wl,-Bdynamic
 
 UNIT_TESTS += control engine folder front plain lease
@@ -73,7 +73,9 @@ firmware_banks_UNIT_LIBS := $(ENGINE_LIBS) -lcrypto
 UNIT_TESTS += firmware12
 firmware12_UNIT_SRCS := $(firmware_UNIT_SRCS)
 firmware12_UNIT_LIBS := $(ENGINE_LIBS) -lcrypto
-UNIT_TESTS += engine_kind
+UNIT_TESTS += engine_aes engine_kind
+engine_aes_UNIT_SRCS := stubdom/manager/engine_aes.c
+engine_aes_UNIT_LIBS := $(ENGINE_WRAPS) -lcrypto
 engine_kind_UNIT_SRCS := $(ENGINE_SRCS) lib/cursor.c lib/error.c
 engine_kind_UNIT_LIBS := $(ENGINE_LIBS) -lcrypto
 EVENTLOG_SRCS := stubdom/manager/eventlog.c lib/measure.c lib/tpm2/marshal.c lib/crypt.c lib/cursor.c
