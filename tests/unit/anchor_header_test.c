@@ -217,6 +217,42 @@ static void an_error_at_every_step(void **state)
 	}
 }
 
+static void forget_what_is_known(struct run *r)
+{
+	r->store = (struct store){
+		.ops = &store_folder, .dir = DIR_FD, .lease = -1, .uuid = {1}};
+}
+
+/* vtpmd is killed at each step, and the disk is not: the next one reads what may not be
+ * durable.  The manager, which had no answer, puts the same again, has its answer, and the
+ * power goes. */
+static void the_same_put_again_is_durable(void **state)
+{
+	static struct disk after;
+	volatile bool done = false;
+	volatile int cut;
+	struct run r;
+
+	for (cut = 0; !done; cut++) {
+		assert_true(cut < STEPS_MAX);
+		start_with_one(&r);
+		step = 0;
+		cut_at = cut;
+		if (!setjmp(power_cut)) {
+			assert_int_equal(put(&r, 2), 0);
+			done = true;
+		}
+		cut_at = -1;
+		forget_what_is_known(&r);
+		assert_int_equal(put(&r, 2), 0);
+		lose(&after, 0, 0);
+		disk = after;
+		forget_what_is_known(&r);
+		assert_int_equal(store_seq(&r.store, CHANNEL_OBJECT_HEADER), 2);
+	}
+	assert_true(cut > 7);
+}
+
 /* Why another header has to wait until the last one is anchored (anchor_has_header()): after
  * two of them there is none that the TPM knows. */
 static void two_headers_that_are_not_anchored(void **state)
@@ -236,6 +272,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_power_cut_after_every_step_and_once_more),
 		cmocka_unit_test(an_error_at_every_step),
+		cmocka_unit_test(the_same_put_again_is_durable),
 		cmocka_unit_test(two_headers_that_are_not_anchored),
 	};
 

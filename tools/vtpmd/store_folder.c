@@ -363,8 +363,11 @@ static int put_file(const struct store_put *p)
 	} else if (rc == -ENOENT) {
 		rc = 0;
 	}
+	if (rc < 0)
+		return rc;
+	/* the same again, of who had no answer: its name may not be on the disk */
 	if (rc)
-		return rc < 0 ? rc : 0;
+		return fsync(p->dir) ? -errno : 0;
 	return atomic_write(p->dir, name, p->buf, p->len, true);
 }
 
