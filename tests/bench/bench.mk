@@ -4,3 +4,8 @@ TEST_PROGRAMS += $(BUILD)/bin/tpm-bench
 $(BUILD)/bin/tpm-bench: $(BUILD)/obj/tests/bench/tpm-bench.o $(BUILD)/obj/lib/cursor.o
 	@mkdir -p $(@D)
 	$(CC) -static $^ -o $@
+
+TEST_PROGRAMS += $(BUILD)/bin/durable.so
+$(BUILD)/bin/durable.so: tests/bench/durable.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -shared -fPIC $< -o $@ -ldl

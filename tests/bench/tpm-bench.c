@@ -2,8 +2,13 @@
 /*
  * Times TPM commands.
  *
- *   tpm-bench compare OURS THEIRS   two TPMs on Unix sockets, started; in turns, so
- *                                   that what disturbs one disturbs the other
+ *   tpm-bench compare OURS THEIRS DURABLE FOLDER
+ *                                   TPMs on Unix sockets, started; in turns, so that
+ *                                   what disturbs one disturbs the others.  DURABLE is
+ *                                   as THEIRS, and stores as OURS does before it answers.
+ *                                   Beside TPM2_NV_Increment the disk itself: as many
+ *                                   bytes as the state of OURS in FOLDER has, overwritten
+ *                                   in a file of FOLDER, and fdatasync()
  *   tpm-bench device PATH N [SIZE]  N TPM2_GetRandom(32) on a character device; with
  *                                   SIZE, N commands of so many bytes, which it refuses
  *   tpm-bench exits N               N reads of a register of the TPM on an HVM guest's
@@ -15,12 +20,14 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -233,15 +240,18 @@ static double median_us(uint64_t *times, size_t n)
 	return (double)(times[(n - 1) / 2] + times[n / 2]) / 2 / 1000;
 }
 
-static uint64_t times[2][RUNS_MAX];
+enum { OURS, THEIRS, DURABLE, DISK, SERIES };
 
-static void report(const char *name, size_t n, bool last)
+static uint64_t times[SERIES][RUNS_MAX];
+
+static void report(const char *name, int beside, size_t n, bool last)
 {
-	double ours = median_us(times[0], n), theirs = median_us(times[1], n);
+	double ours = median_us(times[OURS], n), theirs = median_us(times[beside], n);
 
-	printf(" \"%s\": {\"ours_us\": %.2f, \"theirs_us\": %.2f, \"ratio\": %.3f, "
+	printf(" \"%s\": {\"ours_us\": %.2f, \"%s\": %.2f, \"ratio\": %.3f, "
 	       "\"runs\": %zu}%s\n",
-	       name, ours, theirs, ours / theirs, n, last ? "" : ",");
+	       name, ours, beside == DISK ? "disk_us" : "theirs_us", theirs,
+	       ours / theirs, n, last ? "" : ",");
 }
 
 static int connect_to(const char *path)
@@ -257,29 +267,94 @@ static int connect_to(const char *path)
 	return fd;
 }
 
+#define BLOCK 4096
+
+/* A file of whole blocks, all on the disk, that has room for so many bytes. */
+static int make_blocks(const char *folder, size_t size)
+{
+	static uint8_t zeroes[BLOCK];
+	char path[4096];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/bench.blocks", folder);
+	fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+	for (size_t at = 0; fd >= 0 && at < size; at += BLOCK)
+		if (write(fd, zeroes, BLOCK) != BLOCK)
+			fail(strerror(errno));
+	if (fd < 0 || fsync(fd))
+		fail(strerror(errno));
+	return fd;
+}
+
+static size_t state_size(const char *folder)
+{
+	char path[4096];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s/permall", folder);
+	if (stat(path, &st))
+		fail("there is no state");
+	return (size_t)st.st_size;
+}
+
+static uint64_t overwrite(int fd, size_t size, uint8_t with)
+{
+	static uint8_t bytes[1 << 20];
+	uint64_t start;
+
+	if (size > sizeof(bytes))
+		fail("the state is too long");
+	memset(bytes, with, size);
+	start = now_ns();
+	if (pwrite(fd, bytes, size, 0) != (ssize_t)size || fdatasync(fd))
+		fail(strerror(errno));
+	return now_ns() - start;
+}
+
+/* TPM2_NV_Increment of each, and the disk. */
+static void compare_increments(const int fd[3], const char *folder)
+{
+	const struct command define = define_counter(), inc = increment();
+	size_t size;
+	int disk;
+
+	for (int which = OURS; which <= DURABLE; which++) {
+		run(fd[which], &define);
+		run(fd[which], &inc); /* a counter's first one makes its state longer */
+		run(fd[which], &inc);
+	}
+	size = state_size(folder);
+	disk = make_blocks(folder, size);
+	for (size_t i = 0; i < INCREMENT_RUNS; i++) {
+		for (int which = OURS; which <= DURABLE; which++)
+			times[which][i] = run(fd[which], &inc);
+		times[DISK][i] = overwrite(disk, size, (uint8_t)i);
+	}
+	close(disk);
+	report("nv_increment_vs_swtpm", THEIRS, INCREMENT_RUNS, false);
+	report("nv_increment_vs_durable_swtpm", DURABLE, INCREMENT_RUNS, false);
+	report("nv_increment_vs_fdatasync", DISK, INCREMENT_RUNS, false);
+}
+
 static int compare(char **paths)
 {
-	const struct command random = get_random(), define = define_counter(),
-			     inc = increment();
-	int fd[2] = {connect_to(paths[0]), connect_to(paths[1])};
-	size_t i, j, which;
+	const struct command random = get_random();
+	const int fd[3] = {connect_to(paths[0]), connect_to(paths[1]),
+			   connect_to(paths[2])};
+	size_t i, j;
+	int which;
 
 	for (i = 0; i < RANDOM_RUNS; i += RANDOM_BLOCK)
-		for (which = 0; which < 2; which++)
+		for (which = OURS; which <= THEIRS; which++)
 			for (j = i; j < i + RANDOM_BLOCK; j++)
 				times[which][j] = run(fd[which], &random);
 	printf("{\n");
-	report("getrandom_vs_swtpm", RANDOM_RUNS, false);
-	for (which = 0; which < 2; which++)
-		run(fd[which], &define);
-	for (i = 0; i < INCREMENT_RUNS; i++)
-		for (which = 0; which < 2; which++)
-			times[which][i] = run(fd[which], &inc);
-	report("nv_increment_vs_swtpm", INCREMENT_RUNS, false);
+	report("getrandom_vs_swtpm", THEIRS, RANDOM_RUNS, false);
+	compare_increments(fd, paths[3]);
 	for (i = 0; i < PRIMARY_RUNS; i++)
-		for (which = 0; which < 2; which++)
+		for (which = OURS; which <= THEIRS; which++)
 			times[which][i] = run_primary(fd[which], (uint32_t)i);
-	report("create_primary_rsa2048_vs_swtpm", PRIMARY_RUNS, true);
+	report("create_primary_rsa2048_vs_swtpm", THEIRS, PRIMARY_RUNS, true);
 	printf("}\n");
 	return 0;
 }
@@ -355,7 +430,7 @@ static int count(const char *path, size_t n)
 
 int main(int argc, char **argv)
 {
-	if (argc == 4 && !strcmp(argv[1], "compare"))
+	if (argc == 6 && !strcmp(argv[1], "compare"))
 		return compare(argv + 2);
 	if ((argc == 4 || argc == 5) && !strcmp(argv[1], "device"))
 		return device(argv[2], strtoul(argv[3], NULL, 10),
@@ -364,7 +439,7 @@ int main(int argc, char **argv)
 		return exits(strtoul(argv[2], NULL, 10));
 	if (argc == 4 && !strcmp(argv[1], "count"))
 		return count(argv[2], strtoul(argv[3], NULL, 10));
-	fprintf(stderr, "usage: tpm-bench compare OURS THEIRS\n"
+	fprintf(stderr, "usage: tpm-bench compare OURS THEIRS DURABLE FOLDER\n"
 			"       tpm-bench device PATH N [SIZE]\n"
 			"       tpm-bench exits N\n"
 			"       tpm-bench count PATH N\n");
