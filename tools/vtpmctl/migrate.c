@@ -430,18 +430,21 @@ int migrate_main(int argc, char **argv)
 	return rc;
 }
 
-/* Another connection's xl may be about to end, which decides whether the vTPM stays. */
-static int wait_for_xl(struct migrate *m, char text[CLIENT_TEXT])
+/* Another connection's xl may be about to end, which decides whether the vTPM stays.  *went:
+ * it was told GO. */
+static int wait_for_xl(struct migrate *m, bool *went, char text[CLIENT_TEXT])
 {
 	int lock = migrate_lock(m, "receive", 0);
 
 	if (lock >= 0) {
+		*went = migrate_go_passed(lock);
 		close(lock);
 		return 0;
 	}
 	lock = migrate_lock(m, "receive", 60);
 	if (lock < 0)
 		return lock;
+	*went = migrate_go_passed(lock);
 	close(lock);
 	if (!m->asked[0])
 		m->name = m->vtpm;
@@ -459,12 +462,25 @@ static int answer_turn(struct migrate *m, struct error *e)
 	return rc;
 }
 
+static int hand_over_again(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
+{
+	int rc = 0;
+
+	/* GO has not gone and will not: an xl that lives destroys its copy as well */
+	xlguest_note_vtpm(m);
+	(void)!xlguest_drop_incoming(m);
+	if (migrate_is(m, "owned"))
+		rc = migrate_wish(m, "back", text);
+	return rc ? rc : answer_turn(m, e);
+}
+
 /* The source has lost a connection, and asks what became of a vTPM: by its name, which is
  * believed if vtpmd has it from that host. */
 static int tell_again(struct migrate *m, const char *peer,
 		      const struct peerlink_item *item, char text[CLIENT_TEXT],
 		      struct error *e)
 {
+	bool went = true;
 	int rc;
 
 	if (!item->len || item->len >= sizeof(m->asked) ||
@@ -478,22 +494,14 @@ static int tell_again(struct migrate *m, const char *peer,
 				 "event", "tick", "peer", peer),
 		       text);
 	if (!rc && !strcmp(m->peer, peer))
-		rc = wait_for_xl(m, text);
+		rc = wait_for_xl(m, &went, text);
 	if (!rc && strcmp(m->peer, peer) != 0)
 		rc = error_set(e, -EACCES, CAUSE_PEER,
 			       "%s asks for a vTPM that has not come from there", peer);
-	return rc ? rc : answer_turn(m, e);
-}
-
-static int hand_over_again(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
-{
-	int rc = 0;
-
-	/* GO has not gone and will not: an xl that lives destroys its copy as well */
-	xlguest_note_vtpm(m);
-	(void)!xlguest_drop_incoming(m);
-	if (migrate_is(m, "owned"))
-		rc = migrate_wish(m, "back", text);
+	/* the source may have sent GO, and who was to tell xl was killed: its guest runs
+	 * nowhere else */
+	if (!rc && !went && migrate_is(m, "owned") && !hand_over_again(m, text, e))
+		return 0;
 	return rc ? rc : answer_turn(m, e);
 }
 
@@ -501,6 +509,7 @@ static int serve_item(struct migrate *m, const char *peer, struct peerlink_item 
 		      char text[CLIENT_TEXT], struct error *e)
 {
 	int rc = peerlink_recv_item(m->link, item, e);
+	bool went;
 
 	if (rc)
 		return rc;
@@ -531,7 +540,7 @@ static int serve_item(struct migrate *m, const char *peer, struct peerlink_item 
 	else
 		json_decref(item->messages);
 	if (!rc && migrate_is(m, "owned"))
-		rc = wait_for_xl(m, text);
+		rc = wait_for_xl(m, &went, text);
 	if (rc)
 		return rc;
 	return answer_turn(m, e);

@@ -57,5 +57,11 @@ void migrate_cancel(struct migrate *m);
 /* One process at a time moves a vTPM, on each side: a lock that ends with it.  Waits that many
  * seconds for another one.  Returns a descriptor, or -errno. */
 int __must_check migrate_lock(const struct migrate *m, const char *side, int seconds);
+/* Of the destination's lock, "receive": whether xl was told that it may start the guest (GO).
+ * Who holds it clears that when a guest begins to come, and notes it before xl hears GO.
+ * -errno; a file that cannot be read says yes. */
+int __must_check migrate_go_clear(int lock);
+int __must_check migrate_go_note(int lock);
+bool migrate_go_passed(int lock);
 
 #endif

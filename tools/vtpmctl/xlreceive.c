@@ -30,6 +30,7 @@ struct xlsink {
 	char *text;
 	pid_t pid;
 	int to, from; /* xl's standard input and output; -1: closed */
+	int lock;     /* of this vTPM's xl migrate-receive; < 0: not had */
 	int status; /* when what xl boots is held: its exit status comes there; else -1 */
 	struct xlboot_stream
 		*head; /* of a guest that was launched, until it was checked */
@@ -189,6 +190,10 @@ static int pass_go(struct xlsink *s)
 	if (!s->ready || s->go_passed || !migrate_is(s->m, "owned"))
 		return fail_sink(s, "the other host wants the guest started before its "
 				    "vTPM is here");
+	/* the source asks for it when this process is killed in the next moment */
+	if (migrate_go_note(s->lock))
+		return fail_sink(s, "that the guest may start cannot be noted beside "
+				    "vtpmd's socket: see `df /run`");
 	s->go_passed = true;
 	return write(s->to, bytes, len) == (ssize_t)len
 		       ? 0
@@ -396,7 +401,7 @@ int xlreceive_run(struct migrate *m, const char *peer, char text[CLIENT_TEXT],
 		  struct error *e)
 {
 	struct xlsink *s = calloc(1, sizeof(*s));
-	int rc, lock;
+	int rc;
 
 	if (!s)
 		return error_set(e, -ENOMEM, CAUSE_RESOURCES, "there is no memory");
@@ -406,10 +411,10 @@ int xlreceive_run(struct migrate *m, const char *peer, char text[CLIENT_TEXT],
 	s->text = text;
 	s->to = s->from = s->status = -1;
 	s->heard = s->told = sink_now();
-	lock = migrate_lock(m, "receive", 60);
+	s->lock = migrate_lock(m, "receive", 60);
 	xlguest_note_vtpm(m);
 	/* of an earlier try: xl makes no second guest of that name */
-	if (lock < 0)
+	if (s->lock < 0 || migrate_go_clear(s->lock))
 		rc = fail_sink(s, "another guest's xl migrate-receive does not end");
 	else if (xlguest_drop_incoming(m))
 		rc = fail_sink(s, "xl migrate-receive cannot be started");
@@ -417,10 +422,10 @@ int xlreceive_run(struct migrate *m, const char *peer, char text[CLIENT_TEXT],
 		rc = begin_sink(s);
 	rc = rc ? rc : serve_source(s);
 	end_xl(s);
-	if (lock >= 0)
+	if (s->lock >= 0) {
 		settle_guest(s);
-	if (lock >= 0)
-		close(lock);
+		close(s->lock);
+	}
 	if (!(s->go_passed && s->answer.last == XLGATE_REPORT && !s->answer.code))
 		fprintf(stderr, "vtpmctl: a guest did not come from %s: %s\n", peer,
 			text[0] ? text : e->text);

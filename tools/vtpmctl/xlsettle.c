@@ -41,6 +41,23 @@ int migrate_lock(const struct migrate *m, const char *side, int seconds)
 	return fd >= 0 ? fd : -errno;
 }
 
+int migrate_go_clear(int lock)
+{
+	return ftruncate(lock, 0) ? -errno : 0;
+}
+
+int migrate_go_note(int lock)
+{
+	ssize_t n = pwrite(lock, "go", 2, 0);
+
+	return n == 2 ? 0 : n < 0 ? -errno : -ENOSPC;
+}
+
+bool migrate_go_passed(int lock)
+{
+	return lseek(lock, 0, SEEK_END) != 0;
+}
+
 /* What comes back for the question, which was sent. */
 static int take_turn(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
 {
