@@ -226,6 +226,7 @@ static const struct {
 	{"last_error_at", "at"},
 	{"restarts", "restarts"},
 	{"ending", "asked to end"},
+	{"handover", "moves"},
 	{"store_error", "waits for the disk"},
 	{"tpm", "TPM"},
 	{"localities", "localities"},
@@ -302,6 +303,14 @@ static void print_ending(const json_t *vtpm)
 	       json_string_value(json_object_get(vtpm, "name")));
 }
 
+static void print_handover(const json_t *vtpm, const json_t *handover)
+{
+	printf("between this host and %s: %s; `vtpmctl migrate --continue %s` goes on "
+	       "with it",
+	       client_text(handover, "peer"), client_text(handover, "step"),
+	       client_text(vtpm, "name"));
+}
+
 /* "0,2,4,7 (before the update); 0,2,4,7": one a boot state. */
 static void print_approved(const json_t *approved)
 {
@@ -327,14 +336,17 @@ static void print_approved(const json_t *approved)
 static void print_eks(const json_t *eks)
 {
 	const json_t *ek;
+	const char *hash;
 	size_t i;
 
 	json_array_foreach(eks, i, ek)
 	{
+		/* of one that is moving here the Name alone is known */
+		hash = json_string_value(json_object_get(ek, "sha256"));
 		if (i)
 			printf("\n%-20s ", "");
-		printf("%s sha256:%s", json_string_value(json_object_get(ek, "alg")),
-		       json_string_value(json_object_get(ek, "sha256")));
+		printf("%s %s%s", client_text(ek, "alg"), hash ? "sha256:" : "",
+		       hash ? hash : client_text(ek, "name"));
 	}
 }
 
@@ -357,6 +369,8 @@ static void print_fields(const json_t *vtpm)
 		printf("%-20s ", fields[i].label);
 		if (!strcmp(fields[i].key, "ending"))
 			print_ending(vtpm);
+		else if (!strcmp(fields[i].key, "handover"))
+			print_handover(vtpm, value);
 		else if (!strcmp(fields[i].key, "lost_guests"))
 			print_lost(vtpm);
 		else if (!strcmp(fields[i].key, "approved"))

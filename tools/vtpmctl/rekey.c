@@ -92,6 +92,7 @@ static int rekey_next(void *context, const json_t *vtpm)
 	struct rekey *r = context;
 	const char *name = client_text(vtpm, "name"), *state = client_text(vtpm, "state");
 	const char *made = client_text(vtpm, r->deep ? "keyed" : "sealed");
+	bool moves = json_is_object(json_object_get(vtpm, "handover"));
 	char now[STAMP_SIZE];
 	int status = VTPMCTL_OK;
 
@@ -99,13 +100,14 @@ static int rekey_next(void *context, const json_t *vtpm)
 	if (r->since && stamp_since(made, r->since, now)) {
 		printf("%s: done before, at %s\n", name, made);
 		r->before++;
-	} else if (strcmp(state, "running") && !(r->old && is_down(state))) {
+	} else if (strcmp(state, "running") && !(r->old && is_down(state)) && !moves) {
 		printf("%s: not done, it is %s: `vtpmctl start %s`, then go on\n", name,
 		       state, name);
 		r->not_running++;
 		status = VTPMCTL_FAILED;
 	} else {
-		status = rekey_one(r, name, !is_down(state));
+		/* of one that moves, vtpmd says how that goes on */
+		status = rekey_one(r, name, !is_down(state) || moves);
 		printf("%s: %s\n", name, status ? "failed" : "done");
 		r->done += !status;
 		r->failed += status != 0;

@@ -263,9 +263,9 @@ int backup_restore(struct vtpmd *d, const json_t *backup, const char *name, bool
 	if (rc)
 		return backup_not_whole(e);
 	m.process = d->processes;
-	rc = check_absent(d, &m, e);
+	rc = move_may_restore(d, m.uuid, replace, e);
 	if (!rc)
-		rc = move_may_restore(d, m.uuid, replace, e);
+		rc = check_absent(d, &m, e);
 	if (!rc)
 		rc = take_name(d, NULL, name[0] ? name : m.name, &m, e);
 	if (!rc)

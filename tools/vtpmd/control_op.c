@@ -561,33 +561,41 @@ static void op_move(struct control *c, struct vtpm *none, const json_t *request)
 	move_on_control(c, request);
 }
 
+/* Of a vTPM that is in a handover, an operation is refused ... */
+enum in_handover {
+	OR_ASKS,     /* ... or not, as what it calls says */
+	WHILE_AWAY,  /* ... while its manager does not run here, or is frozen */
+	UNTIL_MOVED, /* ... since what it changes would not move along */
+};
+
 static const struct {
 	const char *word;
 	bool host; /* about no vTPM that is there: run() gets NULL */
 	void (*run)(struct control *c, struct vtpm *v, const json_t *request);
 	/* when it asks managers: what they told is known */
 	void (*answer)(struct control *c, struct vtpm *v);
+	enum in_handover refused;
 } ops[] = {
 	[CREATE] = {"create", true, control_create},
-	[START] = {"start", false, op_start},
+	[START] = {"start", false, op_start, NULL, WHILE_AWAY},
 	[STOP] = {"stop", false, control_ask, op_stop},
-	[DELETE] = {"delete", false, control_ask, op_stop},
+	[DELETE] = {"delete", false, control_ask, op_stop, UNTIL_MOVED},
 	[SHOW] = {"show", false, control_ask, op_show},
 	[LIST] = {"list", true, control_ask, op_list},
-	[RESUME] = {"resume", false, control_ask_resume, op_resume},
-	[BACKUP] = {"backup", false, control_op_backup},
+	[RESUME] = {"resume", false, control_ask_resume, op_resume, WHILE_AWAY},
+	[BACKUP] = {"backup", false, control_op_backup, NULL, WHILE_AWAY},
 	[BACKED_UP] = {"backed-up", true, control_op_backed_up},
 	[RESTORE] = {"restore", true, control_op_restore},
 	[VERIFY] = {"verify", true, control_op_verify},
 	[RESEAL] = {"reseal", false, control_op_reseal},
-	[REKEY] = {"rekey", false, control_ask_rekey, op_rekey},
+	[REKEY] = {"rekey", false, control_ask_rekey, op_rekey, UNTIL_MOVED},
 	[RELOAD] = {"reload", true, op_reload},
 	[ACCEPT] = {"accept", false, control_op_accept},
-	[CLONE] = {"clone", false, control_clone},
+	[CLONE] = {"clone", false, control_clone, NULL, WHILE_AWAY},
 	[RENAME] = {"rename", false, op_rename},
-	[SET] = {"set", false, op_set},
-	[ATTEST] = {"attest", false, control_ask_attest, op_attest},
-	[CERTIFY] = {"certify", false, control_ask_certify, op_certify},
+	[SET] = {"set", false, op_set, NULL, UNTIL_MOVED},
+	[ATTEST] = {"attest", false, control_ask_attest, op_attest, WHILE_AWAY},
+	[CERTIFY] = {"certify", false, control_ask_certify, op_certify, UNTIL_MOVED},
 	[CERTIFICATES] = {"certificates", false, op_certificates},
 	[LAUNCH] = {"launch", true, control_op_launch},
 	[LAUNCHED] = {"launched", true, control_op_launched},
@@ -619,6 +627,22 @@ static bool find_vtpm(struct control *c, struct vtpm **v)
 	return *v || ops[c->what].host;
 }
 
+/* Whether the vTPM is in a handover that keeps the operation from it; that was answered. */
+static bool is_kept_by_move(struct control *c, const struct vtpm *v)
+{
+	struct error e = {.cause = CAUSE_NONE};
+	enum in_handover refused = ops[c->what].refused;
+	int rc = 0;
+
+	if (refused == WHILE_AWAY)
+		rc = move_may_start(v, &e);
+	else if (refused == UNTIL_MOVED)
+		rc = move_may_change(v, &e);
+	if (rc)
+		control_answer_refuse(c, rc, &e);
+	return rc != 0;
+}
+
 static void answer_asked(evutil_socket_t fd, short what, void *ctx)
 {
 	struct control *c = ctx;
@@ -643,7 +667,7 @@ static void run_request(struct control *c, const char *line, size_t len)
 	if (c->what == NO_OP || (c->what == CREATE && !name) ||
 	    (!ops[c->what].host && !name))
 		control_answer_malformed(c);
-	else if (find_vtpm(c, &v))
+	else if (find_vtpm(c, &v) && !(v && is_kept_by_move(c, v)))
 		ops[c->what].run(c, v, request);
 	json_decref(request);
 }

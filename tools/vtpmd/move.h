@@ -24,7 +24,7 @@ void move_end(struct vtpmd *d);
 
 /* Whether a vTPM's body may be started; else *e: another host has it, or may have. */
 int __must_check move_may_start(const struct vtpm *v, struct error *e);
-/* Whether it may be deleted or renamed. */
+/* Whether it may be deleted, renamed, or changed in what the other host has heard of already. */
 int __must_check move_may_change(const struct vtpm *v, struct error *e);
 /* Whether a backup of a vTPM that is not here may be restored; replace: also when it has moved
  * to another host. */
@@ -35,6 +35,8 @@ int __must_check move_may_restore(struct vtpmd *d, const uint8_t uuid[16], bool 
 int __must_check move_restores(struct vtpmd *d, const uint8_t uuid[16], struct error *e);
 /* Whether an operator may have it stopped: not while only its manager has the PCRs. */
 int __must_check move_may_stop(const struct vtpm *v, struct error *e);
+/* Its handover, for an operator: {"step": WORD, "peer": HOST}; null when it is in none. */
+json_t *move_show(const struct vtpm *v);
 /* Whether it is made of what comes from another host. */
 bool move_is_incoming(const struct vtpm *v);
 /* What the manager of such a one gets besides: CONFIG_INCOMING, CONFIG_EK_NAME. */

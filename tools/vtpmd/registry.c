@@ -587,6 +587,7 @@ json_t *registry_show(struct vtpm *v, json_t *approved)
 				   : json_null());
 	json_object_set_new(o, "retry_s", number(vtpm_next_try(v)));
 	json_object_set_new(o, "ending", json_boolean(v->meta.ending));
+	json_object_set_new(o, "handover", move_show(v));
 	rc = v->peer ? peer_store_error(v->peer) : 0;
 	json_object_set_new(o, "store_error",
 			    rc ? json_string(strerror(-rc)) : json_null());

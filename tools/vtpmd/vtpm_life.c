@@ -263,10 +263,14 @@ static void fail_and_rest(struct vtpm *v, enum cause cause, const char *text)
 /* It cannot start, and *e is why: the lease is given back. */
 static void refuse_start(struct vtpm *v, const struct error *e)
 {
+	struct error ignored = {.cause = CAUSE_NONE};
+
 	vtpm_audit_refusal(v, e->cause);
 	v->urgent = false;
 	fail_and_rest(v, e->cause, e->text);
-	move_on_gone(v);
+	/* that it moves is no reason for its move to end */
+	if (!move_may_start(v, &ignored))
+		move_on_gone(v);
 	try_again_later(v);
 }
 
