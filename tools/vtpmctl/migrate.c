@@ -591,7 +591,7 @@ static int serve_peer(struct migrate *m, int fd, struct error *e)
 		rc = serve_item(m, peer, item, text, e);
 	if (text[0])
 		fprintf(stderr, "vtpmctl: %s: %s\n", peer, text);
-	else if (e->cause == CAUSE_PEER && m->link)
+	else if (e->cause == CAUSE_PEER && (m->link || rc == -EKEYREJECTED))
 		fprintf(stderr, "vtpmctl: %s\n", e->text);
 	free(item);
 	return rc;

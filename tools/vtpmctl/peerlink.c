@@ -21,11 +21,60 @@ struct peerlink {
 	int fd;
 };
 
-static int fail_link(struct error *e, const char *what)
+/* What is wrong with the time of the certificate, by this host's clock; NULL: nothing. */
+static const char *out_of_time(const X509 *cert)
 {
-	const char *why = ERR_reason_error_string(ERR_peek_last_error());
+	if (cert && X509_cmp_current_time(X509_get0_notBefore(cert)) > 0)
+		return "is not valid yet";
+	if (cert && X509_cmp_current_time(X509_get0_notAfter(cert)) < 0)
+		return "has expired";
+	return NULL;
+}
+
+static int fail_time(struct error *e, const char *whose, const char *what)
+{
+	char now[STAMP_SIZE];
+
+	stamp_now(now);
+	return error_set(
+		e, -EKEYREJECTED, CAUSE_PEER,
+		"%s %s by this host's clock, which says %s: compare the clocks of "
+		"both hosts, or renew the certificate",
+		whose, what, now);
+}
+
+/* Whether a clock is why: *e says so. */
+static int find_time(const struct peerlink *l, int reason, struct error *e)
+{
+	long verify = SSL_get_verify_result(l->ssl);
+	const char *own = out_of_time(SSL_get_certificate(l->ssl));
+
+	if (verify == X509_V_ERR_CERT_NOT_YET_VALID)
+		return fail_time(e, "the certificate of the other host, or its CA's,",
+				 "is not valid yet");
+	if (verify == X509_V_ERR_CERT_HAS_EXPIRED)
+		return fail_time(e, "the certificate of the other host, or its CA's,",
+				 "has expired");
+	if (own)
+		return fail_time(e, "this host's certificate for other hosts", own);
+	/* OpenSSL's alert for one that is not valid yet is that of a bad one */
+	if (reason == SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED ||
+	    reason == SSL_R_SSLV3_ALERT_BAD_CERTIFICATE)
+		return fail_time(e,
+				 "the other host refuses this host's certificate, which",
+				 "is within its time");
+	return 0;
+}
+
+static int fail_link(const struct peerlink *l, struct error *e, const char *what)
+{
+	unsigned long code = ERR_peek_last_error();
+	const char *why = ERR_reason_error_string(code);
+	int rc = find_time(l, ERR_GET_REASON(code), e);
 
 	ERR_clear_error();
+	if (rc)
+		return rc;
 	return error_set(e, -EACCES, CAUSE_PEER,
 			 "%s (%s): see both hosts' certificates, and `vtpmctl peer list`",
 			 what, why ? why : "the connection ended");
@@ -151,10 +200,11 @@ int peerlink_connect(const struct peerlink_keys *k, const char *address, const c
 		return rc;
 	if (SSL_set1_host((*out)->ssl, name) == 1 && SSL_connect((*out)->ssl) == 1)
 		return 0;
+	rc = fail_link(*out, e,
+		       "the other host does not show that it is the one of that name");
 	peerlink_close(*out);
 	*out = NULL;
-	return fail_link(e,
-			 "the other host does not show that it is the one of that name");
+	return rc;
 }
 
 int peerlink_listen(const char *address, int *fd, struct error *e)
@@ -198,18 +248,24 @@ int peerlink_accept(const struct peerlink_keys *k, int fd, struct peerlink **out
 		return rc;
 	if (SSL_accept((*out)->ssl) == 1 && !name_of_peer((*out)->ssl, peer))
 		return 0;
+	rc = fail_link(*out, e, "another host showed no certificate of this pool");
 	peerlink_close(*out);
 	*out = NULL;
-	return fail_link(e, "another host showed no certificate of this pool");
+	return rc;
 }
 
 static int write_all(struct peerlink *l, const uint8_t *p, size_t n, struct error *e)
 {
+	uint8_t byte;
 	size_t done;
 
 	if (!n || SSL_write_ex(l->ssl, p, n, &done) == 1)
 		return 0;
-	return fail_link(e, "the connection to the other host was lost");
+	/* in TLS 1.3 a server that refuses the certificate says so when the client has begun
+	 * to write: its alert is there to be read */
+	ERR_clear_error();
+	(void)!SSL_read_ex(l->ssl, &byte, 1, &done);
+	return fail_link(l, e, "the connection to the other host was lost");
 }
 
 static int read_all(struct peerlink *l, uint8_t *p, size_t n, struct error *e)
@@ -218,7 +274,8 @@ static int read_all(struct peerlink *l, uint8_t *p, size_t n, struct error *e)
 
 	for (; n; p += got, n -= got)
 		if (SSL_read_ex(l->ssl, p, n, &got) != 1)
-			return fail_link(e, "the connection to the other host was lost");
+			return fail_link(l, e,
+					 "the connection to the other host was lost");
 	return 0;
 }
 

@@ -35,7 +35,8 @@ int __must_check peerlink_connect(const struct peerlink_keys *k, const char *add
 				  struct error *e);
 /* Listens at HOST:PORT. */
 int __must_check peerlink_listen(const char *address, int *fd, struct error *e);
-/* Takes the connected socket over, also on failure; peer: the other host's name. */
+/* Takes the connected socket over, also on failure; peer: the other host's name.  -EKEYREJECTED:
+ * a certificate is out of its time by the clock of one of both hosts. */
 int __must_check peerlink_accept(const struct peerlink_keys *k, int fd,
 				 struct peerlink **out, char peer[POOL_NAME_MAX + 1],
 				 struct error *e);
