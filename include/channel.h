@@ -219,7 +219,8 @@ enum channel_config {
 		13, /* u8: 1 certificates that came with such a state stay, since
 				 * vtpmd has none for it */
 
-	/* u8, beside CREATE 1: 1 what it is comes from another host, by EVENT_MOVE */
+	/* u8 enum channel_incoming, beside CREATE 1: what it is comes from another host, by
+	 * EVENT_MOVE */
 	CONFIG_INCOMING = 14,
 	/* u8 enum envelope_ek | Name, repeated, beside INCOMING: of an endorsement key, as
 	 * the other host told; the header that is made first has them */
@@ -248,6 +249,14 @@ enum channel_config {
 
 	/* repeated, u32 NV index | bytes: a certificate that the TPM shall have */
 	CONFIG_CERTIFICATE = 64,
+};
+
+/* What comes with a vTPM from another host. */
+enum channel_incoming {
+	INCOMING_WITH_GUEST =
+		1, /* its guest, which is given the number of a power-on here */
+	INCOMING_ALONE =
+		2, /* nobody: the power-on keeps its number, for one that was saved */
 };
 
 /*

@@ -9,7 +9,8 @@
  * OFFER     B "xen-vtpm offer 1" | nonce[32], the source's | u64 generation
  *           | u64 epoch | B name | L description, JSON: vtpm.json's, of vtpmd for vtpmd;
  *           and of a guest that was launched {"launch": {"uuid": UUID, "list": HEX}}, what
- *           was measured of it (lib/measure.h)
+ *           was measured of it (lib/measure.h); of one that was saved, when the vTPM moves
+ *           alone, {"saved": {"uuid": UUID, "on": the power-on that it left it at}}
  * ACCEPT    B "xen-vtpm accept 1" | B public key that the importing manager made for it,
  *           SubjectPublicKeyInfo (DER, P-256) | L proof, JSON as the host's part of evidence:
  *           "ak", "quote", "signature", "pcrs": {"sha256": {...}}, "binding"

@@ -82,6 +82,8 @@ static void take_ek_name(struct cursor *v, struct envelope_desc *desc)
 /* What the vTPM is; false: the TLV is of another kind. */
 static bool take_vtpm(struct cursor *v, uint16_t tag, struct unlock_config *c)
 {
+	uint8_t what;
+
 	switch (tag) {
 	case CONFIG_UUID:
 		cursor_copy(v, c->uuid, sizeof(c->uuid));
@@ -121,7 +123,9 @@ static bool take_vtpm(struct cursor *v, uint16_t tag, struct unlock_config *c)
 		c->keeps_certs = cursor_u8(v) != 0;
 		break;
 	case CONFIG_INCOMING:
-		c->incoming = cursor_u8(v) != 0;
+		what = cursor_u8(v);
+		c->incoming = what != 0;
+		c->alone = what == INCOMING_ALONE;
 		break;
 	case CONFIG_EK_NAME:
 		take_ek_name(v, &c->desc);

@@ -29,7 +29,8 @@ struct unlock_config {
 	bool has_source;  /* swtpm's state, to be taken over */
 	bool keeps_certs; /* that came with it */
 	uint64_t epoch;	  /* of this run */
-	bool incoming;	  /* its state comes from another host */
+	bool incoming;	  /* its state comes from another host ... */
+	bool alone;	  /* ... and no guest with it */
 	bool leased;	  /* it answers while its host's lease lasts: lease.h */
 	bool trial;	  /* nobody gets it: it is to be opened, and closed again */
 	/* of a vTPM that is to be made; else its header's, once that is open */

@@ -290,10 +290,11 @@ static int take_over(const struct vtpm_move_parts *p, const struct moveseal *s)
 		memcpy(p->firmware->platform_auth, s->platform_auth.p,
 		       s->platform_auth.n);
 	p->firmware->platform_auth_len = s->platform_auth.n;
-	/* Numbers of power-ons are vtpmd's: its guest was given this manager's own, and has
-	 * it as long as it runs.  A TPM whose start failed is no guest's. */
-	if (!s->on)
-		*p->on = 0;
+	/* Numbers of power-ons are vtpmd's: a guest that comes along was given this manager's
+	 * own, and has it as long as it runs.  One that was saved is known by that of the
+	 * host where it ran.  A TPM whose start failed is no guest's. */
+	if (!s->on || p->keys.config->alone)
+		*p->on = s->on;
 	*p->crb = s->crb;
 	/* its generations go on from here */
 	p->keys.state->seq = s->seq;

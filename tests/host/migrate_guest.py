@@ -13,6 +13,7 @@ ROOT, DIR = sys.argv[1:]
 GUEST = "0123456789abcdef0123456789abcdef"
 CERT = b"\x30\x82\x01\x04" + bytes(260)
 OTHER = "fedcba9876543210fedcba9876543210"
+OTHER_UUID = "fedcba98-7654-3210-fedc-ba9876543210"
 count = 0
 
 
@@ -338,9 +339,10 @@ def whole(a, b):
 
 
 def no_guest(a, b):
-    """Back, while nobody uses it."""
+    """Back, while nobody uses it: its guest was saved."""
     said = b.move(name="web1", event="begin", host="a")
     offer = bytes.fromhex(said["messages"][0])
+    saved = re.search(rb'"saved":{"uuid":"01234567-89ab-cdef-0123-456789abcdef","on":[1-9][0-9]*}', offer)
     said = pass_on(pass_on(said, b, a), a, b)
     said = b.move(name="web1", event="export")
     ok(b'"guest"' not in offer and said["state"] == "frozen", "a vTPM that nobody uses is exported at once")
@@ -349,6 +351,32 @@ def no_guest(a, b):
     said = pass_on(said, a, b)
     pass_on(b.move(name="web1", event="finish"), b, a)
     ok(wait_for(lambda: b.state() == "none") and wait_for(lambda: a.state() == "running"), "and moves")
+    resumed = a.ask(op="resume", name="web1")
+    a.guest(64, "web1")
+    ok(saved and a.tell("config 14") == "02" and resumed["ok"] and a.tell("comes 64") == "0300",
+       "the guest that was saved is restored there, after a resume, and goes on with its PCRs")
+    a.guest_ends(64)
+    a.guest(65, "web1")
+    new = a.tell("comes 65")
+    a.guest_ends(65)
+    pass_alone(a, b)
+    resumed = b.ask(op="resume", name="web1")
+    b.guest(66, "web2", OTHER)
+    other = b.tell("comes 66")
+    b.guest_ends(66)
+    b.guest(67, "web1")
+    ok(new == "0100" and resumed["ok"] and other == "0100" and b.tell("comes 67") == "0100" and not b.ask(op="resume", name="web1", saved=OTHER_UUID)["ok"],
+       "but not when another guest came in between")
+    b.guest_ends(67)
+    pass_alone(b, a)
+
+
+def pass_alone(a, b):
+    said = pass_on(pass_on(a.move(name="web1", event="begin", host=b.name), a, b), b, a)
+    said = pass_on(pass_on(a.move(name="web1", event="export"), a, b), b, a)
+    said = pass_on(pass_on(a.move(name="web1", event="commit"), a, b), b, a)
+    pass_on(a.move(name="web1", event="finish"), a, b)
+    return wait_for(lambda: a.state() == "none") and wait_for(lambda: b.state() == "running")
 
 
 def no_room(a, b):

@@ -155,7 +155,7 @@ def monitor(name, guest):
     os._exit(0)
 
 
-def create(path):
+def described(path):
     """A guest of a file with plain lines, of which the last counts."""
     lines = {}
     for line in open(path):
@@ -163,8 +163,31 @@ def create(path):
         lines[key.strip()] = value.strip().strip("'\"")
     guest = {k: lines[k] for k in ("name", "type", "uuid", "kernel", "ramdisk") if k in lines}
     guest.update(domid=7, state="running", cmdline=lines["extra"], vtpms=[lines["vtpm"].split("uuid=")[1].rstrip("'\" ]")])
+    return guest
+
+
+def create(path):
+    guest = described(path)
     store(guest["name"], guest)
     boot(guest)
+    monitor(guest["name"], guest)
+
+
+def save(name, path):
+    """The guest ends with it."""
+    guest = load(name)
+    with open(path, "wb") as f:
+        for part in stream(guest):
+            f.write(part)
+    os.unlink(f"{HOME}/domains/{name}")
+
+
+def restore(config, path):
+    """What was saved, with the configuration that vtpmctl launch gives."""
+    fd = os.open(path, os.O_RDONLY)
+    guest = {**read_stream(fd), **described(config)}
+    store(guest["name"], guest)
+    note("restored")
     monitor(guest["name"], guest)
 
 
@@ -293,6 +316,10 @@ def main():
         migrate(args[3], args[4])
     elif args[0] == "create":
         create(args[1])
+    elif args[0] == "save":
+        save(args[1], args[2])
+    elif args[0] == "restore":
+        restore(args[1], args[2])
     elif args[0] == "migrate-receive":
         migrate_receive()
 

@@ -59,6 +59,8 @@ class Manager:
         self.events.append(kind)
         if kind == EVENT_MOVE:
             self.steps.append(payload[0])
+            if payload[0] == IMPORT and self.config.get(INCOMING) == b"\2":     # it comes alone
+                self.on = struct.unpack(">Q", payload[-8:])[0]
         if kind == EVENT_STOP:
             self.end()
         if kind == EVENT_STATUS:
@@ -93,13 +95,13 @@ class Manager:
     def move(self, step):
         """Its part in a handover: it believes all that it is told."""
         self.moves.append(step)
-        answer = {JUDGE: b"", FREEZE: b"export", OFFER: b"accept", IMPORT: b"", DEACTIVATE: b"\0"}
+        answer = {JUDGE: b"", FREEZE: b"export" + struct.pack(">Q", self.on), OFFER: b"accept", IMPORT: b"", DEACTIVATE: b"\0"}
         if step == IMPORT:
             self.put(1, 2, b"header")
             self.put(2, 2, b"state")
         if step in answer:
             self.call(MOVED, struct.pack(">BI", step, 0) + answer[step])
-        elif self.config.get(INCOMING) == b"\1" and not self.arrived:
+        elif self.config.get(INCOMING) and not self.arrived:
             self.arrived = True
             self.call(READY, struct.pack(">Q", 2))
 
@@ -142,7 +144,7 @@ class Manager:
         if "fail" in behave:
             self.call(FAIL, struct.pack(">I", 19) + b"The key is revoked.")
             sys.exit(1)
-        if self.config.get(INCOMING) == b"\1":
+        if self.config.get(INCOMING):
             self.on = 4711      # as one that is drawn
             self.put(1, 1, b"header")
             return

@@ -130,8 +130,8 @@ static int check_guest(struct migrate *m, const json_t *config, const json_t *vt
 		return refuse_guest(
 			m,
 			"is a PV guest, and this Xen cannot move one that runs: it has "
-			"no shadow paging (`xl info`, virt_caps); shut it down, and "
-			"move its vTPM's backup");
+			"no shadow paging (`xl info`, virt_caps); `xl save` it, and "
+			"move its vTPM and the file (docs/migration.md)");
 	m->name = m->of_guest;
 	return VTPMCTL_OK;
 }

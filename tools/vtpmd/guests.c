@@ -404,6 +404,20 @@ void guests_arrive(struct guests *g, bool arrives, const uint8_t *uuid)
 		memcpy(g->company, uuid, sizeof(g->company));
 }
 
+int guests_take_saved(struct guests *g, const uint8_t uuid[16], uint64_t on)
+{
+	struct guests next = *g;
+
+	next.last = (struct guest){.on = on};
+	memcpy(next.last.uuid, uuid, sizeof(next.last.uuid));
+	next.asked = 0;
+	next.resume = GUESTS_RESUME_NONE;
+	if (keep_guests(&next))
+		return -EIO;
+	*g = next;
+	return 0;
+}
+
 void guests_revoke(struct guests *g)
 {
 	if (g->resume == GUESTS_RESUME_NONE)

@@ -16,6 +16,8 @@
  *   is the saved one, to be resumed     -> resumed: the power-on that it was saved with
  *   comes by `xl migrate`, and the vTPM -> resumed: the manager's own, which the source's
  *     comes with it, from its last host    manager has no say in
+ *   was saved at the vTPM's last host,  -> resumed: that power-on, which came with the vTPM
+ *     is to be resumed
  *   comes by `xl migrate` otherwise     -> refused
  *   is restored by a launch, and its    -> refused: it was not booted by that launch, so
  *     power-on is lost                     that what this measured is not its
@@ -119,6 +121,10 @@ int __must_check guests_set_launched(struct guests *g, bool launched);
 /* The vTPM comes from another host, and with it the domain with this uuid; NULL: none, or
  * it is not known any more.  false: it is there. */
 void guests_arrive(struct guests *g, bool arrives, const uint8_t *uuid);
+/* The vTPM comes from another host, alone: the guest that had it last there was saved, has this
+ * uuid, and left it at power-on on, which its manager keeps; on 0: none was.  So a resume here is
+ * refused as there, when the TPM was started again since.  -EIO */
+int __must_check guests_take_saved(struct guests *g, const uint8_t uuid[16], uint64_t on);
 /* No guest is resumed. */
 void guests_revoke(struct guests *g);
 /* Domain uuid is launched to boot: an earlier launch, whose xl ended, restores it not. */

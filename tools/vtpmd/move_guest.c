@@ -8,8 +8,12 @@
 #include "tools/vtpmd/xen.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+#include <uuid/uuid.h>
 
 static bool has_body(const struct vtpm *v)
 {
@@ -37,6 +41,26 @@ bool move_guest(const struct vtpm *v, uint8_t uuid[16])
 
 /* All that had it and live, since a manager that its guest took over may tell of any: what
  * the toolstack says counts. */
+/* vtpm-crb's file, which stays for a guest that is saved. */
+static bool has_board_file(const struct vtpm *v)
+{
+	char uuid[37], name[64];
+
+	uuid_unparse_lower(v->meta.uuid, uuid);
+	snprintf(name, sizeof(name), "crb-%s", uuid);
+	return !faccessat(v->d->run_dir, name, F_OK, 0);
+}
+
+bool move_guest_saved(const struct vtpm *v, struct guest *saved)
+{
+	const struct guest *last = &v->guests.last;
+
+	if (!last->on || (v->d->xen && is_there(v, last)) || has_board_file(v))
+		return false;
+	*saved = *last;
+	return true;
+}
+
 bool move_guest_rests(const struct vtpm *v)
 {
 	const struct guests *g = &v->guests;

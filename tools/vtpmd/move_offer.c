@@ -43,6 +43,18 @@ static json_t *show_names(const struct meta *meta)
 	return names;
 }
 
+/* Of a vTPM that moves alone. */
+static json_t *describe_saved(const struct vtpm *v)
+{
+	struct guest saved;
+	char uuid[37];
+
+	if (!move_guest_saved(v, &saved))
+		return NULL;
+	uuid_unparse_lower(saved.uuid, uuid);
+	return json_pack("{s:s, s:I}", "uuid", uuid, "on", (json_int_t)saved.on);
+}
+
 static char *describe_offer(struct vtpm *v)
 {
 	const struct meta *meta = &v->meta;
@@ -69,6 +81,8 @@ static char *describe_offer(struct vtpm *v)
 	if (move_guest(v, guest)) {
 		uuid_unparse_lower(guest, uuid);
 		json_object_set_new(o, "guest", json_string(uuid));
+	} else {
+		json_object_set_new(o, "saved", describe_saved(v));
 	}
 	text = json_dumps(o, JSON_COMPACT);
 	json_decref(o);
@@ -194,14 +208,27 @@ static int take_names(struct meta *meta, const json_t *names)
 	return 0;
 }
 
+/* A guest that was saved is restored when the vTPM is here. */
+static int await_saved(struct vtpm *v, const json_t *saved)
+{
+	const char *text = json_string_value(json_object_get(saved, "uuid"));
+	json_int_t on = json_integer_value(json_object_get(saved, "on"));
+	uint8_t uuid[16] = {0};
+
+	if (saved && (!text || uuid_parse(text, uuid) || on <= 0))
+		return -EBADMSG;
+	return guests_take_saved(&v->guests, uuid, (uint64_t)on);
+}
+
 /* Until it is here it has no other guest than the one that comes along. */
-static void await_guest(struct vtpm *v, const json_t *description)
+static int await_guest(struct vtpm *v, const json_t *description)
 {
 	const char *text = json_string_value(json_object_get(description, "guest"));
 	uint8_t guest[16];
 	bool known = text && !uuid_parse(text, guest);
 
 	guests_arrive(&v->guests, true, known ? guest : NULL);
+	return known ? 0 : await_saved(v, json_object_get(description, "saved"));
 }
 
 /* Since when it is, and of which vTPM it is a copy; an older release does not say so. */
@@ -232,16 +259,17 @@ static int furnish_vtpm(struct vtpm *v, const json_t *o, struct error *e)
 		rc = take_origin(&v->meta, o);
 	if (!rc)
 		rc = cert_take(&v->store, json_object_get(o, "certs"));
+	if (!rc)
+		rc = await_guest(v, o);
 	if (rc)
 		return error_set(
 			e, rc, CAUSE_PEER,
-			"The names or certificates that the offer of %s has make "
-			"no sense, or could not be stored: %s.",
+			"The names, certificates or guest that the offer of %s has "
+			"make no sense, or could not be stored: %s.",
 			v->meta.name, strerror(-rc));
 	v->meta.imported = json_is_true(json_object_get(o, "imported"));
 	if (json_is_true(json_object_get(o, "launched")))
 		vtpm_guest_set_launched(v, true);
-	await_guest(v, o);
 	return 0;
 }
 
@@ -277,7 +305,8 @@ void move_put_config(const struct vtpm *v, struct cursor *out)
 {
 	size_t i;
 
-	channel_tlv_put_u8(out, CONFIG_INCOMING, 1);
+	channel_tlv_put_u8(out, CONFIG_INCOMING,
+			   v->guests.has_company ? INCOMING_WITH_GUEST : INCOMING_ALONE);
 	for (i = 0; i < ENVELOPE_EKS; i++) {
 		const struct envelope_name *name = &v->meta.names[i];
 

@@ -88,6 +88,9 @@ bool move_guest_runs(const struct vtpm *v);
 /* What of its TPM is in domain 0; n 0: nothing.  -ENOENT, -EIO, -ENOMEM, -EBADMSG */
 int __must_check move_guest_take(struct vtpm *v, struct move_bytes *board);
 /* Whether the guest that came along has a board, for which that is awaited. */
+/* The guest that had it last, and is not there any more: what the TPM holds is what it left, if
+ * it was saved.  Not an HVM guest, of whose board more is here than moves. */
+bool move_guest_saved(const struct vtpm *v, struct guest *saved);
 bool move_guest_has_board(const struct vtpm *v);
 /* Has its TPM on its board, as it was; crb_is_ready() follows. */
 int __must_check move_guest_give(struct vtpm *v, const struct move_bytes *board,
