@@ -96,25 +96,4 @@ pool_up() { # three members, a KMS, and the users of etcd
 }
 
 log_has() { grep -q "$2" "$1/vtpmd.log"; } # log_has HOST TEXT
-# A step that takes longer than this hangs: who does what is shown, and all ends.
-watchdog() {
-	local last
-	while sleep 5; do
-		last=$(stat -c %Y progress)
-		[ $(($(date +%s) - last)) -lt 300 ] && continue
-		echo "Bail out! hangs behind: $(cat progress)"
-		tail -n 20 {a,b,c}/vtpmd.log m?.log count.err err | cut -c1-300 | sed 's/^/# /'
-		kill -TERM $$
-		return
-	done
-}
-watch_steps() { # from now on each ok() is a step
-	touch progress
-	eval "tap_$(declare -f ok)" # tap_ok NAME
-	ok() {
-		tap_ok "$1"
-		echo "$1" >progress
-	}
-	watchdog &
-	pids+=($!)
-}
+. "$root/tests/host/watchdog.bash"
