@@ -108,6 +108,15 @@ static int print_ak(json_t *all, const struct hostconf *h)
 			  hex_string(h->ak_object, h->ak_object_len)));
 }
 
+static int print_conf_store(json_t *all, const struct hostconf_store *s)
+{
+	if (!s->url)
+		return 0;
+	return json_object_set_new(all, "store",
+				   json_pack("{s:s, s:s, s:s, s:s}", "url", s->url, "ca",
+					     s->ca, "cert", s->cert, "key", s->key));
+}
+
 char *hostconf_print(const struct hostconf *h)
 {
 	char handle[16], *text = NULL;
@@ -142,6 +151,10 @@ char *hostconf_print(const struct hostconf *h)
 	if (h->recovery_key_len &&
 	    json_object_set_new(all, "recovery_key",
 				hex_string(h->recovery_key, h->recovery_key_len))) {
+		json_decref(all);
+		return NULL;
+	}
+	if (print_conf_store(all, &h->store)) {
 		json_decref(all);
 		return NULL;
 	}
@@ -311,6 +324,23 @@ static int take_kms(const json_t *kms, struct hostconf *h)
 									     : 0;
 }
 
+/* What another process is to find, whatever its working directory. */
+static int take_path(const json_t *object, const char *key, char **out)
+{
+	return take_text(object, key, out) || (*out)[0] != '/' ? -EBADMSG : 0;
+}
+
+static int take_store(const json_t *store, struct hostconf_store *s)
+{
+	if (!store)
+		return 0;
+	return take_text(store, "url", &s->url) || take_path(store, "ca", &s->ca) ||
+			       take_path(store, "cert", &s->cert) ||
+			       take_path(store, "key", &s->key)
+		       ? -EBADMSG
+		       : 0;
+}
+
 static int take_recovery(const json_t *key, struct hostconf *h)
 {
 	const char *hex = json_string_value(key);
@@ -348,7 +378,8 @@ static int take_all(const json_t *all, struct hostconf *h)
 		return -EBADMSG;
 	if (tpm && take_tpm(tpm, h))
 		return -EBADMSG;
-	if (take_recovery(json_object_get(all, "recovery_key"), h))
+	if (take_recovery(json_object_get(all, "recovery_key"), h) ||
+	    take_store(json_object_get(all, "store"), &h->store))
 		return -EBADMSG;
 	h->has_kms = kms;
 	return kms ? take_kms(kms, h) : 0;
@@ -414,8 +445,18 @@ int hostconf_encode(const struct hostconf *h, struct cursor *w)
 	return cursor_ok(w) ? 0 : -EMSGSIZE;
 }
 
+void hostconf_drop_store(struct hostconf *h)
+{
+	free(h->store.url);
+	free(h->store.ca);
+	free(h->store.cert);
+	free(h->store.key);
+	memset(&h->store, 0, sizeof(h->store));
+}
+
 void hostconf_free(struct hostconf *h)
 {
+	hostconf_drop_store(h);
 	free(h->kms_address);
 	free(h->kms_ca);
 	free(h->kms_cert);

@@ -22,7 +22,9 @@
  *            "key_id": TEXT, "mode": "get" },     "kms" is absent after --no-kms, "mode" of
  *                                      a KMS that encrypts; "cert" with a token of Vault's,
  *                                      which is what "key_sealed" has then
- *   "recovery_key": HEX }               absent without --recovery-key
+ *   "recovery_key": HEX,                absent without --recovery-key
+ *   "store": { "url": "etcd://HOST:PORT,.../POOL", "ca": FILE, "cert": FILE, "key": FILE } }
+ *                                       of a host in a pool (`vtpmctl pool`): whole paths, PEM
  */
 #ifndef XVTPM_HOSTCONF_H
 #define XVTPM_HOSTCONF_H
@@ -52,6 +54,11 @@ struct hostconf_note {
 };
 
 struct cursor;
+
+/* A pool's etcd, each malloc()ed; url NULL: the store is a folder. */
+struct hostconf_store {
+	char *url, *ca, *cert, *key;
+};
 
 struct hostconf {
 	uint32_t
@@ -91,6 +98,8 @@ struct hostconf {
 	uint8_t recovery_key[RECOVERY_PUBLIC_MAX]; /* SubjectPublicKeyInfo, DER */
 	size_t recovery_key_len;		   /* 0: none */
 
+	struct hostconf_store store; /* vtpmd's, unless its options name one */
+
 	/* of vtpmctl's: the SHA-256 of the text that it was read from; not written */
 	bool has_origin;
 	uint8_t origin[APPROVAL_HASH_SIZE];
@@ -102,6 +111,8 @@ char *hostconf_print(const struct hostconf *h);
 int __must_check hostconf_parse(const char *text, struct hostconf *h);
 /* The CONFIG TLVs of include/channel.h that managers get of it.  -EMSGSIZE */
 int __must_check hostconf_encode(const struct hostconf *h, struct cursor *w);
+/* Frees what names a pool's etcd: the store is a folder then. */
+void hostconf_drop_store(struct hostconf *h);
 /* Wipes and frees. */
 void hostconf_free(struct hostconf *h);
 

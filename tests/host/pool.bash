@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash disable=SC2034,SC2154
-# A pool for tests: three members of etcd with TLS and roles, and hosts a, b and c, each with a
-# vtpmd, a TPM (swtpm), a KMS for all, and managers as processes.  After common.bash and
-# kms.bash, in $dir.
+# A pool for tests: members of etcd with TLS and roles, three unless the test has set `cluster`,
+# and hosts a, b and c, each with a vtpmd, a TPM (swtpm), a KMS for all, and managers as
+# processes.  After common.bash and kms.bash, in $dir.
 PATH=$root/build/etcd:$PATH # tools/install-deps.sh
 exec 2>shell.log # where bash tells of each kill
 tails=(out err gout gerr a/vtpmd.log b/vtpmd.log c/vtpmd.log m1.log)
 kms_port=$port
 members=()
-for i in 1 2 3; do
+: "${cluster:=1 2 3}"
+for i in $cluster; do
 	own_port
 	members+=("$port")
 done
@@ -22,6 +23,7 @@ port=$kms_port
 declare -A daemon member
 member_options=() # of all
 host_options=()   # of all vtpmd
+init_options=()   # of all hosts, to host init
 claimants=()
 
 on() { sock=$dir/$1/run/sock; } # on HOST: ctl is about that one
@@ -30,7 +32,7 @@ at() { # at HOST NAME COMMAND...: of the vTPM there
 }
 member_start() { # member_start 1|2|3
 	local i=$1 client=${members[$1 - 1]} all=
-	for j in 1 2 3; do all+="${all:+,}m$j=https://127.0.0.1:$((members[j - 1] + 1))"; done
+	for j in $cluster; do all+="${all:+,}m$j=https://127.0.0.1:$((members[j - 1] + 1))"; done
 	server etcd --name "m$i" --data-dir "$dir/m$i" --initial-cluster "$all" --unsafe-no-fsync --enable-v2=false \
 		--listen-client-urls "https://127.0.0.1:$client" --advertise-client-urls "https://127.0.0.1:$client" \
 		--listen-peer-urls "https://127.0.0.1:$((client + 1))" --initial-advertise-peer-urls "https://127.0.0.1:$((client + 1))" \
@@ -39,12 +41,13 @@ member_start() { # member_start 1|2|3
 		"${member_options[@]}" >>"m$i.log" 2>&1
 	member[$i]=$!
 }
-endpoints=127.0.0.1:${members[0]},127.0.0.1:${members[1]},127.0.0.1:${members[2]}
+endpoints=$(printf ',127.0.0.1:%s' "${members[@]}")
+endpoints=${endpoints#,}
 etcdctl() { ETCDCTL_API=3 command etcdctl --endpoints "$endpoints" --cacert ca.pem --cert "${user:-root}.pem" --key "${user:-root}.key" "$@"; }
 healthy() { etcdctl endpoint health; }
 leader() { # which member leads: 1, 2 or 3
 	local i
-	for i in 1 2 3; do
+	for i in $cluster; do
 		ETCDCTL_API=3 command etcdctl --endpoints "127.0.0.1:${members[$i - 1]}" --cacert ca.pem --cert root.pem --key root.key endpoint status 2>/dev/null |
 			awk -F', ' '$5 == "true" { found = 1 } END { exit !found }' && echo "$i" && return
 	done
@@ -57,30 +60,42 @@ role() { # role HOST: what its role may do
 }
 host_make() { # host_make NAME
 	mkdir -p -m 0700 "$1"/{run,own,unix} && tpm_up "$1/tpm" && "$vtpmctl" host init --config "$dir/$1/host.json" --tcti "swtpm:path=$dir/$1/tpm.sock" \
-		--kms "kmip://127.0.0.1:$kms_port" --kms-ca ca.pem --kms-cert host.pem --kms-key host.key --kms-key-id 1 --store "$dir/$1/own" >>init.log 2>&1 </dev/null
+		--kms "kmip://127.0.0.1:$kms_port" --kms-ca ca.pem --kms-cert host.pem --kms-key host.key --kms-key-id 1 --store "$dir/$1/own" "${init_options[@]}" >>init.log 2>&1 </dev/null
 }
 host_start() { # host_start NAME
-	"$root/build/bin/vtpmd-san" --socket "$dir/$1/run/sock" --store "etcd://$endpoints/p1" --store-ca ca.pem --store-cert "$1.pem" --store-key "$1.key" \
-		--store-ttl 4 --anchor "$dir/$1/own" --audit "$dir/$1/audit.log" --config "$dir/$1/host.json" --tpm "unix:$dir/$1/tpm.sock" \
+	host_run "$1" --store "etcd://$endpoints/p1" --store-ca ca.pem --store-cert "$1.pem" --store-key "$1.key"
+}
+host_run() { # host_run NAME OPTIONS...: that say where its store is, or do not
+	"$root/build/bin/vtpmd-san" --socket "$dir/$1/run/sock" "${@:2}" --store-ttl 4 --anchor "$dir/$1/own" --audit "$dir/$1/audit.log" --config "$dir/$1/host.json" --tpm "unix:$dir/$1/tpm.sock" \
 		--manager "$root/build/bin/vtpm-manager-san" --placement process --process-unix "$dir/$1/unix" --verbose "${host_options[@]}" >>"$1/vtpmd.log" 2>&1 </dev/null &
 	daemon[$1]=$!
 	pids+=($!)
 	on "$1"
 	await 40 ctl 0 list
 }
+each_member() { # each_member COMMAND...: with each one's number
+	local i
+	for i in $cluster; do "$@" "$i" || return; done
+}
 member_stop() { # member_stop 1|2|3 SIGNAL
 	kill "-$2" -- "-${member[$1]}"
 }
-members_each() { # members_each SIGNAL: all three
+members_each() { # members_each SIGNAL
 	local i
-	for i in 1 2 3; do member_stop $i "$1"; done
+	for i in $cluster; do member_stop "$i" "$1"; done
 }
 members_end() { # until they have
 	members_each KILL
-	wait "${member[1]}" "${member[2]}" "${member[3]}"
+	wait "${member[@]}"
 	return 0
 }
-members_begin() { member_start 1 && member_start 2 && member_start 3 && await 60 healthy; }
+members_begin() { each_member member_start && await 60 healthy; }
+peer_add() { # peer_add OF HOST: signs HOST into the list of OF
+	"$vtpmctl" peer self "$2" --address "127.0.0.1:1" --process --manager "$root/build/bin/vtpm-manager-san" --config "$2/host.json" \
+		--tcti "swtpm:path=$dir/$2/tpm.sock" >self 2>err || return
+	# shellcheck disable=SC2046
+	run 0 peer add "$2" --config "$1/host.json" --policy-key given-policy.pem --address 127.0.0.1:1 $(tail -n +2 self | tr -d '\\\n')
+}
 host_stop() { # host_stop NAME SIGNAL
 	kill "-$2" "${daemon[$1]}" && wait "${daemon[$1]}"
 }
@@ -88,10 +103,10 @@ nv=0x1500016
 counter() { at "$1" "$2" tpm2_nvread -C o $nv && xxd -p gout; }
 number() { echo $((16#$(counter "$1" "$2"))); } # number HOST NAME: what the counter says
 
-pool_up() { # three members, a KMS, and the users of etcd
+pool_up() { # the members, a KMS, and the users of etcd
 	make_pki 2>/dev/null
 	for name in member root a b c; do issue "$name" "$name" serverAuth,clientAuth ca 2; done
-	kms_up "$port" ca.pem && kms_keys && member_start 1 && member_start 2 && member_start 3 && await 60 healthy &&
+	kms_up "$port" ca.pem && kms_keys && each_member member_start && await 60 healthy &&
 		{ etcdctl user add root --no-password && etcdctl role add root && etcdctl user grant-role root root && role a && role b && role c && etcdctl auth enable; } >ctl.log
 }
 

@@ -47,6 +47,9 @@ static void sample(struct hostconf *h)
 	h->kms_key_sealed_len = 100;
 	h->kms_key_sealed = malloc(100);
 	memset(h->kms_key_sealed, 0xc3, 100);
+	h->store = (struct hostconf_store){
+		strdup("etcd://a:2379,b:2379/p1"), strdup("/etc/x/ca.pem"),
+		strdup("/etc/x/a.pem"), strdup("/etc/x/a.key")};
 }
 
 static void prints_and_parses(void **state)
@@ -84,6 +87,10 @@ static void prints_and_parses(void **state)
 	assert_true(again.kms_get);
 	assert_int_equal(again.kms_key_sealed_len, 100);
 	assert_memory_equal(again.kms_key_sealed, h.kms_key_sealed, 100);
+	assert_string_equal(again.store.url, h.store.url);
+	assert_string_equal(again.store.ca, h.store.ca);
+	assert_string_equal(again.store.cert, h.store.cert);
+	assert_string_equal(again.store.key, h.store.key);
 	free(text);
 	hostconf_free(&again);
 	hostconf_free(&h);
@@ -184,6 +191,22 @@ static void goes_without_an_anchor(void **state)
 	hostconf_free(&h);
 }
 
+static void goes_without_a_pool(void **state)
+{
+	struct hostconf h, again;
+	char *text;
+
+	sample(&h);
+	hostconf_drop_store(&h);
+	text = hostconf_print(&h);
+	assert_null(strstr(text, "\"store\""));
+	assert_int_equal(hostconf_parse(text, &again), 0);
+	assert_null(again.store.url);
+	free(text);
+	hostconf_free(&again);
+	hostconf_free(&h);
+}
+
 /* One member of the sample replaced must make it refused. */
 static void damaged(const char *from, const char *to)
 {
@@ -243,6 +266,11 @@ static void damaged_members_are_refused(void **state)
 	damaged("\"adopt\"", "\"other\"");
 	damaged("\"key\"", "\"other\"");
 	damaged("9797", "979");
+	damaged("\"url\"", "\"other\"");
+	damaged("\"/etc/x/ca.pem\"", "\"ca.pem\"");
+	damaged("\"/etc/x/a.pem\"", "\"\"");
+	damaged("\"/etc/x/a.key\"", "5");
+	damaged("\"store\": {", "\"store\": 5, \"x\": {");
 }
 
 static void other_texts_are_refused(void **state)
@@ -341,6 +369,7 @@ int main(void)
 		cmocka_unit_test(labels_are_words),
 		cmocka_unit_test(goes_without_kms),
 		cmocka_unit_test(goes_without_an_anchor),
+		cmocka_unit_test(goes_without_a_pool),
 		cmocka_unit_test(damaged_members_are_refused),
 		cmocka_unit_test(other_texts_are_refused),
 		cmocka_unit_test(names_the_next_step),

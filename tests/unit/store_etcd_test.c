@@ -2,6 +2,7 @@
 /* The store of a pool against an etcd in memory, of which each answer may get lost: the
  * transaction done or not, refused, or done late; the claim taken; the lease ended. */
 #include "tests/unit/unit.h"
+#include "lib/pool.h"
 #include "tools/vtpmd/store_etcd_private.h"
 
 #include <errno.h>
@@ -434,6 +435,13 @@ static void on_accepted(void *ctx)
 	accepted++;
 }
 
+static int may_rc; /* of the option may() */
+
+static int on_may(void *ctx, struct error *e)
+{
+	return may_rc ? error_set(e, may_rc, CAUSE_PEER, "not in the list") : 0;
+}
+
 static void turn_for(int ms)
 {
 	int64_t end = session_now_ms() + ms;
@@ -469,6 +477,7 @@ static int begin(void **state)
 	struct store_etcd_options o = {.url = "etcd://one:1/p1",
 				       .cert = path,
 				       .on_foreign = on_foreign,
+				       .may = on_may,
 				       .on_accepted = on_accepted};
 	struct error e = {.cause = CAUSE_NONE};
 	int rc;
@@ -1067,6 +1076,80 @@ static void all_is_read_again_without_an_owner(void **state)
 	assert_int_equal(store_claim(&s, &e), 0);
 }
 
+#define LIST_KEY "/xen-vtpm/1/p1/pool"
+
+static void change_list(const void *list, size_t n)
+{
+	revision++;
+	if (list)
+		set_pair(LIST_KEY, list, n, 0);
+	else
+		drop_pair(find_pair(LIST_KEY));
+	turn_for(30);
+}
+
+static void the_list_of_hosts_is_known(void **state)
+{
+	static const uint8_t large[POOL_MAX + 1];
+	const struct proto_kv kv = {.key = (const uint8_t *)LIST_KEY,
+				    .key_len = strlen(LIST_KEY),
+				    .value = large,
+				    .value_len = sizeof(large)};
+	size_t len = 1;
+
+	assert_null(store_etcd_list_of_hosts(&len));
+	assert_int_equal(len, 0);
+	change_list("a list", 6);
+	assert_memory_equal(store_etcd_list_of_hosts(&len), "a list", 6);
+	assert_int_equal(len, 6);
+	session_resync(store_pool.session);
+	turn_for(500);
+	assert_memory_equal(store_etcd_list_of_hosts(&len), "a list", 6);
+	mirror_apply(&store_pool.session->mirror, &kv);
+	assert_null(store_etcd_list_of_hosts(&len));
+	change_list("b", 1);
+	assert_memory_equal(store_etcd_list_of_hosts(&len), "b", 1);
+	change_list(NULL, 0);
+	assert_null(store_etcd_list_of_hosts(&len));
+	assert_int_equal(lost, 0);
+}
+
+/* It went while no watch told. */
+static void a_list_that_went_unseen(void **state)
+{
+	size_t len;
+
+	change_list("a list", 6);
+	revision++;
+	drop_pair(find_pair(LIST_KEY));
+	event_writer = cursor_writer(events, sizeof(events));
+	event_count = 0;
+	session_resync(store_pool.session);
+	turn_for(500);
+	assert_null(store_etcd_list_of_hosts(&len));
+}
+
+static void a_host_that_is_not_in_the_list(void **state)
+{
+	struct error e = {.cause = CAUSE_NONE};
+	size_t before;
+
+	store_release(&s);
+	turn_for(30);
+	before = txns;
+	may_rc = -EACCES;
+	assert_int_equal(store_claim(&s, &e), -EACCES);
+	assert_int_equal(e.cause, CAUSE_PEER);
+	turn_for(30);
+	assert_int_equal(txns, before);
+	may_rc = 0;
+	claimed = 0;
+	assert_int_equal(store_claim(&s, &e), -EAGAIN);
+	turn_for(30);
+	assert_int_equal(claimed, 1);
+	assert_int_equal(store_claim(&s, &e), 0);
+}
+
 #define BOTH(t)                                                      \
 	cmocka_unit_test_setup_teardown(t, make, unmake),            \
 	{                                                            \
@@ -1104,6 +1187,9 @@ int main(void)
 		BOTH(data_are_put_back),
 		BOTH(a_put_is_given_up),
 		BOTH(it_is_another_cluster),
+		BOTH(the_list_of_hosts_is_known),
+		BOTH(a_list_that_went_unseen),
+		BOTH(a_host_that_is_not_in_the_list),
 	};
 
 	return cmocka_run_group_tests_name("store_etcd", tests, begin, finish);

@@ -512,6 +512,8 @@ static enum finding judge_pool(struct doctor *d, const json_t *pool)
 	if (client_text(pool, "trouble")[0])
 		return doctor_say(d, BAD, "this host cannot use its pool: %s",
 				  client_text(pool, "trouble"));
+	if (client_text(pool, "refused")[0])
+		return doctor_say(d, BAD, "%s", client_text(pool, "refused"));
 	json_array_foreach(members, i, m)
 	{
 		f = judge_member(d, m);

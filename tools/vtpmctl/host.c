@@ -326,6 +326,9 @@ static int find_auth(struct init *in, struct error *e)
 	rc = hostfile_load(in->config, old, NULL);
 	h->has_origin = old->has_origin;
 	memcpy(h->origin, old->origin, sizeof(h->origin));
+	/* which pool it is in is `vtpmctl pool`'s affair */
+	h->store = old->store;
+	memset(&old->store, 0, sizeof(old->store));
 	if (rc || in->new_tpm)
 		return crypt_random(h->auth, sizeof(h->auth))
 			       ? error_set(e, -EIO, CAUSE_RANDOM,

@@ -3,6 +3,7 @@
 #include "tools/vtpmctl/args.h"
 #include "tools/vtpmctl/client.h"
 #include "tools/vtpmctl/file.h"
+#include "tools/vtpmctl/pool_join.h"
 #include "tools/vtpmctl/table.h"
 #include "tools/vtpmctl/vtpmctl.h"
 
@@ -22,8 +23,8 @@ static const struct args_option show_options[] = {
 static const struct args_command show_command = {
 	.usage = "pool show [OPTIONS]",
 	.about =
-		"Tells what this host sees of its pool: etcd's members and how full they are, the\n"
-		"hosts whose leases run, and how far etcd's data were seen.\n",
+		"Tells what this host sees of its pool: etcd's members and how full they are,\n"
+		"hosts that are there, those in the signed list, how far etcd's data were seen.\n",
 	.options = show_options,
 	.option_count = ARRAY_SIZE(show_options),
 };
@@ -73,6 +74,19 @@ static void print_members(const json_t *members)
 	}
 }
 
+static void print_list(const json_t *names)
+{
+	const json_t *name;
+	size_t i;
+
+	if (json_is_array(names))
+		printf("list        ");
+	json_array_foreach(names, i, name)
+		printf("%s%s", i ? ", " : "", json_string_value(name));
+	if (json_is_array(names))
+		putchar('\n');
+}
+
 static void print_pool_state(const json_t *p)
 {
 	const json_t *h;
@@ -88,11 +102,14 @@ static void print_pool_state(const json_t *p)
 		       (long long)get_number(p, "found"));
 	else if (client_text(p, "trouble")[0])
 		printf("state       not ready: %s\n", client_text(p, "trouble"));
+	else if (client_text(p, "refused")[0])
+		printf("state       REFUSED: %s\n", client_text(p, "refused"));
 	else
 		printf("state       ready, at %s\n", client_text(p, "member"));
 	printf("cluster     %s\n", client_text(p, "cluster_id"));
 	printf("revision    %lld\n", (long long)get_number(p, "revision"));
 	printf("lease       %.1f s\n", (double)get_number(p, "lease_ms") / 1000);
+	print_list(json_object_get(p, "list"));
 	print_members(json_object_get(p, "members"));
 	json_array_foreach(json_object_get(p, "hosts"), i, h)
 		printf("host        %s: %lld vTPMs\n", client_text(h, "name"),
@@ -143,6 +160,11 @@ int pool_main(int argc, char **argv)
 	static const struct vtpmctl_command commands[] = {
 		{"accept", "take etcd's data as they are, after a restore of etcd",
 		 pool_accept_main},
+		{"init", "make a pool in etcd, and take this host into it",
+		 pool_init_main},
+		{"join", "take this host into a pool", pool_join_main},
+		{"leave", "keep vTPMs in this host's folder again", pool_leave_main},
+		{"publish", "put the signed list of hosts into etcd", pool_publish_main},
 		{"show", "members of etcd, hosts, leases, how far etcd's data are",
 		 pool_show_main},
 	};

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/control_pool.h"
 #include "tools/vtpmd/anchor.h"
+#include "tools/vtpmd/move.h"
 #include "tools/vtpmd/registry_pool.h"
 
 #include "tools/vtpmd/store_etcd.h"
@@ -50,20 +51,26 @@ static json_t *show_hosts(const struct vtpmd *d, const struct store_etcd_facts *
 	return array;
 }
 
-static json_t *show_pool(const struct vtpmd *d)
+static json_t *show_pool(struct vtpmd *d)
 {
+	struct error e = {.cause = CAUSE_NONE};
 	struct store_etcd_facts f;
+	json_t *names;
 	char id[17];
 
 	store_etcd_facts(&f);
+	names = move_list_names(d);
+	(void)!store_etcd_may(&e);
 	snprintf(id, sizeof(id), "%016" PRIx64, f.cluster_id);
-	return json_pack("{s:b, s:s, s:s, s:s, s:s, s:b, s:s, s:I, s:o, s:I, s:o, s:o}",
+	return json_pack("{s:b, s:s, s:s, s:s, s:s, s:b, s:s, s:I, s:o, s:I, s:o, s:o, "
+			 "s:o, s:s}",
 			 "ok", 1, "pool", strrchr(d->store, '/') + 1, "host", f.host,
 			 "member", f.member, "trouble", f.trouble, "put_back", f.put_back,
 			 "cluster_id", id, "revision", (json_int_t)f.revision, "found",
 			 f.put_back ? json_integer(f.found) : json_null(), "lease_ms",
 			 (json_int_t)f.lease_ms, "hosts", show_hosts(d, &f), "members",
-			 show_members(f.members));
+			 show_members(f.members), "list", names ? names : json_null(),
+			 "refused", e.text);
 }
 
 void control_op_pool(struct control *c, struct vtpm *none, const json_t *request)

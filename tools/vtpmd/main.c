@@ -314,6 +314,7 @@ static void end(struct vtpmd *d)
 	move_end(d);
 	xen_close(d->xen);
 	config_forget(&d->host);
+	config_put(d->pool.named_by);
 	child_end();
 	tunnel_end();
 	for (i = 0; i < ARRAY_SIZE(events); i++)
@@ -432,11 +433,34 @@ static void raise_limit(void)
 		log_line(LOG_WARNING, "the limit of open files stays as it is: %m");
 }
 
+/* Where the vTPMs are: as the options say; else as `vtpmctl pool` has set the host up; else in
+ * the folder, also while host.json cannot be read. */
+static void settle_store(struct vtpmd *d)
+{
+	struct error e = {.cause = CAUSE_NONE};
+	const struct hostconf_store *s;
+	struct config *c = NULL;
+
+	if (!d->store && !access(d->config, F_OK) &&
+	    config_get(&d->host, d->config, &c, &e))
+		log_line(LOG_ERR, "%s", e.text);
+	if (!c || !c->host.store.url) {
+		config_put(c);
+		d->store = d->store ? d->store : FOLDER;
+		return;
+	}
+	s = &c->host.store;
+	d->store = s->url;
+	d->pool.ca = d->pool.ca ? d->pool.ca : s->ca;
+	d->pool.cert = d->pool.cert ? d->pool.cert : s->cert;
+	d->pool.key = d->pool.key ? d->pool.key : s->key;
+	d->pool.named_by = c;
+}
+
 int main(int argc, char **argv)
 {
 	struct vtpmd d = {
 		.socket = "/run/xen-vtpm/vtpmd.sock",
-		.store = FOLDER,
 		.config = "/etc/xen-vtpm/host.json",
 		.tpm = "/dev/tpmrm0",
 		.manager = "/usr/lib/xen-vtpm/vtpm-manager",
@@ -463,6 +487,7 @@ int main(int argc, char **argv)
 		log_line(LOG_ERR, CRYPT_LACKS, lacks);
 		return 1;
 	}
+	settle_store(&d);
 	if (!store_etcd_is(d.store))
 		d.folder = d.store;
 	else

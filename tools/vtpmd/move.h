@@ -12,6 +12,13 @@
 
 #include <jansson.h>
 
+/* Whether the newest list of hosts that there is (beside host.json, or the pool's in etcd), has
+ * the host of this name with this host's keys; else *e: this one may claim nothing. */
+int __must_check move_list_has(struct vtpmd *d, const char *name, struct error *e);
+
+/* The names in that list, as a JSON array; NULL: there is none that is signed. */
+json_t *move_list_names(struct vtpmd *d);
+
 struct control;
 struct move;
 struct binding_part;

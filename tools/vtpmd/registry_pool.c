@@ -3,6 +3,7 @@
 #include "tools/vtpmd/anchor.h"
 #include "tools/vtpmd/crb.h"
 #include "tools/vtpmd/log.h"
+#include "tools/vtpmd/move.h"
 #include "tools/vtpmd/pool_seen.h"
 #include "tools/vtpmd/registry.h"
 #include "tools/vtpmd/store_etcd.h"
@@ -16,6 +17,18 @@
 
 #define SEEN_S	       30 /* what was seen of etcd is noted this often */
 #define ENDING_POLL_US 100000
+
+/* A pool that `vtpmctl pool` has set up has a list of its hosts; one that the options name may
+ * have. */
+static int may_claim(void *ctx, struct error *e)
+{
+	struct vtpmd *d = ctx;
+	size_t len;
+
+	if (!store_etcd_list_of_hosts(&len) && !d->pool.named_by)
+		return 0;
+	return move_list_has(d, store_etcd_host(), e);
+}
 
 static struct vtpm *find_uuid(struct vtpmd *d, const uint8_t uuid[16])
 {
@@ -78,8 +91,11 @@ void registry_witness_all(struct vtpmd *d)
 {
 	struct vtpm *v;
 
+	struct error e = {.cause = CAUSE_NONE};
+
 	if (!store_etcd_is(d->store) || store_etcd_put_back())
 		return;
+	(void)!may_claim(d, &e); /* the list's number is anchored, too */
 	for (v = d->vtpms; v; v = v->next)
 		witness_one(v);
 }
@@ -239,6 +255,7 @@ int registry_join_pool(struct vtpmd *d, struct error *e)
 				       .ttl = d->pool.ttl,
 				       .on_foreign = registry_foreign,
 				       .on_accepted = on_accepted,
+				       .may = may_claim,
 				       .ctx = d};
 	int rc;
 

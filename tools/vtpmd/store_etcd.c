@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/store_etcd_private.h"
+#include "tools/vtpmd/log.h"
 
 #include <errno.h>
 #include <openssl/rand.h>
@@ -111,8 +112,10 @@ int store_etcd_may(struct error *e)
 {
 	const struct session *s = store_pool.session;
 
-	if (!s || !s->put_back)
+	if (!s)
 		return 0;
+	if (!s->put_back)
+		return store_pool.o.may ? store_pool.o.may(store_pool.o.ctx, e) : 0;
 	return error_set(
 		e, -ESTALE, CAUSE_ROLLED_BACK,
 		"etcd's data are not those that this host knew: revision %lld was seen, and it is "
@@ -433,6 +436,17 @@ void store_etcd_accept(void)
 	session_accept(store_pool.session);
 }
 
+const uint8_t *store_etcd_list_of_hosts(size_t *len)
+{
+	*len = store_pool.session ? store_pool.session->mirror.list_len : 0;
+	return *len ? store_pool.session->mirror.list : NULL;
+}
+
+const char *store_etcd_host(void)
+{
+	return store_pool.session->mirror.host;
+}
+
 struct session_seen store_etcd_seen(void)
 {
 	return store_pool.session ? store_pool.session->seen : (struct session_seen){0};
@@ -476,6 +490,19 @@ static bool has_no_ops(void)
 	return !store_pool.ops;
 }
 
+/* A host that may claim nothing runs all the same, and tells why. */
+static bool may_begin(void)
+{
+	struct error e = {.cause = CAUSE_NONE};
+
+	if (store_pool.session->put_back)
+		return false; /* session.c has told */
+	if (!store_etcd_may(&e))
+		return true;
+	log_line(LOG_ERR, "%s", e.text);
+	return false;
+}
+
 int store_etcd_begin(const struct store_etcd_options *o, struct error *e)
 {
 	struct session_options to = {.base = o->base,
@@ -505,7 +532,7 @@ int store_etcd_begin(const struct store_etcd_options *o, struct error *e)
 		return error_set(e, -ETIMEDOUT, CAUSE_STORE,
 				 "The pool cannot be read from etcd: %s.",
 				 session_trouble(store_pool.session));
-	if (!store_pool.session->put_back)
+	if (may_begin())
 		mirror_each(&store_pool.session->mirror, take_own, NULL);
 	if (!run_until(has_no_ops, STORE_ETCD_WAIT_S * 1000))
 		return error_set(

@@ -40,6 +40,8 @@ struct store_etcd_options {
 	void (*on_accepted)(void *ctx);
 	/* Another host has made, changed or removed a vTPM. */
 	void (*on_foreign)(void *ctx, const uint8_t uuid[16], bool there);
+	/* 0, or why this host may claim and make nothing in the pool now; NULL: it may. */
+	int (*may)(void *ctx, struct error *e);
 	void *ctx;
 };
 
@@ -66,14 +68,19 @@ struct store_etcd_facts {
 void store_etcd_facts(struct store_etcd_facts *f);
 /* Whether this host has claimed it from another one that had it last. */
 bool store_etcd_is_taken_over(const struct store *s);
-/* 0, or why nothing is claimed, made or stored now: etcd's data were put back, and nobody has
- * accepted that. */
+/* 0, or why nothing is claimed or made now: etcd's data were put back, and nobody has
+ * accepted that; or the options' may(). */
 int __must_check store_etcd_may(struct error *e);
 bool store_etcd_put_back(void);
 /* What was claimed is lost. */
 void store_etcd_lose_all(void);
 /* A person accepts them: they are read anew, and on_accepted() follows.  Nothing is claimed. */
 void store_etcd_accept(void);
+/* The list of the pool's hosts as etcd has it (lib/pool.h), which nobody has verified; NULL: there
+ * is none, or no pool. */
+const uint8_t *store_etcd_list_of_hosts(size_t *len);
+/* This host's name in the pool. */
+const char *store_etcd_host(void);
 /* What this host has seen of etcd so far. */
 struct session_seen store_etcd_seen(void);
 /* What another host's last put made of a vTPM: the generations, and the header's SHA-256. */

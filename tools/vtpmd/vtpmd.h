@@ -29,11 +29,12 @@ struct move;
 struct vtpmd {
 	struct event_base *base;
 	const char *socket;
-	const char *store;  /* root of the store */
+	const char *store;  /* root of the store; NULL: as host.json has it */
 	const char *folder; /* of this host's own: the store, unless that is etcd's */
 	struct {
 		const char *ca, *cert, *key; /* PEM files, for etcd */
 		unsigned int ttl;	     /* s, of the host's lease; 0: as usual */
+		struct config *named_by;     /* who has the texts above; NULL: the options */
 		struct waiter *waiters;	     /* for accepted data of etcd */
 		struct event *tick;	     /* what was seen of etcd is noted */
 		struct event *ending;	     /* until no vTPM runs */

@@ -154,7 +154,7 @@ UNIT_TESTS += acpi
 acpi_UNIT_SRCS := tools/vtpmd/acpi.c
 
 UNIT_TESTS += etcd_proto store_etcd
-store_etcd_UNIT_SRCS := $(addprefix tools/vtpmd/,store_etcd.c etcd/members.c store_etcd_txn.c etcd/mirror.c etcd/session.c etcd/proto.c log.c bucket.c) lib/text.c lib/error.c $(STORE_SRCS)
+store_etcd_UNIT_SRCS := $(addprefix tools/vtpmd/,store_etcd.c etcd/members.c store_etcd_txn.c etcd/mirror.c etcd/session.c etcd/where.c etcd/proto.c log.c bucket.c) lib/text.c lib/error.c $(STORE_SRCS)
 store_etcd_UNIT_LIBS := -lsystemd $(STORE_LIBS)
 etcd_proto_UNIT_SRCS := tools/vtpmd/etcd/proto.c lib/cursor.c
 FUZZ_TESTS += etcd_proto grpc

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/etcd/mirror.h"
+#include "lib/pool.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -204,6 +205,33 @@ static bool apply_alive(struct mirror *m, const struct proto_kv *kv)
 	return true;
 }
 
+static void drop_list(struct mirror *m)
+{
+	free(m->list);
+	m->list = NULL;
+	m->list_len = 0;
+}
+
+/* Whether it is PREFIX/pool, which it takes in then.  One that is too long is none. */
+static bool apply_list(struct mirror *m, const struct proto_kv *kv)
+{
+	size_t at = strlen(m->prefix);
+
+	if (kv->key_len != at + 4 || memcmp(kv->key, m->prefix, at) ||
+	    memcmp(kv->key + at, "pool", 4) != 0)
+		return false;
+	drop_list(m);
+	m->list_round = m->round;
+	if (kv->deleted || !kv->value_len || kv->value_len > POOL_MAX)
+		return true;
+	m->list = malloc(kv->value_len);
+	if (!m->list)
+		return true;
+	memcpy(m->list, kv->value, kv->value_len);
+	m->list_len = kv->value_len;
+	return true;
+}
+
 void mirror_apply(struct mirror *m, const struct proto_kv *kv)
 {
 	struct mirror_value *v;
@@ -211,7 +239,7 @@ void mirror_apply(struct mirror *m, const struct proto_kv *kv)
 	uint8_t uuid[16];
 	struct place *p;
 
-	if (apply_alive(m, kv) || !parse_key(m, kv, uuid, name))
+	if (apply_alive(m, kv) || apply_list(m, kv) || !parse_key(m, kv, uuid, name))
 		return;
 	p = kv->deleted ? mirror_find(m, uuid) : mirror_place(m, uuid);
 	if (!p) {
@@ -271,6 +299,8 @@ static void end_place(void *ctx, struct place *p)
 void mirror_end(struct mirror *m)
 {
 	mirror_each(m, end_place, m);
+	if (m->list_round != m->round)
+		drop_list(m);
 	for (size_t i = 0; i < m->host_count;)
 		if (m->hosts[i].round != m->round)
 			m->hosts[i] = m->hosts[--m->host_count];
@@ -291,6 +321,7 @@ static void forget_place(void *ctx, struct place *p)
 void mirror_forget(struct mirror *m)
 {
 	mirror_each(m, forget_place, m);
+	drop_list(m);
 }
 
 void mirror_each(struct mirror *m, void (*each)(void *ctx, struct place *p), void *ctx)
@@ -330,6 +361,7 @@ void mirror_sweep(struct mirror *m)
 
 void mirror_free(struct mirror *m)
 {
+	drop_list(m);
 	for (size_t i = 0; i < ARRAY_SIZE(m->places); i++)
 		while (m->places[i])
 			free_place(m, &m->places[i]);

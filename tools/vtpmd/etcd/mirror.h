@@ -4,6 +4,7 @@
  * memory, and by a watch as they are there.  Keys, behind the prefix:
  *
  *   alive/HOST     the lease of HOST
+ *   pool           the list of the hosts, signed: lib/pool.h
  *   v/UUID/owner   who may write: struct mirror_owner, attached to its host's lease
  *   v/UUID/gen     of the last transaction: MIRROR_GEN_SIZE bytes, which all compare
  *   v/UUID/host    who had it last
@@ -76,6 +77,9 @@ struct mirror_host {
 struct mirror {
 	struct mirror_host hosts[MIRROR_HOSTS_MAX];
 	size_t host_count;
+	uint8_t *list; /* of the hosts; NULL: there is none */
+	size_t list_len;
+	unsigned int list_round;
 	char prefix[128]; /* with a slash at its end */
 	char host[MIRROR_HOST_MAX];
 	struct place *places[4096];

@@ -1,21 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/etcd/session.h"
+#include "tools/vtpmd/etcd/where.h"
 #include "tools/vtpmd/log.h"
 
 #include <errno.h>
-#include <openssl/pem.h>
-#include <openssl/x509.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#define SCHEME	   "etcd://"
-#define PAGE	   6 /* keys: each is half a MiB at most */
-#define SMALL	   1024
-#define AGAIN_MS   300
-#define POOL_MAX   64
-#define NAME_CHARS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
+#define PAGE	 6 /* keys: each is half a MiB at most */
+#define SMALL	 1024
+#define AGAIN_MS 300
 
 int64_t session_now_ms(void)
 {
@@ -411,42 +407,10 @@ static void on_link(void *ctx, bool up)
 
 /* -- its life ---------------------------------------------------------------------- */
 
-/* The CN of the host's certificate, which is its user's name in etcd as well. */
-static int read_name(const char *path, char name[MIRROR_HOST_MAX])
-{
-	FILE *f = fopen(path, "re");
-	X509 *x = f ? PEM_read_X509(f, NULL, NULL, NULL) : NULL;
-	int n = -1;
-
-	if (x)
-		n = X509_NAME_get_text_by_NID(X509_get_subject_name(x), NID_commonName,
-					      name, MIRROR_HOST_MAX);
-	X509_free(x);
-	if (f)
-		fclose(f);
-	return n > 0 && strspn(name, NAME_CHARS) == (size_t)n ? 0 : -EINVAL;
-}
-
-static int read_url(struct session *s, const char *url, struct error *e)
-{
-	const char *pool = strncmp(url, SCHEME, strlen(SCHEME))
-				   ? NULL
-				   : strchr(url + strlen(SCHEME), '/');
-	size_t n = pool ? strspn(pool + 1, NAME_CHARS) : 0;
-
-	if (!n || n > POOL_MAX || pool[1 + n])
-		return error_set(e, -EINVAL, CAUSE_NOT_CONFIGURED,
-				 "The store \"%.100s\" is not "
-				 "etcd://HOST:PORT,HOST:PORT/POOL.",
-				 url);
-	snprintf(s->mirror.prefix, sizeof(s->mirror.prefix), "/xen-vtpm/1/%s/", pool + 1);
-	return 0;
-}
-
 int session_new(const struct session_options *o, struct session **out, struct error *e)
 {
 	struct session *s = calloc(1, sizeof(*s));
-	struct etcd_options to = {.endpoints = o->url + strlen(SCHEME),
+	struct etcd_options to = {.endpoints = o->url + strlen(WHERE_SCHEME),
 				  .ca = o->ca,
 				  .cert = o->cert,
 				  .key = o->key,
@@ -460,16 +424,11 @@ int session_new(const struct session_options *o, struct session **out, struct er
 	if (!s->o.ttl)
 		s->o.ttl = SESSION_TTL_S;
 	s->seen = o->seen;
-	rc = read_url(s, o->url, e);
+	rc = where_prefix(o->url, s->mirror.prefix, e);
 	if (!rc)
 		rc = etcd_new(o->base, &to, &s->etcd, e);
-	if (!rc && read_name(o->cert, s->mirror.host))
-		rc = error_set(
-			e, -EINVAL, CAUSE_NOT_CONFIGURED,
-			"The certificate %s has no CN of letters, digits, '_', '.' "
-			"and '-' that could be this host's name in the pool: give "
-			"another --store-cert.",
-			o->cert);
+	if (!rc)
+		rc = where_host(o->cert, s->mirror.host, e);
 	if (!rc) {
 		struct timeval often = {.tv_sec = s->o.ttl / 3};
 
