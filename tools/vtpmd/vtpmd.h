@@ -34,10 +34,10 @@ struct vtpmd {
 	struct {
 		const char *ca, *cert, *key; /* PEM files, for etcd */
 		unsigned int ttl;	     /* s, of the host's lease; 0: as usual */
-		struct config *named_by;     /* who has the texts above; NULL: the options */
-		struct waiter *waiters;	     /* for accepted data of etcd */
-		struct event *tick;	     /* what was seen of etcd is noted */
-		struct event *ending;	     /* until no vTPM runs */
+		struct config *named_by; /* who has the texts above; NULL: the options */
+		struct waiter *waiters;	 /* for accepted data of etcd */
+		struct event *tick;	 /* what was seen of etcd is noted */
+		struct event *ending;	 /* until no vTPM runs */
 	} pool;
 	const char *config;	   /* host.json ... */
 	struct config_file host;   /* ... as it was read last */
