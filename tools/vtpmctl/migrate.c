@@ -375,6 +375,29 @@ static int continue_migrate(struct migrate *m, char text[CLIENT_TEXT], struct er
 	return rc ? rc : carry(m, text, e);
 }
 
+/* Begins the handover of a vTPM that came here in an earlier one, whose last message (DONE) was
+ * lost with who carried it: the host that it came from is asked for that first.  text: why it
+ * could not be begun, which stays when this is not the reason. */
+static int begin_after_done(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
+{
+	struct error lost = {.cause = CAUSE_NONE};
+	char why[CLIENT_TEXT] = "";
+
+	if (migrate_wish(m, "tick", why) || !migrate_is(m, "owned"))
+		return VTPMCTL_FAILED;
+	peerlink_close(m->link);
+	m->link = NULL;
+	if (migrate_connect(m, m->peer, &lost) || carry(m, why, &lost) ||
+	    !migrate_is(m, "here"))
+		return VTPMCTL_FAILED;
+	peerlink_close(m->link);
+	m->link = NULL;
+	if (migrate_connect(m, m->host, e))
+		return VTPMCTL_FAILED;
+	text[0] = '\0';
+	return migrate_wish(m, "begin", text);
+}
+
 static int begin_migrate(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
 {
 	int rc;
@@ -386,8 +409,11 @@ static int begin_migrate(struct migrate *m, char text[CLIENT_TEXT], struct error
 	m->said = rc != VTPMCTL_OK;
 	if (!rc)
 		rc = lock_source(m, e);
-	if (!rc)
+	if (!rc) {
 		rc = migrate_wish(m, "begin", text);
+		if (rc)
+			rc = begin_after_done(m, text, e);
+	}
 	return rc ? rc : carry(m, text, e);
 }
 
