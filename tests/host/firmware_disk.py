@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The disks that tests/host/qemu boots, with Debian's kernel and one program.
+"""The disks that tests/long/qemu boots, with Debian's kernel and one program.
 
   firmware_disk.py bios OUT KERNEL PROGRAM    the BIOS starts GRUB, and GRUB Linux
   firmware_disk.py uefi OUT KERNEL PROGRAM    a GPT, and in its ESP one image of systemd's EFI

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The first and only program of the machines that tests/host/qemu boots: prints the PCRs
+ * The first and only program of the machines that tests/long/qemu boots: prints the PCRs
  * of all banks and the firmware's event log, and turns the machine off.
  *
  *   @PCR BANK NUMBER HEX    @LOG HEX    @END

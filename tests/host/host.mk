@@ -60,7 +60,7 @@ $(BUILD)/bin/lightmanager: $(LIGHTMANAGER_SRCS:%.c=$(BUILD)/obj/%.o)
 	@mkdir -p $(@D)
 	$(CC) $^ -o $@
 
-# The only program of the machines of tests/host/qemu.
+# The only program of the machines of tests/long/qemu.
 TEST_PROGRAMS += $(BUILD)/bin/firmware-init
 $(BUILD)/bin/firmware-init: tests/host/firmware_init.c
 	@mkdir -p $(@D)

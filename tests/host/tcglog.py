@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a machine of tests/host/qemu printed: PCRs, and the event log of its firmware.
+"""What a machine of tests/long/qemu printed: PCRs, and the event log of its firmware.
 
   tcglog.py replay CONSOLE        the log gives PCRs 0 to 9 of each bank that it has
   tcglog.py same CONSOLE OTHER    all PCRs of the banks of both are the same

@@ -219,6 +219,33 @@ def evacuated(lab):
         lab.peer.guest_down(name)
 
 
+def copied(source, dest, path):
+    """A file, to the other host, over their network."""
+    run = dest.host.start(f"socat -u TCP-LISTEN:7773,bind={dest.address},reuseaddr CREATE:{path}")
+    source.host.must(f"socat -u FILE:{path} TCP:{dest.address}:7773,retry=10", 200)
+    rc, out = run.wait(60)
+    check(rc == 0, f"the copy of {path}: status {rc}: {out}")
+
+
+def saved_guest_moves(lab):
+    """a guest that was saved is restored at the other host, with its TPM as it left it"""
+    pool_up(lab)
+    name, path = "pvh2", "/root/pvh2.save"
+    before = guest_with_memory(lab, name)
+    lab.host.must(f"rm -f {path}; xl save {name} {path}", 200)
+    rc, out = lab.host.run(f"vtpmctl migrate {name} beta </dev/null", 200)
+    check(rc == 0, f"vtpmctl migrate of a saved guest's vTPM: status {rc}: {out}")
+    lab.peer.uuid[name] = lab.uuid.pop(name)
+    copied(lab, lab.peer, path)
+    lab.host.must(f"rm {path}")
+    lab.peer.host.must(f"vtpmctl resume {name} && xl restore {path} && rm {path}", 200)
+    lab.peer.host.must(f"guest wait --timeout 60 {name}", 80)
+    after = memory(lab.peer, name)
+    check(before == after, f"its TPM was {before!r}, and is {after!r}")
+    unseals(lab.peer, name)
+    lab.peer.guest_down(name)
+
+
 def moved_guest_reboots(lab):
     """it reboots where it is now, and goes back"""
     lab.peer.guest_reboot("web2")
@@ -369,5 +396,5 @@ def peer_cut_when_released(lab):
 
 CASES = [network, pool, pvh_guest_moves, moved_guest_reboots, downtime, boot_state_refused,
          xl_alone_refused, peer_cut_in_copy, source_cut_when_released, peer_cut_when_released,
-         hvm_guest_moves, measured_guest_reboots, evacuated,
+         hvm_guest_moves, measured_guest_reboots, evacuated, saved_guest_moves,
          newer_release]
