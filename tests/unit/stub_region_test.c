@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include "stubdom/kernel/layout.h"
 #include "stubdom/kernel/region.h"
 
 #define PAGE  4096UL
@@ -119,12 +120,32 @@ static void many(void **state)
 	assert_true(region_is_mapped(BASE, BASE + PAGE));
 }
 
+static void only_in_the_program_s_half(void **state)
+{
+	struct region r = {.start = LAYOUT_USER_BOTTOM - PAGE,
+			   .end = LAYOUT_USER_BOTTOM + PAGE};
+
+	region_init();
+	assert_int_equal(region_add(&r), -EINVAL);
+	r.start = LAYOUT_USER_TOP - PAGE;
+	r.end = LAYOUT_USER_TOP + PAGE;
+	assert_int_equal(region_add(&r), -EINVAL);
+	assert_null(region_entry(0));
+	r.end = LAYOUT_USER_TOP;
+	assert_int_equal(region_add(&r), 0);
+	r.start = LAYOUT_USER_BOTTOM;
+	r.end = LAYOUT_USER_BOTTOM + PAGE;
+	assert_int_equal(region_add(&r), 0);
+	assert_ptr_equal(region_at(LAYOUT_USER_BOTTOM), region_entry(0));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(like_an_array),
 		cmocka_unit_test(gaps_keep_their_distance),
 		cmocka_unit_test(many),
+		cmocka_unit_test(only_in_the_program_s_half),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
