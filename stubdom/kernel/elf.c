@@ -29,6 +29,25 @@ static int take(const struct image *i, uint64_t offset, void *to, size_t n)
 	return 0;
 }
 
+/* The two that take() fills in. */
+/*@ requires \valid_read(i) && \valid_read(i->bytes + (0 .. i->size - 1));
+    requires \valid(h) && \separated(h, i, i->bytes + (0 .. i->size - 1));
+    assigns *h;
+    ensures \result == 0 || \result == -ENOEXEC; */
+static int take_header(const struct image *i, Elf64_Ehdr *h)
+{
+	return take(i, 0, h, sizeof(*h));
+}
+
+/*@ requires \valid_read(i) && \valid_read(i->bytes + (0 .. i->size - 1));
+    requires \valid(p) && \separated(p, i, i->bytes + (0 .. i->size - 1));
+    assigns *p;
+    ensures \result == 0 || \result == -ENOEXEC; */
+static int take_program_header(const struct image *i, uint64_t offset, Elf64_Phdr *p)
+{
+	return take(i, offset, p, sizeof(*p));
+}
+
 /*@ requires \valid_read(h);
     assigns \nothing;
     ensures \result == \null ==> 0 < h->e_phnum <= HEADERS_MAX; */
@@ -87,14 +106,36 @@ static const char *check_load(const Elf64_Phdr *p, size_t size, bool movable)
 	return NULL;
 }
 
-/*@ requires \valid_read(a) && \valid_read(b);
-    requires a->offset + a->file <= SIZE_MAX && b->offset + b->file <= SIZE_MAX;
+/*@ requires \valid_read(s) && \valid_read(p);
+    requires s->offset + s->file <= SIZE_MAX && p->p_offset + p->p_filesz <= SIZE_MAX;
     assigns \nothing;
-    ensures \result <==> elf_shares_bytes(a, b); */
-static bool share_bytes(const struct elf_segment *a, const struct elf_segment *b)
+    ensures \result <==> elf_shares_bytes(s->offset, s->file, p->p_offset, p->p_filesz); */
+static bool share_bytes(const struct elf_segment *s, const Elf64_Phdr *p)
 {
-	return a->file && b->file && a->offset < b->offset + b->file &&
-	       b->offset < a->offset + a->file;
+	return s->file && p->p_filesz && s->offset < p->p_offset + p->p_filesz &&
+	       p->p_offset < s->offset + s->file;
+}
+
+/*@ requires \valid(plan) && \valid_read(p) && \separated(plan, p);
+    requires elf_plan_holds(plan, size) && plan->count < ELF_SEGMENTS;
+    requires load_fits(p, size, plan->movable) && p->p_memsz > 0;
+    assigns plan->count, plan->segment[plan->count];
+    ensures elf_plan_holds(plan, size) && plan->count == \old(plan->count) + 1; */
+static void append_load(struct elf_plan *plan, const Elf64_Phdr *p, size_t size)
+{
+	struct elf_segment *s = &plan->segment[plan->count];
+
+	s->va = p->p_vaddr;
+	s->memory = p->p_memsz;
+	s->offset = p->p_offset;
+	s->file = p->p_filesz;
+	s->rights = elf_rights_of(p);
+	/*@ assert s->va == p->p_vaddr && s->memory == p->p_memsz &&
+		   s->offset == p->p_offset && s->file == p->p_filesz; */
+	/*@ assert load_fits(p, size, plan->movable) && p->p_memsz > 0; */
+	/*@ assert elf_segment_fits(s, size); */
+	/*@ assert elf_plan_holds(plan, size); */
+	plan->count++;
 }
 
 /*@ requires \valid(plan) && \valid_read(p) && \separated(plan, p);
@@ -105,26 +146,23 @@ static bool share_bytes(const struct elf_segment *a, const struct elf_segment *b
 static const char *add_load(struct elf_plan *plan, const Elf64_Phdr *p, size_t size)
 {
 	const char *why = check_load(p, size, plan->movable);
-	struct elf_segment *s = &plan->segment[plan->count];
 
 	if (why)
 		return why;
 	if (plan->count == ELF_SEGMENTS)
 		return "the program has too many segments";
-	*s = (struct elf_segment){.va = p->p_vaddr,
-				  .memory = p->p_memsz,
-				  .offset = p->p_offset,
-				  .file = p->p_filesz,
-				  .rights = elf_rights_of(p)};
 	if (plan->count && PAGE_DOWN(p->p_vaddr) < plan->high)
 		return "two segments of the program share a page or are not in order";
+	/*@ loop invariant i <= plan->count;
+	    loop assigns i;
+	    loop variant plan->count - i; */
 	for (unsigned int i = 0; i < plan->count; i++)
-		if (share_bytes(&plan->segment[i], s))
+		if (share_bytes(&plan->segment[i], p))
 			return "two segments of the program share bytes of its file";
 	if (!plan->count)
 		plan->low = PAGE_DOWN(p->p_vaddr);
 	plan->high = PAGE_DOWN(p->p_vaddr + p->p_memsz + LAYOUT_PAGE - 1);
-	plan->count++;
+	append_load(plan, p, size);
 	return NULL;
 }
 
@@ -148,16 +186,13 @@ static const char *add(struct elf_plan *plan, const Elf64_Phdr *p, size_t size)
 }
 
 /* Both must be in memory: the entry in code, the headers for the C library. */
-/*@ predicate has_code_at(struct elf_segment *s, integer at) =
-	(s->rights & MAP_EXEC) != 0 && s->va <= at < s->va + s->file;
-    predicate has_bytes_at(struct elf_segment *s, integer at, integer n) =
+/*@ predicate has_bytes_at(struct elf_segment *s, integer at, integer n) =
 	s->va <= at && at + n <= s->va + s->file; */
 /*@ requires \valid(plan) && \valid_read(h) && \separated(plan, h);
     requires \exists integer size; size <= SIZE_MAX && elf_plan_holds(plan, size);
     requires plan->headers == 0;
     assigns plan->headers;
-    ensures \result == \null ==> \exists integer i;
-	    0 <= i < plan->count && has_code_at(&plan->segment[i], h->e_entry);
+    ensures \result == \null ==> elf_has_code(plan, h->e_entry);
     ensures \result == \null ==> \exists integer i; 0 <= i < plan->count &&
 	    has_bytes_at(&plan->segment[i], plan->headers, h->e_phnum * sizeof(Elf64_Phdr)); */
 static const char *check_places(struct elf_plan *plan, const Elf64_Ehdr *h)
@@ -167,7 +202,7 @@ static const char *check_places(struct elf_plan *plan, const Elf64_Ehdr *h)
 
 	/*@ loop invariant i <= plan->count;
 	    loop invariant entry ==> \exists integer j;
-		    0 <= j < i && has_code_at(&plan->segment[j], h->e_entry);
+		    0 <= j < i && elf_code_at(&plan->segment[j], h->e_entry);
 	    loop invariant plan->headers == 0 || \exists integer j;
 		    0 <= j < i && has_bytes_at(&plan->segment[j], plan->headers, length);
 	    loop assigns i, entry, plan->headers;
@@ -187,26 +222,42 @@ static const char *check_places(struct elf_plan *plan, const Elf64_Ehdr *h)
 	return plan->headers ? NULL : "the program's headers are in none of its segments";
 }
 
+/*@ requires \valid(plan) && \valid_read(h) && \separated(plan, h);
+    assigns *plan;
+    ensures \forall integer size; size >= 0 ==> elf_plan_holds(plan, size);
+    ensures plan->headers == 0 && plan->count == 0 && plan->entry == h->e_entry; */
+static void begin_plan(struct elf_plan *plan, const Elf64_Ehdr *h)
+{
+	plan->entry = h->e_entry;
+	plan->headers = 0;
+	plan->header_count = h->e_phnum;
+	plan->movable = h->e_type == ET_DYN;
+	plan->low = 0;
+	plan->high = 0;
+	plan->count = 0;
+}
+
 int elf_check(const void *file, size_t size, struct elf_plan *plan, const char **why)
 {
 	struct image image = {file, size};
 	Elf64_Ehdr h;
 	Elf64_Phdr p;
 
-	*plan = (struct elf_plan){0};
 	*why = "the program's file is cut short";
-	if (take(&image, 0, &h, sizeof(h)))
+	if (take_header(&image, &h))
 		return -ENOEXEC;
 	*why = check_header(&h);
 	if (*why)
 		return -ENOEXEC;
-	plan->entry = h.e_entry;
-	plan->movable = h.e_type == ET_DYN;
-	plan->header_count = h.e_phnum;
+	begin_plan(plan, &h);
+	/*@ loop invariant i <= h.e_phnum && elf_plan_holds(plan, size);
+	    loop assigns i, p, *why, plan->low, plan->high, plan->count,
+			 plan->segment[0 .. ELF_SEGMENTS - 1];
+	    loop variant h.e_phnum - i; */
 	for (unsigned int i = 0; i < h.e_phnum; i++) {
 		/* A sum that wraps is far past any file's end, or was refused: */
 		if (h.e_phoff > size ||
-		    take(&image, h.e_phoff + i * sizeof(p), &p, sizeof(p))) {
+		    take_program_header(&image, h.e_phoff + i * sizeof(p), &p)) {
 			*why = "the program's headers lie outside its file";
 			return -ENOEXEC;
 		}
@@ -215,5 +266,6 @@ int elf_check(const void *file, size_t size, struct elf_plan *plan, const char *
 			return -ENOEXEC;
 	}
 	*why = check_places(plan, &h);
+	/*@ assert plan->entry == h.e_entry; */
 	return *why ? -ENOEXEC : 0;
 }
