@@ -383,8 +383,11 @@ static int begin_after_done(struct migrate *m, char text[CLIENT_TEXT], struct er
 	struct error lost = {.cause = CAUSE_NONE};
 	char why[CLIENT_TEXT] = "";
 
-	if (migrate_wish(m, "tick", why) || !migrate_is(m, "owned"))
+	if (migrate_wish(m, "tick", why) || !migrate_is(m, "owned")) {
+		/* of an earlier handover, which is not to be told, or cancelled, as this one */
+		m->state[0] = m->why[0] = '\0';
 		return VTPMCTL_FAILED;
+	}
 	peerlink_close(m->link);
 	m->link = NULL;
 	if (migrate_connect(m, m->peer, &lost) || carry(m, why, &lost) ||
