@@ -18,6 +18,7 @@
  *           guest (tools/vtpmd/move_board.h), else empty.  The first is
  *           L header, with one key slot, for that public key | L blob, under that header's
  *           data key: lib/slot/envelope.h.  In it are the TLVs of enum move_tlv.
+ * ASK       16 random bytes;  KEPT  those of the ASK that it answers
  * The others have no body; REFUSE has a sentence, UTF-8.
  *
  * The proof's quote has for its qualifyingData the SHA-256 of the binding:

@@ -324,4 +324,5 @@ def main():
         h.process.wait()
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -336,6 +336,48 @@ static void who_is_served_after_a_launch(void **state)
 	assert_false(anchor_known_launched(&known, &one));
 }
 
+/* No folder that an operator takes as it is, and no new run, takes it away. */
+static void a_mark_of_a_handover_stays(void **state)
+{
+	const struct anchor_mark leaving = {HANDOVER_LEAVING, {7}, "beta"};
+
+	one.anchor.mark = leaving;
+	assert_false(anchor_known_mark(&known, &one));
+	put(&one, HEADER, 3, 1);
+	put(&one, PERMALL, 9, 1);
+	assert_true(anchor_known_claim(&known, &one));
+	assert_memory_equal(&entry(&one)->mark, &leaving, sizeof(leaving));
+	/* of another vtpmd, which did not set it */
+	one.anchor.mark = (struct anchor_mark){.kind = HANDOVER_NO_MARK};
+	assert_true(anchor_known_claim(&known, &one));
+	assert_int_equal(opens(&one), 0);
+	assert_int_equal(anchor_known_raise(&known, &one), 0);
+	assert_memory_equal(&entry(&one)->mark, &leaving, sizeof(leaving));
+	assert_true(anchor_known_mark(&known, &one));
+	assert_int_equal(entry(&one)->mark.kind, HANDOVER_NO_MARK);
+}
+
+/* Of a transfer that went on before it was known what the TPM has. */
+static void a_mark_is_taken_when_the_table_is_known(void **state)
+{
+	const struct anchor_mark leaving = {HANDOVER_LEAVING, {7}, "beta"};
+	struct error e = {.cause = CAUSE_NONE};
+	uint8_t tpm[ANCHOR_HASH_SIZE];
+
+	anchored(tpm);
+	assert_int_equal(anchor_known_load(&known, &file, tpm, &d, &e), 0);
+	/* what nobody has set is left as it is */
+	anchor_known_catch_up(&known, &one);
+	assert_int_equal(known.changes, 1);
+	one.anchor.mark = leaving;
+	one.anchor.untold = UNTOLD_MARK;
+	anchor_known_catch_up(&known, &one);
+	assert_memory_equal(&entry(&one)->mark, &leaving, sizeof(leaving));
+	assert_int_equal(entry(&two)->mark.kind, HANDOVER_NO_MARK);
+	assert_int_equal(known.changes, 2);
+	assert_int_equal(one.anchor.untold, 0);
+}
+
 static void a_table_that_the_tpm_does_not_have(void **state)
 {
 	struct error e = {.cause = CAUSE_NONE};
@@ -474,6 +516,10 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(who_is_served_after_a_launch, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(a_mark_of_a_handover_stays, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(a_mark_is_taken_when_the_table_is_known,
+						setup, teardown),
 		cmocka_unit_test_setup_teardown(a_table_that_the_tpm_does_not_have, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(a_new_anchor_takes_the_store_as_it_is,

@@ -79,14 +79,27 @@ static void it_comes_back_as_it_was(void **state)
 	anchor_table_free(&t);
 }
 
-/* Of a vtpmd that was updated. */
-static void one_of_the_last_version(void **state)
+/* Of a vtpmd that was updated: without marks, and without a pool. */
+static void those_of_the_last_versions(void **state)
 {
 	static uint8_t bytes[ANCHOR_TABLE_MAX];
 	struct anchor_table t = three(), back;
 	size_t len = anchor_table_encode(&t, bytes);
 	const size_t pool = ANCHOR_TABLE_HEAD - 12;
 
+	bytes[9] = 5;
+	assert_int_equal(anchor_table_decode(&back, bytes, len), -EBADMSG);
+	for (size_t i = 3; i > 0; i--) {
+		size_t end = ANCHOR_TABLE_HEAD + i * ANCHOR_TABLE_ENTRY;
+
+		memmove(bytes + end - 1, bytes + end, len - end);
+		len--;
+	}
+	assert_int_equal(anchor_table_decode(&back, bytes, len), 0);
+	assert_int_equal(back.pool, 0x1122);
+	assert_int_equal(permall(&back, 9), 90);
+	assert_int_equal(back.entries[2].mark.kind, HANDOVER_NO_MARK);
+	anchor_table_free(&back);
 	bytes[9] = 4;
 	memmove(bytes + pool, bytes + pool + 8, len - pool - 8);
 	assert_int_equal(anchor_table_decode(&back, bytes, len), -EBADMSG);
@@ -94,6 +107,50 @@ static void one_of_the_last_version(void **state)
 	assert_int_equal(back.pool, 0);
 	assert_int_equal(permall(&back, 9), 90);
 	anchor_table_free(&back);
+	bytes[9] = 3;
+	assert_int_equal(anchor_table_decode(&back, bytes, len - 8), -EBADMSG);
+	anchor_table_free(&t);
+}
+
+static void mark(struct anchor_table *t, uint8_t first, const char *peer)
+{
+	struct anchor_entry e = *anchor_table_find(t, entry(first, 0).uuid);
+
+	e.mark.kind = HANDOVER_LEAVING;
+	e.mark.txid[0] = 7;
+	strcpy(e.mark.peer, peer);
+	assert_int_equal(anchor_table_set(t, &e), 0);
+}
+
+static void marks_come_back(void **state)
+{
+	static uint8_t bytes[ANCHOR_TABLE_MAX];
+	struct anchor_table t = three(), back;
+	const struct anchor_entry *e;
+	size_t len, kind, i;
+
+	mark(&t, 9, "beta");
+	len = anchor_table_encode(&t, bytes);
+	kind = len - 4 - 1 - HANDOVER_TXID_SIZE - 1;
+	assert_int_equal(len, ANCHOR_TABLE_HEAD + 3 * ANCHOR_TABLE_ENTRY +
+				      HANDOVER_TXID_SIZE + 1 + 4);
+	assert_int_equal(anchor_table_decode(&back, bytes, len), 0);
+	e = anchor_table_find(&back, entry(9, 0).uuid);
+	assert_memory_equal(&e->mark, &t.entries[2].mark, sizeof(e->mark));
+	anchor_table_free(&back);
+	for (i = 0; i < len; i++)
+		assert_int_equal(anchor_table_decode(&back, bytes, i), -EBADMSG);
+	/* none of these is written */
+	assert_int_equal(bytes[kind], HANDOVER_LEAVING);
+	bytes[kind] = HANDOVER_MARKS;
+	assert_int_equal(anchor_table_decode(&back, bytes, len), -EBADMSG);
+	bytes[kind] = HANDOVER_LEAVING;
+	bytes[len - 1] = 0;
+	assert_int_equal(anchor_table_decode(&back, bytes, len), -EBADMSG);
+	bytes[len - 1] = '\n';
+	assert_int_equal(anchor_table_decode(&back, bytes, len), -EBADMSG);
+	bytes[len - 5] = 0;
+	assert_int_equal(anchor_table_decode(&back, bytes, len - 4), -EBADMSG);
 	anchor_table_free(&t);
 }
 
@@ -114,6 +171,8 @@ static void as_many_as_fit(void **state)
 	struct anchor_table t = {.counter = 1}, back;
 	struct anchor_entry e = entry(0, 1);
 
+	e.mark.kind = HANDOVER_ARRIVING;
+	memset(e.mark.peer, 'x', POOL_NAME_MAX);
 	for (int i = 0; i < ANCHOR_TABLE_ENTRIES; i++) {
 		e.uuid[0] = (uint8_t)i;
 		e.uuid[1] = (uint8_t)(i >> 8);
@@ -147,9 +206,9 @@ static void what_it_did_not_write_is_refused(void **state)
 			assert_null(back.entries);
 		}
 	/* a flag that is neither 0 nor 1 */
-	bytes[len - 1] = 2;
+	bytes[len - 2] = 2;
 	assert_int_equal(anchor_table_decode(&back, bytes, len), -EBADMSG);
-	bytes[len - 1] = 1;
+	bytes[len - 2] = 1;
 	assert_int_equal(anchor_table_decode(&back, bytes, len), 0);
 	assert_true(back.entries[2].launched && !back.entries[1].launched);
 	anchor_table_free(&back);
@@ -167,7 +226,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(entries_are_found_replaced_and_removed),
 		cmocka_unit_test(it_comes_back_as_it_was),
-		cmocka_unit_test(one_of_the_last_version),
+		cmocka_unit_test(those_of_the_last_versions),
+		cmocka_unit_test(marks_come_back),
 		cmocka_unit_test(an_empty_one),
 		cmocka_unit_test(as_many_as_fit),
 		cmocka_unit_test(what_it_did_not_write_is_refused),

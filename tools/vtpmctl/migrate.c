@@ -262,6 +262,8 @@ static int say(const struct migrate *m, int rc, const char *text, const struct e
 		return vtpmctl_fail(e);
 	else if (text[0])
 		fprintf(stderr, "vtpmctl: %s\n", text);
+	else if (migrate_is(m, "unsure") && m->why[0])
+		fprintf(stderr, "vtpmctl: %s: %s\n", m->name, m->why);
 	else
 		fprintf(stderr,
 			"vtpmctl: the handover of %s is %s: `vtpmctl migrate --continue "
@@ -279,7 +281,14 @@ void migrate_cancel(struct migrate *m)
 	char text[CLIENT_TEXT] = "";
 	int i;
 
-	if (migrate_wish(m, "cancel", text) || !json_array_size(m->out))
+	/* vtpmd began anew meanwhile, and only the other host knows how it ended */
+	if (migrate_wish(m, "cancel", text)) {
+		if (!m->goes_on && !migrate_wish(m, "tick", text) &&
+		    migrate_is(m, "doubt"))
+			(void)!xlsettle(m, true, text, &e);
+		return;
+	}
+	if (!json_array_size(m->out))
 		return;
 	peerlink_close(m->link);
 	m->link = NULL;
@@ -348,7 +357,8 @@ static int take_over(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
 			"when it is lost for good, say --yes",
 			m->name, m->peer);
 	/* a guest that xl has left suspended */
-	if (!rc && (migrate_is(m, "released") || migrate_is(m, "confirmed")))
+	if (!rc && (migrate_is(m, "released") || migrate_is(m, "confirmed") ||
+		    migrate_is(m, "doubt")))
 		rc = xlguest_of(m);
 	if (!rc)
 		rc = migrate_wish(m, "take", text);

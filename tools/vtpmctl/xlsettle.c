@@ -190,9 +190,10 @@ int xlcontinue_run(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
 {
 	int rc;
 
-	if (migrate_is(m, "released") || migrate_is(m, "confirmed")) {
+	if (migrate_is(m, "released") || migrate_is(m, "confirmed") ||
+	    migrate_is(m, "doubt")) {
 		/* GO passes when it is confirmed, and who let it pass is dead */
-		rc = xlsettle(m, migrate_is(m, "released"), text, e);
+		rc = xlsettle(m, !migrate_is(m, "confirmed"), text, e);
 	} else {
 		if (!migrate_has_ended(m))
 			migrate_cancel(m);

@@ -33,6 +33,7 @@ struct anchor {
 	/* the last of the known table's changes that the TPM has, is taking, and is to
 	 * take without waiting for the interval */
 	uint64_t written, taking, asked;
+	uint64_t forgot; /* the last of them that removed an entry */
 	struct event *tick;
 	struct waiter *waiters;
 };
@@ -175,6 +176,38 @@ void anchor_launched(struct anchor *a, struct vtpm *v)
 	pump(a);
 }
 
+void anchor_set_mark(struct anchor *a, struct vtpm *v, const struct anchor_mark *mark)
+{
+	v->anchor.mark = *mark;
+	v->anchor.untold |= UNTOLD_MARK;
+	if (a->state == ANCHOR_KNOWN && anchor_known_mark(&a->known, v))
+		a->asked = a->known.changes;
+}
+
+bool anchor_is_known(const struct anchor *a)
+{
+	return a->state == ANCHOR_KNOWN;
+}
+
+bool anchor_is_off(const struct anchor *a)
+{
+	return a->state == ANCHOR_OFF;
+}
+
+void anchor_each(const struct anchor *a, void *ctx,
+		 void (*each)(void *ctx, const struct anchor_entry *e))
+{
+	size_t i;
+
+	for (i = 0; a->state == ANCHOR_KNOWN && i < a->known.table.count; i++)
+		each(ctx, &a->known.table.entries[i]);
+}
+
+bool anchor_knows_nothing(const struct anchor *a, const uint8_t uuid[16])
+{
+	return a->state == ANCHOR_KNOWN && !anchor_table_find(&a->known.table, uuid);
+}
+
 void anchor_recover(struct anchor *a, struct vtpm *v)
 {
 	v->anchor.untold |= UNTOLD_HEADER;
@@ -189,11 +222,23 @@ void anchor_forget(struct anchor *a, const struct vtpm *v)
 {
 	if (a->state == ANCHOR_KNOWN) {
 		if (anchor_known_forget(&a->known, v->meta.uuid))
-			a->asked = a->known.changes;
+			a->asked = a->forgot = a->known.changes;
 	} else if (a->state != ANCHOR_OFF) {
 		anchor_known_forget_later(&a->known, v);
 	}
 	pump(a);
+}
+
+bool anchor_forget_marked(struct anchor *a, const uint8_t uuid[16])
+{
+	const struct anchor_entry *e = anchor_table_find(&a->known.table, uuid);
+
+	if (a->state != ANCHOR_KNOWN || !e || !e->mark.kind ||
+	    !anchor_known_forget(&a->known, uuid))
+		return false;
+	a->asked = a->forgot = a->known.changes;
+	pump(a);
+	return true;
 }
 
 /* -- from the TPM ------------------------------------------------------ */
@@ -230,7 +275,7 @@ static void load(struct anchor *a, const uint8_t hash[ANCHOR_HASH_SIZE])
 	if (a->d->pool_number < a->known.table.pool)
 		a->d->pool_number = a->known.table.pool;
 	anchor_known_catch_up(&a->known, a->d->vtpms);
-	a->asked = a->known.changes;
+	a->asked = a->forgot = a->known.changes;
 	/* who waits for what operators did could not count it then */
 	for (w = a->waiters; w; w = w->next)
 		w->need = w->need ? a->known.changes : 0;
@@ -538,6 +583,23 @@ void anchor_wait(struct anchor *a, struct waiter *w)
 	pump(a);
 	if (!a->tpm.pid)
 		wake(a, NULL);
+}
+
+void anchor_wait_forgotten(struct anchor *a, struct waiter *w)
+{
+	if (a->state == ANCHOR_OFF ||
+	    (a->state == ANCHOR_KNOWN && a->forgot <= a->written)) {
+		w->done(w->ctx, NULL);
+		return;
+	}
+	if (a->state == ANCHOR_BROKEN) {
+		w->done(w->ctx, &a->error);
+		return;
+	}
+	w->need = a->forgot ? a->forgot : 1;
+	waiter_add(&a->waiters, w);
+	a->asked = a->asked > a->forgot ? a->asked : a->forgot;
+	pump(a);
 }
 
 void anchor_wait_known(struct anchor *a, struct waiter *w)

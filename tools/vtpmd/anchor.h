@@ -67,6 +67,20 @@ int __must_check anchor_before_header(struct anchor *a, struct vtpm *v, struct e
 /* v->meta.launched has changed.  The TPM has it soon when that is true, and with the next
  * write when it is false. */
 void anchor_launched(struct anchor *a, struct vtpm *v);
+/* v's entry has that mark from now on, as has one that anchor_made() makes.  The TPM gets it with
+ * what is called next: anchor_made(), anchor_wait(), anchor_want(). */
+void anchor_set_mark(struct anchor *a, struct vtpm *v, const struct anchor_mark *mark);
+/* Whether it is known what the TPM has. */
+bool anchor_is_known(const struct anchor *a);
+/* host.json had none when that was last looked at. */
+bool anchor_is_off(const struct anchor *a);
+/* Calls each with all that is known; it may change no entry. */
+void anchor_each(const struct anchor *a, void *ctx,
+		 void (*each)(void *ctx, const struct anchor_entry *e));
+/* Whether there is an anchor, and nothing is known of the uuid. */
+bool anchor_knows_nothing(const struct anchor *a, const uint8_t uuid[16]);
+/* Forgets one that has a mark, and whose folder is gone.  false: it has none. */
+bool anchor_forget_marked(struct anchor *a, const uint8_t uuid[16]);
 /* A vTPM that was made has its header and its state. */
 void anchor_made(struct anchor *a, struct vtpm *v);
 /* An operator's act: the vTPM's folder as it is counts from now on. */
@@ -82,6 +96,8 @@ void anchor_forget(struct anchor *a, const struct vtpm *v);
 
 /* Calls w when the TPM has what is known now; at once when there is no anchor. */
 void anchor_wait(struct anchor *a, struct waiter *w);
+/* Calls w when the TPM has nothing of what was forgotten so far, and has it take nothing else. */
+void anchor_wait_forgotten(struct anchor *a, struct waiter *w);
 /* Calls w when it is known what the TPM has, and has it take nothing. */
 void anchor_wait_known(struct anchor *a, struct waiter *w);
 void anchor_cancel(struct anchor *a, struct waiter *w);

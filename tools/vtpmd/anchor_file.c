@@ -3,6 +3,7 @@
 #include "lib/atomic.h"
 #include "lib/crypt.h"
 #include "lib/cursor.h"
+#include "lib/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -125,8 +126,9 @@ void anchor_file_done(struct anchor_file *f)
 }
 
 static const char magic[8] = {'X', 'V', 'T', 'P', 'M', 'A', 'N', 'C'};
-#define VERSION	    5
-#define VERSION_OLD 4
+#define VERSION		6
+#define VERSION_NO_MARK 5
+#define VERSION_NO_POOL 4
 
 /* Where the uuid's entry is, or would be. */
 static size_t place(const struct anchor_table *t, const uint8_t uuid[16], bool *there)
@@ -186,6 +188,16 @@ bool anchor_table_remove(struct anchor_table *t, const uint8_t uuid[16])
 	return true;
 }
 
+static void put_mark(struct cursor *w, const struct anchor_mark *mark)
+{
+	cursor_put_u8(w, (uint8_t)mark->kind);
+	if (mark->kind == HANDOVER_NO_MARK)
+		return;
+	cursor_put(w, mark->txid, sizeof(mark->txid));
+	cursor_put_u8(w, (uint8_t)strlen(mark->peer));
+	cursor_put(w, mark->peer, strlen(mark->peer));
+}
+
 size_t anchor_table_encode(const struct anchor_table *t, uint8_t *out)
 {
 	struct cursor w = cursor_writer(out, ANCHOR_TABLE_MAX);
@@ -206,6 +218,7 @@ size_t anchor_table_encode(const struct anchor_table *t, uint8_t *out)
 		cursor_put(&w, t->entries[i].base, 32);
 		cursor_put_u64(&w, t->entries[i].base_seq);
 		cursor_put_u8(&w, t->entries[i].launched);
+		put_mark(&w, &t->entries[i].mark);
 	}
 	return w.pos;
 }
@@ -220,7 +233,25 @@ static bool take_flag(struct cursor *c)
 	return flag;
 }
 
-static int take_entries(struct anchor_table *t, struct cursor *c)
+static void take_mark(struct cursor *c, struct anchor_mark *mark)
+{
+	uint8_t kind = cursor_u8(c), n;
+
+	if (kind == HANDOVER_NO_MARK)
+		return;
+	cursor_copy(c, mark->txid, sizeof(mark->txid));
+	n = cursor_u8(c);
+	if (kind >= HANDOVER_MARKS || !n || n > POOL_NAME_MAX) {
+		cursor_fail(c);
+		return;
+	}
+	mark->kind = (enum handover_mark)kind;
+	cursor_copy(c, mark->peer, n);
+	if (strlen(mark->peer) != n || !text_is_clean(mark->peer, n))
+		cursor_fail(c);
+}
+
+static int take_entries(struct anchor_table *t, struct cursor *c, uint16_t version)
 {
 	size_t i;
 
@@ -237,6 +268,8 @@ static int take_entries(struct anchor_table *t, struct cursor *c)
 		cursor_copy(c, e->base, sizeof(e->base));
 		e->base_seq = cursor_u64(c);
 		e->launched = take_flag(c);
+		if (version == VERSION)
+			take_mark(c, &e->mark);
 		/* one order, so that there is one encoding */
 		if (i && memcmp(e[-1].uuid, e->uuid, sizeof(e->uuid)) >= 0)
 			cursor_fail(c);
@@ -255,13 +288,12 @@ int anchor_table_decode(struct anchor_table *t, const uint8_t *in, size_t len)
 	t->counter = cursor_u64(&c);
 	t->audit.n = cursor_u64(&c);
 	cursor_copy(&c, t->audit.hash, sizeof(t->audit.hash));
-	t->pool = version == VERSION_OLD ? 0 : cursor_u64(&c);
+	t->pool = version == VERSION_NO_POOL ? 0 : cursor_u64(&c);
 	t->count = cursor_u32(&c);
 	if (cursor_ok(&c) && !memcmp(head, magic, sizeof(magic)) &&
-	    (version == VERSION || version == VERSION_OLD) &&
-	    t->count <= ANCHOR_TABLE_ENTRIES &&
-	    cursor_left(&c) == t->count * ANCHOR_TABLE_ENTRY)
-		rc = take_entries(t, &c);
+	    version >= VERSION_NO_POOL && version <= VERSION &&
+	    t->count <= ANCHOR_TABLE_ENTRIES)
+		rc = take_entries(t, &c, version);
 	if (rc)
 		anchor_table_free(t);
 	return rc;

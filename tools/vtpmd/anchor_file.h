@@ -16,6 +16,8 @@
 
 #include "include/compiler.h"
 #include "lib/audit.h"
+#include "lib/pool.h"
+#include "tools/vtpmd/handover.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -25,22 +27,34 @@
  * What is known of all vTPMs of this host, as one file whose SHA-256 the host's TPM
  * keeps.  Big-endian:
  *
- *   "XVTPMANC" | u16 version 5 | u64 counter | u64 number of the audit log's last entry |
+ *   "XVTPMANC" | u16 version 6 | u64 counter | u64 number of the audit log's last entry |
  *   SHA-256 of that | u64 number of the newest pool (lib/pool.h) | u32 n | n entries:
  *   uuid (16 bytes) | SHA-256 of the header | u64 epoch | u64 generation of the
  *   permanent state in this epoch; 0: none yet | SHA-256 of the state with which the
  *   epoch began | u64 its generation | u8 1: it serves measured guests only, until it is
- *   stopped
+ *   stopped | u8 enum handover_mark, and unless that is 0: the transfer's number (16 bytes) |
+ *   u8 length, and the name of the other host
  *
  * A header of zeroes: the vTPM is being made.  The entries are in the order of their
  * uuids, each once.  The counter is how often a table was written, so that no two are the
- * same.  One of version 4, which has no pool, is read.
+ * same.  One of version 5, which has no marks, is read, and of version 4, which has no pool
+ * either.
  */
 
 #define ANCHOR_TABLE_ENTRIES 10000
 #define ANCHOR_TABLE_HEAD    70
-#define ANCHOR_TABLE_ENTRY   105
-#define ANCHOR_TABLE_MAX     (ANCHOR_TABLE_HEAD + ANCHOR_TABLE_ENTRIES * ANCHOR_TABLE_ENTRY)
+#define ANCHOR_TABLE_ENTRY   106 /* without a mark */
+#define ANCHOR_TABLE_MARK    (HANDOVER_TXID_SIZE + 1 + POOL_NAME_MAX)
+#define ANCHOR_TABLE_MAX     \
+	(ANCHOR_TABLE_HEAD + \
+	 ANCHOR_TABLE_ENTRIES * (ANCHOR_TABLE_ENTRY + ANCHOR_TABLE_MARK))
+
+/* Of the transfer in which the vTPM is (handover.h); kind HANDOVER_NO_MARK: all is zero. */
+struct anchor_mark {
+	enum handover_mark kind;
+	uint8_t txid[HANDOVER_TXID_SIZE];
+	char peer[POOL_NAME_MAX + 1];
+};
 
 struct anchor_entry {
 	uint8_t uuid[16];
@@ -49,6 +63,7 @@ struct anchor_entry {
 	uint8_t base[32];
 	uint64_t base_seq;
 	bool launched; /* as in struct meta */
+	struct anchor_mark mark;
 };
 
 /* The generation that is anchored. */

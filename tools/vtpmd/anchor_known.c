@@ -281,6 +281,21 @@ bool anchor_known_header(struct anchor_known *k, struct vtpm *v)
 	return true;
 }
 
+bool anchor_known_mark(struct anchor_known *k, struct vtpm *v)
+{
+	const struct anchor_entry *old = anchor_table_find(&k->table, v->meta.uuid);
+	struct anchor_entry e;
+
+	if (!old)
+		return false;
+	v->anchor.untold &= ~UNTOLD_MARK;
+	e = *old;
+	e.mark = v->anchor.mark;
+	if (memcmp(&e.mark, &old->mark, sizeof(e.mark)))
+		set(k, &e);
+	return true;
+}
+
 bool anchor_known_launched(struct anchor_known *k, struct vtpm *v)
 {
 	const struct anchor_entry *old = anchor_table_find(&k->table, v->meta.uuid);
@@ -360,6 +375,8 @@ bool anchor_known_claim(struct anchor_known *k, struct vtpm *v)
 	if (old && old->launched && !(v->anchor.untold & UNTOLD_LAUNCHED))
 		v->meta.launched = true;
 	e.launched = v->meta.launched;
+	/* no folder that an operator has taken as it is ends a transfer */
+	e.mark = old ? old->mark : v->anchor.mark;
 	set(k, &e);
 	v->anchor.claimed = k->changes;
 	if (v->anchor.untold & UNTOLD_HEADER)
@@ -438,6 +455,9 @@ void anchor_known_catch_up(struct anchor_known *k, struct vtpm *vtpms)
 		(void)anchor_known_forget(k, k->forgotten.entries[i].uuid);
 	anchor_table_free(&k->forgotten);
 	for (v = vtpms; v; v = v->next) {
+		/* of one that has no entry it is taken with the folder */
+		if (v->anchor.untold & UNTOLD_MARK)
+			(void)anchor_known_mark(k, v);
 		if (v->anchor.untold & UNTOLD_FOLDER)
 			(void)anchor_known_claim(k, v);
 		if (v->anchor.untold & UNTOLD_HEADER)

@@ -34,6 +34,8 @@ bool anchor_known_grow(struct anchor_known *k, struct vtpm *v);
 void anchor_known_note(struct anchor_known *k, struct vtpmd *d);
 /* The header that the store knows counts.  false: nothing is known of the vTPM. */
 bool anchor_known_header(struct anchor_known *k, struct vtpm *v);
+/* The entry has v->anchor.mark.  false: no entry. */
+bool anchor_known_mark(struct anchor_known *k, struct vtpm *v);
 /* The entry has v->meta.launched.  false: no entry. */
 bool anchor_known_launched(struct anchor_known *k, struct vtpm *v);
 /* A new epoch, which begins with the state that the store knows.  There is an entry. */

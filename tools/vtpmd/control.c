@@ -29,6 +29,7 @@ static void release(struct control *c)
 	ask_end(&c->ask);
 	if (c->stream)
 		bufferevent_free(c->stream);
+	json_decref(c->held);
 	free(c);
 }
 

@@ -77,6 +77,7 @@ struct control {
 	bool recovers;		      /* BACKUP: for `vtpmctl recover` */
 	bool ran;		      /* STOP: it is not stopped already */
 	uint8_t uuid[16];	      /* of the answer, while the anchor is waited for */
+	json_t *held;		      /* MOVE: the request, meanwhile */
 	struct backup_given given;    /* BACKUP: what became of it was not told yet */
 	struct ask ask;
 };

@@ -2,6 +2,7 @@
 #include "tools/vtpmd/control.h"
 #include "lib/text.h"
 #include "tools/vtpmd/vtpm.h"
+#include "tools/vtpmd/anchor.h"
 #include "tools/vtpmd/backup.h"
 #include "tools/vtpmd/bind.h"
 #include "tools/vtpmd/cert.h"
@@ -556,9 +557,31 @@ static void op_kms_token(struct control *c, struct vtpm *none, const json_t *req
 	control_answer_with(c, json_pack("{s:b}", "ok", 1));
 }
 
+static void on_marks_known(void *ctx, const struct error *e)
+{
+	struct control *c = ctx;
+	json_t *request = c->held;
+
+	c->held = NULL;
+	move_know_marks(c->d);
+	if (e)
+		control_answer_refuse(c, -EIO, e);
+	else
+		move_on_control(c, request);
+	json_decref(request);
+}
+
+/* Until it is known what the host's TPM has of a handover, its record may be an older one, and
+ * nothing is said or done by it. */
 static void op_move(struct control *c, struct vtpm *none, const json_t *request)
 {
-	move_on_control(c, request);
+	if (anchor_is_known(c->d->anchor)) {
+		move_on_control(c, request);
+		return;
+	}
+	c->held = json_incref((json_t *)request);
+	c->waiter = (struct waiter){.done = on_marks_known, .ctx = c};
+	anchor_wait_known(c->d->anchor, &c->waiter);
 }
 
 /* Of a vTPM that is in a handover, an operation is refused ... */

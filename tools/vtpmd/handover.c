@@ -13,6 +13,8 @@ enum {
 	COMING = IN(INCOMING) | IN(ACCEPTED) | IN(IMPORTING),
 	/* this host has not got it, and owes nobody an answer about it */
 	EMPTY = IN(ABSENT) | IN(AWAY),
+	/* what this host has run of the transfer, or runs */
+	KEPT = IN(OWNED) | IN(GIVING) | IN(UNSURE) | IN(HERE) | IN(TAKEN),
 	OWNS = IN(HERE) | IN(TAKEN) | SOURCE_RUNS | SOURCE_FROZEN,
 	ANY = (1u << HANDOVER_STATES) - 1,
 };
@@ -66,7 +68,28 @@ static const struct row table[] = {
 	 CURRENT,
 	 IN(CONFIRMED),
 	 HANDOVER_AWAY,
-	 {DO(STORE), DO(WIPE), SEND(DONE)}},
+	 {DO(STORE), DO(WIPE)}}, /* and DONE: FORGOTTEN */
+
+	/* nothing here says whether it was released */
+	{HANDOVER_MSG_NOTHING,
+	 CURRENT,
+	 GIVEN | IN(DOUBT),
+	 HANDOVER_HERE,
+	 {DO(STORE), DO(THAW)}},
+	{HANDOVER_MSG_BACK,
+	 CURRENT,
+	 IN(DOUBT),
+	 HANDOVER_HERE,
+	 {DO(STORE), DO(THAW), SEND(TAKEN)}},
+	{HANDOVER_MSG_KEPT,
+	 CURRENT,
+	 IN(DOUBT),
+	 HANDOVER_RELEASED,
+	 {DO(STORE), SEND(RELEASED)}},
+	{HANDOVER_MSG_PREPARED, CURRENT, IN(DOUBT), STAYS, {SEND(ASK)}},
+	{HANDOVER_MSG_ACCEPT, CURRENT, IN(DOUBT), STAYS, {SEND(ASK)}},
+	/* which may be a late one */
+	{HANDOVER_MSG_ACTIVATED, CURRENT, IN(DOUBT), STAYS, {SEND(ASK)}},
 
 	/* it comes to nothing */
 	{HANDOVER_CANCEL, CURRENT, SOURCE_RUNS, HANDOVER_HERE, {SEND(ABORT)}},
@@ -95,6 +118,8 @@ static const struct row table[] = {
 	/* late messages of the destination's, which waits for an answer */
 	{HANDOVER_MSG_PREPARED, CURRENT, GIVEN, STAYS, {SEND(RELEASED)}},
 	{HANDOVER_MSG_PREPARED, CURRENT, IN(HERE) | IN(TAKEN), STAYS, {SEND(ABORT)}},
+	/* it has run there, and what it was is not known there any more */
+	{HANDOVER_MSG_PREPARED, GONE, EMPTY, STAYS, {SEND(RELEASED)}},
 	/* not a host that has lost its store: the only copy may be the destination's */
 	{HANDOVER_MSG_PREPARED, OTHER, ANY & ~IN(ABSENT), STAYS, {SEND(ABORT)}},
 	{HANDOVER_MSG_ACCEPT,
@@ -102,7 +127,9 @@ static const struct row table[] = {
 	 IN(HERE) | IN(TAKEN) | EMPTY,
 	 STAYS,
 	 {SEND(ABORT)}},
-	{HANDOVER_MSG_ACCEPT, OTHER, ANY, STAYS, {SEND(ABORT)}},
+	{HANDOVER_MSG_ACCEPT, OTHER, ANY & ~IN(ABSENT), STAYS, {SEND(ABORT)}},
+	/* that may have been away, and its record is gone: who gives it back has it */
+	{HANDOVER_MSG_ACCEPT, OTHER, IN(ABSENT), STAYS, {SEND(GONE)}},
 	/* no ABORT: it may have this transfer already, and give it back */
 	{HANDOVER_MSG_ACCEPT, GONE, ANY, STAYS, {SEND(GONE)}},
 	{HANDOVER_MSG_ACTIVATED, GONE, ANY, STAYS, {SEND(DONE)}},
@@ -140,7 +167,7 @@ static const struct row table[] = {
 	 IN(PREPARED),
 	 HANDOVER_OWNED,
 	 {DO(STORE), DO(ACTIVATE), SEND(ACTIVATED)}},
-	{HANDOVER_MSG_RELEASED, CURRENT, IN(OWNED), STAYS, {SEND(ACTIVATED)}},
+	{HANDOVER_MSG_RELEASED, CURRENT, IN(OWNED) | IN(HERE), STAYS, {SEND(ACTIVATED)}},
 	{HANDOVER_MSG_RELEASED, CURRENT, IN(BACK), STAYS, {SEND(BACK)}},
 	{HANDOVER_MSG_DONE, CURRENT, IN(OWNED), HANDOVER_HERE, {DO(STORE)}},
 	{HANDOVER_MSG_DONE,
@@ -149,25 +176,62 @@ static const struct row table[] = {
 	 HANDOVER_HERE,
 	 {DO(STORE), DO(ACTIVATE)}},
 
+	/* the source does not know, and this host does; or it decides, and lets go */
+	{HANDOVER_MSG_ASK, CURRENT, KEPT, STAYS, {SEND(KEPT)}},
+	{HANDOVER_MSG_ASK, CURRENT, IN(BACK), STAYS, {SEND(BACK)}},
+	{HANDOVER_MSG_ASK,
+	 CURRENT,
+	 COMING | IN(PREPARED),
+	 HANDOVER_ABSENT,
+	 {DO(STORE), DO(WIPE)}},
+	{HANDOVER_MSG_ASK, CURRENT, EMPTY, STAYS, {SEND(NOTHING)}},
+	{HANDOVER_MSG_ASK,
+	 OTHER,
+	 IN(ABSENT) | IN(ACCEPTED) | IN(IMPORTING) | IN(PREPARED),
+	 STAYS,
+	 {SEND(NOTHING)}},
+	{HANDOVER_MSG_RELEASED, CURRENT, EMPTY, STAYS, {SEND(NOTHING)}},
+	{HANDOVER_MSG_RELEASED, OTHER, IN(ABSENT), STAYS, {SEND(NOTHING)}},
+	{HANDOVER_MSG_RELEASED,
+	 CURRENT,
+	 IN(UNSURE),
+	 HANDOVER_OWNED,
+	 {DO(STORE), DO(ACTIVATE), SEND(ACTIVATED)}},
+	{HANDOVER_MSG_DONE,
+	 CURRENT,
+	 IN(UNSURE) | IN(YIELDING),
+	 HANDOVER_HERE,
+	 {DO(STORE), DO(ACTIVATE)}},
+	{HANDOVER_MSG_GONE,
+	 CURRENT,
+	 IN(UNSURE) | IN(YIELDING),
+	 HANDOVER_HERE,
+	 {DO(STORE), DO(ACTIVATE)}},
+
+	/* all is erased, and the TPM knows */
+	{HANDOVER_FORGOTTEN, GONE, IN(AWAY), STAYS, {SEND(DONE)}},
+	{HANDOVER_FORGOTTEN, CURRENT, EMPTY, STAYS, {}}, /* who asks is answered */
+
 	/* it gives back */
 	{HANDOVER_GIVE_BACK, CURRENT, IN(OWNED), HANDOVER_GIVING, {DO(DEACTIVATE)}},
-	{HANDOVER_UNTOUCHED, CURRENT, IN(GIVING), HANDOVER_BACK, {DO(STORE), SEND(BACK)}},
+	{HANDOVER_UNTOUCHED, CURRENT, IN(GIVING), HANDOVER_YIELDING, {DO(MARK)}},
+	{HANDOVER_MARKED, CURRENT, IN(YIELDING), HANDOVER_BACK, {DO(STORE), SEND(BACK)}},
 	{HANDOVER_TOUCHED, CURRENT, IN(GIVING), HANDOVER_OWNED, {DO(ACTIVATE)}},
 	{HANDOVER_LOST, CURRENT, IN(GIVING), HANDOVER_OWNED, {DO(ACTIVATE)}},
-	{HANDOVER_GIVE_BACK,
-	 CURRENT,
-	 IN(PREPARED),
-	 HANDOVER_BACK,
-	 {DO(STORE), SEND(BACK)}},
+	{HANDOVER_GIVE_BACK, CURRENT, IN(PREPARED), HANDOVER_YIELDING, {DO(MARK)}},
 	{HANDOVER_MSG_TAKEN, CURRENT, IN(BACK), HANDOVER_ABSENT, {DO(STORE), DO(WIPE)}},
 	{HANDOVER_MSG_GONE, CURRENT, COMING, HANDOVER_ABSENT, {DO(STORE), DO(WIPE)}},
 	{HANDOVER_MSG_GONE, CURRENT, IN(BACK), HANDOVER_HERE, {DO(STORE), DO(ACTIVATE)}},
 
 	/* an operator takes it; the other host may be there again */
-	{HANDOVER_TAKE, CURRENT, GIVEN, HANDOVER_TAKEN, {DO(STORE), DO(THAW)}},
 	{HANDOVER_TAKE,
 	 CURRENT,
-	 IN(PREPARED) | IN(BACK),
+	 GIVEN | IN(DOUBT),
+	 HANDOVER_TAKEN,
+	 {DO(STORE), DO(THAW)}},
+	{HANDOVER_TAKE,
+	 CURRENT,
+	 IN(PREPARED) | IN(BACK) | IN(YIELDING) | IN(UNSURE),
 	 HANDOVER_TAKEN,
 	 {DO(STORE), DO(ACTIVATE)}},
 	{HANDOVER_TAKE, CURRENT, IN(OWNED), HANDOVER_TAKEN, {DO(STORE)}},
@@ -186,6 +250,9 @@ static const struct row table[] = {
 	{HANDOVER_TICK, CURRENT, IN(PREPARED), STAYS, {SEND(PREPARED)}},
 	{HANDOVER_TICK, CURRENT, IN(OWNED) | IN(TAKEN), STAYS, {SEND(ACTIVATED)}},
 	{HANDOVER_TICK, CURRENT, IN(BACK), STAYS, {SEND(BACK)}},
+	{HANDOVER_TICK, CURRENT, IN(DOUBT), STAYS, {SEND(ASK)}},
+	{HANDOVER_TICK, CURRENT, IN(UNSURE), STAYS, {SEND(PREPARED)}},
+	{HANDOVER_TICK, CURRENT, IN(YIELDING), STAYS, {DO(MARK)}},
 	{HANDOVER_TICK, CURRENT, ANY, STAYS, {}},
 };
 
@@ -197,7 +264,10 @@ static const struct row restarts[] = {
 	 .todo = {DO(STORE), DO(WIPE), SEND(REFUSE)}},
 	{.from = IN(PREPARED), .to = STAYS, .todo = {SEND(PREPARED)}},
 	{.from = IN(OWNED), .to = STAYS, .todo = {DO(ACTIVATE), SEND(ACTIVATED)}},
-	{.from = IN(BACK), .to = STAYS, .todo = {SEND(BACK)}},
+	/* the record may be an older one: only the mark was GIVING_BACK */
+	{.from = IN(BACK), .to = STAYS, .todo = {DO(STORE), SEND(BACK)}},
+	{.from = IN(DOUBT), .to = STAYS, .todo = {SEND(ASK)}},
+	{.from = IN(UNSURE), .to = STAYS, .todo = {SEND(PREPARED)}},
 	{.from = IN(RELEASED), .to = STAYS, .todo = {SEND(RELEASED)}},
 	/* the crash may have come before all was erased */
 	{.from = IN(AWAY) | IN(ABSENT), .to = STAYS, .todo = {DO(WIPE)}},
@@ -219,7 +289,8 @@ static bool fits_transfer(const struct handover *h, const struct handover_event 
 			  enum which which)
 {
 	bool current = !ev->txid || is_txid(ev->txid, h->txid);
-	bool gone = ev->txid && is_txid(ev->txid, h->gone);
+	bool gone = is_txid(ev->txid ? ev->txid : h->txid, h->gone) &&
+		    (ev->txid || ev->kind == HANDOVER_FORGOTTEN);
 
 	switch (which) {
 	case NEW:
@@ -234,11 +305,21 @@ static bool fits_transfer(const struct handover *h, const struct handover_event 
 	}
 }
 
-static void fill_todo(const struct row *row, const uint8_t *txid,
-		      struct handover_todo *todo)
+/* Whether the message lets the other host run what this one has erased. */
+static bool lets_run(enum handover_kind message)
+{
+	return message == HANDOVER_MSG_DONE || message == HANDOVER_MSG_GONE ||
+	       message == HANDOVER_MSG_RELEASED || message == HANDOVER_MSG_NOTHING;
+}
+
+static void fill_todo(const struct handover *h, const struct row *row,
+		      const uint8_t *txid, struct handover_todo *todo)
 {
 	memset(todo, 0, sizeof(*todo));
 	memcpy(todo->txid, txid, sizeof(todo->txid));
+	/* FORGOTTEN follows */
+	if (handover_is_empty(h) && !h->forgotten && lets_run(row->todo[0].message))
+		return;
 	for (; todo->n < HANDOVER_TODO_MAX && row->todo[todo->n].act; todo->n++) {
 		todo->item[todo->n].act = row->todo[todo->n].act;
 		todo->item[todo->n].message = row->todo[todo->n].message;
@@ -253,13 +334,15 @@ static void enter_state(struct handover *h, int to)
 		memcpy(h->gone, h->txid, sizeof(h->gone));
 	else if (to == HANDOVER_ABSENT && !is_txid(h->gone, no_txid))
 		to = HANDOVER_AWAY;
+	if (!handover_is_empty(h))
+		h->forgotten = false;
 	h->state = (enum handover_state)to;
 }
 
 static void take_row(struct handover *h, const struct row *row, const uint8_t *txid,
 		     struct handover_todo *todo)
 {
-	fill_todo(row, txid, todo);
+	fill_todo(h, row, txid, todo);
 	if (row->which == NEW)
 		memcpy(h->txid, txid, sizeof(h->txid));
 	enter_state(h, row->to);
@@ -276,6 +359,8 @@ int handover_step(struct handover *h, const struct handover_event *ev,
 	    (!ev->txid || is_txid(ev->txid, no_txid)))
 		return -EPERM;
 	memcpy(txid, ev->txid ? ev->txid : h->txid, sizeof(txid));
+	if (ev->kind == HANDOVER_FORGOTTEN)
+		h->forgotten = handover_is_empty(h);
 	for (i = 0; i < ARRAY_SIZE(table); i++)
 		if (table[i].kind == ev->kind && table[i].from & 1u << h->state &&
 		    fits_transfer(h, ev, table[i].which)) {
@@ -294,10 +379,55 @@ void handover_restart(struct handover *h, struct handover_todo *todo)
 	memcpy(txid, h->txid, sizeof(txid));
 	for (i = 0; i < ARRAY_SIZE(restarts); i++)
 		if (restarts[i].from & 1u << h->state) {
-			fill_todo(&restarts[i], txid, todo);
+			fill_todo(h, &restarts[i], txid, todo);
 			enter_state(h, restarts[i].to);
 			return;
 		}
+}
+
+/* Whether the record is of that transfer, in one of the states. */
+static bool is_of(const struct handover *h, const uint8_t *txid, unsigned int states)
+{
+	return is_txid(h->txid, txid) && states >> h->state & 1;
+}
+
+void handover_recover(struct handover *h, enum handover_mark mark,
+		      const uint8_t txid[HANDOVER_TXID_SIZE], bool whole)
+{
+	int to = STAYS;
+
+	if (handover_is_empty(h)) /* it is erased, which is within the reach of files */
+		return;
+	if (mark == HANDOVER_NO_MARK) {
+		if (h->state == HANDOVER_RELEASED)
+			h->state = HANDOVER_DOUBT;
+		return;
+	}
+	if (mark == HANDOVER_LEAVING && is_txid(txid, h->gone))
+		to = HANDOVER_AWAY;
+	else if (mark == HANDOVER_LEAVING && !is_of(h, txid, IN(RELEASED)))
+		/* what the destination has may be all that is left */
+		to = whole ? HANDOVER_DOUBT : HANDOVER_RELEASED;
+	else if (mark == HANDOVER_GIVING_BACK)
+		to = is_of(h, txid, IN(TAKEN)) ? HANDOVER_UNSURE : HANDOVER_BACK;
+	else if (mark == HANDOVER_ARRIVING &&
+		 is_of(h, txid, IN(OWNED) | IN(HERE) | IN(TAKEN) | IN(BACK)))
+		to = HANDOVER_UNSURE;
+	else if (mark == HANDOVER_ARRIVING && !is_of(h, txid, IN(INCOMING)))
+		to = whole ? HANDOVER_PREPARED : HANDOVER_INCOMING;
+	memcpy(h->txid, txid, sizeof(h->txid));
+	if (to != STAYS)
+		h->state = (enum handover_state)to;
+}
+
+bool handover_needs_no_mark(const struct handover *h)
+{
+	return (IN(HERE) | IN(OFFERED) | IN(OWNED) | IN(TAKEN)) & 1u << h->state;
+}
+
+bool handover_is_empty(const struct handover *h)
+{
+	return EMPTY & 1u << h->state;
 }
 
 bool handover_runs(const struct handover *h)
@@ -309,7 +439,7 @@ bool handover_contests(const struct handover *h, const struct handover_event *ev
 {
 	if (!fits_transfer(h, ev, CURRENT))
 		return false;
-	if (h->state == HANDOVER_OWNED)
+	if (h->state == HANDOVER_OWNED || h->state == HANDOVER_UNSURE)
 		return ev->kind == HANDOVER_MSG_ABORT;
 	return h->state == HANDOVER_TAKEN &&
 	       (ev->kind == HANDOVER_MSG_ABORT || ev->kind == HANDOVER_MSG_TAKEN ||
@@ -328,7 +458,8 @@ const char *handover_word(enum handover_state state)
 		[HANDOVER_ACCEPTED] = "accepted", [HANDOVER_IMPORTING] = "importing",
 		[HANDOVER_PREPARED] = "prepared", [HANDOVER_OWNED] = "owned",
 		[HANDOVER_GIVING] = "giving",	  [HANDOVER_BACK] = "back",
-		[HANDOVER_TAKEN] = "taken",
+		[HANDOVER_TAKEN] = "taken",	  [HANDOVER_DOUBT] = "doubt",
+		[HANDOVER_YIELDING] = "yielding", [HANDOVER_UNSURE] = "unsure",
 	};
 
 	return (unsigned int)state < HANDOVER_STATES ? words[state] : "unknown";

@@ -22,10 +22,11 @@
  *
  * States with * are durable records.  RELEASED is the commit point: before it the source
  * can take the vTPM back by itself (CANCEL), from it on only the destination gives it back.
- * A crash leads to the last record.  No record is HERE when there is a folder, else ABSENT.
- * ABSENT with a record is a folder that has to be erased.  TAKEN runs, whatever the other
- * host says of the transfer when it is there again after all: ABORT and the message TAKEN are
- * refused, and RELEASED gets the answer that has it erase what it has.
+ * A crash leads to the last record, and to what the marks say (below).  No record is HERE when
+ * there is a folder, else ABSENT.  ABSENT with a record is a folder that has to be erased.
+ * TAKEN runs, whatever the other host says of the transfer when it is there again after all:
+ * ABORT and the message TAKEN are refused, and RELEASED gets the answer that has it erase what
+ * it has.
  *
  * Messages may be lost, doubled, late or out of order.  Each names its transfer by a random
  * number (txid) that is never used again, and is sent again (HANDOVER_TICK) until the other
@@ -34,8 +35,29 @@
  * An EXPORT opens with the key of one ACCEPT, which the manager made that is to import it
  * and keeps in its memory alone: so the late messages of a transfer lead to no second import.
  *
+ * Who writes to the store can remove a record, or put back an older one.  So the host's TPM
+ * keeps a mark of the transfer (tools/vtpmd/anchor_file.h), which no file takes back:
+ *
+ *   LEAVING   PROVED to CONFIRMED: this host may have released it
+ *   ARRIVING  ACCEPTED to OWNED: the other host may not have released it
+ *   GIVING    BACK: this host may have given it back
+ *
+ * Each is in the TPM before the state is entered of which it tells, and before the guest stands
+ * still.  A mark that a state does not have is taken away some time after that state is entered,
+ * and the whole entry when the vTPM has gone: until then (FORGOTTEN) no message is sent that
+ * lets the other host run it.  After a crash a mark counts more than a record:
+ *
+ *   LEAVING   its record is RELEASED or AWAY, else DOUBT: the destination is asked; RELEASED,
+ *             too, when there is no folder any more, so that it gives up nothing for that
+ *   ARRIVING  PREPARED, or UNSURE when it may have run since: the source is asked
+ *   GIVING    BACK
+ *   none      its record, but for RELEASED, which is DOUBT
+ *
+ * In DOUBT the source sends ASK.  The destination that has run it says KEPT; one that was only
+ * prepared gives it up, and says NOTHING: the vTPM goes on at the source.
+ *
  * What holds, and tests/unit/handover_test.c shows for all orders and crashes:
- * - At most one side's manager executes commands.
+ * - At most one side's manager executes commands, also when records are removed or put back.
  * - A copy with every write that was acknowledged is stored and can be run.
  * - Nothing is exported unless the source's manager has judged this transfer's proof.
  * - When both hosts and the network are up again, one side runs it without a person.
@@ -78,6 +100,13 @@ enum handover_state {
 	HANDOVER_BACK = 17,
 	/* either side; its operator took it, and its manager runs */
 	HANDOVER_TAKEN = 18,
+	/* source; no record: only the destination knows whether it was released */
+	HANDOVER_DOUBT = 19,
+	/* destination; its manager executes nothing, and the host's TPM gets the mark GIVING; the
+	 * record is OWNED, or PREPARED */
+	HANDOVER_YIELDING = 20,
+	/* destination; no record that counts: only the source knows whether it released it */
+	HANDOVER_UNSURE = 21,
 	HANDOVER_STATES,
 };
 
@@ -96,6 +125,11 @@ enum handover_kind {
 	HANDOVER_MSG_PREPARED = 10,
 	HANDOVER_MSG_ACTIVATED = 11,
 	HANDOVER_MSG_BACK = 12,
+	/* of the source, in DOUBT */
+	HANDOVER_MSG_ASK = 13, /* who has it? */
+	/* of the destination */
+	HANDOVER_MSG_NOTHING = 14, /* it never runs this transfer, as its TPM knows */
+	HANDOVER_MSG_KEPT = 15,	   /* it has run it; of the last ASK, and no late one */
 	HANDOVER_MESSAGES,
 
 	/* an operator's, or of who waits for the guest */
@@ -116,6 +150,18 @@ enum handover_kind {
 	HANDOVER_LOST = 53,	 /* it ended, or failed */
 	HANDOVER_UNTOUCHED = 54, /* it has executed no command since the import ... */
 	HANDOVER_TOUCHED = 55,	 /* ... or it has, or began anew */
+	/* the host's TPM */
+	HANDOVER_MARKED = 56,	 /* it has the mark of HANDOVER_MARK */
+	HANDOVER_FORGOTTEN = 57, /* it has nothing of the vTPM, which was erased */
+};
+
+/* What the host's TPM knows of the transfer.  The numbers are in the anchor's table. */
+enum handover_mark {
+	HANDOVER_NO_MARK = 0,
+	HANDOVER_LEAVING = 1,
+	HANDOVER_ARRIVING = 2,
+	HANDOVER_GIVING_BACK = 3,
+	HANDOVER_MARKS,
 };
 
 enum handover_act {
@@ -135,6 +181,9 @@ enum handover_act {
 	HANDOVER_IMPORT,
 	HANDOVER_ACTIVATE, /* it runs; when it is gone it is started as after a crash */
 	HANDOVER_DEACTIVATE,
+	/* the destination's manager executes nothing, and the host's TPM gets GIVING_BACK; then
+	 * HANDOVER_MARKED */
+	HANDOVER_MARK,
 };
 
 /* Starts with a state of ABSENT or HERE, or as its record says. */
@@ -144,6 +193,9 @@ struct handover {
 	/* Of the last transfer that ended in AWAY; zeroes: none.  A destination may still ask
 	 * about it, so that what would be ABSENT is AWAY then. */
 	uint8_t gone[HANDOVER_TXID_SIZE];
+	/* In ABSENT and AWAY: the host's TPM has nothing of the vTPM, so that no folder that is
+	 * put back is run.  Not in the record. */
+	bool forgotten;
 };
 
 struct handover_event {
@@ -166,12 +218,20 @@ struct handover_todo {
  * any more; -EPERM: what is no message does not fit the state, and nothing is changed. */
 int __must_check handover_step(struct handover *h, const struct handover_event *ev,
 			       struct handover_todo *todo);
+/* After a crash: what the host's TPM says beside the record; whole: the folder has a state that
+ * can be run.  Before, or after, handover_restart(). */
+void handover_recover(struct handover *h, enum handover_mark mark,
+		      const uint8_t txid[HANDOVER_TXID_SIZE], bool whole);
+/* Whether a mark that is left of a transfer is to be taken away in this state. */
+bool handover_needs_no_mark(const struct handover *h);
 /* Whether the message says that the other host runs it, too: one that was TAKEN here, or whose
  * source has lost the record that it released it. */
 bool handover_contests(const struct handover *h, const struct handover_event *ev);
 /* After a crash, or the start of vtpmd: h is as the record says. */
 void handover_restart(struct handover *h, struct handover_todo *todo);
 
+/* Whether nothing is here, or all that is has to be erased. */
+bool handover_is_empty(const struct handover *h);
 /* Whether its manager may execute commands. */
 bool handover_runs(const struct handover *h);
 /* For an operator: "released". */

@@ -227,6 +227,7 @@ static void on_leave(evutil_socket_t fd, short what, void *ctx)
 	for (v = d->vtpms; v; v = v->next)
 		if (vtpm_leave(v))
 			waits = true;
+	move_leave(d);
 	if (!waits && !anchor_finish(d->anchor))
 		event_base_loopbreak(d->base);
 }
@@ -350,6 +351,12 @@ static int load_store(struct vtpmd *d)
 	return rc;
 }
 
+static void on_anchored(struct vtpmd *d)
+{
+	move_on_anchored(d);
+	vtpm_start_queued(d);
+}
+
 static int run_loop(struct vtpmd *d)
 {
 	int rc = control_open(d, &control_ops);
@@ -379,7 +386,7 @@ static int run_loop(struct vtpmd *d)
 	rc = quote_init(d);
 	if (rc)
 		return rc;
-	d->on_anchored = vtpm_start_queued;
+	d->on_anchored = on_anchored;
 	d->on_anchoring = registry_witness_all;
 	rc = anchor_new(d);
 	if (rc) {

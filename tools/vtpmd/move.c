@@ -115,6 +115,10 @@ static struct move_bytes body_of(struct move *m, enum handover_kind message)
 		return m->accept;
 	case HANDOVER_MSG_EXPORT:
 		return m->export;
+	case HANDOVER_MSG_ASK:
+		return (struct move_bytes){m->nonce, sizeof(m->nonce)};
+	case HANDOVER_MSG_KEPT:
+		return (struct move_bytes){m->question, sizeof(m->question)};
 	case HANDOVER_MSG_REFUSE:
 		if (!m->why[0])
 			move_set_why(m, "It is there already, or in another handover: "
@@ -269,6 +273,9 @@ static void do_one(struct move *m, const struct handover_todo *todo, size_t i,
 	case HANDOVER_WIPE:
 		erase_later(m);
 		break;
+	case HANDOVER_MARK:
+		move_mark_giving(m);
+		break;
 	}
 }
 
@@ -300,6 +307,27 @@ static void tell_of_state(const struct move *m, enum handover_state before)
 	audit_state(m);
 }
 
+/* What waits for the state that was, and what is to be done in the one that is. */
+static void end_step(struct move *m, enum handover_state before)
+{
+	if (before != m->r.h.state) {
+		m->stepped = true;
+		m->contested = false;
+	}
+	if (before != m->r.h.state && (IN(JUDGING) | IN(YIELDING)) >> before & 1) {
+		anchor_cancel(m->d->anchor, &m->anchored);
+		m->holds = false;
+	}
+	if (m->forgets && !handover_is_empty(&m->r.h)) {
+		anchor_cancel(m->d->anchor, &m->anchored);
+		m->forgets = false;
+	}
+	if (!handover_is_empty(&m->r.h))
+		m->erased = false;
+	move_unmark_later(m);
+	move_watch(m);
+}
+
 int move_step(struct move *m, enum handover_kind kind, const uint8_t *txid)
 {
 	const struct handover_event ev = {kind, txid}, lost = {HANDOVER_LOST, NULL};
@@ -311,7 +339,7 @@ int move_step(struct move *m, enum handover_kind kind, const uint8_t *txid)
 	for (i = 0; !rc && i < todo.n; i++)
 		do_one(m, &todo, i, before);
 	tell_of_state(m, before);
-	move_watch(m);
+	end_step(m, before);
 	/* what a manager was to be told, and cannot be */
 	if (m->lost) {
 		m->lost = false;
@@ -320,6 +348,7 @@ int move_step(struct move *m, enum handover_kind kind, const uint8_t *txid)
 			todo.n = 0;
 		for (i = 0; i < todo.n; i++)
 			do_one(m, &todo, i, before);
+		end_step(m, before);
 		m->lost = false;
 	}
 	move_answer(m);
@@ -342,7 +371,7 @@ static void on_erase(evutil_socket_t fd, short what, void *ctx)
 	struct vtpm *v = move_vtpm(m);
 	int rc = 0;
 
-	if (m->waits || !is_in(m, IN(ABSENT) | IN(AWAY)))
+	if (m->waits || !handover_is_empty(&m->r.h))
 		return;
 	if (v && !vtpm_is(v, VTPM_DOWN)) {
 		m->waits = true;
@@ -358,6 +387,9 @@ static void on_erase(evutil_socket_t fd, short what, void *ctx)
 	if (rc)
 		log_line(LOG_ERR, "%s, which moved, is not erased: %s", m->r.name,
 			 e.text[0] ? e.text : strerror(-rc));
+	m->erased = !rc && !move_vtpm(m);
+	move_forget_later(m);
+	move_answer(m);
 }
 
 /* After the reply to its HELLO. */
@@ -384,6 +416,7 @@ static void free_move(struct move *m)
 	event_free(m->calm);
 	event_free(m->ready);
 	event_free(m->watch);
+	event_free(m->unmark);
 	free(m);
 }
 
@@ -391,7 +424,7 @@ static void free_move(struct move *m)
 static bool is_idle(const struct move *m)
 {
 	return is_in(m, IN(ABSENT)) && !move_vtpm(m) && !m->client && !m->waits &&
-	       !event_pending(m->erase, EV_TIMEOUT, NULL);
+	       !m->forgets && !event_pending(m->erase, EV_TIMEOUT, NULL);
 }
 
 /* Otherwise another host's messages about vTPMs that nobody has would be kept for ever. */
@@ -410,15 +443,10 @@ static void drop_idle(struct vtpmd *d)
 	}
 }
 
-struct move *move_new(struct vtpmd *d, const struct move_record *r)
+struct move *move_new_marked(struct vtpmd *d, const struct move_record *r)
 {
-	struct move *m, *one;
-	size_t n = 0;
+	struct move *m = calloc(1, sizeof(*m));
 
-	drop_idle(d);
-	for (one = d->moves; one; one = one->next)
-		n++;
-	m = n < MOVES_MAX ? calloc(1, sizeof(*m)) : NULL;
 	if (!m)
 		return NULL;
 	m->d = d;
@@ -430,14 +458,26 @@ struct move *move_new(struct vtpmd *d, const struct move_record *r)
 	m->calm = evtimer_new(d->base, move_on_calm, m);
 	m->ready = evtimer_new(d->base, on_board_ready, m);
 	m->watch = evtimer_new(d->base, move_on_watch, m);
+	m->unmark = evtimer_new(d->base, move_on_unmark, m);
 	if (!m->outbox || !m->erase || !m->late || !m->greet || !m->calm || !m->ready ||
-	    !m->watch) {
+	    !m->watch || !m->unmark) {
 		free(m);
 		return NULL;
 	}
 	m->next = d->moves;
 	d->moves = m;
 	return m;
+}
+
+struct move *move_new(struct vtpmd *d, const struct move_record *r)
+{
+	struct move *one;
+	size_t n = 0;
+
+	drop_idle(d);
+	for (one = d->moves; one; one = one->next)
+		n++;
+	return n < MOVES_MAX ? move_new_marked(d, r) : NULL;
 }
 
 static void load_record(void *ctx, const struct move_record *r)
@@ -451,23 +491,27 @@ int move_init(struct vtpmd *d)
 	return move_record_each(d->folder, d, load_record);
 }
 
+void move_resume_one(struct move *m)
+{
+	enum handover_state before = m->r.h.state;
+	struct handover_todo todo;
+	size_t i;
+
+	handover_restart(&m->r.h, &todo);
+	if (move_vtpm(m) && is_in(m, IN(PREPARED) | IN(BACK) | IN(UNSURE)))
+		guests_arrive(&move_vtpm(m)->guests, true, NULL);
+	for (i = 0; i < todo.n; i++)
+		if (todo.item[i].act != HANDOVER_ACTIVATE)
+			do_one(m, &todo, i, before);
+}
+
 /* A vTPM that may run was started by registry_load(). */
 void move_resume(struct vtpmd *d)
 {
-	enum handover_state before;
-	struct handover_todo todo;
 	struct move *m;
-	size_t i;
 
-	for (m = d->moves; m; m = m->next) {
-		before = m->r.h.state;
-		handover_restart(&m->r.h, &todo);
-		if (move_vtpm(m) && is_in(m, IN(PREPARED) | IN(BACK)))
-			guests_arrive(&move_vtpm(m)->guests, true, NULL);
-		for (i = 0; i < todo.n; i++)
-			if (todo.item[i].act != HANDOVER_ACTIVATE)
-				do_one(m, &todo, i, before);
-	}
+	for (m = d->moves; m; m = m->next)
+		move_resume_one(m);
 }
 
 void move_end(struct vtpmd *d)
@@ -480,81 +524,12 @@ void move_end(struct vtpmd *d)
 	}
 }
 
-static int refuse_in_handover(const struct vtpm *v, const struct move *m, struct error *e)
-{
-	return error_set(e, -EBUSY, CAUSE_LEASE,
-			 "The vTPM %s is in a handover with %s (%s): `vtpmctl migrate "
-			 "--continue %s` goes on with it.",
-			 v->meta.name, m->r.peer, handover_word(m->r.h.state),
-			 v->meta.name);
-}
-
-int move_may_start(const struct vtpm *v, struct error *e)
-{
-	const struct move *m = move_find(v->d, v->meta.uuid);
-
-	if (!m || handover_runs(&m->r.h) || (is_in(m, IN(INCOMING)) && v->making))
-		return 0;
-	return refuse_in_handover(v, m, e);
-}
-
-int move_may_change(const struct vtpm *v, struct error *e)
-{
-	const struct move *m = move_find(v->d, v->meta.uuid);
-
-	if (!m || is_in(m, IN(HERE) | IN(TAKEN) | IN(ABSENT) | IN(AWAY) | IN(OWNED)))
-		return 0;
-	return refuse_in_handover(v, m, e);
-}
-
-int move_may_stop(const struct vtpm *v, struct error *e)
-{
-	const struct move *m = move_find(v->d, v->meta.uuid);
-
-	if (!m || handover_runs(&m->r.h) || vtpm_is(v, VTPM_DOWN) ||
-	    is_in(m, IN(ABSENT) | IN(AWAY) | IN(INCOMING) | IN(ACCEPTED) | IN(IMPORTING)))
-		return 0;
-	return refuse_in_handover(v, m, e);
-}
-
-bool move_is_incoming(const struct vtpm *v)
-{
-	const struct move *m = move_find(v->d, v->meta.uuid);
-
-	return m && v->making && is_in(m, IN(INCOMING) | IN(ACCEPTED));
-}
-
 void move_on_hello(struct vtpm *v)
 {
 	struct move *m = move_find(v->d, v->meta.uuid);
 
 	if (m && move_is_incoming(v))
 		event_add(m->greet, &soon);
-}
-
-/* What is not recorded is this host's, and what was frozen goes on.  One that runs already
- * does not mind. */
-void move_on_resumed(struct vtpm *v)
-{
-	const struct move *m = move_find(v->d, v->meta.uuid);
-	const uint8_t step = CHANNEL_MOVE_ACTIVATE;
-
-	if (!m || handover_runs(&m->r.h))
-		peer_event_with(v->peer, CHANNEL_EVENT_MOVE, &step, 1);
-}
-
-bool move_is_away(const struct vtpm *v)
-{
-	const struct move *m = move_find(v->d, v->meta.uuid);
-
-	return m && is_in(m, IN(AWAY) | IN(ABSENT));
-}
-
-bool move_waits(const struct vtpm *v)
-{
-	const struct move *m = move_find(v->d, v->meta.uuid);
-
-	return m && is_in(m, IN(ACCEPTED) | IN(IMPORTING) | IN(PREPARED));
 }
 
 /* What the destination's manager stored is of these keys. */
@@ -637,6 +612,7 @@ static void anchor_import(struct move *m, struct vtpm *v)
 {
 	m->is_anchored = false;
 	m->header = store_seq(&v->store, CHANNEL_OBJECT_HEADER);
+	move_set_mark(m, HANDOVER_ARRIVING);
 	anchor_made(m->d->anchor, v);
 	anchor_cancel(m->d->anchor, &m->anchored);
 	m->anchored = (struct waiter){.done = on_import_anchored, .ctx = m};
@@ -731,6 +707,10 @@ void move_on_peer(void *ctx, uint8_t step, uint32_t cause, const uint8_t *bytes,
 	} else {
 		kind = answer_of(m, step, bytes, len);
 	}
+	if (kind == HANDOVER_JUDGED_GOOD && is_in(m, IN(JUDGING))) {
+		move_mark_leaving(m);
+		return;
+	}
 	/* an answer that fits no state any more */
 	(void)!move_step(m, kind, NULL);
 }
@@ -741,7 +721,8 @@ void move_on_gone(struct vtpm *v)
 
 	if (!m)
 		return;
-	anchor_cancel(m->d->anchor, &m->anchored);
+	if (!m->holds && !m->forgets)
+		anchor_cancel(m->d->anchor, &m->anchored);
 	if (v->meta.error.cause)
 		move_set_why(m, v->meta.error.text);
 	else if (!m->why[0])

@@ -29,6 +29,13 @@ int __must_check move_init(struct vtpmd *d);
 void move_resume(struct vtpmd *d);
 void move_end(struct vtpmd *d);
 
+/* The anchor is known, or something is asked that depends on it: marks against records, once. */
+void move_know_marks(struct vtpmd *d);
+/* The same, and tells clients that came before it was known. */
+void move_on_anchored(struct vtpmd *d);
+/* vtpmd ends: what it would have the host's TPM take in a moment goes with the last write. */
+void move_leave(struct vtpmd *d);
+
 /* Whether a vTPM's body may be started; else *e: another host has it, or may have. */
 int __must_check move_may_start(const struct vtpm *v, struct error *e);
 /* Whether it may be deleted, renamed, or changed in what the other host has heard of already. */

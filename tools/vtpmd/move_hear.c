@@ -32,8 +32,8 @@ static void compare_here(struct move *m, uint8_t kind)
 {
 	static const uint8_t none[HANDOVER_TXID_SIZE];
 
-	if (kind == HANDOVER_MSG_OFFER && hears_in(m, IN(HERE) | IN(TAKEN)) &&
-	    !move_vtpm(m))
+	if (kind == HANDOVER_MSG_OFFER &&
+	    hears_in(m, IN(HERE) | IN(TAKEN) | IN(OWNED) | IN(UNSURE)) && !move_vtpm(m))
 		m->r.h.state = memcmp(m->r.h.gone, none, sizeof(none)) ? HANDOVER_AWAY
 								       : HANDOVER_ABSENT;
 	else if (hears_in(m, IN(ABSENT)) && move_vtpm(m) &&
@@ -62,6 +62,14 @@ static const char *hear_offer(struct move *m, const char *peer,
 	return NULL;
 }
 
+/* Whether it answers what was asked by an earlier vtpmd, or in an earlier doubt. */
+static bool is_late_answer(const struct move *m, const struct move_message *msg)
+{
+	return msg->kind == HANDOVER_MSG_KEPT &&
+	       (msg->body.n != sizeof(m->nonce) ||
+		memcmp(msg->body.p, m->nonce, sizeof(m->nonce)) != 0);
+}
+
 /* The body of a message that this state has a use for. */
 static int take_body(struct move *m, const struct move_message *msg)
 {
@@ -69,6 +77,10 @@ static int take_body(struct move *m, const struct move_message *msg)
 		return move_keep_bytes(&m->accept, msg->body.p, msg->body.n);
 	if (msg->kind == HANDOVER_MSG_EXPORT && hears_in(m, IN(ACCEPTED)))
 		return take_export(m, msg->body);
+	if (msg->kind == HANDOVER_MSG_ASK && msg->body.n != sizeof(m->question))
+		return -EBADMSG;
+	if (msg->kind == HANDOVER_MSG_ASK)
+		memcpy(m->question, msg->body.p, sizeof(m->question));
 	if (msg->kind == HANDOVER_MSG_REFUSE &&
 	    !memcmp(msg->txid, m->r.h.txid, sizeof(msg->txid)))
 		text_clean(m->why, sizeof(m->why), msg->body.p, msg->body.n);
@@ -84,7 +96,10 @@ static void tell_contest(struct move *m, const struct move_message *msg)
 {
 	const struct handover_event ev = {(enum handover_kind)msg->kind, msg->txid};
 
-	if (!handover_contests(&m->r.h, &ev) || !strcmp(m->why, TWO_RUN))
+	if (!handover_contests(&m->r.h, &ev))
+		return;
+	m->contested = true;
+	if (!strcmp(m->why, TWO_RUN))
 		return;
 	move_set_why(m, TWO_RUN);
 	log_line(LOG_CRIT, "%s was taken here, or released by %s, and is there, too: %s",
@@ -117,10 +132,13 @@ int move_hear(struct vtpmd *d, const char *peer, const struct move_message *msg)
 		move_answer(m);
 		return 0;
 	}
+	if (is_late_answer(m, msg))
+		return 0;
 	if (!rc)
 		rc = take_body(m, msg);
 	if (rc)
 		return rc;
+	move_forget_later(m);
 	tell_contest(m, msg);
 	before = m->r.h.state;
 	rc = move_step(m, (enum handover_kind)msg->kind, msg->txid);

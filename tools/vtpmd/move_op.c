@@ -2,6 +2,7 @@
 /* The operation "move" of the control socket: what `vtpmctl migrate` carries between hosts. */
 #include "lib/crypt.h"
 #include "lib/text.h"
+#include "tools/vtpmd/anchor.h"
 #include "tools/vtpmd/control.h"
 #include "tools/vtpmd/crb.h"
 #include "tools/vtpmd/move_private.h"
@@ -38,7 +39,12 @@ void move_answer(struct move *m)
 {
 	struct control *c = m->client;
 
-	if (!c || m->calms || PENDING >> m->r.h.state & 1)
+	/* what the host's TPM knows of it may be another state */
+	if (!c || m->calms || m->holds || anchor_busy(m->d->anchor) ||
+	    PENDING >> m->r.h.state & 1)
+		return;
+	/* what it has to tell may follow upon that */
+	if (!json_array_size(m->outbox) && move_is_erasing(m))
 		return;
 	m->client = NULL;
 	event_del(m->late);
@@ -226,7 +232,7 @@ static int wish(struct control *c, struct move *m, const char *word, const char 
 		if (wishes[i].kind == HANDOVER_GIVE_BACK)
 			return give_back(c, m, why);
 		if (wishes[i].kind == HANDOVER_TAKE)
-			m->why[0] = '\0';
+			return move_take(m);
 		return move_step(m, wishes[i].kind, NULL);
 	}
 	return -EINVAL;

@@ -12,6 +12,7 @@
 #define MOVES_MAX 10000
 /* Messages of one that wait for a client, which are as many as a connection takes at once. */
 #define MOVE_OUTBOX_MAX 8
+#define MOVE_QUESTION	16
 
 struct move_bytes {
 	uint8_t *p; /* malloc()ed */
@@ -39,6 +40,16 @@ struct move {
 	bool calms;
 	struct event *watch; /* for one that nobody goes on with ... */
 	int64_t heard_ms;    /* ... since: stamp_ms() */
+	/* The host's TPM: what it has of the transfer, as of the start of vtpmd (move_mark.c) ... */
+	struct anchor_mark found;
+	bool has_entry;
+	bool stepped;	      /* ... and it has been in another state since that */
+	struct event *unmark; /* a mark that is not needed any more */
+	bool holds; /* the client waits until the TPM has a mark, or has none any more ... */
+	bool forgets; /* ... or nothing of the vTPM */
+	bool erased;  /* by this vtpmd */
+	uint8_t nonce[MOVE_QUESTION],
+		question[MOVE_QUESTION]; /* of ASK: own, the other's */
 	/* Destination: until the host's TPM knows the header, which is made before the guest
 	 * stands still, and the epoch of what is imported under it. */
 	struct waiter anchored;
@@ -47,11 +58,15 @@ struct move {
 	struct waiter waiter; /* until the vTPM has stopped ... */
 	bool waits;	      /* ... if so */
 	bool lost;	      /* there is no manager to be told */
+	bool contested;	      /* the other host says that it has it, too */
 };
 
 /* NULL: none, or out of memory */
 struct move *move_find(struct vtpmd *d, const uint8_t uuid[16]);
 struct move *move_new(struct vtpmd *d, const struct move_record *r);
+/* The same, however many there are: records that somebody makes leave room for what the host's
+ * TPM knows. */
+struct move *move_new_marked(struct vtpmd *d, const struct move_record *r);
 /* NULL: it has none, or none any more. */
 struct vtpm *move_vtpm(const struct move *m);
 /* It came to nothing, and this is why. */
@@ -109,6 +124,27 @@ int __must_check move_launch_take(struct move *m, const json_t *description);
  *   -> {"ok": true, "uuid": ..., "measurements": ..., "lease": PATH}
  */
 void move_launch_on_control(struct control *c, struct move *m);
+
+/* What the host's TPM knows of it. */
+
+/* What vtpmd does upon its record, or upon what the TPM knows, but for starting it. */
+void move_resume_one(struct move *m);
+/* Has the entry have that mark, of this transfer. */
+void move_set_mark(struct move *m, enum handover_mark kind);
+/* HANDOVER_JUDGED_GOOD, or JUDGED_BAD, follows when the TPM has the mark. */
+void move_mark_leaving(struct move *m);
+/* HANDOVER_MARKED follows. */
+void move_mark_giving(struct move *m);
+/* Has the mark taken away, once the state it is in has lasted. */
+void move_unmark_later(struct move *m);
+void move_on_unmark(evutil_socket_t fd, short what, void *ctx);
+/* HANDOVER_TAKE, once the TPM has no mark.  -EPERM */
+int move_take(struct move *m);
+/* HANDOVER_FORGOTTEN follows, when all is erased; for ever never, if its folder was removed by
+ * others. */
+void move_forget_later(struct move *m);
+/* Whether that is under way. */
+bool move_is_erasing(const struct move *m);
 
 /* What other hosts may have done here. */
 

@@ -15,8 +15,10 @@
 int move_may_restore(struct vtpmd *d, const uint8_t uuid[16], bool replace,
 		     struct error *e)
 {
-	const struct move *m = move_find(d, uuid);
+	const struct move *m;
 
+	move_know_marks(d);
+	m = move_find(d, uuid);
 	if (!m || HERE_ALONE >> m->r.h.state & 1)
 		return 0;
 	if (m->r.h.state != HANDOVER_AWAY)

@@ -201,6 +201,7 @@ enum vtpm_untold {
 	UNTOLD_FOLDER = 1,   /* its folder as it is */
 	UNTOLD_HEADER = 2,   /* the header that was put */
 	UNTOLD_LAUNCHED = 4, /* meta.launched */
+	UNTOLD_MARK = 8,     /* anchor.mark */
 };
 
 /* A vTPM's entry in the anchor's table, as far as vtpmd owes it something. */
@@ -212,6 +213,7 @@ struct vtpm_anchor {
 	bool unused;		    /* nothing was put in that epoch: as good as ... */
 	struct anchor_entry before; /* ... what was known before it */
 	struct waiter waiter;	    /* for the last header */
+	struct anchor_mark mark; /* of the transfer in which it is: its entry gets it */
 	/* of a pool: the put of another host that was seen, and the header's generation that
 	 * belongs to what is anchored; 0: not known */
 	int64_t seen;

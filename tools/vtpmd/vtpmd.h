@@ -63,7 +63,8 @@ struct vtpmd {
 	struct anchor *anchor;
 	struct quote *quote; /* the host's TPM, for deep quotes */
 	struct vtpm *vtpms;
-	struct move *moves;   /* handovers */
+	struct move *moves; /* handovers */
+	bool marks_known;   /* they were compared with what the host's TPM has of them */
 	uint64_t pool_number; /* of the newest list of hosts that was used: lib/pool.h */
 	struct ask *asks;     /* who wait for managers' answers */
 	/* The host's TPM has what starts wait for. */

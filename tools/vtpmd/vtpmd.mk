@@ -125,7 +125,7 @@ tpm_filter_UNIT_SRCS := tools/vtpmd/tpm_filter.c lib/cursor.c
 FUZZ_TESTS += tpm_filter
 tpm_filter_FUZZ_SRCS := tools/vtpmd/tpm_filter.c lib/cursor.c
 
-ANCHOR_TABLE_SRCS := tools/vtpmd/anchor_file.c lib/atomic.c lib/crypt.c lib/cursor.c
+ANCHOR_TABLE_SRCS := tools/vtpmd/anchor_file.c lib/atomic.c lib/crypt.c lib/cursor.c lib/text.c
 UNIT_TESTS += anchor_table anchor_file anchor_header anchor_known
 anchor_table_UNIT_SRCS := $(ANCHOR_TABLE_SRCS)
 anchor_table_UNIT_LIBS := -lcrypto

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a vTPM that is in a handover, or was, may be used for meanwhile. */
+#include "tools/vtpmd/move_private.h"
+
+#include <errno.h>
+
+#define IN(state) (1u << HANDOVER_##state)
+#define DOUBT_TEXT                                                                         \
+	"The vTPM %s was about to move to %s, which may run it, and nothing in the store " \
+	"says how that ended: `vtpmctl migrate --continue %s` asks %s."
+
+static bool may_in(const struct move *m, unsigned int states)
+{
+	return states >> m->r.h.state & 1;
+}
+
+static int refuse_in_handover(const struct vtpm *v, const struct move *m, struct error *e)
+{
+	if (may_in(m, IN(DOUBT)))
+		return error_set(e, -EBUSY, CAUSE_LEASE, DOUBT_TEXT, v->meta.name,
+				 m->r.peer, v->meta.name, m->r.peer);
+	return error_set(e, -EBUSY, CAUSE_LEASE,
+			 "The vTPM %s is in a handover with %s (%s): `vtpmctl migrate "
+			 "--continue %s` goes on with it.",
+			 v->meta.name, m->r.peer, handover_word(m->r.h.state),
+			 v->meta.name);
+}
+
+int move_may_start(const struct vtpm *v, struct error *e)
+{
+	const struct move *m;
+
+	move_know_marks(v->d);
+	m = move_find(v->d, v->meta.uuid);
+	if (!m || handover_runs(&m->r.h) || (may_in(m, IN(INCOMING)) && v->making))
+		return 0;
+	return refuse_in_handover(v, m, e);
+}
+
+int move_may_change(const struct vtpm *v, struct error *e)
+{
+	const struct move *m;
+
+	move_know_marks(v->d);
+	m = move_find(v->d, v->meta.uuid);
+	if (!m || may_in(m, IN(HERE) | IN(TAKEN) | IN(ABSENT) | IN(AWAY) | IN(OWNED)))
+		return 0;
+	/* the other host has it: a person may delete this one */
+	if (may_in(m, IN(UNSURE)) && m->contested)
+		return 0;
+	return refuse_in_handover(v, m, e);
+}
+
+int move_may_stop(const struct vtpm *v, struct error *e)
+{
+	const struct move *m = move_find(v->d, v->meta.uuid);
+
+	if (!m || handover_runs(&m->r.h) || vtpm_is(v, VTPM_DOWN) ||
+	    may_in(m,
+		   IN(ABSENT) | IN(AWAY) | IN(INCOMING) | IN(ACCEPTED) | IN(IMPORTING)))
+		return 0;
+	return refuse_in_handover(v, m, e);
+}
+
+bool move_is_incoming(const struct vtpm *v)
+{
+	const struct move *m = move_find(v->d, v->meta.uuid);
+
+	return m && v->making && may_in(m, IN(INCOMING) | IN(ACCEPTED));
+}
+
+bool move_is_away(const struct vtpm *v)
+{
+	const struct move *m = move_find(v->d, v->meta.uuid);
+
+	return m && may_in(m, IN(AWAY) | IN(ABSENT));
+}
+
+bool move_waits(const struct vtpm *v)
+{
+	const struct move *m = move_find(v->d, v->meta.uuid);
+
+	return m && may_in(m, IN(ACCEPTED) | IN(IMPORTING) | IN(PREPARED));
+}
