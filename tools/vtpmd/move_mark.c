@@ -17,13 +17,16 @@
  * running for a while. */
 static const struct timeval unmark_after = {.tv_sec = 1};
 
-/* The mark that the table has of m's vTPM. */
+/* The mark that the table has of m's vTPM; without an anchor the one that a new table would have,
+ * since `vtpmctl host anchor --init` may make one at any time. */
 static enum handover_mark mark_of(const struct move *m)
 {
 	const struct vtpm *v = move_vtpm(m);
 	const struct anchor_entry *e = v ? anchor_find(m->d->anchor, v) : NULL;
 
-	return e ? e->mark.kind : HANDOVER_NO_MARK;
+	if (!v)
+		return HANDOVER_NO_MARK;
+	return e ? e->mark.kind : v->anchor.mark.kind;
 }
 
 static void take_mark_away(struct move *m)
