@@ -41,9 +41,19 @@ kms_UNIT_LIBS := -lssl -lcrypto -lpthread
 
 UNIT_TESTS += atomic
 atomic_UNIT_SRCS := lib/atomic.c
-DISK_WRAPS := $(patsubst %,-Wl$(comma)--wrap=%,openat write read fstat fsync close renameat \
-                linkat unlinkat)
+DISK_WRAPS := $(patsubst %,-Wl$(comma)--wrap=%,openat write read pwrite pread fstat fsync \
+                fdatasync close renameat linkat unlinkat)
 atomic_UNIT_LIBS := $(DISK_WRAPS)
+
+TWIN_SRCS := lib/twin.c lib/atomic.c lib/crypt.c lib/cursor.c
+UNIT_TESTS += twin twin_beside
+twin_UNIT_SRCS := $(TWIN_SRCS)
+twin_UNIT_LIBS := -lcrypto $(DISK_WRAPS)
+twin_beside_UNIT_SRCS := $(TWIN_SRCS)
+twin_beside_UNIT_LIBS := -lcrypto
+FUZZ_TESTS += twin
+twin_FUZZ_SRCS := $(TWIN_SRCS)
+twin_FUZZ_LIBS := -lcrypto
 
 UNIT_TESTS += recovery
 recovery_UNIT_SRCS := $(ENVELOPE_SRCS)

@@ -31,7 +31,8 @@ static int get_folder(void *ctx, enum channel_object object, uint8_t **buf, size
 {
 	struct folder *f = ctx;
 
-	return atomic_read(f->dir, object_name(object), FOLDER_STATE_MAX, buf, len);
+	return (object == CHANNEL_OBJECT_PERMALL ? twin_read : atomic_read)(
+		f->dir, object_name(object), FOLDER_STATE_MAX, buf, len);
 }
 
 static int put_folder(void *ctx, enum channel_object object, uint64_t seq,
@@ -39,11 +40,16 @@ static int put_folder(void *ctx, enum channel_object object, uint64_t seq,
 {
 	struct folder *f = ctx;
 
+	if (object == CHANNEL_OBJECT_PERMALL)
+		return twin_write(&f->own, f->dir, object_name(object), buf, len);
 	return atomic_write(f->dir, object_name(object), buf, len, true);
 }
 
 void folder_close(struct folder *f)
 {
+	/* what was not written is left as it is; failing leaves a twin, which is as good */
+	if (f->lock >= 0 && f->own.side)
+		(void)!twin_settle(f->dir, object_name(CHANNEL_OBJECT_PERMALL));
 	if (f->lock >= 0)
 		close(f->lock);
 	if (f->dir >= 0)
@@ -81,6 +87,7 @@ int folder_open(struct folder *f, const char *path, struct error *e)
 {
 	int rc = 0;
 
+	f->own = (struct twin_own){.side = 0};
 	f->dir = f->lock = -1;
 	if (mkdir(path, 0700) && errno != EEXIST)
 		rc = -errno;
@@ -97,8 +104,13 @@ int folder_open(struct folder *f, const char *path, struct error *e)
 		f->lock = openat(f->dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 		rc = f->lock < 0 ? -errno : 0;
 	}
-	if (!rc && flock(f->lock, LOCK_EX | LOCK_NB))
+	if (!rc && flock(f->lock, LOCK_EX | LOCK_NB)) {
 		rc = errno == EWOULDBLOCK ? -EBUSY : -errno;
+		close(f->lock);
+		f->lock = -1;
+	}
+	if (!rc)
+		rc = twin_sync(f->dir, object_name(CHANNEL_OBJECT_PERMALL));
 	if (!rc)
 		return 0;
 	folder_close(f);

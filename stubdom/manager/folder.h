@@ -9,6 +9,7 @@
 
 #include "include/compiler.h"
 #include "lib/error.h"
+#include "lib/twin.h"
 #include "stubdom/manager/state.h"
 
 #include <stdbool.h>
@@ -16,7 +17,8 @@
 #define FOLDER_STATE_MAX (1024 * 1024)
 
 struct folder {
-	int dir, lock; /* -1: closed */
+	int dir, lock;	     /* -1: closed; lock: held */
+	struct twin_own own; /* the permanent state's file */
 };
 
 /* Makes the folder (0700) when it is not there.  -EBUSY: another process has it; -EEXIST: it
@@ -28,6 +30,7 @@ int __must_check folder_unlock(struct folder *f, struct state *s, bool *create,
 			       struct error *e);
 /* Removes an object; it need not be there. */
 int __must_check folder_remove(const struct folder *f, enum channel_object object);
+/* The orderly end: the state's file is plain then (lib/twin.h). */
 void folder_close(struct folder *f);
 
 #endif

@@ -5,7 +5,7 @@
 HOSTTPM_SRCS := stubdom/manager/hosttpm.c $(TPM2_SRCS) lib/tpm2/public.c lib/tpm2/policy.c
 UNLOCK_SRCS := stubdom/manager/unlock.c $(ENVELOPE_SRCS)
 
-MANAGER_SRCS := $(wildcard stubdom/manager/*.c) $(MOVE_SRCS) lib/text.c lib/uuidtext.c lib/atomic.c lib/channel.c lib/tpm2/quote.c $(HOSTTPM_SRCS) $(ENVELOPE_SRCS) lib/measure.c $(KMS_SRCS) \
+MANAGER_SRCS := $(wildcard stubdom/manager/*.c) $(MOVE_SRCS) lib/text.c lib/uuidtext.c lib/atomic.c lib/twin.c lib/channel.c lib/tpm2/quote.c $(HOSTTPM_SRCS) $(ENVELOPE_SRCS) lib/measure.c $(KMS_SRCS) \
                 $(addprefix backend/,ring.c tpmif.c xen.c)
 MANAGER_OBJS := $(sort $(MANAGER_SRCS:%.c=$(BUILD)/manager/%.o))
 # What libssl itself needs is another thing in each Debian; asked when the recipe runs.
@@ -50,7 +50,7 @@ stateblob_UNIT_SRCS := $(stateblob_FUZZ_SRCS)
 stateblob_UNIT_LIBS := -lcrypto
 sockspec_UNIT_SRCS := stubdom/manager/sockspec.c lib/error.c
 # folder.c itself is included by the test
-folder_UNIT_SRCS := stubdom/manager/state.c lib/atomic.c $(ENGINE_SRCS) $(ENVELOPE_SRCS)
+folder_UNIT_SRCS := stubdom/manager/state.c lib/atomic.c lib/twin.c $(ENGINE_SRCS) $(ENVELOPE_SRCS)
 folder_UNIT_LIBS := $(ENGINE_LIBS) -lcrypto
 plain_UNIT_SRCS := $(addprefix stubdom/manager/,front.c socket.c) lib/cursor.c lib/error.c
 engine_UNIT_SRCS := $(ENGINE_SRCS) stubdom/manager/state.c $(ENVELOPE_SRCS)
@@ -111,9 +111,9 @@ moveseal_FUZZ_SRCS := $(MOVESEAL_SRCS)
 moveseal_FUZZ_LIBS := -lcrypto
 UNIT_TESTS += rekey
 rekey_UNIT_SRCS := $(addprefix stubdom/manager/,rekey.c state.c) \
-                   $(addprefix tools/vtpmd/,store.c store_folder.c work.c) lib/atomic.c $(ENVELOPE_SRCS)
+                   $(addprefix tools/vtpmd/,store.c store_folder.c work.c) lib/atomic.c lib/twin.c $(ENVELOPE_SRCS)
 rekey_UNIT_LIBS := -lcrypto -luuid -levent -lpthread \
-	$(patsubst %,-Wl$(comma)--wrap=%,openat write pwrite fsync renameat linkat unlinkat)
+	$(patsubst %,-Wl$(comma)--wrap=%,openat write pwrite fsync fdatasync renameat linkat unlinkat)
 FUZZ_TESTS += slot
 slot_FUZZ_SRCS := $(HOSTTPM_SRCS) $(UNLOCK_SRCS) $(KMS_SRCS)
 slot_FUZZ_LIBS := -lssl -lcrypto

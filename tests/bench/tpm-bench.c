@@ -32,6 +32,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "lib/cursor.h"
+#include "lib/twin.h"
 
 #define RANDOM_RUNS    10000
 #define RANDOM_BLOCK   100
@@ -286,15 +287,21 @@ static int make_blocks(const char *folder, size_t size)
 	return fd;
 }
 
+/* What one write of the state is: a side of the twin file (lib/twin.h). */
 static size_t state_size(const char *folder)
 {
+	uint8_t head[TWIN_HEAD];
+	struct cursor c = cursor_reader(head + 12, 4);
 	char path[4096];
-	struct stat st;
+	int fd;
 
 	snprintf(path, sizeof(path), "%s/permall", folder);
-	if (stat(path, &st))
-		fail("there is no state");
-	return (size_t)st.st_size;
+	fd = open(path, O_RDONLY);
+	if (fd < 0 || read(fd, head, sizeof(head)) != sizeof(head) ||
+	    memcmp(head, "XVTPMTWN", 8))
+		fail("there is no twin file with a state");
+	close(fd);
+	return TWIN_HEAD + cursor_u32(&c);
 }
 
 static uint64_t overwrite(int fd, size_t size, uint8_t with)

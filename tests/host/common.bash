@@ -68,6 +68,9 @@ with open(sys.argv[1], "r+b") as f:
     f.seek(int(sys.argv[2]))
     f.write(bytes([byte ^ 1]))' "$@"
 }
+flip_sides() { # flip_sides FILE OFFSET: of the state of a vTPM that runs, on both sides (lib/twin.h)
+	flip "$1" "$2" && { [ "$(head -c 8 "$1")" != XVTPMTWN ] || flip "$1" $(($(stat -c %s "$1") / 2 + $2)); }
+}
 gone() { ! kill -0 "$1" 2>/dev/null; }
 listens() { (: <>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; } # listens PORT: somebody does there
 

@@ -3,8 +3,8 @@
  * A disk with faults, for LD_PRELOAD: what the file named by FAULT holds decides how
  * files of the store are written.
  *
- *   ENOSPC, EROFS   new files cannot be made
- *   EIO             fsync() fails
+ *   ENOSPC, EROFS   new files cannot be made, and no state opened to be overwritten
+ *   EIO             fsync() fails, and fdatasync(), as in all that follows
  *   slow            fsync() takes 2 s
  *   slow MS         fsync() takes MS ms
  *   kill N          the process is killed at its N-th fsync() from now on
@@ -35,10 +35,19 @@ static void read_fault(char fault[16])
 	fault[strcspn(fault, "\n")] = 0;
 }
 
+/* A disk that copies on write needs room for what it overwrites, too. */
+static int takes_room(const char *name, int flags)
+{
+	size_t len = strlen(name);
+
+	if (flags & O_CREAT)
+		return len > 4 && !strcmp(name + len - 4, ".new");
+	return (flags & O_ACCMODE) == O_RDWR && !strcmp(name, "permall");
+}
+
 int openat(int dir, const char *name, int flags, ...)
 {
 	static int (*real)(int, const char *, int, ...);
-	size_t len = strlen(name);
 	char fault[16];
 	va_list ap;
 	mode_t mode;
@@ -48,7 +57,7 @@ int openat(int dir, const char *name, int flags, ...)
 	va_end(ap);
 	if (!real)
 		real = (int (*)(int, const char *, int, ...))dlsym(RTLD_NEXT, "openat");
-	if (flags & O_CREAT && len > 4 && !strcmp(name + len - 4, ".new")) {
+	if (takes_room(name, flags)) {
 		read_fault(fault);
 		if (!strcmp(fault, "ENOSPC") || !strcmp(fault, "EROFS")) {
 			errno = fault[1] == 'N' ? ENOSPC : EROFS;
@@ -120,13 +129,11 @@ int syncfs(int fd)
 	return real(fd);
 }
 
-int fsync(int fd)
+static int sync_file(int fd, const char *name)
 {
-	static int (*real)(int);
+	int (*real)(int) = (int (*)(int))dlsym(RTLD_NEXT, name);
 	char fault[16];
 
-	if (!real)
-		real = (int (*)(int))dlsym(RTLD_NEXT, "fsync");
 	read_fault(fault);
 	note_count(fault, 'f');
 	if (!strcmp(fault, "EIO")) {
@@ -139,4 +146,14 @@ int fsync(int fd)
 		usleep((useconds_t)atoi(fault + 5) * 1000);
 	kill_or_hold(fault);
 	return real(fd);
+}
+
+int fsync(int fd)
+{
+	return sync_file(fd, "fsync");
+}
+
+int fdatasync(int fd)
+{
+	return sync_file(fd, "fdatasync");
 }

@@ -87,10 +87,25 @@ def client_refused(lab):
                           "kms start")
 
 
+FLIP = """
+import sys
+from struct import unpack
+path, at = sys.argv[1:]
+d = open(path, "rb").read()
+if d[:8] == b"XVTPMTWN":    # of a vTPM that runs: lib/twin.h; the newest side is the file then
+    sides = d[:len(d) // 2], d[len(d) // 2:]
+    newest = max(sides, key=lambda s: unpack(">Q", s[16:24]))
+    d = newest[56:56 + unpack(">I", newest[12:16])[0]]
+at = eval(at) % len(d)
+with open(path, "r+b") as f:
+    f.write(d[:at] + bytes([d[at] ^ 1]) + d[at + 1:])
+    f.truncate()
+"""
+
+
 def flip(lab, name, at, vtpm=NAME):
     path = f"{STORE}/{lab.uuid[vtpm]}/{name}"
-    lab.host.must(f"python3 - <<'END'\nf=open('{path}','r+b'); d=f.read(); at={at}%len(d)\n"
-                  "f.seek(at); f.write(bytes([d[at]^1]))\nEND\n")
+    lab.host.must(f"python3 - {path} '{at}' <<'END'\n{FLIP}END\n")
 
 
 def byte_flipped(lab):

@@ -3,8 +3,8 @@
  * A disk in memory for tests of what outlives a power cut: the linker puts it in the
  * place of the system's calls (DISK_WRAPS in lib/lib.mk).
  *
- * A file's bytes are durable after fsync() of the file; before, a cut leaves all, half
- * or none of them.  Names are durable after fsync() of the folder; before, a cut leaves
+ * A file's bytes are durable after fsync() or fdatasync() of the file; before, a cut leaves
+ * all, half or none of them, also of those that were overwritten in place.  Names are durable after fsync() of the folder; before, a cut leaves
  * any prefix of the changes, in their order, as journals do.
  */
 #ifndef XVTPM_TEST_DISK_H
@@ -20,9 +20,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define DIR_FD	 100
-#define FILE_FD	 200 /* + number of the inode */
-#define INODES	 32
+#define DIR_FD	100
+#define FILE_FD 200 /* + number of the inode */
+#ifndef INODES
+#define INODES 32
+#endif
 #define NAMES	 8
 #define CHANGES	 16
 #define NO_INODE (-1)
@@ -50,7 +52,8 @@ static struct disk {
 } disk;
 
 static int step, cut_at, fail_at, fail_with;
-static bool reads_fail; /* with EIO */
+static bool fails_for_good; /* each step from fail_at on */
+static bool reads_fail;	    /* with EIO */
 static jmp_buf power_cut;
 
 /* One step of the disk; a step that fails changes nothing. */
@@ -58,7 +61,7 @@ static int next_step(void)
 {
 	if (step == cut_at)
 		longjmp(power_cut, 1);
-	if (step++ != fail_at)
+	if (step++ != fail_at && !(fails_for_good && fail_at >= 0 && step > fail_at))
 		return 0;
 	errno = fail_with;
 	return -1;
@@ -101,7 +104,10 @@ static void put_name(struct names *n, const char *name, int inode)
 int __wrap_openat(int dir, const char *name, int flags, mode_t mode);
 ssize_t __wrap_write(int fd, const void *buf, size_t len);
 ssize_t __wrap_read(int fd, void *buf, size_t len);
+ssize_t __wrap_pwrite(int fd, const void *buf, size_t len, off_t at);
+ssize_t __wrap_pread(int fd, void *buf, size_t len, off_t at);
 int __wrap_fstat(int fd, struct stat *st);
+int __wrap_fdatasync(int fd);
 int __wrap_fsync(int fd);
 int __wrap_close(int fd);
 int __wrap_renameat(int from_dir, const char *from, int to_dir, const char *to);
@@ -168,9 +174,34 @@ ssize_t __wrap_read(int fd, void *buf, size_t len)
 	return (ssize_t)len;
 }
 
+/* Overwrites what is there. */
+ssize_t __wrap_pwrite(int fd, const void *buf, size_t len, off_t at)
+{
+	struct inode *n = &disk.inodes[fd - FILE_FD];
+
+	if (next_step())
+		return -1;
+	len = len > DISK_PIECE ? DISK_PIECE : len;
+	assert_true((size_t)at + len <= n->len);
+	memcpy(n->bytes + at, buf, len);
+	return (ssize_t)len;
+}
+
+ssize_t __wrap_pread(int fd, void *buf, size_t len, off_t at)
+{
+	struct inode *n = &disk.inodes[fd - FILE_FD];
+
+	n->read = (size_t)at;
+	return __wrap_read(fd, buf, len);
+}
+
 int __wrap_fstat(int fd, struct stat *st)
 {
 	memset(st, 0, sizeof(*st));
+	for (int i = 0; i < NAMES; i++)
+		st->st_nlink += now()->inode[i] == fd - FILE_FD;
+	st->st_dev = 1;
+	st->st_ino = (ino_t)fd;
 	st->st_mode = S_IFREG | 0600;
 	st->st_size = (off_t)disk.inodes[fd - FILE_FD].len;
 	return 0;
@@ -191,6 +222,12 @@ int __wrap_fsync(int fd)
 	memcpy(n->synced, n->bytes, DISK_BYTES);
 	n->synced_len = n->len;
 	return 0;
+}
+
+int __wrap_fdatasync(int fd)
+{
+	assert_int_not_equal(fd, DIR_FD);
+	return __wrap_fsync(fd);
 }
 
 int __wrap_close(int fd)
@@ -253,18 +290,43 @@ static void new_disk(void)
 		disk.names[0].inode[i] = NO_INODE;
 	step = 0;
 	cut_at = fail_at = -1;
+	fails_for_good = false;
+}
+
+/* Of the files those that there are. */
+static void copy_disk(struct disk *to, const struct disk *from)
+{
+	memcpy(to->inodes, from->inodes,
+	       (size_t)from->inode_count * sizeof(from->inodes[0]));
+	to->inode_count = from->inode_count;
+	memcpy(to->names, from->names, sizeof(to->names));
+	to->changes = from->changes;
+}
+
+/* Every second piece as it was. */
+static void lose_pieces(struct inode *n)
+{
+	for (size_t at = 0; at < n->len; at += 2 * DISK_PIECE)
+		memcpy(n->bytes + at, n->synced + at,
+		       n->len - at < DISK_PIECE ? n->len - at : DISK_PIECE);
 }
 
 /* What the disk may hold once the power is back: names of one of the changes, and
- * of each file all, half or none of what was not synced. */
+ * of each file none, half, all, or (3) every second piece of what was not synced. */
 static void lose(struct disk *after, int change_kept, int bytes_kept)
 {
-	*after = disk;
+	copy_disk(after, &disk);
 	after->names[0] = disk.names[change_kept];
 	after->changes = 0;
 	for (int i = 0; i < after->inode_count; i++) {
 		struct inode *n = &after->inodes[i];
 
+		if (n->len == n->synced_len && bytes_kept < 2)
+			memcpy(n->bytes + (bytes_kept ? n->len / 4 : 0),
+			       n->synced + (bytes_kept ? n->len / 4 : 0),
+			       n->len - (bytes_kept ? n->len / 4 : 0));
+		if (n->len == n->synced_len && bytes_kept == 3)
+			lose_pieces(n);
 		if (n->len != n->synced_len && bytes_kept < 2)
 			n->len = bytes_kept ? n->len / 2 : n->synced_len;
 		memcpy(n->synced, n->bytes, DISK_BYTES);

@@ -87,11 +87,20 @@ static void loads(const char *text)
 	free(got);
 }
 
+static bool fails_to_load(void)
+{
+	struct engine_store store = state_store(&state);
+	uint8_t *got = NULL;
+	size_t len;
+
+	return store.load(store.ctx, &got, &len) < 0;
+}
+
 static void a_new_one_and_the_same_again(void **unused)
 {
 	uint8_t key[ENVELOPE_KEY_SIZE], uuid[ENVELOPE_UUID_SIZE];
 
-	folder = second = (struct folder){-1, -1};
+	folder = second = (struct folder){.dir = -1, .lock = -1};
 	assert_int_equal(open_again(), 0);
 	assert_true(create);
 	memcpy(key, state.data_key, sizeof(key));
@@ -108,6 +117,41 @@ static void a_new_one_and_the_same_again(void **unused)
 	assert_memory_equal(state.uuid, uuid, sizeof(uuid));
 	loads("two");
 	assert_int_equal(access(in_folder("permall.prev"), F_OK), 0);
+}
+
+static bool begins_with(const char *name, const char *magic)
+{
+	char text[9] = "";
+	int fd = open(in_folder(name), O_RDONLY);
+
+	assert_int_equal(read(fd, text, 8), 8);
+	close(fd);
+	return !strcmp(text, magic);
+}
+
+/* lib/twin.h: a file with two sides in between, and after a crash. */
+static void plain_at_an_orderly_end(void **unused)
+{
+	assert_int_equal(open_again(), 0);
+	for (int i = 0; i < 5; i++)
+		save(i % 2 ? "odd" : "even");
+	assert_true(begins_with("permall", "XVTPMTWN"));
+	close(folder.lock);
+	close(folder.dir);
+	folder.dir = folder.lock = -1;
+	assert_int_equal(open_again(), 0);
+	loads("even");
+	/* nothing was written: it stays as it is */
+	assert_int_equal(open_again(), 0);
+	assert_true(begins_with("permall", "XVTPMTWN"));
+	save("more");
+	assert_int_equal(open_again(), 0);
+	assert_true(begins_with("permall", "XVTPMBLB"));
+	loads("more");
+	/* which is not taken for a torn one when it is damaged */
+	flip_first_byte("permall");
+	assert_int_equal(open_again(), 0);
+	assert_true(fails_to_load());
 }
 
 static void one_process_at_a_time(void **unused)
@@ -162,12 +206,13 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		FOLDER_TEST(a_new_one_and_the_same_again),
+		FOLDER_TEST(plain_at_an_orderly_end),
 		FOLDER_TEST(one_process_at_a_time),
 		FOLDER_TEST(nothing_fresh_where_something_was),
 		FOLDER_TEST(damaged_files),
 		FOLDER_TEST(a_folder_that_cannot_be),
 	};
 
-	folder = second = (struct folder){-1, -1};
+	folder = second = (struct folder){.dir = -1, .lock = -1};
 	return cmocka_run_group_tests_name("folder", tests, NULL, NULL);
 }

@@ -2,6 +2,7 @@
 #include "tools/vtpmctl/storefiles.h"
 #include "include/channel.h"
 #include "lib/atomic.h"
+#include "lib/twin.h"
 #include "lib/text.h"
 #include "tools/vtpmctl/xl.h"
 
@@ -214,8 +215,8 @@ static int write_zeroes(int fd)
 	if (fstat(fd, &s) || !S_ISREG(s.st_mode))
 		return 0;
 	/* nothing of ours is longer; a sparse file is as long as it likes */
-	if (s.st_size > CHANNEL_PAYLOAD_MAX)
-		s.st_size = CHANNEL_PAYLOAD_MAX;
+	if (s.st_size > TWIN_FILE_MAX)
+		s.st_size = TWIN_FILE_MAX;
 	while (at < s.st_size && n >= 0) {
 		n = pwrite(fd, zeroes,
 			   s.st_size - at < (off_t)sizeof(zeroes)

@@ -22,6 +22,7 @@
 #include "include/compiler.h"
 #include "lib/error.h"
 #include "lib/slot/envelope.h"
+#include "lib/twin.h"
 #include "tools/vtpmd/work.h"
 
 #include <stdbool.h>
@@ -112,7 +113,9 @@ struct store {
 	unsigned int puts;				    /* that run */
 	void (*on_event)(void *ctx, enum store_event what); /* NULL: nobody is told */
 	void *ctx;
-	int dir, lease; /* the folder's own */
+	/* the folder's own */
+	int dir, lease;
+	struct twin_own own; /* the state's file; the put's that runs */
 };
 
 /* Roots that begin with the scheme, "etcd://", are that place's. */

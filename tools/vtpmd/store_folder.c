@@ -2,8 +2,12 @@
 /*
  * A vTPM as a folder, ROOT/UUID/: a file for each value, and "lock" with the claim.  An
  * object is put in a thread (work.h): the event loop waits for no fsync of a manager's.
+ * The permanent state, which a guest changes as often as it likes, is a twin file (lib/twin.h)
+ * from the first put of a claim that replaces one until that is given back; all else
+ * lib/atomic.h writes.
  */
 #include "lib/atomic.h"
+#include "lib/twin.h"
 #include "tools/vtpmd/store.h"
 #include "tools/vtpmd/work.h"
 
@@ -18,6 +22,13 @@
 #include <unistd.h>
 #include <uuid/uuid.h>
 
+_Static_assert(TWIN_VALUE_MAX >= CHANNEL_PAYLOAD_MAX, "a state fits into a side");
+
+static bool is_state(const char *name)
+{
+	return !strcmp(name, store_name(CHANNEL_OBJECT_PERMALL));
+}
+
 static int zero(int fd)
 {
 	static const uint8_t zeroes[4096];
@@ -29,8 +40,8 @@ static int zero(int fd)
 	if (!S_ISREG(st.st_mode))
 		return 0;
 	/* we store nothing that is longer; a sparse file can be as long as it likes */
-	if (st.st_size > CHANNEL_PAYLOAD_MAX)
-		st.st_size = CHANNEL_PAYLOAD_MAX;
+	if (st.st_size > TWIN_FILE_MAX)
+		st.st_size = TWIN_FILE_MAX;
 	while (at < st.st_size) {
 		size_t n = (size_t)(st.st_size - at);
 		ssize_t done =
@@ -72,9 +83,9 @@ static bool same_file(int dir, const char *a, const char *b)
 	       sa.st_ino == sb.st_ino;
 }
 
-/* The generation before NAME, and what an interrupted write left beside it
+/* What is beside NAME: the generation before, and what an interrupted write left
  * (lib/atomic.h).  NAME itself stays, also when they are names of the same file. */
-static int erase_previous(int dir, const char *name)
+static int erase_beside(int dir, const char *name)
 {
 	static const char *const ends[] = {"link", "prev", "new"};
 	char other[64];
@@ -91,6 +102,17 @@ static int erase_previous(int dir, const char *name)
 			rc = -errno;
 	}
 	return rc;
+}
+
+/* The generations before NAME, that on the other side of a state's file, too. */
+static int erase_previous(int dir, const char *name)
+{
+	int rc = erase_beside(dir, name);
+
+	if (rc || !is_state(name))
+		return rc;
+	rc = twin_settle(dir, name);
+	return rc ? rc : erase_beside(dir, name);
 }
 
 #define MACHINE_ID "/etc/machine-id"
@@ -229,6 +251,7 @@ static int claim_folder(struct store *s, struct error *e)
 {
 	int fd = openat(s->dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	char own[33], other[33] = "";
+	int rc = 0;
 
 	if (fd < 0)
 		return error_set(
@@ -250,8 +273,13 @@ static int claim_folder(struct store *s, struct error *e)
 			"in its store when that machine is dead for certain.",
 			other);
 	}
-	if (ftruncate(fd, 0) || pwrite(fd, own, strlen(own), 0) < 0 || fsync(fd)) {
-		int rc = -errno;
+	if (ftruncate(fd, 0) || pwrite(fd, own, strlen(own), 0) < 0 || fsync(fd))
+		rc = -errno;
+	/* a guest sees the state from now on: one that a vtpmd which was killed has put,
+	 * and not synced, must not be lost after that */
+	if (!rc)
+		rc = twin_sync(s->dir, store_name(CHANNEL_OBJECT_PERMALL));
+	if (rc) {
 
 		close(fd);
 		return error_set(
@@ -260,11 +288,16 @@ static int claim_folder(struct store *s, struct error *e)
 			strerror(-rc));
 	}
 	s->lease = fd;
+	s->own = (struct twin_own){.side = 0};
 	return 0;
 }
 
 static void release_folder(struct store *s, bool later)
 {
+	/* What was refused, or only looked at, is left as it is.  Failing leaves a twin,
+	 * which is as good; so does vtpmd's end, which waits for no disk here. */
+	if (s->own.side && !later)
+		(void)!twin_settle(s->dir, store_name(CHANNEL_OBJECT_PERMALL));
 	/* failing leaves a lease of this very machine: harmless here */
 	if (ftruncate(s->lease, 0) == 0 && !later)
 		(void)fsync(s->lease);
@@ -289,10 +322,15 @@ static int sync_folders(const char *root)
 	return rc;
 }
 
+static int read_value(int dir, const char *name, size_t max, uint8_t **buf, size_t *len)
+{
+	return (is_state(name) ? twin_read : atomic_read)(dir, name, max, buf, len);
+}
+
 static int get_file(struct store *s, const char *name, size_t max, uint8_t **buf,
 		    size_t *len)
 {
-	return atomic_read(s->dir, name, max, buf, len);
+	return read_value(s->dir, name, max, buf, len);
 }
 
 static int set_file(struct store *s, const char *name, const void *buf, size_t len)
@@ -353,7 +391,7 @@ static int put_file(const struct store_put *p)
 	const char *name = store_name(p->object);
 	uint8_t *old;
 	size_t len;
-	int rc = atomic_read(p->dir, name, CHANNEL_PAYLOAD_MAX, &old, &len);
+	int rc = read_value(p->dir, name, CHANNEL_PAYLOAD_MAX, &old, &len);
 
 	if (!rc) {
 		rc = compare(p, old, len);
@@ -365,7 +403,9 @@ static int put_file(const struct store_put *p)
 	}
 	if (rc < 0)
 		return rc;
-	/* the same again, of who had no answer: its name may not be on the disk */
+	/* the same again, of who had no answer: what is read may not be on the disk */
+	if (is_state(name))
+		return twin_write(&p->store->own, p->dir, name, p->buf, p->len);
 	if (rc)
 		return fsync(p->dir) ? -errno : 0;
 	return atomic_write(p->dir, name, p->buf, p->len, true);

@@ -2,7 +2,7 @@
 # The daemon of domain 0, build/bin/vtpmd, and the channel that it shares with
 # the manager.
 CHANNEL_SRCS := lib/channel.c lib/cursor.c
-VTPMD_SRCS := $(wildcard tools/vtpmd/*.c tools/vtpmd/etcd/*.c) $(CHANNEL_SRCS) lib/text.c lib/uuidtext.c lib/atomic.c \
+VTPMD_SRCS := $(wildcard tools/vtpmd/*.c tools/vtpmd/etcd/*.c) $(CHANNEL_SRCS) lib/text.c lib/uuidtext.c lib/atomic.c lib/twin.c \
               $(HOSTCONF_SRCS) $(MOVE_SRCS) lib/tpm2/quote.c lib/error.c lib/measure.c lib/ppi.c $(TPM2_PUBLIC_SRCS) lib/binding.c $(AUDIT_SRCS)
 VTPMD_LIBS := -levent -levent_extra -levent_openssl -lnghttp2 -lssl -ljansson -lsystemd -luuid \
               -lxenvchan -lxenstore -lxenctrl -lxenforeignmemory -lcrypto -lpthread
@@ -63,7 +63,7 @@ hostchan_UNIT_SRCS := $(addprefix stubdom/manager/,hostchan.c transport.c) \
                       $(CHANNEL_SRCS) lib/error.c
 hostchan_UNIT_LIBS := -lxenvchan
 
-STORE_SRCS := $(addprefix tools/vtpmd/,store.c store_folder.c work.c) lib/atomic.c $(ENVELOPE_SRCS)
+STORE_SRCS := $(addprefix tools/vtpmd/,store.c store_folder.c work.c) lib/atomic.c lib/twin.c $(ENVELOPE_SRCS)
 STORE_LIBS := -levent -lpthread -luuid -lcrypto
 UNIT_TESTS += vtpmd_store
 vtpmd_store_UNIT_SRCS := $(STORE_SRCS) tools/vtpmd/meta.c lib/ppi.c lib/text.c
