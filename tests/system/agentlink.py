@@ -19,8 +19,8 @@ class HostError(Exception):
 
 
 class Command:
-    def __init__(self, link, ident, stream):
-        self.link, self.ident, self.stream = link, ident, stream
+    def __init__(self, link, ident, stream, line):
+        self.link, self.ident, self.stream, self.line = link, ident, stream, line
         self.events = queue.Queue()
         self.output = b""
 
@@ -33,7 +33,7 @@ class Command:
             except queue.Empty:
                 self.kill()
                 tail = self.output[-1000:].decode(errors="replace")
-                raise HostError(f"a command took longer than {timeout} s: {tail}") from None
+                raise HostError(f"{self.line[:200]}: longer than {timeout} s: {tail}") from None
             if kind == b"O":
                 self.output += data
                 if self.stream:
@@ -135,7 +135,7 @@ class AgentLink:
 
     def start(self, command, stream=None, kind=b"R"):
         self.next += 1
-        job = Command(self, self.next & 0xffffffff, stream)
+        job = Command(self, self.next & 0xffffffff, stream, command)
         self.commands[job.ident] = job
         self.send(kind, job.ident, command.encode())
         return job

@@ -55,36 +55,36 @@ def does_not_open(lab, words, cause=None, booted=True):
 def kms_unreachable(lab):
     """the KMS is unreachable"""
     with closed(lab):
-        lab.host.must("kms stop")
+        lab.kms("kms stop")
         try:
             does_not_open(lab, ["KMS"], ["kms-unreachable"])
         finally:
-            lab.host.must("kms start")
+            lab.kms("kms start")
 
 
 def key_revoked(lab):
     """the KMS key is revoked"""
     with closed(lab):
-        lab.host.must(f"kms stop; kms save; kms start; kms revoke {lab.key}")
+        lab.kms(f"kms stop; kms save; kms start; kms revoke {lab.key}")
         try:
             does_not_open(lab, ["revoked", "not active", "deactivated", "Deactivated"],
                           ["kms-key"])
         finally:
-            lab.host.must("kms stop; kms restore; kms start")
+            lab.kms("kms stop; kms restore; kms start")
 
 
 def client_refused(lab):
     """the KMS refuses the client's certificate"""
     with closed(lab):
-        lab.host.must("cd /root/kms; kms stop; cp ca.pem ca.saved; cp otherca.pem trust.pem; "
-                      "sed -i 's/ca_path=.*/ca_path=\\/root\\/kms\\/trust.pem/' server.conf; "
-                      "kms start")
+        lab.kms("cd /root/kms; kms stop; cp ca.pem ca.saved; cp otherca.pem trust.pem; "
+                "sed -i 's/ca_path=.*/ca_path=\\/root\\/kms\\/trust.pem/' server.conf; "
+                "kms start")
         try:
             does_not_open(lab, ["certificate"], ["kms-denied", "kms-refused"])
         finally:
-            lab.host.must("cd /root/kms; kms stop; "
-                          "sed -i 's/ca_path=.*/ca_path=\\/root\\/kms\\/ca.pem/' server.conf; "
-                          "kms start")
+            lab.kms("cd /root/kms; kms stop; "
+                    "sed -i 's/ca_path=.*/ca_path=\\/root\\/kms\\/ca.pem/' server.conf; "
+                    "kms start")
 
 
 FLIP = """

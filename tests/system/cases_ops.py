@@ -76,7 +76,7 @@ def kms_renewed(lab):
     lab.guests(NAME)
     domid, pid = lab.show(NAME)["domid"], lab.host.must("cat /run/vtpmd.pid")
     lab.host.must(NEW_CERT)
-    lab.host.must(TRUST.format(ca="otherca", trust="trust"), 90)
+    lab.kms(TRUST.format(ca="otherca", trust="trust"))
     try:
         rc, out = lab.vtpmctl(f"rekey {NAME}")
         check(rc == 7 and "certificate" in out, f"rekey with the old certificate: {rc} {out}")
@@ -94,7 +94,7 @@ def kms_renewed(lab):
         lab.stop(NAME)
         lab.start(NAME)     # the next open
     finally:
-        lab.host.must(TRUST.format(ca="ca", trust="ca"), 90)
+        lab.kms(TRUST.format(ca="ca", trust="ca"))
         lab.host.must(f"vtpmctl host renew {OLD}", 90)
     lab.guest_up(NAME)
 

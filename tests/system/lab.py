@@ -124,10 +124,14 @@ class Lab:
     def services(self):
         if self.systemd:
             return      # it starts what is enabled
-        self.host.must("[ -e /root/kms/ca.pem ] || kms init", 180)
-        self.host.must("kms start", 180)
+        self.kms("[ -e /root/kms/ca.pem ] || kms init")
+        self.kms("kms start")
         if self.host.run("vtpmctl list >/dev/null 2>&1")[0]:
             self.start_vtpmd()
+
+    def kms(self, command):
+        """Commands for the KMS: `kms start` gives its server 240 s, `kms stop` 20 s."""
+        return self.host.must(command, 330)
 
     def start_vtpmd(self, options="", preload=""):
         if self.systemd:
