@@ -104,6 +104,8 @@ int crypt_hkdf(const uint8_t *ikm, size_t ikm_len, const uint8_t *salt, size_t s
 	if (!rc)
 		rc = crypt_hmac(prk, sizeof(prk), expand, ARRAY_SIZE(expand), out);
 	OPENSSL_cleanse(prk, sizeof(prk));
+	if (rc)
+		OPENSSL_cleanse(out, CRYPT_HASH_SIZE);
 	return rc;
 }
 

@@ -43,7 +43,7 @@ int __must_check crypt_sha256(const struct crypt_part *parts, size_t count,
 int __must_check crypt_hmac(const uint8_t *key, size_t key_len,
 			    const struct crypt_part *parts, size_t count,
 			    uint8_t out[CRYPT_HASH_SIZE]);
-/* salt may be NULL (RFC 5869, 2.2: zeroes); out is one hash long. */
+/* salt may be NULL (RFC 5869, 2.2: zeroes); out is one hash long, and wiped on failure. */
 /*@ requires \valid_read(ikm + (0 .. ikm_len - 1));
     requires \valid_read(salt + (0 .. salt_len - 1)) && \valid_read(info + (0 .. info_len - 1));
     requires \valid(out + (0 .. CRYPT_HASH_SIZE - 1));
@@ -62,7 +62,7 @@ int __must_check crypt_gcm_seal(const uint8_t key[CRYPT_KEY_SIZE],
 				const uint8_t iv[CRYPT_IV_SIZE], const uint8_t *aad,
 				size_t aad_len, const uint8_t *in, size_t len,
 				uint8_t *out, uint8_t tag[CRYPT_TAG_SIZE]);
-/* -EBADMSG, and out wiped, when the tag does not match. */
+/* -EBADMSG when the tag does not match; out is wiped on any failure. */
 /*@ requires \valid_read(key + (0 .. CRYPT_KEY_SIZE - 1));
     requires \valid_read(iv + (0 .. CRYPT_IV_SIZE - 1)) && \valid_read(aad + (0 .. aad_len - 1));
     requires \valid_read(in + (0 .. len - 1)) && \valid(out + (0 .. len - 1));

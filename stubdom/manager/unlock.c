@@ -404,10 +404,12 @@ int unlock_kms_seal_key(const struct unlock *u, const char *key_pem, uint8_t *ou
 	struct cursor c = cursor_writer(out, *len);
 	int rc = crypt_random(key, sizeof(key));
 
-	if (rc)
+	if (rc) {
+		OPENSSL_cleanse(key, sizeof(key));
 		return error_set(
 			u->error, rc, CAUSE_RANDOM,
 			"there is no good randomness yet; try again in a minute");
+	}
 	rc = hosttpm_seal(tpm, &u->tpm, APPROVAL_KMS, tpm->auth, key, sizeof(key), object,
 			  &object_len, u->error);
 	if (!rc) {

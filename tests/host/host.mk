@@ -11,6 +11,11 @@ unlock_UNIT_SRCS := $(HOSTTPM_SRCS) $(UNLOCK_SRCS) $(ENGINE_SRCS) \
 	lib/tpm2/quote.c lib/channel.c lib/text.c tools/vtpmd/tpm_filter.c $(addprefix tools/vtpmctl/,policykey.c file.c)
 unlock_UNIT_LIBS := $(ENGINE_LIBS) -lcrypto -Wl,--wrap=nanosleep
 
+UNIT_TESTS += wiped
+wiped_UNIT_SRCS := $(UNLOCK_SRCS) lib/channel.c
+wiped_UNIT_LIBS := -lcrypto $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc free crypt_hkdf EVP_MAC_init EVP_MAC_final \
+	EVP_CipherInit_ex EVP_CipherUpdate EVP_CipherFinal_ex EVP_PKEY_derive RAND_priv_bytes)
+
 PRELOADS := $(addprefix $(BUILD)/bin/,faultdisk.so stepclock.so)
 TEST_PROGRAMS += $(PRELOADS)
 $(PRELOADS): $(BUILD)/bin/%.so: tests/host/%.c
