@@ -2,6 +2,7 @@
 /* What is known of generations, against folders that grew, shrank, are damaged or cannot
  * be read, and what operators did while the table was not known. */
 #include "tests/unit/unit.h"
+#include "lib/crypt.h"
 #include "lib/cursor.h"
 #include "tools/vtpmd/anchor_known.h"
 #include "tools/vtpmd/trail.h"
@@ -390,6 +391,33 @@ static void a_table_that_the_tpm_does_not_have(void **state)
 	assert_int_equal(known.changes, 0);
 }
 
+/* It has the hash, and another number: what it says of each vTPM is not known. */
+static void a_table_of_a_newer_release(void **state)
+{
+	static uint8_t bytes[ANCHOR_TABLE_MAX];
+	struct error e = {.cause = CAUSE_NONE};
+	uint8_t tpm[ANCHOR_HASH_SIZE];
+	struct crypt_part part = {bytes, 0};
+	int fd;
+
+	anchored(tpm);
+	fd = openat(file.dir, "anchor", O_RDWR);
+	part.n = (size_t)read(fd, bytes, sizeof(bytes));
+	for (uint8_t version = 7; version; version = (uint8_t)(version << 1)) {
+		bytes[9] = version;
+		assert_int_equal(pwrite(fd, bytes, part.n, 0), part.n);
+		assert_int_equal(crypt_sha256(&part, 1, tpm), 0);
+		e = (struct error){.cause = CAUSE_NONE};
+		assert_int_equal(anchor_known_load(&known, &file, tpm, &d, &e), -EBADMSG);
+		assert_int_equal(e.cause, CAUSE_VERSION);
+		assert_non_null(strstr(e.text, "a newer release"));
+		assert_non_null(strstr(e.text, "install that one again"));
+		assert_int_equal(known.changes, 0);
+		assert_int_equal(known.table.count, 0);
+	}
+	close(fd);
+}
+
 static void a_new_anchor_takes_the_store_as_it_is(void **state)
 {
 	uint8_t tpm[ANCHOR_HASH_SIZE], none[ANCHOR_HASH_SIZE] = {0};
@@ -521,6 +549,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_mark_is_taken_when_the_table_is_known,
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(a_table_that_the_tpm_does_not_have, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(a_table_of_a_newer_release, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(a_new_anchor_takes_the_store_as_it_is,
 						setup, teardown),

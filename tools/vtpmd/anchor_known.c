@@ -175,9 +175,16 @@ static void anchor_check_say(int rc, const char *dir, struct error *e)
 			"or, when the store is known to be the newest, `vtpmctl host "
 			"anchor --init --yes`.",
 			dir);
+	else if (rc == -EBADMSG)
+		error_set(
+			e, rc, CAUSE_VERSION,
+			"%s/anchor, the table of all vTPMs' generations, was written by a "
+			"newer release, which this one does not read: install that one "
+			"again.",
+			dir);
 	else
 		error_set(
-			e, rc, rc == -EBADMSG ? CAUSE_VERSION : CAUSE_STORE,
+			e, rc, CAUSE_STORE,
 			"%s/anchor could not be read: %s; see its disk's space and permissions.",
 			dir, strerror(-rc));
 }

@@ -119,7 +119,7 @@ int move_hear(struct vtpmd *d, const char *peer, const struct move_message *msg)
 	if (!m)
 		m = move_new(d, &fresh);
 	if (!m)
-		return -ENOMEM;
+		return -ENOSPC;
 	compare_here(m, msg->kind);
 	if (msg->kind == HANDOVER_MSG_OFFER && hears_in(m, IN(ABSENT) | IN(AWAY)))
 		why = hear_offer(m, peer, msg, &rc);

@@ -287,6 +287,12 @@ static void refuse_move(struct control *c, int rc, const char *why)
 			c, "busy",
 			"A handover of the vTPM is under way: `vtpmctl migrate "
 			"--continue` goes on with it.");
+	else if (rc == -ENOSPC)
+		control_answer_word(
+			c, "busy",
+			"There is no room for the record of another handover: of the files "
+			"in the store's folder `handovers`, remove those of vTPMs that moved "
+			"away long ago, and restart vtpmd.");
 	else if (rc == -EPERM)
 		control_answer_word(
 			c, "busy",
@@ -312,6 +318,10 @@ void move_on_control(struct control *c, const json_t *request)
 		return;
 	} else {
 		m = move_of(c->d, c->name);
+		if (!m && !peer && registry_find(c->d, c->name)) {
+			refuse_move(c, -ENOSPC, NULL);
+			return;
+		}
 		/* another host asks, of what it has nothing to do with */
 		if (!m || (peer && strcmp(m->r.peer, peer) != 0)) {
 			control_answer_no_such(c);

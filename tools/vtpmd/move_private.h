@@ -73,7 +73,8 @@ struct vtpm *move_vtpm(const struct move *m);
 void move_set_why(struct move *m, const char *text);
 /* Takes an event in, and has done what follows. */
 int move_step(struct move *m, enum handover_kind kind, const uint8_t *txid);
-/* -EPERM: another host's handover; -EBADMSG, -ENOMEM */
+/* -EPERM: another host's handover; -ENOSPC: there are as many records as it takes; -EBADMSG,
+ * -ENOMEM */
 int __must_check move_hear(struct vtpmd *d, const char *peer,
 			   const struct move_message *msg);
 /* Has it in the outbox: a message of that transfer. */

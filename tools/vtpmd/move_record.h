@@ -29,7 +29,7 @@ int __must_check move_record_encode(const struct move_record *r, uint8_t *out,
 /* -EBADMSG: it is none, or its state is not one that is recorded. */
 int __must_check move_record_decode(const uint8_t *buf, size_t len,
 				    struct move_record *r);
-/* Writes it, durably, and removes one of ABSENT, which is none. */
+/* Writes it, durably: also one of ABSENT, whose folder is still to be erased. */
 int __must_check move_record_write(const char *store, const struct move_record *r);
 /* Removes it: there is no record. */
 int __must_check move_record_remove(const char *store, const uint8_t uuid[16]);

@@ -73,6 +73,10 @@ vtpmd_store_UNIT_LIBS := -ljansson $(STORE_LIBS) -Wl,--wrap=fsync,--wrap=syncfs,
 UNIT_TESTS += vtpmd_store_ops
 vtpmd_store_ops_UNIT_SRCS := $(filter-out tools/vtpmd/main.c,$(VTPMD_SRCS))
 vtpmd_store_ops_UNIT_LIBS := $(VTPMD_LIBS)
+# the same, beside a TPM that the test plays
+UNIT_TESTS += move_mark
+move_mark_UNIT_SRCS := $(filter-out tools/vtpmd/main.c tools/vtpmd/helper.c,$(VTPMD_SRCS))
+move_mark_UNIT_LIBS := $(VTPMD_LIBS)
 
 UNIT_TESTS += vtpmd_identity
 vtpmd_identity_UNIT_SRCS := tools/vtpmd/identity.c tools/vtpmd/meta.c lib/ppi.c $(TPM2_PUBLIC_SRCS) lib/text.c $(STORE_SRCS)

@@ -1,0 +1,567 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the host's TPM has of handovers, against records that somebody made and messages that come
+ * early: all of vtpmd but its main(), and a TPM that answers when a case has it answer. */
+#include "tests/unit/unit.h"
+#include "lib/crypt.h"
+#include "lib/move.h"
+#include "lib/text.h"
+#include "tools/vtpmd/anchor.h"
+#include "tools/vtpmd/control.h"
+#include "tools/vtpmd/helper.h"
+#include "tools/vtpmd/move_private.h"
+
+#include <errno.h>
+#include <event2/buffer.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+#include <uuid/uuid.h>
+
+#define OWN_UUID "vTPM number one"
+#define TXID	 "a transfer's id"
+#define FORGED	 10000 /* as many records as vtpmd takes */
+#define MARKED	 200   /* vTPMs whose records were removed */
+#define LOAD_S	 20    /* of the processor, with sanitizers */
+
+static const uint8_t own[16] = OWN_UUID;
+
+/* -- the host's TPM ---------------------------------------------------------- */
+
+static struct {
+	uint8_t hash[ANCHOR_HASH_SIZE]; /* what it has */
+	uint8_t next[ANCHOR_HASH_SIZE]; /* what it is asked to take, if sets */
+	bool sets;
+	struct helper *asks; /* NULL: nobody waits for its answer */
+} tpm;
+
+int helper_init(struct helper *h, struct vtpmd *owner, unsigned int limit_s,
+		helper_done *done, void *ctx)
+{
+	*h = (struct helper){.d = owner, .done = done, .ctx = ctx};
+	return 0;
+}
+
+int helper_run(struct helper *h, const char *verb, const char *const args[HELPER_ARGS],
+	       struct error *e)
+{
+	size_t len = sizeof(tpm.next);
+
+	assert_string_equal(verb, "anchor");
+	assert_null(tpm.asks);
+	tpm.sets = !strcmp(args[0], "--set");
+	if (tpm.sets)
+		assert_int_equal(hex_decode(args[1], tpm.next, &len), 0);
+	h->pid = 1;
+	tpm.asks = h;
+	return 0;
+}
+
+void helper_end(struct helper *h)
+{
+}
+
+/* -- one host ---------------------------------------------------------------- */
+
+static struct vtpmd d;
+static struct config config;
+static struct vtpm *v;
+static struct control client;
+static struct bufferevent *pair[2];
+static struct anchor_table table;
+static char root[64], path[2][96];
+
+static void turn(void)
+{
+	for (int i = 0; i < 8; i++)
+		(void)event_base_loop(d.base, EVLOOP_NONBLOCK);
+}
+
+static void answer_tpm(bool works)
+{
+	struct error e = {.cause = CAUSE_NONE};
+	char hex[2 * ANCHOR_HASH_SIZE + 1];
+	struct helper *h = tpm.asks;
+	json_t *said = NULL;
+
+	assert_non_null(h);
+	tpm.asks = NULL;
+	h->pid = 0;
+	if (works && tpm.sets)
+		memcpy(tpm.hash, tpm.next, sizeof(tpm.hash));
+	hex_encode(tpm.hash, sizeof(tpm.hash), hex);
+	if (works)
+		said = json_pack("{s:s}", "value", hex);
+	else
+		error_set(&e, -EIO, CAUSE_TPM_UNREACHABLE, "It does not answer.");
+	h->done(h->ctx, said, works ? NULL : &e);
+	json_decref(said);
+	turn();
+}
+
+static void have_tpm_answer(void)
+{
+	while (tpm.asks)
+		answer_tpm(true);
+}
+
+static void on_anchored(struct vtpmd *host)
+{
+	move_on_anchored(host);
+	vtpm_start_queued(host);
+}
+
+static int make_vtpm(void)
+{
+	struct meta m = {.name = "web1", .policy = "kms", .memory = 8};
+	struct store s = {.ops = NULL};
+
+	memcpy(m.uuid, own, sizeof(m.uuid));
+	if (store_open(&s, root, own, true))
+		return -1;
+	v = vtpm_new(&d, &m, &s);
+	d.vtpms = v;
+	return v ? 0 : -1;
+}
+
+static int setup(void **state)
+{
+	int fd;
+
+	strcpy(root, "/tmp/move-mark-XXXXXX");
+	if (!mkdtemp(root))
+		return -1;
+	for (int i = 0; i < 2; i++)
+		snprintf(path[i], sizeof(path[i]), "%s/%s", root,
+			 i ? "audit.log" : "host.json");
+	fd = open(path[0], O_CREAT | O_RDWR, 0600);
+	d = (struct vtpmd){.base = event_base_new(),
+			   .store = root,
+			   .folder = root,
+			   .config = path[0],
+			   .audit = path[1],
+			   .tpm = "unix:/no/such",
+			   .anchor_every = 600,
+			   .on_anchored = on_anchored,
+			   .run_dir = open(root, O_RDONLY | O_DIRECTORY)};
+	config = (struct config){.users = 1000,
+				 .host = {.has_kms = true, .anchor_index = 1}};
+	d.host.last = &config;
+	memset(&tpm, 0, sizeof(tpm));
+	memset(&table, 0, sizeof(table));
+	if (fd < 0 || fstat(fd, &d.host.at) || anchor_new(&d) || make_vtpm() ||
+	    bufferevent_pair_new(d.base, BEV_OPT_CLOSE_ON_FREE, pair))
+		return -1;
+	close(fd);
+	bufferevent_enable(pair[1], EV_READ);
+	client = (struct control){.d = &d, .stream = pair[0], .what = NO_OP};
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	char command[80];
+
+	anchor_cancel(d.anchor, &client.waiter);
+	move_forget(&client);
+	json_decref(client.held);
+	bufferevent_free(pair[0]);
+	bufferevent_free(pair[1]);
+	vtpm_free(v);
+	anchor_free(d.anchor);
+	move_end(&d);
+	anchor_table_free(&table);
+	close(d.run_dir);
+	event_base_free(d.base);
+	snprintf(command, sizeof(command), "rm -r %s", root);
+	return system(command);
+}
+
+/* -- what is in its store, and in its TPM ------------------------------------- */
+
+static void write_file(const char *folder, const char *name, const void *bytes,
+		       size_t len)
+{
+	char file[256];
+	int fd;
+
+	snprintf(file, sizeof(file), "%s/%s%s", root, folder, name);
+	fd = open(file, O_CREAT | O_TRUNC | O_WRONLY, 0600);
+	assert_int_equal(write(fd, bytes, len), len);
+	close(fd);
+}
+
+/* As who writes to the store makes it: not durably. */
+static void put_record(const uint8_t uuid[16], enum handover_state state,
+		       const char *peer)
+{
+	struct move_record r = {.h = {.state = state, .txid = TXID}, .name = "web1"};
+	uint8_t bytes[MOVE_RECORD_MAX];
+	size_t len = sizeof(bytes);
+	char folder[96], name[37];
+
+	memcpy(r.uuid, uuid, sizeof(r.uuid));
+	strcpy(r.peer, peer);
+	uuid_unparse_lower(uuid, name);
+	snprintf(folder, sizeof(folder), "%s/handovers", root);
+	(void)mkdir(folder, 0700);
+	assert_int_equal(move_record_encode(&r, bytes, &len), 0);
+	write_file("handovers/", name, bytes, len);
+}
+
+static void put_mark(const uint8_t uuid[16], enum handover_mark kind, const char *peer)
+{
+	struct anchor_entry e = {.header = {1}, .epoch = 1, .mark = {.kind = kind}};
+
+	memcpy(e.uuid, uuid, sizeof(e.uuid));
+	if (kind)
+		memcpy(e.mark.txid, TXID, sizeof(e.mark.txid));
+	strcpy(e.mark.peer, peer);
+	assert_int_equal(anchor_table_set(&table, &e), 0);
+}
+
+/* The table is the one that the TPM has; version 0: as this vtpmd writes it. */
+static void anchor_table(uint8_t version)
+{
+	uint8_t *bytes = malloc(ANCHOR_TABLE_MAX);
+	struct crypt_part part = {bytes, anchor_table_encode(&table, bytes)};
+
+	if (version)
+		bytes[9] = version;
+	write_file("", "anchor", bytes, part.n);
+	assert_int_equal(crypt_sha256(&part, 1, tpm.hash), 0);
+	free(bytes);
+}
+
+/* vtpmd starts. */
+static void begin(void)
+{
+	assert_int_equal(move_init(&d), 0);
+	move_resume(&d);
+	turn();
+}
+
+static void place(enum handover_state state, const char *peer, enum handover_mark mark)
+{
+	if (state != HANDOVER_ABSENT)
+		put_record(own, state, peer);
+	put_mark(own, mark, mark ? "beta" : "");
+	anchor_table(0);
+	begin();
+}
+
+/* -- what is said to it -------------------------------------------------------- */
+
+static void ask(json_t *request)
+{
+	char *text = json_dumps(request, JSON_COMPACT);
+
+	json_decref(request);
+	control_ops.request(&client, text, strlen(text));
+	free(text);
+	turn();
+}
+
+/* A message without a body, of that host's. */
+static void hear_about(const uint8_t uuid[16], const char *peer, enum handover_kind kind)
+{
+	struct move_message msg = {.kind = (uint8_t)kind, .txid = TXID};
+	uint8_t bytes[64];
+	char hex[2 * sizeof(bytes) + 1];
+	size_t len = sizeof(bytes);
+
+	memcpy(msg.uuid, uuid, sizeof(msg.uuid));
+	assert_int_equal(move_message_encode(&msg, bytes, &len), 0);
+	hex_encode(bytes, len, hex);
+	ask(json_pack("{s:s, s:s, s:[s]}", "op", "move", "peer", peer, "messages", hex));
+}
+
+static void hear(const char *peer, enum handover_kind kind)
+{
+	hear_about(own, peer, kind);
+}
+
+/* What its operator wants of web1. */
+static void want(const char *event)
+{
+	ask(json_pack("{s:s, s:s, s:s, s:s}", "op", "move", "name", "web1", "event",
+		      event, "host", "beta"));
+}
+
+/* That of the answer which came; "": none came, or it has no such text. */
+static const char *answered(const char *key)
+{
+	static char text[512];
+	struct evbuffer *in = bufferevent_get_input(pair[1]);
+	char *line = evbuffer_readln(in, NULL, EVBUFFER_EOL_LF);
+	json_t *o = line ? json_loads(line, 0, NULL) : NULL;
+	const char *found = json_string_value(json_object_get(o, key));
+
+	snprintf(text, sizeof(text), "%s", found ? found : "");
+	json_decref(o);
+	free(line);
+	return text;
+}
+
+static enum handover_state state_of(const uint8_t uuid[16])
+{
+	const struct move *m = move_find(&d, uuid);
+
+	assert_non_null(m);
+	return m->r.h.state;
+}
+
+static void note_state(void *ctx, const struct move_record *r)
+{
+	enum handover_state *state = ctx;
+
+	*state = r->h.state;
+}
+
+/* As the one record says that is on the disk. */
+static enum handover_state recorded(void)
+{
+	enum handover_state state = HANDOVER_HERE;
+
+	assert_int_equal(move_record_each(root, &state, note_state), 0);
+	return state;
+}
+
+/* -- the cases ------------------------------------------------------------------ */
+
+/* A record that was put back or made, and a message that fits it and not the mark. */
+static const struct early {
+	enum handover_mark mark;
+	enum handover_state record;
+	enum handover_kind message;
+	enum handover_state is; /* as the mark says */
+} early[] = {
+	/* it was given back, and is run there again */
+	{HANDOVER_GIVING_BACK, HANDOVER_OWNED, HANDOVER_MSG_DONE, HANDOVER_BACK},
+	{HANDOVER_GIVING_BACK, HANDOVER_PREPARED, HANDOVER_MSG_RELEASED, HANDOVER_BACK},
+	/* it may have been released */
+	{HANDOVER_LEAVING, HANDOVER_OWNED, HANDOVER_MSG_DONE, HANDOVER_DOUBT},
+	{HANDOVER_LEAVING, HANDOVER_PREPARED, HANDOVER_MSG_RELEASED, HANDOVER_DOUBT},
+	{HANDOVER_LEAVING, HANDOVER_BACK, HANDOVER_MSG_GONE, HANDOVER_DOUBT},
+	/* it may be all that there is, and would be erased */
+	{HANDOVER_LEAVING, HANDOVER_BACK, HANDOVER_MSG_TAKEN, HANDOVER_DOUBT},
+	{HANDOVER_ARRIVING, HANDOVER_BACK, HANDOVER_MSG_TAKEN, HANDOVER_UNSURE},
+	/* the source has not released it */
+	{HANDOVER_ARRIVING, HANDOVER_RELEASED, HANDOVER_MSG_NOTHING, HANDOVER_PREPARED},
+};
+
+static void nothing_is_heard_before_the_table_is_known(void **state)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(early); i++) {
+		const struct early *t = &early[i];
+
+		if (i && (teardown(NULL) || setup(NULL)))
+			fail_msg("no host");
+		place(t->record, "beta", t->mark);
+		hear("beta", t->message);
+		assert_string_equal(answered("state"), "");
+		assert_int_equal(state_of(own), t->record);
+		assert_int_equal(recorded(), t->record);
+		have_tpm_answer();
+		assert_string_equal(answered("state"), handover_word(t->is));
+		assert_int_equal(state_of(own), t->is);
+		assert_int_not_equal(recorded(), HANDOVER_HERE);
+	}
+}
+
+/* Nor what an operator wants. */
+static void nothing_is_done_before_the_table_is_known(void **state)
+{
+	place(HANDOVER_PREPARED, "beta", HANDOVER_LEAVING);
+	want("back");
+	assert_int_equal(state_of(own), HANDOVER_PREPARED);
+	assert_false(tpm.sets);
+	have_tpm_answer();
+	assert_string_equal(answered("cause"), "busy");
+	assert_int_equal(state_of(own), HANDOVER_DOUBT);
+	want("tick");
+	assert_string_equal(answered("state"), "doubt");
+}
+
+static void nothing_is_heard_when_the_tpm_does_not_answer(void **state)
+{
+	place(HANDOVER_OWNED, "beta", HANDOVER_GIVING_BACK);
+	hear("beta", HANDOVER_MSG_DONE);
+	answer_tpm(false);
+	assert_string_equal(answered("cause"), "tpm-unreachable");
+	assert_int_equal(state_of(own), HANDOVER_OWNED);
+	assert_int_equal(recorded(), HANDOVER_OWNED);
+	/* it does again */
+	hear("beta", HANDOVER_MSG_DONE);
+	have_tpm_answer();
+	assert_string_equal(answered("state"), "back");
+	assert_int_equal(state_of(own), HANDOVER_BACK);
+}
+
+/* Of a record that says another host, or none, that has nothing of the vTPM. */
+static void the_other_host_is_the_marks(void **state)
+{
+	static const char *const names[] = {"gamma", "", "beta"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		if (i && (teardown(NULL) || setup(NULL)))
+			fail_msg("no host");
+		place(HANDOVER_RELEASED, names[i], HANDOVER_LEAVING);
+		hear("gamma", HANDOVER_MSG_NOTHING);
+		have_tpm_answer();
+		assert_string_equal(answered("state"), "");
+		assert_int_equal(state_of(own), HANDOVER_RELEASED);
+		hear("gamma", HANDOVER_MSG_BACK);
+		assert_int_equal(state_of(own), HANDOVER_RELEASED);
+		hear("beta", HANDOVER_MSG_NOTHING);
+		assert_int_equal(state_of(own), HANDOVER_HERE);
+	}
+}
+
+static void the_last_host_is_the_marks(void **state)
+{
+	static const char *const names[] = {"gamma", ""};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		if (i && (teardown(NULL) || setup(NULL)))
+			fail_msg("no host");
+		place(HANDOVER_PREPARED, names[i], HANDOVER_ARRIVING);
+		hear("gamma", HANDOVER_MSG_RELEASED);
+		have_tpm_answer();
+		assert_string_equal(answered("state"), "");
+		assert_int_equal(state_of(own), HANDOVER_PREPARED);
+		hear("beta", HANDOVER_MSG_RELEASED);
+		assert_int_equal(state_of(own), HANDOVER_OWNED);
+	}
+}
+
+/* A table with a mark that names nobody would be none: no vTPM of the host would start. */
+static void a_mark_of_a_record_without_a_host(void **state)
+{
+	uint8_t *bytes = malloc(ANCHOR_TABLE_MAX);
+	struct anchor_table after = {.count = 0};
+	const struct anchor_entry *e;
+	char file[96];
+	ssize_t n;
+	int fd;
+
+	place(HANDOVER_PREPARED, "", HANDOVER_NO_MARK);
+	want("back");
+	have_tpm_answer();
+	assert_int_equal(state_of(own), HANDOVER_BACK);
+	snprintf(file, sizeof(file), "%s/anchor", root);
+	fd = open(file, O_RDONLY);
+	n = read(fd, bytes, ANCHOR_TABLE_MAX);
+	close(fd);
+	assert_true(n > 0);
+	assert_int_equal(anchor_table_decode(&after, bytes, (size_t)n), 0);
+	e = anchor_table_find(&after, own);
+	assert_non_null(e);
+	assert_int_equal(e->mark.kind, HANDOVER_GIVING_BACK);
+	anchor_table_free(&after);
+	free(bytes);
+}
+
+static void name_of(uint8_t uuid[16], uint8_t kind, unsigned int n)
+{
+	memset(uuid, 0, 16);
+	uuid[0] = kind;
+	uuid[1] = (uint8_t)(n >> 8);
+	uuid[2] = (uint8_t)n;
+}
+
+static void forge_records(void)
+{
+	static const enum handover_state states[] = {HANDOVER_RELEASED, HANDOVER_PREPARED,
+						     HANDOVER_OWNED, HANDOVER_AWAY,
+						     HANDOVER_HERE};
+	uint8_t uuid[16];
+
+	for (unsigned int i = 0; i < FORGED; i++) {
+		name_of(uuid, 0xff, i);
+		put_record(uuid, states[i % ARRAY_SIZE(states)], "beta");
+	}
+	for (unsigned int i = 0; i < MARKED; i++) {
+		name_of(uuid, 1, i);
+		put_mark(uuid, HANDOVER_LEAVING, "beta");
+	}
+}
+
+/* All that the TPM knows is known beside them, and vtpmd answers. */
+static void as_many_records_as_it_takes(void **state)
+{
+	struct error e = {.cause = CAUSE_NONE};
+	clock_t since = clock();
+	uint8_t uuid[16];
+
+	forge_records();
+	place(HANDOVER_ABSENT, "", HANDOVER_LEAVING);
+	want("tick");
+	have_tpm_answer();
+	assert_string_equal(answered("state"), "doubt");
+	for (unsigned int i = 0; i < MARKED; i++) {
+		name_of(uuid, 1, i);
+		assert_int_equal(state_of(uuid), HANDOVER_RELEASED);
+	}
+	assert_int_equal(move_may_start(v, &e), -EBUSY);
+	assert_non_null(strstr(e.text, "was about to move to beta"));
+	/* its answer is believed, and none about a vTPM of which there is no record */
+	hear("beta", HANDOVER_MSG_NOTHING);
+	assert_string_equal(answered("state"), "here");
+	name_of(uuid, 2, 0);
+	hear_about(uuid, "beta", HANDOVER_MSG_NOTHING);
+	assert_non_null(strstr(answered("error"), "no room for the record"));
+	assert_true((clock() - since) / CLOCKS_PER_SEC < LOAD_S);
+}
+
+/* Also to its operator it does not say that there is no such vTPM. */
+static void a_move_that_has_no_room(void **state)
+{
+	forge_records();
+	place(HANDOVER_ABSENT, "", HANDOVER_NO_MARK);
+	want("begin");
+	have_tpm_answer();
+	assert_non_null(strstr(answered("error"), "no room for the record"));
+}
+
+/* Of a vtpmd that is newer: what it says of marks is not known, and nothing starts. */
+static void a_table_of_a_newer_version(void **state)
+{
+	struct error e = {.cause = CAUSE_NONE};
+
+	put_mark(own, HANDOVER_LEAVING, "beta");
+	anchor_table(7);
+	begin();
+	(void)!vtpm_start(v, &e);
+	turn();
+	have_tpm_answer();
+	assert_int_equal(v->state, VTPM_FAILED);
+	assert_int_equal(v->meta.error.cause, CAUSE_VERSION);
+	assert_non_null(strstr(v->meta.error.text, "newer"));
+	hear("beta", HANDOVER_MSG_RELEASED);
+	have_tpm_answer();
+	assert_string_equal(answered("cause"), "version");
+	assert_null(move_find(&d, own));
+}
+
+#define MARK_TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		MARK_TEST(nothing_is_heard_before_the_table_is_known),
+		MARK_TEST(nothing_is_done_before_the_table_is_known),
+		MARK_TEST(nothing_is_heard_when_the_tpm_does_not_answer),
+		MARK_TEST(the_other_host_is_the_marks),
+		MARK_TEST(the_last_host_is_the_marks),
+		MARK_TEST(a_mark_of_a_record_without_a_host),
+		MARK_TEST(as_many_records_as_it_takes),
+		MARK_TEST(a_move_that_has_no_room),
+		MARK_TEST(a_table_of_a_newer_version),
+	};
+
+	return cmocka_run_group_tests_name("move_mark", tests, NULL, NULL);
+}
