@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Removes, changes and puts back records of handovers, at each step, on either of two hosts, and
-counts who runs the vTPM then.  TAP, from number FIRST + 1 on."""
+counts who runs the vTPM then.  TAP, from number FIRST + 1 on.  What is done: SETS."""
 import glob
 import os
 import shutil
@@ -177,12 +177,19 @@ def rounds(cases, source, destination, must_run):
 
 
 STEPS = drive.Handover.STEPS
-REMOVED = [(s, "source", remove) for s in STEPS[2:]] + [(s, "destination", remove) for s in STEPS[1:]]
+SOURCES = [(s, "source", remove) for s in STEPS[2:]]
+DESTINATIONS = [(s, "destination", remove) for s in STEPS[1:]]
 ERASED = [(s, "source", remove_and_put_back_folder) for s in ("activated", "finish", "done")]
 CHANGED = [("import", "destination", say("owned")), ("import", "destination", say("here")),
            ("commit", "destination", say("owned")), ("commit", "source", say("here"))]
 OLDER = [("import", "destination", put_back), ("commit", "destination", put_back), ("released", "destination", put_back),
          ("finish", "source", put_back), ("done", "source", put_back), ("done", "destination", put_back)]
+
+SETS = {"source": [(SOURCES, True, "a record is removed at each step, at the source: one runs it")],
+        "destination": [(DESTINATIONS, True, "a record is removed at each step, at the destination: one runs it")],
+        "changed": [(ERASED, True, "the source's is removed, and the folder that it erased is put back: one runs it"),
+                    (CHANGED, True, "a record says that it is this host's: one runs it")],
+        "older": [(OLDER, False, "an older record is put back: no two run it, and none is lost")]}
 
 
 def main():
@@ -200,10 +207,7 @@ def main():
 
 def try_all(a, b):
     source, destination = (a, b) if a.state() != "none" else (b, a)
-    for cases, must_run, name in ((REMOVED, True, "a record is removed at each step, at either host: one runs it"),
-                                  (ERASED, True, "so is the source's, and the folder that it erased is put back: one runs it"),
-                                  (CHANGED, True, "a record says that it is this host's: one runs it"),
-                                  (OLDER, False, "an older record is put back: no two run it, and none is lost")):
+    for cases, must_run, name in SETS[sys.argv[4]]:
         bad, n, source, destination = rounds(cases, source, destination, must_run)
         print(f"# {n} times")
         drive.ok(not bad, name)
