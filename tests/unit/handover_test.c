@@ -699,6 +699,33 @@ static void a_source_in_doubt_believes_only_an_answer(void **state)
 	}
 }
 
+/* The destination crashed when it had just come, and does not know that it is its own. */
+static void a_source_that_is_away_says_so_again(void **state)
+{
+	static const uint8_t id[HANDOVER_TXID_SIZE] = {7};
+	const struct handover_event tick = {.kind = HANDOVER_TICK};
+	const struct handover_event done = {.kind = HANDOVER_MSG_DONE, .txid = id};
+	struct handover h = {.state = HANDOVER_AWAY, .txid = {7}, .gone = {7}};
+	struct handover_todo todo;
+
+	/* not while a folder that is put back would start */
+	assert_int_equal(handover_step(&h, &tick, &todo), 0);
+	assert_int_equal(todo.n, 0);
+	h.forgotten = true;
+	assert_int_equal(handover_step(&h, &tick, &todo), 0);
+	assert_int_equal(h.state, HANDOVER_AWAY);
+	assert_int_equal(todo.n, 1);
+	assert_int_equal(todo.item[0].message, HANDOVER_MSG_DONE);
+	assert_memory_equal(todo.txid, id, sizeof(id));
+	h = (struct handover){.state = HANDOVER_UNSURE, .txid = {7}};
+	assert_int_equal(handover_step(&h, &done, &todo), 0);
+	assert_true(handover_runs(&h));
+	/* what was restored here since is this host's, and says nothing */
+	h = (struct handover){.state = HANDOVER_HERE, .txid = {7}, .gone = {7}};
+	assert_int_equal(handover_step(&h, &tick, &todo), 0);
+	assert_int_equal(todo.n, 0);
+}
+
 static struct bounds asked;
 
 static void nor_in_these(void **state)
@@ -715,6 +742,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(and_each_state_was_reached),
 		cmocka_unit_test(a_source_without_its_folder_asks_for_nothing),
 		cmocka_unit_test(a_source_in_doubt_believes_only_an_answer),
+		cmocka_unit_test(a_source_that_is_away_says_so_again),
 	};
 	const struct CMUnitTest others[] = {
 		cmocka_unit_test(nor_in_these),

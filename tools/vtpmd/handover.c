@@ -253,6 +253,9 @@ static const struct row table[] = {
 	{HANDOVER_TICK, CURRENT, IN(DOUBT), STAYS, {SEND(ASK)}},
 	{HANDOVER_TICK, CURRENT, IN(UNSURE), STAYS, {SEND(PREPARED)}},
 	{HANDOVER_TICK, CURRENT, IN(YIELDING), STAYS, {DO(MARK)}},
+	/* the destination may have crashed when it had just come, and be UNSURE */
+	{HANDOVER_TICK, GONE, IN(AWAY), STAYS, {SEND(DONE)}},
+	{HANDOVER_TICK, GONE, ANY, STAYS, {}},
 	{HANDOVER_TICK, CURRENT, ANY, STAYS, {}},
 };
 
@@ -289,8 +292,9 @@ static bool fits_transfer(const struct handover *h, const struct handover_event 
 			  enum which which)
 {
 	bool current = !ev->txid || is_txid(ev->txid, h->txid);
-	bool gone = is_txid(ev->txid ? ev->txid : h->txid, h->gone) &&
-		    (ev->txid || ev->kind == HANDOVER_FORGOTTEN);
+	bool gone =
+		is_txid(ev->txid ? ev->txid : h->txid, h->gone) &&
+		(ev->txid || ev->kind == HANDOVER_FORGOTTEN || ev->kind == HANDOVER_TICK);
 
 	switch (which) {
 	case NEW:

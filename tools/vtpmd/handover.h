@@ -54,7 +54,9 @@
  *   none      its record, but for RELEASED, which is DOUBT
  *
  * In DOUBT the source sends ASK.  The destination that has run it says KEPT; one that was only
- * prepared gives it up, and says NOTHING: the vTPM goes on at the source.
+ * prepared gives it up, and says NOTHING: the vTPM goes on at the source.  A destination that is
+ * UNSURE says PREPARED again, to which the source answers; and a source that is AWAY says DONE again
+ * when it is asked to go on.
  *
  * What holds, and tests/unit/handover_test.c shows for all orders and crashes:
  * - At most one side's manager executes commands, also when records are removed or put back.
