@@ -25,7 +25,7 @@ SAN      := -fsanitize=address,undefined -fno-sanitize-recover=all \
 #   PROGRAMS    what `make` builds           UNIT_TESTS  names of cmocka units
 #   FUZZ_TESTS  names of libFuzzer targets   INSTALL     extra install targets
 #   TEST_PROGRAMS  what tests and bench run besides
-# For a unit N:   N_UNIT_SRCS (besides tests/unit/N_test.c), N_UNIT_LIBS
+# For a unit N:   N_UNIT_SRCS (besides tests/unit/N_test.c), N_UNIT_LIBS; N_UNIT_STEPS: unit.mk
 # For a fuzzer N: N_FUZZ_SRCS (besides tests/fuzz/N_fuzz.c), N_FUZZ_LIBS;
 #                 corpus in tests/fuzz/corpus/N/
 PROGRAMS   :=
@@ -45,7 +45,8 @@ include $(wildcard tests/*/*.mk)
 all: $(PROGRAMS)
 test-programs: $(TEST_PROGRAMS)
 
-# Objects: build/obj/PATH.o; sanitized ones: build/san/PATH.o
+# Objects: build/obj/PATH.o; sanitized ones: build/san/PATH.o; those whose steps are counted:
+# build/steps/PATH.o
 $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
@@ -53,6 +54,10 @@ $(BUILD)/obj/%.o: %.c
 $(BUILD)/san/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(SAN) -O1 -MMD -MP -c $< -o $@
+
+$(BUILD)/steps/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(SAN) -O1 -fsanitize-coverage=trace-pc -MMD -MP -c $< -o $@
 
 $(BUILD)/fuzz/%.o: %.c
 	@mkdir -p $(@D)
@@ -96,7 +101,7 @@ deb-firmware: deps
 	@tools/build-deb-firmware.sh
 
 clean:
-	rm -rf $(BUILD)/obj $(BUILD)/san $(BUILD)/fuzz $(BUILD)/bin
+	rm -rf $(BUILD)/obj $(BUILD)/san $(BUILD)/steps $(BUILD)/fuzz $(BUILD)/bin
 
 help:
 	@echo 'make demo     build everything, boot a virtual Xen host, do the main job in it'
@@ -116,4 +121,4 @@ help:
 	@echo 'make style    check the layout of the sources'
 
 .PHONY: all test-programs deps check check-long demo bench fuzz style install deb deb-firmware clean help
--include $(shell find $(addprefix $(BUILD)/,obj san fuzz) -name '*.d' 2>/dev/null)
+-include $(shell find $(addprefix $(BUILD)/,obj san steps fuzz) -name '*.d' 2>/dev/null)

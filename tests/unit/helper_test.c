@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -168,6 +170,50 @@ static void ends_of_many(void **state)
 	assert_in_range(waits, CHILDREN, 3 * CHILDREN);
 }
 
+static long minor_faults(void)
+{
+	struct rusage used;
+
+	assert_int_equal(getrusage(RUSAGE_SELF, &used), 0);
+	return used.ru_minflt;
+}
+
+/* vtpmd of thousands of vTPMs has hundreds of MiB: no page of them has to be mapped anew since
+ * a child was started. */
+static void a_child_copies_no_memory(void **state)
+{
+	const size_t page = 4096, size = 8192 * page;
+	volatile uint8_t *all = mmap(NULL, size, PROT_READ | PROT_WRITE,
+				     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	long before;
+
+	assert_true(all != MAP_FAILED);
+	assert_int_equal(madvise((void *)all, size, MADV_NOHUGEPAGE), 0);
+	for (size_t at = 0; at < size; at += page)
+		all[at] = 1;
+	before = minor_faults();
+	run("echo '{\"value\": \"a\"}'");
+	for (size_t at = 0; at < size; at += page)
+		all[at] = 2;
+	assert_true(minor_faults() - before < 4096);
+	munmap((void *)all, size);
+}
+
+/* A child has no signal blocked, and a pipe that nobody reads ends it. */
+static void a_child_has_its_own_signals(void **state)
+{
+	char ignored[17];
+
+	signal(SIGPIPE, SIG_IGN);
+	run("echo \"{\\\"value\\\": \\\"$(sed -n 's/^Sig[BI].*\\t//p' /proc/self/status | "
+	    "tr -d '\\n')\\\"}\"");
+	signal(SIGPIPE, SIG_DFL);
+	assert_int_equal(strlen(done.value), 32);
+	assert_memory_equal(done.value, "0000000000000000", 16);
+	strcpy(ignored, done.value + 16);
+	assert_int_equal(strtoull(ignored, NULL, 16) & 1u << (SIGPIPE - 1), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -179,6 +225,8 @@ int main(void)
 		cmocka_unit_test(one_that_hangs),
 		cmocka_unit_test(one_that_is_not_there),
 		cmocka_unit_test(ends_of_many),
+		cmocka_unit_test(a_child_copies_no_memory),
+		cmocka_unit_test(a_child_has_its_own_signals),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -9,6 +9,7 @@
 #include "tools/vtpmd/control.h"
 #include "tools/vtpmd/helper.h"
 #include "tools/vtpmd/move_private.h"
+#include "tools/vtpmd/vtpms.h"
 
 #include <errno.h>
 #include <event2/buffer.h>
@@ -123,7 +124,8 @@ static int make_vtpm(void)
 	if (store_open(&s, root, own, true))
 		return -1;
 	v = vtpm_new(&d, &m, &s);
-	d.vtpms = v;
+	if (v)
+		vtpms_add(&d, v);
 	return v ? 0 : -1;
 }
 
@@ -165,11 +167,12 @@ static int teardown(void **state)
 {
 	char command[80];
 
-	anchor_cancel(d.anchor, &client.waiter);
+	waiter_cancel(&client.waiter);
 	move_forget(&client);
 	json_decref(client.held);
 	bufferevent_free(pair[0]);
 	bufferevent_free(pair[1]);
+	vtpms_remove(v);
 	vtpm_free(v);
 	anchor_free(d.anchor);
 	move_end(&d);

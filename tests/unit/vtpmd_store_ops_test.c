@@ -7,6 +7,7 @@
 #include "lib/text.h"
 #include "tools/vtpmd/anchor.h"
 #include "tools/vtpmd/vtpm.h"
+#include "tools/vtpmd/vtpms.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -305,7 +306,7 @@ static int setup(void **state)
 	v = vtpm_new(&d, &m, &s);
 	if (!v)
 		return -1;
-	d.vtpms = v;
+	vtpms_add(&d, v);
 	v->making = true;
 	body = (struct body){.ops = &body_ops, .domid = -1};
 	v->body = &body;

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -25,6 +26,17 @@ static xc_domaininfo_t domains[DOMAINS];
 static unsigned int count, questions, looks;
 static int ends[2];
 static const char *written; /* a node that a domain writes without end */
+static char last_token[32]; /* of the last watch, which is that node's */
+static char (*wrote)[32];   /* instead: of writers' watches, the last one first */
+static unsigned int writers;
+
+static uint64_t steps; /* blocks of xen.c and tree.c: unit.mk */
+
+void __sanitizer_cov_trace_pc(void);
+void __sanitizer_cov_trace_pc(void)
+{
+	steps++;
+}
 
 int access(const char *path, int mode)
 {
@@ -70,6 +82,7 @@ int xs_fileno(struct xs_handle *h)
 
 bool xs_watch(struct xs_handle *h, const char *path, const char *token)
 {
+	strcpy(last_token, token);
 	return true;
 }
 
@@ -84,11 +97,13 @@ char **xs_check_watch(struct xs_handle *h)
 	const char *path = written ? written : "@releaseDomain";
 	char **event, byte;
 
-	if (!written && read(ends[0], &byte, 1) != 1)
+	if (wrote ? !writers : !written && read(ends[0], &byte, 1) != 1)
 		return NULL;
-	event = malloc(2 * sizeof(*event) + strlen(path) + 1);
-	event[XS_WATCH_PATH] = event[XS_WATCH_TOKEN] = (char *)&event[2];
+	event = malloc(2 * sizeof(*event) + strlen(path) + 1 + sizeof(last_token));
+	event[XS_WATCH_PATH] = (char *)&event[2];
 	strcpy(event[XS_WATCH_PATH], path);
+	event[XS_WATCH_TOKEN] = event[XS_WATCH_PATH] + strlen(path) + 1;
+	strcpy(event[XS_WATCH_TOKEN], wrote ? wrote[--writers] : last_token);
 	return event;
 }
 
@@ -234,6 +249,66 @@ static void a_domains_end_costs_little(void **state)
 		xen_unwatch(xen, &ones[i]);
 }
 
+static void look_shortly(void *ctx)
+{
+	const char *why;
+	int domid;
+
+	looks++;
+	assert_int_equal(xen_find(xen, ctx, &domid, &why), XEN_DOMAIN_ALIVE);
+}
+
+/* Of n domains that are watched for: one ends, each writes a node of its own, and the watches
+ * go.  How many steps of xen.c that takes. */
+static uint64_t watch_all(unsigned int n)
+{
+	static char tokens[DOMAINS][sizeof(last_token)];
+	uint64_t before;
+
+	count = 0;
+	for (unsigned int i = 0; i < n; i++) {
+		add((domid_t)(i + 1), 0, 0);
+		memcpy(domains[i].handle, &(uint32_t){i * 7919 % n}, 4);
+	}
+	before = steps;
+	for (unsigned int i = 0; i < n; i++)
+		for (unsigned int j = 0; j < WATCHES; j++) {
+			assert_int_equal(
+				xen_watch(xen, "/x", look_shortly, domains[i].handle), 0);
+			strcpy(tokens[i], last_token);
+		}
+	looks = 0;
+	some_domain_ends();
+	assert_int_equal(looks, n);
+	written = "/x";
+	wrote = tokens;
+	writers = n;
+	while (writers)
+		some_domain_ends();
+	written = NULL;
+	wrote = NULL;
+	assert_int_equal(looks, 2 * n);
+	for (unsigned int i = 0; i < n; i++)
+		xen_unwatch(xen, domains[i * 7919 % n].handle);
+	before = steps - before;
+	some_domain_ends();
+	assert_int_equal(looks, 2 * n);
+	return before;
+}
+
+/* Four times the domains are four times the steps, and a few more to find one: of the square
+ * they would be 16 times. */
+static void no_step_for_each_pair(void **state)
+{
+	uint64_t few = watch_all(DOMAINS / 4), many = watch_all(DOMAINS);
+
+	print_message("# %llu steps for each of %u, %llu for each of %u\n",
+		      (unsigned long long)few / (DOMAINS / 4), DOMAINS / 4,
+		      (unsigned long long)many / DOMAINS, DOMAINS);
+	assert_true(few > DOMAINS / 4);
+	assert_true(many <= 6 * few);
+}
+
 static void one_takes_others_along(void **state)
 {
 	struct one a = {1, NULL}, b = {1, NULL}, c = {1, NULL};
@@ -311,6 +386,7 @@ int main(void)
 		XEN_TEST(one_that_dies_is_gone),
 		XEN_TEST(two_with_one_uuid),
 		XEN_TEST(a_domains_end_costs_little),
+		XEN_TEST(no_step_for_each_pair),
 		XEN_TEST(one_takes_others_along),
 		XEN_TEST(a_domain_that_writes_without_end),
 	};

@@ -49,23 +49,21 @@ static void tick_after(struct anchor *a, unsigned int seconds)
 
 static void wake(struct anchor *a, const struct error *e)
 {
-	struct waiter **at = &a->waiters, *w;
+	struct waiter *due = NULL, **end = &due, *w, *next;
 
-	while ((w = *at)) {
-		if (!e && w->need > a->written) {
-			at = &w->next;
+	for (w = a->waiters; w; w = next) {
+		next = w->next;
+		if (!e && w->need > a->written)
 			continue;
-		}
-		*at = w->next;
-		w->done(w->ctx, e);
-		/* done() may have changed the list */
-		at = &a->waiters;
+		waiter_cancel(w);
+		waiter_add(end, w);
+		end = &w->next;
 	}
-}
-
-void anchor_cancel(struct anchor *a, struct waiter *w)
-{
-	waiter_cancel(&a->waiters, w);
+	/* done() may take others off, and add some */
+	while ((w = due)) {
+		waiter_cancel(w);
+		w->done(w->ctx, e);
+	}
 }
 
 /* -- the table --------------------------------------------------------- */

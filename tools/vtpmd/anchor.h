@@ -100,7 +100,6 @@ void anchor_wait(struct anchor *a, struct waiter *w);
 void anchor_wait_forgotten(struct anchor *a, struct waiter *w);
 /* Calls w when it is known what the TPM has, and has it take nothing. */
 void anchor_wait_known(struct anchor *a, struct waiter *w);
-void anchor_cancel(struct anchor *a, struct waiter *w);
 /* vtpmd ends: whether the TPM is still to take something. */
 bool anchor_finish(struct anchor *a);
 

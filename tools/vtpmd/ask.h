@@ -27,6 +27,10 @@ struct ask {
 	const char *name; /* of the one vTPM that is asked; NULL: all */
 	enum ask_what what;
 	struct timespec since; /* a status of then or later is an answer */
+	/* the first one that may owe it: those before it have told, or will not; as of so many
+	 * changes of d->vtpms */
+	const struct vtpm *at;
+	uint64_t changes;
 	struct event *limit, *done;
 };
 

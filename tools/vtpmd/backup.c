@@ -8,6 +8,7 @@
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/move.h"
 #include "tools/vtpmd/trail.h"
+#include "tools/vtpmd/vtpms.h"
 #include "lib/text.h"
 
 #include <errno.h>
@@ -115,22 +116,12 @@ void backup_told(struct vtpmd *d, struct backup_given *g, const char *why)
 	(void)trail_add(d, &a);
 }
 
-static struct vtpm *find_uuid(struct vtpmd *d, const uint8_t uuid[16])
-{
-	struct vtpm *v;
-
-	for (v = d->vtpms; v; v = v->next)
-		if (!memcmp(v->meta.uuid, uuid, sizeof(v->meta.uuid)))
-			return v;
-	return NULL;
-}
-
 struct vtpm *backup_find(struct vtpmd *d, const json_t *backup)
 {
 	const char *text = json_string_value(json_object_get(backup, "uuid"));
 	uint8_t uuid[16];
 
-	return text && !uuid_parse(text, uuid) ? find_uuid(d, uuid) : NULL;
+	return text && !uuid_parse(text, uuid) ? vtpms_find_uuid(d, uuid) : NULL;
 }
 
 int backup_not_whole(struct error *e)
@@ -227,7 +218,7 @@ static int take_name(struct vtpmd *d, const struct vtpm *own, const char *name,
 				 "digits, '_', '.' or '-', the first a letter or "
 				 "digit.",
 				 META_NAME_MAX);
-	other = registry_find(d, name);
+	other = vtpms_find(d, name);
 	if (other && other != own)
 		return error_set(e, -EEXIST, CAUSE_STATE_EXISTS,
 				 "There is a vTPM %s already: give another name with "
@@ -241,7 +232,7 @@ static int take_name(struct vtpmd *d, const struct vtpm *own, const char *name,
 /* That the vTPM itself is not here. */
 static int check_absent(struct vtpmd *d, const struct meta *m, struct error *e)
 {
-	const struct vtpm *v = find_uuid(d, m->uuid);
+	const struct vtpm *v = vtpms_find_uuid(d, m->uuid);
 
 	if (v)
 		return error_set(e, -EEXIST, CAUSE_STATE_EXISTS,
@@ -288,7 +279,7 @@ int backup_restore(struct vtpmd *d, const json_t *backup, const char *name, bool
 	rc = put_all(&s, &m, backup);
 	*out = rc ? NULL : vtpm_new(d, &m, &s);
 	if (*out) {
-		registry_add(d, *out);
+		vtpms_add(d, *out);
 		backup_take(*out, "restore");
 		log_about(LOG_NOTICE, &(struct log_about){.vtpm = m.name, .uuid = m.uuid},
 			  "restored from a backup");
@@ -338,7 +329,6 @@ static int swap_in(struct vtpm *v, struct meta *m, const json_t *backup, struct 
 /* The old one goes; the vTPM is what the new folder says. */
 static void take_new(struct vtpm *v, const struct meta *m, struct store *s)
 {
-	struct vtpm **at = &v->d->vtpms;
 	struct store old = v->store;
 	int rc;
 
@@ -353,13 +343,11 @@ static void take_new(struct vtpm *v, const struct meta *m, struct store *s)
 			  strerror(-rc));
 	store_release(&old);
 	store_close(&old);
+	vtpms_remove(v);
 	v->meta = *m;
 	if (v->body)
 		v->body->memory = m->memory;
-	while (*at != v)
-		at = &(*at)->next;
-	*at = v->next;
-	registry_add(v->d, v);
+	vtpms_add(v->d, v);
 	crb_forget(v->d, v->meta.uuid);
 }
 

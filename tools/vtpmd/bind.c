@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/bind.h"
+#include "tools/vtpmd/vtpms.h"
 #include "lib/uuidtext.h"
 
 #include <errno.h>
@@ -19,21 +20,11 @@ void bind_draw(uint8_t uuid[16])
 	uuid[6] = (uint8_t)((uuid[6] & 0xf) | UUID_VERSION << 4);
 }
 
-static bool is_another(const struct vtpm *v, const uint8_t device[16])
-{
-	const struct vtpm *other;
-
-	for (other = v->d->vtpms; other; other = other->next)
-		if (other != v && !memcmp(other->meta.uuid, device, 16))
-			return true;
-	return false;
-}
-
 int bind_judge(const struct vtpm *v, const uint8_t device[16], const char **why)
 {
 	if (!memcmp(v->meta.uuid, device, 16))
 		return 0;
-	if (is_another(v, device))
+	if (vtpms_find_uuid(v->d, device))
 		*why = "its vtpm line has the uuid of another vTPM of this host: correct "
 		       "backend= or uuid=, see `vtpmctl check`";
 	else if (!uuidtext_is_random(device))

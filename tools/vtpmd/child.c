@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/child.h"
+#include "tools/vtpmd/tree.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,24 +14,38 @@
 #include <unistd.h>
 
 struct child {
-	struct child *next;
+	struct tree_node by_pid;
 	pid_t pid;
 	child_done *done;
 	void *ctx;
 };
 
-static struct child *children;
+static struct tree_node *children;
 static struct event *reaper;
+
+static struct child *of_pid_node(const struct tree_node *n)
+{
+	return n ? TREE_OF(n, struct child, by_pid) : NULL;
+}
+
+static int compare_pids(const void *key, const struct tree_node *n)
+{
+	pid_t pid = *(const pid_t *)key, other = of_pid_node(n)->pid;
+
+	return pid < other ? -1 : pid > other;
+}
+
+static struct child *find_child(pid_t pid)
+{
+	return of_pid_node(tree_find(children, &pid, compare_pids));
+}
 
 static struct child *take_child(pid_t pid)
 {
-	struct child **at = &children, *c;
+	struct child *c = find_child(pid);
 
-	while (*at && (*at)->pid != pid)
-		at = &(*at)->next;
-	c = *at;
 	if (c)
-		*at = c->next;
+		tree_remove(&children, &c->pid, &c->by_pid, compare_pids);
 	return c;
 }
 
@@ -84,13 +99,28 @@ static int redirect(const struct child_start *s)
 	return pass_on(s);
 }
 
+/* None of vtpmd's is to run here, in the memory of vtpmd. */
+static void drop_handlers(void)
+{
+	const struct sigaction usual = {.sa_handler = SIG_DFL};
+	struct sigaction is;
+
+	for (int n = 1; n < NSIG; n++)
+		if (!sigaction(n, NULL, &is) && is.sa_handler != SIG_IGN &&
+		    is.sa_handler != SIG_DFL)
+			(void)sigaction(n, &usual, NULL);
+	(void)sigaction(SIGPIPE, &usual, NULL);
+}
+
+/* Of vfork(): all is vtpmd's own memory, and vtpmd waits, until the program runs.  Signals are
+ * blocked. */
 static void __attribute__((noreturn)) run_child(const struct child_start *s, pid_t parent)
 {
 	sigset_t none;
 
+	drop_handlers();
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	signal(SIGPIPE, SIG_DFL);
 	/* it may have ended just before */
 	if (s->bound && (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != parent))
 		_exit(126);
@@ -102,48 +132,52 @@ static void __attribute__((noreturn)) run_child(const struct child_start *s, pid
 	_exit(127);
 }
 
+/* The child's pid, or -errno.  Not by fork(), which copies the tables of all of vtpmd's memory:
+ * that grows with the vTPMs, as do the starts. */
+static pid_t begin_child(const struct child_start *s)
+{
+	pid_t self = getpid(), pid = vfork();
+
+	if (!pid)
+		run_child(s, self);
+	return pid < 0 ? -errno : pid;
+}
+
 int child_spawn(const struct child_start *s, pid_t *pid_out)
 {
 	struct child *c = calloc(1, sizeof(*c));
-	pid_t pid, self = getpid();
-	int rc;
+	sigset_t all, usual;
+	pid_t pid;
 
 	if (!c)
 		return -ENOMEM;
-	pid = fork();
-	if (pid == 0)
-		run_child(s, self);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &usual);
+	pid = begin_child(s);
+	pthread_sigmask(SIG_SETMASK, &usual, NULL);
 	if (pid < 0) {
-		rc = -errno;
 		free(c);
-		return rc;
+		return pid;
 	}
-	c->pid = pid;
+	c->pid = *pid_out = pid;
 	c->done = s->done;
 	c->ctx = s->ctx;
-	c->next = children;
-	children = c;
-	*pid_out = pid;
+	tree_add(&children, &c->pid, &c->by_pid, compare_pids);
 	return 0;
 }
 
 void child_forget(pid_t pid)
 {
-	struct child *c;
+	struct child *c = find_child(pid);
 
-	for (c = children; c; c = c->next)
-		if (c->pid == pid)
-			c->done = NULL;
+	if (c)
+		c->done = NULL;
 }
 
 void child_end(void)
 {
-	struct child *c;
-
-	while ((c = children)) {
-		children = c->next;
-		free(c);
-	}
+	while (children)
+		free(take_child(of_pid_node(children)->pid));
 	event_free(reaper);
 }
 

@@ -35,15 +35,13 @@ static void release(struct control *c)
 
 static void drop_control(struct control *c)
 {
-	struct control **at = &controls;
-
-	while (*at != c)
-		at = &(*at)->next;
-	*at = c->next;
-	if (c->settling)
-		waiter_cancel(&c->settling->waiters, &c->waiter);
-	anchor_cancel(c->d->anchor, &c->waiter);
-	waiter_cancel(&c->d->pool.waiters, &c->waiter);
+	if (c->before)
+		c->before->next = c->next;
+	else
+		controls = c->next;
+	if (c->next)
+		c->next->before = c->before;
+	waiter_cancel(&c->waiter);
 	trial_cancel(c);
 	move_forget(c);
 	backup_told(c->d, &c->given, "vtpmctl ended before it told of a file");
@@ -132,6 +130,8 @@ static void on_control_accept(evutil_socket_t fd, short what, void *ctx)
 		return;
 	}
 	c->next = controls;
+	if (c->next)
+		c->next->before = c;
 	controls = c;
 	bufferevent_setcb(c->stream, on_control_read, NULL, on_control_event, c);
 	bufferevent_enable(c->stream, EV_READ | EV_WRITE);

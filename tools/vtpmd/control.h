@@ -61,7 +61,7 @@ enum control_what {
 };
 
 struct control {
-	struct control *next;
+	struct control *next, *before;
 	struct vtpmd *d;
 	struct bufferevent *stream;
 	bool busy; /* a request is being answered */

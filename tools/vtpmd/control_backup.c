@@ -4,6 +4,7 @@
 #include "tools/vtpmd/control.h"
 #include "tools/vtpmd/trial.h"
 #include "tools/vtpmd/vtpm.h"
+#include "tools/vtpmd/vtpms.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -43,7 +44,7 @@ static void on_backup_known(void *ctx, const struct error *why)
 {
 	struct error e = why ? *why : (struct error){.cause = CAUSE_NONE};
 	struct control *c = ctx;
-	struct vtpm *v = registry_find(c->d, c->name);
+	struct vtpm *v = vtpms_find(c->d, c->name);
 	size_t n;
 
 	if (!v) {

@@ -4,6 +4,7 @@
 #include "tools/vtpmd/launch.h"
 #include "tools/vtpmd/registry.h"
 #include "tools/vtpmd/vtpm.h"
+#include "tools/vtpmd/vtpms.h"
 #include "tools/vtpmd/xen.h"
 
 #include <errno.h>
@@ -45,7 +46,7 @@ static bool take_vtpms(struct control *c, const json_t *request, struct launch *
 	}
 	json_array_foreach(names, i, name)
 	{
-		v = json_is_string(name) ? registry_find(c->d, json_string_value(name))
+		v = json_is_string(name) ? vtpms_find(c->d, json_string_value(name))
 					 : NULL;
 		if (!fits(c, v))
 			return false;

@@ -17,6 +17,7 @@
 #include "tools/vtpmd/presence.h"
 #include "tools/vtpmd/registry.h"
 #include "tools/vtpmd/trail.h"
+#include "tools/vtpmd/vtpms.h"
 #include "tools/vtpmd/xen.h"
 
 #include <errno.h>
@@ -119,7 +120,7 @@ static void create_again(struct control *c, struct vtpm *v, const json_t *reques
 
 static void control_create(struct control *c, struct vtpm *none, const json_t *request)
 {
-	struct vtpm *there = registry_find(c->d, c->name);
+	struct vtpm *there = vtpms_find(c->d, c->name);
 	struct registry_new n;
 
 	if (newvtpm_parse(c->d, request, &n)) {
@@ -644,7 +645,7 @@ static enum control_what parse_op(const char *op)
 /* Whether the vTPM that it is about is there; false: that was answered. */
 static bool find_vtpm(struct control *c, struct vtpm **v)
 {
-	*v = ops[c->what].host ? NULL : registry_find(c->d, c->name);
+	*v = ops[c->what].host ? NULL : vtpms_find(c->d, c->name);
 	if (!*v && !ops[c->what].host)
 		control_answer_no_such(c);
 	return *v || ops[c->what].host;

@@ -11,6 +11,7 @@
 #include "tools/vtpmd/move.h"
 #include "tools/vtpmd/presence.h"
 #include "tools/vtpmd/metrics.h"
+#include "tools/vtpmd/vtpms.h"
 #include "tools/vtpmd/work.h"
 #include "tools/vtpmd/registry.h"
 #include "tools/vtpmd/registry_pool.h"
@@ -299,7 +300,7 @@ static void end(struct vtpmd *d)
 	while (d->vtpms) {
 		struct vtpm *v = d->vtpms;
 
-		d->vtpms = v->next;
+		vtpms_remove(v);
 		vtpm_free(v);
 	}
 	rc = store_end(d->store);
@@ -354,7 +355,7 @@ static int load_store(struct vtpmd *d)
 static void on_anchored(struct vtpmd *d)
 {
 	move_on_anchored(d);
-	vtpm_start_queued(d);
+	vtpm_start_anchored(d);
 }
 
 static int run_loop(struct vtpmd *d)

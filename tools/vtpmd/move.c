@@ -11,6 +11,7 @@
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/move_private.h"
 #include "tools/vtpmd/registry.h"
+#include "tools/vtpmd/vtpms.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -28,24 +29,24 @@ static void on_board_ready(evutil_socket_t fd, short what, void *ctx);
 
 static const struct timeval soon, board_every = {.tv_usec = 10000};
 
+static struct move *of_move_node(const struct tree_node *n)
+{
+	return n ? TREE_OF(n, struct move, by_uuid) : NULL;
+}
+
+static int compare_moves(const void *key, const struct tree_node *n)
+{
+	return memcmp(key, of_move_node(n)->r.uuid, sizeof(of_move_node(n)->r.uuid));
+}
+
 struct move *move_find(struct vtpmd *d, const uint8_t uuid[16])
 {
-	struct move *m;
-
-	for (m = d->moves; m; m = m->next)
-		if (!memcmp(m->r.uuid, uuid, sizeof(m->r.uuid)))
-			return m;
-	return NULL;
+	return of_move_node(tree_find(d->moves_by_uuid, uuid, compare_moves));
 }
 
 struct vtpm *move_vtpm(const struct move *m)
 {
-	struct vtpm *v;
-
-	for (v = m->d->vtpms; v; v = v->next)
-		if (!memcmp(v->meta.uuid, m->r.uuid, sizeof(m->r.uuid)))
-			return v;
-	return NULL;
+	return vtpms_find_uuid(m->d, m->r.uuid);
 }
 
 static bool is_in(const struct move *m, unsigned int states)
@@ -315,11 +316,11 @@ static void end_step(struct move *m, enum handover_state before)
 		m->contested = false;
 	}
 	if (before != m->r.h.state && (IN(JUDGING) | IN(YIELDING)) >> before & 1) {
-		anchor_cancel(m->d->anchor, &m->anchored);
+		waiter_cancel(&m->anchored);
 		m->holds = false;
 	}
 	if (m->forgets && !handover_is_empty(&m->r.h)) {
-		anchor_cancel(m->d->anchor, &m->anchored);
+		waiter_cancel(&m->anchored);
 		m->forgets = false;
 	}
 	if (!handover_is_empty(&m->r.h))
@@ -438,7 +439,8 @@ static void drop_idle(struct vtpmd *d)
 			continue;
 		}
 		*at = m->next;
-		anchor_cancel(d->anchor, &m->anchored);
+		tree_remove(&d->moves_by_uuid, m->r.uuid, &m->by_uuid, compare_moves);
+		waiter_cancel(&m->anchored);
 		free_move(m);
 	}
 }
@@ -466,6 +468,7 @@ struct move *move_new_marked(struct vtpmd *d, const struct move_record *r)
 	}
 	m->next = d->moves;
 	d->moves = m;
+	tree_add(&d->moves_by_uuid, m->r.uuid, &m->by_uuid, compare_moves);
 	return m;
 }
 
@@ -522,6 +525,7 @@ void move_end(struct vtpmd *d)
 		d->moves = m->next;
 		free_move(m);
 	}
+	d->moves_by_uuid = NULL;
 }
 
 void move_on_hello(struct vtpm *v)
@@ -614,7 +618,7 @@ static void anchor_import(struct move *m, struct vtpm *v)
 	m->header = store_seq(&v->store, CHANNEL_OBJECT_HEADER);
 	move_set_mark(m, HANDOVER_ARRIVING);
 	anchor_made(m->d->anchor, v);
-	anchor_cancel(m->d->anchor, &m->anchored);
+	waiter_cancel(&m->anchored);
 	m->anchored = (struct waiter){.done = on_import_anchored, .ctx = m};
 	anchor_wait(m->d->anchor, &m->anchored);
 }
@@ -722,7 +726,7 @@ void move_on_gone(struct vtpm *v)
 	if (!m)
 		return;
 	if (!m->holds && !m->forgets)
-		anchor_cancel(m->d->anchor, &m->anchored);
+		waiter_cancel(&m->anchored);
 	if (v->meta.error.cause)
 		move_set_why(m, v->meta.error.text);
 	else if (!m->why[0])

@@ -64,7 +64,7 @@ void move_leave(struct vtpmd *d)
 /* done follows, at once where there is no anchor. */
 static void wait_for_tpm(struct move *m, void (*done)(void *ctx, const struct error *e))
 {
-	anchor_cancel(m->d->anchor, &m->anchored);
+	waiter_cancel(&m->anchored);
 	m->anchored = (struct waiter){.done = done, .ctx = m};
 	m->holds = true;
 	anchor_wait(m->d->anchor, &m->anchored);
@@ -189,7 +189,7 @@ void move_forget_later(struct move *m)
 	if (anchor_is_off(a) && !m->erased)
 		return;
 	m->forgets = true;
-	anchor_cancel(a, &m->anchored);
+	waiter_cancel(&m->anchored);
 	m->anchored = (struct waiter){.done = on_forgotten, .ctx = m};
 	anchor_wait_forgotten(a, &m->anchored);
 }

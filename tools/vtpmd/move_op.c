@@ -7,6 +7,7 @@
 #include "tools/vtpmd/crb.h"
 #include "tools/vtpmd/move_private.h"
 #include "tools/vtpmd/registry.h"
+#include "tools/vtpmd/vtpms.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -89,7 +90,7 @@ void move_forget(struct control *c)
 static struct move *move_of(struct vtpmd *d, const char *name)
 {
 	struct move_record fresh = {.h.state = HANDOVER_HERE};
-	struct vtpm *v = registry_find(d, name);
+	struct vtpm *v = vtpms_find(d, name);
 	struct move *m;
 
 	/* one that is away has no vTPM, and a record with its name */
@@ -121,7 +122,7 @@ static bool can_move(const struct vtpmd *d, const struct vtpm *v, const char **w
 static int begin_move(struct control *c, struct move *m, const char *host,
 		      const char **why)
 {
-	struct vtpm *v = registry_find(c->d, c->name);
+	struct vtpm *v = vtpms_find(c->d, c->name);
 	uint8_t txid[HANDOVER_TXID_SIZE];
 	int rc;
 
@@ -160,7 +161,7 @@ static const struct {
 /* A guest that xl has resumed here has its TPM here. */
 static int commit_move(struct control *c, struct move *m, const char **why)
 {
-	const struct vtpm *v = registry_find(c->d, c->name);
+	const struct vtpm *v = vtpms_find(c->d, c->name);
 
 	*why = "Its guest runs here again: the vTPM stays with it.";
 	if (v && !move_guest_rests(v))
@@ -171,7 +172,7 @@ static int commit_move(struct control *c, struct move *m, const char **why)
 /* A guest that runs would go on with what has been exported. */
 static int export_move(struct control *c, struct move *m, const char **why)
 {
-	const struct vtpm *v = registry_find(c->d, c->name);
+	const struct vtpm *v = vtpms_find(c->d, c->name);
 
 	*why = "A guest that runs uses it: it is exported when `xl migrate` has suspended "
 	       "that guest, or when it is shut down.";
@@ -189,7 +190,7 @@ static int export_move(struct control *c, struct move *m, const char **why)
  * and once more where that goes. */
 static int give_back(struct control *c, struct move *m, const char **why)
 {
-	const struct vtpm *v = registry_find(c->d, c->name);
+	const struct vtpm *v = vtpms_find(c->d, c->name);
 
 	*why = "Its guest has been started here: the vTPM stays with it, and moves back by "
 	       "`vtpmctl migrate`.";
@@ -318,7 +319,7 @@ void move_on_control(struct control *c, const json_t *request)
 		return;
 	} else {
 		m = move_of(c->d, c->name);
-		if (!m && !peer && registry_find(c->d, c->name)) {
+		if (!m && !peer && vtpms_find(c->d, c->name)) {
 			refuse_move(c, -ENOSPC, NULL);
 			return;
 		}

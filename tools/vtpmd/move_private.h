@@ -21,6 +21,7 @@ struct move_bytes {
 
 struct move {
 	struct move *next;
+	struct tree_node by_uuid;
 	struct vtpmd *d;
 	struct move_record r;
 	/* As they were sent, or came; of an EXPORT that came, what was sealed, and board. */

@@ -11,6 +11,7 @@
 #include "tools/vtpmd/move.h"
 #include "tools/vtpmd/store_etcd.h"
 #include "tools/vtpmd/vtpm.h"
+#include "tools/vtpmd/vtpms.h"
 #include "tools/vtpmd/xen.h"
 #include "lib/text.h"
 #include "lib/tpm2/marshal.h"
@@ -21,27 +22,6 @@
 #include <string.h>
 #include <time.h>
 #include <uuid/uuid.h>
-
-struct vtpm *registry_find(struct vtpmd *d, const char *name)
-{
-	struct vtpm *v;
-
-	for (v = d->vtpms; v; v = v->next)
-		if (!strcmp(v->meta.name, name))
-			return v;
-	return NULL;
-}
-
-void registry_add(struct vtpmd *d, struct vtpm *v)
-{
-	struct vtpm **at = &d->vtpms;
-
-	/* in the order of their names */
-	while (*at && strcmp((*at)->meta.name, v->meta.name) < 0)
-		at = &(*at)->next;
-	v->next = *at;
-	*at = v;
-}
 
 static json_t *damaged; /* folders whose vtpm.json cannot be used */
 
@@ -79,7 +59,7 @@ void registry_load_one(void *ctx, const char *folder)
 	rc = meta_read(&s, &m);
 	if (!rc && describe_stored(&m, &s, &why))
 		log_line(LOG_WARNING, "vTPM %s: %s", m.name, why.text);
-	if (!rc && registry_find(d, m.name))
+	if (!rc && vtpms_find(d, m.name))
 		rc = -EEXIST;
 	v = rc ? NULL : vtpm_new(d, &m, &s);
 	if (!v) {
@@ -91,7 +71,7 @@ void registry_load_one(void *ctx, const char *folder)
 		store_close(&s);
 		return;
 	}
-	registry_add(d, v);
+	vtpms_add(d, v);
 }
 
 static void resume_one(struct vtpm *v)
@@ -133,7 +113,7 @@ static int check_name(struct vtpmd *d, const char *name, struct error *e)
 				 "The name is not usable: give 1 to %d letters, digits, "
 				 "'_', '.' or '-', the first a letter or digit.",
 				 META_NAME_MAX);
-	if (registry_find(d, name))
+	if (vtpms_find(d, name))
 		return error_set(e, -EEXIST, CAUSE_STATE_EXISTS,
 				 "There is a vTPM %s already: choose another name, or "
 				 "`vtpmctl delete %s` first.",
@@ -257,7 +237,7 @@ int registry_create(struct vtpmd *d, const struct registry_new *n, struct vtpm *
 			d->store, strerror(rc ? -rc : ENOMEM));
 	}
 	v->making = true;
-	registry_add(d, v);
+	vtpms_add(d, v);
 	anchor_claim(d->anchor, v);
 	rc = vtpm_start(v, e);
 	if (!rc) {
@@ -267,15 +247,6 @@ int registry_create(struct vtpmd *d, const struct registry_new *n, struct vtpm *
 	if (registry_remove(v, &why))
 		log_line(LOG_ERR, "%s", why.text);
 	return rc;
-}
-
-void registry_unlink(struct vtpm *v)
-{
-	struct vtpm **at = &v->d->vtpms;
-
-	while (*at != v)
-		at = &(*at)->next;
-	*at = v->next;
 }
 
 /* Has nobody use it, on this host or another one. */
@@ -307,12 +278,12 @@ int registry_rename(struct vtpm *v, const char *to, struct error *e)
 	if (rc)
 		return rc;
 	strcpy(old, v->meta.name);
-	registry_unlink(v);
+	vtpms_remove(v);
 	strcpy(v->meta.name, to);
 	rc = meta_write(&v->store, &v->meta);
 	if (rc)
 		strcpy(v->meta.name, old);
-	registry_add(v->d, v);
+	vtpms_add(v->d, v);
 	store_release(&v->store);
 	if (rc)
 		return error_set(
@@ -344,7 +315,7 @@ int registry_remove(struct vtpm *v, struct error *e)
 	vtpm_audit(v, "delete", NULL);
 	anchor_forget(v->d->anchor, v);
 	crb_forget(v->d, v->meta.uuid);
-	registry_unlink(v);
+	vtpms_remove(v);
 	vtpm_free(v);
 	return 0;
 }

@@ -32,14 +32,8 @@ struct registry_new {
 /* Reads the store (made when it is not there), takes over what runs, and starts
  * what ran before the host went down. */
 int __must_check registry_load(struct vtpmd *d);
-/* Into its place in the order of names. */
-void registry_add(struct vtpmd *d, struct vtpm *v);
-/* Takes it out of the list again, and frees nothing. */
-void registry_unlink(struct vtpm *v);
 /* Adds a vTPM of the store, by its uuid as a text; ctx is the struct vtpmd. */
 void registry_load_one(void *ctx, const char *folder);
-/* NULL: none. */
-struct vtpm *registry_find(struct vtpmd *d, const char *name);
 /* Makes an entry in state creating and starts it.  On failure none is left. */
 int __must_check registry_create(struct vtpmd *d, const struct registry_new *n,
 				 struct vtpm **out, struct error *e);

@@ -9,6 +9,7 @@
 #include "tools/vtpmd/store_etcd.h"
 #include "tools/vtpmd/trail.h"
 #include "tools/vtpmd/vtpm.h"
+#include "tools/vtpmd/vtpms.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -30,15 +31,6 @@ static int may_claim(void *ctx, struct error *e)
 	return move_list_has(d, store_etcd_host(), e);
 }
 
-static struct vtpm *find_uuid(struct vtpmd *d, const uint8_t uuid[16])
-{
-	struct vtpm *v = d->vtpms;
-
-	while (v && memcmp(v->meta.uuid, uuid, sizeof(v->meta.uuid)))
-		v = v->next;
-	return v;
-}
-
 /* Another host deleted it. */
 static void drop_foreign(struct vtpm *v)
 {
@@ -47,7 +39,7 @@ static void drop_foreign(struct vtpm *v)
 	log_about(LOG_NOTICE, VTPM_ABOUT(v), "another host of the pool deleted it");
 	anchor_forget(v->d->anchor, v);
 	crb_forget(v->d, v->meta.uuid);
-	registry_unlink(v);
+	vtpms_remove(v);
 	vtpm_free(v);
 }
 
@@ -128,9 +120,9 @@ static void refresh_foreign(struct vtpm *v)
 	store_tell(&v->store, STORE_CHANGED);
 	if (meta_read(&v->store, &m))
 		return;
-	registry_unlink(v);
+	vtpms_remove(v);
 	v->meta = m;
-	registry_add(v->d, v);
+	vtpms_add(v->d, v);
 	if (!anchor_busy(v->d->anchor))
 		witness_one(v);
 }
@@ -138,7 +130,7 @@ static void refresh_foreign(struct vtpm *v)
 void registry_foreign(void *ctx, const uint8_t uuid[16], bool there)
 {
 	struct vtpmd *d = ctx;
-	struct vtpm *v = find_uuid(d, uuid);
+	struct vtpm *v = vtpms_find_uuid(d, uuid);
 	char text[37];
 
 	uuid_unparse_lower(uuid, text);
@@ -187,7 +179,7 @@ static void wake_pool(struct vtpmd *d)
 	struct waiter *w;
 
 	while ((w = d->pool.waiters)) {
-		d->pool.waiters = w->next;
+		waiter_cancel(w);
 		w->done(w->ctx, NULL);
 	}
 }

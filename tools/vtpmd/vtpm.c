@@ -108,6 +108,7 @@ bool vtpm_step(struct vtpm *v, enum vtpm_event event)
 		return false;
 	}
 	v->state = (enum vtpm_state)to;
+	queue_put(v);
 	return true;
 }
 

@@ -137,7 +137,7 @@ static inline int __must_check vtpm_next(enum vtpm_state from, enum vtpm_event e
 /* Who waits until a vTPM neither starts nor stops, or until the host's TPM has all that was
  * anchored so far: in a list, and in its owner until it is called or cancelled. */
 struct waiter {
-	struct waiter *next;
+	struct waiter *next, **at; /* what points to it; NULL: it is in no list */
 	uint64_t need; /* the anchor's change; it is set by the list's owner */
 	/* A line about the vTPM. */
 	void (*progress)(void *ctx, const char *text);
@@ -149,15 +149,22 @@ struct waiter {
 static inline void waiter_add(struct waiter **list, struct waiter *w)
 {
 	w->next = *list;
+	w->at = list;
+	if (w->next)
+		w->next->at = &w->next;
 	*list = w;
 }
 
-static inline void waiter_cancel(struct waiter **list, struct waiter *w)
+/* Takes it off the list that it is in, if any. */
+static inline void waiter_cancel(struct waiter *w)
 {
-	while (*list && *list != w)
-		list = &(*list)->next;
-	if (*list)
-		*list = w->next;
+	if (!w->at)
+		return;
+	*w->at = w->next;
+	if (w->next)
+		w->next->at = w->at;
+	w->next = NULL;
+	w->at = NULL;
 }
 
 /* What a manager last said about itself; -1: it did not. */
@@ -242,7 +249,9 @@ struct vtpm_rekey {
 		.vtpm = (v)->meta.name, .uuid = (v)->meta.uuid, ##__VA_ARGS__})
 
 struct vtpm {
-	struct vtpm *next;
+	struct vtpm *next, *before; /* vtpms.h */
+	struct tree_node by_name, by_uuid;
+	struct queue_place queued;
 	struct vtpmd *d;
 	struct meta meta;
 	struct store store;
@@ -363,6 +372,8 @@ void vtpm_on_keep(evutil_socket_t fd, short what, void *ctx);
 
 /* Starts as many of those that wait as may start now. */
 void vtpm_start_queued(struct vtpmd *d);
+/* The same, when the host's TPM has answered. */
+void vtpm_start_anchored(struct vtpmd *d);
 
 /* How a vTPM's life meets what its manager says: vtpm_peer.c. */
 

@@ -274,54 +274,68 @@ static void refuse_start(struct vtpm *v, const struct error *e)
 	try_again_later(v);
 }
 
-/* All that wait, so that the TPM is written once for them. */
-static void begin_queued(struct vtpmd *d)
+/* Begins it, if its store is claimed. */
+static void begin_one(struct vtpm *v)
 {
-	struct vtpm *v;
+	struct error e = {.cause = CAUSE_NONE};
+	int rc = begin_start(v, &e);
 
-	for (v = d->vtpms; v; v = v->next) {
-		struct error e = {.cause = CAUSE_NONE};
-		int rc = v->state == VTPM_QUEUED ? begin_start(v, &e) : -EAGAIN;
-
-		/* -EAGAIN: its store is being claimed */
-		if (rc == -EAGAIN)
-			continue;
-		if (rc)
-			refuse_start(v, &e);
-		else
-			vtpm_step(v, VTPM_BEGIN);
-	}
+	if (rc == -EAGAIN && v->store.claiming)
+		queue_leave(v); /* STORE_CLAIMED or STORE_LOST brings it back */
+	else if (rc)
+		refuse_start(v, &e);
+	else
+		vtpm_step(v, VTPM_BEGIN);
 }
 
-/* Whether it is starting now. */
-static bool start_one(struct vtpm *v)
+/* One that has begun; in either case it is in that line no more. */
+static void start_one(struct vtpm *v)
 {
 	struct error e = {.cause = CAUSE_NONE};
 	int rc = start_body(v, &e);
 
 	/* once it boots, that of fork() is a failure as any other */
-	if (rc == -EAGAIN && v->state == VTPM_ANCHORING)
-		return false;
+	if (rc == -EAGAIN && v->state == VTPM_ANCHORING) {
+		queue_hold(v);
+		return;
+	}
 	if (rc)
 		refuse_start(v, &e);
 	v->urgent = false;
-	return !rc;
+}
+
+/* Whether one more may start for which no operator waits.  Those that move in wait for their
+ * guests, and keep nobody waiting. */
+static bool has_room(const struct vtpmd *d)
+{
+	const struct vtpm *v = d->queue.coming.first;
+	unsigned int busy = 0;
+
+	for (; v && busy < STARTS_AT_ONCE; v = v->queued.behind)
+		busy += !move_waits(v);
+	return busy < STARTS_AT_ONCE;
 }
 
 void vtpm_start_queued(struct vtpmd *d)
 {
-	unsigned int busy = 0;
-	struct vtpm *v;
+	struct queue *q = &d->queue;
 
 	/* how old their states may be is not known yet */
 	if (anchor_busy(d->anchor))
 		return;
-	begin_queued(d);
-	for (v = d->vtpms; v; v = v->next)
-		busy += vtpm_is(v, VTPM_COMING | VTPM_IN(ABORTING)) && !move_waits(v);
-	for (v = d->vtpms; v; v = v->next)
-		if (v->state == VTPM_ANCHORING && (v->urgent || busy < STARTS_AT_ONCE))
-			busy += start_one(v);
+	/* all that wait, so that the TPM is written once for them */
+	while (q->begins.first)
+		begin_one(q->begins.first);
+	while (q->urgent.first)
+		start_one(q->urgent.first);
+	while (q->later.first && has_room(d))
+		start_one(q->later.first);
+}
+
+void vtpm_start_anchored(struct vtpmd *d)
+{
+	queue_let_go(d);
+	vtpm_start_queued(d);
 }
 
 void vtpm_autostart(struct vtpm *v)
@@ -388,7 +402,7 @@ static void on_settle(evutil_socket_t fd, short what, void *ctx)
 		return;
 	}
 	while (more && vtpm_is(v, VTPM_SETTLED) && (w = v->waiters)) {
-		v->waiters = w->next;
+		waiter_cancel(w);
 		more = v->waiters != NULL;
 		w->done(w->ctx, NULL);
 	}
@@ -677,12 +691,20 @@ bool vtpm_leave(struct vtpm *v)
 	return true;
 }
 
+/* One that waits for its claim asks for it again, or hears how that ended. */
+static void begin_again(struct vtpm *v)
+{
+	queue_put(v);
+	event_active(v->settle, EV_TIMEOUT, 0);
+}
+
 /* Fails closed: without the claim its state may be going on elsewhere. */
 static void lose_claim(struct vtpm *v)
 {
 	/* one that begins, or waits for its claim, asks for that again */
-	if (v->state == VTPM_QUEUED ||
-	    (v->state == VTPM_ANCHORING && vtpm_step(v, VTPM_LOSE)))
+	if (v->state == VTPM_QUEUED)
+		begin_again(v);
+	else if (v->state == VTPM_ANCHORING && vtpm_step(v, VTPM_LOSE))
 		event_active(v->settle, EV_TIMEOUT, 0);
 	if (!vtpm_is(v, VTPM_WITH_BODY))
 		return;
@@ -700,7 +722,7 @@ static void on_store_event(void *ctx, enum store_event what)
 	if (what == STORE_LOST)
 		lose_claim(v);
 	else if (what == STORE_CLAIMED && v->state == VTPM_QUEUED)
-		event_active(v->settle, EV_TIMEOUT, 0);
+		begin_again(v);
 }
 
 struct vtpm *vtpm_new(struct vtpmd *d, const struct meta *m, struct store *s)
@@ -733,6 +755,7 @@ void vtpm_free(struct vtpm *v)
 {
 	struct event *const events[] = {v->timer, v->pause, v->settle, v->ended, v->keep};
 
+	queue_leave(v);
 	quote_forget(v);
 	attest_drop(v);
 	peer_free(v->peer);

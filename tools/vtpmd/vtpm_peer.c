@@ -840,7 +840,7 @@ void vtpm_drop_peer(struct vtpm *v)
 			  "The vTPM's manager is gone: see `vtpmctl show %s`.",
 			  v->meta.name);
 	v->rekey.asked = REKEY_NOTHING;
-	anchor_cancel(v->d->anchor, &v->anchor.waiter);
+	waiter_cancel(&v->anchor.waiter);
 	quote_forget(v);
 	attest_drop(v);
 	ask_check(v->d);

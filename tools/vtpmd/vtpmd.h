@@ -17,6 +17,8 @@
 #include "lib/audit.h"
 #include "lib/kms.h"
 #include "tools/vtpmd/config.h"
+#include "tools/vtpmd/queue.h"
+#include "tools/vtpmd/tree.h"
 
 struct ask;
 struct waiter;
@@ -62,9 +64,13 @@ struct vtpmd {
 	struct xen *xen;	   /* NULL: not on Xen */
 	struct anchor *anchor;
 	struct quote *quote; /* the host's TPM, for deep quotes */
-	struct vtpm *vtpms;
-	struct move *moves; /* handovers */
-	bool marks_known;   /* they were compared with what the host's TPM has of them */
+	struct vtpm *vtpms;  /* in the order of their names: vtpms.h */
+	struct tree_node *by_name, *by_uuid;
+	uint64_t vtpms_changes;		 /* how often one was added or removed */
+	struct queue queue;		 /* of starts */
+	struct move *moves;		 /* handovers */
+	struct tree_node *moves_by_uuid; /* the same */
+	bool marks_known; /* they were compared with what the host's TPM has of them */
 	uint64_t pool_number; /* of the newest list of hosts that was used: lib/pool.h */
 	struct ask *asks;     /* who wait for managers' answers */
 	/* The host's TPM has what starts wait for. */

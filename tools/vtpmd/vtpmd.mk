@@ -78,6 +78,15 @@ UNIT_TESTS += move_mark
 move_mark_UNIT_SRCS := $(filter-out tools/vtpmd/main.c tools/vtpmd/helper.c,$(VTPMD_SRCS))
 move_mark_UNIT_LIBS := $(VTPMD_LIBS)
 
+# the same, where what grows with the square of its vTPMs is told by the steps
+VTPMD_STEPS_SRCS := $(addprefix tools/vtpmd/,anchor.c anchor_known.c ask.c child.c move.c move_may.c move_mark.c queue.c \
+                    registry.c store.c tree.c vtpm.c vtpm_life.c vtpm_peer.c vtpms.c)
+UNIT_TESTS += vtpmd_steps
+vtpmd_steps_UNIT_STEPS := $(VTPMD_STEPS_SRCS)
+vtpmd_steps_UNIT_SRCS := $(filter-out tools/vtpmd/main.c tools/vtpmd/log.c $(VTPMD_STEPS_SRCS),$(VTPMD_SRCS))
+vtpmd_steps_UNIT_LIBS := $(VTPMD_LIBS) -Wl,--wrap=helper_init,--wrap=helper_run,--wrap=helper_end \
+                         -Wl,--wrap=peer_is_greeted,--wrap=peer_is_held,--wrap=peer_event,--wrap=vfork,--wrap=waitpid
+
 UNIT_TESTS += vtpmd_identity
 vtpmd_identity_UNIT_SRCS := tools/vtpmd/identity.c tools/vtpmd/meta.c lib/ppi.c $(TPM2_PUBLIC_SRCS) lib/text.c $(STORE_SRCS)
 vtpmd_identity_UNIT_LIBS := -ljansson $(STORE_LIBS)
@@ -96,7 +105,7 @@ peer_UNIT_SRCS := $(addprefix tools/vtpmd/,peer.c bucket.c relay.c tunnel.c tpm_
 peer_UNIT_LIBS := -levent_extra -lsystemd $(STORE_LIBS)
 
 UNIT_TESTS += helper work
-helper_UNIT_SRCS := $(addprefix tools/vtpmd/,helper.c child.c) lib/text.c lib/error.c
+helper_UNIT_SRCS := $(addprefix tools/vtpmd/,helper.c child.c tree.c) lib/text.c lib/error.c
 helper_UNIT_LIBS := -ljansson -levent -Wl,--wrap=waitpid
 work_UNIT_SRCS := tools/vtpmd/work.c
 work_UNIT_LIBS := -levent -lpthread
@@ -106,7 +115,7 @@ UNIT_TESTS += vtpmd_guests
 vtpmd_guests_UNIT_SRCS := tools/vtpmd/guests.c $(LAUNCH_SRCS) lib/crypt.c
 vtpmd_guests_UNIT_LIBS := -luuid -lcrypto
 UNIT_TESTS += vtpmd_xen
-vtpmd_xen_UNIT_SRCS := tools/vtpmd/xen.c
+vtpmd_xen_UNIT_STEPS := $(addprefix tools/vtpmd/,xen.c tree.c)
 vtpmd_xen_UNIT_LIBS := -levent_core -lxenstore -lxenctrl -lxenforeignmemory
 UNIT_TESTS += vtpmd_launch
 vtpmd_launch_UNIT_SRCS := $(LAUNCH_SRCS)

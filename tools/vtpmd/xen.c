@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/xen.h"
+#include "tools/vtpmd/tree.h"
 #include "tools/vtpmd/work.h"
 
 #include <errno.h>
@@ -21,9 +22,13 @@
  * more. */
 #define EVENTS_MAX 512
 
+#define TOKEN_SIZE 24
+
 struct watch {
-	struct watch *next;
-	char *path; /* NULL: domain ends only */
+	struct watch *next, *before;
+	struct tree_node by_number, by_ctx;
+	uint64_t number; /* its token, as a text: none comes twice */
+	char *path;	 /* NULL: domain ends only */
 	xen_changed *changed;
 	void *ctx;
 	bool due;
@@ -35,25 +40,60 @@ struct xen {
 	struct event *event;
 	struct watch *watches;
 	struct watch *at; /* the one that call_due() comes to next */
-	/* all domains, by their numbers; is_valid: none has ended since */
+	struct tree_node *by_number, *by_ctx;
+	uint64_t numbers; /* of watches that were drawn */
+	/* all domains, by their numbers, and, if is_sorted, by their uuids; is_valid: none has
+	 * ended since */
 	xc_domaininfo_t *all;
+	const xc_domaininfo_t **by_uuid;
 	size_t count, room;
-	bool is_calling, is_valid;
+	bool is_calling, is_valid, is_sorted;
 };
 
-/* Notes what a watch event is about.  Of several watches that were added with one ctx, a
- * domain's end has the last one called. */
-static void mark(struct xen *x, const char *path)
+static struct watch *of_number_node(const struct tree_node *n)
 {
-	bool all = !strcmp(path, RELEASED);
+	return n ? TREE_OF(n, struct watch, by_number) : NULL;
+}
+
+static struct watch *of_ctx_node(const struct tree_node *n)
+{
+	return n ? TREE_OF(n, struct watch, by_ctx) : NULL;
+}
+
+static int compare_numbers(const void *key, const struct tree_node *n)
+{
+	uint64_t number = *(const uint64_t *)key, other = of_number_node(n)->number;
+
+	return number < other ? -1 : number > other;
+}
+
+static int compare_ctxs(const void *key, const struct tree_node *n)
+{
+	uintptr_t ctx = (uintptr_t)key, other = (uintptr_t)of_ctx_node(n)->ctx;
+
+	return ctx < other ? -1 : ctx > other;
+}
+
+/* Of several watches that were added with one ctx, a domain's end has the last one called. */
+static void mark_all(struct xen *x)
+{
 	struct watch *w;
 
-	if (all)
-		x->is_valid = false;
+	x->is_valid = false;
 	for (w = x->watches; w; w = w->next)
-		if (all ? !w->next || w->next->ctx != w->ctx
-			: w->path && !strncmp(path, w->path, strlen(w->path)))
+		if (!w->next || w->next->ctx != w->ctx)
 			w->due = true;
+}
+
+/* One that is gone may still have an event. */
+static void mark_one(struct xen *x, const char *token)
+{
+	uint64_t number = strtoull(token, NULL, 10);
+	struct watch *w =
+		of_number_node(tree_find(x->by_number, &number, compare_numbers));
+
+	if (w)
+		w->due = true;
 }
 
 /* A guest that reboots in a loop has all called each time: Xen is asked once for all of
@@ -81,7 +121,10 @@ static void on_watch(evutil_socket_t fd, short what, void *ctx)
 	int n;
 
 	for (n = 0; n < EVENTS_MAX && (event = xs_check_watch(x->xs)); n++) {
-		mark(x, event[XS_WATCH_PATH]);
+		if (!strcmp(event[XS_WATCH_PATH], RELEASED))
+			mark_all(x);
+		else
+			mark_one(x, event[XS_WATCH_TOKEN]);
 		free(event);
 	}
 	call_due(x);
@@ -127,6 +170,7 @@ void xen_close(struct xen *x)
 		xs_close(x->xs);
 	if (x->xc)
 		xc_interface_close(x->xc);
+	free(x->by_uuid);
 	free(x->all);
 	free(x);
 }
@@ -145,16 +189,40 @@ static const char *end_reason(uint32_t flags)
 
 static bool make_room(struct xen *x, size_t count)
 {
+	const xc_domaininfo_t **by_uuid;
 	xc_domaininfo_t *all;
 
 	if (x->room >= count + BATCH)
 		return true;
+	x->is_sorted = false;
 	all = realloc(x->all, (x->room + BATCH) * sizeof(*all));
-	if (!all)
+	if (all)
+		x->all = all;
+	by_uuid = realloc(x->by_uuid, (x->room + BATCH) * sizeof(*by_uuid));
+	if (by_uuid)
+		x->by_uuid = by_uuid;
+	if (!all || !by_uuid)
 		return false;
-	x->all = all;
 	x->room += BATCH;
 	return true;
+}
+
+static int compare_handles(const void *a, const void *b)
+{
+	const xc_domaininfo_t *one = *(const xc_domaininfo_t *const *)a;
+	const xc_domaininfo_t *other = *(const xc_domaininfo_t *const *)b;
+	int rc = memcmp(one->handle, other->handle, sizeof(one->handle));
+
+	return rc ? rc : one->domain < other->domain ? -1 : one->domain > other->domain;
+}
+
+/* For all the looks that follow. */
+static void sort_all(struct xen *x)
+{
+	for (size_t i = 0; i < x->count; i++)
+		x->by_uuid[i] = &x->all[i];
+	qsort(x->by_uuid, x->count, sizeof(*x->by_uuid), compare_handles);
+	x->is_sorted = true;
 }
 
 /* Has all domains in x->all.  In call_due() the last answer does until one of these has
@@ -168,6 +236,7 @@ static void ask_all(struct xen *x)
 
 	if (x->is_calling && x->is_valid)
 		return;
+	x->is_sorted = false;
 	do {
 		if (!make_room(x, count))
 			return;
@@ -180,6 +249,8 @@ static void ask_all(struct xen *x)
 	} while (n == BATCH);
 	x->count = count;
 	x->is_valid = true;
+	if (x->is_calling)
+		sort_all(x);
 }
 
 /* A domain that was destroyed stays, "dying", for as long as another one maps a page of
@@ -194,16 +265,48 @@ static bool is_of(const xc_domaininfo_t *info, const uint8_t uuid[16])
 	return !memcmp(info->handle, uuid, sizeof(info->handle));
 }
 
+/* Where the domains with the uuid may begin, for next_of(). */
+static size_t first_of(const struct xen *x, const uint8_t uuid[16])
+{
+	size_t low = 0, high = x->is_sorted ? x->count : 0;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (memcmp(x->by_uuid[middle]->handle, uuid, 16) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* The next domain with the uuid, in the order of their numbers; NULL: there is none. */
+static const xc_domaininfo_t *next_of(const struct xen *x, const uint8_t uuid[16],
+				      size_t *at)
+{
+	const xc_domaininfo_t *info;
+
+	while (*at < x->count) {
+		info = x->is_sorted ? x->by_uuid[*at] : &x->all[*at];
+		++*at;
+		if (is_of(info, uuid))
+			return info;
+		if (x->is_sorted)
+			break;
+	}
+	return NULL;
+}
+
 enum xen_domain xen_find(struct xen *x, const uint8_t uuid[16], int *domid,
 			 const char **why)
 {
 	const xc_domaininfo_t *info;
+	size_t at;
 
 	ask_all(x);
 	*why = "it was destroyed";
-	for (info = x->all; info < x->all + x->count; info++) {
-		if (!is_of(info, uuid))
-			continue;
+	for (at = first_of(x, uuid); (info = next_of(x, uuid, &at));) {
 		*why = end_reason(info->flags);
 		if (is_dying(info))
 			continue;
@@ -214,22 +317,28 @@ enum xen_domain xen_find(struct xen *x, const uint8_t uuid[16], int *domid,
 	return XEN_DOMAIN_GONE;
 }
 
+static int compare_domids(const void *a, const void *b)
+{
+	const xc_domaininfo_t *one = a, *other = b;
+
+	return one->domain < other->domain ? -1 : one->domain > other->domain;
+}
+
 /* Of all, if they are asked for anyway. */
 static bool tell(struct xen *x, uint32_t domid, xc_domaininfo_t *out)
 {
-	const xc_domaininfo_t *info;
+	const xc_domaininfo_t key = {.domain = (domid_t)domid}, *info;
 
 	/* Xen returns the next domain when this one does not exist */
 	if (!x->is_calling)
 		return xc_domain_getinfolist(x->xc, domid, 1, out) == 1 &&
 		       out->domain == domid;
 	ask_all(x);
-	for (info = x->all; info < x->all + x->count; info++)
-		if (info->domain == domid) {
-			*out = *info;
-			return true;
-		}
-	return false;
+	info = bsearch(&key, x->all, x->count, sizeof(key), compare_domids);
+	if (!info || info->domain != domid)
+		return false;
+	*out = *info;
+	return true;
 }
 
 int xen_uuid(struct xen *x, uint32_t domid, uint8_t uuid[16])
@@ -246,49 +355,72 @@ bool xen_is_alone(struct xen *x, const uint8_t uuid[16])
 {
 	const xc_domaininfo_t *info;
 	unsigned int count = 0;
+	size_t at;
 
 	ask_all(x);
-	for (info = x->all; info < x->all + x->count; info++)
-		count += is_of(info, uuid) && !is_dying(info);
+	for (at = first_of(x, uuid); (info = next_of(x, uuid, &at));)
+		count += !is_dying(info);
 	return count < 2;
+}
+
+static void write_token(const struct watch *w, char out[static TOKEN_SIZE])
+{
+	snprintf(out, TOKEN_SIZE, "%llu", (unsigned long long)w->number);
 }
 
 int xen_watch(struct xen *x, const char *path, xen_changed *changed, void *ctx)
 {
 	struct watch *w = calloc(1, sizeof(*w));
+	char token[TOKEN_SIZE];
 
 	if (!w)
 		return -ENOMEM;
 	w->changed = changed;
 	w->ctx = ctx;
+	w->number = ++x->numbers;
 	w->path = path ? strdup(path) : NULL;
-	if (path && (!w->path || !xs_watch(x->xs, path, path))) {
+	write_token(w, token);
+	if (path && (!w->path || !xs_watch(x->xs, path, token))) {
 		free(w->path);
 		free(w);
 		return -EIO;
 	}
 	w->next = x->watches;
+	if (w->next)
+		w->next->before = w;
 	x->watches = w;
+	tree_add(&x->by_number, &w->number, &w->by_number, compare_numbers);
+	tree_add(&x->by_ctx, w->ctx, &w->by_ctx, compare_ctxs);
 	return 0;
+}
+
+static void end_watch(struct xen *x, struct watch *w)
+{
+	char token[TOKEN_SIZE];
+
+	tree_remove(&x->by_number, &w->number, &w->by_number, compare_numbers);
+	tree_remove(&x->by_ctx, w->ctx, &w->by_ctx, compare_ctxs);
+	if (w->before)
+		w->before->next = w->next;
+	else
+		x->watches = w->next;
+	if (w->next)
+		w->next->before = w->before;
+	if (x->at == w)
+		x->at = w->next;
+	write_token(w, token);
+	if (w->path)
+		xs_unwatch(x->xs, w->path, token);
+	free(w->path);
+	free(w);
 }
 
 void xen_unwatch(struct xen *x, void *ctx)
 {
-	struct watch **at = &x->watches, *w;
+	struct watch *w;
 
-	while ((w = *at)) {
-		if (w->ctx != ctx) {
-			at = &w->next;
-			continue;
-		}
-		*at = w->next;
-		if (x->at == w)
-			x->at = w->next;
-		if (w->path)
-			xs_unwatch(x->xs, w->path, w->path);
-		free(w->path);
-		free(w);
-	}
+	while ((w = of_ctx_node(tree_find(x->by_ctx, ctx, compare_ctxs))))
+		end_watch(x, w);
 }
 
 int xen_share_folder(struct xen *x, int domid, const char *path)
