@@ -133,7 +133,15 @@ static int double_remove(struct store *s, const char *root)
 	return -ENOSYS;
 }
 
+static bool is_here;
+
+static bool double_is_here(const struct store *s)
+{
+	return is_here;
+}
+
 static const struct store_ops store_double = {
+	.is_here = double_is_here,
 	.list = double_list,
 	.open = double_open,
 	.close = double_close,
@@ -149,11 +157,17 @@ static const struct store_ops store_double = {
 /* -- what runs the manager ------------------------------------------------- */
 
 static int begun, ended;
+static int adopt_says; /* 0: an earlier vtpmd left one */
 
 static int body_start(struct body *b, struct error *e)
 {
 	begun++;
 	return 0;
+}
+
+static int body_adopt(struct body *b)
+{
+	return adopt_says;
 }
 
 static void body_lost(struct body *b)
@@ -169,8 +183,11 @@ static void body_free(struct body *b)
 {
 }
 
-static const struct body_ops body_ops = {
-	.start = body_start, .lost = body_lost, .end = body_end, .free = body_free};
+static const struct body_ops body_ops = {.start = body_start,
+					 .adopt = body_adopt,
+					 .lost = body_lost,
+					 .end = body_end,
+					 .free = body_free};
 
 /* -- the wire -------------------------------------------------------------- */
 
@@ -281,6 +298,7 @@ static int setup(void **state)
 	int fd;
 
 	claims = releases = claim_says = begun_puts = begun = ended = 0;
+	is_here = true;
 	in_len = in_pos = out_len = out_pos = 0;
 	strcpy(root, "/tmp/store-ops.XXXXXX");
 	if (!mkdtemp(root))
@@ -459,6 +477,35 @@ static void the_claim_is_lost_while_it_puts(void **state)
 	assert_int_equal(releases, 0);
 }
 
+/* This host was away for longer than its lease, and its vtpmd is started anew: what that one
+ * left running is ended, and nothing of the other host's is changed. */
+static void another_host_has_what_is_left_here(void **state)
+{
+	int before = sets;
+
+	v->making = is_here = false;
+	adopt_says = -ENOENT;
+	assert_false(vtpm_adopt(v));
+	assert_int_equal(v->state, VTPM_STOPPED);
+	assert_int_equal(ended, 0);
+	assert_null(v->body);
+	v->body = &body;
+	adopt_says = 0;
+	assert_false(vtpm_adopt(v));
+	assert_int_equal(ended, 1);
+	assert_int_equal(v->state, VTPM_ABORTING);
+	body_is_gone();
+	assert_int_equal(v->state, VTPM_FAILED);
+	assert_int_equal(v->meta.error.cause, CAUSE_LEASE);
+	assert_int_equal(vtpm_next_try(v), -1);
+	assert_int_equal(begun + claims + releases, 0);
+	assert_int_equal(sets, before);
+	is_here = true;
+	assert_true(vtpm_adopt(v));
+	assert_int_equal(v->state, VTPM_ADOPTED);
+	assert_int_equal(claims, 1);
+}
+
 /* A put that waits for the store is given up, too. */
 static void the_claim_is_lost_while_a_put_waits(void **state)
 {
@@ -577,6 +624,7 @@ int main(void)
 		OPS_TEST(its_manager_ends_while_it_puts),
 		OPS_TEST(the_claim_is_lost_while_it_puts),
 		OPS_TEST(the_claim_is_lost_while_a_put_waits),
+		OPS_TEST(another_host_has_what_is_left_here),
 		OPS_TEST(another_changes_what_is_claimed),
 		OPS_TEST(another_changes_what_is_not_claimed),
 		OPS_TEST(a_claim_that_takes_its_time),

@@ -79,16 +79,14 @@ static void resume_one(struct vtpm *v)
 	struct error e = {.cause = CAUSE_NONE};
 	bool wanted = v->meta.wanted;
 
-	/* another host of the pool has it, or had it last */
-	if (!store_is_here(&v->store))
-		return;
 	if (vtpm_adopt(v)) {
 		/* the last vtpmd ended while it was stopping it */
 		if (!wanted && vtpm_stop(v, &e))
 			log_about(LOG_ERR, VTPM_ABOUT(v), "%s", e.text);
 		return;
 	}
-	if (wanted)
+	/* unless another host of the pool has it, or had it last */
+	if (wanted && store_is_here(&v->store))
 		vtpm_autostart(v);
 }
 

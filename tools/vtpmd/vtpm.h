@@ -314,7 +314,8 @@ int64_t vtpm_next_try(const struct vtpm *v);
 /* Whether a vTPM that does not run is what is anchored, and describes it as its header
  * does; of one that runs that is known. */
 int __must_check vtpm_check(struct vtpm *v, struct error *e);
-/* Takes over what an earlier vtpmd left running; whether there was something. */
+/* Takes over what an earlier vtpmd left running; whether there was something.  Where another host
+ * has it, or had it last, that is ended instead. */
 bool vtpm_adopt(struct vtpm *v);
 /* `xl shutdown` of its stub domain, which was heard and waits for a guest, is forgotten. */
 void vtpm_cancel_end(struct vtpm *v);

@@ -177,14 +177,9 @@ int vtpm_start(struct vtpm *v, struct error *e)
 	return 0;
 }
 
-bool vtpm_adopt(struct vtpm *v)
+/* Whether an earlier vtpmd has left a body. */
+static bool adopt_body(struct vtpm *v)
 {
-	struct error e = {.cause = CAUSE_NONE};
-
-	if (make_body(v) || store_claim(&v->store, &e))
-		return false;
-	if (config_get(&v->d->host, v->d->config, &v->config, &e))
-		log_about(LOG_WARNING, VTPM_ABOUT(v), "%s", e.text);
 	v->body->ending = v->meta.ending;
 	v->rekey.failed = false;
 	vtpm_step(v, VTPM_ADOPT);
@@ -197,6 +192,37 @@ bool vtpm_adopt(struct vtpm *v)
 	v->body->ending = v->meta.ending = false;
 	event_del(v->timer);
 	vtpm_step(v, v->meta.error.cause ? VTPM_REFUSE : VTPM_ABSENT);
+	return false;
+}
+
+/* Another host has it: what is left here has answered nothing since this host's lease ran out,
+ * and will not. */
+static void end_stray(struct vtpm *v)
+{
+	if (adopt_body(v)) {
+		store_tell(&v->store, STORE_LOST);
+		return;
+	}
+	v->body->ops->free(v->body);
+	v->body = NULL;
+}
+
+bool vtpm_adopt(struct vtpm *v)
+{
+	struct error e = {.cause = CAUSE_NONE};
+
+	if (make_body(v))
+		return false;
+	if (!store_is_here(&v->store)) {
+		end_stray(v);
+		return false;
+	}
+	if (store_claim(&v->store, &e))
+		return false;
+	if (config_get(&v->d->host, v->d->config, &v->config, &e))
+		log_about(LOG_WARNING, VTPM_ABOUT(v), "%s", e.text);
+	if (adopt_body(v))
+		return true;
 	config_put(v->config);
 	v->config = NULL;
 	/* the last vtpmd did not come to giving it back; nothing runs */
