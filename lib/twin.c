@@ -119,6 +119,52 @@ static int take_value(uint8_t *file, size_t *size, const struct twin *t, size_t 
 	return 0;
 }
 
+/* As atomic_read(), with zeroes for each block that cannot be read. */
+static int read_blocks(int dir, const char *name, uint8_t **buf, size_t *len)
+{
+	int fd = openat(dir, name, READ_FLAGS);
+	struct stat st;
+	size_t at, n;
+
+	if (fd < 0)
+		return -errno;
+	*buf = NULL;
+	if (!fstat(fd, &st) && S_ISREG(st.st_mode) && st.st_size <= TWIN_FILE_MAX) {
+		*len = (size_t)st.st_size;
+		*buf = calloc(1, *len + 1);
+	}
+	for (at = 0; *buf && at < *len; at += n) {
+		n = *len - at < TWIN_BLOCK ? *len - at : TWIN_BLOCK;
+		if (pread(fd, *buf + at, n, (off_t)at) != (ssize_t)n)
+			memset(*buf + at, 0, n);
+	}
+	close(fd);
+	return *buf ? 0 : -EIO;
+}
+
+/* Reads the file, and says what it is.  A sector in which a power cut met the disk may be one
+ * that the disk, or dm-integrity, does not read any more: if the other side is whole, that is
+ * a torn side as any other. */
+static int read_sides(int dir, const char *name, size_t max, uint8_t **buf, size_t *len,
+		      struct twin *t)
+{
+	int rc = atomic_read(dir, name, max > TWIN_FILE_MAX ? max : TWIN_FILE_MAX, buf,
+			     len);
+	bool torn = rc == -EIO && !read_blocks(dir, name, buf, len);
+
+	if (rc && !torn)
+		return rc;
+	rc = twin_parse(*buf, *len, t);
+	if (!rc && torn && t->newest < 0)
+		rc = -EIO;
+	/* each try may take the disk seconds, and nobody writes there meanwhile */
+	if (torn)
+		t->is_sole = false;
+	if (rc)
+		free(*buf);
+	return rc;
+}
+
 int twin_read(int dir, const char *name, size_t max, uint8_t **buf, size_t *len)
 {
 	struct twin t = {.newest = -1}, last;
@@ -130,22 +176,19 @@ int twin_read(int dir, const char *name, size_t max, uint8_t **buf, size_t *len)
 		free(file);
 		file = NULL;
 		last = t;
-		rc = atomic_read(dir, name, max > TWIN_FILE_MAX ? max : TWIN_FILE_MAX,
-				 &file, len);
-		if (!rc)
-			rc = twin_parse(file, *len, &t);
+		rc = read_sides(dir, name, max, &file, len, &t);
 		again = t.side &&
 			(t.newest < 0 || (t.is_sole && (t.newest != last.newest ||
 							t.count != last.count)));
 	}
-	if (!rc)
-		rc = take_value(file, len, &t, max);
-	if (rc) {
-		free(file);
+	if (rc)
 		return rc;
-	}
-	*buf = file;
-	return 0;
+	rc = take_value(file, len, &t, max);
+	if (rc)
+		free(file);
+	else
+		*buf = file;
+	return rc;
 }
 
 /* Writes head and value to where a side begins. */
@@ -287,6 +330,25 @@ int twin_write(struct twin_own *own, int dir, const char *name, const void *buf,
 	return make_twin(own, dir, name, buf, len);
 }
 
+int twin_settle(int dir, const char *name)
+{
+	struct twin t = {.side = 0};
+	uint8_t *file;
+	size_t size;
+	int rc = read_sides(dir, name, TWIN_FILE_MAX, &file, &size, &t);
+
+	/* what is longer, or no file, is no twin */
+	if (rc == -ENOENT || rc == -EFBIG || rc == -EINVAL || rc == -ELOOP)
+		return 0;
+	if (rc)
+		return rc;
+	if (t.newest >= 0)
+		rc = atomic_write(dir, name, file + (size_t)t.newest * t.side + TWIN_HEAD,
+				  t.len, true);
+	free(file);
+	return rc;
+}
+
 int twin_sync(int dir, const char *name)
 {
 	int fd = openat(dir, name, READ_FLAGS), rc = 0;
@@ -297,25 +359,9 @@ int twin_sync(int dir, const char *name)
 		rc = -errno;
 	if (fd >= 0)
 		close(fd);
-	return rc ? rc : fsync(dir) ? -errno : 0;
-}
-
-int twin_settle(int dir, const char *name)
-{
-	struct twin t = {.side = 0};
-	uint8_t *file;
-	size_t size;
-	int rc = atomic_read(dir, name, TWIN_FILE_MAX, &file, &size);
-
-	/* what is longer, or no file, is no twin */
-	if (rc == -ENOENT || rc == -EFBIG || rc == -EINVAL || rc == -ELOOP)
-		return 0;
+	/* The system takes for written what it could not write, so that the next fsync() of that
+	 * would say nothing. */
 	if (rc)
-		return rc;
-	rc = twin_parse(file, size, &t);
-	if (!rc && t.newest >= 0)
-		rc = atomic_write(dir, name, file + (size_t)t.newest * t.side + TWIN_HEAD,
-				  t.len, true);
-	free(file);
-	return rc;
+		(void)!twin_settle(dir, name);
+	return rc ? rc : fsync(dir) ? -errno : 0;
 }

@@ -9,9 +9,10 @@
  *   "XVTPMTWN" | u16 version 1 | u16 0 | u32 length | u64 count | hash[32] | length bytes
  *   | anything, up to its end
  *   hash: SHA-256 of the 24 bytes before it, and of the length bytes
- * A side that is zeroed, torn or damaged does not have its hash.  Of those that do, the one
- * with the higher count is the value.  The hash tells a torn write; it authenticates
- * nothing: the values are authenticated, and numbered, by themselves.
+ * A side that is zeroed, torn or damaged, or that the disk does not read any more, does not
+ * have its hash.  Of those that do, the one with the higher count is the value.  The hash
+ * tells a torn write; it authenticates nothing: the values are authenticated, and numbered,
+ * by themselves.
  *
  * | the file | when | left by | to |
  * |---|---|---|---|
@@ -60,7 +61,7 @@ struct twin {
 int __must_check twin_parse(const uint8_t *file, size_t size, struct twin *t);
 /* malloc()ed, and one byte longer.  A file of which no side is whole is given out as it is,
  * cut to max, so that whoever opens the value says that it is damaged.  -ENOENT; -EFBIG: it
- * is longer than max. */
+ * is longer than max; -EIO: the disk reads no whole side, or not all of a plain file. */
 int __must_check twin_read(int dir, const char *name, size_t max, uint8_t **buf,
 			   size_t *len);
 /* The twin file that this process made, as it left it.  Zeroed: none. */
@@ -78,7 +79,7 @@ struct twin_own {
 int __must_check twin_write(struct twin_own *own, int dir, const char *name,
 			    const void *buf, size_t len);
 /* Makes durable what twin_read() gives, which another process may have written and not
- * synced: before somebody acts on it. */
+ * synced: before somebody acts on it.  After an error it may be tried again. */
 int __must_check twin_sync(int dir, const char *name);
 /* Makes the file plain; one that is, or is not there, stays. */
 int __must_check twin_settle(int dir, const char *name);

@@ -35,6 +35,8 @@
 
 struct inode {
 	char bytes[DISK_BYTES], synced[DISK_BYTES];
+	/* an fsync() of them has failed: the next one takes them for written, as Linux does */
+	bool dropped[DISK_BYTES / DISK_PIECE + 1];
 	size_t len, synced_len, read;
 };
 
@@ -52,8 +54,9 @@ static struct disk {
 } disk;
 
 static int step, cut_at, fail_at, fail_with;
-static bool fails_for_good; /* each step from fail_at on */
-static bool reads_fail;	    /* with EIO */
+static bool fails_for_good;	     /* each step from fail_at on */
+static bool reads_fail;		     /* with EIO */
+static bool bad[INODES][DISK_BYTES]; /* what no read gets any more: EIO */
 static jmp_buf power_cut;
 
 /* One step of the disk; a step that fails changes nothing. */
@@ -145,6 +148,12 @@ int __wrap_openat(int dir, const char *name, int flags, mode_t mode)
 	return FILE_FD + disk.inode_count++;
 }
 
+static void mark_dropped(struct inode *n, size_t at, size_t len, bool dropped)
+{
+	for (size_t i = at; i < at + len; i++)
+		n->dropped[i / DISK_PIECE] = dropped;
+}
+
 /* A few bytes at a time. */
 ssize_t __wrap_write(int fd, const void *buf, size_t len)
 {
@@ -155,6 +164,7 @@ ssize_t __wrap_write(int fd, const void *buf, size_t len)
 	len = len > DISK_PIECE ? DISK_PIECE : len;
 	assert_true(n->len + len <= DISK_BYTES);
 	memcpy(n->bytes + n->len, buf, len);
+	mark_dropped(n, n->len, len, false);
 	n->len += len;
 	return (ssize_t)len;
 }
@@ -169,6 +179,13 @@ ssize_t __wrap_read(int fd, void *buf, size_t len)
 	}
 	if (len > n->len - n->read)
 		len = n->len - n->read;
+	for (size_t i = 0; i < len; i++)
+		if (bad[fd - FILE_FD][n->read + i])
+			len = i;
+	if (!len && n->read < n->len) {
+		errno = EIO;
+		return -1;
+	}
 	memcpy(buf, n->bytes + n->read, len);
 	n->read += len;
 	return (ssize_t)len;
@@ -184,6 +201,7 @@ ssize_t __wrap_pwrite(int fd, const void *buf, size_t len, off_t at)
 	len = len > DISK_PIECE ? DISK_PIECE : len;
 	assert_true((size_t)at + len <= n->len);
 	memcpy(n->bytes + at, buf, len);
+	mark_dropped(n, (size_t)at, len, false);
 	return (ssize_t)len;
 }
 
@@ -207,19 +225,30 @@ int __wrap_fstat(int fd, struct stat *st)
 	return 0;
 }
 
+static void drop_unsynced(struct inode *n)
+{
+	for (size_t i = 0; i < n->len; i++)
+		if (i >= n->synced_len || n->bytes[i] != n->synced[i])
+			mark_dropped(n, i, 1, true);
+}
+
 int __wrap_fsync(int fd)
 {
-	struct inode *n;
+	struct inode *n = fd == DIR_FD ? NULL : &disk.inodes[fd - FILE_FD];
 
-	if (next_step())
+	if (next_step()) {
+		if (n)
+			drop_unsynced(n);
 		return -1;
-	if (fd == DIR_FD) {
+	}
+	if (!n) {
 		disk.names[0] = *now();
 		disk.changes = 0;
 		return 0;
 	}
-	n = &disk.inodes[fd - FILE_FD];
-	memcpy(n->synced, n->bytes, DISK_BYTES);
+	for (size_t i = 0; i < n->len; i++)
+		if (!n->dropped[i / DISK_PIECE])
+			n->synced[i] = n->bytes[i];
 	n->synced_len = n->len;
 	return 0;
 }
@@ -286,6 +315,7 @@ int __wrap_unlinkat(int dir, const char *name, int flags)
 static void new_disk(void)
 {
 	memset(&disk, 0, sizeof(disk));
+	memset(bad, 0, sizeof(bad));
 	for (int i = 0; i < NAMES; i++)
 		disk.names[0].inode[i] = NO_INODE;
 	step = 0;
@@ -330,6 +360,7 @@ static void lose(struct disk *after, int change_kept, int bytes_kept)
 		if (n->len != n->synced_len && bytes_kept < 2)
 			n->len = bytes_kept ? n->len / 2 : n->synced_len;
 		memcpy(n->synced, n->bytes, DISK_BYTES);
+		memset(n->dropped, 0, sizeof(n->dropped));
 		n->synced_len = n->len;
 	}
 }

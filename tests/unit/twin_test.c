@@ -254,6 +254,28 @@ static void a_kill_and_then_a_power_cut(void **state)
 	print_message("# %d kills, then %d disks\n", kills, disks);
 }
 
+/* The writer is killed at each step, and the disk fails the next one's sync of what it sees, at
+ * each step of that: it syncs again, and what it saw is durable then. */
+static void a_kill_and_then_a_sync_that_fails(void **state)
+{
+	int act, kills, fails, seen, disks = 0, rc;
+
+	for (kills = 0; live_until(kills) < KILL_ACTS; kills++)
+		for (fails = 0; fails < 3; fails++) {
+			act = live_until(kills);
+			seen = value();
+			fail_at = step + fails;
+			fail_with = EIO;
+			rc = twin_sync(DIR_FD, F);
+			fail_at = -1;
+			assert_int_equal(value(), seen);
+			if (rc)
+				assert_int_equal(twin_sync(DIR_FD, F), 0);
+			disks += check_next(act, seen, true);
+		}
+	print_message("# %d kills, then %d disks\n", kills, disks);
+}
+
 /* After each act, acknowledged, no cut leaves anything but its value. */
 static void what_is_acknowledged_is_durable(void **state)
 {
@@ -335,6 +357,44 @@ static void every_set_of_sectors(void **state)
 		older += number == value_after(4);
 	}
 	assert_int_equal(older, all - 1);
+}
+
+static void is_unreadable(const struct inode *f, int side)
+{
+	size_t page = f->len / 2 * (size_t)side;
+
+	memset(bad[f - disk.inodes] + page, true, TWIN_BLOCK);
+}
+
+/* Many disks, and dm-integrity, do not read a sector again that they were writing: the system
+ * reads nothing of that page then. */
+static void a_torn_sector_that_cannot_be_read(void **state)
+{
+	static struct disk before;
+	struct inode *f;
+	uint8_t *buf;
+	size_t len;
+
+	/* the fifth act is written to the second side; the fourth is on the first */
+	f = torn(&before);
+	is_unreadable(f, 1);
+	assert_int_equal(value(), value_after(4));
+	goes_on();
+	f = torn(&before);
+	is_unreadable(f, 1);
+	assert_int_equal(twin_settle(DIR_FD, F), 0);
+	assert_int_equal(value(), value_after(4));
+	/* of both nothing is made up, nor of a plain file */
+	f = torn(&before);
+	is_unreadable(f, 0);
+	is_unreadable(f, 1);
+	assert_int_equal(twin_read(DIR_FD, F, MAX, &buf, &len), -EIO);
+	assert_int_equal(twin_settle(DIR_FD, F), -EIO);
+	start_anew();
+	assert_int_equal(do_act(0), 0);
+	is_unreadable(&disk.inodes[now()->inode[find(now(), F)]], 0);
+	assert_int_equal(twin_read(DIR_FD, F, MAX, &buf, &len), -EIO);
+	assert_int_equal(twin_settle(DIR_FD, F), -EIO);
 }
 
 /* The disk reports an error at one step, or from that one on: the value is the one before
@@ -467,9 +527,11 @@ int main(void)
 		cmocka_unit_test(a_power_cut_after_every_step),
 		cmocka_unit_test(a_kill_after_every_step),
 		cmocka_unit_test(a_kill_and_then_a_power_cut),
+		cmocka_unit_test(a_kill_and_then_a_sync_that_fails),
 		cmocka_unit_test(what_is_acknowledged_is_durable),
 		cmocka_unit_test(every_torn_length),
 		cmocka_unit_test(every_set_of_sectors),
+		cmocka_unit_test(a_torn_sector_that_cannot_be_read),
 		cmocka_unit_test(an_error_at_every_step),
 		cmocka_unit_test(counts_begin_anew),
 		cmocka_unit_test(a_file_with_two_names_is_not_overwritten),
