@@ -195,7 +195,7 @@ class Lab:
     def new_key(self):
         """An active key in the KMS, made once."""
         if not self.key:
-            self.key = self.host.must("kms key 2>/dev/null").split()[-1]
+            self.key = self.kms("kms key 2>/dev/null").split()[-1]
         return self.key
 
     def host_init(self, options=""):
