@@ -3,6 +3,7 @@
 #include "lib/text.h"
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/move_private.h"
+#include "tools/vtpmd/store_etcd.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -48,6 +49,10 @@ static const char *hear_offer(struct move *m, const char *peer,
 {
 	const char *why;
 
+	/* another host of the pool would start what is only prepared, when this one is away */
+	if (store_etcd_is(m->d->store))
+		return "Its vTPMs are in a pool's etcd, into which none moves: restore a "
+		       "backup there (`vtpmctl backup`).";
 	if (move_vtpm(m))
 		return "What it was there is still being erased: try again.";
 	/* one that is heard again */

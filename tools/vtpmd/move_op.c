@@ -111,6 +111,11 @@ static struct move *move_of(struct vtpmd *d, const char *name)
  * own. */
 static bool can_move(const struct vtpmd *d, const struct vtpm *v, const char **why)
 {
+	*why = "It is in a pool's etcd, whose other hosts would start it there when this one "
+	       "is away: stop it, and start it on another host of the pool, or move its "
+	       "backup (`vtpmctl backup`).";
+	if (store_is_leased(&v->store))
+		return false;
 	*why = "It is a process of domain 0 (`--placement process`): stop it, and move its "
 	       "backup (`vtpmctl backup`).";
 	if (d->xen && v->meta.process)
