@@ -19,14 +19,20 @@ static const struct timeval unmark_after = {.tv_sec = 1};
 
 /* The mark that the table has of m's vTPM; without an anchor the one that a new table would have,
  * since `vtpmctl host anchor --init` may make one at any time. */
-static enum handover_mark mark_of(const struct move *m)
+static const struct anchor_mark *mark_of(const struct move *m)
 {
+	static const struct anchor_mark none;
 	const struct vtpm *v = move_vtpm(m);
 	const struct anchor_entry *e = v ? anchor_find(m->d->anchor, v) : NULL;
 
 	if (!v)
-		return HANDOVER_NO_MARK;
-	return e ? e->mark.kind : v->anchor.mark.kind;
+		return &none;
+	return e ? &e->mark : &v->anchor.mark;
+}
+
+static bool has_mark(const struct move *m)
+{
+	return mark_of(m)->kind != HANDOVER_NO_MARK;
 }
 
 static void take_mark_away(struct move *m)
@@ -34,7 +40,7 @@ static void take_mark_away(struct move *m)
 	static const struct anchor_mark none;
 	struct vtpm *v = move_vtpm(m);
 
-	if (v && handover_needs_no_mark(&m->r.h) && mark_of(m))
+	if (v && handover_needs_no_mark(&m->r.h) && has_mark(m))
 		anchor_set_mark(m->d->anchor, v, &none);
 }
 
@@ -48,7 +54,7 @@ void move_on_unmark(evutil_socket_t fd, short what, void *ctx)
 
 void move_unmark_later(struct move *m)
 {
-	if (handover_needs_no_mark(&m->r.h) && mark_of(m) &&
+	if (handover_needs_no_mark(&m->r.h) && has_mark(m) &&
 	    !event_pending(m->unmark, EV_TIMEOUT, NULL))
 		event_add(m->unmark, &unmark_after);
 }
@@ -125,13 +131,26 @@ void move_mark_giving(struct move *m)
 	wait_for_tpm(m, on_giving);
 }
 
+/* The mark that was to go stays: else the next write takes it away from a vTPM that was not taken,
+ * and a restart of vtpmd has it run. */
+static void put_mark_back(struct move *m)
+{
+	struct vtpm *v = move_vtpm(m);
+
+	if (v && !handover_needs_no_mark(&m->r.h) && !handover_is_empty(&m->r.h) &&
+	    !has_mark(m))
+		anchor_set_mark(m->d->anchor, v, &m->unmarked);
+}
+
 static void on_unmarked(void *ctx, const struct error *e)
 {
 	struct move *m = ctx;
 
 	m->holds = false;
-	if (e)
+	if (e) {
 		move_set_why(m, e->text);
+		put_mark_back(m);
+	}
 	if (e || move_step(m, HANDOVER_TAKE, NULL))
 		move_answer(m);
 }
@@ -142,14 +161,17 @@ int move_take(struct move *m)
 	static const struct anchor_mark none;
 	const struct handover_event take = {.kind = HANDOVER_TAKE};
 	struct handover h = m->r.h;
+	const struct anchor_mark *mark;
 	struct handover_todo todo;
 	int rc = handover_step(&h, &take, &todo);
 
 	m->why[0] = '\0';
 	if (rc)
 		return rc;
-	if (!mark_of(m))
+	mark = mark_of(m);
+	if (!mark->kind)
 		return move_step(m, HANDOVER_TAKE, NULL);
+	m->unmarked = *mark;
 	anchor_set_mark(m->d->anchor, move_vtpm(m), &none);
 	wait_for_tpm(m, on_unmarked);
 	return 0;

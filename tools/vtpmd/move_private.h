@@ -39,8 +39,9 @@ struct move {
 	struct event *calm, *ready;
 	unsigned int looks;
 	bool calms;
-	struct event *watch; /* for one that nobody goes on with ... */
-	int64_t heard_ms;    /* ... since: stamp_ms() */
+	struct event *watch;	     /* for one that nobody goes on with ... */
+	int64_t heard_ms;	     /* ... since: stamp_ms() */
+	struct anchor_mark unmarked; /* what an operator's taking has the TPM forget */
 	/* The host's TPM: what it has of the transfer, as of the start of vtpmd (move_mark.c) ... */
 	struct anchor_mark found;
 	bool has_entry;
