@@ -173,6 +173,44 @@ static void claims_one_that_runs(void **state)
 	assert_int_equal(opens(&one), 0);
 }
 
+static int leased(const struct store *s, uint32_t *ms)
+{
+	return 0;
+}
+
+/* The vTPM is in a pool, or has come out of it: what was anchored there says which copy counts. */
+static void what_is_in_a_pool(void **state)
+{
+	struct store_ops pool = store_folder;
+
+	pool.lease_ms = leased;
+	put(&one, HEADER, 3, 1);
+	put(&one, PERMALL, 9, 1);
+	assert_true(anchor_known_claim(&known, &one));
+	assert_false(entry(&one)->pooled);
+	one.store.ops = &pool;
+	assert_int_equal(opens(&one), 0); /* which it is not until that is anchored */
+	assert_true(anchor_known_claim(&known, &one));
+	assert_true(entry(&one)->pooled);
+	assert_int_equal(opens(&one), 0);
+	one.store.ops = &store_folder;
+	assert_int_equal(opens(&one), -ESTALE);
+	one.moves = true;
+	assert_int_equal(opens(&one), 0);
+	one.moves = false;
+	one.store.ops = &pool;
+	begin(&one);
+	assert_true(entry(&one)->pooled);
+	store_next(&one, PERMALL, 10);
+	assert_true(anchor_known_grow(&known, &one));
+	assert_true(entry(&one)->pooled);
+	one.store.ops = &store_folder;
+	assert_int_equal(opens(&one), -ESTALE);
+	assert_true(anchor_known_claim(&known, &one));
+	assert_false(entry(&one)->pooled);
+	assert_int_equal(opens(&one), 0);
+}
+
 static void a_folder_that_cannot_be_read(void **state)
 {
 	int dir = one.store.dir;
@@ -403,7 +441,7 @@ static void a_table_of_a_newer_release(void **state)
 	anchored(tpm);
 	fd = openat(file.dir, "anchor", O_RDWR);
 	part.n = (size_t)read(fd, bytes, sizeof(bytes));
-	for (uint8_t version = 7; version; version = (uint8_t)(version << 1)) {
+	for (uint8_t version = (uint8_t)(bytes[9] + 1); version; version = (uint8_t)(version << 1)) {
 		bytes[9] = version;
 		assert_int_equal(pwrite(fd, bytes, part.n, 0), part.n);
 		assert_int_equal(crypt_sha256(&part, 1, tpm), 0);
@@ -533,6 +571,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(claims_what_is_there, setup, teardown),
 		cmocka_unit_test_setup_teardown(claims_one_that_runs, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_is_in_a_pool, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_fork_of_an_earlier_run, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(a_header_counts_by_its_hash, setup,

@@ -79,14 +79,26 @@ static void it_comes_back_as_it_was(void **state)
 	anchor_table_free(&t);
 }
 
-/* Of a vtpmd that was updated: without marks, and without a pool. */
+/* Of a vtpmd that was updated: without vTPMs in a pool, without marks, and without a pool. */
 static void those_of_the_last_versions(void **state)
 {
 	static uint8_t bytes[ANCHOR_TABLE_MAX];
 	struct anchor_table t = three(), back;
 	size_t len = anchor_table_encode(&t, bytes);
 	const size_t pool = ANCHOR_TABLE_HEAD - 12;
+	const size_t flags = ANCHOR_TABLE_HEAD + ANCHOR_TABLE_ENTRY - 2;
 
+	bytes[9] = 6;
+	assert_int_equal(anchor_table_decode(&back, bytes, len), 0);
+	assert_false(back.entries[2].pooled);
+	anchor_table_free(&back);
+	bytes[flags] |= 2;
+	assert_int_equal(anchor_table_decode(&back, bytes, len), -EBADMSG);
+	bytes[9] = 7;
+	assert_int_equal(anchor_table_decode(&back, bytes, len), 0);
+	assert_true(back.entries[0].pooled && !back.entries[1].pooled);
+	anchor_table_free(&back);
+	bytes[flags] ^= 2;
 	bytes[9] = 5;
 	assert_int_equal(anchor_table_decode(&back, bytes, len), -EBADMSG);
 	for (size_t i = 3; i > 0; i--) {
@@ -206,7 +218,7 @@ static void what_it_did_not_write_is_refused(void **state)
 			assert_null(back.entries);
 		}
 	/* a flag that is neither 0 nor 1 */
-	bytes[len - 2] = 2;
+	bytes[len - 2] = 4;
 	assert_int_equal(anchor_table_decode(&back, bytes, len), -EBADMSG);
 	bytes[len - 2] = 1;
 	assert_int_equal(anchor_table_decode(&back, bytes, len), 0);

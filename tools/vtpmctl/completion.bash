@@ -23,7 +23,7 @@ _vtpmctl() {
 		return # a name that is not there yet
 	elif [[ ($command == clone || $command == rename) && $prev != --* && $COMP_CWORD -gt 2 ]]; then
 		return # a name that is not there yet
-	elif [[ $group == cert && $prev != --* && $COMP_CWORD -eq 3 ]]; then
+	elif [[ ($group == cert || $command == "pool move") && $prev != --* && $COMP_CWORD -eq 3 ]]; then
 		mapfile -t words < <("$me" list 2>/dev/null | sed '1d; s/ .*//')
 	elif [[ $prev == --evacuate || ($command == "peer remove" && $prev == remove) || ($command == migrate && $COMP_CWORD -eq 3 && $prev != --*) ]]; then
 		mapfile -t words < <("$me" peer list 2>/dev/null | sed '/^ /d; /^image$/d')

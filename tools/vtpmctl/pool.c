@@ -87,6 +87,16 @@ static void print_list(const json_t *names)
 		putchar('\n');
 }
 
+static void print_folder(const json_t *names)
+{
+	const json_t *name;
+	size_t i;
+
+	json_array_foreach(names, i, name)
+		printf("in folder   %s: not in the pool, `vtpmctl pool move`\n",
+		       json_string_value(name));
+}
+
 static void print_pool_state(const json_t *p)
 {
 	const json_t *h;
@@ -114,6 +124,7 @@ static void print_pool_state(const json_t *p)
 	json_array_foreach(json_object_get(p, "hosts"), i, h)
 		printf("host        %s: %lld vTPMs\n", client_text(h, "name"),
 		       (long long)get_number(h, "vtpms"));
+	print_folder(json_object_get(p, "folder"));
 }
 
 static int pool_show_main(int argc, char **argv)
@@ -164,6 +175,7 @@ int pool_main(int argc, char **argv)
 		 pool_init_main},
 		{"join", "take this host into a pool", pool_join_main},
 		{"leave", "keep vTPMs in this host's folder again", pool_leave_main},
+		{"move", "between this host's folder and the pool", pool_move_main},
 		{"publish", "put the signed list of hosts into etcd", pool_publish_main},
 		{"show", "members of etcd, hosts, leases, how far etcd's data are",
 		 pool_show_main},

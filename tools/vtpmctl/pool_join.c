@@ -365,8 +365,8 @@ static void say_entered(const struct join *j)
 	fprintf(stderr,
 		"This host is %s in the pool %s, once vtpmd is restarted: `systemctl restart "
 		"vtpmd`.\n"
-		"vTPMs in its folder stay there, and are not started until it leaves the "
-		"pool.\n",
+		"vTPMs in its folder stay there, and are not started, until it leaves the "
+		"pool, or\n`vtpmctl pool move` takes them into it.\n",
 		etcdask_host(j->etcd), etcdask_pool(j->etcd));
 }
 

@@ -7,5 +7,7 @@ int pool_init_main(int argc, char **argv);
 int pool_join_main(int argc, char **argv);
 int pool_publish_main(int argc, char **argv);
 int pool_leave_main(int argc, char **argv);
+/* pool_move.c */
+int pool_move_main(int argc, char **argv);
 
 #endif

@@ -126,9 +126,13 @@ void anchor_file_done(struct anchor_file *f)
 }
 
 static const char magic[8] = {'X', 'V', 'T', 'P', 'M', 'A', 'N', 'C'};
-#define VERSION		6
-#define VERSION_NO_MARK 5
-#define VERSION_NO_POOL 4
+#define VERSION		  7
+#define VERSION_NO_POOLED 6
+#define VERSION_NO_MARK	  5
+#define VERSION_NO_POOL	  4
+
+#define FLAG_LAUNCHED 1
+#define FLAG_POOLED   2
 
 /* Where the uuid's entry is, or would be. */
 static size_t place(const struct anchor_table *t, const uint8_t uuid[16], bool *there)
@@ -217,20 +221,22 @@ size_t anchor_table_encode(const struct anchor_table *t, uint8_t *out)
 		cursor_put_u64(&w, t->entries[i].permall);
 		cursor_put(&w, t->entries[i].base, 32);
 		cursor_put_u64(&w, t->entries[i].base_seq);
-		cursor_put_u8(&w, t->entries[i].launched);
+		cursor_put_u8(&w, (t->entries[i].launched ? FLAG_LAUNCHED : 0) |
+					  (t->entries[i].pooled ? FLAG_POOLED : 0));
 		put_mark(&w, &t->entries[i].mark);
 	}
 	return w.pos;
 }
 
 /* One encoding of each value. */
-static bool take_flag(struct cursor *c)
+static void take_flags(struct cursor *c, uint16_t version, struct anchor_entry *e)
 {
-	uint8_t flag = cursor_u8(c);
+	uint8_t flags = cursor_u8(c);
 
-	if (flag > 1)
+	if (flags & ~(version == VERSION ? FLAG_LAUNCHED | FLAG_POOLED : FLAG_LAUNCHED))
 		cursor_fail(c);
-	return flag;
+	e->launched = flags & FLAG_LAUNCHED;
+	e->pooled = flags & FLAG_POOLED;
 }
 
 static void take_mark(struct cursor *c, struct anchor_mark *mark)
@@ -267,8 +273,8 @@ static int take_entries(struct anchor_table *t, struct cursor *c, uint16_t versi
 		e->permall = cursor_u64(c);
 		cursor_copy(c, e->base, sizeof(e->base));
 		e->base_seq = cursor_u64(c);
-		e->launched = take_flag(c);
-		if (version == VERSION)
+		take_flags(c, version, e);
+		if (version > VERSION_NO_MARK)
 			take_mark(c, &e->mark);
 		/* one order, so that there is one encoding */
 		if (i && memcmp(e[-1].uuid, e->uuid, sizeof(e->uuid)) >= 0)

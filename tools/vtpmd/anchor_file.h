@@ -27,18 +27,19 @@
  * What is known of all vTPMs of this host, as one file whose SHA-256 the host's TPM
  * keeps.  Big-endian:
  *
- *   "XVTPMANC" | u16 version 6 | u64 counter | u64 number of the audit log's last entry |
+ *   "XVTPMANC" | u16 version 7 | u64 counter | u64 number of the audit log's last entry |
  *   SHA-256 of that | u64 number of the newest pool (lib/pool.h) | u32 n | n entries:
  *   uuid (16 bytes) | SHA-256 of the header | u64 epoch | u64 generation of the
  *   permanent state in this epoch; 0: none yet | SHA-256 of the state with which the
- *   epoch began | u64 its generation | u8 1: it serves measured guests only, until it is
- *   stopped | u8 enum handover_mark, and unless that is 0: the transfer's number (16 bytes) |
+ *   epoch began | u64 its generation | u8 flags: 1, it serves measured guests only, until
+ *   it is stopped; 2, it is in a pool's etcd, and a folder of it here is not to be started
+ *   | u8 enum handover_mark, and unless that is 0: the transfer's number (16 bytes) |
  *   u8 length, and the name of the other host
  *
  * A header of zeroes: the vTPM is being made.  The entries are in the order of their
  * uuids, each once.  The counter is how often a table was written, so that no two are the
- * same.  One of version 5, which has no marks, is read, and of version 4, which has no pool
- * either.
+ * same.  One of version 6, where no vTPM is in a pool, is read, of version 5, which has no
+ * marks either, and of version 4, which has no pool.
  */
 
 #define ANCHOR_TABLE_ENTRIES 10000
@@ -63,6 +64,7 @@ struct anchor_entry {
 	uint8_t base[32];
 	uint64_t base_seq;
 	bool launched; /* as in struct meta */
+	bool pooled;   /* what is anchored is in a pool's etcd: pool_move.h */
 	struct anchor_mark mark;
 };
 

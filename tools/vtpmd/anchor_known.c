@@ -133,6 +133,14 @@ int anchor_check_folder(const struct anchor_entry *known, struct vtpm *v, struct
 			"The vTPM %s was being made when the host or vtpmd went down, and is "
 			"not whole. `vtpmctl delete %s`, and %s again.",
 			v->meta.name, v->meta.name, meta_made_by(&v->meta));
+	if (known->pooled && !store_is_leased(&v->store) && !v->moves)
+		return error_set(
+			e, -ESTALE, CAUSE_ROLLED_BACK,
+			"The vTPM %s is in a pool's etcd, as the host's TPM knows, and its "
+			"folder here is a copy: `vtpmctl pool move`, with vtpmd in the pool, "
+			"finishes a move or brings it back; when the pool is lost for good, "
+			"`vtpmctl host anchor --accept %s --yes`.",
+			v->meta.name, v->meta.name);
 	rc = check_header(known, v, e);
 	return rc ? rc : check_state(known, v, e);
 }
@@ -339,6 +347,7 @@ int anchor_known_raise(struct anchor_known *k, struct vtpm *v)
 
 	if (rc)
 		return rc;
+	e.pooled = store_is_leased(&v->store);
 	e.permall = e.base_seq = 0;
 	memset(e.base, 0, sizeof(e.base));
 	if (state) {
@@ -382,6 +391,7 @@ bool anchor_known_claim(struct anchor_known *k, struct vtpm *v)
 	if (old && old->launched && !(v->anchor.untold & UNTOLD_LAUNCHED))
 		v->meta.launched = true;
 	e.launched = v->meta.launched;
+	e.pooled = store_is_leased(&v->store);
 	/* no folder that an operator has taken as it is ends a transfer */
 	e.mark = old ? old->mark : v->anchor.mark;
 	set(k, &e);

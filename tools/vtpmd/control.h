@@ -55,6 +55,7 @@ enum control_what {
 	AUDIT_ROTATE,
 	MOVE,
 	POOL_ACCEPT,
+	POOL_MOVE,
 	POOL_SHOW,
 	KMS_TOKEN,
 	NO_OP

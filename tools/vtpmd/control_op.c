@@ -629,6 +629,7 @@ static const struct {
 	[MOVE] = {"move", true, op_move},
 	[POOL_SHOW] = {"pool", true, control_op_pool},
 	[POOL_ACCEPT] = {"pool-accept", true, control_op_pool_accept},
+	[POOL_MOVE] = {"pool-move", true, control_op_pool_move},
 	[KMS_TOKEN] = {"kms-token", true, op_kms_token},
 };
 

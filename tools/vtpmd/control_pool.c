@@ -2,6 +2,7 @@
 #include "tools/vtpmd/control_pool.h"
 #include "tools/vtpmd/anchor.h"
 #include "tools/vtpmd/move.h"
+#include "tools/vtpmd/pool_move.h"
 #include "tools/vtpmd/registry_pool.h"
 
 #include "tools/vtpmd/store_etcd.h"
@@ -63,14 +64,14 @@ static json_t *show_pool(struct vtpmd *d)
 	(void)!store_etcd_may(&e);
 	snprintf(id, sizeof(id), "%016" PRIx64, f.cluster_id);
 	return json_pack("{s:b, s:s, s:s, s:s, s:s, s:b, s:s, s:I, s:o, s:I, s:o, s:o, "
-			 "s:o, s:s}",
+			 "s:o, s:s, s:o}",
 			 "ok", 1, "pool", strrchr(d->store, '/') + 1, "host", f.host,
 			 "member", f.member, "trouble", f.trouble, "put_back", f.put_back,
 			 "cluster_id", id, "revision", (json_int_t)f.revision, "found",
 			 f.put_back ? json_integer(f.found) : json_null(), "lease_ms",
 			 (json_int_t)f.lease_ms, "hosts", show_hosts(d, &f), "members",
 			 show_members(f.members), "list", names ? names : json_null(),
-			 "refused", e.text);
+			 "refused", e.text, "folder", pool_move_names(d));
 }
 
 void control_op_pool(struct control *c, struct vtpm *none, const json_t *request)
@@ -109,4 +110,25 @@ void control_op_pool_accept(struct control *c, struct vtpm *none, const json_t *
 {
 	c->waiter = (struct waiter){.done = on_pool_accepted, .ctx = c};
 	registry_pool_accept(c->d, &c->waiter);
+}
+
+void control_op_pool_move(struct control *c, struct vtpm *none, const json_t *request)
+{
+	const char *to = json_string_value(json_object_get(request, "to"));
+	struct error e = {.cause = CAUSE_NONE};
+	uint8_t uuid[16];
+	int rc;
+
+	if (!c->name[0] || !to ||
+	    (strcmp(to, "pool") != 0 && strcmp(to, "folder") != 0)) {
+		control_answer_malformed(c);
+		return;
+	}
+	rc = pool_move(c->d, c->name, to[0] == 'f', uuid, &e);
+	if (rc == -EINPROGRESS)
+		control_answer_with(c, json_pack("{s:b, s:b}", "ok", 1, "moves", 1));
+	else if (rc)
+		control_answer_refuse(c, rc, &e);
+	else
+		control_answer_ok(c, uuid);
 }

@@ -9,5 +9,7 @@
 
 void control_op_pool(struct control *c, struct vtpm *none, const json_t *request);
 void control_op_pool_accept(struct control *c, struct vtpm *none, const json_t *request);
+/* "to": "pool" or "folder".  Begins the move, or tells of it: vtpmctl asks until it is over. */
+void control_op_pool_move(struct control *c, struct vtpm *none, const json_t *request);
 
 #endif

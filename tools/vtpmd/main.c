@@ -9,6 +9,7 @@
 #include "tools/vtpmd/launch.h"
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/move.h"
+#include "tools/vtpmd/pool_move.h"
 #include "tools/vtpmd/presence.h"
 #include "tools/vtpmd/metrics.h"
 #include "tools/vtpmd/vtpms.h"
@@ -297,6 +298,7 @@ static void end(struct vtpmd *d)
 	work_end();
 	/* notes what guests requested, in the vTPMs */
 	crb_end(d);
+	pool_move_end();
 	while (d->vtpms) {
 		struct vtpm *v = d->vtpms;
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a vTPM that is in a handover, or was, may be used for meanwhile. */
 #include "tools/vtpmd/move_private.h"
+#include "tools/vtpmd/pool_move.h"
 
 #include <errno.h>
 
@@ -26,10 +27,21 @@ static int refuse_in_handover(const struct vtpm *v, const struct move *m, struct
 			 v->meta.name);
 }
 
+static int refuse_in_pool_move(const struct vtpm *v, struct error *e)
+{
+	return error_set(
+		e, -EBUSY, CAUSE_INTERNAL,
+		"The vTPM %s is being moved between the folder and the pool: try "
+		"again in a moment.",
+		v->meta.name);
+}
+
 int move_may_start(const struct vtpm *v, struct error *e)
 {
 	const struct move *m;
 
+	if (pool_move_has(v))
+		return refuse_in_pool_move(v, e);
 	move_know_marks(v->d);
 	m = move_find(v->d, v->meta.uuid);
 	if (!m || handover_runs(&m->r.h) || (may_in(m, IN(INCOMING)) && v->making))
@@ -41,6 +53,8 @@ int move_may_change(const struct vtpm *v, struct error *e)
 {
 	const struct move *m;
 
+	if (pool_move_has(v))
+		return refuse_in_pool_move(v, e);
 	move_know_marks(v->d);
 	m = move_find(v->d, v->meta.uuid);
 	if (!m || may_in(m, IN(HERE) | IN(TAKEN) | IN(ABSENT) | IN(AWAY) | IN(OWNED)))

@@ -4,6 +4,7 @@
 #include "tools/vtpmd/crb.h"
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/move.h"
+#include "tools/vtpmd/pool_move.h"
 #include "tools/vtpmd/pool_seen.h"
 #include "tools/vtpmd/registry.h"
 #include "tools/vtpmd/store_etcd.h"
@@ -133,6 +134,8 @@ void registry_foreign(void *ctx, const uint8_t uuid[16], bool there)
 	struct vtpm *v = vtpms_find_uuid(d, uuid);
 	char text[37];
 
+	if (pool_move_is_of(uuid))
+		return;
 	uuid_unparse_lower(uuid, text);
 	if (v && there)
 		refresh_foreign(v);

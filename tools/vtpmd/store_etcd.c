@@ -385,6 +385,67 @@ const char *store_etcd_owner(const struct store *s)
 	return p && p->owner_mod ? p->owner : "";
 }
 
+int store_etcd_done(const struct store *s)
+{
+	const struct place *p = place_of(s);
+
+	if (!p || !p->mine || !s->claimed || s->lost || store_etcd_put_back())
+		return -ESTALE;
+	return p->ops ? -EAGAIN : 0;
+}
+
+bool store_etcd_has(const struct store *s, const char *name)
+{
+	const struct place *p = place_of(s);
+
+	return p && mirror_get(p, name);
+}
+
+int store_etcd_rename(struct store *s, const char *from, const char *to)
+{
+	struct place *p = place_of(s);
+	const struct mirror_value *v = p ? mirror_get(p, from) : NULL;
+	struct place_op *op;
+	int rc;
+
+	if (store_etcd_done(s))
+		return -ESTALE;
+	if (!v)
+		return -ENOENT;
+	op = store_txn_add(p, OP_WRITE);
+	if (!op)
+		return -ENOMEM;
+	rc = store_txn_change(op, to, v->buf, v->len);
+	if (!rc)
+		rc = store_txn_change(op, from, NULL, 0);
+	if (rc) {
+		store_txn_drop_last(p, op);
+		return rc;
+	}
+	store_txn_apply(op);
+	store_txn_send(p);
+	return 0;
+}
+
+void store_etcd_tell_again(const uint8_t uuid[16])
+{
+	struct place *p = store_pool.session
+				  ? mirror_find(&store_pool.session->mirror, uuid)
+				  : NULL;
+
+	if (p && !p->mine)
+		p->changed = true;
+}
+
+void store_etcd_each_value(const struct store *s,
+			   void (*each)(void *ctx, const char *name), void *ctx)
+{
+	const struct place *p = place_of(s);
+
+	for (struct mirror_value *v = p ? p->values : NULL; v; v = v->next)
+		each(ctx, v->name);
+}
+
 int64_t store_etcd_foreign(const struct store *s, struct store_etcd_put *put)
 {
 	struct place *p = place_of(s);

@@ -91,6 +91,21 @@ struct store_etcd_put {
 
 /* Returns a number that another put changes; 0: it is this host's own, or nothing is there. */
 int64_t store_etcd_foreign(const struct store *s, struct store_etcd_put *put);
+/* Whether all that was asked for is in etcd, under a claim that has held all the time: 0.
+ * -EAGAIN: not yet; -ESTALE: the claim was lost, or etcd's data were put back, and what of it
+ * was done is not known. */
+int __must_check store_etcd_done(const struct store *s);
+/* Whether the vTPM has a value of that name, as far as memory shows it. */
+bool store_etcd_has(const struct store *s, const char *name);
+/* In one transaction: the value gets the other name.  As store_set(); -ESTALE: not all that
+ * was asked for before is done (store_etcd_done()); -ENOENT, -ENOMEM */
+int __must_check store_etcd_rename(struct store *s, const char *from, const char *to);
+/* Has on_foreign() told of the vTPM, which this host has not claimed, when something is heard of
+ * etcd the next time. */
+void store_etcd_tell_again(const uint8_t uuid[16]);
+/* Calls each() with the name of each value that is known of a vTPM. */
+void store_etcd_each_value(const struct store *s,
+			   void (*each)(void *ctx, const char *name), void *ctx);
 /* "HOST" that has it now; "": nobody. */
 const char *store_etcd_owner(const struct store *s);
 

@@ -30,7 +30,8 @@ void vtpm_progress(struct vtpm *v, const char *text, const char *id)
 static int try_to_keep(struct vtpm *v)
 {
 	static const struct timeval soon = {.tv_sec = KEEP_S};
-	int rc = meta_write(&v->store, &v->meta);
+	/* while it moves, its description is the move's */
+	int rc = v->moves ? -EBUSY : meta_write(&v->store, &v->meta);
 
 	if (rc)
 		event_add(v->keep, &soon);

@@ -261,6 +261,7 @@ struct vtpm {
 	struct peer *peer;     /* NULL: not connected */
 	struct vtpm_anchor anchor;
 	bool urgent;	/* queued: an operator waits, and others do not go first */
+	bool moves;	/* between the host's folder and a pool: pool_move.h */
 	bool autostart; /* since vtpmd started, and has not settled yet */
 	bool making;	/* this vtpmd creates it: until its first READY */
 	struct wear wear;

@@ -166,6 +166,11 @@ domain_file_UNIT_LIBS := -lcrypto -luuid
 UNIT_TESTS += acpi
 acpi_UNIT_SRCS := tools/vtpmd/acpi.c
 
+# all of vtpmd but its main(), in front of an etcd and a TPM in memory
+UNIT_TESTS += pool_move
+pool_move_UNIT_SRCS := $(filter-out $(addprefix tools/vtpmd/,main.c log.c etcd/etcd.c etcd/grpc.c),$(VTPMD_SRCS))
+pool_move_UNIT_LIBS := $(VTPMD_LIBS) -Wl,--wrap=helper_init,--wrap=helper_run,--wrap=helper_end,--wrap=fsync,--wrap=unlinkat
+
 UNIT_TESTS += etcd_proto store_etcd
 store_etcd_UNIT_SRCS := $(addprefix tools/vtpmd/,store_etcd.c etcd/members.c store_etcd_txn.c etcd/mirror.c etcd/session.c etcd/where.c etcd/proto.c log.c bucket.c) lib/text.c lib/error.c $(STORE_SRCS)
 store_etcd_UNIT_LIBS := -lsystemd $(STORE_LIBS)

@@ -8,7 +8,8 @@
  *   v/UUID/owner   who may write: struct mirror_owner, attached to its host's lease
  *   v/UUID/gen     of the last transaction: MIRROR_GEN_SIZE bytes, which all compare
  *   v/UUID/host    who had it last
- *   v/UUID/NAME    a value: header, permall, vtpm.json, ...
+ *   v/UUID/NAME    a value: header, permall, vtpm.json, ...; without vtpm.json it is none of the
+ *                  pool's vTPMs: "released" is its description while host has it (pool_move.h)
  *
  * Bounded: MIRROR_BYTES_MAX and MIRROR_PLACES_MAX, whatever a server sends.
  */
