@@ -276,6 +276,7 @@ static int listen_all(void)
 	};
 	const struct socket_options options = {
 		.disconnect = alone.place->server.disconnect,
+		.lingers = true,
 		.prefix = alone.place->version == ENGINE_TPM_20,
 		.left = alone.place->terminate ? end_alone : NULL,
 		.locality = locality_alone,

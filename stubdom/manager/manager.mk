@@ -53,6 +53,7 @@ sockspec_UNIT_SRCS := stubdom/manager/sockspec.c lib/error.c
 folder_UNIT_SRCS := stubdom/manager/state.c lib/atomic.c lib/twin.c $(ENGINE_SRCS) $(ENVELOPE_SRCS)
 folder_UNIT_LIBS := $(ENGINE_LIBS) -lcrypto
 plain_UNIT_SRCS := $(addprefix stubdom/manager/,front.c socket.c) lib/cursor.c lib/error.c
+plain_UNIT_LIBS := -Wl,--wrap=poll,--wrap=recv
 engine_UNIT_SRCS := $(ENGINE_SRCS) stubdom/manager/state.c $(ENVELOPE_SRCS)
 engine_UNIT_LIBS := $(ENGINE_LIBS) -lcrypto
 UNIT_TESTS += firmware

@@ -4,7 +4,8 @@
  * length, then its response.  `socat - UNIX-CONNECT:PATH` is a client.  One client
  * at a time; the next waits in the listen queue.
  *
- * Nothing here waits for a client: what it does not read stays in the one response, and its
+ * Nothing here waits for a client, but, of one that options allow to linger, for a millisecond
+ * behind an answer (socket.c): what it does not read stays in the one response, and its
  * next command is taken after that.  A command whose header tells a length that no command
  * has is answered when all of it has come, or nothing more for SOCKET_SILENCE_MS, and the
  * connection goes on.
@@ -38,6 +39,7 @@ void listener_close(struct listener *l);
 
 struct socket_options {
 	bool disconnect; /* after each response */
+	bool lingers;	 /* the next command may be waited for, for a moment */
 	bool prefix;	 /* takes the TCG's header of TPM2_SEND_COMMAND, as swtpm does */
 	/* A client has gone.  May be NULL. */
 	void (*left)(void *ctx);

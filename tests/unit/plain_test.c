@@ -107,6 +107,16 @@ static int setup_swtpm(void **state)
 	return rc;
 }
 
+static int setup_lingering(void **state)
+{
+	int rc;
+
+	options = (struct socket_options){.lingers = true};
+	rc = setup(state);
+	options = (struct socket_options){0};
+	return rc;
+}
+
 static int teardown(void **state)
 {
 	fronts_close(&fronts);
@@ -137,6 +147,41 @@ static void serve(void)
 }
 
 static const uint8_t command[] = {0x80, 1, 0, 0, 0, 12, 0, 0, 1, 0x7b, 0, 8};
+
+/* A client that sends the next command as soon as the server waits for it alone. */
+static int eager = -1;
+static unsigned int polls, waits, to_send;
+
+/* When it has its answer. */
+static void send_next(void)
+{
+	uint8_t answer[sizeof(command)];
+
+	if (!to_send || read(eager, answer, sizeof(answer)) != sizeof(answer))
+		return;
+	to_send--;
+	assert_int_equal(write(eager, command, sizeof(command)), sizeof(command));
+}
+
+int __real_poll(struct pollfd *fds, nfds_t n, int ms);
+int __wrap_poll(struct pollfd *fds, nfds_t n, int ms);
+int __wrap_poll(struct pollfd *fds, nfds_t n, int ms)
+{
+	polls++;
+	send_next();
+	return __real_poll(fds, n, ms);
+}
+
+ssize_t __real_recv(int fd, void *buf, size_t len, int flags);
+ssize_t __wrap_recv(int fd, void *buf, size_t len, int flags);
+ssize_t __wrap_recv(int fd, void *buf, size_t len, int flags)
+{
+	if (!(flags & MSG_DONTWAIT)) {
+		waits++;
+		send_next();
+	}
+	return __real_recv(fd, buf, len, flags);
+}
 
 static void send_bytes(int fd, const void *p, size_t n)
 {
@@ -391,6 +436,31 @@ static void sockets_of_the_dead_are_taken_over(void **state)
 	assert_non_null(strstr(error.text, "/proc/no/such"));
 }
 
+/* Two system calls a command, for some in a row: then all others have their turn. */
+static void a_client_that_is_waited_for(void **state)
+{
+	struct pollfd none = {.fd = -1};
+
+	eager = client();
+	assert_int_equal(write(eager, command, sizeof(command)), sizeof(command));
+	assert_int_equal(fronts_serve(&fronts, &none, 20), 1); /* it is accepted */
+	to_send = 99;
+	waits = polls = 0;
+	assert_int_equal(fronts_serve(&fronts, &none, 20), 1);
+	assert_in_range(executed, 2, 40);
+	serve();
+	assert_int_equal(executed, 100);
+	assert_in_range(polls, 1, 12);
+	assert_in_range(waits, 80, 112);
+	/* one that sends nothing more has it poll again, at once for all others */
+	waits = polls = 0;
+	assert_int_equal(fronts_serve(&fronts, &none, 0), 0);
+	assert_int_equal(polls, 1);
+	assert_int_equal(waits, 0);
+	close(eager);
+	serve();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -409,6 +479,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(prefix_and_disconnect, setup_swtpm,
 						teardown),
 		cmocka_unit_test_setup_teardown(a_failure_shows_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_client_that_is_waited_for,
+						setup_lingering, teardown),
 		cmocka_unit_test_setup_teardown(sockets_of_the_dead_are_taken_over, setup,
 						teardown),
 	};
