@@ -31,6 +31,19 @@ static int open_folder(const char *store, bool make)
 	return rc;
 }
 
+static bool is_there(int fd, const char *name, const uint8_t *bytes, size_t len)
+{
+	uint8_t *there;
+	size_t n;
+	bool same;
+
+	if (atomic_read(fd, name, MOVE_RECORD_MAX, &there, &n))
+		return false;
+	same = n == len && !memcmp(there, bytes, len);
+	free(there);
+	return same;
+}
+
 int move_record_write(const char *store, const struct move_record *r)
 {
 	uint8_t bytes[MOVE_RECORD_MAX];
@@ -44,7 +57,11 @@ int move_record_write(const char *store, const struct move_record *r)
 	if (fd < 0)
 		return fd;
 	uuid_unparse_lower(r->uuid, name);
-	rc = atomic_write(fd, name, bytes, len, false);
+	/* a full disk takes no other */
+	if (is_there(fd, name, bytes, len))
+		rc = fsync(fd) ? -errno : 0;
+	else
+		rc = atomic_write(fd, name, bytes, len, false);
 	close(fd);
 	return rc;
 }
