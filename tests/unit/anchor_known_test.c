@@ -441,7 +441,8 @@ static void a_table_of_a_newer_release(void **state)
 	anchored(tpm);
 	fd = openat(file.dir, "anchor", O_RDWR);
 	part.n = (size_t)read(fd, bytes, sizeof(bytes));
-	for (uint8_t version = (uint8_t)(bytes[9] + 1); version; version = (uint8_t)(version << 1)) {
+	for (uint8_t version = (uint8_t)(bytes[9] + 1); version;
+	     version = (uint8_t)(version << 1)) {
 		bytes[9] = version;
 		assert_int_equal(pwrite(fd, bytes, part.n, 0), part.n);
 		assert_int_equal(crypt_sha256(&part, 1, tpm), 0);
