@@ -610,6 +610,7 @@ static void a_claim_of_anothers(void **state)
 	assert_int_equal(store_claim(&s, &e), -EBUSY);
 	assert_int_equal(e.cause, CAUSE_LEASE);
 	assert_string_equal(store_etcd_owner(&s), "two");
+	assert_string_equal(store_etcd_other_owner(&s), "two");
 }
 
 /* The owner's key, of which the watch told; it goes while no watch runs. */
@@ -634,6 +635,7 @@ static void the_owner_went_unseen(void **state)
 
 	lose_owner_unseen("one");
 	assert_string_equal(store_etcd_owner(&s), "one");
+	assert_string_equal(store_etcd_other_owner(&s), "");
 	assert_int_equal(store_claim(&s, &e), -EAGAIN);
 	turn_for(500);
 	assert_int_equal(claimed, 1);
@@ -650,6 +652,7 @@ static void all_is_read_again_without_an_owner(void **state)
 	session_resync(store_pool.session);
 	turn_for(500);
 	assert_string_equal(store_etcd_owner(&s), "");
+	assert_string_equal(store_etcd_other_owner(&s), "");
 	assert_int_equal(store_claim(&s, &e), -EAGAIN);
 	turn_for(30);
 	assert_int_equal(claimed, 1);

@@ -82,6 +82,7 @@ static void fill_note(const json_t *v, char *note, size_t room)
 {
 	const char *error = json_string_value(json_object_get(v, "error"));
 	const char *store = json_string_value(json_object_get(v, "store_error"));
+	const char *host = json_string_value(json_object_get(v, "in_use_on"));
 	const json_t *retry = json_object_get(v, "retry_s");
 
 	if (error && json_is_integer(retry))
@@ -97,6 +98,8 @@ static void fill_note(const json_t *v, char *note, size_t room)
 			 table_text(v, "name"));
 	else if (store)
 		snprintf(note, room, "its guest waits for the disk: %s", store);
+	else if (host)
+		snprintf(note, room, "in use on the host %s", host);
 	add_lost(v, note, room);
 }
 
@@ -219,6 +222,7 @@ static const struct {
 	{"uuid", "uuid"},
 	{"vtpm_line", "for the guest's file"},
 	{"state", "state"},
+	{"in_use_on", "in use on the host"},
 	{"error", "why"},
 	{"cause", "cause"},
 	{"retry_s", "tried again in (s)"},

@@ -536,6 +536,12 @@ json_t *registry_approved(struct vtpmd *d)
 	return array;
 }
 
+/* The other host of the pool that has it, if one has. */
+static json_t *in_use_on(const struct vtpm *v)
+{
+	return text(store_etcd_is(v->d->store) ? store_etcd_other_owner(&v->store) : "");
+}
+
 json_t *registry_show(struct vtpm *v, json_t *approved)
 {
 	bool failed = v->meta.error.cause != CAUSE_NONE && !vtpm_is(v, VTPM_UP);
@@ -549,6 +555,7 @@ json_t *registry_show(struct vtpm *v, json_t *approved)
 	json_object_set_new(o, "name", json_string(v->meta.name));
 	json_object_set_new(o, "uuid", json_string(uuid));
 	json_object_set_new(o, "state", json_string(vtpm_state_word(v)));
+	json_object_set_new(o, "in_use_on", in_use_on(v));
 	json_object_set_new(o, "error",
 			    failed ? json_string(v->meta.error.text) : json_null());
 	json_object_set_new(o, "cause",

@@ -385,6 +385,13 @@ const char *store_etcd_owner(const struct store *s)
 	return p && p->owner_mod ? p->owner : "";
 }
 
+const char *store_etcd_other_owner(const struct store *s)
+{
+	struct place *p = place_of(s);
+
+	return p && is_anothers(p) ? p->owner : "";
+}
+
 int store_etcd_done(const struct store *s)
 {
 	const struct place *p = place_of(s);

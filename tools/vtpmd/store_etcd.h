@@ -108,5 +108,7 @@ void store_etcd_each_value(const struct store *s,
 			   void (*each)(void *ctx, const char *name), void *ctx);
 /* "HOST" that has it now; "": nobody. */
 const char *store_etcd_owner(const struct store *s);
+/* The same of another host than this one. */
+const char *store_etcd_other_owner(const struct store *s);
 
 #endif
