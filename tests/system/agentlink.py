@@ -82,7 +82,7 @@ class AgentLink:
                 self.rest += sock.recv(65536)
             except socket.timeout:
                 # half a frame of an earlier driver may have swallowed it
-                sock.sendall(SYNC + nonce)
+                self.sync_again(sock, nonce)
                 continue
             except OSError:
                 sock = None
@@ -94,6 +94,13 @@ class AgentLink:
                 sock.settimeout(None)
                 return sock
         raise HostError(f"dom0 did not answer within {timeout} s: see console.log")
+
+    @staticmethod
+    def sync_again(sock, nonce):
+        try:
+            sock.sendall(SYNC + nonce)
+        except socket.timeout:
+            pass    # a domain 0 that boots slowly has read none of those before
 
     def send(self, kind, ident, payload=b""):
         frame = struct.pack(">IcI", 5 + len(payload), kind, ident) + payload

@@ -403,6 +403,10 @@ class Lab:
     def diagnose_one(self):
         if not self.host.alive():
             return ["the host is not running"] + self.host.console_tail(20)
+        if not self.host.link:
+            lines = ["its domain 0 has not come up"] + self.host.console_tail(20)
+            self.host.power_cut()
+            return lines
         try:
             text = self.host.run(
                 f"xl list; vtpmctl list; echo '-- vtpmd'; grep -av '^<7>' {VTPMD_LOG} | tail -n 12"

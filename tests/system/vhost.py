@@ -328,5 +328,9 @@ class VHost:
             ["Xen does not answer on its console"]
 
     def console_tail(self, lines=30):
-        with open(self.console, errors="replace") as f:
-            return f.read().splitlines()[-lines:]
+        """Nothing of a host that has not been up."""
+        try:
+            with open(self.console, errors="replace") as f:
+                return f.read().splitlines()[-lines:]
+        except FileNotFoundError:
+            return []
