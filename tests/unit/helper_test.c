@@ -4,6 +4,7 @@
 #include "tools/vtpmd/child.h"
 #include "tools/vtpmd/helper.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -199,6 +200,72 @@ static void a_child_copies_no_memory(void **state)
 	munmap((void *)all, size);
 }
 
+#define DESCRIPTORS 4000
+
+/* Nor the table of vtpmd's descriptors, three for each vTPM: the kernel says for how many the
+ * child's has room, which never gets less. */
+static void a_child_copies_no_table(void **state)
+{
+	static int fds[DESCRIPTORS];
+	struct rlimit files;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &files), 0);
+	files.rlim_cur = files.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &files), 0);
+	for (size_t i = 0; i < DESCRIPTORS; i++) {
+		fds[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+		assert_true(fds[i] >= 0);
+	}
+	run("echo \"{\\\"value\\\": \\\"$(sed -n 's/^FDSize:.//p' /proc/$$/status)\\\"}\"");
+	assert_in_range(atoi(done.value), 1, 256);
+	for (size_t i = 0; i < DESCRIPTORS; i++)
+		close(fds[i]);
+}
+
+static void on_given_end(void *ctx, int status)
+{
+	assert_int_equal(status, 0);
+	event_base_loopbreak(d.base);
+}
+
+static void reads(int fd, const char *text)
+{
+	char buf[64] = "";
+
+	assert_int_equal(read(fd, buf, sizeof(buf) - 1), strlen(text));
+	assert_string_equal(buf, text);
+	/* nobody has its other end any more */
+	assert_int_equal(read(fd, buf, sizeof(buf)), 0);
+	close(fd);
+}
+
+/* What it is given, whatever the numbers are, nothing else, and vtpmd keeps no copy of it. */
+static void a_child_has_what_it_is_given(void **state)
+{
+	/* the last one is ls's own, of that folder */
+	static const char listed[] = "0\n1\n2\n3\n4\n5\n";
+	char *argv[] = {"sh", "-c",
+			"read none; echo three >&3; echo four >&4; exec ls /proc/self/fd",
+			NULL};
+	int pipes[3][2], given[CHILD_FDS];
+	struct child_start s = {
+		.argv = argv, .fds = given, .fd_count = CHILD_FDS, .done = on_given_end};
+	pid_t pid;
+
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(pipe2(pipes[i], O_CLOEXEC), 0);
+	given[0] = pipes[1][1];
+	given[1] = pipes[0][1];
+	s.out = pipes[2][1];
+	assert_int_equal(child_spawn(&s, &pid), 0);
+	for (int i = 0; i < 3; i++)
+		close(pipes[i][1]);
+	event_base_dispatch(d.base);
+	reads(pipes[1][0], "three\n");
+	reads(pipes[0][0], "four\n");
+	reads(pipes[2][0], listed);
+}
+
 /* A child has no signal blocked, and a pipe that nobody reads ends it. */
 static void a_child_has_its_own_signals(void **state)
 {
@@ -226,6 +293,8 @@ int main(void)
 		cmocka_unit_test(one_that_is_not_there),
 		cmocka_unit_test(ends_of_many),
 		cmocka_unit_test(a_child_copies_no_memory),
+		cmocka_unit_test(a_child_copies_no_table),
+		cmocka_unit_test(a_child_has_what_it_is_given),
 		cmocka_unit_test(a_child_has_its_own_signals),
 	};
 

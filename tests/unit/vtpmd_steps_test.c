@@ -573,8 +573,8 @@ static void all_are_asked(void **state)
 static pid_t last_pid;
 static unsigned int ends, to_end, done_children;
 
-pid_t __wrap_vfork(void);
-pid_t __wrap_vfork(void)
+int __wrap_clone(int (*run)(void *), void *stack, int flags, void *ctx, ...);
+int __wrap_clone(int (*run)(void *), void *stack, int flags, void *ctx, ...)
 {
 	return ++last_pid;
 }

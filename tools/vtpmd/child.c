@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,10 +67,57 @@ static void on_sigchld(evutil_socket_t fd, short what, void *ctx)
 	}
 }
 
+/*
+ * A child has to have a table of descriptors of its own.  A copy of vtpmd's, and its closing, takes
+ * as long as vtpmd has vTPMs, and that in each start.  So a child begins in vtpmd's table, and the
+ * kernel copies of it what is below a number, as it closes all others in the same call:
+ * CLOSE_RANGE_UNSHARE.  What the child is given is below that: in the lent descriptors, which are
+ * vtpmd's as long as it runs, and lead to /dev/null while no child begins.
+ */
+static int lent[CHILD_FDS + 1]; /* the last one is a child's output */
+static int nowhere = -1;	/* below them: /dev/null */
+
 int child_init(struct event_base *base)
 {
 	reaper = evsignal_new(base, SIGCHLD, on_sigchld, NULL);
-	return reaper && !event_add(reaper, NULL) ? 0 : -ENOMEM;
+	if (!reaper || event_add(reaper, NULL))
+		return -ENOMEM;
+	nowhere = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (nowhere < 0)
+		return -errno;
+	for (unsigned int i = 0; i < ARRAY_SIZE(lent); i++) {
+		lent[i] = fcntl(nowhere, F_DUPFD_CLOEXEC, nowhere + 1);
+		if (lent[i] < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+static int lend(const struct child_start *s)
+{
+	for (unsigned int i = 0; i < s->fd_count; i++)
+		if (dup3(s->fds[i], lent[i], O_CLOEXEC) < 0)
+			return -errno;
+	if (s->out >= 0 && dup3(s->out, lent[CHILD_FDS], O_CLOEXEC) < 0)
+		return -errno;
+	return 0;
+}
+
+/* So that a channel ends when the child does. */
+static void take_back(void)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(lent); i++)
+		(void)dup3(nowhere, lent[i], O_CLOEXEC);
+}
+
+/* Makes the table the child's own, with the lent ones and what is below the highest of them. */
+static int leave_table(void)
+{
+	int top = nowhere;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(lent); i++)
+		top = lent[i] > top ? lent[i] : top;
+	return close_range((unsigned int)top + 1, ~0u, CLOSE_RANGE_UNSHARE);
 }
 
 /* First out of each other's way. */
@@ -77,7 +126,7 @@ static int pass_on(const struct child_start *s)
 	int aside[CHILD_FDS];
 
 	for (unsigned int i = 0; i < s->fd_count; i++) {
-		aside[i] = fcntl(s->fds[i], F_DUPFD_CLOEXEC, 3 + CHILD_FDS);
+		aside[i] = fcntl(lent[i], F_DUPFD_CLOEXEC, 3 + CHILD_FDS);
 		if (aside[i] < 0)
 			return -1;
 	}
@@ -89,12 +138,11 @@ static int pass_on(const struct child_start *s)
 
 static int redirect(const struct child_start *s)
 {
-	int null = open("/dev/null", O_RDONLY);
+	int out = lent[CHILD_FDS];
 
-	if (null < 0 || dup2(null, STDIN_FILENO) < 0)
+	if (leave_table() || dup2(nowhere, STDIN_FILENO) < 0)
 		return -1;
-	if (s->out >= 0 &&
-	    (dup2(s->out, STDOUT_FILENO) < 0 || dup2(s->out, STDERR_FILENO) < 0))
+	if (s->out >= 0 && (dup2(out, STDOUT_FILENO) < 0 || dup2(out, STDERR_FILENO) < 0))
 		return -1;
 	return pass_on(s);
 }
@@ -112,17 +160,24 @@ static void drop_handlers(void)
 	(void)sigaction(SIGPIPE, &usual, NULL);
 }
 
-/* Of vfork(): all is vtpmd's own memory, and vtpmd waits, until the program runs.  Signals are
- * blocked. */
-static void __attribute__((noreturn)) run_child(const struct child_start *s, pid_t parent)
+struct beginning {
+	const struct child_start *s;
+	pid_t parent;
+};
+
+/* Of begin_child(): all is vtpmd's own memory, and vtpmd waits, until the program runs.  Signals
+ * are blocked.  The sanitizer takes the stack for one that it does not know. */
+static int __attribute__((no_sanitize_address)) run_child(void *ctx)
 {
+	const struct beginning *b = ctx;
+	const struct child_start *s = b->s;
 	sigset_t none;
 
 	drop_handlers();
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	/* it may have ended just before */
-	if (s->bound && (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != parent))
+	if (s->bound && (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != b->parent))
 		_exit(126);
 	if (redirect(s))
 		_exit(126);
@@ -132,15 +187,23 @@ static void __attribute__((noreturn)) run_child(const struct child_start *s, pid
 	_exit(127);
 }
 
-/* The child's pid, or -errno.  Not by fork(), which copies the tables of all of vtpmd's memory:
- * that grows with the vTPMs, as do the starts. */
+/* The child's pid, or -errno.  Not by fork(), which copies the tables of all of vtpmd's memory,
+ * nor by vfork(), which copies that of its descriptors: both grow with the vTPMs, as do the
+ * starts. */
 static pid_t begin_child(const struct child_start *s)
 {
-	pid_t self = getpid(), pid = vfork();
+	static _Alignas(16)
+		uint8_t stack[64 * 1024]; /* which only the loop's thread uses */
+	struct beginning b = {s, getpid()};
+	pid_t pid = lend(s);
 
-	if (!pid)
-		run_child(s, self);
-	return pid < 0 ? -errno : pid;
+	if (!pid) {
+		pid = clone(run_child, stack + sizeof(stack),
+			    CLONE_VM | CLONE_VFORK | CLONE_FILES | SIGCHLD, &b);
+		pid = pid < 0 ? -errno : pid;
+	}
+	take_back();
+	return pid;
 }
 
 int child_spawn(const struct child_start *s, pid_t *pid_out)
@@ -179,6 +242,9 @@ void child_end(void)
 	while (children)
 		free(take_child(of_pid_node(children)->pid));
 	event_free(reaper);
+	close(nowhere);
+	for (unsigned int i = 0; i < ARRAY_SIZE(lent); i++)
+		close(lent[i]);
 }
 
 int child_user(const char *name, char *out, size_t size, struct error *e)
