@@ -42,11 +42,20 @@ static int on_may(void *ctx, struct error *e)
 	return may_rc ? error_set(e, may_rc, CAUSE_PEER, "not in the list") : 0;
 }
 
+static uint64_t steps; /* blocks of code: store_etcd_UNIT_STEPS */
+
+void __sanitizer_cov_trace_pc(void);
+void __sanitizer_cov_trace_pc(void)
+{
+	steps++;
+}
+
+/* And as many turns, however slow the machine is. */
 static void turn_for(int ms)
 {
 	int64_t end = session_now_ms() + ms;
 
-	while (session_now_ms() < end) {
+	for (int turns = 0; session_now_ms() < end || turns < ms; turns++) {
 		(void)event_base_loop(base, EVLOOP_NONBLOCK);
 		usleep(1000);
 	}
@@ -739,6 +748,54 @@ static void a_host_that_is_not_in_the_list(void **state)
 #t ", watch first", t, make, unmake, (void *)"first" \
 	}
 
+#define FEW  1000u
+#define MANY 4000u
+
+/* Another host's vTPM, of which etcd tells. */
+static void hear_of(unsigned int n, bool deleted)
+{
+	static struct pair p;
+
+	snprintf(p.key, sizeof(p.key),
+		 "/xen-vtpm/1/p1/v/00000000-0000-4000-8000-%012x/gen", n);
+	p.mod = ++revision;
+	p.len = MIRROR_GEN_SIZE;
+	note_change(&p, deleted);
+	send_events();
+}
+
+/* As many come, are written and go, one after the other, and each is told of. */
+static uint64_t hear_of_all(unsigned int n)
+{
+	size_t had = store_pool.session->mirror.count;
+	uint64_t before = steps;
+
+	foreign = 0;
+	for (unsigned int i = 0; i < 2 * n; i++)
+		hear_of(i * 7919 % n, false);
+	assert_int_equal(store_pool.session->mirror.count, had + n);
+	for (unsigned int i = 0; i < n; i++)
+		hear_of(i * 7919 % n, true);
+	before = steps - before;
+	assert_int_equal(foreign, 3 * n);
+	assert_int_equal(store_pool.session->mirror.count, had);
+	return before;
+}
+
+/* What other hosts of a pool do costs a look at the vTPM that they do it to, not at all. */
+static void a_change_is_looked_at_alone(void **state)
+{
+	uint64_t few = hear_of_all(FEW), many = hear_of_all(MANY);
+
+	print_message("# %llu steps for each of %u, %llu for each of %u\n",
+		      (unsigned long long)few / FEW, FEW, (unsigned long long)many / MANY,
+		      MANY);
+	assert_true(few > FEW);
+	assert_true(many <= 6 * few);
+	/* also where the square is of what is cheap */
+	assert_true(many < 1000 * MANY);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -773,6 +830,8 @@ int main(void)
 		BOTH(the_list_of_hosts_is_known),
 		BOTH(a_list_that_went_unseen),
 		BOTH(a_host_that_is_not_in_the_list),
+		cmocka_unit_test_setup_teardown(a_change_is_looked_at_alone, make,
+						unmake),
 	};
 
 	return cmocka_run_group_tests_name("store_etcd", tests, begin, finish);

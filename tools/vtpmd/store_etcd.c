@@ -440,8 +440,10 @@ void store_etcd_tell_again(const uint8_t uuid[16])
 				  ? mirror_find(&store_pool.session->mirror, uuid)
 				  : NULL;
 
-	if (p && !p->mine)
-		p->changed = true;
+	if (!p || p->mine)
+		return;
+	p->changed = true;
+	mirror_touch(&store_pool.session->mirror, p);
 }
 
 void store_etcd_each_value(const struct store *s,
@@ -588,6 +590,7 @@ int store_etcd_begin(const struct store_etcd_options *o, struct error *e)
 	store_pool.o = *o;
 	store_add(STORE_ETCD_SCHEME, &store_etcd);
 	store_pool.loading = true;
+	store_pool.readied = 0;
 	store_pool.retry = evtimer_new(o->base, store_txn_on_retry, NULL);
 	store_pool.tidy = event_new(o->base, -1, EV_PERSIST, store_txn_on_tidy, NULL);
 	if (!store_pool.retry || !store_pool.tidy ||

@@ -44,6 +44,7 @@ extern struct store_pool {
 	size_t ops;
 	int last_rc; /* of a transaction that was refused; 0 since one was done */
 	bool loading, accepting;
+	unsigned int readied; /* as the session's, when all places were looked at */
 } store_pool;
 
 /* Appends a transaction to a vTPM's queue; NULL: no memory. */

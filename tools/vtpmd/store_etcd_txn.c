@@ -623,17 +623,28 @@ static void look_at_place(void *ctx, struct place *p)
 	store_txn_send(p);
 }
 
+/* What is ready to be sent again may be of any place; later it is what etcd told of, and retry's
+ * timer sees to the others. */
 void store_txn_on_change(void *ctx)
 {
-	if (!store_pool.session)
+	struct session *s = store_pool.session;
+	bool all;
+
+	if (!s)
 		return;
-	if (store_pool.accepting && store_pool.session->ready) {
+	all = store_pool.readied != s->readied;
+	store_pool.readied = s->readied;
+	if (store_pool.accepting && s->ready) {
 		store_pool.accepting = false;
-		mirror_each(&store_pool.session->mirror, look_at_place, NULL);
+		all = true;
+		mirror_each(&s->mirror, look_at_place, NULL);
 		store_pool.o.on_accepted(store_pool.o.ctx);
 	}
-	mirror_each(&store_pool.session->mirror, look_at_place, NULL);
-	mirror_sweep(&store_pool.session->mirror);
+	if (all)
+		mirror_each(&s->mirror, look_at_place, NULL);
+	mirror_each_touched(&s->mirror, look_at_place, NULL);
+	if (all)
+		mirror_sweep(&s->mirror);
 }
 
 /* Ends the puts for which no manager waits any more, as its vTPM was stopped: nothing is sent
@@ -686,4 +697,5 @@ static void tidy_place(void *ctx, struct place *p)
 void store_txn_on_tidy(evutil_socket_t fd, short what, void *ctx)
 {
 	mirror_each(&store_pool.session->mirror, tidy_place, NULL);
+	mirror_sweep(&store_pool.session->mirror);
 }

@@ -172,7 +172,8 @@ pool_move_UNIT_SRCS := $(filter-out $(addprefix tools/vtpmd/,main.c log.c etcd/e
 pool_move_UNIT_LIBS := $(VTPMD_LIBS) -Wl,--wrap=helper_init,--wrap=helper_run,--wrap=helper_end,--wrap=fsync,--wrap=unlinkat
 
 UNIT_TESTS += etcd_proto store_etcd
-store_etcd_UNIT_SRCS := $(addprefix tools/vtpmd/,store_etcd.c etcd/members.c store_etcd_txn.c etcd/mirror.c etcd/session.c etcd/where.c etcd/proto.c log.c bucket.c) lib/text.c lib/error.c $(STORE_SRCS)
+store_etcd_UNIT_STEPS := $(addprefix tools/vtpmd/,store_etcd.c store_etcd_txn.c etcd/mirror.c)
+store_etcd_UNIT_SRCS := $(addprefix tools/vtpmd/,etcd/members.c etcd/session.c etcd/where.c etcd/proto.c log.c bucket.c) lib/text.c lib/error.c $(STORE_SRCS)
 store_etcd_UNIT_LIBS := -lsystemd $(STORE_LIBS)
 etcd_proto_UNIT_SRCS := tools/vtpmd/etcd/proto.c lib/cursor.c
 FUZZ_TESTS += etcd_proto grpc

@@ -41,6 +41,15 @@ struct place *mirror_place(struct mirror *m, const uint8_t uuid[16])
 	return p;
 }
 
+void mirror_touch(struct mirror *m, struct place *p)
+{
+	if (p->touched)
+		return;
+	p->touched = true;
+	p->next_touched = m->touched;
+	m->touched = p;
+}
+
 static struct mirror_value *find_value(const struct place *p, const char *name)
 {
 	struct mirror_value *v = p->values;
@@ -247,6 +256,7 @@ void mirror_apply(struct mirror *m, const struct proto_kv *kv)
 		return;
 	}
 	p->round = m->round;
+	mirror_touch(m, p);
 	if (!strcmp(name, "owner")) {
 		apply_owner(m, p, kv);
 		return;
@@ -279,6 +289,7 @@ static void end_place(void *ctx, struct place *p)
 
 	if (p->ops)
 		return;
+	mirror_touch(m, p);
 	if (p->round != m->round) {
 		p->taken = p->mine;
 		p->owner_mod = p->gen_mod = 0;
@@ -316,6 +327,7 @@ static void forget_place(void *ctx, struct place *p)
 	p->mine = p->taken = p->own_pending = p->before_pending = false;
 	p->owner[0] = '\0';
 	p->changed = true;
+	mirror_touch(ctx, p);
 }
 
 void mirror_forget(struct mirror *m)
@@ -342,20 +354,44 @@ static void free_place(struct mirror *m, struct place **at)
 	m->count--;
 }
 
+static bool is_empty(const struct place *p)
+{
+	return !p->values && !p->ops && !p->mine && !p->owner_mod && !p->gen_mod &&
+	       !p->changed && !p->taken && !p->user && !p->touched;
+}
+
 void mirror_sweep(struct mirror *m)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(m->places); i++) {
 		struct place **at = &m->places[i];
 
-		while (*at) {
-			struct place *p = *at;
-
-			if (p->values || p->ops || p->mine || p->owner_mod ||
-			    p->gen_mod || p->changed || p->taken || p->user)
-				at = &p->next;
-			else
+		while (*at)
+			if (is_empty(*at))
 				free_place(m, at);
-		}
+			else
+				at = &(*at)->next;
+	}
+}
+
+void mirror_each_touched(struct mirror *m, void (*each)(void *ctx, struct place *p),
+			 void *ctx)
+{
+	struct place *p, *next = m->touched, **at;
+
+	/* what is touched meanwhile is for the next time, or is still to come */
+	m->touched = NULL;
+	while ((p = next)) {
+		next = p->next_touched;
+		p->touched = false;
+		each(ctx, p);
+		if (p->changed || p->taken)
+			mirror_touch(m, p);
+		if (!is_empty(p))
+			continue;
+		at = bucket_of(m, p->uuid);
+		while (*at != p)
+			at = &(*at)->next;
+		free_place(m, at);
 	}
 }
 

@@ -54,7 +54,9 @@ struct place {
 	/* Of the write behind which the place is claimed again, when that was not seen yet. */
 	uint8_t before_id[MIRROR_ID_SIZE];
 	bool before_pending;
-	bool mine;    /* owner is this host's, by this vtpmd */
+	bool mine; /* owner is this host's, by this vtpmd */
+	struct place *next_touched;
+	bool touched; /* it is in struct mirror's list of those */
 	bool changed; /* by another, and not told yet */
 	bool taken;   /* mine, and the owner went or is another */
 	unsigned int round, owner_round;
@@ -84,6 +86,7 @@ struct mirror {
 	char prefix[128]; /* with a slash at its end */
 	char host[MIRROR_HOST_MAX];
 	struct place *places[4096];
+	struct place *touched; /* what etcd told of them was not looked at yet */
 	size_t count, bytes;
 	unsigned int round;
 	bool overflow; /* something was not kept: there is too much */
@@ -107,6 +110,13 @@ void mirror_forget(struct mirror *m);
 /* Frees places without anything. */
 void mirror_sweep(struct mirror *m);
 void mirror_each(struct mirror *m, void (*each)(void *ctx, struct place *p), void *ctx);
+/* Has mirror_each_touched() come to it. */
+void mirror_touch(struct mirror *m, struct place *p);
+/* Those that an event or a snapshot told of since the last time, and those whose owner went and
+ * is not settled; frees those of them without anything.  So an event costs no look at all of a
+ * pool's. */
+void mirror_each_touched(struct mirror *m, void (*each)(void *ctx, struct place *p),
+			 void *ctx);
 void mirror_free(struct mirror *m);
 /* PREFIX/v/UUID/NAME */
 void mirror_key(const struct mirror *m, const struct place *p, const char *name,

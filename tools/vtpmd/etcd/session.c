@@ -266,6 +266,12 @@ static void apply_event(void *ctx, const struct proto_kv *kv)
 		s->rev = kv->mod_revision;
 }
 
+static void set_ready(struct session *s)
+{
+	s->readied += !s->ready;
+	s->ready = true;
+}
+
 static void on_watched(void *ctx, int rc, const uint8_t *buf, size_t len)
 {
 	struct session *s = ctx;
@@ -291,7 +297,7 @@ static void on_watched(void *ctx, int rc, const uint8_t *buf, size_t len)
 	}
 	if (proto_watch_reply(buf, len, &r, apply_event, s))
 		return;
-	s->ready = true;
+	set_ready(s);
 	if (!r.fragment)
 		s->o.on_change(s->o.ctx);
 }
@@ -385,7 +391,7 @@ static void advance(struct session *s)
 	else if (!s->watch)
 		want_watch(s);
 	else if (!s->ready) {
-		s->ready = true;
+		set_ready(s);
 		s->o.on_change(s->o.ctx);
 	}
 }

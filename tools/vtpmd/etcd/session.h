@@ -58,6 +58,7 @@ struct session {
 	char after[PROTO_KEY_MAX];
 	int64_t snapshot_rev;
 	bool synced, checked, ready, asking;
+	unsigned int readied; /* how often it has become ready */
 	/* etcd's data are older than they were, or another cluster's: nothing is done */
 	bool put_back;
 	struct etcd_call *watch;
