@@ -745,7 +745,6 @@ int crb_load(struct vtpmd *d, crb_request *requested)
 	struct dirent *entry;
 	uuid_t parsed;
 
-	crb_devices_load();
 	on_request = requested;
 	look = event_new(d->base, -1, EV_PERSIST, on_look, NULL);
 	if (!look)

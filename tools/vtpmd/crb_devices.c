@@ -24,10 +24,16 @@ struct grants {
 };
 
 static struct grants *unused;
-static struct {
-	char **names;
-	int count;
-} kept;
+/* Numbers that vtpmd's own descriptors are to have: child.c copies what is below its own. */
+#define LOW 16
+
+struct kept {
+	char *name;
+	int fd;
+};
+
+static struct kept *kept; /* in the order of their names */
+static size_t kept_count;
 
 void crb_devices_init(struct crb_devices *v, const char *uuid)
 {
@@ -146,9 +152,39 @@ void crb_devices_drop(const char *uuid)
 	free(g);
 }
 
+static int compare_kept(const void *a, const void *b)
+{
+	return strcmp(((const struct kept *)a)->name, ((const struct kept *)b)->name);
+}
+
+/* Moves a descriptor out of the way of vtpmd's own. */
+static int move_up(int fd, int above)
+{
+	int to = fd < SD_LISTEN_FDS_START + LOW ? fcntl(fd, F_DUPFD_CLOEXEC, above) : -1;
+
+	if (to < 0)
+		return fd;
+	close(fd);
+	return to;
+}
+
 void crb_devices_load(void)
 {
-	kept.count = sd_listen_fds_with_names(1, &kept.names);
+	char **names = NULL;
+	int n = sd_listen_fds_with_names(1, &names);
+
+	kept = n > 0 ? calloc((size_t)n, sizeof(*kept)) : NULL;
+	for (int i = 0; i < n; i++)
+		if (kept)
+			kept[kept_count++] =
+				(struct kept){.name = names[i],
+					      .fd = move_up(SD_LISTEN_FDS_START + i,
+							    SD_LISTEN_FDS_START + n)};
+		else
+			free(names[i]);
+	free(names);
+	if (kept)
+		qsort(kept, kept_count, sizeof(*kept), compare_kept);
 }
 
 void crb_devices_take(struct crb_devices *v)
@@ -156,30 +192,32 @@ void crb_devices_take(struct crb_devices *v)
 	char name[64];
 
 	for (int i = 0; i < CRB_DEVICES; i++) {
+		struct kept wanted = {.name = name}, *found;
+
 		name_device(v, i, name);
-		for (int n = 0; n < kept.count; n++)
-			if (v->fd[i] < 0 && kept.names[n] &&
-			    !strcmp(kept.names[n], name)) {
-				v->fd[i] = SD_LISTEN_FDS_START + n;
-				free(kept.names[n]);
-				kept.names[n] = NULL;
-			}
+		found = v->fd[i] < 0 && kept_count ? bsearch(&wanted, kept, kept_count,
+							     sizeof(*kept), compare_kept)
+						   : NULL;
+		if (found && found->fd >= 0) {
+			v->fd[i] = found->fd;
+			found->fd = -1;
+		}
 	}
 }
 
 /* What is left is of guests that are no more. */
 void crb_devices_loaded(void)
 {
-	for (int n = 0; n < kept.count; n++) {
-		if (!kept.names[n])
-			continue;
-		(void)sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", kept.names[n]);
-		close(SD_LISTEN_FDS_START + n);
-		free(kept.names[n]);
+	for (size_t n = 0; n < kept_count; n++) {
+		if (kept[n].fd >= 0) {
+			(void)sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", kept[n].name);
+			close(kept[n].fd);
+		}
+		free(kept[n].name);
 	}
-	if (kept.count > 0)
-		free(kept.names);
-	kept.count = 0;
+	free(kept);
+	kept = NULL;
+	kept_count = 0;
 }
 
 void crb_devices_end(void)

@@ -40,7 +40,7 @@ bool crb_devices_again(struct crb_devices *v, const uint8_t manager[16]);
 /* Closes those that were kept; the vTPM's manager has ended. */
 void crb_devices_drop(const char *uuid);
 
-/* What systemd kept, until crb_devices_loaded(). */
+/* What systemd kept, until crb_devices_loaded(): before vtpmd opens anything. */
 void crb_devices_load(void);
 void crb_devices_take(struct crb_devices *v);
 void crb_devices_loaded(void);

@@ -5,6 +5,7 @@
 #include "tools/vtpmd/child.h"
 #include "tools/vtpmd/control.h"
 #include "tools/vtpmd/crb.h"
+#include "tools/vtpmd/crb_devices.h"
 #include "tools/vtpmd/vtpm.h"
 #include "tools/vtpmd/launch.h"
 #include "tools/vtpmd/log.h"
@@ -505,6 +506,7 @@ int main(int argc, char **argv)
 	if (!d.user)
 		d.user = d.unix_dir ? "nobody" : USER;
 	d.started = time(NULL);
+	crb_devices_load();
 	umask(077);
 	raise_limit();
 	signal(SIGPIPE, SIG_IGN);
