@@ -10,6 +10,8 @@
 #include "tools/vtpmd/child.h"
 #include "tools/vtpmd/helper.h"
 #include "tools/vtpmd/log.h"
+#include "tools/vtpmd/move_private.h"
+#include "tools/vtpmd/quote.h"
 #include "tools/vtpmd/vtpm.h"
 #include "tools/vtpmd/vtpms.h"
 
@@ -158,6 +160,7 @@ static const struct store_ops place = {
 /* -- the host's TPM ------------------------------------------------------------------ */
 
 static struct helper *asked; /* NULL: nothing is asked of it */
+static struct helper *made;  /* the last one */
 static char value[80];	     /* that it is to take, or has */
 static unsigned int writes;
 
@@ -168,6 +171,7 @@ int __wrap_helper_init(struct helper *h, struct vtpmd *d, unsigned int limit_s,
 {
 	h->done = done;
 	h->ctx = ctx;
+	made = h;
 	return 0;
 }
 
@@ -567,6 +571,98 @@ static void all_are_asked(void **state)
 	grows(list_all(FEW), list_all(MANY));
 }
 
+/* Quotes of the host's TPM: all managers ask for one while one is made, every other one goes, and
+ * the others have their turns in the order in which they came. */
+static unsigned int refusals, turns;
+
+void __wrap_peer_refuse(struct peer *p, uint16_t type, uint32_t id, int error,
+			const char *why);
+void __wrap_peer_refuse(struct peer *p, uint16_t type, uint32_t id, int error,
+			const char *why)
+{
+	assert_int_equal(id, turns);
+	turns += 2;
+	refusals++;
+}
+
+static uint64_t quote_all(unsigned int n)
+{
+	static const uint8_t key[22], hash[32];
+	struct error e = {.cause = CAUSE_NONE};
+	uint8_t request[VTPM_QUOTE_MAX];
+	struct cursor w = cursor_writer(request, sizeof(request));
+	const char *why;
+	uint64_t before;
+
+	host_up();
+	vtpms_come(n);
+	assert_int_equal(quote_init(&d), 0);
+	cursor_put_u16(&w, BINDING_NONCE_MIN);
+	cursor_put(&w, hash, BINDING_NONCE_MIN);
+	cursor_put_u16(&w, 0);
+	cursor_put_u16(&w, sizeof(key));
+	cursor_put(&w, key, sizeof(key));
+	cursor_put_u16(&w, sizeof(hash));
+	cursor_put(&w, hash, sizeof(hash));
+	cursor_put_u16(&w, 0);
+	made->pid = 1; /* it is asked for another one */
+	refusals = turns = 0;
+	before = steps;
+	for (unsigned int i = 0; i < n; i++)
+		assert_int_equal(
+			quote_on_peer(all[shuffled(i, n)], i, request, w.pos, &why), 0);
+	for (unsigned int i = 1; i < n; i += 2)
+		quote_forget(all[shuffled(i, n)]);
+	made->pid = 0;
+	/* vtpmd does not know of their images, and says so in their turns */
+	made->done(made->ctx, NULL, &e);
+	before = steps - before;
+	assert_int_equal(refusals, n / 2);
+	quote_end(&d);
+	host_down();
+	return before;
+}
+
+static void quotes_are_made_in_turns(void **state)
+{
+	grows(quote_all(FEW), quote_all(MANY));
+}
+
+static void move_comes(unsigned int number, enum handover_state s)
+{
+	struct move_record r = {.h = {.state = s}};
+	struct cursor w = cursor_writer(r.uuid, sizeof(r.uuid));
+
+	cursor_put_u32(&w, number);
+	assert_non_null(move_new(&d, &r));
+	assert_non_null(move_find(&d, r.uuid));
+}
+
+/* As many vTPMs have moved away, and other hosts tell of as many that nobody has. */
+static uint64_t hear_of_moves(unsigned int n)
+{
+	uint64_t before = steps;
+
+	host_up();
+	for (unsigned int i = 0; i < n; i++)
+		move_comes(shuffled(i, n), HANDOVER_AWAY);
+	for (unsigned int i = 0; i < n; i++)
+		move_comes(n + i, HANDOVER_ABSENT);
+	before = steps - before;
+	assert_in_range(d.move_count, n, 2 * n + MOVES_IDLE);
+	for (unsigned int i = 0; i < MANY; i++)
+		move_comes(2 * n + i, HANDOVER_ABSENT);
+	assert_in_range(d.move_count, n, 2 * n + MOVES_IDLE + 1);
+	move_end(&d);
+	host_down();
+	return before;
+}
+
+static void moves_are_heard_of(void **state)
+{
+	grows(hear_of_moves(FEW), hear_of_moves(MANY));
+}
+
 /* -- children ------------------------------------------------------------------------------ */
 
 #define FIRST_PID 300
@@ -634,6 +730,8 @@ int main(void)
 		cmocka_unit_test(operators_start_them),
 		cmocka_unit_test(claims_come_late),
 		cmocka_unit_test(all_are_asked),
+		cmocka_unit_test(quotes_are_made_in_turns),
+		cmocka_unit_test(moves_are_heard_of),
 		cmocka_unit_test(their_managers_end_together),
 	};
 

@@ -428,11 +428,15 @@ static bool is_idle(const struct move *m)
 	       !m->forgets && !event_pending(m->erase, EV_TIMEOUT, NULL);
 }
 
-/* Otherwise another host's messages about vTPMs that nobody has would be kept for ever. */
+/* Otherwise another host's messages about vTPMs that nobody has would be kept for ever.  All are
+ * looked at when there are twice as many as were kept the last time, so that each costs a look
+ * or two, however many there are. */
 static void drop_idle(struct vtpmd *d)
 {
 	struct move **at = &d->moves, *m;
 
+	if (d->move_count < MOVES_MAX && d->move_count < 2 * d->moves_kept + MOVES_IDLE)
+		return;
 	while ((m = *at)) {
 		if (!is_idle(m)) {
 			at = &m->next;
@@ -442,7 +446,9 @@ static void drop_idle(struct vtpmd *d)
 		tree_remove(&d->moves_by_uuid, m->r.uuid, &m->by_uuid, compare_moves);
 		waiter_cancel(&m->anchored);
 		free_move(m);
+		d->move_count--;
 	}
+	d->moves_kept = d->move_count;
 }
 
 struct move *move_new_marked(struct vtpmd *d, const struct move_record *r)
@@ -468,19 +474,15 @@ struct move *move_new_marked(struct vtpmd *d, const struct move_record *r)
 	}
 	m->next = d->moves;
 	d->moves = m;
+	d->move_count++;
 	tree_add(&d->moves_by_uuid, m->r.uuid, &m->by_uuid, compare_moves);
 	return m;
 }
 
 struct move *move_new(struct vtpmd *d, const struct move_record *r)
 {
-	struct move *one;
-	size_t n = 0;
-
 	drop_idle(d);
-	for (one = d->moves; one; one = one->next)
-		n++;
-	return n < MOVES_MAX ? move_new_marked(d, r) : NULL;
+	return d->move_count < MOVES_MAX ? move_new_marked(d, r) : NULL;
 }
 
 static void load_record(void *ctx, const struct move_record *r)
@@ -526,6 +528,7 @@ void move_end(struct vtpmd *d)
 		free_move(m);
 	}
 	d->moves_by_uuid = NULL;
+	d->move_count = d->moves_kept = 0;
 }
 
 void move_on_hello(struct vtpm *v)

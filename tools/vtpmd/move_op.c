@@ -79,6 +79,9 @@ void move_forget(struct control *c)
 {
 	struct move *m;
 
+	/* thousands of others come and go beside thousands of moves */
+	if (c->what != MOVE)
+		return;
 	for (m = c->d->moves; m; m = m->next)
 		if (m->client == c) {
 			m->client = NULL;

@@ -10,6 +10,8 @@
 
 /* Vtpms that are, or were, in a handover, since the records were last erased. */
 #define MOVES_MAX 10000
+/* That many more than are in a handover are kept, before those that say nothing are dropped. */
+#define MOVES_IDLE 16
 /* Messages of one that wait for a client, which are as many as a connection takes at once. */
 #define MOVE_OUTBOX_MAX 8
 #define MOVE_QUESTION	16

@@ -23,6 +23,8 @@
 struct quote {
 	struct vtpmd *d;
 	struct vtpm *v; /* whose quote is under way; NULL: its vTPM is gone */
+	struct vtpm *first,
+		*last; /* of those who wait, in the order in which they came */
 	uint32_t id;
 	struct helper tpm;
 	uint8_t binding[BINDING_SIZE_MAX];
@@ -235,16 +237,33 @@ static int begin_quote(struct quote *q, struct vtpm *v, const char **why)
 	return 0;
 }
 
-/* The one that has waited longest for its turn; NULL: none waits. */
-static struct vtpm *next_in_turn(const struct quote *q)
+static void wait_for_turn(struct quote *q, struct vtpm *v)
 {
-	struct vtpm *v, *first = NULL;
+	v->quote.waits = true;
+	v->quote.behind = NULL;
+	v->quote.before = q->last;
+	if (q->last)
+		q->last->quote.behind = v;
+	else
+		q->first = v;
+	q->last = v;
+}
 
-	for (v = q->d->vtpms; v; v = v->next)
-		if (v->quote.waits &&
-		    (!first || v->quote.since_ms < first->quote.since_ms))
-			first = v;
-	return first;
+static void leave_line(struct quote *q, struct vtpm *v)
+{
+	struct vtpm_quote *own = &v->quote;
+
+	if (!own->waits)
+		return;
+	own->waits = false;
+	if (own->before)
+		own->before->quote.behind = own->behind;
+	else
+		q->first = own->behind;
+	if (own->behind)
+		own->behind->quote.before = own->before;
+	else
+		q->last = own->before;
 }
 
 static void start_next(struct quote *q)
@@ -253,8 +272,8 @@ static void start_next(struct quote *q)
 	struct vtpm *v;
 	int rc;
 
-	while (!q->tpm.pid && (v = next_in_turn(q))) {
-		v->quote.waits = false;
+	while (!q->tpm.pid && (v = q->first)) {
+		leave_line(q, v);
 		rc = begin_quote(q, v, &why);
 		if (rc)
 			peer_refuse(v->peer, CHANNEL_QUOTE, v->quote.id, -rc, why);
@@ -293,7 +312,7 @@ int quote_on_peer(void *ctx, uint32_t id, const uint8_t *request, size_t len,
 	own->len = len;
 	own->id = id;
 	own->since_ms = (uint64_t)stamp_ms();
-	own->waits = true;
+	wait_for_turn(v->d->quote, v);
 	start_next(v->d->quote);
 	return 0;
 }
@@ -302,7 +321,8 @@ void quote_forget(struct vtpm *v)
 {
 	struct quote *q = v->d->quote;
 
-	v->quote.waits = false;
+	if (q)
+		leave_line(q, v);
 	if (q && q->v == v)
 		q->v = NULL;
 }

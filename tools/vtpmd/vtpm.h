@@ -196,7 +196,8 @@ struct vtpm_attest {
 #define VTPM_QUOTE_MAX 320
 struct vtpm_quote {
 	bool waits;
-	uint32_t id; /* of the request */
+	struct vtpm *before, *behind; /* in the line of those who wait: quote.c */
+	uint32_t id;		      /* of the request */
 	uint64_t since_ms;
 	uint8_t request[VTPM_QUOTE_MAX];
 	size_t len;

@@ -70,7 +70,9 @@ struct vtpmd {
 	struct queue queue;		 /* of starts */
 	struct move *moves;		 /* handovers */
 	struct tree_node *moves_by_uuid; /* the same */
-	bool marks_known; /* they were compared with what the host's TPM has of them */
+	size_t move_count,
+		moves_kept; /* how many; that were not idle when that was looked at */
+	bool marks_known;   /* they were compared with what the host's TPM has of them */
 	uint64_t pool_number; /* of the newest list of hosts that was used: lib/pool.h */
 	struct ask *asks;     /* who wait for managers' answers */
 	/* The host's TPM has what starts wait for. */
