@@ -8,7 +8,10 @@
  * is the set of all that was ever sent.
  *
  * Who writes to the store of a side that is down removes its record, or puts back the one before,
- * and puts back a folder that was erased; what the host's TPM has (the mark) stays.
+ * removes a folder, and puts back one that was erased; what the host's TPM has (the mark) stays.
+ * Where a test says so he makes records, too, of any state and transfer: so he puts back whatever
+ * was there at any time.  What he removes himself is lost; but nothing that follows has the other
+ * host erase what it has then.
  *
  * A person may say that one side is lost for good, and take it at the other one.  The lost side
  * is then there again after all, and does and sends whatever it can: two of it may run then,
@@ -22,9 +25,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TRANSFERS_MAX 2
-#define KEYS	      2
-#define ROUNDS	      12
+#define TRANSFERS_MAX 3
+/* In which the vTPM came from side 1 to side 0, before all that is tried. */
+#define FORMER 3
+#define KEYS   2
+#define ROUNDS 12
 
 struct record {
 	uint8_t state, txid, gone, forgotten; /* the last: in memory alone */
@@ -54,19 +59,20 @@ struct world {
 	uint8_t acknowledged;		     /* number of the last write that was */
 	uint8_t crashes;
 	uint8_t tampers;
-	uint8_t put_back; /* one of them was that */
-	uint8_t lost;	  /* 1 + the side of which that was said; 0: none */
-	uint32_t net;	  /* bit: a message was sent */
+	uint8_t lost; /* 1 + the side of which that was said; 0: none */
+	uint8_t destroyed; /* who writes to the store removed what the other side need not have */
+	uint64_t net; /* bit: a message was sent */
 };
 
 #define CUT_NEVER 100
 
 /* How much of it there is in the worlds of a test; `build/bin/unit/handover TRANSFERS CRASHES
- * WRITES TAMPERS TAKES [PROMPT]` looks at others. */
+ * WRITES TAMPERS TAKES [PROMPT [MAKES]]` looks at others. */
 static struct bounds {
 	unsigned int transfers, crashes, writes, tampers;
 	bool takes;
 	bool prompt; /* a mark that is not needed is taken away at once */
+	bool makes;  /* who writes to the store makes records */
 } bounds;
 
 /* As the table of handover.c has it; move_op.c has the mark taken away before. */
@@ -74,6 +80,10 @@ static struct bounds {
 	(1u << HANDOVER_RELEASED | 1u << HANDOVER_CONFIRMED | 1u << HANDOVER_DOUBT | \
 	 1u << HANDOVER_PREPARED | 1u << HANDOVER_BACK | 1u << HANDOVER_YIELDING |   \
 	 1u << HANDOVER_UNSURE | 1u << HANDOVER_OWNED)
+
+#define EMPTY (1u << HANDOVER_ABSENT | 1u << HANDOVER_AWAY)
+#define COMING \
+	(1u << HANDOVER_INCOMING | 1u << HANDOVER_ACCEPTED | 1u << HANDOVER_IMPORTING)
 
 static unsigned int bit_of(unsigned int txid, unsigned int message)
 {
@@ -121,8 +131,7 @@ static void look(const struct world *w)
 	}
 	if (running == 2)
 		wrong = "two run";
-	/* who puts back a record can have the next vtpmd erase the folder, as he can himself */
-	if (!whole && !w->put_back && w->tampers < 2)
+	if (!whole && !w->tampers)
 		wrong = "no copy can be recovered";
 }
 
@@ -153,7 +162,23 @@ static void do_send(struct world *w, unsigned int txid, unsigned int message)
 {
 	if (message == HANDOVER_MSG_EXPORT && !w->proved[txid])
 		wrong = "exported without a proof";
-	w->net |= 1u << bit_of(txid, message);
+	w->net |= UINT64_C(1) << bit_of(txid, message);
+}
+
+static bool was_sent(const struct world *w, unsigned int txid, unsigned int message)
+{
+	return w->net >> bit_of(txid, message) & 1;
+}
+
+static void do_wipe(const struct world *w, struct side *s)
+{
+	s->running = s->kept = 0;
+	if (s->content && bounds.tampers)
+		s->erased = s->content;
+	if (s->content && !w->side[s == w->side].content && !w->destroyed)
+		wrong = "the last copy is erased";
+	s->content = 0;
+	s->key = 0;
 }
 
 static void do_act(struct world *w, struct side *s, const struct handover_todo *todo,
@@ -182,11 +207,7 @@ static void do_act(struct world *w, struct side *s, const struct handover_todo *
 		s->kept = 0;
 		break;
 	case HANDOVER_WIPE:
-		s->running = s->kept = 0;
-		if (s->content && bounds.tampers)
-			s->erased = s->content;
-		s->content = 0;
-		s->key = 0;
+		do_wipe(w, s);
 		break;
 	default:
 		break;
@@ -201,6 +222,11 @@ static void do_all(struct world *w, unsigned int which, const struct handover *h
 	struct side *s = &w->side[which];
 	size_t i;
 
+	/* an operator's taking that was cut off had its mark taken away */
+	if (s->memory.state == HANDOVER_DOUBT && h->state == HANDOVER_RELEASED) {
+		s->mark = HANDOVER_LEAVING;
+		s->marked = h->txid[0];
+	}
 	s->memory = shrink(h);
 	for (i = 0; i < todo->n && i < cut; i++)
 		do_act(w, s, todo, i);
@@ -215,10 +241,19 @@ static void do_all(struct world *w, unsigned int which, const struct handover *h
 		find_again(w);
 }
 
+static struct handover expand_side(const struct side *s)
+{
+	struct handover h = expand(&s->memory);
+
+	h.missing = !s->entry != !s->content && !(COMING >> h.state & 1);
+	h.unmarked = s->entry && s->content && !s->mark;
+	return h;
+}
+
 static bool happens(struct world *w, unsigned int which, unsigned int kind,
 		    unsigned int txid, size_t cut, bool keep)
 {
-	struct handover h = expand(&w->side[which].memory);
+	struct handover h = expand_side(&w->side[which]);
 	uint8_t id[HANDOVER_TXID_SIZE] = {(uint8_t)txid};
 	const struct handover_event ev = {(enum handover_kind)kind, txid ? id : NULL};
 	struct handover_todo todo;
@@ -233,15 +268,17 @@ static bool restarts_side(struct world *w, unsigned int which, size_t cut)
 {
 	struct side *s = &w->side[which];
 	const uint8_t marked[HANDOVER_TXID_SIZE] = {s->marked};
-	struct handover h = expand(&s->memory);
+	struct handover h = expand_side(s);
 	struct handover_todo todo;
 
-	if (s->entry)
+	if (!s->entry)
+		handover_recover_unknown(&h, s->content);
+	else
 		handover_recover(&h, (enum handover_mark)s->mark, marked, s->content);
 	handover_restart(&h, &todo);
 	/* an answer to what it asked before it ended is none */
 	if (h.state == HANDOVER_DOUBT)
-		w->net &= ~(1u << bit_of(h.txid[0], HANDOVER_MSG_KEPT));
+		w->net &= ~(UINT64_C(1) << bit_of(h.txid[0], HANDOVER_MSG_KEPT));
 	if (cut != CUT_NEVER && cut > todo.n)
 		return false;
 	w->side[which].up = 1;
@@ -285,7 +322,8 @@ static bool prepare_event(struct world *w, unsigned int which, unsigned int kind
 		mark_side(s, HANDOVER_LEAVING);
 		return true;
 	case HANDOVER_MADE:
-		if (s->memory.state != HANDOVER_INCOMING || w->made[txid] == KEYS)
+		if (s->memory.state != HANDOVER_INCOMING || txid == FORMER ||
+		    w->made[txid] == KEYS)
 			return false;
 		s->key = ++w->made[txid];
 		s->erased = 0; /* another header is anchored now */
@@ -297,7 +335,7 @@ static bool prepare_event(struct world *w, unsigned int which, unsigned int kind
 		mark_side(s, HANDOVER_GIVING_BACK);
 		return true;
 	case HANDOVER_FORGOTTEN: /* registry_remove() was before it */
-		if (s->content || s->memory.forgotten)
+		if (s->content || s->memory.forgotten || !(EMPTY >> s->memory.state & 1))
 			return false;
 		s->entry = s->mark = s->marked = 0;
 		return true;
@@ -387,8 +425,9 @@ static void print_world(const struct world *w)
 			s->disk.gone, s->up, s->running, s->touched, s->content, s->entry,
 			s->mark, s->marked, s->erased);
 	}
-	print_message("acknowledged %u, lost %u, tampers %u, sent 0x%x\n",
-		      w->acknowledged, w->lost, w->tampers, w->net);
+	print_message("acknowledged %u, lost %u, tampers %u, destroyed %u, sent 0x%llx\n",
+		      w->acknowledged, w->lost, w->tampers, w->destroyed,
+		      (unsigned long long)w->net);
 }
 
 static void keep_world(const struct world *before, const struct world *w,
@@ -468,28 +507,122 @@ static void try_unmark(const struct world *w, unsigned int which)
 	keep_world(w, &next, "unmark", which, 0);
 }
 
-/* Who writes to the store of a side that is down: no record, or the one before; and the folder
- * that was erased. */
+/* Whether the other side may erase what it has, upon what this one has sent or its TPM knows, so
+ * that who removes this one's folder destroys the vTPM. */
+static bool is_alone(const struct world *w, const struct side *s)
+{
+	switch (s->mark) {
+	case HANDOVER_LEAVING:
+		return was_sent(w, s->marked, HANDOVER_MSG_ABORT) ||
+		       was_sent(w, s->marked, HANDOVER_MSG_TAKEN) ||
+		       was_sent(w, s->marked, HANDOVER_MSG_ASK);
+	case HANDOVER_ARRIVING:
+	case HANDOVER_GIVING_BACK:
+		return was_sent(w, s->marked, HANDOVER_MSG_ACTIVATED);
+	default:
+		return true;
+	}
+}
+
+enum tamper_folder { LEAVES_FOLDER, PUTS_FOLDER_BACK, REMOVES_FOLDER, TAMPER_FOLDERS };
+
+/* false: nothing would be another */
+static bool change_folder(struct world *w, struct side *s, enum tamper_folder how)
+{
+	if (how == LEAVES_FOLDER)
+		return true;
+	if (how == PUTS_FOLDER_BACK) {
+		if (s->content || !s->erased)
+			return false;
+		s->content = s->erased;
+		return true;
+	}
+	/* what runs on without its folder is ended, with what it has not stored */
+	if (!s->content || s->kept)
+		return false;
+	w->destroyed |= is_alone(w, s);
+	s->erased = s->content;
+	s->content = s->key = 0;
+	return true;
+}
+
+/* A record that is for this very transfer has the folder erased, as he could himself; or, RELEASED
+ * when it was given back just now, with a late word that it runs there. */
+static bool says_erased(const struct world *w, const struct side *s)
+{
+	if (s->disk.state == HANDOVER_RELEASED && s->mark == HANDOVER_LEAVING &&
+	    s->disk.txid == s->marked && was_sent(w, s->marked, HANDOVER_MSG_TAKEN))
+		return true;
+	if (s->disk.state != HANDOVER_ABSENT && s->disk.state != HANDOVER_AWAY)
+		return s->mark == HANDOVER_LEAVING && s->disk.gone == s->marked;
+	return s->mark &&
+	       s->marked == (s->mark == HANDOVER_LEAVING ? s->disk.gone : s->disk.txid);
+}
+
+static void put_record(const struct world *w, unsigned int which, const struct record *r,
+		       enum tamper_folder how, unsigned int number)
+{
+	struct world next = *w;
+	struct side *s = &next.side[which];
+
+	if (!change_folder(&next, s, how))
+		return;
+	if (r)
+		s->disk = *r;
+	else
+		s->disk = (struct record){s->content ? HANDOVER_HERE : HANDOVER_ABSENT, 0,
+					  0, 0};
+	if (says_erased(w, s))
+		next.destroyed = 1;
+	s->memory = s->disk;
+	next.tampers++;
+	keep_world(w, &next, "tamper", which, number);
+}
+
+/* Who writes to the store of a side that is down: no record, or the one before. */
 static void try_tamper(const struct world *w, unsigned int which)
 {
-	for (unsigned int n = 0; n < 4; n++) {
-		struct world next = *w;
-		struct side *s = &next.side[which];
-
-		if (w->lost || w->tampers == bounds.tampers)
-			return;
-		if (n & 1 && !s->content)
-			s->content = s->erased;
-		if (n & 2)
-			s->disk = s->old;
-		else
-			s->disk = (struct record){
-				s->content ? HANDOVER_HERE : HANDOVER_ABSENT, 0, 0, 0};
-		s->memory = s->disk;
-		next.tampers++;
-		next.put_back |= n & 2;
-		keep_world(w, &next, "tamper", which, n);
+	if (w->lost || w->tampers == bounds.tampers)
+		return;
+	for (unsigned int how = 0; how < TAMPER_FOLDERS; how++) {
+		put_record(w, which, NULL, how, how);
+		put_record(w, which, &w->side[which].old, how, how + 10);
+		if (how != LEAVES_FOLDER)
+			put_record(w, which, &w->side[which].disk, how, how + 20);
 	}
+}
+
+/* He makes one: but none that has a stub domain which runs on count as at rest (BACK, RELEASED). */
+static void try_made(const struct world *w, unsigned int which)
+{
+	static const uint8_t states[] = {
+		HANDOVER_ABSENT,   HANDOVER_HERE,     HANDOVER_RELEASED, HANDOVER_AWAY,
+		HANDOVER_INCOMING, HANDOVER_PREPARED, HANDOVER_OWNED,	 HANDOVER_TAKEN,
+	};
+
+	if (!bounds.makes || w->lost || w->tampers == bounds.tampers)
+		return;
+	for (size_t i = 0; i < sizeof(states); i++)
+		for (uint8_t txid = 1; txid <= TRANSFERS_MAX; txid++)
+			for (uint8_t gone = 0; gone <= TRANSFERS_MAX; gone++) {
+				const struct record r = {states[i], txid, gone, 0};
+
+				if ((txid > w->begun && txid != FORMER) ||
+				    (gone > w->begun && gone != FORMER) ||
+				    (gone && gone != FORMER &&
+				     (gone != txid || states[i] != HANDOVER_AWAY)) ||
+				    (states[i] == HANDOVER_RELEASED &&
+				     w->side[which].kept))
+					continue;
+				put_record(w, which, &r, LEAVES_FOLDER, 100 + states[i]);
+			}
+}
+
+static void try_messages(const struct world *w, unsigned int which, unsigned int txid)
+{
+	for (unsigned int m = 1; m < HANDOVER_MESSAGES; m++)
+		if (was_sent(w, txid, m) && receiver(w, txid, m) == which)
+			try_event(w, which, m, txid);
 }
 
 static void try_side(const struct world *w, unsigned int which)
@@ -498,26 +631,26 @@ static void try_side(const struct world *w, unsigned int which)
 	if (!w->side[which].up) {
 		try_restart(w, which);
 		try_tamper(w, which);
+		try_made(w, which);
 		return;
 	}
 	try_unmark(w, which);
 	for (unsigned int kind = HANDOVER_BEGIN; kind <= HANDOVER_FORGOTTEN; kind++)
 		try_event(w, which, kind, 0);
 	for (unsigned int txid = 1; txid <= w->begun; txid++)
-		for (unsigned int m = 1; m < HANDOVER_MESSAGES; m++)
-			if (w->net & 1u << bit_of(txid, m) &&
-			    receiver(w, txid, m) == which)
-				try_event(w, which, m, txid);
+		try_messages(w, which, txid);
+	if (bounds.tampers)
+		try_messages(w, which, FORMER);
 }
 
 static void deliver_all(struct world *w)
 {
-	uint32_t net = w->net;
+	const struct world sent = *w;
 
 	w->net = 0;
 	for (unsigned int txid = 1; txid <= w->begun; txid++)
 		for (unsigned int m = 1; m < HANDOVER_MESSAGES; m++)
-			if (net & 1u << bit_of(txid, m))
+			if (was_sent(&sent, txid, m))
 				(void)happens(w, receiver(w, txid, m), m, txid, CUT_NEVER,
 					      false);
 }
@@ -545,7 +678,9 @@ static void settle_side(struct world *w, unsigned int which, bool late)
  * for a person to delete. */
 static bool is_at_rest(const struct side *s)
 {
-	return s->running || (bounds.takes && s->memory.state == HANDOVER_UNSURE) ||
+	return s->running ||
+	       (bounds.takes && (s->memory.state == HANDOVER_UNSURE ||
+				 s->memory.state == HANDOVER_STRAY)) ||
 	       s->memory.state == HANDOVER_ABSENT || s->memory.state == HANDOVER_AWAY ||
 	       s->memory.state == HANDOVER_RELEASED ||
 	       s->memory.state == HANDOVER_CONFIRMED;
@@ -599,6 +734,7 @@ static void try_all(struct bounds b, bool seen_in[2][HANDOVER_STATES])
 				      .touched = 1,
 				      .entry = 1,
 				      .content = 1};
+	first.source[FORMER] = 1;
 	first.side[1].up = first.side[1].memory.forgotten = 1;
 	first.acknowledged = 1;
 	add_world(&first);
@@ -622,18 +758,23 @@ static bool reached[2][HANDOVER_STATES];
 
 static void nothing_goes_wrong_in_any_order(void **state)
 {
-	try_all((struct bounds){2, 0, 1, 0, true, true}, reached);
+	try_all((struct bounds){2, 0, 1, 0, true, true, false}, reached);
 }
 
 /* One transfer, and crashes while marks are left. */
 static void nor_with_crashes(void **state)
 {
-	try_all((struct bounds){1, 2, 1, 0, true, false}, reached);
+	try_all((struct bounds){1, 2, 1, 0, true, false, false}, reached);
 }
 
 static void nor_when_records_are_removed_and_put_back(void **state)
 {
-	try_all((struct bounds){1, 1, 1, 2, false, false}, reached);
+	try_all((struct bounds){1, 1, 1, 2, false, false, false}, reached);
+}
+
+static void nor_when_records_are_made(void **state)
+{
+	try_all((struct bounds){1, 1, 1, 1, false, false, true}, reached);
 }
 
 static void and_each_state_was_reached(void **state)
@@ -654,78 +795,6 @@ static void and_each_state_was_reached(void **state)
 	}
 }
 
-/* What the host's TPM says beside a record. */
-static enum handover_state recovered(struct handover h, enum handover_mark mark,
-				     bool whole)
-{
-	static const uint8_t marked[HANDOVER_TXID_SIZE] = {7};
-
-	handover_recover(&h, mark, marked, whole);
-	return h.state;
-}
-
-/* Its destination may have all that is left, which an ASK would have it erase. */
-static void a_source_without_its_folder_asks_for_nothing(void **state)
-{
-	static const uint8_t id[HANDOVER_TXID_SIZE] = {7};
-	struct handover h = {.state = HANDOVER_HERE};
-	struct handover_todo todo;
-
-	assert_int_equal(recovered(h, HANDOVER_LEAVING, true), HANDOVER_DOUBT);
-	assert_int_equal(recovered(h, HANDOVER_LEAVING, false), HANDOVER_RELEASED);
-	handover_recover(&h, HANDOVER_LEAVING, id, false);
-	handover_restart(&h, &todo);
-	assert_int_equal(todo.n, 1);
-	assert_int_equal(todo.item[0].message, HANDOVER_MSG_RELEASED);
-	assert_memory_equal(todo.txid, id, sizeof(id));
-	assert_false(handover_runs(&h));
-}
-
-/* One of them may be a late answer, or of a host that does not ask. */
-static void a_source_in_doubt_believes_only_an_answer(void **state)
-{
-	static const enum handover_kind late[] = {
-		HANDOVER_MSG_ACCEPT, HANDOVER_MSG_PREPARED, HANDOVER_MSG_ACTIVATED};
-	struct handover h = {.state = HANDOVER_DOUBT, .txid = {7}};
-	struct handover_todo todo;
-
-	for (size_t i = 0; i < sizeof(late) / sizeof(*late); i++) {
-		const struct handover_event ev = {late[i], h.txid};
-
-		assert_int_equal(handover_step(&h, &ev, &todo), 0);
-		assert_int_equal(h.state, HANDOVER_DOUBT);
-		assert_int_equal(todo.n, 1);
-		assert_int_equal(todo.item[0].message, HANDOVER_MSG_ASK);
-	}
-}
-
-/* The destination crashed when it had just come, and does not know that it is its own. */
-static void a_source_that_is_away_says_so_again(void **state)
-{
-	static const uint8_t id[HANDOVER_TXID_SIZE] = {7};
-	const struct handover_event tick = {.kind = HANDOVER_TICK};
-	const struct handover_event done = {.kind = HANDOVER_MSG_DONE, .txid = id};
-	struct handover h = {.state = HANDOVER_AWAY, .txid = {7}, .gone = {7}};
-	struct handover_todo todo;
-
-	/* not while a folder that is put back would start */
-	assert_int_equal(handover_step(&h, &tick, &todo), 0);
-	assert_int_equal(todo.n, 0);
-	h.forgotten = true;
-	assert_int_equal(handover_step(&h, &tick, &todo), 0);
-	assert_int_equal(h.state, HANDOVER_AWAY);
-	assert_int_equal(todo.n, 1);
-	assert_int_equal(todo.item[0].message, HANDOVER_MSG_DONE);
-	assert_memory_equal(todo.txid, id, sizeof(id));
-	h = (struct handover){.state = HANDOVER_UNSURE, .txid = {7}};
-	assert_int_equal(handover_step(&h, &done, &todo), 0);
-	assert_true(handover_runs(&h));
-	/* what was restored here since is this host's, and says nothing */
-	h = (struct handover){.state = HANDOVER_HERE, .txid = {7}, .gone = {7}};
-	assert_int_equal(handover_step(&h, &tick, &todo), 0);
-	assert_int_equal(todo.n, 0);
-}
-
 static struct bounds asked;
 
 static void nor_in_these(void **state)
@@ -739,10 +808,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(nothing_goes_wrong_in_any_order),
 		cmocka_unit_test(nor_with_crashes),
 		cmocka_unit_test(nor_when_records_are_removed_and_put_back),
+		cmocka_unit_test(nor_when_records_are_made),
 		cmocka_unit_test(and_each_state_was_reached),
-		cmocka_unit_test(a_source_without_its_folder_asks_for_nothing),
-		cmocka_unit_test(a_source_in_doubt_believes_only_an_answer),
-		cmocka_unit_test(a_source_that_is_away_says_so_again),
 	};
 	const struct CMUnitTest others[] = {
 		cmocka_unit_test(nor_in_these),
@@ -755,6 +822,7 @@ int main(int argc, char **argv)
 				(unsigned int)atoi(argv[3]),
 				(unsigned int)atoi(argv[4]),
 				atoi(argv[5]),
-				argc > 6};
+				argc > 6 && atoi(argv[6]),
+				argc > 7};
 	return cmocka_run_group_tests(others, NULL, NULL);
 }

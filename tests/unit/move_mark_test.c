@@ -3,6 +3,7 @@
  * early: all of vtpmd but its main(), and a TPM that answers when a case has it answer. */
 #include "tests/unit/unit.h"
 #include "lib/crypt.h"
+#include "lib/cursor.h"
 #include "lib/move.h"
 #include "lib/text.h"
 #include "tools/vtpmd/anchor.h"
@@ -24,6 +25,7 @@
 
 #define OWN_UUID "vTPM number one"
 #define TXID	 "a transfer's id"
+#define OLDER	 "an older transf"
 #define FORGED	 10000 /* as many records as vtpmd takes */
 #define MARKED	 200   /* vTPMs whose records were removed */
 #define LOAD_S	 20    /* of the processor, with sanitizers */
@@ -172,8 +174,10 @@ static int teardown(void **state)
 	json_decref(client.held);
 	bufferevent_free(pair[0]);
 	bufferevent_free(pair[1]);
-	vtpms_remove(v);
-	vtpm_free(v);
+	if (vtpms_find_uuid(&d, own)) {
+		vtpms_remove(v);
+		vtpm_free(v);
+	}
 	anchor_free(d.anchor);
 	move_end(&d);
 	anchor_table_free(&table);
@@ -198,10 +202,10 @@ static void write_file(const char *folder, const char *name, const void *bytes,
 }
 
 /* As who writes to the store makes it: not durably. */
-static void put_record(const uint8_t uuid[16], enum handover_state state,
-		       const char *peer)
+static void put_record_of(const uint8_t uuid[16], const struct handover *h,
+			  const char *peer)
 {
-	struct move_record r = {.h = {.state = state, .txid = TXID}, .name = "web1"};
+	struct move_record r = {.h = *h, .name = "web1"};
 	uint8_t bytes[MOVE_RECORD_MAX];
 	size_t len = sizeof(bytes);
 	char folder[96], name[37];
@@ -215,11 +219,42 @@ static void put_record(const uint8_t uuid[16], enum handover_state state,
 	write_file("handovers/", name, bytes, len);
 }
 
+static void put_record(const uint8_t uuid[16], enum handover_state state,
+		       const char *peer)
+{
+	put_record_of(uuid, &(struct handover){.state = state, .txid = TXID}, peer);
+}
+
+/* Header or state of the vTPM, of generation 1 in epoch 1; the hash of it. */
+static void put_object(const char *name, uint16_t object, uint8_t hash[32])
+{
+	uint8_t buf[100] = {0};
+	struct cursor w = cursor_writer(buf, sizeof(buf));
+	struct crypt_part part = {buf, sizeof(buf)};
+	char folder[40] = "", uuid[37];
+
+	cursor_put(&w, object == CHANNEL_OBJECT_HEADER ? "XVTPMHDR" : "XVTPMBLB", 8);
+	cursor_put_u16(&w, 2);
+	cursor_put_u16(&w, object == CHANNEL_OBJECT_HEADER ? 1 : 2);
+	cursor_put(&w, own, sizeof(own));
+	cursor_put_u64(&w, 1);
+	cursor_put_u64(&w, 1);
+	uuid_unparse_lower(own, uuid);
+	snprintf(folder, sizeof(folder), "%s/", uuid);
+	write_file(folder, name, buf, sizeof(buf));
+	assert_int_equal(crypt_sha256(&part, 1, hash), 0);
+}
+
 static void put_mark(const uint8_t uuid[16], enum handover_mark kind, const char *peer)
 {
 	struct anchor_entry e = {.header = {1}, .epoch = 1, .mark = {.kind = kind}};
+	uint8_t state[32];
 
 	memcpy(e.uuid, uuid, sizeof(e.uuid));
+	if (!memcmp(uuid, own, sizeof(own))) {
+		put_object("header", CHANNEL_OBJECT_HEADER, e.header);
+		put_object("permall", CHANNEL_OBJECT_PERMALL, state);
+	}
 	if (kind)
 		memcpy(e.mark.txid, TXID, sizeof(e.mark.txid));
 	strcpy(e.mark.peer, peer);
@@ -306,6 +341,23 @@ static const char *answered(const char *key)
 	json_decref(o);
 	free(line);
 	return text;
+}
+
+/* The kind of the first message that the answer has; 0: none. */
+static int answered_message(void)
+{
+	struct evbuffer *in = bufferevent_get_input(pair[1]);
+	char *line = evbuffer_readln(in, NULL, EVBUFFER_EOL_LF);
+	json_t *o = line ? json_loads(line, 0, NULL) : NULL;
+	const char *hex =
+		json_string_value(json_array_get(json_object_get(o, "messages"), 0));
+	unsigned int kind = 0;
+
+	if (hex)
+		assert_int_equal(sscanf(hex, "%2x", &kind), 1);
+	json_decref(o);
+	free(line);
+	return (int)kind;
 }
 
 static enum handover_state state_of(const uint8_t uuid[16])
@@ -450,10 +502,12 @@ static void a_mark_of_a_record_without_a_host(void **state)
 	ssize_t n;
 	int fd;
 
-	place(HANDOVER_PREPARED, "", HANDOVER_NO_MARK);
-	want("back");
+	place(HANDOVER_OWNED, "", HANDOVER_NO_MARK);
+	want("tick");
 	have_tpm_answer();
-	assert_int_equal(state_of(own), HANDOVER_BACK);
+	move_mark_giving(move_find(&d, own));
+	have_tpm_answer();
+	assert_int_equal(state_of(own), HANDOVER_OWNED);
 	snprintf(file, sizeof(file), "%s/anchor", root);
 	fd = open(file, O_RDONLY);
 	n = read(fd, bytes, ANCHOR_TABLE_MAX);
@@ -467,6 +521,147 @@ static void a_mark_of_a_record_without_a_host(void **state)
 	free(bytes);
 }
 
+static bool has_folder(void)
+{
+	char file[128], uuid[37];
+
+	uuid_unparse_lower(own, uuid);
+	snprintf(file, sizeof(file), "%s/%s/header", root, uuid);
+	return !access(file, F_OK) && vtpms_find_uuid(&d, own) == v;
+}
+
+/* Records that have the vTPM erased: put back, or made. */
+static const struct eraser {
+	enum handover_mark mark; /* of TXID */
+	struct handover record;
+	enum handover_state is;
+} erasers[] = {
+	{HANDOVER_LEAVING,
+	 {.state = HANDOVER_AWAY, .txid = OLDER, .gone = OLDER},
+	 HANDOVER_DOUBT},
+	{HANDOVER_LEAVING,
+	 {.state = HANDOVER_AWAY, .txid = TXID, .gone = OLDER},
+	 HANDOVER_DOUBT},
+	{HANDOVER_LEAVING, {.state = HANDOVER_ABSENT, .txid = OLDER}, HANDOVER_DOUBT},
+	{HANDOVER_LEAVING, {.state = HANDOVER_INCOMING, .txid = OLDER}, HANDOVER_DOUBT},
+	{HANDOVER_ARRIVING,
+	 {.state = HANDOVER_AWAY, .txid = OLDER, .gone = OLDER},
+	 HANDOVER_PREPARED},
+	{HANDOVER_ARRIVING, {.state = HANDOVER_ABSENT, .txid = OLDER}, HANDOVER_PREPARED},
+	{HANDOVER_ARRIVING,
+	 {.state = HANDOVER_INCOMING, .txid = TXID},
+	 HANDOVER_PREPARED},
+	{HANDOVER_GIVING_BACK,
+	 {.state = HANDOVER_AWAY, .txid = OLDER, .gone = OLDER},
+	 HANDOVER_BACK},
+	{HANDOVER_GIVING_BACK, {.state = HANDOVER_TAKEN, .txid = TXID}, HANDOVER_BACK},
+	{HANDOVER_NO_MARK,
+	 {.state = HANDOVER_AWAY, .txid = TXID, .gone = TXID},
+	 HANDOVER_STRAY},
+	{HANDOVER_NO_MARK,
+	 {.state = HANDOVER_AWAY, .txid = OLDER, .gone = OLDER},
+	 HANDOVER_STRAY},
+	{HANDOVER_NO_MARK, {.state = HANDOVER_ABSENT, .txid = OLDER}, HANDOVER_STRAY},
+	{HANDOVER_NO_MARK, {.state = HANDOVER_INCOMING, .txid = OLDER}, HANDOVER_STRAY},
+};
+
+static void no_older_record_has_it_erased(void **state)
+{
+	struct error e = {.cause = CAUSE_NONE};
+
+	for (size_t i = 0; i < ARRAY_SIZE(erasers); i++) {
+		const struct eraser *t = &erasers[i];
+
+		if (i && (teardown(NULL) || setup(NULL)))
+			fail_msg("no host");
+		put_record_of(own, &t->record, "gamma");
+		place(HANDOVER_ABSENT, "", t->mark);
+		assert_true(has_folder());
+		assert_int_equal(state_of(own), t->record.state);
+		want("tick");
+		have_tpm_answer();
+		assert_string_equal(answered("state"), handover_word(t->is));
+		turn();
+		assert_true(has_folder());
+		assert_int_equal(move_may_start(v, &e), -EBUSY);
+	}
+}
+
+/* What the mark is of is erased, and who asks is answered when the TPM knows. */
+static void the_record_of_the_marks_transfer_has_it_erased(void **state)
+{
+	const struct handover away = {.state = HANDOVER_AWAY, .txid = TXID, .gone = TXID};
+
+	put_record_of(own, &away, "beta");
+	place(HANDOVER_ABSENT, "", HANDOVER_LEAVING);
+	assert_true(has_folder());
+	have_tpm_answer();
+	assert_int_equal(state_of(own), HANDOVER_AWAY);
+	assert_null(vtpms_find_uuid(&d, own));
+	hear("beta", HANDOVER_MSG_ACTIVATED);
+	assert_int_equal(answered_message(), HANDOVER_MSG_DONE);
+	hear("beta", HANDOVER_MSG_PREPARED);
+	assert_int_equal(answered_message(), HANDOVER_MSG_RELEASED);
+}
+
+static void an_operator_takes_what_is_stray(void **state)
+{
+	const struct handover older = {
+		.state = HANDOVER_AWAY, .txid = OLDER, .gone = OLDER};
+	struct error e = {.cause = CAUSE_NONE};
+
+	put_record_of(own, &older, "gamma");
+	place(HANDOVER_ABSENT, "", HANDOVER_NO_MARK);
+	have_tpm_answer();
+	assert_int_equal(move_may_start(v, &e), -EBUSY);
+	assert_non_null(strstr(e.text, "find out who wrote the record"));
+	assert_int_equal(move_may_change(v, &e), 0);
+	/* no other host is told anything */
+	hear("gamma", HANDOVER_MSG_PREPARED);
+	assert_int_equal(answered_message(), 0);
+	want("take");
+	have_tpm_answer();
+	assert_string_equal(answered("state"), "taken");
+	assert_int_equal(recorded(), HANDOVER_TAKEN);
+	assert_int_equal(move_may_start(v, &e), 0);
+}
+
+static void remove_object(const char *name)
+{
+	char file[128], uuid[37];
+
+	uuid_unparse_lower(own, uuid);
+	snprintf(file, sizeof(file), "%s/%s/%s", root, uuid, name);
+	assert_int_equal(unlink(file), 0);
+}
+
+/* Its folder is there, and its state is not: what the destination has is all that is left. */
+static void a_source_without_the_state_takes_nothing_back(void **state)
+{
+	static const char *const lost[] = {"permall", "header"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(lost); i++) {
+		if (i && (teardown(NULL) || setup(NULL)))
+			fail_msg("no host");
+		put_mark(own, HANDOVER_LEAVING, "beta");
+		remove_object(lost[i]);
+		anchor_table(0);
+		begin();
+		want("tick");
+		have_tpm_answer();
+		assert_int_equal(answered_message(), HANDOVER_MSG_RELEASED);
+		assert_int_equal(state_of(own), HANDOVER_RELEASED);
+		want("take");
+		assert_string_equal(answered("cause"), "busy");
+		hear("beta", HANDOVER_MSG_BACK);
+		have_tpm_answer();
+		assert_string_equal(answered("state"), "away");
+		hear("beta", HANDOVER_MSG_BACK);
+		have_tpm_answer();
+		assert_int_equal(answered_message(), HANDOVER_MSG_GONE);
+	}
+}
+
 static void name_of(uint8_t uuid[16], uint8_t kind, unsigned int n)
 {
 	memset(uuid, 0, 16);
@@ -475,16 +670,14 @@ static void name_of(uint8_t uuid[16], uint8_t kind, unsigned int n)
 	uuid[2] = (uint8_t)n;
 }
 
+/* Of which the host's TPM knows nothing: other states are none of this host's then. */
 static void forge_records(void)
 {
-	static const enum handover_state states[] = {HANDOVER_RELEASED, HANDOVER_PREPARED,
-						     HANDOVER_OWNED, HANDOVER_AWAY,
-						     HANDOVER_HERE};
 	uint8_t uuid[16];
 
 	for (unsigned int i = 0; i < FORGED; i++) {
 		name_of(uuid, 0xff, i);
-		put_record(uuid, states[i % ARRAY_SIZE(states)], "beta");
+		put_record(uuid, HANDOVER_AWAY, "beta");
 	}
 	for (unsigned int i = 0; i < MARKED; i++) {
 		name_of(uuid, 1, i);
@@ -560,6 +753,10 @@ int main(void)
 		MARK_TEST(the_other_host_is_the_marks),
 		MARK_TEST(the_last_host_is_the_marks),
 		MARK_TEST(a_mark_of_a_record_without_a_host),
+		MARK_TEST(no_older_record_has_it_erased),
+		MARK_TEST(the_record_of_the_marks_transfer_has_it_erased),
+		MARK_TEST(an_operator_takes_what_is_stray),
+		MARK_TEST(a_source_without_the_state_takes_nothing_back),
 		MARK_TEST(as_many_records_as_it_takes),
 		MARK_TEST(a_move_that_has_no_room),
 		MARK_TEST(a_table_of_a_newer_version),

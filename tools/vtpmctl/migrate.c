@@ -262,7 +262,7 @@ static int say(const struct migrate *m, int rc, const char *text, const struct e
 		return vtpmctl_fail(e);
 	else if (text[0])
 		fprintf(stderr, "vtpmctl: %s\n", text);
-	else if (migrate_is(m, "unsure") && m->why[0])
+	else if ((migrate_is(m, "unsure") || migrate_is(m, "stray")) && m->why[0])
 		fprintf(stderr, "vtpmctl: %s: %s\n", m->name, m->why);
 	else
 		fprintf(stderr,
@@ -348,7 +348,9 @@ static int take_over(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
 
 	if (rc || migrate_is(m, "taken"))
 		return rc;
-	rc = see_it_is_gone(m, e) ? VTPMCTL_FAILED : VTPMCTL_OK;
+	/* one that is stray is in no move with a host that could be asked */
+	rc = !migrate_is(m, "stray") && see_it_is_gone(m, e) ? VTPMCTL_FAILED
+							     : VTPMCTL_OK;
 	if (!rc && !m->yes)
 		rc = error_set(
 			e, VTPMCTL_FAILED, CAUSE_PEER,
@@ -375,6 +377,8 @@ static int continue_migrate(struct migrate *m, char text[CLIENT_TEXT], struct er
 		return take_over(m, text, e);
 	if (!rc)
 		rc = migrate_wish(m, m->back ? "back" : "tick", text);
+	if (!rc && migrate_is(m, "stray"))
+		return VTPMCTL_FAILED;
 	if (!rc && !m->back)
 		rc = xlguest_of(m);
 	if (!rc && m->domid[0])

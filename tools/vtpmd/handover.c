@@ -7,6 +7,7 @@
 #define IN(state) (1u << HANDOVER_##state)
 
 enum {
+	ANY = (1u << HANDOVER_STATES) - 1,
 	SOURCE_RUNS = IN(OFFERED) | IN(JUDGING) | IN(PROVED),
 	SOURCE_FROZEN = IN(EXPORTING) | IN(FROZEN) | IN(HELD),
 	GIVEN = IN(RELEASED) | IN(CONFIRMED),
@@ -15,14 +16,18 @@ enum {
 	EMPTY = IN(ABSENT) | IN(AWAY),
 	/* what this host has run of the transfer, or runs */
 	KEPT = IN(OWNED) | IN(GIVING) | IN(UNSURE) | IN(HERE) | IN(TAKEN),
+	/* it knows that a transfer of which it has nothing came to nothing.  Not a host that has
+	 * lost its store: the only copy may be the destination's; and not one that may yet have
+	 * to take the destination's */
+	KNOWS = ANY & ~(IN(ABSENT) | IN(STRAY)),
 	OWNS = IN(HERE) | IN(TAKEN) | SOURCE_RUNS | SOURCE_FROZEN,
-	ANY = (1u << HANDOVER_STATES) - 1,
 };
 
 /* Which transfer the event has to be of. */
 enum which {
 	NEW,	 /* begins one */
 	CURRENT, /* h->txid, or the event has none */
+	BARE,	 /* the same, and nothing that could be run is here */
 	GONE,	 /* h->gone */
 	OTHER,	 /* none of them */
 };
@@ -69,6 +74,13 @@ static const struct row table[] = {
 	 IN(CONFIRMED),
 	 HANDOVER_AWAY,
 	 {DO(STORE), DO(WIPE)}}, /* and DONE: FORGOTTEN */
+
+	/* what the destination has is all that is left; GONE: when it asks again */
+	{HANDOVER_MSG_BACK,
+	 BARE,
+	 GIVEN | IN(DOUBT),
+	 HANDOVER_AWAY,
+	 {DO(STORE), DO(WIPE)}},
 
 	/* nothing here says whether it was released */
 	{HANDOVER_MSG_NOTHING,
@@ -117,17 +129,20 @@ static const struct row table[] = {
 
 	/* late messages of the destination's, which waits for an answer */
 	{HANDOVER_MSG_PREPARED, CURRENT, GIVEN, STAYS, {SEND(RELEASED)}},
-	{HANDOVER_MSG_PREPARED, CURRENT, IN(HERE) | IN(TAKEN), STAYS, {SEND(ABORT)}},
+	{HANDOVER_MSG_PREPARED,
+	 CURRENT,
+	 IN(HERE) | IN(TAKEN) | EMPTY,
+	 STAYS,
+	 {SEND(ABORT)}},
 	/* it has run there, and what it was is not known there any more */
 	{HANDOVER_MSG_PREPARED, GONE, EMPTY, STAYS, {SEND(RELEASED)}},
-	/* not a host that has lost its store: the only copy may be the destination's */
-	{HANDOVER_MSG_PREPARED, OTHER, ANY & ~IN(ABSENT), STAYS, {SEND(ABORT)}},
+	{HANDOVER_MSG_PREPARED, OTHER, KNOWS, STAYS, {SEND(ABORT)}},
 	{HANDOVER_MSG_ACCEPT,
 	 CURRENT,
 	 IN(HERE) | IN(TAKEN) | EMPTY,
 	 STAYS,
 	 {SEND(ABORT)}},
-	{HANDOVER_MSG_ACCEPT, OTHER, ANY & ~IN(ABSENT), STAYS, {SEND(ABORT)}},
+	{HANDOVER_MSG_ACCEPT, OTHER, KNOWS, STAYS, {SEND(ABORT)}},
 	/* that may have been away, and its record is gone: who gives it back has it */
 	{HANDOVER_MSG_ACCEPT, OTHER, IN(ABSENT), STAYS, {SEND(GONE)}},
 	/* no ABORT: it may have this transfer already, and give it back */
@@ -159,7 +174,7 @@ static const struct row table[] = {
 	 {DO(STORE), DO(WIPE), SEND(REFUSE)}},
 	{HANDOVER_MSG_ABORT,
 	 CURRENT,
-	 COMING | IN(PREPARED) | IN(BACK),
+	 COMING | IN(PREPARED),
 	 HANDOVER_ABSENT,
 	 {DO(STORE), DO(WIPE)}},
 	{HANDOVER_MSG_RELEASED,
@@ -184,7 +199,7 @@ static const struct row table[] = {
 	 COMING | IN(PREPARED),
 	 HANDOVER_ABSENT,
 	 {DO(STORE), DO(WIPE)}},
-	{HANDOVER_MSG_ASK, CURRENT, EMPTY, STAYS, {SEND(NOTHING)}},
+	{HANDOVER_MSG_ASK, CURRENT, EMPTY | IN(STRAY), STAYS, {SEND(NOTHING)}},
 	{HANDOVER_MSG_ASK,
 	 OTHER,
 	 IN(ABSENT) | IN(ACCEPTED) | IN(IMPORTING) | IN(PREPARED),
@@ -231,7 +246,7 @@ static const struct row table[] = {
 	 {DO(STORE), DO(THAW)}},
 	{HANDOVER_TAKE,
 	 CURRENT,
-	 IN(PREPARED) | IN(BACK) | IN(YIELDING) | IN(UNSURE),
+	 IN(PREPARED) | IN(BACK) | IN(YIELDING) | IN(UNSURE) | IN(STRAY),
 	 HANDOVER_TAKEN,
 	 {DO(STORE), DO(ACTIVATE)}},
 	{HANDOVER_TAKE, CURRENT, IN(OWNED), HANDOVER_TAKEN, {DO(STORE)}},
@@ -265,9 +280,9 @@ static const struct row restarts[] = {
 	{.from = IN(INCOMING),
 	 .to = HANDOVER_ABSENT,
 	 .todo = {DO(STORE), DO(WIPE), SEND(REFUSE)}},
-	{.from = IN(PREPARED), .to = STAYS, .todo = {SEND(PREPARED)}},
 	{.from = IN(OWNED), .to = STAYS, .todo = {DO(ACTIVATE), SEND(ACTIVATED)}},
-	/* the record may be an older one: only the mark was GIVING_BACK */
+	/* the record may be an older one: only the mark says this */
+	{.from = IN(PREPARED), .to = STAYS, .todo = {DO(STORE), SEND(PREPARED)}},
 	{.from = IN(BACK), .to = STAYS, .todo = {DO(STORE), SEND(BACK)}},
 	{.from = IN(DOUBT), .to = STAYS, .todo = {SEND(ASK)}},
 	{.from = IN(UNSURE), .to = STAYS, .todo = {SEND(PREPARED)}},
@@ -302,6 +317,8 @@ static bool fits_transfer(const struct handover *h, const struct handover_event 
 		return ev->txid && !gone && !current;
 	case CURRENT:
 		return current && !gone;
+	case BARE:
+		return current && !gone && h->missing;
 	case GONE:
 		return gone;
 	default:
@@ -316,17 +333,28 @@ static bool lets_run(enum handover_kind message)
 	       message == HANDOVER_MSG_RELEASED || message == HANDOVER_MSG_NOTHING;
 }
 
+/* Whether the message has the other host erase what it has, at once or after FINISH here. */
+static bool has_erased(enum handover_kind message)
+{
+	return message == HANDOVER_MSG_ABORT || message == HANDOVER_MSG_TAKEN ||
+	       message == HANDOVER_MSG_ASK || message == HANDOVER_MSG_ACTIVATED;
+}
+
 static void fill_todo(const struct handover *h, const struct row *row,
 		      const uint8_t *txid, struct handover_todo *todo)
 {
+	size_t i;
+
 	memset(todo, 0, sizeof(*todo));
 	memcpy(todo->txid, txid, sizeof(todo->txid));
 	/* FORGOTTEN follows */
 	if (handover_is_empty(h) && !h->forgotten && lets_run(row->todo[0].message))
 		return;
-	for (; todo->n < HANDOVER_TODO_MAX && row->todo[todo->n].act; todo->n++) {
-		todo->item[todo->n].act = row->todo[todo->n].act;
-		todo->item[todo->n].message = row->todo[todo->n].message;
+	for (i = 0; i < HANDOVER_TODO_MAX && row->todo[i].act; i++) {
+		if (h->missing && has_erased(row->todo[i].message))
+			continue;
+		todo->item[todo->n].act = row->todo[i].act;
+		todo->item[todo->n++].message = row->todo[i].message;
 	}
 }
 
@@ -346,10 +374,24 @@ static void enter_state(struct handover *h, int to)
 static void take_row(struct handover *h, const struct row *row, const uint8_t *txid,
 		     struct handover_todo *todo)
 {
+	int to = row->to;
+
 	fill_todo(h, row, txid, todo);
+	if (h->unmarked && to == HANDOVER_ABSENT) {
+		todo->n = 0;
+		to = HANDOVER_STRAY;
+	}
 	if (row->which == NEW)
 		memcpy(h->txid, txid, sizeof(h->txid));
-	enter_state(h, row->to);
+	enter_state(h, to);
+}
+
+/* What an operator may want of a vTPM that is not as its record says. */
+static bool is_refused(const struct handover *h, enum handover_kind kind)
+{
+	return (kind == HANDOVER_TAKE && h->missing) ||
+	       (kind == HANDOVER_GIVE_BACK && h->unmarked &&
+		h->state == HANDOVER_PREPARED);
 }
 
 int handover_step(struct handover *h, const struct handover_event *ev,
@@ -365,6 +407,8 @@ int handover_step(struct handover *h, const struct handover_event *ev,
 	memcpy(txid, ev->txid ? ev->txid : h->txid, sizeof(txid));
 	if (ev->kind == HANDOVER_FORGOTTEN)
 		h->forgotten = handover_is_empty(h);
+	if (is_refused(h, ev->kind))
+		return -EPERM;
 	for (i = 0; i < ARRAY_SIZE(table); i++)
 		if (table[i].kind == ev->kind && table[i].from & 1u << h->state &&
 		    fits_transfer(h, ev, table[i].which)) {
@@ -395,33 +439,68 @@ static bool is_of(const struct handover *h, const uint8_t *txid, unsigned int st
 	return is_txid(h->txid, txid) && states >> h->state & 1;
 }
 
+/* Whether all that is here has to be erased, as the record says of the mark's transfer. */
+static bool is_over(const struct handover *h, enum handover_mark mark,
+		    const uint8_t *txid)
+{
+	return handover_is_empty(h) &&
+	       is_txid(txid, mark == HANDOVER_LEAVING ? h->gone : h->txid);
+}
+
+/* Nothing of the record counts. */
+static void become_stray(struct handover *h)
+{
+	h->state = HANDOVER_STRAY;
+	memset(h->gone, 0, sizeof(h->gone));
+}
+
+/* This host has it, unless an operator's taking was cut off between mark and record. */
+static void recover_unmarked(struct handover *h, bool whole)
+{
+	if (h->state == HANDOVER_RELEASED)
+		h->state = HANDOVER_DOUBT;
+	else if (whole && (EMPTY | IN(INCOMING)) >> h->state & 1)
+		become_stray(h);
+}
+
 void handover_recover(struct handover *h, enum handover_mark mark,
 		      const uint8_t txid[HANDOVER_TXID_SIZE], bool whole)
 {
 	int to = STAYS;
 
-	if (handover_is_empty(h)) /* it is erased, which is within the reach of files */
-		return;
 	if (mark == HANDOVER_NO_MARK) {
-		if (h->state == HANDOVER_RELEASED)
-			h->state = HANDOVER_DOUBT;
+		recover_unmarked(h, whole);
 		return;
 	}
+	if (is_over(h, mark, txid))
+		return;
 	if (mark == HANDOVER_LEAVING && is_txid(txid, h->gone))
 		to = HANDOVER_AWAY;
 	else if (mark == HANDOVER_LEAVING && !is_of(h, txid, IN(RELEASED)))
 		/* what the destination has may be all that is left */
 		to = whole ? HANDOVER_DOUBT : HANDOVER_RELEASED;
 	else if (mark == HANDOVER_GIVING_BACK)
-		to = is_of(h, txid, IN(TAKEN)) ? HANDOVER_UNSURE : HANDOVER_BACK;
+		/* who takes it has this mark taken away before */
+		to = HANDOVER_BACK;
 	else if (mark == HANDOVER_ARRIVING &&
 		 is_of(h, txid, IN(OWNED) | IN(HERE) | IN(TAKEN) | IN(BACK)))
 		to = HANDOVER_UNSURE;
-	else if (mark == HANDOVER_ARRIVING && !is_of(h, txid, IN(INCOMING)))
+	else if (mark == HANDOVER_ARRIVING)
 		to = whole ? HANDOVER_PREPARED : HANDOVER_INCOMING;
 	memcpy(h->txid, txid, sizeof(h->txid));
 	if (to != STAYS)
 		h->state = (enum handover_state)to;
+}
+
+void handover_recover_unknown(struct handover *h, bool there)
+{
+	if ((EMPTY | IN(INCOMING)) >> h->state & 1 ||
+	    (there && h->state == HANDOVER_HERE))
+		return;
+	if (there)
+		become_stray(h);
+	else
+		enter_state(h, HANDOVER_ABSENT);
 }
 
 bool handover_needs_no_mark(const struct handover *h)
@@ -464,6 +543,7 @@ const char *handover_word(enum handover_state state)
 		[HANDOVER_GIVING] = "giving",	  [HANDOVER_BACK] = "back",
 		[HANDOVER_TAKEN] = "taken",	  [HANDOVER_DOUBT] = "doubt",
 		[HANDOVER_YIELDING] = "yielding", [HANDOVER_UNSURE] = "unsure",
+		[HANDOVER_STRAY] = "stray",
 	};
 
 	return (unsigned int)state < HANDOVER_STATES ? words[state] : "unknown";

@@ -53,6 +53,16 @@
  *   GIVING    BACK
  *   none      its record, but for RELEASED, which is DOUBT
  *
+ * A record that says that the vTPM has gone, or came to nothing, has it erased only with the mark
+ * of that transfer: an older one that is put back does not.  Nor has a message what is whole, and
+ * has no mark.  It is STRAY then, which neither runs nor is erased, and has no other host erase
+ * anything, until an operator takes or deletes it.
+ *
+ * A host whose TPM knows the vTPM, and that has not got its folder, or has a folder of which its TPM
+ * knows nothing, sends nothing that has the other host erase its own.  When that gives it back it is
+ * AWAY, and says GONE once its TPM has forgotten it.  After a crash no record counts of a vTPM of
+ * which the TPM knows nothing, but INCOMING and HERE: it is ABSENT, and its folder STRAY.
+ *
  * In DOUBT the source sends ASK.  The destination that has run it says KEPT; one that was only
  * prepared gives it up, and says NOTHING: the vTPM goes on at the source.  A destination that is
  * UNSURE says PREPARED again, to which the source answers; and a source that is AWAY says DONE again
@@ -109,6 +119,9 @@ enum handover_state {
 	HANDOVER_YIELDING = 20,
 	/* destination; no record that counts: only the source knows whether it released it */
 	HANDOVER_UNSURE = 21,
+	/* either side; no record that counts: it is here, whole, and not in a transfer, as the
+	 * host's TPM knows, though the record has it erased */
+	HANDOVER_STRAY = 22,
 	HANDOVER_STATES,
 };
 
@@ -198,6 +211,9 @@ struct handover {
 	/* In ABSENT and AWAY: the host's TPM has nothing of the vTPM, so that no folder that is
 	 * put back is run.  Not in the record. */
 	bool forgotten;
+	/* As it is before each event; not in the record. */
+	bool missing; /* the host's TPM knows the vTPM, or there is its folder, and not both */
+	bool unmarked; /* there are both, and it is in no transfer */
 };
 
 struct handover_event {
@@ -220,10 +236,12 @@ struct handover_todo {
  * any more; -EPERM: what is no message does not fit the state, and nothing is changed. */
 int __must_check handover_step(struct handover *h, const struct handover_event *ev,
 			       struct handover_todo *todo);
-/* After a crash: what the host's TPM says beside the record; whole: the folder has a state that
- * can be run.  Before, or after, handover_restart(). */
+/* After a crash: what the host's TPM, which knows the vTPM, says beside the record; whole: the
+ * folder has a state that can be run.  Before handover_restart(). */
 void handover_recover(struct handover *h, enum handover_mark mark,
 		      const uint8_t txid[HANDOVER_TXID_SIZE], bool whole);
+/* The same of one of which the host's TPM knows nothing; there: it has a folder. */
+void handover_recover_unknown(struct handover *h, bool there);
 /* Whether a mark that is left of a transfer is to be taken away in this state. */
 bool handover_needs_no_mark(const struct handover *h);
 /* Whether the message says that the other host runs it, too: one that was TAKEN here, or whose

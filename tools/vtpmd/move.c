@@ -90,7 +90,8 @@ static void store_record(struct move *m, enum handover_state before)
 		move_set_why(m, "The record of its handover could not be written there: "
 				"see the space of the store's disk.");
 	}
-	if (is_in(m, IN(INCOMING)) || GIVEN_UP >> before & 1) {
+	/* after a start the host's TPM says as much */
+	if (is_in(m, IN(INCOMING)) || GIVEN_UP >> before & 1 || before == m->r.h.state) {
 		log_line(
 			LOG_ERR,
 			"the record of %s's handover cannot be written to %s (%s): see the "
@@ -315,6 +316,9 @@ static void end_step(struct move *m, enum handover_state before)
 		m->stepped = true;
 		m->contested = false;
 	}
+	/* an operator's taking that was cut off had its mark taken away */
+	if (before == HANDOVER_DOUBT && is_in(m, IN(RELEASED)))
+		move_set_mark(m, HANDOVER_LEAVING);
 	if (before != m->r.h.state && (IN(JUDGING) | IN(YIELDING)) >> before & 1) {
 		waiter_cancel(&m->anchored);
 		m->holds = false;
@@ -334,9 +338,11 @@ int move_step(struct move *m, enum handover_kind kind, const uint8_t *txid)
 	const struct handover_event ev = {kind, txid}, lost = {HANDOVER_LOST, NULL};
 	enum handover_state before = m->r.h.state;
 	struct handover_todo todo;
-	int rc = handover_step(&m->r.h, &ev, &todo);
 	size_t i;
+	int rc;
 
+	move_note_facts(m);
+	rc = handover_step(&m->r.h, &ev, &todo);
 	for (i = 0; !rc && i < todo.n; i++)
 		do_one(m, &todo, i, before);
 	tell_of_state(m, before);
@@ -372,6 +378,11 @@ static void on_erase(evutil_socket_t fd, short what, void *ctx)
 	struct vtpm *v = move_vtpm(m);
 	int rc = 0;
 
+	if (m->pends) {
+		(void)anchor_want(m->d->anchor);
+		move_know_marks(m->d);
+		return;
+	}
 	if (m->waits || !handover_is_empty(&m->r.h))
 		return;
 	if (v && !vtpm_is(v, VTPM_DOWN)) {
@@ -502,6 +513,8 @@ void move_resume_one(struct move *m)
 	struct handover_todo todo;
 	size_t i;
 
+	m->pends = false;
+	move_note_facts(m);
 	handover_restart(&m->r.h, &todo);
 	if (move_vtpm(m) && is_in(m, IN(PREPARED) | IN(BACK) | IN(UNSURE)))
 		guests_arrive(&move_vtpm(m)->guests, true, NULL);
@@ -510,13 +523,19 @@ void move_resume_one(struct move *m)
 			do_one(m, &todo, i, before);
 }
 
-/* A vTPM that may run was started by registry_load(). */
+/* A vTPM that may run was started by registry_load().  Nothing is erased before it is known what
+ * the host's TPM has of it. */
 void move_resume(struct vtpmd *d)
 {
 	struct move *m;
 
-	for (m = d->moves; m; m = m->next)
-		move_resume_one(m);
+	for (m = d->moves; m; m = m->next) {
+		m->pends = is_in(m, IN(INCOMING) | IN(ABSENT) | IN(AWAY));
+		if (m->pends)
+			event_add(m->erase, &soon);
+		else
+			move_resume_one(m);
+	}
 }
 
 void move_end(struct vtpmd *d)

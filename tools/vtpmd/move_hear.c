@@ -34,7 +34,8 @@ static void compare_here(struct move *m, uint8_t kind)
 	static const uint8_t none[HANDOVER_TXID_SIZE];
 
 	if (kind == HANDOVER_MSG_OFFER &&
-	    hears_in(m, IN(HERE) | IN(TAKEN) | IN(OWNED) | IN(UNSURE)) && !move_vtpm(m))
+	    hears_in(m, IN(HERE) | IN(TAKEN) | IN(OWNED) | IN(UNSURE) | IN(STRAY)) &&
+	    !move_vtpm(m))
 		m->r.h.state = memcmp(m->r.h.gone, none, sizeof(none)) ? HANDOVER_AWAY
 								       : HANDOVER_ABSENT;
 	else if (hears_in(m, IN(ABSENT)) && move_vtpm(m) &&

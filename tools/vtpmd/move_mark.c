@@ -160,12 +160,15 @@ int move_take(struct move *m)
 {
 	static const struct anchor_mark none;
 	const struct handover_event take = {.kind = HANDOVER_TAKE};
-	struct handover h = m->r.h;
 	const struct anchor_mark *mark;
 	struct handover_todo todo;
-	int rc = handover_step(&h, &take, &todo);
+	struct handover h;
+	int rc;
 
+	move_note_facts(m);
+	h = m->r.h;
 	m->why[0] = '\0';
+	rc = handover_step(&h, &take, &todo);
 	if (rc)
 		return rc;
 	mark = mark_of(m);
@@ -243,23 +246,50 @@ static void make_marked(void *ctx, const struct anchor_entry *e)
 	m->has_entry = true;
 }
 
+#define STRAY_TEXT                                                                           \
+	"Its record says that it moved away or did not come, and it is here, as the host's " \
+	"TPM knows: find out who wrote the record. When no other host has it (`vtpmctl "     \
+	"list` there), `vtpmctl migrate --continue --take --yes` has it run here; else "     \
+	"`vtpmctl delete` it."
+
+/* What the TPM knows, and the folder, against what the record says. */
+static void compare_record(struct move *m)
+{
+	const struct vtpm *v = move_vtpm(m);
+	bool whole = move_is_whole(m);
+
+	if (m->has_entry)
+		handover_recover(&m->r.h, m->found.kind, m->found.txid, whole);
+	else if (!v || !store_is_leased(&v->store))
+		handover_recover_unknown(&m->r.h, v != NULL);
+	m->lacks = m->found.kind && !whole;
+	/* what the record says may be another host */
+	if (m->found.kind)
+		strcpy(m->r.peer, m->found.peer);
+	if (m->r.h.state == HANDOVER_STRAY)
+		move_set_why(m, STRAY_TEXT);
+}
+
 static void recover_move(struct move *m)
 {
 	const struct handover was = m->r.h;
-	const struct vtpm *v = move_vtpm(m);
 
-	handover_recover(&m->r.h, m->found.kind, m->found.txid, v && !v->meta.creating);
-	/* what the record says may be another host */
-	if (m->found.kind && !handover_is_empty(&was))
-		strcpy(m->r.peer, m->found.peer);
-	if (m->r.h.state == was.state && !memcmp(m->r.h.txid, was.txid, sizeof(was.txid)))
+	compare_record(m);
+	if (m->r.h.state == was.state &&
+	    !memcmp(m->r.h.txid, was.txid, sizeof(was.txid))) {
+		if (m->pends)
+			move_resume_one(m);
+		return;
+	}
+	json_array_clear(m->outbox);
+	/* there is nothing of it, and anybody may write such records */
+	if (!m->has_entry && !move_vtpm(m))
 		return;
 	log_line(
 		LOG_WARNING,
 		"handover of %s with %s: %s, as the host's TPM knows; its record says %s",
 		m->r.name, m->r.peer, handover_word(m->r.h.state),
 		handover_word(was.state));
-	json_array_clear(m->outbox);
 	if (crypt_random(m->nonce, sizeof(m->nonce)))
 		log_line(LOG_ERR, "there are no random numbers for the handover of %s",
 			 m->r.name);
@@ -271,13 +301,17 @@ void move_know_marks(struct vtpmd *d)
 	struct move *m;
 	struct vtpm *v;
 
+	/* without an anchor the records alone count */
+	for (m = anchor_is_off(d->anchor) ? d->moves : NULL; m; m = m->next)
+		if (m->pends)
+			move_resume_one(m);
 	if (d->marks_known || !anchor_is_known(d->anchor))
 		return;
 	d->marks_known = true;
 	anchor_each(d->anchor, d, make_marked);
 	for (m = d->moves; m; m = m->next)
 		/* what was heard since vtpmd started counts */
-		if (m->has_entry && !m->stepped)
+		if (!m->stepped)
 			recover_move(m);
 	for (m = d->moves; m; m = m->next)
 		move_forget_later(m);

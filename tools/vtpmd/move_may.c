@@ -17,6 +17,9 @@ static bool may_in(const struct move *m, unsigned int states)
 
 static int refuse_in_handover(const struct vtpm *v, const struct move *m, struct error *e)
 {
+	if (may_in(m, IN(STRAY)))
+		return error_set(e, -EBUSY, CAUSE_LEASE, "The vTPM %s is stray: %s",
+				 v->meta.name, m->why);
 	if (may_in(m, IN(DOUBT)))
 		return error_set(e, -EBUSY, CAUSE_LEASE, DOUBT_TEXT, v->meta.name,
 				 m->r.peer, v->meta.name, m->r.peer);
@@ -57,7 +60,8 @@ int move_may_change(const struct vtpm *v, struct error *e)
 		return refuse_in_pool_move(v, e);
 	move_know_marks(v->d);
 	m = move_find(v->d, v->meta.uuid);
-	if (!m || may_in(m, IN(HERE) | IN(TAKEN) | IN(ABSENT) | IN(AWAY) | IN(OWNED)))
+	if (!m || may_in(m, IN(HERE) | IN(TAKEN) | IN(ABSENT) | IN(AWAY) | IN(OWNED) |
+				    IN(STRAY)))
 		return 0;
 	/* the other host has it: a person may delete this one */
 	if (may_in(m, IN(UNSURE)) && m->contested)

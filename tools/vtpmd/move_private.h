@@ -52,6 +52,8 @@ struct move {
 	bool holds; /* the client waits until the TPM has a mark, or has none any more ... */
 	bool forgets; /* ... or nothing of the vTPM */
 	bool erased;  /* by this vtpmd */
+	bool pends;   /* its record has it erased, if that is what the host's TPM knows */
+	bool lacks;   /* its folder has not got what the host's TPM knows */
 	uint8_t nonce[MOVE_QUESTION],
 		question[MOVE_QUESTION]; /* of ASK: own, the other's */
 	/* Destination: until the host's TPM knows the header, which is made before the guest
@@ -132,7 +134,12 @@ void move_launch_on_control(struct control *c, struct move *m);
 
 /* What the host's TPM knows of it. */
 
-/* What vtpmd does upon its record, or upon what the TPM knows, but for starting it. */
+/* At the start: whether its folder has what m->found is of, and can be run; without a mark,
+ * whether it was ever made. */
+bool move_is_whole(const struct move *m);
+/* Sets what struct handover has of folder and TPM: before each event. */
+void move_note_facts(struct move *m);
+/* What vtpmd does upon its record, and what the TPM knows, but for starting it. */
 void move_resume_one(struct move *m);
 /* Has the entry have that mark, of this transfer. */
 void move_set_mark(struct move *m, enum handover_mark kind);

@@ -42,6 +42,8 @@ install-vtpmd: $(BUILD)/bin/vtpmd
 
 UNIT_TESTS += handover
 handover_UNIT_SRCS := tools/vtpmd/handover.c
+UNIT_TESTS += handover_recover
+handover_recover_UNIT_SRCS := tools/vtpmd/handover.c
 UNIT_TESTS += move_record
 move_record_UNIT_SRCS := $(addprefix tools/vtpmd/,move_record.c move_file.c log.c bucket.c) lib/atomic.c lib/cursor.c lib/text.c lib/error.c
 move_record_UNIT_LIBS := -lsystemd -luuid
