@@ -3,6 +3,7 @@
 """A host of the pool that lies, for tests/attack/migrate-peer:  migrate_peer.py destination|source LIE PORT DIR
 A destination gives the handover's messages to the vtpmd of b, as `vtpmctl migrate-receive` does, and lies in what it
 says of the guest.  A source says something to b's `vtpmctl migrate-receive`, and tells whether it was cut off."""
+import glob
 import json
 import os
 import socket
@@ -209,6 +210,13 @@ class Flood:
                 pass
         print("held", len(held), flush=True)
         time.sleep(60)
+
+    def former(self):
+        """Asks of a move of the vTPM that is over, in which it was.  Kinds of the messages that it is told."""
+        records = [open(p, "rb").read() for p in glob.glob(f"{DIR}/a/store/handovers/*")]
+        record, = [r for r in records if b"\0\4web1" in r]
+        gone, uuid = struct.unpack_from(">16s16s", record, 2 + len("xen-vtpm handover 1") + 1 + 16)
+        print("told", [m[0] for m in self.turn(struct.pack(">B16s16sI", 11, gone, uuid, 0)) or []], flush=True)
 
     def name(self):
         """Asks for a vTPM that moves from a to b."""

@@ -662,6 +662,66 @@ static void a_source_without_the_state_takes_nothing_back(void **state)
 	}
 }
 
+static void hear_of(const uint8_t txid[HANDOVER_TXID_SIZE], const char *peer,
+		    enum handover_kind kind)
+{
+	struct move_message msg = {.kind = (uint8_t)kind};
+	uint8_t bytes[64];
+	char hex[2 * sizeof(bytes) + 1];
+	size_t len = sizeof(bytes);
+
+	memcpy(msg.txid, txid, sizeof(msg.txid));
+	memcpy(msg.uuid, own, sizeof(msg.uuid));
+	assert_int_equal(move_message_encode(&msg, bytes, &len), 0);
+	hex_encode(bytes, len, hex);
+	ask(json_pack("{s:s, s:s, s:[s]}", "op", "move", "peer", peer, "messages", hex));
+}
+
+/* To which the vTPM had moved before: what waits for the other one stays, and so does who waits. */
+static void a_former_host_is_told_of_its_own_transfer(void **state)
+{
+	const struct handover now = {
+		.state = HANDOVER_RELEASED, .txid = TXID, .gone = OLDER};
+	static const uint8_t older[HANDOVER_TXID_SIZE] = OLDER, txid[] = TXID;
+	struct control *waits = (struct control *)&table; /* no one is answered */
+	struct move *m;
+
+	put_record_of(own, &now, "beta");
+	place(HANDOVER_ABSENT, "", HANDOVER_LEAVING);
+	hear_of(older, "gamma", HANDOVER_MSG_ACTIVATED);
+	have_tpm_answer();
+	assert_int_equal(answered_message(), HANDOVER_MSG_DONE);
+	m = move_find(&d, own);
+	assert_int_equal(json_array_size(m->outbox), 1);
+	m->client = waits;
+	hear_of(older, "gamma", HANDOVER_MSG_BACK);
+	assert_int_equal(answered_message(), HANDOVER_MSG_GONE);
+	hear_of(txid, "gamma", HANDOVER_MSG_NOTHING);
+	assert_string_equal(answered("cause"), "busy");
+	assert_ptr_equal(m->client, waits);
+	m->client = NULL;
+	assert_int_equal(state_of(own), HANDOVER_RELEASED);
+	assert_int_equal(json_array_size(m->outbox), 1);
+	hear("beta", HANDOVER_MSG_PREPARED);
+	assert_int_equal(answered_message(), HANDOVER_MSG_RELEASED);
+}
+
+/* Of a host that offers what has moved to another one, and is refused. */
+static void who_is_refused_is_told_nothing_else(void **state)
+{
+	const struct handover away = {.state = HANDOVER_AWAY, .txid = TXID, .gone = TXID};
+	static const uint8_t other[HANDOVER_TXID_SIZE] = "another one";
+
+	put_record_of(own, &away, "beta");
+	place(HANDOVER_ABSENT, "", HANDOVER_LEAVING);
+	want("tick");
+	have_tpm_answer();
+	hear_of(other, "gamma", HANDOVER_MSG_OFFER);
+	assert_string_equal(answered("state"), "away");
+	assert_string_equal(move_find(&d, own)->r.peer, "beta");
+	assert_string_equal(move_find(&d, own)->r.name, "web1");
+}
+
 static void name_of(uint8_t uuid[16], uint8_t kind, unsigned int n)
 {
 	memset(uuid, 0, 16);
@@ -757,6 +817,8 @@ int main(void)
 		MARK_TEST(the_record_of_the_marks_transfer_has_it_erased),
 		MARK_TEST(an_operator_takes_what_is_stray),
 		MARK_TEST(a_source_without_the_state_takes_nothing_back),
+		MARK_TEST(a_former_host_is_told_of_its_own_transfer),
+		MARK_TEST(who_is_refused_is_told_nothing_else),
 		MARK_TEST(as_many_records_as_it_takes),
 		MARK_TEST(a_move_that_has_no_room),
 		MARK_TEST(a_table_of_a_newer_version),

@@ -131,30 +131,37 @@ static struct move_bytes body_of(struct move *m, enum handover_kind message)
 	}
 }
 
-void move_send(struct move *m, enum handover_kind message,
-	       const uint8_t txid[HANDOVER_TXID_SIZE])
+json_t *move_encode(const struct move *m, enum handover_kind message,
+		    const uint8_t txid[HANDOVER_TXID_SIZE], struct move_bytes body)
 {
-	struct move_bytes body = body_of(m, message);
 	struct move_message out = {.kind = (uint8_t)message, .body = {body.p, body.n}};
 	size_t len = body.n + 64;
 	uint8_t *bytes = malloc(len);
+	json_t *text = NULL;
+	char *hex = NULL;
 
+	memcpy(out.txid, txid, sizeof(out.txid));
+	memcpy(out.uuid, m->r.uuid, sizeof(out.uuid));
+	if (bytes && !move_message_encode(&out, bytes, &len))
+		hex = malloc(2 * len + 1);
+	if (hex) {
+		hex_encode(bytes, len, hex);
+		text = json_string(hex);
+	}
+	free(hex);
+	free(bytes);
+	return text;
+}
+
+void move_send(struct move *m, enum handover_kind message,
+	       const uint8_t txid[HANDOVER_TXID_SIZE])
+{
 	/* what nobody fetches is sent again with the next TICK */
 	if (json_array_size(m->outbox) >= MOVE_OUTBOX_MAX)
 		(void)json_array_remove(m->outbox, 0);
-	memcpy(out.txid, txid, sizeof(out.txid));
-	memcpy(out.uuid, m->r.uuid, sizeof(out.uuid));
 	/* it is sent again anyway */
-	if (bytes && !move_message_encode(&out, bytes, &len)) {
-		char *hex = malloc(2 * len + 1);
-
-		if (hex) {
-			hex_encode(bytes, len, hex);
-			json_array_append_new(m->outbox, json_string(hex));
-		}
-		free(hex);
-	}
-	free(bytes);
+	(void)!json_array_append_new(m->outbox,
+				     move_encode(m, message, txid, body_of(m, message)));
 }
 
 static void tell_manager(struct move *m, enum channel_move step, const void *bytes,

@@ -63,8 +63,13 @@ static const char *hear_offer(struct move *m, const char *peer,
 	why = why ? why : move_limit_take(m->d, peer);
 	if (why)
 		return why;
-	snprintf(m->r.peer, sizeof(m->r.peer), "%s", peer);
 	*rc = move_take_offer(m, msg->body.p, msg->body.n);
+	if (*rc)
+		return NULL;
+	/* what waits is for the host with which it was */
+	if (move_is_with_other(m, peer))
+		json_array_clear(m->outbox);
+	snprintf(m->r.peer, sizeof(m->r.peer), "%s", peer);
 	return NULL;
 }
 
@@ -112,8 +117,65 @@ static void tell_contest(struct move *m, const struct move_message *msg)
 		 m->r.name, m->r.peer, m->why);
 }
 
+bool move_is_with_other(const struct move *m, const char *peer)
+{
+	return m->r.peer[0] && strcmp(m->r.peer, peer) != 0;
+}
+
+/* A host to which the vTPM had moved, and that asks of that transfer: it is told of that alone, and
+ * nothing is changed. */
+static int hear_former(struct move *m, const struct move_message *msg, json_t *apart)
+{
+	const struct handover_event ev = {(enum handover_kind)msg->kind, msg->txid};
+	const struct move_bytes none = {NULL, 0};
+	struct handover_todo todo;
+	struct handover h;
+	size_t i;
+
+	if (memcmp(msg->txid, m->r.h.gone, sizeof(msg->txid)) != 0)
+		return -EPERM;
+	move_forget_later(m);
+	move_note_facts(m);
+	h = m->r.h;
+	if (handover_step(&h, &ev, &todo) || h.state != m->r.h.state)
+		return -EPERM;
+	for (i = 0; i < todo.n; i++)
+		if (todo.item[i].act == HANDOVER_SEND)
+			(void)!json_array_append_new(
+				apart,
+				move_encode(m, todo.item[i].message, todo.txid, none));
+	return 0;
+}
+
+static void refuse_offer(struct move *m, const char *peer, const struct move_message *msg,
+			 const char *why, json_t *apart)
+{
+	struct move_bytes body = {(uint8_t *)why, strlen(why)};
+
+	if (move_is_with_other(m, peer)) {
+		(void)!json_array_append_new(
+			apart, move_encode(m, HANDOVER_MSG_REFUSE, msg->txid, body));
+		return;
+	}
+	move_set_why(m, why);
+	move_send(m, HANDOVER_MSG_REFUSE, msg->txid);
+	move_answer(m);
+}
+
+/* Whether it is an OFFER of a new transfer, to a host that has nothing of the vTPM. */
+static bool is_new_offer(const struct move *m, const char *peer,
+			 const struct move_message *msg)
+{
+	if (msg->kind != HANDOVER_MSG_OFFER || !hears_in(m, IN(ABSENT) | IN(AWAY)))
+		return false;
+	return !move_is_with_other(m, peer) ||
+	       (memcmp(msg->txid, m->r.h.txid, sizeof(msg->txid)) != 0 &&
+		memcmp(msg->txid, m->r.h.gone, sizeof(msg->txid)) != 0);
+}
+
 /* The other host's message, that the transport says is the peer's. */
-int move_hear(struct vtpmd *d, const char *peer, const struct move_message *msg)
+int move_hear(struct vtpmd *d, const char *peer, const struct move_message *msg,
+	      json_t *apart)
 {
 	struct move_record fresh = {.h.state = HANDOVER_ABSENT};
 	struct move *m = move_find(d, msg->uuid);
@@ -127,15 +189,12 @@ int move_hear(struct vtpmd *d, const char *peer, const struct move_message *msg)
 	if (!m)
 		return -ENOSPC;
 	compare_here(m, msg->kind);
-	if (msg->kind == HANDOVER_MSG_OFFER && hears_in(m, IN(ABSENT) | IN(AWAY)))
+	if (is_new_offer(m, peer, msg))
 		why = hear_offer(m, peer, msg, &rc);
-	else if (m->r.peer[0] && strcmp(m->r.peer, peer) != 0 &&
-		 memcmp(msg->txid, m->r.h.gone, sizeof(msg->txid)) != 0)
-		return -EPERM;
+	else if (move_is_with_other(m, peer))
+		return hear_former(m, msg, apart);
 	if (why) {
-		move_set_why(m, why);
-		move_send(m, HANDOVER_MSG_REFUSE, msg->txid);
-		move_answer(m);
+		refuse_offer(m, peer, msg, why, apart);
 		return 0;
 	}
 	if (is_late_answer(m, msg))

@@ -127,17 +127,22 @@ static int copy_bytes(struct move_bytes *b, const uint8_t *p, size_t n)
 
 int move_take_offer(struct move *m, const uint8_t *body, size_t len)
 {
+	char name[META_NAME_MAX + 1];
 	struct move_offer o;
 	int rc = move_offer_decode(body, len, &o);
 
 	if (rc || o.name.n > META_NAME_MAX || memchr(o.name.p, 0, o.name.n))
 		return -EBADMSG;
-	memcpy(m->r.name, o.name.p, o.name.n);
-	m->r.name[o.name.n] = '\0';
-	m->why[0] = '\0';
-	if (!meta_name_ok(m->r.name))
+	memcpy(name, o.name.p, o.name.n);
+	name[o.name.n] = '\0';
+	if (!meta_name_ok(name))
 		return -EBADMSG;
-	return copy_bytes(&m->offer, body, len);
+	rc = copy_bytes(&m->offer, body, len);
+	if (rc)
+		return rc;
+	strcpy(m->r.name, name);
+	m->why[0] = '\0';
+	return 0;
 }
 
 static int take_eks(struct move *m, const char *hex)

@@ -249,7 +249,7 @@ static int wish(struct control *c, struct move *m, const char *word, const char 
 
 /* All are of one vTPM. */
 static int hear_all(struct vtpmd *d, const char *peer, const json_t *messages,
-		    struct move **m)
+		    struct move **m, json_t *apart)
 {
 	struct move_message msg;
 	const json_t *item;
@@ -272,7 +272,7 @@ static int hear_all(struct vtpmd *d, const char *peer, const json_t *messages,
 		if (!rc && *m && memcmp((*m)->r.uuid, msg.uuid, sizeof(msg.uuid)) != 0)
 			rc = -EINVAL;
 		if (!rc)
-			rc = move_hear(d, peer, &msg);
+			rc = move_hear(d, peer, &msg, apart);
 		if (!rc)
 			*m = move_find(d, msg.uuid);
 		free(bytes);
@@ -280,6 +280,26 @@ static int hear_all(struct vtpmd *d, const char *peer, const json_t *messages,
 			return rc;
 	}
 	return *m ? 0 : -EINVAL;
+}
+
+/* Messages that came from another host.  What waits for the host with which the vTPM is in a
+ * handover, and who carries that, is not for one with which it was before. */
+static int answer_peer(struct control *c, const char *peer, const json_t *messages)
+{
+	json_t *apart = json_array();
+	struct move *m = NULL;
+	int rc = hear_all(c->d, peer, messages, &m, apart);
+
+	if (!rc && move_is_with_other(m, peer)) {
+		control_answer_with(c, json_pack("{s:b, s:s, s:s, s:s, s:s, s:o}", "ok",
+						 1, "name", "", "state", "away", "peer",
+						 peer, "why", "", "messages", apart));
+		return 0;
+	}
+	if (!rc)
+		wait_for(c, m);
+	json_decref(apart);
+	return rc;
 }
 
 static void refuse_move(struct control *c, int rc, const char *why)
@@ -321,7 +341,10 @@ void move_on_control(struct control *c, const json_t *request)
 	int rc;
 
 	if (messages && peer && peer[0] && strlen(peer) <= POOL_NAME_MAX) {
-		rc = hear_all(c->d, peer, messages, &m);
+		rc = answer_peer(c, peer, messages);
+		if (rc)
+			refuse_move(c, rc, NULL);
+		return;
 	} else if (event && !strcmp(event, "launch")) {
 		move_launch_on_control(c, c->name[0] ? move_of(c->d, c->name) : NULL);
 		return;

@@ -79,10 +79,16 @@ struct vtpm *move_vtpm(const struct move *m);
 void move_set_why(struct move *m, const char *text);
 /* Takes an event in, and has done what follows. */
 int move_step(struct move *m, enum handover_kind kind, const uint8_t *txid);
-/* -EPERM: another host's handover; -ENOSPC: there are as many records as it takes; -EBADMSG,
+/* Whether m is with another host than the peer. */
+bool move_is_with_other(const struct move *m, const char *peer);
+/* apart: the messages that a peer gets with which m is not: of an earlier transfer, or REFUSE.
+ * -EPERM: another host's handover; -ENOSPC: there are as many records as it takes; -EBADMSG,
  * -ENOMEM */
 int __must_check move_hear(struct vtpmd *d, const char *peer,
-			   const struct move_message *msg);
+			   const struct move_message *msg, json_t *apart);
+/* A message, hex; NULL: out of memory. */
+json_t *move_encode(const struct move *m, enum handover_kind message,
+		    const uint8_t txid[HANDOVER_TXID_SIZE], struct move_bytes body);
 /* Has it in the outbox: a message of that transfer. */
 void move_send(struct move *m, enum handover_kind message,
 	       const uint8_t txid[HANDOVER_TXID_SIZE]);
