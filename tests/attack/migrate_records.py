@@ -20,7 +20,10 @@ def record_of(host):
 
 def read(host):
     path = record_of(host)
-    return (path, open(path, "rb").read()) if path else None
+    try:
+        return (path, open(path, "rb").read()) if path else None
+    except FileNotFoundError:  # it was of a move that is over
+        return None
 
 
 def folder_of(host):

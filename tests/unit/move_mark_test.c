@@ -174,7 +174,9 @@ static int teardown(void **state)
 	json_decref(client.held);
 	bufferevent_free(pair[0]);
 	bufferevent_free(pair[1]);
-	if (vtpms_find_uuid(&d, own)) {
+	/* a case may have had it erased */
+	v = vtpms_find_uuid(&d, own);
+	if (v) {
 		vtpms_remove(v);
 		vtpm_free(v);
 	}
@@ -802,6 +804,52 @@ static void a_table_of_a_newer_version(void **state)
 	assert_null(move_find(&d, own));
 }
 
+static bool has_record(void)
+{
+	char file[128], name[37];
+
+	uuid_unparse_lower(own, name);
+	snprintf(file, sizeof(file), "%s/handovers/%s", root, name);
+	return !access(file, F_OK);
+}
+
+/* Both hosts know that the move is over: the record goes when the TPM has no mark of it. */
+static void a_record_of_what_is_over(void **state)
+{
+	place(HANDOVER_OWNED, "beta", HANDOVER_ARRIVING);
+	want("tick");
+	have_tpm_answer();
+	assert_string_equal(answered("state"), "unsure");
+	hear("beta", HANDOVER_MSG_DONE);
+	assert_string_equal(answered("state"), "here");
+	assert_true(has_record());
+	assert_int_equal(recorded(), HANDOVER_HERE);
+	sleep(2);
+	turn();
+	assert_true(has_record());
+	assert_non_null(tpm.asks);
+	have_tpm_answer();
+	assert_false(has_record());
+	assert_true(move_is_spare(move_find(&d, own), false));
+}
+
+/* One that an earlier vtpmd has left; and of what the TPM has a mark of. */
+static void a_record_of_what_is_over_is_found(void **state)
+{
+	place(HANDOVER_HERE, "beta", HANDOVER_NO_MARK);
+	want("tick");
+	have_tpm_answer();
+	assert_string_equal(answered("state"), "here");
+	assert_false(has_record());
+	if (teardown(NULL) || setup(NULL))
+		fail_msg("no host");
+	place(HANDOVER_HERE, "beta", HANDOVER_ARRIVING);
+	want("tick");
+	have_tpm_answer();
+	assert_string_equal(answered("state"), "unsure");
+	assert_true(has_record());
+}
+
 #define MARK_TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 
 int main(void)
@@ -822,6 +870,8 @@ int main(void)
 		MARK_TEST(as_many_records_as_it_takes),
 		MARK_TEST(a_move_that_has_no_room),
 		MARK_TEST(a_table_of_a_newer_version),
+		MARK_TEST(a_record_of_what_is_over),
+		MARK_TEST(a_record_of_what_is_over_is_found),
 	};
 
 	return cmocka_run_group_tests_name("move_mark", tests, NULL, NULL);

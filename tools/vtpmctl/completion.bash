@@ -27,6 +27,8 @@ _vtpmctl() {
 		mapfile -t words < <("$me" list 2>/dev/null | sed '1d; s/ .*//')
 	elif [[ $prev == --evacuate || ($command == "peer remove" && $prev == remove) || ($command == migrate && $COMP_CWORD -eq 3 && $prev != --*) ]]; then
 		mapfile -t words < <("$me" peer list 2>/dev/null | sed '/^ /d; /^image$/d')
+	elif [[ $prev == --forget ]]; then
+		mapfile -t words < <("$me" migrate --moved 2>/dev/null | sed '1d; s/ .*//')
 	elif [[ $prev == --accept || $prev == --continue ]]; then
 		mapfile -t words < <("$me" list 2>/dev/null | sed '1d; s/ .*//')
 	elif [[ $command == backup && $prev == --keep ]]; then

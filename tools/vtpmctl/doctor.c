@@ -72,6 +72,7 @@ static const struct {
 	{"anchor", doctor_anchor},
 	{"vtpmd", doctor_vtpmd},
 	{"pool", doctor_pool},
+	{"moves", doctor_moves},
 	{"xendomains", doctor_xendomains},
 	{"autostart", doctor_autostart},
 	{"auto", doctor_auto},

@@ -43,7 +43,11 @@ static const struct args_option options[] = {
 		    "with it, at the destination: give the vTPM back"),
 	OPTION_FLAG("take", struct migrate, take,
 		    "with it: the other host is lost; have it here"),
-	OPTION_FLAG("yes", struct migrate, yes, "with --take: that it never comes back"),
+	OPTION_FLAG("yes", struct migrate, yes,
+		    "that it never comes back; with --forget: do it"),
+	OPTION_FLAG("moved", struct migrate, moved, "list what has moved away"),
+	OPTION_TEXT("forget", struct migrate, forget, "UUID",
+		    "forget that it has moved away"),
 	OPTION_TEXT("evacuate", struct migrate, evacuate, "HOST",
 		    "move all guests that have vTPMs there"),
 	OPTION_NUMBER("jobs", struct migrate, jobs, "N", 1, EVACUATE_JOBS_MAX,
@@ -52,7 +56,7 @@ static const struct args_option options[] = {
 };
 
 static const struct args_command command = {
-	.usage = "migrate GUEST HOST | --evacuate HOST | --continue NAME",
+	.usage = "migrate GUEST HOST | --evacuate HOST | --continue NAME | OPTIONS",
 	.about =
 		"Moves a guest that runs, with its vTPM, to another host of the pool: by xl\n"
 		"migrate, and with the vTPM's PCRs, sessions and objects.  Until the other host\n"
@@ -244,6 +248,12 @@ static void end_migrate(struct migrate *m)
 /* What failed, once: this host's sentence, or vtpmd's. */
 static int say(const struct migrate *m, int rc, const char *text, const struct error *e)
 {
+	if (m->forget && !rc)
+		return VTPMCTL_OK;
+	if (m->forget) {
+		fprintf(stderr, "vtpmctl: %s\n", e->cause ? e->text : text);
+		return VTPMCTL_FAILED;
+	}
 	if (migrate_is(m, "away")) {
 		fprintf(stderr, "%s runs on %s\n", m->domid[0] ? m->guest : m->name,
 			m->peer);
@@ -322,7 +332,7 @@ static int lock_source(struct migrate *m, struct error *e)
 
 /* The other host may run it, unless nothing is there that could: an address at which nothing
  * answers. */
-static int see_it_is_gone(struct migrate *m, struct error *e)
+int migrate_see_it_is_gone(struct migrate *m, struct error *e)
 {
 	struct error why = {.cause = CAUSE_NONE};
 	struct pool_host h;
@@ -349,8 +359,8 @@ static int take_over(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
 	if (rc || migrate_is(m, "taken"))
 		return rc;
 	/* one that is stray is in no move with a host that could be asked */
-	rc = !migrate_is(m, "stray") && see_it_is_gone(m, e) ? VTPMCTL_FAILED
-							     : VTPMCTL_OK;
+	rc = !migrate_is(m, "stray") && migrate_see_it_is_gone(m, e) ? VTPMCTL_FAILED
+								     : VTPMCTL_OK;
 	if (!rc && !m->yes)
 		rc = error_set(
 			e, VTPMCTL_FAILED, CAUSE_PEER,
@@ -440,6 +450,8 @@ static int run_migrate(struct migrate *m, char text[CLIENT_TEXT], struct error *
 
 	if (load_migrate(m, e))
 		return VTPMCTL_FAILED;
+	if (m->forget)
+		return migrate_forget(m, text, e);
 	rc = m->goes_on ? continue_migrate(m, text, e) : begin_migrate(m, text, e);
 	if (!m->said && !m->busy && !m->take)
 		give_up(m, rc);
@@ -456,16 +468,21 @@ int migrate_main(int argc, char **argv)
 	int rc;
 
 	args_parse_or_exit(&command, argc, argv, &m);
-	if ((m.goes_on != NULL) + (m.host != NULL) + (m.evacuate != NULL) != 1 ||
+	if ((m.goes_on != NULL) + (m.host != NULL) + (m.evacuate != NULL) +
+			    (m.forget != NULL) + m.moved !=
+		    1 ||
 	    ((m.back || m.take) && !m.goes_on) || (m.back && m.take) ||
-	    (m.yes && !m.take) || (m.jobs && !m.evacuate)) {
+	    (m.yes && !m.take && !m.forget) || (m.jobs && !m.evacuate)) {
 		fprintf(stderr,
 			"vtpmctl: migrate takes GUEST and HOST, or --evacuate HOST, or "
-			"--continue NAME; `vtpmctl migrate --help` says more\n");
+			"--continue NAME, or --moved, or --forget UUID; `vtpmctl migrate "
+			"--help` says more\n");
 		return VTPMCTL_USAGE;
 	}
 	if (m.evacuate)
 		return evacuate_run(&m);
+	if (m.moved)
+		return migrate_list_moved(&m);
 	rc = run_migrate(&m, text, &e);
 	if (!m.said)
 		rc = say(&m, rc, text, &e);

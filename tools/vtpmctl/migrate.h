@@ -11,10 +11,10 @@
 struct xlimages;
 
 struct migrate {
-	const char *name, *host, *goes_on, *listen, *socket, *config, *evacuate;
+	const char *name, *host, *goes_on, *listen, *socket, *config, *evacuate, *forget;
 	unsigned int jobs;
-	bool back, take, yes, said; /* said: on stderr, why not */
-	bool busy;		    /* another process goes on with it */
+	bool back, take, yes, moved, said; /* said: on stderr, why not */
+	bool busy;			   /* another process goes on with it */
 	int lock;
 	struct peerlink_keys keys;
 
@@ -42,6 +42,12 @@ int __must_check migrate_wish(struct migrate *m, const char *event,
 int __must_check migrate_hear(struct migrate *m, const char *peer, json_t *messages,
 			      char text[CLIENT_TEXT]);
 bool migrate_is(const struct migrate *m, const char *state);
+/* Fails, with why, when the other host of m->peer may be up. */
+int __must_check migrate_see_it_is_gone(struct migrate *m, struct error *e);
+/* Lists what has moved away; has this host forget one, m->forget.  An exit status. */
+int __must_check migrate_list_moved(const struct migrate *m);
+int __must_check migrate_forget(struct migrate *m, char text[CLIENT_TEXT],
+				struct error *e);
 bool migrate_has_ended(const struct migrate *m);
 /* It is this host's, and in no handover. */
 bool migrate_is_here(const struct migrate *m);

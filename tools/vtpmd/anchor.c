@@ -182,6 +182,13 @@ void anchor_set_mark(struct anchor *a, struct vtpm *v, const struct anchor_mark 
 		a->asked = a->known.changes;
 }
 
+bool anchor_owes_nothing(const struct anchor *a)
+{
+	return a->state == ANCHOR_OFF ||
+	       (a->state == ANCHOR_KNOWN && a->asked <= a->written && !a->tpm.pid &&
+		a->error.cause == CAUSE_NONE);
+}
+
 bool anchor_is_known(const struct anchor *a)
 {
 	return a->state == ANCHOR_KNOWN;

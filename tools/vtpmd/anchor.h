@@ -70,6 +70,8 @@ void anchor_launched(struct anchor *a, struct vtpm *v);
 /* v's entry has that mark from now on, as has one that anchor_made() makes.  The TPM gets it with
  * what is called next: anchor_made(), anchor_wait(), anchor_want(). */
 void anchor_set_mark(struct anchor *a, struct vtpm *v, const struct anchor_mark *mark);
+/* Whether the TPM has all that it was to have at once, as that there is no mark any more. */
+bool anchor_owes_nothing(const struct anchor *a);
 /* Whether it is known what the TPM has. */
 bool anchor_is_known(const struct anchor *a);
 /* host.json had none when that was last looked at. */

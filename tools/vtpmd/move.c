@@ -83,6 +83,7 @@ static void store_record(struct move *m, enum handover_state before)
 {
 	int rc = move_record_write(m->d->folder, &m->r);
 
+	m->recorded |= !rc;
 	if (!rc)
 		return;
 	if (is_in(m, IN(INCOMING))) {
@@ -321,7 +322,7 @@ static void end_step(struct move *m, enum handover_state before)
 {
 	if (before != m->r.h.state) {
 		m->stepped = true;
-		m->contested = false;
+		m->contested = m->over = false;
 	}
 	/* an operator's taking that was cut off had its mark taken away */
 	if (before == HANDOVER_DOUBT && is_in(m, IN(RELEASED)))
@@ -364,6 +365,10 @@ int move_step(struct move *m, enum handover_kind kind, const uint8_t *txid)
 			do_one(m, &todo, i, before);
 		end_step(m, before);
 		m->lost = false;
+	} else if (before != m->r.h.state &&
+		   (kind == HANDOVER_MSG_DONE || kind == HANDOVER_MSG_GONE)) {
+		m->over = true;
+		move_settle(m);
 	}
 	move_answer(m);
 	return rc;
@@ -401,8 +406,10 @@ static void on_erase(evutil_socket_t fd, short what, void *ctx)
 	} else if (v) {
 		rc = registry_remove(v, &e);
 	}
-	if (!rc && !move_vtpm(m) && is_in(m, IN(ABSENT)))
+	if (!rc && !move_vtpm(m) && is_in(m, IN(ABSENT))) {
 		rc = move_record_remove(m->d->folder, m->r.uuid);
+		m->recorded &= rc != 0;
+	}
 	if (rc)
 		log_line(LOG_ERR, "%s, which moved, is not erased: %s", m->r.name,
 			 e.text[0] ? e.text : strerror(-rc));
@@ -439,24 +446,17 @@ static void free_move(struct move *m)
 	free(m);
 }
 
-/* It says what no move says, too: there is no such vTPM. */
-static bool is_idle(const struct move *m)
-{
-	return is_in(m, IN(ABSENT)) && !move_vtpm(m) && !m->client && !m->waits &&
-	       !m->forgets && !event_pending(m->erase, EV_TIMEOUT, NULL);
-}
-
 /* Otherwise another host's messages about vTPMs that nobody has would be kept for ever.  All are
  * looked at when there are twice as many as were kept the last time, so that each costs a look
  * or two, however many there are. */
-static void drop_idle(struct vtpmd *d)
+static void drop_spare(struct vtpmd *d, bool full)
 {
 	struct move **at = &d->moves, *m;
 
 	if (d->move_count < MOVES_MAX && d->move_count < 2 * d->moves_kept + MOVES_IDLE)
 		return;
 	while ((m = *at)) {
-		if (!is_idle(m)) {
+		if (!move_is_spare(m, full)) {
 			at = &m->next;
 			continue;
 		}
@@ -499,13 +499,19 @@ struct move *move_new_marked(struct vtpmd *d, const struct move_record *r)
 
 struct move *move_new(struct vtpmd *d, const struct move_record *r)
 {
-	drop_idle(d);
+	drop_spare(d, false);
+	if (d->move_count >= MOVES_MAX)
+		drop_spare(d, true);
 	return d->move_count < MOVES_MAX ? move_new_marked(d, r) : NULL;
 }
 
 static void load_record(void *ctx, const struct move_record *r)
 {
-	if (!move_new(ctx, r))
+	struct move *m = move_new(ctx, r);
+
+	if (m)
+		m->recorded = true;
+	else
 		log_line(LOG_ERR, "there is no memory for the handover of %s", r->name);
 }
 

@@ -79,7 +79,8 @@ int __must_check move_bind(const struct vtpm *v, const uint8_t *request, size_t 
  *   -> {"ok": true, "name": NAME, "state": WORD, "why": TEXT, "messages": [HEX, ...]}   to be sent there
  * The first with a "peer", too: that host asks, and is told nothing of what is another's.
  * event: begin, export, commit, cancel, finish, back, tick, take.  The answer waits for the manager.
- * And launch, which says what was measured of the guest: move_private.h.
+ * forget: the record of one that is not here goes.
+ * And launch, which says what was measured of the guest, list and waiting: move_private.h.
  */
 void move_on_control(struct control *c, const json_t *request);
 /* The client is gone. */

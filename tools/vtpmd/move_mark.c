@@ -30,7 +30,7 @@ static const struct anchor_mark *mark_of(const struct move *m)
 	return e ? &e->mark : &v->anchor.mark;
 }
 
-static bool has_mark(const struct move *m)
+bool move_has_mark(const struct move *m)
 {
 	return mark_of(m)->kind != HANDOVER_NO_MARK;
 }
@@ -40,7 +40,7 @@ static void take_mark_away(struct move *m)
 	static const struct anchor_mark none;
 	struct vtpm *v = move_vtpm(m);
 
-	if (v && handover_needs_no_mark(&m->r.h) && has_mark(m))
+	if (v && handover_needs_no_mark(&m->r.h) && move_has_mark(m))
 		anchor_set_mark(m->d->anchor, v, &none);
 }
 
@@ -54,7 +54,7 @@ void move_on_unmark(evutil_socket_t fd, short what, void *ctx)
 
 void move_unmark_later(struct move *m)
 {
-	if (handover_needs_no_mark(&m->r.h) && has_mark(m) &&
+	if (handover_needs_no_mark(&m->r.h) && move_has_mark(m) &&
 	    !event_pending(m->unmark, EV_TIMEOUT, NULL))
 		event_add(m->unmark, &unmark_after);
 }
@@ -138,7 +138,7 @@ static void put_mark_back(struct move *m)
 	struct vtpm *v = move_vtpm(m);
 
 	if (v && !handover_needs_no_mark(&m->r.h) && !handover_is_empty(&m->r.h) &&
-	    !has_mark(m))
+	    !move_has_mark(m))
 		anchor_set_mark(m->d->anchor, v, &m->unmarked);
 }
 
@@ -313,8 +313,11 @@ void move_know_marks(struct vtpmd *d)
 		/* what was heard since vtpmd started counts */
 		if (!m->stepped)
 			recover_move(m);
-	for (m = d->moves; m; m = m->next)
+	for (m = d->moves; m; m = m->next) {
 		move_forget_later(m);
+		if (!m->stepped && !m->found.kind)
+			move_settle_found(m);
+	}
 	for (v = d->vtpms; v; v = v->next)
 		if (peer_is_greeted(v->peer))
 			move_on_resumed(v);
@@ -325,8 +328,10 @@ void move_on_anchored(struct vtpmd *d)
 	struct move *m;
 
 	move_know_marks(d);
-	for (m = d->moves; m; m = m->next)
+	for (m = d->moves; m; m = m->next) {
+		move_settle(m);
 		move_answer(m);
+	}
 }
 
 /* What is not recorded is this host's, and what was frozen goes on.  One that runs already

@@ -13,6 +13,7 @@
 #include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
+#include <uuid/uuid.h>
 
 #define WAIT_S	     60 /* for a manager: a TPM and a KMS have to be heard */
 #define MESSAGES_MAX 8
@@ -94,14 +95,16 @@ static struct move *move_of(struct vtpmd *d, const char *name)
 {
 	struct move_record fresh = {.h.state = HANDOVER_HERE};
 	struct vtpm *v = vtpms_find(d, name);
+	uint8_t uuid[16];
 	struct move *m;
 
 	/* one that is away has no vTPM, and a record with its name */
 	for (m = v ? NULL : d->moves; m; m = m->next)
 		if (!strcmp(m->r.name, name))
 			return m;
+	/* there may have been several of that name */
 	if (!v)
-		return NULL;
+		return uuid_parse(name, uuid) ? NULL : move_find(d, uuid);
 	m = move_find(d, v->meta.uuid);
 	if (m)
 		return m;
@@ -229,6 +232,8 @@ static int wish(struct control *c, struct move *m, const char *word, const char 
 {
 	size_t i;
 
+	if (word && !strcmp(word, "forget"))
+		return move_drop(m, why);
 	for (i = 0; word && i < ARRAY_SIZE(wishes); i++) {
 		if (strcmp(word, wishes[i].word) != 0)
 			continue;
@@ -319,9 +324,9 @@ static void refuse_move(struct control *c, int rc, const char *why)
 	else if (rc == -ENOSPC)
 		control_answer_word(
 			c, "busy",
-			"There is no room for the record of another handover: of the files "
-			"in the store's folder `handovers`, remove those of vTPMs that moved "
-			"away long ago, and restart vtpmd.");
+			"There is no room for the record of another handover: `vtpmctl "
+			"migrate --moved` lists the vTPMs that moved away, and `vtpmctl "
+			"migrate --forget` forgets one.");
 	else if (rc == -EPERM)
 		control_answer_word(
 			c, "busy",
@@ -344,6 +349,10 @@ void move_on_control(struct control *c, const json_t *request)
 		rc = answer_peer(c, peer, messages);
 		if (rc)
 			refuse_move(c, rc, NULL);
+		return;
+	} else if (!peer && event &&
+		   (!strcmp(event, "list") || !strcmp(event, "waiting"))) {
+		move_list_on_control(c, !strcmp(event, "waiting"));
 		return;
 	} else if (event && !strcmp(event, "launch")) {
 		move_launch_on_control(c, c->name[0] ? move_of(c->d, c->name) : NULL);

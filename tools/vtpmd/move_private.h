@@ -65,6 +65,8 @@ struct move {
 	bool waits;	      /* ... if so */
 	bool lost;	      /* there is no manager to be told */
 	bool contested;	      /* the other host says that it has it, too */
+	bool recorded;	      /* it has a file */
+	bool over; /* HERE: the other host has nothing of it any more, and said so */
 };
 
 /* NULL: none, or out of memory */
@@ -104,6 +106,24 @@ void move_on_watch(evutil_socket_t fd, short what, void *ctx);
 void move_on_calm(evutil_socket_t fd, short what, void *ctx);
 /* It waited long enough. */
 void move_on_late(evutil_socket_t fd, short what, void *ctx);
+
+/* Handovers that are over. */
+
+/* Whether nothing is lost with m; full: there is no room for others. */
+bool move_is_spare(const struct move *m, bool full);
+/* Removes a record that is of no use any more. */
+void move_settle(struct move *m);
+/* The same, of one that vtpmd has found, and of which the host's TPM has no mark. */
+void move_settle_found(struct move *m);
+/* An operator's wish: removes the record of a vTPM that is not here.  -EOPNOTSUPP: *why tells */
+int __must_check move_drop(struct move *m, const char **why);
+/*
+ * {"op": "move", "event": "list"}      those that have moved away, or are in a handover
+ * {"op": "move", "event": "waiting"}   those that wait for the other host, of which nobody asks now
+ *   -> {"ok": true, "moves": [{"name": NAME, "uuid": UUID, "call": NAME|UUID, "state": WORD,
+ *       "peer": HOST, "here": true, "quiet_s": 17}, ...], "records": 12, "limit": 10000}
+ */
+void move_list_on_control(struct control *c, bool waiting);
 
 /* The guest of Xen that moves along. */
 
@@ -153,6 +173,8 @@ void move_set_mark(struct move *m, enum handover_mark kind);
 void move_mark_leaving(struct move *m);
 /* HANDOVER_MARKED follows. */
 void move_mark_giving(struct move *m);
+/* Whether there is one. */
+bool move_has_mark(const struct move *m);
 /* Has the mark taken away, once the state it is in has lasted. */
 void move_unmark_later(struct move *m);
 void move_on_unmark(evutil_socket_t fd, short what, void *ctx);

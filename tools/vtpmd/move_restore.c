@@ -54,6 +54,7 @@ int move_restores(struct vtpmd *d, const uint8_t uuid[16], struct error *e)
 				 "%s: %s; see its disk's space and permissions.",
 				 m->r.name, d->store, strerror(-rc));
 	m->r = here;
+	m->recorded = true;
 	event_del(m->erase);
 	return 0;
 }
