@@ -60,7 +60,7 @@ def pool_up(lab, suite=SUITE):
                               f"{about[known]}")
     for one in hosts.values():
         if one.host.run(f"ss -ltn | grep -q :{PORT}")[0]:
-            one.host.must(f"setsid vtpmctl migrate-receive --listen {one.address}:{PORT} "
+            one.host.must(f"setsid vtpmctl migrate-receive --manual --listen {one.address}:{PORT} "
                           ">>/var/log/receive.log 2>&1 </dev/null & sleep 1")
     return name
 

@@ -74,6 +74,8 @@ static const struct args_command command = {
 static const struct args_option receive_options[] = {
 	OPTION_TEXT("listen", struct migrate, listen, "HOST:PORT",
 		    "as the pool has this host's address"),
+	OPTION_FLAG("manual", struct migrate, manual,
+		    "leave interrupted moves to `migrate --continue`"),
 	COMMON,
 };
 
@@ -227,14 +229,14 @@ int migrate_connect(struct migrate *m, const char *host, struct error *e)
 	return peerlink_connect(&m->keys, address, host, &m->link, e);
 }
 
-static int load_migrate(struct migrate *m, struct error *e)
+int migrate_load(struct migrate *m, struct error *e)
 {
 	int rc = hostfile_load(m->config, &m->conf, e);
 
 	return rc ? rc : poolfile_load(&m->file, m->config, &m->conf, e);
 }
 
-static void end_migrate(struct migrate *m)
+void migrate_end(struct migrate *m)
 {
 	peerlink_close(m->link);
 	client_close(&m->client);
@@ -393,7 +395,7 @@ static int continue_migrate(struct migrate *m, char text[CLIENT_TEXT], struct er
 		rc = xlguest_of(m);
 	if (!rc && m->domid[0])
 		return xlcontinue_run(m, text, e);
-	if (!rc && (!migrate_has_ended(m) || json_array_size(m->out)) &&
+	if (!rc && (!migrate_has_ended(m) || json_array_size(m->out)) && !m->link &&
 	    migrate_connect(m, m->peer, e))
 		rc = VTPMCTL_FAILED;
 	return rc ? rc : carry(m, text, e);
@@ -448,13 +450,26 @@ static int run_migrate(struct migrate *m, char text[CLIENT_TEXT], struct error *
 {
 	int rc;
 
-	if (load_migrate(m, e))
+	/* with a connection they are there */
+	if (!m->link && migrate_load(m, e))
 		return VTPMCTL_FAILED;
 	if (m->forget)
 		return migrate_forget(m, text, e);
 	rc = m->goes_on ? continue_migrate(m, text, e) : begin_migrate(m, text, e);
 	if (!m->said && !m->busy && !m->take)
 		give_up(m, rc);
+	return rc;
+}
+
+int migrate_go_on(struct migrate *m, bool quietly)
+{
+	struct error e = {.cause = CAUSE_NONE};
+	char text[CLIENT_TEXT] = "";
+	int rc = run_migrate(m, text, &e);
+
+	if (!m->said && !m->busy && !(rc && quietly))
+		rc = say(m, rc, text, &e);
+	migrate_end(m);
 	return rc;
 }
 
@@ -486,7 +501,7 @@ int migrate_main(int argc, char **argv)
 	rc = run_migrate(&m, text, &e);
 	if (!m.said)
 		rc = say(&m, rc, text, &e);
-	end_migrate(&m);
+	migrate_end(&m);
 	return rc;
 }
 
@@ -633,7 +648,7 @@ static int serve_peer(struct migrate *m, int fd, struct error *e)
 	char text[CLIENT_TEXT] = "", peer[POOL_NAME_MAX + 1];
 	struct peerlink_item *item;
 	struct pool_host h;
-	int rc = load_migrate(m, e);
+	int rc = migrate_load(m, e);
 
 	if (rc) {
 		close(fd);
@@ -662,7 +677,7 @@ static void serve_child(struct migrate *m, int fd)
 	struct error e = {.cause = CAUSE_NONE};
 
 	(void)!serve_peer(m, fd, &e);
-	end_migrate(m);
+	migrate_end(m);
 	_exit(0);
 }
 
@@ -673,6 +688,8 @@ static int receive(struct migrate *m, struct error *e)
 
 	if (!rc)
 		rc = peerlink_listen(m->listen, &fd, e);
+	if (!rc && !m->manual)
+		migrate_ask_begin(m);
 
 	while (!rc) {
 		one = accept4(fd, NULL, NULL, SOCK_CLOEXEC);

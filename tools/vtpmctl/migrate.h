@@ -14,6 +14,7 @@ struct migrate {
 	const char *name, *host, *goes_on, *listen, *socket, *config, *evacuate, *forget;
 	unsigned int jobs;
 	bool back, take, yes, moved, said; /* said: on stderr, why not */
+	bool manual;			   /* nobody goes on with what was interrupted */
 	bool busy;			   /* another process goes on with it */
 	int lock;
 	struct peerlink_keys keys;
@@ -48,6 +49,13 @@ int __must_check migrate_see_it_is_gone(struct migrate *m, struct error *e);
 int __must_check migrate_list_moved(const struct migrate *m);
 int __must_check migrate_forget(struct migrate *m, char text[CLIENT_TEXT],
 				struct error *e);
+/* The files of this host: its configuration, and the pool. */
+int __must_check migrate_load(struct migrate *m, struct error *e);
+void migrate_end(struct migrate *m);
+/* Goes on with m->goes_on, over the connection that there is, and says what came of it; quietly: unless nothing did. */
+int __must_check migrate_go_on(struct migrate *m, bool quietly);
+/* Begins a process that does so with what was interrupted, and ends with this one. */
+void migrate_ask_begin(const struct migrate *m);
 bool migrate_has_ended(const struct migrate *m);
 /* It is this host's, and in no handover. */
 bool migrate_is_here(const struct migrate *m);

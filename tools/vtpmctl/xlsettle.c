@@ -102,7 +102,7 @@ int xlsettle(struct migrate *m, bool never_went, char text[CLIENT_TEXT], struct 
 			return VTPMCTL_FAILED;
 		if (migrate_has_ended(m))
 			return VTPMCTL_OK;
-		rc = migrate_connect(m, m->peer, e);
+		rc = m->link ? 0 : migrate_connect(m, m->peer, e);
 		if (!rc && json_array_size(m->out))
 			rc = migrate_exchange(m, text, e);
 		if (!rc)

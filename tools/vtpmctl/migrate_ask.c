@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Beside `vtpmctl migrate-receive`: what waits for a word of another host, since one of the two
+ * began anew in the midst of a move, is gone on with as `vtpmctl migrate --continue` does, by no
+ * person.  One after the other, and none with which somebody goes on.  A host that does not answer
+ * is asked once a pass, however many vTPMs wait for it, and vtpmd hears nothing of that.
+ */
+#include "tools/vtpmctl/migrate.h"
+#include "tools/vtpmctl/vtpmctl.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define EARLY \
+	5 /* passes, after 1, 2, 4, 8 and 16 s; and then, while nothing is to be done ... */
+#define PASS_S	  30  /* ... so often */
+#define QUIET_S	  100 /* longer than vtpmctl, or a guest's xl, lets vtpmd wait */
+#define QUIET_OWN 5   /* of one that was left in an earlier pass, too */
+#define ONE_S	  400 /* longer than one waits for the other host's xl */
+#define TOLD	  3   /* passes that say why one did not come to its end */
+
+struct asker {
+	const struct migrate *like; /* its options */
+	json_t *left;		    /* uuid: true, of what was left in the last pass */
+	json_t *silent;		    /* hosts that did not answer in this pass */
+	unsigned int pass;	    /* since vtpmd answers */
+};
+
+/* Whether nobody goes on with it. */
+static bool is_left(const struct asker *a, const json_t *one)
+{
+	json_int_t quiet = json_integer_value(json_object_get(one, "quiet_s"));
+	bool was = json_object_get(a->left, client_text(one, "uuid")) != NULL;
+
+	return quiet < 0 || quiet >= (was ? QUIET_OWN : QUIET_S);
+}
+
+/* In a process of its own.  Its status says whether the other host was reached. */
+static void go_on(const struct asker *a, const json_t *one)
+{
+	struct migrate m = {.socket = a->like->socket,
+			    .config = a->like->config,
+			    .keys = a->like->keys};
+	struct error e = {.cause = CAUSE_NONE};
+	int lock;
+
+	(void)alarm(ONE_S);
+	if (migrate_load(&m, &e) || migrate_connect(&m, client_text(one, "peer"), &e)) {
+		if (a->pass < TOLD)
+			fprintf(stderr, "vtpmctl: %s is to say what it has: %s\n",
+				client_text(one, "peer"), e.text);
+		_exit(VTPMCTL_FAILED);
+	}
+	m.goes_on = client_text(one, "call");
+	snprintf(m.vtpm, sizeof(m.vtpm), "%s", client_text(one, "name"));
+	/* a guest that comes along is its xl's */
+	lock = migrate_lock(&m, "receive", 0);
+	if (lock >= 0)
+		close(lock);
+	if (lock != -EBUSY)
+		(void)!migrate_go_on(&m, a->pass >= TOLD);
+	_exit(VTPMCTL_OK);
+}
+
+static void ask_for(struct asker *a, const json_t *one)
+{
+	const char *peer = client_text(one, "peer");
+	int status = 0;
+	pid_t pid;
+
+	if (json_object_get(a->silent, peer))
+		return;
+	pid = fork();
+	if (!pid)
+		go_on(a, one);
+	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (status)
+		json_object_set_new(a->silent, peer, json_true());
+}
+
+static void ask_for_all(struct asker *a, const json_t *waiting)
+{
+	json_t *left = json_object();
+	const json_t *one;
+	size_t i;
+
+	json_object_clear(a->silent);
+	json_array_foreach(waiting, i, one)
+	{
+		if (!is_left(a, one) &&
+		    !json_object_get(a->left, client_text(one, "uuid")))
+			continue;
+		json_object_set_new(left, client_text(one, "uuid"), json_true());
+		if (is_left(a, one))
+			ask_for(a, one);
+	}
+	/* what waits no more is forgotten */
+	json_decref(a->left);
+	a->left = left;
+}
+
+static void run_asker(struct asker *a)
+{
+	char text[CLIENT_TEXT];
+	json_t *reply;
+
+	for (;; a->pass++) {
+		sleep(a->pass < EARLY ? 1u << a->pass : PASS_S);
+		/* vtpmd begins anew */
+		if (client_try(a->like->socket,
+			       json_pack("{s:s, s:s}", "op", "move", "event", "waiting"),
+			       &reply, text)) {
+			a->pass = 0;
+			continue;
+		}
+		ask_for_all(a, json_object_get(reply, "moves"));
+		json_decref(reply);
+	}
+}
+
+void migrate_ask_begin(const struct migrate *m)
+{
+	struct asker a = {.like = m};
+	pid_t parent = getpid();
+
+	switch (fork()) {
+	case 0:
+		/* it is of no use without who listens */
+		(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+		a.left = json_object();
+		a.silent = json_object();
+		if (getppid() == parent && a.left && a.silent)
+			run_asker(&a);
+		_exit(0);
+	case -1:
+		fprintf(stderr,
+			"vtpmctl: moves that were interrupted are gone on with by "
+			"`vtpmctl migrate --continue` alone: there is no process for it\n");
+	}
+}
