@@ -15,9 +15,11 @@
 #include <errno.h>
 #include <event2/buffer.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -278,7 +280,7 @@ static void anchor_table(uint8_t newer)
 /* vtpmd starts. */
 static void begin(void)
 {
-	assert_int_equal(move_init(&d), 0);
+	move_init(&d);
 	move_resume(&d);
 	turn();
 }
@@ -377,12 +379,17 @@ static void note_state(void *ctx, const struct move_record *r)
 	*state = r->h.state;
 }
 
+static void note_lost(void *ctx, const uint8_t uuid[16], int rc)
+{
+	fail_msg("it cannot be read: %d", rc);
+}
+
 /* As the one record says that is on the disk. */
 static enum handover_state recorded(void)
 {
 	enum handover_state state = HANDOVER_HERE;
 
-	assert_int_equal(move_record_each(root, &state, note_state), 0);
+	assert_int_equal(move_record_each(root, &state, note_state, note_lost), 0);
 	return state;
 }
 
@@ -850,6 +857,111 @@ static void a_record_of_what_is_over_is_found(void **state)
 	assert_true(has_record());
 }
 
+/* While the disk is full a message that asks for another record means nothing. */
+static const struct unwritten {
+	enum handover_mark mark;
+	enum handover_state record;
+	enum handover_kind message;
+	enum handover_state with; /* with room */
+} unwritten[] = {
+	{HANDOVER_LEAVING, HANDOVER_RELEASED, HANDOVER_MSG_NOTHING, HANDOVER_HERE},
+	{HANDOVER_LEAVING, HANDOVER_RELEASED, HANDOVER_MSG_BACK, HANDOVER_HERE},
+	{HANDOVER_ARRIVING, HANDOVER_PREPARED, HANDOVER_MSG_RELEASED, HANDOVER_OWNED},
+	{HANDOVER_ARRIVING, HANDOVER_PREPARED, HANDOVER_MSG_ABORT, HANDOVER_ABSENT},
+	{HANDOVER_GIVING_BACK, HANDOVER_BACK, HANDOVER_MSG_TAKEN, HANDOVER_ABSENT},
+	{HANDOVER_GIVING_BACK, HANDOVER_BACK, HANDOVER_MSG_GONE, HANDOVER_HERE},
+	{HANDOVER_NO_MARK, HANDOVER_OWNED, HANDOVER_MSG_DONE, HANDOVER_HERE},
+};
+
+static void a_disk_that_is_full(void **state)
+{
+	struct rlimit was, none;
+
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &was), 0);
+	none = (struct rlimit){0, was.rlim_max};
+	for (size_t i = 0; i < ARRAY_SIZE(unwritten); i++) {
+		const struct unwritten *t = &unwritten[i];
+
+		if (i && (teardown(NULL) || setup(NULL)))
+			fail_msg("no host");
+		place(t->record, "beta", t->mark);
+		want("tick");
+		have_tpm_answer();
+		assert_string_equal(answered("state"), handover_word(t->record));
+		assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+		hear("beta", t->message);
+		assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
+		assert_non_null(strstr(answered("why"), "could not be written here"));
+		assert_int_equal(state_of(own), t->record);
+		assert_int_equal(recorded(), t->record);
+		hear("beta", t->message);
+		if (t->with == HANDOVER_ABSENT)
+			assert_true(handover_is_empty(&move_find(&d, own)->r.h));
+		else
+			assert_int_equal(state_of(own), t->with);
+	}
+}
+
+static void hide_records(bool one)
+{
+	char file[128];
+	int n = snprintf(file, sizeof(file), "%s/handovers", root);
+
+	if (one) {
+		(void)mkdir(file, 0700);
+		file[n++] = '/';
+		uuid_unparse_lower(own, file + n);
+	}
+	assert_int_equal(mkfifo(file, 0600), 0);
+}
+
+/* Records that cannot be read: what the TPM knows to be here alone starts, and none moves. */
+static void records_that_cannot_be_read(void **state)
+{
+	static const enum handover_mark marks[] = {HANDOVER_NO_MARK, HANDOVER_LEAVING,
+						   HANDOVER_ARRIVING,
+						   HANDOVER_GIVING_BACK};
+	struct error e;
+
+	for (size_t i = 0; i < 2 * ARRAY_SIZE(marks); i++) {
+		enum handover_mark mark = marks[i / 2];
+
+		if (i && (teardown(NULL) || setup(NULL)))
+			fail_msg("no host");
+		hide_records(i % 2);
+		place(HANDOVER_ABSENT, "", mark);
+		want("begin");
+		have_tpm_answer();
+		assert_non_null(strstr(answered("error"), "moved away is not known"));
+		hear("beta", HANDOVER_MSG_RELEASED);
+		assert_non_null(strstr(answered("error"), "moved away is not known"));
+		e = (struct error){.cause = CAUSE_NONE};
+		assert_int_equal(move_may_start(v, &e), mark ? -EBUSY : 0);
+		assert_true(move_may_restore(&d, own, true, &e) < 0);
+		assert_int_equal(e.cause, mark ? CAUSE_LEASE : CAUSE_STORE);
+	}
+}
+
+/* Without an anchor they alone say what has moved away. */
+static void nor_without_an_anchor(void **state)
+{
+	struct error e = {.cause = CAUSE_NONE};
+
+	for (int one = 0; one < 2; one++) {
+		if (one && (teardown(NULL) || setup(NULL)))
+			fail_msg("no host");
+		config.host.anchor_index = 0;
+		hide_records(one);
+		begin();
+		(void)!vtpm_start(v, &e);
+		turn();
+		assert_int_equal(v->state, VTPM_FAILED);
+		assert_int_equal(v->meta.error.cause, CAUSE_STORE);
+		assert_non_null(strstr(v->meta.error.text, "moved away is not known"));
+	}
+}
+
 #define MARK_TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 
 int main(void)
@@ -872,6 +984,9 @@ int main(void)
 		MARK_TEST(a_table_of_a_newer_version),
 		MARK_TEST(a_record_of_what_is_over),
 		MARK_TEST(a_record_of_what_is_over_is_found),
+		MARK_TEST(a_disk_that_is_full),
+		MARK_TEST(records_that_cannot_be_read),
+		MARK_TEST(nor_without_an_anchor),
 	};
 
 	return cmocka_run_group_tests_name("move_mark", tests, NULL, NULL);

@@ -202,6 +202,9 @@ static int carry(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
 		if (wish) {
 			fprintf(stderr, "%s: %s\n", m->name, m->state);
 			rc = migrate_wish(m, wish, text);
+			/* its record could not be written */
+			if (!rc && !strcmp(wish, "finish") && migrate_is(m, "confirmed"))
+				rc = VTPMCTL_FAILED;
 		} else if (json_array_size(m->out)) {
 			rc = migrate_exchange(m, text, e);
 			quiet = 0;
@@ -274,7 +277,9 @@ static int say(const struct migrate *m, int rc, const char *text, const struct e
 		return vtpmctl_fail(e);
 	else if (text[0])
 		fprintf(stderr, "vtpmctl: %s\n", text);
-	else if ((migrate_is(m, "unsure") || migrate_is(m, "stray")) && m->why[0])
+	else if ((migrate_is(m, "unsure") || migrate_is(m, "stray") ||
+		  migrate_is(m, "confirmed") || m->take) &&
+		 m->why[0])
 		fprintf(stderr, "vtpmctl: %s: %s\n", m->name, m->why);
 	else
 		fprintf(stderr,

@@ -231,7 +231,9 @@ static int hear_xl(struct xlsource *x)
 	if (rc || !go)
 		return rc;
 	x->go = true;
-	return wish_and_flush(x, "commit");
+	rc = wish_and_flush(x, "commit");
+	/* it may not be released: then the guest goes on here */
+	return rc ? rc : let_pass(x);
 }
 
 /* Now and then: the other host hears that this one is there, and what it did not answer. */

@@ -343,9 +343,8 @@ static int load_store(struct vtpmd *d)
 		log_line(LOG_ERR, "%s", e.text);
 		return rc;
 	}
-	rc = move_init(d);
-	if (!rc)
-		rc = registry_load(d);
+	move_init(d);
+	rc = registry_load(d);
 	if (!rc)
 		move_resume(d);
 	if (rc)

@@ -20,9 +20,6 @@
 #include <string.h>
 
 #define IN(state) (1u << HANDOVER_##state)
-/* The record of which is INCOMING. */
-#define GIVEN_UP (IN(INCOMING) | IN(ACCEPTED))
-
 /* For the TPM on the board of an HVM guest. */
 #define BOARD_LOOKS 500
 static void on_board_ready(evutil_socket_t fd, short what, void *ctx);
@@ -75,37 +72,6 @@ void move_drop_bytes(struct move_bytes *b)
 void move_set_why(struct move *m, const char *text)
 {
 	text_clean(m->why, sizeof(m->why), text, strlen(text));
-}
-
-/* A crash is what handover.h knows; a record of which nobody knows whether it is on the
- * disk is not.  But that a vTPM comes is given up, since after a crash it is, too. */
-static void store_record(struct move *m, enum handover_state before)
-{
-	int rc = move_record_write(m->d->folder, &m->r);
-
-	m->recorded |= !rc;
-	if (!rc)
-		return;
-	if (is_in(m, IN(INCOMING))) {
-		m->lost = true;
-		move_set_why(m, "The record of its handover could not be written there: "
-				"see the space of the store's disk.");
-	}
-	/* after a start the host's TPM says as much */
-	if (is_in(m, IN(INCOMING)) || GIVEN_UP >> before & 1 || before == m->r.h.state) {
-		log_line(
-			LOG_ERR,
-			"the record of %s's handover cannot be written to %s (%s): see the "
-			"disk's space",
-			m->r.name, m->d->store, strerror(-rc));
-		return;
-	}
-	log_line(
-		LOG_CRIT,
-		"the record of %s's handover cannot be written to %s (%s): vtpmd ends, and "
-		"goes on from the last record; see the disk's space",
-		m->r.name, m->d->store, strerror(-rc));
-	exit(EXIT_FAILURE);
 }
 
 /* The body of a message that is sent. */
@@ -249,13 +215,13 @@ static void make_incoming(struct move *m)
 	m->lost = true;
 }
 
-static void do_one(struct move *m, const struct handover_todo *todo, size_t i,
+/* Returns whether what follows may be done. */
+static bool do_one(struct move *m, const struct handover_todo *todo, size_t i,
 		   enum handover_state before)
 {
 	switch (todo->item[i].act) {
 	case HANDOVER_STORE:
-		store_record(m, before);
-		break;
+		return move_store_record(m, before);
 	case HANDOVER_SEND:
 		move_send(m, todo->item[i].message, todo->txid);
 		break;
@@ -287,6 +253,18 @@ static void do_one(struct move *m, const struct handover_todo *todo, size_t i,
 		move_mark_giving(m);
 		break;
 	}
+	return true;
+}
+
+/* false: the record, which comes first, was not written, and nothing was done. */
+static bool do_all(struct move *m, const struct handover_todo *todo,
+		   enum handover_state before)
+{
+	bool done = true;
+
+	for (size_t i = 0; done && i < todo->n; i++)
+		done = do_one(m, todo, i, before);
+	return done;
 }
 
 /* Both hosts' audit logs name one transfer. */
@@ -341,28 +319,42 @@ static void end_step(struct move *m, enum handover_state before)
 	move_watch(m);
 }
 
+/* What could not be recorded has not happened: a message is sent again until it is answered, and
+ * what this host decides, or its manager says, has it go on as if it had failed. */
+static void undo_step(struct move *m, const struct handover *was, enum handover_kind kind)
+{
+	m->r.h = *was;
+	m->lost = kind == HANDOVER_IMPORTED;
+	if (m->lost)
+		move_set_why(m, MOVE_NOT_WRITTEN("there"));
+	else
+		move_set_why(m, MOVE_NOT_WRITTEN("here"));
+}
+
 int move_step(struct move *m, enum handover_kind kind, const uint8_t *txid)
 {
 	const struct handover_event ev = {kind, txid}, lost = {HANDOVER_LOST, NULL};
 	enum handover_state before = m->r.h.state;
 	struct handover_todo todo;
-	size_t i;
+	struct handover was;
 	int rc;
 
 	move_note_facts(m);
+	was = m->r.h;
 	rc = handover_step(&m->r.h, &ev, &todo);
-	for (i = 0; !rc && i < todo.n; i++)
-		do_one(m, &todo, i, before);
+	if (!rc && !do_all(m, &todo, before)) {
+		undo_step(m, &was, kind);
+		if (kind == HANDOVER_COMMIT)
+			return move_step(m, HANDOVER_CANCEL, NULL);
+	}
 	tell_of_state(m, before);
 	end_step(m, before);
 	/* what a manager was to be told, and cannot be */
 	if (m->lost) {
 		m->lost = false;
 		before = m->r.h.state;
-		if (handover_step(&m->r.h, &lost, &todo))
-			todo.n = 0;
-		for (i = 0; i < todo.n; i++)
-			do_one(m, &todo, i, before);
+		if (!handover_step(&m->r.h, &lost, &todo))
+			(void)do_all(m, &todo, before);
 		end_step(m, before);
 		m->lost = false;
 	} else if (before != m->r.h.state &&
@@ -505,21 +497,6 @@ struct move *move_new(struct vtpmd *d, const struct move_record *r)
 	return d->move_count < MOVES_MAX ? move_new_marked(d, r) : NULL;
 }
 
-static void load_record(void *ctx, const struct move_record *r)
-{
-	struct move *m = move_new(ctx, r);
-
-	if (m)
-		m->recorded = true;
-	else
-		log_line(LOG_ERR, "there is no memory for the handover of %s", r->name);
-}
-
-int move_init(struct vtpmd *d)
-{
-	return move_record_each(d->folder, d, load_record);
-}
-
 void move_resume_one(struct move *m)
 {
 	enum handover_state before = m->r.h.state;
@@ -531,9 +508,10 @@ void move_resume_one(struct move *m)
 	handover_restart(&m->r.h, &todo);
 	if (move_vtpm(m) && is_in(m, IN(PREPARED) | IN(BACK) | IN(UNSURE)))
 		guests_arrive(&move_vtpm(m)->guests, true, NULL);
+	/* what is not recorded is not told: TICK does it again */
 	for (i = 0; i < todo.n; i++)
-		if (todo.item[i].act != HANDOVER_ACTIVATE)
-			do_one(m, &todo, i, before);
+		if (todo.item[i].act != HANDOVER_ACTIVATE && !do_one(m, &todo, i, before))
+			return;
 }
 
 /* A vTPM that may run was started by registry_load().  Nothing is erased before it is known what

@@ -23,8 +23,9 @@ struct control;
 struct move;
 struct binding_part;
 
-/* Reads the records; before registry_load(). */
-int __must_check move_init(struct vtpmd *d);
+/* Reads the records; before registry_load().  Of what cannot be read, what the host's TPM knows of
+ * vTPMs counts; on a host without an anchor they do not start. */
+void move_init(struct vtpmd *d);
 /* What follows upon the records; after registry_load(). */
 void move_resume(struct vtpmd *d);
 void move_end(struct vtpmd *d);

@@ -31,26 +31,33 @@ static int open_folder(const char *store, bool make)
 	return rc;
 }
 
-static bool is_there(int fd, const char *name, const uint8_t *bytes, size_t len)
+/* Whether a record is these bytes: 0 or 1, or -errno. */
+static int is_there(int fd, const char *name, const uint8_t *bytes, size_t len)
 {
 	uint8_t *there;
 	size_t n;
-	bool same;
+	int rc = atomic_read(fd, name, MOVE_RECORD_MAX, &there, &n);
 
-	if (atomic_read(fd, name, MOVE_RECORD_MAX, &there, &n))
-		return false;
-	same = n == len && !memcmp(there, bytes, len);
+	/* what is no file, or too long, is none */
+	if (rc == -ENOENT || rc == -EINVAL || rc == -EFBIG || rc == -ELOOP ||
+	    rc == -ENXIO)
+		return 0;
+	if (rc)
+		return rc;
+	rc = n == len && !memcmp(there, bytes, len);
 	free(there);
-	return same;
+	return rc;
 }
 
-int move_record_write(const char *store, const struct move_record *r)
+int move_record_write(const char *store, const struct move_record *r, bool *untouched)
 {
 	uint8_t bytes[MOVE_RECORD_MAX];
 	size_t len = sizeof(bytes);
 	char name[37];
 	int fd, rc = move_record_encode(r, bytes, &len);
 
+	if (untouched)
+		*untouched = true;
 	if (rc)
 		return rc;
 	fd = open_folder(store, true);
@@ -58,10 +65,12 @@ int move_record_write(const char *store, const struct move_record *r)
 		return fd;
 	uuid_unparse_lower(r->uuid, name);
 	/* a full disk takes no other */
-	if (is_there(fd, name, bytes, len))
+	if (is_there(fd, name, bytes, len) == 1)
 		rc = fsync(fd) ? -errno : 0;
 	else
 		rc = atomic_write(fd, name, bytes, len, false);
+	if (rc && untouched)
+		*untouched = !is_there(fd, name, bytes, len);
 	close(fd);
 	return rc;
 }
@@ -83,7 +92,8 @@ int move_record_remove(const char *store, const uint8_t uuid[16])
 }
 
 static void read_record(int fd, const char *name, void *ctx,
-			void (*each)(void *ctx, const struct move_record *r))
+			void (*each)(void *ctx, const struct move_record *r),
+			void (*lost)(void *ctx, const uint8_t uuid[16], int rc))
 {
 	struct move_record r;
 	uint8_t *bytes, uuid[16];
@@ -99,20 +109,22 @@ static void read_record(int fd, const char *name, void *ctx,
 	}
 	if (!rc && memcmp(r.uuid, uuid, sizeof(uuid)) != 0)
 		rc = -EBADMSG;
-	if (rc)
-		log_line(LOG_ERR,
-			 FOLDER
-			 "/%s is left alone: it is no record of a handover (%s); put "
-			 "it back from a copy, and restart vtpmd",
-			 name, strerror(-rc));
-	else
+	if (!rc) {
 		each(ctx, &r);
+		return;
+	}
+	log_line(LOG_ERR,
+		 FOLDER "/%s is left alone: it is no record of a handover (%s); put "
+			"it back from a copy, and restart vtpmd",
+		 name, strerror(-rc));
+	lost(ctx, uuid, rc);
 }
 
 int move_record_each(const char *store, void *ctx,
-		     void (*each)(void *ctx, const struct move_record *r))
+		     void (*each)(void *ctx, const struct move_record *r),
+		     void (*lost)(void *ctx, const uint8_t uuid[16], int rc))
 {
-	int fd = open_folder(store, false);
+	int fd = open_folder(store, false), rc = 0;
 	struct dirent *one;
 	DIR *dir;
 
@@ -120,11 +132,14 @@ int move_record_each(const char *store, void *ctx,
 		return fd == -ENOENT ? 0 : fd;
 	dir = fdopendir(fd);
 	if (!dir) {
+		rc = -errno;
 		close(fd);
-		return -errno;
+		return rc;
 	}
-	while ((one = readdir(dir)))
-		read_record(fd, one->d_name, ctx, each);
+	/* NULL is the end, or a disk that fails */
+	while ((errno = 0, one = readdir(dir)))
+		read_record(fd, one->d_name, ctx, each, lost);
+	rc = -errno;
 	closedir(dir);
-	return 0;
+	return rc;
 }

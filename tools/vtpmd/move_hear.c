@@ -188,6 +188,8 @@ int move_hear(struct vtpmd *d, const char *peer, const struct move_message *msg,
 		m = move_new(d, &fresh);
 	if (!m)
 		return -ENOSPC;
+	if (m->unread)
+		return m->unread;
 	compare_here(m, msg->kind);
 	if (is_new_offer(m, peer, msg))
 		why = hear_offer(m, peer, msg, &rc);

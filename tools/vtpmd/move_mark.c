@@ -147,12 +147,13 @@ static void on_unmarked(void *ctx, const struct error *e)
 	struct move *m = ctx;
 
 	m->holds = false;
-	if (e) {
+	if (e)
 		move_set_why(m, e->text);
+	else
+		(void)!move_step(m, HANDOVER_TAKE, NULL);
+	if (m->r.h.state != HANDOVER_TAKEN)
 		put_mark_back(m);
-	}
-	if (e || move_step(m, HANDOVER_TAKE, NULL))
-		move_answer(m);
+	move_answer(m);
 }
 
 /* Else a restart of vtpmd would have it wait for the other host again. */

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a vTPM that is in a handover, or was, may be used for meanwhile. */
+#include "tools/vtpmd/anchor.h"
 #include "tools/vtpmd/move_private.h"
 #include "tools/vtpmd/pool_move.h"
 
 #include <errno.h>
+#include <string.h>
+#include <uuid/uuid.h>
 
 #define IN(state) (1u << HANDOVER_##state)
 #define DOUBT_TEXT                                                                         \
@@ -39,14 +42,54 @@ static int refuse_in_pool_move(const struct vtpm *v, struct error *e)
 		v->meta.name);
 }
 
+int move_lacks_records(const struct vtpmd *d, struct error *e)
+{
+	int rc = d->records_rc;
+
+	return rc ? error_set(
+			    e, rc, CAUSE_STORE,
+			    "Not all records of moves, in %s/handovers, could be read, and "
+			    "which vTPMs have moved away is not known: %s; bring that folder "
+			    "back, and restart vtpmd.",
+			    d->folder,
+			    rc == -E2BIG ? "there are too many" : strerror(-rc))
+		  : 0;
+}
+
+int move_refuse_unread(const struct move *m, struct error *e)
+{
+	char uuid[37];
+
+	uuid_unparse_lower(m->r.uuid, uuid);
+	return error_set(
+		e, m->unread, CAUSE_STORE,
+		"The record of a move, %s/handovers/%s, could not be read, and "
+		"whether that vTPM has moved away is not known: %s; bring it back, "
+		"and restart vtpmd.",
+		m->d->folder, uuid, strerror(-m->unread));
+}
+
+/* Where the host's TPM knows of the vTPM, it has the marks of those that may be elsewhere: a record
+ * that is lost counts as one that somebody has removed.  And of the pool's the claim counts. */
+static int refuse_unknown(const struct vtpm *v, const struct move *m, struct error *e)
+{
+	if (anchor_is_known(v->d->anchor) || store_is_leased(&v->store))
+		return 0;
+	return m && m->unread ? move_refuse_unread(m, e) : move_lacks_records(v->d, e);
+}
+
 int move_may_start(const struct vtpm *v, struct error *e)
 {
 	const struct move *m;
+	int rc;
 
 	if (pool_move_has(v))
 		return refuse_in_pool_move(v, e);
 	move_know_marks(v->d);
 	m = move_find(v->d, v->meta.uuid);
+	rc = refuse_unknown(v, m, e);
+	if (rc)
+		return rc;
 	if (!m || handover_runs(&m->r.h) || (may_in(m, IN(INCOMING)) && v->making))
 		return 0;
 	return refuse_in_handover(v, m, e);

@@ -276,10 +276,10 @@ static int hear_all(struct vtpmd *d, const char *peer, const json_t *messages,
 		/* of the others nobody would take the answers */
 		if (!rc && *m && memcmp((*m)->r.uuid, msg.uuid, sizeof(msg.uuid)) != 0)
 			rc = -EINVAL;
-		if (!rc)
+		if (!rc) {
 			rc = move_hear(d, peer, &msg, apart);
-		if (!rc)
 			*m = move_find(d, msg.uuid);
+		}
 		free(bytes);
 		if (rc)
 			return rc;
@@ -295,6 +295,13 @@ static int answer_peer(struct control *c, const char *peer, const json_t *messag
 	struct move *m = NULL;
 	int rc = hear_all(c->d, peer, messages, &m, apart);
 
+	if (rc && m && m->unread) {
+		struct error e = {.cause = CAUSE_NONE};
+
+		control_answer_refuse(c, move_refuse_unread(m, &e), &e);
+		json_decref(apart);
+		return 0;
+	}
 	if (!rc && move_is_with_other(m, peer)) {
 		control_answer_with(c, json_pack("{s:b, s:s, s:s, s:s, s:s, s:o}", "ok",
 						 1, "name", "", "state", "away", "peer",
@@ -341,10 +348,15 @@ void move_on_control(struct control *c, const json_t *request)
 	const char *peer = json_string_value(json_object_get(request, "peer"));
 	const char *event = json_string_value(json_object_get(request, "event"));
 	const json_t *messages = json_object_get(request, "messages");
+	struct error e = {.cause = CAUSE_NONE};
 	const char *why = NULL;
 	struct move *m = NULL;
-	int rc;
+	int rc = move_lacks_records(c->d, &e);
 
+	if (rc) {
+		control_answer_refuse(c, rc, &e);
+		return;
+	}
 	if (messages && peer && peer[0] && strlen(peer) <= POOL_NAME_MAX) {
 		rc = answer_peer(c, peer, messages);
 		if (rc)
@@ -368,8 +380,14 @@ void move_on_control(struct control *c, const json_t *request)
 			control_answer_no_such(c);
 			return;
 		}
-		rc = wish(c, m, event,
-			  json_string_value(json_object_get(request, "host")), &why);
+		rc = m->unread ? m->unread
+			       : wish(c, m, event,
+				      json_string_value(json_object_get(request, "host")),
+				      &why);
+	}
+	if (rc && m && m->unread) {
+		control_answer_refuse(c, move_refuse_unread(m, &e), &e);
+		return;
 	}
 	if (rc)
 		refuse_move(c, rc, why);

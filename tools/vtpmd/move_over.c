@@ -46,7 +46,7 @@ bool move_is_spare(const struct move *m, bool full)
 	if (over_in(m, IN(ABSENT)))
 		return !move_vtpm(m) && !is_waited_for(m);
 	/* of one that came to nothing it has the reason, until vtpmd ends */
-	return over_in(m, IN(HERE)) && !m->recorded && (m->over || full) &&
+	return over_in(m, IN(HERE)) && !m->recorded && !m->unread && (m->over || full) &&
 	       !move_has_mark(m) && !is_waited_for(m);
 }
 
@@ -68,7 +68,7 @@ void move_settle(struct move *m)
 
 void move_settle_found(struct move *m)
 {
-	if (!over_in(m, IN(HERE)) || !move_vtpm(m))
+	if (!over_in(m, IN(HERE)) || !move_vtpm(m) || m->unread)
 		return;
 	m->over = true;
 	move_settle(m);

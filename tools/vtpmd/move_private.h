@@ -66,9 +66,23 @@ struct move {
 	bool lost;	      /* there is no manager to be told */
 	bool contested;	      /* the other host says that it has it, too */
 	bool recorded;	      /* it has a file */
+	bool unwritten;	      /* its last one could not be written, and that was said */
+	int unread;	      /* -errno: its file could not be read */
 	bool over; /* HERE: the other host has nothing of it any more, and said so */
 };
 
+#define MOVE_NOT_WRITTEN(where)                                  \
+	"The record of its handover could not be written " where \
+	": see the space of the "                                \
+	"store's disk."
+
+/* Stores m's record.  Returns whether what follows upon that may be done; else the disk has what it
+ * had. */
+bool move_store_record(struct move *m, enum handover_state before);
+/* Whether not all records could be read, and none moves: *e, and -errno; else 0. */
+int __must_check move_lacks_records(const struct vtpmd *d, struct error *e);
+/* The same, of m's alone, which could not. */
+int __must_check move_refuse_unread(const struct move *m, struct error *e);
 /* NULL: none, or out of memory */
 struct move *move_find(struct vtpmd *d, const uint8_t uuid[16]);
 struct move *move_new(struct vtpmd *d, const struct move_record *r);

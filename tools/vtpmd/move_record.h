@@ -29,12 +29,18 @@ int __must_check move_record_encode(const struct move_record *r, uint8_t *out,
 /* -EBADMSG: it is none, or its state is not one that is recorded. */
 int __must_check move_record_decode(const uint8_t *buf, size_t len,
 				    struct move_record *r);
-/* Writes it, durably: also one of ABSENT, whose folder is still to be erased. */
-int __must_check move_record_write(const char *store, const struct move_record *r);
+/* Writes it, durably: also one of ABSENT, whose folder is still to be erased.  *untouched, of a
+ * failure: what there was is there, and nothing of r; else nobody knows which of both a power cut
+ * leaves.  untouched may be NULL. */
+int __must_check move_record_write(const char *store, const struct move_record *r,
+				   bool *untouched);
 /* Removes it: there is no record. */
 int __must_check move_record_remove(const char *store, const uint8_t uuid[16]);
-/* Calls each with all that are there; one that does not parse is logged, and left. */
+/* Calls each with all that are there; one that cannot be read, or does not parse, is logged, and
+ * left, and lost is called.  -errno: there may be others; -ENOTDIR, -ELOOP: there is no folder. */
 int __must_check move_record_each(const char *store, void *ctx,
-				  void (*each)(void *ctx, const struct move_record *r));
+				  void (*each)(void *ctx, const struct move_record *r),
+				  void (*lost)(void *ctx, const uint8_t uuid[16],
+					       int rc));
 
 #endif

@@ -16,9 +16,14 @@ int move_may_restore(struct vtpmd *d, const uint8_t uuid[16], bool replace,
 		     struct error *e)
 {
 	const struct move *m;
+	int rc = move_lacks_records(d, e);
 
+	if (rc)
+		return rc;
 	move_know_marks(d);
 	m = move_find(d, uuid);
+	if (m && m->unread)
+		return move_refuse_unread(m, e);
 	if (!m || HERE_ALONE >> m->r.h.state & 1)
 		return 0;
 	if (m->r.h.state != HANDOVER_AWAY)
@@ -47,7 +52,7 @@ int move_restores(struct vtpmd *d, const uint8_t uuid[16], struct error *e)
 		return 0;
 	here = m->r;
 	here.h.state = HANDOVER_HERE;
-	rc = move_record_write(d->folder, &here);
+	rc = move_record_write(d->folder, &here, NULL);
 	if (rc)
 		return error_set(e, rc, CAUSE_STORE,
 				 "The record of %s's handover could not be written to "

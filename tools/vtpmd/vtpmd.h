@@ -73,6 +73,7 @@ struct vtpmd {
 	size_t move_count,
 		moves_kept; /* how many; that were not idle when that was looked at */
 	bool marks_known;   /* they were compared with what the host's TPM has of them */
+	int records_rc;	    /* not all of their records could be read, and why */
 	uint64_t pool_number; /* of the newest list of hosts that was used: lib/pool.h */
 	struct ask *asks;     /* who wait for managers' answers */
 	/* The host's TPM has what starts wait for. */

@@ -46,7 +46,7 @@ UNIT_TESTS += handover_recover
 handover_recover_UNIT_SRCS := tools/vtpmd/handover.c
 UNIT_TESTS += move_record
 move_record_UNIT_SRCS := $(addprefix tools/vtpmd/,move_record.c move_file.c log.c bucket.c) lib/atomic.c lib/cursor.c lib/text.c lib/error.c
-move_record_UNIT_LIBS := -lsystemd -luuid
+move_record_UNIT_LIBS := -lsystemd -luuid -Wl,--wrap=fsync
 FUZZ_TESTS += move_record
 move_record_FUZZ_SRCS := tools/vtpmd/move_record.c lib/cursor.c lib/text.c
 

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The records of handovers: read when vtpmd starts, and stored at each step that a crash must not
+ * undo. */
+#include "tools/vtpmd/log.h"
+#include "tools/vtpmd/move_private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uuid/uuid.h>
+
+#define IN(state) (1u << HANDOVER_##state)
+/* The record of which is INCOMING. */
+#define GIVEN_UP (IN(INCOMING) | IN(ACCEPTED) | IN(IMPORTING))
+
+static bool kept_in(const struct move *m, unsigned int states)
+{
+	return states >> m->r.h.state & 1;
+}
+
+static void log_not_written(const struct move *m, int rc)
+{
+	log_line(
+		LOG_ERR,
+		"the record of %s's handover cannot be written to %s (%s): see the disk's "
+		"space",
+		m->r.name, m->d->store, strerror(-rc));
+}
+
+/* Returns whether what follows may be done.  A crash is what handover.h knows; a record of which
+ * nobody knows whether it is on the disk is not.  But that a vTPM comes is given up, since after
+ * a crash it is, too. */
+bool move_store_record(struct move *m, enum handover_state before)
+{
+	bool untouched;
+	int rc = move_record_write(m->d->folder, &m->r, &untouched);
+
+	m->recorded |= !rc;
+	/* that the one before could not be is no reason of this state */
+	if (!rc && m->unwritten)
+		m->why[0] = '\0';
+	m->unwritten &= rc != 0;
+	if (!rc)
+		return true;
+	if (kept_in(m, IN(INCOMING))) {
+		m->lost = true;
+		move_set_why(m, MOVE_NOT_WRITTEN("there"));
+	}
+	/* whatever record there is leads to ABSENT, or there is none; after a start the host's
+	 * TPM says as much */
+	if (kept_in(m, IN(INCOMING)) || before == m->r.h.state ||
+	    (GIVEN_UP >> before & 1 && kept_in(m, IN(ABSENT) | IN(AWAY)))) {
+		log_not_written(m, rc);
+		return true;
+	}
+	if (untouched) {
+		if (!m->unwritten)
+			log_not_written(m, rc);
+		m->unwritten = true;
+		return false;
+	}
+	log_line(
+		LOG_CRIT,
+		"the record of %s's handover cannot be written to %s (%s): vtpmd ends, and "
+		"goes on from the last record; see the disk's space",
+		m->r.name, m->d->store, strerror(-rc));
+	exit(EXIT_FAILURE);
+}
+
+/* Records that are loaded: there may be some more than of moves, of vTPMs that had a mark. */
+#define RECORDS_MAX (2 * MOVES_MAX)
+
+struct loading {
+	struct vtpmd *d;
+	size_t n;
+};
+
+static struct move *load_move(struct loading *l, const struct move_record *r)
+{
+	struct move *m = l->n++ < RECORDS_MAX ? move_new_marked(l->d, r) : NULL;
+
+	if (!m)
+		l->d->records_rc = l->n > RECORDS_MAX ? -E2BIG : -ENOMEM;
+	return m;
+}
+
+static void load_record(void *ctx, const struct move_record *r)
+{
+	struct move *m = load_move(ctx, r);
+
+	if (m)
+		m->recorded = true;
+}
+
+/* Nobody knows whether it has moved. */
+static void load_lost_record(void *ctx, const uint8_t uuid[16], int rc)
+{
+	struct move_record r = {.h.state = HANDOVER_HERE};
+	struct move *m;
+
+	memcpy(r.uuid, uuid, sizeof(r.uuid));
+	uuid_unparse_lower(uuid, r.name);
+	m = load_move(ctx, &r);
+	if (m)
+		m->unread = rc;
+}
+
+void move_init(struct vtpmd *d)
+{
+	struct error e = {.cause = CAUSE_NONE};
+	struct loading l = {.d = d};
+	int rc = move_record_each(d->folder, &l, load_record, load_lost_record);
+
+	if (rc)
+		d->records_rc = rc;
+	if (move_lacks_records(d, &e))
+		log_line(LOG_ERR, "no vTPM moves: %s", e.text);
+}
