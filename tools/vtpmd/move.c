@@ -389,6 +389,16 @@ static void on_erase(evutil_socket_t fd, short what, void *ctx)
 	}
 	if (m->waits || !handover_is_empty(&m->r.h))
 		return;
+	/* it has come into the pool from elsewhere, and is there for all of its hosts */
+	if (v && store_is_leased(&v->store)) {
+		log_line(
+			LOG_NOTICE,
+			"%s is in the pool, and is not erased: it had moved away from this "
+			"host's folder",
+			m->r.name);
+		move_answer(m);
+		return;
+	}
 	if (v && !vtpm_is(v, VTPM_DOWN)) {
 		m->waits = true;
 		m->waiter = (struct waiter){.done = on_erased, .ctx = m};

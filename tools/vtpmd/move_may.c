@@ -78,6 +78,13 @@ static int refuse_unknown(const struct vtpm *v, const struct move *m, struct err
 	return m && m->unread ? move_refuse_unread(m, e) : move_lacks_records(v->d, e);
 }
 
+/* What had moved away, from this host's folder, and has come into the pool from elsewhere. */
+static bool is_in_pool(const struct vtpm *v, const struct move *m)
+{
+	return may_in(m, IN(AWAY) | IN(ABSENT)) && store_is_leased(&v->store) &&
+	       !move_has_mark(m);
+}
+
 int move_may_start(const struct vtpm *v, struct error *e)
 {
 	const struct move *m;
@@ -88,7 +95,7 @@ int move_may_start(const struct vtpm *v, struct error *e)
 	move_know_marks(v->d);
 	m = move_find(v->d, v->meta.uuid);
 	rc = refuse_unknown(v, m, e);
-	if (rc)
+	if (rc || (m && is_in_pool(v, m)))
 		return rc;
 	if (!m || handover_runs(&m->r.h) || (may_in(m, IN(INCOMING)) && v->making))
 		return 0;
@@ -134,7 +141,7 @@ bool move_is_away(const struct vtpm *v)
 {
 	const struct move *m = move_find(v->d, v->meta.uuid);
 
-	return m && may_in(m, IN(AWAY) | IN(ABSENT));
+	return m && may_in(m, IN(AWAY) | IN(ABSENT)) && !is_in_pool(v, m);
 }
 
 bool move_waits(const struct vtpm *v)
