@@ -50,6 +50,19 @@ int __wrap_open(const char *path, int flags, mode_t mode)
 	return __real_open(path, flags, mode);
 }
 
+static bool cannot_read; /* with EIO */
+
+ssize_t __real_pread(int fd, void *buf, size_t len, off_t at);
+ssize_t __wrap_pread(int fd, void *buf, size_t len, off_t at);
+
+ssize_t __wrap_pread(int fd, void *buf, size_t len, off_t at)
+{
+	if (!cannot_read)
+		return __real_pread(fd, buf, len, at);
+	errno = EIO;
+	return -1;
+}
+
 static const uint8_t uuid[16] = "vtpm number one";
 static const uint8_t other[16] = "vtpm number two";
 
@@ -468,6 +481,34 @@ static void another_machines_lease_holds(void **state)
 			 0);
 	assert_int_equal(store_claim(&store, &e), -EBUSY);
 	assert_non_null(strstr(e.text, "0123456789abcdef0123456789abcdef"));
+}
+
+/* It may be another machine's, which a disk that fails does not tell; nor does it tell which
+ * machine this is. */
+static void a_lease_that_cannot_be_read(void **state)
+{
+	static const char another[] = "0123456789abcdef0123456789abcdef";
+	struct error e = {.cause = CAUSE_NONE};
+	uint8_t *lease;
+	size_t len;
+
+	assert_int_equal(atomic_write(store.dir, "lock", another, 32, false), 0);
+	cannot_read = true;
+	assert_int_equal(store_claim(&store, &e), -EIO);
+	cannot_read = false;
+	assert_int_equal(e.cause, CAUSE_STORE);
+	assert_non_null(strstr(e.text, "Input/output error"));
+	assert_int_equal(atomic_read(store.dir, "lock", 64, &lease, &len), 0);
+	assert_int_equal(len, 32);
+	assert_memory_equal(lease, another, 32);
+	free(lease);
+	assert_int_equal(atomic_write(store.dir, "lock", "", 0, false), 0);
+	machine = "/tmp"; /* read() fails */
+	e = (struct error){.cause = CAUSE_NONE};
+	assert_int_equal(store_claim(&store, &e), -EISDIR);
+	assert_int_equal(e.cause, CAUSE_STORE);
+	machine = NULL;
+	assert_int_equal(store_claim(&store, &e), 0);
 }
 
 /* Whether nobody has the claim, by what other machines see of it. */
@@ -934,6 +975,7 @@ int main(void)
 		TEST(has_one_owner),
 		TEST(a_childs_copy_of_the_lease_does_not_hold),
 		TEST(another_machines_lease_holds),
+		TEST(a_lease_that_cannot_be_read),
 		TEST(an_end_syncs_once),
 		TEST(an_end_that_was_cut),
 		TEST(describes_when_that_changes),

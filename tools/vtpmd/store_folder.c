@@ -235,23 +235,52 @@ static void close_folder(struct store *s)
 	s->lease = s->dir = -1;
 }
 
-/* This machine, for leases on storage that several machines share. */
-static void machine_id(char out[33])
+/* This machine, for leases on storage that several machines share.  -errno: its disk fails. */
+static int machine_id(char out[33])
 {
-	int fd = open(MACHINE_ID, O_RDONLY | O_CLOEXEC);
+	int fd = open(MACHINE_ID, O_RDONLY | O_CLOEXEC), rc = 0;
+	ssize_t n;
 
 	memset(out, 0, 33);
-	if (fd < 0 || read(fd, out, 32) != 32)
+	n = fd < 0 ? 0 : read(fd, out, 32);
+	if (n < 0)
+		rc = -errno;
+	else if (n != 32)
 		strcpy(out, "unknown");
 	if (fd >= 0)
 		close(fd);
+	return rc;
+}
+
+/* Returns 0 when the lease that fd is open at is nobody's or this machine's, which own gets.  One
+ * that cannot be read may be another machine's. */
+static int read_lease(int fd, char own[33], struct error *e)
+{
+	char other[33] = "";
+	ssize_t n = pread(fd, other, 32, 0);
+	int rc = n < 0 ? -errno : machine_id(own);
+
+	if (rc)
+		return error_set(
+			e, rc, CAUSE_STORE,
+			"The lease on the vTPM's store, or " MACHINE_ID
+			", could not be read, and whether another machine has it "
+			"is not known: %s; see its disk.",
+			strerror(-rc));
+	if (!n || !strcmp(own, other))
+		return 0;
+	return error_set(e, -EBUSY, CAUSE_LEASE,
+			 "The vTPM was last started on the machine %s and not "
+			 "stopped there: stop it there, or remove the file \"lock\" "
+			 "in its store when that machine is dead for certain.",
+			 other);
 }
 
 static int claim_folder(struct store *s, struct error *e)
 {
 	int fd = openat(s->dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	char own[33], other[33] = "";
-	int rc = 0;
+	char own[33];
+	int rc;
 
 	if (fd < 0)
 		return error_set(
@@ -263,15 +292,10 @@ static int claim_folder(struct store *s, struct error *e)
 				 "The vTPM's store is in use by another vtpmd: stop the "
 				 "vTPM there first.");
 	}
-	machine_id(own);
-	if (pread(fd, other, 32, 0) > 0 && strcmp(own, other)) {
+	rc = read_lease(fd, own, e);
+	if (rc) {
 		close(fd);
-		return error_set(
-			e, -EBUSY, CAUSE_LEASE,
-			"The vTPM was last started on the machine %s and not "
-			"stopped there: stop it there, or remove the file \"lock\" "
-			"in its store when that machine is dead for certain.",
-			other);
+		return rc;
 	}
 	if (ftruncate(fd, 0) || pwrite(fd, own, strlen(own), 0) < 0 || fsync(fd))
 		rc = -errno;
