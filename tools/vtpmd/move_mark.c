@@ -259,9 +259,12 @@ static void compare_record(struct move *m)
 	const struct vtpm *v = move_vtpm(m);
 	bool whole = move_is_whole(m);
 
+	/* what is in the pool is not what a record of the folder is of */
+	if (!m->found.kind && v && store_is_leased(&v->store))
+		return;
 	if (m->has_entry)
 		handover_recover(&m->r.h, m->found.kind, m->found.txid, whole);
-	else if (!v || !store_is_leased(&v->store))
+	else
 		handover_recover_unknown(&m->r.h, v != NULL);
 	m->lacks = m->found.kind && !whole;
 	/* what the record says may be another host */
