@@ -559,6 +559,18 @@ static bool says_erased(const struct world *w, const struct side *s)
 	       s->marked == (s->mark == HANDOVER_LEAVING ? s->disk.gone : s->disk.txid);
 }
 
+/* A late message of the source's, which does not know any more, has what is only prepared erased: so
+ * has a record that says that it is. */
+static bool is_asked_late(const struct world *w, const struct side *s)
+{
+	unsigned int txid = s->mark ? s->marked : s->disk.txid;
+
+	return (s->mark == HANDOVER_ARRIVING || s->disk.state == HANDOVER_PREPARED) &&
+	       txid && txid != FORMER && was_sent(w, txid, HANDOVER_MSG_ACTIVATED) &&
+	       (was_sent(w, txid, HANDOVER_MSG_ASK) ||
+		was_sent(w, txid, HANDOVER_MSG_ABORT));
+}
+
 static void put_record(const struct world *w, unsigned int which, const struct record *r,
 		       enum tamper_folder how, unsigned int number)
 {
@@ -572,7 +584,7 @@ static void put_record(const struct world *w, unsigned int which, const struct r
 	else
 		s->disk = (struct record){s->content ? HANDOVER_HERE : HANDOVER_ABSENT, 0,
 					  0, 0};
-	if (says_erased(w, s))
+	if (says_erased(w, s) || is_asked_late(w, s))
 		next.destroyed = 1;
 	s->memory = s->disk;
 	next.tampers++;
@@ -690,6 +702,11 @@ static bool is_settled(const struct world *w)
 {
 	if (w->lost)
 		return w->side[!(w->lost - 1)].running;
+	/* one whose taking was cut off, and what it then gave up, too */
+	if (bounds.takes && w->side[0].running + w->side[1].running == 0 &&
+	    (w->side[0].memory.state == HANDOVER_STRAY ||
+	     w->side[1].memory.state == HANDOVER_STRAY))
+		return w->side[0].content && w->side[1].content;
 	return w->side[0].up && w->side[1].up &&
 	       w->side[0].running + w->side[1].running == 1 && is_at_rest(&w->side[0]) &&
 	       is_at_rest(&w->side[1]);

@@ -129,11 +129,7 @@ static const struct row table[] = {
 
 	/* late messages of the destination's, which waits for an answer */
 	{HANDOVER_MSG_PREPARED, CURRENT, GIVEN, STAYS, {SEND(RELEASED)}},
-	{HANDOVER_MSG_PREPARED,
-	 CURRENT,
-	 IN(HERE) | IN(TAKEN) | EMPTY,
-	 STAYS,
-	 {SEND(ABORT)}},
+	{HANDOVER_MSG_PREPARED, CURRENT, IN(HERE) | IN(TAKEN), STAYS, {SEND(ABORT)}},
 	/* it has run there, and what it was is not known there any more */
 	{HANDOVER_MSG_PREPARED, GONE, EMPTY, STAYS, {SEND(RELEASED)}},
 	{HANDOVER_MSG_PREPARED, OTHER, KNOWS, STAYS, {SEND(ABORT)}},
@@ -196,10 +192,10 @@ static const struct row table[] = {
 	{HANDOVER_MSG_ASK, CURRENT, IN(BACK), STAYS, {SEND(BACK)}},
 	{HANDOVER_MSG_ASK,
 	 CURRENT,
-	 COMING | IN(PREPARED),
+	 COMING | IN(PREPARED) | IN(STRAY),
 	 HANDOVER_ABSENT,
 	 {DO(STORE), DO(WIPE)}},
-	{HANDOVER_MSG_ASK, CURRENT, EMPTY | IN(STRAY), STAYS, {SEND(NOTHING)}},
+	{HANDOVER_MSG_ASK, CURRENT, EMPTY, STAYS, {SEND(NOTHING)}},
 	{HANDOVER_MSG_ASK,
 	 OTHER,
 	 IN(ABSENT) | IN(ACCEPTED) | IN(IMPORTING) | IN(PREPARED),
@@ -377,7 +373,8 @@ static void take_row(struct handover *h, const struct row *row, const uint8_t *t
 	int to = row->to;
 
 	fill_todo(h, row, txid, todo);
-	if (h->unmarked && to == HANDOVER_ABSENT) {
+	/* who asks has the vTPM, too, as its host's TPM knows */
+	if (h->unmarked && to == HANDOVER_ABSENT && row->kind != HANDOVER_MSG_ASK) {
 		todo->n = 0;
 		to = HANDOVER_STRAY;
 	}
@@ -451,6 +448,7 @@ static bool is_over(const struct handover *h, enum handover_mark mark,
 static void become_stray(struct handover *h)
 {
 	h->state = HANDOVER_STRAY;
+	memset(h->txid, 0, sizeof(h->txid));
 	memset(h->gone, 0, sizeof(h->gone));
 }
 
@@ -497,10 +495,12 @@ void handover_recover_unknown(struct handover *h, bool there)
 	if ((EMPTY | IN(INCOMING)) >> h->state & 1 ||
 	    (there && h->state == HANDOVER_HERE))
 		return;
-	if (there)
+	if (there) {
 		become_stray(h);
-	else
-		enter_state(h, HANDOVER_ABSENT);
+		return;
+	}
+	memset(h->txid, 0, sizeof(h->txid));
+	enter_state(h, HANDOVER_ABSENT);
 }
 
 bool handover_needs_no_mark(const struct handover *h)
