@@ -245,6 +245,13 @@ enum channel_config {
 	CONFIG_KMS_KEY_SEALED = 35, /* the client's private key, below */
 	CONFIG_KMS_KEY_ID = 36,	    /* text: KMIP Unique Identifier of the AES key */
 
+	/* repeated, u32 version | TPM2B_PUBLIC | TPM2B_PRIVATE | TPM2B_ENCRYPTED_SECRET: a pool
+	 * key for this host's TPM (lib/pool.h), the newest last */
+	CONFIG_POOL_KEY = 40,
+	/* u8: 1 the store is a pool's, of which this host has the newest key: a slot that needs
+	 * TPM and KMS is to open on each host of it */
+	CONFIG_IN_POOL = 41,
+
 	CONFIG_RECOVERY_KEY = 48, /* SubjectPublicKeyInfo, DER: lib/slot/recovery.h */
 
 	/* repeated, u32 NV index | bytes: a certificate that the TPM shall have */

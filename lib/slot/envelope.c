@@ -24,11 +24,11 @@ static const uint8_t blob_magic[8] = {'X', 'V', 'T', 'P', 'M', 'B', 'L', 'B'};
 #define LOCALITIES_ALL 0x1f
 #define BANKS_ALL      0x0f
 
-static void put_head(struct cursor *c, const uint8_t magic[8], uint16_t second,
-		     const uint8_t *uuid, uint64_t seq, uint64_t epoch)
+static void put_head(struct cursor *c, const uint8_t magic[8], uint16_t version,
+		     uint16_t second, const uint8_t *uuid, uint64_t seq, uint64_t epoch)
 {
 	cursor_put(c, magic, sizeof(header_magic));
-	cursor_put_u16(c, ENVELOPE_VERSION);
+	cursor_put_u16(c, version);
 	cursor_put_u16(c, second);
 	cursor_put(c, uuid, ENVELOPE_UUID_SIZE);
 	cursor_put_u64(c, seq);
@@ -161,6 +161,16 @@ static bool desc_ok(const struct envelope_desc *d)
 	       d->localities <= LOCALITIES_ALL && d->pcr_banks <= BANKS_ALL;
 }
 
+/* The version of a header that has this policy. */
+/*@ requires \valid_read(d);
+    assigns \nothing; */
+static uint16_t desc_version(const struct envelope_desc *d)
+{
+	const struct slot_kind *policy = slot_kind_find(d->policy);
+
+	return policy && policy->is_pool ? ENVELOPE_VERSION_POOL : ENVELOPE_VERSION;
+}
+
 static void put_desc(struct cursor *c, const struct envelope_desc *d)
 {
 	unsigned int i;
@@ -222,7 +232,8 @@ int envelope_header_seal(const struct envelope_header *h,
 
 	if (!h->slot_count || h->slot_count > ENVELOPE_SLOTS_MAX || !desc_ok(&h->desc))
 		return -EINVAL;
-	put_head(&c, header_magic, h->slot_count, h->uuid, h->seq, h->epoch);
+	put_head(&c, header_magic, desc_version(&h->desc), h->slot_count, h->uuid, h->seq,
+		 h->epoch);
 	put_desc(&c, &h->desc);
 	for (i = 0; i < h->slot_count; i++) {
 		if (h->slots[i].len > ENVELOPE_SLOT_MAX ||
@@ -257,27 +268,28 @@ static int header_corrupt(struct error *e, const char *why)
 		why);
 }
 
-/* The magic and the version, which every later version keeps in their places. */
+/* The magic and the version, which every later version keeps in their places.  newest: the
+ * last one that is known of such an object. */
 /*@ requires cursor_holds(c) && \valid_read(magic + (0 .. 7)) && (e == \null || \valid(e));
-    requires \separated(e, c, c->rd + (0 .. c->len - 1));
-    assigns c->pos, c->bad, *e;
+    requires \valid(version);
+    requires \separated(e, version, c, c->rd + (0 .. c->len - 1), magic + (0 .. 7));
+    assigns c->pos, c->bad, *version, *e;
     ensures cursor_holds(c) && (\result == 0 ==> cursor_moved{Pre, Post}(c, 10) && !c->bad);
     ensures \result == 0 || \result == -EBADMSG || \result == -EPROTONOSUPPORT; */
 static int parse_start(struct cursor *c, const uint8_t magic[8], const char *what,
-		       struct error *e)
+		       uint16_t newest, uint16_t *version, struct error *e)
 {
 	uint8_t seen[8];
-	uint16_t version;
 
 	cursor_copy(c, seen, sizeof(seen));
-	version = cursor_u16(c);
-	if (!cursor_ok(c) || memcmp(seen, magic, sizeof(seen)) || !version)
+	*version = cursor_u16(c);
+	if (!cursor_ok(c) || memcmp(seen, magic, sizeof(seen)) || !*version)
 		return -EBADMSG;
-	if (version != ENVELOPE_VERSION)
+	if (*version < ENVELOPE_VERSION || *version > newest)
 		return error_set(e, -EPROTONOSUPPORT, CAUSE_VERSION,
 				 "the vTPM's %s has format version %u, but this program "
 				 "knows only %u: install the xen-vtpm that wrote it",
-				 what, version, ENVELOPE_VERSION);
+				 what, *version, newest);
 	return 0;
 }
 
@@ -346,11 +358,12 @@ int envelope_header_parse(const uint8_t *buf, size_t len, struct envelope_header
 {
 	struct cursor c = cursor_reader(buf, len);
 	struct envelope_head head;
+	uint16_t version;
 	const char *why;
 	int rc;
 
 	memset(h, 0, sizeof(*h));
-	rc = parse_start(&c, header_magic, "header", e);
+	rc = parse_start(&c, header_magic, "header", ENVELOPE_VERSION_POOL, &version, e);
 	if (rc == -EBADMSG)
 		return header_corrupt(e, "it does not start as one");
 	if (rc)
@@ -364,6 +377,8 @@ int envelope_header_parse(const uint8_t *buf, size_t len, struct envelope_header
 	h->epoch = head.epoch;
 	if (parse_desc(&c, &h->desc))
 		return header_corrupt(e, "its description is out of range");
+	if (version != desc_version(&h->desc))
+		return header_corrupt(e, "its version is not that of its policy");
 	why = parse_slots(&c, h);
 	if (why)
 		return header_corrupt(e, why);
@@ -447,7 +462,8 @@ int envelope_blob_seal(const uint8_t data_key[ENVELOPE_KEY_SIZE],
 	rc = crypt_random(salt, sizeof(salt));
 	if (rc)
 		return rc;
-	put_head(&c, blob_magic, blob->kind, blob->uuid, blob->seq, blob->epoch);
+	put_head(&c, blob_magic, ENVELOPE_VERSION, blob->kind, blob->uuid, blob->seq,
+		 blob->epoch);
 	cursor_put(&c, salt, sizeof(salt));
 	cursor_put_u32(&c, (uint32_t)len);
 	rc = blob_key(data_key, salt, blob->kind, key);
@@ -479,10 +495,11 @@ int envelope_blob_open(const uint8_t data_key[ENVELOPE_KEY_SIZE],
 	uint8_t salt[SALT_SIZE], key[CRYPT_KEY_SIZE];
 	struct envelope_head head;
 	const uint8_t *ct, *tag;
+	uint16_t version;
 	uint32_t n;
 	int rc;
 
-	rc = parse_start(&c, blob_magic, "state", e);
+	rc = parse_start(&c, blob_magic, "state", ENVELOPE_VERSION, &version, e);
 	if (rc == -EBADMSG)
 		return blob_corrupt(e, "it does not start as one");
 	if (rc)

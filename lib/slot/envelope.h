@@ -7,7 +7,7 @@
  * derived from it.  All integers are big-endian.
  *
  * Header:
- *   "XVTPMHDR" | u16 version 2 | u16 slot count | uuid[16] | u64 seq | u64 epoch
+ *   "XVTPMHDR" | u16 version | u16 slot count | uuid[16] | u64 seq | u64 epoch
  *   | description | slots | mac[32]
  *   description: u16 policy (the kind of slot that opens this vTPM) | u8 flags
  *   | u8 TPM version (20, 12) | u8 localities | u8 PCR banks
@@ -17,6 +17,8 @@
  *   mac: HMAC-SHA256 over all that stands before it, under
  *   HKDF-SHA256(data key, info "xen-vtpm header mac 2").
  *   A header with a slot of a kind that its policy and flags do not name is none.
+ *   version: 2; 3 when the policy is of a pool: a release that does not know these says
+ *   that it does not know the version.
  *
  * The epoch is the number of the run of the manager that wrote the header or blob: vtpmd
  * gives each run a random one (tools/vtpmd/anchor.h).
@@ -53,6 +55,9 @@
 	 ENVELOPE_SLOTS_MAX * (8 + ENVELOPE_SLOT_MAX) + 32)
 #define ENVELOPE_BLOB_OVERHEAD 96 /* bytes that a blob is longer than its content */
 
+/* Of a header whose policy is a pool's; what is derived has ENVELOPE_VERSION. */
+#define ENVELOPE_VERSION_POOL 3
+
 enum envelope_slot_kind {
 	ENVELOPE_SLOT_HOST = 1,	    /* the host's TPM and the KMS, both needed */
 	ENVELOPE_SLOT_KMS = 2,	    /* the KMS alone */
@@ -65,6 +70,10 @@ enum envelope_slot_kind {
 	/* as HOST and KMS, of a KMS that only gives its key out: S_kms is derived of it */
 	ENVELOPE_SLOT_HOST_GET = 8,
 	ENVELOPE_SLOT_KMS_GET = 9,
+	/* as HOST and HOST_GET, of a pool: the TPM of each of its hosts derives S_tpm of a key
+	 * that all of them have (docs/pool.md) */
+	ENVELOPE_SLOT_POOL = 10,
+	ENVELOPE_SLOT_POOL_GET = 11,
 };
 
 enum envelope_ek {

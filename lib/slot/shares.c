@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <openssl/crypto.h>
+#include <openssl/rand.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void put_kms(struct cursor *c, const struct kms_wrapped *w)
@@ -38,7 +40,10 @@ void shares_encode(const struct slot_kind *k, const struct shares *s, struct cur
 		put_kms(out, &s->kms);
 	cursor_patch_u16(out, mark);
 	mark = cursor_mark_u16(out);
-	if (k->has_tpm) {
+	if (k->is_pool) {
+		cursor_put_u32(out, s->version);
+		cursor_put(out, s->nonce, sizeof(s->nonce));
+	} else if (k->has_tpm) {
 		cursor_put_u16(out, sizeof(s->srk_name));
 		cursor_put(out, s->srk_name, sizeof(s->srk_name));
 		cursor_put(out, s->object, s->object_len);
@@ -80,6 +85,13 @@ static bool parse_kms_part(const struct slot_kind *k, struct cursor *c, struct s
 	return k->has_kms ? parse_kms(c, &s->kms) : cursor_done(c);
 }
 
+static bool parse_pool(struct cursor *c, struct shares *s)
+{
+	s->version = cursor_u32(c);
+	cursor_copy(c, s->nonce, sizeof(s->nonce));
+	return cursor_done(c) && s->version;
+}
+
 static bool parse_tpm(struct cursor *c, struct shares *s)
 {
 	if (cursor_u16(c) != sizeof(s->srk_name))
@@ -92,14 +104,20 @@ static bool parse_tpm(struct cursor *c, struct shares *s)
 	return cursor_done(c);
 }
 
+static bool parse_tpm_part(const struct slot_kind *k, struct cursor *c, struct shares *s)
+{
+	if (k->is_pool)
+		return parse_pool(c, s);
+	return k->has_tpm ? parse_tpm(c, s) : cursor_done(c);
+}
+
 int shares_parse(const struct slot_kind *k, struct cursor *in, struct shares *s)
 {
 	struct cursor kms = cursor_sub(in, cursor_u16(in));
 	struct cursor tpm = cursor_sub(in, cursor_u16(in));
 
 	memset(s, 0, sizeof(*s));
-	return cursor_done(in) && parse_kms_part(k, &kms, s) &&
-			       (k->has_tpm ? parse_tpm(&tpm, s) : cursor_done(&tpm))
+	return cursor_done(in) && parse_kms_part(k, &kms, s) && parse_tpm_part(k, &tpm, s)
 		       ? 0
 		       : -EBADMSG;
 }
@@ -146,6 +164,61 @@ static int new_kms_share(const struct slot_context *x, const struct slot_kind *k
 	return rc ? rc : x->host->kms_wrap(x->unlock, share, &w->kms);
 }
 
+void shares_pool_data(uint32_t version, const uint8_t uuid[ENVELOPE_UUID_SIZE],
+		      const uint8_t nonce[SLOT_SHARE_SIZE], uint8_t out[SHARES_POOL_SIZE])
+{
+	struct cursor c = cursor_writer(out, SHARES_POOL_SIZE);
+
+	cursor_put(&c, SHARES_POOL_LABEL, sizeof(SHARES_POOL_LABEL) - 1);
+	cursor_put_u32(&c, version);
+	cursor_put(&c, uuid, ENVELOPE_UUID_SIZE);
+	cursor_put(&c, nonce, SLOT_SHARE_SIZE);
+}
+
+uint32_t shares_pool_version(const uint8_t *header, size_t len)
+{
+	struct envelope_header *h = malloc(sizeof(*h));
+	const struct slot_kind *k;
+	struct shares *s = malloc(sizeof(*s));
+	uint32_t version = 0;
+	struct cursor c;
+	uint16_t i;
+
+	if (h && s && !envelope_header_parse(header, len, h, NULL)) {
+		k = slot_kind_find(h->desc.policy);
+		i = slot_find(h, h->desc.policy);
+		if (k && k->is_pool && i < h->slot_count &&
+		    h->slots[i].len >= SLOT_WRAPPED_SIZE) {
+			c = cursor_reader(h->slots[i].data,
+					  h->slots[i].len - SLOT_WRAPPED_SIZE);
+			version = shares_parse(k, &c, s) ? 0 : s->version;
+		}
+	}
+	free(s);
+	free(h);
+	return version;
+}
+
+/* A new S_tpm: sealed in this host's TPM, or derived of the newest pool key. */
+static int new_tpm_share(const struct slot_context *x, const struct slot_kind *k,
+			 const uint8_t *auth, struct shares *w,
+			 uint8_t share[SLOT_SHARE_SIZE])
+{
+	int rc;
+
+	if (k->is_pool) /* a nonce is no secret */
+		rc = RAND_bytes(w->nonce, sizeof(w->nonce)) == 1 ? 0 : -EIO;
+	else
+		rc = x->host->random(x->unlock, share);
+
+	if (rc)
+		return rc;
+	if (k->is_pool)
+		return x->host->pool_derive(x->unlock, &w->version, w->nonce, share);
+	memcpy(w->srk_name, x->srk_name, sizeof(w->srk_name));
+	return x->host->tpm_seal(x->unlock, auth, share, w->object, &w->object_len);
+}
+
 int shares_seal(const struct slot_context *x, const struct slot_kind *k,
 		struct cursor *parts, struct slot_secret *s)
 {
@@ -155,19 +228,24 @@ int shares_seal(const struct slot_context *x, const struct slot_kind *k,
 
 	if (!rc && k->has_kms)
 		rc = new_kms_share(x, k, &w, kms);
-	if (!rc && k->has_tpm)
-		rc = x->host->random(x->unlock, tpm);
 	if (!rc && k->has_tpm && k->has_kms)
 		rc = derive_auth(x->uuid, kms, auth);
-	if (!rc && k->has_tpm) {
-		memcpy(w.srk_name, x->srk_name, sizeof(w.srk_name));
-		rc = x->host->tpm_seal(x->unlock, k->has_kms ? auth : NULL, tpm, w.object,
-				       &w.object_len);
-	}
+	if (!rc && k->has_tpm)
+		rc = new_tpm_share(x, k, k->has_kms ? auth : NULL, &w, tpm);
 	if (!rc)
 		shares_encode(k, &w, parts);
 	OPENSSL_cleanse(auth, sizeof(auth));
 	return rc;
+}
+
+/* S_tpm of a slot. */
+static int find_tpm_share(const struct slot_context *x, const struct slot_kind *k,
+			  const uint8_t *auth, struct shares *w,
+			  uint8_t share[SLOT_SHARE_SIZE])
+{
+	if (k->is_pool)
+		return x->host->pool_derive(x->unlock, &w->version, w->nonce, share);
+	return x->host->tpm_unseal(x->unlock, auth, w->object, w->object_len, share);
 }
 
 int shares_open(const struct slot_context *x, const struct slot_kind *k,
@@ -179,7 +257,8 @@ int shares_open(const struct slot_context *x, const struct slot_kind *k,
 
 	if (!rc && !has_source(x, k, s))
 		rc = -EOPNOTSUPP;
-	if (!rc && k->has_tpm && memcmp(w.srk_name, x->srk_name, sizeof(w.srk_name)))
+	if (!rc && k->has_tpm && !k->is_pool &&
+	    memcmp(w.srk_name, x->srk_name, sizeof(w.srk_name)))
 		rc = error_set(
 			x->error, -EXDEV, CAUSE_TPM_REPLACED,
 			"this vTPM is sealed to another TPM than this host's: start "
@@ -191,8 +270,7 @@ int shares_open(const struct slot_context *x, const struct slot_kind *k,
 	if (!rc && k->has_tpm && k->has_kms)
 		rc = derive_auth(x->uuid, kms, auth);
 	if (!rc && k->has_tpm)
-		rc = x->host->tpm_unseal(x->unlock, k->has_kms ? auth : NULL, w.object,
-					 w.object_len, tpm);
+		rc = find_tpm_share(x, k, k->has_kms ? auth : NULL, &w, tpm);
 	OPENSSL_cleanse(auth, sizeof(auth));
 	return rc;
 }

@@ -102,7 +102,43 @@ static const struct slot_kind kinds[] = {
 		.seal = shares_seal,
 		.open = shares_open,
 	},
+	{
+		.kind = ENVELOPE_SLOT_POOL,
+		.name = "pool",
+		.label = SHARES_LABEL,
+		.is_policy = true,
+		.has_tpm = true,
+		.has_kms = true,
+		.is_pool = true,
+		.seal = shares_seal,
+		.open = shares_open,
+	},
+	{
+		.kind = ENVELOPE_SLOT_POOL_GET,
+		.name = "pool-get",
+		.label = SHARES_LABEL,
+		.is_policy = true,
+		.has_tpm = true,
+		.has_kms = true,
+		.is_get = true,
+		.is_pool = true,
+		.seal = shares_seal,
+		.open = shares_open,
+	},
 };
+
+uint16_t slot_kind_of_place(uint16_t kind, bool in_pool)
+{
+	static const uint16_t pairs[][2] = {
+		{ENVELOPE_SLOT_HOST, ENVELOPE_SLOT_POOL},
+		{ENVELOPE_SLOT_HOST_GET, ENVELOPE_SLOT_POOL_GET},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(pairs); i++)
+		if (kind == pairs[i][0] || kind == pairs[i][1])
+			return pairs[i][in_pool];
+	return kind;
+}
 
 const struct slot_kind *slot_kind_find(uint16_t kind)
 {
@@ -116,6 +152,14 @@ const struct slot_kind *slot_kind_of_policy(const char *name)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
 		if (kinds[i].is_offered && !strcmp(kinds[i].name, name))
+			return &kinds[i];
+	return NULL;
+}
+
+const struct slot_kind *slot_kind_named(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		if (kinds[i].is_policy && !strcmp(kinds[i].name, name))
 			return &kinds[i];
 	return NULL;
 }

@@ -49,6 +49,10 @@ struct slot_host {
 	/* is_new: fills d; else d says what to derive of */
 	int (*kms_derive)(const struct unlock *u, bool is_new, struct kms_derived *d,
 			  uint8_t share[SLOT_SHARE_SIZE]);
+	/* *version: of the pool key; 0: the newest, which it becomes */
+	int (*pool_derive)(const struct unlock *u, uint32_t *version,
+			   const uint8_t nonce[SLOT_SHARE_SIZE],
+			   uint8_t share[SLOT_SHARE_SIZE]);
 };
 
 /* What slots are sealed and opened with.  A kind needs the members of its line only. */
@@ -85,6 +89,7 @@ struct slot_kind {
 	bool is_extra;	       /* may stand in a header beside its policy's */
 	bool has_tpm, has_kms; /* whose key shares it needs */
 	bool is_get;	       /* S_kms is derived of a key that the KMS gives out */
+	bool is_pool;	       /* S_tpm is derived of a key that a pool's hosts have */
 	/* Makes a secret, and writes the parts that lead to it.  0 or -errno; sets x->error when
 	 * there is more to say than that the slot could not be made. */
 	int (*seal)(const struct slot_context *x, const struct slot_kind *k,
@@ -100,6 +105,11 @@ struct slot_kind {
 const struct slot_kind *slot_kind_find(uint16_t kind);
 /* NULL: no policy has this name. */
 const struct slot_kind *slot_kind_of_policy(const char *name);
+/* The kind that a header may have as its policy; NULL: there is none of this name. */
+const struct slot_kind *slot_kind_named(const char *name);
+/* What a slot of this kind becomes in a pool whose hosts have a key, and in a folder: of host
+ * and host-get, pool and pool-get, and back; any other stays. */
+uint16_t slot_kind_of_place(uint16_t kind, bool in_pool);
 /* "unknown": there is no such kind. */
 const char *slot_kind_name(uint16_t kind);
 

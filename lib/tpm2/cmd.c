@@ -28,14 +28,14 @@ static int kdfa(const uint8_t *key, size_t key_len, const char *label,
 	return crypt_hmac(key, key_len, parts, ARRAY_SIZE(parts), out);
 }
 
-/* KDFe of one hash's length, label "SECRET". */
-static int kdfe(const uint8_t z[TPM2_ECC_SIZE], const uint8_t *own_x,
+/* KDFe of one hash's length; the label's terminating zero is part of it. */
+static int kdfe(const uint8_t z[TPM2_ECC_SIZE], const char *label, const uint8_t *own_x,
 		const uint8_t *peer_x, uint8_t out[CRYPT_HASH_SIZE])
 {
 	static const uint8_t counter[4] = {0, 0, 0, 1};
 	const struct crypt_part parts[] = {
-		{counter, sizeof(counter)},   {z, TPM2_ECC_SIZE},
-		{"SECRET", sizeof("SECRET")}, {own_x, TPM2_ECC_SIZE},
+		{counter, sizeof(counter)}, {z, TPM2_ECC_SIZE},
+		{label, strlen(label) + 1}, {own_x, TPM2_ECC_SIZE},
 		{peer_x, TPM2_ECC_SIZE},
 	};
 
@@ -78,9 +78,8 @@ static bool export_point(EVP_PKEY *key, struct tpm2_point *p)
 	return true;
 }
 
-/* A fresh salt for the holder of peer: own is the point to send to it. */
-static int make_salt(const struct tpm2_point *peer, struct tpm2_point *own,
-		     uint8_t salt[CRYPT_HASH_SIZE])
+int tpm2_make_secret(const struct tpm2_point *peer, const char *label,
+		     struct tpm2_point *own, uint8_t secret[CRYPT_HASH_SIZE])
 {
 	EVP_PKEY *nonce_tpm = import_point(peer);
 	EVP_PKEY *nonce_caller = nonce_tpm ? EVP_EC_gen("P-256") : NULL;
@@ -94,7 +93,7 @@ static int make_salt(const struct tpm2_point *peer, struct tpm2_point *own,
 	    EVP_PKEY_derive_set_peer(ctx, nonce_tpm) == 1 &&
 	    EVP_PKEY_derive(ctx, z, &len) == 1 && len == sizeof(z) &&
 	    export_point(nonce_caller, own))
-		rc = kdfe(z, own->x, peer->x, salt);
+		rc = kdfe(z, label, own->x, peer->x, secret);
 	OPENSSL_cleanse(z, sizeof(z));
 	EVP_PKEY_CTX_free(ctx);
 	EVP_PKEY_free(nonce_caller);
@@ -102,8 +101,7 @@ static int make_salt(const struct tpm2_point *peer, struct tpm2_point *own,
 	return rc;
 }
 
-/* AES-128-CFB in place; keys: the key's 16 bytes, then the IV's 16. */
-static int crypt_cfb(const uint8_t keys[32], bool encrypt, uint8_t *buf, size_t len)
+int tpm2_crypt_cfb(const uint8_t keys[32], bool encrypt, uint8_t *buf, size_t len)
 {
 	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
 	int n;
@@ -130,7 +128,7 @@ int tpm2_session_salt(struct tpm2_session *s, const struct tpm2_point *srk,
 
 	memset(s, 0, sizeof(*s));
 	rc = roll_nonce(s);
-	return rc ? rc : make_salt(srk, point, s->value);
+	return rc ? rc : tpm2_make_secret(srk, "SECRET", point, s->value);
 }
 
 /* Part 1, 19.6.8: sessionKey = KDFa(bind authValue || salt, "ATH", ...) */
@@ -183,7 +181,7 @@ static int crypt_parameter(const struct tpm2_session *s, bool command, uint8_t *
 	nonces(s, command, order);
 	rc = kdfa(s->value, s->value_len, "CFB", &order[0], &order[1], keys);
 	if (!rc)
-		rc = crypt_cfb(keys, command, buf, len);
+		rc = tpm2_crypt_cfb(keys, command, buf, len);
 	OPENSSL_cleanse(keys, sizeof(keys));
 	return rc;
 }

@@ -111,6 +111,15 @@ void tpm2_session_auth(struct tpm2_session *s, const uint8_t *auth, size_t len,
 		       bool in_hmac);
 void tpm2_session_wipe(struct tpm2_session *s);
 
+/* Makes a secret that the holder of the key peer alone finds from the point *own, by ECDH and
+ * KDFe with this label (Part 1, C.6.1).  -EIO, also when peer is no point of P-256. */
+int __must_check tpm2_make_secret(const struct tpm2_point *peer, const char *label,
+				  struct tpm2_point *own,
+				  uint8_t secret[CRYPT_HASH_SIZE]);
+/* AES-128-CFB in place; keys: the key's 16 bytes, then the IV's 16.  -EIO */
+int __must_check tpm2_crypt_cfb(const uint8_t keys[32], bool encrypt, uint8_t *buf,
+				size_t len);
+
 /*
  * What a TPM answers when it did nothing, and the same command, byte for byte, may
  * succeed a moment later: warnings, not refusals.  Every client of the host's TPM

@@ -281,6 +281,26 @@ int tpm2_load(struct tpm2_cmd *c, struct tpm2_object parent, const struct tpm2_a
 	return tpm2_run(c);
 }
 
+/* Part 3, 13.3; there is no inner wrapper. */
+int tpm2_import(struct tpm2_cmd *c, struct tpm2_object parent, const struct tpm2_auth *by,
+		struct tpm2_bytes public, struct tpm2_bytes duplicate,
+		struct tpm2_bytes seed, struct tpm2_bytes *private)
+{
+	int rc;
+
+	begin_on(c, TPM2_CC_Import, parent, by, 0);
+	cursor_put_u16(&c->in, 0); /* encryptionKey */
+	tpm2_put_2b(&c->in, public);
+	tpm2_put_2b(&c->in, duplicate);
+	tpm2_put_2b(&c->in, seed);
+	cursor_put_u16(&c->in, TPM2_ALG_NULL);
+	rc = tpm2_run(c);
+	if (rc)
+		return rc;
+	*private = tpm2_get_2b(&c->out);
+	return finish(c);
+}
+
 int tpm2_load_external(struct tpm2_cmd *c, struct tpm2_bytes public)
 {
 	tpm2_begin(c, TPM2_CC_LoadExternal);
@@ -317,6 +337,22 @@ int tpm2_unseal(struct tpm2_cmd *c, struct tpm2_object object, const struct tpm2
 		return rc;
 	*secret = tpm2_get_2b(&c->out);
 	return finish(c);
+}
+
+/* Part 3, 15.4.  The data go in clear: who relays the command may look at them. */
+int tpm2_hmac(struct tpm2_cmd *c, struct tpm2_object key, const struct tpm2_auth *by,
+	      struct tpm2_bytes data, struct tpm2_bytes *hmac)
+{
+	int rc;
+
+	begin_on(c, TPM2_CC_HMAC, key, by, TPMA_SESSION_ENCRYPT);
+	tpm2_put_2b(&c->in, data);
+	cursor_put_u16(&c->in, TPM2_ALG_SHA256);
+	rc = tpm2_run(c);
+	if (rc)
+		return rc;
+	*hmac = tpm2_get_2b(&c->out);
+	return hmac->n == CRYPT_HASH_SIZE ? finish(c) : -EBADMSG;
 }
 
 int tpm2_evict_control(struct tpm2_cmd *c, uint32_t handle, uint32_t persistent)

@@ -60,6 +60,12 @@ int __must_check tpm2_create(struct tpm2_cmd *c, struct tpm2_object parent,
 int __must_check tpm2_load(struct tpm2_cmd *c, struct tpm2_object parent,
 			   const struct tpm2_auth *by, struct tpm2_bytes public,
 			   struct tpm2_bytes private);
+/* Gives an object that tpm2_duplicate_make() made a private part of this TPM's, for
+ * tpm2_load(). */
+int __must_check tpm2_import(struct tpm2_cmd *c, struct tpm2_object parent,
+			     const struct tpm2_auth *by, struct tpm2_bytes public,
+			     struct tpm2_bytes duplicate, struct tpm2_bytes seed,
+			     struct tpm2_bytes *private);
 /* A public part, of a hierarchy with a proof, or its tickets would be empty. */
 int __must_check tpm2_load_external(struct tpm2_cmd *c, struct tpm2_bytes public);
 int __must_check tpm2_read_public(struct tpm2_cmd *c, uint32_t handle,
@@ -67,6 +73,10 @@ int __must_check tpm2_read_public(struct tpm2_cmd *c, uint32_t handle,
 /* The secret comes encrypted. */
 int __must_check tpm2_unseal(struct tpm2_cmd *c, struct tpm2_object object,
 			     const struct tpm2_auth *by, struct tpm2_bytes *secret);
+/* HMAC-SHA256 of data by a key of the TPM's; it comes encrypted. */
+int __must_check tpm2_hmac(struct tpm2_cmd *c, struct tpm2_object key,
+			   const struct tpm2_auth *by, struct tpm2_bytes data,
+			   struct tpm2_bytes *hmac);
 /* With the empty ownerAuth. */
 int __must_check tpm2_evict_control(struct tpm2_cmd *c, uint32_t handle,
 				    uint32_t persistent);

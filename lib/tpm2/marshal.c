@@ -114,9 +114,12 @@ void tpm2_put_template(struct cursor *w, const struct tpm2_template *t)
 	} else if (t->type != TPM2_ALG_KEYEDHASH) {
 		cursor_put_u16(w, TPM2_ALG_NULL);
 	}
-	cursor_put_u16(w, t->ecdsa ? TPM2_ALG_ECDSA : TPM2_ALG_NULL);
-	if (t->ecdsa)
-		cursor_put_u16(w, t->ecdsa);
+	if (t->hmac)
+		cursor_put_u16(w, TPM2_ALG_HMAC);
+	else
+		cursor_put_u16(w, t->ecdsa ? TPM2_ALG_ECDSA : TPM2_ALG_NULL);
+	if (t->ecdsa || t->hmac)
+		cursor_put_u16(w, t->hmac ? t->hmac : t->ecdsa);
 	if (t->type != TPM2_ALG_KEYEDHASH)
 		cursor_put_u16(w, t->size);
 	if (t->type == TPM2_ALG_RSA)

@@ -62,7 +62,7 @@ struct tpm2_template {
 	uint32_t attributes; /* TPMA_OBJECT */
 	struct tpm2_bytes policy;
 	uint16_t aes_bits;	/* 0: no symmetric cipher; else CFB */
-	uint16_t ecdsa;		/* the scheme's hash; 0: no scheme */
+	uint16_t ecdsa, hmac;	/* the scheme's hash; both 0: no scheme */
 	uint16_t size;		/* RSA: bits; ECC: curve */
 	struct tpm2_bytes x, y; /* unique; RSA, KEYEDHASH: x alone */
 };

@@ -3,7 +3,7 @@
 #include "lib/tpm2/policy.h"
 #include "lib/tpm2/code.h"
 #include "lib/tpm2/commands.h"
-#include "lib/tpm2/public.h"
+#include "lib/tpm2/duplicate.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -29,6 +29,8 @@ static const struct {
 	{TPM2_CC_PolicyNV, "PolicyNV"},
 	{TPM2_CC_Create, "Create"},
 	{TPM2_CC_Load, "Load"},
+	{TPM2_CC_Import, "Import"},
+	{TPM2_CC_HMAC, "HMAC"},
 	{TPM2_CC_Unseal, "Unseal"},
 	{TPM2_CC_FlushContext, "FlushContext"},
 	{TPM2_CC_LoadExternal, "LoadExternal"},
@@ -165,26 +167,6 @@ static int replaced(const struct hosttpm_config *c, const char *how, struct erro
 		how, c->srk_handle);
 }
 
-/* A coordinate, without leading zeroes perhaps. */
-static bool take_coordinate(struct tpm2_bytes b, uint8_t out[TPM2_ECC_SIZE])
-{
-	memset(out, 0, TPM2_ECC_SIZE);
-	if (b.n > TPM2_ECC_SIZE)
-		return false;
-	memcpy(out + TPM2_ECC_SIZE - b.n, b.p, b.n);
-	return true;
-}
-
-/* TPMT_PUBLIC of a storage key on P-256, Part 2, 12.2.4 */
-static bool parse_srk(struct tpm2_bytes public, struct tpm2_point *srk)
-{
-	struct tpm2_public p;
-
-	return !tpm2_public_parse(public.p, public.n, &p) && p.type == TPM2_ALG_ECC &&
-	       p.size == TPM2_ECC_NIST_P256 && p.scheme == TPM2_ALG_NULL &&
-	       take_coordinate(p.x, srk->x) && take_coordinate(p.y, srk->y);
-}
-
 int hosttpm_open(struct hosttpm *h, const struct hosttpm_config *c,
 		 const struct tpm2_transport *t, struct error *e)
 {
@@ -201,7 +183,7 @@ int hosttpm_open(struct hosttpm *h, const struct hosttpm_config *c,
 	/* the Names that it gives are what the relay says: ours is computed */
 	if (tpm2_name(public, name) || memcmp(name, c->srk_name, sizeof(name)))
 		return replaced(c, "its storage key is not the pinned one", e);
-	if (!parse_srk(public, &h->srk))
+	if (tpm2_storage_point(public, &h->srk))
 		return error_set(e, -EINVAL, CAUSE_NOT_CONFIGURED,
 				 "the host TPM's storage key is no ECC P-256 key: run "
 				 "`vtpmctl host init` again");

@@ -47,6 +47,23 @@ static void amend_header(struct vtpm_keys *k, const uint8_t *header, size_t len)
 	free(out);
 }
 
+/* A header that is there and opens is not given up for want of another slot. */
+static void renew_slot(struct vtpm_keys *k)
+{
+	struct error e = {.cause = CAUSE_NONE};
+	struct unlock u = unlock_of(k, k->config, &e);
+	const struct rekey_source source = {&u, unlock_random, unlock_seal};
+	char line[sizeof(e.text) + 64];
+
+	if (!rekey_slots(k->state, &source, &e)) {
+		k->config->desc.policy = unlock_policy(k->config);
+		return;
+	}
+	snprintf(line, sizeof(line), "its key slot stays as it was: %s",
+		 e.text[0] ? e.text : "the new one could not be made");
+	hostchan_log(k->chan, LOG_WARNING, line);
+}
+
 static int open_key(struct vtpm_keys *k)
 {
 	struct unlock u = unlock_of(k, k->config, k->state->error);
@@ -61,6 +78,8 @@ static int open_key(struct vtpm_keys *k)
 		rc = rekey_find(k->state, header, len, k->state->error);
 	if (!rc)
 		amend_header(k, header, len);
+	if (!rc && !k->config->trial && unlock_is_old(k->config, header, len))
+		renew_slot(k);
 	free(header);
 	return rc;
 }
@@ -90,6 +109,7 @@ static int make_data_key(struct vtpm_keys *k)
 		return error_set(k->state->error, rc, CAUSE_STORE,
 				 "the store could not be read: %s", strerror(-rc));
 	len = ENVELOPE_HEADER_MAX;
+	k->config->desc.policy = unlock_policy(k->config);
 	rc = unlock_create(&u, k->state->data_key, header, &len);
 	if (!rc)
 		rc = state_put_header(k->state, 1, header, len, k->state->error);
@@ -187,6 +207,8 @@ void vtpm_keys_rekey(struct vtpm_keys *k, bool deep)
 		c.epoch = k->config->epoch;
 		rc = deep ? rekey_run(k->state, &source, &e)
 			  : rekey_slots(k->state, &source, &e);
+		if (!rc)
+			k->config->desc.policy = unlock_policy(&c);
 		unlock_config_free(&c);
 	}
 	free(tlvs);

@@ -2,8 +2,8 @@
 # The manager, build/bin/vtpm-manager: one static program, so that the stub domain's
 # kernel can run it, linked from Debian's archives and small enough for 8 MiB.
 # The client of the host's TPM and the key slots: vtpmctl recover has them too.
-HOSTTPM_SRCS := stubdom/manager/hosttpm.c $(TPM2_SRCS) lib/tpm2/public.c lib/tpm2/policy.c
-UNLOCK_SRCS := stubdom/manager/unlock.c $(ENVELOPE_SRCS)
+HOSTTPM_SRCS := stubdom/manager/hosttpm.c stubdom/manager/poolshare.c $(TPM2_SRCS) lib/tpm2/public.c lib/tpm2/policy.c lib/tpm2/duplicate.c
+UNLOCK_SRCS := stubdom/manager/unlock.c stubdom/manager/unlock_config.c $(ENVELOPE_SRCS)
 
 MANAGER_SRCS := $(wildcard stubdom/manager/*.c) $(MOVE_SRCS) lib/text.c lib/uuidtext.c lib/atomic.c lib/twin.c lib/channel.c lib/tpm2/quote.c $(HOSTTPM_SRCS) $(ENVELOPE_SRCS) lib/measure.c $(KMS_SRCS) \
                 $(addprefix backend/,ring.c tpmif.c xen.c)
@@ -98,6 +98,9 @@ MOVEJUDGE_SRCS := $(sort stubdom/manager/movejudge.c $(MOVE_SRCS) $(TPM2_PUBLIC_
 UNIT_TESTS += movejudge
 movejudge_UNIT_SRCS := $(MOVEJUDGE_SRCS)
 movejudge_UNIT_LIBS := -lcrypto
+UNIT_TESTS += pool
+pool_UNIT_SRCS := lib/pool.c lib/tpm2/quote.c $(TPM2_PUBLIC_SRCS)
+pool_UNIT_LIBS := -lcrypto
 FUZZ_TESTS += movejudge move
 movejudge_FUZZ_SRCS := $(MOVEJUDGE_SRCS)
 movejudge_FUZZ_LIBS := -lcrypto

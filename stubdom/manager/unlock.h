@@ -15,6 +15,7 @@
 
 #define UNLOCK_APPROVALS_MAX 16
 #define UNLOCK_CERTS_MAX     4
+#define UNLOCK_POOL_KEYS_MAX 16
 #define UNLOCK_KEY_OVERHEAD  (HOSTTPM_OBJECT_MAX + CRYPT_IV_SIZE + 2 + CRYPT_TAG_SIZE)
 
 /* The CONFIG TLVs of include/channel.h, parsed.  Pointers point into the TLVs;
@@ -40,6 +41,13 @@ struct unlock_config {
 	struct kms_token *token; /* of struct kms_config; NULL: nobody asks */
 	const uint8_t *kms_key_sealed;
 	size_t kms_key_sealed_len;
+	/* the pool keys that are this host's, the newest last; in_pool: slots shall be of them */
+	bool in_pool;
+	unsigned int pool_keys;
+	struct {
+		uint32_t version;
+		struct tpm2_bytes object;
+	} pool_key[UNLOCK_POOL_KEYS_MAX];
 	const uint8_t *recovery_key; /* NULL: none */
 	size_t recovery_key_len;
 	unsigned int certs;
@@ -72,7 +80,7 @@ int __must_check unlock_random(const struct unlock *u, uint8_t out[32]);
 int __must_check unlock_create(const struct unlock *u, uint8_t data_key[32],
 			       uint8_t *header, size_t *header_len);
 /* Makes a header for a data key that is there: as config->desc says, with one slot of its
- * policy, and one for the recovery key if there is one. */
+ * policy, in the form of unlock_policy(), and one for the recovery key if there is one. */
 int __must_check unlock_seal(const struct unlock *u, const uint8_t data_key[32],
 			     uint64_t seq, uint8_t *header, size_t *header_len);
 /* Whether the header lacks a slot for the configured recovery key: 1, and out is the
@@ -80,6 +88,13 @@ int __must_check unlock_seal(const struct unlock *u, const uint8_t data_key[32],
 int __must_check unlock_amend(const struct unlock *u, const uint8_t *header,
 			      size_t header_len, const uint8_t data_key[32], uint8_t *out,
 			      size_t *out_len, uint64_t *seq);
+/* The policy of the configuration in the form that it has here (slot_kind_of_place()): in a pool
+ * of which this host has no key it stays as it is. */
+uint16_t unlock_policy(const struct unlock_config *c);
+/* Whether a header that this host opens is to have another slot here: it came into the pool or
+ * out of it, or was made with an older pool key. */
+bool unlock_is_old(const struct unlock_config *c, const uint8_t *header,
+		   size_t header_len);
 /* Opens the first slot of the header's policy that this host can open; verifies the
  * header's MAC; *desc is what it says.  When none opens, *error tells why the slot of the
  * host's own kind did not. */

@@ -22,6 +22,27 @@ static uint8_t again[1 << 20];
 			abort();                                             \
 	} while (0)
 
+static void walk_keys(struct pool *p)
+{
+	struct pool_storage storage;
+	struct pool_holder holder;
+	unsigned int storages = 0, keys = 0, holders;
+	struct pool_key key;
+
+	while (pool_next_storage(&p->storage, &storage))
+		storages++;
+	while (pool_next_key(&p->key, &key)) {
+		keys++;
+		for (holders = 0; pool_next_holder(&key.holder, &holder);)
+			holders++;
+		if (holders != key.holders)
+			abort();
+	}
+	if (storages != p->storages || keys != p->keys ||
+	    (!p->has_keys && (storages || keys)))
+		abort();
+}
+
 static void walk_pool(const uint8_t *data, size_t size)
 {
 	struct pool p;
@@ -43,6 +64,7 @@ static void walk_pool(const uint8_t *data, size_t size)
 	}
 	if (images != p.images || hosts != p.hosts)
 		abort();
+	walk_keys(&p);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

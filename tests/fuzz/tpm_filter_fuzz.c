@@ -20,6 +20,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const uint8_t policy_key[8] = {0, 0x23, 0, 0x0b, 1, 2, 3, 4};
 static const uint8_t sealed[] = {0, 8, 0, 0x0b, 0, 0, 4, 0x92, 0, 32};
+static const uint8_t share[] = {0, 8, 0, 0x0b, 0, 4, 4, 0x80, 0, 32};
+static const uint8_t uuid[16] = "this vTPM's own";
 
 static void must(bool is)
 {
@@ -63,6 +65,13 @@ static void must_be_sealed(const uint8_t *p, size_t size, size_t at, size_t uniq
 	     be32(p + at + 44) == 0x100000 + unique);
 }
 
+static bool is_share(const uint8_t *p, size_t size, size_t at)
+{
+	return at + 82 <= size && be16(p + at) == 80 &&
+	       !memcmp(p + at + 2, share, sizeof(share)) &&
+	       be32(p + at + 44) == 0x5000b && be16(p + at + 48) == 32;
+}
+
 static void must_be_of_the_list(const struct tpm_filter *f, const uint8_t *p, size_t size)
 {
 	size_t first = size > 93 ? be16(p + 91) : 0; /* the first parameter's length */
@@ -76,8 +85,24 @@ static void must_be_of_the_list(const struct tpm_filter *f, const uint8_t *p, si
 		return;
 	case 0x157:
 		must_be_authorized(f, p, SRK, HMAC, 1);
+		if (is_share(p, size, 93 + first)) {
+			must(size == 93 + first + 82);
+			return;
+		}
 		must_be_sealed(p, size, 93 + first, 32);
 		must(size == 93 + first + 48 + 32);
+		return;
+	case 0x156:
+		must_be_authorized(f, p, SRK, HMAC, 1);
+		must(!first && is_share(p, size, 93) && size == 93 + 82 + 110 + 70 + 2 &&
+		     be16(p + 175) == 108 && be16(p + 285) == 68 &&
+		     be16(p + 355) == 0x10);
+		return;
+	case 0x155:
+		must_be_authorized(f, p, SEALED, POLICY, 0x41);
+		must(has(f, SEALED) && f->own[2].kind == TPM_FILTER_SHARE &&
+		     size == 93 + 71 + 2 && !memcmp(p + 93, "xen-vtpm pool share", 19) &&
+		     !memcmp(p + 93 + 23, uuid, sizeof(uuid)) && be16(p + 164) == 0x0b);
 		return;
 	case 0x15e:
 		must_be_authorized(f, p, SEALED, POLICY, 0x41);
@@ -127,7 +152,8 @@ static void must_be_of_the_list(const struct tpm_filter *f, const uint8_t *p, si
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct tpm_filter_host host = {SRK, policy_key, sizeof(policy_key)};
+	static const struct tpm_filter_host host = {
+		SRK, policy_key, sizeof(policy_key), {uuid, NULL}};
 	static const uint32_t handles[] = {HMAC, POLICY, SEALED, KEY};
 	struct tpm_filter f = {0};
 	struct tpm_filter_verdict v;
@@ -140,6 +166,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			f.own[i].handle = handles[i];
 			f.own[i].kind = (enum tpm_filter_kind)(TPM_FILTER_HMAC + i);
 		}
+	if (data[0] & 0x10 && f.own[2].kind)
+		f.own[2].kind = TPM_FILTER_SHARE;
 	if (!tpm_filter_check(&f, &host, data + 1, size - 1, &v)) {
 		must_be_of_the_list(&f, data + 1, size - 1);
 		tpm_filter_answered(&f, &v, data + 1, size - 1);

@@ -11,6 +11,10 @@ unlock_UNIT_SRCS := $(HOSTTPM_SRCS) $(UNLOCK_SRCS) $(ENGINE_SRCS) \
 	lib/tpm2/quote.c lib/channel.c lib/text.c tools/vtpmd/tpm_filter.c $(addprefix tools/vtpmctl/,policykey.c file.c)
 unlock_UNIT_LIBS := $(ENGINE_LIBS) -lcrypto -Wl,--wrap=nanosleep
 
+UNIT_TESTS += poolshare
+poolshare_UNIT_SRCS := $(unlock_UNIT_SRCS)
+poolshare_UNIT_LIBS := $(ENGINE_LIBS) -lcrypto
+
 UNIT_TESTS += wiped
 wiped_UNIT_SRCS := $(UNLOCK_SRCS) lib/channel.c
 wiped_UNIT_LIBS := -lcrypto $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc free crypt_hkdf EVP_MAC_init EVP_MAC_final \

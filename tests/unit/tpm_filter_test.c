@@ -4,6 +4,7 @@
 #include "tests/unit/unit.h"
 #include "include/channel.h"
 #include "lib/cursor.h"
+#include "lib/slot/shares.h"
 #include "tools/vtpmd/tpm_filter.h"
 
 #include <errno.h>
@@ -18,7 +19,9 @@
 #define FOREIGN 0x02000001u /* another vTPM's */
 
 static const uint8_t policy_key[88] = {0, 0x23, 0, 0x0b, 1, 2, 3};
-static const struct tpm_filter_host host = {SRK, policy_key, sizeof(policy_key)};
+static const uint8_t own_uuid[16] = "this vTPM's own", copied[16] = "it copies that.";
+static const struct tpm_filter_host host = {
+	SRK, policy_key, sizeof(policy_key), {own_uuid, NULL}};
 static struct tpm_filter filter;
 static struct tpm_filter_verdict verdict;
 
@@ -119,6 +122,57 @@ static void load(void)
 	authorized(HMAC, 1);
 	bytes(180);
 	sealed_public(0x492, 32);
+}
+
+static void share_public(void)
+{
+	u16(80);
+	u16(8);
+	u16(0x0b);
+	u32(0x40480);
+	bytes(32);
+	u16(5);
+	u16(0x0b);
+	bytes(32);
+}
+
+static void import(void)
+{
+	begin(0x8002, 0x156);
+	u32(SRK);
+	authorized(HMAC, 1);
+	u16(0);
+	share_public();
+	bytes(34 + 74);
+	bytes(68);
+	u16(0x10);
+}
+
+static void load_share(void)
+{
+	begin(0x8002, 0x157);
+	u32(SRK);
+	authorized(HMAC, 1);
+	bytes(180);
+	share_public();
+}
+
+static void put_hmac(const uint8_t uuid[16])
+{
+	begin(0x8002, 0x155);
+	u32(SEALED);
+	authorized(POLICY, 0x41);
+	u16(SHARES_POOL_SIZE);
+	cursor_put(&cmd.w, SHARES_POOL_LABEL, strlen(SHARES_POOL_LABEL));
+	any(4, FREE);
+	cursor_put(&cmd.w, uuid, 16);
+	any(32, FREE);
+	u16(0x0b);
+}
+
+static void hmac(void)
+{
+	put_hmac(own_uuid);
 }
 
 static void unseal(void)
@@ -247,6 +301,9 @@ static void (*const all[])(void) = {
 	pcr_read,
 	policy_pcr,
 	policy_get_digest,
+	import,
+	load_share,
+	hmac,
 };
 
 /* With its size field as it has to be. */
@@ -286,6 +343,8 @@ static void for_command(size_t i)
 	setup(NULL);
 	if (all[i] == verify_signature)
 		filter.own[3].kind = TPM_FILTER_KEY, filter.own[3].handle = KEY;
+	if (all[i] == hmac)
+		filter.own[2].kind = TPM_FILTER_SHARE;
 	all[i]();
 }
 
@@ -298,6 +357,32 @@ static void allows_what_sealing_needs(void **state)
 		assert_int_equal(check(), 0);
 		assert_non_null(verdict.name);
 	}
+}
+
+/* Of the pool's key a manager gets what is its own vTPM's, and no other's; and of an object
+ * nothing but what its kind is for. */
+static void no_share_of_another_vtpm(void **state)
+{
+	struct tpm_filter_host copies = host;
+
+	filter.own[2].kind = TPM_FILTER_SHARE;
+	put_hmac(copied);
+	refused();
+	assert_string_equal(verdict.why, "it asks for the key share of another vTPM");
+	copies.uuid[1] = copied;
+	assert_int_equal(
+		tpm_filter_check(&filter, &copies, cmd.bytes, cmd.w.pos, &verdict), 0);
+	unseal();
+	refused();
+	filter.own[2].kind = TPM_FILTER_SEALED;
+	hmac();
+	refused();
+	load_share();
+	assert_int_equal(check(), 0);
+	assert_int_equal(verdict.gives, TPM_FILTER_SHARE);
+	load();
+	assert_int_equal(check(), 0);
+	assert_int_equal(verdict.gives, TPM_FILTER_SEALED);
 }
 
 static bool may_be(enum mark mark, unsigned int value)
@@ -625,6 +710,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		FILTER_TEST(allows_what_sealing_needs),
+		FILTER_TEST(no_share_of_another_vtpm),
 		FILTER_TEST(every_byte),
 		FILTER_TEST(every_length),
 		FILTER_TEST(every_tag),

@@ -12,6 +12,7 @@
 #include "lib/channel.h"
 #include "lib/slot/previous_key.h"
 #include "lib/slot/recovery.h"
+#include "stubdom/manager/poolshare.h"
 #include "stubdom/manager/unlock.h"
 
 #include <errno.h>
@@ -239,6 +240,17 @@ int hosttpm_unseal(const struct hosttpm_config *c, const struct tpm2_transport *
 	memcpy(secret, sealed[object[5]], CRYPT_KEY_SIZE);
 	remember(secret, CRYPT_KEY_SIZE);
 	*len = CRYPT_KEY_SIZE;
+	return tpm_answers(e);
+}
+
+int poolshare_derive(const struct hosttpm_config *c, const struct tpm2_transport *t,
+		     struct tpm2_bytes object, struct tpm2_bytes data,
+		     uint8_t derived_share[CRYPT_HASH_SIZE], struct error *e)
+{
+	const struct crypt_part part = {data.p, data.n};
+
+	(void)!crypt_sha256(&part, 1, derived_share);
+	remember(derived_share, CRYPT_HASH_SIZE);
 	return tpm_answers(e);
 }
 
@@ -480,14 +492,19 @@ static int reopen(void)
 
 static void headers_of_each_policy(void **state)
 {
-	static const uint16_t kinds[] = {ENVELOPE_SLOT_HOST, ENVELOPE_SLOT_KMS,
-					 ENVELOPE_SLOT_TPM, ENVELOPE_SLOT_HOST_GET,
-					 ENVELOPE_SLOT_KMS_GET};
+	static const uint16_t kinds[] = {ENVELOPE_SLOT_HOST,	ENVELOPE_SLOT_KMS,
+					 ENVELOPE_SLOT_TPM,	ENVELOPE_SLOT_HOST_GET,
+					 ENVELOPE_SLOT_KMS_GET, ENVELOPE_SLOT_POOL,
+					 ENVELOPE_SLOT_POOL_GET};
 	char name[64];
 	size_t i;
 
+	config.pool_keys = 1;
+	config.pool_key[0].version = 1;
+
 	for (i = 0; i < ARRAY_SIZE(kinds); i++) {
 		config.desc.policy = kinds[i];
+		config.in_pool = slot_kind_find(kinds[i])->is_pool;
 		snprintf(name, sizeof(name), "unlock_create, %s",
 			 slot_kind_name(kinds[i]));
 		each_way_out(name, create);
@@ -495,6 +512,7 @@ static void headers_of_each_policy(void **state)
 		snprintf(name, sizeof(name), "unlock_open, %s", slot_kind_name(kinds[i]));
 		each_way_out(name, reopen);
 	}
+	config.in_pool = false;
 }
 
 /* Who forges a header does not find the code that it should have had. */

@@ -278,9 +278,11 @@ static void peer_kms_close(struct peer *p, const struct channel_frame *f,
 #define BURST	200
 #define EACH_MS 500
 
-static struct tpm_filter_host pinned(const struct config *c)
+static struct tpm_filter_host pinned(const struct peer_env *env)
 {
-	struct tpm_filter_host host = {.srk = c ? c->host.srk_handle : 0};
+	const struct config *c = *env->config;
+	struct tpm_filter_host host = {.srk = c ? c->host.srk_handle : 0,
+				       .uuid = {env->store->uuid, env->copy_of}};
 
 	if (host.srk) {
 		host.policy_key = c->host.policy_key;
@@ -313,7 +315,7 @@ static void refuse_peer(struct peer *p, const struct channel_frame *f,
 
 static void peer_tpm(struct peer *p, const struct channel_frame *f, struct cursor *c)
 {
-	const struct tpm_filter_host host = pinned(*p->env.config);
+	const struct tpm_filter_host host = pinned(&p->env);
 	struct tpm_filter_verdict v;
 	unsigned int wait;
 	int rc;

@@ -92,6 +92,8 @@ struct peer_env {
 	struct store *store;
 	struct config *const *config; /* NULL: none */
 	struct peer_limits *limits;
+	const uint8_t
+		*copy_of; /* uuid of the vTPM that this one is made of; NULL: none */
 };
 
 struct peer;

@@ -2,6 +2,7 @@
 #include "tools/vtpmd/tpm_filter.h"
 #include "include/channel.h"
 #include "lib/cursor.h"
+#include "lib/slot/shares.h"
 #include "lib/tpm2/types.h"
 
 #include <errno.h>
@@ -10,6 +11,9 @@
 /* TPMA_OBJECT of what is sealed: fixedTPM, fixedParent, adminWithPolicy, noDA; no
  * userWithAuth and no sensitiveDataOrigin (Part 2, 8.3) */
 #define SEALED_ATTRIBUTES 0x00000492u
+/* The same of a pool's key: adminWithPolicy, noDA, sign; it came from outside, so neither
+ * fixedTPM nor fixedParent */
+#define SHARE_ATTRIBUTES 0x00040480u
 /* TPMA_SESSION: continueSession, decrypt, encrypt (Part 2, 8.4) */
 
 #define HASH_SIZE 32
@@ -18,6 +22,8 @@
 #define SENSITIVE_MAX (2 + HASH_SIZE + 2 + 128)
 #define PRIVATE_MAX   1024
 #define RANDOM_MAX    32
+/* TPM2B_PRIVATE of a pool's key, encrypted to the storage key (lib/tpm2/duplicate.h) */
+#define DUPLICATE_SIZE (2 + HASH_SIZE + 2 + 2 + 2 + 2 + HASH_SIZE + 2 + HASH_SIZE)
 /* TPMU_HA's largest: a ticket's digest */
 #define DIGEST_MAX 64
 
@@ -132,6 +138,28 @@ static void want_sealed(struct check *k, uint16_t unique)
 	want_bytes(k, unique);
 }
 
+/* TPM2B_PUBLIC of a pool's key: an HMAC key, and nothing that could be unsealed */
+static void want_share(struct check *k)
+{
+	want_u16(k, 2 + 2 + 4 + 2 + HASH_SIZE + 2 + 2 + 2 + HASH_SIZE);
+	want_u16(k, TPM2_ALG_KEYEDHASH);
+	want_u16(k, TPM2_ALG_SHA256);
+	want_u32(k, SHARE_ATTRIBUTES);
+	want_bytes(k, HASH_SIZE); /* authPolicy */
+	want_u16(k, TPM2_ALG_HMAC);
+	want_u16(k, TPM2_ALG_SHA256);
+	want_bytes(k, HASH_SIZE); /* unique */
+}
+
+/* Whether the object that follows is one that is sealed here, by its attributes. */
+static bool is_share(const struct check *k)
+{
+	struct cursor c = k->c;
+
+	(void)cursor_bytes(&c, 2 + 2 + 2);
+	return cursor_u32(&c) == SHARE_ATTRIBUTES;
+}
+
 /* TPML_PCR_SELECTION of the SHA-256 bank (Part 2, 10.9.7) */
 static void want_selection(struct check *k)
 {
@@ -154,11 +182,62 @@ static void check_create(struct check *k)
 
 static void check_load(struct check *k)
 {
+	bool shares;
+
 	gives(k, TPM_FILTER_SEALED);
 	want_srk(k);
 	want_auth(k, TPM_FILTER_HMAC, TPMA_SESSION_CONTINUESESSION);
 	want_bytes_up_to(k, PRIVATE_MAX);
-	want_sealed(k, HASH_SIZE);
+	shares = is_share(k);
+	if (shares)
+		want_share(k);
+	else
+		want_sealed(k, HASH_SIZE);
+	if (shares)
+		k->v->gives = TPM_FILTER_SHARE;
+}
+
+/* Outer wrapper alone; it makes no handle. */
+static void check_import(struct check *k)
+{
+	want_srk(k);
+	want_auth(k, TPM_FILTER_HMAC, TPMA_SESSION_CONTINUESESSION);
+	want_bytes(k, 0); /* encryptionKey */
+	want_share(k);
+	want_bytes(k, DUPLICATE_SIZE);
+	want_bytes(k, 2 + 32 + 2 + 32); /* inSymSeed: a point of P-256 */
+	want_u16(k, TPM2_ALG_NULL);
+}
+
+static bool is_uuid_of(const struct tpm_filter_host *host, const uint8_t *uuid)
+{
+	size_t i;
+
+	for (i = 0; uuid && i < ARRAY_SIZE(host->uuid); i++)
+		if (host->uuid[i] && !memcmp(host->uuid[i], uuid, 16))
+			return true;
+	return false;
+}
+
+/* What a pool's key is to authenticate, which goes in clear: lib/slot/shares.h.  The share of
+ * another vTPM would open that one, to who has its header and the KMS. */
+static void check_hmac(struct check *k)
+{
+	const uint8_t *label, *uuid;
+
+	want_own(k, TPM_FILTER_SHARE);
+	want_auth(k, TPM_FILTER_POLICY,
+		  TPMA_SESSION_CONTINUESESSION | TPMA_SESSION_ENCRYPT);
+	want_u16(k, SHARES_POOL_SIZE);
+	label = cursor_bytes(&k->c, sizeof(SHARES_POOL_LABEL) - 1);
+	want(k,
+	     label && !memcmp(label, SHARES_POOL_LABEL, sizeof(SHARES_POOL_LABEL) - 1));
+	(void)cursor_u32(&k->c); /* version of the key */
+	uuid = cursor_bytes(&k->c, 16);
+	if (!is_uuid_of(k->host, uuid))
+		fail(k, "it asks for the key share of another vTPM");
+	(void)cursor_bytes(&k->c, HASH_SIZE); /* nonce */
+	want_u16(k, TPM2_ALG_SHA256);
 }
 
 static void check_unseal(struct check *k)
@@ -282,6 +361,8 @@ static const struct row {
 	{TPM2_CC_Create, "TPM2_Create", TPM2_ST_SESSIONS, check_create},
 	{TPM2_CC_Load, "TPM2_Load", TPM2_ST_SESSIONS, check_load},
 	{TPM2_CC_Unseal, "TPM2_Unseal", TPM2_ST_SESSIONS, check_unseal},
+	{TPM2_CC_Import, "TPM2_Import", TPM2_ST_SESSIONS, check_import},
+	{TPM2_CC_HMAC, "TPM2_HMAC", TPM2_ST_SESSIONS, check_hmac},
 	{TPM2_CC_FlushContext, "TPM2_FlushContext", TPM2_ST_NO_SESSIONS, check_flush},
 	{TPM2_CC_LoadExternal, "TPM2_LoadExternal", TPM2_ST_NO_SESSIONS,
 	 check_load_external},
@@ -400,6 +481,7 @@ static bool may_be(uint32_t handle, enum tpm_filter_kind kind)
 		return handle >> 24 == 0x03;
 	case TPM_FILTER_SEALED:
 	case TPM_FILTER_KEY:
+	case TPM_FILTER_SHARE:
 		return handle >> 24 == 0x80;
 	case TPM_FILTER_NONE:
 		break;

@@ -25,6 +25,9 @@ struct tpm_filter_host {
 	uint32_t srk;		   /* handle of the storage key; 0: none */
 	const uint8_t *policy_key; /* TPMT_PUBLIC */
 	size_t policy_key_len;
+	/* whose shares the manager may have derived of a pool's key: its own vTPM's, and the
+	 * one's that this is made as a copy of; 16 bytes, or NULL: none */
+	const uint8_t *uuid[2];
 };
 
 enum tpm_filter_kind {
@@ -33,6 +36,7 @@ enum tpm_filter_kind {
 	TPM_FILTER_POLICY,
 	TPM_FILTER_SEALED, /* an object */
 	TPM_FILTER_KEY,	   /* the policy key */
+	TPM_FILTER_SHARE,  /* a pool's key */
 };
 
 /* The handles that the TPM gave to one manager and that are still its own.  Starts

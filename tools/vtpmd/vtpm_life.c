@@ -618,6 +618,7 @@ static void on_wire(void *ctx, struct wire *wire)
 		.store = &v->store,
 		.config = &v->config,
 		.limits = &v->limits,
+		.copy_of = v->making && v->meta.is_copy ? v->meta.copy_of : NULL,
 	};
 
 	/* the new connection replaces whatever an old one was left as */
