@@ -24,6 +24,7 @@ declare -A daemon member
 member_options=() # of all
 host_options=()   # of all vtpmd
 init_options=()   # of all hosts, to host init
+self_options=()   # of all hosts, to peer self
 claimants=()
 
 on() { sock=$dir/$1/run/sock; } # on HOST: ctl is about that one
@@ -92,7 +93,7 @@ members_end() { # until they have
 members_begin() { each_member member_start && await 60 healthy; }
 peer_add() { # peer_add OF HOST: signs HOST into the list of OF
 	"$vtpmctl" peer self "$2" --address "127.0.0.1:1" --process --manager "$root/build/bin/vtpm-manager-san" --config "$2/host.json" \
-		--tcti "swtpm:path=$dir/$2/tpm.sock" >self 2>err || return
+		--tcti "swtpm:path=$dir/$2/tpm.sock" "${self_options[@]}" >self 2>err || return
 	# shellcheck disable=SC2046
 	run 0 peer add "$2" --config "$1/host.json" --policy-key given-policy.pem --address 127.0.0.1:1 $(tail -n +2 self | tr -d '\\\n')
 }

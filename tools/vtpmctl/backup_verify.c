@@ -71,8 +71,13 @@ static const char *needs(uint16_t kind)
 {
 	switch (kind) {
 	case ENVELOPE_SLOT_HOST:
+	case ENVELOPE_SLOT_HOST_GET:
 		return "the TPM of the host that sealed it, and the KMS";
+	case ENVELOPE_SLOT_POOL:
+	case ENVELOPE_SLOT_POOL_GET:
+		return "the TPM of a host of its pool, and the KMS";
 	case ENVELOPE_SLOT_KMS:
+	case ENVELOPE_SLOT_KMS_GET:
 		return "the KMS";
 	case ENVELOPE_SLOT_TPM:
 		return "the TPM of the host that sealed it";

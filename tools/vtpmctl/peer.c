@@ -2,6 +2,7 @@
 /* vtpmctl peer: the hosts to which vTPMs may be moved. */
 #include "lib/crypt.h"
 #include "lib/text.h"
+#include "lib/tpm2/duplicate.h"
 #include "tools/vtpmctl/args.h"
 #include "tools/vtpmctl/file.h"
 #include "tools/vtpmctl/hostfile.h"
@@ -14,53 +15,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-int poolfile_load(struct poolfile *f, const char *config, const struct hostconf *h,
-		  struct error *e)
-{
-	struct error why = {.cause = CAUSE_NONE};
-	int rc;
-
-	memset(f, 0, sizeof(*f));
-	if (file_beside(config, "pool", f->path, sizeof(f->path)))
-		return error_set(e, -ENAMETOOLONG, CAUSE_INTERNAL, "%s is too long",
-				 config);
-	rc = file_read(f->path, &f->bytes, &f->len, &why);
-	if (rc == -ENOENT)
-		return 0;
-	if (rc)
-		return error_set(e, rc, why.cause, "%s", why.text);
-	rc = pool_open((const uint8_t *)f->bytes, f->len, h->policy_key,
-		       sizeof(h->policy_key), &f->pool);
-	if (!rc)
-		return 0;
-	poolfile_free(f);
-	return error_set(e, rc, CAUSE_PEER,
-			 "%s is not what this host's policy key signed: bring it back, "
-			 "or remove it and `vtpmctl peer add` the hosts anew",
-			 f->path);
-}
-
-bool poolfile_find(const struct poolfile *f, const char *name, struct pool_host *h)
-{
-	struct cursor c = f->pool.host;
-
-	while (f->bytes && pool_next_host(&c, h))
-		if (h->name.n == strlen(name) && !memcmp(h->name.p, name, h->name.n))
-			return true;
-	return false;
-}
-
-void poolfile_free(struct poolfile *f)
-{
-	free(f->bytes);
-	f->bytes = NULL;
-}
 
 struct peer {
 	const char *name, *address, *ak, *srk, *pcrs, *manager, *kernel, *policy_key;
-	const char *config;
+	const char *srk_public, *config;
 
 	struct hostconf conf;
 	struct poolfile file;
@@ -79,6 +37,8 @@ static const struct args_option add_options[] = {
 		    "where `migrate-receive` listens there"),
 	OPTION_TEXT("ak", struct peer, ak, "HEX", "Name of its attestation key"),
 	OPTION_TEXT("srk", struct peer, srk, "HEX", "Name of its storage key"),
+	OPTION_TEXT("srk-public", struct peer, srk_public, "HEX",
+		    "the key itself: `peer self --pool-key`"),
 	OPTION_TEXT("pcrs", struct peer, pcrs, "N=HEX,N=HEX",
 		    "a boot state that it may be in: SHA-256 PCRs"),
 	OPTION_TEXT("manager", struct peer, manager, "HEX",
@@ -132,15 +92,9 @@ static const struct args_command list_command = {
 	.option_count = ARRAY_SIZE(list_options),
 };
 
-static void put_part(struct cursor *w, const void *p, size_t n)
-{
-	cursor_put_u16(w, (uint16_t)n);
-	cursor_put(w, p, n);
-}
-
 static void put_text(struct cursor *w, const char *text)
 {
-	put_part(w, text, strlen(text));
+	poolfile_put_part(w, text, strlen(text));
 }
 
 static int put_hex(struct cursor *w, const char *hex, size_t min)
@@ -150,14 +104,8 @@ static int put_hex(struct cursor *w, const char *hex, size_t min)
 
 	if (hex_decode(hex, bytes, &n) || n < min)
 		return -EINVAL;
-	put_part(w, bytes, n);
+	poolfile_put_part(w, bytes, n);
 	return 0;
-}
-
-/* What is signed already, from one cursor to another. */
-static void put_same(struct cursor *w, const struct cursor *from, const struct cursor *to)
-{
-	cursor_put(w, from->rd + from->pos, to->pos - from->pos);
 }
 
 /* The image of --manager and --kernel, as the pool has it. */
@@ -168,7 +116,7 @@ static int read_image(const struct peer *p, struct cursor *w, struct error *e)
 	if (p->kernel)
 		rc = put_hex(w, p->kernel, CRYPT_HASH_SIZE);
 	else
-		put_part(w, NULL, 0);
+		poolfile_put_part(w, NULL, 0);
 	if (!rc)
 		rc = put_hex(w, p->manager, CRYPT_HASH_SIZE);
 	return rc || !cursor_ok(w)
@@ -205,7 +153,7 @@ static int put_images(struct peer *p, bool adds, struct error *e)
 	for (at = c; p->file.bytes && pool_next_image(&c, &image); at = c) {
 		if (p->manager && is_same(&at, &c, &one) && (found = true))
 			continue;
-		put_same(&p->w, &at, &c);
+		poolfile_put_same(&p->w, &at, &c);
 		n++;
 	}
 	if (p->manager && !adds && !found)
@@ -262,7 +210,7 @@ static int put_states(struct peer *p, const struct pool_host *old, struct error 
 	cursor_put_u8(&p->w, 0);
 	c = old ? old->state : cursor_reader(bytes, 0);
 	for (at = c; n < (old ? old->states : 0) && pool_next_state(&c, &state); at = c) {
-		put_same(&p->w, &at, &c);
+		poolfile_put_same(&p->w, &at, &c);
 		n++;
 		if (is_same(&at, &c, &one))
 			one.len = 0;
@@ -287,14 +235,14 @@ static int put_new_host(struct peer *p, const struct pool_host *old, struct erro
 	if (p->address)
 		put_text(&p->w, p->address);
 	else if (old)
-		put_part(&p->w, old->address.p, old->address.n);
+		poolfile_put_part(&p->w, old->address.p, old->address.n);
 	if (p->ak ? put_hex(&p->w, p->ak, 22)
-		  : (put_part(&p->w, old->ak.p, old->ak.n), 0))
+		  : (poolfile_put_part(&p->w, old->ak.p, old->ak.n), 0))
 		return error_set(e, -EINVAL, CAUSE_INTERNAL,
 				 "--ak takes a Name, in hexadecimal: `vtpmctl host show` "
 				 "there tells it");
 	if (p->srk ? put_hex(&p->w, p->srk, 22)
-		   : (put_part(&p->w, old->srk.p, old->srk.n), 0))
+		   : (poolfile_put_part(&p->w, old->srk.p, old->srk.n), 0))
 		return error_set(
 			e, -EINVAL, CAUSE_INTERNAL,
 			"--srk takes a Name, in hexadecimal: `vtpmctl host show` "
@@ -319,7 +267,7 @@ static int put_hosts(struct peer *p, bool adds, struct error *e)
 	cursor_put_u8(&p->w, 0);
 	for (at = c; !rc && p->file.bytes && pool_next_host(&c, &h); at = c) {
 		if (!is_named(&h, p->name)) {
-			put_same(&p->w, &at, &c);
+			poolfile_put_same(&p->w, &at, &c);
 			n++;
 			continue;
 		}
@@ -348,77 +296,110 @@ static int put_hosts(struct peer *p, bool adds, struct error *e)
 	return rc;
 }
 
-static int sign_pool(struct peer *p, struct error *e)
-{
-	const struct crypt_part part = {p->out, p->w.pos};
-	uint8_t hash[CRYPT_HASH_SIZE], raw[APPROVAL_SIGNATURE_SIZE], one[TPM2_ECDSA_P256];
-	struct cursor w = cursor_writer(raw, sizeof(raw));
-	struct approval_signature s;
-	struct pool check;
-	int rc = cursor_ok(&p->w) ? crypt_sha256(&part, 1, hash) : -EMSGSIZE;
-
-	if (!rc)
-		rc = policykey_sign_hash(p->key, hash, &s);
-	if (!rc) {
-		approval_put_signature(&w, &s);
-		rc = tpm2_ecdsa_p256(raw, w.pos, one);
-	}
-	if (!rc) {
-		cursor_put(&p->w, one, sizeof(one));
-		rc = pool_open(p->out, p->w.pos, p->conf.policy_key,
-			       sizeof(p->conf.policy_key), &check);
-	}
-	return rc ? error_set(e, rc, CAUSE_INTERNAL,
-			      "the pool could not be signed: is the name, address or "
-			      "policy key another one than it may be?")
-		  : 0;
-}
-
 static int load_peer(struct peer *p, bool signs, struct error *e)
 {
-	uint8_t public[POLICYKEY_PUBLIC_SIZE];
 	int rc = hostfile_load(p->config, &p->conf, e);
 
 	if (!rc)
 		rc = poolfile_load(&p->file, p->config, &p->conf, e);
 	if (rc || !signs)
 		return rc;
-	rc = policykey_load(p->policy_key, &p->key, e);
-	if (!rc && (policykey_public(p->key, public) ||
-		    memcmp(public, p->conf.policy_key, sizeof(public))))
-		rc = error_set(e, -EKEYREJECTED, CAUSE_INTERNAL,
-			       "%s is not the policy key of this host; `vtpmctl host "
-			       "show` tells that one's fingerprint",
-			       p->policy_key);
-	return rc;
+	return poolfile_key(p->policy_key, &p->conf, &p->key, e);
 }
 
-/* Also above that of a list that is not there any more: vtpmd takes none that is older. */
-static uint64_t next_number(const struct peer *p)
+/* The storage key of --srk-public, which has to have the Name that stands in the list. */
+static int read_public(const struct peer *p, uint8_t public[POOL_PUBLIC_MAX], size_t *len,
+		       uint8_t name[TPM2_NAME_SIZE], struct error *e)
 {
-	uint64_t last = p->file.bytes ? p->file.pool.number : 0;
-	struct timespec now;
-	uint64_t ms;
+	struct tpm2_point point;
+	size_t n = TPM2_NAME_SIZE;
+	uint8_t want[TPM2_NAME_SIZE];
+	struct pool_host h;
 
-	clock_gettime(CLOCK_REALTIME, &now);
-	ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-	return ms > last ? ms : last + 1;
+	if (hex_decode(p->srk_public, public, len) ||
+	    tpm2_storage_point((struct tpm2_bytes){public, *len}, &point) ||
+	    tpm2_name((struct tpm2_bytes){public, *len}, name))
+		return error_set(
+			e, -EINVAL, CAUSE_INTERNAL,
+			"--srk-public takes a storage key on P-256, in hexadecimal: "
+			"`vtpmctl peer self NAME --pool-key` there prints it");
+	if (p->srk && !hex_decode(p->srk, want, &n) && n == sizeof(want))
+		n = 0;
+	else if (!p->srk && poolfile_find(&p->file, p->name, &h) &&
+		 h.srk.n == sizeof(want))
+		memcpy(want, h.srk.p, sizeof(want)), n = 0;
+	if (n || memcmp(want, name, sizeof(want)) != 0)
+		return error_set(
+			e, -EINVAL, CAUSE_INTERNAL,
+			"--srk-public is not the storage key whose Name is --srk");
+	return 0;
+}
+
+/* The storage keys that are there, and --srk-public's in the place of one of its Name. */
+static int put_storages(struct peer *p, struct error *e)
+{
+	struct cursor c = p->file.pool.storage, at;
+	uint8_t public[POOL_PUBLIC_MAX], name[TPM2_NAME_SIZE];
+	size_t count = p->w.pos, len = sizeof(public);
+	struct pool_storage s;
+	unsigned int n = 0;
+	int rc = p->srk_public ? read_public(p, public, &len, name, e) : 0;
+
+	if (rc)
+		return rc;
+	cursor_put_u8(&p->w, 0);
+	for (at = c; p->file.bytes && pool_next_storage(&c, &s); at = c) {
+		if (p->srk_public && s.name.n == sizeof(name) &&
+		    !memcmp(s.name.p, name, sizeof(name)))
+			continue;
+		poolfile_put_same(&p->w, &at, &c);
+		n++;
+	}
+	if (p->srk_public) {
+		poolfile_put_part(&p->w, name, sizeof(name));
+		poolfile_put_part(&p->w, public, len);
+		n++;
+	}
+	if (n > POOL_HOSTS_MAX)
+		return error_set(
+			e, -ENOSPC, CAUSE_INTERNAL,
+			"the pool has too many storage keys: `vtpmctl pool publish "
+			"--new-key` drops those of hosts that are not in it");
+	p->out[count] = (uint8_t)n;
+	return 0;
+}
+
+/* What the second form of a list has more; the keys stay as they are. */
+static int put_keys(struct peer *p, struct error *e)
+{
+	struct cursor c = p->file.pool.key, at = c;
+	unsigned int n = 0;
+	struct pool_key k;
+	int rc = put_storages(p, e);
+
+	if (rc)
+		return rc;
+	while (p->file.bytes && pool_next_key(&c, &k))
+		n++;
+	cursor_put_u8(&p->w, (uint8_t)n);
+	if (n)
+		poolfile_put_same(&p->w, &at, &c);
+	return 0;
 }
 
 static int write_pool(struct peer *p, bool adds, struct error *e)
 {
+	bool has_keys = p->srk_public || (p->file.bytes && p->file.pool.has_keys);
 	int rc;
 
 	p->w = cursor_writer(p->out, sizeof(p->out));
-	put_text(&p->w, POOL_LABEL);
-	cursor_put_u64(&p->w, next_number(p));
+	poolfile_begin(&p->w, &p->file, has_keys);
 	rc = put_images(p, adds, e);
 	if (!rc)
 		rc = put_hosts(p, adds, e);
-	if (!rc)
-		rc = sign_pool(p, e);
-	return rc ? rc
-		  : file_write(p->file.path, 0600, true, (char *)p->out, p->w.pos, e);
+	if (!rc && has_keys)
+		rc = put_keys(p, e);
+	return rc ? rc : poolfile_sign(&p->file, p->out, &p->w, p->key, &p->conf, e);
 }
 
 static int run_peer(const struct args_command *command, bool adds, int argc, char **argv)

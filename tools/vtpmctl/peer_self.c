@@ -2,6 +2,7 @@
 /* vtpmctl peer self: what the other hosts of a pool have to be told of this one. */
 #include "lib/crypt.h"
 #include "lib/hostconf.h"
+#include "lib/pool.h"
 #include "lib/text.h"
 #include "tools/vtpmctl/args.h"
 #include "tools/vtpmctl/file.h"
@@ -18,7 +19,9 @@
 
 struct self {
 	const char *name, *address, *manager, *stubdom, *tcti, *config;
-	bool process;
+	bool process, pool_key;
+	uint8_t srk_public[POOL_PUBLIC_MAX];
+	size_t srk_public_len;
 
 	struct hostconf conf;
 	uint8_t srk_name[TPM_NAME_SIZE];
@@ -34,6 +37,8 @@ static const struct args_option options[] = {
 		    "/usr/lib/xen-vtpm/vtpm-stubdom"),
 	OPTION_FLAG("process", struct self, process,
 		    "the managers are processes, without stub domains"),
+	OPTION_FLAG("pool-key", struct self, pool_key,
+		    "with the storage key, for `pool publish`"),
 	OPTION_TEXT("tcti", struct self, tcti, "TCTI", "the TPM, device:/dev/tpmrm0"),
 	OPTION_TEXT("config", struct self, config, "FILE", HOSTCONF_PATH),
 };
@@ -50,6 +55,28 @@ static const struct args_command command = {
 	.word_offset = offsetof(struct self, name),
 };
 
+/* The storage key itself, whose Name s has. */
+static int read_storage_key(struct self *s, struct tpm *tpm, struct error *e)
+{
+	const struct tpm2_transport t = tpm_transport(tpm);
+	struct tpm2_cmd c = {.transport = &t, .waits = true};
+	uint8_t computed[TPM_NAME_SIZE];
+	struct tpm2_bytes public, name;
+	int rc = tpm2_read_public(&c, s->conf.srk_handle, &public, &name);
+
+	if (rc)
+		return hosttpm_result(&c, rc, e);
+	if (public.n > sizeof(s->srk_public) || tpm2_name(public, computed) ||
+	    memcmp(computed, s->srk_name, sizeof(computed)) != 0)
+		return error_set(
+			e, -EPERM, CAUSE_TPM_REPLACED,
+			"this TPM is not the one that this host was set up with: "
+			"see `vtpmctl host show`");
+	memcpy(s->srk_public, public.p, public.n);
+	s->srk_public_len = public.n;
+	return 0;
+}
+
 static int read_tpm(struct self *s, struct error *e)
 {
 	struct tpm tpm;
@@ -59,6 +86,8 @@ static int read_tpm(struct self *s, struct error *e)
 		rc = tpm_srk_find(&tpm, s->conf.srk_handle, s->srk_name, e);
 	if (!rc)
 		rc = tpm_pcrs(&tpm, s->conf.pcrs, s->value, e);
+	if (!rc && s->pool_key)
+		rc = read_storage_key(s, &tpm, e);
 	tpm_close(&tpm);
 	if (!rc && memcmp(s->srk_name, s->conf.srk_name, TPM_NAME_SIZE))
 		rc = error_set(e, -EPERM, CAUSE_TPM_REPLACED,
@@ -86,7 +115,7 @@ static int hash_file(const char *path, char hex[2 * CRYPT_HASH_SIZE + 1], struct
 
 static void print_hex(const char *what, const uint8_t *bytes, size_t len)
 {
-	char hex[2 * TPM_NAME_SIZE + 1];
+	char hex[2 * POOL_PUBLIC_MAX + 1];
 
 	hex_encode(bytes, len, hex);
 	printf(" \\\n    --%s %s", what, hex);
@@ -129,6 +158,8 @@ static int print_self(struct self *s, struct error *e)
 	printf("vtpmctl peer add %s --policy-key FILE --address %s", s->name, s->address);
 	print_hex("ak", s->conf.ak_name, TPM_NAME_SIZE);
 	print_hex("srk", s->srk_name, TPM_NAME_SIZE);
+	if (s->pool_key)
+		print_hex("srk-public", s->srk_public, s->srk_public_len);
 	print_pcrs(s);
 	printf(" \\\n    --manager %s", manager);
 	if (kernel[0])

@@ -97,6 +97,37 @@ static void print_folder(const json_t *names)
 		       json_string_value(name));
 }
 
+/* The pool's key, and which vTPMs have slots of older ones. */
+static void print_key(const json_t *key)
+{
+	json_int_t newest = get_number(key, "version"), version;
+	const json_t *one, *name;
+	size_t i, n;
+
+	if (!json_is_object(key))
+		return;
+	printf("key         version %lld%s\n", (long long)newest,
+	       json_is_true(json_object_get(key, "here"))
+		       ? ""
+		       : ", which this host does not have: `vtpmctl pool publish`");
+	json_array_foreach(json_object_get(key, "vtpms"), i, one)
+	{
+		version = get_number(one, "version");
+		printf("key slots   %zu of version %lld",
+		       json_array_size(json_object_get(one, "vtpms")),
+		       (long long)version);
+		if (version < newest)
+			printf(", which hosts that have left can open until each has been "
+			       "started:");
+		json_array_foreach(json_object_get(one, "vtpms"), n, name)
+		{
+			if (version < newest)
+				printf(" %s", json_string_value(name));
+		}
+		putchar('\n');
+	}
+}
+
 static void print_pool_state(const json_t *p)
 {
 	const json_t *h;
@@ -120,6 +151,7 @@ static void print_pool_state(const json_t *p)
 	printf("revision    %lld\n", (long long)get_number(p, "revision"));
 	printf("lease       %.1f s\n", (double)get_number(p, "lease_ms") / 1000);
 	print_list(json_object_get(p, "list"));
+	print_key(json_object_get(p, "key"));
 	print_members(json_object_get(p, "members"));
 	json_array_foreach(json_object_get(p, "hosts"), i, h)
 		printf("host        %s: %lld vTPMs\n", client_text(h, "name"),

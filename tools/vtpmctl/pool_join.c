@@ -11,6 +11,8 @@
 #include "tools/vtpmctl/hostfile.h"
 #include "tools/vtpmctl/pool_join.h"
 #include "tools/vtpmctl/poolfile.h"
+#include "tools/vtpmctl/poolkeys.h"
+#include "tools/vtpmctl/tpm.h"
 #include "tools/vtpmctl/vtpmctl.h"
 
 #include <errno.h>
@@ -23,6 +25,7 @@
 struct join {
 	const char *url, *ca, *cert, *key, *config, *socket;
 	bool force;
+	struct poolkeys_wish keys;
 
 	struct hostconf conf;
 	struct hostconf_store old;
@@ -43,13 +46,21 @@ struct join {
 
 static const struct args_option store_options[] = {STORE_OPTIONS};
 
+#define POLICY_KEY_OPTION                                               \
+	OPTION_TEXT("policy-key", struct join, keys.policy_key, "FILE", \
+		    "of `host init`: makes the pool's key"),            \
+		OPTION_TEXT("tcti", struct join, keys.tcti, "TCTI",     \
+			    "the TPM, device:/dev/tpmrm0")
+
+static const struct args_option init_options[] = {POLICY_KEY_OPTION, STORE_OPTIONS};
+
 static const struct args_command init_command = {
 	.usage = "pool init --store URL OPTIONS",
 	.about =
 		"Makes a pool in etcd of the hosts in the signed list (`vtpmctl peer`), and\n"
 		"takes this host into it: its vTPMs are there when vtpmd is restarted.\n",
-	.options = store_options,
-	.option_count = ARRAY_SIZE(store_options),
+	.options = init_options,
+	.option_count = ARRAY_SIZE(init_options),
 };
 
 static const struct args_command join_command = {
@@ -62,14 +73,21 @@ static const struct args_command join_command = {
 };
 
 static const struct args_option publish_options[] = {
+	POLICY_KEY_OPTION,
+	OPTION_FLAG("new-key", struct join, keys.new_key,
+		    "a new one though no host has left"),
+	OPTION_FLAG("forget-keys", struct join, keys.forget,
+		    "drop those before the newest"),
 	OPTION_TEXT("config", struct join, config, "FILE", HOSTCONF_PATH),
+	CLIENT_SOCKET_OPTION(struct join),
 };
 
 static const struct args_command publish_command = {
 	.usage = "pool publish [OPTIONS]",
 	.about =
 		"Puts the list of hosts that was signed here (`vtpmctl peer add`, `peer\n"
-		"remove`) into the pool's etcd, for all hosts.\n",
+		"remove`) into the pool's etcd, for all hosts.  With --policy-key it gives the\n"
+		"pool's key to hosts that have come, and makes a new one when one has left.\n",
 	.options = publish_options,
 	.option_count = ARRAY_SIZE(publish_options),
 };
@@ -328,8 +346,13 @@ static void free_join(struct join *j)
 /* Makes the pool, if it is to be made; then host.json says that this host is in it. */
 static int change_pool(struct join *j, bool makes, struct error *e)
 {
-	int rc = makes ? put_list(j, e) : 0;
+	bool changed;
+	int rc = makes ? poolkeys_update(&j->file, j->config, &j->conf, &j->keys,
+					 &changed, e)
+		       : 0;
 
+	if (!rc && makes)
+		rc = put_list(j, e);
 	if (rc)
 		return rc;
 	rc = hostfile_write(j->config, &j->conf, e);
@@ -360,6 +383,19 @@ static int enter_pool(struct join *j, bool makes, struct error *e)
 	return rc ? rc : change_pool(j, makes, e);
 }
 
+static void say_missing(const struct pool *pool)
+{
+	char names[512];
+
+	poolkeys_missing(pool, names, sizeof(names));
+	if (names[0])
+		fprintf(stderr,
+			"Without the pool's key, so that they open no vTPM with a slot of "
+			"it:%s.\n`vtpmctl peer self NAME --pool-key` there prints the `peer "
+			"add`, then `pool publish`.\n",
+			names);
+}
+
 static void say_entered(const struct join *j)
 {
 	fprintf(stderr,
@@ -381,6 +417,7 @@ static int run_enter(const struct args_command *command, bool makes, int argc,
 		return VTPMCTL_FAILED;
 	j->config = HOSTCONF_PATH;
 	j->socket = CLIENT_SOCKET;
+	j->keys.tcti = TPM_TCTI;
 	args_parse_or_exit(command, argc, argv, j);
 	if (!j->url || !j->ca || !j->cert || !j->key) {
 		fprintf(stderr, "vtpmctl: --store, --store-ca, --store-cert and "
@@ -438,8 +475,45 @@ static int check_newer(const struct join *j, bool *same, struct error *e)
 		j->file.path);
 }
 
+/* What older keys still open is lost with them. */
+static int check_forget(struct join *j, struct error *e)
+{
+	char text[CLIENT_TEXT];
+	json_int_t newest, version = 0;
+	json_t *reply, *one;
+	int rc = 0;
+	size_t i;
+
+	if (!j->keys.forget)
+		return 0;
+	if (client_try(j->socket, client_request("pool", NULL), &reply, text))
+		return error_set(
+			e, -ENOTCONN, CAUSE_INTERNAL,
+			"vtpmd does not answer at %s, and knows which vTPMs need an older "
+			"key: start it",
+			j->socket);
+	newest = json_integer_value(
+		json_object_get(json_object_get(reply, "key"), "version"));
+	json_array_foreach(json_object_get(json_object_get(reply, "key"), "vtpms"), i,
+			   one)
+	{
+		version = json_integer_value(json_object_get(one, "version"));
+		if (!rc && version < newest)
+			rc = error_set(
+				e, -EBUSY, CAUSE_PEER,
+				"the key slot of the vTPM %s was made with version %lld of "
+				"the pool's key: start it once, and repeat this",
+				json_string_value(
+					json_array_get(json_object_get(one, "vtpms"), 0)),
+				(long long)version);
+	}
+	json_decref(reply);
+	return rc;
+}
+
 static int publish(struct join *j, bool *same, struct error *e)
 {
+	bool changed = false;
 	int rc = need_pool(j, e);
 
 	if (!rc)
@@ -450,6 +524,12 @@ static int publish(struct join *j, bool *same, struct error *e)
 		rc = etcdask_get(j->etcd, LIST_KEY, &j->list, e);
 	if (!rc)
 		rc = check_newer(j, same, e);
+	if (!rc)
+		rc = check_forget(j, e);
+	if (!rc)
+		rc = poolkeys_update(&j->file, j->config, &j->conf, &j->keys, &changed,
+				     e);
+	*same = *same && !changed;
 	return rc || *same ? rc : put_list(j, e);
 }
 
@@ -463,6 +543,8 @@ int pool_publish_main(int argc, char **argv)
 	if (!j)
 		return VTPMCTL_FAILED;
 	j->config = HOSTCONF_PATH;
+	j->socket = CLIENT_SOCKET;
+	j->keys.tcti = TPM_TCTI;
 	args_parse_or_exit(&publish_command, argc, argv, j);
 	rc = publish(j, &same, &e);
 	if (!rc)
@@ -470,6 +552,8 @@ int pool_publish_main(int argc, char **argv)
 			same ? "The pool %s has this list already.\n"
 			     : "The pool %s has this list of hosts now.\n",
 			etcdask_pool(j->etcd));
+	if (!rc)
+		say_missing(&j->file.pool);
 	free_join(j);
 	return rc ? vtpmctl_fail(&e) : VTPMCTL_OK;
 }

@@ -7,6 +7,8 @@
 #include "lib/hostconf.h"
 #include "lib/pool.h"
 
+#include <openssl/evp.h>
+
 struct poolfile {
 	char path[4096];
 	char *bytes; /* NULL: there is none */
@@ -19,6 +21,25 @@ int __must_check poolfile_load(struct poolfile *f, const char *config,
 			       const struct hostconf *h, struct error *e);
 /* The host of that name; false: none. */
 bool poolfile_find(const struct poolfile *f, const char *name, struct pool_host *h);
+/* The host with this storage key; false: none. */
+bool poolfile_has_srk(const struct poolfile *f, const uint8_t *name, size_t len);
 void poolfile_free(struct poolfile *f);
+
+/* The policy key in that file.  -EKEYREJECTED: it is not host.json's. */
+int __must_check poolfile_key(const char *path, const struct hostconf *h, EVP_PKEY **key,
+			      struct error *e);
+
+/* Writing a list: begin, images and hosts (and keys), sign. */
+
+/* The label and a number above the present list's. */
+void poolfile_begin(struct cursor *w, const struct poolfile *f, bool has_keys);
+/* B: u16 length | bytes */
+void poolfile_put_part(struct cursor *w, const void *p, size_t n);
+/* What is between two cursors of one list. */
+void poolfile_put_same(struct cursor *w, const struct cursor *from,
+		       const struct cursor *to);
+/* Signs what is in out, of which *w is the writer, and stores it as the file. */
+int __must_check poolfile_sign(const struct poolfile *f, uint8_t *out, struct cursor *w,
+			       EVP_PKEY *key, const struct hostconf *h, struct error *e);
 
 #endif

@@ -2,6 +2,7 @@
 #include "tools/vtpmd/control_pool.h"
 #include "tools/vtpmd/anchor.h"
 #include "tools/vtpmd/move.h"
+#include "tools/vtpmd/pool_keys.h"
 #include "tools/vtpmd/pool_move.h"
 #include "tools/vtpmd/registry_pool.h"
 
@@ -64,14 +65,15 @@ static json_t *show_pool(struct vtpmd *d)
 	(void)!store_etcd_may(&e);
 	snprintf(id, sizeof(id), "%016" PRIx64, f.cluster_id);
 	return json_pack("{s:b, s:s, s:s, s:s, s:s, s:b, s:s, s:I, s:o, s:I, s:o, s:o, "
-			 "s:o, s:s, s:o}",
+			 "s:o, s:s, s:o, s:o}",
 			 "ok", 1, "pool", strrchr(d->store, '/') + 1, "host", f.host,
 			 "member", f.member, "trouble", f.trouble, "put_back", f.put_back,
 			 "cluster_id", id, "revision", (json_int_t)f.revision, "found",
 			 f.put_back ? json_integer(f.found) : json_null(), "lease_ms",
 			 (json_int_t)f.lease_ms, "hosts", show_hosts(d, &f), "members",
 			 show_members(f.members), "list", names ? names : json_null(),
-			 "refused", e.text, "folder", pool_move_names(d));
+			 "refused", e.text, "folder", pool_move_names(d), "key",
+			 pool_keys_show(d));
 }
 
 void control_op_pool(struct control *c, struct vtpm *none, const json_t *request)
@@ -124,6 +126,7 @@ void control_op_pool_move(struct control *c, struct vtpm *none, const json_t *re
 		control_answer_malformed(c);
 		return;
 	}
+	pool_keys_save(c->d); /* what is moved out is opened with it */
 	rc = pool_move(c->d, c->name, to[0] == 'f', uuid, &e);
 	if (rc == -EINPROGRESS)
 		control_answer_with(c, json_pack("{s:b, s:b}", "ok", 1, "moves", 1));

@@ -35,9 +35,11 @@ bool meta_name_ok(const char *name)
 
 uint16_t meta_policy(const char *policy)
 {
-	const struct slot_kind *k = slot_kind_of_policy(policy);
+	const struct slot_kind *k = slot_kind_named(policy);
 
-	return k ? k->kind : 0;
+	/* a new one's slot gets the form of its place from its manager */
+	return k && (k->is_offered || k->is_pool) ? slot_kind_of_place(k->kind, false)
+						  : 0;
 }
 
 const char *meta_version(const struct meta *m)

@@ -4,6 +4,7 @@
 #include "tools/vtpmd/crb.h"
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/move.h"
+#include "tools/vtpmd/pool_keys.h"
 #include "tools/vtpmd/pool_move.h"
 #include "tools/vtpmd/pool_seen.h"
 #include "tools/vtpmd/registry.h"
@@ -158,6 +159,7 @@ static void save_seen(struct vtpmd *d)
 	struct session_seen seen = store_etcd_seen();
 	int rc;
 
+	pool_keys_save(d);
 	if (!seen.cluster_id || !memcmp(&seen, &saved, sizeof(seen)))
 		return;
 	rc = pool_seen_save(d->folder, pool_of(d), &seen);

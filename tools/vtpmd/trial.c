@@ -8,6 +8,7 @@
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/meta.h"
 #include "tools/vtpmd/peer.h"
+#include "tools/vtpmd/pool_keys.h"
 #include "tools/vtpmd/trail.h"
 #include "tools/vtpmd/vtpm.h"
 
@@ -212,6 +213,7 @@ static int on_trial_hello(void *ctx, uint8_t mode, const uint8_t uuid[16], uint6
 	channel_tlv_put_u8(out, CONFIG_CREATE, 0);
 	channel_tlv_put_u8(out, CONFIG_TRIAL, 1);
 	cursor_put(out, t->config->tlvs, t->config->len);
+	pool_keys_put(t->d, t->config, false, out);
 	return 0;
 }
 

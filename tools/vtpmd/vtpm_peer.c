@@ -11,6 +11,7 @@
 #include "tools/vtpmd/move.h"
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/metrics.h"
+#include "tools/vtpmd/pool_keys.h"
 #include "tools/vtpmd/presence.h"
 #include "tools/vtpmd/quote.h"
 #include "tools/vtpmd/trail.h"
@@ -456,6 +457,7 @@ static void put_vtpm_config(struct vtpm *v, bool create, struct cursor *out)
 	if (move_is_incoming(v))
 		move_put_config(v, out);
 	cursor_put(out, v->config->tlvs, v->config->len);
+	pool_keys_put(v->d, v->config, store_is_leased(&v->store), out);
 	put_certs(v, out);
 }
 
