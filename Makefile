@@ -110,7 +110,7 @@ help:
 	@echo 'make bench    the figures, beside their peers; writes build/bench.json'
 	@echo 'make fuzz     the fuzzers, without limit'
 	@echo 'make prove    that the code on the way of a hostile byte has no run-time error'
-	@echo 'make prove-anew  the same, and no answer of a prover is taken from the sources (make prove-record keeps them)'
+	@echo 'make prove-record  the same, and writes down what is proved, for make check'
 	@echo 'make prove-mutants  that faults put into it are not proved'
 	@echo 'make install  the programs, the stub domain image and the units (DESTDIR, PREFIX)'
 	@echo 'make deb      Debian packages, in build/deb'

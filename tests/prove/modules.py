@@ -10,10 +10,10 @@ becomes NEW, and the goals of FUNCTION are not all proved any more.
 """
 from collections import namedtuple
 
-Module = namedtuple("Module", "name source left_out options mutants")
+# The provers are asked in their order, the next when one has not proved a goal.
+Module = namedtuple("Module", "name source left_out options mutants provers", defaults=["z3,cvc4"])
 Mutant = namedtuple("Mutant", "name function old new")
 
-# The one that takes longest first: the others are proved beside it.
 MODULES = [
     Module("crb", "frontend/crb/crb.c", {}, ["-instantiate"], [
         Mutant("the processor's locality is granted", "is_allowed",

@@ -3,14 +3,11 @@
 prove: deps
 	@tests/prove/run
 
-# Every goal, and what the provers answered kept for `make prove`.
-prove-anew: deps
-	@tests/prove/run --anew
-
+# And says so in tests/prove/proved, for make check.
 prove-record: deps
 	@tests/prove/run --record
 
 prove-mutants: deps
 	@tests/prove/run --mutants
 
-.PHONY: prove prove-anew prove-record prove-mutants
+.PHONY: prove prove-record prove-mutants
