@@ -19,9 +19,11 @@
 
 #define EARLY \
 	5 /* passes, after 1, 2, 4, 8 and 16 s; and then, while nothing is to be done ... */
-#define PASS_S	  30  /* ... so often */
-#define QUIET_S	  100 /* longer than vtpmctl, or a guest's xl, lets vtpmd wait */
-#define QUIET_OWN 5   /* of one that was left in an earlier pass, too */
+#define PASS_S	30  /* ... so often */
+#define QUIET_S 100 /* longer than vtpmctl, or a guest's xl, lets vtpmd wait */
+/* Of one that was left in an earlier pass, too; and of one that the other host has said it has, with
+ * which whoever goes on here is done at once. */
+#define QUIET_OWN 5
 #define ONE_S	  400 /* longer than one waits for the other host's xl */
 #define TOLD	  3   /* passes that say why one did not come to its end */
 
@@ -36,9 +38,10 @@ struct asker {
 static bool is_left(const struct asker *a, const json_t *one)
 {
 	json_int_t quiet = json_integer_value(json_object_get(one, "quiet_s"));
-	bool was = json_object_get(a->left, client_text(one, "uuid")) != NULL;
+	bool soon = json_object_get(a->left, client_text(one, "uuid")) ||
+		    !strcmp(client_text(one, "state"), "confirmed");
 
-	return quiet < 0 || quiet >= (was ? QUIET_OWN : QUIET_S);
+	return quiet < 0 || quiet >= (soon ? QUIET_OWN : QUIET_S);
 }
 
 /* In a process of its own.  Its status says whether the other host was reached. */
