@@ -6,6 +6,7 @@ says of the guest.  A source says something to b's `vtpmctl migrate-receive`, an
 import glob
 import json
 import os
+import re
 import socket
 import struct
 import sys
@@ -213,9 +214,9 @@ class Flood:
 
     def former(self):
         """Asks of a move of the vTPM that is over, in which it was.  Kinds of the messages that it is told."""
-        records = [open(p, "rb").read() for p in glob.glob(f"{DIR}/a/store/handovers/*")]
-        record, = [r for r in records if b"\0\4web1" in r]
-        gone, uuid = struct.unpack_from(">16s16s", record, 2 + len("xen-vtpm handover 1") + 1 + 16)
+        gone = bytes.fromhex(re.findall("to b, transfer ([0-9a-f]{32})", open(f"{DIR}/a/audit.log").read())[-1])
+        path, = [p for p in glob.glob(f"{DIR}/a/store/*/vtpm.json") if json.load(open(p))["name"] == "web1"]
+        uuid = bytes.fromhex(path.split("/")[-2].replace("-", ""))
         print("told", [m[0] for m in self.turn(struct.pack(">B16s16sI", 11, gone, uuid, 0)) or []], flush=True)
 
     def name(self):
