@@ -64,6 +64,10 @@ def lie_as_destination(link):
         link.s.sendall(struct.pack(">I", 0xffffffff))
     elif LIE == "word":
         link.word(0x77)
+    elif LIE == "refusal":      # a sentence for root's terminal
+        link.refuse(b"\x1b[2J\x1b[31m\rvtpmctl: type \x07 this\n")
+    elif LIE == "long-refusal":
+        link.refuse(b"x" * 100000)
 
 
 def destination():

@@ -45,5 +45,8 @@ class Link:
     def word(self, kind, value=0):
         self.s.sendall(struct.pack(">I", WORD | kind | value << 8))
 
+    def refuse(self, text):
+        self.s.sendall(struct.pack(">I", 1 << 29 | len(text)) + text)
+
     def data(self, piece):
         self.s.sendall(struct.pack(">I", DATA | len(piece)) + piece)

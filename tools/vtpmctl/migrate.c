@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * vtpmctl migrate, migrate-receive: carry a handover's messages between two vtpmds, and tell
- * the source's when to go on.  They decide nothing that counts: what a lost connection or a
- * kill of them leaves is one of tools/vtpmd/handover.h's states, from which `--continue` goes
- * on.
+ * vtpmctl migrate: carries a handover's messages between two vtpmds, and tells the source's when to
+ * go on.  Neither it nor migrate_receive.c decides anything that counts: what a lost connection or
+ * a kill of them leaves is one of tools/vtpmd/handover.h's states, from which `--continue` goes on.
  */
 #include "lib/text.h"
 #include "tools/vtpmctl/args.h"
@@ -16,25 +15,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#define PEER_CA	  "/etc/xen-vtpm/peer-ca.pem"
-#define PEER_CERT "/etc/xen-vtpm/peer-cert.pem"
-#define PEER_KEY  "/etc/xen-vtpm/peer-key.pem"
 #define QUIET_MAX 5   /* turns in which nothing comes of it, one after the other ... */
 #define TURNS_MAX 100 /* ... and all */
-#define CHILDREN  64
-#define PER_HOST  24 /* of them: those of an evacuation, and some that ask again */
-#define GREET_S	  10 /* in which who connects has to have proved which host it is */
-
-#define COMMON                                                                        \
-	OPTION_TEXT("ca", struct migrate, keys.ca, "FILE", PEER_CA),                  \
-		OPTION_TEXT("cert", struct migrate, keys.cert, "FILE", PEER_CERT),    \
-		OPTION_TEXT("key", struct migrate, keys.key, "FILE", PEER_KEY),       \
-		OPTION_TEXT("config", struct migrate, config, "FILE", HOSTCONF_PATH), \
-		CLIENT_SOCKET_OPTION(struct migrate)
 
 static const struct args_option options[] = {
 	OPTION_TEXT("continue", struct migrate, goes_on, "NAME",
@@ -52,7 +36,7 @@ static const struct args_option options[] = {
 		    "move all guests that have vTPMs there"),
 	OPTION_NUMBER("jobs", struct migrate, jobs, "N", 1, EVACUATE_JOBS_MAX,
 		      "so many at a time; 1"),
-	COMMON,
+	MIGRATE_OPTIONS,
 };
 
 static const struct args_command command = {
@@ -71,24 +55,7 @@ static const struct args_command command = {
 	.second_offset = offsetof(struct migrate, host),
 };
 
-static const struct args_option receive_options[] = {
-	OPTION_TEXT("listen", struct migrate, listen, "HOST:PORT",
-		    "as the pool has this host's address"),
-	OPTION_FLAG("manual", struct migrate, manual,
-		    "leave interrupted moves to `migrate --continue`"),
-	COMMON,
-};
-
-static const struct args_command receive_command = {
-	.usage = "migrate-receive --listen HOST:PORT [OPTIONS]",
-	.about = "Takes guests and vTPMs that other hosts of the pool move to this one, "
-		 "until\nit is ended.\n",
-	.options = receive_options,
-	.option_count = ARRAY_SIZE(receive_options),
-};
-
-/* Asks vtpmd, and keeps what it says.  An exit status. */
-static int ask_vtpmd(struct migrate *m, json_t *request, char text[CLIENT_TEXT])
+int migrate_ask(struct migrate *m, json_t *request, char text[CLIENT_TEXT])
 {
 	json_t *reply;
 	int rc = client_ask(&m->client, m->socket, request, &reply, text);
@@ -101,25 +68,26 @@ static int ask_vtpmd(struct migrate *m, json_t *request, char text[CLIENT_TEXT])
 	snprintf(m->state, sizeof(m->state), "%s", client_text(reply, "state"));
 	snprintf(m->why, sizeof(m->why), "%s", client_text(reply, "why"));
 	snprintf(m->peer, sizeof(m->peer), "%s", client_text(reply, "peer"));
+	m->came |= migrate_is(m, "owned");
 	json_decref(reply);
 	return VTPMCTL_OK;
 }
 
 int migrate_wish(struct migrate *m, const char *event, char text[CLIENT_TEXT])
 {
-	return ask_vtpmd(m,
-			 json_pack("{s:s, s:s, s:s, s:s*}", "op", "move", "name", m->name,
-				   "event", event, "host", m->host),
-			 text);
+	return migrate_ask(m,
+			   json_pack("{s:s, s:s, s:s, s:s*}", "op", "move", "name",
+				     m->name, "event", event, "host", m->host),
+			   text);
 }
 
 int migrate_hear(struct migrate *m, const char *peer, json_t *messages,
 		 char text[CLIENT_TEXT])
 {
-	return ask_vtpmd(m,
-			 json_pack("{s:s, s:s, s:o}", "op", "move", "peer", peer,
-				   "messages", messages),
-			 text);
+	return migrate_ask(m,
+			   json_pack("{s:s, s:s, s:o}", "op", "move", "peer", peer,
+				     "messages", messages),
+			   text);
 }
 
 bool migrate_is(const struct migrate *m, const char *state)
@@ -232,11 +200,43 @@ int migrate_connect(struct migrate *m, const char *host, struct error *e)
 	return peerlink_connect(&m->keys, address, host, &m->link, e);
 }
 
+static bool has_host_name(const struct pool_host *h, const char *name)
+{
+	return h->name.n == strlen(name) && !memcmp(h->name.p, name, h->name.n);
+}
+
 int migrate_load(struct migrate *m, struct error *e)
 {
 	int rc = hostfile_load(m->config, &m->conf, e);
 
 	return rc ? rc : poolfile_load(&m->file, m->config, &m->conf, e);
+}
+
+int migrate_own(const struct migrate *m, int *days, struct error *e)
+{
+	char name[POOL_NAME_MAX + 1];
+	const char *cert = m->keys.cert;
+	struct pool_host h;
+	int left, rc = peerlink_own(&m->keys, name, &left, e);
+
+	if (rc)
+		return rc;
+	if (days)
+		*days = left;
+	if (poolfile_find(&m->file, name, &h) && !poolfile_is_own(&h, &m->conf))
+		return error_set(
+			e, -EPERM, CAUSE_PEER,
+			"%s is the certificate of %s, which is another host in the list "
+			"of hosts: give this host's own; or, when it is %s with another "
+			"TPM than before, `vtpmctl peer remove` and `peer add` it anew",
+			cert, name, name);
+	if (!poolfile_own(&m->file, &m->conf, &h) || has_host_name(&h, name))
+		return 0;
+	return error_set(
+		e, -EPERM, CAUSE_PEER,
+		"%s is a certificate of %s, and this host is %.*s in the list of "
+		"hosts: have one made of that name (docs/migration.md)",
+		cert, name, (int)h.name.n, (const char *)h.name.p);
 }
 
 void migrate_end(struct migrate *m)
@@ -436,8 +436,9 @@ static int begin_migrate(struct migrate *m, char text[CLIENT_TEXT], struct error
 {
 	int rc;
 
-	/* a host that cannot be reached is told before anything is begun */
-	if (migrate_connect(m, m->host, e))
+	/* what keeps this host from all others, or from that one, is told before anything is
+	 * begun */
+	if (migrate_own(m, NULL, e) || migrate_connect(m, m->host, e))
 		return VTPMCTL_FAILED;
 	rc = xlguest_find(m);
 	m->said = rc != VTPMCTL_OK;
@@ -480,9 +481,8 @@ int migrate_go_on(struct migrate *m, bool quietly)
 
 int migrate_main(int argc, char **argv)
 {
-	struct migrate m = {.socket = CLIENT_SOCKET,
-			    .config = HOSTCONF_PATH,
-			    .keys = {PEER_CA, PEER_CERT, PEER_KEY}};
+	struct migrate m = {
+		.socket = CLIENT_SOCKET, .config = HOSTCONF_PATH, .keys = MIGRATE_KEYS};
 	struct error e = {.cause = CAUSE_NONE};
 	char text[CLIENT_TEXT] = "";
 	int rc;
@@ -508,227 +508,4 @@ int migrate_main(int argc, char **argv)
 		rc = say(&m, rc, text, &e);
 	migrate_end(&m);
 	return rc;
-}
-
-/* Another connection's xl may be about to end, which decides whether the vTPM stays.  *went:
- * it was told GO. */
-static int wait_for_xl(struct migrate *m, bool *went, char text[CLIENT_TEXT])
-{
-	int lock = migrate_lock(m, "receive", 0);
-
-	if (lock >= 0) {
-		*went = migrate_go_passed(lock);
-		close(lock);
-		return 0;
-	}
-	lock = migrate_lock(m, "receive", 60);
-	if (lock < 0)
-		return lock;
-	*went = migrate_go_passed(lock);
-	close(lock);
-	if (!m->asked[0])
-		m->name = m->vtpm;
-	return migrate_wish(m, "tick", text);
-}
-
-static int answer_turn(struct migrate *m, struct error *e)
-{
-	int rc;
-
-	if (!m->out)
-		m->out = json_array();
-	rc = peerlink_send(m->link, m->out, e);
-	json_array_clear(m->out);
-	return rc;
-}
-
-static int hand_over_again(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
-{
-	int rc = 0;
-
-	/* GO has not gone and will not: an xl that lives destroys its copy as well */
-	xlguest_note_vtpm(m);
-	(void)!xlguest_drop_incoming(m);
-	if (migrate_is(m, "owned"))
-		rc = migrate_wish(m, "back", text);
-	return rc ? rc : answer_turn(m, e);
-}
-
-/* The source has lost a connection, and asks what became of a vTPM: by its name, which is
- * believed if vtpmd has it from that host. */
-static int tell_again(struct migrate *m, const char *peer,
-		      const struct peerlink_item *item, char text[CLIENT_TEXT],
-		      struct error *e)
-{
-	bool went = true;
-	int rc;
-
-	if (!item->len || item->len >= sizeof(m->asked) ||
-	    !text_is_clean((const char *)item->data, item->len))
-		return error_set(e, -EBADMSG, CAUSE_PEER, "%s asks for no vTPM", peer);
-	memcpy(m->asked, item->data, item->len);
-	m->asked[item->len] = '\0';
-	m->name = m->asked;
-	rc = ask_vtpmd(m,
-		       json_pack("{s:s, s:s, s:s, s:s}", "op", "move", "name", m->name,
-				 "event", "tick", "peer", peer),
-		       text);
-	if (!rc && !strcmp(m->peer, peer))
-		rc = wait_for_xl(m, &went, text);
-	if (!rc && strcmp(m->peer, peer) != 0)
-		rc = error_set(e, -EACCES, CAUSE_PEER,
-			       "%s asks for a vTPM that has not come from there", peer);
-	/* the source may have sent GO, and who was to tell xl was killed: its guest runs
-	 * nowhere else */
-	if (!rc && !went && migrate_is(m, "owned") && !hand_over_again(m, text, e))
-		return 0;
-	return rc ? rc : answer_turn(m, e);
-}
-
-static int serve_item(struct migrate *m, const char *peer, struct peerlink_item *item,
-		      char text[CLIENT_TEXT], struct error *e)
-{
-	int rc = peerlink_recv_item(m->link, item, e);
-	bool went;
-
-	if (rc)
-		return rc;
-	/* xl makes whatever guest is described to it: only that of a vTPM that comes */
-	if (item->kind == PEERLINK_IS_WORD && item->word == XLWORD_START)
-		return migrate_is(m, "accepted")
-			       ? xlreceive_run(m, peer, text, e)
-			       : error_set(e, -EACCES, CAUSE_PEER,
-					   "%s sends a guest without its vTPM", peer);
-	if (item->kind == PEERLINK_IS_WORD && item->word == XLWORD_IMAGE)
-		return migrate_is(m, "accepted")
-			       ? xlimages_receive(m, item, text, e)
-			       : error_set(e, -EACCES, CAUSE_PEER,
-					   "%s sends a guest without its vTPM", peer);
-	if (item->kind == PEERLINK_IS_DATA)
-		return tell_again(m, peer, item, text, e);
-	if (item->kind == PEERLINK_IS_WORD && item->word == XLWORD(XLWORD_HAND_BACK, 0) &&
-	    m->asked[0])
-		return hand_over_again(m, text, e);
-	if (item->kind != PEERLINK_IS_TURN)
-		return error_set(
-			e, -EBADMSG, CAUSE_PEER,
-			"%s sends what makes no sense now: install one release on "
-			"both",
-			peer);
-	if (json_array_size(item->messages))
-		rc = migrate_hear(m, peer, item->messages, text);
-	else
-		json_decref(item->messages);
-	if (!rc && migrate_is(m, "owned"))
-		rc = wait_for_xl(m, &went, text);
-	if (rc)
-		return rc;
-	return answer_turn(m, e);
-}
-
-/* One of the connections that a host of the pool may have, until this process ends: else one
- * that only holds them keeps all others away. */
-static int take_place(struct migrate *m, const char *peer, struct error *e)
-{
-	char hex[2 * POOL_NAME_MAX + 1], side[16];
-	int lock = -EBUSY;
-
-	hex_encode((const uint8_t *)peer, strlen(peer), hex);
-	m->name = hex;
-	for (unsigned int i = 0; lock == -EBUSY && i < PER_HOST; i++) {
-		snprintf(side, sizeof(side), "peer%u", i);
-		lock = migrate_lock(m, side, 0);
-	}
-	m->name = NULL;
-	return lock >= 0 ? 0
-			 : error_set(e, lock, CAUSE_PEER,
-				     "%s has %d connections already, or no lock can be "
-				     "made beside vtpmd's socket",
-				     peer, PER_HOST);
-}
-
-/* One connection: each turn of the other host's is given to vtpmd. */
-static int serve_peer(struct migrate *m, int fd, struct error *e)
-{
-	char text[CLIENT_TEXT] = "", peer[POOL_NAME_MAX + 1];
-	struct peerlink_item *item;
-	struct pool_host h;
-	int rc = migrate_load(m, e);
-
-	if (rc) {
-		close(fd);
-		return rc;
-	}
-	(void)alarm(GREET_S); /* which ends this process */
-	rc = peerlink_accept(&m->keys, fd, &m->link, peer, e);
-	(void)alarm(0);
-	if (!rc && !poolfile_find(&m->file, peer, &h))
-		rc = error_set(e, -EACCES, CAUSE_PEER,
-			       "%s is no host of the pool: `vtpmctl peer list`", peer);
-	rc = rc ? rc : take_place(m, peer, e);
-	item = rc ? NULL : malloc(sizeof(*item));
-	while (item && !rc)
-		rc = serve_item(m, peer, item, text, e);
-	if (text[0])
-		fprintf(stderr, "vtpmctl: %s: %s\n", peer, text);
-	else if (e->cause == CAUSE_PEER && (m->link || rc == -EKEYREJECTED))
-		fprintf(stderr, "vtpmctl: %s\n", e->text);
-	free(item);
-	return rc;
-}
-
-static void serve_child(struct migrate *m, int fd)
-{
-	struct error e = {.cause = CAUSE_NONE};
-
-	(void)!serve_peer(m, fd, &e);
-	migrate_end(m);
-	_exit(0);
-}
-
-static int receive(struct migrate *m, struct error *e)
-{
-	unsigned int children = 0;
-	int fd, one, rc = peerlink_check(&m->keys, e);
-
-	if (!rc)
-		rc = peerlink_listen(m->listen, &fd, e);
-	if (!rc && !m->manual)
-		migrate_ask_begin(m);
-
-	while (!rc) {
-		one = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
-		while (children &&
-		       waitpid(-1, NULL, children < CHILDREN ? WNOHANG : 0) > 0)
-			children--;
-		if (one < 0)
-			continue;
-		switch (fork()) {
-		case 0:
-			close(fd);
-			serve_child(m, one);
-			break;
-		case -1:
-			break;
-		default:
-			children++;
-		}
-		close(one);
-	}
-	return rc;
-}
-
-int migrate_receive_main(int argc, char **argv)
-{
-	struct migrate m = {.socket = CLIENT_SOCKET,
-			    .config = HOSTCONF_PATH,
-			    .keys = {PEER_CA, PEER_CERT, PEER_KEY}};
-	struct error e = {.cause = CAUSE_NONE};
-
-	args_parse_or_exit(&receive_command, argc, argv, &m);
-	if (!m.listen) {
-		fprintf(stderr, "vtpmctl: migrate-receive needs --listen HOST:PORT\n");
-		return VTPMCTL_USAGE;
-	}
-	return receive(&m, &e) ? vtpmctl_fail(&e) : VTPMCTL_OK;
 }

@@ -3,10 +3,26 @@
 #ifndef XVTPM_VTPMCTL_MIGRATE_H
 #define XVTPM_VTPMCTL_MIGRATE_H
 
+#include "tools/vtpmctl/args.h"
 #include "tools/vtpmctl/client.h"
 #include "tools/vtpmctl/hostfile.h"
 #include "tools/vtpmctl/peerlink.h"
 #include "tools/vtpmctl/poolfile.h"
+
+#define MIGRATE_KEYS                                                        \
+	{                                                                   \
+		"/etc/xen-vtpm/peer-ca.pem", "/etc/xen-vtpm/peer-cert.pem", \
+			"/etc/xen-vtpm/peer-key.pem"                        \
+	}
+/* Rows of both commands' tables of options. */
+#define MIGRATE_OPTIONS                                                                  \
+	OPTION_TEXT("ca", struct migrate, keys.ca, "FILE", "/etc/xen-vtpm/peer-ca.pem"), \
+		OPTION_TEXT("cert", struct migrate, keys.cert, "FILE",                   \
+			    "/etc/xen-vtpm/peer-cert.pem"),                              \
+		OPTION_TEXT("key", struct migrate, keys.key, "FILE",                     \
+			    "/etc/xen-vtpm/peer-key.pem"),                               \
+		OPTION_TEXT("config", struct migrate, config, "FILE", HOSTCONF_PATH),    \
+		CLIENT_SOCKET_OPTION(struct migrate)
 
 struct xlimages;
 
@@ -29,6 +45,7 @@ struct migrate {
 
 	char asked[80]; /* the vTPM that the source asks about */
 	json_t *comes;	/* the vTPM that comes with a guest, as vtpmd describes it */
+	bool came;	/* it was this host's, by what vtpmd said */
 
 	/* what that guest boots, if it was launched; NULL: not asked yet */
 	struct xlimages *images;
@@ -37,6 +54,8 @@ struct migrate {
 };
 
 /* Asks vtpmd, and keeps what it says.  An exit status; text: why not. */
+int __must_check migrate_ask(struct migrate *m, json_t *request, char text[CLIENT_TEXT]);
+/* The same, of an event of m->name. */
 int __must_check migrate_wish(struct migrate *m, const char *event,
 			      char text[CLIENT_TEXT]);
 /* messages, which it takes over, came from that host. */
@@ -51,6 +70,9 @@ int __must_check migrate_forget(struct migrate *m, char text[CLIENT_TEXT],
 				struct error *e);
 /* The files of this host: its configuration, and the pool. */
 int __must_check migrate_load(struct migrate *m, struct error *e);
+/* Whether this host's certificate is within its time, and of the host that the pool says that it
+ * is, if it is in it.  days: how long it is good, unless NULL. */
+int __must_check migrate_own(const struct migrate *m, int *days, struct error *e);
 void migrate_end(struct migrate *m);
 /* Goes on with m->goes_on, over the connection that there is, and says what came of it; quietly: unless nothing did. */
 int __must_check migrate_go_on(struct migrate *m, bool quietly);

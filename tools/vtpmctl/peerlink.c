@@ -14,11 +14,14 @@
 #include <unistd.h>
 
 #define SILENT_S 90 /* longer than a manager may take: tools/vtpmd/move_op.c */
+#define PROBE_S	 3
 
 struct peerlink {
 	SSL_CTX *ctx;
 	SSL *ssl;
 	int fd;
+	bool serves;		      /* the other host has connected */
+	char name[POOL_NAME_MAX + 1]; /* the other host's, once it is known */
 };
 
 /* What is wrong with the time of the certificate, by this host's clock; NULL: nothing. */
@@ -66,15 +69,47 @@ static int find_time(const struct peerlink *l, int reason, struct error *e)
 	return 0;
 }
 
+/* Whether the connection ended, and TLS does not say why. */
+static bool has_just_ended(unsigned long code)
+{
+	return !code || ERR_SYSTEM_ERROR(code) ||
+	       ERR_GET_REASON(code) == SSL_R_UNEXPECTED_EOF_WHILE_READING;
+}
+
+/* Of a connection to, or from, a host whose name is known. */
+static int fail_ended(const struct peerlink *l, bool silent, struct error *e)
+{
+	if (silent)
+		return error_set(
+			e, -ETIMEDOUT, CAUSE_PEER,
+			"%s has said nothing for %d s: see that it runs, and the "
+			"network between both hosts",
+			l->name, SILENT_S);
+	if (l->serves)
+		return error_set(e, -ECONNRESET, CAUSE_PEER,
+				 "%s ended the connection: its `vtpmctl migrate` was "
+				 "interrupted, or the network was",
+				 l->name);
+	return error_set(e, -ECONNRESET, CAUSE_PEER,
+			 "%s ended the connection: the journal of its `vtpmctl "
+			 "migrate-receive` has why",
+			 l->name);
+}
+
 static int fail_link(const struct peerlink *l, struct error *e, const char *what)
 {
 	unsigned long code = ERR_peek_last_error();
 	const char *why = ERR_reason_error_string(code);
+	int kind = SSL_get_error(l->ssl, 0);
 	int rc = find_time(l, ERR_GET_REASON(code), e);
 
 	ERR_clear_error();
 	if (rc)
 		return rc;
+	if (l->name[0] && has_just_ended(code))
+		return fail_ended(
+			l, kind == SSL_ERROR_WANT_READ || kind == SSL_ERROR_WANT_WRITE,
+			e);
 	return error_set(e, -EACCES, CAUSE_PEER,
 			 "%s (%s): see both hosts' certificates, and `vtpmctl peer list`",
 			 what, why ? why : "the connection ended");
@@ -113,6 +148,68 @@ int peerlink_check(const struct peerlink_keys *k, struct error *e)
 
 	SSL_CTX_free(ctx);
 	return ctx ? 0 : fail_keys(k, e);
+}
+
+/* The common name of a certificate, as one of a host in the pool. */
+static int read_name(const X509 *cert, char name[POOL_NAME_MAX + 1])
+{
+	int n = cert ? X509_NAME_get_text_by_NID(X509_get_subject_name(cert),
+						 NID_commonName, name, POOL_NAME_MAX + 1)
+		     : -1;
+
+	return n > 0 && (size_t)n == strlen(name) && text_is_clean(name, (size_t)n)
+		       ? 0
+		       : -EACCES;
+}
+
+int peerlink_own(const struct peerlink_keys *k, char name[POOL_NAME_MAX + 1], int *days,
+		 struct error *e)
+{
+	SSL_CTX *ctx = new_context(k, true);
+	const X509 *cert = ctx ? SSL_CTX_get0_certificate(ctx) : NULL;
+	const char *wrong = out_of_time(cert);
+	int seconds, rc = 0;
+
+	*days = 0;
+	if (!cert)
+		rc = fail_keys(k, e);
+	else if (wrong)
+		rc = fail_time(e, "this host's certificate for other hosts", wrong);
+	else if (read_name(cert, name))
+		rc = error_set(e, -EINVAL, CAUSE_PEER,
+			       "%s has no common name that may be a host's: its subject "
+			       "has to be /CN=NAME, with this host's name in the list of "
+			       "hosts",
+			       k->cert);
+	else if (!ASN1_TIME_diff(days, &seconds, NULL, X509_get0_notAfter(cert)))
+		*days = 0;
+	SSL_CTX_free(ctx);
+	return rc;
+}
+
+int peerlink_verify(const struct peerlink_keys *k, struct error *e)
+{
+	SSL_CTX *ctx = new_context(k, true);
+	X509_STORE_CTX *s = X509_STORE_CTX_new();
+	STACK_OF(X509) *more = NULL;
+	int rc = 0;
+
+	if (!ctx)
+		rc = fail_keys(k, e);
+	else if (!s || SSL_CTX_get0_chain_certs(ctx, &more) != 1 ||
+		 X509_STORE_CTX_init(s, SSL_CTX_get_cert_store(ctx),
+				     SSL_CTX_get0_certificate(ctx), more) != 1)
+		rc = error_set(e, -ENOMEM, CAUSE_RESOURCES, "there is no memory");
+	else if (X509_verify_cert(s) != 1)
+		rc = error_set(
+			e, -EKEYREJECTED, CAUSE_PEER,
+			"this host's certificate %s is not good by the CA %s (%s): have "
+			"it made by the CA of the other hosts (docs/migration.md)",
+			k->cert, k->ca,
+			X509_verify_cert_error_string(X509_STORE_CTX_get_error(s)));
+	X509_STORE_CTX_free(s);
+	SSL_CTX_free(ctx);
+	return rc;
 }
 
 /* Takes fd over, also on failure. */
@@ -164,14 +261,19 @@ static int resolve(const char *address, bool passive, struct addrinfo **found,
 	return 0;
 }
 
-static int connect_any(const struct addrinfo *a, int *fd)
+/* limit: seconds for each address; 0: as long as TCP tries */
+static int connect_any(const struct addrinfo *a, int limit, int *fd)
 {
+	const struct timeval wait = {.tv_sec = limit};
 	int rc = -ECONNREFUSED;
 
 	for (; a; a = a->ai_next) {
 		*fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 		if (*fd < 0)
 			return -errno;
+		if (limit)
+			(void)setsockopt(*fd, SOL_SOCKET, SO_SNDTIMEO, &wait,
+					 sizeof(wait));
 		if (!connect(*fd, a->ai_addr, a->ai_addrlen))
 			return 0;
 		rc = -errno;
@@ -188,7 +290,7 @@ int peerlink_connect(const struct peerlink_keys *k, const char *address, const c
 
 	if (rc)
 		return rc;
-	rc = connect_any(found, &fd);
+	rc = connect_any(found, 0, &fd);
 	freeaddrinfo(found);
 	if (rc)
 		return error_set(e, rc, CAUSE_PEER,
@@ -198,8 +300,10 @@ int peerlink_connect(const struct peerlink_keys *k, const char *address, const c
 	rc = new_link(k, fd, false, out, e);
 	if (rc)
 		return rc;
-	if (SSL_set1_host((*out)->ssl, name) == 1 && SSL_connect((*out)->ssl) == 1)
+	if (SSL_set1_host((*out)->ssl, name) == 1 && SSL_connect((*out)->ssl) == 1) {
+		snprintf((*out)->name, sizeof((*out)->name), "%s", name);
 		return 0;
+	}
 	rc = fail_link(*out, e,
 		       "the other host does not show that it is the one of that name");
 	peerlink_close(*out);
@@ -225,47 +329,92 @@ int peerlink_listen(const char *address, int *fd, struct error *e)
 		  : 0;
 }
 
-/* The certificate was verified. */
-static int name_of_peer(SSL *ssl, char peer[POOL_NAME_MAX + 1])
-{
-	X509 *cert = SSL_get1_peer_certificate(ssl);
-	int n = cert ? X509_NAME_get_text_by_NID(X509_get_subject_name(cert),
-						 NID_commonName, peer, POOL_NAME_MAX + 1)
-		     : -1;
-
-	X509_free(cert);
-	return n > 0 && (size_t)n == strlen(peer) && text_is_clean(peer, (size_t)n)
-		       ? 0
-		       : -EACCES;
-}
-
 int peerlink_accept(const struct peerlink_keys *k, int fd, struct peerlink **out,
 		    char peer[POOL_NAME_MAX + 1], struct error *e)
 {
 	int rc = new_link(k, fd, true, out, e);
+	X509 *cert = NULL;
+	bool known;
 
 	if (rc)
 		return rc;
-	if (SSL_accept((*out)->ssl) == 1 && !name_of_peer((*out)->ssl, peer))
+	(*out)->serves = true;
+	if (SSL_accept((*out)->ssl) == 1)
+		cert = SSL_get1_peer_certificate((*out)->ssl);
+	known = !read_name(cert, peer); /* which was verified */
+	X509_free(cert);
+	if (known) {
+		snprintf((*out)->name, sizeof((*out)->name), "%s", peer);
 		return 0;
+	}
 	rc = fail_link(*out, e, "another host showed no certificate of this pool");
 	peerlink_close(*out);
 	*out = NULL;
 	return rc;
 }
 
+#define IS_DATA	   (UINT32_C(1) << 31)
+#define IS_WORD	   (UINT32_C(1) << 30)
+#define IS_REFUSAL (UINT32_C(1) << 29)
+
+static int refuse_length(struct error *e)
+{
+	return error_set(e, -EBADMSG, CAUSE_PEER,
+			 "the other host sends too much at once: install one release on "
+			 "both");
+}
+
+/* Of a number that came: whether it is the length of why the other host takes nothing. */
+static bool is_refusal(const struct peerlink *l, size_t n)
+{
+	return !l->serves && n >> 29 == 1;
+}
+
+/* Reads why, which becomes *e's sentence. */
+static int hear_refusal(struct peerlink *l, size_t n, struct error *e)
+{
+	char text[PEERLINK_REFUSAL + 1];
+	uint8_t bytes[PEERLINK_REFUSAL];
+	size_t got, at;
+
+	n ^= IS_REFUSAL;
+	if (n > sizeof(bytes))
+		return refuse_length(e);
+	for (at = 0; at < n; at += got)
+		if (SSL_read_ex(l->ssl, bytes + at, n - at, &got) != 1)
+			return fail_link(l, e,
+					 "the connection to the other host was lost");
+	text_clean(text, sizeof(text), bytes, n);
+	return error_set(e, -EACCES, CAUSE_PEER, "%s refuses this host: %s", l->name,
+			 text);
+}
+
+/* After a write that failed: what the other host said before it ended the connection.  In TLS 1.3
+ * a server that refuses the certificate says so when the client has begun to write: its alert is
+ * there to be read. */
+static int fail_write(struct peerlink *l, struct error *e)
+{
+	uint8_t bytes[4];
+	struct cursor r = cursor_reader(bytes, sizeof(bytes));
+	size_t done = 0, n;
+
+	ERR_clear_error();
+	if (SSL_read_ex(l->ssl, bytes, sizeof(bytes), &done) == 1 &&
+	    done == sizeof(bytes)) {
+		n = cursor_u32(&r);
+		if (is_refusal(l, n))
+			return hear_refusal(l, n, e);
+	}
+	return fail_link(l, e, "the connection to the other host was lost");
+}
+
 static int write_all(struct peerlink *l, const uint8_t *p, size_t n, struct error *e)
 {
-	uint8_t byte;
 	size_t done;
 
 	if (!n || SSL_write_ex(l->ssl, p, n, &done) == 1)
 		return 0;
-	/* in TLS 1.3 a server that refuses the certificate says so when the client has begun
-	 * to write: its alert is there to be read */
-	ERR_clear_error();
-	(void)!SSL_read_ex(l->ssl, &byte, 1, &done);
-	return fail_link(l, e, "the connection to the other host was lost");
+	return fail_write(l, e);
 }
 
 static int read_all(struct peerlink *l, uint8_t *p, size_t n, struct error *e)
@@ -288,13 +437,6 @@ static int write_number(struct peerlink *l, size_t value, struct error *e)
 	return write_all(l, bytes, sizeof(bytes), e);
 }
 
-static int refuse_length(struct error *e)
-{
-	return error_set(e, -EBADMSG, CAUSE_PEER,
-			 "the other host sends too much at once: install one release on "
-			 "both");
-}
-
 static int read_number(struct peerlink *l, size_t max, size_t *value, struct error *e)
 {
 	uint8_t bytes[4] = {0};
@@ -302,6 +444,8 @@ static int read_number(struct peerlink *l, size_t max, size_t *value, struct err
 	int rc = read_all(l, bytes, sizeof(bytes), e);
 
 	*value = cursor_u32(&r);
+	if (!rc && is_refusal(l, *value))
+		return hear_refusal(l, *value, e);
 	return !rc && *value > max ? refuse_length(e) : rc;
 }
 
@@ -383,9 +527,6 @@ int peerlink_recv(struct peerlink *l, json_t **messages, struct error *e)
 	return rc ? rc : recv_messages(l, n, messages, e);
 }
 
-#define IS_DATA (UINT32_C(1) << 31)
-#define IS_WORD (UINT32_C(1) << 30)
-
 int peerlink_send_data(struct peerlink *l, const uint8_t *p, size_t n, struct error *e)
 {
 	int rc = write_number(l, IS_DATA | n, e);
@@ -419,6 +560,40 @@ int peerlink_recv_item(struct peerlink *l, struct peerlink_item *item, struct er
 		return refuse_length(e);
 	item->kind = PEERLINK_IS_TURN;
 	return recv_messages(l, n, &item->messages, e);
+}
+
+void peerlink_refuse(struct peerlink *l, const char *why, bool waits)
+{
+	struct error e = {.cause = CAUSE_NONE};
+	uint8_t rest[256];
+	size_t n = strnlen(why, PEERLINK_REFUSAL);
+
+	if (write_number(l, IS_REFUSAL | n, &e) ||
+	    write_all(l, (const uint8_t *)why, n, &e))
+		return;
+	/* what is not read here when this end is closed has TCP drop what was written */
+	while (waits && SSL_read_ex(l->ssl, rest, sizeof(rest), &n) == 1)
+		;
+}
+
+bool peerlink_has_ended(const struct peerlink *l)
+{
+	return SSL_get_shutdown(l->ssl) & SSL_RECEIVED_SHUTDOWN;
+}
+
+int peerlink_probe(const char *address, struct error *e)
+{
+	struct addrinfo *found;
+	int fd, rc = resolve(address, false, &found, e);
+
+	if (rc)
+		return rc;
+	rc = connect_any(found, PROBE_S, &fd);
+	freeaddrinfo(found);
+	if (rc)
+		return error_set(e, rc, CAUSE_PEER, "%s", strerror(-rc));
+	close(fd);
+	return 0;
 }
 
 int peerlink_fd(const struct peerlink *l)

@@ -7,6 +7,8 @@
  * vtpmd has them as hexadecimal strings.  While a guest moves along, there are besides
  *   u32 2^31 + length, at most PEERLINK_DATA | bytes	a piece of xl's stream
  *   u32 2^30 + word					see tools/vtpmctl/xlmigrate.h
+ * A host that takes nothing from the one that has connected says why, and ends the connection:
+ *   u32 2^29 + length, at most PEERLINK_REFUSAL | text
  */
 #ifndef XVTPM_VTPMCTL_PEERLINK_H
 #define XVTPM_VTPMCTL_PEERLINK_H
@@ -19,6 +21,7 @@
 
 #define PEERLINK_MESSAGES 8
 #define PEERLINK_DATA	  (64 * 1024)
+#define PEERLINK_REFUSAL  256
 
 struct peerlink;
 
@@ -29,10 +32,18 @@ struct peerlink_keys {
 
 /* Whether they are there, and belong together. */
 int __must_check peerlink_check(const struct peerlink_keys *k, struct error *e);
+/* The same, and this host's name by its certificate, which is within its time for so many days.
+ * -EKEYREJECTED: it is not. */
+int __must_check peerlink_own(const struct peerlink_keys *k, char name[POOL_NAME_MAX + 1],
+			      int *days, struct error *e);
+/* Whether that is one of the CA, as other hosts judge it. */
+int __must_check peerlink_verify(const struct peerlink_keys *k, struct error *e);
 /* Connects to HOST:PORT, which has to be the host of that name. */
 int __must_check peerlink_connect(const struct peerlink_keys *k, const char *address,
 				  const char *name, struct peerlink **out,
 				  struct error *e);
+/* Whether something listens at HOST:PORT; it hears nothing. */
+int __must_check peerlink_probe(const char *address, struct error *e);
 /* Listens at HOST:PORT. */
 int __must_check peerlink_listen(const char *address, int *fd, struct error *e);
 /* Takes the connected socket over, also on failure; peer: the other host's name.  -EKEYREJECTED:
@@ -62,6 +73,11 @@ int __must_check peerlink_send_word(struct peerlink *l, uint32_t word, struct er
 /* Whatever comes next. */
 int __must_check peerlink_recv_item(struct peerlink *l, struct peerlink_item *item,
 				    struct error *e);
+/* Tells the host that has connected why nothing is taken from it; waits: until it has ended the
+ * connection, so that it hears that whatever it has sent. */
+void peerlink_refuse(struct peerlink *l, const char *why, bool waits);
+/* Whether the other host ended the connection in order, and was not cut off. */
+bool peerlink_has_ended(const struct peerlink *l);
 /* For poll(); nothing has to come there when peerlink_has() already. */
 int peerlink_fd(const struct peerlink *l);
 bool peerlink_has(const struct peerlink *l);

@@ -45,6 +45,23 @@ bool poolfile_find(const struct poolfile *f, const char *name, struct pool_host 
 	return false;
 }
 
+bool poolfile_is_own(const struct pool_host *h, const struct hostconf *conf)
+{
+	return h->srk.n == sizeof(conf->srk_name) &&
+	       !memcmp(h->srk.p, conf->srk_name, h->srk.n);
+}
+
+bool poolfile_own(const struct poolfile *f, const struct hostconf *conf,
+		  struct pool_host *h)
+{
+	struct cursor c = f->pool.host;
+
+	while (f->bytes && pool_next_host(&c, h))
+		if (poolfile_is_own(h, conf))
+			return true;
+	return false;
+}
+
 void poolfile_free(struct poolfile *f)
 {
 	free(f->bytes);

@@ -21,7 +21,12 @@ int __must_check poolfile_load(struct poolfile *f, const char *config,
 			       const struct hostconf *h, struct error *e);
 /* The host of that name; false: none. */
 bool poolfile_find(const struct poolfile *f, const char *name, struct pool_host *h);
-/* The host with this storage key; false: none. */
+/* Whether it is the host of that configuration: it has its storage key. */
+bool poolfile_is_own(const struct pool_host *h, const struct hostconf *conf);
+/* That one; false: the pool does not have it. */
+bool poolfile_own(const struct poolfile *f, const struct hostconf *conf,
+		  struct pool_host *h);
+/* Whether there is a host with this storage key. */
 bool poolfile_has_srk(const struct poolfile *f, const uint8_t *name, size_t len);
 void poolfile_free(struct poolfile *f);
 

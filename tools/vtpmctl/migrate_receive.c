@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* vtpmctl migrate-receive: a process for each host that has connected, which gives vtpmd what that
+ * host says. */
+#include "lib/text.h"
+#include "tools/vtpmctl/migrate.h"
+#include "tools/vtpmctl/vtpmctl.h"
+#include "tools/vtpmctl/xlimages.h"
+#include "tools/vtpmctl/xlmigrate.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define CHILDREN 64
+#define PER_HOST 24 /* of them: those of an evacuation, and some that ask again */
+#define GREET_S	 10 /* in which who connects has to have proved which host it is */
+#define REFUSE_S 2  /* in which a host that is refused has to have ended the connection */
+
+static const struct args_option options[] = {
+	OPTION_TEXT("listen", struct migrate, listen, "HOST:PORT",
+		    "this host's address in the list of hosts"),
+	OPTION_FLAG("manual", struct migrate, manual,
+		    "leave interrupted moves to `migrate --continue`"),
+	MIGRATE_OPTIONS,
+};
+
+static const struct args_command command = {
+	.usage = "migrate-receive [--listen HOST:PORT] [OPTIONS]",
+	.about = "Takes guests and vTPMs that other hosts of the pool move to this one, "
+		 "until\nit is ended.\n",
+	.options = options,
+	.option_count = ARRAY_SIZE(options),
+};
+
+/* Another connection's xl may be about to end, which decides whether the vTPM stays.  *went:
+ * it was told GO. */
+static int wait_for_xl(struct migrate *m, bool *went, char text[CLIENT_TEXT])
+{
+	int lock = migrate_lock(m, "receive", 0);
+
+	if (lock >= 0) {
+		*went = migrate_go_passed(lock);
+		close(lock);
+		return 0;
+	}
+	lock = migrate_lock(m, "receive", 60);
+	if (lock < 0)
+		return lock;
+	*went = migrate_go_passed(lock);
+	close(lock);
+	if (!m->asked[0])
+		m->name = m->vtpm;
+	return migrate_wish(m, "tick", text);
+}
+
+static int answer_turn(struct migrate *m, struct error *e)
+{
+	int rc;
+
+	if (!m->out)
+		m->out = json_array();
+	rc = peerlink_send(m->link, m->out, e);
+	json_array_clear(m->out);
+	return rc;
+}
+
+static int hand_over_again(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
+{
+	int rc = 0;
+
+	/* GO has not gone and will not: an xl that lives destroys its copy as well */
+	xlguest_note_vtpm(m);
+	(void)!xlguest_drop_incoming(m);
+	if (migrate_is(m, "owned"))
+		rc = migrate_wish(m, "back", text);
+	return rc ? rc : answer_turn(m, e);
+}
+
+/* The source has lost a connection, and asks what became of a vTPM: by its name, which is
+ * believed if vtpmd has it from that host. */
+static int tell_again(struct migrate *m, const char *peer,
+		      const struct peerlink_item *item, char text[CLIENT_TEXT],
+		      struct error *e)
+{
+	bool went = true;
+	int rc;
+
+	if (!item->len || item->len >= sizeof(m->asked) ||
+	    !text_is_clean((const char *)item->data, item->len))
+		return error_set(e, -EBADMSG, CAUSE_PEER, "%s asks for no vTPM", peer);
+	memcpy(m->asked, item->data, item->len);
+	m->asked[item->len] = '\0';
+	m->name = m->asked;
+	rc = migrate_ask(m,
+			 json_pack("{s:s, s:s, s:s, s:s}", "op", "move", "name", m->name,
+				   "event", "tick", "peer", peer),
+			 text);
+	if (!rc && !strcmp(m->peer, peer))
+		rc = wait_for_xl(m, &went, text);
+	if (!rc && strcmp(m->peer, peer) != 0)
+		rc = error_set(e, -EACCES, CAUSE_PEER,
+			       "%s asks for a vTPM that has not come from there", peer);
+	/* the source may have sent GO, and who was to tell xl was killed: its guest runs
+	 * nowhere else */
+	if (!rc && !went && migrate_is(m, "owned") && !hand_over_again(m, text, e))
+		return 0;
+	return rc ? rc : answer_turn(m, e);
+}
+
+static int serve_item(struct migrate *m, const char *peer, struct peerlink_item *item,
+		      char text[CLIENT_TEXT], struct error *e)
+{
+	int rc = peerlink_recv_item(m->link, item, e);
+	bool went;
+
+	if (rc)
+		return rc;
+	/* xl makes whatever guest is described to it: only that of a vTPM that comes */
+	if (item->kind == PEERLINK_IS_WORD && item->word == XLWORD_START)
+		return migrate_is(m, "accepted")
+			       ? xlreceive_run(m, peer, text, e)
+			       : error_set(e, -EACCES, CAUSE_PEER,
+					   "%s sends a guest without its vTPM", peer);
+	if (item->kind == PEERLINK_IS_WORD && item->word == XLWORD_IMAGE)
+		return migrate_is(m, "accepted")
+			       ? xlimages_receive(m, item, text, e)
+			       : error_set(e, -EACCES, CAUSE_PEER,
+					   "%s sends a guest without its vTPM", peer);
+	if (item->kind == PEERLINK_IS_DATA)
+		return tell_again(m, peer, item, text, e);
+	if (item->kind == PEERLINK_IS_WORD && item->word == XLWORD(XLWORD_HAND_BACK, 0) &&
+	    m->asked[0])
+		return hand_over_again(m, text, e);
+	if (item->kind != PEERLINK_IS_TURN)
+		return error_set(
+			e, -EBADMSG, CAUSE_PEER,
+			"%s sends what makes no sense now: install one release on "
+			"both",
+			peer);
+	if (json_array_size(item->messages))
+		rc = migrate_hear(m, peer, item->messages, text);
+	else
+		json_decref(item->messages);
+	if (!rc && migrate_is(m, "owned"))
+		rc = wait_for_xl(m, &went, text);
+	if (rc)
+		return rc;
+	return answer_turn(m, e);
+}
+
+/* One of the connections that a host of the pool may have, until this process ends: else one
+ * that only holds them keeps all others away. */
+static int take_place(struct migrate *m, const char *peer, struct error *e)
+{
+	char hex[2 * POOL_NAME_MAX + 1], side[16];
+	int lock = -EBUSY;
+
+	hex_encode((const uint8_t *)peer, strlen(peer), hex);
+	m->name = hex;
+	for (unsigned int i = 0; lock == -EBUSY && i < PER_HOST; i++) {
+		snprintf(side, sizeof(side), "peer%u", i);
+		lock = migrate_lock(m, side, 0);
+	}
+	m->name = NULL;
+	return lock >= 0 ? 0
+			 : error_set(e, lock, CAUSE_PEER,
+				     "%s has %d connections already, or no lock can be "
+				     "made beside vtpmd's socket",
+				     peer, PER_HOST);
+}
+
+/* Says in the journal why nothing is taken from a host, and tells that host. */
+static int refuse_peer(struct migrate *m, const char *why, bool waits, struct error *e)
+{
+	fprintf(stderr, "vtpmctl: %s\n", e->text);
+	(void)alarm(REFUSE_S); /* which ends this process */
+	peerlink_refuse(m->link, why, waits);
+	return -EACCES;
+}
+
+/* Whether the host that has proved its name may say something here. */
+static int admit_peer(struct migrate *m, const char *peer, struct error *e)
+{
+	char why[PEERLINK_REFUSAL + 1];
+	struct pool_host h;
+
+	if (migrate_load(m, e))
+		return refuse_peer(m,
+				   "its list of hosts cannot be used: the journal of its "
+				   "`vtpmctl migrate-receive` has why",
+				   true, e);
+	if (!poolfile_find(&m->file, peer, &h)) {
+		error_set(e, -EACCES, CAUSE_PEER,
+			  "%s is refused, as it is not in this host's list of hosts: "
+			  "`vtpmctl peer add` here, with what `vtpmctl peer self %s` "
+			  "prints there",
+			  peer, peer);
+		snprintf(why, sizeof(why),
+			 "%s is not in its list of hosts: `vtpmctl peer add` there, with "
+			 "what `vtpmctl peer self %s` prints here",
+			 peer, peer);
+		return refuse_peer(m, why, true, e);
+	}
+	if (poolfile_is_own(&h, &m->conf)) {
+		error_set(e, -EACCES, CAUSE_PEER,
+			  "another host has connected with a certificate of %s, which is "
+			  "this one's name: each needs its own",
+			  peer);
+		return refuse_peer(
+			m,
+			"that has connected with a certificate of its own name: "
+			"see --cert",
+			true, e);
+	}
+	/* who has all its places is not waited for */
+	return take_place(m, peer, e)
+		       ? refuse_peer(m, "it has too many connections there already",
+				     false, e)
+		       : 0;
+}
+
+/* What came, and how the connection ended, unless as it does behind a move. */
+static void tell_end(const struct migrate *m, const char *peer, const char *text,
+		     const struct error *e)
+{
+	bool here = migrate_is_here(m) || migrate_is(m, "owned");
+
+	if (m->came && here)
+		fprintf(stderr, "%s came from %s\n", m->vtpm, peer);
+	if (text[0])
+		fprintf(stderr, "vtpmctl: %s: %s\n", peer, text);
+	else if (e->cause == CAUSE_PEER && !peerlink_has_ended(m->link))
+		fprintf(stderr, "vtpmctl: %s\n", e->text);
+	else if (m->state[0] && !here && !migrate_has_ended(m))
+		fprintf(stderr,
+			"vtpmctl: %s ended the connection, and the move of %s is %s\n",
+			peer, m->vtpm, m->state);
+}
+
+/* One connection: each turn of the other host's is given to vtpmd. */
+static int serve_peer(struct migrate *m, int fd, struct error *e)
+{
+	char text[CLIENT_TEXT] = "", peer[POOL_NAME_MAX + 1];
+	struct peerlink_item *item;
+	int rc;
+
+	(void)alarm(GREET_S); /* which ends this process */
+	rc = peerlink_accept(&m->keys, fd, &m->link, peer, e);
+	if (rc == -EKEYREJECTED)
+		fprintf(stderr, "vtpmctl: %s\n", e->text);
+	rc = rc ? rc : admit_peer(m, peer, e);
+	(void)alarm(0);
+	if (rc)
+		return rc;
+	item = malloc(sizeof(*item));
+	while (item && !rc)
+		rc = serve_item(m, peer, item, text, e);
+	tell_end(m, peer, text, e);
+	free(item);
+	return rc;
+}
+
+static void serve_child(struct migrate *m, int fd)
+{
+	struct error e = {.cause = CAUSE_NONE};
+
+	(void)!serve_peer(m, fd, &e);
+	migrate_end(m);
+	_exit(0);
+}
+
+static _Noreturn void await_hosts(struct migrate *m, int fd)
+{
+	unsigned int children = 0;
+	int one;
+
+	for (;;) {
+		one = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+		while (children &&
+		       waitpid(-1, NULL, children < CHILDREN ? WNOHANG : 0) > 0)
+			children--;
+		if (one < 0)
+			continue;
+		switch (fork()) {
+		case 0:
+			close(fd);
+			serve_child(m, one);
+			break;
+		case -1:
+			break;
+		default:
+			children++;
+		}
+		close(one);
+	}
+}
+
+/* Finds where to listen, which m->listen is then: a copy in address, if the list of hosts says it. */
+static int find_address(struct migrate *m, char address[ADDRESS_MAX], struct error *e)
+{
+	struct pool_host h;
+
+	if (poolfile_own(&m->file, &m->conf, &h)) {
+		snprintf(address, ADDRESS_MAX, "%.*s", (int)h.address.n,
+			 (const char *)h.address.p);
+		m->listen = m->listen ? m->listen : address;
+		return 0;
+	}
+	if (!m->listen)
+		return error_set(
+			e, -ENOENT, CAUSE_PEER,
+			"the list of hosts does not have this one, with the address to "
+			"listen at: `vtpmctl peer self NAME --address HOST:PORT`, and "
+			"the `peer add` that it prints; or give --listen HOST:PORT");
+	fprintf(stderr,
+		"Warning: the list of hosts does not have this one, and whether the "
+		"certificate %s has its name is not known: `vtpmctl peer self NAME "
+		"--address %s`, and the `peer add` that it prints\n",
+		m->keys.cert, m->listen);
+	return 0;
+}
+
+/* What would have each move fail is told at once. */
+static int prepare_receiving(struct migrate *m, char address[ADDRESS_MAX],
+			     struct error *e)
+{
+	int rc = migrate_load(m, e);
+
+	if (!rc)
+		rc = migrate_own(m, NULL, e);
+	if (!rc)
+		rc = peerlink_verify(&m->keys, e);
+	if (!rc)
+		rc = find_address(m, address, e);
+	/* each connection reads them anew */
+	poolfile_free(&m->file);
+	hostconf_free(&m->conf);
+	return rc;
+}
+
+int migrate_receive_main(int argc, char **argv)
+{
+	struct migrate m = {
+		.socket = CLIENT_SOCKET, .config = HOSTCONF_PATH, .keys = MIGRATE_KEYS};
+	struct error e = {.cause = CAUSE_NONE};
+	char address[ADDRESS_MAX];
+	int fd, rc;
+
+	args_parse_or_exit(&command, argc, argv, &m);
+	rc = prepare_receiving(&m, address, &e);
+	if (!rc)
+		rc = peerlink_listen(m.listen, &fd, &e);
+	if (rc)
+		return vtpmctl_fail(&e);
+	fprintf(stderr, "listens at %s\n", m.listen);
+	if (!m.manual)
+		migrate_ask_begin(&m);
+	await_hosts(&m, fd);
+}
