@@ -104,6 +104,32 @@ static void end_job(struct evacuation *v)
 	*j = v->job[--v->running];
 }
 
+/* vTPMs stay that no guest has: their guests may be down, or saved. */
+static void tell_of_unused(const struct migrate *m)
+{
+	json_t *unused = xlguest_unused(m);
+	const json_t *vtpm;
+	const char *name;
+	size_t i;
+
+	json_array_foreach(unused, i, vtpm)
+	{
+		name = client_text(vtpm, "name");
+		if (!strcmp(client_text(vtpm, "state"), "running"))
+			fprintf(stderr,
+				"%s stays, as no guest has it: `vtpmctl migrate %s %s` "
+				"moves it alone\n",
+				name, name, m->evacuate);
+		else
+			fprintf(stderr,
+				"%s stays, as it is %s, and no guest has it: `vtpmctl "
+				"start %s`, then `vtpmctl migrate %s %s`\n",
+				name, client_text(vtpm, "state"), name, name,
+				m->evacuate);
+	}
+	json_decref(unused);
+}
+
 int evacuate_run(const struct migrate *m)
 {
 	struct evacuation v = {.m = m};
@@ -121,6 +147,7 @@ int evacuate_run(const struct migrate *m)
 	}
 	fprintf(stderr, "%zu of %zu guests with a vTPM moved to %s\n", v.moved, all,
 		m->evacuate);
+	tell_of_unused(m);
 	json_decref(guests);
 	return v.moved == all ? VTPMCTL_OK : VTPMCTL_FAILED;
 }

@@ -331,6 +331,40 @@ static bool is_guest(const json_t *one, const json_t *vtpms)
 	return false;
 }
 
+static bool has_user(const json_t *vtpm, const json_t *domains)
+{
+	const json_t *one;
+	size_t i;
+
+	json_array_foreach(domains, i, one)
+	{
+		if (is_used_by(vtpm, json_object_get(one, "config"), number_of(one)))
+			return true;
+	}
+	return json_is_integer(json_object_get(vtpm, "guest_domid"));
+}
+
+json_t *xlguest_unused(const struct migrate *m)
+{
+	json_t *domains = list_all(), *unused = json_array(), *reply, *vtpm;
+	char why[CLIENT_TEXT];
+	size_t i;
+
+	if (!client_try(m->socket, client_request("list", NULL), &reply, why)) {
+		json_array_foreach(json_object_get(reply, "vtpms"), i, vtpm)
+		{
+			/* another host's, or on its way */
+			if (!client_text(vtpm, "in_use_on")[0] &&
+			    !json_is_object(json_object_get(vtpm, "handover")) &&
+			    !has_user(vtpm, domains))
+				json_array_append(unused, vtpm);
+		}
+		json_decref(reply);
+	}
+	json_decref(domains);
+	return unused;
+}
+
 json_t *xlguest_all(const struct migrate *m)
 {
 	json_t *all = list_all(), *names = json_array(), *reply, *one;

@@ -60,6 +60,8 @@ json_t *xlguest_config(const struct migrate *m);
 int __must_check xlguest_of(struct migrate *m);
 /* The names of all guests that have a vTPM of this host; NULL, and a sentence on stderr. */
 json_t *xlguest_all(const struct migrate *m);
+/* What vtpmd says of this host's vTPMs that no domain has, an array; those that move are left out. */
+json_t *xlguest_unused(const struct migrate *m);
 
 /* xl migrate-receive calls a guest NAME--incoming, paused, until it may start it, and then gives
  * it its name and lets it run.  These do what an xl that was killed has left undone, for
