@@ -58,6 +58,24 @@ static void join(const json_t *slots, char out[TABLE_CELL])
 		strcpy(out, "-");
 }
 
+/* Which way it moves, and how far that is; "": it does not. */
+static void write_move(const json_t *v, char *out, size_t room)
+{
+	const json_t *handover = json_object_get(v, "handover");
+	const char *way = client_text(handover, "way");
+
+	if (!json_is_object(handover))
+		out[0] = '\0';
+	else if (!way[0])
+		snprintf(out, room, "nowhere: %s", client_text(handover, "step"));
+	else
+		snprintf(out, room, "%s %s: %s",
+			 !strcmp(way, "in")	? "from"
+			 : !strcmp(way, "back") ? "back to"
+						: "to",
+			 client_text(handover, "peer"), client_text(handover, "step"));
+}
+
 /* Which guests run without their TPM; behind what the note says already. */
 static void add_lost(const json_t *v, char *note, size_t room)
 {
@@ -84,7 +102,9 @@ static void fill_note(const json_t *v, char *note, size_t room)
 	const char *store = json_string_value(json_object_get(v, "store_error"));
 	const char *host = json_string_value(json_object_get(v, "in_use_on"));
 	const json_t *retry = json_object_get(v, "retry_s");
+	char move[160];
 
+	write_move(v, move, sizeof(move));
 	if (error && json_is_integer(retry))
 		snprintf(note, room, "%s, tried again in %lld s: %s",
 			 table_text(v, "cause"), (long long)json_integer_value(retry),
@@ -100,6 +120,9 @@ static void fill_note(const json_t *v, char *note, size_t room)
 		snprintf(note, room, "its guest waits for the disk: %s", store);
 	else if (host)
 		snprintf(note, room, "in use on the host %s", host);
+	else if (move[0])
+		snprintf(note, room, "moves %s; see `vtpmctl show %s`", move,
+			 table_text(v, "name"));
 	add_lost(v, note, room);
 }
 
@@ -309,10 +332,23 @@ static void print_ending(const json_t *vtpm)
 
 static void print_handover(const json_t *vtpm, const json_t *handover)
 {
-	printf("between this host and %s: %s; `vtpmctl migrate --continue %s` goes on "
-	       "with it",
-	       client_text(handover, "peer"), client_text(handover, "step"),
-	       client_text(vtpm, "name"));
+	const char *step = client_text(handover, "step");
+	const char *peer = client_text(handover, "peer");
+	const char *name = client_text(vtpm, "name");
+	bool out = !strcmp(client_text(handover, "way"), "out");
+	char move[160];
+
+	write_move(vtpm, move, sizeof(move));
+	printf("%s; ", move);
+	if (!client_text(handover, "way")[0])
+		printf("see whether another host has it (`vtpmctl list` there), and "
+		       "docs/migration.md");
+	else if (!strcmp(step, "doubt") || !strcmp(step, "unsure"))
+		printf("`vtpmctl migrate --continue %s` asks %s", name, peer);
+	else
+		printf("wait: only when no `vtpmctl migrate` of it runs any more, `vtpmctl "
+		       "migrate --continue %s`%s%s goes on with it",
+		       name, out ? "" : " on ", out ? "" : peer);
 }
 
 /* "0,2,4,7 (before the update); 0,2,4,7": one a boot state. */

@@ -50,8 +50,12 @@ int __must_check move_may_restore(struct vtpmd *d, const uint8_t uuid[16], bool 
 int __must_check move_restores(struct vtpmd *d, const uint8_t uuid[16], struct error *e);
 /* Whether an operator may have it stopped: not while only its manager has the PCRs. */
 int __must_check move_may_stop(const struct vtpm *v, struct error *e);
-/* Its handover, for an operator: {"step": WORD, "peer": HOST}; null when it is in none. */
+/* Its handover, for an operator: {"step": WORD, "peer": HOST, "way": "out"|"in"|"back"};
+ * null when it is in none. */
 json_t *move_show(const struct vtpm *v);
+#define MOVE_REMOVAL_TEXT 160
+/* What removes it, in text, if that is the end of a move on this host; NULL: a person does. */
+const char *move_explain_removal(const struct vtpm *v, char text[MOVE_REMOVAL_TEXT]);
 /* Whether it is made of what comes from another host. */
 bool move_is_incoming(const struct vtpm *v);
 /* What the manager of such a one gets besides: CONFIG_INCOMING, CONFIG_EK_NAME. */

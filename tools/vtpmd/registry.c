@@ -296,6 +296,7 @@ int registry_rename(struct vtpm *v, const char *to, struct error *e)
 
 int registry_remove(struct vtpm *v, struct error *e)
 {
+	char text[MOVE_REMOVAL_TEXT];
 	int rc = claim_stopped(v, e);
 
 	/* -ENOENT: the store has nothing of it, as it could not even be made there */
@@ -310,7 +311,7 @@ int registry_remove(struct vtpm *v, struct error *e)
 			"The folder of %s in %s could not be removed: %s; see its disk's space and permissions.",
 			v->meta.name, v->d->store, strerror(-rc));
 	log_about(LOG_NOTICE, VTPM_ABOUT(v, .id = LOG_ID_DELETED), "deleted");
-	vtpm_audit(v, "delete", NULL);
+	vtpm_audit(v, "delete", move_explain_removal(v, text));
 	anchor_forget(v->d->anchor, v);
 	crb_forget(v->d, v->meta.uuid);
 	vtpms_remove(v);
