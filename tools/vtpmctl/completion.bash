@@ -10,7 +10,7 @@ _vtpmctl() {
 	[ -n "$group" ] && [ "$COMP_CWORD" -gt 2 ] && command="$group ${COMP_WORDS[2]}"
 	if [ "$COMP_CWORD" -eq 1 ]; then
 		mapfile -t words < <("$me" --help 2>/dev/null | sed -n 's/^  \([a-z]*\)  *.*/\1/p')
-		words+=(csr rename import peer pool migrate migrate-receive)
+		words+=(csr rename import top audit pool migrate-receive)
 	elif [ -n "$group" ] && [ "$COMP_CWORD" -eq 2 ]; then
 		mapfile -t words < <("$me" "$group" --help 2>/dev/null | sed -n 's/^  \([a-z-]*\)  *.*/\1/p')
 	elif [[ $cur == -* ]]; then
