@@ -148,7 +148,7 @@ static const char *check_pool(const struct pool *pool, const struct proof *p)
 		approved = is_in_state(&state, &p->bank);
 	if (!approved)
 		return "it is in no boot state that is approved for it: `vtpmctl peer "
-		       "add` approves one";
+		       "add`, with what `vtpmctl peer self` prints there, approves one";
 	while (!known && pool_next_image(&images, &image))
 		known = is_same_part(image.kernel, p->bound.kernel) &&
 			is_same_part(image.manager, p->bound.manager);

@@ -451,6 +451,23 @@ static void print_hex(const char *what, struct binding_part part)
 	printf("  %-8s %s\n", what, part.n ? hex : "a process");
 }
 
+/* Not on stdout: a program counts the hosts there. */
+static void tell_of_none(const struct poolfile *f)
+{
+	if (!f->bytes)
+		fprintf(stderr,
+			"There is no list of hosts, %s: `vtpmctl peer add` makes it, as "
+			"`vtpmctl peer self NAME --address HOST:PORT` on each host "
+			"prints it\n",
+			f->path);
+	else if (!f->pool.hosts)
+		fprintf(stderr,
+			"There is no host in the list, %s: `vtpmctl peer add`, as "
+			"`vtpmctl peer self NAME --address HOST:PORT` on each host "
+			"prints it\n",
+			f->path);
+}
+
 static void print_pool(const struct pool *pool)
 {
 	struct cursor c = pool->host;
@@ -496,6 +513,8 @@ static int peer_list_main(int argc, char **argv)
 	rc = load_peer(p, false, &e);
 	if (!rc && p->file.bytes)
 		print_pool(&p->file.pool);
+	if (!rc)
+		tell_of_none(&p->file);
 	poolfile_free(&p->file);
 	hostconf_free(&p->conf);
 	free(p);
