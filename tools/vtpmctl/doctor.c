@@ -72,6 +72,9 @@ static const struct {
 	{"anchor", doctor_anchor},
 	{"vtpmd", doctor_vtpmd},
 	{"pool", doctor_pool},
+	{"peers", doctor_peers},
+	{"peer-cert", doctor_peer_cert},
+	{"receive", doctor_receive},
 	{"moves", doctor_moves},
 	{"xendomains", doctor_xendomains},
 	{"autostart", doctor_autostart},
@@ -536,7 +539,8 @@ enum finding doctor_pool(struct doctor *d)
 	json_t *reply;
 
 	if (client_try(d->socket, client_request("pool", NULL), &reply, text))
-		return doctor_say(d, SKIPPED, "no pool: the store is a folder");
+		return doctor_say(d, SKIPPED,
+				  "the store is a folder, and in no pool's etcd");
 	f = judge_pool(d, reply);
 	json_decref(reply);
 	return f;
