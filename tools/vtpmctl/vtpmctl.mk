@@ -37,6 +37,7 @@ install-vtpmctl: $(BUILD)/bin/vtpmctl
 		$(DESTDIR)/lib/systemd/system-generators/xen-vtpm-auto
 	install -m 0644 tools/vtpmctl/xen-vtpm-guest-again@.service \
 		tools/vtpmctl/xen-vtpm-backup.service tools/vtpmctl/xen-vtpm-backup.timer \
+		tools/vtpmctl/xen-vtpm-migrate-receive.service \
 		$(DESTDIR)/lib/systemd/system
 	install -D -m 0644 tools/vtpmctl/completion.bash \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/vtpmctl
