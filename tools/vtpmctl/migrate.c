@@ -406,6 +406,8 @@ static int continue_migrate(struct migrate *m, char text[CLIENT_TEXT], struct er
 	return rc ? rc : carry(m, text, e);
 }
 
+#define DONE_S 5 /* in which the last message of an earlier move arrives */
+
 /* Begins the handover of a vTPM that came here in an earlier one, whose last message (DONE) was
  * lost with who carried it: the host that it came from is asked for that first.  text: why it
  * could not be begun, which stays when this is not the reason. */
@@ -413,8 +415,18 @@ static int begin_after_done(struct migrate *m, char text[CLIENT_TEXT], struct er
 {
 	struct error lost = {.cause = CAUSE_NONE};
 	char why[CLIENT_TEXT] = "";
+	int i, rc = migrate_wish(m, "tick", why);
 
-	if (migrate_wish(m, "tick", why) || !migrate_is(m, "owned")) {
+	/* the host that it came from carries that move, and is about to end it */
+	for (i = 0; rc == VTPMCTL_FAILED && i < DONE_S * 10; i++) {
+		usleep(100000);
+		rc = migrate_wish(m, "tick", why);
+	}
+	if (!rc && i && migrate_is(m, "here")) {
+		text[0] = '\0';
+		return migrate_wish(m, "begin", text);
+	}
+	if (rc || !migrate_is(m, "owned")) {
 		/* of an earlier handover, which is not to be told, or cancelled, as this one */
 		m->state[0] = m->why[0] = '\0';
 		return VTPMCTL_FAILED;

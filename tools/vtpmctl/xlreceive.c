@@ -74,9 +74,14 @@ static void be_xl_receive(void)
 	_exit(127);
 }
 
-/* xl has what the guest boots, and this process the launch's lock. */
-static void hold_xl_receive(const struct xlimages *images, int reader, int told)
+/* xl has what the guest boots, and this process the launch's lock: it outlives the move, and has
+ * neither of its connections, whose ends vtpmd and the other host wait for. */
+static void hold_xl_receive(struct migrate *m, int reader, int told)
 {
+	const struct xlimages *images = m->images;
+
+	client_close(&m->client);
+	close(peerlink_fd(m->link));
 	(void)setsid();
 	if (xlimages_place(images, reader, &told)) {
 		fprintf(stderr,
@@ -120,7 +125,7 @@ static int start_xl(struct xlsink *s)
 		 * behind them, when vtpmctl has been killed */
 		(void)fcntl(out[0], F_SETFD, 0);
 		if (held)
-			hold_xl_receive(s->m->images, out[0], told[1]);
+			hold_xl_receive(s->m, out[0], told[1]);
 		be_xl_receive();
 	}
 	close(in[0]);

@@ -61,6 +61,15 @@ enum control_what {
 	NO_OP
 };
 
+/* In moves, by the first request of one that came on the connection. */
+enum control_role {
+	CONTROL_NO_ROLE,
+	CONTROL_OPERATES,    /* `vtpmctl migrate` of this host */
+	CONTROL_SERVES_PEER, /* migrate-receive: what another host says */
+};
+
+struct move;
+
 struct control {
 	struct control *next, *before;
 	struct vtpmd *d;
@@ -78,7 +87,9 @@ struct control {
 	bool recovers;		      /* BACKUP: for `vtpmctl recover` */
 	bool ran;		      /* STOP: it is not stopped already */
 	uint8_t uuid[16];	      /* of the answer, while the anchor is waited for */
-	json_t *held;		      /* MOVE: the request, meanwhile */
+	json_t *held;		      /* MOVE: the request, meanwhile ... */
+	enum control_role role;	      /* ... what the connection is ... */
+	struct move *carries;	      /* ... and what it carries; NULL: nothing */
 	struct backup_given given;    /* BACKUP: what became of it was not told yet */
 	struct ask ask;
 };

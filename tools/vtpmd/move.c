@@ -431,6 +431,8 @@ static void on_greet(evutil_socket_t fd, short what, void *ctx)
 
 static void free_move(struct move *m)
 {
+	if (m->carrier)
+		move_lay_down(m->carrier);
 	move_drop_bytes(&m->offer);
 	move_drop_bytes(&m->accept);
 	move_drop_bytes(&m->export);

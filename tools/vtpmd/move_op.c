@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uuid/uuid.h>
@@ -63,14 +64,26 @@ void move_on_late(evutil_socket_t fd, short what, void *ctx)
 		answer_state(c, m);
 }
 
+static void refuse_beside(struct control *c, const struct move *m)
+{
+	char text[320];
+
+	snprintf(
+		text, sizeof(text),
+		"%s moves, and another `vtpmctl migrate` of %s or of this host goes on with "
+		"it: wait for its end.",
+		m->r.name, m->r.peer[0] ? m->r.peer : "another host");
+	control_answer_word(c, "busy", text);
+}
+
 static void wait_for(struct control *c, struct move *m)
 {
 	const struct timeval limit = {.tv_sec = WAIT_S};
 
+	move_carry(m, c);
 	/* one whose other host has gone may wait yet */
 	if (m->client && m->client != c)
-		control_answer_word(m->client, "busy",
-				    "Another `vtpmctl migrate` goes on with it.");
+		refuse_beside(m->client, m);
 	m->client = c;
 	event_add(m->late, &limit);
 	move_answer(m);
@@ -80,6 +93,7 @@ void move_forget(struct control *c)
 {
 	struct move *m;
 
+	move_lay_down(c);
 	/* thousands of others come and go beside thousands of moves */
 	if (c->what != MOVE)
 		return;
@@ -308,7 +322,9 @@ static int answer_peer(struct control *c, const char *peer, const json_t *messag
 						 peer, "why", "", "messages", apart));
 		return 0;
 	}
-	if (!rc)
+	if (!rc && move_is_beside(m, c))
+		refuse_beside(c, m);
+	else if (!rc)
 		wait_for(c, m);
 	json_decref(apart);
 	return rc;
@@ -358,6 +374,7 @@ void move_on_control(struct control *c, const json_t *request)
 		return;
 	}
 	if (messages && peer && peer[0] && strlen(peer) <= POOL_NAME_MAX) {
+		move_note_role(c, true);
 		rc = answer_peer(c, peer, messages);
 		if (rc)
 			refuse_move(c, rc, NULL);
@@ -378,6 +395,11 @@ void move_on_control(struct control *c, const json_t *request)
 		/* another host asks, of what it has nothing to do with */
 		if (!m || (peer && strcmp(m->r.peer, peer) != 0)) {
 			control_answer_no_such(c);
+			return;
+		}
+		move_note_role(c, peer != NULL);
+		if (!m->unread && move_is_beside(m, c)) {
+			refuse_beside(c, m);
 			return;
 		}
 		rc = m->unread ? m->unread

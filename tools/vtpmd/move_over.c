@@ -124,7 +124,7 @@ void move_list_on_control(struct control *c, bool waiting)
 
 	for (m = c->d->moves; m; m = m->next) {
 		n++;
-		if (waiting ? over_in(m, WAITS) && !m->client
+		if (waiting ? over_in(m, WAITS) && !m->client && !move_is_carried(m)
 			    : !over_in(m, IN(ABSENT)) &&
 				      !(over_in(m, IN(HERE)) && move_vtpm(m)))
 			json_array_append_new(all, show_move(m));

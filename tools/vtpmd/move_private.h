@@ -33,9 +33,10 @@ struct move {
 	 * n 0: nothing; and that guest's uuid. */
 	struct move_bytes launch;
 	uint8_t launched[16];
-	char why[320];		/* it came to nothing; "": it did not */
-	json_t *outbox;		/* messages, hex, until a client takes them */
-	struct control *client; /* waits for the manager; NULL: none */
+	char why[320];		 /* it came to nothing; "": it did not */
+	json_t *outbox;		 /* messages, hex, until a client takes them */
+	struct control *client;	 /* waits for the manager; NULL: none */
+	struct control *carrier; /* move_carry.c; NULL: none */
 	struct event *erase, *late, *greet;
 	/* until the guest's board has no command (source), or is there (destination) */
 	struct event *calm, *ready;
@@ -120,6 +121,19 @@ void move_on_watch(evutil_socket_t fd, short what, void *ctx);
 void move_on_calm(evutil_socket_t fd, short what, void *ctx);
 /* It waited long enough. */
 void move_on_late(evutil_socket_t fd, short what, void *ctx);
+
+/* Who carries it. */
+
+/* Whether a connection does. */
+bool move_is_carried(const struct move *m);
+/* Notes what c is, at its first request of a move. */
+void move_note_role(struct control *c, bool for_peer);
+/* Whether another connection carries m, so that c's request is refused. */
+bool move_is_beside(const struct move *m, const struct control *c);
+/* c carries m from now on, if m is in a transfer, and c is not a host's that only asks. */
+void move_carry(struct move *m, struct control *c);
+/* c carries nothing any more. */
+void move_lay_down(struct control *c);
 
 /* Handovers that are over. */
 
