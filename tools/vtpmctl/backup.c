@@ -114,6 +114,8 @@ static const struct args_command backup_command = {
 static const struct args_option restore_options[] = {
 	OPTION_FLAG("replace", struct backup_options, replace,
 		    "the vTPM that is here, once FILE opened"),
+	OPTION_FLAG("yes", struct backup_options, yes,
+		    "with it: the host it moved to is lost for good"),
 	OPTION_TEXT("name", struct backup_options, name, "NAME",
 		    "another one than it had"),
 	EXPECTEK_OPTION(struct backup_options, expected),
@@ -320,12 +322,17 @@ int restore_main(int argc, char **argv)
 	int status = VTPMCTL_FAILED;
 
 	args_parse_or_exit(&restore_command, argc, argv, &o);
+	if (o.yes && !o.replace) {
+		fprintf(stderr, "vtpmctl: restore takes --yes with --replace\n");
+		return VTPMCTL_USAGE;
+	}
 	backup = backup_read(o.words[0]);
 	if (backup && check_keys(&o, backup, &e)) {
 		status = vtpmctl_fail(&e);
 	} else if (backup) {
-		request = json_pack("{s:s, s:O, s:b, s:s*}", "op", "restore", "backup",
-				    backup, "replace", o.replace, "name", o.name);
+		request = json_pack("{s:s, s:O, s:b, s:b, s:s*}", "op", "restore",
+				    "backup", backup, "replace", o.replace, "yes", o.yes,
+				    "name", o.name);
 		status = client_call(o.socket, request, &reply);
 		if (!status) {
 			printf("%s\n", client_text(reply, "uuid"));

@@ -21,7 +21,7 @@ struct backup_options {
 	const char *socket;
 	const char *expected;
 	unsigned int keep; /* 0: all */
-	bool replace, unchecked;
+	bool replace, unchecked, yes;
 };
 
 /* Has vtpmd give name's backup, writes it into file, and tells vtpmd what came of that.  Returns

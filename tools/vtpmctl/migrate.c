@@ -64,6 +64,7 @@ int migrate_ask(struct migrate *m, json_t *request, char text[CLIENT_TEXT])
 		return rc;
 	json_decref(m->out);
 	m->out = json_incref(json_object_get(reply, "messages"));
+	m->stopped = json_is_true(json_object_get(reply, "stopped"));
 	snprintf(m->vtpm, sizeof(m->vtpm), "%s", client_text(reply, "name"));
 	snprintf(m->state, sizeof(m->state), "%s", client_text(reply, "state"));
 	snprintf(m->why, sizeof(m->why), "%s", client_text(reply, "why"));
@@ -259,6 +260,8 @@ static int say(const struct migrate *m, int rc, const char *text, const struct e
 		fprintf(stderr, "vtpmctl: %s\n", e->cause ? e->text : text);
 		return VTPMCTL_FAILED;
 	}
+	if (m->take && e->cause)
+		return vtpmctl_fail(e);
 	if (migrate_is(m, "away")) {
 		fprintf(stderr, "%s runs on %s\n", m->domid[0] ? m->guest : m->name,
 			m->peer);
@@ -269,9 +272,15 @@ static int say(const struct migrate *m, int rc, const char *text, const struct e
 		fprintf(stderr, "%s is here\n", m->name);
 		return VTPMCTL_OK;
 	}
+	if (migrate_is(m, "absent") && !rc && m->goes_on) {
+		fprintf(stderr, "%s is on %s, and nothing of it is here\n", m->name,
+			m->peer[0] ? m->peer : "another host");
+		return VTPMCTL_OK;
+	}
 	if (migrate_is_here(m) && (m->why[0] || e->cause))
-		fprintf(stderr, "vtpmctl: %s goes on here: %s\n",
+		fprintf(stderr, "vtpmctl: %s %s: %s\n",
 			m->domid[0] && !m->goes_on ? m->guest : m->name,
+			m->stopped ? "stays here, and does not run" : "goes on here",
 			e->cause && (m->domid[0] || !m->why[0]) ? e->text : m->why);
 	else if (e->cause)
 		return vtpmctl_fail(e);
@@ -365,6 +374,12 @@ static int take_over(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
 
 	if (rc || migrate_is(m, "taken"))
 		return rc;
+	if (migrate_is(m, "here") || migrate_is(m, "absent"))
+		return error_set(e, VTPMCTL_FAILED, CAUSE_PEER,
+				 migrate_is(m, "here")
+					 ? "%s is not taken: it is here, and in no move"
+					 : "%s is not taken: nothing of it is here",
+				 m->name);
 	/* one that is stray is in no move with a host that could be asked */
 	rc = !migrate_is(m, "stray") && migrate_see_it_is_gone(m, e) ? VTPMCTL_FAILED
 								     : VTPMCTL_OK;
@@ -410,8 +425,9 @@ static int continue_migrate(struct migrate *m, char text[CLIENT_TEXT], struct er
 
 /* Begins the handover of a vTPM that came here in an earlier one, whose last message (DONE) was
  * lost with who carried it: the host that it came from is asked for that first.  text: why it
- * could not be begun, which stays when this is not the reason. */
-static int begin_after_done(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
+ * could not be begun, which stays, as its exit status does, when this is not the reason. */
+static int begin_after_done(struct migrate *m, int refused, char text[CLIENT_TEXT],
+			    struct error *e)
 {
 	struct error lost = {.cause = CAUSE_NONE};
 	char why[CLIENT_TEXT] = "";
@@ -429,7 +445,7 @@ static int begin_after_done(struct migrate *m, char text[CLIENT_TEXT], struct er
 	if (rc || !migrate_is(m, "owned")) {
 		/* of an earlier handover, which is not to be told, or cancelled, as this one */
 		m->state[0] = m->why[0] = '\0';
-		return VTPMCTL_FAILED;
+		return refused;
 	}
 	peerlink_close(m->link);
 	m->link = NULL;
@@ -442,6 +458,16 @@ static int begin_after_done(struct migrate *m, char text[CLIENT_TEXT], struct er
 		return VTPMCTL_FAILED;
 	text[0] = '\0';
 	return migrate_wish(m, "begin", text);
+}
+
+static bool is_own_host(const struct migrate *m)
+{
+	const struct hostconf *own = &m->conf;
+	struct pool_host h;
+
+	return own->srk_handle && poolfile_find(&m->file, m->host, &h) &&
+	       h.srk.n == sizeof(own->srk_name) &&
+	       !memcmp(h.srk.p, own->srk_name, h.srk.n);
 }
 
 static int begin_migrate(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
@@ -459,7 +485,7 @@ static int begin_migrate(struct migrate *m, char text[CLIENT_TEXT], struct error
 	if (!rc) {
 		rc = migrate_wish(m, "begin", text);
 		if (rc)
-			rc = begin_after_done(m, text, e);
+			rc = begin_after_done(m, rc, text, e);
 	}
 	return rc ? rc : carry(m, text, e);
 }
@@ -473,6 +499,10 @@ static int run_migrate(struct migrate *m, char text[CLIENT_TEXT], struct error *
 		return VTPMCTL_FAILED;
 	if (m->forget)
 		return migrate_forget(m, text, e);
+	if (!m->goes_on && is_own_host(m))
+		return error_set(e, VTPMCTL_FAILED, CAUSE_PEER,
+				 "%s is this host, by its storage key: name another one",
+				 m->host);
 	rc = m->goes_on ? continue_migrate(m, text, e) : begin_migrate(m, text, e);
 	if (!m->said && !m->busy && !m->take)
 		give_up(m, rc);

@@ -32,6 +32,7 @@ struct migrate {
 	bool back, take, yes, moved, said; /* said: on stderr, why not */
 	bool manual;			   /* nobody goes on with what was interrupted */
 	bool busy;			   /* another process goes on with it */
+	bool stopped;			   /* the vTPM, by an operator */
 	int lock;
 	struct peerlink_keys keys;
 

@@ -121,7 +121,7 @@ static int check_guest(struct migrate *m, const json_t *config, const json_t *vt
 	}
 	if (count > 1 || json_array_size(json_object_get(config, "vtpms")) > 1)
 		return refuse_guest(m, "has more than one vTPM, and moves with one only: "
-				       "shut it down, and move its vTPMs' backups");
+				       "shut it down, and move its vTPMs by their names");
 	if (!count)
 		return refuse_guest(m, "has no vTPM of this host: move it by `xl "
 				       "migrate`");

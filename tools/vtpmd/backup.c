@@ -243,7 +243,7 @@ static int check_absent(struct vtpmd *d, const struct meta *m, struct error *e)
 	return 0;
 }
 
-int backup_restore(struct vtpmd *d, const json_t *backup, const char *name, bool replace,
+int backup_restore(struct vtpmd *d, const json_t *backup, const char *name, bool lost,
 		   struct vtpm **out, struct error *e)
 {
 	struct store s;
@@ -254,7 +254,7 @@ int backup_restore(struct vtpmd *d, const json_t *backup, const char *name, bool
 	if (rc)
 		return backup_not_whole(e);
 	m.process = d->processes;
-	rc = move_may_restore(d, m.uuid, replace, e);
+	rc = move_may_restore(d, m.uuid, lost, e);
 	if (!rc)
 		rc = check_absent(d, &m, e);
 	if (!rc)

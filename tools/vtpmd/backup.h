@@ -32,11 +32,12 @@ void backup_give(struct vtpm *v, struct backup_given *g);
 struct vtpm *backup_find(struct vtpmd *d, const json_t *backup);
 /* -EBADMSG, and the sentence that says so. */
 int backup_not_whole(struct error *e);
-/* Makes a stopped vTPM of a backup; name "": its own; replace: also when it has moved away.
+/* Makes a stopped vTPM of a backup; name "": its own; lost: also when it has moved away, to a host
+ * that never comes back.
  * -EEXIST: the name or the vTPM itself is here already, or on another host; -EBADMSG: it is
  * no whole backup. */
 int __must_check backup_restore(struct vtpmd *d, const json_t *backup, const char *name,
-				bool replace, struct vtpm **out, struct error *e);
+				bool lost, struct vtpm **out, struct error *e);
 
 /* Puts a backup, which has opened (trial.h), in the place of the stopped vTPM that it is of:
  * until all of it is on the disk the old one stays, and then goes.  name: as above, but "" is

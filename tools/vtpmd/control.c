@@ -230,9 +230,11 @@ void control_answer_refuse(struct control *c, int rc, const struct error *e)
 
 void control_answer_no_such(struct control *c)
 {
-	char text[128];
+	char text[256];
 
-	snprintf(text, sizeof(text), "There is no vTPM %s: see `vtpmctl list`.", c->name);
+	if (!move_tell_where(c->d, c->name, text, sizeof(text)))
+		snprintf(text, sizeof(text), "There is no vTPM %s: see `vtpmctl list`.",
+			 c->name);
 	control_answer_word(c, "no-such-vtpm", text);
 }
 

@@ -132,7 +132,7 @@ void control_answer_word(struct control *c, const char *word, const char *text);
 void control_answer_refuse(struct control *c, int rc, const struct error *e);
 /* What vtpmctl does not send. */
 void control_answer_malformed(struct control *c);
-/* There is no vTPM c->name. */
+/* There is no vTPM c->name; it may have moved to another host. */
 void control_answer_no_such(struct control *c);
 
 /*

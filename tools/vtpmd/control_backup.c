@@ -113,12 +113,13 @@ void control_op_restore(struct control *c, struct vtpm *v, const json_t *request
 {
 	json_t *backup = json_object_get(request, "backup");
 	bool replace = json_is_true(json_object_get(request, "replace"));
+	bool lost = replace && json_is_true(json_object_get(request, "yes"));
 	struct error e = {.cause = CAUSE_NONE};
 	int rc;
 
 	v = replace ? backup_find(c->d, backup) : NULL;
 	if (!v) {
-		rc = backup_restore(c->d, backup, c->name, replace, &v, &e);
+		rc = backup_restore(c->d, backup, c->name, lost, &v, &e);
 		restored(c, rc, &e, v);
 		return;
 	}

@@ -74,9 +74,22 @@ void move_set_why(struct move *m, const char *text)
 	text_clean(m->why, sizeof(m->why), text, strlen(text));
 }
 
+/* Why a message is refused that came of no reason of this host's: by what is here. */
+static const char *refusal_of(const struct move *m)
+{
+	if (handover_is_empty(&m->r.h))
+		return "Nothing of it is here any more, as vtpmd began anew here, or gave up: "
+		       "move it again.";
+	if (handover_runs(&m->r.h) || is_in(m, IN(UNSURE) | IN(STRAY)))
+		return "It is here already: see `vtpmctl show` here.";
+	return "It is in another move here: see `vtpmctl show` here.";
+}
+
 /* The body of a message that is sent. */
 static struct move_bytes body_of(struct move *m, enum handover_kind message)
 {
+	const char *why;
+
 	switch (message) {
 	case HANDOVER_MSG_OFFER:
 		return m->offer;
@@ -89,10 +102,8 @@ static struct move_bytes body_of(struct move *m, enum handover_kind message)
 	case HANDOVER_MSG_KEPT:
 		return (struct move_bytes){m->question, sizeof(m->question)};
 	case HANDOVER_MSG_REFUSE:
-		if (!m->why[0])
-			move_set_why(m, "It is there already, or in another handover: "
-					"`vtpmctl migrate --continue` there.");
-		return (struct move_bytes){(uint8_t *)m->why, strlen(m->why)};
+		why = m->why[0] ? m->why : refusal_of(m);
+		return (struct move_bytes){(uint8_t *)why, strlen(why)};
 	default:
 		return (struct move_bytes){NULL, 0};
 	}
@@ -325,10 +336,7 @@ static void undo_step(struct move *m, const struct handover *was, enum handover_
 {
 	m->r.h = *was;
 	m->lost = kind == HANDOVER_IMPORTED;
-	if (m->lost)
-		move_set_why(m, MOVE_NOT_WRITTEN("there"));
-	else
-		move_set_why(m, MOVE_NOT_WRITTEN("here"));
+	move_set_why(m, MOVE_NOT_WRITTEN);
 }
 
 int move_step(struct move *m, enum handover_kind kind, const uint8_t *txid)
@@ -432,7 +440,7 @@ static void on_greet(evutil_socket_t fd, short what, void *ctx)
 static void free_move(struct move *m)
 {
 	if (m->carrier)
-		move_lay_down(m->carrier);
+		m->carrier->carries = NULL;
 	move_drop_bytes(&m->offer);
 	move_drop_bytes(&m->accept);
 	move_drop_bytes(&m->export);
@@ -755,7 +763,9 @@ void move_on_gone(struct vtpm *v)
 	if (v->meta.error.cause)
 		move_set_why(m, v->meta.error.text);
 	else if (!m->why[0])
-		move_set_why(m, "its manager ended");
+		move_set_why(m, v->meta.wanted
+					? "its manager ended"
+					: "it was stopped, which has ended the move");
 	(void)!move_step(m, HANDOVER_LOST, NULL);
 }
 

@@ -41,9 +41,9 @@ void move_leave(struct vtpmd *d);
 int __must_check move_may_start(const struct vtpm *v, struct error *e);
 /* Whether it may be deleted, renamed, or changed in what the other host has heard of already. */
 int __must_check move_may_change(const struct vtpm *v, struct error *e);
-/* Whether a backup of a vTPM that is not here may be restored; replace: also when it has moved
- * to another host. */
-int __must_check move_may_restore(struct vtpmd *d, const uint8_t uuid[16], bool replace,
+/* Whether a backup of a vTPM that is not here may be restored; lost: also when it has moved to
+ * another host, as that never comes back. */
+int __must_check move_may_restore(struct vtpmd *d, const uint8_t uuid[16], bool lost,
 				  struct error *e);
 /* Records that it is this host's again, whatever became of it on the other one: before it is
  * made, so that no crash has the record of the move erase it. */
@@ -81,13 +81,16 @@ int __must_check move_bind(const struct vtpm *v, const uint8_t *request, size_t 
 /*
  * {"op": "move", "name": NAME, "event": WORD, "host": HOST}       of this host's vTPM
  * {"op": "move", "peer": HOST, "messages": [HEX, ...]}            that came from that host
- *   -> {"ok": true, "name": NAME, "state": WORD, "why": TEXT, "messages": [HEX, ...]}   to be sent there
+ *   -> {"ok": true, "name": NAME, "state": WORD, "why": TEXT, "stopped": false,
+ *       "messages": [HEX, ...]}   to be sent there
  * The first with a "peer", too: that host asks, and is told nothing of what is another's.
  * event: begin, export, commit, cancel, finish, back, tick, take.  The answer waits for the manager.
  * forget: the record of one that is not here goes.
  * And launch, which says what was measured of the guest, list and waiting: move_private.h.
  */
 void move_on_control(struct control *c, const json_t *request);
+/* Writes where a vTPM is that has moved away; false: none of that name has. */
+bool move_tell_where(struct vtpmd *d, const char *name, char *text, size_t size);
 /* The client is gone. */
 void move_forget(struct control *c);
 

@@ -52,14 +52,14 @@ static const char *hear_offer(struct move *m, const char *peer,
 
 	/* another host of the pool would start what is only prepared, when this one is away */
 	if (store_etcd_is(m->d->store))
-		return "Its vTPMs are in a pool's etcd, into which none moves: restore a "
-		       "backup there (`vtpmctl backup`).";
+		return "Its vTPMs are in a pool's etcd, into which none moves from another "
+		       "host's folder.";
 	if (move_vtpm(m))
-		return "What it was there is still being erased: try again.";
+		return "What it was here is still being erased: try again.";
 	/* one that is heard again */
 	if (!memcmp(msg->txid, m->r.h.txid, sizeof(msg->txid)))
 		return NULL;
-	why = move_old_pool(m->d, true);
+	why = move_old_pool(m->d);
 	why = why ? why : move_limit_take(m->d, peer);
 	if (why)
 		return why;
@@ -69,6 +69,8 @@ static const char *hear_offer(struct move *m, const char *peer,
 	/* what waits is for the host with which it was */
 	if (move_is_with_other(m, peer))
 		json_array_clear(m->outbox);
+	/* an earlier transfer's is no reason of this one's */
+	m->why[0] = '\0';
 	snprintf(m->r.peer, sizeof(m->r.peer), "%s", peer);
 	return NULL;
 }
@@ -79,6 +81,14 @@ static bool is_late_answer(const struct move *m, const struct move_message *msg)
 	return msg->kind == HANDOVER_MSG_KEPT &&
 	       (msg->body.n != sizeof(m->nonce) ||
 		memcmp(msg->body.p, m->nonce, sizeof(m->nonce)) != 0);
+}
+
+/* What the other host says is of its own vTPMs, and what it has somebody type is typed there. */
+static void quote_peer(struct move *m, struct binding_part said)
+{
+	int n = snprintf(m->why, sizeof(m->why), "%s says: ", m->r.peer);
+
+	text_clean(m->why + n, sizeof(m->why) - (size_t)n, said.p, said.n);
 }
 
 /* The body of a message that this state has a use for. */
@@ -94,7 +104,7 @@ static int take_body(struct move *m, const struct move_message *msg)
 		memcpy(m->question, msg->body.p, sizeof(m->question));
 	if (msg->kind == HANDOVER_MSG_REFUSE &&
 	    !memcmp(msg->txid, m->r.h.txid, sizeof(msg->txid)))
-		text_clean(m->why, sizeof(m->why), msg->body.p, msg->body.n);
+		quote_peer(m, msg->body);
 	return 0;
 }
 

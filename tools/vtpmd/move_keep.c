@@ -44,7 +44,7 @@ bool move_store_record(struct move *m, enum handover_state before)
 		return true;
 	if (kept_in(m, IN(INCOMING))) {
 		m->lost = true;
-		move_set_why(m, MOVE_NOT_WRITTEN("there"));
+		move_set_why(m, MOVE_NOT_WRITTEN);
 	}
 	/* whatever record there is leads to ABSENT, or there is none; after a start the host's
 	 * TPM says as much */

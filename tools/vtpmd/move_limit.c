@@ -59,10 +59,10 @@ const char *move_limit_take(struct vtpmd *d, const char *peer)
 		n += COMING >> m->r.h.state & 1 && !strcmp(m->r.peer, peer);
 	if (n >= COMING_MAX)
 		return "It takes 16 vTPMs of one host at a time: try again when they are "
-		       "there.";
+		       "here.";
 	pardon(o);
 	if (o->in_vain >= IN_VAIN)
-		return "Too many moves of this host's came to nothing there: see why, and "
+		return "Too many moves of that host's came to nothing here: see why, and "
 		       "try again in some minutes.";
 	o->in_vain++;
 	return NULL;

@@ -18,19 +18,32 @@ static bool may_in(const struct move *m, unsigned int states)
 	return states >> m->r.h.state & 1;
 }
 
-static int refuse_in_handover(const struct vtpm *v, const struct move *m, struct error *e)
+int move_refuse_in_handover(const struct move *m, const char *name, struct error *e)
 {
+	bool comes = may_in(m, IN(INCOMING) | IN(ACCEPTED) | IN(IMPORTING));
+
 	if (may_in(m, IN(STRAY)))
-		return error_set(e, -EBUSY, CAUSE_LEASE, "The vTPM %s is stray: %s",
-				 v->meta.name, m->why);
+		return error_set(e, -EBUSY, CAUSE_LEASE, "The vTPM %s is stray: %s", name,
+				 m->why);
 	if (may_in(m, IN(DOUBT)))
-		return error_set(e, -EBUSY, CAUSE_LEASE, DOUBT_TEXT, v->meta.name,
-				 m->r.peer, v->meta.name, m->r.peer);
+		return error_set(e, -EBUSY, CAUSE_LEASE, DOUBT_TEXT, name, m->r.peer,
+				 name, m->r.peer);
+	if (move_is_carried(m))
+		return error_set(e, -EBUSY, CAUSE_LEASE,
+				 "The vTPM %s is in a handover with %s (%s), which goes "
+				 "on: wait for its end.",
+				 name, m->r.peer, handover_word(m->r.h.state));
+	/* of what comes only the source has all */
 	return error_set(e, -EBUSY, CAUSE_LEASE,
 			 "The vTPM %s is in a handover with %s (%s): `vtpmctl migrate "
-			 "--continue %s` goes on with it.",
-			 v->meta.name, m->r.peer, handover_word(m->r.h.state),
-			 v->meta.name);
+			 "--continue %s`%s%s goes on with it.",
+			 name, m->r.peer, handover_word(m->r.h.state), name,
+			 comes ? " on " : "", comes ? m->r.peer : "");
+}
+
+static int refuse_in_handover(const struct vtpm *v, const struct move *m, struct error *e)
+{
+	return move_refuse_in_handover(m, v->meta.name, e);
 }
 
 static int refuse_in_pool_move(const struct vtpm *v, struct error *e)

@@ -27,15 +27,20 @@ static const struct timeval calm_every = {.tv_usec = 20000};
 	(1u << HANDOVER_JUDGING | 1u << HANDOVER_EXPORTING | 1u << HANDOVER_INCOMING | \
 	 1u << HANDOVER_IMPORTING | 1u << HANDOVER_GIVING)
 
+/* It is here, and no transfer of it is under way. */
+#define OVER (1u << HANDOVER_HERE | 1u << HANDOVER_TAKEN)
+
 static void answer_state(struct control *c, struct move *m)
 {
+	const struct vtpm *v = move_vtpm(m);
 	json_t *out = m->outbox;
 
 	m->outbox = json_array();
-	control_answer_with(c,
-			    json_pack("{s:b, s:s, s:s, s:s, s:s, s:o}", "ok", 1, "name",
-				      m->r.name, "state", handover_word(m->r.h.state),
-				      "peer", m->r.peer, "why", m->why, "messages", out));
+	control_answer_with(c, json_pack("{s:b, s:s, s:s, s:s, s:s, s:b, s:o}", "ok", 1,
+					 "name", m->r.name, "state",
+					 handover_word(m->r.h.state), "peer", m->r.peer,
+					 "why", m->why, "stopped", v && !v->meta.wanted,
+					 "messages", out));
 }
 
 void move_answer(struct move *m)
@@ -104,21 +109,39 @@ void move_forget(struct control *c)
 		}
 }
 
+/* One that is away has no vTPM, and a record with its name, as may have several; or its uuid is
+ * given. */
+static struct move *find_without_vtpm(struct vtpmd *d, const char *name)
+{
+	uint8_t uuid[16];
+	struct move *m;
+
+	for (m = d->moves; m; m = m->next)
+		if (!strcmp(m->r.name, name))
+			return m;
+	return uuid_parse(name, uuid) ? NULL : move_find(d, uuid);
+}
+
+bool move_tell_where(struct vtpmd *d, const char *name, char *text, size_t size)
+{
+	const struct move *m = find_without_vtpm(d, name);
+
+	if (!m || m->unread || m->r.h.state != HANDOVER_AWAY)
+		return false;
+	snprintf(text, size, "%s has moved to %s: ask for it there.", m->r.name,
+		 m->r.peer);
+	return true;
+}
+
 /* The move of a vTPM that is here; made if there is none. */
 static struct move *move_of(struct vtpmd *d, const char *name)
 {
 	struct move_record fresh = {.h.state = HANDOVER_HERE};
 	struct vtpm *v = vtpms_find(d, name);
-	uint8_t uuid[16];
 	struct move *m;
 
-	/* one that is away has no vTPM, and a record with its name */
-	for (m = v ? NULL : d->moves; m; m = m->next)
-		if (!strcmp(m->r.name, name))
-			return m;
-	/* there may have been several of that name */
 	if (!v)
-		return uuid_parse(name, uuid) ? NULL : move_find(d, uuid);
+		return find_without_vtpm(d, name);
 	m = move_find(d, v->meta.uuid);
 	if (m)
 		return m;
@@ -132,15 +155,15 @@ static struct move *move_of(struct vtpmd *d, const char *name)
 static bool can_move(const struct vtpmd *d, const struct vtpm *v, const char **why)
 {
 	*why = "It is in a pool's etcd, whose other hosts would start it there when this one "
-	       "is away: stop it, and start it on another host of the pool, or move its "
-	       "backup (`vtpmctl backup`).";
+	       "is away: stop it, and start it on another host of the pool.";
 	if (store_is_leased(&v->store))
 		return false;
-	*why = "It is a process of domain 0 (`--placement process`): stop it, and move its "
-	       "backup (`vtpmctl backup`).";
+	*why = "It is a process of domain 0 (`--placement process`), and those do not move: "
+	       "`vtpmctl recover` has its backup on another host.";
 	if (d->xen && v->meta.process)
 		return false;
-	*why = "Nobody uses it here: stop it, and move its backup (`vtpmctl backup`).";
+	*why = "Nobody can use it here, and so it does not move: `vtpmctl recover` has its "
+	       "backup on another host.";
 	return d->xen || d->unix_dir;
 }
 
@@ -153,11 +176,13 @@ static int begin_move(struct control *c, struct move *m, const char *host,
 
 	if (!host || strlen(host) > POOL_NAME_MAX || !host[0])
 		return -EINVAL;
-	if (!v || !vtpm_hears(v))
+	if (!v)
+		return -ENOENT;
+	if (!vtpm_hears(v))
 		return -ENOTCONN;
 	if (!can_move(c->d, v, why))
 		return -EOPNOTSUPP;
-	*why = move_old_pool(c->d, false);
+	*why = move_old_pool(c->d);
 	if (*why)
 		return -EOPNOTSUPP;
 	if (m->r.h.state == HANDOVER_ABSENT)
@@ -217,6 +242,14 @@ static int give_back(struct control *c, struct move *m, const char **why)
 {
 	const struct vtpm *v = vtpms_find(c->d, c->name);
 
+	if (v && OVER >> m->r.h.state & 1) {
+		snprintf(m->said, sizeof(m->said),
+			 "%s is here, and in no move: `vtpmctl migrate %s %s` moves it "
+			 "back.",
+			 m->r.name, m->r.name, m->r.peer[0] ? m->r.peer : "HOST");
+		*why = m->said;
+		return -EOPNOTSUPP;
+	}
 	*why = "Its guest has been started here: the vTPM stays with it, and moves back by "
 	       "`vtpmctl migrate`.";
 	if (v && move_guest_runs(v))
@@ -330,20 +363,23 @@ static int answer_peer(struct control *c, const char *peer, const json_t *messag
 	return rc;
 }
 
+static void refuse_stopped(struct control *c)
+{
+	char text[256];
+
+	snprintf(text, sizeof(text), "%s does not run: `vtpmctl start %s`, then move it.",
+		 c->name, c->name);
+	control_answer_word(c, "busy", text);
+}
+
 static void refuse_move(struct control *c, int rc, const char *why)
 {
 	if (rc == -ENOTCONN)
-		control_answer_word(
-			c, "busy",
-			"The vTPM does not run: `vtpmctl start` it first, or move its "
-			"backup.");
+		refuse_stopped(c);
+	else if (rc == -ENOENT)
+		control_answer_no_such(c);
 	else if (rc == -EOPNOTSUPP)
 		control_answer_word(c, "busy", why);
-	else if (rc == -EBUSY)
-		control_answer_word(
-			c, "busy",
-			"A handover of the vTPM is under way: `vtpmctl migrate "
-			"--continue` goes on with it.");
 	else if (rc == -ENOSPC)
 		control_answer_word(
 			c, "busy",
@@ -411,7 +447,9 @@ void move_on_control(struct control *c, const json_t *request)
 		control_answer_refuse(c, move_refuse_unread(m, &e), &e);
 		return;
 	}
-	if (rc)
+	if (rc == -EBUSY)
+		control_answer_refuse(c, move_refuse_in_handover(m, m->r.name, &e), &e);
+	else if (rc)
 		refuse_move(c, rc, why);
 	else
 		wait_for(c, m);

@@ -183,12 +183,7 @@ json_t *move_list_names(struct vtpmd *d)
 	return names;
 }
 
-#define OLD(whose, where)                                                                   \
-	whose " list of hosts (`vtpmctl peer list`) is older than one that was used " where \
-	      ", and may have a host that was taken out: put the newest back, or sign "     \
-	      "this one anew by `vtpmctl peer add`."
-
-const char *move_old_pool(struct vtpmd *d, bool comes)
+const char *move_old_pool(struct vtpmd *d)
 {
 	struct move_bytes pool = {NULL, 0};
 	int rc = move_read_pool(d, &pool);
@@ -196,5 +191,7 @@ const char *move_old_pool(struct vtpmd *d, bool comes)
 	move_drop_bytes(&pool);
 	if (rc != -ESTALE)
 		return NULL;
-	return comes ? OLD("The other host's", "there") : OLD("This host's", "here");
+	return "This host's list of hosts (`vtpmctl peer list`) is older than one that was used "
+	       "here, and may have a host that was taken out: put the newest back, or sign "
+	       "this one anew by `vtpmctl peer add`.";
 }

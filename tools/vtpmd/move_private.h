@@ -34,6 +34,7 @@ struct move {
 	struct move_bytes launch;
 	uint8_t launched[16];
 	char why[320];		 /* it came to nothing; "": it did not */
+	char said[320];		 /* a sentence about it, until the client has that */
 	json_t *outbox;		 /* messages, hex, until a client takes them */
 	struct control *client;	 /* waits for the manager; NULL: none */
 	struct control *carrier; /* move_carry.c; NULL: none */
@@ -72,17 +73,18 @@ struct move {
 	bool over; /* HERE: the other host has nothing of it any more, and said so */
 };
 
-#define MOVE_NOT_WRITTEN(where)                                  \
-	"The record of its handover could not be written " where \
-	": see the space of the "                                \
-	"store's disk."
+#define MOVE_NOT_WRITTEN                                             \
+	"The record of its handover could not be written here: see " \
+	"the space of the store's disk."
 
 /* Stores m's record.  Returns whether what follows upon that may be done; else the disk has what it
  * had. */
 bool move_store_record(struct move *m, enum handover_state before);
 /* Whether not all records could be read, and none moves: *e, and -errno; else 0. */
 int __must_check move_lacks_records(const struct vtpmd *d, struct error *e);
-/* The same, of m's alone, which could not. */
+/* That a vTPM is in a handover, which keeps an operation from it: *e, and -EBUSY. */
+int move_refuse_in_handover(const struct move *m, const char *name, struct error *e);
+/* The same as move_lacks_records(), of m's record alone, which could not be read. */
 int __must_check move_refuse_unread(const struct move *m, struct error *e);
 /* NULL: none, or out of memory */
 struct move *move_find(struct vtpmd *d, const uint8_t uuid[16]);
@@ -117,6 +119,8 @@ void move_answer(struct move *m);
 /* Something was heard of it, or it is in another state. */
 void move_watch(struct move *m);
 void move_on_watch(evutil_socket_t fd, short what, void *ctx);
+/* Nobody carries it any more. */
+void move_note_alone(struct move *m);
 /* Of m->calm: exports, once no command of the guest's is left. */
 void move_on_calm(evutil_socket_t fd, short what, void *ctx);
 /* It waited long enough. */
@@ -231,7 +235,7 @@ int __must_check move_take_offer(struct move *m, const uint8_t *body, size_t len
 int __must_check move_create(struct move *m, struct error *e);
 /* The pool, beside host.json.  -ENOENT; -ESTALE: it is older than one that was used. */
 int __must_check move_read_pool(struct vtpmd *d, struct move_bytes *pool);
-/* NULL, or the sentence of -ESTALE; comes: for the host that the vTPM comes from. */
-const char *move_old_pool(struct vtpmd *d, bool comes);
+/* NULL, or the sentence of -ESTALE. */
+const char *move_old_pool(struct vtpmd *d);
 
 #endif

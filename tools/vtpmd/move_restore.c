@@ -12,8 +12,7 @@
 	(1u << HANDOVER_HERE | 1u << HANDOVER_TAKEN | 1u << HANDOVER_OWNED | \
 	 1u << HANDOVER_ABSENT)
 
-int move_may_restore(struct vtpmd *d, const uint8_t uuid[16], bool replace,
-		     struct error *e)
+int move_may_restore(struct vtpmd *d, const uint8_t uuid[16], bool lost, struct error *e)
 {
 	const struct move *m;
 	int rc = move_lacks_records(d, e);
@@ -27,19 +26,15 @@ int move_may_restore(struct vtpmd *d, const uint8_t uuid[16], bool replace,
 	if (!m || HERE_ALONE >> m->r.h.state & 1)
 		return 0;
 	if (m->r.h.state != HANDOVER_AWAY)
-		return error_set(e, -EBUSY, CAUSE_LEASE,
-				 "The vTPM %s is in a handover with %s (%s): `vtpmctl "
-				 "migrate --continue %s` goes on with it.",
-				 m->r.name, m->r.peer, handover_word(m->r.h.state),
-				 m->r.name);
-	if (replace)
+		return move_refuse_in_handover(m, m->r.name, e);
+	if (lost)
 		return 0;
 	return error_set(
 		e, -EEXIST, CAUSE_STATE_EXISTS,
-		"The vTPM %s has moved to %s, and may run there, newer than this "
-		"backup: restore it there. When it is lost there for good, "
-		"`vtpmctl restore --replace` has it here again.",
-		m->r.name, m->r.peer);
+		"The vTPM %s has moved to %s, which may run it, newer than this backup: "
+		"restore one that was made there; this one needs `vtpmctl recover` there. "
+		"When %s is lost for good, `vtpmctl restore --replace --yes` has it here.",
+		m->r.name, m->r.peer, m->r.peer);
 }
 
 int move_restores(struct vtpmd *d, const uint8_t uuid[16], struct error *e)
