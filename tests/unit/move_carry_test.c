@@ -6,10 +6,17 @@
 
 static struct move m;
 static struct control operator, other, receiver, again;
+static const struct move *alone; /* nobody carries it any more */
+
+void move_note_alone(struct move *of)
+{
+	alone = of;
+}
 
 static int begin_case(void **state)
 {
 	m = (struct move){.r.h.state = HANDOVER_OFFERED};
+	alone = NULL;
 	operator= other = receiver = again =(struct control){.carries = NULL};
 	move_note_role(&operator, false);
 	move_note_role(&other, false);
@@ -111,7 +118,9 @@ static void claim_ends_with_the_connection(void **state)
 	struct move two = {.r.h.state = HANDOVER_OFFERED};
 
 	move_carry(&m, &operator);
+	assert_null(alone);
 	move_lay_down(&operator);
+	assert_ptr_equal(alone, &m);
 	assert_false(move_is_carried(&m));
 	assert_false(move_is_beside(&m, &other));
 	move_lay_down(&operator);

@@ -65,7 +65,11 @@ void move_carry(struct move *m, struct control *c)
 
 void move_lay_down(struct control *c)
 {
-	if (c->carries)
-		c->carries->carrier = NULL;
+	struct move *m = c->carries;
+
+	if (!m)
+		return;
+	m->carrier = NULL;
 	c->carries = NULL;
+	move_note_alone(m);
 }

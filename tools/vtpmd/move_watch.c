@@ -2,8 +2,8 @@
 /*
  * Handovers whose operator is gone: nobody is left waiting where one side can decide alone.
  * A source that has not released takes its vTPM back when its guest runs again, since xl gave
- * the migration up, or when nothing is heard for long; a destination that has nothing yet
- * gives up.  One that is prepared, or a source that has released, waits: only the other side
+ * the migration up, or when nothing is heard for long; while the guest's memory is copied that is
+ * when nobody carries the move any more.  A destination that has nothing yet gives up.  One that is prepared, or a source that has released, waits: only the other side
  * knows.
  */
 #include "tools/vtpmd/move_private.h"
@@ -11,10 +11,12 @@
 #include <event2/event.h>
 
 #define FROZEN_LOOK_MS 500
-#define FROZEN_S       90 /* longer than a client waits for the other side */
+#define SERVES_LOOK_MS 1000
+#define ALONE_S	       90 /* longer than a client waits for the other side */
 #define COMING_LOOK_MS 60000
 #define COMING_S       (4 * 3600) /* a guest's memory has to be copied meanwhile */
 
+#define SERVES (1u << HANDOVER_OFFERED | 1u << HANDOVER_JUDGING | 1u << HANDOVER_PROVED)
 #define FROZEN (1u << HANDOVER_EXPORTING | 1u << HANDOVER_FROZEN | 1u << HANDOVER_HELD)
 #define COMING (1u << HANDOVER_INCOMING | 1u << HANDOVER_ACCEPTED)
 
@@ -36,24 +38,33 @@ void move_watch(struct move *m)
 	m->heard_ms = stamp_ms();
 	if (in & FROZEN)
 		look_again(m, FROZEN_LOOK_MS);
+	else if (in & SERVES)
+		look_again(m, SERVES_LOOK_MS);
 	else if (in & COMING && !event_pending(m->watch, EV_TIMEOUT, NULL))
 		look_again(m, COMING_LOOK_MS);
 }
 
-static void look_at_source(struct move *m, const struct vtpm *v)
+static void look_at_source(struct move *m, const struct vtpm *v, bool serves)
 {
 	const char *why = NULL;
 
-	if (v && !move_guest_rests(v))
+	if (!serves && v && !move_guest_rests(v))
 		why = "Its guest runs here again: `xl migrate` has given up.";
-	else if (is_overdue(m, FROZEN_S))
+	else if (is_overdue(m, ALONE_S) && !(serves && move_is_carried(m)))
 		why = "Nobody went on with it: the vTPM goes on here.";
 	if (why) {
 		move_set_why(m, why);
 		(void)!move_step(m, HANDOVER_CANCEL, NULL);
 	} else {
-		look_again(m, FROZEN_LOOK_MS);
+		look_again(m, serves ? SERVES_LOOK_MS : FROZEN_LOOK_MS);
 	}
+}
+
+void move_note_alone(struct move *m)
+{
+	/* of the others what was heard last counts */
+	if (SERVES >> m->r.h.state & 1)
+		move_watch(m);
 }
 
 void move_on_watch(evutil_socket_t fd, short what, void *ctx)
@@ -61,8 +72,8 @@ void move_on_watch(evutil_socket_t fd, short what, void *ctx)
 	struct move *m = ctx;
 	unsigned int in = 1u << m->r.h.state;
 
-	if (in & FROZEN) {
-		look_at_source(m, move_vtpm(m));
+	if (in & (FROZEN | SERVES)) {
+		look_at_source(m, move_vtpm(m), in & SERVES);
 	} else if (in & COMING && is_overdue(m, COMING_S)) {
 		move_set_why(m, "Its last host did not go on with it for hours.");
 		(void)!move_step(m, HANDOVER_LOST, NULL);
