@@ -11,11 +11,14 @@ import socket
 import struct
 import sys
 import time
+from uuid import UUID
 
 from peer_link import Link, tls as context
 
 ROLE, LIE, PORT, DIR = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]
 START, ALIVE, TAKEN, BANNER, READY, GO, REPORT, GIVE_BACK = range(1, 9)
+HAND_BACK = 10
+LONGEST = 512 * 1024 - 37  # of a message's body
 
 
 def tls(side, name):
@@ -88,7 +91,9 @@ def serve(link):
     lied = False
     while True:
         kind, value = link.item()
-        if kind == "turn" and value:
+        if kind == "turn" and value and LIE == "long-accept" and value[0][0] == 1:
+            link.turn([b"\x08" + value[0][1:33] + struct.pack(">I", LONGEST) + bytes(LONGEST)])
+        elif kind == "turn" and value:
             answer = vtpmd(op="move", peer="a", messages=[m.hex() for m in value])
             link.turn([bytes.fromhex(m) for m in answer.get("messages", [])])
         elif kind == "turn":
@@ -117,12 +122,18 @@ def lie_as_source(link):
         link.s.sendall(struct.pack(">I", 0xffffffff) + b"x" * 100000)
     elif LIE == "nine-messages":
         link.turn([b"x" * 10] * 9)
+    elif LIE == "hand-back":
+        link.data(b"web1")
+        link.item()
+        link.word(HAND_BACK)
+        print("answered", link.item()[0], flush=True)
+        sys.exit()
     elif LIE == "endless-head":
         link.s.sendall(struct.pack(">II", 1, 0xfffffff0) + b"x" * 100000)
 
 
 def source():
-    link = Link(tls("client", "a").wrap_socket(socket.create_connection(("127.0.0.1", PORT))))
+    link = Link(tls("client", "b" if LIE == "hand-back" else "a").wrap_socket(socket.create_connection(("127.0.0.1", PORT))))
     link.s.settimeout(40)
     try:
         lie_as_source(link)
@@ -201,6 +212,33 @@ class Flood:
         taken = [self.turn(offer(b"flood%d" % i)) for i in range(24)]
         print("at once", sum(bool(t) and t[0][0] == 8 for t in taken), flush=True)
         print("said", [t[0][37:].decode() for t in taken if t and t[0][0] == 9][-1:], flush=True)
+
+    def events(self):
+        """Says what only operator, manager and TPM of a may say: begin, judged good, export, exported, commit, finish;
+        of a vTPM that runs there.  What it is told."""
+        path, = [p for p in glob.glob(f"{DIR}/a/store/*/vtpm.json") if json.load(open(p))["name"] == "web1"]
+        uuid, txid = bytes.fromhex(path.split("/")[-2].replace("-", "")), os.urandom(16)
+        told = []
+        for kinds in ([32, 8, 48, 33, 50, 10, 34, 11], [36], [32], [39], [57]):
+            told += self.turn(*[struct.pack(">B16s16sI", kind, txid, uuid, 0) for kind in kinds]) or []
+        print("told", [m[0] for m in told], flush=True)
+
+    def squat(self):
+        """Has a know a move of its own, of a vTPM of the name web1, that comes to nothing; asks what became of it, and,
+        when another host's web1 has come there, to have its guest handed back."""
+        mine = offer(b"web1")
+        txid, uuid = mine[1:17], mine[17:33]
+        self.turn(mine)
+        self.turn(struct.pack(">B16s16sI", 4, txid, uuid, 0))
+        self.link.data(str(UUID(bytes=uuid)).encode())
+        print("told", self.link.item()[0], flush=True)
+        while not os.path.exists(f"{DIR}/comes"):
+            time.sleep(0.05)
+        self.link.word(HAND_BACK)
+        try:
+            print("then", self.link.item()[0], flush=True)
+        except (OSError, EOFError):
+            print("then dropped", flush=True)
 
     def idle(self):
         """Holds connections, more than migrate-receive serves."""

@@ -293,6 +293,16 @@ def left_alone(a, b):
     pass_on(pass_on(b.move(name="web1", event="tick"), b, a), a, b)
     ok(waits and comes_to_nothing(a, b), "a destination that has all of it waits on, since only the source knows")
     b.guest_ends(60)
+    until(a, b, "prepared")
+    a.move(name="web1", event="cancel")
+    a.is_now(50, "up")
+    a.move(name="web1", event="begin", host="c")
+    said = pass_on(b.move(name="web1", event="tick"), b, a)
+    if said.get("messages"):
+        pass_on(said, a, b)
+    ok(comes_to_nothing(a, b) and a.move_state() == "offered", "nor does it wait for ever when its source, unheard, has begun a move to a third host")
+    a.move(name="web1", event="cancel")
+    b.guest_ends(60)
     until(a, b, "accepted")
     b.time_passes(40000)
     ok(wait_for(lambda: b.state() == "none" and not b.stubdom()), "one that has nothing yet gives up after hours")
@@ -392,6 +402,16 @@ def no_room(a, b):
     os.rename(f"{b.dir}/bin/xl.not", f"{b.dir}/bin/xl")
 
 
+def no_process(a, b):
+    """A source that wants what it sends opened in the destination's domain 0."""
+    said = a.move(name="web1", event="begin", host="b")
+    offer = said["messages"][0].replace(b'"process":false,'.hex(), b'"process": true,'.hex())
+    changed = offer != said["messages"][0]
+    refused = pass_on(b.move(peer="a", messages=[offer]), b, a)
+    ok(changed and refused["state"] == "here" and "process of domain 0" in refused["why"] and b.state() == "none" and a.state() == "running",
+       "nor does it open in domain 0 what another host sends")
+
+
 def hvm(a, b):
     """What of an HVM guest's TPM is in domain 0 goes along."""
     a.hvm = b.hvm = True
@@ -458,6 +478,7 @@ def main():
     ok(made.get("ok") and a.state() == "running" and a.tell("comes 50") == "0100", "a vTPM in a stub domain, and its guest")
     a.ask(op="certify", name="web1", certificates={"01c00002": CERT.hex()})
     no_room(a, b)
+    no_process(a, b)
     while_it_comes(a, b)
     restarts(a, b)
     left_alone(a, b)

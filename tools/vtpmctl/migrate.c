@@ -360,6 +360,14 @@ int migrate_see_it_is_gone(struct migrate *m, struct error *e)
 	if (rc == -ETIMEDOUT || rc == -EHOSTUNREACH || rc == -ENETUNREACH ||
 	    rc == -EHOSTDOWN)
 		return 0;
+	/* that its name is not known here says nothing of it */
+	if (rc == -EADDRNOTAVAIL)
+		return error_set(
+			e, -EBUSY, CAUSE_PEER,
+			"%s is not taken: whether its other host, %s, is up is not known, "
+			"since its name has no address: see DNS; when all that it had is "
+			"lost, `vtpmctl peer remove %s` first",
+			m->name, m->peer, m->peer);
 	return error_set(e, -EBUSY, CAUSE_PEER,
 			 "%s is not taken: its other host, %s, is up, and may run it: "
 			 "`vtpmctl migrate --continue` asks it; when all that it had is "
@@ -411,7 +419,8 @@ static int continue_migrate(struct migrate *m, char text[CLIENT_TEXT], struct er
 		rc = migrate_wish(m, m->back ? "back" : "tick", text);
 	if (!rc && migrate_is(m, "stray"))
 		return VTPMCTL_FAILED;
-	if (!rc && !m->back)
+	/* a guest that has come with it runs, and has no part in what is left to be said */
+	if (!rc && !m->back && !migrate_is(m, "owned") && !migrate_is(m, "unsure"))
 		rc = xlguest_of(m);
 	if (!rc && m->domid[0])
 		return xlcontinue_run(m, text, e);

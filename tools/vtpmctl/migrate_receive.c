@@ -36,9 +36,22 @@ static const struct args_command command = {
 	.option_count = ARRAY_SIZE(options),
 };
 
+/* As that host asks, by the name that it gave, or by that of what it sends.  Names change hands:
+ * vtpmd tells it nothing of what is in a move with another host, and does nothing. */
+static int wish_of_peer(struct migrate *m, const char *peer, const char *event,
+			char text[CLIENT_TEXT])
+{
+	m->name = m->asked[0] ? m->asked : m->vtpm;
+	return migrate_ask(m,
+			   json_pack("{s:s, s:s, s:s, s:s}", "op", "move", "name",
+				     m->name, "event", event, "peer", peer),
+			   text);
+}
+
 /* Another connection's xl may be about to end, which decides whether the vTPM stays.  *went:
  * it was told GO. */
-static int wait_for_xl(struct migrate *m, bool *went, char text[CLIENT_TEXT])
+static int wait_for_xl(struct migrate *m, const char *peer, bool *went,
+		       char text[CLIENT_TEXT])
 {
 	int lock = migrate_lock(m, "receive", 0);
 
@@ -52,9 +65,7 @@ static int wait_for_xl(struct migrate *m, bool *went, char text[CLIENT_TEXT])
 		return lock;
 	*went = migrate_go_passed(lock);
 	close(lock);
-	if (!m->asked[0])
-		m->name = m->vtpm;
-	return migrate_wish(m, "tick", text);
+	return wish_of_peer(m, peer, "tick", text);
 }
 
 static int answer_turn(struct migrate *m, struct error *e)
@@ -68,16 +79,40 @@ static int answer_turn(struct migrate *m, struct error *e)
 	return rc;
 }
 
-static int hand_over_again(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
+/* Whether m->comes is in a move with that host. */
+static bool comes_from(const struct migrate *m, const char *peer)
 {
-	int rc = 0;
+	const json_t *handover = json_object_get(m->comes, "handover");
+
+	return !strcmp(client_text(handover, "peer"), peer);
+}
+
+static int hand_over_again(struct migrate *m, const char *peer, char text[CLIENT_TEXT],
+			   struct error *e)
+{
+	int rc = wish_of_peer(m, peer, "tick", text);
 
 	/* GO has not gone and will not: an xl that lives destroys its copy as well */
-	xlguest_note_vtpm(m);
-	(void)!xlguest_drop_incoming(m);
-	if (migrate_is(m, "owned"))
-		rc = migrate_wish(m, "back", text);
+	if (!rc)
+		xlguest_note_vtpm(m);
+	if (!rc && comes_from(m, peer))
+		(void)!xlguest_drop_incoming(m);
+	if (!rc && migrate_is(m, "owned"))
+		rc = wish_of_peer(m, peer, "back", text);
 	return rc ? rc : answer_turn(m, e);
+}
+
+/* The source has not sent GO, or does not know that it has: a guest that was told to start has run
+ * here, and what it left at the source is older. */
+static int hear_hand_back(struct migrate *m, const char *peer, char text[CLIENT_TEXT],
+			  struct error *e)
+{
+	bool went;
+	int rc = wait_for_xl(m, peer, &went, text);
+
+	if (rc)
+		return rc;
+	return went ? answer_turn(m, e) : hand_over_again(m, peer, text, e);
 }
 
 /* The source has lost a connection, and asks what became of a vTPM: by its name, which is
@@ -94,19 +129,15 @@ static int tell_again(struct migrate *m, const char *peer,
 		return error_set(e, -EBADMSG, CAUSE_PEER, "%s asks for no vTPM", peer);
 	memcpy(m->asked, item->data, item->len);
 	m->asked[item->len] = '\0';
-	m->name = m->asked;
-	rc = migrate_ask(m,
-			 json_pack("{s:s, s:s, s:s, s:s}", "op", "move", "name", m->name,
-				   "event", "tick", "peer", peer),
-			 text);
+	rc = wish_of_peer(m, peer, "tick", text);
 	if (!rc && !strcmp(m->peer, peer))
-		rc = wait_for_xl(m, &went, text);
+		rc = wait_for_xl(m, peer, &went, text);
 	if (!rc && strcmp(m->peer, peer) != 0)
 		rc = error_set(e, -EACCES, CAUSE_PEER,
 			       "%s asks for a vTPM that has not come from there", peer);
 	/* the source may have sent GO, and who was to tell xl was killed: its guest runs
 	 * nowhere else */
-	if (!rc && !went && migrate_is(m, "owned") && !hand_over_again(m, text, e))
+	if (!rc && !went && migrate_is(m, "owned") && !hand_over_again(m, peer, text, e))
 		return 0;
 	return rc ? rc : answer_turn(m, e);
 }
@@ -134,7 +165,7 @@ static int serve_item(struct migrate *m, const char *peer, struct peerlink_item 
 		return tell_again(m, peer, item, text, e);
 	if (item->kind == PEERLINK_IS_WORD && item->word == XLWORD(XLWORD_HAND_BACK, 0) &&
 	    m->asked[0])
-		return hand_over_again(m, text, e);
+		return hear_hand_back(m, peer, text, e);
 	if (item->kind != PEERLINK_IS_TURN)
 		return error_set(
 			e, -EBADMSG, CAUSE_PEER,
@@ -146,7 +177,7 @@ static int serve_item(struct migrate *m, const char *peer, struct peerlink_item 
 	else
 		json_decref(item->messages);
 	if (!rc && migrate_is(m, "owned"))
-		rc = wait_for_xl(m, &went, text);
+		rc = wait_for_xl(m, peer, &went, text);
 	if (rc)
 		return rc;
 	return answer_turn(m, e);

@@ -256,7 +256,7 @@ static int resolve(const char *address, bool passive, struct addrinfo **found,
 		host[n - 2] = '\0';
 	}
 	if (getaddrinfo(host, colon + 1, &hints, found))
-		return error_set(e, -EHOSTUNREACH, CAUSE_NOT_CONFIGURED,
+		return error_set(e, -EADDRNOTAVAIL, CAUSE_NOT_CONFIGURED,
 				 "%s has no address: see its name, and DNS", address);
 	return 0;
 }

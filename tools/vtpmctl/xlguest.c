@@ -13,6 +13,7 @@
 #define OUTPUT_MAX     (64 << 20) /* of xl list -l, some KiB a domain */
 #define BACKEND_PREFIX "vtpm-"
 #define INCOMING       "--incoming"
+#define AWAY	       "--migratedaway"
 
 /* What xl prints, a new string; NULL: it fails. */
 static char *read_xl(char *const argv[], int *status)
@@ -256,19 +257,23 @@ int xlguest_of(struct migrate *m)
 	return VTPMCTL_OK;
 }
 
+static bool ends_with(const char *name, const char *suffix)
+{
+	size_t len = strlen(name), n = strlen(suffix);
+
+	return len > n && !strcmp(name + len - n, suffix);
+}
+
 /* Finds the guest that has come with the vTPM; whether it still has the name that xl gives to
  * one that may not start yet. */
 static bool find_incoming(struct migrate *m)
 {
 	json_t *all = m->comes ? list_all() : NULL;
-	size_t len;
 
 	m->domid[0] = m->guest[0] = '\0';
 	find_guest_of(m, all, m->comes);
 	json_decref(all);
-	len = strlen(m->guest);
-	return len > strlen(INCOMING) &&
-	       !strcmp(m->guest + len - strlen(INCOMING), INCOMING);
+	return ends_with(m->guest, INCOMING);
 }
 
 /* Says what became of the guest, which is no guest of this process any more. */
@@ -321,7 +326,7 @@ static bool is_guest(const json_t *one, const json_t *vtpms)
 	const char *name = client_text(json_object_get(config, "c_info"), "name");
 	size_t i;
 
-	if (!name[0] || strstr(name, "--"))
+	if (!name[0] || ends_with(name, INCOMING) || ends_with(name, AWAY))
 		return false;
 	json_array_foreach(vtpms, i, vtpm)
 	{

@@ -289,7 +289,7 @@ static const struct row restarts[] = {
 
 static const uint8_t no_txid[HANDOVER_TXID_SIZE];
 
-static bool is_message(enum handover_kind kind)
+bool handover_is_message(enum handover_kind kind)
 {
 	return kind > 0 && kind < HANDOVER_MESSAGES;
 }
@@ -398,7 +398,7 @@ int handover_step(struct handover *h, const struct handover_event *ev,
 	size_t i;
 
 	memset(todo, 0, sizeof(*todo));
-	if ((is_message(ev->kind) || ev->kind == HANDOVER_BEGIN) &&
+	if ((handover_is_message(ev->kind) || ev->kind == HANDOVER_BEGIN) &&
 	    (!ev->txid || is_txid(ev->txid, no_txid)))
 		return -EPERM;
 	memcpy(txid, ev->txid ? ev->txid : h->txid, sizeof(txid));
@@ -412,7 +412,7 @@ int handover_step(struct handover *h, const struct handover_event *ev,
 			take_row(h, &table[i], txid, todo);
 			return 0;
 		}
-	return is_message(ev->kind) ? 0 : -EPERM;
+	return handover_is_message(ev->kind) ? 0 : -EPERM;
 }
 
 void handover_restart(struct handover *h, struct handover_todo *todo)

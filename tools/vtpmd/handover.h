@@ -232,6 +232,9 @@ struct handover_todo {
 	uint8_t txid[HANDOVER_TXID_SIZE];
 };
 
+/* Whether the kind is a message's, and no event of this host's own: an operator's, its manager's or
+ * its TPM's. */
+bool handover_is_message(enum handover_kind kind);
 /* Changes h, and says what is to be done.  Returns 0, also for a message that means nothing
  * any more; -EPERM: what is no message does not fit the state, and nothing is changed. */
 int __must_check handover_step(struct handover *h, const struct handover_event *ev,

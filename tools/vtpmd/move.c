@@ -146,7 +146,7 @@ static void tell_manager(struct move *m, enum channel_move step, const void *byt
 			 size_t len)
 {
 	struct vtpm *v = move_vtpm(m);
-	uint8_t *out = malloc(len + 1);
+	uint8_t *out = len < CHANNEL_PAYLOAD_MAX ? malloc(len + 1) : NULL;
 
 	if (out && v && peer_is_greeted(v->peer)) {
 		out[0] = (uint8_t)step;

@@ -97,11 +97,23 @@ static void read_record(int fd, const char *name, void *ctx,
 {
 	struct move_record r;
 	uint8_t *bytes, uuid[16];
+	char own[37];
 	size_t len;
 	int rc;
 
 	if (uuid_parse(name, uuid))
 		return;
+	/* a vTPM has one record: in capitals there would be another, of which nothing is compared
+	 * with the host's TPM */
+	uuid_unparse_lower(uuid, own);
+	if (strcmp(name, own) != 0) {
+		log_line(LOG_ERR,
+			 FOLDER
+			 "/%s is left alone: vtpmd writes no name in capitals; find "
+			 "out who did, and remove it",
+			 name);
+		return;
+	}
 	rc = atomic_read(fd, name, MOVE_RECORD_MAX, &bytes, &len);
 	if (!rc) {
 		rc = move_record_decode(bytes, len, &r);

@@ -11,6 +11,8 @@
 #include <string.h>
 
 #define IN(state) (1u << HANDOVER_##state)
+/* Of an ACCEPT's body: key, proof, label and lengths (lib/move.h). */
+#define BODY_MAX (MOVE_KEY_MAX + MOVE_ACCEPT_MAX + 64)
 
 static bool hears_in(const struct move *m, unsigned int states)
 {
@@ -38,8 +40,7 @@ static void compare_here(struct move *m, uint8_t kind)
 	    !move_vtpm(m))
 		m->r.h.state = memcmp(m->r.h.gone, none, sizeof(none)) ? HANDOVER_AWAY
 								       : HANDOVER_ABSENT;
-	else if (hears_in(m, IN(ABSENT)) && move_vtpm(m) &&
-		 !event_pending(m->erase, EV_TIMEOUT, NULL))
+	else if (move_is_own(m))
 		m->r.h.state = HANDOVER_HERE;
 }
 
@@ -94,6 +95,10 @@ static void quote_peer(struct move *m, struct binding_part said)
 /* The body of a message that this state has a use for. */
 static int take_body(struct move *m, const struct move_message *msg)
 {
+	/* a manager gets it in one frame, with OFFER and list of hosts, and ends at one that is longer
+	 * than frames are */
+	if (msg->kind == HANDOVER_MSG_ACCEPT && msg->body.n > BODY_MAX)
+		return -EBADMSG;
 	if (msg->kind == HANDOVER_MSG_ACCEPT && hears_in(m, IN(OFFERED)))
 		return move_keep_bytes(&m->accept, msg->body.p, msg->body.n);
 	if (msg->kind == HANDOVER_MSG_EXPORT && hears_in(m, IN(ACCEPTED)))
@@ -112,17 +117,17 @@ static int take_body(struct move *m, const struct move_message *msg)
 	"Both hosts run it, as separate TPMs: keep the one that its guest has, and " \
 	"`vtpmctl delete` the other."
 
-/* Said once: the other host says so again and again. */
+/* Said once: the other host says so again and again, and what else it says has no part in that. */
 static void tell_contest(struct move *m, const struct move_message *msg)
 {
 	const struct handover_event ev = {(enum handover_kind)msg->kind, msg->txid};
 
 	if (!handover_contests(&m->r.h, &ev))
 		return;
-	m->contested = true;
-	if (!strcmp(m->why, TWO_RUN))
-		return;
 	move_set_why(m, TWO_RUN);
+	if (m->contested)
+		return;
+	m->contested = true;
 	log_line(LOG_CRIT, "%s was taken here, or released by %s, and is there, too: %s",
 		 m->r.name, m->r.peer, m->why);
 }
@@ -132,8 +137,24 @@ bool move_is_with_other(const struct move *m, const char *peer)
 	return m->r.peer[0] && strcmp(m->r.peer, peer) != 0;
 }
 
-/* A host to which the vTPM had moved, and that asks of that transfer: it is told of that alone, and
- * nothing is changed. */
+/* Whether its sender waits for an answer, and has that in no other way. */
+static bool is_question(const struct move_message *msg)
+{
+	static const enum handover_kind questions[] = {
+		HANDOVER_MSG_RELEASED,	HANDOVER_MSG_ACCEPT, HANDOVER_MSG_PREPARED,
+		HANDOVER_MSG_ACTIVATED, HANDOVER_MSG_BACK,   HANDOVER_MSG_ASK,
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(questions); i++)
+		if (questions[i] == (enum handover_kind)msg->kind)
+			return true;
+	return false;
+}
+
+/* A host with which the vTPM is in no transfer now, and that asks about an earlier one: in which it
+ * had moved there; or that was called off, which that host did not hear.  It is told of that alone,
+ * and nothing is changed. */
 static int hear_former(struct move *m, const struct move_message *msg, json_t *apart)
 {
 	const struct handover_event ev = {(enum handover_kind)msg->kind, msg->txid};
@@ -142,7 +163,8 @@ static int hear_former(struct move *m, const struct move_message *msg, json_t *a
 	struct handover h;
 	size_t i;
 
-	if (memcmp(msg->txid, m->r.h.gone, sizeof(msg->txid)) != 0)
+	if (memcmp(msg->txid, m->r.h.gone, sizeof(msg->txid)) != 0 &&
+	    (!is_question(msg) || !memcmp(msg->txid, m->r.h.txid, sizeof(msg->txid))))
 		return -EPERM;
 	move_forget_later(m);
 	move_note_facts(m);
@@ -193,6 +215,9 @@ int move_hear(struct vtpmd *d, const char *peer, const struct move_message *msg,
 	const char *why = NULL;
 	int rc = 0;
 
+	/* who sends anything else wants what only this host's operator, manager or TPM may say */
+	if (!handover_is_message((enum handover_kind)msg->kind))
+		return -EBADMSG;
 	memcpy(fresh.uuid, msg->uuid, sizeof(fresh.uuid));
 	if (!m)
 		m = move_new(d, &fresh);
@@ -219,7 +244,9 @@ int move_hear(struct vtpmd *d, const char *peer, const struct move_message *msg,
 	tell_contest(m, msg);
 	before = m->r.h.state;
 	rc = move_step(m, (enum handover_kind)msg->kind, msg->txid);
-	if (before == HANDOVER_PREPARED && hears_in(m, IN(OWNED)))
+	/* until then it can have it given back, and send it again */
+	if (msg->kind == HANDOVER_MSG_DONE && before != HANDOVER_HERE &&
+	    hears_in(m, IN(HERE)))
 		move_limit_return(peer);
 	/* who offers anew has given up the last transfer: it is asked to say so */
 	if (!rc && msg->kind == HANDOVER_MSG_OFFER &&

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #define COMING_MAX 16  /* at a time, as many as `migrate --evacuate` moves */
-#define IN_VAIN	   64  /* offers of one host that may come to nothing ... */
+#define IN_VAIN	   64  /* offers of one host that may come to nothing, or go back ... */
 #define PARDON_S   300 /* ... and one more each time that this has passed */
 
 #define COMING                                                                          \

@@ -278,6 +278,19 @@ static int furnish_vtpm(struct vtpm *v, const json_t *o, struct error *e)
 	return 0;
 }
 
+/* Nor does one move from here.  No other host has what it sends opened in domain 0. */
+static int check_placement(const struct move *m, const struct registry_new *n,
+			   struct error *e)
+{
+	if (!n->process || !m->d->xen)
+		return 0;
+	return error_set(
+		e, -EACCES, CAUSE_PEER,
+		"The vTPM %s would be a process of domain 0 there, which no other host "
+		"may start: stop it, and move its backup (`vtpmctl backup`).",
+		m->r.name);
+}
+
 int move_create(struct move *m, struct error *e)
 {
 	struct registry_new n = {.name = NULL};
@@ -298,6 +311,8 @@ int move_create(struct move *m, struct error *e)
 			  "both hosts.",
 			  m->r.name);
 	else
+		rc = check_placement(m, &n, e);
+	if (!rc)
 		rc = registry_create(m->d, &n, &v, e);
 	/* it starts from the loop */
 	if (!rc)

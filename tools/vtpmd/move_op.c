@@ -185,7 +185,7 @@ static int begin_move(struct control *c, struct move *m, const char *host,
 	*why = move_old_pool(c->d);
 	if (*why)
 		return -EOPNOTSUPP;
-	if (m->r.h.state == HANDOVER_ABSENT)
+	if (move_is_own(m))
 		m->r.h.state = HANDOVER_HERE;
 	if (m->r.h.state != HANDOVER_HERE && m->r.h.state != HANDOVER_TAKEN)
 		return -EBUSY;

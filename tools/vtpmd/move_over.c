@@ -50,6 +50,15 @@ bool move_is_spare(const struct move *m, bool full)
 	       !move_has_mark(m) && !is_waited_for(m);
 }
 
+bool move_is_own(const struct move *m)
+{
+	static const uint8_t none[HANDOVER_TXID_SIZE];
+
+	return over_in(m, IN(ABSENT)) && move_vtpm(m) && !m->waits &&
+	       !event_pending(m->erase, EV_TIMEOUT, NULL) &&
+	       (m->erased || !memcmp(m->r.h.txid, none, sizeof(none)));
+}
+
 void move_settle(struct move *m)
 {
 	int rc;

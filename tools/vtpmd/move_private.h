@@ -141,6 +141,9 @@ void move_lay_down(struct control *c);
 
 /* Handovers that are over. */
 
+/* Whether the vTPM is here and this host's, though m is ABSENT: there was no record of it, or it was
+ * made again since.  Not one that is being erased, or could not be: another host may run that. */
+bool move_is_own(const struct move *m);
 /* Whether nothing is lost with m; full: there is no room for others. */
 bool move_is_spare(const struct move *m, bool full);
 /* Removes a record that is of no use any more. */
@@ -222,7 +225,7 @@ bool move_is_erasing(const struct move *m);
 
 /* A vTPM is to be made for that host.  NULL: it may; else the sentence that says why not. */
 const char *move_limit_take(struct vtpmd *d, const char *peer);
-/* That host's transfer came to something. */
+/* That host's transfer came to something, and is over. */
 void move_limit_return(const char *peer);
 
 /* What an OFFER says. */

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What another host of the pool says, as it may and as it may not. */
+#include "tests/unit/move_host.h"
+
+#include <errno.h>
+
+/* Of an event of this host's own, that another one sends as a message. */
+static const struct spoken {
+	enum handover_mark mark;
+	enum handover_state record;
+} spoken[] = {
+	{HANDOVER_NO_MARK, HANDOVER_ABSENT},   {HANDOVER_NO_MARK, HANDOVER_TAKEN},
+	{HANDOVER_LEAVING, HANDOVER_RELEASED}, {HANDOVER_ARRIVING, HANDOVER_PREPARED},
+	{HANDOVER_NO_MARK, HANDOVER_OWNED},    {HANDOVER_GIVING_BACK, HANDOVER_BACK},
+};
+
+static void no_host_says_what_is_not_its_to_say(void **state)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(spoken); i++) {
+		const struct spoken *t = &spoken[i];
+
+		if (i && (teardown(NULL) || setup(NULL)))
+			fail_msg("no host");
+		place(t->record, "beta", t->mark);
+		for (unsigned int kind = 0; kind <= UINT8_MAX; kind++) {
+			if (kind > 0 && kind < HANDOVER_MESSAGES)
+				continue;
+			hear("beta", (enum handover_kind)kind);
+			have_tpm_answer();
+			assert_string_equal(answered("cause"), "internal");
+			if (t->record == HANDOVER_ABSENT)
+				assert_null(move_find(&d, own));
+			else
+				assert_int_equal(state_of(own), t->record);
+		}
+	}
+}
+
+/* Whose manager would end, with the PCRs: a frame of its channel has a limit. */
+static void an_answer_that_is_too_long(void **state)
+{
+	const size_t n = MOVE_MESSAGE_MAX - 37;
+	struct move_message msg = {.kind = HANDOVER_MSG_ACCEPT, .txid = TXID};
+	size_t len = MOVE_MESSAGE_MAX;
+	uint8_t *bytes = malloc(len), *body = calloc(1, n);
+	char *hex = malloc(2 * len + 1);
+	struct move *m;
+
+	place(HANDOVER_TAKEN, "beta", HANDOVER_NO_MARK);
+	want("tick");
+	have_tpm_answer();
+	assert_string_equal(answered("state"), "taken");
+	m = move_find(&d, own);
+	m->r.h.state = HANDOVER_OFFERED;
+	memcpy(msg.uuid, own, sizeof(own));
+	msg.body = (struct binding_part){body, n};
+	assert_int_equal(move_message_encode(&msg, bytes, &len), 0);
+	hex_encode(bytes, len, hex);
+	ask(json_pack("{s:s, s:s, s:[s]}", "op", "move", "peer", "beta", "messages",
+		      hex));
+	assert_string_equal(answered("cause"), "internal");
+	assert_int_equal(state_of(own), HANDOVER_OFFERED);
+	assert_int_equal(m->accept.n, 0);
+	free(hex);
+	free(body);
+	free(bytes);
+}
+
+static void wait_for_erasure(void)
+{
+	usleep(20000);
+	turn();
+}
+
+static void on_settled(void *ctx, const struct error *none)
+{
+}
+
+/* It was called off, and its manager takes its time to end, or somebody waits for it: what is said
+ * again, or wanted, meanwhile does not have it stay.  The source runs it. */
+static void what_is_being_erased_is_not_this_hosts(void **state)
+{
+	struct error e = {.cause = CAUSE_NONE};
+	struct waiter w = {.done = on_settled};
+
+	for (int fails = 0; fails < 2; fails++) {
+		if (fails && (teardown(NULL) || setup(NULL)))
+			fail_msg("no host");
+		place(HANDOVER_PREPARED, "beta", HANDOVER_ARRIVING);
+		want("tick");
+		have_tpm_answer();
+		assert_string_equal(answered("state"), "prepared");
+		if (fails)
+			waiter_add(&v->waiters, &w);
+		else
+			v->state = VTPM_STOPPING;
+		hear("beta", HANDOVER_MSG_ABORT);
+		wait_for_erasure();
+		(void)answered("state");
+		hear("beta", HANDOVER_MSG_ABORT);
+		hear("gamma", HANDOVER_MSG_ACTIVATED);
+		want("begin");
+		assert_int_equal(state_of(own), HANDOVER_ABSENT);
+		assert_int_equal(recorded(), HANDOVER_ABSENT);
+		assert_int_equal(move_may_start(v, &e), -EBUSY);
+		if (fails) {
+			waiter_cancel(&w);
+			continue;
+		}
+		vtpm_settle(v, VTPM_GONE);
+		turn();
+		wait_for_erasure();
+		have_tpm_answer();
+		assert_null(vtpms_find_uuid(&d, own));
+	}
+}
+
+/* Of a transfer that was called off, as it did not hear: also when the vTPM is in one with another
+ * host since, or has gone there. */
+static const struct unheard {
+	enum handover_mark mark;
+	struct handover record;
+	enum handover_kind question;
+	int answer;
+} unheard[] = {
+	{HANDOVER_LEAVING,
+	 {.state = HANDOVER_AWAY, .txid = TXID, .gone = TXID},
+	 HANDOVER_MSG_PREPARED,
+	 HANDOVER_MSG_ABORT},
+	{HANDOVER_LEAVING,
+	 {.state = HANDOVER_AWAY, .txid = TXID, .gone = TXID},
+	 HANDOVER_MSG_ACCEPT,
+	 HANDOVER_MSG_ABORT},
+	{HANDOVER_LEAVING,
+	 {.state = HANDOVER_RELEASED, .txid = TXID},
+	 HANDOVER_MSG_PREPARED,
+	 HANDOVER_MSG_ABORT},
+	{HANDOVER_NO_MARK,
+	 {.state = HANDOVER_TAKEN, .txid = TXID},
+	 HANDOVER_MSG_BACK,
+	 HANDOVER_MSG_TAKEN},
+	{HANDOVER_ARRIVING,
+	 {.state = HANDOVER_PREPARED, .txid = TXID},
+	 HANDOVER_MSG_ASK,
+	 HANDOVER_MSG_NOTHING},
+};
+
+static void who_did_not_hear_of_an_end_is_told(void **state)
+{
+	static const uint8_t older[HANDOVER_TXID_SIZE] = OLDER, txid[] = TXID;
+	enum handover_state was;
+
+	for (size_t i = 0; i < ARRAY_SIZE(unheard); i++) {
+		const struct unheard *t = &unheard[i];
+
+		if (i && (teardown(NULL) || setup(NULL)))
+			fail_msg("no host");
+		put_record_of(own, &t->record, "beta");
+		place(HANDOVER_ABSENT, "", t->mark);
+		want("tick");
+		have_tpm_answer();
+		(void)answered("state");
+		was = state_of(own);
+		hear_of(older, "gamma", t->question);
+		assert_int_equal(answered_message(), t->answer);
+		/* of what is between others it is told nothing */
+		if (memcmp(t->record.gone, txid, sizeof(t->record.gone)) != 0) {
+			hear_of(txid, "gamma", t->question);
+			assert_string_equal(answered("cause"), "busy");
+		}
+		assert_int_equal(state_of(own), was);
+		assert_string_equal(move_find(&d, own)->r.peer, "beta");
+	}
+}
+
+/* A host that has what it sent given back may send it again, as often as what came to nothing. */
+static void what_may_be_given_back_counts(void **state)
+{
+	unsigned int n = 0;
+
+	place(HANDOVER_PREPARED, "beta", HANDOVER_ARRIVING);
+	want("tick");
+	have_tpm_answer();
+	assert_string_equal(answered("state"), "prepared");
+	while (!move_limit_take(&d, "beta"))
+		n++;
+	assert_int_equal(n, 64);
+	hear("beta", HANDOVER_MSG_RELEASED);
+	assert_string_equal(answered("state"), "owned");
+	assert_non_null(move_limit_take(&d, "beta"));
+	hear("beta", HANDOVER_MSG_DONE);
+	assert_string_equal(answered("state"), "here");
+	assert_null(move_limit_take(&d, "beta"));
+	assert_non_null(move_limit_take(&d, "beta"));
+}
+
+/* How often standard error has the text. */
+static unsigned int count_lines(const char *text)
+{
+	char line[512], file[96];
+	unsigned int n = 0;
+	FILE *f;
+
+	snprintf(file, sizeof(file), "%s/log", root);
+	f = fopen(file, "r");
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f))
+		n += strstr(line, text) != NULL;
+	fclose(f);
+	return n;
+}
+
+/* Whatever else the other host says in between. */
+static void that_two_run_is_said_once(void **state)
+{
+	char file[96];
+	int was, to;
+
+	place(HANDOVER_TAKEN, "beta", HANDOVER_NO_MARK);
+	want("tick");
+	have_tpm_answer();
+	assert_string_equal(answered("state"), "taken");
+	snprintf(file, sizeof(file), "%s/log", root);
+	to = open(file, O_CREAT | O_WRONLY | O_APPEND, 0600);
+	was = dup(STDERR_FILENO);
+	dup2(to, STDERR_FILENO);
+	for (int i = 0; i < 8; i++) {
+		hear("beta", HANDOVER_MSG_ABORT);
+		hear("beta", HANDOVER_MSG_REFUSE);
+	}
+	dup2(was, STDERR_FILENO);
+	close(was);
+	close(to);
+	assert_int_equal(count_lines("Both hosts run it"), 1);
+	assert_true(move_find(&d, own)->contested);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		HOST_TEST(no_host_says_what_is_not_its_to_say),
+		HOST_TEST(an_answer_that_is_too_long),
+		HOST_TEST(what_is_being_erased_is_not_this_hosts),
+		HOST_TEST(who_did_not_hear_of_an_end_is_told),
+		HOST_TEST(what_may_be_given_back_counts),
+		HOST_TEST(that_two_run_is_said_once),
+	};
+
+	return cmocka_run_group_tests_name("move_hear", tests, NULL, NULL);
+}
