@@ -88,8 +88,9 @@ enum channel_type {
 	 * data key, "finished" a deep rekey that had been interrupted: unasked, when the
 	 * stored header had both keys at HELLO.  EPERM: vtpmd did not ask for it. */
 	CHANNEL_REKEYED = 14,
-	/* TPM2B_PUBLICs, endorsement keys of this TPM, before READY -> u32, how many of
-	 * them vtpmd keeps.  EPERM when the stored header does not have their Names. */
+	/* TPM2B_PUBLICs, endorsement keys of this TPM, and perhaps their witness
+	 * (include/ekwitness.h), before READY -> u32, how many of the keys vtpmd keeps.
+	 * EPERM when the stored header does not have their Names. */
 	CHANNEL_IDENTITY = 15,
 	/* B nonce | B user data | B Name | B SHA-256 | B SHA-256 -> the host's part of a
 	 * deep quote, JSON: docs/attestation.md.  B is u16 n | bytes.  The Name is that of
@@ -194,7 +195,8 @@ enum channel_object {
  * and as safe, without has it. */
 #define CONFIG_MAY_BE_SKIPPED 0x8000
 
-/* TLV: u16 tag | u32 length | value.  Texts have no terminating zero. */
+/* TLV: u16 tag | u32 length | value.  Texts have no terminating zero.  One more is in
+ * include/ekwitness.h. */
 enum channel_config {
 	CONFIG_UUID = 1,   /* 16 bytes */
 	CONFIG_NAME = 2,   /* text */

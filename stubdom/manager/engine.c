@@ -875,6 +875,11 @@ uint32_t engine_buffer_size(enum engine_version version, uint32_t wanted, uint32
 	return got;
 }
 
+uint32_t engine_release(void)
+{
+	return TPMLIB_GetVersion();
+}
+
 void engine_cancel(void)
 {
 	(void)TPMLIB_CancelCommand();

@@ -92,6 +92,8 @@ uint32_t engine_buffer_size(enum engine_version version, uint32_t wanted, uint32
 /* The answer of a TPM of that version with that response code (tpm2 or tpm12). -EMSGSIZE */
 int __must_check engine_refuse(enum engine_version version, uint32_t tpm2, uint32_t tpm12,
 			       uint8_t *rsp, size_t *rsp_len);
+/* libtpms's, by TPMLIB_GetVersion(): major, minor and micro, a byte each. */
+uint32_t engine_release(void);
 /* Asks the command in flight to end early with TPM_RC_CANCELED. */
 void engine_cancel(void);
 /* Has call(ctx) run now and then while a long command does, for anyone who has no other

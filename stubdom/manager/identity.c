@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "identity.h"
+#include "include/ekwitness.h"
 #include "lib/tpm2/code.h"
 #include "lib/tpm2/commands.h"
 #include "stubdom/manager/engine.h"
@@ -18,6 +19,7 @@ struct finding {
 	struct tpm2_cmd c;
 	struct identity_keys *keys;
 	struct envelope_name *names;
+	const struct identity_options *options;
 	bool keep; /* the RSA key is missing where others look for it */
 };
 
@@ -86,6 +88,82 @@ static int make_identity(struct finding *f, enum tpm2_ek which)
 	return rc ? rc : flushed;
 }
 
+/* Hashes what a witness is of.  -EINVAL: a Name is not known. */
+static int hash_names(const struct envelope_name names[ENVELOPE_EKS],
+		      uint8_t hash[CRYPT_HASH_SIZE])
+{
+	static const char label[] = "xen-vtpm endorsement keys 1";
+	uint8_t bytes[1024];
+	struct cursor w = cursor_writer(bytes, sizeof(bytes));
+	struct crypt_part all = {bytes, 0};
+	unsigned int which;
+
+	cursor_put(&w, label, sizeof(label) - 1);
+	cursor_put_u32(&w, engine_release());
+	for (which = 0; which < TPM2_EKS; which++) {
+		if (!names[which].len)
+			return -EINVAL;
+		tpm2_put_public(&w, &tpm2_eks[which]);
+		tpm2_put_2b(&w,
+			    (struct tpm2_bytes){names[which].bytes, names[which].len});
+	}
+	all.n = w.pos;
+	return cursor_ok(&w) ? crypt_sha256(&all, 1, hash) : -EMSGSIZE;
+}
+
+static int make_witness(struct finding *f, uint8_t witness[EKWITNESS_SIZE])
+{
+	uint8_t hash[CRYPT_HASH_SIZE];
+	const struct tpm2_template key = {
+		.type = TPM2_ALG_KEYEDHASH,
+		.name_alg = TPM2_ALG_SHA256,
+		.attributes = TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT |
+			      TPMA_OBJECT_SENSITIVEDATAORIGIN | TPMA_OBJECT_USERWITHAUTH |
+			      TPMA_OBJECT_NODA | TPMA_OBJECT_SIGN_ENCRYPT,
+		.hmac = TPM2_ALG_SHA256,
+		.x = {hash, sizeof(hash)},
+	};
+	struct tpm2_bytes public, name;
+	int rc = hash_names(f->names, hash);
+
+	if (!rc)
+		rc = tpm2_create_primary(&f->c, TPM2_RH_ENDORSEMENT, NULL, &key, &public,
+					 &name);
+	if (rc)
+		return rc;
+	if (name.n == EKWITNESS_SIZE)
+		memcpy(witness, name.p, name.n);
+	else
+		rc = -EBADMSG;
+	return tpm2_flush_context(&f->c, f->c.handle) ? -EIO : rc;
+}
+
+/* Whether this TPM's keys are known to have the Names that the header has. */
+static bool is_witnessed(struct finding *f)
+{
+	const struct tpm2_bytes *known = &f->options->witness;
+	uint8_t witness[EKWITNESS_SIZE];
+
+	return known->n == sizeof(witness) && !make_witness(f, witness) &&
+	       !memcmp(witness, known->p, sizeof(witness));
+}
+
+/* All keys were made.  Without a witness the next start makes them again. */
+static void add_witness(struct finding *f)
+{
+	struct identity_keys *keys = f->keys;
+	struct cursor w = cursor_writer(keys->publics + keys->len,
+					sizeof(keys->publics) - keys->len);
+	uint8_t witness[EKWITNESS_SIZE];
+
+	if (!f->options->wants_witness || make_witness(f, witness))
+		return;
+	cursor_put_u16(&w, 0);
+	cursor_put(&w, witness, sizeof(witness));
+	if (cursor_ok(&w))
+		keys->len += w.pos;
+}
+
 static int find_identity(struct finding *f)
 {
 	unsigned int which;
@@ -103,6 +181,8 @@ static int find_identity(struct finding *f)
 		return rc;
 	rc = 0;
 	f->keep = !exists && !(set & TPMA_PERMANENT_OWNERAUTHSET);
+	if (is_witnessed(f))
+		return f->keep ? make_identity(f, TPM2_EK_RSA2048) : 0;
 	for (which = 0; which < TPM2_EKS && !rc; which++) {
 		/* a guest can have put another one there: only what is known to be the
 		 * key spares the making of it */
@@ -111,13 +191,18 @@ static int find_identity(struct finding *f)
 			continue;
 		rc = make_identity(f, which);
 	}
+	if (!rc)
+		add_witness(f);
 	return rc;
 }
 
 int identity_find(struct identity_keys *keys, struct envelope_name names[ENVELOPE_EKS],
-		  bool made, struct error *e)
+		  const struct identity_options *options, struct error *e)
 {
-	struct finding f = {.c.transport = &engine_tpm, .keys = keys, .names = names};
+	struct finding f = {.c.transport = &engine_tpm,
+			    .keys = keys,
+			    .names = names,
+			    .options = options};
 	int rc;
 
 	memset(keys, 0, sizeof(*keys));
@@ -127,7 +212,7 @@ int identity_find(struct identity_keys *keys, struct envelope_name names[ENVELOP
 			e, rc, CAUSE_WRONG_VTPM,
 			"its endorsement keys are not those that its header names: the "
 			"state is another TPM's; restore the vTPM from a backup");
-	if (made && rc)
+	if (options->is_new && rc)
 		return error_set(e, rc, CAUSE_ENGINE,
 				 "its endorsement keys could not be made (%d, TPM_RC "
 				 "0x%x, %s): delete it and create it again, with more "

@@ -50,6 +50,9 @@ struct unlock_config {
 	} pool_key[UNLOCK_POOL_KEYS_MAX];
 	const uint8_t *recovery_key; /* NULL: none */
 	size_t recovery_key_len;
+	/* vtpmd keeps the endorsement keys' witness (include/ekwitness.h); n 0: it has none */
+	bool keeps_witness;
+	struct tpm2_bytes ek_witness;
 	unsigned int certs;
 	struct {
 		uint32_t index;

@@ -2,6 +2,7 @@
 /* The configuration that a manager gets of vtpmd, TLVs of include/channel.h. */
 #include "stubdom/manager/unlock.h"
 #include "include/channel.h"
+#include "include/ekwitness.h"
 #include "lib/cursor.h"
 
 #include <errno.h>
@@ -50,6 +51,14 @@ static void take_cert(struct cursor *v, size_t len, struct unlock_config *c)
 	c->cert[c->certs].index = cursor_u32(v);
 	c->cert[c->certs].der = cursor_bytes(v, len - 4);
 	c->cert[c->certs++].len = len - 4;
+}
+
+static void take_witness(struct cursor *v, size_t len, struct unlock_config *c)
+{
+	if (len && len != EKWITNESS_SIZE)
+		cursor_fail(v);
+	c->keeps_witness = true;
+	c->ek_witness = (struct tpm2_bytes){cursor_bytes(v, len), len};
 }
 
 static void take_pool_key(struct cursor *v, size_t len, struct unlock_config *c)
@@ -199,6 +208,9 @@ static void take_host(struct cursor *v, uint16_t tag, struct unlock_config *c)
 		break;
 	case CONFIG_CERTIFICATE:
 		take_cert(v, len, c);
+		break;
+	case CONFIG_EK_WITNESS:
+		take_witness(v, len, c);
 		break;
 	case CONFIG_POOL_KEY:
 		take_pool_key(v, len, c);

@@ -297,10 +297,14 @@ static int report(struct vtpm *v)
 {
 	struct vtpm_keys keys = keys_of(v);
 	struct envelope_desc desc = v->config.desc;
-	bool made = is_new(v);
+	const struct identity_options options = {
+		.is_new = is_new(v),
+		.wants_witness = v->config.keeps_witness,
+		.witness = v->config.ek_witness,
+	};
 	struct identity_keys found;
 	uint32_t kept;
-	int rc = identity_find(&found, desc.ek, made, &v->error);
+	int rc = identity_find(&found, desc.ek, &options, &v->error);
 
 	if (!rc && found.changed)
 		rc = vtpm_keys_describe(&keys, &desc);
@@ -373,8 +377,8 @@ static int restore_banks(struct vtpm *v)
 }
 
 /* Before anybody is offered this TPM: powers it on, compares its endorsement keys with
- * the header, writes there those that it did not know, and tells vtpmd.  New keys take
- * longer than a guest would wait. */
+ * the header, writes there those that it did not know, and tells vtpmd what it made.  New keys
+ * take longer than a guest would wait. */
 static int begin_vtpm(struct vtpm *v)
 {
 	bool tpm12 = v->config.desc.tpm12;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The endorsement keys on the real engine: the same ones whatever a guest does, and only
- * as many made as are needed. */
+ * as many made as are needed; none where a witness tells that they have their Names. */
 #include "tests/unit/unit.h"
 #include "tests/unit/engine_disk.h"
+#include "include/ekwitness.h"
 #include "lib/tpm2/commands.h"
 #include "stubdom/manager/engine.h"
 #include "stubdom/manager/firmware.h"
@@ -12,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define CC_CHANGE_EPS  0x124
 #define CC_CLEAR       0x126
 #define CC_CHANGE_AUTH 0x129
 #define RH_LOCKOUT     0x4000000au
@@ -24,6 +26,22 @@ static struct error error;
 /* What the header has, and what was found. */
 static struct envelope_name names[TPM2_EKS];
 static struct identity_keys first, last;
+static const struct identity_options anew = {.is_new = true}, later = {.is_new = false};
+
+/* What vtpmd keeps. */
+static uint8_t witness[EKWITNESS_SIZE];
+static const struct identity_options kept = {.wants_witness = true,
+					     .witness = {witness, sizeof(witness)}};
+
+/* libtpms's release */
+static uint32_t release;
+uint32_t __real_TPMLIB_GetVersion(void);
+uint32_t __wrap_TPMLIB_GetVersion(void);
+
+uint32_t __wrap_TPMLIB_GetVersion(void)
+{
+	return release ? release : __real_TPMLIB_GetVersion();
+}
 
 static int setup(void **unused)
 {
@@ -32,8 +50,9 @@ static int setup(void **unused)
 	disk_clear();
 	memset(names, 0, sizeof(names));
 	error.cause = CAUSE_NONE;
+	release = 0;
 	return engine_open(&store, &(struct engine_options){.create = true}, &error) ||
-	       firmware_start(&firmware) || identity_find(&first, names, true, &error);
+	       firmware_start(&firmware) || identity_find(&first, names, &anew, &error);
 }
 
 static int teardown(void **unused)
@@ -46,7 +65,7 @@ static void restart(void)
 {
 	assert_int_equal(engine_power_cycle(), 0);
 	assert_int_equal(firmware_start(&firmware), 0);
-	assert_int_equal(identity_find(&last, names, false, &error), 0);
+	assert_int_equal(identity_find(&last, names, &later, &error), 0);
 }
 
 static bool exists(uint32_t handle)
@@ -179,7 +198,7 @@ static void others_than_known_end_the_start(void **unused)
 	for (i = 0; i < TPM2_EKS; i++) {
 		error.cause = CAUSE_NONE;
 		names[i].bytes[names[i].len - 1] ^= 1;
-		assert_int_equal(identity_find(&last, names, false, &error), -EPERM);
+		assert_int_equal(identity_find(&last, names, &later, &error), -EPERM);
 		assert_int_equal(error.cause, CAUSE_WRONG_VTPM);
 		names[i].bytes[names[i].len - 1] ^= 1;
 	}
@@ -188,7 +207,7 @@ static void others_than_known_end_the_start(void **unused)
 static void a_new_tpm_needs_them(void **unused)
 {
 	change_auth(TPM2_RH_ENDORSEMENT);
-	assert_int_equal(identity_find(&last, names, true, &error), -EACCES);
+	assert_int_equal(identity_find(&last, names, &anew, &error), -EACCES);
 	assert_int_equal(error.cause, CAUSE_ENGINE);
 }
 
@@ -198,7 +217,168 @@ static void nothing_is_left_in_the_tpm(void **unused)
 	unsigned int i;
 
 	for (i = 0; i < 4; i++)
-		assert_int_equal(identity_find(&last, names, true, &error), 0);
+		assert_int_equal(identity_find(&last, names, &anew, &error), 0);
+}
+
+/* A start of which vtpmd keeps the witness; all keys are made. */
+static void leave_witness(void)
+{
+	const struct identity_options first_time = {.wants_witness = true};
+	struct cursor c;
+
+	assert_int_equal(identity_find(&last, names, &first_time, &error), 0);
+	assert_int_equal(last.len, first.len + 2 + EKWITNESS_SIZE);
+	assert_memory_equal(last.publics, first.publics, first.len);
+	c = cursor_reader(last.publics + first.len, 2 + EKWITNESS_SIZE);
+	assert_int_equal(cursor_u16(&c), 0);
+	cursor_copy(&c, witness, sizeof(witness));
+	assert_true(cursor_done(&c));
+}
+
+/* A start with that witness: what it makes is in last. */
+static int start_with_it(void)
+{
+	error.cause = CAUSE_NONE;
+	assert_int_equal(engine_power_cycle(), 0);
+	assert_int_equal(firmware_start(&firmware), 0);
+	return identity_find(&last, names, &kept, &error);
+}
+
+static void makes_all(void)
+{
+	assert_int_equal(start_with_it(), 0);
+	assert_memory_equal(last.publics, first.publics, first.len);
+	assert_int_equal(last.len, first.len + 2 + EKWITNESS_SIZE);
+}
+
+static void a_witness_spares_the_keys(void **unused)
+{
+	leave_witness();
+	for (unsigned int i = 0; i < 4; i++) { /* nor is it left in the TPM */
+		assert_int_equal(start_with_it(), 0);
+		assert_int_equal(last.len, 0);
+		assert_false(last.changed);
+	}
+}
+
+static void nobody_who_does_not_want_it_gets_it(void **unused)
+{
+	restart();
+	assert_int_equal(last.len, first.len);
+}
+
+static void a_witness_that_is_none_spares_nothing(void **unused)
+{
+	leave_witness();
+	witness[EKWITNESS_SIZE - 1] ^= 1;
+	makes_all();
+	assert_int_equal(last.publics[last.len - 1], witness[EKWITNESS_SIZE - 1] ^ 1);
+}
+
+/* Whoever writes them into a header that has its MAC. */
+static void other_names_are_not_believed_for_it(void **unused)
+{
+	leave_witness();
+	for (unsigned int i = 0; i < TPM2_EKS; i++) {
+		names[i].bytes[names[i].len - 1] ^= 1;
+		assert_int_equal(start_with_it(), -EPERM);
+		assert_int_equal(error.cause, CAUSE_WRONG_VTPM);
+		names[i].bytes[names[i].len - 1] ^= 1;
+	}
+	assert_int_equal(start_with_it(), 0);
+	assert_int_equal(last.len, 0);
+}
+
+static void a_name_that_is_not_known_is_made_in_spite_of_it(void **unused)
+{
+	struct envelope_name was = names[TPM2_EK_P384];
+
+	leave_witness();
+	names[TPM2_EK_P384].len = 0;
+	makes_all();
+	assert_true(last.changed);
+	assert_memory_equal(&names[TPM2_EK_P384], &was, 2 + was.len);
+}
+
+/* By the manager, who alone has the authorization: these are not the keys of that header. */
+static void another_seed_is_seen(void **unused)
+{
+	const struct tpm2_auth platform = firmware_auth(&firmware);
+	struct envelope_name was[TPM2_EKS];
+	uint8_t old[EKWITNESS_SIZE];
+
+	leave_witness();
+	memcpy(was, names, sizeof(was));
+	memcpy(old, witness, sizeof(old));
+	tpm2_begin(&command, CC_CHANGE_EPS);
+	cursor_put_u32(&command.in, TPM2_RH_PLATFORM);
+	tpm2_authorize(&command, &platform, 0);
+	assert_int_equal(tpm2_run(&command), 0);
+	assert_int_equal(start_with_it(), -EPERM);
+	assert_int_equal(error.cause, CAUSE_WRONG_VTPM);
+	/* with a header that names the new ones the old witness spares none of them */
+	memset(names, 0, sizeof(names));
+	assert_int_equal(start_with_it(), 0);
+	assert_true(last.changed);
+	for (unsigned int i = 0; i < TPM2_EKS; i++)
+		assert_memory_not_equal(names[i].bytes, was[i].bytes, was[i].len);
+	assert_int_equal(start_with_it(), 0);
+	assert_int_equal(last.len, first.len + 2 + EKWITNESS_SIZE);
+	memcpy(witness, last.publics + first.len + 2, sizeof(witness));
+	assert_memory_not_equal(witness, old, sizeof(old));
+	assert_int_equal(start_with_it(), 0);
+	assert_int_equal(last.len, 0);
+}
+
+/* It might make other keys of the seed. */
+static void another_libtpms_makes_them(void **unused)
+{
+	leave_witness();
+	release = 0x00630000;
+	makes_all();
+	memcpy(witness, last.publics + first.len + 2, sizeof(witness));
+	assert_int_equal(start_with_it(), 0);
+	assert_int_equal(last.len, 0);
+}
+
+/* Of the same keys: the owner's proof, which is another one, goes into it. */
+static void a_clear_takes_another_witness(void **unused)
+{
+	uint8_t old[EKWITNESS_SIZE];
+
+	leave_witness();
+	tpm2_begin(&command, CC_CLEAR);
+	cursor_put_u32(&command.in, RH_LOCKOUT);
+	tpm2_authorize(&command, NULL, 0);
+	assert_int_equal(tpm2_run(&command), 0);
+	memcpy(old, witness, sizeof(old));
+	makes_all();
+	assert_true(exists(KEPT));
+	memcpy(witness, last.publics + first.len + 2, sizeof(witness));
+	assert_memory_not_equal(witness, old, sizeof(old));
+	assert_int_equal(start_with_it(), 0);
+	assert_int_equal(last.len, 0);
+}
+
+/* The RSA key alone, to be kept again. */
+static void a_key_that_is_not_kept_is_made(void **unused)
+{
+	leave_witness();
+	assert_int_equal(tpm2_evict_control(&command, KEPT, KEPT), 0); /* evicts it */
+	assert_int_equal(start_with_it(), 0);
+	assert_int_equal(last.len, 2 + 314);
+	assert_memory_equal(last.publics, first.publics + 2 + 122, 2 + 314);
+	assert_true(exists(KEPT));
+	assert_int_equal(start_with_it(), 0);
+	assert_int_equal(last.len, 0);
+}
+
+static void with_a_password_of_the_guest_there_is_none(void **unused)
+{
+	leave_witness();
+	change_auth(TPM2_RH_ENDORSEMENT);
+	assert_int_equal(start_with_it(), 0);
+	assert_int_equal(last.len, 0);
 }
 
 int main(void)
@@ -216,6 +396,16 @@ int main(void)
 		T(others_than_known_end_the_start),
 		T(a_new_tpm_needs_them),
 		T(nothing_is_left_in_the_tpm),
+		T(a_witness_spares_the_keys),
+		T(nobody_who_does_not_want_it_gets_it),
+		T(a_witness_that_is_none_spares_nothing),
+		T(other_names_are_not_believed_for_it),
+		T(a_name_that_is_not_known_is_made_in_spite_of_it),
+		T(another_seed_is_seen),
+		T(another_libtpms_makes_them),
+		T(a_clear_takes_another_witness),
+		T(a_key_that_is_not_kept_is_made),
+		T(with_a_password_of_the_guest_there_is_none),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
  * through a wire that the tests tap and cut, and a KMS that is a table.
  */
 #include "tests/unit/unlock_host.h"
+#include "include/ekwitness.h"
 
 #include <limits.h>
 #include <openssl/ec.h>
@@ -435,6 +436,34 @@ static void a_lease_is_one_of_the_items(void **state)
 	unlock_config_free(&c);
 }
 
+/* Empty, or a whole Name: of an older vtpmd there is none. */
+static void the_witness_of_the_endorsement_keys(void **state)
+{
+	static const uint8_t witness[EKWITNESS_SIZE + 1] = {0, 11, 1};
+	struct error e = {.cause = CAUSE_NONE};
+	struct unlock_config c;
+	uint8_t tlvs[96];
+
+	for (size_t n = 0; n <= sizeof(witness); n++) {
+		struct cursor w = cursor_writer(tlvs, sizeof(tlvs));
+		bool good = !n || n == EKWITNESS_SIZE;
+
+		channel_tlv_put(&w, CONFIG_UUID, "0123456789abcdef", 16);
+		assert_int_equal(unlock_config_parse(tlvs, w.pos, &c, &e), 0);
+		assert_false(c.keeps_witness);
+		unlock_config_free(&c);
+		channel_tlv_put(&w, CONFIG_EK_WITNESS, witness, n);
+		assert_int_equal(!unlock_config_parse(tlvs, w.pos, &c, &e), good);
+		if (!good)
+			continue;
+		assert_true(c.keeps_witness);
+		assert_int_equal(c.ek_witness.n, n);
+		if (n)
+			assert_memory_equal(c.ek_witness.p, witness, n);
+		unlock_config_free(&c);
+	}
+}
+
 /* Two who hold a session each, and wait for one more: the TPM has three. */
 static void nobody_waits_with_a_session_in_hand(void **state)
 {
@@ -525,6 +554,7 @@ int main(void)
 		cmocka_unit_test(an_unknown_item_is_not_skipped),
 		cmocka_unit_test(a_lease_is_one_of_the_items),
 		cmocka_unit_test(names_of_endorsement_keys),
+		cmocka_unit_test(the_witness_of_the_endorsement_keys),
 		UNLOCK_TEST(the_header_says_what_the_kms_does),
 		UNLOCK_TEST(the_kms_key_stays_away),
 		UNLOCK_TEST(nothing_secret_crosses_the_wire),

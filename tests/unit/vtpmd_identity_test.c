@@ -85,6 +85,14 @@ static uint8_t *tell(const char *hex)
 	return at;
 }
 
+/* Adds the keys' witness. */
+static void tell_witness(uint8_t first)
+{
+	memset(message + len, 0, 2 + EKWITNESS_SIZE);
+	message[len + 2] = first;
+	len += 2 + EKWITNESS_SIZE;
+}
+
 static int take(void)
 {
 	size_t n = len;
@@ -243,28 +251,167 @@ static void only_a_start_can_tell(void **unused)
 	assert_int_equal(system(command), 0);
 }
 
-static void vtpm_json_holds_them(void **unused)
+/* A folder with the description of a vTPM. */
+static void open_folder(struct store *s, char *root)
 {
 	static const uint8_t uuid[16] = "vtpm number one";
-	char root[] = "/tmp/vtpmd-identity-XXXXXX", command[64];
-	struct store s = {.ops = &store_folder, .lease = -1};
-	struct meta again;
 
 	assert_non_null(mkdtemp(root));
-	s.dir = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	*s = (struct store){.ops = &store_folder, .lease = -1};
+	s->dir = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	strcpy(meta.name, "web1");
 	strcpy(meta.policy, "tpm");
 	memcpy(meta.uuid, uuid, sizeof(uuid));
-	memcpy(s.uuid, uuid, sizeof(uuid));
+	memcpy(s->uuid, uuid, sizeof(uuid));
 	meta.memory = 8;
+}
+
+static void close_folder(struct store *s, const char *root)
+{
+	char command[64];
+
+	close(s->dir);
+	snprintf(command, sizeof(command), "rm -r %s", root);
+	assert_int_equal(system(command), 0);
+}
+
+static void vtpm_json_holds_them(void **unused)
+{
+	char root[] = "/tmp/vtpmd-identity-XXXXXX";
+	struct store s;
+	struct meta again;
+
+	open_folder(&s, root);
 	tell(p256);
 	tell(p384);
 	assert_int_equal(take(), 1);
 	assert_int_equal(meta_write(&s, &meta), 0);
 	assert_int_equal(meta_read(&s, &again), 0);
 	assert_int_equal(again.eks, 2);
+	assert_false(again.has_witness);
 	assert_memory_equal(again.ek, meta.ek, sizeof(meta.ek));
-	close(s.dir);
+	meta.has_witness = true;
+	memset(meta.ek_witness, 0xa5, sizeof(meta.ek_witness));
+	assert_int_equal(meta_write(&s, &meta), 0);
+	assert_int_equal(meta_read(&s, &again), 0);
+	assert_true(again.has_witness);
+	assert_memory_equal(again.ek_witness, meta.ek_witness, sizeof(meta.ek_witness));
+	close_folder(&s, root);
+}
+
+/* What somebody wrote there costs the making of the keys, and a backup brings none. */
+static void another_witness_in_vtpm_json_is_none(void **unused)
+{
+	static const char *const others[] = {
+		"\"\"",
+		"\"00\"",
+		"\"zz\"",
+		"7",
+		"null",
+		"[]",
+		"\"000b0000000000000000000000000000000000000000000000000000000000000000a5a5\""};
+	char root[] = "/tmp/vtpmd-identity-XXXXXX", text[1024];
+	struct store s;
+	struct meta again;
+	json_t *json;
+
+	open_folder(&s, root);
+	for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++) {
+		snprintf(text, sizeof(text),
+			 "{\"name\": \"web1\", \"placement\": \"process\", \"memory\": 8,"
+			 "\"uuid\": \"7674706d-206e-756d-6265-72206f6e6500\","
+			 "\"state\": \"ready\", \"created\": \"\", \"ek_witness\": %s}",
+			 others[i]);
+		assert_int_equal(store_describe(&s, text, strlen(text)), 0);
+		assert_int_equal(meta_read(&s, &again), 0);
+		assert_false(again.has_witness);
+	}
+	text[strlen(text) - 6] = 0;
+	strcat(text, "\"}");
+	json = json_loads(text, 0, NULL);
+	assert_non_null(json);
+	assert_int_equal(store_describe(&s, text, strlen(text)), 0);
+	assert_int_equal(meta_read(&s, &again), 0);
+	assert_true(again.has_witness);
+	assert_int_equal(meta_parse(json, &again), 0);
+	assert_false(again.has_witness);
+	json_decref(json);
+	close_folder(&s, root);
+}
+
+/* The witness that the next manager gets; false: an empty one. */
+static bool configured(uint8_t witness[EKWITNESS_SIZE])
+{
+	uint8_t out[64];
+	struct cursor w = cursor_writer(out, sizeof(out)), c;
+	size_t n;
+
+	identity_put_config(&meta, &w);
+	assert_true(cursor_ok(&w));
+	c = cursor_reader(out, w.pos);
+	assert_int_equal(cursor_u16(&c), CONFIG_EK_WITNESS);
+	n = cursor_u32(&c);
+	assert_true(!n || n == EKWITNESS_SIZE);
+	cursor_copy(&c, witness, n);
+	assert_true(cursor_done(&c));
+	return n;
+}
+
+/* Who asks for a witness has all keys, and shows them. */
+static void a_manager_gets_it_when_all_keys_are_known(void **unused)
+{
+	static const struct meta_ek rsa = {.len = 1};
+	uint8_t witness[EKWITNESS_SIZE];
+
+	assert_false(configured(witness));
+	tell(p256);
+	tell(p384);
+	assert_int_equal(take(), 1);
+	meta.has_witness = true;
+	meta.ek_witness[3] = 7;
+	assert_false(configured(witness));
+	meta.ek[meta.eks++] = rsa;
+	assert_true(configured(witness));
+	assert_memory_equal(witness, meta.ek_witness, sizeof(witness));
+	meta.has_witness = false;
+	assert_false(configured(witness));
+}
+
+/* A manager that starts tells it; another host, or a message in another form, does not. */
+static void only_a_manager_tells_it(void **unused)
+{
+	char root[] = "/tmp/vtpmd-identity-XXXXXX", command[64];
+	struct vtpm v = {.state = VTPM_OPENING};
+	const char *why = "?";
+	uint32_t known;
+	size_t whole, n;
+
+	assert_non_null(mkdtemp(root));
+	put_header(&v.store, root);
+	tell(p256);
+	tell_witness(1);
+	whole = len;
+	assert_int_equal(identity_take(&meta, message, whole), -EINVAL);
+	for (n = 2 + 122 + 1; n < whole; n++) {
+		assert_int_equal(identity_on_peer(&v, message, n, &known, &why), -EINVAL);
+		assert_false(v.meta.has_witness);
+		assert_int_equal(v.meta.eks, 0);
+	}
+	message[whole] = 0;
+	assert_int_equal(identity_on_peer(&v, message, whole + 1, &known, &why), -EINVAL);
+	assert_false(v.meta.has_witness);
+	assert_int_equal(identity_on_peer(&v, message, whole, &known, &why), 0);
+	assert_int_equal(known, 1);
+	assert_true(v.meta.has_witness);
+	assert_int_equal(v.meta.ek_witness[0], 1);
+	assert_int_equal(kept, 1);
+	assert_int_equal(identity_on_peer(&v, message, whole, &known, &why), 0);
+	assert_int_equal(kept, 1);
+	message[2 + 122 + 2] = 2;
+	assert_int_equal(identity_on_peer(&v, message, whole, &known, &why), 0);
+	assert_int_equal(v.meta.ek_witness[0], 2);
+	assert_int_equal(kept, 2);
+	store_close(&v.store);
 	snprintf(command, sizeof(command), "rm -r %s", root);
 	assert_int_equal(system(command), 0);
 }
@@ -281,6 +428,9 @@ int main(void)
 		T(others_are_forgotten),
 		T(only_a_start_can_tell),
 		T(vtpm_json_holds_them),
+		T(another_witness_in_vtpm_json_is_none),
+		T(a_manager_gets_it_when_all_keys_are_known),
+		T(only_a_manager_tells_it),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/identity.h"
+#include "lib/channel.h"
 #include "lib/slot/slot.h"
 #include "lib/cursor.h"
 #include "lib/text.h"
@@ -82,24 +83,55 @@ static int add_identity(struct meta *m, const uint8_t *bytes, uint16_t len)
 	return 1;
 }
 
-int identity_take(struct meta *m, const uint8_t *keys, size_t len)
+/* 1: it is another one; 0: it was there; bytes NULL: there is none. */
+static int add_witness(struct meta *m, const uint8_t *bytes)
+{
+	if (!bytes)
+		return -EINVAL;
+	if (m->has_witness && !memcmp(m->ek_witness, bytes, sizeof(m->ek_witness)))
+		return 0;
+	memcpy(m->ek_witness, bytes, sizeof(m->ek_witness));
+	m->has_witness = true;
+	return 1;
+}
+
+/* The keys, and of a manager their witness, which is the last. */
+static int take_identities(struct meta *m, const uint8_t *keys, size_t len, bool manager)
 {
 	struct cursor c = cursor_reader(keys, len);
 	struct meta fresh = *m;
+	bool last = false;
 	int changed = 0, rc;
 
 	do {
 		uint16_t n = cursor_u16(&c);
 
-		rc = add_identity(&fresh, cursor_bytes(&c, n), n);
+		last = cursor_ok(&c) && !n && manager;
+		rc = last ? add_witness(&fresh,
+					cursor_bytes(&c, sizeof(fresh.ek_witness)))
+			  : add_identity(&fresh, cursor_bytes(&c, n), n);
 		if (rc < 0)
 			return rc;
 		changed |= rc;
-	} while (cursor_left(&c));
+	} while (cursor_left(&c) && !last);
 	if (!cursor_done(&c))
 		return -EINVAL;
 	*m = fresh;
 	return changed;
+}
+
+int identity_take(struct meta *m, const uint8_t *keys, size_t len)
+{
+	return take_identities(m, keys, len, false);
+}
+
+/* Without a key of which it has the Name alone vtpmd cannot show or certify that. */
+void identity_put_config(const struct meta *m, struct cursor *out)
+{
+	bool whole = m->has_witness && m->eks == ENVELOPE_EKS;
+
+	channel_tlv_put(out, CONFIG_EK_WITNESS, m->ek_witness,
+			whole ? sizeof(m->ek_witness) : 0);
 }
 
 static json_t *show_key(const struct tpm2_public *p)
@@ -165,7 +197,7 @@ int identity_on_peer(void *ctx, const uint8_t *keys, size_t len, uint32_t *known
 	if (!rc)
 		rc = describe_stored(&v->meta, &v->store, &e);
 	if (!rc)
-		rc = identity_take(&v->meta, keys, len);
+		rc = take_identities(&v->meta, keys, len, true);
 	if (rc == -EPERM) {
 		log_limited(&v->limits.lines, LOG_ERR,
 			    VTPM_ABOUT(v, .cause = CAUSE_WRONG_VTPM),

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The endorsement keys of a vTPM.  Their Names stand in its header (struct meta names);
- * the keys themselves, which the manager tells at each start, are kept in vtpm.json, and
- * count only as far as they have these Names.
+ * the keys themselves, which the manager tells when it made them, are kept in vtpm.json, and
+ * count only as far as they have these Names.  Beside them is the manager's witness of them
+ * (include/ekwitness.h), which the next manager gets if vtpmd has all keys: it then makes none.
  */
 #ifndef VTPMD_IDENTITY_H
 #define VTPMD_IDENTITY_H
 
+#include "lib/cursor.h"
 #include "lib/slot/envelope.h"
 #include "lib/tpm2/public.h"
 #include "tools/vtpmd/meta.h"
@@ -21,6 +23,8 @@ int __must_check identity_key(const struct meta *m, unsigned int n,
 /* Takes TPM2B_PUBLICs in: 1 when m has changed, 0 when not.  -EPERM: they have not the
  * Names that m has; -EINVAL: they are not such keys.  After an error m is as it was. */
 int __must_check identity_take(struct meta *m, const uint8_t *keys, size_t len);
+/* Appends CONFIG_EK_WITNESS. */
+void identity_put_config(const struct meta *m, struct cursor *out);
 /* Forgets the keys that have not the Names that m has. */
 void identity_settle(struct meta *m);
 /* The array `ek` of `vtpmctl show --json`; null when none is known. */

@@ -97,6 +97,26 @@ json_t *meta_eks(const struct meta *m)
 	return array;
 }
 
+/* One that is none is not kept: the manager makes another. */
+static void take_witness(const json_t *hex, struct meta *m)
+{
+	size_t len = sizeof(m->ek_witness);
+
+	m->has_witness = json_is_string(hex) &&
+			 !hex_decode(json_string_value(hex), m->ek_witness, &len) &&
+			 len == sizeof(m->ek_witness);
+}
+
+static int put_witness(json_t *root, const struct meta *m)
+{
+	char hex[2 * sizeof(m->ek_witness) + 1];
+
+	if (!m->has_witness)
+		return 0;
+	hex_encode(m->ek_witness, sizeof(m->ek_witness), hex);
+	return json_object_set_new(root, "ek_witness", json_string(hex)) ? -ENOMEM : 0;
+}
+
 static void take_presence(const json_t *root, struct meta_presence *p)
 {
 	const json_t *ppi = json_object_get(root, "ppi");
@@ -141,6 +161,7 @@ static int take(const json_t *root, struct meta *m)
 	m->imported = json_is_true(json_object_get(root, "imported"));
 	if (!take_eks(json_object_get(root, "ek"), m))
 		return -EBADMSG;
+	take_witness(json_object_get(root, "ek_witness"), m);
 	take_presence(root, &m->presence);
 	/* before this could be said they were bound to their uuids */
 	(void)take_meta_text(root, "bind", bind, sizeof(bind));
@@ -171,6 +192,7 @@ int meta_parse(const json_t *root, struct meta *m)
 	json_decref(own);
 	m->wanted = m->launched = m->ending = false;
 	m->presence = (struct meta_presence){.denied = m->presence.denied};
+	m->has_witness = false;
 	m->sealed[0] = m->keyed[0] = 0;
 	m->error = (struct error){.cause = CAUSE_NONE};
 	return rc;
@@ -223,6 +245,10 @@ int meta_write(struct store *s, const struct meta *m)
 			json_decref(root);
 			return -ENOMEM;
 		}
+	}
+	if (root && put_witness(root, m)) {
+		json_decref(root);
+		return -ENOMEM;
 	}
 	if (root && m->error.cause != CAUSE_NONE) {
 		/* what is not UTF-8 is left out, and the cause still stands */

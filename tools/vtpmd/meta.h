@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "compiler.h"
+#include "include/ekwitness.h"
 #include "lib/slot/envelope.h"
 #include "lib/error.h"
 #include "lib/text.h"
@@ -50,6 +51,9 @@ struct meta {
 		uint16_t len;
 		uint8_t bytes[META_EK_MAX];
 	} ek[META_EKS];
+	/* of all of them: include/ekwitness.h */
+	bool has_witness;
+	uint8_t ek_witness[EKWITNESS_SIZE];
 	/* PPI of HVM guests (presence.h): operations and a response, as function 5 has them */
 	struct meta_presence {
 		bool denied;

@@ -458,6 +458,8 @@ static void put_vtpm_config(struct vtpm *v, bool create, struct cursor *out)
 		move_put_config(v, out);
 	cursor_put(out, v->config->tlvs, v->config->len);
 	pool_keys_put(v->d, v->config, store_is_leased(&v->store), out);
+	if (!v->meta.tpm12)
+		identity_put_config(&v->meta, out);
 	put_certs(v, out);
 }
 

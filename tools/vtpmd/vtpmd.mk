@@ -96,7 +96,7 @@ vtpmd_steps_UNIT_LIBS := $(VTPMD_LIBS) -Wl,--wrap=helper_init,--wrap=helper_run,
                          -Wl,--wrap=peer_is_greeted,--wrap=peer_is_held,--wrap=peer_event,--wrap=peer_refuse,--wrap=clone,--wrap=waitpid
 
 UNIT_TESTS += vtpmd_identity
-vtpmd_identity_UNIT_SRCS := tools/vtpmd/identity.c tools/vtpmd/meta.c lib/ppi.c $(TPM2_PUBLIC_SRCS) lib/text.c $(STORE_SRCS)
+vtpmd_identity_UNIT_SRCS := tools/vtpmd/identity.c tools/vtpmd/meta.c lib/ppi.c lib/channel.c $(TPM2_PUBLIC_SRCS) lib/text.c $(STORE_SRCS)
 vtpmd_identity_UNIT_LIBS := -ljansson $(STORE_LIBS)
 
 UNIT_TESTS += vtpmd_cert
