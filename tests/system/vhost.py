@@ -85,6 +85,7 @@ class VHost:
         self.slot = self.link = None
         self.guest_overlay = []
         self.disks = []     # images that dom0 has as vdc, ...; they stay as they are
+        self.cpus = 2
         self.net = []       # QEMU's options for a network (Lab.pair())
         os.makedirs(self.dir, exist_ok=True)
 
@@ -195,14 +196,15 @@ class VHost:
         # held and had not written: what a missing fsync loses on a real machine.
         return ["qemu-system-x86_64", "-name", self.dir, "-accel", "tcg,thread=multi",
                 "-machine", "q35", "-cpu", CPU,
-                "-smp", "2", "-m", str(self.memory), "-nodefaults", "-display", "none",
+                "-smp", str(self.cpus), "-m", str(self.memory), "-nodefaults", "-display", "none",
                 "-no-reboot", "-serial", "chardev:xen",
                 "-chardev", f"socket,id=xen,path={self.path('console.sock')},server=on,wait=off,"
                 f"logfile={self.console}",
                 "-kernel", f"{cache}/xen",
                 "-initrd", f"{cache}/vmlinux console=hvc0 quiet,{cache}/dom0.cpio",
                 "-append", "com1=115200 console=com1 noreboot=1 loglvl=all "
-                "guest_loglvl=all dom0_mem=2048M,max:2048M dom0_max_vcpus=2 sched=credit",
+                "guest_loglvl=all dom0_mem=2048M,max:2048M sched=credit "
+                f"dom0_max_vcpus={self.cpus}",
                 "-drive", f"file={self.path('root.qcow2')},if=virtio,format=qcow2,cache=writeback",
                 "-drive", f"file={self.path('payload.img')},if=virtio,format=raw,readonly=on",
                 *[arg for name, _ in self.extra_disks() for arg in
