@@ -22,6 +22,8 @@
 #define IN(state) (1u << HANDOVER_##state)
 /* For the TPM on the board of an HVM guest. */
 #define BOARD_LOOKS 500
+#define GUEST_LOOKS \
+	12000 /* 120 s, in which xl makes its devices, a device model among them */
 static void on_board_ready(evutil_socket_t fd, short what, void *ctx);
 
 static const struct timeval soon, board_every = {.tv_usec = 10000};
@@ -600,35 +602,57 @@ static void end_import(struct move *m)
 	(void)!move_step(m, HANDOVER_IMPORTED, NULL);
 }
 
-/* An HVM guest that runs finds its TPM on its board: before anybody lets it. */
+static void look_at_board(struct move *m, unsigned int most, const char *why)
+{
+	if (++m->looks < most)
+		event_add(m->ready, &board_every);
+	else
+		fail_import(m, why);
+}
+
+/* An HVM guest that runs finds its TPM on its board: before anybody lets it.  xl may still be
+ * making the guest's devices: then the manager has not adopted the guest yet. */
 static void on_board_ready(evutil_socket_t fd, short what, void *ctx)
 {
 	struct move *m = ctx;
+	struct vtpm *v = move_vtpm(m);
+	const char *why = "";
 
-	if (!is_in(m, IN(IMPORTING)))
+	if (!is_in(m, IN(IMPORTING)) || !v)
 		return;
+	if (!m->furnished && !move_guest_has_board(v)) {
+		look_at_board(m, GUEST_LOOKS,
+			      "Its guest, which runs at the other host, did not come: "
+			      "`vtpmctl migrate-receive`'s lines here say why.");
+		return;
+	}
+	if (!m->furnished) {
+		if (move_guest_give(v, &m->board, &why)) {
+			fail_import(m, why);
+			return;
+		}
+		m->furnished = true;
+		m->looks = 0;
+	}
 	if (crb_is_ready(m->r.uuid))
 		end_import(m);
-	else if (++m->looks < BOARD_LOOKS)
-		event_add(m->ready, &board_every);
 	else
-		fail_import(m, "The TPM on the board of its guest did not get ready: see "
-			       "vtpmd's log.");
+		look_at_board(m, BOARD_LOOKS,
+			      "The TPM on the board of its guest did not get ready: see "
+			      "vtpmd's log.");
 }
 
 static void furnish_guest(struct move *m)
 {
 	struct vtpm *v = move_vtpm(m);
-	const char *why = "";
 
-	if (!v || !move_guest_has_board(v)) {
+	if (!v || (!m->board.n && !move_guest_has_board(v))) {
 		end_import(m);
-	} else if (move_guest_give(v, &m->board, &why)) {
-		fail_import(m, why);
-	} else {
-		m->looks = 0;
-		event_add(m->ready, &board_every);
+		return;
 	}
+	m->furnished = false;
+	m->looks = 0;
+	event_active(m->ready, EV_TIMEOUT, 0);
 }
 
 static void on_import_anchored(void *ctx, const struct error *e)

@@ -62,7 +62,7 @@ struct move {
 	 * stands still, and the epoch of what is imported under it. */
 	struct waiter anchored;
 	uint64_t header; /* the generation of that; 0: none yet */
-	bool is_anchored, imported;
+	bool is_anchored, imported, furnished;
 	struct waiter waiter; /* until the vTPM has stopped ... */
 	bool waits;	      /* ... if so */
 	bool lost;	      /* there is no manager to be told */
