@@ -5,7 +5,7 @@ import re
 from statistics import median
 
 import cases_launch
-from lab import HVM_DISK, check
+from lab import HVM_DISK, Failure, check
 from vhost import SUITE, build
 
 PORT = 7771
@@ -305,16 +305,20 @@ def stays(lab, name, before, out, why):
                   not lab.peer.running(f"vtpm-{name}"), 60)
 
 
+def listed(lab, about):
+    """Signs a list of hosts in which the peer is as that says; an older one is not taken again."""
+    lab.host.must("vtpmctl peer remove beta --policy-key /root/policy-key.pem && "
+                  f"vtpmctl peer add beta --policy-key /root/policy-key.pem {about}")
+
+
 def boot_state_refused(lab):
     """a host in a boot state that the pool has not is refused before anything is copied"""
     pool_up(lab)
     before = guest_with_memory(lab, "web2")
-    lab.host.must(f"cp -p {KEYS}/pool /root/pool && vtpmctl peer remove beta --policy-key "
-                  "/root/policy-key.pem")
-    about = re.sub(r"--pcrs \S+", f"--pcrs 7={'01' * 32}", told(lab.peer, "beta"))
-    lab.host.must(f"vtpmctl peer add beta --policy-key /root/policy-key.pem {about}")
+    about = told(lab.peer, "beta")
+    listed(lab, re.sub(r"--pcrs \S+", f"--pcrs 7={'01' * 32}", about))
     rc, out = lab.host.run("vtpmctl migrate web2 beta </dev/null", 200)
-    lab.host.must(f"cp -p /root/pool {KEYS}/pool")
+    listed(lab, about)
     check(rc != 0, f"it was moved: {out}")
     check("Saving to migration stream" not in out, f"xl migrate was begun: {out}")
     stays(lab, "web2", before, out, "boot state")
@@ -330,12 +334,23 @@ def xl_alone_refused(lab):
     stays(lab, "web2", before, out, "")
 
 
+def begun(lab, name, dest, what, test):
+    """vtpmctl migrate in the background, which has come as far as the test says."""
+    run = lab.host.start(f"vtpmctl migrate {name} beta 2>&1 </dev/null")
+    try:
+        dest.wait(what, test, 300)
+    except Failure as e:
+        run.kill()
+        raise Failure(f"{e}\nvtpmctl migrate: {run.wait(30)[1].decode(errors='replace')}")
+    return run
+
+
 def peer_cut_in_copy(lab):
     """a power cut of the other host in the midst of the copy: the guest goes on here"""
     pool_up(lab)
     before = guest_with_memory(lab, "web2")
-    run = lab.host.start("vtpmctl migrate web2 beta 2>&1 </dev/null")
-    lab.peer.wait("the guest's copy", lambda: lab.peer.running("web2--incoming"), 120)
+    run = begun(lab, "web2", lab.peer, "the guest's copy",
+                lambda: lab.peer.running("web2--incoming"))
     lab.peer.host.power_cut()
     rc, out = run.wait(300)
     lab.peer.up()
@@ -378,8 +393,7 @@ def cut_in_move(lab, cut, word, name):
     guest_with_memory(lab, name)
     counter = lab.ask(name, "tpm2_nvread -C o 0x1500020 | xxd -p").strip()
     cut_at(cut, word)
-    run = lab.host.start(f"vtpmctl migrate {name} beta 2>&1 </dev/null")
-    cut.wait("the end of the host that is cut", lambda: not cut.host.alive(), 300)
+    run = begun(lab, name, cut, "the end of the host that is cut", lambda: not cut.host.alive())
     cut.host.power_cut()
     pool_up(lab)
     if cut is not lab:
@@ -406,12 +420,11 @@ def source_cut_when_released(lab):
 def peer_cut_when_released(lab):
     """a power cut of the destination when it is to have the vTPM: one host has it, whole"""
     pool_up(lab)
-    name = "pvh3"
+    name = "pvh10"
     guest_with_memory(lab, name)
     counter = lab.ask(name, "tpm2_nvread -C o 0x1500020 | xxd -p").strip()
-    run = lab.host.start(f"vtpmctl migrate {name} beta 2>&1 </dev/null")
-    lab.wait("released", lambda: "released" in lab.host.run(
-        f"grep -a 'handover of {name}' /var/log/vtpmd.log")[1], 300)
+    run = begun(lab, name, lab, "released", lambda: "released" in lab.host.run(
+        f"grep -a 'handover of {name}' /var/log/vtpmd.log")[1])
     lab.peer.host.power_cut()
     pool_up(lab)
     rc, out = run.wait(400)     # it has waited for the peer
