@@ -17,3 +17,10 @@ $(BUILD)/bin/hostile-front: $(BUILD)/obj/tests/system/hostile/main.o \
 			    $(BUILD)/obj/tests/system/hostile/front.o
 	@mkdir -p $(@D)
 	$(CC) -static $^ -o $@ -lxenstore -lxengnttab -lxenevtchn -lxentoollog -lxentoolcore
+
+# A guest that asks its TPM one thing, for as many vTPMs as a host takes (tests/long/density).
+TEST_PROGRAMS += $(BUILD)/bin/front-asks
+$(BUILD)/bin/front-asks: $(BUILD)/obj/tests/system/asks/main.o \
+			 $(BUILD)/obj/tests/system/hostile/front.o
+	@mkdir -p $(@D)
+	$(CC) -static $^ -o $@ -lxenstore -lxengnttab -lxenevtchn -lxentoollog -lxentoolcore

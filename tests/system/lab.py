@@ -21,6 +21,7 @@ HVM_DISK = "/boot/guest/hvm.img"    # copied for each HVM guest
 OUR_BIOS = "/usr/lib/xen-vtpm/xen-vtpm-seabios.bin"
 EXTRA = "payload/usr/lib/vhost/guest-extra.cpio"    # VHost.make_guest_initrd's
 KINDS = {"web1": "pv", "web2": "pvh"}
+USER_MAC = "52:54:00:00:0a:01"
 # QEMU's nested virtualization now and then saves the host's registers as the
 # guest's.  Xen then shows its own code segment and addresses in the dump of a guest
 # that it has to kill: no guest can have them, whatever runs in it.
@@ -79,7 +80,7 @@ def make_payload(folder, suite):
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(folder)
     build("-s", "install", f"DESTDIR=build/{os.path.relpath(folder, built_in)}", suite=suite)
-    for program in ("hostile-front", "wiretap.so", "stubprobe"):
+    for program in ("hostile-front", "front-asks", "wiretap.so", "stubprobe"):
         built = f"{built_in}/bin/{program}"
         if os.path.exists(built):
             os.makedirs(f"{folder}/usr/lib/vhost", exist_ok=True)
@@ -98,6 +99,7 @@ class Lab:
         self.workdir = workdir
         self.peer = None        # another host, on a network with this one (pair())
         self.address = None     # there
+        self.outside = None     # etcd and a KMS for both, on no host (outside.py)
         self.host = VHost(f"{workdir}/host", payload=make_payload(f"{workdir}/programs", suite),
                           log=log, suite=suite)
         self.host.guest_overlay += [f"{build_folder(suite)}/bin/{name}"
@@ -124,8 +126,9 @@ class Lab:
     def services(self):
         if self.systemd:
             return      # it starts what is enabled
-        self.kms("[ -e /root/kms/ca.pem ] || kms init")
-        self.kms("kms start")
+        if not self.outside:
+            self.kms("[ -e /root/kms/ca.pem ] || kms init")
+            self.kms("kms start")
         if self.host.run("vtpmctl list >/dev/null 2>&1")[0]:
             self.start_vtpmd()
 
@@ -147,6 +150,12 @@ class Lab:
     def pair(self, suite=SUITE):
         """Two hosts that run, on a network of their own: 10.9.0.1, and peer, 10.9.0.2, of that
         release.  Datagrams, so that a power cut of one costs the other no connection."""
+        self.plug_in(suite)
+        self.up()
+        self.peer.up()
+
+    def plug_in(self, suite=SUITE):
+        """Their network, on hosts that are not up."""
         if self.peer and self.peer.suite != suite:
             self.peer.end()
             self.peer = None
@@ -163,14 +172,27 @@ class Lab:
                     "-netdev", f"dgram,id=net0,local.type=unix,local.path={one.host.path('net')},"
                     f"remote.type=unix,remote.path={other.host.path('net')}",
                     "-device", f"virtio-net-pci,netdev=net0,mac=52:54:00:00:09:0{n},romfile="]
-        self.up()
-        self.peer.up()
+
+    def pool_pair(self, outside):
+        """Two new hosts, with nothing on their disks and in their TPMs, that have also a network
+        on which they reach what is outside of both."""
+        self.plug_in()
+        for one in (self, self.peer):
+            one.host.power_cut()
+            one.host.wipe()
+            one.uuid, one.key, one.outside, one.systemd = {}, None, outside, False
+            one.host.net += ["-netdev", "user,id=net1,ipv6=off", "-device",
+                             f"virtio-net-pci,netdev=net1,mac={USER_MAC},romfile="]
+        self.pair()
 
     def network_up(self):
-        if self.address:
-            self.host.must("modprobe virtio_net && dev=$(ls /sys/class/net | grep -v lo) && "
-                           f"ip address replace {self.address}/24 dev $dev && "
-                           "ip link set $dev up")
+        links = [(self.address, "52:54:00:00:09")] if self.address else []
+        links += [("10.0.2.15", USER_MAC)] if self.outside else []
+        for address, mac in links:
+            self.host.must("modprobe virtio_net && "
+                           f"f=$(grep -l {mac} /sys/class/net/*/address) && "
+                           "dev=$(basename $(dirname $f)) && "
+                           f"ip address replace {address}/24 dev $dev && ip link set $dev up")
 
     def stop_vtpmd(self, sig="TERM"):
         if self.systemd:
@@ -397,6 +419,8 @@ class Lab:
         self.host.stop()
         if self.peer:
             self.peer.end()
+        if self.outside:
+            self.outside.end()
 
     def diagnose(self):
         """Lines that help after a failure."""

@@ -293,6 +293,13 @@ class VHost:
         except ChildProcessError:
             wait_for(f"the end of {name}", lambda: not self.alive(name))
 
+    def wipe(self):
+        """Another host in its place: an empty disk, and a new TPM, at the next boot."""
+        for name in ["root"] + [name for name, _ in self.extra_disks()]:
+            if os.path.exists(self.path(f"{name}.qcow2")):
+                os.unlink(self.path(f"{name}.qcow2"))
+        shutil.rmtree(self.tpm, ignore_errors=True)
+
     def stop(self):
         """An orderly end: everything dom0 holds is written first."""
         if self.alive() and self.link:
