@@ -6,6 +6,8 @@
 
 #include <errno.h>
 #include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <stdlib.h>
@@ -20,8 +22,9 @@ struct peerlink {
 	SSL_CTX *ctx;
 	SSL *ssl;
 	int fd;
-	bool serves;		      /* the other host has connected */
-	char name[POOL_NAME_MAX + 1]; /* the other host's, once it is known */
+	bool serves;			 /* the other host has connected */
+	char name[POOL_NAME_MAX + 1];	 /* the other host's, once it is known */
+	uint8_t item[4 + PEERLINK_DATA]; /* that is being sent */
 };
 
 /* What is wrong with the time of the certificate, by this host's clock; NULL: nothing. */
@@ -127,6 +130,8 @@ static SSL_CTX *new_context(const struct peerlink_keys *k, bool server)
 		SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
 				   NULL);
 		SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+		/* a record in one read(), which peerlink_has() knows of */
+		SSL_CTX_set_read_ahead(ctx, 1);
 		(void)SSL_CTX_set_num_tickets(ctx, 0);
 		return ctx;
 	}
@@ -218,6 +223,7 @@ static int new_link(const struct peerlink_keys *k, int fd, bool server,
 {
 	const struct timeval limit = {.tv_sec = SILENT_S};
 	struct peerlink *l = calloc(1, sizeof(*l));
+	int now = 1;
 
 	if (!l) {
 		close(fd);
@@ -226,6 +232,8 @@ static int new_link(const struct peerlink_keys *k, int fd, bool server,
 	l->fd = fd;
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+	/* what is sent is answered, or waited for: it does not wait for more */
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &now, sizeof(now));
 	l->ctx = new_context(k, server);
 	l->ssl = l->ctx ? SSL_new(l->ctx) : NULL;
 	if (!l->ssl || SSL_set_fd(l->ssl, fd) != 1) {
@@ -394,7 +402,7 @@ static int hear_refusal(struct peerlink *l, size_t n, struct error *e)
  * there to be read. */
 static int fail_write(struct peerlink *l, struct error *e)
 {
-	uint8_t bytes[4];
+	uint8_t bytes[4] = {0};
 	struct cursor r = cursor_reader(bytes, sizeof(bytes));
 	size_t done = 0, n;
 
@@ -428,13 +436,15 @@ static int read_all(struct peerlink *l, uint8_t *p, size_t n, struct error *e)
 	return 0;
 }
 
-static int write_number(struct peerlink *l, size_t value, struct error *e)
+/* A number, and n bytes behind it, as one piece: a record of TLS's, as long as it fits into one. */
+static int write_item(struct peerlink *l, size_t value, const uint8_t *p, size_t n,
+		      struct error *e)
 {
-	uint8_t bytes[4];
-	struct cursor w = cursor_writer(bytes, sizeof(bytes));
+	struct cursor w = cursor_writer(l->item, sizeof(l->item));
 
 	cursor_put_u32(&w, (uint32_t)value);
-	return write_all(l, bytes, sizeof(bytes), e);
+	cursor_put(&w, p, n);
+	return cursor_ok(&w) ? write_all(l, l->item, w.pos, e) : refuse_length(e);
 }
 
 static int read_number(struct peerlink *l, size_t max, size_t *value, struct error *e)
@@ -449,36 +459,56 @@ static int read_number(struct peerlink *l, size_t max, size_t *value, struct err
 	return !rc && *value > max ? refuse_length(e) : rc;
 }
 
-static int send_one(struct peerlink *l, const char *hex, struct error *e)
+/* Of a turn: 4 bytes, and for each message 4 and its own. */
+static size_t turn_size(const json_t *messages)
 {
-	size_t len = strlen(hex) / 2;
-	uint8_t *bytes = malloc(len + 1);
-	int rc = bytes ? hex_decode(hex, bytes, &len) : -ENOMEM;
-
-	if (rc)
-		error_set(e, rc, CAUSE_INTERNAL, "a message of vtpmd's makes no sense");
-	if (!rc)
-		rc = write_number(l, len, e);
-	if (!rc)
-		rc = write_all(l, bytes, len, e);
-	free(bytes);
-	return rc;
-}
-
-int peerlink_send(struct peerlink *l, const json_t *messages, struct error *e)
-{
+	size_t size = 4, i;
 	const json_t *item;
-	size_t i;
-	int rc = write_number(l, json_array_size(messages), e);
 
 	json_array_foreach(messages, i, item)
 	{
-		if (!rc)
-			rc = json_is_string(item)
-				     ? send_one(l, json_string_value(item), e)
-				     : error_set(e, -EBADMSG, CAUSE_INTERNAL,
-						 "vtpmd's answer makes no sense");
+		size += 4 + json_string_length(item) / 2;
 	}
+	return size;
+}
+
+static int put_message(struct cursor *w, const json_t *item)
+{
+	const char *hex = json_string_value(item);
+	size_t len = json_string_length(item) / 2;
+	uint8_t *bytes = malloc(len + 1);
+	int rc = hex ? 0 : -EBADMSG;
+
+	if (!rc)
+		rc = bytes ? hex_decode(hex, bytes, &len) : -ENOMEM;
+	if (!rc) {
+		cursor_put_u32(w, (uint32_t)len);
+		cursor_put(w, bytes, len);
+	}
+	free(bytes);
+	return rc ? rc : cursor_ok(w) ? 0 : -EMSGSIZE;
+}
+
+/* In one piece, too: each is waited for. */
+int peerlink_send(struct peerlink *l, const json_t *messages, struct error *e)
+{
+	size_t size = turn_size(messages), i;
+	uint8_t *turn = malloc(size);
+	struct cursor w = cursor_writer(turn, turn ? size : 0);
+	const json_t *item;
+	int rc = turn ? 0 : -ENOMEM;
+
+	cursor_put_u32(&w, (uint32_t)json_array_size(messages));
+	json_array_foreach(messages, i, item)
+	{
+		if (!rc)
+			rc = put_message(&w, item);
+	}
+	if (rc)
+		error_set(e, rc, CAUSE_INTERNAL, "vtpmd's answer makes no sense");
+	else
+		rc = write_all(l, turn, w.pos, e);
+	free(turn);
 	return rc;
 }
 
@@ -529,14 +559,12 @@ int peerlink_recv(struct peerlink *l, json_t **messages, struct error *e)
 
 int peerlink_send_data(struct peerlink *l, const uint8_t *p, size_t n, struct error *e)
 {
-	int rc = write_number(l, IS_DATA | n, e);
-
-	return rc ? rc : write_all(l, p, n, e);
+	return write_item(l, IS_DATA | n, p, n, e);
 }
 
 int peerlink_send_word(struct peerlink *l, uint32_t word, struct error *e)
 {
-	return write_number(l, IS_WORD | word, e);
+	return write_item(l, IS_WORD | word, NULL, 0, e);
 }
 
 int peerlink_recv_item(struct peerlink *l, struct peerlink_item *item, struct error *e)
@@ -568,8 +596,7 @@ void peerlink_refuse(struct peerlink *l, const char *why, bool waits)
 	uint8_t rest[256];
 	size_t n = strnlen(why, PEERLINK_REFUSAL);
 
-	if (write_number(l, IS_REFUSAL | n, &e) ||
-	    write_all(l, (const uint8_t *)why, n, &e))
+	if (write_item(l, IS_REFUSAL | n, (const uint8_t *)why, n, &e))
 		return;
 	/* what is not read here when this end is closed has TCP drop what was written */
 	while (waits && SSL_read_ex(l->ssl, rest, sizeof(rest), &n) == 1)
@@ -603,7 +630,7 @@ int peerlink_fd(const struct peerlink *l)
 
 bool peerlink_has(const struct peerlink *l)
 {
-	return SSL_pending(l->ssl) > 0;
+	return SSL_has_pending(l->ssl);
 }
 
 void peerlink_close(struct peerlink *l)
