@@ -3,7 +3,9 @@
 """xl for tests/host/migrate-xl: one file of $XLHOST/domains for each guest, with its number, its vTPM's uuid and its
 state, and what xl migrate and xl migrate-receive of Xen 4.17 write to each other.  $XLHOST/fault is where it fails.
 xl create, and what comes by migration, leaves a monitor, which boots the guest again when $XLHOST/reboot is there: it
-reads kernel and ramdisk as the guest's description names them, and writes their SHA-256 to $XLHOST/booted."""
+reads kernel and ramdisk as the guest's description names them, and writes their SHA-256 to $XLHOST/booted.
+With a Xen of files (fakexen.c) the guest is suspended there before the last of its memory is sent, which waits until
+vtpmd has got, and the other host's has stored, all of the vTPM."""
 import hashlib
 import json
 import os
@@ -197,17 +199,51 @@ def resume(name, guest):
     sys.exit("Migration failed, resuming at sender.")
 
 
+def send_all(to, parts):
+    for part in parts:
+        view = memoryview(part)
+        while view:
+            view = view[os.write(to, view):]
+
+
+def suspend(name, guest):
+    store(name, dict(guest, state="suspended"))
+    note("suspended")
+
+
+def suspend_in_xen(guest):
+    """Before its last pages are sent: False: the vTPM has not followed."""
+    path = f"{os.environ['FAKEXEN']}/domains/{guest['domid']}"
+    with open(path) as f:
+        uuid = f.read().split()[0]
+    with open(f"{path}.new", "w") as f:
+        print(uuid, "suspended", file=f)
+    os.rename(f"{path}.new", path)
+    for _ in range(1000):
+        with open(f"{HOME}/vtpmd.log", errors="replace") as f:
+            if ": held, after frozen" in f.read().rsplit(" offered, after", 1)[-1]:
+                return True
+        time.sleep(0.02)
+    note("alone")
+    return False
+
+
 def say_until_ready(guest, name, to, fro):
     """Whether READY has come."""
     try:
         if exact(fro, len(BANNER)) != BANNER:
             sys.exit("no banner")
-        for part in stream(guest):
-            view = memoryview(part)
-            while view:
-                view = view[os.write(to, view):]
-        store(name, dict(guest, state="suspended"))
-        note("suspended")
+        parts = list(stream(guest))
+        if "FAKEXEN" in os.environ:
+            last = len(parts) // 2
+            send_all(to, parts[:last])
+            suspend(name, guest)
+            if not suspend_in_xen(guest) or fault("last"):
+                return False
+            send_all(to, parts[last:])
+        else:
+            send_all(to, parts)
+            suspend(name, guest)
         return exact(fro, len(READY)) == READY
     except (OSError, EOFError):
         return False

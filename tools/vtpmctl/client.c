@@ -76,13 +76,19 @@ static int send_text(int fd, const char *text, size_t len)
 	return 0;
 }
 
-static int send_request(int fd, json_t *request)
+/* In one piece: vtpmd is woken once. */
+static int send_request(int fd, const json_t *request)
 {
-	char *text = json_dumps(request, JSON_COMPACT);
-	int rc = text ? send_text(fd, text, strlen(text)) : -ENOMEM;
+	char *text = json_dumps(request, JSON_COMPACT), *line;
+	size_t len = text ? strlen(text) : 0;
+	int rc = -ENOMEM;
 
-	if (!rc)
-		rc = send_text(fd, "\n", 1);
+	line = text ? realloc(text, len + 2) : NULL;
+	if (line) {
+		text = line;
+		line[len] = '\n';
+		rc = send_text(fd, line, len + 1);
+	}
 	free(text);
 	return rc;
 }
@@ -134,16 +140,29 @@ static int dial(struct client *c, const char *path, char text[CLIENT_TEXT])
 	return unreachable(path, errno, text);
 }
 
-static int converse(struct client *c, const char *socket_path, json_t *request,
-		    json_t **reply, char text[CLIENT_TEXT])
+int client_send(struct client *c, const char *socket_path, json_t *request,
+		char text[CLIENT_TEXT])
 {
-	json_t *line = NULL;
-	int status = dial(c, socket_path, text);
+	int status = VTPMCTL_USAGE;
 
-	if (status)
-		return status;
-	if (!send_request(fileno(c->stream), request))
-		line = last_line(c->stream);
+	if (request)
+		status = dial(c, socket_path, text);
+	else /* jansson takes UTF-8 only */
+		snprintf(text, CLIENT_TEXT,
+			 "the name is not plain text; see `vtpmctl list`");
+	/* one that vtpmd did not get is not answered */
+	c->is_sent = !status && !send_request(fileno(c->stream), request);
+	json_decref(request);
+	return status;
+}
+
+int client_recv(struct client *c, json_t **reply, char text[CLIENT_TEXT])
+{
+	json_t *line = c->is_sent ? last_line(c->stream) : NULL;
+	int status = VTPMCTL_OK;
+
+	*reply = NULL;
+	c->is_sent = false;
 	if (!line) {
 		snprintf(text, CLIENT_TEXT,
 			 "vtpmd ended the conversation without an answer; `journalctl -u "
@@ -161,23 +180,22 @@ static int converse(struct client *c, const char *socket_path, json_t *request,
 int client_ask(struct client *c, const char *socket_path, json_t *request, json_t **reply,
 	       char text[CLIENT_TEXT])
 {
-	int status = VTPMCTL_USAGE;
+	int status = client_send(c, socket_path, request, text);
 
 	*reply = NULL;
-	if (request)
-		status = converse(c, socket_path, request, reply, text);
-	else /* jansson takes UTF-8 only */
-		snprintf(text, CLIENT_TEXT,
-			 "the name is not plain text; see `vtpmctl list`");
-	json_decref(request);
-	return status;
+	return status ? status : client_recv(c, reply, text);
+}
+
+int client_fd(const struct client *c)
+{
+	return fileno(c->stream);
 }
 
 void client_close(struct client *c)
 {
 	if (c->stream)
 		fclose(c->stream);
-	c->stream = NULL;
+	*c = (struct client){.stream = NULL};
 }
 
 int client_try(const char *socket_path, json_t *request, json_t **reply,

@@ -14,6 +14,7 @@
 #include "tools/vtpmctl/args.h"
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdio.h>
 
 #define CLIENT_SOCKET "/run/xen-vtpm/vtpmd.sock"
@@ -34,11 +35,18 @@ int __must_check client_try(const char *socket_path, json_t *request, json_t **r
 /* A connection with several requests, one after the other. */
 struct client {
 	FILE *stream; /* NULL: none */
+	bool is_sent; /* a request, whose answer was not read yet */
 };
 
 /* As client_try(); the connection, which it makes, stays until client_close(). */
 int __must_check client_ask(struct client *c, const char *socket_path, json_t *request,
 			    json_t **reply, char text[CLIENT_TEXT]);
+/* The same in two halves: the answer is waited for by the second, or by poll() at client_fd().  On
+ * failure of the first there is none.  *reply: NULL if the status is not VTPMCTL_OK. */
+int __must_check client_send(struct client *c, const char *socket_path, json_t *request,
+			     char text[CLIENT_TEXT]);
+int __must_check client_recv(struct client *c, json_t **reply, char text[CLIENT_TEXT]);
+int client_fd(const struct client *c);
 void client_close(struct client *c);
 
 /* each() for every vTPM of this host, with what "list" tells of it, one after the other;

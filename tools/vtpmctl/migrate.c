@@ -55,10 +55,25 @@ static const struct args_command command = {
 	.second_offset = offsetof(struct migrate, host),
 };
 
-int migrate_ask(struct migrate *m, json_t *request, char text[CLIENT_TEXT])
+/* vtpmd answers one after the other: an answer that nobody has taken is let go. */
+static int ask_later(struct migrate *m, json_t *request, char text[CLIENT_TEXT])
+{
+	char late[CLIENT_TEXT] = "";
+
+	if (migrate_is_asked(m))
+		(void)!migrate_take_answer(m, late);
+	return client_send(&m->client, m->socket, request, text);
+}
+
+bool migrate_is_asked(const struct migrate *m)
+{
+	return m->client.is_sent;
+}
+
+int migrate_take_answer(struct migrate *m, char text[CLIENT_TEXT])
 {
 	json_t *reply;
-	int rc = client_ask(&m->client, m->socket, request, &reply, text);
+	int rc = client_recv(&m->client, &reply, text);
 
 	if (rc)
 		return rc;
@@ -74,21 +89,43 @@ int migrate_ask(struct migrate *m, json_t *request, char text[CLIENT_TEXT])
 	return VTPMCTL_OK;
 }
 
+int migrate_ask(struct migrate *m, json_t *request, char text[CLIENT_TEXT])
+{
+	int rc = ask_later(m, request, text);
+
+	return rc ? rc : migrate_take_answer(m, text);
+}
+
+int migrate_wish_later(struct migrate *m, const char *event, char text[CLIENT_TEXT])
+{
+	return ask_later(m,
+			 json_pack("{s:s, s:s, s:s, s:s*}", "op", "move", "name", m->name,
+				   "event", event, "host", m->host),
+			 text);
+}
+
 int migrate_wish(struct migrate *m, const char *event, char text[CLIENT_TEXT])
 {
-	return migrate_ask(m,
-			   json_pack("{s:s, s:s, s:s, s:s*}", "op", "move", "name",
-				     m->name, "event", event, "host", m->host),
-			   text);
+	int rc = migrate_wish_later(m, event, text);
+
+	return rc ? rc : migrate_take_answer(m, text);
+}
+
+int migrate_hear_later(struct migrate *m, const char *peer, json_t *messages,
+		       char text[CLIENT_TEXT])
+{
+	return ask_later(m,
+			 json_pack("{s:s, s:s, s:o}", "op", "move", "peer", peer,
+				   "messages", messages),
+			 text);
 }
 
 int migrate_hear(struct migrate *m, const char *peer, json_t *messages,
 		 char text[CLIENT_TEXT])
 {
-	return migrate_ask(m,
-			   json_pack("{s:s, s:s, s:o}", "op", "move", "peer", peer,
-				     "messages", messages),
-			   text);
+	int rc = migrate_hear_later(m, peer, messages, text);
+
+	return rc ? rc : migrate_take_answer(m, text);
 }
 
 bool migrate_is(const struct migrate *m, const char *state)

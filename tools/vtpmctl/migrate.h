@@ -62,6 +62,15 @@ int __must_check migrate_wish(struct migrate *m, const char *event,
 /* messages, which it takes over, came from that host. */
 int __must_check migrate_hear(struct migrate *m, const char *peer, json_t *messages,
 			      char text[CLIENT_TEXT]);
+/* The same two, whose answer is taken when poll() finds it at client_fd(), or when it is waited for:
+ * so that xl's stream passes meanwhile.  Whatever is asked before that lets it go. */
+int __must_check migrate_wish_later(struct migrate *m, const char *event,
+				    char text[CLIENT_TEXT]);
+int __must_check migrate_hear_later(struct migrate *m, const char *peer, json_t *messages,
+				    char text[CLIENT_TEXT]);
+/* Whether an answer is awaited. */
+bool migrate_is_asked(const struct migrate *m);
+int __must_check migrate_take_answer(struct migrate *m, char text[CLIENT_TEXT]);
 bool migrate_is(const struct migrate *m, const char *state);
 /* Fails, with why, when the other host of m->peer may be up. */
 int __must_check migrate_see_it_is_gone(struct migrate *m, struct error *e);

@@ -5,7 +5,7 @@ VTPMCTL_SRCS := $(wildcard tools/vtpmctl/*.c) $(KMS_SRCS) lib/audit.c lib/tpm2/q
                 tools/vtpm-verify/eventlog.c stubdom/manager/stateblob.c stubdom/manager/swtpmkey.c lib/atomic.c \
                 $(HOSTCONF_SRCS) $(MOVE_SRCS) $(HOSTTPM_SRCS) $(UNLOCK_SRCS)
 VTPMCTL_LIBS := -ltss2-esys -ltss2-mu -ltss2-rc -ltss2-tctildr -ljansson -levent -levent_extra -levent_openssl -lnghttp2 \
-                -lssl -lcrypto -lxlutil -lxenlight -lxentoollog -luuid
+                -lssl -lcrypto -lxlutil -lxenlight -lxenctrl -lxenstore -lxentoollog -luuid
 
 # The firmware that measures, by its SHA-256: of each build, whichever host made it.
 VTPMCTL_MEASURING := $(wildcard firmware/*/sha256*)

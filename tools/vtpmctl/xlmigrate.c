@@ -8,6 +8,7 @@
 #include "tools/vtpmctl/xlmigrate.h"
 #include "tools/vtpmctl/vtpmctl.h"
 #include "tools/vtpmctl/xlgate.h"
+#include "tools/vtpmctl/xlwatch.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -26,7 +27,8 @@ struct xlsource {
 	char *text;
 	struct xlpipes xl;
 	struct xlgate_stream stream;
-	size_t credit; /* bytes */
+	struct xlwatch *watch; /* NULL: nothing tells when the guest is suspended */
+	size_t credit;	       /* bytes */
 	bool banner, exports, ready, ready_passed, go, go_passed, reported, gives_back;
 	bool over;
 	uint8_t code; /* of the report */
@@ -119,19 +121,44 @@ static int let_pass(struct xlsource *x)
 	return 0;
 }
 
-/* The vTPM follows the guest, which is suspended, as soon as xl there has all of the guest:
- * while xl makes its devices. */
-static int export_in_time(struct xlsource *x)
+/* The vTPM follows the guest as soon as that is suspended, beside the last of its memory.
+ * vtpmd looks itself whether it is. */
+static int export_early(struct xlsource *x)
 {
-	if (x->exports || x->credit < XL_WINDOW || !xlgate_stream_ended(&x->stream))
+	if (!xlwatch_is_suspended(x->watch))
 		return 0;
 	x->exports = true;
-	return wish_and_flush(x, "export");
+	return migrate_wish_later(x->m, "export", x->text);
+}
+
+/* Where nothing tells that: when xl has sent all of it. */
+static int export_in_time(struct xlsource *x)
+{
+	if (x->exports || !xlgate_stream_ended(&x->stream))
+		return 0;
+	x->exports = true;
+	return migrate_wish_later(x->m, "export", x->text);
+}
+
+/* Of a wish that was not waited for.  That the guest was not suspended is a reason only when
+ * xl has sent all of it. */
+static int hear_vtpmd(struct xlsource *x)
+{
+	int rc = migrate_take_answer(x->m, x->text);
+
+	if (rc == VTPMCTL_FAILED && !xlgate_stream_ended(&x->stream)) {
+		x->exports = false;
+		x->text[0] = '\0';
+		return 0;
+	}
+	if (!rc)
+		rc = migrate_flush(x->m, x->e);
+	return rc ? rc : let_pass(x);
 }
 
 static int hear_ready(struct xlsource *x)
 {
-	if (!x->banner || x->ready || !x->exports)
+	if (!x->banner || x->ready || !xlgate_stream_ended(&x->stream))
 		return fail_source(x,
 				   "the other host says that it has the guest before it "
 				   "was sent: do not move vTPMs there");
@@ -160,7 +187,7 @@ static int hear_word(struct xlsource *x, uint32_t word)
 	case XLWORD_TAKEN:
 		x->credit += XLWORD_VALUE(word);
 		if (x->credit <= XL_WINDOW)
-			return export_in_time(x);
+			return 0;
 		break;
 	case XLWORD_BANNER:
 		if (x->banner)
@@ -204,6 +231,11 @@ static int hear_link(struct xlsource *x)
 		json_decref(x->item.messages);
 		return 0;
 	}
+	rc = migrate_is_asked(m) ? hear_vtpmd(x) : 0;
+	if (rc) {
+		json_decref(x->item.messages);
+		return rc;
+	}
 	rc = migrate_hear(m, m->peer, x->item.messages, x->text);
 	if (!rc)
 		rc = migrate_flush(m, x->e);
@@ -228,6 +260,8 @@ static int hear_xl(struct xlsource *x)
 				      "newer than Xen 4.20?");
 	x->credit -= pass;
 	rc = pass ? peerlink_send_data(x->m->link, x->bytes, pass, x->e) : 0;
+	if (!rc)
+		rc = export_in_time(x);
 	if (rc || !go)
 		return rc;
 	x->go = true;
@@ -253,25 +287,58 @@ static int keep_up(struct xlsource *x)
 	return rc;
 }
 
+/* What there is to be read from. */
+enum {
+	FROM_LINK,
+	FROM_XL,
+	FROM_VTPMD,
+	FROM_XEN,
+	FROM_ALL,
+};
+
+static void choose_fds(const struct xlsource *x, struct pollfd p[FROM_ALL])
+{
+	size_t i;
+
+	p[FROM_LINK].fd = peerlink_fd(x->m->link);
+	p[FROM_XL].fd = x->credit && x->banner && !x->go ? x->xl.from : -1;
+	p[FROM_VTPMD].fd = migrate_is_asked(x->m) ? client_fd(&x->m->client) : -1;
+	p[FROM_XEN].fd = x->exports ? -1 : xlwatch_fd(x->watch);
+	for (i = 0; i < FROM_ALL; i++) {
+		p[i].events = POLLIN;
+		p[i].revents = 0;
+	}
+}
+
+static int hear_all(struct xlsource *x, const struct pollfd p[FROM_ALL])
+{
+	int rc = p[FROM_VTPMD].revents ? hear_vtpmd(x) : 0;
+
+	if (!rc && p[FROM_XEN].revents)
+		rc = export_early(x);
+	if (rc || x->over)
+		return rc;
+	if (p[FROM_LINK].revents)
+		return hear_link(x);
+	return p[FROM_XL].revents ? hear_xl(x) : 0;
+}
+
 static int run_source(struct xlsource *x)
 {
-	struct pollfd p[2] = {{.fd = peerlink_fd(x->m->link), .events = POLLIN},
-			      {.events = POLLIN}};
+	struct pollfd p[FROM_ALL];
 	bool has;
 	int rc = 0;
 
 	while (!rc && !x->over) {
 		has = peerlink_has(x->m->link);
-		p[1].fd = x->credit && x->banner && !x->go ? x->xl.from : -1;
-		p[0].revents = p[1].revents = 0;
-		if (poll(p, 2, has ? 0 : XL_TICK_MS) < 0 && errno != EINTR)
+		choose_fds(x, p);
+		if (poll(p, FROM_ALL, has ? 0 : XL_TICK_MS) < 0 && errno != EINTR)
 			return fail_source(x, "poll fails");
 		if (is_interrupted && !x->go)
 			return fail_source(x, "it was interrupted");
-		if (has || p[0].revents)
-			rc = hear_link(x);
-		else if (p[1].revents)
-			rc = hear_xl(x);
+		if (has)
+			p[FROM_LINK].revents = POLLIN;
+		rc = hear_all(x, p);
 		if (!rc && !x->over)
 			rc = keep_up(x);
 	}
@@ -348,6 +415,8 @@ int xlmigrate_run(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
 		     ? fail_source(x,
 				   "xl migrate does not begin; its lines above say why")
 		     : peerlink_send_word(m->link, XLWORD(XLWORD_START, 0), e);
+	/* behind the fork: it has a thread */
+	x->watch = rc ? NULL : xlwatch_open(m->domid);
 	if (!rc)
 		rc = run_source(x);
 	if (rc || x->code)
@@ -362,6 +431,7 @@ int xlmigrate_run(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
 			       "the guest could not be started on %s: `vtpmctl "
 			       "migrate-receive`'s lines there say why",
 			       m->peer);
+	xlwatch_close(x->watch);
 	free(x);
 	return rc && !migrate_is(m, "away") ? VTPMCTL_FAILED : VTPMCTL_OK;
 }

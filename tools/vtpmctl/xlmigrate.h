@@ -10,9 +10,10 @@
  *			    <------------------	BANNER
  *	pieces of the stream ----------------->
  *			    <------------------	TAKEN: as many bytes more may come
- *			    <------------------	READY, held at the source, while
- *	vtpmd exports; the destination's is prepared; xl gets READY, and says GO, held, while
- *	vtpmd commits; the destination's owns it
+ *	the guest is suspended (xlwatch.h): vtpmd exports, and the destination's is prepared,
+ *	while the last pieces follow, and xl there makes the guest
+ *			    <------------------	READY, held at the source, until that is so;
+ *	xl gets READY, and says GO, held, while vtpmd commits; the destination's owns it
  *	GO ----------------------------------->	passes if vtpmd there says that it owns it
  *			    <------------------	REPORT
  *	xl ends with 0; vtpmd finishes

@@ -38,6 +38,7 @@ struct xlsink {
 	struct xlgate_answer answer;
 	bool ready, go_passed, gave_back;
 	time_t heard, told;
+	size_t taken;	 /* by xl, of which the other host was not told */
 	size_t at, have; /* of the queue, a ring */
 	uint8_t queue[XL_WINDOW];
 	struct peerlink_item item;
@@ -171,7 +172,7 @@ static int check_head(struct xlsink *s)
 
 static int take_data(struct xlsink *s)
 {
-	size_t pass, i;
+	size_t pass, to, first;
 	bool go;
 
 	if (s->item.len > sizeof(s->queue) - s->have)
@@ -181,8 +182,11 @@ static int take_data(struct xlsink *s)
 		return fail_sink(s, "the other host sends what is no guest");
 	if (s->head && check_head(s))
 		return -EBADMSG;
-	for (i = 0; i < s->item.len; i++)
-		s->queue[(s->at + s->have + i) % sizeof(s->queue)] = s->item.data[i];
+	to = (s->at + s->have) % sizeof(s->queue);
+	first = sizeof(s->queue) - to;
+	first = first < s->item.len ? first : s->item.len;
+	memcpy(s->queue + to, s->item.data, first);
+	memcpy(s->queue, s->item.data + first, s->item.len - first);
 	s->have += s->item.len;
 	return 0;
 }
@@ -205,6 +209,25 @@ static int pass_go(struct xlsink *s)
 		       : fail_sink(s, "xl migrate-receive has ended too early");
 }
 
+/* vtpmd's answer to messages, which the other host waits for. */
+static int hear_answer(struct xlsink *s)
+{
+	int rc = migrate_take_answer(s->m, s->text);
+
+	return rc ? rc : migrate_flush(s->m, s->e);
+}
+
+/* They are given to vtpmd; xl gets the guest while it imports. */
+static int take_messages(struct xlsink *s)
+{
+	int rc = migrate_is_asked(s->m) ? hear_answer(s) : 0;
+
+	if (!rc && json_array_size(s->item.messages))
+		return migrate_hear_later(s->m, s->peer, s->item.messages, s->text);
+	json_decref(s->item.messages);
+	return rc ? rc : migrate_flush(s->m, s->e);
+}
+
 static int hear_source(struct xlsink *s)
 {
 	int rc = peerlink_recv_item(s->m->link, &s->item, s->e);
@@ -214,15 +237,12 @@ static int hear_source(struct xlsink *s)
 		return rc;
 	if (s->item.kind == PEERLINK_IS_DATA)
 		return take_data(s);
-	if (s->item.kind == PEERLINK_IS_TURN) {
-		if (json_array_size(s->item.messages))
-			rc = migrate_hear(s->m, s->peer, s->item.messages, s->text);
-		else
-			json_decref(s->item.messages);
-		return rc ? rc : migrate_flush(s->m, s->e);
+	if (s->item.kind == PEERLINK_IS_TURN)
+		return take_messages(s);
+	if (s->item.word == XLWORD(XLWORD_GO, 0)) {
+		rc = migrate_is_asked(s->m) ? hear_answer(s) : 0;
+		return rc ? rc : pass_go(s);
 	}
-	if (s->item.word == XLWORD(XLWORD_GO, 0))
-		return pass_go(s);
 	if (s->item.word == XLWORD(XLWORD_ALIVE, 0))
 		return 0;
 	return fail_sink(s, "the other host says what makes no sense now");
@@ -295,6 +315,19 @@ static int hear_receiver(struct xlsink *s)
 		       : say_word(s, XLWORD(XLWORD_GONE, 0));
 }
 
+/* As many bytes more may come.  Told now and then: each word costs both hosts more than the bytes
+ * do. */
+static int tell_taken(struct xlsink *s)
+{
+	uint32_t taken = (uint32_t)s->taken;
+	bool is_last = xlgate_stream_ended(&s->stream) && !s->have;
+
+	if (taken < XL_WINDOW / 4 && !is_last)
+		return 0;
+	s->taken = 0;
+	return say_word(s, XLWORD(XLWORD_TAKEN, taken));
+}
+
 static int feed_xl(struct xlsink *s)
 {
 	size_t n = sizeof(s->queue) - s->at;
@@ -311,14 +344,16 @@ static int feed_xl(struct xlsink *s)
 	}
 	s->at = (s->at + (size_t)done) % sizeof(s->queue);
 	s->have -= (size_t)done;
-	return say_word(s, XLWORD(XLWORD_TAKEN, done));
+	s->taken += (size_t)done;
+	return tell_taken(s);
 }
 
 static int serve_source(struct xlsink *s)
 {
-	struct pollfd p[3] = {{.fd = peerlink_fd(s->m->link), .events = POLLIN},
+	struct pollfd p[4] = {{.fd = peerlink_fd(s->m->link), .events = POLLIN},
 			      {.events = POLLIN},
-			      {.events = POLLOUT}};
+			      {.events = POLLOUT},
+			      {.events = POLLIN}};
 	bool has;
 	int rc = 0;
 
@@ -326,10 +361,13 @@ static int serve_source(struct xlsink *s)
 		has = peerlink_has(s->m->link);
 		p[1].fd = s->from;
 		p[2].fd = s->have && !s->head ? s->to : -1;
-		p[0].revents = p[1].revents = p[2].revents = 0;
-		if (poll(p, 3, has ? 0 : XL_TICK_MS) < 0 && errno != EINTR)
+		p[3].fd = migrate_is_asked(s->m) ? client_fd(&s->m->client) : -1;
+		p[0].revents = p[1].revents = p[2].revents = p[3].revents = 0;
+		if (poll(p, 4, has ? 0 : XL_TICK_MS) < 0 && errno != EINTR)
 			return -errno;
-		if (p[1].revents)
+		if (p[3].revents)
+			rc = hear_answer(s);
+		if (!rc && p[1].revents)
 			rc = hear_receiver(s);
 		if (!rc && p[2].revents)
 			rc = feed_xl(s);
@@ -426,6 +464,9 @@ int xlreceive_run(struct migrate *m, const char *peer, char text[CLIENT_TEXT],
 	else
 		rc = begin_sink(s);
 	rc = rc ? rc : serve_source(s);
+	/* what vtpmd has of it decides who gets the guest */
+	if (migrate_is_asked(m) && migrate_take_answer(m, text))
+		rc = rc ? rc : -EBADMSG;
 	end_xl(s);
 	if (s->lock >= 0) {
 		settle_guest(s);
