@@ -2,6 +2,7 @@
 """A guest moves with its vTPM to another host: two virtual hosts, which have a network, a
 TPM and a KMS each, and one policy key.  They take both slots of the machine."""
 import re
+import time
 from statistics import median
 
 import cases_launch
@@ -352,7 +353,10 @@ def peer_cut_in_copy(lab):
     run = begun(lab, "web2", lab.peer, "the guest's copy",
                 lambda: lab.peer.running("web2--incoming"))
     lab.peer.host.power_cut()
+    cut = time.monotonic()
     rc, out = run.wait(300)
+    lab.log(f"vtpmctl migrate ended {time.monotonic() - cut:.0f} s after the cut: "
+            f"{out.decode(errors='replace')[-600:]}")
     lab.peer.up()
     pool_up(lab)
     check(rc != 0, f"it was moved: {out}")
