@@ -15,8 +15,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define SILENT_S 90 /* longer than a manager may take: tools/vtpmd/move_op.c */
-#define PROBE_S	 3
+#define SILENT_S  90 /* longer than a manager may take: tools/vtpmd/move_op.c */
+#define CONNECT_S 10 /* TCP by itself tries for two minutes */
+#define PROBE_S	  3
 
 struct peerlink {
 	SSL_CTX *ctx;
@@ -269,7 +270,7 @@ static int resolve(const char *address, bool passive, struct addrinfo **found,
 	return 0;
 }
 
-/* limit: seconds for each address; 0: as long as TCP tries */
+/* limit: seconds for each address.  -ETIMEDOUT: that has passed. */
 static int connect_any(const struct addrinfo *a, int limit, int *fd)
 {
 	const struct timeval wait = {.tv_sec = limit};
@@ -279,12 +280,10 @@ static int connect_any(const struct addrinfo *a, int limit, int *fd)
 		*fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 		if (*fd < 0)
 			return -errno;
-		if (limit)
-			(void)setsockopt(*fd, SOL_SOCKET, SO_SNDTIMEO, &wait,
-					 sizeof(wait));
-		if (!connect(*fd, a->ai_addr, a->ai_addrlen))
+		if (!setsockopt(*fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait)) &&
+		    !connect(*fd, a->ai_addr, a->ai_addrlen))
 			return 0;
-		rc = -errno;
+		rc = errno == EINPROGRESS ? -ETIMEDOUT : -errno;
 		close(*fd);
 	}
 	return rc;
@@ -298,7 +297,7 @@ int peerlink_connect(const struct peerlink_keys *k, const char *address, const c
 
 	if (rc)
 		return rc;
-	rc = connect_any(found, 0, &fd);
+	rc = connect_any(found, CONNECT_S, &fd);
 	freeaddrinfo(found);
 	if (rc)
 		return error_set(e, rc, CAUSE_PEER,
