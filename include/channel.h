@@ -150,6 +150,7 @@ enum channel_move {
 	CHANNEL_MOVE_IMPORT = 5,     /* EXPORT -> nothing: all is stored */
 	CHANNEL_MOVE_ACTIVATE = 6,   /* READY is the answer */
 	CHANNEL_MOVE_DEACTIVATE = 7, /* -> u8, 1: it executed a command since */
+	CHANNEL_MOVE_STEPS,
 };
 
 enum channel_guest {

@@ -100,22 +100,53 @@ static int receive(struct hostchan *h, int ms, struct channel_frame *f)
 	return 0;
 }
 
+/* 0: no event that is known. */
+static uint32_t event_bit(uint16_t type)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(events); i++)
+		if (events[i] == type)
+			return 1u << i;
+	return 0;
+}
+
+/* 0: a step that nobody knows. */
+static uint8_t step_kind(const uint8_t *payload, size_t len)
+{
+	return len && payload[0] < CHANNEL_MOVE_STEPS ? payload[0] : 0;
+}
+
+static void remove_step(struct hostchan *h, size_t i)
+{
+	h->steps_len--;
+	memmove(h->steps + i, h->steps + i + 1, (h->steps_len - i) * sizeof(*h->steps));
+}
+
+/* ACTIVATE and THAW have no answer, so that the next step may come before they are taken. */
+static void note_step(struct hostchan *h, struct channel_frame *f)
+{
+	uint8_t kind = step_kind(f->payload, f->len);
+	size_t i;
+
+	for (i = 0; i < h->steps_len; i++) {
+		if (step_kind(h->steps[i].payload, h->steps[i].len) != kind)
+			continue;
+		free(h->steps[i].payload);
+		remove_step(h, i);
+		break;
+	}
+	h->steps[h->steps_len++] = (struct hostchan_step){f->payload, f->len};
+}
+
 /* Takes the payload over. */
 static void note_event(struct hostchan *h, struct channel_frame *f)
 {
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(events); i++)
-		if (events[i] == f->type)
-			h->pending |= 1u << i;
+	h->pending |= event_bit(f->type);
 	if (f->type == CHANNEL_EVENT_ATTEST) {
 		free(h->payload);
 		h->payload = f->payload;
 		h->payload_len = f->len;
 	} else if (f->type == CHANNEL_EVENT_MOVE) {
-		free(h->move);
-		h->move = f->payload;
-		h->move_len = f->len;
+		note_step(h, f);
 	} else {
 		free(f->payload);
 	}
@@ -406,7 +437,8 @@ void hostchan_close(struct hostchan *h)
 	channel_reader_reset(&h->in);
 	h->io.ops->close(&h->io);
 	free(h->payload);
-	free(h->move);
+	for (size_t i = 0; i < h->steps_len; i++)
+		free(h->steps[i].payload);
 	free(h);
 }
 
@@ -763,11 +795,15 @@ uint8_t *hostchan_event_payload(struct hostchan *h, size_t *len)
 
 uint8_t *hostchan_move_payload(struct hostchan *h, size_t *len)
 {
-	uint8_t *payload = h->move;
+	struct hostchan_step first =
+		h->steps_len ? h->steps[0] : (struct hostchan_step){0};
 
-	*len = payload ? h->move_len : 0;
-	h->move = NULL;
-	return payload;
+	*len = first.len;
+	if (h->steps_len)
+		remove_step(h, 0);
+	if (h->steps_len)
+		h->pending |= event_bit(CHANNEL_EVENT_MOVE);
+	return first.payload;
 }
 
 int hostchan_moved(struct hostchan *h, enum channel_move step, const struct error *e,

@@ -108,7 +108,9 @@ int hostchan_fd(const struct hostchan *h);
 int __must_check hostchan_event(struct hostchan *h);
 /* The payload of the event that hostchan_event() gave last, malloc()ed; NULL: none. */
 uint8_t *hostchan_event_payload(struct hostchan *h, size_t *len);
-/* The same of EVENT_MOVE. */
+/* The payload of the oldest EVENT_MOVE that was not taken, which EVENT_MOVE has the caller do:
+ * hostchan_event() gives it again while there is another.  Of two of one step the newer one
+ * alone is kept, behind all others: vtpmd has given the older one up. */
 uint8_t *hostchan_move_payload(struct hostchan *h, size_t *len);
 /* Answers EVENT_STATUS: TLVs as in enum channel_status. */
 int __must_check hostchan_status(struct hostchan *h, const uint8_t *tlvs, size_t len);
@@ -149,6 +151,11 @@ int __must_check hostchan_io_fd(struct hostchan_io *io, int fd);
  * vtpmd).  A channel that is not running goes down only once: -EPIPE for ever.
  */
 
+struct hostchan_step {
+	uint8_t *payload;
+	size_t len;
+};
+
 struct hostchan {
 	struct hostchan_io io;
 	struct channel_reader in;
@@ -160,8 +167,9 @@ struct hostchan {
 	uint32_t pending;
 	uint8_t *payload; /* of the last event that has one; NULL: taken */
 	size_t payload_len;
-	uint8_t *move; /* the same of EVENT_MOVE, which waits for an answer each time */
-	size_t move_len;
+	/* EVENT_MOVEs that were not taken, the oldest first, at most one of each step */
+	struct hostchan_step steps[CHANNEL_MOVE_STEPS];
+	size_t steps_len;
 	uint8_t uuid[16];
 	const uint64_t *seq;
 };

@@ -282,6 +282,53 @@ static void garbage_is_a_loss(void **state)
 	end(h);
 }
 
+static void takes_step(struct hostchan *h, const char *step)
+{
+	uint8_t *payload;
+	size_t len;
+
+	assert_int_equal(hostchan_event(h), CHANNEL_EVENT_MOVE);
+	payload = hostchan_move_payload(h, &len);
+	assert_int_equal(len, strlen(step));
+	assert_memory_equal(payload, step, len);
+	free(payload);
+}
+
+static void steps_that_come_at_once_are_kept(void **state)
+{
+	struct hostchan *h = start(true);
+	size_t len;
+
+	/* a guest that cannot be started is given back at once: ACTIVATE, DEACTIVATE */
+	say(CHANNEL_EVENT_MOVE, 0, "\6", 1);
+	say(CHANNEL_EVENT_MOVE, 0, "\7", 1);
+	takes_step(h, "\6");
+	takes_step(h, "\7");
+	assert_int_equal(hostchan_event(h), 0);
+	assert_null(hostchan_move_payload(h, &len));
+	assert_int_equal(len, 0);
+
+	/* of each step the newest, as many as there are, and what nobody knows */
+	for (unsigned int i = 0; i < 100; i++) {
+		say(CHANNEL_EVENT_MOVE, 0, "\2", 1);
+		say(CHANNEL_EVENT_MOVE, 0, "\3", 1);
+		say(CHANNEL_EVENT_MOVE, 0, i % 2 ? "\1new" : "\1old", 4);
+		say(CHANNEL_EVENT_MOVE, 0, "\xff", 1);
+		say(CHANNEL_EVENT_MOVE, 0, NULL, 0);
+	}
+	takes_step(h, "\2");
+	takes_step(h, "\3");
+	takes_step(h, "\1new");
+	takes_step(h, "");
+	assert_int_equal(hostchan_event(h), 0);
+
+	/* what is left is freed */
+	say(CHANNEL_EVENT_MOVE, 0, "\6", 1);
+	say(CHANNEL_EVENT_MOVE, 0, "\7", 1);
+	takes_step(h, "\6");
+	end(h);
+}
+
 static void events_beside_replies_are_kept(void **state)
 {
 	struct hostchan *h = start(true);
@@ -516,6 +563,7 @@ int main(void)
 		cmocka_unit_test(loss_before_running_is_final),
 		cmocka_unit_test(garbage_is_a_loss),
 		cmocka_unit_test(events_beside_replies_are_kept),
+		cmocka_unit_test(steps_that_come_at_once_are_kept),
 		cmocka_unit_test(a_configuration_that_is_read_anew),
 		cmocka_unit_test(a_lease_is_asked_for),
 		cmocka_unit_test(a_guest_is_asked_for),
