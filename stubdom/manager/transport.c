@@ -87,9 +87,10 @@ int hostchan_io_fd(struct hostchan_io *io, int fd)
  * server is closed and made again; its xenstore nodes tell vtpmd to connect.
  */
 
-/* A sealed state is some 10 to 100 KiB and goes towards dom0; what comes back
- * is short.  Both are a compromise with the domain's 8 MiB. */
-#define FROM_HOST 4096
+/* A sealed state is some 10 to 100 KiB and goes towards dom0; what comes back is short, but
+ * for the state of a vTPM that moves here, while its guest stands still.  Both are a compromise
+ * with the domain's 8 MiB. */
+#define FROM_HOST 16384
 #define TO_HOST	  16384
 
 static void vchan_close(struct hostchan_io *io)
