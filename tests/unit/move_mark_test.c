@@ -451,7 +451,7 @@ static void a_record_of_what_is_over(void **state)
 	assert_string_equal(answered("state"), "here");
 	assert_true(has_record());
 	assert_int_equal(recorded(), HANDOVER_HERE);
-	sleep(2);
+	sleep(4);
 	turn();
 	assert_true(has_record());
 	assert_non_null(tpm.asks);

@@ -27,6 +27,8 @@
 static void on_board_ready(evutil_socket_t fd, short what, void *ctx);
 
 static const struct timeval soon, board_every = {.tv_usec = 10000};
+/* With what its guest does not wait for. */
+static const struct timeval audit_after = {.tv_sec = 10};
 
 static struct move *of_move_node(const struct tree_node *n)
 {
@@ -280,32 +282,52 @@ static bool do_all(struct move *m, const struct handover_todo *todo,
 	return done;
 }
 
-/* Both hosts' audit logs name one transfer. */
-static void audit_state(const struct move *m)
+/* While a guest stands still that is not waited for: it follows after a while, with the next state
+ * that is not on its guest's way, or when vtpmd ends; after a crash the record has it written. */
+void move_audit_now(struct move *m)
 {
-	char text[POOL_NAME_MAX + 2 * HANDOVER_TXID_SIZE + 64];
-	char hex[2 * HANDOVER_TXID_SIZE + 1];
 	struct vtpm *v = move_vtpm(m);
 
-	if (!v || !is_in(m, IN(RELEASED) | IN(OWNED) | IN(TAKEN)))
+	event_del(m->audit);
+	if (v && m->entry[0])
+		vtpm_audit(v, "migrate", m->entry);
+	m->entry[0] = '\0';
+}
+
+static void on_audit(evutil_socket_t fd, short what, void *ctx)
+{
+	move_audit_now(ctx);
+}
+
+/* Both hosts' audit logs name one transfer. */
+static void audit_state(struct move *m, const char *how)
+{
+	char hex[2 * HANDOVER_TXID_SIZE + 1];
+
+	if (!is_in(m, IN(CONFIRMED)))
+		move_audit_now(m);
+	if (!is_in(m, IN(RELEASED) | IN(OWNED) | IN(TAKEN)))
 		return;
 	hex_encode(m->r.h.txid, sizeof(m->r.h.txid), hex);
-	snprintf(text, sizeof(text), "%s %s, transfer %s",
+	snprintf(m->entry, sizeof(m->entry), "%s %s, transfer %s%s",
 		 is_in(m, IN(RELEASED)) ? "to"
 		 : is_in(m, IN(OWNED))	? "from"
 					: "taken, without",
-		 m->r.peer, hex);
-	vtpm_audit(v, "migrate", text);
+		 m->r.peer, hex, how);
+	if (is_in(m, IN(TAKEN)))
+		move_audit_now(m);
+	else
+		event_add(m->audit, &audit_after);
 }
 
-static void tell_of_state(const struct move *m, enum handover_state before)
+static void tell_of_state(struct move *m, enum handover_state before)
 {
 	if (before == m->r.h.state)
 		return;
 	log_line(LOG_NOTICE, "handover of %s with %s: %s, after %s%s%s", m->r.name,
 		 m->r.peer[0] ? m->r.peer : "another host", handover_word(m->r.h.state),
 		 handover_word(before), m->why[0] ? ": " : "", m->why);
-	audit_state(m);
+	audit_state(m, "");
 }
 
 /* What waits for the state that was, and what is to be done in the one that is. */
@@ -457,6 +479,7 @@ static void free_move(struct move *m)
 	event_free(m->ready);
 	event_free(m->watch);
 	event_free(m->unmark);
+	event_free(m->audit);
 	free(m);
 }
 
@@ -499,8 +522,9 @@ struct move *move_new_marked(struct vtpmd *d, const struct move_record *r)
 	m->ready = evtimer_new(d->base, on_board_ready, m);
 	m->watch = evtimer_new(d->base, move_on_watch, m);
 	m->unmark = evtimer_new(d->base, move_on_unmark, m);
+	m->audit = evtimer_new(d->base, on_audit, m);
 	if (!m->outbox || !m->erase || !m->late || !m->greet || !m->calm || !m->ready ||
-	    !m->watch || !m->unmark) {
+	    !m->watch || !m->unmark || !m->audit) {
 		free(m);
 		return NULL;
 	}
@@ -527,6 +551,9 @@ void move_resume_one(struct move *m)
 
 	m->pends = false;
 	move_note_facts(m);
+	/* what it was to be told of may have been lost with the crash */
+	if (is_in(m, IN(RELEASED) | IN(OWNED)))
+		audit_state(m, ", as its record says");
 	handover_restart(&m->r.h, &todo);
 	if (move_vtpm(m) && is_in(m, IN(PREPARED) | IN(BACK) | IN(UNSURE)))
 		guests_arrive(&move_vtpm(m)->guests, true, NULL);
@@ -579,6 +606,20 @@ static void take_identity(struct move *m)
 	if (v && m->ek.n && identity_take(&v->meta, m->ek.p, m->ek.n) < 0)
 		log_about(LOG_WARNING, VTPM_ABOUT(v),
 			  "the endorsement keys that its last host told are not its");
+}
+
+/* What its description says of one that is whole is written before its guest stands still: without a
+ * state it is none all the same (move_whole.c). */
+static void describe_whole(struct move *m)
+{
+	struct vtpm *v = move_vtpm(m);
+
+	if (!v || !v->meta.creating)
+		return;
+	take_identity(m);
+	v->meta.creating = false;
+	vtpm_keep_meta(v);
+	v->meta.creating = true;
 }
 
 static void fail_import(struct move *m, const char *why)
@@ -666,6 +707,8 @@ static void on_import_anchored(void *ctx, const struct error *e)
 	m->is_anchored = true;
 	if (m->imported)
 		furnish_guest(m);
+	else
+		describe_whole(m);
 }
 
 /* Has the TPM take the header that is stored, and the epoch of this run. */

@@ -15,7 +15,7 @@
 
 /* A mark that is not needed any more is taken away when a guest that came along has been
  * running for a while. */
-static const struct timeval unmark_after = {.tv_sec = 1};
+static const struct timeval unmark_after = {.tv_sec = 3};
 
 /* The mark that the table has of m's vTPM; without an anchor the one that a new table would have,
  * since `vtpmctl host anchor --init` may make one at any time. */
@@ -63,8 +63,10 @@ void move_leave(struct vtpmd *d)
 {
 	struct move *m;
 
-	for (m = d->moves; m; m = m->next)
+	for (m = d->moves; m; m = m->next) {
+		move_audit_now(m);
 		take_mark_away(m);
+	}
 }
 
 /* done follows, at once where there is no anchor. */

@@ -33,8 +33,11 @@ struct move {
 	 * n 0: nothing; and that guest's uuid. */
 	struct move_bytes launch;
 	uint8_t launched[16];
-	char why[320];		 /* it came to nothing; "": it did not */
-	char said[320];		 /* a sentence about it, until the client has that */
+	char why[320];	/* it came to nothing; "": it did not */
+	char said[320]; /* a sentence about it, until the client has that */
+	/* for the audit log, which gets it a while later; "": nothing */
+	char entry[POOL_NAME_MAX + 2 * HANDOVER_TXID_SIZE + 96];
+	struct event *audit;
 	json_t *outbox;		 /* messages, hex, until a client takes them */
 	struct control *client;	 /* waits for the manager; NULL: none */
 	struct control *carrier; /* move_carry.c; NULL: none */
@@ -119,6 +122,8 @@ void move_answer(struct move *m);
 /* Something was heard of it, or it is in another state. */
 void move_watch(struct move *m);
 void move_on_watch(evutil_socket_t fd, short what, void *ctx);
+/* The audit log gets at once what it was to get later. */
+void move_audit_now(struct move *m);
 /* Nobody carries it any more. */
 void move_note_alone(struct move *m);
 /* Of m->calm: exports, once no command of the guest's is left. */

@@ -22,7 +22,8 @@ static bool can_run(const struct move *m, struct vtpm *v)
 {
 	struct error ignored = {.cause = CAUSE_NONE};
 
-	if (v->meta.creating)
+	/* one that comes is described as whole before it is (move.c) */
+	if (v->meta.creating || !store_has(&v->store, CHANNEL_OBJECT_PERMALL))
 		return false;
 	return vtpm_is(v, VTPM_BEGUN) || (!anchor_check(m->d->anchor, v, &ignored) &&
 					  store_known(&v->store, CHANNEL_OBJECT_PERMALL));
