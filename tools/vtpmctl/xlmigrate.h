@@ -48,6 +48,7 @@ enum xlword {
 #define XLWORD_VALUE(word)  ((word) >> 8)
 
 #define XL_WINDOW  (2u * 1024 * 1024) /* bytes on their way, at most */
+#define XL_PIPE	   (1024 * 1024)      /* of xl's pipes: fewer turns of xl and vtpmctl */
 #define XL_TICK_MS 2000
 #define XL_QUIET_S 90 /* in which the other host says nothing: it is gone */
 

@@ -128,6 +128,7 @@ static int take_pipes(struct xlpipes *x)
 	memcpy(pipes, CMSG_DATA(c), sizeof(pipes));
 	x->from = pipes[0];
 	x->to = pipes[1];
+	(void)fcntl(x->from, F_SETPIPE_SZ, XL_PIPE);
 	return 0;
 }
 

@@ -139,6 +139,7 @@ static int start_xl(struct xlsink *s)
 	s->to = in[1];
 	s->from = out[0];
 	(void)fcntl(s->to, F_SETFL, O_NONBLOCK);
+	(void)fcntl(s->to, F_SETPIPE_SZ, XL_PIPE);
 	return s->pid < 0 ? -ENOMEM : 0;
 }
 
