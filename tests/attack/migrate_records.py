@@ -8,6 +8,7 @@ import sys
 
 sys.path.insert(0, os.path.join(sys.argv[1], "tests/host"))
 import migrate_drive as drive  # noqa: E402  (it has the same arguments)
+from record import record_value  # noqa: E402
 
 STATE_AT = 2 + len("xen-vtpm handover 1")
 STATES = {"here": 1, "released": 8, "owned": 15}
@@ -21,7 +22,7 @@ def record_of(host):
 def read(host):
     path = record_of(host)
     try:
-        return (path, open(path, "rb").read()) if path else None
+        return (path, record_value(open(path, "rb").read())) if path else None
     except FileNotFoundError:  # it was of a move that is over
         return None
 

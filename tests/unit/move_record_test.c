@@ -11,8 +11,11 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <uuid/uuid.h>
 
-static bool fails; /* fsync() of a folder */
+static bool fails;		   /* fsync() of a folder */
+static bool fails_all;		   /* and of files, and fdatasync() */
+static unsigned int syncs, writes; /* fsync(), and fdatasync(), so far */
 
 int __real_fsync(int fd);
 int __wrap_fsync(int fd);
@@ -21,8 +24,21 @@ int __wrap_fsync(int fd)
 {
 	struct stat st;
 
-	if (!fails || fstat(fd, &st) || !S_ISDIR(st.st_mode))
+	syncs++;
+	if (!fails_all && (!fails || fstat(fd, &st) || !S_ISDIR(st.st_mode)))
 		return __real_fsync(fd);
+	errno = EIO;
+	return -1;
+}
+
+int __real_fdatasync(int fd);
+int __wrap_fdatasync(int fd);
+
+int __wrap_fdatasync(int fd)
+{
+	writes++;
+	if (!fails_all)
+		return __real_fdatasync(fd);
 	errno = EIO;
 	return -1;
 }
@@ -104,7 +120,7 @@ static void in_a_folder(void **state)
 
 	assert_non_null(mkdtemp(dir));
 	assert_int_equal(move_record_each(dir, &n, count, count_lost), 0);
-	assert_int_equal(move_record_write(dir, &r, NULL), 0);
+	assert_int_equal(move_record_write(dir, &r, NULL, NULL), 0);
 	assert_int_equal(move_record_each(dir, &n, count, count_lost), 0);
 	assert_int_equal(n, 1);
 	assert_int_equal(move_record_remove(dir, r.uuid), 0);
@@ -125,7 +141,7 @@ static void one_that_cannot_be_read(void **state)
 	int n = 0;
 
 	assert_non_null(mkdtemp(dir));
-	assert_int_equal(move_record_write(dir, &r, NULL), 0);
+	assert_int_equal(move_record_write(dir, &r, NULL, NULL), 0);
 	snprintf(path, sizeof(path), "%s/handovers/%s", dir, name);
 	assert_int_equal(mkfifo(path, 0600), 0);
 	assert_int_equal(move_record_each(dir, &n, count, count_lost), 0);
@@ -154,13 +170,13 @@ static void one_that_cannot_be_written(void **state)
 	int n = 0;
 
 	assert_non_null(mkdtemp(dir));
-	assert_int_equal(move_record_write(dir, &r, &untouched), 0);
+	assert_int_equal(move_record_write(dir, &r, NULL, &untouched), 0);
 	signal(SIGXFSZ, SIG_IGN);
 	assert_int_equal(getrlimit(RLIMIT_FSIZE, &was), 0);
 	none = (struct rlimit){0, was.rlim_max};
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
 	full.h.state = HANDOVER_HERE;
-	assert_int_equal(move_record_write(dir, &full, &untouched), -EFBIG);
+	assert_int_equal(move_record_write(dir, &full, NULL, &untouched), -EFBIG);
 	assert_true(untouched);
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
 	assert_int_equal(move_record_each(dir, &n, count, count_lost), 0);
@@ -168,12 +184,134 @@ static void one_that_cannot_be_written(void **state)
 	assert_int_equal(move_record_remove(dir, r.uuid), 0);
 	/* what became of it is not known: the new one is there, and may not stay */
 	fails = true;
-	assert_int_equal(move_record_write(dir, &r, &untouched), -EIO);
+	assert_int_equal(move_record_write(dir, &r, NULL, &untouched), -EIO);
 	assert_false(untouched);
 	fails = false;
 	assert_int_equal(move_record_remove(dir, r.uuid), 0);
 	snprintf(path, sizeof(path), "%s/handovers", dir);
 	rmdir(path);
+	rmdir(dir);
+}
+
+static enum handover_state found;
+
+static void note_found(void *ctx, const struct move_record *r)
+{
+	found = r->h.state;
+}
+
+static enum handover_state read_back(const char *dir)
+{
+	int lost = 0;
+
+	found = HANDOVER_STATES;
+	assert_int_equal(move_record_each(dir, &lost, note_found, count_lost), 0);
+	assert_int_equal(lost, 0);
+	return found;
+}
+
+static int write_state(const char *dir, enum handover_state state, struct twin_own *room,
+		       bool *untouched)
+{
+	struct move_record r = sample();
+
+	r.h.state = state;
+	return move_record_write(dir, &r, room, untouched);
+}
+
+/* While a guest stands still a record is one write, and one sync of what is on the disk already;
+ * there was a record before, or none. */
+static void in_place(void **state)
+{
+	for (int had = 0; had < 2; had++) {
+		char dir[] = "/tmp/move-record.XXXXXX", path[64];
+		struct twin_own room = {.side = 0}, again = {.side = 0};
+		struct move_record r = sample();
+
+		r.h.state = HANDOVER_HERE;
+		assert_non_null(mkdtemp(dir));
+		if (had)
+			assert_int_equal(write_state(dir, HANDOVER_INCOMING, NULL, NULL),
+					 0);
+		assert_int_equal(move_record_make_room(dir, &r, &room), !had);
+		assert_int_equal(read_back(dir), had ? HANDOVER_INCOMING : HANDOVER_HERE);
+		syncs = writes = 0;
+		assert_int_equal(write_state(dir, HANDOVER_PREPARED, &room, NULL), 0);
+		assert_int_equal(write_state(dir, HANDOVER_OWNED, &room, NULL), 0);
+		assert_int_equal(syncs, 0);
+		assert_int_equal(writes, 2);
+		assert_int_equal(read_back(dir), HANDOVER_OWNED);
+		/* a vtpmd that begins anew overwrites nothing of another one's */
+		assert_int_equal(move_record_make_room(dir, &r, &again), 0);
+		assert_int_equal(read_back(dir), HANDOVER_OWNED);
+		assert_int_equal(write_state(dir, HANDOVER_PREPARED, &room, NULL), 0);
+		assert_int_equal(read_back(dir), HANDOVER_PREPARED);
+		/* what is past is plain again */
+		assert_int_equal(write_state(dir, HANDOVER_HERE, NULL, NULL), 0);
+		assert_int_equal(read_back(dir), HANDOVER_HERE);
+		assert_int_equal(move_record_settle(dir, r.uuid), 0);
+		assert_int_equal(move_record_remove(dir, r.uuid), 0);
+		snprintf(path, sizeof(path), "%s/handovers", dir);
+		assert_int_equal(rmdir(path), 0);
+		rmdir(dir);
+	}
+}
+
+/* A disk that is full leaves what there was; of one that fails nobody knows. */
+static void not_in_place(void **state)
+{
+	struct rlimit was, none;
+	char dir[] = "/tmp/move-record.XXXXXX", path[64];
+	struct twin_own room = {.side = 0};
+	struct move_record r = sample();
+	bool untouched = false;
+
+	r.h.state = HANDOVER_HERE;
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(move_record_make_room(dir, &r, &room), 1);
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &was), 0);
+	none = (struct rlimit){0, was.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+	assert_int_equal(write_state(dir, HANDOVER_RELEASED, &room, &untouched), -EFBIG);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
+	assert_true(untouched);
+	assert_int_equal(read_back(dir), HANDOVER_HERE);
+
+	room = (struct twin_own){.side = 0};
+	assert_int_equal(move_record_make_room(dir, &r, &room), 0);
+	fails_all = true;
+	assert_int_equal(write_state(dir, HANDOVER_RELEASED, &room, &untouched), -EIO);
+	assert_false(untouched);
+	fails_all = false;
+	assert_int_equal(read_back(dir), HANDOVER_HERE);
+	assert_int_equal(move_record_remove(dir, r.uuid), 0);
+	snprintf(path, sizeof(path), "%s/handovers", dir);
+	assert_int_equal(rmdir(path), 0);
+	rmdir(dir);
+}
+
+/* Of a twin file no older record is left when it is plain. */
+static void settled(void **state)
+{
+	char dir[] = "/tmp/move-record.XXXXXX", path[128];
+	struct twin_own room = {.side = 0};
+	struct move_record r = sample();
+	struct stat st;
+	int n;
+
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(move_record_make_room(dir, &r, &room), 1);
+	assert_int_equal(write_state(dir, HANDOVER_OWNED, &room, NULL), 0);
+	assert_int_equal(move_record_settle(dir, r.uuid), 0);
+	assert_int_equal(read_back(dir), HANDOVER_OWNED);
+	n = snprintf(path, sizeof(path), "%s/handovers/", dir);
+	uuid_unparse_lower(r.uuid, path + n);
+	assert_int_equal(stat(path, &st), 0);
+	assert_true(st.st_size < MOVE_RECORD_MAX);
+	assert_int_equal(move_record_remove(dir, r.uuid), 0);
+	path[n] = '\0';
+	assert_int_equal(rmdir(path), 0);
 	rmdir(dir);
 }
 
@@ -186,6 +324,9 @@ int main(void)
 		cmocka_unit_test(in_a_folder),
 		cmocka_unit_test(one_that_cannot_be_read),
 		cmocka_unit_test(one_that_cannot_be_written),
+		cmocka_unit_test(in_place),
+		cmocka_unit_test(not_in_place),
+		cmocka_unit_test(settled),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -297,6 +297,7 @@ void move_audit_now(struct move *m)
 static void on_audit(evutil_socket_t fd, short what, void *ctx)
 {
 	move_audit_now(ctx);
+	move_settle_record(ctx);
 }
 
 /* Both hosts' audit logs name one transfer. */
@@ -306,6 +307,9 @@ static void audit_state(struct move *m, const char *how)
 
 	if (!is_in(m, IN(CONFIRMED)))
 		move_audit_now(m);
+	/* for its record alone */
+	if (is_in(m, IN(PREPARED)))
+		event_add(m->audit, &audit_after);
 	if (!is_in(m, IN(RELEASED) | IN(OWNED) | IN(TAKEN)))
 		return;
 	hex_encode(m->r.h.txid, sizeof(m->r.h.txid), hex);
@@ -350,6 +354,8 @@ static void end_step(struct move *m, enum handover_state before)
 	}
 	if (!handover_is_empty(&m->r.h))
 		m->erased = false;
+	move_make_room(m);
+	move_give_room_back(m);
 	move_unmark_later(m);
 	move_watch(m);
 }

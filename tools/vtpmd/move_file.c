@@ -36,7 +36,7 @@ static int is_there(int fd, const char *name, const uint8_t *bytes, size_t len)
 {
 	uint8_t *there;
 	size_t n;
-	int rc = atomic_read(fd, name, MOVE_RECORD_MAX, &there, &n);
+	int rc = twin_read(fd, name, MOVE_RECORD_MAX, &there, &n);
 
 	/* what is no file, or too long, is none */
 	if (rc == -ENOENT || rc == -EINVAL || rc == -EFBIG || rc == -ELOOP ||
@@ -49,8 +49,17 @@ static int is_there(int fd, const char *name, const uint8_t *bytes, size_t len)
 	return rc;
 }
 
-int move_record_write(const char *store, const struct move_record *r, bool *untouched)
+/* A write in place that failed may be on the disk all the same, unless what is read instead is. */
+static bool is_untouched(int fd, const char *name, const uint8_t *bytes, size_t len,
+			 bool in_place)
 {
+	return !(in_place && twin_sync(fd, name)) && !is_there(fd, name, bytes, len);
+}
+
+int move_record_write(const char *store, const struct move_record *r,
+		      struct twin_own *room, bool *untouched)
+{
+	bool in_place = room && room->side;
 	uint8_t bytes[MOVE_RECORD_MAX];
 	size_t len = sizeof(bytes);
 	char name[37];
@@ -66,11 +75,61 @@ int move_record_write(const char *store, const struct move_record *r, bool *unto
 	uuid_unparse_lower(r->uuid, name);
 	/* a full disk takes no other */
 	if (is_there(fd, name, bytes, len) == 1)
-		rc = fsync(fd) ? -errno : 0;
+		rc = twin_sync(fd, name);
+	else if (in_place)
+		rc = twin_write(room, fd, name, bytes, len);
 	else
 		rc = atomic_write(fd, name, bytes, len, false);
 	if (rc && untouched)
-		*untouched = !is_there(fd, name, bytes, len);
+		*untouched = is_untouched(fd, name, bytes, len, in_place);
+	close(fd);
+	return rc;
+}
+
+/* Of the file that the twin has replaced. */
+static void drop_previous(int fd, const char *name)
+{
+	char prev[37 + 8];
+
+	snprintf(prev, sizeof(prev), "%s.prev", name);
+	(void)unlinkat(fd, prev, 0);
+}
+
+int move_record_make_room(const char *store, const struct move_record *r,
+			  struct twin_own *room)
+{
+	uint8_t bytes[MOVE_RECORD_MAX], *there = NULL;
+	size_t len = sizeof(bytes);
+	char name[37];
+	int fd = open_folder(store, true), rc, i;
+	bool is_new;
+
+	if (fd < 0)
+		return fd;
+	uuid_unparse_lower(r->uuid, name);
+	rc = twin_read(fd, name, MOVE_RECORD_MAX, &there, &len);
+	is_new = rc == -ENOENT;
+	if (is_new)
+		rc = move_record_encode(r, bytes, &len);
+	/* one that is not there is plain at first */
+	for (i = 0; !rc && !room->side && i < 2; i++)
+		rc = twin_write(room, fd, name, is_new ? bytes : there, len);
+	drop_previous(fd, name);
+	free(there);
+	close(fd);
+	return rc ? rc : is_new;
+}
+
+int move_record_settle(const char *store, const uint8_t uuid[16])
+{
+	int fd = open_folder(store, false), rc;
+	char name[37];
+
+	if (fd < 0)
+		return fd;
+	uuid_unparse_lower(uuid, name);
+	rc = twin_settle(fd, name);
+	drop_previous(fd, name);
 	close(fd);
 	return rc;
 }
@@ -83,6 +142,7 @@ int move_record_remove(const char *store, const uint8_t uuid[16])
 	if (fd < 0)
 		return fd == -ENOENT ? 0 : fd;
 	uuid_unparse_lower(uuid, name);
+	drop_previous(fd, name);
 	if (unlinkat(fd, name, 0) && errno != ENOENT)
 		rc = -errno;
 	if (!rc && fsync(fd))
@@ -114,7 +174,7 @@ static void read_record(int fd, const char *name, void *ctx,
 			 name);
 		return;
 	}
-	rc = atomic_read(fd, name, MOVE_RECORD_MAX, &bytes, &len);
+	rc = twin_read(fd, name, MOVE_RECORD_MAX, &bytes, &len);
 	if (!rc) {
 		rc = move_record_decode(bytes, len, &r);
 		free(bytes);

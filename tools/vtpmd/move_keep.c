@@ -10,6 +10,8 @@
 #include <uuid/uuid.h>
 
 #define IN(state) (1u << HANDOVER_##state)
+/* A guest stands still while they are written. */
+#define AT_ONCE (IN(PREPARED) | IN(RELEASED) | IN(OWNED))
 /* The record of which is INCOMING. */
 #define GIVEN_UP (IN(INCOMING) | IN(ACCEPTED) | IN(IMPORTING))
 
@@ -32,10 +34,12 @@ static void log_not_written(const struct move *m, int rc)
  * a crash it is, too. */
 bool move_store_record(struct move *m, enum handover_state before)
 {
-	bool untouched;
-	int rc = move_record_write(m->d->folder, &m->r, &untouched);
+	bool untouched, in_place = kept_in(m, AT_ONCE);
+	int rc = move_record_write(m->d->folder, &m->r, in_place ? &m->room : NULL,
+				   &untouched);
 
 	m->recorded |= !rc;
+	m->is_room &= rc != 0;
 	/* that the one before could not be is no reason of this state */
 	if (!rc && m->unwritten)
 		m->why[0] = '\0';
@@ -65,6 +69,41 @@ bool move_store_record(struct move *m, enum handover_state before)
 		"goes on from the last record; see the disk's space",
 		m->r.name, m->d->store, strerror(-rc));
 	exit(EXIT_FAILURE);
+}
+
+/* While its guest runs.  A disk that is full or fails has the records written as all others are, or not
+ * at all. */
+void move_make_room(struct move *m)
+{
+	struct move_record r = m->r;
+	int rc;
+
+	if (!kept_in(m, IN(PROVED) | IN(ACCEPTED)) || m->room.side)
+		return;
+	r.h.state = kept_in(m, IN(PROVED)) ? HANDOVER_HERE : HANDOVER_INCOMING;
+	rc = move_record_make_room(m->d->folder, &r, &m->room);
+	m->is_room = rc == 1;
+	if (rc < 0)
+		log_not_written(m, rc);
+}
+
+/* A record that was made for its room alone says what no record says. */
+void move_give_room_back(struct move *m)
+{
+	if (kept_in(m, IN(PROVED) | IN(EXPORTING) | IN(FROZEN) | IN(HELD) | IN(ACCEPTED) |
+			       IN(IMPORTING) | AT_ONCE | IN(CONFIRMED)))
+		return;
+	if (m->is_room && move_record_remove(m->d->folder, m->r.uuid))
+		m->recorded = true;
+	m->is_room = false;
+	m->room = (struct twin_own){.side = 0};
+}
+
+void move_settle_record(struct move *m)
+{
+	/* else it is as good, and the next one is written in its place */
+	if (m->room.side && !move_record_settle(m->d->folder, m->r.uuid))
+		m->room = (struct twin_own){.side = 0};
 }
 
 /* Records that are loaded: there may be some more than of moves, of vTPMs that had a mark. */

@@ -5,12 +5,15 @@
  *
  *   B "xen-vtpm handover 1" | u8 enum handover_state | txid[16] | gone[16] | uuid[16]
  *   | B name of the vTPM | B name of the other host
+ * A plain file; while a guest may stand still it is a twin file (lib/twin.h), of which an older side
+ * has an older record: that is made plain again a while later.
  */
 #ifndef VTPMD_MOVE_RECORD_H
 #define VTPMD_MOVE_RECORD_H
 
 #include "include/compiler.h"
 #include "lib/pool.h"
+#include "lib/twin.h"
 #include "tools/vtpmd/handover.h"
 #include "tools/vtpmd/meta.h"
 
@@ -31,9 +34,17 @@ int __must_check move_record_decode(const uint8_t *buf, size_t len,
 				    struct move_record *r);
 /* Writes it, durably: also one of ABSENT, whose folder is still to be erased.  *untouched, of a
  * failure: what there was is there, and nothing of r; else nobody knows which of both a power cut
- * leaves.  untouched may be NULL. */
+ * leaves.  untouched may be NULL.  room, NULL or what move_record_make_room() made: then it is one
+ * write of blocks that are on the disk already, and one sync. */
 int __must_check move_record_write(const char *store, const struct move_record *r,
-				   bool *untouched);
+				   struct twin_own *room, bool *untouched);
+/* Makes room for the records that are written while a guest stands still: the one that there is, or
+ * else r, becomes a twin file (lib/twin.h), with the same content.  *room: zeroes, or as an earlier
+ * call left it.  Returns 1 when r was written, 0 when there was one. */
+int __must_check move_record_make_room(const char *store, const struct move_record *r,
+				       struct twin_own *room);
+/* Makes a plain file of it: what is damaged then is no older record. */
+int __must_check move_record_settle(const char *store, const uint8_t uuid[16]);
 /* Removes it: there is no record. */
 int __must_check move_record_remove(const char *store, const uint8_t uuid[16]);
 /* Calls each with all that are there; one that cannot be read, or does not parse, is logged, and

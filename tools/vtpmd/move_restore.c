@@ -47,7 +47,7 @@ int move_restores(struct vtpmd *d, const uint8_t uuid[16], struct error *e)
 		return 0;
 	here = m->r;
 	here.h.state = HANDOVER_HERE;
-	rc = move_record_write(d->folder, &here, NULL);
+	rc = move_record_write(d->folder, &here, NULL, NULL);
 	if (rc)
 		return error_set(e, rc, CAUSE_STORE,
 				 "The record of %s's handover could not be written to "

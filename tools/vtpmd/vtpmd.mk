@@ -45,8 +45,8 @@ handover_UNIT_SRCS := tools/vtpmd/handover.c
 UNIT_TESTS += handover_recover
 handover_recover_UNIT_SRCS := tools/vtpmd/handover.c
 UNIT_TESTS += move_record
-move_record_UNIT_SRCS := $(addprefix tools/vtpmd/,move_record.c move_file.c log.c bucket.c) lib/atomic.c lib/cursor.c lib/text.c lib/error.c
-move_record_UNIT_LIBS := -lsystemd -luuid -Wl,--wrap=fsync
+move_record_UNIT_SRCS := $(addprefix tools/vtpmd/,move_record.c move_file.c log.c bucket.c) lib/atomic.c lib/twin.c lib/crypt.c lib/cursor.c lib/text.c lib/error.c
+move_record_UNIT_LIBS := -lsystemd -luuid -lcrypto -Wl,--wrap=fsync -Wl,--wrap=fdatasync
 FUZZ_TESTS += move_record
 move_record_FUZZ_SRCS := tools/vtpmd/move_record.c lib/cursor.c lib/text.c
 
