@@ -72,6 +72,7 @@ static const struct {
 	{"anchor", doctor_anchor},
 	{"vtpmd", doctor_vtpmd},
 	{"pool", doctor_pool},
+	{"pool-key", doctor_pool_key},
 	{"peers", doctor_peers},
 	{"peer-cert", doctor_peer_cert},
 	{"receive", doctor_receive},
@@ -458,90 +459,6 @@ enum finding doctor_vtpmd(struct doctor *d)
 	if (client_try(d->socket, client_request("list", NULL), &reply, text))
 		return doctor_say(d, BAD, "%s", text);
 	f = judge_vtpms(d, json_object_get(reply, "vtpms"));
-	json_decref(reply);
-	return f;
-}
-
-/* Above this share of etcd's quota there is still time to do something. */
-#define QUOTA_WARN 0.75
-
-static double number_of(const json_t *object, const char *key)
-{
-	return (double)json_integer_value(json_object_get(object, key));
-}
-
-/* BAD or WARN with a text; FINE: nothing is to be said of this member. */
-static enum finding judge_member(struct doctor *d, const json_t *m)
-{
-	const char *at = client_text(m, "address");
-
-	if (!json_is_true(json_object_get(m, "up")))
-		return doctor_say(d, WARN,
-				  "the member %s of etcd does not answer: %s; start it",
-				  at, client_text(m, "error"));
-	if (strstr(client_text(m, "alarms"), "NOSPACE"))
-		return doctor_say(
-			d, BAD,
-			"etcd takes nothing more, and guests that write wait (%s): "
-			"`etcdctl compact`, `etcdctl defrag`, `etcdctl alarm disarm`, and "
-			"see --auto-compaction-mode",
-			client_text(m, "alarms"));
-	if (client_text(m, "alarms")[0])
-		return doctor_say(d, BAD, "the member %s of etcd says: %s", at,
-				  client_text(m, "alarms"));
-	if (number_of(m, "size") > QUOTA_WARN * number_of(m, "quota"))
-		return doctor_say(
-			d, WARN,
-			"etcd at %s has %.0f MiB of a quota of %.0f, and at its end "
-			"guests that write wait: see --auto-compaction-mode=revision, "
-			"`etcdctl compact`, `etcdctl defrag`",
-			at, number_of(m, "size") / 1048576,
-			number_of(m, "quota") / 1048576);
-	return FINE;
-}
-
-static enum finding judge_pool(struct doctor *d, const json_t *pool)
-{
-	const json_t *members = json_object_get(pool, "members"), *m;
-	enum finding worst = FINE, f;
-	char text[sizeof(d->text)] = "";
-	size_t i;
-
-	if (json_is_true(json_object_get(pool, "put_back")))
-		return doctor_say(
-			d, BAD,
-			"etcd's data were put back, or it is another cluster, and no vTPM "
-			"is started or stored: bring the newest back and restart vtpmd, "
-			"or `vtpmctl pool accept --yes`");
-	if (client_text(pool, "trouble")[0])
-		return doctor_say(d, BAD, "this host cannot use its pool: %s",
-				  client_text(pool, "trouble"));
-	if (client_text(pool, "refused")[0])
-		return doctor_say(d, BAD, "%s", client_text(pool, "refused"));
-	json_array_foreach(members, i, m)
-	{
-		f = judge_member(d, m);
-		if (f == BAD || (f == WARN && worst == FINE)) {
-			worst = f;
-			memcpy(text, d->text, sizeof(text));
-		}
-	}
-	if (worst != FINE)
-		return doctor_say(d, worst, "%s", text);
-	return doctor_say(d, FINE, "%zu members of etcd answer, none is full",
-			  json_array_size(members));
-}
-
-enum finding doctor_pool(struct doctor *d)
-{
-	char text[CLIENT_TEXT];
-	enum finding f;
-	json_t *reply;
-
-	if (client_try(d->socket, client_request("pool", NULL), &reply, text))
-		return doctor_say(d, SKIPPED,
-				  "the store is a folder, and in no pool's etcd");
-	f = judge_pool(d, reply);
 	json_decref(reply);
 	return f;
 }

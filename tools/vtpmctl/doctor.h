@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the checks of `vtpmctl doctor` share: doctor.c has their table, and those of the machine
- * and of vtpmd; doctor_tpm.c those of what opens vTPMs. */
+ * and of vtpmd; doctor_tpm.c those of what opens vTPMs; doctor_pool.c those of a pool. */
 #ifndef XVTPM_VTPMCTL_DOCTOR_H
 #define XVTPM_VTPMCTL_DOCTOR_H
 
@@ -35,7 +35,8 @@ doctor_check doctor_xendomains, doctor_autostart, doctor_auto;
 doctor_check doctor_config, doctor_policy_key, doctor_recovery, doctor_certificate;
 doctor_check doctor_tpm, doctor_lockout, doctor_nv, doctor_keys, doctor_kms;
 doctor_check doctor_attest;
-doctor_check doctor_leases, doctor_anchor, doctor_pool, doctor_moves;
+doctor_check doctor_leases, doctor_anchor, doctor_moves;
+doctor_check doctor_pool, doctor_pool_key;
 doctor_check doctor_peers, doctor_peer_cert, doctor_receive;
 
 /* Fills d->text; returns f. */

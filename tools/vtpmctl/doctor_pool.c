@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A pool of hosts: etcd, and whether each host of it could start each of its vTPMs. */
+#include "tools/vtpmctl/doctor.h"
+#include "tools/vtpmctl/client.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define NO_POOL "the store is a folder, and in no pool's etcd"
+
+/* Above this share of etcd's quota there is still time to do something. */
+#define QUOTA_WARN 0.75
+
+static double number_of(const json_t *object, const char *key)
+{
+	return (double)json_integer_value(json_object_get(object, key));
+}
+
+/* BAD or WARN with a text; FINE: nothing is to be said of this member. */
+static enum finding judge_member(struct doctor *d, const json_t *m)
+{
+	const char *at = client_text(m, "address");
+
+	if (!json_is_true(json_object_get(m, "up")))
+		return doctor_say(d, WARN,
+				  "the member %s of etcd does not answer: %s; start it",
+				  at, client_text(m, "error"));
+	if (strstr(client_text(m, "alarms"), "NOSPACE"))
+		return doctor_say(
+			d, BAD,
+			"etcd takes nothing more, and guests that write wait (%s): "
+			"`etcdctl compact`, `etcdctl defrag`, `etcdctl alarm disarm`, and "
+			"see --auto-compaction-mode",
+			client_text(m, "alarms"));
+	if (client_text(m, "alarms")[0])
+		return doctor_say(d, BAD, "the member %s of etcd says: %s", at,
+				  client_text(m, "alarms"));
+	if (number_of(m, "size") > QUOTA_WARN * number_of(m, "quota"))
+		return doctor_say(
+			d, WARN,
+			"etcd at %s has %.0f MiB of a quota of %.0f, and at its end "
+			"guests that write wait: see --auto-compaction-mode=revision, "
+			"`etcdctl compact`, `etcdctl defrag`",
+			at, number_of(m, "size") / 1048576,
+			number_of(m, "quota") / 1048576);
+	return FINE;
+}
+
+static enum finding judge_pool(struct doctor *d, const json_t *pool)
+{
+	const json_t *members = json_object_get(pool, "members"), *m;
+	enum finding worst = FINE, f;
+	char text[sizeof(d->text)] = "";
+	size_t i;
+
+	if (json_is_true(json_object_get(pool, "put_back")))
+		return doctor_say(
+			d, BAD,
+			"etcd's data were put back, or it is another cluster, and no vTPM "
+			"is started or stored: bring the newest back and restart vtpmd, "
+			"or `vtpmctl pool accept --yes`");
+	if (client_text(pool, "trouble")[0])
+		return doctor_say(d, BAD, "this host cannot use its pool: %s",
+				  client_text(pool, "trouble"));
+	if (client_text(pool, "refused")[0])
+		return doctor_say(d, BAD, "%s", client_text(pool, "refused"));
+	json_array_foreach(members, i, m)
+	{
+		f = judge_member(d, m);
+		if (f == BAD || (f == WARN && worst == FINE)) {
+			worst = f;
+			memcpy(text, d->text, sizeof(text));
+		}
+	}
+	if (worst != FINE)
+		return doctor_say(d, worst, "%s", text);
+	return doctor_say(d, FINE, "%zu members of etcd answer, none is full",
+			  json_array_size(members));
+}
+
+enum finding doctor_pool(struct doctor *d)
+{
+	char text[CLIENT_TEXT];
+	enum finding f;
+	json_t *reply;
+
+	if (client_try(d->socket, client_request("pool", NULL), &reply, text))
+		return doctor_say(d, SKIPPED, NO_POOL);
+	f = judge_pool(d, reply);
+	json_decref(reply);
+	return f;
+}
+
+/* -- key slots ------------------------------------------------------------------------- */
+
+/* Names for a sentence: the first ones, and how many there are. */
+struct names {
+	char text[256];
+	size_t count;
+};
+
+static void add_name(struct names *n, const char *name)
+{
+	size_t used = strlen(n->text);
+
+	n->count++;
+	if (used + strlen(name) + sizeof(", ...") < sizeof(n->text))
+		snprintf(n->text + used, sizeof(n->text) - used, "%s%s", used ? ", " : "",
+			 name);
+	else if (used && n->text[used - 1] != '.')
+		snprintf(n->text + used, sizeof(n->text) - used, ", ...");
+}
+
+/* vTPMs with a slot of an older version, which hosts that have left can open. */
+static void find_older(const json_t *key, struct names *older)
+{
+	json_int_t newest = json_integer_value(json_object_get(key, "version"));
+	const json_t *one, *name;
+	size_t i, k;
+
+	json_array_foreach(json_object_get(key, "vtpms"), i, one)
+	{
+		if (json_integer_value(json_object_get(one, "version")) >= newest)
+			continue;
+		json_array_foreach(json_object_get(one, "vtpms"), k, name)
+			add_name(older, json_string_value(name));
+	}
+}
+
+/* Whether one host alone opens it: none of its slots is the pool's or the KMS's alone. */
+static bool is_of_one_host(const json_t *vtpm)
+{
+	const json_t *slots = json_object_get(vtpm, "slots"), *slot;
+	bool of_host = false;
+	size_t i;
+
+	json_array_foreach(slots, i, slot)
+	{
+		const char *kind = json_string_value(slot);
+
+		/* kms-get and the like open where theirs do */
+		if (!strncmp(kind, "pool", 4) || !strncmp(kind, "kms", 3))
+			return false;
+		of_host |= !strncmp(kind, "host", 4) || !strcmp(kind, "tpm");
+	}
+	return of_host;
+}
+
+static int find_of_one_host(const struct doctor *d, struct names *bound, char *text)
+{
+	const json_t *vtpm;
+	json_t *reply;
+	size_t i;
+
+	if (client_try(d->socket, client_request("list", NULL), &reply, text))
+		return -1;
+	json_array_foreach(json_object_get(reply, "vtpms"), i, vtpm)
+	{
+		if (is_of_one_host(vtpm))
+			add_name(bound, client_text(vtpm, "name"));
+	}
+	json_decref(reply);
+	return 0;
+}
+
+static enum finding judge_pool_key(struct doctor *d, const json_t *key)
+{
+	struct names older = {.count = 0}, bound = {.count = 0};
+	char text[CLIENT_TEXT];
+
+	if (find_of_one_host(d, &bound, text))
+		return doctor_say(d, BAD, "%s", text);
+	if (json_is_object(key) && !json_is_true(json_object_get(key, "here")))
+		return doctor_say(
+			d, WARN,
+			"this host does not have the pool's key, version %.0f, and starts no "
+			"vTPM with a slot of it: `vtpmctl peer self NAME --pool-key` prints "
+			"the `peer add` for the host where the list is signed, then `vtpmctl "
+			"pool publish` there",
+			(double)json_integer_value(json_object_get(key, "version")));
+	find_older(key, &older);
+	if (older.count)
+		return doctor_say(
+			d, WARN,
+			"hosts that have left the pool can open %zu vTPM%s, by key slots of "
+			"an older version of the pool's key (%s): start each once, or "
+			"`vtpmctl rekey` it",
+			older.count, older.count == 1 ? "" : "s", older.text);
+	if (bound.count)
+		return doctor_say(
+			d, WARN,
+			"one host alone opens %zu vTPM%s, and no other starts %s when it dies "
+			"(%s): %s",
+			bound.count, bound.count == 1 ? "" : "s",
+			bound.count == 1 ? "it" : "them", bound.text,
+			json_is_object(key)
+				? "start a vTPM of policy host there once, and it gets a "
+				  "slot of the pool's"
+				: "the pool has no key (`vtpmctl pool publish --policy-key "
+				  "FILE`)");
+	if (!json_is_object(key))
+		return doctor_say(d, FINE, "the pool has no key, and no vTPM needs one");
+	return doctor_say(d, FINE,
+			  "this host has the pool's key, and no vTPM an older one");
+}
+
+enum finding doctor_pool_key(struct doctor *d)
+{
+	char text[CLIENT_TEXT];
+	enum finding f;
+	json_t *reply;
+
+	if (client_try(d->socket, client_request("pool", NULL), &reply, text))
+		return doctor_say(d, SKIPPED, NO_POOL);
+	if (client_text(reply, "trouble")[0] || client_text(reply, "refused")[0])
+		f = doctor_say(d, SKIPPED, "this host cannot use its pool");
+	else
+		f = judge_pool_key(d, json_object_get(reply, "key"));
+	json_decref(reply);
+	return f;
+}
