@@ -96,6 +96,7 @@ int store_reopen(struct store *s, const char *root)
 		return rc;
 	fresh.on_event = s->on_event;
 	fresh.ctx = s->ctx;
+	fresh.described = s->described;
 	store_close(s);
 	*s = fresh;
 	return 0;
@@ -123,7 +124,7 @@ int store_claim(struct store *s, struct error *e)
 	int rc = s->claimed ? 0 : s->ops->claim(s, e);
 
 	if (!s->claimed)
-		s->described.set = false;
+		s->describes = false;
 	s->claimed = !rc;
 	s->claiming = rc == -EAGAIN;
 	if (!rc)
@@ -312,20 +313,38 @@ int store_set(struct store *s, const char *name, const void *buf, size_t len)
 	return s->lost ? -ESTALE : s->ops->set(s, name, buf, len);
 }
 
+/* Whether vtpm.json is what this store wrote last, though it could be another's. */
+static bool has_description(struct store *s, const void *buf, size_t len)
+{
+	uint8_t *found;
+	size_t n;
+	bool same;
+
+	if (s->lost || s->ops->get(s, STORE_DESCRIPTION, CHANNEL_PAYLOAD_MAX, &found, &n))
+		return false;
+	same = n == len && !memcmp(found, buf, len);
+	free(found);
+	return same;
+}
+
 int store_describe(struct store *s, const void *buf, size_t len)
 {
-	struct store_known now = {.set = s->claimed};
+	struct store_known now = {.set = true};
 	int rc = store_hash_of(buf, len, now.hash);
 
 	if (rc)
 		return rc;
-	if (s->claimed && s->described.set &&
-	    !memcmp(s->described.hash, now.hash, sizeof(now.hash)))
+	if (s->described.set && !memcmp(s->described.hash, now.hash, sizeof(now.hash)) &&
+	    ((s->claimed && s->describes) || has_description(s, buf, len))) {
+		s->describes = s->claimed;
 		return 0;
+	}
 	s->described.set = false;
 	rc = store_set(s, STORE_DESCRIPTION, buf, len);
-	if (!rc)
+	if (!rc) {
 		s->described = now;
+		s->describes = s->claimed;
+	}
 	return rc;
 }
 

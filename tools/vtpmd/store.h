@@ -107,7 +107,8 @@ struct store {
 	bool lost; /* the claim, and not claimed again since: nothing is written */
 	struct store_known known[STORE_KNOWN];
 	struct store_known coming;    /* of the put that runs */
-	struct store_known described; /* by store_describe() since the claim */
+	struct store_known described; /* by store_describe(), durable */
+	bool describes;		      /* ... and nobody else has written it since */
 	uint8_t *lent; /* CHANNEL_OBJECT_SOURCE_SWTPM: in memory alone; NULL: none */
 	size_t lent_len;
 	unsigned int puts;				    /* that run */
@@ -173,8 +174,8 @@ void store_tell(struct store *s, enum store_event what);
  * lost */
 int __must_check store_set(struct store *s, const char *name, const void *buf,
 			   size_t len);
-/* The same of vtpm.json, which is written when it is another than the last one, or the
- * claim is new. */
+/* The same of vtpm.json, which is written when it is another than the last one: what another
+ * host may have made of it since is read before. */
 int __must_check store_describe(struct store *s, const void *buf, size_t len);
 /* malloc()ed; -ENOENT, -EINVAL for an unknown object; -ESTALE: it is not what is known. */
 int __must_check store_get(struct store *s, uint16_t object, uint8_t **buf, size_t *len);
