@@ -332,7 +332,7 @@ static inline void want(const char *event)
 }
 
 /* That of the answer which came; "": none came, or it has no such text. */
-static const char *answered(const char *key)
+static inline const char *answered(const char *key)
 {
 	static char text[512];
 	struct evbuffer *in = bufferevent_get_input(pair[1]);

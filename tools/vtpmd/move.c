@@ -733,6 +733,7 @@ static void anchor_import(struct move *m, struct vtpm *v)
  * another header. */
 static void take_imported(struct move *m, struct vtpm *v)
 {
+	move_describe(m, v);
 	take_identity(m);
 	m->imported = true;
 	if (store_seq(&v->store, CHANNEL_OBJECT_HEADER) != m->header)

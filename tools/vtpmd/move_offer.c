@@ -236,8 +236,9 @@ static int await_guest(struct vtpm *v, const json_t *description)
 	return known ? 0 : await_saved(v, json_object_get(description, "saved"));
 }
 
-/* Since when it is, and of which vTPM it is a copy; an older release does not say so. */
-static int take_origin(struct meta *meta, const json_t *o)
+/* Since when it is, and of which vTPM it is a copy; an older release does not say so.  The manager of
+ * one that is made as a copy may use what another vTPM of this host has, and this one is not. */
+static int take_origin(struct move *m, struct meta *meta, const json_t *o)
 {
 	const char *created = json_string_value(json_object_get(o, "created"));
 	const json_t *copy = json_object_get(o, "copy_of");
@@ -247,21 +248,22 @@ static int take_origin(struct meta *meta, const json_t *o)
 		return -EBADMSG;
 	if (n)
 		strcpy(meta->created, created);
+	m->is_copy = copy != NULL;
 	if (!copy)
 		return 0;
-	if (!json_is_string(copy) || uuid_parse(json_string_value(copy), meta->copy_of))
+	if (!json_is_string(copy) || uuid_parse(json_string_value(copy), m->copy_of) ||
+	    uuid_is_null(m->copy_of) || !uuid_compare(m->copy_of, meta->uuid))
 		return -EBADMSG;
-	meta->is_copy = true;
 	return 0;
 }
 
 /* What it is besides, and has beside its states. */
-static int furnish_vtpm(struct vtpm *v, const json_t *o, struct error *e)
+static int furnish_vtpm(struct move *m, struct vtpm *v, const json_t *o, struct error *e)
 {
 	int rc = take_names(&v->meta, json_object_get(o, "names"));
 
 	if (!rc)
-		rc = take_origin(&v->meta, o);
+		rc = take_origin(m, &v->meta, o);
 	if (!rc)
 		rc = cert_take(&v->store, json_object_get(o, "certs"));
 	if (!rc)
@@ -316,9 +318,15 @@ int move_create(struct move *m, struct error *e)
 		rc = registry_create(m->d, &n, &v, e);
 	/* it starts from the loop */
 	if (!rc)
-		rc = furnish_vtpm(v, description, e);
+		rc = furnish_vtpm(m, v, description, e);
 	json_decref(description);
 	return rc;
+}
+
+void move_describe(const struct move *m, struct vtpm *v)
+{
+	v->meta.is_copy = m->is_copy;
+	memcpy(v->meta.copy_of, m->copy_of, sizeof(v->meta.copy_of));
 }
 
 void move_put_config(const struct vtpm *v, struct cursor *out)

@@ -33,6 +33,9 @@ struct move {
 	 * n 0: nothing; and that guest's uuid. */
 	struct move_bytes launch;
 	uint8_t launched[16];
+	/* Of which vTPM that OFFER says that it is a copy: of the vTPM once it is whole. */
+	bool is_copy;
+	uint8_t copy_of[16];
 	char why[320];	/* it came to nothing; "": it did not */
 	char said[320]; /* a sentence about it, until the client has that */
 	/* for the audit log, which gets it a while later; "": nothing */
@@ -249,6 +252,8 @@ int __must_check move_make_offer(struct move *m, struct vtpm *v);
 int __must_check move_take_offer(struct move *m, const uint8_t *body, size_t len);
 /* Makes the vTPM that m->offer describes, and starts its manager. */
 int __must_check move_create(struct move *m, struct error *e);
+/* All of it is stored: has v be the copy that the OFFER said. */
+void move_describe(const struct move *m, struct vtpm *v);
 /* The pool, beside host.json.  -ENOENT; -ESTALE: it is older than one that was used. */
 int __must_check move_read_pool(struct vtpmd *d, struct move_bytes *pool);
 /* NULL, or the sentence of -ESTALE. */

@@ -85,6 +85,9 @@ move_mark_UNIT_LIBS := $(VTPMD_LIBS)
 UNIT_TESTS += move_hear
 move_hear_UNIT_SRCS := $(move_mark_UNIT_SRCS)
 move_hear_UNIT_LIBS := $(VTPMD_LIBS)
+UNIT_TESTS += move_offer
+move_offer_UNIT_SRCS := $(move_mark_UNIT_SRCS)
+move_offer_UNIT_LIBS := $(VTPMD_LIBS)
 
 # the same, where what grows with the square of its vTPMs is told by the steps
 VTPMD_STEPS_SRCS := $(addprefix tools/vtpmd/,anchor.c anchor_known.c ask.c child.c move.c move_may.c move_mark.c move_over.c queue.c \
