@@ -53,9 +53,8 @@ static void store_header(const struct move *m, bool measured,
 
 	memcpy(h->uuid, other, sizeof(other));
 	h->seq = h->epoch = 1;
-	h->desc = (struct envelope_desc){.policy = ENVELOPE_SLOT_KMS,
-					 .measured = measured,
-					 .localities = 1};
+	h->desc = (struct envelope_desc){
+		.policy = ENVELOPE_SLOT_KMS, .measured = measured, .localities = 1};
 	h->desc.ek[ENVELOPE_EK_P256] = *ek;
 	h->slot_count = 1;
 	h->slots[0] = (struct envelope_slot){.kind = ENVELOPE_SLOT_KMS, .len = 4};
@@ -130,11 +129,53 @@ static void no_offer_is_of_a_copy_of_itself(void **state)
 	drop_it();
 }
 
+/* What serves measured guests alone was let in with one that was not measured. */
+static void a_guest_that_was_let_in_for_another_one(void **state)
+{
+	static const struct envelope_name none;
+	struct move *m;
+
+	anchor_table(0);
+	begin();
+	m = offer_it("");
+	assert_non_null(m);
+	store_header(m, true, &none);
+	import_it(m);
+	assert_int_equal(m->r.h.state, HANDOVER_ABSENT);
+	assert_non_null(strstr(m->why, "measured guests alone"));
+	drop_it();
+}
+
+/* The Names of its endorsement keys, of which certificates are made. */
+static void what_is_stored_counts(void **state)
+{
+	struct envelope_name real = {.len = 34, .bytes = {0, 0x0b, 7}};
+	char more[160];
+	struct move *m;
+
+	anchor_table(0);
+	begin();
+	snprintf(more, sizeof(more), ", \"measured\": true, \"names\": [\"000b%064d\"]",
+		 9);
+	m = offer_it(more);
+	assert_non_null(m);
+	assert_int_equal(move_vtpm(m)->meta.names[0].bytes[33], 9);
+	store_header(m, false, &real);
+	import_it(m);
+	assert_int_equal(m->r.h.state, HANDOVER_PREPARED);
+	assert_false(move_vtpm(m)->meta.measured);
+	assert_int_equal(move_vtpm(m)->meta.names[0].len, real.len);
+	assert_memory_equal(move_vtpm(m)->meta.names[0].bytes, real.bytes, real.len);
+	drop_it();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		HOST_TEST(no_offer_makes_a_copy_of_what_is_here),
 		HOST_TEST(no_offer_is_of_a_copy_of_itself),
+		HOST_TEST(a_guest_that_was_let_in_for_another_one),
+		HOST_TEST(what_is_stored_counts),
 	};
 
 	return cmocka_run_group_tests_name("move_offer", tests, NULL, NULL);

@@ -733,7 +733,12 @@ static void anchor_import(struct move *m, struct vtpm *v)
  * another header. */
 static void take_imported(struct move *m, struct vtpm *v)
 {
-	move_describe(m, v);
+	struct error e = {.cause = CAUSE_NONE};
+
+	if (move_describe(m, v, &e)) {
+		fail_import(m, e.text);
+		return;
+	}
 	take_identity(m);
 	m->imported = true;
 	if (store_seq(&v->store, CHANNEL_OBJECT_HEADER) != m->header)

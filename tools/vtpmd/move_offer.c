@@ -323,10 +323,23 @@ int move_create(struct move *m, struct error *e)
 	return rc;
 }
 
-void move_describe(const struct move *m, struct vtpm *v)
+int move_describe(struct move *m, struct vtpm *v, struct error *e)
 {
+	bool measured = v->meta.measured;
+	int rc = describe_stored(&v->meta, &v->store, e);
+
+	if (!rc && v->meta.measured && !measured)
+		rc = error_set(
+			e, -EBADMSG, CAUSE_PEER,
+			"%s serves measured guests alone, by its header, and the offer of "
+			"%s said that it serves any: find out who changed what vtpmd "
+			"there has of it.",
+			v->meta.name, m->r.peer);
+	if (rc)
+		return rc;
 	v->meta.is_copy = m->is_copy;
 	memcpy(v->meta.copy_of, m->copy_of, sizeof(v->meta.copy_of));
+	return 0;
 }
 
 void move_put_config(const struct vtpm *v, struct cursor *out)

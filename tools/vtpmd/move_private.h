@@ -252,8 +252,9 @@ int __must_check move_make_offer(struct move *m, struct vtpm *v);
 int __must_check move_take_offer(struct move *m, const uint8_t *body, size_t len);
 /* Makes the vTPM that m->offer describes, and starts its manager. */
 int __must_check move_create(struct move *m, struct error *e);
-/* All of it is stored: has v be the copy that the OFFER said. */
-void move_describe(const struct move *m, struct vtpm *v);
+/* All of it is stored: has v be what its header says, which its manager has written, in place of
+ * what the OFFER said.  -EBADMSG: the guest that comes along was let in for another one. */
+int __must_check move_describe(struct move *m, struct vtpm *v, struct error *e);
 /* The pool, beside host.json.  -ENOENT; -ESTALE: it is older than one that was used. */
 int __must_check move_read_pool(struct vtpmd *d, struct move_bytes *pool);
 /* NULL, or the sentence of -ESTALE. */
