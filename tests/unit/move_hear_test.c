@@ -194,6 +194,61 @@ static void what_may_be_given_back_counts(void **state)
 	assert_non_null(move_limit_take(&d, "beta"));
 }
 
+static struct move *add_record(const char uuid[16], enum handover_state state,
+			       const char *peer)
+{
+	struct move_record r = {.h = {.state = state, .txid = TXID}, .name = "web9"};
+	struct move *m;
+
+	if (state == HANDOVER_AWAY)
+		memcpy(r.h.gone, r.h.txid, sizeof(r.h.gone));
+	memcpy(r.uuid, uuid, sizeof(r.uuid));
+	strcpy(r.peer, peer);
+	m = move_new(&d, &r);
+	assert_non_null(m);
+	return m;
+}
+
+static void tick_by_name(const char *peer)
+{
+	ask(json_pack("{s:s, s:s, s:s, s:s*}", "op", "move", "name", "web9", "event",
+		      "tick", "peer", peer));
+	have_tpm_answer();
+}
+
+/* What another host offered, under the name of one that has moved away, and called off: whoever asks
+ * by that name is told of its own. */
+static void a_name_is_not_that_of_what_came_to_nothing(void **state)
+{
+	char text[128];
+
+	anchor_table(0);
+	begin();
+	add_record("vTPM number two", HANDOVER_AWAY, "beta");
+	add_record("vTPM number thr", HANDOVER_ABSENT, "gamma");
+	tick_by_name(NULL);
+	assert_string_equal(answered("peer"), "beta");
+	assert_true(move_tell_where(&d, "web9", text, sizeof(text)));
+	assert_non_null(strstr(text, "beta"));
+	tick_by_name("beta");
+	assert_string_equal(answered("state"), "away");
+	tick_by_name("gamma");
+	assert_string_equal(answered("state"), "absent");
+	tick_by_name("delta");
+	assert_string_equal(answered("state"), "");
+	/* one that is here now has the name, too */
+	vtpms_remove(v);
+	strcpy(v->meta.name, "web9");
+	vtpms_add(&d, v);
+	tick_by_name("gamma");
+	assert_string_equal(answered("state"), "absent");
+	tick_by_name(NULL);
+	assert_string_equal(answered("state"), "here");
+	add_record("vTPM number fou", HANDOVER_RELEASED, "delta");
+	tick_by_name("delta");
+	assert_string_equal(answered("state"), "released");
+}
+
 /* How often standard error has the text. */
 static unsigned int count_lines(const char *text)
 {
@@ -244,6 +299,7 @@ int main(void)
 		HOST_TEST(who_did_not_hear_of_an_end_is_told),
 		HOST_TEST(what_may_be_given_back_counts),
 		HOST_TEST(that_two_run_is_said_once),
+		HOST_TEST(a_name_is_not_that_of_what_came_to_nothing),
 	};
 
 	return cmocka_run_group_tests_name("move_hear", tests, NULL, NULL);

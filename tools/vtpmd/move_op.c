@@ -109,22 +109,37 @@ void move_forget(struct control *c)
 		}
 }
 
-/* One that is away has no vTPM, and a record with its name, as may have several; or its uuid is
- * given. */
-static struct move *find_without_vtpm(struct vtpmd *d, const char *name)
+/* What a record says that is found by its name, before others of that name: of a transfer that is
+ * under way; of what has moved away; nothing any more. */
+static int rank_record(const struct move *m)
 {
+	const unsigned int nothing = OVER | 1u << HANDOVER_ABSENT;
+
+	if (nothing >> m->r.h.state & 1)
+		return 1;
+	return m->r.h.state == HANDOVER_AWAY ? 2 : 3;
+}
+
+/* One that is away has no vTPM, and a record with its name, as may have several; or its uuid is
+ * given.  Any host may have had one come to nothing here, of whatever name.  peer: who asks, and
+ * means what it has sent; NULL: an operator. */
+static struct move *find_without_vtpm(struct vtpmd *d, const char *name, const char *peer)
+{
+	struct move *m, *found = NULL;
 	uint8_t uuid[16];
-	struct move *m;
 
 	for (m = d->moves; m; m = m->next)
-		if (!strcmp(m->r.name, name))
-			return m;
+		if (!strcmp(m->r.name, name) && (!peer || !strcmp(m->r.peer, peer)) &&
+		    (!found || rank_record(m) > rank_record(found)))
+			found = m;
+	if (found)
+		return found;
 	return uuid_parse(name, uuid) ? NULL : move_find(d, uuid);
 }
 
 bool move_tell_where(struct vtpmd *d, const char *name, char *text, size_t size)
 {
-	const struct move *m = find_without_vtpm(d, name);
+	const struct move *m = find_without_vtpm(d, name, NULL);
 
 	if (!m || m->unread || m->r.h.state != HANDOVER_AWAY)
 		return false;
@@ -133,16 +148,16 @@ bool move_tell_where(struct vtpmd *d, const char *name, char *text, size_t size)
 	return true;
 }
 
-/* The move of a vTPM that is here; made if there is none. */
-static struct move *move_of(struct vtpmd *d, const char *name)
+/* The move of a vTPM that is here; made if there is none.  peer: who asks; NULL: an operator. */
+static struct move *move_of(struct vtpmd *d, const char *name, const char *peer)
 {
 	struct move_record fresh = {.h.state = HANDOVER_HERE};
 	struct vtpm *v = vtpms_find(d, name);
-	struct move *m;
+	struct move *m = v ? move_find(d, v->meta.uuid) : NULL;
 
-	if (!v)
-		return find_without_vtpm(d, name);
-	m = move_find(d, v->meta.uuid);
+	/* one that is here may have the name of another that this host had sent */
+	if (!v || (peer && (!m || strcmp(m->r.peer, peer) != 0)))
+		return find_without_vtpm(d, name, peer);
 	if (m)
 		return m;
 	memcpy(fresh.uuid, v->meta.uuid, sizeof(fresh.uuid));
@@ -420,10 +435,11 @@ void move_on_control(struct control *c, const json_t *request)
 		move_list_on_control(c, !strcmp(event, "waiting"));
 		return;
 	} else if (event && !strcmp(event, "launch")) {
-		move_launch_on_control(c, c->name[0] ? move_of(c->d, c->name) : NULL);
+		move_launch_on_control(c,
+				       c->name[0] ? move_of(c->d, c->name, peer) : NULL);
 		return;
 	} else {
-		m = move_of(c->d, c->name);
+		m = move_of(c->d, c->name, peer);
 		if (!m && !peer && vtpms_find(c->d, c->name)) {
 			refuse_move(c, -ENOSPC, NULL);
 			return;
