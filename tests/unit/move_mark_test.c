@@ -223,6 +223,72 @@ static void the_record_of_the_marks_transfer_has_it_erased(void **state)
 	assert_int_equal(answered_message(), HANDOVER_MSG_RELEASED);
 }
 
+/* A disk that does not let go of it: nobody waits for that, and it is tried again. */
+static void what_could_not_be_erased_is_tried_again(void **state)
+{
+	const struct handover away = {.state = HANDOVER_AWAY, .txid = TXID, .gone = TXID};
+	char stuck[160], uuid[37];
+	struct timeval when, now;
+	struct move *m;
+
+	put_record_of(own, &away, "beta");
+	place(HANDOVER_ABSENT, "", HANDOVER_LEAVING);
+	uuid_unparse_lower(own, uuid);
+	snprintf(stuck, sizeof(stuck), "%s/%s/stuck", root, uuid);
+	assert_int_equal(mkdir(stuck, 0700), 0);
+	have_tpm_answer();
+	assert_non_null(vtpms_find_uuid(&d, own));
+	assert_false(has_folder());
+	want("tick");
+	have_tpm_answer();
+	assert_string_equal(answered("state"), "away");
+	/* the other host is not told that nothing of it is here */
+	hear("beta", HANDOVER_MSG_ACTIVATED);
+	have_tpm_answer();
+	assert_int_equal(answered_message(), 0);
+	m = move_find(&d, own);
+	assert_true(event_pending(m->erase, EV_TIMEOUT, &when));
+	evutil_gettimeofday(&now, NULL);
+	assert_in_range(when.tv_sec - now.tv_sec, 1, MOVE_ERASE_AGAIN_S);
+	assert_int_equal(rmdir(stuck), 0);
+	event_active(m->erase, EV_TIMEOUT, 0);
+	turn();
+	have_tpm_answer();
+	assert_null(vtpms_find_uuid(&d, own));
+	assert_false(m->erase_fails);
+	hear("beta", HANDOVER_MSG_ACTIVATED);
+	assert_int_equal(answered_message(), HANDOVER_MSG_DONE);
+}
+
+/* vtpmd ended before the disk let go: what is left has no description, and is no vTPM. */
+static void what_an_erasure_has_left_goes_at_the_next_start(void **state)
+{
+	static const uint8_t left[16] = "vTPM number two";
+	const struct handover away = {.state = HANDOVER_AWAY, .txid = TXID, .gone = TXID};
+	char folder[128], file[160], uuid[37];
+
+	for (int whole = 0; whole < 2; whole++) {
+		if (whole && (teardown(NULL) || setup(NULL)))
+			fail_msg("no host");
+		uuid_unparse_lower(left, uuid);
+		snprintf(folder, sizeof(folder), "%s/%s", root, uuid);
+		assert_int_equal(mkdir(folder, 0700), 0);
+		snprintf(file, sizeof(file), "%s/", uuid);
+		write_file(file, "permall", "noise", 5);
+		/* somebody took a description away */
+		if (whole)
+			write_file(file, "header", "a header", 8);
+		put_record_of(left, &away, "beta");
+		place(HANDOVER_ABSENT, "", HANDOVER_NO_MARK);
+		want("tick");
+		have_tpm_answer();
+		usleep(20000);
+		turn();
+		assert_int_equal(access(folder, F_OK), whole ? 0 : -1);
+		assert_int_equal(state_of(left), HANDOVER_AWAY);
+	}
+}
+
 /* Two files for one uuid, of which one would be compared with the TPM, and the other would have the
  * vTPM erased. */
 static void a_record_in_capitals_is_none(void **state)
@@ -593,6 +659,8 @@ int main(void)
 		HOST_TEST(a_mark_of_a_record_without_a_host),
 		HOST_TEST(no_older_record_has_it_erased),
 		HOST_TEST(the_record_of_the_marks_transfer_has_it_erased),
+		HOST_TEST(what_could_not_be_erased_is_tried_again),
+		HOST_TEST(what_an_erasure_has_left_goes_at_the_next_start),
 		HOST_TEST(a_record_in_capitals_is_none),
 		HOST_TEST(an_operator_takes_what_is_stray),
 		HOST_TEST(a_source_without_the_state_takes_nothing_back),

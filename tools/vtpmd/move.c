@@ -29,6 +29,7 @@ static void on_board_ready(evutil_socket_t fd, short what, void *ctx);
 static const struct timeval soon, board_every = {.tv_usec = 10000};
 /* With what its guest does not wait for. */
 static const struct timeval audit_after = {.tv_sec = 10};
+static const struct timeval erase_pause = {.tv_sec = MOVE_ERASE_AGAIN_S};
 
 static struct move *of_move_node(const struct tree_node *n)
 {
@@ -404,6 +405,20 @@ int move_step(struct move *m, enum handover_kind kind, const uint8_t *txid)
 	return rc;
 }
 
+/* What a disk does not let go of now is tried until it does, and is said once. */
+static void erase_again(struct move *m, int rc, const struct error *e)
+{
+	if (!rc && m->erase_fails)
+		log_line(LOG_NOTICE, "%s, which moved, is erased now", m->r.name);
+	else if (rc && !m->erase_fails)
+		log_line(LOG_ERR,
+			 "%s, which moved, is not erased, which is tried again: %s",
+			 m->r.name, e->text[0] ? e->text : strerror(-rc));
+	m->erase_fails = rc != 0;
+	if (rc)
+		event_add(m->erase, &erase_pause);
+}
+
 static void on_erased(void *ctx, const struct error *none)
 {
 	struct move *m = ctx;
@@ -445,14 +460,16 @@ static void on_erase(evutil_socket_t fd, short what, void *ctx)
 		waiter_add(&v->waiters, &m->waiter);
 	} else if (v) {
 		rc = registry_remove(v, &e);
+	} else {
+		rc = registry_sweep(m->d, m->r.uuid);
+		/* somebody took its description away: nothing tells what it is */
+		rc = rc == -EEXIST ? 0 : rc;
 	}
 	if (!rc && !move_vtpm(m) && is_in(m, IN(ABSENT))) {
 		rc = move_record_remove(m->d->folder, m->r.uuid);
 		m->recorded &= rc != 0;
 	}
-	if (rc)
-		log_line(LOG_ERR, "%s, which moved, is not erased: %s", m->r.name,
-			 e.text[0] ? e.text : strerror(-rc));
+	erase_again(m, rc, &e);
 	m->erased = !rc && !move_vtpm(m);
 	move_forget_later(m);
 	move_answer(m);

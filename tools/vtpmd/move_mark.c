@@ -195,8 +195,10 @@ static void on_forgotten(void *ctx, const struct error *e)
 
 bool move_is_erasing(const struct move *m)
 {
+	/* nobody waits until a disk works again */
 	return handover_is_empty(&m->r.h) && !m->r.h.forgotten &&
-	       (m->waits || m->forgets || event_pending(m->erase, EV_TIMEOUT, NULL));
+	       (m->waits || m->forgets ||
+		(!m->erase_fails && event_pending(m->erase, EV_TIMEOUT, NULL)));
 }
 
 void move_forget_later(struct move *m)

@@ -15,6 +15,8 @@
 /* Messages of one that wait for a client, which are as many as a connection takes at once. */
 #define MOVE_OUTBOX_MAX 8
 #define MOVE_QUESTION	16
+/* Until what could not be erased is tried again. */
+#define MOVE_ERASE_AGAIN_S 30
 
 struct move_bytes {
 	uint8_t *p; /* malloc()ed */
@@ -58,10 +60,11 @@ struct move {
 	bool stepped;	      /* ... and it has been in another state since that */
 	struct event *unmark; /* a mark that is not needed any more */
 	bool holds; /* the client waits until the TPM has a mark, or has none any more ... */
-	bool forgets; /* ... or nothing of the vTPM */
-	bool erased;  /* by this vtpmd */
-	bool pends;   /* its record has it erased, if that is what the host's TPM knows */
-	bool lacks;   /* its folder has not got what the host's TPM knows */
+	bool forgets;	  /* ... or nothing of the vTPM */
+	bool erased;	  /* by this vtpmd */
+	bool erase_fails; /* it is tried again: m->erase is pending */
+	bool pends; /* its record has it erased, if that is what the host's TPM knows */
+	bool lacks; /* its folder has not got what the host's TPM knows */
 	uint8_t nonce[MOVE_QUESTION],
 		question[MOVE_QUESTION]; /* of ASK: own, the other's */
 	/* Destination: until the host's TPM knows the header, which is made before the guest

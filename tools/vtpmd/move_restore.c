@@ -56,5 +56,6 @@ int move_restores(struct vtpmd *d, const uint8_t uuid[16], struct error *e)
 	m->r = here;
 	m->recorded = true;
 	event_del(m->erase);
+	m->erase_fails = false;
 	return 0;
 }

@@ -33,6 +33,20 @@ static void note_damaged(const char *folder, int rc)
 						 strerror(-rc)));
 }
 
+static void forget_damaged(const char *folder)
+{
+	json_t *one;
+	size_t i;
+
+	json_array_foreach(damaged, i, one)
+	{
+		if (strcmp(json_string_value(json_object_get(one, "folder")), folder))
+			continue;
+		json_array_remove(damaged, i);
+		return;
+	}
+}
+
 json_t *registry_damaged(void)
 {
 	return damaged ? json_incref(damaged) : json_array();
@@ -317,6 +331,39 @@ int registry_remove(struct vtpm *v, struct error *e)
 	vtpms_remove(v);
 	vtpm_free(v);
 	return 0;
+}
+
+static bool has_object(struct store *s, const char *name)
+{
+	uint8_t *bytes;
+	size_t len;
+	int rc = s->ops->get(s, name, CHANNEL_PAYLOAD_MAX, &bytes, &len);
+
+	if (!rc)
+		free(bytes);
+	return rc != -ENOENT;
+}
+
+int registry_sweep(struct vtpmd *d, const uint8_t uuid[16])
+{
+	char folder[37];
+	struct store s;
+	int rc;
+
+	if (store_etcd_is(d->store))
+		return 0;
+	rc = store_open(&s, d->store, uuid, false);
+	if (rc)
+		return rc == -ENOENT ? 0 : rc;
+	uuid_unparse_lower(uuid, folder);
+	rc = has_object(&s, STORE_DESCRIPTION) ||
+			     has_object(&s, store_name(CHANNEL_OBJECT_HEADER))
+		     ? -EEXIST
+		     : s.ops->remove(&s, d->store);
+	store_close(&s);
+	if (!rc)
+		forget_damaged(folder);
+	return rc;
 }
 
 /* Of the header that was compared with the anchored one: people register these keys. */

@@ -39,6 +39,10 @@ int __must_check registry_create(struct vtpmd *d, const struct registry_new *n,
 				 struct vtpm **out, struct error *e);
 /* Removes a vTPM that is stopped or failed, with its whole store. */
 int __must_check registry_remove(struct vtpm *v, struct error *e);
+/* Removes the folder that a removal of such a vTPM has left, without description and key slots: one
+ * that was cut off, or could not remove all of it.  0, also when there is none; -EEXIST: it has one
+ * of both, and stays. */
+int __must_check registry_sweep(struct vtpmd *d, const uint8_t uuid[16]);
 /* Gives a vTPM that is stopped or failed another name. */
 int __must_check registry_rename(struct vtpm *v, const char *to, struct error *e);
 /* The boot states that host.json approves now; an array. */
