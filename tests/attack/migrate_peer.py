@@ -213,6 +213,18 @@ class Flood:
         print("at once", sum(bool(t) and t[0][0] == 8 for t in taken), flush=True)
         print("said", [t[0][37:].decode() for t in taken if t and t[0][0] == 9][-1:], flush=True)
 
+    def lines(self):
+        """Says what makes no sense, each time on a connection of its own, and a line of the journal is written of each."""
+        for _ in range(60):
+            try:
+                self.connect()
+                self.link.word(7)
+                self.link.item()
+            except (OSError, EOFError):
+                pass
+            self.link = None
+        print("said", flush=True)
+
     def events(self):
         """Says what only operator, manager and TPM of a may say: begin, judged good, export, exported, commit, finish;
         of a vTPM that runs there.  What it is told."""

@@ -194,6 +194,39 @@ static void what_may_be_given_back_counts(void **state)
 	assert_non_null(move_limit_take(&d, "beta"));
 }
 
+/* Of one host, of several, and what they may have left here. */
+static void what_comes_is_bounded_in_all(void **state)
+{
+	struct move_record r = {.h = {.state = HANDOVER_INCOMING}, .name = "flood"};
+	struct vtpm *many, *was = d.vtpms;
+	struct move *m;
+
+	anchor_table(0);
+	begin();
+	for (unsigned int i = 0; i < 48; i++) {
+		assert_null(move_limit_take(&d, "omega"));
+		move_limit_return("omega");
+		r.uuid[0] = (uint8_t)(i + 1);
+		snprintf(r.peer, sizeof(r.peer), "host%u", i / 16);
+		m = move_new(&d, &r);
+		assert_non_null(m);
+	}
+	assert_non_null(strstr(move_limit_take(&d, "host0"), "16 vTPMs of one host"));
+	assert_non_null(strstr(move_limit_take(&d, "omega"), "48 vTPMs of all hosts"));
+	m->r.h.state = HANDOVER_ABSENT;
+	assert_null(move_limit_take(&d, "omega"));
+	many = calloc(3999, sizeof(*many));
+	assert_non_null(many);
+	for (unsigned int i = 0; i < 3999; i++)
+		many[i].next = i ? &many[i - 1] : was;
+	d.vtpms = &many[3997];
+	assert_null(move_limit_take(&d, "omega"));
+	d.vtpms = &many[3998];
+	assert_non_null(strstr(move_limit_take(&d, "omega"), "4000 vTPMs"));
+	d.vtpms = was;
+	free(many);
+}
+
 static struct move *add_record(const char uuid[16], enum handover_state state,
 			       const char *peer)
 {
@@ -300,6 +333,7 @@ int main(void)
 		HOST_TEST(what_may_be_given_back_counts),
 		HOST_TEST(that_two_run_is_said_once),
 		HOST_TEST(a_name_is_not_that_of_what_came_to_nothing),
+		HOST_TEST(what_comes_is_bounded_in_all),
 	};
 
 	return cmocka_run_group_tests_name("move_hear", tests, NULL, NULL);

@@ -2,6 +2,7 @@
 /* vtpmctl migrate-receive: a process for each host that has connected, which gives vtpmd what that
  * host says. */
 #include "lib/text.h"
+#include "tools/vtpmctl/linelimit.h"
 #include "tools/vtpmctl/migrate.h"
 #include "tools/vtpmctl/vtpmctl.h"
 #include "tools/vtpmctl/xlimages.h"
@@ -205,9 +206,10 @@ static int take_place(struct migrate *m, const char *peer, struct error *e)
 }
 
 /* Says in the journal why nothing is taken from a host, and tells that host. */
-static int refuse_peer(struct migrate *m, const char *why, bool waits, struct error *e)
+static int refuse_peer(struct migrate *m, const char *peer, const char *why, bool waits,
+		       struct error *e)
 {
-	fprintf(stderr, "vtpmctl: %s\n", e->text);
+	linelimit_say(peer, "vtpmctl: %s", e->text);
 	(void)alarm(REFUSE_S); /* which ends this process */
 	peerlink_refuse(m->link, why, waits);
 	return -EACCES;
@@ -220,7 +222,7 @@ static int admit_peer(struct migrate *m, const char *peer, struct error *e)
 	struct pool_host h;
 
 	if (migrate_load(m, e))
-		return refuse_peer(m,
+		return refuse_peer(m, peer,
 				   "its list of hosts cannot be used: the journal of its "
 				   "`vtpmctl migrate-receive` has why",
 				   true, e);
@@ -234,7 +236,7 @@ static int admit_peer(struct migrate *m, const char *peer, struct error *e)
 			 "%s is not in its list of hosts: `vtpmctl peer add` there, with "
 			 "what `vtpmctl peer self %s` prints here",
 			 peer, peer);
-		return refuse_peer(m, why, true, e);
+		return refuse_peer(m, peer, why, true, e);
 	}
 	if (poolfile_is_own(&h, &m->conf)) {
 		error_set(e, -EACCES, CAUSE_PEER,
@@ -242,14 +244,14 @@ static int admit_peer(struct migrate *m, const char *peer, struct error *e)
 			  "this one's name: each needs its own",
 			  peer);
 		return refuse_peer(
-			m,
+			m, peer,
 			"that has connected with a certificate of its own name: "
 			"see --cert",
 			true, e);
 	}
 	/* who has all its places is not waited for */
 	return take_place(m, peer, e)
-		       ? refuse_peer(m, "it has too many connections there already",
+		       ? refuse_peer(m, peer, "it has too many connections there already",
 				     false, e)
 		       : 0;
 }
@@ -263,12 +265,13 @@ static void tell_end(const struct migrate *m, const char *peer, const char *text
 	if (m->came && here)
 		fprintf(stderr, "%s came from %s\n", m->vtpm, peer);
 	if (text[0])
-		fprintf(stderr, "vtpmctl: %s: %s\n", peer, text);
+		linelimit_say(peer, "vtpmctl: %s: %s", peer, text);
 	else if (e->cause == CAUSE_PEER && !peerlink_has_ended(m->link))
-		fprintf(stderr, "vtpmctl: %s\n", e->text);
+		linelimit_say(peer, "vtpmctl: %s", e->text);
 	else if (m->state[0] && !here && !migrate_has_ended(m))
-		fprintf(stderr,
-			"vtpmctl: %s ended the connection, and the move of %s is %s\n",
+		linelimit_say(
+			peer,
+			"vtpmctl: %s ended the connection, and the move of %s is %s",
 			peer, m->vtpm, m->state);
 }
 
@@ -281,8 +284,9 @@ static int serve_peer(struct migrate *m, int fd, struct error *e)
 
 	(void)alarm(GREET_S); /* which ends this process */
 	rc = peerlink_accept(&m->keys, fd, &m->link, peer, e);
+	/* whoever that is */
 	if (rc == -EKEYREJECTED)
-		fprintf(stderr, "vtpmctl: %s\n", e->text);
+		linelimit_say("", "vtpmctl: %s", e->text);
 	rc = rc ? rc : admit_peer(m, peer, e);
 	(void)alarm(0);
 	if (rc)
@@ -388,6 +392,7 @@ int migrate_receive_main(int argc, char **argv)
 	if (rc)
 		return vtpmctl_fail(&e);
 	fprintf(stderr, "listens at %s\n", m.listen);
+	linelimit_begin();
 	if (!m.manual)
 		migrate_ask_begin(&m);
 	await_hosts(&m, fd);

@@ -7,9 +7,11 @@
 
 #include <string.h>
 
-#define COMING_MAX 16  /* at a time, as many as `migrate --evacuate` moves */
-#define IN_VAIN	   64  /* offers of one host that may come to nothing, or go back ... */
-#define PARDON_S   300 /* ... and one more each time that this has passed */
+#define COMING_MAX 16	/* at a time, as many as `migrate --evacuate` moves ... */
+#define COMING_ALL 48	/* ... and of all hosts */
+#define VTPMS_MAX  4000 /* that this host has, of whomever; an operator may make more */
+#define IN_VAIN	   64	/* offers of one host that may come to nothing, or go back ... */
+#define PARDON_S   300	/* ... and one more each time that this has passed */
 
 #define COMING                                                                          \
 	(1u << HANDOVER_INCOMING | 1u << HANDOVER_ACCEPTED | 1u << HANDOVER_IMPORTING | \
@@ -52,14 +54,25 @@ static struct offerer *find_offerer(const char *peer)
 const char *move_limit_take(struct vtpmd *d, const char *peer)
 {
 	struct offerer *o = find_offerer(peer);
+	unsigned int n = 0, all = 0, vtpms = 0;
 	const struct move *m;
-	unsigned int n = 0;
+	const struct vtpm *v;
 
-	for (m = d->moves; m; m = m->next)
+	for (m = d->moves; m; m = m->next) {
+		all += COMING >> m->r.h.state & 1;
 		n += COMING >> m->r.h.state & 1 && !strcmp(m->r.peer, peer);
+	}
 	if (n >= COMING_MAX)
 		return "It takes 16 vTPMs of one host at a time: try again when they are "
 		       "here.";
+	if (all >= COMING_ALL)
+		return "It takes 48 vTPMs of all hosts at a time: try again when they are "
+		       "here.";
+	for (v = d->vtpms; v; v = v->next)
+		vtpms++;
+	if (vtpms >= VTPMS_MAX)
+		return "It has 4000 vTPMs, and takes no more of other hosts: move it to "
+		       "another one, or move or delete some there.";
 	pardon(o);
 	if (o->in_vain >= IN_VAIN)
 		return "Too many moves of that host's came to nothing here: see why, and "
