@@ -15,7 +15,7 @@ void move_note_alone(struct move *of)
 
 static int begin_case(void **state)
 {
-	m = (struct move){.r.h.state = HANDOVER_OFFERED};
+	m = (struct move){.r.h.state = HANDOVER_OFFERED, .heard_ms = stamp_ms()};
 	alone = NULL;
 	operator= other = receiver = again =(struct control){.carries = NULL};
 	move_note_role(&operator, false);
@@ -113,6 +113,44 @@ static void nobody_carries_what_is_in_no_transfer(void **state)
 	assert_null(receiver.carries);
 }
 
+/* It may hold its connection: what only an operator can decide is an operator's then. */
+static void a_host_that_is_silent_keeps_nobody_away(void **state)
+{
+	static const enum handover_state waits[] = {HANDOVER_PREPARED, HANDOVER_OWNED,
+						    HANDOVER_BACK, HANDOVER_UNSURE};
+
+	for (size_t i = 0; i < ARRAY_SIZE(waits); i++) {
+		(void)begin_case(NULL);
+		m.r.h.state = waits[i];
+		move_carry(&m, &receiver);
+		m.heard_ms -= (MOVE_ALONE_S - 2) * 1000;
+		assert_true(move_is_beside(&m, &operator));
+		m.heard_ms -= 4000;
+		/* it waits for this host */
+		m.client = &receiver;
+		assert_true(move_is_beside(&m, &operator));
+		m.client = NULL;
+		assert_false(move_is_beside(&m, &operator));
+		assert_false(move_is_carried(&m));
+		move_carry(&m, &operator);
+		m.heard_ms = stamp_ms();
+		/* it does not come back beside the operator */
+		m.client = &operator;
+		assert_true(move_is_beside(&m, &receiver));
+		assert_true(move_is_beside(&m, &other));
+		move_carry(&m, &receiver);
+		assert_ptr_equal(m.carrier, &operator);
+	}
+	/* a guest's memory is copied, or its own operator takes his time */
+	m = (struct move){.r.h.state = HANDOVER_ACCEPTED, .heard_ms = 1};
+	move_carry(&m, &receiver);
+	assert_true(move_is_beside(&m, &operator));
+	(void)begin_case(NULL);
+	move_carry(&m, &operator);
+	m.heard_ms = 1;
+	assert_true(move_is_beside(&m, &other));
+}
+
 static void claim_ends_with_the_connection(void **state)
 {
 	struct move two = {.r.h.state = HANDOVER_OFFERED};
@@ -145,6 +183,8 @@ int main(void)
 		cmocka_unit_test_setup(other_host_carries_nothing_at_the_source,
 				       begin_case),
 		cmocka_unit_test_setup(nobody_carries_what_is_in_no_transfer, begin_case),
+		cmocka_unit_test_setup(a_host_that_is_silent_keeps_nobody_away,
+				       begin_case),
 		cmocka_unit_test_setup(claim_ends_with_the_connection, begin_case),
 	};
 

@@ -227,6 +227,49 @@ static void what_comes_is_bounded_in_all(void **state)
 	free(many);
 }
 
+/* For how long nothing was heard of what is to come, whether a connection of its source is there,
+ * and whether a guest's memory comes over that; and whether it is given up. */
+static const struct patience {
+	int silent_s;
+	bool carried, has_guest, given_up;
+} patience[] = {
+	{85, false, true, false},  {95, false, true, true},
+	{85, true, false, false},  {95, true, false, true},
+	{95, true, true, false},   {14000, true, true, false},
+	{14500, true, true, true}, {14500, false, false, true},
+};
+
+static void what_does_not_come_is_given_up(void **state)
+{
+	struct control peer = {.carries = NULL};
+	struct move *m;
+
+	for (size_t i = 0; i < ARRAY_SIZE(patience); i++) {
+		const struct patience *t = &patience[i];
+
+		if (i && (teardown(NULL) || setup(NULL)))
+			fail_msg("no host");
+		anchor_table(0);
+		begin();
+		want("tick");
+		have_tpm_answer();
+		(void)answered("state");
+		m = move_find(&d, own);
+		assert_non_null(m);
+		m->r.h = (struct handover){.state = HANDOVER_ACCEPTED, .txid = TXID};
+		v->making = true;
+		v->guests.has_company = t->has_guest;
+		peer = (struct control){.role = CONTROL_SERVES_PEER};
+		if (t->carried)
+			move_carry(m, &peer);
+		m->heard_ms = stamp_ms() - t->silent_s * 1000;
+		move_on_watch(0, EV_TIMEOUT, m);
+		assert_int_equal(m->r.h.state,
+				 t->given_up ? HANDOVER_ABSENT : HANDOVER_ACCEPTED);
+		move_lay_down(&peer);
+	}
+}
+
 static struct move *add_record(const char uuid[16], enum handover_state state,
 			       const char *peer)
 {
@@ -334,6 +377,7 @@ int main(void)
 		HOST_TEST(that_two_run_is_said_once),
 		HOST_TEST(a_name_is_not_that_of_what_came_to_nothing),
 		HOST_TEST(what_comes_is_bounded_in_all),
+		HOST_TEST(what_does_not_come_is_given_up),
 	};
 
 	return cmocka_run_group_tests_name("move_hear", tests, NULL, NULL);

@@ -469,6 +469,17 @@ static int continue_migrate(struct migrate *m, char text[CLIENT_TEXT], struct er
 
 #define DONE_S 5 /* in which the last message of an earlier move arrives */
 
+/* Whether the move that a vTPM is in may be one of which only that message is missing. */
+static bool is_ending(struct migrate *m)
+{
+	const char *step;
+
+	snprintf(m->vtpm, sizeof(m->vtpm), "%s", m->name);
+	xlguest_note_vtpm(m);
+	step = client_text(json_object_get(m->comes, "handover"), "step");
+	return !step[0] || !strcmp(step, "owned");
+}
+
 /* Begins the handover of a vTPM that came here in an earlier one, whose last message (DONE) was
  * lost with who carried it: the host that it came from is asked for that first.  text: why it
  * could not be begun, which stays, as its exit status does, when this is not the reason. */
@@ -480,7 +491,7 @@ static int begin_after_done(struct migrate *m, int refused, char text[CLIENT_TEX
 	int i, rc = migrate_wish(m, "tick", why);
 
 	/* the host that it came from carries that move, and is about to end it */
-	for (i = 0; rc == VTPMCTL_FAILED && i < DONE_S * 10; i++) {
+	for (i = 0; rc == VTPMCTL_FAILED && i < DONE_S * 10 && is_ending(m); i++) {
 		usleep(100000);
 		rc = migrate_wish(m, "tick", why);
 	}

@@ -4,7 +4,8 @@
  * transfer until it ends.  At the source that is the one of `vtpmctl migrate`, or of
  * `--continue`; at the destination that of the process of `vtpmctl migrate-receive` which serves
  * the other host.  What an operator types beside it is refused, and gets none of its answers and
- * messages.
+ * messages.  But for a host that says nothing for MOVE_ALONE_S of what is here, or was: it may hold
+ * its connection as long as it likes, and an operator goes on.
  */
 #include "tools/vtpmd/control.h"
 #include "tools/vtpmd/move_private.h"
@@ -17,9 +18,19 @@
 	(IN(INCOMING) | IN(ACCEPTED) | IN(IMPORTING) | IN(PREPARED) | IN(OWNED) | \
 	 IN(GIVING) | IN(YIELDING) | IN(BACK) | IN(UNSURE))
 
+/* While a guest's memory is copied nothing is said of the vTPM. */
+#define WITHOUT_WORDS (IN(INCOMING) | IN(ACCEPTED) | IN(IMPORTING))
+
+static bool is_silent(const struct move *m)
+{
+	return m->carrier && m->carrier->role == CONTROL_SERVES_PEER &&
+	       m->client != m->carrier && !(WITHOUT_WORDS >> m->r.h.state & 1) &&
+	       stamp_ms() - m->heard_ms > MOVE_ALONE_S * 1000;
+}
+
 static struct control *find_carrier(const struct move *m)
 {
-	return AT_REST >> m->r.h.state & 1 ? NULL : m->carrier;
+	return AT_REST >> m->r.h.state & 1 || is_silent(m) ? NULL : m->carrier;
 }
 
 bool move_is_carried(const struct move *m)

@@ -15,6 +15,9 @@
 /* Messages of one that wait for a client, which are as many as a connection takes at once. */
 #define MOVE_OUTBOX_MAX 8
 #define MOVE_QUESTION	16
+/* In which nothing is heard of a move: nobody goes on with it.  Longer than a client waits for the
+ * other side. */
+#define MOVE_ALONE_S 90
 /* Until what could not be erased is tried again. */
 #define MOVE_ERASE_AGAIN_S 30
 

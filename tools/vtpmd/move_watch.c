@@ -3,8 +3,9 @@
  * Handovers whose operator is gone: nobody is left waiting where one side can decide alone.
  * A source that has not released takes its vTPM back when its guest runs again, since xl gave
  * the migration up, or when nothing is heard for long; while the guest's memory is copied that is
- * when nobody carries the move any more.  A destination that has nothing yet gives up.  One that is prepared, or a source that has released, waits: only the other side
- * knows.
+ * when nobody carries the move any more.  A destination that has nothing yet gives up: while its
+ * source's connection is there after hours.  One that is prepared, or a source that has released,
+ * waits: only the other side knows.
  */
 #include "tools/vtpmd/move_private.h"
 
@@ -12,8 +13,7 @@
 
 #define FROZEN_LOOK_MS 500
 #define SERVES_LOOK_MS 1000
-#define ALONE_S	       90 /* longer than a client waits for the other side */
-#define COMING_LOOK_MS 60000
+#define COMING_LOOK_MS 2000
 #define COMING_S       (4 * 3600) /* a guest's memory has to be copied meanwhile */
 
 #define SERVES (1u << HANDOVER_OFFERED | 1u << HANDOVER_JUDGING | 1u << HANDOVER_PROVED)
@@ -50,7 +50,7 @@ static void look_at_source(struct move *m, const struct vtpm *v, bool serves)
 
 	if (!serves && v && !move_guest_rests(v))
 		why = "Its guest runs here again: `xl migrate` has given up.";
-	else if (is_overdue(m, ALONE_S) && !(serves && move_is_carried(m)))
+	else if (is_overdue(m, MOVE_ALONE_S) && !(serves && move_is_carried(m)))
 		why = "Nobody went on with it: the vTPM goes on here.";
 	if (why) {
 		move_set_why(m, why);
@@ -63,8 +63,20 @@ static void look_at_source(struct move *m, const struct vtpm *v, bool serves)
 void move_note_alone(struct move *m)
 {
 	/* of the others what was heard last counts */
-	if (SERVES >> m->r.h.state & 1)
+	if ((SERVES | COMING) >> m->r.h.state & 1)
 		move_watch(m);
+}
+
+/* A guest's memory is copied over the connection that carries the move; without a guest its source
+ * sends it at once. */
+static int patience_for(const struct move *m)
+{
+	const struct vtpm *v = move_vtpm(m);
+
+	if (!move_is_carried(m) ||
+	    (m->r.h.state == HANDOVER_ACCEPTED && v && !v->guests.has_company))
+		return MOVE_ALONE_S;
+	return COMING_S;
 }
 
 void move_on_watch(evutil_socket_t fd, short what, void *ctx)
@@ -74,8 +86,8 @@ void move_on_watch(evutil_socket_t fd, short what, void *ctx)
 
 	if (in & (FROZEN | SERVES)) {
 		look_at_source(m, move_vtpm(m), in & SERVES);
-	} else if (in & COMING && is_overdue(m, COMING_S)) {
-		move_set_why(m, "Its last host did not go on with it for hours.");
+	} else if (in & COMING && is_overdue(m, patience_for(m))) {
+		move_set_why(m, "Its last host did not go on with it.");
 		(void)!move_step(m, HANDOVER_LOST, NULL);
 	} else if (in & COMING) {
 		look_again(m, COMING_LOOK_MS);

@@ -51,7 +51,7 @@ FUZZ_TESTS += move_record
 move_record_FUZZ_SRCS := tools/vtpmd/move_record.c lib/cursor.c lib/text.c
 
 UNIT_TESTS += move_carry
-move_carry_UNIT_SRCS := tools/vtpmd/move_carry.c
+move_carry_UNIT_SRCS := tools/vtpmd/move_carry.c lib/text.c
 
 UNIT_TESTS += move_board
 move_board_UNIT_SRCS := tools/vtpmd/move_board.c lib/cursor.c
