@@ -50,7 +50,8 @@ static struct move_record sample(void)
 				      .gone = "another's id"},
 				.uuid = "one vTPM of all",
 				.name = "web1",
-				.peer = "beta"};
+				.peer = "beta",
+				.ak = {34, {0, 0x0b, 7}}};
 
 	return r;
 }
@@ -68,6 +69,31 @@ static void there_and_back(void **state)
 		assert_int_equal(move_record_decode(bytes, n, &s), -EBADMSG);
 	n = 3;
 	assert_int_equal(move_record_encode(&r, bytes, &n), -EMSGSIZE);
+}
+
+/* Of an older release, which knows the other host by its name alone. */
+static void without_a_key(void **state)
+{
+	static const char older[] = "xen-vtpm handover 1";
+	struct move_record r = sample(), s;
+	uint8_t bytes[MOVE_RECORD_MAX];
+	size_t len = sizeof(bytes);
+
+	r.ak = (struct move_ak){.n = 0};
+	assert_int_equal(move_record_encode(&r, bytes, &len), 0);
+	assert_memory_equal(bytes + 2, older, sizeof(older) - 1);
+	assert_int_equal(move_record_decode(bytes, len, &s), 0);
+	assert_memory_equal(&r, &s, sizeof(r));
+	/* of the newer form, with none, and with more than a Name may have */
+	bytes[2 + sizeof(older) - 2] = '2';
+	assert_int_equal(move_record_decode(bytes, len, &s), -EBADMSG);
+	memset(bytes + len, 0, 2 + MOVE_AK_MAX + 1);
+	assert_int_equal(move_record_decode(bytes, len + 2, &s), -EBADMSG);
+	bytes[len + 1] = MOVE_AK_MAX + 1;
+	assert_int_equal(move_record_decode(bytes, len + 2 + MOVE_AK_MAX + 1, &s),
+			 -EBADMSG);
+	bytes[len + 1] = MOVE_AK_MAX;
+	assert_int_equal(move_record_decode(bytes, len + 2 + MOVE_AK_MAX, &s), 0);
 }
 
 /* One that a crash cannot have left. */
@@ -319,6 +345,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(there_and_back),
+		cmocka_unit_test(without_a_key),
 		cmocka_unit_test(states_that_are_not_recorded),
 		cmocka_unit_test(a_name_that_is_no_text),
 		cmocka_unit_test(in_a_folder),

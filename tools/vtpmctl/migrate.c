@@ -80,6 +80,7 @@ int migrate_take_answer(struct migrate *m, char text[CLIENT_TEXT])
 	json_decref(m->out);
 	m->out = json_incref(json_object_get(reply, "messages"));
 	m->stopped = json_is_true(json_object_get(reply, "stopped"));
+	m->replaced = json_is_true(json_object_get(reply, "replaced"));
 	snprintf(m->vtpm, sizeof(m->vtpm), "%s", client_text(reply, "name"));
 	snprintf(m->state, sizeof(m->state), "%s", client_text(reply, "state"));
 	snprintf(m->why, sizeof(m->why), "%s", client_text(reply, "why"));
@@ -426,8 +427,9 @@ static int take_over(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
 					 : "%s is not taken: nothing of it is here",
 				 m->name);
 	/* one that is stray is in no move with a host that could be asked */
-	rc = !migrate_is(m, "stray") && migrate_see_it_is_gone(m, e) ? VTPMCTL_FAILED
-								     : VTPMCTL_OK;
+	rc = !migrate_is(m, "stray") && !m->replaced && migrate_see_it_is_gone(m, e)
+		     ? VTPMCTL_FAILED
+		     : VTPMCTL_OK;
 	if (!rc && !m->yes)
 		rc = error_set(
 			e, VTPMCTL_FAILED, CAUSE_PEER,
@@ -456,6 +458,8 @@ static int continue_migrate(struct migrate *m, char text[CLIENT_TEXT], struct er
 		rc = migrate_wish(m, m->back ? "back" : "tick", text);
 	if (!rc && migrate_is(m, "stray"))
 		return VTPMCTL_FAILED;
+	if (!rc && m->replaced)
+		return error_set(e, VTPMCTL_FAILED, CAUSE_PEER, "%s", m->why);
 	/* a guest that has come with it runs, and has no part in what is left to be said */
 	if (!rc && !m->back && !migrate_is(m, "owned") && !migrate_is(m, "unsure"))
 		rc = xlguest_of(m);

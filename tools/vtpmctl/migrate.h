@@ -33,6 +33,7 @@ struct migrate {
 	bool manual;			   /* nobody goes on with what was interrupted */
 	bool busy;			   /* another process goes on with it */
 	bool stopped;			   /* the vTPM, by an operator */
+	bool replaced;			   /* another machine has the other host's name */
 	int lock;
 	struct peerlink_keys keys;
 

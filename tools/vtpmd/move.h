@@ -82,7 +82,8 @@ int __must_check move_bind(const struct vtpm *v, const uint8_t *request, size_t 
  * {"op": "move", "name": NAME, "event": WORD, "host": HOST}       of this host's vTPM
  * {"op": "move", "peer": HOST, "messages": [HEX, ...]}            that came from that host
  *   -> {"ok": true, "name": NAME, "state": WORD, "why": TEXT, "stopped": false,
- *       "messages": [HEX, ...]}   to be sent there
+ *       "replaced": false, "messages": [HEX, ...]}   to be sent there
+ * replaced: the list of hosts has another machine under the name of the move's other host.
  * The first with a "peer", too: that host asks, and is told nothing of what is another's.
  * event: begin, export, commit, cancel, finish, back, tick, take.  The answer waits for the manager.
  * forget: the record of one that is not here goes.

@@ -73,6 +73,7 @@ static const char *hear_offer(struct move *m, const char *peer,
 	/* an earlier transfer's is no reason of this one's */
 	m->why[0] = '\0';
 	snprintf(m->r.peer, sizeof(m->r.peer), "%s", peer);
+	move_note_other(m);
 	return NULL;
 }
 
@@ -230,6 +231,8 @@ int move_hear(struct vtpmd *d, const char *peer, const struct move_message *msg,
 		why = hear_offer(m, peer, msg, &rc);
 	else if (move_is_with_other(m, peer))
 		return hear_former(m, msg, apart);
+	else if (move_is_replaced(m))
+		return -EKEYREJECTED;
 	if (why) {
 		refuse_offer(m, peer, msg, why, apart);
 		return 0;

@@ -261,17 +261,21 @@ static void make_marked(void *ctx, const struct anchor_entry *e)
 static void compare_record(struct move *m)
 {
 	const struct vtpm *v = move_vtpm(m);
-	bool whole = move_is_whole(m);
+	bool whole = move_is_whole(m), same;
 
 	/* what is in the pool is not what a record of the folder is of */
 	if (!m->found.kind && v && store_is_leased(&v->store))
 		return;
+	same = !strcmp(m->r.peer, m->found.peer) &&
+	       !memcmp(m->r.h.txid, m->found.txid, sizeof(m->found.txid));
 	if (m->has_entry)
 		handover_recover(&m->r.h, m->found.kind, m->found.txid, whole);
 	else
 		handover_recover_unknown(&m->r.h, v != NULL);
 	m->lacks = m->found.kind && !whole;
 	/* what the record says may be another host */
+	if (m->found.kind && !same)
+		m->r.ak.n = 0;
 	if (m->found.kind)
 		strcpy(m->r.peer, m->found.peer);
 	if (m->r.h.state == HANDOVER_STRAY)

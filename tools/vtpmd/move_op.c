@@ -33,14 +33,18 @@ static const struct timeval calm_every = {.tv_usec = 20000};
 static void answer_state(struct control *c, struct move *m)
 {
 	const struct vtpm *v = move_vtpm(m);
+	/* what was taken waits for nothing */
+	bool replaced = m->r.h.state != HANDOVER_TAKEN && move_is_replaced(m);
 	json_t *out = m->outbox;
 
 	m->outbox = json_array();
-	control_answer_with(c, json_pack("{s:b, s:s, s:s, s:s, s:s, s:b, s:o}", "ok", 1,
-					 "name", m->r.name, "state",
+	if (replaced)
+		move_tell_replaced(m, m->why, sizeof(m->why));
+	control_answer_with(c, json_pack("{s:b, s:s, s:s, s:s, s:s, s:b, s:b, s:o}", "ok",
+					 1, "name", m->r.name, "state",
 					 handover_word(m->r.h.state), "peer", m->r.peer,
 					 "why", m->why, "stopped", v && !v->meta.wanted,
-					 "messages", out));
+					 "replaced", replaced, "messages", out));
 }
 
 void move_answer(struct move *m)
@@ -207,6 +211,7 @@ static int begin_move(struct control *c, struct move *m, const char *host,
 	m->why[0] = '\0';
 	strcpy(m->r.peer, host);
 	strcpy(m->r.name, v->meta.name);
+	move_note_other(m);
 	rc = move_make_offer(m, v);
 	if (!rc)
 		rc = crypt_random(txid, sizeof(txid));
@@ -349,6 +354,14 @@ static int hear_all(struct vtpmd *d, const char *peer, const json_t *messages,
 	return *m ? 0 : -EINVAL;
 }
 
+static void refuse_replaced(struct control *c, const struct move *m)
+{
+	char text[sizeof(m->why)];
+
+	move_tell_replaced(m, text, sizeof(text));
+	control_answer_word(c, "busy", text);
+}
+
 /* Messages that came from another host.  What waits for the host with which the vTPM is in a
  * handover, and who carries that, is not for one with which it was before. */
 static int answer_peer(struct control *c, const char *peer, const json_t *messages)
@@ -361,6 +374,11 @@ static int answer_peer(struct control *c, const char *peer, const json_t *messag
 		struct error e = {.cause = CAUSE_NONE};
 
 		control_answer_refuse(c, move_refuse_unread(m, &e), &e);
+		json_decref(apart);
+		return 0;
+	}
+	if (rc == -EKEYREJECTED && m) {
+		refuse_replaced(c, m);
 		json_decref(apart);
 		return 0;
 	}
@@ -450,6 +468,10 @@ void move_on_control(struct control *c, const json_t *request)
 			return;
 		}
 		move_note_role(c, peer != NULL);
+		if (peer && move_is_replaced(m)) {
+			refuse_replaced(c, m);
+			return;
+		}
 		if (!m->unread && move_is_beside(m, c)) {
 			refuse_beside(c, m);
 			return;

@@ -121,8 +121,8 @@ int move_step(struct move *m, enum handover_kind kind, const uint8_t *txid);
 /* Whether m is with another host than the peer. */
 bool move_is_with_other(const struct move *m, const char *peer);
 /* apart: the messages that a peer gets with which m is not: of an earlier transfer, or REFUSE.
- * -EPERM: another host's handover; -ENOSPC: there are as many records as it takes; -EBADMSG,
- * -ENOMEM */
+ * -EPERM: another host's handover; -EKEYREJECTED: another machine's; -ENOSPC: there are as many
+ * records as it takes; -EBADMSG, -ENOMEM */
 int __must_check move_hear(struct vtpmd *d, const char *peer,
 			   const struct move_message *msg, json_t *apart);
 /* A message, hex; NULL: out of memory. */
@@ -249,6 +249,14 @@ bool move_is_erasing(const struct move *m);
 const char *move_limit_take(struct vtpmd *d, const char *peer);
 /* That host's transfer came to something, and is over. */
 void move_limit_return(const char *peer);
+
+/* Which machine the other host is. */
+
+/* A move begins: the record has the key of m->r.peer, if the list of hosts has one. */
+void move_note_other(struct move *m);
+/* Whether m is under way with a machine of which the list of hosts has another key now. */
+bool move_is_replaced(const struct move *m);
+void move_tell_replaced(const struct move *m, char *text, size_t size);
 
 /* What an OFFER says. */
 

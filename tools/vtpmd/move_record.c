@@ -6,7 +6,8 @@
 #include <errno.h>
 #include <string.h>
 
-#define LABEL "xen-vtpm handover 1"
+#define LABEL	 "xen-vtpm handover 1"
+#define LABEL_AK "xen-vtpm handover 2"
 
 static void put_text(struct cursor *w, const char *text)
 {
@@ -18,13 +19,17 @@ int move_record_encode(const struct move_record *r, uint8_t *out, size_t *len)
 {
 	struct cursor w = cursor_writer(out, *len);
 
-	put_text(&w, LABEL);
+	put_text(&w, r->ak.n ? LABEL_AK : LABEL);
 	cursor_put_u8(&w, (uint8_t)r->h.state);
 	cursor_put(&w, r->h.txid, sizeof(r->h.txid));
 	cursor_put(&w, r->h.gone, sizeof(r->h.gone));
 	cursor_put(&w, r->uuid, sizeof(r->uuid));
 	put_text(&w, r->name);
 	put_text(&w, r->peer);
+	if (r->ak.n) {
+		cursor_put_u16(&w, r->ak.n);
+		cursor_put(&w, r->ak.bytes, r->ak.n);
+	}
 	*len = w.pos;
 	return cursor_ok(&w) ? 0 : -EMSGSIZE;
 }
@@ -41,6 +46,16 @@ static void take_text(struct cursor *c, char *out, size_t room)
 	out[n] = '\0';
 	if (strlen(out) != n || !text_is_clean(out, n))
 		cursor_fail(c);
+}
+
+static void take_ak(struct cursor *c, struct move_ak *ak)
+{
+	ak->n = cursor_u16(c);
+	if (!ak->n || ak->n > sizeof(ak->bytes)) {
+		cursor_fail(c);
+		ak->n = 0;
+	}
+	cursor_copy(c, ak->bytes, ak->n);
 }
 
 static bool is_recorded(unsigned int state)
@@ -67,7 +82,11 @@ int move_record_decode(const uint8_t *buf, size_t len, struct move_record *r)
 	cursor_copy(&c, r->uuid, sizeof(r->uuid));
 	take_text(&c, r->name, sizeof(r->name));
 	take_text(&c, r->peer, sizeof(r->peer));
-	if (!cursor_done(&c) || strcmp(label, LABEL) != 0 || !is_recorded(state))
+	if (!strcmp(label, LABEL_AK))
+		take_ak(&c, &r->ak);
+	else if (strcmp(label, LABEL) != 0)
+		cursor_fail(&c);
+	if (!cursor_done(&c) || !is_recorded(state))
 		return -EBADMSG;
 	r->h.state = (enum handover_state)state;
 	return 0;

@@ -3,8 +3,11 @@
  * The durable records of handovers: STORE/handovers/UUID, one for each vTPM that is moving or
  * has moved.  They are beside the vTPMs' folders, so that erasing a folder leaves them.
  *
- *   B "xen-vtpm handover 1" | u8 enum handover_state | txid[16] | gone[16] | uuid[16]
+ *   B "xen-vtpm handover 2" | u8 enum handover_state | txid[16] | gone[16] | uuid[16]
  *   | B name of the vTPM | B name of the other host
+ *   | B Name of the attestation key that the list of hosts had of it when the move began
+ * With the label "xen-vtpm handover 1", as of older releases, the last one is not there: it is
+ * not known.
  * A plain file; while a guest may stand still it is a twin file (lib/twin.h), of which an older side
  * has an older record: that is made plain again a while later.
  */
@@ -18,12 +21,19 @@
 #include "tools/vtpmd/meta.h"
 
 #define MOVE_RECORD_MAX 512
+#define MOVE_AK_MAX	66 /* a TPM2B_NAME of SHA-512 */
+
+struct move_ak {
+	uint16_t n; /* 0: not known */
+	uint8_t bytes[MOVE_AK_MAX];
+};
 
 struct move_record {
 	struct handover h;
 	uint8_t uuid[16];
 	char name[META_NAME_MAX + 1];
 	char peer[POOL_NAME_MAX + 1]; /* "": none yet */
+	struct move_ak ak;	      /* the peer's */
 };
 
 /* *len: room, then bytes.  -EMSGSIZE */
