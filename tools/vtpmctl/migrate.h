@@ -29,6 +29,7 @@ struct xlimages;
 struct migrate {
 	const char *name, *host, *goes_on, *listen, *socket, *config, *evacuate, *forget;
 	unsigned int jobs;
+	unsigned int spare;		   /* MiB: memroom.h */
 	bool back, take, yes, moved, said; /* said: on stderr, why not */
 	bool manual;			   /* nobody goes on with what was interrupted */
 	bool busy;			   /* another process goes on with it */

@@ -3,6 +3,7 @@
  * host says. */
 #include "lib/text.h"
 #include "tools/vtpmctl/linelimit.h"
+#include "tools/vtpmctl/memroom.h"
 #include "tools/vtpmctl/migrate.h"
 #include "tools/vtpmctl/vtpmctl.h"
 #include "tools/vtpmctl/xlimages.h"
@@ -26,6 +27,8 @@ static const struct args_option options[] = {
 		    "this host's address in the list of hosts"),
 	OPTION_FLAG("manual", struct migrate, manual,
 		    "leave interrupted moves to `migrate --continue`"),
+	OPTION_NUMBER("spare-memory", struct migrate, spare, "MIB", 0, 1 << 20,
+		      "stay available when images come; 256"),
 	MIGRATE_OPTIONS,
 };
 
@@ -379,8 +382,10 @@ static int prepare_receiving(struct migrate *m, char address[ADDRESS_MAX],
 
 int migrate_receive_main(int argc, char **argv)
 {
-	struct migrate m = {
-		.socket = CLIENT_SOCKET, .config = HOSTCONF_PATH, .keys = MIGRATE_KEYS};
+	struct migrate m = {.socket = CLIENT_SOCKET,
+			    .config = HOSTCONF_PATH,
+			    .keys = MIGRATE_KEYS,
+			    .spare = MEMROOM_SPARE};
 	struct error e = {.cause = CAUSE_NONE};
 	char address[ADDRESS_MAX];
 	int fd, rc;

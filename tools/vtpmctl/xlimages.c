@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmctl/xlimages.h"
 #include "lib/text.h"
+#include "tools/vtpmctl/memroom.h"
 #include "tools/vtpmctl/vtpmctl.h"
 #include "tools/vtpmctl/xl.h"
 #include "tools/vtpmctl/xlmigrate.h"
@@ -263,8 +264,21 @@ static int hear_head(struct migrate *m, struct peerlink_item *item, struct xlboo
 	return VTPMCTL_OK;
 }
 
+/* Domain 0 has other things to do with its memory. */
+static int refuse_room(struct migrate *m, const struct memroom *r, struct error *e)
+{
+	char why[200];
+
+	snprintf(why, sizeof(why),
+		 "it is %u MiB more, and this host's domain 0 has %u MiB available, of "
+		 "which %u are to stay (--spare-memory): see `free`",
+		 (unsigned int)(r->left >> 20), (unsigned int)(r->available >> 20),
+		 m->spare);
+	return refuse_image(m, e, why);
+}
+
 static int hear_bytes(struct migrate *m, struct peerlink_item *item,
-		      const struct xlboot_head *h, struct error *e)
+		      const struct xlboot_head *h, struct memroom *room, struct error *e)
 {
 	struct launch_image *i = &m->images->image[h->kind];
 	uint64_t left;
@@ -278,6 +292,8 @@ static int hear_bytes(struct migrate *m, struct peerlink_item *item,
 			return refuse_image(m, e,
 					    "an image does not come as a whole, or "
 					    "is longer than was measured");
+		if (memroom_take(room, item->len))
+			return refuse_room(m, room, e);
 		if (launch_image_add(i, item->data, item->len))
 			return refuse_image(m, e,
 					    "this host has no memory for it: see "
@@ -294,17 +310,20 @@ static int hear_bytes(struct migrate *m, struct peerlink_item *item,
 int xlimages_receive(struct migrate *m, struct peerlink_item *item,
 		     char text[CLIENT_TEXT], struct error *e)
 {
+	struct memroom room;
 	struct xlboot_head h;
 	int rc = m->images ? VTPMCTL_OK : ask_launch(m, m->vtpm, text, e);
 
 	if (!rc)
 		rc = hear_head(m, item, &h, e);
+	if (!rc && memroom_begin(&room, MEMROOM_FILE, m->spare, h.size))
+		rc = refuse_room(m, &room, e);
 	if (!rc && launch_image_begin(&m->images->image[h.kind]))
 		rc = refuse_image(m, e, "this host has no memory for it: see `free`");
 	if (!rc && peerlink_send_word(m->link, XLWORD(XLWORD_TAKEN, 0), e))
 		rc = VTPMCTL_FAILED;
 	if (!rc)
-		rc = hear_bytes(m, item, &h, e);
+		rc = hear_bytes(m, item, &h, &room, e);
 	if (!rc && peerlink_send_word(m->link, XLWORD(XLWORD_TAKEN, 1), e))
 		rc = VTPMCTL_FAILED;
 	return rc;
