@@ -151,6 +151,8 @@ static int hear_vtpmd(struct xlsource *x)
 		x->text[0] = '\0';
 		return 0;
 	}
+	/* it is sent again only after a while */
+	x->told = seconds_now();
 	if (!rc)
 		rc = migrate_flush(x->m, x->e);
 	return rc ? rc : let_pass(x);
@@ -282,7 +284,9 @@ static int keep_up(struct xlsource *x)
 		return 0;
 	rc = peerlink_send_word(x->m->link, XLWORD(XLWORD_ALIVE, 0), x->e);
 	x->told = now;
-	if (!rc && (migrate_is(x->m, "frozen") || migrate_is(x->m, "released")))
+	/* what is exported may be answered when xl there has made the guest */
+	if (!rc &&
+	    ((migrate_is(x->m, "frozen") && x->ready) || migrate_is(x->m, "released")))
 		rc = wish_and_flush(x, "tick");
 	return rc;
 }

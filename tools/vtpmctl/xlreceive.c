@@ -38,6 +38,7 @@ struct xlsink {
 	struct xlgate_answer answer;
 	bool ready, go_passed, gave_back;
 	time_t heard, told;
+	json_t *later;	 /* messages that came before vtpmd had answered the last ones */
 	size_t taken;	 /* by xl, of which the other host was not told */
 	size_t at, have; /* of the queue, a ring */
 	uint8_t queue[XL_WINDOW];
@@ -210,23 +211,34 @@ static int pass_go(struct xlsink *s)
 		       : fail_sink(s, "xl migrate-receive has ended too early");
 }
 
+/* They are given to vtpmd, and xl gets the guest while it imports: it may answer only when xl has made
+ * that.  Those that come before its answer are given to it behind that; of several the last ones, as
+ * all are sent again until they are answered. */
+static int give_messages(struct xlsink *s, json_t *messages)
+{
+	if (migrate_is_asked(s->m)) {
+		json_decref(s->later);
+		s->later = messages;
+		return 0;
+	}
+	if (json_array_size(messages))
+		return migrate_hear_later(s->m, s->peer, messages, s->text);
+	json_decref(messages);
+	return migrate_flush(s->m, s->e);
+}
+
 /* vtpmd's answer to messages, which the other host waits for. */
 static int hear_answer(struct xlsink *s)
 {
 	int rc = migrate_take_answer(s->m, s->text);
+	json_t *later = s->later;
 
-	return rc ? rc : migrate_flush(s->m, s->e);
-}
-
-/* They are given to vtpmd; xl gets the guest while it imports. */
-static int take_messages(struct xlsink *s)
-{
-	int rc = migrate_is_asked(s->m) ? hear_answer(s) : 0;
-
-	if (!rc && json_array_size(s->item.messages))
-		return migrate_hear_later(s->m, s->peer, s->item.messages, s->text);
-	json_decref(s->item.messages);
-	return rc ? rc : migrate_flush(s->m, s->e);
+	if (!rc)
+		rc = migrate_flush(s->m, s->e);
+	if (rc || !later)
+		return rc;
+	s->later = NULL;
+	return give_messages(s, later);
 }
 
 static int hear_source(struct xlsink *s)
@@ -239,9 +251,10 @@ static int hear_source(struct xlsink *s)
 	if (s->item.kind == PEERLINK_IS_DATA)
 		return take_data(s);
 	if (s->item.kind == PEERLINK_IS_TURN)
-		return take_messages(s);
+		return give_messages(s, s->item.messages);
 	if (s->item.word == XLWORD(XLWORD_GO, 0)) {
-		rc = migrate_is_asked(s->m) ? hear_answer(s) : 0;
+		while (!rc && migrate_is_asked(s->m))
+			rc = hear_answer(s);
 		return rc ? rc : pass_go(s);
 	}
 	if (s->item.word == XLWORD(XLWORD_ALIVE, 0))
@@ -477,6 +490,7 @@ int xlreceive_run(struct migrate *m, const char *peer, char text[CLIENT_TEXT],
 		fprintf(stderr, "vtpmctl: a guest did not come from %s: %s\n", peer,
 			text[0] ? text : e->text);
 	text[0] = '\0';
+	json_decref(s->later);
 	free(s->head);
 	free(s);
 	return rc;
