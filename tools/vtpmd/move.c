@@ -23,10 +23,11 @@
 /* For the TPM on the board of an HVM guest. */
 #define BOARD_LOOKS 500
 #define GUEST_LOOKS \
-	12000 /* 120 s, in which xl makes its devices, a device model among them */
+	2400 /* 120 s, in which xl makes its devices, a device model among them */
 static void on_board_ready(evutil_socket_t fd, short what, void *ctx);
 
-static const struct timeval soon, board_every = {.tv_usec = 10000};
+static const struct timeval soon, board_every = {.tv_usec = 10000},
+				  guest_every = {.tv_usec = 50000};
 /* With what its guest does not wait for. */
 static const struct timeval audit_after = {.tv_sec = 10};
 static const struct timeval erase_pause = {.tv_sec = MOVE_ERASE_AGAIN_S};
@@ -669,7 +670,7 @@ static void end_import(struct move *m)
 static void look_at_board(struct move *m, unsigned int most, const char *why)
 {
 	if (++m->looks < most)
-		event_add(m->ready, &board_every);
+		event_add(m->ready, m->furnished ? &board_every : &guest_every);
 	else
 		fail_import(m, why);
 }
@@ -750,15 +751,18 @@ static void anchor_import(struct move *m, struct vtpm *v)
  * another header. */
 static void take_imported(struct move *m, struct vtpm *v)
 {
+	bool is_other = store_seq(&v->store, CHANNEL_OBJECT_HEADER) != m->header;
 	struct error e = {.cause = CAUSE_NONE};
 
 	if (move_describe(m, v, &e)) {
 		fail_import(m, e.text);
 		return;
 	}
-	take_identity(m);
+	/* else that was done with the header */
+	if (is_other || !m->is_anchored)
+		take_identity(m);
 	m->imported = true;
-	if (store_seq(&v->store, CHANNEL_OBJECT_HEADER) != m->header)
+	if (is_other)
 		anchor_import(m, v);
 	else if (m->is_anchored)
 		furnish_guest(m);

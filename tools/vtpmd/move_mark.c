@@ -10,6 +10,7 @@
 #include "tools/vtpmd/move_private.h"
 
 #include <event2/event.h>
+#include <stdlib.h>
 #include <string.h>
 #include <uuid/uuid.h>
 
@@ -44,11 +45,36 @@ static void take_mark_away(struct move *m)
 		anchor_set_mark(m->d->anchor, v, &none);
 }
 
+/* What was imported is stored again, as a file with two sides (lib/twin.h): else the first state that
+ * the guest has stored is, which may be that of its next move, while it stands still. */
+static void ready_state(struct move *m)
+{
+	struct vtpm *v = move_vtpm(m);
+	struct store_put *put;
+	uint8_t *buf = NULL;
+	size_t len;
+	int rc;
+
+	if (!v || !handover_runs(&m->r.h) || store_is_leased(&v->store) ||
+	    store_put_busy(&v->store))
+		return;
+	rc = store_get(&v->store, CHANNEL_OBJECT_PERMALL, &buf, &len);
+	if (!rc)
+		rc = store_put_new(&v->store, CHANNEL_OBJECT_PERMALL,
+				   store_seq(&v->store, CHANNEL_OBJECT_PERMALL), buf, len,
+				   NULL, NULL, &put);
+	/* without it the first state takes longer */
+	if (!rc && store_put_run(put))
+		store_put_free(put);
+	free(buf);
+}
+
 void move_on_unmark(evutil_socket_t fd, short what, void *ctx)
 {
 	struct move *m = ctx;
 
 	take_mark_away(m);
+	ready_state(m);
 	(void)anchor_want(m->d->anchor);
 }
 
