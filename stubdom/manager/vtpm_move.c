@@ -93,18 +93,16 @@ static void judge_destination(struct vtpm_move *m, const struct vtpm_move_parts 
 		(void)!keep_said(m, j.offer, j.accept, e);
 }
 
-/* The last permanent state, durable, and the volatile one of the same moment. */
-static int collect_states(const struct vtpm_move_parts *p, uint8_t **permanent,
-			  size_t *permanent_len, uint8_t **volatile_state,
-			  size_t *volatile_len)
+/* The last permanent state and the volatile one of the same moment.  What the TPM has had stored is
+ * durable; it is not stored once more, while the guest stands still: what the permanent state has
+ * besides is the clock of now, of which no response tells. */
+static int collect_states(uint8_t **permanent, size_t *permanent_len,
+			  uint8_t **volatile_state, size_t *volatile_len)
 {
-	struct engine_store store = state_store(p->keys.state);
 	int rc = engine_settle();
 
 	if (!rc)
 		rc = engine_get_blob(ENGINE_BLOB_PERMANENT, permanent, permanent_len);
-	if (!rc)
-		rc = store.save(store.ctx, *permanent, *permanent_len, false);
 	return rc ? rc
 		  : engine_get_blob(ENGINE_BLOB_VOLATILE, volatile_state, volatile_len);
 }
@@ -127,7 +125,7 @@ static int export_vtpm(struct vtpm_move *m, const struct vtpm_move_parts *p,
 			     .log = {p->log->bytes, p->log->len},
 			     .on = *p->on,
 			     .crb = *p->crb};
-	int rc = collect_states(p, &permanent, &permanent_len, &volatile_state,
+	int rc = collect_states(&permanent, &permanent_len, &volatile_state,
 				&volatile_len);
 
 	memcpy(s.uuid, state->uuid, sizeof(s.uuid));
