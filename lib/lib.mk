@@ -112,4 +112,10 @@ binding_FUZZ_SRCS := lib/binding.c lib/cursor.c
 # What two hosts say to each other, and which may.
 MOVE_SRCS := lib/move.c lib/pool.c lib/crypt.c lib/cursor.c
 
+# What hosts of a pool ask each other about vTPMs.
+UNIT_TESTS += witness
+witness_UNIT_SRCS := lib/witness.c lib/cursor.c
+FUZZ_TESTS += witness
+witness_FUZZ_SRCS := lib/witness.c lib/cursor.c
+
 HOSTCONF_SRCS := lib/hostconf.c lib/tpm2/policy.c lib/tpm2/marshal.c lib/channel.c lib/text.c $(ENVELOPE_SRCS)
