@@ -82,8 +82,9 @@ void anchor_note(struct anchor *a, struct vtpm *v)
 
 void anchor_witness(struct anchor *a, struct vtpm *v)
 {
-	if (a->state == ANCHOR_KNOWN)
-		(void)!anchor_known_claim(&a->known, v);
+	if (a->state != ANCHOR_KNOWN || !anchor_known_claim(&a->known, v))
+		return;
+	v->anchor.unused = false; /* what was known before is older */
 }
 
 static void note_all(struct anchor *a)
@@ -159,6 +160,7 @@ static void taken(struct anchor *a)
 void anchor_claim(struct anchor *a, struct vtpm *v)
 {
 	v->anchor.untold |= UNTOLD_FOLDER;
+	v->anchor.unused = false;
 	if (a->state == ANCHOR_KNOWN && anchor_known_claim(&a->known, v))
 		a->asked = a->known.changes;
 	pump(a);
