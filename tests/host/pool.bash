@@ -20,7 +20,7 @@ at_end() {
 	for one in "${ports[@]}"; do rmdir "/tmp/xen-vtpm-test-port.$one"; done
 }
 port=$kms_port
-declare -A daemon member
+declare -A daemon member receiver
 member_options=() # of all
 host_options=()   # of all vtpmd
 init_options=()   # of all hosts, to host init
@@ -91,11 +91,20 @@ members_end() { # until they have
 	return 0
 }
 members_begin() { each_member member_start && await 60 healthy; }
-peer_add() { # peer_add OF HOST: signs HOST into the list of OF
-	"$vtpmctl" peer self "$2" --address "127.0.0.1:1" --process --manager "$root/build/bin/vtpm-manager-san" --config "$2/host.json" \
+peer_add() { # peer_add OF HOST [PORT]: signs HOST, which other hosts find at that port, into the list of OF
+	"$vtpmctl" peer self "$2" --address "127.0.0.1:${3:-1}" --process --manager "$root/build/bin/vtpm-manager-san" --config "$2/host.json" \
 		--tcti "swtpm:path=$dir/$2/tpm.sock" "${self_options[@]}" >self 2>err || return
 	# shellcheck disable=SC2046
-	run 0 peer add "$2" --config "$1/host.json" --policy-key given-policy.pem --address 127.0.0.1:1 $(tail -n +2 self | tr -d '\\\n')
+	run 0 peer add "$2" --config "$1/host.json" --policy-key given-policy.pem --address "127.0.0.1:${3:-1}" $(tail -n +2 self | tr -d '\\\n')
+}
+peer_keys() { # peer_keys HOST: its certificate for other hosts
+	cp ca.pem "$1/peer-ca.pem" && cp "$1.pem" "$1/peer-cert.pem" && cp "$1.key" "$1/peer-key.pem"
+}
+receive() { # receive HOST PORT: other hosts are answered there
+	server "$vtpmctl" migrate-receive --manual --listen "127.0.0.1:$2" --socket "$dir/$1/run/sock" --config "$dir/$1/host.json" \
+		--ca ca.pem --cert "$1.pem" --key "$1.key" >>"$1/receive.log" 2>&1
+	receiver[$1]=$!
+	await 10 listens "$2"
 }
 host_stop() { # host_stop NAME SIGNAL
 	kill "-$2" "${daemon[$1]}" && wait "${daemon[$1]}"

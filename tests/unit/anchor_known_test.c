@@ -127,7 +127,7 @@ static void claims_what_is_there(void **state)
 
 	one.anchor.untold = UNTOLD_FOLDER;
 	assert_true(anchor_known_claim(&known, &one));
-	assert_true(anchor_check_unmade(entry(&one)));
+	assert_true(anchor_entry_unmade(entry(&one)));
 	assert_false(one.anchor.untold);
 	assert_int_equal(one.anchor.claimed, 1);
 	assert_int_equal(opens(&one), -ENOENT);
@@ -154,7 +154,7 @@ static void claims_what_is_there(void **state)
 	put(&two, HEADER, 5, 1);
 	two.meta.uuid[0]++;
 	assert_true(anchor_known_claim(&known, &two));
-	assert_true(anchor_check_unmade(entry(&two)));
+	assert_true(anchor_entry_unmade(entry(&two)));
 }
 
 /* While it runs, the epoch of the run. */

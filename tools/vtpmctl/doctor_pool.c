@@ -46,6 +46,34 @@ static enum finding judge_member(struct doctor *d, const json_t *m)
 	return FINE;
 }
 
+/* FINE: of the other hosts nothing is to be said. */
+static enum finding judge_witnesses(struct doctor *d, const json_t *hosts)
+{
+	const json_t *h;
+	size_t i;
+
+	json_array_foreach(hosts, i, h)
+	{
+		if (json_is_true(json_object_get(h, "ahead")))
+			return doctor_say(
+				d, BAD,
+				"the host %s has seen more of etcd's data than there are, "
+				"or another cluster: they were put back; bring the newest "
+				"back, or `vtpmctl pool accept --yes` there",
+				client_text(h, "name"));
+		if (!client_text(h, "why")[0])
+			continue;
+		return doctor_say(
+			d, WARN,
+			"the host %s does not say what it has seen of the pool's vTPMs, "
+			"so that older data of etcd may not be noticed here (%s): "
+			"`systemctl enable --now xen-vtpm-migrate-receive` there, and "
+			"peer-cert.pem beside host.json here (docs/pool.md)",
+			client_text(h, "name"), client_text(h, "why"));
+	}
+	return FINE;
+}
+
 static enum finding judge_pool(struct doctor *d, const json_t *pool)
 {
 	const json_t *members = json_object_get(pool, "members"), *m;
@@ -74,8 +102,14 @@ static enum finding judge_pool(struct doctor *d, const json_t *pool)
 	}
 	if (worst != FINE)
 		return doctor_say(d, worst, "%s", text);
-	return doctor_say(d, FINE, "%zu members of etcd answer, none is full",
-			  json_array_size(members));
+	f = judge_witnesses(d, json_object_get(pool, "witnesses"));
+	if (f != FINE)
+		return f;
+	return doctor_say(d, FINE,
+			  "%zu members of etcd answer, none is full, and %zu other hosts "
+			  "say what they have seen",
+			  json_array_size(members),
+			  json_array_size(json_object_get(pool, "witnesses")));
 }
 
 enum finding doctor_pool(struct doctor *d)

@@ -38,6 +38,8 @@ static const struct vtpmctl_command commands[] = {
 	{"new-policy-key", "the policy key is lost: sign and seal all with another one",
 	 host_newkey_main},
 	{"quote", "the host's attestation key, and quotes with it", host_quote_main},
+	{"witness", "what another host of the pool has seen, for vtpmd",
+	 host_witness_main},
 	{"show", "what was set up, and whether the boot state is approved",
 	 host_show_main},
 	{"remove", "take away what init and the use of it left, in TPM and files",

@@ -2,6 +2,7 @@
 /* vtpmctl migrate-receive: a process for each host that has connected, which gives vtpmd what that
  * host says. */
 #include "lib/text.h"
+#include "lib/witness.h"
 #include "tools/vtpmctl/linelimit.h"
 #include "tools/vtpmctl/memroom.h"
 #include "tools/vtpmctl/migrate.h"
@@ -146,6 +147,39 @@ static int tell_again(struct migrate *m, const char *peer,
 	return rc ? rc : answer_turn(m, e);
 }
 
+/* A question about what this host has seen, which vtpmd answers. */
+static int tell_seen(struct migrate *m, const char *peer, const json_t *messages,
+		     char text[CLIENT_TEXT], struct error *e)
+{
+	json_t *reply, *out;
+	int rc = client_ask(&m->client, m->socket,
+			    json_pack("{s:s, s:s, s:O}", "op", "pool-witness", "peer",
+				      peer, "question", json_array_get(messages, 0)),
+			    &reply, text);
+
+	if (rc)
+		return rc;
+	out = json_pack("[O]", json_object_get(reply, "answer"));
+	rc = out ? peerlink_send(m->link, out, e)
+		 : error_set(e, -EBADMSG, CAUSE_INTERNAL,
+			     "vtpmd's answer makes no sense");
+	json_decref(out);
+	json_decref(reply);
+	return rc;
+}
+
+static bool asks_seen(const json_t *messages)
+{
+	const char *hex = json_string_value(json_array_get(messages, 0));
+	uint8_t kind;
+	size_t one = 1;
+	char first[3];
+
+	snprintf(first, sizeof(first), "%s", hex ? hex : "");
+	return json_array_size(messages) == 1 && !hex_decode(first, &kind, &one) && one &&
+	       kind == WITNESS_ASKS;
+}
+
 static int serve_item(struct migrate *m, const char *peer, struct peerlink_item *item,
 		      char text[CLIENT_TEXT], struct error *e)
 {
@@ -176,6 +210,11 @@ static int serve_item(struct migrate *m, const char *peer, struct peerlink_item 
 			"%s sends what makes no sense now: install one release on "
 			"both",
 			peer);
+	if (asks_seen(item->messages)) {
+		rc = tell_seen(m, peer, item->messages, text, e);
+		json_decref(item->messages);
+		return rc;
+	}
 	if (json_array_size(item->messages))
 		rc = migrate_hear(m, peer, item->messages, text);
 	else
@@ -218,13 +257,30 @@ static int refuse_peer(struct migrate *m, const char *peer, const char *why, boo
 	return -EACCES;
 }
 
+/* In a pool the newest list is vtpmd's, which has that of etcd, too. */
+static int load_list(struct migrate *m, struct error *e)
+{
+	int rc = migrate_load(m, e);
+	char text[CLIENT_TEXT];
+	const char *hex;
+	json_t *reply;
+
+	if (rc || client_try(m->socket, client_request("pool-list", NULL), &reply, text))
+		return rc;
+	hex = json_string_value(json_object_get(reply, "list"));
+	if (hex)
+		(void)!poolfile_take(&m->file, hex, &m->conf);
+	json_decref(reply);
+	return 0;
+}
+
 /* Whether the host that has proved its name may say something here. */
 static int admit_peer(struct migrate *m, const char *peer, struct error *e)
 {
 	char why[PEERLINK_REFUSAL + 1];
 	struct pool_host h;
 
-	if (migrate_load(m, e))
+	if (load_list(m, e))
 		return refuse_peer(m, peer,
 				   "its list of hosts cannot be used: the journal of its "
 				   "`vtpmctl migrate-receive` has why",
@@ -366,7 +422,7 @@ static int find_address(struct migrate *m, char address[ADDRESS_MAX], struct err
 static int prepare_receiving(struct migrate *m, char address[ADDRESS_MAX],
 			     struct error *e)
 {
-	int rc = migrate_load(m, e);
+	int rc = load_list(m, e);
 
 	if (!rc)
 		rc = migrate_own(m, NULL, e);

@@ -97,6 +97,33 @@ static void print_folder(const json_t *names)
 		       json_string_value(name));
 }
 
+/* The other hosts, and what they have seen. */
+static void print_witnesses(const json_t *p)
+{
+	const json_t *hosts = json_object_get(p, "witnesses"), *h;
+	size_t i;
+
+	if (json_array_size(hosts))
+		printf("witnessed   %lld vTPMs by all hosts, whose starts ask nobody\n",
+		       (long long)get_number(p, "witnessed"));
+
+	json_array_foreach(hosts, i, h)
+	{
+		if (!json_is_true(json_object_get(h, "answers"))) {
+			printf("witness     %s: SILENT: %s\n", client_text(h, "name"),
+			       client_text(h, "why")[0] ? client_text(h, "why")
+							: "not asked yet");
+			continue;
+		}
+		printf("witness     %s: has seen revision %lld, %s%s\n",
+		       client_text(h, "name"), (long long)get_number(h, "revision"),
+		       client_text(h, "at"),
+		       json_is_true(json_object_get(h, "ahead"))
+			       ? ": AHEAD of what etcd has, or of another cluster"
+			       : "");
+	}
+}
+
 /* The pool's key, and which vTPMs have slots of older ones. */
 static void print_key(const json_t *key)
 {
@@ -156,6 +183,7 @@ static void print_pool_state(const json_t *p)
 	json_array_foreach(json_object_get(p, "hosts"), i, h)
 		printf("host        %s: %lld vTPMs\n", client_text(h, "name"),
 		       (long long)get_number(h, "vtpms"));
+	print_witnesses(p);
 	print_folder(json_object_get(p, "folder"));
 }
 

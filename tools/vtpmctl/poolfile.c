@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmctl/poolfile.h"
 #include "lib/crypt.h"
+#include "lib/text.h"
 #include "tools/vtpmctl/file.h"
 #include "tools/vtpmctl/policykey.h"
 
@@ -33,6 +34,26 @@ int poolfile_load(struct poolfile *f, const char *config, const struct hostconf 
 			 "%s is not what this host's policy key signed: bring it back, "
 			 "or remove it and `vtpmctl peer add` the hosts anew",
 			 f->path);
+}
+
+int poolfile_take(struct poolfile *f, const char *hex, const struct hostconf *h)
+{
+	size_t len = strlen(hex) / 2;
+	uint8_t *bytes = len <= POOL_MAX ? malloc(len + 1) : NULL;
+	struct pool pool;
+	int rc = bytes ? hex_decode(hex, bytes, &len) : -ENOMEM;
+
+	if (!rc)
+		rc = pool_open(bytes, len, h->policy_key, sizeof(h->policy_key), &pool);
+	if (rc) {
+		free(bytes);
+		return rc;
+	}
+	poolfile_free(f);
+	f->bytes = (char *)bytes;
+	f->len = len;
+	f->pool = pool;
+	return 0;
 }
 
 bool poolfile_find(const struct poolfile *f, const char *name, struct pool_host *h)

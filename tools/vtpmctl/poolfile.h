@@ -19,6 +19,10 @@ struct poolfile {
 /* Reads it, and verifies its signature by host.json's policy key.  0 also if there is none. */
 int __must_check poolfile_load(struct poolfile *f, const char *config,
 			       const struct hostconf *h, struct error *e);
+/* Takes bytes, hexadecimal, as the list, if the policy key signed them.  -EACCES, -EBADMSG,
+ * -ENOMEM: what was loaded stays */
+int __must_check poolfile_take(struct poolfile *f, const char *hex,
+			       const struct hostconf *h);
 /* The host of that name; false: none. */
 bool poolfile_find(const struct poolfile *f, const char *name, struct pool_host *h);
 /* Whether it is the host of that configuration: it has its storage key. */

@@ -77,6 +77,7 @@ int host_predict_main(int argc, char **argv);
 int host_remove_main(int argc, char **argv);
 int host_renew_main(int argc, char **argv);
 int host_quote_main(int argc, char **argv);
+int host_witness_main(int argc, char **argv);
 int host_show_main(int argc, char **argv);
 
 #define VTPMCTL_STORE "/var/lib/xen-vtpm" /* of vtpmd, where nothing else is said */

@@ -68,10 +68,15 @@ static void wake(struct anchor *a, const struct error *e)
 
 /* -- the table --------------------------------------------------------- */
 
+const struct anchor_entry *anchor_find_uuid(const struct anchor *a,
+					    const uint8_t uuid[16])
+{
+	return a->state == ANCHOR_KNOWN ? anchor_table_find(&a->known.table, uuid) : NULL;
+}
+
 const struct anchor_entry *anchor_find(const struct anchor *a, const struct vtpm *v)
 {
-	return a->state == ANCHOR_KNOWN ? anchor_table_find(&a->known.table, v->meta.uuid)
-					: NULL;
+	return anchor_find_uuid(a, v->meta.uuid);
 }
 
 void anchor_note(struct anchor *a, struct vtpm *v)
@@ -152,6 +157,19 @@ static void taken(struct anchor *a)
 		 (unsigned long long)a->known.table.counter, a->known.table.count,
 		 a->known.table.count == 1 ? "" : "s");
 	wake(a, NULL);
+	pump(a);
+}
+
+void anchor_learn(struct anchor *a, struct vtpm *v, const struct anchor_entry *e)
+{
+	const struct anchor_entry *old = anchor_find(a, v);
+
+	if (a->state != ANCHOR_KNOWN ||
+	    (old && anchor_entry_seq(old) > anchor_entry_seq(e)))
+		return;
+	anchor_known_learn(&a->known, v, e);
+	v->anchor.unused = false;
+	a->asked = a->known.changes;
 	pump(a);
 }
 

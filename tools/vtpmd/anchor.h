@@ -93,6 +93,9 @@ void anchor_recover(struct anchor *a, struct vtpm *v);
 /* Another host of the pool has stored what is newer than what is known: it is known from now on,
  * and the TPM has it with the next write. */
 void anchor_witness(struct anchor *a, struct vtpm *v);
+/* Another host has seen what is newer than what is known: that is known from now on, and the TPM
+ * has it soon. */
+void anchor_learn(struct anchor *a, struct vtpm *v, const struct anchor_entry *e);
 /* It is deleted: a copy of its folder will not start. */
 void anchor_forget(struct anchor *a, const struct vtpm *v);
 
@@ -109,5 +112,7 @@ bool anchor_finish(struct anchor *a);
 bool anchor_off(struct anchor *a);
 /* What is known of a vTPM; NULL: nothing, or there is no anchor. */
 const struct anchor_entry *anchor_find(const struct anchor *a, const struct vtpm *v);
+const struct anchor_entry *anchor_find_uuid(const struct anchor *a,
+					    const uint8_t uuid[16]);
 
 #endif

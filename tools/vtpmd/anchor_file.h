@@ -22,6 +22,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /*
  * What is known of all vTPMs of this host, as one file whose SHA-256 the host's TPM
@@ -72,6 +73,14 @@ struct anchor_entry {
 static inline uint64_t anchor_entry_seq(const struct anchor_entry *e)
 {
 	return e->permall ? e->permall : e->base_seq;
+}
+
+/* Whether it is of a vTPM that is being made. */
+static inline bool anchor_entry_unmade(const struct anchor_entry *e)
+{
+	static const uint8_t zeroes[sizeof(e->header)];
+
+	return !memcmp(e->header, zeroes, sizeof(zeroes));
 }
 
 struct anchor_table {

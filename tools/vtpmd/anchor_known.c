@@ -11,13 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool anchor_check_unmade(const struct anchor_entry *e)
-{
-	static const uint8_t zeroes[sizeof(e->header)];
-
-	return !memcmp(e->header, zeroes, sizeof(zeroes));
-}
-
 /* Whether the object in the vTPM's folder is another vTPM's, which *e tells then. */
 static bool is_anothers(struct vtpm *v, uint16_t object, struct error *e)
 {
@@ -127,7 +120,7 @@ int anchor_check_folder(const struct anchor_entry *known, struct vtpm *v, struct
 			"`vtpmctl restore`, or, when it is meant, `vtpmctl host anchor "
 			"--accept %s --yes`.",
 			v->meta.name, v->meta.name);
-	if (!known || anchor_check_unmade(known))
+	if (!known || anchor_entry_unmade(known))
 		return error_set(
 			e, -ENOENT, CAUSE_NO_STATE,
 			"The vTPM %s was being made when the host or vtpmd went down, and is "
@@ -400,6 +393,17 @@ bool anchor_known_claim(struct anchor_known *k, struct vtpm *v)
 		v->anchor.header = k->changes;
 	v->anchor.untold = 0;
 	return true;
+}
+
+void anchor_known_learn(struct anchor_known *k, const struct vtpm *v,
+			const struct anchor_entry *e)
+{
+	const struct anchor_entry *old = anchor_table_find(&k->table, v->meta.uuid);
+	struct anchor_entry new = *e;
+
+	new.launched = v->meta.launched;
+	new.mark = old ? old->mark : v->anchor.mark;
+	set(k, &new);
 }
 
 bool anchor_known_forget(struct anchor_known *k, const uint8_t uuid[16])

@@ -43,6 +43,10 @@ int __must_check anchor_known_raise(struct anchor_known *k, struct vtpm *v);
 /* Its folder as it is counts: v->anchor.claimed is the change.  false: it cannot be read, and
  * the journal says so. */
 bool anchor_known_claim(struct anchor_known *k, struct vtpm *v);
+/* What another host has seen is known from now on, but for mark and launch, which are this
+ * host's. */
+void anchor_known_learn(struct anchor_known *k, const struct vtpm *v,
+			const struct anchor_entry *e);
 /* Whether there was something to forget. */
 bool anchor_known_forget(struct anchor_known *k, const uint8_t uuid[16]);
 /* To be forgotten by anchor_known_catch_up(). */
@@ -51,8 +55,6 @@ void anchor_known_free(struct anchor_known *k);
 
 /* A vTPM's folder against what is known of it.  Private to anchor*.c. */
 
-/* Whether the entry is of a vTPM that is being made. */
-bool anchor_check_unmade(const struct anchor_entry *e);
 /* Reads header and state once, checks them against the entry, NULL: nothing is known, and
  * makes them what the store gives out (store_know()); what is damaged or not there is left
  * to the manager to tell.  -ESTALE, -ENOENT: *e tells */

@@ -9,6 +9,7 @@
 #include "tools/vtpmd/move.h"
 #include "tools/vtpmd/trail.h"
 #include "tools/vtpmd/vtpms.h"
+#include "tools/vtpmd/witness.h"
 #include "lib/text.h"
 
 #include <errno.h>
@@ -202,6 +203,9 @@ int backup_accept(struct vtpm *v, struct error *e)
 			"The folder of %s in %s cannot be opened: %s; see its disk's space and permissions.",
 			v->meta.name, v->d->store, strerror(-rc));
 	log_line(LOG_NOTICE, "vTPM %s: its state is accepted as it is", v->meta.name);
+	v->anchor.seen = 0;
+	v->anchor.seen_header = 0;
+	witness_forget(v);
 	backup_take(v, "accept");
 	return 0;
 }

@@ -57,6 +57,8 @@ enum control_what {
 	POOL_ACCEPT,
 	POOL_MOVE,
 	POOL_SHOW,
+	POOL_LIST,
+	POOL_WITNESS,
 	KMS_TOKEN,
 	NO_OP
 };

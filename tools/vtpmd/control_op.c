@@ -628,6 +628,8 @@ static const struct {
 	[AUDIT_ROTATE] = {"audit-rotate", true, op_audit_rotate},
 	[MOVE] = {"move", true, op_move},
 	[POOL_SHOW] = {"pool", true, control_op_pool},
+	[POOL_LIST] = {"pool-list", true, control_op_pool_list},
+	[POOL_WITNESS] = {"pool-witness", true, control_op_pool_witness},
 	[POOL_ACCEPT] = {"pool-accept", true, control_op_pool_accept},
 	[POOL_MOVE] = {"pool-move", true, control_op_pool_move},
 	[KMS_TOKEN] = {"kms-token", true, op_kms_token},

@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/control_pool.h"
+#include "lib/text.h"
 #include "tools/vtpmd/anchor.h"
 #include "tools/vtpmd/move.h"
+#include "tools/vtpmd/move_private.h"
 #include "tools/vtpmd/pool_keys.h"
 #include "tools/vtpmd/pool_move.h"
 #include "tools/vtpmd/registry_pool.h"
-
 #include "tools/vtpmd/store_etcd.h"
+#include "tools/vtpmd/witness.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static json_t *show_member(const struct member *m)
@@ -57,15 +60,17 @@ static json_t *show_pool(struct vtpmd *d)
 {
 	struct error e = {.cause = CAUSE_NONE};
 	struct store_etcd_facts f;
+	struct witness_figures w;
 	json_t *names;
 	char id[17];
 
 	store_etcd_facts(&f);
+	witness_figures(d, &w);
 	names = move_list_names(d);
 	(void)!store_etcd_may(&e);
 	snprintf(id, sizeof(id), "%016" PRIx64, f.cluster_id);
 	return json_pack("{s:b, s:s, s:s, s:s, s:s, s:b, s:s, s:I, s:o, s:I, s:o, s:o, "
-			 "s:o, s:s, s:o, s:o, s:s}",
+			 "s:o, s:s, s:o, s:o, s:s, s:o, s:I, s:b}",
 			 "ok", 1, "pool", strrchr(d->store, '/') + 1, "host", f.host,
 			 "member", f.member, "trouble", f.trouble, "put_back", f.put_back,
 			 "cluster_id", id, "revision", (json_int_t)f.revision, "found",
@@ -73,7 +78,9 @@ static json_t *show_pool(struct vtpmd *d)
 			 (json_int_t)f.lease_ms, "hosts", show_hosts(d, &f), "members",
 			 show_members(f.members), "list", names ? names : json_null(),
 			 "refused", e.text, "folder", pool_move_names(d), "key",
-			 pool_keys_show(d), "own", d->folder);
+			 pool_keys_show(d), "own", d->folder, "witnesses",
+			 witness_show(d), "witnessed", (json_int_t)w.witnessed,
+			 "majority", d->pool.majority);
 }
 
 void control_op_pool(struct control *c, struct vtpm *none, const json_t *request)
@@ -84,6 +91,62 @@ void control_op_pool(struct control *c, struct vtpm *none, const json_t *request
 		control_answer_word(c, "not-configured",
 				    "The store of this vtpmd is a folder, and no pool's: "
 				    "see vtpmd(8), --store.");
+}
+
+static json_t *encode_hex(const uint8_t *p, size_t n)
+{
+	char *hex = malloc(2 * n + 1);
+	json_t *text;
+
+	if (!hex)
+		return NULL;
+	hex_encode(p, n, hex);
+	text = json_string(hex);
+	free(hex);
+	return text;
+}
+
+void control_op_pool_list(struct control *c, struct vtpm *none, const json_t *request)
+{
+	struct move_bytes list = {NULL, 0};
+	json_t *hex = NULL;
+
+	if (store_etcd_is(c->d->store) && !move_read_pool(c->d, &list))
+		hex = encode_hex(list.p, list.n);
+	move_drop_bytes(&list);
+	control_answer_with(
+		c, json_pack("{s:b, s:o}", "ok", 1, "list", hex ? hex : json_null()));
+}
+
+static void answer_witness(struct control *c, const json_t *request)
+{
+	const char *hex = json_string_value(json_object_get(request, "question"));
+	static uint8_t in[WITNESS_ASK_MAX], out[WITNESS_ANSWER_MAX];
+	size_t len = sizeof(in), out_len;
+
+	if (!hex || hex_decode(hex, in, &len) ||
+	    witness_tell(c->d, in, len, out, &out_len))
+		control_answer_malformed(c);
+	else
+		control_answer_with(c, json_pack("{s:b, s:o}", "ok", 1, "answer",
+						 encode_hex(out, out_len)));
+}
+
+static void on_witness_known(void *ctx, const struct error *e)
+{
+	struct control *c = ctx;
+	json_t *request = c->held;
+
+	c->held = NULL;
+	answer_witness(c, request);
+	json_decref(request);
+}
+
+void control_op_pool_witness(struct control *c, struct vtpm *none, const json_t *request)
+{
+	c->held = json_incref((json_t *)request);
+	c->waiter = (struct waiter){.done = on_witness_known, .ctx = c};
+	anchor_wait_known(c->d->anchor, &c->waiter);
 }
 
 static void on_pool_anchored(void *ctx, const struct error *e)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * `vtpmctl host VERB --json` as a child, which speaks with the host's TPM for vtpmd: what
- * it prints comes through a pipe, of which a bounded part is read.
+ * `vtpmctl host VERB --json` as a child, which speaks with the host's TPM for vtpmd, or with
+ * another host: what it prints comes through a pipe, of which a bounded part is read.
  */
 #ifndef VTPMD_HELPER_H
 #define VTPMD_HELPER_H
@@ -15,7 +15,7 @@
 #include <sys/types.h>
 
 #define HELPER_OUTPUT_MAX 65536
-#define HELPER_ARGS	  4
+#define HELPER_ARGS	  6
 
 /* said: the object that it printed, which stays the helper's; NULL: *e tells why not. */
 typedef void helper_done(void *ctx, json_t *said, const struct error *e);

@@ -49,6 +49,7 @@ static const char usage[] =
 	"  --socket PATH         where vtpmctl finds it (/run/xen-vtpm/vtpmd.sock)\n"
 	"  --store DIR | etcd://HOST:PORT,.../POOL  the sealed states (" FOLDER ")\n"
 	"  --store-ca FILE, --store-cert FILE, --store-key FILE, --store-ttl S   for etcd\n"
+	"  --pool-witness any|majority   hosts that have to answer before a start (any)\n"
 	"  --config FILE         of vtpmctl host init (/etc/xen-vtpm/host.json)\n"
 	"  --tpm TARGET          the host's TPM (/dev/tpmrm0); unix:PATH, raw, for tests\n"
 	"  --manager PATH        the vTPM manager (/usr/lib/xen-vtpm/vtpm-manager)\n"
@@ -64,8 +65,7 @@ static const char usage[] =
 	"  --placement stubdom|process   of new vTPMs that ask for none (stubdom)\n"
 	"  --user NAME           whom managers that are processes become (" USER ")\n"
 	"  --process-unix DIR    for tests: TPM commands at DIR/NAME, and no Xen guests\n"
-	"  --foreground          accepted for compatibility; vtpmd never forks\n"
-	"  --verbose, --version  more lines on standard error; the version, and no more\n";
+	"  --foreground, --verbose, --version   ignored; more on stderr; the version\n";
 
 enum option_id {
 	SOCKET = 1,
@@ -140,6 +140,7 @@ static int parse_options(struct vtpmd *d, int argc, char **argv)
 		{"store-cert", required_argument, NULL, STORE_CERT},
 		{"store-key", required_argument, NULL, STORE_KEY},
 		{"store-ttl", required_argument, NULL, 't'},
+		{"pool-witness", required_argument, NULL, 'w'},
 		{"config", required_argument, NULL, CONFIG},
 		{"tpm", required_argument, NULL, TPM},
 		{"manager", required_argument, NULL, MANAGER},
@@ -171,6 +172,11 @@ static int parse_options(struct vtpmd *d, int argc, char **argv)
 		if (id == 't' && take_seconds(optarg, SESSION_TTL_MIN_S,
 					      SESSION_TTL_MAX_S, &d->pool.ttl))
 			continue;
+		if (id == 'w' &&
+		    (!strcmp(optarg, "any") || !strcmp(optarg, "majority"))) {
+			d->pool.majority = optarg[0] == 'm';
+			continue;
+		}
 		if (id == 'v')
 			log_verbose(true);
 		else if (id == 'V')

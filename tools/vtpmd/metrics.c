@@ -4,6 +4,7 @@
 #include "tools/vtpmd/ask.h"
 #include "tools/vtpmd/http.h"
 #include "tools/vtpmd/store_etcd.h"
+#include "tools/vtpmd/witness.h"
 #include "tools/vtpmd/work.h"
 #include "tools/vtpmd/vtpm.h"
 
@@ -393,6 +394,36 @@ static void put_members(struct evbuffer *out, const struct members *all)
 	}
 }
 
+static void put_witnesses(const struct vtpmd *d, bool is_pool, struct evbuffer *out)
+{
+	struct witness_figures f;
+
+	witness_figures(d, &f);
+	family(out, "pool_witnesses", "gauge",
+	       "Other hosts of the pool, which are asked what they have seen of vTPMs.");
+	if (is_pool)
+		evbuffer_add_printf(out, "xen_vtpm_pool_witnesses %u\n", f.hosts);
+	family(out, "pool_witnesses_silent", "gauge",
+	       "Of these, those that did not answer when they were asked last.");
+	if (is_pool)
+		evbuffer_add_printf(out, "xen_vtpm_pool_witnesses_silent %u\n", f.silent);
+	family(out, "pool_witnesses_ahead", "gauge",
+	       "Other hosts that have seen more of etcd's data than there are, or another cluster.");
+	if (is_pool)
+		evbuffer_add_printf(out, "xen_vtpm_pool_witnesses_ahead %u\n", f.ahead);
+	family(out, "pool_starts_unwitnessed_total", "counter",
+	       "Starts for which not all other hosts of the pool had answered.");
+	if (is_pool)
+		evbuffer_add_printf(
+			out, "xen_vtpm_pool_starts_unwitnessed_total %" PRIu64 "\n",
+			f.unwitnessed);
+	family(out, "pool_starts_older_total", "counter",
+	       "Starts that were refused, as another host of the pool has seen a newer state.");
+	if (is_pool)
+		evbuffer_add_printf(out, "xen_vtpm_pool_starts_older_total %" PRIu64 "\n",
+				    f.refused);
+}
+
 /* Of a host whose store is in etcd; of others, the names alone. */
 static void put_pool(struct vtpmd *d, struct evbuffer *out)
 {
@@ -413,6 +444,7 @@ static void put_pool(struct vtpmd *d, struct evbuffer *out)
 	if (is_pool)
 		evbuffer_add_printf(out, "xen_vtpm_pool_lease_seconds %.3f\n",
 				    f.lease_ms / 1e3);
+	put_witnesses(d, is_pool, out);
 	put_members(out, f.members);
 }
 

@@ -8,6 +8,7 @@
 #include "tools/vtpmd/store_etcd.h"
 #include "tools/vtpmd/vtpm.h"
 #include "tools/vtpmd/vtpms.h"
+#include "tools/vtpmd/witness.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -447,7 +448,7 @@ static int begin_out(struct error *e)
 					 mover.name);
 		memcpy(mover.uuid, v->meta.uuid, sizeof(mover.uuid));
 		mover.pool = v;
-		mover.listed = v->moves = true;
+		mover.listed = v->moves = v->witness.due = true;
 		return want_etcd(CLAIMS);
 	}
 	rc = take_folder(e);
@@ -487,6 +488,9 @@ static int mark_pooled(struct error *e)
 	struct vtpm *v = mover.pool;
 	int rc;
 
+	rc = witness_may_start(v, e);
+	if (rc)
+		return rc;
 	registry_witness(v);
 	rc = anchor_check(mover.d->anchor, v, e);
 	if (rc)

@@ -12,6 +12,7 @@
 #include "tools/vtpmd/trail.h"
 #include "tools/vtpmd/vtpm.h"
 #include "tools/vtpmd/vtpms.h"
+#include "tools/vtpmd/witness.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -213,6 +214,8 @@ static void on_accepted(void *ctx)
 	for (v = d->vtpms; v; v = v->next) {
 		store_know_nothing(&v->store);
 		v->anchor.seen = 0;
+		v->anchor.seen_header = 0;
+		witness_forget(v);
 		anchor_claim(d->anchor, v);
 	}
 	trail_add(d, &line);
@@ -265,6 +268,8 @@ int registry_join_pool(struct vtpmd *d, struct error *e)
 	if (rc)
 		return rc;
 	save_seen(d);
+	if (witness_new(d))
+		return error_set(e, -ENOMEM, CAUSE_INTERNAL, "There is no memory.");
 	d->pool.tick = event_new(d->base, -1, EV_PERSIST, on_seen_tick, d);
 	d->pool.ending = evtimer_new(d->base, on_ending, d);
 	return d->pool.tick && d->pool.ending && !event_add(d->pool.tick, &often)
@@ -277,6 +282,7 @@ void registry_leave_pool(struct vtpmd *d)
 	if (!store_etcd_is(d->store))
 		return;
 	save_seen(d);
+	witness_free(d);
 	if (d->pool.tick)
 		event_free(d->pool.tick);
 	if (d->pool.ending)

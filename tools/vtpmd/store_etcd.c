@@ -517,6 +517,11 @@ const char *store_etcd_host(void)
 	return store_pool.session->mirror.host;
 }
 
+unsigned int store_etcd_connection(void)
+{
+	return store_pool.session ? store_pool.session->readied : 0;
+}
+
 struct session_seen store_etcd_seen(void)
 {
 	return store_pool.session ? store_pool.session->seen : (struct session_seen){0};

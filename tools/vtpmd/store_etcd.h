@@ -81,6 +81,8 @@ void store_etcd_accept(void);
 const uint8_t *store_etcd_list_of_hosts(size_t *len);
 /* This host's name in the pool. */
 const char *store_etcd_host(void);
+/* Which connection to etcd it is, from 1; within one nothing that others write is missed. */
+unsigned int store_etcd_connection(void);
 /* What this host has seen of etcd so far. */
 struct session_seen store_etcd_seen(void);
 /* What another host's last put made of a vTPM: the generations, and the header's SHA-256. */

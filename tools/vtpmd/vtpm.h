@@ -15,6 +15,7 @@
 
 #include "include/channel.h"
 #include "lib/binding.h"
+#include "lib/witness.h"
 #include "tools/vtpmd/anchor_file.h"
 #include "tools/vtpmd/body.h"
 #include "tools/vtpmd/bucket.h"
@@ -228,6 +229,25 @@ struct vtpm_anchor {
 	uint64_t seen_header;
 };
 
+enum vtpm_witness_step {
+	WITNESS_NOT_ASKED,
+	WITNESS_WAITS, /* a start, for the next question ... */
+	WITNESS_ASKED, /* ... which was asked ... */
+	WITNESS_HEARD, /* ... and its answers are here */
+};
+
+/* What other hosts of the pool have seen of it: witness.h. */
+struct vtpm_witness {
+	enum vtpm_witness_step step;
+	bool due; /* it was claimed, and others are to be heard before it starts */
+	/* The connection to etcd, and the list of hosts, in which all were heard. */
+	unsigned int readied;
+	uint64_t list;
+	unsigned int hosts, heard;  /* others, and of them those that answered last */
+	struct witness_said said;   /* the newest */
+	char by[POOL_NAME_MAX + 1]; /* who said that; empty: nobody said anything */
+};
+
 enum vtpm_rekey_asked { REKEY_NOTHING, REKEY_SLOTS, REKEY_DEEP };
 
 /* New key slots, and, deep, a new data key. */
@@ -261,6 +281,7 @@ struct vtpm {
 	struct body *body;     /* NULL: none */
 	struct peer *peer;     /* NULL: not connected */
 	struct vtpm_anchor anchor;
+	struct vtpm_witness witness;
 	bool urgent;	/* queued: an operator waits, and others do not go first */
 	bool moves;	/* between the host's folder and a pool: pool_move.h */
 	bool autostart; /* since vtpmd started, and has not settled yet */
@@ -377,6 +398,8 @@ void vtpm_on_keep(evutil_socket_t fd, short what, void *ctx);
 void vtpm_start_queued(struct vtpmd *d);
 /* The same, when the host's TPM has answered. */
 void vtpm_start_anchored(struct vtpmd *d);
+/* The other hosts of the pool have told what they have seen of it. */
+void vtpm_witnessed(struct vtpm *v);
 
 /* How a vTPM's life meets what its manager says: vtpm_peer.c. */
 

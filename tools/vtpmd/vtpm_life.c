@@ -12,6 +12,7 @@
 #include "tools/vtpmd/quote.h"
 #include "tools/vtpmd/registry_pool.h"
 #include "tools/vtpmd/vtpm.h"
+#include "tools/vtpmd/witness.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -41,6 +42,17 @@ static int make_body(struct vtpm *v)
 	return 0;
 }
 
+/* What is claimed all the time since it ran here last nobody else has seen more of. */
+static int claim_store(struct vtpm *v, struct error *e)
+{
+	if (!v->store.claimed) {
+		v->witness.due = !v->making;
+		if (v->witness.step == WITNESS_HEARD)
+			v->witness.step = WITNESS_NOT_ASKED;
+	}
+	return store_claim(&v->store, e);
+}
+
 /* Takes the lease, and checks the folder of which the manager will be given, and nothing
  * else: of all that start together, before the TPM is written, once.  On failure
  * refuse_start() follows. */
@@ -57,11 +69,14 @@ static int begin_start(struct vtpm *v, struct error *e)
 			e, rc, CAUSE_STORE,
 			"The folder of %s in %s cannot be opened: %s; see its disk's space and permissions.",
 			v->meta.name, v->d->store, strerror(-rc));
-	rc = store_claim(&v->store, e);
+	rc = claim_store(v, e);
 	if (rc)
 		return rc;
 	if (!v->making)
 		vtpm_refresh_presence(v);
+	rc = witness_may_start(v, e);
+	if (rc)
+		return rc;
 	if (!v->making)
 		registry_witness(v);
 	return anchor_begin(v->d->anchor, v, e);
@@ -306,8 +321,9 @@ static void begin_one(struct vtpm *v)
 	struct error e = {.cause = CAUSE_NONE};
 	int rc = begin_start(v, &e);
 
-	if (rc == -EAGAIN && v->store.claiming)
-		queue_leave(v); /* STORE_CLAIMED or STORE_LOST brings it back */
+	if (rc == -EAGAIN && (v->store.claiming || v->witness.step != WITNESS_NOT_ASKED))
+		queue_leave(
+			v); /* STORE_CLAIMED, STORE_LOST, vtpm_witnessed() bring it back */
 	else if (rc)
 		refuse_start(v, &e);
 	else
@@ -723,6 +739,12 @@ static void begin_again(struct vtpm *v)
 {
 	queue_put(v);
 	event_active(v->settle, EV_TIMEOUT, 0);
+}
+
+void vtpm_witnessed(struct vtpm *v)
+{
+	if (v->state == VTPM_QUEUED)
+		begin_again(v);
 }
 
 /* Fails closed: without the claim its state may be going on elsewhere. */

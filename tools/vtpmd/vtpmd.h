@@ -27,6 +27,7 @@ struct vtpm;
 struct anchor;
 struct quote;
 struct move;
+struct witness;
 
 struct vtpmd {
 	struct event_base *base;
@@ -37,9 +38,10 @@ struct vtpmd {
 		const char *ca, *cert, *key; /* PEM files, for etcd */
 		unsigned int ttl;	     /* s, of the host's lease; 0: as usual */
 		struct config *named_by; /* who has the texts above; NULL: the options */
-		struct waiter *waiters;	 /* for accepted data of etcd */
-		struct event *tick;	 /* what was seen of etcd is noted */
-		struct event *ending;	 /* until no vTPM runs */
+		bool majority; /* of the hosts has to tell what it has seen: witness.h */
+		struct waiter *waiters; /* for accepted data of etcd */
+		struct event *tick;	/* what was seen of etcd is noted */
+		struct event *ending;	/* until no vTPM runs */
 	} pool;
 	const char *config;	   /* host.json ... */
 	struct config_file host;   /* ... as it was read last */
@@ -64,7 +66,9 @@ struct vtpmd {
 	struct xen *xen;	   /* NULL: not on Xen */
 	struct anchor *anchor;
 	struct quote *quote; /* the host's TPM, for deep quotes */
-	struct vtpm *vtpms;  /* in the order of their names: vtpms.h */
+	struct witness
+		*witness;   /* the other hosts of a pool; NULL: the store is none's */
+	struct vtpm *vtpms; /* in the order of their names: vtpms.h */
 	struct tree_node *by_name, *by_uuid;
 	uint64_t vtpms_changes;		 /* how often one was added or removed */
 	struct queue queue;		 /* of starts */
