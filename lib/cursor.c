@@ -48,10 +48,13 @@ static bool cursor_claim(struct cursor *c, size_t n, size_t *at)
 	return true;
 }
 
+/*@ logic integer be{L}(uint8_t *p, integer n) =
+	n <= 0 ? 0 : (uint64_t)((uint64_t)(256 * be(p, n - 1)) + p[n - 1]); */
+
 /*@ requires cursor_holds(c);
     assigns c->pos, c->bad;
     ensures cursor_holds(c) && cursor_moved{Pre, Post}(c, n);
-    ensures c->bad ==> \result == 0; */
+    ensures \result == (c->bad ? 0 : be(c->rd + \old(c->pos), n)); */
 static uint64_t get_be(struct cursor *c, size_t n)
 {
 	size_t at, i;
@@ -59,11 +62,11 @@ static uint64_t get_be(struct cursor *c, size_t n)
 
 	if (!cursor_claim(c, n, &at))
 		return 0;
-	/*@ loop invariant 0 <= i <= n;
+	/*@ loop invariant 0 <= i <= n && v == be(c->rd + at, i);
 	    loop assigns i, v;
 	    loop variant n - i; */
 	for (i = 0; i < n; i++)
-		v = v << 8 | c->rd[at + i];
+		v = v * 256 + c->rd[at + i];
 	return v;
 }
 

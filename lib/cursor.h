@@ -32,6 +32,7 @@ struct cursor {
  * The contracts, which `make prove` proves for every input (docs/proofs.md):
  *   cursor_holds    pos is never past len, and the buffer is the caller's, apart from c
  *   cursor_moved    n bytes were taken, or the cursor is bad, and was left where it is
+ *   cursor_be16     the number that the two bytes at p are, as cursor_be32 of four
  * A function changes what it `assigns`, and nothing else.
  */
 /*@ predicate cursor_holds(struct cursor *c) =
@@ -47,6 +48,8 @@ struct cursor {
     predicate cursor_wrote{A, B}(struct cursor *c, integer n) =
 	\at(c->wr == \null ? \at(c->bad, B) && \at(c->pos, B) == c->pos :
 			     cursor_moved{A, B}(c, n), A);
+    logic integer cursor_be16{L}(uint8_t *p) = 256 * p[0] + p[1];
+    logic integer cursor_be32{L}(uint8_t *p) = 65536 * cursor_be16(p) + cursor_be16(p + 2);
 */
 
 /*@ requires \valid_read((uint8_t *)buf + (0 .. len - 1));
@@ -84,17 +87,17 @@ void cursor_fail(struct cursor *c);
 /*@ requires cursor_holds(c);
     assigns c->pos, c->bad;
     ensures cursor_holds(c) && cursor_moved{Pre, Post}(c, 1);
-    ensures c->bad ==> \result == 0; */
+    ensures \result == (c->bad ? 0 : c->rd[\old(c->pos)]); */
 uint8_t cursor_u8(struct cursor *c);
 /*@ requires cursor_holds(c);
     assigns c->pos, c->bad;
     ensures cursor_holds(c) && cursor_moved{Pre, Post}(c, 2);
-    ensures c->bad ==> \result == 0; */
+    ensures \result == (c->bad ? 0 : cursor_be16(c->rd + \old(c->pos))); */
 uint16_t cursor_u16(struct cursor *c);
 /*@ requires cursor_holds(c);
     assigns c->pos, c->bad;
     ensures cursor_holds(c) && cursor_moved{Pre, Post}(c, 4);
-    ensures c->bad ==> \result == 0; */
+    ensures \result == (c->bad ? 0 : cursor_be32(c->rd + \old(c->pos))); */
 uint32_t cursor_u32(struct cursor *c);
 /*@ requires cursor_holds(c);
     assigns c->pos, c->bad;
