@@ -11,6 +11,7 @@
 #include <openssl/rand.h>
 
 /* Each fetched once: what is there now does not fail later but for want of memory. */
+/*@ assigns \nothing; */
 static const char *missing(void)
 {
 	EVP_MD *md = EVP_MD_fetch(NULL, "SHA256", NULL);
@@ -53,6 +54,9 @@ int crypt_sha256(const struct crypt_part *parts, size_t count,
 	bool ok = ctx && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1;
 	size_t i;
 
+	/*@ loop invariant i <= count && (ok ==> ctx != \null);
+	    loop assigns i, ok;
+	    loop variant count - i; */
 	for (i = 0; ok && i < count; i++)
 		if (parts[i].p && parts[i].n)
 			ok = EVP_DigestUpdate(ctx, parts[i].p, parts[i].n) == 1;
@@ -76,6 +80,9 @@ int crypt_hmac(const uint8_t *key, size_t key_len, const struct crypt_part *part
 	/* EVP_MAC_init() takes a NULL key for "keep the previous key" */
 	bool ok = ctx && EVP_MAC_init(ctx, key_len ? key : no_key, key_len, params) == 1;
 
+	/*@ loop invariant i <= count && (ok ==> ctx != \null);
+	    loop assigns i, ok;
+	    loop variant count - i; */
 	for (i = 0; ok && i < count; i++)
 		if (parts[i].p && parts[i].n)
 			ok = EVP_MAC_update(ctx, parts[i].p, parts[i].n) == 1;
@@ -104,11 +111,15 @@ int crypt_hkdf(const uint8_t *ikm, size_t ikm_len, const uint8_t *salt, size_t s
 	if (!rc)
 		rc = crypt_hmac(prk, sizeof(prk), expand, ARRAY_SIZE(expand), out);
 	OPENSSL_cleanse(prk, sizeof(prk));
+	/*@ assert crypt_wiped(&prk[0], CRYPT_HASH_SIZE); */
 	if (rc)
 		OPENSSL_cleanse(out, CRYPT_HASH_SIZE);
 	return rc;
 }
 
+/*@ requires ctx != \null && \valid_read(aad + (0 .. aad_len - 1));
+    requires \valid_read(in + (0 .. len - 1)) && \valid(out + (0 .. len - 1));
+    assigns out[0 .. len - 1]; */
 static bool gcm_feed(EVP_CIPHER_CTX *ctx, const uint8_t *aad, size_t aad_len,
 		     const uint8_t *in, size_t len, uint8_t *out)
 {

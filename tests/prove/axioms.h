@@ -76,6 +76,125 @@ int axiom_crypto_memcmp(const uint8_t *a, const uint8_t *b, size_t n);
 #define OPENSSL_EVP_H
 typedef struct evp_pkey_st EVP_PKEY;
 
+#ifdef PROVE_OPENSSL
+/* Of OpenSSL's functions (EVP_*(3), RAND_bytes(3)) only this is taken for granted: what they read
+ * and write of the caller's memory, by the sizes of SHA-256, AES-256 and GCM (FIPS 180-4; SP
+ * 800-38D), and that each may fail.  What is in its own objects, and what a digest or a
+ * ciphertext is, is not modelled. */
+#define OPENSSL_CORE_NAMES_H
+#define OPENSSL_PARAMS_H
+#define OPENSSL_RAND_H
+typedef struct evp_md_st EVP_MD;
+typedef struct evp_md_ctx_st EVP_MD_CTX;
+typedef struct evp_cipher_st EVP_CIPHER;
+typedef struct evp_cipher_ctx_st EVP_CIPHER_CTX;
+typedef struct evp_mac_st EVP_MAC;
+typedef struct evp_mac_ctx_st EVP_MAC_CTX;
+typedef struct evp_keymgmt_st EVP_KEYMGMT;
+typedef struct evp_signature_st EVP_SIGNATURE;
+typedef struct evp_keyexch_st EVP_KEYEXCH;
+typedef struct ossl_param_st {
+	const char *key;
+} OSSL_PARAM;
+#define OPENSSL_INIT_NO_LOAD_CONFIG 0x80
+#define OSSL_MAC_PARAM_DIGEST	    "digest"
+/* Objects of OpenSSL's, or NULL */
+/*@ assigns \nothing; */
+int OPENSSL_init_crypto(uint64_t options, const void *settings);
+/*@ assigns \nothing; */
+EVP_MD *EVP_MD_fetch(const void *lib, const char *name, const char *properties);
+/*@ assigns \nothing; */
+EVP_CIPHER *EVP_CIPHER_fetch(const void *lib, const char *name, const char *properties);
+/*@ assigns \nothing; */
+EVP_MAC *EVP_MAC_fetch(const void *lib, const char *name, const char *properties);
+/*@ assigns \nothing; */
+EVP_KEYMGMT *EVP_KEYMGMT_fetch(const void *lib, const char *name, const char *properties);
+/*@ assigns \nothing; */
+EVP_SIGNATURE *EVP_SIGNATURE_fetch(const void *lib, const char *name,
+				   const char *properties);
+/*@ assigns \nothing; */
+EVP_KEYEXCH *EVP_KEYEXCH_fetch(const void *lib, const char *name, const char *properties);
+/*@ assigns \nothing; */
+EVP_MD_CTX *EVP_MD_CTX_new(void);
+/*@ assigns \nothing; */
+EVP_MAC_CTX *EVP_MAC_CTX_new(EVP_MAC *mac);
+/*@ assigns \nothing; */
+EVP_CIPHER_CTX *EVP_CIPHER_CTX_new(void);
+/*@ assigns \nothing; */
+const EVP_MD *EVP_sha256(void);
+/*@ assigns \nothing; */
+const EVP_CIPHER *EVP_aes_256_gcm(void);
+/*@ assigns \nothing; */
+OSSL_PARAM OSSL_PARAM_construct_utf8_string(const char *key, char *text, size_t n);
+/*@ assigns \nothing; */
+OSSL_PARAM OSSL_PARAM_construct_end(void);
+/* A free of one, or of NULL, touches nothing of the caller's. */
+#define EVP_MD_free(o)	       ((void)(o))
+#define EVP_CIPHER_free(o)     ((void)(o))
+#define EVP_MAC_free(o)	       ((void)(o))
+#define EVP_KEYMGMT_free(o)    ((void)(o))
+#define EVP_SIGNATURE_free(o)  ((void)(o))
+#define EVP_KEYEXCH_free(o)    ((void)(o))
+#define EVP_MD_CTX_free(o)     ((void)(o))
+#define EVP_MAC_CTX_free(o)    ((void)(o))
+#define EVP_CIPHER_CTX_free(o) ((void)(o))
+/* EVP_DigestInit(3): a digest has 32 bytes. */
+/*@ requires ctx != \null;
+    assigns \nothing; */
+int EVP_DigestInit_ex(EVP_MD_CTX *ctx, const EVP_MD *type, const void *engine);
+/*@ requires ctx != \null && \valid_read(p + (0 .. n - 1));
+    assigns \nothing; */
+int axiom_digest_update(EVP_MD_CTX *ctx, const uint8_t *p, size_t n);
+#define EVP_DigestUpdate(ctx, p, n) axiom_digest_update(ctx, (const uint8_t *)(p), n)
+/*@ requires ctx != \null && \valid(out + (0 .. 31));
+    assigns out[0 .. 31]; */
+int EVP_DigestFinal_ex(EVP_MD_CTX *ctx, uint8_t *out, const void *no_length);
+/* EVP_MAC(3) */
+/*@ requires ctx != \null && key != \null && \valid_read(key + (0 .. n - 1));
+    requires \valid_read(params + (0 .. 1));
+    assigns \nothing; */
+/* clang-format off */
+int EVP_MAC_init(EVP_MAC_CTX *ctx, const uint8_t *key, size_t n, const OSSL_PARAM *params);
+/* clang-format on */
+/*@ requires ctx != \null && \valid_read(p + (0 .. n - 1));
+    assigns \nothing; */
+int axiom_mac_update(EVP_MAC_CTX *ctx, const uint8_t *p, size_t n);
+#define EVP_MAC_update(ctx, p, n) axiom_mac_update(ctx, (const uint8_t *)(p), n)
+/*@ requires ctx != \null && \valid(len) && \valid(out + (0 .. room - 1));
+    assigns *len, out[0 .. room - 1]; */
+int EVP_MAC_final(EVP_MAC_CTX *ctx, uint8_t *out, size_t *len, size_t room);
+/* EVP_EncryptInit(3), of AES-256-GCM: as many bytes come out as go in, and none at the end */
+/*@ requires ctx != \null && \valid_read(key + (0 .. 31)) && \valid_read(iv + (0 .. 11));
+    assigns \nothing; */
+int EVP_CipherInit_ex(EVP_CIPHER_CTX *ctx, const EVP_CIPHER *type, const void *engine,
+		      const uint8_t *key, const uint8_t *iv, int is_seal);
+/* Associated data has NULL for out, which the callers write so. */
+/*@ requires ctx != \null && \valid(used) && n >= 0 && \valid_read(in + (0 .. n - 1));
+    assigns *used; */
+int axiom_update_NULL(EVP_CIPHER_CTX *ctx, int *used, const uint8_t *in, int n);
+/*@ requires ctx != \null && \valid(used) && n >= 0 && \valid_read(in + (0 .. n - 1));
+    requires \valid(out + (0 .. n - 1));
+    assigns *used, out[0 .. n - 1]; */
+int axiom_update(EVP_CIPHER_CTX *ctx, uint8_t *out, int *used, const uint8_t *in, int n);
+#define axiom_update_out(ctx, used, in, n)	axiom_update(ctx, out, used, in, n)
+#define EVP_CipherUpdate(ctx, out, used, in, n) axiom_update_##out(ctx, used, in, n)
+/*@ requires ctx != \null && \valid(used) && \valid(end + (0 .. 15));
+    assigns *used, end[0 .. 15]; */
+int EVP_CipherFinal_ex(EVP_CIPHER_CTX *ctx, uint8_t *end, int *used);
+/*@ requires ctx != \null && \valid(tag + (0 .. n - 1));
+    assigns tag[0 .. n - 1]; */
+int axiom_EVP_CTRL_AEAD_GET_TAG(EVP_CIPHER_CTX *ctx, int n, uint8_t *tag);
+/*@ requires ctx != \null && \valid_read(tag + (0 .. n - 1));
+    assigns \nothing; */
+int axiom_EVP_CTRL_AEAD_SET_TAG(EVP_CIPHER_CTX *ctx, int n, const uint8_t *tag);
+#define EVP_CIPHER_CTX_ctrl(ctx, what, n, tag) axiom_##what(ctx, n, (uint8_t *)(tag))
+/*@ assigns \nothing; */
+int RAND_status(void);
+/*@ requires n >= 0 && \valid(out + (0 .. n - 1));
+    assigns out[0 .. n - 1]; */
+int RAND_priv_bytes(uint8_t *out, int n);
+#endif
+
 /* lib/error.h: what a sentence says is not proved, and its arguments are not looked at. */
 #define error_set(e, rc, cause, ...) error_set(e, rc, cause)
 
