@@ -578,6 +578,9 @@ void move_resume_one(struct move *m)
 	/* what it was to be told of may have been lost with the crash */
 	if (is_in(m, IN(RELEASED) | IN(OWNED)))
 		audit_state(m, ", as its record says");
+	/* an earlier vtpmd may have left an older record beside it */
+	if (!is_in(m, IN(HERE) | IN(TAKEN) | IN(ABSENT) | IN(AWAY)))
+		event_add(m->audit, &audit_after);
 	handover_restart(&m->r.h, &todo);
 	if (move_vtpm(m) && is_in(m, IN(PREPARED) | IN(BACK) | IN(UNSURE)))
 		guests_arrive(&move_vtpm(m)->guests, true, NULL);

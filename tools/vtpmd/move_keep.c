@@ -101,8 +101,8 @@ void move_give_room_back(struct move *m)
 
 void move_settle_record(struct move *m)
 {
-	/* else it is as good, and the next one is written in its place */
-	if (m->room.side && !move_record_settle(m->d->folder, m->r.uuid))
+	/* also of an earlier vtpmd; else it is as good, and the next one is written in its place */
+	if (!move_record_settle(m->d->folder, m->r.uuid))
 		m->room = (struct twin_own){.side = 0};
 }
 
