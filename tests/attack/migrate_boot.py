@@ -82,8 +82,10 @@ class Relay:
         text, rest = self.stream[52:48 + size - 1].decode(), self.stream[48 + size:]
         text = self.lie(text)
         data = text.encode() + b"\0"
-        self.b.data(self.stream[:32] + struct.pack("<IIII", order, flags, other, len(data) + 4) +
-                    struct.pack("<I", len(data)) + data + rest)
+        stream = self.stream[:32] + struct.pack("<IIII", order, flags, other, len(data) + 4) + \
+            struct.pack("<I", len(data)) + data + rest
+        for at in range(0, len(stream), 32768):     # it may be longer than a piece may be
+            self.b.data(stream[at:at + 32768])
         self.stream = None
 
     @staticmethod
