@@ -506,6 +506,32 @@ static bool has_record(void)
 	return !access(file, F_OK);
 }
 
+/* Within seconds of a step vtpmd is killed: no older record stays beside the one that counts. */
+static void a_record_with_two_sides_is_found(void **state)
+{
+	struct move_record r = {.h = {.state = HANDOVER_HERE, .txid = TXID}};
+	struct twin_own room = {.side = 0};
+	char file[128], name[37];
+	struct stat st;
+
+	memcpy(r.uuid, own, sizeof(r.uuid));
+	strcpy(r.name, "web1");
+	strcpy(r.peer, "beta");
+	assert_int_equal(move_record_make_room(root, &r, &room), 1);
+	r.h.state = HANDOVER_RELEASED;
+	assert_int_equal(move_record_write(root, &r, &room, NULL), 0);
+	uuid_unparse_lower(own, name);
+	snprintf(file, sizeof(file), "%s/handovers/%s", root, name);
+	assert_int_equal(stat(file, &st), 0);
+	assert_true(st.st_size > MOVE_RECORD_MAX);
+	put_mark(own, HANDOVER_LEAVING, "beta");
+	anchor_table(0);
+	begin();
+	assert_int_equal(recorded(), HANDOVER_RELEASED);
+	assert_int_equal(stat(file, &st), 0);
+	assert_true(st.st_size <= MOVE_RECORD_MAX);
+}
+
 /* Both hosts know that the move is over: the record goes when the TPM has no mark of it. */
 static void a_record_of_what_is_over(void **state)
 {
@@ -671,6 +697,7 @@ int main(void)
 		HOST_TEST(a_table_of_a_newer_version),
 		HOST_TEST(a_record_of_what_is_over),
 		HOST_TEST(a_record_of_what_is_over_is_found),
+		HOST_TEST(a_record_with_two_sides_is_found),
 		HOST_TEST(a_disk_that_is_full),
 		HOST_TEST(records_that_cannot_be_read),
 		HOST_TEST(nor_without_an_anchor),

@@ -298,8 +298,12 @@ void move_audit_now(struct move *m)
 
 static void on_audit(evutil_socket_t fd, short what, void *ctx)
 {
-	move_audit_now(ctx);
-	move_settle_record(ctx);
+	struct move *m = ctx;
+
+	move_audit_now(m);
+	/* else it is as good, until it is damaged */
+	if (move_settle_record(m))
+		event_add(m->audit, &audit_after);
 }
 
 /* Both hosts' audit logs name one transfer. */

@@ -5,6 +5,7 @@
 #include "tools/vtpmd/move_private.h"
 
 #include <errno.h>
+#include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uuid/uuid.h>
@@ -99,11 +100,16 @@ void move_give_room_back(struct move *m)
 	m->room = (struct twin_own){.side = 0};
 }
 
-void move_settle_record(struct move *m)
+int move_settle_record(struct move *m)
 {
-	/* also of an earlier vtpmd; else it is as good, and the next one is written in its place */
-	if (!move_record_settle(m->d->folder, m->r.uuid))
-		m->room = (struct twin_own){.side = 0};
+	int rc = m->room.side || m->is_twin ? move_record_settle(m->d->folder, m->r.uuid)
+					    : 0;
+
+	if (rc)
+		return rc;
+	m->room = (struct twin_own){.side = 0};
+	m->is_twin = false;
+	return 0;
 }
 
 /* Records that are loaded: there may be some more than of moves, of vTPMs that had a mark. */
@@ -144,6 +150,21 @@ static void load_lost_record(void *ctx, const uint8_t uuid[16], int rc)
 		m->unread = rc;
 }
 
+/* A vtpmd that was killed within seconds of a step has left records with two sides.  Plain ones cost a
+ * read each. */
+static void settle_found(struct vtpmd *d)
+{
+	const struct timeval now = {0, 0};
+	struct move *m;
+
+	for (m = d->moves; m; m = m->next) {
+		m->is_twin = m->recorded;
+		/* of a disk that is full it is tried again */
+		if (m->is_twin && move_settle_record(m))
+			event_add(m->audit, &now);
+	}
+}
+
 void move_init(struct vtpmd *d)
 {
 	struct error e = {.cause = CAUSE_NONE};
@@ -152,6 +173,7 @@ void move_init(struct vtpmd *d)
 
 	if (rc)
 		d->records_rc = rc;
+	settle_found(d);
 	if (move_lacks_records(d, &e))
 		log_line(LOG_ERR, "no vTPM moves: %s", e.text);
 }

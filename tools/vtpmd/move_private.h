@@ -82,6 +82,7 @@ struct move {
 	bool recorded;	      /* it has a file */
 	struct twin_own room; /* that file, as long as records are written in place ... */
 	bool is_room;	      /* ... and it was made for that alone */
+	bool is_twin;	      /* it may be one of an earlier vtpmd's */
 	bool unwritten;	      /* its last one could not be written, and that was said */
 	int unread;	      /* -errno: its file could not be read */
 	bool over; /* HERE: the other host has nothing of it any more, and said so */
@@ -98,8 +99,9 @@ bool move_store_record(struct move *m, enum handover_state before);
 void move_make_room(struct move *m);
 /* In a state that is past it: what was made has no use any more. */
 void move_give_room_back(struct move *m);
-/* The guest has long gone on, or waits for the other host. */
-void move_settle_record(struct move *m);
+/* When the guest has long gone on, or waits for the other host: makes the record plain.  0, or -errno:
+ * it is as it was. */
+int __must_check move_settle_record(struct move *m);
 /* Whether not all records could be read, and none moves: *e, and -errno; else 0. */
 int __must_check move_lacks_records(const struct vtpmd *d, struct error *e);
 /* That a vTPM is in a handover, which keeps an operation from it: *e, and -EBUSY. */

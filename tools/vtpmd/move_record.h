@@ -9,7 +9,7 @@
  * With the label "xen-vtpm handover 1", as of older releases, the last one is not there: it is
  * not known.
  * A plain file; while a guest may stand still it is a twin file (lib/twin.h), of which an older side
- * has an older record: that is made plain again a while later.
+ * has an older record: that is made plain again a while later, or when vtpmd begins anew.
  */
 #ifndef VTPMD_MOVE_RECORD_H
 #define VTPMD_MOVE_RECORD_H
