@@ -506,6 +506,41 @@ static bool has_record(void)
 	return !access(file, F_OK);
 }
 
+static bool is_audited(const char *text)
+{
+	char line[4096] = "";
+	int fd = open(path[1], O_RDONLY);
+	ssize_t n = fd < 0 ? 0 : read(fd, line, sizeof(line) - 1);
+
+	if (fd >= 0)
+		close(fd);
+	return n > 0 && strstr(line, text);
+}
+
+/* A crash behind the next record leaves no word of this state but the audit log's. */
+static void a_state_is_audited_before_the_next_record(void **state)
+{
+	char file[128], away[128];
+
+	snprintf(file, sizeof(file), "%s/handovers", root);
+	snprintf(away, sizeof(away), "%s/elsewhere", root);
+	place(HANDOVER_RELEASED, "beta", HANDOVER_LEAVING);
+	want("tick");
+	have_tpm_answer();
+	assert_string_equal(answered("state"), "released");
+	hear("beta", HANDOVER_MSG_ACTIVATED);
+	assert_string_equal(answered("state"), "confirmed");
+	assert_false(is_audited("to beta, transfer"));
+	/* no record is written any more, as if vtpmd were killed at the next one */
+	assert_int_equal(rename(file, away), 0);
+	write_file("", "handovers", "", 0);
+	want("finish");
+	assert_string_equal(answered("state"), "confirmed");
+	assert_true(is_audited("to beta, transfer"));
+	assert_int_equal(unlink(file), 0);
+	assert_int_equal(rename(away, file), 0);
+}
+
 /* Within seconds of a step vtpmd is killed: no older record stays beside the one that counts. */
 static void a_record_with_two_sides_is_found(void **state)
 {
@@ -698,6 +733,7 @@ int main(void)
 		HOST_TEST(a_record_of_what_is_over),
 		HOST_TEST(a_record_of_what_is_over_is_found),
 		HOST_TEST(a_record_with_two_sides_is_found),
+		HOST_TEST(a_state_is_audited_before_the_next_record),
 		HOST_TEST(a_disk_that_is_full),
 		HOST_TEST(records_that_cannot_be_read),
 		HOST_TEST(nor_without_an_anchor),

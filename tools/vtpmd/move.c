@@ -238,6 +238,9 @@ static bool do_one(struct move *m, const struct handover_todo *todo, size_t i,
 {
 	switch (todo->item[i].act) {
 	case HANDOVER_STORE:
+		/* behind a crash the next record has no line written of the last one */
+		if (!is_in(m, IN(PREPARED) | IN(RELEASED) | IN(OWNED)))
+			move_audit_now(m);
 		return move_store_record(m, before);
 	case HANDOVER_SEND:
 		move_send(m, todo->item[i].message, todo->txid);
