@@ -113,6 +113,63 @@ static void no_offer_makes_a_copy_of_what_is_here(void **state)
 	drop_it();
 }
 
+/* What its description on the disk says of whose copy it is; NULL: it is none. */
+static char *stored_source(const struct move *m)
+{
+	char file[128], uuid[37], *source = NULL;
+	const char *text;
+	json_t *root_of;
+
+	uuid_unparse_lower(m->r.uuid, uuid);
+	snprintf(file, sizeof(file), "%s/%s/vtpm.json", root, uuid);
+	root_of = json_load_file(file, 0, NULL);
+	assert_non_null(root_of);
+	text = json_string_value(json_object_get(root_of, "copy_of"));
+	source = text ? strdup(text) : NULL;
+	json_decref(root_of);
+	return source;
+}
+
+/* vtpmd may be killed when its manager has stored all, and before it has heard of that. */
+static void a_copy_is_described_as_one_before_it_is_stored(void **state)
+{
+	static const struct envelope_name none;
+	char more[64], uuid[37], *source;
+	struct move *m;
+	struct vtpm *w;
+
+	anchor_table(0);
+	begin();
+	uuid_unparse_lower(own, uuid);
+	snprintf(more, sizeof(more), ", \"copy_of\": \"%s\"", uuid);
+	m = offer_it(more);
+	assert_non_null(m);
+	w = move_vtpm(m);
+	store_header(m, true, &none);
+	move_on_peer(w, CHANNEL_MOVE_OFFER, 0, (const uint8_t *)"accept", 6);
+	/* the host's TPM has its header */
+	waiter_cancel(&m->anchored);
+	m->anchored.done(m->anchored.ctx, NULL);
+	source = stored_source(m);
+	assert_non_null(source);
+	assert_string_equal(source, uuid);
+	free(source);
+	/* until then its manager gets nothing of the other one */
+	assert_true(w->meta.creating);
+	assert_false(w->meta.is_copy);
+	/* the next vtpmd: by its header it serves measured guests alone */
+	w->meta.is_copy = true;
+	memcpy(w->meta.copy_of, own, sizeof(own));
+	w->meta.creating = w->making = w->meta.measured = false;
+	m->is_copy = false;
+	m->r.h.state = HANDOVER_PREPARED;
+	move_resume_one(m);
+	assert_int_equal(m->r.h.state, HANDOVER_PREPARED);
+	assert_true(w->meta.measured);
+	assert_true(w->meta.is_copy);
+	drop_it();
+}
+
 static void no_offer_is_of_a_copy_of_itself(void **state)
 {
 	char more[64], uuid[37];
@@ -173,6 +230,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		HOST_TEST(no_offer_makes_a_copy_of_what_is_here),
+		HOST_TEST(a_copy_is_described_as_one_before_it_is_stored),
 		HOST_TEST(no_offer_is_of_a_copy_of_itself),
 		HOST_TEST(a_guest_that_was_let_in_for_another_one),
 		HOST_TEST(what_is_stored_counts),

@@ -574,6 +574,22 @@ struct move *move_new(struct vtpmd *d, const struct move_record *r)
 	return d->move_count < MOVES_MAX ? move_new_marked(d, r) : NULL;
 }
 
+/* Its manager may have stored all, and vtpmd not have heard of that: what its description says is of
+ * the offer then. */
+static void describe_found(struct move *m, struct vtpm *v)
+{
+	struct error e = {.cause = CAUSE_NONE};
+
+	m->is_copy = v->meta.is_copy;
+	memcpy(m->copy_of, v->meta.copy_of, sizeof(m->copy_of));
+	if (move_describe(m, v, &e)) {
+		log_about(LOG_ERR, VTPM_ABOUT(v), "%s", e.text);
+		move_set_why(m, e.text);
+		return;
+	}
+	vtpm_keep_meta(v);
+}
+
 void move_resume_one(struct move *m)
 {
 	enum handover_state before = m->r.h.state;
@@ -589,6 +605,8 @@ void move_resume_one(struct move *m)
 	if (!is_in(m, IN(HERE) | IN(TAKEN) | IN(ABSENT) | IN(AWAY)))
 		event_add(m->audit, &audit_after);
 	handover_restart(&m->r.h, &todo);
+	if (move_vtpm(m) && is_in(m, IN(PREPARED)))
+		describe_found(m, move_vtpm(m));
 	if (move_vtpm(m) && is_in(m, IN(PREPARED) | IN(BACK) | IN(UNSURE)))
 		guests_arrive(&move_vtpm(m)->guests, true, NULL);
 	/* what is not recorded is not told: TICK does it again */
@@ -652,7 +670,11 @@ static void describe_whole(struct move *m)
 		return;
 	take_identity(m);
 	v->meta.creating = false;
+	v->meta.is_copy = m->is_copy;
+	memcpy(v->meta.copy_of, m->copy_of, sizeof(v->meta.copy_of));
 	vtpm_keep_meta(v);
+	/* its manager is not to use what another vTPM of this host has */
+	v->meta.is_copy = false;
 	v->meta.creating = true;
 }
 
