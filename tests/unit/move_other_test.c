@@ -113,6 +113,41 @@ static void another_machine_is_not_heard(void **state)
 	}
 }
 
+/* Who could have it run here takes the list away, or the file that has whose list it is. */
+static void nobody_is_heard_without_a_list(void **state)
+{
+	for (int i = 0; i < 3; i++) {
+		char file[96];
+
+		if (i && (teardown(NULL) || setup_signed(NULL)))
+			fail_msg("no host");
+		sign_list(7);
+		put_record_with_key(HANDOVER_RELEASED, 7);
+		place(HANDOVER_ABSENT, "", HANDOVER_LEAVING);
+		want("tick");
+		have_tpm_answer();
+		assert_string_equal(answered("state"), "released");
+		snprintf(file, sizeof(file), "%s/%s", root,
+			 i == 2 ? "host.json" : "pool");
+		if (i == 0)
+			assert_int_equal(unlink(file), 0);
+		else
+			write_file("", i == 2 ? "host.json" : "pool", "none of it", 10);
+		hear("beta", HANDOVER_MSG_NOTHING);
+		have_tpm_answer();
+		assert_non_null(strstr(answered("error"), "is not known"));
+		assert_int_equal(state_of(own), HANDOVER_RELEASED);
+		/* that is no other machine, of which nobody asks whether it is there */
+		assert_false(move_is_replaced(move_find(&d, own)));
+		if (i == 2)
+			continue;
+		sign_list(7);
+		hear("beta", HANDOVER_MSG_NOTHING);
+		have_tpm_answer();
+		assert_int_equal(state_of(own), HANDOVER_HERE);
+	}
+}
+
 /* Of an older release, or of what the host's TPM alone knows: as it was. */
 static void a_record_without_a_key(void **state)
 {
@@ -189,6 +224,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define SIGNED_TEST(t) cmocka_unit_test_setup_teardown(t, setup_signed, teardown)
 		SIGNED_TEST(another_machine_is_not_heard),
+		SIGNED_TEST(nobody_is_heard_without_a_list),
 		SIGNED_TEST(a_record_without_a_key),
 		SIGNED_TEST(an_operator_takes_it),
 		SIGNED_TEST(what_is_over_is_no_move_with_the_first_one),

@@ -231,7 +231,7 @@ int move_hear(struct vtpmd *d, const char *peer, const struct move_message *msg,
 		why = hear_offer(m, peer, msg, &rc);
 	else if (move_is_with_other(m, peer))
 		return hear_former(m, msg, apart);
-	else if (move_is_replaced(m))
+	else if (move_is_deaf(m))
 		return -EKEYREJECTED;
 	if (why) {
 		refuse_offer(m, peer, msg, why, apart);

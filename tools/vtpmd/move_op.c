@@ -468,7 +468,7 @@ void move_on_control(struct control *c, const json_t *request)
 			return;
 		}
 		move_note_role(c, peer != NULL);
-		if (peer && move_is_replaced(m)) {
+		if (peer && move_is_deaf(m)) {
 			refuse_replaced(c, m);
 			return;
 		}

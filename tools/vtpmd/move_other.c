@@ -8,6 +8,7 @@
 #include "tools/vtpmd/config.h"
 #include "tools/vtpmd/move_private.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -18,60 +19,92 @@
 	(IN(RELEASED) | IN(CONFIRMED) | IN(DOUBT) | IN(PREPARED) | IN(OWNED) | \
 	 IN(GIVING) | IN(YIELDING) | IN(BACK) | IN(UNSURE) | IN(TAKEN))
 
-static bool find_ak(const struct hostconf *conf, const struct move_bytes *list,
-		    const char *name, struct move_ak *ak)
+/* 0: the list does not have it, or ak is its key; -EBADMSG: there is no list. */
+static int find_ak(const struct hostconf *conf, const struct move_bytes *list,
+		   const char *name, struct move_ak *ak)
 {
 	struct pool_host h;
 	struct pool pool;
 
 	if (pool_open(list->p, list->n, conf->policy_key, sizeof(conf->policy_key),
 		      &pool))
-		return false;
+		return -EBADMSG;
 	while (pool_next_host(&pool.host, &h)) {
 		if (h.name.n != strlen(name) || memcmp(h.name.p, name, h.name.n) ||
 		    h.ak.n > sizeof(ak->bytes))
 			continue;
 		ak->n = (uint16_t)h.ak.n;
 		memcpy(ak->bytes, h.ak.p, h.ak.n);
-		return ak->n > 0;
+		return 0;
 	}
-	return false;
+	return 0;
 }
 
-/* Of the host of that name in the newest list; false: there is none. */
-static bool look_up_ak(struct vtpmd *d, const char *name, struct move_ak *ak)
+/* Of the host of that name in the newest list; ak->n is 0: it is not in that.  -errno: nobody knows. */
+static int look_up_ak(struct vtpmd *d, const char *name, struct move_ak *ak)
 {
 	struct error e = {.cause = CAUSE_NONE};
 	struct move_bytes list = {NULL, 0};
 	struct config *c;
-	bool found;
+	int rc;
 
 	memset(ak, 0, sizeof(*ak));
-	if (config_get(&d->host, d->config, &c, &e))
-		return false;
-	found = !move_read_pool(d, &list) && find_ak(&c->host, &list, name, ak);
+	rc = config_get(&d->host, d->config, &c, &e);
+	if (rc)
+		return rc;
+	rc = move_read_pool(d, &list);
+	if (!rc)
+		rc = find_ak(&c->host, &list, name, ak);
 	move_drop_bytes(&list);
 	config_put(c);
-	return found;
+	return rc;
 }
 
 void move_note_other(struct move *m)
 {
-	(void)look_up_ak(m->d, m->r.peer, &m->r.ak);
+	/* without one it is not known */
+	(void)!look_up_ak(m->d, m->r.peer, &m->r.ak);
+}
+
+/* 0; -EKEYREJECTED: it is another machine; another -errno: nobody knows which one it is. */
+static int compare_other(const struct move *m)
+{
+	struct move_ak now;
+	int rc;
+
+	if (!m->r.ak.n || !(WAITS >> m->r.h.state & 1))
+		return 0;
+	rc = look_up_ak(m->d, m->r.peer, &now);
+	if (rc || !now.n)
+		return rc == -EKEYREJECTED ? -EACCES : rc;
+	return now.n != m->r.ak.n || memcmp(now.bytes, m->r.ak.bytes, now.n) != 0
+		       ? -EKEYREJECTED
+		       : 0;
 }
 
 bool move_is_replaced(const struct move *m)
 {
-	struct move_ak now;
+	return compare_other(m) == -EKEYREJECTED;
+}
 
-	if (!m->r.ak.n || !(WAITS >> m->r.h.state & 1) ||
-	    !look_up_ak(m->d, m->r.peer, &now))
-		return false;
-	return now.n != m->r.ak.n || memcmp(now.bytes, m->r.ak.bytes, now.n) != 0;
+bool move_is_deaf(const struct move *m)
+{
+	return compare_other(m) != 0;
 }
 
 void move_tell_replaced(const struct move *m, char *text, size_t size)
 {
+	int rc = compare_other(m);
+
+	if (rc && rc != -EKEYREJECTED) {
+		snprintf(
+			text, size,
+			"Whether %s is the machine with which %s is in a move is not known, and "
+			"it is not heard: host.json, or the list of hosts beside it, cannot be "
+			"used (%s; `vtpmctl doctor`).",
+			m->r.peer, m->r.name, strerror(-rc));
+		return;
+	}
 	snprintf(text, size,
 		 "%s is another machine than that with which %s is in a move, by the "
 		 "attestation key in the list of hosts, and is not heard: when the first "

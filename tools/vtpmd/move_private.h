@@ -258,6 +258,10 @@ void move_limit_return(const char *peer);
 void move_note_other(struct move *m);
 /* Whether m is under way with a machine of which the list of hosts has another key now. */
 bool move_is_replaced(const struct move *m);
+/* Whether m's other host is not heard: it is such a machine, or nobody knows, as host.json or the list
+ * cannot be used. */
+bool move_is_deaf(const struct move *m);
+/* Why. */
 void move_tell_replaced(const struct move *m, char *text, size_t size);
 
 /* What an OFFER says. */
