@@ -4,6 +4,7 @@
  * guest nothing reaches xl but GO, and that when vtpmd here says that the vTPM is this host's.
  * What xl has to say last is waited for, whatever becomes of the connection.
  */
+#include "tools/vtpmctl/linelimit.h"
 #include "tools/vtpmctl/vtpmctl.h"
 #include "tools/vtpmctl/xl.h"
 #include "tools/vtpmctl/xlgate.h"
@@ -487,8 +488,8 @@ int xlreceive_run(struct migrate *m, const char *peer, char text[CLIENT_TEXT],
 		close(s->lock);
 	}
 	if (!(s->go_passed && s->answer.last == XLGATE_REPORT && !s->answer.code))
-		fprintf(stderr, "vtpmctl: a guest did not come from %s: %s\n", peer,
-			text[0] ? text : e->text);
+		linelimit_say(peer, "vtpmctl: a guest did not come from %s: %s", peer,
+			      text[0] ? text : e->text);
 	text[0] = '\0';
 	json_decref(s->later);
 	free(s->head);
