@@ -7,6 +7,7 @@ import glob
 import json
 import os
 import re
+import select
 import socket
 import struct
 import sys
@@ -87,8 +88,35 @@ def destination():
                 print(f"connection: {e}", flush=True)
 
 
+def comes_nothing(link):
+    return not link.s.pending() and not select.select([link.s], [], [], 0.3)[0]
+
+
+def stall(link):
+    """Takes all of guest and vTPM, says for ever that it is there, and never READY."""
+    started = False
+    while True:
+        if comes_nothing(link):
+            if started:
+                link.word(ALIVE)
+            continue
+        kind, value = link.item()
+        if kind == "turn":
+            answer = vtpmd(op="move", peer="a", messages=[m.hex() for m in value]) if value else {}
+            link.turn([bytes.fromhex(m) for m in answer.get("messages", [])])
+            if answer.get("state") == "prepared":
+                print("prepared", flush=True)
+        elif kind == "data":
+            link.word(TAKEN, len(value))
+        elif kind == "word" and value & 0xff == START:
+            started = True
+            link.word(BANNER)
+
+
 def serve(link):
     lied = False
+    if LIE == "never-ready":
+        stall(link)
     while True:
         kind, value = link.item()
         if kind == "turn" and value and LIE == "long-accept" and value[0][0] == 1:

@@ -17,6 +17,7 @@ import threading
 import time
 
 HOME = os.environ["XLHOST"]
+os.environ.pop("CLOCK", None)  # vtpmctl's, in whose steps time.sleep() would sleep
 BANNER = b"xl migration receiver ready, send binary domain data.\n"
 READY = b"domain received, ready to unpause\0"
 GO = b"domain is yours, you are cleared to unpause\0"
@@ -264,7 +265,11 @@ def say_until_ready(guest, name, to, fro):
             suspend(name, guest)
             if not suspend_in_xen(guest) or fault("last"):
                 return False
-            send_all(to, parts[last:])
+            wait_at("slow-1")
+            more = (last + len(parts)) // 2
+            send_all(to, parts[last:more])
+            wait_at("slow-2")
+            send_all(to, parts[more:])
         else:
             send_all(to, parts)
             suspend(name, guest)

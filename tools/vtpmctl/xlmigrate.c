@@ -19,7 +19,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#define XL_ENDS_S 120 /* it destroys, or resumes, the guest; or says GO behind READY */
+#define XL_ENDS_S  120 /* it destroys, or resumes, the guest; or says GO behind READY */
+#define XL_STALL_S 90  /* in which a guest that stands still comes no further */
+#define XL_STEP \
+	(4u * 1024 * 1024) /* bytes of it, taken by the other host, that are further */
+#define XL_AGAIN_S 30	   /* less than vtpmd waits for a word */
 
 struct xlsource {
 	struct migrate *m;
@@ -29,10 +33,12 @@ struct xlsource {
 	struct xlgate_stream stream;
 	struct xlwatch *watch; /* NULL: nothing tells when the guest is suspended */
 	size_t credit;	       /* bytes */
-	bool banner, exports, ready, ready_passed, go, go_passed, reported, gives_back;
+	bool banner, suspended, exports, ready, ready_passed, go, go_passed, reported,
+		gives_back;
 	bool over;
 	uint8_t code; /* of the report */
-	time_t heard, told;
+	time_t heard, told, further, ticked;
+	size_t taken; /* of the guest, since it came further */
 	struct peerlink_item item;
 	uint8_t bytes[PEERLINK_DATA];
 };
@@ -50,6 +56,12 @@ static time_t seconds_now(void)
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &t);
 	return t.tv_sec;
+}
+
+static void note_further(struct xlsource *x)
+{
+	x->further = seconds_now();
+	x->taken = 0;
 }
 
 static int fail_source(struct xlsource *x, const char *why)
@@ -82,7 +94,7 @@ static int wish_and_flush(struct xlsource *x, const char *event)
 {
 	int rc = migrate_wish(x->m, event, x->text);
 
-	x->told = seconds_now();
+	x->told = x->ticked = seconds_now();
 	return rc ? rc : migrate_flush(x->m, x->e);
 }
 
@@ -121,14 +133,22 @@ static int let_pass(struct xlsource *x)
 	return 0;
 }
 
+static int begin_export(struct xlsource *x)
+{
+	/* one that vtpmd refused before is tried again, and is no step */
+	if (!x->suspended)
+		note_further(x);
+	x->suspended = x->exports = true;
+	return migrate_wish_later(x->m, "export", x->text);
+}
+
 /* The vTPM follows the guest as soon as that is suspended, beside the last of its memory.
  * vtpmd looks itself whether it is. */
 static int export_early(struct xlsource *x)
 {
 	if (!xlwatch_is_suspended(x->watch))
 		return 0;
-	x->exports = true;
-	return migrate_wish_later(x->m, "export", x->text);
+	return begin_export(x);
 }
 
 /* Where nothing tells that: when xl has sent all of it. */
@@ -136,8 +156,7 @@ static int export_in_time(struct xlsource *x)
 {
 	if (x->exports || !xlgate_stream_ended(&x->stream))
 		return 0;
-	x->exports = true;
-	return migrate_wish_later(x->m, "export", x->text);
+	return begin_export(x);
 }
 
 /* Of a wish that was not waited for.  That the guest was not suspended is a reason only when
@@ -152,7 +171,7 @@ static int hear_vtpmd(struct xlsource *x)
 		return 0;
 	}
 	/* it is sent again only after a while */
-	x->told = seconds_now();
+	x->told = x->ticked = seconds_now();
 	if (!rc)
 		rc = migrate_flush(x->m, x->e);
 	return rc ? rc : let_pass(x);
@@ -165,6 +184,7 @@ static int hear_ready(struct xlsource *x)
 				   "the other host says that it has the guest before it "
 				   "was sent: do not move vTPMs there");
 	x->ready = true;
+	note_further(x);
 	return let_pass(x);
 }
 
@@ -181,16 +201,32 @@ static int hear_report(struct xlsource *x, uint32_t code)
 	return rc || code ? rc : finish_source(x);
 }
 
+static int fail_senseless(struct xlsource *x)
+{
+	return fail_source(x, "the other host says what makes no sense now: do not move "
+			      "vTPMs there, or install one release on both");
+}
+
+static int hear_taken(struct xlsource *x, uint32_t bytes)
+{
+	x->credit += bytes;
+	if (x->credit > XL_WINDOW)
+		return fail_senseless(x);
+	x->taken += bytes;
+	/* the last of it is fewer */
+	if (x->taken >= XL_STEP ||
+	    (bytes && xlgate_stream_ended(&x->stream) && x->credit == XL_WINDOW))
+		note_further(x);
+	return 0;
+}
+
 static int hear_word(struct xlsource *x, uint32_t word)
 {
 	switch (XLWORD_KIND(word)) {
 	case XLWORD_ALIVE:
 		return 0;
 	case XLWORD_TAKEN:
-		x->credit += XLWORD_VALUE(word);
-		if (x->credit <= XL_WINDOW)
-			return 0;
-		break;
+		return hear_taken(x, XLWORD_VALUE(word));
 	case XLWORD_BANNER:
 		if (x->banner)
 			break;
@@ -213,8 +249,7 @@ static int hear_word(struct xlsource *x, uint32_t word)
 		return fail_source(x, "xl migrate-receive has ended on the other host: "
 				      "`vtpmctl migrate-receive`'s lines there say why");
 	}
-	return fail_source(x, "the other host says what makes no sense now: do not move "
-			      "vTPMs there, or install one release on both");
+	return fail_senseless(x);
 }
 
 static int hear_link(struct xlsource *x)
@@ -272,6 +307,19 @@ static int hear_xl(struct xlsource *x)
 	return rc ? rc : let_pass(x);
 }
 
+/* vtpmd takes the vTPM back of whom it hears nothing. */
+static bool is_tick_due(const struct xlsource *x, time_t now)
+{
+	bool is_frozen = migrate_is(x->m, "frozen");
+
+	if (migrate_is(x->m, "released"))
+		return true;
+	/* what is exported may be answered when xl there has made the guest: until then it is said
+	 * again just often enough, and the last of the guest's memory may take long */
+	return (is_frozen && x->ready) ||
+	       ((is_frozen || migrate_is(x->m, "held")) && now - x->ticked >= XL_AGAIN_S);
+}
+
 /* Now and then: the other host hears that this one is there, and what it did not answer. */
 static int keep_up(struct xlsource *x)
 {
@@ -280,15 +328,21 @@ static int keep_up(struct xlsource *x)
 
 	if (now - x->heard > XL_QUIET_S)
 		return fail_source(x, "the other host has not answered for a long time");
+	/* it may say for ever that it is there */
+	if (x->suspended && !x->go && now - x->further > XL_STALL_S)
+		return fail_source(x,
+				   "the guest stands still, and the other host takes no "
+				   "more of it, or does not get ready: see "
+				   "`vtpmctl migrate-receive`'s lines there");
 	if ((now - x->told) * 1000 < XL_TICK_MS)
 		return 0;
 	rc = peerlink_send_word(x->m->link, XLWORD(XLWORD_ALIVE, 0), x->e);
 	x->told = now;
-	/* what is exported may be answered when xl there has made the guest */
-	if (!rc &&
-	    ((migrate_is(x->m, "frozen") && x->ready) || migrate_is(x->m, "released")))
-		rc = wish_and_flush(x, "tick");
-	return rc;
+	if (rc || !is_tick_due(x, now))
+		return rc;
+	rc = wish_and_flush(x, "tick");
+	/* vtpmd may have taken it back */
+	return rc ? rc : let_pass(x);
 }
 
 /* What there is to be read from. */
@@ -412,7 +466,7 @@ int xlmigrate_run(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
 	x->e = e;
 	x->text = text;
 	x->credit = XL_WINDOW;
-	x->heard = x->told = seconds_now();
+	x->heard = x->told = x->ticked = seconds_now();
 	(void)sigaction(SIGINT, &act, NULL);
 	(void)sigaction(SIGTERM, &act, NULL);
 	rc = xlpipe_start(m, &x->xl)
