@@ -173,6 +173,36 @@ static void who_did_not_hear_of_an_end_is_told(void **state)
 	}
 }
 
+/* Who has one forgotten says DONE once more, also when the vTPM has moved on from here, or was to. */
+static void an_end_is_heard_of_who_had_it_before(void **state)
+{
+	static const uint8_t before[HANDOVER_TXID_SIZE] = "a move of before",
+			     txid[] = TXID;
+	enum handover_state was;
+
+	for (size_t i = 0; i < ARRAY_SIZE(unheard); i++) {
+		const struct unheard *t = &unheard[i];
+
+		if (i && (teardown(NULL) || setup(NULL)))
+			fail_msg("no host");
+		put_record_of(own, &t->record, "beta");
+		place(HANDOVER_ABSENT, "", t->mark);
+		want("tick");
+		have_tpm_answer();
+		(void)answered("state");
+		was = state_of(own);
+		hear_of(before, "gamma", HANDOVER_MSG_DONE);
+		assert_string_equal(answered("state"), "away");
+		/* which does not end what is between others */
+		if (memcmp(t->record.gone, txid, sizeof(t->record.gone)) != 0) {
+			hear_of(txid, "gamma", HANDOVER_MSG_DONE);
+			assert_string_equal(answered("cause"), "busy");
+		}
+		assert_int_equal(state_of(own), was);
+		assert_string_equal(move_find(&d, own)->r.peer, "beta");
+	}
+}
+
 /* A host that has what it sent given back may send it again, as often as what came to nothing. */
 static void what_may_be_given_back_counts(void **state)
 {
@@ -373,6 +403,7 @@ int main(void)
 		HOST_TEST(an_answer_that_is_too_long),
 		HOST_TEST(what_is_being_erased_is_not_this_hosts),
 		HOST_TEST(who_did_not_hear_of_an_end_is_told),
+		HOST_TEST(an_end_is_heard_of_who_had_it_before),
 		HOST_TEST(what_may_be_given_back_counts),
 		HOST_TEST(that_two_run_is_said_once),
 		HOST_TEST(a_name_is_not_that_of_what_came_to_nothing),

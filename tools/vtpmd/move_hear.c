@@ -160,12 +160,16 @@ static int hear_former(struct move *m, const struct move_message *msg, json_t *a
 {
 	const struct handover_event ev = {(enum handover_kind)msg->kind, msg->txid};
 	const struct move_bytes none = {NULL, 0};
+	bool is_current = !memcmp(msg->txid, m->r.h.txid, sizeof(msg->txid));
+	bool is_gone = !memcmp(msg->txid, m->r.h.gone, sizeof(msg->txid));
 	struct handover_todo todo;
 	struct handover h;
 	size_t i;
 
-	if (memcmp(msg->txid, m->r.h.gone, sizeof(msg->txid)) != 0 &&
-	    (!is_question(msg) || !memcmp(msg->txid, m->r.h.txid, sizeof(msg->txid))))
+	/* it is over for both: a source says so again before it forgets it */
+	if (!is_current && !is_gone && msg->kind == HANDOVER_MSG_DONE)
+		return 0;
+	if (!is_gone && (!is_question(msg) || is_current))
 		return -EPERM;
 	move_forget_later(m);
 	move_note_facts(m);
