@@ -229,6 +229,7 @@ int migrate_connect(struct migrate *m, const char *host, struct error *e)
 {
 	struct pool_host h;
 	char address[ADDRESS_MAX];
+	int rc;
 
 	if (!poolfile_find(&m->file, host, &h))
 		return error_set(e, -ENOENT, CAUSE_PEER,
@@ -236,7 +237,16 @@ int migrate_connect(struct migrate *m, const char *host, struct error *e)
 				 host);
 	snprintf(address, sizeof(address), "%.*s", (int)h.address.n,
 		 (const char *)h.address.p);
-	return peerlink_connect(&m->keys, address, host, &m->link, e);
+	rc = peerlink_connect(&m->keys, address, host, &m->link, e);
+	if ((rc != -EINVAL && rc != -EADDRNOTAVAIL) || poolfile_is_address(address))
+		return rc;
+	*e = (struct error){.cause = CAUSE_NONE};
+	return error_set(
+		e, rc, CAUSE_PEER,
+		"the list of hosts has \"%s\" as the address of %s, which is no "
+		"HOST:PORT: `vtpmctl peer add %s --address HOST:PORT` where the policy key "
+		"is, and the new list on each host",
+		address, host, host);
 }
 
 static bool has_host_name(const struct pool_host *h, const char *name)

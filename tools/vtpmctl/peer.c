@@ -255,6 +255,43 @@ static bool is_named(const struct pool_host *h, const char *name)
 	return name && h->name.n == strlen(name) && !memcmp(h->name.p, name, h->name.n);
 }
 
+static bool has_key(struct binding_part part, const char *hex)
+{
+	uint8_t bytes[BINDING_NAME_MAX];
+	size_t n = sizeof(bytes);
+
+	return hex && !hex_decode(hex, bytes, &n) && n == part.n &&
+	       !memcmp(bytes, part.p, n);
+}
+
+/* A key of two hosts says that one of them was described on the other. */
+static int refuse_key(const struct peer *p, const struct pool_host *h, struct error *e)
+{
+	bool ak = has_key(h->ak, p->ak);
+
+	if (!ak && !has_key(h->srk, p->srk))
+		return 0;
+	return error_set(
+		e, -EEXIST, CAUSE_PEER,
+		"%s is the one of %.*s, which is in the list already, and each host has its "
+		"own: `vtpmctl peer self %s` on the host %s prints them; when it is that "
+		"machine under another name, `vtpmctl peer remove %.*s` first",
+		ak ? "--ak" : "--srk", (int)h->name.n, (const char *)h->name.p, p->name,
+		p->name, (int)h->name.n, (const char *)h->name.p);
+}
+
+static int check_new_name(const struct peer *p, struct error *e)
+{
+	if (poolfile_is_name(p->name))
+		return 0;
+	return error_set(
+		e, -EINVAL, CAUSE_INTERNAL,
+		"\"%s\" cannot be a host's name: give 1 to %d letters, digits, "
+		"'_', '.' or '-', the first a letter or digit, as the common name "
+		"in its certificate",
+		p->name, POOL_NAME_MAX);
+}
+
 static int put_hosts(struct peer *p, bool adds, struct error *e)
 {
 	struct cursor c = p->file.pool.host, at;
@@ -262,11 +299,12 @@ static int put_hosts(struct peer *p, bool adds, struct error *e)
 	struct pool_host h;
 	unsigned int n = 0;
 	bool found = false;
-	int rc = 0;
+	int rc = adds && p->address ? poolfile_check_address(p->address, e) : 0;
 
 	cursor_put_u8(&p->w, 0);
 	for (at = c; !rc && p->file.bytes && pool_next_host(&c, &h); at = c) {
 		if (!is_named(&h, p->name)) {
+			rc = adds ? refuse_key(p, &h, e) : 0;
 			poolfile_put_same(&p->w, &at, &c);
 			n++;
 			continue;
@@ -281,7 +319,9 @@ static int put_hosts(struct peer *p, bool adds, struct error *e)
 			return error_set(e, -EINVAL, CAUSE_INTERNAL,
 					 "a new host needs --address, --ak, --srk and "
 					 "--pcrs");
-		rc = put_new_host(p, NULL, e);
+		rc = check_new_name(p, e);
+		if (!rc)
+			rc = put_new_host(p, NULL, e);
 		n++;
 	}
 	if (!rc && !adds && p->name && !found)

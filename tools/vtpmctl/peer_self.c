@@ -7,6 +7,7 @@
 #include "tools/vtpmctl/args.h"
 #include "tools/vtpmctl/file.h"
 #include "tools/vtpmctl/hostfile.h"
+#include "tools/vtpmctl/poolfile.h"
 #include "tools/vtpmctl/tpm.h"
 #include "tools/vtpmctl/vtpmctl.h"
 
@@ -139,7 +140,7 @@ static void print_pcrs(const struct self *s)
 static int print_self(struct self *s, struct error *e)
 {
 	char manager[2 * CRYPT_HASH_SIZE + 1], kernel[2 * CRYPT_HASH_SIZE + 1] = "";
-	int rc = hostfile_load(s->config, &s->conf, e);
+	int rc = poolfile_check_address(s->address, e);
 
 	if (!rc && !s->conf.ak_handle)
 		rc = error_set(
@@ -157,6 +158,8 @@ static int print_self(struct self *s, struct error *e)
 		return rc;
 	printf("vtpmctl peer add %s --policy-key FILE --address %s", s->name, s->address);
 	print_hex("ak", s->conf.ak_name, TPM_NAME_SIZE);
+	if (!rc)
+		rc = hostfile_load(s->config, &s->conf, e);
 	print_hex("srk", s->srk_name, TPM_NAME_SIZE);
 	if (s->pool_key)
 		print_hex("srk-public", s->srk_public, s->srk_public_len);

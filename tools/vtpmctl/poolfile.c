@@ -5,10 +5,14 @@
 #include "tools/vtpmctl/file.h"
 #include "tools/vtpmctl/policykey.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+#define NAME_CHARACTERS \
+	"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-"
 
 int poolfile_load(struct poolfile *f, const char *config, const struct hostconf *h,
 		  struct error *e)
@@ -98,6 +102,44 @@ bool poolfile_has_srk(const struct poolfile *f, const uint8_t *name, size_t len)
 		if (h.srk.n == len && !memcmp(h.srk.p, name, len))
 			return true;
 	return false;
+}
+
+bool poolfile_is_name(const char *name)
+{
+	size_t n = strspn(name, NAME_CHARACTERS);
+
+	return n && n <= POOL_NAME_MAX && !name[n] && isalnum((unsigned char)name[0]);
+}
+
+/* Without its port: a name or an IPv4 address, or an IPv6 address in brackets. */
+static bool is_host_part(const char *host, size_t n)
+{
+	if (n > 2 && host[0] == '[' && host[n - 1] == ']')
+		return strspn(host + 1, "0123456789abcdefABCDEF:.%" NAME_CHARACTERS) ==
+		       n - 2;
+	return n && strspn(host, NAME_CHARACTERS) == n;
+}
+
+bool poolfile_is_address(const char *address)
+{
+	const char *colon = strrchr(address, ':');
+	size_t digits = colon ? strspn(colon + 1, "0123456789") : 0;
+	long port = digits && digits <= 5 && !colon[1 + digits]
+			    ? strtol(colon + 1, NULL, 10)
+			    : 0;
+
+	return port >= 1 && port <= 65535 && strlen(address) < ADDRESS_MAX &&
+	       is_host_part(address, (size_t)(colon - address));
+}
+
+int poolfile_check_address(const char *address, struct error *e)
+{
+	if (poolfile_is_address(address))
+		return 0;
+	return error_set(
+		e, -EINVAL, CAUSE_INTERNAL,
+		"--address takes HOST:PORT, a name or an address, and a number of "
+		"1 to 65535, as in beta:7771 or [2001:db8::1]:7771");
 }
 
 int poolfile_key(const char *path, const struct hostconf *h, EVP_PKEY **key,

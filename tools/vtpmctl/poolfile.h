@@ -23,6 +23,13 @@ int __must_check poolfile_load(struct poolfile *f, const char *config,
  * -ENOMEM: what was loaded stays */
 int __must_check poolfile_take(struct poolfile *f, const char *hex,
 			       const struct hostconf *h);
+/* Whether a host may be added by that name: letters, digits, '_', '.' or '-', the first a letter or
+ * digit, as a certificate has it for its common name. */
+bool poolfile_is_name(const char *name);
+/* Whether it is HOST:PORT, an IPv6 address in brackets. */
+bool poolfile_is_address(const char *address);
+/* The same, of --address.  -EINVAL */
+int __must_check poolfile_check_address(const char *address, struct error *e);
 /* The host of that name; false: none. */
 bool poolfile_find(const struct poolfile *f, const char *name, struct pool_host *h);
 /* Whether it is the host of that configuration: it has its storage key. */
