@@ -35,8 +35,10 @@ static const struct args_option options[] = {
 
 static const struct args_command command = {
 	.usage = "migrate-receive [--listen HOST:PORT] [OPTIONS]",
-	.about = "Takes guests and vTPMs that other hosts of the pool move to this one, "
-		 "until\nit is ended.\n",
+	.about =
+		"Takes guests and vTPMs that other hosts of the pool move to this one, "
+		"until\nit is ended; and goes on with moves, to and from this one, that "
+		"were\ninterrupted, as `migrate --continue` does.  A second one is refused.\n",
 	.options = options,
 	.option_count = ARRAY_SIZE(options),
 };

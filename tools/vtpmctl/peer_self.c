@@ -114,6 +114,22 @@ static int hash_file(const char *path, char hex[2 * CRYPT_HASH_SIZE + 1], struct
 	return 0;
 }
 
+static int hash_stubdom(const struct self *s, char hex[2 * CRYPT_HASH_SIZE + 1],
+			struct error *e)
+{
+	struct error why = {.cause = CAUSE_NONE};
+	int rc = hash_file(s->stubdom, hex, &why);
+
+	if (rc == -ENOENT)
+		return error_set(
+			e, rc, why.cause,
+			"cannot read %s, the stub domain's kernel, which is not there: say "
+			"--process if vTPMs are processes of domain 0 on this host; else "
+			"install it (package xen-vtpm-stubdom), or name it by --stubdom",
+			s->stubdom);
+	return rc ? error_set(e, rc, why.cause, "%s", why.text) : 0;
+}
+
 static void print_hex(const char *what, const uint8_t *bytes, size_t len)
 {
 	char hex[2 * POOL_PUBLIC_MAX + 1];
@@ -142,6 +158,8 @@ static int print_self(struct self *s, struct error *e)
 	char manager[2 * CRYPT_HASH_SIZE + 1], kernel[2 * CRYPT_HASH_SIZE + 1] = "";
 	int rc = poolfile_check_address(s->address, e);
 
+	if (!rc)
+		rc = hostfile_load(s->config, &s->conf, e);
 	if (!rc && !s->conf.ak_handle)
 		rc = error_set(
 			e, -ENOENT, CAUSE_PEER,
@@ -153,13 +171,11 @@ static int print_self(struct self *s, struct error *e)
 	if (!rc)
 		rc = hash_file(s->manager, manager, e);
 	if (!rc && !s->process)
-		rc = hash_file(s->stubdom, kernel, e);
+		rc = hash_stubdom(s, kernel, e);
 	if (rc)
 		return rc;
 	printf("vtpmctl peer add %s --policy-key FILE --address %s", s->name, s->address);
 	print_hex("ak", s->conf.ak_name, TPM_NAME_SIZE);
-	if (!rc)
-		rc = hostfile_load(s->config, &s->conf, e);
 	print_hex("srk", s->srk_name, TPM_NAME_SIZE);
 	if (s->pool_key)
 		print_hex("srk-public", s->srk_public, s->srk_public_len);

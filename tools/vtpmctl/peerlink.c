@@ -140,12 +140,55 @@ static SSL_CTX *new_context(const struct peerlink_keys *k, bool server)
 	return NULL;
 }
 
+/* Whether one of them, which is not NULL, can be read and is what it is to be. */
+static bool is_loaded(const char *ca, const char *cert, const char *key)
+{
+	SSL_CTX *ctx = SSL_CTX_new(TLS_method());
+	bool is = ctx && (!ca || SSL_CTX_load_verify_file(ctx, ca) == 1) &&
+		  (!cert || SSL_CTX_use_certificate_chain_file(ctx, cert) == 1) &&
+		  (!key || SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) == 1);
+
+	SSL_CTX_free(ctx);
+	ERR_clear_error();
+	return is;
+}
+
+/* Tells which of the three it is. */
 static int fail_keys(const struct peerlink_keys *k, struct error *e)
 {
-	return error_set(e, -EINVAL, CAUSE_PEER,
-			 "this host's certificate %s, key %s or CA %s for other hosts "
-			 "cannot be used: are they there, and do they belong together?",
-			 k->cert, k->key, k->ca);
+	static const char more[] = "see docs/migration.md, \"Certificates\"";
+	const struct {
+		const char *what, *path;
+		bool is_good;
+	} files[] = {
+		{"CA", k->ca, is_loaded(k->ca, NULL, NULL)},
+		{"certificate", k->cert, is_loaded(NULL, k->cert, NULL)},
+		{"key", k->key, is_loaded(NULL, NULL, k->key)},
+	};
+	FILE *f;
+
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+		if (files[i].is_good)
+			continue;
+		f = fopen(files[i].path, "re");
+		if (!f)
+			return error_set(e, -EINVAL, CAUSE_PEER,
+					 "this host's %s for other hosts, %s, cannot be "
+					 "read: %s; %s",
+					 files[i].what, files[i].path, strerror(errno),
+					 more);
+		(void)fclose(f);
+		return error_set(e, -EINVAL, CAUSE_PEER,
+				 "this host's %s for other hosts, %s, cannot be used: it "
+				 "is no %s in PEM; %s",
+				 files[i].what, files[i].path, files[i].what, more);
+	}
+	return error_set(
+		e, -EINVAL, CAUSE_PEER,
+		"this host's key for other hosts, %s, is not that of its "
+		"certificate, %s: the certificate is made of a request that this "
+		"key has signed; %s",
+		k->key, k->cert, more);
 }
 
 int peerlink_check(const struct peerlink_keys *k, struct error *e)
@@ -330,6 +373,13 @@ int peerlink_listen(const char *address, int *fd, struct error *e)
 	    bind(*fd, found->ai_addr, found->ai_addrlen) || listen(*fd, 8))
 		rc = -errno;
 	freeaddrinfo(found);
+	if (rc == -EADDRINUSE)
+		return error_set(
+			e, rc, CAUSE_INTERNAL,
+			"%s cannot be listened at: %s; a migrate-receive may run already "
+			"(`systemctl status xen-vtpm-migrate-receive`); else choose another "
+			"address",
+			address, strerror(-rc));
 	return rc ? error_set(e, rc, CAUSE_INTERNAL,
 			      "%s cannot be listened at: %s; choose another address",
 			      address, strerror(-rc))
