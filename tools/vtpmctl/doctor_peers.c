@@ -77,6 +77,25 @@ static enum finding judge_list(struct doctor *d, const struct poolfile *f)
 			  (const char *)h.name.p);
 }
 
+/* BAD: each move is refused, as vtpmd has used a newer list. */
+static enum finding judge_age(struct doctor *d)
+{
+	char text[CLIENT_TEXT];
+	enum finding found = FINE;
+	const char *why;
+	json_t *reply;
+
+	/* another check says that vtpmd does not answer */
+	if (client_try(d->socket, json_pack("{s:s, s:s}", "op", "move", "event", "list"),
+		       &reply, text))
+		return FINE;
+	why = client_text(reply, "old_list");
+	if (why[0])
+		found = doctor_say(d, BAD, "%s", why);
+	json_decref(reply);
+	return found;
+}
+
 enum finding doctor_peers(struct doctor *d)
 {
 	struct poolfile f;
@@ -84,7 +103,9 @@ enum finding doctor_peers(struct doctor *d)
 
 	if (found != FINE)
 		return found;
-	found = judge_list(d, &f);
+	found = judge_age(d);
+	if (found == FINE)
+		found = judge_list(d, &f);
 	poolfile_free(&f);
 	return found;
 }

@@ -138,6 +138,7 @@ void move_list_on_control(struct control *c, bool waiting)
 				      !(over_in(m, IN(HERE)) && move_vtpm(m)))
 			json_array_append_new(all, show_move(m));
 	}
-	control_answer_with(c, json_pack("{s:b, s:o, s:I, s:i}", "ok", 1, "moves", all,
-					 "records", n, "limit", MOVES_MAX));
+	control_answer_with(c, json_pack("{s:b, s:o, s:I, s:i, s:s?}", "ok", 1, "moves",
+					 all, "records", n, "limit", MOVES_MAX,
+					 "old_list", move_see_old_pool(c->d)));
 }

@@ -195,3 +195,12 @@ const char *move_old_pool(struct vtpmd *d)
 	       "here, and may have a host that was taken out: put the newest back, or sign "
 	       "this one anew by `vtpmctl peer add`.";
 }
+
+const char *move_see_old_pool(struct vtpmd *d)
+{
+	uint64_t used = d->pool_number;
+	const char *why = move_old_pool(d);
+
+	d->pool_number = used;
+	return why;
+}

@@ -180,7 +180,9 @@ int __must_check move_drop(struct move *m, const char **why);
  * {"op": "move", "event": "list"}      those that have moved away, or are in a handover
  * {"op": "move", "event": "waiting"}   those that wait for the other host, of which nobody asks now
  *   -> {"ok": true, "moves": [{"name": NAME, "uuid": UUID, "call": NAME|UUID, "state": WORD,
- *       "peer": HOST, "here": true, "quiet_s": 17}, ...], "records": 12, "limit": 10000}
+ *       "peer": HOST, "here": true, "quiet_s": 17}, ...], "records": 12, "limit": 10000,
+ *       "old_list": SENTENCE}
+ * old_list: why no vTPM moves, as the list of hosts is older than one that was used; null: it is not
  */
 void move_list_on_control(struct control *c, bool waiting);
 
@@ -279,5 +281,7 @@ int __must_check move_describe(struct move *m, struct vtpm *v, struct error *e);
 int __must_check move_read_pool(struct vtpmd *d, struct move_bytes *pool);
 /* NULL, or the sentence of -ESTALE. */
 const char *move_old_pool(struct vtpmd *d);
+/* The same, for an operator who looks: a newer list is not used by that. */
+const char *move_see_old_pool(struct vtpmd *d);
 
 #endif
