@@ -230,7 +230,7 @@ void control_answer_refuse(struct control *c, int rc, const struct error *e)
 
 void control_answer_no_such(struct control *c)
 {
-	char text[256];
+	char text[384];
 
 	if (!move_tell_where(c->d, c->name, text, sizeof(text)))
 		snprintf(text, sizeof(text), "There is no vTPM %s: see `vtpmctl list`.",

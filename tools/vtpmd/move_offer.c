@@ -7,6 +7,7 @@
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/move_private.h"
 #include "tools/vtpmd/registry.h"
+#include "tools/vtpmd/vtpms.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -293,6 +294,20 @@ static int check_placement(const struct move *m, const struct registry_new *n,
 		m->r.name);
 }
 
+/* Not registry_create()'s sentence, whose `vtpmctl delete` would be typed at the source. */
+static int check_free_name(const struct move *m, const struct registry_new *n,
+			   struct error *e)
+{
+	if (!n->name || !vtpms_find(m->d, n->name))
+		return 0;
+	return error_set(
+		e, -EEXIST, CAUSE_STATE_EXISTS,
+		"This host has another vTPM of the name %s: stop one of the two, `vtpmctl "
+		"rename` it, on %s what is to move or on this host the other one, and move "
+		"it again.",
+		n->name, m->r.peer);
+}
+
 int move_create(struct move *m, struct error *e)
 {
 	struct registry_new n = {.name = NULL};
@@ -314,6 +329,8 @@ int move_create(struct move *m, struct error *e)
 			  m->r.name);
 	else
 		rc = check_placement(m, &n, e);
+	if (!rc)
+		rc = check_free_name(m, &n, e);
 	if (!rc)
 		rc = registry_create(m->d, &n, &v, e);
 	/* it starts from the loop */

@@ -141,14 +141,35 @@ static struct move *find_without_vtpm(struct vtpmd *d, const char *name, const c
 	return uuid_parse(name, uuid) ? NULL : move_find(d, uuid);
 }
 
+/* Another one of its name that has moved away, to another host; NULL: none. */
+static const struct move *find_namesake(const struct vtpmd *d, const struct move *m)
+{
+	const struct move *one;
+
+	for (one = d->moves; one; one = one->next)
+		if (!one->unread && one->r.h.state == HANDOVER_AWAY &&
+		    !strcmp(one->r.name, m->r.name) &&
+		    strcmp(one->r.peer, m->r.peer) != 0)
+			return one;
+	return NULL;
+}
+
 bool move_tell_where(struct vtpmd *d, const char *name, char *text, size_t size)
 {
-	const struct move *m = find_without_vtpm(d, name, NULL);
+	const struct move *m = find_without_vtpm(d, name, NULL), *other;
 
 	if (!m || m->unread || m->r.h.state != HANDOVER_AWAY)
 		return false;
-	snprintf(text, size, "%s has moved to %s: ask for it there.", m->r.name,
-		 m->r.peer);
+	other = find_namesake(d, m);
+	if (other)
+		snprintf(
+			text, size,
+			"More than one %s has moved away, to %s and to %s: `vtpmctl migrate "
+			"--moved` lists them, with their uuids.",
+			m->r.name, m->r.peer, other->r.peer);
+	else
+		snprintf(text, size, "%s has moved to %s: ask for it there.", m->r.name,
+			 m->r.peer);
 	return true;
 }
 
