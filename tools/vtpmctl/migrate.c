@@ -306,7 +306,7 @@ static int say(const struct migrate *m, int rc, const char *text, const struct e
 		return VTPMCTL_OK;
 	if (m->forget) {
 		fprintf(stderr, "vtpmctl: %s\n", e->cause ? e->text : text);
-		return VTPMCTL_FAILED;
+		return rc;
 	}
 	if (m->take && e->cause)
 		return vtpmctl_fail(e);

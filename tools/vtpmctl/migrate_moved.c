@@ -71,7 +71,7 @@ int migrate_forget(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
 	m->name = m->forget;
 	rc = tell_other(m, text, e);
 	if (rc)
-		return VTPMCTL_FAILED;
+		return rc;
 	if (!m->yes)
 		return error_set(
 			e, VTPMCTL_FAILED, CAUSE_PEER,
@@ -80,7 +80,7 @@ int migrate_forget(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
 			"one; when no such backup is left, or the vTPM was deleted there, say "
 			"--yes",
 			m->forget, m->peer[0] ? m->peer : "another host");
-	return migrate_wish(m, "forget", text) ? VTPMCTL_FAILED : VTPMCTL_OK;
+	return migrate_wish(m, "forget", text);
 }
 
 enum finding doctor_moves(struct doctor *d)
