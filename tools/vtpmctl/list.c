@@ -126,6 +126,22 @@ static void fill_note(const json_t *v, char *note, size_t room)
 	add_lost(v, note, room);
 }
 
+/* What runs, but executes nothing, as it is being given to another host, or is not this one's
+ * yet. */
+static const char *shown_state(const json_t *v)
+{
+	static const char *const serves[] = {"", "offered", "judging", "proved", "owned"};
+	const char *state = table_text(v, "state");
+	const char *step = client_text(json_object_get(v, "handover"), "step");
+
+	if (strcmp(state, "running") != 0)
+		return state;
+	for (size_t i = 0; i < ARRAY_SIZE(serves); i++)
+		if (!strcmp(step, serves[i]))
+			return state;
+	return "moving";
+}
+
 static void list_fill(const json_t *v, struct table_row *r)
 {
 	const json_t *uptime = json_object_get(v, "uptime_s");
@@ -133,7 +149,7 @@ static void list_fill(const json_t *v, struct table_row *r)
 
 	memset(r, 0, sizeof(*r));
 	snprintf(r->cell[0], TABLE_CELL, "%s", table_text(v, "name"));
-	snprintf(r->cell[1], TABLE_CELL, "%s", table_text(v, "state"));
+	snprintf(r->cell[1], TABLE_CELL, "%s", shown_state(v));
 	table_number(json_object_get(v, "guest_domid"), r->cell[2]);
 	table_number(json_object_get(v, "domid"), r->cell[3]);
 	table_time(json_is_integer(uptime) ? json_integer_value(uptime) : -1, r->cell[4]);
@@ -409,6 +425,8 @@ static void print_fields(const json_t *vtpm)
 		printf("%-20s ", fields[i].label);
 		if (!strcmp(fields[i].key, "ending"))
 			print_ending(vtpm);
+		else if (!strcmp(fields[i].key, "state"))
+			fputs(shown_state(vtpm), stdout);
 		else if (!strcmp(fields[i].key, "handover"))
 			print_handover(vtpm, value);
 		else if (!strcmp(fields[i].key, "lost_guests"))
@@ -586,7 +604,7 @@ static void top_fill(const struct done *d, struct table_row *r)
 {
 	memset(r, 0, sizeof(*r));
 	snprintf(r->cell[0], TABLE_CELL, "%s", d->name);
-	snprintf(r->cell[1], TABLE_CELL, "%s", d->state);
+	snprintf(r->cell[1], TABLE_CELL, "%s", shown_state(d->vtpm));
 	table_count(d->commands_s, r->cell[2]);
 	print_ms(d->p50_ms, r->cell[3]);
 	print_ms(d->p99_ms, r->cell[4]);
