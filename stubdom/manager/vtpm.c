@@ -12,7 +12,6 @@
 #include "stubdom/manager/identity.h"
 #include "stubdom/manager/launch.h"
 #include "stubdom/manager/lease.h"
-#include "stubdom/manager/watchdog.h"
 #include "stubdom/manager/socket.h"
 #include "stubdom/manager/state.h"
 #include "stubdom/manager/unlock.h"
@@ -55,7 +54,6 @@ struct vtpm {
 	bool arriving; /* from another host: its guest may come, and finds it later */
 	struct latency latency;
 	struct lease lease;	/* of its host on it, in a pool */
-	int watchdog;		/* that guards the lease; -1: none */
 	struct kms_token token; /* when it was used last */
 };
 
@@ -436,7 +434,6 @@ static int renew_lease(void *ctx, uint32_t *ms)
 }
 
 #define RENEW_PAUSE_MS 200
-#define REST_MS	       100 /* behind an answer the guard is lifted */
 
 static void pause_renewing(void *ctx)
 {
@@ -452,38 +449,12 @@ static bool is_stopped(void *ctx)
 	return hostchan_is_stopped(v->chan);
 }
 
-static void set_guard(void *ctx, uint32_t seconds)
-{
-	const struct vtpm *v = ctx;
-
-	/* vtpmd tells that, and the lease stands */
-	if (watchdog_set(v->watchdog, seconds))
-		hostchan_log(v->chan, LOG_ERR,
-			     "Xen's watchdog, which guards its host's lease, refuses");
-}
-
-static struct lease_env lease_env_of(struct vtpm *v)
-{
-	return (struct lease_env){.ctx = v,
-				  .now_ms = lease_now_ms,
-				  .renew = renew_lease,
-				  .pause = pause_renewing,
-				  .is_stopped = is_stopped,
-				  .guard = v->watchdog >= 0 ? set_guard : NULL};
-}
-
-static void rest_lease(struct vtpm *v)
-{
-	const struct lease_env env = lease_env_of(v);
-
-	lease_rest(&v->lease, &env);
-}
-
 /* Waits until nobody else can have this vTPM.  Fails when somebody may: v->error tells, unless
  * vtpmd stops it. */
 static int await_lease(struct vtpm *v)
 {
-	const struct lease_env env = lease_env_of(v);
+	const struct lease_env env = {v, lease_now_ms, renew_lease, pause_renewing,
+				      is_stopped};
 	int rc = lease_await(&v->lease, &env);
 
 	if (rc == -EPIPE)
@@ -504,7 +475,6 @@ static int execute_vtpm(void *ctx, uint8_t locality, const uint8_t *cmd, size_t 
 	uint64_t start = now_ns();
 	int rc = 0;
 
-	rest_lease(v);
 	v->move.touched = true;
 	if (v->crb && firmware_withholds(cmd, len))
 		answer_code(TPM2_RC_DISABLED, rsp, rsp_len);
@@ -627,8 +597,6 @@ static int hear(struct vtpm *v)
 			rc = await_lease(v);
 			if (rc)
 				return rc == -ECANCELED ? 1 : rc;
-			/* vtpmd, who hears it, knows whether it has the lease */
-			rest_lease(v);
 			vtpm_attest(v->chan, &v->attest);
 			break;
 		case CHANNEL_EVENT_IDENTITY:
@@ -657,9 +625,7 @@ static int serve_vtpm(struct vtpm *v)
 			fronts_hold(&v->fronts, v->move.frozen);
 			continue;
 		}
-		rc = fronts_serve(&v->fronts, &own, v->lease.guarded ? REST_MS : -1);
-		if (!rc)
-			rest_lease(v);
+		rc = fronts_serve(&v->fronts, &own, -1);
 		if (v->fronts.ended)
 			return v->error.cause ? rc : 0;
 		if (rc < 0)
@@ -728,18 +694,6 @@ static int draw_power_on(struct vtpm *v)
 	return 0;
 }
 
-static int open_watchdog(struct vtpm *v)
-{
-	int rc = v->config.watchdog ? watchdog_open(&v->watchdog) : 0;
-
-	return rc ? error_set(
-			    &v->error, rc, CAUSE_VERSION,
-			    "its stub domain's kernel has no watchdog, which vtpmd asks for: "
-			    "install vtpmd, the vTPM manager and the stub domain of one "
-			    "release")
-		  : 0;
-}
-
 /* Takes it from another host.  The toolstack there waits for a backend before the vTPM comes,
  * so that its guest is adopted while nothing is executed.  1: vtpmd stops it. */
 static int arrive(struct vtpm *v)
@@ -790,8 +744,6 @@ static int run_vtpm(struct vtpm *v)
 	if (!rc)
 		rc = unlock_config_parse(v->tlvs, len, &v->config, &v->error);
 	v->lease.needed = v->config.leased;
-	if (!rc)
-		rc = open_watchdog(v);
 	v->config.token = &v->token;
 	if (!rc)
 		rc = draw_power_on(v);
@@ -801,7 +753,6 @@ static int run_vtpm(struct vtpm *v)
 		rc = announce(v);
 	if (!rc && !v->config.trial)
 		rc = serve_vtpm(v);
-	rest_lease(v);
 	close_fronts(v);
 	/* it may run elsewhere: its end is not one that the TPM should store */
 	if (v->move.frozen)
@@ -822,7 +773,6 @@ int vtpm_run(const struct vtpm_place *place, struct error *e)
 		return error_set(e, -ENOMEM, CAUSE_INTERNAL, "out of memory");
 	v->place = place;
 	v->listener.fd = -1;
-	v->watchdog = -1;
 	v->fronts.tpm = (struct front_tpm){v, adopt, tell_refused, execute_vtpm, cancel};
 	if (place->stubdom)
 		rc = hostchan_open_vchan(&v->chan, &v->error);
