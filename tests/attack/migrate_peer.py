@@ -93,29 +93,42 @@ def comes_nothing(link):
 
 
 def stall(link):
-    """Takes all of guest and vTPM, says for ever that it is there, and never READY."""
-    started = False
+    """Takes all of guest and vTPM, and is there for ever: never-ready says that, drip begins to say something that it
+    never ends, never-report says READY, and not what became of the guest that it may start."""
+    started = prepared = begun = ready = False
     while True:
         if comes_nothing(link):
-            if started:
+            if LIE == "drip" and prepared:
+                link.s.sendall(b"x" if begun else struct.pack(">I", 1 << 31 | 65536))
+                if not begun:
+                    print("drips", flush=True)
+                begun = True
+            elif LIE == "never-report" and prepared and not ready:
+                link.word(READY)
+                ready = True
+            elif started:
                 link.word(ALIVE)
             continue
         kind, value = link.item()
         if kind == "turn":
             answer = vtpmd(op="move", peer="a", messages=[m.hex() for m in value]) if value else {}
-            link.turn([bytes.fromhex(m) for m in answer.get("messages", [])])
-            if answer.get("state") == "prepared":
+            if not begun:
+                link.turn([bytes.fromhex(m) for m in answer.get("messages", [])])
+            if answer.get("state") == "prepared" and not prepared:
+                prepared = True
                 print("prepared", flush=True)
-        elif kind == "data":
+        elif kind == "data" and not begun:
             link.word(TAKEN, len(value))
         elif kind == "word" and value & 0xff == START:
             started = True
             link.word(BANNER)
+        elif kind == "word" and value & 0xff == GO:
+            print("told to start", flush=True)
 
 
 def serve(link):
     lied = False
-    if LIE == "never-ready":
+    if LIE in ("never-ready", "drip", "never-report"):
         stall(link)
     while True:
         kind, value = link.item()

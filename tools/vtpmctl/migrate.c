@@ -348,20 +348,24 @@ static int say(const struct migrate *m, int rc, const char *text, const struct e
 
 #define ABORT_TRIES 5
 
-/* On a connection of its own: the one that there was may be what failed. */
-void migrate_cancel(struct migrate *m)
+void migrate_take_back(struct migrate *m)
+{
+	struct error e = {.cause = CAUSE_NONE};
+	char text[CLIENT_TEXT] = "";
+
+	/* vtpmd began anew meanwhile, and only the other host knows how it ended */
+	if (migrate_wish(m, "cancel", text) && !m->goes_on &&
+	    !migrate_wish(m, "tick", text) && migrate_is(m, "doubt"))
+		(void)!xlsettle(m, true, text, &e);
+}
+
+/* The connection that there was may be what failed. */
+void migrate_tell(struct migrate *m)
 {
 	struct error e = {.cause = CAUSE_NONE};
 	char text[CLIENT_TEXT] = "";
 	int i;
 
-	/* vtpmd began anew meanwhile, and only the other host knows how it ended */
-	if (migrate_wish(m, "cancel", text)) {
-		if (!m->goes_on && !migrate_wish(m, "tick", text) &&
-		    migrate_is(m, "doubt"))
-			(void)!xlsettle(m, true, text, &e);
-		return;
-	}
 	if (!json_array_size(m->out))
 		return;
 	peerlink_close(m->link);
@@ -370,6 +374,12 @@ void migrate_cancel(struct migrate *m)
 		sleep(1);
 	if (m->link)
 		(void)!migrate_exchange(m, text, &e);
+}
+
+void migrate_cancel(struct migrate *m)
+{
+	migrate_take_back(m);
+	migrate_tell(m);
 }
 
 /* Before RELEASED it is taken back. */

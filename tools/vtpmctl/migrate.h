@@ -100,7 +100,12 @@ int __must_check migrate_connect(struct migrate *m, const char *host, struct err
 /* The other host's answer to what there is to send, given to vtpmd. */
 int __must_check migrate_exchange(struct migrate *m, char text[CLIENT_TEXT],
 				  struct error *e);
-/* Takes the vTPM back, and tells the other host. */
+/* Takes the vTPM back, of which migrate_tell() then tells the other host: that one may take its
+ * time, in which a guest does not stand still. */
+void migrate_take_back(struct migrate *m);
+/* What is to be sent, on a connection of its own. */
+void migrate_tell(struct migrate *m);
+/* Both. */
 void migrate_cancel(struct migrate *m);
 /* One process at a time moves a vTPM, on each side: a lock that ends with it.  Waits that many
  * seconds for another one.  Returns a descriptor, or -errno. */

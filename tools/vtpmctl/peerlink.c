@@ -13,17 +13,20 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #define SILENT_S  90 /* longer than a manager may take: tools/vtpmd/move_op.c */
 #define CONNECT_S 10 /* TCP by itself tries for two minutes */
 #define PROBE_S	  3
+#define CLOSE_MS  1000 /* for a record that says so */
 
 struct peerlink {
 	SSL_CTX *ctx;
 	SSL *ssl;
 	int fd;
-	bool serves;			 /* the other host has connected */
+	int64_t until; /* ms: what is read, or written, now is given up then */
+	bool serves;   /* the other host has connected */
 	char name[POOL_NAME_MAX + 1];	 /* the other host's, once it is known */
 	uint8_t item[4 + PEERLINK_DATA]; /* that is being sent */
 };
@@ -261,11 +264,62 @@ int peerlink_verify(const struct peerlink_keys *k, struct error *e)
 	return rc;
 }
 
+static int64_t ms_now(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* For an item as a whole: of a byte now and then each is in time. */
+static void begin_item(struct peerlink *l)
+{
+	l->until = ms_now() + SILENT_S * 1000;
+}
+
+/* Before each read() and write() of OpenSSL's, which takes as many as a record needs. */
+static long keep_deadline(BIO *bio, int operation, const char *argp, size_t len, int argi,
+			  long argl, int rc, size_t *done)
+{
+	const struct peerlink *l = (const void *)BIO_get_callback_arg(bio);
+	int64_t left = l->until - ms_now();
+	struct timeval limit = {.tv_sec = left / 1000, .tv_usec = left % 1000 * 1000};
+
+	if (operation != BIO_CB_READ && operation != BIO_CB_WRITE)
+		return rc;
+	if (left > 0) {
+		(void)setsockopt(l->fd, SOL_SOCKET,
+				 operation == BIO_CB_READ ? SO_RCVTIMEO : SO_SNDTIMEO,
+				 &limit, sizeof(limit));
+		return rc;
+	}
+	/* as the kernel says it of one that waits too long */
+	BIO_clear_retry_flags(bio);
+	if (operation == BIO_CB_READ)
+		BIO_set_retry_read(bio);
+	else
+		BIO_set_retry_write(bio);
+	errno = EAGAIN;
+	return -1;
+}
+
+static bool has_socket(struct peerlink *l)
+{
+	BIO *bio = BIO_new_socket(l->fd, BIO_NOCLOSE);
+
+	if (!bio)
+		return false;
+	BIO_set_callback_ex(bio, keep_deadline);
+	BIO_set_callback_arg(bio, (char *)l);
+	SSL_set_bio(l->ssl, bio, bio);
+	return true;
+}
+
 /* Takes fd over, also on failure. */
 static int new_link(const struct peerlink_keys *k, int fd, bool server,
 		    struct peerlink **out, struct error *e)
 {
-	const struct timeval limit = {.tv_sec = SILENT_S};
 	struct peerlink *l = calloc(1, sizeof(*l));
 	int now = 1;
 
@@ -274,13 +328,12 @@ static int new_link(const struct peerlink_keys *k, int fd, bool server,
 		return error_set(e, -ENOMEM, CAUSE_RESOURCES, "there is no memory");
 	}
 	l->fd = fd;
-	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+	begin_item(l);
 	/* what is sent is answered, or waited for: it does not wait for more */
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &now, sizeof(now));
 	l->ctx = new_context(k, server);
 	l->ssl = l->ctx ? SSL_new(l->ctx) : NULL;
-	if (!l->ssl || SSL_set_fd(l->ssl, fd) != 1) {
+	if (!l->ssl || !has_socket(l)) {
 		peerlink_close(l);
 		return fail_keys(k, e);
 	}
@@ -456,6 +509,7 @@ static int fail_write(struct peerlink *l, struct error *e)
 	size_t done = 0, n;
 
 	ERR_clear_error();
+	begin_item(l);
 	if (SSL_read_ex(l->ssl, bytes, sizeof(bytes), &done) == 1 &&
 	    done == sizeof(bytes)) {
 		n = cursor_u32(&r);
@@ -469,6 +523,7 @@ static int write_all(struct peerlink *l, const uint8_t *p, size_t n, struct erro
 {
 	size_t done;
 
+	begin_item(l);
 	if (!n || SSL_write_ex(l->ssl, p, n, &done) == 1)
 		return 0;
 	return fail_write(l, e);
@@ -600,10 +655,16 @@ static int recv_messages(struct peerlink *l, size_t n, json_t **messages, struct
 int peerlink_recv(struct peerlink *l, json_t **messages, struct error *e)
 {
 	size_t n = 0;
-	int rc = read_number(l, PEERLINK_MESSAGES, &n, e);
+	int rc;
 
 	*messages = NULL;
-	return rc ? rc : recv_messages(l, n, messages, e);
+	begin_item(l);
+	rc = read_number(l, PEERLINK_MESSAGES, &n, e);
+	if (rc)
+		return rc;
+	/* which the other host's manager was waited for */
+	begin_item(l);
+	return recv_messages(l, n, messages, e);
 }
 
 int peerlink_send_data(struct peerlink *l, const uint8_t *p, size_t n, struct error *e)
@@ -619,8 +680,10 @@ int peerlink_send_word(struct peerlink *l, uint32_t word, struct error *e)
 int peerlink_recv_item(struct peerlink *l, struct peerlink_item *item, struct error *e)
 {
 	size_t n = 0;
-	int rc = read_number(l, UINT32_MAX, &n, e);
+	int rc;
 
+	begin_item(l);
+	rc = read_number(l, UINT32_MAX, &n, e);
 	if (rc)
 		return rc;
 	if (n & IS_DATA && (n ^ IS_DATA) <= PEERLINK_DATA) {
@@ -686,6 +749,7 @@ void peerlink_close(struct peerlink *l)
 {
 	if (!l)
 		return;
+	l->until = ms_now() + CLOSE_MS;
 	if (l->ssl && SSL_is_init_finished(l->ssl))
 		(void)SSL_shutdown(l->ssl);
 	SSL_free(l->ssl);

@@ -70,7 +70,7 @@ int __must_check peerlink_send_data(struct peerlink *l, const uint8_t *p, size_t
 				    struct error *e);
 /* word < 2^30 */
 int __must_check peerlink_send_word(struct peerlink *l, uint32_t word, struct error *e);
-/* Whatever comes next. */
+/* Whatever comes next; as a whole within 90 s, also of who sends a byte now and then. */
 int __must_check peerlink_recv_item(struct peerlink *l, struct peerlink_item *item,
 				    struct error *e);
 /* Tells the host that has connected why nothing is taken from it; waits: until it has ended the

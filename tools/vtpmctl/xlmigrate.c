@@ -21,6 +21,8 @@
 
 #define XL_ENDS_S  120 /* it destroys, or resumes, the guest; or says GO behind READY */
 #define XL_STALL_S 90  /* in which a guest that stands still comes no further */
+#define XL_REPORT_S \
+	120 /* in which the destination says what became of the guest that it may start */
 #define XL_STEP \
 	(4u * 1024 * 1024) /* bytes of it, taken by the other host, that are further */
 #define XL_AGAIN_S 30	   /* less than vtpmd waits for a word */
@@ -122,6 +124,7 @@ static int let_pass(struct xlsource *x)
 	}
 	if (migrate_is(x->m, "confirmed") && x->go && !x->go_passed) {
 		x->go_passed = true;
+		note_further(x);
 		return peerlink_send_word(x->m->link, XLWORD(XLWORD_GO, 0), x->e);
 	}
 	if (migrate_is(x->m, "here") && x->gives_back) {
@@ -334,6 +337,12 @@ static int keep_up(struct xlsource *x)
 				   "the guest stands still, and the other host takes no "
 				   "more of it, or does not get ready: see "
 				   "`vtpmctl migrate-receive`'s lines there");
+	/* what became of the vTPM is asked on another connection: settle_source() */
+	if (x->go_passed && now - x->further > XL_REPORT_S)
+		return fail_source(
+			x, "the other host was told to start the guest, and does not "
+			   "say whether it runs: see `xl list` there, and "
+			   "`vtpmctl migrate-receive`'s lines");
 	if ((now - x->told) * 1000 < XL_TICK_MS)
 		return 0;
 	rc = peerlink_send_word(x->m->link, XLWORD(XLWORD_ALIVE, 0), x->e);
@@ -429,6 +438,9 @@ static void settle_source(struct xlsource *x)
 	struct error e = {.cause = CAUSE_NONE};
 	char text[CLIENT_TEXT] = "";
 
+	if (x->e->text[0])
+		fprintf(stderr, "%s: %s; asking %s what became of the vTPM\n",
+			x->m->guest, x->e->text, x->m->peer);
 	peerlink_close(x->m->link);
 	x->m->link = NULL;
 	if (xlsettle(x->m, !x->go_passed, text, &e) || !migrate_is(x->m, "confirmed"))
@@ -445,7 +457,7 @@ static void undo_source(struct xlsource *x)
 	if (migrate_is(x->m, "released") || migrate_is(x->m, "confirmed"))
 		settle_source(x);
 	else if (!migrate_has_ended(x->m))
-		migrate_cancel(x->m);
+		migrate_take_back(x->m);
 	await_go(x);
 	if (!x->go || !migrate_is(x->m, "here"))
 		return;
@@ -480,6 +492,9 @@ int xlmigrate_run(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
 	if (rc || x->code)
 		undo_source(x);
 	xlpipe_close(&x->xl);
+	/* the guest goes on; then the other host hears of it */
+	if (migrate_is(m, "here"))
+		migrate_tell(m);
 	status = xlpipe_wait(&x->xl, XL_ENDS_S);
 	/* an xl that was killed resumes nothing */
 	if (status < 0 && !x->over && migrate_is(m, "here"))

@@ -24,6 +24,8 @@
 #define BOARD_LOOKS 500
 #define GUEST_LOOKS \
 	2400 /* 120 s, in which xl makes its devices, a device model among them */
+/* The same, while its source's connection is there: the last of its memory comes before. */
+#define CARRIED_LOOKS (4 * 3600 * 20)
 static void on_board_ready(evutil_socket_t fd, short what, void *ctx);
 
 static const struct timeval soon, board_every = {.tv_usec = 10000},
@@ -718,7 +720,7 @@ static void on_board_ready(evutil_socket_t fd, short what, void *ctx)
 	if (!is_in(m, IN(IMPORTING)) || !v)
 		return;
 	if (!m->furnished && !move_guest_has_board(v)) {
-		look_at_board(m, GUEST_LOOKS,
+		look_at_board(m, move_is_carried(m) ? CARRIED_LOOKS : GUEST_LOOKS,
 			      "Its guest, which runs at the other host, did not come: "
 			      "`vtpmctl migrate-receive`'s lines here say why.");
 		return;
