@@ -300,19 +300,26 @@ static int new_key_set(struct newkey *n, struct error *e)
 	return rc ? rc : new_key_store(n, e);
 }
 
-/* Twice: a write of the index of before may have been under way the first time. */
+static json_t *reload_request(void)
+{
+	json_t *request = client_request("reload", NULL);
+
+	if (request)
+		json_object_set_new(request, "anchored", json_true());
+	return request;
+}
+
+/* Twice: a write of the index of before may have been under way the first time, which then fails. */
 static int tell_new_key(const struct newkey *n)
 {
-	json_t *request, *reply;
-	int status = VTPMCTL_OK;
+	char ignored[CLIENT_TEXT];
+	json_t *reply;
+	int status;
 
-	for (int i = 0; i < 2 && !status; i++) {
-		request = client_request("reload", NULL);
-		if (request)
-			json_object_set_new(request, "anchored", json_true());
-		status = client_call(n->socket, request, &reply);
-		json_decref(reply);
-	}
+	(void)!client_try(n->socket, reload_request(), &reply, ignored);
+	json_decref(reply);
+	status = client_call(n->socket, reload_request(), &reply);
+	json_decref(reply);
 	return status;
 }
 
