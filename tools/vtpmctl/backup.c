@@ -460,7 +460,7 @@ static int recover(struct recover *r, const json_t *backup, struct error *e)
 		rc = tpm_open(&r->tpm, r->tcti, e);
 	if (rc)
 		return rc;
-	rc = reseal_seal(&r->header, &r->conf, &r->tpm, r->data_key,
+	rc = reseal_seal(&r->header, &r->conf, NULL, &r->tpm, r->data_key,
 			 r->has_old ? r->old_key : NULL, r->fetch, e);
 	tpm_close(&r->tpm);
 	return rc;

@@ -8,7 +8,12 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
+
+/* client_insist() */
+#define INSIST_MS    250
+#define INSIST_TIMES 40
 
 json_t *client_request(const char *op, const char *name)
 {
@@ -93,11 +98,12 @@ static int send_request(int fd, const json_t *request)
 	return rc;
 }
 
-static int refused(const json_t *line, char text[CLIENT_TEXT])
+static int refused(struct client *c, const json_t *line, char text[CLIENT_TEXT])
 {
 	const char *error = json_string_value(json_object_get(line, "error"));
 	const char *cause = json_string_value(json_object_get(line, "cause"));
 
+	c->busy = cause && !strcmp(cause, "busy");
 	snprintf(text, CLIENT_TEXT, "%s",
 		 error ? error
 		       : "vtpmd gave no reason; `journalctl -u vtpmd` may tell more");
@@ -169,7 +175,7 @@ int client_recv(struct client *c, json_t **reply, char text[CLIENT_TEXT])
 			 "vtpmd` says why, `vtpmctl list` what is now");
 		status = VTPMCTL_NO_VTPMD;
 	} else if (!json_is_true(json_object_get(line, "ok"))) {
-		status = refused(line, text);
+		status = refused(c, line, text);
 	} else {
 		*reply = json_incref(line);
 	}
@@ -205,6 +211,27 @@ int client_try(const char *socket_path, json_t *request, json_t **reply,
 	int status = client_ask(&c, socket_path, request, reply, text);
 
 	client_close(&c);
+	return status;
+}
+
+int client_insist(const char *socket_path, json_t *request, json_t **reply,
+		  char text[CLIENT_TEXT])
+{
+	static const struct timespec pause = {.tv_nsec = INSIST_MS * 1000000L};
+	int status;
+
+	for (unsigned int i = 0;; i++) {
+		struct client c = {.stream = NULL};
+		bool busy;
+
+		status = client_ask(&c, socket_path, json_incref(request), reply, text);
+		busy = c.busy;
+		client_close(&c);
+		if (!busy || i == INSIST_TIMES)
+			break;
+		(void)nanosleep(&pause, NULL);
+	}
+	json_decref(request);
 	return status;
 }
 

@@ -32,10 +32,16 @@ int __must_check client_call(const char *socket_path, json_t *request, json_t **
 int __must_check client_try(const char *socket_path, json_t *request, json_t **reply,
 			    char text[CLIENT_TEXT]);
 
+/* The same, again and again for some seconds while vtpmd is at work on that vTPM, as when its place
+ * in a pool's etcd is being claimed. */
+int __must_check client_insist(const char *socket_path, json_t *request, json_t **reply,
+			       char text[CLIENT_TEXT]);
+
 /* A connection with several requests, one after the other. */
 struct client {
 	FILE *stream; /* NULL: none */
 	bool is_sent; /* a request, whose answer was not read yet */
+	bool busy; /* why vtpmd refused the last request: others are at work on that vTPM */
 };
 
 /* As client_try(); the connection, which it makes, stays until client_close(). */

@@ -6,8 +6,9 @@
  * client's key is sealed under it, the anchor's index is made anew, and then each vTPM's
  * key slots, of those that do not run in this process (reseal.h).
  *
- * Until host.json is replaced nothing has changed but the anchor's index, and with vtpmd
- * running, which knows the store, the index is of no importance.  host.json of before stays
+ * Until host.json is replaced nothing has changed but the anchor's index, and the list of hosts,
+ * where it is signed here (pool_newkey.h); with vtpmd running, which knows the store, the index is of
+ * no importance.  host.json of before stays
  * as OLD_FILE, which opens what could not be done.
  */
 #include "tools/vtpmctl/args.h"
@@ -17,6 +18,7 @@
 #include "tools/vtpmctl/host_approve.h"
 #include "tools/vtpmctl/hostfile.h"
 #include "tools/vtpmctl/kmskey.h"
+#include "tools/vtpmctl/pool_newkey.h"
 #include "tools/vtpmctl/rekey.h"
 #include "tools/vtpmctl/tpmnv.h"
 #include "tools/vtpmctl/vtpmctl.h"
@@ -40,6 +42,7 @@ struct newkey {
 	struct tpm tpm;
 	struct kmskey identity;
 	EVP_PKEY *key;
+	struct pool_newkey pool;
 	bool key_made, state_approved;
 	char key_path[PATH_MAX], old_path[PATH_MAX];
 };
@@ -155,6 +158,9 @@ static int new_key_load(struct newkey *n, struct error *e)
 		rc = find_new_key(n, e);
 	if (!rc)
 		rc = check_old_file(n, e);
+	if (!rc)
+		rc = pool_newkey_load(&n->pool, n->config, n->socket, &n->old, &n->conf,
+				      e);
 	if (!rc && n->kms_key)
 		rc = kmskey_load(&n->identity, NULL, n->kms_cert, n->kms_key, e);
 	if (!rc)
@@ -282,6 +288,8 @@ static int new_key_store(struct newkey *n, struct error *e)
 		rc = hostfile_write(n->old_path, &n->old, e);
 	if (!rc)
 		rc = new_anchor(n, e);
+	if (!rc)
+		rc = pool_newkey_store(&n->pool, n->config, &n->conf, n->key, e);
 	return rc ? rc : hostfile_write(n->config, &n->conf, e);
 }
 
@@ -343,6 +351,15 @@ static void tell_next(const struct newkey *n, int status)
 		"--deep`,\n  `vtpmctl host renew` with a new key for the KMS, and remove the "
 		"old backups\n",
 		n->key_path, n->old_path, n->config);
+	if (n->pool.signs)
+		fprintf(stderr, "- the list of hosts is signed anew: %s\n",
+			n->conf.store.url
+				? "`vtpmctl pool publish`, and then, on each other host of the "
+				  "pool,\n  `vtpmctl host new-policy-key --policy-key FILE` with "
+				  "the same key: until then it starts no\n  vTPM of the pool that "
+				  "was sealed here. Those that run there are sealed anew there"
+				: "copy it, and the same key, to the other hosts, and there\n  "
+				  "`vtpmctl host new-policy-key --policy-key FILE`");
 }
 
 int host_newkey_main(int argc, char **argv)
@@ -371,6 +388,7 @@ int host_newkey_main(int argc, char **argv)
 		tell_next(&n, status);
 	EVP_PKEY_free(n.key);
 	kmskey_free(&n.identity);
+	pool_newkey_free(&n.pool);
 	hostconf_free(&n.old);
 	hostconf_free(&n.conf);
 	return status;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmctl/kmskey.h"
 #include "lib/channel.h"
+#include "lib/poolconf.h"
 #include "lib/vault.h"
 #include "tools/vtpmctl/client.h"
 #include "tools/vtpmctl/file.h"
@@ -397,8 +398,9 @@ static struct kms_stream tcp_stream(struct tcp *t)
 	};
 }
 
-struct unlockconf *unlockconf_new(const struct hostconf *h, struct tpm *tpm,
-				  const uint8_t *uuid, struct error *e)
+struct unlockconf *unlockconf_new_with(const struct hostconf *h, const struct pool *list,
+				       bool in_pool, struct tpm *tpm, const uint8_t *uuid,
+				       struct error *e)
 {
 	static const uint8_t trial[ENVELOPE_UUID_SIZE] = "xen-vtpm trial";
 	struct unlockconf *u = calloc(1, sizeof(*u));
@@ -412,6 +414,10 @@ struct unlockconf *unlockconf_new(const struct hostconf *h, struct tpm *tpm,
 	w = cursor_writer(u->tlvs, sizeof(u->tlvs));
 	channel_tlv_put(&w, CONFIG_UUID, uuid ? uuid : trial, sizeof(trial));
 	rc = hostconf_encode(h, &w);
+	if (!rc && list)
+		poolconf_put(list, h->srk_name, sizeof(h->srk_name), in_pool, &w);
+	if (!rc && !cursor_ok(&w))
+		rc = -EMSGSIZE;
 	if (!rc)
 		rc = unlock_config_parse(u->tlvs, w.pos, &u->config, NULL);
 	if (rc) {
@@ -430,6 +436,12 @@ struct unlockconf *unlockconf_new(const struct hostconf *h, struct tpm *tpm,
 		.keeps_key_away = true,
 	};
 	return u;
+}
+
+struct unlockconf *unlockconf_new(const struct hostconf *h, struct tpm *tpm,
+				  const uint8_t *uuid, struct error *e)
+{
+	return unlockconf_new_with(h, NULL, false, tpm, uuid, e);
 }
 
 void unlockconf_free(struct unlockconf *u)

@@ -13,6 +13,7 @@
 #include "include/channel.h"
 #include "lib/error.h"
 #include "lib/hostconf.h"
+#include "lib/pool.h"
 #include "lib/text.h"
 #include "stubdom/manager/unlock.h"
 #include "tools/vtpmctl/tpm.h"
@@ -54,6 +55,11 @@ struct unlockconf {
  * NULL: host.json makes no sense, or out of memory; *e tells. */
 struct unlockconf *unlockconf_new(const struct hostconf *h, struct tpm *tpm,
 				  const uint8_t *uuid, struct error *e);
+/* The same of a host that has a pool's keys, of that list, for the key slots that need them; in_pool:
+ * what is sealed is to have such a slot. */
+struct unlockconf *unlockconf_new_with(const struct hostconf *h, const struct pool *list,
+				       bool in_pool, struct tpm *tpm, const uint8_t *uuid,
+				       struct error *e);
 void unlockconf_free(struct unlockconf *u);
 
 /* Seals the key to the host's TPM, whose storage key h pins, for h's policy key and auth, and

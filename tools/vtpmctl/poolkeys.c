@@ -19,6 +19,7 @@ struct poolkeys {
 	struct pool_key newest;
 	bool has_key;	  /* newest is one */
 	bool makes;	  /* a new version */
+	bool renews;	  /* for another policy key: no version before is of use */
 	uint32_t version; /* that the list will have as its newest */
 	uint8_t secret[TPM2_DUPLICATE_SECRET];
 	uint8_t out[POOL_MAX];
@@ -324,7 +325,7 @@ static int put_pool_keys(struct poolkeys *p, struct error *e)
 	int rc;
 
 	cursor_put_u8(&p->w, 0);
-	while (pool_next_key(&c, &k))
+	while (!p->renews && pool_next_key(&c, &k))
 		if (k.version != p->version &&
 		    (!p->wish->forget || k.version == p->newest.version))
 			n += put_old_key(p, &k);
@@ -341,18 +342,24 @@ static int put_pool_keys(struct poolkeys *p, struct error *e)
 	return rc;
 }
 
-static int write_keys(struct poolkeys *p, struct error *e)
+/* Images and hosts stay, from the number on, byte for byte. */
+static void begin_list(struct poolkeys *p, bool has_keys)
 {
-	/* images and hosts stay, from the number on, byte for byte */
 	const struct pool *old = &p->file->pool;
 	size_t from = 2 + strlen(POOL_LABEL) + 8;
 	struct cursor c = cursor_reader((const uint8_t *)p->file->bytes, old->signed_len);
 	size_t to = old->signed_len - old->tail.len;
-	int rc;
 
 	p->w = cursor_writer(p->out, sizeof(p->out));
-	poolfile_begin(&p->w, p->file, true);
+	poolfile_begin(&p->w, p->file, has_keys);
 	cursor_put(&p->w, c.rd + from, to - from);
+}
+
+static int write_keys(struct poolkeys *p, struct error *e)
+{
+	int rc;
+
+	begin_list(p, true);
 	put_present_storages(p);
 	rc = put_pool_keys(p, e);
 	return rc ? rc : poolfile_sign(p->file, p->out, &p->w, p->policy, p->conf, e);
@@ -418,6 +425,41 @@ int poolkeys_update(struct poolfile *f, const char *config, const struct hostcon
 		return rc;
 	poolfile_free(f);
 	return poolfile_load(f, config, h, e);
+}
+
+static int renew_list(struct poolkeys *p, struct error *e)
+{
+	bool any;
+
+	p->has_key = pool_newest_key(&p->file->pool, &p->newest);
+	(void)has_joiner(p, &any);
+	if (!any) {
+		begin_list(p, false);
+		return poolfile_sign(p->file, p->out, &p->w, p->policy, p->conf, e);
+	}
+	p->makes = p->renews = true;
+	p->version = (p->has_key ? p->newest.version : 0) + 1;
+	if (crypt_random(p->secret, sizeof(p->secret)))
+		return error_set(e, -EIO, CAUSE_RANDOM,
+				 "there are no good random numbers for the pool's key");
+	return write_keys(p, e);
+}
+
+int poolkeys_renew(struct poolfile *f, const struct hostconf *h, EVP_PKEY *key,
+		   struct error *e)
+{
+	struct poolkeys *p = calloc(1, sizeof(*p));
+	int rc;
+
+	if (!p)
+		return error_set(e, -ENOMEM, CAUSE_INTERNAL, "out of memory");
+	p->file = f;
+	p->conf = h;
+	p->policy = key;
+	rc = renew_list(p, e);
+	OPENSSL_cleanse(p, sizeof(*p));
+	free(p);
+	return rc;
 }
 
 void poolkeys_missing(const struct pool *p, char *out, size_t room)

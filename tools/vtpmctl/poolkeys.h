@@ -21,6 +21,11 @@ struct poolkeys_wish {
 int __must_check poolkeys_update(struct poolfile *f, const char *config,
 				 const struct hostconf *h, const struct poolkeys_wish *w,
 				 bool *changed, struct error *e);
+/* Signs the list anew for h's policy key, `key`, which is another one than what signed it, and stores
+ * it as f->path: with a new version of the pool's key, if there was one, and none before, whose objects
+ * are bound to the other policy key. */
+int __must_check poolkeys_renew(struct poolfile *f, const struct hostconf *h,
+				EVP_PKEY *key, struct error *e);
 /* Hosts of the list that have not the newest key, each after a space; "": none, or no key. */
 void poolkeys_missing(const struct pool *p, char *out, size_t room);
 

@@ -19,7 +19,7 @@
 struct rekey {
 	const char *name, *since, *old, *tcti, *config, *socket;
 	bool deep, all;
-	unsigned int done, before, not_running, failed;
+	unsigned int done, before, elsewhere, not_running, failed;
 	struct reseal with; /* --old */
 };
 
@@ -100,6 +100,10 @@ static int rekey_next(void *context, const json_t *vtpm)
 	if (r->since && stamp_since(made, r->since, now)) {
 		printf("%s: done before, at %s\n", name, made);
 		r->before++;
+	} else if (client_text(vtpm, "in_use_on")[0]) {
+		printf("%s: not done, it is in use on the host %s: there\n", name,
+		       client_text(vtpm, "in_use_on"));
+		r->elsewhere++;
 	} else if (strcmp(state, "running") && !(r->old && is_down(state)) && !moves) {
 		printf("%s: not done, it is %s: `vtpmctl start %s`, then go on\n", name,
 		       state, name);
@@ -127,8 +131,11 @@ static int rekey_all(struct rekey *r)
 		r->deep ? " --deep" : "", r->old ? " --old " : "", r->old ? r->old : "",
 		since);
 	status = client_each(r->socket, rekey_next, r);
-	printf("%u done, %u done before, %u not running, %u failed\n", r->done, r->before,
+	printf("%u done, %u done before, %u not running, %u failed", r->done, r->before,
 	       r->not_running, r->failed);
+	if (r->elsewhere)
+		printf(", %u in use on other hosts", r->elsewhere);
+	putchar('\n');
 	return fflush(stdout) && !status ? VTPMCTL_FAILED : status;
 }
 

@@ -5,6 +5,7 @@
 #include "lib/text.h"
 #include "tools/vtpmctl/hostfile.h"
 #include "tools/vtpmctl/kmskey.h"
+#include "tools/vtpmctl/pool_newkey.h"
 #include "tools/vtpmctl/vtpmctl.h"
 
 #include <errno.h>
@@ -63,12 +64,14 @@ static const struct envelope_slot *recovery_slot(const struct envelope_header *h
 	return i < h->slot_count ? &h->slots[i] : NULL;
 }
 
-int reseal_seal(struct reseal_header *h, const struct hostconf *conf, struct tpm *tpm,
+int reseal_seal(struct reseal_header *h, const struct hostconf *conf,
+		const struct pool *list, struct tpm *tpm,
 		const uint8_t data_key[ENVELOPE_KEY_SIZE], const uint8_t *old_key,
 		bool fetch, struct error *e)
 {
 	const struct envelope_slot *recovery = recovery_slot(&h->parsed);
-	struct unlockconf *u = unlockconf_new(conf, tpm, h->parsed.uuid, e);
+	struct unlockconf *u = unlockconf_new_with(conf, list, list && conf->store.url,
+						   tpm, h->parsed.uuid, e);
 	int rc;
 
 	if (!u)
@@ -102,7 +105,7 @@ int reseal_put(const char *socket, const char *name, const struct reseal_header 
 		json_object_set_new(request, "header", json_string(hex));
 	}
 	free(hex);
-	status = client_try(socket, request, &reply, text);
+	status = client_insist(socket, request, &reply, text);
 	json_decref(reply);
 	return status;
 }
@@ -116,7 +119,13 @@ int reseal_open(struct reseal *r, const char *tcti, const char *config, const ch
 		rc = hostfile_load(old, &r->old, e);
 	if (!rc)
 		rc = tpm_open(&r->tpm, tcti, e);
-	return rc ? rc : tpm_srk_pinned(&r->tpm, r->now.srk_handle, r->now.srk_name, e);
+	if (!rc)
+		rc = tpm_srk_pinned(&r->tpm, r->now.srk_handle, r->now.srk_name, e);
+	if (rc)
+		return rc;
+	pool_newkey_present(&r->now_list, config, &r->now);
+	pool_newkey_before(&r->old_list, old, &r->old);
+	return 0;
 }
 
 void reseal_close(struct reseal *r)
@@ -124,13 +133,21 @@ void reseal_close(struct reseal *r)
 	tpm_close(&r->tpm);
 	hostconf_free(&r->now);
 	hostconf_free(&r->old);
+	poolfile_free(&r->now_list);
+	poolfile_free(&r->old_list);
+}
+
+static const struct pool *list_of(const struct poolfile *f)
+{
+	return f->bytes ? &f->pool : NULL;
 }
 
 static int open_with(struct reseal *r, const struct hostconf *conf,
-		     const struct reseal_header *h, uint8_t data_key[ENVELOPE_KEY_SIZE],
-		     struct error *e)
+		     const struct poolfile *list, const struct reseal_header *h,
+		     uint8_t data_key[ENVELOPE_KEY_SIZE], struct error *e)
 {
-	struct unlockconf *u = unlockconf_new(conf, &r->tpm, h->parsed.uuid, e);
+	struct unlockconf *u = unlockconf_new_with(conf, list_of(list), false, &r->tpm,
+						   h->parsed.uuid, e);
 	struct envelope_desc desc;
 	int rc;
 
@@ -146,9 +163,9 @@ static int open_either(struct reseal *r, const struct reseal_header *h,
 		       uint8_t data_key[ENVELOPE_KEY_SIZE], struct error *e)
 {
 	struct error now = {.cause = CAUSE_NONE};
-	int rc = open_with(r, &r->now, h, data_key, &now);
+	int rc = open_with(r, &r->now, &r->now_list, h, data_key, &now);
 
-	return rc ? open_with(r, &r->old, h, data_key, e) : 0;
+	return rc ? open_with(r, &r->old, &r->old_list, h, data_key, e) : 0;
 }
 
 static int seal_anew(struct reseal *r, struct reseal_header *h, const json_t *backup,
@@ -162,9 +179,10 @@ static int seal_anew(struct reseal *r, struct reseal_header *h, const json_t *ba
 	if (!rc)
 		has_old = previous_key_find(h->bytes, h->len, data_key, old_key, e);
 	if (!rc)
-		rc = has_old < 0 ? has_old
-				 : reseal_seal(h, &r->now, &r->tpm, data_key,
-					       has_old ? old_key : NULL, false, e);
+		rc = has_old < 0
+			     ? has_old
+			     : reseal_seal(h, &r->now, list_of(&r->now_list), &r->tpm,
+					   data_key, has_old ? old_key : NULL, false, e);
 	OPENSSL_cleanse(data_key, sizeof(data_key));
 	OPENSSL_cleanse(old_key, sizeof(old_key));
 	return rc;
@@ -180,7 +198,7 @@ int reseal_one(struct reseal *r, const char *name, char text[CLIENT_TEXT])
 	/* it is compared with what is anchored: no other header is sealed to this host */
 	if (request) /* no file is made of it */
 		json_object_set_new(request, "recover", json_true());
-	status = client_try(r->socket, request, &reply, text);
+	status = client_insist(r->socket, request, &reply, text);
 	if (!status && !h)
 		status = VTPMCTL_FAILED;
 	if (!status && seal_anew(r, h, json_object_get(reply, "backup"), &e)) {

@@ -9,6 +9,7 @@
 #include "lib/hostconf.h"
 #include "lib/slot/envelope.h"
 #include "tools/vtpmctl/client.h"
+#include "tools/vtpmctl/poolfile.h"
 #include "tools/vtpmctl/tpm.h"
 
 /* A vTPM's header, in a backup or in vtpmd's answer. */
@@ -24,9 +25,11 @@ int __must_check reseal_get(struct reseal_header *h, const json_t *backup,
 /* Makes the bytes of the next header of what is in h->parsed: sealed to this TPM, and as
  * *conf says.  A recovery slot that it had stays, and stderr is told, when *conf has no
  * recovery key.  old_key: the data key that a deep rekey is replacing; NULL: none is.  fetch: a KMS
- * that gives its key out may give it to this process */
+ * that gives its key out may give it to this process.  list: of a pool's hosts, of which *conf's is
+ * one; NULL: none */
 int __must_check reseal_seal(struct reseal_header *h, const struct hostconf *conf,
-			     struct tpm *tpm, const uint8_t data_key[ENVELOPE_KEY_SIZE],
+			     const struct pool *list, struct tpm *tpm,
+			     const uint8_t data_key[ENVELOPE_KEY_SIZE],
 			     const uint8_t *old_key, bool fetch, struct error *e);
 /* Puts it into the store; an exit status, and the sentence in text. */
 int __must_check reseal_put(const char *socket, const char *name,
@@ -35,6 +38,7 @@ int __must_check reseal_put(const char *socket, const char *name,
 /* What a vTPM that does not run is sealed anew with. */
 struct reseal {
 	struct hostconf now, old; /* its header opens with either */
+	struct poolfile now_list, old_list;
 	struct tpm tpm;
 	const char *socket;
 };

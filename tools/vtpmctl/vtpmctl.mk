@@ -3,7 +3,7 @@
 VTPMCTL_SRCS := $(wildcard tools/vtpmctl/*.c) $(KMS_SRCS) lib/audit.c lib/tpm2/quote.c lib/text.c lib/uuidtext.c lib/measure.c lib/firmwarelog.c \
                 $(addprefix tools/vtpmd/etcd/,etcd.c grpc.c proto.c where.c) \
                 tools/vtpm-verify/eventlog.c stubdom/manager/stateblob.c stubdom/manager/swtpmkey.c lib/atomic.c \
-                $(HOSTCONF_SRCS) $(MOVE_SRCS) $(HOSTTPM_SRCS) $(UNLOCK_SRCS)
+                $(HOSTCONF_SRCS) $(MOVE_SRCS) lib/poolconf.c $(HOSTTPM_SRCS) $(UNLOCK_SRCS)
 VTPMCTL_LIBS := -ltss2-esys -ltss2-mu -ltss2-rc -ltss2-tctildr -ljansson -levent -levent_extra -levent_openssl -lnghttp2 \
                 -lssl -lcrypto -lxlutil -lxenlight -lxenctrl -lxenstore -lxentoollog -luuid
 

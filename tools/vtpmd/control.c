@@ -223,7 +223,7 @@ void control_answer_refuse(struct control *c, int rc, const struct error *e)
 
 	if (rc == -EEXIST)
 		word = "exists";
-	else if (rc == -EBUSY)
+	else if (rc == -EBUSY || rc == -EAGAIN)
 		word = "busy";
 	control_answer_word(c, word, e->text);
 }

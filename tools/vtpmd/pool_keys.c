@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/pool_keys.h"
 #include "lib/atomic.h"
-#include "lib/channel.h"
 #include "lib/pool.h"
+#include "lib/poolconf.h"
 #include "lib/slot/shares.h"
-#include "lib/tpm2/duplicate.h"
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/move_private.h"
 #include "tools/vtpmd/store_etcd.h"
@@ -62,34 +61,15 @@ static bool find_own(const struct pool_key *k, const struct config *c,
 	return pool_find_holder(k, c->host.srk_name, sizeof(c->host.srk_name), h);
 }
 
-static void put_key(uint32_t version, struct binding_part share, struct cursor *out)
-{
-	uint8_t value[4 + TPM2_DUPLICATE_MAX];
-	struct cursor w = cursor_writer(value, sizeof(value));
-
-	cursor_put_u32(&w, version);
-	cursor_put(&w, share.p, share.n);
-	channel_tlv_put(out, CONFIG_POOL_KEY, value, w.pos);
-}
-
 void pool_keys_put(struct vtpmd *d, const struct config *c, bool in_pool,
 		   struct cursor *out)
 {
 	struct move_bytes list = {NULL, 0};
-	struct pool_holder h;
-	struct pool_key k;
 	struct pool p;
-	bool newest = false;
 
 	if (newest_list(d, c, &list, &p))
 		return;
-	while (pool_next_key(&p.key, &k)) {
-		newest = find_own(&k, c, &h);
-		if (newest)
-			put_key(k.version, h.share, out);
-	}
-	if (in_pool && newest)
-		channel_tlv_put_u8(out, CONFIG_IN_POOL, 1);
+	poolconf_put(&p, c->host.srk_name, sizeof(c->host.srk_name), in_pool, out);
 	move_drop_bytes(&list);
 }
 

@@ -3,7 +3,7 @@
 # the manager.
 CHANNEL_SRCS := lib/channel.c lib/cursor.c
 VTPMD_SRCS := $(wildcard tools/vtpmd/*.c tools/vtpmd/etcd/*.c) $(CHANNEL_SRCS) lib/text.c lib/uuidtext.c lib/atomic.c lib/twin.c lib/witness.c \
-              $(HOSTCONF_SRCS) $(MOVE_SRCS) lib/tpm2/quote.c lib/error.c lib/measure.c lib/ppi.c $(TPM2_PUBLIC_SRCS) lib/binding.c $(AUDIT_SRCS)
+              $(HOSTCONF_SRCS) $(MOVE_SRCS) lib/poolconf.c lib/tpm2/quote.c lib/error.c lib/measure.c lib/ppi.c $(TPM2_PUBLIC_SRCS) lib/binding.c $(AUDIT_SRCS)
 VTPMD_LIBS := -levent -levent_extra -levent_openssl -lnghttp2 -lssl -ljansson -lsystemd -luuid \
               -lxenvchan -lxenstore -lxenctrl -lxenforeignmemory -lcrypto -lpthread
 
