@@ -231,6 +231,9 @@ enum channel_config {
 
 	/* u8: 1 the store is several hosts', and RENEW says for how long it is this one's */
 	CONFIG_LEASED = 22,
+	/* u8: 1 beside LEASED, of a stub domain: Xen's watchdog ends it when it is about to answer
+	 * behind the end of its host's lease */
+	CONFIG_WATCHDOG = 23,
 
 	CONFIG_SRK_HANDLE = 16,	  /* u32, a persistent handle */
 	CONFIG_SRK_NAME = 17,	  /* 34 bytes: the pinned TPM Name */

@@ -25,7 +25,7 @@ static const struct {
 	{"/dev/xen/xenbus", &xenbus_ops},  {"/dev/xen/evtchn", &evtchndev_ops},
 	{"/dev/xen/gntdev", &gntdev_ops},  {"/dev/xen/gntalloc", &gntalloc_ops},
 	{"/dev/null", &null_ops},	   {"/dev/console", &console_ops},
-	{"/proc/xen-stub", &counters_ops},
+	{"/proc/xen-stub", &counters_ops}, {"/dev/xen/watchdog", &watchdog_ops},
 };
 
 void file_init(void)

@@ -70,6 +70,6 @@ long file_poll(uint64_t fds, uint64_t n, uint64_t until);
 
 /* The devices, each in the file of its name. */
 extern const struct file_ops console_ops, null_ops, evtchndev_ops, gntdev_ops,
-	gntalloc_ops, xenbus_ops, counters_ops;
+	gntalloc_ops, xenbus_ops, counters_ops, watchdog_ops;
 
 #endif

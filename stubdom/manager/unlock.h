@@ -33,6 +33,7 @@ struct unlock_config {
 	bool incoming;	  /* its state comes from another host ... */
 	bool alone;	  /* ... and no guest with it */
 	bool leased;	  /* it answers while its host's lease lasts: lease.h */
+	bool watchdog;	  /* and Xen ends it where it would answer later */
 	bool trial;	  /* nobody gets it: it is to be opened, and closed again */
 	/* of a vTPM that is to be made; else its header's, once that is open */
 	struct envelope_desc desc;

@@ -155,6 +155,9 @@ static bool take_vtpm(struct cursor *v, uint16_t tag, struct unlock_config *c)
 	case CONFIG_LEASED:
 		c->leased = cursor_u8(v) != 0;
 		break;
+	case CONFIG_WATCHDOG:
+		c->watchdog = cursor_u8(v) != 0;
+		break;
 	case CONFIG_TRIAL:
 		c->trial = cursor_u8(v) != 0;
 		break;

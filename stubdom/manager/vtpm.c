@@ -12,6 +12,7 @@
 #include "stubdom/manager/identity.h"
 #include "stubdom/manager/launch.h"
 #include "stubdom/manager/lease.h"
+#include "stubdom/manager/watchdog.h"
 #include "stubdom/manager/socket.h"
 #include "stubdom/manager/state.h"
 #include "stubdom/manager/unlock.h"
@@ -54,6 +55,7 @@ struct vtpm {
 	bool arriving; /* from another host: its guest may come, and finds it later */
 	struct latency latency;
 	struct lease lease;	/* of its host on it, in a pool */
+	int watchdog;		/* that guards the lease; -1: none */
 	struct kms_token token; /* when it was used last */
 };
 
@@ -218,6 +220,82 @@ static int judge(struct vtpm *v, uint32_t domid, enum front_firmware firmware,
 	return 0;
 }
 
+/* Linux's with the time that the host slept; a stub domain's is Xen's either way. */
+static int64_t lease_now_ms(void *ctx)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_BOOTTIME, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static int renew_lease(void *ctx, uint32_t *ms)
+{
+	const struct vtpm *v = ctx;
+
+	return hostchan_renew(v->chan, ms);
+}
+
+#define RENEW_PAUSE_MS 200
+
+static void pause_renewing(void *ctx)
+{
+	const struct vtpm *v = ctx;
+
+	hostchan_pause(v->chan, RENEW_PAUSE_MS);
+}
+
+static bool is_stopped(void *ctx)
+{
+	const struct vtpm *v = ctx;
+
+	return hostchan_is_stopped(v->chan);
+}
+
+static void set_guard(void *ctx, uint32_t seconds)
+{
+	const struct vtpm *v = ctx;
+
+	/* vtpmd tells that, and the lease stands */
+	if (watchdog_set(v->watchdog, seconds))
+		hostchan_log(v->chan, LOG_ERR,
+			     "Xen's watchdog, which guards its host's lease, refuses");
+}
+
+static struct lease_env lease_env_of(struct vtpm *v)
+{
+	return (struct lease_env){.ctx = v,
+				  .now_ms = lease_now_ms,
+				  .renew = renew_lease,
+				  .pause = pause_renewing,
+				  .is_stopped = is_stopped,
+				  .guard = v->watchdog >= 0 ? set_guard : NULL};
+}
+
+static void rest_lease(struct vtpm *v)
+{
+	const struct lease_env env = lease_env_of(v);
+
+	lease_rest(&v->lease, &env);
+}
+
+/* Waits until nobody else can have this vTPM.  Fails when somebody may: v->error tells, unless
+ * vtpmd stops it. */
+static int await_lease(struct vtpm *v)
+{
+	const struct lease_env env = lease_env_of(v);
+	int rc = lease_await(&v->lease, &env);
+
+	if (rc == -EPIPE)
+		error_set(&v->error, rc, CAUSE_CHANNEL, "vtpmd is gone for good");
+	else if (rc && rc != -ECANCELED)
+		error_set(&v->error, rc, CAUSE_LEASE,
+			  "This host may not have the vTPM any more (%s): see `vtpmctl "
+			  "list` on the pool's other hosts.",
+			  strerror(-rc));
+	return rc;
+}
+
 /* Asks vtpmd about the guest's domain, and starts the TPM again if the domain is new, with what
  * was measured of it.  After a failure the guest is refused, with *why for its xenstore;
  * vtpmd's log has it, too, once it is there. */
@@ -228,6 +306,7 @@ static int adopt(void *ctx, const struct front_guest *g, enum front_firmware *fi
 	struct hostchan_guest told;
 	int rc;
 
+	rest_lease(v);
 	if (v->move.frozen)
 		return refuse_vtpm(v, g->domid, -EBUSY,
 				   "this vTPM moves to another host: `vtpmctl migrate "
@@ -417,56 +496,6 @@ static int execute_engine(struct vtpm *v, uint8_t locality, const uint8_t *cmd,
 	return rc;
 }
 
-/* Linux's with the time that the host slept; a stub domain's is Xen's either way. */
-static int64_t lease_now_ms(void *ctx)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_BOOTTIME, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
-static int renew_lease(void *ctx, uint32_t *ms)
-{
-	const struct vtpm *v = ctx;
-
-	return hostchan_renew(v->chan, ms);
-}
-
-#define RENEW_PAUSE_MS 200
-
-static void pause_renewing(void *ctx)
-{
-	const struct vtpm *v = ctx;
-
-	hostchan_pause(v->chan, RENEW_PAUSE_MS);
-}
-
-static bool is_stopped(void *ctx)
-{
-	const struct vtpm *v = ctx;
-
-	return hostchan_is_stopped(v->chan);
-}
-
-/* Waits until nobody else can have this vTPM.  Fails when somebody may: v->error tells, unless
- * vtpmd stops it. */
-static int await_lease(struct vtpm *v)
-{
-	const struct lease_env env = {v, lease_now_ms, renew_lease, pause_renewing,
-				      is_stopped};
-	int rc = lease_await(&v->lease, &env);
-
-	if (rc == -EPIPE)
-		error_set(&v->error, rc, CAUSE_CHANNEL, "vtpmd is gone for good");
-	else if (rc && rc != -ECANCELED)
-		error_set(&v->error, rc, CAUSE_LEASE,
-			  "This host may not have the vTPM any more (%s): see `vtpmctl "
-			  "list` on the pool's other hosts.",
-			  strerror(-rc));
-	return rc;
-}
-
 static int execute_vtpm(void *ctx, uint8_t locality, const uint8_t *cmd, size_t len,
 			uint8_t *rsp, size_t *rsp_len)
 {
@@ -475,6 +504,7 @@ static int execute_vtpm(void *ctx, uint8_t locality, const uint8_t *cmd, size_t 
 	uint64_t start = now_ns();
 	int rc = 0;
 
+	rest_lease(v);
 	v->move.touched = true;
 	if (v->crb && firmware_withholds(cmd, len))
 		answer_code(TPM2_RC_DISABLED, rsp, rsp_len);
@@ -575,6 +605,8 @@ static int hear(struct vtpm *v)
 	struct vtpm_keys keys = keys_of(v);
 	int rc;
 
+	/* what was answered is out */
+	rest_lease(v);
 	while ((rc = hostchan_event(v->chan)) > 0) {
 		/* what another host may have by now does not change here */
 		if (v->move.frozen && rc != CHANNEL_EVENT_STOP &&
@@ -597,6 +629,8 @@ static int hear(struct vtpm *v)
 			rc = await_lease(v);
 			if (rc)
 				return rc == -ECANCELED ? 1 : rc;
+			/* vtpmd, who hears it, knows whether it has the lease */
+			rest_lease(v);
 			vtpm_attest(v->chan, &v->attest);
 			break;
 		case CHANNEL_EVENT_IDENTITY:
@@ -694,6 +728,18 @@ static int draw_power_on(struct vtpm *v)
 	return 0;
 }
 
+static int open_watchdog(struct vtpm *v)
+{
+	int rc = v->config.watchdog ? watchdog_open(&v->watchdog) : 0;
+
+	return rc ? error_set(
+			    &v->error, rc, CAUSE_VERSION,
+			    "its stub domain's kernel has no watchdog, which vtpmd asks for: "
+			    "install vtpmd, the vTPM manager and the stub domain of one "
+			    "release")
+		  : 0;
+}
+
 /* Takes it from another host.  The toolstack there waits for a backend before the vTPM comes,
  * so that its guest is adopted while nothing is executed.  1: vtpmd stops it. */
 static int arrive(struct vtpm *v)
@@ -744,6 +790,8 @@ static int run_vtpm(struct vtpm *v)
 	if (!rc)
 		rc = unlock_config_parse(v->tlvs, len, &v->config, &v->error);
 	v->lease.needed = v->config.leased;
+	if (!rc)
+		rc = open_watchdog(v);
 	v->config.token = &v->token;
 	if (!rc)
 		rc = draw_power_on(v);
@@ -753,6 +801,7 @@ static int run_vtpm(struct vtpm *v)
 		rc = announce(v);
 	if (!rc && !v->config.trial)
 		rc = serve_vtpm(v);
+	rest_lease(v);
 	close_fronts(v);
 	/* it may run elsewhere: its end is not one that the TPM should store */
 	if (v->move.frozen)
@@ -773,6 +822,7 @@ int vtpm_run(const struct vtpm_place *place, struct error *e)
 		return error_set(e, -ENOMEM, CAUSE_INTERNAL, "out of memory");
 	v->place = place;
 	v->listener.fd = -1;
+	v->watchdog = -1;
 	v->fronts.tpm = (struct front_tpm){v, adopt, tell_refused, execute_vtpm, cancel};
 	if (place->stubdom)
 		rc = hostchan_open_vchan(&v->chan, &v->error);

@@ -4,7 +4,7 @@
  * asks for.
  *
  *   domains/DOMID	the domain's uuid, 32 hexadecimal digits, and its state: "up", "ended",
- *			"reboots", "suspended"
+ *			"reboots", "suspended", "watchdog"
  *   store/PATH/=	the value of xenstore's node PATH
  *   ram/DOMID.FRAME	a page of that domain's
  *   opened/N		what the Nth open() of a device of /dev/xen opens, of a process
@@ -109,6 +109,7 @@ static uint32_t flags_of(const char *state)
 {
 	uint32_t reason = !strcmp(state, "reboots")	? 1u
 			  : !strcmp(state, "suspended") ? 2u
+			  : !strcmp(state, "watchdog")	? 4u
 							: 3u;
 
 	return strcmp(state, "up")

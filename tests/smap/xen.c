@@ -8,6 +8,7 @@
  * Where the program lets go of all, the page tables are checked, and what the kernel has
  * given out is asked back.
  */
+#include <errno.h>
 #include <stdbool.h>
 #include <xen/xen.h>
 #include <xen/event_channel.h>
@@ -126,25 +127,61 @@ static long get_param(struct xen_hvm_param *param)
 	return 0;
 }
 
-static void end(const struct sched_shutdown *shutdown)
+static void end(unsigned int reason)
 {
-	out(DEBUG_EXIT, (uint8_t)shutdown->reason);
+	out(DEBUG_EXIT, (uint8_t)reason);
 	for (;;)
 		asm volatile("hlt");
+}
+
+/* Two timers, as Xen has them.  The counter has a nanosecond a tick; what is due is seen at the
+ * next call. */
+static uint64_t watchdogs[2];
+
+static long set_watchdog(const struct sched_watchdog *w)
+{
+	uint64_t due = x86_rdtsc() + w->timeout * 1000000000UL;
+	uint32_t n = w->id;
+
+	if (n > 2 || (n && !watchdogs[n - 1]))
+		return -EINVAL;
+	if (n) {
+		watchdogs[n - 1] = w->timeout ? due : 0;
+		return 0;
+	}
+	while (n < 2 && watchdogs[n])
+		n++;
+	if (n == 2)
+		return -ENOSPC;
+	watchdogs[n] = due;
+	return n + 1;
+}
+
+static void look_at_watchdogs(void)
+{
+	for (unsigned int i = 0; i < 2; i++)
+		if (watchdogs[i] && x86_rdtsc() >= watchdogs[i])
+			end(SHUTDOWN_watchdog);
+}
+
+static long sched_op(uint64_t op, const void *arg)
+{
+	if (op == SCHEDOP_shutdown)
+		end(((const struct sched_shutdown *)arg)->reason);
+	return op == SCHEDOP_watchdog ? set_watchdog(arg) : 0;
 }
 
 long hypercall_call(unsigned int number, uint64_t a, uint64_t b, uint64_t c)
 {
 	hypercall_count++;
+	look_at_watchdogs();
 	switch (number) {
 	case __HYPERVISOR_console_io:
 		for (uint64_t i = 0; i < b; i++)
 			out(DEBUG_CONSOLE, ((const uint8_t *)c)[i]);
 		return 0;
 	case __HYPERVISOR_sched_op:
-		if (a == SCHEDOP_shutdown)
-			end((const struct sched_shutdown *)b);
-		return 0;
+		return sched_op(a, (const void *)b);
 	case __HYPERVISOR_event_channel_op:
 		return event_channel(a, (void *)b);
 	case __HYPERVISOR_grant_table_op:

@@ -159,5 +159,14 @@ def exit_status(lab):
     check(code == 3 and "ended with status 3" in text, f"status 3: {ended['k-status']}")
 
 
+def watchdog(lab):
+    """Xen ends a domain that outlives its watchdog, and not one that has lifted it"""
+    ended = run(lab, [("k-dog", "--crash watchdog", 8), ("k-nodog", "--crash watchdog-lifted", 8)])
+    text, code = ended["k-dog"]
+    check(code == 4 and "it lives" not in text, f"reason {code}: {text}")
+    text, code = ended["k-nodog"]
+    check(code == 0 and "it lives" in text, f"lifted: reason {code}: {text}")
+
+
 CASES = [any_memory, like_linux, cheap_vchan, crashes_say_why,
-         crashes_keep_secrets, places_differ, nmi_panics, exit_status]
+         crashes_keep_secrets, places_differ, nmi_panics, exit_status, watchdog]

@@ -76,7 +76,8 @@ int domain_file_config(const struct body *b, const uint8_t uuid[16], int kernel,
 		 "vcpus = 1\n"
 		 "on_poweroff = \"preserve\"\n"
 		 "on_reboot = \"preserve\"\n"
-		 "on_crash = \"preserve\"\n",
+		 "on_crash = \"preserve\"\n"
+		 "on_watchdog = \"preserve\"\n",
 		 b->name, uuid_text, kernel_path, manager_path, b->memory, b->memory);
 	rc = add_site_lines(b, text, e);
 	if (rc)

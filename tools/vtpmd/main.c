@@ -48,7 +48,7 @@ static const char usage[] =
 	"domains, and gives them the way to the host's TPM and to the KMS.\n"
 	"  --socket PATH         where vtpmctl finds it (/run/xen-vtpm/vtpmd.sock)\n"
 	"  --store DIR | etcd://HOST:PORT,.../POOL  the sealed states (" FOLDER ")\n"
-	"  --store-ca FILE, --store-cert FILE, --store-key FILE, --store-ttl S   for etcd\n"
+	"  --store-ca, --store-cert, --store-key FILE, --store-ttl S, --store-watchdog\n"
 	"  --pool-witness any|majority   hosts that have to answer before a start (any)\n"
 	"  --config FILE         of vtpmctl host init (/etc/xen-vtpm/host.json)\n"
 	"  --tpm TARGET          the host's TPM (/dev/tpmrm0); unix:PATH, raw, for tests\n"
@@ -141,6 +141,7 @@ static int parse_options(struct vtpmd *d, int argc, char **argv)
 		{"store-key", required_argument, NULL, STORE_KEY},
 		{"store-ttl", required_argument, NULL, 't'},
 		{"pool-witness", required_argument, NULL, 'w'},
+		{"store-watchdog", no_argument, NULL, 'W'},
 		{"config", required_argument, NULL, CONFIG},
 		{"tpm", required_argument, NULL, TPM},
 		{"manager", required_argument, NULL, MANAGER},
@@ -179,6 +180,8 @@ static int parse_options(struct vtpmd *d, int argc, char **argv)
 		}
 		if (id == 'v')
 			log_verbose(true);
+		else if (id == 'W')
+			d->pool.watchdog = true;
 		else if (id == 'V')
 			return 2;
 		else if (id == 'p' &&

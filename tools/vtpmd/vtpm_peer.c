@@ -454,6 +454,8 @@ static void put_vtpm_config(struct vtpm *v, bool create, struct cursor *out)
 	channel_tlv_put_u64(out, CONFIG_EPOCH, v->store.epoch);
 	if (store_is_leased(&v->store))
 		channel_tlv_put_u8(out, CONFIG_LEASED, 1);
+	if (store_is_leased(&v->store) && v->d->pool.watchdog && !v->meta.process)
+		channel_tlv_put_u8(out, CONFIG_WATCHDOG, 1);
 	if (move_is_incoming(v))
 		move_put_config(v, out);
 	cursor_put(out, v->config->tlvs, v->config->len);

@@ -37,6 +37,7 @@ struct vtpmd {
 	struct {
 		const char *ca, *cert, *key; /* PEM files, for etcd */
 		unsigned int ttl;	     /* s, of the host's lease; 0: as usual */
+		bool watchdog;		     /* Xen's guards it in each stub domain */
 		struct config *named_by; /* who has the texts above; NULL: the options */
 		bool majority; /* of the hosts has to tell what it has seen: witness.h */
 		struct waiter *waiters; /* for accepted data of etcd */

@@ -182,6 +182,8 @@ static const char *end_reason(uint32_t flags)
 		return "it crashed";
 	case SHUTDOWN_poweroff:
 		return "it shut itself down";
+	case SHUTDOWN_watchdog:
+		return "Xen's watchdog ended it, as this host's lease had run out under it";
 	default:
 		return "it stopped";
 	}

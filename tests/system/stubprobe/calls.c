@@ -127,8 +127,33 @@ static void test_vectors(void)
 		 c & bit_AVX ? "has" : "lacks");
 }
 
+/* Each is lifted long before it fires. */
+static void test_watchdog(void)
+{
+	const uint32_t long_time[2] = {3600, 0}, none = 0;
+	const void *volatile nowhere = NULL;
+	int fd = open("/dev/xen/watchdog", O_WRONLY), n;
+
+	probe_ok(fd >= 0, "there is a watchdog");
+	probe_ok(write(fd, &none, sizeof(none)) == sizeof(none),
+		 "one that does not run is lifted");
+	probe_ok(write(fd, long_time, 3) == -1 && errno == EINVAL &&
+			 write(fd, long_time, sizeof(long_time)) == -1 &&
+			 errno == EINVAL && write(fd, nowhere, sizeof(none)) == -1 &&
+			 errno == EFAULT,
+		 "what is no number of seconds is refused");
+	for (n = 0; n < 100; n++)
+		if (write(fd, long_time, sizeof(*long_time)) != sizeof(*long_time) ||
+		    write(fd, long_time, sizeof(*long_time)) != sizeof(*long_time) ||
+		    write(fd, &none, sizeof(none)) != sizeof(none))
+			break;
+	probe_ok(n == 100, "it is set, set again and lifted: %d times", n);
+	close(fd);
+}
+
 void probe_calls(void)
 {
+	test_watchdog();
 	test_vectors();
 	test_unknown();
 	test_time();

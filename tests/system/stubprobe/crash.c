@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Ways to end badly: each must end the domain, with a cause and the place. */
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -241,6 +242,30 @@ static void wait(void)
 		sleep(1);
 }
 
+/* Stands still for 3 s, with a watchdog of 1 s. */
+static void outlive(bool lifted)
+{
+	static const uint32_t one = 1, none;
+	int fd = open("/dev/xen/watchdog", O_WRONLY);
+
+	probe_ok(write(fd, &one, sizeof(one)) == sizeof(one), "a watchdog of 1 s");
+	if (lifted)
+		probe_ok(write(fd, &none, sizeof(none)) == sizeof(none), "it is lifted");
+	sleep(3);
+	probe_say("it lives");
+	exit(0);
+}
+
+static void outlive_watchdog(void)
+{
+	outlive(false);
+}
+
+static void outlive_lifted(void)
+{
+	outlive(true);
+}
+
 static const struct {
 	const char *name;
 	void (*run)(void);
@@ -288,6 +313,8 @@ static const struct {
 	{"flags", flags},
 	{"flags-invalid", flags_invalid},
 	{"wait", wait},
+	{"watchdog", outlive_watchdog},
+	{"watchdog-lifted", outlive_lifted},
 };
 
 static void relro_write(void)
