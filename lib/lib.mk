@@ -41,7 +41,7 @@ kms_UNIT_LIBS := -lssl -lcrypto -lpthread
 
 UNIT_TESTS += atomic
 atomic_UNIT_SRCS := lib/atomic.c
-DISK_WRAPS := $(patsubst %,-Wl$(comma)--wrap=%,openat write read pwrite pread fstat fsync \
+DISK_WRAPS := $(patsubst %,-Wl$(comma)--wrap=%,openat write read pwrite pread fstat statx fsync \
                 fdatasync close renameat linkat unlinkat)
 atomic_UNIT_LIBS := $(DISK_WRAPS)
 
