@@ -81,7 +81,7 @@ demo: deps
 	@tests/system/demo
 
 bench: deps
-	+@$(MAKE) --no-print-directory all test-programs
+	+@$(MAKE) --no-print-directory all test-programs $(BUILD)/bin/unit/vtpmd_xen
 	@tests/bench/run
 
 fuzz: deps

@@ -239,6 +239,8 @@ static void a_domains_end_costs_little(void **state)
 	questions = looks = 0;
 	some_domain_ends();
 	assert_int_equal(looks, n);
+	print_message("# %u hypercalls for the end of one of %u domains\n", questions,
+		      DOMAINS);
 	assert_in_range(questions, 1, ENDS_QUESTIONS);
 	/* and what happened since is asked for again */
 	questions = 0;
