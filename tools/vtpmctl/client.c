@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -164,12 +165,19 @@ int client_send(struct client *c, const char *socket_path, json_t *request,
 
 int client_recv(struct client *c, json_t **reply, char text[CLIENT_TEXT])
 {
-	json_t *line = c->is_sent ? last_line(c->stream) : NULL;
+	json_t *line;
 	int status = VTPMCTL_OK;
 
+	errno = 0;
+	line = c->is_sent ? last_line(c->stream) : NULL;
 	*reply = NULL;
 	c->is_sent = false;
-	if (!line) {
+	if (!line && errno == EAGAIN) {
+		snprintf(text, CLIENT_TEXT,
+			 "vtpmd runs and does not answer: when it stays so, `systemctl "
+			 "restart vtpmd`; `journalctl -u vtpmd` may say why");
+		status = VTPMCTL_NO_VTPMD;
+	} else if (!line) {
 		snprintf(text, CLIENT_TEXT,
 			 "vtpmd ended the conversation without an answer; `journalctl -u "
 			 "vtpmd` says why, `vtpmctl list` what is now");
@@ -232,6 +240,23 @@ int client_insist(const char *socket_path, json_t *request, json_t **reply,
 		(void)nanosleep(&pause, NULL);
 	}
 	json_decref(request);
+	return status;
+}
+
+int client_try_soon(const char *socket_path, json_t *request, unsigned int seconds,
+		    json_t **reply, char text[CLIENT_TEXT])
+{
+	const struct timeval limit = {.tv_sec = seconds};
+	struct client c = {.stream = NULL};
+	int status = client_send(&c, socket_path, request, text);
+
+	*reply = NULL;
+	if (!status &&
+	    setsockopt(client_fd(&c), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)))
+		status = unreachable(socket_path, errno, text);
+	if (!status)
+		status = client_recv(&c, reply, text);
+	client_close(&c);
 	return status;
 }
 

@@ -31,6 +31,11 @@ int __must_check client_call(const char *socket_path, json_t *request, json_t **
 /* The same, with the sentence in text, which is set when it fails. */
 int __must_check client_try(const char *socket_path, json_t *request, json_t **reply,
 			    char text[CLIENT_TEXT]);
+/* The same, of a vtpmd that has to answer within so many seconds, and is taken as one that ended
+ * when it does not. */
+int __must_check client_try_soon(const char *socket_path, json_t *request,
+				 unsigned int seconds, json_t **reply,
+				 char text[CLIENT_TEXT]);
 
 /* The same, again and again for some seconds while vtpmd is at work on that vTPM, as when its place
  * in a pool's etcd is being claimed. */

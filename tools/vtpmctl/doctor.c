@@ -82,6 +82,24 @@ static const struct {
 	{"auto", doctor_auto},
 };
 
+#define VTPMD_S 20 /* in which vtpmd has answered, unless it hangs */
+
+int doctor_ask(struct doctor *d, json_t *request, json_t **reply, char text[CLIENT_TEXT])
+{
+	int status;
+
+	if (d->silent[0]) {
+		json_decref(request);
+		*reply = NULL;
+		snprintf(text, CLIENT_TEXT, "%s", d->silent);
+		return VTPMCTL_NO_VTPMD;
+	}
+	status = client_try_soon(d->socket, request, VTPMD_S, reply, text);
+	if (status == VTPMCTL_NO_VTPMD)
+		snprintf(d->silent, sizeof(d->silent), "%s", text);
+	return status;
+}
+
 enum finding doctor_say(struct doctor *d, enum finding f, const char *fmt, ...)
 {
 	va_list ap;
@@ -456,7 +474,7 @@ enum finding doctor_vtpmd(struct doctor *d)
 	enum finding f;
 	json_t *reply;
 
-	if (client_try(d->socket, client_request("list", NULL), &reply, text))
+	if (doctor_ask(d, client_request("list", NULL), &reply, text))
 		return doctor_say(d, BAD, "%s", text);
 	f = judge_vtpms(d, json_object_get(reply, "vtpms"));
 	json_decref(reply);
@@ -493,7 +511,7 @@ enum finding doctor_autostart(struct doctor *d)
 
 	if (!d->autostart[0])
 		return doctor_say(d, SKIPPED, "xendomains starts no guests");
-	if (client_try(d->socket, client_request("list", NULL), &reply, text))
+	if (doctor_ask(d, client_request("list", NULL), &reply, text))
 		return doctor_say(d, SKIPPED, "vtpmd does not answer");
 	autostart_read(d->autostart, json_object_get(reply, "vtpms"), &a);
 	json_decref(reply);

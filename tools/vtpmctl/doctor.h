@@ -5,6 +5,7 @@
 #define XVTPM_VTPMCTL_DOCTOR_H
 
 #include "include/compiler.h"
+#include "tools/vtpmctl/client.h"
 #include "tools/vtpmctl/hostfile.h"
 #include "tools/vtpmctl/tpm.h"
 
@@ -22,7 +23,9 @@ struct doctor {
 	bool tpm_open;
 	bool tpm_pinned;     /* and it is the one of the configuration */
 	char autostart[256]; /* xendomains' folder of guests; "": none */
-	char text[1024];     /* what the last check found, and the next step */
+	char silent
+		[512]; /* why vtpmd does not answer; "": it does, as far as it was asked */
+	char text[1024]; /* what the last check found, and the next step */
 };
 
 #define DOCTOR_NO_TPM "no configuration, or not its TPM"
@@ -42,5 +45,8 @@ doctor_check doctor_peers, doctor_peer_cert, doctor_receive;
 /* Fills d->text; returns f. */
 enum finding doctor_say(struct doctor *d, enum finding f, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+/* As client_try(), but for a vtpmd that says nothing: it is waited for once. */
+int __must_check doctor_ask(struct doctor *d, json_t *request, json_t **reply,
+			    char text[CLIENT_TEXT]);
 
 #endif

@@ -4,20 +4,38 @@
 #include "tools/vtpmctl/doctor.h"
 #include "lib/text.h"
 #include "tools/vtpmctl/file.h"
-#include "tools/vtpmctl/migrate.h"
+#include "tools/vtpmctl/xlmigrate.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define DAYS_LEFT 30
+#define DAYS_LEFT  30
+#define RECEIVER_S 8 /* more than migrate_receive.c waits for its vtpmd */
 
 /* The files beside host.json, as doctor has no option for each. */
 struct beside {
 	char ca[PATH_MAX], cert[PATH_MAX], key[PATH_MAX];
 	struct migrate m;
 };
+
+/* In a pool vtpmd has that of etcd, which counts when it is newer. */
+static void take_pool_list(struct doctor *d, struct poolfile *f)
+{
+	char text[CLIENT_TEXT];
+	const char *hex;
+	json_t *reply;
+
+	if (doctor_ask(d, client_request("pool-list", NULL), &reply, text))
+		return;
+	hex = json_string_value(json_object_get(reply, "list"));
+	if (hex)
+		(void)!poolfile_take(f, hex, &d->conf);
+	json_decref(reply);
+}
 
 /* FINE: d has the list.  SKIPPED, BAD: it was said. */
 static enum finding load_list(struct doctor *d, struct poolfile *f)
@@ -28,6 +46,7 @@ static enum finding load_list(struct doctor *d, struct poolfile *f)
 		return doctor_say(d, SKIPPED, "not configured");
 	if (poolfile_load(f, d->config, &d->conf, &e))
 		return doctor_say(d, BAD, "%s", e.text);
+	take_pool_list(d, f);
 	return f->bytes ? FINE
 			: doctor_say(d, SKIPPED,
 				     "there is no list of hosts (`vtpmctl peer list`): "
@@ -86,8 +105,8 @@ static enum finding judge_age(struct doctor *d)
 	json_t *reply;
 
 	/* another check says that vtpmd does not answer */
-	if (client_try(d->socket, json_pack("{s:s, s:s}", "op", "move", "event", "list"),
-		       &reply, text))
+	if (doctor_ask(d, json_pack("{s:s, s:s}", "op", "move", "event", "list"), &reply,
+		       text))
 		return FINE;
 	why = client_text(reply, "old_list");
 	if (why[0])
@@ -158,21 +177,61 @@ enum finding doctor_peer_cert(struct doctor *d)
 	return found;
 }
 
-static enum finding judge_receiver(struct doctor *d, const struct pool_host *h)
+/* As another host would connect there. */
+static int ask_receiver(const struct beside *b, const char *address, const char *name,
+			struct error *e)
+{
+	struct peerlink_item *item = calloc(1, sizeof(*item));
+	struct peerlink *link = NULL;
+	int rc = item ? peerlink_connect_soon(&b->m.keys, address, name, RECEIVER_S,
+					      &link, e)
+		      : -ENOMEM;
+
+	if (!rc)
+		rc = peerlink_send_word(link, XLWORD(XLWORD_IS_HEARD, 0), e);
+	if (!rc)
+		rc = peerlink_recv_item(link, item, e);
+	if (item)
+		json_decref(item->messages);
+	free(item);
+	peerlink_close(link);
+	return rc;
+}
+
+static bool is_unheard(int rc)
+{
+	return rc == -ECONNREFUSED || rc == -EHOSTUNREACH || rc == -ENETUNREACH ||
+	       rc == -EHOSTDOWN || rc == -EADDRNOTAVAIL;
+}
+
+static enum finding judge_receiver(struct doctor *d, const struct beside *b,
+				   const struct pool_host *h)
 {
 	struct error e = {.cause = CAUSE_NONE};
-	char address[ADDRESS_MAX];
+	char address[ADDRESS_MAX], name[POOL_NAME_MAX + 1];
+	int rc;
 
 	snprintf(address, sizeof(address), "%.*s", (int)h->address.n,
 		 (const char *)h->address.p);
-	if (peerlink_probe(address, &e))
+	snprintf(name, sizeof(name), "%.*s", (int)h->name.n, (const char *)h->name.p);
+	rc = ask_receiver(b, address, name, &e);
+	if (!rc)
+		return doctor_say(d, FINE, "`vtpmctl migrate-receive` is heard at %s",
+				  address);
+	if (is_unheard(rc))
 		return doctor_say(
 			d, WARN,
 			"nothing is heard at %s, this host's address in the list of hosts "
 			"(%s): nothing moves here, and no move that was interrupted is gone "
 			"on with: `systemctl enable --now xen-vtpm-migrate-receive`",
-			address, e.text);
-	return doctor_say(d, FINE, "`vtpmctl migrate-receive` is heard at %s", address);
+			address, strerror(-rc));
+	return doctor_say(
+		d, WARN,
+		"what is heard at %s, this host's address in the list of hosts, takes "
+		"nothing from other hosts: %s; `systemctl restart "
+		"xen-vtpm-migrate-receive`, and see `ss -ltnp` and `journalctl -u "
+		"xen-vtpm-migrate-receive`",
+		address, e.text);
 }
 
 enum finding doctor_receive(struct doctor *d)
@@ -183,8 +242,11 @@ enum finding doctor_receive(struct doctor *d)
 
 	if (found != FINE)
 		return found;
-	if (poolfile_own(&b.m.file, &d->conf, &h))
-		found = judge_receiver(d, &h);
+	/* which has it refuse all */
+	if (d->silent[0])
+		found = doctor_say(d, SKIPPED, "vtpmd does not answer");
+	else if (poolfile_own(&b.m.file, &d->conf, &h))
+		found = judge_receiver(d, &b, &h);
 	else
 		found = doctor_say(d, SKIPPED,
 				   "the list of hosts does not have this one's address");

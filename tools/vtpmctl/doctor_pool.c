@@ -2,11 +2,13 @@
 /* A pool of hosts: etcd, and whether each host of it could start each of its vTPMs. */
 #include "tools/vtpmctl/doctor.h"
 #include "tools/vtpmctl/client.h"
+#include "tools/vtpmctl/vtpmctl.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#define NO_POOL "the store is a folder, and in no pool's etcd"
+#define NO_POOL	 "the store is a folder, and in no pool's etcd"
+#define NO_VTPMD "vtpmd does not answer"
 
 /* Above this share of etcd's quota there is still time to do something. */
 #define QUOTA_WARN 0.75
@@ -117,9 +119,18 @@ enum finding doctor_pool(struct doctor *d)
 	char text[CLIENT_TEXT];
 	enum finding f;
 	json_t *reply;
+	int status;
 
-	if (client_try(d->socket, client_request("pool", NULL), &reply, text))
-		return doctor_say(d, SKIPPED, NO_POOL);
+	status = doctor_ask(d, client_request("pool", NULL), &reply, text);
+	if (status && status != VTPMCTL_NO_VTPMD && d->conf.store.url)
+		return doctor_say(
+			d, WARN,
+			"host.json has a pool's etcd, and vtpmd keeps its vTPMs in a "
+			"folder: `systemctl restart vtpmd`; or its option --store, which "
+			"goes before that, is a folder");
+	if (status)
+		return doctor_say(d, SKIPPED,
+				  status == VTPMCTL_NO_VTPMD ? NO_VTPMD : NO_POOL);
 	f = judge_pool(d, reply);
 	json_decref(reply);
 	return f;
@@ -180,13 +191,13 @@ static bool is_of_one_host(const json_t *vtpm)
 	return of_host;
 }
 
-static int find_of_one_host(const struct doctor *d, struct names *bound, char *text)
+static int find_of_one_host(struct doctor *d, struct names *bound, char *text)
 {
 	const json_t *vtpm;
 	json_t *reply;
 	size_t i;
 
-	if (client_try(d->socket, client_request("list", NULL), &reply, text))
+	if (doctor_ask(d, client_request("list", NULL), &reply, text))
 		return -1;
 	json_array_foreach(json_object_get(reply, "vtpms"), i, vtpm)
 	{
@@ -243,9 +254,12 @@ enum finding doctor_pool_key(struct doctor *d)
 	char text[CLIENT_TEXT];
 	enum finding f;
 	json_t *reply;
+	int status;
 
-	if (client_try(d->socket, client_request("pool", NULL), &reply, text))
-		return doctor_say(d, SKIPPED, NO_POOL);
+	status = doctor_ask(d, client_request("pool", NULL), &reply, text);
+	if (status)
+		return doctor_say(d, SKIPPED,
+				  status == VTPMCTL_NO_VTPMD ? NO_VTPMD : NO_POOL);
 	if (client_text(reply, "trouble")[0] || client_text(reply, "refused")[0])
 		f = doctor_say(d, SKIPPED, "this host cannot use its pool");
 	else

@@ -104,8 +104,42 @@ static void end_job(struct evacuation *v)
 	*j = v->job[--v->running];
 }
 
+/* Of a pool's none moves: any host of it starts them. */
+static bool is_in_pool(const struct migrate *m)
+{
+	char text[CLIENT_TEXT];
+	json_t *reply;
+
+	if (client_try(m->socket, client_request("pool", NULL), &reply, text))
+		return false;
+	json_decref(reply);
+	return true;
+}
+
+/* What would keep each of them is told once: where it is to go to, and this host's certificate. */
+static int check_destination(const struct migrate *m)
+{
+	struct migrate here = {.config = m->config, .keys = m->keys};
+	struct error e = {.cause = CAUSE_NONE};
+	struct pool_host h;
+	int rc = migrate_load(&here, &e);
+
+	if (!rc && !poolfile_find(&here.file, m->evacuate, &h))
+		rc = error_set(&e, -ENOENT, CAUSE_PEER,
+			       "the list of hosts has no %s: see `vtpmctl peer list`",
+			       m->evacuate);
+	if (!rc && poolfile_is_own(&h, &here.conf))
+		rc = error_set(&e, -EINVAL, CAUSE_PEER,
+			       "%s is this host, by its keys: name another one",
+			       m->evacuate);
+	if (!rc)
+		rc = migrate_own(&here, NULL, &e);
+	migrate_end(&here);
+	return rc ? vtpmctl_fail(&e) : VTPMCTL_OK;
+}
+
 /* vTPMs stay that no guest has: their guests may be down, or saved. */
-static void tell_of_unused(const struct migrate *m)
+static void tell_of_unused(const struct migrate *m, bool pooled)
 {
 	json_t *unused = xlguest_unused(m);
 	const json_t *vtpm;
@@ -115,7 +149,13 @@ static void tell_of_unused(const struct migrate *m)
 	json_array_foreach(unused, i, vtpm)
 	{
 		name = client_text(vtpm, "name");
-		if (!strcmp(client_text(vtpm, "state"), "running"))
+		if (pooled)
+			fprintf(stderr,
+				"%s stays, as no guest has it, and it is in a pool's "
+				"etcd: `vtpmctl stop %s` here, and `vtpmctl start %s` on "
+				"another host of the pool\n",
+				name, name, name);
+		else if (!strcmp(client_text(vtpm, "state"), "running"))
 			fprintf(stderr,
 				"%s stays, as no guest has it: `vtpmctl migrate %s %s` "
 				"moves it alone\n",
@@ -133,11 +173,13 @@ static void tell_of_unused(const struct migrate *m)
 int evacuate_run(const struct migrate *m)
 {
 	struct evacuation v = {.m = m};
-	json_t *guests = xlguest_all(m);
+	bool pooled = is_in_pool(m);
+	int rc = pooled ? VTPMCTL_OK : check_destination(m);
+	json_t *guests = rc ? NULL : xlguest_all(m);
 	size_t all = json_array_size(guests), jobs = m->jobs ? m->jobs : 1;
 
 	if (!guests)
-		return VTPMCTL_FAILED;
+		return rc ? rc : VTPMCTL_FAILED;
 	v.guests = guests;
 	while (v.next < all || v.running) {
 		while (v.next < all && v.running < jobs)
@@ -147,7 +189,7 @@ int evacuate_run(const struct migrate *m)
 	}
 	fprintf(stderr, "%zu of %zu guests with a vTPM moved to %s\n", v.moved, all,
 		m->evacuate);
-	tell_of_unused(m);
+	tell_of_unused(m, pooled);
 	json_decref(guests);
 	return v.moved == all ? VTPMCTL_OK : VTPMCTL_FAILED;
 }

@@ -233,7 +233,7 @@ int migrate_connect(struct migrate *m, const char *host, struct error *e)
 
 	if (!poolfile_find(&m->file, host, &h))
 		return error_set(e, -ENOENT, CAUSE_PEER,
-				 "the pool has no host %s: see `vtpmctl peer list`",
+				 "the list of hosts has no %s: see `vtpmctl peer list`",
 				 host);
 	snprintf(address, sizeof(address), "%.*s", (int)h.address.n,
 		 (const char *)h.address.p);
@@ -466,6 +466,19 @@ static int take_over(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
 	return !rc && m->domid[0] ? xlresume(m) : rc;
 }
 
+/* There is nothing here that could go back. */
+static int refuse_back(struct migrate *m, struct error *e)
+{
+	const char *peer = m->peer[0] ? m->peer : "another host";
+
+	m->state[0] = '\0'; /* that is no answer to --back */
+	return error_set(
+		e, VTPMCTL_FAILED, CAUSE_PEER,
+		"%s is on %s, and nothing of it is here that could be given back: "
+		"`vtpmctl migrate %s HOST` there moves it to this host",
+		m->name, peer, m->name);
+}
+
 static int continue_migrate(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
 {
 	int rc;
@@ -475,7 +488,11 @@ static int continue_migrate(struct migrate *m, char text[CLIENT_TEXT], struct er
 	if (!rc && m->take)
 		return take_over(m, text, e);
 	if (!rc)
-		rc = migrate_wish(m, m->back ? "back" : "tick", text);
+		rc = migrate_wish(m, "tick", text);
+	if (!rc && m->back && (migrate_is(m, "away") || migrate_is(m, "absent")))
+		return refuse_back(m, e);
+	if (!rc && m->back)
+		rc = migrate_wish(m, "back", text);
 	if (!rc && migrate_is(m, "stray"))
 		return VTPMCTL_FAILED;
 	if (!rc && m->replaced)

@@ -10,11 +10,11 @@
 
 /* Above this share of the limit there is still time to do something. */
 #define RECORDS_WARN 0.75
+#define WAITS_WARN_S 100 /* longer than a move, or a guest's xl, says nothing */
 
-static int ask_moves(const char *socket, json_t **reply, char text[CLIENT_TEXT])
+static json_t *list_moves(void)
 {
-	return client_try(socket, json_pack("{s:s, s:s}", "op", "move", "event", "list"),
-			  reply, text);
+	return json_pack("{s:s, s:s}", "op", "move", "event", "list");
 }
 
 int migrate_list_moved(const struct migrate *m)
@@ -23,7 +23,7 @@ int migrate_list_moved(const struct migrate *m)
 	const json_t *one;
 	json_t *reply;
 	size_t i;
-	int rc = ask_moves(m->socket, &reply, text);
+	int rc = client_try(m->socket, list_moves(), &reply, text);
 
 	if (rc) {
 		fprintf(stderr, "vtpmctl: %s\n", text);
@@ -83,13 +83,46 @@ int migrate_forget(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
 	return migrate_wish(m, "forget", text);
 }
 
+/* WARN: some wait for another host, and nobody goes on with them. */
+static enum finding judge_waiting(struct doctor *d)
+{
+	const json_t *one, *first = NULL;
+	char text[CLIENT_TEXT];
+	json_int_t quiet;
+	json_t *reply;
+	size_t i, n = 0;
+
+	if (doctor_ask(d, json_pack("{s:s, s:s}", "op", "move", "event", "waiting"),
+		       &reply, text))
+		return FINE;
+	json_array_foreach(json_object_get(reply, "moves"), i, one)
+	{
+		quiet = json_integer_value(json_object_get(one, "quiet_s"));
+		if (quiet >= 0 && quiet < WAITS_WARN_S)
+			continue;
+		first = first ? first : one;
+		n++;
+	}
+	if (first)
+		doctor_say(
+			d, WARN,
+			"%zu move%s wait%s for another host, as that of %s (%s) for %s: "
+			"have `vtpmctl migrate-receive` run on both; `vtpmctl migrate "
+			"--continue %s` asks at once, and says what keeps it",
+			n, n == 1 ? "" : "s", n == 1 ? "s" : "",
+			client_text(first, "name"), client_text(first, "state"),
+			client_text(first, "peer"), client_text(first, "call"));
+	json_decref(reply);
+	return first ? WARN : FINE;
+}
+
 enum finding doctor_moves(struct doctor *d)
 {
 	char text[CLIENT_TEXT];
 	json_int_t n, limit;
 	json_t *reply;
 
-	if (ask_moves(d->socket, &reply, text))
+	if (doctor_ask(d, list_moves(), &reply, text))
 		return doctor_say(d, SKIPPED, "%s", text);
 	n = json_integer_value(json_object_get(reply, "records"));
 	limit = json_integer_value(json_object_get(reply, "limit"));
@@ -101,6 +134,8 @@ enum finding doctor_moves(struct doctor *d)
 			"none moves any more: `vtpmctl migrate --moved` lists those that "
 			"are elsewhere, `vtpmctl migrate --forget` forgets one",
 			(long long)n, (long long)limit);
+	if (judge_waiting(d) != FINE)
+		return WARN;
 	return doctor_say(d, FINE, "%lld of %lld records of vTPMs that moved",
 			  (long long)n, (long long)limit);
 }

@@ -22,6 +22,12 @@
 #define PER_HOST 24 /* of them: those of an evacuation, and some that ask again */
 #define GREET_S	 10 /* in which who connects has to have proved which host it is */
 #define REFUSE_S 2  /* in which a host that is refused has to have ended the connection */
+#define VTPMD_S	 6  /* in which vtpmd has to have answered: less than GREET_S */
+
+/* To the other host, which has "... refuses this host: " before it. */
+#define NO_VTPMD_HERE                                                              \
+	"its vtpmd does not answer: `systemctl start vtpmd` there, whose journal " \
+	"(`journalctl -u vtpmd`) says why it ended"
 
 static const struct args_option options[] = {
 	OPTION_TEXT("listen", struct migrate, listen, "HOST:PORT",
@@ -259,16 +265,21 @@ static int refuse_peer(struct migrate *m, const char *peer, const char *why, boo
 	return -EACCES;
 }
 
-/* In a pool the newest list is vtpmd's, which has that of etcd, too. */
-static int load_list(struct migrate *m, struct error *e)
+/* In a pool the newest list is vtpmd's, which has that of etcd, too.  *status: what asking vtpmd for
+ * it ended with. */
+static int load_list(struct migrate *m, int *status, struct error *e)
 {
 	int rc = migrate_load(m, e);
 	char text[CLIENT_TEXT];
 	const char *hex;
 	json_t *reply;
 
-	if (rc || client_try(m->socket, client_request("pool-list", NULL), &reply, text))
+	if (rc)
 		return rc;
+	*status = client_try_soon(m->socket, client_request("pool-list", NULL), VTPMD_S,
+				  &reply, text);
+	if (*status)
+		return 0;
 	hex = json_string_value(json_object_get(reply, "list"));
 	if (hex)
 		(void)!poolfile_take(&m->file, hex, &m->conf);
@@ -276,17 +287,45 @@ static int load_list(struct migrate *m, struct error *e)
 	return 0;
 }
 
+/* This host's own `vtpmctl doctor`, which has no certificate but this host's, asks at once whether
+ * it is heard. */
+static bool answers_doctor(struct migrate *m)
+{
+	struct error e = {.cause = CAUSE_NONE};
+	struct peerlink_item *item;
+	bool asks = false;
+
+	if (peerlink_is_quiet(m->link, REFUSE_S))
+		return false;
+	item = calloc(1, sizeof(*item));
+	if (item && !peerlink_recv_item(m->link, item, &e)) {
+		asks = item->kind == PEERLINK_IS_WORD &&
+		       item->word == XLWORD(XLWORD_IS_HEARD, 0);
+		json_decref(item->messages);
+	}
+	free(item);
+	return asks && !peerlink_send_word(m->link, XLWORD(XLWORD_ALIVE, 0), &e);
+}
+
 /* Whether the host that has proved its name may say something here. */
 static int admit_peer(struct migrate *m, const char *peer, struct error *e)
 {
 	char why[PEERLINK_REFUSAL + 1];
 	struct pool_host h;
+	int status;
 
-	if (load_list(m, e))
+	if (load_list(m, &status, e))
 		return refuse_peer(m, peer,
 				   "its list of hosts cannot be used: the journal of its "
 				   "`vtpmctl migrate-receive` has why",
 				   true, e);
+	if (status == VTPMCTL_NO_VTPMD) {
+		error_set(e, -EACCES, CAUSE_PEER,
+			  "%s is refused, as vtpmd here does not answer: `systemctl "
+			  "start vtpmd`, `journalctl -u vtpmd` says why it ended",
+			  peer);
+		return refuse_peer(m, peer, NO_VTPMD_HERE, true, e);
+	}
 	if (!poolfile_find(&m->file, peer, &h)) {
 		error_set(e, -EACCES, CAUSE_PEER,
 			  "%s is refused, as it is not in this host's list of hosts: "
@@ -299,6 +338,8 @@ static int admit_peer(struct migrate *m, const char *peer, struct error *e)
 			 peer, peer);
 		return refuse_peer(m, peer, why, true, e);
 	}
+	if (poolfile_is_own(&h, &m->conf) && answers_doctor(m))
+		return -EACCES;
 	if (poolfile_is_own(&h, &m->conf)) {
 		error_set(e, -EACCES, CAUSE_PEER,
 			  "another host has connected with a certificate of %s, which is "
@@ -356,6 +397,10 @@ static int serve_peer(struct migrate *m, int fd, struct error *e)
 	while (item && !rc)
 		rc = serve_item(m, peer, item, text, e);
 	tell_end(m, peer, text, e);
+	if (rc == VTPMCTL_NO_VTPMD) {
+		(void)alarm(REFUSE_S);
+		peerlink_refuse(m->link, NO_VTPMD_HERE, true);
+	}
 	free(item);
 	return rc;
 }
@@ -424,7 +469,7 @@ static int find_address(struct migrate *m, char address[ADDRESS_MAX], struct err
 static int prepare_receiving(struct migrate *m, char address[ADDRESS_MAX],
 			     struct error *e)
 {
-	int rc = load_list(m, e);
+	int status, rc = load_list(m, &status, e);
 
 	if (!rc)
 		rc = migrate_own(m, NULL, e);

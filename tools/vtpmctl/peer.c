@@ -280,18 +280,6 @@ static int refuse_key(const struct peer *p, const struct pool_host *h, struct er
 		p->name, (int)h->name.n, (const char *)h->name.p);
 }
 
-static int check_new_name(const struct peer *p, struct error *e)
-{
-	if (poolfile_is_name(p->name))
-		return 0;
-	return error_set(
-		e, -EINVAL, CAUSE_INTERNAL,
-		"\"%s\" cannot be a host's name: give 1 to %d letters, digits, "
-		"'_', '.' or '-', the first a letter or digit, as the common name "
-		"in its certificate",
-		p->name, POOL_NAME_MAX);
-}
-
 static int put_hosts(struct peer *p, bool adds, struct error *e)
 {
 	struct cursor c = p->file.pool.host, at;
@@ -316,17 +304,21 @@ static int put_hosts(struct peer *p, bool adds, struct error *e)
 	}
 	if (!rc && adds && !found) {
 		if (!p->address || !p->ak || !p->srk)
-			return error_set(e, -EINVAL, CAUSE_INTERNAL,
-					 "a new host needs --address, --ak, --srk and "
-					 "--pcrs");
-		rc = check_new_name(p, e);
+			return error_set(
+				e, -EINVAL, CAUSE_INTERNAL,
+				"the list of hosts has no %s yet, and a new host "
+				"needs --address, --ak, --srk and --pcrs, as "
+				"`vtpmctl peer self %s --address HOST:PORT` prints "
+				"them there",
+				p->name, p->name);
+		rc = poolfile_check_name(p->name, e);
 		if (!rc)
 			rc = put_new_host(p, NULL, e);
 		n++;
 	}
 	if (!rc && !adds && p->name && !found)
 		rc = error_set(e, -ENOENT, CAUSE_PEER,
-			       "the pool has no host %s: see `vtpmctl peer list`",
+			       "the list of hosts has no %s: see `vtpmctl peer list`",
 			       p->name);
 	if (!rc && n > POOL_HOSTS_MAX)
 		rc = error_set(e, -ENOSPC, CAUSE_INTERNAL,
@@ -453,7 +445,9 @@ static int run_peer(const struct args_command *command, bool adds, int argc, cha
 	p->config = HOSTCONF_PATH;
 	args_parse_or_exit(command, argc, argv, p);
 	if (!p->policy_key) {
-		fprintf(stderr, "vtpmctl: --policy-key is needed: the pool is signed\n");
+		fprintf(stderr,
+			"vtpmctl: --policy-key FILE is needed, which signs the list "
+			"of hosts\n");
 		free(p);
 		return VTPMCTL_USAGE;
 	}

@@ -156,8 +156,10 @@ static void print_pcrs(const struct self *s)
 static int print_self(struct self *s, struct error *e)
 {
 	char manager[2 * CRYPT_HASH_SIZE + 1], kernel[2 * CRYPT_HASH_SIZE + 1] = "";
-	int rc = poolfile_check_address(s->address, e);
+	int rc = poolfile_check_name(s->name, e);
 
+	if (!rc)
+		rc = poolfile_check_address(s->address, e);
 	if (!rc)
 		rc = hostfile_load(s->config, &s->conf, e);
 	if (!rc && !s->conf.ak_handle)

@@ -10,23 +10,24 @@
 #include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
-#define SILENT_S  90 /* longer than a manager may take: tools/vtpmd/move_op.c */
-#define CONNECT_S 10 /* TCP by itself tries for two minutes */
-#define PROBE_S	  3
+#define SILENT_S  90   /* longer than a manager may take: tools/vtpmd/move_op.c */
+#define CONNECT_S 10   /* TCP by itself tries for two minutes */
 #define CLOSE_MS  1000 /* for a record that says so */
 
 struct peerlink {
 	SSL_CTX *ctx;
 	SSL *ssl;
 	int fd;
-	int64_t until; /* ms: what is read, or written, now is given up then */
-	bool serves;   /* the other host has connected */
+	int64_t until;	     /* ms: what is read, or written, now is given up then */
+	bool serves;	     /* the other host has connected */
+	unsigned int silent; /* seconds in which the other host has to say something */
 	char name[POOL_NAME_MAX + 1];	 /* the other host's, once it is known */
 	uint8_t item[4 + PEERLINK_DATA]; /* that is being sent */
 };
@@ -89,9 +90,9 @@ static int fail_ended(const struct peerlink *l, bool silent, struct error *e)
 	if (silent)
 		return error_set(
 			e, -ETIMEDOUT, CAUSE_PEER,
-			"%s has said nothing for %d s: see that it runs, and the "
+			"%s has said nothing for %u s: see that it runs, and the "
 			"network between both hosts",
-			l->name, SILENT_S);
+			l->name, l->silent);
 	if (l->serves)
 		return error_set(e, -ECONNRESET, CAUSE_PEER,
 				 "%s ended the connection: its `vtpmctl migrate` was "
@@ -275,7 +276,7 @@ static int64_t ms_now(void)
 /* For an item as a whole: of a byte now and then each is in time. */
 static void begin_item(struct peerlink *l)
 {
-	l->until = ms_now() + SILENT_S * 1000;
+	l->until = ms_now() + (int64_t)l->silent * 1000;
 }
 
 /* Before each read() and write() of OpenSSL's, which takes as many as a record needs. */
@@ -318,7 +319,7 @@ static bool has_socket(struct peerlink *l)
 
 /* Takes fd over, also on failure. */
 static int new_link(const struct peerlink_keys *k, int fd, bool server,
-		    struct peerlink **out, struct error *e)
+		    unsigned int silent, struct peerlink **out, struct error *e)
 {
 	struct peerlink *l = calloc(1, sizeof(*l));
 	int now = 1;
@@ -328,6 +329,7 @@ static int new_link(const struct peerlink_keys *k, int fd, bool server,
 		return error_set(e, -ENOMEM, CAUSE_RESOURCES, "there is no memory");
 	}
 	l->fd = fd;
+	l->silent = silent;
 	begin_item(l);
 	/* what is sent is answered, or waited for: it does not wait for more */
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &now, sizeof(now));
@@ -367,7 +369,7 @@ static int resolve(const char *address, bool passive, struct addrinfo **found,
 }
 
 /* limit: seconds for each address.  -ETIMEDOUT: that has passed. */
-static int connect_any(const struct addrinfo *a, int limit, int *fd)
+static int connect_any(const struct addrinfo *a, unsigned int limit, int *fd)
 {
 	const struct timeval wait = {.tv_sec = limit};
 	int rc = -ECONNREFUSED;
@@ -385,22 +387,23 @@ static int connect_any(const struct addrinfo *a, int limit, int *fd)
 	return rc;
 }
 
-int peerlink_connect(const struct peerlink_keys *k, const char *address, const char *name,
-		     struct peerlink **out, struct error *e)
+static int connect_link(const struct peerlink_keys *k, const char *address,
+			const char *name, unsigned int limit, unsigned int silent,
+			struct peerlink **out, struct error *e)
 {
 	struct addrinfo *found;
 	int fd, rc = resolve(address, false, &found, e);
 
 	if (rc)
 		return rc;
-	rc = connect_any(found, CONNECT_S, &fd);
+	rc = connect_any(found, limit, &fd);
 	freeaddrinfo(found);
 	if (rc)
 		return error_set(e, rc, CAUSE_PEER,
 				 "%s at %s cannot be reached: %s; see that `vtpmctl "
 				 "migrate-receive` runs there",
 				 name, address, strerror(-rc));
-	rc = new_link(k, fd, false, out, e);
+	rc = new_link(k, fd, false, silent, out, e);
 	if (rc)
 		return rc;
 	if (SSL_set1_host((*out)->ssl, name) == 1 && SSL_connect((*out)->ssl) == 1) {
@@ -412,6 +415,19 @@ int peerlink_connect(const struct peerlink_keys *k, const char *address, const c
 	peerlink_close(*out);
 	*out = NULL;
 	return rc;
+}
+
+int peerlink_connect(const struct peerlink_keys *k, const char *address, const char *name,
+		     struct peerlink **out, struct error *e)
+{
+	return connect_link(k, address, name, CONNECT_S, SILENT_S, out, e);
+}
+
+int peerlink_connect_soon(const struct peerlink_keys *k, const char *address,
+			  const char *name, unsigned int seconds, struct peerlink **out,
+			  struct error *e)
+{
+	return connect_link(k, address, name, seconds, seconds, out, e);
 }
 
 int peerlink_listen(const char *address, int *fd, struct error *e)
@@ -442,7 +458,7 @@ int peerlink_listen(const char *address, int *fd, struct error *e)
 int peerlink_accept(const struct peerlink_keys *k, int fd, struct peerlink **out,
 		    char peer[POOL_NAME_MAX + 1], struct error *e)
 {
-	int rc = new_link(k, fd, true, out, e);
+	int rc = new_link(k, fd, true, SILENT_S, out, e);
 	X509 *cert = NULL;
 	bool known;
 
@@ -720,19 +736,11 @@ bool peerlink_has_ended(const struct peerlink *l)
 	return SSL_get_shutdown(l->ssl) & SSL_RECEIVED_SHUTDOWN;
 }
 
-int peerlink_probe(const char *address, struct error *e)
+bool peerlink_is_quiet(const struct peerlink *l, unsigned int seconds)
 {
-	struct addrinfo *found;
-	int fd, rc = resolve(address, false, &found, e);
+	struct pollfd p = {.fd = l->fd, .events = POLLIN};
 
-	if (rc)
-		return rc;
-	rc = connect_any(found, PROBE_S, &fd);
-	freeaddrinfo(found);
-	if (rc)
-		return error_set(e, rc, CAUSE_PEER, "%s", strerror(-rc));
-	close(fd);
-	return 0;
+	return !SSL_has_pending(l->ssl) && poll(&p, 1, (int)seconds * 1000) <= 0;
 }
 
 int peerlink_fd(const struct peerlink *l)

@@ -42,8 +42,12 @@ int __must_check peerlink_verify(const struct peerlink_keys *k, struct error *e)
 int __must_check peerlink_connect(const struct peerlink_keys *k, const char *address,
 				  const char *name, struct peerlink **out,
 				  struct error *e);
-/* Whether something listens at HOST:PORT; it hears nothing. */
-int __must_check peerlink_probe(const char *address, struct error *e);
+/* The same, by who does not wait longer than so many seconds for anything. */
+int __must_check peerlink_connect_soon(const struct peerlink_keys *k, const char *address,
+				       const char *name, unsigned int seconds,
+				       struct peerlink **out, struct error *e);
+/* Whether nothing was read within so many seconds. */
+bool peerlink_is_quiet(const struct peerlink *l, unsigned int seconds);
 /* Listens at HOST:PORT. */
 int __must_check peerlink_listen(const char *address, int *fd, struct error *e);
 /* Takes the connected socket over, also on failure; peer: the other host's name.  -EKEYREJECTED:

@@ -132,6 +132,18 @@ bool poolfile_is_address(const char *address)
 	       is_host_part(address, (size_t)(colon - address));
 }
 
+int poolfile_check_name(const char *name, struct error *e)
+{
+	if (poolfile_is_name(name))
+		return 0;
+	return error_set(
+		e, -EINVAL, CAUSE_INTERNAL,
+		"\"%s\" cannot be a host's name: give 1 to %d letters, digits, "
+		"'_', '.' or '-', the first a letter or digit, as the common name "
+		"in its certificate",
+		name, POOL_NAME_MAX);
+}
+
 int poolfile_check_address(const char *address, struct error *e)
 {
 	if (poolfile_is_address(address))

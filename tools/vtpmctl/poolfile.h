@@ -26,6 +26,8 @@ int __must_check poolfile_take(struct poolfile *f, const char *hex,
 /* Whether a host may be added by that name: letters, digits, '_', '.' or '-', the first a letter or
  * digit, as a certificate has it for its common name. */
 bool poolfile_is_name(const char *name);
+/* The same; -EINVAL, and what may be. */
+int __must_check poolfile_check_name(const char *name, struct error *e);
 /* Whether it is HOST:PORT, an IPv6 address in brackets. */
 bool poolfile_is_address(const char *address);
 /* The same, of --address.  -EINVAL */

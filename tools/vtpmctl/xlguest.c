@@ -149,6 +149,48 @@ static void find_domain(struct migrate *m)
 	free(text);
 }
 
+static int64_t number_of(const json_t *one)
+{
+	return json_integer_value(json_object_get(one, "domid"));
+}
+
+/* Which of xl's domains has the vTPM. */
+static void find_guest_of(struct migrate *m, const json_t *all, const json_t *vtpm)
+{
+	const json_t *one, *config;
+	size_t i;
+
+	json_array_foreach(all, i, one)
+	{
+		config = json_object_get(one, "config");
+		if (!is_used_by(vtpm, config, number_of(one)))
+			continue;
+		snprintf(m->domid, sizeof(m->domid), "%lld", (long long)number_of(one));
+		snprintf(m->guest, sizeof(m->guest), "%s",
+			 client_text(json_object_get(config, "c_info"), "name"));
+	}
+}
+
+static json_t *list_all(void)
+{
+	int status;
+	char *text = read_xl((char *[]){"xl", "list", "-l", NULL}, &status);
+	json_t *all = text ? json_loads(text, JSON_REJECT_DUPLICATES, NULL) : NULL;
+
+	free(text);
+	return all;
+}
+
+/* Whether a domain of xl's has it, also one that has not asked for it yet: m->guest is that. */
+static bool has_guest(struct migrate *m, const json_t *vtpm)
+{
+	json_t *all = list_all();
+
+	find_guest_of(m, all, vtpm);
+	json_decref(all);
+	return m->domid[0] != '\0';
+}
+
 /* A vTPM alone: not from under a guest that has it. */
 static int check_alone(struct migrate *m, const json_t *vtpms)
 {
@@ -158,7 +200,16 @@ static int check_alone(struct migrate *m, const json_t *vtpms)
 	json_array_foreach(vtpms, i, vtpm)
 	{
 		user = json_object_get(vtpm, "guest_domid");
-		if (strcmp(client_text(vtpm, "name"), m->name) || !json_is_integer(user))
+		if (strcmp(client_text(vtpm, "name"), m->name) != 0)
+			continue;
+		if (has_guest(m, vtpm)) {
+			fprintf(stderr,
+				"vtpmctl: the guest %s has the vTPM %s: `vtpmctl migrate "
+				"%s %s` moves both\n",
+				m->guest, m->name, m->guest, m->host);
+			return VTPMCTL_FAILED;
+		}
+		if (!json_is_integer(user))
 			continue;
 		fprintf(stderr,
 			"vtpmctl: the guest with the number %lld uses the vTPM %s: "
@@ -192,38 +243,6 @@ int xlguest_find(struct migrate *m)
 	json_decref(one);
 	json_decref(reply);
 	return rc;
-}
-
-static int64_t number_of(const json_t *one)
-{
-	return json_integer_value(json_object_get(one, "domid"));
-}
-
-/* Which of xl's domains has the vTPM. */
-static void find_guest_of(struct migrate *m, const json_t *all, const json_t *vtpm)
-{
-	const json_t *one, *config;
-	size_t i;
-
-	json_array_foreach(all, i, one)
-	{
-		config = json_object_get(one, "config");
-		if (!is_used_by(vtpm, config, number_of(one)))
-			continue;
-		snprintf(m->domid, sizeof(m->domid), "%lld", (long long)number_of(one));
-		snprintf(m->guest, sizeof(m->guest), "%s",
-			 client_text(json_object_get(config, "c_info"), "name"));
-	}
-}
-
-static json_t *list_all(void)
-{
-	int status;
-	char *text = read_xl((char *[]){"xl", "list", "-l", NULL}, &status);
-	json_t *all = text ? json_loads(text, JSON_REJECT_DUPLICATES, NULL) : NULL;
-
-	free(text);
-	return all;
 }
 
 /* What vtpmd says of it, a new reference; NULL: it has none of that name. */

@@ -41,6 +41,7 @@ enum xlword {
 	XLWORD_HAND_BACK = 10, /* GO is never sent: the vTPM shall go back */
 	XLWORD_IMAGE = 11,     /* of what a launched guest boots: xlimages.h */
 	XLWORD_REFUSED = 12,   /* that, or the guest that boots it */
+	XLWORD_IS_HEARD = 13,  /* this host's own: whether it is, which ALIVE answers */
 };
 
 #define XLWORD(kind, value) ((uint32_t)(kind) | (uint32_t)(value) << 8)
