@@ -143,7 +143,9 @@ static const char *check_pool(const struct pool *pool, const struct proof *p)
 	bool approved = false, known = false;
 
 	if (!pool_find_ak(pool, p->key.name, p->key.name_len, &host))
-		return "its attestation key is not in the pool: `vtpmctl peer list`";
+		return "its attestation key is not in the list of hosts: `vtpmctl peer "
+		       "add`, with what `vtpmctl peer self` prints there, has it, when "
+		       "it is that host";
 	while (!approved && pool_next_state(&host.state, &state))
 		approved = is_in_state(&state, &p->bank);
 	if (!approved)
@@ -153,8 +155,9 @@ static const char *check_pool(const struct pool *pool, const struct proof *p)
 		known = is_same_part(image.kernel, p->bound.kernel) &&
 			is_same_part(image.manager, p->bound.manager);
 	return known ? NULL
-		     : "its manager is of no image in the pool: install one release on "
-		       "both hosts, or `vtpmctl peer add` the image";
+		     : "its manager is of no image in the list of hosts: install one "
+		       "release on both hosts, or `vtpmctl peer add`, with what `vtpmctl "
+		       "peer self` prints there";
 }
 
 static const char *judge_proof(const struct movejudge *j, const struct pool *pool,

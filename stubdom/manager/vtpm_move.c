@@ -376,6 +376,7 @@ int vtpm_move_arrive(struct vtpm_move *m, const struct vtpm_move_parts *p,
 {
 	struct vtpm_keys keys = p->keys;
 	bool imported = false, active = false;
+	const uint8_t untouched = 0;
 	struct step s;
 	/* what takes the TPM and the KMS is done before anything moves */
 	int rc = vtpm_keys_unlock(&keys);
@@ -391,6 +392,10 @@ int vtpm_move_arrive(struct vtpm_move *m, const struct vtpm_move_parts *p,
 			imported = !rc;
 		} else if (s.what == CHANNEL_MOVE_ACTIVATE && imported) {
 			active = true;
+		} else if (s.what == CHANNEL_MOVE_DEACTIVATE && imported) {
+			/* it is given back, and has executed nothing */
+			rc = hostchan_moved(p->chan, CHANNEL_MOVE_DEACTIVATE, e,
+					    &untouched, 1);
 		} else {
 			rc = error_set(e, -EPROTO, CAUSE_CHANNEL,
 				       "vtpmd asked for a step out of its order.");

@@ -227,7 +227,7 @@ static void a_key_that_is_not_in_the_pool(void **state)
 
 	make_signer(&stranger, tpm2_attestation_key.attributes);
 	says.by = says.shown = &stranger;
-	refused("not in the pool");
+	refused("not in the list of hosts");
 	EVP_PKEY_free(stranger.key);
 }
 
