@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmd/domain_file.h"
+#include "include/compiler.h"
 #include "lib/text.h"
 #include "lib/atomic.h"
 #include "lib/cursor.h"
@@ -131,6 +132,19 @@ void domain_file_forget(const struct body *b)
 
 	name_of(b, DOMAIN_FILE_KEPT, name);
 	(void)unlinkat(b->d->run_dir, name, 0);
+}
+
+void domain_file_remove_all(const struct vtpmd *d, const char *vtpm)
+{
+	static const char *const suffixes[] = {DOMAIN_FILE_CONFIG, DOMAIN_FILE_LOG,
+					       DOMAIN_FILE_KEPT};
+	char name[NAME_SIZE];
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(suffixes); i++) {
+		snprintf(name, sizeof(name), "%s.%s", vtpm, suffixes[i]);
+		(void)unlinkat(d->run_dir, name, 0);
+	}
 }
 
 void domain_file_said(const struct body *b, char *out, size_t room)

@@ -33,6 +33,8 @@ int __must_check domain_file_keep(const struct body *b, const uint8_t uuid[16]);
  * alone: then the image is not known. */
 int __must_check domain_file_kept(struct body *b, uint8_t uuid[16]);
 void domain_file_forget(const struct body *b);
+/* Removes all of them, of a vTPM that has gone, or has another name. */
+void domain_file_remove_all(const struct vtpmd *d, const char *vtpm);
 
 /* The last line that xl wrote, which is where it says why. */
 void domain_file_said(const struct body *b, char *out, size_t room);

@@ -302,9 +302,9 @@ static int check_free_name(const struct move *m, const struct registry_new *n,
 		return 0;
 	return error_set(
 		e, -EEXIST, CAUSE_STATE_EXISTS,
-		"This host has another vTPM of the name %s: stop one of the two, `vtpmctl "
-		"rename` it, on %s what is to move or on this host the other one, and move "
-		"it again.",
+		"This host has another vTPM of the name %s: shut the guest of one of the "
+		"two down, `vtpmctl stop` and `vtpmctl rename` its vTPM, on %s what is to "
+		"move or on this host the other one, and move it again.",
 		n->name, m->r.peer);
 }
 

@@ -6,6 +6,7 @@
 #include "tools/vtpmd/bind.h"
 #include "tools/vtpmd/cert.h"
 #include "tools/vtpmd/crb.h"
+#include "tools/vtpmd/domain_file.h"
 #include "tools/vtpmd/identity.h"
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/move.h"
@@ -269,9 +270,11 @@ static int claim_stopped(struct vtpm *v, struct error *e)
 	if (rc)
 		return rc;
 	if (!vtpm_is(v, VTPM_DOWN))
-		return error_set(e, -EBUSY, CAUSE_INTERNAL,
-				 "The vTPM %s runs: `vtpmctl stop %s` first.",
-				 v->meta.name, v->meta.name);
+		return error_set(
+			e, -EBUSY, CAUSE_INTERNAL,
+			"The vTPM %s runs: `vtpmctl stop %s` first, once the guest "
+			"that has it is shut down.",
+			v->meta.name, v->meta.name);
 	if (v->waiters)
 		return error_set(e, -EBUSY, CAUSE_INTERNAL,
 				 "Someone else waits for the vTPM %s: try again.",
@@ -302,6 +305,7 @@ int registry_rename(struct vtpm *v, const char *to, struct error *e)
 			e, rc, CAUSE_STORE,
 			"The vtpm.json of %s could not be written: %s; see its disk's space and permissions.",
 			old, strerror(-rc));
+	domain_file_remove_all(v->d, old);
 	snprintf(text, sizeof(text), "it was %s", old);
 	vtpm_audit(v, "rename", text);
 	log_about(LOG_NOTICE, VTPM_ABOUT(v), "renamed, it was %s", old);
@@ -328,6 +332,7 @@ int registry_remove(struct vtpm *v, struct error *e)
 	vtpm_audit(v, "delete", move_explain_removal(v, text));
 	anchor_forget(v->d->anchor, v);
 	crb_forget(v->d, v->meta.uuid);
+	domain_file_remove_all(v->d, v->meta.name);
 	vtpms_remove(v);
 	vtpm_free(v);
 	return 0;
