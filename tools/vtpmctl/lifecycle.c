@@ -5,6 +5,7 @@
 #include "lib/text.h"
 #include "lib/uuidtext.h"
 #include "lib/tpm2/marshal.h"
+#include "tools/vtpm-verify/eventlog.h"
 #include "tools/vtpmctl/policykey.h"
 #include "tools/vtpmctl/args.h"
 #include "tools/vtpmctl/client.h"
@@ -298,6 +299,20 @@ static int write_out(const struct attest *a, const char *text)
 		       : VTPMCTL_OK;
 }
 
+/* Whether a verifier could read the log; what it says is for the verifier to judge. */
+static int check_log(const struct attest *a, const uint8_t *bytes, size_t n)
+{
+	struct eventlog log;
+
+	if (!eventlog_replay(bytes, n, &log))
+		return 0;
+	fprintf(stderr,
+		"vtpmctl: %s is no event log of a firmware that a verifier could read: %s; "
+		"take /sys/kernel/security/tpm0/binary_bios_measurements of the guest\n",
+		a->log, log.why ? log.why : "it does not parse");
+	return -EBADMSG;
+}
+
 /* Hands the evidence out, with the log that the guest did. */
 static int put_evidence(const struct attest *a, const char *evidence)
 {
@@ -309,8 +324,10 @@ static int put_evidence(const struct attest *a, const char *evidence)
 	if (!rc && a->log)
 		rc = firmwarelog_read(a->log, &log, &n);
 	if (!rc && log)
+		rc = check_log(a, log, n);
+	if (!rc && log)
 		rc = firmwarelog_add(&text, &len, log, n);
-	if (rc)
+	if (rc && rc != -EBADMSG)
 		fprintf(stderr, "vtpmctl: the event log %s cannot be added: %s\n",
 			a->log ? a->log : "",
 			rc == -EEXIST ? "the host measured this guest's launch, and its "
