@@ -16,6 +16,7 @@
 #include "tools/vtpmd/newvtpm.h"
 #include "tools/vtpmd/presence.h"
 #include "tools/vtpmd/registry.h"
+#include "tools/vtpmd/store_etcd.h"
 #include "tools/vtpmd/trail.h"
 #include "tools/vtpmd/vtpms.h"
 #include "tools/vtpmd/xen.h"
@@ -106,8 +107,13 @@ static void create_again(struct control *c, struct vtpm *v, const json_t *reques
 			 const struct registry_new *n)
 {
 	struct error e = {.cause = CAUSE_NONE};
-	int rc = newvtpm_compare(v, request, n, &e);
 	char uuid[37];
+	int rc;
+
+	/* what another host of the pool has made was not asked for here */
+	if (!strcmp(v->meta.policy, META_NO_POLICY))
+		(void)!describe_stored(&v->meta, &v->store, NULL);
+	rc = newvtpm_compare(v, request, n, &e);
 
 	if (rc) {
 		control_answer_refuse(c, rc, &e);
@@ -194,7 +200,7 @@ static bool guest_is_there(const struct vtpm *v)
 static void op_stop(struct control *c, struct vtpm *v)
 {
 	struct error e = {.cause = CAUSE_NONE};
-	char text[200];
+	char text[320];
 	int rc;
 
 	if (!c->force && guest_is_there(v)) {
@@ -202,6 +208,15 @@ static void op_stop(struct control *c, struct vtpm *v)
 			 "Domain %lld uses the vTPM %s: shut it down first, or give "
 			 "--force.",
 			 (long long)v->status.value[STATUS_GUEST_DOMID], v->meta.name);
+		control_answer_word(c, "busy", text);
+		return;
+	}
+	if (vtpm_is(v, VTPM_DOWN) && store_etcd_is(v->d->store) &&
+	    store_etcd_other_owner(&v->store)[0]) {
+		snprintf(text, sizeof(text),
+			 "The vTPM %s is in use on the host %s, and does not run here: "
+			 "`vtpmctl stop %s` there.",
+			 v->meta.name, store_etcd_other_owner(&v->store), v->meta.name);
 		control_answer_word(c, "busy", text);
 		return;
 	}

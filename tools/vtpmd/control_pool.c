@@ -90,7 +90,7 @@ void control_op_pool(struct control *c, struct vtpm *none, const json_t *request
 	else
 		control_answer_word(c, "not-configured",
 				    "The store of this vtpmd is a folder, and no pool's: "
-				    "see vtpmd(8), --store.");
+				    "`vtpmctl pool init` or `join`, and restart vtpmd.");
 }
 
 static json_t *encode_hex(const uint8_t *p, size_t n)

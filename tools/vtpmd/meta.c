@@ -149,7 +149,7 @@ static int take(const json_t *root, struct meta *m)
 	if (!meta_name_ok(m->name) || uuid_parse(uuid, m->uuid) || memory < 8 ||
 	    memory > 4096)
 		return -EBADMSG;
-	strcpy(m->policy, "unknown");
+	strcpy(m->policy, META_NO_POLICY);
 	m->localities = META_LOCALITIES;
 	m->memory = (unsigned int)memory;
 	m->process = !strcmp(placement, "process");

@@ -21,11 +21,13 @@
 #define META_EKS    3
 #define META_EK_MAX 384 /* a TPMT_PUBLIC */
 
+#define META_NO_POLICY "unknown"
+
 struct meta {
 	char name[META_NAME_MAX + 1];
 	uint8_t uuid[16];
 	/* of the header; of a vTPM that is being made, what was asked for */
-	char policy[12]; /* lib/slot/slot.c; "unknown": there is no header */
+	char policy[12]; /* lib/slot/slot.c; META_NO_POLICY: no header was read */
 	uint8_t localities;
 	uint8_t pcr_banks; /* CONFIG_PCR_BANKS; 0: what a new TPM has */
 	bool tpm12;	   /* a TPM 1.2; else a TPM 2.0 */
