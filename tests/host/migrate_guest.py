@@ -229,6 +229,8 @@ def while_it_comes(a, b):
     refused = a.move(name="web1", event="export")
     ok(said["state"] == "proved" and not refused["ok"] and "A guest that runs uses it" in refused["error"] and a.move_state() == "proved",
        "nothing is exported while the guest runs")
+    refused = a.move(name=a.uuid, event="export")
+    ok(not refused["ok"] and "A guest that runs uses it" in refused["error"] and a.move_state() == "proved", "also when it is called by its uuid")
     a.is_now(50, "reboots")
     ok(not a.move(name="web1", event="export")["ok"], "nor when it has shut down for another reason")
     said = a.move(name="web1", event="cancel")
@@ -352,6 +354,8 @@ def whole(a, b):
     refused = b.move(name="web1", event="back")
     ok(not refused["ok"] and "has been started here" in refused["error"] and b.move_state() == "owned" and b.told("6 6"),
        "which has executed nothing yet, and is not given back from under it")
+    refused = b.move(name=b.uuid, event="back")
+    ok(not refused["ok"] and "has been started here" in refused["error"] and b.move_state() == "owned", "also when it is called by its uuid")
     said = a.move(name="web1", event="finish")
     pass_on(said, a, b)
     ok(wait_for(lambda: a.state() == "none" and not a.stubdom()) and b.move_state() == "here", "the source's stub domain is gone, and all else")

@@ -264,12 +264,26 @@ void xlguest_note_vtpm(struct migrate *m)
 	m->comes = describe_vtpm(m, m->vtpm);
 }
 
+/* vtpmd knows a move by the vTPM's uuid, too, and has said its name. */
+static json_t *describe_by_uuid(const struct migrate *m)
+{
+	json_t *vtpm = describe_vtpm(m, m->vtpm);
+
+	if (strcasecmp(client_text(vtpm, "uuid"), m->name) != 0) {
+		json_decref(vtpm);
+		return NULL;
+	}
+	return vtpm;
+}
+
 int xlguest_of(struct migrate *m)
 {
 	json_t *all = list_all(), *vtpm;
 
 	/* one that is away is not there any more */
 	vtpm = describe_vtpm(m, m->name);
+	if (!vtpm)
+		vtpm = describe_by_uuid(m);
 	find_guest_of(m, all, vtpm);
 	json_decref(vtpm);
 	json_decref(all);

@@ -250,9 +250,9 @@ static const struct {
 };
 
 /* A guest that xl has resumed here has its TPM here. */
-static int commit_move(struct control *c, struct move *m, const char **why)
+static int commit_move(struct move *m, const char **why)
 {
-	const struct vtpm *v = vtpms_find(c->d, c->name);
+	const struct vtpm *v = move_vtpm(m);
 
 	*why = "Its guest runs here again: the vTPM stays with it.";
 	if (v && !move_guest_rests(v))
@@ -261,9 +261,9 @@ static int commit_move(struct control *c, struct move *m, const char **why)
 }
 
 /* A guest that runs would go on with what has been exported. */
-static int export_move(struct control *c, struct move *m, const char **why)
+static int export_move(struct move *m, const char **why)
 {
-	const struct vtpm *v = vtpms_find(c->d, c->name);
+	const struct vtpm *v = move_vtpm(m);
 
 	*why = "A guest that runs uses it: it is exported when `xl migrate` has suspended "
 	       "that guest, or when it is shut down.";
@@ -279,9 +279,9 @@ static int export_move(struct control *c, struct move *m, const char **why)
 
 /* Nothing executes here what a guest that was started here asks: it would run without its TPM,
  * and once more where that goes. */
-static int give_back(struct control *c, struct move *m, const char **why)
+static int give_back(struct move *m, const char **why)
 {
-	const struct vtpm *v = vtpms_find(c->d, c->name);
+	const struct vtpm *v = move_vtpm(m);
 
 	if (v && OVER >> m->r.h.state & 1) {
 		snprintf(m->said, sizeof(m->said),
@@ -328,11 +328,11 @@ static int wish(struct control *c, struct move *m, const char *word, const char 
 		if (wishes[i].kind == HANDOVER_BEGIN)
 			return begin_move(c, m, host, why);
 		if (wishes[i].kind == HANDOVER_EXPORT)
-			return export_move(c, m, why);
+			return export_move(m, why);
 		if (wishes[i].kind == HANDOVER_COMMIT)
-			return commit_move(c, m, why);
+			return commit_move(m, why);
 		if (wishes[i].kind == HANDOVER_GIVE_BACK)
-			return give_back(c, m, why);
+			return give_back(m, why);
 		if (wishes[i].kind == HANDOVER_TAKE)
 			return move_take(m);
 		return move_step(m, wishes[i].kind, NULL);
