@@ -149,7 +149,7 @@ enum channel_move {
 	CHANNEL_MOVE_OFFER = 4,	     /* OFFER -> ACCEPT */
 	CHANNEL_MOVE_IMPORT = 5,     /* EXPORT -> nothing: all is stored */
 	CHANNEL_MOVE_ACTIVATE = 6,   /* READY is the answer */
-	CHANNEL_MOVE_DEACTIVATE = 7, /* -> u8, 1: it executed a command since */
+	CHANNEL_MOVE_DEACTIVATE = 7, /* -> u8 enum move_touch (lib/move.h) */
 	CHANNEL_MOVE_STEPS,
 };
 

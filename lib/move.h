@@ -45,6 +45,18 @@
 #define MOVE_MESSAGE_MAX   (512 * 1024)
 #define MOVE_BOARD_MAX	   16384
 
+/* What a manager at the destination has executed since the vTPM came: its answer to
+ * CHANNEL_MOVE_DEACTIVATE, a u8. */
+enum move_touch {
+	MOVE_UNTOUCHED = 0, /* no command */
+	MOVE_TOUCHED = 1,
+	/* no command, but it is not the manager that imported it, and what that executed is not
+	 * known.  u64 follows: the generation of the state that it found. */
+	MOVE_ANEW = 2,
+};
+
+#define MOVE_TOUCH_MAX 9
+
 /* Inside of an EXPORT: u16 tag | u32 length | value. */
 enum move_tlv {
 	MOVE_TRANSCRIPT = 1, /* SHA-256(L OFFER | L ACCEPT) */

@@ -773,6 +773,7 @@ static int come_up(struct vtpm *v)
 	if (v->config.incoming)
 		return arrive(v);
 	rc = start_engine(v);
+	v->move.found = v->state.seq;
 	if (!rc)
 		rc = begin_vtpm(v);
 	return rc || v->config.trial ? rc : open_fronts(v);

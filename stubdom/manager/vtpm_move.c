@@ -159,10 +159,23 @@ static void freeze_vtpm(struct vtpm_move *m, const struct vtpm_move_parts *p,
 	forget_said(m);
 }
 
+static size_t tell_touched(const struct vtpm_move *m, uint8_t out[MOVE_TOUCH_MAX])
+{
+	struct cursor w = cursor_writer(out, MOVE_TOUCH_MAX);
+
+	if (m->touched || !m->found) {
+		cursor_put_u8(&w, m->touched ? MOVE_TOUCHED : MOVE_UNTOUCHED);
+	} else {
+		cursor_put_u8(&w, MOVE_ANEW);
+		cursor_put_u64(&w, m->found);
+	}
+	return w.pos;
+}
+
 void vtpm_move_hear(struct vtpm_move *m, const struct vtpm_move_parts *p)
 {
 	struct error e = {.cause = CAUSE_NONE};
-	uint8_t *out = NULL, touched;
+	uint8_t *out = NULL, touched[MOVE_TOUCH_MAX];
 	size_t len = 0;
 	struct step s;
 	int rc = 0;
@@ -180,8 +193,8 @@ void vtpm_move_hear(struct vtpm_move *m, const struct vtpm_move_parts *p)
 		break;
 	case CHANNEL_MOVE_DEACTIVATE:
 		m->frozen = true;
-		touched = m->touched;
-		rc = hostchan_moved(p->chan, s.what, &e, &touched, 1);
+		len = tell_touched(m, touched);
+		rc = hostchan_moved(p->chan, s.what, &e, touched, len);
 		break;
 	case CHANNEL_MOVE_THAW:
 	case CHANNEL_MOVE_ACTIVATE:

@@ -21,6 +21,9 @@
 struct vtpm_move {
 	bool frozen;
 	bool touched; /* it executed a command since it was activated */
+	/* the generation of the state that this manager found, and began with; 0: it came from
+	 * another host */
+	uint64_t found;
 	/* Source: what was judged good; NULL: nothing.  Destination: what was said. */
 	uint8_t *offer, *accept;
 	size_t offer_len, accept_len;

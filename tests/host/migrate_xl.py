@@ -345,7 +345,10 @@ def migrate_receive():
         good = False
     if good:
         wait_at("hold-go")
-    if good and not fault("unpause"):
+    fails = fault("unpause") or fault("hold-fail") or fault("hold-failed")
+    if good and fails:
+        wait_at("hold-fail")
+    if good and not fails:
         rename(name + "--incoming", name)
         wait_at("hold-unpause")
         store(name, dict(guest, state="running"))
@@ -353,6 +356,8 @@ def migrate_receive():
     else:
         good = False
     os.write(1, REPORT + (b"\0" if good else b"\3"))
+    if fails:
+        wait_at("hold-failed")
     return None if good else give_back(name)
 
 

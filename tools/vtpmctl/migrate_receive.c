@@ -18,11 +18,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define CHILDREN 64
-#define PER_HOST 24 /* of them: those of an evacuation, and some that ask again */
-#define GREET_S	 10 /* in which who connects has to have proved which host it is */
-#define REFUSE_S 2  /* in which a host that is refused has to have ended the connection */
-#define VTPMD_S	 6  /* in which vtpmd has to have answered: less than GREET_S */
+#define CHILDREN   64
+#define PER_HOST   24 /* of them: those of an evacuation, and some that ask again */
+#define BACK_TRIES 10 /* a second each: for a manager that is not there */
+#define GREET_S	   10 /* in which who connects has to have proved which host it is */
+#define REFUSE_S   2 /* in which a host that is refused has to have ended the connection */
+#define VTPMD_S	   6 /* in which vtpmd has to have answered: less than GREET_S */
 
 /* To the other host, which has "... refuses this host: " before it. */
 #define NO_VTPMD_HERE                                                              \
@@ -103,15 +104,19 @@ static bool comes_from(const struct migrate *m, const char *peer)
 static int hand_over_again(struct migrate *m, const char *peer, char text[CLIENT_TEXT],
 			   struct error *e)
 {
-	int rc = wish_of_peer(m, peer, "tick", text);
+	int i, rc = wish_of_peer(m, peer, "tick", text);
 
 	/* GO has not gone and will not: an xl that lives destroys its copy as well */
 	if (!rc)
 		xlguest_note_vtpm(m);
 	if (!rc && comes_from(m, peer))
 		(void)!xlguest_drop_incoming(m);
-	if (!rc && migrate_is(m, "owned"))
+	/* its manager may be about to begin anew */
+	for (i = 0; !rc && migrate_is(m, "owned") && i < BACK_TRIES; i++) {
+		if (i)
+			sleep(1);
 		rc = wish_of_peer(m, peer, "back", text);
+	}
 	return rc ? rc : answer_turn(m, e);
 }
 

@@ -200,6 +200,8 @@ static int hear_report(struct xlsource *x, uint32_t code)
 			x, "the other host says that the guest runs before it may: do "
 			   "not move vTPMs there");
 	x->code = (uint8_t)code;
+	/* it gives back */
+	note_further(x);
 	rc = report_xl(x, x->code);
 	return rc || code ? rc : finish_source(x);
 }
@@ -337,6 +339,10 @@ static int keep_up(struct xlsource *x)
 				   "the guest stands still, and the other host takes no "
 				   "more of it, or does not get ready: see "
 				   "`vtpmctl migrate-receive`'s lines there");
+	if (x->code && now - x->further > XL_STALL_S)
+		return fail_source(x,
+				   "the other host could not start the guest, and does "
+				   "not give its vTPM back");
 	/* what became of the vTPM is asked on another connection: settle_source() */
 	if (x->go_passed && now - x->further > XL_REPORT_S)
 		return fail_source(
@@ -437,22 +443,26 @@ static void settle_source(struct xlsource *x)
 {
 	struct error e = {.cause = CAUSE_NONE};
 	char text[CLIENT_TEXT] = "";
+	bool never;
 
 	if (x->e->text[0])
 		fprintf(stderr, "%s: %s; asking %s what became of the vTPM\n",
 			x->m->guest, x->e->text, x->m->peer);
 	peerlink_close(x->m->link);
 	x->m->link = NULL;
-	if (xlsettle(x->m, !x->go_passed, text, &e) || !migrate_is(x->m, "confirmed"))
+	/* it says itself that it has not started the guest */
+	never = !x->go_passed || x->code;
+	if (xlsettle(x->m, never, text, &e) || !migrate_is(x->m, "confirmed"))
 		return;
-	if (x->go_passed && (x->reported || !report_xl(x, 0)))
+	if (!never && (x->reported || !report_xl(x, 0)))
 		(void)!finish_source(x);
 }
 
 /* The guest goes on here when its vTPM is here. */
 static void undo_source(struct xlsource *x)
 {
-	if (x->gives_back)
+	/* it was given back */
+	if (x->over)
 		return;
 	if (migrate_is(x->m, "released") || migrate_is(x->m, "confirmed"))
 		settle_source(x);
@@ -497,7 +507,7 @@ int xlmigrate_run(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
 		migrate_tell(m);
 	status = xlpipe_wait(&x->xl, XL_ENDS_S);
 	/* an xl that was killed resumes nothing */
-	if (status < 0 && !x->over && migrate_is(m, "here"))
+	if (status < 0 && migrate_is(m, "here"))
 		(void)!xlresume(m);
 	if (status && !rc)
 		rc = error_set(e, VTPMCTL_FAILED, CAUSE_PEER,

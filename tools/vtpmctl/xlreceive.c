@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #define LAST_WORD_S 120 /* xl destroys its copy of the guest */
+#define BACK_TRIES  20	/* a second each: for a manager, or vtpmd, to be there again */
 
 struct xlsink {
 	struct migrate *m;
@@ -263,12 +264,25 @@ static int hear_source(struct xlsink *s)
 	return fail_sink(s, "the other host says what makes no sense now");
 }
 
-/* The vTPM, which has executed nothing here, goes back. */
+/* The vTPM, which has executed nothing here, goes back.  Its manager may be about to begin anew, and so
+ * may vtpmd. */
 static int hand_back(struct xlsink *s)
 {
+	int i, rc = VTPMCTL_OK;
+
 	s->m->name = s->m->vtpm;
-	s->gave_back = true;
-	return migrate_wish(s->m, "back", s->text);
+	for (i = 0; i < BACK_TRIES && !s->gave_back; i++) {
+		if (i)
+			sleep(1);
+		if (rc)
+			client_close(&s->m->client);
+		rc = migrate_wish(s->m, "back", s->text);
+		s->gave_back = !rc && !migrate_is(s->m, "owned");
+	}
+	if (rc || s->gave_back)
+		return rc;
+	return fail_sink(s, "the guest could not be started, and its vTPM could not be "
+			    "given back");
 }
 
 static int hear_text(struct xlsink *s, enum xlgate_text found)
@@ -286,6 +300,11 @@ static int hear_text(struct xlsink *s, enum xlgate_text found)
 	case XLGATE_REPORT:
 		if (!s->go_passed)
 			break;
+		/* one that has not started is the source's, whatever is killed next */
+		if (s->answer.code && migrate_go_clear(s->lock))
+			return fail_sink(s,
+					 "that the guest did not start cannot be noted "
+					 "beside vtpmd's socket");
 		return say_word(s, XLWORD(XLWORD_REPORT, s->answer.code));
 	case XLGATE_GO:
 		rc = hand_back(s);
@@ -448,6 +467,8 @@ static void settle_guest(struct xlsink *s)
 	struct migrate *m = s->m;
 	bool ours = s->go_passed && s->answer.last != XLGATE_GO && !s->answer.code;
 
+	if (!ours)
+		(void)!migrate_go_clear(s->lock);
 	if (!has_said_all(s))
 		(void)!(ours ? xlguest_start_incoming(m) : xlguest_drop_incoming(m));
 	/* the source waits for it, and hears of it when it is there again */

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #define SETTLE_S     300
+#define VTPMD_S	     30
 #define XL_RESUMES_S 10 /* an xl that lives yet does it by itself */
 #define AWAY	     "--migratedaway"
 
@@ -92,13 +93,27 @@ static int ask_other(struct migrate *m, bool never_went, char text[CLIENT_TEXT],
 	return rc;
 }
 
+/* A vtpmd that begins anew answers soon. */
+static int tick_patiently(struct migrate *m, char text[CLIENT_TEXT])
+{
+	int i, rc = migrate_wish(m, "tick", text);
+
+	for (i = 0; rc == VTPMCTL_NO_VTPMD && i < VTPMD_S; i++) {
+		client_close(&m->client);
+		sleep(1);
+		text[0] = '\0';
+		rc = migrate_wish(m, "tick", text);
+	}
+	return rc;
+}
+
 int xlsettle(struct migrate *m, bool never_went, char text[CLIENT_TEXT], struct error *e)
 {
 	int i, rc;
 
 	for (i = 0; i < SETTLE_S; i++) {
 		*e = (struct error){.cause = CAUSE_NONE};
-		if (migrate_wish(m, "tick", text))
+		if (tick_patiently(m, text))
 			return VTPMCTL_FAILED;
 		if (migrate_has_ended(m))
 			return VTPMCTL_OK;

@@ -160,11 +160,13 @@ enum handover_kind {
 	HANDOVER_JUDGED_GOOD = 48,
 	HANDOVER_JUDGED_BAD = 49,
 	HANDOVER_EXPORTED = 50,
-	HANDOVER_MADE = 51,	 /* it has a key and the host's quote of it */
-	HANDOVER_IMPORTED = 52,	 /* and all of it is durable */
-	HANDOVER_LOST = 53,	 /* it ended, or failed */
-	HANDOVER_UNTOUCHED = 54, /* it has executed no command since the import ... */
-	HANDOVER_TOUCHED = 55,	 /* ... or it has, or began anew */
+	HANDOVER_MADE = 51,	/* it has a key and the host's quote of it */
+	HANDOVER_IMPORTED = 52, /* and all of it is durable */
+	HANDOVER_LOST = 53,	/* it ended, or failed */
+	/* it has executed no command since the import; or it began anew, and finds what was
+	 * imported, as it was ... */
+	HANDOVER_UNTOUCHED = 54,
+	HANDOVER_TOUCHED = 55, /* ... or it has, or that is not known */
 	/* the host's TPM */
 	HANDOVER_MARKED = 56,	 /* it has the mark of HANDOVER_MARK */
 	HANDOVER_FORGOTTEN = 57, /* it has nothing of the vTPM, which was erased */

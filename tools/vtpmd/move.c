@@ -345,11 +345,21 @@ static void tell_of_state(struct move *m, enum handover_state before)
 	audit_state(m, "");
 }
 
+/* Nothing has executed a command of what is only prepared. */
+static void note_came(struct move *m, enum handover_state before)
+{
+	struct vtpm *v = move_vtpm(m);
+
+	if (before == HANDOVER_PREPARED && is_in(m, IN(OWNED)) && v)
+		m->came = store_seq(&v->store, CHANNEL_OBJECT_PERMALL);
+}
+
 /* What waits for the state that was, and what is to be done in the one that is. */
 static void end_step(struct move *m, enum handover_state before)
 {
 	if (before != m->r.h.state) {
 		m->stepped = true;
+		note_came(m, before);
 		m->contested = m->over = false;
 	}
 	/* an operator's taking that was cut off had its mark taken away */
@@ -806,6 +816,7 @@ static void take_imported(struct move *m, struct vtpm *v)
 static void take_made(struct move *m, struct vtpm *v)
 {
 	m->imported = false;
+	m->came = 0;
 	event_del(v->timer);
 	anchor_import(m, v);
 }
@@ -837,6 +848,20 @@ static int keep_export(struct move *m, const uint8_t *bytes, size_t len)
 	return 0;
 }
 
+/* Whether nothing that was acknowledged is lost when the source goes on with what it had.  Of a
+ * manager that has begun anew that is so if it found what had come. */
+static bool is_as_it_came(const struct move *m, const uint8_t *bytes, size_t len)
+{
+	struct cursor c = cursor_reader(bytes, len);
+	uint8_t touch = cursor_u8(&c);
+	uint64_t found = touch == MOVE_ANEW ? cursor_u64(&c) : 0;
+
+	if (!cursor_done(&c))
+		return false;
+	return touch == MOVE_UNTOUCHED ||
+	       (touch == MOVE_ANEW && m->came && found == m->came);
+}
+
 static enum handover_kind answer_of(struct move *m, uint8_t step, const uint8_t *bytes,
 				    size_t len)
 {
@@ -853,7 +878,8 @@ static enum handover_kind answer_of(struct move *m, uint8_t step, const uint8_t 
 		return move_keep_bytes(&m->accept, bytes, len) ? HANDOVER_LOST
 							       : HANDOVER_MADE;
 	case CHANNEL_MOVE_DEACTIVATE:
-		return len == 1 && !bytes[0] ? HANDOVER_UNTOUCHED : HANDOVER_TOUCHED;
+		return is_as_it_came(m, bytes, len) ? HANDOVER_UNTOUCHED
+						    : HANDOVER_TOUCHED;
 	default:
 		return HANDOVER_LOST;
 	}
