@@ -602,8 +602,8 @@ int pool_leave_main(int argc, char **argv)
 		fprintf(stderr,
 			"This host is out of the pool %s, once vtpmd is restarted: "
 			"`systemctl restart vtpmd`.\n"
-			"The list of hosts has it still: `vtpmctl peer remove` and `vtpmctl "
-			"pool publish`, where the list is signed.\n",
+			"Unless that was done, `vtpmctl peer remove` and `vtpmctl pool publish`, "
+			"where the list is signed, take it out of the list of hosts.\n",
 			pool_of(j->old.url));
 	free_join(j);
 	return rc ? vtpmctl_fail(&e) : VTPMCTL_OK;

@@ -146,8 +146,13 @@ static int etcd_claim(struct store *s, struct error *e)
 			p->owner);
 	if (rc)
 		return error_set(e, rc, CAUSE_STORE,
-				 "The vTPM could not be claimed in etcd: %s.",
-				 strerror(-rc));
+				 "The vTPM could not be claimed in etcd: %s%s.",
+				 strerror(-rc),
+				 rc == -ENOSPC	 ? ": `etcdctl alarm list`, and compact, "
+						   "defrag and disarm it (docs/pool.md)"
+				 : rc == -EACCES ? ": see the role of this host's user "
+						   "(docs/pool.md)"
+						 : "");
 	if (!is_made(p))
 		return error_set(
 			e, -ENOENT, CAUSE_NO_STATE,
