@@ -202,10 +202,10 @@ def message(kind, body=b"", uuid=None):
     return struct.pack(">B16s16sI", kind, os.urandom(16), uuid or os.urandom(16), len(body)) + body
 
 
-def offer(name):
+def offer(name, uuid=None):
     description = json.dumps({"policy": "tpm", "memory": 8, "process": True, "localities": 1, "pcr_banks": 0, "ek": ""}).encode()
     part = [struct.pack(">H", len(p)) + p for p in (b"xen-vtpm offer 1", name)]
-    return message(1, part[0] + os.urandom(32) + struct.pack(">QQ", 1, 1) + part[1] + struct.pack(">I", len(description)) + description)
+    return message(1, part[0] + os.urandom(32) + struct.pack(">QQ", 1, 1) + part[1] + struct.pack(">I", len(description)) + description, uuid)
 
 
 class Flood:
@@ -292,6 +292,15 @@ class Flood:
             print("then", self.link.item()[0], flush=True)
         except (OSError, EOFError):
             print("then dropped", flush=True)
+
+    def usurp(self):
+        """Offers a vTPM that has moved away to another host, under another name; and, "ends" told, gives that up."""
+        uuid = UUID(open(f"{DIR}/uuid").read().strip()).bytes
+        mine = offer(b"other", uuid)
+        print("told", [m[0] for m in self.turn(mine) or []], flush=True)
+        while not os.path.exists(f"{DIR}/ends"):
+            time.sleep(0.05)
+        self.turn(struct.pack(">B16s16sI", 4, mine[1:17], uuid, 0))
 
     def idle(self):
         """Holds connections, more than migrate-receive serves."""

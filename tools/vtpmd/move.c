@@ -375,6 +375,11 @@ static void end_step(struct move *m, enum handover_state before)
 	}
 	if (!handover_is_empty(&m->r.h))
 		m->erased = false;
+	if (handover_runs(&m->r.h))
+		m->away.peer[0] = '\0';
+	/* who waits is told first */
+	if (!m->client)
+		move_recall_away(m);
 	move_make_room(m);
 	move_give_room_back(m);
 	move_unmark_later(m);
@@ -625,6 +630,7 @@ void move_resume_one(struct move *m)
 	for (i = 0; i < todo.n; i++)
 		if (todo.item[i].act != HANDOVER_ACTIVATE && !do_one(m, &todo, i, before))
 			return;
+	move_recall_away(m);
 }
 
 /* A vTPM that may run was started by registry_load().  Nothing is erased before it is known what

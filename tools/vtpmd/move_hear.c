@@ -49,6 +49,7 @@ static void compare_here(struct move *m, uint8_t kind)
 static const char *hear_offer(struct move *m, const char *peer,
 			      const struct move_message *msg, int *rc)
 {
+	struct move_record was;
 	const char *why;
 
 	/* another host of the pool would start what is only prepared, when this one is away */
@@ -64,9 +65,14 @@ static const char *hear_offer(struct move *m, const char *peer,
 	why = why ? why : move_limit_take(m->d, peer);
 	if (why)
 		return why;
+	move_recall_away(m);
+	was = m->r;
 	*rc = move_take_offer(m, msg->body.p, msg->body.n);
 	if (*rc)
 		return NULL;
+	m->away = was;
+	if (was.h.state != HANDOVER_AWAY || !strcmp(was.peer, peer))
+		m->away.peer[0] = '\0';
 	/* what waits is for the host with which it was */
 	if (move_is_with_other(m, peer))
 		json_array_clear(m->outbox);

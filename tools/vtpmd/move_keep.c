@@ -30,14 +30,33 @@ static void log_not_written(const struct move *m, int rc)
 		m->r.name, m->d->store, strerror(-rc));
 }
 
+static void put_away(struct move_record *r, const struct move_record *away)
+{
+	strcpy(r->name, away->name);
+	strcpy(r->peer, away->peer);
+	r->ak = away->ak;
+}
+
+void move_recall_away(struct move *m)
+{
+	if (!m->away.peer[0] || !kept_in(m, IN(AWAY)))
+		return;
+	put_away(&m->r, &m->away);
+	m->away.peer[0] = '\0';
+}
+
 /* Returns whether what follows may be done.  A crash is what handover.h knows; a record of which
  * nobody knows whether it is on the disk is not.  But that a vTPM comes is given up, since after
  * a crash it is, too. */
 bool move_store_record(struct move *m, enum handover_state before)
 {
 	bool untouched, in_place = kept_in(m, AT_ONCE);
-	int rc = move_record_write(m->d->folder, &m->r, in_place ? &m->room : NULL,
-				   &untouched);
+	struct move_record r = m->r;
+	int rc;
+
+	if (m->away.peer[0] && kept_in(m, IN(INCOMING) | IN(AWAY)))
+		put_away(&r, &m->away);
+	rc = move_record_write(m->d->folder, &r, in_place ? &m->room : NULL, &untouched);
 
 	m->recorded |= !rc;
 	m->is_room &= rc != 0;

@@ -286,6 +286,8 @@ static void make_marked(void *ctx, const struct anchor_entry *e)
 /* What the TPM knows, and the folder, against what the record says. */
 static void compare_record(struct move *m)
 {
+	static const uint8_t none[HANDOVER_TXID_SIZE];
+	const struct move_record was = m->r;
 	const struct vtpm *v = move_vtpm(m);
 	bool whole = move_is_whole(m), same;
 
@@ -299,6 +301,9 @@ static void compare_record(struct move *m)
 	else
 		handover_recover_unknown(&m->r.h, v != NULL);
 	m->lacks = m->found.kind && !whole;
+	if (m->found.kind == HANDOVER_ARRIVING && strcmp(was.peer, m->found.peer) != 0 &&
+	    memcmp(was.h.gone, none, sizeof(none)) != 0)
+		m->away = was;
 	/* what the record says may be another host */
 	if (m->found.kind && !same)
 		m->r.ak.n = 0;

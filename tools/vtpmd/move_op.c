@@ -45,6 +45,7 @@ static void answer_state(struct control *c, struct move *m)
 					 handover_word(m->r.h.state), "peer", m->r.peer,
 					 "why", m->why, "stopped", v && !v->meta.wanted,
 					 "replaced", replaced, "messages", out));
+	move_recall_away(m);
 }
 
 void move_answer(struct move *m)

@@ -86,6 +86,9 @@ struct move {
 	bool is_twin;	      /* it may be one of an earlier vtpmd's */
 	bool unwritten;	      /* its last one could not be written, and that was said */
 	int unread;	      /* -errno: its file could not be read */
+	/* AWAY, as it was, while another host than that to which it has moved offers it: that is what
+	 * is recorded, and what it is again when nothing comes of the offer.  Its peer is "": none. */
+	struct move_record away;
 	bool over; /* HERE: the other host has nothing of it any more, and said so */
 };
 
@@ -117,6 +120,8 @@ struct move *move_new(struct vtpmd *d, const struct move_record *r);
 struct move *move_new_marked(struct vtpmd *d, const struct move_record *r);
 /* NULL: it has none, or none any more. */
 struct vtpm *move_vtpm(const struct move *m);
+/* What is AWAY after an offer that came to nothing is with the host to which it had moved. */
+void move_recall_away(struct move *m);
 /* It came to nothing, and this is why. */
 void move_set_why(struct move *m, const char *text);
 /* Takes an event in, and has done what follows. */
