@@ -191,7 +191,9 @@ def downtime(lab):
     lab.log("stood still, there and back: with a vTPM " + ", ".join(f"{t:.2f}" for t in with_tpm) +
             " s; without " + ", ".join(f"{t:.2f}" for t in without) +
             f" s; medians {median(with_tpm):.2f} and {median(without):.2f} s, "
-            f"{median(with_tpm) - median(without):.2f} s more with it; the first command took "
+            f"{median(with_tpm) - median(without):.2f} s more with it; more in each pair " +
+            ", ".join(f"{t - u:.2f}" for t, u in zip(with_tpm, without)) +
+            f" s, median {median([t - u for t, u in zip(with_tpm, without)]):.2f}; the first command took "
             f"{max(commands):.2f} s at most")
     for name in ("pvh1", "pvh2"):
         lab.guest_down(name)
