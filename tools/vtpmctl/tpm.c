@@ -64,10 +64,16 @@ static TSS2_RC receive(TSS2_TCTI_CONTEXT *tcti, size_t *len, uint8_t *rsp,
 	const size_t room = *len;
 	TSS2_RC rc;
 
+	/* libtss2-sys asks for a response's size, and then has room for no longer one: the one
+	 * to the next try may be, as that of a busy TPM is the shortest there is */
+	if (!rsp) {
+		*len = TPM2_MAX_RESPONSE_SIZE;
+		return 0;
+	}
 	for (;;) {
 		*len = room;
 		rc = Tss2_Tcti_Receive(a->tpm->tcti, len, rsp, timeout);
-		if (rc || !rsp)
+		if (rc)
 			return rc;
 		if (!tpm2_busy_is_response(rsp, *len)) {
 			a->gave_up = false;
