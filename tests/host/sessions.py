@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""sessions.py SOCKET FILE: takes all sessions that the TPM at SOCKET has room for, makes
-FILE, and flushes them on a second connection, which it opens a second later."""
+"""sessions.py SOCKET FILE [COUNT]: takes all sessions that the TPM at SOCKET has room for, makes
+FILE, and flushes them on a second connection, which it opens a second later; with COUNT, so many
+sessions, until FILE is gone."""
+import os
 import socket
 import struct
 import sys
@@ -24,17 +26,21 @@ def submit(s, cmd):
 
 
 def main():
-    path, held = sys.argv[1:]
+    path, held = sys.argv[1:3]
+    count = int(sys.argv[3]) if len(sys.argv) > 3 else 0
     handles = []
     with connect(path) as s:
-        while True:
+        while not count or len(handles) < count:
             rc, rest = submit(s, START)
             if rc:
                 break
             handles.append(rest[:4])
-    assert rc == 0x903 and handles, hex(rc)
+    assert handles and rc == (0 if count else 0x903), hex(rc)
     open(held, "x").close()
-    time.sleep(1)
+    while count and os.path.exists(held):
+        time.sleep(0.05)
+    if not count:
+        time.sleep(1)
     with connect(path) as s:
         for handle in handles:
             rc, _ = submit(s, struct.pack(">HII", 0x8001, 14, 0x165) + handle)

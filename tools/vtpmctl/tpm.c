@@ -207,10 +207,21 @@ int tpm_open(struct tpm *t, const char *tcti, struct error *e)
 	return 0;
 }
 
+/* Gives the audit session back, until the next tpm_audit().  Nobody may wait for a session with
+ * one in hand: many TPMs have room for three, and two processes that hold one each leave one,
+ * where what is unsealed needs two. */
+static void end_audit(struct tpm *t)
+{
+	ESYS_TR audit = t->audit;
+
+	t->audit = ESYS_TR_NONE;
+	if (t->esys && audit != ESYS_TR_NONE)
+		Esys_FlushContext(t->esys, audit);
+}
+
 void tpm_close(struct tpm *t)
 {
-	if (t->esys && t->audit != ESYS_TR_NONE)
-		Esys_FlushContext(t->esys, t->audit);
+	end_audit(t);
 	if (t->esys && t->srk != ESYS_TR_NONE)
 		Esys_TR_Close(t->esys, &t->srk);
 	Esys_Finalize(&t->esys);
@@ -262,10 +273,12 @@ static const TPMT_SYM_DEF aes128_cfb = {
 TSS2_RC tpm_start_session(struct tpm *t, TPM2_SE type, TPMA_SESSION attributes,
 			  ESYS_TR *session)
 {
-	TSS2_RC rc = Esys_StartAuthSession(t->esys, t->srk, ESYS_TR_NONE, ESYS_TR_NONE,
-					   ESYS_TR_NONE, ESYS_TR_NONE, NULL, type,
-					   &aes128_cfb, TPM2_ALG_SHA256, session);
+	TSS2_RC rc;
 
+	end_audit(t);
+	rc = Esys_StartAuthSession(t->esys, t->srk, ESYS_TR_NONE, ESYS_TR_NONE,
+				   ESYS_TR_NONE, ESYS_TR_NONE, NULL, type, &aes128_cfb,
+				   TPM2_ALG_SHA256, session);
 	if (!rc)
 		rc = Esys_TRSess_SetAttributes(t->esys, *session, attributes, 0xff);
 	return rc;
@@ -524,6 +537,9 @@ static int exchange_tpm(void *ctx, const uint8_t *cmd, size_t len, uint8_t *rsp,
 	if (send_command(t, cmd, len) ||
 	    Tss2_Tcti_Receive(t->tcti, rsp_len, rsp, TSS2_TCTI_TIMEOUT_BLOCK))
 		return -EIO;
+	/* What the caller has beside the audit session it gives back itself (tpm2_cmd.yields). */
+	if (tpm2_busy_is_memory(tpm2_response_code(rsp, *rsp_len)))
+		end_audit(t);
 	yield_socket(t, rsp, *rsp_len);
 	return 0;
 }

@@ -32,8 +32,10 @@ struct tpm {
 	*tcti; /* to the TPM; NULL between the tries of a busy one on a socket */
 	TSS2_TCTI_CONTEXT *again; /* around it, for esys */
 	ESYS_CONTEXT *esys;
-	ESYS_TR srk;   /* after tpm_srk_*() */
-	ESYS_TR audit; /* a session for what is read; after the first tpm_audit() */
+	ESYS_TR srk; /* after tpm_srk_*() */
+	/* a session for what is read; from tpm_audit() on, until another session is started, or
+	 * what tpm_transport() gives finds that the TPM has no memory */
+	ESYS_TR audit;
 };
 
 /* *t may not move, and tcti has to stay, until tpm_close(). */
