@@ -151,25 +151,39 @@ static int unseal_kept(struct poolkeys *p, struct hosttpm *c, struct tpm2_object
 	return rc;
 }
 
+static int open_kept_once(struct poolkeys *p, struct hosttpm *c, struct tpm2_bytes kept,
+			  struct error *e)
+{
+	uint8_t name[TPM2_NAME_SIZE];
+	uint32_t handle = 0;
+	int rc;
+
+	c->cmd.yields = true;
+	rc = poolshare_load(c, kept, &handle, name, e);
+	if (!rc)
+		rc = unseal_kept(p, c, (struct tpm2_object){handle, name}, e);
+	hosttpm_flush(c, handle);
+	return rc;
+}
+
 static int open_kept(struct poolkeys *p, struct tpm *tpm, struct tpm2_bytes kept,
 		     struct error *e)
 {
 	const struct tpm2_transport t = tpm_transport(tpm);
-	uint8_t name[TPM2_NAME_SIZE];
+	struct error why = {.cause = CAUSE_NONE};
+	struct tpm2_busy busy = {0};
 	struct hosttpm_config config;
-	uint32_t handle = 0;
 	struct hosttpm c;
 	int rc;
 
 	tpm_hosttpm_config(p->conf, &config);
-	rc = hosttpm_open(&c, &config, &t, e);
-	if (!rc)
-		rc = poolshare_load(&c, kept, &handle, name, e);
-	if (!rc)
-		rc = unseal_kept(p, &c, (struct tpm2_object){handle, name}, e);
-	hosttpm_flush(&c, handle);
+	do {
+		rc = hosttpm_open(&c, &config, &t, &why);
+		if (!rc)
+			rc = open_kept_once(p, &c, kept, &why);
+	} while (rc && hosttpm_again(&c, &busy, &why));
 	hosttpm_close(&c);
-	return rc;
+	return rc ? error_set(e, rc, why.cause, "%s", why.text) : 0;
 }
 
 /* The newest key, for hosts that have come. */
