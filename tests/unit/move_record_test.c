@@ -96,6 +96,39 @@ static void without_a_key(void **state)
 	assert_int_equal(move_record_decode(bytes, len + 2 + MOVE_AK_MAX, &s), 0);
 }
 
+/* Of a vTPM that has come, and may be given back as it came. */
+static void with_what_came(void **state)
+{
+	struct move_record r = sample(), s;
+	uint8_t bytes[MOVE_RECORD_MAX];
+	size_t len = sizeof(bytes), n;
+
+	r.came = 7;
+	assert_int_equal(move_record_encode(&r, bytes, &len), 0);
+	assert_int_equal(move_record_decode(bytes, len, &s), 0);
+	assert_int_equal(s.came, 0); /* it has gone: of no importance */
+	r.h.state = HANDOVER_OWNED;
+	for (r.ak.n = 0;; r.ak.n = 34) {
+		len = sizeof(bytes);
+		if (!r.ak.n)
+			memset(r.ak.bytes, 0, sizeof(r.ak.bytes));
+		assert_int_equal(move_record_encode(&r, bytes, &len), 0);
+		assert_int_equal(move_record_decode(bytes, len, &s), 0);
+		assert_memory_equal(&r, &s, sizeof(r));
+		for (n = 0; n < len; n++)
+			assert_int_equal(move_record_decode(bytes, n, &s), -EBADMSG);
+		if (r.ak.n)
+			break;
+	}
+	/* a generation that is none; and in a state in which there is none */
+	bytes[len - 1] = 0;
+	assert_int_equal(move_record_decode(bytes, len, &s), -EBADMSG);
+	bytes[len - 1] = 7;
+	assert_int_equal(move_record_decode(bytes, len, &s), 0);
+	bytes[2 + strlen("xen-vtpm handover 3")] = HANDOVER_RELEASED;
+	assert_int_equal(move_record_decode(bytes, len, &s), -EBADMSG);
+}
+
 /* One that a crash cannot have left. */
 static void states_that_are_not_recorded(void **state)
 {
@@ -346,6 +379,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(there_and_back),
 		cmocka_unit_test(without_a_key),
+		cmocka_unit_test(with_what_came),
 		cmocka_unit_test(states_that_are_not_recorded),
 		cmocka_unit_test(a_name_that_is_no_text),
 		cmocka_unit_test(in_a_folder),

@@ -345,21 +345,11 @@ static void tell_of_state(struct move *m, enum handover_state before)
 	audit_state(m, "");
 }
 
-/* Nothing has executed a command of what is only prepared. */
-static void note_came(struct move *m, enum handover_state before)
-{
-	struct vtpm *v = move_vtpm(m);
-
-	if (before == HANDOVER_PREPARED && is_in(m, IN(OWNED)) && v)
-		m->came = store_seq(&v->store, CHANNEL_OBJECT_PERMALL);
-}
-
 /* What waits for the state that was, and what is to be done in the one that is. */
 static void end_step(struct move *m, enum handover_state before)
 {
 	if (before != m->r.h.state) {
 		m->stepped = true;
-		note_came(m, before);
 		m->contested = m->over = false;
 	}
 	/* an operator's taking that was cut off had its mark taken away */
@@ -822,7 +812,7 @@ static void take_imported(struct move *m, struct vtpm *v)
 static void take_made(struct move *m, struct vtpm *v)
 {
 	m->imported = false;
-	m->came = 0;
+	m->r.came = 0;
 	event_del(v->timer);
 	anchor_import(m, v);
 }
@@ -865,7 +855,7 @@ static bool is_as_it_came(const struct move *m, const uint8_t *bytes, size_t len
 	if (!cursor_done(&c))
 		return false;
 	return touch == MOVE_UNTOUCHED ||
-	       (touch == MOVE_ANEW && m->came && found == m->came);
+	       (touch == MOVE_ANEW && m->r.came && found == m->r.came);
 }
 
 static enum handover_kind answer_of(struct move *m, uint8_t step, const uint8_t *bytes,

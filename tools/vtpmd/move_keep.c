@@ -45,15 +45,26 @@ void move_recall_away(struct move *m)
 	m->away.peer[0] = '\0';
 }
 
+/* Nothing has executed a command of what is only prepared. */
+static void note_came(struct move *m, enum handover_state before)
+{
+	struct vtpm *v = move_vtpm(m);
+
+	if (before == HANDOVER_PREPARED && kept_in(m, IN(OWNED)) && v)
+		m->r.came = store_seq(&v->store, CHANNEL_OBJECT_PERMALL);
+}
+
 /* Returns whether what follows may be done.  A crash is what handover.h knows; a record of which
  * nobody knows whether it is on the disk is not.  But that a vTPM comes is given up, since after
  * a crash it is, too. */
 bool move_store_record(struct move *m, enum handover_state before)
 {
 	bool untouched, in_place = kept_in(m, AT_ONCE);
-	struct move_record r = m->r;
+	struct move_record r;
 	int rc;
 
+	note_came(m, before);
+	r = m->r;
 	if (m->away.peer[0] && kept_in(m, IN(INCOMING) | IN(AWAY)))
 		put_away(&r, &m->away);
 	rc = move_record_write(m->d->folder, &r, in_place ? &m->room : NULL, &untouched);

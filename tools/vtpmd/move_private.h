@@ -75,7 +75,6 @@ struct move {
 	struct waiter anchored;
 	uint64_t header; /* the generation of that; 0: none yet */
 	bool is_anchored, imported, furnished;
-	uint64_t came; /* the generation of the state that was imported; 0: not known */
 	struct waiter waiter; /* until the vTPM has stopped ... */
 	bool waits;	      /* ... if so */
 	bool lost;	      /* there is no manager to be told */

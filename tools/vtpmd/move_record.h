@@ -3,11 +3,12 @@
  * The durable records of handovers: STORE/handovers/UUID, one for each vTPM that is moving or
  * has moved.  They are beside the vTPMs' folders, so that erasing a folder leaves them.
  *
- *   B "xen-vtpm handover 2" | u8 enum handover_state | txid[16] | gone[16] | uuid[16]
+ *   B "xen-vtpm handover 3" | u8 enum handover_state | txid[16] | gone[16] | uuid[16]
  *   | B name of the vTPM | B name of the other host
  *   | B Name of the attestation key that the list of hosts had of it when the move began
- * With the label "xen-vtpm handover 1", as of older releases, the last one is not there: it is
- * not known.
+ *   | u64 generation of the state with which it came, not 0
+ * With the label "xen-vtpm handover 2" the last one is not there, as of a vTPM that has not come, or
+ * that an older release took; and with "xen-vtpm handover 1" neither is the Name: both are not known.
  * A plain file; while a guest may stand still it is a twin file (lib/twin.h), of which an older side
  * has an older record: that is made plain again a while later, or when vtpmd begins anew.
  */
@@ -34,6 +35,8 @@ struct move_record {
 	char name[META_NAME_MAX + 1];
 	char peer[POOL_NAME_MAX + 1]; /* "": none yet */
 	struct move_ak ak;	      /* the peer's */
+	/* OWNED: the generation of the state that was imported; 0: not known, or another state */
+	uint64_t came;
 };
 
 /* *len: room, then bytes.  -EMSGSIZE */
