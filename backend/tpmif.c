@@ -315,33 +315,16 @@ static void follow_crb(struct tpmif *t, int guest, bool online, uint64_t due)
 
 /* While its TPM moves: a guest that is suspended, or not there yet, writes nothing, and what
  * it finds afterwards has to be what it left; one that is destroyed is not waited for. */
-static void follow_held(struct tpmif *t, bool online)
+static void follow_held(struct tpmif *t)
 {
-	if (guest_state(t) == GUEST_GONE && !online)
+	if (guest_state(t) == GUEST_GONE)
 		end_leaf(t);
 }
 
-static void update_active(struct tpmif *t)
+static void follow(struct tpmif *t, bool online, uint64_t due)
 {
-	char value[BACKEND_VALUE_MAX];
-	int rc = read_node(t, t->leaf, "frontend", value);
-	bool online = is_online(t, t->leaf);
-	uint64_t due = t->remove_at;
-	int guest;
+	int guest = guest_state(t);
 
-	/* Each look sets the deadline again when what it waits for still holds, so that
-	 * one that has passed is met or gone, whatever the guest wrote meanwhile: else
-	 * tpmif_timeout() would be 0 for ever. */
-	t->remove_at = 0;
-	if (is_absent(rc)) {
-		drop(t);
-		return;
-	}
-	if (t->held) {
-		follow_held(t, online);
-		return;
-	}
-	guest = guest_state(t);
 	if (t->crb) {
 		follow_crb(t, guest, online, due);
 		return;
@@ -375,6 +358,26 @@ static void update_active(struct tpmif *t)
 	}
 }
 
+static void update_active(struct tpmif *t)
+{
+	char value[BACKEND_VALUE_MAX];
+	bool online = is_online(t, t->leaf);
+	uint64_t due = t->remove_at;
+
+	/* Each look sets the deadline again when what it waits for still holds, so that
+	 * one that has passed is met or gone, whatever the guest wrote meanwhile: else
+	 * tpmif_timeout() would be 0 for ever. */
+	t->remove_at = 0;
+	if (t->held && online)
+		return;
+	if (is_absent(read_node(t, t->leaf, "frontend", value)))
+		drop(t);
+	else if (t->held)
+		follow_held(t);
+	else
+		follow(t, online, due);
+}
+
 static void adopt_xenbus(struct tpmif *t, const struct front_guest *g, uint32_t devid,
 			 const char *leaf, uint32_t state)
 {
@@ -396,14 +399,16 @@ static void adopt_xenbus(struct tpmif *t, const struct front_guest *g, uint32_t 
 	t->crb = firmware == FRONT_FIRMWARE_GUEST;
 	if (t->crb)
 		snprintf(t->guest, sizeof(t->guest), CHANNEL_CRB_NODES "/%u", g->domid);
-	watched_path(t, path);
-	(void)!xenstore_watch(&t->xen.store, path);
 	/* Before InitWait: a driver may look as soon as it sees that. */
 	if (!t->crb)
 		write_node(t, t->leaf, "feature-protocol-v2", "1");
 	/* one that comes with its TPM has its board when that is there */
 	if (!t->crb || t->held)
 		set_xenbus_state(t, XenbusStateInitWait);
+	/* Behind InitWait, for which a guest that moves stands still; it fires once by itself,
+	 * so that nothing is missed. */
+	watched_path(t, path);
+	(void)!xenstore_watch(&t->xen.store, path);
 	update_active(t);
 }
 
@@ -625,8 +630,10 @@ static void tpmif_hold(struct front *f, bool held)
 	t->held = held;
 	if (held)
 		return;
-	/* what happened meanwhile, and a command whose event was taken then */
-	look(t);
+	/* what its guest did meanwhile, and a command whose event was taken then; leaves were
+	 * looked at as they came, and each look costs a guest that goes on some of its standstill */
+	if (t->active)
+		update_active(t);
 	serve(t);
 }
 
