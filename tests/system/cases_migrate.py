@@ -16,6 +16,11 @@ TPM = "export TPM2TOOLS_TCTI=device:/dev/tpm0; cd /tmp; "     # no kernel that s
 PRIMARY = "0x80000000"
 # TPM2_GetRandom of eight bytes, as a shell's printf takes it
 GET_RANDOM = "".join(f"\\{byte:03o}" for byte in bytes.fromhex("8001 0000000c 0000017b 0008"))
+# an xl that starts no guest that has come
+NO_UNPAUSE = b"""#!/bin/sh
+[ "$1" = migrate-receive ] && export LD_PRELOAD=/usr/lib/vhost/nounpause.so
+exec /usr/sbin/xl "$@"
+"""
 PROVE = TPM + "tpm2_pcrread sha256:16 && tpm2_nvread -C o 0x1500020 && tpm2_getcap handles-transient"
 
 
@@ -337,6 +342,40 @@ def xl_alone_refused(lab):
     stays(lab, "web2", before, out, "")
 
 
+def unpause_fails(lab):
+    """a guest that xl cannot start at the other host goes on here, by xl's own way back"""
+    pool_up(lab)
+    before = guest_with_memory(lab, "web2")
+    lab.peer.host.put(NO_UNPAUSE, "/usr/local/bin/xl")
+    lab.peer.host.must("chmod 755 /usr/local/bin/xl")
+    try:
+        rc, out = lab.host.run("vtpmctl migrate web2 beta </dev/null", 400)
+    finally:
+        lab.peer.host.must("rm /usr/local/bin/xl")
+    check(rc != 0, f"it was moved: {out}")
+    check("Target reports startup failure" in out, f"xl did not fail as it should: {out}")
+    stays(lab, "web2", before, out, "could not be started on beta")
+    unseals(lab, "web2")
+
+
+def mover_killed(lab):
+    """xl and vtpmctl are killed when the guest stands still: --continue has libxl resume it"""
+    pool_up(lab)
+    before = guest_with_memory(lab, "web2")
+    # all that is vtpmctl's: what carries xl's stream would go on by itself
+    lab.host.start("tail -n 0 -f /var/log/vtpmd.log | grep -a -q -m 1 'handover of web2.*: frozen' && "
+                   "pkill -9 -x vtpmctl; pkill -9 -x xl")
+    rc, out = lab.host.run("vtpmctl migrate web2 beta </dev/null", 400)
+    check(rc == 137, f"it was not killed: status {rc}: {out}")
+    check("web2" not in lab.host.run("xl list | awk '$5 ~ /[rb]/ {print $1}'")[1].split(),
+          "the guest did not stand still")
+    out = lab.host.must("vtpmctl migrate --continue web2 2>&1", 200)
+    check("was suspended, and goes on" in out, f"it was not resumed: {out}")
+    pool_up(lab)
+    stays(lab, "web2", before, out, "")
+    unseals(lab, "web2")
+
+
 def begun(lab, name, dest, what, test):
     """vtpmctl migrate in the background, which has come as far as the test says."""
     run = lab.host.start(f"vtpmctl migrate {name} beta 2>&1 </dev/null")
@@ -439,6 +478,6 @@ def peer_cut_when_released(lab):
 
 
 CASES = [network, pool, pvh_guest_moves, moved_guest_reboots, downtime, boot_state_refused,
-         xl_alone_refused, peer_cut_in_copy, source_cut_before_released, peer_cut_before_released,
-         source_cut_when_released, peer_cut_when_released, hvm_guest_moves,
-         measured_guest_reboots, evacuated, saved_guest_moves, newer_release]
+         xl_alone_refused, unpause_fails, mover_killed, peer_cut_in_copy,
+         source_cut_before_released, peer_cut_before_released, source_cut_when_released,
+         peer_cut_when_released, hvm_guest_moves, measured_guest_reboots, evacuated, saved_guest_moves, newer_release]

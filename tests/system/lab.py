@@ -80,7 +80,7 @@ def make_payload(folder, suite):
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(folder)
     build("-s", "install", f"DESTDIR=build/{os.path.relpath(folder, built_in)}", suite=suite)
-    for program in ("hostile-front", "front-asks", "wiretap.so", "stubprobe"):
+    for program in ("hostile-front", "front-asks", "wiretap.so", "nounpause.so", "stubprobe"):
         built = f"{built_in}/bin/{program}"
         if os.path.exists(built):
             os.makedirs(f"{folder}/usr/lib/vhost", exist_ok=True)

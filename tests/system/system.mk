@@ -5,6 +5,12 @@ $(BUILD)/bin/wiretap.so: tests/system/wiretap/wiretap.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -shared -fPIC $< -o $@ -ldl
 
+# With it xl starts no guest that came.
+TEST_PROGRAMS += $(BUILD)/bin/nounpause.so
+$(BUILD)/bin/nounpause.so: tests/system/nounpause/nounpause.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -shared -fPIC $< -o $@
+
 # What runs in a stub domain to try its kernel out, and in dom0 as its vchan's client.
 STUBPROBE_OBJS := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/system/stubprobe/*.c)) \
 		  $(BUILD)/obj/backend/xen.o
