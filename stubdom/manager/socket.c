@@ -19,6 +19,12 @@
  * for so many commands in a row, as everything else waits meanwhile. */
 #define LINGER_US  1000
 #define LINGER_MAX 16
+/* Where the client has a processor of its own that command comes before this one could sleep and be
+ * woken, so it is looked for without sleeping, first.  Where that was in vain, as they share one, it is
+ * left out for so many commands, and for twice as many each time that it is again. */
+#define LOOK_NS	      50000
+#define LOOK_REST_MIN 16
+#define LOOK_REST_MAX 4096
 
 #define HEADER_SIZE 10
 #define LENGTH_END  6 /* of the header, up to the length */
@@ -36,6 +42,8 @@ struct socket_front {
 	enum engine_version version;
 	int client;   /* -1: none */
 	bool lingers; /* recv() on it waits for LINGER_US at most */
+	unsigned int rest,
+		rests; /* commands for which it is not looked; since the last time */
 	uint64_t commands;
 	size_t have;
 	/* of a command that has no right length, what may still come of it; not 0: it is
@@ -50,12 +58,17 @@ static struct socket_front *socket_of(const struct front *f)
 	return (struct socket_front *)f;
 }
 
-static uint64_t socket_now(void)
+static uint64_t socket_now_ns(void)
 {
 	struct timespec t;
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+static uint64_t socket_now(void)
+{
+	return socket_now_ns() / 1000000;
 }
 
 static void drop_socket(struct socket_front *p)
@@ -225,6 +238,30 @@ static bool is_served(const struct socket_front *p)
 	return p->client >= 0 && !p->have && !p->out_len && !p->skip;
 }
 
+/* Whether something has come, or the client has gone, within LOOK_NS. */
+static bool look(struct socket_front *p)
+{
+	uint64_t end;
+
+	if (p->rest) {
+		p->rest--;
+		return false;
+	}
+	end = socket_now_ns() + LOOK_NS;
+	do
+		read_socket(p, MSG_DONTWAIT);
+	while (is_served(p) && socket_now_ns() < end);
+	if (!is_served(p)) {
+		p->rests = 0;
+		return true;
+	}
+	p->rests = p->rests ? 2 * p->rests : LOOK_REST_MIN;
+	if (p->rests > LOOK_REST_MAX)
+		p->rests = LOOK_REST_MAX;
+	p->rest = p->rests;
+	return false;
+}
+
 /* After a turn that has answered commands, of which there were so many before. */
 static void linger(struct socket_front *p, uint64_t before)
 {
@@ -232,7 +269,8 @@ static void linger(struct socket_front *p, uint64_t before)
 		if (p->commands == before || !p->lingers || !is_served(p))
 			return;
 		before = p->commands;
-		read_socket(p, 0);
+		if (!look(p))
+			read_socket(p, 0);
 		run_commands(p);
 	}
 }
@@ -242,6 +280,7 @@ static void take_client(struct socket_front *p, int fd)
 	const struct timeval limit = {.tv_usec = LINGER_US};
 
 	p->client = fd;
+	p->rest = p->rests = 0;
 	p->lingers = fd >= 0 && p->options.lingers &&
 		     !setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 }

@@ -150,7 +150,9 @@ static const uint8_t command[] = {0x80, 1, 0, 0, 0, 12, 0, 0, 1, 0x7b, 0, 8};
 
 /* A client that sends the next command as soon as the server waits for it alone. */
 static int eager = -1;
-static unsigned int polls, waits, to_send;
+static unsigned int polls, waits, to_send, vain;
+static bool has_processor; /* of its own: it sends while the server looks */
+static bool looked;	   /* last, and there was nothing */
 
 /* When it has its answer. */
 static void send_next(void)
@@ -176,11 +178,17 @@ ssize_t __real_recv(int fd, void *buf, size_t len, int flags);
 ssize_t __wrap_recv(int fd, void *buf, size_t len, int flags);
 ssize_t __wrap_recv(int fd, void *buf, size_t len, int flags)
 {
+	ssize_t n;
+
 	if (!(flags & MSG_DONTWAIT)) {
 		waits++;
-		send_next();
+		vain += looked;
 	}
-	return __real_recv(fd, buf, len, flags);
+	if (!(flags & MSG_DONTWAIT) || has_processor)
+		send_next();
+	n = __real_recv(fd, buf, len, flags);
+	looked = (flags & MSG_DONTWAIT) && n < 0;
+	return n;
 }
 
 static void send_bytes(int fd, const void *p, size_t n)
@@ -461,6 +469,40 @@ static void a_client_that_is_waited_for(void **state)
 	serve();
 }
 
+static void run_eager(unsigned int n)
+{
+	struct pollfd none = {.fd = -1};
+
+	executed = 0;
+	eager = client();
+	assert_int_equal(write(eager, command, sizeof(command)), sizeof(command));
+	assert_int_equal(fronts_serve(&fronts, &none, 20), 1); /* it is accepted */
+	waits = polls = vain = 0;
+	to_send = n - 1;
+	serve();
+	assert_int_equal(executed, n);
+	close(eager);
+	serve();
+}
+
+/* Its next command is found before the server would sleep. */
+static void a_client_with_a_processor(void **state)
+{
+	has_processor = true;
+	run_eager(1000);
+	has_processor = false;
+	assert_in_range(waits, 0, 2); /* behind the last one */
+	assert_in_range(polls, 1, 80);
+}
+
+/* Its next command comes when the server sleeps, which it learns soon, and tries again seldom. */
+static void a_client_that_shares_the_processor(void **state)
+{
+	run_eager(1000);
+	assert_in_range(vain, 1, 8);
+	assert_true(waits > 900);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -480,6 +522,10 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(a_failure_shows_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_client_that_is_waited_for,
+						setup_lingering, teardown),
+		cmocka_unit_test_setup_teardown(a_client_with_a_processor,
+						setup_lingering, teardown),
+		cmocka_unit_test_setup_teardown(a_client_that_shares_the_processor,
 						setup_lingering, teardown),
 		cmocka_unit_test_setup_teardown(sockets_of_the_dead_are_taken_over, setup,
 						teardown),
