@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -25,11 +26,23 @@ static int fsyncs, syncs;   /* how often; of a whole file system */
 static const char *machine; /* the file in the place of /etc/machine-id; NULL: that */
 
 int __real_fsync(int fd);
+int __wrap_flock(int fd, int what);
+int __real_flock(int fd, int what);
 int __wrap_fsync(int fd);
 int __real_syncfs(int fd);
 int __wrap_syncfs(int fd);
 int __real_open(const char *path, int flags, ...);
 int __wrap_open(const char *path, int flags, mode_t mode);
+
+static int no_locks; /* the errno of a file system that has none; 0: it has */
+
+int __wrap_flock(int fd, int what)
+{
+	if (!no_locks || what == LOCK_UN)
+		return __real_flock(fd, what);
+	errno = no_locks;
+	return -1;
+}
 
 int __wrap_fsync(int fd)
 {
@@ -481,6 +494,51 @@ static void another_machines_lease_holds(void **state)
 			 0);
 	assert_int_equal(store_claim(&store, &e), -EBUSY);
 	assert_non_null(strstr(e.text, "0123456789abcdef0123456789abcdef"));
+	assert_non_null(strstr(e.text, "truncate -s 0"));
+}
+
+/* An NFS server without its lock service, a mount without locks: nobody has it, and nobody gets it. */
+static void a_file_system_without_locks(void **state)
+{
+	static const int errors[] = {ENOLCK, EOPNOTSUPP, ENOSYS, EIO};
+	uint8_t *lease;
+	size_t len;
+
+	for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
+		struct error e = {.cause = CAUSE_NONE};
+
+		no_locks = errors[i];
+		assert_int_equal(store_claim(&store, &e), -errors[i]);
+		no_locks = 0;
+		assert_int_equal(e.cause, CAUSE_STORE);
+		assert_non_null(strstr(e.text, strerror(errors[i])));
+		assert_null(strstr(e.text, "in use"));
+		assert_int_equal(atomic_read(store.dir, "lock", 64, &lease, &len), 0);
+		assert_int_equal(len, 0);
+		free(lease);
+	}
+	assert_int_equal(store_claim(&store, &(struct error){.cause = CAUSE_NONE}), 0);
+}
+
+/* When the other one is dead, a person empties the file, and what is claimed then is claimed. */
+static void another_machines_lease_is_taken_over(void **state)
+{
+	struct error e = {.cause = CAUSE_NONE};
+	struct store second;
+	int fd;
+
+	another_machines_lease_holds(state);
+	fd = openat(store.dir, "lock", O_WRONLY | O_TRUNC);
+	assert_true(fd >= 0);
+	close(fd);
+	assert_int_equal(store_claim(&store, &e), 0);
+	/* emptied while it is claimed, it still is: the lock is the file's */
+	fd = openat(store.dir, "lock", O_WRONLY | O_TRUNC);
+	assert_true(fd >= 0);
+	close(fd);
+	assert_int_equal(store_open(&second, root, uuid, false), 0);
+	assert_int_equal(store_claim(&second, &e), -EBUSY);
+	store_close(&second);
 }
 
 /* It may be another machine's, which a disk that fails does not tell; nor does it tell which
@@ -983,6 +1041,8 @@ int main(void)
 		TEST(has_one_owner),
 		TEST(a_childs_copy_of_the_lease_does_not_hold),
 		TEST(another_machines_lease_holds),
+		TEST(another_machines_lease_is_taken_over),
+		TEST(a_file_system_without_locks),
 		TEST(a_lease_that_cannot_be_read),
 		TEST(an_end_syncs_once),
 		TEST(an_end_that_was_cut),

@@ -361,7 +361,7 @@ enum finding doctor_leases(struct doctor *d)
 			d, WARN,
 			"%u vTPM%s of this store leased by other machines, as %s by %s: "
 			"stop them there, or, when that machine is gone for "
-			"good, remove the file lock in the folder",
+			"good, empty the file lock in the folder",
 			l.elsewhere, l.elsewhere == 1 ? " is" : "s are", l.name, l.other);
 	return doctor_say(d, FINE, "%u lease%s of this machine, and of no other", l.here,
 			  l.here == 1 ? "" : "s");

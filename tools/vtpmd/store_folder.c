@@ -271,9 +271,26 @@ static int read_lease(int fd, char own[33], struct error *e)
 		return 0;
 	return error_set(e, -EBUSY, CAUSE_LEASE,
 			 "The vTPM was last started on the machine %s and not "
-			 "stopped there: stop it there, or remove the file \"lock\" "
-			 "in its store when that machine is dead for certain.",
+			 "stopped there: stop it there, or empty the file \"lock\" in "
+			 "its store (`truncate -s 0`) when that machine is dead for "
+			 "certain.",
 			 other);
+}
+
+/* What keeps the lock from being taken: another vtpmd, or a file system without locks, as one that
+ * machines share may be. */
+static int refuse_lock(int rc, struct error *e)
+{
+	if (rc == -EWOULDBLOCK)
+		return error_set(e, -EBUSY, CAUSE_LEASE,
+				 "The vTPM's store is in use by another vtpmd: stop the "
+				 "vTPM there first.");
+	return error_set(
+		e, rc, CAUSE_STORE,
+		"The lease on the vTPM's store could not be taken: %s; its file system gives "
+		"no locks: see its mount options and its server's lock service, or keep the "
+		"store on another one (docs/pool.md).",
+		strerror(-rc));
 }
 
 static int claim_folder(struct store *s, struct error *e)
@@ -287,10 +304,9 @@ static int claim_folder(struct store *s, struct error *e)
 			e, -errno, CAUSE_STORE,
 			"The lease on the vTPM's store could not be opened: %m; see its disk's space and permissions.");
 	if (flock(fd, LOCK_EX | LOCK_NB)) {
+		rc = -errno;
 		close(fd);
-		return error_set(e, -EBUSY, CAUSE_LEASE,
-				 "The vTPM's store is in use by another vtpmd: stop the "
-				 "vTPM there first.");
+		return refuse_lock(rc, e);
 	}
 	rc = read_lease(fd, own, e);
 	if (rc) {

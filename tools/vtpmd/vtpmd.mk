@@ -72,7 +72,7 @@ STORE_SRCS := $(addprefix tools/vtpmd/,store.c store_folder.c work.c) lib/atomic
 STORE_LIBS := -levent -lpthread -luuid -lcrypto
 UNIT_TESTS += vtpmd_store
 vtpmd_store_UNIT_SRCS := $(STORE_SRCS) tools/vtpmd/meta.c lib/ppi.c lib/text.c
-vtpmd_store_UNIT_LIBS := -ljansson $(STORE_LIBS) -Wl,--wrap=fsync,--wrap=syncfs,--wrap=open,--wrap=pread
+vtpmd_store_UNIT_LIBS := -ljansson $(STORE_LIBS) -Wl,--wrap=fsync,--wrap=syncfs,--wrap=open,--wrap=pread,--wrap=flock
 
 # all of vtpmd but its main(), above a store in memory
 UNIT_TESTS += vtpmd_store_ops
