@@ -4,7 +4,9 @@
  * of those files that vtpmd.mk has compiled with gcc's trace-pc for this. */
 #include "tests/unit/unit.h"
 #include "lib/cursor.h"
+#include "lib/pool.h"
 #include "lib/text.h"
+#include "lib/witness.h"
 #include "tools/vtpmd/anchor.h"
 #include "tools/vtpmd/ask.h"
 #include "tools/vtpmd/child.h"
@@ -12,8 +14,10 @@
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/move_private.h"
 #include "tools/vtpmd/quote.h"
+#include "tools/vtpmd/registry.h"
 #include "tools/vtpmd/vtpm.h"
 #include "tools/vtpmd/vtpms.h"
+#include "tools/vtpmd/witness.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -163,6 +167,7 @@ static struct helper *asked; /* NULL: nothing is asked of it */
 static struct helper *made;  /* the last one */
 static char value[80];	     /* that it is to take, or has */
 static unsigned int writes;
+static void note_question(struct helper *h, const char *hex);
 
 int __wrap_helper_init(struct helper *h, struct vtpmd *d, unsigned int limit_s,
 		       helper_done *done, void *ctx);
@@ -180,6 +185,11 @@ int __wrap_helper_run(struct helper *h, const char *verb,
 int __wrap_helper_run(struct helper *h, const char *verb,
 		      const char *const args[HELPER_ARGS], struct error *e)
 {
+	if (!strcmp(verb, "witness")) {
+		assert_string_equal(args[4], "--ask");
+		note_question(h, args[5]);
+		return 0;
+	}
 	assert_null(asked);
 	if (!strcmp(args[0], "--set")) {
 		snprintf(value, sizeof(value), "%s", args[1]);
@@ -532,10 +542,11 @@ static void on_all_told(evutil_socket_t fd, short what, void *ctx)
 	++*(unsigned int *)ctx;
 }
 
-/* list: all managers are asked, and the first one in the list is the last to tell. */
+/* list: all managers are asked, the first one in the list is the last to tell, and each is shown. */
 static uint64_t list_all(unsigned int n)
 {
 	unsigned int answers = 0;
+	json_t *approved;
 	uint64_t before;
 	struct ask a = {0};
 
@@ -559,6 +570,10 @@ static uint64_t list_all(unsigned int n)
 	}
 	turn();
 	assert_int_equal(answers, 1);
+	approved = registry_approved(&d);
+	for (struct vtpm *v = d.vtpms; v; v = v->next)
+		json_decref(registry_show(v, approved));
+	json_decref(approved);
 	before = steps - before;
 	ask_end(&a);
 	greeted = false;
@@ -569,6 +584,167 @@ static uint64_t list_all(unsigned int n)
 static void all_are_asked(void **state)
 {
 	grows(list_all(FEW), list_all(MANY));
+}
+
+/* -- other hosts of a pool --------------------------------------------------------------- */
+
+#define OTHERS 3 /* hosts */
+
+static unsigned int others, connection;
+static struct {
+	struct helper *h;
+	char hex[2 * WITNESS_ASK_MAX + 1];
+} questions[OTHERS];
+static unsigned int question_count, question_total;
+
+static void note_question(struct helper *h, const char *hex)
+{
+	assert_in_range(question_count, 0, OTHERS - 1);
+	assert_true(strlen(hex) < sizeof(questions[0].hex));
+	questions[question_count].h = h;
+	strcpy(questions[question_count].hex, hex);
+	question_count++;
+	question_total++;
+	h->pid = 1;
+}
+
+unsigned int __wrap_store_etcd_connection(void);
+unsigned int __wrap_store_etcd_connection(void)
+{
+	return connection;
+}
+
+const char *__wrap_store_etcd_host(void);
+const char *__wrap_store_etcd_host(void)
+{
+	return "this";
+}
+
+int __wrap_move_read_pool(struct vtpmd *v, struct move_bytes *list);
+int __wrap_move_read_pool(struct vtpmd *v, struct move_bytes *list)
+{
+	return others ? 0 : -ENOENT;
+}
+
+int __wrap_pool_open(const uint8_t *buf, size_t len, const uint8_t *key, size_t key_len,
+		     struct pool *p);
+int __wrap_pool_open(const uint8_t *buf, size_t len, const uint8_t *key, size_t key_len,
+		     struct pool *p)
+{
+	*p = (struct pool){.number = 7, .hosts = others};
+	p->host = cursor_reader((const uint8_t *)"abc", others);
+	return 0;
+}
+
+bool __wrap_pool_next_host(struct cursor *c, struct pool_host *h);
+bool __wrap_pool_next_host(struct cursor *c, struct pool_host *h)
+{
+	struct binding_part name = {cursor_bytes(c, 1), 1};
+
+	*h = (struct pool_host){.name = name, .address = name};
+	return cursor_ok(c);
+}
+
+/* A host has seen all that it is asked for, as it is stored here. */
+static void other_host_answers(struct helper *h, const char *hex)
+{
+	static struct witness_question q;
+	static struct witness_answer a;
+	static uint8_t bytes[WITNESS_ANSWER_MAX];
+	static char said[2 * WITNESS_ANSWER_MAX + 1];
+	size_t len = WITNESS_ASK_MAX;
+	json_t *answer;
+
+	assert_int_equal(hex_decode(hex, bytes, &len), 0);
+	assert_int_equal(witness_question_decode(bytes, len, &q), 0);
+	assert_in_range(q.n, 1, WITNESS_VTPMS_MAX);
+	memset(&a, 0, sizeof(a));
+	a.known = true;
+	a.n = q.n;
+	for (unsigned int i = 0; i < q.n; i++) {
+		memcpy(a.said[i].uuid, q.uuid[i], sizeof(a.said[i].uuid));
+		a.said[i].permall = 1;
+	}
+	len = sizeof(bytes);
+	assert_int_equal(witness_answer_encode(&a, bytes, &len), 0);
+	hex_encode(bytes, len, said);
+	answer = json_pack("{s:s}", "answer", said);
+	h->pid = 0;
+	h->done(h->ctx, answer, NULL);
+	json_decref(answer);
+}
+
+static void other_hosts_answer(void)
+{
+	turn();
+	while (question_count) {
+		unsigned int n = question_count;
+
+		assert_int_equal(n, OTHERS);
+		question_count = 0;
+		for (unsigned int i = 0; i < n; i++)
+			other_host_answers(questions[i].h, questions[i].hex);
+		turn();
+	}
+}
+
+/* So many vTPMs are started, and the others come along, as all hosts answer.  Returns how many
+ * questions that were to each host. */
+static unsigned int witness_all(unsigned int n, unsigned int starts)
+{
+	struct error e = {.cause = CAUSE_NONE};
+	struct witness_figures f;
+
+	connection++;
+	question_total = 0;
+	witness_figures(&d, &f);
+	assert_int_equal(f.witnessed, 0);
+	for (unsigned int i = 0; i < starts; i++) {
+		struct vtpm *v = all[shuffled(i, n)];
+
+		v->witness.due = true;
+		assert_int_equal(witness_may_start(v, &e), -EAGAIN);
+	}
+	other_hosts_answer();
+	for (unsigned int i = 0; i < starts; i++) {
+		struct vtpm *v = all[shuffled(i, n)];
+
+		assert_int_equal(v->witness.heard, OTHERS);
+		assert_int_equal(witness_may_start(v, &e), 0);
+		assert_false(v->witness.due);
+	}
+	witness_figures(&d, &f);
+	assert_int_equal(f.witnessed, n);
+	assert_int_equal(question_total % OTHERS, 0);
+	return question_total / OTHERS;
+}
+
+static uint64_t be_witnessed(unsigned int n)
+{
+	unsigned int least = (n + WITNESS_VTPMS_MAX - 1) / WITNESS_VTPMS_MAX;
+	uint64_t before;
+
+	host_up();
+	others = OTHERS;
+	question_count = 0;
+	assert_int_equal(witness_new(&d), 0);
+	vtpms_come(n);
+	for (unsigned int i = 0; i < n; i++)
+		all[i]->moves = true; /* it waits, and is not started by that */
+	before = steps;
+	assert_int_equal(witness_all(n, n), least);
+	assert_int_equal(witness_all(n, 1), least);
+	before = steps - before;
+	witness_free(&d);
+	others = 0;
+	host_down();
+	return before;
+}
+
+/* Of more vTPMs than are in one question: in as many as are needed, and in no more. */
+static void other_hosts_are_asked(void **state)
+{
+	grows(be_witnessed(FEW), be_witnessed(MANY));
 }
 
 /* Quotes of the host's TPM: all managers ask for one while one is made, every other one goes, and
@@ -730,6 +906,7 @@ int main(void)
 		cmocka_unit_test(operators_start_them),
 		cmocka_unit_test(claims_come_late),
 		cmocka_unit_test(all_are_asked),
+		cmocka_unit_test(other_hosts_are_asked),
 		cmocka_unit_test(quotes_are_made_in_turns),
 		cmocka_unit_test(moves_are_heard_of),
 		cmocka_unit_test(their_managers_end_together),

@@ -94,12 +94,13 @@ move_offer_UNIT_LIBS := $(VTPMD_LIBS)
 
 # the same, where what grows with the square of its vTPMs is told by the steps
 VTPMD_STEPS_SRCS := $(addprefix tools/vtpmd/,anchor.c anchor_known.c ask.c child.c move.c move_may.c move_mark.c move_over.c queue.c \
-                    quote.c registry.c store.c tree.c vtpm.c vtpm_life.c vtpm_peer.c vtpms.c)
+                    quote.c registry.c store.c tree.c vtpm.c vtpm_life.c vtpm_peer.c vtpms.c witness.c)
 UNIT_TESTS += vtpmd_steps
 vtpmd_steps_UNIT_STEPS := $(VTPMD_STEPS_SRCS)
 vtpmd_steps_UNIT_SRCS := $(filter-out tools/vtpmd/main.c tools/vtpmd/log.c $(VTPMD_STEPS_SRCS),$(VTPMD_SRCS))
 vtpmd_steps_UNIT_LIBS := $(VTPMD_LIBS) -Wl,--wrap=helper_init,--wrap=helper_run,--wrap=helper_end \
-                         -Wl,--wrap=peer_is_greeted,--wrap=peer_is_held,--wrap=peer_event,--wrap=peer_refuse,--wrap=clone,--wrap=waitpid
+                         -Wl,--wrap=peer_is_greeted,--wrap=peer_is_held,--wrap=peer_event,--wrap=peer_refuse,--wrap=clone,--wrap=waitpid \
+                         -Wl,--wrap=store_etcd_connection,--wrap=store_etcd_host,--wrap=move_read_pool,--wrap=pool_open,--wrap=pool_next_host
 
 UNIT_TESTS += vtpmd_identity
 vtpmd_identity_UNIT_SRCS := tools/vtpmd/identity.c tools/vtpmd/meta.c lib/ppi.c lib/channel.c $(TPM2_PUBLIC_SRCS) lib/text.c $(STORE_SRCS)
