@@ -37,7 +37,28 @@ static void take_pool_list(struct doctor *d, struct poolfile *f)
 	json_decref(reply);
 }
 
-/* FINE: d has the list.  SKIPPED, BAD: it was said. */
+/* In a pool that `vtpmctl pool` has set up there is one in etcd, without which nothing starts. */
+static enum finding say_no_list(struct doctor *d, const struct poolfile *f)
+{
+	if (!d->conf.store.url)
+		return doctor_say(d, SKIPPED,
+				  "there is no list of hosts (`vtpmctl peer list`): "
+				  "nothing moves to other hosts, or here");
+	if (d->silent[0])
+		return doctor_say(
+			d, SKIPPED,
+			"vtpmd, which has the pool's list of hosts from etcd, does "
+			"not answer, and there is no %s",
+			f->path);
+	return doctor_say(
+		d, WARN,
+		"there is no list of hosts, neither %s nor one in the pool's etcd that this "
+		"host's policy key signed: bring it back by `vtpmctl pool init` where the "
+		"newest is",
+		f->path);
+}
+
+/* FINE: d has the list.  SKIPPED, WARN, BAD: it was said. */
 static enum finding load_list(struct doctor *d, struct poolfile *f)
 {
 	struct error e = {.cause = CAUSE_NONE};
@@ -47,10 +68,7 @@ static enum finding load_list(struct doctor *d, struct poolfile *f)
 	if (poolfile_load(f, d->config, &d->conf, &e))
 		return doctor_say(d, BAD, "%s", e.text);
 	take_pool_list(d, f);
-	return f->bytes ? FINE
-			: doctor_say(d, SKIPPED,
-				     "there is no list of hosts (`vtpmctl peer list`): "
-				     "nothing moves to other hosts, or here");
+	return f->bytes ? FINE : say_no_list(d, f);
 }
 
 /* Whether the host is in a state that the list approves for it. */

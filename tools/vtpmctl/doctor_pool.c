@@ -104,6 +104,12 @@ static enum finding judge_pool(struct doctor *d, const json_t *pool)
 	}
 	if (worst != FINE)
 		return doctor_say(d, worst, "%s", text);
+	if (!json_is_array(json_object_get(pool, "list")))
+		return doctor_say(
+			d, WARN,
+			"the pool has no signed list of hosts, so that each host that etcd "
+			"lets in is in it, and none asks the others what they have seen: "
+			"`vtpmctl pool init` (docs/pool.md)");
 	f = judge_witnesses(d, json_object_get(pool, "witnesses"));
 	if (f != FINE)
 		return f;
