@@ -364,7 +364,7 @@ def mover_killed(lab):
     before = guest_with_memory(lab, "web2")
     # all that is vtpmctl's: what carries xl's stream would go on by itself
     lab.host.start("tail -n 0 -f /var/log/vtpmd.log | grep -a -q -m 1 'handover of web2.*: frozen' && "
-                   "pkill -9 -x vtpmctl; pkill -9 -x xl")
+                   "pkill -9 -x 'xl|vtpmctl'")
     rc, out = lab.host.run("vtpmctl migrate web2 beta </dev/null", 400)
     check(rc == 137, f"it was not killed: status {rc}: {out}")
     check("web2" not in lab.host.run("xl list | awk '$5 ~ /[rb]/ {print $1}'")[1].split(),
