@@ -249,6 +249,7 @@ static int sign_approval(struct approve *a, struct error *e)
 
 	bootstate_show(&a->state,
 		       h->approval_count ? &h->approvals[h->approval_count - 1] : NULL);
+	tpm_rest(&a->tpm);
 	if (!a->yes && !bootstate_confirm())
 		return error_set(
 			e, -ECANCELED, CAUSE_INTERNAL,

@@ -222,6 +222,7 @@ static int tell_states(struct newkey *n, struct error *e)
 			"The last one is the present boot state, which the lost key did not "
 			"approve:\nvTPMs that run will be saved; those that do not, not "
 			"before an approved state is booted\n");
+	tpm_rest(&n->tpm);
 	if (n->yes || bootstate_confirm())
 		return 0;
 	return error_set(e, -ECANCELED, CAUSE_INTERNAL,

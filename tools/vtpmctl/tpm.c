@@ -207,10 +207,9 @@ int tpm_open(struct tpm *t, const char *tcti, struct error *e)
 	return 0;
 }
 
-/* Gives the audit session back, until the next tpm_audit().  Nobody may wait for a session with
- * one in hand: many TPMs have room for three, and two processes that hold one each leave one,
- * where what is unsealed needs two. */
-static void end_audit(struct tpm *t)
+/* Nobody may wait for a session, or for a person, with one in hand: many TPMs have room for three, and
+ * two processes that hold one each leave one, where what is unsealed needs two. */
+void tpm_rest(struct tpm *t)
 {
 	ESYS_TR audit = t->audit;
 
@@ -221,7 +220,7 @@ static void end_audit(struct tpm *t)
 
 void tpm_close(struct tpm *t)
 {
-	end_audit(t);
+	tpm_rest(t);
 	if (t->esys && t->srk != ESYS_TR_NONE)
 		Esys_TR_Close(t->esys, &t->srk);
 	Esys_Finalize(&t->esys);
@@ -275,7 +274,7 @@ TSS2_RC tpm_start_session(struct tpm *t, TPM2_SE type, TPMA_SESSION attributes,
 {
 	TSS2_RC rc;
 
-	end_audit(t);
+	tpm_rest(t);
 	rc = Esys_StartAuthSession(t->esys, t->srk, ESYS_TR_NONE, ESYS_TR_NONE,
 				   ESYS_TR_NONE, ESYS_TR_NONE, NULL, type, &aes128_cfb,
 				   TPM2_ALG_SHA256, session);
@@ -539,7 +538,7 @@ static int exchange_tpm(void *ctx, const uint8_t *cmd, size_t len, uint8_t *rsp,
 		return -EIO;
 	/* What the caller has beside the audit session it gives back itself (tpm2_cmd.yields). */
 	if (tpm2_busy_is_memory(tpm2_response_code(rsp, *rsp_len)))
-		end_audit(t);
+		tpm_rest(t);
 	yield_socket(t, rsp, *rsp_len);
 	return 0;
 }

@@ -34,7 +34,7 @@ struct tpm {
 	ESYS_CONTEXT *esys;
 	ESYS_TR srk; /* after tpm_srk_*() */
 	/* a session for what is read; from tpm_audit() on, until another session is started, or
-	 * what tpm_transport() gives finds that the TPM has no memory */
+	 * what tpm_transport() gives finds that the TPM has no memory, or tpm_rest() */
 	ESYS_TR audit;
 };
 
@@ -61,6 +61,9 @@ int __must_check tpm_srk_remove(struct tpm *t, uint32_t handle, struct error *e)
  * key.  ESYS_TR_NONE before `host init`: then nothing says that the
  * answer is the TPM's. */
 TSS2_RC tpm_audit(struct tpm *t, ESYS_TR *session);
+
+/* Gives that session back, before something else is waited for: the next reading has another one. */
+void tpm_rest(struct tpm *t);
 
 /* Whether a persistent object, or an NV index, is at the handle. */
 int __must_check tpm_handle_used(struct tpm *t, uint32_t handle, bool *used,
