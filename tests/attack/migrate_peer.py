@@ -18,7 +18,7 @@ from peer_link import Link, tls as context
 
 ROLE, LIE, PORT, DIR = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]
 START, ALIVE, TAKEN, BANNER, READY, GO, REPORT, GIVE_BACK = range(1, 9)
-HAND_BACK = 10
+HAND_BACK, DOES_RUN = 10, 14
 LONGEST = 512 * 1024 - 37  # of a message's body
 
 
@@ -94,8 +94,9 @@ def comes_nothing(link):
 
 def stall(link):
     """Takes all of guest and vTPM, and is there for ever: never-ready says that, drip begins to say something that it
-    never ends, never-report says READY, and not what became of the guest that it may start."""
-    started = prepared = begun = ready = False
+    never ends, never-report says READY, and not what became of the guest that it may start; fails-keeps says that it
+    could not start it, and answers whatever it is asked, but gives the vTPM not back; fails-hangs begins an answer."""
+    started = prepared = begun = ready = hangs = False
     while True:
         if comes_nothing(link):
             if LIE == "drip" and prepared:
@@ -103,11 +104,13 @@ def stall(link):
                 if not begun:
                     print("drips", flush=True)
                 begun = True
-            elif LIE == "never-report" and prepared and not ready:
+            elif LIE in ("never-report", "fails-keeps", "fails-hangs") and prepared and not ready:
                 link.word(READY)
                 ready = True
             elif started:
                 link.word(ALIVE)
+            elif hangs:
+                link.s.sendall(b"x")
             continue
         kind, value = link.item()
         if kind == "turn":
@@ -117,6 +120,15 @@ def stall(link):
             if answer.get("state") == "prepared" and not prepared:
                 prepared = True
                 print("prepared", flush=True)
+        elif not started and kind == "data" and LIE == "fails-hangs":
+            link.s.sendall(struct.pack(">I", 1 << 31 | 65536))
+            hangs = True
+        elif not started and (kind == "data" or value & 0xff == HAND_BACK):
+            answer = vtpmd(op="move", peer="a", name="web1", event="tick")
+            link.turn([bytes.fromhex(m) for m in answer.get("messages", [])])
+            print("asked", kind, flush=True)
+        elif kind == "word" and value & 0xff == DOES_RUN:
+            link.word(REPORT, 1)
         elif kind == "data" and not begun:
             link.word(TAKEN, len(value))
         elif kind == "word" and value & 0xff == START:
@@ -124,11 +136,13 @@ def stall(link):
             link.word(BANNER)
         elif kind == "word" and value & 0xff == GO:
             print("told to start", flush=True)
+            if LIE.startswith("fails"):
+                link.word(REPORT, 3)
 
 
 def serve(link):
     lied = False
-    if LIE in ("never-ready", "drip", "never-report"):
+    if LIE in ("never-ready", "drip", "never-report", "fails-keeps", "fails-hangs"):
         stall(link)
     while True:
         kind, value = link.item()

@@ -611,8 +611,10 @@ int migrate_go_on(struct migrate *m, bool quietly)
 {
 	struct error e = {.cause = CAUSE_NONE};
 	char text[CLIENT_TEXT] = "";
-	int rc = run_migrate(m, text, &e);
+	int rc;
 
+	m->quietly = quietly;
+	rc = run_migrate(m, text, &e);
 	if (!m->said && !m->busy && !(rc && quietly))
 		rc = say(m, rc, text, &e);
 	migrate_end(m);

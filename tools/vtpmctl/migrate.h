@@ -49,6 +49,8 @@ struct migrate {
 	char asked[80]; /* the vTPM that the source asks about */
 	json_t *comes;	/* the vTPM that comes with a guest, as vtpmd describes it */
 	bool came;	/* it was this host's, by what vtpmd said */
+	bool runs;	/* the guest, on the other host, as that has said */
+	bool quietly;	/* what waits is told by somebody else */
 
 	/* what that guest boots, if it was launched; NULL: not asked yet */
 	struct xlimages *images;
@@ -110,11 +112,16 @@ void migrate_cancel(struct migrate *m);
 /* One process at a time moves a vTPM, on each side: a lock that ends with it.  Waits that many
  * seconds for another one.  Returns a descriptor, or -errno. */
 int __must_check migrate_lock(const struct migrate *m, const char *side, int seconds);
-/* Of the destination's lock, "receive": whether xl was told that it may start the guest (GO).
- * Who holds it clears that when a guest begins to come, and notes it before xl hears GO.
- * -errno; a file that cannot be read says yes. */
-int __must_check migrate_go_clear(int lock);
-int __must_check migrate_go_note(int lock);
-bool migrate_go_passed(int lock);
+/* Of the destination's lock, "receive": what became of the guest that comes.  Who holds it clears
+ * that when a guest begins to come, notes GO before xl hears it, and RUNS when xl has said so.
+ * -errno; a file that cannot be read says GO. */
+enum migrate_note {
+	MIGRATE_NOT_TOLD, /* xl was not told that it may start it, or could not */
+	MIGRATE_GO,	  /* it was, and whether it could is not known */
+	MIGRATE_RUNS,	  /* it was started */
+};
+int __must_check migrate_note_clear(int lock);
+int __must_check migrate_note_set(int lock, enum migrate_note note);
+enum migrate_note migrate_noted(int lock);
 
 #endif

@@ -62,22 +62,22 @@ static int wish_of_peer(struct migrate *m, const char *peer, const char *event,
 			   text);
 }
 
-/* Another connection's xl may be about to end, which decides whether the vTPM stays.  *went:
- * it was told GO. */
-static int wait_for_xl(struct migrate *m, const char *peer, bool *went,
+/* Another connection's xl may be about to end, which decides whether the vTPM stays.  *note: what
+ * became of the guest. */
+static int wait_for_xl(struct migrate *m, const char *peer, enum migrate_note *note,
 		       char text[CLIENT_TEXT])
 {
 	int lock = migrate_lock(m, "receive", 0);
 
 	if (lock >= 0) {
-		*went = migrate_go_passed(lock);
+		*note = migrate_noted(lock);
 		close(lock);
 		return 0;
 	}
 	lock = migrate_lock(m, "receive", 60);
 	if (lock < 0)
 		return lock;
-	*went = migrate_go_passed(lock);
+	*note = migrate_noted(lock);
 	close(lock);
 	return wish_of_peer(m, peer, "tick", text);
 }
@@ -125,12 +125,32 @@ static int hand_over_again(struct migrate *m, const char *peer, char text[CLIENT
 static int hear_hand_back(struct migrate *m, const char *peer, char text[CLIENT_TEXT],
 			  struct error *e)
 {
-	bool went;
-	int rc = wait_for_xl(m, peer, &went, text);
+	enum migrate_note note;
+	int rc = wait_for_xl(m, peer, &note, text);
 
 	if (rc)
 		return rc;
-	return went ? answer_turn(m, e) : hand_over_again(m, peer, text, e);
+	/* vtpmd refuses it for a guest that runs */
+	if (note == MIGRATE_NOT_TOLD && !hand_over_again(m, peer, text, e))
+		return 0;
+	text[0] = '\0';
+	return answer_turn(m, e);
+}
+
+/* The source destroys what it has of the guest only when that was started here.  What was noted of that
+ * may be lost, as vtpmd's socket is in a file system that is. */
+static int tell_guest(struct migrate *m, const char *peer, char text[CLIENT_TEXT],
+		      struct error *e)
+{
+	char why[CLIENT_TEXT] = "";
+	enum migrate_note note;
+	bool started;
+	int rc = wait_for_xl(m, peer, &note, text);
+
+	if (rc)
+		return rc;
+	started = note == MIGRATE_RUNS || !wish_of_peer(m, peer, "started", why);
+	return peerlink_send_word(m->link, XLWORD(XLWORD_REPORT, !started), e);
 }
 
 /* The source has lost a connection, and asks what became of a vTPM: by its name, which is
@@ -139,7 +159,7 @@ static int tell_again(struct migrate *m, const char *peer,
 		      const struct peerlink_item *item, char text[CLIENT_TEXT],
 		      struct error *e)
 {
-	bool went = true;
+	enum migrate_note note = MIGRATE_GO;
 	int rc;
 
 	if (!item->len || item->len >= sizeof(m->asked) ||
@@ -149,13 +169,14 @@ static int tell_again(struct migrate *m, const char *peer,
 	m->asked[item->len] = '\0';
 	rc = wish_of_peer(m, peer, "tick", text);
 	if (!rc && !strcmp(m->peer, peer))
-		rc = wait_for_xl(m, peer, &went, text);
+		rc = wait_for_xl(m, peer, &note, text);
 	if (!rc && strcmp(m->peer, peer) != 0)
 		rc = error_set(e, -EACCES, CAUSE_PEER,
 			       "%s asks for a vTPM that has not come from there", peer);
 	/* the source may have sent GO, and who was to tell xl was killed: its guest runs
 	 * nowhere else */
-	if (!rc && !went && migrate_is(m, "owned") && !hand_over_again(m, peer, text, e))
+	if (!rc && note == MIGRATE_NOT_TOLD && migrate_is(m, "owned") &&
+	    !hand_over_again(m, peer, text, e))
 		return 0;
 	return rc ? rc : answer_turn(m, e);
 }
@@ -197,7 +218,7 @@ static int serve_item(struct migrate *m, const char *peer, struct peerlink_item 
 		      char text[CLIENT_TEXT], struct error *e)
 {
 	int rc = peerlink_recv_item(m->link, item, e);
-	bool went;
+	enum migrate_note note;
 
 	if (rc)
 		return rc;
@@ -217,6 +238,9 @@ static int serve_item(struct migrate *m, const char *peer, struct peerlink_item 
 	if (item->kind == PEERLINK_IS_WORD && item->word == XLWORD(XLWORD_HAND_BACK, 0) &&
 	    m->asked[0])
 		return hear_hand_back(m, peer, text, e);
+	if (item->kind == PEERLINK_IS_WORD && item->word == XLWORD(XLWORD_DOES_RUN, 0) &&
+	    m->asked[0])
+		return tell_guest(m, peer, text, e);
 	if (item->kind != PEERLINK_IS_TURN)
 		return error_set(
 			e, -EBADMSG, CAUSE_PEER,
@@ -233,7 +257,7 @@ static int serve_item(struct migrate *m, const char *peer, struct peerlink_item 
 	else
 		json_decref(item->messages);
 	if (!rc && migrate_is(m, "owned"))
-		rc = wait_for_xl(m, peer, &went, text);
+		rc = wait_for_xl(m, peer, &note, text);
 	if (rc)
 		return rc;
 	return answer_turn(m, e);

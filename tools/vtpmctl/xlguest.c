@@ -335,11 +335,12 @@ int xlguest_drop_incoming(struct migrate *m)
 	return VTPMCTL_OK;
 }
 
-int xlguest_start_incoming(struct migrate *m)
+int xlguest_start_incoming(struct migrate *m, bool *runs)
 {
 	char name[sizeof(m->guest)];
 	int rc = VTPMCTL_OK;
 
+	*runs = false;
 	if (find_incoming(m)) {
 		snprintf(name, sizeof(name), "%.*s",
 			 (int)(strlen(m->guest) - strlen(INCOMING)), m->guest);
@@ -349,6 +350,7 @@ int xlguest_start_incoming(struct migrate *m)
 		return VTPMCTL_OK;
 	if (!rc)
 		rc = xl_run((char *[]){"xl", "unpause", m->domid, NULL}, -1);
+	*runs = !rc;
 	return end_incoming(m, rc, "started");
 }
 

@@ -450,9 +450,11 @@ static void settle_source(struct xlsource *x)
 			x->m->guest, x->e->text, x->m->peer);
 	peerlink_close(x->m->link);
 	x->m->link = NULL;
-	/* it says itself that it has not started the guest */
+	/* it says itself that it has not started the guest, or does not say that it has: then what
+	 * xl has left suspended stays */
 	never = !x->go_passed || x->code;
-	if (xlsettle(x->m, never, text, &e) || !migrate_is(x->m, "confirmed"))
+	if (xlsettle(x->m, never, text, &e) || !migrate_is(x->m, "confirmed") ||
+	    !x->m->runs)
 		return;
 	if (!never && (x->reported || !report_xl(x, 0)))
 		(void)!finish_source(x);

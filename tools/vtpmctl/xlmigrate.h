@@ -20,7 +20,9 @@
  *			    or <---------------	GIVE_BACK, passes if vtpmd here says it has it
  *
  * Messages come between, either way.  When the connection was lost, on a new one the name of the
- * vTPM, as a piece of data, asks what became of it; the answer are the destination's messages.
+ * vTPM, as a piece of data, asks what became of it; the answer are the destination's messages.  Then
+ * DOES_RUN asks what became of the guest.  The source destroys its own, which may be all that is left of
+ * the guest, only when xl's REPORT, of whichever connection, says that it was started.
  */
 #ifndef XVTPM_VTPMCTL_XLMIGRATE_H
 #define XVTPM_VTPMCTL_XLMIGRATE_H
@@ -42,6 +44,7 @@ enum xlword {
 	XLWORD_IMAGE = 11,     /* of what a launched guest boots: xlimages.h */
 	XLWORD_REFUSED = 12,   /* that, or the guest that boots it */
 	XLWORD_IS_HEARD = 13,  /* this host's own: whether it is, which ALIVE answers */
+	XLWORD_DOES_RUN = 14,  /* the guest?  REPORT answers, with 0 if it was started */
 };
 
 #define XLWORD(kind, value) ((uint32_t)(kind) | (uint32_t)(value) << 8)
@@ -69,9 +72,9 @@ json_t *xlguest_unused(const struct migrate *m);
 /* xl migrate-receive calls a guest NAME--incoming, paused, until it may start it, and then gives
  * it its name and lets it run.  These do what an xl that was killed has left undone, for
  * m->comes: the first destroys a guest that may never start here, the second starts one that
- * may.  An exit status; VTPMCTL_OK also when there is none. */
+ * may; *runs: it was there.  An exit status; VTPMCTL_OK also when there is none. */
 int __must_check xlguest_drop_incoming(struct migrate *m);
-int __must_check xlguest_start_incoming(struct migrate *m);
+int __must_check xlguest_start_incoming(struct migrate *m, bool *runs);
 /* m->comes becomes what vtpmd says of m->vtpm; NULL when it has none of that name. */
 void xlguest_note_vtpm(struct migrate *m);
 
@@ -79,8 +82,10 @@ void xlguest_note_vtpm(struct migrate *m);
 
 /* An exit status. */
 int __must_check evacuate_run(const struct migrate *m);
-/* Until the vTPM is here again, or the other host has said that it runs there; never_went:
- * GO was not sent, so that the other host may give it back. */
+/* Until the vTPM is here again, or the other host has it and has said that the guest runs there, which
+ * m->runs is then; never_went: GO was not sent, so that the other host may give it back.  When neither
+ * is so within five minutes, or the last answer comes later, the guest stays suspended, of which a
+ * sentence was printed. */
 int __must_check xlsettle(struct migrate *m, bool never_went, char text[CLIENT_TEXT],
 			  struct error *e);
 /* `migrate --continue` of a vTPM with a guest; what vtpmd says of it is known. */

@@ -2,7 +2,8 @@
 /*
  * The destination's side of a guest that moves.  The source is not trusted: past the end of the
  * guest nothing reaches xl but GO, and that when vtpmd here says that the vTPM is this host's.
- * What xl has to say last is waited for, whatever becomes of the connection.
+ * What xl has to say last is waited for, whatever becomes of the connection; and, when this process is
+ * killed, by another one (keep_guest()), so that what became of the guest is known.
  */
 #include "tools/vtpmctl/linelimit.h"
 #include "tools/vtpmctl/vtpmctl.h"
@@ -18,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -25,6 +27,7 @@
 #define LAST_WORD_S 120 /* xl destroys its copy of the guest */
 #define BACK_TRIES  20	/* a second each: for a manager, or vtpmd, to be there again */
 
+/* Shared by two processes, of which the second does nothing before the first one has ended. */
 struct xlsink {
 	struct migrate *m;
 	const char *peer;
@@ -34,6 +37,8 @@ struct xlsink {
 	int to, from; /* xl's standard input and output; -1: closed */
 	int lock;     /* of this vTPM's xl migrate-receive; < 0: not had */
 	int status; /* when what xl boots is held: its exit status comes there; else -1 */
+	pid_t keeper; /* the second process; 0: there is none */
+	int leash;    /* to it: a byte, and it ends; an end without one, and it goes on */
 	struct xlboot_stream
 		*head; /* of a guest that was launched, until it was checked */
 	struct xlgate_stream stream;
@@ -204,7 +209,7 @@ static int pass_go(struct xlsink *s)
 		return fail_sink(s, "the other host wants the guest started before its "
 				    "vTPM is here");
 	/* the source asks for it when this process is killed in the next moment */
-	if (migrate_go_note(s->lock))
+	if (migrate_note_set(s->lock, MIGRATE_GO))
 		return fail_sink(s, "that the guest may start cannot be noted beside "
 				    "vtpmd's socket: see `df /run`");
 	s->go_passed = true;
@@ -285,6 +290,12 @@ static int hand_back(struct xlsink *s)
 			    "given back");
 }
 
+static int note_report(const struct xlsink *s)
+{
+	return s->answer.code ? migrate_note_clear(s->lock)
+			      : migrate_note_set(s->lock, MIGRATE_RUNS);
+}
+
 static int hear_text(struct xlsink *s, enum xlgate_text found)
 {
 	int rc;
@@ -301,10 +312,10 @@ static int hear_text(struct xlsink *s, enum xlgate_text found)
 		if (!s->go_passed)
 			break;
 		/* one that has not started is the source's, whatever is killed next */
-		if (s->answer.code && migrate_go_clear(s->lock))
-			return fail_sink(s,
-					 "that the guest did not start cannot be noted "
-					 "beside vtpmd's socket");
+		if (note_report(s))
+			return fail_sink(
+				s, "what became of the guest cannot be noted beside "
+				   "vtpmd's socket: see `df /run`");
 		return say_word(s, XLWORD(XLWORD_REPORT, s->answer.code));
 	case XLGATE_GO:
 		rc = hand_back(s);
@@ -440,6 +451,80 @@ static void end_xl(struct xlsink *s)
 	close_end(&s->status);
 }
 
+/* Whether xl has said what became of its guest: it runs, or was destroyed. */
+static bool has_said_all(const struct xlsink *s)
+{
+	return s->answer.last == XLGATE_GO ||
+	       (s->answer.last == XLGATE_REPORT && !s->answer.code);
+}
+
+/* Behind GO the guest is this host's; without it, or when xl gave it back, the source's.  Returns
+ * whether it is this host's. */
+static bool settle_guest(struct xlsink *s)
+{
+	bool ours = s->go_passed && s->answer.last != XLGATE_GO && !s->answer.code;
+	bool runs = ours && s->answer.last == XLGATE_REPORT;
+
+	if (!ours)
+		(void)!migrate_note_clear(s->lock);
+	if (ours && !has_said_all(s))
+		(void)!xlguest_start_incoming(s->m, &runs);
+	else if (!has_said_all(s))
+		(void)!xlguest_drop_incoming(s->m);
+	if (runs)
+		(void)!migrate_note_set(s->lock, MIGRATE_RUNS);
+	return ours;
+}
+
+/* Waits until the process that serves the source ends.  When that was killed: hears xl's last word, and
+ * does what is left for the guest.  The vTPM is given back, if the guest was not started, when the source
+ * asks for it. */
+static _Noreturn void keep_guest(struct xlsink *s, int leash)
+{
+	char byte;
+	ssize_t n;
+
+	(void)setsid();
+	/* vtpmd and the other host see the end of the other process, and xl that it gets no more */
+	client_close(&s->m->client);
+	close(peerlink_fd(s->m->link));
+	close(s->to);
+	do
+		n = read(leash, &byte, 1);
+	while (n < 0 && errno == EINTR);
+	if (n > 0)
+		_exit(0);
+	s->to = -1;
+	end_xl(s);
+	(void)settle_guest(s);
+	_exit(0);
+}
+
+static int start_keeper(struct xlsink *s)
+{
+	int ends[2];
+
+	if (pipe2(ends, O_CLOEXEC))
+		return -EMFILE;
+	s->leash = ends[1];
+	s->keeper = fork();
+	if (!s->keeper) {
+		close(ends[1]);
+		keep_guest(s, ends[0]);
+	}
+	close(ends[0]);
+	return s->keeper < 0 ? -ENOMEM : 0;
+}
+
+static void end_keeper(struct xlsink *s)
+{
+	if (s->keeper <= 0)
+		return;
+	(void)!write(s->leash, "", 1);
+	close(s->leash);
+	(void)waitpid(s->keeper, NULL, 0);
+}
+
 /* Once what the guest boots, if it was launched, is there. */
 static int begin_sink(struct xlsink *s)
 {
@@ -449,40 +534,19 @@ static int begin_sink(struct xlsink *s)
 		s->head = calloc(1, sizeof(*s->head));
 		rc = s->head ? 0 : -ENOMEM;
 	}
-	if (!rc && start_xl(s))
+	if (!rc && (start_xl(s) || start_keeper(s)))
 		rc = fail_sink(s, "xl migrate-receive cannot be started");
 	return rc;
-}
-
-/* Whether xl has said what became of its guest: it runs, or was destroyed. */
-static bool has_said_all(const struct xlsink *s)
-{
-	return s->answer.last == XLGATE_GO ||
-	       (s->answer.last == XLGATE_REPORT && !s->answer.code);
-}
-
-/* Behind GO the guest is this host's; without it, or when xl gave it back, the source's. */
-static void settle_guest(struct xlsink *s)
-{
-	struct migrate *m = s->m;
-	bool ours = s->go_passed && s->answer.last != XLGATE_GO && !s->answer.code;
-
-	if (!ours)
-		(void)!migrate_go_clear(s->lock);
-	if (!has_said_all(s))
-		(void)!(ours ? xlguest_start_incoming(m) : xlguest_drop_incoming(m));
-	/* the source waits for it, and hears of it when it is there again */
-	if (!ours && !s->gave_back && migrate_is(m, "owned"))
-		(void)!hand_back(s);
 }
 
 int xlreceive_run(struct migrate *m, const char *peer, char text[CLIENT_TEXT],
 		  struct error *e)
 {
-	struct xlsink *s = calloc(1, sizeof(*s));
+	struct xlsink *s = mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE,
+				MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	int rc;
 
-	if (!s)
+	if (s == MAP_FAILED)
 		return error_set(e, -ENOMEM, CAUSE_RESOURCES, "there is no memory");
 	s->m = m;
 	s->peer = peer;
@@ -493,7 +557,7 @@ int xlreceive_run(struct migrate *m, const char *peer, char text[CLIENT_TEXT],
 	s->lock = migrate_lock(m, "receive", 60);
 	xlguest_note_vtpm(m);
 	/* of an earlier try: xl makes no second guest of that name */
-	if (s->lock < 0 || migrate_go_clear(s->lock))
+	if (s->lock < 0 || migrate_note_clear(s->lock))
 		rc = fail_sink(s, "another guest's xl migrate-receive does not end");
 	else if (xlguest_drop_incoming(m))
 		rc = fail_sink(s, "xl migrate-receive cannot be started");
@@ -505,7 +569,10 @@ int xlreceive_run(struct migrate *m, const char *peer, char text[CLIENT_TEXT],
 		rc = rc ? rc : -EBADMSG;
 	end_xl(s);
 	if (s->lock >= 0) {
-		settle_guest(s);
+		/* the source waits for it, and hears of it when it is there again */
+		if (!settle_guest(s) && !s->gave_back && migrate_is(m, "owned"))
+			(void)!hand_back(s);
+		end_keeper(s);
 		close(s->lock);
 	}
 	if (!(s->go_passed && s->answer.last == XLGATE_REPORT && !s->answer.code))
@@ -514,6 +581,6 @@ int xlreceive_run(struct migrate *m, const char *peer, char text[CLIENT_TEXT],
 	text[0] = '\0';
 	json_decref(s->later);
 	free(s->head);
-	free(s);
+	(void)munmap(s, sizeof(*s));
 	return rc;
 }

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <time.h>
 #include <unistd.h>
 
 #define SETTLE_S     300
@@ -42,21 +43,33 @@ int migrate_lock(const struct migrate *m, const char *side, int seconds)
 	return fd >= 0 ? fd : -errno;
 }
 
-int migrate_go_clear(int lock)
+int migrate_note_clear(int lock)
 {
 	return ftruncate(lock, 0) ? -errno : 0;
 }
 
-int migrate_go_note(int lock)
-{
-	ssize_t n = pwrite(lock, "go", 2, 0);
+/* As it is in the file. */
+#define GO_NOTE	  "go"
+#define RUNS_NOTE "go, and it runs"
 
-	return n == 2 ? 0 : n < 0 ? -errno : -ENOSPC;
+int migrate_note_set(int lock, enum migrate_note note)
+{
+	const char *text = note == MIGRATE_RUNS ? RUNS_NOTE : GO_NOTE;
+	ssize_t n = pwrite(lock, text, strlen(text), 0);
+
+	return n == (ssize_t)strlen(text) ? 0 : n < 0 ? -errno : -ENOSPC;
 }
 
-bool migrate_go_passed(int lock)
+enum migrate_note migrate_noted(int lock)
 {
-	return lseek(lock, 0, SEEK_END) != 0;
+	char text[sizeof(RUNS_NOTE)];
+	ssize_t n = pread(lock, text, sizeof(text), 0);
+
+	if (n == 0)
+		return MIGRATE_NOT_TOLD;
+	return n == sizeof(text) - 1 && !memcmp(text, RUNS_NOTE, sizeof(text) - 1)
+		       ? MIGRATE_RUNS
+		       : MIGRATE_GO;
 }
 
 /* What comes back for the question, which was sent. */
@@ -72,7 +85,25 @@ static int take_turn(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
 	return VTPMCTL_OK;
 }
 
-/* Of a connection that knows nothing: the other host's last word about the vTPM, which it has
+/* Whether the guest was started there.  A host of an older release, which does not know the question,
+ * ends the connection. */
+static int ask_guest(struct migrate *m, struct error *e)
+{
+	struct peerlink_item *item = calloc(1, sizeof(*item));
+	int rc = item ? peerlink_send_word(m->link, XLWORD(XLWORD_DOES_RUN, 0), e)
+		      : -ENOMEM;
+
+	if (!rc)
+		rc = peerlink_recv_item(m->link, item, e);
+	if (!rc && item->kind == PEERLINK_IS_TURN)
+		json_decref(item->messages);
+	m->runs = !rc && item->kind == PEERLINK_IS_WORD &&
+		  item->word == XLWORD(XLWORD_REPORT, 0);
+	free(item);
+	return rc;
+}
+
+/* Of a connection that knows nothing: the other host's last word about vTPM and guest, which it has
  * when no xl of this transfer runs there any more. */
 static int ask_other(struct migrate *m, bool never_went, char text[CLIENT_TEXT],
 		     struct error *e)
@@ -90,7 +121,29 @@ static int ask_other(struct migrate *m, bool never_went, char text[CLIENT_TEXT],
 	}
 	if (!rc && json_array_size(m->out))
 		rc = migrate_exchange(m, text, e);
+	if (!rc && migrate_is(m, "confirmed"))
+		rc = ask_guest(m, e);
 	return rc;
+}
+
+/* What is here of the guest may be all that is left of it. */
+static void tell_kept(const struct migrate *m)
+{
+	if (m->domid[0] && !m->quietly && !migrate_has_ended(m))
+		fprintf(stderr,
+			"vtpmctl: %s stays suspended here, the domain with the number %s: "
+			"%s has its vTPM, or does not answer, and has not said that the "
+			"guest runs; `vtpmctl migrate --continue %s` asks it again, and "
+			"docs/migration.md has what else can be done\n",
+			m->guest[0] ? m->guest : m->name, m->domid, m->peer, m->name);
+}
+
+static time_t settle_now(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec;
 }
 
 /* A vtpmd that begins anew answers soon. */
@@ -109,12 +162,14 @@ static int tick_patiently(struct migrate *m, char text[CLIENT_TEXT])
 
 int xlsettle(struct migrate *m, bool never_went, char text[CLIENT_TEXT], struct error *e)
 {
+	time_t end = settle_now() + SETTLE_S;
 	int i, rc;
 
-	for (i = 0; i < SETTLE_S; i++) {
+	m->runs = false;
+	for (i = 0; settle_now() < end; i++) {
 		*e = (struct error){.cause = CAUSE_NONE};
 		if (tick_patiently(m, text))
-			return VTPMCTL_FAILED;
+			break;
 		if (migrate_has_ended(m))
 			return VTPMCTL_OK;
 		rc = m->link ? 0 : migrate_connect(m, m->peer, e);
@@ -123,15 +178,17 @@ int xlsettle(struct migrate *m, bool never_went, char text[CLIENT_TEXT], struct 
 		if (!rc)
 			rc = ask_other(m, never_went, text, e);
 		if (migrate_has_ended(m) ||
-		    (!rc && migrate_is(m, "confirmed") && !never_went))
+		    (!rc && migrate_is(m, "confirmed") && m->runs))
 			return VTPMCTL_OK;
 		peerlink_close(m->link);
 		m->link = NULL;
-		if (i == 5)
+		if (i == 5 && !m->quietly)
 			fprintf(stderr, "%s: waiting for %s: %s\n", m->name, m->peer,
-				e->text);
+				e->text[0] ? e->text
+					   : "it does not say that the guest runs");
 		sleep(1);
 	}
+	tell_kept(m);
 	return VTPMCTL_FAILED;
 }
 
@@ -195,7 +252,7 @@ int xlresume(const struct migrate *m)
 	return VTPMCTL_XL;
 }
 
-/* It runs on the other host: what is suspended here must never go on. */
+/* The guest runs on the other host: what is suspended here must never go on. */
 static int destroy_guest(struct migrate *m)
 {
 	return xl_run((char *[]){"xl", "destroy", m->domid, NULL}, -1);
@@ -216,7 +273,7 @@ int xlcontinue_run(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
 	}
 	if (!rc && migrate_is_here(m))
 		return xlresume(m);
-	if (rc || !migrate_is(m, "confirmed"))
+	if (rc || !migrate_is(m, "confirmed") || !m->runs)
 		return rc;
 	rc = destroy_guest(m);
 	if (!rc)

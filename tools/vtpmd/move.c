@@ -811,7 +811,7 @@ static void take_imported(struct move *m, struct vtpm *v)
 /* Its manager has its keys, and waits for the guest's memory to be copied. */
 static void take_made(struct move *m, struct vtpm *v)
 {
-	m->imported = false;
+	m->imported = m->touched = false;
 	m->r.came = 0;
 	event_del(v->timer);
 	anchor_import(m, v);
@@ -846,7 +846,7 @@ static int keep_export(struct move *m, const uint8_t *bytes, size_t len)
 
 /* Whether nothing that was acknowledged is lost when the source goes on with what it had.  Of a
  * manager that has begun anew that is so if it found what had come. */
-static bool is_as_it_came(const struct move *m, const uint8_t *bytes, size_t len)
+static bool is_as_it_came(struct move *m, const uint8_t *bytes, size_t len)
 {
 	struct cursor c = cursor_reader(bytes, len);
 	uint8_t touch = cursor_u8(&c);
@@ -854,6 +854,8 @@ static bool is_as_it_came(const struct move *m, const uint8_t *bytes, size_t len
 
 	if (!cursor_done(&c))
 		return false;
+	m->touched = touch == MOVE_TOUCHED ||
+		     (touch == MOVE_ANEW && m->r.came && found != m->r.came);
 	return touch == MOVE_UNTOUCHED ||
 	       (touch == MOVE_ANEW && m->r.came && found == m->r.came);
 }

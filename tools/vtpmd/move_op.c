@@ -299,6 +299,17 @@ static int give_back(struct move *m, const char **why)
 	return move_step(m, HANDOVER_GIVE_BACK, NULL);
 }
 
+/* Its source destroys what it has of the guest only when that was started here. */
+static int see_started(struct move *m, const char **why)
+{
+	const struct vtpm *v = move_vtpm(m);
+
+	*why = "Nothing shows that its guest was started here.";
+	if (m->r.h.state != HANDOVER_OWNED || !v || !(m->touched || move_guest_runs(v)))
+		return -EOPNOTSUPP;
+	return move_step(m, HANDOVER_TICK, NULL);
+}
+
 /* An HVM guest may be suspended in the midst of a command, and no other follows: its
  * response is in the registers that move. */
 void move_on_calm(evutil_socket_t fd, short what, void *ctx)
@@ -323,6 +334,8 @@ static int wish(struct control *c, struct move *m, const char *word, const char 
 
 	if (word && !strcmp(word, "forget"))
 		return move_drop(m, why);
+	if (word && !strcmp(word, "started"))
+		return see_started(m, why);
 	for (i = 0; word && i < ARRAY_SIZE(wishes); i++) {
 		if (strcmp(word, wishes[i].word) != 0)
 			continue;

@@ -79,6 +79,7 @@ struct move {
 	bool waits;	      /* ... if so */
 	bool lost;	      /* there is no manager to be told */
 	bool contested;	      /* the other host says that it has it, too */
+	bool touched; /* what came has executed a command since, as it was not given back for */
 	bool recorded;	      /* it has a file */
 	struct twin_own room; /* that file, as long as records are written in place ... */
 	bool is_room;	      /* ... and it was made for that alone */
