@@ -611,6 +611,8 @@ void move_resume_one(struct move *m)
 	/* an earlier vtpmd may have left an older record beside it */
 	if (!is_in(m, IN(HERE) | IN(TAKEN) | IN(ABSENT) | IN(AWAY)))
 		event_add(m->audit, &audit_after);
+	if (move_vtpm(m))
+		move_describe_come(m, move_vtpm(m));
 	handover_restart(&m->r.h, &todo);
 	if (move_vtpm(m) && is_in(m, IN(PREPARED)))
 		describe_found(m, move_vtpm(m));

@@ -142,6 +142,16 @@ int move_settle_record(struct move *m)
 	return 0;
 }
 
+void move_describe_come(const struct move *m, struct vtpm *v)
+{
+	if (!m->recorded || !v->meta.creating || store_is_leased(&v->store) ||
+	    kept_in(m, IN(INCOMING) | IN(ABSENT) | IN(AWAY) | IN(STRAY)) ||
+	    !store_has(&v->store, CHANNEL_OBJECT_PERMALL))
+		return;
+	v->meta.creating = false;
+	(void)vtpm_keep_meta(v); /* tries again by itself */
+}
+
 /* Records that are loaded: there may be some more than of moves, of vTPMs that had a mark. */
 #define RECORDS_MAX (2 * MOVES_MAX)
 

@@ -59,12 +59,20 @@ bool move_is_own(const struct move *m)
 	       (m->erased || !memcmp(m->r.h.txid, none, sizeof(none)));
 }
 
+/* Else nothing but the record may say that the vTPM is whole. */
+static bool is_described(const struct move *m)
+{
+	const struct vtpm *v = move_vtpm(m);
+
+	return !v || !evtimer_pending(v->keep, NULL);
+}
+
 void move_settle(struct move *m)
 {
 	int rc;
 
 	if (!m->over || !over_in(m, IN(HERE)) || !m->recorded || move_has_mark(m) ||
-	    !anchor_owes_nothing(m->d->anchor))
+	    !is_described(m) || !anchor_owes_nothing(m->d->anchor))
 		return;
 	rc = move_record_remove(m->d->folder, m->r.uuid);
 	if (rc)

@@ -106,6 +106,9 @@ void move_give_room_back(struct move *m);
 /* When the guest has long gone on, or waits for the other host: makes the record plain.  0, or -errno:
  * it is as it was. */
 int __must_check move_settle_record(struct move *m);
+/* Of a vTPM that has come whole, as its record says, though its description could not be written since: it
+ * is none that was being made, of which a start says that it may be deleted. */
+void move_describe_come(const struct move *m, struct vtpm *v);
 /* Whether not all records could be read, and none moves: *e, and -errno; else 0. */
 int __must_check move_lacks_records(const struct vtpmd *d, struct error *e);
 /* That a vTPM is in a handover, which keeps an operation from it: *e, and -EBUSY. */
