@@ -3,6 +3,7 @@
 #include "lib/cursor.h"
 #include "lib/tpm2/types.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <libtpms/tpm_error.h>
 #include <libtpms/tpm_library.h>
@@ -83,14 +84,19 @@ static const struct engine_command made[] = {
 	{.bytes = {0x80, 0x01, 0, 0, 0, 12, 0, 0, 0x01, 0x45, 0, 0}, .len = 12},
 };
 
-/* The command of a packet; 0: it is none. */
+/* The command of a packet; 0: it is none.  Several ask for it of each command, so it is read at
+ * once, and not byte by byte. */
 static uint32_t command_of(const uint8_t *packet, size_t len, uint16_t *tag)
 {
 	struct cursor c = cursor_reader(packet, len);
+	struct __attribute__((packed)) {
+		uint16_t tag;
+		uint32_t size, code;
+	} head;
 
-	*tag = cursor_u16(&c);
-	(void)cursor_u32(&c);
-	return cursor_u32(&c);
+	cursor_copy(&c, &head, sizeof(head)); /* zeroes, if there are not so many */
+	*tag = be16toh(head.tag);
+	return be32toh(head.code);
 }
 
 /* They use no authorization, so they cannot count a failed one either. TPM 2.0
