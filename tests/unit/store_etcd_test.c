@@ -15,7 +15,7 @@
 
 static const uint8_t uuid[16] = "vtpm number one";
 static struct store s;
-static int lost, claimed, foreign, accepted;
+static int lost, claimed, slow, foreign, accepted;
 static struct event *server;
 static char owner_key[PROTO_KEY_MAX], gen_key[PROTO_KEY_MAX];
 
@@ -23,6 +23,7 @@ static void on_event(void *ctx, enum store_event what)
 {
 	lost += what == STORE_LOST;
 	claimed += what == STORE_CLAIMED;
+	slow += what == STORE_SLOW;
 }
 
 static void on_foreign(void *ctx, const uint8_t of[16], bool there)
@@ -100,7 +101,9 @@ static int make(void **state)
 	struct error e = {.cause = CAUSE_NONE};
 
 	events_first = *state != NULL;
-	lost = claimed = foreign = 0;
+	lost = claimed = slow = foreign = 0;
+	store_pool.slow_ms = STORE_ETCD_SLOW_S * 1000;
+	store_pool.claim_ms = STORE_ETCD_CLAIM_S * 1000;
 	txns = 0;
 	outcome_at = 8;
 	assert_int_equal(store_open(&s, "etcd://one:1/p1", uuid, true), 0);
@@ -480,8 +483,7 @@ static void etcd_is_full_for_a_claim(void **state)
 	assert_int_equal(store_claim(&s, &e), 0);
 }
 
-/* All members were restarted with other data. */
-static void connect_again(void)
+static void cut_off(void)
 {
 	options.on_link(options.ctx, false);
 	if (watch)
@@ -494,8 +496,188 @@ static void connect_again(void)
 		etcd_cancel(call);
 		done(ctx, -ETIMEDOUT, NULL, 0);
 	}
+}
+
+/* All members were restarted with other data. */
+static void connect_again(void)
+{
+	cut_off();
 	options.on_link(options.ctx, true);
 	turn_for(500);
+}
+
+/* Asks for a claim of which etcd does not tell, as it has no majority; whoever waits hears that soon,
+ * and why in the end. */
+static void claim_in_vain(struct store *of, enum outcome o)
+{
+	struct error e = {.cause = CAUSE_NONE};
+
+	slow = claimed = 0;
+	store_pool.slow_ms = 200;
+	store_pool.claim_ms = 600;
+	assert_int_equal(store_claim(of, &e), -EAGAIN);
+	turn_for(30);
+	cut_off();
+	if (o == LATE)
+		do_late();
+	for (int i = 0; i < 100 && !slow; i++)
+		turn_for(10);
+	assert_int_equal(slow, 1);
+	assert_int_equal(claimed, 0);
+	for (int i = 0; i < 100 && !claimed; i++)
+		turn_for(10);
+	assert_int_equal(slow, 1);
+	assert_int_equal(claimed, 1);
+	e = (struct error){.cause = CAUSE_NONE};
+	assert_int_equal(store_claim(of, &e), -ETIMEDOUT);
+	assert_int_equal(e.cause, CAUSE_STORE);
+	assert_non_null(strstr(e.text, "vtpmctl pool show"));
+}
+
+/* What was sent may have been done, and is taken back; then it can be claimed as ever. */
+static void give_a_claim_up(enum outcome o)
+{
+	struct error e = {.cause = CAUSE_NONE};
+	size_t ops;
+
+	store_release(&s);
+	turn_for(30);
+	outcome_at = 7;
+	outcomes[7] = o;
+	claim_in_vain(&s, o);
+	/* again and again: nothing gathers, as of what it is called meanwhile */
+	for (int i = 0; i < 3; i++) {
+		claim_in_vain(&s, LOST);
+		assert_int_equal(store_set(&s, "vtpm.json", "{ }", (size_t)1 + i), 0);
+		if (!i)
+			ops = store_pool.ops;
+	}
+	assert_true(ops <= 4);
+	assert_int_equal(store_pool.ops, ops);
+	connect_again();
+	turn_for(700);
+	assert_null(find_pair(owner_key));
+	assert_int_equal(store_pool.ops, 0);
+	claimed = 0;
+	e = (struct error){.cause = CAUSE_NONE};
+	assert_int_equal(store_claim(&s, &e), -EAGAIN);
+	turn_for(30);
+	assert_int_equal(claimed, 1);
+	assert_int_equal(store_claim(&s, &e), 0);
+	put(1, DONE, DONE, DONE);
+	assert_int_equal(put_rc, 0);
+	store_put_free(again);
+	assert_int_equal(lost, 0);
+}
+
+static void a_claim_that_is_lost_is_given_up(void **state)
+{
+	give_a_claim_up(LOST);
+}
+
+static void a_claim_that_is_done_is_given_up(void **state)
+{
+	give_a_claim_up(LOST_ANSWER);
+}
+
+static void a_claim_that_comes_late_is_given_up(void **state)
+{
+	give_a_claim_up(LATE);
+}
+
+static void a_claim_that_was_not_sent_is_given_up(void **state)
+{
+	store_release(&s);
+	turn_for(30);
+	cut_off();
+	claim_in_vain(&s, LOST);
+	assert_int_equal(store_pool.ops, 0);
+	txns = 0;
+	connect_again();
+	assert_int_equal(txns, 0);
+	assert_null(find_pair(owner_key));
+}
+
+/* Somebody gave it up, and claims it again as soon as etcd answers. */
+static void a_claim_is_asked_for_again(void **state)
+{
+	struct error e = {.cause = CAUSE_NONE};
+
+	store_release(&s);
+	turn_for(30);
+	outcome_at = 7;
+	outcomes[7] = LOST_ANSWER;
+	claim_in_vain(&s, LOST_ANSWER);
+	claimed = 0;
+	e = (struct error){.cause = CAUSE_NONE};
+	assert_int_equal(store_claim(&s, &e), -EAGAIN);
+	connect_again();
+	for (int i = 0; i < 100 && store_claim(&s, &e) == -EAGAIN; i++)
+		turn_for(10);
+	assert_int_equal(store_claim(&s, &e), 0);
+	turn_for(300);
+	assert_non_null(find_pair(owner_key));
+	assert_int_equal(lost, 0);
+}
+
+static unsigned int count_pairs(const char *prefix)
+{
+	unsigned int n = 0;
+
+	for (size_t i = 0; i < KEYS; i++)
+		n += pairs[i].mod && !strncmp(pairs[i].key, prefix, strlen(prefix));
+	return n;
+}
+
+/* Nothing is left of one that could not be made. */
+static void give_a_creation_up(enum outcome o)
+{
+	static const uint8_t other[16] = "vtpm number two";
+	static const char keys[] =
+		"/xen-vtpm/1/p1/v/7674706d-206e-756d-6265-722074776f00/";
+	struct error e = {.cause = CAUSE_NONE};
+	struct store second;
+
+	outcome_at = o == DENIED ? 8 : 7;
+	outcomes[7] = o;
+	if (o == DENIED)
+		cut_off();
+	assert_int_equal(store_open(&second, "etcd://one:1/p1", other, true), 0);
+	second.on_event = on_event;
+	assert_int_equal(store_set(&second, "vtpm.json", "{}", 2), 0);
+	claim_in_vain(&second, o);
+	/* as registry_remove() */
+	assert_int_equal(store_claim(&second, &e), -ENOENT);
+	assert_int_equal(second.ops->remove(&second, "etcd://one:1/p1"), 0);
+	store_close(&second);
+	assert_int_equal(count_pairs(keys), o == LOST_ANSWER || o == LATE ? 3 : 0);
+	connect_again();
+	turn_for(700);
+	assert_int_equal(count_pairs(keys), 0);
+	assert_int_equal(store_pool.ops, 0);
+	assert_int_equal(store_open(&second, "etcd://one:1/p1", other, false), -ENOENT);
+	assert_int_equal(lost, 0);
+}
+
+static void a_creation_that_is_lost_is_given_up(void **state)
+{
+	give_a_creation_up(LOST);
+}
+
+static void a_creation_that_is_done_is_given_up(void **state)
+{
+	give_a_creation_up(LOST_ANSWER);
+}
+
+static void a_creation_that_comes_late_is_given_up(void **state)
+{
+	give_a_creation_up(LATE);
+}
+
+/* DENIED: which it is never asked for */
+static void a_creation_that_was_not_sent_is_given_up(void **state)
+{
+	give_a_creation_up(DENIED);
 }
 
 static void expect_refused(void)
@@ -820,6 +1002,15 @@ int main(void)
 		BOTH(the_lease_ends_with_a_put_that_comes_late),
 		BOTH(the_lease_ends_and_another_takes_it),
 		BOTH(etcd_is_full_for_a_claim),
+		BOTH(a_claim_that_is_lost_is_given_up),
+		BOTH(a_claim_that_is_done_is_given_up),
+		BOTH(a_claim_that_comes_late_is_given_up),
+		BOTH(a_claim_that_was_not_sent_is_given_up),
+		BOTH(a_claim_is_asked_for_again),
+		BOTH(a_creation_that_is_lost_is_given_up),
+		BOTH(a_creation_that_is_done_is_given_up),
+		BOTH(a_creation_that_comes_late_is_given_up),
+		BOTH(a_creation_that_was_not_sent_is_given_up),
 		BOTH(a_claim_of_anothers),
 		BOTH(the_owner_went_unseen),
 		BOTH(all_is_read_again_without_an_owner),

@@ -179,6 +179,14 @@ bool store_is_settled(const struct store *s)
 	return !s->ops || !s->ops->is_settled || s->ops->is_settled(s);
 }
 
+void store_waits_for(const struct store *s, char *text, size_t room)
+{
+	if (s->ops && s->ops->waits_for)
+		s->ops->waits_for(s, text, room);
+	else if (room)
+		text[0] = '\0';
+}
+
 void store_tell(struct store *s, enum store_event what)
 {
 	/* nobody else puts into what is claimed: whoever did has taken it over */

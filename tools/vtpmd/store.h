@@ -35,6 +35,7 @@ struct store_put;
 /* What a store tells of a vTPM, from the event loop and from none of its operations. */
 enum store_event {
 	STORE_CLAIMED, /* a claim that was under way is over: store_claim() tells how */
+	STORE_SLOW,    /* a claim is under way for long: store_waits_for() tells why */
 	STORE_LOST,    /* the claim: another may have the vTPM now */
 	STORE_CHANGED, /* another vtpmd put something */
 };
@@ -80,6 +81,8 @@ struct store_ops {
 	bool (*is_settled)(const struct store *s);
 	/* As store_lease_ms() of what is claimed; NULL: a claim lasts until it is given back. */
 	int (*lease_ms)(const struct store *s, uint32_t *ms);
+	/* As store_waits_for(); NULL: nothing is waited for. */
+	void (*waits_for)(const struct store *s, char *text, size_t room);
 };
 
 extern const struct store_ops store_folder;
@@ -142,7 +145,7 @@ void store_close(struct store *s);
 
 /* One owner at a time.  A claim that another machine never gave back is refused (-EBUSY)
  * with a sentence: its vTPM may still run there.  -EAGAIN: not known yet; STORE_CLAIMED
- * follows, and then the same call tells. */
+ * follows, within a bounded time, and then the same call tells. */
 int __must_check store_claim(struct store *s, struct error *e);
 /* The vTPM is stopped; it may be started anywhere. */
 void store_release(struct store *s);
@@ -161,6 +164,8 @@ int __must_check store_end(const char *root);
 bool store_is_here(const struct store *s);
 /* Whether all that store_set() changed is durable, too. */
 bool store_is_settled(const struct store *s);
+/* What a claim that is under way, or what is not settled, waits for: no whole sentence, for people. */
+void store_waits_for(const struct store *s, char *text, size_t room);
 /* Whether a claim ends by itself, when it is not renewed in time. */
 bool store_is_leased(const struct store *s);
 /* For how long from now nobody else can claim it, whatever happens to this vtpmd: CHANNEL_RENEW.

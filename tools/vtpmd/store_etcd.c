@@ -77,6 +77,7 @@ static void etcd_close(struct store *s)
 		return;
 	/* vtpmd ends: its lease goes, or the same host has it again */
 	p->user = NULL;
+	p->asked_ms = 0;
 }
 
 static bool is_releasing(const struct place *p)
@@ -88,13 +89,21 @@ static bool is_releasing(const struct place *p)
 	return op != NULL;
 }
 
+/* Whether it is removed behind that, as one whose making was given up. */
+static bool is_going(const struct place_op *op)
+{
+	while (op && op->kind != OP_REMOVE)
+		op = op->next;
+	return op != NULL;
+}
+
 static bool is_coming(const struct place *p)
 {
 	const struct place_op *op = p->ops;
 
 	while (op && op->kind != OP_CREATE && (op->kind != OP_CLAIM || op->again))
 		op = op->next;
-	return op != NULL;
+	return op && !is_going(op);
 }
 
 /* Whether etcd has it, or is about to. */
@@ -124,10 +133,28 @@ int store_etcd_may(struct error *e)
 		(long long)s->seen.revision, (long long)s->found);
 }
 
+/* What keeps etcd from answering, as far as this host sees it. */
+static void etcd_waits_for(const struct store *s, char *text, size_t room)
+{
+	size_t n = members_count(store_pool.members), up = 0, led = 0;
+	const char *why = session_trouble(store_pool.session);
+
+	for (size_t i = 0; i < n; i++) {
+		const struct member *m = members_at(store_pool.members, i);
+
+		up += m->known;
+		led += m->known && m->status.leader;
+	}
+	snprintf(text, room, "%.100s; of %zu members %zu answer%s%s",
+		 why[0] ? why : "it has not answered", n, up, up == 1 ? "s" : "",
+		 up && !led ? ", without a leader" : "");
+}
+
 static int etcd_claim(struct store *s, struct error *e)
 {
 	struct place *p = place_of(s);
 	int rc = store_etcd_may(e);
+	char why[300];
 
 	if (rc)
 		return rc;
@@ -138,6 +165,14 @@ static int etcd_claim(struct store *s, struct error *e)
 			"on the other hosts.");
 	rc = p->answered ? p->claim_rc : 0;
 	p->answered = false;
+	if (rc == -ETIMEDOUT) {
+		etcd_waits_for(s, why, sizeof(why));
+		return error_set(
+			e, rc, CAUSE_STORE,
+			"etcd has not let this host have the vTPM within %d s (%s): have a "
+			"majority of its members run, and see `vtpmctl pool show`.",
+			STORE_ETCD_CLAIM_S, why);
+	}
 	if (rc == -EBUSY)
 		return error_set(
 			e, rc, CAUSE_LEASE,
@@ -163,6 +198,10 @@ static int etcd_claim(struct store *s, struct error *e)
 		return 0;
 	if (!is_coming(p) && !store_txn_add(p, OP_CLAIM))
 		return error_set(e, -ENOMEM, CAUSE_INTERNAL, "There is no memory.");
+	if (!p->asked_ms) {
+		p->asked_ms = session_now_ms();
+		p->slow = false;
+	}
 	store_txn_send(p);
 	return -EAGAIN;
 }
@@ -174,6 +213,7 @@ static void etcd_release(struct store *s, bool later)
 	if (!p)
 		return;
 	p->user = NULL;
+	p->asked_ms = 0;
 	if (!is_releasing(p) && store_txn_add(p, OP_RELEASE))
 		store_txn_send(p);
 }
@@ -203,6 +243,14 @@ static bool is_anothers(const struct place *p)
 	       strcmp(p->owner, store_pool.session->mirror.host) != 0;
 }
 
+/* Whether it does nothing but set that value, and etcd has not heard of it: then it may set it to
+ * something else.  So while etcd does not answer a queue does not grow. */
+static bool is_to_set(const struct place_op *op, const char *name)
+{
+	return op && op->kind == OP_WRITE && !op->sent && !op->call && !op->put &&
+	       op->n == 1 && op->changes[0].buf && !strcmp(op->changes[0].name, name);
+}
+
 static int etcd_set(struct store *s, const char *name, const void *buf, size_t len)
 {
 	struct place *p = place_of(s);
@@ -217,6 +265,14 @@ static int etcd_set(struct store *s, const char *name, const void *buf, size_t l
 		return 0;
 	if (len + STORE_TXN_KEYS_ROOM > ETCD_REQUEST_MAX)
 		return -EFBIG;
+	op = store_txn_last(p);
+	if (is_to_set(op, name)) {
+		rc = store_txn_replace(op, buf, len);
+		if (rc)
+			return rc;
+		store_txn_apply(op);
+		return 0;
+	}
 	op = store_txn_add(p, OP_WRITE);
 	if (!op)
 		return -ENOMEM;
@@ -328,7 +384,8 @@ static int etcd_remove(struct store *s, const char *root)
 		if (mirror_set(&store_pool.session->mirror, p, p->values->name, NULL, 0))
 			break;
 	p->user = NULL;
-	if (!store_txn_add(p, OP_REMOVE))
+	p->asked_ms = 0;
+	if (!is_going(p->ops) && !store_txn_add(p, OP_REMOVE))
 		return -ENOMEM;
 	store_txn_send(p);
 	return 0;
@@ -374,6 +431,7 @@ const struct store_ops store_etcd = {
 	.is_here = etcd_is_here,
 	.is_settled = etcd_is_settled,
 	.lease_ms = etcd_lease_ms,
+	.waits_for = etcd_waits_for,
 };
 
 bool store_etcd_is_taken_over(const struct store *s)
@@ -600,6 +658,8 @@ int store_etcd_begin(const struct store_etcd_options *o, struct error *e)
 	store_pool.o = *o;
 	store_add(STORE_ETCD_SCHEME, &store_etcd);
 	store_pool.loading = true;
+	store_pool.slow_ms = STORE_ETCD_SLOW_S * 1000;
+	store_pool.claim_ms = STORE_ETCD_CLAIM_S * 1000;
 	store_pool.readied = 0;
 	store_pool.retry = evtimer_new(o->base, store_txn_on_retry, NULL);
 	store_pool.tidy = event_new(o->base, -1, EV_PERSIST, store_txn_on_tidy, NULL);

@@ -15,6 +15,9 @@
  * done already, gen has that id, and it is done; else the claim is lost.  So a write that
  * comes late can do no harm, and none that was acknowledged is lost.
  *
+ * A claim that etcd does not take in STORE_ETCD_CLAIM_S is given up (-ETIMEDOUT): what was sent of it
+ * is taken back, behind it, when etcd answers.
+ *
  * store_set() and store_erase() change memory at once, and are in etcd in order with what
  * follows: a put's answer says that what came before is durable too, and
  * store_is_settled() that all is.
@@ -30,6 +33,9 @@ extern const struct store_ops store_etcd;
 
 #define STORE_ETCD_SCHEME "etcd://"
 #define STORE_ETCD_WAIT_S 20 /* at the start, until the pool is read */
+/* Of a claim that somebody waits for: when that is told, and when it is given up. */
+#define STORE_ETCD_SLOW_S  3
+#define STORE_ETCD_CLAIM_S 30
 
 struct store_etcd_options {
 	struct event_base *base;

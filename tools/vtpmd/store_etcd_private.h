@@ -44,7 +44,8 @@ extern struct store_pool {
 	size_t ops;
 	int last_rc; /* of a transaction that was refused; 0 since one was done */
 	bool loading, accepting;
-	unsigned int readied; /* as the session's, when all places were looked at */
+	int64_t slow_ms, claim_ms; /* STORE_ETCD_SLOW_S, STORE_ETCD_CLAIM_S */
+	unsigned int readied;	   /* as the session's, when all places were looked at */
 } store_pool;
 
 /* Appends a transaction to a vTPM's queue; NULL: no memory. */
@@ -52,6 +53,10 @@ struct place_op *store_txn_add(struct place *p, enum op_kind kind);
 /* What it changes: buf NULL, a value that goes. -EINVAL, -ENOMEM */
 int __must_check store_txn_change(struct place_op *op, const char *name, const void *buf,
 				  size_t len);
+/* NULL: there is none. */
+struct place_op *store_txn_last(struct place *p);
+/* Gives the one value that it sets other bytes. -ENOMEM */
+int __must_check store_txn_replace(struct place_op *op, const void *buf, size_t len);
 /* Takes the last one out again: it could not be made. */
 void store_txn_drop_last(struct place *p, struct place_op *op);
 /* Takes the first one out: it is over, or is given up. */

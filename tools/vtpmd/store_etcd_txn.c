@@ -76,6 +76,29 @@ int store_txn_change(struct place_op *op, const char *name, const void *buf, siz
 	return 0;
 }
 
+struct place_op *store_txn_last(struct place *p)
+{
+	struct place_op *op = p->ops;
+
+	while (op && op->next)
+		op = op->next;
+	return op;
+}
+
+int store_txn_replace(struct place_op *op, const void *buf, size_t len)
+{
+	struct change *c = &op->changes[0];
+	uint8_t *copy = malloc(len + 1);
+
+	if (!copy)
+		return -ENOMEM;
+	memcpy(copy, buf, len);
+	free(c->buf);
+	c->buf = copy;
+	c->len = len;
+	return 0;
+}
+
 /* Takes the last one out again: it could not be made. */
 void store_txn_drop_last(struct place *p, struct place_op *op)
 {
@@ -104,6 +127,7 @@ void store_txn_lose(struct place *p)
 	p->mine = p->taken = p->own_pending = p->before_pending = false;
 	p->own_rev = 0;
 	p->user = NULL;
+	p->asked_ms = 0;
 	/* it calls back, and may ask for more, which is refused then */
 	if (s)
 		store_tell(s, STORE_LOST);
@@ -135,7 +159,9 @@ static void tell_claim(struct place *p, int rc)
 	struct store *s = p->user;
 
 	p->claim_rc = rc;
-	p->answered = true;
+	/* a refusal that nobody waits for is not the next one's */
+	p->answered = s || !rc;
+	p->asked_ms = 0;
 	p->claimed_ms = session_now_ms();
 	if (rc)
 		p->user = NULL;
@@ -668,10 +694,69 @@ static void drop_unwaited(struct place *p)
 	}
 }
 
+/* What was asked for behind a creation is not wanted without it. */
+static void drop_behind(struct place_op **at, int rc)
+{
+	while (*at) {
+		struct place_op *op = *at;
+		struct store_put *put = op->put;
+
+		*at = op->next;
+		free_op(op);
+		if (put)
+			store_put_end(put, rc);
+	}
+}
+
+static bool is_followed(const struct place_op *op, enum op_kind kind)
+{
+	for (op = op->next; op; op = op->next)
+		if (op->kind == kind)
+			return true;
+	return false;
+}
+
+/* Whoever waits for the claim is told that etcd does not take it.  One that was sent may have been
+ * done, or may be yet, and is taken back when that is known. */
+static void give_up_claim(struct place *p, struct place_op **at)
+{
+	struct place_op *op = *at;
+	bool creates = op->kind == OP_CREATE, sent = op->sent;
+	enum op_kind back = creates ? OP_REMOVE : OP_RELEASE;
+
+	if (!sent) {
+		*at = op->next;
+		free_op(op);
+	}
+	if (creates)
+		drop_behind(sent ? &op->next : at, -ETIMEDOUT);
+	if (sent && !is_followed(op, back) && !store_txn_add(p, back))
+		return; /* there is no memory: later */
+	tell_claim(p, -ETIMEDOUT);
+}
+
+static void look_at_claim(struct place *p)
+{
+	int64_t waits = p->asked_ms ? session_now_ms() - p->asked_ms : 0;
+	struct place_op **at = &p->ops;
+
+	while (*at && !is_first_claim(*at))
+		at = &(*at)->next;
+	if (!*at || !p->user)
+		return;
+	if (waits >= store_pool.claim_ms) {
+		give_up_claim(p, at);
+	} else if (waits >= store_pool.slow_ms && !p->slow) {
+		p->slow = true;
+		store_tell(p->user, STORE_SLOW);
+	}
+}
+
 static void send_place(void *ctx, struct place *p)
 {
 	if (store_pool.session->put_back)
 		drop_unwaited(p);
+	look_at_claim(p);
 	store_txn_send(p);
 }
 

@@ -287,8 +287,9 @@ struct vtpm {
 	bool autostart; /* since vtpmd started, and has not settled yet */
 	bool making;	/* this vtpmd creates it: until its first READY */
 	struct wear wear;
-	unsigned int tries; /* that failed since the KMS or the TPM was there */
-	int64_t ready_ms;   /* stamp_ms() of READY; 0: not since it was tried again */
+	unsigned int tries;	/* that failed since the KMS or the TPM was there */
+	unsigned int unsettled; /* looks at a store that had not yet all that was set */
+	int64_t ready_ms;	/* stamp_ms() of READY; 0: not since it was tried again */
 	struct timespec next_try;
 	struct event *timer, *pause, *settle, *ended;
 	struct event *keep; /* pending: the disk did not take vtpm.json, which is older */

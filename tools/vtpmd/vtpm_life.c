@@ -426,6 +426,17 @@ static void on_pause(evutil_socket_t fd, short what, void *ctx)
 #define HELLO_S	     3	/* of one that runs, once it is connected */
 #define MINUTE_MS    60000
 #define PUTS_POLL_US 10000
+#define PUTS_SLOW    300 /* looks, about 3 s: then who waits is told */
+
+/* Who waits for the store hears why. */
+static void tell_slow(struct vtpm *v)
+{
+	char why[300], text[340];
+
+	store_waits_for(&v->store, why, sizeof(why));
+	snprintf(text, sizeof(text), "waiting for etcd: %s", why);
+	vtpm_progress(v, text, NULL);
+}
 
 /* From the loop, since a waiter may free the vTPM. */
 static void on_settle(evutil_socket_t fd, short what, void *ctx)
@@ -440,9 +451,12 @@ static void on_settle(evutil_socket_t fd, short what, void *ctx)
 	/* who is told of a failure need not wait until that is durable, as it may be the store's */
 	if (v->waiters && vtpm_is(v, VTPM_SETTLED) && v->state != VTPM_FAILED &&
 	    !store_is_settled(&v->store)) {
+		if (++v->unsettled == PUTS_SLOW)
+			tell_slow(v);
 		event_add(v->settle, &soon);
 		return;
 	}
+	v->unsettled = 0;
 	while (more && vtpm_is(v, VTPM_SETTLED) && (w = v->waiters)) {
 		waiter_cancel(w);
 		more = v->waiters != NULL;
@@ -770,6 +784,8 @@ static void on_store_event(void *ctx, enum store_event what)
 
 	if (what == STORE_LOST)
 		lose_claim(v);
+	else if (what == STORE_SLOW)
+		tell_slow(v);
 	else if (what == STORE_CLAIMED && v->state == VTPM_QUEUED)
 		begin_again(v);
 }

@@ -66,6 +66,8 @@ struct place {
 	bool answered;	      /* that is set */
 	bool taken_over;      /* another host had it before this one */
 	int64_t claimed_ms;
+	int64_t asked_ms; /* since when the user waits for its claim; 0: it does not */
+	bool slow;	  /* and was told that this takes long */
 };
 
 #define MIRROR_HOSTS_MAX 256
