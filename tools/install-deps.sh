@@ -49,7 +49,7 @@ take_files() {
 mkdir -p build/signed
 # for tests/host/metrics: the package starts a server, and wants 100 MB
 [ -x build/promtool ] || take_files prometheus usr/bin/promtool promtool
-# for tests/long/etcd: the package starts a server
+# for tests/host/pool-*: the package starts a server
 [ -x build/etcd/etcd ] || { mkdir -p build/etcd && take_files etcd-server usr/bin/etcd etcd/etcd; }
 [ -x build/etcd/etcdctl ] || take_files etcd-client usr/bin/etcdctl etcd/etcdctl
 # for guests with Secure Boot: the packages write the machine's own boot loader
