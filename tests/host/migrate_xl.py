@@ -46,18 +46,27 @@ def load(name):
 
 
 def store(name, guest):
-    with open(f"{HOME}/domains.new", "w") as f:
+    with open(f"{HOME}/domains.{name}", "w") as f:
         json.dump(guest, f)
-    os.rename(f"{HOME}/domains.new", f"{HOME}/domains/{name}")
+    os.rename(f"{HOME}/domains.{name}", f"{HOME}/domains/{name}")
 
 
 def rename(name, to):
     os.rename(f"{HOME}/domains/{name}", f"{HOME}/domains/{to}")
 
 
-def by_number(domid):
+def load_all():
+    """Others come and go meanwhile."""
     for name in os.listdir(f"{HOME}/domains"):
-        if load(name)["domid"] == int(domid):
+        try:
+            yield name, load(name)
+        except OSError:
+            pass
+
+
+def by_number(domid):
+    for name, guest in load_all():
+        if guest["domid"] == int(domid):
             return name
     sys.exit(f"{domid} is an invalid domain identifier (rc=-6)")
 
@@ -369,9 +378,8 @@ def main():
         except OSError:
             sys.exit(f"{args[-1]} is an invalid domain identifier (rc=-6)")
     elif args[0] == "list":
-        names = [by_number(args[2])] if args[2:] else os.listdir(f"{HOME}/domains")
-        print(json.dumps([{"domid": guest["domid"], "config": describe(name, guest)}
-                          for name, guest in ((n, load(n)) for n in names)]))
+        print(json.dumps([{"domid": guest["domid"], "config": describe(name, guest)} for name, guest in load_all()
+                          if not args[2:] or guest["domid"] == int(args[2])]))
     elif args[0] == "rename":
         rename(by_number(args[1]), args[2])
     elif args[0] == "unpause":

@@ -13,34 +13,50 @@
 #include <time.h>
 #include <unistd.h>
 
+/* Guests are started, and come back from others' moves, while it runs. */
+#define PASSES_MAX 20
+#define HAS_GONE   32 /* status of a job whose guest was not here any more */
+
 struct job {
 	pid_t pid;
 	const char *guest;
 	int out; /* what it said */
-	time_t began;
+	time_t began_s;
 };
 
 struct evacuation {
 	const struct migrate *m;
-	const json_t *guests;
-	size_t next, running, moved;
+	json_t *tried;	/* guest: true */
+	json_t *guests; /* of this pass */
+	size_t next, running, moved, stayed;
 	struct job job[EVACUATE_JOBS_MAX];
 };
 
-static void be_job(const struct migrate *m, const char *guest, int out)
+/* Of a clock that nobody sets. */
+static time_t now_s(void)
 {
-	char *const argv[] = {
-		"vtpmctl",  "migrate",		 (char *)guest, (char *)m->evacuate,
-		"--socket", (char *)m->socket,	 "--config",	(char *)m->config,
-		"--ca",	    (char *)m->keys.ca,	 "--cert",	(char *)m->keys.cert,
-		"--key",    (char *)m->keys.key, NULL};
-	int null = open("/dev/null", O_RDONLY);
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec;
+}
+
+/* As `vtpmctl migrate GUEST HOST`, but for one thing: its vTPM does not move without the guest. */
+static void be_job(const struct migrate *like, const char *guest, int out)
+{
+	struct migrate m = {.socket = like->socket,
+			    .config = like->config,
+			    .keys = like->keys,
+			    .name = guest,
+			    .host = like->evacuate,
+			    .with_guest = true};
+	int null = open("/dev/null", O_RDONLY), rc;
 
 	dup2(null, STDIN_FILENO);
 	dup2(out, STDOUT_FILENO);
 	dup2(out, STDERR_FILENO);
-	execv("/proc/self/exe", argv);
-	_exit(VTPMCTL_FAILED);
+	rc = migrate_go_on(&m, false);
+	_exit(m.gone ? HAS_GONE : rc);
 }
 
 static void begin_job(struct evacuation *v)
@@ -48,7 +64,8 @@ static void begin_job(struct evacuation *v)
 	const char *guest = json_string_value(json_array_get(v->guests, v->next++));
 	struct job *j = &v->job[v->running];
 
-	*j = (struct job){.guest = guest, .began = time(NULL)};
+	*j = (struct job){.guest = guest, .began_s = now_s()};
+	json_object_set_new(v->tried, guest, json_true());
 	j->out = memfd_create("job", MFD_CLOEXEC);
 	j->pid = j->out >= 0 ? fork() : -1;
 	if (!j->pid)
@@ -58,6 +75,7 @@ static void begin_job(struct evacuation *v)
 		fprintf(stderr, "%s: moves\n", guest);
 		return;
 	}
+	v->stayed++;
 	fprintf(stderr, "vtpmctl: %s stays: no process can be started: %s\n", guest,
 		strerror(errno));
 	if (j->out >= 0)
@@ -96,8 +114,16 @@ static void end_job(struct evacuation *v)
 	if (WIFEXITED(status) && !WEXITSTATUS(status)) {
 		v->moved++;
 		fprintf(stderr, "%s: runs on %s, after %ld s\n", j->guest, v->m->evacuate,
-			(long)(time(NULL) - j->began));
+			(long)(now_s() - j->began_s));
+	} else if (WIFEXITED(status) && WEXITSTATUS(status) == HAS_GONE) {
+		/* it may be back in the next pass, if another move of it has failed */
+		json_object_del(v->tried, j->guest);
+		fprintf(stderr,
+			"%s: has gone: it was shut down, or another `vtpmctl migrate` has "
+			"moved it\n",
+			j->guest);
 	} else {
+		v->stayed++;
 		print_reason(j);
 	}
 	close(j->out);
@@ -170,26 +196,70 @@ static void tell_of_unused(const struct migrate *m, bool pooled)
 	json_decref(unused);
 }
 
+/* The guests with a vTPM that were not moved, or tried, yet; NULL, and a sentence on stderr. */
+static json_t *find_new(const struct evacuation *v)
+{
+	json_t *all = xlguest_all(v->m), *found = all ? json_array() : NULL, *name;
+	size_t i;
+
+	json_array_foreach(all, i, name)
+	{
+		if (!json_object_get(v->tried, json_string_value(name)))
+			json_array_append(found, name);
+	}
+	json_decref(all);
+	return found;
+}
+
+static void run_jobs(struct evacuation *v, size_t jobs)
+{
+	size_t all = json_array_size(v->guests);
+
+	v->next = 0;
+	while (v->next < all || v->running) {
+		while (v->next < all && v->running < jobs)
+			begin_job(v);
+		if (v->running)
+			end_job(v);
+	}
+}
+
+/* Whether it could be told which guests there are. */
+static bool move_all(struct evacuation *v, size_t jobs)
+{
+	bool known;
+
+	for (int pass = 0; pass < PASSES_MAX; pass++) {
+		v->guests = find_new(v);
+		known = v->guests != NULL;
+		if (!json_array_size(v->guests)) {
+			json_decref(v->guests);
+			return known;
+		}
+		run_jobs(v, jobs);
+		json_decref(v->guests);
+	}
+	fprintf(stderr, "vtpmctl: guests are started here again and again: repeat this "
+			"when they are not\n");
+	return false;
+}
+
 int evacuate_run(const struct migrate *m)
 {
-	struct evacuation v = {.m = m};
-	bool pooled = is_in_pool(m);
+	struct evacuation v = {.m = m, .tried = json_object()};
+	bool pooled = is_in_pool(m), known;
 	int rc = pooled ? VTPMCTL_OK : check_destination(m);
-	json_t *guests = rc ? NULL : xlguest_all(m);
-	size_t all = json_array_size(guests), jobs = m->jobs ? m->jobs : 1;
 
-	if (!guests)
-		return rc ? rc : VTPMCTL_FAILED;
-	v.guests = guests;
-	while (v.next < all || v.running) {
-		while (v.next < all && v.running < jobs)
-			begin_job(&v);
-		if (v.running)
-			end_job(&v);
+	if (rc) {
+		json_decref(v.tried);
+		return rc;
 	}
-	fprintf(stderr, "%zu of %zu guests with a vTPM moved to %s\n", v.moved, all,
-		m->evacuate);
+	known = move_all(&v, m->jobs ? m->jobs : 1);
+	json_decref(v.tried);
+	if (!known && !v.moved && !v.stayed)
+		return VTPMCTL_FAILED;
+	fprintf(stderr, "%zu of %zu guests with a vTPM moved to %s\n", v.moved,
+		v.moved + v.stayed, m->evacuate);
 	tell_of_unused(m, pooled);
-	json_decref(guests);
-	return v.moved == all ? VTPMCTL_OK : VTPMCTL_FAILED;
+	return known && !v.stayed ? VTPMCTL_OK : VTPMCTL_FAILED;
 }

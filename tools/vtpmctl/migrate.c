@@ -19,6 +19,10 @@
 
 #define QUIET_MAX 5   /* turns in which nothing comes of it, one after the other ... */
 #define TURNS_MAX 100 /* ... and all */
+/* Seconds: for another process that is about to end, and for one that moves a guest, longer than
+ * vtpmd lets that last. */
+#define LOCK_S	2
+#define OTHER_S (4 * 3600)
 
 static const struct args_option options[] = {
 	OPTION_TEXT("continue", struct migrate, goes_on, "NAME",
@@ -389,9 +393,10 @@ static void give_up(struct migrate *m, int rc)
 		migrate_cancel(m);
 }
 
-static int lock_source(struct migrate *m, struct error *e)
+static int lock_source(struct migrate *m, int seconds, struct error *e)
 {
-	m->lock = migrate_lock(m, "migrate", 2);
+	m->lock = migrate_lock(m, "migrate", seconds);
+	m->busy = false;
 	if (m->lock >= 0)
 		return VTPMCTL_OK;
 	m->busy = true;
@@ -484,7 +489,7 @@ static int continue_migrate(struct migrate *m, char text[CLIENT_TEXT], struct er
 	int rc;
 
 	m->name = m->goes_on;
-	rc = lock_source(m, e);
+	rc = lock_source(m, LOCK_S, e);
 	if (!rc && m->take)
 		return take_over(m, text, e);
 	if (!rc)
@@ -568,18 +573,46 @@ static bool is_own_host(const struct migrate *m)
 	       !memcmp(h.srk.p, own->srk_name, h.srk.n);
 }
 
+static int find_guest(struct migrate *m)
+{
+	int rc = xlguest_find(m);
+
+	m->said = rc != VTPMCTL_OK;
+	return rc;
+}
+
+/* Another process may move the guest of that name: this one goes on when it is done, and has not. */
+static int lock_guest(struct migrate *m, const char *guest, struct error *e)
+{
+	int rc = lock_source(m, 0, e);
+
+	if (rc && m->busy) {
+		peerlink_close(m->link);
+		m->link = NULL;
+		*e = (struct error){.cause = CAUSE_NONE};
+		rc = lock_source(m, OTHER_S, e);
+	}
+	if (rc)
+		return rc;
+	m->name = guest;
+	rc = find_guest(m);
+	if (!rc && !m->link && migrate_connect(m, m->host, e))
+		return VTPMCTL_FAILED;
+	return rc;
+}
+
 static int begin_migrate(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
 {
+	const char *guest = m->name;
 	int rc;
 
 	/* what keeps this host from all others, or from that one, is told before anything is
 	 * begun */
 	if (migrate_own(m, NULL, e) || migrate_connect(m, m->host, e))
 		return VTPMCTL_FAILED;
-	rc = xlguest_find(m);
-	m->said = rc != VTPMCTL_OK;
+	rc = find_guest(m);
 	if (!rc)
-		rc = lock_source(m, e);
+		rc = m->with_guest ? lock_guest(m, guest, e) : lock_source(m, LOCK_S, e);
 	if (!rc) {
 		rc = migrate_wish(m, "begin", text);
 		if (rc)
@@ -615,7 +648,7 @@ int migrate_go_on(struct migrate *m, bool quietly)
 
 	m->quietly = quietly;
 	rc = run_migrate(m, text, &e);
-	if (!m->said && !m->busy && !(rc && quietly))
+	if (!m->said && !(m->busy && m->goes_on) && !(rc && quietly))
 		rc = say(m, rc, text, &e);
 	migrate_end(m);
 	return rc;

@@ -33,8 +33,10 @@ struct migrate {
 	bool back, take, yes, moved, said; /* said: on stderr, why not */
 	bool manual;			   /* nobody goes on with what was interrupted */
 	bool busy;			   /* another process goes on with it */
-	bool stopped;			   /* the vTPM, by an operator */
-	bool replaced;			   /* another machine has the other host's name */
+	bool with_guest; /* m->name is a guest's, and no vTPM's alone ... */
+	bool gone;	 /* ... and there is none of that name */
+	bool stopped;	 /* the vTPM, by an operator */
+	bool replaced;	 /* another machine has the other host's name */
 	int lock;
 	struct peerlink_keys keys;
 

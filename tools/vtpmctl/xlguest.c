@@ -232,7 +232,10 @@ int xlguest_find(struct migrate *m)
 	vtpms = json_object_get(reply, "vtpms");
 	find_domain(m);
 	snprintf(m->guest, sizeof(m->guest), "%s", m->name);
-	if (!m->domid[0]) {
+	m->gone = m->with_guest && !m->domid[0];
+	if (m->gone) {
+		rc = VTPMCTL_FAILED;
+	} else if (!m->domid[0]) {
 		rc = check_alone(m, vtpms);
 	} else {
 		one = describe(m->domid);

@@ -57,7 +57,8 @@ enum xlword {
 #define XL_QUIET_S 90 /* in which the other host says nothing: it is gone */
 
 /* Finds the guest m->name, and the one vTPM that it has, which m->name is then; or m->name is
- * a vTPM that no guest has.  An exit status, and a sentence on stderr. */
+ * a vTPM that no guest has, unless m->with_guest: m->gone, and no sentence, then.  An exit status,
+ * and a sentence on stderr. */
 int __must_check xlguest_find(struct migrate *m);
 
 /* Its description, a new object; NULL: xl does not tell it. */
