@@ -168,7 +168,22 @@ static bool is_up(const json_t *vtpm)
 	return false;
 }
 
-/* Whether vTPMs run here: *e says which.  -ENOTCONN: vtpmd does not answer. */
+/* What a move has brought, or is to take, is in the store in which that began. */
+static int refuse_moving(const json_t *vtpm, struct error *e)
+{
+	const json_t *handover = json_object_get(vtpm, "handover");
+	const char *name = client_text(vtpm, "name");
+
+	if (!json_is_object(handover))
+		return 0;
+	return error_set(
+		e, -EBUSY, CAUSE_INTERNAL,
+		"the vTPM %s is in a move with %s (%s): let that end, by `vtpmctl "
+		"migrate --continue %s` if nobody goes on with it, and repeat this",
+		name, client_text(handover, "peer"), client_text(handover, "step"), name);
+}
+
+/* Whether vTPMs run here, or move: *e says which.  -ENOTCONN: vtpmd does not answer. */
 static int find_running(struct join *j, const char *next, struct error *e)
 {
 	char text[CLIENT_TEXT];
@@ -180,6 +195,8 @@ static int find_running(struct join *j, const char *next, struct error *e)
 		return -ENOTCONN;
 	json_array_foreach(json_object_get(reply, "vtpms"), i, v)
 	{
+		if (!rc)
+			rc = refuse_moving(v, e);
 		if (!rc && is_up(v))
 			rc = error_set(e, -EBUSY, CAUSE_INTERNAL,
 				       "the vTPM %s runs here, and the store of a vTPM "
