@@ -127,14 +127,20 @@ static void create_again(struct control *c, struct vtpm *v, const json_t *reques
 static void control_create(struct control *c, struct vtpm *none, const json_t *request)
 {
 	struct vtpm *there = vtpms_find(c->d, c->name);
+	struct error e = {.cause = CAUSE_NONE};
 	struct registry_new n;
+	int rc;
 
 	if (newvtpm_parse(c->d, request, &n)) {
 		control_answer_malformed(c);
 		return;
 	}
 	n.name = c->name;
-	if (n.by_name && n.process)
+	/* what is about to move away, or may not come, is not there as asked for */
+	rc = there ? move_may_change(there, &e) : 0;
+	if (rc)
+		control_answer_refuse(c, rc, &e);
+	else if (n.by_name && n.process)
 		control_answer_word(c, "internal", BIND_PROCESS);
 	else if (there && !there->meta.creating && !n.source)
 		create_again(c, there, request, &n);

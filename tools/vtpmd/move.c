@@ -83,19 +83,30 @@ void move_set_why(struct move *m, const char *text)
 }
 
 /* Why a message is refused that came of no reason of this host's: by what is here. */
-static const char *refusal_of(const struct move *m)
+static const char *refusal_of(struct move *m)
 {
+	const struct vtpm *v = move_vtpm(m);
+
 	if (handover_is_empty(&m->r.h))
 		return "Nothing of it is here any more, as vtpmd began anew here, or gave up: "
 		       "move it again.";
+	if (v && handover_runs(&m->r.h) && !is_in(m, IN(OWNED))) {
+		snprintf(m->said, sizeof(m->said),
+			 "It is here already, as %s: keep the one of the two that its "
+			 "guest has, and `vtpmctl delete` the other.",
+			 v->meta.name);
+		return m->said;
+	}
 	if (handover_runs(&m->r.h) || is_in(m, IN(UNSURE) | IN(STRAY)))
 		return "It is here already: see `vtpmctl show` here.";
 	return "It is in another move here: see `vtpmctl show` here.";
 }
 
 /* The body of a message that is sent. */
-static struct move_bytes body_of(struct move *m, enum handover_kind message)
+static struct move_bytes body_of(struct move *m, enum handover_kind message,
+				 const uint8_t txid[HANDOVER_TXID_SIZE])
 {
+	bool is_current = !memcmp(txid, m->r.h.txid, sizeof(m->r.h.txid));
 	const char *why;
 
 	switch (message) {
@@ -110,7 +121,10 @@ static struct move_bytes body_of(struct move *m, enum handover_kind message)
 	case HANDOVER_MSG_KEPT:
 		return (struct move_bytes){m->question, sizeof(m->question)};
 	case HANDOVER_MSG_REFUSE:
-		why = m->why[0] ? m->why : refusal_of(m);
+		/* of one that this host has, m->why is of its own transfer */
+		why = m->why[0] && (is_current || handover_is_empty(&m->r.h))
+			      ? m->why
+			      : refusal_of(m);
 		return (struct move_bytes){(uint8_t *)why, strlen(why)};
 	default:
 		return (struct move_bytes){NULL, 0};
@@ -146,8 +160,8 @@ void move_send(struct move *m, enum handover_kind message,
 	if (json_array_size(m->outbox) >= MOVE_OUTBOX_MAX)
 		(void)json_array_remove(m->outbox, 0);
 	/* it is sent again anyway */
-	(void)!json_array_append_new(m->outbox,
-				     move_encode(m, message, txid, body_of(m, message)));
+	(void)!json_array_append_new(
+		m->outbox, move_encode(m, message, txid, body_of(m, message, txid)));
 }
 
 static void tell_manager(struct move *m, enum channel_move step, const void *bytes,

@@ -159,6 +159,19 @@ static bool is_question(const struct move_message *msg)
 	return false;
 }
 
+/* A host offers what is here already, or moves between this one and another. */
+static int refuse_twin(const struct move *m, const struct move_message *msg,
+		       json_t *apart)
+{
+	static const char why[] =
+		"It is here already, or was: see `vtpmctl list` and `vtpmctl "
+		"migrate --moved` here.";
+	struct move_bytes body = {(uint8_t *)why, sizeof(why) - 1};
+	json_t *refusal = move_encode(m, HANDOVER_MSG_REFUSE, msg->txid, body);
+
+	return json_array_append_new(apart, refusal) ? -ENOMEM : 0;
+}
+
 /* A host with which the vTPM is in no transfer now, and that asks about an earlier one: in which it
  * had moved there; or that was called off, which that host did not hear.  It is told of that alone,
  * and nothing is changed. */
@@ -172,6 +185,9 @@ static int hear_former(struct move *m, const struct move_message *msg, json_t *a
 	struct handover h;
 	size_t i;
 
+	/* of whose move it is in it is told nothing */
+	if (!is_current && !is_gone && msg->kind == HANDOVER_MSG_OFFER)
+		return refuse_twin(m, msg, apart);
 	/* it is over for both: a source says so again before it forgets it */
 	if (!is_current && !is_gone && msg->kind == HANDOVER_MSG_DONE)
 		return 0;

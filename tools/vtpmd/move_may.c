@@ -21,7 +21,17 @@ static bool may_in(const struct move *m, unsigned int states)
 int move_refuse_in_handover(const struct move *m, const char *name, struct error *e)
 {
 	bool comes = may_in(m, IN(INCOMING) | IN(ACCEPTED) | IN(IMPORTING));
+	char uuid[37];
 
+	uuid_unparse_lower(m->r.uuid, uuid);
+	/* one that is made with the uuid has another name */
+	if (may_in(m, IN(AWAY)))
+		return error_set(
+			e, -EBUSY, CAUSE_LEASE,
+			"%s, with the uuid %s, has moved to %s: ask for it there; "
+			"when it was deleted there, `vtpmctl migrate --forget %s` "
+			"first.",
+			m->r.name, uuid, m->r.peer, uuid);
 	if (may_in(m, IN(STRAY)))
 		return error_set(e, -EBUSY, CAUSE_LEASE, "The vTPM %s is stray: %s", name,
 				 m->why);
