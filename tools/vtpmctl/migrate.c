@@ -342,6 +342,13 @@ static int say(const struct migrate *m, int rc, const char *text, const struct e
 		  migrate_is(m, "confirmed") || m->take) &&
 		 m->why[0])
 		fprintf(stderr, "vtpmctl: %s: %s\n", m->name, m->why);
+	else if (m->goes_on && m->link &&
+		 (migrate_is(m, "released") || migrate_is(m, "doubt")))
+		fprintf(stderr,
+			"vtpmctl: the handover of %s is %s, and %s knows nothing of it: when "
+			"it had it, and that has moved on from there, `vtpmctl migrate "
+			"--forget %s` erases what is left here\n",
+			m->name, m->state, m->peer, m->name);
 	else
 		fprintf(stderr,
 			"vtpmctl: the handover of %s is %s: `vtpmctl migrate --continue "

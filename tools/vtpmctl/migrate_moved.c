@@ -64,6 +64,32 @@ static int tell_other(struct migrate *m, char text[CLIENT_TEXT], struct error *e
 		m->forget, m->peer, m->peer);
 }
 
+/* Erases what is left here of one of which the other host, which answers, knows nothing any more. */
+static int disown(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
+{
+	int rc;
+
+	if (!m->link)
+		return error_set(
+			e, VTPMCTL_FAILED, CAUSE_PEER,
+			"%s is not forgotten: it may be on %s, which cannot be asked: when "
+			"that is lost for good, `vtpmctl migrate --continue %s --take` has "
+			"it here",
+			m->forget, m->peer, m->forget);
+	if (!m->yes)
+		return error_set(
+			e, VTPMCTL_FAILED, CAUSE_PEER,
+			"%s is not forgotten: %s, to which it went, does not know of it any "
+			"more, as when it went on from there; look for it on the other hosts "
+			"(`vtpmctl list`), and when one has it, say --yes: what is left of it "
+			"here is erased",
+			m->forget, m->peer);
+	rc = migrate_wish(m, "disown", text);
+	if (!rc)
+		fprintf(stderr, "%s: what was left of it here is erased\n", m->forget);
+	return rc;
+}
+
 int migrate_forget(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
 {
 	int rc;
@@ -72,6 +98,8 @@ int migrate_forget(struct migrate *m, char text[CLIENT_TEXT], struct error *e)
 	rc = tell_other(m, text, e);
 	if (rc)
 		return rc;
+	if (migrate_is(m, "released") || migrate_is(m, "doubt"))
+		return disown(m, text, e);
 	if (!m->yes)
 		return error_set(
 			e, VTPMCTL_FAILED, CAUSE_PEER,

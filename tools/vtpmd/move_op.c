@@ -336,6 +336,8 @@ static int wish(struct control *c, struct move *m, const char *word, const char 
 		return move_drop(m, why);
 	if (word && !strcmp(word, "started"))
 		return see_started(m, why);
+	if (word && !strcmp(word, "disown"))
+		return move_disown(m, why);
 	for (i = 0; word && i < ARRAY_SIZE(wishes); i++) {
 		if (strcmp(word, wishes[i].word) != 0)
 			continue;

@@ -113,6 +113,30 @@ int move_drop(struct move *m, const char **why)
 	return 0;
 }
 
+/* As if the other host had said that it has it. */
+int move_disown(struct move *m, const char **why)
+{
+	uint8_t txid[HANDOVER_TXID_SIZE];
+	int rc = 0;
+
+	*why = "It was not released to another host: see `vtpmctl show` here.";
+	if (!over_in(m, IN(RELEASED) | IN(DOUBT)))
+		return -EOPNOTSUPP;
+	log_line(
+		LOG_NOTICE,
+		"%s, which was released to %s, runs elsewhere, as an operator says: what "
+		"is left of it here is erased",
+		m->r.name, m->r.peer);
+	memcpy(txid, m->r.h.txid, sizeof(txid));
+	if (over_in(m, IN(DOUBT)))
+		rc = move_step(m, HANDOVER_MSG_KEPT, txid);
+	if (!rc && over_in(m, IN(RELEASED)))
+		rc = move_step(m, HANDOVER_MSG_ACTIVATED, txid);
+	if (!rc && over_in(m, IN(CONFIRMED)))
+		rc = move_step(m, HANDOVER_FINISH, NULL);
+	return rc;
+}
+
 /* By its name, unless another one has that. */
 static const char *call_move(const struct move *m, const struct vtpm *v, const char *uuid)
 {

@@ -185,6 +185,9 @@ void move_settle(struct move *m);
 void move_settle_found(struct move *m);
 /* An operator's wish: removes the record of a vTPM that is not here.  -EOPNOTSUPP: *why tells */
 int __must_check move_drop(struct move *m, const char **why);
+/* Erases what is left of one that was released, or is in doubt, as an operator says that it runs on a
+ * third host: the other one had it, and knows nothing of this transfer any more.  -EOPNOTSUPP: *why. */
+int __must_check move_disown(struct move *m, const char **why);
 /*
  * {"op": "move", "event": "list"}      those that have moved away, or are in a handover
  * {"op": "move", "event": "waiting"}   those that wait for the other host, of which nobody asks now
