@@ -162,19 +162,39 @@ static void add_name(struct names *n, const char *name)
 		snprintf(n->text + used, sizeof(n->text) - used, ", ...");
 }
 
-/* vTPMs with a slot of an older version, which hosts that have left can open. */
-static void find_older(const json_t *key, struct names *older)
+/* By which version of the pool's key vTPMs have slots. */
+struct key_needs {
+	struct names lost; /* one that the list does not have */
+	struct names shut; /* one that this host does not have */
+	struct names
+		older; /* one before the newest, which hosts that have left can open */
+	json_int_t lost_version;
+};
+
+static void find_needs(const json_t *key, struct key_needs *needs)
 {
-	json_int_t newest = json_integer_value(json_object_get(key, "version"));
+	json_int_t newest = json_integer_value(json_object_get(key, "version")), version;
 	const json_t *one, *name;
+	struct names *to;
 	size_t i, k;
 
 	json_array_foreach(json_object_get(key, "vtpms"), i, one)
 	{
-		if (json_integer_value(json_object_get(one, "version")) >= newest)
-			continue;
+		version = json_integer_value(json_object_get(one, "version"));
+		to = NULL;
+		if (!json_is_true(json_object_get(one, "listed"))) {
+			to = &needs->lost;
+			needs->lost_version = version;
+		} else if (!json_is_true(json_object_get(one, "here"))) {
+			to = &needs->shut;
+		} else if (version < newest) {
+			to = &needs->older;
+		}
 		json_array_foreach(json_object_get(one, "vtpms"), k, name)
-			add_name(older, json_string_value(name));
+		{
+			if (to)
+				add_name(to, json_string_value(name));
+		}
 	}
 }
 
@@ -216,11 +236,22 @@ static int find_of_one_host(struct doctor *d, struct names *bound, char *text)
 
 static enum finding judge_pool_key(struct doctor *d, const json_t *key)
 {
-	struct names older = {.count = 0}, bound = {.count = 0};
+	struct key_needs needs = {.lost_version = 0};
+	struct names bound = {.count = 0};
 	char text[CLIENT_TEXT];
 
 	if (find_of_one_host(d, &bound, text))
 		return doctor_say(d, BAD, "%s", text);
+	find_needs(key, &needs);
+	if (needs.lost.count)
+		return doctor_say(
+			d, BAD,
+			"no host opens %zu vTPM%s (%s), by key slots of version %lld of the "
+			"pool's key, which the list of hosts does not have: bring back the "
+			"list that has it, as from another host's copy, pool.list in the "
+			"folder of its vtpmd (docs/pool.md)",
+			needs.lost.count, needs.lost.count == 1 ? "" : "s",
+			needs.lost.text, (long long)needs.lost_version);
 	if (json_is_object(key) && !json_is_true(json_object_get(key, "here")))
 		return doctor_say(
 			d, WARN,
@@ -229,14 +260,22 @@ static enum finding judge_pool_key(struct doctor *d, const json_t *key)
 			"the `peer add` for the host where the list is signed, then `vtpmctl "
 			"pool publish` there",
 			(double)json_integer_value(json_object_get(key, "version")));
-	find_older(key, &older);
-	if (older.count)
+	if (needs.shut.count)
+		return doctor_say(
+			d, WARN,
+			"%zu vTPM%s not open on this host, which came after their key slots "
+			"were made with an older version of the pool's key (%s): start each "
+			"once on a host that has that version, or `vtpmctl rekey` it there",
+			needs.shut.count, needs.shut.count == 1 ? " does" : "s do",
+			needs.shut.text);
+	if (needs.older.count)
 		return doctor_say(
 			d, WARN,
 			"hosts that have left the pool can open %zu vTPM%s, by key slots of "
 			"an older version of the pool's key (%s): start each once, or "
 			"`vtpmctl rekey` it",
-			older.count, older.count == 1 ? "" : "s", older.text);
+			needs.older.count, needs.older.count == 1 ? "" : "s",
+			needs.older.text);
 	if (bound.count)
 		return doctor_say(
 			d, WARN,

@@ -8,6 +8,7 @@
 #include "tools/vtpmctl/hostfile.h"
 #include "tools/vtpmctl/policykey.h"
 #include "tools/vtpmctl/poolfile.h"
+#include "tools/vtpmctl/poollist.h"
 #include "tools/vtpmctl/vtpmctl.h"
 
 #include <errno.h>
@@ -334,9 +335,11 @@ static int load_peer(struct peer *p, bool signs, struct error *e)
 
 	if (!rc)
 		rc = poolfile_load(&p->file, p->config, &p->conf, e);
-	if (rc || !signs)
-		return rc;
-	return poolfile_key(p->policy_key, &p->conf, &p->key, e);
+	if (!rc && signs)
+		rc = poolfile_key(p->policy_key, &p->conf, &p->key, e);
+	if (!rc && signs && p->conf.store.url)
+		rc = poollist_take_newer(&p->file, &p->conf, e);
+	return rc;
 }
 
 /* The storage key of --srk-public, which has to have the Name that stands in the list. */

@@ -133,22 +133,31 @@ static void print_key(const json_t *key)
 
 	if (!json_is_object(key))
 		return;
-	printf("key         version %lld%s\n", (long long)newest,
-	       json_is_true(json_object_get(key, "here"))
-		       ? ""
-		       : ", which this host does not have: `vtpmctl pool publish`");
+	if (newest)
+		printf("key         version %lld%s\n", (long long)newest,
+		       json_is_true(json_object_get(key, "here"))
+			       ? ""
+			       : ", which this host does not have: `vtpmctl pool publish`");
+	else
+		printf("key         none in the list of hosts\n");
 	json_array_foreach(json_object_get(key, "vtpms"), i, one)
 	{
 		version = get_number(one, "version");
 		printf("key slots   %zu of version %lld",
 		       json_array_size(json_object_get(one, "vtpms")),
 		       (long long)version);
-		if (version < newest)
+		if (!json_is_true(json_object_get(one, "listed")))
+			printf(", which the LIST OF HOSTS LACKS, so that no host opens them:");
+		else if (!json_is_true(json_object_get(one, "here")))
+			printf(", which this host does not have, until each has been started "
+			       "on one that has:");
+		else if (version < newest)
 			printf(", which hosts that have left can open until each has been "
 			       "started:");
 		json_array_foreach(json_object_get(one, "vtpms"), n, name)
 		{
-			if (version < newest)
+			if (version < newest ||
+			    !json_is_true(json_object_get(one, "here")))
 				printf(" %s", json_string_value(name));
 		}
 		putchar('\n');

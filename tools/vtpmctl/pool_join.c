@@ -12,6 +12,7 @@
 #include "tools/vtpmctl/pool_join.h"
 #include "tools/vtpmctl/poolfile.h"
 #include "tools/vtpmctl/poolkeys.h"
+#include "tools/vtpmctl/poollist.h"
 #include "tools/vtpmctl/tpm.h"
 #include "tools/vtpmctl/vtpmctl.h"
 
@@ -19,8 +20,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define LIST_KEY "pool"
 
 struct join {
 	const char *url, *ca, *cert, *key, *config, *socket;
@@ -32,6 +31,7 @@ struct join {
 	struct poolfile file;
 	struct etcdask *etcd;
 	struct etcdask_value list; /* as etcd has it */
+	uint32_t dropped;	   /* poollist_dropped_key() of what the pool has */
 };
 
 #define STORE_OPTIONS                                                                  \
@@ -300,7 +300,7 @@ static int init_list(struct join *j, struct error *e)
 	if (!rc)
 		rc = find_self(j, &j->file.pool, j->file.path, e);
 	if (!rc)
-		rc = etcdask_get(j->etcd, LIST_KEY, &j->list, e);
+		rc = etcdask_get(j->etcd, POOL_LIST_KEY, &j->list, e);
 	if (!rc && j->list.buf)
 		rc = error_set(
 			e, -EEXIST, CAUSE_PEER,
@@ -314,7 +314,7 @@ static int init_list(struct join *j, struct error *e)
 static int join_list(struct join *j, struct error *e)
 {
 	struct pool pool;
-	int rc = etcdask_get(j->etcd, LIST_KEY, &j->list, e);
+	int rc = etcdask_get(j->etcd, POOL_LIST_KEY, &j->list, e);
 
 	if (rc)
 		return rc;
@@ -336,8 +336,8 @@ static int join_list(struct join *j, struct error *e)
 
 static int put_list(struct join *j, struct error *e)
 {
-	int rc = etcdask_put(j->etcd, LIST_KEY, j->list.mod, j->file.bytes, j->file.len,
-			     e);
+	int rc = etcdask_put(j->etcd, POOL_LIST_KEY, j->list.mod, j->file.bytes,
+			     j->file.len, e);
 
 	if (rc == -EEXIST && !e->text[0])
 		return error_set(
@@ -492,11 +492,52 @@ static int check_newer(const struct join *j, bool *same, struct error *e)
 		j->file.path);
 }
 
-/* What older keys still open is lost with them. */
+/* Of etcd's list; and of the one that vtpmd has kept, when etcd has none, or an older one. */
+static void find_dropped(struct join *j)
+{
+	struct pool there = {.number = 0};
+	struct poolfile kept;
+
+	if (j->list.buf && !pool_open(j->list.buf, j->list.len, j->conf.policy_key,
+				      sizeof(j->conf.policy_key), &there))
+		j->dropped = poollist_dropped_key(&j->file, &there);
+	if (poollist_read_kept(&kept, j->socket, &j->conf))
+		return;
+	if (kept.pool.number > there.number && !j->dropped)
+		j->dropped = poollist_dropped_key(&j->file, &kept.pool);
+	poolfile_free(&kept);
+}
+
+/* A list that was begun anew would have all vTPMs of the pool lose their key slots. */
+static int check_dropped(struct join *j, struct error *e)
+{
+	find_dropped(j);
+	if (!j->dropped || j->keys.forget)
+		return 0;
+	return error_set(
+		e, -EEXIST, CAUSE_PEER,
+		"%s does not have version %u of the pool's key, which the pool's newest list "
+		"has, and vTPMs may need: move the file away and sign here what is to change "
+		"(`vtpmctl peer add` or `peer remove`), which begins with etcd's list then, "
+		"and publish that; --forget-keys, when no vTPM needs that key",
+		j->file.path, (unsigned int)j->dropped);
+}
+
+/* The version of the pool's key that stays when older ones are forgotten; 0: none. */
+static uint32_t staying_version(const struct join *j)
+{
+	struct pool_key k;
+
+	if (!pool_newest_key(&j->file.pool, &k) || k.version == j->dropped)
+		return 0;
+	return k.version;
+}
+
+/* What other keys still open is lost with them. */
 static int check_forget(struct join *j, struct error *e)
 {
 	char text[CLIENT_TEXT];
-	json_int_t newest, version = 0;
+	json_int_t version = 0;
 	json_t *reply, *one;
 	int rc = 0;
 	size_t i;
@@ -509,13 +550,11 @@ static int check_forget(struct join *j, struct error *e)
 			"vtpmd does not answer at %s, and knows which vTPMs need an older "
 			"key: start it",
 			j->socket);
-	newest = json_integer_value(
-		json_object_get(json_object_get(reply, "key"), "version"));
 	json_array_foreach(json_object_get(json_object_get(reply, "key"), "vtpms"), i,
 			   one)
 	{
 		version = json_integer_value(json_object_get(one, "version"));
-		if (!rc && version < newest)
+		if (!rc && version != (json_int_t)staying_version(j))
 			rc = error_set(
 				e, -EBUSY, CAUSE_PEER,
 				"the key slot of the vTPM %s was made with version %lld of "
@@ -538,9 +577,11 @@ static int publish(struct join *j, bool *same, struct error *e)
 	if (!rc)
 		rc = etcdask_open(&j->old, &j->etcd, e);
 	if (!rc)
-		rc = etcdask_get(j->etcd, LIST_KEY, &j->list, e);
+		rc = etcdask_get(j->etcd, POOL_LIST_KEY, &j->list, e);
 	if (!rc)
 		rc = check_newer(j, same, e);
+	if (!rc)
+		rc = check_dropped(j, e);
 	if (!rc)
 		rc = check_forget(j, e);
 	if (!rc)

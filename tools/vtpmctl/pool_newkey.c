@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vtpmctl/pool_newkey.h"
-#include "tools/vtpmctl/client.h"
-#include "tools/vtpmctl/etcdask.h"
 #include "tools/vtpmctl/file.h"
 #include "tools/vtpmctl/poolkeys.h"
+#include "tools/vtpmctl/poollist.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -12,37 +11,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define KEPT_FILE "pool.list" /* tools/vtpmd/pool_keys.h, in vtpmd's own folder */
-
-/* Takes the bytes, if that policy key signed them: f has them then, else they are freed. */
-static int take_list(struct poolfile *f, char *bytes, size_t len,
-		     const struct hostconf *h)
-{
-	int rc = bytes ? pool_open((const uint8_t *)bytes, len, h->policy_key,
-				   sizeof(h->policy_key), &f->pool)
-		       : -ENOENT;
-
-	if (rc) {
-		free(bytes);
-		return rc;
-	}
-	f->bytes = bytes;
-	f->len = len;
-	return 0;
-}
-
-static int read_list(struct poolfile *f, const char *path, const struct hostconf *h)
-{
-	struct error ignored = {.cause = CAUSE_NONE};
-	char *bytes = NULL;
-	size_t len = 0;
-	int rc;
-
-	memset(f, 0, sizeof(*f));
-	rc = file_read_most(path, POOL_MAX, &bytes, &len, &ignored);
-	return rc ? rc : take_list(f, bytes, len, h);
-}
-
 static int read_beside(struct poolfile *f, const char *config, const char *name,
 		       const struct hostconf *h)
 {
@@ -50,40 +18,7 @@ static int read_beside(struct poolfile *f, const char *config, const char *name,
 	int rc = file_beside(config, name, path, sizeof(path));
 
 	memset(f, 0, sizeof(*f));
-	return rc ? -ENAMETOOLONG : read_list(f, path, h);
-}
-
-static int read_etcd(struct poolfile *f, const struct hostconf *h, struct error *e)
-{
-	struct etcdask_value list = {NULL, 0, 0};
-	struct etcdask *etcd = NULL;
-	int rc = etcdask_open(&h->store, &etcd, e);
-
-	memset(f, 0, sizeof(*f));
-	if (!rc)
-		rc = etcdask_get(etcd, POOL_LIST_KEY, &list, e);
-	etcdask_close(etcd);
-	if (rc)
-		return rc;
-	return take_list(f, (char *)list.buf, list.len, h) ? -EACCES : 0;
-}
-
-/* What vtpmd has kept of the pool's newest list. */
-static int read_kept(struct poolfile *f, const char *socket, const struct hostconf *h)
-{
-	char text[CLIENT_TEXT], path[PATH_MAX];
-	json_t *reply;
-	int rc = -ENOENT;
-
-	memset(f, 0, sizeof(*f));
-	if (client_try(socket, client_request("pool", NULL), &reply, text))
-		return rc;
-	if (client_text(reply, "own")[0] &&
-	    snprintf(path, sizeof(path), "%s/" KEPT_FILE, client_text(reply, "own")) <
-		    (int)sizeof(path))
-		rc = read_list(f, path, h);
-	json_decref(reply);
-	return rc;
+	return rc ? -ENAMETOOLONG : poollist_read(f, path, h);
 }
 
 /* A list of an earlier new policy key would be lost under this one's. */
@@ -97,7 +32,7 @@ static int check_old_list(const char *config, const struct hostconf *lost,
 	if (!rc && access(path, F_OK))
 		return 0;
 	if (!rc)
-		rc = read_list(&f, path, lost);
+		rc = poollist_read(&f, path, lost);
 	if (!rc)
 		poolfile_free(&f);
 	return rc ? error_set(
@@ -111,7 +46,7 @@ static int check_old_list(const char *config, const struct hostconf *lost,
 static int check_published(const struct hostconf *next, struct error *e)
 {
 	struct poolfile there;
-	int rc = read_etcd(&there, next, e);
+	int rc = poollist_read_etcd(&there, next, e);
 
 	if (!rc)
 		poolfile_free(&there);
@@ -139,7 +74,7 @@ int pool_newkey_load(struct pool_newkey *p, const char *config, const char *sock
 				 config);
 	/* a run that was cut off has signed the new one, and has kept the other */
 	p->signs = !access(path, F_OK) &&
-		   (!read_list(&p->old, path, lost) ||
+		   (!poollist_read(&p->old, path, lost) ||
 		    !read_beside(&p->old, config, POOL_OLD_FILE, lost));
 	if (p->signs)
 		return snprintf(p->old.path, sizeof(p->old.path), "%s", path) < 0 ? -EIO
@@ -147,7 +82,7 @@ int pool_newkey_load(struct pool_newkey *p, const char *config, const char *sock
 	if (!lost->store.url)
 		return 0;
 	rc = check_published(next, e);
-	if (!rc && read_kept(&p->old, socket, lost))
+	if (!rc && poollist_read_kept(&p->old, socket, lost))
 		(void)!read_beside(&p->old, config, POOL_OLD_FILE, lost);
 	return rc;
 }
@@ -177,7 +112,7 @@ void pool_newkey_present(struct poolfile *f, const char *config, const struct ho
 	struct poolfile there;
 
 	(void)!read_beside(f, config, "pool", h);
-	if (!h->store.url || read_etcd(&there, h, &ignored))
+	if (!h->store.url || poollist_read_etcd(&there, h, &ignored))
 		return;
 	if (f->bytes && f->pool.number >= there.pool.number) {
 		poolfile_free(&there);

@@ -13,7 +13,6 @@
 #include "tools/vtpmctl/poolfile.h"
 
 #define POOL_OLD_FILE "pool.old-policy-key"
-#define POOL_LIST_KEY "pool" /* of etcd */
 
 struct pool_newkey {
 	struct poolfile

@@ -85,6 +85,7 @@ static json_t *show_pool(struct vtpmd *d)
 
 void control_op_pool(struct control *c, struct vtpm *none, const json_t *request)
 {
+	pool_keys_save(c->d); /* who asks may want the copy, too */
 	if (store_etcd_is(c->d->store))
 		control_answer_with(c, show_pool(c->d));
 	else

@@ -142,6 +142,24 @@ static uint32_t version_of(struct vtpm *v)
 	return version;
 }
 
+/* Whether the list has that version of the pool's key, and whether it has it for this host. */
+static bool find_version(const struct pool *p, const struct config *c, uint32_t version,
+			 bool *here)
+{
+	struct cursor keys = p->key;
+	struct pool_holder h;
+	struct pool_key k;
+
+	*here = false;
+	while (pool_next_key(&keys, &k)) {
+		if (k.version != version)
+			continue;
+		*here = find_own(&k, c, &h);
+		return true;
+	}
+	return false;
+}
+
 /* Adds a vTPM to the versions that are needed. */
 static void count_version(json_t *array, uint32_t version, const char *name)
 {
@@ -157,17 +175,43 @@ static void count_version(json_t *array, uint32_t version, const char *name)
 	json_array_append_new(json_object_get(one, "vtpms"), json_string(name));
 }
 
-static json_t *show_versions(struct vtpmd *d)
+static json_t *show_versions(struct vtpmd *d, const struct config *c,
+			     const struct pool *p)
 {
-	json_t *array = json_array();
+	json_t *array = json_array(), *one;
 	uint32_t version;
+	bool here;
+	size_t i;
 
 	for (struct vtpm *v = d->vtpms; v; v = v->next) {
 		version = version_of(v);
 		if (version)
 			count_version(array, version, v->meta.name);
 	}
+	json_array_foreach(array, i, one)
+	{
+		version = (uint32_t)json_integer_value(json_object_get(one, "version"));
+		json_object_set_new(one, "listed",
+				    json_boolean(find_version(p, c, version, &here)));
+		json_object_set_new(one, "here", json_boolean(here));
+	}
 	return array;
+}
+
+/* version 0: the list has no key, and vTPMs need one. */
+static json_t *show_key(struct vtpmd *d, const struct config *c, const struct pool *p)
+{
+	struct pool_key k = {.version = 0};
+	bool any = pool_newest_key(p, &k);
+	json_t *vtpms = show_versions(d, c, p);
+	struct pool_holder h;
+
+	if (!any && !json_array_size(vtpms)) {
+		json_decref(vtpms);
+		return NULL;
+	}
+	return json_pack("{s:I, s:b, s:o}", "version", (json_int_t)(any ? k.version : 0),
+			 "here", any && find_own(&k, c, &h), "vtpms", vtpms);
 }
 
 json_t *pool_keys_show(struct vtpmd *d)
@@ -175,16 +219,13 @@ json_t *pool_keys_show(struct vtpmd *d)
 	struct error e = {.cause = CAUSE_NONE};
 	struct move_bytes list = {NULL, 0};
 	json_t *shown = NULL;
-	struct pool_holder h;
-	struct pool_key k;
 	struct config *c;
 	struct pool p;
 
 	if (config_get(&d->host, d->config, &c, &e))
 		return json_null();
-	if (!newest_list(d, c, &list, &p) && pool_newest_key(&p, &k))
-		shown = json_pack("{s:I, s:b, s:o}", "version", (json_int_t)k.version,
-				  "here", find_own(&k, c, &h), "vtpms", show_versions(d));
+	if (!newest_list(d, c, &list, &p))
+		shown = show_key(d, c, &p);
 	move_drop_bytes(&list);
 	config_put(c);
 	return shown ? shown : json_null();

@@ -21,9 +21,10 @@ void pool_keys_put(struct vtpmd *d, const struct config *c, bool in_pool,
 /* Keeps the list that etcd has, if it has a key for this host, and is newer than what is kept.  What
  * fails is logged. */
 void pool_keys_save(struct vtpmd *d);
-/* {"version", "here", "vtpms": [{"version", "vtpms": [NAME]}]} for `vtpmctl pool show`: of the
- * newest key, whether this host has it, and the vTPMs by the version that their slots need; null:
- * the list has no key. */
+/* {"version", "here", "vtpms": [{"version", "vtpms": [NAME], "listed", "here"}]} for `vtpmctl pool
+ * show`: of the newest key, whether this host has it, and the vTPMs by the version that their slots
+ * need, whether the list has that version, and for this host; version 0: the list has no key.
+ * null: nor does any vTPM need one. */
 json_t *pool_keys_show(struct vtpmd *d);
 
 #endif
