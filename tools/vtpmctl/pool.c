@@ -187,6 +187,9 @@ static void print_pool_state(const json_t *p)
 	printf("revision    %lld\n", (long long)get_number(p, "revision"));
 	printf("lease       %.1f s\n", (double)get_number(p, "lease_ms") / 1000);
 	print_list(json_object_get(p, "list"));
+	if (json_is_true(json_object_get(p, "unpublished")))
+		printf("unpublished this list was signed here, and other hosts do not have it: "
+		       "`vtpmctl pool publish`\n");
 	print_key(json_object_get(p, "key"));
 	print_members(json_object_get(p, "members"));
 	json_array_foreach(json_object_get(p, "hosts"), i, h)

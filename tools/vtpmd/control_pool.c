@@ -70,17 +70,17 @@ static json_t *show_pool(struct vtpmd *d)
 	(void)!store_etcd_may(&e);
 	snprintf(id, sizeof(id), "%016" PRIx64, f.cluster_id);
 	return json_pack("{s:b, s:s, s:s, s:s, s:s, s:b, s:s, s:I, s:o, s:I, s:o, s:o, "
-			 "s:o, s:s, s:o, s:o, s:s, s:o, s:I, s:b}",
+			 "s:o, s:b, s:s, s:o, s:o, s:s, s:o, s:I, s:b}",
 			 "ok", 1, "pool", strrchr(d->store, '/') + 1, "host", f.host,
 			 "member", f.member, "trouble", f.trouble, "put_back", f.put_back,
 			 "cluster_id", id, "revision", (json_int_t)f.revision, "found",
 			 f.put_back ? json_integer(f.found) : json_null(), "lease_ms",
 			 (json_int_t)f.lease_ms, "hosts", show_hosts(d, &f), "members",
 			 show_members(f.members), "list", names ? names : json_null(),
-			 "refused", e.text, "folder", pool_move_names(d), "key",
-			 pool_keys_show(d), "own", d->folder, "witnesses",
-			 witness_show(d), "witnessed", (json_int_t)w.witnessed,
-			 "majority", d->pool.majority);
+			 "unpublished", move_list_is_unpublished(d), "refused", e.text,
+			 "folder", pool_move_names(d), "key", pool_keys_show(d), "own",
+			 d->folder, "witnesses", witness_show(d), "witnessed",
+			 (json_int_t)w.witnessed, "majority", d->pool.majority);
 }
 
 void control_op_pool(struct control *c, struct vtpm *none, const json_t *request)

@@ -18,6 +18,9 @@ int __must_check move_list_has(struct vtpmd *d, const char *name, struct error *
 
 /* The names in that list, as a JSON array; NULL: there is none that is signed. */
 json_t *move_list_names(struct vtpmd *d);
+/* Whether the list that was signed on this host is newer than the pool's in etcd, so that other hosts
+ * do not have it. */
+bool move_list_is_unpublished(struct vtpmd *d);
 
 struct control;
 struct move;

@@ -120,12 +120,21 @@ static int find_host(const struct hostconf *conf, const struct move_bytes *list,
 
 static int refuse_list(int rc, struct error *e)
 {
+	size_t len;
+
 	if (rc == -ESTALE)
 		return error_set(
 			e, rc, CAUSE_PEER,
 			"The pool's list of hosts in etcd is older than one that was used "
 			"here, and may have a host that was taken out: put the newest one "
 			"there by `vtpmctl pool publish`.");
+	if (rc == -ENOENT && store_etcd_list_of_hosts(&len))
+		return error_set(
+			e, rc, CAUSE_PEER,
+			"The pool has no list of hosts that this host's policy key signed in "
+			"etcd, but another one: when the policy key is a new one, `vtpmctl "
+			"host new-policy-key --policy-key FILE` here; else somebody changed "
+			"it: `vtpmctl pool publish` where the newest is.");
 	if (rc == -ENOENT)
 		return error_set(
 			e, rc, CAUSE_PEER,
@@ -181,6 +190,35 @@ json_t *move_list_names(struct vtpmd *d)
 	move_drop_bytes(&list);
 	config_put(c);
 	return names;
+}
+
+static bool is_newer_than_etcd(const struct hostconf *h, const struct move_bytes *file)
+{
+	struct pool here, there;
+	size_t len;
+	const uint8_t *list = store_etcd_list_of_hosts(&len);
+
+	if (pool_open(file->p, file->n, h->policy_key, sizeof(h->policy_key), &here))
+		return false;
+	return !list ||
+	       pool_open(list, len, h->policy_key, sizeof(h->policy_key), &there) ||
+	       here.number > there.number;
+}
+
+bool move_list_is_unpublished(struct vtpmd *d)
+{
+	struct error e = {.cause = CAUSE_NONE};
+	struct move_bytes file = {NULL, 0};
+	bool is_newer = false;
+	struct config *c;
+
+	if (!store_etcd_is(d->store) || config_get(&d->host, d->config, &c, &e))
+		return false;
+	if (!read_file(d, &file))
+		is_newer = is_newer_than_etcd(&c->host, &file);
+	move_drop_bytes(&file);
+	config_put(c);
+	return is_newer;
 }
 
 const char *move_old_pool(struct vtpmd *d)
