@@ -312,6 +312,27 @@ static unsigned int tell_damaged(const json_t *damaged)
 	return (unsigned int)i;
 }
 
+/* Nor have those that a host of a pool has in its folder still: vtpmd does not start them. */
+static void tell_in_folder(struct all *a)
+{
+	char text[CLIENT_TEXT];
+	json_t *reply;
+	const json_t *name;
+	size_t i;
+
+	if (client_ask(&a->client, a->options->socket, client_request("pool", NULL),
+		       &reply, text))
+		return; /* in no pool */
+	json_array_foreach(json_object_get(reply, "folder"), i, name)
+	{
+		fprintf(stderr,
+			"vtpmctl: the vTPM %s has no backup: it is in this host's folder, and "
+			"not in the pool; `vtpmctl pool move %s`\n",
+			json_string_value(name), json_string_value(name));
+	}
+	json_decref(reply);
+}
+
 int backup_all(const struct backup_options *o)
 {
 	struct all a = {.options = o};
@@ -330,6 +351,7 @@ int backup_all(const struct backup_options *o)
 	} else {
 		a.failed += tell_damaged(json_object_get(reply, "damaged"));
 		status = backup_each(&a, json_object_get(reply, "vtpms"));
+		tell_in_folder(&a);
 		fprintf(stderr, "%u backed up, %u failed, %u old ones removed\n", a.made,
 			a.failed, a.gone);
 	}

@@ -72,6 +72,7 @@ static const struct {
 	{"anchor", doctor_anchor},
 	{"vtpmd", doctor_vtpmd},
 	{"pool", doctor_pool},
+	{"pool-list", doctor_pool_list},
 	{"pool-key", doctor_pool_key},
 	{"peers", doctor_peers},
 	{"peer-cert", doctor_peer_cert},

@@ -142,6 +142,47 @@ enum finding doctor_pool(struct doctor *d)
 	return f;
 }
 
+/* -- what is not in etcd yet --------------------------------------------------------------- */
+
+static enum finding judge_left_over(struct doctor *d, const json_t *pool)
+{
+	const json_t *folder = json_object_get(pool, "folder");
+	size_t n = json_array_size(folder);
+
+	if (json_is_true(json_object_get(pool, "unpublished")))
+		return doctor_say(
+			d, WARN,
+			"the list of hosts was signed here and not published, so that the other "
+			"hosts have an older one, or none: `vtpmctl pool publish`");
+	if (n)
+		return doctor_say(
+			d, WARN,
+			"%zu vTPM%s in this host's folder and not in the pool, and %s neither "
+			"started nor backed up (%s%s): `vtpmctl pool move --all`",
+			n, n == 1 ? " is" : "s are", n == 1 ? "is" : "are",
+			json_string_value(json_array_get(folder, 0)),
+			n == 1 ? "" : ", ...");
+	return doctor_say(
+		d, FINE,
+		"etcd has the newest list of hosts, and this host's folder no vTPM");
+}
+
+enum finding doctor_pool_list(struct doctor *d)
+{
+	char text[CLIENT_TEXT];
+	enum finding f;
+	json_t *reply;
+	int status;
+
+	status = doctor_ask(d, client_request("pool", NULL), &reply, text);
+	if (status)
+		return doctor_say(d, SKIPPED,
+				  status == VTPMCTL_NO_VTPMD ? NO_VTPMD : NO_POOL);
+	f = judge_left_over(d, reply);
+	json_decref(reply);
+	return f;
+}
+
 /* -- key slots ------------------------------------------------------------------------- */
 
 /* Names for a sentence: the first ones, and how many there are. */

@@ -62,6 +62,10 @@ static int move_one(const struct pool_mover *m, struct client *c, const char *na
 			nanosleep(&pause, NULL);
 	}
 	printf("%s: in the %s\n", name, m->to);
+	if (!strcmp(m->to, "folder"))
+		fprintf(stderr,
+			"It is listed, backed up and started again when this host has left "
+			"the pool: `vtpmctl pool leave`, and `systemctl restart vtpmd`.\n");
 	return VTPMCTL_OK;
 }
 

@@ -3,6 +3,7 @@
 #include "lib/text.h"
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/move.h"
+#include "tools/vtpmd/pool_move.h"
 #include "tools/vtpmd/trial.h"
 
 #include <errno.h>
@@ -232,7 +233,14 @@ void control_answer_no_such(struct control *c)
 {
 	char text[384];
 
-	if (!move_tell_where(c->d, c->name, text, sizeof(text)))
+	if (pool_move_is_in_folder(c->d, c->name))
+		snprintf(
+			text, sizeof(text),
+			"The vTPM %.100s is in this host's folder, and not in the pool: "
+			"`vtpmctl pool move %.100s`, or it starts when this host has left "
+			"the pool.",
+			c->name, c->name);
+	else if (!move_tell_where(c->d, c->name, text, sizeof(text)))
 		snprintf(text, sizeof(text), "There is no vTPM %s: see `vtpmctl list`.",
 			 c->name);
 	control_answer_word(c, "no-such-vtpm", text);

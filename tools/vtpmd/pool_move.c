@@ -64,6 +64,21 @@ json_t *pool_move_names(const struct vtpmd *d)
 	return pool_copy_names(d->folder);
 }
 
+bool pool_move_is_in_folder(const struct vtpmd *d, const char *name)
+{
+	json_t *names = store_etcd_is(d->store) ? pool_copy_names(d->folder) : NULL;
+	const json_t *one;
+	bool found = false;
+	size_t i;
+
+	json_array_foreach(names, i, one)
+	{
+		found |= !strcmp(json_string_value(one), name);
+	}
+	json_decref(names);
+	return found;
+}
+
 /* -- both copies ----------------------------------------------------------------------- */
 
 static struct vtpm *new_copy(const struct meta *m, struct store *s, struct error *e)

@@ -45,6 +45,8 @@ int __must_check pool_move(struct vtpmd *d, const char *name, bool to_folder,
 			   uint8_t uuid[16], struct error *e);
 /* The names of the vTPMs in the folder, which are not in the pool: an array. */
 json_t *pool_move_names(const struct vtpmd *d);
+/* Whether one of these has that name; false: this host is in no pool. */
+bool pool_move_is_in_folder(const struct vtpmd *d, const char *name);
 /* Whether it is being moved: nothing else is done with it. */
 bool pool_move_has(const struct vtpm *v);
 /* Whether one with this uuid is: what other hosts do to it is looked at when that is over. */
