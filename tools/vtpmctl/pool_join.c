@@ -272,8 +272,8 @@ static int find_self(const struct join *j, const struct pool *pool, const char *
 	return error_set(
 		e, -EACCES, CAUSE_PEER,
 		"the list of hosts %s has no host %s, which is the CN of --store-cert: "
-		"`vtpmctl peer self %s --address HOST:PORT` here prints the `peer add` that "
-		"signs it in%s",
+		"`vtpmctl peer self %s --address HOST:PORT --pool-key` here prints the `peer "
+		"add` that signs it in%s",
 		where, name, name,
 		j->list.buf ? ", and `vtpmctl pool publish` there puts the list into etcd"
 			    : "");
@@ -287,7 +287,8 @@ static int load_file(struct join *j, struct error *e)
 		rc = error_set(
 			e, -ENOENT, CAUSE_PEER,
 			"there is no list of hosts, %s: `vtpmctl peer self NAME --address "
-			"HOST:PORT` prints, on each host, the `peer add` that signs it in",
+			"HOST:PORT --pool-key` prints, on each host, the `peer add` that "
+			"signs it in",
 			j->file.path);
 	return rc;
 }
@@ -402,8 +403,17 @@ static int enter_pool(struct join *j, bool makes, struct error *e)
 
 static void say_missing(const struct pool *pool)
 {
+	struct pool_key newest;
 	char names[512];
 
+	if (!pool_newest_key(pool, &newest)) {
+		fprintf(stderr,
+			"The pool has no key, as the list has no storage key of a host, and "
+			"vTPMs of policy host\nopen on one host alone: `vtpmctl peer self "
+			"NAME --pool-key` on each prints the `peer add`,\nthen `pool publish "
+			"--policy-key FILE`.\n");
+		return;
+	}
 	poolkeys_missing(pool, names, sizeof(names));
 	if (names[0])
 		fprintf(stderr,
@@ -445,6 +455,8 @@ static int run_enter(const struct args_command *command, bool makes, int argc,
 	rc = enter_pool(j, makes, &e);
 	if (!rc)
 		say_entered(j);
+	if (!rc && makes)
+		say_missing(&j->file.pool);
 	free_join(j);
 	return rc ? vtpmctl_fail(&e) : VTPMCTL_OK;
 }

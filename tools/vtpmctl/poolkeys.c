@@ -404,8 +404,9 @@ static int run_update(struct poolkeys *p, struct error *e)
 			e, -ENOKEY, CAUSE_PEER,
 			"the pool's key is to be made %s: give the policy key, --policy-key "
 			"FILE",
-			p->makes && p->has_key ? "anew, as a host has left"
-					       : "for the hosts that have come");
+			!p->makes || !p->has_key ? "for the hosts that have come"
+			: has_leaver(p)		 ? "anew, as a host has left"
+						 : "anew");
 	rc = poolfile_key(p->wish->policy_key, p->conf, &p->policy, e);
 	joins = has_joiner(p, &any);
 	if (!rc && p->makes && crypt_random(p->secret, sizeof(p->secret)))
@@ -414,6 +415,17 @@ static int run_update(struct poolkeys *p, struct error *e)
 	if (!rc && !p->makes && joins)
 		rc = find_secret(p, e);
 	return rc ? rc : write_keys(p, e);
+}
+
+/* Also where there is nothing to sign: who gives another key is to hear of it now. */
+static int check_policy_key(const struct poolkeys *p, struct error *e)
+{
+	EVP_PKEY *key = NULL;
+	int rc = p->wish->policy_key ? poolfile_key(p->wish->policy_key, p->conf, &key, e)
+				     : 0;
+
+	EVP_PKEY_free(key);
+	return rc;
 }
 
 int poolkeys_update(struct poolfile *f, const char *config, const struct hostconf *h,
@@ -428,7 +440,8 @@ int poolkeys_update(struct poolfile *f, const char *config, const struct hostcon
 	p->file = f;
 	p->conf = h;
 	p->wish = w;
-	if (f->bytes && plan_keys(p)) {
+	rc = check_policy_key(p, e);
+	if (!rc && f->bytes && plan_keys(p)) {
 		rc = run_update(p, e);
 		*changed = !rc;
 	}
