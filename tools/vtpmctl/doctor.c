@@ -73,6 +73,7 @@ static const struct {
 	{"vtpmd", doctor_vtpmd},
 	{"pool", doctor_pool},
 	{"pool-list", doctor_pool_list},
+	{"pool-cert", doctor_pool_cert},
 	{"pool-key", doctor_pool_key},
 	{"peers", doctor_peers},
 	{"peer-cert", doctor_peer_cert},

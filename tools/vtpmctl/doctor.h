@@ -39,7 +39,7 @@ doctor_check doctor_config, doctor_policy_key, doctor_recovery, doctor_certifica
 doctor_check doctor_tpm, doctor_lockout, doctor_nv, doctor_keys, doctor_kms;
 doctor_check doctor_attest;
 doctor_check doctor_leases, doctor_anchor, doctor_moves;
-doctor_check doctor_pool, doctor_pool_list, doctor_pool_key;
+doctor_check doctor_pool, doctor_pool_list, doctor_pool_cert, doctor_pool_key;
 doctor_check doctor_peers, doctor_peer_cert, doctor_receive;
 
 /* Fills d->text; returns f. */

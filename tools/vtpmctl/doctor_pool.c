@@ -2,16 +2,23 @@
 /* A pool of hosts: etcd, and whether each host of it could start each of its vTPMs. */
 #include "tools/vtpmctl/doctor.h"
 #include "tools/vtpmctl/client.h"
+#include "tools/vtpmctl/file.h"
+#include "tools/vtpmctl/kmskey.h"
 #include "tools/vtpmctl/vtpmctl.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define NO_POOL	 "the store is a folder, and in no pool's etcd"
 #define NO_VTPMD "vtpmd does not answer"
 
 /* Above this share of etcd's quota there is still time to do something. */
 #define QUOTA_WARN 0.75
+
+#define DAY_S	  86400
+#define DAYS_LEFT 30 /* of a certificate */
 
 static double number_of(const json_t *object, const char *key)
 {
@@ -181,6 +188,64 @@ enum finding doctor_pool_list(struct doctor *d)
 	f = judge_left_over(d, reply);
 	json_decref(reply);
 	return f;
+}
+
+/* -- the certificate for etcd -------------------------------------------------------------- */
+
+static enum finding judge_pool_cert(struct doctor *d, const char *path)
+{
+	struct error e = {.cause = CAUSE_NONE};
+	char *pem = NULL, *subject = NULL;
+	long long days;
+	time_t expires;
+	size_t len;
+
+	if (file_read(path, &pem, &len, &e))
+		return doctor_say(d, BAD, "%s", e.text);
+	if (kmskey_describe(pem, &subject, &expires)) {
+		free(pem);
+		return doctor_say(
+			d, BAD,
+			"%s is no certificate, and this host's for etcd is to be "
+			"there: put it back (docs/pool.md)",
+			path);
+	}
+	free(pem);
+	free(subject);
+	days = ((long long)expires - (long long)time(NULL)) / DAY_S;
+	if (expires <= time(NULL))
+		return doctor_say(
+			d, BAD,
+			"%s, this host's certificate for etcd, has expired, and etcd ends "
+			"each connection: put a new one of the same CN there (docs/pool.md)",
+			path);
+	if (days < DAYS_LEFT)
+		return doctor_say(
+			d, WARN,
+			"%s, this host's certificate for etcd, expires in %lld day%s: put a "
+			"new one of the same CN there (docs/pool.md)",
+			path, days, days == 1 ? "" : "s");
+	return doctor_say(d, FINE,
+			  "this host's certificate for etcd is good for %lld days", days);
+}
+
+/* The one that vtpmd uses; when that does not run, as it ends without etcd, host.json's. */
+enum finding doctor_pool_cert(struct doctor *d)
+{
+	char text[CLIENT_TEXT];
+	enum finding f;
+	json_t *reply;
+
+	if (!doctor_ask(d, client_request("pool", NULL), &reply, text)) {
+		f = client_text(reply, "cert")[0]
+			    ? judge_pool_cert(d, client_text(reply, "cert"))
+			    : doctor_say(d, SKIPPED, NO_POOL);
+		json_decref(reply);
+		return f;
+	}
+	if (d->conf.store.cert)
+		return judge_pool_cert(d, d->conf.store.cert);
+	return doctor_say(d, SKIPPED, NO_POOL);
 }
 
 /* -- key slots ------------------------------------------------------------------------- */

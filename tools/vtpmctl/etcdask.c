@@ -19,6 +19,7 @@ struct etcdask {
 	struct etcd *etcd;
 	char prefix[WHERE_PREFIX_MAX], host[MIRROR_HOST_MAX];
 
+	char trouble[400]; /* of the last connection that was lost */
 	bool is_answered;
 	int rc; /* of the answer */
 	uint8_t *answer;
@@ -33,8 +34,13 @@ static int64_t monotonic_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+/* A member that ends each connection is up for a moment each time, and then has no trouble. */
 static void on_link(void *ctx, bool up)
 {
+	struct etcdask *a = ctx;
+
+	if (!up)
+		snprintf(a->trouble, sizeof(a->trouble), "%s", etcd_trouble(a->etcd));
 }
 
 static void drop_answer(struct etcdask *a)
@@ -72,7 +78,7 @@ static void turn_loop(struct etcdask *a)
 
 static int cannot_reach(const struct etcdask *a, struct error *e)
 {
-	const char *why = etcd_trouble(a->etcd);
+	const char *now = etcd_trouble(a->etcd), *why = now[0] ? now : a->trouble;
 
 	return error_set(e, -ETIMEDOUT, CAUSE_STORE,
 			 "etcd cannot be used (%.110s): see that its members run at the "

@@ -70,7 +70,7 @@ static json_t *show_pool(struct vtpmd *d)
 	(void)!store_etcd_may(&e);
 	snprintf(id, sizeof(id), "%016" PRIx64, f.cluster_id);
 	return json_pack("{s:b, s:s, s:s, s:s, s:s, s:b, s:s, s:I, s:o, s:I, s:o, s:o, "
-			 "s:o, s:b, s:s, s:o, s:o, s:s, s:o, s:I, s:b}",
+			 "s:o, s:b, s:s, s:o, s:o, s:s, s:s*, s:o, s:I, s:b}",
 			 "ok", 1, "pool", strrchr(d->store, '/') + 1, "host", f.host,
 			 "member", f.member, "trouble", f.trouble, "put_back", f.put_back,
 			 "cluster_id", id, "revision", (json_int_t)f.revision, "found",
@@ -79,8 +79,9 @@ static json_t *show_pool(struct vtpmd *d)
 			 show_members(f.members), "list", names ? names : json_null(),
 			 "unpublished", move_list_is_unpublished(d), "refused", e.text,
 			 "folder", pool_move_names(d), "key", pool_keys_show(d), "own",
-			 d->folder, "witnesses", witness_show(d), "witnessed",
-			 (json_int_t)w.witnessed, "majority", d->pool.majority);
+			 d->folder, "cert", d->pool.cert, "witnesses", witness_show(d),
+			 "witnessed", (json_int_t)w.witnessed, "majority",
+			 d->pool.majority);
 }
 
 void control_op_pool(struct control *c, struct vtpm *none, const json_t *request)

@@ -39,6 +39,7 @@ struct etcd {
 	struct event_base *base;
 	struct evdns_base *dns;
 	SSL_CTX *tls;
+	char *ca, *cert, *key; /* files, for a certificate that was renewed */
 	struct endpoint endpoints[ETCD_ENDPOINTS_MAX];
 	unsigned int count, at;
 	struct bufferevent *coming; /* NULL: not on the way */
@@ -114,39 +115,81 @@ static int no_passphrase(char *buf, int size, int rwflag, void *u)
 	return -1;
 }
 
-/* The rules of lib/tls.c. */
-static int set_tls(struct etcd *c, const struct etcd_options *o, struct error *e)
+static int read_files(const struct etcd *c, SSL_CTX *tls, struct error *e)
 {
-	static const unsigned char h2[] = "\x02h2";
-
-	if (!o->ca || !o->cert || !o->key)
-		return error_set(e, -EINVAL, CAUSE_NOT_CONFIGURED,
-				 "A store in etcd needs --store-ca, --store-cert and "
-				 "--store-key.");
-	c->tls = SSL_CTX_new(TLS_client_method());
-	if (!c->tls || SSL_CTX_set_min_proto_version(c->tls, TLS1_2_VERSION) != 1 ||
-	    SSL_CTX_set_cipher_list(c->tls, "ECDHE+AESGCM:ECDHE+CHACHA20") != 1 ||
-	    SSL_CTX_set_alpn_protos(c->tls, h2, sizeof(h2) - 1))
-		return error_crypto(e, -EIO, "TLS");
-	SSL_CTX_set_security_level(c->tls, 2);
-	SSL_CTX_set_options(c->tls, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET |
-					    SSL_OP_NO_COMPRESSION);
-	SSL_CTX_set_session_cache_mode(c->tls, SSL_SESS_CACHE_OFF);
-	SSL_CTX_set_verify(c->tls, SSL_VERIFY_PEER, NULL);
-	SSL_CTX_set_default_passwd_cb(c->tls, no_passphrase);
-	if (SSL_CTX_load_verify_file(c->tls, o->ca) != 1)
+	if (SSL_CTX_load_verify_file(tls, c->ca) != 1)
 		return error_set(e, -EINVAL, CAUSE_NOT_CONFIGURED,
 				 "%s is no PEM file of CA certificates: give another "
 				 "--store-ca.",
-				 o->ca);
-	if (SSL_CTX_use_certificate_chain_file(c->tls, o->cert) != 1 ||
-	    SSL_CTX_use_PrivateKey_file(c->tls, o->key, SSL_FILETYPE_PEM) != 1)
+				 c->ca);
+	if (SSL_CTX_use_certificate_chain_file(tls, c->cert) != 1 ||
+	    SSL_CTX_use_PrivateKey_file(tls, c->key, SSL_FILETYPE_PEM) != 1)
 		return error_set(
 			e, -EINVAL, CAUSE_NOT_CONFIGURED,
 			"%s and %s cannot be used or do not belong together: give "
 			"PEM files for --store-cert and --store-key.",
-			o->cert, o->key);
+			c->cert, c->key);
 	return 0;
+}
+
+/* The rules of lib/tls.c. */
+static int new_tls(const struct etcd *c, SSL_CTX **out, struct error *e)
+{
+	static const unsigned char h2[] = "\x02h2";
+	SSL_CTX *tls = SSL_CTX_new(TLS_client_method());
+	int rc;
+
+	if (!tls || SSL_CTX_set_min_proto_version(tls, TLS1_2_VERSION) != 1 ||
+	    SSL_CTX_set_cipher_list(tls, "ECDHE+AESGCM:ECDHE+CHACHA20") != 1 ||
+	    SSL_CTX_set_alpn_protos(tls, h2, sizeof(h2) - 1)) {
+		SSL_CTX_free(tls);
+		return error_crypto(e, -EIO, "TLS");
+	}
+	SSL_CTX_set_security_level(tls, 2);
+	SSL_CTX_set_options(tls, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET |
+					 SSL_OP_NO_COMPRESSION);
+	SSL_CTX_set_session_cache_mode(tls, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_verify(tls, SSL_VERIFY_PEER, NULL);
+	SSL_CTX_set_default_passwd_cb(tls, no_passphrase);
+	rc = read_files(c, tls, e);
+	if (rc)
+		SSL_CTX_free(tls);
+	else
+		*out = tls;
+	return rc;
+}
+
+static int set_tls(struct etcd *c, const struct etcd_options *o, struct error *e)
+{
+	if (!o->ca || !o->cert || !o->key)
+		return error_set(e, -EINVAL, CAUSE_NOT_CONFIGURED,
+				 "A store in etcd needs --store-ca, --store-cert and "
+				 "--store-key.");
+	c->ca = strdup(o->ca);
+	c->cert = strdup(o->cert);
+	c->key = strdup(o->key);
+	if (!c->ca || !c->cert || !c->key)
+		return error_set(e, -ENOMEM, CAUSE_INTERNAL, "There is no memory.");
+	return new_tls(c, &c->tls, e);
+}
+
+static bool is_expired(const struct etcd *c)
+{
+	const X509 *own = SSL_CTX_get0_certificate(c->tls);
+
+	return own && X509_cmp_current_time(X509_get0_notAfter(own)) < 0;
+}
+
+/* Takes the files anew when this host's certificate has expired, as somebody may have renewed it. */
+static void renew_tls(struct etcd *c)
+{
+	struct error ignored = {.cause = CAUSE_NONE};
+	SSL_CTX *tls;
+
+	if (!is_expired(c) || new_tls(c, &tls, &ignored))
+		return;
+	SSL_CTX_free(c->tls);
+	c->tls = tls;
 }
 
 /* -- the connection ------------------------------------------------------------ */
@@ -154,6 +197,20 @@ static int set_tls(struct etcd *c, const struct etcd_options *o, struct error *e
 static void note_trouble(struct etcd *c, const char *why)
 {
 	snprintf(c->trouble, sizeof(c->trouble), "%s: %s", c->endpoints[c->at].name, why);
+}
+
+/* The member has ended it, and tells nobody why. */
+static void note_closed(struct etcd *c, const char *why)
+{
+	char text[300];
+
+	if (!is_expired(c)) {
+		note_trouble(c, why);
+		return;
+	}
+	snprintf(text, sizeof(text),
+		 "this host's certificate has expired, %.200s (docs/pool.md)", c->cert);
+	note_trouble(c, text);
 }
 
 static void try_later(struct etcd *c)
@@ -170,7 +227,7 @@ static void drop_link(struct etcd *c, struct grpc *link)
 	grpc_free(link);
 	event_del(c->leave);
 	if (!c->trouble[0])
-		note_trouble(c, "the connection was closed");
+		note_closed(c, "the connection was closed");
 	try_later(c);
 	c->on_link(c->ctx, false);
 }
@@ -203,10 +260,11 @@ static void note_tls(struct etcd *c, struct bufferevent *bev)
 	else if (verify != X509_V_OK)
 		note_trouble(c, X509_verify_cert_error_string(verify));
 	else if (code && ERR_reason_error_string(code))
-		note_trouble(c, ERR_reason_error_string(code));
+		note_closed(c, ERR_reason_error_string(code));
+	else if (err)
+		note_trouble(c, evutil_socket_error_to_string(err));
 	else
-		note_trouble(c, err ? evutil_socket_error_to_string(err)
-				    : "the connection was closed");
+		note_closed(c, "the connection was closed");
 }
 
 static void on_coming(struct bufferevent *bev, short what, void *ctx)
@@ -258,8 +316,10 @@ static void on_pause(evutil_socket_t fd, short what, void *ctx)
 	struct etcd *c = ctx;
 	const struct endpoint *p = &c->endpoints[c->at];
 	struct timeval limit = after_ms(CONNECT_MS);
-	SSL *ssl = new_session_for(c, p);
+	SSL *ssl;
 
+	renew_tls(c);
+	ssl = new_session_for(c, p);
 	if (ssl)
 		c->coming = bufferevent_openssl_socket_new(
 			c->base, -1, ssl, BUFFEREVENT_SSL_CONNECTING,
@@ -509,6 +569,9 @@ void etcd_free(struct etcd *c)
 	if (c->dns)
 		evdns_base_free(c->dns, 0);
 	SSL_CTX_free(c->tls);
+	free(c->ca);
+	free(c->cert);
+	free(c->key);
 	free(c);
 }
 
