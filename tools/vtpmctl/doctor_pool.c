@@ -2,6 +2,7 @@
 /* A pool of hosts: etcd, and whether each host of it could start each of its vTPMs. */
 #include "tools/vtpmctl/doctor.h"
 #include "tools/vtpmctl/client.h"
+#include "tools/vtpmctl/etcdask.h"
 #include "tools/vtpmctl/file.h"
 #include "tools/vtpmctl/kmskey.h"
 #include "tools/vtpmctl/vtpmctl.h"
@@ -83,6 +84,23 @@ static enum finding judge_witnesses(struct doctor *d, const json_t *hosts)
 	return FINE;
 }
 
+/* FINE: etcd lets this host's user do all that a host does; or vtpmd has its pool from options, and
+ * their files are not known. */
+static enum finding judge_rights(struct doctor *d)
+{
+	struct error e = {.cause = CAUSE_NONE};
+	struct etcdask *etcd = NULL;
+	int rc;
+
+	if (!d->conf.store.url)
+		return FINE;
+	rc = etcdask_open(&d->conf.store, &etcd, &e);
+	if (!rc)
+		rc = etcdask_rights(etcd, &e);
+	etcdask_close(etcd);
+	return rc ? doctor_say(d, BAD, "%s", e.text) : FINE;
+}
+
 static enum finding judge_pool(struct doctor *d, const json_t *pool)
 {
 	const json_t *members = json_object_get(pool, "members"), *m;
@@ -111,6 +129,9 @@ static enum finding judge_pool(struct doctor *d, const json_t *pool)
 	}
 	if (worst != FINE)
 		return doctor_say(d, worst, "%s", text);
+	f = judge_rights(d);
+	if (f != FINE)
+		return f;
 	if (!json_is_array(json_object_get(pool, "list")))
 		return doctor_say(
 			d, WARN,

@@ -12,6 +12,7 @@
 #define PAGE	 6 /* keys: each is half a MiB at most */
 #define SMALL	 1024
 #define AGAIN_MS 300
+#define TELL_MS	 60000 /* of lines in the journal that say the same */
 
 int64_t session_now_ms(void)
 {
@@ -43,7 +44,12 @@ const char *session_trouble(const struct session *s)
 		return "there is more in the pool than this host can keep";
 	if (!etcd_is_up(s->etcd))
 		return etcd_trouble(s->etcd);
-	return s->ready ? "" : "it is being read";
+	if (s->ready)
+		return "";
+	return s->denied
+		       ? "it does not let this host's user read and write what the pool "
+			 "has: see its role (docs/pool.md)"
+		       : "it is being read";
 }
 
 bool session_accepts(struct session *s, const struct proto_header *h)
@@ -64,6 +70,41 @@ bool session_accepts(struct session *s, const struct proto_header *h)
 		 "first one is there again, or `vtpmctl pool accept --yes`",
 		 etcd_member(s->etcd));
 	return false;
+}
+
+/* Says in the journal that etcd can be used, or why it cannot: when that has changed, and at most once
+ * a minute each, as it may change often. */
+static void tell_link(struct session *s)
+{
+	int64_t now = session_now_ms(), *last = &s->told_ms[s->ready];
+
+	if ((s->ready && s->told_ready) || (*last && now < *last + TELL_MS))
+		return;
+	*last = now;
+	s->told_ready = s->ready;
+	if (s->ready)
+		log_line(LOG_INFO, "connected to etcd at %s", etcd_member(s->etcd));
+	else
+		log_line(LOG_INFO, "not connected to etcd: %s", session_trouble(s));
+}
+
+/* Of an answer on the way to "ready": the journal has it, once a minute, when etcd did not let this
+ * host's user do it. */
+static void note_denied(struct session *s, int rc, const char *verb, const char *key,
+			const char *host)
+{
+	int64_t now = session_now_ms();
+
+	if (rc != -EACCES)
+		return;
+	s->denied = true;
+	if (s->denied_ms && now < s->denied_ms + TELL_MS)
+		return;
+	s->denied_ms = now;
+	log_line(
+		LOG_ERR,
+		"etcd does not let this host %s %s%s%s: give its user the role for the pool",
+		verb, s->mirror.prefix, key, host);
 }
 
 static void advance(struct session *s);
@@ -142,6 +183,7 @@ static void renew_now(struct session *s)
 static void on_renew_time(evutil_socket_t fd, short what, void *ctx)
 {
 	renew_now(ctx);
+	tell_link(ctx); /* what changed within a minute */
 }
 
 static void on_shown(void *ctx, int rc, const uint8_t *buf, size_t len)
@@ -150,12 +192,7 @@ static void on_shown(void *ctx, int rc, const uint8_t *buf, size_t len)
 	struct proto_reply r;
 
 	s->asking = false;
-	if (rc == -EACCES)
-		log_line(
-			LOG_ERR,
-			"etcd does not let this host write %salive/%s: give its user the "
-			"role for the pool",
-			s->mirror.prefix, s->mirror.host);
+	note_denied(s, rc, "write", "alive/", s->mirror.host);
 	if (rc || proto_txn_reply(buf, len, &r, NULL, NULL) ||
 	    !session_accepts(s, &r.header)) {
 		s->lease = 0;
@@ -183,6 +220,7 @@ static void on_granted(void *ctx, int rc, const uint8_t *buf, size_t len)
 	struct proto_reply r;
 
 	s->asking = false;
+	note_denied(s, rc, "use", "", "");
 	if (rc || proto_lease_reply(buf, len, &r) || !r.id ||
 	    !session_accepts(s, &r.header)) {
 		ask_again(s);
@@ -221,12 +259,7 @@ static void on_page(void *ctx, int rc, const uint8_t *buf, size_t len)
 	struct proto_reply r;
 
 	s->asking = false;
-	if (rc == -EACCES)
-		log_line(
-			LOG_ERR,
-			"etcd does not let this host read %s: give its user the role for "
-			"the pool",
-			s->mirror.prefix);
+	note_denied(s, rc, "read", "", "");
 	if (rc || proto_range_reply(buf, len, &r, NULL, NULL) ||
 	    (!s->put_back && !session_accepts(s, &r.header))) {
 		/* compacted: from its begin, as it is now */
@@ -270,6 +303,8 @@ static void set_ready(struct session *s)
 {
 	s->readied += !s->ready;
 	s->ready = true;
+	s->denied = false;
+	tell_link(s);
 }
 
 static void on_watched(void *ctx, int rc, const uint8_t *buf, size_t len)
@@ -310,6 +345,7 @@ static void on_checked(void *ctx, int rc, const uint8_t *buf, size_t len)
 	struct proto_reply r;
 
 	s->asking = false;
+	note_denied(s, rc, "read", "", "");
 	if (rc || proto_range_reply(buf, len, &r, NULL, NULL)) {
 		ask_again(s);
 		return;
@@ -401,14 +437,13 @@ static void on_link(void *ctx, bool up)
 	struct session *s = ctx;
 
 	if (up) {
-		log_line(LOG_INFO, "connected to etcd at %s", etcd_member(s->etcd));
 		renew_now(s);
 		advance(s);
 		return;
 	}
-	log_line(LOG_INFO, "not connected to etcd: %s", etcd_trouble(s->etcd));
-	s->ready = s->asking = s->checked = false;
+	s->ready = s->asking = s->checked = s->denied = false;
 	s->watch = NULL;
+	tell_link(s);
 }
 
 /* -- its life ---------------------------------------------------------------------- */

@@ -63,6 +63,11 @@ struct session {
 	bool put_back;
 	struct etcd_call *watch;
 	struct event *renew, *again;
+	bool denied;	   /* etcd has not let this host's user do what makes it ready */
+	int64_t denied_ms; /* when the journal was told so */
+	/* what the journal has: whether it is connected, and when each was told last */
+	bool told_ready;
+	int64_t told_ms[2];
 };
 
 int __must_check session_new(const struct session_options *o, struct session **out,
