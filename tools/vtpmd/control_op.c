@@ -374,6 +374,21 @@ static void control_ask(struct control *c, struct vtpm *v, const json_t *request
 	ask_managers(c, ASK_STATUS, ASK_TABLE_MS);
 }
 
+/* What runs on another host of the pool is to be asked there. */
+static void answer_not_running(struct control *c, struct vtpm *v, const char *text)
+{
+	const char *owner =
+		store_etcd_is(v->d->store) ? store_etcd_other_owner(&v->store) : "";
+	char there[384];
+
+	snprintf(
+		there, sizeof(there),
+		"The vTPM %s is in use on the host %s, and does not run here: this is to be "
+		"asked for there.",
+		v->meta.name, owner);
+	control_answer_word(c, "busy", owner[0] ? there : text);
+}
+
 static void control_ask_resume(struct control *c, struct vtpm *v, const json_t *request)
 {
 	const char *uuid = json_string_value(json_object_get(request, "uuid"));
@@ -391,8 +406,8 @@ static void control_ask_resume(struct control *c, struct vtpm *v, const json_t *
 	else if (vtpm_hears(v))
 		ask_managers(c, ASK_STATUS, DECIDE_MS);
 	else
-		control_answer_word(
-			c, "busy",
+		answer_not_running(
+			c, v,
 			"The vTPM does not run: start it (`vtpmctl start`); its guest's "
 			"PCRs are lost, and the guest has to reboot.");
 }
@@ -405,9 +420,10 @@ static void control_ask_rekey(struct control *c, struct vtpm *v, const json_t *r
 	else if (vtpm_rekey(v, json_is_true(json_object_get(request, "deep"))))
 		ask_managers(c, ASK_REKEY, REKEY_MS);
 	else
-		control_answer_word(c, "busy",
-				    "The vTPM does not run: its key slots are made anew "
-				    "while its state is open; `vtpmctl start` it first.");
+		answer_not_running(
+			c, v,
+			"The vTPM does not run: its key slots are made anew while its state "
+			"is open; `vtpmctl start` it first.");
 }
 
 /* "nonce": hex, "pcrs": a mask -> "evidence" */
@@ -436,8 +452,8 @@ static void control_ask_attest(struct control *c, struct vtpm *v, const json_t *
 			"Evidence of this vTPM is being made for somebody else: "
 			"ask again.");
 	else
-		control_answer_word(c, "busy",
-				    "The vTPM does not run: `vtpmctl start` it first.");
+		answer_not_running(c, v,
+				   "The vTPM does not run: `vtpmctl start` it first.");
 }
 
 /* "certificates": as cert_install() takes them */
