@@ -15,6 +15,7 @@
 #include "tools/vtpmctl/poollist.h"
 #include "tools/vtpmctl/tpm.h"
 #include "tools/vtpmctl/vtpmctl.h"
+#include "tools/vtpmd/etcd/where.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -222,6 +223,11 @@ static void ask_pool(const struct join *j, char pool[CLIENT_TEXT])
 
 static int check_other_pool(const struct join *j, struct error *e)
 {
+	char prefix[WHERE_PREFIX_MAX];
+	int rc = where_prefix(j->url, prefix, e);
+
+	if (rc)
+		return rc;
 	if (!j->old.url || !strcmp(pool_of(j->old.url), pool_of(j->url)))
 		return 0;
 	return error_set(
@@ -423,8 +429,28 @@ static void say_missing(const struct pool *pool)
 			names);
 }
 
+/* vtpmd.service has PrivateTmp and ProtectHome. */
+static void say_unseen(const char *path)
+{
+	static const char *const hidden[] = {"/tmp/", "/var/tmp/", "/home/", "/root/",
+					     "/run/user/"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(hidden); i++)
+		if (!strncmp(path, hidden[i], strlen(hidden[i])))
+			fprintf(stderr,
+				"vtpmd.service sees no %s, as it has no files below %s of the "
+				"host's: move it to /etc/xen-vtpm, and `vtpmctl pool join` once "
+				"more.\n",
+				path, hidden[i]);
+}
+
 static void say_entered(const struct join *j)
 {
+	const struct hostconf_store *s = &j->conf.store;
+
+	say_unseen(s->ca);
+	say_unseen(s->cert);
+	say_unseen(s->key);
 	fprintf(stderr,
 		"This host is %s in the pool %s, once vtpmd is restarted: `systemctl restart "
 		"vtpmd`.\n"

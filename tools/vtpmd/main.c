@@ -117,6 +117,14 @@ static bool take_path(struct vtpmd *d, int id, const char *value)
 	return true;
 }
 
+/* The usage alone would not tell which option it is. */
+static int refuse_number(const char *option, int least, int most)
+{
+	fprintf(stderr, "vtpmd: --%s takes a number of seconds, %d to %d\n", option,
+		least, most);
+	return -EINVAL;
+}
+
 /* A number of seconds, from least to most. */
 static bool take_seconds(const char *value, unsigned long least, unsigned long most,
 			 unsigned int *out)
@@ -187,6 +195,11 @@ static int parse_options(struct vtpmd *d, int argc, char **argv)
 		else if (id == 'p' &&
 			 (!strcmp(optarg, "stubdom") || !strcmp(optarg, "process")))
 			d->processes = optarg[0] == 'p';
+		else if (id == 't')
+			return refuse_number("store-ttl", SESSION_TTL_MIN_S,
+					     SESSION_TTL_MAX_S);
+		else if (id == 'i')
+			return refuse_number("anchor-interval", 1, 86400);
 		else
 			return id == 'h' ? 1 : -EINVAL;
 	}
