@@ -21,10 +21,25 @@ static void inside(const struct answer *a, const uint8_t *p, size_t len)
 
 static void check_kv(void *ctx, const struct proto_kv *kv)
 {
-	if (!kv->key_len || kv->key_len >= PROTO_KEY_MAX)
+	uint8_t buf[2 * PROTO_KEY_MAX];
+	struct cursor c = cursor_writer(buf, sizeof(buf));
+	struct proto_mark mark;
+	size_t n;
+
+	if (!kv->key_len)
 		abort();
 	inside(ctx, kv->key, kv->key_len);
 	inside(ctx, kv->value, kv->value_len);
+	/* what is asked for next is behind it, unless no key is */
+	proto_mark_key(&mark, kv);
+	n = mark.len < kv->key_len ? mark.len : kv->key_len;
+	if (kv->key[0] != 0xff &&
+	    (memcmp(mark.key, kv->key, n) < 0 ||
+	     (!memcmp(mark.key, kv->key, n) && mark.len <= kv->key_len)))
+		abort();
+	proto_range(&c, "/p/", &mark, 1, 0);
+	if (!cursor_ok(&c))
+		abort();
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -43,6 +43,7 @@ struct etcd_call {
 };
 
 static struct etcd_call *calls, *watch;
+static size_t asked_for; /* bytes of what the watch asks for */
 static int64_t revision, lease;
 static uint64_t cluster = 77;
 static enum outcome outcomes[8];
@@ -114,6 +115,7 @@ int etcd_watch(struct etcd *c, const uint8_t *buf, size_t len, etcd_done *done, 
 {
 	assert_null(watch);
 	*out = watch = new_call(ETCD_WATCH, buf, len, done, ctx);
+	asked_for = len;
 	return 0;
 }
 
@@ -371,6 +373,21 @@ static void send_events(void)
 	if (!watch)
 		return;
 	put_head(&w);
+	cursor_put(&w, events, event_writer.pos);
+	event_writer = cursor_writer(events, sizeof(events));
+	event_count = 0;
+	watch->done(watch->ctx, 0, buf, w.pos);
+}
+
+/* The events so far, in a message behind which there are more of the same revision. */
+static __attribute__((unused)) void send_part(void)
+{
+	uint8_t buf[65536];
+	struct cursor w = cursor_writer(buf, sizeof(buf));
+
+	assert_non_null(watch);
+	put_head(&w);
+	proto_put_number(&w, 7, 1);
 	cursor_put(&w, events, event_writer.pos);
 	event_writer = cursor_writer(events, sizeof(events));
 	event_count = 0;

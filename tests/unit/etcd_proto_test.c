@@ -145,6 +145,46 @@ static void hostile_ones(void **state)
 		-EBADMSG);
 }
 
+/* Where a range that goes on behind a key begins. */
+static size_t begin_behind(const void *key, size_t len, uint8_t out[PROTO_KEY_MAX + 1])
+{
+	const struct proto_kv one = {.key = key, .key_len = len};
+	static struct proto_mark m;
+	struct cursor c = cursor_writer(buf, sizeof(buf)), r;
+	struct proto_field f;
+
+	proto_mark_key(&m, &one);
+	proto_range(&c, "/a/", &m, 6, 0);
+	assert_true(cursor_ok(&c));
+	r = cursor_reader(buf, c.pos);
+	assert_true(proto_next(&r, &f) && f.number == 1 && f.len <= PROTO_KEY_MAX);
+	memcpy(out, f.bytes, f.len);
+	return f.len;
+}
+
+/* Whoever may write in a pool may write any key. */
+static void keys_are_any_bytes(void **state)
+{
+	static uint8_t key[2 * PROTO_KEY_MAX], out[PROTO_KEY_MAX + 1];
+	size_t n;
+
+	assert_int_equal(begin_behind("/a/b", 4, out), 5);
+	assert_memory_equal(out, "/a/b", 5);
+	assert_int_equal(begin_behind("/a/\0b", 5, out), 6);
+	assert_memory_equal(out, "/a/\0b", 6);
+	for (size_t len = PROTO_KEY_MAX - 2; len < sizeof(key); len += 7) {
+		memset(key, 'x', sizeof(key));
+		memcpy(key, "/a/", 3);
+		n = begin_behind(key, len, out);
+		assert_true(memcmp(out, key, n < len ? n : len) > 0 ||
+			    (n == len + 1 && !memcmp(out, key, len)));
+		memset(key + 3, 0xff, sizeof(key) - 3);
+		n = begin_behind(key, len, out);
+		assert_true(memcmp(out, key, n < len ? n : len) > 0 ||
+			    (n == len + 1 && !memcmp(out, key, len)));
+	}
+}
+
 /* What is written is what the reader of fields finds. */
 static void a_transaction_is_written(void **state)
 {
@@ -201,6 +241,7 @@ int main(void)
 		cmocka_unit_test(a_transaction_that_failed),
 		cmocka_unit_test(events_of_a_watch),
 		cmocka_unit_test(hostile_ones),
+		cmocka_unit_test(keys_are_any_bytes),
 		cmocka_unit_test(a_transaction_is_written),
 		cmocka_unit_test(what_does_not_fit),
 	};

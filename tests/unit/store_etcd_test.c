@@ -978,6 +978,88 @@ static void a_change_is_looked_at_alone(void **state)
 	assert_true(many < 1000 * MANY);
 }
 
+/* -- a revision of which two messages of a watch tell ----------------------------------- */
+
+/* The state of the generation, as another host has written it. */
+static void put_another(uint64_t seq)
+{
+	uint8_t buf[100], gen[MIRROR_GEN_SIZE] = "another";
+	struct cursor w = cursor_writer(buf, sizeof(buf));
+
+	cursor_put(&w, "XVTPMBLB", 8);
+	cursor_put_u16(&w, 1);
+	cursor_put_u16(&w, 2);
+	cursor_put(&w, uuid, 16);
+	cursor_put_u64(&w, seq);
+	cursor_put_u64(&w, 5);
+	cursor_put(&w, "sealed", 6);
+	revision++;
+	set_pair(gen_key, gen, sizeof(gen), 0);
+	send_part();
+	set_pair("/xen-vtpm/1/p1/v/7674706d-206e-756d-6265-72206f6e6500/permall", buf,
+		 w.pos, 0);
+}
+
+/* From where the watch that was asked for begins. */
+static int64_t watched_from(void)
+{
+	struct cursor c = cursor_reader(watch->buf, asked_for), in;
+	struct proto_field f, g;
+	int64_t from = 0;
+
+	assert_true(proto_next(&c, &f));
+	in = cursor_reader(f.bytes, f.len);
+	while (proto_next(&in, &g))
+		if (g.number == 3)
+			from = (int64_t)g.value;
+	return from;
+}
+
+static void begin_parts(void)
+{
+	put(1, DONE, DONE, DONE);
+	store_put_free(again);
+	store_release(&s);
+	turn_for(30);
+	assert_null(find_pair(owner_key));
+	claimed = 0;
+	put_another(9);
+}
+
+/* The connection is lost between them: the second one comes in the next. */
+static void a_connection_is_lost_within_a_revision(void **state)
+{
+	event_writer = cursor_writer(events, sizeof(events));
+	begin_parts();
+	event_writer = cursor_writer(events, sizeof(events));
+	event_count = 0;
+	connect_again();
+	assert_non_null(watch);
+	assert_true(watched_from() <= revision);
+}
+
+/* What a watch tells makes no sense: what it was is read. */
+static void a_message_makes_no_sense(void **state)
+{
+	static const uint8_t odd[] = {0x5a, 0x02, 0x12,
+				      0x00}; /* an event without a key */
+	struct error e = {.cause = CAUSE_NONE};
+
+	store_release(&s);
+	turn_for(30);
+	revision++;
+	set_pair(owner_key, (const uint8_t *)"two", 3, 0);
+	event_writer = cursor_writer(events, sizeof(events));
+	event_count = 0;
+	assert_non_null(watch);
+	watch->done(watch->ctx, 0, odd, sizeof(odd));
+	turn_for(500);
+	assert_string_equal(store_etcd_owner(&s), "two");
+	assert_int_equal(store_claim(&s, &e), -EAGAIN);
+	turn_for(30);
+	assert_int_equal(store_claim(&s, &e), -EBUSY);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1021,6 +1103,8 @@ int main(void)
 		BOTH(the_list_of_hosts_is_known),
 		BOTH(a_list_that_went_unseen),
 		BOTH(a_host_that_is_not_in_the_list),
+		BOTH(a_connection_is_lost_within_a_revision),
+		BOTH(a_message_makes_no_sense),
 		cmocka_unit_test_setup_teardown(a_change_is_looked_at_alone, make,
 						unmake),
 	};

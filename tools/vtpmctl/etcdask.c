@@ -199,7 +199,7 @@ static int try_read(struct etcdask *a, struct error *e)
 	uint8_t buf[REQUEST_ROOM];
 	struct cursor c = cursor_writer(buf, sizeof(buf));
 
-	proto_range(&c, a->prefix, "", 1, 0);
+	proto_range(&c, a->prefix, NULL, 1, 0);
 	return ask_etcd(a, ETCD_RANGE, &c, e);
 }
 
@@ -281,7 +281,7 @@ int etcdask_get(struct etcdask *a, const char *key, struct etcdask_value *v,
 
 	*v = (struct etcdask_value){0};
 	snprintf(whole, sizeof(whole), "%s%s", a->prefix, key);
-	proto_range(&c, whole, "", 1, 0);
+	proto_range(&c, whole, NULL, 1, 0);
 	rc = ask_etcd(a, ETCD_RANGE, &c, e);
 	if (rc)
 		return refuse_right(a, rc, "read", "", " --prefix", e);

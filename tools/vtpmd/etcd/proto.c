@@ -117,12 +117,28 @@ static void put_prefix_end(struct cursor *c, uint32_t field, const char *prefix)
 
 /* -- what is sent ------------------------------------------------------------ */
 
-void proto_range(struct cursor *c, const char *prefix, const char *after, int64_t limit,
-		 int64_t revision)
+void proto_mark_key(struct proto_mark *m, const struct proto_kv *kv)
 {
-	/* the first key behind `after` is `after` and a zero byte */
-	if (after[0])
-		proto_put_bytes(c, 1, after, strlen(after) + 1);
+	m->len = kv->key_len;
+	if (m->len < sizeof(m->key)) {
+		/* the first key behind it has a zero byte more */
+		memcpy(m->key, kv->key, m->len);
+		m->key[m->len++] = 0;
+		return;
+	}
+	/* behind all that begin as it does, of which none is ours */
+	m->len = sizeof(m->key);
+	memcpy(m->key, kv->key, m->len);
+	while (m->len > 1 && m->key[m->len - 1] == 0xff)
+		m->len--;
+	m->key[m->len - 1]++;
+}
+
+void proto_range(struct cursor *c, const char *prefix, const struct proto_mark *from,
+		 int64_t limit, int64_t revision)
+{
+	if (from && from->len)
+		proto_put_bytes(c, 1, from->key, from->len);
 	else
 		put_text(c, 1, prefix);
 	put_prefix_end(c, 2, prefix);
@@ -245,7 +261,7 @@ static bool read_kv(const struct proto_field *f, struct proto_kv *kv)
 			kv->lease = (int64_t)in.value;
 		}
 	}
-	return cursor_ok(&c) && kv->key_len > 0 && kv->key_len < PROTO_KEY_MAX;
+	return cursor_ok(&c) && kv->key_len > 0;
 }
 
 static bool each_kv(const struct proto_field *f, bool deleted, proto_each *each,

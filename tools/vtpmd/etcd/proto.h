@@ -86,10 +86,19 @@ struct proto_status {
 int __must_check proto_status_reply(const uint8_t *buf, size_t len,
 				    struct proto_status *s);
 
-/* A range of keys: those that begin with prefix, after `after` unless that is "", at most
- * limit; as they were at revision (0: now). */
-void proto_range(struct cursor *c, const char *prefix, const char *after, int64_t limit,
-		 int64_t revision);
+/* Behind which key a range begins; len 0: at its prefix.  Keys are any bytes, and of any length,
+ * as other hosts may write them. */
+struct proto_mark {
+	uint8_t key[PROTO_KEY_MAX];
+	size_t len;
+};
+
+/* Behind a key; of one that is too long, behind all that begin as it does. */
+void proto_mark_key(struct proto_mark *m, const struct proto_kv *kv);
+/* A range of keys: those that begin with prefix, behind a mark (NULL: all), at most limit; as they
+ * were at revision (0: now). */
+void proto_range(struct cursor *c, const char *prefix, const struct proto_mark *from,
+		 int64_t limit, int64_t revision);
 /* All changes of keys with the prefix from a revision on. */
 void proto_watch(struct cursor *c, const char *prefix, int64_t revision);
 void proto_lease_grant(struct cursor *c, int64_t ttl);

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-#define PAGE	 6 /* keys: each is half a MiB at most */
+#define PAGE	 6 /* keys: of ours each is half a MiB at most */
 #define SMALL	 1024
 #define AGAIN_MS 300
 #define TELL_MS	 60000 /* of lines in the journal that say the same */
@@ -247,10 +247,7 @@ static void keep_kv(void *ctx, const struct proto_kv *kv)
 	struct session *s = ctx;
 
 	mirror_apply(&s->mirror, kv);
-	if (kv->key_len < sizeof(s->after)) {
-		memcpy(s->after, kv->key, kv->key_len);
-		s->after[kv->key_len] = '\0';
-	}
+	proto_mark_key(&s->after, kv);
 }
 
 static void on_page(void *ctx, int rc, const uint8_t *buf, size_t len)
@@ -262,8 +259,10 @@ static void on_page(void *ctx, int rc, const uint8_t *buf, size_t len)
 	note_denied(s, rc, "read", "", "");
 	if (rc || proto_range_reply(buf, len, &r, NULL, NULL) ||
 	    (!s->put_back && !session_accepts(s, &r.header))) {
-		/* compacted: from its begin, as it is now */
-		s->after[0] = '\0';
+		/* compacted: from its begin, as it is now; or longer than a message may be,
+		 * as others may write what is longer than ours */
+		s->after.len = 0;
+		s->page = rc == -ERANGE ? s->page : 1;
 		ask_again(s);
 		return;
 	}
@@ -275,6 +274,7 @@ static void on_page(void *ctx, int rc, const uint8_t *buf, size_t len)
 		mirror_end(&s->mirror);
 		s->rev = s->snapshot_rev;
 		s->synced = true;
+		s->page = PAGE;
 	}
 	advance(s);
 }
@@ -284,9 +284,9 @@ static void want_page(struct session *s)
 	uint8_t buf[2 * PROTO_KEY_MAX + SMALL];
 	struct cursor c = cursor_writer(buf, sizeof(buf));
 
-	if (!s->after[0])
+	if (!s->after.len)
 		s->snapshot_rev = 0;
-	proto_range(&c, s->mirror.prefix, s->after, PAGE, s->snapshot_rev);
+	proto_range(&c, s->mirror.prefix, &s->after, s->page, s->snapshot_rev);
 	ask(s, ETCD_RANGE, &c, on_page);
 }
 
@@ -311,6 +311,7 @@ static void on_watched(void *ctx, int rc, const uint8_t *buf, size_t len)
 {
 	struct session *s = ctx;
 	struct proto_reply r;
+	int64_t before;
 
 	if (rc) {
 		s->watch = NULL;
@@ -318,7 +319,12 @@ static void on_watched(void *ctx, int rc, const uint8_t *buf, size_t len)
 		ask_again(s);
 		return;
 	}
-	if (proto_watch_reply(buf, len, &r, NULL, NULL) || !session_accepts(s, &r.header))
+	if (proto_watch_reply(buf, len, &r, NULL, NULL)) {
+		/* what it tells of is not known: all is read anew */
+		session_resync(s);
+		return;
+	}
+	if (!session_accepts(s, &r.header))
 		return;
 	if (r.canceled) {
 		etcd_cancel(s->watch);
@@ -330,8 +336,12 @@ static void on_watched(void *ctx, int rc, const uint8_t *buf, size_t len)
 			ask_again(s);
 		return;
 	}
+	before = s->rev;
 	if (proto_watch_reply(buf, len, &r, apply_event, s))
 		return;
+	/* the rest of the last revision may be in the next message */
+	if (r.fragment && s->rev > before)
+		s->rev--;
 	set_ready(s);
 	if (!r.fragment)
 		s->o.on_change(s->o.ctx);
@@ -372,7 +382,7 @@ static void want_check(struct session *s)
 	uint8_t buf[2 * PROTO_KEY_MAX + SMALL];
 	struct cursor c = cursor_writer(buf, sizeof(buf));
 
-	proto_range(&c, s->mirror.prefix, "", 1, 0);
+	proto_range(&c, s->mirror.prefix, NULL, 1, 0);
 	ask(s, ETCD_RANGE, &c, on_checked);
 }
 
@@ -400,7 +410,7 @@ void session_accept(struct session *s)
 void session_resync(struct session *s)
 {
 	s->synced = s->ready = false;
-	s->after[0] = '\0';
+	s->after.len = 0;
 	if (s->watch) {
 		etcd_cancel(s->watch);
 		s->watch = NULL;
@@ -464,6 +474,7 @@ int session_new(const struct session_options *o, struct session **out, struct er
 	s->o = *o;
 	if (!s->o.ttl)
 		s->o.ttl = SESSION_TTL_S;
+	s->page = PAGE;
 	s->seen = o->seen;
 	rc = where_prefix(o->url, s->mirror.prefix, e);
 	if (!rc)

@@ -55,7 +55,8 @@ struct session {
 	struct session_seen seen;
 	int64_t found; /* put_back: the revision that etcd had instead */
 	int64_t rev;   /* up to which the mirror is complete */
-	char after[PROTO_KEY_MAX];
+	struct proto_mark after;
+	int64_t page; /* keys that are asked for at once */
 	int64_t snapshot_rev;
 	bool synced, checked, ready, asking;
 	unsigned int readied; /* how often it has become ready */
