@@ -13,6 +13,7 @@
 #define SMALL	 1024
 #define AGAIN_MS 300
 #define TELL_MS	 60000 /* of lines in the journal that say the same */
+#define DENIED_S 5 /* until an operator may have given the right */
 
 int64_t session_now_ms(void)
 {
@@ -117,6 +118,17 @@ static void ask_again(struct session *s)
 	event_add(s->again, &soon);
 }
 
+/* The same of what failed with rc. */
+static void ask_later(struct session *s, int rc)
+{
+	struct timeval later = {.tv_sec = DENIED_S};
+
+	if (rc == -EACCES)
+		event_add(s->again, &later);
+	else
+		ask_again(s);
+}
+
 static void on_again(evutil_socket_t fd, short what, void *ctx)
 {
 	advance(ctx);
@@ -195,10 +207,14 @@ static void on_shown(void *ctx, int rc, const uint8_t *buf, size_t len)
 	note_denied(s, rc, "write", "alive/", s->mirror.host);
 	if (rc || proto_txn_reply(buf, len, &r, NULL, NULL) ||
 	    !session_accepts(s, &r.header)) {
-		s->lease = 0;
-		ask_again(s);
+		/* shown once more, unless it has run out meanwhile */
+		s->granted = rc == -EACCES ? s->granted : 0;
+		ask_later(s, rc);
 		return;
 	}
+	s->lease = s->granted;
+	s->granted = 0;
+	s->denied = false;
 	advance(s);
 }
 
@@ -210,7 +226,7 @@ static void show_lease(struct session *s)
 	char key[PROTO_KEY_MAX];
 
 	snprintf(key, sizeof(key), "%salive/%s", s->mirror.prefix, s->mirror.host);
-	proto_txn_put(&c, key, s->mirror.host, strlen(s->mirror.host), s->lease);
+	proto_txn_put(&c, key, s->mirror.host, strlen(s->mirror.host), s->granted);
 	ask(s, ETCD_TXN, &c, on_shown);
 }
 
@@ -223,10 +239,10 @@ static void on_granted(void *ctx, int rc, const uint8_t *buf, size_t len)
 	note_denied(s, rc, "use", "", "");
 	if (rc || proto_lease_reply(buf, len, &r) || !r.id ||
 	    !session_accepts(s, &r.header)) {
-		ask_again(s);
+		ask_later(s, rc);
 		return;
 	}
-	s->lease = r.id;
+	s->granted = r.id;
 	show_lease(s);
 }
 
@@ -235,6 +251,10 @@ static void want_lease(struct session *s)
 	uint8_t buf[SMALL];
 	struct cursor c = cursor_writer(buf, sizeof(buf));
 
+	if (s->granted) {
+		show_lease(s);
+		return;
+	}
 	s->renewed_ms = session_now_ms();
 	proto_lease_grant(&c, s->o.ttl);
 	ask(s, ETCD_LEASE_GRANT, &c, on_granted);
@@ -262,8 +282,8 @@ static void on_page(void *ctx, int rc, const uint8_t *buf, size_t len)
 		/* compacted: from its begin, as it is now; or longer than a message may be,
 		 * as others may write what is longer than ours */
 		s->after.len = 0;
-		s->page = rc == -ERANGE ? s->page : 1;
-		ask_again(s);
+		s->page = rc == -ERANGE || rc == -EACCES ? s->page : 1;
+		ask_later(s, rc);
 		return;
 	}
 	if (!s->snapshot_rev) {
@@ -274,6 +294,7 @@ static void on_page(void *ctx, int rc, const uint8_t *buf, size_t len)
 		mirror_end(&s->mirror);
 		s->rev = s->snapshot_rev;
 		s->synced = true;
+		s->denied = false;
 		s->page = PAGE;
 	}
 	advance(s);
@@ -357,7 +378,7 @@ static void on_checked(void *ctx, int rc, const uint8_t *buf, size_t len)
 	s->asking = false;
 	note_denied(s, rc, "read", "", "");
 	if (rc || proto_range_reply(buf, len, &r, NULL, NULL)) {
-		ask_again(s);
+		ask_later(s, rc);
 		return;
 	}
 	s->checked = r.header.revision >= s->seen.revision;
@@ -402,7 +423,7 @@ void session_accept(struct session *s)
 	s->put_back = s->checked = false;
 	s->seen = (struct session_seen){0};
 	s->rev = 0;
-	s->lease = 0;
+	s->lease = s->granted = 0;
 	mirror_forget(&s->mirror);
 	session_resync(s);
 }

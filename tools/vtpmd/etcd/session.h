@@ -49,7 +49,8 @@ struct session {
 	struct etcd *etcd;
 	struct mirror mirror;
 	struct session_options o;
-	int64_t lease; /* 0: none */
+	int64_t granted; /* a lease that is not shown yet; 0: none */
+	int64_t lease;	 /* 0: none */
 	int64_t renewed_ms, renew_sent_ms;
 	bool renewing;
 	struct session_seen seen;
