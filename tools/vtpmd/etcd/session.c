@@ -13,7 +13,7 @@
 #define SMALL	 1024
 #define AGAIN_MS 300
 #define TELL_MS	 60000 /* of lines in the journal that say the same */
-#define DENIED_S 5 /* until an operator may have given the right */
+#define DENIED_S 5     /* until an operator may have given the right */
 
 int64_t session_now_ms(void)
 {
