@@ -328,7 +328,10 @@ def migrate(domid, rune):
 
 
 def give_back(name):
-    os.unlink(f"{HOME}/domains/{name}--incoming")
+    # by its number: whatever its name is meanwhile
+    for there in (f"{HOME}/domains/{name}--incoming", f"{HOME}/domains/{name}"):
+        if os.path.exists(there):
+            os.unlink(there)
     os.write(1, GO)
     note("gave back")
 

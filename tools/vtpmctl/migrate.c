@@ -19,6 +19,10 @@
 
 #define QUIET_MAX 5   /* turns in which nothing comes of it, one after the other ... */
 #define TURNS_MAX 100 /* ... and all */
+
+/* For another process; one that asks the other host by itself now and then has it so long. */
+#define LOCK_S	     2
+#define LOCK_ASKED_S 15
 /* Seconds: for another process that is about to end, and for one that moves a guest, longer than
  * vtpmd lets that last. */
 #define LOCK_S	2

@@ -116,8 +116,9 @@ void migrate_cancel(struct migrate *m);
 int __must_check migrate_lock(const struct migrate *m, const char *side, int seconds);
 /* Of the destination's lock, "receive": what became of the guest that comes.  Who holds it clears
  * that when a guest begins to come, notes GO before xl hears it, and RUNS when xl has said so.
- * -errno; a file that cannot be read says GO. */
+ * -errno; a file that cannot be read says GO.  What is noted does not outlive the host's run. */
 enum migrate_note {
+	MIGRATE_UNKNOWN,  /* nothing is noted: it may have been told, and have run */
 	MIGRATE_NOT_TOLD, /* xl was not told that it may start it, or could not */
 	MIGRATE_GO,	  /* it was, and whether it could is not known */
 	MIGRATE_RUNS,	  /* it was started */

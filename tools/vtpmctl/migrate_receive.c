@@ -149,7 +149,8 @@ static int tell_guest(struct migrate *m, const char *peer, char text[CLIENT_TEXT
 
 	if (rc)
 		return rc;
-	started = note == MIGRATE_RUNS || !wish_of_peer(m, peer, "started", why);
+	started = note == MIGRATE_RUNS ||
+		  (note != MIGRATE_NOT_TOLD && !wish_of_peer(m, peer, "started", why));
 	return peerlink_send_word(m->link, XLWORD(XLWORD_REPORT, !started), e);
 }
 

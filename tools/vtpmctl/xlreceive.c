@@ -20,12 +20,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#define LAST_WORD_S 120 /* xl destroys its copy of the guest */
-#define BACK_TRIES  20	/* a second each: for a manager, or vtpmd, to be there again */
+#define BACK_TRIES 20 /* a second each: for a manager, or vtpmd, to be there again */
 
 /* Shared by two processes, of which the second does nothing before the first one has ended. */
 struct xlsink {
@@ -37,6 +37,7 @@ struct xlsink {
 	int to, from; /* xl's standard input and output; -1: closed */
 	int lock;     /* of this vTPM's xl migrate-receive; < 0: not had */
 	int status; /* when what xl boots is held: its exit status comes there; else -1 */
+	int ended; /* else a descriptor of its process, which is told its end; -1: none */
 	pid_t keeper; /* the second process; 0: there is none */
 	int leash;    /* to it: a byte, and it ends; an end without one, and it goes on */
 	struct xlboot_stream
@@ -144,6 +145,8 @@ static int start_xl(struct xlsink *s)
 		s->status = told[0];
 	else
 		close(told[0]);
+	if (s->pid > 0 && !held)
+		s->ended = pidfd_open(s->pid, 0);
 	s->to = in[1];
 	s->from = out[0];
 	(void)fcntl(s->to, F_SETFL, O_NONBLOCK);
@@ -426,29 +429,34 @@ static int serve_source(struct xlsink *s)
 	return rc;
 }
 
-/* xl gets no more, and says its last word: a copy that it may not start is destroyed. */
+/* xl gets no more, and says its last word: a copy that it may not start is destroyed.  However long
+ * that takes: what it does with the guest nobody else may do beside it. */
 static void end_xl(struct xlsink *s)
 {
-	time_t end = sink_now() + LAST_WORD_S;
-	struct pollfd p = {.events = POLLIN};
+	struct pollfd p[2] = {{.events = POLLIN}, {.events = POLLIN}};
 	uint8_t bytes[256];
-	ssize_t n = 1;
+	ssize_t n;
 
 	close_end(&s->to);
-	for (; s->from >= 0 && n > 0 && sink_now() < end;) {
-		p.fd = s->from;
-		if (poll(&p, 1, 1000) <= 0)
+	p[0].fd = s->from;
+	p[1].fd = s->status >= 0 ? s->status : s->ended;
+	do {
+		n = 0;
+		if (poll(p, 2, p[0].fd < 0 && p[1].fd < 0 ? 0 : -1) < 0)
 			continue;
-		n = read(s->from, bytes, sizeof(bytes));
+		if (p[0].revents)
+			n = read(s->from, bytes, sizeof(bytes));
 		if (n > 0)
 			(void)!take_answer(s, bytes, (size_t)n, false);
-	}
+		else if (p[0].revents)
+			p[0].fd = -1;
+	} while (n > 0 || (p[1].fd >= 0 && !p[1].revents) ||
+		 (p[1].fd < 0 && p[0].fd >= 0));
 	close_end(&s->from);
-	if (s->status >= 0)
-		(void)!read(s->status, bytes, 1);
-	else if (s->pid > 0)
+	if (s->status < 0 && s->pid > 0)
 		(void)waitpid(s->pid, NULL, 0);
 	close_end(&s->status);
+	close_end(&s->ended);
 }
 
 /* Whether xl has said what became of its guest: it runs, or was destroyed. */
@@ -479,7 +487,7 @@ static bool settle_guest(struct xlsink *s)
 /* Waits until the process that serves the source ends.  When that was killed: hears xl's last word, and
  * does what is left for the guest.  The vTPM is given back, if the guest was not started, when the source
  * asks for it. */
-static _Noreturn void keep_guest(struct xlsink *s, int leash)
+static _Noreturn void keep_guest(struct xlsink *s, int leash, int to)
 {
 	char byte;
 	ssize_t n;
@@ -488,7 +496,7 @@ static _Noreturn void keep_guest(struct xlsink *s, int leash)
 	/* vtpmd and the other host see the end of the other process, and xl that it gets no more */
 	client_close(&s->m->client);
 	close(peerlink_fd(s->m->link));
-	close(s->to);
+	close(to);
 	do
 		n = read(leash, &byte, 1);
 	while (n < 0 && errno == EINTR);
@@ -502,7 +510,8 @@ static _Noreturn void keep_guest(struct xlsink *s, int leash)
 
 static int start_keeper(struct xlsink *s)
 {
-	int ends[2];
+	/* the first process may close it, which the second one then sees in *s, and not do so itself */
+	int ends[2], to = s->to;
 
 	if (pipe2(ends, O_CLOEXEC))
 		return -EMFILE;
@@ -510,7 +519,7 @@ static int start_keeper(struct xlsink *s)
 	s->keeper = fork();
 	if (!s->keeper) {
 		close(ends[1]);
-		keep_guest(s, ends[0]);
+		keep_guest(s, ends[0], to);
 	}
 	close(ends[0]);
 	return s->keeper < 0 ? -ENOMEM : 0;
@@ -552,7 +561,7 @@ int xlreceive_run(struct migrate *m, const char *peer, char text[CLIENT_TEXT],
 	s->peer = peer;
 	s->e = e;
 	s->text = text;
-	s->to = s->from = s->status = -1;
+	s->to = s->from = s->status = s->ended = -1;
 	s->heard = s->told = sink_now();
 	s->lock = migrate_lock(m, "receive", 60);
 	xlguest_note_vtpm(m);

@@ -21,6 +21,7 @@
 
 #define SETTLE_S     300
 #define VTPMD_S	     30
+#define QUIET_TRIES  3
 #define XL_RESUMES_S 10 /* an xl that lives yet does it by itself */
 #define AWAY	     "--migratedaway"
 
@@ -43,33 +44,40 @@ int migrate_lock(const struct migrate *m, const char *side, int seconds)
 	return fd >= 0 ? fd : -errno;
 }
 
-int migrate_note_clear(int lock)
+/* As they are in the file; while it is written, what says nothing, or GO. */
+#define NOT_TOLD_NOTE "not told"
+#define GO_NOTE	      "go"
+#define RUNS_NOTE     "go, and it runs"
+
+static int put_note(int lock, const char *text)
 {
-	return ftruncate(lock, 0) ? -errno : 0;
+	ssize_t n = pwrite(lock, text, strlen(text), 0);
+
+	if (n != (ssize_t)strlen(text))
+		return n < 0 ? -errno : -ENOSPC;
+	return ftruncate(lock, n) ? -errno : 0;
 }
 
-/* As it is in the file. */
-#define GO_NOTE	  "go"
-#define RUNS_NOTE "go, and it runs"
+int migrate_note_clear(int lock)
+{
+	return ftruncate(lock, 0) ? -errno : put_note(lock, NOT_TOLD_NOTE);
+}
 
 int migrate_note_set(int lock, enum migrate_note note)
 {
-	const char *text = note == MIGRATE_RUNS ? RUNS_NOTE : GO_NOTE;
-	ssize_t n = pwrite(lock, text, strlen(text), 0);
-
-	return n == (ssize_t)strlen(text) ? 0 : n < 0 ? -errno : -ENOSPC;
+	return put_note(lock, note == MIGRATE_RUNS ? RUNS_NOTE : GO_NOTE);
 }
 
 enum migrate_note migrate_noted(int lock)
 {
-	char text[sizeof(RUNS_NOTE)];
-	ssize_t n = pread(lock, text, sizeof(text), 0);
+	char text[sizeof(RUNS_NOTE) + 1] = "";
+	ssize_t n = pread(lock, text, sizeof(text) - 1, 0);
 
 	if (n == 0)
+		return MIGRATE_UNKNOWN;
+	if (n > 0 && !strcmp(text, NOT_TOLD_NOTE))
 		return MIGRATE_NOT_TOLD;
-	return n == sizeof(text) - 1 && !memcmp(text, RUNS_NOTE, sizeof(text) - 1)
-		       ? MIGRATE_RUNS
-		       : MIGRATE_GO;
+	return n > 0 && !strcmp(text, RUNS_NOTE) ? MIGRATE_RUNS : MIGRATE_GO;
 }
 
 /* What comes back for the question, which was sent. */
@@ -166,7 +174,8 @@ int xlsettle(struct migrate *m, bool never_went, char text[CLIENT_TEXT], struct 
 	int i, rc;
 
 	m->runs = false;
-	for (i = 0; settle_now() < end; i++) {
+	/* who asks now and then leaves the lock to others meanwhile */
+	for (i = 0; settle_now() < end && (!m->quietly || i < QUIET_TRIES); i++) {
 		*e = (struct error){.cause = CAUSE_NONE};
 		if (tick_patiently(m, text))
 			break;
