@@ -20,7 +20,7 @@
 
 #define CHILDREN   64
 #define PER_HOST   24 /* of them: those of an evacuation, and some that ask again */
-#define BACK_TRIES 10 /* a second each: for a manager that is not there */
+#define BACK_TRIES 7  /* in some 20 s */
 #define GREET_S	   10 /* in which who connects has to have proved which host it is */
 #define REFUSE_S   2 /* in which a host that is refused has to have ended the connection */
 #define VTPMD_S	   6 /* in which vtpmd has to have answered: less than GREET_S */
@@ -101,11 +101,15 @@ static bool comes_from(const struct migrate *m, const char *peer)
 	return !strcmp(client_text(handover, "peer"), peer);
 }
 
+/* One at a time, and ever later: each try has vtpmd stop its manager, and say so in the journal. */
 static int hand_over_again(struct migrate *m, const char *peer, char text[CLIENT_TEXT],
 			   struct error *e)
 {
+	int lock = migrate_lock(m, "receive", 0);
 	int i, rc = wish_of_peer(m, peer, "tick", text);
 
+	if (lock < 0)
+		return rc ? rc : answer_turn(m, e);
 	/* GO has not gone and will not: an xl that lives destroys its copy as well */
 	if (!rc)
 		xlguest_note_vtpm(m);
@@ -113,10 +117,10 @@ static int hand_over_again(struct migrate *m, const char *peer, char text[CLIENT
 		(void)!xlguest_drop_incoming(m);
 	/* its manager may be about to begin anew */
 	for (i = 0; !rc && migrate_is(m, "owned") && i < BACK_TRIES; i++) {
-		if (i)
-			sleep(1);
+		sleep((unsigned int)i);
 		rc = wish_of_peer(m, peer, "back", text);
 	}
+	close(lock);
 	return rc ? rc : answer_turn(m, e);
 }
 
