@@ -545,10 +545,12 @@ static void give_a_claim_up(enum outcome o)
 	outcome_at = 7;
 	outcomes[7] = o;
 	claim_in_vain(&s, o);
-	/* again and again: nothing gathers, as of what it is called meanwhile */
+	/* again and again: nothing gathers, as of what it is called meanwhile, which is refused */
 	for (int i = 0; i < 3; i++) {
 		claim_in_vain(&s, LOST);
-		assert_int_equal(store_set(&s, "vtpm.json", "{ }", (size_t)1 + i), 0);
+		assert_false(store_is_held(&s));
+		assert_int_equal(store_set(&s, "vtpm.json", "{ }", (size_t)1 + i),
+				 -EPERM);
 		if (!i)
 			ops = store_pool.ops;
 	}

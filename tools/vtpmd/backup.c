@@ -7,6 +7,7 @@
 #include "tools/vtpmd/identity.h"
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/move.h"
+#include "tools/vtpmd/store_etcd.h"
 #include "tools/vtpmd/trail.h"
 #include "tools/vtpmd/vtpms.h"
 #include "tools/vtpmd/witness.h"
@@ -238,6 +239,13 @@ static int check_absent(struct vtpmd *d, const struct meta *m, struct error *e)
 {
 	const struct vtpm *v = vtpms_find_uuid(d, m->uuid);
 
+	if (v && store_is_leased(&v->store))
+		return error_set(
+			e, -EEXIST, CAUSE_STATE_EXISTS,
+			"This vTPM is in the pool already, as %s, where none is "
+			"replaced in its place: `vtpmctl stop %s`, `vtpmctl delete "
+			"%s`, which erases what it is now, and restore it then.",
+			v->meta.name, v->meta.name, v->meta.name);
 	if (v)
 		return error_set(e, -EEXIST, CAUSE_STATE_EXISTS,
 				 "This vTPM is here already, as %s: `vtpmctl stop %s`, "
@@ -263,6 +271,8 @@ int backup_restore(struct vtpmd *d, const json_t *backup, const char *name, bool
 		rc = check_absent(d, &m, e);
 	if (!rc)
 		rc = take_name(d, NULL, name[0] ? name : m.name, &m, e);
+	if (!rc && store_etcd_is(d->store))
+		rc = store_etcd_may(e);
 	if (!rc)
 		rc = move_restores(d, m.uuid, e);
 	if (rc)
@@ -305,6 +315,13 @@ int backup_may_replace(const struct vtpm *v, struct error *e)
 
 	if (rc)
 		return rc;
+	if (!v->store.ops->swap)
+		return error_set(
+			e, -EOPNOTSUPP, CAUSE_STORE,
+			"The vTPM %s is a pool's, where none is replaced in its place: "
+			"`vtpmctl stop %s`, `vtpmctl delete %s`, which erases what it is "
+			"now, and restore it then without --replace.",
+			v->meta.name, v->meta.name, v->meta.name);
 	if (vtpm_is(v, VTPM_DOWN) && !v->waiters)
 		return 0;
 	return error_set(
@@ -423,13 +440,9 @@ int backup_reseal(struct vtpm *v, const json_t *header, struct error *e)
 		return error_set(e, -EBUSY, CAUSE_INTERNAL,
 				 "The vTPM %s runs: `vtpmctl stop %s` first.",
 				 v->meta.name, v->meta.name);
-	rc = store_claim(&v->store, e);
-	if (rc)
-		return rc;
 	rc = anchor_before_header(v->d->anchor, v, e);
 	if (!rc)
 		rc = put_object(&v->store, CHANNEL_OBJECT_HEADER, header);
-	store_release(&v->store);
 	if (rc)
 		return error_set(
 			e, rc, CAUSE_STORE,

@@ -43,6 +43,7 @@ static void drop_control(struct control *c)
 	if (c->next)
 		c->next->before = c->before;
 	waiter_cancel(&c->waiter);
+	hold_cancel(&c->hold);
 	trial_cancel(c);
 	move_forget(c);
 	backup_told(c->d, &c->given, "vtpmctl ended before it told of a file");
@@ -281,44 +282,85 @@ void control_answer_anchored(struct control *c, const uint8_t uuid[16])
 	anchor_wait(c->d->anchor, &c->waiter);
 }
 
-static void remove_now(struct control *c, struct vtpm *v)
-{
-	struct error e = {.cause = CAUSE_NONE};
-	uint8_t uuid[16];
-	int rc;
-
-	memcpy(uuid, v->meta.uuid, sizeof(uuid));
-	rc = registry_remove(v, &e);
-	if (rc)
-		control_answer_refuse(c, rc, &e);
-	else
-		control_answer_anchored(c, uuid);
-}
-
-/* A creation that failed leaves nothing, unless a state was stored already. */
-static void create_failed(struct control *c, struct vtpm *v)
-{
-	struct error why = v->meta.error, e = {.cause = CAUSE_NONE};
-	bool stored = store_has(&v->store, CHANNEL_OBJECT_PERMALL);
-	size_t n = strlen(why.text);
-	const char *dot = n && why.text[n - 1] == '.' ? "" : "."; /* ends the sentence */
-
-	if (stored)
-		snprintf(why.text + n, sizeof(why.text) - n,
-			 "%s The vTPM exists: `vtpmctl start %s` when that is mended.",
-			 dot, v->meta.name);
-	else if (!registry_remove(v, &e))
-		snprintf(why.text + n, sizeof(why.text) - n, "%s Nothing was created.",
-			 dot);
-	control_answer_refuse(c, -EIO, &why);
-}
-
 static void on_progress(void *ctx, const char *text)
 {
 	json_t *line = json_pack("{s:s}", "progress", text);
 
 	if (line)
 		control_send(ctx, line);
+}
+
+static void on_held(void *ctx, int rc, const struct error *e)
+{
+	struct control *c = ctx;
+
+	if (rc)
+		control_answer_refuse(c, rc, e);
+	else
+		control_answer_with(c, json_pack("{s:b}", "ok", 1));
+}
+
+void control_hold(struct control *c, struct vtpm *v,
+		  int (*run)(void *ctx, struct vtpm *v, struct error *e),
+		  void (*done)(void *ctx, int rc, const struct error *e))
+{
+	c->hold = (struct hold){
+		.run = run,
+		.progress = on_progress,
+		.done = done ? done : on_held,
+		.ctx = c,
+		.absent_too = c->what == DELETE || c->what == CREATE,
+	};
+	memcpy(c->uuid, v->meta.uuid, sizeof(c->uuid));
+	hold_begin(&c->hold, v);
+}
+
+static int run_remove(void *ctx, struct vtpm *v, struct error *e)
+{
+	return registry_remove(v, e);
+}
+
+static void on_removed(void *ctx, int rc, const struct error *e)
+{
+	struct control *c = ctx;
+
+	if (rc)
+		control_answer_refuse(c, rc, e);
+	else
+		control_answer_anchored(c, c->uuid);
+}
+
+static void on_nothing_left(void *ctx, int rc, const struct error *e)
+{
+	struct control *c = ctx;
+	size_t n = strlen(c->why.text);
+	bool ends = n && c->why.text[n - 1] == '.';
+
+	if (!rc)
+		snprintf(c->why.text + n, sizeof(c->why.text) - n,
+			 "%s Nothing was created.", ends ? "" : ".");
+	control_answer_refuse(c, -EIO, &c->why);
+}
+
+/* A creation that failed leaves nothing, unless a state was stored already. */
+static void create_failed(struct control *c, struct vtpm *v)
+{
+	size_t n = strlen(v->meta.error.text);
+	bool ends = n && v->meta.error.text[n - 1] == '.';
+	struct error e = {.cause = CAUSE_NONE};
+
+	c->why = v->meta.error;
+	if (!store_has(&v->store, CHANNEL_OBJECT_PERMALL)) {
+		if (store_is_here(&v->store))
+			control_hold(c, v, run_remove, on_nothing_left);
+		else /* etcd did not take it in time: it is not asked for long again */
+			on_nothing_left(c, run_remove(c, v, &e), &e);
+		return;
+	}
+	snprintf(c->why.text + n, sizeof(c->why.text) - n,
+		 "%s The vTPM exists: `vtpmctl start %s` when that is mended.",
+		 ends ? "" : ".", v->meta.name);
+	control_answer_refuse(c, -EIO, &c->why);
 }
 
 static void on_settled(void *ctx, const struct error *none)
@@ -329,7 +371,7 @@ static void on_settled(void *ctx, const struct error *none)
 
 	c->settling = NULL;
 	if (c->what == DELETE && !vtpm_is(v, VTPM_UP))
-		remove_now(c, v);
+		control_hold(c, v, run_remove, on_removed);
 	else if (c->what == STOP && c->ran && !vtpm_is(v, VTPM_UP))
 		control_answer_anchored(c, v->meta.uuid);
 	else if (c->what == CREATE && vtpm_is(v, VTPM_UP))

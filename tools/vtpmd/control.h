@@ -19,6 +19,7 @@
 #include "tools/vtpmd/anchor.h"
 #include "tools/vtpmd/ask.h"
 #include "tools/vtpmd/backup.h"
+#include "tools/vtpmd/hold.h"
 #include "tools/vtpmd/registry.h"
 
 #include <event2/bufferevent.h>
@@ -84,15 +85,17 @@ struct control {
 	bool has_saved; /* RESUME: the guest in the file was this domain */
 	uint8_t saved[16];
 	char name[META_NAME_MAX + 2]; /* of the vTPM; one too long stays so */
-	struct waiter waiter;	      /* in a list of settling's, or of the anchor's */
-	struct vtpm *settling;	      /* NULL: no vTPM is waited for */
-	bool recovers;		      /* BACKUP: for `vtpmctl recover` */
-	bool ran;		      /* STOP: it is not stopped already */
-	uint8_t uuid[16];	      /* of the answer, while the anchor is waited for */
-	json_t *held;		      /* MOVE: the request, meanwhile ... */
-	enum control_role role;	      /* ... what the connection is ... */
-	struct move *carries;	      /* ... and what it carries; NULL: nothing */
-	struct backup_given given;    /* BACKUP: what became of it was not told yet */
+	struct hold hold;	      /* while what is stored of the vTPM is changed */
+	struct error why;	   /* CREATE: it failed, while what is left of it goes */
+	struct waiter waiter;	   /* in a list of settling's, or of the anchor's */
+	struct vtpm *settling;	   /* NULL: no vTPM is waited for */
+	bool recovers;		   /* BACKUP: for `vtpmctl recover` */
+	bool ran;		   /* STOP: it is not stopped already */
+	uint8_t uuid[16];	   /* of the answer, while the anchor is waited for */
+	json_t *held;		   /* MOVE: the request, meanwhile ... */
+	enum control_role role;	   /* ... what the connection is ... */
+	struct move *carries;	   /* ... and what it carries; NULL: nothing */
+	struct backup_given given; /* BACKUP: what became of it was not told yet */
 	struct ask ask;
 };
 
@@ -132,6 +135,11 @@ void control_answer_anchored(struct control *c, const uint8_t uuid[16]);
 void control_answer_word(struct control *c, const char *word, const char *text);
 /* e's sentence and cause; rc -EEXIST and -EBUSY have words of their own */
 void control_answer_refuse(struct control *c, int rc, const struct error *e);
+/* Has run() change what is stored of a vTPM that this host claims for it (hold.h), with c as its
+ * context; done() answers, and is NULL for "ok" alone. */
+void control_hold(struct control *c, struct vtpm *v,
+		  int (*run)(void *ctx, struct vtpm *v, struct error *e),
+		  void (*done)(void *ctx, int rc, const struct error *e));
 /* What vtpmctl does not send. */
 void control_answer_malformed(struct control *c);
 /* There is no vTPM c->name; it may have moved to another host. */

@@ -2,6 +2,8 @@
 #include "tools/vtpmd/control_backup.h"
 #include "lib/text.h"
 #include "tools/vtpmd/control.h"
+#include "tools/vtpmd/log.h"
+#include "tools/vtpmd/registry.h"
 #include "tools/vtpmd/trial.h"
 #include "tools/vtpmd/vtpm.h"
 #include "tools/vtpmd/vtpms.h"
@@ -81,11 +83,44 @@ static void answer_done(struct control *c, int rc, const struct error *e, struct
 		control_answer_anchored(c, v->meta.uuid);
 }
 
+static void on_changed(void *ctx, int rc, const struct error *e)
+{
+	struct control *c = ctx;
+
+	json_decref(c->held);
+	c->held = NULL;
+	if (rc)
+		control_answer_refuse(c, rc, e);
+	else
+		control_answer_anchored(c, c->uuid);
+}
+
+/* All was asked for already. */
+static int run_nothing(void *ctx, struct vtpm *v, struct error *e)
+{
+	return 0;
+}
+
+/* What a pool did not take is not here. */
+static void on_restored(void *ctx, int rc, const struct error *e)
+{
+	struct error ignored = {.cause = CAUSE_NONE};
+	struct control *c = ctx;
+	struct vtpm *v = rc ? vtpms_find_uuid(c->d, c->uuid) : NULL;
+
+	if (v && registry_remove(v, &ignored))
+		log_line(LOG_ERR, "%s", ignored.text);
+	on_changed(ctx, rc, e);
+}
+
 static void restored(struct control *c, int rc, const struct error *e, struct vtpm *v)
 {
 	if (!rc)
 		strcpy(c->name, v->meta.name);
-	answer_done(c, rc, e, v);
+	if (rc || !store_is_leased(&v->store))
+		answer_done(c, rc, e, v);
+	else
+		control_hold(c, v, run_nothing, on_restored);
 }
 
 /* Has opened, or not, what is to replace the vTPM that is here. */
@@ -162,14 +197,19 @@ void control_op_verify(struct control *c, struct vtpm *v, const json_t *request)
 		control_answer_refuse(c, rc, &e);
 }
 
+static int run_reseal(void *ctx, struct vtpm *v, struct error *e)
+{
+	struct control *c = ctx;
+
+	return backup_reseal(v, json_object_get(c->held, "header"), e);
+}
+
 /* Replaces the header of a vTPM that does not run; the previous one is kept as
  * header.prev. */
 void control_op_reseal(struct control *c, struct vtpm *v, const json_t *request)
 {
-	struct error e = {.cause = CAUSE_NONE};
-	int rc = backup_reseal(v, json_object_get(request, "header"), &e);
-
-	answer_done(c, rc, &e, v);
+	c->held = json_incref((json_t *)request);
+	control_hold(c, v, run_reseal, on_changed);
 }
 
 void control_op_accept(struct control *c, struct vtpm *v, const json_t *request)

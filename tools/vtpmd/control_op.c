@@ -74,32 +74,53 @@ static int set_vtpm(struct vtpm *v, const json_t *ppi, const json_t *bind)
 	return rc;
 }
 
+static void on_changed(void *ctx, int rc, const struct error *e)
+{
+	struct control *c = ctx;
+
+	json_decref(c->held);
+	c->held = NULL;
+	if (rc)
+		control_answer_refuse(c, rc, e);
+	else
+		control_answer_with(c, json_pack("{s:b}", "ok", 1));
+}
+
+static int run_set(void *ctx, struct vtpm *v, struct error *e)
+{
+	const json_t *request = ((struct control *)ctx)->held;
+	int rc = set_vtpm(v, json_object_get(request, "ppi"),
+			  json_object_get(request, "bind"));
+
+	return rc ? error_set(
+			    e, rc, CAUSE_STORE,
+			    "The vtpm.json of %s could not be written: %s; see its disk's space and permissions.",
+			    v->meta.name, strerror(-rc))
+		  : 0;
+}
+
 static void op_set(struct control *c, struct vtpm *v, const json_t *request)
 {
 	const json_t *ppi = json_object_get(request, "ppi");
 	const json_t *bind = json_object_get(request, "bind");
 	struct error e = {.cause = CAUSE_NONE};
 	int rc = !ppi && !bind ? -EINVAL : 0;
+	bool ignored;
 
 	if (!rc && bind && v->meta.process) {
 		control_answer_word(c, "internal", BIND_PROCESS);
 		return;
 	}
-	if (!rc)
-		rc = set_vtpm(v, ppi, bind);
-	if (rc == -EINVAL) {
+	if (rc || newvtpm_ppi(ppi, &ignored) || newvtpm_bind(bind, &ignored)) {
 		control_answer_malformed(c);
 		return;
 	}
-	if (rc) {
-		error_set(
-			&e, rc, CAUSE_STORE,
-			"The vtpm.json of %s could not be written: %s; see its disk's space and permissions.",
-			v->meta.name, strerror(-rc));
-		control_answer_refuse(c, rc, &e);
-		return;
-	}
-	control_answer_with(c, json_pack("{s:b}", "ok", 1));
+	c->held = json_incref((json_t *)request);
+	/* a folder's description may be written while nobody has it, or this host */
+	if (store_is_leased(&v->store))
+		control_hold(c, v, run_set, on_changed);
+	else
+		on_changed(c, run_set(c, v, &e), &e);
 }
 
 /* One that is there, and is as the client wants it, is left as it is. */
@@ -202,6 +223,34 @@ static bool guest_is_there(const struct vtpm *v)
 	       v->status.value[STATUS_GUEST_DOMID] > 0 && !registry_guest_ended(v);
 }
 
+/* Whether a pool has it that some host starts the vTPM, which does not run here. */
+static bool is_wanted_in_pool(struct vtpm *v)
+{
+	struct meta m;
+
+	return store_is_leased(&v->store) && !meta_read(&v->store, &m) && m.wanted;
+}
+
+static int run_unwanted(void *ctx, struct vtpm *v, struct error *e)
+{
+	int rc = vtpm_keep_meta(v);
+
+	return rc ? error_set(e, rc, CAUSE_STORE,
+			      "That %s is stopped could not be stored: %s.", v->meta.name,
+			      strerror(-rc))
+		  : 0;
+}
+
+static void on_unwanted(void *ctx, int rc, const struct error *e)
+{
+	struct control *c = ctx;
+
+	if (rc)
+		control_answer_refuse(c, rc, e);
+	else
+		control_answer_ok(c, c->uuid);
+}
+
 /* STOP and DELETE, once the manager's status says whether a guest is connected. */
 static void op_stop(struct control *c, struct vtpm *v)
 {
@@ -232,6 +281,8 @@ static void op_stop(struct control *c, struct vtpm *v)
 		rc = vtpm_stop(v, &e);
 	if (rc)
 		control_answer_refuse(c, rc, &e);
+	else if (c->what == STOP && !c->ran && is_wanted_in_pool(v))
+		control_hold(c, v, run_unwanted, on_unwanted);
 	else
 		control_settle(c, v);
 }
@@ -456,16 +507,54 @@ static void control_ask_attest(struct control *c, struct vtpm *v, const json_t *
 				   "The vTPM does not run: `vtpmctl start` it first.");
 }
 
+static int run_certify(void *ctx, struct vtpm *v, struct error *e)
+{
+	struct control *c = ctx;
+
+	return cert_install(v, json_object_get(c->held, "certificates"), e);
+}
+
+static void on_certified(void *ctx, int rc, const struct error *e)
+{
+	struct control *c = ctx;
+
+	json_decref(c->held);
+	c->held = NULL;
+	if (rc)
+		control_answer_refuse(c, rc, e);
+	else
+		ask_managers(c, ASK_STATUS, DECIDE_MS);
+}
+
 /* "certificates": as cert_install() takes them */
 static void control_ask_certify(struct control *c, struct vtpm *v, const json_t *request)
 {
 	struct error e = {.cause = CAUSE_NONE};
-	int rc = cert_install(v, json_object_get(request, "certificates"), &e);
 
-	if (rc)
-		control_answer_refuse(c, rc, &e);
+	c->held = json_incref((json_t *)request);
+	if (store_is_leased(&v->store))
+		control_hold(c, v, run_certify, on_certified);
 	else
-		ask_managers(c, ASK_STATUS, DECIDE_MS);
+		on_certified(c, run_certify(c, v, &e), &e);
+}
+
+static int run_rename(void *ctx, struct vtpm *v, struct error *e)
+{
+	struct control *c = ctx;
+
+	return registry_rename(v, json_string_value(json_object_get(c->held, "to")), e);
+}
+
+static void on_renamed(void *ctx, int rc, const struct error *e)
+{
+	struct control *c = ctx;
+
+	json_decref(c->held);
+	c->held = NULL;
+	if (rc)
+		control_answer_refuse(c, rc, e);
+	else
+		control_answer_ok(c, c->uuid);
 }
 
 static void op_rename(struct control *c, struct vtpm *v, const json_t *request)
@@ -478,11 +567,17 @@ static void op_rename(struct control *c, struct vtpm *v, const json_t *request)
 		control_answer_malformed(c);
 		return;
 	}
-	rc = registry_rename(v, to, &e);
-	if (rc)
-		control_answer_refuse(c, rc, &e);
-	else
+	if (!strcmp(to, v->meta.name)) {
 		control_answer_ok(c, v->meta.uuid);
+		return;
+	}
+	rc = registry_may_rename(v, to, &e);
+	if (rc) {
+		control_answer_refuse(c, rc, &e);
+		return;
+	}
+	c->held = json_incref((json_t *)request);
+	control_hold(c, v, run_rename, on_renamed);
 }
 
 static void op_start(struct control *c, struct vtpm *v, const json_t *request)

@@ -7,6 +7,7 @@
 #include "tools/vtpmd/cert.h"
 #include "tools/vtpmd/crb.h"
 #include "tools/vtpmd/domain_file.h"
+#include "tools/vtpmd/hold.h"
 #include "tools/vtpmd/identity.h"
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/move.h"
@@ -262,8 +263,7 @@ int registry_create(struct vtpmd *d, const struct registry_new *n, struct vtpm *
 	return rc;
 }
 
-/* Has nobody use it, on this host or another one. */
-static int claim_stopped(struct vtpm *v, struct error *e)
+static int check_stopped(struct vtpm *v, struct error *e)
 {
 	int rc = move_may_change(v, e);
 
@@ -275,11 +275,26 @@ static int claim_stopped(struct vtpm *v, struct error *e)
 			"The vTPM %s runs: `vtpmctl stop %s` first, once the guest "
 			"that has it is shut down.",
 			v->meta.name, v->meta.name);
-	if (v->waiters)
+	if (v->waiters || (v->holds && v->holds->next))
 		return error_set(e, -EBUSY, CAUSE_INTERNAL,
 				 "Someone else waits for the vTPM %s: try again.",
 				 v->meta.name);
-	return store_claim(&v->store, e);
+	return 0;
+}
+
+/* Has nobody use it, on this host or another one. */
+static int claim_stopped(struct vtpm *v, struct error *e)
+{
+	int rc = check_stopped(v, e);
+
+	return rc ? rc : store_claim(&v->store, e);
+}
+
+int registry_may_rename(struct vtpm *v, const char *to, struct error *e)
+{
+	int rc = check_name(v->d, to, e);
+
+	return rc ? rc : check_stopped(v, e);
 }
 
 int registry_rename(struct vtpm *v, const char *to, struct error *e)
@@ -299,7 +314,6 @@ int registry_rename(struct vtpm *v, const char *to, struct error *e)
 	if (rc)
 		strcpy(v->meta.name, old);
 	vtpms_add(v->d, v);
-	store_release(&v->store);
 	if (rc)
 		return error_set(
 			e, rc, CAUSE_STORE,

@@ -43,7 +43,9 @@ int __must_check registry_remove(struct vtpm *v, struct error *e);
  * that was cut off, or could not remove all of it.  0, also when there is none; -EEXIST: it has one
  * of both, and stays. */
 int __must_check registry_sweep(struct vtpmd *d, const uint8_t uuid[16]);
-/* Gives a vTPM that is stopped or failed another name. */
+/* Whether a vTPM can get that name: what is known without its claim. */
+int __must_check registry_may_rename(struct vtpm *v, const char *to, struct error *e);
+/* Gives a vTPM that is stopped or failed another name.  Who calls it gives the claim back. */
 int __must_check registry_rename(struct vtpm *v, const char *to, struct error *e);
 /* The boot states that host.json approves now; an array. */
 json_t *registry_approved(struct vtpmd *d);

@@ -37,7 +37,7 @@ static int may_claim(void *ctx, struct error *e)
 /* Another host deleted it. */
 static void drop_foreign(struct vtpm *v)
 {
-	if (v->waiters || !vtpm_is(v, VTPM_DOWN))
+	if (v->waiters || v->holds || !vtpm_is(v, VTPM_DOWN))
 		return;
 	log_about(LOG_NOTICE, VTPM_ABOUT(v), "another host of the pool deleted it");
 	anchor_forget(v->d->anchor, v);

@@ -179,6 +179,11 @@ bool store_is_settled(const struct store *s)
 	return !s->ops || !s->ops->is_settled || s->ops->is_settled(s);
 }
 
+bool store_is_held(const struct store *s)
+{
+	return !s->lost && (!s->ops->is_held || s->ops->is_held(s));
+}
+
 void store_waits_for(const struct store *s, char *text, size_t room)
 {
 	if (s->ops && s->ops->waits_for)

@@ -81,6 +81,8 @@ struct store_ops {
 	bool (*is_settled)(const struct store *s);
 	/* As store_lease_ms() of what is claimed; NULL: a claim lasts until it is given back. */
 	int (*lease_ms)(const struct store *s, uint32_t *ms);
+	/* As store_is_held(); NULL: always. */
+	bool (*is_held)(const struct store *s);
 	/* As store_waits_for(); NULL: nothing is waited for. */
 	void (*waits_for)(const struct store *s, char *text, size_t room);
 };
@@ -164,6 +166,9 @@ int __must_check store_end(const char *root);
 bool store_is_here(const struct store *s);
 /* Whether all that store_set() changed is durable, too. */
 bool store_is_settled(const struct store *s);
+/* Whether what is set now is this host's to say: in a pool, of what it has claimed, claims, or
+ * makes. */
+bool store_is_held(const struct store *s);
 /* What a claim that is under way, or what is not settled, waits for: no whole sentence, for people. */
 void store_waits_for(const struct store *s, char *text, size_t room);
 /* Whether a claim ends by itself, when it is not renewed in time. */
@@ -176,7 +181,7 @@ void store_tell(struct store *s, enum store_event what);
 
 /* Replaces a value that is not a manager's: 0, it is durable, or, in a store that is far
  * away, will be before any put that follows (store_is_settled()).  -ESTALE: the claim is
- * lost */
+ * lost; -EPERM: it is not held (store_is_held()) */
 int __must_check store_set(struct store *s, const char *name, const void *buf,
 			   size_t len);
 /* The same of vtpm.json, which is written when it is another than the last one: what another

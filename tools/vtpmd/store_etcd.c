@@ -243,6 +243,26 @@ static bool is_anothers(const struct place *p)
 	       strcmp(p->owner, store_pool.session->mirror.host) != 0;
 }
 
+/* Whether this host has it, or is about to, when what is asked for now is sent. */
+static bool is_held(const struct place *p)
+{
+	bool held = p->mine;
+
+	for (const struct place_op *op = p->ops; op; op = op->next)
+		if (op->kind == OP_CREATE || op->kind == OP_CLAIM)
+			held = true;
+		else if (op->kind == OP_RELEASE || op->kind == OP_REMOVE)
+			held = false;
+	return held;
+}
+
+static bool etcd_is_held(const struct store *s)
+{
+	struct place *p = place_of(s);
+
+	return p && is_held(p);
+}
+
 /* Whether it does nothing but set that value, and etcd has not heard of it: then it may set it to
  * something else.  So while etcd does not answer a queue does not grow. */
 static bool is_to_set(const struct place_op *op, const char *name)
@@ -261,8 +281,8 @@ static int etcd_set(struct store *s, const char *name, const void *buf, size_t l
 		return -ENOENT;
 	if (store_pool.session->put_back)
 		return p->mine ? -ESTALE : 0;
-	if (is_anothers(p) || !is_made(p))
-		return 0;
+	if (!is_held(p))
+		return -EPERM;
 	if (len + STORE_TXN_KEYS_ROOM > ETCD_REQUEST_MAX)
 		return -EFBIG;
 	op = store_txn_last(p);
@@ -300,6 +320,8 @@ static int etcd_erase(struct store *s, const char *name, bool whole)
 		return -ESTALE;
 	if (!mirror_get(p, prev) && (!whole || !mirror_get(p, name)))
 		return 0;
+	if (!is_held(p))
+		return -EPERM;
 	op = store_txn_add(p, OP_WRITE);
 	if (!op)
 		return -ENOMEM;
@@ -431,6 +453,7 @@ const struct store_ops store_etcd = {
 	.is_here = etcd_is_here,
 	.is_settled = etcd_is_settled,
 	.lease_ms = etcd_lease_ms,
+	.is_held = etcd_is_held,
 	.waits_for = etcd_waits_for,
 };
 
@@ -462,6 +485,52 @@ int store_etcd_done(const struct store *s)
 	if (!p || !p->mine || !s->claimed || s->lost || store_etcd_put_back())
 		return -ESTALE;
 	return p->ops ? -EAGAIN : 0;
+}
+
+uint64_t store_etcd_last(const uint8_t uuid[16])
+{
+	struct place *p = store_pool.session
+				  ? mirror_find(&store_pool.session->mirror, uuid)
+				  : NULL;
+	uint64_t last = 0;
+
+	for (const struct place_op *op = p ? p->ops : NULL; op; op = op->next)
+		last = op->id > last ? op->id : last;
+	return last;
+}
+
+static bool is_over(const struct place *p, uint64_t change)
+{
+	for (const struct place_op *op = p->ops; op; op = op->next)
+		if (op->id && op->id <= change)
+			return false;
+	return true;
+}
+
+int store_etcd_has_done(const struct store *s, uint64_t change)
+{
+	const struct place *p = place_of(s);
+
+	if (!p || s->lost || store_etcd_put_back())
+		return -ESTALE;
+	if (!is_over(p, change))
+		return -EAGAIN;
+	return p->mine ? 0 : -ESTALE;
+}
+
+int store_etcd_has_gone(const uint8_t uuid[16], uint64_t change)
+{
+	const struct place *p = store_pool.session
+					? mirror_find(&store_pool.session->mirror, uuid)
+					: NULL;
+
+	if (!p)
+		return 0;
+	if (store_etcd_put_back())
+		return -ESTALE;
+	if (!is_over(p, change))
+		return -EAGAIN;
+	return p->gen_mod ? -ESTALE : 0;
 }
 
 bool store_etcd_has(const struct store *s, const char *name)

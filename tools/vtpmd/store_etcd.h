@@ -103,6 +103,13 @@ int64_t store_etcd_foreign(const struct store *s, struct store_etcd_put *put);
  * -EAGAIN: not yet; -ESTALE: the claim was lost, or etcd's data were put back, and what of it
  * was done is not known. */
 int __must_check store_etcd_done(const struct store *s);
+/* The number of the last transaction of a vTPM that is not over; 0: there is none, or no pool. */
+uint64_t store_etcd_last(const uint8_t uuid[16]);
+/* Whether all transactions up to that one are done, under a claim that has held: 0; -EAGAIN: not
+ * yet; -ESTALE: as store_etcd_done(). */
+int __must_check store_etcd_has_done(const struct store *s, uint64_t change);
+/* The same of one that is to be removed, and is claimed no more. */
+int __must_check store_etcd_has_gone(const uint8_t uuid[16], uint64_t change);
 /* Whether the vTPM has a value of that name, as far as memory shows it. */
 bool store_etcd_has(const struct store *s, const char *name);
 /* In one transaction: the value gets the other name.  As store_set(); -ESTALE: not all that

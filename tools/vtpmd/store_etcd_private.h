@@ -23,7 +23,8 @@ struct place_op {
 	struct place_op *next;
 	struct place *p;
 	enum op_kind kind;
-	bool again; /* a claim of what is claimed, with another lease */
+	uint64_t id; /* that grows; 0: of a claim that is made again */
+	bool again;  /* a claim of what is claimed, with another lease */
 	struct change changes[STORE_TXN_CHANGES_MAX];
 	size_t n;
 	struct store_put *put; /* NULL: nobody waits */
@@ -42,7 +43,8 @@ extern struct store_pool {
 	uint8_t run[16]; /* drawn at the start */
 	struct event *retry, *tidy;
 	size_t ops;
-	int last_rc; /* of a transaction that was refused; 0 since one was done */
+	uint64_t last_id; /* of struct place_op */
+	int last_rc;	  /* of a transaction that was refused; 0 since one was done */
 	bool loading, accepting;
 	int64_t slow_ms, claim_ms; /* STORE_ETCD_SLOW_S, STORE_ETCD_CLAIM_S */
 	unsigned int readied;	   /* as the session's, when all places were looked at */

@@ -49,6 +49,7 @@ struct place_op *store_txn_add(struct place *p, enum op_kind kind)
 		return NULL;
 	op->p = p;
 	op->kind = kind;
+	op->id = ++store_pool.last_id;
 	while (*at)
 		at = &(*at)->next;
 	*at = op;

@@ -30,9 +30,15 @@ void vtpm_progress(struct vtpm *v, const char *text, const char *id)
 static int try_to_keep(struct vtpm *v)
 {
 	static const struct timeval soon = {.tv_sec = KEEP_S};
-	/* while it moves, its description is the move's */
-	int rc = v->moves ? -EBUSY : meta_write(&v->store, &v->meta);
+	/* what this host makes of what another one may have is not for others to read */
+	bool told = !store_is_leased(&v->store) || store_is_held(&v->store);
+	int rc = 0;
 
+	/* while it moves, its description is the move's */
+	if (v->moves)
+		rc = -EBUSY;
+	else if (told)
+		rc = meta_write(&v->store, &v->meta);
 	if (rc)
 		event_add(v->keep, &soon);
 	else

@@ -315,6 +315,7 @@ struct vtpm {
 	/* Until the state is none of starting and stopping; the last one that is called may
 	 * free the vTPM. */
 	struct waiter *waiters;
+	struct hold *holds; /* hold.h */
 	const struct body_owner *body_owner;
 };
 

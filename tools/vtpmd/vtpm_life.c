@@ -6,6 +6,7 @@
  */
 #include "tools/vtpmd/anchor.h"
 #include "tools/vtpmd/crb.h"
+#include "tools/vtpmd/hold.h"
 #include "tools/vtpmd/identity.h"
 #include "tools/vtpmd/move.h"
 #include "tools/vtpmd/log.h"
@@ -72,8 +73,12 @@ static int begin_start(struct vtpm *v, struct error *e)
 	rc = claim_store(v, e);
 	if (rc)
 		return rc;
-	if (!v->making)
+	if (!v->making) {
 		vtpm_refresh_presence(v);
+		/* that it is wanted could not be stored before */
+		if (store_is_leased(&v->store))
+			(void)!vtpm_keep_meta(v);
+	}
 	rc = witness_may_start(v, e);
 	if (rc)
 		return rc;
@@ -820,6 +825,7 @@ void vtpm_free(struct vtpm *v)
 {
 	struct event *const events[] = {v->timer, v->pause, v->settle, v->ended, v->keep};
 
+	hold_leave(v);
 	queue_leave(v);
 	quote_forget(v);
 	attest_drop(v);
