@@ -20,13 +20,11 @@
 #define QUIET_MAX 5   /* turns in which nothing comes of it, one after the other ... */
 #define TURNS_MAX 100 /* ... and all */
 
-/* For another process; one that asks the other host by itself now and then has it so long. */
+/* Seconds: for another process that is about to end, and for one that asks the other host by
+ * itself. */
 #define LOCK_S	     2
 #define LOCK_ASKED_S 15
-/* Seconds: for another process that is about to end, and for one that moves a guest, longer than
- * vtpmd lets that last. */
-#define LOCK_S	2
-#define OTHER_S (4 * 3600)
+#define OTHER_S	     (4 * 3600) /* one that moves a guest: longer than vtpmd lets that last */
 
 static const struct args_option options[] = {
 	OPTION_TEXT("continue", struct migrate, goes_on, "NAME",
@@ -500,7 +498,7 @@ static int continue_migrate(struct migrate *m, char text[CLIENT_TEXT], struct er
 	int rc;
 
 	m->name = m->goes_on;
-	rc = lock_source(m, LOCK_S, e);
+	rc = lock_source(m, LOCK_ASKED_S, e);
 	if (!rc && m->take)
 		return take_over(m, text, e);
 	if (!rc)
@@ -509,6 +507,9 @@ static int continue_migrate(struct migrate *m, char text[CLIENT_TEXT], struct er
 		return refuse_back(m, e);
 	if (!rc && m->back)
 		rc = migrate_wish(m, "back", text);
+	if (!rc && m->back && migrate_is(m, "owned") && m->why[0])
+		return error_set(e, VTPMCTL_FAILED, CAUSE_PEER,
+				 "%s is not given back: %s", m->name, m->why);
 	if (!rc && migrate_is(m, "stray"))
 		return VTPMCTL_FAILED;
 	if (!rc && m->replaced)

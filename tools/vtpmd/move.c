@@ -827,7 +827,7 @@ static void take_imported(struct move *m, struct vtpm *v)
 /* Its manager has its keys, and waits for the guest's memory to be copied. */
 static void take_made(struct move *m, struct vtpm *v)
 {
-	m->imported = m->touched = false;
+	m->imported = m->touched = m->stays = false;
 	m->r.came = 0;
 	event_del(v->timer);
 	anchor_import(m, v);
@@ -870,10 +870,12 @@ static bool is_as_it_came(struct move *m, const uint8_t *bytes, size_t len)
 
 	if (!cursor_done(&c))
 		return false;
-	m->touched = touch == MOVE_TOUCHED ||
-		     (touch == MOVE_ANEW && m->r.came && found != m->r.came);
-	return touch == MOVE_UNTOUCHED ||
-	       (touch == MOVE_ANEW && m->r.came && found == m->r.came);
+	m->touched = touch == MOVE_TOUCHED;
+	m->stays = touch != MOVE_UNTOUCHED &&
+		   !(touch == MOVE_ANEW && m->r.came && found == m->r.came);
+	if (m->stays)
+		move_set_why(m, move_stays(m));
+	return !m->stays;
 }
 
 static enum handover_kind answer_of(struct move *m, uint8_t step, const uint8_t *bytes,

@@ -173,3 +173,13 @@ bool move_waits(const struct vtpm *v)
 
 	return m && may_in(m, IN(ACCEPTED) | IN(IMPORTING) | IN(PREPARED));
 }
+
+const char *move_stays(const struct move *m)
+{
+	if (m->touched)
+		return "A command was executed here since it came: the vTPM stays here.";
+	return "Its manager has begun anew since it came, and stored what it did then, so "
+	       "whether a command was executed here is not known: the vTPM stays here.  A "
+	       "guest that was not started here can be, as after a power cut: see "
+	       "docs/migration.md, \"A guest that stays suspended\".";
+}

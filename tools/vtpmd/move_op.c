@@ -296,6 +296,11 @@ static int give_back(struct move *m, const char **why)
 	       "`vtpmctl migrate`.";
 	if (v && move_guest_runs(v))
 		return -EOPNOTSUPP;
+	/* its manager is not stopped again for the same answer */
+	*why = move_stays(m);
+	if (m->stays)
+		return -EOPNOTSUPP;
+	m->why[0] = '\0';
 	return move_step(m, HANDOVER_GIVE_BACK, NULL);
 }
 

@@ -79,7 +79,10 @@ struct move {
 	bool waits;	      /* ... if so */
 	bool lost;	      /* there is no manager to be told */
 	bool contested;	      /* the other host says that it has it, too */
-	bool touched; /* what came has executed a command since, as it was not given back for */
+	/* Destination: what came is not given back any more, since it has executed a command here or that
+	 * cannot be known ... */
+	bool stays;
+	bool touched;	      /* ... since it has */
 	bool recorded;	      /* it has a file */
 	struct twin_own room; /* that file, as long as records are written in place ... */
 	bool is_room;	      /* ... and it was made for that alone */
@@ -197,6 +200,9 @@ int __must_check move_disown(struct move *m, const char **why);
  * old_list: why no vTPM moves, as the list of hosts is older than one that was used; null: it is not
  */
 void move_list_on_control(struct control *c, bool waiting);
+
+/* Of m->stays: why. */
+const char *move_stays(const struct move *m);
 
 /* The guest of Xen that moves along. */
 
