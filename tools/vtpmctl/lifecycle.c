@@ -370,6 +370,7 @@ int attest_main(int argc, char **argv)
 	return status;
 }
 
+/* MiB; with less it does not start, as `make bench` finds by trying */
 #define MEMORY_MIN 8
 #define MEMORY_MAX 4096
 

@@ -146,8 +146,8 @@ static int take(const json_t *root, struct meta *m)
 	    !take_meta_text(root, "state", state, sizeof(state)) ||
 	    !take_meta_text(root, "created", m->created, sizeof(m->created)))
 		return -EBADMSG;
-	if (!meta_name_ok(m->name) || uuid_parse(uuid, m->uuid) || memory < 8 ||
-	    memory > 4096)
+	if (!meta_name_ok(m->name) || uuid_parse(uuid, m->uuid) ||
+	    memory < META_MEMORY_MIN || memory > META_MEMORY_MAX)
 		return -EBADMSG;
 	strcpy(m->policy, META_NO_POLICY);
 	m->localities = META_LOCALITIES;

@@ -23,6 +23,10 @@
 
 #define META_NO_POLICY "unknown"
 
+/* MiB.  vtpmctl takes no less than what a stub domain of this release needs, 8. */
+#define META_MEMORY_MIN 4
+#define META_MEMORY_MAX 4096
+
 struct meta {
 	char name[META_NAME_MAX + 1];
 	uint8_t uuid[16];

@@ -179,7 +179,7 @@ static int read_description(struct move *m, const json_t *o, struct registry_new
 	n->measured = json_is_true(json_object_get(o, "measured"));
 	n->ppi_denied = json_is_true(json_object_get(o, "ppi_denied"));
 	if (!n->policy || strlen(n->policy) >= sizeof(((struct meta *)0)->policy) ||
-	    read_number(o, "memory", 4096, &n->memory) ||
+	    read_number(o, "memory", META_MEMORY_MAX, &n->memory) ||
 	    read_number(o, "localities", 31, &localities) ||
 	    read_number(o, "pcr_banks", 15, &banks) ||
 	    take_eks(m, json_string_value(json_object_get(o, "ek"))) ||

@@ -108,8 +108,8 @@ int newvtpm_parse(struct vtpmd *d, const json_t *request, struct registry_new *n
 	if (newvtpm_bind(json_object_get(request, "bind"), &n->by_name))
 		return -EINVAL;
 	if (memory)
-		n->memory = json_integer_value(memory) < 8 ||
-					    json_integer_value(memory) > 4096
+		n->memory = json_integer_value(memory) < META_MEMORY_MIN ||
+					    json_integer_value(memory) > META_MEMORY_MAX
 				    ? 0
 				    : (unsigned int)json_integer_value(memory);
 	n->measured = json_is_true(json_object_get(request, "measured"));

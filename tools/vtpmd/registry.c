@@ -145,10 +145,10 @@ static int check_new(struct vtpmd *d, const struct registry_new *n, struct error
 				 "There is no policy \"%.20s\": choose host, tpm, kms, "
 				 "host-get or kms-get.",
 				 n->policy);
-	if (n->memory < 8 || n->memory > 4096)
+	if (n->memory < META_MEMORY_MIN || n->memory > META_MEMORY_MAX)
 		return error_set(e, -EINVAL, CAUSE_INTERNAL,
-				 "A stub domain's memory is 8 to 4096 MiB, not %u.",
-				 n->memory);
+				 "A stub domain's memory is %d to %d MiB, not %u.",
+				 META_MEMORY_MIN, META_MEMORY_MAX, n->memory);
 	if (n->tpm12 && n->pcr_banks)
 		return error_set(e, -EINVAL, CAUSE_INTERNAL,
 				 "A TPM 1.2 has PCRs of SHA-1 alone: leave the PCR banks "
