@@ -6,7 +6,8 @@ xl create, and what comes by migration, leaves a monitor, which boots the guest 
 reads kernel and ramdisk as the guest's description names them, and writes their SHA-256 to $XLHOST/booted.
 With a Xen of files (fakexen.c) the guest is suspended there before the last of its memory is sent, which waits until
 vtpmd has got, and the other host's has stored, all of the vTPM; or $XLHOST/silent has the other host's vtpmd and a
-path: that vtpmd is stopped until the path is there; or $XLHOST/at-once is there, and nothing is waited for."""
+path: that vtpmd is stopped until the path is there; or $XLHOST/at-once is there, and nothing is waited for.
+While $XLHOST/no-list is there xl list fails."""
 import hashlib
 import json
 import os
@@ -381,6 +382,8 @@ def main():
         except OSError:
             sys.exit(f"{args[-1]} is an invalid domain identifier (rc=-6)")
     elif args[0] == "list":
+        if os.path.exists(f"{HOME}/no-list"):
+            sys.exit("xenstore is not there: cannot init xl context")
         print(json.dumps([{"domid": guest["domid"], "config": describe(name, guest)} for name, guest in load_all()
                           if not args[2:] or guest["domid"] == int(args[2])]))
     elif args[0] == "rename":

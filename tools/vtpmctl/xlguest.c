@@ -171,14 +171,23 @@ static void find_guest_of(struct migrate *m, const json_t *all, const json_t *vt
 	}
 }
 
-static json_t *list_all(void)
+/* *known: it could be told which there are, of which there are none where there is no xl. */
+static json_t *list_known(bool *known)
 {
 	int status;
 	char *text = read_xl((char *[]){"xl", "list", "-l", NULL}, &status);
 	json_t *all = text ? json_loads(text, JSON_REJECT_DUPLICATES, NULL) : NULL;
 
+	*known = json_is_array(all) || status == XL_MISSING;
 	free(text);
 	return all;
+}
+
+static json_t *list_all(void)
+{
+	bool known;
+
+	return list_known(&known);
 }
 
 /* Whether a domain of xl's has it, also one that has not asked for it yet: m->guest is that. */
@@ -248,17 +257,26 @@ int xlguest_find(struct migrate *m)
 	return rc;
 }
 
-/* What vtpmd says of it, a new reference; NULL: it has none of that name. */
-static json_t *describe_vtpm(const struct migrate *m, const char *name)
+/* What vtpmd says of it, a new reference; NULL: it does not answer, which *status tells, or it has none of
+ * that name. */
+static json_t *ask_vtpm(const struct migrate *m, const char *name, int *status)
 {
 	char why[CLIENT_TEXT];
 	json_t *reply, *vtpm;
 
-	if (client_try(m->socket, client_request("show", name), &reply, why))
+	*status = client_try(m->socket, client_request("show", name), &reply, why);
+	if (*status)
 		return NULL;
 	vtpm = json_incref(json_object_get(reply, "vtpm"));
 	json_decref(reply);
 	return vtpm;
+}
+
+static json_t *describe_vtpm(const struct migrate *m, const char *name)
+{
+	int status;
+
+	return ask_vtpm(m, name, &status);
 }
 
 void xlguest_note_vtpm(struct migrate *m)
@@ -268,9 +286,9 @@ void xlguest_note_vtpm(struct migrate *m)
 }
 
 /* vtpmd knows a move by the vTPM's uuid, too, and has said its name. */
-static json_t *describe_by_uuid(const struct migrate *m)
+static json_t *describe_by_uuid(const struct migrate *m, int *status)
 {
-	json_t *vtpm = describe_vtpm(m, m->vtpm);
+	json_t *vtpm = ask_vtpm(m, m->vtpm, status);
 
 	if (strcasecmp(client_text(vtpm, "uuid"), m->name) != 0) {
 		json_decref(vtpm);
@@ -279,17 +297,39 @@ static json_t *describe_by_uuid(const struct migrate *m)
 	return vtpm;
 }
 
+/* A guest that is not found is not asked for at the other host: what is here of its vTPM would be erased
+ * though it was started nowhere. */
+static int refuse_unknown(struct migrate *m, const char *why)
+{
+	m->said = true;
+	if (!m->quietly)
+		fprintf(stderr,
+			"vtpmctl: nothing is done with %s: whether a guest here has it is "
+			"not known, %s; then this again\n",
+			m->name, why);
+	return VTPMCTL_FAILED;
+}
+
 int xlguest_of(struct migrate *m)
 {
-	json_t *all = list_all(), *vtpm;
+	bool known;
+	int status;
+	json_t *all = list_known(&known), *vtpm;
 
 	/* one that is away is not there any more */
-	vtpm = describe_vtpm(m, m->name);
-	if (!vtpm)
-		vtpm = describe_by_uuid(m);
-	find_guest_of(m, all, vtpm);
+	vtpm = ask_vtpm(m, m->name, &status);
+	if (status == VTPMCTL_NO_SUCH_VTPM)
+		vtpm = describe_by_uuid(m, &status);
+	if (known)
+		find_guest_of(m, all, vtpm);
 	json_decref(vtpm);
 	json_decref(all);
+	if (!known)
+		return refuse_unknown(m, "as `xl list -l` does not tell it: run that, "
+					 "and see `systemctl status xenstored`");
+	if (status && status != VTPMCTL_NO_SUCH_VTPM)
+		return refuse_unknown(m, "as vtpmd does not answer: `journalctl -u "
+					 "vtpmd` says why");
 	return VTPMCTL_OK;
 }
 

@@ -63,7 +63,8 @@ int __must_check xlguest_find(struct migrate *m);
 
 /* Its description, a new object; NULL: xl does not tell it. */
 json_t *xlguest_config(const struct migrate *m);
-/* The guest that the vTPM m->name has, if any, as `xl migrate` may have left it: m->domid. */
+/* The guest that the vTPM m->name has, if any, as `xl migrate` may have left it: m->domid.  An exit
+ * status, and m->said: whether there is one cannot be told. */
 int __must_check xlguest_of(struct migrate *m);
 /* The names of all guests that have a vTPM of this host; NULL, and a sentence on stderr. */
 json_t *xlguest_all(const struct migrate *m);
