@@ -172,6 +172,17 @@ static int refuse_twin(const struct move *m, const struct move_message *msg,
 	return json_array_append_new(apart, refusal) ? -ENOMEM : 0;
 }
 
+static int refuse_again(const struct move *m, const struct move_message *msg,
+			json_t *apart)
+{
+	struct move_bytes body = {(uint8_t *)m->why, strlen(m->why)};
+	json_t *refusal = move_encode(m, HANDOVER_MSG_REFUSE, msg->txid, body);
+
+	if (!body.n)
+		return refuse_twin(m, msg, apart);
+	return json_array_append_new(apart, refusal) ? -ENOMEM : 0;
+}
+
 /* A host with which the vTPM is in no transfer now, and that asks about an earlier one: in which it
  * had moved there; or that was called off, which that host did not hear.  It is told of that alone,
  * and nothing is changed. */
@@ -188,6 +199,11 @@ static int hear_former(struct move *m, const struct move_message *msg, json_t *a
 	/* of whose move it is in it is told nothing */
 	if (!is_current && !is_gone && msg->kind == HANDOVER_MSG_OFFER)
 		return refuse_twin(m, msg, apart);
+	/* one that was refused, which its host has not heard yet: of why that was so no other one is told */
+	if (is_current && msg->kind == HANDOVER_MSG_OFFER)
+		return refuse_again(m, msg, apart);
+	if (is_current && msg->kind == HANDOVER_MSG_ABORT)
+		return 0;
 	/* it is over for both: a source says so again before it forgets it */
 	if (!is_current && !is_gone && msg->kind == HANDOVER_MSG_DONE)
 		return 0;
