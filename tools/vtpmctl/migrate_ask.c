@@ -2,8 +2,9 @@
 /*
  * Beside `vtpmctl migrate-receive`: what waits for a word of another host, since one of the two
  * began anew in the midst of a move, is gone on with as `vtpmctl migrate --continue` does, by no
- * person.  One after the other, and none with which somebody goes on.  A host that does not answer
- * is asked once a pass, however many vTPMs wait for it, and vtpmd hears nothing of that.
+ * person: none with which somebody goes on.  Of one host one after the other, and beside what waits for
+ * others.  A host that does not answer is asked once a pass, however many vTPMs wait for it, and vtpmd
+ * hears nothing of that.
  */
 #include "tools/vtpmctl/migrate.h"
 #include "tools/vtpmctl/vtpmctl.h"
@@ -30,7 +31,7 @@
 struct asker {
 	const struct migrate *like; /* its options */
 	json_t *left;		    /* uuid: true, of what was left in the last pass */
-	json_t *silent;		    /* hosts that did not answer in this pass */
+	json_t *asked;		    /* hosts: the process that asks each */
 	unsigned int pass;	    /* since vtpmd answers */
 };
 
@@ -71,30 +72,79 @@ static void go_on(const struct asker *a, const json_t *one)
 	_exit(VTPMCTL_OK);
 }
 
-static void ask_for(struct asker *a, const json_t *one)
+/* All that waits for one host, one after the other, in a process of its own: that host may let each take
+ * as long as it likes. */
+static _Noreturn void ask_host(const struct asker *a, const json_t *due)
 {
-	const char *peer = client_text(one, "peer");
+	const json_t *one;
 	int status = 0;
+	size_t i;
 	pid_t pid;
 
-	if (json_object_get(a->silent, peer))
-		return;
-	pid = fork();
-	if (!pid)
-		go_on(a, one);
-	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
-	if (status)
-		json_object_set_new(a->silent, peer, json_true());
+	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+	json_array_foreach(due, i, one)
+	{
+		pid = fork();
+		if (!pid)
+			go_on(a, one);
+		while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+			;
+		if (status)
+			break;
+	}
+	_exit(0);
+}
+
+/* Those that have ended. */
+static void reap_hosts(struct asker *a)
+{
+	const char *peer;
+	json_t *pid;
+	void *next;
+
+	json_object_foreach_safe(a->asked, next, peer, pid)
+	{
+		if (waitpid((pid_t)json_integer_value(pid), NULL, WNOHANG) != 0)
+			json_object_del(a->asked, peer);
+	}
+}
+
+static void ask_hosts(struct asker *a, const json_t *due)
+{
+	const char *peer;
+	json_t *list;
+	pid_t pid;
+
+	reap_hosts(a);
+	json_object_foreach((json_t *)due, peer, list)
+	{
+		if (json_object_get(a->asked, peer))
+			continue;
+		pid = fork();
+		if (!pid)
+			ask_host(a, list);
+		if (pid > 0)
+			json_object_set_new(a->asked, peer, json_integer(pid));
+	}
+}
+
+static void add_due(json_t *due, json_t *one)
+{
+	const char *peer = client_text(one, "peer");
+	json_t *list = json_object_get(due, peer);
+
+	if (!list) {
+		list = json_array();
+		json_object_set_new(due, peer, list);
+	}
+	json_array_append(list, one);
 }
 
 static void ask_for_all(struct asker *a, const json_t *waiting)
 {
-	json_t *left = json_object();
-	const json_t *one;
+	json_t *left = json_object(), *due = json_object(), *one;
 	size_t i;
 
-	json_object_clear(a->silent);
 	json_array_foreach(waiting, i, one)
 	{
 		if (!is_left(a, one) &&
@@ -102,11 +152,13 @@ static void ask_for_all(struct asker *a, const json_t *waiting)
 			continue;
 		json_object_set_new(left, client_text(one, "uuid"), json_true());
 		if (is_left(a, one))
-			ask_for(a, one);
+			add_due(due, one);
 	}
 	/* what waits no more is forgotten */
 	json_decref(a->left);
 	a->left = left;
+	ask_hosts(a, due);
+	json_decref(due);
 }
 
 static void run_asker(struct asker *a)
@@ -138,8 +190,8 @@ void migrate_ask_begin(const struct migrate *m)
 		/* it is of no use without who listens */
 		(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
 		a.left = json_object();
-		a.silent = json_object();
-		if (getppid() == parent && a.left && a.silent)
+		a.asked = json_object();
+		if (getppid() == parent && a.left && a.asked)
 			run_asker(&a);
 		_exit(0);
 	case -1:
