@@ -3,6 +3,8 @@
 # shellcheck shell=bash
 declare -A daemon receiver
 vtpmd_with=() # another one, with an environment
+# Where a suite has no xl of its own: one of a Xen without guests, as the installed one fails without Xen.
+mkdir -p noguests && printf '#!/bin/sh\n[ "$1" != list ] || echo "[]"\n' >noguests/xl && chmod +x noguests/xl && PATH=$dir/noguests:$PATH
 on() { sock=$dir/$1/run/sock dir_of=$dir/$1; } # on HOST: ctl is about that one
 at() { # at HOST NAME COMMAND...: of the vTPM there
 	TPM2TOOLS_TCTI="cmd:socat -t 60 - UNIX-CONNECT:$dir/$1/unix/$2" "${@:3}" >gout 2>gerr

@@ -22,8 +22,7 @@
 	5 /* passes, after 1, 2, 4, 8 and 16 s; and then, while nothing is to be done ... */
 #define PASS_S	30  /* ... so often */
 #define QUIET_S 100 /* longer than vtpmctl, or a guest's xl, lets vtpmd wait */
-/* Of one that was left in an earlier pass, too; and of one that the other host has said it has, with
- * which whoever goes on here is done at once. */
+/* Of one that was left in an earlier pass, too. */
 #define QUIET_OWN 5
 #define ONE_S	  400 /* longer than one waits for the other host's xl */
 #define TOLD	  3   /* passes that say why one did not come to its end */
@@ -39,9 +38,12 @@ struct asker {
 static bool is_left(const struct asker *a, const json_t *one)
 {
 	json_int_t quiet = json_integer_value(json_object_get(one, "quiet_s"));
-	bool soon = json_object_get(a->left, client_text(one, "uuid")) ||
-		    !strcmp(client_text(one, "state"), "confirmed");
+	bool soon = json_object_get(a->left, client_text(one, "uuid"));
 
+	/* that the other host asks, which it may as often as this one looks, does not end it: only this
+	 * one can.  Who goes on here has its lock. */
+	if (!strcmp(client_text(one, "state"), "confirmed"))
+		return true;
 	return quiet < 0 || quiet >= (soon ? QUIET_OWN : QUIET_S);
 }
 
