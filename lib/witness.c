@@ -90,10 +90,13 @@ static void put_said(struct cursor *w, const struct witness_said *s)
 	cursor_put_u64(w, s->permall);
 	cursor_put(w, s->base, sizeof(s->base));
 	cursor_put_u64(w, s->base_seq);
+	cursor_put_u8(w, (uint8_t)s->use);
 }
 
 static void take_said(struct cursor *r, struct witness_said *s)
 {
+	uint8_t use;
+
 	cursor_copy(r, s->uuid, sizeof(s->uuid));
 	cursor_copy(r, s->header, sizeof(s->header));
 	s->header_seq = cursor_u64(r);
@@ -101,6 +104,10 @@ static void take_said(struct cursor *r, struct witness_said *s)
 	s->permall = cursor_u64(r);
 	cursor_copy(r, s->base, sizeof(s->base));
 	s->base_seq = cursor_u64(r);
+	use = cursor_u8(r);
+	if (use > WITNESS_OTHERS)
+		cursor_fail(r);
+	s->use = (enum witness_use)use;
 }
 
 int witness_answer_encode(const struct witness_answer *a, uint8_t *out, size_t *len)

@@ -5,13 +5,14 @@
  * link of handovers (tools/vtpmctl/peerlink.h), on which each host has proved which one it is;
  * one question, and its answer.  Big-endian; B is u16 length | bytes.
  *
- * Question: u8 WITNESS_ASKS | B "xen-vtpm witness 1" | B name of the pool | u16 n | n * uuid[16]
- * Answer:   u8 WITNESS_TELLS | B "xen-vtpm witness 1" | u8 1: its anchor is known, and it is in
+ * Question: u8 WITNESS_ASKS | B "xen-vtpm witness 2" | B name of the pool | u16 n | n * uuid[16]
+ * Answer:   u8 WITNESS_TELLS | B "xen-vtpm witness 2" | u8 1: its anchor is known, and it is in
  *           that pool; 0: not so, and n is 0 | u64 etcd's cluster id | u64 the revision of etcd
  *           that it has seen | u16 n | n * what it has seen, of those of which it has something:
  *             uuid[16] | SHA-256 of the header | u64 its generation, 0: not known | u64 epoch
  *             | u64 generation of the permanent state in this epoch, 0: none yet
  *             | SHA-256 of the state with which the epoch began | u64 its generation
+ *             | u8 who has it now: enum witness_use
  */
 #ifndef XVTPM_LIB_WITNESS_H
 #define XVTPM_LIB_WITNESS_H
@@ -26,10 +27,10 @@
 /* Neither is a kind of a handover's message (tools/vtpmd/handover.h). */
 #define WITNESS_ASKS	   0x70
 #define WITNESS_TELLS	   0x71
-#define WITNESS_LABEL	   "xen-vtpm witness 1"
+#define WITNESS_LABEL	   "xen-vtpm witness 2"
 #define WITNESS_POOL_MAX   128 /* of a pool's name: tools/vtpmd/etcd/where.h */
 #define WITNESS_VTPMS_MAX  128 /* in one question */
-#define WITNESS_SAID_SIZE  112
+#define WITNESS_SAID_SIZE  113
 #define WITNESS_ASK_MAX	   (128 + WITNESS_POOL_MAX + 16 * WITNESS_VTPMS_MAX)
 #define WITNESS_ANSWER_MAX (64 + WITNESS_SAID_SIZE * WITNESS_VTPMS_MAX)
 
@@ -39,7 +40,14 @@ struct witness_question {
 	uint8_t uuid[WITNESS_VTPMS_MAX][16];
 };
 
-/* Of one vTPM: as struct anchor_entry. */
+/* Who has a vTPM, as the host that is asked sees it while its etcd answers it. */
+enum witness_use {
+	WITNESS_FREE,	/* nobody, or who asks, or it does not know */
+	WITNESS_MINE,	/* itself: its lease holds */
+	WITNESS_OTHERS, /* another host than who asks */
+};
+
+/* Of one vTPM: as struct anchor_entry; without an entry there are zeros. */
 struct witness_said {
 	uint8_t uuid[16];
 	uint8_t header[32];
@@ -47,6 +55,7 @@ struct witness_said {
 	uint64_t epoch, permall;
 	uint8_t base[32];
 	uint64_t base_seq;
+	enum witness_use use;
 };
 
 struct witness_answer {

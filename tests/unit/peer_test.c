@@ -177,9 +177,17 @@ static void on_refused(void *ctx, uint32_t domid, const char *why)
 	snprintf(refused, sizeof(refused), "%u: %s", domid, why);
 }
 
+static bool may_answer = true;
+
+static bool on_may_answer(void *ctx)
+{
+	return may_answer;
+}
+
 static const struct peer_owner owner = {
 	.hello = on_hello,
 	.ready = on_ready,
+	.may_answer = on_may_answer,
 	.put = on_put,
 	.stored = on_stored,
 	.config = on_config,
@@ -350,6 +358,13 @@ static void how_long_it_may_answer(void **state)
 	assert_int_equal(reply(CHANNEL_RENEW, 7, &data, &len), 0);
 	assert_int_equal(len, sizeof(longest));
 	assert_memory_equal(data, longest, len);
+	may_answer = false;
+	send_frame(CHANNEL_RENEW, 8, NULL, 0);
+	turn();
+	may_answer = true;
+	assert_int_equal(reply(CHANNEL_RENEW, 8, &data, &len), 0);
+	assert_int_equal(len, 4);
+	assert_memory_equal(data, "\0\0\0", len);
 	store.lost = true;
 	assert_int_equal(ask(CHANNEL_RENEW, NULL, 0), ESTALE);
 	store.lost = false;

@@ -448,6 +448,34 @@ static void the_lease_ends_with_a_put_that_comes_late(void **state)
 	assert_int_equal(lost, 0);
 }
 
+/* Renews it now, as with a new connection. */
+static unsigned int renew(int64_t since_ms)
+{
+	store_pool.session->renewed_ms = session_now_ms() - since_ms;
+	options.on_link(options.ctx, true);
+	turn_for(100);
+	return store_etcd_stretch();
+}
+
+/* Between two stretches managers were told of no lease, and another host may have had it. */
+static void the_lease_did_not_run_for_a_while(void **state)
+{
+	struct session *session = store_pool.session;
+	int64_t ttl = (int64_t)session->o.ttl * 1000;
+	unsigned int first = store_etcd_stretch();
+
+	assert_true(first > 0);
+	assert_int_equal(renew(0), first);
+	assert_int_equal(renew(ttl / 2), first);
+	assert_int_equal(renew(ttl * 2 / 3 + 1), first + 1);
+	assert_int_equal(renew(ttl / 2), first + 1);
+	/* it is another one */
+	session->lease = 0;
+	session->ready = false;
+	assert_int_equal(renew(0), first + 2);
+	assert_int_equal(lost, 0);
+}
+
 /* Another host took it in that time: what was under way is not done by this one any more. */
 static void the_lease_ends_and_another_takes_it(void **state)
 {
@@ -806,6 +834,53 @@ static void a_claim_of_anothers(void **state)
 	assert_string_equal(store_etcd_other_owner(&s), "two");
 }
 
+static void another_host_is_told_who_has_it(void **state)
+{
+	static const uint8_t none[16] = "no such one";
+	struct session *session = store_pool.session;
+	int64_t renewed = session->renewed_ms;
+
+	assert_int_equal(store_etcd_use(uuid, "two"), WITNESS_MINE);
+	assert_int_equal(store_etcd_use(none, "two"), WITNESS_FREE);
+	/* by its lease, whether etcd can be reached or not */
+	session->ready = false;
+	assert_int_equal(store_etcd_use(uuid, "two"), WITNESS_MINE);
+	session->ready = true;
+	session->renewed_ms -= (int64_t)session->o.ttl * 1000;
+	assert_int_equal(store_etcd_use(uuid, "two"), WITNESS_FREE);
+	session->renewed_ms = renewed;
+	/* from the moment on from which it answers nothing, before etcd has it */
+	store_release(&s);
+	assert_int_equal(store_etcd_use(uuid, "two"), WITNESS_FREE);
+	turn_for(30);
+	assert_int_equal(store_etcd_use(uuid, "two"), WITNESS_FREE);
+	revision++;
+	set_pair(owner_key, (const uint8_t *)"three", 5, 0);
+	turn_for(20);
+	assert_int_equal(store_etcd_use(uuid, "two"), WITNESS_OTHERS);
+	assert_int_equal(store_etcd_use(uuid, "three"), WITNESS_FREE);
+	/* of what it saw before it lost etcd it says nothing */
+	session->ready = false;
+	assert_int_equal(store_etcd_use(uuid, "two"), WITNESS_FREE);
+	session->ready = session->put_back = true;
+	assert_int_equal(store_etcd_use(uuid, "two"), WITNESS_FREE);
+	session->put_back = false;
+	assert_int_equal(store_etcd_use(uuid, "two"), WITNESS_OTHERS);
+}
+
+static void a_host_is_shown_as_long_as_its_lease(void **state)
+{
+	assert_false(store_etcd_is_alive("two"));
+	revision++;
+	set_pair("/xen-vtpm/1/p1/alive/two", (const uint8_t *)"two", 3, 0);
+	turn_for(20);
+	assert_true(store_etcd_is_alive("two") && !store_etcd_is_alive("tw"));
+	revision++;
+	drop_pair(find_pair("/xen-vtpm/1/p1/alive/two"));
+	turn_for(20);
+	assert_false(store_etcd_is_alive("two"));
+}
+
 /* The owner's key, of which the watch told; it goes while no watch runs. */
 static void lose_owner_unseen(const char *host)
 {
@@ -1084,6 +1159,7 @@ int main(void)
 		BOTH(the_lease_ends_silently_with_a_put_that_is_done),
 		BOTH(the_lease_is_gone_before_its_keys),
 		BOTH(the_lease_ends_with_a_put_that_comes_late),
+		BOTH(the_lease_did_not_run_for_a_while),
 		BOTH(the_lease_ends_and_another_takes_it),
 		BOTH(etcd_is_full_for_a_claim),
 		BOTH(a_claim_that_is_lost_is_given_up),
@@ -1096,6 +1172,8 @@ int main(void)
 		BOTH(a_creation_that_comes_late_is_given_up),
 		BOTH(a_creation_that_was_not_sent_is_given_up),
 		BOTH(a_claim_of_anothers),
+		BOTH(another_host_is_told_who_has_it),
+		BOTH(a_host_is_shown_as_long_as_its_lease),
 		BOTH(the_owner_went_unseen),
 		BOTH(all_is_read_again_without_an_owner),
 		BOTH(a_connection_is_lost),

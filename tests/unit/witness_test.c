@@ -38,6 +38,7 @@ static void tell(unsigned int n)
 		s->epoch = UINT64_C(1) << 63;
 		s->permall = i;
 		s->base_seq = 9;
+		s->use = (enum witness_use)(i % 3);
 	}
 	len = WITNESS_ANSWER_MAX;
 	assert_int_equal(witness_answer_encode(&a, bytes, &len), 0);
@@ -79,6 +80,9 @@ static void says_what_is_told(void **state)
 	assert_int_equal(witness_said_seq(&a.said[5]), 5);
 	assert_true(a.said[5].epoch == UINT64_C(1) << 63 && a.said[5].header_seq == 3);
 	assert_true(a.said[5].header[31] == 1 && a.said[5].base[31] == 2);
+	assert_int_equal(a.said[3].use, WITNESS_FREE);
+	assert_int_equal(a.said[4].use, WITNESS_MINE);
+	assert_int_equal(a.said[5].use, WITNESS_OTHERS);
 }
 
 /* Of any length but the right one; each byte of head and counts. */
@@ -103,6 +107,17 @@ static void refuses_other_bytes(void **state)
 		tell(2);
 		bytes[i] ^= 1;
 		assert_int_equal(heard(), -EBADMSG);
+	}
+}
+
+static void has_three_words_for_who_has_it(void **state)
+{
+	for (unsigned int use = 0; use < 256; use++) {
+		tell(2);
+		bytes[len - 1] = (uint8_t)use;
+		assert_int_equal(heard(), use > WITNESS_OTHERS ? -EBADMSG : 0);
+		if (use <= WITNESS_OTHERS)
+			assert_int_equal(a.said[1].use, use);
 	}
 }
 
@@ -152,6 +167,7 @@ int main(void)
 		cmocka_unit_test(says_what_is_asked),
 		cmocka_unit_test(says_what_is_told),
 		cmocka_unit_test(refuses_other_bytes),
+		cmocka_unit_test(has_three_words_for_who_has_it),
 		cmocka_unit_test(is_no_message_of_the_other_kind),
 		cmocka_unit_test(tells_nothing_that_it_does_not_know),
 		cmocka_unit_test(has_an_end),

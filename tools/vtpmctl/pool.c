@@ -104,7 +104,7 @@ static void print_witnesses(const json_t *p)
 	size_t i;
 
 	if (json_array_size(hosts))
-		printf("witnessed   %lld vTPMs by all hosts, whose starts ask nobody\n",
+		printf("witnessed   %lld vTPMs by all hosts: they start whichever is lost\n",
 		       (long long)get_number(p, "witnessed"));
 
 	json_array_foreach(hosts, i, h)

@@ -123,11 +123,12 @@ void control_op_pool_list(struct control *c, struct vtpm *none, const json_t *re
 static void answer_witness(struct control *c, const json_t *request)
 {
 	const char *hex = json_string_value(json_object_get(request, "question"));
+	const char *peer = json_string_value(json_object_get(request, "peer"));
 	static uint8_t in[WITNESS_ASK_MAX], out[WITNESS_ANSWER_MAX];
 	size_t len = sizeof(in), out_len;
 
-	if (!hex || hex_decode(hex, in, &len) ||
-	    witness_tell(c->d, in, len, out, &out_len))
+	if (!hex || !peer || hex_decode(hex, in, &len) ||
+	    witness_tell(c->d, peer, in, len, out, &out_len))
 		control_answer_malformed(c);
 	else
 		control_answer_with(c, json_pack("{s:b, s:o}", "ok", 1, "answer",

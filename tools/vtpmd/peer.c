@@ -179,6 +179,8 @@ static void peer_store_renew(struct peer *p, const struct channel_frame *f,
 	uint32_t ms = 0;
 	int rc = store_lease_ms(p->env.store, &ms);
 
+	if (p->owner->may_answer && ms && !p->owner->may_answer(p->ctx))
+		ms = 0;
 	cursor_put_u32(&w, ms);
 	if (rc)
 		peer_answer(p, f, rc);

@@ -42,6 +42,8 @@ struct peer_owner {
 	int (*hello)(void *ctx, uint8_t mode, const uint8_t uuid[16], uint64_t seq,
 		     struct cursor *out, const char **why);
 	void (*ready)(void *ctx, uint64_t seq);
+	/* Whether its guest may be answered, when the store's lease holds; NULL: it may. */
+	bool (*may_answer)(void *ctx);
 	/* Whether an object may be stored now: 0, -EBUSY. */
 	int (*put)(void *ctx, const struct store_put *put);
 	/* It is stored.  true: it does not count yet, and peer_put_counts() is called when

@@ -478,6 +478,32 @@ const char *store_etcd_other_owner(const struct store *s)
 	return p && is_anothers(p) ? p->owner : "";
 }
 
+enum witness_use store_etcd_use(const uint8_t uuid[16], const char *asker)
+{
+	const struct session *s = store_pool.session;
+	const struct place *p = s ? mirror_find(&store_pool.session->mirror, uuid) : NULL;
+
+	if (!p || s->put_back)
+		return WITNESS_FREE;
+	/* its lease holds also while etcd cannot be reached */
+	if (p->mine)
+		return session_left_ms(s) && !is_releasing(p) ? WITNESS_MINE
+							      : WITNESS_FREE;
+	if (!s->ready || !p->owner_mod || !strcmp(p->owner, asker))
+		return WITNESS_FREE;
+	return strcmp(p->owner, s->mirror.host) != 0 ? WITNESS_OTHERS : WITNESS_MINE;
+}
+
+bool store_etcd_is_alive(const char *host)
+{
+	const struct mirror *m = store_pool.session ? &store_pool.session->mirror : NULL;
+
+	for (size_t i = 0; m && i < m->host_count; i++)
+		if (!strcmp(m->hosts[i].name, host))
+			return true;
+	return false;
+}
+
 int store_etcd_done(const struct store *s)
 {
 	const struct place *p = place_of(s);
@@ -652,6 +678,11 @@ const char *store_etcd_host(void)
 unsigned int store_etcd_connection(void)
 {
 	return store_pool.session ? store_pool.session->readied : 0;
+}
+
+unsigned int store_etcd_stretch(void)
+{
+	return store_pool.session ? store_pool.session->stretch : 0;
 }
 
 struct session_seen store_etcd_seen(void)

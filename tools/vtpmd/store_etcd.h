@@ -25,6 +25,7 @@
 #ifndef VTPMD_STORE_ETCD_H
 #define VTPMD_STORE_ETCD_H
 
+#include "lib/witness.h"
 #include "tools/vtpmd/etcd/members.h"
 #include "tools/vtpmd/etcd/session.h"
 #include "tools/vtpmd/store.h"
@@ -89,6 +90,9 @@ const uint8_t *store_etcd_list_of_hosts(size_t *len);
 const char *store_etcd_host(void);
 /* Which connection to etcd it is, from 1; within one nothing that others write is missed. */
 unsigned int store_etcd_connection(void);
+/* The stretch in which this host's lease has run all the time, from 1; 0: no pool.  Between two of them
+ * other hosts may have had what this one claims. */
+unsigned int store_etcd_stretch(void);
 /* What this host has seen of etcd so far. */
 struct session_seen store_etcd_seen(void);
 /* What another host's last put made of a vTPM: the generations, and the header's SHA-256. */
@@ -121,6 +125,10 @@ void store_etcd_tell_again(const uint8_t uuid[16]);
 /* Calls each() with the name of each value that is known of a vTPM. */
 void store_etcd_each_value(const struct store *s,
 			   void (*each)(void *ctx, const char *name), void *ctx);
+/* Who has a vTPM now, for the host that asks for it: as etcd shows it here, or by this host's lease. */
+enum witness_use store_etcd_use(const uint8_t uuid[16], const char *asker);
+/* Whether etcd shows here that the host's lease runs. */
+bool store_etcd_is_alive(const char *host);
 /* "HOST" that has it now; "": nobody. */
 const char *store_etcd_owner(const struct store *s);
 /* The same of another host than this one. */

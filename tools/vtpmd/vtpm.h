@@ -246,6 +246,15 @@ struct vtpm_witness {
 	unsigned int hosts, heard;  /* others, and of them those that answered last */
 	struct witness_said said;   /* the newest */
 	char by[POOL_NAME_MAX + 1]; /* who said that; empty: nobody said anything */
+	/* The stretch of this host's lease (store_etcd_stretch()) in which no other host said that
+	 * it, or a third one, has what this one has claimed. */
+	unsigned int sure;
+	/* Of the last answers: who says that it, or another host than this one, has it now. */
+	enum witness_use use;
+	char used_by[POOL_NAME_MAX + 1];
+	/* since when that is so for the start that waits; of one that runs, when it was heard
+	 * last; 0: it is not so */
+	int64_t used_ms;
 };
 
 enum vtpm_rekey_asked { REKEY_NOTHING, REKEY_SLOTS, REKEY_DEEP };

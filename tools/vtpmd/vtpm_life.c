@@ -12,6 +12,7 @@
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/quote.h"
 #include "tools/vtpmd/registry_pool.h"
+#include "tools/vtpmd/store_etcd.h"
 #include "tools/vtpmd/vtpm.h"
 #include "tools/vtpmd/witness.h"
 
@@ -48,6 +49,8 @@ static int claim_store(struct vtpm *v, struct error *e)
 {
 	if (!v->store.claimed) {
 		v->witness.due = !v->making;
+		v->witness.used_ms = 0;
+		v->witness.sure = v->making ? store_etcd_stretch() : 0;
 		if (v->witness.step == WITNESS_HEARD)
 			v->witness.step = WITNESS_NOT_ASKED;
 	}

@@ -17,6 +17,7 @@
 #include "tools/vtpmd/trail.h"
 #include "tools/vtpmd/vtpm.h"
 #include "tools/vtpmd/bind.h"
+#include "tools/vtpmd/witness.h"
 #include "tools/vtpmd/xen.h"
 
 #include <errno.h>
@@ -876,9 +877,15 @@ static void on_vtpm_gone(void *ctx)
 		v->body->ops->lost(v->body);
 }
 
+static bool may_answer(void *ctx)
+{
+	return witness_may_go_on(ctx);
+}
+
 const struct peer_owner vtpm_peer_owner = {
 	.hello = on_hello,
 	.ready = on_vtpm_ready,
+	.may_answer = may_answer,
 	.put = on_vtpm_put,
 	.stored = on_stored,
 	.config = on_config,

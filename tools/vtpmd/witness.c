@@ -17,6 +17,7 @@
 
 #define AHEAD_MS \
 	30000 /* longer than this host hears nothing of etcd, when it is connected */
+#define USED_AGAIN_MS 300
 
 enum host_step { HOST_IDLE, HOST_TO_ASK, HOST_ASKED, HOST_HEARD, HOST_SILENT };
 
@@ -24,7 +25,7 @@ enum host_step { HOST_IDLE, HOST_TO_ASK, HOST_ASKED, HOST_HEARD, HOST_SILENT };
 struct asked_host {
 	char name[POOL_NAME_MAX + 1], address[ADDRESS_MAX];
 	enum host_step step; /* of the present round, or the last one */
-	int64_t silent_ms;   /* until then it is not waited for */
+	int64_t silent_ms;   /* when it did not answer; 0: it did, or was not asked */
 	char at[STAMP_SIZE]; /* of its last answer; empty: none */
 	int64_t told_ms;     /* the same */
 	uint64_t cluster_id, revision;
@@ -37,6 +38,8 @@ struct heard {
 	bool has;
 	struct witness_said said;
 	char by[POOL_NAME_MAX + 1];
+	enum witness_use use;
+	char used_by[POOL_NAME_MAX + 1]; /* who said that */
 };
 
 struct asker {
@@ -51,11 +54,12 @@ struct witness {
 	unsigned int host_count;
 	uint64_t list; /* the number of the list that has them; 0: there is none */
 	struct asker askers[WITNESS_AT_ONCE];
-	struct event *next, *hello;
+	struct event *next, *again, *hello;
 	bool is_hello_due, sweeps;
 	/* a round */
 	bool runs;
 	unsigned int readied; /* of the connection in which it began */
+	unsigned int stretch; /* of this host's lease, in the same moment */
 	unsigned int n;
 	struct heard heard[WITNESS_VTPMS_MAX];
 	char question[2 * WITNESS_ASK_MAX + 1]; /* hexadecimal */
@@ -135,7 +139,7 @@ static void note_silent(struct asked_host *h, const char *why)
 			"the host %s does not tell what it has seen of the pool's vTPMs: %s",
 			h->name, why);
 	h->step = HOST_SILENT;
-	h->silent_ms = session_now_ms() + WITNESS_SILENT_S * 1000;
+	h->silent_ms = session_now_ms();
 	snprintf(h->why, sizeof(h->why), "%s", why);
 }
 
@@ -187,8 +191,15 @@ static void keep_said(struct witness *w, const struct asked_host *h,
 	for (unsigned int i = 0; i < w->n; i++) {
 		struct heard *one = &w->heard[i];
 
-		if (memcmp(one->uuid, s->uuid, sizeof(one->uuid)) != 0 ||
-		    (one->has && !is_newer(s, &one->said)))
+		if (memcmp(one->uuid, s->uuid, sizeof(one->uuid)) != 0)
+			continue;
+		/* the host that has it knows best */
+		if (s->use == WITNESS_MINE ||
+		    (s->use != WITNESS_FREE && one->use == WITNESS_FREE)) {
+			one->use = s->use;
+			snprintf(one->used_by, sizeof(one->used_by), "%s", h->name);
+		}
+		if (one->has && !is_newer(s, &one->said))
 			continue;
 		one->has = true;
 		one->said = *s;
@@ -224,9 +235,28 @@ static bool is_fresh(const struct witness *w, const struct vtpm *v)
 	       v->witness.readied == store_etcd_connection();
 }
 
+static const char *word_use(enum witness_use use)
+{
+	return use == WITNESS_MINE ? "it" : "another host";
+}
+
 static bool waits(const struct vtpm *v)
 {
 	return v->state == VTPM_QUEUED || v->moves;
+}
+
+/* Of one that runs, and whose guest is not answered until that is over. */
+static void note_use(struct vtpm *v)
+{
+	struct vtpm_witness *own = &v->witness;
+
+	if (own->use != WITNESS_FREE && !own->used_ms)
+		log_about(LOG_ERR, VTPM_ABOUT(v),
+			  "answers nothing, as the host %s says that %s has it, and etcd "
+			  "does not say so here: these are two etcd, one a copy of the "
+			  "other; `vtpmctl stop` it here, or end the wrong etcd",
+			  own->used_by, word_use(own->use));
+	own->used_ms = own->use != WITNESS_FREE ? session_now_ms() : 0;
 }
 
 /* What was told of it in this round.  What somebody said before stays, unless that one has
@@ -235,6 +265,8 @@ static void take_heard(struct witness *w, struct vtpm *v, const struct heard *h,
 {
 	struct vtpm_witness *own = &v->witness;
 
+	own->use = h->use;
+	snprintf(own->used_by, sizeof(own->used_by), "%s", h->used_by);
 	if (own->by[0] && has_heard(w, own->by))
 		own->by[0] = '\0';
 	if (h->has && (!own->by[0] || is_newer(&h->said, &own->said))) {
@@ -245,8 +277,12 @@ static void take_heard(struct witness *w, struct vtpm *v, const struct heard *h,
 		own->readied = w->readied;
 		own->list = w->list;
 	}
+	if (v->store.claimed && own->use == WITNESS_FREE)
+		own->sure = w->stretch;
 	if (own->step != WITNESS_ASKED)
 		return;
+	if (!waits(v))
+		note_use(v);
 	own->hosts = w->host_count;
 	own->heard = count_hosts(w, HOST_HEARD);
 	own->step = waits(v) ? WITNESS_HEARD : WITNESS_NOT_ASKED;
@@ -272,6 +308,7 @@ static void ask_about(struct witness *w, struct vtpm *v)
 	struct heard *h = &w->heard[w->n++];
 
 	h->has = false;
+	h->use = WITNESS_FREE;
 	memcpy(h->uuid, v->meta.uuid, sizeof(h->uuid));
 	if (v->witness.step == WITNESS_WAITS)
 		v->witness.step = WITNESS_ASKED;
@@ -327,21 +364,44 @@ static bool has_stale(const struct witness *w)
 	return v != NULL;
 }
 
+/* Whether a start waits that needs a majority's answers. */
+static bool has_needy(const struct witness *w)
+{
+	const struct vtpm *v = w->d->pool.majority ? w->d->vtpms : NULL;
+
+	while (v && (v->witness.step != WITNESS_WAITS || is_fresh(w, v)))
+		v = v->next;
+	return v != NULL;
+}
+
+/* Whether a host did not answer a while ago, and is not waited for again: by starts one that etcd does
+ * not show either until it was asked without a start. */
+static bool is_passed_over(const struct asked_host *h, bool hello)
+{
+	int64_t s = hello || store_etcd_is_alive(h->name)
+			    ? WITNESS_SILENT_S
+			    : WITNESS_HELLO_S + WITNESS_ANSWER_S;
+
+	return h->silent_ms && session_now_ms() < h->silent_ms + s * 1000;
+}
+
 static void begin_round(struct witness *w)
 {
-	int64_t now = session_now_ms();
+	bool hello = w->is_hello_due, all;
 
 	load_hosts(w);
-	if (!w->is_hello_due && !has_waiting(w) && !(w->sweeps && has_stale(w)))
+	if (!hello && !has_waiting(w) && !(w->sweeps && has_stale(w)))
 		return;
+	all = has_needy(w);
 	w->is_hello_due = w->sweeps = false;
 	w->readied = store_etcd_connection();
+	w->stretch = store_etcd_stretch();
 	choose_vtpms(w);
 	w->runs = true;
 	if (write_question(w))
 		w->host_count = 0; /* no pool has such a name */
 	for (unsigned int i = 0; i < w->host_count; i++)
-		w->hosts[i].step = now < w->hosts[i].silent_ms && !w->d->pool.majority
+		w->hosts[i].step = !all && is_passed_over(&w->hosts[i], hello)
 					   ? HOST_SILENT
 					   : HOST_TO_ASK;
 }
@@ -353,7 +413,8 @@ static void on_told(void *ctx, json_t *said, const struct error *e)
 	char late[64];
 
 	a->host = NULL;
-	snprintf(late, sizeof(late), "it has not answered within %d s", WITNESS_ANSWER_S);
+	snprintf(late, sizeof(late), "it has not answered within %u s",
+		 a->helper.limit_s);
 	if (said)
 		hear(a->w, h, json_string_value(json_object_get(said, "answer")));
 	else
@@ -367,6 +428,8 @@ static void ask_host(struct witness *w, struct asker *a, struct asked_host *h)
 					       h->address, "--ask", w->question};
 	struct error e = {.cause = CAUSE_NONE};
 
+	a->helper.limit_s =
+		store_etcd_is_alive(h->name) ? WITNESS_ANSWER_S : WITNESS_GONE_S;
 	if (helper_run(&a->helper, "witness", args, &e)) {
 		note_silent(h, e.text);
 		return;
@@ -500,6 +563,13 @@ static void tell_unwitnessed(struct witness *w, struct vtpm *v)
 
 	if (own->heard == own->hosts)
 		return;
+	if (is_fresh(w, v)) {
+		log_about(LOG_NOTICE, VTPM_ABOUT(v),
+			  "starts, as etcd says that no host has it; %u of the %u other "
+			  "hosts of the pool do not answer",
+			  own->hosts - own->heard, own->hosts);
+		return;
+	}
 	w->figures.unwitnessed++;
 	snprintf(text, sizeof(text), "%u of %u other hosts of the pool answered",
 		 own->heard, own->hosts);
@@ -510,17 +580,48 @@ static void tell_unwitnessed(struct witness *w, struct vtpm *v)
 	(void)!vtpm_audit(v, "unwitnessed", text);
 }
 
+/* Whether another host has it, though etcd has let this one claim it.  -EAGAIN: it is asked again, as
+ * that may pass in a moment. */
+static int compare_use(struct witness *w, struct vtpm *v, struct error *e)
+{
+	static const struct timeval again = {.tv_usec = USED_AGAIN_MS * 1000};
+	struct vtpm_witness *own = &v->witness;
+	int64_t now = session_now_ms();
+
+	if (own->use == WITNESS_FREE)
+		return 0;
+	if (!own->used_ms)
+		own->used_ms = now;
+	if (now < own->used_ms + WITNESS_USED_S * 1000 && !event_add(w->again, &again)) {
+		own->step = WITNESS_WAITS;
+		return -EAGAIN;
+	}
+	return error_set(
+		e, -EBUSY, CAUSE_LEASE,
+		"%s is in use: the host %s says that %s has it, and etcd says here that "
+		"nobody has. If that stays so these are two etcd, one a copy of the other: "
+		"`vtpmctl pool show` on both hosts tells with which members they speak.",
+		v->meta.name, own->used_by, word_use(own->use));
+}
+
 /* All were heard that are. */
 static int judge(struct witness *w, struct vtpm *v, struct error *e)
 {
-	int rc = compare_said(v, e);
+	int rc = compare_use(w, v, e);
 
+	if (rc) {
+		w->figures.refused += rc != -EAGAIN;
+		return rc;
+	}
+	rc = compare_said(v, e);
 	if (rc) {
 		w->figures.refused++;
 		learn(v);
 		return rc;
 	}
-	rc = lack_majority(v, e);
+	/* of what all were heard this host has seen all that was written since */
+	if (!is_fresh(w, v))
+		rc = lack_majority(v, e);
 	if (!rc)
 		tell_unwitnessed(w, v);
 	return rc;
@@ -528,27 +629,40 @@ static int judge(struct witness *w, struct vtpm *v, struct error *e)
 
 int witness_may_start(struct vtpm *v, struct error *e)
 {
-	struct error ignored = {.cause = CAUSE_NONE};
 	struct witness *w = v->d->witness;
-	int rc = 0;
+	int rc;
 
 	if (!w || !v->witness.due)
 		return 0;
-	if (v->witness.step == WITNESS_HEARD) {
-		v->witness.step = WITNESS_NOT_ASKED;
-		rc = judge(w, v, e);
-	} else if (v->witness.step != WITNESS_NOT_ASKED) {
-		return -EAGAIN;
-	} else if (!is_fresh(w, v) || compare_said(v, &ignored)) {
-		/* who said so once may say something else now, as an operator there took
-		 * what is stored */
-		v->witness.step = WITNESS_WAITS;
-		event_active(w->next, EV_TIMEOUT, 0);
+	if (v->witness.step != WITNESS_HEARD) {
+		if (v->witness.step == WITNESS_NOT_ASKED) {
+			v->witness.step = WITNESS_WAITS;
+			event_active(w->next, EV_TIMEOUT, 0);
+		}
 		return -EAGAIN;
 	}
+	v->witness.step = WITNESS_NOT_ASKED;
+	rc = judge(w, v, e);
+	if (rc != -EAGAIN)
+		v->witness.used_ms = 0;
 	if (!rc)
 		v->witness.due = false;
 	return rc;
+}
+
+bool witness_may_go_on(struct vtpm *v)
+{
+	struct vtpm_witness *own = &v->witness;
+	struct witness *w = v->d->witness;
+
+	if (!w || own->sure == store_etcd_stretch())
+		return true;
+	if (own->step == WITNESS_NOT_ASKED &&
+	    (!own->used_ms || session_now_ms() >= own->used_ms + WITNESS_USED_S * 1000)) {
+		own->step = WITNESS_WAITS;
+		event_active(w->next, EV_TIMEOUT, 0);
+	}
+	return false;
 }
 
 void witness_forget(struct vtpm *v)
@@ -616,6 +730,7 @@ int witness_new(struct vtpmd *d)
 	d->witness = w;
 	w->d = d;
 	w->next = event_new(d->base, -1, 0, on_next, w);
+	w->again = evtimer_new(d->base, on_next, w);
 	w->hello = evtimer_new(d->base, on_hello, w);
 	for (unsigned int i = 0; i < WITNESS_AT_ONCE; i++) {
 		w->askers[i].w = w;
@@ -623,7 +738,8 @@ int witness_new(struct vtpmd *d)
 				&w->askers[i]))
 			return -ENOMEM;
 	}
-	return w->next && w->hello && !event_add(w->hello, &soon) ? 0 : -ENOMEM;
+	return w->next && w->again && w->hello && !event_add(w->hello, &soon) ? 0
+									      : -ENOMEM;
 }
 
 void witness_free(struct vtpmd *d)
@@ -637,6 +753,8 @@ void witness_free(struct vtpmd *d)
 			helper_end(&w->askers[i].helper);
 	if (w->next)
 		event_free(w->next);
+	if (w->again)
+		event_free(w->again);
 	if (w->hello)
 		event_free(w->hello);
 	d->witness = NULL;

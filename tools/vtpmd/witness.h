@@ -8,14 +8,26 @@
  *
  *   - Of each vTPM all of them are asked once in a connection to etcd: soon after that begins, as
  *     long as all answer.  From then on this host sees by itself what is written, and a start
- *     waits for nobody, whichever host is lost.
- *   - A start of one of which not all have answered asks for it, and waits until each host has
- *     answered, or WITNESS_ANSWER_S is over; one that did not is not waited for again for
- *     WITNESS_SILENT_S, unless a majority is asked for.
+ *     needs nobody's answer, whichever host is lost.
+ *   - Each start asks all, and waits until each has answered, or WITNESS_ANSWER_S is over, or
+ *     WITNESS_GONE_S of one that etcd does not show.  One that did not is not waited for again for
+ *     WITNESS_SILENT_S, or until it was asked without a start, unless its answer is needed for a
+ *     majority.
  *
  * What was told to be newer than etcd's is from then on this host's own knowledge, by its TPM, and
- * the vTPM does not start.  Hosts that do not answer hinder a start only when --pool-witness asks
- * for a majority, and that has not answered.
+ * the vTPM does not start.
+ *
+ * Nor does it when another host says that itself or a third one has it now (enum witness_use),
+ * though etcd has let this host claim it: that one speaks with another etcd, of which one began as a
+ * copy of the other.  Each host claims before it asks, so of two that start one vTPM in two such
+ * etcd at least one hears of the other.  Of one etcd, in which it had the vTPM a moment ago, a host
+ * may hear late: so it is asked again for WITNESS_USED_S.
+ *
+ * What goes on here after this host's lease did not run for a while is asked for, too, before its guest
+ * is answered: another host may have started it meanwhile, in another etcd than the present one.
+ *
+ * Hosts that do not answer hinder a start only when --pool-witness asks for a majority, and that
+ * has not answered.
  *
  * Bounds: WITNESS_VTPMS_MAX vTPMs in a question, WITNESS_AT_ONCE children.
  */
@@ -33,6 +45,8 @@
 
 #define WITNESS_AT_ONCE	 8
 #define WITNESS_ANSWER_S 8
+#define WITNESS_GONE_S	 3 /* the same, of a host whose lease etcd does not show */
+#define WITNESS_USED_S	 3
 #define WITNESS_SILENT_S 30
 #define WITNESS_HELLO_S \
 	60 /* hosts that do not answer are asked this often, without a start */
@@ -45,22 +59,25 @@ void witness_free(struct vtpmd *d);
 /* Before a vTPM starts that this host has just claimed: 0; -EAGAIN: others are asked, and
  * vtpm_witnessed() follows; else *e tells why it does not. */
 int __must_check witness_may_start(struct vtpm *v, struct error *e);
+/* Whether the guest of a vTPM that runs may be answered, when this host's lease holds: not when that
+ * did not run for a while, until others were asked who has had it since. */
+bool witness_may_go_on(struct vtpm *v);
 /* An operator takes what is stored as it is: what others said is forgotten, and asked anew. */
 void witness_forget(struct vtpm *v);
-/* Answers another host's question; out has room for WITNESS_ANSWER_MAX.  -EBADMSG */
-int __must_check witness_tell(struct vtpmd *d, const uint8_t *in, size_t len,
-			      uint8_t *out, size_t *out_len);
+/* Answers the question of the host asker; out has room for WITNESS_ANSWER_MAX.  -EBADMSG */
+int __must_check witness_tell(struct vtpmd *d, const char *asker, const uint8_t *in,
+			      size_t len, uint8_t *out, size_t *out_len);
 /* [{"name", "answers", "at", "cluster_id", "revision", "ahead", "why"}] of the other hosts of the list. */
 json_t *witness_show(const struct vtpmd *d);
 
 struct witness_figures {
 	uint64_t unwitnessed; /* starts for which not all hosts had answered */
-	uint64_t refused;     /* starts, as another host has seen more */
+	uint64_t refused;     /* starts, as another host has seen more, or has it */
 	unsigned int hosts, silent;
 	unsigned int
 		ahead; /* hosts that have seen more of etcd than there is, or another one */
 	unsigned int
-		witnessed; /* vTPMs of which all were heard: their starts ask nobody */
+		witnessed; /* vTPMs of which all were heard: their starts need no answer */
 };
 
 void witness_figures(const struct vtpmd *d, struct witness_figures *f);

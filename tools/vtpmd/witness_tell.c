@@ -26,7 +26,19 @@ static uint64_t header_seq(const struct vtpm *v, const struct anchor_entry *e)
 	return v ? v->anchor.seen_header : 0;
 }
 
-static void add_said(struct vtpmd *d, const uint8_t uuid[16], struct witness_answer *a)
+static void copy_entry(struct witness_said *s, const struct vtpm *v,
+		       const struct anchor_entry *e)
+{
+	memcpy(s->header, e->header, sizeof(s->header));
+	s->header_seq = header_seq(v, e);
+	s->epoch = e->epoch;
+	s->permall = e->permall;
+	memcpy(s->base, e->base, sizeof(s->base));
+	s->base_seq = e->base_seq;
+}
+
+static void add_said(struct vtpmd *d, const char *asker, const uint8_t uuid[16],
+		     struct witness_answer *a)
 {
 	struct witness_said *s = &a->said[a->n];
 	struct vtpm *v = vtpms_find_uuid(d, uuid);
@@ -36,20 +48,19 @@ static void add_said(struct vtpmd *d, const uint8_t uuid[16], struct witness_ans
 		anchor_note(d->anchor, v);
 	e = anchor_find_uuid(d->anchor, uuid);
 	/* what is being made is nobody else's yet, and what is in a folder is not the pool's */
-	if (!e || !e->pooled || anchor_entry_unmade(e))
+	if (e && (!e->pooled || anchor_entry_unmade(e)))
+		e = NULL;
+	s->use = store_etcd_use(uuid, asker);
+	if (!e && s->use == WITNESS_FREE)
 		return;
 	memcpy(s->uuid, uuid, sizeof(s->uuid));
-	memcpy(s->header, e->header, sizeof(s->header));
-	s->header_seq = header_seq(v, e);
-	s->epoch = e->epoch;
-	s->permall = e->permall;
-	memcpy(s->base, e->base, sizeof(s->base));
-	s->base_seq = e->base_seq;
+	if (e)
+		copy_entry(s, v, e);
 	a->n++;
 }
 
-int witness_tell(struct vtpmd *d, const uint8_t *in, size_t len, uint8_t *out,
-		 size_t *out_len)
+int witness_tell(struct vtpmd *d, const char *asker, const uint8_t *in, size_t len,
+		 uint8_t *out, size_t *out_len)
 {
 	static struct witness_question q;
 	static struct witness_answer a;
@@ -64,7 +75,7 @@ int witness_tell(struct vtpmd *d, const uint8_t *in, size_t len, uint8_t *out,
 	a.cluster_id = a.known ? seen.cluster_id : 0;
 	a.revision = a.known ? (uint64_t)seen.revision : 0;
 	for (unsigned int i = 0; a.known && i < q.n; i++)
-		add_said(d, q.uuid[i], &a);
+		add_said(d, asker, q.uuid[i], &a);
 	*out_len = WITNESS_ANSWER_MAX;
 	return witness_answer_encode(&a, out, out_len);
 }

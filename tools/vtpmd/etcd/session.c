@@ -172,10 +172,13 @@ static void on_renewed(void *ctx, int rc, const uint8_t *buf, size_t len)
 	if (rc || proto_lease_reply(buf, len, &r) || !session_accepts(s, &r.header) ||
 	    r.id != s->lease)
 		return;
-	if (!r.ttl)
+	if (!r.ttl) {
 		lose_lease(s);
-	else /* the moment of the question counts, not that of the answer */
-		s->renewed_ms = s->renew_sent_ms;
+		return;
+	}
+	s->stretch += !session_left_ms(s);
+	/* the moment of the question counts, not that of the answer */
+	s->renewed_ms = s->renew_sent_ms;
 }
 
 static void renew_now(struct session *s)
@@ -213,6 +216,7 @@ static void on_shown(void *ctx, int rc, const uint8_t *buf, size_t len)
 		return;
 	}
 	s->lease = s->granted;
+	s->stretch++;
 	s->granted = 0;
 	s->denied = false;
 	advance(s);

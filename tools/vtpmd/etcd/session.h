@@ -53,6 +53,9 @@ struct session {
 	int64_t lease;	 /* 0: none */
 	int64_t renewed_ms, renew_sent_ms;
 	bool renewing;
+	/* The stretch in which the lease has been told to managers all the time, from 1: between
+	 * two of them other hosts may have had what this one claims. */
+	unsigned int stretch;
 	struct session_seen seen;
 	int64_t found; /* put_back: the revision that etcd had instead */
 	int64_t rev;   /* up to which the mirror is complete */
