@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* libxl for tests/host/migrate-xl and tests/attack/migrate-killed, to be preloaded: the guests of
- * migrate_xl.py, of which it knows one: the file of $XLHOST/domains that says "suspended". */
+ * migrate_xl.py, of which it knows one: the file of $XLHOST/domains that says "suspended", or "paused". */
 #include <libxl.h>
 #include <libxl_utils.h>
 #include <dirent.h>
@@ -27,17 +27,7 @@ int libxl_ctx_free(libxl_ctx *ctx)
 	return 0;
 }
 
-int libxl_domain_info(libxl_ctx *ctx, libxl_dominfo *info, uint32_t domid)
-{
-	char *name = libxl_domid_to_name(ctx, domid);
-
-	info->shutdown = name != NULL;
-	info->shutdown_reason = LIBXL_SHUTDOWN_REASON_SUSPEND;
-	free(name);
-	return 0;
-}
-
-static int is_suspended(const char *name)
+static int has_state(const char *name, const char *state)
 {
 	char path[1024], text[4096] = "";
 	FILE *f;
@@ -48,21 +38,39 @@ static int is_suspended(const char *name)
 		text[fread(text, 1, sizeof(text) - 1, f)] = '\0';
 		fclose(f);
 	}
-	return strstr(text, "\"suspended\"") != NULL;
+	return strstr(text, state) != NULL;
 }
 
-char *libxl_domid_to_name(libxl_ctx *ctx, uint32_t domid)
+static char *find_in_state(const char *state)
 {
 	DIR *d = opendir(folder());
 	struct dirent *one;
 	char *name = NULL;
 
 	while (d && (one = readdir(d)))
-		if (is_suspended(one->d_name))
+		if (has_state(one->d_name, state))
 			name = strdup(one->d_name);
 	if (d)
 		closedir(d);
 	return name;
+}
+
+int libxl_domain_info(libxl_ctx *ctx, libxl_dominfo *info, uint32_t domid)
+{
+	char *suspended = find_in_state("\"suspended\""),
+	     *paused = find_in_state("\"paused\"");
+
+	info->shutdown = suspended != NULL;
+	info->shutdown_reason = LIBXL_SHUTDOWN_REASON_SUSPEND;
+	info->paused = paused != NULL;
+	free(suspended);
+	free(paused);
+	return 0;
+}
+
+char *libxl_domid_to_name(libxl_ctx *ctx, uint32_t domid)
+{
+	return find_in_state("\"suspended\"");
 }
 
 int libxl_domain_rename(libxl_ctx *ctx, uint32_t domid, const char *old_name,

@@ -31,7 +31,7 @@ receive_with=(--manual) # what is interrupted stays as it is, but in migrate-res
 refuses() { ! listens "$1"; }
 receive() { # receive NAME PORT: when one that was killed has let go of it
 	await 10 refuses "$2"
-	server env "XLHOST=$dir/$1" "PATH=$dir/bin:$PATH" "$vtpmctl" migrate-receive --listen "127.0.0.1:$2" --socket "$dir/$1/run/sock" --config "$dir/$1/host.json" \
+	server env ASAN_OPTIONS=verify_asan_link_order=0 "LD_PRELOAD=$root/build/bin/fakelibxl.so" "XLHOST=$dir/$1" "PATH=$dir/bin:$PATH" "$vtpmctl" migrate-receive --listen "127.0.0.1:$2" --socket "$dir/$1/run/sock" --config "$dir/$1/host.json" \
 		"${receive_with[@]}" --ca ca.pem --cert "$1.pem" --key "$1.key" >>"$1/receive.log" 2>&1
 	receiver[$1]=$!
 	await 10 listens "$2"

@@ -390,7 +390,8 @@ def main():
         rename(by_number(args[1]), args[2])
     elif args[0] == "unpause":
         name = by_number(args[1])
-        store(name, dict(load(name), state="running"))
+        if not fault("no-unpause"):     # xl's own status does not tell
+            store(name, dict(load(name), state="running"))
         note(f"unpaused {name}")
     elif args[0] == "destroy":
         os.unlink(f"{HOME}/domains/{by_number(args[-1])}")

@@ -344,8 +344,15 @@ static bool ends_with(const char *name, const char *suffix)
  * one that may not start yet. */
 static bool find_incoming(struct migrate *m)
 {
-	json_t *all = m->comes ? list_all() : NULL;
+	bool known = true;
+	json_t *all = m->comes ? list_known(&known) : NULL;
 
+	if (!known)
+		fprintf(stderr,
+			"vtpmctl: whether a guest of %s is left paused here is not known, as "
+			"`xl list -l` does not tell it: see docs/migration.md, \"A guest that "
+			"stays suspended\"\n",
+			m->name);
 	m->domid[0] = m->guest[0] = '\0';
 	find_guest_of(m, all, m->comes);
 	json_decref(all);
@@ -393,7 +400,10 @@ int xlguest_start_incoming(struct migrate *m, bool *runs)
 		return VTPMCTL_OK;
 	if (!rc)
 		rc = xl_run((char *[]){"xl", "unpause", m->domid, NULL}, -1);
-	*runs = !rc;
+	/* xl's status does not say whether it was */
+	*runs = !rc && xlruns(m);
+	if (!*runs)
+		rc = VTPMCTL_XL;
 	return end_incoming(m, rc, "started");
 }
 

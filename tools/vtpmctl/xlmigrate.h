@@ -96,6 +96,8 @@ int __must_check xlcontinue_run(struct migrate *m, char text[CLIENT_TEXT],
 
 /* The guest here goes on if it stays suspended; the vTPM is this host's.  An exit status. */
 int __must_check xlresume(const struct migrate *m);
+/* Whether the domain of m->domid runs, neither paused nor ended, as libxl says. */
+bool xlruns(const struct migrate *m);
 
 /* From "proved" to the end.  An exit status. */
 int __must_check xlmigrate_run(struct migrate *m, char text[CLIENT_TEXT],

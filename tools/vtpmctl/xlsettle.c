@@ -236,6 +236,26 @@ static bool stays_suspended(libxl_ctx *ctx, uint32_t domid)
 	return is;
 }
 
+bool xlruns(const struct migrate *m)
+{
+	xentoollog_logger_stdiostream *log =
+		xtl_createlogger_stdiostream(stderr, XTL_ERROR, 0);
+	libxl_ctx *ctx = NULL;
+	libxl_dominfo info;
+	bool runs = false;
+
+	if (!libxl_ctx_alloc(&ctx, LIBXL_VERSION, 0, (xentoollog_logger *)log)) {
+		libxl_dominfo_init(&info);
+		runs = !libxl_domain_info(ctx, &info,
+					  (uint32_t)strtoul(m->domid, NULL, 10)) &&
+		       !info.paused && !info.shutdown;
+		libxl_dominfo_dispose(&info);
+	}
+	libxl_ctx_free(ctx);
+	xtl_logger_destroy((xentoollog_logger *)log);
+	return runs;
+}
+
 int xlresume(const struct migrate *m)
 {
 	xentoollog_logger_stdiostream *log =
