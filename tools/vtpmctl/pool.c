@@ -233,8 +233,13 @@ static int pool_accept_main(int argc, char **argv)
 		return VTPMCTL_USAGE;
 	}
 	status = client_call(a.socket, client_request("pool-accept", NULL), &reply);
-	if (!status)
+	if (!status) {
+		fprintf(stderr,
+			"vtpmctl: accepted on this host; accept on all hosts of the "
+			"pool before anything is started, and once more on each if "
+			"something was\n");
 		json_decref(reply);
+	}
 	return status;
 }
 

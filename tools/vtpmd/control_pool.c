@@ -174,10 +174,27 @@ static void on_pool_accepted(void *ctx, const struct error *e)
 	anchor_wait(c->d->anchor, &c->waiter);
 }
 
-void control_op_pool_accept(struct control *c, struct vtpm *none, const json_t *request)
+/* What the host's TPM has is known, or need not be. */
+static void accept_pool(void *ctx, const struct error *e)
 {
+	struct control *c = ctx;
+
+	if (e) {
+		control_answer_refuse(c, -EIO, e);
+		return;
+	}
 	c->waiter = (struct waiter){.done = on_pool_accepted, .ctx = c};
 	registry_pool_accept(c->d, &c->waiter);
+}
+
+void control_op_pool_accept(struct control *c, struct vtpm *none, const json_t *request)
+{
+	if (!store_etcd_is(c->d->store) || store_etcd_put_back()) {
+		accept_pool(c, NULL);
+		return;
+	}
+	c->waiter = (struct waiter){.done = accept_pool, .ctx = c};
+	anchor_wait_known(c->d->anchor, &c->waiter);
 }
 
 void control_op_pool_move(struct control *c, struct vtpm *none, const json_t *request)

@@ -213,6 +213,9 @@ int meta_read(struct store *s, struct meta *m)
 	free(text);
 	rc = root ? take(root, m) : -EBADMSG;
 	json_decref(root);
+	/* of an earlier version, of any host of the pool */
+	if (store_is_leased(s))
+		m->error = (struct error){.cause = CAUSE_NONE};
 	/* a folder that was copied or renamed is not this vTPM's */
 	if (!rc && memcmp(m->uuid, s->uuid, sizeof(m->uuid)))
 		rc = -EBADMSG;
@@ -250,7 +253,8 @@ int meta_write(struct store *s, const struct meta *m)
 		json_decref(root);
 		return -ENOMEM;
 	}
-	if (root && m->error.cause != CAUSE_NONE) {
+	/* a pool's other hosts read it, on which it may start */
+	if (root && m->error.cause != CAUSE_NONE && !store_is_leased(s)) {
 		/* what is not UTF-8 is left out, and the cause still stands */
 		(void)json_object_set_new(root, "error", json_string(m->error.text));
 		(void)json_object_set_new(root, "cause", json_integer(m->error.cause));

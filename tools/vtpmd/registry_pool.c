@@ -116,6 +116,7 @@ void registry_witness(struct vtpm *v)
 
 static void refresh_foreign(struct vtpm *v)
 {
+	struct error own = v->meta.error;
 	struct meta m;
 
 	if (!vtpm_is(v, VTPM_DOWN))
@@ -125,6 +126,7 @@ static void refresh_foreign(struct vtpm *v)
 		return;
 	vtpms_remove(v);
 	v->meta = m;
+	v->meta.error = own; /* why it failed here */
 	vtpms_add(v->d, v);
 	if (!anchor_busy(v->d->anchor))
 		witness_one(v);
@@ -223,6 +225,41 @@ static void on_accepted(void *ctx)
 	wake_pool(d);
 }
 
+/* What was accepted once, and then learned again of a host that had not accepted it yet. */
+static bool is_to_accept(struct vtpm *v)
+{
+	const struct anchor_entry *known = anchor_find(v->d->anchor, v);
+
+	return vtpm_is(v, VTPM_DOWN) && !store_etcd_owner(&v->store)[0] &&
+	       (witness_has_newer(v) ||
+		(known && anchor_entry_seq(known) > witness_stored(v)));
+}
+
+static void accept_one(struct vtpm *v)
+{
+	store_know_nothing(&v->store);
+	v->anchor.seen = 0;
+	v->anchor.seen_header = 0;
+	witness_forget(v);
+	anchor_claim(v->d->anchor, v);
+}
+
+/* Whether there was one. */
+static bool accept_again(struct vtpmd *d)
+{
+	struct audit_event line = {.event = "pool-accept"};
+	bool any = false;
+
+	for (struct vtpm *v = d->vtpms; v; v = v->next)
+		if (is_to_accept(v)) {
+			accept_one(v);
+			any = true;
+		}
+	if (any)
+		trail_add(d, &line);
+	return any;
+}
+
 void registry_pool_accept(struct vtpmd *d, struct waiter *w)
 {
 	struct error e = {.cause = CAUSE_NONE};
@@ -231,7 +268,10 @@ void registry_pool_accept(struct vtpmd *d, struct waiter *w)
 		error_set(&e, -EINVAL, CAUSE_INTERNAL,
 			  "The store of this vtpmd is a folder, and no pool's: `vtpmctl "
 			  "host anchor --accept` is for that.");
-	else if (!store_etcd_put_back())
+	else if (!store_etcd_put_back() && accept_again(d)) {
+		w->done(w->ctx, NULL);
+		return;
+	} else if (!store_etcd_put_back())
 		error_set(&e, -EALREADY, CAUSE_INTERNAL,
 			  "There is nothing to accept: etcd's data are those that this "
 			  "host knew.");

@@ -650,6 +650,18 @@ int witness_may_start(struct vtpm *v, struct error *e)
 	return rc;
 }
 
+bool witness_has_newer(struct vtpm *v)
+{
+	struct error ignored = {.cause = CAUSE_NONE};
+
+	return compare_said(v, &ignored) != 0;
+}
+
+uint64_t witness_stored(struct vtpm *v)
+{
+	return stored_seq(v, CHANNEL_OBJECT_PERMALL);
+}
+
 bool witness_may_go_on(struct vtpm *v)
 {
 	struct vtpm_witness *own = &v->witness;

@@ -62,6 +62,10 @@ int __must_check witness_may_start(struct vtpm *v, struct error *e);
 /* Whether the guest of a vTPM that runs may be answered, when this host's lease holds: not when that
  * did not run for a while, until others were asked who has had it since. */
 bool witness_may_go_on(struct vtpm *v);
+/* Whether another host has said that it has seen newer than etcd has. */
+bool witness_has_newer(struct vtpm *v);
+/* The generation of the state that etcd has; 0: none that makes sense. */
+uint64_t witness_stored(struct vtpm *v);
 /* An operator takes what is stored as it is: what others said is forgotten, and asked anew. */
 void witness_forget(struct vtpm *v);
 /* Answers the question of the host asker; out has room for WITNESS_ANSWER_MAX.  -EBADMSG */
