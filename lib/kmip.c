@@ -79,17 +79,17 @@ static void put_parameters(struct cursor *c)
 
 /* KMIP 1.4, 3: those that tell whether a key is one that we can use. */
 static const struct attribute {
-	const char *name;
+	uint8_t name[32];
+	size_t len;
 	enum ttlv_type type;
-	size_t offset; /* in struct kmip_attributes */
 } attributes[] = {
-	{"Object Type", TTLV_ENUM, offsetof(struct kmip_attributes, object_type)},
-	{"Cryptographic Algorithm", TTLV_ENUM,
-	 offsetof(struct kmip_attributes, algorithm)},
-	{"Cryptographic Length", TTLV_INT, offsetof(struct kmip_attributes, length)},
-	{"Cryptographic Usage Mask", TTLV_INT,
-	 offsetof(struct kmip_attributes, usage_mask)},
-	{"State", TTLV_ENUM, offsetof(struct kmip_attributes, state)},
+#define NAME(name) name, sizeof(name) - 1
+	{NAME("Object Type"), TTLV_ENUM},
+	{NAME("Cryptographic Algorithm"), TTLV_ENUM},
+	{NAME("Cryptographic Length"), TTLV_INT},
+	{NAME("Cryptographic Usage Mask"), TTLV_INT},
+	{NAME("State"), TTLV_ENUM},
+#undef NAME
 };
 
 static void put_attribute_names(struct cursor *c)
@@ -98,7 +98,7 @@ static void put_attribute_names(struct cursor *c)
 
 	for (i = 0; i < ARRAY_SIZE(attributes); i++)
 		ttlv_put(c, ATTRIBUTE_NAME, TTLV_TEXT, attributes[i].name,
-			 strlen(attributes[i].name));
+			 attributes[i].len);
 }
 
 static void put_cipher(struct cursor *c, const struct kmip_request *rq)
@@ -155,11 +155,17 @@ static void copy_printable(char *out, size_t room, const uint8_t *text, size_t l
 }
 
 /* KMIP 1.4, 7.2; a refusal may come in an older version than was asked. */
+/*@ requires cursor_holds(c);
+    assigns c->pos, c->bad;
+    ensures cursor_holds(c); */
 static void parse_kmip_header(struct cursor *c)
 {
 	bool versioned = false, counted = false;
 	struct ttlv item, part;
 
+	/*@ loop invariant cursor_holds(c);
+	    loop assigns c->pos, c->bad, item, part, versioned, counted;
+	    loop variant c->len - c->pos; */
 	while (ttlv_next(c, &item)) {
 		if (item.tag == BATCH_COUNT) {
 			if (counted || ttlv_u32(c, &item, TTLV_INT) != 1)
@@ -168,6 +174,9 @@ static void parse_kmip_header(struct cursor *c)
 		} else if (item.tag == PROTOCOL_VERSION) {
 			if (versioned || item.type != TTLV_STRUCT)
 				cursor_fail(c);
+			/*@ loop invariant ttlv_holds(c, &item);
+			    loop assigns c->bad, item.value.pos, item.value.bad, part, versioned;
+			    loop variant item.value.len - item.value.pos; */
 			while (ttlv_next(&item.value, &part))
 				if (part.tag == PROTOCOL_VERSION_MAJOR)
 					versioned = ttlv_u32(c, &part, TTLV_INT) == 1;
@@ -191,45 +200,63 @@ static void take_kmip(struct cursor *c, struct ttlv *item, enum ttlv_type type,
 	*p = ttlv_data(c, item, type, len);
 }
 
-static const struct attribute *find_attribute(const uint8_t *name, size_t len)
+/* Returns which of attributes[] has this name, or their number. */
+/*@ requires ttlv_is_there(name, len);
+    assigns \nothing;
+    ensures \result <= ARRAY_SIZE(attributes); */
+static size_t find_attribute(const uint8_t *name, size_t len)
 {
 	size_t i;
 
+	/*@ loop invariant i <= ARRAY_SIZE(attributes);
+	    loop assigns i;
+	    loop variant ARRAY_SIZE(attributes) - i; */
 	for (i = 0; name && i < ARRAY_SIZE(attributes); i++)
-		if (len == strlen(attributes[i].name) &&
-		    !memcmp(name, attributes[i].name, len))
-			return &attributes[i];
-	return NULL;
+		if (len == attributes[i].len && !memcmp(name, attributes[i].name, len))
+			return i;
+	return ARRAY_SIZE(attributes);
 }
 
 /* KMIP 1.4, 2.1.1: a name, an index, a value of the type that the name tells.  One that
  * stands there twice is refused: which of the two holds is not said. */
+/*@ requires cursor_holds(c) && \valid(a) && \separated(a, c);
+    assigns c->pos, c->bad, *a;
+    ensures cursor_holds(c); */
 static void parse_attribute(struct cursor *c, struct kmip_attributes *a)
 {
-	const struct attribute *which;
+	/* in the order of attributes[] */
+	uint32_t *const places[] = {&a->object_type, &a->algorithm, &a->length,
+				    &a->usage_mask, &a->state};
+	enum ttlv_type type = TTLV_STRUCT;
 	const uint8_t *name = NULL;
-	struct ttlv item, value;
 	bool has_value = false;
-	uint32_t *to;
-	size_t len = 0;
+	size_t len = 0, which;
+	uint32_t value = 0;
+	struct ttlv item;
 
+	_Static_assert(ARRAY_SIZE(places) == ARRAY_SIZE(attributes), "a place each");
+	/*@ loop invariant cursor_holds(c) && ttlv_is_there(name, len);
+	    loop assigns c->pos, c->bad, item, type, has_value, value, name, len;
+	    loop variant c->len - c->pos; */
 	while (ttlv_next(c, &item)) {
 		if (item.tag == ATTRIBUTE_NAME) {
 			take_kmip(c, &item, TTLV_TEXT, &name, &len);
 		} else if (item.tag == ATTRIBUTE_VALUE) {
 			if (has_value)
 				cursor_fail(c);
-			value = item;
 			has_value = true;
+			type = item.type;
+			if (type == TTLV_INT || type == TTLV_ENUM)
+				value = ttlv_u32(c, &item, type);
 		}
 	}
 	which = find_attribute(name, len);
-	if (!cursor_ok(c) || !which || !has_value)
+	if (!cursor_ok(c) || which == ARRAY_SIZE(attributes) || !has_value)
 		return;
-	to = (uint32_t *)((uint8_t *)a + which->offset);
-	if (*to)
+	if (type != attributes[which].type || *places[which])
 		cursor_fail(c);
-	*to = ttlv_u32(c, &value, which->type);
+	else
+		*places[which] = value;
 }
 
 /* Takes what stands once, or not at all. */
