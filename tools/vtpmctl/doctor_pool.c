@@ -101,6 +101,26 @@ static enum finding judge_rights(struct doctor *d)
 	return rc ? doctor_say(d, BAD, "%s", e.text) : FINE;
 }
 
+/* BAD: this host cannot use its pool. */
+static enum finding judge_trouble(struct doctor *d, const json_t *pool,
+				  const json_t *members)
+{
+	const char *why = client_text(pool, "trouble");
+	const json_t *m;
+	size_t i, up = 0;
+
+	if (!why[0])
+		return FINE;
+	json_array_foreach(members, i, m) up += json_is_true(json_object_get(m, "up"));
+	if (2 * up > json_array_size(members))
+		return doctor_say(d, BAD, "this host cannot use its pool: %s", why);
+	return doctor_say(
+		d, BAD,
+		"this host cannot use its pool, as no majority of etcd's members answers it, "
+		"%zu of %zu: %s; start the others",
+		up, json_array_size(members), why);
+}
+
 static enum finding judge_pool(struct doctor *d, const json_t *pool)
 {
 	const json_t *members = json_object_get(pool, "members"), *m;
@@ -114,9 +134,9 @@ static enum finding judge_pool(struct doctor *d, const json_t *pool)
 			"etcd's data were put back, or it is another cluster, and no vTPM "
 			"is started or stored: bring the newest back and restart vtpmd, "
 			"or `vtpmctl pool accept --yes`");
-	if (client_text(pool, "trouble")[0])
-		return doctor_say(d, BAD, "this host cannot use its pool: %s",
-				  client_text(pool, "trouble"));
+	f = judge_trouble(d, pool, members);
+	if (f != FINE)
+		return f;
 	if (client_text(pool, "refused")[0])
 		return doctor_say(d, BAD, "%s", client_text(pool, "refused"));
 	json_array_foreach(members, i, m)

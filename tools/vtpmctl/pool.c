@@ -74,6 +74,29 @@ static void print_members(const json_t *members)
 	}
 }
 
+static size_t count_up(const json_t *members)
+{
+	const json_t *m;
+	size_t i, n = 0;
+
+	json_array_foreach(members, i, m)
+	{
+		n += json_is_true(json_object_get(m, "up"));
+	}
+	return n;
+}
+
+/* Members that do not run, or do not reach each other: those say that they are not available. */
+static void print_majority(const json_t *p)
+{
+	const json_t *members = json_object_get(p, "members");
+	size_t up = count_up(members), all = json_array_size(members);
+
+	if (client_text(p, "trouble")[0] && 2 * up <= all)
+		printf("majority    NONE: %zu of %zu members answer; start the others\n",
+		       up, all);
+}
+
 static void print_list(const json_t *names)
 {
 	const json_t *name;
@@ -192,6 +215,7 @@ static void print_pool_state(const json_t *p)
 		       "`vtpmctl pool publish`\n");
 	print_key(json_object_get(p, "key"));
 	print_members(json_object_get(p, "members"));
+	print_majority(p);
 	json_array_foreach(json_object_get(p, "hosts"), i, h)
 		printf("host        %s: %lld vTPMs\n", client_text(h, "name"),
 		       (long long)get_number(h, "vtpms"));

@@ -363,14 +363,16 @@ static void create_failed(struct control *c, struct vtpm *v)
 	control_answer_refuse(c, -EIO, &c->why);
 }
 
-static void on_settled(void *ctx, const struct error *none)
+static void on_settled(void *ctx, const struct error *late)
 {
 	struct control *c = ctx;
 	bool up = c->what == CREATE || c->what == START;
 	struct vtpm *v = c->settling;
 
 	c->settling = NULL;
-	if (c->what == DELETE && !vtpm_is(v, VTPM_UP))
+	if (late)
+		control_answer_refuse(c, -EIO, late);
+	else if (c->what == DELETE && !vtpm_is(v, VTPM_UP))
 		control_hold(c, v, run_remove, on_removed);
 	else if (c->what == STOP && c->ran && !vtpm_is(v, VTPM_UP))
 		control_answer_anchored(c, v->meta.uuid);

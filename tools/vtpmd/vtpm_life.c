@@ -434,7 +434,8 @@ static void on_pause(evutil_socket_t fd, short what, void *ctx)
 #define HELLO_S	     3	/* of one that runs, once it is connected */
 #define MINUTE_MS    60000
 #define PUTS_POLL_US 10000
-#define PUTS_SLOW    300 /* looks, about 3 s: then who waits is told */
+#define PUTS_SLOW    300  /* looks, about 3 s: then who waits is told ... */
+#define PUTS_LATE    3000 /* ... and about 30 s: waits no more, of a pool's */
 
 /* Who waits for the store hears why. */
 static void tell_slow(struct vtpm *v)
@@ -444,6 +445,43 @@ static void tell_slow(struct vtpm *v)
 	store_waits_for(&v->store, why, sizeof(why));
 	snprintf(text, sizeof(text), "waiting for etcd: %s", why);
 	vtpm_progress(v, text, NULL);
+}
+
+/* It ends by itself when etcd has all, or lets this host know that it never will. */
+static void end_waiting(struct vtpm *v)
+{
+	struct error e = {.cause = CAUSE_NONE};
+	struct waiter *w;
+	char why[120];
+
+	store_waits_for(&v->store, why, sizeof(why));
+	error_set(&e, -ETIMEDOUT, CAUSE_STORE,
+		  "etcd has not said within %d s that it has all of %s (%s): have a "
+		  "majority of its members run, and see `vtpmctl pool show`; what was "
+		  "asked for goes on then.",
+		  PUTS_LATE * PUTS_POLL_US / 1000000, v->meta.name, why);
+	while ((w = v->waiters)) {
+		waiter_cancel(w);
+		w->done(w->ctx, &e);
+	}
+}
+
+/* Each time that somebody may wait for etcd. */
+static void count_look(struct vtpm *v)
+{
+	if (++v->unsettled == PUTS_SLOW)
+		tell_slow(v);
+	if (v->unsettled >= PUTS_LATE && store_is_leased(&v->store))
+		end_waiting(v);
+}
+
+/* Whether its end waits for etcd: its manager may answer its guest no more, or is gone. */
+static bool is_held_up(const struct vtpm *v)
+{
+	uint32_t ms = 0;
+
+	return v->waiters && vtpm_is(v, VTPM_LEAVING) && store_is_leased(&v->store) &&
+	       (evtimer_pending(v->ended, NULL) || store_lease_ms(&v->store, &ms) || !ms);
 }
 
 /* From the loop, since a waiter may free the vTPM. */
@@ -457,11 +495,10 @@ static void on_settle(evutil_socket_t fd, short what, void *ctx)
 	vtpm_start_queued(v->d);
 	/* what they are told is to be true when this host loses power */
 	/* who is told of a failure need not wait until that is durable, as it may be the store's */
-	if (v->waiters && vtpm_is(v, VTPM_SETTLED) && v->state != VTPM_FAILED &&
-	    !store_is_settled(&v->store)) {
-		if (++v->unsettled == PUTS_SLOW)
-			tell_slow(v);
+	if (is_held_up(v) || (v->waiters && vtpm_is(v, VTPM_SETTLED) &&
+			      v->state != VTPM_FAILED && !store_is_settled(&v->store))) {
 		event_add(v->settle, &soon);
+		count_look(v);
 		return;
 	}
 	v->unsettled = 0;
@@ -584,6 +621,8 @@ static void look_after_end(evutil_socket_t fd, short what, void *ctx)
 
 	if (!store_put_busy(&v->store) || event_add(v->ended, &soon))
 		after_end(v, v->why_cause, v->why);
+	else if (!evtimer_pending(v->settle, NULL))
+		event_add(v->settle, &soon); /* who waits is told */
 }
 
 static void on_body_gone(void *ctx, enum cause cause, const char *why)
@@ -740,6 +779,7 @@ int vtpm_stop(struct vtpm *v, struct error *e)
 	} else if (!vtpm_is(v, VTPM_LEAVING)) {
 		vtpm_keep_meta(v);
 		stop(v);
+		event_active(v->settle, EV_TIMEOUT, 0); /* when somebody waits */
 	}
 	return 0;
 }
