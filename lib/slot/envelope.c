@@ -24,6 +24,13 @@ static const uint8_t blob_magic[8] = {'X', 'V', 'T', 'P', 'M', 'B', 'L', 'B'};
 #define LOCALITIES_ALL 0x1f
 #define BANKS_ALL      0x0f
 
+/*@ requires cursor_holds(c) && c->wr != \null;
+    requires \valid_read(magic + (0 .. 7)) && \valid_read(uuid + (0 .. ENVELOPE_UUID_SIZE - 1));
+    requires \separated(c, magic + (0 .. 7), c->wr + (0 .. c->len - 1));
+    requires \separated(c, uuid + (0 .. ENVELOPE_UUID_SIZE - 1), c->wr + (0 .. c->len - 1));
+    assigns c->pos, c->bad, c->wr[c->pos .. c->len - 1];
+    ensures cursor_holds(c);
+    ensures !c->bad ==> c->pos == \old(c->pos) + ENVELOPE_HEAD_SIZE; */
 static void put_head(struct cursor *c, const uint8_t magic[8], uint16_t version,
 		     uint16_t second, const uint8_t *uuid, uint64_t seq, uint64_t epoch)
 {
@@ -102,6 +109,7 @@ bool envelope_has_old_key(const uint8_t *header, size_t len)
 /*@ requires \valid_read(buf + (0 .. len - 1));
     requires \valid_read(data_key + (0 .. ENVELOPE_KEY_SIZE - 1));
     requires \valid(mac + (0 .. MAC_SIZE - 1));
+    requires \separated(mac + (0 .. MAC_SIZE - 1), buf + (0 .. len - 1));
     assigns mac[0 .. MAC_SIZE - 1];
     ensures \result == 0 || \result == -EIO; */
 static int header_mac(const uint8_t *buf, size_t len, const uint8_t *data_key,
@@ -117,6 +125,7 @@ static int header_mac(const uint8_t *buf, size_t len, const uint8_t *data_key,
 	if (!rc)
 		rc = crypt_hmac(key, sizeof(key), &part, 1, mac);
 	OPENSSL_cleanse(key, sizeof(key));
+	/*@ assert crypt_wiped(&key[0], CRYPT_HASH_SIZE); */
 	return rc;
 }
 
@@ -171,6 +180,10 @@ static uint16_t desc_version(const struct envelope_desc *d)
 	return policy && policy->is_pool ? ENVELOPE_VERSION_POOL : ENVELOPE_VERSION;
 }
 
+/*@ requires cursor_holds(c) && c->wr != \null && \valid_read(d) && envelope_desc_fits(d);
+    requires \separated(c, d, c->wr + (0 .. c->len - 1));
+    assigns c->pos, c->bad, c->wr[0 .. c->len - 1];
+    ensures cursor_holds(c); */
 static void put_desc(struct cursor *c, const struct envelope_desc *d)
 {
 	unsigned int i;
@@ -181,6 +194,9 @@ static void put_desc(struct cursor *c, const struct envelope_desc *d)
 	cursor_put_u8(c, d->tpm12 ? 12 : 20);
 	cursor_put_u8(c, d->localities);
 	cursor_put_u8(c, d->pcr_banks);
+	/*@ loop invariant i <= ENVELOPE_EKS && cursor_holds(c);
+	    loop assigns i, c->pos, c->bad, c->wr[0 .. c->len - 1];
+	    loop variant ENVELOPE_EKS - i; */
 	for (i = 0; i < ENVELOPE_EKS; i++) {
 		cursor_put_u16(c, d->ek[i].len);
 		cursor_put(c, d->ek[i].bytes, d->ek[i].len);
@@ -235,6 +251,9 @@ int envelope_header_seal(const struct envelope_header *h,
 	put_head(&c, header_magic, desc_version(&h->desc), h->slot_count, h->uuid, h->seq,
 		 h->epoch);
 	put_desc(&c, &h->desc);
+	/*@ loop invariant i <= h->slot_count && cursor_holds(&c);
+	    loop assigns i, c.pos, c.bad, out[0 .. c.len - 1];
+	    loop variant h->slot_count - i; */
 	for (i = 0; i < h->slot_count; i++) {
 		if (h->slots[i].len > ENVELOPE_SLOT_MAX ||
 		    !slot_belongs(&h->desc, h->slots[i].kind))
@@ -471,6 +490,7 @@ int envelope_blob_seal(const uint8_t data_key[ENVELOPE_KEY_SIZE],
 		rc = crypt_gcm_seal(key, blob_iv, out, BLOB_HEAD, plain, len,
 				    out + BLOB_HEAD, out + BLOB_HEAD + len);
 	OPENSSL_cleanse(key, sizeof(key));
+	/*@ assert crypt_wiped(&key[0], CRYPT_KEY_SIZE); */
 	if (!rc)
 		*out_len = len + ENVELOPE_BLOB_OVERHEAD;
 	return rc;
@@ -521,7 +541,7 @@ int envelope_blob_open(const uint8_t data_key[ENVELOPE_KEY_SIZE],
 	if (!rc)
 		rc = crypt_gcm_open(key, blob_iv, buf, BLOB_HEAD, ct, n, plain, tag);
 	OPENSSL_cleanse(key, sizeof(key));
-	/*@ assert \forall integer i; 0 <= i < CRYPT_HASH_SIZE ==> key[i] == 0; */
+	/*@ assert crypt_wiped(&key[0], CRYPT_KEY_SIZE); */
 	if (rc == -EBADMSG)
 		return blob_corrupt(e, "its authentication tag does not match its key");
 	if (rc)

@@ -168,6 +168,11 @@ bool envelope_has_old_key(const uint8_t *header, size_t len);
 bool envelope_name_ok(enum envelope_ek which, const struct envelope_name *name);
 
 /* Writes and MACs *h. *len: in, room in out; out, bytes. 0 or -ENOSPC, -EIO. */
+/*@ requires \valid_read(h) && \valid_read(data_key + (0 .. ENVELOPE_KEY_SIZE - 1));
+    requires \valid(len) && out != \null && \valid(out + (0 .. *len - 1));
+    requires \separated(len, h, data_key + (0 .. ENVELOPE_KEY_SIZE - 1), out + (0 .. *len - 1));
+    assigns *len, out[0 .. *len - 1];
+    ensures \result == 0 ==> *len <= \old(*len); */
 int __must_check envelope_header_seal(const struct envelope_header *h,
 				      const uint8_t data_key[ENVELOPE_KEY_SIZE],
 				      uint8_t *out, size_t *len);
@@ -208,6 +213,15 @@ struct envelope_blob {
 };
 
 /* Seals plain into out (len + ENVELOPE_BLOB_OVERHEAD bytes). */
+/*@ requires \valid_read(data_key + (0 .. ENVELOPE_KEY_SIZE - 1));
+    requires \valid_read(blob) && \valid_read(blob->uuid + (0 .. ENVELOPE_UUID_SIZE - 1));
+    requires \valid_read(plain + (0 .. len - 1)) && \valid(out_len);
+    requires \valid(out + (0 .. len + ENVELOPE_BLOB_OVERHEAD - 1));
+    requires \separated(out + (0 .. len + ENVELOPE_BLOB_OVERHEAD - 1), blob, out_len,
+			blob->uuid + (0 .. ENVELOPE_UUID_SIZE - 1),
+			data_key + (0 .. ENVELOPE_KEY_SIZE - 1));
+    assigns out[0 .. len + ENVELOPE_BLOB_OVERHEAD - 1], *out_len;
+    ensures \result == 0 ==> *out_len == len + ENVELOPE_BLOB_OVERHEAD; */
 int __must_check envelope_blob_seal(const uint8_t data_key[ENVELOPE_KEY_SIZE],
 				    const struct envelope_blob *blob,
 				    const uint8_t *plain, size_t len, uint8_t *out,
