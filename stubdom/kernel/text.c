@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdint.h>
 #include "stubdom/kernel/text.h"
 
 void *memcpy(void *to, const void *from, size_t n)
 {
+	size_t words = n / sizeof(uint64_t), rest = n % sizeof(uint64_t);
 	void *at = to;
 
-	asm volatile("rep movsb" : "+D"(at), "+S"(from), "+c"(n)::"memory");
+	asm volatile("rep movsq" : "+D"(at), "+S"(from), "+c"(words)::"memory");
+	asm volatile("rep movsb" : "+D"(at), "+S"(from), "+c"(rest)::"memory");
 	return to;
 }
 
@@ -23,9 +26,12 @@ void *memmove(void *to, const void *from, size_t n)
 
 void *memset(void *to, int c, size_t n)
 {
+	uint64_t word = (unsigned char)c * 0x0101010101010101ULL;
+	size_t words = n / sizeof(word), rest = n % sizeof(word);
 	void *at = to;
 
-	asm volatile("rep stosb" : "+D"(at), "+c"(n) : "a"(c) : "memory");
+	asm volatile("rep stosq" : "+D"(at), "+c"(words) : "a"(word) : "memory");
+	asm volatile("rep stosb" : "+D"(at), "+c"(rest) : "a"(word) : "memory");
 	return to;
 }
 
