@@ -332,6 +332,9 @@ static struct {
 	 * stores it. */
 	uint8_t *pending;
 	size_t pending_len;
+	/* What the store has, with its mark, as long as libtpms starts, which loads it twice. */
+	uint8_t *loaded;
+	size_t loaded_len;
 	/* TPM_SaveState's of a TPM 1.2: for the next power cycle, not for the next
 	 * process. */
 	uint8_t *saved;
@@ -363,6 +366,11 @@ static void drop_pending(void)
 	drop_engine(&engine.pending, &engine.pending_len);
 }
 
+static void drop_loaded(void)
+{
+	drop_engine(&engine.loaded, &engine.loaded_len);
+}
+
 static void drop_saved(void)
 {
 	drop_engine(&engine.saved, &engine.saved_len);
@@ -388,12 +396,15 @@ static int copy_of(const uint8_t *bytes, size_t len, uint8_t **out, size_t *out_
 static int load_permanent(uint8_t **state, size_t *len)
 {
 	size_t mark = engine.kind->mark_len;
-	int rc;
+	int rc = 0;
 
-	if (engine.pending)
+	if (!engine.pending && !engine.loaded)
+		rc = engine.store.load(engine.store.ctx, &engine.loaded,
+				       &engine.loaded_len);
+	if (!rc && engine.pending)
 		rc = copy_of(engine.pending, engine.pending_len, state, len);
-	else
-		rc = engine.store.load(engine.store.ctx, state, len);
+	else if (!rc)
+		rc = copy_of(engine.loaded, engine.loaded_len, state, len);
 	if (rc)
 		return rc;
 	if (engine_kind_find(*state, *len) != engine.kind) {
@@ -573,12 +584,10 @@ static void drop_next(void)
 /* libtpms must never find nothing where there should be something. */
 static int look_engine(bool create, struct error *e)
 {
-	uint8_t *state = NULL;
-	size_t len = 0;
-	int rc = engine.store.load(engine.store.ctx, &state, &len);
-	const struct engine_kind *found = rc ? engine.kind : engine_kind_find(state, len);
+	int rc = engine.store.load(engine.store.ctx, &engine.loaded, &engine.loaded_len);
+	const struct engine_kind *found =
+		rc ? engine.kind : engine_kind_find(engine.loaded, engine.loaded_len);
 
-	drop_engine(&state, &len);
 	if (!rc && create)
 		return error_set(e, -EEXIST, CAUSE_STATE_EXISTS,
 				 "there is a state already: a new vTPM would destroy it");
@@ -635,12 +644,15 @@ static int engine_power_on(bool create, struct error *e)
 	TPM_RESULT res;
 	int rc;
 
-	if (take_next())
+	if (take_next()) {
+		drop_loaded();
 		return error_set(e, -ENOMEM, CAUSE_INTERNAL, "out of memory");
+	}
 	engine.making = create;
 	res = TPMLIB_MainInit();
 	engine.making = false;
 	drop_next();
+	drop_loaded();
 	if (!res && create)
 		res = finish_making();
 	if (res)
@@ -668,11 +680,13 @@ int engine_open(const struct engine_store *store, const struct engine_options *o
 	engine.kind = engine_kind_of(options->version);
 	engine.keep_saved = options->keep_saved;
 	rc = look_engine(options->create, e);
-	if (rc)
+	if (!rc && register_callbacks())
+		rc = error_set(e, -EIO, CAUSE_ENGINE, "libtpms has no %s",
+			       engine.kind->name);
+	if (rc) {
+		drop_loaded();
 		return rc;
-	if (register_callbacks())
-		return error_set(e, -EIO, CAUSE_ENGINE, "libtpms has no %s",
-				 engine.kind->name);
+	}
 	rc = engine_power_on(options->create, e);
 	if (rc) {
 		TPMLIB_Terminate();
