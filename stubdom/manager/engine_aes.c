@@ -6,6 +6,7 @@
  * stays OpenSSL's, whose bytes are those of FIPS 197.
  */
 #include <openssl/aes.h>
+#include <sys/platform/x86.h>
 #include <wmmintrin.h>
 
 void __real_AES_encrypt(const unsigned char *in, unsigned char *out, const AES_KEY *key);
@@ -28,7 +29,7 @@ encrypt_block(const unsigned char *in, unsigned char *out, const AES_KEY *key)
 /* Encrypts a block of 16 bytes; in and out may be the same. */
 void __wrap_AES_encrypt(const unsigned char *in, unsigned char *out, const AES_KEY *key)
 {
-	if (__builtin_cpu_supports("aes"))
+	if (CPU_FEATURE_ACTIVE(AES))
 		encrypt_block(in, out, key);
 	else
 		__real_AES_encrypt(in, out, key);
