@@ -10,7 +10,7 @@ MANAGER_SRCS := $(wildcard stubdom/manager/*.c) $(MOVE_SRCS) lib/text.c lib/uuid
 MANAGER_OBJS := $(sort $(MANAGER_SRCS:%.c=$(BUILD)/manager/%.o))
 # What libssl itself needs is another thing in each Debian; asked when the recipe runs.
 MANAGER_LIBS = -ltpms -lseccomp $(shell pkg-config --static --libs libssl libcrypto) -lxenvchan \
-               -lxenstore -lxengnttab -lxenevtchn -lxentoolcore -lxentoollog -lxencall
+               -lxengnttab -lxenevtchn -lxentoolcore -lxentoollog -lxencall
 
 $(BUILD)/manager/%.o: %.c
 	@mkdir -p $(@D)
@@ -34,7 +34,8 @@ ENGINE_SRCS := stubdom/manager/engine.c stubdom/manager/engine_aes.c
 ENGINE_WRAPS := -Wl,--wrap=_plat__IsCanceled,--wrap=DAStartup,--wrap=AES_encrypt
 ENGINE_LIBS := $(ENGINE_WRAPS) -Wl,-Bstatic -ltpms -Wl,-Bdynamic
 
-UNIT_TESTS += control engine folder front plain lease
+UNIT_TESTS += control engine folder front plain lease xs
+xs_UNIT_SRCS := stubdom/manager/xs.c
 lease_UNIT_SRCS := stubdom/manager/lease.c
 front_UNIT_SRCS := stubdom/manager/front.c
 STATEBLOB_SRCS := stubdom/manager/stateblob.c lib/crypt.c lib/cursor.c lib/error.c
