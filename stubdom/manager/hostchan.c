@@ -177,17 +177,16 @@ static int take_reply(struct hostchan_call *c, struct channel_frame *f)
 	return -(int)status;
 }
 
-static int exchange_frames(struct hostchan *h, struct hostchan_call *c)
+/* Waits for the reply to the request of that id. */
+static int await_reply(struct hostchan *h, struct hostchan_call *c, uint32_t id)
 {
 	struct channel_frame f;
-	uint32_t id;
 	int rc;
 
-	rc = send_call(h, c, &id);
-	while (!rc) {
+	for (;;) {
 		rc = receive(h, c->ms ? c->ms : -1, &f);
 		if (rc)
-			break;
+			return rc;
 		if (f.id == id && f.type == (c->type | CHANNEL_REPLY))
 			return take_reply(c, &f);
 		/* an event, or the late reply of a call that has ended */
@@ -196,7 +195,14 @@ static int exchange_frames(struct hostchan *h, struct hostchan_call *c)
 		else
 			free(f.payload);
 	}
-	return rc;
+}
+
+static int exchange_frames(struct hostchan *h, struct hostchan_call *c)
+{
+	uint32_t id;
+	int rc = send_call(h, c, &id);
+
+	return rc ? rc : await_reply(h, c, id);
 }
 
 /* The connection is gone: listen for the next one. */
@@ -209,32 +215,42 @@ static int lose(struct hostchan *h)
 	return h->io.ops->reopen(&h->io);
 }
 
-/* Says HELLO to a vtpmd that has just come; the reply is in *c. */
-static int hostchan_call_hello(struct hostchan *h, struct hostchan_call *c)
+/* Says HELLO to vtpmd. */
+static int send_hello(struct hostchan *h, uint32_t *id)
 {
 	uint8_t head[29];
 	struct cursor w = cursor_writer(head, sizeof(head));
-	int rc;
+	struct hostchan_call c = {.type = CHANNEL_HELLO, .head = head};
 
 	cursor_put_u16(&w, CHANNEL_VERSION_MIN);
 	cursor_put_u16(&w, CHANNEL_VERSION);
 	cursor_put_u8(&w, h->running ? CHANNEL_RESUMED : CHANNEL_STARTING);
 	cursor_put(&w, h->uuid, sizeof(h->uuid));
 	cursor_put_u64(&w, h->seq ? *h->seq : 0);
+	c.head_len = w.pos;
+	return send_call(h, &c, id);
+}
+
+/* Waits until vtpmd has answered HELLO; the reply is in *c. */
+static int await_hello(struct hostchan *h, struct hostchan_call *c, uint32_t id)
+{
+	int rc;
+
 	c->type = CHANNEL_HELLO;
-	c->head = head;
-	c->head_len = w.pos;
-	rc = exchange_frames(h, c);
-	c->head = NULL;
+	rc = await_reply(h, c, id);
 	h->up = !rc;
 	return rc;
 }
 
+/* Says HELLO to a vtpmd that has just come. */
 static int resume(struct hostchan *h)
 {
 	struct hostchan_call c = {0};
-	int rc = hostchan_call_hello(h, &c);
+	uint32_t id;
+	int rc = send_hello(h, &id);
 
+	if (!rc)
+		rc = await_hello(h, &c, id);
 	free(c.reply);
 	return rc;
 }
@@ -381,15 +397,23 @@ static int hostchan_call_poll(struct hostchan *h)
 /* How long a guest waits for a vtpmd that is away; its toolstack waits 10 s for us. */
 #define GUEST_MS 7000
 
-static int open_with(struct hostchan **out, struct hostchan_io *io)
+int hostchan_open(struct hostchan **out, const struct hostchan_io *io, bool greets)
 {
 	struct hostchan *h = calloc(1, sizeof(*h));
+	struct hostchan_io unused = *io;
+	int rc = 0;
 
 	if (!h) {
-		io->ops->close(io);
+		unused.ops->close(&unused);
 		return -ENOMEM;
 	}
 	h->io = *io;
+	if (greets)
+		rc = send_hello(h, &h->hello);
+	if (rc) {
+		hostchan_close(h);
+		return rc;
+	}
 	*out = h;
 	return 0;
 }
@@ -404,13 +428,10 @@ int hostchan_open_vchan(struct hostchan **out, struct error *e)
 				 "The host channel could not be offered to domain 0: "
 				 "see whether xenstore's " CHANNEL_XS_PATH
 				 " is writable for this domain.");
-	while (!rc && !io.ops->connected(&io))
-		rc = io.ops->wait(&io, false, -1);
-	if (!rc)
-		rc = open_with(out, &io);
+	rc = hostchan_open(out, &io, true);
 	if (rc)
 		return error_set(e, rc, CAUSE_CHANNEL,
-				 "Waiting for vtpmd on the host channel failed.");
+				 "The host channel could not be prepared for vtpmd.");
 	return 0;
 }
 
@@ -420,7 +441,7 @@ int hostchan_open_fd(struct hostchan **out, int fd, struct error *e)
 	int rc = hostchan_io_fd(&io, fd);
 
 	if (!rc)
-		rc = open_with(out, &io);
+		rc = hostchan_open(out, &io, false);
 	if (rc)
 		return error_set(
 			e, rc, CAUSE_CHANNEL,
@@ -447,8 +468,10 @@ int hostchan_hello(struct hostchan *h, uint8_t **config, size_t *len, struct err
 	struct hostchan_call c = {0};
 	struct cursor in;
 	uint16_t chosen;
-	int rc = hostchan_call_hello(h, &c);
+	int rc = h->hello ? 0 : send_hello(h, &h->hello);
 
+	if (!rc)
+		rc = await_hello(h, &c, h->hello);
 	if (rc)
 		return error_set(e, rc, rc == -EPROTO ? CAUSE_VERSION : CAUSE_CHANNEL,
 				 "vtpmd did not accept this manager: %s",

@@ -20,13 +20,13 @@
 
 struct hostchan;
 
-/* vchan server at CHANNEL_XS_PATH of this domain; waits for vtpmd. */
+/* vchan server at CHANNEL_XS_PATH of this domain, with HELLO in it; vtpmd comes meanwhile. */
 int __must_check hostchan_open_vchan(struct hostchan **h, struct error *e);
 /* An already connected stream socket, which is closed at the end. */
 int __must_check hostchan_open_fd(struct hostchan **h, int fd, struct error *e);
 void hostchan_close(struct hostchan *h);
 
-/* HELLO; *config gets the malloc()ed CONFIG TLVs (without the version). */
+/* Says the first HELLO, if that was not done, and waits for the answer; *config gets the malloc()ed CONFIG TLVs (without the version). */
 int __must_check hostchan_hello(struct hostchan *h, uint8_t **config, size_t *len,
 				struct error *e);
 /* From now on a lost connection is re-opened, as vTPM uuid. */
@@ -140,6 +140,10 @@ struct hostchan_io_ops {
 	void (*close)(struct hostchan_io *io);
 };
 
+/* greets: says the first HELLO.  io is closed at the end, and after a failure. */
+int __must_check hostchan_open(struct hostchan **h, const struct hostchan_io *io,
+			       bool greets);
+
 int __must_check hostchan_io_vchan(struct hostchan_io *io);
 int __must_check hostchan_io_fd(struct hostchan_io *io, int fd);
 
@@ -160,6 +164,7 @@ struct hostchan {
 	struct hostchan_io io;
 	struct channel_reader in;
 	uint32_t last_id;
+	uint32_t hello; /* the id of the first one; 0: it was not said */
 	uint64_t waited_ns;
 	bool up;
 	bool running;

@@ -44,10 +44,11 @@ struct options {
 	enum place place;
 	bool several; /* places were named */
 	bool import;
-	bool flags;	       /* --flags were given */
-	const char *swtpm;     /* what to import */
-	const char *unix_path; /* --unix */
-	unsigned long port;    /* --tcp; 0: none */
+	bool flags;			 /* --flags were given */
+	const char *swtpm;		 /* what to import */
+	const char *key, *migration_key; /* --key, --migration-key */
+	const char *unix_path;		 /* --unix */
+	unsigned long port;		 /* --tcp; 0: none */
 	struct stateblob_keys keys;
 	struct vtpm_place vtpm;
 	struct alone_place alone;
@@ -144,8 +145,7 @@ static bool fits_alone(struct options *o)
 		       a->control.kind == SOCKSPEC_NONE &&
 		       a->server.kind == SOCKSPEC_NONE;
 	a->need_init = a->control.kind != SOCKSPEC_NONE && !o->flags;
-	return !o->swtpm && !o->keys.file.len && !o->keys.migration.len &&
-	       name_sockets(o);
+	return !o->swtpm && !o->key && !o->migration_key && name_sockets(o);
 }
 
 static bool fits(struct options *o)
@@ -210,10 +210,11 @@ static bool take_option(int c, struct options *o)
 		o->swtpm = optarg;
 		return true;
 	case 'k':
-		return !swtpmkey_parse("--key", optarg, &o->keys.file, &o->why);
+		o->key = optarg;
+		return true;
 	case 'm':
-		return !swtpmkey_parse("--migration-key", optarg, &o->keys.migration,
-				       &o->why);
+		o->migration_key = optarg;
+		return true;
 	default:
 		return false;
 	}
@@ -260,6 +261,19 @@ static int parse_options(int argc, char **argv, struct options *o)
 	return ok && optind == argc && fits(o) ? 0 : -EINVAL;
 }
 
+/* What a key file says may have to be hashed. */
+static int parse_keys(struct options *o)
+{
+	int rc = 0;
+
+	if (o->key)
+		rc = swtpmkey_parse("--key", o->key, &o->keys.file, &o->why);
+	if (!rc && o->migration_key)
+		rc = swtpmkey_parse("--migration-key", o->migration_key,
+				    &o->keys.migration, &o->why);
+	return rc;
+}
+
 static int run_place(const struct options *o, struct error *e)
 {
 	if (o->import)
@@ -291,13 +305,19 @@ static const char *begin_crypt(void)
 int main(int argc, char **argv)
 {
 	struct options o = {0};
-	const char *lacks = begin_crypt();
 	struct error e = {0};
-	int rc;
+	const char *lacks;
+	int rc, offered = 0;
 
 	/* A core file would have the keys in it.  The stub domain writes none. */
 	(void)prctl(PR_SET_DUMPABLE, 0);
 	rc = parse_options(argc, argv, &o);
+	if (!rc && o.place == STUBDOM)
+		offered = vtpm_offer(&o.vtpm, &e);
+	/* which takes longer than vtpmd needs to come and to answer */
+	lacks = begin_crypt();
+	if (!rc && !lacks)
+		rc = parse_keys(&o);
 	if (rc < 0 && o.why.text[0]) {
 		fprintf(stderr, "vtpm-manager: %s\n", o.why.text);
 		return 2;
@@ -311,7 +331,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "vtpm-manager: " CRYPT_LACKS " (crypto)\n", lacks);
 		return 1;
 	}
-	rc = run_place(&o, &e);
+	rc = offered ? offered : run_place(&o, &e);
 	OPENSSL_cleanse(&o.keys, sizeof(o.keys));
 	if (!rc)
 		return 0;

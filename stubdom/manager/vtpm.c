@@ -782,10 +782,13 @@ static int come_up(struct vtpm *v)
 static int run_vtpm(struct vtpm *v)
 {
 	size_t len = 0;
-	int settled = settle_in(v);
-	/* also if not: who has not said HELLO cannot say what failed */
-	int rc = hostchan_hello(v->chan, &v->tlvs, &len, &v->error);
+	int settled = settle_in(v), rc;
 
+	/* while vtpmd answers */
+	if (!settled)
+		settled = draw_power_on(v);
+	/* also if not: who has not heard of HELLO cannot say what failed */
+	rc = hostchan_hello(v->chan, &v->tlvs, &len, &v->error);
 	if (!rc)
 		rc = settled;
 	if (!rc)
@@ -794,8 +797,6 @@ static int run_vtpm(struct vtpm *v)
 	if (!rc)
 		rc = open_watchdog(v);
 	v->config.token = &v->token;
-	if (!rc)
-		rc = draw_power_on(v);
 	if (!rc)
 		rc = come_up(v);
 	if (!rc)
@@ -814,10 +815,15 @@ static int run_vtpm(struct vtpm *v)
 	return rc;
 }
 
+int vtpm_offer(struct vtpm_place *place, struct error *e)
+{
+	return hostchan_open_vchan(&place->chan, e);
+}
+
 int vtpm_run(const struct vtpm_place *place, struct error *e)
 {
 	struct vtpm *v = calloc(1, sizeof(*v));
-	int rc;
+	int rc = 0;
 
 	if (!v)
 		return error_set(e, -ENOMEM, CAUSE_INTERNAL, "out of memory");
@@ -825,9 +831,8 @@ int vtpm_run(const struct vtpm_place *place, struct error *e)
 	v->listener.fd = -1;
 	v->watchdog = -1;
 	v->fronts.tpm = (struct front_tpm){v, adopt, tell_refused, execute_vtpm, cancel};
-	if (place->stubdom)
-		rc = hostchan_open_vchan(&v->chan, &v->error);
-	else
+	v->chan = place->chan;
+	if (!v->chan)
 		rc = hostchan_open_fd(&v->chan, CHANNEL_PROCESS_FD, &v->error);
 	v->attest = (struct attest){.host = hostchan_quote,
 				    .ctx = v->chan,

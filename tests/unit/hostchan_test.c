@@ -14,7 +14,7 @@ static struct fake {
 	size_t to_len, to_pos;
 	unsigned int types[32], count; /* requests seen */
 	unsigned int die_at;	       /* goes away at this request, once */
-	unsigned int reopened;
+	unsigned int reopened, closed;
 	uint16_t event_with;  /* sends this event before each reply */
 	uint16_t event_after; /* or this one after it */
 	uint32_t status;
@@ -153,6 +153,7 @@ static int fake_fd(const struct hostchan_io *io)
 
 static void fake_close(struct hostchan_io *io)
 {
+	fake.closed++;
 }
 
 static const struct hostchan_io_ops fake_ops = {
@@ -169,13 +170,15 @@ static const uint64_t seq = 41;
 
 static struct hostchan *start(bool running)
 {
-	struct hostchan *h = calloc(1, sizeof(*h));
+	const struct hostchan_io io = {.ops = &fake_ops};
+	struct hostchan *h;
 	struct error e = {0};
 	uint8_t *config;
 	size_t len;
 
 	memset(&fake, 0, sizeof(fake));
-	h->io.ops = &fake_ops;
+	assert_int_equal(hostchan_open(&h, &io, false), 0);
+	assert_int_equal(fake.count, 0);
 	assert_int_equal(hostchan_hello(h, &config, &len, &e), 0);
 	assert_int_equal(len, 3);
 	assert_memory_equal(config, "cfg", 3);
@@ -189,6 +192,39 @@ static void end(struct hostchan *h)
 {
 	channel_reader_reset(&fake.from);
 	hostchan_close(h);
+}
+
+/* vtpmd answers it while the manager prepares itself. */
+static void hello_is_said_at_once(void **state)
+{
+	const struct hostchan_io io = {.ops = &fake_ops};
+	struct hostchan *h;
+	struct error e = {0};
+	uint8_t *config;
+	size_t len;
+
+	memset(&fake, 0, sizeof(fake));
+	fake.hello_mode = 0xff;
+	assert_int_equal(hostchan_open(&h, &io, true), 0);
+	assert_int_equal(fake.count, 1);
+	assert_int_equal(fake.types[0], CHANNEL_HELLO);
+	assert_int_equal(fake.hello_mode, CHANNEL_STARTING);
+	/* and once */
+	assert_int_equal(hostchan_hello(h, &config, &len, &e), 0);
+	assert_int_equal(fake.count, 1);
+	free(config);
+	end(h);
+}
+
+static void nobody_to_say_hello_to(void **state)
+{
+	const struct hostchan_io io = {.ops = &fake_ops};
+	struct hostchan *h;
+
+	memset(&fake, 0, sizeof(fake));
+	fake.gone = true;
+	assert_int_equal(hostchan_open(&h, &io, true), -EPIPE);
+	assert_int_equal(fake.closed, 1);
 }
 
 static void gets_and_puts(void **state)
@@ -556,6 +592,8 @@ static void later_puts_do_not_wait(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(hello_is_said_at_once),
+		cmocka_unit_test(nobody_to_say_hello_to),
 		cmocka_unit_test(gets_and_puts),
 		cmocka_unit_test(put_is_sent_again_after_a_loss),
 		cmocka_unit_test(loss_during_the_second_hello),
