@@ -190,10 +190,11 @@ static json_t *list_all(void)
 	return list_known(&known);
 }
 
-/* Whether a domain of xl's has it, also one that has not asked for it yet: m->guest is that. */
-static bool has_guest(struct migrate *m, const json_t *vtpm)
+/* Whether a domain of xl's has it, also one that has not asked for it yet: m->guest is that.  *known: as
+ * in list_known(). */
+static bool has_guest(struct migrate *m, const json_t *vtpm, bool *known)
 {
-	json_t *all = list_all();
+	json_t *all = list_known(known);
 
 	find_guest_of(m, all, vtpm);
 	json_decref(all);
@@ -204,6 +205,7 @@ static bool has_guest(struct migrate *m, const json_t *vtpm)
 static int check_alone(struct migrate *m, const json_t *vtpms)
 {
 	const json_t *vtpm, *user;
+	bool known;
 	size_t i;
 
 	json_array_foreach(vtpms, i, vtpm)
@@ -211,11 +213,19 @@ static int check_alone(struct migrate *m, const json_t *vtpms)
 		user = json_object_get(vtpm, "guest_domid");
 		if (strcmp(client_text(vtpm, "name"), m->name) != 0)
 			continue;
-		if (has_guest(m, vtpm)) {
+		if (has_guest(m, vtpm, &known)) {
 			fprintf(stderr,
 				"vtpmctl: the guest %s has the vTPM %s: `vtpmctl migrate "
 				"%s %s` moves both\n",
 				m->guest, m->name, m->guest, m->host);
+			return VTPMCTL_FAILED;
+		}
+		if (!known) {
+			fprintf(stderr,
+				"vtpmctl: %s is not moved: whether a guest has it is not "
+				"known, as `xl list -l` does not tell it: run that, and see "
+				"`systemctl status xenstored`\n",
+				m->name);
 			return VTPMCTL_FAILED;
 		}
 		if (!json_is_integer(user))
