@@ -92,8 +92,8 @@ int __must_check migrate_own(const struct migrate *m, int *days, struct error *e
 void migrate_end(struct migrate *m);
 /* Goes on with m->goes_on, over the connection that there is, and says what came of it; quietly: unless nothing did. */
 int __must_check migrate_go_on(struct migrate *m, bool quietly);
-/* Begins a process that does so with what was interrupted, and ends with this one. */
-void migrate_ask_begin(const struct migrate *m);
+/* Begins a process that does so with what was interrupted, and ends with this one; -1: that failed, and was said. */
+pid_t migrate_ask_begin(const struct migrate *m);
 bool migrate_has_ended(const struct migrate *m);
 /* It is this host's, and in no handover. */
 bool migrate_is_here(const struct migrate *m);

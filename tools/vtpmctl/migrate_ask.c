@@ -182,12 +182,12 @@ static void run_asker(struct asker *a)
 	}
 }
 
-void migrate_ask_begin(const struct migrate *m)
+pid_t migrate_ask_begin(const struct migrate *m)
 {
 	struct asker a = {.like = m};
-	pid_t parent = getpid();
+	pid_t parent = getpid(), pid = fork();
 
-	switch (fork()) {
+	switch (pid) {
 	case 0:
 		/* it is of no use without who listens */
 		(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
@@ -195,10 +195,12 @@ void migrate_ask_begin(const struct migrate *m)
 		a.asked = json_object();
 		if (getppid() == parent && a.left && a.asked)
 			run_asker(&a);
+		sleep(1); /* or it would be begun again at once */
 		_exit(0);
 	case -1:
 		fprintf(stderr,
 			"vtpmctl: moves that were interrupted are gone on with by "
 			"`vtpmctl migrate --continue` alone: there is no process for it\n");
 	}
+	return pid;
 }

@@ -11,9 +11,12 @@
 #include "tools/vtpmctl/xlmigrate.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -448,16 +451,48 @@ static void serve_child(struct migrate *m, int fd)
 	_exit(0);
 }
 
-static _Noreturn void await_hosts(struct migrate *m, int fd)
+/* The process that goes on with what was interrupted (migrate_ask_begin()). */
+struct asking {
+	pid_t pid; /* or -1 */
+	int fd; /* says that it has ended; -1: nobody is told, and poll() leaves it out */
+};
+
+static void begin_asking(const struct migrate *m, struct asking *a)
+{
+	a->pid = migrate_ask_begin(m);
+	a->fd = a->pid > 0 ? pidfd_open(a->pid, 0) : -1;
+}
+
+/* Until a host connects; whoever goes on with interrupted moves is begun again when it has ended. */
+static void await_host(const struct migrate *m, int fd, struct asking *a)
+{
+	struct pollfd on[] = {{.fd = fd, .events = POLLIN},
+			      {.fd = a->fd, .events = POLLIN}};
+
+	while (poll(on, 2, -1) < 0 && errno == EINTR)
+		;
+	if (!on[1].revents)
+		return;
+	(void)waitpid(a->pid, NULL, WNOHANG);
+	close(a->fd);
+	fprintf(stderr,
+		"vtpmctl: the process that goes on with interrupted moves has ended, and is "
+		"begun again\n");
+	begin_asking(m, a);
+}
+
+static _Noreturn void await_hosts(struct migrate *m, int fd, struct asking *a)
 {
 	unsigned int children = 0;
+	pid_t ended;
 	int one;
 
 	for (;;) {
+		await_host(m, fd, a);
 		one = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
 		while (children &&
-		       waitpid(-1, NULL, children < CHILDREN ? WNOHANG : 0) > 0)
-			children--;
+		       (ended = waitpid(-1, NULL, children < CHILDREN ? WNOHANG : 0)) > 0)
+			children -= ended != a->pid;
 		if (one < 0)
 			continue;
 		switch (fork()) {
@@ -525,6 +560,7 @@ int migrate_receive_main(int argc, char **argv)
 			    .spare = MEMROOM_SPARE};
 	struct error e = {.cause = CAUSE_NONE};
 	char address[ADDRESS_MAX];
+	struct asking a = {.pid = -1, .fd = -1};
 	int fd, rc;
 
 	args_parse_or_exit(&command, argc, argv, &m);
@@ -533,9 +569,11 @@ int migrate_receive_main(int argc, char **argv)
 		rc = peerlink_listen(m.listen, &fd, &e);
 	if (rc)
 		return vtpmctl_fail(&e);
+	/* a host that has gone before it was accepted keeps no other waiting */
+	(void)fcntl(fd, F_SETFL, O_NONBLOCK);
 	fprintf(stderr, "listens at %s\n", m.listen);
 	linelimit_begin();
 	if (!m.manual)
-		migrate_ask_begin(&m);
-	await_hosts(&m, fd);
+		begin_asking(&m, &a);
+	await_hosts(&m, fd, &a);
 }
