@@ -8,7 +8,8 @@
  *                                   as THEIRS, and stores as OURS does before it answers.
  *                                   Beside TPM2_NV_Increment the disk itself: as many
  *                                   bytes as the state of OURS in FOLDER has, overwritten
- *                                   in a file of FOLDER, and fdatasync()
+ *                                   in a file of FOLDER, and fdatasync(); then these once
+ *                                   more while another process writes to that disk
  *   tpm-bench device PATH N [SIZE]  N TPM2_GetRandom(32) on a character device; with
  *                                   SIZE, N commands of so many bytes, which it refuses
  *   tpm-bench exits N               N reads of a register of the TPM on an HVM guest's
@@ -20,15 +21,18 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 #include "lib/cursor.h"
@@ -318,6 +322,58 @@ static uint64_t overwrite(int fd, size_t size, uint8_t with)
 	return now_ns() - start;
 }
 
+#define LOAD_RUNS   100
+#define LOADERS	    3
+#define LOAD_WRITE  (1 << 20)
+#define LOAD_WRITES 16 /* then from the start of the file again */
+
+/* Writes to the folder's disk without end: a process of its own. */
+static pid_t begin_load(const char *folder, int number)
+{
+	static uint8_t bytes[LOAD_WRITE];
+	char path[4096];
+	pid_t pid;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/bench.load%d", folder, number);
+	fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+	pid = fd < 0 ? -1 : fork();
+	if (pid < 0)
+		fail(strerror(errno));
+	if (pid) {
+		close(fd);
+		return pid;
+	}
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (off_t i = 0;; i = (i + 1) % LOAD_WRITES)
+		if (pwrite(fd, bytes, sizeof(bytes), i * LOAD_WRITE) != LOAD_WRITE ||
+		    fdatasync(fd))
+			_exit(1);
+}
+
+/* The same of a disk that others write to. */
+static void compare_loaded(const int fd[3], const struct command *inc, const char *folder,
+			   int disk, size_t size)
+{
+	pid_t load[LOADERS];
+	int status;
+
+	for (int i = 0; i < LOADERS; i++)
+		load[i] = begin_load(folder, i);
+	for (size_t i = 0; i < LOAD_RUNS; i++) {
+		times[DURABLE][i] = run(fd[DURABLE], inc);
+		times[OURS][i] = run(fd[OURS], inc);
+		times[DISK][i] = overwrite(disk, size, (uint8_t)i);
+	}
+	for (int i = 0; i < LOADERS; i++) {
+		kill(load[i], SIGKILL);
+		if (waitpid(load[i], &status, 0) != load[i] || !WIFSIGNALED(status))
+			fail("who was to load the disk has ended before");
+	}
+	report("nv_increment_vs_durable_swtpm_loaded", DURABLE, LOAD_RUNS, false);
+	report("nv_increment_vs_fdatasync_loaded", DISK, LOAD_RUNS, false);
+}
+
 /* TPM2_NV_Increment of each, and the disk. */
 static void compare_increments(const int fd[3], const char *folder)
 {
@@ -341,10 +397,11 @@ static void compare_increments(const int fd[3], const char *folder)
 		(void)run(fd[THEIRS], &inc);
 		times[DISK][i] = overwrite(disk, size, (uint8_t)i);
 	}
-	close(disk);
 	report("nv_increment_vs_swtpm", THEIRS, INCREMENT_RUNS, false);
 	report("nv_increment_vs_durable_swtpm", DURABLE, INCREMENT_RUNS, false);
 	report("nv_increment_vs_fdatasync", DISK, INCREMENT_RUNS, false);
+	compare_loaded(fd, &inc, folder, disk, size);
+	close(disk);
 }
 
 static int compare(char **paths)
