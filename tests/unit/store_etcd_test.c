@@ -838,17 +838,26 @@ static void another_host_is_told_who_has_it(void **state)
 {
 	static const uint8_t none[16] = "no such one";
 	struct session *session = store_pool.session;
-	int64_t renewed = session->renewed_ms;
+	int64_t told = session->promised_ms, id = session->lease;
 
+	assert_true(id && told > session_now_ms());
+	assert_true(told - session_now_ms() >= session_left_ms(session));
 	assert_int_equal(store_etcd_use(uuid, "two"), WITNESS_MINE);
 	assert_int_equal(store_etcd_use(none, "two"), WITNESS_FREE);
 	/* by its lease, whether etcd can be reached or not */
 	session->ready = false;
 	assert_int_equal(store_etcd_use(uuid, "two"), WITNESS_MINE);
 	session->ready = true;
-	session->renewed_ms -= (int64_t)session->o.ttl * 1000;
+	/* and as long as its manager may answer, whatever became of the lease since it was told */
+	session->put_back = true;
+	session->lease = 0;
+	assert_int_equal(session_left_ms(session), 0);
+	assert_int_equal(store_etcd_use(uuid, "two"), WITNESS_MINE);
+	session->put_back = false;
+	session->lease = id;
+	session->promised_ms -= (int64_t)session->o.ttl * 1000;
 	assert_int_equal(store_etcd_use(uuid, "two"), WITNESS_FREE);
-	session->renewed_ms = renewed;
+	session->promised_ms = told;
 	/* from the moment on from which it answers nothing, before etcd has it */
 	store_release(&s);
 	assert_int_equal(store_etcd_use(uuid, "two"), WITNESS_FREE);

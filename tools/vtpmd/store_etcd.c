@@ -483,13 +483,13 @@ enum witness_use store_etcd_use(const uint8_t uuid[16], const char *asker)
 	const struct session *s = store_pool.session;
 	const struct place *p = s ? mirror_find(&store_pool.session->mirror, uuid) : NULL;
 
-	if (!p || s->put_back)
+	if (!p)
 		return WITNESS_FREE;
-	/* its lease holds also while etcd cannot be reached */
+	/* its manager may answer also while etcd cannot be reached, or has ended the lease */
 	if (p->mine)
-		return session_left_ms(s) && !is_releasing(p) ? WITNESS_MINE
-							      : WITNESS_FREE;
-	if (!s->ready || !p->owner_mod || !strcmp(p->owner, asker))
+		return session_is_promised(s) && !is_releasing(p) ? WITNESS_MINE
+								  : WITNESS_FREE;
+	if (s->put_back || !s->ready || !p->owner_mod || !strcmp(p->owner, asker))
 		return WITNESS_FREE;
 	return strcmp(p->owner, s->mirror.host) != 0 ? WITNESS_OTHERS : WITNESS_MINE;
 }

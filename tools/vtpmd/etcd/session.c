@@ -37,6 +37,18 @@ uint32_t session_left_ms(const struct session *s)
 	return s->lease && !s->put_back && left > 0 ? (uint32_t)left : 0;
 }
 
+bool session_is_promised(const struct session *s)
+{
+	return session_now_ms() < s->promised_ms;
+}
+
+/* The lease runs since that moment. */
+static void note_renewed(struct session *s, int64_t ms)
+{
+	s->renewed_ms = ms;
+	s->promised_ms = ms + (int64_t)s->o.ttl * 1000 * 2 / 3;
+}
+
 const char *session_trouble(const struct session *s)
 {
 	if (s->put_back)
@@ -178,7 +190,7 @@ static void on_renewed(void *ctx, int rc, const uint8_t *buf, size_t len)
 	}
 	s->stretch += !session_left_ms(s);
 	/* the moment of the question counts, not that of the answer */
-	s->renewed_ms = s->renew_sent_ms;
+	note_renewed(s, s->renew_sent_ms);
 }
 
 static void renew_now(struct session *s)
@@ -216,6 +228,7 @@ static void on_shown(void *ctx, int rc, const uint8_t *buf, size_t len)
 		return;
 	}
 	s->lease = s->granted;
+	note_renewed(s, s->renewed_ms);
 	s->stretch++;
 	s->granted = 0;
 	s->denied = false;

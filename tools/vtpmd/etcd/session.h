@@ -52,6 +52,7 @@ struct session {
 	int64_t granted; /* a lease that is not shown yet; 0: none */
 	int64_t lease;	 /* 0: none */
 	int64_t renewed_ms, renew_sent_ms;
+	int64_t promised_ms; /* until when a manager may answer by what it was told of a lease */
 	bool renewing;
 	/* The stretch in which the lease has been told to managers all the time, from 1: between
 	 * two of them other hosts may have had what this one claims. */
@@ -85,6 +86,9 @@ bool session_valid(const struct session *s);
  * clocks of hosts that differ, and for a leader of etcd that was cut off, and answered for some
  * more moments than it led. */
 uint32_t session_left_ms(const struct session *s);
+/* Whether managers may answer still by what they were told, also of a lease that etcd has ended since,
+ * or before its data were put back. */
+bool session_is_promised(const struct session *s);
 /* Why it is not ready, for people. */
 const char *session_trouble(const struct session *s);
 /* Has a look at an answer's header: false, and nothing of it counts, when it is of a
