@@ -5,6 +5,9 @@
 #include <errno.h>
 #include <string.h>
 
+/* Of an answer. */
+enum { TELLS_NOTHING, TELLS_SEEN, TELLS_USES };
+
 static void put_part(struct cursor *w, const void *p, size_t n)
 {
 	cursor_put_u16(w, (uint16_t)n);
@@ -114,10 +117,10 @@ int witness_answer_encode(const struct witness_answer *a, uint8_t *out, size_t *
 {
 	struct cursor w = cursor_writer(out, *len);
 
-	if (a->n > WITNESS_VTPMS_MAX || (a->n && !a->known))
+	if (a->n > WITNESS_VTPMS_MAX || (a->n && !a->known && !a->uses))
 		return -EMSGSIZE;
 	put_head(&w, WITNESS_TELLS);
-	cursor_put_u8(&w, a->known);
+	cursor_put_u8(&w, a->known ? TELLS_SEEN : a->uses ? TELLS_USES : TELLS_NOTHING);
 	cursor_put_u64(&w, a->cluster_id);
 	cursor_put_u64(&w, a->revision);
 	cursor_put_u16(&w, (uint16_t)a->n);
@@ -129,15 +132,16 @@ int witness_answer_encode(const struct witness_answer *a, uint8_t *out, size_t *
 int witness_answer_decode(const uint8_t *in, size_t len, struct witness_answer *a)
 {
 	struct cursor r = cursor_reader(in, len);
-	uint8_t known;
+	uint8_t what;
 
 	take_head(&r, WITNESS_TELLS);
-	known = cursor_u8(&r);
-	a->known = known == 1;
+	what = cursor_u8(&r);
+	a->known = what == TELLS_SEEN;
+	a->uses = what == TELLS_USES;
 	a->cluster_id = cursor_u64(&r);
 	a->revision = cursor_u64(&r);
 	a->n = take_count(&r);
-	if (known > 1 || (a->n && !a->known))
+	if (what > TELLS_USES || (a->n && what == TELLS_NOTHING))
 		cursor_fail(&r);
 	for (unsigned int i = 0; i < a->n; i++)
 		take_said(&r, &a->said[i]);

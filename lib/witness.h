@@ -6,9 +6,10 @@
  * one question, and its answer.  Big-endian; B is u16 length | bytes.
  *
  * Question: u8 WITNESS_ASKS | B "xen-vtpm witness 2" | B name of the pool | u16 n | n * uuid[16]
- * Answer:   u8 WITNESS_TELLS | B "xen-vtpm witness 2" | u8 1: its anchor is known, and it is in
- *           that pool; 0: not so, and n is 0 | u64 etcd's cluster id | u64 the revision of etcd
- *           that it has seen | u16 n | n * what it has seen, of those of which it has something:
+ * Answer:   u8 WITNESS_TELLS | B "xen-vtpm witness 2" | u8 0: it is not in that pool, and n is 0;
+ *           1: it tells what it has seen; 2: who has a vTPM alone, as its own anchor is not known
+ *           | u64 etcd's cluster id | u64 the revision of etcd that it has seen
+ *           | u16 n | n * what it has seen, of those of which it has something:
  *             uuid[16] | SHA-256 of the header | u64 its generation, 0: not known | u64 epoch
  *             | u64 generation of the permanent state in this epoch, 0: none yet
  *             | SHA-256 of the state with which the epoch began | u64 its generation
@@ -59,7 +60,8 @@ struct witness_said {
 };
 
 struct witness_answer {
-	bool known;
+	bool known; /* what it has seen ... */
+	bool uses;  /* ... or, when that is not so, who has each alone */
 	uint64_t cluster_id, revision;
 	unsigned int n;
 	struct witness_said said[WITNESS_VTPMS_MAX];

@@ -139,8 +139,25 @@ static void tells_nothing_that_it_does_not_know(void **state)
 	bytes[1 + 2 + strlen(WITNESS_LABEL)] = 0;
 	assert_int_equal(heard(), -EBADMSG);
 	tell(1);
-	bytes[1 + 2 + strlen(WITNESS_LABEL)] = 2;
+	bytes[1 + 2 + strlen(WITNESS_LABEL)] = 3;
 	assert_int_equal(heard(), -EBADMSG);
+}
+
+/* A host whose anchor is not known. */
+static void tells_who_has_it_alone(void **state)
+{
+	tell(2);
+	a.known = false;
+	a.uses = true;
+	len = WITNESS_ANSWER_MAX;
+	assert_int_equal(witness_answer_encode(&a, bytes, &len), 0);
+	memset(&a, 0, sizeof(a));
+	assert_int_equal(heard(), 0);
+	assert_true(!a.known && a.uses && a.n == 2);
+	assert_int_equal(a.said[1].use, WITNESS_MINE);
+	tell(2);
+	assert_int_equal(heard(), 0);
+	assert_true(a.known && !a.uses);
 }
 
 static void has_an_end(void **state)
@@ -170,6 +187,7 @@ int main(void)
 		cmocka_unit_test(has_three_words_for_who_has_it),
 		cmocka_unit_test(is_no_message_of_the_other_kind),
 		cmocka_unit_test(tells_nothing_that_it_does_not_know),
+		cmocka_unit_test(tells_who_has_it_alone),
 		cmocka_unit_test(has_an_end),
 	};
 

@@ -27,6 +27,7 @@ struct anchor {
 	bool warned;			 /* that the index is missing */
 	bool finishing;			 /* vtpmd ends */
 	struct error error; /* broken: why; known: why the TPM did not take the last */
+	int64_t broken_ms;
 	struct anchor_known known;
 	struct anchor_file file;
 	struct helper tpm;
@@ -281,6 +282,7 @@ static void broken(struct anchor *a, const struct error *e)
 	log_line(LOG_ERR, "no vTPM starts: %s", e->text);
 	a->error = *e;
 	a->state = ANCHOR_BROKEN;
+	a->broken_ms = stamp_ms();
 	wake(a, &a->error);
 }
 
@@ -636,6 +638,14 @@ void anchor_wait_known(struct anchor *a, struct waiter *w)
 	}
 	w->need = 0;
 	waiter_add(&a->waiters, w);
+}
+
+void anchor_ask_known(struct anchor *a, struct waiter *w)
+{
+	if (a->state == ANCHOR_BROKEN && stamp_ms() - a->broken_ms < AGAIN_S * 1000)
+		w->done(w->ctx, &a->error);
+	else
+		anchor_wait_known(a, w);
 }
 
 bool anchor_finish(struct anchor *a)

@@ -105,6 +105,8 @@ void anchor_wait(struct anchor *a, struct waiter *w);
 void anchor_wait_forgotten(struct anchor *a, struct waiter *w);
 /* Calls w when it is known what the TPM has, and has it take nothing. */
 void anchor_wait_known(struct anchor *a, struct waiter *w);
+/* The same for who may ask at any time: what could not be read a moment ago is not read again. */
+void anchor_ask_known(struct anchor *a, struct waiter *w);
 /* vtpmd ends: whether the TPM is still to take something. */
 bool anchor_finish(struct anchor *a);
 

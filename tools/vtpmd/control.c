@@ -30,6 +30,8 @@ static void release(struct control *c)
 	ask_end(&c->ask);
 	if (c->stream)
 		bufferevent_free(c->stream);
+	if (c->late)
+		event_free(c->late);
 	json_decref(c->held);
 	free(c);
 }

@@ -92,6 +92,7 @@ struct control {
 	bool recovers;		   /* BACKUP: for `vtpmctl recover` */
 	bool ran;		   /* STOP: it is not stopped already */
 	uint8_t uuid[16];	   /* of the answer, while the anchor is waited for */
+	struct event *late;	   /* POOL_WITNESS: until when it is; NULL: it is not */
 	json_t *held;		   /* MOVE: the request, meanwhile ... */
 	enum control_role role;	   /* ... what the connection is ... */
 	struct move *carries;	   /* ... and what it carries; NULL: nothing */

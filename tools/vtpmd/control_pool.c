@@ -140,16 +140,34 @@ static void on_witness_known(void *ctx, const struct error *e)
 	struct control *c = ctx;
 	json_t *request = c->held;
 
+	if (c->late)
+		event_free(c->late);
+	c->late = NULL;
 	c->held = NULL;
 	answer_witness(c, request);
 	json_decref(request);
 }
 
+/* The host's TPM has not told yet: who has a vTPM is told without it. */
+static void on_witness_late(evutil_socket_t fd, short what, void *ctx)
+{
+	struct control *c = ctx;
+
+	waiter_cancel(&c->waiter);
+	on_witness_known(c, NULL);
+}
+
 void control_op_pool_witness(struct control *c, struct vtpm *none, const json_t *request)
 {
+	static const struct timeval soon = {.tv_sec = 1};
+
 	c->held = json_incref((json_t *)request);
 	c->waiter = (struct waiter){.done = on_witness_known, .ctx = c};
-	anchor_wait_known(c->d->anchor, &c->waiter);
+	c->late = evtimer_new(c->d->base, on_witness_late, c);
+	if (c->late && !event_add(c->late, &soon))
+		anchor_ask_known(c->d->anchor, &c->waiter);
+	else
+		on_witness_known(c, NULL);
 }
 
 static void on_pool_anchored(void *ctx, const struct error *e)

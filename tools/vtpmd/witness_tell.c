@@ -71,10 +71,11 @@ int witness_tell(struct vtpmd *d, const char *asker, const uint8_t *in, size_t l
 		return rc;
 	seen = store_etcd_seen();
 	memset(&a, 0, sizeof(a));
-	a.known = is_own_pool(d, &q.pool) && anchor_is_known(d->anchor);
+	a.uses = is_own_pool(d, &q.pool);
+	a.known = a.uses && anchor_is_known(d->anchor);
 	a.cluster_id = a.known ? seen.cluster_id : 0;
 	a.revision = a.known ? (uint64_t)seen.revision : 0;
-	for (unsigned int i = 0; a.known && i < q.n; i++)
+	for (unsigned int i = 0; a.uses && i < q.n; i++)
 		add_said(d, asker, q.uuid[i], &a);
 	*out_len = WITNESS_ANSWER_MAX;
 	return witness_answer_encode(&a, out, out_len);
