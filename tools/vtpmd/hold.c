@@ -44,7 +44,7 @@ static int claim_held(struct hold *h, struct error *e)
 	/* what runs on a host that was taken out of the list is claimed, and is not to be changed */
 	rc = store_etcd_is(h->d->store) ? store_etcd_may(e) : 0;
 	if (!rc)
-		rc = store_claim(&h->v->store, e);
+		rc = vtpm_claim(h->v, e);
 	if (rc == -ENOENT && h->absent_too) {
 		*e = (struct error){.cause = CAUSE_NONE};
 		rc = 0;

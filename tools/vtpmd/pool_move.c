@@ -584,7 +584,7 @@ static int look_at_etcd(struct error *e)
 	int rc = 0;
 
 	if (mover.step == CLAIMS)
-		rc = store_claim(s, e);
+		rc = mover.listed ? vtpm_claim(mover.pool, e) : store_claim(s, e);
 	if (!rc)
 		rc = store_etcd_done(s);
 	if (rc == -ESTALE && !e->text[0])

@@ -240,6 +240,7 @@ enum vtpm_witness_step {
 struct vtpm_witness {
 	enum vtpm_witness_step step;
 	bool due; /* it was claimed, and others are to be heard before it starts */
+	unsigned int claim; /* how often it was claimed: answers count for one claim */
 	/* The connection to etcd, and the list of hosts, in which all were heard. */
 	unsigned int readied;
 	uint64_t list;
@@ -411,6 +412,9 @@ void vtpm_start_queued(struct vtpmd *d);
 void vtpm_start_anchored(struct vtpmd *d);
 /* The other hosts of the pool have told what they have seen of it. */
 void vtpm_witnessed(struct vtpm *v);
+/* As store_claim(), whatever it is claimed for: what is claimed all the time since it ran here last
+ * nobody else has seen more of, and of what was not, others are asked before a start. */
+int __must_check vtpm_claim(struct vtpm *v, struct error *e);
 
 /* How a vTPM's life meets what its manager says: vtpm_peer.c. */
 

@@ -44,15 +44,14 @@ static int make_body(struct vtpm *v)
 	return 0;
 }
 
-/* What is claimed all the time since it ran here last nobody else has seen more of. */
-static int claim_store(struct vtpm *v, struct error *e)
+int vtpm_claim(struct vtpm *v, struct error *e)
 {
 	if (!v->store.claimed) {
 		v->witness.due = !v->making;
 		v->witness.used_ms = 0;
 		v->witness.sure = v->making ? store_etcd_stretch() : 0;
-		if (v->witness.step == WITNESS_HEARD)
-			v->witness.step = WITNESS_NOT_ASKED;
+		v->witness.claim++;
+		v->witness.step = WITNESS_NOT_ASKED;
 	}
 	return store_claim(&v->store, e);
 }
@@ -73,7 +72,7 @@ static int begin_start(struct vtpm *v, struct error *e)
 			e, rc, CAUSE_STORE,
 			"The folder of %s in %s cannot be opened: %s; see its disk's space and permissions.",
 			v->meta.name, v->d->store, strerror(-rc));
-	rc = claim_store(v, e);
+	rc = vtpm_claim(v, e);
 	if (rc)
 		return rc;
 	if (!v->making) {

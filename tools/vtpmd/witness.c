@@ -35,6 +35,10 @@ struct asked_host {
 /* What is newest of what was told of a vTPM in this round. */
 struct heard {
 	uint8_t uuid[16];
+	/* When others were asked, this host had claimed it, by that claim: another one may have had it
+	 * before a later one. */
+	bool claimed;
+	unsigned int claim;
 	bool has;
 	struct witness_said said;
 	char by[POOL_NAME_MAX + 1];
@@ -186,7 +190,7 @@ static bool is_newer(const struct witness_said *a, const struct witness_said *b)
 
 /* Of what was not asked for nothing counts. */
 static void keep_said(struct witness *w, const struct asked_host *h,
-		      const struct witness_said *s)
+		      const struct witness_said *s, bool known)
 {
 	for (unsigned int i = 0; i < w->n; i++) {
 		struct heard *one = &w->heard[i];
@@ -199,7 +203,7 @@ static void keep_said(struct witness *w, const struct asked_host *h,
 			one->use = s->use;
 			snprintf(one->used_by, sizeof(one->used_by), "%s", h->name);
 		}
-		if (one->has && !is_newer(s, &one->said))
+		if (!known || (one->has && !is_newer(s, &one->said)))
 			continue;
 		one->has = true;
 		one->said = *s;
@@ -219,14 +223,16 @@ static void hear(struct witness *w, struct asked_host *h, const char *hex)
 			       "hosts");
 		return;
 	}
-	if (!a.known) {
+	if (a.known)
+		note_heard(h, &a);
+	else
 		note_silent(h, "its own anchor is not known there, or it is not in this "
 			       "pool: see `vtpmctl doctor` there");
-		return;
-	}
-	note_heard(h, &a);
+	/* it did answer, and is asked each time who has a vTPM */
+	if (a.uses)
+		h->silent_ms = 0;
 	for (unsigned int i = 0; i < a.n; i++)
-		keep_said(w, h, &a.said[i]);
+		keep_said(w, h, &a.said[i], a.known);
 }
 
 static bool is_fresh(const struct witness *w, const struct vtpm *v)
@@ -264,6 +270,7 @@ static void note_use(struct vtpm *v)
 static void take_heard(struct witness *w, struct vtpm *v, const struct heard *h, bool all)
 {
 	struct vtpm_witness *own = &v->witness;
+	bool counts = h->claimed && v->store.claimed && h->claim == own->claim;
 
 	own->use = h->use;
 	snprintf(own->used_by, sizeof(own->used_by), "%s", h->used_by);
@@ -277,11 +284,11 @@ static void take_heard(struct witness *w, struct vtpm *v, const struct heard *h,
 		own->readied = w->readied;
 		own->list = w->list;
 	}
-	if (v->store.claimed && own->use == WITNESS_FREE)
+	if (counts && own->use == WITNESS_FREE)
 		own->sure = w->stretch;
 	if (own->step != WITNESS_ASKED)
 		return;
-	if (!waits(v))
+	if (!waits(v) && v->store.claimed)
 		note_use(v);
 	own->hosts = w->host_count;
 	own->heard = count_hosts(w, HOST_HEARD);
@@ -309,6 +316,8 @@ static void ask_about(struct witness *w, struct vtpm *v)
 
 	h->has = false;
 	h->use = WITNESS_FREE;
+	h->claimed = v->store.claimed;
+	h->claim = v->witness.claim;
 	memcpy(h->uuid, v->meta.uuid, sizeof(h->uuid));
 	if (v->witness.step == WITNESS_WAITS)
 		v->witness.step = WITNESS_ASKED;
@@ -385,6 +394,13 @@ static bool is_passed_over(const struct asked_host *h, bool hello)
 	return h->silent_ms && session_now_ms() < h->silent_ms + s * 1000;
 }
 
+/* Whether this host has lost etcd, or its lease did not run, since the last round began. */
+static bool is_parted(const struct witness *w)
+{
+	return w->readied != store_etcd_connection() ||
+	       w->stretch != store_etcd_stretch();
+}
+
 static void begin_round(struct witness *w)
 {
 	bool hello = w->is_hello_due, all;
@@ -393,6 +409,9 @@ static void begin_round(struct witness *w)
 	if (!hello && !has_waiting(w) && !(w->sweeps && has_stale(w)))
 		return;
 	all = has_needy(w);
+	/* it may have been this host that reached nobody */
+	for (unsigned int i = 0; i < w->host_count && is_parted(w); i++)
+		w->hosts[i].silent_ms = 0;
 	w->is_hello_due = w->sweeps = false;
 	w->readied = store_etcd_connection();
 	w->stretch = store_etcd_stretch();
@@ -438,16 +457,28 @@ static void ask_host(struct witness *w, struct asker *a, struct asked_host *h)
 	h->step = HOST_ASKED;
 }
 
+/* Whether someone waits for an answer, of this round or the next one. */
+static bool is_awaited(const struct witness *w)
+{
+	const struct vtpm *v = w->d->vtpms;
+
+	while (v && v->witness.step != WITNESS_WAITS && v->witness.step != WITNESS_ASKED)
+		v = v->next;
+	return v != NULL;
+}
+
+/* All at once while a start waits, so that those that do not answer delay it as one does. */
 static void ask_hosts(struct witness *w)
 {
+	unsigned int most = is_awaited(w) ? WITNESS_AT_ONCE : WITNESS_HELLO_AT_ONCE;
 	unsigned int n = 0;
 
-	for (unsigned int i = 0; i < w->host_count && n < WITNESS_AT_ONCE; i++) {
+	for (unsigned int i = 0; i < w->host_count && n < most; i++) {
 		if (w->hosts[i].step != HOST_TO_ASK)
 			continue;
-		while (n < WITNESS_AT_ONCE && w->askers[n].host)
+		while (n < most && w->askers[n].host)
 			n++;
-		if (n < WITNESS_AT_ONCE)
+		if (n < most)
 			ask_host(w, &w->askers[n], &w->hosts[i]);
 	}
 }

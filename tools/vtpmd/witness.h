@@ -29,6 +29,10 @@
  * Hosts that do not answer hinder a start only when --pool-witness asks for a majority, and that
  * has not answered.
  *
+ * When this host has lost etcd, or its lease did not run, each is waited for once more, as it may have
+ * been this host that reached nobody.  A host whose anchor is not known is silent, but for who has a
+ * vTPM, which it tells.
+ *
  * Bounds: WITNESS_VTPMS_MAX vTPMs in a question, WITNESS_AT_ONCE children.
  */
 #ifndef VTPMD_WITNESS_H
@@ -36,6 +40,7 @@
 
 #include "include/compiler.h"
 #include "lib/error.h"
+#include "lib/pool.h"
 #include "lib/witness.h"
 #include "tools/vtpmd/vtpmd.h"
 
@@ -43,11 +48,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define WITNESS_AT_ONCE	 8
-#define WITNESS_ANSWER_S 8
-#define WITNESS_GONE_S	 3 /* the same, of a host whose lease etcd does not show */
-#define WITNESS_USED_S	 3
-#define WITNESS_SILENT_S 30
+#define WITNESS_AT_ONCE	      POOL_HOSTS_MAX
+#define WITNESS_HELLO_AT_ONCE 8 /* while no start waits */
+#define WITNESS_ANSWER_S      8
+#define WITNESS_GONE_S	      3 /* the same, of a host whose lease etcd does not show */
+#define WITNESS_USED_S	      3
+#define WITNESS_SILENT_S      30
 #define WITNESS_HELLO_S \
 	60 /* hosts that do not answer are asked this often, without a start */
 
