@@ -3,9 +3,6 @@
 #include "stubdom/kernel/layout.h"
 #include "stubdom/kernel/user.h"
 
-/* One side is the program's, and all of the other is there. */
-/*@ requires (user_bytes((uint64_t)from, n) && \valid((uint8_t *)to + (0 .. n - 1))) ||
-	     (user_bytes((uint64_t)to, n) && \valid_read((uint8_t *)from + (0 .. n - 1))); */
 size_t copy_bytes(void *to, const void *from, size_t n);
 
 bool user_range(uint64_t at, uint64_t n)

@@ -281,9 +281,11 @@ bool axiom_compare_exchange(volatile uint16_t *word, uint16_t *seen, uint16_t va
 
 /* stubdom/kernel/copy.S: copies n bytes between the kernel's memory and the program's half;
  * a fault in the program's half ends it, and is told.  Which of the two the program's is,
- * the caller has checked, and that is proved. */
-/*@ requires (65536 <= (uint64_t)from && (uint64_t)from + n <= 0x7ffffffff000) ||
-	     (65536 <= (uint64_t)to && (uint64_t)to + n <= 0x7ffffffff000);
+ * the caller has checked, and that is proved, as that all of the other is the kernel's. */
+/*@ requires (65536 <= (uint64_t)from && (uint64_t)from + n <= 0x7ffffffff000 &&
+	      \valid((uint8_t *)to + (0 .. n - 1))) ||
+	     (65536 <= (uint64_t)to && (uint64_t)to + n <= 0x7ffffffff000 &&
+	      \valid_read((uint8_t *)from + (0 .. n - 1)));
     assigns ((uint8_t *)to)[0 .. n - 1]; */
 size_t copy_bytes(void *to, const void *from, size_t n);
 

@@ -8,6 +8,7 @@ prove-record: deps
 	@tests/prove/run --record
 
 prove-mutants: deps
+	@tests/prove/smoke
 	@tests/prove/run --mutants
 
 .PHONY: prove prove-record prove-mutants
