@@ -64,10 +64,7 @@ static int check_header(const struct anchor_entry *known, struct vtpm *v, struct
 	if (rc >= 0)
 		return 0;
 	if (rc == -ENOENT)
-		return error_set(e, rc, CAUSE_NO_STATE,
-				 "The vTPM %s has no header in the store: restore it "
-				 "from a backup; no new one is made.",
-				 v->meta.name);
+		return store_lacks(&v->store, v->meta.name, e);
 	if (rc == -ESTALE && is_anothers(v, CHANNEL_OBJECT_HEADER, e))
 		return rc;
 	if (rc == -ESTALE)

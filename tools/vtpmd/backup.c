@@ -43,8 +43,10 @@ static json_t *object_hex(struct vtpm *v, uint16_t object, int *rc)
 	return value;
 }
 
-static int cannot_give(const struct vtpm *v, int rc, struct error *e)
+static int cannot_give(struct vtpm *v, int rc, struct error *e)
 {
+	if (rc == -ENOENT)
+		return store_lacks(&v->store, v->meta.name, e);
 	if (rc == -ESTALE)
 		return error_set(
 			e, rc, CAUSE_STORE,

@@ -247,10 +247,7 @@ int describe_stored(struct meta *m, struct store *s, struct error *e)
 	int rc = store_get(s, CHANNEL_OBJECT_HEADER, &header, &len);
 
 	if (rc == -ENOENT)
-		return error_set(e, rc, CAUSE_NO_STATE,
-				 "The vTPM %s has no header in the store: restore it "
-				 "from a backup; no new one is made.",
-				 m->name);
+		return store_lacks(s, m->name, e);
 	if (rc)
 		return error_set(
 			e, rc, CAUSE_STORE,

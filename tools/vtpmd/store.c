@@ -555,6 +555,32 @@ bool store_has(struct store *s, uint16_t object)
 	return rc != -ENOENT;
 }
 
+int store_lacks(struct store *s, const char *name, struct error *e)
+{
+	bool pooled = store_is_leased(s);
+	const char *what =
+		store_has(s, CHANNEL_OBJECT_HEADER)    ? "state, though its header"
+		: store_has(s, CHANNEL_OBJECT_PERMALL) ? "header, though its state"
+						       : NULL;
+
+	if (what)
+		return error_set(
+			e, -ENOENT, CAUSE_NO_STATE,
+			"%s has no %s, of %s: %s Restore it from a backup; no new one is made.",
+			pooled ? "Etcd" : "The store", what, name,
+			pooled ? "somebody deleted the key, or a part of etcd's data was put "
+				 "back."
+			       : "a file was removed, or a part of the folder was put back.");
+	return error_set(
+		e, -ENOENT, CAUSE_NO_STATE,
+		"%s has nothing of %s but its description: %s `vtpmctl delete %s`, and "
+		"restore it from a backup; no new one is made.",
+		pooled ? "Etcd" : "The store", name,
+		pooled ? "a host went down while it made it, or etcd's data were put back."
+		       : "its making was cut off, or its files were removed.",
+		name);
+}
+
 uint64_t store_seq(struct store *s, uint16_t object)
 {
 	const struct store_known *k = store_known(s, object);

@@ -260,6 +260,9 @@ int __must_check store_object_seq(uint16_t object, const uint8_t *buf, size_t le
 				  uint64_t *seq);
 /* Also true when it is there and cannot be read. */
 bool store_has(struct store *s, uint16_t object);
+/* -ENOENT, and *e: which of a header and a state is not there of the vTPM, why that may be, and
+ * what to do. */
+int store_lacks(struct store *s, const char *name, struct error *e);
 /* Generation of an object: of what is known, or of what is stored; 0: none, or damaged. */
 uint64_t store_seq(struct store *s, uint16_t object);
 /* Kinds of the stored header's key slots, at most room; their number. */
