@@ -56,10 +56,23 @@ static enum finding judge_member(struct doctor *d, const json_t *m)
 	return FINE;
 }
 
-/* FINE: of the other hosts nothing is to be said. */
-static enum finding judge_witnesses(struct doctor *d, const json_t *hosts)
+static bool is_leased_host(const json_t *pool, const char *host)
 {
 	const json_t *h;
+	size_t i;
+
+	json_array_foreach(json_object_get(pool, "hosts"), i, h)
+	{
+		if (!strcmp(client_text(h, "name"), host))
+			return true;
+	}
+	return false;
+}
+
+/* FINE: of the other hosts nothing is to be said. */
+static enum finding judge_witnesses(struct doctor *d, const json_t *pool)
+{
+	const json_t *hosts = json_object_get(pool, "witnesses"), *h;
 	size_t i;
 
 	json_array_foreach(hosts, i, h)
@@ -71,6 +84,14 @@ static enum finding judge_witnesses(struct doctor *d, const json_t *hosts)
 				"or another cluster: they were put back; bring the newest "
 				"back, or `vtpmctl pool accept --yes` there",
 				client_text(h, "name"));
+		if (!is_leased_host(pool, client_text(h, "name")))
+			return doctor_say(
+				d, WARN,
+				"the host %s of the list has no lease in etcd, as its vtpmd "
+				"does not run or does not reach etcd: start it there, or, "
+				"when that host is lost for good, `vtpmctl peer remove %s` "
+				"and `vtpmctl pool publish`",
+				client_text(h, "name"), client_text(h, "name"));
 		if (!client_text(h, "why")[0])
 			continue;
 		return doctor_say(
@@ -158,7 +179,7 @@ static enum finding judge_pool(struct doctor *d, const json_t *pool)
 			"the pool has no signed list of hosts, so that each host that etcd "
 			"lets in is in it, and none asks the others what they have seen: "
 			"`vtpmctl pool init` (docs/pool.md)");
-	f = judge_witnesses(d, json_object_get(pool, "witnesses"));
+	f = judge_witnesses(d, pool);
 	if (f != FINE)
 		return f;
 	return doctor_say(d, FINE,

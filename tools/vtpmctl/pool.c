@@ -120,6 +120,55 @@ static void print_folder(const json_t *names)
 		       json_string_value(name));
 }
 
+static bool has_lease(const json_t *p, const char *host)
+{
+	const json_t *h;
+	size_t i;
+
+	json_array_foreach(json_object_get(p, "hosts"), i, h)
+	{
+		if (!strcmp(client_text(h, "name"), host))
+			return true;
+	}
+	return false;
+}
+
+/* Without a list each host is. */
+static bool is_listed(const json_t *p, const char *host)
+{
+	const json_t *list = json_object_get(p, "list"), *name;
+	size_t i;
+
+	json_array_foreach(list, i, name)
+	{
+		if (!strcmp(json_string_value(name), host))
+			return true;
+	}
+	return !json_is_array(list);
+}
+
+/* Those whose leases run, and those of the list whose do not. */
+static void print_hosts(const json_t *p)
+{
+	const json_t *h;
+	size_t i;
+
+	json_array_foreach(json_object_get(p, "hosts"), i, h)
+		printf("host        %s: %lld vTPMs%s\n", client_text(h, "name"),
+		       (long long)get_number(h, "vtpms"),
+		       is_listed(p, client_text(h, "name")) ? "" : ", not in the list");
+	/* without etcd it is not known */
+	if (client_text(p, "trouble")[0] || json_is_true(json_object_get(p, "put_back")))
+		return;
+	json_array_foreach(json_object_get(p, "list"), i, h)
+	{
+		if (!has_lease(p, json_string_value(h)))
+			printf("host        %s: NO LEASE: its vtpmd does not run, or does not "
+			       "reach etcd; what it had can be started on other hosts\n",
+			       json_string_value(h));
+	}
+}
+
 /* The other hosts, and what they have seen. */
 static void print_witnesses(const json_t *p)
 {
@@ -189,9 +238,6 @@ static void print_key(const json_t *key)
 
 static void print_pool_state(const json_t *p)
 {
-	const json_t *h;
-	size_t i;
-
 	printf("pool        %s\n", client_text(p, "pool"));
 	printf("this host   %s\n", client_text(p, "host"));
 	if (json_is_true(json_object_get(p, "put_back")))
@@ -216,9 +262,7 @@ static void print_pool_state(const json_t *p)
 	print_key(json_object_get(p, "key"));
 	print_members(json_object_get(p, "members"));
 	print_majority(p);
-	json_array_foreach(json_object_get(p, "hosts"), i, h)
-		printf("host        %s: %lld vTPMs\n", client_text(h, "name"),
-		       (long long)get_number(h, "vtpms"));
+	print_hosts(p);
 	print_witnesses(p);
 	print_folder(json_object_get(p, "folder"));
 }

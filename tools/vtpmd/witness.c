@@ -26,6 +26,7 @@ struct asked_host {
 	char name[POOL_NAME_MAX + 1], address[ADDRESS_MAX];
 	enum host_step step; /* of the present round, or the last one */
 	int64_t silent_ms;   /* when it did not answer; 0: it did, or was not asked */
+	bool was_gone;	     /* its lease had run out then */
 	char at[STAMP_SIZE]; /* of its last answer; empty: none */
 	int64_t told_ms;     /* the same */
 	uint64_t cluster_id, revision;
@@ -60,6 +61,7 @@ struct witness {
 	struct asker askers[WITNESS_AT_ONCE];
 	struct event *next, *again, *hello;
 	bool is_hello_due, sweeps;
+	int64_t hello_ms; /* when all are asked again without a start */
 	/* a round */
 	bool runs;
 	unsigned int readied; /* of the connection in which it began */
@@ -144,6 +146,7 @@ static void note_silent(struct asked_host *h, const char *why)
 			h->name, why);
 	h->step = HOST_SILENT;
 	h->silent_ms = session_now_ms();
+	h->was_gone = !store_etcd_is_alive(h->name);
 	snprintf(h->why, sizeof(h->why), "%s", why);
 }
 
@@ -383,6 +386,12 @@ static bool has_needy(const struct witness *w)
 	return v != NULL;
 }
 
+/* Whether it did not answer as its lease had run out, which it has again. */
+static bool is_back(const struct asked_host *h)
+{
+	return h->silent_ms && h->was_gone && store_etcd_is_alive(h->name);
+}
+
 /* Whether a host did not answer a while ago, and is not waited for again: by starts one that etcd does
  * not show either until it was asked without a start. */
 static bool is_passed_over(const struct asked_host *h, bool hello)
@@ -391,6 +400,8 @@ static bool is_passed_over(const struct asked_host *h, bool hello)
 			    ? WITNESS_SILENT_S
 			    : WITNESS_HELLO_S + WITNESS_ANSWER_S;
 
+	if (is_back(h))
+		return false;
 	return h->silent_ms && session_now_ms() < h->silent_ms + s * 1000;
 }
 
@@ -498,13 +509,24 @@ static void on_next(evutil_socket_t fd, short what, void *ctx)
 	event_active(w->next, EV_TIMEOUT, 0);
 }
 
+static bool has_one_back(const struct witness *w)
+{
+	for (unsigned int i = 0; i < w->host_count; i++)
+		if (is_back(&w->hosts[i]))
+			return true;
+	return false;
+}
+
 /* The first one soon after the start, when the pool is read. */
 static void on_hello(evutil_socket_t fd, short what, void *ctx)
 {
-	static const struct timeval often = {.tv_sec = WITNESS_HELLO_S};
+	static const struct timeval often = {.tv_sec = WITNESS_LOOK_S};
 	struct witness *w = ctx;
 
 	event_add(w->hello, &often);
+	if (session_now_ms() < w->hello_ms && !has_one_back(w))
+		return;
+	w->hello_ms = session_now_ms() + WITNESS_HELLO_S * 1000;
 	w->is_hello_due = true;
 	event_active(w->next, EV_TIMEOUT, 0);
 }

@@ -56,6 +56,7 @@
 #define WITNESS_SILENT_S      30
 #define WITNESS_HELLO_S \
 	60 /* hosts that do not answer are asked this often, without a start */
+#define WITNESS_LOOK_S 5 /* and this soon, one whose lease runs again */
 
 struct vtpm;
 
