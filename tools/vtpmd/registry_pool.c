@@ -149,6 +149,14 @@ void registry_foreign(void *ctx, const uint8_t uuid[16], bool there)
 		registry_load_one(d, text);
 }
 
+static void let_vtpm_go(void *ctx, const uint8_t uuid[16])
+{
+	struct vtpm *v = vtpms_find_uuid(ctx, uuid);
+
+	if (v)
+		vtpm_let_go(v);
+}
+
 /* The name behind the last slash. */
 static const char *pool_of(const struct vtpmd *d)
 {
@@ -219,6 +227,7 @@ static void on_accepted(void *ctx)
 		v->anchor.seen_header = 0;
 		witness_forget(v);
 		anchor_claim(d->anchor, v);
+		vtpm_accepted(v);
 	}
 	trail_add(d, &line);
 	save_seen(d);
@@ -294,6 +303,7 @@ int registry_join_pool(struct vtpmd *d, struct error *e)
 				       .key = d->pool.key,
 				       .ttl = d->pool.ttl,
 				       .on_foreign = registry_foreign,
+				       .on_free = let_vtpm_go,
 				       .on_accepted = on_accepted,
 				       .may = may_claim,
 				       .ctx = d};

@@ -800,6 +800,7 @@ void store_etcd_end(void)
 	if (!store_pool.session)
 		return;
 	store_pool.o.on_foreign = NULL;
+	store_pool.o.on_free = NULL;
 	(void)run_until(has_no_ops, END_MS);
 	for (size_t i = 0; i < ARRAY_SIZE(store_pool.session->mirror.places); i++)
 		for (struct place *p = store_pool.session->mirror.places[i]; p;

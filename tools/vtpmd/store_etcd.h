@@ -47,6 +47,8 @@ struct store_etcd_options {
 	void (*on_accepted)(void *ctx);
 	/* Another host has made, changed or removed a vTPM. */
 	void (*on_foreign)(void *ctx, const uint8_t uuid[16], bool there);
+	/* Something was heard of the vTPM, which no host has; it may have been so before.  NULL */
+	void (*on_free)(void *ctx, const uint8_t uuid[16]);
 	/* 0, or why this host may claim and make nothing in the pool now; NULL: it may. */
 	int (*may)(void *ctx, struct error *e);
 	void *ctx;

@@ -647,6 +647,8 @@ static void look_at_place(void *ctx, struct place *p)
 	if (changed && !store_pool.loading && store_pool.o.on_foreign)
 		store_pool.o.on_foreign(store_pool.o.ctx, p->uuid,
 					mirror_get(p, "vtpm.json") != NULL);
+	if (!p->owner_mod && !p->mine && !store_pool.loading && store_pool.o.on_free)
+		store_pool.o.on_free(store_pool.o.ctx, p->uuid);
 	store_txn_send(p);
 }
 

@@ -146,6 +146,7 @@ void vtpm_fail(struct vtpm *v, enum cause cause, const char *text)
 {
 	v->meta.error = (struct error){.cause = CAUSE_NONE};
 	error_set(&v->meta.error, 0, cause, "%s", text);
+	v->for_now = VTPM_FOR_GOOD;
 	v->failures++;
 	vtpm_note_trouble(v, text);
 	log_about(LOG_ERR, VTPM_ABOUT(v, .cause = cause, .id = LOG_ID_FAILED), "%s",

@@ -279,6 +279,9 @@ struct vtpm_rekey {
 	(&(struct log_about){ \
 		.vtpm = (v)->meta.name, .uuid = (v)->meta.uuid, ##__VA_ARGS__})
 
+/* What a failure in a pool is to wait for. */
+enum vtpm_for_now { VTPM_FOR_GOOD, VTPM_OTHER_HAS_IT, VTPM_PUT_BACK };
+
 struct vtpm {
 	struct vtpm *next, *before; /* vtpms.h */
 	struct tree_node by_name, by_uuid;
@@ -297,7 +300,8 @@ struct vtpm {
 	bool autostart; /* since vtpmd started, and has not settled yet */
 	bool making;	/* this vtpmd creates it: until its first READY */
 	struct wear wear;
-	unsigned int tries;	/* that failed since the KMS or the TPM was there */
+	enum vtpm_for_now for_now; /* of one that failed */
+	unsigned int tries;	   /* that failed since the KMS or the TPM was there */
 	unsigned int unsettled; /* looks at a store that had not yet all that was set */
 	int64_t ready_ms;	/* stamp_ms() of READY; 0: not since it was tried again */
 	struct timespec next_try;
@@ -343,6 +347,10 @@ void vtpm_autostart(struct vtpm *v);
 void vtpm_autostart_begin(struct vtpmd *d);
 /* The same for one that failed, as if it never had: its cause may be gone. */
 void vtpm_start_again(struct vtpm *v);
+/* One that failed as another host had it, or as etcd's data were put back, has not failed any more:
+ * no host of its pool has it; the data were accepted. */
+void vtpm_let_go(struct vtpm *v);
+void vtpm_accepted(struct vtpm *v);
 /* Seconds until a vTPM that failed for want of the KMS or the TPM is started again;
  * -1: it is not. */
 int64_t vtpm_next_try(const struct vtpm *v);

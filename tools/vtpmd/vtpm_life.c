@@ -301,9 +301,22 @@ static void try_again_later(struct vtpm *v)
 	start_after(v, pause);
 }
 
+/* Why it failed that passes without this host, and is no failure then. */
+static enum vtpm_for_now passing_reason(const struct vtpm *v, enum cause cause)
+{
+	if (!store_is_leased(&v->store))
+		return VTPM_FOR_GOOD;
+	if (cause == CAUSE_ROLLED_BACK && store_etcd_put_back())
+		return VTPM_PUT_BACK;
+	return cause == CAUSE_LEASE && store_etcd_other_owner(&v->store)[0]
+		       ? VTPM_OTHER_HAS_IT
+		       : VTPM_FOR_GOOD;
+}
+
 static void fail_and_rest(struct vtpm *v, enum cause cause, const char *text)
 {
 	vtpm_fail(v, cause, text);
+	v->for_now = passing_reason(v, cause);
 	store_release(&v->store);
 	vtpm_settle(v, VTPM_REFUSE);
 }
@@ -409,6 +422,26 @@ void vtpm_start_again(struct vtpm *v)
 	event_del(v->pause);
 	v->tries = 0;
 	start_later(v);
+}
+
+/* Nothing is stored of it: that is for who claims it. */
+static void clear_failure(struct vtpm *v, const char *why)
+{
+	v->meta.error = (struct error){.cause = CAUSE_NONE};
+	if (vtpm_step(v, VTPM_STOP))
+		log_about(LOG_NOTICE, VTPM_ABOUT(v), "%s", why);
+}
+
+void vtpm_let_go(struct vtpm *v)
+{
+	if (v->state == VTPM_FAILED && v->for_now == VTPM_OTHER_HAS_IT)
+		clear_failure(v, "the host that had it has let it go");
+}
+
+void vtpm_accepted(struct vtpm *v)
+{
+	if (v->state == VTPM_FAILED && v->for_now == VTPM_PUT_BACK)
+		clear_failure(v, "etcd's data as they are were accepted");
 }
 
 int64_t vtpm_next_try(const struct vtpm *v)
@@ -819,9 +852,16 @@ static void lose_claim(struct vtpm *v)
 	if (!vtpm_is(v, VTPM_WITH_BODY))
 		return;
 	vtpm_audit_refusal(v, CAUSE_LEASE);
-	vtpm_fail(v, CAUSE_LEASE,
-		  "The claim on the vTPM's store was lost, and another host may have "
-		  "started it: see there, and start it here once it is stopped there.");
+	if (store_etcd_put_back())
+		vtpm_fail(
+			v, CAUSE_ROLLED_BACK,
+			"etcd's data were put back, and `vtpmctl pool accept` took them as "
+			"they are: what the vTPM wrote since is lost. `vtpmctl start` it.");
+	else
+		vtpm_fail(
+			v, CAUSE_LEASE,
+			"The claim on the vTPM's store was lost, and another host may have "
+			"started it: see there, and start it here once it is stopped there.");
 	end_body(v);
 }
 
