@@ -120,5 +120,19 @@ pool_up() { # the members, a KMS, and the users of etcd
 		{ etcdctl user add root --no-password && etcdctl role add root && etcdctl user grant-role root root && role a && role b && role c && etcdctl auth enable; } >ctl.log
 }
 
+fill() { # until etcd says no: of member_options --quota-backend-bytes of some MiB
+	local i
+	for i in $(seq 40); do
+		head -c 1000000 /dev/urandom | etcdctl put "/fill/$i" >fill.log 2>&1 || return 0
+	done
+	return 1
+}
+alarmed() { etcdctl alarm list | grep -q NOSPACE; }
+cleared() {
+	local revision
+	etcdctl del --prefix /fill/ && revision=$(etcdctl endpoint status --write-out json | grep -o '"revision":[0-9]*' | head -1 | cut -d: -f2) &&
+		etcdctl compact "$revision" && etcdctl defrag && etcdctl alarm disarm && ! alarmed
+}
+
 log_has() { grep -q "$2" "$1/vtpmd.log"; } # log_has HOST TEXT
 . "$root/tests/host/watchdog.bash"

@@ -4,6 +4,7 @@
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/move.h"
 #include "tools/vtpmd/pool_move.h"
+#include "tools/vtpmd/store_etcd.h"
 #include "tools/vtpmd/trial.h"
 
 #include <errno.h>
@@ -247,6 +248,20 @@ void control_answer_no_such(struct control *c)
 		snprintf(text, sizeof(text), "There is no vTPM %s: see `vtpmctl list`.",
 			 c->name);
 	control_answer_word(c, "no-such-vtpm", text);
+}
+
+void control_answer_not_running(struct control *c, struct vtpm *v, const char *text)
+{
+	const char *owner =
+		store_etcd_is(v->d->store) ? store_etcd_other_owner(&v->store) : "";
+	char there[384];
+
+	snprintf(
+		there, sizeof(there),
+		"The vTPM %s is in use on the host %s, and does not run here: this is to be "
+		"asked for there.",
+		v->meta.name, owner);
+	control_answer_word(c, "busy", owner[0] ? there : text);
 }
 
 void control_answer_ok(struct control *c, const uint8_t uuid[16])

@@ -89,6 +89,8 @@ struct control {
 	struct error why;	   /* CREATE: it failed, while what is left of it goes */
 	struct waiter waiter;	   /* in a list of settling's, or of the anchor's */
 	struct vtpm *settling;	   /* NULL: no vTPM is waited for */
+	int64_t since_ms;	   /* REKEY: it was asked for ... */
+	bool told;		   /* ... and what it waits for was said */
 	bool recovers;		   /* BACKUP: for `vtpmctl recover` */
 	bool ran;		   /* STOP: it is not stopped already */
 	uint8_t uuid[16];	   /* of the answer, while the anchor is waited for */
@@ -143,6 +145,8 @@ void control_hold(struct control *c, struct vtpm *v,
 		  void (*done)(void *ctx, int rc, const struct error *e));
 /* What vtpmctl does not send. */
 void control_answer_malformed(struct control *c);
+/* text, or that it is in use on another host of the pool, and is to be asked there. */
+void control_answer_not_running(struct control *c, struct vtpm *v, const char *text);
 /* There is no vTPM c->name; it may have moved to another host. */
 void control_answer_no_such(struct control *c);
 

@@ -9,6 +9,7 @@
 #include "tools/vtpmd/control_backup.h"
 #include "tools/vtpmd/control_launch.h"
 #include "tools/vtpmd/control_pool.h"
+#include "tools/vtpmd/control_rekey.h"
 #include "tools/vtpmd/identity.h"
 #include "tools/vtpmd/log.h"
 #include "tools/vtpmd/metrics.h"
@@ -214,7 +215,6 @@ static void control_clone(struct control *c, struct vtpm *source, const json_t *
 
 /* For an answer that decides, and none would be taken for a no. */
 #define DECIDE_MS 30000
-#define REKEY_MS  60000 /* a TPM and a KMS have to be heard */
 #define ATTEST_MS 40000
 
 static bool guest_is_there(const struct vtpm *v)
@@ -342,25 +342,6 @@ static void op_resume(struct control *c, struct vtpm *v)
 	control_answer_word(c, "busy", text);
 }
 
-static void still_rekeying(struct control *c)
-{
-	control_answer_word(
-		c, "busy",
-		"The vTPM has not answered yet: `journalctl -u vtpmd` will tell; it "
-		"opens as before, whatever comes of it.");
-}
-
-/* REKEY, once the manager has answered, or did not for a minute. */
-static void op_rekey(struct control *c, struct vtpm *v)
-{
-	if (v->rekey.asked)
-		still_rekeying(c);
-	else if (v->rekey.error.cause != CAUSE_NONE)
-		control_answer_refuse(c, -EIO, &v->rekey.error);
-	else
-		control_answer_ok(c, v->meta.uuid);
-}
-
 /* ATTEST, once the manager has answered, or did not in time. */
 static void op_attest(struct control *c, struct vtpm *v)
 {
@@ -425,21 +406,6 @@ static void control_ask(struct control *c, struct vtpm *v, const json_t *request
 	ask_managers(c, ASK_STATUS, ASK_TABLE_MS);
 }
 
-/* What runs on another host of the pool is to be asked there. */
-static void answer_not_running(struct control *c, struct vtpm *v, const char *text)
-{
-	const char *owner =
-		store_etcd_is(v->d->store) ? store_etcd_other_owner(&v->store) : "";
-	char there[384];
-
-	snprintf(
-		there, sizeof(there),
-		"The vTPM %s is in use on the host %s, and does not run here: this is to be "
-		"asked for there.",
-		v->meta.name, owner);
-	control_answer_word(c, "busy", owner[0] ? there : text);
-}
-
 static void control_ask_resume(struct control *c, struct vtpm *v, const json_t *request)
 {
 	const char *uuid = json_string_value(json_object_get(request, "uuid"));
@@ -457,24 +423,10 @@ static void control_ask_resume(struct control *c, struct vtpm *v, const json_t *
 	else if (vtpm_hears(v))
 		ask_managers(c, ASK_STATUS, DECIDE_MS);
 	else
-		answer_not_running(
+		control_answer_not_running(
 			c, v,
 			"The vTPM does not run: start it (`vtpmctl start`); its guest's "
 			"PCRs are lost, and the guest has to reboot.");
-}
-
-/* "deep": true for a new data key */
-static void control_ask_rekey(struct control *c, struct vtpm *v, const json_t *request)
-{
-	if (v->rekey.asked)
-		still_rekeying(c);
-	else if (vtpm_rekey(v, json_is_true(json_object_get(request, "deep"))))
-		ask_managers(c, ASK_REKEY, REKEY_MS);
-	else
-		answer_not_running(
-			c, v,
-			"The vTPM does not run: its key slots are made anew while its state "
-			"is open; `vtpmctl start` it first.");
 }
 
 /* "nonce": hex, "pcrs": a mask -> "evidence" */
@@ -503,8 +455,8 @@ static void control_ask_attest(struct control *c, struct vtpm *v, const json_t *
 			"Evidence of this vTPM is being made for somebody else: "
 			"ask again.");
 	else
-		answer_not_running(c, v,
-				   "The vTPM does not run: `vtpmctl start` it first.");
+		control_answer_not_running(
+			c, v, "The vTPM does not run: `vtpmctl start` it first.");
 }
 
 static int run_certify(void *ctx, struct vtpm *v, struct error *e)
@@ -752,7 +704,7 @@ static const struct {
 	[RESTORE] = {"restore", true, control_op_restore},
 	[VERIFY] = {"verify", true, control_op_verify},
 	[RESEAL] = {"reseal", false, control_op_reseal},
-	[REKEY] = {"rekey", false, control_ask_rekey, op_rekey, UNTIL_MOVED},
+	[REKEY] = {"rekey", false, control_op_rekey, control_on_rekeyed, UNTIL_MOVED},
 	[RELOAD] = {"reload", true, op_reload},
 	[ACCEPT] = {"accept", false, control_op_accept},
 	[CLONE] = {"clone", false, control_clone, NULL, WHILE_AWAY},

@@ -74,9 +74,8 @@ static int see_stored(struct hold *h, struct error *e)
 		store_waits_for(&h->v->store, why, sizeof(why));
 	return error_set(
 		e, -ETIMEDOUT, CAUSE_STORE,
-		"etcd has not said within %d s whether it has the change of %s (%s): have a "
-		"majority of its members run, and see `vtpmctl pool show`; `vtpmctl show %s` "
-		"tells then.",
+		"etcd has not said within %d s whether it has the change of %s (%s); see "
+		"`vtpmctl pool show`, and `vtpmctl show %s` then.",
 		HOLD_STORE_S, h->name, why, h->name);
 }
 

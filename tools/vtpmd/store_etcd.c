@@ -133,21 +133,36 @@ int store_etcd_may(struct error *e)
 		(long long)s->seen.revision, (long long)s->found);
 }
 
-/* What keeps etcd from answering, as far as this host sees it. */
+static bool is_full(const struct member *m)
+{
+	return m->known && strstr(m->status.errors, "NOSPACE");
+}
+
+/* What keeps etcd from answering, or from taking what is to be stored, as far as this host sees
+ * it, and what mends that. */
 static void etcd_waits_for(const struct store *s, char *text, size_t room)
 {
 	size_t n = members_count(store_pool.members), up = 0, led = 0;
 	const char *why = session_trouble(store_pool.session);
+	bool full = store_pool.last_rc == -ENOSPC;
 
 	for (size_t i = 0; i < n; i++) {
 		const struct member *m = members_at(store_pool.members, i);
 
 		up += m->known;
 		led += m->known && m->status.leader;
+		full = full || is_full(m);
 	}
-	snprintf(text, room, "%.100s; of %zu members %zu answer%s%s",
+	if (full && !why[0]) {
+		snprintf(text, room,
+			 "its quota is used up: compact, defrag and disarm its alarm "
+			 "(docs/pool.md)");
+		return;
+	}
+	snprintf(text, room, "%.100s; of %zu members %zu answer%s%s%s",
 		 why[0] ? why : "it has not answered", n, up, up == 1 ? "s" : "",
-		 up && !led ? ", without a leader" : "");
+		 up && !led ? ", without a leader" : "",
+		 2 * up <= n || !led ? ": have a majority of them run" : "");
 }
 
 static int etcd_claim(struct store *s, struct error *e)
@@ -169,8 +184,8 @@ static int etcd_claim(struct store *s, struct error *e)
 		etcd_waits_for(s, why, sizeof(why));
 		return error_set(
 			e, rc, CAUSE_STORE,
-			"etcd has not let this host have the vTPM within %d s (%s): have a "
-			"majority of its members run, and see `vtpmctl pool show`.",
+			"etcd has not let this host have the vTPM within %d s (%s); see "
+			"`vtpmctl pool show`.",
 			STORE_ETCD_CLAIM_S, why);
 	}
 	if (rc == -EBUSY)
@@ -186,7 +201,8 @@ static int etcd_claim(struct store *s, struct error *e)
 				 rc == -ENOSPC	 ? ": `etcdctl alarm list`, and compact, "
 						   "defrag and disarm it (docs/pool.md)"
 				 : rc == -EACCES ? ": see the role of this host's user "
-						   "(docs/pool.md)"
+						   "(docs/pool.md); `vtpmctl doctor` "
+						   "names the right"
 						 : "");
 	if (!is_made(p))
 		return error_set(

@@ -173,6 +173,23 @@ static void start_later(struct vtpm *v)
 	event_active(v->settle, EV_TIMEOUT, 0);
 }
 
+/* It is being stopped. */
+static int refuse_leaving(struct vtpm *v, struct error *e)
+{
+	char why[160];
+
+	if (!store_is_leased(&v->store) || !store_put_busy(&v->store))
+		return error_set(e, -EBUSY, CAUSE_INTERNAL,
+				 "The vTPM %s is being stopped: try again in a moment.",
+				 v->meta.name);
+	store_waits_for(&v->store, why, sizeof(why));
+	return error_set(
+		e, -EBUSY, CAUSE_STORE,
+		"The vTPM %s is being stopped, and etcd does not have what it wrote "
+		"last (%s): start it when `vtpmctl list` says that it is stopped.",
+		v->meta.name, why);
+}
+
 int vtpm_start(struct vtpm *v, struct error *e)
 {
 	if (vtpm_is(v, VTPM_STARTING | VTPM_UP)) {
@@ -180,9 +197,7 @@ int vtpm_start(struct vtpm *v, struct error *e)
 		return 0;
 	}
 	if (!vtpm_is(v, VTPM_DOWN))
-		return error_set(e, -EBUSY, CAUSE_INTERNAL,
-				 "The vTPM %s is being stopped: try again in a moment.",
-				 v->meta.name);
+		return refuse_leaving(v, e);
 	v->meta.wanted = true;
 	v->meta.error = (struct error){.cause = CAUSE_NONE};
 	memset(v->deaths, 0, sizeof(v->deaths));
@@ -484,14 +499,14 @@ static void end_waiting(struct vtpm *v)
 {
 	struct error e = {.cause = CAUSE_NONE};
 	struct waiter *w;
-	char why[120];
+	char why[160];
 
 	store_waits_for(&v->store, why, sizeof(why));
-	error_set(&e, -ETIMEDOUT, CAUSE_STORE,
-		  "etcd has not said within %d s that it has all of %s (%s): have a "
-		  "majority of its members run, and see `vtpmctl pool show`; what was "
-		  "asked for goes on then.",
-		  PUTS_LATE * PUTS_POLL_US / 1000000, v->meta.name, why);
+	error_set(
+		&e, -ETIMEDOUT, CAUSE_STORE,
+		"etcd has not said within %d s that it has all of %s (%s); see `vtpmctl pool "
+		"show`. What was asked for goes on then.",
+		PUTS_LATE * PUTS_POLL_US / 1000000, v->meta.name, why);
 	while ((w = v->waiters)) {
 		waiter_cancel(w);
 		w->done(w->ctx, &e);
@@ -507,13 +522,16 @@ static void count_look(struct vtpm *v)
 		end_waiting(v);
 }
 
-/* Whether its end waits for etcd: its manager may answer its guest no more, or is gone. */
+/* Whether its end waits for etcd: its manager may answer its guest no more, waits for what it
+ * put, or is gone. */
 static bool is_held_up(const struct vtpm *v)
 {
 	uint32_t ms = 0;
 
 	return v->waiters && vtpm_is(v, VTPM_LEAVING) && store_is_leased(&v->store) &&
-	       (evtimer_pending(v->ended, NULL) || store_lease_ms(&v->store, &ms) || !ms);
+	       (evtimer_pending(v->ended, NULL) ||
+		(v->peer && peer_store_error(v->peer)) ||
+		store_lease_ms(&v->store, &ms) || !ms);
 }
 
 /* From the loop, since a waiter may free the vTPM. */
