@@ -410,6 +410,10 @@ void vtpm_note_trouble(struct vtpm *v, const char *text);
 void vtpm_fail(struct vtpm *v, enum cause cause, const char *text);
 /* Of v->keep. */
 void vtpm_on_keep(evutil_socket_t fd, short what, void *ctx);
+/* Of v->settle: from the loop, since a waiter may free the vTPM. */
+void vtpm_on_settle(evutil_socket_t fd, short what, void *ctx);
+/* Who waits for the store hears why. */
+void vtpm_tell_slow(struct vtpm *v);
 
 /* Seconds a start may take; a KMS or a TPM that hangs is given up by the manager before. */
 #define VTPM_START_S 180

@@ -481,83 +481,6 @@ static void on_pause(evutil_socket_t fd, short what, void *ctx)
 #define HELLO_S	     3	/* of one that runs, once it is connected */
 #define MINUTE_MS    60000
 #define PUTS_POLL_US 10000
-#define PUTS_SLOW    300  /* looks, about 3 s: then who waits is told ... */
-#define PUTS_LATE    3000 /* ... and about 30 s: waits no more, of a pool's */
-
-/* Who waits for the store hears why. */
-static void tell_slow(struct vtpm *v)
-{
-	char why[300], text[340];
-
-	store_waits_for(&v->store, why, sizeof(why));
-	snprintf(text, sizeof(text), "waiting for etcd: %s", why);
-	vtpm_progress(v, text, NULL);
-}
-
-/* It ends by itself when etcd has all, or lets this host know that it never will. */
-static void end_waiting(struct vtpm *v)
-{
-	struct error e = {.cause = CAUSE_NONE};
-	struct waiter *w;
-	char why[160];
-
-	store_waits_for(&v->store, why, sizeof(why));
-	error_set(
-		&e, -ETIMEDOUT, CAUSE_STORE,
-		"etcd has not said within %d s that it has all of %s (%s); see `vtpmctl pool "
-		"show`. What was asked for goes on then.",
-		PUTS_LATE * PUTS_POLL_US / 1000000, v->meta.name, why);
-	while ((w = v->waiters)) {
-		waiter_cancel(w);
-		w->done(w->ctx, &e);
-	}
-}
-
-/* Each time that somebody may wait for etcd. */
-static void count_look(struct vtpm *v)
-{
-	if (++v->unsettled == PUTS_SLOW)
-		tell_slow(v);
-	if (v->unsettled >= PUTS_LATE && store_is_leased(&v->store))
-		end_waiting(v);
-}
-
-/* Whether its end waits for etcd: its manager may answer its guest no more, waits for what it
- * put, or is gone. */
-static bool is_held_up(const struct vtpm *v)
-{
-	uint32_t ms = 0;
-
-	return v->waiters && vtpm_is(v, VTPM_LEAVING) && store_is_leased(&v->store) &&
-	       (evtimer_pending(v->ended, NULL) ||
-		(v->peer && peer_store_error(v->peer)) ||
-		store_lease_ms(&v->store, &ms) || !ms);
-}
-
-/* From the loop, since a waiter may free the vTPM. */
-static void on_settle(evutil_socket_t fd, short what, void *ctx)
-{
-	static const struct timeval soon = {.tv_usec = PUTS_POLL_US};
-	struct vtpm *v = ctx;
-	struct waiter *w;
-	bool more = true;
-
-	vtpm_start_queued(v->d);
-	/* what they are told is to be true when this host loses power */
-	/* who is told of a failure need not wait until that is durable, as it may be the store's */
-	if (is_held_up(v) || (v->waiters && vtpm_is(v, VTPM_SETTLED) &&
-			      v->state != VTPM_FAILED && !store_is_settled(&v->store))) {
-		event_add(v->settle, &soon);
-		count_look(v);
-		return;
-	}
-	v->unsettled = 0;
-	while (more && vtpm_is(v, VTPM_SETTLED) && (w = v->waiters)) {
-		waiter_cancel(w);
-		more = v->waiters != NULL;
-		w->done(w->ctx, NULL);
-	}
-}
 
 /* Ends whatever the manager does; on_body_gone() follows. */
 static void end_body(struct vtpm *v)
@@ -890,7 +813,7 @@ static void on_store_event(void *ctx, enum store_event what)
 	if (what == STORE_LOST)
 		lose_claim(v);
 	else if (what == STORE_SLOW)
-		tell_slow(v);
+		vtpm_tell_slow(v);
 	else if (what == STORE_CLAIMED && v->state == VTPM_QUEUED)
 		begin_again(v);
 }
@@ -906,7 +829,7 @@ struct vtpm *vtpm_new(struct vtpmd *d, const struct meta *m, struct store *s)
 	v->body_owner = &body_owner;
 	v->timer = evtimer_new(d->base, on_timer, v);
 	v->pause = evtimer_new(d->base, on_pause, v);
-	v->settle = event_new(d->base, -1, 0, on_settle, v);
+	v->settle = event_new(d->base, -1, 0, vtpm_on_settle, v);
 	v->ended = evtimer_new(d->base, look_after_end, v);
 	v->keep = evtimer_new(d->base, vtpm_on_keep, v);
 	if (!v->timer || !v->pause || !v->settle || !v->ended || !v->keep) {

@@ -94,7 +94,7 @@ move_offer_UNIT_LIBS := $(VTPMD_LIBS)
 
 # the same, where what grows with the square of its vTPMs is told by the steps
 VTPMD_STEPS_SRCS := $(addprefix tools/vtpmd/,anchor.c anchor_known.c ask.c child.c move.c move_may.c move_mark.c move_over.c queue.c \
-                    quote.c registry.c store.c tree.c vtpm.c vtpm_life.c vtpm_peer.c vtpms.c witness.c)
+                    quote.c registry.c store.c tree.c vtpm.c vtpm_life.c vtpm_peer.c vtpm_wait.c vtpms.c witness.c)
 UNIT_TESTS += vtpmd_steps
 vtpmd_steps_UNIT_STEPS := $(VTPMD_STEPS_SRCS)
 vtpmd_steps_UNIT_SRCS := $(filter-out tools/vtpmd/main.c tools/vtpmd/log.c $(VTPMD_STEPS_SRCS),$(VTPMD_SRCS))
