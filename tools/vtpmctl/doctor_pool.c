@@ -453,7 +453,7 @@ static enum finding judge_pool_key(struct doctor *d, const json_t *key)
 			bound.count == 1 ? "it" : "them", bound.text,
 			json_is_object(key)
 				? "start a vTPM of policy host there once, and it gets a "
-				  "slot of the pool's"
+				  "slot of the pool's; one of policy tpm stays as it is"
 				: "the pool has no key (`vtpmctl pool publish --policy-key "
 				  "FILE`)");
 	if (!json_is_object(key))

@@ -786,9 +786,12 @@ int store_etcd_begin(const struct store_etcd_options *o, struct error *e)
 	if (rc)
 		return rc;
 	if (!run_until(is_read, STORE_ETCD_WAIT_S * 1000))
-		return error_set(e, -ETIMEDOUT, CAUSE_STORE,
-				 "The pool cannot be read from etcd: %s.",
-				 session_trouble(store_pool.session));
+		return error_set(
+			e, -ETIMEDOUT, CAUSE_STORE,
+			"The pool cannot be read from etcd: %s. See that its members run at "
+			"the addresses of the store, and let this host in (docs/pool.md); "
+			"vtpmd.service tries that again by itself.",
+			session_trouble(store_pool.session));
 	if (may_begin())
 		mirror_each(&store_pool.session->mirror, take_own, NULL);
 	if (!run_until(has_no_ops, STORE_ETCD_WAIT_S * 1000))

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define CONNECT_MS 2000
 #define PAUSE_MS   250 /* between two tries */
@@ -115,8 +116,25 @@ static int no_passphrase(char *buf, int size, int rwflag, void *u)
 	return -1;
 }
 
+/* -EINVAL: the file of that option cannot be read. */
+static int check_readable(const char *path, const char *option, struct error *e)
+{
+	if (!access(path, R_OK))
+		return 0;
+	return error_set(e, -EINVAL, CAUSE_NOT_CONFIGURED,
+			 "%s, of %s, cannot be read: %s.", path, option, strerror(errno));
+}
+
 static int read_files(const struct etcd *c, SSL_CTX *tls, struct error *e)
 {
+	int rc = check_readable(c->ca, "--store-ca", e);
+
+	if (!rc)
+		rc = check_readable(c->cert, "--store-cert", e);
+	if (!rc)
+		rc = check_readable(c->key, "--store-key", e);
+	if (rc)
+		return rc;
 	if (SSL_CTX_load_verify_file(tls, c->ca) != 1)
 		return error_set(e, -EINVAL, CAUSE_NOT_CONFIGURED,
 				 "%s is no PEM file of CA certificates: give another "
