@@ -26,7 +26,8 @@
 #define BACK_TRIES 7  /* in some 20 s */
 #define GREET_S	   10 /* in which who connects has to have proved which host it is */
 #define REFUSE_S   2 /* in which a host that is refused has to have ended the connection */
-#define VTPMD_S	   6 /* in which vtpmd has to have answered: less than GREET_S */
+#define VTPMD_S	   6   /* in which vtpmd has to have answered: less than GREET_S */
+#define SEEN_MS	   250 /* between two questions of one connection, or its end */
 
 /* To the other host, which has "... refuses this host: " before it. */
 #define NO_VTPMD_HERE                                                              \
@@ -189,7 +190,9 @@ static int tell_again(struct migrate *m, const char *peer,
 	return rc ? rc : answer_turn(m, e);
 }
 
-/* A question about what this host has seen, which vtpmd answers. */
+/* A question about what this host has seen, which vtpmd answers.  Who asks has one, and does not wait
+ * for the pause: with it one host has vtpmd answer PER_HOST in SEEN_MS, also by ever new
+ * connections. */
 static int tell_seen(struct migrate *m, const char *peer, const json_t *messages,
 		     char text[CLIENT_TEXT], struct error *e)
 {
@@ -207,6 +210,7 @@ static int tell_seen(struct migrate *m, const char *peer, const json_t *messages
 			     "vtpmd's answer makes no sense");
 	json_decref(out);
 	json_decref(reply);
+	(void)usleep(SEEN_MS * 1000);
 	return rc;
 }
 
