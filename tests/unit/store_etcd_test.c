@@ -866,8 +866,16 @@ static void another_host_is_told_who_has_it(void **state)
 	revision++;
 	set_pair(owner_key, (const uint8_t *)"three", 5, 0);
 	turn_for(20);
-	assert_int_equal(store_etcd_use(uuid, "two"), WITNESS_OTHERS);
+	/* and sees whether it hears of etcd still, but not each time */
+	session->renew_sent_ms = 0;
 	assert_int_equal(store_etcd_use(uuid, "three"), WITNESS_FREE);
+	assert_int_equal(session->renew_sent_ms, 0);
+	assert_int_equal(store_etcd_use(uuid, "two"), WITNESS_OTHERS);
+	assert_true(session->renewing && session->renew_sent_ms);
+	turn_for(20);
+	assert_false(session->renewing);
+	assert_int_equal(store_etcd_use(uuid, "two"), WITNESS_OTHERS);
+	assert_false(session->renewing);
 	/* of what it saw before it lost etcd it says nothing */
 	session->ready = false;
 	assert_int_equal(store_etcd_use(uuid, "two"), WITNESS_FREE);

@@ -507,7 +507,11 @@ enum witness_use store_etcd_use(const uint8_t uuid[16], const char *asker)
 								  : WITNESS_FREE;
 	if (s->put_back || !s->ready || !p->owner_mod || !strcmp(p->owner, asker))
 		return WITNESS_FREE;
-	return strcmp(p->owner, s->mirror.host) != 0 ? WITNESS_OTHERS : WITNESS_MINE;
+	if (!strcmp(p->owner, s->mirror.host))
+		return WITNESS_MINE;
+	/* what has changed since may not have come here: who asks does so again */
+	session_probe(store_pool.session);
+	return WITNESS_OTHERS;
 }
 
 bool store_etcd_is_alive(const char *host)

@@ -14,6 +14,7 @@
 #define AGAIN_MS 300
 #define TELL_MS	 60000 /* of lines in the journal that say the same */
 #define DENIED_S 5     /* until an operator may have given the right */
+#define PROBE_MS 1000  /* between two renewals that others have this host make */
 
 int64_t session_now_ms(void)
 {
@@ -205,6 +206,12 @@ static void renew_now(struct session *s)
 	proto_lease_id(&c, s->lease);
 	s->renewing = !etcd_call(s->etcd, ETCD_LEASE_KEEPALIVE, buf, c.pos, on_renewed, s,
 				 &call);
+}
+
+void session_probe(struct session *s)
+{
+	if (session_now_ms() >= s->renew_sent_ms + PROBE_MS)
+		renew_now(s);
 }
 
 static void on_renew_time(evutil_socket_t fd, short what, void *ctx)

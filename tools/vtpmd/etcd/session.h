@@ -97,6 +97,9 @@ bool session_accepts(struct session *s, const struct proto_header *h);
 /* A person says that etcd's data as they are count: they are read anew as a whole, and nothing is
  * this host's then. */
 void session_accept(struct session *s);
+/* Renews the lease now, so that a connection in which nothing comes any more is given up within
+ * ETCD_CALL_MS; at most once a second. */
+void session_probe(struct session *s);
 /* The mirror is read again as a whole. */
 void session_resync(struct session *s);
 int64_t session_now_ms(void);
