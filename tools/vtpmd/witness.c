@@ -18,6 +18,7 @@
 #define AHEAD_MS \
 	30000 /* longer than this host hears nothing of etcd, when it is connected */
 #define USED_AGAIN_MS 300
+#define AT_ONCE_MS    1000 /* who fails within it is asked again each time */
 
 enum host_step { HOST_IDLE, HOST_TO_ASK, HOST_ASKED, HOST_HEARD, HOST_SILENT };
 
@@ -25,8 +26,8 @@ enum host_step { HOST_IDLE, HOST_TO_ASK, HOST_ASKED, HOST_HEARD, HOST_SILENT };
 struct asked_host {
 	char name[POOL_NAME_MAX + 1], address[ADDRESS_MAX];
 	enum host_step step; /* of the present round, or the last one */
-	int64_t silent_ms;   /* when it did not answer; 0: it did, or was not asked */
-	bool was_gone;	     /* its lease had run out then */
+	int64_t silent_ms;   /* when it was waited for in vain; 0: it was not */
+	bool was_gone;	     /* it did not answer, and its lease had run out then */
 	char at[STAMP_SIZE]; /* of its last answer; empty: none */
 	int64_t told_ms;     /* the same */
 	uint64_t cluster_id, revision;
@@ -51,6 +52,7 @@ struct asker {
 	struct witness *w;
 	struct helper helper;
 	struct asked_host *host; /* NULL: nobody is asked */
+	int64_t asked_ms;
 };
 
 struct witness {
@@ -158,6 +160,7 @@ static void note_heard(struct asked_host *h, const struct witness_answer *a)
 			 h->name);
 	h->step = HOST_HEARD;
 	h->silent_ms = 0;
+	h->was_gone = false;
 	h->why[0] = '\0';
 	stamp_now(h->at);
 	h->told_ms = session_now_ms();
@@ -326,6 +329,12 @@ static void ask_about(struct witness *w, struct vtpm *v)
 		v->witness.step = WITNESS_ASKED;
 }
 
+/* Of those that do not wait: whether not all hosts were heard of it. */
+static bool is_stale(const struct witness *w, const struct vtpm *v)
+{
+	return v->witness.step == WITNESS_NOT_ASKED && !is_fresh(w, v);
+}
+
 /* Those that wait; and of the others those of which not all hosts were heard. */
 static void choose_vtpms(struct witness *w)
 {
@@ -336,7 +345,7 @@ static void choose_vtpms(struct witness *w)
 		if (v->witness.step == WITNESS_WAITS)
 			ask_about(w, v);
 	for (v = w->d->vtpms; v && w->n < WITNESS_VTPMS_MAX; v = v->next)
-		if (v->witness.step == WITNESS_NOT_ASKED && !is_fresh(w, v))
+		if (is_stale(w, v))
 			ask_about(w, v);
 }
 
@@ -371,7 +380,7 @@ static bool has_stale(const struct witness *w)
 {
 	const struct vtpm *v = w->d->vtpms;
 
-	while (v && is_fresh(w, v))
+	while (v && !is_stale(w, v))
 		v = v->next;
 	return v != NULL;
 }
@@ -389,7 +398,7 @@ static bool has_needy(const struct witness *w)
 /* Whether it did not answer as its lease had run out, which it has again. */
 static bool is_back(const struct asked_host *h)
 {
-	return h->silent_ms && h->was_gone && store_etcd_is_alive(h->name);
+	return h->was_gone && store_etcd_is_alive(h->name);
 }
 
 /* Whether a host did not answer a while ago, and is not waited for again: by starts one that etcd does
@@ -449,6 +458,9 @@ static void on_told(void *ctx, json_t *said, const struct error *e)
 		hear(a->w, h, json_string_value(json_object_get(said, "answer")));
 	else
 		note_silent(h, a->helper.late ? late : e->text);
+	/* no start is delayed by one that refuses, and it may answer in a moment */
+	if (h->step == HOST_SILENT && session_now_ms() < a->asked_ms + AT_ONCE_MS)
+		h->silent_ms = 0;
 	event_active(a->w->next, EV_TIMEOUT, 0);
 }
 
@@ -465,6 +477,7 @@ static void ask_host(struct witness *w, struct asker *a, struct asked_host *h)
 		return;
 	}
 	a->host = h;
+	a->asked_ms = session_now_ms();
 	h->step = HOST_ASKED;
 }
 

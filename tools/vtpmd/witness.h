@@ -10,9 +10,10 @@
  *     long as all answer.  From then on this host sees by itself what is written, and a start
  *     needs nobody's answer, whichever host is lost.
  *   - Each start asks all, and waits until each has answered, or WITNESS_ANSWER_S is over, or
- *     WITNESS_GONE_S of one that etcd does not show.  One that did not is not waited for again for
- *     WITNESS_SILENT_S, or until it was asked without a start, unless its answer is needed for a
- *     majority.
+ *     WITNESS_GONE_S of one that etcd does not show.  One that was waited for in vain is not waited
+ *     for again for WITNESS_SILENT_S, or until it was asked without a start, unless its answer is
+ *     needed for a majority.  One that refuses at once, as its vtpmd or its `vtpmctl
+ *     migrate-receive` is started anew, is asked again each time.
  *
  * What was told to be newer than etcd's is from then on this host's own knowledge, by its TPM, and
  * the vTPM does not start.
@@ -20,8 +21,9 @@
  * Nor does it when another host says that itself or a third one has it now (enum witness_use),
  * though etcd has let this host claim it: that one speaks with another etcd, of which one began as a
  * copy of the other.  Each host claims before it asks, so of two that start one vTPM in two such
- * etcd at least one hears of the other.  Of one etcd, in which it had the vTPM a moment ago, a host
- * may hear late: so it is asked again for WITNESS_USED_S.
+ * etcd at least one hears of the other.  Of one etcd, in which another one had the vTPM a moment ago, a
+ * host may hear late, or not, as it is cut off and has not noticed: so it is asked again for
+ * WITNESS_USED_S.
  *
  * What goes on here after this host's lease did not run for a while is asked for, too, before its guest
  * is answered: another host may have started it meanwhile, in another etcd than the present one.
@@ -52,7 +54,7 @@
 #define WITNESS_HELLO_AT_ONCE 8 /* while no start waits */
 #define WITNESS_ANSWER_S      8
 #define WITNESS_GONE_S	      3 /* the same, of a host whose lease etcd does not show */
-#define WITNESS_USED_S	      3
+#define WITNESS_USED_S	      4 /* longer than ETCD_CALL_MS: store_etcd_use() */
 #define WITNESS_SILENT_S      30
 #define WITNESS_HELLO_S \
 	60 /* hosts that do not answer are asked this often, without a start */
