@@ -576,7 +576,8 @@ int store_lacks(struct store *s, const char *name, struct error *e)
 		"%s has nothing of %s but its description: %s `vtpmctl delete %s`, and "
 		"restore it from a backup; no new one is made.",
 		pooled ? "Etcd" : "The store", name,
-		pooled ? "a host went down while it made it, or etcd's data were put back."
+		pooled ? "a host makes it now, or went down while it made it, or etcd's data "
+			 "were put back. If no host makes it:"
 		       : "its making was cut off, or its files were removed.",
 		name);
 }
