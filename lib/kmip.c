@@ -139,8 +139,7 @@ int kmip_encode(const struct kmip_request *rq, uint8_t *out, size_t *len)
 /*@ requires room > 0 && \valid(out + (0 .. room - 1)) && \valid_read(text + (0 .. len - 1));
     requires \separated(out + (0 .. room - 1), text + (0 .. len - 1));
     assigns out[0 .. room - 1];
-    ensures \exists integer n; 0 <= n < room && out[n] == 0 &&
-	    \forall integer i; 0 <= i < n ==> ' ' <= out[i] <= '~'; */
+    ensures kmip_is_printable(out, room); */
 static void copy_printable(char *out, size_t room, const uint8_t *text, size_t len)
 {
 	size_t i;
@@ -190,7 +189,7 @@ static void parse_kmip_header(struct cursor *c)
 /*@ requires ttlv_holds(c, item) && \valid(p) && \valid(len);
     requires \separated(p, len, c, item);
     assigns c->bad, item->value.pos, item->value.bad, *p, *len;
-    ensures ttlv_holds(c, item) && ttlv_is_there(*p, *len);
+    ensures ttlv_holds(c, item) && ttlv_lies_in(&item->value, *p, *len);
     ensures \old(c->bad) || \old(*p) != \null || item->type != type ==> c->bad; */
 static void take_kmip(struct cursor *c, struct ttlv *item, enum ttlv_type type,
 		      const uint8_t **p, size_t *len)
@@ -201,7 +200,7 @@ static void take_kmip(struct cursor *c, struct ttlv *item, enum ttlv_type type,
 }
 
 /* Returns which of attributes[] has this name, or their number. */
-/*@ requires ttlv_is_there(name, len);
+/*@ requires \valid_read(name + (0 .. len - 1));
     assigns \nothing;
     ensures \result <= ARRAY_SIZE(attributes); */
 static size_t find_attribute(const uint8_t *name, size_t len)
@@ -235,7 +234,7 @@ static void parse_attribute(struct cursor *c, struct kmip_attributes *a)
 	struct ttlv item;
 
 	_Static_assert(ARRAY_SIZE(places) == ARRAY_SIZE(attributes), "a place each");
-	/*@ loop invariant cursor_holds(c) && ttlv_is_there(name, len);
+	/*@ loop invariant cursor_holds(c) && ttlv_lies_in(c, name, len);
 	    loop assigns c->pos, c->bad, item, type, has_value, value, name, len;
 	    loop variant c->len - c->pos; */
 	while (ttlv_next(c, &item)) {
@@ -272,91 +271,152 @@ static void take_once(struct cursor *c, struct ttlv *item, enum ttlv_type type,
 	*to = ttlv_u32(c, item, type);
 }
 
-/* KMIP 1.4, 2.1.4: of a key that is not wrapped, a structure with the material. */
-static void parse_key_value(struct cursor *c, struct ttlv *value,
-			    struct kmip_response *rsp)
+/* Ends a structure within another: a malformed one makes the whole bad. */
+/*@ requires ttlv_holds(c, part);
+    assigns c->bad;
+    ensures ttlv_holds(c, part);
+    ensures \old(c->bad) || part->value.bad || part->type != TTLV_STRUCT ==> c->bad; */
+static void end_part(struct cursor *c, struct ttlv *part)
 {
-	struct ttlv item;
-
-	if (value->type != TTLV_STRUCT) {
-		rsp->is_wrapped = true;
-		return;
-	}
-	while (ttlv_next(&value->value, &item))
-		if (item.tag == KEY_MATERIAL && item.type == TTLV_BYTES)
-			take_kmip(c, &item, TTLV_BYTES, &rsp->data, &rsp->data_len);
-	if (!cursor_ok(&value->value))
+	if (part->type != TTLV_STRUCT || !cursor_ok(&part->value))
 		cursor_fail(c);
 }
 
+/* KMIP 1.4, 2.1.4: of a key that is not wrapped, a structure with the material. */
+/*@ requires cursor_holds(c) && \valid(rsp) && \separated(rsp, c);
+    assigns c->pos, c->bad, rsp->data, rsp->data_len;
+    ensures cursor_holds(c); */
+static void parse_key_value(struct cursor *c, struct kmip_response *rsp)
+{
+	struct ttlv item;
+
+	/*@ loop invariant cursor_holds(c);
+	    loop assigns c->pos, c->bad, item, rsp->data, rsp->data_len;
+	    loop variant c->len - c->pos; */
+	while (ttlv_next(c, &item))
+		if (item.tag == KEY_MATERIAL && item.type == TTLV_BYTES)
+			take_kmip(c, &item, TTLV_BYTES, &rsp->data, &rsp->data_len);
+}
+
+/*@ requires ttlv_holds(c, item) && \valid(rsp) && \separated(rsp, c, item);
+    assigns c->bad, item->value.pos, item->value.bad;
+    assigns rsp->is_wrapped, rsp->data, rsp->data_len, rsp->format;
+    assigns rsp->attributes.algorithm, rsp->attributes.length;
+    ensures ttlv_holds(c, item); */
+static void take_block_item(struct cursor *c, struct ttlv *item,
+			    struct kmip_response *rsp)
+{
+	if (item->tag == KEY_FORMAT_TYPE) {
+		take_once(c, item, TTLV_ENUM, &rsp->format);
+	} else if (item->tag == CRYPTOGRAPHIC_ALGORITHM) {
+		take_once(c, item, TTLV_ENUM, &rsp->attributes.algorithm);
+	} else if (item->tag == CRYPTOGRAPHIC_LENGTH) {
+		take_once(c, item, TTLV_INT, &rsp->attributes.length);
+	} else if (item->tag == KEY_VALUE && item->type == TTLV_STRUCT) {
+		parse_key_value(&item->value, rsp);
+		end_part(c, item);
+	} else if (item->tag == KEY_VALUE || item->tag == KEY_WRAPPING_DATA) {
+		rsp->is_wrapped = true;
+	}
+}
+
 /* KMIP 1.4, 2.1.3 */
+/*@ requires cursor_holds(c) && \valid(rsp) && \separated(rsp, c);
+    assigns c->pos, c->bad, rsp->is_wrapped, rsp->data, rsp->data_len, rsp->format;
+    assigns rsp->attributes.algorithm, rsp->attributes.length;
+    ensures cursor_holds(c); */
 static void parse_key_block(struct cursor *c, struct kmip_response *rsp)
 {
 	struct ttlv item;
 
-	while (ttlv_next(c, &item)) {
-		if (item.tag == KEY_FORMAT_TYPE)
-			take_once(c, &item, TTLV_ENUM, &rsp->format);
-		else if (item.tag == CRYPTOGRAPHIC_ALGORITHM)
-			take_once(c, &item, TTLV_ENUM, &rsp->attributes.algorithm);
-		else if (item.tag == CRYPTOGRAPHIC_LENGTH)
-			take_once(c, &item, TTLV_INT, &rsp->attributes.length);
-		else if (item.tag == KEY_VALUE)
-			parse_key_value(c, &item, rsp);
-		else if (item.tag == KEY_WRAPPING_DATA)
-			rsp->is_wrapped = true;
-	}
+	/*@ loop invariant cursor_holds(c);
+	    loop assigns c->pos, c->bad, item;
+	    loop assigns rsp->is_wrapped, rsp->data, rsp->data_len, rsp->format;
+	    loop assigns rsp->attributes.algorithm, rsp->attributes.length;
+	    loop variant c->len - c->pos; */
+	while (ttlv_next(c, &item))
+		take_block_item(c, &item, rsp);
 }
 
 /* KMIP 1.4, 2.2.2: a key block, alone. */
-static void parse_key(struct cursor *c, struct ttlv *key, struct kmip_response *rsp)
+/*@ requires cursor_holds(c) && \valid(rsp) && \separated(rsp, c);
+    assigns c->pos, c->bad, rsp->is_wrapped, rsp->data, rsp->data_len, rsp->format;
+    assigns rsp->attributes.algorithm, rsp->attributes.length;
+    ensures cursor_holds(c); */
+static void parse_key(struct cursor *c, struct kmip_response *rsp)
 {
 	struct ttlv block;
 
-	if (key->type != TTLV_STRUCT || rsp->data || !ttlv_next(&key->value, &block) ||
-	    block.tag != KEY_BLOCK || block.type != TTLV_STRUCT ||
-	    cursor_left(&key->value)) {
+	if (rsp->data || !ttlv_next(c, &block) || block.tag != KEY_BLOCK ||
+	    cursor_left(c)) {
 		cursor_fail(c);
 		return;
 	}
 	parse_key_block(&block.value, rsp);
-	if (!cursor_ok(&block.value))
-		cursor_fail(c);
+	end_part(c, &block);
 }
 
+/*@ requires ttlv_holds(c, item) && \valid(rsp) && \separated(rsp, c, item);
+    assigns c->bad, item->value.pos, item->value.bad;
+    assigns rsp->is_wrapped, rsp->data, rsp->data_len, rsp->format;
+    assigns rsp->attributes, rsp->key_id, rsp->key_id_len, rsp->tag, rsp->tag_len;
+    ensures ttlv_holds(c, item); */
+static void take_payload_item(struct cursor *c, struct ttlv *item,
+			      struct kmip_response *rsp)
+{
+	if (item->tag == ATTRIBUTE) {
+		parse_attribute(&item->value, &rsp->attributes);
+		end_part(c, item);
+	} else if (item->tag == OBJECT_TYPE) {
+		take_once(c, item, TTLV_ENUM, &rsp->attributes.object_type);
+	} else if (item->tag == SYMMETRIC_KEY) {
+		parse_key(&item->value, rsp);
+		end_part(c, item);
+	} else if (item->tag == UNIQUE_IDENTIFIER) {
+		take_kmip(c, item, TTLV_TEXT, &rsp->key_id, &rsp->key_id_len);
+	} else if (item->tag == DATA) {
+		take_kmip(c, item, TTLV_BYTES, &rsp->data, &rsp->data_len);
+	} else if (item->tag == AUTHENTICATED_TAG) {
+		take_kmip(c, item, TTLV_BYTES, &rsp->tag, &rsp->tag_len);
+	}
+}
+
+/*@ requires cursor_holds(c) && \valid(rsp) && \separated(rsp, c);
+    assigns c->pos, c->bad, rsp->is_wrapped, rsp->data, rsp->data_len, rsp->format;
+    assigns rsp->attributes, rsp->key_id, rsp->key_id_len, rsp->tag, rsp->tag_len;
+    ensures cursor_holds(c); */
 static void parse_payload(struct cursor *c, struct kmip_response *rsp)
 {
 	struct ttlv item;
 
-	while (ttlv_next(c, &item)) {
-		if (item.tag == ATTRIBUTE) {
-			if (item.type != TTLV_STRUCT)
-				cursor_fail(c);
-			parse_attribute(&item.value, &rsp->attributes);
-			if (!cursor_ok(&item.value))
-				cursor_fail(c);
-		} else if (item.tag == OBJECT_TYPE) {
-			take_once(c, &item, TTLV_ENUM, &rsp->attributes.object_type);
-		} else if (item.tag == SYMMETRIC_KEY) {
-			parse_key(c, &item, rsp);
-		} else if (item.tag == UNIQUE_IDENTIFIER) {
-			take_kmip(c, &item, TTLV_TEXT, &rsp->key_id, &rsp->key_id_len);
-		} else if (item.tag == DATA) {
-			take_kmip(c, &item, TTLV_BYTES, &rsp->data, &rsp->data_len);
-		} else if (item.tag == AUTHENTICATED_TAG) {
-			take_kmip(c, &item, TTLV_BYTES, &rsp->tag, &rsp->tag_len);
-		}
-	}
+	/*@ loop invariant cursor_holds(c);
+	    loop assigns c->pos, c->bad, item;
+	    loop assigns rsp->is_wrapped, rsp->data, rsp->data_len, rsp->format;
+	    loop assigns rsp->attributes, rsp->key_id, rsp->key_id_len;
+	    loop assigns rsp->tag, rsp->tag_len;
+	    loop variant c->len - c->pos; */
+	while (ttlv_next(c, &item))
+		take_payload_item(c, &item, rsp);
 }
 
+/* KMIP 1.4, 7.2: what the server did of an operation. */
+/*@ requires cursor_holds(c) && \valid(rsp);
+    requires \separated(rsp, c, c->rd + (0 .. c->len - 1));
+    assigns c->pos, c->bad, *rsp;
+    ensures cursor_holds(c);
+    ensures kmip_is_printable(&rsp->message[0], sizeof(rsp->message)); */
 static void parse_item(struct cursor *c, struct kmip_response *rsp)
 {
 	const uint8_t *text = NULL;
 	bool status = false;
 	struct ttlv item;
-	size_t len;
+	size_t len = 0;
 
+	/*@ loop invariant cursor_holds(c) && ttlv_lies_in(c, text, len);
+	    loop assigns c->pos, c->bad, item, status, text, len, *rsp;
+	    loop variant c->len - c->pos; */
 	while (ttlv_next(c, &item)) {
+		/*@ assert ttlv_lies_in(c, text, len); */
 		if (item.tag == OPERATION) {
 			rsp->operation = ttlv_u32(c, &item, TTLV_ENUM);
 		} else if (item.tag == RESULT_STATUS) {
@@ -367,40 +427,53 @@ static void parse_item(struct cursor *c, struct kmip_response *rsp)
 		} else if (item.tag == RESULT_REASON) {
 			rsp->reason = ttlv_u32(c, &item, TTLV_ENUM);
 		} else if (item.tag == RESULT_MESSAGE) {
+			/*@ assert ttlv_lies_in(c, item.value.rd, item.value.len); */
 			take_kmip(c, &item, TTLV_TEXT, &text, &len);
-			if (text)
-				copy_printable(rsp->message, sizeof(rsp->message), text,
-					       len);
 		} else if (item.tag == RESPONSE_PAYLOAD) {
-			if (item.type != TTLV_STRUCT)
-				cursor_fail(c);
 			parse_payload(&item.value, rsp);
-			if (!cursor_ok(&item.value))
-				cursor_fail(c);
+			end_part(c, &item);
 		}
 	}
+	copy_printable(rsp->message, sizeof(rsp->message), text, len);
 	if (!status)
 		cursor_fail(c);
+}
+
+/* KMIP 1.4, 7.1: a header, and one batch item. */
+/*@ requires cursor_holds(c) && \valid(rsp);
+    requires \separated(rsp, c, c->rd + (0 .. c->len - 1));
+    assigns c->pos, c->bad, *rsp;
+    ensures cursor_holds(c);
+    ensures c->bad || kmip_is_printable(&rsp->message[0], sizeof(rsp->message)); */
+static void parse_message(struct cursor *c, struct kmip_response *rsp)
+{
+	struct ttlv header, item;
+
+	if (!ttlv_next(c, &header) || header.tag != RESPONSE_HEADER) {
+		cursor_fail(c);
+		return;
+	}
+	parse_kmip_header(&header.value);
+	end_part(c, &header);
+	if (!ttlv_next(c, &item) || item.tag != BATCH_ITEM || cursor_left(c)) {
+		cursor_fail(c);
+		return;
+	}
+	parse_item(&item.value, rsp);
+	end_part(c, &item);
 }
 
 int kmip_parse(const uint8_t *buf, size_t len, struct kmip_response *rsp)
 {
 	struct cursor c = cursor_reader(buf, len);
-	struct ttlv message, header, item;
+	struct ttlv message;
 
 	memset(rsp, 0, sizeof(*rsp));
 	if (len > KMIP_MESSAGE_MAX || !ttlv_check(buf, len) || !ttlv_next(&c, &message) ||
 	    message.tag != RESPONSE_MESSAGE)
 		return -EBADMSG;
-	if (!ttlv_next(&message.value, &header) || header.tag != RESPONSE_HEADER ||
-	    header.type != TTLV_STRUCT)
-		return -EBADMSG;
-	parse_kmip_header(&header.value);
-	if (!ttlv_next(&message.value, &item) || item.tag != BATCH_ITEM ||
-	    item.type != TTLV_STRUCT || cursor_left(&message.value))
-		return -EBADMSG;
-	parse_item(&item.value, rsp);
-	return cursor_ok(&header.value) && cursor_ok(&item.value) ? 0 : -EBADMSG;
+	parse_message(&message.value, rsp);
+	return cursor_ok(&message.value) ? 0 : -EBADMSG;
 }
 
 /* A table's words for its numbers; out of it: NULL. */

@@ -65,10 +65,23 @@ struct kmip_response {
 	struct kmip_attributes attributes;
 };
 
+/*
+ * The contracts, which `make prove` proves for every message (docs/proofs.md):
+ *   kmip_is_printable  printable characters, and an end within the room
+ */
+/*@ predicate kmip_is_printable(char *p, integer room) =
+	\exists integer n; 0 <= n < room && p[n] == 0 &&
+	\forall integer i; 0 <= i < n ==> ' ' <= p[i] <= '~'; */
+
 /* len: room in, bytes out.  -ENOSPC. */
 int __must_check kmip_encode(const struct kmip_request *rq, uint8_t *out, size_t *len);
 /* -EBADMSG when it is no KMIP response with one batch item. A failure that the
  * server reports parses well: see status. */
+/*@ requires \valid_read(buf + (0 .. len - 1)) && \valid(rsp);
+    requires \separated(rsp, buf + (0 .. len - 1));
+    assigns *rsp;
+    ensures \result == 0 || \result == -EBADMSG;
+    ensures \result == 0 ==> kmip_is_printable(&rsp->message[0], sizeof(rsp->message)); */
 int __must_check kmip_parse(const uint8_t *buf, size_t len, struct kmip_response *rsp);
 /* Which of CAUSE_KMS_* a failed response is. */
 enum cause kmip_cause(const struct kmip_response *rsp);
@@ -119,13 +132,13 @@ struct ttlv {
 
 /*
  * The contracts, which `make prove` proves for every message (docs/proofs.md):
- *   ttlv_holds     the value of an item, which *c gave, lies within what *c reads
- *   ttlv_is_there  so many bytes can be read there, or the pointer is NULL
+ *   ttlv_holds    an item, and the cursor that gave it
+ *   ttlv_lies_in  the n bytes at p are of those that *c reads
  */
-/*@ predicate ttlv_is_there(uint8_t *p, integer n) =
-	p == \null || \valid_read(p + (0 .. n - 1));
-    predicate ttlv_holds(struct cursor *c, struct ttlv *item) =
-	cursor_holds(c) && \valid(item) && cursor_holds(&item->value) && \separated(item, c); */
+/*@ predicate ttlv_holds(struct cursor *c, struct ttlv *item) =
+	cursor_holds(c) && \valid(item) && cursor_holds(&item->value) && \separated(item, c);
+    predicate ttlv_lies_in(struct cursor *c, uint8_t *p, integer n) =
+	\subset(p + (0 .. n - 1), c->rd + (0 .. c->len - 1)); */
 
 /* The whole buffer is one item, every length and padding in it is right, and
  * structures nest at most TTLV_DEPTH_MAX deep. */
@@ -153,7 +166,7 @@ uint32_t ttlv_u32(struct cursor *from, struct ttlv *item, enum ttlv_type type);
 /* The value of a text or byte string; NULL, and from bad, for another type. */
 /*@ requires ttlv_holds(from, item) && \valid(len) && \separated(len, from, item);
     assigns from->bad, item->value.pos, item->value.bad, *len;
-    ensures ttlv_holds(from, item) && ttlv_is_there(\result, *len);
+    ensures ttlv_holds(from, item) && ttlv_lies_in(&item->value, \result, *len);
     ensures \old(from->bad) || item->type != type ? from->bad : !from->bad; */
 const uint8_t *ttlv_data(struct cursor *from, struct ttlv *item, enum ttlv_type type,
 			 size_t *len);
