@@ -531,10 +531,6 @@ int main(int argc, char **argv)
 	umask(077);
 	raise_limit();
 	signal(SIGPIPE, SIG_IGN);
-	if (store_etcd_is(d.store))
-		log_line(LOG_WARNING,
-			 "a store in etcd is for trying: docs/pool.md says what is not "
-			 "promised yet");
 	rc = find_vtpmctl(&d);
 	if (rc) {
 		log_line(LOG_ERR,
