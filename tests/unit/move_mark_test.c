@@ -83,6 +83,22 @@ static void nothing_is_heard_when_the_tpm_does_not_answer(void **state)
 	assert_int_equal(state_of(own), HANDOVER_BACK);
 }
 
+/* As `vtpmctl migrate-receive` does each second when that is refused. */
+static void looks_at_what_waits_do_not_have_a_broken_tpm_asked(void **state)
+{
+	place(HANDOVER_OWNED, "beta", HANDOVER_GIVING_BACK);
+	ask(json_pack("{s:s, s:s}", "op", "move", "event", "waiting"));
+	answer_tpm(false);
+	assert_string_equal(answered("cause"), "tpm-unreachable");
+	ask(json_pack("{s:s, s:s}", "op", "move", "event", "waiting"));
+	assert_null(tpm.asks);
+	assert_string_equal(answered("cause"), "tpm-unreachable");
+	/* who has something to say does */
+	hear("beta", HANDOVER_MSG_DONE);
+	have_tpm_answer();
+	assert_string_equal(answered("state"), "back");
+}
+
 /* Of a record that says another host, or none, that has nothing of the vTPM. */
 static void the_other_host_is_the_marks(void **state)
 {
@@ -715,6 +731,7 @@ int main(void)
 		HOST_TEST(nothing_is_heard_before_the_table_is_known),
 		HOST_TEST(nothing_is_done_before_the_table_is_known),
 		HOST_TEST(nothing_is_heard_when_the_tpm_does_not_answer),
+		HOST_TEST(looks_at_what_waits_do_not_have_a_broken_tpm_asked),
 		HOST_TEST(the_other_host_is_the_marks),
 		HOST_TEST(the_last_host_is_the_marks),
 		HOST_TEST(a_mark_of_a_record_without_a_host),

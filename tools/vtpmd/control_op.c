@@ -657,13 +657,11 @@ static void on_marks_known(void *ctx, const struct error *e)
 }
 
 /* Until it is known what the host's TPM has of a handover, its record may be an older one, and
- * nothing is said or done by it.  Other hosts, and who looks each second whether something waits, do not
- * have a TPM that does not tell asked each time. */
+ * nothing is said or done by it.  Who looks each second whether something waits does not have a TPM that
+ * does not tell asked each time. */
 static void op_move(struct control *c, struct vtpm *none, const json_t *request)
 {
 	const char *event = json_string_value(json_object_get(request, "event"));
-	bool is_persons = !json_object_get(request, "peer") &&
-			  strcmp(event ? event : "", "waiting") != 0;
 
 	if (anchor_is_known(c->d->anchor)) {
 		move_on_control(c, request);
@@ -671,10 +669,10 @@ static void op_move(struct control *c, struct vtpm *none, const json_t *request)
 	}
 	c->held = json_incref((json_t *)request);
 	c->waiter = (struct waiter){.done = on_marks_known, .ctx = c};
-	if (is_persons)
-		anchor_wait_known(c->d->anchor, &c->waiter);
-	else
+	if (event && !strcmp(event, "waiting"))
 		anchor_ask_known(c->d->anchor, &c->waiter);
+	else
+		anchor_wait_known(c->d->anchor, &c->waiter);
 }
 
 /* Of a vTPM that is in a handover, an operation is refused ... */
